@@ -1,0 +1,67 @@
+package metric
+
+import "time"
+
+// Batch is a job's whole set of metric families after a tick, as absolute values. It is never changed once it is made, so
+// whoever gets it may keep it.
+type Batch struct {
+	Job      string
+	Time     time.Time // the tick's time; the samples carry it, except those with a time of their own
+	Families []Family
+}
+
+// Series counts the batch's series.
+func (b *Batch) Series() int {
+	n := 0
+	for i := range b.Families {
+		n += len(b.Families[i].Series)
+	}
+	return n
+}
+
+// Family is one metric with its series. Its order of series is the same from batch to batch while series live.
+type Family struct {
+	Desc   *Desc
+	Series []Series
+}
+
+// Series is one line of numbers of a family at the batch's time.
+type Series struct {
+	Labels *LabelSet
+	Value  float64 // gauge and counter
+	Time   int64   // the sample's own time in Unix milliseconds; 0 = the batch's
+	Start  int64   // when a running total began at zero, in Unix milliseconds; 0 = unknown, or not a running total
+
+	Histogram *HistogramValue // of a histogram
+	Summary   *SummaryValue   // of a summary
+}
+
+// HistogramValue is a histogram's state, never changed once it is made.
+type HistogramValue struct {
+	Count  uint64
+	Sum    float64
+	Counts []uint64 // one per Desc.Buckets, not cumulative, and one more for +Inf; nil without classic buckets
+	Native *NativeBuckets
+}
+
+// NativeBuckets are the buckets of a native histogram with exponential bounds.
+type NativeBuckets struct {
+	Schema        int32 // bucket i ends at 2^(i / 2^Schema)
+	ZeroThreshold float64
+	ZeroCount     uint64
+	Positive      []NativeBucket // ascending, none empty
+	Negative      []NativeBucket // ascending by magnitude
+}
+
+// NativeBucket counts the observations in (2^((Index-1)/2^Schema), 2^(Index/2^Schema)].
+type NativeBucket struct {
+	Index int32
+	Count uint64
+}
+
+// SummaryValue is a summary's state, never changed once it is made.
+type SummaryValue struct {
+	Count     uint64
+	Sum       float64
+	Quantiles []float64 // one per Desc.Quantiles; NaN where there is nothing to speak of
+}

@@ -1,0 +1,111 @@
+// Package metric holds what flows through the agent: readings on the way in, families of series on the way out, and the
+// text form of both. It is made of plain values and knows nothing else of the agent.
+package metric
+
+import (
+	"slices"
+	"time"
+)
+
+// Type is a metric's type, in Prometheus' sense.
+type Type uint8
+
+// The types a metric can be declared with. Unknown is what a scraped target says when it says nothing.
+const (
+	Unknown Type = iota
+	Gauge
+	Counter
+	Histogram
+	Summary
+)
+
+// From says what a counter's readings are.
+type From uint8
+
+// A reading of a counter is the upstream's running total, what is new since the last tick, or one event.
+const (
+	Total From = iota
+	Increment
+	Events
+)
+
+// OnDecrease says what a decrease of an upstream running total means.
+type OnDecrease uint8
+
+// A decrease is an upstream reset, a wobble to wait out, or that metric's error.
+const (
+	DecreaseReset OnDecrease = iota
+	DecreaseIgnore
+	DecreaseError
+)
+
+// OnDuplicate says what becomes of two readings of one series in one tick.
+type OnDuplicate uint8
+
+// Two readings of one series are that metric's error, or are combined into one.
+const (
+	DuplicateError OnDuplicate = iota
+	DuplicateSum
+	DuplicateLast
+	DuplicateMax
+	DuplicateMin
+	DuplicateCount
+)
+
+// Desc declares one metric: what it is called, what its readings mean, and which labels they carry. It is made once and
+// never changed; readings and families point to it.
+type Desc struct {
+	Name string
+	Help string
+	Unit string
+	Type Type
+
+	LabelNames []string // in the order in which readings give their values
+	Const      []Label  // on every series
+
+	Delta       bool // gauge: the change since the last tick
+	From        From // counter
+	OnDecrease  OnDecrease
+	OnDuplicate OnDuplicate
+
+	// Once makes a reading count once per event id, however often it is seen. An id is forgotten when it has not been
+	// seen for Remember; MaxEvents bounds how many are known.
+	Once      bool
+	Remember  time.Duration
+	MaxEvents int
+
+	Buckets   []float64     // classic histogram: upper bounds, ascending, without +Inf
+	Native    bool          // histogram: native buckets beside the classic ones
+	Quantiles []float64     // summary
+	MaxAge    time.Duration // summary: quantiles speak of observations of this last span
+}
+
+// Accumulates tells whether readings add to a running total of ours, so that a tick without a reading of a series leaves
+// the series as it is. Where they do not, such a series is gone.
+func (d *Desc) Accumulates() bool {
+	return d.Type == Histogram || d.Type == Summary || d.Type == Counter && d.From != Total
+}
+
+// LabelSet is the identity of a series with these label values, which are copied. Empty values are no labels.
+func (d *Desc) LabelSet(values []string) *LabelSet {
+	labels := make([]Label, 0, len(d.Const)+len(values))
+	labels = append(labels, d.Const...)
+	n := 0
+	for _, v := range values {
+		n += len(v)
+	}
+	// One backing string for all values: a series costs one allocation for its text.
+	text := make([]byte, 0, n)
+	for _, v := range values {
+		text = append(text, v...)
+	}
+	all := string(text)
+	for i, v := range values {
+		if v != "" {
+			labels = append(labels, Label{d.LabelNames[i], all[:len(v)]})
+		}
+		all = all[len(v):]
+	}
+	slices.SortFunc(labels, compareLabels)
+	return &LabelSet{Labels: labels}
+}

@@ -1,0 +1,56 @@
+package metric
+
+// Reading is one measured value of one declared metric.
+type Reading struct {
+	// Labels are the values of the metric's labels, in the order of Desc.LabelNames. They may point into the document
+	// they were read from and are valid only until the source collects again: who keeps them copies them.
+	Labels []string
+	Value  float64
+	Time   int64  // the reading's own time in Unix milliseconds; 0 = the tick's
+	Event  string // id of the event it stands for, where the metric counts an event once; valid as long as Labels
+}
+
+// Measured is all that a tick measured of one metric.
+type Measured struct {
+	Desc *Desc
+	Rows []Reading
+
+	// Err is why the metric could not be measured at all in this tick. Its rows are not used, and its last values stay
+	// for as long as they are valid.
+	Err error
+
+	// Drops are the readings that could not be used, each reason once.
+	Drops []Drop
+}
+
+// Readings is what a tick measured, metric by metric. A declared metric that is not among them has no series left.
+type Readings []Measured
+
+// Drop counts readings or samples that were left out for one reason.
+type Drop struct {
+	Reason Reason
+	Count  int
+	First  string // what the first of them was, in a few words
+}
+
+// Reason says why something was left out. It is the value of a label of the agent's own metrics.
+type Reason string
+
+// Why a reading is left out.
+const (
+	Missing     Reason = "missing"        // a field was null or not there
+	NotNumber   Reason = "not_a_number"   // a value was text, a list or an object
+	NotLabel    Reason = "not_a_label"    // a label was a list or an object, or not UTF-8
+	Expression  Reason = "expression"     // an expression ended in an error
+	LabelTooBig Reason = "label_too_long" // a label's value exceeds the bound
+	Future      Reason = "future"         // its own time lies too far ahead
+	Duplicate   Reason = "duplicate"      // two readings of one series, and on_duplicate: error
+	Decreased   Reason = "decreased"      // an upstream total fell, and on_decrease: error
+	TooMany     Reason = "too_many"       // more series or events than the bound
+	Invalid     Reason = "invalid"        // a value its metric cannot take: a negative increment
+)
+
+// Reasons lists them all, so that their counters exist before the first drop.
+func Reasons() []Reason {
+	return []Reason{Missing, NotNumber, NotLabel, Expression, LabelTooBig, Future, Duplicate, Decreased, TooMany, Invalid}
+}

@@ -1,0 +1,62 @@
+package setting
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Duration is a span of time, written as 30s, 1m30s, 2h, 7d or 1w. A day is 24 hours. It is never negative.
+type Duration time.Duration
+
+var errDuration = errors.New("want a duration such as 30s, 5m, 1h or 7d")
+
+// UnmarshalText reads the forms of time.ParseDuration, and whole days (d) and weeks (w) ahead of them.
+func (d *Duration) UnmarshalText(text []byte) error {
+	rest, total := string(text), time.Duration(0)
+	for _, unit := range []struct {
+		letter string
+		length time.Duration
+	}{{"w", 7 * 24 * time.Hour}, {"d", 24 * time.Hour}} {
+		digits, after, found := strings.Cut(rest, unit.letter)
+		if !found {
+			continue
+		}
+		n, err := strconv.ParseUint(digits, 10, 16)
+		if err != nil {
+			return errDuration
+		}
+		total += time.Duration(n) * unit.length
+		rest = after
+	}
+	if rest != "" || total == 0 {
+		part, err := time.ParseDuration(rest)
+		if err != nil || part < 0 || total+part < total {
+			return errDuration
+		}
+		total += part
+	}
+	*d = Duration(total)
+	return nil
+}
+
+// String is the shortest form that reads back as the same duration.
+func (d Duration) String() string {
+	const day = 24 * time.Hour
+	t := time.Duration(d)
+	if t >= day && t%day == 0 {
+		return strconv.FormatInt(int64(t/day), 10) + "d"
+	}
+	s := t.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// MarshalText is String.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }

@@ -1,0 +1,78 @@
+package sinks
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// Why a sample is left out on the way to a receiver.
+const (
+	Refused     metric.Reason = "refused"     // the receiver would not have it, and never will
+	QueueFull   metric.Reason = "queue_full"  // the queue's bound was reached
+	TooOld      metric.Reason = "too_old"     // it waited longer than the queue keeps samples
+	Shutdown    metric.Reason = "shutdown"    // the agent ended before it could be delivered
+	Unsupported metric.Reason = "unsupported" // the receiver's protocol cannot carry it
+)
+
+// Reasons lists them all, so that their counters exist before the first drop.
+func Reasons() []metric.Reason {
+	return []metric.Reason{Refused, QueueFull, TooOld, Shutdown, Unsupported}
+}
+
+// Stats is what a sink tells of its work, read by the agent's own metrics. The zero value is ready; all methods are safe
+// for concurrent use.
+type Stats struct {
+	Sent    atomic.Int64 // samples delivered
+	Failed  atomic.Int64 // deliveries (writes, requests) that ended in an error
+	Retried atomic.Int64 // deliveries tried again
+
+	mu      sync.Mutex
+	dropped map[metric.Reason]int64
+	pending func() Pending
+}
+
+// Pending is what a sink holds that is not delivered yet.
+type Pending struct {
+	Samples int64
+	Bytes   int64
+	Oldest  time.Time // when the oldest of it was taken; zero where nothing is pending
+}
+
+// Drop counts samples that will never be delivered.
+func (s *Stats) Drop(reason metric.Reason, samples int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dropped == nil {
+		s.dropped = map[metric.Reason]int64{}
+	}
+	s.dropped[reason] += int64(samples)
+}
+
+// Dropped is the count of samples lost, by reason.
+func (s *Stats) Dropped() map[metric.Reason]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.dropped)
+}
+
+// TellPending sets the function that says what the sink holds.
+func (s *Stats) TellPending(f func() Pending) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending = f
+}
+
+// Pending is what the sink holds now.
+func (s *Stats) Pending() Pending {
+	s.mu.Lock()
+	f := s.pending
+	s.mu.Unlock()
+	if f == nil {
+		return Pending{}
+	}
+	return f()
+}

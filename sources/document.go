@@ -1,0 +1,74 @@
+package sources
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/valyala/fastjson"
+)
+
+// Document is what a fetch returned, decoded, and where it came from.
+type Document struct {
+	From string // for messages: "GET https://api.example.com/v1"
+	Root *fastjson.Value
+}
+
+// Parser decodes documents. It keeps its memory from one document to the next, so a document is valid until the next is
+// decoded. The zero value is ready.
+type Parser struct {
+	json fastjson.Parser
+	doc  Document
+}
+
+// JSON decodes a JSON text. Nesting is bounded by fastjson.MaxDepth.
+func (p *Parser) JSON(from string, body []byte) (*Document, error) {
+	// Parsing comes first because it bounds the depth, which the strict check does not.
+	root, err := p.json.ParseBytes(body)
+	if err == nil {
+		err = fastjson.ValidateBytes(body)
+	}
+	if err != nil {
+		return nil, notJSON(body, err)
+	}
+	p.doc = Document{From: from, Root: root}
+	return &p.doc, nil
+}
+
+func notJSON(body []byte, err error) error {
+	text := bytes.TrimSpace(body)
+	switch {
+	case len(text) == 0:
+		return fmt.Errorf("want JSON, got an empty body")
+	case strings.Contains(err.Error(), "depth"):
+		return fmt.Errorf("want JSON nested at most %d deep", fastjson.MaxDepth)
+	case text[0] == '<':
+		return fmt.Errorf("want JSON, got markup that begins with %s: is it a login or error page?", Excerpt(text, 40))
+	case text[0] != '{' && text[0] != '[':
+		return fmt.Errorf("want JSON, got text that begins with %s", Excerpt(text, 40))
+	}
+	return fmt.Errorf("the JSON is broken or cut short: it ends with %s after %d bytes", excerptEnd(text, 40), len(body))
+}
+
+// Excerpt is the quoted beginning of a text, at most max bytes of it.
+func Excerpt(text []byte, max int) string {
+	if len(text) <= max {
+		return strconv.Quote(string(text))
+	}
+	for max > 0 && !utf8.RuneStart(text[max]) {
+		max--
+	}
+	return strconv.Quote(string(text[:max])) + "…"
+}
+
+func excerptEnd(text []byte, max int) string {
+	if len(text) > max {
+		text = text[len(text)-max:]
+		for len(text) > 0 && !utf8.RuneStart(text[0]) {
+			text = text[1:]
+		}
+	}
+	return strconv.Quote(string(text))
+}

@@ -1,0 +1,75 @@
+// Package sources says what a source is. Each folder below is one kind.
+//
+// A job has a source, which turns one tick into readings, and may have a fetcher, which gets the documents that the source
+// computes from:
+//
+//	jobs:
+//	  oncall:
+//	    http: {url: …}          # a fetcher: where data comes from
+//	    metrics: {…}            # a source: how readings are computed from it
+//
+// To write a kind, make a folder with a Config struct (its yaml tags are the settings), an example.yaml that names every
+// setting at its default, and a Kind; then add one line to the catalogue. The agent does the rest: retries, time-outs,
+// panics, logging and the metrics about the job are its business and no source's.
+package sources
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/web"
+)
+
+// Source computes a job's readings.
+type Source interface {
+	// Collect runs once per tick, never twice at once for a job. It returns a whole tick's readings, or an error, and
+	// after an error it behaves as if the tick had never been tried. The readings are valid until the next call.
+	//
+	// What goes wrong for one metric is reported in that metric's readings and costs the others nothing.
+	Collect(ctx context.Context, tick Tick) (metric.Readings, error)
+}
+
+// Fetcher gets documents.
+type Fetcher interface {
+	// Fetch gets one document. It is valid until the next call.
+	Fetch(ctx context.Context, tick Tick) (*Document, error)
+}
+
+// Tick is one run of a job.
+type Tick struct {
+	Time  time.Time // when it began; its samples carry this time
+	Start time.Time // its window is [Start, End): from the last tick that succeeded …
+	End   time.Time // … to this one
+}
+
+// Config is a kind's settings, and the only way to make what they describe.
+type Config[T any] interface {
+	// Validate is pure: it reads no file and asks no network. It reports every problem, joined, each made by
+	// setting.Bad and so naming its setting.
+	Validate() error
+	// New makes the thing. It may read secrets; it opens nothing that needs closing.
+	New(env Env) (T, error)
+}
+
+// Declarer is a source's Config that knows beforehand which metrics it will measure. The check uses it to find metrics
+// of two jobs that would collide.
+type Declarer interface {
+	Declares() []*metric.Desc
+}
+
+// Kind is one entry of the catalogue.
+type Kind[T any] struct {
+	Name     string           // the key in the configuration file
+	Defaults func() Config[T] // fresh settings at each call, defaults filled in
+	Example  string           // the folder's example.yaml
+}
+
+// Env is what the agent lends a source or fetcher.
+type Env struct {
+	Job   string
+	Log   *slog.Logger
+	Web   *web.Host // makes HTTP clients and resolves secrets
+	Fetch Fetcher   // for a source: the job's fetcher, nil where it has none
+}
