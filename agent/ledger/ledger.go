@@ -1,0 +1,155 @@
+// Package ledger is the in-memory state of a job and the only place that turns readings into metric values: running
+// totals, last values, seen events. A tick's readings are applied whole or not at all.
+//
+//	readings ─▶ match (which series?) ─▶ commit (what does it become?) ─▶ families, as absolute values
+//	               └─ an error here leaves everything as it was
+package ledger
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// maxAhead is how far a reading's own time may lie ahead of the tick: one sample far in the future can make a receiver
+// refuse everything that follows.
+const maxAhead = 10 * time.Minute
+
+// maxSince is Prometheus' default look-back: a zero older than this tells its functions nothing more.
+const maxSince = 5 * time.Minute
+
+// Ledger is one job's state. It is not safe for concurrent use.
+type Ledger struct {
+	validFor  time.Duration
+	maxSeries int
+
+	tables map[*metric.Desc]*table
+	order  []*table
+	tick   uint32
+	last   int64 // the last applied tick's time, Unix milliseconds; 0 = none yet
+}
+
+// New makes an empty ledger. A metric that cannot be measured keeps its last values for validFor; a tick with more than
+// maxSeries series is refused.
+func New(validFor time.Duration, maxSeries int) *Ledger {
+	return &Ledger{validFor: validFor, maxSeries: maxSeries, tables: map[*metric.Desc]*table{}}
+}
+
+// Result is what became of a tick's readings.
+type Result struct {
+	Families []metric.Family // all that the job has to show now
+	Series   int             // in Families
+	Readings int             // taken
+	Resets   int             // upstream totals that fell and were taken to have begun anew
+	Problems []Problem       // metrics that could not be measured
+	Drops    []Drop          // readings left out
+}
+
+// Problem is why one metric was not measured in a tick.
+type Problem struct {
+	Metric string
+	Err    error
+}
+
+// Drop is readings of one metric left out for one reason.
+type Drop struct {
+	Metric string
+	metric.Drop
+}
+
+// Apply takes a tick's readings. On an error, which says that the tick as a whole cannot be taken, nothing has changed.
+func (l *Ledger) Apply(at time.Time, readings metric.Readings) (*Result, error) {
+	l.tick++
+	r := &Result{}
+	for i := range readings {
+		l.match(at, &readings[i], r)
+	}
+	if n := l.series(); n > l.maxSeries {
+		for _, t := range l.order {
+			t.rollback()
+		}
+		l.forgetNewTables()
+		return nil, fmt.Errorf("%d series are more than max_series (%d)", n, l.maxSeries)
+	}
+	c := l.commit(at, r)
+	for _, t := range l.order {
+		t.commit(c)
+		if t.failing && at.Sub(t.measured) >= l.validFor {
+			continue
+		}
+		if family := t.family(c); len(family.Series) > 0 {
+			r.Families = append(r.Families, family)
+			r.Series += len(family.Series)
+		}
+	}
+	l.last = c.at
+	return r, nil
+}
+
+// commit says when the running totals that this tick begins stood at zero: at the last tick, but not longer ago than
+// maxSince, since a receiver may refuse an older sample.
+func (l *Ledger) commit(at time.Time, r *Result) *commit {
+	c := &commit{tick: l.tick, at: at.UnixMilli(), result: r}
+	c.since = c.at - 1
+	if l.last > 0 && l.last < c.at {
+		c.since = max(l.last, c.at-maxSince.Milliseconds())
+	}
+	return c
+}
+
+// match finds the series of a metric's readings. What it changes can be rolled back.
+func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
+	t := l.table(m.Desc)
+	t.visited = l.tick
+	for _, d := range m.Drops {
+		r.Drops = append(r.Drops, Drop{m.Desc.Name, d})
+	}
+	err := m.Err
+	if err == nil {
+		t.drops.reset()
+		err = t.match(at.UnixMilli(), l.tick, m.Rows)
+	}
+	t.failing = err != nil
+	if err != nil {
+		t.rollback()
+		r.Problems = append(r.Problems, Problem{m.Desc.Name, err})
+		return
+	}
+	t.measured = at
+	r.Readings += len(m.Rows)
+}
+
+func (l *Ledger) table(d *metric.Desc) *table {
+	t := l.tables[d]
+	if t == nil {
+		t = newTable(d)
+		l.tables[d] = t
+		l.order = append(l.order, t)
+	}
+	return t
+}
+
+// forgetNewTables drops the tables that an abandoned tick has made.
+func (l *Ledger) forgetNewTables() {
+	kept := l.order[:0]
+	for _, t := range l.order {
+		if t.live == 0 && t.committed == 0 {
+			delete(l.tables, t.desc)
+			continue
+		}
+		kept = append(kept, t)
+	}
+	clear(l.order[len(kept):])
+	l.order = kept
+}
+
+// series is how many series the ledger holds, those of the tick under way included. What this tick did not show again is
+// about to go and does not count.
+func (l *Ledger) series() int {
+	n := 0
+	for _, t := range l.order {
+		n += t.expected(l.tick)
+	}
+	return n
+}
