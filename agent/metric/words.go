@@ -1,0 +1,60 @@
+package metric
+
+import (
+	"fmt"
+	"strings"
+)
+
+// words are how the values of one of our enumerations are written, in their order.
+type words []string
+
+func typeWords() words      { return words{"unknown", "gauge", "counter", "histogram", "summary"} }
+func fromWords() words      { return words{"total", "increment", "events"} }
+func decreaseWords() words  { return words{"reset", "ignore", "error"} }
+func duplicateWords() words { return words{"error", "sum", "last", "max", "min", "count"} }
+
+func (w words) read(text []byte, offer words) (int, error) {
+	for i, word := range w {
+		if word == string(text) && len(w)-len(offer) <= i {
+			return i, nil
+		}
+	}
+	n := len(offer) - 1
+	return 0, fmt.Errorf("want %s or %s", strings.Join(offer[:n], ", "), offer[n])
+}
+
+func (t Type) String() string { return typeWords()[t] }
+
+// UnmarshalText reads gauge, counter, histogram or summary.
+func (t *Type) UnmarshalText(text []byte) error {
+	i, err := typeWords().read(text, typeWords()[1:])
+	*t = Type(i)
+	return err
+}
+
+func (f From) String() string { return fromWords()[f] }
+
+// UnmarshalText reads total, increment or events.
+func (f *From) UnmarshalText(text []byte) error {
+	i, err := fromWords().read(text, fromWords())
+	*f = From(i)
+	return err
+}
+
+func (o OnDecrease) String() string { return decreaseWords()[o] }
+
+// UnmarshalText reads reset, ignore or error.
+func (o *OnDecrease) UnmarshalText(text []byte) error {
+	i, err := decreaseWords().read(text, decreaseWords())
+	*o = OnDecrease(i)
+	return err
+}
+
+func (o OnDuplicate) String() string { return duplicateWords()[o] }
+
+// UnmarshalText reads error, sum, last, max, min or count.
+func (o *OnDuplicate) UnmarshalText(text []byte) error {
+	i, err := duplicateWords().read(text, duplicateWords())
+	*o = OnDuplicate(i)
+	return err
+}

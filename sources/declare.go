@@ -1,0 +1,190 @@
+package sources
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// Declaration is what a configuration says of one metric, whoever computes it: its type and what its readings mean. A
+// kind inlines it into its own settings of a metric.
+type Declaration struct {
+	Type  metric.Type `yaml:"type"`
+	Help  string      `yaml:"help"`
+	Unit  string      `yaml:"unit"`
+	Const Labels      `yaml:"const_labels"`
+
+	Delta       bool               `yaml:"delta"`
+	From        metric.From        `yaml:"from"`
+	OnDecrease  metric.OnDecrease  `yaml:"on_decrease"`
+	OnDuplicate metric.OnDuplicate `yaml:"on_duplicate"`
+
+	Remember  setting.Duration `yaml:"remember"`
+	MaxEvents int              `yaml:"max_events"`
+
+	Buckets   []float64        `yaml:"buckets"`
+	Native    bool             `yaml:"native"`
+	Quantiles []float64        `yaml:"quantiles"`
+	MaxAge    setting.Duration `yaml:"max_age"`
+}
+
+// Labels are label names and values.
+type Labels map[string]string
+
+// The defaults of settings that have one.
+const (
+	defaultRemember  = 24 * time.Hour
+	defaultMaxEvents = 100_000
+	defaultMaxAge    = 10 * time.Minute
+)
+
+// defaultBuckets are client_golang's, made for seconds.
+func defaultBuckets() []float64 {
+	return []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+}
+
+// Desc is the metric as the ledger wants it: labels are the names of the labels that readings carry, once tells whether
+// they carry event ids. It is to be called on a declaration that Validate has passed.
+func (d *Declaration) Desc(name string, labels []string, once bool) *metric.Desc {
+	desc := &metric.Desc{
+		Name: name, Help: d.Help, Unit: d.Unit, Type: d.Type,
+		LabelNames: labels,
+		Delta:      d.Delta, From: d.From, OnDecrease: d.OnDecrease, OnDuplicate: d.OnDuplicate,
+		Once: once, Remember: time.Duration(d.Remember), MaxEvents: d.MaxEvents,
+		Buckets: d.Buckets, Native: d.Native, Quantiles: d.Quantiles, MaxAge: time.Duration(d.MaxAge),
+	}
+	for name, value := range d.Const {
+		desc.Const = append(desc.Const, metric.Label{Name: name, Value: value})
+	}
+	slices.SortFunc(desc.Const, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
+	if desc.Type == metric.Counter && once {
+		desc.From = metric.Events
+	}
+	if desc.Type == metric.Histogram && desc.Buckets == nil && !desc.Native {
+		desc.Buckets = defaultBuckets()
+	}
+	if desc.Remember == 0 {
+		desc.Remember = defaultRemember
+	}
+	if desc.MaxEvents == 0 {
+		desc.MaxEvents = defaultMaxEvents
+	}
+	if desc.MaxAge == 0 {
+		desc.MaxAge = defaultMaxAge
+	}
+	return desc
+}
+
+// Validate checks the declaration of the metric called name with these labels; once tells whether readings carry event
+// ids. Problems name settings of the metric.
+func (d *Declaration) Validate(name string, labels []string, once bool) error {
+	return errors.Join(
+		d.checkName(name),
+		d.checkLabels(labels),
+		d.checkMeaning(once),
+		d.checkShape(),
+	)
+}
+
+func (d *Declaration) checkName(name string) error {
+	switch {
+	case !model.UTF8Validation.IsValidMetricName(name):
+		return setting.Bad("", "%q is no metric name", name)
+	case strings.HasPrefix(name, "cton_"):
+		return setting.Bad("", "names that begin with cton_ are the agent's own")
+	case d.Type == metric.Unknown:
+		return setting.Bad("type", "is needed: gauge, counter, histogram or summary")
+	case d.Type == metric.Counter && !strings.HasSuffix(name, "_total"):
+		return setting.Bad("", "a counter's name ends in _total: call it %s_total", name)
+	case d.Type != metric.Counter && strings.HasSuffix(name, "_total"):
+		return setting.Bad("", "only a counter's name ends in _total")
+	case d.Unit != "" && !strings.HasSuffix(strings.TrimSuffix(name, "_total"), "_"+d.Unit):
+		return setting.Bad("unit", "a metric with a unit has it at the end of its name: …_%s", d.Unit)
+	}
+	return nil
+}
+
+func (d *Declaration) checkLabels(labels []string) error {
+	var errs []error
+	for _, name := range labels {
+		errs = append(errs, d.checkLabel("labels", name))
+		if _, both := d.Const[name]; both {
+			errs = append(errs, setting.Bad("const_labels."+name, "is among labels too"))
+		}
+	}
+	for name, value := range d.Const {
+		errs = append(errs, d.checkLabel("const_labels", name))
+		if value == "" {
+			errs = append(errs, setting.Bad("const_labels."+name, "an empty value is no label"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Declaration) checkLabel(under, name string) error {
+	switch {
+	case !model.UTF8Validation.IsValidLabelName(name):
+		return setting.Bad(under+"."+name, "%q is no label name", name)
+	case strings.HasPrefix(name, "__"):
+		return setting.Bad(under+"."+name, "names that begin with __ are Prometheus' own")
+	case name == "le" && d.Type == metric.Histogram, name == "quantile" && d.Type == metric.Summary:
+		return setting.Bad(under+"."+name, "is what a %s tells its own series apart by", d.Type)
+	}
+	return nil
+}
+
+// checkMeaning finds settings that say nothing for the metric's type.
+func (d *Declaration) checkMeaning(once bool) error {
+	var errs []error
+	only := func(set bool, path string, ok bool, goes string) {
+		if set && !ok {
+			errs = append(errs, setting.Bad(path, "goes with %s", goes))
+		}
+	}
+	counter, gauge := d.Type == metric.Counter, d.Type == metric.Gauge
+	total := counter && d.From == metric.Total && !once
+	observes := d.Type == metric.Histogram || d.Type == metric.Summary
+	only(d.Delta, "delta", gauge, "a gauge; a counter counts on by itself")
+	only(d.From != metric.Total, "from", counter, "a counter")
+	only(d.From == metric.Increment, "from", !once, "a counter without once_by: an event counts once, an increment each time")
+	only(d.OnDecrease != metric.DecreaseReset, "on_decrease", total, "a counter from: total")
+	only(d.OnDuplicate != metric.DuplicateError, "on_duplicate", gauge || counter && d.From != metric.Events && !once, "a gauge or a counter from: total or increment")
+	only(once, "once_by", counter || observes, "a counter, a histogram or a summary")
+	only(d.Remember != 0, "remember", once, "once_by")
+	only(d.MaxEvents != 0, "max_events", once, "once_by")
+	only(d.Buckets != nil, "buckets", d.Type == metric.Histogram, "a histogram")
+	only(d.Native, "native", d.Type == metric.Histogram, "a histogram")
+	only(d.Quantiles != nil, "quantiles", d.Type == metric.Summary, "a summary")
+	only(d.MaxAge != 0, "max_age", d.Quantiles != nil, "quantiles")
+	if d.MaxEvents < 0 {
+		errs = append(errs, setting.Bad("max_events", "want a number above 0"))
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Declaration) checkShape() error {
+	var errs []error
+	for i, bound := range d.Buckets {
+		path := fmt.Sprintf("buckets.%d", i)
+		switch {
+		case math.IsNaN(bound) || math.IsInf(bound, 0):
+			errs = append(errs, setting.Bad(path, "want a finite upper bound; the bucket for +Inf is added by itself"))
+		case i > 0 && bound <= d.Buckets[i-1]:
+			errs = append(errs, setting.Bad(path, "want bounds in ascending order: %v comes after %v", bound, d.Buckets[i-1]))
+		}
+	}
+	for i, q := range d.Quantiles {
+		if !(q > 0 && q < 1) {
+			errs = append(errs, setting.Bad(fmt.Sprintf("quantiles.%d", i), "want a number between 0 and 1, such as 0.99"))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,176 @@
+package rules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/itchyny/gojq"
+	"github.com/valyala/fastjson"
+)
+
+// Expr is a jq expression, compiled once. One that is a plain path (.a.b) runs straight on the document and means
+// exactly what jq means.
+type Expr struct {
+	text string
+	path []string // of a plain path; nil otherwise
+	each bool     // the path ends in []
+	code *gojq.Code
+}
+
+// maxExpr bounds an expression's length, in bytes.
+const maxExpr = 16 << 10
+
+// UnmarshalText compiles the expression.
+func (x *Expr) UnmarshalText(text []byte) error {
+	if len(text) > maxExpr {
+		return fmt.Errorf("the expression exceeds %d bytes; a script is the place for that much", maxExpr)
+	}
+	query, err := gojq.Parse(string(text))
+	if err != nil {
+		if p, ok := errors.AsType[*gojq.ParseError](err); ok {
+			return fmt.Errorf("not a jq expression: %w, after %d characters", err, max(0, p.Offset-len(p.Token)))
+		}
+		return fmt.Errorf("not a jq expression: %w", err)
+	}
+	code, err := gojq.Compile(query)
+	if err != nil {
+		return fmt.Errorf("jq: %w", err)
+	}
+	*x = Expr{text: string(text), code: code}
+	x.path, x.each = plainPath(query)
+	return nil
+}
+
+// String is the expression as it was written.
+func (x *Expr) String() string { return x.text }
+
+// plainPath takes .a.b and .a.b[] apart; nil for everything else. The identity is the empty path.
+func plainPath(q *gojq.Query) (path []string, each bool) {
+	t := q.Term
+	if t == nil || len(q.FuncDefs) > 0 || len(q.Imports) > 0 || q.Meta != nil {
+		return nil, false
+	}
+	path = []string{}
+	switch t.Type {
+	case gojq.TermTypeIdentity:
+	case gojq.TermTypeIndex:
+		name, ok := plainName(t.Index)
+		if !ok {
+			return nil, false
+		}
+		path = append(path, name)
+	default:
+		return nil, false
+	}
+	for i, s := range t.SuffixList {
+		if s.Iter && !s.Optional && i == len(t.SuffixList)-1 {
+			return path, true
+		}
+		name, ok := plainName(s.Index)
+		if !ok || s.Iter || s.Optional {
+			return nil, false
+		}
+		path = append(path, name)
+	}
+	return path, false
+}
+
+func plainName(i *gojq.Index) (string, bool) {
+	if i == nil || i.IsSlice || i.Start != nil {
+		return "", false
+	}
+	if i.Str != nil {
+		return i.Str.Str, i.Str.Queries == nil
+	}
+	return i.Name, i.Name != ""
+}
+
+var errSeveral = errors.New("gives more than one value; iterate with items instead")
+
+// one evaluates the expression to a single value; nothing at all is null.
+func (x *Expr) one(ctx context.Context, in value) (value, error) {
+	if x.path != nil && !x.each && in.doc != nil {
+		doc, err := walk(in.doc, x.path)
+		return value{doc: doc}, err
+	}
+	iter := x.code.RunWithContext(ctx, in.jq())
+	first, ok := iter.Next()
+	if !ok {
+		return value{}, nil
+	}
+	if err, failed := first.(error); failed {
+		return value{}, err
+	}
+	if _, more := iter.Next(); more {
+		return value{}, errSeveral
+	}
+	return value{data: first}, nil
+}
+
+// all evaluates the expression to any number of values.
+func (x *Expr) all(ctx context.Context, in value, yield func(value) error) error {
+	if x.path != nil && in.doc != nil {
+		doc, err := walk(in.doc, x.path)
+		if err != nil {
+			return err
+		}
+		if !x.each {
+			return yield(value{doc: doc})
+		}
+		return members(doc, yield)
+	}
+	iter := x.code.RunWithContext(ctx, in.jq())
+	for {
+		next, ok := iter.Next()
+		if !ok {
+			return nil
+		}
+		if err, failed := next.(error); failed {
+			return err
+		}
+		if err := yield(value{data: next}); err != nil {
+			return err
+		}
+	}
+}
+
+// walk follows a path as jq does: a key of null is null, a key of anything but an object is an error.
+func walk(v *fastjson.Value, path []string) (*fastjson.Value, error) {
+	for _, name := range path {
+		switch v.Type() {
+		case fastjson.TypeObject:
+			object, _ := v.Object()
+			v = null
+			// The last of several equal keys counts.
+			object.Visit(func(key []byte, member *fastjson.Value) {
+				if string(key) == name {
+					v = member
+				}
+			})
+		case fastjson.TypeNull:
+		default:
+			return nil, fmt.Errorf("cannot look up %q in %s", name, typeName(v))
+		}
+	}
+	return v, nil
+}
+
+// members are the values of a list or, in the order of their keys, of an object.
+func members(v *fastjson.Value, yield func(value) error) error {
+	switch v.Type() {
+	case fastjson.TypeArray:
+		items, _ := v.Array()
+		for _, item := range items {
+			if err := yield(value{doc: item}); err != nil {
+				return err
+			}
+		}
+		return nil
+	case fastjson.TypeObject:
+		return sortedMembers(v, yield)
+	case fastjson.TypeNull:
+		return errors.New("cannot iterate over null; write []? where a list may be missing")
+	}
+	return fmt.Errorf("cannot iterate over %s", typeName(v))
+}
