@@ -18,12 +18,10 @@ import (
 var example string
 
 // Kind is the catalogue's entry.
-func Kind() sources.Kind[sources.Source] {
-	return sources.Kind[sources.Source]{
-		Name:     "metrics",
-		Defaults: func() sources.Config[sources.Source] { return &Config{} },
-		Example:  example,
-	}
+var Kind = sources.Kind[sources.Source]{
+	Name:     "metrics",
+	Defaults: func() sources.Config[sources.Source] { return &Config{} },
+	Example:  example,
 }
 
 // Config is the metrics by name.

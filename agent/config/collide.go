@@ -1,0 +1,120 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sources"
+)
+
+// collisions finds what is right by itself and wrong together.
+func (r *reader) collisions(plan *Plan, root *yaml.Node) {
+	claimed := map[string]string{}
+	merged := ""
+	for _, s := range plan.Sinks {
+		if c, ok := s.Config.(sinks.Claimer); ok {
+			for _, claim := range c.Claims() {
+				if other := claimed[claim]; other != "" {
+					r.bad(keyAt(root, "sinks", s.Name), "sinks."+s.Name, "%s belongs to sinks.%s already", claim, other)
+				}
+				claimed[claim] = s.Name
+			}
+		}
+		if m, ok := s.Config.(sinks.Merger); ok && m.Merges() && merged == "" {
+			merged = s.Name
+		}
+	}
+	r.metricCollisions(plan, root, merged)
+}
+
+// declared is one metric of one job.
+type declared struct {
+	job, name string // name is the declared one
+	series    string // a name that its series have: name, or name_sum and so on
+	kind      string // what must be the same wherever the name is declared
+	help      string
+	constant  map[string]string
+	labels    []string
+}
+
+func declares(job Job) []declared {
+	d, ok := job.Source.(sources.Declarer)
+	if !ok {
+		return nil
+	}
+	var all []declared
+	for _, m := range d.Declares() {
+		one := declared{job: job.Name, name: m.Name, kind: m.Type.String(), help: m.Help, constant: map[string]string{}, labels: m.LabelNames}
+		for _, l := range m.Const {
+			one.constant[l.Name] = l.Value
+		}
+		suffixes := map[string][]string{"histogram": {"_bucket", "_sum", "_count"}, "summary": {"_sum", "_count"}}[one.kind]
+		for _, suffix := range append([]string{""}, suffixes...) {
+			one.series = m.Name + suffix
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merged string) {
+	var before []declared
+	for _, job := range plan.Jobs {
+		for _, d := range declares(job) {
+			for _, other := range before {
+				if other.series != d.series || other.job == d.job && other.name == d.name {
+					continue
+				}
+				if text := clash(d, other, merged); text != "" {
+					at := keyAt(root, "jobs", d.job, "metrics", d.name)
+					r.bad(at, "jobs."+d.job+".metrics."+d.name, "%s", text)
+				}
+				break
+			}
+			before = append(before, d)
+		}
+	}
+}
+
+// clash says why two metrics cannot be side by side, "" where they can.
+func clash(d, other declared, merged string) string {
+	where := "jobs." + other.job + ".metrics." + other.name
+	switch {
+	case d.name != other.name:
+		return fmt.Sprintf("its series %s is one of %s too", d.series, where)
+	case d.kind != other.kind:
+		return fmt.Sprintf("is a %s here and a %s in %s: a name has one type", d.kind, other.kind, where)
+	case d.help != other.help:
+		return fmt.Sprintf("its help differs from that of %s: a name has one help", where)
+	case merged != "" && !apart(d, other) && !apart(other, d):
+		return fmt.Sprintf("can have the same series as %s on the page of sinks.%s; tell them apart by const_labels, or set job_label there", where, merged)
+	}
+	return ""
+}
+
+// apart tells whether a constant label of a keeps its series from ever being one of b's.
+func apart(a, b declared) bool {
+	for name, value := range a.constant {
+		theirs, constant := b.constant[name]
+		if constant && theirs != value || !constant && !slices.Contains(b.labels, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// keyAt is the key at the end of a way through mappings, or the nearest above it.
+func keyAt(n *yaml.Node, names ...string) *yaml.Node {
+	at := n
+	for _, name := range names {
+		key, value := child(n, name)
+		if key == nil {
+			break
+		}
+		at, n = key, value
+	}
+	return at
+}

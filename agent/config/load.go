@@ -1,0 +1,168 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// maxFile bounds a configuration file, in bytes.
+const maxFile = 4 << 20
+
+// ReadFile reads the text of a configuration file; "-" is standard input.
+func ReadFile(path string, stdin io.Reader) ([]byte, error) {
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		stdin = f
+	}
+	text, err := io.ReadAll(io.LimitReader(stdin, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s is larger than %s", path, setting.Bytes(maxFile))
+	}
+	return text, err
+}
+
+// Load reads and checks a configuration. The error, if any, is Problems.
+func Load(file string, text []byte, catalogue Catalogue) (*Plan, error) {
+	r := &reader{file: file, lines: strings.Split(string(text), "\n"), catalogue: catalogue}
+	plan := r.plan(text)
+	if len(r.problems) > 0 {
+		r.problems.sort()
+		r.problems = slices.CompactFunc(r.problems, func(a, b Problem) bool { return a == b })
+		return nil, r.problems
+	}
+	return plan, nil
+}
+
+// reader reads one file.
+type reader struct {
+	file      string
+	lines     []string
+	catalogue Catalogue
+	problems  Problems
+}
+
+func (r *reader) problem(line, col int, path, text string) Problem {
+	p := Problem{File: r.file, Line: line, Col: col, Path: path, Text: strings.ReplaceAll(text, "\n", " ")}
+	if line > 0 && line <= len(r.lines) {
+		p.Source = strings.TrimSuffix(r.lines[line-1], "\r")
+	}
+	return p
+}
+
+func (r *reader) bad(n *yaml.Node, path, format string, args ...any) {
+	line, col := 0, 0
+	if n != nil {
+		line, col = n.Line, n.Column
+	}
+	r.problems = append(r.problems, r.problem(line, col, path, fmt.Sprintf(format, args...)))
+}
+
+// validate runs a kind's own check. The node is what the settings were read from.
+func (r *reader) validate(n *yaml.Node, key *yaml.Node, path string, v interface{ Validate() error }) {
+	for _, p := range setting.Problems(v.Validate()) {
+		at := key
+		if p.Path != "" {
+			if found := find(n, p.Path); found != n {
+				at = found
+			}
+		}
+		r.bad(at, join(path, p.Path), "%s", p.Text)
+	}
+}
+
+// top are the settings of a file that stand at its top.
+type top struct {
+	External    map[string]string `yaml:"external_labels"`
+	Concurrency int               `yaml:"concurrency"`
+	Sinks       yaml.Node         `yaml:"sinks"`
+	Jobs        yaml.Node         `yaml:"jobs"`
+}
+
+// defaultConcurrency is how many ticks may be under way at once.
+const defaultConcurrency = 64
+
+func (r *reader) plan(text []byte) *Plan {
+	var doc yaml.Node
+	if err := yaml.Load(text, &doc); err != nil {
+		r.syntax(err)
+		return nil
+	}
+	t := top{Concurrency: defaultConcurrency}
+	r.load(&doc, "", &t)
+	if len(r.problems) > 0 && t.Jobs.IsZero() && t.Sinks.IsZero() {
+		return nil
+	}
+	plan := &Plan{External: t.External, Concurrency: t.Concurrency}
+	if t.Concurrency < 1 {
+		r.bad(find(doc.Content[0], "concurrency"), "concurrency", "want at least 1")
+	}
+	r.externalLabels(&doc, t.External)
+	r.sinks(plan, &t.Sinks)
+	r.jobs(plan, &t.Jobs)
+	if len(r.problems) == 0 {
+		r.collisions(plan, doc.Content[0])
+	}
+	return plan
+}
+
+// syntax says what keeps the file from being YAML at all.
+func (r *reader) syntax(err error) {
+	e, ok := errors.AsType[*yaml.LoadError](err)
+	if many, several := errors.AsType[*yaml.LoadErrors](err); several && len(many.Errors) > 0 {
+		e, ok = many.Errors[0], true
+	}
+	if !ok {
+		r.problems = append(r.problems, r.problem(0, 0, "", err.Error()))
+		return
+	}
+	text := plain(e.Message)
+	switch {
+	case strings.Contains(text, "no documents"):
+		text = "the file is empty; want sinks: and jobs:"
+	case strings.Contains(text, "found multiple"):
+		text = "the file holds more than one document; want one, without a second ---"
+	case strings.Contains(text, "cannot start any token") && strings.Contains(r.line(e.Mark.Line), "\t"):
+		text = "a tab cannot indent: use spaces"
+	case e.ContextMsg != "":
+		text = e.ContextMsg + ": " + text
+	}
+	if e.Stage != yaml.ConstructorStage {
+		text = "not YAML: " + text
+	}
+	r.problems = append(r.problems, r.problem(max(e.Mark.Line, 0), e.Mark.Column, "", text))
+}
+
+func (r *reader) line(n int) string {
+	if n < 1 || n > len(r.lines) {
+		return ""
+	}
+	return r.lines[n-1]
+}
+
+func (r *reader) externalLabels(doc *yaml.Node, labels map[string]string) {
+	name := regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+	for label, value := range labels {
+		path := "external_labels." + label
+		switch n := find(doc.Content[0], path); {
+		case !name.MatchString(label) || strings.HasPrefix(label, "__"):
+			r.bad(n, path, "%q is no label name", label)
+		case value == "":
+			r.bad(n, path, "an empty value is no label")
+		case label == "job":
+			r.bad(n, path, "the label job is the job's name")
+		}
+	}
+}

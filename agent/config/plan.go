@@ -1,0 +1,48 @@
+// Package config reads a configuration file into a checked plan. It finds every problem at once and says each in its
+// author's words, at the author's own line.
+package config
+
+import (
+	"time"
+
+	"github.com/collectington/collectington/agent/schedule"
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sources"
+)
+
+// Catalogue is the kinds that a configuration can name.
+type Catalogue struct {
+	Fetchers []sources.Kind[sources.Fetcher]
+	Sources  []sources.Kind[sources.Source]
+	Sinks    []sinks.Kind
+}
+
+// Plan is a configuration that has passed its check.
+type Plan struct {
+	External    map[string]string // external labels
+	Concurrency int               // how many ticks may be under way at once
+	Sinks       []Sink            // by name
+	Jobs        []Job             // by name
+}
+
+// Sink is one entry of sinks.
+type Sink struct {
+	Name   string
+	Kind   sinks.Kind
+	Config sinks.Config
+	Key    string // equal for two sinks that are configured alike
+}
+
+// Job is one entry of jobs.
+type Job struct {
+	Name      string
+	Schedule  *schedule.Schedule
+	Jitter    time.Duration
+	Timeout   time.Duration
+	Overlap   schedule.Overlap
+	ValidFor  time.Duration // 0 = two intervals
+	MaxSeries int
+	Fetcher   sources.Config[sources.Fetcher] // nil where the job has none
+	Source    sources.Config[sources.Source]
+	Key       string // equal for two jobs that are configured alike
+}

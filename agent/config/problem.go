@@ -1,0 +1,99 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Problem is one thing that is wrong with a configuration file, fit for its author.
+type Problem struct {
+	File      string
+	Line, Col int    // from 1; 0 = the file as a whole
+	Path      string // "sinks.mimir.remote_write.url"; empty at the top
+	Text      string
+	Source    string // the line it speaks of
+}
+
+// String is the place, the problem, and the author's own line with a caret.
+func (p Problem) String() string {
+	var b strings.Builder
+	b.WriteString(p.File)
+	if p.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", p.Line, p.Col)
+	}
+	b.WriteString(": ")
+	if p.Path != "" {
+		b.WriteString(p.Path + ": ")
+	}
+	b.WriteString(p.Text)
+	if p.Line > 0 && p.Source != "" {
+		line, caret := excerpt(p.Source, p.Col)
+		fmt.Fprintf(&b, "\n%5d | %s\n      | %s", p.Line, line, caret)
+	}
+	return b.String()
+}
+
+// Problems is everything that is wrong with a file, in the order of its lines.
+type Problems []Problem
+
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i := range p {
+		lines[i] = p[i].String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (p Problems) sort() {
+	slices.SortStableFunc(p, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Text, b.Text))
+	})
+}
+
+// maxExcerpt is how much of a long line is shown, in characters.
+const maxExcerpt = 120
+
+// excerpt is the part of a line around a column, and a line with a caret below it.
+func excerpt(line string, col int) (shown, caret string) {
+	chars := []rune(line)
+	at := min(max(col-1, 0), len(chars))
+	from, to := 0, len(chars)
+	if to > maxExcerpt {
+		from = max(0, min(at-maxExcerpt/2, to-maxExcerpt))
+		to = from + maxExcerpt
+	}
+	// A tab stays a tab, so that the caret stands under its character whatever a tab's width is.
+	pad := strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return r
+		}
+		return ' '
+	}, string(chars[from:at]))
+	return hideSecrets(printable(string(chars[from:to])), at-from), pad + "^"
+}
+
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// hideSecrets blanks what looks like a secret written out, since messages end up in logs. What stands before the caret
+// keeps its width.
+func hideSecrets(line string, caret int) string {
+	secret := regexp.MustCompile(`(?i)((?:password|passwd|secret|token|credentials|api[-_]?key)[\w-]*["']?\s*:\s*)("[^"]*"|'[^']*'|[^\s,}\]#]+)`)
+	return secret.ReplaceAllStringFunc(line, func(match string) string {
+		parts := secret.FindStringSubmatch(match)
+		value := strings.Trim(parts[2], `"'`)
+		if value == "" || strings.HasPrefix(value, "env:") || strings.HasPrefix(value, "file:") {
+			return match
+		}
+		return parts[1] + strings.Repeat("*", len([]rune(parts[2])))
+	})
+}

@@ -1,0 +1,180 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// load decodes a node strictly into a pointer. What the decoder reports becomes problems in the words of the file's
+// author; path is where the node stands.
+func (r *reader) load(n *yaml.Node, path string, into any) {
+	err := n.Load(into, yaml.WithKnownFields())
+	if err == nil {
+		return
+	}
+	many, ok := errors.AsType[*yaml.LoadErrors](err)
+	if !ok {
+		r.bad(n, path, "%v", err)
+		return
+	}
+	for _, e := range many.Errors {
+		r.translate(n, path, e, reflect.TypeOf(into))
+	}
+}
+
+func (r *reader) translate(n *yaml.Node, path string, e *yaml.LoadError, into reflect.Type) {
+	line, col := e.Mark.Line, e.Mark.Column
+	inside, _ := pathTo(n, line, col)
+	p := r.problem(line, col, join(path, inside), "")
+	switch {
+	case len(unknownField(e.Message)) > 0:
+		p.Text = noSetting(unknownField(e.Message), settingsAt(into, inside))
+	case mismatch(e.Message) != "":
+		p.Text = mismatch(e.Message)
+	default:
+		p.Text = plain(e.Message)
+	}
+	r.problems = append(r.problems, p)
+}
+
+func unknownField(message string) string {
+	if parts := regexp.MustCompile(`^field (.*) not found in type `).FindStringSubmatch(message); parts != nil {
+		return parts[1]
+	}
+	return ""
+}
+
+// mismatch says what kind of value is wanted instead of what stands there.
+func mismatch(message string) string {
+	parts := regexp.MustCompile("^cannot construct !!(\\w+)(?: `(.*)`)? into (.*)$").FindStringSubmatch(message)
+	if parts == nil {
+		return ""
+	}
+	got := map[string]string{"map": "a mapping", "seq": "a list", "null": "nothing"}[parts[1]]
+	if got == "" {
+		got = strconv.Quote(parts[2])
+	}
+	return "want " + wanted(parts[3]) + ", got " + got
+}
+
+func wanted(goType string) string {
+	switch {
+	case strings.HasSuffix(goType, "(TextUnmarshaler)"):
+		return "a single value"
+	case goType == "string":
+		return "a text"
+	case goType == "bool":
+		return "true or false"
+	case strings.HasPrefix(goType, "float"):
+		return "a number"
+	case strings.HasPrefix(goType, "int"), strings.HasPrefix(goType, "uint"):
+		return "a whole number"
+	case strings.HasPrefix(goType, "[]"):
+		return "a list such as [a, b]"
+	case strings.HasPrefix(goType, "map["):
+		return "a mapping of names to values"
+	}
+	return "a mapping of settings"
+}
+
+// plain takes the decoder's own way of talking out of a message.
+func plain(message string) string {
+	if parts := regexp.MustCompile(`^mapping key "?(.*?)"? already defined at line (\d+)$`).FindStringSubmatch(message); parts != nil {
+		return fmt.Sprintf("%q is set twice, first in line %s", parts[1], parts[2])
+	}
+	return strings.TrimPrefix(message, "yaml: ")
+}
+
+// noSetting says that there is no such setting, and which one may have been meant.
+func noSetting(name string, known []string) string {
+	text := fmt.Sprintf("no setting %q", name)
+	if hint := prometheusKeys()[name]; hint != "" {
+		return text + "; " + hint
+	}
+	if meant := closest(name, known); meant != "" {
+		return text + fmt.Sprintf("; did you mean %q?", meant)
+	}
+	if len(known) > 0 && len(known) <= 12 {
+		return text + "; there are " + strings.Join(known, ", ")
+	}
+	return text
+}
+
+// prometheusKeys are settings that users know from Prometheus and that are written another way here.
+func prometheusKeys() map[string]string {
+	ref := func(setting string) string { return fmt.Sprintf("write %s: \"file:/path\"", setting) }
+	return map[string]string{
+		"password_file":      ref("password"),
+		"credentials_file":   ref("credentials"),
+		"client_secret_file": ref("client_secret"),
+		"username_file":      ref("username"),
+		"bearer_token":       `write authorization: {credentials: "env:NAME"}`,
+		"bearer_token_file":  `write authorization: {credentials: "file:/path"}`,
+		"scrape_interval":    `write schedule: "@every 60s"`,
+		"interval":           `write schedule: "@every 60s"`,
+		"cron":               `write schedule: "*/5 * * * *"`,
+		"http_headers":       "write headers",
+		"params":             "write query",
+		"remote_write":       "sinks have a name: sinks: {NAME: {remote_write: …}}",
+	}
+}
+
+// settingsAt are the names of the settings of the struct that a path inside a type leads to.
+func settingsAt(t reflect.Type, path string) []string {
+	var names []string
+	for _, f := range settingFields(descend(t, path)) {
+		names = append(names, settingName(f))
+	}
+	slices.Sort(names)
+	return names
+}
+
+func descend(t reflect.Type, path string) reflect.Type {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if path == "" {
+		return t
+	}
+	name, rest, _ := strings.Cut(path, ".")
+	switch t.Kind() {
+	case reflect.Map, reflect.Slice:
+		return descend(t.Elem(), rest)
+	case reflect.Struct:
+		for _, f := range settingFields(t) {
+			if settingName(f) == name {
+				return descend(f.Type, rest)
+			}
+		}
+	}
+	return t
+}
+
+func settingFields(t reflect.Type) []reflect.StructField {
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	var all []reflect.StructField
+	for f := range t.Fields() {
+		tag := f.Tag.Get("yaml")
+		switch {
+		case strings.HasSuffix(tag, ",inline"):
+			all = append(all, settingFields(f.Type)...)
+		case tag != "" && tag != "-":
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+func settingName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+	return name
+}

@@ -1,0 +1,149 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/collectington/collectington/agent/ledger"
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// Agent runs plans.
+type Agent struct {
+	log    *slog.Logger
+	self   func(State) metric.Readings
+	own    *ledger.Ledger // of the agent's own metrics
+	poke   chan struct{}  // one token where these have something new to tell
+	places chan struct{}  // one token for each tick under way
+
+	mu         sync.Mutex // guards what follows
+	jobs       []*job
+	sinks      []*sink
+	latest     map[string]metric.Batch // by job: what a sink that joins later has to know
+	reloaded   time.Time
+	reloadGood bool
+}
+
+// Options are what an agent needs besides a plan.
+type Options struct {
+	Log  *slog.Logger
+	Self func(State) metric.Readings // the agent's own metrics
+}
+
+// selfInterval is how often the agent's own metrics are delivered.
+const selfInterval = 15 * time.Second
+
+// New makes an agent at rest.
+func New(o Options) *Agent {
+	return &Agent{
+		log: o.Log, self: o.Self, latest: map[string]metric.Batch{},
+		own: ledger.New(time.Minute, 1<<20), poke: make(chan struct{}, 1),
+	}
+}
+
+// Run puts a plan to work and blocks until ctx ends, all jobs have stopped and all sinks have drained. A plan that comes
+// through reload takes the place of the one before: jobs and sinks that it does not change go on with their state. The
+// error is that of a sink that cannot work at all.
+func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a.places = make(chan struct{}, plan.Concurrency)
+	a.put(ctx, plan, cancel)
+	selfDone := make(chan struct{})
+	go func() {
+		defer close(selfDone)
+		a.tellSelf(ctx)
+	}()
+	for ctx.Err() == nil {
+		select {
+		case next := <-reload:
+			a.put(ctx, next, nil)
+		case <-ctx.Done():
+		}
+	}
+	<-selfDone
+	a.stopJobs(a.jobs)
+	a.deliverSelf()
+	a.stopSinks(a.sinks)
+	if err, ok := context.Cause(ctx).(*sinkError); ok {
+		return err
+	}
+	return nil
+}
+
+// sinkError says which sink cannot work.
+type sinkError struct {
+	name string
+	err  error
+}
+
+func (e *sinkError) Error() string { return fmt.Sprintf("sinks.%s: %v", e.name, e.err) }
+
+func (e *sinkError) Unwrap() error { return e.err }
+
+func (a *Agent) leave() { <-a.places }
+
+// deliver hands a batch to every sink.
+func (a *Agent) deliver(b metric.Batch) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.latest[b.Job] = b
+	for _, s := range a.sinks {
+		s.add(b)
+	}
+}
+
+// tellSelf delivers the agent's own metrics at once, from then on regularly, and when a job goes up or down.
+func (a *Agent) tellSelf(ctx context.Context) {
+	for {
+		a.deliverSelf()
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.poke:
+		case <-time.After(selfInterval):
+		}
+	}
+}
+
+func (a *Agent) deliverSelf() {
+	now := time.Now()
+	result, err := a.own.Apply(now, a.self(a.State()))
+	if err != nil {
+		a.log.Error("the agent's own metrics: " + err.Error())
+		return
+	}
+	a.deliver(metric.Batch{Job: Self, Time: now, Families: result.Families})
+}
+
+// upOrDown is told when a job goes up or down.
+func (a *Agent) upOrDown() {
+	select {
+	case a.poke <- struct{}{}:
+	default:
+	}
+}
+
+// State is what the agent is doing now.
+func (a *Agent) State() State {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := State{Reloaded: a.reloaded, ReloadGood: a.reloadGood}
+	for _, j := range a.jobs {
+		s.Jobs = append(s.Jobs, j.status.get())
+	}
+	for _, sink := range a.sinks {
+		s.Sinks = append(s.Sinks, sink.state())
+	}
+	return s
+}
+
+// ReloadFailed notes that a new plan could not be made; the one at work goes on.
+func (a *Agent) ReloadFailed() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reloadGood = false
+}

@@ -1,0 +1,142 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/collectington/collectington/agent/ledger"
+	"github.com/collectington/collectington/agent/schedule"
+)
+
+// job is a job at work. Its goroutine owns all but status.
+type job struct {
+	Job
+	agent  *Agent
+	ledger *ledger.Ledger
+	status *jobStatus
+	report report
+
+	lastSuccess time.Time
+	showing     bool      // the sinks show series of the job
+	expireAt    time.Time // when those are no longer valid; zero while ticks succeed
+
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+func (a *Agent) newJob(plan Job) *job {
+	now := time.Now()
+	return &job{
+		Job: plan, agent: a, status: newJobStatus(plan.Name, plan.Requests, a.upOrDown), report: report{log: plan.Log},
+		ledger: ledger.New(plan.validFor(now), plan.MaxSeries),
+		done:   make(chan struct{}),
+	}
+}
+
+// errOverlap ends a tick that is under way when the next is due, under overlap: cancel.
+var errOverlap = errors.New("cancelled because the next tick is due (overlap: cancel)")
+
+// run ticks the job whenever it is due, until ctx ends. A tick under way then has grace to finish.
+func (j *job) run(ctx context.Context) {
+	defer close(j.done)
+	due := j.firstDue(time.Now())
+	for !due.IsZero() && j.waitFor(ctx, due.Add(j.Jitter)) {
+		next := j.Schedule.Next(due)
+		if j.enter(ctx) {
+			tick, end := withGrace(ctx)
+			if j.Overlap == schedule.Cancel {
+				tick, end = withDeadline(tick, end, next.Add(j.Jitter))
+			}
+			j.tick(tick)
+			end()
+			j.agent.leave()
+		}
+		due = j.afterTick(next)
+	}
+}
+
+// firstDue is at once for an interval, and when the clock says so for cron text.
+func (j *job) firstDue(now time.Time) time.Time {
+	if _, every := j.Schedule.Every(); every {
+		return now
+	}
+	return j.Schedule.Next(now)
+}
+
+// afterTick is the due time to wait for, where the first one after the tick's own was next. Those that have passed
+// meanwhile are left out, but for one where the policy is to run late rather than not.
+func (j *job) afterTick(next time.Time) time.Time {
+	now := time.Now()
+	late := 0
+	last := next
+	for !next.IsZero() && next.Add(j.Jitter).Before(now) {
+		last, next = next, j.Schedule.Next(next)
+		late++
+	}
+	if late > 0 && j.Overlap != schedule.Skip {
+		late--
+		next = last
+	}
+	j.status.skip(late)
+	return next
+}
+
+// waitFor waits until a time, ending the job's series meanwhile if they become invalid. It is false when ctx has ended.
+// The clock is looked at again every minute: it may have been set, or the machine asleep.
+func (j *job) waitFor(ctx context.Context, until time.Time) bool {
+	j.status.wait(until)
+	for {
+		j.expireIfDue()
+		pause := min(time.Until(until), time.Minute)
+		if pause <= 0 {
+			return ctx.Err() == nil
+		}
+		if !j.expireAt.IsZero() {
+			pause = min(pause, max(time.Until(j.expireAt), time.Millisecond))
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(pause):
+		}
+	}
+}
+
+// enter waits for one of the places for ticks under way.
+func (j *job) enter(ctx context.Context) bool {
+	select {
+	case j.agent.places <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// jobGrace is how long a tick under way may go on once its job is to stop.
+const jobGrace = 5 * time.Second
+
+var errStopped = errors.New("the agent is stopping")
+
+// withGrace is a context that ends some time after its parent.
+func withGrace(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent))
+	var timer *time.Timer
+	ready := make(chan struct{})
+	stop := context.AfterFunc(parent, func() {
+		timer = time.AfterFunc(jobGrace, func() { cancel(errStopped) })
+		close(ready)
+	})
+	return ctx, func() {
+		if !stop() {
+			<-ready
+			timer.Stop()
+		}
+		cancel(nil)
+	}
+}
+
+func withDeadline(parent context.Context, end context.CancelFunc, at time.Time) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithDeadlineCause(parent, at, errOverlap)
+	return ctx, func() { cancel(); end() }
+}

@@ -1,0 +1,60 @@
+package run
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Outcome is what a single run came to.
+type Outcome struct {
+	State
+	Undelivered []string // sinks that could not deliver everything
+}
+
+// Once ticks every job once, delivers, and returns when the sinks have drained.
+func (a *Agent) Once(ctx context.Context, plan Plan) (Outcome, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a.places = make(chan struct{}, plan.Concurrency)
+	for _, p := range plan.Jobs {
+		a.jobs = append(a.jobs, a.newJob(p))
+	}
+	for _, p := range plan.Sinks {
+		s := newSink(p)
+		a.sinks = append(a.sinks, s)
+		s.start(ctx, cancel)
+	}
+	a.reloaded, a.reloadGood = time.Now(), true
+	var wg sync.WaitGroup
+	for _, j := range a.jobs {
+		wg.Go(func() {
+			if j.enter(ctx) {
+				defer a.leave()
+				j.tick(ctx)
+			}
+		})
+	}
+	wg.Wait()
+	a.deliverSelf()
+	a.stopSinks(a.sinks)
+	out := Outcome{State: a.State()}
+	for i, s := range a.sinks {
+		if s.lost || lostAny(out.Sinks[i]) {
+			out.Undelivered = append(out.Undelivered, s.Name)
+		}
+	}
+	if err, ok := context.Cause(ctx).(*sinkError); ok {
+		return out, err
+	}
+	return out, nil
+}
+
+func lostAny(s SinkState) bool {
+	for _, n := range s.Dropped {
+		if n > 0 {
+			return true
+		}
+	}
+	return s.Pending.Samples > 0
+}

@@ -1,0 +1,64 @@
+// Package run is the agent at work: it ticks the jobs, delivers their batches, shuts down and reloads.
+//
+//	        one goroutine a job                          one or two goroutines a sink
+//	┌──────────────────────────────────┐           ┌─────────────────────────────────┐
+//	│ wait ▶ collect ▶ ledger ▶ batch  │──(queue)─▶│ Write, again after an error     │
+//	└──────────────────────────────────┘     │     │ Run: serve, drain               │
+//	┌──────────────────────────────────┐     │     └─────────────────────────────────┘
+//	│ the agent's own metrics          │─────┘
+//	└──────────────────────────────────┘
+//
+// Jobs stop first and sinks last, so that everything measured is delivered; each has a bounded time for it.
+package run
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/collectington/collectington/agent/schedule"
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sources"
+)
+
+// Self is the name of the job that the agent's own metrics come from.
+const Self = "cton"
+
+// Plan is what is to run. It is complete: everything in it is built, nothing of it has begun.
+type Plan struct {
+	Concurrency int // how many ticks may be under way at once
+	Jobs        []Job
+	Sinks       []Sink
+}
+
+// Job is one job and its source.
+type Job struct {
+	Name      string
+	Key       string // a reload keeps a job whose name and key are the same, with its state
+	Schedule  *schedule.Schedule
+	Jitter    time.Duration // added to every due time
+	Timeout   time.Duration
+	Overlap   schedule.Overlap
+	ValidFor  time.Duration // 0 = two intervals
+	MaxSeries int
+	Source    sources.Source
+	Requests  *Requests
+	Log       *slog.Logger
+}
+
+// validFor is how long the job's last values stand in for what a failing tick could not measure.
+func (j *Job) validFor(at time.Time) time.Duration {
+	if j.ValidFor > 0 {
+		return j.ValidFor
+	}
+	return 2 * j.Schedule.Interval(at)
+}
+
+// Sink is one sink.
+type Sink struct {
+	Name     string
+	Key      string // a reload keeps a sink whose name and key are the same, with its queue
+	Sink     sinks.Sink
+	Stats    *sinks.Stats
+	Requests *Requests
+	Log      *slog.Logger
+}

@@ -1,0 +1,90 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/collectington/collectington/agent/ledger"
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sources"
+)
+
+// Collect runs a job's source once, within the job's time-out. A panic in the source is an error like any other.
+func Collect(ctx context.Context, job *Job, tick sources.Tick) (readings metric.Readings, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, job.Timeout, fmt.Errorf("no end within the timeout of %s", job.Timeout))
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			job.Log.Error("source panicked", "panic", p, "stack", string(debug.Stack()))
+			readings, err = nil, fmt.Errorf("source panicked: %v", p)
+		}
+	}()
+	readings, err = job.Source.Collect(ctx, tick)
+	if err == nil && ctx.Err() != nil {
+		// What came after the end was not waited for by anybody.
+		return nil, context.Cause(ctx)
+	}
+	return readings, err
+}
+
+// window is the tick's: from the last tick that succeeded, or one interval back.
+func (j *job) window(at time.Time) sources.Tick {
+	start := j.lastSuccess
+	if start.IsZero() {
+		start = at.Add(-j.Schedule.Interval(at))
+	}
+	return sources.Tick{Time: at, Start: start, End: at}
+}
+
+// tick does one tick, from the fetch to the sinks. Whatever goes wrong before the batch leaves no trace in the ledger.
+func (j *job) tick(ctx context.Context) {
+	at := time.Now()
+	j.status.begin(at)
+	readings, err := Collect(ctx, &j.Job, j.window(at))
+	if err == nil {
+		err = j.take(at, readings)
+	}
+	if err != nil {
+		j.status.fail(err, time.Since(at))
+		j.report.failed(err)
+		j.expireAt = j.lastSuccess.Add(j.validFor(j.lastSuccess))
+		j.expireIfDue()
+		return
+	}
+	j.lastSuccess, j.expireAt = at, time.Time{}
+}
+
+// take turns readings into a batch and hands it to the sinks.
+func (j *job) take(at time.Time, readings metric.Readings) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			j.Log.Error("ledger panicked", "panic", p, "stack", string(debug.Stack()))
+			j.ledger = ledger.New(j.validFor(at), j.MaxSeries)
+			err = fmt.Errorf("ledger panicked, its totals begin anew: %v", p)
+		}
+	}()
+	result, err := j.ledger.Apply(at, readings)
+	if err != nil {
+		return err
+	}
+	j.status.succeed(result, time.Since(at))
+	j.report.took(result)
+	j.showing = true
+	j.agent.deliver(metric.Batch{Job: j.Name, Time: at, Families: result.Families})
+	return nil
+}
+
+// expireIfDue ends the job's series once its last values are no longer valid. The ledger keeps its totals.
+func (j *job) expireIfDue() {
+	if j.expireAt.IsZero() || time.Now().Before(j.expireAt) {
+		return
+	}
+	j.expireAt = time.Time{}
+	if j.showing {
+		j.showing = false
+		j.Log.Warn("the last values are no longer valid: ending the job's series", "last_success", j.lastSuccess)
+		j.agent.deliver(metric.Batch{Job: j.Name, Time: time.Now()})
+	}
+}
