@@ -12,8 +12,8 @@ type Outcome struct {
 	Undelivered []string // sinks that could not deliver everything
 }
 
-// Once ticks every job once, delivers, and returns when the sinks have drained.
-func (a *Agent) Once(ctx context.Context, plan Plan) (Outcome, error) {
+// Once ticks every job once, delivers, and returns when the sinks have drained, which may take as long as drain.
+func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	a.places = make(chan struct{}, plan.Concurrency)
@@ -21,7 +21,7 @@ func (a *Agent) Once(ctx context.Context, plan Plan) (Outcome, error) {
 		a.jobs = append(a.jobs, a.newJob(p))
 	}
 	for _, p := range plan.Sinks {
-		s := newSink(p)
+		s := newSink(p, drain)
 		a.sinks = append(a.sinks, s)
 		s.start(ctx, cancel)
 	}

@@ -74,7 +74,7 @@ func (a *Agent) sortSinks(plan []Sink) (all, come, gone []*sink) {
 			}
 		}
 		if s == nil {
-			s = newSink(p)
+			s = newSink(p, Drain)
 			come = append(come, s)
 		}
 		all = append(all, s)

@@ -17,13 +17,14 @@ const rerunPause = 10 * time.Second
 // sink is a sink at work.
 type sink struct {
 	*delivery
+	drain  time.Duration
 	stop   chan struct{} // closed: deliver what is left
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
 
-func newSink(plan Sink) *sink {
-	return &sink{delivery: newDelivery(plan), stop: make(chan struct{})}
+func newSink(plan Sink, drain time.Duration) *sink {
+	return &sink{delivery: newDelivery(plan), drain: drain, stop: make(chan struct{})}
 }
 
 // start sets the sink to work. Its end comes by end alone, so that it outlives the jobs.
@@ -44,7 +45,7 @@ func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 				return
 			}
 			select {
-			case <-time.After(Drain):
+			case <-time.After(s.drain):
 				end()
 			case <-write.Done():
 			}

@@ -1,0 +1,31 @@
+package agent
+
+import (
+	"github.com/collectington/collectington/agent/config"
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/expose"
+	"github.com/collectington/collectington/sinks/print"
+	"github.com/collectington/collectington/sinks/pushgateway"
+	"github.com/collectington/collectington/sinks/remotewrite"
+	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/http"
+	"github.com/collectington/collectington/sources/rules"
+)
+
+// Catalogue is the only list of kinds: where data comes from, how readings are computed, where batches go.
+func Catalogue() config.Catalogue {
+	return config.Catalogue{
+		Fetchers: []sources.Kind[sources.Fetcher]{
+			http.Kind,
+		},
+		Sources: []sources.Kind[sources.Source]{
+			rules.Kind,
+		},
+		Sinks: []sinks.Kind{
+			expose.Kind,
+			pushgateway.Kind,
+			remotewrite.Kind,
+			print.Kind,
+		},
+	}
+}

@@ -1,0 +1,190 @@
+// Package command is the command line: one file per sub-command. It talks to the streams that it is given.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/collectington/collectington/agent/config"
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// The exit codes. They are for scripts: a cron job tells by them what went wrong.
+const (
+	exitOK       = 0
+	exitConfig   = 1 // the configuration or the command line is wrong
+	exitFetch    = 2 // no job could be measured
+	exitDelivery = 3 // something measured could not be delivered
+	exitPartial  = 4 // some job or metric could not be measured; the rest was delivered
+)
+
+// App is one call of the program.
+type App struct {
+	Version   string
+	Catalogue config.Catalogue
+	In        io.Reader
+	Out, Err  io.Writer
+	Reload    <-chan os.Signal // each asks for the configuration to be read again
+
+	vault *setting.Vault
+	log   *slog.Logger
+}
+
+// globals are the flags of every sub-command.
+type globals struct {
+	Config    string `short:"c" default:"cton.yaml" help:"Configuration file; - is standard input." placeholder:"FILE"`
+	LogLevel  string `default:"info" enum:"debug,info,warn,error" help:"What is logged: debug, info, warn or error."`
+	LogFormat string `default:"logfmt" enum:"logfmt,json" help:"How it is logged: logfmt or json."`
+}
+
+type cli struct {
+	globals
+	Run     runCmd     `cmd:"" default:"withargs" help:"Run the jobs until stopped. This is also what cton does without a command."`
+	Once    onceCmd    `cmd:"" help:"Run each job once, deliver, and exit: 0 ok, 1 configuration, 2 fetch, 3 delivery, 4 partial."`
+	Try     tryCmd     `cmd:"" help:"Run one job once and show request, document, readings and ledger. Sends nothing."`
+	Check   checkCmd   `cmd:"" help:"Check the configuration, without a network."`
+	Explain explainCmd `cmd:"" help:"Show every setting of a kind of source or sink."`
+	Demo    demoCmd    `cmd:"" help:"Run the agent against a sample API, all on this machine."`
+	Version versionCmd `cmd:"" help:"Show the version."`
+}
+
+// Main runs the command line and returns the exit code.
+func (a *App) Main(ctx context.Context, args []string) int {
+	var c cli
+	code := -1
+	parser, err := kong.New(&c,
+		kong.Name("cton"),
+		kong.Description("cton turns any API into Prometheus metrics and delivers them."),
+		kong.Writers(a.Out, a.Err),
+		kong.Exit(func(n int) { code = n }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(a, &c.globals),
+	)
+	if err != nil {
+		fmt.Fprintln(a.Err, "cton: "+err.Error())
+		return exitConfig
+	}
+	parsed, err := parser.Parse(args)
+	if code >= 0 {
+		return code // --help has been shown
+	}
+	if err == nil {
+		a.vault = &setting.Vault{Dir: filepath.Dir(c.Config)}
+		a.log = a.logger(&c.globals)
+		err = parsed.Run()
+	}
+	return a.exit(err)
+}
+
+// exit shows an error and is the code for it.
+func (a *App) exit(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		if e.err != nil {
+			a.complain(e.err)
+		}
+		return e.code
+	}
+	a.complain(err)
+	return exitConfig
+}
+
+func (a *App) complain(err error) {
+	text := err.Error()
+	if _, ours := errors.AsType[config.Problems](err); !ours {
+		text = "cton: " + text
+	}
+	if a.vault != nil {
+		text = a.vault.Scrub(text)
+	}
+	fmt.Fprintln(a.Err, text)
+}
+
+// exitError is an error with its own exit code.
+type exitError struct {
+	code int
+	err  error // nil = nothing to say
+}
+
+func (e *exitError) Error() string { return fmt.Sprint(e.err) }
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func (a *App) logger(g *globals) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(strings.ToUpper(g.LogLevel))) // the flag's enum has checked it
+	out, options := scrubber{a.Err, a.vault}, &slog.HandlerOptions{Level: level}
+	if g.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(out, options))
+	}
+	return slog.New(slog.NewTextHandler(out, options))
+}
+
+// scrubber keeps secrets out of a stream. A secret within one write is found.
+type scrubber struct {
+	w     io.Writer
+	vault *setting.Vault
+}
+
+func (s scrubber) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(s.w, s.vault.Scrub(string(p))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// load reads the configuration, of one job alone where a service is named.
+func (a *App) load(g *globals, service string) (*config.Plan, error) {
+	text, err := config.ReadFile(g.Config, a.In)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("read %s: there is no such file; name the configuration with -c FILE, or see one at work with: cton demo", g.Config)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	plan, err := config.Load(g.Config, text, a.Catalogue)
+	if err != nil {
+		return nil, err
+	}
+	if service == "" {
+		return plan, nil
+	}
+	return plan, keepJobs(plan, []string{service})
+}
+
+// keepJobs leaves only the named jobs in a plan; no names leave all.
+func keepJobs(plan *config.Plan, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	var kept []config.Job
+	var known []string
+	found := map[string]bool{}
+	for _, j := range plan.Jobs {
+		known = append(known, j.Name)
+		for _, name := range names {
+			if j.Name == name && !found[name] {
+				found[name] = true
+				kept = append(kept, j)
+			}
+		}
+	}
+	for _, name := range names {
+		if !found[name] {
+			return fmt.Errorf("no job %q; there are %s", name, strings.Join(known, ", "))
+		}
+	}
+	plan.Jobs = kept
+	return nil
+}

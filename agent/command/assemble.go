@@ -1,0 +1,112 @@
+package command
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/collectington/collectington/agent/config"
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/run"
+	"github.com/collectington/collectington/agent/schedule"
+	"github.com/collectington/collectington/agent/web"
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sources"
+)
+
+// assembly makes what a plan describes.
+type assembly struct {
+	*App
+	observe func(web.Exchange)                    // told of the jobs' exchanges too; nil = nobody
+	fetcher func(sources.Fetcher) sources.Fetcher // put around each job's fetcher; nil = nothing
+	drain   time.Duration
+}
+
+// build makes everything of a plan. Nothing of it has begun.
+func (b *assembly) build(plan *config.Plan) (run.Plan, error) {
+	out := run.Plan{Concurrency: plan.Concurrency}
+	for _, s := range plan.Sinks {
+		sink, err := b.sink(plan, s)
+		if err != nil {
+			return out, fmt.Errorf("sinks.%s: %w", s.Name, err)
+		}
+		out.Sinks = append(out.Sinks, sink)
+	}
+	for _, j := range plan.Jobs {
+		job, err := b.job(j)
+		if err != nil {
+			return out, fmt.Errorf("jobs.%s: %w", j.Name, err)
+		}
+		out.Jobs = append(out.Jobs, job)
+	}
+	return out, nil
+}
+
+func (b *assembly) job(j config.Job) (run.Job, error) {
+	requests := &run.Requests{}
+	env := sources.Env{Job: j.Name, Log: b.log.With("job", j.Name)}
+	env.Web = b.host(func(x web.Exchange) {
+		requests.Count(x.Host, x.Code)
+		if b.observe != nil {
+			b.observe(x)
+		}
+	})
+	if j.Fetcher != nil {
+		fetch, err := j.Fetcher.New(env)
+		if err != nil {
+			return run.Job{}, err
+		}
+		if b.fetcher != nil {
+			fetch = b.fetcher(fetch)
+		}
+		env.Fetch = fetch
+	}
+	source, err := j.Source.New(env)
+	if err != nil {
+		return run.Job{}, err
+	}
+	return run.Job{
+		Name: j.Name, Key: j.Key, Schedule: j.Schedule, Jitter: schedule.Jitter(j.Jitter, j.Name, hostName()), Timeout: j.Timeout, Overlap: j.Overlap,
+		ValidFor: j.ValidFor, MaxSeries: j.MaxSeries, Source: source, Requests: requests, Log: env.Log,
+	}, nil
+}
+
+func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
+	requests := &run.Requests{}
+	env := sinks.Env{
+		Name: s.Name, Log: b.log.With("sink", s.Name), Stats: &sinks.Stats{}, Out: b.Out,
+		External: external(plan), Instance: hostName(), Drain: b.drain,
+		Web: b.host(func(x web.Exchange) { requests.Count(x.Host, x.Code) }),
+	}
+	sink, err := s.Config.New(env)
+	if err != nil {
+		return run.Sink{}, err
+	}
+	key := fmt.Sprint(s.Key, env.External, env.Instance)
+	return run.Sink{Name: s.Name, Key: key, Sink: sink, Stats: env.Stats, Requests: requests, Log: env.Log}, nil
+}
+
+func (b *assembly) host(observe func(web.Exchange)) *web.Host {
+	return &web.Host{Secrets: b.vault, UserAgent: "cton/" + b.Version, Observe: observe}
+}
+
+// external is the plan's external labels, sorted by name.
+func external(plan *config.Plan) []metric.Label {
+	labels := make([]metric.Label, 0, len(plan.External))
+	for name, value := range plan.External {
+		labels = append(labels, metric.Label{Name: name, Value: value})
+	}
+	slices.SortFunc(labels, func(a, b metric.Label) int { return cmp.Compare(a.Name, b.Name) })
+	return labels
+}
+
+// hostName is what the instance label says where nothing else does.
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "localhost"
+	}
+	return name
+}

@@ -1,0 +1,62 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/collectington/collectington/sinks"
+)
+
+type checkCmd struct {
+	Connect bool `help:"Also ask each sink whether it would work. Sends no metrics."`
+}
+
+// checkTimeout bounds what one sink takes to say whether it would work.
+const checkTimeout = 10 * time.Second
+
+// Run checks the configuration.
+func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
+	plan, err := a.load(g, "")
+	if err != nil {
+		return err
+	}
+	if c.Connect {
+		built, err := (&assembly{App: a}).build(plan)
+		if err != nil {
+			return err
+		}
+		bad := 0
+		for _, s := range built.Sinks {
+			checker, ok := s.Sink.(sinks.Checker)
+			if !ok {
+				continue
+			}
+			if err := ask(ctx, checker); err != nil {
+				bad++
+				a.complain(fmt.Errorf("sinks.%s: %w", s.Name, err))
+				continue
+			}
+			fmt.Fprintf(a.Out, "sinks.%s: works\n", s.Name)
+		}
+		if bad > 0 {
+			return &exitError{code: exitDelivery}
+		}
+	}
+	fmt.Fprintf(a.Out, "%s: %s, %s\n", g.Config, count(len(plan.Jobs), "job"), count(len(plan.Sinks), "sink"))
+	return nil
+}
+
+func ask(ctx context.Context, c sinks.Checker) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errors.New("no answer within "+checkTimeout.String()))
+	defer cancel()
+	return c.Check(ctx)
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

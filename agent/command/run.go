@@ -1,0 +1,68 @@
+package command
+
+import (
+	"context"
+
+	"github.com/collectington/collectington/agent/config"
+	"github.com/collectington/collectington/agent/run"
+	"github.com/collectington/collectington/agent/status"
+)
+
+type runCmd struct {
+	Service string `short:"s" help:"Run this job alone." placeholder:"JOB"`
+}
+
+// Run runs the plan until the context ends, and reads the configuration again whenever it is asked to.
+func (c *runCmd) Run(ctx context.Context, a *App, g *globals) error {
+	plan, err := a.load(g, c.Service)
+	if err != nil {
+		return err
+	}
+	return a.runPlan(ctx, plan, func() (*config.Plan, error) { return a.load(g, c.Service) })
+}
+
+func (a *App) runPlan(ctx context.Context, plan *config.Plan, again func() (*config.Plan, error)) error {
+	b := &assembly{App: a, drain: run.Drain}
+	built, err := b.build(plan)
+	if err != nil {
+		return err
+	}
+	agent := run.New(run.Options{Log: a.log, Self: status.New(a.Version).Readings})
+	plans := make(chan run.Plan)
+	done, stop := context.WithCancel(ctx)
+	defer stop()
+	go a.reloads(done, agent, plans, func() (run.Plan, error) {
+		plan, err := again()
+		if err != nil {
+			return run.Plan{}, err
+		}
+		return b.build(plan)
+	})
+	a.log.Info("started", "version", a.Version, "jobs", len(built.Jobs), "sinks", len(built.Sinks))
+	err = agent.Run(ctx, built, plans)
+	a.log.Info("stopped")
+	return err
+}
+
+// reloads makes a new plan for each signal. One that is wrong is logged and changes nothing.
+func (a *App) reloads(ctx context.Context, agent *run.Agent, plans chan<- run.Plan, make func() (run.Plan, error)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.Reload:
+		}
+		plan, err := make()
+		if err != nil {
+			agent.ReloadFailed()
+			a.log.Error("reload: the configuration is wrong, the one at work goes on", "error", err)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case plans <- plan:
+			a.log.Info("reloaded", "jobs", len(plan.Jobs), "sinks", len(plan.Sinks))
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/collectington/collectington/agent/config"
+	"github.com/collectington/collectington/agent/ledger"
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/run"
+	"github.com/collectington/collectington/agent/web"
+	"github.com/collectington/collectington/sources"
+)
+
+type tryCmd struct {
+	Job string `arg:"" help:"The job to try."`
+}
+
+// How much of each thing is shown.
+const (
+	maxDocument = 2000 // bytes
+	maxReadings = 20   // of one metric
+)
+
+// Run does one tick of a job and shows each step of it.
+func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
+	plan, err := a.load(g, c.Job)
+	if err != nil {
+		return err
+	}
+	t := &try{App: a}
+	b := &assembly{App: a, observe: t.exchange, fetcher: func(f sources.Fetcher) sources.Fetcher { return &shown{f, t} }}
+	built, err := b.build(&config.Plan{Concurrency: 1, Jobs: plan.Jobs})
+	if err != nil {
+		return err
+	}
+	return t.tick(ctx, &built.Jobs[0])
+}
+
+// try is one tick on show.
+type try struct{ *App }
+
+func (t *try) tick(ctx context.Context, job *run.Job) error {
+	now := time.Now()
+	tick := sources.Tick{Time: now, Start: now.Add(-job.Schedule.Interval(now)), End: now}
+	readings, err := run.Collect(ctx, job, tick)
+	if err != nil {
+		t.section("error")
+		t.line("%v", err)
+		return &exitError{code: exitFetch}
+	}
+	t.readings(readings)
+	book := ledger.New(2*job.Schedule.Interval(now), job.MaxSeries)
+	t.section("ledger before")
+	book.Dump(scrubber{t.Out, t.vault})
+	result, err := book.Apply(now, readings)
+	if err != nil {
+		t.section("error")
+		t.line("%v", err)
+		return &exitError{code: exitFetch}
+	}
+	t.section("ledger after")
+	book.Dump(scrubber{t.Out, t.vault})
+	t.section("metrics")
+	if err := metric.WriteText(scrubber{t.Out, t.vault}, result.Families); err != nil {
+		return err
+	}
+	t.problems(result)
+	if len(result.Problems) > 0 {
+		return &exitError{code: exitPartial}
+	}
+	return nil
+}
+
+func (t *try) section(name string) { fmt.Fprintf(t.Out, "== %s\n", name) }
+
+func (t *try) line(format string, args ...any) {
+	fmt.Fprintln(t.Out, t.vault.Scrub(fmt.Sprintf(format, args...)))
+}
+
+// exchange shows a request and what came of it.
+func (t *try) exchange(x web.Exchange) {
+	t.section("request")
+	t.line("%s %s", x.Method, x.URL)
+	for _, name := range slices.Sorted(maps.Keys(x.Header)) {
+		t.line("%s: %s", name, strings.Join(x.Header[name], ", "))
+	}
+	if x.Err != nil {
+		t.line("no response after %s: %v", x.Took.Round(time.Millisecond), x.Err)
+		return
+	}
+	t.line("%d, %d bytes in %s", x.Code, x.Bytes, x.Took.Round(time.Millisecond))
+}
+
+// shown shows the documents of a fetcher.
+type shown struct {
+	sources.Fetcher
+	try *try
+}
+
+func (s *shown) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
+	doc, err := s.Fetcher.Fetch(ctx, tick)
+	if err == nil {
+		s.try.document(doc)
+	}
+	return doc, err
+}
+
+func (t *try) document(doc *sources.Document) {
+	t.section("document")
+	var value any
+	text := doc.Root.MarshalTo(nil)
+	if json.Unmarshal(text, &value) == nil {
+		if pretty, err := json.MarshalIndent(json.RawMessage(text), "", "  "); err == nil {
+			text = pretty
+		}
+	}
+	if len(text) > maxDocument {
+		t.line("%s\n… %d bytes more", strings.ToValidUTF8(string(text[:maxDocument]), ""), len(text)-maxDocument)
+		return
+	}
+	t.line("%s", text)
+}
+
+// readings shows what was measured, before the ledger has seen it.
+func (t *try) readings(readings metric.Readings) {
+	t.section("readings")
+	for _, m := range readings {
+		t.line("%s: %s", m.Desc.Name, count(len(m.Rows), "reading"))
+		for i, row := range m.Rows {
+			if i == maxReadings {
+				t.line("  … %d more", len(m.Rows)-i)
+				break
+			}
+			event := ""
+			if m.Desc.Once {
+				event = " event " + row.Event
+			}
+			t.line("  %s%s %v%s", m.Desc.Name, m.Desc.LabelSet(row.Labels), row.Value, event)
+		}
+	}
+}
+
+// problems shows what could not be measured.
+func (t *try) problems(r *ledger.Result) {
+	if len(r.Problems)+len(r.Drops) == 0 {
+		return
+	}
+	t.section("problems")
+	for _, p := range r.Problems {
+		t.line("%s: %v", p.Metric, p.Err)
+	}
+	for _, d := range r.Drops {
+		t.line("%s: %s left out, %s: %s", d.Metric, count(d.Count, "reading"), d.Reason, d.First)
+	}
+}
