@@ -1,0 +1,104 @@
+package rules
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/itchyny/gojq"
+
+	"github.com/collectington/collectington/sources"
+)
+
+// FuzzPath holds that a plain path means on the document exactly what jq means by it.
+func FuzzPath(f *testing.F) {
+	for _, expr := range []string{".", ".a", ".a.b", ".a[]", ".[]", `."a b"`, `.["a"]`, ".a.b[]", ".é"} {
+		for _, doc := range []string{`{}`, `null`, `{"a":{"b":[1,2]}}`, `[1,"x",null]`, `{"a":{"b":1,"b":2},"a b":3}`, `"t"`, `12345678901234567890`, `{"é":"\ud83d\ude00"}`} {
+			f.Add(expr, doc)
+		}
+	}
+	f.Fuzz(func(t *testing.T, expr, doc string) {
+		var x Expr
+		if x.UnmarshalText([]byte(expr)) != nil || x.path == nil {
+			t.Skip()
+		}
+		var p sources.Parser
+		parsed, err := p.JSON("", []byte(doc))
+		if err != nil || strings.Contains(doc, `\u`) {
+			t.Skip() // escapes that are no characters are read in more than one way
+		}
+		fast, fastErr := values(t, &x, value{doc: parsed.Root})
+		slow, slowErr := values(t, &Expr{code: x.code}, value{data: toJQ(parsed.Root)})
+		if (fastErr == nil) != (slowErr == nil) || !slices.Equal(fast, slow) {
+			t.Errorf("%s of %s: the path gives %q, %v; jq gives %q, %v", expr, doc, fast, fastErr, slow, slowErr)
+		}
+	})
+}
+
+func values(t *testing.T, x *Expr, in value) ([]string, error) {
+	var all []string
+	err := x.all(t.Context(), in, func(v value) error {
+		text, err := gojq.Marshal(v.jq())
+		if err != nil {
+			return err
+		}
+		all = append(all, string(text))
+		return nil
+	})
+	return all, err
+}
+
+// FuzzNumber holds that a number of the document is the number that Go's own decoder reads.
+func FuzzNumber(f *testing.F) {
+	for _, s := range []string{"0", "-1.5e3", "1e999", "9007199254740993", "0.1", "NaN", "0x1p2", "1_000", "+1", ".5", "1e5"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var want float64
+		wantErr := json.Unmarshal([]byte(s), &want)
+		var p sources.Parser
+		doc, err := p.JSON("", []byte(s))
+		if err != nil || wantErr != nil || strings.ContainsAny(s, `"`) {
+			t.Skip()
+		}
+		if got, ok := (value{doc: doc.Root}).number(nil); !ok || got != want {
+			t.Errorf("%s is %v (%v), want %v", s, got, ok, want)
+		}
+	})
+}
+
+// FuzzCollect throws any document at rules of every sort: nothing may panic, and what comes out must be whole.
+func FuzzCollect(f *testing.F) {
+	for _, doc := range []string{`{"list":[{"n":"a","v":1,"id":1}]}`, `[]`, `{"list":{"k":{"v":"1"}}}`, `{"list":[null,[],"x",1e400]}`} {
+		f.Add(doc)
+	}
+	config := `
+a: {type: gauge, items: '.list[]', value: .v, labels: {n: .n}}
+b_total: {type: counter, items: '.list[]', value: .v, once_by: .id, labels: {n: .n, m: '.n | tostring'}}
+c: {type: histogram, items: '.list[] | select(.v)', value: .v, missing: zero}
+d: {type: gauge, value: '.list | length', missing: error}
+e: {type: gauge, value: .list.k.v, map: {"1": 1}, default: drop}
+`
+	f.Fuzz(func(t *testing.T, doc string) {
+		s := sourceOf(t, config, doc)
+		readings, err := s.Collect(t.Context(), sources.Tick{})
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("an error of more than one line: %q", err)
+			}
+			return
+		}
+		for _, m := range readings {
+			for _, r := range m.Rows {
+				if len(r.Labels) != len(m.Desc.LabelNames) {
+					t.Errorf("%s has %d labels, want %d", m.Desc.Name, len(r.Labels), len(m.Desc.LabelNames))
+				}
+				if r.Value-r.Value != 0 {
+					t.Errorf("%s is %v", m.Desc.Name, r.Value)
+				}
+			}
+		}
+		_ = show(readings)
+	})
+}
