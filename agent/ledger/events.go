@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,90 +14,102 @@ type events struct {
 	remember int64 // milliseconds
 	max      int
 	known    map[string]*sighting
-	swept    int64 // when the old ones were last forgotten
+	ring     sighting // closes the ring of committed sightings: after it the longest unseen, before it the last seen
 
-	// Of the tick under way.
-	fresh map[string]struct{} // keys are copies
-	again []*sighting
+	shown []*sighting // in the tick under way, in their order
 }
 
-// sighting says when an event was last seen, in Unix milliseconds. It is behind a pointer because assigning to an
-// existing map entry would replace the map's own copy of the key by the caller's, which does not outlive the tick.
-type sighting struct{ at int64 }
+// sighting says when an event was last seen.
+type sighting struct {
+	id            string
+	at            int64     // Unix milliseconds
+	before, after *sighting // nil until it is committed
+
+	// In the tick under way it was shown, and is to be counted.
+	shown, counts bool
+}
 
 func newEvents(remember time.Duration, max int) *events {
-	return &events{remember: remember.Milliseconds(), max: max, known: map[string]*sighting{}, fresh: map[string]struct{}{}}
+	e := &events{remember: remember.Milliseconds(), max: max, known: map[string]*sighting{}}
+	e.ring.before, e.ring.after = &e.ring, &e.ring
+	return e
 }
 
 // stage notes an event of the tick under way and tells whether it is to be counted.
-func (e *events) stage(id string) bool {
-	if s := e.known[id]; s != nil {
-		e.again = append(e.again, s)
+func (e *events) stage(id string, at int64) bool {
+	s := e.known[id]
+	switch {
+	case s == nil:
+		// The copy is the map's key too: the caller's string does not outlive the tick.
+		s = &sighting{id: strings.Clone(id), counts: true}
+		e.known[s.id] = s
+	case s.shown:
 		return false
+	default:
+		s.counts = at-s.at > e.remember
 	}
-	if _, staged := e.fresh[id]; staged {
-		return false
-	}
-	e.fresh[strings.Clone(id)] = struct{}{}
-	return true
+	s.shown = true
+	e.shown = append(e.shown, s)
+	return s.counts
 }
 
-// fit tells whether the new events find room. Those that the API shows in this very tick must all be remembered, or they
-// would count again in the next.
-func (e *events) fit(d *drops) error {
-	shown := len(e.fresh) + len(e.again)
-	if shown > e.max {
-		return fmt.Errorf("one answer shows %d events, more than max_events (%d): they would be counted twice", shown, e.max)
-	}
-	if early := len(e.known) + len(e.fresh) - e.max; early > 0 {
-		d.add(metric.TooMany, func() string { return fmt.Sprintf("%d event ids forgotten early", early) })
+// fit tells whether the tick's events find room. All that the API shows in one tick must be remembered, or they would
+// count again in the next.
+func (e *events) fit() error {
+	if len(e.shown) > e.max {
+		return fmt.Errorf("one answer shows %d events, more than max_events (%d): they would be counted twice", len(e.shown), e.max)
 	}
 	return nil
 }
 
 func (e *events) rollback() {
-	clear(e.fresh)
-	e.again = e.again[:0]
+	for _, s := range e.shown {
+		s.shown, s.counts = false, false
+		if s.after == nil {
+			delete(e.known, s.id)
+		}
+	}
+	e.settle()
 }
 
 // commit remembers the tick's events and forgets old ones.
-func (e *events) commit(at int64) {
-	for _, s := range e.again {
-		s.at = at
+func (e *events) commit(at int64, d *drops) {
+	for _, s := range e.shown {
+		s.at, s.shown, s.counts = at, false, false
+		s.unlink()
+		s.linkBefore(&e.ring)
 	}
-	for id := range e.fresh {
-		e.known[id] = &sighting{at}
-	}
-	e.rollback()
-	if at-e.swept >= e.remember/8 {
-		e.swept = at
-		for id, s := range e.known {
-			if at-s.at > e.remember {
-				delete(e.known, id)
+	e.settle()
+	early := 0
+	for s := e.ring.after; s != &e.ring; s = e.ring.after {
+		if at-s.at <= e.remember {
+			if len(e.known) <= e.max {
+				break
 			}
+			early++
 		}
+		s.unlink()
+		delete(e.known, s.id)
 	}
-	if len(e.known) > e.max {
-		e.forgetOldest(len(e.known) - e.max)
+	if early > 0 {
+		d.add(metric.TooMany, early, func() string { return fmt.Sprintf("%d event ids forgotten early", early) })
 	}
 }
 
-func (e *events) forgetOldest(n int) {
-	type old struct {
-		id string
-		at int64
+// settle ends the tick under way.
+func (e *events) settle() {
+	clear(e.shown)
+	e.shown = e.shown[:0]
+}
+
+func (s *sighting) unlink() {
+	if s.after != nil {
+		s.before.after, s.after.before = s.after, s.before
+		s.before, s.after = nil, nil
 	}
-	all := make([]old, 0, len(e.known))
-	for id, s := range e.known {
-		all = append(all, old{id, s.at})
-	}
-	slices.SortFunc(all, func(a, b old) int {
-		if a.at != b.at {
-			return int(min(max(a.at-b.at, -1), 1))
-		}
-		return strings.Compare(a.id, b.id)
-	})
-	for _, o := range all[:n] {
-		delete(e.known, o.id)
-	}
+}
+
+func (s *sighting) linkBefore(next *sighting) {
+	s.before, s.after = next.before, next
+	s.before.after, next.before = s, s
 }

@@ -7,6 +7,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/collectington/collectington/agent/metric"
@@ -40,7 +41,7 @@ func New(validFor time.Duration, maxSeries int) *Ledger {
 type Result struct {
 	Families []metric.Family // all that the job has to show now
 	Series   int             // in Families
-	Readings int             // taken
+	Readings int             // taken, which those in Drops are not
 	Resets   int             // upstream totals that fell and were taken to have begun anew
 	Problems []Problem       // metrics that could not be measured
 	Drops    []Drop          // readings left out
@@ -61,6 +62,9 @@ type Drop struct {
 // Apply takes a tick's readings. On an error, which says that the tick as a whole cannot be taken, nothing has changed.
 func (l *Ledger) Apply(at time.Time, readings metric.Readings) (*Result, error) {
 	l.tick++
+	for _, t := range l.order {
+		t.begin()
+	}
 	r := &Result{}
 	for i := range readings {
 		l.match(at, &readings[i], r)
@@ -69,13 +73,14 @@ func (l *Ledger) Apply(at time.Time, readings metric.Readings) (*Result, error) 
 		for _, t := range l.order {
 			t.rollback()
 		}
-		l.forgetNewTables()
 		return nil, fmt.Errorf("%d series are more than max_series (%d)", n, l.maxSeries)
 	}
 	c := l.commit(at, r)
 	for _, t := range l.order {
 		t.commit(c)
-		if t.failing && at.Sub(t.measured) >= l.validFor {
+		if !t.failing {
+			t.measured = at
+		} else if at.Sub(t.measured) >= l.validFor {
 			continue
 		}
 		if family := t.family(c); len(family.Series) > 0 {
@@ -83,6 +88,7 @@ func (l *Ledger) Apply(at time.Time, readings metric.Readings) (*Result, error) 
 			r.Series += len(family.Series)
 		}
 	}
+	l.forgetIdle()
 	l.last = c.at
 	return r, nil
 }
@@ -101,23 +107,22 @@ func (l *Ledger) commit(at time.Time, r *Result) *commit {
 // match finds the series of a metric's readings. What it changes can be rolled back.
 func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	t := l.table(m.Desc)
-	t.visited = l.tick
 	for _, d := range m.Drops {
 		r.Drops = append(r.Drops, Drop{m.Desc.Name, d})
 	}
 	err := m.Err
+	if t.visited == l.tick {
+		err = fmt.Errorf("%s was measured twice in one tick; put all its readings together", m.Desc.Name)
+	}
+	t.visited = l.tick
 	if err == nil {
-		t.drops.reset()
 		err = t.match(at.UnixMilli(), l.tick, m.Rows)
 	}
-	t.failing = err != nil
 	if err != nil {
 		t.rollback()
+		t.failing = true
 		r.Problems = append(r.Problems, Problem{m.Desc.Name, err})
-		return
 	}
-	t.measured = at
-	r.Readings += len(m.Rows)
 }
 
 func (l *Ledger) table(d *metric.Desc) *table {
@@ -130,18 +135,15 @@ func (l *Ledger) table(d *metric.Desc) *table {
 	return t
 }
 
-// forgetNewTables drops the tables that an abandoned tick has made.
-func (l *Ledger) forgetNewTables() {
-	kept := l.order[:0]
-	for _, t := range l.order {
-		if t.live == 0 && t.committed == 0 {
+// forgetIdle drops the tables of metrics that are measured no longer.
+func (l *Ledger) forgetIdle() {
+	l.order = slices.DeleteFunc(l.order, func(t *table) bool {
+		idle := t.idle(l.tick)
+		if idle {
 			delete(l.tables, t.desc)
-			continue
 		}
-		kept = append(kept, t)
-	}
-	clear(l.order[len(kept):])
-	l.order = kept
+		return idle
+	})
 }
 
 // series is how many series the ledger holds, those of the tick under way included. What this tick did not show again is
@@ -149,7 +151,7 @@ func (l *Ledger) forgetNewTables() {
 func (l *Ledger) series() int {
 	n := 0
 	for _, t := range l.order {
-		n += t.expected(l.tick)
+		n += t.lasting(l.tick)
 	}
 	return n
 }

@@ -53,16 +53,17 @@ func bucketOf(v float64, schema int32) int32 {
 		}
 		return (i + (1 << -schema) - 1) >> -schema
 	}
-	// Within its power of two, v is 2·fraction in [1, 2). The logarithm may be off by a rounding, the bound is not.
-	n := float64(int32(1) << schema)
-	i := math.Ceil(math.Log2(2*fraction) * n)
-	for i > 0 && math.Exp2((i-1)/n) >= 2*fraction {
-		i--
+	// The bounds 2^(i/8) within a power of two, as Prometheus' libraries have them: an observation lands in one bucket
+	// whoever counts it, also where it is one of them.
+	bounds := [1 << firstSchema]float64{
+		0.5, 0.5452538663326288, 0.5946035575013605, 0.6484197773255048,
+		0.7071067811865475, 0.7711054127039704, 0.8408964152537144, 0.9170040432046711,
 	}
-	for math.Exp2(i/n) < 2*fraction {
-		i++
+	i, step := 0, 1<<(firstSchema-schema)
+	for i < len(bounds) && bounds[i] < fraction {
+		i += step
 	}
-	return int32(exponent-1)<<schema + int32(i)
+	return int32(exponent-1)<<schema + int32(i/step)
 }
 
 func halve(buckets map[int32]uint64) map[int32]uint64 {

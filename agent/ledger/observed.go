@@ -30,7 +30,7 @@ func (e *entry) observe(d *metric.Desc, c *commit, p *pending) {
 	o := e.observed
 	if o == nil {
 		o = &observed{}
-		e.observed, e.start = o, c.since
+		e.observed = o
 	}
 	if d.Type == metric.Histogram {
 		h := o.editHistogram(d, c.tick)
@@ -51,7 +51,7 @@ func (e *entry) observe(d *metric.Desc, c *commit, p *pending) {
 	s.Sum += p.value
 	if len(d.Quantiles) > 0 {
 		if len(o.window) >= maxWindow {
-			o.window = slices.Delete(o.window, 0, len(o.window)-maxWindow+1)
+			o.window = o.window[len(o.window)-maxWindow+1:]
 		}
 		o.window = append(o.window, observation{c.at, p.value})
 	}
@@ -107,7 +107,7 @@ func (o *observed) quantiles(d *metric.Desc, c *commit) {
 	if kept < 0 {
 		kept = len(o.window)
 	}
-	o.window = slices.Delete(o.window, 0, kept)
+	o.window = o.window[kept:]
 	if kept == 0 && o.changed != c.tick {
 		return
 	}
@@ -119,7 +119,13 @@ func (o *observed) quantiles(d *metric.Desc, c *commit) {
 	s := o.editSummary(d, c.tick)
 	for i, q := range d.Quantiles {
 		if n := len(values); n > 0 {
-			s.Quantiles[i] = values[max(0, int(math.Ceil(q*float64(n)))-1)]
+			s.Quantiles[i] = values[rank(q, n)-1]
 		}
 	}
+}
+
+// rank is the place of quantile q among n sorted values, from 1. A quantile is written as a decimal number, which floats
+// only come near to: 0.07 of 100 is the 7th, though 0.07*100 is a little more than 7 in floats.
+func rank(q float64, n int) int {
+	return min(max(1, int(math.Ceil(q*float64(n)-1e-9))), n)
 }

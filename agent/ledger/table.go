@@ -1,8 +1,8 @@
 package ledger
 
 import (
-	"fmt"
 	"hash/maphash"
+	"slices"
 	"time"
 
 	"github.com/collectington/collectington/agent/metric"
@@ -11,28 +11,29 @@ import (
 // table is the state of one metric.
 type table struct {
 	desc    *metric.Desc
-	seed    maphash.Seed
+	hash    func(values []string) uint64
 	sorted  []int // where the value of each label name stands in a full label set
 	entries []entry
-	index   map[uint64]int32 // hash of the label values → the newest entry of that hash
-	live    int              // entries from here on belong to the tick under way
-	pending []pending
-	guess   int32 // the entry that the next reading is likely to belong to
+	slots   []int32 // open addressing by hash: an entry's place, from 1; 0 = free. At most two thirds are taken
 
 	events *events // known event ids; nil where an event may count again
-	drops  drops   // of the tick under way
 
-	visited   uint32 // the tick that last brought readings or an error
-	committed uint32 // the tick that was last committed
-	failing   bool
-	measured  time.Time // when it was last measured
+	visited  uint32    // the tick that last brought readings or an error
+	measured time.Time // the last tick that brought no error
+
+	// Of the tick under way.
+	failing bool // it brought an error
+	live    int  // entries from here on are new
+	guess   int  // the entry that the next reading is likely to belong to
+	pending []pending
+	taken   int // readings
+	drops   drops
 }
 
 // entry is one series.
 type entry struct {
 	labels   *metric.LabelSet
 	hash     uint64
-	chain    int32  // the next entry of the same hash, -1 = none
 	seen     uint32 // the tick that last had a reading of it
 	pending  int32  // where that reading stands
 	known    bool   // it has a value, or for a delta something to compare with
@@ -44,16 +45,8 @@ type entry struct {
 	observed *observed // of a histogram or summary
 }
 
-// pending is what a tick wants of one entry.
-type pending struct {
-	entry int32
-	count int32 // readings combined
-	value float64
-	time  int64
-}
-
 func newTable(d *metric.Desc) *table {
-	t := &table{desc: d, seed: maphash.MakeSeed(), index: map[uint64]int32{}}
+	t := &table{desc: d, hash: newHash()}
 	if d.Once {
 		t.events = newEvents(d.Remember, d.MaxEvents)
 	}
@@ -72,91 +65,64 @@ func newTable(d *metric.Desc) *table {
 	return t
 }
 
-// match finds or makes the entry of each reading. On an error the caller rolls back.
-func (t *table) match(at int64, tick uint32, rows []metric.Reading) error {
-	t.live = len(t.entries)
-	t.pending = t.pending[:0]
-	t.guess = 0
-	for i := range rows {
-		row := &rows[i]
-		if row.Time > at+maxAhead.Milliseconds() {
-			t.drops.add(metric.Future, func() string { return time.UnixMilli(row.Time).UTC().Format(time.RFC3339) })
-			continue
+func newHash() func(values []string) uint64 {
+	seed := maphash.MakeSeed()
+	return func(values []string) uint64 {
+		var h uint64
+		for _, v := range values {
+			h = h*0x9e3779b97f4a7c15 + maphash.String(seed, v)
 		}
-		if t.events != nil && !t.events.stage(row.Event) {
-			continue
-		}
-		if err := t.pend(t.find(row.Labels), tick, row); err != nil {
-			return err
-		}
+		return h
 	}
-	if t.events != nil {
-		return t.events.fit(&t.drops)
-	}
-	return nil
 }
 
-// pend notes a reading for its entry, combined with an earlier one of this tick where its metric says how.
-func (t *table) pend(at int32, tick uint32, row *metric.Reading) error {
-	e := &t.entries[at]
-	again := e.seen == tick && int(e.pending) < len(t.pending) && t.pending[e.pending].entry == at
-	if !again || t.adds() {
-		e.seen, e.pending = tick, int32(len(t.pending))
-		t.pending = append(t.pending, pending{entry: at, count: 1, value: row.Value, time: row.Time})
-		return nil
-	}
-	p := &t.pending[e.pending]
-	p.count++
-	p.time = max(p.time, row.Time)
-	switch t.desc.OnDuplicate {
-	case metric.DuplicateSum:
-		p.value += row.Value
-	case metric.DuplicateLast:
-		p.value = row.Value
-	case metric.DuplicateMax:
-		p.value = max(p.value, row.Value)
-	case metric.DuplicateMin:
-		p.value = min(p.value, row.Value)
-	case metric.DuplicateCount:
-	default:
-		return fmt.Errorf("two readings of %s%s in one tick; tell them apart by a label, or set on_duplicate to sum, last, max, min or count", t.desc.Name, e.labels)
-	}
-	return nil
-}
-
-// adds tells whether each reading counts by itself, so that two of one series are no duplicates.
-func (t *table) adds() bool {
-	d := t.desc
-	return d.Type == metric.Histogram || d.Type == metric.Summary || d.Type == metric.Counter && d.From == metric.Events
-}
-
-// find is the entry with these label values. Readings mostly come in the same order from tick to tick, so the entry after
-// the last one found is tried before anything is hashed.
-func (t *table) find(values []string) int32 {
-	if int(t.guess) < len(t.entries) && t.is(&t.entries[t.guess], values) {
+// find is the place of the entry with these label values, which is made if there is none. Readings mostly come in the same
+// order from tick to tick, so the entry after the last one found is tried before anything is hashed.
+func (t *table) find(values []string) int {
+	if t.guess < len(t.entries) && t.is(&t.entries[t.guess], values) {
 		t.guess++
 		return t.guess - 1
 	}
-	hash := t.hash(values)
-	at, found := t.index[hash]
-	if !found {
-		at = -1
+	if 3*(len(t.entries)+1) > 2*len(t.slots) {
+		t.index(2 * len(t.entries))
 	}
-	for ; at >= 0; at = t.entries[at].chain {
-		if t.is(&t.entries[at], values) {
+	hash := t.hash(values)
+	slot := t.slot(hash)
+	for ; t.slots[slot] != 0; slot = t.next(slot) {
+		at := int(t.slots[slot]) - 1
+		if e := &t.entries[at]; e.hash == hash && t.is(e, values) {
 			t.guess = at + 1
 			return at
 		}
 	}
-	e := entry{labels: t.desc.LabelSet(values), hash: hash, chain: -1}
-	if found {
-		e.chain = t.index[hash]
+	t.entries = append(t.entries, entry{labels: t.desc.LabelSet(values), hash: hash})
+	t.slots[slot] = int32(len(t.entries))
+	t.guess = len(t.entries)
+	return t.guess - 1
+}
+
+// slot is where the search for a hash begins, next where it goes on.
+func (t *table) slot(hash uint64) int { return int(hash & uint64(len(t.slots)-1)) }
+func (t *table) next(slot int) int    { return (slot + 1) & (len(t.slots) - 1) }
+
+// index fills the slots anew, with room for n entries before that is needed again.
+func (t *table) index(n int) {
+	size := 8
+	for 2*size < 3*(n+1) {
+		size *= 2
 	}
-	at = int32(len(t.entries))
-	t.entries = append(t.entries, e)
-	t.index[hash] = at
-	t.guess = at + 1
-	return at
+	if len(t.slots) < size || len(t.slots) > 8*size {
+		t.slots = make([]int32, size)
+	} else {
+		clear(t.slots)
+	}
+	for i := range t.entries {
+		slot := t.slot(t.entries[i].hash)
+		for t.slots[slot] != 0 {
+			slot = t.next(slot)
+		}
+		t.slots[slot] = int32(i) + 1
+	}
 }
 
 // is tells whether the entry has these label values.
@@ -178,10 +144,52 @@ func (t *table) is(e *entry, values []string) bool {
 	return true
 }
 
-func (t *table) hash(values []string) uint64 {
-	var h uint64
-	for _, v := range values {
-		h = h*0x9e3779b97f4a7c15 + maphash.String(t.seed, v)
+// cut drops the entries from n on and gives their memory back: a refused tick may have brought very many.
+func (t *table) cut(n int) {
+	if n < len(t.entries) {
+		t.entries = slices.Clone(t.entries[:n])
+		t.index(n)
 	}
-	return h
+}
+
+// lasts tells whether the entry will be left after the tick: it was seen, or is a running total of ours.
+func (t *table) lasts(e *entry, tick uint32) bool {
+	return e.seen == tick || e.known && t.desc.Accumulates()
+}
+
+// lasting is how many entries will be left after the tick.
+func (t *table) lasting(tick uint32) int {
+	if t.failing {
+		return len(t.entries)
+	}
+	n := 0
+	for i := range t.entries {
+		if t.lasts(&t.entries[i], tick) {
+			n++
+		}
+	}
+	return n
+}
+
+// keepLasting drops the other entries.
+func (t *table) keepLasting(tick uint32) {
+	kept := 0
+	for i := range t.entries {
+		if t.lasts(&t.entries[i], tick) {
+			if kept < i {
+				t.entries[kept] = t.entries[i]
+			}
+			kept++
+		}
+	}
+	if kept < len(t.entries) {
+		clear(t.entries[kept:])
+		t.entries = t.entries[:kept]
+		t.index(kept)
+	}
+}
+
+// idle tells whether the tick brought nothing of the metric and there is nothing to remember of it.
+func (t *table) idle(tick uint32) bool {
+	return t.visited != tick && len(t.entries) == 0 && (t.events == nil || len(t.events.known) == 0)
 }

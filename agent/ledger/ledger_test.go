@@ -1,0 +1,141 @@
+package ledger
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// of is a metric's measurement with one reading without labels for each value.
+func of(d *metric.Desc, values ...float64) metric.Measured {
+	m := metric.Measured{Desc: d}
+	for _, v := range values {
+		m.Rows = append(m.Rows, metric.Reading{Value: v})
+	}
+	return m
+}
+
+func TestASummarySpeaksOfItsLatestObservationsOnly(t *testing.T) {
+	d := &metric.Desc{Name: "took", Type: metric.Summary, Quantiles: []float64{0, 1}, MaxAge: time.Hour}
+	l := New(time.Minute, 10)
+	n := 0
+	for tick := range 10 {
+		var values []float64
+		for range 1000 {
+			n++
+			values = append(values, float64(n))
+		}
+		r := mustApply(t, l, epoch().Add(time.Duration(tick)*time.Second), of(d, values...))
+		s := r.Families[0].Series[0].Summary
+		lowest := float64(max(1, n-maxWindow+1))
+		if s.Count != uint64(n) || s.Quantiles[0] != lowest || s.Quantiles[1] != float64(n) {
+			t.Fatalf("of %d observations got count %d, quantiles %v, want the lowest %v", n, s.Count, s.Quantiles, lowest)
+		}
+	}
+	if window := l.order[0].entries[0].observed.window; len(window) != maxWindow || cap(window) > 2*maxWindow {
+		t.Errorf("the window holds %d observations in room for %d", len(window), cap(window))
+	}
+	r := mustApply(t, l, epoch().Add(2*time.Hour), of(d))
+	if s := show(r.Families)[0]; !strings.HasSuffix(s, "quantiles [NaN NaN] since -1ms") {
+		t.Errorf("after max_age got %s", s)
+	}
+}
+
+func TestARefusedTickGivesItsMemoryBack(t *testing.T) {
+	d := &metric.Desc{Name: "hits", Type: metric.Counter, From: metric.Events, LabelNames: []string{"x"}, Once: true, Remember: time.Hour, MaxEvents: 1 << 20}
+	l := New(time.Minute, 10)
+	mustApply(t, l, epoch(), metric.Measured{Desc: d, Rows: []metric.Reading{{Labels: []string{"a"}, Value: 1, Event: "e"}}})
+	flood := metric.Measured{Desc: d}
+	for i := range 10_000 {
+		flood.Rows = append(flood.Rows, metric.Reading{Labels: []string{fmt.Sprint(i)}, Value: 1, Event: fmt.Sprint(i)})
+	}
+	if _, err := apply(l, epoch().Add(time.Minute), metric.Readings{flood}); err == nil {
+		t.Fatal("10,000 series were taken, max_series is 10")
+	}
+	table := l.tables[d]
+	if cap(table.entries) > 100 || len(table.slots) > 100 || len(table.events.known) != 1 {
+		t.Errorf("kept room for %d entries, %d slots, and %d event ids", cap(table.entries), len(table.slots), len(table.events.known))
+	}
+}
+
+// A source may declare its metrics anew in each tick. That is wasteful, but must not pile up.
+func TestMetricsMeasuredNoLongerAreForgotten(t *testing.T) {
+	l := New(time.Minute, 10)
+	for tick := range 100 {
+		kinds := []*metric.Desc{
+			{Name: "temp", Type: metric.Gauge},
+			{Name: "opened", Type: metric.Counter, From: metric.Events, Once: true, Remember: time.Minute, MaxEvents: 5},
+		}
+		r := mustApply(t, l, epoch().Add(time.Duration(tick)*time.Minute), of(kinds[0], 1), of(kinds[1]))
+		if len(r.Families) != 1 || len(l.tables) > 4 || len(l.order) != len(l.tables) {
+			t.Fatalf("tick %d: %d families, %d metrics known", tick, len(r.Families), len(l.tables))
+		}
+	}
+}
+
+func TestDump(t *testing.T) {
+	l := New(time.Minute, 100)
+	dump := func() string {
+		var b strings.Builder
+		l.Dump(&b)
+		return b.String()
+	}
+	if got := dump(); got != "(empty)\n" {
+		t.Errorf("got %q", got)
+	}
+	measured := metric.Readings{
+		of(&metric.Desc{Name: "temp", Type: metric.Gauge}, 21.5),
+		of(&metric.Desc{Name: "stock", Type: metric.Gauge, Delta: true}, 100),
+		of(&metric.Desc{Name: "took", Type: metric.Histogram}, 1, 2),
+		of(&metric.Desc{Name: "size", Type: metric.Summary}, 4),
+		{
+			Desc: &metric.Desc{Name: "opened", Type: metric.Counter, From: metric.Events, Once: true, Remember: time.Hour, MaxEvents: 5, LabelNames: []string{"team"}},
+			Rows: []metric.Reading{{Labels: []string{"a"}, Event: "e1", Value: 1}, {Labels: []string{"b"}, Event: "e2", Value: 2}},
+		},
+	}
+	mustApply(t, l, epoch(), measured...)
+	first := `temp 21.5
+stock no change known yet, upstream 100
+took count 2 sum 3 since 2026-03-14T09:25:59Z
+size count 1 sum 4 since 2026-03-14T09:25:59Z
+opened{team="a"} 1 since 2026-03-14T09:25:59Z
+opened{team="b"} 2 since 2026-03-14T09:25:59Z
+opened: 2 event ids remembered
+`
+	if got := dump(); got != first {
+		t.Errorf("got\n%s", got)
+	}
+	measured[1].Rows[0].Value = 95
+	mustApply(t, l, epoch().Add(time.Minute), measured...)
+	if got := dump(); !strings.Contains(got, "stock -5, upstream 95\n") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
+// TestApplyAllocatesNothingPerReading holds the promise of design's section on speed.
+func TestApplyAllocatesNothingPerReading(t *testing.T) {
+	gauge := metric.Measured{Desc: &metric.Desc{Name: "temp", Type: metric.Gauge, LabelNames: []string{"x"}}}
+	opened := metric.Measured{Desc: &metric.Desc{
+		Name: "opened", Type: metric.Counter, From: metric.Events, LabelNames: []string{"x"}, Once: true, Remember: time.Hour, MaxEvents: 1000,
+	}}
+	for i := range 1000 {
+		row := metric.Reading{Labels: []string{fmt.Sprint(i)}, Value: 1, Event: fmt.Sprint(i)}
+		gauge.Rows, opened.Rows = append(gauge.Rows, row), append(opened.Rows, row)
+	}
+	readings := metric.Readings{gauge, opened}
+	l := New(time.Minute, 10_000)
+	at := epoch()
+	tick := func() {
+		at = at.Add(time.Minute)
+		if _, err := l.Apply(at, readings); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tick()
+	if n := testing.AllocsPerRun(10, tick); n > 12 {
+		t.Errorf("%v allocations for 2,000 readings", n)
+	}
+}

@@ -1,0 +1,393 @@
+package ledger
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// model is the ledger as its rules say, without a thought for speed: it keeps every observation and every event, and
+// works on a copy of everything, which it throws away when the tick is refused.
+type model struct {
+	validFor  time.Duration
+	maxSeries int
+	metrics   map[*metric.Desc]*modelMetric
+	last      int64
+	sightings int
+}
+
+type modelMetric struct {
+	series   []*modelSeries
+	events   map[string]modelEvent
+	measured time.Time
+}
+
+type modelSeries struct {
+	labels       []string
+	raw          float64 // the upstream's last reading
+	value        float64
+	hidden       bool
+	start, time  int64
+	observations []observation
+}
+
+type modelEvent struct {
+	at  int64
+	nth int // sighting of the model's life
+}
+
+// modelResult is what a tick is to show: families by the metric's name.
+type modelResult struct {
+	families map[string]metric.Family
+	readings int
+	resets   int
+	problems []string
+	drops    map[string]int
+}
+
+func newModel(validFor time.Duration, maxSeries int) *model {
+	return &model{validFor: validFor, maxSeries: maxSeries, metrics: map[*metric.Desc]*modelMetric{}}
+}
+
+func (m *model) copy() *model {
+	c := *m
+	c.metrics = map[*metric.Desc]*modelMetric{}
+	for d, old := range m.metrics {
+		x := &modelMetric{events: maps.Clone(old.events), measured: old.measured}
+		for _, s := range old.series {
+			y := *s
+			y.observations = slices.Clone(s.observations)
+			x.series = append(x.series, &y)
+		}
+		c.metrics[d] = x
+	}
+	return &c
+}
+
+// apply is the state after a tick and what it shows, or nil where the tick is refused.
+func (m *model) apply(at time.Time, readings metric.Readings) (*model, *modelResult) {
+	next := m.copy()
+	r := &modelResult{families: map[string]metric.Family{}, drops: map[string]int{}}
+	failed, measured := map[*metric.Desc]bool{}, map[*metric.Desc]bool{}
+	for _, got := range readings {
+		d := got.Desc
+		measured[d] = true
+		for _, drop := range got.Drops {
+			r.drops[d.Name+" "+string(drop.Reason)] += drop.Count
+		}
+		if next.metrics[d] == nil {
+			next.metrics[d] = &modelMetric{events: map[string]modelEvent{}}
+		}
+		if got.Err != nil || !next.measure(at, got, r) {
+			failed[d] = true
+			r.problems = append(r.problems, d.Name)
+			if old := m.copy().metrics[d]; old != nil {
+				next.metrics[d] = old
+			} else {
+				next.metrics[d] = &modelMetric{events: map[string]modelEvent{}}
+			}
+		}
+	}
+	held := 0
+	for d, x := range next.metrics {
+		if !measured[d] && !d.Accumulates() {
+			x.series = nil
+		}
+		if !measured[d] {
+			x.forget(d, at.UnixMilli())
+		}
+		held += len(x.series)
+	}
+	if held > m.maxSeries {
+		return m, nil
+	}
+	next.last = at.UnixMilli()
+	for d, x := range next.metrics {
+		if !failed[d] {
+			x.measured = at
+		}
+		if at.Sub(x.measured) < m.validFor {
+			if f := x.family(d, at.UnixMilli()); len(f.Series) > 0 {
+				r.families[d.Name] = f
+			}
+		}
+	}
+	slices.Sort(r.problems)
+	return next, r
+}
+
+// measure takes one metric's readings and tells whether that could be done.
+func (m *model) measure(at time.Time, got metric.Measured, r *modelResult) bool {
+	d, x, now := got.Desc, m.metrics[got.Desc], at.UnixMilli()
+	drops := map[metric.Reason]int{}
+	shown := map[string]bool{}
+	var rows []metric.Reading
+	for _, row := range got.Rows {
+		var reason metric.Reason
+		switch {
+		case math.IsNaN(row.Value), math.IsInf(row.Value, 0), d.Type == metric.Counter && row.Value < 0:
+			reason = metric.Invalid
+		case row.Time > now+600_000:
+			reason = metric.Future
+		case d.Once && row.Event == "":
+			reason = metric.Missing
+		}
+		if reason != "" {
+			drops[reason]++
+			continue
+		}
+		if d.Once {
+			e, known := x.events[row.Event]
+			counts := !shown[row.Event] && (!known || now-e.at > d.Remember.Milliseconds())
+			if !shown[row.Event] {
+				m.sightings++
+				x.events[row.Event] = modelEvent{now, m.sightings}
+			}
+			shown[row.Event] = true
+			if !counts {
+				continue
+			}
+		}
+		rows = append(rows, row)
+	}
+	if len(shown) > d.MaxEvents && d.Once {
+		return false
+	}
+	rows, ok := combined(d, rows)
+	if !ok {
+		return false
+	}
+	dropped := drops[metric.Invalid] + drops[metric.Future] + drops[metric.Missing]
+	dropped += m.take(d, x, now, rows, drops, r)
+	r.readings += len(got.Rows) - dropped
+	if early := x.forget(d, now); early > 0 {
+		drops[metric.TooMany] += early
+	}
+	for reason, n := range drops {
+		r.drops[d.Name+" "+string(reason)] += n
+	}
+	return true
+}
+
+// combined makes one reading of those of one series, where each does not count by itself.
+func combined(d *metric.Desc, rows []metric.Reading) ([]metric.Reading, bool) {
+	if d.Type == metric.Histogram || d.Type == metric.Summary || d.Type == metric.Counter && d.From == metric.Events {
+		return rows, true
+	}
+	var order []string
+	groups := map[string][]metric.Reading{}
+	for _, row := range rows {
+		key := fmt.Sprintf("%q", row.Labels)
+		if groups[key] == nil {
+			order = append(order, key)
+		}
+		groups[key] = append(groups[key], row)
+	}
+	var out []metric.Reading
+	for _, key := range order {
+		group := groups[key]
+		row := group[0]
+		latest := slices.MaxFunc(group, func(a, b metric.Reading) int { return cmp.Compare(a.Time, b.Time) }).Time
+		if slices.ContainsFunc(group, func(a metric.Reading) bool { return a.Time == 0 }) {
+			latest = 0
+		}
+		byValue := func(a, b metric.Reading) int { return cmp.Compare(a.Value, b.Value) }
+		switch d.OnDuplicate {
+		case metric.DuplicateError:
+			if len(group) > 1 {
+				return nil, false
+			}
+		case metric.DuplicateSum:
+			row.Value, row.Time = 0, latest
+			for _, one := range group {
+				row.Value += one.Value
+			}
+		case metric.DuplicateLast:
+			row = group[len(group)-1]
+		case metric.DuplicateMax:
+			row = slices.MaxFunc(group, byValue)
+		case metric.DuplicateMin:
+			row = slices.MinFunc(group, byValue)
+		case metric.DuplicateCount:
+			row.Value, row.Time = float64(len(group)), latest
+		}
+		row.Event = fmt.Sprint(len(group)) // how many it stands for
+		out = append(out, row)
+	}
+	return out, true
+}
+
+// take changes the series; what it drops it counts.
+func (m *model) take(d *metric.Desc, x *modelMetric, now int64, rows []metric.Reading, drops map[metric.Reason]int, r *modelResult) int {
+	dropped := 0
+	seen := map[*modelSeries]bool{}
+	for _, row := range rows {
+		i := slices.IndexFunc(x.series, func(s *modelSeries) bool { return slices.Equal(s.labels, row.Labels) })
+		first := i < 0
+		if first {
+			x.series = append(x.series, &modelSeries{labels: slices.Clone(row.Labels), hidden: d.Delta, time: row.Time})
+			i = len(x.series) - 1
+		}
+		s := x.series[i]
+		switch {
+		case d.Accumulates():
+			if first {
+				s.start = now - 1
+				if m.last != 0 && m.last < now {
+					s.start = max(m.last, now-5*60_000)
+				}
+				if row.Time != 0 {
+					s.start = min(s.start, row.Time-1)
+				}
+			}
+			s.value += row.Value
+			s.observations = append(s.observations, observation{now, row.Value})
+			if row.Time == 0 || s.time == 0 {
+				s.time = 0
+			} else {
+				s.time = max(s.time, row.Time)
+			}
+			continue
+		case d.Type == metric.Counter && !first && row.Value < s.value:
+			if d.OnDecrease == metric.DecreaseError {
+				var n int
+				fmt.Sscan(row.Event, &n)
+				drops[metric.Decreased] += n
+				dropped += n
+				continue
+			}
+			if d.OnDecrease == metric.DecreaseReset {
+				r.resets++
+				s.value, s.start = row.Value, now-1
+				if row.Time != 0 {
+					s.start = min(s.start, row.Time-1)
+				}
+			}
+		case d.Delta:
+			s.hidden = first
+			s.value = row.Value - s.raw
+		default:
+			s.value = row.Value
+		}
+		s.raw, s.time = row.Value, row.Time
+		seen[s] = true
+	}
+	if !d.Accumulates() {
+		x.series = slices.DeleteFunc(x.series, func(s *modelSeries) bool { return !seen[s] })
+	}
+	return dropped
+}
+
+// forget drops old event ids, and tells how many had to go early.
+func (x *modelMetric) forget(d *metric.Desc, now int64) int {
+	if !d.Once {
+		return 0
+	}
+	maps.DeleteFunc(x.events, func(_ string, e modelEvent) bool { return now-e.at > d.Remember.Milliseconds() })
+	early := max(0, len(x.events)-d.MaxEvents)
+	for range early {
+		oldest := slices.MinFunc(slices.Collect(maps.Keys(x.events)), func(a, b string) int {
+			return cmp.Compare(x.events[a].nth, x.events[b].nth)
+		})
+		delete(x.events, oldest)
+	}
+	return early
+}
+
+func (x *modelMetric) family(d *metric.Desc, now int64) metric.Family {
+	f := metric.Family{Desc: d}
+	for _, s := range x.series {
+		if s.hidden {
+			continue
+		}
+		labels := slices.Clone(d.Const)
+		for i, name := range d.LabelNames {
+			if s.labels[i] != "" {
+				labels = append(labels, metric.Label{Name: name, Value: s.labels[i]})
+			}
+		}
+		slices.SortFunc(labels, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
+		show := metric.Series{Labels: &metric.LabelSet{Labels: labels}, Value: s.value, Time: s.time, Start: s.start}
+		switch d.Type {
+		case metric.Histogram:
+			show.Histogram = histogramOf(d, s.observations)
+		case metric.Summary:
+			show.Summary = summaryOf(d, s.observations, now)
+		}
+		f.Series = append(f.Series, show)
+	}
+	return f
+}
+
+func histogramOf(d *metric.Desc, all []observation) *metric.HistogramValue {
+	h := &metric.HistogramValue{}
+	if len(d.Buckets) > 0 {
+		h.Counts = make([]uint64, len(d.Buckets)+1)
+	}
+	for _, o := range all {
+		h.Count++
+		h.Sum += o.value
+		for i := range h.Counts {
+			if i == len(d.Buckets) || o.value <= d.Buckets[i] {
+				h.Counts[i]++
+				break
+			}
+		}
+	}
+	// The finest resolution at which the observations need no more buckets than allowed.
+	for schema := int32(firstSchema); d.Native && (h.Native == nil || len(h.Native.Positive)+len(h.Native.Negative) > maxNative); schema-- {
+		h.Native = nativeOf(schema, all)
+	}
+	return h
+}
+
+func nativeOf(schema int32, all []observation) *metric.NativeBuckets {
+	n := &metric.NativeBuckets{Schema: schema, ZeroThreshold: zeroThreshold}
+	positive, negative := map[int32]uint64{}, map[int32]uint64{}
+	for _, o := range all {
+		// The model's observations are not so near to a bound that logarithms lead astray; at one they are exact.
+		at := int32(math.Ceil(math.Log2(math.Abs(o.value)) * math.Exp2(float64(schema))))
+		switch {
+		case o.value == 0:
+			n.ZeroCount++
+		case o.value > 0:
+			positive[at]++
+		default:
+			negative[at]++
+		}
+	}
+	for _, i := range slices.Sorted(maps.Keys(positive)) {
+		n.Positive = append(n.Positive, metric.NativeBucket{Index: i, Count: positive[i]})
+	}
+	for _, i := range slices.Sorted(maps.Keys(negative)) {
+		n.Negative = append(n.Negative, metric.NativeBucket{Index: i, Count: negative[i]})
+	}
+	return n
+}
+
+func summaryOf(d *metric.Desc, all []observation, now int64) *metric.SummaryValue {
+	s := &metric.SummaryValue{}
+	var recent []float64
+	for _, o := range all {
+		s.Count++
+		s.Sum += o.value
+		if now-o.at < d.MaxAge.Milliseconds() {
+			recent = append(recent, o.value)
+		}
+	}
+	slices.Sort(recent)
+	for _, q := range d.Quantiles {
+		v := math.NaN()
+		for i := len(recent) - 1; i >= 0 && float64(i+1) >= q*float64(len(recent)); i-- {
+			v = recent[i]
+		}
+		s.Quantiles = append(s.Quantiles, v)
+	}
+	return s
+}
