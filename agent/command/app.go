@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,6 +34,9 @@ type App struct {
 	In        io.Reader
 	Out, Err  io.Writer
 	Reload    <-chan os.Signal // each asks for the configuration to be read again
+
+	// Dial replaces the system's way to connect; nil = the system's.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	vault *setting.Vault
 	log   *slog.Logger

@@ -89,7 +89,7 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 }
 
 func (b *assembly) host(observe func(web.Exchange)) *web.Host {
-	return &web.Host{Secrets: b.vault, UserAgent: "cton/" + b.Version, Observe: observe}
+	return &web.Host{Secrets: b.vault, UserAgent: "cton/" + b.Version, Dial: b.Dial, Observe: observe}
 }
 
 // external is the plan's external labels, sorted by name.

@@ -87,12 +87,13 @@ func (j *job) afterTick(next time.Time) time.Time {
 func (j *job) waitFor(ctx context.Context, until time.Time) bool {
 	j.status.wait(until)
 	for {
-		j.expireIfDue()
 		pause := min(time.Until(until), time.Minute)
 		if pause <= 0 {
 			return ctx.Err() == nil
 		}
-		if !j.expireAt.IsZero() {
+		// Where both come at once, the tick has its chance first.
+		if !j.expireAt.IsZero() && j.expireAt.Before(until) {
+			j.expireIfDue()
 			pause = min(pause, max(time.Until(j.expireAt), time.Millisecond))
 		}
 		select {
