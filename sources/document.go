@@ -2,6 +2,7 @@ package sources
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -23,8 +24,9 @@ type Parser struct {
 	doc  Document
 }
 
-// JSON decodes a JSON text. Nesting is bounded by fastjson.MaxDepth.
+// JSON decodes a JSON text in UTF-8, with or without a byte order mark. Nesting is bounded by fastjson.MaxDepth.
 func (p *Parser) JSON(from string, body []byte) (*Document, error) {
+	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 	// Parsing comes first because it bounds the depth, which the strict check does not.
 	root, err := p.json.ParseBytes(body)
 	if err == nil {
@@ -41,7 +43,9 @@ func notJSON(body []byte, err error) error {
 	text := bytes.TrimSpace(body)
 	switch {
 	case len(text) == 0:
-		return fmt.Errorf("want JSON, got an empty body")
+		return errors.New("want JSON, got an empty body")
+	case isUTF16(body):
+		return errors.New("want JSON in UTF-8, got UTF-16 or UTF-32")
 	case strings.Contains(err.Error(), "depth"):
 		return fmt.Errorf("want JSON nested at most %d deep", fastjson.MaxDepth)
 	case text[0] == '<':
@@ -50,6 +54,13 @@ func notJSON(body []byte, err error) error {
 		return fmt.Errorf("want JSON, got text that begins with %s", Excerpt(text, 40))
 	}
 	return fmt.Errorf("the JSON is broken or cut short: it ends with %s after %d bytes", excerptEnd(text, 40), len(body))
+}
+
+// isUTF16 knows UTF-16 and UTF-32 by their byte order mark, or by the zero byte beside a first character that is ASCII, as
+// it is in all JSON.
+func isUTF16(body []byte) bool {
+	return len(body) >= 2 && (body[0] == 0xff && body[1] == 0xfe || body[0] == 0xfe && body[1] == 0xff ||
+		body[0] == 0 || body[1] == 0)
 }
 
 // Excerpt is the quoted beginning of a text, at most max bytes of it.

@@ -23,11 +23,12 @@ func (d *Duration) UnmarshalText(text []byte) error {
 		if !found {
 			continue
 		}
-		n, err := strconv.ParseUint(digits, 10, 16)
-		if err != nil {
+		n, err := strconv.ParseUint(digits, 10, 32)
+		part := time.Duration(n) * unit.length
+		if err != nil || part/unit.length != time.Duration(n) || total+part < total {
 			return errDuration
 		}
-		total += time.Duration(n) * unit.length
+		total += part
 		rest = after
 	}
 	if rest != "" || total == 0 {

@@ -34,6 +34,9 @@ func (t *Text) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// IsReference tells whether the text stands for a secret.
+func (t Text) IsReference() bool { return isReference(string(t)) }
+
 // LogValue keeps a text that may be a key out of logs.
 func (t Text) LogValue() slog.Value {
 	if isReference(string(t)) {

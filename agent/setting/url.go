@@ -2,6 +2,7 @@ package setting
 
 import (
 	"errors"
+	"log/slog"
 	"net/url"
 	"strings"
 )
@@ -17,7 +18,7 @@ func (u *URL) UnmarshalText(text []byte) error {
 		return errors.New("not an address: want one such as https://api.example.com/v1")
 	case parsed.Scheme != "http" && parsed.Scheme != "https":
 		return errors.New("want an address that starts with http:// or https://")
-	case parsed.Host == "" || strings.ContainsAny(parsed.Host, " \t"):
+	case parsed.Hostname() == "" || strings.ContainsAny(parsed.Host, " \t"):
 		return errors.New("the address names no host")
 	case parsed.User != nil:
 		return errors.New("a password does not belong into an address: use basic_auth")
@@ -28,6 +29,9 @@ func (u *URL) UnmarshalText(text []byte) error {
 
 // MarshalText is the address as it was written.
 func (u URL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
+
+// LogValue keeps the query out of logs.
+func (u URL) LogValue() slog.Value { return slog.StringValue(u.Place()) }
 
 // IsZero tells whether no address was given.
 func (u URL) IsZero() bool { return u.Host == "" }

@@ -6,31 +6,28 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 )
 
 // maxSecretFile bounds what is read of a secret's file, in bytes.
 const maxSecretFile = 1 << 20
 
-// minSecret is the length from which a value is scrubbed: a shorter one would blank ordinary words and numbers.
-const minSecret = 4
-
 // Vault reads secrets and remembers what it has read, so that [Vault.Scrub] can blank it wherever text leaves the agent.
-// It is safe for concurrent use. The zero value is ready; relative paths are taken from Dir.
+// It is safe for concurrent use. The zero value is ready, and a nil Vault reads but remembers nothing; relative paths are
+// taken from Dir.
 type Vault struct {
 	Dir       string
 	LookupEnv func(string) (string, bool) // nil = os.LookupEnv
 
-	mu     sync.RWMutex
-	known  []string // longest first, so that a secret that holds another is blanked whole
-	lookup map[string]bool
+	known known
 }
 
 // Secret reads what the reference names, afresh at each call so that a rotated file is noticed. It fails where the
 // variable or file is missing or empty.
 func (v *Vault) Secret(ref Secret) (string, error) {
+	if v == nil {
+		v = &Vault{}
+	}
 	value, err := v.read(string(ref))
 	if err != nil {
 		return "", fmt.Errorf("secret %s: %w", ref, err)
@@ -45,40 +42,6 @@ func (v *Vault) Text(t Text) (string, error) {
 		return v.Secret(Secret(t))
 	}
 	return string(t), nil
-}
-
-// Remember marks a value as secret though it came from elsewhere: a token out of a login's reply, a literal API key.
-func (v *Vault) Remember(value string) {
-	if len(value) < minSecret {
-		return
-	}
-	v.mu.RLock()
-	known := v.lookup[value]
-	v.mu.RUnlock()
-	if known {
-		return
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.lookup == nil {
-		v.lookup = map[string]bool{}
-	}
-	if v.lookup[value] {
-		return
-	}
-	v.lookup[value] = true
-	v.known = append(v.known, value)
-	slices.SortFunc(v.known, func(a, b string) int { return len(b) - len(a) })
-}
-
-// Scrub replaces every known secret in text by <secret>.
-func (v *Vault) Scrub(text string) string {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	for _, s := range v.known {
-		text = strings.ReplaceAll(text, s, "<secret>")
-	}
-	return text
 }
 
 func (v *Vault) read(ref string) (string, error) {

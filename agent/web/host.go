@@ -1,5 +1,8 @@
 // Package web makes the HTTP clients of the agent: limits, authentication, redaction, and an eye on every exchange. No
 // other package makes one.
+//
+// Whoever uses a client passes its errors through [Host.Explain], reads bodies by [ReadBody] and turns a refusal into an
+// error by [Host.StatusError].
 package web
 
 import (
@@ -19,21 +22,41 @@ type Host struct {
 	// Dial replaces the system's way to connect; nil = the system's. Tests give an in-memory network here.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// Observe is told of every exchange when it is over; nil = nobody listens.
+	// Observe is told of every exchange when it is over; nil = nobody listens. It may be called by several goroutines.
 	Observe func(Exchange)
 }
 
-// Exchange is one request and what came of it, fit for showing: secrets are blanked.
+// Exchange is one request and what came of it, fit for showing: secrets are blanked. Each hop of a redirect is one, and so
+// is a request for an OAuth2 token.
 type Exchange struct {
 	Method string
 	URL    string // with its query, secrets blanked
 	Host   string
-	Header http.Header // the request's
+	Header http.Header // the request's, as it was sent
 	Code   int         // 0 where no response came
-	Err    error       // why no response came
+	Err    error       // why no response came, or why its body broke off
 	Bytes  int64       // of the body as it was read, decompressed
 	Took   time.Duration
 }
 
-// Client makes a client with these settings. It reads the secrets that they refer to afresh when they are used.
-func (h *Host) Client(s *Settings) (*http.Client, error) { return nil, nil }
+// Client makes a client with these settings. It reads the secrets that they refer to afresh when they are used, follows
+// redirects on the same origin alone, and has no time-out: the request's context is its bound. A client whose
+// CloseIdleConnections was called keeps no goroutine.
+func (h *Host) Client(s *Settings) (*http.Client, error) {
+	transport, err := h.transport(s.TLS, &s.Proxy)
+	if err != nil {
+		return nil, err
+	}
+	login, err := h.login(s)
+	if err != nil {
+		return nil, err
+	}
+	if login != nil {
+		transport = &authenticated{next: transport, login: login}
+	}
+	return h.client(transport), nil
+}
+
+func (h *Host) client(transport http.RoundTripper) *http.Client {
+	return &http.Client{Transport: &explained{next: transport, host: h}, CheckRedirect: h.checkRedirect}
+}

@@ -1,0 +1,113 @@
+package setting
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// minSecret is the length from which a value is scrubbed: a shorter one would blank ordinary words and numbers.
+const minSecret = 4
+
+// maxKnown bounds each of the two generations of remembered values.
+const maxKnown = 512
+
+// blank stands where a secret stood.
+const blank = "<secret>"
+
+// known is what a vault remembers. Tokens that live for minutes would make it grow for ever, so it has two generations:
+// when the young one is full it becomes the old one, and what is seen again is young again.
+type known struct {
+	mu         sync.RWMutex
+	young, old map[string]bool
+	replacer   *strings.Replacer // nil = to be made
+}
+
+// Remember marks a value as secret though it came from elsewhere: a token out of a login's reply, a literal API key. The
+// value is also blanked as it stands in a query, a path, JSON and quoted text.
+func (v *Vault) Remember(value string) {
+	if v == nil || len(value) < minSecret {
+		return
+	}
+	k := &v.known
+	k.mu.RLock()
+	fresh := !k.young[value]
+	k.mu.RUnlock()
+	if fresh {
+		k.add(value)
+	}
+}
+
+// RememberLogin marks user:password in base64, which is what basic authentication (RFC 7617) sends of a password.
+func (v *Vault) RememberLogin(user, password string) {
+	v.Remember(password)
+	v.Remember(base64.StdEncoding.EncodeToString([]byte(user + ":" + password)))
+}
+
+// Scrub replaces every known secret in text by <secret>.
+func (v *Vault) Scrub(text string) string {
+	if v == nil {
+		return text
+	}
+	return v.known.ready().Replace(text)
+}
+
+func (k *known) add(value string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.young == nil || len(k.young) >= maxKnown {
+		k.old, k.young = k.young, map[string]bool{}
+	}
+	k.young[value] = true
+	k.replacer = nil
+}
+
+// ready is the replacer, made anew where values have come since it was made.
+func (k *known) ready() *strings.Replacer {
+	k.mu.RLock()
+	replacer := k.replacer
+	k.mu.RUnlock()
+	if replacer != nil {
+		return replacer
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	all := map[string]bool{}
+	for _, generation := range []map[string]bool{k.young, k.old} {
+		for value := range generation {
+			for _, form := range forms(value) {
+				all[form] = true
+			}
+		}
+	}
+	// Where two secrets begin alike the replacer takes the first, so the longest goes first and is blanked whole.
+	sorted := slices.SortedFunc(maps.Keys(all), func(a, b string) int { return len(b) - len(a) })
+	pairs := make([]string, 0, 2*len(sorted))
+	for _, form := range sorted {
+		pairs = append(pairs, form, blank)
+	}
+	k.replacer = strings.NewReplacer(pairs...)
+	return k.replacer
+}
+
+// forms are the ways in which a value can stand in a message.
+func forms(value string) []string {
+	all := []string{value, url.QueryEscape(value), url.PathEscape(value), unquote(strconv.Quote(value))}
+	if text, err := json.Marshal(value); err == nil {
+		all = append(all, unquote(string(text)))
+	}
+	var plain strings.Builder
+	encoder := json.NewEncoder(&plain)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err == nil {
+		all = append(all, unquote(strings.TrimSpace(plain.String())))
+	}
+	return all
+}
+
+func unquote(s string) string { return s[1 : len(s)-1] }

@@ -1,0 +1,99 @@
+package http
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// config is the defaults with settings over them, as a user would write them.
+func config(t *testing.T, text string) *Config {
+	t.Helper()
+	c := Kind.Defaults().(*Config)
+	if err := yaml.Load([]byte(text), c, yaml.WithKnownFields()); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return c
+}
+
+func TestExampleIsTheDefaultsAndNamesEverySetting(t *testing.T) {
+	want := Kind.Defaults().(*Config)
+	got := config(t, Kind.Example)
+	if err := got.Validate(); err != nil {
+		t.Error(err)
+	}
+	want.URL = got.URL // required
+	if len(got.Query) == 0 && len(got.Headers) == 0 {
+		want.Query, want.Headers = got.Query, got.Headers // empty or absent is the same
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the example is not the defaults:\n%+v\n%+v", got, want)
+	}
+	for _, tag := range tags(reflect.TypeOf(*want)) {
+		if !strings.Contains("\n"+strings.ReplaceAll(Kind.Example, " ", ""), "\n"+tag+":") &&
+			!strings.Contains(strings.ReplaceAll(Kind.Example, " ", ""), "\n#"+tag+":") {
+			t.Errorf("the example does not name %s", tag)
+		}
+	}
+}
+
+func tags(t reflect.Type) (all []string) {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || t == reflect.TypeFor[setting.URL]() {
+		return nil
+	}
+	for field := range t.Fields() {
+		if name, _, _ := strings.Cut(field.Tag.Get("yaml"), ","); name != "" {
+			all = append(all, name)
+		}
+		all = append(all, tags(field.Type)...)
+	}
+	return all
+}
+
+func TestDefaultsAreFresh(t *testing.T) {
+	Kind.Defaults().(*Config).Method = "POST"
+	if got := Kind.Defaults().(*Config).Method; got != "GET" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	const url = "url: https://a.example/v1\n"
+	for text, want := range map[string]string{
+		url: "",
+		url + "query: {since: '{{ rfc3339 .Window.Start }}', key: 'env:KEY'}": "",
+		"method: POST\nbody: '{}'\n" + url:                                    "",
+		url + "headers: {Authorization: 'Token abc', X-A: ''}":                "",
+
+		"method: GET":                          "url: required",
+		"url: 'https://a.example/{{ .Now }}'":  "url: templates stand in query and body alone: move the changing part to query",
+		url + "method: get":                    "method: want GET or POST",
+		url + "method: DELETE":                 "method: want GET or POST",
+		url + "body: x":                        "body: a GET has no body: set method to POST",
+		url + "max_body: 0":                    "max_body: want more than 0, such as 64MiB",
+		url + "query: {b: '{{', a: '{{ x }}'}": "query.a: function \"x\" not defined: there are rfc3339, unix, unixms and date\nquery.b: unclosed action",
+		url + "method: POST\nbody: '{{ .X }}'": "body: no value .X: there are .Window.Start, .Window.End and .Now",
+		url + "headers: {'a b': x, '': y}":     "headers.: not a header's name: want letters, digits and hyphens\nheaders.a b: not a header's name: want letters, digits and hyphens",
+		url + "headers: {host: x, Content-Length: '1', transfer-encoding: x}": "headers.Content-Length: is set by the agent and cannot be set here\n" +
+			"headers.host: is set by the agent and cannot be set here\nheaders.transfer-encoding: is set by the agent and cannot be set here",
+		url + "headers: {X-A: '1', x-a: '2'}":                          "headers.x-a: is the same header as X-A",
+		url + "headers: {X-A: \"a\\r\\nB: c\"}":                        "headers.X-A: a header's value is one line without control characters",
+		url + "headers: {authorization: x}\nbasic_auth: {username: a}": "headers.authorization: cannot stand beside basic_auth, authorization or oauth2, which set it",
+		"method: PUT\nmax_body: 0\nauthorization: {}":                  "url: required\nmethod: want GET or POST\nmax_body: want more than 0, such as 64MiB\nauthorization.credentials: required",
+	} {
+		var lines []string
+		for _, p := range setting.Problems(config(t, text).Validate()) {
+			lines = append(lines, p.Error())
+		}
+		if got := strings.Join(lines, "\n"); got != want {
+			t.Errorf("%s\ngot  %s\nwant %s", text, got, want)
+		}
+	}
+}

@@ -1,0 +1,75 @@
+// Package http fetches a document from an HTTP API.
+package http
+
+import (
+	_ "embed"
+	"net/http"
+	"net/url"
+
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/web"
+	"github.com/collectington/collectington/sources"
+)
+
+//go:embed example.yaml
+var example string
+
+// Kind is the http fetcher.
+var Kind = sources.Kind[sources.Fetcher]{
+	Name: "http",
+	Defaults: func() sources.Config[sources.Fetcher] {
+		return &Config{Method: http.MethodGet, MaxBody: 64 << 20}
+	},
+	Example: example,
+}
+
+// Config says what to ask for and how. There is no time-out here: the job's bounds the whole tick.
+type Config struct {
+	URL    setting.URL `yaml:"url"`
+	Method string      `yaml:"method"`
+
+	// Query is added to the address' own query. A value is a template, or a reference to a secret.
+	Query   map[string]setting.Text `yaml:"query"`
+	Headers map[string]setting.Text `yaml:"headers"`
+	Body    string                  `yaml:"body"` // of a POST; a template
+
+	MaxBody setting.Bytes `yaml:"max_body"` // of the response, decompressed
+
+	web.Settings `yaml:",inline"`
+}
+
+// New makes the fetcher.
+func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
+	client, err := env.Web.Client(&c.Settings)
+	if err != nil {
+		return nil, err
+	}
+	f := &fetcher{set: c, web: env.Web, client: client}
+	if f.body, err = parseTemplate(c.Body); err != nil {
+		return nil, setting.Bad("body", "%v", err)
+	}
+	for _, name := range sorted(c.Query) {
+		p := parameter{name: name, value: c.Query[name]}
+		if !p.value.IsReference() {
+			if p.text, err = parseTemplate(string(p.value)); err != nil {
+				return nil, setting.Bad("query."+name, "%v", err)
+			}
+		}
+		f.query = append(f.query, p)
+	}
+	f.literals = c.literals()
+	return f, nil
+}
+
+// literals are the values that stand in the settings as they are sent, some of which may be keys.
+func (c *Config) literals() url.Values {
+	all := c.URL.Query()
+	for _, given := range []map[string]setting.Text{c.Query, c.Headers} {
+		for name, value := range given {
+			if !value.IsReference() {
+				all.Add(name, string(value))
+			}
+		}
+	}
+	return all
+}

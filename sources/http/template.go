@@ -1,0 +1,103 @@
+package http
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"text/template"
+	"time"
+
+	"github.com/collectington/collectington/sources"
+)
+
+// maxTemplate bounds what a template may give, in bytes.
+const maxTemplate = 64 << 10
+
+var (
+	errNoValue  = errors.New("there are .Window.Start, .Window.End and .Now")
+	errNoFunc   = errors.New("there are rfc3339, unix, unixms and date")
+	errNotATime = errors.New("wants a time: .Window.Start, .Window.End or .Now")
+	errTooLong  = fmt.Errorf("gives more than %d KiB", maxTemplate>>10)
+)
+
+// values is what a template can use of a tick.
+type values struct {
+	Window struct{ Start, End moment }
+	Now    moment
+}
+
+func valuesOf(tick sources.Tick) (v values) {
+	v.Window.Start, v.Window.End, v.Now = moment(tick.Start), moment(tick.End), moment(tick.Time)
+	return v
+}
+
+// moment is a time that reads as in RFC 3339, in UTC and whole seconds. Start and end of neighbouring windows are cut
+// alike, so that nothing falls between them.
+type moment time.Time
+
+func (m moment) String() string { return time.Time(m).UTC().Format(time.RFC3339) }
+
+func functions() template.FuncMap {
+	ofTime := func(f func(time.Time) string) func(any) (string, error) {
+		return func(arg any) (string, error) {
+			m, ok := arg.(moment)
+			if !ok {
+				return "", errNotATime
+			}
+			return f(time.Time(m).UTC()), nil
+		}
+	}
+	return template.FuncMap{
+		"rfc3339": ofTime(func(t time.Time) string { return t.Format(time.RFC3339) }),
+		"unix":    ofTime(func(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }),
+		"unixms":  ofTime(func(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }),
+		"date": func(layout string, arg any) (string, error) {
+			return ofTime(func(t time.Time) string { return t.Format(layout) })(arg)
+		},
+	}
+}
+
+// parseTemplate compiles a template and tries it, so that running it later cannot fail for a reason of its own. What
+// templates may do is small on purpose: put a time into a text.
+func parseTemplate(text string) (*template.Template, error) {
+	if len(text) > maxTemplate {
+		return nil, errTooLong
+	}
+	t, err := template.New("").Funcs(functions()).Parse(text)
+	if err != nil {
+		return nil, parseError(err)
+	}
+	if len(t.Templates()) > 1 {
+		return nil, errors.New("a template is text with values in {{ }}: no define or block")
+	}
+	if t.Tree == nil {
+		return t, nil
+	}
+	if err := allowed(t.Tree.Root); err != nil {
+		return nil, err
+	}
+	sample := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	if _, err := execute(t, sources.Tick{Time: sample, Start: sample, End: sample}); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// execute fills the template in for a tick.
+func execute(t *template.Template, tick sources.Tick) (string, error) {
+	var out bounded
+	if err := t.Execute(&out, valuesOf(tick)); err != nil {
+		return "", runError(err)
+	}
+	return out.String(), nil
+}
+
+type bounded struct{ bytes.Buffer }
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > maxTemplate {
+		return 0, errTooLong
+	}
+	return b.Buffer.Write(p)
+}

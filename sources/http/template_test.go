@@ -1,0 +1,98 @@
+package http
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/collectington/collectington/sources"
+)
+
+func tickAt() sources.Tick {
+	zone := time.FixedZone("CEST", 2*60*60)
+	end := time.Date(2026, 7, 1, 12, 0, 0, 987654321, zone)
+	return sources.Tick{Time: end.Add(time.Second), Start: end.Add(-time.Minute), End: end}
+}
+
+func TestTemplates(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                    "",
+		"plain":                               "plain",
+		"{ } }}":                              "{ } }}",
+		"{{ rfc3339 .Window.Start }}":         "2026-07-01T09:59:00Z",
+		"{{ .Window.End | rfc3339 }}":         "2026-07-01T10:00:00Z",
+		"{{ .Now }}":                          "2026-07-01T10:00:01Z",
+		"{{ unix .Window.Start }}":            "1782899940",
+		"{{ unixms .Window.Start }}":          "1782899940987",
+		`from={{ date "2006-01-02" .Now }}&x`: "from=2026-07-01&x",
+		`{{ date "15:04" .Window.Start }}{{/* note */}}-a`: "09:59-a",
+		`{"since": {{ unix .Window.Start -}} }`:            `{"since": 1782899940}`,
+	} {
+		tmpl, err := parseTemplate(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got, err := execute(tmpl, tickAt()); got != want || err != nil {
+			t.Errorf("%s: got %q, %v, want %q", text, got, err, want)
+		}
+	}
+}
+
+func TestTemplateProblems(t *testing.T) {
+	const noValue, noFunc = ": there are .Window.Start, .Window.End and .Now", ": there are rfc3339, unix, unixms and date"
+	for text, want := range map[string]string{
+		"{{ .Window.Begin }}":              "no value .Window.Begin" + noValue,
+		"{{ .Window }}":                    "no value .Window" + noValue,
+		"{{ .Now.Year }}":                  "no value .Now.Year" + noValue,
+		"{{ . }}":                          ". has no place in a template" + noValue,
+		"{{ 5 }}":                          "5 has no place in a template" + noValue,
+		"{{ iso .Now }}":                   `function "iso" not defined` + noFunc,
+		`{{ printf "%s" .Now }}`:           "no function printf" + noFunc,
+		"{{ if .Now }}x{{ end }}":          "{{if .Now}}x{{end}} has no place in a template" + noValue,
+		"{{ range .Now }}x{{ end }}":       "{{range .Now}}x{{end}} has no place in a template" + noValue,
+		"{{ $x := .Now }}":                 "a template has no variables",
+		"{{ (.Now).Year }}":                "(.Now).Year has no place in a template" + noValue,
+		`{{ define "x" }}y{{ end }}`:       "a template is text with values in {{ }}: no define or block",
+		`{{ template "x" }}`:               `{{template "x"}} has no place in a template` + noValue,
+		"{{ rfc3339 }}":                    "wrong number of args for rfc3339: want 1 got 0",
+		`{{ rfc3339 "x" }}`:                "rfc3339: wants a time: .Window.Start, .Window.End or .Now",
+		"{{ date .Now }}":                  "wrong number of args for date: want 2 got 1",
+		"{{ .Now":                          "unclosed action",
+		strings.Repeat("x", maxTemplate+1): "gives more than 64 KiB",
+		strings.Repeat("{{.Now}}", 4000):   "gives more than 64 KiB",
+	} {
+		_, err := parseTemplate(text)
+		if err == nil || err.Error() != want {
+			t.Errorf("%.60s: got  %v\nwant %s", text, err, want)
+		}
+	}
+}
+
+func FuzzTemplate(f *testing.F) {
+	for _, s := range []string{
+		"{{ rfc3339 .Window.Start }}", `{{ date "2006" .Now }}`, "{{ .Now | unix }}", "{{/* */}}", "{{ (unix .Now) }}",
+		`{{ date (date "2006" .Now) .Now }}`, "{{ nil }}", "{{ true }}", "{{ $ }}", "{{- .Now -}}", `{{ "x" }}`, "{{ 'x' }}", "{{break}}",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		tmpl, err := parseTemplate(text)
+		if err != nil {
+			if strings.ContainsAny(err.Error(), "\n") && !strings.Contains(text, "\n") {
+				t.Errorf("%q: an error of more than one line: %v", text, err)
+			}
+			return
+		}
+		// What the check has passed must not fail at a tick, whatever its time.
+		for _, tick := range []sources.Tick{tickAt(), {}} {
+			got, err := execute(tmpl, tick)
+			if err != nil && err != errTooLong || len(got) > maxTemplate {
+				t.Errorf("%q: %d bytes, %v", text, len(got), err)
+			}
+			if !strings.Contains(text, "{{") && got != text {
+				t.Errorf("%q became %q", text, got)
+			}
+		}
+	})
+}
