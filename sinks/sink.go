@@ -7,6 +7,7 @@ package sinks
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"time"
 
@@ -71,6 +72,7 @@ type Env struct {
 	External []metric.Label // external labels, sorted by name; a pushing sink adds those that a series lacks
 	Instance string         // the value of the instance label where the external labels have none: the host's name
 	Drain    time.Duration  // how long Run may go on after its context has ended
+	Out      io.Writer      // where a sink that shows its batches writes them
 }
 
 // Permanent marks an error that trying again cannot mend.

@@ -2,8 +2,9 @@ package metric
 
 import (
 	"cmp"
-	"strconv"
 	"strings"
+
+	"github.com/prometheus/common/model"
 )
 
 // Label is a name and a value.
@@ -31,12 +32,17 @@ func (s *LabelSet) String() string {
 	if len(s.Labels) == 0 {
 		return ""
 	}
+	// The format escapes these three and nothing else.
+	escape := strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 	var b strings.Builder
 	for i, l := range s.Labels {
 		b.WriteByte("{,"[min(i, 1)])
-		b.WriteString(l.Name)
-		b.WriteByte('=')
-		b.WriteString(strconv.Quote(l.Value))
+		if model.LegacyValidation.IsValidLabelName(l.Name) {
+			b.WriteString(l.Name)
+		} else {
+			b.WriteString(`"` + escape.Replace(l.Name) + `"`)
+		}
+		b.WriteString(`="` + escape.Replace(l.Value) + `"`)
 	}
 	b.WriteByte('}')
 	return b.String()

@@ -1,0 +1,135 @@
+package sinktest
+
+import (
+	"context"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// at is the time of the last batch.
+func (s *session) at() time.Time {
+	return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).Add(time.Duration(s.ticks) * 15 * time.Second)
+}
+
+func (s *session) write(job string, families ...metric.Family) {
+	s.Helper()
+	s.ticks++
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := s.Sink.Write(ctx, metric.Batch{Job: job, Time: s.at(), Families: families}); err != nil {
+		s.Fatalf("Write: %v", err)
+	}
+}
+
+func (s *session) holds(want map[string]float64) Holding {
+	s.Helper()
+	got := s.Holds(s.T, s.at())
+	if diff := cmp.Diff(want, got.Values); diff != "" {
+		s.Fatalf("the receiver holds other series (-want +got):\n%s", diff)
+	}
+	return got
+}
+
+func (s *session) delivers() {
+	s.write("first", everyType()...)
+	got := s.holds(map[string]float64{
+		`st_temp{room="a"}`:                21.5,
+		`st_temp{room="b \"c\" \\ \n d"}`:  -0.25,
+		`st_temp`:                          9007199254740991, // 2^53 - 1: no digit is lost
+		`st_calls_total{code="200"}`:       1,
+		`st_took_bucket{le="0.1"}`:         1,
+		`st_took_bucket{le="2.5"}`:         3,
+		`st_took_bucket{le="+Inf"}`:        6,
+		`st_took_sum`:                      12.5,
+		`st_took_count`:                    6,
+		`st_size{quantile="0.5",room="a"}`: 7,
+		`st_size_sum{room="a"}`:            70,
+		`st_size_count{room="a"}`:          10,
+	})
+	types := map[string]string{"st_temp": "gauge", "st_calls_total": "counter", "st_took": "histogram", "st_size": "summary"}
+	if diff := cmp.Diff(types, got.Types); got.Types != nil && diff != "" {
+		s.Errorf("types arrive changed (-want +got):\n%s", diff)
+	}
+}
+
+func (s *session) replaces() {
+	s.write("first", gauge("st_load", 1, "a", "b"), gauge("st_gone", 5, "a"))
+	s.write("first", gauge("st_load", 2, "b", "c"))
+	s.holds(map[string]float64{`st_load{room="b"}`: 2, `st_load{room="c"}`: 2})
+	s.write("first", gauge("st_load", 3, "a"))
+	s.holds(map[string]float64{`st_load{room="a"}`: 3})
+}
+
+func (s *session) ends() {
+	s.write("first", gauge("st_load", 1, "a"))
+	s.write("other", gauge("st_rest", 2, "a"))
+	s.write("first")
+	s.holds(map[string]float64{`st_rest{room="a"}`: 2})
+	s.write("first", gauge("st_load", 4, "a"))
+	s.holds(map[string]float64{`st_load{room="a"}`: 4, `st_rest{room="a"}`: 2})
+}
+
+func (s *session) separates() {
+	s.write("first", gauge("st_load", 1, "a"))
+	s.write("other", gauge("st_rest", 2, "a", "b"))
+	s.write("first", gauge("st_load", 3, "c"))
+	s.holds(map[string]float64{`st_load{room="c"}`: 3, `st_rest{room="a"}`: 2, `st_rest{room="b"}`: 2})
+}
+
+func (s *session) leaves() {
+	batch := everyType()
+	s.write("first", batch...)
+	s.write("first", gauge("st_load", 1, "a"))
+	s.Holds(s.T, s.at())
+	if !reflect.DeepEqual(batch, everyType()) {
+		s.Error("the batch has been changed")
+	}
+}
+
+func (s *session) cancels() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		// Refused or taken: what counts is that it returns.
+		_ = s.Sink.Write(ctx, metric.Batch{Job: "first", Time: s.at(), Families: everyType()})
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		s.Fatalf("Write goes on %s after its context has ended", patience)
+	}
+}
+
+func (s *session) stops() {
+	s.write("first", everyType()...)
+	s.write("other", gauge("st_rest", 2, "a"))
+	s.stop() // what is left is found at the end of every test
+}
+
+func (s *session) keepsSecrets() {
+	if s.Refuse == nil || s.Secret == "" {
+		s.Skip("it has no secret, or nobody who could repeat it")
+	}
+	s.Refuse()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := s.Sink.Write(ctx, metric.Batch{Job: "first", Time: s.at(), Families: everyType()})
+	s.stop()
+	said := s.Logged()
+	if err != nil {
+		said += "\n" + err.Error()
+	}
+	if strings.TrimSpace(said) == "" {
+		s.Error("a refused delivery is passed over in silence")
+	}
+	if strings.Contains(said, s.Secret) {
+		s.Errorf("the secret is told:\n%s", said)
+	}
+}

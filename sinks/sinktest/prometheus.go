@@ -1,0 +1,86 @@
+package sinktest
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"net/http"
+	"testing"
+	"time"
+
+	remoteapi "github.com/prometheus/client_golang/exp/api/remote"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/storage/remote"
+	"github.com/prometheus/prometheus/tsdb"
+)
+
+// Prometheus is Prometheus' own remote-write receiver over its own storage, without out-of-order samples, and its own
+// query engine.
+type Prometheus struct {
+	http.Handler
+	db     *tsdb.DB
+	engine *promql.Engine
+}
+
+// NewPrometheus makes one that accepts these protocols; without any, both. It is closed when the test ends.
+func NewPrometheus(t testing.TB, accepts ...remoteapi.WriteMessageType) *Prometheus {
+	t.Helper()
+	if len(accepts) == 0 {
+		accepts = remoteapi.MessageTypes{remoteapi.WriteV1MessageType, remoteapi.WriteV2MessageType}
+	}
+	db, err := tsdb.Open(t.TempDir(), nil, nil, tsdb.DefaultOptions(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	quiet := slog.New(slog.DiscardHandler)
+	return &Prometheus{
+		Handler: remote.NewWriteHandler(quiet, prometheus.NewRegistry(), db, accepts, false, false, false),
+		db:      db,
+		engine: promql.NewEngine(promql.EngineOpts{
+			MaxSamples: 1e7, Timeout: time.Minute, EnableAtModifier: true,
+			Parser: parser.NewParser(parser.Options{EnableExtendedRangeSelectors: true}),
+		}),
+	}
+}
+
+// Query gives the result of an instant query by series. A native histogram stands for its count.
+func (p *Prometheus) Query(t testing.TB, at time.Time, text string) map[string]float64 {
+	t.Helper()
+	q, err := p.engine.NewInstantQuery(context.Background(), p.db, nil, text, at)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	defer q.Close()
+	vector, err := q.Exec(context.Background()).Vector()
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	got := map[string]float64{}
+	for _, sample := range vector {
+		got[sample.Metric.String()] = sample.F
+		if sample.H != nil {
+			got[sample.Metric.String()] = sample.H.Count
+		}
+	}
+	return got
+}
+
+// Value is the value of a query with one result, NaN where it has none.
+func (p *Prometheus) Value(t testing.TB, at time.Time, text string) float64 {
+	t.Helper()
+	got := p.Query(t, at, text)
+	if len(got) > 1 {
+		t.Errorf("%s has %d results", text, len(got))
+	}
+	for _, v := range got {
+		return v
+	}
+	return math.NaN()
+}
