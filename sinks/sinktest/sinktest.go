@@ -30,17 +30,20 @@ type Peer struct {
 
 // Run tests the sink that open makes, afresh for each test, with everything it needs closed by t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) Peer) {
-	for name, test := range map[string]func(*session){
-		"delivers every type":           (*session).delivers,
-		"replaces the batch before":     (*session).replaces,
-		"ends a job":                    (*session).ends,
-		"keeps jobs apart":              (*session).separates,
-		"leaves the batch as it is":     (*session).leaves,
-		"returns when it is cancelled":  (*session).cancels,
-		"takes everything down at last": (*session).stops,
-		"keeps secrets":                 (*session).keepsSecrets,
+	for _, c := range []struct {
+		name string
+		test func(*session)
+	}{
+		{"delivers every type", (*session).delivers},
+		{"replaces the batch before", (*session).replaces},
+		{"ends a job", (*session).ends},
+		{"keeps jobs apart", (*session).separates},
+		{"leaves the batch as it is", (*session).leaves},
+		{"returns when it is cancelled", (*session).cancels},
+		{"takes everything down", (*session).stops},
+		{"keeps secrets", (*session).keepsSecrets},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
 			// Registered first and so run last, when the peer's own servers have closed.
 			t.Cleanup(func() {
@@ -50,7 +53,7 @@ func Run(t *testing.T, open func(t *testing.T) Peer) {
 			})
 			s := &session{T: t, Peer: open(t)}
 			s.start()
-			test(s)
+			c.test(s)
 			s.stop()
 		})
 	}

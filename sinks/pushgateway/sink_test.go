@@ -1,0 +1,265 @@
+package pushgateway
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/web"
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/sinktest"
+)
+
+func address(t *testing.T, text string) setting.URL {
+	t.Helper()
+	var u setting.URL
+	if err := u.UnmarshalText([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// rig is a sink before a gateway that can be made to fail.
+type rig struct {
+	sinks.Sink
+	env     sinks.Env
+	gateway *sinktest.Gateway
+	logged  func() string
+	refuse  atomic.Pointer[http.HandlerFunc]
+}
+
+func newRig(t *testing.T, change func(*Config, *sinks.Env)) *rig {
+	t.Helper()
+	r := &rig{gateway: sinktest.NewGateway(t)}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if f := r.refuse.Load(); f != nil {
+			(*f)(w, q)
+			return
+		}
+		r.gateway.ServeHTTP(w, q)
+	}))
+	t.Cleanup(server.Close)
+	r.env, r.logged = sinktest.Env(t)
+	c := &Config{URL: address(t, server.URL)}
+	if change != nil {
+		change(c, &r.env)
+	}
+	var err error
+	if r.Sink, err = c.New(r.env); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (r *rig) fail(code int, header, text string) {
+	f := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		_, _ = io.Copy(io.Discard, q.Body)
+		if header != "" {
+			w.Header().Set("Retry-After", header)
+		}
+		http.Error(w, text, code)
+	})
+	r.refuse.Store(&f)
+}
+
+func (r *rig) shows(t *testing.T, want ...string) {
+	t.Helper()
+	var got []string
+	for line := range strings.Lines(r.gateway.Text(t)) {
+		if !strings.HasPrefix(line, "#") {
+			got = append(got, strings.TrimSpace(line))
+		}
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the gateway shows\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func gauge(name string, labels ...metric.Label) metric.Family {
+	return metric.Family{
+		Desc:   &metric.Desc{Name: name, Type: metric.Gauge},
+		Series: []metric.Series{{Labels: &metric.LabelSet{Labels: labels}, Value: 1}},
+	}
+}
+
+func (r *rig) write(t *testing.T, job string, families ...metric.Family) {
+	t.Helper()
+	if err := r.Write(t.Context(), metric.Batch{Job: job, Time: time.Now(), Families: families}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSuite(t *testing.T) {
+	const secret = "hunter2hunter2"
+	sinktest.Run(t, func(t *testing.T) sinktest.Peer {
+		r := newRig(t, func(c *Config, env *sinks.Env) {
+			env.Web.Secrets.LookupEnv = func(string) (string, bool) { return secret, true }
+			c.Web.BasicAuth = &web.BasicAuth{Username: "ops", Password: "env:PASSWORD"}
+		})
+		return sinktest.Peer{
+			Sink: r.Sink, Logged: r.logged, Secret: secret,
+			Holds: func(t *testing.T, _ time.Time) sinktest.Holding {
+				return sinktest.FromText(t, r.gateway.Text(t), "job", "instance")
+			},
+			Refuse: func() {
+				f := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+					_, password, _ := q.BasicAuth()
+					http.Error(w, fmt.Sprint(q.URL, q.Header, password), http.StatusInternalServerError)
+				})
+				r.refuse.Store(&f)
+			},
+		}
+	})
+}
+
+func TestGroup(t *testing.T) {
+	r := newRig(t, func(c *Config, env *sinks.Env) {
+		env.External = []metric.Label{{Name: "site", Value: "oslo"}}
+		c.Grouping = map[string]string{"team": "a/b", "empty": ""}
+	})
+	r.write(t, "on/call", gauge("up", metric.Label{Name: "instance", Value: "i-7"}, metric.Label{Name: "job", Value: "x"}, metric.Label{Name: "room", Value: "r"}))
+	r.shows(t, `up{empty="",exported_instance="i-7",exported_job="x",instance="host-1",job="on/call",room="r",site="oslo",team="a/b"} 1`)
+}
+
+func TestGroupingHasTheLastWord(t *testing.T) {
+	r := newRig(t, func(c *Config, env *sinks.Env) { c.Grouping = map[string]string{"instance": "other"} })
+	r.write(t, "j", gauge("up"))
+	r.shows(t, `up{instance="other",job="j"} 1`)
+}
+
+func TestTimesAreLeftOut(t *testing.T) {
+	r := newRig(t, nil)
+	f := gauge("old")
+	f.Series[0].Time = time.Now().Add(-time.Hour).UnixMilli()
+	r.write(t, "j", f)
+	r.write(t, "j", f)
+	r.shows(t, `old{instance="host-1",job="j"} 1`)
+	if n := strings.Count(r.logged(), "takes no samples with times"); n != 1 {
+		t.Errorf("warned %d times:\n%s", n, r.logged())
+	}
+}
+
+func TestDeletesOnlyItsOwn(t *testing.T) {
+	other := newRig(t, nil)
+	other.write(t, "j", gauge("up"))
+	later := &rig{env: other.env, gateway: other.gateway}
+	server := httptest.NewServer(other.gateway)
+	defer server.Close()
+	var err error
+	if later.Sink, err = (&Config{URL: address(t, server.URL)}).New(other.env); err != nil {
+		t.Fatal(err)
+	}
+	later.write(t, "j") // nothing measured yet: what the run before has left stays
+	later.shows(t, `up{instance="host-1",job="j"} 1`)
+	other.write(t, "j")
+	later.shows(t)
+}
+
+func TestDeleteOnExit(t *testing.T) {
+	for _, tidy := range []bool{true, false} {
+		r := newRig(t, func(c *Config, _ *sinks.Env) { c.DeleteOnExit = tidy })
+		r.write(t, "a", gauge("up"))
+		r.write(t, "b", gauge("up2"))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := r.Sink.(sinks.Runner).Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if left := r.gateway.Text(t); (left == "") != tidy {
+			t.Errorf("delete_on_exit: %v leaves\n%s", tidy, left)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct {
+		code      int
+		header    string
+		permanent bool
+		pause     time.Duration
+		text      string
+	}{
+		{400, "", true, 0, "400 Bad Request: it is wrong"},
+		{401, "", true, 0, "401 Unauthorized: it is wrong"},
+		{429, "7", false, 7 * time.Second, "429 Too Many Requests: it is wrong (try again in 7s, says the server)"},
+		{500, "", false, 0, "500 Internal Server Error: it is wrong"},
+		{503, "", false, 0, "503 Service Unavailable: it is wrong"},
+	} {
+		r := newRig(t, nil)
+		r.fail(c.code, c.header, "it is wrong\nin many ways")
+		err := r.Write(t.Context(), metric.Batch{Job: "j", Families: []metric.Family{gauge("up")}})
+		if err == nil || sinks.IsPermanent(err) != c.permanent || sinks.Pause(err) != c.pause {
+			t.Errorf("%d: %v, permanent %v, pause %s", c.code, err, sinks.IsPermanent(err), sinks.Pause(err))
+			continue
+		}
+		if !strings.HasPrefix(err.Error(), "push of job j to http://127.0.0.1") || !strings.HasSuffix(err.Error(), ": "+c.text) {
+			t.Errorf("%d: %v", c.code, err)
+		}
+	}
+}
+
+// TestConflict holds that the gateway's own words about a type that changed are shown.
+func TestConflict(t *testing.T) {
+	r := newRig(t, nil)
+	r.write(t, "a", gauge("size"))
+	f := gauge("size")
+	f.Desc = &metric.Desc{Name: "size", Type: metric.Counter}
+	err := r.Write(t.Context(), metric.Batch{Job: "b", Families: []metric.Family{f}})
+	if err == nil || !sinks.IsPermanent(err) || !strings.Contains(err.Error(), "400 Bad Request: pushed metrics are invalid") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestGatewayAway(t *testing.T) {
+	env, _ := sinktest.Env(t)
+	sink, err := (&Config{URL: address(t, "http://127.0.0.1:1")}).New(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = sink.Write(t.Context(), metric.Batch{Job: "j", Families: []metric.Family{gauge("up")}})
+	if err == nil || sinks.IsPermanent(err) || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("got %v", err)
+	}
+	if err := sink.(sinks.Checker).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("Check: %v", err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	r := newRig(t, nil)
+	if err := r.Sink.(sinks.Checker).Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	r.fail(404, "", "")
+	if err := r.Sink.(sinks.Checker).Check(t.Context()); err != nil {
+		t.Errorf("an old gateway: %v", err)
+	}
+	r.fail(401, "", "who are you")
+	if err := r.Sink.(sinks.Checker).Check(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "/-/ready: 401 Unauthorized: who are you") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	c := &Config{Grouping: map[string]string{"job": "x", "__a": "b", "a-b": "c", "team": "ok"}}
+	want := "url: is needed: the gateway's address, such as http://pushgateway.example.com:9091\n" +
+		"grouping.__a: \"__a\" is no label name that a gateway takes\n" +
+		"grouping.a-b: \"a-b\" is no label name that a gateway takes\n" +
+		"grouping.job: is the job's name already"
+	if err := c.Validate(); err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	a := &Config{URL: address(t, "http://gw:9091")}
+	b := &Config{URL: address(t, "http://gw:9091"), Grouping: map[string]string{"team": "x"}}
+	if a.Claims()[0] == b.Claims()[0] {
+		t.Error("groups that differ are claimed alike")
+	}
+}

@@ -1,0 +1,65 @@
+package sinktest
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/common/route"
+	"github.com/prometheus/pushgateway/handler"
+	"github.com/prometheus/pushgateway/storage"
+)
+
+// Gateway is the Pushgateway's own handlers over its own storage.
+type Gateway struct {
+	http.Handler
+	store *storage.DiskMetricStore
+}
+
+// NewGateway makes one that holds nothing. It is shut down when the test ends.
+func NewGateway(t testing.TB) *Gateway {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	// As the program's own main does.
+	handler.EscapingScheme, handler.ValidationScheme = model.NoEscaping, model.LegacyValidation
+	g := &Gateway{store: storage.NewDiskMetricStore("", 0, nil, quiet)}
+	t.Cleanup(func() {
+		if err := g.store.Shutdown(); err != nil {
+			t.Error(err)
+		}
+	})
+	r := route.New()
+	r.Get("/-/ready", handler.Ready(g.store).ServeHTTP)
+	for _, suffix := range []string{"", handler.Base64Suffix} {
+		encoded := suffix == handler.Base64Suffix
+		for _, path := range []string{"/metrics/job" + suffix + "/:job/*labels", "/metrics/job" + suffix + "/:job"} {
+			r.Put(path, handler.Push(g.store, true, true, encoded, quiet))
+			r.Post(path, handler.Push(g.store, false, true, encoded, quiet))
+			r.Del(path, handler.Delete(g.store, encoded, quiet))
+		}
+	}
+	g.Handler = r
+	return g
+}
+
+// Text is what the gateway shows to a scrape, without its own push times.
+func (g *Gateway) Text(t testing.TB) string {
+	t.Helper()
+	var text strings.Builder
+	for _, f := range g.store.GetMetricFamilies() {
+		if strings.HasPrefix(f.GetName(), "push_") {
+			continue
+		}
+		if _, err := expfmt.MetricFamilyToText(&text, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return text.String()
+}
+
+// Families is what the gateway holds.
+func (g *Gateway) Families() []*dto.MetricFamily { return g.store.GetMetricFamilies() }
