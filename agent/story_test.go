@@ -1,0 +1,151 @@
+package agent_test
+
+import (
+	"compress/gzip"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/collectington/collectington/agent"
+)
+
+// TestMain lets the test binary be cton itself, so that stories run the real command line.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"cton": func() { os.Exit(agent.Main()) }})
+}
+
+// TestStories plays testdata/*.txtar: a configuration, commands, and all that a user sees. With -update, what is shown
+// is taken for right.
+func TestStories(t *testing.T) {
+	for _, folder := range []string{"testdata/config", "testdata/command"} {
+		t.Run(strings.TrimPrefix(folder, "testdata/"), func(t *testing.T) {
+			testscript.Run(t, testscript.Params{
+				Dir:           folder,
+				UpdateScripts: update(),
+				Setup: func(env *testscript.Env) error {
+					api := newOddAPI(env)
+					env.Setenv("API", api.URL)
+					env.Setenv("OTHER", api.other.URL)
+					env.Setenv("KEY", "s3cr3t-key")
+					return nil
+				},
+			})
+		})
+	}
+}
+
+var updateFlag = flag.Bool("update", false, "take what stories show for right")
+
+func update() bool { return *updateFlag }
+
+// oddAPI answers in every way that an API should not.
+type oddAPI struct {
+	*httptest.Server
+	other *httptest.Server // another host, to which no credentials may go
+}
+
+func newOddAPI(env *testscript.Env) *oddAPI {
+	a := &oddAPI{}
+	a.other = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(os.Stderr, "the other host was asked: %s\n", r.URL)
+		http.Error(w, r.Header.Get("X-Api-Key"), http.StatusTeapot)
+	}))
+	mux := http.NewServeMux()
+	for path, f := range map[string]http.HandlerFunc{
+		"/ok":        text(200, "application/json", `{"total": 3, "items": [{"name": "a", "n": 1}, {"name": "b", "n": 2}]}`),
+		"/login":     a.login,
+		"/500":       text(500, "text/plain", "the database is down\nsecond line"),
+		"/429":       retryLater,
+		"/html":      text(200, "text/html", "<!DOCTYPE html><html><title>Log in</title></html>"),
+		"/truncated": text(200, "application/json", `{"total": 3, "items": [{"name": "a`),
+		"/empty":     text(200, "application/json", ""),
+		"/deep":      text(200, "application/json", strings.Repeat("[", 100_000)),
+		"/big":       big,
+		"/bomb":      bomb,
+		"/drip":      drip,
+		"/echo":      func(w http.ResponseWriter, r *http.Request) { http.Error(w, "key "+r.URL.Query().Get("key"), 403) },
+		"/redirect":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, a.other.URL+"/stolen", 302) },
+		"/moved":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", 301) },
+		"/write":     text(204, "text/plain", ""),
+		"/write400":  text(400, "text/plain", "out of order sample"),
+	} {
+		mux.HandleFunc(path, f)
+	}
+	a.Server = httptest.NewServer(mux)
+	env.Defer(a.Close)
+	return a
+}
+
+func (a *oddAPI) Close() {
+	a.Server.CloseClientConnections()
+	a.Server.Close()
+	a.other.Close()
+}
+
+func text(code int, kind, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		w.WriteHeader(code)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// login answers only who has the key.
+func (a *oddAPI) login(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("X-Api-Key") != "s3cr3t-key" {
+		http.Error(w, "no such key: "+r.Header.Get("X-Api-Key"), http.StatusUnauthorized)
+		return
+	}
+	_, _ = io.WriteString(w, `{"total": 3}`)
+}
+
+func retryLater(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Retry-After", "30")
+	http.Error(w, "slow down", http.StatusTooManyRequests)
+}
+
+// big is a body of 200 MB.
+func big(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, `{"total": "`)
+	chunk := []byte(strings.Repeat("a", 1<<20))
+	for range 200 {
+		if _, err := w.Write(chunk); err != nil {
+			return
+		}
+	}
+}
+
+// bomb is 200 MB that come as few bytes.
+func bomb(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Encoding", "gzip")
+	z := gzip.NewWriter(w)
+	defer z.Close()
+	chunk := make([]byte, 1<<20)
+	for range 200 {
+		if _, err := z.Write(chunk); err != nil {
+			return
+		}
+	}
+}
+
+// drip is a byte a second.
+func drip(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	for r.Context().Err() == nil {
+		_, _ = io.WriteString(w, "[")
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-r.Context().Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
