@@ -1,0 +1,78 @@
+package remotewrite
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/setting"
+)
+
+func load(t *testing.T, text string) (*Config, error) {
+	t.Helper()
+	c := Kind.Defaults().(*Config)
+	var node yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &node); err != nil {
+		t.Fatal(err)
+	}
+	return c, node.Load(c, yaml.WithKnownFields())
+}
+
+func TestExampleIsTheDefaults(t *testing.T) {
+	got, err := load(t, Kind.Example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := got.Validate(); err != nil {
+		t.Error(err)
+	}
+	want := defaults()
+	want.URL, want.Headers = got.URL, got.Headers
+	if !reflect.DeepEqual(got, want) || len(got.Headers) > 0 {
+		t.Errorf("the example gives\n%+v\nthe defaults are\n%+v", got, want)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	c, err := load(t, "{url: 'https://m/push', protocol: '2.0', basic_auth: {username: a, password: 'env:P'}, queue: {max_age: 7d}}")
+	if err != nil || c.Protocol != Protocol2 || c.Queue.MaxSamples != 2_000_000 || c.Queue.MaxAge.String() != "7d" || c.Web.BasicAuth == nil {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	if text, err := c.Protocol.MarshalText(); string(text) != "2.0" || err != nil {
+		t.Errorf("2.0 is written as %q, %v", text, err)
+	}
+	if _, err := load(t, "protocol: 3"); err == nil || !strings.Contains(err.Error(), "want auto, 1.0 or 2.0") {
+		t.Errorf("protocol 3: %v", err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	wrong := func(text string, want ...string) {
+		t.Helper()
+		c, err := load(t, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range setting.Problems(c.Validate()) {
+			got = append(got, p.Error())
+		}
+		if len(got) != len(want) {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+		for i := range want {
+			if !strings.HasPrefix(got[i], want[i]) {
+				t.Errorf("problem %d is %q, want %q…", i, got[i], want[i])
+			}
+		}
+	}
+	wrong("{}", "url: is needed")
+	wrong("{url: 'http://m', timeout: 0s, request: {max_samples: 0}, queue: {max_samples: -1, max_age: 0s}}",
+		"timeout: want more than 0", "request.max_samples: want", "queue.max_age: want", "queue.max_samples: want at least")
+	wrong("{url: 'http://m', headers: {content-type: a, 'a b': b, '': c, Authorization: d}}",
+		"headers.: not a header's name", "headers.a b: not", "headers.content-type: the protocol sets")
+	wrong("{url: 'http://m', headers: {authorization: d}, basic_auth: {username: a, password: 'env:P'}}",
+		"headers.authorization: another setting makes this header")
+}

@@ -1,0 +1,570 @@
+package remotewrite
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/web/webtest"
+	"github.com/collectington/collectington/sinks"
+)
+
+func speaking(p Protocol) func(*Config, *sinks.Env) {
+	return func(c *Config, _ *sinks.Env) { c.Protocol = p }
+}
+
+func protocols(requests []request) (all []Protocol) {
+	for _, r := range requests {
+		all = append(all, r.protocol)
+	}
+	return all
+}
+
+func TestRequestHeaders(t *testing.T) {
+	d := &double{answer: only1}
+	receiving(t, d, func(c *Config, env *sinks.Env) {
+		c.Headers = map[string]setting.Text{"X-Scope-OrgID": "ops", "X-Api-Key": "env:KEY"}
+		env.Web.Secrets.LookupEnv = func(string) (string, bool) { return "hunter2", true }
+	}, func(r *rig) {
+		r.write("j", gauge("x", 1, "a"))
+		r.tick()
+		var got []string
+		for _, q := range d.all() {
+			for _, name := range []string{"Content-Type", "Content-Encoding", versionHeader, "User-Agent", "X-Scope-Orgid", "X-Api-Key"} {
+				got = append(got, q.header.Get(name))
+			}
+		}
+		want := []string{
+			"application/x-protobuf;proto=io.prometheus.write.v2.Request", "snappy", "2.0.0", "cton/test", "ops", "hunter2",
+			"application/x-protobuf", "snappy", "0.1.0", "cton/test", "ops", "hunter2",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			r.Errorf("headers differ (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestFallBack(t *testing.T) {
+	silent := func(w http.ResponseWriter, r request) { w.WriteHeader(http.StatusNoContent) }
+	refuses2 := func(w http.ResponseWriter, r request) {
+		if r.protocol == Protocol2 {
+			http.Error(w, "cannot parse the request", http.StatusBadRequest)
+		}
+	}
+	for name, answer := range map[string]func(http.ResponseWriter, request){
+		"415": only1, "a 2xx that does not say what was written": silent, "a 400 before it has taken 2.0": refuses2,
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &double{answer: answer}
+			receiving(t, d, nil, func(r *rig) {
+				for range 3 {
+					r.write("j", gauge("x", 1, "a"))
+					r.tick()
+				}
+				if got, want := protocols(d.all()), []Protocol{2, 1, 1, 1}; !slices.Equal(got, want) {
+					r.Errorf("protocols %v, want %v", got, want)
+				}
+				if !slices.Equal(points(d.all()[:1]), points(d.all()[1:2])) {
+					r.Error("the same samples were to be sent again")
+				}
+				r.logged("does not take remote-write 2.0: sending 1.0", 1)
+				if n := r.stats.Sent.Load(); n != 3 {
+					r.Errorf("Sent is %d, want 3", n)
+				}
+				// It is offered again after a day, and taken for good.
+				d.set(takes)
+				time.Sleep(24 * time.Hour)
+				for range 2 {
+					r.write("j", gauge("x", 1, "a"))
+					r.tick()
+				}
+				if got, want := protocols(d.all()[4:]), []Protocol{2, 2}; !slices.Equal(got, want) {
+					r.Errorf("after a day protocols %v, want %v", got, want)
+				}
+				r.logged("takes remote-write 2.0 now", 1)
+				r.drops(sinks.Refused, 0)
+			})
+		})
+	}
+}
+
+// Bad samples are bad in 1.0 too: then the protocol was not to blame.
+func TestGuessIsUndone(t *testing.T) {
+	d := &double{answer: func(w http.ResponseWriter, _ request) { http.Error(w, "bad sample", 400) }}
+	receiving(t, d, nil, func(r *rig) {
+		r.write("j", gauge("x", 1, "a"))
+		r.tick()
+		d.set(takes)
+		r.write("j", gauge("x", 1, "a"))
+		r.tick()
+		d.set(func(w http.ResponseWriter, _ request) { http.Error(w, "bad sample", 400) })
+		r.write("j", gauge("x", 1, "a"))
+		r.tick()
+		if got, want := protocols(d.all()), []Protocol{2, 1, 2, 2}; !slices.Equal(got, want) {
+			r.Errorf("protocols %v, want %v", got, want)
+		}
+		r.logged("sending 1.0", 0)
+		r.drops(sinks.Refused, 2)
+	})
+}
+
+func TestFixedProtocolIsNotLeft(t *testing.T) {
+	for p, want := range map[Protocol]string{
+		Protocol1: "does not take remote-write 1.0: set protocol to auto",
+		Protocol2: "does not take remote-write 2.0: set protocol to auto",
+	} {
+		d := &double{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(415) }}
+		receiving(t, d, speaking(p), func(r *rig) {
+			r.write("j", gauge("x", 1, "a", "b"))
+			r.tick()
+			r.logged(want, 1)
+			r.drops(sinks.Refused, 2)
+			if n := len(d.all()); n != 1 {
+				r.Errorf("%d requests, want 1", n)
+			}
+		})
+	}
+	d := &double{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(200) }}
+	receiving(t, d, speaking(Protocol2), func(r *rig) {
+		r.write("j", gauge("x", 1, "a"))
+		r.tick()
+		r.logged("it takes 1.0 only", 1)
+		r.drops(sinks.Refused, 1)
+	})
+}
+
+func TestPartlyWritten(t *testing.T) {
+	d := &double{answer: func(w http.ResponseWriter, _ request) { wrote(w, 2, 0) }}
+	receiving(t, d, nil, func(r *rig) {
+		for range 3 {
+			r.write("j", gauge("x", 1, "a", "b", "c"))
+			r.tick()
+		}
+		r.drops(sinks.Refused, 3)
+		r.logged("200: wrote 2 of 3 samples", 1)
+		if sent, n := r.stats.Sent.Load(), len(d.all()); sent != 6 || n != 3 {
+			r.Errorf("Sent is %d with %d requests, want 6 with 3", sent, n)
+		}
+		// A 400 that says what it has kept.
+		d.set(func(w http.ResponseWriter, _ request) {
+			wrote(w, 1, 0)
+			http.Error(w, "out of order sample", 400)
+		})
+		r.write("j", gauge("x", 1, "a", "b", "c"))
+		r.tick()
+		r.drops(sinks.Refused, 5)
+		// More than was sent cannot be.
+		d.set(func(w http.ResponseWriter, _ request) { wrote(w, 99, 99) })
+		r.write("j", gauge("x", 1, "a", "b", "c"))
+		r.tick()
+		if sent := r.stats.Sent.Load(); sent != 10 {
+			r.Errorf("Sent is %d, want 10", sent)
+		}
+	})
+}
+
+func TestRefusedIsLoggedOnceWithRemedy(t *testing.T) {
+	d := &double{}
+	refuse := func(code int, text string) {
+		d.set(func(w http.ResponseWriter, _ request) { http.Error(w, text, code) })
+	}
+	receiving(t, d, speaking(Protocol1), func(r *rig) {
+		for i := range 3 {
+			refuse(400, fmt.Sprintf("failed pushing to ingester: the sample has been rejected because its timestamp is too old "+
+				"(err-mimir-sample-timestamp-too-old). The affected sample has timestamp 2000-01-01T00:0%d:00Z and is from series x{room=\"}%d\"}", i, i))
+			r.write("j", gauge("x", 1, "a"))
+			r.tick()
+		}
+		r.logged("the receiver refused samples", 1)
+		r.logged("400 Bad Request: failed pushing to ingester", 1)
+		r.logged("out_of_order_time_window", 1)
+		r.logged(`series="{room=\"}0\"}"`, 1)
+		refuse(404, "<html>\n\n<body>nothing here, k-s3cret k-s3cret")
+		r.sink.env.Web.Secrets.Remember("k-s3cret")
+		r.write("j", gauge("x", 1, "a"))
+		r.tick()
+		r.logged("the receiver refused samples", 2)
+		r.logged("check the path of url", 1)
+		r.logged(`one of those from {__name__=\"x\"`, 1)
+		r.logged("k-s3cret", 0)
+		r.drops(sinks.Refused, 4)
+		if n := r.stats.Failed.Load(); n != 4 {
+			r.Errorf("Failed is %d, want 4", n)
+		}
+	})
+}
+
+func TestRetriesKeepOrder(t *testing.T) {
+	failures := map[string]func(w http.ResponseWriter, r request){
+		"500":                   func(w http.ResponseWriter, _ request) { http.Error(w, "no", 500) },
+		"429":                   func(w http.ResponseWriter, _ request) { http.Error(w, "slow down", 429) },
+		"the connection breaks": func(http.ResponseWriter, request) { panic(http.ErrAbortHandler) },
+		"it hangs":              func(http.ResponseWriter, request) { time.Sleep(45 * time.Second) },
+	}
+	for name, fail := range failures {
+		t.Run(name, func(t *testing.T) {
+			d := &double{answer: fail}
+			receiving(t, d, speaking(Protocol1), func(r *rig) {
+				for i := range 5 {
+					r.write("j", gauge("x", float64(i), "a", "b"))
+					r.tick()
+				}
+				if n := len(slices.Compact(points(d.all()))); len(d.all()) < 3 || n != 2*len(d.all()) {
+					r.Errorf("%d requests with %d points: only the first chunk was to be tried", len(d.all()), n)
+				}
+				if p := r.stats.Pending(); p.Samples != 10 || p.Bytes != 400 || !p.Oldest.Equal(r.began) {
+					r.Errorf("pending %+v", p)
+				}
+				failed := len(d.all())
+				d.set(takes)
+				time.Sleep(2 * maxPause)
+				r.tick()
+				var times []int64
+				for _, q := range d.all()[failed:] {
+					times = append(times, q.points[0].time)
+				}
+				want := []int64{0, 60e3, 120e3, 180e3, 240e3}
+				for i := range want {
+					want[i] += r.began.UnixMilli()
+				}
+				if !slices.Equal(slices.Compact(times), want) {
+					r.Errorf("times %v, want %v", times, want)
+				}
+				r.logged("cannot deliver, trying again", 1)
+				r.logged(map[string]string{
+					"500": "500 Internal Server Error: no", "429": "429 Too Many Requests: slow down",
+					"the connection breaks": "closed the connection without an answer", "it hangs": "no answer within 30s",
+				}[name], 1)
+				r.logged("the receiver answers again", 1)
+				if s := r.stats; s.Sent.Load() != 10 || s.Failed.Load() == 0 || s.Failed.Load() != s.Retried.Load() {
+					r.Errorf("sent %d, failed %d, retried %d", s.Sent.Load(), s.Failed.Load(), s.Retried.Load())
+				}
+			})
+		})
+	}
+}
+
+// A receiver that has answered has answered, even if its text is cut short.
+func TestReplyCutShort(t *testing.T) {
+	d := &double{answer: func(w http.ResponseWriter, r request) {
+		w.Header().Set("Content-Length", "1000")
+		fmt.Fprint(w, "half of a te")
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}}
+	receiving(t, d, speaking(Protocol1), func(r *rig) {
+		r.write("j", gauge("x", 1, "a"))
+		r.tick()
+		if sent, n := r.stats.Sent.Load(), len(d.all()); sent != 1 || n != 1 {
+			r.Errorf("Sent is %d after %d requests, want 1 after 1", sent, n)
+		}
+	})
+}
+
+// A reply is read to 8 KiB, however long it goes on.
+func TestEndlessReply(t *testing.T) {
+	var read atomic.Int64
+	d := &double{answer: func(w http.ResponseWriter, r request) {
+		w.WriteHeader(400)
+		for range 1 << 20 {
+			n, err := w.Write([]byte(strings.Repeat("no \x00", 256)))
+			read.Add(int64(n))
+			if err != nil {
+				panic(http.ErrAbortHandler)
+			}
+		}
+	}}
+	receiving(t, d, speaking(Protocol1), func(r *rig) {
+		r.write("j", gauge("x", 1, "a"))
+		r.tick()
+		r.drops(sinks.Refused, 1)
+		if read.Load() > 256<<10 || len(r.log.String()) > 2000 {
+			r.Errorf("%d bytes of the reply were taken, %d logged", read.Load(), len(r.log.String()))
+		}
+	})
+}
+
+func TestRetryAfter(t *testing.T) {
+	for name, c := range map[string]struct {
+		header func() string
+		min    time.Duration
+	}{
+		"seconds":        {func() string { return "40" }, 40 * time.Second},
+		"a date":         {func() string { return time.Now().Add(40 * time.Second).UTC().Format(http.TimeFormat) }, 40 * time.Second},
+		"far too long":   {func() string { return "99999999999999999999" }, maxRetryAfter},
+		"the past":       {func() string { return time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat) }, 0},
+		"no sense":       {func() string { return "soon" }, 0},
+		"less than 0":    {func() string { return "-5" }, 0},
+		"nothing at all": {func() string { return "" }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &double{answer: func(w http.ResponseWriter, _ request) {
+				w.Header().Set("Retry-After", c.header())
+				w.WriteHeader(429)
+			}}
+			receiving(t, d, nil, func(r *rig) {
+				r.write("j", gauge("x", 1, "a"))
+				synctest.Wait()
+				d.set(takes)
+				time.Sleep(maxRetryAfter)
+				r.tick()
+				took := d.all()[1].at.Sub(d.all()[0].at)
+				if took < c.min || took > c.min+firstPause {
+					r.Errorf("tried again after %s, want %s and a little", took, c.min)
+				}
+			})
+		})
+	}
+}
+
+func TestPausesGrowAndAreBounded(t *testing.T) {
+	var b backoff
+	for i := range 100 {
+		ceiling := min(maxPause, firstPause<<min(i, 20))
+		if d := b.next(0); d < 0 || d > ceiling {
+			t.Fatalf("pause %d is %s, want at most %s", i, d, ceiling)
+		}
+	}
+	spread := map[time.Duration]bool{}
+	for range 50 {
+		spread[b.next(0)] = true
+	}
+	if len(spread) < 40 {
+		t.Errorf("50 pauses had %d lengths: no jitter", len(spread))
+	}
+}
+
+func TestTooOld(t *testing.T) {
+	d := &double{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(503) }}
+	receiving(t, d, func(c *Config, _ *sinks.Env) { c.Queue.MaxAge = setting.Duration(10 * time.Minute) }, func(r *rig) {
+		for range 20 {
+			r.write("j", gauge("x", 1, "a"))
+			r.tick()
+		}
+		if p := r.stats.Pending(); p.Samples < 9 || p.Samples > 11 {
+			r.Errorf("%d samples wait, want those of about 10 minutes", p.Samples)
+		}
+		d.set(takes)
+		r.tick()
+		sent, old := r.stats.Sent.Load(), r.stats.Dropped()[sinks.TooOld]
+		if sent+old != 20 || old < 9 || old > 11 {
+			r.Errorf("sent %d, too old %d, want 20 together and half of them too old", sent, old)
+		}
+	})
+}
+
+func TestDrain(t *testing.T) {
+	d := &double{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(503) }}
+	receiving(t, d, speaking(Protocol1), func(r *rig) {
+		for range 30 { // long enough for long pauses
+			r.write("j", gauge("x", 1, "a"))
+			r.tick()
+		}
+		d.set(takes)
+		stopped := time.Now()
+		r.stop()
+		if took := time.Since(stopped); took > time.Second {
+			r.Errorf("draining took %s though the receiver is well", took)
+		}
+		if sent := r.stats.Sent.Load(); sent != 30 {
+			r.Errorf("Sent is %d, want 30", sent)
+		}
+		err := r.sink.Write(context.Background(), batchOf(gauge("x", 1, "a")))
+		if !sinks.IsPermanent(err) {
+			r.Errorf("Write after the end: %v, want a permanent error", err)
+		}
+	})
+}
+
+func TestDrainIsBounded(t *testing.T) {
+	for name, answer := range map[string]func(http.ResponseWriter, request){
+		"it hangs":            func(http.ResponseWriter, request) { time.Sleep(time.Hour) },
+		"it is not well":      func(w http.ResponseWriter, _ request) { w.WriteHeader(500) },
+		"it asks for a pause": func(w http.ResponseWriter, _ request) { w.Header().Set("Retry-After", "600"); w.WriteHeader(503) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &double{answer: answer}
+			receiving(t, d, nil, func(r *rig) {
+				for range 3 {
+					r.write("j", gauge("x", 1, "a", "b"))
+				}
+				r.write("k", gauge("x", 1, "a", "b"))
+				r.tick()
+				stopped, tries := time.Now(), len(d.all())
+				r.stop()
+				if took := time.Since(stopped); took != 10*time.Second {
+					r.Errorf("the end took %s, want 10s", took)
+				}
+				if n := len(d.all()) - tries; n > 30 {
+					r.Errorf("%d tries in the last 10s", n)
+				}
+				r.drops(sinks.Shutdown, 4)
+				r.drops(NotNewer, 4)
+			})
+		})
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := webtest.NewNetwork()
+		r := newRig(t, network, nil)
+		r.run()
+		r.write("j", gauge("x", 1, "a"))
+		r.tick()
+		r.logged("connection refused", 1)
+		r.logged("s3cret", 0)
+		d := new(double)
+		network.Serve(t, "receiver:80", d)
+		r.tick()
+		if n := r.stats.Sent.Load(); n != 1 {
+			r.Errorf("Sent is %d, want 1", n)
+		}
+		r.stop()
+	})
+}
+
+// A secret that cannot be read is no reason to lose samples.
+func TestSecretIsMissingForAWhile(t *testing.T) {
+	d, there := new(double), new(atomic.Bool)
+	receiving(t, d, func(c *Config, env *sinks.Env) {
+		c.Headers = map[string]setting.Text{"X-Api-Key": "env:KEY"}
+		env.Web.Secrets.LookupEnv = func(string) (string, bool) { return "hunter2", there.Load() }
+	}, func(r *rig) {
+		r.write("j", gauge("x", 1, "a"))
+		r.tick()
+		r.logged("header X-Api-Key: secret env:KEY: the environment variable KEY is not set", 1)
+		there.Store(true)
+		r.tick()
+		if n := r.stats.Sent.Load(); n != 1 {
+			r.Errorf("Sent is %d, want 1", n)
+		}
+	})
+}
+
+func TestMetadata(t *testing.T) {
+	both := func(p Protocol) []map[string]string {
+		d := new(double)
+		receiving(t, d, speaking(p), func(r *rig) {
+			calls := counter("calls_total", 1, time.Time{}, "a")
+			calls.Desc.Unit = "calls"
+			x := gauge("x", 1, "a", "b")
+			for range 5 {
+				r.write("j", x, calls)
+				time.Sleep(25 * time.Second)
+			}
+		})
+		var all []map[string]string
+		for _, q := range d.all() {
+			all = append(all, q.metadata)
+		}
+		return all
+	}
+	first := map[string]string{"x": "GAUGE A gauge. ", "calls_total": "COUNTER A counter. calls"}
+	none := map[string]string{}
+	if diff := cmp.Diff([]map[string]string{first, none, none, first, none}, both(Protocol1)); diff != "" {
+		t.Errorf("1.0 tells metadata once a minute (-want +got):\n%s", diff)
+	}
+	const more = `, instance="host-1", job="j", room=`
+	always := map[string]string{
+		`{__name__="x"` + more + `"a"}`:           "GAUGE A gauge. ",
+		`{__name__="x"` + more + `"b"}`:           "GAUGE A gauge. ",
+		`{__name__="calls_total"` + more + `"a"}`: "COUNTER A counter. calls",
+	}
+	if diff := cmp.Diff([]map[string]string{always, always, always, always, always}, both(Protocol2)); diff != "" {
+		t.Errorf("2.0 tells metadata with every series (-want +got):\n%s", diff)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for _, c := range []struct {
+		protocol Protocol
+		code     int
+		text     string
+		want     string // of the error, "" = none
+	}{
+		{Auto, 204, "", ""},
+		{Auto, 400, "empty write request", ""},
+		{Auto, 415, "", ""},
+		{Protocol2, 204, "", ""},
+		{Protocol2, 415, "", "it does not take remote-write 2.0: set protocol to auto"},
+		{Protocol1, 415, "", "it does not take remote-write 1.0: set protocol to auto"},
+		{Auto, 401, "no org id", "401 Unauthorized: no org id (set headers: {X-Scope-OrgID"},
+		{Auto, 401, "", "check basic_auth"},
+		{Auto, 403, "", "these credentials may not write there"},
+		{Auto, 404, "404 page not found", "check the path of url"},
+		{Auto, 404, "remote write receiver needs to be enabled with --web.enable-remote-write-receiver", "start Prometheus with"},
+		{Auto, 503, "starting", "POST http://receiver/api/v1/write: 503 Service Unavailable: starting"},
+	} {
+		d := &double{answer: func(w http.ResponseWriter, _ request) { http.Error(w, c.text, c.code) }}
+		receiving(t, d, speaking(c.protocol), func(r *rig) {
+			err := r.sink.Check(context.Background())
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				r.Errorf("%s, %d %s: %v, want %q", c.protocol, c.code, c.text, err, c.want)
+			}
+			if n := len(points(d.all())); n > 0 || r.stats.Failed.Load() > 0 {
+				r.Errorf("%d samples were sent", n)
+			}
+		})
+	}
+}
+
+func TestRemedies(t *testing.T) {
+	for text, want := range map[string]string{
+		"err: out of order sample. timestamp=…":                                    "another sender writes the same series",
+		"store locally for endpoint 127.0.0.1: add 1 samples: out of order sample": "another sender writes the same series",
+		"duplicate sample for timestamp 1":                                         "another sender writes the same series",
+		"out of bounds for series {}":                                              "the receiver takes nothing this old",
+		"timestamp is too far in the future":                                       "the clock",
+		"per-user series limit of 150000 exceeded (ERR-MIMIR-max-series-per-user)": "fewer label values",
+		"too big packed request; see -maxInsertRequestSize":                        "lower request.max_samples",
+		"native histograms are disabled":                                           "set native to false",
+		"something new":                                                            "",
+	} {
+		if got := remedy(400, text); want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// A body that is still being read is not written over.
+func TestPayloadIsNotOverwritten(t *testing.T) {
+	var p payload
+	p.pack([]byte(strings.Repeat("a", 1000)))
+	first := p.packed
+	body, _ := p.open()
+	p.pack([]byte(strings.Repeat("b", 1000)))
+	if &first[0] == &p.packed[0] {
+		t.Error("the memory was used again under its reader")
+	}
+	second := p.packed
+	again, _ := p.open()
+	again.Close()
+	again.Close()
+	body.Close()
+	p.pack([]byte(strings.Repeat("c", 1000)))
+	if &second[0] != &p.packed[0] {
+		t.Error("the memory was not used again")
+	}
+}
+
+func TestOffender(t *testing.T) {
+	for text, want := range map[string]string{
+		`out of order for series {a="}\"", b="c"} and {d="e"}`: `{a="}\"", b="c"}`,
+		`cut short {a="b`: `{a="b`,
+		`none`:            "",
+	} {
+		if got := offender(text); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}

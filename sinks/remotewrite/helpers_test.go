@@ -1,0 +1,345 @@
+package remotewrite
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gogo/protobuf/proto"
+	"github.com/golang/snappy"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/prompb"
+	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/web"
+	"github.com/collectington/collectington/agent/web/webtest"
+	"github.com/collectington/collectington/sinks"
+)
+
+// rig is a sink and its receiver in one bubble of fake time.
+type rig struct {
+	*testing.T
+	sink  *sink
+	stats *sinks.Stats
+	log   *lockedBuffer
+	stop  func() // ends Run and waits for it
+	began time.Time
+	jobs  map[string][]metric.Family
+}
+
+// lockedBuffer is a strings.Builder for several goroutines.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// receiving runs test with a sink that sends to handler. change may change the settings and the environment.
+func receiving(t *testing.T, handler http.Handler, change func(*Config, *sinks.Env), test func(*rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		network := webtest.NewNetwork()
+		network.Serve(t, "receiver:80", handler)
+		r := newRig(t, network, change)
+		r.run()
+		test(r)
+		r.stop()
+		r.balanced()
+	})
+}
+
+func newRig(t *testing.T, network *webtest.Network, change func(*Config, *sinks.Env)) *rig {
+	t.Helper()
+	r := &rig{T: t, stats: new(sinks.Stats), log: new(lockedBuffer), began: time.Now()}
+	env := sinks.Env{
+		Name:     "mimir",
+		Log:      slog.New(slog.NewTextHandler(r.log, nil)),
+		Web:      &web.Host{Secrets: new(setting.Vault), UserAgent: "cton/test", Dial: network.Dial},
+		Stats:    r.stats,
+		Instance: "host-1",
+		Drain:    10 * time.Second,
+	}
+	c := defaults()
+	if err := c.URL.UnmarshalText([]byte("http://receiver/api/v1/write?key=k-s3cret")); err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		change(c, &env)
+	}
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.New(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.sink = s.(*sink)
+	return r
+}
+
+// run starts the sink's Run.
+func (r *rig) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.sink.Run(ctx) }()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			r.Errorf("Run: %v", err)
+		}
+	})
+}
+
+// write hands over a batch at the current time.
+func (r *rig) write(job string, families ...metric.Family) {
+	r.Helper()
+	if err := r.sink.Write(context.Background(), metric.Batch{Job: job, Time: time.Now(), Families: families}); err != nil {
+		r.Fatalf("Write: %v", err)
+	}
+}
+
+// tick lets a minute pass, in which all that can be delivered is.
+func (r *rig) tick() {
+	time.Sleep(time.Minute)
+	synctest.Wait()
+}
+
+// drops checks the count of samples dropped for a reason.
+func (r *rig) drops(reason metric.Reason, want int64) {
+	r.Helper()
+	if got := r.stats.Dropped()[reason]; got != want {
+		r.Errorf("dropped as %s: %d, want %d", reason, got, want)
+	}
+}
+
+// balanced checks that a sink that has ended holds nothing.
+func (r *rig) balanced() {
+	r.Helper()
+	if p := r.stats.Pending(); p != (sinks.Pending{}) {
+		r.Errorf("after the end there is still %+v", p)
+	}
+}
+
+// logged checks that the log has text, want times.
+func (r *rig) logged(text string, want int) {
+	r.Helper()
+	if got := strings.Count(r.log.String(), text); got != want {
+		r.Errorf("the log has %q %d times, want %d:\n%s", text, got, want, r.log)
+	}
+}
+
+// point is a sample as it came over the wire.
+type point struct {
+	series    string
+	time      int64
+	start     int64
+	value     float64
+	histogram string // of a native histogram
+}
+
+func (p point) String() string {
+	text := fmt.Sprintf("%s @%d", p.series, p.time)
+	if p.start != 0 {
+		text += fmt.Sprintf(" since %d", p.start)
+	}
+	if p.histogram != "" {
+		return text + " " + p.histogram
+	}
+	if math.Float64bits(p.value) == math.Float64bits(stale()) {
+		return text + " stale"
+	}
+	return text + " " + strconv.FormatFloat(p.value, 'g', -1, 64)
+}
+
+// request is a request as it came over the wire.
+type request struct {
+	at       time.Time
+	header   http.Header
+	protocol Protocol
+	points   []point
+	metadata map[string]string // by family in 1.0, by series in 2.0
+}
+
+// double is a receiver that answers as the test says. It remembers every request.
+type double struct {
+	mu       sync.Mutex
+	requests []request
+	answer   func(w http.ResponseWriter, r request)
+}
+
+func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	got, err := decode(r)
+	if err != nil {
+		panic(err)
+	}
+	d.mu.Lock()
+	d.requests = append(d.requests, got)
+	answer := d.answer
+	d.mu.Unlock()
+	if answer == nil {
+		answer = takes
+	}
+	answer(w, got)
+}
+
+func (d *double) set(answer func(w http.ResponseWriter, r request)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.answer = answer
+}
+
+func (d *double) all() []request {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.requests
+}
+
+// takes takes everything, in both protocols.
+func takes(w http.ResponseWriter, r request) {
+	if r.protocol == Protocol2 {
+		histograms := 0
+		for _, p := range r.points {
+			if p.histogram != "" {
+				histograms++
+			}
+		}
+		wrote(w, len(r.points)-histograms, histograms)
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func wrote(w http.ResponseWriter, samples, histograms int) {
+	w.Header().Set("X-Prometheus-Remote-Write-Samples-Written", strconv.Itoa(samples))
+	w.Header().Set("X-Prometheus-Remote-Write-Histograms-Written", strconv.Itoa(histograms))
+}
+
+// only1 is a receiver that knows 1.0 alone and says so.
+func only1(w http.ResponseWriter, r request) {
+	if r.protocol == Protocol2 {
+		http.Error(w, "io.prometheus.write.v2.Request protobuf message is not accepted", http.StatusUnsupportedMediaType)
+		return
+	}
+	takes(w, r)
+}
+
+// decode reads a request with the protocols' own types.
+func decode(r *http.Request) (got request, err error) {
+	packed, err := io.ReadAll(r.Body)
+	if err != nil {
+		return got, err
+	}
+	body, err := snappy.Decode(nil, packed)
+	if err != nil {
+		return got, err
+	}
+	got = request{at: time.Now(), header: r.Header, metadata: map[string]string{}}
+	if strings.Contains(r.Header.Get("Content-Type"), "v2.Request") {
+		got.protocol = Protocol2
+		return got, got.decode2(body)
+	}
+	got.protocol = Protocol1
+	return got, got.decode1(body)
+}
+
+func (r *request) decode1(body []byte) error {
+	var q prompb.WriteRequest
+	if err := proto.Unmarshal(body, &q); err != nil {
+		return err
+	}
+	for _, m := range q.Metadata {
+		r.metadata[m.MetricFamilyName] = fmt.Sprint(m.Type, " ", m.Help, " ", m.Unit)
+	}
+	b := labels.NewScratchBuilder(0)
+	for _, ts := range q.Timeseries {
+		name := ts.ToLabels(&b, nil).String()
+		for _, s := range ts.Samples {
+			r.points = append(r.points, point{series: name, time: s.Timestamp, value: s.Value})
+		}
+		for _, h := range ts.Histograms {
+			r.points = append(r.points, point{series: name, time: h.Timestamp, histogram: h.ToIntHistogram().String()})
+		}
+	}
+	return nil
+}
+
+func (r *request) decode2(body []byte) error {
+	var q writev2.Request
+	if err := proto.Unmarshal(body, &q); err != nil {
+		return err
+	}
+	b := labels.NewScratchBuilder(0)
+	for _, ts := range q.Timeseries {
+		ls, err := ts.ToLabels(&b, q.Symbols)
+		if err != nil {
+			return err
+		}
+		name := ls.String()
+		m, err := ts.ToMetadata(q.Symbols)
+		if err != nil {
+			return err
+		}
+		r.metadata[name] = fmt.Sprint(strings.ToUpper(string(m.Type)), " ", m.Help, " ", m.Unit)
+		for _, s := range ts.Samples {
+			r.points = append(r.points, point{series: name, time: s.Timestamp, start: s.StartTimestamp, value: s.Value})
+		}
+		for _, h := range ts.Histograms {
+			r.points = append(r.points, point{
+				series: name, time: h.Timestamp, start: h.StartTimestamp, histogram: h.ToIntHistogram().String(),
+			})
+		}
+	}
+	return nil
+}
+
+// points are all points of the requests, in their order.
+func points(requests []request) (all []string) {
+	for _, r := range requests {
+		for _, p := range r.points {
+			all = append(all, p.String())
+		}
+	}
+	return all
+}
+
+// gauge is a family with a series for each value of the label "room".
+func gauge(name string, value float64, rooms ...string) metric.Family {
+	return made(&metric.Desc{Name: name, Help: "A gauge.", Type: metric.Gauge, LabelNames: []string{"room"}},
+		metric.Series{Value: value}, rooms...)
+}
+
+// counter is a family with a series for each room, each since start.
+func counter(name string, value float64, start time.Time, rooms ...string) metric.Family {
+	return made(&metric.Desc{Name: name, Help: "A counter.", Type: metric.Counter, LabelNames: []string{"room"}},
+		metric.Series{Value: value, Start: start.UnixMilli()}, rooms...)
+}
+
+func made(d *metric.Desc, s metric.Series, rooms ...string) metric.Family {
+	f := metric.Family{Desc: d}
+	for _, room := range rooms {
+		s.Labels = d.LabelSet([]string{room})
+		f.Series = append(f.Series, s)
+	}
+	return f
+}

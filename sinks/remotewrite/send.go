@@ -1,0 +1,150 @@
+package remotewrite
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/web"
+	"github.com/collectington/collectington/sinks"
+)
+
+// The headers of the protocols; see "Protocol" in both specifications.
+const (
+	versionHeader    = "X-Prometheus-Remote-Write-Version"
+	samplesHeader    = "X-Prometheus-Remote-Write-Samples-Written"
+	histogramsHeader = "X-Prometheus-Remote-Write-Histograms-Written"
+)
+
+// maxReply bounds what is read of a reply, in bytes.
+const maxReply = 8 << 10
+
+// post sends request bodies to the receiver and reads its answers.
+type post struct {
+	client  *http.Client
+	url     string
+	place   string // the url without its query, for messages
+	headers map[string]setting.Text
+	host    *web.Host
+	timeout time.Duration
+}
+
+func newPost(c *Config, env sinks.Env, client *http.Client) *post {
+	return &post{
+		client:  client,
+		url:     c.URL.String(),
+		place:   c.URL.Place(),
+		headers: c.Headers,
+		host:    env.Web,
+		timeout: time.Duration(c.Timeout),
+	}
+}
+
+// answer is what the receiver said.
+type answer struct {
+	code  int
+	text  string        // the beginning of the reply as one line, secrets blanked
+	pause time.Duration // Retry-After
+	wrote written
+	told  bool // the reply says what was written
+}
+
+// send posts one request in protocol p and gives the answer, whatever its code; an error says that there was none.
+func (s *post) send(ctx context.Context, p Protocol, body *payload) (answer, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("no answer within %s", setting.Duration(s.timeout)))
+	defer cancel()
+	request, err := s.request(ctx, p, body)
+	if err != nil {
+		return answer{}, fmt.Errorf("POST %s: %w", s.place, err)
+	}
+	reply, err := s.client.Do(request)
+	if err != nil {
+		return answer{}, s.host.Explain(err)
+	}
+	defer reply.Body.Close()
+	// The code has been given: what came of the text is better than why no more did.
+	text, _ := io.ReadAll(io.LimitReader(reply.Body, maxReply))
+	a := answer{code: reply.StatusCode, text: oneLine(s.host.Secrets.Scrub(string(text)))}
+	a.pause, _ = web.RetryAfter(reply, time.Now())
+	if p == Protocol2 {
+		a.wrote, a.told = wroteHeaders(reply.Header)
+	}
+	return a, nil
+}
+
+func (s *post) request(ctx context.Context, p Protocol, body *payload) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, nil)
+	if err != nil {
+		return nil, err
+	}
+	for name, text := range s.headers {
+		value, err := s.host.Secrets.Text(text)
+		if err != nil {
+			return nil, fmt.Errorf("header %s: %w", name, err)
+		}
+		if web.NamesSecret(name) {
+			s.host.Secrets.Remember(value)
+		}
+		request.Header.Set(name, value)
+	}
+	request.ContentLength = int64(len(body.packed))
+	request.GetBody = body.open
+	request.Body, _ = body.open()
+	request.Header.Set("Content-Encoding", "snappy")
+	if p == Protocol2 {
+		request.Header.Set("Content-Type", "application/x-protobuf;proto=io.prometheus.write.v2.Request")
+		request.Header.Set(versionHeader, "2.0.0")
+	} else {
+		request.Header.Set("Content-Type", "application/x-protobuf")
+		request.Header.Set(versionHeader, "0.1.0")
+	}
+	return request, nil
+}
+
+// wroteHeaders reads what a 2.0 receiver says that it has written; of two headers, a missing one is zero.
+func wroteHeaders(h http.Header) (w written, told bool) {
+	read := func(name string, n *int) {
+		if v, err := strconv.Atoi(h.Get(name)); err == nil && v >= 0 {
+			*n, told = v, true
+		}
+	}
+	read(samplesHeader, &w.samples)
+	read(histogramsHeader, &w.histograms)
+	return w, told
+}
+
+// maxText bounds a receiver's text in a message, in bytes. Mimir names a series' labels in it.
+const maxText = 600
+
+// oneLine is the beginning of a reply as it may stand in a message.
+func oneLine(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "") + "…"
+	}
+	return text
+}
+
+// status is the answer in one line.
+func (a *answer) status() string {
+	text := strings.TrimSpace(fmt.Sprintf("%d %s", a.code, http.StatusText(a.code)))
+	if a.text != "" {
+		text += ": " + a.text
+	}
+	return text
+}
+
+// error is an answer that is no success.
+func (a *answer) error(place string) error { return fmt.Errorf("POST %s: %s", place, a.status()) }

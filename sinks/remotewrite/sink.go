@@ -1,0 +1,86 @@
+package remotewrite
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks"
+)
+
+// sink has two sides that meet at the queue: Write, which knows the series, and Run, which knows the receiver.
+type sink struct {
+	env   sinks.Env
+	queue *queue
+
+	// Write's side; the agent writes one batch at a time.
+	maxRequest int
+	series     *registry
+	jobs       map[string]*job
+
+	// Run's side.
+	client *http.Client
+	sender *sender
+}
+
+func newSink(c *Config, env sinks.Env, client *http.Client) *sink {
+	s := &sink{
+		env:        env,
+		queue:      newQueue(c.Queue.MaxSamples, env.Stats),
+		maxRequest: c.Request.MaxSamples,
+		series:     newRegistry(time.Now()),
+		jobs:       map[string]*job{},
+		client:     client,
+		sender:     newSender(c, env, newPost(c, env, client)),
+	}
+	env.Stats.TellPending(s.queue.pending)
+	return s
+}
+
+// Write queues the batch's samples and the staleness markers of the series that are gone from it. It waits for nothing.
+func (s *sink) Write(_ context.Context, batch metric.Batch) error {
+	if s.queue.isClosed() {
+		return sinks.Permanent(errors.New("queue samples for remote-write: the sink has ended"))
+	}
+	j := s.jobs[batch.Job]
+	if j == nil {
+		j = newJob(s.env.Target(batch.Job), s.env.External)
+		s.jobs[batch.Job] = j
+	}
+	cut := newCutter(s.maxRequest)
+	if n := j.take(&batch, s.series, cut); n > 0 {
+		s.env.Stats.Drop(NotNewer, n)
+	}
+	if len(j.now) == 0 {
+		delete(s.jobs, batch.Job)
+	}
+	now := time.Now()
+	for _, samples := range cut.done() {
+		s.queue.put(&chunk{samples: samples, taken: now})
+	}
+	return nil
+}
+
+// Run sends what is queued, in order, until ctx ends; then it goes on for at most Env.Drain, and what is left is dropped.
+func (s *sink) Run(ctx context.Context) error {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(s.env.Drain):
+			end()
+		case <-life.Done():
+		}
+	})()
+	defer s.client.CloseIdleConnections()
+	defer s.queue.close()
+	for {
+		c := s.queue.next(ctx)
+		if c == nil || !s.sender.deliver(life, ctx, c) {
+			return nil
+		}
+		s.queue.settled()
+	}
+}

@@ -1,0 +1,289 @@
+package remotewrite
+
+import (
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/web/webtest"
+	"github.com/collectington/collectington/sinks"
+)
+
+func batchOf(families ...metric.Family) metric.Batch {
+	return metric.Batch{Job: "j", Time: time.Now(), Families: families}
+}
+
+// taken gives what a sink queues, without a receiver. Names are cut down to what comes after job="j".
+func taken(t *testing.T, max int, test func(r *rig)) (chunks [][]string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, webtest.NewNetwork(), func(c *Config, env *sinks.Env) {
+			c.Request.MaxSamples, env.Instance = max, ""
+		})
+		test(r)
+		for _, c := range r.sink.queue.chunks {
+			chunks = append(chunks, shown(c.samples, r.began))
+		}
+	})
+	return chunks
+}
+
+func shown(samples []sample, began time.Time) (all []string) {
+	for _, m := range samples {
+		p := point{series: nameOf(m.series), time: m.time - began.UnixMilli(), value: m.value}
+		if m.start != 0 {
+			p.start = m.start - began.UnixMilli()
+		}
+		text := strings.NewReplacer(`__name__="`, "", `",job="j"`, "", `"`, "").Replace(p.String())
+		if m.histogram != nil {
+			text += " native"
+		}
+		all = append(all, text)
+	}
+	return all
+}
+
+func TestHistogramIsOneUnit(t *testing.T) {
+	took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1, 2}, LabelNames: []string{"room"}}
+	h := &metric.HistogramValue{Count: 4, Sum: 5, Counts: []uint64{1, 1, 2}}
+	got := taken(t, 7, func(r *rig) {
+		r.write("j", gauge("x", 1, "a", "b", "c"), made(took, metric.Series{Histogram: h}, "a", "b"), gauge("y", 1, "a", "b"))
+	})
+	var sizes []int
+	for _, c := range got {
+		sizes = append(sizes, len(c))
+	}
+	if want := []int{3, 5, 7}; !slices.Equal(sizes, want) {
+		t.Errorf("requests of %v samples, want %v", sizes, want)
+	}
+	// A unit that is too large for any request has one of its own.
+	got = taken(t, 2, func(r *rig) { r.write("j", made(took, metric.Series{Histogram: h}, "a"), gauge("y", 1, "a")) })
+	if len(got) != 2 || len(got[0]) != 5 || len(got[1]) != 1 {
+		t.Errorf("requests %v", got)
+	}
+}
+
+func TestMarkersAndZeros(t *testing.T) {
+	own := func(value float64, at time.Time, rooms ...string) metric.Family {
+		f := gauge("own", value, rooms...)
+		for i := range f.Series {
+			f.Series[i].Time = at.UnixMilli()
+		}
+		return f
+	}
+	got := taken(t, 1000, func(r *rig) {
+		time.Sleep(time.Second)
+		started := time.Now()
+		time.Sleep(time.Second)
+		r.write("j", counter("n", 1, started, "a"), own(1, r.began, "a"), gauge("x", 1, "a", "b"))
+		time.Sleep(time.Second)
+		// The upstream begins anew: no zero. Its own time has not moved: nothing to send. x{b} is gone.
+		r.write("j", counter("n", 0.5, time.Now().Add(-1), "a"), own(1, r.began, "a"), gauge("x", 1, "a"))
+		r.drops(NotNewer, 1)
+		time.Sleep(time.Second)
+		// Everything ends, but what has times of its own gets no marker.
+		r.write("j")
+		time.Sleep(time.Second)
+		// A total that comes back with a start behind its marker gets no zero, one that began since gets one.
+		r.write("j", counter("n", 1, started, "a"), counter("m", 1, time.Now().Add(-2*time.Second), "a"))
+	})
+	want := [][]string{
+		{"{n,room=a} @1000 since 1000 0", "{n,room=a} @2000 since 1000 1", "{own,room=a} @0 1", "{x,room=a} @2000 1", "{x,room=b} @2000 1"},
+		{"{n,room=a} @3000 since 2999 0.5", "{x,room=a} @3000 1", "{x,room=b} @3000 stale"},
+		{"{n,room=a} @4000 stale", "{x,room=a} @4000 stale"},
+		{"{n,room=a} @5000 since 1000 1", "{m,room=a} @3000 since 3000 0", "{m,room=a} @5000 since 3000 1"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("other samples (-want +got):\n%s", diff)
+	}
+}
+
+// What began before the sink did may have been sent by the process before: it does not begin now.
+func TestNoZeroBeforeTheSinkBegan(t *testing.T) {
+	got := taken(t, 1000, func(r *rig) {
+		time.Sleep(time.Hour)
+		r.write("j", counter("n", 1, r.began.Add(-1), "a"),
+			counter("old", 1, time.Now().Add(-zeroReach-time.Millisecond), "a"),
+			counter("ahead", 1, time.Now().Add(1), "a"), counter("none", 1, time.Unix(0, 0), "a"))
+	})
+	want := [][]string{{
+		"{n,room=a} @3600000 since -1 1", "{old,room=a} @3600000 since 1799999 1",
+		"{ahead,room=a} @3600000 1", "{none,room=a} @3600000 1",
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("other samples (-want +got):\n%s", diff)
+	}
+}
+
+func TestTypeChangesOverReload(t *testing.T) {
+	h := func(buckets ...float64) metric.Family {
+		d := &metric.Desc{Name: "n", Type: metric.Histogram, Buckets: buckets, LabelNames: []string{"room"}}
+		return made(d, metric.Series{Histogram: &metric.HistogramValue{Counts: make([]uint64, len(buckets)+1)}}, "a")
+	}
+	native := h()
+	native.Series[0].Histogram = nativeOf(2)
+	got := taken(t, 1000, func(r *rig) {
+		for _, f := range []metric.Family{gauge("n", 1, "a"), h(1, 2), h(2), native, counter("n", 2, time.Unix(0, 0), "a")} {
+			r.write("j", f)
+			time.Sleep(time.Second)
+		}
+		r.write("j")
+	})
+	want := [][]string{
+		{"{n,room=a} @0 1"},
+		{"{n_bucket,le=1.0,room=a} @1000 0", "{n_bucket,le=2.0,room=a} @1000 0", "{n_bucket,le=+Inf,room=a} @1000 0",
+			"{n_sum,room=a} @1000 0", "{n_count,room=a} @1000 0", "{n,room=a} @1000 stale"},
+		{"{n_bucket,le=2.0,room=a} @2000 0", "{n_bucket,le=+Inf,room=a} @2000 0", "{n_sum,room=a} @2000 0",
+			"{n_count,room=a} @2000 0", "{n_bucket,le=1.0,room=a} @2000 stale"},
+		{"{n,room=a} @3000 0 native", "{n_bucket,le=2.0,room=a} @3000 stale", "{n_bucket,le=+Inf,room=a} @3000 stale",
+			"{n_sum,room=a} @3000 stale", "{n_count,room=a} @3000 stale"},
+		{"{n,room=a} @4000 2"},
+		{"{n,room=a} @5000 stale"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("other samples (-want +got):\n%s", diff)
+	}
+}
+
+func TestHostileBatches(t *testing.T) {
+	d := &metric.Desc{Name: "h", Type: metric.Histogram, Buckets: []float64{1, 2}, Quantiles: []float64{0.5}}
+	sum := &metric.Desc{Name: "s", Type: metric.Summary, Quantiles: []float64{0.5, 0.9}}
+	var none metric.LabelSet
+	got := taken(t, 1000, func(r *rig) {
+		x := gauge("x", math.Float64frombits(math.Float64bits(stale())), "a", "a")
+		r.write("j", x, // twice the same series, with a value like a marker
+			metric.Family{Desc: d, Series: []metric.Series{{Labels: &none}, {Labels: &none, Histogram: &metric.HistogramValue{Counts: []uint64{1}}}}},
+			metric.Family{Desc: sum, Series: []metric.Series{{Labels: &none}, {Labels: new(metric.LabelSet), Summary: &metric.SummaryValue{Quantiles: []float64{1}}}}},
+			metric.Family{Desc: d})
+		r.drops(NotNewer, 1)
+		// The clock is set back, and forward again.
+		time.Sleep(time.Second)
+		back := batchOf(x, gauge("y", 1, "a"))
+		back.Time = r.began.Add(-time.Hour)
+		if err := r.sink.Write(r.Context(), back); err != nil {
+			r.Fatal(err)
+		}
+		r.drops(NotNewer, 3)
+	})
+	want := [][]string{
+		{"{x,room=a} @0 NaN", "{h_bucket,le=1.0} @0 1", "{h_bucket,le=2.0} @0 1", "{h_bucket,le=+Inf} @0 0", "{h_sum} @0 0",
+			"{h_count} @0 0", "{s,quantile=0.5} @0 1", "{s,quantile=0.9} @0 NaN", "{s_sum} @0 0", "{s_count} @0 0"},
+		{"{y,room=a} @-3600000 1", "{h_bucket,le=1.0} @1 stale", "{h_bucket,le=2.0} @1 stale", "{h_bucket,le=+Inf} @1 stale",
+			"{h_sum} @1 stale", "{h_count} @1 stale", "{s,quantile=0.5} @1 stale", "{s,quantile=0.9} @1 stale",
+			"{s_sum} @1 stale", "{s_count} @1 stale"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("other samples (-want +got):\n%s", diff)
+	}
+}
+
+// What is remembered of ended series is bounded by time and number, and what is forgotten gets no zero.
+func TestEndedSeriesAreForgotten(t *testing.T) {
+	now := time.UnixMilli(1e12)
+	r := newRegistry(now)
+	d := &metric.Desc{Name: "x"}
+	end := func(room string, last int64) {
+		s := r.open([]metric.Label{{Name: "room", Value: room}}, d, 1)
+		s.last = last
+		r.close(s)
+	}
+	end("a", 1e12+1000)
+	end("b", 1e12+2000)
+	r.forget(1e12 + 1001 + rememberEnded.Milliseconds())
+	a, b := r.open([]metric.Label{{Name: "room", Value: "a"}}, d, 2), r.open([]metric.Label{{Name: "room", Value: "b"}}, d, 2)
+	if a.last != 0 || b.last != 1e12+2000 || r.floor != 1e12+1000 {
+		t.Errorf("a has %d, b %d, the floor is %d", a.last, b.last, r.floor)
+	}
+	if r.beginsAt(a, 1e12+1000, 1e12+5000) || !r.beginsAt(a, 1e12+1001, 1e12+5000) {
+		t.Error("a zero is true only after what may have been sent")
+	}
+	for i := range maxEnded + 10 {
+		end(string(rune(i+1000)), 1e12+3000)
+	}
+	r.forget(1e12 + 3000)
+	if len(r.ended) > maxEnded || len(r.order) > maxEnded {
+		t.Errorf("%d ended series are remembered", len(r.ended))
+	}
+}
+
+// Two series of one hash stay two.
+func TestHashesCollide(t *testing.T) {
+	r := newRegistry(time.UnixMilli(0))
+	d := &metric.Desc{Name: "x"}
+	a := []metric.Label{{Name: "room", Value: "a"}}
+	r.live[r.hash(a)] = &series{labels: []metric.Label{{Name: "room", Value: "b"}}, hash: r.hash(a)}
+	first := r.open(a, d, 1)
+	first.last = 5
+	if again := r.open(a, d, 2); again.last != 5 || again.labels[0].Value != "a" || len(r.live) != 2 {
+		t.Errorf("got %+v with %d series", again, len(r.live))
+	}
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	d := &double{}
+	release := make(chan struct{})
+	synctest.Test(t, func(t *testing.T) {
+		release = make(chan struct{})
+		d.answer = func(w http.ResponseWriter, q request) { <-release; takes(w, q) }
+		network := webtest.NewNetwork()
+		network.Serve(t, "receiver:80", d)
+		r := newRig(t, network, func(c *Config, _ *sinks.Env) {
+			c.Request.MaxSamples, c.Queue.MaxSamples = 4, 10
+		})
+		r.run()
+		r.write("j", gauge("x", 0, "a", "b", "c", "d"))
+		synctest.Wait() // it is under way
+		for i := range 4 {
+			time.Sleep(time.Second)
+			r.write("j", gauge("x", float64(i+1), "a", "b", "c", "d"))
+		}
+		r.drops(sinks.QueueFull, 12)
+		if p := r.stats.Pending(); p.Samples != 8 || !p.Oldest.Equal(r.began) {
+			r.Errorf("pending %+v", p)
+		}
+		close(release)
+		r.tick()
+		var values []float64
+		for _, q := range d.all() {
+			values = append(values, q.points[0].value)
+		}
+		if !slices.Equal(values, []float64{0, 4}) {
+			r.Errorf("delivered %v: the one under way and the newest were to be", values)
+		}
+		r.stop()
+		r.balanced()
+	})
+}
+
+func TestSampleSize(t *testing.T) {
+	if n := unsafe.Sizeof(sample{}); n != sampleBytes {
+		t.Errorf("a sample takes %d bytes, the estimate says %d", n, sampleBytes)
+	}
+}
+
+// A batch of known series costs no allocation for each sample.
+func TestWriteAllocates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, webtest.NewNetwork(), func(c *Config, _ *sinks.Env) { c.Queue.MaxSamples = 5000 })
+		f := gauge("x", 1, strings.Split(strings.Repeat("a ", 1000), " ")...)
+		for i := range f.Series {
+			f.Series[i].Labels = f.Desc.LabelSet([]string{string(rune('a' + i))})
+		}
+		at := time.Now()
+		n := testing.AllocsPerRun(10, func() {
+			at = at.Add(time.Second)
+			r.sink.Write(t.Context(), metric.Batch{Job: "j", Time: at, Families: []metric.Family{f}})
+		})
+		if n > 20 {
+			t.Errorf("%v allocations for 1000 samples", n)
+		}
+	})
+}
