@@ -2,12 +2,16 @@ package agent_test
 
 import (
 	"compress/gzip"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +33,8 @@ func TestStories(t *testing.T) {
 		t.Run(strings.TrimPrefix(folder, "testdata/"), func(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Dir:           folder,
-				UpdateScripts: update(),
+				UpdateScripts: *update,
+				Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "expand": expand, "shows": showing},
 				Setup: func(env *testscript.Env) error {
 					api := newOddAPI(env)
 					env.Setenv("API", api.URL)
@@ -42,9 +47,54 @@ func TestStories(t *testing.T) {
 	}
 }
 
-var updateFlag = flag.Bool("update", false, "take what stories show for right")
+var update = flag.Bool("update", false, "take what stories show for right")
 
-func update() bool { return *updateFlag }
+// exits runs a command that must end with a code: exits 2 cton once.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARG…]")
+	}
+	code := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		failed, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		code = failed.ExitCode()
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+// showing holds all that the last command has shown, but for times and ports, against a file.
+func showing(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile("stdout")
+	for _, part := range [][2]string{
+		{`127\.0\.0\.1:\d{4,}`, "API"},
+		{`in \d+(\.\d+)?(ms|µs|s)\b`, "in TIME"},
+		{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`, "NOW"},
+		{`cton/\S+`, "cton/VERSION"},
+	} {
+		text = regexp.MustCompile(part[0]).ReplaceAllString(text, part[1])
+	}
+	if want := ts.ReadFile(args[0]); text != want {
+		ts.Fatalf("shown is\n%swanted is\n%s", text, want)
+	}
+}
+
+// expand replaces $API and the like in a file.
+func expand(ts *testscript.TestScript, _ bool, args []string) {
+	for _, file := range args {
+		text := os.Expand(ts.ReadFile(file), func(name string) string {
+			if value := ts.Getenv(name); value != "" {
+				return value
+			}
+			return "$" + name // jq has variables too
+		})
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o600))
+	}
+}
 
 // oddAPI answers in every way that an API should not.
 type oddAPI struct {
@@ -74,8 +124,8 @@ func newOddAPI(env *testscript.Env) *oddAPI {
 		"/echo":      func(w http.ResponseWriter, r *http.Request) { http.Error(w, "key "+r.URL.Query().Get("key"), 403) },
 		"/redirect":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, a.other.URL+"/stolen", 302) },
 		"/moved":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", 301) },
-		"/write":     text(204, "text/plain", ""),
-		"/write400":  text(400, "text/plain", "out of order sample"),
+		"/write":     written,
+		"/refuse":    text(400, "text/plain", "out of order sample"),
 	} {
 		mux.HandleFunc(path, f)
 	}
@@ -96,6 +146,16 @@ func text(code int, kind, body string) http.HandlerFunc {
 		w.WriteHeader(code)
 		_, _ = io.WriteString(w, body)
 	}
+}
+
+// written is a receiver of remote-write 1.0 that takes all.
+func written(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("X-Prometheus-Remote-Write-Version") != "0.1.0" {
+		http.Error(w, "only 1.0", http.StatusUnsupportedMediaType)
+		return
+	}
+	_, _ = io.Copy(io.Discard, r.Body)
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // login answers only who has the key.

@@ -24,6 +24,9 @@ func Attach(series []metric.Label, target, external []metric.Label) []metric.Lab
 	for _, l := range series {
 		for has(target, l.Name) {
 			l.Name = "exported_" + l.Name
+			for has(series, l.Name) || has(all, l.Name) {
+				l.Name = "exported_" + l.Name
+			}
 		}
 		all = append(all, l)
 	}

@@ -16,11 +16,13 @@ const (
 	TooOld      metric.Reason = "too_old"     // it waited longer than the queue keeps samples
 	Shutdown    metric.Reason = "shutdown"    // the agent ended before it could be delivered
 	Unsupported metric.Reason = "unsupported" // the receiver's protocol cannot carry it
+	NotNewer    metric.Reason = "not_newer"   // its series has a sample of that time, or of a later one
+	Collision   metric.Reason = "collision"   // another job has the same series, or the name with another type
 )
 
 // Reasons lists them all, so that their counters exist before the first drop.
 func Reasons() []metric.Reason {
-	return []metric.Reason{Refused, QueueFull, TooOld, Shutdown, Unsupported}
+	return []metric.Reason{Refused, QueueFull, TooOld, Shutdown, Unsupported, NotNewer, Collision}
 }
 
 // Stats is what a sink tells of its work, read by the agent's own metrics. The zero value is ready; all methods are safe

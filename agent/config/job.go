@@ -69,12 +69,13 @@ func (r *reader) job(key, n *yaml.Node, path string) Job {
 			sourceKey = key
 			return
 		}
-		r.bad(key, path, "%s", noSetting(key.Value, append(r.jobKinds(), known...)))
+		r.bad(key, path, "%s", r.noSetting(path, key.Value, append(r.jobKinds(), known...)))
 	})
-	if sourceKey == nil {
+	switch {
+	case sourceKey == nil && !r.meant[join(path, "metrics")]:
 		r.bad(key, path, "measures nothing: add metrics")
-	} else if sourceKey.Value == "metrics" && fetchKey == nil {
-		r.bad(key, path, "has nothing to compute its metrics from: add one of %s", strings.Join(names(r.catalogue.Fetchers), ", "))
+	case sourceKey != nil && sourceKey.Value == "metrics" && fetchKey == nil:
+		r.bad(key, path, "has nothing to compute its metrics from: add %s", strings.Join(names(r.catalogue.Fetchers), " or "))
 	}
 	r.jobSettings(&job, key, own, path)
 	return job
@@ -95,7 +96,7 @@ func (r *reader) jobSettings(job *Job, key, own *yaml.Node, path string) {
 	}
 	switch {
 	case s.Schedule == "":
-		r.bad(at("schedule"), join(path, "schedule"), `is needed: "@every 60s", or cron text such as "*/5 * * * *"`)
+		r.missing(at("schedule"), join(path, "schedule"), `"@every 60s", or cron text such as "*/5 * * * *"`)
 	case zone != nil:
 		if job.Schedule, err = schedule.Parse(s.Schedule, zone); err != nil {
 			r.bad(at("schedule"), join(path, "schedule"), "%v", err)

@@ -36,7 +36,7 @@ func ReadFile(path string, stdin io.Reader) ([]byte, error) {
 
 // Load reads and checks a configuration. The error, if any, is Problems.
 func Load(file string, text []byte, catalogue Catalogue) (*Plan, error) {
-	r := &reader{file: file, lines: strings.Split(string(text), "\n"), catalogue: catalogue}
+	r := &reader{file: file, lines: strings.Split(string(text), "\n"), catalogue: catalogue, meant: map[string]bool{}}
 	plan := r.plan(text)
 	if len(r.problems) > 0 {
 		r.problems.sort()
@@ -52,6 +52,7 @@ type reader struct {
 	lines     []string
 	catalogue Catalogue
 	problems  Problems
+	meant     map[string]bool // settings that a mistyped name was taken to mean, by path
 }
 
 func (r *reader) problem(line, col int, path, text string) Problem {
@@ -128,21 +129,26 @@ func (r *reader) syntax(err error) {
 		r.problems = append(r.problems, r.problem(0, 0, "", err.Error()))
 		return
 	}
-	text := plain(e.Message)
+	text, at := plain(e.Message), e.Mark
 	switch {
 	case strings.Contains(text, "no documents"):
 		text = "the file is empty; want sinks: and jobs:"
 	case strings.Contains(text, "found multiple"):
 		text = "the file holds more than one document; want one, without a second ---"
-	case strings.Contains(text, "cannot start any token") && strings.Contains(r.line(e.Mark.Line), "\t"):
+	case strings.Contains(text, "cannot start any token") && strings.HasPrefix(r.line(at.Line), "\t"):
 		text = "a tab cannot indent: use spaces"
+	case strings.Contains(text, "cannot start any token"):
+		text = "this character cannot stand here; is a quote or a bracket open further up?"
 	case e.ContextMsg != "":
 		text = e.ContextMsg + ": " + text
+		if r.line(at.Line) == "" {
+			at = e.ContextMark // the end of the file tells less than what was left open
+		}
 	}
 	if e.Stage != yaml.ConstructorStage {
 		text = "not YAML: " + text
 	}
-	r.problems = append(r.problems, r.problem(max(e.Mark.Line, 0), e.Mark.Column, "", text))
+	r.problems = append(r.problems, r.problem(max(at.Line, 0), at.Column, "", text))
 }
 
 func (r *reader) line(n int) string {

@@ -72,7 +72,7 @@ func excerpt(line string, col int) (shown, caret string) {
 		}
 		return ' '
 	}, string(chars[from:at]))
-	return hideSecrets(printable(string(chars[from:to])), at-from), pad + "^"
+	return hideSecrets(printable(string(chars[from:to]))), pad + "^"
 }
 
 func printable(s string) string {
@@ -84,16 +84,22 @@ func printable(s string) string {
 	}, s)
 }
 
-// hideSecrets blanks what looks like a secret written out, since messages end up in logs. What stands before the caret
-// keeps its width.
-func hideSecrets(line string, caret int) string {
-	secret := regexp.MustCompile(`(?i)((?:password|passwd|secret|token|credentials|api[-_]?key)[\w-]*["']?\s*:\s*)("[^"]*"|'[^']*'|[^\s,}\]#]+)`)
-	return secret.ReplaceAllStringFunc(line, func(match string) string {
-		parts := secret.FindStringSubmatch(match)
+// hideSecrets blanks what looks like a secret written out, since messages end up in logs. It keeps every column.
+func hideSecrets(line string) string {
+	named := regexp.MustCompile(`(?i)((?:password|passwd|secret|token|credentials|api[-_]?key)[\w-]*["']?\s*:\s*)("[^"]*"|'[^']*'|[^\s,}\]#]+)`)
+	line = named.ReplaceAllStringFunc(line, func(match string) string {
+		parts := named.FindStringSubmatch(match)
 		value := strings.Trim(parts[2], `"'`)
-		if value == "" || strings.HasPrefix(value, "env:") || strings.HasPrefix(value, "file:") {
+		if value == "" || strings.HasPrefix(value, "env:") || strings.HasPrefix(value, "file:") || strings.Contains(parts[1], "_file") {
 			return match
 		}
-		return parts[1] + strings.Repeat("*", len([]rune(parts[2])))
+		return parts[1] + stars(parts[2])
+	})
+	login := regexp.MustCompile(`(://)([^/\s"'@]+)(@)`)
+	return login.ReplaceAllStringFunc(line, func(match string) string {
+		parts := login.FindStringSubmatch(match)
+		return parts[1] + stars(parts[2]) + parts[3]
 	})
 }
+
+func stars(text string) string { return strings.Repeat("*", len([]rune(text))) }

@@ -10,7 +10,7 @@ import (
 func (r *reader) entries(n *yaml.Node, path, want string, f func(key, value *yaml.Node)) {
 	n = resolve(n)
 	if n == nil || n.IsZero() {
-		r.bad(nil, path, "is needed: %s", want)
+		r.missing(nil, path, want)
 		return
 	}
 	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {

@@ -34,8 +34,8 @@ func (r *reader) translate(n *yaml.Node, path string, e *yaml.LoadError, into re
 	inside, _ := pathTo(n, line, col)
 	p := r.problem(line, col, join(path, inside), "")
 	switch {
-	case len(unknownField(e.Message)) > 0:
-		p.Text = noSetting(unknownField(e.Message), settingsAt(into, inside))
+	case unknownField(e.Message) != "":
+		p.Text = r.noSetting(p.Path, unknownField(e.Message), settingsAt(into, inside))
 	case mismatch(e.Message) != "":
 		p.Text = mismatch(e.Message)
 	default:
@@ -93,12 +93,14 @@ func plain(message string) string {
 }
 
 // noSetting says that there is no such setting, and which one may have been meant.
-func noSetting(name string, known []string) string {
+func (r *reader) noSetting(path, name string, known []string) string {
 	text := fmt.Sprintf("no setting %q", name)
-	if hint := prometheusKeys()[name]; hint != "" {
-		return text + "; " + hint
+	if hint := prometheusKeys()[name]; hint.text != "" {
+		r.meant[join(path, hint.setting)] = true
+		return text + "; " + hint.text
 	}
 	if meant := closest(name, known); meant != "" {
+		r.meant[join(path, meant)] = true
 		return text + fmt.Sprintf("; did you mean %q?", meant)
 	}
 	if len(known) > 0 && len(known) <= 12 {
@@ -107,22 +109,33 @@ func noSetting(name string, known []string) string {
 	return text
 }
 
+// missing says that a setting is needed, unless a mistyped name was taken to mean it.
+func (r *reader) missing(n *yaml.Node, path, want string) {
+	if !r.meant[path] {
+		r.bad(n, path, "is needed: %s", want)
+	}
+}
+
+// hint is what a setting of another program is called here.
+type hint struct{ setting, text string }
+
 // prometheusKeys are settings that users know from Prometheus and that are written another way here.
-func prometheusKeys() map[string]string {
-	ref := func(setting string) string { return fmt.Sprintf("write %s: \"file:/path\"", setting) }
-	return map[string]string{
-		"password_file":      ref("password"),
-		"credentials_file":   ref("credentials"),
-		"client_secret_file": ref("client_secret"),
-		"username_file":      ref("username"),
-		"bearer_token":       `write authorization: {credentials: "env:NAME"}`,
-		"bearer_token_file":  `write authorization: {credentials: "file:/path"}`,
-		"scrape_interval":    `write schedule: "@every 60s"`,
-		"interval":           `write schedule: "@every 60s"`,
-		"cron":               `write schedule: "*/5 * * * *"`,
-		"http_headers":       "write headers",
-		"params":             "write query",
-		"remote_write":       "sinks have a name: sinks: {NAME: {remote_write: …}}",
+func prometheusKeys() map[string]hint {
+	file := func(setting string) hint { return hint{setting, fmt.Sprintf("write %s: \"file:/path\"", setting)} }
+	every := hint{"schedule", `write schedule: "@every 60s"`}
+	return map[string]hint{
+		"password_file":      file("password"),
+		"credentials_file":   file("credentials"),
+		"client_secret_file": file("client_secret"),
+		"username_file":      file("username"),
+		"bearer_token":       {"", `write authorization: {credentials: "env:NAME"}`},
+		"bearer_token_file":  {"", `write authorization: {credentials: "file:/path"}`},
+		"scrape_interval":    every,
+		"interval":           every,
+		"cron":               {"schedule", `write schedule: "*/5 * * * *"`},
+		"http_headers":       {"headers", "write headers"},
+		"params":             {"query", "write query"},
+		"remote_write":       {"", "sinks have a name: sinks: {NAME: {remote_write: …}}"},
 	}
 }
 

@@ -408,7 +408,7 @@ func TestDrainIsBounded(t *testing.T) {
 					r.Errorf("%d tries in the last 10s", n)
 				}
 				r.drops(sinks.Shutdown, 4)
-				r.drops(NotNewer, 4)
+				r.drops(sinks.NotNewer, 4)
 			})
 		})
 	}

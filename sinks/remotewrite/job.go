@@ -5,10 +5,6 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// NotNewer counts samples that are not newer than the last one of their series: receivers refuse them. A reading with a
-// time of its own that a source repeats is one.
-const NotNewer metric.Reason = "not_newer"
-
 // job is what is remembered of a job from batch to batch.
 type job struct {
 	target   []metric.Label

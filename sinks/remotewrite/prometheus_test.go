@@ -253,7 +253,7 @@ func TestReloadChangesNothing(t *testing.T) {
 		s.want(r.T, at, `count_over_time(calls_total{room="a"}[10m])`, 5) // one zero
 		s.want(r.T, at, `count_over_time(x[10m])`, 4)                     // no marker
 		r.drops(sinks.Refused, 0)
-		r.drops(NotNewer, 0)
+		r.drops(sinks.NotNewer, 0)
 		if n := len(r.sink.series.live); n != 3 {
 			r.Errorf("%d series are remembered, want 3", n)
 		}

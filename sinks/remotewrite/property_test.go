@@ -38,7 +38,7 @@ func TestNothingIsLost(t *testing.T) {
 					in += numbersIn(families)
 					time.Sleep(time.Duration(1 + dice.IntN(60e9)))
 				}
-				written := in - int(shadow.stats.Dropped()[NotNewer])
+				written := in - int(shadow.stats.Dropped()[sinks.NotNewer])
 				for _, c := range shadow.sink.queue.chunks {
 					for _, m := range c.samples {
 						if m.isZero() || m.series.native && m.histogram.Sum != m.histogram.Sum || math.Float64bits(m.value) == math.Float64bits(stale()) {

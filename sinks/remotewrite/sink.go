@@ -51,7 +51,7 @@ func (s *sink) Write(_ context.Context, batch metric.Batch) error {
 	}
 	cut := newCutter(s.maxRequest)
 	if n := j.take(&batch, s.series, cut); n > 0 {
-		s.env.Stats.Drop(NotNewer, n)
+		s.env.Stats.Drop(sinks.NotNewer, n)
 	}
 	if len(j.now) == 0 {
 		delete(s.jobs, batch.Job)

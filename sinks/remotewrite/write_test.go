@@ -87,7 +87,7 @@ func TestMarkersAndZeros(t *testing.T) {
 		time.Sleep(time.Second)
 		// The upstream begins anew: no zero. Its own time has not moved: nothing to send. x{b} is gone.
 		r.write("j", counter("n", 0.5, time.Now().Add(-1), "a"), own(1, r.began, "a"), gauge("x", 1, "a"))
-		r.drops(NotNewer, 1)
+		r.drops(sinks.NotNewer, 1)
 		time.Sleep(time.Second)
 		// Everything ends, but what has times of its own gets no marker.
 		r.write("j")
@@ -163,7 +163,7 @@ func TestHostileBatches(t *testing.T) {
 			metric.Family{Desc: d, Series: []metric.Series{{Labels: &none}, {Labels: &none, Histogram: &metric.HistogramValue{Counts: []uint64{1}}}}},
 			metric.Family{Desc: sum, Series: []metric.Series{{Labels: &none}, {Labels: new(metric.LabelSet), Summary: &metric.SummaryValue{Quantiles: []float64{1}}}}},
 			metric.Family{Desc: d})
-		r.drops(NotNewer, 1)
+		r.drops(sinks.NotNewer, 1)
 		// The clock is set back, and forward again.
 		time.Sleep(time.Second)
 		back := batchOf(x, gauge("y", 1, "a"))
@@ -171,7 +171,7 @@ func TestHostileBatches(t *testing.T) {
 		if err := r.sink.Write(r.Context(), back); err != nil {
 			r.Fatal(err)
 		}
-		r.drops(NotNewer, 3)
+		r.drops(sinks.NotNewer, 3)
 	})
 	want := [][]string{
 		{"{x,room=a} @0 NaN", "{h_bucket,le=1.0} @0 1", "{h_bucket,le=2.0} @0 1", "{h_bucket,le=+Inf} @0 0", "{h_sum} @0 0",

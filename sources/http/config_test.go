@@ -72,7 +72,7 @@ func TestValidate(t *testing.T) {
 		"method: POST\nbody: '{}'\n" + url:                                    "",
 		url + "headers: {Authorization: 'Token abc', X-A: ''}":                "",
 
-		"method: GET":                          "url: required",
+		"method: GET":                          "url: is needed: the address to ask, such as https://api.example.com/v1/incidents",
 		"url: 'https://a.example/{{ .Now }}'":  "url: templates stand in query and body alone: move the changing part to query",
 		url + "method: get":                    "method: want GET or POST",
 		url + "method: DELETE":                 "method: want GET or POST",
@@ -86,7 +86,7 @@ func TestValidate(t *testing.T) {
 		url + "headers: {X-A: '1', x-a: '2'}":                          "headers.x-a: is the same header as X-A",
 		url + "headers: {X-A: \"a\\r\\nB: c\"}":                        "headers.X-A: a header's value is one line without control characters",
 		url + "headers: {authorization: x}\nbasic_auth: {username: a}": "headers.authorization: cannot stand beside basic_auth, authorization or oauth2, which set it",
-		"method: PUT\nmax_body: 0\nauthorization: {}":                  "url: required\nmethod: want GET or POST\nmax_body: want more than 0, such as 64MiB\nauthorization.credentials: required",
+		"method: PUT\nmax_body: 0\nauthorization: {}":                  "url: is needed: the address to ask, such as https://api.example.com/v1/incidents\nmethod: want GET or POST\nmax_body: want more than 0, such as 64MiB\nauthorization.credentials: required",
 	} {
 		var lines []string
 		for _, p := range setting.Problems(config(t, text).Validate()) {

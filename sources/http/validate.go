@@ -20,7 +20,7 @@ func (c *Config) Validate() error {
 	}
 	switch {
 	case c.URL.IsZero():
-		bad("url", "required")
+		bad("url", "is needed: the address to ask, such as https://api.example.com/v1/incidents")
 	case strings.Contains(c.URL.Host+c.URL.Path+c.URL.RawQuery, "{{"):
 		bad("url", "templates stand in query and body alone: move the changing part to query")
 	}
