@@ -89,7 +89,11 @@ func (d *Desc) Accumulates() bool {
 // LabelSet is the identity of a series with these label values, which are copied. Empty values are no labels.
 func (d *Desc) LabelSet(values []string) *LabelSet {
 	labels := make([]Label, 0, len(d.Const)+len(values))
-	labels = append(labels, d.Const...)
+	for _, l := range d.Const {
+		if l.Value != "" {
+			labels = append(labels, l)
+		}
+	}
 	n := 0
 	for _, v := range values {
 		n += len(v)

@@ -35,8 +35,14 @@ type Config struct {
 // Validate implements sinks.Config.
 func (c *Config) Validate() error {
 	var errs []error
-	if c.URL.IsZero() {
+	path := strings.TrimRight(c.URL.Path, "/")
+	switch {
+	case c.URL.IsZero():
 		errs = append(errs, setting.Bad("url", "is needed: the gateway's address, such as http://pushgateway.example.com:9091"))
+	case c.URL.RawQuery != "" || c.URL.Fragment != "":
+		errs = append(errs, setting.Bad("url", "want an address without ? and #: each job's group is added to it"))
+	case strings.HasSuffix(path, "/metrics") || strings.Contains(path, "/metrics/job"):
+		errs = append(errs, setting.Bad("url", "leave out what begins with /metrics: each job's group is added to it"))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Grouping)) {
 		switch {

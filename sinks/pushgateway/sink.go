@@ -15,7 +15,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/collectington/collectington/agent/metric"
-	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sinks"
 )
 
@@ -137,27 +136,12 @@ func (s *sink) explain(act, job string, err error) error {
 	switch {
 	case refused.pause > 0:
 		return sinks.After(err, refused.pause)
+	case refused.code == http.StatusMovedPermanently:
+		return sinks.Permanent(err)
 	case refused.code/100 == 4 && refused.code != http.StatusTooManyRequests && refused.code != http.StatusRequestTimeout:
 		return sinks.Permanent(err)
 	}
 	return err
-}
-
-// doer sends the pusher's requests, within a context even where the pusher has none for them, and makes an error of every
-// answer that is not a success.
-type doer struct {
-	ctx  context.Context
-	sink *sink
-}
-
-func (d *doer) Do(req *http.Request) (*http.Response, error) {
-	resp, err := d.sink.client.Do(req.WithContext(d.ctx))
-	if err != nil || resp.StatusCode/100 == 2 {
-		return resp, err
-	}
-	defer resp.Body.Close()
-	pause, _ := web.RetryAfter(resp, time.Now())
-	return nil, &refusal{d.sink.env.Web.StatusError(resp), resp.StatusCode, pause}
 }
 
 // refusal is an answer that is not a success.

@@ -49,6 +49,7 @@ func NewGateway(t testing.TB) *Gateway {
 // Text is what the gateway shows to a scrape, without its own push times.
 func (g *Gateway) Text(t testing.TB) string {
 	t.Helper()
+	g.settle(t)
 	var text strings.Builder
 	for _, f := range g.store.GetMetricFamilies() {
 		if strings.HasPrefix(f.GetName(), "push_") {
@@ -59,6 +60,19 @@ func (g *Gateway) Text(t testing.TB) string {
 		}
 	}
 	return text.String()
+}
+
+// settle waits for deletions, which the gateway does after it has accepted them: what is written to the store after
+// them is answered after them. The group that it writes is empty and deleted again.
+func (g *Gateway) settle(t testing.TB) {
+	t.Helper()
+	barrier := map[string]string{"job": "sinktest barrier"}
+	done := make(chan error, 1)
+	g.store.SubmitWriteRequest(storage.WriteRequest{Labels: barrier, MetricFamilies: map[string]*dto.MetricFamily{}, Done: done})
+	for err := range done {
+		t.Error(err)
+	}
+	g.store.SubmitWriteRequest(storage.WriteRequest{Labels: barrier})
 }
 
 // Families is what the gateway holds.

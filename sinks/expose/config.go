@@ -1,0 +1,88 @@
+// Package expose serves the newest series of every job on a page that Prometheus scrapes.
+//
+// The page is rendered when a batch is written, family by family, in the formats that somebody asks for. A scrape only
+// writes bytes out.
+package expose
+
+import (
+	_ "embed"
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sinks"
+)
+
+//go:embed example.yaml
+var example string
+
+// Kind is the catalogue's entry.
+var Kind = sinks.Kind{Name: "expose", Defaults: func() sinks.Config { return defaults() }, Example: example, Pull: true}
+
+// Config serves one page.
+type Config struct {
+	Listen        string `yaml:"listen"`
+	Path          string `yaml:"path"`
+	JobLabel      string `yaml:"job_label"`
+	WebConfigFile string `yaml:"web_config_file"`
+}
+
+func defaults() *Config { return &Config{Listen: ":8000", Path: "/metrics"} }
+
+// healthPath answers whether the sink serves at all.
+const healthPath = "/-/healthy"
+
+// Validate implements sinks.Config.
+func (c *Config) Validate() error {
+	var all []error
+	if _, _, err := c.address(); err != nil {
+		all = append(all, setting.Bad("listen", "want host:port, such as :8000 or 127.0.0.1:8000"))
+	}
+	if !strings.HasPrefix(c.Path, "/") || strings.ContainsAny(c.Path, "?#") || c.Path == healthPath {
+		all = append(all, setting.Bad("path", "want a path such as /metrics, other than %s", healthPath))
+	}
+	switch {
+	case c.JobLabel == "":
+	case !model.LegacyValidation.IsValidLabelName(c.JobLabel) || strings.HasPrefix(c.JobLabel, "__"):
+		all = append(all, setting.Bad("job_label", "want a label's name such as job_name: letters, digits and _"))
+	case c.JobLabel == model.BucketLabel || c.JobLabel == model.QuantileLabel:
+		all = append(all, setting.Bad("job_label", "histograms and summaries need the label %s: want another name", c.JobLabel))
+	}
+	return errors.Join(all...)
+}
+
+// address is the host, "" where it is every address of the machine, and the port.
+func (c *Config) address() (host string, port uint16, err error) {
+	host, digits, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(digits, 10, 16)
+	if ip, e := netip.ParseAddr(host); e == nil && ip.IsUnspecified() {
+		host = ""
+	}
+	return host, uint16(n), err
+}
+
+// Claims implements sinks.Claimer: the address. Port 0 is any free one, which nobody else has.
+func (c *Config) Claims() []string {
+	host, port, err := c.address()
+	if err != nil || port == 0 {
+		return nil
+	}
+	if strings.EqualFold(host, "localhost") {
+		host = "127.0.0.1"
+	}
+	return []string{"the address " + net.JoinHostPort(host, strconv.Itoa(int(port)))}
+}
+
+// Merges implements sinks.Merger: without a label that tells jobs apart, two of them can have the same series.
+func (c *Config) Merges() bool { return c.JobLabel == "" }
+
+// New implements sinks.Config.
+func (c *Config) New(env sinks.Env) (sinks.Sink, error) { return newSink(c, env), nil }
