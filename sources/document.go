@@ -5,33 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
-	"github.com/valyala/fastjson"
+	"github.com/collectington/collectington/agent/document"
 )
 
 // Document is what a fetch returned, decoded, and where it came from.
 type Document struct {
 	From string // for messages: "GET https://api.example.com/v1"
-	Root *fastjson.Value
+	Root document.Value
 }
 
 // Parser decodes documents. It keeps its memory from one document to the next, so a document is valid until the next is
 // decoded. The zero value is ready.
 type Parser struct {
-	json fastjson.Parser
+	json document.Parser
 	doc  Document
 }
 
-// JSON decodes a JSON text in UTF-8, with or without a byte order mark. Nesting is bounded by fastjson.MaxDepth.
+// JSON decodes a JSON text in UTF-8, with or without a byte order mark. The body must not change while the document is in
+// use. Nesting is bounded by document.MaxDepth.
 func (p *Parser) JSON(from string, body []byte) (*Document, error) {
 	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
-	// Parsing comes first because it bounds the depth, which the strict check does not.
-	root, err := p.json.ParseBytes(body)
-	if err == nil {
-		err = fastjson.ValidateBytes(body)
-	}
+	root, err := p.json.Parse(body)
 	if err != nil {
 		return nil, notJSON(body, err)
 	}
@@ -46,14 +42,17 @@ func notJSON(body []byte, err error) error {
 		return errors.New("want JSON, got an empty body")
 	case isUTF16(body):
 		return errors.New("want JSON in UTF-8, got UTF-16 or UTF-32")
-	case strings.Contains(err.Error(), "depth"):
-		return fmt.Errorf("want JSON nested at most %d deep", fastjson.MaxDepth)
 	case text[0] == '<':
 		return fmt.Errorf("want JSON, got markup that begins with %s: is it a login or error page?", Excerpt(text, 40))
 	case text[0] != '{' && text[0] != '[':
 		return fmt.Errorf("want JSON, got text that begins with %s", Excerpt(text, 40))
+	case errors.Is(err, document.ErrShort):
+		return fmt.Errorf("the JSON is cut short: it ends with %s after %d bytes", excerptEnd(text, 40), len(body))
 	}
-	return fmt.Errorf("the JSON is broken or cut short: it ends with %s after %d bytes", excerptEnd(text, 40), len(body))
+	if e, ok := errors.AsType[*document.SyntaxError](err); ok {
+		return fmt.Errorf("the JSON is broken at byte %d, before %s: want %s", e.At, Excerpt(body[e.At:], 40), e.Want)
+	}
+	return fmt.Errorf("the JSON is %w", err)
 }
 
 // isUTF16 knows UTF-16 and UTF-32 by their byte order mark, or by the zero byte beside a first character that is ASCII, as

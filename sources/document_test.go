@@ -9,10 +9,10 @@ import (
 func TestJSON(t *testing.T) {
 	var p Parser
 	for body, want := range map[string]string{
-		`{"a": 1}`:              `{"a":1}`,
-		" [1, 2]\n":             `[1,2]`,
+		`{"a": 1}`:              `{"a": 1}`,
+		" [1, 2]\n":             `[1, 2]`,
 		"\xef\xbb\xbf{\"a\":1}": `{"a":1}`,
-		`"text"`:                `"text"`,
+		`"text"`:                `text`,
 		`null`:                  `null`,
 		"12345678901234567890":  "12345678901234567890",
 		strings.Repeat("[", 300) + strings.Repeat("]", 300): strings.Repeat("[", 300) + strings.Repeat("]", 300),
@@ -22,7 +22,7 @@ func TestJSON(t *testing.T) {
 			t.Errorf("%.40q: %v", body, err)
 			continue
 		}
-		if got := doc.Root.String(); got != want || doc.From != "GET http://a.example" {
+		if got := doc.Root.Raw(); got != want || doc.From != "GET http://a.example" {
 			t.Errorf("%.40q: got %.40s from %s", body, got, doc.From)
 		}
 	}
@@ -39,11 +39,11 @@ func TestJSONThatIsNone(t *testing.T) {
 		"\x00\x00\x00{\x00\x00\x00}":   "want JSON in UTF-8, got UTF-16 or UTF-32",
 		"<!DOCTYPE html>":              `want JSON, got markup that begins with "<!DOCTYPE html>": is it a login or error page?`,
 		"OK":                           `want JSON, got text that begins with "OK"`,
-		`{"a": [1, 2`:                  `the JSON is broken or cut short: it ends with "{\"a\": [1, 2" after 11 bytes`,
-		`{"a": 1} {`:                   `the JSON is broken or cut short: it ends with "{\"a\": 1} {" after 10 bytes`,
-		`{"a": 01}`:                    `the JSON is broken or cut short: it ends with "{\"a\": 01}" after 9 bytes`,
-		strings.Repeat("[", 100000):    "want JSON nested at most 300 deep",
-		strings.Repeat(`{"a":`, 10000): "want JSON nested at most 300 deep",
+		`{"a": [1, 2`:                  `the JSON is cut short: it ends with "{\"a\": [1, 2" after 11 bytes`,
+		`{"a": 1} {`:                   `the JSON is broken at byte 9, before "{": want the end`,
+		`{"a": 01}`:                    `the JSON is broken at byte 7, before "1}": want a comma or a closing bracket`,
+		strings.Repeat("[", 100000):    "the JSON is nested more than 300 deep",
+		strings.Repeat(`{"a":`, 10000): "the JSON is nested more than 300 deep",
 	} {
 		var p Parser
 		doc, err := p.JSON("x", []byte(body))
@@ -74,7 +74,7 @@ func FuzzJSON(f *testing.F) {
 		var p Parser
 		doc, err := p.JSON("x", body)
 		if err == nil {
-			_ = doc.Root.String()
+			_ = doc.Root.Raw()
 			return
 		}
 		if text := err.Error(); len(text) > 400 || !utf8.ValidString(text) || strings.ContainsAny(text, "\n\x1b") {

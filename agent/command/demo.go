@@ -52,7 +52,7 @@ func (c *demoCmd) Run(ctx context.Context, a *App, g *globals) error {
 		own.Config, api+demo.Path, pageURL(c.Listen))
 	err = a.runPlan(ctx, plan, load)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w; choose another address with: cton demo --listen :8010", err)
+		return fmt.Errorf("serve the page: %s is in use by another program; choose another address, as in: cton demo --listen :8010", c.Listen)
 	}
 	return err
 }

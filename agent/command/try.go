@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -113,15 +114,13 @@ func (s *shown) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document
 
 func (t *try) document(doc *sources.Document) {
 	t.section("document")
-	var value any
-	text := doc.Root.MarshalTo(nil)
-	if json.Unmarshal(text, &value) == nil {
-		if pretty, err := json.MarshalIndent(json.RawMessage(text), "", "  "); err == nil {
-			text = pretty
-		}
+	text := doc.Root.Raw()
+	var pretty bytes.Buffer
+	if json.Indent(&pretty, []byte(text), "", "  ") == nil {
+		text = pretty.String()
 	}
 	if len(text) > maxDocument {
-		t.line("%s\n… %d bytes more", strings.ToValidUTF8(string(text[:maxDocument]), ""), len(text)-maxDocument)
+		t.line("%s\n… %d bytes more", strings.ToValidUTF8(text[:maxDocument], ""), len(text)-maxDocument)
 		return
 	}
 	t.line("%s", text)

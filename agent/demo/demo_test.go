@@ -42,7 +42,7 @@ func TestIncidentsGoOnlyForward(t *testing.T) {
 	order := map[string]int{unacknowledged: 0, acknowledged: 1, resolved: 2}
 	before := map[string]incident{}
 	total := 0
-	for after := time.Duration(0); after < 10*time.Minute; after += 700 * time.Millisecond {
+	for after := time.Duration(0); after < 4*time.Minute; after += 700 * time.Millisecond {
 		p := at(t, after, "limit=1000")
 		if p.Total < total || p.Total > total+1 {
 			t.Fatalf("after %s: total %d follows %d", after, p.Total, total)
@@ -62,8 +62,8 @@ func TestIncidentsGoOnlyForward(t *testing.T) {
 			before[i.Number] = i
 		}
 	}
-	if want := int(10 * time.Minute / pace); total < want-1 || total > want+1 {
-		t.Errorf("%d incidents in ten minutes, want about %d", total, want)
+	if want := int(4 * time.Minute / pace); total < want-1 || total > want+1 {
+		t.Errorf("%d incidents in four minutes, want about %d", total, want)
 	}
 }
 

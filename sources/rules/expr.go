@@ -6,7 +6,8 @@ import (
 	"fmt"
 
 	"github.com/itchyny/gojq"
-	"github.com/valyala/fastjson"
+
+	"github.com/collectington/collectington/agent/document"
 )
 
 // Expr is a jq expression, compiled once. One that is a plain path (.a.b) runs straight on the document and means
@@ -90,9 +91,9 @@ var errSeveral = errors.New("gives more than one value; iterate with items inste
 
 // one evaluates the expression to a single value; nothing at all is null.
 func (x *Expr) one(ctx context.Context, in value) (value, error) {
-	if x.path != nil && !x.each && in.doc != nil {
+	if x.path != nil && !x.each && in.inDoc {
 		doc, err := walk(in.doc, x.path)
-		return value{doc: doc}, err
+		return ofDocument(doc), err
 	}
 	iter := x.code.RunWithContext(ctx, in.jq())
 	first, ok := iter.Next()
@@ -110,13 +111,13 @@ func (x *Expr) one(ctx context.Context, in value) (value, error) {
 
 // all evaluates the expression to any number of values.
 func (x *Expr) all(ctx context.Context, in value, yield func(value) error) error {
-	if x.path != nil && in.doc != nil {
+	if x.path != nil && in.inDoc {
 		doc, err := walk(in.doc, x.path)
 		if err != nil {
 			return err
 		}
 		if !x.each {
-			return yield(value{doc: doc})
+			return yield(ofDocument(doc))
 		}
 		return members(doc, yield)
 	}
@@ -136,41 +137,30 @@ func (x *Expr) all(ctx context.Context, in value, yield func(value) error) error
 }
 
 // walk follows a path as jq does: a key of null is null, a key of anything but an object is an error.
-func walk(v *fastjson.Value, path []string) (*fastjson.Value, error) {
+func walk(v document.Value, path []string) (document.Value, error) {
 	for _, name := range path {
-		switch v.Type() {
-		case fastjson.TypeObject:
-			object, _ := v.Object()
-			v = null
-			// The last of several equal keys counts.
-			object.Visit(func(key []byte, member *fastjson.Value) {
-				if string(key) == name {
-					v = member
-				}
-			})
-		case fastjson.TypeNull:
-		default:
-			return nil, fmt.Errorf("cannot look up %q in %s", name, typeName(v))
+		if kind := v.Kind(); kind != document.Object && kind != document.Null {
+			return v, fmt.Errorf("cannot look up %q in %s", name, describe(v))
 		}
+		v = v.Get(name)
 	}
 	return v, nil
 }
 
 // members are the values of a list or, in the order of their keys, of an object.
-func members(v *fastjson.Value, yield func(value) error) error {
-	switch v.Type() {
-	case fastjson.TypeArray:
-		items, _ := v.Array()
-		for _, item := range items {
-			if err := yield(value{doc: item}); err != nil {
+func members(v document.Value, yield func(value) error) error {
+	switch v.Kind() {
+	case document.Array:
+		for item := range v.Items {
+			if err := yield(ofDocument(item)); err != nil {
 				return err
 			}
 		}
 		return nil
-	case fastjson.TypeObject:
+	case document.Object:
 		return sortedMembers(v, yield)
-	case fastjson.TypeNull:
+	case document.Null:
 		return errors.New("cannot iterate over null; write []? where a list may be missing")
 	}
-	return fmt.Errorf("cannot iterate over %s", typeName(v))
+	return fmt.Errorf("cannot iterate over %s", describe(v))
 }

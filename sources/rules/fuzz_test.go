@@ -28,8 +28,8 @@ func FuzzPath(f *testing.F) {
 		if err != nil || strings.Contains(doc, `\u`) {
 			t.Skip() // escapes that are no characters are read in more than one way
 		}
-		fast, fastErr := values(t, &x, value{doc: parsed.Root})
-		slow, slowErr := values(t, &Expr{code: x.code}, value{data: toJQ(parsed.Root)})
+		fast, fastErr := values(t, &x, ofDocument(parsed.Root))
+		slow, slowErr := values(t, &Expr{code: x.code}, value{data: parsed.Root.JQ()})
 		if (fastErr == nil) != (slowErr == nil) || !slices.Equal(fast, slow) {
 			t.Errorf("%s of %s: the path gives %q, %v; jq gives %q, %v", expr, doc, fast, fastErr, slow, slowErr)
 		}
@@ -62,7 +62,7 @@ func FuzzNumber(f *testing.F) {
 		if err != nil || wantErr != nil || strings.ContainsAny(s, `"`) {
 			t.Skip()
 		}
-		if got, ok := (value{doc: doc.Root}).number(nil); !ok || got != want {
+		if got, ok := ofDocument(doc.Root).number(); !ok || got != want {
 			t.Errorf("%s is %v (%v), want %v", s, got, ok, want)
 		}
 	})

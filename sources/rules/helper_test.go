@@ -13,13 +13,13 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// document is a fetcher of one text.
-type document struct {
+// fixed is a fetcher of one text.
+type fixed struct {
 	text   string
 	parser sources.Parser
 }
 
-func (d *document) Fetch(context.Context, sources.Tick) (*sources.Document, error) {
+func (d *fixed) Fetch(context.Context, sources.Tick) (*sources.Document, error) {
 	return d.parser.JSON("GET http://api.test", []byte(d.text))
 }
 
@@ -37,7 +37,7 @@ func configOf(t testing.TB, text string) *Config {
 
 func sourceOf(t testing.TB, config, doc string) sources.Source {
 	t.Helper()
-	s, err := configOf(t, config).New(sources.Env{Fetch: &document{text: doc}})
+	s, err := configOf(t, config).New(sources.Env{Fetch: &fixed{text: doc}})
 	if err != nil {
 		t.Fatal(err)
 	}

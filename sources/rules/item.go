@@ -19,11 +19,11 @@ type item struct {
 
 // forExpr is the item as the expression takes it best.
 func (i *item) forExpr(x *Expr) value {
-	if i.doc == nil || x.path != nil {
+	if !i.inDoc || x.path != nil {
 		return i.value
 	}
 	if !i.converted {
-		i.data, i.converted = toJQ(i.doc), true
+		i.data, i.converted = i.doc.JQ(), true
 	}
 	return value{data: i.data}
 }
@@ -134,7 +134,7 @@ func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.R
 	case r.Map != nil:
 		return r.mapped(v, row)
 	}
-	number, ok := v.number(s.scratch)
+	number, ok := v.number()
 	if !ok {
 		return &problem{metric.NotNumber, fmt.Sprintf("value %s: want a number, got %s", r.Value, strings.TrimSpace(v.preview()))}
 	}

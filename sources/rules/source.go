@@ -24,7 +24,6 @@ type source struct {
 	walks    []*walkPlan
 	measured metric.Readings
 	arena    []string // label values of the tick under way
-	scratch  []byte
 }
 
 // walkPlan is the metrics with the same items.
@@ -46,7 +45,7 @@ type rule struct {
 }
 
 func newSource(c Config, fetch sources.Fetcher) *source {
-	s := &source{fetch: fetch, scratch: make([]byte, 0, 64)}
+	s := &source{fetch: fetch}
 	walks, groups := map[string]*walkPlan{}, map[string]*group{}
 	for at, name := range slices.Sorted(maps.Keys(c)) {
 		m := c[name]
@@ -90,7 +89,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 		m.Rows, m.Err, m.Drops = m.Rows[:0], nil, nil
 	}
 	// A document is converted for jq at most once a tick, and not at all where paths do.
-	root := &item{value: value{doc: doc.Root}}
+	root := &item{value: ofDocument(doc.Root)}
 	for _, w := range s.walks {
 		if err := s.walk(ctx, w, root); err != nil {
 			for _, g := range w.groups {

@@ -105,7 +105,7 @@ x drops 1 expression: item 1 of .[]: value .v | ascii_downcase | length: ascii_d
 
 // TestReuse holds that a tick leaves nothing behind for the next.
 func TestReuse(t *testing.T) {
-	doc := &document{}
+	doc := &fixed{}
 	s, err := configOf(t, `x: {type: gauge, items: '.[]', value: .v, labels: {n: .n}}`).New(sources.Env{Fetch: doc})
 	if err != nil {
 		t.Fatal(err)

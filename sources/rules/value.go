@@ -3,78 +3,49 @@ package rules
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 	"strconv"
 	"strings"
-	"unsafe"
 
 	"github.com/itchyny/gojq"
-	"github.com/valyala/fastjson"
+
+	"github.com/collectington/collectington/agent/document"
 )
 
-// value is a piece of the document (doc), or what jq has made of one (data, where doc is nil).
+// value is a piece of the document (doc), or what jq has made of one (data).
 type value struct {
-	doc  *fastjson.Value
-	data any
+	doc   document.Value
+	inDoc bool
+	data  any
 }
 
-// null stands for what is not there.
-var null = fastjson.MustParse("null")
+func ofDocument(v document.Value) value { return value{doc: v, inDoc: true} }
 
 func (v value) isNull() bool {
-	if v.doc != nil {
-		return v.doc.Type() == fastjson.TypeNull
+	if v.inDoc {
+		return v.doc.Kind() == document.Null
 	}
 	return v.data == nil
 }
 
 // jq is the value as gojq takes it. Numbers keep their digits.
 func (v value) jq() any {
-	if v.doc != nil {
-		return toJQ(v.doc)
+	if v.inDoc {
+		return v.doc.JQ()
 	}
 	return v.data
 }
 
-func toJQ(v *fastjson.Value) any {
-	switch v.Type() {
-	case fastjson.TypeObject:
-		object, _ := v.Object()
-		m := make(map[string]any, object.Len())
-		object.Visit(func(key []byte, member *fastjson.Value) { m[string(key)] = toJQ(member) })
-		return m
-	case fastjson.TypeArray:
-		items, _ := v.Array()
-		list := make([]any, len(items))
-		for i, item := range items {
-			list[i] = toJQ(item)
-		}
-		return list
-	case fastjson.TypeString:
-		return string(v.GetStringBytes())
-	case fastjson.TypeNumber:
-		return json.Number(v.MarshalTo(nil))
-	case fastjson.TypeTrue:
-		return true
-	case fastjson.TypeFalse:
-		return false
-	}
-	return nil
-}
-
 // sortedMembers yields an object's values in the order of their keys, each key once.
-func sortedMembers(v *fastjson.Value, yield func(value) error) error {
-	byKey := map[string]*fastjson.Value{}
-	object, _ := v.Object()
-	object.Visit(func(key []byte, member *fastjson.Value) { byKey[string(key)] = member })
-	keys := make([]string, 0, len(byKey))
-	for key := range byKey {
-		keys = append(keys, key)
+func sortedMembers(v document.Value, yield func(value) error) error {
+	byKey := map[string]document.Value{}
+	for key, member := range v.Members {
+		byKey[key] = member
 	}
-	slices.Sort(keys)
-	for _, key := range keys {
-		if err := yield(value{doc: byKey[key]}); err != nil {
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		if err := yield(ofDocument(byKey[key])); err != nil {
 			return err
 		}
 	}
@@ -82,16 +53,14 @@ func sortedMembers(v *fastjson.Value, yield func(value) error) error {
 }
 
 // number is the value as a number: a number, true (1) or false (0), or a text that is a number and nothing else.
-func (v value) number(scratch []byte) (float64, bool) {
-	if v.doc != nil {
-		switch v.doc.Type() {
-		case fastjson.TypeNumber:
-			return parseNumber(view(v.doc.MarshalTo(scratch[:0])))
-		case fastjson.TypeString:
-			return parseNumber(view(v.doc.GetStringBytes()))
-		case fastjson.TypeTrue:
+func (v value) number() (float64, bool) {
+	if v.inDoc {
+		switch v.doc.Kind() {
+		case document.Number, document.String:
+			return parseNumber(v.doc.Text())
+		case document.True:
 			return 1, true
-		case fastjson.TypeFalse:
+		case document.False:
 			return 0, true
 		}
 		return 0, false
@@ -129,12 +98,10 @@ func parseNumber(s string) (float64, bool) {
 // label is the value as a label's value: a text, the digits of a number, true or false. The text may point into the
 // document.
 func (v value) label() (string, bool) {
-	if v.doc != nil {
-		switch v.doc.Type() {
-		case fastjson.TypeString:
-			return view(v.doc.GetStringBytes()), true
-		case fastjson.TypeNumber, fastjson.TypeTrue, fastjson.TypeFalse:
-			return string(v.doc.MarshalTo(nil)), true
+	if v.inDoc {
+		switch v.doc.Kind() {
+		case document.String, document.Number, document.True, document.False:
+			return v.doc.Text(), true
 		}
 		return "", false
 	}
@@ -160,19 +127,13 @@ func (v value) id() (string, bool) {
 // preview is the value in a few words for a message.
 func (v value) preview() string { return gojq.Preview(v.jq()) }
 
-func typeName(v *fastjson.Value) string {
-	switch v.Type() {
-	case fastjson.TypeObject:
-		return "an object"
-	case fastjson.TypeArray:
-		return "a list"
-	case fastjson.TypeString:
-		return fmt.Sprintf("the text %.20q", v.GetStringBytes())
-	case fastjson.TypeNull:
-		return "null"
+// describe is a value of the document in a few words for a message.
+func describe(v document.Value) string {
+	switch v.Kind() {
+	case document.String:
+		return fmt.Sprintf("the text %.20q", v.Text())
+	case document.Array, document.Object, document.Null:
+		return v.Kind().String()
 	}
-	return v.String()
+	return v.Raw()
 }
-
-// view is the bytes as a string without a copy, valid as long as they are.
-func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -1,0 +1,47 @@
+# Everything here needs Go and git; check also a C compiler (for the race detector), and e2e Debian's apt-get.
+
+FUZZTIME    = 10s
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+
+demo: build ## run the agent against a sample API, all on this machine
+	@bin/cton demo
+
+test: ## run the tests
+	go test -timeout 5m ./...
+
+# Go itself stamps the version from the repository's tags: cton version shows it.
+build: ## make the static binary bin/cton
+	CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags='-s -w' -o bin/cton ./agent/cton
+
+check: vet staticcheck gofumpt race ## run everything that finds mistakes without being asked
+
+vet:
+	go vet -tags e2e ./...
+
+staticcheck:
+	go run $(STATICCHECK) -tags e2e ./...
+
+gofumpt:
+	@unformatted=$$(go run $(GOFUMPT) -l .) && if [ -n "$$unformatted" ]; then \
+		echo "format with: go run $(GOFUMPT) -w ."; echo "$$unformatted"; exit 1; fi
+
+race:
+	go test -race -timeout 10m ./...
+
+fuzz: ## run each fuzz target for FUZZTIME (10s)
+	.ci/fuzz $(FUZZTIME)
+
+bench: ## run the benchmarks
+	go test -run='^$$' -bench=. -benchmem ./...
+
+e2e: build ## deliver to a real Prometheus and Pushgateway, fetched from Debian
+	deploy/e2e/run.sh bin/cton
+
+clean: ## remove what was built
+	rm -rf bin dist
+
+.PHONY: help demo test build check vet staticcheck gofumpt race fuzz bench e2e clean

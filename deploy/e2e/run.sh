@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Delivers to Debian's Prometheus and Pushgateway, run as separate programs: deploy/e2e/run.sh bin/cton
+set -euo pipefail
+cton=$(realpath "${1:?the binary to test, such as bin/cton}")
+cd "$(dirname "$0")/../.."
+
+download() { apt-get -q -o APT::Sandbox::User=root download "$1"; }
+
+# peer NAME prints the path of a peer's program. One that is not installed is unpacked below bin/: nothing is installed, so
+# that no package starts a service of its own.
+peer() {
+	command -v "$1" && return
+	local dir="bin/debian" deb
+	mkdir -p "$dir"
+	if [ ! -x "$dir/usr/bin/$1" ]; then
+		(cd "$dir" && { download "$1" || { apt-get update && download "$1"; }; }) >&2
+		for deb in "$dir/$1"_*.deb; do dpkg-deb -x "$deb" "$dir"; done
+		rm -f "$dir"/*.deb
+	fi
+	realpath "$dir/usr/bin/$1"
+}
+
+CTON=$cton
+PROMETHEUS=$(peer prometheus)
+PUSHGATEWAY=$(peer prometheus-pushgateway)
+export CTON PROMETHEUS PUSHGATEWAY
+exec go test -tags e2e -count=1 -v -timeout 4m ./deploy/e2e
