@@ -121,11 +121,15 @@ func newOddAPI(env *testscript.Env) *oddAPI {
 		"/big":       big,
 		"/bomb":      bomb,
 		"/drip":      drip,
-		"/echo":      func(w http.ResponseWriter, r *http.Request) { http.Error(w, "key "+r.URL.Query().Get("key"), 403) },
-		"/redirect":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, a.other.URL+"/stolen", 302) },
-		"/moved":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", 301) },
-		"/write":     written,
-		"/refuse":    text(400, "text/plain", "out of order sample"),
+		"/echo": func(w http.ResponseWriter, r *http.Request) {
+			http.Error(w, "key "+r.URL.Query().Get("key"), http.StatusForbidden)
+		},
+		"/redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, a.other.URL+"/stolen", http.StatusFound)
+		},
+		"/moved":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", http.StatusMovedPermanently) },
+		"/write":  written,
+		"/refuse": text(400, "text/plain", "out of order sample"),
 	} {
 		mux.HandleFunc(path, f)
 	}

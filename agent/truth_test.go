@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +24,6 @@ import (
 // history is what has really happened upstream, and an API that shows it with the faults that APIs have. A minute is a
 // tick.
 type history struct {
-	mu     sync.Mutex
 	begin  time.Time
 	events []incident
 }
@@ -105,6 +104,7 @@ const truthConfig = `
 sinks:
   v1: {remote_write: {url: "http://v1.test/api/v1/write", protocol: "1.0"}}
   v2: {remote_write: {url: "http://v2.test/api/v1/write", protocol: "2.0"}}
+  gw: {pushgateway: {url: "http://gw.test"}}
 jobs:
   api:
     schedule: "* * * * *"
@@ -143,12 +143,21 @@ func TestTruth(t *testing.T) {
 		net.Serve(t, "api.test:80", h)
 		net.Serve(t, "v1.test:80", &outage{v1, begin})
 		net.Serve(t, "v2.test:80", &outage{v2, begin})
+		gateway := sinktest.NewGateway(t)
+		net.Serve(t, "gw.test:80", &outage{gateway, begin})
+		during := map[int]string{}
+		for _, minute := range []int{vanishFrom - 1, vanishFrom, 31, 33} {
+			time.AfterFunc(time.Until(begin.Add(time.Duration(minute)*time.Minute+30*time.Second)), func() {
+				during[minute] = gateway.Text(t)
+			})
+		}
 		logged := runFor(t, net, truthConfig, begin.Add((minutes-1)*time.Minute+10*time.Second))
 		if !strings.Contains(logged, "503") || !strings.Contains(logged, "500 Internal Server Error") {
 			t.Errorf("the faults are not in the log:\n%s", logged)
 		}
 		checkTruth(t, "1.0", h, v1, begin)
 		checkTruth(t, "2.0", h, v2, begin)
+		checkGateway(t, h, gateway.Text(t), during)
 	})
 }
 
@@ -215,4 +224,48 @@ func checkTruth(t *testing.T, protocol string, h *history, p *sinktest.Prometheu
 	want(`count_over_time(requests_total{team="a"}[40m])`, end, float64(minutes-3))      // each good tick once, none lost in the outage
 	want(`cton_job_up{cton_job="api"}`, end, 1)
 	want(`cton_job_ticks_total{cton_job="api",result="error"}`, end, 3)
+}
+
+// checkGateway holds what the Pushgateway shows, at the end and on the way, against the truth.
+func checkGateway(t *testing.T, h *history, last string, during map[int]string) {
+	t.Helper()
+	value := func(text, series string) float64 {
+		for line := range strings.Lines(text) {
+			if rest, ok := strings.CutPrefix(line, series+" "); ok {
+				number, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
+				if err != nil {
+					t.Errorf("%s: %v", series, err)
+				}
+				return number
+			}
+		}
+		return math.NaN()
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(when, text, name, labels string, truth float64) {
+		t.Helper()
+		series := fmt.Sprintf("%s{instance=%q,job=\"api\"%s}", name, host, labels)
+		if got := value(text, series); got != truth && !(math.IsNaN(got) && math.IsNaN(truth)) {
+			t.Errorf("%s the gateway has %s at %v, the truth is %v", when, series, got, truth)
+		}
+	}
+	byTeam := map[string]float64{}
+	for _, e := range h.events {
+		byTeam[e.Team]++
+	}
+	for team, n := range byTeam {
+		label := fmt.Sprintf(",team=%q", team)
+		want("in the end", last, "requests_total", label, float64(total(team, minutes-1)))
+		want("in the end", last, "incidents_total", label, n)
+		want("in the end", last, "resolve_seconds_count", label, n)
+	}
+	want("in the end", last, "acknowledge_seconds_count", "", float64(len(h.events)))
+	b := `,team="b"`
+	want("before b vanishes", during[vanishFrom-1], "requests_total", b, float64(total("b", vanishFrom-1)))
+	want("when b has vanished", during[vanishFrom], "requests_total", b, math.NaN())
+	want("after a failed tick", during[31], "requests_total", b, float64(total("b", 30)))
+	want("after the next good one", during[33], "requests_total", b, float64(total("b", 33)))
 }

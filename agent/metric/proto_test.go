@@ -249,8 +249,11 @@ func TestConverterIsReused(t *testing.T) {
 // TestConverterAllocations holds that a series costs nothing once the Converter has seen as many.
 func TestConverterAllocations(t *testing.T) {
 	for _, d := range []*Desc{
-		{Name: "g", Type: Gauge}, {Name: "c_total", Type: Counter}, {Name: "u"},
-		{Name: "h", Type: Histogram, Buckets: []float64{1, 2}, Native: true}, {Name: "s", Type: Summary, Quantiles: []float64{0.5}},
+		{Name: "g", Type: Gauge},
+		{Name: "c_total", Type: Counter},
+		{Name: "u"},
+		{Name: "h", Type: Histogram, Buckets: []float64{1, 2}, Native: true},
+		{Name: "s", Type: Summary, Quantiles: []float64{0.5}},
 	} {
 		f := Family{Desc: d}
 		for range 1000 {

@@ -123,9 +123,11 @@ func TestClientCertificate(t *testing.T) {
 	cert := ca.issue(t, time.Now().Add(time.Hour))
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
-	server := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool,
+	server := serveTLS(t, &tls.Config{
+		Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool,
 		// With TLS 1.3 the refusal comes after the handshake, and often as a reset.
-		MaxVersion: tls.VersionTLS12})
+		MaxVersion: tls.VersionTLS12,
+	})
 	dir := w.host.Secrets.Dir
 	writePEM(t, filepath.Join(dir, "ca.pem"), "CERTIFICATE", ca.cert.Raw)
 	writePEM(t, filepath.Join(dir, "cert.pem"), "CERTIFICATE", cert.Certificate[0])

@@ -206,7 +206,7 @@ func TestRefusedIsLoggedOnceWithRemedy(t *testing.T) {
 func TestRetriesKeepOrder(t *testing.T) {
 	failures := map[string]func(w http.ResponseWriter, r request){
 		"500":                   func(w http.ResponseWriter, _ request) { http.Error(w, "no", 500) },
-		"429":                   func(w http.ResponseWriter, _ request) { http.Error(w, "slow down", 429) },
+		"429":                   func(w http.ResponseWriter, _ request) { http.Error(w, "slow down", http.StatusTooManyRequests) },
 		"the connection breaks": func(http.ResponseWriter, request) { panic(http.ErrAbortHandler) },
 		"it hangs":              func(http.ResponseWriter, request) { time.Sleep(45 * time.Second) },
 	}

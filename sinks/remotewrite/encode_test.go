@@ -231,8 +231,10 @@ func TestMetadataTypes(t *testing.T) {
 
 // fleet is 30,000 series of 4 labels of their own, as they are pushed.
 func fleet(b *testing.B) [][]sample {
-	d := &metric.Desc{Name: "api_requests_total", Help: "Requests by path and code.", Type: metric.Counter,
-		LabelNames: []string{"path", "code", "method", "team"}}
+	d := &metric.Desc{
+		Name: "api_requests_total", Help: "Requests by path and code.", Type: metric.Counter,
+		LabelNames: []string{"path", "code", "method", "team"},
+	}
 	f := metric.Family{Desc: d}
 	for i := range 30000 {
 		f.Series = append(f.Series, metric.Series{

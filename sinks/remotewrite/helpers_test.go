@@ -35,7 +35,6 @@ type rig struct {
 	log   *lockedBuffer
 	stop  func() // ends Run and waits for it
 	began time.Time
-	jobs  map[string][]metric.Family
 }
 
 // lockedBuffer is a strings.Builder for several goroutines.

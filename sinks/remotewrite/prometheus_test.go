@@ -2,91 +2,30 @@ package remotewrite
 
 import (
 	"context"
-	"log/slog"
 	"math"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	remoteapi "github.com/prometheus/client_golang/exp/api/remote"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/prometheus/promql"
-	"github.com/prometheus/prometheus/promql/parser"
-	"github.com/prometheus/prometheus/storage/remote"
-	"github.com/prometheus/prometheus/tsdb"
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/sinktest"
 )
 
-// server is Prometheus' own receiver over its own storage, without out-of-order samples, and its own query engine.
-type server struct {
-	http.Handler
-	db     *tsdb.DB
-	engine *promql.Engine
-}
+// server is a real Prometheus.
+type server struct{ *sinktest.Prometheus }
 
 func newServer(t *testing.T, accepts ...remoteapi.WriteMessageType) *server {
 	t.Helper()
-	if len(accepts) == 0 {
-		accepts = remoteapi.MessageTypes{remoteapi.WriteV1MessageType, remoteapi.WriteV2MessageType}
-	}
-	db, err := tsdb.Open(t.TempDir(), nil, nil, tsdb.DefaultOptions(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	quiet := slog.New(slog.DiscardHandler)
-	return &server{
-		Handler: remote.NewWriteHandler(quiet, prometheus.NewRegistry(), db, accepts, false, false, false),
-		db:      db,
-		engine: promql.NewEngine(promql.EngineOpts{
-			MaxSamples: 1e6, Timeout: time.Minute, EnableAtModifier: true, Parser: parser.NewParser(parser.Options{}),
-		}),
-	}
-}
-
-// query gives the result of an instant query by series.
-func (s *server) query(t *testing.T, at time.Time, text string) map[string]float64 {
-	t.Helper()
-	q, err := s.engine.NewInstantQuery(context.Background(), s.db, nil, text, at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer q.Close()
-	result := q.Exec(context.Background())
-	vector, err := result.Vector()
-	if err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-	got := map[string]float64{}
-	for _, sample := range vector {
-		got[sample.Metric.String()] = sample.F
-		if sample.H != nil {
-			got[sample.Metric.String()] = sample.H.Count
-		}
-	}
-	return got
-}
-
-// value is the value of a query with one result, NaN where it has none.
-func (s *server) value(t *testing.T, at time.Time, text string) float64 {
-	t.Helper()
-	for _, v := range s.query(t, at, text) {
-		return v
-	}
-	return math.NaN()
+	return &server{sinktest.NewPrometheus(t, accepts...)}
 }
 
 func (s *server) want(t *testing.T, at time.Time, text string, want float64) {
 	t.Helper()
-	if got := s.value(t, at, text); math.Abs(got-want) > 1e-9 || math.IsNaN(got) != math.IsNaN(want) {
+	if got := s.Value(t, at, text); math.Abs(got-want) > 1e-9 || math.IsNaN(got) != math.IsNaN(want) {
 		t.Errorf("%s at %s: %v, want %v", text, at.Format(time.TimeOnly), got, want)
 	}
 }
@@ -162,7 +101,7 @@ func TestPrometheusHoldsWhatWasWritten(t *testing.T) {
 			`{__name__="bare", exported___name__="x", exported_job="mine", ` + more + `site="oslo"}`: -0.5,
 		}
 		got := map[string]float64{}
-		for name, v := range s.query(r.T, at, `{job="oncall"}`) {
+		for name, v := range s.Query(r.T, at, `{job="oncall"}`) {
 			if after, found := strings.CutPrefix(name, `{`); !found {
 				metricName, rest, _ := strings.Cut(after, "{")
 				name = `{__name__="` + metricName + `", ` + rest

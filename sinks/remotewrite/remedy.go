@@ -51,7 +51,11 @@ func cures() []cure {
 		// VictoriaMetrics.
 		{0, "maxinsertrequestsize", large},
 		// What the code alone says.
-		{301, "", redirected}, {302, "", redirected}, {303, "", redirected}, {307, "", redirected}, {308, "", redirected},
+		{301, "", redirected},
+		{302, "", redirected},
+		{303, "", redirected},
+		{307, "", redirected},
+		{308, "", redirected},
 		{401, "", "check basic_auth, authorization or oauth2"},
 		{403, "", "these credentials may not write there: check their rights and the tenant"},
 		{404, "", notThere},

@@ -1,7 +1,6 @@
 package remotewrite
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -55,16 +54,7 @@ func openPeer(t *testing.T, p Protocol) sinktest.Peer {
 					t.Fatalf("still pending: %+v\n%s", env.Stats.Pending(), logged())
 				}
 			}
-			q, err := s.engine.NewInstantQuery(context.Background(), s.db, nil, `{__name__!=""}`, at)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer q.Close()
-			vector, err := q.Exec(context.Background()).Vector()
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, sample := range vector {
+			for _, sample := range s.Vector(t, at, `{__name__!=""}`) {
 				labels := sample.Metric.Map()
 				name := labels["__name__"]
 				h.Set(name, labels, sample.F, "__name__", "job", "instance")

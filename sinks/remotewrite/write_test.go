@@ -139,12 +139,18 @@ func TestTypeChangesOverReload(t *testing.T) {
 	})
 	want := [][]string{
 		{"{n,room=a} @0 1"},
-		{"{n_bucket,le=1.0,room=a} @1000 0", "{n_bucket,le=2.0,room=a} @1000 0", "{n_bucket,le=+Inf,room=a} @1000 0",
-			"{n_sum,room=a} @1000 0", "{n_count,room=a} @1000 0", "{n,room=a} @1000 stale"},
-		{"{n_bucket,le=2.0,room=a} @2000 0", "{n_bucket,le=+Inf,room=a} @2000 0", "{n_sum,room=a} @2000 0",
-			"{n_count,room=a} @2000 0", "{n_bucket,le=1.0,room=a} @2000 stale"},
-		{"{n,room=a} @3000 0 native", "{n_bucket,le=2.0,room=a} @3000 stale", "{n_bucket,le=+Inf,room=a} @3000 stale",
-			"{n_sum,room=a} @3000 stale", "{n_count,room=a} @3000 stale"},
+		{
+			"{n_bucket,le=1.0,room=a} @1000 0", "{n_bucket,le=2.0,room=a} @1000 0", "{n_bucket,le=+Inf,room=a} @1000 0",
+			"{n_sum,room=a} @1000 0", "{n_count,room=a} @1000 0", "{n,room=a} @1000 stale",
+		},
+		{
+			"{n_bucket,le=2.0,room=a} @2000 0", "{n_bucket,le=+Inf,room=a} @2000 0", "{n_sum,room=a} @2000 0",
+			"{n_count,room=a} @2000 0", "{n_bucket,le=1.0,room=a} @2000 stale",
+		},
+		{
+			"{n,room=a} @3000 0 native", "{n_bucket,le=2.0,room=a} @3000 stale", "{n_bucket,le=+Inf,room=a} @3000 stale",
+			"{n_sum,room=a} @3000 stale", "{n_count,room=a} @3000 stale",
+		},
 		{"{n,room=a} @4000 2"},
 		{"{n,room=a} @5000 stale"},
 	}
@@ -174,11 +180,15 @@ func TestHostileBatches(t *testing.T) {
 		r.drops(sinks.NotNewer, 3)
 	})
 	want := [][]string{
-		{"{x,room=a} @0 NaN", "{h_bucket,le=1.0} @0 1", "{h_bucket,le=2.0} @0 1", "{h_bucket,le=+Inf} @0 0", "{h_sum} @0 0",
-			"{h_count} @0 0", "{s,quantile=0.5} @0 1", "{s,quantile=0.9} @0 NaN", "{s_sum} @0 0", "{s_count} @0 0"},
-		{"{y,room=a} @-3600000 1", "{h_bucket,le=1.0} @1 stale", "{h_bucket,le=2.0} @1 stale", "{h_bucket,le=+Inf} @1 stale",
+		{
+			"{x,room=a} @0 NaN", "{h_bucket,le=1.0} @0 1", "{h_bucket,le=2.0} @0 1", "{h_bucket,le=+Inf} @0 0", "{h_sum} @0 0",
+			"{h_count} @0 0", "{s,quantile=0.5} @0 1", "{s,quantile=0.9} @0 NaN", "{s_sum} @0 0", "{s_count} @0 0",
+		},
+		{
+			"{y,room=a} @-3600000 1", "{h_bucket,le=1.0} @1 stale", "{h_bucket,le=2.0} @1 stale", "{h_bucket,le=+Inf} @1 stale",
 			"{h_sum} @1 stale", "{h_count} @1 stale", "{s,quantile=0.5} @1 stale", "{s,quantile=0.9} @1 stale",
-			"{s_sum} @1 stale", "{s_count} @1 stale"},
+			"{s_sum} @1 stale", "{s_count} @1 stale",
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("other samples (-want +got):\n%s", diff)

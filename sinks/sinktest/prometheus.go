@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -50,8 +51,8 @@ func NewPrometheus(t testing.TB, accepts ...remoteapi.WriteMessageType) *Prometh
 	}
 }
 
-// Query gives the result of an instant query by series. A native histogram stands for its count.
-func (p *Prometheus) Query(t testing.TB, at time.Time, text string) map[string]float64 {
+// Vector is the result of an instant query.
+func (p *Prometheus) Vector(t testing.TB, at time.Time, text string) promql.Vector {
 	t.Helper()
 	q, err := p.engine.NewInstantQuery(context.Background(), p.db, nil, text, at)
 	if err != nil {
@@ -62,8 +63,14 @@ func (p *Prometheus) Query(t testing.TB, at time.Time, text string) map[string]f
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
+	return slices.Clone(vector)
+}
+
+// Query is the result of an instant query by series. A native histogram stands for its count.
+func (p *Prometheus) Query(t testing.TB, at time.Time, text string) map[string]float64 {
+	t.Helper()
 	got := map[string]float64{}
-	for _, sample := range vector {
+	for _, sample := range p.Vector(t, at, text) {
 		got[sample.Metric.String()] = sample.F
 		if sample.H != nil {
 			got[sample.Metric.String()] = sample.H.Count
