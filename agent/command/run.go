@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 
 	"github.com/collectington/collectington/agent/config"
 	"github.com/collectington/collectington/agent/run"
@@ -55,7 +56,7 @@ func (a *App) reloads(ctx context.Context, agent *run.Agent, plans chan<- run.Pl
 		plan, err := make()
 		if err != nil {
 			agent.ReloadFailed()
-			a.log.Error("reload: the configuration is wrong, the one at work goes on", "error", err)
+			a.logProblems("reload: the configuration is wrong, the one at work goes on", err)
 			continue
 		}
 		select {
@@ -64,5 +65,16 @@ func (a *App) reloads(ctx context.Context, agent *run.Agent, plans chan<- run.Pl
 		case plans <- plan:
 			a.log.Info("reloaded", "jobs", len(plan.Jobs), "sinks", len(plan.Sinks))
 		}
+	}
+}
+
+// logProblems logs what is wrong with a configuration, a line for each problem.
+func (a *App) logProblems(what string, err error) {
+	problems, ok := errors.AsType[config.Problems](err)
+	if !ok {
+		a.log.Error(what, "error", err)
+	}
+	for _, p := range problems {
+		a.log.Error(what, "problem", p.Brief())
 	}
 }

@@ -17,23 +17,25 @@ type Problem struct {
 	Source    string // the line it speaks of
 }
 
-// String is the place, the problem, and the author's own line with a caret.
-func (p Problem) String() string {
-	var b strings.Builder
-	b.WriteString(p.File)
+// Brief is the place and the problem, in one line.
+func (p Problem) Brief() string {
+	place := p.File
 	if p.Line > 0 {
-		fmt.Fprintf(&b, ":%d:%d", p.Line, p.Col)
+		place += fmt.Sprintf(":%d:%d", p.Line, p.Col)
 	}
-	b.WriteString(": ")
 	if p.Path != "" {
-		b.WriteString(p.Path + ": ")
+		place += ": " + p.Path
 	}
-	b.WriteString(p.Text)
-	if p.Line > 0 && p.Source != "" {
-		line, caret := excerpt(p.Source, p.Col)
-		fmt.Fprintf(&b, "\n%5d | %s\n      | %s", p.Line, line, caret)
+	return place + ": " + p.Text
+}
+
+// String is Brief, and the author's own line with a caret.
+func (p Problem) String() string {
+	if p.Line == 0 || p.Source == "" {
+		return p.Brief()
 	}
-	return b.String()
+	line, caret := excerpt(p.Source, p.Col)
+	return fmt.Sprintf("%s\n%5d | %s\n      | %s", p.Brief(), p.Line, line, caret)
 }
 
 // Problems is everything that is wrong with a file, in the order of its lines.

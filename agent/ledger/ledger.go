@@ -7,6 +7,7 @@ package ledger
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -26,6 +27,7 @@ type Ledger struct {
 	maxSeries int
 
 	tables map[*metric.Desc]*table
+	heirs  map[string]*table // by metric name: state of a ledger before this one, for whoever declares the same metric
 	order  []*table
 	tick   uint32
 	last   int64 // the last applied tick's time, Unix milliseconds; 0 = none yet
@@ -128,10 +130,31 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 func (l *Ledger) table(d *metric.Desc) *table {
 	t := l.tables[d]
 	if t == nil {
-		t = newTable(d)
+		t = l.inherited(d)
 		l.tables[d] = t
 		l.order = append(l.order, t)
 	}
+	return t
+}
+
+// Inherit hands on the state of a ledger that is used no longer: a metric that is declared as it was there goes on from
+// where it stood. It comes before the first Apply.
+func (l *Ledger) Inherit(old *Ledger) {
+	l.heirs = map[string]*table{}
+	for _, t := range old.order {
+		l.heirs[t.desc.Name] = t
+	}
+	l.tick, l.last = old.tick, old.last
+}
+
+func (l *Ledger) inherited(d *metric.Desc) *table {
+	t := l.heirs[d.Name]
+	if t == nil || !reflect.DeepEqual(t.desc, d) {
+		return newTable(d)
+	}
+	delete(l.heirs, d.Name)
+	t.desc = d
+	t.begin()
 	return t
 }
 

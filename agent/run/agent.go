@@ -13,13 +13,13 @@ import (
 
 // Agent runs plans.
 type Agent struct {
-	log    *slog.Logger
-	self   func(State) metric.Readings
-	own    *ledger.Ledger // of the agent's own metrics
-	poke   chan struct{}  // one token where these have something new to tell
-	places chan struct{}  // one token for each tick under way
+	log  *slog.Logger
+	self func(State) metric.Readings
+	own  *ledger.Ledger // of the agent's own metrics
+	poke chan struct{}  // one token where these have something new to tell
 
-	mu         sync.Mutex // guards what follows
+	mu         sync.Mutex    // guards what follows
+	places     chan struct{} // one token for each tick under way
 	jobs       []*job
 	sinks      []*sink
 	latest     map[string]metric.Batch // by job: what a sink that joins later has to know
@@ -50,7 +50,6 @@ func New(o Options) *Agent {
 func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	a.places = make(chan struct{}, plan.Concurrency)
 	a.put(ctx, plan, cancel)
 	selfDone := make(chan struct{})
 	go func() {
@@ -84,7 +83,18 @@ func (e *sinkError) Error() string { return fmt.Sprintf("sinks.%s: %v", e.name, 
 
 func (e *sinkError) Unwrap() error { return e.err }
 
-func (a *Agent) leave() { <-a.places }
+// enter waits for one of the places for ticks under way; leave gives it back.
+func (a *Agent) enter(ctx context.Context) (leave func(), ok bool) {
+	a.mu.Lock()
+	places := a.places
+	a.mu.Unlock()
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, true
+	case <-ctx.Done():
+		return nil, false
+	}
+}
 
 // deliver hands a batch to every sink.
 func (a *Agent) deliver(b metric.Batch) {

@@ -43,14 +43,14 @@ func (j *job) run(ctx context.Context) {
 	due := j.firstDue(time.Now())
 	for !due.IsZero() && j.waitFor(ctx, due.Add(j.Jitter)) {
 		next := j.Schedule.Next(due)
-		if j.enter(ctx) {
+		if leave, ok := j.agent.enter(ctx); ok {
 			tick, end := withGrace(ctx)
 			if j.Overlap == schedule.Cancel {
 				tick, end = withDeadline(tick, end, next.Add(j.Jitter))
 			}
 			j.tick(tick)
 			end()
-			j.agent.leave()
+			leave()
 		}
 		due = j.afterTick(next)
 	}
@@ -101,16 +101,6 @@ func (j *job) waitFor(ctx context.Context, until time.Time) bool {
 			return false
 		case <-time.After(pause):
 		}
-	}
-}
-
-// enter waits for one of the places for ticks under way.
-func (j *job) enter(ctx context.Context) bool {
-	select {
-	case j.agent.places <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -29,8 +29,8 @@ func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outco
 	var wg sync.WaitGroup
 	for _, j := range a.jobs {
 		wg.Go(func() {
-			if j.enter(ctx) {
-				defer a.leave()
+			if leave, ok := a.enter(ctx); ok {
+				defer leave()
 				j.tick(ctx)
 			}
 		})

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,6 +14,9 @@ import (
 func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc) {
 	jobs, newJobs, oldJobs := a.sortJobs(plan.Jobs)
 	a.stopJobs(oldJobs)
+	for _, j := range newJobs {
+		j.inherit(oldJobs)
+	}
 	a.endGone(jobs, oldJobs)
 
 	sinks, newSinks, oldSinks := a.sortSinks(plan.Sinks)
@@ -20,6 +24,9 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 
 	a.mu.Lock()
 	a.jobs, a.sinks = jobs, sinks
+	if cap(a.places) != plan.Concurrency {
+		a.places = make(chan struct{}, plan.Concurrency)
+	}
 	for _, s := range newSinks {
 		for _, b := range a.latest {
 			s.add(b)
@@ -40,51 +47,39 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 
 // sortJobs is the jobs of a plan as they will work: those at work already, and new ones; and which go.
 func (a *Agent) sortJobs(plan []Job) (all, come, gone []*job) {
-	kept := map[*job]bool{}
-	for _, p := range plan {
-		var j *job
-		for _, old := range a.jobs {
-			if old.Name == p.Name && old.Key == p.Key {
-				j = old
-				kept[old] = true
-			}
+	same := func(p *Job, j *job) bool { return j.Name == p.Name && j.Key == p.Key }
+	return sortOut(plan, a.jobs, same, a.newJob)
+}
+
+func (a *Agent) sortSinks(plan []Sink) (all, come, gone []*sink) {
+	same := func(p *Sink, s *sink) bool { return s.Name == p.Name && s.Key == p.Key }
+	return sortOut(plan, a.sinks, same, func(p Sink) *sink { return newSink(p, Drain) })
+}
+
+// sortOut finds what is at work for each entry of a plan, and makes what is not.
+func sortOut[P, W any](plan []P, work []*W, same func(*P, *W) bool, build func(P) *W) (all, come, gone []*W) {
+	gone = slices.Clone(work)
+	for i := range plan {
+		at := slices.IndexFunc(gone, func(w *W) bool { return same(&plan[i], w) })
+		if at >= 0 {
+			all = append(all, gone[at])
+			gone = slices.Delete(gone, at, at+1)
+			continue
 		}
-		if j == nil {
-			j = a.newJob(p)
-			come = append(come, j)
-		}
-		all = append(all, j)
-	}
-	for _, old := range a.jobs {
-		if !kept[old] {
-			gone = append(gone, old)
-		}
+		w := build(plan[i])
+		all, come = append(all, w), append(come, w)
 	}
 	return all, come, gone
 }
 
-func (a *Agent) sortSinks(plan []Sink) (all, come, gone []*sink) {
-	kept := map[*sink]bool{}
-	for _, p := range plan {
-		var s *sink
-		for _, old := range a.sinks {
-			if old.Name == p.Name && old.Key == p.Key {
-				s = old
-				kept[old] = true
-			}
-		}
-		if s == nil {
-			s = newSink(p, Drain)
-			come = append(come, s)
-		}
-		all = append(all, s)
-	}
-	for _, old := range a.sinks {
-		if !kept[old] {
-			gone = append(gone, old)
+// inherit goes on from where a job of the same name has stopped, as far as it measures the same.
+func (j *job) inherit(gone []*job) {
+	for _, old := range gone {
+		if old.Name == j.Name {
+			j.ledger.Inherit(old.ledger)
+			j.lastSuccess, j.showing = old.lastSuccess, old.showing
 		}
 	}
-	return all, come, gone
 }
 
 // stopJobs ends jobs together and waits for the ticks under way.

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/collectington/collectington/agent/metric"
 )
 
 // TestReload holds that jobs and sinks that a new plan does not change go on with their state, that what it drops ends,
@@ -31,7 +33,7 @@ func TestReload(t *testing.T) {
 		synctest.Wait()
 		for name, s := range map[string]*shelf{"page": page, "late": late} {
 			shows := s.shows()
-			if len(shows) != 2 || shows["keep"] != 5 || shows["changed"] != 1 {
+			if len(shows) != 2 || shows["keep"] != 5 || shows["changed"] != 6 { // five ticks before, one after
 				t.Errorf("after the reload %s shows %v", name, shows)
 			}
 		}
@@ -51,6 +53,37 @@ func TestReload(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestReloadKeepsTotals holds that a job that changes, but measures the same, goes on counting; and that one that measures
+// something else does not.
+func TestReloadKeepsTotals(t *testing.T) {
+	for _, same := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			before, after := newScripted(nil), newScripted(nil)
+			if !same {
+				after.desc.Const = []metric.Label{{Name: "v", Value: "2"}}
+			}
+			page, reload := &shelf{}, make(chan Plan)
+			plan := func(key, spec string, s *scripted) Plan {
+				j := planJob(t, "j", spec, s)
+				j.Key = key
+				return Plan{Concurrency: 1, Jobs: []Job{j}, Sinks: []Sink{planSink("page", page)}}
+			}
+			stop := start(t, newAgent(), plan("a", "@every 10s", before), reload)
+			time.Sleep(25 * time.Second) // ticks at 0, 10 and 20
+			reload <- plan("b", "@every 20s", after)
+			time.Sleep(30 * time.Second) // ticks at 25 and 45
+			synctest.Wait()
+			want := map[bool]float64{true: 5, false: 2}[same]
+			if got := page.shows()["j"]; got != want {
+				t.Errorf("with the same metric: %v; it shows %v, want %v", same, got, want)
+			}
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 func TestOnce(t *testing.T) {
