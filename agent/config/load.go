@@ -36,7 +36,7 @@ func ReadFile(path string, stdin io.Reader) ([]byte, error) {
 
 // Load reads and checks a configuration. The error, if any, is Problems.
 func Load(file string, text []byte, catalogue Catalogue) (*Plan, error) {
-	r := &reader{file: file, lines: strings.Split(string(text), "\n"), catalogue: catalogue, meant: map[string]bool{}}
+	r := &reader{file: file, lines: splitLines(string(text)), catalogue: catalogue, meant: map[string]bool{}}
 	plan := r.plan(text)
 	if len(r.problems) > 0 {
 		r.problems.sort()
@@ -56,12 +56,14 @@ type reader struct {
 }
 
 func (r *reader) problem(line, col int, path, text string) Problem {
-	p := Problem{File: r.file, Line: line, Col: col, Path: path, Text: strings.ReplaceAll(text, "\n", " ")}
+	p := Problem{File: r.file, Line: line, Col: col, Path: oneLine(path), Text: oneLine(text)}
 	if line > 0 && line <= len(r.lines) {
-		p.Source = strings.TrimSuffix(r.lines[line-1], "\r")
+		p.Source = r.lines[line-1]
 	}
 	return p
 }
+
+func oneLine(text string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(text) }
 
 func (r *reader) bad(n *yaml.Node, path, format string, args ...any) {
 	line, col := 0, 0
@@ -148,7 +150,25 @@ func (r *reader) syntax(err error) {
 	if e.Stage != yaml.ConstructorStage {
 		text = "not YAML: " + text
 	}
-	r.problems = append(r.problems, r.problem(max(at.Line, 0), at.Column, "", text))
+	line, col := r.within(at.Line, at.Column)
+	r.problems = append(r.problems, r.problem(line, col, "", text))
+}
+
+// within is a place of the file: what lies behind its end is the end of its last line that says something.
+func (r *reader) within(line, col int) (int, int) {
+	if line <= 0 || line < len(r.lines) || r.line(line) != "" {
+		return max(line, 0), col
+	}
+	line = len(r.lines)
+	for line > 1 && strings.TrimSpace(r.line(line)) == "" {
+		line--
+	}
+	return line, len([]rune(r.line(line))) + 1
+}
+
+// splitLines divides a text where YAML does: also at a lone carriage return and at Unicode's own line breaks.
+func splitLines(text string) []string {
+	return strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(text), "\n")
 }
 
 func (r *reader) line(n int) string {

@@ -32,20 +32,18 @@ func (r *reader) load(n *yaml.Node, path string, into any) {
 func (r *reader) translate(n *yaml.Node, path string, e *yaml.LoadError, into reflect.Type) {
 	line, col := e.Mark.Line, e.Mark.Column
 	inside, _ := pathTo(n, line, col)
-	p := r.problem(line, col, join(path, inside), "")
-	switch {
-	case unknownField(e.Message) != "":
-		p.Text = r.noSetting(p.Path, unknownField(e.Message), settingsAt(into, inside))
-	case mismatch(e.Message) != "":
-		p.Text = mismatch(e.Message)
-	default:
-		p.Text = plain(e.Message)
+	path = join(path, inside)
+	text := plain(e.Message)
+	if name := unknownField(e.Message); name != "" {
+		text = r.noSetting(path, name, settingsAt(into, inside))
+	} else if kind := mismatch(e.Message); kind != "" {
+		text = kind
 	}
-	r.problems = append(r.problems, p)
+	r.problems = append(r.problems, r.problem(line, col, path, text))
 }
 
 func unknownField(message string) string {
-	if parts := regexp.MustCompile(`^field (.*) not found in type `).FindStringSubmatch(message); parts != nil {
+	if parts := regexp.MustCompile(`(?s)^field (.*) not found in type `).FindStringSubmatch(message); parts != nil {
 		return parts[1]
 	}
 	return ""
@@ -53,7 +51,7 @@ func unknownField(message string) string {
 
 // mismatch says what kind of value is wanted instead of what stands there.
 func mismatch(message string) string {
-	parts := regexp.MustCompile("^cannot construct !!(\\w+)(?: `(.*)`)? into (.*)$").FindStringSubmatch(message)
+	parts := regexp.MustCompile("(?s)^cannot construct !!(\\w+)(?: `(.*)`)? into (.*)$").FindStringSubmatch(message)
 	if parts == nil {
 		return ""
 	}
@@ -86,7 +84,7 @@ func wanted(goType string) string {
 
 // plain takes the decoder's own way of talking out of a message.
 func plain(message string) string {
-	if parts := regexp.MustCompile(`^mapping key "?(.*?)"? already defined at line (\d+)$`).FindStringSubmatch(message); parts != nil {
+	if parts := regexp.MustCompile(`(?s)^mapping key "?(.*?)"? already defined at line (\d+)$`).FindStringSubmatch(message); parts != nil {
 		return fmt.Sprintf("%q is set twice, first in line %s", parts[1], parts[2])
 	}
 	return strings.TrimPrefix(message, "yaml: ")

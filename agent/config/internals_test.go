@@ -1,0 +1,143 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v4"
+)
+
+func TestClosest(t *testing.T) {
+	known := []string{"listen", "path", "job_label", "web_config_file"}
+	for name, want := range map[string]string{
+		"lisen": "listen", "listne": "listen", "Listen": "listen", "pth": "path", "joblabel": "job_label",
+		"x": "", "schedule": "", "": "", strings.Repeat("listen", 20): "",
+	} {
+		if got := closest(name, known); got != want {
+			t.Errorf("%q means %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestDistance(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"a", "", 1}, {"abc", "abc", 0}, {"abc", "acb", 1}, {"abc", "ab", 1}, {"abc", "xbc", 1}, {"kitten", "sitting", 3}} {
+		if got, back := distance(c.a, c.b), distance(c.b, c.a); got != c.want || back != c.want {
+			t.Errorf("%q and %q: %d and %d, want %d", c.a, c.b, got, back, c.want)
+		}
+	}
+}
+
+func TestExcerpt(t *testing.T) {
+	line, caret := excerpt("\t\tkey: välue", 8)
+	if line != "\t\tkey: välue" || caret != "\t\t     ^" {
+		t.Errorf("got %q %q", line, caret)
+	}
+	long := strings.Repeat("a", 500) + "X" + strings.Repeat("b", 500)
+	line, caret = excerpt(long, 501)
+	if len(line) != maxExcerpt || line[len(caret)-1] != 'X' {
+		t.Errorf("got %q\n%q", line, caret)
+	}
+	if line, caret = excerpt("ab", 9); line != "ab" || caret != "  ^" {
+		t.Errorf("beyond the end: %q %q", line, caret)
+	}
+	if line, _ = excerpt("a\x1b[31mb", 1); line != "a?[31mb" {
+		t.Errorf("control characters: %q", line)
+	}
+}
+
+func TestHideSecrets(t *testing.T) {
+	for line, want := range map[string]string{
+		`password: hunter2`:                       `password: *******`,
+		`{username: me, password: "a b", x: 1}`:   `{username: me, password: *****, x: 1}`,
+		`X-Api-Key: 'abc'`:                        `X-Api-Key: *****`,
+		`client_secret: s3cret # the old one`:     `client_secret: ****** # the old one`,
+		`url: https://u:p@host/path`:              `url: https://***@host/path`,
+		`password: "env:PASS"`:                    `password: "env:PASS"`,
+		`credentials: file:/run/token`:            `credentials: file:/run/token`,
+		`password_file: /run/secret`:              `password_file: /run/secret`,
+		`schedule: "@every 60s"`:                  `schedule: "@every 60s"`,
+		`url: https://host/a@b`:                   `url: https://host/a@b`,
+		`"api_key": "k", "password": "p", "b": 1`: `"api_key": ***, "password": ***, "b": 1`,
+	} {
+		if got := hideSecrets(line); got != want {
+			t.Errorf("%s\ngot  %s\nwant %s", line, got, want)
+		}
+	}
+}
+
+func TestFind(t *testing.T) {
+	var doc yaml.Node
+	if err := yaml.Load([]byte("a:\n  b.c: {d: [1, {e: 2}]}\n  f: &x {g: 3}\n  h: *x\n"), &doc); err != nil {
+		t.Fatal(err)
+	}
+	root := doc.Content[0]
+	for path, want := range map[string][2]int{
+		"a.b.c.d.0":    {2, 13},
+		"a.b.c.d.1.e":  {2, 20},
+		"a.f.g":        {3, 13},
+		"a.h.g":        {3, 13}, // where the alias leads
+		"a.b.c.nosuch": {2, 3},
+		"a.nosuch.x":   {1, 1},
+	} {
+		if n := find(root, path); n.Line != want[0] || n.Column != want[1] {
+			t.Errorf("%s is at %d:%d, want %v", path, n.Line, n.Column, want)
+		}
+	}
+	if path, ok := pathTo(&doc, 2, 20); path != "a.b.c.d.1.e" || !ok {
+		t.Errorf("2:20 is %s, %v", path, ok)
+	}
+	if _, ok := pathTo(&doc, 9, 9); ok {
+		t.Error("9:9 is found")
+	}
+}
+
+func TestFingerprint(t *testing.T) {
+	print := func(text string) string {
+		var doc yaml.Node
+		if err := yaml.Load([]byte(text), &doc); err != nil {
+			t.Fatal(err)
+		}
+		return fingerprint(&doc)
+	}
+	same := print("{a: 1, b: [x, 'y']}")
+	if print("a: 1 # of course\nb:\n  - x\n  - \"y\"\n") != same {
+		t.Error("layout and comments make a difference")
+	}
+	for _, other := range []string{"{a: 1, b: [x]}", "{a: '1', b: [x, y]}", "{b: [x, y], a: 1}", "{a: 1, b: [xy]}"} {
+		if print(other) == same {
+			t.Errorf("%s is taken for the same", other)
+		}
+	}
+}
+
+func TestApart(t *testing.T) {
+	one := func(labels string, constant ...string) declared {
+		d := declared{name: "m", constant: map[string]string{}, labels: strings.Fields(labels)}
+		for i := 0; i < len(constant); i += 2 {
+			d.constant[constant[i]] = constant[i+1]
+		}
+		return d
+	}
+	for _, c := range []struct {
+		a, b  declared
+		clash bool
+	}{
+		{one("team"), one("team"), true},
+		{one("team"), one("stack"), true}, // both may be empty
+		{one("", "site", "a"), one("", "site", "b"), false},
+		{one("", "site", "a"), one("", "site", "a"), true},
+		{one("", "site", "a"), one(""), false},
+		{one("", "site", "a"), one("site"), true},
+		{one("", "site", "a", "x", "1"), one("site", "x", "2"), false},
+	} {
+		if got := clash(c.a, c.b, "page") != ""; got != c.clash {
+			t.Errorf("%+v and %+v clash: %v, want %v", c.a, c.b, got, c.clash)
+		}
+		if clash(c.a, c.b, "") != "" {
+			t.Errorf("%+v and %+v clash where jobs are told apart", c.a, c.b)
+		}
+	}
+}
