@@ -44,7 +44,7 @@ type App struct {
 
 // globals are the flags of every sub-command.
 type globals struct {
-	Config    string `short:"c" default:"cton.yaml" help:"Configuration file; - is standard input." placeholder:"FILE"`
+	Config    string `short:"c" default:"cton.yaml" help:"Configuration file (${default}); - is standard input." placeholder:"FILE"`
 	LogLevel  string `default:"info" enum:"debug,info,warn,error" help:"What is logged: debug, info, warn or error."`
 	LogFormat string `default:"logfmt" enum:"logfmt,json" help:"How it is logged: logfmt or json."`
 }
@@ -53,9 +53,9 @@ type cli struct {
 	globals
 	Run     runCmd     `cmd:"" default:"withargs" help:"Run the jobs until stopped. This is also what cton does without a command."`
 	Once    onceCmd    `cmd:"" help:"Run each job once, deliver, and exit: 0 ok, 1 configuration, 2 fetch, 3 delivery, 4 partial."`
-	Try     tryCmd     `cmd:"" help:"Run one job once and show request, document, readings and ledger. Sends nothing."`
+	Try     tryCmd     `cmd:"" help:"Run one job once and show request, document, readings, ledger and metrics. Sends nothing."`
 	Check   checkCmd   `cmd:"" help:"Check the configuration, without a network."`
-	Explain explainCmd `cmd:"" help:"Show every setting of a kind of source or sink."`
+	Explain explainCmd `cmd:"" help:"Show every setting: of jobs, of metrics, of a kind of source or sink."`
 	Demo    demoCmd    `cmd:"" help:"Run the agent against a sample API, all on this machine."`
 	Version versionCmd `cmd:"" help:"Show the version."`
 }

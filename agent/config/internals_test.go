@@ -31,8 +31,8 @@ func TestDistance(t *testing.T) {
 }
 
 func TestExcerpt(t *testing.T) {
-	line, caret := excerpt("\t\tkey: välue", 8)
-	if line != "\t\tkey: välue" || caret != "\t\t     ^" {
+	line, caret := excerpt("\t\tabc: välue", 8)
+	if line != "\t\tabc: välue" || caret != "\t\t     ^" {
 		t.Errorf("got %q %q", line, caret)
 	}
 	long := strings.Repeat("a", 500) + "X" + strings.Repeat("b", 500)
@@ -50,16 +50,18 @@ func TestExcerpt(t *testing.T) {
 
 func TestHideSecrets(t *testing.T) {
 	for line, want := range map[string]string{
-		`password: hunter2`:                       `password: *******`,
-		`{username: me, password: "a b", x: 1}`:   `{username: me, password: *****, x: 1}`,
-		`X-Api-Key: 'abc'`:                        `X-Api-Key: *****`,
-		`client_secret: s3cret # the old one`:     `client_secret: ****** # the old one`,
-		`url: https://u:p@host/path`:              `url: https://***@host/path`,
-		`password: "env:PASS"`:                    `password: "env:PASS"`,
-		`credentials: file:/run/token`:            `credentials: file:/run/token`,
-		`password_file: /run/secret`:              `password_file: /run/secret`,
-		`schedule: "@every 60s"`:                  `schedule: "@every 60s"`,
-		`url: https://host/a@b`:                   `url: https://host/a@b`,
+		`password: hunter2`:                     `password: *******`,
+		`{username: me, password: "a b", x: 1}`: `{username: me, password: *****, x: 1}`,
+		`X-Api-Key: 'abc'`:                      `X-Api-Key: *****`,
+		`client_secret: s3cret # the old one`:   `client_secret: ****** # the old one`,
+		`url: https://u:p@host/path`:            `url: https://***@host/path`,
+		`password: "env:PASS"`:                  `password: "env:PASS"`,
+		`credentials: file:/run/token`:          `credentials: file:/run/token`,
+		`password_file: /run/secret`:            `password_file: /run/secret`,
+		`schedule: "@every 60s"`:                `schedule: "@every 60s"`,
+		`url: https://host/a@b`:                 `url: https://host/a@b`,
+		`{url: "http://x/?api_key=h8&b=1", headers: {Authorization: "Bearer h9", Cookie: a=b; c}}`: `{url: "http://x/?api_key=**&b=*", headers: {Authorization: ***********, Cookie: ******}}`,
+		`basic_auth: {username: me}`:              `basic_auth: {username: me}`,
 		`"api_key": "k", "password": "p", "b": 1`: `"api_key": ***, "password": ***, "b": 1`,
 	} {
 		if got := hideSecrets(line); got != want {

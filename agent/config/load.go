@@ -140,7 +140,15 @@ func (r *reader) syntax(err error) {
 	case strings.Contains(text, "cannot start any token") && strings.HasPrefix(r.line(at.Line), "\t"):
 		text = "a tab cannot indent: use spaces"
 	case strings.Contains(text, "cannot start any token"):
-		text = "this character cannot stand here; is a quote or a bracket open further up?"
+		text = "this character cannot stand here: quote a text that begins with it; or is a quote or a bracket open further up?"
+	case strings.Contains(text, "alphabetic or numeric"):
+		text = `a text that begins with * or & must be quoted, as in schedule: "*/5 * * * *"`
+	case strings.Contains(text, "mapping values are not allowed"):
+		text = `a colon and a space inside a value: quote the value`
+	case strings.Contains(e.ContextMsg, "block scalar"):
+		text = "a text that begins with | or > must be quoted"
+	case strings.Contains(text, "did not find expected ',' or '}'"), strings.Contains(text, "did not find expected node content"):
+		text = "inside { }, quote an expression that has one of [ ] { } : , in it; or is a bracket open?"
 	case e.ContextMsg != "":
 		text = e.ContextMsg + ": " + text
 		if r.line(at.Line) == "" {

@@ -88,7 +88,7 @@ func printable(s string) string {
 
 // hideSecrets blanks what looks like a secret written out, since messages end up in logs. It keeps every column.
 func hideSecrets(line string) string {
-	named := regexp.MustCompile(`(?i)((?:password|passwd|secret|token|credentials|api[-_]?key)[\w-]*["']?\s*:\s*)("[^"]*"|'[^']*'|[^\s,}\]#]+)`)
+	named := regexp.MustCompile(`(?i)((?:password|passwd|secret|token|credentials|authorization|cookie|auth|key)[\w-]*["']?\s*:\s+)("[^"]*"|'[^']*'|[^\s,{}\[\]#"'](?:[^,}\]#]*[^\s,}\]#])?)`)
 	line = named.ReplaceAllStringFunc(line, func(match string) string {
 		parts := named.FindStringSubmatch(match)
 		value := strings.Trim(parts[2], `"'`)
@@ -98,9 +98,14 @@ func hideSecrets(line string) string {
 		return parts[1] + stars(parts[2])
 	})
 	login := regexp.MustCompile(`(://)([^/\s"'@]+)(@)`)
-	return login.ReplaceAllStringFunc(line, func(match string) string {
+	line = login.ReplaceAllStringFunc(line, func(match string) string {
 		parts := login.FindStringSubmatch(match)
 		return parts[1] + stars(parts[2]) + parts[3]
+	})
+	query := regexp.MustCompile(`([?&][\w.-]+=)([^&\s"',}]+)`)
+	return query.ReplaceAllStringFunc(line, func(match string) string {
+		parts := query.FindStringSubmatch(match)
+		return parts[1] + stars(parts[2])
 	})
 }
 

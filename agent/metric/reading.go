@@ -40,11 +40,11 @@ type Reason string
 const (
 	Missing     Reason = "missing"        // a field was null or not there
 	NotNumber   Reason = "not_a_number"   // a value was text, a list or an object
+	Unmapped    Reason = "unmapped"       // a text that a map does not name, and default: drop
 	NotLabel    Reason = "not_a_label"    // a label was a list or an object, or not UTF-8
 	Expression  Reason = "expression"     // an expression ended in an error
 	LabelTooBig Reason = "label_too_long" // a label's value exceeds the bound
 	Future      Reason = "future"         // its own time lies too far ahead
-	Duplicate   Reason = "duplicate"      // two readings of one series, and on_duplicate: error
 	Decreased   Reason = "decreased"      // an upstream total fell, and on_decrease: error
 	TooMany     Reason = "too_many"       // more series or events than the bound
 	Invalid     Reason = "invalid"        // a value its metric cannot take: a negative increment
@@ -52,5 +52,5 @@ const (
 
 // Reasons lists them all, so that their counters exist before the first drop.
 func Reasons() []Reason {
-	return []Reason{Missing, NotNumber, NotLabel, Expression, LabelTooBig, Future, Duplicate, Decreased, TooMany, Invalid}
+	return []Reason{Missing, NotNumber, Unmapped, NotLabel, Expression, LabelTooBig, Future, Decreased, TooMany, Invalid}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/collectington/collectington/agent/ledger"
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks"
 )
 
 // Agent runs plans.
@@ -64,13 +65,24 @@ func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 		}
 	}
 	<-selfDone
+	a.log.Info("stopping: ticks under way end first, then sinks deliver what is left", "at_most", (jobGrace + Drain).String())
 	a.stopJobs(a.jobs)
 	a.deliverSelf()
 	a.stopSinks(a.sinks)
+	a.tellLost()
 	if err, ok := context.Cause(ctx).(*sinkError); ok {
 		return err
 	}
 	return nil
+}
+
+// tellLost says what could not be delivered before the end.
+func (a *Agent) tellLost() {
+	for _, s := range a.State().Sinks {
+		if n := s.Dropped[sinks.Shutdown]; n > 0 {
+			a.log.Warn("samples not delivered before the end", "sink", s.Name, "samples", n)
+		}
+	}
 }
 
 // sinkError says which sink cannot work.
@@ -129,8 +141,8 @@ func (a *Agent) deliverSelf() {
 	a.deliver(metric.Batch{Job: Self, Time: now, Families: result.Families})
 }
 
-// upOrDown is told when a job goes up or down.
-func (a *Agent) upOrDown() {
+// tellNow has the agent's own metrics delivered soon: a job has gone up or down, or a reload has ended.
+func (a *Agent) tellNow() {
 	select {
 	case a.poke <- struct{}{}:
 	default:
@@ -156,4 +168,5 @@ func (a *Agent) ReloadFailed() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.reloadGood = false
+	a.tellNow()
 }

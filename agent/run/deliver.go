@@ -98,11 +98,13 @@ func (d *delivery) write(ctx context.Context, b metric.Batch) {
 	for {
 		err := d.try(ctx, b)
 		if err == nil {
-			d.report.delivered()
+			if len(b.Families) > 0 { // ending a job may have needed nobody
+				d.report.recovered(b.Job)
+			}
 			return
 		}
 		d.Stats.Failed.Add(1)
-		d.report.failed(err)
+		d.report.failed("cannot deliver", b.Job, err)
 		if sinks.IsPermanent(err) {
 			d.lose(sinks.Refused, b)
 			return
@@ -116,7 +118,7 @@ func (d *delivery) write(ctx context.Context, b metric.Batch) {
 		case <-time.After(wait):
 		}
 		if d.superseded(b) {
-			return
+			return // the newer one will tell
 		}
 		d.Stats.Retried.Add(1)
 	}

@@ -28,7 +28,7 @@ type job struct {
 func (a *Agent) newJob(plan Job) *job {
 	now := time.Now()
 	return &job{
-		Job: plan, agent: a, status: newJobStatus(plan.Name, plan.Requests, a.upOrDown), report: report{log: plan.Log},
+		Job: plan, agent: a, status: newJobStatus(plan.Name, plan.Requests, a.tellNow), report: report{log: plan.Log},
 		ledger: ledger.New(plan.validFor(now), plan.MaxSeries),
 		done:   make(chan struct{}),
 	}

@@ -33,6 +33,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 		}
 	}
 	a.reloaded, a.reloadGood = time.Now(), true
+	a.tellNow()
 	a.mu.Unlock()
 
 	for _, s := range newSinks {

@@ -10,31 +10,63 @@ import (
 // report logs what happens to a job or a sink: an error once, and again when its text changes; then that it is over.
 type report struct {
 	log     *slog.Logger
-	last    string // the error under way
-	times   int
-	metrics map[string]string // what is wrong with single metrics, by metric and reason
+	failing map[string]*failure // by what fails: a sink delivers for many jobs
+	metrics map[string]string   // what is wrong with single metrics, by metric and reason
 }
 
-// failed logs an error unless it is the one already logged.
-func (r *report) failed(err error) {
-	r.times++
-	if text := err.Error(); text != r.last {
-		r.last = text
-		r.log.Error(text)
+// failure is an error under way.
+type failure struct {
+	text  string
+	times int
+}
+
+// failed logs an error of what, unless it is logged already, for this or for another.
+func (r *report) failed(message, what string, err error) {
+	text := err.Error()
+	known := r.says(text)
+	f := r.failing[what]
+	if f == nil {
+		f = &failure{}
+		if r.failing == nil {
+			r.failing = map[string]*failure{}
+		}
+		r.failing[what] = f
+	}
+	f.text = text
+	f.times++
+	if !known {
+		r.log.Error(message, "error", text)
 	}
 }
 
-// delivered, and took below, log the end of an error.
-func (r *report) delivered() {
-	if r.last != "" {
-		r.log.Info("recovered", "failures", r.times, "last_error", r.last)
+// says tells whether an error of this text is under way.
+func (r *report) says(text string) bool {
+	for _, f := range r.failing {
+		if f.text == text {
+			return true
+		}
 	}
-	r.last, r.times = "", 0
+	return false
 }
+
+// recovered logs the end of an error, once nothing has it any more.
+func (r *report) recovered(what string) {
+	f := r.failing[what]
+	if f == nil {
+		return
+	}
+	delete(r.failing, what)
+	if !r.says(f.text) {
+		r.log.Info("recovered", "failures", f.times, "last_error", f.text)
+	}
+}
+
+// theTick is what fails where a job's whole tick does.
+const theTick = "tick"
 
 // took logs a tick that has succeeded, and what was wrong with single metrics of it.
 func (r *report) took(result *ledger.Result) {
-	r.delivered()
+	r.recovered(theTick)
 	r.log.Debug("tick", "readings", result.Readings, "series", result.Series)
 	now := make(map[string]string, len(result.Problems)+len(result.Drops))
 	for _, p := range result.Problems {

@@ -48,7 +48,7 @@ func (j *job) tick(ctx context.Context) {
 	}
 	if err != nil {
 		j.status.fail(err, time.Since(at))
-		j.report.failed(err)
+		j.report.failed("tick failed", theTick, err)
 		j.expireAt = j.lastSuccess.Add(j.validFor(j.lastSuccess))
 		j.expireIfDue()
 		return

@@ -2,7 +2,9 @@
 package status
 
 import (
+	"maps"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,7 +34,7 @@ func New(version string) *Metrics {
 	m.gauge("cton_config_last_reload_successful", "1 where the last try to reload the configuration succeeded.")
 	m.gauge("cton_config_last_reload_success_timestamp_seconds", "When the configuration at work was loaded.")
 
-	m.gauge("cton_job_up", "1 where the job's last tick succeeded.", jobLabel)
+	m.gauge("cton_job_up", "1 where the job's last tick succeeded; 0 before the first.", jobLabel)
 	m.gauge("cton_job_last_start_timestamp_seconds", "When the job's last tick began; 0 before the first.", jobLabel)
 	m.gauge("cton_job_last_success_timestamp_seconds", "When the job's last tick that succeeded began; 0 before the first.", jobLabel)
 	m.gauge("cton_job_next_run_timestamp_seconds", "When the job is due next.", jobLabel)
@@ -101,12 +103,10 @@ func (m *Metrics) job(j *run.JobState) {
 	m.set("cton_job_series", float64(j.Series), j.Name)
 	m.set("cton_job_unmeasured_metrics", float64(j.Unmeasured), j.Name)
 	m.set("cton_job_upstream_resets_total", float64(j.Resets), j.Name)
-	for result, n := range j.Ticks {
-		m.set("cton_job_ticks_total", float64(n), j.Name, result)
+	for _, result := range slices.Sorted(maps.Keys(j.Ticks)) {
+		m.set("cton_job_ticks_total", float64(j.Ticks[result]), j.Name, result)
 	}
-	for reason, n := range j.Drops {
-		m.set("cton_job_dropped_readings_total", float64(n), j.Name, string(reason))
-	}
+	m.reasons("cton_job_dropped_readings_total", j.Name, j.Drops)
 	m.requests("cton_job_requests_total", j.Name, j.Requests)
 }
 
@@ -114,9 +114,7 @@ func (m *Metrics) sink(s *run.SinkState) {
 	m.set("cton_sink_sent_samples_total", float64(s.Sent), s.Name)
 	m.set("cton_sink_failed_deliveries_total", float64(s.Failed), s.Name)
 	m.set("cton_sink_retried_deliveries_total", float64(s.Retried), s.Name)
-	for reason, n := range s.Dropped {
-		m.set("cton_sink_dropped_samples_total", float64(n), s.Name, string(reason))
-	}
+	m.reasons("cton_sink_dropped_samples_total", s.Name, s.Dropped)
 	m.set("cton_sink_pending_samples", float64(s.Pending.Samples), s.Name)
 	m.set("cton_sink_pending_bytes", float64(s.Pending.Bytes), s.Name)
 	m.requests("cton_sink_requests_total", s.Name, s.Requests)
@@ -125,6 +123,12 @@ func (m *Metrics) sink(s *run.SinkState) {
 		age = max(0, time.Since(s.Pending.Oldest).Seconds())
 	}
 	m.set("cton_sink_oldest_pending_age_seconds", age, s.Name)
+}
+
+func (m *Metrics) reasons(name, of string, counts map[metric.Reason]int64) {
+	for _, reason := range slices.Sorted(maps.Keys(counts)) {
+		m.set(name, float64(counts[reason]), of, string(reason))
+	}
 }
 
 func (m *Metrics) requests(metric, name string, counts map[run.Request]int64) {

@@ -15,6 +15,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sinks"
 )
 
@@ -73,7 +74,7 @@ func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 		return families, nil
 	})
 	if err := s.pusher(ctx, batch.Job).Gatherer(gather).PushContext(ctx); err != nil {
-		return s.explain("push", batch.Job, err)
+		return s.explain("push to", batch.Job, err)
 	}
 	s.note(batch.Job, true)
 	s.env.Stats.Sent.Add(int64(n))
@@ -101,7 +102,7 @@ func (s *sink) delete(ctx context.Context, job string) error {
 		return nil
 	}
 	if err := s.pusher(ctx, job).Delete(); err != nil {
-		return s.explain("delete group", job, err)
+		return s.explain("delete group at", job, err)
 	}
 	s.note(job, false)
 	return nil
@@ -130,9 +131,13 @@ func (s *sink) warn(batch *metric.Batch) {
 func (s *sink) explain(act, job string, err error) error {
 	refused, ok := errors.AsType[*refusal](err)
 	if !ok {
-		return fmt.Errorf("%s of job %s: %w", act, job, s.env.Web.Explain(err))
+		err = s.env.Web.Explain(err)
+		if e, ok := errors.AsType[*web.Error](err); ok {
+			err = e.Err // its address names the group, and is long
+		}
+		return fmt.Errorf("%s %s: %w", act, s.place, err)
 	}
-	err = fmt.Errorf("%s of job %s to %s: %w", act, job, s.place, refused.error)
+	err = fmt.Errorf("%s %s: job %s: %w", act, s.place, job, refused.error)
 	switch {
 	case refused.pause > 0:
 		return sinks.After(err, refused.pause)

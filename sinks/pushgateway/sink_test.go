@@ -200,7 +200,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%d: %v, permanent %v, pause %s", c.code, err, sinks.IsPermanent(err), sinks.Pause(err))
 			continue
 		}
-		if !strings.HasPrefix(err.Error(), "push of job j to http://127.0.0.1") || !strings.HasSuffix(err.Error(), ": "+c.text) {
+		if !strings.HasPrefix(err.Error(), "push to http://127.0.0.1") || !strings.HasSuffix(err.Error(), ": job j: "+c.text) {
 			t.Errorf("%d: %v", c.code, err)
 		}
 	}

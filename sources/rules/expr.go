@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/itchyny/gojq"
 
@@ -30,17 +31,28 @@ func (x *Expr) UnmarshalText(text []byte) error {
 	query, err := gojq.Parse(string(text))
 	if err != nil {
 		if p, ok := errors.AsType[*gojq.ParseError](err); ok {
-			return fmt.Errorf("not a jq expression: %w, after %d characters", err, max(0, p.Offset-len(p.Token)))
+			return fmt.Errorf("not a jq expression: %w, after %d characters%s", err, max(0, p.Offset-len(p.Token)), hint(p.Token))
 		}
 		return fmt.Errorf("not a jq expression: %w", err)
 	}
 	code, err := gojq.Compile(query)
 	if err != nil {
-		return fmt.Errorf("jq: %w", err)
+		return fmt.Errorf("jq: %w%s", err, hint(err.Error()))
 	}
 	*x = Expr{text: string(text), code: code}
 	x.path, x.each = plainPath(query)
 	return nil
+}
+
+// hint is what the commonest mistakes were meant to be.
+func hint(problem string) string {
+	if name, plain := strings.CutSuffix(strings.TrimPrefix(problem, "function not defined: "), "/0"); plain && name != problem {
+		return fmt.Sprintf("; a field is written .%s, a field with a dash .[\"a-b\"], and a text \"in quotes\"", name)
+	}
+	if problem == "$" {
+		return "; this is jq, not JSONPath: a field is .a.b, all items of a list .a[]"
+	}
+	return ""
 }
 
 // String is the expression as it was written.
@@ -140,11 +152,19 @@ func (x *Expr) all(ctx context.Context, in value, yield func(value) error) error
 func walk(v document.Value, path []string) (document.Value, error) {
 	for _, name := range path {
 		if kind := v.Kind(); kind != document.Object && kind != document.Null {
-			return v, fmt.Errorf("cannot look up %q in %s", name, describe(v))
+			return v, fmt.Errorf("cannot look up %q in %s%s", name, describe(v), inList(v))
 		}
 		v = v.Get(name)
 	}
 	return v, nil
+}
+
+// inList is the remedy where a list stands in the way.
+func inList(v document.Value) string {
+	if v.Kind() == document.Array {
+		return "; write [] to have its items"
+	}
+	return ""
 }
 
 // members are the values of a list or, in the order of their keys, of an object.

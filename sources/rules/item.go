@@ -32,6 +32,9 @@ func (i *item) forExpr(x *Expr) value {
 func (s *source) compute(ctx context.Context, w *walkPlan, in *item) {
 	for _, g := range w.groups {
 		labels, problem := s.labels(ctx, g, in)
+		if w.items != nil && in.isNull() {
+			problem = &itemProblem{metric.Missing, "it is null"}
+		}
 		for _, r := range g.rules {
 			m := &s.measured[r.at]
 			if m.Err != nil {
@@ -39,7 +42,7 @@ func (s *source) compute(ctx context.Context, w *walkPlan, in *item) {
 			}
 			row := metric.Reading{Labels: labels}
 			p := problem
-			if p == nil || p.reason == metric.Missing && r.Missing == Zero {
+			if p == nil || p.reason == metric.Missing && r.Missing == Zero && !in.isNull() {
 				p = s.reading(ctx, r.Metric, in, &row)
 			}
 			if p == nil {
@@ -51,14 +54,14 @@ func (s *source) compute(ctx context.Context, w *walkPlan, in *item) {
 	}
 }
 
-// problem is why an item gives no reading.
-type problem struct {
+// itemProblem is why an item gives no reading.
+type itemProblem struct {
 	reason metric.Reason
 	text   string
 }
 
 // report counts the problem, or makes it the metric's where that is what missing: error asks for.
-func (p *problem) report(m *metric.Measured, missing Missing, items *Expr, at int) {
+func (p *itemProblem) report(m *metric.Measured, missing Missing, items *Expr, at int) {
 	text := func() string {
 		if items == nil {
 			return p.text
@@ -79,27 +82,27 @@ func (p *problem) report(m *metric.Measured, missing Missing, items *Expr, at in
 }
 
 // labels are the values of a group's labels for an item. One that is missing is empty, and told as a problem.
-func (s *source) labels(ctx context.Context, g *group, in *item) ([]string, *problem) {
+func (s *source) labels(ctx context.Context, g *group, in *item) ([]string, *itemProblem) {
 	from := len(s.arena)
-	var missing *problem
+	var missing *itemProblem
 	for _, x := range g.labels {
 		v, err := x.one(ctx, in.forExpr(x))
 		text, ok := "", true
 		switch {
 		case err != nil:
-			return nil, &problem{metric.Expression, fmt.Sprintf("label %s: %v", x, err)}
+			return nil, &itemProblem{metric.Expression, fmt.Sprintf("label %s: %v", x, err)}
 		case v.isNull():
-			missing = &problem{metric.Missing, fmt.Sprintf("label %s is missing", x)}
+			missing = &itemProblem{metric.Missing, fmt.Sprintf("label %s is missing", x)}
 		default:
 			text, ok = v.label()
 		}
 		switch {
 		case !ok:
-			return nil, &problem{metric.NotLabel, fmt.Sprintf("label %s: want a text, got %s", x, v.preview())}
+			return nil, &itemProblem{metric.NotLabel, fmt.Sprintf("label %s: want a text, got %s", x, v.preview())}
 		case !utf8.ValidString(text):
-			return nil, &problem{metric.NotLabel, fmt.Sprintf("label %s is not UTF-8", x)}
+			return nil, &itemProblem{metric.NotLabel, fmt.Sprintf("label %s is not UTF-8", x)}
 		case len(text) > maxLabel:
-			return nil, &problem{metric.LabelTooBig, fmt.Sprintf("label %s has %d bytes, more than %d", x, len(text), maxLabel)}
+			return nil, &itemProblem{metric.LabelTooBig, fmt.Sprintf("label %s has %d bytes, more than %d", x, len(text), maxLabel)}
 		}
 		s.arena = append(s.arena, text)
 	}
@@ -107,15 +110,15 @@ func (s *source) labels(ctx context.Context, g *group, in *item) ([]string, *pro
 }
 
 // reading fills in the event id and the value.
-func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.Reading) *problem {
+func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.Reading) *itemProblem {
 	if r.OnceBy != nil {
 		v, err := r.OnceBy.one(ctx, in.forExpr(r.OnceBy))
 		if err != nil {
-			return &problem{metric.Expression, fmt.Sprintf("once_by %s: %v", r.OnceBy, err)}
+			return &itemProblem{metric.Expression, fmt.Sprintf("once_by %s: %v", r.OnceBy, err)}
 		}
 		id, ok := v.id()
 		if v.isNull() || !ok || id == "" {
-			return &problem{metric.Missing, fmt.Sprintf("once_by %s is missing", r.OnceBy)}
+			return &itemProblem{metric.Missing, fmt.Sprintf("once_by %s is missing", r.OnceBy)}
 		}
 		row.Event = id
 	}
@@ -126,31 +129,31 @@ func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.R
 	v, err := r.Value.one(ctx, in.forExpr(r.Value))
 	switch {
 	case err != nil:
-		return &problem{metric.Expression, fmt.Sprintf("value %s: %v", r.Value, err)}
+		return &itemProblem{metric.Expression, fmt.Sprintf("value %s: %v", r.Value, err)}
 	case v.isNull() && r.Missing == Zero:
 		return nil
 	case v.isNull():
-		return &problem{metric.Missing, fmt.Sprintf("value %s is missing", r.Value)}
+		return &itemProblem{metric.Missing, fmt.Sprintf("value %s is missing", r.Value)}
 	case r.Map != nil:
 		return r.mapped(v, row)
 	}
 	number, ok := v.number()
 	if !ok {
-		return &problem{metric.NotNumber, fmt.Sprintf("value %s: want a number, got %s", r.Value, strings.TrimSpace(v.preview()))}
+		return &itemProblem{metric.NotNumber, fmt.Sprintf("value %s: want a number, got %s", r.Value, strings.TrimSpace(v.preview()))}
 	}
 	row.Value = number
 	return nil
 }
 
 // mapped looks a text up in the metric's map.
-func (m *Metric) mapped(v value, row *metric.Reading) *problem {
+func (m *Metric) mapped(v value, row *metric.Reading) *itemProblem {
 	text, ok := v.label()
 	if number, known := m.Map[text]; ok && known {
 		row.Value = float64(number)
 		return nil
 	}
 	if m.Default.Drop {
-		return &problem{metric.NotNumber, fmt.Sprintf("value %s: map has no %s", m.Value, v.preview())}
+		return &itemProblem{metric.Unmapped, fmt.Sprintf("value %s: map has no %s", m.Value, v.preview())}
 	}
 	row.Value = float64(m.Default.Value)
 	return nil

@@ -102,7 +102,24 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("compute metrics: %w", context.Cause(ctx))
 	}
+	for i := range s.measured {
+		failWhole(&s.measured[i])
+	}
 	return s.measured, nil
+}
+
+// failWhole makes it the metric's error when none of its readings could be used. Fields that are missing and texts that
+// are to be dropped are not meant: there may be nothing else today.
+func failWhole(m *metric.Measured) {
+	if m.Err != nil || len(m.Rows) > 0 {
+		return
+	}
+	for _, d := range m.Drops {
+		if d.Reason != metric.Missing && d.Reason != metric.Unmapped {
+			m.Err = fmt.Errorf("no reading can be used: %s", d.First)
+			return
+		}
+	}
 }
 
 var errTooMany = errors.New("too many items: at most 2000000 in one tick")

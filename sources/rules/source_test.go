@@ -75,16 +75,16 @@ x drops 3 missing: item 1 of .[]: value .v is missing
 	f("map", `x: {type: gauge, items: '.[]', value: ., map: {ok: 1, warn: 2, "true": 3}, default: -1, on_duplicate: last}`,
 		`["ok","warn","bad",true]`, "x 1\nx 2\nx -1\nx 3\n")
 	f("map that drops", `x: {type: gauge, value: .s, map: {ok: 1}, default: drop}`,
-		`{"s":"odd"}`, "x drops 1 not_a_number: value .s: map has no \"odd\"\n")
+		`{"s":"odd"}`, "x drops 1 unmapped: value .s: map has no \"odd\"\n")
 
 	f("not a number", `x: {type: gauge, items: '.[]', value: ., on_duplicate: last}`,
-		`["95.2 Mbps",{"a":1},[2],"NaN","0x10","",1e999]`, "x drops 7 not_a_number: item 0 of .[]: value .: want a number, got \"95.2 Mbps\"\n")
+		`["95.2 Mbps",{"a":1},[2],"NaN","0x10","",1e999]`, "x: no reading can be used: item 0 of .[]: value .: want a number, got \"95.2 Mbps\"\n")
 	f("not a label", `x: {type: gauge, value: 1, labels: {l: .l}}`,
-		`{"l":[1]}`, "x drops 1 not_a_label: label .l: want a text, got [1]\n")
+		`{"l":[1]}`, "x: no reading can be used: label .l: want a text, got [1]\n")
 	f("a label that is too long", `x: {type: gauge, value: 1, labels: {l: .l}}`,
-		`{"l":"`+strings.Repeat("a", 5000)+`"}`, "x drops 1 label_too_long: label .l has 5000 bytes, more than 4096\n")
+		`{"l":"`+strings.Repeat("a", 5000)+`"}`, "x: no reading can be used: label .l has 5000 bytes, more than 4096\n")
 	f("a label that is not UTF-8", `x: {type: gauge, value: 1, labels: {l: .l}}`,
-		"{\"l\":\"\xff\"}", "x drops 1 not_a_label: label .l is not UTF-8\n")
+		"{\"l\":\"\xff\"}", "x: no reading can be used: label .l is not UTF-8\n")
 
 	f("an expression that fails costs its item",
 		`x: {type: gauge, items: '.[]', value: '.v | ascii_downcase | length', on_duplicate: last}`,
@@ -93,12 +93,15 @@ x 3
 x drops 1 expression: item 1 of .[]: value .v | ascii_downcase | length: ascii_downcase cannot be applied to: number (5)
 `)
 	f("a path through a text", `x: {type: gauge, value: .a.b}`, `{"a":"t"}`,
-		"x drops 1 expression: value .a.b: cannot look up \"b\" in the text \"t\"\n")
+		"x: no reading can be used: value .a.b: cannot look up \"b\" in the text \"t\"\n")
 	f("several values", `x: {type: gauge, value: '.[]'}`, `[1,2]`,
-		"x drops 1 expression: value .[]: gives more than one value; iterate with items instead\n")
+		"x: no reading can be used: value .[]: gives more than one value; iterate with items instead\n")
 	f("items that are null cost their metrics alone",
 		`x: {type: gauge, items: '.list[]', value: .v}`+"\n"+`y: {type: gauge, value: .y}`,
 		`{"list":null,"y":1}`, "x: items .list[]: cannot iterate over null; write []? where a list may be missing\ny 1\n")
+	f("items that are not there", `x: {type: gauge, items: .qeues, value: 1}`, `{"queues":[1]}`, "x drops 1 missing: item 0 of .qeues: it is null\n")
+	f("a path through a list", `x: {type: gauge, items: .list, value: .v}`, `{"list":[1]}`,
+		"x: no reading can be used: item 0 of .list: value .v: cannot look up \"v\" in a list; write [] to have its items\n")
 	f("items that may be missing", `x: {type: gauge, items: '.list[]?', value: .v}`, `{}`, "")
 	f("the tick's error", `x: {type: gauge, value: .v}`, `<html>`, "error: want JSON, got markup that begins with \"<html>\": is it a login or error page?\n")
 }

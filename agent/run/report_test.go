@@ -1,0 +1,71 @@
+package run
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/collectington/collectington/agent/ledger"
+	"github.com/collectington/collectington/agent/metric"
+)
+
+func newReport() (*report, *strings.Builder) {
+	var b strings.Builder
+	drop := func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}
+	return &report{log: slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: drop}))}, &b
+}
+
+// TestReportSinks holds that one error of many jobs is logged once, its end once, and another error in between by itself.
+func TestReportSinks(t *testing.T) {
+	r, log := newReport()
+	away, refused := errors.New("connection refused"), errors.New("job b: 400 Bad Request")
+	for range 3 {
+		r.failed("cannot deliver", "a", away)
+		r.failed("cannot deliver", "b", away)
+	}
+	r.recovered("c") // never failed
+	r.recovered("a") // b still has it
+	r.failed("cannot deliver", "b", refused)
+	r.failed("cannot deliver", "b", refused)
+	r.recovered("a")
+	r.recovered("b")
+	want := `level=ERROR msg="cannot deliver" error="connection refused"
+level=ERROR msg="cannot deliver" error="job b: 400 Bad Request"
+level=INFO msg=recovered failures=5 last_error="job b: 400 Bad Request"
+`
+	if log.String() != want {
+		t.Errorf("logged\n%swant\n%s", log, want)
+	}
+}
+
+// TestReportMetrics holds that what is wrong with a metric is logged when it begins and when it ends.
+func TestReportMetrics(t *testing.T) {
+	r, log := newReport()
+	bad := &ledger.Result{
+		Problems: []ledger.Problem{{Metric: "x", Err: errors.New("items .a[]: cannot iterate over null")}},
+		Drops:    []ledger.Drop{{Metric: "y", Drop: metric.Drop{Reason: metric.Missing, Count: 2, First: "item 0"}}},
+	}
+	r.took(bad)
+	r.took(bad)
+	r.took(&ledger.Result{})
+	want := []string{
+		`level=WARN msg="metric not measured" metric=x reason="items .a[]: cannot iterate over null"`,
+		`level=WARN msg="readings left out" metric=y reason=missing first="item 0" count=2`,
+		`level=INFO msg="metric recovered" metric=x`,
+		`level=INFO msg="metric recovered" metric="y missing"`,
+	}
+	for _, line := range want {
+		if strings.Count(log.String(), line) != 1 {
+			t.Errorf("want once: %s\nlogged\n%s", line, log)
+		}
+	}
+	if n := strings.Count(log.String(), "\n"); n != len(want) {
+		t.Errorf("%d lines\n%s", n, log)
+	}
+}
