@@ -73,7 +73,7 @@ type ready struct{ doc *sources.Document }
 func (r *ready) Fetch(context.Context, sources.Tick) (*sources.Document, error) { return r.doc, nil }
 
 func newBench(b *testing.B) *bench {
-	s := &bench{ready: &ready{}, ledger: ledger.New(time.Hour, samples), stats: &sinks.Stats{}}
+	s := &bench{ready: &ready{}, ledger: ledger.New(ledger.For(time.Hour), samples), stats: &sinks.Stats{}}
 	for n := range 4 {
 		s.docs = append(s.docs, recordsDoc(n))
 	}

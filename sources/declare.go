@@ -104,6 +104,8 @@ func (d *Declaration) checkName(name string) error {
 		return setting.Bad("type", "is needed: gauge, counter, histogram or summary")
 	case d.Type == metric.Counter && !strings.HasSuffix(name, "_total"):
 		return setting.Bad("", "a counter's name ends in _total: call it %s_total", name)
+	case name == "_total":
+		return setting.Bad("", "names nothing: want a word before _total")
 	case d.Type != metric.Counter && strings.HasSuffix(name, "_total"):
 		return setting.Bad("", "only a counter's name ends in _total")
 	case d.Unit != "" && !strings.HasSuffix(strings.TrimSuffix(name, "_total"), "_"+d.Unit):
@@ -131,7 +133,7 @@ func (d *Declaration) checkLabels(labels []string) error {
 
 func (d *Declaration) checkLabel(under, name string) error {
 	switch {
-	case !model.UTF8Validation.IsValidLabelName(name):
+	case !model.UTF8Validation.IsValidLabelName(name) || strings.Contains(name, ":"):
 		return setting.Bad(under+"."+name, "%q is no label name", name)
 	case strings.HasPrefix(name, "__"):
 		return setting.Bad(under+"."+name, "names that begin with __ are Prometheus' own")
@@ -182,8 +184,12 @@ func (d *Declaration) checkShape() error {
 		}
 	}
 	for i, q := range d.Quantiles {
-		if !(q > 0 && q < 1) {
-			errs = append(errs, setting.Bad(fmt.Sprintf("quantiles.%d", i), "want a number between 0 and 1, such as 0.99"))
+		path := fmt.Sprintf("quantiles.%d", i)
+		switch {
+		case !(q > 0 && q < 1):
+			errs = append(errs, setting.Bad(path, "want a number between 0 and 1, such as 0.99"))
+		case slices.Contains(d.Quantiles[:i], q):
+			errs = append(errs, setting.Bad(path, "%v stands there twice", q))
 		}
 	}
 	return errors.Join(errs...)

@@ -25,7 +25,8 @@ import (
 // Source computes a job's readings.
 type Source interface {
 	// Collect runs once per tick, never twice at once for a job. It returns a whole tick's readings, or an error, and
-	// after an error it behaves as if the tick had never been tried. The readings are valid until the next call.
+	// after an error it behaves as if the tick had never been tried. It returns soon after ctx has ended. The readings
+	// are valid until the next call.
 	//
 	// What goes wrong for one metric is reported in that metric's readings and costs the others nothing.
 	Collect(ctx context.Context, tick Tick) (metric.Readings, error)
@@ -57,6 +58,12 @@ type Config[T any] interface {
 // of two jobs that would collide.
 type Declarer interface {
 	Declares() []*metric.Desc
+}
+
+// Identifier is a fetcher's Config that can tell what it fetches apart from how: a job whose header or time-out changes
+// still measures the same thing, and keeps its totals over a reload.
+type Identifier interface {
+	Identity() string
 }
 
 // Kind is one entry of the catalogue.

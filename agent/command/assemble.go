@@ -68,7 +68,7 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 		return run.Job{}, err
 	}
 	return run.Job{
-		Name: j.Name, Key: j.Key, Schedule: j.Schedule, Jitter: schedule.Jitter(j.Jitter, j.Name, hostName()), Timeout: j.Timeout, Overlap: j.Overlap,
+		Name: j.Name, Key: j.Key, Fetches: j.Fetches, Schedule: j.Schedule, Jitter: schedule.Jitter(j.Jitter, j.Name, hostName()), Timeout: j.Timeout, Overlap: j.Overlap,
 		ValidFor: j.ValidFor, MaxSeries: j.MaxSeries, Source: source, Requests: requests, Log: env.Log,
 	}, nil
 }

@@ -56,7 +56,7 @@ func (t *try) tick(ctx context.Context, job *run.Job) error {
 		return &exitError{code: exitFetch}
 	}
 	t.readings(readings)
-	book := ledger.New(2*job.Schedule.Interval(now), job.MaxSeries)
+	book := ledger.New(job.ValidUntil, job.MaxSeries)
 	t.section("ledger before")
 	book.Dump(scrubber{t.Out, t.vault})
 	result, err := book.Apply(now, readings)

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -36,6 +37,7 @@ type declared struct {
 	series    string // a name that its series have: name, or name_sum and so on
 	kind      string // what must be the same wherever the name is declared
 	help      string
+	unit      string
 	constant  map[string]string
 	labels    []string
 }
@@ -47,13 +49,17 @@ func declares(job Job) []declared {
 	}
 	var all []declared
 	for _, m := range d.Declares() {
-		one := declared{job: job.Name, name: m.Name, kind: m.Type.String(), help: m.Help, constant: map[string]string{}, labels: m.LabelNames}
+		one := declared{job: job.Name, name: m.Name, kind: m.Type.String(), help: m.Help, unit: m.Unit, constant: map[string]string{}, labels: m.LabelNames}
 		for _, l := range m.Const {
 			one.constant[l.Name] = l.Value
 		}
 		suffixes := map[string][]string{"histogram": {"_bucket", "_sum", "_count"}, "summary": {"_sum", "_count"}}[one.kind]
 		for _, suffix := range append([]string{""}, suffixes...) {
 			one.series = m.Name + suffix
+			all = append(all, one)
+		}
+		if base, counter := strings.CutSuffix(m.Name, "_total"); counter {
+			one.series = base // what OpenMetrics calls the family
 			all = append(all, one)
 		}
 	}
@@ -71,8 +77,8 @@ func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merged string) {
 				if text := clash(d, other, merged); text != "" {
 					at := keyAt(root, "jobs", d.job, "metrics", d.name)
 					r.bad(at, "jobs."+d.job+".metrics."+d.name, "%s", text)
+					break
 				}
-				break
 			}
 			before = append(before, d)
 		}
@@ -84,9 +90,11 @@ func clash(d, other declared, merged string) string {
 	where := "jobs." + other.job + ".metrics." + other.name
 	switch {
 	case d.name != other.name:
-		return fmt.Sprintf("its series %s is one of %s too", d.series, where)
+		return fmt.Sprintf("the name %s belongs to %s too", d.series, where)
 	case d.kind != other.kind:
 		return fmt.Sprintf("is a %s here and a %s in %s: a name has one type", d.kind, other.kind, where)
+	case d.unit != other.unit:
+		return fmt.Sprintf("its unit differs from that of %s: a name has one unit", where)
 	case d.help != other.help:
 		return fmt.Sprintf("its help differs from that of %s: a name has one help", where)
 	case merged != "" && !apart(d, other) && !apart(other, d):

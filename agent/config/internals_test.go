@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -113,6 +114,31 @@ func TestFingerprint(t *testing.T) {
 			t.Errorf("%s is taken for the same", other)
 		}
 	}
+}
+
+// TestFingerprintOfAliases holds that aliases neither hang nor blow it up, and that what they lead to still counts.
+func TestFingerprintOfAliases(t *testing.T) {
+	text := "a0: &a0 [x]\n"
+	for i := range 30 {
+		text += fmt.Sprintf("a%d: &a%d [*a%d, *a%d]\n", i+1, i+1, i, i)
+	}
+	var doc, other yaml.Node
+	if err := yaml.Load([]byte(text), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Load([]byte(strings.Replace(text, "[x]", "[y]", 1)), &other); err != nil {
+		t.Fatal(err)
+	}
+	last := doc.Content[0].Content[61]
+	if n := len(fingerprint(last)); n > 10_000 {
+		t.Errorf("%d bytes", n)
+	}
+	if fingerprint(last) == fingerprint(other.Content[0].Content[61]) {
+		t.Error("what an alias leads to makes no difference")
+	}
+	loop := &yaml.Node{Kind: yaml.SequenceNode}
+	loop.Content = []*yaml.Node{{Kind: yaml.AliasNode, Alias: loop}}
+	fingerprint(loop)
 }
 
 func TestApart(t *testing.T) {

@@ -61,6 +61,10 @@ func (r *reader) job(key, n *yaml.Node, path string) Job {
 		}
 		if kind, ok := kindOf(r.catalogue.Fetchers, key.Value); ok {
 			job.Fetcher = readKind(r, kind, key, value, path, fetchKey)
+			job.Fetches = key.Value + " " + fingerprint(value)
+			if id, ok := job.Fetcher.(sources.Identifier); ok {
+				job.Fetches = key.Value + " " + id.Identity()
+			}
 			fetchKey = key
 			return
 		}

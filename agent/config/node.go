@@ -110,18 +110,23 @@ func join(parts ...string) string {
 // fingerprint is the same for two nodes that mean the same, whatever their layout and comments.
 func fingerprint(n *yaml.Node) string {
 	var b strings.Builder
-	writeFingerprint(&b, n, 0)
+	writeFingerprint(&b, n, map[*yaml.Node]int{})
 	return b.String()
 }
 
-func writeFingerprint(b *strings.Builder, n *yaml.Node, depth int) {
-	n = resolve(n)
-	if n == nil || depth > 100 {
-		return
+// writeFingerprint writes what an alias stands for once: it may hold itself, or more than there is memory for.
+func writeFingerprint(b *strings.Builder, n *yaml.Node, seen map[*yaml.Node]int) {
+	if n.Kind == yaml.AliasNode {
+		n = resolve(n)
+		if at, again := seen[n]; again {
+			fmt.Fprintf(b, "*%d", at)
+			return
+		}
 	}
+	seen[n] = len(seen)
 	fmt.Fprintf(b, "%d %s %q(", n.Kind, n.ShortTag(), n.Value)
 	for _, c := range n.Content {
-		writeFingerprint(b, c, depth+1)
+		writeFingerprint(b, c, seen)
 	}
 	b.WriteByte(')')
 }

@@ -45,4 +45,5 @@ type Job struct {
 	Fetcher   sources.Config[sources.Fetcher] // nil where the job has none
 	Source    sources.Config[sources.Source]
 	Key       string // equal for two jobs that are configured alike
+	Fetches   string // equal for two jobs that fetch the same thing
 }

@@ -60,7 +60,7 @@ const maxExcerpt = 120
 
 // excerpt is the part of a line around a column, and a line with a caret below it.
 func excerpt(line string, col int) (shown, caret string) {
-	chars := []rune(line)
+	chars := []rune(hideSecrets(line)) // before it is cut: what tells a secret may be cut off
 	at := min(max(col-1, 0), len(chars))
 	from, to := 0, len(chars)
 	if to > maxExcerpt {
@@ -74,7 +74,7 @@ func excerpt(line string, col int) (shown, caret string) {
 		}
 		return ' '
 	}, string(chars[from:at]))
-	return hideSecrets(printable(string(chars[from:to]))), pad + "^"
+	return printable(string(chars[from:to])), pad + "^"
 }
 
 func printable(s string) string {
@@ -88,7 +88,7 @@ func printable(s string) string {
 
 // hideSecrets blanks what looks like a secret written out, since messages end up in logs. It keeps every column.
 func hideSecrets(line string) string {
-	named := regexp.MustCompile(`(?i)((?:password|passwd|secret|token|credentials|authorization|cookie|auth|key)[\w-]*["']?\s*:\s+)("[^"]*"|'[^']*'|[^\s,{}\[\]#"'](?:[^,}\]#]*[^\s,}\]#])?)`)
+	named := regexp.MustCompile(`(?i)((?:password|passwd|secret|token|credentials|authorization|cookie|auth|key)[\w-]*["']?\s*:\s+)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,{}\[\]#"'](?:[^,}\]#]*[^\s,}\]#])?)`)
 	line = named.ReplaceAllStringFunc(line, func(match string) string {
 		parts := named.FindStringSubmatch(match)
 		value := strings.Trim(parts[2], `"'`)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -18,15 +19,52 @@ func (r *reader) entries(n *yaml.Node, path, want string, f func(key, value *yam
 		return
 	}
 	seen := map[string]int{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := n.Content[i]
-		if first := seen[key.Value]; first > 0 {
-			r.bad(key, path, "%q is set twice, first in line %d", key.Value, first)
+	for _, p := range pairs(n, 0) {
+		if first := seen[p.key.Value]; first > 0 {
+			r.bad(p.key, path, "%q is set twice, first in line %d", p.key.Value, first)
 			continue
 		}
-		seen[key.Value] = key.Line
-		f(key, resolve(n.Content[i+1]))
+		seen[p.key.Value] = p.key.Line
+		f(p.key, resolve(p.value))
 	}
+}
+
+type pair struct{ key, value *yaml.Node }
+
+// maxMerges is how deep merges may lead into each other.
+const maxMerges = 10
+
+// pairs are the keys and values of a mapping, those that << merges in included where the mapping has none of the name.
+func pairs(n *yaml.Node, depth int) []pair {
+	var own, merged []pair
+	has := func(all []pair, name string) bool {
+		return slices.ContainsFunc(all, func(p pair) bool { return p.key.Value == name })
+	}
+	n = resolve(n)
+	for i := 0; i+1 < len(n.Content) && depth < maxMerges; i += 2 {
+		key, value := n.Content[i], resolve(n.Content[i+1])
+		if key.ShortTag() != "!!merge" {
+			own = append(own, pair{key, n.Content[i+1]})
+			continue
+		}
+		from := []*yaml.Node{value}
+		if value.Kind == yaml.SequenceNode {
+			from = value.Content
+		}
+		for _, f := range from {
+			for _, p := range pairs(f, depth+1) {
+				if !has(merged, p.key.Value) {
+					merged = append(merged, p)
+				}
+			}
+		}
+	}
+	for _, p := range merged {
+		if !has(own, p.key.Value) {
+			own = append(own, p)
+		}
+	}
+	return own
 }
 
 // goodName checks the name of a job or a sink, which becomes a label's value and a part of addresses.

@@ -33,13 +33,24 @@ func (r *reader) translate(n *yaml.Node, path string, e *yaml.LoadError, into re
 	line, col := e.Mark.Line, e.Mark.Column
 	inside, _ := pathTo(n, line, col)
 	path = join(path, inside)
-	text := plain(e.Message)
-	if name := unknownField(e.Message); name != "" {
-		text = r.noSetting(path, name, settingsAt(into, inside))
-	} else if kind := mismatch(e.Message); kind != "" {
+	text, known := plain(e.Message), settingsAt(into, inside)
+	name, kind := unknownField(e.Message), mismatch(e.Message)
+	switch {
+	case name != "" && secretPlace(path) && prometheusKeys()[name].text == "" && closest(name, known) == "":
+		text = "no such setting here; there are " + strings.Join(known, ", ") // the name may be the secret
+	case name != "":
+		text = r.noSetting(path, name, known)
+	case kind != "" && secretPlace(path):
+		text, _, _ = strings.Cut(kind, ", got ")
+	case kind != "":
 		text = kind
 	}
 	r.problems = append(r.problems, r.problem(line, col, path, text))
+}
+
+// secretPlace tells whether a secret may stand at a path, so that what stands there must not be repeated.
+func secretPlace(path string) bool {
+	return regexp.MustCompile(`(?i)(password|secret|token|credentials|auth|headers|query|cookie)[^.]*(\.[^.]*)?$`).MatchString(path)
 }
 
 func unknownField(message string) string {

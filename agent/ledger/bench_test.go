@@ -32,7 +32,7 @@ func BenchmarkApply30000(b *testing.B) {
 			for m := range readings {
 				readings[m].Desc = &metric.Desc{Name: fmt.Sprintf("m%d", m), Type: metric.Gauge, LabelNames: []string{"node", "path", "method", "code"}}
 			}
-			l := New(time.Minute, 1_000_000)
+			l := New(For(time.Minute), 1_000_000)
 			at := time.Unix(1_700_000_000, 0)
 			for tick := -1; tick < b.N; tick++ {
 				if tick == 0 {

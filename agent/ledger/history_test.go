@@ -53,7 +53,7 @@ func play(t *testing.T, code []byte, hash func([]string) uint64) {
 	descs := s.descs()
 	validFor := time.Duration(1+s.pick(3)) * time.Minute
 	maxSeries := []int{1000, 1000, 25, 12}[s.pick(4)]
-	l, m := New(validFor, maxSeries), newModel(validFor, maxSeries)
+	l, m := New(For(validFor), maxSeries), newModel(validFor, maxSeries)
 	at := epoch()
 	var shown []*Result
 	var texts [][]string

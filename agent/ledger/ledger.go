@@ -7,6 +7,7 @@ package ledger
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -23,8 +24,8 @@ const maxSince = 5 * time.Minute
 
 // Ledger is one job's state. It is not safe for concurrent use.
 type Ledger struct {
-	validFor  time.Duration
-	maxSeries int
+	validUntil Until
+	maxSeries  int
 
 	tables map[*metric.Desc]*table
 	heirs  map[string]*table // by metric name: state of a ledger before this one, for whoever declares the same metric
@@ -33,10 +34,16 @@ type Ledger struct {
 	last   int64 // the last applied tick's time, Unix milliseconds; 0 = none yet
 }
 
-// New makes an empty ledger. A metric that cannot be measured keeps its last values for validFor; a tick with more than
-// maxSeries series is refused.
-func New(validFor time.Duration, maxSeries int) *Ledger {
-	return &Ledger{validFor: validFor, maxSeries: maxSeries, tables: map[*metric.Desc]*table{}}
+// Until says how long a metric's last values stand in when it cannot be measured, given when it was measured last.
+type Until func(measured time.Time) time.Time
+
+// For is Until a fixed time later.
+func For(d time.Duration) Until { return func(measured time.Time) time.Time { return measured.Add(d) } }
+
+// New makes an empty ledger. A metric that cannot be measured keeps its last values as long as until says; a tick with
+// more than maxSeries series is refused.
+func New(until Until, maxSeries int) *Ledger {
+	return &Ledger{validUntil: until, maxSeries: maxSeries, tables: map[*metric.Desc]*table{}}
 }
 
 // Result is what became of a tick's readings.
@@ -82,7 +89,7 @@ func (l *Ledger) Apply(at time.Time, readings metric.Readings) (*Result, error) 
 		t.commit(c)
 		if !t.failing {
 			t.measured = at
-		} else if at.Sub(t.measured) >= l.validFor {
+		} else if t.measured.IsZero() || !at.Before(l.validUntil(t.measured)) {
 			continue
 		}
 		if family := t.family(c); len(family.Series) > 0 {
@@ -91,6 +98,7 @@ func (l *Ledger) Apply(at time.Time, readings metric.Readings) (*Result, error) 
 		}
 	}
 	l.forgetIdle()
+	l.heirs = nil
 	l.last = c.at
 	return r, nil
 }
@@ -137,10 +145,11 @@ func (l *Ledger) table(d *metric.Desc) *table {
 	return t
 }
 
-// Inherit hands on the state of a ledger that is used no longer: a metric that is declared as it was there goes on from
-// where it stood. It comes before the first Apply.
+// Inherit hands on the state of a ledger that is used no longer: a metric that is declared as it was there, but for its
+// help, goes on from where it stood. It comes before the first Apply.
 func (l *Ledger) Inherit(old *Ledger) {
 	l.heirs = map[string]*table{}
+	maps.Copy(l.heirs, old.heirs) // what it has not come to use itself
 	for _, t := range old.order {
 		l.heirs[t.desc.Name] = t
 	}
@@ -149,7 +158,12 @@ func (l *Ledger) Inherit(old *Ledger) {
 
 func (l *Ledger) inherited(d *metric.Desc) *table {
 	t := l.heirs[d.Name]
-	if t == nil || !reflect.DeepEqual(t.desc, d) {
+	if t == nil {
+		return newTable(d)
+	}
+	before := *t.desc
+	before.Help = d.Help
+	if !reflect.DeepEqual(&before, d) {
 		return newTable(d)
 	}
 	delete(l.heirs, d.Name)

@@ -20,7 +20,7 @@ func of(d *metric.Desc, values ...float64) metric.Measured {
 
 func TestASummarySpeaksOfItsLatestObservationsOnly(t *testing.T) {
 	d := &metric.Desc{Name: "took", Type: metric.Summary, Quantiles: []float64{0, 1}, MaxAge: time.Hour}
-	l := New(time.Minute, 10)
+	l := New(For(time.Minute), 10)
 	n := 0
 	for tick := range 10 {
 		var values []float64
@@ -46,7 +46,7 @@ func TestASummarySpeaksOfItsLatestObservationsOnly(t *testing.T) {
 
 func TestARefusedTickGivesItsMemoryBack(t *testing.T) {
 	d := &metric.Desc{Name: "hits", Type: metric.Counter, From: metric.Events, LabelNames: []string{"x"}, Once: true, Remember: time.Hour, MaxEvents: 1 << 20}
-	l := New(time.Minute, 10)
+	l := New(For(time.Minute), 10)
 	mustApply(t, l, epoch(), metric.Measured{Desc: d, Rows: []metric.Reading{{Labels: []string{"a"}, Value: 1, Event: "e"}}})
 	flood := metric.Measured{Desc: d}
 	for i := range 10_000 {
@@ -63,7 +63,7 @@ func TestARefusedTickGivesItsMemoryBack(t *testing.T) {
 
 // A source may declare its metrics anew in each tick. That is wasteful, but must not pile up.
 func TestMetricsMeasuredNoLongerAreForgotten(t *testing.T) {
-	l := New(time.Minute, 10)
+	l := New(For(time.Minute), 10)
 	for tick := range 100 {
 		kinds := []*metric.Desc{
 			{Name: "temp", Type: metric.Gauge},
@@ -77,7 +77,7 @@ func TestMetricsMeasuredNoLongerAreForgotten(t *testing.T) {
 }
 
 func TestDump(t *testing.T) {
-	l := New(time.Minute, 100)
+	l := New(For(time.Minute), 100)
 	dump := func() string {
 		var b strings.Builder
 		l.Dump(&b)
@@ -126,7 +126,7 @@ func TestApplyAllocatesNothingPerReading(t *testing.T) {
 		gauge.Rows, opened.Rows = append(gauge.Rows, row), append(opened.Rows, row)
 	}
 	readings := metric.Readings{gauge, opened}
-	l := New(time.Minute, 10_000)
+	l := New(For(time.Minute), 10_000)
 	at := epoch()
 	tick := func() {
 		at = at.Add(time.Minute)

@@ -181,7 +181,7 @@ func (s *story) reading(word, rest string) error {
 // tick applies the readings and writes what came of it.
 func (s *story) tick() []string {
 	if s.ledger == nil {
-		s.ledger = New(s.validFor, s.maxSeries)
+		s.ledger = New(For(s.validFor), s.maxSeries)
 	}
 	r, err := apply(s.ledger, epoch().Add(s.at), s.readings)
 	s.readings = nil

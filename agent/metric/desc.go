@@ -60,6 +60,10 @@ type Desc struct {
 	Unit string
 	Type Type
 
+	// How says how readings are made, such as the text of the expressions. A metric whose How has changed is another one:
+	// nothing of its state carries over a reload.
+	How string
+
 	LabelNames []string // in the order in which readings give their values
 	Const      []Label  // on every series
 

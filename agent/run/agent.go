@@ -41,7 +41,7 @@ const selfInterval = 15 * time.Second
 func New(o Options) *Agent {
 	return &Agent{
 		log: o.Log, self: o.Self, latest: map[string]metric.Batch{},
-		own: ledger.New(time.Minute, 1<<20), poke: make(chan struct{}, 1),
+		own: ledger.New(ledger.For(time.Minute), 1<<20), poke: make(chan struct{}, 1),
 	}
 }
 

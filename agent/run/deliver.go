@@ -17,7 +17,7 @@ const (
 	writeTimeout = 30 * time.Second
 	firstPause   = time.Second // between tries; doubled up to lastPause, and a random part of it waited
 	lastPause    = time.Minute
-	maxWaiting   = 16 // batches of one job; an older one is superseded, since batches hold running totals
+	maxWaiting   = 64 // batches of one job; an older one is superseded, since batches hold running totals
 )
 
 // delivery hands batches to one sink, one at a time and in order.
@@ -133,10 +133,14 @@ func (d *delivery) lose(reason metric.Reason, b metric.Batch) {
 func (d *delivery) try(ctx context.Context, b metric.Batch) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, fmt.Errorf("no answer within %s", writeTimeout))
 	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			err = sinks.Permanent(fmt.Errorf("sink panicked: %v", p))
-		}
-	}()
-	return d.Sink.Sink.Write(ctx, b)
+	panicked := true
+	err = contained(d.Log, func() error {
+		err := d.Sink.Sink.Write(ctx, b)
+		panicked = false
+		return err
+	})
+	if panicked {
+		return sinks.Permanent(err)
+	}
+	return err
 }

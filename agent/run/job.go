@@ -26,12 +26,12 @@ type job struct {
 }
 
 func (a *Agent) newJob(plan Job) *job {
-	now := time.Now()
-	return &job{
+	j := &job{
 		Job: plan, agent: a, status: newJobStatus(plan.Name, plan.Requests, a.tellNow), report: report{log: plan.Log},
-		ledger: ledger.New(plan.validFor(now), plan.MaxSeries),
-		done:   make(chan struct{}),
+		done: make(chan struct{}),
 	}
+	j.ledger = ledger.New(j.ValidUntil, plan.MaxSeries)
+	return j
 }
 
 // errOverlap ends a tick that is under way when the next is due, under overlap: cancel.
@@ -46,7 +46,8 @@ func (j *job) run(ctx context.Context) {
 		if leave, ok := j.agent.enter(ctx); ok {
 			tick, end := withGrace(ctx)
 			if j.Overlap == schedule.Cancel {
-				tick, end = withDeadline(tick, end, next.Add(j.Jitter))
+				// A tick that began late has the time until the next one that is still to come.
+				tick, end = withDeadline(tick, end, later(j.Schedule.Next(time.Now().Add(-j.Jitter)), next).Add(j.Jitter))
 			}
 			j.tick(tick)
 			end()
@@ -64,22 +65,38 @@ func (j *job) firstDue(now time.Time) time.Time {
 	return j.Schedule.Next(now)
 }
 
+// maxMissed is how many due times that have passed are counted one by one. More of them are a clock that was set.
+const maxMissed = 1000
+
 // afterTick is the due time to wait for, where the first one after the tick's own was next. Those that have passed
 // meanwhile are left out, but for one where the policy is to run late rather than not.
 func (j *job) afterTick(next time.Time) time.Time {
 	now := time.Now()
 	late := 0
 	last := next
-	for !next.IsZero() && next.Add(j.Jitter).Before(now) {
+	for ; !next.IsZero() && next.Add(j.Jitter).Before(now); late++ {
+		if late == maxMissed {
+			next = j.Schedule.Next(now)
+			break
+		}
 		last, next = next, j.Schedule.Next(next)
-		late++
 	}
 	if late > 0 && j.Overlap != schedule.Skip {
 		late--
 		next = last
 	}
 	j.status.skip(late)
+	if again := j.Schedule.Next(now); again.Before(next) {
+		return again // the clock was set back
+	}
 	return next
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // waitFor waits until a time, ending the job's series meanwhile if they become invalid. It is false when ctx has ended.

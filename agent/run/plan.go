@@ -34,6 +34,7 @@ type Plan struct {
 type Job struct {
 	Name      string
 	Key       string // a reload keeps a job whose name and key are the same, with its state
+	Fetches   string // a job that has changed goes on from the state of one that fetches the same
 	Schedule  *schedule.Schedule
 	Jitter    time.Duration // added to every due time
 	Timeout   time.Duration
@@ -45,12 +46,13 @@ type Job struct {
 	Log       *slog.Logger
 }
 
-// validFor is how long the job's last values stand in for what a failing tick could not measure.
-func (j *Job) validFor(at time.Time) time.Duration {
+// ValidUntil is how long what was measured at a time stands in for what a failing tick could not measure.
+func (j *Job) ValidUntil(measured time.Time) time.Time {
 	if j.ValidFor > 0 {
-		return j.ValidFor
+		return measured.Add(j.ValidFor)
 	}
-	return 2 * j.Schedule.Interval(at)
+	due := j.Schedule.Next(measured.Add(-j.Jitter))
+	return j.Schedule.Next(due).Add(j.Jitter)
 }
 
 // Sink is one sink.

@@ -20,21 +20,19 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	a.endGone(jobs, oldJobs)
 
 	sinks, newSinks, oldSinks := a.sortSinks(plan.Sinks)
-	a.stopSinks(oldSinks)
-
 	a.mu.Lock()
 	a.jobs, a.sinks = jobs, sinks
 	if cap(a.places) != plan.Concurrency {
 		a.places = make(chan struct{}, plan.Concurrency)
 	}
+	// New sinks queue from here on, so that nothing is lost while old ones, which may hold what they need, drain.
 	for _, s := range newSinks {
 		for _, b := range a.latest {
 			s.add(b)
 		}
 	}
-	a.reloaded, a.reloadGood = time.Now(), true
-	a.tellNow()
 	a.mu.Unlock()
+	a.stopSinks(oldSinks)
 
 	for _, s := range newSinks {
 		s.start(ctx, fail)
@@ -44,6 +42,10 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 		jobCtx, j.stop = context.WithCancel(ctx)
 		go j.run(jobCtx)
 	}
+	a.mu.Lock()
+	a.reloaded, a.reloadGood = time.Now(), true
+	a.mu.Unlock()
+	a.tellNow()
 }
 
 // sortJobs is the jobs of a plan as they will work: those at work already, and new ones; and which go.
@@ -76,10 +78,14 @@ func sortOut[P, W any](plan []P, work []*W, same func(*P, *W) bool, build func(P
 // inherit goes on from where a job of the same name has stopped, as far as it measures the same.
 func (j *job) inherit(gone []*job) {
 	for _, old := range gone {
-		if old.Name == j.Name {
-			j.ledger.Inherit(old.ledger)
-			j.lastSuccess, j.showing = old.lastSuccess, old.showing
+		if old.Name != j.Name {
+			continue
 		}
+		if old.Fetches == j.Fetches {
+			j.ledger.Inherit(old.ledger)
+		}
+		j.lastSuccess, j.showing, j.expireAt = old.lastSuccess, old.showing, old.expireAt
+		j.status.goOn(old.status)
 	}
 }
 

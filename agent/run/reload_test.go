@@ -1,6 +1,7 @@
 package run
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,7 +72,8 @@ func TestReloadKeepsTotals(t *testing.T) {
 				return Plan{Concurrency: 1, Jobs: []Job{j}, Sinks: []Sink{planSink("page", page)}}
 			}
 			stop := start(t, newAgent(), plan("a", "@every 10s", before), reload)
-			time.Sleep(25 * time.Second) // ticks at 0, 10 and 20
+			time.Sleep(25 * time.Second)          // ticks at 0, 10 and 20
+			reload <- plan("a2", "@daily", after) // and on again before it has ticked
 			reload <- plan("b", "@every 20s", after)
 			time.Sleep(30 * time.Second) // ticks at 25 and 45
 			synctest.Wait()
@@ -84,6 +86,68 @@ func TestReloadKeepsTotals(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReloadOfASink holds that nothing is lost while the sink that goes takes its time.
+func TestReloadOfASink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := newScripted(nil)
+		slow := &shelf{fail: func(int) error { return errors.New("connection refused") }}
+		next, reload := &shelf{}, make(chan Plan)
+		plan := func(key string, s *shelf) Plan {
+			sink := planSink("gateway", s)
+			sink.Key = key
+			return Plan{Concurrency: 1, Jobs: []Job{planJob(t, "j", "@every 1s", source)}, Sinks: []Sink{sink}}
+		}
+		stop := start(t, newAgent(), plan("a", slow), reload)
+		time.Sleep(5500 * time.Millisecond)
+		reload <- plan("b", next)
+		time.Sleep(20 * time.Second)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		// What was measured last before the reload, and all since.
+		if want := source.ticks - 5; len(next.batches) != want {
+			t.Errorf("the new sink has %d batches, want %d", len(next.batches), want)
+		}
+	})
+}
+
+// TestValidUntil holds that two intervals are those after the last good tick, however uneven.
+func TestValidUntil(t *testing.T) {
+	zone, err := time.LoadLocation("Europe/Oslo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	friday := time.Date(2026, 3, 6, 9, 0, 1, 0, zone)
+	for spec, want := range map[string]time.Time{
+		"0 9 * * mon-fri": time.Date(2026, 3, 10, 9, 0, 0, 0, zone), // Tuesday: Monday may fail
+		"0 9,10 * * *":    time.Date(2026, 3, 7, 9, 0, 0, 0, zone),
+		"@every 60s":      friday.Add(2 * time.Minute),
+	} {
+		j := planJob(t, "j", spec, nil)
+		if got := j.ValidUntil(friday); !got.Equal(want) {
+			t.Errorf("%s: valid until %s, want %s", spec, got, want)
+		}
+		j.Jitter = 10 * time.Second
+		if got := j.ValidUntil(friday.Add(j.Jitter)); !got.Equal(want.Add(j.Jitter)) {
+			t.Errorf("%s with jitter: valid until %s", spec, got)
+		}
+	}
+}
+
+// TestClockSetForward holds that a clock that jumps by decades does not have every missed tick looked at.
+func TestClockSetForward(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newAgent().newJob(planJob(t, "j", "* * * * *", newScripted(nil)))
+		next := j.afterTick(time.Now().Add(-30 * 365 * 24 * time.Hour))
+		if pause := time.Until(next); pause <= 0 || pause > time.Minute {
+			t.Errorf("due in %s", pause)
+		}
+		if again := j.afterTick(time.Now().Add(time.Hour)); time.Until(again) > time.Minute {
+			t.Errorf("after the clock was set back it is due in %s", time.Until(again))
+		}
+	})
 }
 
 func TestOnce(t *testing.T) {

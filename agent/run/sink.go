@@ -2,6 +2,9 @@ package run
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -57,7 +60,7 @@ func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 // serve runs the sink's own work. If that cannot be done at all, the agent ends, or else tries again.
 func (s *sink) serve(ctx context.Context, r sinks.Runner, fail context.CancelCauseFunc) {
 	for {
-		err := r.Run(ctx)
+		err := contained(s.Log, func() error { return r.Run(ctx) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -80,4 +83,15 @@ func (s *sink) serve(ctx context.Context, r sinks.Runner, fail context.CancelCau
 func (s *sink) end() {
 	close(s.stop)
 	s.wg.Wait()
+}
+
+// contained turns a panic into an error.
+func contained(log *slog.Logger, f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.Error("sink panicked", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("sink panicked: %v", p)
+		}
+	}()
+	return f()
 }

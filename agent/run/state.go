@@ -83,6 +83,15 @@ func (s *jobStatus) change(f func(*JobState)) {
 	}
 }
 
+// goOn takes over what was known of a job before it changed.
+func (s *jobStatus) goOn(old *jobStatus) {
+	state := old.get()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state.Requests = nil
+	s.state = state
+}
+
 func (s *jobStatus) begin(at time.Time) {
 	s.change(func(j *JobState) { j.LastStart = at })
 }

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -46,10 +47,13 @@ func (j *job) tick(ctx context.Context) {
 	if err == nil {
 		err = j.take(at, readings)
 	}
+	if errors.Is(err, errStopped) {
+		return // nothing is wrong with the job
+	}
 	if err != nil {
 		j.status.fail(err, time.Since(at))
 		j.report.failed("tick failed", theTick, err)
-		j.expireAt = j.lastSuccess.Add(j.validFor(j.lastSuccess))
+		j.expireAt = j.ValidUntil(j.lastSuccess)
 		j.expireIfDue()
 		return
 	}
@@ -61,7 +65,7 @@ func (j *job) take(at time.Time, readings metric.Readings) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			j.Log.Error("ledger panicked", "panic", p, "stack", string(debug.Stack()))
-			j.ledger = ledger.New(j.validFor(at), j.MaxSeries)
+			j.ledger = ledger.New(j.ValidUntil, j.MaxSeries)
 			err = fmt.Errorf("ledger panicked, its totals begin anew: %v", p)
 		}
 	}()

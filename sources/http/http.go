@@ -3,6 +3,7 @@ package http
 
 import (
 	_ "embed"
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -72,4 +73,9 @@ func (c *Config) literals() url.Values {
 		}
 	}
 	return all
+}
+
+// Identity implements sources.Identifier: the request without its headers, which say who asks.
+func (c *Config) Identity() string {
+	return fmt.Sprint(c.Method, " ", c.URL.String(), " ", c.Query, " ", c.Body)
 }

@@ -56,7 +56,12 @@ func hint(problem string) string {
 }
 
 // String is the expression as it was written.
-func (x *Expr) String() string { return x.text }
+func (x *Expr) String() string {
+	if x == nil {
+		return "-"
+	}
+	return x.text
+}
 
 // plainPath takes .a.b and .a.b[] apart; nil for everything else. The identity is the empty path.
 func plainPath(q *gojq.Query) (path []string, each bool) {

@@ -64,9 +64,9 @@ type itemProblem struct {
 func (p *itemProblem) report(m *metric.Measured, missing Missing, items *Expr, at int) {
 	text := func() string {
 		if items == nil {
-			return p.text
+			return short(p.text)
 		}
-		return fmt.Sprintf("item %d of %s: %s", at, items, p.text)
+		return fmt.Sprintf("item %d of %s: %s", at, items, short(p.text))
 	}
 	if p.reason == metric.Missing && missing == Error {
 		m.Err = errors.New(text())
@@ -79,6 +79,16 @@ func (p *itemProblem) report(m *metric.Measured, missing Missing, items *Expr, a
 		}
 	}
 	m.Drops = append(m.Drops, metric.Drop{Reason: p.reason, Count: 1, First: text()})
+}
+
+// maxText bounds a message, in bytes: an expression can put the whole document in one.
+const maxText = 300
+
+func short(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
 }
 
 // labels are the values of a group's labels for an item. One that is missing is empty, and told as a problem.

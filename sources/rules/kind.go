@@ -132,7 +132,12 @@ func (m *Metric) validate(name string) error {
 func (m *Metric) labelNames() []string { return slices.Sorted(maps.Keys(m.Labels)) }
 
 func (m *Metric) desc(name string) *metric.Desc {
-	return m.Desc(name, m.labelNames(), m.OnceBy != nil)
+	d := m.Desc(name, m.labelNames(), m.OnceBy != nil)
+	d.How = fmt.Sprint(m.Items, m.Value, m.OnceBy)
+	for _, label := range d.LabelNames {
+		d.How += fmt.Sprint(" ", m.Labels[label])
+	}
+	return d
 }
 
 // Declares lists the metrics.

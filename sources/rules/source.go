@@ -94,7 +94,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 		if err := s.walk(ctx, w, root); err != nil {
 			for _, g := range w.groups {
 				for _, r := range g.rules {
-					s.measured[r.at].Err = fmt.Errorf("items %s: %w", w.items, err)
+					s.measured[r.at].Err = fmt.Errorf("items %s: %s", w.items, short(err.Error()))
 				}
 			}
 		}

@@ -108,7 +108,10 @@ func (v value) label() (string, bool) {
 	switch x := v.data.(type) {
 	case string:
 		return x, true
-	case bool, int, float64, *big.Int, json.Number:
+	case float64:
+		text, err := gojq.Marshal(x)
+		return string(text), err == nil && x-x == 0 // jq writes NaN and infinities as something else
+	case bool, int, *big.Int, json.Number:
 		text, err := gojq.Marshal(x)
 		return string(text), err == nil
 	}
