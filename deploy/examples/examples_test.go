@@ -76,7 +76,7 @@ func TestDemoCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	source := assemble(t, &plan.Jobs[0])
-	book := ledger.New(time.Minute, 1000)
+	book := ledger.New(ledger.For(time.Minute), 1000)
 	var open map[string]int
 	for tick := range 60 {
 		now = start.Add(3*time.Minute + time.Duration(tick)*5*time.Second)
