@@ -104,7 +104,9 @@ func (d *delivery) write(ctx context.Context, b metric.Batch) {
 			return
 		}
 		d.Stats.Failed.Add(1)
-		d.report.failed("cannot deliver", b.Job, err)
+		if ctx.Err() == nil {
+			d.report.failed("cannot deliver", b.Job, err)
+		}
 		if sinks.IsPermanent(err) {
 			d.lose(sinks.Refused, b)
 			return
