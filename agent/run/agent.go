@@ -16,8 +16,11 @@ import (
 type Agent struct {
 	log  *slog.Logger
 	self func(State) metric.Readings
-	own  *ledger.Ledger // of the agent's own metrics
-	poke chan struct{}  // one token where these have something new to tell
+
+	// The agent's own metrics.
+	own      *ledger.Ledger
+	toldSelf time.Time
+	poke     chan struct{} // one token where they have something new to tell
 
 	mu         sync.Mutex    // guards what follows
 	places     chan struct{} // one token for each tick under way
@@ -34,8 +37,11 @@ type Options struct {
 	Self func(State) metric.Readings // the agent's own metrics
 }
 
-// selfInterval is how often the agent's own metrics are delivered.
-const selfInterval = 15 * time.Second
+// How often the agent's own metrics are delivered: at least, and at most.
+const (
+	selfInterval = 15 * time.Second
+	selfPause    = time.Second
+)
 
 // New makes an agent at rest.
 func New(o Options) *Agent {
@@ -118,21 +124,32 @@ func (a *Agent) deliver(b metric.Batch) {
 	}
 }
 
-// tellSelf delivers the agent's own metrics at once, from then on regularly, and when a job goes up or down.
+// tellSelf delivers the agent's own metrics at once, from then on regularly, and soon after something has changed.
 func (a *Agent) tellSelf(ctx context.Context) {
 	for {
 		a.deliverSelf()
+		next := time.After(selfInterval)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(selfPause):
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-a.poke:
-		case <-time.After(selfInterval):
+		case <-next:
 		}
 	}
 }
 
 func (a *Agent) deliverSelf() {
+	// Two samples of a series never share a time.
 	now := time.Now()
+	if earliest := a.toldSelf.Add(time.Millisecond); now.Before(earliest) {
+		now = earliest
+	}
+	a.toldSelf = now
 	result, err := a.own.Apply(now, a.self(a.State()))
 	if err != nil {
 		a.log.Error("the agent's own metrics: " + err.Error())

@@ -1,10 +1,13 @@
 package run
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/collectington/collectington/agent/ledger"
 	"github.com/collectington/collectington/agent/metric"
@@ -68,4 +71,40 @@ func TestReportMetrics(t *testing.T) {
 	if n := strings.Count(log.String(), "\n"); n != len(want) {
 		t.Errorf("%d lines\n%s", n, log)
 	}
+}
+
+// TestSelfTimes holds that the agent's own metrics come at once, soon after a change, and never twice at one time.
+func TestSelfTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var times []time.Duration
+		begin := time.Now()
+		page := &selfShelf{}
+		job := planJob(t, "j", "@every 10s", newScripted(nil))
+		stop := start(t, newAgent(), Plan{Concurrency: 1, Jobs: []Job{job}, Sinks: []Sink{planSink("page", page)}}, nil)
+		time.Sleep(20 * time.Second)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		for _, at := range page.times {
+			times = append(times, at.Sub(begin))
+		}
+		for i := 1; i < len(times); i++ {
+			if times[i].Milliseconds() <= times[i-1].Milliseconds() {
+				t.Errorf("own metrics at %v", times)
+			}
+		}
+		if len(times) < 3 || times[0] != 0 || times[1] > selfPause {
+			t.Errorf("own metrics at %v", times)
+		}
+	})
+}
+
+// selfShelf notes the times of the agent's own batches.
+type selfShelf struct{ times []time.Time }
+
+func (s *selfShelf) Write(_ context.Context, b metric.Batch) error {
+	if b.Job == Self {
+		s.times = append(s.times, b.Time)
+	}
+	return nil
 }
