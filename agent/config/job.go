@@ -54,7 +54,7 @@ func (r *reader) job(key, n *yaml.Node, path string) Job {
 	known := settingsAt(reflect.TypeFor[jobSettings](), "")
 	job := Job{Name: key.Value, Key: fingerprint(n)}
 	var fetchKey, sourceKey *yaml.Node
-	r.entries(n, path, "settings", func(key, value *yaml.Node) {
+	r.entries(n, path, "a schedule, where data comes from, and metrics", func(key, value *yaml.Node) {
 		if slices.Contains(known, key.Value) {
 			own.Content = append(own.Content, key, value)
 			return
