@@ -73,7 +73,7 @@ func (r *reader) job(key, n *yaml.Node, path string) Job {
 	})
 	switch {
 	case sourceKey == nil && !r.meant[join(path, "metrics")]:
-		r.bad(key, path, "measures nothing: add metrics")
+		r.bad(key, path, "measures nothing: add %s", strings.Join(names(r.catalogue.Sources), " or "))
 	case sourceKey != nil && sourceKey.Value == "metrics" && fetchKey == nil:
 		r.bad(key, path, "has nothing to compute its metrics from: add %s", strings.Join(names(r.catalogue.Fetchers), " or "))
 	}
