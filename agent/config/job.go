@@ -67,6 +67,9 @@ func (r *reader) job(key, n *yaml.Node, path string) Job {
 		if kind, ok := kindOf(r.catalogue.Sources, key.Value); ok {
 			job.Source = readKind(r, kind, key, value, path, sourceKey)
 			sourceKey = key
+			if job.MetricsAt = kind.Name; kind.Name != "metrics" {
+				job.MetricsAt = kind.Name + ".metrics"
+			}
 			return
 		}
 		r.bad(key, path, "%s", r.noSetting(path, key.Value, append(r.jobKinds(), known...)))

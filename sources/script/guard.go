@@ -36,7 +36,6 @@ func watchMemory(thread *starlark.Thread, max int64) (stop func()) {
 		runtime.GC() // else what is garbage already would count as room
 	}
 	before, _ := heap()
-	limit := before + max
 	done := make(chan struct{})
 	go func() {
 		ticker := time.NewTicker(watchInterval)
@@ -47,11 +46,13 @@ func watchMemory(thread *starlark.Thread, max int64) (stop func()) {
 				return
 			case <-ticker.C:
 			}
-			if held, _ := heap(); held <= limit {
+			held, _ := heap()
+			before = min(before, held) // what was garbage from the start has gone by now
+			if held-before <= max {
 				continue
 			}
 			runtime.GC() // what is garbage does not count
-			if held, _ := heap(); held > limit {
+			if held, _ = heap(); held-before > max {
 				thread.Cancel(fmt.Sprintf("uses more memory than max_memory (%d MiB)", max>>20))
 				return
 			}
