@@ -10,6 +10,7 @@ import (
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/http"
 	"github.com/collectington/collectington/sources/rules"
+	"github.com/collectington/collectington/sources/script"
 )
 
 // Catalogue is the only list of kinds: where data comes from, how readings are computed, where batches go.
@@ -20,6 +21,7 @@ func Catalogue() config.Catalogue {
 		},
 		Sources: []sources.Kind[sources.Source]{
 			rules.Kind,
+			script.Kind,
 		},
 		Sinks: []sinks.Kind{
 			expose.Kind,

@@ -66,6 +66,15 @@ type Identifier interface {
 	Identity() string
 }
 
+// Checker is a source's Config whose settings name files. The check reads them, which Validate may not.
+type Checker interface {
+	Check(env Env) error // env has neither Web nor Fetch
+}
+
+// Versioned is a source that is made of more than its settings, such as a file. A reload replaces it when its version
+// differs, even where the settings are the same.
+type Versioned interface{ Version() string }
+
 // Kind is one entry of the catalogue.
 type Kind[T any] struct {
 	Name     string           // the key in the configuration file
@@ -79,4 +88,8 @@ type Env struct {
 	Log   *slog.Logger
 	Web   *web.Host // makes HTTP clients and resolves secrets
 	Fetch Fetcher   // for a source: the job's fetcher, nil where it has none
+	Dir   string    // the folder of the configuration file, from which relative paths are taken
+
+	// Show is told of what people who try a job want to see: a section's name and a line for it. Nil = nobody looks.
+	Show func(section, line string)
 }

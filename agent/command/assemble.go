@@ -21,6 +21,7 @@ type assembly struct {
 	*App
 	observe func(web.Exchange)                    // told of the jobs' exchanges too; nil = nobody
 	fetcher func(sources.Fetcher) sources.Fetcher // put around each job's fetcher; nil = nothing
+	show    func(section, line string)            // told what jobs show of themselves; nil = nobody
 	drain   time.Duration
 }
 
@@ -46,7 +47,7 @@ func (b *assembly) build(plan *config.Plan) (run.Plan, error) {
 
 func (b *assembly) job(j config.Job) (run.Job, error) {
 	requests := &run.Requests{}
-	env := sources.Env{Job: j.Name, Log: b.log.With("job", j.Name)}
+	env := sources.Env{Job: j.Name, Log: b.log.With("job", j.Name), Dir: b.vault.Dir, Show: b.show}
 	env.Web = b.host(func(x web.Exchange) {
 		requests.Count(x.Host, x.Code)
 		if b.observe != nil {
@@ -67,8 +68,12 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 	if err != nil {
 		return run.Job{}, err
 	}
+	key := j.Key
+	if v, ok := source.(sources.Versioned); ok {
+		key += " " + v.Version()
+	}
 	return run.Job{
-		Name: j.Name, Key: j.Key, Fetches: j.Fetches, Schedule: j.Schedule, Jitter: schedule.Jitter(j.Jitter, j.Name, hostName()), Timeout: j.Timeout, Overlap: j.Overlap,
+		Name: j.Name, Key: key, Fetches: j.Fetches, Schedule: j.Schedule, Jitter: schedule.Jitter(j.Jitter, j.Name, hostName()), Timeout: j.Timeout, Overlap: j.Overlap,
 		ValidFor: j.ValidFor, MaxSeries: j.MaxSeries, Source: source, Requests: requests, Log: env.Log,
 	}, nil
 }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/collectington/collectington/agent/config"
 	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sources"
 )
 
 type checkCmd struct {
@@ -20,6 +22,9 @@ const checkTimeout = 10 * time.Second
 func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 	plan, err := a.load(g, "")
 	if err != nil {
+		return err
+	}
+	if err := a.checkFiles(plan); err != nil {
 		return err
 	}
 	if c.Connect {
@@ -45,6 +50,25 @@ func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 		}
 	}
 	fmt.Fprintf(a.Out, "%s: %s, %s\n", g.Config, count(len(plan.Jobs), "job"), count(len(plan.Sinks), "sink"))
+	return nil
+}
+
+// checkFiles has every job look at the files that its settings name.
+func (a *App) checkFiles(plan *config.Plan) error {
+	bad := false
+	for _, j := range plan.Jobs {
+		checker, ok := j.Source.(sources.Checker)
+		if !ok {
+			continue
+		}
+		if err := checker.Check(sources.Env{Job: j.Name, Log: a.log, Dir: a.vault.Dir}); err != nil {
+			bad = true
+			a.complain(fmt.Errorf("jobs.%s: %w", j.Name, err))
+		}
+	}
+	if bad {
+		return &exitError{code: exitConfig}
+	}
 	return nil
 }
 

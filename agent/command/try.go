@@ -35,7 +35,7 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 		return err
 	}
 	t := &try{App: a}
-	b := &assembly{App: a, observe: t.exchange, fetcher: func(f sources.Fetcher) sources.Fetcher { return &shown{f, t} }}
+	b := &assembly{App: a, observe: t.exchange, show: t.show, fetcher: func(f sources.Fetcher) sources.Fetcher { return &shown{f, t} }}
 	built, err := b.build(&config.Plan{Concurrency: 1, Jobs: plan.Jobs})
 	if err != nil {
 		return err
@@ -110,6 +110,20 @@ func (s *shown) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document
 		s.try.document(doc)
 	}
 	return doc, err
+}
+
+func (s *shown) Ask(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
+	doc, err := sources.Ask(ctx, s.Fetcher, tick, r)
+	if err == nil {
+		s.try.document(doc)
+	}
+	return doc, err
+}
+
+// show shows what a source says of itself.
+func (t *try) show(section, line string) {
+	t.section(section)
+	t.line("%s", line)
 }
 
 func (t *try) document(doc *sources.Document) {

@@ -34,6 +34,7 @@ func (r *reader) collisions(plan *Plan, root *yaml.Node) {
 // declared is one metric of one job.
 type declared struct {
 	job, name string // name is the declared one
+	at        string // where it is declared, below the job
 	series    string // a name that its series have: name, or name_sum and so on
 	kind      string // what must be the same wherever the name is declared
 	help      string
@@ -42,6 +43,8 @@ type declared struct {
 	labels    []string
 }
 
+func (d *declared) path() string { return join("jobs", d.job, d.at, d.name) }
+
 func declares(job Job) []declared {
 	d, ok := job.Source.(sources.Declarer)
 	if !ok {
@@ -49,7 +52,7 @@ func declares(job Job) []declared {
 	}
 	var all []declared
 	for _, m := range d.Declares() {
-		one := declared{job: job.Name, name: m.Name, kind: m.Type.String(), help: m.Help, unit: m.Unit, constant: map[string]string{}, labels: m.LabelNames}
+		one := declared{job: job.Name, name: m.Name, at: job.MetricsAt, kind: m.Type.String(), help: m.Help, unit: m.Unit, constant: map[string]string{}, labels: m.LabelNames}
 		for _, l := range m.Const {
 			one.constant[l.Name] = l.Value
 		}
@@ -75,8 +78,8 @@ func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merged string) {
 					continue
 				}
 				if text := clash(d, other, merged); text != "" {
-					at := keyAt(root, "jobs", d.job, "metrics", d.name)
-					r.bad(at, "jobs."+d.job+".metrics."+d.name, "%s", text)
+					names := append(append([]string{"jobs", d.job}, strings.Split(d.at, ".")...), d.name)
+					r.bad(keyAt(root, names...), d.path(), "%s", text)
 					break
 				}
 			}
@@ -87,7 +90,7 @@ func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merged string) {
 
 // clash says why two metrics cannot be side by side, "" where they can.
 func clash(d, other declared, merged string) string {
-	where := "jobs." + other.job + ".metrics." + other.name
+	where := other.path()
 	switch {
 	case d.name != other.name:
 		return fmt.Sprintf("the name %s belongs to %s too", d.series, where)

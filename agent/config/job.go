@@ -71,13 +71,16 @@ func (r *reader) job(key, n *yaml.Node, path string) Job {
 		if kind, ok := kindOf(r.catalogue.Sources, key.Value); ok {
 			job.Source = readKind(r, kind, key, value, path, sourceKey)
 			sourceKey = key
+			if job.MetricsAt = kind.Name; kind.Name != "metrics" {
+				job.MetricsAt = kind.Name + ".metrics"
+			}
 			return
 		}
 		r.bad(key, path, "%s", r.noSetting(path, key.Value, append(r.jobKinds(), known...)))
 	})
 	switch {
 	case sourceKey == nil && !r.meant[join(path, "metrics")]:
-		r.bad(key, path, "measures nothing: add metrics")
+		r.bad(key, path, "measures nothing: add %s", strings.Join(names(r.catalogue.Sources), " or "))
 	case sourceKey != nil && sourceKey.Value == "metrics" && fetchKey == nil:
 		r.bad(key, path, "has nothing to compute its metrics from: add %s", strings.Join(names(r.catalogue.Fetchers), " or "))
 	}

@@ -44,6 +44,7 @@ type Job struct {
 	MaxSeries int
 	Fetcher   sources.Config[sources.Fetcher] // nil where the job has none
 	Source    sources.Config[sources.Source]
+	MetricsAt string // where the source's metrics are declared, below the job: metrics, script.metrics
 	Key       string // equal for two jobs that are configured alike
 	Fetches   string // equal for two jobs that fetch the same thing
 }

@@ -27,6 +27,9 @@ func (h *Host) checkRedirect(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
+// SameOrigin tells whether two addresses have one origin (RFC 6454), so that what one may be sent the other may.
+func SameOrigin(a, b *url.URL) bool { return elsewhere(a, b) == "" }
+
 // elsewhere says in what the second address leaves the origin of the first (RFC 6454), "" where it does not.
 func elsewhere(from, to *url.URL) string {
 	switch {

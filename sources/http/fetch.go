@@ -1,13 +1,11 @@
 package http
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"text/template"
 
 	"github.com/collectington/collectington/agent/setting"
@@ -20,6 +18,7 @@ type fetcher struct {
 	set    *Config
 	web    *web.Host
 	client *http.Client
+	other  *http.Client // for other origins, without credentials; nil until the first
 	query  []parameter
 	body   *template.Template
 
@@ -38,17 +37,12 @@ type parameter struct {
 
 // Fetch asks once. Its errors begin with the method and the place.
 func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
-	for name, values := range f.literals {
-		for _, value := range values {
-			f.web.RememberNamed(name, value)
-		}
-	}
-	from := f.web.Secrets.Scrub(f.set.Method + " " + f.set.URL.Place())
-	req, err := f.request(ctx, tick)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", from, err)
-	}
-	resp, err := f.client.Do(req)
+	return f.Ask(ctx, tick, sources.Request{})
+}
+
+// send sends the request and decodes the answer.
+func (f *fetcher) send(client *http.Client, from string, req *http.Request) (*sources.Document, error) {
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, f.web.Explain(err)
 	}
@@ -63,36 +57,13 @@ func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick) (*sources.Docume
 	return doc, nil
 }
 
-// request is the tick's request. Secrets are read afresh for it.
-func (f *fetcher) request(ctx context.Context, tick sources.Tick) (*http.Request, error) {
-	target := f.set.URL.URL
-	query, err := f.queryOf(tick)
-	if err != nil {
-		return nil, err
-	}
-	target.RawQuery = strings.Trim(target.RawQuery+"&"+query, "&")
-	text, err := execute(f.body, tick)
-	if err != nil {
-		return nil, fmt.Errorf("body: %w", err)
-	}
-	var body []byte
-	if f.set.Method == http.MethodPost {
-		body = []byte(text)
-	}
-	req, err := http.NewRequestWithContext(ctx, f.set.Method, target.String(), bytes.NewReader(body))
-	if err != nil {
-		return nil, errors.New("the request cannot be made") // the library's text would hold the query
-	}
-	req.Header.Set("Accept", "application/json")
-	if len(body) > 0 {
-		req.Header.Set("Content-Type", contentType(body))
-	}
-	return req, f.setHeaders(req)
-}
-
-func (f *fetcher) queryOf(tick sources.Tick) (string, error) {
+// queryOf is the settings' query, or of it only what are references to secrets.
+func (f *fetcher) queryOf(tick sources.Tick, secretsOnly bool) (url.Values, error) {
 	query := url.Values{}
 	for _, p := range f.query {
+		if secretsOnly && p.text != nil {
+			continue
+		}
 		var value string
 		var err error
 		if p.text == nil {
@@ -101,11 +72,11 @@ func (f *fetcher) queryOf(tick sources.Tick) (string, error) {
 			value, err = execute(p.text, tick)
 		}
 		if err != nil {
-			return "", fmt.Errorf("query.%s: %w", p.name, err)
+			return nil, fmt.Errorf("query.%s: %w", p.name, err)
 		}
 		query.Set(p.name, value)
 	}
-	return query.Encode(), nil
+	return query, nil
 }
 
 func (f *fetcher) setHeaders(req *http.Request) error {

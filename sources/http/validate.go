@@ -61,7 +61,7 @@ func (c *Config) validateHeaders() error {
 		switch {
 		case !web.IsToken(name):
 			bad("not a header's name: want letters, digits and hyphens")
-		case slices.Contains(ownHeaders(), canonical):
+		case isOwn(name):
 			bad("is set by the agent and cannot be set here")
 		case canonical == "Authorization" && c.Authenticates():
 			bad("cannot stand beside basic_auth, authorization or oauth2, which set it")
@@ -73,6 +73,8 @@ func (c *Config) validateHeaders() error {
 	}
 	return errors.Join(problems...)
 }
+
+func isOwn(name string) bool { return slices.Contains(ownHeaders(), http.CanonicalHeaderKey(name)) }
 
 // ownHeaders are those that HTTP itself lives by.
 func ownHeaders() []string {

@@ -1,0 +1,172 @@
+package script
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	starjson "go.starlark.net/lib/json"
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+)
+
+// Attr gives the methods of a text that could blow it up their bounds; others are as they are.
+func (w *wrapped) Attr(name string) (starlark.Value, error) {
+	x, ok := w.Value.(starlark.HasAttrs)
+	if !ok {
+		return nil, nil
+	}
+	method, err := x.Attr(name)
+	text, isText := w.Value.(starlark.String)
+	check := map[string]func(starlark.String, starlark.Tuple, []starlark.Tuple) error{"join": checkJoin, "replace": checkReplace, "format": checkArguments}[name]
+	if err != nil || method == nil || !isText || check == nil {
+		return method, err
+	}
+	return starlark.NewBuiltin(name, func(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		if err := check(text, args, kwargs); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		return starlark.Call(thread, method, args, kwargs)
+	}), nil
+}
+
+// AttrNames are those of the value.
+func (w *wrapped) AttrNames() []string {
+	if x, ok := w.Value.(starlark.HasAttrs); ok {
+		return x.AttrNames()
+	}
+	return nil
+}
+
+func checkJoin(sep starlark.String, args starlark.Tuple, _ []starlark.Tuple) error {
+	if len(args) != 1 {
+		return nil // the method itself says so
+	}
+	list, ok := args[0].(starlark.Iterable)
+	if !ok {
+		return nil
+	}
+	size := 0
+	for item := range starlark.Elements(list) {
+		text, _ := item.(starlark.String)
+		if size += len(sep) + len(text); size > maxBuilt {
+			return errBuilt
+		}
+	}
+	return nil
+}
+
+func checkReplace(text starlark.String, args starlark.Tuple, _ []starlark.Tuple) error {
+	if len(args) < 2 {
+		return nil
+	}
+	from, _ := starlark.AsString(args[0])
+	to, _ := starlark.AsString(args[1])
+	if n := strings.Count(string(text), from); len(text)+n*len(to) > maxBuilt {
+		return errBuilt
+	}
+	return nil
+}
+
+// checkArguments bounds text.format(…). A field can be named any number of times, so each counts as the largest.
+func checkArguments(text starlark.String, args starlark.Tuple, kwargs []starlark.Tuple) error {
+	fields := max(strings.Count(string(text), "{"), 1)
+	most := (maxBuilt - min(len(text), maxBuilt)) / fields
+	for _, arg := range args {
+		if _, err := textSize(arg, max(most, 1000), 0); err != nil {
+			return err
+		}
+	}
+	for _, kv := range kwargs {
+		if _, err := textSize(kv[1], max(most, 1000), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// boundedRange is range, but not so long that a loop within a built-in function would not end.
+func boundedRange(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	r, err := starlark.Call(thread, starlark.Universe["range"], args, kwargs)
+	if err == nil && starlark.Len(r) > maxRange {
+		return nil, fmt.Errorf("range: more than %d numbers", maxRange)
+	}
+	return r, err
+}
+
+// boundedText is str and repr of what is not too much.
+func boundedText(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if err := checkAll(args); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return starlark.Call(thread, starlark.Universe[b.Name()], args, kwargs)
+}
+
+// boundedPrint is print of what is not too much.
+func boundedPrint(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if err := checkAll(args); err != nil {
+		return nil, fmt.Errorf("print: %w", err)
+	}
+	return starlark.Call(thread, starlark.Universe["print"], args, kwargs)
+}
+
+func checkAll(args starlark.Tuple) error {
+	for _, arg := range args {
+		if _, err := textSize(arg, maxBuilt, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withEncode is the module json whose functions that write take what is not too much.
+func withEncode(m *starlarkstruct.Module) *starlarkstruct.Module {
+	members := maps.Clone(m.Members)
+	for _, name := range []string{"encode", "encode_indent"} {
+		plain := m.Members[name]
+		members[name] = starlark.NewBuiltin("json."+name, func(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			if err := checkAll(args); err != nil {
+				return nil, fmt.Errorf("%s: %w", b.Name(), err)
+			}
+			return starlark.Call(thread, plain, args, kwargs)
+		})
+	}
+	decode := m.Members["decode"]
+	members["decode"] = starlark.NewBuiltin("json.decode", func(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		if len(args) > 0 {
+			if text, ok := args[0].(starlark.String); ok && strings.Count(string(text), "[")+strings.Count(string(text), "{") > maxItems {
+				return nil, errors.New("json.decode: the text is too long")
+			}
+		}
+		return starlark.Call(thread, decode, args, kwargs)
+	})
+	return &starlarkstruct.Module{Name: m.Name, Members: members}
+}
+
+// encodeJSON is the value as JSON.
+func encodeJSON(v starlark.Value) (string, error) {
+	if _, err := textSize(v, maxBuilt, 0); err != nil {
+		return "", err
+	}
+	text, err := starlark.Call(&starlark.Thread{}, starjson.Module.Members["encode"], starlark.Tuple{v}, nil)
+	if err != nil {
+		return "", errors.New(oneLine(err.Error()))
+	}
+	return string(text.(starlark.String)), nil
+}
+
+// preview is the beginning of a value as it is written out.
+func preview(v starlark.Value, max int) string {
+	if _, err := textSize(v, maxPreview, 0); err != nil {
+		return fmt.Sprintf("a %s with much in it", v.Type())
+	}
+	text := oneLine(v.String())
+	if len(text) > max {
+		return strings.ToValidUTF8(text[:max], "") + "…"
+	}
+	return text
+}
+
+// maxPreview bounds what is written out for a preview, in about bytes.
+const maxPreview = 100_000
