@@ -11,9 +11,6 @@ package script
 import (
 	_ "embed" // the example
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
@@ -32,18 +29,10 @@ var Kind = sources.Kind[sources.Source]{
 
 // Config says where the script is and what it measures.
 type Config struct {
-	File      string             `yaml:"file"`
-	Settings  map[string]any     `yaml:"settings"`
-	MaxMemory setting.Bytes      `yaml:"max_memory"`
-	Metrics   map[string]*Metric `yaml:"metrics"`
-}
-
-// Metric says what one metric is. How it is computed, the script says.
-type Metric struct {
-	sources.Declaration `yaml:",inline"`
-
-	Labels []string `yaml:"labels"`
-	OnceBy string   `yaml:"once_by"`
+	File      string          `yaml:"file"`
+	Settings  map[string]any  `yaml:"settings"`
+	MaxMemory setting.Bytes   `yaml:"max_memory"`
+	Metrics   sources.Metrics `yaml:"metrics"`
 }
 
 // minMemory is less than what any script needs.
@@ -61,45 +50,11 @@ func (c *Config) Validate() error {
 	if _, err := ofSetting(c.Settings, 0); err != nil {
 		errs = append(errs, setting.Bad("settings", "%v", err))
 	}
-	if len(c.Metrics) == 0 {
-		errs = append(errs, setting.Bad("metrics", "names no metric"))
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Metrics)) {
-		m := c.Metrics[name]
-		if m == nil {
-			errs = append(errs, setting.Bad("metrics."+name, "needs at least a type"))
-			continue
-		}
-		if err := m.validate(name); err != nil {
-			errs = append(errs, setting.Under("metrics."+name, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (m *Metric) validate(name string) error {
-	var errs []error
-	for i, label := range m.Labels {
-		switch {
-		case slices.Contains(m.Labels[:i], label):
-			errs = append(errs, setting.Bad(fmt.Sprintf("labels.%d", i), "%s is there already", label))
-		case label == m.OnceBy:
-			errs = append(errs, setting.Bad("once_by", "%s is among labels too: an event's id would make a series of each event", label))
-		}
-	}
-	return errors.Join(append(errs, m.Declaration.Validate(name, m.Labels, m.OnceBy != ""))...)
+	return errors.Join(append(errs, c.Metrics.Validate())...)
 }
 
 // Declares lists the metrics.
-func (c *Config) Declares() []*metric.Desc {
-	var all []*metric.Desc
-	for _, name := range slices.Sorted(maps.Keys(c.Metrics)) {
-		if m := c.Metrics[name]; m != nil {
-			all = append(all, m.Desc(name, m.Labels, m.OnceBy != ""))
-		}
-	}
-	return all
-}
+func (c *Config) Declares() []*metric.Desc { return c.Metrics.Descs() }
 
 // Check reads and compiles the script.
 func (c *Config) Check(env sources.Env) error {

@@ -65,7 +65,7 @@ func (r *registry) bind(s *source, c *Config, globals starlark.StringDict) error
 			return fmt.Errorf("%s: %s: a metric's function is called without arguments: leave out self, and read config for settings", f.Position(), f.Name())
 		}
 		m := c.Metrics[name]
-		d := m.Desc(name, m.Labels, m.OnceBy != "")
+		d := m.Desc(name)
 		if r.deltas[f] {
 			if err := enableDelta(d); err != nil {
 				return fmt.Errorf("%s: %s: %w", f.Position(), f.Name(), err)

@@ -1,0 +1,71 @@
+package sources
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// Metrics are what code measures, by name: the settings say what each metric is, the code computes it.
+type Metrics map[string]*Metric
+
+// Metric says what one metric is.
+type Metric struct {
+	Declaration `yaml:",inline"`
+
+	Labels []string `yaml:"labels"`
+	OnceBy string   `yaml:"once_by"` // the name of an event's id; "" = readings carry none
+}
+
+// Validate reports every problem, each naming its setting under "metrics".
+func (all Metrics) Validate() error {
+	if len(all) == 0 {
+		return setting.Bad("metrics", "names no metric")
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		m := all[name]
+		if m == nil {
+			errs = append(errs, setting.Bad("metrics."+name, "needs at least a type"))
+			continue
+		}
+		if err := m.validate(name); err != nil {
+			errs = append(errs, setting.Under("metrics."+name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (m *Metric) validate(name string) error {
+	var errs []error
+	for i, label := range m.Labels {
+		switch {
+		case slices.Contains(m.Labels[:i], label):
+			errs = append(errs, setting.Bad(fmt.Sprintf("labels.%d", i), "%s is there already", label))
+		case label == m.OnceBy:
+			errs = append(errs, setting.Bad("once_by", "%s is among labels too: an event's id would make a series of each event", label))
+		}
+	}
+	return errors.Join(append(errs, m.Declaration.Validate(name, m.Labels, m.OnceBy != ""))...)
+}
+
+// Descs are the metrics as the ledger wants them, by name. It is to be called on metrics that Validate has passed, or that
+// it may yet refuse: an entry without settings is left out.
+func (all Metrics) Descs() []*metric.Desc {
+	var descs []*metric.Desc
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if m := all[name]; m != nil {
+			descs = append(descs, m.Desc(name))
+		}
+	}
+	return descs
+}
+
+// Desc is one metric as the ledger wants it.
+func (m *Metric) Desc(name string) *metric.Desc {
+	return m.Declaration.Desc(name, m.Labels, m.OnceBy != "")
+}
