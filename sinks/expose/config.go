@@ -29,6 +29,7 @@ type Config struct {
 	Listen        string `yaml:"listen"`
 	Path          string `yaml:"path"`
 	JobLabel      string `yaml:"job_label"`
+	CreatedSeries bool   `yaml:"created_series"`
 	WebConfigFile string `yaml:"web_config_file"`
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // formats are those that can be asked for, in the order in which they are preferred. OpenMetrics goes without _created
-// lines: Prometheus would make series of them that no other format has.
+// lines unless they are asked for: Prometheus makes series of them.
 func formats() []expfmt.Format {
 	return []expfmt.Format{expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics_0_0_1, expfmt.FmtProtoDelim, expfmt.FmtText}
 }
@@ -23,13 +23,16 @@ type encoder struct {
 	kind    expfmt.FormatType
 	escape  escaper
 	packer  packer
+	created creations
 	begun   bool         // something of the family at hand is written
 	text    bytes.Buffer // the chunk at hand
 	message []byte       // the family's message so far; of protobuf alone
 }
 
-func newEncoder(format expfmt.Format, p packer) *encoder {
-	return &encoder{kind: format.FormatType(), escape: escaper{scheme: format.ToEscapingScheme()}, packer: p}
+func newEncoder(format expfmt.Format, p packer, created bool) *encoder {
+	return &encoder{
+		kind: format.FormatType(), escape: escaper{scheme: format.ToEscapingScheme()}, packer: p, created: creations{on: created},
+	}
 }
 
 // begin drops what a panic may have left of the family before.
@@ -55,18 +58,24 @@ func (e *encoder) add(chunk *dto.MetricFamily, legacy bool) error {
 	if err != nil {
 		return fmt.Errorf("write metric %s: %w", chunk.GetName(), err)
 	}
-	for !first && bytes.HasPrefix(text, []byte("# ")) {
-		_, text, _ = bytes.Cut(text, []byte("\n"))
+	if !first {
+		text = withoutHead(text)
 	}
 	e.packer.write(text)
+	if e.created.on && e.kind == expfmt.TypeTextPlain {
+		return e.created.add(chunk)
+	}
 	return nil
 }
 
 func (e *encoder) write(chunk *dto.MetricFamily) (text []byte, err error) {
 	e.text.Reset()
-	if e.kind == expfmt.TypeOpenMetrics {
+	switch {
+	case e.kind == expfmt.TypeOpenMetrics && e.created.on:
+		_, err = expfmt.MetricFamilyToOpenMetrics(&e.text, chunk, expfmt.WithCreatedLines())
+	case e.kind == expfmt.TypeOpenMetrics:
 		_, err = expfmt.MetricFamilyToOpenMetrics(&e.text, chunk)
-	} else {
+	default:
 		_, err = expfmt.MetricFamilyToText(&e.text, chunk)
 	}
 	return e.text.Bytes(), err
@@ -93,6 +102,9 @@ func (e *encoder) end() piece {
 		e.packer.write(binary.AppendUvarint(nil, uint64(len(e.message))))
 		e.packer.write(e.message)
 		e.message = e.message[:0]
+	}
+	if created := e.created.end(); len(created) > 0 {
+		e.packer.write(created)
 	}
 	p := e.packer.end()
 	p.hidden = hidden

@@ -27,6 +27,7 @@ func open(t *testing.T, settings Config) *bench {
 	t.Helper()
 	c := defaults()
 	c.Listen, c.JobLabel, c.WebConfigFile = "127.0.0.1:0", settings.JobLabel, settings.WebConfigFile
+	c.CreatedSeries = settings.CreatedSeries
 	if settings.Listen != "" {
 		c.Listen = settings.Listen
 	}

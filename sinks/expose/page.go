@@ -33,12 +33,12 @@ type edition struct {
 	hidden  int // series that cannot stand on it
 }
 
-func newEdition(v variant) *edition {
+func newEdition(v variant, created bool) *edition {
 	var p packer = new(copier)
 	if v.gzip {
 		p = newZipper()
 	}
-	e := &edition{variant: v, encoder: newEncoder(v.format, p), pieces: map[*family]piece{}}
+	e := &edition{variant: v, encoder: newEncoder(v.format, p, created), pieces: map[*family]piece{}}
 	e.tail = e.encoder.tail()
 	return e
 }

@@ -76,7 +76,7 @@ func (s *sink) edition(v variant) *edition {
 	if e := (*s.editions.Load())[v]; e != nil {
 		return e // somebody else was quicker
 	}
-	e := newEdition(v)
+	e := newEdition(v, s.config.CreatedSeries)
 	for _, f := range s.shelf.sorted {
 		s.render(f, []*edition{e})
 	}
