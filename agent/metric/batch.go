@@ -8,6 +8,10 @@ type Batch struct {
 	Job      string
 	Time     time.Time // the tick's time; the samples carry it, except those with a time of their own
 	Families []Family
+
+	// Every is how long the job takes from tick to tick; 0 = unknown. A sink whose receiver forgets what it has not heard
+	// of for a while tells it again meanwhile.
+	Every time.Duration
 }
 
 // Series counts the batch's series.

@@ -76,7 +76,7 @@ func (j *job) take(at time.Time, readings metric.Readings) (err error) {
 	j.status.succeed(result, time.Since(at))
 	j.report.took(result)
 	j.showing = true
-	j.agent.deliver(metric.Batch{Job: j.Name, Time: at, Families: result.Families})
+	j.agent.deliver(metric.Batch{Job: j.Name, Time: at, Families: result.Families, Every: j.Schedule.Interval(at)})
 	return nil
 }
 

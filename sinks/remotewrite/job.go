@@ -10,6 +10,8 @@ type job struct {
 	target   []metric.Label
 	external []metric.Label
 	batch    uint64 // number of the batch in hand
+	again    bool   // it was written before
+	slow     slow
 	units    map[unitKey]*unit
 
 	now, before []*unit // of the batch in hand and of the one before, in their order
@@ -36,8 +38,9 @@ func newJob(target, external []metric.Label) *job {
 }
 
 // take turns a batch into samples and tells how many more were not newer than the last ones of their series.
-func (j *job) take(b *metric.Batch, r *registry, cut *cutter) (repeated int) {
+func (j *job) take(b *metric.Batch, again bool, r *registry, cut *cutter) (repeated int) {
 	j.batch++
+	j.again = again
 	j.next = 0
 	j.now, j.before = j.before[:0], j.now
 	at := b.Time.UnixMilli()
@@ -69,7 +72,10 @@ func (j *job) push(d *metric.Desc, s *metric.Series, at int64, r *registry, cut 
 		p.batch = j.batch
 		newer = newer && p.last < t
 	}
-	if !newer {
+	switch {
+	case j.again && s.Time != 0:
+		return 0 // it speaks of its own time, which has been told
+	case !newer:
 		return len(u.parts)
 	}
 	j.values = appendValues(j.values[:0], d, s)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/collectington/collectington/agent/metric"
@@ -15,7 +16,8 @@ type sink struct {
 	env   sinks.Env
 	queue *queue
 
-	// Write's side; the agent writes one batch at a time.
+	// Write's side.
+	mu         sync.Mutex
 	maxRequest int
 	series     *registry
 	jobs       map[string]*job
@@ -44,23 +46,31 @@ func (s *sink) Write(_ context.Context, batch metric.Batch) error {
 	if s.queue.isClosed() {
 		return sinks.Permanent(errors.New("queue samples for remote-write: the sink has ended"))
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	j := s.jobs[batch.Job]
 	if j == nil {
 		j = newJob(s.env.Target(batch.Job), s.env.External)
 		s.jobs[batch.Job] = j
 	}
-	cut := newCutter(s.maxRequest)
-	if n := j.take(&batch, s.series, cut); n > 0 {
-		s.env.Stats.Drop(sinks.NotNewer, n)
-	}
-	if len(j.now) == 0 {
+	batch = j.slow.behind(batch)
+	s.put(j, &batch, false)
+	if j.slow.keep(batch); len(j.now) == 0 {
 		delete(s.jobs, batch.Job)
+	}
+	return nil
+}
+
+// put queues a job's batch, for the first time or again.
+func (s *sink) put(j *job, batch *metric.Batch, again bool) {
+	cut := newCutter(s.maxRequest)
+	if n := j.take(batch, again, s.series, cut); n > 0 {
+		s.env.Stats.Drop(sinks.NotNewer, n)
 	}
 	now := time.Now()
 	for _, samples := range cut.done() {
 		s.queue.put(&chunk{samples: samples, taken: now})
 	}
-	return nil
 }
 
 // Run sends what is queued, in order, until ctx ends; then it goes on for at most Env.Drain, and what is left is dropped.
@@ -76,6 +86,7 @@ func (s *sink) Run(ctx context.Context) error {
 	})()
 	defer s.client.CloseIdleConnections()
 	defer s.queue.close()
+	go s.repeat(ctx)
 	for {
 		c := s.queue.next(ctx)
 		if c == nil || !s.sender.deliver(life, ctx, c) {
