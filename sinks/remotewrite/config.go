@@ -34,6 +34,9 @@ type Config struct {
 	Request  Request                 `yaml:"request"`
 	Queue    Queue                   `yaml:"queue"`
 
+	MaxSampleAge setting.Duration `yaml:"max_sample_age"` // 0 = any
+	StaleOnExit  bool             `yaml:"stale_on_exit"`
+
 	Web web.Settings `yaml:",inline"`
 }
 

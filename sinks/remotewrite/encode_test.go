@@ -245,7 +245,7 @@ func fleet(b *testing.B) [][]sample {
 	}
 	env := sinks.Env{Instance: "host-1"}
 	cut := newCutter(5000)
-	newJob(env.Target("api"), nil).take(&metric.Batch{Time: time.UnixMilli(1.7e12), Families: []metric.Family{f}}, false, newRegistry(time.UnixMilli(0)), cut)
+	newJob(env.Target("api"), nil).take(&metric.Batch{Time: time.UnixMilli(1.7e12), Families: []metric.Family{f}}, false, anyTime(), newRegistry(time.UnixMilli(0)), cut)
 	return cut.done()
 }
 
@@ -291,12 +291,12 @@ func BenchmarkWrite30000(b *testing.B) {
 	}
 	j, r := newJob(nil, nil), newRegistry(time.UnixMilli(0))
 	at := time.UnixMilli(1.7e12)
-	j.take(&metric.Batch{Time: at, Families: []metric.Family{f}}, false, r, newCutter(5000))
+	j.take(&metric.Batch{Time: at, Families: []metric.Family{f}}, false, anyTime(), r, newCutter(5000))
 	b.ReportAllocs()
 	for b.Loop() {
 		at = at.Add(time.Minute)
 		cut := newCutter(5000)
-		j.take(&metric.Batch{Time: at, Families: []metric.Family{f}}, false, r, cut)
+		j.take(&metric.Batch{Time: at, Families: []metric.Family{f}}, false, anyTime(), r, cut)
 		if len(cut.done()) != 6 {
 			b.Fatal("not 6 requests")
 		}

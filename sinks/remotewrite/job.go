@@ -11,6 +11,8 @@ type job struct {
 	external []metric.Label
 	batch    uint64 // number of the batch in hand
 	again    bool   // it was written before
+	bounds   bounds // of the times in it
+	dropped  map[metric.Reason]int
 	slow     slow
 	units    map[unitKey]*unit
 
@@ -37,10 +39,10 @@ func newJob(target, external []metric.Label) *job {
 	return &job{target: target, external: external, units: map[unitKey]*unit{}}
 }
 
-// take turns a batch into samples and tells how many more were not newer than the last ones of their series.
-func (j *job) take(b *metric.Batch, again bool, r *registry, cut *cutter) (repeated int) {
+// take turns a batch into samples and tells how many more were left out, and why.
+func (j *job) take(b *metric.Batch, again bool, bounds bounds, r *registry, cut *cutter) map[metric.Reason]int {
 	j.batch++
-	j.again = again
+	j.again, j.bounds, j.dropped = again, bounds, nil
 	j.next = 0
 	j.now, j.before = j.before[:0], j.now
 	at := b.Time.UnixMilli()
@@ -48,16 +50,16 @@ func (j *job) take(b *metric.Batch, again bool, r *registry, cut *cutter) (repea
 	for i := range b.Families {
 		f := &b.Families[i]
 		for k := range f.Series {
-			repeated += j.push(f.Desc, &f.Series[k], at, r, cut)
+			j.push(f.Desc, &f.Series[k], at, r, cut)
 		}
 	}
 	j.end(at, r, cut)
 	r.forget(at)
-	return repeated
+	return j.dropped
 }
 
 // push cuts one unit, whole or not at all.
-func (j *job) push(d *metric.Desc, s *metric.Series, at int64, r *registry, cut *cutter) (repeated int) {
+func (j *job) push(d *metric.Desc, s *metric.Series, at int64, r *registry, cut *cutter) {
 	u := j.unit(d, s, r)
 	t := at
 	if s.Time != 0 {
@@ -72,11 +74,15 @@ func (j *job) push(d *metric.Desc, s *metric.Series, at int64, r *registry, cut 
 		p.batch = j.batch
 		newer = newer && p.last < t
 	}
-	switch {
+	switch reason := j.bounds.refuse(t); {
 	case j.again && s.Time != 0:
-		return 0 // it speaks of its own time, which has been told
+		return // it speaks of its own time, which has been told
+	case reason != "":
+		j.drop(reason, len(u.parts))
+		return
 	case !newer:
-		return len(u.parts)
+		j.drop(sinks.NotNewer, len(u.parts))
+		return
 	}
 	j.values = appendValues(j.values[:0], d, s)
 	for i, p := range u.parts {
@@ -95,7 +101,13 @@ func (j *job) push(d *metric.Desc, s *metric.Series, at int64, r *registry, cut 
 		p.last, p.begun, p.own = t, true, s.Time != 0
 	}
 	cut.unit()
-	return 0
+}
+
+func (j *job) drop(reason metric.Reason, samples int) {
+	if j.dropped == nil {
+		j.dropped = map[metric.Reason]int{}
+	}
+	j.dropped[reason] += samples
 }
 
 // unit finds the unit of a family's series, or makes it.

@@ -19,6 +19,8 @@ type sink struct {
 	// Write's side.
 	mu         sync.Mutex
 	maxRequest int
+	maxAge     time.Duration // of a sample; 0 = any
+	staleAtEnd bool
 	series     *registry
 	jobs       map[string]*job
 
@@ -32,6 +34,8 @@ func newSink(c *Config, env sinks.Env, client *http.Client) *sink {
 		env:        env,
 		queue:      newQueue(c.Queue.MaxSamples, env.Stats),
 		maxRequest: c.Request.MaxSamples,
+		maxAge:     time.Duration(c.MaxSampleAge),
+		staleAtEnd: c.StaleOnExit,
 		series:     newRegistry(time.Now()),
 		jobs:       map[string]*job{},
 		client:     client,
@@ -63,11 +67,10 @@ func (s *sink) Write(_ context.Context, batch metric.Batch) error {
 
 // put queues a job's batch, for the first time or again.
 func (s *sink) put(j *job, batch *metric.Batch, again bool) {
-	cut := newCutter(s.maxRequest)
-	if n := j.take(batch, again, s.series, cut); n > 0 {
-		s.env.Stats.Drop(sinks.NotNewer, n)
+	cut, now := newCutter(s.maxRequest), time.Now()
+	for reason, n := range j.take(batch, again, s.bounds(now), s.series, cut) {
+		s.env.Stats.Drop(reason, n)
 	}
-	now := time.Now()
 	for _, samples := range cut.done() {
 		s.queue.put(&chunk{samples: samples, taken: now})
 	}
@@ -89,9 +92,24 @@ func (s *sink) Run(ctx context.Context) error {
 	go s.repeat(ctx)
 	for {
 		c := s.queue.next(ctx)
+		if c == nil && s.staleAtEnd && s.endAll() {
+			continue
+		}
 		if c == nil || !s.sender.deliver(life, ctx, c) {
 			return nil
 		}
 		s.queue.settled()
 	}
+}
+
+// endAll queues staleness markers for all series, and tells whether there were any.
+func (s *sink) endAll() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, j := range s.jobs {
+		s.put(j, &metric.Batch{Job: name, Time: time.Now()}, false)
+	}
+	any := len(s.jobs) > 0
+	clear(s.jobs)
+	return any
 }
