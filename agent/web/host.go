@@ -54,6 +54,9 @@ func (h *Host) Client(s *Settings) (*http.Client, error) {
 	if login != nil {
 		transport = &authenticated{next: transport, login: login}
 	}
+	if s.SigV4 != nil {
+		transport = h.signed(transport, s.SigV4)
+	}
 	return h.client(transport), nil
 }
 

@@ -13,6 +13,7 @@ type Settings struct {
 	BasicAuth     *BasicAuth     `yaml:"basic_auth"`
 	Authorization *Authorization `yaml:"authorization"`
 	OAuth2        *OAuth2        `yaml:"oauth2"`
+	SigV4         *SigV4         `yaml:"sigv4"`
 	TLS           *TLS           `yaml:"tls_config"`
 	Proxy         `yaml:",inline"`
 }
@@ -56,6 +57,10 @@ func (s *Settings) Validate() error {
 		given = append(given, "oauth2")
 		problems = append(problems, setting.Under("oauth2", s.OAuth2.validate()))
 	}
+	if s.SigV4 != nil {
+		given = append(given, "sigv4")
+		problems = append(problems, setting.Under("sigv4", s.SigV4.validate()))
+	}
 	for _, name := range given[min(1, len(given)):] {
 		problems = append(problems, setting.Bad(name, "cannot stand beside %s: a request carries one of them", given[0]))
 	}
@@ -65,7 +70,7 @@ func (s *Settings) Validate() error {
 
 // Authenticates tells whether the settings make the Authorization header, so that no other may be set.
 func (s *Settings) Authenticates() bool {
-	return s.BasicAuth != nil || s.Authorization != nil || s.OAuth2 != nil
+	return s.BasicAuth != nil || s.Authorization != nil || s.OAuth2 != nil || s.SigV4 != nil
 }
 
 func (b *BasicAuth) validate() error {
