@@ -22,6 +22,10 @@ type Host struct {
 	// Dial replaces the system's way to connect; nil = the system's. Tests give an in-memory network here.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
+	// Answer, if not nil, answers every request in place of a network: nobody is connected to, no certificate is read.
+	// All else holds: limits, logins, what is blanked and observed.
+	Answer http.RoundTripper
+
 	// Observe is told of every exchange when it is over; nil = nobody listens. It may be called by several goroutines.
 	Observe func(Exchange)
 }
