@@ -48,8 +48,7 @@ type try struct{ *App }
 
 func (t *try) tick(ctx context.Context, job *run.Job) error {
 	now := time.Now()
-	tick := sources.Tick{Time: now, Start: now.Add(-job.Schedule.Interval(now)), End: now}
-	readings, err := run.Collect(ctx, job, tick)
+	readings, err := run.Collect(ctx, job, job.Window(time.Time{}, now))
 	if err != nil {
 		t.section("error")
 		t.line("%v", err)
@@ -161,14 +160,23 @@ func (t *try) readings(readings metric.Readings) {
 
 // problems shows what could not be measured.
 func (t *try) problems(r *ledger.Result) {
-	if len(r.Problems)+len(r.Drops) == 0 {
-		return
+	lines := problems(r)
+	if len(lines) > 0 {
+		t.section("problems")
 	}
-	t.section("problems")
+	for _, line := range lines {
+		t.line("%s", line)
+	}
+}
+
+// problems is what could not be measured, a line for each.
+func problems(r *ledger.Result) []string {
+	var lines []string
 	for _, p := range r.Problems {
-		t.line("%s: %v", p.Metric, p.Err)
+		lines = append(lines, fmt.Sprintf("%s: %v", p.Metric, p.Err))
 	}
 	for _, d := range r.Drops {
-		t.line("%s: %s left out, %s: %s", d.Metric, count(d.Count, "reading"), d.Reason, d.First)
+		lines = append(lines, fmt.Sprintf("%s: %s left out, %s: %s", d.Metric, count(d.Count, "reading"), d.Reason, d.First))
 	}
+	return lines
 }

@@ -30,9 +30,9 @@ func Collect(ctx context.Context, job *Job, tick sources.Tick) (readings metric.
 	return readings, err
 }
 
-// window is the tick's: from the last tick that succeeded, or one interval back.
-func (j *job) window(at time.Time) sources.Tick {
-	start := j.lastSuccess
+// Window is the tick at a time. It reaches back to the last tick that succeeded; where that is zero, one interval.
+func (j *Job) Window(lastSuccess, at time.Time) sources.Tick {
+	start := lastSuccess
 	if start.IsZero() {
 		start = at.Add(-j.Schedule.Interval(at))
 	}
@@ -43,7 +43,7 @@ func (j *job) window(at time.Time) sources.Tick {
 func (j *job) tick(ctx context.Context) {
 	at := time.Now()
 	j.status.begin(at)
-	readings, err := Collect(ctx, &j.Job, j.window(at))
+	readings, err := Collect(ctx, &j.Job, j.Window(j.lastSuccess, at))
 	if err == nil {
 		err = j.take(at, readings)
 	}
