@@ -21,7 +21,7 @@ func arrows() map[string][]string {
 	return map[string][]string{
 		"agent":         {"agent/command", "agent/config", "sources", "sinks", "sources/*", "sinks/*"},
 		"agent/cton":    {"agent"},
-		"agent/command": {"agent/config", "agent/run", "agent/status", "agent/ledger", "agent/metric", "agent/schedule", "agent/setting", "agent/web", "agent/demo", "sources", "sinks", "deploy/examples"},
+		"agent/command": {"agent/config", "agent/run", "agent/status", "agent/ledger", "agent/metric", "agent/schedule", "agent/setting", "agent/web", "agent/demo", "agent/rehearse", "sources", "sinks", "deploy/examples"},
 		"agent/config":  {"sources", "sinks", "agent/schedule", "agent/setting"},
 		"agent/run":     {"sources", "sinks", "agent/schedule", "agent/ledger", "agent/metric"},
 		"agent/status":  {"agent/run", "agent/metric"},
@@ -37,6 +37,7 @@ func arrows() map[string][]string {
 		"agent/setting":  {},
 		"agent/schedule": {},
 		"agent/demo":     {},
+		"agent/rehearse": {"agent/setting"},
 
 		"deploy/examples":    {},
 		"agent/web/webtest":  {"agent/web"},

@@ -54,6 +54,7 @@ type cli struct {
 	Run     runCmd     `cmd:"" default:"withargs" help:"Run the jobs until stopped. This is also what cton does without a command."`
 	Once    onceCmd    `cmd:"" help:"Run each job once, deliver, and exit: 0 ok, 1 configuration, 2 fetch, 3 delivery, 4 partial."`
 	Try     tryCmd     `cmd:"" help:"Run one job once and show request, document, readings, ledger and metrics. Sends nothing."`
+	Test    testCmd    `cmd:"" help:"Test jobs on answers that are written down, without a network: 0 ok, 1 not."`
 	Check   checkCmd   `cmd:"" help:"Check the configuration, without a network."`
 	Explain explainCmd `cmd:"" help:"Show every setting: of jobs, of metrics, of a kind of source or sink."`
 	Demo    demoCmd    `cmd:"" help:"Run the agent against a sample API, all on this machine."`

@@ -3,6 +3,7 @@ package command
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"time"
@@ -22,6 +23,7 @@ type assembly struct {
 	observe func(web.Exchange)                    // told of the jobs' exchanges too; nil = nobody
 	fetcher func(sources.Fetcher) sources.Fetcher // put around each job's fetcher; nil = nothing
 	show    func(section, line string)            // told what jobs show of themselves; nil = nobody
+	answer  http.RoundTripper                     // answers every request; nil = the network does
 	drain   time.Duration
 }
 
@@ -94,7 +96,7 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 }
 
 func (b *assembly) host(observe func(web.Exchange)) *web.Host {
-	return &web.Host{Secrets: b.vault, UserAgent: "cton/" + b.Version, Dial: b.Dial, Observe: observe}
+	return &web.Host{Secrets: b.vault, UserAgent: "cton/" + b.Version, Dial: b.Dial, Answer: b.answer, Observe: observe}
 }
 
 // external is the plan's external labels, sorted by name.

@@ -1,0 +1,153 @@
+package rehearse
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Answers stands in for every server. It is an http.RoundTripper, safe for concurrent use.
+//
+// A section "2 GET /path?query" is the answer from tick 2 on. Of several that fit a request, one that names more of it (a
+// host, a query) goes before one that names less, and then a later tick's before an earlier one's.
+type Answers struct {
+	mu   sync.Mutex
+	tick int
+	all  []*answer
+}
+
+type answer struct {
+	*Section
+	tick   int
+	method string
+	url    *url.URL // without a host or a query: any
+	asked  bool
+}
+
+// add reads what stands after a section's number.
+func (a *Answers) add(s *Section, tick int, what string) error {
+	method, address, _ := strings.Cut(what, " ")
+	u, err := url.Parse(strings.TrimSpace(address))
+	if err != nil || !regexp.MustCompile(`^[A-Z]+$`).MatchString(method) || u.Host == "" && !strings.HasPrefix(u.Path, "/") {
+		return s.bad("want -- N GET /path --, -- N metrics -- or -- N errors --")
+	}
+	if u.Path == "" {
+		u.Path = "/"
+	}
+	one := &answer{Section: s, tick: tick, method: method, url: u}
+	resp, err := one.response(nil)
+	if err != nil {
+		return s.bad("the response cannot be read: %w", err)
+	}
+	resp.Body.Close()
+	a.all = append(a.all, one)
+	return nil
+}
+
+// Begin begins a tick.
+func (a *Answers) Begin(tick int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tick = tick
+}
+
+// Unasked are the sections that nothing has asked for.
+func (a *Answers) Unasked() []*Section {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var all []*Section
+	for _, one := range a.all {
+		if !one.asked {
+			all = append(all, one.Section)
+		}
+	}
+	return all
+}
+
+// RoundTrip answers a request. The error for one that has no answer names the section that would be it.
+func (a *Answers) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body != nil {
+		defer req.Body.Close()
+	}
+	if err := req.Context().Err(); err != nil {
+		return nil, err
+	}
+	one, tick := a.find(req)
+	if one == nil {
+		return nil, fmt.Errorf("the test has no answer to it: add -- %d %s %s --", tick, req.Method, pathOf(req.URL))
+	}
+	return one.response(req)
+}
+
+// find is the answer to a request, nil where there is none, and the tick under way.
+func (a *Answers) find(req *http.Request) (*answer, int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var best *answer
+	for _, one := range a.all {
+		if one.tick <= a.tick && one.fits(req) && (best == nil || one.before(best)) {
+			best = one
+		}
+	}
+	if best != nil {
+		best.asked = true
+	}
+	return best, a.tick
+}
+
+func (a *answer) fits(req *http.Request) bool {
+	return a.method == req.Method && pathOf(a.url) == pathOf(req.URL) &&
+		(a.url.Host == "" || a.url.Scheme == req.URL.Scheme && a.url.Host == req.URL.Host) &&
+		(!a.queried() || maps.EqualFunc(a.url.Query(), req.URL.Query(), slices.Equal))
+}
+
+func (a *answer) queried() bool { return a.url.RawQuery != "" || a.url.ForceQuery }
+
+func (a *answer) before(b *answer) bool {
+	if a.named() != b.named() {
+		return a.named() > b.named()
+	}
+	return a.tick > b.tick
+}
+
+// named is how much of a request the section names.
+func (a *answer) named() int {
+	n := 0
+	if a.queried() {
+		n++
+	}
+	if a.url.Host != "" {
+		n += 2
+	}
+	return n
+}
+
+func pathOf(u *url.URL) string {
+	if p := u.EscapedPath(); p != "" {
+		return p
+	}
+	return "/"
+}
+
+// response is the section's text as a response: a raw one where it begins with a status line (RFC 9112, section 4), else
+// JSON.
+func (a *answer) response(req *http.Request) (*http.Response, error) {
+	if strings.HasPrefix(a.Text, "HTTP/1.1 ") {
+		return http.ReadResponse(bufio.NewReader(strings.NewReader(a.Text)), req)
+	}
+	return &http.Response{
+		Status: "200 OK", StatusCode: http.StatusOK,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header:        http.Header{"Content-Type": {"application/json"}},
+		Body:          io.NopCloser(strings.NewReader(a.Text)),
+		ContentLength: int64(len(a.Text)),
+		Request:       req,
+	}, nil
+}
