@@ -9,8 +9,8 @@
 //	    metrics: {…}            # a source: how readings are computed from it
 //
 // To write a kind, make a folder with a Config struct (its yaml tags are the settings), an example.yaml that names every
-// setting at its default, and a Kind; then add one line to the catalogue. The agent does the rest: retries, time-outs,
-// panics, logging and the metrics about the job are its business and no source's.
+// setting at its default, and a Kind; then add one line to the catalogue, and have package sourcetest test it. The agent
+// does the rest: retries, time-outs, panics, logging and the metrics about the job are its business and no source's.
 package sources
 
 import (

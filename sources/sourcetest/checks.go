@@ -1,0 +1,175 @@
+package sourcetest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sources"
+)
+
+func (s *session) measures() {
+	i := s.open()
+	for _, document := range s.Documents {
+		i.peer.answer(document)
+		readings, err := i.tick(s.Context())
+		if err != nil {
+			s.Fatalf("Collect of %.200q: %v", document, err)
+		}
+		i.isWhole(readings, "")
+	}
+	first := i.rows(s.Documents[0])
+	for name, n := range i.rows(s.Documents[0]) {
+		if n > first[name] {
+			s.Errorf("%s has %d readings of a document, and %d of the same once more: is the last tick still among them?", name, first[name], n)
+		}
+	}
+}
+
+// rows is how many readings each metric has of a document.
+func (i *instance) rows(document string) map[string]int {
+	i.Helper()
+	i.peer.answer(document)
+	readings, err := i.tick(i.Context())
+	if err != nil {
+		i.Fatalf("Collect of %.200q: %v", document, err)
+	}
+	rows := map[string]int{}
+	for _, m := range readings {
+		rows[m.Desc.Name] = len(m.Rows)
+	}
+	return rows
+}
+
+func (s *session) fails() {
+	want := s.open()
+	want.collect(s.Documents[0])
+	after := want.collect(s.Documents[1])
+	ended, end := context.WithCancelCause(s.Context())
+	end(errors.New("the tick is over"))
+	for name, fail := range map[string]func(i *instance) (metric.Readings, error){
+		"no answer":   func(i *instance) (metric.Readings, error) { i.peer.set(breaks, ""); return i.tick(s.Context()) },
+		"refusal":     func(i *instance) (metric.Readings, error) { i.peer.set(refuses, ""); return i.tick(s.Context()) },
+		"no JSON":     func(i *instance) (metric.Readings, error) { i.peer.answer("<html>"); return i.tick(s.Context()) },
+		"ended":       func(i *instance) (metric.Readings, error) { i.peer.set(breaks, ""); return i.tick(ended) },
+		"short JSON":  func(i *instance) (metric.Readings, error) { return i.half() },
+		"empty reply": func(i *instance) (metric.Readings, error) { i.peer.answer(""); return i.tick(s.Context()) },
+	} {
+		i := s.open()
+		i.collect(s.Documents[0])
+		readings, err := fail(i)
+		if err == nil && i.peer.asked > 0 {
+			i.allFail(name, readings)
+		}
+		i.ticks = 1 // as if the tick had never been
+		if got := i.collect(s.Documents[1]); err != nil && got != after {
+			s.Errorf("%s: the tick after the failed one measures\n%swithout it\n%s", name, got, after)
+		}
+	}
+}
+
+// half does a tick on half of a document.
+func (i *instance) half() (metric.Readings, error) {
+	i.peer.answer(i.Documents[1][:len(i.Documents[1])/2])
+	return i.tick(i.Context())
+}
+
+// allFail holds that what could not be asked is nobody's measurement.
+func (i *instance) allFail(name string, readings metric.Readings) {
+	i.Helper()
+	failed := map[string]bool{}
+	for _, m := range readings {
+		failed[m.Desc.Name] = m.Err != nil
+		if m.Err == nil {
+			i.Errorf("%s: %s has %d readings and no error, want an error", name, m.Desc.Name, len(m.Rows))
+		}
+	}
+	for declared := range i.declared() {
+		if _, there := failed[declared]; !there {
+			i.Errorf("%s: %s is gone, as if it had been measured; want an error", name, declared)
+		}
+	}
+}
+
+func (s *session) returns() {
+	i := s.open()
+	i.peer.set(hangs, "")
+	ctx, cancel := context.WithCancel(s.Context())
+	defer cancel()
+	reached, done := i.peer.reached, make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = i.source.Collect(ctx, sources.Tick{Time: time.Unix(0, 0)}) // what counts is that it returns
+	}()
+	select {
+	case <-reached:
+	case <-done:
+		return // it asks nobody
+	case <-time.After(patience):
+		s.Fatalf("nothing is asked within %s", patience)
+	}
+	cancel()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		s.Fatalf("Collect goes on %s after its context has ended", patience)
+	}
+}
+
+// leaves has sources of the same settings work at the same time, as a check and a reload make them.
+func (s *session) leaves() {
+	a := s.open()
+	a.peer.answer(s.Documents[0])
+	kept, err := a.tick(s.Context())
+	if err != nil {
+		s.Fatal(err)
+	}
+	before := text(kept)
+	var both sync.WaitGroup
+	defer both.Wait()
+	for range 2 {
+		b := s.make(a.config)
+		both.Go(func() {
+			for _, document := range s.Documents {
+				b.peer.answer(document)
+				if _, err := b.tick(s.Context()); err != nil {
+					s.Error(err)
+				}
+			}
+		})
+	}
+	both.Wait()
+	if now := text(kept); now != before {
+		s.Errorf("readings changed before the next tick, from\n%sto\n%s", before, now)
+	}
+}
+
+func (s *session) keepsSecrets() {
+	i := s.open()
+	for _, behave := range []behaviour{refuses, breaks} {
+		i.peer.set(behave, "")
+		_, _ = i.tick(s.Context()) // whatever it says has been looked at
+	}
+	i.collect(s.Documents[0])
+}
+
+func (s *session) divides() {
+	if s.Partial == "" {
+		s.Skip("there is no document of which one metric cannot be measured")
+	}
+	i := s.open()
+	i.peer.answer(s.Partial)
+	readings, err := i.tick(s.Context())
+	if err != nil {
+		s.Fatalf("the problem of %s costs the whole tick: %v", s.Failing, err)
+	}
+	i.isWhole(readings, s.Failing)
+	for _, m := range readings {
+		if m.Desc.Name == s.Failing && m.Err != nil {
+			return
+		}
+	}
+	s.Errorf("%s has no error", s.Failing)
+}

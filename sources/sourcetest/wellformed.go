@@ -1,0 +1,91 @@
+package sourcetest
+
+import (
+	"reflect"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sources"
+)
+
+// declared is what the settings say beforehand of what is measured; nil = they do not.
+func (i *instance) declared() map[string]*metric.Desc {
+	d, ok := i.config.(sources.Declarer)
+	if !ok {
+		return nil
+	}
+	all := map[string]*metric.Desc{}
+	for _, desc := range d.Declares() {
+		all[desc.Name] = desc
+	}
+	return all
+}
+
+// wellFormed holds readings against what the ledger relies on.
+func (i *instance) wellFormed(readings metric.Readings) {
+	i.Helper()
+	declared, seen := i.declared(), map[string]bool{}
+	for _, m := range readings {
+		name := m.Desc.Name
+		if seen[name] {
+			i.Errorf("%s stands twice in one tick's readings", name)
+		}
+		seen[name] = true
+		// The state of a metric is found by the pointer.
+		if first := i.descs[name]; first != nil && first != m.Desc {
+			i.Errorf("%s has another Desc than in the tick before: its totals would begin anew", name)
+		}
+		i.descs[name] = m.Desc
+		if declared != nil && !reflect.DeepEqual(declared[name], m.Desc) {
+			i.Errorf("%s is not as it was declared:\n%+v\n%+v", name, declared[name], m.Desc)
+		}
+		if m.Err != nil {
+			i.isOneLine(m.Err.Error())
+		}
+		for _, d := range m.Drops {
+			i.isOneLine(d.First)
+			if d.Count < 1 {
+				i.Errorf("%s drops %d readings: %s", name, d.Count, d.Reason)
+			}
+		}
+		for _, row := range m.Rows {
+			if len(row.Labels) != len(m.Desc.LabelNames) {
+				i.Errorf("%s has labels %q, wants one for each of %q", name, row.Labels, m.Desc.LabelNames)
+			}
+			if !utf8.ValidString(strings.Join(row.Labels, "")) {
+				i.Errorf("%s has labels %q, which are not UTF-8", name, row.Labels)
+			}
+		}
+	}
+}
+
+// maxError is more than anybody reads of an error, in bytes.
+const maxError = 4096
+
+func (i *instance) isOneLine(text string) {
+	i.Helper()
+	if strings.ContainsAny(text, "\r\n") || len(text) > maxError || text == "" {
+		i.Errorf("want one line that says what is wrong, got %.200q", text)
+	}
+	if strings.Contains(text, secret) {
+		i.Errorf("the secret is told: %s", text)
+	}
+}
+
+// isWhole finds metrics that were not measured.
+func (i *instance) isWhole(readings metric.Readings, but string) {
+	i.Helper()
+	measured := map[string]bool{}
+	for _, m := range readings {
+		measured[m.Desc.Name] = m.Err == nil && len(m.Rows) > 0
+		if m.Err != nil && m.Desc.Name != but {
+			i.Errorf("%s is not measured: %v", m.Desc.Name, m.Err)
+		}
+	}
+	for name := range i.declared() {
+		if !measured[name] && name != but {
+			i.Errorf("%s has no reading", name)
+		}
+	}
+}
