@@ -1,0 +1,228 @@
+package wire
+
+import (
+	"bytes"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/gogo/protobuf/proto"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/prometheus/prompb"
+	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// FuzzEncode: what Prometheus reads of any request of ours is what it reads of its own, and so is what we read.
+func FuzzEncode(f *testing.F) {
+	for seed := range uint64(300) {
+		f.Add(seed, "room", "a\"\n\x00é")
+	}
+	f.Add(uint64(7), "", "")
+	b := NewTable().NewBuilder() // its memory is used again: nothing of one request may be left in the next
+	f.Fuzz(func(t *testing.T, seed uint64, name, text string) {
+		items := randomItems(rand.New(rand.NewPCG(seed, 3)), name, text)
+
+		var ours1, theirs1Read prompb.WriteRequest
+		q := build(b, V1, items)
+		unmarshal(t, q.Raw, &ours1)
+		unmarshal(t, marshal(t, theirs1(items)), &theirs1Read)
+		same(t, "1.0", lines1(&theirs1Read), lines1(&ours1))
+
+		var ours2, theirs2Read writev2.Request
+		q = build(b, V2, items)
+		unmarshal(t, q.Raw, &ours2)
+		unmarshal(t, marshal(t, theirs2(items)), &theirs2Read)
+		same(t, "2.0", lines2(&theirs2Read), lines2(&ours2))
+		unique(t, q.Raw)
+		read, err := itemsOf(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "2.0 read again", lines(items, V2), lines(read, V2))
+		if got, err := Decode(V2, q.Raw); err != nil || got.Counts != q.Counts {
+			t.Errorf("counts %+v, when it was built %+v, %v", got.Counts, q.Counts, err)
+		}
+	})
+}
+
+func marshal(t testing.TB, m interface{ Marshal() ([]byte, error) }) []byte {
+	t.Helper()
+	raw, err := m.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func unmarshal(t testing.TB, raw []byte, into proto.Message) {
+	t.Helper()
+	if err := proto.Unmarshal(raw, into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// unique holds that the strings of a 2.0 request differ, and that "" is the first.
+func unique(t *testing.T, raw []byte) {
+	t.Helper()
+	var q writev2.Request
+	unmarshal(t, raw, &q)
+	if q.Symbols[0] != "" {
+		t.Errorf("the first string is %q", q.Symbols[0])
+	}
+	slices.Sort(q.Symbols)
+	if n := len(q.Symbols); len(slices.Compact(q.Symbols)) < n {
+		t.Errorf("some of %d strings are there twice", n)
+	}
+}
+
+func seriesOf(t *Table, name string) *Series {
+	return t.Series([]metric.Label{{Name: "__name__", Value: name}}, &metric.Desc{Name: name, Type: metric.Gauge, Help: "Of " + name})
+}
+
+func TestCounts(t *testing.T) {
+	table := NewTable()
+	b := table.NewBuilder()
+	x, y := seriesOf(table, "x"), seriesOf(table, "y")
+	for _, p := range []Protocol{V1, V2} {
+		b.Begin(p)
+		b.AddHistogram(y, -7, &metric.HistogramValue{Native: &metric.NativeBuckets{}}, 0)
+		b.Add(x, 5, 1, 0)
+		b.Add(x, 6, 1, 0)
+		b.AddExemplar(x, nil, 1, 100)
+		b.Add(y, 2, 1, 0)
+		want := Counts{Series: 3, Samples: 3, Histograms: 1, Exemplars: 1, Oldest: -7, Newest: 6}
+		q := b.End()
+		if q.Counts != want {
+			t.Errorf("%s: counts %+v, want %+v", p, q.Counts, want)
+		}
+		if got := q.First(); got != `{__name__="y"}` || y.String() != got {
+			t.Errorf("%s: the first series is %s", p, got)
+		}
+	}
+	b.Begin(V1)
+	if q := b.End(); len(q.Raw) != 0 || q.Counts != (Counts{}) || q.First() != "" {
+		t.Errorf("an empty request is %+v", q)
+	}
+}
+
+// A series that ends gives its strings back, and what takes their slots is told apart from them: in a request that is
+// open, too.
+func TestForget(t *testing.T) {
+	table := NewTable()
+	b := table.NewBuilder()
+	b.Begin(V2)
+	for _, name := range []string{"a", "b", "c"} {
+		s := seriesOf(table, name)
+		b.Add(s, 1, 2, 0)
+		b.AddExemplar(s, []metric.Label{{Name: "id", Value: name}, {Name: "new" + name, Value: "other"}}, 1, 1)
+		s.Forget()
+	}
+	if len(table.slots) != 1 || len(table.strings) > 6 {
+		t.Errorf("%d strings in %d slots are left, want \"\" alone", len(table.slots), len(table.strings))
+	}
+	b.Add(seriesOf(table, "a"), 2, 2, 0)
+	q := b.End()
+	unique(t, q.Raw)
+	items, err := itemsOf(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, i := range items {
+		if i.Kind == Sample {
+			got = append(got, i.Labels.String()+i.Family.Help)
+		} else {
+			got = append(got, i.Own[0].Value)
+		}
+	}
+	want := []string{`{__name__="a"}Of a`, "a", `{__name__="b"}Of b`, "b", `{__name__="c"}Of c`, "c", `{__name__="a"}Of a`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("other series (-want +got):\n%s", diff)
+	}
+}
+
+// An exemplar may name a string that the table has got after the message was opened.
+func TestTableGrowsInAMessage(t *testing.T) {
+	table := NewTable()
+	b := table.NewBuilder()
+	b.Begin(V2)
+	x := seriesOf(table, "x")
+	b.Add(x, 1, 2, 0)
+	y := seriesOf(table, "y")
+	b.AddExemplar(x, []metric.Label{{Name: "id", Value: "y"}}, 1, 1)
+	b.Add(y, 1, 2, 0)
+	if _, err := Decode(V2, b.End().Raw); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSeries(t *testing.T) {
+	table := NewTable()
+	labels := []metric.Label{{Name: "__name__", Value: "x"}, {Name: "a", Value: "1"}}
+	s := table.Series(labels, &metric.Desc{})
+	if !s.Equal(labels) || s.Equal(labels[:1]) || s.Equal([]metric.Label{labels[0], {Name: "a", Value: "2"}}) {
+		t.Error("equal labels are not told from others")
+	}
+	if diff := cmp.Diff(labels, s.Labels(nil)); diff != "" {
+		t.Error(diff)
+	}
+	ordered := [][]metric.Label{
+		{{Name: "__name__", Value: "x"}},
+		labels,
+		{{Name: "__name__", Value: "x"}, {Name: "a", Value: "1"}, {Name: "b", Value: "0"}},
+		{{Name: "__name__", Value: "x"}, {Name: "a", Value: "10"}},
+		{{Name: "__name__", Value: "x"}, {Name: "b", Value: "0"}},
+		{{Name: "__name__", Value: "y"}},
+	}
+	for i := range ordered {
+		for k := range ordered {
+			a, b := table.Series(ordered[i], &metric.Desc{}), table.Series(ordered[k], &metric.Desc{})
+			if got := Compare(a, b); got > 0 != (i > k) || got < 0 != (i < k) {
+				t.Errorf("%s and %s compare to %d", a, b, got)
+			}
+		}
+	}
+}
+
+// All bits of a number arrive: a negative zero, and the payload of a NaN.
+func TestAllBits(t *testing.T) {
+	table := NewTable()
+	b := table.NewBuilder()
+	x := seriesOf(table, "x")
+	for _, p := range []Protocol{V1, V2} {
+		for _, v := range []float64{math.Copysign(0, -1), stale(), math.Float64frombits(0x7ff8000000000001)} {
+			b.Begin(p)
+			b.Add(x, 1, v, 0)
+			items, err := itemsOf(b.End())
+			if err != nil || math.Float64bits(items[0].Value) != math.Float64bits(v) {
+				t.Errorf("%s: %x is read as %v, %v", p, math.Float64bits(v), items, err)
+			}
+		}
+	}
+}
+
+func TestRequestsBeginAnew(t *testing.T) {
+	table := NewTable()
+	b := table.NewBuilder()
+	x, y := seriesOf(table, "x"), seriesOf(table, "y")
+	one := func(s *Series, p Protocol) []byte {
+		b.Begin(p)
+		b.Add(s, 1, 2, 3)
+		b.AddExemplar(s, []metric.Label{{Name: "id", Value: "1"}}, 1, 1)
+		b.AddMetadata(&metric.Desc{Name: "m", Help: "h"})
+		return bytes.Clone(b.End().Raw)
+	}
+	for _, p := range []Protocol{V1, V2} {
+		first := one(x, p)
+		one(y, V1)
+		one(y, V2)
+		b.Begin(V2)
+		b.Add(y, 1, 2, 3) // and never ended
+		if again := one(x, p); !bytes.Equal(first, again) {
+			t.Errorf("%s: %q, at first %q", p, again, first)
+		}
+	}
+}
