@@ -32,6 +32,9 @@ func arrows() map[string][]string {
 		"sources/*":     append(plugIn("sources"), "agent/document"),
 		"sinks/*":       plugIn("sinks"),
 
+		"sinks/remotewrite":       append(plugIn("sinks"), "sinks/remotewrite/spool"),
+		"sinks/remotewrite/spool": {},
+
 		"agent/document": {},
 		"agent/metric":   {},
 		"agent/setting":  {},
