@@ -345,6 +345,17 @@ func TestSettledBesideFailure(t *testing.T) {
 	}
 }
 
+// A record whose name could not be synced is not safe before that has succeeded.
+func TestUnsyncedName(t *testing.T) {
+	d := newDisk(1)
+	b := on(t, d, nil)
+	d.fail = failing("syncdir", syscall.EIO)
+	b.want("durable", b.Put(b.shard(0)), false)
+	d.fail = nil
+	b.want("durable", b.Put(), true)
+	b.want("names that are not synced", len(d.changes), 0)
+}
+
 // A file whose name could not be synced is most likely there after the end: it is neither lost nor removed.
 func TestCloseBesideFailure(t *testing.T) {
 	d := newDisk(1)
