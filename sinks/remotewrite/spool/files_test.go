@@ -221,9 +221,13 @@ func FuzzRecord(f *testing.F) {
 	f.Add(r.name(), r.encode())
 	f.Add("0000000000000001.s0.p0.t0.o0.n0.v0.h0.e0.b0.rec", []byte("cton-spool 1 s0.p0.t0.o0.n0.v0.h0.e0.b0\n\x00\x00\x00\x00"))
 	f.Add("1.s-1.p.rec", []byte("cton-spool 2 "))
+	f.Add("99999999999999999.s0.p0.t0.o0.n0.v0.h0.e0.b0.rec", []byte{})
 	f.Fuzz(func(t *testing.T, name string, file []byte) {
 		m, ok := parseName(name)
 		if !ok {
+			if m != (Meta{}) {
+				t.Errorf("%q is no name, and is read as %+v", name, m)
+			}
 			return
 		}
 		if m.name() != name || m.Bytes > maxPayload {

@@ -84,7 +84,10 @@ func parseName(name string) (m Meta, ok bool) {
 	m.Shard, m.Protocol = int(fields[0]), int(fields[1])
 	m.Taken, m.Oldest, m.Newest = fields[2], fields[3], fields[4]
 	m.Samples, m.Histograms, m.Exemplars, m.Bytes = int(fields[5]), int(fields[6]), int(fields[7]), int(fields[8])
-	return m, 0 < m.ID && m.ID < maxID && m.name() == name
+	if m.ID == 0 || m.ID >= maxID || m.name() != name {
+		return Meta{}, false
+	}
+	return m, true
 }
 
 // A file is a line of text that names the format, its version and the record's label, then the payload, then the CRC-32C
