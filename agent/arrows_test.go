@@ -32,8 +32,9 @@ func arrows() map[string][]string {
 		"sources/*":     append(plugIn("sources"), "agent/document"),
 		"sinks/*":       plugIn("sinks"),
 
-		"sinks/remotewrite":      append(plugIn("sinks"), "sinks/remotewrite/wire"),
-		"sinks/remotewrite/wire": {"agent/metric"},
+		"sinks/remotewrite":       append(plugIn("sinks"), "sinks/remotewrite/spool", "sinks/remotewrite/wire"),
+		"sinks/remotewrite/wire":  {"agent/metric"},
+		"sinks/remotewrite/spool": {},
 
 		"agent/document": {},
 		"agent/metric":   {},

@@ -1,0 +1,275 @@
+package spool
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// play is a queue on a simulated disk, and what must be true of it.
+type play struct {
+	*testing.T
+	disk  *disk
+	queue *Queue
+	log   bytes.Buffer
+
+	puts    int            // records so far; each has its number as its payload
+	shard   map[string]int // of each record
+	fate    map[string]fate
+	reasons map[Reason]int
+}
+
+type fate uint8
+
+const (
+	putting fate = iota // Put has not returned
+	inMemory
+	durable
+	acking // Ack has not returned
+	acked
+	dropped
+)
+
+func newPlay(t *testing.T, d *disk) *play {
+	return &play{T: t, disk: d, shard: map[string]int{}, fate: map[string]fate{}, reasons: map[Reason]int{}}
+}
+
+func (p *play) options() Options {
+	return Options{
+		Shards: 2, MaxBytes: 1 << 30, MaxMemory: 1 << 30, MaxAge: time.Hour,
+		Log: slog.New(slog.NewTextHandler(&p.log, nil)),
+		Dropped: func(reason Reason, m Meta) {
+			p.reasons[reason]++
+			p.fate[fmt.Sprint(m.Samples)] = dropped
+		},
+	}
+}
+
+func (p *play) open() {
+	p.Helper()
+	q := newQueue(p.disk, p.options())
+	if err := q.load(); err != nil {
+		p.Fatal(err)
+	}
+	p.queue = q
+}
+
+// put puts n records. Their number of samples is their number too.
+func (p *play) put(n int, dice *rand.Rand) {
+	var records []Record
+	for range n {
+		p.puts++
+		name := fmt.Sprint(p.puts)
+		m := Meta{Shard: dice.IntN(2), Samples: p.puts}
+		records = append(records, Record{Meta: m, Payload: []byte(name)})
+		p.shard[name], p.fate[name] = m.Shard, putting
+	}
+	safe := p.queue.Put(records...)
+	for name, f := range p.fate {
+		if f == putting || safe && f == inMemory {
+			p.fate[name] = inMemory
+			if safe {
+				p.fate[name] = durable
+			}
+		}
+	}
+}
+
+// next is the first record of a shard, if there is one.
+func (p *play) next(shard int) (Record, bool) {
+	done, cancel := context.WithCancel(context.Background())
+	cancel()
+	return p.queue.Next(done, shard, OldestFirst)
+}
+
+func (p *play) ack(r Record) {
+	p.fate[string(r.Payload)] = acking
+	p.queue.Ack(r.ID)
+	p.fate[string(r.Payload)] = acked
+}
+
+// act plays random steps until they are over or the power goes.
+func (p *play) act(dice *rand.Rand, steps int) (survived bool) {
+	defer func() {
+		if r := recover(); r != nil && r != (powerCut{}) {
+			panic(r)
+		}
+	}()
+	for range steps {
+		switch dice.IntN(8) {
+		case 0, 1, 2:
+			p.put(1+dice.IntN(4), dice)
+		case 3, 4, 5:
+			if r, ok := p.next(dice.IntN(2)); ok {
+				p.ack(r)
+			}
+		case 6:
+			if r, ok := p.next(dice.IntN(2)); ok {
+				p.queue.Return(r.ID)
+			}
+		case 7:
+			// While the disk fails, what is only in memory would be lost, and what could not be removed would come back.
+			if p.queue.Put(); p.queue.index.memory == 0 && p.queue.failing.IsZero() {
+				if err := p.queue.Close(); err != nil {
+					p.Error(err)
+				}
+				p.open()
+			}
+		}
+		p.balance()
+	}
+	return true
+}
+
+func (p *play) count(of ...fate) (n int) {
+	for _, f := range p.fate {
+		if slices.Contains(of, f) {
+			n++
+		}
+	}
+	return n
+}
+
+// balance holds that what was put is acknowledged, pending or dropped.
+func (p *play) balance() {
+	p.Helper()
+	if got, want := p.queue.Pending().Records, p.puts-p.count(acked, dropped); got != want {
+		p.Errorf("%d records are pending, want %d", got, want)
+	}
+}
+
+// drain takes all that waits and holds that it is whole, in order, and each but once.
+func (p *play) drain() map[string]bool {
+	p.Helper()
+	seen := map[string]bool{}
+	before := p.queue.Pending().Records
+	for progress := true; progress; {
+		progress = false
+		for shard := range 2 {
+			last := 0
+			for r, ok := p.next(shard); ok; r, ok = p.next(shard) {
+				name := string(r.Payload)
+				if _, known := p.fate[name]; !known || fmt.Sprint(r.Samples) != name || p.shard[name] != shard {
+					p.Fatalf("record %q of shard %d was never put", name, shard)
+				}
+				if seen[name] || r.Samples <= last {
+					p.Errorf("record %s came twice, or behind %d", name, last)
+				}
+				seen[name], last, progress = true, r.Samples, true
+				p.queue.Ack(r.ID)
+			}
+		}
+	}
+	if len(seen)+p.reasons[Damaged] < before {
+		p.Errorf("%d records were pending, %d came", before, len(seen))
+	}
+	return seen
+}
+
+// A power cut, or kill -9, at any moment: what Put said is safe is there, whole and in order; what was acknowledged is not.
+func TestCrash(t *testing.T) {
+	for _, power := range []bool{true, false} {
+		for seed := range uint64(2) {
+			for stop := 1; ; stop++ {
+				d := newDisk(seed<<32 + uint64(stop))
+				p := newPlay(t, d)
+				p.open()
+				d.ops, d.stop = 0, stop
+				survived := p.act(rand.New(rand.NewPCG(seed, 1)), 30)
+				p.afterCrash(power)
+				if t.Failed() {
+					t.Fatalf("seed %d, op %d, power cut %t", seed, stop, power)
+				}
+				if survived {
+					break
+				}
+			}
+		}
+	}
+}
+
+func (p *play) afterCrash(power bool) {
+	p.disk.reboot(power)
+	p.open()
+	seen := p.drain()
+	for name, f := range p.fate {
+		switch {
+		case f == durable && !seen[name]:
+			p.Errorf("record %s is lost", name)
+		case f == acked && seen[name]:
+			p.Errorf("record %s has come back", name)
+		case f == inMemory:
+			p.Errorf("record %s was not put on disk", name)
+		}
+	}
+	if p.count(dropped) > 0 {
+		p.Errorf("dropped %v:\n%s", p.reasons, &p.log)
+	}
+	if left := p.disk.records(); len(left) > 0 {
+		p.Errorf("files are left behind: %q", left)
+	}
+}
+
+// However the disk fails, for one op or for many: nothing is lost while the process lives, and what Put said is safe is so.
+func TestDiskFails(t *testing.T) {
+	for seed := range uint64(600) {
+		dice := rand.New(rand.NewPCG(seed, 2))
+		from, length := 1+dice.IntN(120), 1+dice.IntN(1<<dice.IntN(8))
+		errno := []error{syscall.ENOSPC, syscall.EROFS, syscall.EIO}[seed%3]
+		d := newDisk(seed)
+		p := newPlay(t, d)
+		p.open()
+		d.ops = 0
+		d.fail = func(op int, what, _ string) error {
+			if op < from || op >= from+length || what == "lock" || what == "readdir" || what == "read" {
+				return nil
+			}
+			return errno
+		}
+		crash := seed%2 == 0
+		if crash {
+			d.stop = from + 1 + dice.IntN(length+20)
+		}
+		p.act(dice, 60)
+		if crash { // with the disk as it is
+			safe := map[string]bool{}
+			for name, f := range p.fate {
+				safe[name] = f == durable
+			}
+			d.fail = nil
+			d.reboot(true)
+			p.open()
+			seen := p.drain()
+			for name := range safe {
+				if safe[name] && !seen[name] {
+					t.Errorf("record %s is lost", name)
+				}
+			}
+		} else {
+			d.fail = nil
+			p.put(1, dice)
+			if n := p.count(inMemory); n > 0 {
+				t.Errorf("%d records are not on disk though it works again", n)
+			}
+			seen := p.drain()
+			if len(seen)+p.count(acked) != p.puts {
+				t.Errorf("%d records were put, %d acknowledged, %d came", p.puts, p.count(acked), len(seen))
+			}
+			if left := d.records(); len(left) > 0 {
+				t.Errorf("files are left behind: %q", left)
+			}
+			if !p.queue.failing.IsZero() {
+				t.Error("the disk works, and the queue says that it does not")
+			}
+		}
+		if p.count(dropped) > 0 || t.Failed() {
+			t.Fatalf("seed %d, ops %d to %d: dropped %v\n%s", seed, from, from+length, p.reasons, &p.log)
+		}
+	}
+}

@@ -1,0 +1,311 @@
+package spool
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// spoiled is a spool with three records, of which the second has been spoiled while nobody ran, and is open again.
+func spoiled(t *testing.T, spoil func(dir, second string)) (b *bench, dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "new", "spool")
+	b = in(t, dir)
+	b.Put(size(20), size(20), size(20))
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	waiting, bad, err := List(dir)
+	if err != nil || len(waiting) != 3 || len(bad) != 0 {
+		t.Fatalf("listed %v, %v, %v", waiting, bad, err)
+	}
+	spoil(dir, filepath.Join(dir, waiting[1].name()))
+	return in(t, dir), dir
+}
+
+func content(t *testing.T, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func put(t *testing.T, name string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A file that is not what was written costs that record, is counted and kept for the operator.
+func TestSpoiledFiles(t *testing.T) {
+	for want, spoil := range map[string]func(data []byte) []byte{
+		"is empty":            func([]byte) []byte { return nil },
+		"is cut short":        func(data []byte) []byte { return data[:len(data)-1] },
+		"is longer than":      func(data []byte) []byte { return append(data, 0) },
+		"is not a spool's":    func(data []byte) []byte { return bytes.Repeat([]byte{0}, len(data)) },
+		"of a version that":   func(data []byte) []byte { return bytes.Replace(data, []byte("spool 1"), []byte("spool 2"), 1) },
+		"match its checksum":  func(data []byte) []byte { data[len(data)-9] ^= 4; return data },
+		"the name of another": func([]byte) []byte { r := size(20); r.Bytes, r.Taken = 20, 1_000_000_000_000; return r.encode() },
+	} {
+		t.Run(want, func(t *testing.T) {
+			b, dir := spoiled(t, func(_, second string) {
+				put(t, second, spoil(content(t, second)))
+			})
+			b.want("samples known before it is read", b.Pending().Samples, 36)
+			b.want("sent", b.ids(0, OldestFirst), []int{1, 3})
+			b.want("lost", b.lost, []string{"damaged 2"})
+			if !strings.Contains(b.log.String(), want) {
+				t.Errorf("logged:\n%s", &b.log)
+			}
+			b.Close()
+			waiting, bad, err := List(dir)
+			if err != nil || len(waiting) != 2 || len(bad) != 1 || bad[0].ID != 2 || !strings.Contains(bad[0].Err.Error(), want) {
+				t.Errorf("listed %v, %v, %v", waiting, bad, err)
+			}
+			replayed, err := Replay(dir, 2)
+			if len(replayed) != 0 || err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("replayed %v, %v", replayed, err)
+			}
+			b = in(t, dir)
+			b.Put(size(1))
+			b.want("the next number", b.ids(0, NewestFirst), []int{4, 3, 1})
+		})
+	}
+}
+
+// Whichever bit of a file flips, the record is not sent.
+func TestEveryBitCounts(t *testing.T) {
+	r := size(20)
+	r.ID, r.Bytes = 1, 20
+	file := r.encode()
+	for i := range 8 * len(file) {
+		file[i/8] ^= 1 << (i % 8)
+		if payload, err := r.decode(file); err == nil {
+			t.Errorf("bit %d: %q", i, payload)
+		}
+		file[i/8] ^= 1 << (i % 8)
+	}
+	if payload, err := r.decode(file); err != nil || !bytes.Equal(payload, r.Payload) || cap(payload) != len(payload) {
+		t.Errorf("got %q, %v", payload, err)
+	}
+}
+
+func TestStrangeFiles(t *testing.T) {
+	b, dir := spoiled(t, func(dir, second string) {
+		name := filepath.Base(second)
+		put(t, filepath.Join(dir, "README"), []byte("mine"))
+		put(t, filepath.Join(dir, "other.rec"), []byte("looks like ours"))
+		put(t, filepath.Join(dir, strings.Replace(name, "00002.s0", "00002.s1", 1)), content(t, second))
+		put(t, second+unready, []byte("half"))
+		for _, err := range []error{
+			os.Mkdir(filepath.Join(dir, strings.Replace(name, "00002.", "00007.", 1)), 0o700),
+			os.Symlink(second, filepath.Join(dir, strings.Replace(name, "00002.", "00008.", 1))),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	b.want("sent", b.ids(0, OldestFirst), []int{1, 2, 3})
+	b.want("lost", b.lost, []string{"damaged 2"})
+	b.want("is still there", string(content(t, filepath.Join(dir, "README"))), "mine")
+	b.want("is set aside", string(content(t, filepath.Join(dir, badDir, "other.rec"))), "looks like ours")
+	left, _ := filepath.Glob(filepath.Join(dir, "*"+unready))
+	b.want("half written", left, []string{})
+}
+
+func TestGoneFile(t *testing.T) {
+	b, dir := spoiled(t, func(string, string) {})
+	os.Remove(filepath.Join(dir, b.index.shards[0][1].name()))
+	b.want("sent", b.ids(0, OldestFirst), []int{1, 3})
+	b.want("lost", b.lost, []string{"damaged 2"})
+	if !strings.Contains(b.log.String(), "somebody else has removed it") {
+		t.Errorf("logged:\n%s", &b.log)
+	}
+}
+
+// Only so many files are kept that nobody can send.
+func TestSetAsideIsBounded(t *testing.T) {
+	d := newDisk(1)
+	b := on(t, d, nil)
+	for range maxBad + 5 {
+		b.Put(size(1))
+	}
+	d.fail = failing("read", syscall.EIO)
+	b.want("sent", b.ids(0, OldestFirst), []int{})
+	b.want("lost", len(b.lost), maxBad+5)
+	files := d.records()
+	if len(files) != maxBad || !strings.HasPrefix(files[0], "bad/0000000000000006.") {
+		t.Errorf("%d files are left, from %s on", len(files), files[0])
+	}
+	b.Close()
+	d.fail = nil
+	b = on(t, d, nil)
+	b.Put(size(1))
+	b.want("the next number", b.ids(0, OldestFirst), []int{maxBad + 6})
+}
+
+// What was set aside because the disk would not read it can be sent after all.
+func TestReplayAndDrop(t *testing.T) {
+	b, dir := spoiled(t, func(dir, second string) {
+		if err := os.MkdirAll(filepath.Join(dir, badDir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(second, filepath.Join(dir, badDir, filepath.Base(second))); err != nil {
+			t.Fatal(err)
+		}
+	})
+	b.want("before", b.ids(0, OldestFirst), []int{1, 3})
+	for _, f := range []func(string, ...uint64) ([]Meta, error){Replay, Drop} {
+		_, err := f(dir, 2)
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("process %d has it", os.Getpid())) {
+			t.Errorf("beside an agent: %v", err)
+		}
+	}
+	b.Close()
+	_, bad, err := List(dir)
+	if err != nil || len(bad) != 1 || bad[0].Err != nil {
+		t.Fatalf("listed %v, %v", bad, err)
+	}
+	replayed, err := Replay(dir, 1, 2, 99)
+	b.want("replayed", fmt.Sprint(len(replayed), replayed[0].ID, err), "1 2 <nil>")
+	dropped, err := Drop(dir, 1, 99)
+	b.want("dropped", fmt.Sprint(len(dropped), dropped[0].ID, err), "1 1 <nil>")
+	b = in(t, dir)
+	b.want("after", b.ids(0, OldestFirst), []int{2, 3})
+}
+
+func TestOpenTwice(t *testing.T) {
+	dir := t.TempDir()
+	b := in(t, dir)
+	_, err := Open(dir, b.options(nil))
+	want := fmt.Sprintf("open the spool %s: process %d has it: stop that one, or give each sink a directory of its own", dir, os.Getpid())
+	b.want("error", err, want)
+	b.Close()
+	if _, err := b.files.ReadFile(lockFile, 1); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("reading from a closed spool: %v", err)
+	}
+	in(t, dir)
+}
+
+func TestOpenNowhere(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "file")
+	put(t, name, nil)
+	if _, err := Open(filepath.Join(name, "spool"), Options{}); err == nil || !strings.HasPrefix(err.Error(), "open the spool "+name) {
+		t.Errorf("got %v", err)
+	}
+	if _, _, err := List(filepath.Join(name, "spool")); err == nil || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Drop(name+"-none", 1); err == nil {
+		t.Error("a spool that is not there was changed")
+	}
+	if _, err := os.Stat(name + "-none"); err == nil {
+		t.Error("asking for a spool has made it")
+	}
+}
+
+func FuzzRecord(f *testing.F) {
+	r := size(20)
+	r.ID, r.Bytes = 3, 20
+	f.Add(r.name(), r.encode())
+	f.Add("0000000000000001.s0.p0.t0.o0.n0.v0.h0.e0.b0.rec", []byte("cton-spool 1 s0.p0.t0.o0.n0.v0.h0.e0.b0\n\x00\x00\x00\x00"))
+	f.Add("1.s-1.p.rec", []byte("cton-spool 2 "))
+	f.Add("99999999999999999.s0.p0.t0.o0.n0.v0.h0.e0.b0.rec", []byte{})
+	f.Fuzz(func(t *testing.T, name string, file []byte) {
+		m, ok := parseName(name)
+		if !ok {
+			if m != (Meta{}) {
+				t.Errorf("%q is no name, and is read as %+v", name, m)
+			}
+			return
+		}
+		if m.name() != name || m.Bytes > maxPayload {
+			t.Errorf("%q is read as %+v", name, m)
+		}
+		payload, err := m.decode(file)
+		if err != nil {
+			return
+		}
+		if again := (&Record{m, payload}).encode(); !bytes.Equal(again, file) {
+			t.Errorf("%q is written again as %q", file, again)
+		}
+	})
+}
+
+func records60k(n int) (all []Record) {
+	for range n {
+		all = append(all, size(60_000))
+	}
+	return all
+}
+
+func BenchmarkPut(b *testing.B) {
+	for _, group := range []int{1, 4, 16} {
+		b.Run(fmt.Sprint(group), func(b *testing.B) {
+			bench := &bench{}
+			q, err := Open(b.TempDir(), bench.options(func(o *Options) { o.MaxBytes = 200 << 20 }))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer q.Close()
+			records := records60k(group)
+			for b.Loop() {
+				q.Put(records...)
+			}
+			b.ReportMetric(float64(b.N*group)/b.Elapsed().Seconds(), "records/s")
+		})
+	}
+}
+
+// BenchmarkSend is Next and Ack of a record of 60 kB, with a queue of 1,000 behind it.
+func BenchmarkSend(b *testing.B) {
+	bench := &bench{}
+	q, err := Open(b.TempDir(), bench.options(nil))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer q.Close()
+	q.Put(records60k(1000)...)
+	for b.Loop() {
+		if q.Pending().Records == 0 {
+			b.StopTimer()
+			q.Put(records60k(1000)...)
+			b.StartTimer()
+		}
+		r, ok := q.Next(context.Background(), 0, OldestFirst)
+		if !ok {
+			b.Fatal("nothing waits")
+		}
+		q.Ack(r.ID)
+	}
+}
+
+func BenchmarkOpen20000(b *testing.B) {
+	dir := b.TempDir()
+	for i := range 20_000 {
+		m := size(0).Meta
+		m.ID, m.Taken = uint64(i+1), 1_795_362_580_007
+		if err := os.WriteFile(filepath.Join(dir, m.name()), nil, 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		bench := &bench{}
+		q, err := Open(dir, bench.options(nil))
+		if err != nil || q.Pending().Records != 20_000 {
+			b.Fatal(err)
+		}
+		q.Close()
+	}
+}

@@ -1,0 +1,477 @@
+package spool
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// bench is a queue under test, with what it says.
+type bench struct {
+	*testing.T
+	*Queue
+	log  bytes.Buffer
+	lost []string // reason and ID
+}
+
+func (b *bench) options(change func(*Options)) Options {
+	o := Options{
+		Shards: 2, MaxBytes: 1 << 30, MaxMemory: 1 << 30, MaxAge: time.Hour,
+		Log:     slog.New(slog.NewTextHandler(&b.log, nil)),
+		Dropped: func(reason Reason, m Meta) { b.lost = append(b.lost, fmt.Sprint(reason, " ", m.ID)) },
+	}
+	if change != nil {
+		change(&o)
+	}
+	return o
+}
+
+// on is a queue on f; in memory where f is nil.
+func on(t *testing.T, f files, change func(*Options)) *bench {
+	t.Helper()
+	b := &bench{T: t}
+	b.Queue = newQueue(f, b.options(change))
+	if f == nil {
+		return b
+	}
+	if err := b.load(); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// in is a queue in a directory.
+func in(t *testing.T, dir string) *bench {
+	t.Helper()
+	b := &bench{T: t}
+	q, err := Open(dir, b.options(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Queue = q
+	t.Cleanup(func() { q.Close() })
+	return b
+}
+
+// size is a record of n bytes.
+func size(n int) Record {
+	return Record{Meta{Samples: 10, Histograms: 2, Exemplars: 1, Protocol: 2, Oldest: -5, Newest: 7}, bytes.Repeat([]byte{'x'}, n)}
+}
+
+func (b *bench) shard(n int) Record {
+	r := size(10)
+	r.Shard = n
+	return r
+}
+
+// ids is what Next gives of a shard, without acknowledging it, and then gives it back.
+func (b *bench) ids(shard int, order Order) (all []uint64) {
+	done, cancel := context.WithCancel(b.Context())
+	cancel()
+	for r, ok := b.Next(done, shard, order); ok; r, ok = b.Next(done, shard, order) {
+		all = append(all, r.ID)
+	}
+	for _, id := range all {
+		b.Return(id)
+	}
+	return all
+}
+
+func (b *bench) want(what string, got, want any) {
+	b.Helper()
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		b.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+func TestOrder(t *testing.T) {
+	b := on(t, newDisk(1), nil)
+	b.Put(b.shard(0), b.shard(1), b.shard(0), b.shard(0))
+	b.want("oldest first", b.ids(0, OldestFirst), []int{1, 3, 4})
+	b.want("newest first", b.ids(0, NewestFirst), []int{4, 3, 1})
+	b.want("of the other shard", b.ids(1, OldestFirst), []int{2})
+	first, _ := b.Next(t.Context(), 0, OldestFirst)
+	last, _ := b.Next(t.Context(), 0, NewestFirst)
+	b.want("beside those given out", b.ids(0, OldestFirst), []int{3})
+	b.Ack(last.ID)
+	b.Return(first.ID)
+	b.Ack(99)
+	b.want("after one is settled and one given back", b.ids(0, OldestFirst), []int{1, 3})
+}
+
+// What a record says of itself comes back with it, from memory and from disk.
+func TestRecordIsKept(t *testing.T) {
+	dir := t.TempDir()
+	b := in(t, dir)
+	now := time.Now().Truncate(time.Millisecond)
+	for _, r := range []Record{size(3000), size(0)} {
+		b.want("durable", b.Put(r), true)
+	}
+	p := b.Pending()
+	if p.Records != 2 || p.Samples != 24 || p.Bytes != 8192 || p.Oldest.Before(now) || time.Since(p.Oldest) < 0 {
+		t.Errorf("pending: %+v", p)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = in(t, dir)
+	b.want("pending after a restart", b.Pending(), p)
+	want := size(3000)
+	want.ID, want.Taken, want.Bytes = 1, p.Oldest.UnixMilli(), 3000
+	r, _ := b.Next(t.Context(), 0, OldestFirst)
+	if r.Meta != want.Meta || !bytes.Equal(r.Payload, want.Payload) {
+		t.Errorf("got %+v, want %+v", r.Meta, want.Meta)
+	}
+	b.Return(1)
+	b.Put(size(1))
+	b.want("the numbers go on", b.ids(0, NewestFirst), []int{3, 2, 1})
+}
+
+func TestWaiting(t *testing.T) {
+	for _, f := range []files{nil, newDisk(1)} {
+		synctest.Test(t, func(t *testing.T) {
+			b := on(t, f, nil)
+			ctx, cancel := context.WithCancel(t.Context())
+			got := make(chan string, 9)
+			go func() {
+				for {
+					r, ok := b.Next(ctx, 0, OldestFirst)
+					if !ok {
+						got <- "end"
+						return
+					}
+					got <- fmt.Sprint(r.ID)
+					b.Ack(r.ID)
+				}
+			}()
+			said := func() (all string) {
+				synctest.Wait()
+				for len(got) > 0 {
+					all += <-got + " "
+				}
+				return all
+			}
+			b.want("nothing is put", said(), "")
+			b.want("durable", b.Put(b.shard(0)), f != nil)
+			b.Put(b.shard(1), b.shard(0))
+			b.want("two of its shard are put", said(), "1 3 ")
+			r, _ := b.Next(ctx, 1, OldestFirst)
+			go func() {
+				again, _ := b.Next(t.Context(), 1, OldestFirst)
+				b.Return(again.ID)
+				got <- "again " + fmt.Sprint(again.ID)
+			}()
+			b.want("the only one is given out", said(), "")
+			b.Return(r.ID)
+			b.want("it is given back", said(), "again 2 ")
+			cancel()
+			b.want("its context ends", said(), "end ")
+			b.want("what waits comes after the end too", b.ids(1, OldestFirst), []int{2})
+			go func() {
+				_, ok := b.Next(t.Context(), 0, OldestFirst)
+				got <- fmt.Sprint(ok)
+			}()
+			b.want("another waits", said(), "")
+			if err := b.Close(); err != nil {
+				t.Error(err)
+			}
+			b.want("the queue is closed", said(), "false ")
+			b.want("put into a closed queue", b.Put(b.shard(0)), false)
+			_, ok := b.Next(t.Context(), 1, OldestFirst)
+			b.want("out of a closed queue", ok, false)
+			lost := []string{"shutdown 2", "shutdown 4"}
+			if f != nil {
+				lost = lost[1:]
+			}
+			b.want("lost", b.lost, lost)
+		})
+	}
+}
+
+func TestBounds(t *testing.T) {
+	for name, f := range map[string]files{"memory": nil, "disk": newDisk(1)} {
+		t.Run(name, func(t *testing.T) {
+			b := on(t, f, func(o *Options) { o.MaxBytes, o.MaxMemory = 3*diskBlock, 3*diskBlock })
+			big := size(diskBlock - overhead)
+			b.Put(big)
+			b.Put(big, big)
+			b.Next(t.Context(), 0, OldestFirst)
+			b.Put(big)
+			b.want("the oldest but the one given out goes", b.lost, []string{"queue_full 2"})
+			b.Put(size(4 * diskBlock))
+			b.want("nothing goes for what is too big itself", b.lost, []string{"queue_full 2", "queue_full 5"})
+			b.Put(big, big, big)
+			b.want("left", b.ids(0, OldestFirst), []int{7, 8})
+			b.want("pending", b.Pending().Bytes, 3*diskBlock)
+			if d, ok := f.(*disk); ok {
+				b.want("files", len(d.records()), 3)
+			}
+		})
+	}
+}
+
+func TestAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk(1)
+		b := on(t, d, nil)
+		b.Put(b.shard(0), b.shard(0), b.shard(1))
+		b.Next(t.Context(), 0, OldestFirst)
+		time.Sleep(time.Hour)
+		b.Put(b.shard(1))
+		b.want("at the limit", b.lost, []string{})
+		time.Sleep(time.Millisecond)
+		b.want("past it", b.ids(0, OldestFirst), []int{})
+		b.want("all but the one given out", b.lost, []string{"too_old 2", "too_old 3"})
+		b.want("files", len(d.records()), 2)
+		b.Ack(1)
+		b.want("oldest", time.Since(b.Pending().Oldest), time.Millisecond)
+	})
+}
+
+// The records of an earlier run go first, since it may have had other shards. Newest first does not ask for order.
+func TestEarlierRunFirst(t *testing.T) {
+	d := newDisk(1)
+	b := on(t, d, func(o *Options) { o.Shards = 4 })
+	b.Put(b.shard(1), b.shard(3), b.shard(2))
+	b.Close()
+	b = on(t, d, nil)
+	b.want("half as many shards", b.ids(1, OldestFirst), []int{1, 2})
+	b.Put(b.shard(1), b.shard(0))
+	b.want("new behind old", b.ids(1, OldestFirst), []int{1, 2})
+	b.want("and in the other shard", b.ids(0, OldestFirst), []int{3})
+	b.want("newest first", b.ids(0, NewestFirst), []int{5, 3})
+	for id := range uint64(3) {
+		b.want("new while one is left", b.ids(0, OldestFirst)[0] == 5, false)
+		b.Ack(id + 1)
+		if id == 1 {
+			b.want("shard 1 waits for shard 0", b.ids(1, OldestFirst), []int{})
+		}
+	}
+	b.want("new", slices.Concat(b.ids(0, OldestFirst), b.ids(1, OldestFirst)), []int{5, 4})
+}
+
+// Who waits because of an earlier run goes on when its last record is settled.
+func TestEarlierRunEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk(1)
+		b := on(t, d, nil)
+		b.Put(b.shard(0))
+		b.Close()
+		b = on(t, d, nil)
+		b.Put(b.shard(1))
+		got := make(chan uint64, 1)
+		go func() {
+			r, _ := b.Next(t.Context(), 1, OldestFirst)
+			got <- r.ID
+		}()
+		synctest.Wait()
+		b.want("given while an earlier record is left", len(got), 0)
+		b.Ack(1)
+		synctest.Wait()
+		b.want("given then", len(got), 1)
+	})
+}
+
+// failing fails all ops of a kind.
+func failing(kind string, err error) func(int, string, string) error {
+	return func(_ int, what, _ string) error {
+		if what == kind {
+			return err
+		}
+		return nil
+	}
+}
+
+// While the disk fails, records wait in memory behind those on disk; once it works they are on disk.
+func TestFullDisk(t *testing.T) {
+	d := newDisk(1)
+	b := on(t, d, func(o *Options) { o.MaxMemory = 2 * 300 })
+	b.Put(b.shard(0))
+	d.fail = failing("write", syscall.ENOSPC)
+	b.want("durable", b.Put(b.shard(0)), false)
+	b.want("durable", b.Put(b.shard(0)), false)
+	b.want("order", b.ids(0, OldestFirst), []int{1, 2, 3})
+	b.Put(b.shard(0))
+	b.want("past the bound of memory", b.lost, []string{"queue_full 2"})
+	d.fail = nil
+	b.want("durable", b.Put(b.shard(0)), true)
+	b.want("order", b.ids(0, OldestFirst), []int{1, 3, 4, 5})
+	b.want("files", len(d.records()), 4)
+	if n, text := strings.Count(b.log.String(), "\n"), b.log.String(); n != 2 || !strings.Contains(text, "disk fails") ||
+		!strings.Contains(text, "no space left") || !strings.Contains(text, "works again") {
+		t.Errorf("logged:\n%s", text)
+	}
+}
+
+// A disk that takes nothing costs one group of its records at most, not one for each that comes.
+func TestReadOnlyDisk(t *testing.T) {
+	d := newDisk(1)
+	b := on(t, d, func(o *Options) { o.MaxBytes = 10 * diskBlock })
+	for range 10 {
+		b.Put(b.shard(0))
+	}
+	d.fail = failing("create", syscall.EROFS)
+	for range 20 {
+		b.Put(b.shard(0))
+	}
+	b.want("lost", b.lost, []string{"queue_full 1"})
+	d.fail = nil
+	b.Put()
+	b.want("lost once it works", len(b.lost), 20)
+	b.want("left", b.ids(0, OldestFirst)[0], 21)
+}
+
+// A record that is settled while its file cannot get its name leaves nothing behind.
+func TestSettledBesideFailure(t *testing.T) {
+	for _, kind := range []string{"write", "sync", "rename", "syncdir"} {
+		d := newDisk(1)
+		b := on(t, d, nil)
+		d.fail = failing(kind, syscall.EIO)
+		b.Put(b.shard(0), b.shard(1))
+		for id := range uint64(2) {
+			b.Next(t.Context(), int(id), OldestFirst)
+			b.Ack(id + 1)
+		}
+		b.want("files after "+kind, d.records(), []string{})
+	}
+}
+
+// A record whose name could not be synced is not safe before that has succeeded.
+func TestUnsyncedName(t *testing.T) {
+	d := newDisk(1)
+	b := on(t, d, nil)
+	d.fail = failing("syncdir", syscall.EIO)
+	b.want("durable", b.Put(b.shard(0)), false)
+	d.fail = nil
+	b.want("durable", b.Put(), true)
+	b.want("names that are not synced", len(d.changes), 0)
+}
+
+// A file whose name could not be synced is most likely there after the end: it is neither lost nor removed.
+func TestCloseBesideFailure(t *testing.T) {
+	d := newDisk(1)
+	b := on(t, d, nil)
+	d.fail = failing("syncdir", syscall.EIO)
+	b.want("durable", b.Put(b.shard(0)), false)
+	b.Close()
+	b.want("lost", b.lost, []string{})
+	d.fail = nil
+	b = on(t, d, nil)
+	b.want("found", b.ids(0, OldestFirst), []int{1})
+	d.fail = failing("create", syscall.EIO)
+	b.Put(b.shard(0))
+	b.Close()
+	b.want("lost", b.lost, []string{"shutdown 2"})
+}
+
+// A record that is being read while the queue is closed is not damaged.
+func TestCloseBesideNext(t *testing.T) {
+	d := newDisk(1)
+	b := on(t, d, nil)
+	b.Put(b.shard(0))
+	d.fail = func(_ int, what, _ string) error {
+		if what == "read" {
+			b.Close()
+			return fs.ErrClosed
+		}
+		return nil
+	}
+	_, ok := b.Next(t.Context(), 0, OldestFirst)
+	b.want("given, lost", fmt.Sprint(ok, b.lost, len(d.records())), "false [] 1")
+}
+
+// A file that the disk will not let go is tried again, and logged once.
+func TestUnremovable(t *testing.T) {
+	d := newDisk(1)
+	b := on(t, d, func(o *Options) { o.MaxBytes = 2 * diskBlock })
+	d.fail = func(_ int, what, name string) error {
+		if what == "remove" && strings.Contains(name, "001.") {
+			return syscall.EPERM
+		}
+		return nil
+	}
+	for range 5 {
+		b.want("durable", b.Put(b.shard(0)), true)
+	}
+	b.want("lost", b.lost, []string{"queue_full 1", "queue_full 2", "queue_full 3"})
+	b.want("lines logged", strings.Count(b.log.String(), "\n"), 1)
+	d.fail = nil
+	b.Put()
+	b.want("files", len(d.records()), 2)
+}
+
+// Without a file descriptor to open a record with, it waits; it is not the record that is bad.
+func TestNoFileDescriptors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk(1)
+		b := on(t, d, nil)
+		b.Put(b.shard(0))
+		until := time.Now().Add(time.Minute)
+		d.fail = func(_ int, what, _ string) error {
+			if what == "read" && time.Now().Before(until) {
+				return syscall.EMFILE
+			}
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if _, ok := b.Next(ctx, 0, OldestFirst); ok || time.Since(until) > 0 {
+			t.Error("the record was read")
+		}
+		r, ok := b.Next(t.Context(), 0, OldestFirst)
+		b.want("read, after", fmt.Sprint(ok, r.ID, time.Since(until)), "true 1 0s")
+		b.want("lost", b.lost, []string{})
+	})
+}
+
+// Many shards read what one writer puts: each record comes once, and each shard's in order.
+func TestConcurrency(t *testing.T) {
+	const n = 300
+	b := in(t, t.TempDir())
+	var all sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	for shard := range 2 {
+		all.Go(func() {
+			last, count := uint64(0), 0
+			for count < n {
+				r, ok := b.Next(ctx, shard, OldestFirst)
+				switch {
+				case !ok || r.ID <= last || r.Shard != shard:
+					t.Errorf("shard %d: record %d of shard %d after %d", shard, r.ID, r.Shard, last)
+					return
+				case r.ID%5 == 0 && last != r.ID-1:
+					last = r.ID - 1
+					b.Return(r.ID)
+				default:
+					last = r.ID
+					count++
+					b.Ack(r.ID)
+				}
+				b.Pending()
+			}
+		})
+	}
+	for range n / 10 {
+		var group []Record
+		for i := range 20 {
+			group = append(group, b.shard(i%2))
+		}
+		b.Put(group...)
+	}
+	all.Wait()
+	cancel()
+	if p := b.Pending(); p != (Pending{}) {
+		t.Errorf("left: %+v", p)
+	}
+	names, err := fs.Glob(b.files.(*directory).root.FS(), "*"+suffix+"*")
+	b.want("files left", fmt.Sprint(names, err), "[] <nil>")
+}
