@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -168,7 +169,7 @@ func (a *App) load(g *globals, service string) (*config.Plan, error) {
 	return plan, keepJobs(plan, []string{service})
 }
 
-// keepJobs leaves only the named jobs in a plan; no names leave all.
+// keepJobs leaves only the named jobs in a plan, without the sinks that no more than others go to; no names leave all.
 func keepJobs(plan *config.Plan, names []string) error {
 	if len(names) == 0 {
 		return nil
@@ -190,6 +191,10 @@ func keepJobs(plan *config.Plan, names []string) error {
 			return fmt.Errorf("no job %q; there are %s", name, strings.Join(known, ", "))
 		}
 	}
+	goes := func(jobs []config.Job, s config.Sink) bool {
+		return slices.ContainsFunc(jobs, func(j config.Job) bool { return j.GoesTo(s.Name) })
+	}
+	plan.Sinks = slices.DeleteFunc(plan.Sinks, func(s config.Sink) bool { return goes(plan.Jobs, s) && !goes(kept, s) })
 	plan.Jobs = kept
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +52,11 @@ func keepPushing(plan *config.Plan) error {
 	}
 	if len(kept) == 0 {
 		return errors.New("no sink to deliver to: a single run needs one that pushes, such as pushgateway, remote_write or print; to look at a job's metrics, there is: cton try JOB")
+	}
+	for _, j := range plan.Jobs {
+		if !slices.ContainsFunc(kept, func(s config.Sink) bool { return j.GoesTo(s.Name) }) {
+			return fmt.Errorf("jobs.%s: none of its sinks pushes, so that a single run would deliver nothing of it; name the jobs to run: cton once JOB", j.Name)
+		}
 	}
 	plan.Sinks = kept
 	return nil

@@ -14,7 +14,7 @@ import (
 // collisions finds what is right by itself and wrong together.
 func (r *reader) collisions(plan *Plan, root *yaml.Node) {
 	claimed := map[string]string{}
-	merged := ""
+	var merging []string
 	for _, s := range plan.Sinks {
 		if c, ok := s.Config.(sinks.Claimer); ok {
 			for _, claim := range c.Claims() {
@@ -24,35 +24,36 @@ func (r *reader) collisions(plan *Plan, root *yaml.Node) {
 				claimed[claim] = s.Name
 			}
 		}
-		if m, ok := s.Config.(sinks.Merger); ok && m.Merges() && merged == "" {
-			merged = s.Name
+		if m, ok := s.Config.(sinks.Merger); ok && m.Merges() {
+			merging = append(merging, s.Name)
 		}
 	}
-	r.metricCollisions(plan, root, merged)
+	r.metricCollisions(plan, root, merging)
 }
 
 // declared is one metric of one job.
 type declared struct {
-	job, name string // name is the declared one
-	at        string // where it is declared, below the job
-	series    string // a name that its series have: name, or name_sum and so on
-	kind      string // what must be the same wherever the name is declared
-	help      string
-	unit      string
-	constant  map[string]string
-	labels    []string
+	job      *Job
+	name     string // the declared one
+	at       string // where it is declared, below the job
+	series   string // a name that its series have: name, or name_sum and so on
+	kind     string // what must be the same wherever the name is declared
+	help     string
+	unit     string
+	constant map[string]string
+	labels   []string
 }
 
-func (d *declared) path() string { return join("jobs", d.job, d.at, d.name) }
+func (d *declared) path() string { return join("jobs", d.job.Name, d.at, d.name) }
 
-func declares(job Job) []declared {
+func declares(job *Job) []declared {
 	d, ok := job.Source.(sources.Declarer)
 	if !ok {
 		return nil
 	}
 	var all []declared
 	for _, m := range d.Declares() {
-		one := declared{job: job.Name, name: m.Name, at: job.MetricsAt, kind: m.Type.String(), help: m.Help, unit: m.Unit, constant: map[string]string{}, labels: m.LabelNames}
+		one := declared{job: job, name: m.Name, at: job.MetricsAt, kind: m.Type.String(), help: m.Help, unit: m.Unit, constant: map[string]string{}, labels: m.LabelNames}
 		for _, l := range m.Const {
 			one.constant[l.Name] = l.Value
 		}
@@ -69,16 +70,16 @@ func declares(job Job) []declared {
 	return all
 }
 
-func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merged string) {
+func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merging []string) {
 	var before []declared
-	for _, job := range plan.Jobs {
-		for _, d := range declares(job) {
+	for i := range plan.Jobs {
+		for _, d := range declares(&plan.Jobs[i]) {
 			for _, other := range before {
-				if other.series != d.series || other.job == d.job && other.name == d.name {
+				if other.series != d.series || other.job == d.job && other.name == d.name || !meet(d.job, other.job, plan.Sinks) {
 					continue
 				}
-				if text := clash(d, other, merged); text != "" {
-					names := append(append([]string{"jobs", d.job}, strings.Split(d.at, ".")...), d.name)
+				if text := clash(d, other, page(d.job, other.job, merging)); text != "" {
+					names := append(append([]string{"jobs", d.job.Name}, strings.Split(d.at, ".")...), d.name)
 					r.bad(keyAt(root, names...), d.path(), "%s", text)
 					break
 				}
@@ -86,6 +87,21 @@ func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merged string) {
 			before = append(before, d)
 		}
 	}
+}
+
+// meet tells whether some sink gets the metrics of both jobs.
+func meet(a, b *Job, all []Sink) bool {
+	return slices.ContainsFunc(all, func(s Sink) bool { return a.GoesTo(s.Name) && b.GoesTo(s.Name) })
+}
+
+// page is the first of the merging sinks that shows the metrics of both jobs, "" where none does.
+func page(a, b *Job, merging []string) string {
+	for _, name := range merging {
+		if a.GoesTo(name) && b.GoesTo(name) {
+			return name
+		}
+	}
+	return ""
 }
 
 // clash says why two metrics cannot be side by side, "" where they can.

@@ -143,7 +143,7 @@ func TestFingerprintOfAliases(t *testing.T) {
 
 func TestApart(t *testing.T) {
 	one := func(labels string, constant ...string) declared {
-		d := declared{name: "m", constant: map[string]string{}, labels: strings.Fields(labels)}
+		d := declared{job: &Job{}, name: "m", constant: map[string]string{}, labels: strings.Fields(labels)}
 		for i := 0; i < len(constant); i += 2 {
 			d.constant[constant[i]] = constant[i+1]
 		}

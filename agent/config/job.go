@@ -3,6 +3,7 @@ package config
 import (
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ type jobSettings struct {
 	Overlap   schedule.Overlap `yaml:"overlap"`
 	ValidFor  setting.Duration `yaml:"valid_for"`
 	MaxSeries int              `yaml:"max_series"`
+	Sinks     []string         `yaml:"sinks"`
 }
 
 // The defaults of a job.
@@ -117,6 +119,26 @@ func (r *reader) jobSettings(job *Job, key, own *yaml.Node, path string) {
 	}
 	job.Jitter, job.Timeout, job.ValidFor = time.Duration(s.Jitter), time.Duration(s.Timeout), time.Duration(s.ValidFor)
 	job.Overlap, job.MaxSeries = s.Overlap, s.MaxSeries
+	if k, v := child(own, "sinks"); k != nil && resolve(v).Kind == yaml.SequenceNode {
+		r.jobSinks(v, k, join(path, "sinks"), s.Sinks)
+		job.Sinks = s.Sinks
+	}
+}
+
+// jobSinks checks the sinks that a job names.
+func (r *reader) jobSinks(n, key *yaml.Node, path string, named []string) {
+	if len(named) == 0 {
+		r.bad(key, path, "names no sink; leave it out for all of them")
+	}
+	for i, name := range named {
+		_, at := child(n, strconv.Itoa(i))
+		switch {
+		case !slices.Contains(r.sinkNames, name):
+			r.bad(at, path, "%s", noKind("sink", name, r.sinkNames))
+		case slices.Contains(named[:i], name):
+			r.bad(at, path, "%s is there already", name)
+		}
+	}
 }
 
 // readKind reads the settings of a kind that a job names.

@@ -52,6 +52,7 @@ type reader struct {
 	lines     []string
 	catalogue Catalogue
 	problems  Problems
+	sinkNames []string        // all that the file has, those with problems included
 	meant     map[string]bool // settings that a mistyped name was taken to mean, by path
 }
 

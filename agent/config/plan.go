@@ -3,6 +3,7 @@
 package config
 
 import (
+	"slices"
 	"time"
 
 	"github.com/collectington/collectington/agent/schedule"
@@ -42,9 +43,13 @@ type Job struct {
 	Overlap   schedule.Overlap
 	ValidFor  time.Duration // 0 = two intervals
 	MaxSeries int
+	Sinks     []string                        // the sinks that get its metrics; nil = all
 	Fetcher   sources.Config[sources.Fetcher] // nil where the job has none
 	Source    sources.Config[sources.Source]
 	MetricsAt string // where the source's metrics are declared, below the job: metrics, script.metrics
 	Key       string // equal for two jobs that are configured alike
 	Fetches   string // equal for two jobs that fetch the same thing
 }
+
+// GoesTo tells whether the sink gets the job's metrics.
+func (j *Job) GoesTo(sink string) bool { return j.Sinks == nil || slices.Contains(j.Sinks, sink) }

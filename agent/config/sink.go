@@ -84,6 +84,7 @@ func (r *reader) sinks(plan *Plan, n *yaml.Node) {
 	r.entries(n, "sinks", `sinks by name, such as page: {expose: {listen: ":8000"}}`, func(key, value *yaml.Node) {
 		path := "sinks." + key.Value
 		if r.goodName(key, "sinks") {
+			r.sinkNames = append(r.sinkNames, key.Value)
 			if s, ok := r.sink(key, value, path); ok {
 				plan.Sinks = append(plan.Sinks, s)
 			}

@@ -114,13 +114,15 @@ func (a *Agent) enter(ctx context.Context) (leave func(), ok bool) {
 	}
 }
 
-// deliver hands a batch to every sink.
-func (a *Agent) deliver(b metric.Batch) {
+// deliver hands a batch to the sinks that its job goes to.
+func (a *Agent) deliver(job *Job, b metric.Batch) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.latest[b.Job] = b
 	for _, s := range a.sinks {
-		s.add(b)
+		if job.goesTo(s.Name) {
+			s.add(b)
+		}
 	}
 }
 
@@ -155,7 +157,7 @@ func (a *Agent) deliverSelf() {
 		a.log.Error("the agent's own metrics: " + err.Error())
 		return
 	}
-	a.deliver(metric.Batch{Job: Self, Time: now, Families: result.Families})
+	a.deliver(&Job{Name: Self}, metric.Batch{Job: Self, Time: now, Families: result.Families})
 }
 
 // tellNow has the agent's own metrics delivered soon: a job has gone up or down, or a reload has ended.

@@ -13,6 +13,7 @@ package run
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/collectington/collectington/agent/schedule"
@@ -41,6 +42,7 @@ type Job struct {
 	Overlap   schedule.Overlap
 	ValidFor  time.Duration // 0 = two intervals
 	MaxSeries int
+	Sinks     []string // the sinks that get its batches; nil = all
 	Source    sources.Source
 	Requests  *Requests
 	Log       *slog.Logger
@@ -54,6 +56,8 @@ func (j *Job) ValidUntil(measured time.Time) time.Time {
 	due := j.Schedule.Next(measured.Add(-j.Jitter))
 	return j.Schedule.Next(due).Add(j.Jitter)
 }
+
+func (j *Job) goesTo(sink string) bool { return j.Sinks == nil || slices.Contains(j.Sinks, sink) }
 
 // Sink is one sink.
 type Sink struct {

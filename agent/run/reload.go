@@ -21,14 +21,17 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 
 	sinks, newSinks, oldSinks := a.sortSinks(plan.Sinks)
 	a.mu.Lock()
+	before := a.jobs
 	a.jobs, a.sinks = jobs, sinks
 	if cap(a.places) != plan.Concurrency {
 		a.places = make(chan struct{}, plan.Concurrency)
 	}
 	// New sinks queue from here on, so that nothing is lost while old ones, which may hold what they need, drain.
-	for _, s := range newSinks {
+	for _, s := range sinks {
 		for _, b := range a.latest {
-			s.add(b)
+			if goes(jobs, b.Job, s.Name) && (slices.Contains(newSinks, s) || !goes(before, b.Job, s.Name)) {
+				s.add(b)
+			}
 		}
 	}
 	a.mu.Unlock()
@@ -108,18 +111,23 @@ func (a *Agent) stopSinks(sinks []*sink) {
 	wg.Wait()
 }
 
-// endGone ends the series of jobs that no plan names any more.
+// goes tells whether a sink gets the batches of a job among these.
+func goes(jobs []*job, name, sink string) bool {
+	return name == Self || slices.ContainsFunc(jobs, func(j *job) bool { return j.Name == name && j.goesTo(sink) })
+}
+
+// endGone ends the series of jobs that no plan names any more, and in each sink those of jobs that no longer go there.
 func (a *Agent) endGone(now, gone []*job) {
-	stays := map[string]bool{}
-	for _, j := range now {
-		stays[j.Name] = true
-	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for _, j := range gone {
-		if !stays[j.Name] {
-			a.deliver(metric.Batch{Job: j.Name, Time: time.Now()})
-			a.mu.Lock()
+		for _, s := range a.sinks {
+			if j.goesTo(s.Name) && !goes(now, j.Name, s.Name) {
+				s.add(metric.Batch{Job: j.Name, Time: time.Now()})
+			}
+		}
+		if !slices.ContainsFunc(now, func(n *job) bool { return n.Name == j.Name }) {
 			delete(a.latest, j.Name)
-			a.mu.Unlock()
 		}
 	}
 }

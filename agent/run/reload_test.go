@@ -1,7 +1,10 @@
 package run
 
 import (
+	"context"
 	"errors"
+	"maps"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,6 +89,42 @@ func TestReloadKeepsTotals(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSinksOfAJob holds that a job's batches go to the sinks that it names alone, and that a reload which changes the names
+// ends its series in one sink and shows them in another at once.
+func TestSinksOfAJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left, right, all := &shelf{}, &shelf{}, newScripted(nil)
+		one, next, reload := newScripted(nil), newScripted(nil), make(chan Plan)
+		plan := func(key string, s *scripted, names ...string) Plan {
+			j := planJob(t, "one", "@every 10s", s)
+			j.Key, j.Sinks = key, names
+			return Plan{
+				Concurrency: 2, Jobs: []Job{j, planJob(t, "all", "@daily", all)},
+				Sinks: []Sink{planSink("left", left), planSink("right", right)},
+			}
+		}
+		expect := func(when string, s *shelf, jobs ...string) {
+			t.Helper()
+			synctest.Wait()
+			if shows := s.shows(); !slices.Equal(slices.Sorted(maps.Keys(shows)), jobs) {
+				t.Errorf("%s: it shows %v, want %v", when, shows, jobs)
+			}
+		}
+		stop := start(t, newAgent(), plan("a", one, "left"), reload)
+		time.Sleep(24 * time.Hour)
+		expect("left", left, "all", "one")
+		expect("left", right, "all")
+		next.do = func(context.Context, int) error { return errors.New("not yet") }
+		reload <- plan("b", next, "right")
+		time.Sleep(time.Millisecond)
+		expect("right", left, "all")
+		expect("right", right, "all", "one")
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestReloadOfASink holds that nothing is lost while the sink that goes takes its time.

@@ -76,7 +76,7 @@ func (j *job) take(at time.Time, readings metric.Readings) (err error) {
 	j.status.succeed(result, time.Since(at))
 	j.report.took(result)
 	j.showing = true
-	j.agent.deliver(metric.Batch{Job: j.Name, Time: at, Families: result.Families, Every: j.Schedule.Interval(at)})
+	j.agent.deliver(&j.Job, metric.Batch{Job: j.Name, Time: at, Families: result.Families, Every: j.Schedule.Interval(at)})
 	return nil
 }
 
@@ -89,6 +89,6 @@ func (j *job) expireIfDue() {
 	if j.showing {
 		j.showing = false
 		j.Log.Warn("the last values are no longer valid: ending the job's series", "last_success", j.lastSuccess)
-		j.agent.deliver(metric.Batch{Job: j.Name, Time: time.Now()})
+		j.agent.deliver(&j.Job, metric.Batch{Job: j.Name, Time: time.Now()})
 	}
 }
