@@ -14,7 +14,7 @@ func TestClosest(t *testing.T) {
 		"lisen": "listen", "listne": "listen", "Listen": "listen", "pth": "path", "joblabel": "job_label",
 		"x": "", "schedule": "", "": "", strings.Repeat("listen", 20): "",
 	} {
-		if got := closest(name, known); got != want {
+		if got := Closest(name, known); got != want {
 			t.Errorf("%q means %q, want %q", name, got, want)
 		}
 	}
@@ -63,10 +63,33 @@ func TestHideSecrets(t *testing.T) {
 		`url: https://host/a@b`:                 `url: https://host/a@b`,
 		`{url: "http://x/?api_key=h8&b=1", headers: {Authorization: "Bearer h9", Cookie: a=b; c}}`: `{url: "http://x/?api_key=**&b=*", headers: {Authorization: ***********, Cookie: ******}}`,
 		`basic_auth: {username: me}`:              `basic_auth: {username: me}`,
+		`{"api_key":"k","b":1,"token" :"t"}`:      `{"api_key":***,"b":1,"token" :***}`,
 		`"api_key": "k", "password": "p", "b": 1`: `"api_key": ***, "password": ***, "b": 1`,
 	} {
 		if got := hideSecrets(line); got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", line, got, want)
+		}
+	}
+}
+
+// TestSurrogates holds that JSON's way to write a character beyond U+FFFF is read, and that an escaped backslash is not
+// taken for one.
+func TestSurrogates(t *testing.T) {
+	for text, want := range map[string]string{
+		`"\ud83d\ude00"`:                "\U0001F600",
+		`"a\uD83D\uDE00\\ud83d\\ude00"`: "a\U0001F600" + `\ud83d\ude00`,
+		`"\\\ud83d\ude00\u00e9"`:        `\` + "\U0001F600é",
+	} {
+		doc, err := Parse("f.json", []byte(text))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		} else if doc.Root.Value != want {
+			t.Errorf("%s is read as %q, want %q", text, doc.Root.Value, want)
+		}
+	}
+	for _, text := range []string{`"\ud83d"`, `"\ude00\ud83d"`, `"\\ud83d\ude00"`} {
+		if _, err := Parse("f.json", []byte(text)); err == nil {
+			t.Errorf("%s is taken", text)
 		}
 	}
 }
@@ -89,10 +112,13 @@ func TestFind(t *testing.T) {
 			t.Errorf("%s is at %d:%d, want %v", path, n.Line, n.Column, want)
 		}
 	}
-	if path, ok := pathTo(&doc, 2, 20); path != "a.b.c.d.1.e" || !ok {
+	if path, _, ok := pathTo(&doc, 2, 20); path != "a.b.c.d.1.e" || !ok {
 		t.Errorf("2:20 is %s, %v", path, ok)
 	}
-	if _, ok := pathTo(&doc, 9, 9); ok {
+	if path := place(&doc, 2, 17); path != "a.b.c.d.1.e" {
+		t.Errorf("the key at 2:17 is %s", path)
+	}
+	if _, _, ok := pathTo(&doc, 9, 9); ok {
 		t.Error("9:9 is found")
 	}
 }

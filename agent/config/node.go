@@ -68,33 +68,40 @@ func next(n *yaml.Node, path string) (key, value *yaml.Node, rest string) {
 	return nil, nil, ""
 }
 
-// pathTo is the path of the mapping or list that holds the node at a line and column, and whether there is one.
-func pathTo(n *yaml.Node, line, col int) (string, bool) {
+// pathTo is the path of the mapping or list that holds the node at a line and column, with the name of that node where it
+// is a key; and whether there is one.
+func pathTo(n *yaml.Node, line, col int) (path, key string, ok bool) {
 	switch n.Kind {
 	case yaml.DocumentNode:
 		for _, c := range n.Content {
-			if path, ok := pathTo(c, line, col); ok {
-				return path, true
+			if path, key, ok := pathTo(c, line, col); ok {
+				return path, key, true
 			}
 		}
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			key, value := n.Content[i], n.Content[i+1]
-			if key.Line == line && key.Column == col {
-				return "", true
+			name, value := n.Content[i], n.Content[i+1]
+			if name.Line == line && name.Column == col {
+				return "", name.Value, true
 			}
-			if path, ok := pathTo(value, line, col); ok {
-				return join(key.Value, path), true
+			if path, key, ok := pathTo(value, line, col); ok {
+				return join(name.Value, path), key, true
 			}
 		}
 	case yaml.SequenceNode:
 		for i, c := range n.Content {
-			if path, ok := pathTo(c, line, col); ok {
-				return join(strconv.Itoa(i), path), true
+			if path, key, ok := pathTo(c, line, col); ok {
+				return join(strconv.Itoa(i), path), key, true
 			}
 		}
 	}
-	return "", n.Line == line && n.Column == col
+	return "", "", n.Line == line && n.Column == col
+}
+
+// place is the path of the setting at a line and column, "" where there is none.
+func place(n *yaml.Node, line, col int) string {
+	path, key, _ := pathTo(n, line, col)
+	return join(path, key)
 }
 
 func join(parts ...string) string {

@@ -88,7 +88,7 @@ func printable(s string) string {
 
 // hideSecrets blanks what looks like a secret written out, since messages end up in logs. It keeps every column.
 func hideSecrets(line string) string {
-	named := regexp.MustCompile(`(?i)((?:password|passwd|secret|token|credentials|authorization|cookie|auth|key)[\w-]*["']?\s*:\s+)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,{}\[\]#"'](?:[^,}\]#]*[^\s,}\]#])?)`)
+	named := regexp.MustCompile(`(?i)((?:password|passwd|secret|token|credentials|authorization|cookie|auth|key)[\w-]*(?:["']\s*:\s*|\s*:\s+))("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,{}\[\]#"'](?:[^,}\]#]*[^\s,}\]#])?)`)
 	line = named.ReplaceAllStringFunc(line, func(match string) string {
 		parts := named.FindStringSubmatch(match)
 		value := strings.Trim(parts[2], `"'`)

@@ -129,7 +129,7 @@ func (r *reader) sinkKinds() []string {
 
 func noKind(what, name string, known []string) string {
 	text := "no " + what + " " + strings.Trim(strings.ReplaceAll(`"`+name+`"`, "\n", " "), " ")
-	if meant := closest(name, known); meant != "" {
+	if meant := Closest(name, known); meant != "" {
 		return text + `; did you mean "` + meant + `"?`
 	}
 	return text + "; there are " + strings.Join(known, ", ")

@@ -2,9 +2,9 @@ package config
 
 import "strings"
 
-// closest is the known name that a mistyped one most likely means, "" where none is near: at most a third of its letters
+// Closest is the known name that a mistyped one most likely means, "" where none is near: at most a third of its letters
 // may differ.
-func closest(name string, known []string) string {
+func Closest(name string, known []string) string {
 	best, least := "", len(name)/3+1
 	for _, k := range known {
 		if d := distance(strings.ToLower(name), k); d < least || d == least && best == "" {

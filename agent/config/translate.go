@@ -31,12 +31,12 @@ func (r *reader) load(n *yaml.Node, path string, into any) {
 
 func (r *reader) translate(n *yaml.Node, path string, e *yaml.LoadError, into reflect.Type) {
 	line, col := e.Mark.Line, e.Mark.Column
-	inside, _ := pathTo(n, line, col)
+	inside, _, _ := pathTo(n, line, col)
 	path = join(path, inside)
 	text, known := plain(e.Message), settingsAt(into, inside)
 	name, kind := unknownField(e.Message), mismatch(e.Message)
 	switch {
-	case name != "" && secretPlace(path) && prometheusKeys()[name].text == "" && closest(name, known) == "":
+	case name != "" && secretPlace(path) && prometheusKeys()[name].text == "" && Closest(name, known) == "":
 		text = "no such setting here; there are " + strings.Join(known, ", ") // the name may be the secret
 	case name != "":
 		text = r.noSetting(path, name, known)
@@ -108,7 +108,7 @@ func (r *reader) noSetting(path, name string, known []string) string {
 		r.meant[join(path, hint.setting)] = true
 		return text + "; " + hint.text
 	}
-	if meant := closest(name, known); meant != "" {
+	if meant := Closest(name, known); meant != "" {
 		r.meant[join(path, meant)] = true
 		return text + fmt.Sprintf("; did you mean %q?", meant)
 	}
