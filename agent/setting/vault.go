@@ -4,13 +4,19 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 )
 
 // maxSecretFile bounds what is read of a secret's file, in bytes.
 const maxSecretFile = 1 << 20
+
+// maxKeys bounds the names that are read from a file of many secrets.
+const maxKeys = 1000
 
 // Vault reads secrets and remembers what it has read, so that [Vault.Scrub] can blank it wherever text leaves the agent.
 // It is safe for concurrent use. The zero value is ready, and a nil Vault reads but remembers nothing; relative paths are
@@ -90,14 +96,31 @@ func (v *Vault) readFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// lineOf finds KEY=value or KEY="value" in a file of such lines; "export " before the key and #-comments are allowed.
+// Keys are the names in a file of lines as of [Secret]'s file:/path#KEY, in their order. No value is kept.
+func (v *Vault) Keys(path string) ([]string, error) {
+	if v == nil {
+		v = &Vault{}
+	}
+	data, err := v.readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	name := regexp.MustCompile(`^[a-zA-Z_][\w.-]*$`) // nothing that may be part of a secret itself
+	var keys []string
+	for key := range linesOf(data) {
+		if name.MatchString(key) && !slices.Contains(keys, key) && len(keys) < maxKeys {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
+// lineOf finds KEY=value or KEY="value" in a file of such lines.
 func lineOf(data []byte, path, key string) (string, error) {
-	for line := range strings.Lines(string(data)) {
-		name, value, found := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
-		if !found || strings.TrimSpace(name) != key {
+	for name, value := range linesOf(data) {
+		if name != key {
 			continue
 		}
-		value = strings.TrimSpace(value)
 		if n := len(value); n >= 2 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
 			value = value[1 : n-1]
 		}
@@ -107,4 +130,17 @@ func lineOf(data []byte, path, key string) (string, error) {
 		return value, nil
 	}
 	return "", fmt.Errorf("%s has no line %s=…", path, key)
+}
+
+// linesOf are the keys and values of lines KEY=value; "export " before the key and #-comments are allowed.
+func linesOf(data []byte) iter.Seq2[string, string] {
+	return func(yield func(key, value string) bool) {
+		for line := range strings.Lines(string(data)) {
+			key, value, found := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
+			key = strings.TrimSpace(key)
+			if found && key != "" && key[0] != '#' && !yield(key, strings.TrimSpace(value)) {
+				return
+			}
+		}
+	}
 }

@@ -89,6 +89,34 @@ func TestVaultReads(t *testing.T) {
 	}
 }
 
+// TestVaultKeys holds that the names in a file are told, and nothing that may be part of a value.
+func TestVaultKeys(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "lines"), "# A=comment\nexport TOKEN = \"quoted=value\"\nBARE=x=y\nBARE=again\nc.d-e=\n=x\nnothing\nMII+/a=\n-----BEGIN a=b\n  IN = 1\r\n")
+	write(t, filepath.Join(dir, "huge"), strings.Repeat("x", maxSecretFile+1))
+	var many strings.Builder
+	for i := range maxKeys + 5 {
+		fmt.Fprintf(&many, "K%d=v\n", i)
+	}
+	write(t, filepath.Join(dir, "many"), many.String())
+	v := &Vault{Dir: dir}
+	if got, err := v.Keys("lines"); err != nil || strings.Join(got, " ") != "TOKEN BARE c.d-e IN" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if got, err := v.Keys("many"); err != nil || len(got) != maxKeys {
+		t.Errorf("got %d names, %v", len(got), err)
+	}
+	for _, path := range []string{"huge", "gone", "."} {
+		if got, err := v.Keys(path); err == nil {
+			t.Errorf("%s: got %q", path, got)
+		}
+	}
+	var none *Vault
+	if got, err := none.Keys(filepath.Join(dir, "lines")); err != nil || len(got) != 4 {
+		t.Errorf("without a vault: %q, %v", got, err)
+	}
+}
+
 // joined joins the parts of a reference that only a test knows.
 func joined(parts ...string) string { return strings.Join(parts, "") }
 
