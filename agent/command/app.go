@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -41,12 +40,13 @@ type App struct {
 
 	vault *setting.Vault
 	log   *slog.Logger
+	level slog.LevelVar // of log
 }
 
 // globals are the flags of every sub-command.
 type globals struct {
 	Config    string `short:"c" default:"cton.yaml" help:"Configuration file (${default}); - is standard input." placeholder:"FILE"`
-	LogLevel  string `default:"info" enum:"debug,info,warn,error" help:"What is logged: debug, info, warn or error."`
+	LogLevel  string `enum:",debug,info,warn,error" default:"" help:"What is logged: debug, info, warn or error; default info." placeholder:"LEVEL"`
 	LogFormat string `default:"logfmt" enum:"logfmt,json" help:"How it is logged: logfmt or json."`
 }
 
@@ -57,6 +57,7 @@ type cli struct {
 	Try     tryCmd     `cmd:"" help:"Run one job once and show request, document, readings, ledger and metrics. Sends nothing."`
 	Test    testCmd    `cmd:"" help:"Test jobs on answers that are written down, without a network: 0 ok, 1 not."`
 	Check   checkCmd   `cmd:"" help:"Check the configuration, without a network."`
+	Convert convertCmd `cmd:"" help:"Show the config.json of the Python Collectington as a configuration of cton."`
 	Explain explainCmd `cmd:"" help:"Show every setting: of jobs, of metrics, of a kind of source or sink."`
 	Demo    demoCmd    `cmd:"" help:"Run the agent against a sample API, all on this machine."`
 	Version versionCmd `cmd:"" help:"Show the version."`
@@ -128,13 +129,19 @@ func (e *exitError) Error() string { return fmt.Sprint(e.err) }
 func (e *exitError) Unwrap() error { return e.err }
 
 func (a *App) logger(g *globals) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(strings.ToUpper(g.LogLevel))) // the flag's enum has checked it
-	out, options := scrubber{a.Err, a.vault}, &slog.HandlerOptions{Level: level}
+	a.setLevel(g.LogLevel)
+	out, options := scrubber{a.Err, a.vault}, &slog.HandlerOptions{Level: &a.level}
 	if g.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(out, options))
 	}
 	return slog.New(slog.NewTextHandler(out, options))
+}
+
+// setLevel sets what is logged; nothing is info.
+func (a *App) setLevel(name string) {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(strings.ToUpper(name))) // the flag's enum, or the file's check, has checked it
+	a.level.Set(level)
 }
 
 // scrubber keeps secrets out of a stream. A secret within one write is found.
@@ -148,53 +155,4 @@ func (s scrubber) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return len(p), nil
-}
-
-// load reads the configuration, of one job alone where a service is named.
-func (a *App) load(g *globals, service string) (*config.Plan, error) {
-	text, err := config.ReadFile(g.Config, a.In)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("read %s: there is no such file; name the configuration with -c FILE, or see one at work with: cton demo", g.Config)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
-	}
-	plan, err := config.Load(g.Config, text, a.Catalogue)
-	if err != nil {
-		return nil, err
-	}
-	if service == "" {
-		return plan, nil
-	}
-	return plan, keepJobs(plan, []string{service})
-}
-
-// keepJobs leaves only the named jobs in a plan, without the sinks that no more than others go to; no names leave all.
-func keepJobs(plan *config.Plan, names []string) error {
-	if len(names) == 0 {
-		return nil
-	}
-	var kept []config.Job
-	var known []string
-	found := map[string]bool{}
-	for _, j := range plan.Jobs {
-		known = append(known, j.Name)
-		for _, name := range names {
-			if j.Name == name && !found[name] {
-				found[name] = true
-				kept = append(kept, j)
-			}
-		}
-	}
-	for _, name := range names {
-		if !found[name] {
-			return fmt.Errorf("no job %q; there are %s", name, strings.Join(known, ", "))
-		}
-	}
-	goes := func(jobs []config.Job, s config.Sink) bool {
-		return slices.ContainsFunc(jobs, func(j config.Job) bool { return j.GoesTo(s.Name) })
-	}
-	plan.Sinks = slices.DeleteFunc(plan.Sinks, func(s config.Sink) bool { return goes(plan.Jobs, s) && !goes(kept, s) })
-	plan.Jobs = kept
-	return nil
 }

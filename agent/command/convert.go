@@ -1,0 +1,38 @@
+package command
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/collectington/collectington/agent/legacy"
+)
+
+type convertCmd struct {
+	File string `arg:"" optional:"" help:"The old file; without it, that of -c."`
+}
+
+// Run shows an old configuration as one of ours. What is wrong with it is shown instead.
+func (c *convertCmd) Run(a *App, g *globals) error {
+	file := c.File
+	if file == "" {
+		file = g.Config
+	}
+	doc, err := a.parse(file)
+	if err != nil {
+		return err
+	}
+	if !legacy.Is(doc) {
+		return fmt.Errorf("convert %s: it is none of the Python Collectington's, which has services at its top", file)
+	}
+	a.vault.Dir = filepath.Dir(file)
+	old := legacy.Translate(doc, legacy.Options{Catalogue: a.Catalogue, Files: a.vault})
+	if _, err := old.Plan(); err != nil {
+		return err
+	}
+	text, err := old.YAML(filepath.Base(file))
+	if err != nil {
+		return fmt.Errorf("convert %s: %w", file, err)
+	}
+	_, err = a.Out.Write(text)
+	return err
+}
