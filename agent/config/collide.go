@@ -71,11 +71,11 @@ func declares(job *Job) []declared {
 }
 
 func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merging []string) {
-	var before []declared
+	before := map[string][]declared{} // by the name of their series
 	for i := range plan.Jobs {
 		for _, d := range declares(&plan.Jobs[i]) {
-			for _, other := range before {
-				if other.series != d.series || other.job == d.job && other.name == d.name || !meet(d.job, other.job, plan.Sinks) {
+			for _, other := range before[d.series] {
+				if other.job == d.job && other.name == d.name || !meet(d.job, other.job, plan.Sinks) {
 					continue
 				}
 				if text := clash(d, other, page(d.job, other.job, merging)); text != "" {
@@ -84,7 +84,7 @@ func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merging []string)
 					break
 				}
 			}
-			before = append(before, d)
+			before[d.series] = append(before[d.series], d)
 		}
 	}
 }
