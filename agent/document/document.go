@@ -3,6 +3,11 @@
 // they stand.
 package document
 
+import (
+	"bytes"
+	"slices"
+)
+
 // Kind is what a value is.
 type Kind uint8
 
@@ -74,6 +79,30 @@ func (v Value) Text() string {
 	return view(v.tree.escapes[from:])
 }
 
+// AppendText appends what Text returns, and leaves nothing of it in the document.
+func (v Value) AppendText(into []byte) []byte {
+	if v.tree == nil || !v.node().escaped {
+		return append(into, v.Raw()...)
+	}
+	return unescape(into, v.Raw())
+}
+
+// Size is how many values the value is made of, itself and an object's keys included.
+func (v Value) Size() int {
+	if v.tree == nil {
+		return 1
+	}
+	return int(v.node().next - v.at)
+}
+
+// Clone is the value in a copy of its document, which stays valid.
+func (v Value) Clone() Value {
+	if v.tree == nil {
+		return v
+	}
+	return Value{&tree{text: bytes.Clone(v.tree.text), nodes: slices.Clone(v.tree.nodes)}, v.at}
+}
+
 // Get is the member of an object with this key, the last of several; null where there is none or v is no object.
 func (v Value) Get(key string) Value {
 	found := Value{}
@@ -84,7 +113,7 @@ func (v Value) Get(key string) Value {
 	for at := v.at + 1; at < n.next; {
 		k := &v.tree.nodes[at]
 		at++
-		if k.escaped && (Value{v.tree, at - 1}).Text() == key || !k.escaped && string(v.tree.text[k.start:k.end]) == key {
+		if k.escaped && string((Value{v.tree, at - 1}).AppendText(nil)) == key || !k.escaped && string(v.tree.text[k.start:k.end]) == key {
 			found = Value{v.tree, at}
 		}
 		at = v.tree.nodes[at].next

@@ -172,3 +172,32 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A clone is the same value, and stays so when the parser goes on.
+func TestClone(t *testing.T) {
+	var p Parser
+	text := []byte(`{"a": [1, {"b\n": "x\u00e9"}], "c": null}`)
+	v, err := p.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clone := v.Get("a").Clone()
+	clear(text)
+	if _, err := p.Parse([]byte(`[[[[[]]]]]`)); err != nil {
+		t.Fatal(err)
+	}
+	var last Value
+	for item := range clone.Items {
+		last = item
+	}
+	member := last.Get("b\n")
+	if got := string(member.AppendText([]byte("> "))); clone.Raw() != `[1, {"b\n": "x\u00e9"}]` || got != "> xé" {
+		t.Errorf("got %s, %s", clone, got)
+	}
+	if clone.Size() != 5 || member.Size() != 1 || (Value{}).Size() != 1 || (Value{}).Clone() != (Value{}) {
+		t.Errorf("sizes %d, %d", clone.Size(), member.Size())
+	}
+	if len(clone.tree.escapes) != 0 {
+		t.Error("texts pile up in the document")
+	}
+}
