@@ -3,6 +3,7 @@ package script
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -32,9 +33,6 @@ func (s *source) take(m *measure, v starlark.Value, into *metric.Measured) error
 	case *starlark.List, starlark.Tuple:
 		i := 0
 		for item := range starlark.Elements(x.(starlark.Iterable)) {
-			if len(into.Rows) > maxReadings {
-				return errMany
-			}
 			if err := s.takeOne(m, item, true, into); err != nil {
 				return fmt.Errorf("item %d: %w", i, err)
 			}
@@ -50,6 +48,8 @@ func (s *source) takeOne(m *measure, v starlark.Value, listed bool, into *metric
 	case starlark.NoneType:
 		drop(into, metric.Missing, m.call.Name()+" returned None")
 		return nil
+	case *object:
+		return s.takeDict(m, x.dict(), into)
 	case *starlark.Dict:
 		return s.takeDict(m, x, into)
 	case *operation:
@@ -62,20 +62,21 @@ func (s *source) takeOne(m *measure, v starlark.Value, listed bool, into *metric
 		return err
 	case err != nil:
 		return fmt.Errorf("want %s, got %s", m.wanted(), describe(v))
-	case len(m.desc.LabelNames) > 0 || m.onceBy != "" || listed && !observes:
+	case len(m.desc.LabelNames) > 0 || m.desc.Once || listed && !observes:
 		return fmt.Errorf("want %s, got the number %s alone", m.wanted(), v)
 	}
-	into.Rows = append(into.Rows, metric.Reading{Value: value})
-	return nil
+	return add(into, metric.Reading{Value: value})
 }
 
 // wanted says what a metric's function is to return.
 func (m *measure) wanted() string {
 	keys := slices.Clone(m.desc.LabelNames)
-	if m.onceBy != "" {
+	switch {
+	case m.desc.Once && m.onceBy == "":
+		return "event(id, …), alone or in a list"
+	case m.onceBy != "":
 		keys = append(keys, m.onceBy)
-	}
-	if len(keys) == 0 {
+	case len(keys) == 0:
 		return "a number"
 	}
 	return "a list of dicts with " + strings.Join(keys, ", ") + " and one more key for the number"
@@ -84,64 +85,93 @@ func (m *measure) wanted() string {
 // takeDict takes every label, the event's id where the metric has one, and the number under the one key that is left. An
 // event of a counter may leave the number out: it is one.
 func (s *source) takeDict(m *measure, d *starlark.Dict, into *metric.Measured) error {
+	if m.desc.Once && m.onceBy == "" {
+		return fmt.Errorf("want %s, got a dict", m.wanted())
+	}
+	c, err := s.sortOut(m, d.Entries())
+	if err != nil {
+		return err
+	}
 	row := metric.Reading{}
-	known := len(m.desc.LabelNames)
-	missing, err := s.labels(m, d, &row)
+	missing, err := s.labels(m, c, &row)
 	if err != nil {
 		return err
 	}
 	if m.onceBy != "" {
-		known++
-		id, found, _ := d.Get(starlark.String(m.onceBy))
-		if !found {
+		if c.id == nil {
 			return fmt.Errorf("the key %q is missing, which once_by names", m.onceBy)
 		}
-		text, ok := labelText(id)
+		text, ok := labelText(c.id)
 		switch {
-		case id == starlark.None || ok && text == "":
+		case c.id == starlark.None || ok && text == "":
 			missing = m.onceBy + " is missing"
 		case !ok:
-			return fmt.Errorf("%s: want a text or number, got %s", m.onceBy, describe(id))
+			return fmt.Errorf("%s: want a text or number, got %s", m.onceBy, describe(c.id))
 		}
 		row.Event = text
 	}
-	var value starlark.Value
-	switch extra := d.Len() - known; {
-	case extra == 0 && m.onceBy != "" && m.desc.Type == metric.Counter:
-		value = starlark.MakeInt(1)
-	case extra == 0:
+	switch {
+	case c.others == 0 && m.onceBy != "" && m.desc.Type == metric.Counter:
+		c.number = starlark.MakeInt(1)
+	case c.others == 0:
 		return errors.New("has no key for the number, only labels")
-	case extra > 1:
-		return fmt.Errorf("has more keys than labels and one for the number: %s", strings.Join(m.extra(d), ", "))
-	default:
-		value = m.number(d)
+	case c.others > 1:
+		return fmt.Errorf("has more keys than labels and one for the number: %s", m.others(d.Entries()))
 	}
-	if value == starlark.None {
+	if c.number == starlark.None {
 		missing = "the number is None"
 	}
 	if missing != "" {
 		drop(into, metric.Missing, missing)
 		return nil
 	}
-	if row.Value, err = numberOf(value); err != nil {
-		return fmt.Errorf("%s: %w", strings.Join(m.extra(d), ""), err)
+	if row.Value, err = numberOf(c.number); err != nil {
+		return fmt.Errorf("%s: %w", m.others(d.Entries()), err)
 	}
-	return s.add(into, row)
+	return add(into, row)
 }
 
-// labels fills in the label values from a dict. What is missing is told; a key that is not there is an error.
-func (s *source) labels(m *measure, d *starlark.Dict, row *metric.Reading) (missing string, err error) {
+// cells are what a dict or an operation says of one reading, by what the metric calls it.
+type cells struct {
+	labels []starlark.Value // in the metric's order; nil = not there
+	id     starlark.Value   // under the key that once_by names; nil = not there
+	number starlark.Value   // under the last of the other keys
+	others int              // how many keys are neither labels nor the id
+}
+
+// sortOut sorts keys and values. What it returns is valid until the next call.
+func (s *source) sortOut(m *measure, entries iter.Seq2[starlark.Value, starlark.Value]) (*cells, error) {
+	c := &s.cells
+	*c = cells{labels: append(c.labels[:0], make([]starlark.Value, len(m.desc.LabelNames))...)}
+	for key, value := range entries {
+		name, isText := key.(starlark.String)
+		at := slices.Index(m.desc.LabelNames, string(name))
+		switch {
+		case isText && at >= 0 && c.labels[at] != nil:
+			return nil, fmt.Errorf("the label %q is there twice", string(name))
+		case isText && at >= 0:
+			c.labels[at] = value
+		case isText && m.onceBy != "" && string(name) == m.onceBy:
+			c.id = value
+		default:
+			c.number = value
+			c.others++
+		}
+	}
+	return c, nil
+}
+
+// labels fills in the label values. What is None is told as missing; a key that is not there is an error.
+func (s *source) labels(m *measure, c *cells, row *metric.Reading) (missing string, err error) {
 	from := len(s.arena)
-	for _, name := range m.desc.LabelNames {
-		v, found, _ := d.Get(starlark.String(name))
-		if !found {
+	for i, name := range m.desc.LabelNames {
+		v := c.labels[i]
+		if v == nil {
 			return "", fmt.Errorf("the label %q is missing", name)
 		}
-		text, ok := "", true
+		text, ok := labelText(v)
 		if v == starlark.None {
-			missing = "label " + name + " is None"
-		} else {
-			text, ok = labelText(v)
+			missing, ok = "label "+name+" is None", true
 		}
 		if !ok {
 			return "", fmt.Errorf("label %s: want a text, got %s", name, describe(v))
@@ -152,35 +182,30 @@ func (s *source) labels(m *measure, d *starlark.Dict, row *metric.Reading) (miss
 	return missing, nil
 }
 
-// number is the value under the key that is neither a label nor the event's id.
-func (m *measure) number(d *starlark.Dict) starlark.Value {
-	for key, value := range d.Entries() {
-		if !m.names(key) {
-			return value
-		}
-	}
-	return starlark.None
-}
-
-func (m *measure) names(key starlark.Value) bool {
-	text, ok := key.(starlark.String)
-	return ok && (string(text) == m.onceBy && m.onceBy != "" || slices.Contains(m.desc.LabelNames, string(text)))
-}
-
-// extra are the keys that are neither labels nor the event's id, a few of them, for messages.
-func (m *measure) extra(d *starlark.Dict) []string {
+// others names a few of the keys that are neither labels nor the event's id, for messages.
+func (m *measure) others(entries iter.Seq2[starlark.Value, starlark.Value]) string {
 	var all []string
-	for _, key := range d.Keys() {
-		if !m.names(key) && len(all) < 5 {
-			text, _ := starlark.AsString(key)
-			all = append(all, oneLine(text))
+	for key := range entries {
+		text, ok := starlark.AsString(key)
+		if !ok {
+			text = preview(key, maxShown)
 		}
+		if ok && (text == m.onceBy || slices.Contains(m.desc.LabelNames, text)) {
+			continue
+		}
+		if len(all) == 5 {
+			return strings.Join(all, ", ") + ", …"
+		}
+		all = append(all, text)
 	}
-	return all
+	return strings.Join(all, ", ")
 }
 
-// add adds a reading, unless a label cannot stand.
-func (s *source) add(into *metric.Measured, row metric.Reading) error {
+// add adds a reading, unless there are too many or a label cannot stand.
+func add(into *metric.Measured, row metric.Reading) error {
+	if len(into.Rows) >= maxReadings {
+		return errMany
+	}
 	for _, text := range row.Labels {
 		switch {
 		case len(text) > maxLabel:

@@ -11,20 +11,35 @@ import (
 	"go.starlark.net/starlarkstruct"
 )
 
-// Attr gives the methods of a text that could blow it up their bounds; others are as they are.
+// Attr gives the methods of a text that could blow it up their bounds, and those of a list that compare plain values;
+// others are as they are.
 func (w *wrapped) Attr(name string) (starlark.Value, error) {
 	x, ok := w.Value.(starlark.HasAttrs)
 	if !ok {
 		return nil, nil
 	}
 	method, err := x.Attr(name)
-	text, isText := w.Value.(starlark.String)
-	check := map[string]func(starlark.String, starlark.Tuple, []starlark.Tuple) error{"join": checkJoin, "replace": checkReplace, "format": checkArguments}[name]
-	if err != nil || method == nil || !isText || check == nil {
+	if err != nil || method == nil {
 		return method, err
 	}
+	var before func(args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Tuple, error)
+	switch x := w.Value.(type) {
+	case starlark.String:
+		check := map[string]func(starlark.String, starlark.Tuple, []starlark.Tuple) error{"join": checkJoin, "replace": checkReplace, "format": checkArguments}[name]
+		if check == nil {
+			return method, nil
+		}
+		before = func(args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Tuple, error) {
+			return args, check(x, args, kwargs)
+		}
+	case *starlark.List:
+		before = plainFirst
+	default:
+		return method, nil
+	}
 	return starlark.NewBuiltin(name, func(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-		if err := check(text, args, kwargs); err != nil {
+		args, err := before(args, kwargs)
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		return starlark.Call(thread, method, args, kwargs)
@@ -151,22 +166,15 @@ func encodeJSON(v starlark.Value) (string, error) {
 	}
 	text, err := starlark.Call(&starlark.Thread{}, starjson.Module.Members["encode"], starlark.Tuple{v}, nil)
 	if err != nil {
-		return "", errors.New(oneLine(err.Error()))
+		return "", errors.New(oneLine(err.Error(), maxMessage))
 	}
 	return string(text.(starlark.String)), nil
 }
 
-// preview is the beginning of a value as it is written out.
+// preview is a value written out, or what it is where that would take more than max bytes.
 func preview(v starlark.Value, max int) string {
-	if _, err := textSize(v, maxPreview, 0); err != nil {
+	if _, err := textSize(v, max, 0); err != nil {
 		return fmt.Sprintf("a %s with much in it", v.Type())
 	}
-	text := oneLine(v.String())
-	if len(text) > max {
-		return strings.ToValidUTF8(text[:max], "") + "…"
-	}
-	return text
+	return v.String()
 }
-
-// maxPreview bounds what is written out for a preview, in about bytes.
-const maxPreview = 100_000

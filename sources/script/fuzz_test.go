@@ -28,7 +28,7 @@ func FuzzDocument(f *testing.F) {
 		if err != nil || len(text) > 10_000 || !utf8.ValidString(text) {
 			return
 		}
-		v := ofDocument(doc.Root)
+		v, _ := ofDocument(doc.Root)
 		before := v.String()
 		clear(body)
 		if _, err := p.JSON("y", []byte(`{"another": "document", "in the same": "memory"}`)); err != nil {

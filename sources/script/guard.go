@@ -1,41 +1,21 @@
 package script
 
 import (
-	"errors"
-	"fmt"
-
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 )
 
-// A script's memory is bounded in two ways. What grows step by step is watched, and the script is stopped when it holds
-// too much. What a single operation could blow up at once is refused beforehand, since nothing can interrupt it: repeating,
-// formatting, joining and replacing texts, writing nested values out, and ranges.
-const (
-	maxBuilt = 64 << 20 // bytes of a text that one operation makes
-	maxItems = 4 << 20  // items of a list that one operation makes
-	maxRange = 10_000_000
-	maxBits  = 1 << 16 // of an int that is multiplied
-	maxDeep  = 1000    // of a value that is written out
-)
-
-var (
-	errBuilt = fmt.Errorf("makes a text of more than %d MiB", maxBuilt>>20)
-	errItems = fmt.Errorf("makes a list of more than %d items", maxItems)
-	errBits  = errors.New("the numbers are too large to multiply")
-	errDeep  = fmt.Errorf("is nested more than %d deep", maxDeep)
-)
-
-// The names under which scripts call wrap and wrapAll. No script can write them itself.
+// The names under which scripts call wrap, wrapAll, bound and plain. No script can write them itself.
 const (
 	wrapName   = "·"
 	wrapNumber = "·="
 	boundName  = "·+"
+	plainName  = "·=="
 	plus       = syntax.PLUS
 )
 
-// guardOperators has every operand of * and %, and every text whose join, format or replace is called, pass wrap, and what
-// is added pass bound.
+// guardOperators has every operand of * and %, and every value whose join, format, replace, index or remove is called, pass
+// wrap, what is added pass bound, and what is compared pass plain.
 func guardOperators(tree *syntax.File) {
 	call := func(name string, at syntax.Position, x syntax.Expr) syntax.Expr {
 		if literal, ok := x.(*syntax.Literal); ok && literal.Token != syntax.STRING && literal.Token != syntax.BYTES {
@@ -53,21 +33,50 @@ func guardOperators(tree *syntax.File) {
 			if x.Op == syntax.PLUS {
 				x.Y = call(boundName, x.OpPos, x.Y)
 			}
+			guardComparison(x, call)
 		case *syntax.AssignStmt:
 			if x.Op == syntax.PLUS_EQ {
 				x.RHS = call(boundName, x.OpPos, x.RHS)
+			}
+			if x.Op == syntax.PIPE_EQ {
+				x.RHS = call(plainName, x.OpPos, x.RHS)
 			}
 			if x.Op == syntax.STAR_EQ || x.Op == syntax.PERCENT_EQ {
 				x.RHS = &syntax.CallExpr{Fn: &syntax.Ident{NamePos: x.OpPos, Name: wrapNumber}, Lparen: x.OpPos, Args: []syntax.Expr{x.RHS}, Rparen: x.OpPos}
 			}
 		case *syntax.DotExpr:
 			switch x.Name.Name {
-			case "join", "replace", "format":
+			case "join", "replace", "format", "index", "remove":
 				x.X = call(wrapName, x.Dot, x.X)
 			}
 		}
 		return true
 	})
+}
+
+// guardComparison has the right side of a comparison pass plain, and of in the left one, which starlark compares second.
+// A literal needs nothing of it, whichever side it is.
+func guardComparison(x *syntax.BinaryExpr, call func(string, syntax.Position, syntax.Expr) syntax.Expr) {
+	switch x.Op {
+	case syntax.EQL, syntax.NEQ, syntax.LT, syntax.LE, syntax.GT, syntax.GE:
+		if !isLiteral(x.X) && !isLiteral(x.Y) {
+			x.Y = call(plainName, x.OpPos, x.Y)
+		}
+	case syntax.IN, syntax.NOT_IN:
+		if !isLiteral(x.X) {
+			x.X = call(plainName, x.OpPos, x.X)
+		}
+	}
+}
+
+func isLiteral(x syntax.Expr) bool {
+	switch x := x.(type) {
+	case *syntax.Literal:
+		return true
+	case *syntax.Ident:
+		return x.Name == "None" || x.Name == "True" || x.Name == "False"
+	}
+	return false
 }
 
 // wrap is the value itself, unless it is one that an operator could blow up.
@@ -125,83 +134,4 @@ func (w *wrapped) Binary(op syntax.Token, other starlark.Value, side starlark.Si
 		}
 	}
 	return starlark.Binary(op, x, y)
-}
-
-func checkRepeat(x, y starlark.Value) error {
-	n, ok := y.(starlark.Int)
-	if !ok {
-		if n, ok = x.(starlark.Int); !ok {
-			return nil // no repetition
-		}
-		x = y
-	}
-	if other, ok := x.(starlark.Int); ok {
-		for _, i := range []starlark.Int{n, other} {
-			if i.BigInt().BitLen() > maxBits {
-				return errBits
-			}
-		}
-		return nil
-	}
-	times, small := n.Int64()
-	size, most, err := int64(starlark.Len(x)), int64(maxBuilt), errBuilt
-	switch x.(type) {
-	case *starlark.List, starlark.Tuple:
-		most, err = maxItems, errItems
-	}
-	if n.Sign() > 0 && size > 0 && (!small || times > most/size) {
-		return err
-	}
-	return nil
-}
-
-// checkFormat bounds text % values. A width cannot be given in Starlark, so what comes out is no longer than its parts.
-func checkFormat(text starlark.String, values starlark.Value) error {
-	_, err := textSize(values, maxBuilt-min(len(text), maxBuilt), 0)
-	return err
-}
-
-// textSize is about how long a value is when it is written out; an error where it is more than max. Shared values count
-// each time.
-func textSize(v starlark.Value, max, depth int) (int, error) {
-	size := 8
-	if depth > maxDeep {
-		return 0, errDeep
-	}
-	add := func(item starlark.Value) error {
-		n, err := textSize(item, max-size, depth+1)
-		size += n
-		return err
-	}
-	switch x := v.(type) {
-	case *wrapped:
-		return textSize(x.Value, max, depth)
-	case starlark.String:
-		size += len(x)
-	case starlark.Bytes:
-		size += len(x)
-	case starlark.Int:
-		if _, small := x.Int64(); !small {
-			size += x.BigInt().BitLen() / 3
-		}
-	case *starlark.Dict:
-		for key, value := range x.Entries() {
-			if err := errors.Join(add(key), add(value)); err != nil {
-				return 0, err
-			}
-		}
-	case starlark.Iterable:
-		if _, ok := x.(starlark.Sequence); ok && starlark.Len(x) > max/2 {
-			return 0, errBuilt
-		}
-		for item := range starlark.Elements(x) {
-			if err := add(item); err != nil {
-				return 0, err
-			}
-		}
-	}
-	if size > max {
-		return 0, errBuilt
-	}
-	return size, nil
 }

@@ -5,7 +5,10 @@
 //	                                 └─ fetch(…): the job's fetcher, each distinct request once a tick
 //
 // What stands at the script's top level runs once, when the job is made, and is frozen then. So a script keeps no state
-// from tick to tick; what has to be remembered is the ledger's business.
+// from tick to tick; what has to be remembered is the ledger's business. Answers that it lets expire later than a tick are
+// a cache, without which it would measure the same.
+//
+// A document is made of values only where the script reads it: see object.
 package script
 
 import (
@@ -29,10 +32,11 @@ var Kind = sources.Kind[sources.Source]{
 
 // Config says where the script is and what it measures.
 type Config struct {
-	File      string          `yaml:"file"`
-	Settings  map[string]any  `yaml:"settings"`
-	MaxMemory setting.Bytes   `yaml:"max_memory"`
-	Metrics   sources.Metrics `yaml:"metrics"`
+	File      string                    `yaml:"file"`
+	Settings  map[string]any            `yaml:"settings"`
+	Secrets   map[string]setting.Secret `yaml:"secrets"`
+	MaxMemory setting.Bytes             `yaml:"max_memory"`
+	Metrics   sources.Metrics           `yaml:"metrics"`
 }
 
 // minMemory is less than what any script needs.

@@ -3,6 +3,7 @@ package script
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.starlark.net/starlark"
 
@@ -20,7 +21,7 @@ type operation struct {
 	verb   string
 	id     string
 	values []float64
-	labels *starlark.Dict
+	labels []starlark.Tuple // names, which are texts, and values
 }
 
 func (o *operation) String() string {
@@ -33,24 +34,35 @@ func (o *operation) String() string {
 	} else {
 		text += fmt.Sprintf("%d values", len(o.values))
 	}
-	for _, kv := range o.labels.Items() {
-		text += fmt.Sprintf(", %s = %s", string(kv[0].(starlark.String)), preview(kv[1], 100))
+	for name, value := range o.entries {
+		text += fmt.Sprintf(", %s = %s", string(name.(starlark.String)), preview(value, maxShown))
 	}
 	return text + ")"
 }
 
 func (o *operation) Type() string          { return "operation" }
-func (o *operation) Freeze()               { o.labels.Freeze() }
 func (o *operation) Truth() starlark.Bool  { return true }
 func (o *operation) Hash() (uint32, error) { return 0, errors.New("unhashable type: operation") }
+
+// Freeze implements starlark.Value.
+func (o *operation) Freeze() {
+	for _, value := range o.entries {
+		value.Freeze()
+	}
+}
+
+func (o *operation) entries(yield func(name, value starlark.Value) bool) {
+	for _, kv := range o.labels {
+		if !yield(kv[0], kv[1]) {
+			return
+		}
+	}
+}
 
 // operationOf makes the built-in function of a verb.
 func operationOf(verb string) *starlark.Builtin {
 	return starlark.NewBuiltin(verb, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-		o := &operation{verb: verb, labels: starlark.NewDict(len(kwargs))}
-		for _, kv := range kwargs {
-			_ = o.labels.SetKey(kv[0], kv[1])
-		}
+		o := &operation{verb: verb, labels: kwargs}
 		if verb == "event" {
 			if len(args) == 0 {
 				return nil, errors.New("event: want an id: event(id, value = 1, **labels)")
@@ -61,10 +73,10 @@ func operationOf(verb string) *starlark.Builtin {
 			}
 			o.id, args = id, args[1:]
 		}
-		if len(args) == 0 {
-			if v, found, _ := o.labels.Delete(starlark.String("value")); found {
-				args = starlark.Tuple{v}
-			}
+		named := func(kv starlark.Tuple) bool { return kv[0] == starlark.Value(starlark.String("value")) }
+		if at := slices.IndexFunc(kwargs, named); at >= 0 && len(args) == 0 {
+			args = starlark.Tuple{kwargs[at][1]}
+			o.labels = slices.Delete(slices.Clone(kwargs), at, at+1)
 		}
 		return o, o.take(args)
 	})
@@ -80,48 +92,57 @@ func (o *operation) take(args starlark.Tuple) error {
 	case len(args) == 0:
 		return fmt.Errorf("%s: want a value", o.verb)
 	}
-	items := starlark.NewList([]starlark.Value{args[0]})
+	var err error
 	if list, ok := args[0].(*starlark.List); ok && o.verb == "observe" {
-		items = list
+		o.values, err = numbers(o.verb, list)
+		return err
 	}
-	for item := range items.Elements() {
-		value, err := numberOf(item)
-		if err != nil {
-			return fmt.Errorf("%s: %w", o.verb, err)
-		}
-		o.values = append(o.values, value)
+	value, err := numberOf(args[0])
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.verb, err)
+	}
+	o.values = []float64{value}
+	return nil
+}
+
+// fits tells whether the metric takes the operation, and if not what does.
+func (o *operation) fits(d *metric.Desc) error {
+	counter, observes := d.Type == metric.Counter && !d.Once, d.Type == metric.Histogram || d.Type == metric.Summary
+	var fits bool
+	var goes string
+	switch o.verb {
+	case "inc":
+		fits, goes = counter && d.From == metric.Increment, "a counter with from: increment"
+	case "set":
+		fits, goes = d.Type == metric.Gauge || counter && d.From == metric.Total, "a gauge or a counter from: total"
+	case "observe":
+		fits, goes = observes && !d.Once, "a histogram or summary whose observations count each time, not once by an id"
+	case "event":
+		fits, goes = d.Once, "once_by, or enable_once_metric(…)"
+	}
+	if !fits {
+		return fmt.Errorf("%s goes with %s", o.verb, goes)
 	}
 	return nil
 }
 
 // takeOperation makes the readings of an operation, if it fits the metric.
 func (s *source) takeOperation(m *measure, o *operation, into *metric.Measured) error {
-	d := m.desc
-	observes := d.Type == metric.Histogram || d.Type == metric.Summary
-	fits := map[string]bool{
-		"inc":     d.Type == metric.Counter && d.From == metric.Increment,
-		"set":     d.Type == metric.Gauge || d.Type == metric.Counter && d.From == metric.Total,
-		"observe": observes && !d.Once,
-		"event":   d.Once,
+	if err := o.fits(m.desc); err != nil {
+		return err
 	}
-	goes := map[string]string{
-		"inc":     "a counter with from: increment",
-		"set":     "a gauge or a counter from: total",
-		"observe": "a histogram or summary without once_by",
-		"event":   "once_by",
+	c, err := s.sortOut(m, o.entries)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.verb, err)
 	}
-	if !fits[o.verb] {
-		return fmt.Errorf("%s goes with %s", o.verb, goes[o.verb])
-	}
-	if o.labels.Len() != len(d.LabelNames) {
-		for _, key := range o.labels.Keys() {
-			if !m.names(key) {
-				return fmt.Errorf("%s: %s is none of the metric's labels", o.verb, string(key.(starlark.String)))
-			}
-		}
+	if c.others > 0 || c.id != nil {
+		names := slices.DeleteFunc(slices.Clone(o.labels), func(kv starlark.Tuple) bool {
+			return slices.Contains(m.desc.LabelNames, string(kv[0].(starlark.String)))
+		})
+		return fmt.Errorf("%s: %s is none of the metric's labels", o.verb, string(names[0][0].(starlark.String)))
 	}
 	row := metric.Reading{Event: o.id}
-	missing, err := s.labels(m, o.labels, &row)
+	missing, err := s.labels(m, c, &row)
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.verb, err)
 	}
@@ -130,10 +151,7 @@ func (s *source) takeOperation(m *measure, o *operation, into *metric.Measured) 
 		return nil
 	}
 	for _, row.Value = range o.values {
-		if len(into.Rows) > maxReadings {
-			return errMany
-		}
-		if err := s.add(into, row); err != nil {
+		if err := add(into, row); err != nil {
 			return err
 		}
 	}

@@ -92,11 +92,11 @@ func compileError(text string, err error) error {
 			message += fmt.Sprintf(", in: %.120s", line)
 		}
 	}
-	return fmt.Errorf("%s: %s", pos, oneLine(message))
+	return fmt.Errorf("%s: %s", pos, oneLine(message, maxMessage))
 }
 
-// scriptError is an error of a running script in one line: where, in which function, and what.
-func scriptError(err error) error {
+// fault is an error of a running script in one line: where, in which function, and what.
+func (s *source) fault(err error) error {
 	e, ok := errors.AsType[*starlark.EvalError](err)
 	if !ok {
 		return err
@@ -107,13 +107,13 @@ func scriptError(err error) error {
 		if frame.Pos.Filename() == "<builtin>" || frame.Pos.Filename() == "" {
 			continue
 		}
-		message := strings.TrimPrefix(oneLine(e.Msg), "Starlark computation cancelled: ")
+		message := strings.TrimPrefix(s.clip(e.Msg, maxMessage), "Starlark computation cancelled: ")
 		if frame.Name == "<toplevel>" {
 			return &failure{fmt.Sprintf("%s: %s", frame.Pos, message), err}
 		}
 		return &failure{fmt.Sprintf("%s: %s: %s", frame.Pos, frame.Name, message), err}
 	}
-	return &failure{oneLine(e.Msg), err}
+	return &failure{s.clip(e.Msg, maxMessage), err}
 }
 
 // failure is a script's error in our words. What is under it tells of its cause.
@@ -125,13 +125,10 @@ type failure struct {
 func (f *failure) Error() string { return f.text }
 func (f *failure) Unwrap() error { return f.err }
 
-// maxMessage bounds a message of a script, in bytes.
-const maxMessage = 500
-
-// oneLine makes one bounded line of a text that a script may have made.
-func oneLine(text string) string {
-	if len(text) > maxMessage {
-		text = text[:maxMessage] + "…"
+// oneLine makes one line of at most max bytes of a text.
+func oneLine(text string, max int) string {
+	if len(text) > max {
+		text = text[:max] + "…"
 	}
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,7 +15,13 @@ import (
 // registry is what the top level of a script says of its functions.
 type registry struct {
 	functions map[string]*starlark.Function // by metric, as register_metric names them
-	deltas    map[*starlark.Function]bool   // those of enable_delta_metric
+	changes   map[*starlark.Function]change // as enable_delta_metric and enable_once_metric want them
+}
+
+// change is what a script changes of a metric's declaration, and the name by which it does.
+type change struct {
+	name  string
+	apply func(*metric.Desc) error
 }
 
 // register is register_metric(name, function), which returns the function.
@@ -31,14 +38,19 @@ func (r *registry) register(_ *starlark.Thread, b *starlark.Builtin, args starla
 	return f, nil
 }
 
-// delta is enable_delta_metric(function), which returns the function.
-func (r *registry) delta(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var f *starlark.Function
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "function", &f); err != nil {
-		return nil, err
-	}
-	r.deltas[f] = true
-	return f, nil
+// change makes the built-in function of a change, which takes a metric's function and returns it.
+func (r *registry) change(name string, apply func(*metric.Desc) error) *starlark.Builtin {
+	return starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		var f *starlark.Function
+		if err := starlark.UnpackArgs(name, args, kwargs, "function", &f); err != nil {
+			return nil, err
+		}
+		if before := r.changes[f]; before.name != "" && before.name != name {
+			return nil, fmt.Errorf("%s: %s has %s already", name, f.Name(), before.name)
+		}
+		r.changes[f] = change{name, apply}
+		return f, nil
+	})
 }
 
 // bind finds the function of each metric.
@@ -49,26 +61,16 @@ func (r *registry) bind(s *source, c *Config, globals starlark.StringDict) error
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.program.file, err)
 		}
-		required := 0
-		for i := range f.NumParams() {
-			if f.ParamDefault(i) == nil {
-				required++
-			}
-		}
-		if f.HasVarargs() {
-			required--
-		}
-		if f.HasKwargs() {
-			required--
-		}
-		if required > 0 {
+		if required(f) > 0 {
 			return fmt.Errorf("%s: %s: a metric's function is called without arguments: leave out self, and read config for settings", f.Position(), f.Name())
 		}
 		m := c.Metrics[name]
 		d := m.Desc(name)
-		if r.deltas[f] {
-			if err := enableDelta(d); err != nil {
-				return fmt.Errorf("%s: %s: %w", f.Position(), f.Name(), err)
+		// A metric is the same as long as a function of that name computes it: an edit of the script keeps the totals.
+		d.How = "script function " + f.Name()
+		if c := r.changes[f]; c.apply != nil {
+			if err := c.apply(d); err != nil {
+				return fmt.Errorf("%s: %s: %s goes with %w", f.Position(), f.Name(), c.name, err)
 			}
 		}
 		s.measures = append(s.measures, measure{desc: d, onceBy: m.OnceBy, call: f})
@@ -79,7 +81,36 @@ func (r *registry) bind(s *source, c *Config, globals starlark.StringDict) error
 			return fmt.Errorf("%s: register_metric names %q, which metrics do not declare", s.program.file, name)
 		}
 	}
+	if f, ok := globals["read_data"].(*starlark.Function); ok {
+		if required(f) > 1 {
+			return fmt.Errorf("%s: read_data: is called with the name of the store alone, or with nothing", f.Position())
+		}
+		s.readData = f
+	}
 	return nil
+}
+
+// positional is how many arguments without a name a function takes, *args aside.
+func positional(f *starlark.Function) int {
+	n := f.NumParams() - f.NumKwonlyParams()
+	if f.HasVarargs() {
+		n--
+	}
+	if f.HasKwargs() {
+		n--
+	}
+	return n
+}
+
+// required is how many arguments a function cannot be called without.
+func required(f *starlark.Function) int {
+	n := 0
+	for i := range positional(f) + f.NumKwonlyParams() {
+		if f.ParamDefault(i) == nil {
+			n++
+		}
+	}
+	return n
 }
 
 // find is the function registered for a metric, or the one of its name: get_NAME. A counter's _total may be left out.
@@ -107,7 +138,19 @@ func enableDelta(d *metric.Desc) error {
 	case d.Type == metric.Gauge:
 		d.Delta = true
 	default:
-		return fmt.Errorf("enable_delta_metric goes with a gauge or a counter of totals")
+		return errors.New("a gauge or a counter of totals")
+	}
+	return nil
+}
+
+// enableOnce has the metric's function return events, of which each counts once.
+func enableOnce(d *metric.Desc) error {
+	if d.Type == metric.Gauge || d.From == metric.Increment {
+		return errors.New("a histogram, a summary, or a counter without from: increment")
+	}
+	d.Once = true
+	if d.Type == metric.Counter {
+		d.From = metric.Events
 	}
 	return nil
 }

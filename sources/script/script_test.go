@@ -54,6 +54,12 @@ func TestAnswers(t *testing.T) {
 		{events, `[{"team": "a"}]`, "x_total: " + at + "item 0: the key \"id\" is missing, which once_by names\n"},
 		{events, `inc(team = "a")`, "x_total: " + at + "inc goes with a counter with from: increment\n"},
 
+		{events, `event(7, team = "a", x = 1)`, "x_total: " + at + "event: x is none of the metric's labels\n"},
+		{events, `event(7, team = "a", **{"team": "b"})`, "x_total: " + at + "event: the label \"team\" is there twice\n"},
+		{labelled, `[{"team": "a", "stack": "p", 5: 1}]`, "x{stack=\"p\",team=\"a\"} 1\n"},
+		{labelled, `[{"team": "a", "stack": "p", 5: "x" * 100}]`, "x: " + at + "item 0: 5: want a number, got a text of 100 bytes: write float(…)\n"},
+		{labelled, `[dict([("k%d" % i, i) for i in range(9)], team = "a", stack = "p")]`, "x: " + at + "item 0: has more keys than labels and one for the number: k0, k1, k2, k3, k4, …\n"},
+
 		{"x_total: {type: counter, from: increment, labels: [team]}", `[inc(team = "a"), inc(2, team = "b")]`, "x_total{team=\"a\"} 1\nx_total{team=\"b\"} 2\n"},
 		{"x_total: {type: counter}", "set(9)", "x_total 9\n"},
 		{"x: {type: histogram}", "[1, 2, 2 * time.second]", "x 1\nx 2\nx 2\n"},
@@ -131,6 +137,39 @@ func TestDeltaInTheScript(t *testing.T) {
 	_, err = made(t, "metrics: {x: {type: summary}}", script, nil)
 	if err == nil || err.Error() != "test.star:1:1: f: enable_delta_metric goes with a gauge or a counter of totals" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// An event counts once though the configuration says nothing of it.
+func TestOnceInTheScript(t *testing.T) {
+	script := func(returns string) string {
+		return "def f(): return " + returns + "\nregister_metric('x', enable_once_metric(f))"
+	}
+	for _, c := range []struct{ metrics, returns, want string }{
+		{"x_total: {type: counter}", "[event(7), event(8, 2)]", "x_total 1 event 7\nx_total 2 event 8\n"},
+		{"x_total: {type: counter, from: events, labels: [a]}", "event('k', a = 1)", "x_total{a=\"1\"} 1 event k\n"},
+		{"x: {type: histogram, labels: [a]}", "[event(1, 0.5, a = 'b')]", "x{a=\"b\"} 0.5 event 1\n"},
+		{"x: {type: summary}", "None", "x drops 1 missing: f returned None\n"},
+		{"x: {type: summary}", "5", "x: test.star:1:1: f: want event(id, …), alone or in a list, got the number 5 alone\n"},
+		{"x: {type: summary}", "[{'id': 1, 'n': 2}]", "x: test.star:1:1: f: item 0: want event(id, …), alone or in a list, got a dict\n"},
+		{"x: {type: summary}", "observe(5)", "x: test.star:1:1: f: observe goes with a histogram or summary whose observations count each time, not once by an id\n"},
+		{"x: {type: gauge}", "5", "new: test.star:1:1: f: enable_once_metric goes with a histogram, a summary, or a counter without from: increment\n"},
+		{"x_total: {type: counter, from: increment}", "5", "new: test.star:1:1: f: enable_once_metric goes with a histogram, a summary, or a counter without from: increment\n"},
+	} {
+		if got := collect(t, "metrics: {"+c.metrics+"}", script(c.returns), nil); got != c.want {
+			t.Errorf("%s, %s: got\n%swant\n%s", c.metrics, c.returns, got, c.want)
+		}
+	}
+	s, err := made(t, "metrics: {x_total: {type: counter}}", script("event(1)"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := s.(*source).measured[0].Desc; !d.Once || d.From.String() != "events" || d.Remember == 0 || d.MaxEvents == 0 {
+		t.Errorf("declared %+v", d)
+	}
+	both := "def f(): return 1\nenable_delta_metric(enable_once_metric(f))"
+	if got := collect(t, "metrics: {f: {type: gauge}}", both, nil); got != "new: test.star:2:20: enable_delta_metric: f has enable_once_metric already\n" {
+		t.Errorf("got %s", got)
 	}
 }
 
@@ -261,42 +300,58 @@ func TestHelpers(t *testing.T) {
 		`type(fetch()["incidents"][0])`:                         `"dict"`,
 		`mean([1, 2, 6])`:                                       `3.0`,
 		`mean([])`:                                              `None`,
-		`statistics.median([5, 1, 3, 4])`:                       `3.5`,
-		`percentile([1, 2, 3, 4, 5], 90)`:                       `4.6`,
-		`percentile([1], 101)`:                                  `percentile: want a number from 0 to 100 as p`,
-		`mean(["a"])`:                                           `mean: item 0: want a number, got the text "a": write float(…)`,
-		`sum([1, 2, 3])`:                                        `6`,
-		`sum([0.5, 2], 1)`:                                      `3.5`,
-		`sum([time.second, time.minute])`:                       `1m1s`,
-		`sum(["a"])`:                                            `sum: want numbers, got the text "a"`,
-		`time.now().unix`:                                       `1772370000`,
-		`get_iso_timestamp_x_min_ago(1)`:                        `"2026-03-01T12:59:00Z"`,
-		`get_iso_timestamp_x_min_ago(x=0.5)`:                    `"2026-03-01T12:59:30Z"`,
-		`time.rfc3339("2026-03-01T12:00:00+01:00").unix`:        `1772362800`,
-		`time.rfc3339("soon")`:                                  `rfc3339: "soon" is no time such as 2026-03-01T12:00:00Z`,
-		`time.strptime("2026-03-01T12:00:00Z", "%Y-%m-%dT%H:%M:%SZ").unix`:             `1772366400`,
-		`time.strptime("2026-03-01 12:00:00.25", "%Y-%m-%d %H:%M:%S.%f").nanosecond`:   `250000000`,
-		`time.strptime("2026-03-01T12:00:00+0100", "%Y-%m-%dT%H:%M:%S%z").unix`:        `1772362800`,
-		`time.strptime("01 Mar 26 01:00 PM", "%d %b %y %I:%M %p", "Europe/Oslo").unix`: `1772366400`,
-		`time.strptime("x", "%Q")`:              `strptime: no %Q; there are %Y %m %d %H %M %S %f %z %Z %b %B %a %A %y %j %I %p`,
-		`time.strptime("x", "%Y", "Nowhere")`:   `strptime: no time zone "Nowhere"`,
-		`math.floor(2.5)`:                       `2`,
-		`json.decode("[1]")`:                    `[1]`,
-		`json.encode({"a": [1]})`:               `"{\"a\":[1]}"`,
-		`re.search("(\\d+)-(\\d+)", "a 12-34")`: `("12-34", "12", "34")`,
-		`re.match("b", "ab")`:                   `None`,
-		`re.findall("\\d", "1a2")`:              `["1", "2"]`,
-		`re.findall("(a)(b)", "abab")`:          `[("a", "b"), ("a", "b")]`,
-		`re.sub("(a)b", "\\1$1", "ab")`:         `"a$1"`,
-		`re.search("(", "")`:                    "re: error parsing regexp: missing closing ): `(`",
-		`"%s-%d" % ("a", 5)`:                    `"a-5"`,
-		`7 % 4 * 2`:                             `6`,
-		`[1] * 2 + 2 * [3]`:                     `[1, 1, 3, 3]`,
-		`", ".join(["a", "b"])`:                 `"a, b"`,
-		`"a{}c{x}".format("b", x = 1)`:          `"abc1"`,
-		`"aa".replace("a", "b", 1)`:             `"ba"`,
-		`job`:                                   `"test"`,
-		`event("a", 2, team = "b")`:             `event("a", 2, team = "b")`,
+		`statistics.stdev([2, 4, 4, 4, 5, 5, 7, 9])`:            `2.138089935299395`,
+		`statistics.stdev([5])`:                                 `None`,
+		`time.parse_duration("1h30m").seconds`:                  `5400.0`,
+		`time.parse_duration("PT1H30M").minutes`:                `90.0`,
+		`time.parse_duration("P1W2DT0.5S")`:                     `216h0m0.5s`,
+		`time.parse_duration("P1M")`:                            `parse_duration: "P1M" is no duration such as 1h30m or PT1H30M`,
+		`time.parse_duration("PT")`:                             `parse_duration: "PT" is no duration such as 1h30m or PT1H30M`,
+		`time.parse_duration("P1D2W")`:                          `parse_duration: "P1D2W" is no duration such as 1h30m or PT1H30M`,
+		`time.parse_duration("P99999999999W")`:                  `parse_duration: more than 292 years`,
+		`time.parse_duration("90")`:                             `parse_duration: "90" is no duration such as 1h30m or PT1H30M`,
+		`(time.rfc3339("2026-03-01T12:01:30Z") - time.rfc3339("2026-03-01T12:00:00Z")).seconds`: `90.0`,
+		`time.strptime("2026-03-01T12:00:00+01:00", "%Y-%m-%dT%H:%M:%S%z").unix`:                `1772362800`,
+		`time.strptime("2026-03-01 12:00:00 +0100", "%Y-%m-%d %H:%M:%S %z").unix`:               `1772362800`,
+		`time.strptime("2026-03-01 12:00 UTC", "%Y-%m-%d %H:%M %Z").unix`:                       `1772366400`,
+		`time.strptime("2026-03-01 12:00 CET", "%Y-%m-%d %H:%M %Z", "Europe/Oslo").unix`:        `1772362800`,
+		`time.strptime("2026-03-01 12:00 CET", "%Y-%m-%d %H:%M %Z")`:                            `strptime: nobody knows "CET" in UTC: give the location that it belongs to`,
+		`statistics.median([5, 1, 3, 4])`:                                                       `3.5`,
+		`percentile([1, 2, 3, 4, 5], 90)`:                                                       `4.6`,
+		`percentile([1], 101)`:                                                                  `percentile: want a number from 0 to 100 as p`,
+		`mean(["a"])`:                                                                           `mean: item 0: want a number, got the text "a": write float(…)`,
+		`sum([1, 2, 3])`:                                                                        `6`,
+		`sum([0.5, 2], 1)`:                                                                      `3.5`,
+		`sum([time.second, time.minute])`:                                                       `1m1s`,
+		`sum(["a"])`:                                                                            `sum: want numbers, got the text "a"`,
+		`time.now().unix`:                                                                       `1772370000`,
+		`get_iso_timestamp_x_min_ago(1)`:                                                        `"2026-03-01T12:59:00Z"`,
+		`get_iso_timestamp_x_min_ago(x=0.5)`:                                                    `"2026-03-01T12:59:30Z"`,
+		`time.rfc3339("2026-03-01T12:00:00+01:00").unix`:                                        `1772362800`,
+		`time.rfc3339("soon")`:                                                                  `rfc3339: "soon" is no time such as 2026-03-01T12:00:00Z`,
+		`time.strptime("2026-03-01T12:00:00Z", "%Y-%m-%dT%H:%M:%SZ").unix`:                      `1772366400`,
+		`time.strptime("2026-03-01 12:00:00.25", "%Y-%m-%d %H:%M:%S.%f").nanosecond`:            `250000000`,
+		`time.strptime("2026-03-01T12:00:00+0100", "%Y-%m-%dT%H:%M:%S%z").unix`:                 `1772362800`,
+		`time.strptime("01 Mar 26 01:00 PM", "%d %b %y %I:%M %p", "Europe/Oslo").unix`:          `1772366400`,
+		`time.strptime("x", "%Q")`:                                                              `strptime: no %Q; there are %Y %m %d %H %M %S %f %z %Z %b %B %a %A %y %j %I %p`,
+		`time.strptime("x", "%Y", "Nowhere")`:                                                   `strptime: no time zone "Nowhere"`,
+		`math.floor(2.5)`:                                                                       `2`,
+		`json.decode("[1]")`:                                                                    `[1]`,
+		`json.encode({"a": [1]})`:                                                               `"{\"a\":[1]}"`,
+		`re.search("(\\d+)-(\\d+)", "a 12-34")`:                                                 `("12-34", "12", "34")`,
+		`re.match("b", "ab")`:                                                                   `None`,
+		`re.findall("\\d", "1a2")`:                                                              `["1", "2"]`,
+		`re.findall("(a)(b)", "abab")`:                                                          `[("a", "b"), ("a", "b")]`,
+		`re.sub("(a)b", "\\1$1", "ab")`:                                                         `"a$1"`,
+		`re.search("(", "")`:                                                                    "re: error parsing regexp: missing closing ): `(`",
+		`"%s-%d" % ("a", 5)`:                                                                    `"a-5"`,
+		`7 % 4 * 2`:                                                                             `6`,
+		`[1] * 2 + 2 * [3]`:                                                                     `[1, 1, 3, 3]`,
+		`", ".join(["a", "b"])`:                                                                 `"a, b"`,
+		`"a{}c{x}".format("b", x = 1)`:                                                          `"abc1"`,
+		`"aa".replace("a", "b", 1)`:                                                             `"ba"`,
+		`job`:                                                                                   `"test"`,
+		`event("a", 2, team = "b")`:                                                             `event("a", 2, team = "b")`,
 	} {
 		if got := value(t, expression); !strings.HasSuffix(got, want) {
 			t.Errorf("%s: got %s, want %s", expression, got, want)

@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -25,7 +26,11 @@ type source struct {
 	measures  []measure
 	measured  metric.Readings
 	arena     []string // label values of the tick under way
+	cells     cells    // of the reading under way
 	tick      *tick    // the tick under way; nil while the top level runs
+	kept      kept
+	readData  *starlark.Function // nil where the script has none
+	secrets   map[string]setting.Secret
 	patterns  patterns
 }
 
@@ -37,19 +42,19 @@ type measure struct {
 }
 
 func newSource(c *Config, env sources.Env, p *program) (*source, error) {
-	s := &source{env: env, program: p, maxMemory: int64(c.MaxMemory)}
+	s := &source{env: env, program: p, maxMemory: int64(c.MaxMemory), secrets: c.Secrets}
 	settings, err := ofSetting(c.Settings, 0)
 	if err != nil {
 		return nil, err
 	}
-	top := &registry{functions: map[string]*starlark.Function{}, deltas: map[*starlark.Function]bool{}}
+	top := &registry{functions: map[string]*starlark.Function{}, changes: map[*starlark.Function]change{}}
 	var globals starlark.StringDict
 	err = s.guarded(context.Background(), func(thread *starlark.Thread) (err error) {
 		globals, err = p.code.Init(thread, s.predeclared(settings, top))
 		return err
 	})
 	if err != nil {
-		return nil, scriptError(err)
+		return nil, s.fault(err)
 	}
 	globals.Freeze()
 	if err := top.bind(s, c, globals); err != nil {
@@ -63,8 +68,9 @@ func (s *source) Version() string { return s.program.version }
 
 // Collect calls each metric's function once.
 func (s *source) Collect(ctx context.Context, at sources.Tick) (metric.Readings, error) {
-	s.tick = &tick{ctx: ctx, at: at, source: s}
+	s.tick = &tick{ctx: ctx, at: at, answers: map[string]answer{}, secrets: map[string]string{}}
 	defer func() { s.tick = nil }()
+	s.kept.forget(at.Time)
 	s.arena = s.arena[:0]
 	failed := 0
 	for i := range s.measures {
@@ -95,13 +101,13 @@ func (s *source) measure(ctx context.Context, m *measure, into *metric.Measured)
 		return err
 	})
 	if err != nil {
-		return scriptError(err)
+		return s.fault(err)
 	}
 	if s.env.Show != nil {
-		s.env.Show(name+" returned", preview(answer, 400))
+		s.env.Show(name+" returned", s.clip(preview(answer, maxPreview), maxShown))
 	}
 	if err := s.take(m, answer, into); err != nil {
-		return fmt.Errorf("%s: %s: %w", m.call.Position(), name, err)
+		return &failure{s.clip(fmt.Sprintf("%s: %s: %v", m.call.Position(), name, err), maxMessage), err}
 	}
 	return nil
 }
@@ -138,9 +144,7 @@ func (s *source) print(thread *starlark.Thread, text string) {
 			break
 		}
 	}
-	if len(text) > maxPrint {
-		text = text[:maxPrint] + "…"
-	}
+	text = s.clip(text, maxPrint)
 	if s.env.Log != nil {
 		s.env.Log.Debug("script prints", "at", at, "text", text)
 	}
@@ -149,5 +153,10 @@ func (s *source) print(thread *starlark.Thread, text string) {
 	}
 }
 
-// maxPrint bounds what one print shows, in bytes.
-const maxPrint = 2000
+// How much is shown of what a script has made, in bytes.
+const (
+	maxPrint   = 2000    // of one print
+	maxMessage = 500     // of an error
+	maxShown   = 400     // of what a function has returned
+	maxPreview = 100_000 // what is longer is not even written out
+)

@@ -4,163 +4,129 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"math"
+	"time"
 
 	"go.starlark.net/starlark"
 
 	"github.com/collectington/collectington/sources"
 )
 
-// maxFetches bounds the distinct requests of one tick.
-const maxFetches = 1000
+// maxAnswers bounds the distinct requests and stores of one tick.
+const maxAnswers = 1000
 
 // tick is what the functions of one tick share.
 type tick struct {
 	ctx     context.Context
 	at      sources.Tick
-	source  *source
 	answers map[string]answer
+	secrets map[string]string
+	fetched int   // bytes that the tick's documents hold, about
+	reading bool  // read_data is under way
 	lost    error // why the job's own document could not be fetched, which fails the tick
 	refused error // why the first other request failed, which fails the functions that want it
 }
 
-// answer is what came of one request, once a tick.
+// answer is what came of one request or store. What it holds is frozen, since it is shared.
 type answer struct {
 	value starlark.Value
 	err   error
+	since time.Time // the tick in which it came
+	size  int       // bytes that it holds, about
 }
 
-// fetch is fetch(url, method, headers, params, body): the job's own document without arguments, else another of the job's
-// fetcher. What it returns is frozen, since it is shared.
+// fetch is fetch(url, method, headers, params, body, expires): the job's own document without arguments, else another of
+// the job's fetcher.
 func (s *source) fetch(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	r, err := unpackRequest(b.Name(), args, kwargs)
+	r, maxAge, err := unpackRequest(b.Name(), args, kwargs)
 	if err != nil {
 		return nil, err
 	}
-	return s.answer(r)
+	return s.answer(keyOf(r), maxAge, func() (starlark.Value, int, error) { return s.ask(r) })
 }
 
-// stored is get_data_from_store(name): the job's own document, whatever the name.
-func (s *source) stored(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+// stored is get_data_from_store(name, expires): what the script's read_data returns for the name; without a read_data the
+// job's own document, whatever the name.
+func (s *source) stored(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var name string
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name?", &name); err != nil {
+	var expires starlark.Value
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name?", &name, "expires?", &expires); err != nil {
 		return nil, err
 	}
-	return s.answer(sources.Request{})
+	maxAge, err := durationOf(b.Name(), expires)
+	switch {
+	case err != nil:
+		return nil, err
+	case s.readData == nil:
+		return s.answer(keyOf(sources.Request{}), maxAge, func() (starlark.Value, int, error) { return s.ask(sources.Request{}) })
+	case s.tick != nil && s.tick.reading:
+		return nil, errors.New("get_data_from_store: asks read_data, which is asking already: call fetch in it")
+	}
+	return s.answer("store "+name, maxAge, func() (starlark.Value, int, error) { return s.read(thread, name) })
 }
 
-// answer asks, unless it was asked in this tick already.
-func (s *source) answer(r sources.Request) (starlark.Value, error) {
+// read calls read_data, within the bounds of the function that asks.
+func (s *source) read(thread *starlark.Thread, name string) (starlark.Value, int, error) {
+	s.tick.reading = true
+	defer func() { s.tick.reading = false }()
+	args := starlark.Tuple{starlark.String(name)}
+	value, err := starlark.Call(thread, s.readData, args[:min(positional(s.readData), 1)], nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	value.Freeze()
+	own, err := textSize(value, maxBuilt, 0)
+	if err != nil {
+		own = math.MaxInt32 // too large to be kept, but not to be used
+	}
+	return value, own + s.tick.fetched, nil // it may hold any document of the tick
+}
+
+// answer gets what was not got in this tick already, nor in an earlier one less than maxAge ago.
+func (s *source) answer(key string, maxAge time.Duration, get func() (value starlark.Value, size int, err error)) (starlark.Value, error) {
 	t := s.tick
 	if t == nil {
 		return nil, errTopLevel
 	}
-	key := keyOf(r)
-	if a, ok := t.answers[key]; ok {
-		return a.value, a.err
+	a, ok := t.answers[key]
+	if !ok {
+		if a, ok := s.kept.find(key, t.at.Time, maxAge); ok {
+			return a.value, nil
+		}
+		if len(t.answers) >= maxAnswers {
+			return nil, fmt.Errorf("more than %d requests in one tick", maxAnswers)
+		}
+		a.since = t.at.Time
+		a.value, a.size, a.err = get()
+		t.answers[key] = a
 	}
-	if len(t.answers) >= maxFetches {
-		return nil, fmt.Errorf("more than %d requests in one tick", maxFetches)
+	if maxAge > 0 && a.err == nil {
+		s.kept.keep(key, a, maxAge, s.maxMemory/2)
 	}
-	value, err := t.ask(r)
-	if t.answers == nil {
-		t.answers = map[string]answer{}
-	}
-	t.answers[key] = answer{value, err}
-	switch own := key == keyOf(sources.Request{}); {
-	case err != nil && own:
-		t.lost = err
-	case err != nil && t.refused == nil:
-		t.refused = err
-	}
-	return value, err
+	return a.value, a.err
 }
 
-func (t *tick) ask(r sources.Request) (starlark.Value, error) {
-	fetcher := t.source.env.Fetch
+// ask sends a request.
+func (s *source) ask(r sources.Request) (starlark.Value, int, error) {
+	t, fetcher := s.tick, s.env.Fetch
 	if fetcher == nil {
-		return nil, errors.New("the job has nothing to fetch with: add http beside script")
+		return nil, 0, errors.New("the job has nothing to fetch with: add http beside script")
 	}
 	var doc *sources.Document
 	var err error
 	if keyOf(r) == keyOf(sources.Request{}) {
 		doc, err = fetcher.Fetch(t.ctx, t.at)
+		t.lost = err
 	} else {
 		doc, err = sources.Ask(t.ctx, fetcher, t.at, r)
+		if t.refused == nil {
+			t.refused = err
+		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	value := ofDocument(doc.Root)
-	value.Freeze()
-	return value, nil
-}
-
-// keyOf is the same for two requests that ask the same.
-func keyOf(r sources.Request) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%q %q %q %t %q", r.URL, r.Method, r.Query, r.Query != nil, r.Headers)
-	if r.Body != nil {
-		fmt.Fprintf(&b, " %q", *r.Body)
-	}
-	return b.String()
-}
-
-func unpackRequest(name string, args starlark.Tuple, kwargs []starlark.Tuple) (r sources.Request, err error) {
-	var headers, params, body starlark.Value
-	if err = starlark.UnpackArgs(name, args, kwargs, "url??", &r.URL, "method??", &r.Method, "headers?", &headers, "params?", &params, "body?", &body); err != nil {
-		return r, err
-	}
-	r.Method = strings.ToUpper(r.Method)
-	if r.Query, err = parameters("params", params); err != nil {
-		return r, err
-	}
-	if r.Headers, err = parameters("headers", headers); err != nil {
-		return r, err
-	}
-	switch x := body.(type) {
-	case nil, starlark.NoneType:
-	case starlark.String:
-		text := string(x)
-		r.Body = &text
-	case *starlark.Dict, *starlark.List:
-		text, err := encodeJSON(x)
-		if err != nil {
-			return r, fmt.Errorf("%s: body: %w", name, err)
-		}
-		r.Body = &text
-	default:
-		return r, fmt.Errorf("%s: body: want a text, or a dict or list that is sent as JSON, got %s", name, body.Type())
-	}
-	return r, nil
-}
-
-// parameters reads a dict of texts and numbers; a list as a value gives a parameter several times. None is no dict.
-func parameters(what string, v starlark.Value) ([]sources.Parameter, error) {
-	if v == nil || v == starlark.None {
-		return nil, nil
-	}
-	d, ok := v.(*starlark.Dict)
-	if !ok {
-		return nil, fmt.Errorf("%s: want a dict, got %s", what, v.Type())
-	}
-	all := []sources.Parameter{}
-	for key, value := range d.Entries() {
-		name, ok := key.(starlark.String)
-		if !ok {
-			return nil, fmt.Errorf("%s: want texts as keys, got %s", what, key.Type())
-		}
-		several, ok := value.(*starlark.List)
-		if !ok {
-			several = starlark.NewList([]starlark.Value{value})
-		}
-		for one := range several.Elements() {
-			text, ok := labelText(one)
-			if !ok {
-				return nil, fmt.Errorf("%s: %s: want a text or number, got %s", what, string(name), one.Type())
-			}
-			all = append(all, sources.Parameter{Name: string(name), Value: text})
-		}
-	}
-	return all, nil
+	value, size := ofDocument(doc.Root)
+	t.fetched += size
+	return value, size, nil
 }

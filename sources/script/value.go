@@ -15,36 +15,14 @@ import (
 	"github.com/collectington/collectington/agent/document"
 )
 
-// ofDocument is a document as Starlark has it: None, bool, int with all its digits, float, string, list and dict. It holds
-// nothing of the document's memory.
-func ofDocument(v document.Value) starlark.Value {
-	c := &converter{keys: map[string]starlark.Value{}}
-	c.text.Grow(len(v.Raw()))
-	return c.value(v)
-}
-
-// converter puts all texts of a document into one, and has one value for each key however many objects have it.
-type converter struct {
-	text strings.Builder
-	keys map[string]starlark.Value
-}
-
-func (c *converter) value(v document.Value) starlark.Value {
+// scalar is a value of a document that has no values in it.
+func scalar(v document.Value) starlark.Value {
 	switch v.Kind() {
-	case document.Object:
-		return c.dict(v)
-	case document.Array:
-		n := 0
-		for range v.Items {
-			n++
-		}
-		list := make([]starlark.Value, 0, n)
-		for item := range v.Items {
-			list = append(list, c.value(item))
-		}
-		return starlark.NewList(list)
 	case document.String:
-		return starlark.String(c.keep(v.Text()))
+		if raw := v.Raw(); strings.IndexByte(raw, '\\') < 0 {
+			return starlark.String(raw)
+		}
+		return starlark.String(v.AppendText(nil))
 	case document.Number:
 		return number(v.Raw())
 	case document.True:
@@ -53,31 +31,6 @@ func (c *converter) value(v document.Value) starlark.Value {
 		return starlark.False
 	}
 	return starlark.None
-}
-
-// dict has the last of several equal keys, as the rest of the agent.
-func (c *converter) dict(v document.Value) starlark.Value {
-	n := 0
-	for range v.Members {
-		n++
-	}
-	d := starlark.NewDict(n)
-	for key, member := range v.Members {
-		k, ok := c.keys[key]
-		if !ok {
-			kept := c.keep(key)
-			k = starlark.String(kept)
-			c.keys[kept] = k
-		}
-		_ = d.SetKey(k, c.value(member)) // a text can be a key of a dict that nobody else has
-	}
-	return d
-}
-
-func (c *converter) keep(text string) string {
-	from := c.text.Len()
-	c.text.WriteString(text)
-	return c.text.String()[from:]
 }
 
 // maxDigits bounds an int: reading one takes time that grows faster than its digits.
