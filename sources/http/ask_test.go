@@ -77,3 +77,34 @@ func TestAskRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Headers of a request's own follow a redirect on its own origin, and to no other.
+func TestAskKeepsHeadersHome(t *testing.T) {
+	for _, from := range []string{"http://a.example/v1/x", "http://b.example/v1/x"} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPlace(t)
+			for _, host := range []string{"a.example:80", "b.example:80", "c.example:80"} {
+				p.Serve(t, host, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					switch {
+					case r.Host == "c.example":
+						t.Errorf("c.example is asked with %v", r.Header)
+					case r.URL.Path == "/v1/x":
+						http.Redirect(w, r, "/y", http.StatusFound)
+					case r.Header.Get("X-Token") != "own-token":
+						t.Errorf("%s has no token", r.URL)
+					default:
+						http.Redirect(w, r, "http://c.example/z", http.StatusFound)
+					}
+				}))
+			}
+			f := p.fetcher(t, address)
+			_, err := f.Ask(t.Context(), tickAt(), sources.Request{URL: from, Headers: []sources.Parameter{{Name: "X-Token", Value: "own-token"}}})
+			if f.other != nil {
+				f.other.CloseIdleConnections()
+			}
+			if err == nil || !strings.Contains(err.Error(), "redirected to another host (http://c.example): refused") {
+				t.Errorf("%s: got %v", from, err)
+			}
+		})
+	}
+}

@@ -115,6 +115,8 @@ func (s *source) takeDict(m *measure, d *starlark.Dict, into *metric.Measured) e
 		c.number = starlark.MakeInt(1)
 	case c.others == 0:
 		return errors.New("has no key for the number, only labels")
+	case c.others > 1 && len(m.desc.LabelNames) == 0 && m.onceBy == "":
+		return fmt.Errorf("want %s, got a dict with %s", m.wanted(), m.others(d.Entries()))
 	case c.others > 1:
 		return fmt.Errorf("has more keys than labels and one for the number: %s", m.others(d.Entries()))
 	}
