@@ -55,6 +55,7 @@ func (p *patterns) compile(pattern, text string) (*regexp.Regexp, error) {
 	if re := p.known[pattern]; re != nil {
 		return re, nil
 	}
+	pattern = strings.Clone(pattern) // a text of a document would hold all of it
 	re, err := regexp.Compile(pattern)
 	if err != nil {
 		return nil, fmt.Errorf("re: %w", err)

@@ -29,7 +29,7 @@ func unpackRequest(name string, args starlark.Tuple, kwargs []starlark.Tuple) (r
 	if maxAge, err = durationOf(name, expires); err != nil {
 		return r, 0, err
 	}
-	r.Method = strings.ToUpper(r.Method)
+	r.Method, r.URL = strings.ToUpper(r.Method), strings.Clone(r.URL) // see parameters
 	if r.Query, err = parameters("params", params); err != nil {
 		return r, 0, err
 	}
