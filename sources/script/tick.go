@@ -91,6 +91,7 @@ func (s *source) answer(key string, maxAge time.Duration, get func() (value star
 	a, ok := t.answers[key]
 	if !ok {
 		if a, ok := s.kept.find(key, t.at.Time, maxAge); ok {
+			t.fetched += a.size // what read_data makes of it holds it longer
 			return a.value, nil
 		}
 		if len(t.answers) >= maxAnswers {
