@@ -22,6 +22,18 @@ func (i *instance) declared() map[string]*metric.Desc {
 	return all
 }
 
+// isDeclared tells whether a metric is what was declared. How it is computed may be known only once its source is made.
+func isDeclared(declared, d *metric.Desc) bool {
+	if declared == nil {
+		return false
+	}
+	before := *declared
+	if before.How == "" {
+		before.How = d.How
+	}
+	return reflect.DeepEqual(&before, d)
+}
+
 // wellFormed holds readings against what the ledger relies on.
 func (i *instance) wellFormed(readings metric.Readings) {
 	i.Helper()
@@ -37,7 +49,7 @@ func (i *instance) wellFormed(readings metric.Readings) {
 			i.Errorf("%s has another Desc than in the tick before: its totals would begin anew", name)
 		}
 		i.descs[name] = m.Desc
-		if declared != nil && !reflect.DeepEqual(declared[name], m.Desc) {
+		if declared != nil && !isDeclared(declared[name], m.Desc) {
 			i.Errorf("%s is not as it was declared:\n%+v\n%+v", name, declared[name], m.Desc)
 		}
 		if m.Err != nil {
