@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"context"
 	"reflect"
 	"regexp"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/collectington/collectington/agent"
+	"github.com/collectington/collectington/sources/class"
 )
 
 // TestExamples holds every kind's example against its settings: it decodes strictly, passes the kind's own check, names
@@ -22,6 +24,9 @@ func TestExamples(t *testing.T) {
 	for _, k := range c.Sources {
 		t.Run(k.Name, func(t *testing.T) { checkExample(t, k.Example, func() any { return k.Defaults() }) })
 	}
+	nop := class.Method{Measure: func(context.Context, *class.Tick) ([]class.Reading, error) { return nil, nil }}
+	own := class.Kind("class", class.Methods{"incidents": nop, "queue_change": nop, "resolution_seconds": nop, "acknowledge_seconds": nop})
+	t.Run(own.Name, func(t *testing.T) { checkExample(t, own.Example, func() any { return own.Defaults() }) })
 	for _, k := range c.Sinks {
 		t.Run(k.Name, func(t *testing.T) { checkExample(t, k.Example, func() any { return k.Defaults() }) })
 	}

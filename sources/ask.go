@@ -3,6 +3,7 @@ package sources
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Asker is a fetcher that can be asked for more than what its settings say.
@@ -26,10 +27,19 @@ type Request struct {
 	Body    *string     // nil = the settings'
 }
 
+// Key is the same for two requests that ask the same.
+func (r Request) Key() string {
+	key := fmt.Sprintf("%q %q %q %t %q", r.URL, r.Method, r.Query, r.Query != nil, r.Headers)
+	if r.Body != nil {
+		key += fmt.Sprintf(" %q", *r.Body)
+	}
+	return key
+}
+
 // Parameter is a name and a value.
 type Parameter struct{ Name, Value string }
 
-var errNoAsker = errors.New("what the job fetches from takes no requests of a script")
+var errNoAsker = errors.New("what the job fetches from takes no other requests than its own")
 
 // Ask asks a fetcher, which has to be an Asker.
 func Ask(ctx context.Context, f Fetcher, tick Tick, r Request) (*Document, error) {

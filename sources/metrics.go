@@ -69,3 +69,27 @@ func (all Metrics) Descs() []*metric.Desc {
 func (m *Metric) Desc(name string) *metric.Desc {
 	return m.Declaration.Desc(name, m.Labels, m.OnceBy != "")
 }
+
+// EnableDelta has code measure a running total, of which the change counts.
+func EnableDelta(d *metric.Desc) error {
+	switch {
+	case d.Type == metric.Counter && !d.Once && d.From != metric.Events:
+		d.From = metric.Total // the ledger counts what is new of a total
+	case d.Type == metric.Gauge:
+		d.Delta = true
+	default:
+		return errors.New("goes with a gauge or a counter of totals")
+	}
+	return nil
+}
+
+// EnableOnce has code measure events with ids, each of which counts once.
+func EnableOnce(d *metric.Desc) error {
+	if d.Type == metric.Gauge {
+		return errors.New("goes with a counter, a histogram or a summary")
+	}
+	if d.Once = true; d.Type == metric.Counter {
+		d.From = metric.Events
+	}
+	return nil
+}

@@ -23,6 +23,17 @@ type Measured struct {
 	Drops []Drop
 }
 
+// Drop counts a reading that could not be used. First is kept of the first for this reason.
+func (m *Measured) Drop(reason Reason, first string) {
+	for i := range m.Drops {
+		if m.Drops[i].Reason == reason {
+			m.Drops[i].Count++
+			return
+		}
+	}
+	m.Drops = append(m.Drops, Drop{Reason: reason, Count: 1, First: first})
+}
+
 // Readings is what a tick measured, metric by metric. A declared metric that is not among them has no series left.
 type Readings []Measured
 

@@ -6,8 +6,6 @@ import (
 	"maps"
 	"math/big"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/itchyny/gojq"
 
@@ -55,15 +53,7 @@ func sortedMembers(v document.Value, yield func(value) error) error {
 // number is the value as a number: a number, true (1) or false (0), or a text that is a number and nothing else.
 func (v value) number() (float64, bool) {
 	if v.inDoc {
-		switch v.doc.Kind() {
-		case document.Number, document.String:
-			return parseNumber(v.doc.Text())
-		case document.True:
-			return 1, true
-		case document.False:
-			return 0, true
-		}
-		return 0, false
+		return v.doc.Number()
 	}
 	switch x := v.data.(type) {
 	case int:
@@ -74,9 +64,9 @@ func (v value) number() (float64, bool) {
 		f, _ := new(big.Float).SetInt(x).Float64()
 		return f, f-f == 0
 	case json.Number:
-		return parseNumber(string(x))
+		return document.ParseNumber(string(x))
 	case string:
-		return parseNumber(x)
+		return document.ParseNumber(x)
 	case bool:
 		if x {
 			return 1, true
@@ -86,24 +76,11 @@ func (v value) number() (float64, bool) {
 	return 0, false
 }
 
-// parseNumber reads a decimal number; words such as NaN or 0x10, which strconv knows too, are none.
-func parseNumber(s string) (float64, bool) {
-	if s == "" || strings.Trim(s, "0123456789+-.eE") != "" {
-		return 0, false
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	return f, err == nil
-}
-
 // label is the value as a label's value: a text, the digits of a number, true or false. The text may point into the
 // document.
 func (v value) label() (string, bool) {
 	if v.inDoc {
-		switch v.doc.Kind() {
-		case document.String, document.Number, document.True, document.False:
-			return v.doc.Text(), true
-		}
-		return "", false
+		return v.doc.Label()
 	}
 	switch x := v.data.(type) {
 	case string:
