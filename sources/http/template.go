@@ -8,6 +8,7 @@ import (
 	"text/template"
 	"time"
 
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -16,7 +17,7 @@ const maxTemplate = 64 << 10
 
 var (
 	errNoValue  = errors.New("there are .Window.Start, .Window.End and .Now")
-	errNoFunc   = errors.New("there are rfc3339, unix, unixms and date")
+	errNoFunc   = errors.New("there are rfc3339, unix, unixms, date and before")
 	errNotATime = errors.New("wants a time: .Window.Start, .Window.End or .Now")
 	errTooLong  = fmt.Errorf("gives more than %d KiB", maxTemplate>>10)
 )
@@ -54,6 +55,17 @@ func functions() template.FuncMap {
 		"unixms":  ofTime(func(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }),
 		"date": func(layout string, arg any) (string, error) {
 			return ofTime(func(t time.Time) string { return t.Format(layout) })(arg)
+		},
+		"before": func(span string, arg any) (moment, error) {
+			var d setting.Duration
+			if err := d.UnmarshalText([]byte(span)); err != nil {
+				return moment{}, err
+			}
+			m, ok := arg.(moment)
+			if !ok {
+				return moment{}, errNotATime
+			}
+			return moment(time.Time(m).Add(-time.Duration(d))), nil
 		},
 	}
 }

@@ -25,6 +25,8 @@ func TestTemplates(t *testing.T) {
 		"{{ unix .Window.Start }}":            "1782899940",
 		"{{ unixms .Window.Start }}":          "1782899940987",
 		`from={{ date "2006-01-02" .Now }}&x`: "from=2026-07-01&x",
+		`{{ before "1d" .Now }}`:              "2026-06-30T10:00:01Z",
+		`{{ .Window.Start | before "1h30m" | unix }}`:      "1782894540",
 		`{{ date "15:04" .Window.Start }}{{/* note */}}-a`: "09:59-a",
 		`{"since": {{ unix .Window.Start -}} }`:            `{"since": 1782899940}`,
 	} {
@@ -40,7 +42,7 @@ func TestTemplates(t *testing.T) {
 }
 
 func TestTemplateProblems(t *testing.T) {
-	const noValue, noFunc = ": there are .Window.Start, .Window.End and .Now", ": there are rfc3339, unix, unixms and date"
+	const noValue, noFunc = ": there are .Window.Start, .Window.End and .Now", ": there are rfc3339, unix, unixms, date and before"
 	for text, want := range map[string]string{
 		"{{ .Window.Begin }}":              "no value .Window.Begin" + noValue,
 		"{{ .Window }}":                    "no value .Window" + noValue,
@@ -58,6 +60,9 @@ func TestTemplateProblems(t *testing.T) {
 		"{{ rfc3339 }}":                    "wrong number of args for rfc3339: want 1 got 0",
 		`{{ rfc3339 "x" }}`:                "rfc3339: wants a time: .Window.Start, .Window.End or .Now",
 		"{{ date .Now }}":                  "wrong number of args for date: want 2 got 1",
+		`{{ before "soon" .Now }}`:         "before: want a duration such as 30s, 5m, 1h or 7d",
+		`{{ before "1h" "x" }}`:            "before: wants a time: .Window.Start, .Window.End or .Now",
+		"{{ before .Now }}":                "wrong number of args for before: want 2 got 1",
 		"{{ .Now":                          "unclosed action",
 		strings.Repeat("x", maxTemplate+1): "gives more than 64 KiB",
 		strings.Repeat("{{.Now}}", 4000):   "gives more than 64 KiB",
@@ -72,7 +77,7 @@ func TestTemplateProblems(t *testing.T) {
 func FuzzTemplate(f *testing.F) {
 	for _, s := range []string{
 		"{{ rfc3339 .Window.Start }}", `{{ date "2006" .Now }}`, "{{ .Now | unix }}", "{{/* */}}", "{{ (unix .Now) }}",
-		`{{ date (date "2006" .Now) .Now }}`, "{{ nil }}", "{{ true }}", "{{ $ }}", "{{- .Now -}}", `{{ "x" }}`, "{{ 'x' }}", "{{break}}",
+		`{{ date (date "2006" .Now) .Now }}`, `{{ before "300d" (before "1w" .Now) | unixms }}`, "{{ nil }}", "{{ true }}", "{{ $ }}", "{{- .Now -}}", `{{ "x" }}`, "{{ 'x' }}", "{{break}}",
 	} {
 		f.Add(s)
 	}
