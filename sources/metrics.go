@@ -70,7 +70,7 @@ func (m *Metric) Desc(name string) *metric.Desc {
 	return m.Declaration.Desc(name, m.Labels, m.OnceBy != "")
 }
 
-// EnableDelta has code measure a running total, of which the change counts.
+// EnableDelta has code measure a running total, of which the change counts. The error says what it goes with.
 func EnableDelta(d *metric.Desc) error {
 	switch {
 	case d.Type == metric.Counter && !d.Once && d.From != metric.Events:
@@ -78,15 +78,15 @@ func EnableDelta(d *metric.Desc) error {
 	case d.Type == metric.Gauge:
 		d.Delta = true
 	default:
-		return errors.New("goes with a gauge or a counter of totals")
+		return errors.New("a gauge or a counter of totals")
 	}
 	return nil
 }
 
-// EnableOnce has code measure events with ids, each of which counts once.
+// EnableOnce has code measure events with ids, each of which counts once. The error says what it goes with.
 func EnableOnce(d *metric.Desc) error {
 	if d.Type == metric.Gauge {
-		return errors.New("goes with a counter, a histogram or a summary")
+		return errors.New("a counter, a histogram or a summary")
 	}
 	if d.Once = true; d.Type == metric.Counter {
 		d.From = metric.Events

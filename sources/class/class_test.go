@@ -154,8 +154,8 @@ teams[prd b] 2
 // What goes wrong in one method costs that metric, and the others nothing.
 func TestOneFails(t *testing.T) {
 	broken := map[string]Method{
-		"broke: no luck": {Measure: func(context.Context, *Tick) ([]Reading, error) { return nil, errors.New("broke: no luck") }},
-		"panicked: no luck": {Measure: func(context.Context, *Tick) ([]Reading, error) { panic("no luck") }},
+		"broke: no luck":           {Measure: func(context.Context, *Tick) ([]Reading, error) { return nil, errors.New("broke: no luck") }},
+		"panicked: no luck":        {Measure: func(context.Context, *Tick) ([]Reading, error) { panic("no luck") }},
 		"GET /gone: 404 Not Found": {Measure: total("/gone")},
 		"want a number, got null":  {Measure: total("/empty")},
 		`no secret KEY: name it under secrets, such as KEY: "env:KEY"`: {Measure: func(_ context.Context, t *Tick) ([]Reading, error) {

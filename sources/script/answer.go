@@ -46,7 +46,7 @@ func (s *source) take(m *measure, v starlark.Value, into *metric.Measured) error
 func (s *source) takeOne(m *measure, v starlark.Value, listed bool, into *metric.Measured) error {
 	switch x := v.(type) {
 	case starlark.NoneType:
-		drop(into, metric.Missing, m.call.Name()+" returned None")
+		into.Drop(metric.Missing, m.call.Name()+" returned None")
 		return nil
 	case *object:
 		return s.takeDict(m, x.dict(), into)
@@ -124,7 +124,7 @@ func (s *source) takeDict(m *measure, d *starlark.Dict, into *metric.Measured) e
 		missing = "the number is None"
 	}
 	if missing != "" {
-		drop(into, metric.Missing, missing)
+		into.Drop(metric.Missing, missing)
 		return nil
 	}
 	if row.Value, err = numberOf(c.number); err != nil {
@@ -211,23 +211,13 @@ func add(into *metric.Measured, row metric.Reading) error {
 	for _, text := range row.Labels {
 		switch {
 		case len(text) > maxLabel:
-			drop(into, metric.LabelTooBig, fmt.Sprintf("a label's value has %d bytes, more than %d", len(text), maxLabel))
+			into.Drop(metric.LabelTooBig, fmt.Sprintf("a label's value has %d bytes, more than %d", len(text), maxLabel))
 			return nil
 		case !utf8.ValidString(text):
-			drop(into, metric.NotLabel, "a label's value is not UTF-8")
+			into.Drop(metric.NotLabel, "a label's value is not UTF-8")
 			return nil
 		}
 	}
 	into.Rows = append(into.Rows, row)
 	return nil
-}
-
-func drop(m *metric.Measured, reason metric.Reason, first string) {
-	for i := range m.Drops {
-		if m.Drops[i].Reason == reason {
-			m.Drops[i].Count++
-			return
-		}
-	}
-	m.Drops = append(m.Drops, metric.Drop{Reason: reason, Count: 1, First: first})
 }

@@ -147,7 +147,7 @@ func (s *source) takeOperation(m *measure, o *operation, into *metric.Measured) 
 		return fmt.Errorf("%s: %w", o.verb, err)
 	}
 	if missing != "" {
-		drop(into, metric.Missing, missing)
+		into.Drop(metric.Missing, missing)
 		return nil
 	}
 	for _, row.Value = range o.values {

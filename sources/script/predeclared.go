@@ -11,6 +11,8 @@ import (
 	startime "go.starlark.net/lib/time"
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
+
+	"github.com/collectington/collectington/sources"
 )
 
 // predeclared is all that a script can use beside the language itself. Nothing in it reaches files or the environment.
@@ -33,8 +35,8 @@ func (s *source) predeclared(config starlark.Value, top *registry) starlark.Stri
 		"observe":             operationOf("observe"),
 		"event":               operationOf("event"),
 		"register_metric":     starlark.NewBuiltin("register_metric", top.register),
-		"enable_delta_metric": top.change("enable_delta_metric", enableDelta),
-		"enable_once_metric":  top.change("enable_once_metric", enableOnce),
+		"enable_delta_metric": top.change("enable_delta_metric", sources.EnableDelta),
+		"enable_once_metric":  top.change("enable_once_metric", sources.EnableOnce),
 	}
 	for name, f := range map[string]builtin{
 		"fetch":                       s.fetch,

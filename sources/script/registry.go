@@ -1,7 +1,6 @@
 package script
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -128,29 +127,4 @@ func (r *registry) find(name string, globals starlark.StringDict, used map[strin
 		}
 	}
 	return nil, fmt.Errorf("no function for %s: write def get_%s():, or register_metric(%q, …)", name, short, name)
-}
-
-// enableDelta has the metric's function return a running total, of which the change counts.
-func enableDelta(d *metric.Desc) error {
-	switch {
-	case d.Type == metric.Counter && !d.Once && d.From != metric.Events:
-		d.From = metric.Total // the ledger counts what is new of a total
-	case d.Type == metric.Gauge:
-		d.Delta = true
-	default:
-		return errors.New("a gauge or a counter of totals")
-	}
-	return nil
-}
-
-// enableOnce has the metric's function return events, of which each counts once.
-func enableOnce(d *metric.Desc) error {
-	if d.Type == metric.Gauge || d.From == metric.Increment {
-		return errors.New("a histogram, a summary, or a counter without from: increment")
-	}
-	d.Once = true
-	if d.Type == metric.Counter {
-		d.From = metric.Events
-	}
-	return nil
 }

@@ -10,16 +10,6 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// keyOf is the same for two requests that ask the same.
-func keyOf(r sources.Request) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%q %q %q %t %q", r.URL, r.Method, r.Query, r.Query != nil, r.Headers)
-	if r.Body != nil {
-		fmt.Fprintf(&b, " %q", *r.Body)
-	}
-	return b.String()
-}
-
 // unpackRequest reads the arguments of fetch: what to ask for, and how old an answer may be.
 func unpackRequest(name string, args starlark.Tuple, kwargs []starlark.Tuple) (r sources.Request, maxAge time.Duration, err error) {
 	var headers, params, body, expires starlark.Value

@@ -153,8 +153,8 @@ func TestOnceInTheScript(t *testing.T) {
 		{"x: {type: summary}", "5", "x: test.star:1:1: f: want event(id, …), alone or in a list, got the number 5 alone\n"},
 		{"x: {type: summary}", "[{'id': 1, 'n': 2}]", "x: test.star:1:1: f: item 0: want event(id, …), alone or in a list, got a dict\n"},
 		{"x: {type: summary}", "observe(5)", "x: test.star:1:1: f: observe goes with a histogram or summary whose observations count each time, not once by an id\n"},
-		{"x: {type: gauge}", "5", "new: test.star:1:1: f: enable_once_metric goes with a histogram, a summary, or a counter without from: increment\n"},
-		{"x_total: {type: counter, from: increment}", "5", "new: test.star:1:1: f: enable_once_metric goes with a histogram, a summary, or a counter without from: increment\n"},
+		{"x: {type: gauge}", "5", "new: test.star:1:1: f: enable_once_metric goes with a counter, a histogram or a summary\n"},
+		{"x_total: {type: counter, from: increment}", "event(7)", "x_total 1 event 7\n"}, // as a config.json has it
 	} {
 		if got := collect(t, "metrics: {"+c.metrics+"}", script(c.returns), nil); got != c.want {
 			t.Errorf("%s, %s: got\n%swant\n%s", c.metrics, c.returns, got, c.want)

@@ -42,7 +42,7 @@ func (s *source) fetch(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 	if err != nil {
 		return nil, err
 	}
-	return s.answer(keyOf(r), maxAge, func() (starlark.Value, int, error) { return s.ask(r) })
+	return s.answer(r.Key(), maxAge, func() (starlark.Value, int, error) { return s.ask(r) })
 }
 
 // stored is get_data_from_store(name, expires): what the script's read_data returns for the name; without a read_data the
@@ -58,7 +58,7 @@ func (s *source) stored(thread *starlark.Thread, b *starlark.Builtin, args starl
 	case err != nil:
 		return nil, err
 	case s.readData == nil:
-		return s.answer(keyOf(sources.Request{}), maxAge, func() (starlark.Value, int, error) { return s.ask(sources.Request{}) })
+		return s.answer((sources.Request{}).Key(), maxAge, func() (starlark.Value, int, error) { return s.ask(sources.Request{}) })
 	case s.tick != nil && s.tick.reading:
 		return nil, errors.New("get_data_from_store: asks read_data, which is asking already: call fetch in it")
 	}
@@ -115,7 +115,7 @@ func (s *source) ask(r sources.Request) (starlark.Value, int, error) {
 	}
 	var doc *sources.Document
 	var err error
-	if keyOf(r) == keyOf(sources.Request{}) {
+	if r.Key() == (sources.Request{}).Key() {
 		doc, err = fetcher.Fetch(t.ctx, t.at)
 		t.lost = err
 	} else {
