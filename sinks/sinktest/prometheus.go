@@ -28,10 +28,25 @@ type Prometheus struct {
 // NewPrometheus makes one that accepts these protocols; without any, both. It is closed when the test ends.
 func NewPrometheus(t testing.TB, accepts ...remoteapi.WriteMessageType) *Prometheus {
 	t.Helper()
+	return newPrometheus(t, tsdb.DefaultOptions(), accepts)
+}
+
+// NewPrometheusFor makes one whose memory has room for a span of time, so that it need not write to the disk. It takes
+// samples that are up to half of the span older than the newest.
+func NewPrometheusFor(t testing.TB, span time.Duration) *Prometheus {
+	t.Helper()
+	options := tsdb.DefaultOptions()
+	options.MinBlockDuration, options.MaxBlockDuration, options.RetentionDuration = span.Milliseconds(), span.Milliseconds(), span.Milliseconds()
+	options.BlockReloadInterval, options.WALSegmentSize = span, -1
+	return newPrometheus(t, options, nil)
+}
+
+func newPrometheus(t testing.TB, options *tsdb.Options, accepts remoteapi.MessageTypes) *Prometheus {
+	t.Helper()
 	if len(accepts) == 0 {
 		accepts = remoteapi.MessageTypes{remoteapi.WriteV1MessageType, remoteapi.WriteV2MessageType}
 	}
-	db, err := tsdb.Open(t.TempDir(), nil, nil, tsdb.DefaultOptions(), nil)
+	db, err := tsdb.Open(t.TempDir(), nil, nil, options, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
