@@ -44,7 +44,11 @@ func arrows() map[string][]string {
 		"agent/demo":     {},
 		"agent/rehearse": {"agent/setting"},
 
-		"deploy/examples":    {},
+		"deploy/examples": {},
+
+		"deploy/examples/oncall":         {}, // tests alone
+		"deploy/examples/oncall/fakeapi": {},
+
 		"agent/web/webtest":  {"agent/web"},
 		"sources/sourcetest": append(plugIn("sources"), "agent/web/webtest"),
 		"sinks/sinktest":     append(plugIn("sinks"), "agent/web/webtest"),

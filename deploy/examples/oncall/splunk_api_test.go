@@ -1,0 +1,1 @@
+goclass/splunk_api.go

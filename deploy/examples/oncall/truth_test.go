@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/collectington/collectington/deploy/examples/oncall/fakeapi"
+	"github.com/collectington/collectington/sinks/sinktest"
+)
+
+const every = 20 * time.Minute // from tick to tick
+
+// month is a month of incidents, and of an API that is not always there.
+type month struct {
+	fakeapi.API
+	begin, end time.Time   // of ticks: [begin, end]
+	ticks      []time.Time // those that the API answers
+}
+
+// newMonth begins with a tick, and may be cut short. Of the incidents before it the API has a total, but none is of the
+// last day.
+func newMonth(begin time.Time, days int) *month {
+	m := &month{begin: begin, end: begin.AddDate(0, 0, days)}
+	at := func(day int, hour, minute float64) time.Time {
+		return begin.AddDate(0, 0, day).Add(time.Duration((hour*60 + minute) * float64(time.Minute)))
+	}
+	unavailable := fakeapi.Refuse(http.StatusServiceUnavailable, "text/plain", "down for maintenance")
+	m.API = fakeapi.API{
+		Key: "the-api-key", ID: "the-api-id", Now: time.Now,
+		History: fakeapi.History{
+			Incidents: fakeapi.Invent(1, begin, days, 36), Before: 12_345,
+			// One right after a tick, and one amid an outage.
+			Resets: []time.Time{at(12, 9, 0).Add(time.Millisecond), at(22, 15, 35)},
+		},
+		Faults: []fakeapi.Fault{
+			{From: at(0, 6, 5), To: at(0, 11, 25), How: unavailable},
+			{From: at(0, 14, 0), To: at(0, 14, 1), How: fakeapi.Refuse(http.StatusInternalServerError, "application/json", `{"total": 0, "incidents": []}`)},
+			{From: at(0, 16, 15), To: at(0, 18, 15), How: fakeapi.Hang},
+			{From: at(15, 8, 5), To: at(15, 9, 5), How: fakeapi.Refuse(http.StatusOK, "text/html", "<!DOCTYPE html><title>Log in</title>")},
+			{From: at(18, 8, 5), To: at(18, 8, 25), How: fakeapi.Refuse(http.StatusOK, "application/json", `{"total": 5, "incid`)},
+			{From: at(22, 14, 5), To: at(22, 17, 5), How: unavailable},
+		},
+	}
+	for tick := begin; !tick.After(m.end); tick = tick.Add(every) {
+		if !slices.ContainsFunc(m.Faults, func(f fakeapi.Fault) bool { return !tick.Before(f.From) && tick.Before(f.To) }) {
+			m.ticks = append(m.ticks, tick)
+		}
+	}
+	return m
+}
+
+// counted is what a counter of the API's total can know: what it has grown from one good tick to the next, or from zero
+// where it has fallen. What is opened after the last good tick before a reset, and before the reset, nobody sees in it.
+func (m *month) counted() (grown, lost int) {
+	for i, tick := range m.ticks[1:] {
+		before, now := m.Total(m.ticks[i]), m.Total(tick)
+		if now < before {
+			before = 0
+		}
+		grown += now - before
+	}
+	for _, incident := range m.Incidents {
+		for _, reset := range m.Resets {
+			last := m.begin
+			for _, tick := range m.ticks {
+				if tick.Before(reset) {
+					last = tick
+				}
+			}
+			if incident.Started.After(last) && !incident.Started.After(reset) {
+				lost++
+			}
+		}
+	}
+	return grown, lost
+}
+
+// times are how long after its start each incident that came into a phase in this month did so.
+func (m *month) times(phase string) []time.Duration {
+	var all []time.Duration
+	for _, i := range m.Incidents {
+		if at := i.When(phase, m.end); !at.IsZero() {
+			all = append(all, at.Sub(i.Started))
+		}
+	}
+	return all
+}
+
+func sum(all []time.Duration) (total time.Duration) {
+	for _, d := range all {
+		total += d
+	}
+	return total
+}
+
+// check holds what a storage believes at the end of the month against the truth.
+func (m *month) check(t *testing.T, storage *sinktest.Prometheus) {
+	t.Helper()
+	// The range begins before the first sample, from which on what has grown counts.
+	over := fmt.Sprintf("[%dd] anchored", int(m.end.Sub(m.begin).Hours()/24)+1)
+	want := func(metric, labels string, truth float64) {
+		t.Helper()
+		query := "increase(" + metric + "{" + labels + "}" + over + ")"
+		if got := storage.Value(t, m.end.Add(time.Second), query); !(math.Abs(got-truth) <= 1e-9*math.Abs(truth)) {
+			t.Errorf("%s is %v, the truth is %v", query, got, truth)
+		}
+	}
+	grown, lost := m.counted()
+	if grown+lost != len(m.Incidents) || grown == 0 {
+		t.Errorf("of %d incidents %d can be counted by the total and %d not: that does not add up", len(m.Incidents), grown, lost)
+	}
+	want("incidents_total", `job="events"`, float64(len(m.Incidents))) // events: nothing is lost
+	for _, job := range []string{`job="class"`, `job="script"`} {
+		want("number_of_incidents_total", job, float64(grown))
+	}
+	for phase, metrics := range map[string][2]string{
+		"acknowledged": {"time_taken_to_acknowledge", "incident_acknowledgement_seconds"},
+		"resolved":     {"time_taken_to_resolve", "incident_resolution_seconds"},
+	} {
+		times := m.times(phase)
+		for _, job := range []string{`job="class"`, `job="script"`} {
+			want(metrics[0]+"_count", job, float64(len(times)))
+			want(metrics[0]+"_sum", job, sum(times).Minutes())
+		}
+		want(metrics[1]+"_count", `job="events"`, float64(len(times)))
+		want(metrics[1]+"_sum", `job="events"`, sum(times).Seconds())
+		for _, bound := range []float64{300, 900, 1800, 3600, 7200, 14400, 28800} {
+			within := 0
+			for _, d := range times {
+				if d.Seconds() <= bound {
+					within++
+				}
+			}
+			want(metrics[1]+"_bucket", fmt.Sprintf(`job="events",le="%.1f"`, bound), float64(within))
+		}
+	}
+}
