@@ -36,8 +36,7 @@ type rehearsal struct {
 
 // build makes the job. Its secrets are the test's, and so are its servers.
 func (r *rehearsal) build(a *App, g *globals) error {
-	own, flags := *a, *g
-	own.vault = r.vault
+	own, flags := &App{Version: a.Version, Catalogue: a.Catalogue, Out: a.Out, Err: a.Err, vault: r.vault}, *g
 	own.log = own.logger(g)
 	flags.Config = filepath.Join(r.dir, r.Config.Name)
 	plan, err := own.load(&flags, r.Job)
@@ -48,7 +47,7 @@ func (r *rehearsal) build(a *App, g *globals) error {
 		return fmt.Errorf("the configuration has %s: name the one to test in the archive's first lines, as in job: %s",
 			count(len(plan.Jobs), "job"), plan.Jobs[0].Name)
 	}
-	built, err := (&assembly{App: &own, answer: r.Answers}).build(&config.Plan{Concurrency: 1, Jobs: plan.Jobs})
+	built, err := (&assembly{App: own, answer: r.Answers}).build(&config.Plan{Concurrency: 1, Jobs: plan.Jobs})
 	if err != nil {
 		return err
 	}
