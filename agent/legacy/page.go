@@ -43,6 +43,9 @@ func (r *reader) sinks(jobs *yaml.Node) *yaml.Node {
 	for _, port := range r.pages.ports {
 		settings, kind := mapping(port), mapping(port)
 		add(settings, text(port, "listen"), text(port, ":"+port.Value))
+		created := text(port, "true")
+		created.Tag, created.LineComment = "!!bool", "# as the Python client showed them"
+		add(settings, text(port, "created_series"), created)
 		add(kind, text(port, "expose"), settings)
 		add(sinks, text(port, r.pageName(port)), kind)
 	}
