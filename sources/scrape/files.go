@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -124,6 +125,11 @@ func readGroups(path string) ([]group, error) {
 		for _, target := range groups[i].Targets {
 			if err := new(Address).UnmarshalText([]byte(target)); err != nil {
 				return nil, fmt.Errorf("the target %.80q: %w", target, err)
+			}
+		}
+		for name := range groups[i].Labels {
+			if !model.UTF8Validation.IsValidLabelName(name) {
+				return nil, fmt.Errorf("%.80q is no label name", name)
 			}
 		}
 		if n += len(groups[i].Targets); n > maxTargets {

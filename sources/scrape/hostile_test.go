@@ -35,6 +35,7 @@ func TestHostilePages(t *testing.T) {
 		"garbage":        {textKind, "\x00\x01\x02 what is this", "the page is broken after 0 samples: ", nil},
 		"zero byte":      {textKind, "a 1\nb{x=\"\x00\"} 1\n\x00c 1\nd 1\n", "the page is broken after 2 samples: a zero byte", nil},
 		"zero byte last": {textKind, "a 1\n\x00", "the page is broken after 1 samples: a zero byte", nil},
+		"many families":  {textKind, familiesOf(maxFamilies + 1), "the page has more than 1000000 samples or 100000 families", nil},
 		"cut short":      {textKind, "a 1\nb{x=\"", "the page is broken after 1 samples: ", nil},
 		"no end":         {omKind, "a 1\n", "the page is broken after 1 samples: data does not end with # EOF", nil},
 		"endless line":   {textKind, strings.Repeat("a", 1<<20), "the page is broken after 0 samples: ", nil},
@@ -86,6 +87,14 @@ func TestHostilePages(t *testing.T) {
 			}
 		})
 	}
+}
+
+func familiesOf(n int) string {
+	var page strings.Builder
+	for i := range n {
+		fmt.Fprintf(&page, "# TYPE f%d gauge\n", i)
+	}
+	return page.String()
 }
 
 // TestFloodIsForgotten holds that what a broken page has brought does not stay in memory.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"slices"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/exemplar"
@@ -14,6 +15,12 @@ import (
 
 // maxAhead is how far a sample's own time may lie ahead of the tick, as in Prometheus.
 const maxAhead = 10 * 60 * 1000 // milliseconds
+
+// Bounds on what a page may have, whatever is made of it.
+const (
+	maxLines    = 1_000_000
+	maxFamilies = 100_000
+)
 
 // reader goes through one page.
 type reader struct {
@@ -50,6 +57,7 @@ func (s *source) take(t *target, p page) error {
 		}
 		r.format = kind
 	}
+	p.body = slices.Grow(p.body, 1) // where the parser puts a last newline, or else a copy of all
 	parser, err := textparse.New(p.body, p.kind, nil, textparse.ParserOptions{
 		KeepClassicOnClassicAndNativeHistograms: true, FallbackContentType: textFormat,
 	})
@@ -122,6 +130,9 @@ func (r *reader) all() error {
 		if err != nil {
 			return err
 		}
+		if r.t.scraped > maxLines || len(r.t.metas) > maxFamilies {
+			return fmt.Errorf("the page has more than %d samples or %d families", maxLines, maxFamilies)
+		}
 	}
 }
 
@@ -142,5 +153,6 @@ func (r *reader) meta(name []byte) *meta {
 }
 
 func (r *reader) broken(err error) error {
-	return fmt.Errorf("the page is broken after %d samples: %w", r.t.scraped, short(err))
+	text := r.env.Web.Secrets.Scrub(err.Error()) // before it is cut
+	return fmt.Errorf("the page is broken after %d samples: %s", r.t.scraped, printable(text))
 }

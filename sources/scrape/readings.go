@@ -22,7 +22,7 @@ func reportKey(i int) familyKey {
 func (s *source) openReport(t *target) {
 	for i := range t.report {
 		f := s.acquire(reportKey(i), t.set)
-		x := &series{target: t, family: f, labels: t.set}
+		x := &series{target: t, family: f, labels: t.set, report: true}
 		x.key = string(appendKey(nil, identity{name: f.key.name}, t.labels, ""))
 		if s.series[x.key] == nil {
 			s.series[x.key] = x
@@ -39,9 +39,6 @@ func (s *source) closeReport(t *target) {
 		s.release(x.family)
 	}
 }
-
-// isReport tells whether the series is about a scrape, and so no line's.
-func (x *series) isReport() bool { return x.key != "" && x.name == "" }
 
 func (t *target) fillReport() {
 	up, added := 1.0, float64(t.added)

@@ -23,11 +23,19 @@ func (r *reader) number() error {
 	}
 	switch {
 	case e.kind == created:
-		e.start = int64(value * 1000)
+		e.start = startOf(value)
 	case r.format == protobuf && (e.kind == number && e.to.typ == metric.Counter || e.kind == count):
 		e.start = r.p.StartTimestamp()
 	}
 	return nil
+}
+
+// startOf is a start in Unix milliseconds, given in seconds; 0 where it makes no sense.
+func startOf(seconds float64) int64 {
+	if seconds > 0 && seconds < 1e11 {
+		return int64(seconds * 1000)
+	}
+	return 0
 }
 
 // native takes a line with a native histogram.
@@ -119,7 +127,9 @@ func (r *reader) exemplars() (all []metric.Exemplar) {
 		for _, l := range one.Labels {
 			length += utf8.RuneCountInString(l.Name) + utf8.RuneCountInString(l.Value)
 		}
-		if length <= maxExemplar {
+		if length > maxExemplar {
+			r.drop(metric.LabelTooBig, func() string { return fmt.Sprintf("an exemplar with labels of %d characters", length) })
+		} else {
 			all = append(all, one)
 		}
 		*x = exemplar.Exemplar{}

@@ -291,7 +291,8 @@ func TestTypes(t *testing.T) {
 # UNIT jobs_seconds seconds
 jobs_seconds_total{a="1"} 5 # {trace_id="x"} 1 1700000000
 jobs_seconds_created{a="1"} 1700000000.5
-jobs_seconds_total{a="2"} 6
+jobs_seconds_total{a="2"} 6 # {trace_id="`+strings.Repeat("x", 200)+`"} 1
+jobs_seconds_created{a="2"} NaN
 # TYPE build info
 # HELP build Version.
 build_info{version="1"} 1
@@ -339,6 +340,9 @@ size_created 1700000002
 	}
 	if jobs.Desc.Unit != "seconds" || jobs.Desc.Help != "Jobs." {
 		t.Errorf("jobs is %+v", jobs.Desc)
+	}
+	if n := got.dropped(metric.LabelTooBig); n != 1 {
+		t.Errorf("%d exemplars are dropped for their length, want 1", n)
 	}
 	want := []metric.Exemplar{{Labels: []metric.Label{{Name: "trace_id", Value: "x"}}, Value: 1, Time: 1700000000000}}
 	if diff := cmp.Diff(want, jobs.Series[0].Exemplars); diff != "" {

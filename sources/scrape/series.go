@@ -18,6 +18,7 @@ type series struct {
 	help, unit string
 	typ        metric.Type
 	labels     *metric.LabelSet
+	report     bool    // it is about the scrape, and so no line's
 	family     *family // nil = it is not shown, or its lines are shown one by one
 
 	members  []*entry
@@ -44,7 +45,7 @@ func (r *reader) attach(e *entry, id identity, final labels.Labels) {
 	}
 	if to.target != r.t || slices.ContainsFunc(to.members, func(o *entry) bool {
 		return o != e && o.kind == id.kind && o.bound == id.bound
-	}) || to.isReport() {
+	}) || to.report {
 		r.detach(e)
 		e.duplicate = true
 		return

@@ -43,7 +43,7 @@ func (p *place) key() string { return p.url.String() + " " + p.labels.String() }
 // others are on every series; they win over job and instance.
 func (a *Address) place(job string, group map[string]string) place {
 	p := place{url: a.URL.URL}
-	query := p.url.Query()
+	query, changed := p.url.Query(), false
 	b := labels.NewBuilder(labels.FromStrings(model.JobLabel, job, model.InstanceLabel, a.Host))
 	for _, name := range slices.Sorted(maps.Keys(group)) {
 		value := group[name]
@@ -55,11 +55,12 @@ func (a *Address) place(job string, group map[string]string) place {
 			p.url.Scheme = value
 		case isParameter:
 			query.Set(parameter, value)
+			changed = true
 		case !strings.HasPrefix(name, model.ReservedLabelPrefix):
 			b.Set(name, value)
 		}
 	}
-	if len(query) > 0 {
+	if changed {
 		p.url.RawQuery = query.Encode()
 	}
 	p.labels = b.Labels()
@@ -116,6 +117,12 @@ func (t *target) end(s *source) {
 		t.shown = t.shown[:0]
 		if len(t.entries) > 2*len(t.before)+1000 {
 			t.forget(s, func(e *entry) bool { return e.place >= len(t.before) || t.before[e.place] != e })
+		}
+		if len(t.metas) > 2*len(t.before)+1000 {
+			for _, m := range t.metas {
+				m.version++ // for the lines that stay
+			}
+			clear(t.metas)
 		}
 		return
 	}
