@@ -485,3 +485,42 @@ func TestAddress(t *testing.T) {
 		}
 	}
 }
+
+// TestDescriptionsFollowTheLabels holds that a family names all labels of its series, and none that its type gives a
+// meaning of its own.
+func TestDescriptionsFollowTheLabels(t *testing.T) {
+	s, e := onePage(t, "a{x=\"1\"} 1\n")
+	names := func(name string) string {
+		t.Helper()
+		return strings.Join(collect(t, s).family(name).Desc.LabelNames, " ")
+	}
+	if got := names("a"); got != "instance job x" {
+		t.Errorf("a has the labels %s", got)
+	}
+	e.show(textKind, "a{x=\"1\"} 1\na{y=\"1\"} 1\n")
+	if got := names("a"); got != "instance job x y" {
+		t.Errorf("with another one a has the labels %s", got)
+	}
+	e.show(textKind, "# TYPE s summary\ns_sum 1\ns_count 1\ns_sum{quantile=\"7\"} 1\ns_count{quantile=\"7\"} 1\n")
+	if got := names("s"); got != "instance job" {
+		t.Errorf("s has the labels %s", got)
+	}
+	collect(t, s).want(map[string]float64{"s_sum": 1, "s_count": 1, `s_sum{quantile="7.0"}`: 1, `s_count{quantile="7.0"}`: 1})
+}
+
+// TestHistogramIsOfOneTarget holds that lines of two targets never make one histogram.
+func TestHistogramIsOfOneTarget(t *testing.T) {
+	page := func(bound string) string {
+		return "# TYPE h histogram\nh_bucket{le=\"" + bound + "\"} 2\nh_bucket{le=\"+Inf\"} 3\nh_sum 4\nh_count 3\n"
+	}
+	a, b := newExporter(t, page("1")), newExporter(t, page("2"))
+	s := sourceOf(t, func(c *Config) {
+		c.Targets = addresses(t, a.URL, b.URL)
+		c.MetricRelabel = []Relabel{{Regex: new("instance"), Action: "labeldrop"}}
+	})
+	got := collect(t, s)
+	h := got.family("h")
+	if len(h.Series) != 1 || len(h.Desc.Buckets) != 1 || got.dropped(metric.Duplicate) != 4 {
+		t.Errorf("%d histograms of %d bounds, %d lines dropped", len(h.Series), len(h.Desc.Buckets), got.dropped(metric.Duplicate))
+	}
+}
