@@ -10,6 +10,7 @@ import (
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/http"
 	"github.com/collectington/collectington/sources/rules"
+	"github.com/collectington/collectington/sources/scrape"
 	"github.com/collectington/collectington/sources/script"
 )
 
@@ -22,6 +23,7 @@ func Catalogue() config.Catalogue {
 		Sources: []sources.Kind[sources.Source]{
 			rules.Kind,
 			script.Kind,
+			scrape.Kind,
 		},
 		Sinks: []sinks.Kind{
 			expose.Kind,

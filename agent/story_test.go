@@ -112,6 +112,7 @@ func newOddAPI(env *testscript.Env) *oddAPI {
 	for path, f := range map[string]http.HandlerFunc{
 		"/ok":        text(200, "application/json", `{"total": 3, "items": [{"name": "a", "n": 1}, {"name": "b", "n": 2}]}`),
 		"/login":     a.login,
+		"/metrics":   text(200, "text/plain; version=0.0.4", exporterPage),
 		"/500":       text(500, "text/plain", "the database is down\nsecond line"),
 		"/429":       retryLater,
 		"/html":      text(200, "text/html", "<!DOCTYPE html><html><title>Log in</title></html>"),
@@ -137,6 +138,20 @@ func newOddAPI(env *testscript.Env) *oddAPI {
 	env.Defer(a.Close)
 	return a
 }
+
+// exporterPage is what an exporter shows.
+const exporterPage = `# HELP jobs_total Jobs done.
+# TYPE jobs_total counter
+jobs_total{queue="a"} 12
+jobs_total{queue="b"} 7
+# HELP took_seconds How long they took.
+# TYPE took_seconds histogram
+took_seconds_bucket{le="0.5"} 3
+took_seconds_bucket{le="+Inf"} 4
+took_seconds_sum 2.5
+took_seconds_count 4
+plain{job="own"} 1
+`
 
 func (a *oddAPI) Close() {
 	a.Server.CloseClientConnections()

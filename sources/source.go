@@ -43,6 +43,8 @@ type Tick struct {
 	Time  time.Time // when it began; its samples carry this time
 	Start time.Time // its window is [Start, End): from the last tick that succeeded …
 	End   time.Time // … to this one
+
+	Interval time.Duration // how long after it the next one is due
 }
 
 // Config is a kind's settings, and the only way to make what they describe.

@@ -143,6 +143,10 @@ func (t *try) document(doc *sources.Document) {
 func (t *try) readings(readings metric.Readings) {
 	t.section("readings")
 	for _, m := range readings {
+		if m.Series != nil {
+			t.line("%s: %d series, ready-made", m.Desc.Name, len(m.Series))
+			continue
+		}
 		t.line("%s: %s", m.Desc.Name, count(len(m.Rows), "reading"))
 		for i, row := range m.Rows {
 			if i == maxReadings {

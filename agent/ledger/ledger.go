@@ -78,7 +78,7 @@ func (l *Ledger) Apply(at time.Time, readings metric.Readings) (*Result, error) 
 	for i := range readings {
 		l.match(at, &readings[i], r)
 	}
-	if n := l.series(); n > l.maxSeries {
+	if n := l.series() + r.Series; n > l.maxSeries {
 		for _, t := range l.order {
 			t.rollback()
 		}
@@ -116,10 +116,14 @@ func (l *Ledger) commit(at time.Time, r *Result) *commit {
 
 // match finds the series of a metric's readings. What it changes can be rolled back.
 func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
-	t := l.table(m.Desc)
 	for _, d := range m.Drops {
 		r.Drops = append(r.Drops, Drop{m.Desc.Name, d})
 	}
+	if m.Series != nil {
+		r.pass(m)
+		return
+	}
+	t := l.table(m.Desc)
 	err := m.Err
 	if t.visited == l.tick {
 		err = fmt.Errorf("%s was measured twice in one tick; put all its readings together", m.Desc.Name)
@@ -132,6 +136,18 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 		t.rollback()
 		t.failing = true
 		r.Problems = append(r.Problems, Problem{m.Desc.Name, err})
+	}
+}
+
+// pass takes what is ready.
+func (r *Result) pass(m *metric.Measured) {
+	if m.Err != nil {
+		r.Problems = append(r.Problems, Problem{m.Desc.Name, m.Err})
+	}
+	if len(m.Series) > 0 {
+		r.Families = append(r.Families, metric.Family{Desc: m.Desc, Series: m.Series})
+		r.Series += len(m.Series)
+		r.Readings += len(m.Series)
 	}
 }
 

@@ -36,8 +36,18 @@ type Series struct {
 	Time   int64   // the sample's own time in Unix milliseconds; 0 = the batch's
 	Start  int64   // when a running total began at zero, in Unix milliseconds; 0 = unknown, or not a running total
 
+	Exemplars []Exemplar // of a counter or histogram; a sink that cannot carry them leaves them out
+
 	Histogram *HistogramValue // of a histogram
 	Summary   *SummaryValue   // of a summary
+}
+
+// Exemplar is one of the observations that a series has counted, with labels that lead to it, such as a trace's id. In a
+// histogram it belongs to the bucket that its value falls into.
+type Exemplar struct {
+	Labels []Label // sorted by name
+	Value  float64
+	Time   int64 // Unix milliseconds; 0 = its sample's
 }
 
 // HistogramValue is a histogram's state, never changed once it is made.

@@ -67,6 +67,10 @@ type Desc struct {
 	LabelNames []string // in the order in which readings give their values
 	Const      []Label  // on every series
 
+	// Targeted tells that the series name the target that they were scraped from by labels of their own, as job and
+	// instance. A sink that adds such labels leaves these series as they are.
+	Targeted bool
+
 	Delta       bool // gauge: the change since the last tick
 	From        From // counter
 	OnDecrease  OnDecrease

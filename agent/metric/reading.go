@@ -15,6 +15,11 @@ type Measured struct {
 	Desc *Desc
 	Rows []Reading
 
+	// Series, where it is not nil, stands in place of Rows: what the metric shows now, as absolute values, of a source that
+	// gets it ready-made. The ledger passes it on and remembers nothing of it, so what is not there is gone, and Err is
+	// then what is wrong beside it. The batch keeps the series: a source does not change them.
+	Series []Series
+
 	// Err is why the metric could not be measured at all in this tick. Its rows are not used, and its last values stay
 	// for as long as they are valid.
 	Err error
@@ -59,9 +64,11 @@ const (
 	Decreased   Reason = "decreased"      // an upstream total fell, and on_decrease: error
 	TooMany     Reason = "too_many"       // more series or events than the bound
 	Invalid     Reason = "invalid"        // a value its metric cannot take: a negative increment
+	Duplicate   Reason = "duplicate"      // its series has a value in this tick already
+	Unsupported Reason = "unsupported"    // a form that a batch cannot carry: a histogram of floats
 )
 
 // Reasons lists them all, so that their counters exist before the first drop.
 func Reasons() []Reason {
-	return []Reason{Missing, NotNumber, Unmapped, NotLabel, Expression, LabelTooBig, Future, Decreased, TooMany, Invalid}
+	return []Reason{Missing, NotNumber, Unmapped, NotLabel, Expression, LabelTooBig, Future, Decreased, TooMany, Invalid, Duplicate, Unsupported}
 }

@@ -32,11 +32,11 @@ func Collect(ctx context.Context, job *Job, tick sources.Tick) (readings metric.
 
 // Window is the tick at a time. It reaches back to the last tick that succeeded; where that is zero, one interval.
 func (j *Job) Window(lastSuccess, at time.Time) sources.Tick {
-	start := lastSuccess
+	start, interval := lastSuccess, j.Schedule.Interval(at)
 	if start.IsZero() {
-		start = at.Add(-j.Schedule.Interval(at))
+		start = at.Add(-interval)
 	}
-	return sources.Tick{Time: at, Start: start, End: at}
+	return sources.Tick{Time: at, Start: start, End: at, Interval: interval}
 }
 
 // tick does one tick, from the fetch to the sinks. Whatever goes wrong before the batch leaves no trace in the ledger.

@@ -146,7 +146,10 @@ func (j *job) known(key unitKey) *unit {
 // kept as exported_NAME.
 func (j *job) labels(d *metric.Desc, set *metric.LabelSet, i, n int) []metric.Label {
 	name, own := part(d, i, n)
-	target := append([]metric.Label{{Name: "__name__", Value: name}}, j.target...)
+	target := []metric.Label{{Name: "__name__", Value: name}}
+	if !d.Targeted {
+		target = append(target, j.target...)
+	}
 	if own.Name != "" {
 		target = append(target, own)
 	}

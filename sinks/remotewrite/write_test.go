@@ -297,3 +297,21 @@ func TestWriteAllocates(t *testing.T) {
 		}
 	})
 }
+
+// TestSeriesOfTargets holds that series which name their own target keep it, beside those that do not.
+func TestSeriesOfTargets(t *testing.T) {
+	external := []metric.Label{{Name: "site", Value: "oslo"}}
+	inBoth(t, func(_ *Config, env *sinks.Env) { env.External = external }, func(r *rig, s *server) {
+		d := &metric.Desc{Name: "up", Type: metric.Gauge, LabelNames: []string{"job", "instance"}}
+		targeted := *d
+		targeted.Name, targeted.Targeted = "scraped", true
+		family := func(d *metric.Desc, job, instance string) metric.Family {
+			return metric.Family{Desc: d, Series: []metric.Series{{Labels: d.LabelSet([]string{job, instance}), Value: 1}}}
+		}
+		r.write("node", family(d, "own", ""), family(&targeted, "own", "db:1"))
+		r.tick()
+		now := time.Now().Add(-time.Minute)
+		s.want(t, now, `up{job="node",instance="host-1",exported_job="own",site="oslo"}`, 1)
+		s.want(t, now, `scraped{job="own",instance="db:1",exported_job="",exported_instance="",site="oslo"}`, 1)
+	})
+}

@@ -37,7 +37,7 @@ func (h *Holding) Set(name string, labels map[string]string, value float64, drop
 }
 
 // FromText reads a text exposition. The labels named in drop are left out.
-func FromText(t *testing.T, text string, drop ...string) Holding {
+func FromText(t testing.TB, text string, drop ...string) Holding {
 	t.Helper()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(text))

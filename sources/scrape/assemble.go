@@ -1,0 +1,180 @@
+package scrape
+
+import (
+	"cmp"
+	"encoding/binary"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// parts are a series' lines by what they are.
+type parts struct {
+	number, count, sum, native, created *entry
+	buckets                             []*entry // by bound
+	fit                                 bool     // there are all that a histogram or summary has
+}
+
+// arrange sorts the lines that the scrape has of the series, and finds the family for what they make.
+func (x *series) arrange(s *source) {
+	p := parts{buckets: x.parts.buckets[:0]}
+	x.expected, x.changed = 0, false
+	for _, e := range x.members {
+		if e.seen != s.scrape {
+			continue
+		}
+		switch e.kind {
+		case number:
+			p.number = e
+		case bucket:
+			p.buckets = append(p.buckets, e)
+		case count:
+			p.count = e
+		case sum:
+			p.sum = e
+		case native:
+			p.native = e
+		case created:
+			p.created = e
+			continue
+		}
+		x.expected++
+	}
+	slices.SortFunc(p.buckets, func(a, b *entry) int { return cmp.Compare(a.bound, b.bound) })
+	n := len(p.buckets)
+	p.fit = p.count != nil && p.sum != nil && (x.typ == metric.Summary || n > 0 && math.IsInf(p.buckets[n-1].bound, 1))
+	x.parts = p
+	var next *family
+	if p.number != nil || p.fit || p.native != nil {
+		next = s.acquire(familyKey{x.name, x.help, x.unit, x.shape(), x.typ}, x.labels)
+	}
+	s.release(x.family)
+	x.family = next
+}
+
+// shape is what the series of a family have in common beside name and type: the bounds of their buckets, and whether
+// they have native ones.
+func (x *series) shape() string {
+	var b []byte
+	if x.parts.fit {
+		for _, e := range x.parts.buckets {
+			b = binary.BigEndian.AppendUint64(b, math.Float64bits(e.bound))
+		}
+	}
+	if x.parts.native != nil {
+		b = append(b, 'n')
+	}
+	return string(b)
+}
+
+func (x *series) showHistogram(s *source) {
+	p := &x.parts
+	v := &s.values.some(1)[0]
+	var e *entry
+	if n := p.native; n != nil && n.filled == s.scrape && n.histogram != nil {
+		e, *v = n, *n.histogram
+	}
+	whole := p.fit && x.classic(s, v)
+	if whole && e == nil {
+		e, v.Count, v.Sum = p.count, uint64(p.count.value), p.sum.value
+	}
+	if !whole {
+		x.showAlone(s)
+	}
+	if e == nil {
+		return
+	}
+	x.ready = metric.Series{Labels: x.labels, Histogram: v, Time: e.time, Start: x.start(s, e.start), Exemplars: e.exemplars}
+	if len(e.exemplars) == 0 {
+		for _, b := range p.buckets {
+			x.ready.Exemplars = append(x.ready.Exemplars, b.exemplars...)
+		}
+	}
+	x.show()
+}
+
+// classic counts each bucket by itself, and is false where the lines do not say that: one is missing or has another time,
+// a count is no whole number or less than the one before, or the last one is not the count of all.
+func (x *series) classic(s *source, v *metric.HistogramValue) bool {
+	p := &x.parts
+	if !agree(s.scrape, p) || p.buckets[len(p.buckets)-1].value != p.count.value {
+		return false
+	}
+	counts, before := s.counts.some(len(p.buckets)), 0.0
+	for i, b := range p.buckets {
+		if !isCount(b.value) || b.value < before {
+			return false
+		}
+		counts[i], before = uint64(b.value-before), b.value
+	}
+	v.Counts = counts
+	return true
+}
+
+// isCount tells whether the number is a count that loses no digit.
+func isCount(v float64) bool { return v >= 0 && v <= 1<<53 && v == math.Trunc(v) }
+
+// agree tells whether all lines are there, of one time.
+func agree(scrape uint32, p *parts) bool {
+	of := func(e *entry) bool { return e.filled == scrape && e.time == p.count.time }
+	if !of(p.count) || !of(p.sum) {
+		return false
+	}
+	for _, b := range p.buckets {
+		if !of(b) {
+			return false
+		}
+	}
+	return true
+}
+
+func (x *series) showSummary(s *source) {
+	p := &x.parts
+	if !p.fit || !agree(s.scrape, p) || !isCount(p.count.value) {
+		x.showAlone(s)
+		return
+	}
+	v := &s.sums.some(1)[0]
+	v.Count, v.Sum = uint64(p.count.value), p.sum.value
+	v.Quantiles = s.floats.some(len(p.buckets))
+	for i, b := range p.buckets {
+		v.Quantiles[i] = b.value
+	}
+	x.ready = metric.Series{Labels: x.labels, Summary: v, Time: p.count.time, Start: x.start(s, p.count.start)}
+	x.show()
+}
+
+// showAlone shows the lines one by one as numbers, where they do not make a whole: what a target says is passed on also
+// where it makes no sense.
+func (x *series) showAlone(s *source) {
+	for _, e := range x.members {
+		if e.filled != s.scrape || e.kind == native || e.kind == created {
+			continue
+		}
+		if e.alone == nil {
+			e.alone = x.separate(s, e)
+		}
+		e.alone.ready = metric.Series{Labels: e.alone.labels, Value: e.value, Time: e.time, Exemplars: e.exemplars}
+		e.alone.show()
+	}
+}
+
+func (x *series) separate(s *source, e *entry) *series {
+	one := &series{target: x.target, labels: x.labels}
+	name := x.name + map[kind]string{count: "_count", sum: "_sum"}[e.kind]
+	if e.kind == bucket {
+		own := metric.Label{Name: boundLabel(x.typ), Value: labels.FormatOpenMetricsFloat(e.bound)}
+		set := append(slices.Clone(x.labels.Labels), own)
+		slices.SortFunc(set, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
+		one.labels = &metric.LabelSet{Labels: set}
+		if x.typ == metric.Histogram {
+			name += "_bucket"
+		}
+	}
+	one.family = s.acquire(familyKey{name: name, help: x.help}, one.labels)
+	return one
+}

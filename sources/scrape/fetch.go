@@ -1,0 +1,70 @@
+package scrape
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/web"
+)
+
+// accept is what Prometheus sends where it prefers protobuf, which alone has native histograms. Names are wanted as they
+// are in all formats that can tell.
+const accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;escaping=allow-utf-8;q=0.7," +
+	"application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5," +
+	"text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+
+// page is what a target has answered.
+type page struct {
+	body []byte
+	kind string // its Content-Type
+}
+
+// fetch gets a target's page into the buffer's memory. Its errors begin with the method and the place.
+func (s *source) fetch(ctx context.Context, t *target, buffer []byte) (page, error) {
+	if t.url.RawQuery != "" {
+		for name, values := range t.url.Query() {
+			for _, value := range values {
+				s.env.Web.RememberNamed(name, value)
+			}
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url.String(), http.NoBody)
+	if err != nil {
+		return page{body: buffer}, fmt.Errorf("GET %s: not an address", setting.Place(&t.url))
+	}
+	req.Header.Set("Accept", accept)
+	if deadline, ok := ctx.Deadline(); ok {
+		seconds := max(0, time.Until(deadline).Seconds())
+		req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strconv.FormatFloat(seconds, 'f', 3, 64))
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return page{body: buffer}, s.env.Web.Explain(err)
+	}
+	defer resp.Body.Close()
+	p := page{kind: resp.Header.Get("Content-Type")}
+	p.body, err = s.read(resp, buffer)
+	if err != nil {
+		return p, t.wrong(s.env.Web.Explain(err))
+	}
+	return p, nil
+}
+
+func (s *source) read(resp *http.Response, buffer []byte) ([]byte, error) {
+	if resp.StatusCode != http.StatusOK {
+		return buffer, s.env.Web.StatusError(resp)
+	}
+	limit := int64(s.set.BodySizeLimit)
+	body, err := web.ReadBody(resp, limit, buffer)
+	if err != nil && (resp.ContentLength > limit || int64(len(body)) > limit) {
+		err = fmt.Errorf("the body exceeds body_size_limit (%s)", s.set.BodySizeLimit)
+	}
+	return body, err
+}
+
+// wrong says whose page is wrong.
+func (t *target) wrong(err error) error { return fmt.Errorf("GET %s: %w", setting.Place(&t.url), err) }

@@ -1,0 +1,158 @@
+package scrape
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"slices"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/exemplar"
+	"github.com/prometheus/prometheus/model/textparse"
+)
+
+// maxAhead is how far a sample's own time may lie ahead of the tick, as in Prometheus.
+const maxAhead = 10 * 60 * 1000 // milliseconds
+
+// Bounds on what a page may have, whatever is made of it.
+const (
+	maxLines    = 1_000_000
+	maxFamilies = 100_000
+)
+
+// reader goes through one page.
+type reader struct {
+	*source
+	t       *target
+	p       textparse.Parser
+	format  string // the media type
+	current *meta  // of the family at hand
+	example exemplar.Exemplar
+	raw     []byte // the last series in a text
+}
+
+// meta is what a page says of a family.
+type meta struct {
+	name, help, unit string
+	typ              model.MetricType
+	version          uint32 // counts changes
+	seen             uint32
+}
+
+const (
+	textFormat  = "text/plain"
+	openMetrics = "application/openmetrics-text"
+	protobuf    = "application/vnd.google.protobuf"
+)
+
+// take reads a target's page into its entries. An error spoils the whole scrape.
+func (s *source) take(t *target, p page) error {
+	r := &reader{source: s, t: t, format: textFormat}
+	if p.kind != "" { // a page without a type is taken for text
+		kind, _, err := mime.ParseMediaType(p.kind)
+		if err != nil || kind != textFormat && kind != openMetrics && kind != protobuf {
+			return fmt.Errorf("want metrics, got %.60q: is it a login or error page?", p.kind)
+		}
+		r.format = kind
+	}
+	p.body = slices.Grow(p.body, 1) // where the parser puts a last newline, or else a copy of all
+	parser, err := textparse.New(p.body, p.kind, nil, textparse.ParserOptions{
+		KeepClassicOnClassicAndNativeHistograms: true, FallbackContentType: textFormat,
+	})
+	if parser == nil {
+		return fmt.Errorf("the page's format: %w", short(err))
+	}
+	r.p = parser
+	if err := r.all(); err != nil {
+		return err
+	}
+	if r.format == textFormat && !wholly(p.body, r.raw) {
+		return r.broken(errors.New("a zero byte"))
+	}
+	t.settle(s)
+	return nil
+}
+
+// wholly tells whether a text was read to its end, given the last series in it: Prometheus' parser takes a zero byte for
+// the end, where it does not stand in a label's value or a comment.
+func wholly(text, last []byte) bool {
+	if bytes.IndexByte(text, 0) < 0 {
+		return true
+	}
+	rest := text
+	if last != nil { // a part of the text
+		rest = text[cap(text)-cap(last)+len(last):]
+		_, rest, _ = bytes.Cut(rest, []byte("\n"))
+	}
+	for line := range bytes.Lines(rest) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *reader) all() error {
+	for {
+		what, err := r.p.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return r.broken(err)
+		}
+		switch what {
+		case textparse.EntryType:
+			name, typ := r.p.Type()
+			if m := r.meta(name); m.typ != typ {
+				m.typ = typ
+				m.version++
+			}
+		case textparse.EntryHelp:
+			name, help := r.p.Help()
+			if m := r.meta(name); m.help != string(help) {
+				m.help = string(help)
+				m.version++
+			}
+		case textparse.EntryUnit:
+			name, unit := r.p.Unit()
+			if m := r.meta(name); m.unit != string(unit) {
+				m.unit = string(unit)
+				m.version++
+			}
+		case textparse.EntrySeries:
+			err = r.number()
+		case textparse.EntryHistogram:
+			err = r.native()
+		}
+		if err != nil {
+			return err
+		}
+		if r.t.scraped > maxLines || len(r.t.metas) > maxFamilies {
+			return fmt.Errorf("the page has more than %d samples or %d families", maxLines, maxFamilies)
+		}
+	}
+}
+
+// meta is that of the family of this name.
+func (r *reader) meta(name []byte) *meta {
+	if m := r.current; m != nil && m.name == string(name) {
+		return m
+	}
+	m := r.t.metas[string(name)]
+	if m == nil {
+		m = &meta{name: string(name), typ: model.MetricTypeUnknown}
+		r.t.metas[m.name] = m
+		r.t.generation++
+	}
+	m.seen = r.scrape
+	r.current = m
+	return m
+}
+
+func (r *reader) broken(err error) error {
+	text := r.env.Web.Secrets.Scrub(err.Error()) // before it is cut
+	return fmt.Errorf("the page is broken after %d samples: %s", r.t.scraped, printable(text))
+}

@@ -1,0 +1,138 @@
+package scrape
+
+import (
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/prometheus/prometheus/model/exemplar"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// number takes a line with a number.
+func (r *reader) number() error {
+	raw, own, value := r.p.Series()
+	r.raw = raw
+	e, err := r.entry(raw, own, false)
+	if e == nil || err != nil {
+		return err
+	}
+	e.value = value
+	if e.kind == number && e.to.typ == metric.Counter || e.kind == bucket {
+		e.exemplars = r.exemplars()
+	}
+	switch {
+	case e.kind == created:
+		e.start = startOf(value)
+	case r.format == protobuf && (e.kind == number && e.to.typ == metric.Counter || e.kind == count):
+		e.start = r.p.StartTimestamp()
+	}
+	return nil
+}
+
+// startOf is a start in Unix milliseconds, given in seconds; 0 where it makes no sense.
+func startOf(seconds float64) int64 {
+	if seconds > 0 && seconds < 1e11 {
+		return int64(seconds * 1000)
+	}
+	return 0
+}
+
+// native takes a line with a native histogram.
+func (r *reader) native() error {
+	raw, own, h, floats := r.p.Histogram()
+	e, err := r.entry(raw, own, true)
+	if e == nil || err != nil {
+		return err
+	}
+	e.histogram, err = nativeValue(h, floats)
+	if err != nil {
+		r.drop(metric.Unsupported, func() string { return fmt.Sprintf("%s%s: %v", e.to.name, e.to.labels, err) })
+		return nil
+	}
+	e.exemplars, e.start = r.exemplars(), r.p.StartTimestamp()
+	return nil
+}
+
+// entry finds what is known of a line, and opens it for the sample at hand. It is nil where the line is left out.
+func (r *reader) entry(raw []byte, own *int64, native bool) (*entry, error) {
+	t := r.t
+	t.scraped++
+	e := t.known(raw)
+	fresh := e == nil
+	if fresh {
+		e = &entry{raw: string(raw)}
+	}
+	if fresh || e.outdated(t) {
+		if err := r.resolve(e, native); err != nil {
+			return nil, err
+		}
+		t.entries[e.raw] = e
+	}
+	again := e.seen == r.scrape
+	if !again {
+		e.seen = r.scrape
+		t.now = append(t.now, e)
+	}
+	if e.to == nil && !e.duplicate {
+		return nil, nil // relabelling leaves it out
+	}
+	if t.kept++; r.set.SampleLimit > 0 && t.kept > r.set.SampleLimit {
+		return nil, fmt.Errorf("more samples than sample_limit (%d)", r.set.SampleLimit)
+	}
+	if again || e.duplicate {
+		r.drop(metric.Duplicate, func() string { return printable(e.raw) })
+		return nil, nil
+	}
+	if fresh {
+		t.added++
+	}
+	return r.timed(e, own), nil
+}
+
+// timed opens the entry for the sample at hand, unless its time cannot be.
+func (r *reader) timed(e *entry, own *int64) *entry {
+	e.time, e.start, e.exemplars, e.histogram = 0, 0, nil, nil
+	if own != nil && r.set.HonorTimestamps {
+		if e.time = *own; e.time == 0 {
+			e.time = 1 // 0 means none, and a millisecond after 1970 began is as wrong
+		}
+		if e.time > r.now+maxAhead {
+			r.drop(metric.Future, func() string { return fmt.Sprintf("%s at %d", printable(e.raw), e.time) })
+			return nil
+		}
+	}
+	if to := e.to; to.seen != r.scrape && e.kind != created {
+		to.seen, to.got = r.scrape, 0
+		r.t.shown = append(r.t.shown, to)
+	}
+	e.filled = r.scrape
+	if e.kind != created {
+		e.to.got++
+	}
+	return e
+}
+
+// maxExemplar is how many characters the labels of an exemplar may have (OpenMetrics 1.0, section "Exemplars").
+const maxExemplar = 128
+
+func (r *reader) exemplars() (all []metric.Exemplar) {
+	x := &r.example
+	for r.p.Exemplar(x) {
+		one := metric.Exemplar{Labels: labelSet(x.Labels).Labels, Value: x.Value}
+		if x.HasTs {
+			one.Time = x.Ts
+		}
+		length := 0
+		for _, l := range one.Labels {
+			length += utf8.RuneCountInString(l.Name) + utf8.RuneCountInString(l.Value)
+		}
+		if length > maxExemplar {
+			r.drop(metric.LabelTooBig, func() string { return fmt.Sprintf("an exemplar with labels of %d characters", length) })
+		} else {
+			all = append(all, one)
+		}
+		*x = exemplar.Exemplar{}
+	}
+	return all
+}
