@@ -16,7 +16,7 @@ const module = "github.com/collectington/collectington/"
 // arrows says which folder may import which of ours. A pattern with * stands for a folder of a kind.
 func arrows() map[string][]string {
 	plugIn := func(contract string) []string {
-		return []string{contract, "agent/metric", "agent/setting", "agent/web"}
+		return []string{contract, "agent/metric", "agent/relabel", "agent/setting", "agent/web"}
 	}
 	return map[string][]string{
 		"agent":         {"agent/command", "agent/config", "sources", "sinks", "sources/*", "sinks/*"},
@@ -39,6 +39,7 @@ func arrows() map[string][]string {
 
 		"agent/document": {},
 		"agent/metric":   {},
+		"agent/relabel":  {"agent/setting"},
 		"agent/setting":  {},
 		"agent/schedule": {},
 		"agent/demo":     {},

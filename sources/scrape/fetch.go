@@ -11,11 +11,14 @@ import (
 	"github.com/collectington/collectington/agent/web"
 )
 
-// accept is what Prometheus sends where it prefers protobuf, which alone has native histograms. Names are wanted as they
-// are in all formats that can tell.
-const accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;escaping=allow-utf-8;q=0.7," +
-	"application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5," +
-	"text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+// What Prometheus sends, without native histograms and with them: protobuf alone has those. Names are wanted as they are in
+// all formats that can tell.
+const (
+	acceptText = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5," +
+		"text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+	acceptNative = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;escaping=allow-utf-8;q=0.7," +
+		acceptText
+)
 
 // page is what a target has answered.
 type page struct {
@@ -36,7 +39,10 @@ func (s *source) fetch(ctx context.Context, t *target, buffer []byte) (page, err
 	if err != nil {
 		return page{body: buffer}, fmt.Errorf("GET %s: not an address", setting.Place(&t.url))
 	}
-	req.Header.Set("Accept", accept)
+	req.Header.Set("Accept", acceptText)
+	if s.set.NativeHistograms {
+		req.Header.Set("Accept", acceptNative)
+	}
 	if deadline, ok := ctx.Deadline(); ok {
 		seconds := max(0, time.Until(deadline).Seconds())
 		req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strconv.FormatFloat(seconds, 'f', 3, 64))

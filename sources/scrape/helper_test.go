@@ -37,6 +37,7 @@ func addresses(t testing.TB, texts ...string) []Address {
 func sourceOf(t testing.TB, change func(*Config)) *source {
 	t.Helper()
 	c := Kind.Defaults().(*Config)
+	c.NativeHistograms = true
 	change(c)
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)

@@ -12,8 +12,7 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/prometheus/prometheus/model/relabel"
-
+	"github.com/collectington/collectington/agent/relabel"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sources"
@@ -36,9 +35,11 @@ type Config struct {
 	Targets []Address `yaml:"targets"`
 	FileSD  FileSD    `yaml:"file_sd"`
 
-	HonorLabels     bool      `yaml:"honor_labels"`
-	HonorTimestamps bool      `yaml:"honor_timestamps"`
-	MetricRelabel   []Relabel `yaml:"metric_relabel_configs"`
+	HonorLabels     bool          `yaml:"honor_labels"`
+	HonorTimestamps bool          `yaml:"honor_timestamps"`
+	MetricRelabel   relabel.Rules `yaml:"metric_relabel_configs"`
+
+	NativeHistograms bool `yaml:"scrape_native_histograms"`
 
 	// Limits of one target's scrape, which fails as a whole beyond them; 0 = none.
 	SampleLimit           int           `yaml:"sample_limit"` // after relabelling
@@ -74,7 +75,7 @@ func (c *Config) Validate() error {
 			bad(fmt.Sprintf("file_sd.files.%d", i), "want a file's name or a pattern such as targets/*.yaml")
 		}
 	}
-	if _, err := c.relabelling(); err != nil {
+	if _, err := c.MetricRelabel.Compile("metric_relabel_configs"); err != nil {
 		errs = append(errs, err)
 	}
 	for _, limit := range []struct {
@@ -94,19 +95,6 @@ func (c *Config) Validate() error {
 	return errors.Join(append(errs, c.Settings.Validate())...)
 }
 
-func (c *Config) relabelling() ([]*relabel.Config, error) {
-	var all []*relabel.Config
-	var errs []error
-	for i := range c.MetricRelabel {
-		rule, err := c.MetricRelabel[i].rule()
-		if err != nil {
-			errs = append(errs, setting.Bad(fmt.Sprintf("metric_relabel_configs.%d", i), "%v", err))
-		}
-		all = append(all, rule)
-	}
-	return all, errors.Join(errs...)
-}
-
 // New makes the source; the job has to be without a fetcher, which nobody would ask.
 func (c *Config) New(env sources.Env) (sources.Source, error) {
 	if env.Fetch != nil {
@@ -116,7 +104,7 @@ func (c *Config) New(env sources.Env) (sources.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	rules, err := c.relabelling()
+	rules, err := c.MetricRelabel.Compile("metric_relabel_configs")
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"math"
+	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -213,5 +215,27 @@ func TestRealExporter(t *testing.T) {
 	}
 	if n := got.family("native_seconds").Series[0].Histogram; n.Counts != nil || n.Native == nil || len(n.Native.Negative) == 0 {
 		t.Errorf("native_seconds is %+v", n)
+	}
+}
+
+// TestNativeHistogramsUnasked holds that a histogram keeps its classic buckets, in whatever format it comes.
+func TestNativeHistogramsUnasked(t *testing.T) {
+	handler := promhttp.HandlerFor(registry(), promhttp.HandlerOpts{EnableOpenMetrics: true})
+	for _, force := range []string{"", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.Header.Get("Accept"), "protobuf") {
+				t.Error("protobuf is asked for")
+			}
+			if force != "" {
+				r.Header.Set("Accept", force)
+			}
+			handler.ServeHTTP(w, r)
+		}))
+		t.Cleanup(server.Close)
+		got := collect(t, sourceOf(t, func(c *Config) { c.Targets, c.NativeHistograms = addresses(t, server.URL), false }))
+		both := got.family("both_seconds")
+		if v := both.Series[0].Histogram; both.Desc.Native || v.Native != nil || len(v.Counts) != 3 || v.Count != 50 {
+			t.Errorf("%q: both_seconds is %+v of %+v", force, v, both.Desc)
+		}
 	}
 }

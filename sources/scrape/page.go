@@ -59,7 +59,7 @@ func (s *source) take(t *target, p page) error {
 	}
 	p.body = slices.Grow(p.body, 1) // where the parser puts a last newline, or else a copy of all
 	parser, err := textparse.New(p.body, p.kind, nil, textparse.ParserOptions{
-		KeepClassicOnClassicAndNativeHistograms: true, FallbackContentType: textFormat,
+		KeepClassicOnClassicAndNativeHistograms: true, IgnoreNativeHistograms: !r.set.NativeHistograms, FallbackContentType: textFormat,
 	})
 	if parser == nil {
 		return fmt.Errorf("the page's format: %w", short(err))

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/relabel"
 	"github.com/collectington/collectington/agent/setting"
 )
 
@@ -42,7 +43,7 @@ func (c collected) want(values map[string]float64) {
 
 func TestReport(t *testing.T) {
 	s, e := onePage(t, "a 1\nb 2\nc 3\n", func(c *Config) {
-		c.MetricRelabel = []Relabel{{SourceLabels: []string{"__name__"}, Regex: new("b"), Action: "drop"}}
+		c.MetricRelabel = relabel.Rules{{SourceLabels: []string{"__name__"}, Regex: new("b"), Action: "drop"}}
 	})
 	check := func(up, scraped, kept, added float64) {
 		t.Helper()
@@ -178,7 +179,7 @@ func TestLabels(t *testing.T) {
 		`c_total{instance="` + e.instance() + `",job="node"}`:               3,
 	})
 	s, e = onePage(t, body, func(c *Config) {
-		c.MetricRelabel = []Relabel{
+		c.MetricRelabel = relabel.Rules{
 			{SourceLabels: []string{"__name__"}, Regex: new("a"), Action: "drop"},
 			{SourceLabels: []string{"__name__"}, Regex: new("c_(.*)"), TargetLabel: "__name__", Replacement: new("d_$1")},
 			{Regex: new("exported_.*|job"), Action: "labeldrop"},
@@ -190,7 +191,7 @@ func TestLabels(t *testing.T) {
 // TestSeriesThatBecomeOne holds that of two lines with one identity the first is taken, and the second when the first is
 // gone, within a target and between two.
 func TestSeriesThatBecomeOne(t *testing.T) {
-	drop := func(c *Config) { c.MetricRelabel = []Relabel{{Regex: new("x|instance"), Action: "labeldrop"}} }
+	drop := func(c *Config) { c.MetricRelabel = relabel.Rules{{Regex: new("x|instance"), Action: "labeldrop"}} }
 	s, e := onePage(t, "a{x=\"1\"} 1\na{x=\"2\"} 2\na{x=\"2\"} 3\nb 4\nb 5\n", drop)
 	got := collect(t, s)
 	got.want(map[string]float64{"a": 1, "b": 4})
@@ -448,9 +449,9 @@ func TestSettings(t *testing.T) {
 		"pattern":      {func(c *Config) { c.FileSD.Files = []string{"["} }, "file_sd.files.0: want a file's name"},
 		"body":         {func(c *Config) { c.BodySizeLimit = 0 }, "body_size_limit: want more than 0"},
 		"limit":        {func(c *Config) { c.LabelLimit = -1 }, "label_limit: want a number above 0"},
-		"regex":        {func(c *Config) { c.MetricRelabel = []Relabel{{Regex: new("(")}} }, "metric_relabel_configs.0: regex: missing closing )"},
-		"action":       {func(c *Config) { c.MetricRelabel = []Relabel{{Action: "remove"}} }, "metric_relabel_configs.0: action: want one of replace keep drop"},
-		"target label": {func(c *Config) { c.MetricRelabel = []Relabel{{}} }, "metric_relabel_configs.0: relabel configuration for replace action requires 'target_label'"},
+		"regex":        {func(c *Config) { c.MetricRelabel = relabel.Rules{{Regex: new("(")}} }, "metric_relabel_configs.0: regex: missing closing )"},
+		"action":       {func(c *Config) { c.MetricRelabel = relabel.Rules{{Action: "remove"}} }, "metric_relabel_configs.0: action: want one of replace keep drop"},
+		"target label": {func(c *Config) { c.MetricRelabel = relabel.Rules{{}} }, "metric_relabel_configs.0: relabel configuration for replace action requires 'target_label'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := Kind.Defaults().(*Config)
@@ -516,7 +517,7 @@ func TestHistogramIsOfOneTarget(t *testing.T) {
 	a, b := newExporter(t, page("1")), newExporter(t, page("2"))
 	s := sourceOf(t, func(c *Config) {
 		c.Targets = addresses(t, a.URL, b.URL)
-		c.MetricRelabel = []Relabel{{Regex: new("instance"), Action: "labeldrop"}}
+		c.MetricRelabel = relabel.Rules{{Regex: new("instance"), Action: "labeldrop"}}
 	})
 	got := collect(t, s)
 	h := got.family("h")

@@ -1,4 +1,5 @@
-package scrape
+// Package relabel has Prometheus' relabelling rules as settings. The rules themselves are Prometheus' own code.
+package relabel
 
 import (
 	"errors"
@@ -9,10 +10,15 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/relabel"
+
+	"github.com/collectington/collectington/agent/setting"
 )
 
-// Relabel is a rule of Prometheus' relabel_config.
-type Relabel struct {
+// Rules are applied one after the other. The settings are those of Prometheus' relabel_config.
+type Rules []Rule
+
+// Rule is one of them.
+type Rule struct {
 	SourceLabels []string `yaml:"source_labels"`
 	Separator    *string  `yaml:"separator"`
 	Regex        *string  `yaml:"regex"`
@@ -22,6 +28,20 @@ type Relabel struct {
 	Action       string   `yaml:"action"`
 }
 
+// Compile makes the rules ready. Each problem names its rule under path.
+func (rules Rules) Compile(path string) ([]*relabel.Config, error) {
+	var all []*relabel.Config
+	var errs []error
+	for i := range rules {
+		rule, err := rules[i].compile()
+		if err != nil {
+			errs = append(errs, setting.Bad(fmt.Sprintf("%s.%d", path, i), "%v", err))
+		}
+		all = append(all, rule)
+	}
+	return all, errors.Join(errs...)
+}
+
 func actions() []relabel.Action {
 	return []relabel.Action{
 		relabel.Replace, relabel.Keep, relabel.Drop, relabel.KeepEqual, relabel.DropEqual, relabel.HashMod, relabel.LabelMap,
@@ -29,8 +49,7 @@ func actions() []relabel.Action {
 	}
 }
 
-// rule is the rule as Prometheus' own code applies it.
-func (r *Relabel) rule() (*relabel.Config, error) {
+func (r *Rule) compile() (*relabel.Config, error) {
 	c := relabel.DefaultRelabelConfig
 	for _, name := range r.SourceLabels {
 		c.SourceLabels = append(c.SourceLabels, model.LabelName(name))
