@@ -30,7 +30,7 @@ func arrows() map[string][]string {
 		"agent/web":     {"agent/setting"},
 		"sources":       {"agent/document", "agent/metric", "agent/setting", "agent/web"},
 		"sinks":         {"agent/metric", "agent/web"},
-		"sources/*":     append(plugIn("sources"), "agent/document"),
+		"sources/*":     append(plugIn("sources"), "agent/document", "agent/jq", "sources/format"),
 		"sinks/*":       plugIn("sinks"),
 
 		"sinks/remotewrite":       append(plugIn("sinks"), "sinks/remotewrite/spool", "sinks/remotewrite/wire"),
@@ -38,6 +38,7 @@ func arrows() map[string][]string {
 		"sinks/remotewrite/spool": {},
 
 		"agent/document": {},
+		"agent/jq":       {},
 		"agent/metric":   {},
 		"agent/relabel":  {"agent/setting"},
 		"agent/setting":  {},
@@ -50,6 +51,7 @@ func arrows() map[string][]string {
 		"deploy/examples/oncall":         {}, // tests alone
 		"deploy/examples/oncall/fakeapi": {},
 
+		"sources/format":     {"sources", "agent/document", "agent/setting"},
 		"agent/web/webtest":  {"agent/web"},
 		"sources/sourcetest": append(plugIn("sources"), "agent/web/webtest"),
 		"sinks/sinktest":     append(plugIn("sinks"), "agent/web/webtest"),

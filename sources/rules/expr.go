@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/itchyny/gojq"
 
 	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/agent/jq"
 )
 
 // Expr is a jq expression, compiled once. One that is a plain path (.a.b) runs straight on the document and means
@@ -20,39 +20,15 @@ type Expr struct {
 	code *gojq.Code
 }
 
-// maxExpr bounds an expression's length, in bytes.
-const maxExpr = 16 << 10
-
 // UnmarshalText compiles the expression.
 func (x *Expr) UnmarshalText(text []byte) error {
-	if len(text) > maxExpr {
-		return fmt.Errorf("the expression exceeds %d bytes; a script is the place for that much", maxExpr)
-	}
-	query, err := gojq.Parse(string(text))
+	query, code, err := jq.Compile(string(text))
 	if err != nil {
-		if p, ok := errors.AsType[*gojq.ParseError](err); ok {
-			return fmt.Errorf("not a jq expression: %w, after %d characters%s", err, max(0, p.Offset-len(p.Token)), hint(p.Token))
-		}
-		return fmt.Errorf("not a jq expression: %w", err)
-	}
-	code, err := gojq.Compile(query)
-	if err != nil {
-		return fmt.Errorf("jq: %w%s", err, hint(err.Error()))
+		return err
 	}
 	*x = Expr{text: string(text), code: code}
 	x.path, x.each = plainPath(query)
 	return nil
-}
-
-// hint is what the commonest mistakes were meant to be.
-func hint(problem string) string {
-	if name, plain := strings.CutSuffix(strings.TrimPrefix(problem, "function not defined: "), "/0"); plain && name != problem {
-		return fmt.Sprintf("; a field is written .%s, a field with a dash .[\"a-b\"], and a text \"in quotes\"", name)
-	}
-	if problem == "$" {
-		return "; this is jq, not JSONPath: a field is .a.b, all items of a list .a[]"
-	}
-	return ""
 }
 
 // String is the expression as it was written.
