@@ -1,6 +1,6 @@
-// Package document is decoded JSON (RFC 8259) as a flat list of nodes over its text: it is parsed once, checked strictly,
-// and costs sixteen bytes a value and nothing for the garbage collector to follow. Texts and numbers are read from where
-// they stand.
+// Package document is decoded data as JSON (RFC 8259) has it, a flat list of nodes over a text: it is parsed once, checked
+// strictly, and costs sixteen bytes a value and nothing for the garbage collector to follow. Texts and numbers are read
+// from where they stand. A Parser makes documents of JSON, a Builder of anything else.
 package document
 
 import (
@@ -39,6 +39,7 @@ type tree struct {
 	text    []byte
 	nodes   []node
 	escapes []byte // texts without their backslashes
+	made    bool   // the text holds texts and numbers alone: it is no JSON that could be shown
 }
 
 // Value is a value of a document. It is valid until the document's parser is used again. The zero Value is null.
@@ -57,13 +58,29 @@ func (v Value) Kind() Kind {
 	return v.node().kind
 }
 
-// Raw is the JSON text of the value as it stands in the document, of a text without its quotes.
+// maxRaw bounds the JSON of a document that is none, where one long key may stand in any number of objects.
+const maxRaw = 16 << 20
+
+// Raw is the JSON text of the value, as it stands in the document where that is JSON; else it breaks off after 16 MiB. A
+// text is without its quotes.
 func (v Value) Raw() string {
 	if v.tree == nil {
 		return "null"
 	}
 	n := v.node()
+	if v.tree.made && n.kind != String && n.kind != Number {
+		return string(v.AppendJSON(nil, maxRaw))
+	}
 	return view(v.tree.text[n.start:n.end])
+}
+
+// Length is how many bytes of its document's text the value takes.
+func (v Value) Length() int {
+	if v.tree == nil {
+		return 0
+	}
+	n := v.node()
+	return int(n.end - n.start)
 }
 
 // String is Raw, for messages.
@@ -100,7 +117,7 @@ func (v Value) Clone() Value {
 	if v.tree == nil {
 		return v
 	}
-	return Value{&tree{text: bytes.Clone(v.tree.text), nodes: slices.Clone(v.tree.nodes)}, v.at}
+	return Value{&tree{text: bytes.Clone(v.tree.text), nodes: slices.Clone(v.tree.nodes), made: v.tree.made}, v.at}
 }
 
 // Get is the member of an object with this key, the last of several; null where there is none or v is no object.

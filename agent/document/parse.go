@@ -37,11 +37,9 @@ const nodeText = 8
 
 // Parse decodes a JSON text, which must not change while the document is in use.
 func (p *Parser) Parse(text []byte) (Value, error) {
-	if uint64(len(text)) > math.MaxUint32 {
-		return Value{}, ErrSize
+	if err := p.begin(text); err != nil {
+		return Value{}, err
 	}
-	p.tree.text, p.tree.nodes, p.tree.escapes, p.at = text, p.tree.nodes[:0], p.tree.escapes[:0], 0
-	p.tree.nodes = slices.Grow(p.tree.nodes, len(text)/nodeText)
 	p.space()
 	if err := p.value(0); err != nil {
 		return Value{}, err
@@ -51,6 +49,15 @@ func (p *Parser) Parse(text []byte) (Value, error) {
 		return Value{}, p.want("the end")
 	}
 	return Value{&p.tree, 0}, nil
+}
+
+func (p *Parser) begin(text []byte) error {
+	if uint64(len(text)) > math.MaxUint32 {
+		return ErrSize
+	}
+	p.tree.made, p.tree.text, p.tree.nodes, p.tree.escapes, p.at = false, text, p.tree.nodes[:0], p.tree.escapes[:0], 0
+	p.tree.nodes = slices.Grow(p.tree.nodes, len(text)/nodeText)
+	return nil
 }
 
 // want is the error of what stands at the place.

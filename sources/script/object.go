@@ -22,7 +22,7 @@ const nodeSize = 100
 // the next one.
 func ofDocument(v document.Value) (starlark.Value, int) {
 	p := &page{made: map[document.Value]starlark.Value{}}
-	return p.value(v.Clone()), len(v.Raw()) + nodeSize*v.Size()
+	return p.value(v.Clone()), v.Length() + nodeSize*v.Size()
 }
 
 func (p *page) value(v document.Value) starlark.Value {
