@@ -123,7 +123,7 @@ func (f *fetcher) request(ctx context.Context, tick sources.Tick, a *asked) (*ht
 	if err != nil {
 		return nil, errors.New("the request cannot be made") // the library's text would hold the query
 	}
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", f.set.Decoding.Format.Accept())
 	if text != "" {
 		req.Header.Set("Content-Type", contentType([]byte(text)))
 	}

@@ -11,9 +11,10 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/format"
 )
 
-// fetcher asks one address. Its buffer and parser keep their memory from tick to tick.
+// fetcher asks one address. Its buffer and decoder keep their memory from tick to tick.
 type fetcher struct {
 	set    *Config
 	web    *web.Host
@@ -24,8 +25,9 @@ type fetcher struct {
 
 	literals url.Values
 
-	buffer []byte
-	parser sources.Parser
+	buffer  []byte
+	text    []byte // what the buffer holds, in UTF-8
+	decoder *format.Decoder
 }
 
 // parameter is one of the query. Text is nil where the value is a reference.
@@ -50,9 +52,13 @@ func (f *fetcher) send(client *http.Client, from string, req *http.Request) (*so
 	if err := f.read(resp); err != nil {
 		return nil, fmt.Errorf("%s: %w", from, f.web.Explain(err))
 	}
-	doc, err := f.parser.JSON(from, f.buffer)
+	contentType := resp.Header.Get("Content-Type")
+	doc, err := f.decoder.Decode(from, contentType, f.text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", from, f.notJSON(from, err))
+		return nil, fmt.Errorf("%s: %w", from, f.notDecoded(contentType, err))
+	}
+	if err := f.refusal(req, resp, doc); err != nil {
+		return nil, fmt.Errorf("%s: %w", from, err)
 	}
 	return doc, nil
 }
@@ -106,19 +112,20 @@ func (f *fetcher) read(resp *http.Response) error {
 	if err != nil {
 		return err
 	}
-	return checkCharset(resp.Header.Get("Content-Type"), f.buffer)
+	f.text, err = format.UTF8(resp.Header.Get("Content-Type"), f.buffer)
+	return err
 }
 
-// notJSON is the parser's error without secrets. The error quotes a piece of the body, where a secret that a server
-// echoes could stand cut in two and go unnoticed, so the piece is taken anew from a body without secrets.
-func (f *fetcher) notJSON(from string, err error) error {
-	body := string(f.buffer)
-	if scrubbed := f.web.Secrets.Scrub(body); scrubbed != body {
-		var parser sources.Parser
-		if _, again := parser.JSON(from, []byte(scrubbed)); again != nil {
-			return again
+// notDecoded is the decoder's error without secrets. The error quotes a piece of the text, where a secret that a server
+// echoes could stand cut in two and go unnoticed, so the piece is taken anew from a text without secrets.
+func (f *fetcher) notDecoded(contentType string, err error) error {
+	text := string(f.text)
+	if scrubbed := f.web.Secrets.Scrub(text); scrubbed != text {
+		_, again := f.set.Decoding.Decoder().Decode("", contentType, []byte(scrubbed))
+		if again == nil {
+			return errors.New("the document cannot be decoded, and holds a secret of ours")
 		}
-		return errors.New("want JSON, got a text that holds a secret of ours")
+		err = again
 	}
-	return err
+	return errors.New(f.web.Secrets.Scrub(err.Error()))
 }

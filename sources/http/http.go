@@ -10,6 +10,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/format"
 )
 
 //go:embed example.yaml
@@ -19,7 +20,7 @@ var example string
 var Kind = sources.Kind[sources.Fetcher]{
 	Name: "http",
 	Defaults: func() sources.Config[sources.Fetcher] {
-		return &Config{Method: http.MethodGet, MaxBody: 64 << 20}
+		return &Config{Method: http.MethodGet, MaxBody: 64 << 20, Decoding: format.Defaults()}
 	},
 	Example: example,
 }
@@ -36,6 +37,9 @@ type Config struct {
 
 	MaxBody setting.Bytes `yaml:"max_body"` // of the response, decompressed
 
+	Decoding format.Settings `yaml:",inline"`
+	FailIf   condition       `yaml:"fail_if"` // of a success: when it is a failure after all
+
 	web.Settings `yaml:",inline"`
 }
 
@@ -45,7 +49,7 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fetcher{set: c, web: env.Web, client: client}
+	f := &fetcher{set: c, web: env.Web, client: client, decoder: c.Decoding.Decoder()}
 	if f.body, err = parseTemplate(c.Body); err != nil {
 		return nil, setting.Bad("body", "%v", err)
 	}

@@ -1,0 +1,205 @@
+package format
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/sources"
+)
+
+// maxColumns is as many as a spreadsheet has.
+const maxColumns = 16_384
+
+// table decodes rows of cells (RFC 4180; without quotes, text/tab-separated-values) to a list of objects by the names of
+// the columns. Cells are texts. A row must have a cell for each column: one that has not is torn, and its cells may
+// belong to other columns.
+func (d *Decoder) table(text []byte, delimiter byte, quotes bool) error {
+	c := &cells{text: text, line: 1, delimiter: delimiter, comment: byte(d.set.CSV.Comment), quotes: quotes, plain: d.quoted}
+	defer func() { d.quoted = c.plain }()
+	rows := min(bytes.Count(text, []byte("\n"))+1, len(text)/2+1)
+	d.built.Reset(3*rows+2*bytes.Count(text, []byte{delimiter}), len(text))
+	columns, err := d.columns(c)
+	if err != nil {
+		return err
+	}
+	d.built.Begin(document.Array)
+	for c.skip() {
+		if err := d.row(c, columns); err != nil {
+			return err
+		}
+	}
+	d.built.End()
+	return nil
+}
+
+func (d *Decoder) row(c *cells, columns []document.Place) error {
+	line, n := c.line, 0
+	d.built.Begin(document.Object)
+	for last := false; !last; n++ {
+		var cell []byte
+		var err error
+		if cell, last, err = c.next(); err != nil {
+			return err
+		}
+		if n == len(columns) {
+			return inLine(line, "more cells than the %d columns", n)
+		}
+		d.built.TextAt(columns[n])
+		d.built.Text(cell)
+	}
+	if n < len(columns) {
+		return inLine(line, "%d cells, want %d, one for each column", n, len(columns))
+	}
+	d.built.End()
+	return nil
+}
+
+// columns are the columns' names, by the settings or the first row.
+func (d *Decoder) columns(c *cells) (places []document.Place, err error) {
+	set := d.set.CSV
+	header := []document.Place{}
+	if set.Header {
+		if !c.skip() {
+			return nil, errors.New("it is empty, want a row with the columns' names")
+		}
+		if header, err = d.header(c, len(set.Columns) == 0); err != nil {
+			return nil, err
+		}
+	}
+	if len(set.Columns) == 0 {
+		return header, nil
+	}
+	if set.Header && len(header) != len(set.Columns) {
+		return nil, inLine(c.line-1, "%d columns, csv.columns names %d", len(header), len(set.Columns))
+	}
+	for _, name := range set.Columns {
+		places = append(places, d.built.Keep([]byte(name)))
+	}
+	return places, nil
+}
+
+// header reads the row of names. Those that are to be used must not be empty, nor the same.
+func (d *Decoder) header(c *cells, used bool) (places []document.Place, err error) {
+	line, seen := c.line, map[string]int{}
+	for last := false; !last; {
+		var name []byte
+		if name, last, err = c.next(); err != nil {
+			return nil, err
+		}
+		places = append(places, d.built.Keep(name))
+		n := len(places)
+		switch first, again := seen[string(name)]; {
+		case n > maxColumns:
+			return nil, inLine(line, "more than %d columns", maxColumns)
+		case !used:
+			continue
+		case len(name) == 0:
+			return nil, inLine(line, "column %d has no name: name the columns by csv.columns", n)
+		case again:
+			return nil, inLine(line, "columns %d and %d are both called %s: name the columns by csv.columns", first, n, sources.Excerpt(name, 40))
+		}
+		seen[string(name)] = n
+	}
+	return places, nil
+}
+
+// cells takes a table apart.
+type cells struct {
+	text               []byte
+	at, line           int
+	delimiter, comment byte
+	quotes             bool
+	plain              []byte // the cell, where it differs from what stands in the text
+}
+
+// skip goes to the next row, over empty lines and comments, and tells whether there is one.
+func (c *cells) skip() bool {
+	for c.at < len(c.text) {
+		rest := c.text[c.at:]
+		if !(c.comment != 0 && rest[0] == c.comment) && lineEnd(rest) == 0 {
+			return true
+		}
+		n := bytes.IndexByte(rest, '\n')
+		if n < 0 {
+			return false
+		}
+		c.at += n + 1
+		c.line++
+	}
+	return false
+}
+
+// lineEnd is the length of the line's end that a text begins with; 0 = it begins with none.
+func lineEnd(text []byte) int {
+	switch {
+	case text[0] == '\n':
+		return 1
+	case text[0] == '\r' && len(text) == 1:
+		return 1
+	case text[0] == '\r' && text[1] == '\n':
+		return 2
+	}
+	return 0
+}
+
+// next is the row's next cell, valid until the one after it, and whether it is the last.
+func (c *cells) next() (cell []byte, last bool, err error) {
+	start := c.at
+	if c.quotes && start < len(c.text) && c.text[start] == '"' {
+		return c.quoted()
+	}
+	for i := start; i < len(c.text); i++ {
+		switch b := c.text[i]; {
+		case b == c.delimiter:
+			c.at = i + 1
+			return c.text[start:i], false, nil
+		case b == '\n':
+			c.at = i + 1
+			c.line++
+			return bytes.TrimSuffix(c.text[start:i], []byte("\r")), true, nil
+		case b == '"' && c.quotes:
+			return nil, false, inLine(c.line, `a quote inside the cell %s: a cell with quotes stands in quotes, and its own are doubled`,
+				sources.Excerpt(c.text[start:min(i+20, len(c.text))], 40))
+		}
+	}
+	c.at = len(c.text)
+	return bytes.TrimSuffix(c.text[start:], []byte("\r")), true, nil
+}
+
+// quoted is a cell in quotes, in which quotes are doubled.
+func (c *cells) quoted() (cell []byte, last bool, err error) {
+	opened := c.line
+	rest := c.text[c.at+1:]
+	c.plain = c.plain[:0]
+	for {
+		n := bytes.IndexByte(rest, '"')
+		if n < 0 {
+			return nil, false, inLine(opened, "a quote is opened and never closed")
+		}
+		c.line += bytes.Count(rest[:n], []byte("\n"))
+		if n+1 == len(rest) || rest[n+1] != '"' {
+			cell, rest = rest[:n], rest[n+1:]
+			break
+		}
+		c.plain = append(c.plain, rest[:n+1]...)
+		rest = rest[n+2:]
+	}
+	if len(c.plain) > 0 {
+		c.plain = append(c.plain, cell...)
+		cell = c.plain
+	}
+	c.at = len(c.text) - len(rest)
+	switch {
+	case len(rest) == 0:
+		return cell, true, nil
+	case lineEnd(rest) > 0:
+		c.at += lineEnd(rest)
+		c.line++
+		return cell, true, nil
+	case rest[0] == c.delimiter:
+		c.at++
+		return cell, false, nil
+	}
+	return nil, false, inLine(c.line, "text after a closing quote: %s", sources.Excerpt(rest, 20))
+}

@@ -1,0 +1,178 @@
+package format
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// decoder makes a decoder of settings as a user would write them.
+func decoder(t testing.TB, settings string) *Decoder {
+	t.Helper()
+	s := Defaults()
+	if err := yaml.Load([]byte(settings), &s, yaml.WithKnownFields()); err != nil {
+		t.Fatalf("%s: %v", settings, err)
+	}
+	if err := s.Validate(); err != nil {
+		t.Fatalf("%s: %v", settings, err)
+	}
+	return s.Decoder()
+}
+
+// decoded is the document as JSON, or the error.
+func decoded(t testing.TB, d *Decoder, text string) string {
+	t.Helper()
+	doc, err := d.Decode("GET http://a.example", "", []byte(text))
+	if err != nil {
+		if message := err.Error(); len(message) > 500 || strings.ContainsAny(message, "\n\x1b") {
+			t.Errorf("not one short line: %q", message)
+		}
+		return err.Error()
+	}
+	raw := doc.Root.Raw()
+	if doc.Root.Kind().String() != "a text" && !json.Valid([]byte(raw)) {
+		t.Errorf("not JSON: %s", raw)
+	}
+	return raw
+}
+
+// example is a text in a format, and what becomes of it.
+type example struct{ settings, text, want string }
+
+func check(t *testing.T, all []example) {
+	t.Helper()
+	for _, c := range all {
+		d := decoder(t, c.settings)
+		for range 2 { // a decoder keeps nothing of one document in the next
+			if got := decoded(t, d, c.text); got != c.want {
+				t.Errorf("%s of %.60q:\ngot  %s\nwant %s", c.settings, c.text, got, c.want)
+			}
+			_ = decoded(t, d, `"`)
+		}
+	}
+}
+
+func TestTables(t *testing.T) {
+	const quotes = ": a cell with quotes stands in quotes, and its own are doubled"
+	check(t, []example{
+		// RFC 4180 section 2.
+		{"format: csv", "a,b\r\n1,2\r\n3,4\r\n", `[{"a":"1","b":"2"},{"a":"3","b":"4"}]`},
+		{"format: csv", "a,b\n1,2", `[{"a":"1","b":"2"}]`},
+		{"format: csv", "a,b\n\"b\r\nbb\",\"say \"\"x\"\"\"\n", `[{"a":"b\u000d\nbb","b":"say \"x\""}]`},
+		{"format: csv", "a,b\n\"\",\"\"\"\"\r\n", `[{"a":"","b":"\""}]`},
+		{"format: csv", "a,b\n 1, 2\n", `[{"a":" 1","b":" 2"}]`},
+		{"format: csv", "a,b\n,\n", `[{"a":"","b":""}]`},
+		{"format: csv", "a\n007\n1e5\n\n\r\n-0\n", `[{"a":"007"},{"a":"1e5"},{"a":"-0"}]`},
+		{"format: csv", "a,b\n", `[]`},
+		{"format: csv", "a,b", `[]`},
+		{"format: csv", "\n\na\nx\r", `[{"a":"x"}]`},
+		{"format: csv", "", "the CSV is wrong: it is empty, want a row with the columns' names"},
+		{"format: csv", "a,,c\n", "the CSV is wrong: line 1: column 2 has no name: name the columns by csv.columns"},
+		{"format: csv", "a,b,a\n", `the CSV is wrong: line 1: columns 1 and 3 are both called "a": name the columns by csv.columns`},
+		{"format: csv", "a,b\n\"1\n2\",3\n4\n", "the CSV is wrong: line 4: 1 cells, want 2, one for each column"},
+		{"format: csv", "a,b\n1,2,\n", "the CSV is wrong: line 2: more cells than the 2 columns"},
+		{"format: csv", "a,b\n1,\"2\n3\n", "the CSV is wrong: line 2: a quote is opened and never closed"},
+		{"format: csv", "a\nx\"y\n", `the CSV is wrong: line 2: a quote inside the cell "x\"y\n"` + quotes},
+		{"format: csv", "a\n\"x\"y\n", `the CSV is wrong: line 2: text after a closing quote: "y\n"`},
+		{"format: csv", "a\n\"x\"\ry\n", `the CSV is wrong: line 2: text after a closing quote: "\ry\n"`},
+		{"format: csv", " <HTML>", `want CSV, got a page that begins with "<HTML>": is it a login or error page?`},
+		{"format: csv", strings.Repeat(",", maxColumns), "the CSV is wrong: line 1: column 1 has no name: name the columns by csv.columns"},
+		{"{format: csv, csv: {columns: [x]}}", strings.Repeat(",", maxColumns), "the CSV is wrong: line 1: more than 16384 columns"},
+
+		{"{format: csv, csv: {header: false, columns: [x, y], delimiter: ;, comment: '#'}}", "#c;d;e\n1;2,5\n#\n", `[{"x":"1","y":"2,5"}]`},
+		{"{format: csv, csv: {columns: [x, y]}}", "a,a\n1,2\n", `[{"x":"1","y":"2"}]`},
+		{"{format: csv, csv: {columns: [x, y]}}", "a\n1\n", "the CSV is wrong: line 1: 1 columns, csv.columns names 2"},
+		{"{format: csv, csv: {header: false, columns: [x]}}", "", `[]`},
+		{`{format: csv, csv: {delimiter: "\t"}}`, "a\tb\n\"1\t2\"\t3\n", `[{"a":"1\t2","b":"3"}]`},
+		{"format: tsv", "a\tb\n\"1\t2\"\n", `[{"a":"\"1","b":"2\""}]`},
+	})
+}
+
+func TestXML(t *testing.T) {
+	check(t, []example{
+		{"format: xml", `<a/>`, `{"a":null}`},
+		{"format: xml", `<a> </a>`, `{"a":null}`},
+		{"format: xml", "<a>\n 5 </a>", `{"a":"5"}`},
+		{"format: xml", `<a b=" 1 " c=''/>`, `{"a":{"@b":"1","@c":""}}`},
+		{"format: xml", `<a><b>1</b><c/><b>2</b></a>`, `{"a":{"b":["1","2"],"c":null}}`},
+		{"format: xml", `<a><b><b>1</b></b><b/></a>`, `{"a":{"b":[{"b":"1"},null]}}`},
+		{"format: xml", `<a>x<b/>y<!-- z --><![CDATA[<z>]]>&#x41;&lt;</a>`, `{"a":{"b":null,"#text":"xy<z>A<"}}`},
+		{"{format: xml, xml: {lists: [b, 'm:c']}}", `<a xmlns:m='u'><b>1</b><m:c/><c/></a>`, `{"a":{"b":["1"],"m:c":[null],"c":null}}`},
+		// Namespaces in XML 1.0: prefixes stay where two names would become one.
+		{"format: xml", `<s:a xmlns:s="u" xmlns="v"><s:b x:c="1"/></s:a>`, `{"a":{"b":{"@c":"1"}}}`},
+		{"format: xml", `<a><m:b/><b/><m:c d="1" m:d="2"/></a>`, `{"a":{"m:b":null,"b":null,"c":{"@d":"1","@m:d":"2"}}}`},
+		{"format: xml", `<?xml version="1.0" encoding="koi8-r"?><!DOCTYPE a><a>x</a> `, `{"a":"x"}`},
+		{"format: xml", ``, "the XML is wrong: it is empty"},
+		{"format: xml", `{"a": 1}`, `the XML is wrong: line 1: text outside of all elements: "{\"a\": 1}"`},
+		{"format: xml", "<a>\n<b>\n</a>", "the XML is wrong: line 3: <b> is closed by </a>"},
+		{"format: xml", `</a>`, "the XML is wrong: line 1: </a> closes nothing"},
+		{"format: xml", `<a>`, "the XML is wrong: it is cut short: <a> is not closed"},
+		{"format: xml", `<a`, `the XML is wrong: line 1: "unexpected EOF"`},
+		{"format: xml", `<a/><b/>`, "the XML is wrong: line 1: a second root element, <b>"},
+		{"format: xml", `<a b="1" b="2"/>`, "the XML is wrong: line 1: two attributes are called @b"},
+		{"format: xml", `<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>`, `the XML is wrong: line 1: "invalid character entity &b;": only &amp; &lt; &gt; &quot; &apos; and numbers are known`},
+		{"format: xml", strings.Repeat("<a>", 301), "the XML is wrong: line 1: nested more than 300 deep"},
+		{"format: xml", "<a>\xff</a>", `the XML is wrong: line 1: "invalid UTF-8"`},
+	})
+}
+
+func TestYAML(t *testing.T) {
+	check(t, []example{
+		{"format: yaml", "a: [1, 0x1F, 0o17, 017, 1_000, .5, 5., +7, -0, 1e3, 0.10, 123456789012345678901234567890]", `{"a":[1,31,15,15,1000,0.5,5,7,-0,1e3,0.10,123456789012345678901234567890]}`},
+		{"format: yaml", "a: [true, FALSE, yes, ~, null, '', '1', .inf, -.Inf, .NaN, 2026-03-01, 2026-03-01T00:00:00Z, 1:30]", `{"a":[true,false,"yes",null,null,"","1","+Inf","-Inf","NaN","2026-03-01","2026-03-01T00:00:00Z","1:30"]}`},
+		{"format: yaml", "- &x {a: 1}\n- *x\n- b: |\n    t\n    u\n", `[{"a":1},{"a":1},{"b":"t\nu\n"}]`},
+		{"format: yaml", "1: a\ntrue: b\n", `{"1":"a","true":"b"}`},
+		{"format: yaml", `{"a": [1, "é\u00e9"]}`, `{"a":[1,"éé"]}`},
+		{"format: yaml", "!!str 5", `5`},
+		{"format: yaml", "# nothing\n", `null`},
+		{"format: yaml", " ", `null`},
+		{"format: yaml", "a: 1\nb: 2\na: 3\n", `the YAML is wrong: line 3: the key "a" stands twice`},
+		{"format: yaml", "a: 1\n---\nb: 2\n", `the YAML is wrong: line 2: a second document, want one`},
+		{"format: yaml", "a: &a [*a]", `the YAML is wrong: nested more than 300 deep`},
+		{"format: yaml", "a: *b", `the YAML is wrong: line 1: "unknown anchor 'b' referenced"`},
+		{"format: yaml", "<<: {a: 1}", `the YAML is wrong: line 1: << is not understood: it is not part of YAML 1.2`},
+		{"format: yaml", "[a]: 1", `the YAML is wrong: line 1: a key that is a list or a mapping`},
+		{"format: yaml", strings.Repeat("- ", 400), `the YAML is wrong: nested more than 300 deep`},
+		{"format: yaml", strings.Repeat("-\n", maxMarks+1), `the YAML is wrong: more than 90000 values, to judge by its punctuation`},
+	})
+}
+
+func TestPrometheusText(t *testing.T) {
+	check(t, []example{
+		{"format: prometheus", "", `[]`},
+		{"format: prometheus", "# EOF\n\n# a comment\n  up 1\n", `[{"name":"up","type":"untyped","labels":{},"value":1}]`},
+		{"format: prometheus", "# HELP a_total One \\\\ two\\nthree\n# TYPE a_total counter\na_total { b = \"1\\\"\\n\\\\\" , c=\"\", } 12345678901234567890 -5\r\n", `[{"name":"a_total","type":"counter","help":"One \\ two\nthree","labels":{"b":"1\"\n\\","c":""},"value":12345678901234567890,"timestamp":-5}]`},
+		{"format: prometheus", "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 3\nh_sum 1e-3\nh_other 1", `[{"name":"h_bucket","type":"histogram","labels":{"le":"+Inf"},"value":3},{"name":"h_sum","type":"histogram","labels":{},"value":1e-3},{"name":"h_other","type":"untyped","labels":{},"value":1}]`},
+		{"format: prometheus", "a NaN\na -INF\na +Inf\na infinity\n", `[{"name":"a","type":"untyped","labels":{},"value":"NaN"},{"name":"a","type":"untyped","labels":{},"value":"-Inf"},{"name":"a","type":"untyped","labels":{},"value":"+Inf"},{"name":"a","type":"untyped","labels":{},"value":"+Inf"}]`},
+		{"format: prometheus", "# TYPE \"a.b\" gauge\n{\"a.b\",\"c d\"=\"1\"} 1\n", `[{"labels":{"c d":"1"},"name":"a.b","type":"gauge","value":1}]`},
+		{"format: prometheus", "a\n", `the Prometheus text is wrong: line 1: want a number as value, got ""`},
+		{"format: prometheus", "\na x\n", `the Prometheus text is wrong: line 2: want a number as value, got "x"`},
+		{"format: prometheus", "a 1 1.5\n", `the Prometheus text is wrong: line 1: want milliseconds as timestamp, got "1.5"`},
+		{"format: prometheus", "a 1 2 3\n", `the Prometheus text is wrong: line 1: text after the timestamp: "3"`},
+		{"format: prometheus", "a{b=\"1} 1\n", `the Prometheus text is wrong: line 1: a quote is opened and never closed`},
+		{"format: prometheus", "a{b=\"1\",b=\"2\"} 1\n", `the Prometheus text is wrong: line 1: two labels are called "b"`},
+		{"format: prometheus", "a{b=\"1\" c=\"2\"} 1\n", `the Prometheus text is wrong: line 1: want a comma or } after a label, got "c=\"2\"} 1"`},
+		{"format: prometheus", "a{b} 1\n", `the Prometheus text is wrong: line 1: want = after the label "b"`},
+		{"format: prometheus", "{b=\"1\"} 1\n", `the Prometheus text is wrong: line 1: a sample without a name`},
+		{"format: prometheus", "9a 1\n", `the Prometheus text is wrong: line 1: want a name, got "9a 1"`},
+		{"format: prometheus", "# TYPE a thing\n", `the Prometheus text is wrong: line 1: want counter, gauge, histogram, summary or untyped as a type, got "thing"`},
+	})
+}
+
+func TestTextAndLines(t *testing.T) {
+	const pairs = `{format: text, text: {pattern: '(?m)^(?P<name>\w+) = (?P<value>\S+)( # (?P<note>.*))?$'}}`
+	check(t, []example{
+		{pairs, "a = 1\nnothing\nb = 2 # x\n", `[{"name":"a","value":"1","note":null},{"name":"b","value":"2","note":"x"}]`},
+		{pairs, "<html>", `[]`},
+		{"{format: text, text: {pattern: '(?P<a>.)'}}", strings.Repeat("x", maxMatched/2+1), `the text is wrong: more than 125000 matches`},
+		{"{format: text, text: {pattern: '(?P<a>x*)'}}", "ab", `[{"a":""},{"a":""},{"a":""}]`},
+		{"format: ndjson", "{\"a\":1}\n2\n", `[{"a":1},2]`},
+		{"format: ndjson", "{\"a\":1}\n{'a':1}\n2\n", `the NDJSON is wrong: line 2: before "'a':1}": want a key in quotes`},
+		{"format: ndjson", "{\"a\":1}\n{\"a\":\n", `the NDJSON is wrong: line 2: cut short`},
+		{"format: ndjson", "<!doctype html>", `want NDJSON, got a page that begins with "<!doctype html>": is it a login or error page?`},
+		{"format: json", "\xef\xbb\xbf{\"a\": 1}", `{"a": 1}`},
+		{"{}", "x", `want JSON, got text that begins with "x"`},
+	})
+}

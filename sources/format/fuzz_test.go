@@ -1,0 +1,332 @@
+package format
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/textparse"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/document"
+)
+
+// root is the document, or nil where the text is refused.
+func root(t *testing.T, d *Decoder, text []byte) *document.Value {
+	doc, err := d.Decode("x", "", text)
+	if err != nil {
+		if message := err.Error(); len(message) > 500 || strings.ContainsAny(message, "\n\x1b") {
+			t.Errorf("not one short line: %q", message)
+		}
+		return nil
+	}
+	if raw := string(doc.Root.AppendJSON(nil, math.MaxInt)); !json.Valid([]byte(raw)) {
+		t.Errorf("not JSON: %q", raw)
+	}
+	return &doc.Root
+}
+
+// FuzzCSV holds tables against encoding/csv: the same texts are tables, with the same cells.
+func FuzzCSV(f *testing.F) {
+	for _, s := range []string{"a,b\n1,2\n", "a\n\"x\"\"y\nz\"\r\n", "\r\n\ra,b\r", "#c\n1,\"", "\"a\",b\n\"\",\n", "a\"b", "\"a\"b", "a,b\n\r\n1", "\"\r\n\"\n"} {
+		f.Add([]byte(s))
+	}
+	d := decoder(f, "{format: csv, csv: {comment: '#'}}")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r := csv.NewReader(bytes.NewReader(text))
+		r.Comment = '#'
+		want, wantErr := r.ReadAll()
+		got := root(t, d, text)
+		if got == nil || wantErr != nil || len(want) == 0 {
+			// Ours also refuses names that are empty or the same, and pages.
+			named := len(want) > 0 && !slices.Contains(want[0], "") && len(slices.Compact(slices.Sorted(slices.Values(want[0])))) == len(want[0])
+			if (got != nil) != (wantErr == nil && named) && !isPage(text) {
+				t.Errorf("%q: got %v, want %q, %v", text, got, want, wantErr)
+			}
+			return
+		}
+		at := 1
+		for row := range got.Items {
+			for i, name := range want[0] {
+				// encoding/csv makes line breaks within quotes plain.
+				if cell := strings.ReplaceAll(row.Get(name).Text(), "\r\n", "\n"); cell != want[at][i] && !strings.Contains(name, "\n") {
+					t.Errorf("%q: row %d has %q, want %q", text, at, cell, want[at][i])
+				}
+			}
+			at++
+		}
+		if at != len(want) {
+			t.Errorf("%q: %d rows, want %d", text, at, len(want))
+		}
+	})
+}
+
+// FuzzXML holds XML against encoding/xml, with all names, attributes and texts in order of their names.
+func FuzzXML(f *testing.F) {
+	for _, s := range []string{`<a b="1"><c>x</c><c/>y</a>`, `<m:a xmlns:m="u"><a/><n:a n:b="1"/></m:a>`, `<a>&lt;<![CDATA[x]]><!--c--></a>`, `<!DOCTYPE a><a/>`, `<?xml version="1.0"?><a><b><b/></b></a>`} {
+		f.Add([]byte(s))
+	}
+	d := decoder(f, "{format: xml, xml: {lists: [c]}}")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got := root(t, d, text)
+		if got == nil {
+			return
+		}
+		var want, have []string
+		var open []strings.Builder
+		r := xml.NewDecoder(bytes.NewReader(text))
+		r.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil }
+		for {
+			token, err := r.Token()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%q is taken, but %v", text, err)
+			}
+			switch token := token.(type) {
+			case xml.StartElement:
+				open = append(open, strings.Builder{})
+				want = append(want, token.Name.Local+"=")
+				for _, a := range token.Attr {
+					if a.Name.Space != "xmlns" && a.Name.Local != "xmlns" {
+						want = append(want, "@"+a.Name.Local+"="+strings.TrimSpace(a.Value))
+					}
+				}
+			case xml.CharData:
+				if len(open) > 0 {
+					open[len(open)-1].Write(token)
+				}
+			case xml.EndElement:
+				if s := strings.TrimSpace(open[len(open)-1].String()); s != "" {
+					want = append(want, "#text="+s)
+				}
+				open = open[:len(open)-1]
+			}
+		}
+		flatten(*got, "", &have)
+		slices.Sort(want)
+		slices.Sort(have)
+		if !strings.Contains(string(text), "xmlns") && !slices.Equal(have, want) {
+			t.Errorf("%q:\ngot  %q\nwant %q", text, have, want)
+		}
+	})
+}
+
+// flatten lists what a document of XML holds. The elements of a list have the list's name.
+func flatten(v document.Value, name string, into *[]string) {
+	_, local, prefixed := strings.Cut(name, ":")
+	if !prefixed {
+		local = name
+	} else if name[0] == '@' {
+		local = "@" + local
+	}
+	switch {
+	case v.Kind() == document.Array:
+		for item := range v.Items {
+			flatten(item, name, into)
+		}
+		return
+	case name != "" && (name[0] == '@' || name[0] == '#'):
+		*into = append(*into, local+"="+v.Text())
+		return
+	case name != "":
+		*into = append(*into, local+"=")
+	}
+	if v.Kind() == document.String {
+		*into = append(*into, "#text="+v.Text())
+	}
+	for key, member := range v.Members {
+		flatten(member, key, into)
+	}
+}
+
+// FuzzYAML holds YAML against what the library makes of it.
+func FuzzYAML(f *testing.F) {
+	for _, s := range []string{"a: [1, 0x1F, .5, ~]\nb: {c: '1'}\n", "- &x 1\n- *x\n", "a: |\n  t\n", "1: 2\n", "- 1_0\n- 0o7\n- -.inf\n- 2026-01-01\n", "? a\n: b\n", "!!float 1", "- 010\n- 1e5\n- 123456789012345678901234567890\n"} {
+		f.Add([]byte(s))
+	}
+	d := decoder(f, "format: yaml")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got := root(t, d, text)
+		var want any
+		err := yaml.Load(text, &want)
+		if got == nil || err != nil {
+			return // the library refuses tags that do not fit, and makes numbers of dates; ours refuses what JSON has not
+		}
+		if !isJSON(want) {
+			return
+		}
+		if have, want := normal(got.JQ()), normal(want); !reflect.DeepEqual(have, want) {
+			t.Errorf("%q:\ngot  %#v\nwant %#v", text, have, want)
+		}
+	})
+}
+
+// normal makes numbers floats and everything that JSON has not a text.
+func normal(v any) any {
+	switch v := v.(type) {
+	case nil, bool:
+		return v
+	case json.Number:
+		n, _ := strconv.ParseFloat(string(v), 64)
+		return n
+	case float64:
+		if v-v != 0 {
+			return fmt.Sprint(v)
+		}
+		return v
+	case int, int64, uint64:
+		n, _ := strconv.ParseFloat(fmt.Sprint(v), 64)
+		return n
+	case string:
+		return v
+	case []any:
+		all := []any{}
+		for _, item := range v {
+			all = append(all, normal(item))
+		}
+		return all
+	case map[string]any:
+		all := map[string]any{}
+		for key, item := range v {
+			all[key] = normal(item)
+		}
+		return all
+	}
+	return nil
+}
+
+// isJSON tells whether the library made nothing but what JSON has: no times, no keys that are no texts.
+func isJSON(v any) bool {
+	switch v := v.(type) {
+	case []any:
+		return !slices.ContainsFunc(v, func(item any) bool { return !isJSON(item) })
+	case map[string]any:
+		return !slices.ContainsFunc(slices.Collect(maps.Values(v)), func(item any) bool { return !isJSON(item) })
+	case nil, bool, float64, int, int64, uint64, string:
+		return true
+	}
+	return false
+}
+
+// FuzzPrometheus holds the text format against Prometheus' own parser: what that takes ours takes, and means the same.
+func FuzzPrometheus(f *testing.F) {
+	for _, s := range []string{
+		"# HELP a b\n# TYPE a counter\na{b=\"c\",} 1 5\n", "{\"a.b\",c=\"d\"} NaN\n", "a{b=\"\\\"\\n\\\\\"} 1e-5\n", "a\t1\n\n#\n# x\nb +Inf\n", "a{} 0x1p3\n", "# TYPE \"x y\" gauge\n",
+	} {
+		f.Add([]byte(s))
+	}
+	d := decoder(f, "format: prometheus")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if bytes.IndexByte(text, 0) >= 0 {
+			return // which Prometheus takes for the end
+		}
+		var want []string
+		p := textparse.NewPromParser(text, labels.NewSymbolTable(), false)
+		for {
+			entry, err := p.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				root(t, d, text) // ours may take it
+				return
+			}
+			if entry != textparse.EntrySeries {
+				continue
+			}
+			var set labels.Labels
+			p.Labels(&set)
+			_, at, value := p.Series()
+			want = append(want, sampleText(set.Map(), value, at))
+		}
+		got := root(t, d, text)
+		if got == nil {
+			t.Fatalf("%q is refused", text)
+		}
+		var have []string
+		for s := range got.Items {
+			set := map[string]string{labels.MetricName: s.Get("name").Text()}
+			for label, value := range s.Get("labels").Members {
+				if set[label] = value.Text(); set[label] == "" {
+					delete(set, label) // an empty label is none
+				}
+			}
+			value, _ := strconv.ParseFloat(s.Get("value").Text(), 64)
+			var at *int64
+			if stamp := s.Get("timestamp"); stamp.Kind() == document.Number {
+				n, _ := strconv.ParseInt(stamp.Raw(), 10, 64)
+				at = &n
+			}
+			have = append(have, sampleText(set, value, at))
+		}
+		if !slices.Equal(have, want) && !strings.Contains(string(text), labels.MetricName) {
+			t.Errorf("%q:\ngot  %q\nwant %q", text, have, want)
+		}
+	})
+}
+
+func sampleText(set map[string]string, value float64, at *int64) string {
+	for name, v := range set {
+		if v == "" {
+			delete(set, name)
+		}
+	}
+	stamp := ""
+	if at != nil {
+		stamp = strconv.FormatInt(*at, 10)
+	}
+	if math.IsNaN(value) {
+		value = math.NaN() // Prometheus has several
+	}
+	return fmt.Sprint(set, value, stamp)
+}
+
+// FuzzText throws any text at any pattern.
+func FuzzText(f *testing.F) {
+	f.Add(`(?m)^(?P<a>\w+) = (?P<b>\S+)$`, []byte("a = 1\n"))
+	f.Add(`(?P<a>)`, []byte("\xffé"))
+	f.Fuzz(func(t *testing.T, pattern string, text []byte) {
+		var p Pattern
+		if p.UnmarshalText([]byte(pattern)) != nil || p.Regexp == nil {
+			return
+		}
+		s := Defaults()
+		s.Format, s.Text.Pattern = PlainText, p
+		if got := root(t, s.Decoder(), text); got != nil {
+			n := 0
+			for range got.Items {
+				n++
+			}
+			if want := len(p.FindAllIndex(text, -1)); n != want {
+				t.Errorf("%q of %q: %d matches, want %d", pattern, text, n, want)
+			}
+		}
+	})
+}
+
+// FuzzUTF8 holds that what is decoded is UTF-8 where a charset was converted.
+func FuzzUTF8(f *testing.F) {
+	f.Add("text/xml; charset=iso-8859-1", []byte("\xe9"))
+	f.Add("", []byte("<?xml version='1.0' encoding='windows-1252'?>\x80"))
+	f.Add("text/plain; charset=utf-16", []byte("\xff\xfea\x00"))
+	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
+		text, err := UTF8(contentType, body)
+		if err == nil && !bytes.HasSuffix(body, text) && strings.ToValidUTF8(string(text), "") != string(text) {
+			t.Errorf("%q %q: %q", contentType, body, text)
+		}
+	})
+}

@@ -1,0 +1,118 @@
+package format
+
+import (
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	mib       = 1 << 20
+	maxMemory = 55 * mib // at once, for a body of 1 MiB, with what garbage there is
+)
+
+// hostile are bodies of 1 MiB that are made to cost as much as they can.
+func hostile() map[string]example {
+	fill := func(text string) string { return strings.Repeat(text, mib/len(text)) }
+	names := func(form func(i int) string) string {
+		var b strings.Builder
+		for i := 0; b.Len() < mib; i++ {
+			b.WriteString(form(i))
+		}
+		return b.String()
+	}
+	letters := func(i int) string {
+		return string([]byte{'a' + byte(i%26), 'a' + byte(i/26%26), 'a' + byte(i/676%26), 'a' + byte(i/17576%26)})
+	}
+	one := "{format: csv, csv: {header: false, columns: [a]}}"
+	many := "{format: csv, csv: {header: false, columns: [" + strings.TrimSuffix(names(func(i int) string { return letters(i) + ", " })[:10_000*6], ", ") + "]}}"
+	return map[string]example{
+		"csv rows":           {one, fill("1\n"), ""},
+		"csv blank lines":    {one, fill("\n"), ""},
+		"csv cells":          {many, fill(strings.Repeat(",", 9_999) + "\n"), ""},
+		"csv columns":        {"format: csv", names(func(i int) string { return letters(i) + "," }), ""},
+		"csv long name":      {"format: csv", strings.Repeat("x", mib/2) + ",y\n" + fill(",\n")[:mib/2], ""},
+		"csv open quote":     {"format: csv", "a\n\"" + fill("x\n"), ""},
+		"csv quotes":         {one, "\"" + fill("\"\"") + "\"", ""},
+		"ndjson":             {"format: ndjson", fill("1\n"), ""},
+		"ndjson separators":  {"format: ndjson", fill("\x1e"), ""},
+		"ndjson deep":        {"format: ndjson", fill("["), ""},
+		"json":               {"format: json", "[" + fill("1,") + "1]", ""},
+		"xml elements":       {"format: xml", "<r>" + fill("<a/>") + "</r>", ""},
+		"xml attributes":     {"format: xml", "<r>" + fill(`<a b=""/>`) + "</r>", ""},
+		"xml names":          {"format: xml", "<r " + names(func(i int) string { return letters(i) + `="" ` }) + "/>", ""},
+		"xml one attribute":  {"format: xml", "<r " + fill(`a="" `) + "/>", ""},
+		"xml texts":          {"format: xml", "<r>" + fill("a<b/>") + "</r>", ""},
+		"xml deep":           {"format: xml", fill("<a>"), ""},
+		"xml entities":       {"format: xml", "<r>" + fill("&lt;") + "</r>", ""},
+		"yaml items":         {"format: yaml", strings.Repeat("- a\n", maxMarks), ""},
+		"yaml pairs":         {"format: yaml", "[" + strings.Repeat(":,", maxMarks/3-1) + "]", ""},
+		"yaml too many":      {"format: yaml", "[" + fill("a,") + "]", ""},
+		"yaml text":          {"format: yaml", fill("a "), ""},
+		"yaml comments":      {"format: yaml", fill("#\n"), ""},
+		"yaml deep":          {"format: yaml", strings.Repeat("[", maxMarks), ""},
+		"yaml laughs":        {"format: yaml", laughs(), ""},
+		"yaml long alias":    {"format: yaml", "- &a " + strings.Repeat("x", mib/2) + "\n" + strings.Repeat("- *a\n", 50_000), ""},
+		"yaml long number":   {"format: yaml", "0x" + fill("f"), ""},
+		"prometheus samples": {"format: prometheus", fill("a 1\n"), ""},
+		"prometheus labels":  {"format: prometheus", "a{" + names(func(i int) string { return letters(i) + `="",` }) + "} 1", ""},
+		"prometheus help":    {"format: prometheus", names(func(i int) string { return "# HELP " + letters(i) + " \n" }), ""},
+		"prometheus long":    {"format: prometheus", "# HELP a " + fill("x")[:mib/2] + "\n" + fill("a 1\n")[:mib/2], ""},
+		"text matches":       {"{format: text, text: {pattern: '(?P<a>.)'}}", fill("x"), ""},
+		"text nothing":       {"{format: text, text: {pattern: '(?P<a>(x+x+)+y)'}}", fill("x"), ""},
+	}
+}
+
+func laughs() string {
+	text := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+	for i := range 9 {
+		at := string(rune('0' + i))
+		text += "a" + string(rune('1'+i)) + ": &a" + string(rune('1'+i)) + " [" + strings.Repeat("*a"+at+", ", 9) + "*a" + at + "]\n"
+	}
+	return text
+}
+
+// heap is how many bytes are held, garbage included.
+func heap() int64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return int64(sample[0].Value.Uint64())
+}
+
+// TestHostileBodies holds the memory and time that a body of 1 MiB can take, whatever is in it.
+func TestHostileBodies(t *testing.T) {
+	for name, c := range hostile() {
+		t.Run(name, func(t *testing.T) {
+			d := decoder(t, c.settings)
+			text := []byte(c.text)
+			defer debug.SetGCPercent(debug.SetGCPercent(5)) // so that garbage counts for little
+			runtime.GC()
+			before := heap()
+			peak, done, stopped := before, make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(stopped)
+				for ticker := time.NewTicker(time.Millisecond); ; {
+					peak = max(peak, heap())
+					select {
+					case <-done:
+						return
+					case <-ticker.C:
+					}
+				}
+			}()
+			begin := time.Now()
+			_, err := d.Decode("x", "", text)
+			took := time.Since(begin)
+			close(done)
+			<-stopped
+			held := peak - before
+			t.Logf("%4d MiB, %v, %.80v", held/mib, took.Round(time.Millisecond), err)
+			if held > maxMemory {
+				t.Errorf("holds %d MiB at once", held/mib)
+			}
+		})
+	}
+}
