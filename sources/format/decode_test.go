@@ -131,6 +131,8 @@ func TestYAML(t *testing.T) {
 		{"format: yaml", "a: 1\nb: 2\na: 3\n", `the YAML is wrong: line 3: the key "a" stands twice`},
 		{"format: yaml", "a: 1\n---\nb: 2\n", `the YAML is wrong: line 2: a second document, want one`},
 		{"format: yaml", "a: &a [*a]", `the YAML is wrong: nested more than 300 deep`},
+		{"format: yaml", laughs("~", 6), `the YAML is wrong: its aliases stand for too much`},
+		{"format: yaml", laughs(strings.Repeat("x", 1000), 3), `the YAML is wrong: its aliases stand for too much`},
 		{"format: yaml", "a: *b", `the YAML is wrong: line 1: "unknown anchor 'b' referenced"`},
 		{"format: yaml", "<<: {a: 1}", `the YAML is wrong: line 1: << is not understood: it is not part of YAML 1.2`},
 		{"format: yaml", "[a]: 1", `the YAML is wrong: line 1: a key that is a list or a mapping`},

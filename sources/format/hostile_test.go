@@ -1,6 +1,7 @@
 package format
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -54,7 +55,8 @@ func hostile() map[string]example {
 		"yaml text":          {"format: yaml", fill("a "), ""},
 		"yaml comments":      {"format: yaml", fill("#\n"), ""},
 		"yaml deep":          {"format: yaml", strings.Repeat("[", maxMarks), ""},
-		"yaml laughs":        {"format: yaml", laughs(), ""},
+		"yaml laughs":        {"format: yaml", laughs("x", 10), ""},
+		"yaml silent laughs": {"format: yaml", laughs("~", 10), ""},
 		"yaml long alias":    {"format: yaml", "- &a " + strings.Repeat("x", mib/2) + "\n" + strings.Repeat("- *a\n", 50_000), ""},
 		"yaml long number":   {"format: yaml", "0x" + fill("f"), ""},
 		"prometheus samples": {"format: prometheus", fill("a 1\n"), ""},
@@ -66,11 +68,11 @@ func hostile() map[string]example {
 	}
 }
 
-func laughs() string {
-	text := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
-	for i := range 9 {
-		at := string(rune('0' + i))
-		text += "a" + string(rune('1'+i)) + ": &a" + string(rune('1'+i)) + " [" + strings.Repeat("*a"+at+", ", 9) + "*a" + at + "]\n"
+// laughs are ten of an item, ten of these, and so on.
+func laughs(item string, levels int) string {
+	text := "a0: &a0 [" + strings.Repeat(item+", ", 10) + "]\n"
+	for i := 1; i < levels; i++ {
+		text += fmt.Sprintf("a%d: &a%[1]d [%s]\n", i, strings.Repeat(fmt.Sprintf("*a%d, ", i-1), 10))
 	}
 	return text
 }
