@@ -47,7 +47,7 @@ func check(t *testing.T, all []example) {
 		d := decoder(t, c.settings)
 		for range 2 { // a decoder keeps nothing of one document in the next
 			if got := decoded(t, d, c.text); got != c.want {
-				t.Errorf("%s of %.60q:\ngot  %s\nwant %s", c.settings, c.text, got, c.want)
+				t.Errorf("%s of %.60q:\ngot  %.400s\nwant %s", c.settings, c.text, got, c.want)
 			}
 			_ = decoded(t, d, `"`)
 		}
