@@ -3,7 +3,6 @@ package document
 import (
 	"bytes"
 	"math"
-	"slices"
 )
 
 // Builder makes a document of what is not JSON: values are added in the order in which they would be written, an object's
@@ -21,7 +20,12 @@ type Place struct{ start, end uint32 }
 // Reset begins a document of about so many values and bytes of text, keys included.
 func (b *Builder) Reset(values, text int) {
 	b.tree.made, b.tree.nodes, b.tree.text, b.open, b.err = true, b.tree.nodes[:0], b.tree.text[:0], b.open[:0], nil
-	b.tree.nodes, b.tree.text = slices.Grow(b.tree.nodes, values), slices.Grow(b.tree.text, text)
+	if cap(b.tree.nodes) < values {
+		b.tree.nodes = make([]node, 0, values)
+	}
+	if cap(b.tree.text) < text {
+		b.tree.text = make([]byte, 0, text)
+	}
 }
 
 // Value is the document; without any value in it, null. Its errors are ErrDepth and ErrSize.

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
 	"go.yaml.in/yaml/v4"
@@ -259,7 +260,7 @@ func FuzzPrometheus(f *testing.F) {
 		}
 		var have []string
 		for s := range got.Items {
-			set := map[string]string{labels.MetricName: s.Get("name").Text()}
+			set := map[string]string{model.MetricNameLabel: s.Get("name").Text()}
 			for label, value := range s.Get("labels").Members {
 				if set[label] = value.Text(); set[label] == "" {
 					delete(set, label) // an empty label is none
@@ -273,7 +274,7 @@ func FuzzPrometheus(f *testing.F) {
 			}
 			have = append(have, sampleText(set, value, at))
 		}
-		if !slices.Equal(have, want) && !strings.Contains(string(text), labels.MetricName) {
+		if !slices.Equal(have, want) && !strings.Contains(string(text), model.MetricNameLabel) {
 			t.Errorf("%q:\ngot  %q\nwant %q", text, have, want)
 		}
 	})
