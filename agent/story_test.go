@@ -128,7 +128,7 @@ func newOddAPI(env *testscript.Env) *oddAPI {
 		"/redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, a.other.URL+"/stolen", http.StatusFound)
 		},
-		"/moved":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", http.StatusMovedPermanently) },
+		"/moved": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", http.StatusMovedPermanently) },
 		"/file/": func(w http.ResponseWriter, r *http.Request) { // a file of the story, as the type that is asked for
 			w.Header().Set("Content-Type", r.URL.Query().Get("type"))
 			http.ServeFileFS(w, r, os.DirFS(env.WorkDir), strings.TrimPrefix(r.URL.Path, "/file/"))
