@@ -2,6 +2,7 @@ package document
 
 import (
 	"bytes"
+	"errors"
 	"math"
 )
 
@@ -28,7 +29,13 @@ func (b *Builder) Reset(values, text int) {
 	}
 }
 
-// Value is the document; without any value in it, null. Its errors are ErrDepth and ErrSize.
+// maxMade bounds the values of a document that is built: what is not JSON may have many in few bytes.
+const maxMade = 8 << 20
+
+// ErrMany says that a document that is built has too many values.
+var ErrMany = errors.New("more than 8 million values")
+
+// Value is the document; without any value in it, null. Its errors are ErrDepth, ErrSize and ErrMany.
 func (b *Builder) Value() (Value, error) {
 	if b.err != nil || len(b.tree.nodes) == 0 {
 		return Value{}, b.err
@@ -143,6 +150,9 @@ func (b *Builder) here() Place {
 }
 
 func (b *Builder) add(kind Kind, p Place) {
+	if b.err == nil && len(b.tree.nodes) >= maxMade {
+		b.err = ErrMany
+	}
 	if b.err == nil {
 		b.tree.nodes = append(b.tree.nodes, node{p.start, p.end, uint32(len(b.tree.nodes) + 1), kind, false})
 	}

@@ -172,3 +172,20 @@ func FuzzParseLines(f *testing.F) {
 		}
 	})
 }
+
+func TestABuiltDocumentHasABoundOnItsValues(t *testing.T) {
+	var b Builder
+	b.Reset(maxMade+1, 0)
+	b.Begin(Array)
+	for range maxMade - 1 {
+		b.Literal(Null)
+	}
+	b.End()
+	if _, err := b.Value(); err != nil {
+		t.Fatal(err)
+	}
+	b.Literal(Null)
+	if _, err := b.Value(); !errors.Is(err, ErrMany) {
+		t.Errorf("one value more: %v", err)
+	}
+}

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/collectington/collectington/agent/document"
 )
 
 const (
@@ -116,5 +119,12 @@ func TestHostileBodies(t *testing.T) {
 				t.Errorf("holds %d MiB at once", held/mib)
 			}
 		})
+	}
+}
+
+func TestXMLHasABoundOnItsElements(t *testing.T) {
+	d := decoder(t, "format: xml")
+	if _, err := d.Decode("x", "", []byte("<r>"+strings.Repeat("<a/>", maxElements)+"</r>")); !errors.Is(err, document.ErrMany) {
+		t.Errorf("got %v", err)
 	}
 }

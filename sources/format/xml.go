@@ -16,6 +16,9 @@ import (
 // maxNames is how many different names elements and attributes may have.
 const maxNames = 10_000
 
+// maxElements is how many elements, attributes and pieces of text there may be.
+const maxElements = 4 << 20
+
 // element is an element, an attribute or a piece of text, which are all children of their element. Children hang
 // together by next; 0 is none, since the first is the root's parent.
 type element struct {
@@ -65,6 +68,9 @@ func (d *Decoder) xml(body []byte) error {
 		}
 		if err != nil {
 			return xmlError(err)
+		}
+		if len(x.all) > maxElements {
+			return document.ErrMany
 		}
 		if err := x.token(token); err != nil {
 			line, _ := r.InputPos()
