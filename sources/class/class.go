@@ -144,12 +144,12 @@ func (m Method) declare(d *metric.Desc) error {
 	}
 	if m.Once {
 		if err := sources.EnableOnce(d); err != nil {
-			return fmt.Errorf("Once goes with %w", err)
+			return fmt.Errorf("its Once goes with %w", err)
 		}
 	}
 	if m.Delta {
 		if err := sources.EnableDelta(d); err != nil {
-			return fmt.Errorf("Delta goes with %w", err)
+			return fmt.Errorf("its Delta goes with %w", err)
 		}
 	}
 	return nil

@@ -82,8 +82,10 @@ func (c *Config) Validate() error {
 		name string
 		n    int
 	}{
-		{"sample_limit", c.SampleLimit}, {"label_limit", c.LabelLimit},
-		{"label_name_length_limit", c.LabelNameLengthLimit}, {"label_value_length_limit", c.LabelValueLengthLimit},
+		{"sample_limit", c.SampleLimit},
+		{"label_limit", c.LabelLimit},
+		{"label_name_length_limit", c.LabelNameLengthLimit},
+		{"label_value_length_limit", c.LabelValueLengthLimit},
 	} {
 		if limit.n < 0 {
 			bad(limit.name, "want a number above 0, or 0 for no limit")

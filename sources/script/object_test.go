@@ -99,8 +99,10 @@ func same(t *testing.T, expression string, v document.Value) {
 	}
 }
 
-var documents = []string{`{"a": {"b": [1, 2.5, "x", null, true, {"c": {}}]}, "e\n\u00e9": "\ud83d\ude00", "a": {"b": "last"}}`, `{}`, `[]`, `[[1, {"a": 1}], [1, {"a": 2}], {}]`,
-	`[{"a": 1}, {"a": 1}]`, `{"a": [3, 1, 2]}`, `5`, `"text"`, `null`, `{"a": 12345678901234567890, "": 1e3}`, `[["a", 1], ["b", [2]]]`}
+var documents = []string{
+	`{"a": {"b": [1, 2.5, "x", null, true, {"c": {}}]}, "e\n\u00e9": "\ud83d\ude00", "a": {"b": "last"}}`, `{}`, `[]`, `[[1, {"a": 1}], [1, {"a": 2}], {}]`,
+	`[{"a": 1}, {"a": 1}]`, `{"a": [3, 1, 2]}`, `5`, `"text"`, `null`, `{"a": 12345678901234567890, "": 1e3}`, `[["a", 1], ["b", [2]]]`,
+}
 
 func TestObjectIsADict(t *testing.T) {
 	many := `{"a": 1`

@@ -44,7 +44,11 @@ const maxVariants = 3000
 func variants(document string) []string {
 	nasty := []any{
 		nil, true, false, -1, 0, 1e308, json.Number("12345678901234567890123"), json.Number("1e999"), "", "text", "1e999", "NaN", "line\nbreak\x00\x1b[31m",
-		strings.Repeat("é", 5000), []any{}, map[string]any{}, []any{nil, []any{}, map[string]any{"a": 1}}, map[string]any{"": []any{0}},
+		strings.Repeat("é", 5000),
+		[]any{},
+		map[string]any{},
+		[]any{nil, []any{}, map[string]any{"a": 1}},
+		map[string]any{"": []any{0}},
 	}
 	var root any
 	if json.Unmarshal([]byte(document), &root) != nil {
