@@ -240,9 +240,9 @@ func TestValidate(t *testing.T) {
 		{Methods{"a": {Measure: nop}, "b": {Measure: nop}}, "metrics: {a: {type: gauge}}", "metrics: Shop measures b too: declare it here"},
 		{Methods{"a": {Measure: nop}, "a_total": {Measure: nop}}, "metrics: {a_total: {type: counter}}", "metrics: Shop measures a too: declare it here"},
 		{Methods{"a": {}}, "metrics: {a: {type: gauge}}", "metrics.a: Shop.a: the method has no Measure"},
-		{Methods{"a": {Measure: nop, Delta: true}}, "metrics: {a: {type: summary}}", "metrics.a: Shop.a: Delta goes with a gauge or a counter of totals"},
-		{Methods{"a": {Measure: nop, Once: true}}, "metrics: {a: {type: gauge}}", "metrics.a: Shop.a: Once goes with a counter, a histogram or a summary"},
-		{Methods{"a": {Measure: nop, Once: true, Delta: true}}, "metrics: {a_total: {type: counter}}", "metrics.a_total: Shop.a: Delta goes with a gauge or a counter of totals"},
+		{Methods{"a": {Measure: nop, Delta: true}}, "metrics: {a: {type: summary}}", "metrics.a: Shop.a: its Delta goes with a gauge or a counter of totals"},
+		{Methods{"a": {Measure: nop, Once: true}}, "metrics: {a: {type: gauge}}", "metrics.a: Shop.a: its Once goes with a counter, a histogram or a summary"},
+		{Methods{"a": {Measure: nop, Once: true, Delta: true}}, "metrics: {a_total: {type: counter}}", "metrics.a_total: Shop.a: its Delta goes with a gauge or a counter of totals"},
 		{Methods{"a": {Measure: nop}}, "metrics: {a: }", "metrics.a: needs at least a type"},
 		{Methods{"a": {Measure: nop}}, "{}", "metrics: names no metric\nmetrics: Shop measures a too: declare it here"},
 	} {
