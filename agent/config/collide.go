@@ -57,14 +57,15 @@ func declares(job *Job) []declared {
 		for _, l := range m.Const {
 			one.constant[l.Name] = l.Value
 		}
-		suffixes := map[string][]string{"histogram": {"_bucket", "_sum", "_count"}, "summary": {"_sum", "_count"}}[one.kind]
+		suffixes := map[string][]string{"histogram": {"_bucket", "_sum", "_count", "_created"}, "summary": {"_sum", "_count", "_created"}}[one.kind]
 		for _, suffix := range append([]string{""}, suffixes...) {
 			one.series = m.Name + suffix
 			all = append(all, one)
 		}
 		if base, counter := strings.CutSuffix(m.Name, "_total"); counter {
-			one.series = base // what OpenMetrics calls the family
-			all = append(all, one)
+			for _, one.series = range []string{base, base + "_created"} { // what OpenMetrics calls the family, and reserves
+				all = append(all, one)
+			}
 		}
 	}
 	return all

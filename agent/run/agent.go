@@ -118,6 +118,9 @@ func (a *Agent) enter(ctx context.Context) (leave func(), ok bool) {
 func (a *Agent) deliver(job *Job, b metric.Batch) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if last := a.latest[b.Job].Time; !b.Time.After(last) {
+		b.Time = last.Add(time.Millisecond) // a tick that was under way during a reload
+	}
 	a.latest[b.Job] = b
 	for _, s := range a.sinks {
 		if job.goesTo(s.Name) {

@@ -27,11 +27,18 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 		a.places = make(chan struct{}, plan.Concurrency)
 	}
 	// New sinks queue from here on, so that nothing is lost while old ones, which may hold what they need, drain.
-	for _, s := range sinks {
-		for _, b := range a.latest {
+	// Told as of now: what went before may have told it again since, or its end.
+	for name, b := range a.latest {
+		b.Time = time.Now()
+		told := false
+		for _, s := range sinks {
 			if goes(jobs, b.Job, s.Name) && (slices.Contains(newSinks, s) || !goes(before, b.Job, s.Name)) {
 				s.add(b)
+				told = true
 			}
+		}
+		if told {
+			a.latest[name] = b
 		}
 	}
 	a.mu.Unlock()

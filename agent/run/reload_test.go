@@ -204,3 +204,25 @@ func TestOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestANewSinkIsToldAsOfNow holds that samples of a slow job do not come behind those that the sink before, which tells them
+// again and again, has sent of it.
+func TestANewSinkIsToldAsOfNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		next, reload := &shelf{}, make(chan Plan)
+		source := newScripted(nil)
+		plan := func(key string, s *shelf) Plan {
+			sink := planSink("mimir", s)
+			sink.Key = key
+			return Plan{Concurrency: 1, Jobs: []Job{planJob(t, "j", "@every 1h", source)}, Sinks: []Sink{sink}}
+		}
+		stop := start(t, newAgent(), plan("a", &shelf{}), reload)
+		time.Sleep(10 * time.Minute)
+		reload <- plan("b", next)
+		time.Sleep(time.Second)
+		if age := time.Since(next.batches[0].Time); age > 5*time.Second {
+			t.Errorf("the new sink is given samples of %s ago", age)
+		}
+		stop()
+	})
+}

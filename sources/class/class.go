@@ -160,7 +160,8 @@ func (c *Config) Declares() []*metric.Desc {
 	descs := c.Metrics.Descs()
 	for _, d := range descs {
 		if method, ok := c.find(d.Name); ok {
-			_ = c.methods[method].declare(d) // Validate tells
+			_ = c.methods[method].declare(d)           // Validate tells
+			d.How = "method " + c.class + "." + method // as in script: another class' totals are not its own
 		}
 	}
 	return descs

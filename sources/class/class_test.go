@@ -251,3 +251,15 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// TestAnotherClassIsAnotherMetric holds that a reload which changes the class of a job does not go on from its totals.
+func TestAnotherClassIsAnotherMetric(t *testing.T) {
+	how := func(class string) string {
+		c := configOf(t, Methods{"orders": constant()}, "metrics: {orders_total: {type: counter, from: increment}}")
+		c.class = class
+		return c.Declares()[0].How
+	}
+	if how("Shop") == how("Bank") || how("Shop") != how("Shop") {
+		t.Errorf("Shop measures by %q, Bank by %q", how("Shop"), how("Bank"))
+	}
+}

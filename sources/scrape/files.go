@@ -88,6 +88,8 @@ func (f *files) file(path string) *file {
 	groups, err := readGroups(path)
 	if one.err = err; err == nil {
 		one.groups = groups
+	} else {
+		one.modified = time.Time{} // what kept it from being read may be gone without its being changed
 	}
 	return one
 }

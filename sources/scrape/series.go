@@ -43,9 +43,15 @@ func (r *reader) attach(e *entry, id identity, final labels.Labels) {
 		to = &series{key: string(r.key), target: r.t, name: id.name, labels: labelSet(final, own)}
 		r.series[to.key] = to
 	}
-	if to.target != r.t || slices.ContainsFunc(to.members, func(o *entry) bool {
-		return o != e && o.kind == id.kind && o.bound == id.bound
-	}) || to.report {
+	at := slices.IndexFunc(to.members, func(o *entry) bool { return o != e && o.kind == id.kind && o.bound == id.bound })
+	if at >= 0 && to.target == r.t && to.members[at].seen != r.scrape { // of a scrape before: this line takes its place
+		o := to.members[at]
+		to.members = append(to.members, e)
+		r.detach(o)
+		to.members = to.members[:len(to.members)-1]
+		o.duplicate, at = true, -1 // should it still come
+	}
+	if to.target != r.t || at >= 0 || to.report {
 		r.detach(e)
 		e.duplicate = true
 		return

@@ -134,7 +134,13 @@ func (t *target) end(s *source) {
 	if len(t.entries) > len(t.before) {
 		t.forget(s, func(e *entry) bool { return e.seen != s.scrape })
 	}
-	maps.DeleteFunc(t.metas, func(_ string, m *meta) bool { return m.seen != s.scrape })
+	maps.DeleteFunc(t.metas, func(_ string, m *meta) bool {
+		if m.seen == s.scrape {
+			return false
+		}
+		m.version++ // for the lines that stay
+		return true
+	})
 }
 
 func (t *target) forget(s *source, gone func(*entry) bool) {

@@ -25,7 +25,7 @@ func (w *wrapped) Attr(name string) (starlark.Value, error) {
 	var before func(args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Tuple, error)
 	switch x := w.Value.(type) {
 	case starlark.String:
-		check := map[string]func(starlark.String, starlark.Tuple, []starlark.Tuple) error{"join": checkJoin, "replace": checkReplace, "format": checkArguments}[name]
+		check := map[string]func(starlark.String, starlark.Tuple, []starlark.Tuple) error{"join": checkJoin, "replace": checkReplace, "format": checkArguments, "split": checkSplit, "rsplit": checkSplit, "splitlines": checkSplit}[name]
 		if check == nil {
 			return method, nil
 		}
@@ -33,7 +33,19 @@ func (w *wrapped) Attr(name string) (starlark.Value, error) {
 			return args, check(x, args, kwargs)
 		}
 	case *starlark.List:
-		before = plainFirst
+		switch name {
+		case "extend":
+			before = func(args starlark.Tuple, _ []starlark.Tuple) (starlark.Tuple, error) {
+				if len(args) == 1 && x.Len()+max(starlark.Len(args[0]), 0) > maxItems {
+					return nil, errItems
+				}
+				return args, nil
+			}
+		case "index", "remove":
+			before = plainFirst
+		default:
+			return method, nil
+		}
 	default:
 		return method, nil
 	}
@@ -68,6 +80,27 @@ func checkJoin(sep starlark.String, args starlark.Tuple, _ []starlark.Tuple) err
 		if size += len(sep) + len(text); size > maxBuilt {
 			return errBuilt
 		}
+	}
+	return nil
+}
+
+// checkSplit bounds into how many pieces a text is taken apart.
+func checkSplit(text starlark.String, args starlark.Tuple, _ []starlark.Tuple) error {
+	pieces := 0
+	if sep, ok := starlark.AsString(append(args, starlark.None)[0]); ok && sep != "" {
+		pieces = strings.Count(string(text), sep)
+	} else {
+		for _, space := range " \t\n\r\v\f" {
+			pieces += strings.Count(string(text), string(space))
+		}
+	}
+	if len(args) > 1 {
+		if most, err := starlark.AsInt32(args[1]); err == nil && most >= 0 {
+			pieces = min(pieces, most)
+		}
+	}
+	if pieces > maxItems {
+		return errItems
 	}
 	return nil
 }

@@ -46,7 +46,7 @@ func guardOperators(tree *syntax.File) {
 			}
 		case *syntax.DotExpr:
 			switch x.Name.Name {
-			case "join", "replace", "format", "index", "remove":
+			case "join", "replace", "format", "index", "remove", "extend", "split", "rsplit", "splitlines":
 				x.X = call(wrapName, x.Dot, x.X)
 			}
 		}

@@ -399,3 +399,42 @@ func TestVersionIsThatOfTheText(t *testing.T) {
 		t.Errorf("%s %s", a, b)
 	}
 }
+
+// TestAStoreThatWasCutShort holds that the bounds of one function cost the next one nothing.
+func TestAStoreThatWasCutShort(t *testing.T) {
+	s, err := made(t, "metrics: {a: {type: gauge}, b: {type: gauge}}", `
+def read_data(name):
+    n = 0
+    for i in range(50000): n += i
+    return {"n": 7}
+def get_a():
+    for i in range(60000): i + i
+    return get_data_from_store("x")["n"]
+def get_b(): return get_data_from_store("x")["n"]
+`, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.(*source).maxSteps = 1_000_000
+	readings, err := s.Collect(t.Context(), tickAt())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := show(readings); !strings.Contains(got, "no end after 1000000 steps") || !strings.Contains(got, "b 7") {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestPiecesAreBounded(t *testing.T) {
+	for body, want := range map[string]string{
+		"l = [0] * 1000\n    for i in range(19): l.extend(l)\n    return len(l)": "extend: makes a list of more than",
+		"return len(('a' * (16 << 20)).split('a'))":                              "split: makes a list of more than",
+		"return len((' ' * (16 << 20)).split())":                                 "split: makes a list of more than",
+		"return len(('a' * (16 << 20)).split('a', 3))":                           "a 4",
+		"l = [1]\n    l.extend([2, 3])\n    l.extend((4,))\n    return len(l)":   "a 4",
+	} {
+		if got := collect(t, "metrics: {a: {type: gauge}}", "def get_a():\n    "+body+"\n", nil); !strings.Contains(got, want) {
+			t.Errorf("%s: got %s, want … %s …", body, got, want)
+		}
+	}
+}

@@ -22,6 +22,7 @@ const maxSteps = 100_000_000
 type source struct {
 	env       sources.Env
 	program   *program
+	maxSteps  uint64
 	maxMemory int64
 	measures  []measure
 	measured  metric.Readings
@@ -42,7 +43,7 @@ type measure struct {
 }
 
 func newSource(c *Config, env sources.Env, p *program) (*source, error) {
-	s := &source{env: env, program: p, maxMemory: int64(c.MaxMemory), secrets: c.Secrets}
+	s := &source{env: env, program: p, maxSteps: maxSteps, maxMemory: int64(c.MaxMemory), secrets: c.Secrets}
 	settings, err := ofSetting(c.Settings, 0)
 	if err != nil {
 		return nil, err
@@ -115,9 +116,9 @@ func (s *source) measure(ctx context.Context, m *measure, into *metric.Measured)
 // guarded runs Starlark within the bounds of steps, memory and the context.
 func (s *source) guarded(ctx context.Context, run func(*starlark.Thread) error) error {
 	thread := &starlark.Thread{Name: s.program.file, Print: s.print}
-	thread.SetMaxExecutionSteps(maxSteps)
+	thread.SetMaxExecutionSteps(s.maxSteps)
 	thread.OnMaxSteps = func(t *starlark.Thread) {
-		t.Cancel(fmt.Sprintf("no end after %d steps: is it an endless loop?", maxSteps))
+		t.Cancel(fmt.Sprintf("no end after %d steps: is it an endless loop?", s.maxSteps))
 	}
 	startime.SetNow(thread, s.now)
 	stop := context.AfterFunc(ctx, func() { thread.Cancel(context.Cause(ctx).Error()) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -62,7 +63,12 @@ func (s *source) stored(thread *starlark.Thread, b *starlark.Builtin, args starl
 	case s.tick != nil && s.tick.reading:
 		return nil, errors.New("get_data_from_store: asks read_data, which is asking already: call fetch in it")
 	}
-	return s.answer("store "+name, maxAge, func() (starlark.Value, int, error) { return s.read(thread, name) })
+	key := "store " + name
+	value, err := s.answer(key, maxAge, func() (starlark.Value, int, error) { return s.read(thread, name) })
+	if e, ok := errors.AsType[*starlark.EvalError](err); ok && strings.HasPrefix(e.Msg, "Starlark computation cancelled: ") {
+		delete(s.tick.answers, key) // the bounds were those of the function that asked first
+	}
+	return value, err
 }
 
 // read calls read_data, within the bounds of the function that asks.

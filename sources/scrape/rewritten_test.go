@@ -1,0 +1,101 @@
+package scrape
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/relabel"
+)
+
+// TestALineWrittenAnotherWay holds that a series goes on without a gap when its line changes and it does not.
+func TestALineWrittenAnotherWay(t *testing.T) {
+	histogram := func(le string) string {
+		return "# TYPE h histogram\nh_bucket{le=\"" + le + "\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n"
+	}
+	for name, c := range map[string]struct {
+		drop          string
+		before, after string
+		want          map[string]float64
+	}{
+		"a label that is dropped": {"pod", "m{pod=\"a\",x=\"1\"} 1\n", "m{pod=\"b\",x=\"1\"} 2\n", map[string]float64{`m{x="1"}`: 2}},
+		"the order of labels":     {"", "m{a=\"1\",b=\"2\"} 1\n", "m{b=\"2\",a=\"1\"} 2\n", map[string]float64{`m{a="1",b="2"}`: 2}},
+		"a bound": {
+			"", histogram("1"), histogram("1.0"),
+			map[string]float64{`h_bucket{le="1"}`: 1, `h_bucket{le="+Inf"}`: 2, "h_sum": 3, "h_count": 2},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newExporter(t, c.before)
+			s := sourceOf(t, func(set *Config) {
+				set.Targets = addresses(t, e.URL)
+				if c.drop != "" {
+					set.MetricRelabel = relabel.Rules{{Action: "labeldrop", Regex: &c.drop}}
+				}
+			})
+			collect(t, s)
+			e.show("text/plain", c.after)
+			for range 2 {
+				got := collect(t, s)
+				if diff := cmp.Diff(c.want, got.values()); diff != "" {
+					t.Errorf("- wanted, + got:\n%s", diff)
+				}
+				if n := got.dropped(metric.Duplicate); n > 0 {
+					t.Errorf("%d lines are left out as duplicates", n)
+				}
+			}
+		})
+	}
+}
+
+func TestTwoLinesOfOneSeries(t *testing.T) {
+	one, other := "m{a=\"1\",b=\"2\"} 1\n", "m{b=\"2\",a=\"1\"} 5\n"
+	e := newExporter(t, one+other)
+	s := sourceOf(t, func(c *Config) { c.Targets = addresses(t, e.URL) })
+	for _, page := range []string{one + other, one + other, other + one, other + one} {
+		e.show("text/plain", page)
+		got := collect(t, s)
+		if len(got.values()) != 1 || got.dropped(metric.Duplicate) != 1 {
+			t.Errorf("%q: got %v and %d duplicates", page, got.values(), got.dropped(metric.Duplicate))
+		}
+	}
+}
+
+func TestATypeThatComesBackIsAnother(t *testing.T) {
+	e := newExporter(t, "# TYPE m counter\nm 1\n# TYPE o gauge\no 1\n")
+	s := sourceOf(t, func(c *Config) { c.Targets = addresses(t, e.URL) })
+	collect(t, s)
+	e.show("text/plain", "m 1\n# TYPE o gauge\no 1\n")
+	collect(t, s)
+	e.show("text/plain", "# HELP m Hi.\n# TYPE m gauge\nm 1\n# TYPE o gauge\no 1\n")
+	if d := collect(t, s).family("m").Desc; d.Type != metric.Gauge || d.Help != "Hi." {
+		t.Errorf("m is a %s with the help %q", d.Type, d.Help)
+	}
+}
+
+// TestAFileThatCouldNotBeRead holds that such a file is read again, though its size and time are as they were.
+func TestAFileThatCouldNotBeRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "t.yaml")
+	at := time.Now().Add(-time.Hour)
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := files{dir: filepath.Dir(path), patterns: []string{"t.yaml"}}
+	write("- targets: {a:1]\n")
+	if groups, err := f.refresh(); len(groups) != 0 || err == nil {
+		t.Fatalf("a broken file gives %v and %v", groups, err)
+	}
+	write("- targets: [a:1]\n")
+	if groups, err := f.refresh(); len(groups) != 1 || err != nil {
+		t.Errorf("a mended file gives %v and %v", groups, err)
+	}
+}
