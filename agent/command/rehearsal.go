@@ -117,6 +117,9 @@ func (r *rehearsal) tick(ctx context.Context, at time.Time) []string {
 	var result *ledger.Result
 	readings, err := run.Collect(ctx, r.job, r.job.Window(r.lastSuccess, at))
 	if err == nil {
+		err = run.Unmeasured(readings)
+	}
+	if err == nil {
 		result, err = r.book.Apply(at, readings)
 	}
 	if err != nil {

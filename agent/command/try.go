@@ -71,6 +71,9 @@ func (t *try) tick(ctx context.Context, job *run.Job) error {
 		return err
 	}
 	t.problems(result)
+	if run.Unmeasured(readings) != nil {
+		return &exitError{code: exitFetch}
+	}
 	if len(result.Problems) > 0 {
 		return &exitError{code: exitPartial}
 	}

@@ -46,6 +46,8 @@ type Job struct {
 	Source    sources.Source
 	Requests  *Requests
 	Log       *slog.Logger
+
+	left chan struct{} // closed when a source that was left behind has ended; nil where none was
 }
 
 // ValidUntil is how long what was measured at a time stands in for what a failing tick could not measure.

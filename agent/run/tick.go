@@ -12,24 +12,6 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Collect runs a job's source once, within the job's time-out. A panic in the source is an error like any other.
-func Collect(ctx context.Context, job *Job, tick sources.Tick) (readings metric.Readings, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, job.Timeout, fmt.Errorf("no end within the timeout of %s", job.Timeout))
-	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			job.Log.Error("source panicked", "panic", p, "stack", string(debug.Stack()))
-			readings, err = nil, fmt.Errorf("source panicked: %v", p)
-		}
-	}()
-	readings, err = job.Source.Collect(ctx, tick)
-	if err == nil && ctx.Err() != nil {
-		// What came after the end was not waited for by anybody.
-		return nil, context.Cause(ctx)
-	}
-	return readings, err
-}
-
 // Window is the tick at a time. It reaches back to the last tick that succeeded; where that is zero, one interval.
 func (j *Job) Window(lastSuccess, at time.Time) sources.Tick {
 	start, interval := lastSuccess, j.Schedule.Interval(at)
@@ -45,9 +27,15 @@ func (j *job) tick(ctx context.Context) {
 	j.status.begin(at)
 	readings, err := Collect(ctx, &j.Job, j.Window(j.lastSuccess, at))
 	if err == nil {
+		err = Unmeasured(readings)
+	}
+	if err == nil {
 		err = j.take(at, readings)
 	}
 	if errors.Is(err, errStopped) {
+		if j.left != nil {
+			j.Log.Warn("tick left behind", "error", err)
+		}
 		return // nothing is wrong with the job
 	}
 	if err != nil {
