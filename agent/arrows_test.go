@@ -30,8 +30,10 @@ func arrows() map[string][]string {
 		"agent/web":     {"agent/setting"},
 		"sources":       {"agent/document", "agent/metric", "agent/setting", "agent/web"},
 		"sinks":         {"agent/metric", "agent/web"},
-		"sources/*":     append(plugIn("sources"), "agent/document", "agent/jq", "sources/format"),
+		"sources/*":     append(plugIn("sources"), "agent/document", "agent/jq", "sources/format", "sources/template"),
 		"sinks/*":       plugIn("sinks"),
+
+		"sources/template": {"sources", "agent/setting"},
 
 		"sinks/remotewrite":       append(plugIn("sinks"), "sinks/remotewrite/spool", "sinks/remotewrite/wire"),
 		"sinks/remotewrite/wire":  {"agent/metric"},

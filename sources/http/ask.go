@@ -140,7 +140,7 @@ func (f *fetcher) bodyOf(tick sources.Tick, a *asked) (string, error) {
 	case a.Body != nil:
 		return *a.Body, nil
 	case a.plain && a.method == http.MethodPost:
-		return execute(f.body, tick)
+		return f.body.Execute(tick)
 	}
 	return "", nil
 }

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"text/template"
 
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/format"
+	"github.com/collectington/collectington/sources/template"
 )
 
 // fetcher asks one address. Its buffer and decoder keep their memory from tick to tick.
@@ -75,7 +75,7 @@ func (f *fetcher) queryOf(tick sources.Tick, secretsOnly bool) (url.Values, erro
 		if p.text == nil {
 			value, err = f.web.Secrets.Text(p.value)
 		} else {
-			value, err = execute(p.text, tick)
+			value, err = p.text.Execute(tick)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("query.%s: %w", p.name, err)

@@ -63,6 +63,11 @@ func (p *place) fetch(t *testing.T, text string) (*sources.Document, error) {
 	return p.fetcher(t, text).Fetch(t.Context(), tickAt())
 }
 
+func tickAt() sources.Tick {
+	end := time.Date(2026, 7, 1, 10, 0, 0, 987654321, time.UTC)
+	return sources.Tick{Time: end.Add(time.Second), Start: end.Add(-time.Minute), End: end}
+}
+
 const address = "url: http://a.example/v1/x\n"
 
 func TestFetch(t *testing.T) {

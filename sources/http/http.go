@@ -11,6 +11,7 @@ import (
 	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/format"
+	"github.com/collectington/collectington/sources/template"
 )
 
 //go:embed example.yaml
@@ -50,13 +51,13 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 		return nil, err
 	}
 	f := &fetcher{set: c, web: env.Web, client: client, decoder: c.Decoding.Decoder()}
-	if f.body, err = parseTemplate(c.Body); err != nil {
+	if f.body, err = template.Parse(c.Body); err != nil {
 		return nil, setting.Bad("body", "%v", err)
 	}
 	for _, name := range sorted(c.Query) {
 		p := parameter{name: name, value: c.Query[name]}
 		if !p.value.IsReference() {
-			if p.text, err = parseTemplate(string(p.value)); err != nil {
+			if p.text, err = template.Parse(string(p.value)); err != nil {
 				return nil, setting.Bad("query."+name, "%v", err)
 			}
 		}

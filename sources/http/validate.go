@@ -10,6 +10,7 @@ import (
 
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/web"
+	"github.com/collectington/collectington/sources/template"
 )
 
 // Validate names every problem by its setting.
@@ -30,14 +31,14 @@ func (c *Config) Validate() error {
 	case c.Method == http.MethodGet && c.Body != "":
 		bad("body", "a GET has no body: set method to POST")
 	}
-	if _, err := parseTemplate(c.Body); err != nil {
+	if _, err := template.Parse(c.Body); err != nil {
 		bad("body", "%v", err)
 	}
 	for _, name := range sorted(c.Query) {
 		if c.Query[name].IsReference() {
 			continue
 		}
-		if _, err := parseTemplate(string(c.Query[name])); err != nil {
+		if _, err := template.Parse(string(c.Query[name])); err != nil {
 			bad("query."+name, "%v", err)
 		}
 	}

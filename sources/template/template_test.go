@@ -1,4 +1,4 @@
-package http
+package template
 
 import (
 	"strings"
@@ -30,12 +30,12 @@ func TestTemplates(t *testing.T) {
 		`{{ date "15:04" .Window.Start }}{{/* note */}}-a`: "09:59-a",
 		`{"since": {{ unix .Window.Start -}} }`:            `{"since": 1782899940}`,
 	} {
-		tmpl, err := parseTemplate(text)
+		tmpl, err := Parse(text)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if got, err := execute(tmpl, tickAt()); got != want || err != nil {
+		if got, err := tmpl.Execute(tickAt()); got != want || err != nil {
 			t.Errorf("%s: got %q, %v, want %q", text, got, err, want)
 		}
 	}
@@ -67,7 +67,7 @@ func TestTemplateProblems(t *testing.T) {
 		strings.Repeat("x", maxTemplate+1): "gives more than 64 KiB",
 		strings.Repeat("{{.Now}}", 4000):   "gives more than 64 KiB",
 	} {
-		_, err := parseTemplate(text)
+		_, err := Parse(text)
 		if err == nil || err.Error() != want {
 			t.Errorf("%.60s: got  %v\nwant %s", text, err, want)
 		}
@@ -82,7 +82,7 @@ func FuzzTemplate(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		tmpl, err := parseTemplate(text)
+		tmpl, err := Parse(text)
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\n") && !strings.Contains(text, "\n") {
 				t.Errorf("%q: an error of more than one line: %v", text, err)
@@ -91,7 +91,7 @@ func FuzzTemplate(f *testing.F) {
 		}
 		// What the check has passed must not fail at a tick, whatever its time.
 		for _, tick := range []sources.Tick{tickAt(), {}} {
-			got, err := execute(tmpl, tick)
+			got, err := tmpl.Execute(tick)
 			if err != nil && err != errTooLong || len(got) > maxTemplate {
 				t.Errorf("%q: %d bytes, %v", text, len(got), err)
 			}

@@ -1,4 +1,5 @@
-package http
+// Package template puts a tick's times into texts of a fetcher's settings: {{ rfc3339 .Window.Start }}.
+package template
 
 import (
 	"bytes"
@@ -70,9 +71,12 @@ func functions() template.FuncMap {
 	}
 }
 
-// parseTemplate compiles a template and tries it, so that running it later cannot fail for a reason of its own. What
+// Template is a text to fill in for each tick.
+type Template struct{ tree *template.Template }
+
+// Parse compiles a template and tries it, so that filling it in later fails only if its result grows too long. What
 // templates may do is small on purpose: put a time into a text.
-func parseTemplate(text string) (*template.Template, error) {
+func Parse(text string) (*Template, error) {
 	if len(text) > maxTemplate {
 		return nil, errTooLong
 	}
@@ -83,23 +87,24 @@ func parseTemplate(text string) (*template.Template, error) {
 	if len(t.Templates()) > 1 {
 		return nil, errors.New("a template is text with values in {{ }}: no define or block")
 	}
+	filled := &Template{t}
 	if t.Tree == nil {
-		return t, nil
+		return filled, nil
 	}
 	if err := allowed(t.Tree.Root); err != nil {
 		return nil, err
 	}
 	sample := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	if _, err := execute(t, sources.Tick{Time: sample, Start: sample, End: sample}); err != nil {
+	if _, err := filled.Execute(sources.Tick{Time: sample, Start: sample, End: sample}); err != nil {
 		return nil, err
 	}
-	return t, nil
+	return filled, nil
 }
 
-// execute fills the template in for a tick.
-func execute(t *template.Template, tick sources.Tick) (string, error) {
+// Execute fills the template in for a tick.
+func (t *Template) Execute(tick sources.Tick) (string, error) {
 	var out bounded
-	if err := t.Execute(&out, valuesOf(tick)); err != nil {
+	if err := t.tree.Execute(&out, valuesOf(tick)); err != nil {
 		return "", runError(err)
 	}
 	return out.String(), nil
