@@ -8,6 +8,7 @@ import (
 	"github.com/collectington/collectington/sinks/pushgateway"
 	"github.com/collectington/collectington/sinks/remotewrite"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/exec"
 	"github.com/collectington/collectington/sources/http"
 	"github.com/collectington/collectington/sources/rules"
 	"github.com/collectington/collectington/sources/scrape"
@@ -19,6 +20,7 @@ func Catalogue() config.Catalogue {
 	return config.Catalogue{
 		Fetchers: []sources.Kind[sources.Fetcher]{
 			http.Kind,
+			exec.Kind,
 		},
 		Sources: []sources.Kind[sources.Source]{
 			rules.Kind,
