@@ -9,6 +9,7 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/exec"
+	"github.com/collectington/collectington/sources/file"
 	"github.com/collectington/collectington/sources/http"
 	"github.com/collectington/collectington/sources/rules"
 	"github.com/collectington/collectington/sources/scrape"
@@ -21,6 +22,7 @@ func Catalogue() config.Catalogue {
 		Fetchers: []sources.Kind[sources.Fetcher]{
 			http.Kind,
 			exec.Kind,
+			file.Kind,
 		},
 		Sources: []sources.Kind[sources.Source]{
 			rules.Kind,

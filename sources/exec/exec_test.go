@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -105,26 +106,26 @@ func TestFetch(t *testing.T) {
 		`{shell: "echo 1; exit 3", ok_exit_codes: [0, 3]}`:               `1`,
 		`{shell: "echo 1", ok_exit_codes: [3]}`:                          `run /bin/sh: exit code 0`,
 
-		`{command: ["false"]}`:                                                                  `run false: exit code 1`,
-		`shell: "echo 1; echo disk is gone >&2; exit 2"`:                                        `run /bin/sh: exit code 2: it says "disk is gone"`,
-		`shell: "printf 'a\\nb\\n\\033[1mc\\n' >&2; exit 2"`:                                    `run /bin/sh: exit code 2: it says "a" … "\x1b[1mc"`,
-		`shell: "kill -9 $$"`:                                                                   `run /bin/sh: ended by signal: killed`,
-		`shell: "echo about to say >&2; echo no"`:                                               `run /bin/sh: want JSON, got text that begins with "no": it says "about to say"`,
-		`command: ["true"]`:                                                                     `run true: want JSON, got an empty body`,
-		`{shell: 'echo "no $B" >&2; exit 1', env: {B: "env:KEY"}}`:                              `run /bin/sh: exit code 1: it says "no <secret>"`,
-		`{shell: 'echo "x$B"', env: {B: "env:KEY"}}`:                                            `run /bin/sh: want JSON, got text that begins with "x<secret>"`,
-		`{shell: 'echo "$API_KEY" >&2; exit 1', env: {API_KEY: written-out}}`:                   `run /bin/sh: exit code 1: it says "<secret>"`,
-		`{shell: 'printf "%030d$B" 0', env: {B: "env:KEY"}}`:                                    `run /bin/sh: want JSON, got text that begins with "000000000000000000000000000000<secret>"`,
-		`{command: [yes], max_output: 10KiB}`:                                                   `run yes: its output exceeds max_output (10KiB)`,
-		`{command: [printf, "%010d", "0"], max_output: 10}`:                                     `run printf: want JSON`,
-		`command: [no-such-program]`:                                                            `run no-such-program: there is no such program in PATH (`,
-		`command: [./nothing]`:                                                                  `run ./nothing: there is no such program, or none as the first line of the script names after #!`,
-		`command: [./adrift]`:                                                                   `run ./adrift: there is no such program, or none as the first line of the script names after #!`,
-		`command: [./unfit]`:                                                                    `run ./unfit: may not be run: chmod +x it, or have the agent run as a user that may`,
-		`command: [./sub]`:                                                                      `run ./sub: may not be run: chmod +x it, or have the agent run as a user that may`,
-		`command: [./bytes]`:                                                                    `run ./bytes: is no program for this machine: a script begins with a line such as #!/bin/sh`,
-		`{command: [echo], dir: nothing}`:                                                       `run echo: dir: stat ` + filepath.Join(dir, "nothing") + `: no such file or directory`,
-		`{command: [echo], dir: plain}`:                                                         `run echo: dir: ` + filepath.Join(dir, "plain") + ` is no directory`,
+		`{command: ["false"]}`:                                                `run false: exit code 1`,
+		`shell: "echo 1; echo disk is gone >&2; exit 2"`:                      `run /bin/sh: exit code 2: it says "disk is gone"`,
+		`shell: "printf 'a\\nb\\n\\033[1mc\\n' >&2; exit 2"`:                  `run /bin/sh: exit code 2: it says "a" … "\x1b[1mc"`,
+		`shell: "kill -9 $$"`:                                                 `run /bin/sh: ended by signal: killed`,
+		`shell: "echo about to say >&2; echo no"`:                             `run /bin/sh: want JSON, got text that begins with "no": it says "about to say"`,
+		`command: ["true"]`:                                                   `run true: want JSON, got an empty body`,
+		`{shell: 'echo "no $B" >&2; exit 1', env: {B: "env:KEY"}}`:            `run /bin/sh: exit code 1: it says "no <secret>"`,
+		`{shell: 'echo "x$B"', env: {B: "env:KEY"}}`:                          `run /bin/sh: want JSON, got text that begins with "x<secret>"`,
+		`{shell: 'echo "$API_KEY" >&2; exit 1', env: {API_KEY: written-out}}`: `run /bin/sh: exit code 1: it says "<secret>"`,
+		`{shell: 'printf "%030d$B" 0', env: {B: "env:KEY"}}`:                  `run /bin/sh: want JSON, got text that begins with "000000000000000000000000000000<secret>"`,
+		`{command: [yes], max_output: 10KiB}`:                                 `run yes: its output exceeds max_output (10KiB)`,
+		`{command: [printf, "%010d", "0"], max_output: 10}`:                   `run printf: want JSON`,
+		`command: [no-such-program]`:                                          `run no-such-program: there is no such program in PATH (`,
+		`command: [./nothing]`:                                                `run ./nothing: there is no such program, or none as the first line of the script names after #!`,
+		`command: [./adrift]`:                                                 `run ./adrift: there is no such program, or none as the first line of the script names after #!`,
+		`command: [./unfit]`:                                                  `run ./unfit: may not be run: chmod +x it, or have the agent run as a user that may`,
+		`command: [./sub]`:                                                    `run ./sub: may not be run: chmod +x it, or have the agent run as a user that may`,
+		`command: [./bytes]`:                                                  `run ./bytes: is no program for this machine: a script begins with a line such as #!/bin/sh`,
+		`{command: [echo], dir: nothing}`:                                     `run echo: dir: stat ` + filepath.Join(dir, "nothing") + `: no such file or directory`,
+		`{command: [echo], dir: plain}`:                                       `run echo: dir: ` + filepath.Join(dir, "plain") + ` is no directory`,
 	} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
@@ -193,27 +194,25 @@ func hold(t *testing.T, dir string) (opened func() *os.File) {
 }
 
 // gone holds that everybody who held the file is gone.
-func gone(t *testing.T, held *os.File) (said string) {
+func gone(t *testing.T, held *os.File) {
 	t.Helper()
 	defer held.Close()
 	if err := held.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	text, err := io.ReadAll(held)
-	if err != nil {
+	if _, err := io.Copy(io.Discard, held); err != nil {
 		t.Errorf("a process of the command's is alive: %v", err)
 	}
-	return string(text)
 }
 
 // TestTimeoutEndsTheGroup has a command hang that has begun others, one of which will not be asked.
 func TestTimeoutEndsTheGroup(t *testing.T) {
 	for name, text := range map[string]string{
-		"all can be asked":            "sleep 600 & sleep 600",
-		"the command cannot be asked": "trap '' TERM; sleep 600",
-		"none can be asked":           "trap '' TERM; sleep 600 & sleep 600",
-		"the command alone is asked":  "(trap '' TERM; sleep 600 >/dev/null 2>&1) & sleep 600",
-		"it hangs with its input":     "sleep 600 <&0 & cat >/dev/null; sleep 600",
+		"all can be asked":            "sleep 600 & READY; sleep 600",
+		"the command cannot be asked": "trap '' TERM; READY; sleep 600",
+		"none can be asked":           "trap '' TERM; sleep 600 & READY; sleep 600",
+		"the command alone is asked":  "(trap '' TERM; READY; sleep 600 >/dev/null 2>&1) & sleep 600",
+		"it leaves its input unread":  "READY; sleep 600",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -221,25 +220,29 @@ func TestTimeoutEndsTheGroup(t *testing.T) {
 			opened := hold(t, dir)
 			errTimeout := errors.New("no end within the timeout of 1s")
 			ctx, cancel := context.WithCancelCause(t.Context())
-			ready := make(chan *os.File)
+			ready, ends := make(chan int), make(chan *os.File)
 			go func() {
 				held := opened()
+				var pid int
+				if _, err := fmt.Fscanln(held, &pid); err != nil {
+					t.Error(err)
+				}
 				cancel(errTimeout)
-				ready <- held
+				ready <- pid
+				ends <- held
 			}()
 			p := &process{
-				args: []string{"/bin/sh", "-c", "exec 9>held; echo $$ >&9; " + text}, dir: dir, stdin: "x",
+				args: []string{"/bin/sh", "-c", "exec 9>held; " + strings.ReplaceAll(text, "READY", "echo $$ >&9")}, dir: dir,
+				stdin:  strings.Repeat("x", 1<<20),
 				stdout: capture{max: 100}, stderr: capture{max: 100}, grace: 50 * time.Millisecond,
 			}
 			if code, err := p.run(ctx); !errors.Is(err, errTimeout) {
 				t.Errorf("got %d, %v", code, err)
 			}
-			said := gone(t, <-ready)
-			if pid, err := strconv.Atoi(strings.TrimSpace(said)); err == nil {
-				if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-					t.Errorf("process %d: %v, want it gone and waited for", pid, err)
-				}
+			if pid := <-ready; !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+				t.Errorf("process %d is not gone, or not waited for", pid)
 			}
+			gone(t, <-ends)
 		})
 	}
 }
