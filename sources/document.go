@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/collectington/collectington/agent/document"
-	"github.com/collectington/collectington/agent/setting"
 )
 
 // Document is what a fetch returned, decoded, and where it came from.
@@ -34,17 +33,6 @@ func (p *Parser) JSON(from string, body []byte) (*Document, error) {
 	}
 	p.doc = Document{From: from, Root: root}
 	return &p.doc, nil
-}
-
-// WithoutSecrets is a decoder's error without secrets. The error quotes a piece of the text, where a secret could stand cut
-// in two and go unnoticed, so the piece is taken anew: decode is asked again, for a text without secrets.
-func WithoutSecrets(secrets *setting.Vault, text []byte, err error, decode func(text []byte) error) error {
-	if scrubbed := secrets.Scrub(string(text)); scrubbed != string(text) {
-		if err = decode([]byte(scrubbed)); err == nil {
-			return errors.New("it cannot be decoded, and holds a secret of ours")
-		}
-	}
-	return errors.New(secrets.Scrub(err.Error()))
 }
 
 func notJSON(body []byte, err error) error {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/format"
 	"github.com/collectington/collectington/sources/template"
 )
 
@@ -19,7 +20,7 @@ var example string
 var Kind = sources.Kind[sources.Fetcher]{
 	Name: "exec",
 	Defaults: func() sources.Config[sources.Fetcher] {
-		return &Config{Document: Output, MaxOutput: 10 << 20}
+		return &Config{Document: Output, MaxOutput: 10 << 20, Decoding: format.Defaults()}
 	},
 	Example: example,
 }
@@ -37,6 +38,8 @@ type Config struct {
 	OKExitCodes []int    `yaml:"ok_exit_codes"` // others fail the tick; nil = 0 for Output, all for Result
 
 	MaxOutput setting.Bytes `yaml:"max_output"`
+
+	Decoding format.Settings `yaml:",inline"` // of Output
 }
 
 // Document is what the document is made of.
@@ -59,7 +62,7 @@ func (d *Document) UnmarshalText(text []byte) error {
 
 // New makes the fetcher.
 func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
-	f := &fetcher{set: c, web: env.Web, show: env.Show, dir: c.Dir}
+	f := &fetcher{set: c, web: env.Web, show: env.Show, dir: c.Dir, decoder: c.Decoding.Decoder(env.Web.Secrets)}
 	if !filepath.IsAbs(f.dir) {
 		f.dir = filepath.Clean(filepath.Join(env.Dir, f.dir))
 	}

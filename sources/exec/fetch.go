@@ -13,10 +13,11 @@ import (
 
 	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/format"
 	"github.com/collectington/collectington/sources/template"
 )
 
-// fetcher runs one command. Its buffer and parser keep their memory from tick to tick.
+// fetcher runs one command. Its buffer and decoder keep their memory from tick to tick.
 type fetcher struct {
 	set   *Config
 	web   *web.Host
@@ -24,8 +25,8 @@ type fetcher struct {
 	dir   string
 	texts []*template.Template // of the settings' templates, in their order
 
-	output []byte
-	parser sources.Parser
+	output  []byte
+	decoder *format.Decoder
 }
 
 // Fetch runs the command once. Its errors begin with the program.
@@ -54,21 +55,26 @@ func (f *fetcher) fetch(ctx context.Context, tick sources.Tick, from string) (*s
 	if err != nil {
 		return nil, f.withComplaint(err, p.stderr.text)
 	}
-	text := f.output
-	if f.set.Document == Result {
-		if text, err = result(code, took, f.output); err != nil {
-			return nil, err
-		}
-	}
-	doc, err := f.parser.JSON(from, text)
+	doc, err := f.decode(from, code, took)
 	if err != nil {
-		err = sources.WithoutSecrets(f.web.Secrets, text, err, func(text []byte) error {
-			_, err := new(sources.Parser).JSON(from, text)
-			return err
-		})
 		return nil, f.withComplaint(err, p.stderr.text)
 	}
 	return doc, nil
+}
+
+func (f *fetcher) decode(from string, code int, took time.Duration) (*sources.Document, error) {
+	if f.set.Document == Output {
+		text, err := format.UTF8("", f.output)
+		if err != nil {
+			return nil, err
+		}
+		return f.decoder.Decode(from, "", text)
+	}
+	text, err := result(code, took, f.output)
+	if err != nil {
+		return nil, err
+	}
+	return f.decoder.Decode(from, "", text) // which is JSON, since the format is auto
 }
 
 // program is what is run, for messages.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources/format"
 	"github.com/collectington/collectington/sources/template"
 )
 
@@ -56,5 +57,8 @@ func (c *Config) Validate() error {
 	if c.MaxOutput <= 0 {
 		bad("max_output", "want more than 0, such as 10MiB")
 	}
-	return errors.Join(problems...)
+	if c.Document == Result && c.Decoding.Format != format.Auto {
+		bad("format", "goes with document: output; of a result the output is text")
+	}
+	return errors.Join(append(problems, c.Decoding.Validate())...)
 }

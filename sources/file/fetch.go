@@ -9,25 +9,24 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/format"
 )
 
-// fetcher reads the same files each tick. Its buffers and parsers keep their memory.
+// fetcher reads the same files each tick. Its buffers and decoders keep their memory.
 type fetcher struct {
-	set     *Config
-	secrets *setting.Vault
-	show    func(section, line string) // nil = nobody looks
-	dir     string
+	set  *Config
+	show func(section, line string) // nil = nobody looks
+	dir  string
 
-	text   []byte // the document
-	body   []byte // one file of a list
-	parser sources.Parser
-	bodies sources.Parser
-	last   []version // of what text was made of; nil = it cannot be used again
+	text    []byte // the document
+	body    []byte // one file of a list
+	decoder *format.Decoder
+	list    sources.Parser
+	last    []version // of what text was made of; nil = it cannot be used again
 }
 
 // version is a file as it was when it was read.
@@ -47,7 +46,7 @@ func (f *fetcher) Fetch(ctx context.Context, _ sources.Tick) (*sources.Document,
 		from = "read " + f.set.Path
 	}
 	if f.unchanged(names) {
-		return f.decode(&f.parser, from, f.text) // anew, since a document grows by being read
+		return f.document(from) // anew, since a document grows by being read
 	}
 	begun, versions := time.Now(), []version(nil)
 	f.last = nil
@@ -59,7 +58,7 @@ func (f *fetcher) Fetch(ctx context.Context, _ sources.Tick) (*sources.Document,
 	if err != nil {
 		return nil, err
 	}
-	doc, err := f.decode(&f.parser, from, f.text)
+	doc, err := f.document(from)
 	if err == nil && f.set.ChangedOnly && isSettled(versions, begun) {
 		f.last = versions
 	}
@@ -91,13 +90,14 @@ func (f *fetcher) readList(ctx context.Context, names []string) (versions []vers
 		}
 		f.body = body
 		f.shown(name, info, len(body))
-		if _, err := f.decode(&f.bodies, "read "+name, body); err != nil {
+		doc, err := f.decode("read "+name, body)
+		if err != nil {
 			return nil, err
 		}
 		if len(versions) > 0 {
 			f.text = append(f.text, ',')
 		}
-		f.text = appendFile(f.text, name, info, body)
+		f.text = f.appendFile(name, info, len(body), doc.Root)
 		if int64(len(f.text)) > int64(f.set.MaxBytes) {
 			return nil, fmt.Errorf("read files: they exceed max_bytes (%s) together", f.set.MaxBytes)
 		}
@@ -107,25 +107,33 @@ func (f *fetcher) readList(ctx context.Context, names []string) (versions []vers
 	return versions, nil
 }
 
-// appendFile appends a file as JSON. Its time is in Unix seconds, to the millisecond.
-func appendFile(into []byte, name string, info fs.FileInfo, body []byte) []byte {
+// appendFile is the list's text with a file as JSON. Its time is in Unix seconds, to the millisecond.
+func (f *fetcher) appendFile(name string, info fs.FileInfo, size int, body document.Value) []byte {
 	quoted, _ := json.Marshal(name) // a text always can be
-	into = append(append(into, `{"file":`...), quoted...)
+	into := append(append(f.text, `{"file":`...), quoted...)
 	into = append(into, `,"modified":`...)
 	into = strconv.AppendFloat(into, float64(info.ModTime().UnixMilli())/1000, 'f', -1, 64)
-	into = strconv.AppendInt(append(into, `,"size":`...), int64(len(body)), 10)
-	into = append(append(into, `,"document":`...), strings.TrimPrefix(string(body), "\xef\xbb\xbf")...)
+	into = strconv.AppendInt(append(into, `,"size":`...), int64(size), 10)
+	into = body.AppendJSON(append(into, `,"document":`...), int(f.set.MaxBytes))
 	return append(into, '}')
 }
 
-// decode decodes a text. The error holds no secrets, and begins with where the text is from.
-func (f *fetcher) decode(p *sources.Parser, from string, text []byte) (*sources.Document, error) {
-	doc, err := p.JSON(from, text)
+// document is what the text holds.
+func (f *fetcher) document(from string) (*sources.Document, error) {
+	if f.set.Path != "" {
+		return f.decode(from, f.text)
+	}
+	return f.list.JSON(from, f.text)
+}
+
+// decode decodes a file. The error begins with where the text is from.
+func (f *fetcher) decode(from string, text []byte) (*sources.Document, error) {
+	plain, err := format.UTF8("", text)
 	if err != nil {
-		err = sources.WithoutSecrets(f.secrets, text, err, func(text []byte) error {
-			_, err := new(sources.Parser).JSON(from, text)
-			return err
-		})
+		return nil, fmt.Errorf("%s: %w", from, err)
+	}
+	doc, err := f.decoder.Decode(from, "", plain)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}
 	return doc, nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/format"
 )
 
 //go:embed example.yaml
@@ -19,7 +20,7 @@ var example string
 var Kind = sources.Kind[sources.Fetcher]{
 	Name: "file",
 	Defaults: func() sources.Config[sources.Fetcher] {
-		return &Config{MaxFiles: 1000, MaxBytes: 64 << 20}
+		return &Config{MaxFiles: 1000, MaxBytes: 64 << 20, Decoding: format.Defaults()}
 	},
 	Example: example,
 }
@@ -33,6 +34,8 @@ type Config struct {
 
 	MaxFiles int           `yaml:"max_files"`
 	MaxBytes setting.Bytes `yaml:"max_bytes"` // of all files together
+
+	Decoding format.Settings `yaml:",inline"`
 }
 
 // Validate names every problem by its setting.
@@ -65,12 +68,14 @@ func (c *Config) Validate() error {
 	if c.MaxBytes <= 0 {
 		bad("max_bytes", "want more than 0, such as 64MiB")
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, c.Decoding.Validate())...)
 }
 
 // New makes the fetcher.
 func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
-	return &fetcher{set: c, secrets: env.Web.Secrets, show: env.Show, dir: filepath.Clean(env.Dir)}, nil
+	return &fetcher{
+		set: c, show: env.Show, dir: filepath.Clean(env.Dir), decoder: c.Decoding.Decoder(env.Web.Secrets),
+	}, nil
 }
 
 // Identity implements sources.Identifier: the files.

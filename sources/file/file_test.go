@@ -93,7 +93,7 @@ func TestFetch(t *testing.T) {
 		t.Fatal(err)
 	}
 	const (
-		one = `{"file":"one.json","modified":1767323045.25,"size":12,"document":{"n": 1}` + "\n}"
+		one = `{"file":"one.json","modified":1767323045.25,"size":12,"document":{"n":1}}`
 		two = `{"file":"sub/two.json","modified":1767323046,"size":3,"document":[2]}`
 	)
 	for text, want := range map[string]string{

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -14,6 +15,7 @@ import (
 // decoded.
 type Decoder struct {
 	set    Settings
+	vault  *setting.Vault
 	json   sources.Parser
 	lines  document.Parser
 	doc    sources.Document
@@ -21,12 +23,34 @@ type Decoder struct {
 	quoted []byte // a cell of a table, without its quotes
 }
 
-// Decoder makes a decoder.
-func (s *Settings) Decoder() *Decoder { return &Decoder{set: *s} }
+// Decoder makes a decoder, which leaves the vault's secrets out of its errors.
+func (s *Settings) Decoder(vault *setting.Vault) *Decoder { return &Decoder{set: *s, vault: vault} }
 
 // Decode decodes a text in UTF-8, which must not change while the document is in use. Where the text comes from, and what
 // its server says that it is, stand in messages; the latter also chooses the format if the settings do not.
 func (d *Decoder) Decode(from, contentType string, text []byte) (*sources.Document, error) {
+	doc, err := d.decodeAs(from, contentType, text)
+	if err != nil {
+		return nil, d.withoutSecrets(contentType, text, err)
+	}
+	return doc, nil
+}
+
+// withoutSecrets is an error of decoding without secrets. The error quotes a piece of the text, where a secret that a
+// server echoes could stand cut in two and go unnoticed, so the piece is taken anew from a text without secrets.
+func (d *Decoder) withoutSecrets(contentType string, text []byte, err error) error {
+	if scrubbed := d.vault.Scrub(string(text)); scrubbed != string(text) {
+		if _, err = d.decodeAs("", contentType, []byte(scrubbed)); err == nil {
+			return errors.New("the document cannot be decoded, and holds a secret of ours")
+		}
+	}
+	if scrubbed := d.vault.Scrub(err.Error()); scrubbed != err.Error() {
+		return errors.New(scrubbed)
+	}
+	return err
+}
+
+func (d *Decoder) decodeAs(from, contentType string, text []byte) (*sources.Document, error) {
 	name, known := d.set.Format, true
 	if name == Auto {
 		name, known = detect(contentType)

@@ -18,7 +18,7 @@ func decoder(t testing.TB, settings string) *Decoder {
 	if err := s.Validate(); err != nil {
 		t.Fatalf("%s: %v", settings, err)
 	}
-	return s.Decoder()
+	return s.Decoder(nil)
 }
 
 // decoded is the document as JSON, or the error.

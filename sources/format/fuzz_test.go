@@ -307,7 +307,7 @@ func FuzzText(f *testing.F) {
 		}
 		s := Defaults()
 		s.Format, s.Text.Pattern = PlainText, p
-		if got := root(t, s.Decoder(), text); got != nil {
+		if got := root(t, s.Decoder(nil), text); got != nil {
 			n := 0
 			for range got.Items {
 				n++

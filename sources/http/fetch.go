@@ -55,7 +55,7 @@ func (f *fetcher) send(client *http.Client, from string, req *http.Request) (*so
 	contentType := resp.Header.Get("Content-Type")
 	doc, err := f.decoder.Decode(from, contentType, f.text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", from, f.notDecoded(contentType, err))
+		return nil, fmt.Errorf("%s: %w", from, err)
 	}
 	if err := f.refusal(req, resp, doc); err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)
@@ -114,18 +114,4 @@ func (f *fetcher) read(resp *http.Response) error {
 	}
 	f.text, err = format.UTF8(resp.Header.Get("Content-Type"), f.buffer)
 	return err
-}
-
-// notDecoded is the decoder's error without secrets. The error quotes a piece of the text, where a secret that a server
-// echoes could stand cut in two and go unnoticed, so the piece is taken anew from a text without secrets.
-func (f *fetcher) notDecoded(contentType string, err error) error {
-	text := string(f.text)
-	if scrubbed := f.web.Secrets.Scrub(text); scrubbed != text {
-		_, again := f.set.Decoding.Decoder().Decode("", contentType, []byte(scrubbed))
-		if again == nil {
-			return errors.New("the document cannot be decoded, and holds a secret of ours")
-		}
-		err = again
-	}
-	return errors.New(f.web.Secrets.Scrub(err.Error()))
 }

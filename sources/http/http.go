@@ -50,7 +50,7 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fetcher{set: c, web: env.Web, client: client, decoder: c.Decoding.Decoder()}
+	f := &fetcher{set: c, web: env.Web, client: client, decoder: c.Decoding.Decoder(env.Web.Secrets)}
 	if f.body, err = template.Parse(c.Body); err != nil {
 		return nil, setting.Bad("body", "%v", err)
 	}
