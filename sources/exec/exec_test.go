@@ -106,6 +106,8 @@ func TestFetch(t *testing.T) {
 		`{shell: "echo 1; exit 3", ok_exit_codes: [0, 3]}`:               `1`,
 		`{shell: "echo 1", ok_exit_codes: [3]}`:                          `run /bin/sh: exit code 0`,
 
+		`{shell: "printf 'a;b\\n1;2\\n'", format: csv, csv: {delimiter: ";"}}`: `[{"a":"1","b":"2"}]`,
+
 		`{command: ["false"]}`:                                                `run false: exit code 1`,
 		`shell: "echo 1; echo disk is gone >&2; exit 2"`:                      `run /bin/sh: exit code 2: it says "disk is gone"`,
 		`shell: "printf 'a\\nb\\n\\033[1mc\\n' >&2; exit 2"`:                  `run /bin/sh: exit code 2: it says "a" … "\x1b[1mc"`,
@@ -310,18 +312,20 @@ func TestCapture(t *testing.T) {
 
 func TestProblems(t *testing.T) {
 	for text, want := range map[string]string{
-		`{}`:                                   "command: is needed: a program and its arguments, such as [df, --output=size]; or shell, with what /bin/sh is to run",
-		`{command: [a], shell: b}`:             "shell: stands beside command: keep one of them",
-		`command: [""]`:                        "command.0: is empty: want a program",
-		`command: ["{{ .Now }}"]`:              "command.0: a program is no template: only its arguments are",
-		`command: [docker, "{{.Names}}"]`:      "command.1: no value .Names: there are .Window.Start, .Window.End and .Now",
-		`shell: "{{.Names}}"`:                  "shell: no value .Names: there are .Window.Start, .Window.End and .Now",
-		`{command: [a], stdin: "{{ x }}"}`:     "stdin: function \"x\" not defined: there are rfc3339, unix, unixms, date and before",
-		`command: [a, "\0"]`:                   "command.1: holds a zero byte, which no argument can",
-		`{command: [a], env: {"A=B": x}}`:      "env.A=B: is no name of an environment variable",
-		`{command: [a], env: {A: "\0"}}`:       "env.A: holds a zero byte, which no environment variable can",
-		`{command: [a], ok_exit_codes: [256]}`: "ok_exit_codes.0: want 0 to 255",
-		`{command: [a], max_output: 0}`:        "max_output: want more than 0, such as 10MiB",
+		`{}`:                                            "command: is needed: a program and its arguments, such as [df, --output=size]; or shell, with what /bin/sh is to run",
+		`{command: [a], shell: b}`:                      "shell: stands beside command: keep one of them",
+		`command: [""]`:                                 "command.0: is empty: want a program",
+		`command: ["{{ .Now }}"]`:                       "command.0: a program is no template: only its arguments are",
+		`command: [docker, "{{.Names}}"]`:               "command.1: no value .Names: there are .Window.Start, .Window.End and .Now",
+		`shell: "{{.Names}}"`:                           "shell: no value .Names: there are .Window.Start, .Window.End and .Now",
+		`{command: [a], stdin: "{{ x }}"}`:              "stdin: function \"x\" not defined: there are rfc3339, unix, unixms, date and before",
+		`command: [a, "\0"]`:                            "command.1: holds a zero byte, which no argument can",
+		`{command: [a], env: {"A=B": x}}`:               "env.A=B: is no name of an environment variable",
+		`{command: [a], env: {A: "\0"}}`:                "env.A: holds a zero byte, which no environment variable can",
+		`{command: [a], ok_exit_codes: [256]}`:          "ok_exit_codes.0: want 0 to 255",
+		`{command: [a], format: csv, document: result}`: "format: goes with document: output; of a result the output is text",
+		`{command: [a], format: text}`:                  `text.pattern: is needed: a regular expression such as (?m)^(?P<name>\w+) = (?P<value>\S+)$`,
+		`{command: [a], max_output: 0}`:                 "max_output: want more than 0, such as 10MiB",
 	} {
 		if err := config(t, text).Validate(); err == nil || err.Error() != want {
 			t.Errorf("%s:\ngot  %v\nwant %s", text, err, want)
