@@ -62,7 +62,7 @@ func play(t *testing.T, code []byte, hash func([]string) uint64) {
 		readings := s.readings(descs, at)
 		if hash != nil {
 			for i := range readings {
-				l.table(readings[i].Desc).hash = hash
+				l.table(readings[i].Desc, &Result{}).hash = hash
 			}
 		}
 		r, err := apply(l, at, readings)

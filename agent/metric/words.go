@@ -25,6 +25,9 @@ func (w words) read(text []byte, offer words) (int, error) {
 
 func (t Type) String() string { return typeWords()[t] }
 
+// MarshalText writes what UnmarshalText reads.
+func (t Type) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
 // UnmarshalText reads gauge, counter, histogram or summary.
 func (t *Type) UnmarshalText(text []byte) error {
 	i, err := typeWords().read(text, typeWords()[1:])
@@ -33,6 +36,9 @@ func (t *Type) UnmarshalText(text []byte) error {
 }
 
 func (f From) String() string { return fromWords()[f] }
+
+// MarshalText writes what UnmarshalText reads.
+func (f From) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
 // UnmarshalText reads total, increment or events.
 func (f *From) UnmarshalText(text []byte) error {
@@ -43,6 +49,9 @@ func (f *From) UnmarshalText(text []byte) error {
 
 func (o OnDecrease) String() string { return decreaseWords()[o] }
 
+// MarshalText writes what UnmarshalText reads.
+func (o OnDecrease) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
 // UnmarshalText reads reset, ignore or error.
 func (o *OnDecrease) UnmarshalText(text []byte) error {
 	i, err := decreaseWords().read(text, decreaseWords())
@@ -51,6 +60,9 @@ func (o *OnDecrease) UnmarshalText(text []byte) error {
 }
 
 func (o OnDuplicate) String() string { return duplicateWords()[o] }
+
+// MarshalText writes what UnmarshalText reads.
+func (o OnDuplicate) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // UnmarshalText reads error, sum, last, max, min or count.
 func (o *OnDuplicate) UnmarshalText(text []byte) error {
