@@ -24,6 +24,8 @@ type files interface {
 	SyncDir() error // makes names durable; a file's Sync makes only its content so
 }
 
+var errNoFile = errors.New("it is a directory, or else no regular file: name a file")
+
 type file interface {
 	io.WriteCloser
 	Sync() error
@@ -78,7 +80,7 @@ func (d *directory) Read(name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is no regular file")
+		return nil, errNoFile
 	}
 	f, err := os.Open(d.at(name))
 	if err != nil {

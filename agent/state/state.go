@@ -53,7 +53,7 @@ const lockWait = 10 * time.Second
 var ErrInUse = errors.New("in use")
 
 // Open takes the file for this process and reads it. What is wrong with it is told, each in one line: such a file, or
-// section of it, is set aside, and there is no state in its place. The error is ErrInUse, or that of ctx.
+// section of it, is set aside, and there is no state in its place. The error is ErrInUse, that of ctx, or that path is no file's.
 func Open(ctx context.Context, path string) (f *File, problems []error, err error) {
 	return open(ctx, path, &directory{path: filepath.Dir(path)})
 }
@@ -64,10 +64,15 @@ func open(ctx context.Context, path string, d files) (*File, []error, error) {
 	if errors.Is(err, ErrInUse) || ctx.Err() != nil {
 		return nil, nil, fmt.Errorf("open the state file %s: %w", path, err)
 	}
-	if err != nil {
-		return f, append(f.load(), fmt.Errorf("lock the state file %s: %w; it is tried again at each write", path, err)), nil
+	problems, wrong := f.load()
+	if wrong != nil {
+		f.Close()
+		return nil, nil, wrong
 	}
-	return f, f.load(), nil
+	if err != nil {
+		problems = append(problems, fmt.Errorf("lock the state file %s: %w; it is tried again at each write", path, err))
+	}
+	return f, problems, nil
 }
 
 func (f *File) name() string { return filepath.Base(f.path) }
@@ -88,11 +93,14 @@ func (f *File) waitForLock(ctx context.Context) error {
 }
 
 // load reads the file, and sets it aside where something is wrong with it. What is whole of it takes its place at once.
-func (f *File) load() (problems []error) {
+func (f *File) load() (problems []error, wrong error) {
 	sections, damage, err := read(f.files, f.name())
 	if err == nil && len(damage) == 0 {
 		f.sections = sections
-		return nil
+		return nil, nil
+	}
+	if errors.Is(err, errNoFile) {
+		return nil, fmt.Errorf("read the state file %s: %w", f.path, err)
 	}
 	aside := f.files.Rename
 	if len(sections) > 0 {
@@ -106,7 +114,7 @@ func (f *File) load() (problems []error) {
 		f.unread = true
 	}
 	if err != nil {
-		return []error{fmt.Errorf("read the state file %s: %w; %s, and all jobs begin anew", f.path, err, where)}
+		return []error{fmt.Errorf("read the state file %s: %w; %s, and all jobs begin anew", f.path, err, where)}, nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(damage)) {
 		problems = append(problems, fmt.Errorf("read the state file %s: the state of job %s: %w; %s, and the job begins anew", f.path, name, damage[name], where))
@@ -114,7 +122,7 @@ func (f *File) load() (problems []error) {
 	if err := f.Write(); err != nil {
 		problems = append(problems, err)
 	}
-	return problems
+	return problems, nil
 }
 
 // setAside gives the file another name, and says which.
