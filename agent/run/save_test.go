@@ -184,7 +184,7 @@ func TestStopped(t *testing.T) {
 		dice := rand.New(rand.NewPCG(1, 0))
 		path, r, s := filepath.Join(t.TempDir(), "state"), &registry{}, &last{}
 		for range 40 {
-			l := begin(t, path, "@every 7s", r, s)
+			l := begin(t, path, "@every 3s", r, s)
 			for range dice.IntN(5) {
 				time.Sleep(time.Duration(dice.IntN(9_000_000_000)))
 				r.happen()
@@ -196,7 +196,7 @@ func TestStopped(t *testing.T) {
 			l.end(t)
 			r.broke = false
 		}
-		l := begin(t, path, "@every 7s", r, s)
+		l := begin(t, path, "@every 3s", r, s)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if want := r.count(); s.get("events_total") != want || s.get("increments_total") != want || int(s.sum) != want {
