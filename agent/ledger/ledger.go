@@ -164,7 +164,7 @@ func (l *Ledger) table(d *metric.Desc, r *Result) *table {
 }
 
 // Inherit hands on the state of a ledger that is used no longer: a metric that is declared as it was there, but for its
-// help, goes on from where it stood. It comes before the first Apply.
+// help, and for what its first tick was to count, goes on from where it stood. It comes before the first Apply.
 func (l *Ledger) Inherit(old *Ledger) {
 	l.heirs = map[string]*table{}
 	maps.Copy(l.heirs, old.heirs) // what it has not come to use itself

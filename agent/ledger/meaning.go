@@ -31,6 +31,8 @@ type meaning struct {
 	Remember  time.Duration `json:"remember,omitempty"`
 	MaxEvents int           `json:"max_events,omitempty"`
 
+	FirstRun metric.FirstRun `json:"-"`
+
 	Buckets   []float64     `json:"buckets,omitempty"`
 	Native    bool          `json:"native,omitempty"`
 	Quantiles []float64     `json:"quantiles,omitempty"`

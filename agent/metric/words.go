@@ -11,6 +11,7 @@ type words []string
 func typeWords() words      { return words{"unknown", "gauge", "counter", "histogram", "summary"} }
 func fromWords() words      { return words{"total", "increment", "events"} }
 func decreaseWords() words  { return words{"reset", "ignore", "error"} }
+func firstRunWords() words  { return words{"count", "skip"} }
 func duplicateWords() words { return words{"error", "sum", "last", "max", "min", "count"} }
 
 func (w words) read(text []byte, offer words) (int, error) {
@@ -68,5 +69,14 @@ func (o OnDuplicate) MarshalText() ([]byte, error) { return []byte(o.String()), 
 func (o *OnDuplicate) UnmarshalText(text []byte) error {
 	i, err := duplicateWords().read(text, duplicateWords())
 	*o = OnDuplicate(i)
+	return err
+}
+
+func (f FirstRun) String() string { return firstRunWords()[f] }
+
+// UnmarshalText reads count or skip.
+func (f *FirstRun) UnmarshalText(text []byte) error {
+	i, err := firstRunWords().read(text, firstRunWords())
+	*f = FirstRun(i)
 	return err
 }
