@@ -34,6 +34,12 @@ func (r *registry) happen() {
 	r.times = append(r.times, time.Now())
 }
 
+func (r *registry) breaks(broke bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broke = broke
+}
+
 func (r *registry) count() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -123,12 +129,13 @@ func begin(t *testing.T, path, spec string, r *registry, s *last) *life {
 		t.Fatal(problems, err)
 	}
 	l.file = file
+	log := slog.New(slog.NewTextHandler(&l.log, nil))
 	l.agent = New(Options{
-		Log:  slog.New(slog.NewTextHandler(&l.log, nil)),
+		Log:  log,
 		Self: func(State) metric.Readings { return nil }, State: file,
 	})
 	job := planJob(t, "job", spec, r.source())
-	job.Log = slog.New(slog.NewTextHandler(&l.log, nil))
+	job.Log = log
 	l.stop = start(t, l.agent, Plan{Concurrency: 1, Jobs: []Job{job}, Sinks: []Sink{planSink("last", s)}}, nil)
 	return l
 }
@@ -190,11 +197,12 @@ func TestStopped(t *testing.T) {
 				r.happen()
 			}
 			synctest.Wait()
-			if r.broke = dice.IntN(4) == 0; r.broke {
+			if dice.IntN(4) == 0 {
+				r.breaks(true)
 				time.Sleep(10 * time.Second)
 			}
 			l.end(t)
-			r.broke = false
+			r.breaks(false)
 		}
 		l := begin(t, path, "@every 3s", r, s)
 		time.Sleep(time.Second)
