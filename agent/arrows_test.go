@@ -21,10 +21,10 @@ func arrows() map[string][]string {
 	return map[string][]string{
 		"agent":         {"agent/command", "agent/config", "sources", "sinks", "sources/*", "sinks/*"},
 		"agent/cton":    {"agent"},
-		"agent/command": {"agent/config", "agent/legacy", "agent/run", "agent/status", "agent/ledger", "agent/metric", "agent/schedule", "agent/setting", "agent/web", "agent/demo", "agent/rehearse", "sources", "sinks", "deploy/examples"},
+		"agent/command": {"agent/config", "agent/legacy", "agent/run", "agent/status", "agent/ledger", "agent/metric", "agent/schedule", "agent/setting", "agent/state", "agent/web", "agent/demo", "agent/rehearse", "sources", "sinks", "deploy/examples"},
 		"agent/config":  {"sources", "sinks", "agent/schedule", "agent/setting"},
 		"agent/legacy":  {"agent/config", "agent/setting"},
-		"agent/run":     {"sources", "sinks", "agent/schedule", "agent/ledger", "agent/metric"},
+		"agent/run":     {"sources", "sinks", "agent/schedule", "agent/ledger", "agent/metric", "agent/state"},
 		"agent/status":  {"agent/run", "agent/metric"},
 		"agent/ledger":  {"agent/metric"},
 		"agent/web":     {"agent/setting"},
@@ -45,6 +45,7 @@ func arrows() map[string][]string {
 		"agent/relabel":  {"agent/setting"},
 		"agent/setting":  {},
 		"agent/schedule": {},
+		"agent/state":    {},
 		"agent/demo":     {},
 		"agent/rehearse": {"agent/setting"},
 

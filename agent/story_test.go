@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,6 +101,7 @@ func expand(ts *testscript.TestScript, _ bool, args []string) {
 type oddAPI struct {
 	*httptest.Server
 	other *httptest.Server // another host, to which no credentials may go
+	grown atomic.Int64     // how often /grows was asked
 }
 
 func newOddAPI(env *testscript.Env) *oddAPI {
@@ -128,6 +130,7 @@ func newOddAPI(env *testscript.Env) *oddAPI {
 		"/redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, a.other.URL+"/stolen", http.StatusFound)
 		},
+		"/grows": a.grows,
 		"/moved": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", http.StatusMovedPermanently) },
 		"/file/": func(w http.ResponseWriter, r *http.Request) { // a file of the story, as the type that is asked for
 			w.Header().Set("Content-Type", r.URL.Query().Get("type"))
@@ -188,6 +191,16 @@ func (a *oddAPI) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, _ = io.WriteString(w, `{"total": 3}`)
+}
+
+// grows shows with each answer one incident more, and a total that is 10 higher.
+func (a *oddAPI) grows(w http.ResponseWriter, _ *http.Request) {
+	n := a.grown.Add(1)
+	var incidents []string
+	for i := range n {
+		incidents = append(incidents, fmt.Sprintf(`{"id": %d}`, i+1))
+	}
+	fmt.Fprintf(w, `{"total": %d, "incidents": [%s]}`, 10*n, strings.Join(incidents, ", "))
 }
 
 func retryLater(w http.ResponseWriter, _ *http.Request) {

@@ -27,6 +27,7 @@ type Declaration struct {
 	OnDecrease  metric.OnDecrease  `yaml:"on_decrease"`
 	OnDuplicate metric.OnDuplicate `yaml:"on_duplicate"`
 
+	FirstRun  metric.FirstRun  `yaml:"first_run"`
 	Remember  setting.Duration `yaml:"remember"`
 	MaxEvents int              `yaml:"max_events"`
 
@@ -58,7 +59,7 @@ func (d *Declaration) Desc(name string, labels []string, once bool) *metric.Desc
 		Name: name, Help: d.Help, Unit: d.Unit, Type: d.Type,
 		LabelNames: labels,
 		Delta:      d.Delta, From: d.From, OnDecrease: d.OnDecrease, OnDuplicate: d.OnDuplicate,
-		Once: once, Remember: time.Duration(d.Remember), MaxEvents: d.MaxEvents,
+		Once: once, Remember: time.Duration(d.Remember), MaxEvents: d.MaxEvents, FirstRun: d.FirstRun,
 		Buckets: d.Buckets, Native: d.Native, Quantiles: d.Quantiles, MaxAge: time.Duration(d.MaxAge),
 	}
 	for name, value := range d.Const {
@@ -160,6 +161,7 @@ func (d *Declaration) checkMeaning(once bool) error {
 	only(d.OnDecrease != metric.DecreaseReset, "on_decrease", total, "a counter from: total")
 	only(d.OnDuplicate != metric.DuplicateError, "on_duplicate", gauge || counter && d.From != metric.Events && !once, "a gauge or a counter from: total or increment")
 	only(once, "once_by", counter || observes, "a counter, a histogram or a summary")
+	only(d.FirstRun != metric.FirstCount, "first_run", once || counter && d.From != metric.Total, "once_by, or a counter from: increment or events")
 	only(d.Remember != 0, "remember", once, "once_by")
 	only(d.MaxEvents != 0, "max_events", once, "once_by")
 	only(d.Buckets != nil, "buckets", d.Type == metric.Histogram, "a histogram")

@@ -56,6 +56,7 @@ type cli struct {
 	Once    onceCmd    `cmd:"" help:"Run each job once, deliver, and exit: 0 ok, 1 configuration, 2 fetch, 3 delivery, 4 partial."`
 	Try     tryCmd     `cmd:"" help:"Run one job once and show request, document, readings, ledger and metrics. Sends nothing."`
 	Test    testCmd    `cmd:"" help:"Test jobs on answers that are written down, without a network: 0 ok, 1 not."`
+	State   stateCmd   `cmd:"" help:"Look into the state file."`
 	Check   checkCmd   `cmd:"" help:"Check the configuration, without a network."`
 	Convert convertCmd `cmd:"" help:"Show the config.json of the Python Collectington as a configuration of cton."`
 	Explain explainCmd `cmd:"" help:"Show every setting: of jobs, of metrics, of a kind of source or sink."`

@@ -34,7 +34,14 @@ func (c *onceCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if err != nil {
 		return err
 	}
-	agent := run.New(run.Options{Log: a.log, Self: status.New(a.Version).Readings})
+	file, err := a.openState(ctx, plan)
+	if err != nil {
+		return err
+	}
+	if file != nil {
+		defer file.Close()
+	}
+	agent := run.New(run.Options{Log: a.log, Self: status.New(a.Version).Readings, State: file})
 	out, err := agent.Once(ctx, built, c.Deadline)
 	if err != nil {
 		return &exitError{exitDelivery, err}

@@ -28,16 +28,26 @@ func (a *App) runPlan(ctx context.Context, plan *config.Plan, again func() (*con
 	if err != nil {
 		return err
 	}
-	agent := run.New(run.Options{Log: a.log, Self: status.New(a.Version).Readings})
+	file, err := a.openState(ctx, plan)
+	if err != nil {
+		return err
+	}
+	if file != nil {
+		defer file.Close()
+	}
+	agent := run.New(run.Options{Log: a.log, Self: status.New(a.Version).Readings, State: file})
 	plans := make(chan run.Plan)
 	done, stop := context.WithCancel(ctx)
 	defer stop()
 	go a.reloads(done, agent, plans, func() (run.Plan, error) {
-		plan, err := again()
+		next, err := again()
 		if err != nil {
 			return run.Plan{}, err
 		}
-		return b.build(plan)
+		if next.StateFile != plan.StateFile {
+			a.log.Warn("another state_file is used after a restart alone", "state_file", plan.StateFile)
+		}
+		return b.build(next)
 	})
 	a.log.Info("started", "version", a.Version, "jobs", len(built.Jobs), "sinks", len(built.Sinks))
 	err = agent.Run(ctx, built, plans)

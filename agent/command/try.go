@@ -40,22 +40,30 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if err != nil {
 		return err
 	}
-	return t.tick(ctx, &built.Jobs[0])
+	return t.tick(ctx, &built.Jobs[0], a.saved(plan, c.Job))
 }
 
 // try is one tick on show.
 type try struct{ *App }
 
-func (t *try) tick(ctx context.Context, job *run.Job) error {
+// tick goes on from what is saved of the job, if anything is.
+func (t *try) tick(ctx context.Context, job *run.Job, saved *run.Saved) error {
 	now := time.Now()
-	readings, err := run.Collect(ctx, job, job.Window(time.Time{}, now))
+	book := ledger.New(job.ValidUntil, job.MaxSeries)
+	var lastSuccess time.Time
+	if saved != nil {
+		var err error
+		if lastSuccess, err = saved.Restore(job, book, now); err != nil {
+			return fmt.Errorf("the state of job %s: %w", job.Name, err)
+		}
+	}
+	readings, err := run.Collect(ctx, job, job.Window(lastSuccess, now))
 	if err != nil {
 		t.section("error")
 		t.line("%v", err)
 		return &exitError{code: exitFetch}
 	}
 	t.readings(readings)
-	book := ledger.New(job.ValidUntil, job.MaxSeries)
 	t.section("ledger before")
 	book.Dump(scrubber{t.Out, t.vault})
 	result, err := book.Apply(now, readings)

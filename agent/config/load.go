@@ -71,6 +71,7 @@ func (r *reader) validate(n *yaml.Node, key *yaml.Node, path string, v interface
 type top struct {
 	External    map[string]string `yaml:"external_labels"`
 	Concurrency int               `yaml:"concurrency"`
+	StateFile   string            `yaml:"state_file"`
 	Sinks       yaml.Node         `yaml:"sinks"`
 	Jobs        yaml.Node         `yaml:"jobs"`
 }
@@ -84,7 +85,7 @@ func (r *reader) plan(root *yaml.Node) *Plan {
 	if len(r.problems) > 0 && t.Jobs.IsZero() && t.Sinks.IsZero() {
 		return nil
 	}
-	plan := &Plan{External: t.External, Concurrency: t.Concurrency}
+	plan := &Plan{External: t.External, Concurrency: t.Concurrency, StateFile: t.StateFile}
 	if t.Concurrency < 1 {
 		r.bad(find(root, "concurrency"), "concurrency", "want at least 1")
 	}

@@ -22,6 +22,7 @@ type Catalogue struct {
 type Plan struct {
 	External    map[string]string // external labels
 	Concurrency int               // how many ticks may be under way at once
+	StateFile   string            // keeps the jobs' state over a restart; "" = nothing does
 	Sinks       []Sink            // by name
 	Jobs        []Job             // by name
 }

@@ -56,3 +56,39 @@ func BenchmarkApply30000(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkSnapshot saves and loads a job of 100,000 series and one of 1,000,000 event ids.
+func BenchmarkSnapshot(b *testing.B) {
+	series := &metric.Desc{Name: "gauge", Type: metric.Gauge, LabelNames: []string{"host", "disk"}}
+	events := &metric.Desc{Name: "m_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: time.Hour, MaxEvents: 1 << 20}
+	for _, c := range []struct {
+		d *metric.Desc
+		n int
+	}{{series, 100_000}, {events, 1_000_000}} {
+		rows := make([]metric.Reading, c.n)
+		for i := range rows {
+			rows[i] = metric.Reading{Value: float64(i), Event: fmt.Sprintf("incident-%09d", i)}
+			if c.d == series {
+				rows[i].Labels = []string{fmt.Sprintf("host-%05d.example.com", i/4), fmt.Sprintf("sd%d", i%4)}
+			}
+		}
+		l := New(For(time.Hour), 1<<20)
+		if _, err := l.Apply(epoch(), metric.Readings{{Desc: c.d, Rows: rows}}); err != nil {
+			b.Fatal(err)
+		}
+		snapshot := l.Snapshot()
+		b.Run(fmt.Sprint("save ", c.d.Name, c.n), func(b *testing.B) {
+			for b.Loop() {
+				l.Snapshot()
+			}
+			b.ReportMetric(float64(len(snapshot)), "bytes")
+		})
+		b.Run(fmt.Sprint("load ", c.d.Name, c.n), func(b *testing.B) {
+			for b.Loop() {
+				if err := New(For(time.Hour), 1<<20).Restore(snapshot); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -8,10 +8,11 @@ import (
 
 // Dump writes the state for people to read: a line per series, and what is known of events.
 func (l *Ledger) Dump(w io.Writer) {
-	if len(l.order) == 0 {
+	tables := l.held()
+	if len(tables) == 0 {
 		fmt.Fprintln(w, "(empty)")
 	}
-	for _, t := range l.order {
+	for _, t := range tables {
 		for i := range t.entries {
 			t.dumpEntry(w, &t.entries[i])
 		}

@@ -62,7 +62,7 @@ func play(t *testing.T, code []byte, hash func([]string) uint64) {
 		readings := s.readings(descs, at)
 		if hash != nil {
 			for i := range readings {
-				l.table(readings[i].Desc).hash = hash
+				l.table(readings[i].Desc, &Result{}).hash = hash
 			}
 		}
 		r, err := apply(l, at, readings)
@@ -180,6 +180,7 @@ func (s *script) descs() []*metric.Desc {
 		}
 		if d.Accumulates() {
 			d.Once = s.pick(2) == 0
+			d.FirstRun = []metric.FirstRun{metric.FirstCount, metric.FirstCount, metric.FirstSkip}[s.pick(3)]
 			d.Remember = []time.Duration{time.Minute, 10 * time.Minute}[s.pick(2)]
 			d.MaxEvents = []int{3, 6, 1000}[s.pick(3)]
 		}

@@ -8,7 +8,6 @@ package ledger
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"time"
 
@@ -32,6 +31,8 @@ type Ledger struct {
 	order  []*table
 	tick   uint32
 	last   int64 // the last applied tick's time, Unix milliseconds; 0 = none yet
+
+	snapshot int // bytes of the last one
 }
 
 // Until says how long a metric's last values stand in when it cannot be measured, given when it was measured last.
@@ -54,6 +55,7 @@ type Result struct {
 	Resets   int             // upstream totals that fell and were taken to have begun anew
 	Problems []Problem       // metrics that could not be measured
 	Drops    []Drop          // readings left out
+	Anew     []string        // metrics that were handed on, but are declared otherwise now: their totals begin anew
 }
 
 // Problem is why one metric was not measured in a tick.
@@ -123,7 +125,7 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 		r.pass(m)
 		return
 	}
-	t := l.table(m.Desc)
+	t := l.table(m.Desc, r)
 	err := m.Err
 	if t.visited == l.tick {
 		err = fmt.Errorf("%s was measured twice in one tick; put all its readings together", m.Desc.Name)
@@ -151,10 +153,10 @@ func (r *Result) pass(m *metric.Measured) {
 	}
 }
 
-func (l *Ledger) table(d *metric.Desc) *table {
+func (l *Ledger) table(d *metric.Desc, r *Result) *table {
 	t := l.tables[d]
 	if t == nil {
-		t = l.inherited(d)
+		t = l.inherited(d, r)
 		l.tables[d] = t
 		l.order = append(l.order, t)
 	}
@@ -162,7 +164,7 @@ func (l *Ledger) table(d *metric.Desc) *table {
 }
 
 // Inherit hands on the state of a ledger that is used no longer: a metric that is declared as it was there, but for its
-// help, goes on from where it stood. It comes before the first Apply.
+// help, and for what its first tick was to count, goes on from where it stood. It comes before the first Apply.
 func (l *Ledger) Inherit(old *Ledger) {
 	l.heirs = map[string]*table{}
 	maps.Copy(l.heirs, old.heirs) // what it has not come to use itself
@@ -172,14 +174,13 @@ func (l *Ledger) Inherit(old *Ledger) {
 	l.tick, l.last = old.tick, old.last
 }
 
-func (l *Ledger) inherited(d *metric.Desc) *table {
+func (l *Ledger) inherited(d *metric.Desc, r *Result) *table {
 	t := l.heirs[d.Name]
 	if t == nil {
 		return newTable(d)
 	}
-	before := *t.desc
-	before.Help = d.Help
-	if !reflect.DeepEqual(&before, d) {
+	if !sameMeaning(t.desc, d) {
+		r.Anew = append(r.Anew, d.Name)
 		return newTable(d)
 	}
 	delete(l.heirs, d.Name)

@@ -48,6 +48,9 @@ func (t *table) match(at int64, tick uint32, rows []metric.Reading) error {
 		if t.events != nil && !t.events.stage(row.Event, at) {
 			continue
 		}
+		if t.skips() {
+			continue
+		}
 		if err := t.pend(t.find(row.Labels), tick, row); err != nil {
 			return err
 		}
@@ -61,6 +64,9 @@ func (t *table) match(at int64, tick uint32, rows []metric.Reading) error {
 	t.taken = len(rows) - t.drops.count()
 	return nil
 }
+
+// skips tells whether this is the metric's first tick ever, of which nothing is to count: event ids are remembered alone.
+func (t *table) skips() bool { return t.desc.FirstRun == metric.FirstSkip && t.measured.IsZero() }
 
 // unfit says why a reading cannot be taken whatever the state is, "" where it can. It is then as if it had not been there.
 func (t *table) unfit(at int64, row *metric.Reading) metric.Reason {

@@ -154,6 +154,9 @@ func (m *model) measure(at time.Time, got metric.Measured, r *modelResult) bool 
 				continue
 			}
 		}
+		if d.FirstRun == metric.FirstSkip && x.measured.IsZero() {
+			continue
+		}
 		rows = append(rows, row)
 	}
 	if len(shown) > d.MaxEvents && d.Once {

@@ -244,6 +244,7 @@ func declare(text string) (*metric.Desc, error) {
 		"remember":   span(&d.Remember),
 		"max_age":    span(&d.MaxAge),
 		"max_events": number(&d.MaxEvents),
+		"first_run":  func(v string) error { return d.FirstRun.UnmarshalText([]byte(v)) },
 		"buckets":    floats(&d.Buckets),
 		"quantiles":  floats(&d.Quantiles),
 	})

@@ -191,5 +191,5 @@ func (t *table) keepLasting(tick uint32) {
 
 // idle tells whether the tick brought nothing of the metric and there is nothing to remember of it.
 func (t *table) idle(tick uint32) bool {
-	return t.visited != tick && len(t.entries) == 0 && (t.events == nil || len(t.events.known) == 0)
+	return t.visited != tick && t.desc.FirstRun == metric.FirstCount && len(t.entries) == 0 && (t.events == nil || len(t.events.known) == 0)
 }

@@ -52,6 +52,15 @@ const (
 	DuplicateCount
 )
 
+// FirstRun says what becomes of the readings of a metric's first tick ever, where readings add to a running total of ours.
+type FirstRun uint8
+
+// What an API shows at first counts, or is known from then on and does not count.
+const (
+	FirstCount FirstRun = iota
+	FirstSkip
+)
+
 // Desc declares one metric: what it is called, what its readings mean, and which labels they carry. It is made once and
 // never changed; readings and families point to it.
 type Desc struct {
@@ -81,6 +90,8 @@ type Desc struct {
 	Once      bool
 	Remember  time.Duration
 	MaxEvents int
+
+	FirstRun FirstRun
 
 	Buckets   []float64     // classic histogram: upper bounds, ascending, without +Inf
 	Native    bool          // histogram: native buckets beside the classic ones

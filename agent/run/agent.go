@@ -9,6 +9,7 @@ import (
 
 	"github.com/collectington/collectington/agent/ledger"
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/state"
 	"github.com/collectington/collectington/sinks"
 )
 
@@ -16,6 +17,9 @@ import (
 type Agent struct {
 	log  *slog.Logger
 	self func(State) metric.Readings
+
+	state       *state.File
+	stateReport report
 
 	// The agent's own metrics.
 	own      *ledger.Ledger
@@ -35,6 +39,8 @@ type Agent struct {
 type Options struct {
 	Log  *slog.Logger
 	Self func(State) metric.Readings // the agent's own metrics
+
+	State *state.File // keeps the jobs' state over a restart; nil = nothing does
 }
 
 // How often the agent's own metrics are delivered: at least, and at most.
@@ -46,7 +52,7 @@ const (
 // New makes an agent at rest.
 func New(o Options) *Agent {
 	return &Agent{
-		log: o.Log, self: o.Self, latest: map[string]metric.Batch{},
+		log: o.Log, self: o.Self, state: o.State, stateReport: report{log: o.Log}, latest: map[string]metric.Batch{},
 		own: ledger.New(ledger.For(time.Minute), 1<<20), poke: make(chan struct{}, 1),
 	}
 }
@@ -58,11 +64,9 @@ func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	a.put(ctx, plan, cancel)
-	selfDone := make(chan struct{})
-	go func() {
-		defer close(selfDone)
-		a.tellSelf(ctx)
-	}()
+	var own sync.WaitGroup
+	own.Go(func() { a.tellSelf(ctx) })
+	own.Go(func() { a.keepState(ctx) })
 	for ctx.Err() == nil {
 		select {
 		case next := <-reload:
@@ -70,9 +74,10 @@ func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 		case <-ctx.Done():
 		}
 	}
-	<-selfDone
+	own.Wait()
 	a.log.Info("stopping: ticks under way end first, then sinks deliver what is left", "at_most", (jobGrace + Drain).String())
 	a.stopJobs(a.jobs)
+	a.writeState()
 	a.deliverSelf()
 	a.stopSinks(a.sinks)
 	a.tellLost()
@@ -176,6 +181,10 @@ func (a *Agent) State() State {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := State{Reloaded: a.reloaded, ReloadGood: a.reloadGood}
+	if a.state != nil {
+		file := a.state.Status()
+		s.File = &file
+	}
 	for _, j := range a.jobs {
 		s.Jobs = append(s.Jobs, j.status.get())
 	}

@@ -21,6 +21,9 @@ type job struct {
 	showing     bool      // the sinks show series of the job
 	expireAt    time.Time // when those are no longer valid; zero while ticks succeed
 
+	unsaved bool // the state file does not know of the last tick
+	savedAt time.Time
+
 	stop context.CancelFunc
 	done chan struct{}
 }
@@ -40,6 +43,7 @@ var errOverlap = errors.New("cancelled because the next tick is due (overlap: ca
 // run ticks the job whenever it is due, until ctx ends. A tick under way then has grace to finish.
 func (j *job) run(ctx context.Context) {
 	defer close(j.done)
+	defer j.save()
 	due := j.firstDue(time.Now())
 	for !due.IsZero() && j.waitFor(ctx, due.Add(j.Jitter)) {
 		next := j.Schedule.Next(due)
@@ -112,6 +116,10 @@ func (j *job) waitFor(ctx context.Context, until time.Time) bool {
 		if !j.expireAt.IsZero() && j.expireAt.Before(until) {
 			j.expireIfDue()
 			pause = min(pause, max(time.Until(j.expireAt), time.Millisecond))
+		}
+		if j.unsaved {
+			j.saveIfDue()
+			pause = min(pause, max(time.Until(j.savedAt.Add(statePause)), time.Millisecond))
 		}
 		select {
 		case <-ctx.Done():

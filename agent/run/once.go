@@ -18,7 +18,9 @@ func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outco
 	defer cancel(nil)
 	a.places = make(chan struct{}, plan.Concurrency)
 	for _, p := range plan.Jobs {
-		a.jobs = append(a.jobs, a.newJob(p))
+		j := a.newJob(p)
+		j.restore()
+		a.jobs = append(a.jobs, j)
 	}
 	for _, p := range plan.Sinks {
 		s := newSink(p, drain)
@@ -32,10 +34,12 @@ func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outco
 			if leave, ok := a.enter(ctx); ok {
 				defer leave()
 				j.tick(ctx)
+				j.save()
 			}
 		})
 	}
 	wg.Wait()
+	a.writeState()
 	a.deliverSelf()
 	a.stopSinks(a.sinks)
 	out := Outcome{State: a.State()}

@@ -15,7 +15,9 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	jobs, newJobs, oldJobs := a.sortJobs(plan.Jobs)
 	a.stopJobs(oldJobs)
 	for _, j := range newJobs {
-		j.inherit(oldJobs)
+		if !j.inherit(oldJobs) {
+			j.restore()
+		}
 	}
 	a.endGone(jobs, oldJobs)
 
@@ -85,8 +87,9 @@ func sortOut[P, W any](plan []P, work []*W, same func(*P, *W) bool, build func(P
 	return all, come, gone
 }
 
-// inherit goes on from where a job of the same name has stopped, as far as it measures the same.
-func (j *job) inherit(gone []*job) {
+// inherit goes on from where a job of the same name has stopped, as far as it measures the same, and tells whether there
+// was one.
+func (j *job) inherit(gone []*job) bool {
 	for _, old := range gone {
 		if old.Name != j.Name {
 			continue
@@ -96,7 +99,9 @@ func (j *job) inherit(gone []*job) {
 		}
 		j.lastSuccess, j.showing, j.expireAt = old.lastSuccess, old.showing, old.expireAt
 		j.status.goOn(old.status)
+		return true
 	}
+	return false
 }
 
 // stopJobs ends jobs together and waits for the ticks under way.

@@ -68,6 +68,9 @@ const theTick = "tick"
 func (r *report) took(result *ledger.Result) {
 	r.recovered(theTick)
 	r.log.Debug("tick", "readings", result.Readings, "series", result.Series)
+	for _, name := range result.Anew {
+		r.log.Warn("metric begins anew: it is declared otherwise than before", "metric", name)
+	}
 	now := make(map[string]string, len(result.Problems)+len(result.Drops))
 	for _, p := range result.Problems {
 		r.note(now, p.Metric, p.Metric, "metric not measured", p.Err.Error())

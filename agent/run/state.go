@@ -7,6 +7,7 @@ import (
 
 	"github.com/collectington/collectington/agent/ledger"
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/state"
 	"github.com/collectington/collectington/sinks"
 )
 
@@ -16,6 +17,8 @@ type State struct {
 	Sinks      []SinkState // in the order of the plan
 	Reloaded   time.Time   // when the plan was last put to work
 	ReloadGood bool        // whether the last try to reload succeeded
+
+	File *state.Status // the state file; nil where there is none
 }
 
 // JobState is what is known of one job.
@@ -90,6 +93,11 @@ func (s *jobStatus) goOn(old *jobStatus) {
 	defer s.mu.Unlock()
 	state.Requests = nil
 	s.state = state
+}
+
+// restore takes over what is known of the job from before a restart.
+func (s *jobStatus) restore(lastSuccess time.Time) {
+	s.change(func(j *JobState) { j.LastSuccess = lastSuccess })
 }
 
 func (s *jobStatus) begin(at time.Time) {

@@ -46,6 +46,8 @@ func (j *job) tick(ctx context.Context) {
 		return
 	}
 	j.lastSuccess, j.expireAt = at, time.Time{}
+	j.unsaved = j.agent.state != nil
+	j.saveIfDue()
 }
 
 // take turns readings into a batch and hands it to the sinks.

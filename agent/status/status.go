@@ -34,6 +34,9 @@ func New(version string) *Metrics {
 	m.gauge("cton_config_last_reload_successful", "1 where the last try to reload the configuration succeeded.")
 	m.gauge("cton_config_last_reload_success_timestamp_seconds", "When the configuration at work was loaded.")
 
+	m.gauge("cton_state_last_write_timestamp_seconds", "When the state file was last written; 0 before the first time. Where a state file is set.")
+	m.counter("cton_state_failed_writes_total", "Tries to write the state file that have failed. Where a state file is set.")
+
 	m.gauge("cton_job_up", "1 where the job's last tick succeeded; 0 before the first.", jobLabel)
 	m.gauge("cton_job_last_start_timestamp_seconds", "When the job's last tick began; 0 before the first.", jobLabel)
 	m.gauge("cton_job_last_success_timestamp_seconds", "When the job's last tick that succeeded began; 0 before the first.", jobLabel)
@@ -84,6 +87,10 @@ func (m *Metrics) Readings(s run.State) metric.Readings {
 	m.set("cton_build_info", 1, m.version, runtime.Version())
 	m.set("cton_config_last_reload_successful", truth(s.ReloadGood))
 	m.set("cton_config_last_reload_success_timestamp_seconds", seconds(s.Reloaded))
+	if s.File != nil {
+		m.set("cton_state_last_write_timestamp_seconds", seconds(s.File.Written))
+		m.set("cton_state_failed_writes_total", float64(s.File.Failed))
+	}
 	for i := range s.Jobs {
 		m.job(&s.Jobs[i])
 	}

@@ -1,0 +1,200 @@
+package ledger
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// TestRestarts plays random histories to a ledger that lives and to one that is restored from its snapshot now and then:
+// nobody can tell them apart.
+func TestRestarts(t *testing.T) {
+	for seed := range uint64(150) {
+		code := make([]byte, 2000)
+		dice := rand.NewChaCha8([32]byte{byte(seed), 2, 2})
+		dice.Read(code)
+		if !t.Run(fmt.Sprint(seed), func(t *testing.T) { restart(t, code, rand.New(dice)) }) {
+			return
+		}
+	}
+}
+
+func restart(t *testing.T, code []byte, dice *rand.Rand) {
+	s := &script{code: code}
+	descs := s.descs()
+	maxSeries := []int{1000, 25}[s.pick(2)]
+	lives, restarts := New(For(2*time.Minute), maxSeries), New(For(2*time.Minute), maxSeries)
+	at := epoch()
+	for tick := 0; len(s.code) > 0; tick++ {
+		at = at.Add([]time.Duration{time.Minute, time.Minute, time.Second, 7 * time.Minute, 0}[s.pick(5)])
+		readings := s.readings(descs, at)
+		if dice.IntN(3) == 0 {
+			next := New(For(2*time.Minute), maxSeries)
+			if err := next.Restore(restarts.Snapshot()); err != nil {
+				t.Fatalf("tick %d: %v", tick, err)
+			}
+			restarts, readings = next, whole(descs, readings)
+		}
+		want, wantErr := apply(lives, at, readings)
+		got, err := apply(restarts, at, readings)
+		if (err != nil) != (wantErr != nil) {
+			t.Fatalf("tick %d: error %v, want %v", tick, err, wantErr)
+		}
+		if err == nil && len(got.Anew) > 0 {
+			t.Fatalf("tick %d: %v begin anew", tick, got.Anew)
+		}
+		if err != nil {
+			continue
+		}
+		if diff := cmp.Diff(told(want), told(got)); diff != "" {
+			t.Fatalf("tick %d at %s (-without restarts +with):\n%s", tick, since(at), diff)
+		}
+	}
+}
+
+// whole is the readings with all metrics among them, as sources have it: what the first tick does not name has gone.
+func whole(descs []*metric.Desc, readings metric.Readings) metric.Readings {
+	all := slices.Clone(readings)
+	for _, d := range descs {
+		if !slices.ContainsFunc(all, func(m metric.Measured) bool { return m.Desc == d }) {
+			all = append(all, metric.Measured{Desc: d})
+		}
+	}
+	return all
+}
+
+func told(r *Result) []string {
+	lines := show(r.Families)
+	for _, p := range r.Problems {
+		lines = append(lines, p.Metric+": "+p.Err.Error())
+	}
+	for _, d := range r.Drops {
+		lines = append(lines, fmt.Sprint(d))
+	}
+	lines = append(lines, fmt.Sprint(r.Readings, r.Series, r.Resets))
+	slices.Sort(lines) // the order of metrics may be another
+	return lines
+}
+
+// TestRestoreOlder holds that a ledger which comes back from any earlier snapshot counts what it has counted since once
+// more, from that base, where the API still shows it: totals come out as if nothing had happened.
+func TestRestoreOlder(t *testing.T) {
+	for seed := range uint64(50) {
+		dice := rand.New(rand.NewPCG(seed, 3))
+		d := &metric.Desc{Name: "m_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: time.Hour, MaxEvents: 1000}
+		h := &metric.Desc{Name: "h", Type: metric.Histogram, Once: true, Remember: time.Hour, MaxEvents: 1000, Buckets: []float64{10}}
+		l := New(For(time.Hour), 10)
+		snapshots := [][]byte{l.Snapshot()}
+		var shown []metric.Reading
+		for tick := range 40 {
+			for range dice.IntN(5) {
+				shown = append(shown, metric.Reading{Value: 1, Event: fmt.Sprint(len(shown))})
+			}
+			if dice.IntN(4) == 0 {
+				l = New(For(time.Hour), 10)
+				if err := l.Restore(snapshots[dice.IntN(len(snapshots))]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r := mustApply(t, l, epoch().Add(time.Duration(tick)*time.Minute), metric.Measured{Desc: d, Rows: shown}, metric.Measured{Desc: h, Rows: shown})
+			if len(shown) > 0 {
+				if total, count := r.Families[0].Series[0].Value, r.Families[1].Series[0].Histogram.Count; int(total) != len(shown) || int(count) != len(shown) {
+					t.Fatalf("seed %d, tick %d: %v and %d, want %d", seed, tick, total, count, len(shown))
+				}
+			}
+			snapshots = append(snapshots, l.Snapshot())
+		}
+	}
+}
+
+// TestMeaning holds that whatever of a declaration changes, its state is not handed on, but for the help and what the first tick has counted; and that the
+// declaration can be read back.
+func TestMeaning(t *testing.T) {
+	d := metric.Desc{Name: "m_total"}
+	fields := reflect.TypeFor[metric.Desc]()
+	for i := range fields.NumField() {
+		other := d
+		field, name := reflect.ValueOf(&other).Elem().Field(i), fields.Field(i).Name
+		switch field.Kind() {
+		case reflect.String:
+			field.SetString("x")
+		case reflect.Bool:
+			field.SetBool(true)
+		case reflect.Uint8:
+			field.SetUint(1)
+		case reflect.Int, reflect.Int64:
+			field.SetInt(7)
+		case reflect.Slice:
+			field.Set(reflect.MakeSlice(field.Type(), 1, 1))
+		default:
+			t.Fatalf("%s: this test does not know how to change it", name)
+		}
+		same := name == "Help" || name == "FirstRun"
+		if sameMeaning(&d, &other) != same {
+			t.Errorf("another %s: the state is handed on: %v", name, !same)
+		}
+		read, err := declared(meaningOf(&other))
+		if err != nil || !sameMeaning(read, &other) {
+			t.Errorf("%s: %+v comes back as %+v, %v", name, other, read, err)
+		}
+	}
+}
+
+// FuzzRestore holds that whatever the bytes are, they are refused, or are a state that goes on and is saved as it was.
+func FuzzRestore(f *testing.F) {
+	for seed := range uint64(6) {
+		code := make([]byte, 900)
+		rand.NewChaCha8([32]byte{byte(seed), 3}).Read(code)
+		s, l := &script{code: code}, New(For(time.Hour), 1000)
+		descs := s.descs()
+		for at := epoch(); len(s.code) > 0; at = at.Add(time.Minute) {
+			if _, err := apply(l, at, s.readings(descs, at)); err != nil {
+				f.Fatal(err)
+			}
+		}
+		f.Add(l.Snapshot())
+	}
+	f.Fuzz(func(t *testing.T, snapshot []byte) {
+		l := New(For(time.Hour), 1000)
+		if err := l.Restore(snapshot); err != nil {
+			if strings.Contains(err.Error(), "\n") || len(l.Holdings()) > 0 {
+				t.Fatalf("%q, holding %v", err, l.Holdings())
+			}
+			return
+		}
+		var readings metric.Readings
+		for _, heir := range l.held() {
+			readings = append(readings, metric.Measured{Desc: heir.desc, Rows: []metric.Reading{{Labels: make([]string, len(heir.desc.LabelNames)), Value: 1, Event: "e"}}})
+		}
+		if _, err := l.Apply(epoch(), readings); err != nil {
+			return
+		}
+		if err := New(For(time.Hour), 1000).Restore(l.Snapshot()); err != nil {
+			t.Fatalf("its own snapshot: %v", err)
+		}
+	})
+}
+
+// TestRestoreRefuses holds that a snapshot that ends early, or goes on, is refused as a whole.
+func TestRestoreRefuses(t *testing.T) {
+	l := New(For(time.Hour), 10)
+	d := &metric.Desc{Name: "m_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: time.Hour, MaxEvents: 10, LabelNames: []string{"a"}}
+	mustApply(t, l, epoch(), metric.Measured{Desc: d, Rows: []metric.Reading{{Labels: []string{"x"}, Value: 1, Event: "e"}}})
+	whole := l.Snapshot()
+	for n := range len(whole) {
+		if err := New(For(time.Hour), 10).Restore(whole[:n]); err == nil {
+			t.Errorf("%d of %d bytes are taken", n, len(whole))
+		}
+	}
+	if err := New(For(time.Hour), 10).Restore(append(whole, 0)); err == nil {
+		t.Error("a byte too many is taken")
+	}
+}
