@@ -8,6 +8,9 @@ import (
 // maxRequest is how many bytes a request may have before compression, but for the unit that makes it full.
 const maxRequest = 4 << 20
 
+// minRequest is the least that is remembered as a limit: below it, something else is wrong.
+const minRequest = 16 << 10
+
 // rememberLimit is how long a receiver's word counts that a request is too large. Then it is asked again.
 const rememberLimit = time.Hour
 
@@ -31,8 +34,7 @@ func (l *limit) size(now time.Time) int {
 func (l *limit) exceeded(size int, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !now.Before(l.until) || size/2 < l.bytes {
-		l.bytes = size / 2
+	if size /= 2; size >= minRequest && (size < l.bytes || !now.Before(l.until)) {
+		l.bytes, l.until = size, now.Add(rememberLimit)
 	}
-	l.until = now.Add(rememberLimit)
 }
