@@ -36,7 +36,8 @@ func newPacker(table *wire.Table, shards, max int, limit *limit) *packer {
 
 // begin begins a tick's requests.
 func (p *packer) begin(protocol wire.Protocol, now time.Time) {
-	p.protocol, p.now, p.size = protocol, now, p.limit.size(now)
+	// A request is ended when it is full, which may be too late: an eighth is left for its last unit.
+	p.protocol, p.now, p.size = protocol, now, p.limit.size(now)/8*7
 	for _, b := range p.builders {
 		b.Begin(protocol)
 	}
