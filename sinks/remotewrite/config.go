@@ -152,6 +152,9 @@ func (c *Config) Claims() []string {
 	return []string{"the spool " + filepath.Clean(c.Spool.Dir)}
 }
 
+// SpoolDir implements sinks.Spooler.
+func (c *Config) SpoolDir() string { return c.Spool.Dir }
+
 // wrongHeader says why a header cannot be set, "" where it can.
 func (c *Config) wrongHeader(name string) string {
 	switch http.CanonicalHeaderKey(name) {
