@@ -21,7 +21,7 @@ func arrows() map[string][]string {
 	return map[string][]string{
 		"agent":         {"agent/command", "agent/config", "sources", "sinks", "sources/*", "sinks/*"},
 		"agent/cton":    {"agent"},
-		"agent/command": {"agent/config", "agent/legacy", "agent/run", "agent/status", "agent/ledger", "agent/metric", "agent/schedule", "agent/setting", "agent/state", "agent/web", "agent/demo", "agent/rehearse", "sources", "sinks", "deploy/examples"},
+		"agent/command": {"agent/config", "agent/legacy", "agent/run", "agent/status", "agent/ledger", "agent/metric", "agent/schedule", "agent/setting", "agent/state", "agent/web", "agent/demo", "agent/rehearse", "sources", "sinks", "sinks/remotewrite/spool", "deploy/examples"},
 		"agent/config":  {"sources", "sinks", "agent/schedule", "agent/setting"},
 		"agent/legacy":  {"agent/config", "agent/setting"},
 		"agent/run":     {"sources", "sinks", "agent/schedule", "agent/ledger", "agent/metric", "agent/state"},

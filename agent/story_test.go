@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/collectington/collectington/agent"
+	"github.com/collectington/collectington/sinks/remotewrite/spool"
 )
 
 // TestMain lets the test binary be cton itself, so that stories run the real command line.
@@ -35,7 +37,7 @@ func TestStories(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Dir:           folder,
 				UpdateScripts: *update,
-				Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "expand": expand, "shows": showing},
+				Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "expand": expand, "shows": showing, "holds": holding},
 				Setup: func(env *testscript.Env) error {
 					api := newOddAPI(env)
 					env.Setenv("API", api.URL)
@@ -82,6 +84,13 @@ func showing(ts *testscript.TestScript, _ bool, args []string) {
 	if want := ts.ReadFile(args[0]); text != want {
 		ts.Fatalf("shown is\n%swanted is\n%s", text, want)
 	}
+}
+
+// holding takes a spool's directory, as an agent that runs does, until the story ends.
+func holding(ts *testscript.TestScript, _ bool, args []string) {
+	q, err := spool.Open(ts.MkAbs(args[0]), spool.Options{Shards: 1, Log: slog.New(slog.DiscardHandler)})
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(q.Close()) })
 }
 
 // expand replaces $API and the like in a file.

@@ -55,6 +55,12 @@ type Merger interface {
 	Merges() bool
 }
 
+// Spooler is a Config whose sink may queue on disk.
+type Spooler interface {
+	// SpoolDir is where, relative to the configuration's folder; "" = it queues in memory.
+	SpoolDir() string
+}
+
 // Kind is one entry of the catalogue.
 type Kind struct {
 	Name     string        // the key in the configuration file

@@ -19,11 +19,12 @@ const (
 	NotNewer    metric.Reason = "not_newer"   // its series has a sample of that time, or of a later one
 	Past        metric.Reason = "past"        // its time is older than the receiver takes
 	Collision   metric.Reason = "collision"   // another job has the same series, or the name with another type
+	Damaged     metric.Reason = "damaged"     // it waited on disk, and cannot be read any more
 )
 
 // Reasons lists them all, so that their counters exist before the first drop.
 func Reasons() []metric.Reason {
-	return []metric.Reason{Refused, QueueFull, TooOld, Shutdown, Unsupported, NotNewer, metric.Future, Past, Collision}
+	return []metric.Reason{Refused, QueueFull, TooOld, Shutdown, Unsupported, NotNewer, metric.Future, Past, Collision, Damaged}
 }
 
 // Stats is what a sink tells of its work, read by the agent's own metrics. The zero value is ready; all methods are safe

@@ -61,6 +61,7 @@ type cli struct {
 	Convert convertCmd `cmd:"" help:"Show the config.json of the Python Collectington as a configuration of cton."`
 	Explain explainCmd `cmd:"" help:"Show every setting: of jobs, of metrics, of a kind of source or sink."`
 	Demo    demoCmd    `cmd:"" help:"Run the agent against a sample API, all on this machine."`
+	Spool   spoolCmd   `cmd:"" help:"Show, replay and drop what a remote-write sink holds on disk."`
 	Version versionCmd `cmd:"" help:"Show the version."`
 }
 
@@ -75,7 +76,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 		kong.Exit(func(n int) { code = n }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(a, &c.globals),
+		kong.Bind(a, &c.globals, &c),
 	)
 	if err != nil {
 		fmt.Fprintln(a.Err, "cton: "+err.Error())

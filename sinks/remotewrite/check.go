@@ -3,21 +3,18 @@ package remotewrite
 import (
 	"context"
 	"fmt"
+
+	"github.com/golang/snappy"
+
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
 // Check asks the receiver to take a request without samples. That it calls such a request bad is an answer too.
 func (s *sink) Check(ctx context.Context) error {
-	p, body, err := Protocol1, []byte(nil), error(nil)
-	if s.sender.dialect.want == Protocol2 {
-		p = Protocol2
-		body, err = new(encoder2).encode(nil)
-	}
-	if err != nil {
-		return err
-	}
-	post, packed := s.sender.post, new(payload)
-	packed.pack(body)
-	a, err := post.send(ctx, p, packed)
+	p, post := max(s.sender.dialect.want, Protocol1), s.sender.post
+	b := wire.NewTable().NewBuilder()
+	b.Begin(wire.Protocol(p))
+	a, err := post.send(ctx, p, snappy.Encode(nil, b.End().Raw))
 	switch {
 	case err != nil:
 		return err
@@ -28,8 +25,5 @@ func (s *sink) Check(ctx context.Context) error {
 	case a.code == 415:
 		return fmt.Errorf("%w (it does not take remote-write %s: set protocol to auto)", a.error(post.place), p)
 	}
-	if do := remedy(a.code, a.text); do != "" {
-		return fmt.Errorf("%w (%s)", a.error(post.place), do)
-	}
-	return a.error(post.place)
+	return a.advised(post.place)
 }

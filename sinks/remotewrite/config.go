@@ -1,5 +1,5 @@
 // Package remotewrite sends batches to a receiver of Prometheus remote-write: Prometheus, Mimir, Cortex, Thanos,
-// VictoriaMetrics. Write turns a batch into chunks and queues them; Run sends them, one request a chunk, in order.
+// VictoriaMetrics. Write turns a batch into requests and queues them; Run sends them.
 //
 // The protocols are https://prometheus.io/docs/specs/prw/remote_write_spec/ (1.0) and
 // https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/ (2.0), called "the specification" below.
@@ -11,12 +11,14 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/spool"
 )
 
 //go:embed example.yaml
@@ -32,7 +34,9 @@ type Config struct {
 	Headers  map[string]setting.Text `yaml:"headers"`
 	Timeout  setting.Duration        `yaml:"timeout"` // of one request
 	Request  Request                 `yaml:"request"`
-	Queue    Queue                   `yaml:"queue"`
+	Spool    Spool                   `yaml:"spool"`
+
+	Connections int `yaml:"connections"` // each with the series that are its own
 
 	MaxSampleAge setting.Duration `yaml:"max_sample_age"` // 0 = any
 	StaleOnExit  bool             `yaml:"stale_on_exit"`
@@ -45,17 +49,27 @@ type Request struct {
 	MaxSamples int `yaml:"max_samples"` // a histogram is never divided, so a request may exceed it by one histogram
 }
 
-// Queue bounds what waits in memory.
-type Queue struct {
-	MaxSamples int              `yaml:"max_samples"`
-	MaxAge     setting.Duration `yaml:"max_age"`
+// Spool is what waits to be sent.
+type Spool struct {
+	Dir      string           `yaml:"dir"`       // "" = in memory alone
+	MaxBytes setting.Bytes    `yaml:"max_bytes"` // in memory at most maxMemory
+	MaxAge   setting.Duration `yaml:"max_age"`
+	Order    Order            `yaml:"order"`
 }
+
+// maxMemory bounds what waits in memory, in bytes: some five million samples.
+const maxMemory = 64 << 20
+
+// maxConnections bounds the connections to one receiver.
+const maxConnections = 16
 
 func defaults() *Config {
 	return &Config{
 		Timeout: setting.Duration(30 * time.Second),
 		Request: Request{MaxSamples: 5000},
-		Queue:   Queue{MaxSamples: 2_000_000, MaxAge: setting.Duration(2 * time.Hour)},
+		Spool:   Spool{MaxBytes: 1 << 30, MaxAge: setting.Duration(48 * time.Hour)},
+
+		Connections: 1,
 	}
 }
 
@@ -85,6 +99,25 @@ func (p *Protocol) UnmarshalText(text []byte) error {
 // MarshalText is String.
 func (p Protocol) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
+// Order says which of the requests that wait is sent first.
+type Order spool.Order
+
+// UnmarshalText reads oldest_first or newest_first.
+func (o *Order) UnmarshalText(text []byte) error {
+	for _, known := range []Order{Order(spool.OldestFirst), Order(spool.NewestFirst)} {
+		if string(text) == known.String() {
+			*o = known
+			return nil
+		}
+	}
+	return errors.New("want oldest_first or newest_first")
+}
+
+func (o Order) String() string { return [...]string{"oldest_first", "newest_first"}[o] }
+
+// MarshalText is String.
+func (o Order) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
 // Validate implements sinks.Config.
 func (c *Config) Validate() error {
 	var all []error
@@ -98,9 +131,10 @@ func (c *Config) Validate() error {
 	}
 	positive("timeout", c.Timeout > 0)
 	positive("request.max_samples", c.Request.MaxSamples > 0)
-	positive("queue.max_age", c.Queue.MaxAge > 0)
-	if c.Queue.MaxSamples < c.Request.MaxSamples {
-		all = append(all, setting.Bad("queue.max_samples", "want at least request.max_samples (%d)", c.Request.MaxSamples))
+	positive("spool.max_bytes", c.Spool.MaxBytes > 0)
+	positive("spool.max_age", c.Spool.MaxAge > 0)
+	if c.Connections < 1 || c.Connections > maxConnections {
+		all = append(all, setting.Bad("connections", "want 1 to %d", maxConnections))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
 		if problem := c.wrongHeader(name); problem != "" {
@@ -109,6 +143,17 @@ func (c *Config) Validate() error {
 	}
 	return errors.Join(append(all, c.Web.Validate())...)
 }
+
+// Claims names the spool's directory.
+func (c *Config) Claims() []string {
+	if c.Spool.Dir == "" {
+		return nil
+	}
+	return []string{"the spool " + filepath.Clean(c.Spool.Dir)}
+}
+
+// SpoolDir implements sinks.Spooler.
+func (c *Config) SpoolDir() string { return c.Spool.Dir }
 
 // wrongHeader says why a header cannot be set, "" where it can.
 func (c *Config) wrongHeader(name string) string {

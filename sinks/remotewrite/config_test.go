@@ -36,8 +36,8 @@ func TestExampleIsTheDefaults(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
-	c, err := load(t, "{url: 'https://m/push', protocol: '2.0', basic_auth: {username: a, password: 'env:P'}, queue: {max_age: 7d}}")
-	if err != nil || c.Protocol != Protocol2 || c.Queue.MaxSamples != 2_000_000 || c.Queue.MaxAge.String() != "7d" || c.Web.BasicAuth == nil {
+	c, err := load(t, "{url: 'https://m/push', protocol: '2.0', basic_auth: {username: a, password: 'env:P'}, spool: {max_age: 7d, max_bytes: 2MiB, order: newest_first}, connections: 4}")
+	if err != nil || c.Protocol != Protocol2 || c.Connections != 4 || c.Spool.MaxBytes != 2<<20 || c.Spool.MaxAge.String() != "7d" || c.Spool.Order.String() != "newest_first" || c.Web.BasicAuth == nil {
 		t.Errorf("got %+v, %v", c, err)
 	}
 	if text, err := c.Protocol.MarshalText(); string(text) != "2.0" || err != nil {
@@ -69,8 +69,8 @@ func TestValidate(t *testing.T) {
 		}
 	}
 	wrong("{}", "url: is needed")
-	wrong("{url: 'http://m', timeout: 0s, request: {max_samples: 0}, queue: {max_samples: -1, max_age: 0s}}",
-		"timeout: want more than 0", "request.max_samples: want", "queue.max_age: want", "queue.max_samples: want at least")
+	wrong("{url: 'http://m', timeout: 0s, request: {max_samples: 0}, spool: {max_bytes: 0, max_age: 0s}, connections: 17}",
+		"timeout: want more than 0", "request.max_samples: want", "spool.max_bytes: want", "spool.max_age: want", "connections: want 1 to 16")
 	wrong("{url: 'http://m', headers: {content-type: a, 'a b': b, '': c, Authorization: d}}",
 		"headers.: not a header's name", "headers.a b: not", "headers.content-type: the protocol sets")
 	wrong("{url: 'http://m', headers: {authorization: d}, basic_auth: {username: a, password: 'env:P'}}",

@@ -194,7 +194,7 @@ func TestRefusedIsLoggedOnceWithRemedy(t *testing.T) {
 		r.tick()
 		r.logged("the receiver refused samples", 2)
 		r.logged("check the path of url", 1)
-		r.logged(`one of those from {__name__=\"x\"`, 1)
+		r.logged(`series="{__name__=\"x\"`, 1)
 		r.logged("k-s3cret", 0)
 		r.drops(sinks.Refused, 4)
 		if n := r.stats.Failed.Load(); n != 4 {
@@ -212,16 +212,25 @@ func TestRetriesKeepOrder(t *testing.T) {
 	}
 	for name, fail := range failures {
 		t.Run(name, func(t *testing.T) {
+			parts := int64(0)
+			if name == "500" {
+				parts = 1 // the receiver may not like one of the two samples: they are tried singly
+			}
 			d := &double{answer: fail}
 			receiving(t, d, speaking(Protocol1), func(r *rig) {
 				for i := range 5 {
 					r.write("j", gauge("x", float64(i), "a", "b"))
 					r.tick()
 				}
-				if n := len(slices.Compact(points(d.all()))); len(d.all()) < 3 || n != 2*len(d.all()) {
-					r.Errorf("%d requests with %d points: only the first chunk was to be tried", len(d.all()), n)
+				for _, q := range d.all() {
+					if q.points[0].time != r.began.UnixMilli() {
+						r.Errorf("%v was sent: only the first record was to be tried", q.points)
+					}
 				}
-				if p := r.stats.Pending(); p.Samples != 10 || p.Bytes != 400 || !p.Oldest.Equal(r.began) {
+				if n := len(d.all()); n < 3 {
+					r.Errorf("%d tries", n)
+				}
+				if p := r.stats.Pending(); p.Samples != 10 || p.Bytes == 0 || !p.Oldest.Equal(r.began) {
 					r.Errorf("pending %+v", p)
 				}
 				failed := len(d.all())
@@ -245,7 +254,7 @@ func TestRetriesKeepOrder(t *testing.T) {
 					"the connection breaks": "closed the connection without an answer", "it hangs": "no answer within 30s",
 				}[name], 1)
 				r.logged("the receiver answers again", 1)
-				if s := r.stats; s.Sent.Load() != 10 || s.Failed.Load() == 0 || s.Failed.Load() != s.Retried.Load() {
+				if s := r.stats; s.Sent.Load() != 10 || s.Failed.Load() == 0 || s.Failed.Load() != s.Retried.Load()-parts {
 					r.Errorf("sent %d, failed %d, retried %d", s.Sent.Load(), s.Failed.Load(), s.Retried.Load())
 				}
 			})
@@ -345,7 +354,7 @@ func TestPausesGrowAndAreBounded(t *testing.T) {
 
 func TestTooOld(t *testing.T) {
 	d := &double{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(503) }}
-	receiving(t, d, func(c *Config, _ *sinks.Env) { c.Queue.MaxAge = setting.Duration(10 * time.Minute) }, func(r *rig) {
+	receiving(t, d, func(c *Config, _ *sinks.Env) { c.Spool.MaxAge = setting.Duration(10 * time.Minute) }, func(r *rig) {
 		for range 20 {
 			r.write("j", gauge("x", 1, "a"))
 			r.tick()
@@ -533,27 +542,6 @@ func TestRemedies(t *testing.T) {
 		if got := remedy(400, text); want == "" && got != "" || !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}
-	}
-}
-
-// A body that is still being read is not written over.
-func TestPayloadIsNotOverwritten(t *testing.T) {
-	var p payload
-	p.pack([]byte(strings.Repeat("a", 1000)))
-	first := p.packed
-	body, _ := p.open()
-	p.pack([]byte(strings.Repeat("b", 1000)))
-	if &first[0] == &p.packed[0] {
-		t.Error("the memory was used again under its reader")
-	}
-	second := p.packed
-	again, _ := p.open()
-	again.Close()
-	again.Close()
-	body.Close()
-	p.pack([]byte(strings.Repeat("c", 1000)))
-	if &second[0] != &p.packed[0] {
-		t.Error("the memory was not used again")
 	}
 }
 

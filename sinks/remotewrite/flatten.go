@@ -2,8 +2,8 @@ package remotewrite
 
 import (
 	"math"
-
-	"github.com/prometheus/prometheus/model/labels"
+	"strconv"
+	"strings"
 
 	"github.com/collectington/collectington/agent/metric"
 )
@@ -51,7 +51,13 @@ func part(d *metric.Desc, i, n int) (name string, own metric.Label) {
 }
 
 // bound is a bound as Prometheus stores it since 3.0, whatever the target wrote: 1 is "1.0".
-func bound(f float64) string { return labels.FormatOpenMetricsFloat(f) }
+func bound(f float64) string {
+	text := strconv.FormatFloat(f+0, 'g', -1, 64) // -0 is 0
+	if math.IsInf(f, 0) || math.IsNaN(f) || strings.ContainsAny(text, "e.") {
+		return text
+	}
+	return text + ".0"
+}
 
 // accumulates tells whether a part is a running total. A quantile is not.
 func accumulates(d *metric.Desc, i int) bool {

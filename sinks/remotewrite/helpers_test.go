@@ -29,7 +29,7 @@ import (
 
 // rig is a sink and its receiver in one bubble of fake time.
 type rig struct {
-	*testing.T
+	testing.TB
 	sink  *sink
 	stats *sinks.Stats
 	log   *lockedBuffer
@@ -69,9 +69,9 @@ func receiving(t *testing.T, handler http.Handler, change func(*Config, *sinks.E
 	})
 }
 
-func newRig(t *testing.T, network *webtest.Network, change func(*Config, *sinks.Env)) *rig {
+func newRig(t testing.TB, network *webtest.Network, change func(*Config, *sinks.Env)) *rig {
 	t.Helper()
-	r := &rig{T: t, stats: new(sinks.Stats), log: new(lockedBuffer), began: time.Now()}
+	r := &rig{TB: t, stats: new(sinks.Stats), log: new(lockedBuffer), began: time.Now()}
 	env := sinks.Env{
 		Name:     "mimir",
 		Log:      slog.New(slog.NewTextHandler(r.log, nil)),

@@ -1,14 +1,20 @@
 package remotewrite
 
 import (
+	"hash/fnv"
+	"io"
+	"slices"
+
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
 // job is what is remembered of a job from batch to batch.
 type job struct {
 	target   []metric.Label
 	external []metric.Label
+	shards   int
 	batch    uint64 // number of the batch in hand
 	again    bool   // it was written before
 	bounds   bounds // of the times in it
@@ -19,6 +25,9 @@ type job struct {
 	now, before []*unit // of the batch in hand and of the one before, in their order
 	next        int     // in before, behind the unit found last
 	values      []float64
+
+	sorted  []*unit // of the batch, in the order in which they compress best
+	changed bool    // the batch in hand has a unit that the one before had not
 }
 
 // unitKey knows a family's series again from batch to batch.
@@ -31,50 +40,88 @@ type unitKey struct {
 type unit struct {
 	key   unitKey
 	parts []*series
+	shard int
 	batch uint64 // that had it last
 	place int    // in that batch
+	tick  stretch
 }
 
-func newJob(target, external []metric.Label) *job {
-	return &job{target: target, external: external, units: map[unitKey]*unit{}}
+// stretch is samples of a tick that lie together.
+type stretch struct{ from, to int }
+
+// tick is the samples of the batch in hand.
+type tick struct {
+	samples []sample
+	more    []extra // what is not in the units' order, and comes last
+}
+
+// extra is samples of a unit that has others in the tick already, or that is gone.
+type extra struct {
+	unit *unit
+	tick stretch
+}
+
+func newJob(target, external []metric.Label, shards int) *job {
+	return &job{target: target, external: external, shards: shards, units: map[unitKey]*unit{}}
 }
 
 // take turns a batch into samples and tells how many more were left out, and why.
-func (j *job) take(b *metric.Batch, again bool, bounds bounds, r *registry, cut *cutter) map[metric.Reason]int {
+func (j *job) take(b *metric.Batch, again bool, bounds bounds, r *registry, t *tick) map[metric.Reason]int {
 	j.batch++
 	j.again, j.bounds, j.dropped = again, bounds, nil
-	j.next = 0
+	j.next, j.changed = 0, false
 	j.now, j.before = j.before[:0], j.now
+	t.samples, t.more = t.samples[:0], t.more[:0]
 	at := b.Time.UnixMilli()
-	cut.expect(partsIn(b))
 	for i := range b.Families {
 		f := &b.Families[i]
 		for k := range f.Series {
-			j.push(f.Desc, &f.Series[k], at, r, cut)
+			j.push(f.Desc, &f.Series[k], at, r, t)
 		}
 	}
-	j.end(at, r, cut)
-	r.forget(at)
+	j.end(at, r, t)
+	if j.changed || len(j.now) != len(j.sorted) {
+		j.sort()
+	}
 	return j.dropped
 }
 
-// push cuts one unit, whole or not at all.
-func (j *job) push(d *metric.Desc, s *metric.Series, at int64, r *registry, cut *cutter) {
-	u := j.unit(d, s, r)
-	t := at
-	if s.Time != 0 {
-		t = s.Time
+// sort puts the batch's units in order. One without parts has nothing to say.
+func (j *job) sort() {
+	j.sorted = append(j.sorted[:0], j.now...)
+	slices.SortStableFunc(j.sorted, func(a, b *unit) int {
+		if len(a.parts) == 0 || len(b.parts) == 0 {
+			return len(a.parts) - len(b.parts)
+		}
+		return wire.Compare(a.parts[0].wire, b.parts[0].wire)
+	})
+}
+
+// pack makes requests of a tick's samples.
+func (j *job) pack(t *tick, p *packer) {
+	for _, u := range j.sorted {
+		if u.tick.from < u.tick.to {
+			p.add(u.shard, u.key.desc, t.samples[u.tick.from:u.tick.to])
+		}
 	}
-	start := s.Start
-	if start >= t {
-		start = 0 // a total cannot have begun after its sample
+	for _, x := range t.more {
+		p.add(x.unit.shard, x.unit.key.desc, t.samples[x.tick.from:x.tick.to])
+	}
+}
+
+// push takes one unit, whole or not at all.
+func (j *job) push(d *metric.Desc, s *metric.Series, at int64, r *registry, t *tick) {
+	u, first := j.unit(d, s, r)
+	time := at
+	if s.Time != 0 {
+		time = s.Time
 	}
 	newer := true
 	for _, p := range u.parts {
 		p.batch = j.batch
-		newer = newer && p.last < t
+		newer = newer && p.last < time
 	}
-	switch reason := j.bounds.refuse(t); {
+	switch reason := j.bounds.refuse(time); {
 	case j.again && s.Time != 0:
 		return // it speaks of its own time, which has been told
 	case reason != "":
@@ -84,23 +131,38 @@ func (j *job) push(d *metric.Desc, s *metric.Series, at int64, r *registry, cut 
 		j.drop(sinks.NotNewer, len(u.parts))
 		return
 	}
+	from := len(t.samples)
+	j.sample(u, s, time, r, t)
+	if here := (stretch{from, len(t.samples)}); first {
+		u.tick = here
+	} else {
+		t.more = append(t.more, extra{u, here})
+	}
+}
+
+// sample appends a unit's samples.
+func (j *job) sample(u *unit, s *metric.Series, time int64, r *registry, t *tick) {
+	start := s.Start
+	if start >= time {
+		start = 0 // a total cannot have begun after its sample
+	}
+	d := u.key.desc
 	j.values = appendValues(j.values[:0], d, s)
 	for i, p := range u.parts {
-		next := sample{series: p, time: t, value: j.values[i]}
+		next := sample{series: p, time: time, value: j.values[i]}
 		p.native = s.Histogram != nil && s.Histogram.Native != nil
 		if p.native {
 			next.histogram = s.Histogram
 		}
 		if accumulates(d, i) {
 			next.start = start
-			if r.beginsAt(p, start, t) {
-				cut.add(next.zero())
+			if r.beginsAt(p, start, time) {
+				t.samples = append(t.samples, next.zero())
 			}
 		}
-		cut.add(next)
-		p.last, p.begun, p.own = t, true, s.Time != 0
+		t.samples = append(t.samples, next)
+		p.last, p.begun, p.own = time, true, s.Time != 0
 	}
-	cut.unit()
 }
 
 func (j *job) drop(reason metric.Reason, samples int) {
@@ -110,22 +172,24 @@ func (j *job) drop(reason metric.Reason, samples int) {
 	j.dropped[reason] += samples
 }
 
-// unit finds the unit of a family's series, or makes it.
-func (j *job) unit(d *metric.Desc, s *metric.Series, r *registry) *unit {
+// unit finds the unit of a family's series, or makes it, and tells whether the batch has it for the first time.
+func (j *job) unit(d *metric.Desc, s *metric.Series, r *registry) (u *unit, first bool) {
 	key, n := unitKey{d, s.Labels}, partsOf(d, s)
-	u := j.known(key)
+	u = j.known(key)
 	if u == nil || len(u.parts) != n {
-		u = &unit{key: key, parts: make([]*series, n)}
+		u = &unit{key: key, parts: make([]*series, n), shard: j.shard(d, s.Labels)}
 		for i := range n {
 			u.parts[i] = r.open(j.labels(d, s.Labels, i, n), d, j.batch)
 		}
 		j.units[key] = u
 	}
-	if u.batch != j.batch {
-		u.batch, u.place = j.batch, len(j.now)
-		j.now = append(j.now, u)
+	if u.batch == j.batch {
+		return u, false
 	}
-	return u
+	j.changed = j.changed || u.batch != j.batch-1
+	u.batch, u.place, u.tick = j.batch, len(j.now), stretch{}
+	j.now = append(j.now, u)
+	return u, true
 }
 
 // known finds a unit that the batch before had, nil where there is none. Series keep their order from batch to batch, so
@@ -142,6 +206,17 @@ func (j *job) known(key unitKey) *unit {
 	return u
 }
 
+// shard is who sends a family's series, the same in every run, whatever parts it has.
+func (j *job) shard(d *metric.Desc, set *metric.LabelSet) int {
+	h := fnv.New32a()
+	for _, labels := range [...][]metric.Label{j.target, set.Labels, {{Name: d.Name}}} {
+		for _, l := range labels {
+			_, _ = io.WriteString(h, l.Name+"\xff"+l.Value+"\xff") // 0xff is never part of UTF-8
+		}
+	}
+	return int(h.Sum32() % uint32(j.shards))
+}
+
 // labels are a part's labels as they are pushed. A label of the series that is called like one that the part must have is
 // kept as exported_NAME.
 func (j *job) labels(d *metric.Desc, set *metric.LabelSet, i, n int) []metric.Label {
@@ -154,15 +229,4 @@ func (j *job) labels(d *metric.Desc, set *metric.LabelSet, i, n int) []metric.La
 		target = append(target, own)
 	}
 	return sinks.Attach(set.Labels, target, j.external)
-}
-
-// partsIn is how many samples a batch will give, but for zeros and staleness markers.
-func partsIn(b *metric.Batch) int {
-	n := 0
-	for i := range b.Families {
-		if f := &b.Families[i]; len(f.Series) > 0 {
-			n += len(f.Series) * partsOf(f.Desc, &f.Series[0])
-		}
-	}
-	return n
 }

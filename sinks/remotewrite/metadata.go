@@ -1,7 +1,6 @@
 package remotewrite
 
 import (
-	"slices"
 	"time"
 
 	"github.com/collectington/collectington/agent/metric"
@@ -14,41 +13,27 @@ const metadataEvery = time.Minute
 // metadata remembers when which family has been told.
 type metadata struct {
 	told map[*metric.Desc]time.Time
-	due  []*metric.Desc
+	last *metric.Desc // asked for last, at that time
+	at   time.Time
 }
 
-// dueFor lists the families of the samples that are to be told. The list is valid until the next call.
-func (m *metadata) dueFor(samples []sample, now time.Time) []*metric.Desc {
-	m.due = m.due[:0]
-	var last *metric.Desc
-	for i := range samples {
-		d := samples[i].series.desc
-		if d == last {
-			continue
-		}
-		last = d
-		if at, told := m.told[d]; (!told || now.Sub(at) >= metadataEvery) && !slices.Contains(m.due, d) {
-			m.due = append(m.due, d)
-		}
+// due tells whether a family is to be told now, and notes that it has been.
+func (m *metadata) due(d *metric.Desc, now time.Time) bool {
+	if d == m.last && now.Equal(m.at) {
+		return false
 	}
-	return m.due
-}
-
-// delivered notes that the families listed last have arrived, and forgets those that have not been due for long.
-func (m *metadata) delivered(now time.Time) {
-	if len(m.due) == 0 {
-		return
+	m.last, m.at = d, now
+	if at, told := m.told[d]; told && now.Sub(at) < metadataEvery {
+		return false
 	}
 	if m.told == nil {
 		m.told = map[*metric.Desc]time.Time{}
 	}
-	for _, d := range m.due {
-		m.told[d] = now
-	}
-	m.due = m.due[:0]
+	m.told[d] = now
 	for d, at := range m.told {
 		if now.Sub(at) > 10*metadataEvery {
 			delete(m.told, d)
 		}
 	}
+	return true
 }

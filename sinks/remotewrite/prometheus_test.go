@@ -23,7 +23,7 @@ func newServer(t *testing.T, accepts ...remoteapi.WriteMessageType) *server {
 	return &server{sinktest.NewPrometheus(t, accepts...)}
 }
 
-func (s *server) want(t *testing.T, at time.Time, text string, want float64) {
+func (s *server) want(t testing.TB, at time.Time, text string, want float64) {
 	t.Helper()
 	if got := s.Value(t, at, text); math.Abs(got-want) > 1e-9 || math.IsNaN(got) != math.IsNaN(want) {
 		t.Errorf("%s at %s: %v, want %v", text, at.Format(time.TimeOnly), got, want)
@@ -101,7 +101,7 @@ func TestPrometheusHoldsWhatWasWritten(t *testing.T) {
 			`{__name__="bare", exported___name__="x", exported_job="mine", ` + more + `site="oslo"}`: -0.5,
 		}
 		got := map[string]float64{}
-		for name, v := range s.Query(r.T, at, `{job="oncall"}`) {
+		for name, v := range s.Query(r.TB, at, `{job="oncall"}`) {
 			if after, found := strings.CutPrefix(name, `{`); !found {
 				metricName, rest, _ := strings.Cut(after, "{")
 				name = `{__name__="` + metricName + `", ` + rest
@@ -111,9 +111,9 @@ func TestPrometheusHoldsWhatWasWritten(t *testing.T) {
 		if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b float64) bool { return a == b || a != a && b != b })); diff != "" {
 			r.Errorf("Prometheus holds other series (-want +got):\n%s", diff)
 		}
-		s.want(r.T, at, `histogram_sum(span)`, 15)
-		s.want(r.T, at, `histogram_fraction(1, 2, span)*15`, 2)
-		s.want(r.T, at, `histogram_fraction(4, 8, span)*15`, 4)
+		s.want(r.TB, at, `histogram_sum(span)`, 15)
+		s.want(r.TB, at, `histogram_fraction(1, 2, span)*15`, 2)
+		s.want(r.TB, at, `histogram_fraction(4, 8, span)*15`, 4)
 		if sent := r.stats.Sent.Load(); sent != int64(len(want)) {
 			r.Errorf("Sent is %d, want %d", sent, len(want))
 		}
@@ -136,20 +136,20 @@ func TestSeriesEndsAtOnce(t *testing.T) {
 		third := time.Now()
 		r.write("j")
 		r.tick()
-		s.want(r.T, first, `count(x)`, 3)
-		s.want(r.T, first, `count(span)`, 1)
-		s.want(r.T, first, `count({__name__=~"took.*"})`, 4)
-		s.want(r.T, second, `count(x)`, 1)
-		s.want(r.T, second, `count(span)`, gone)
-		s.want(r.T, second, `count({__name__=~"took.*"})`, gone)
-		s.want(r.T, third, `count(x)`, gone)
+		s.want(r.TB, first, `count(x)`, 3)
+		s.want(r.TB, first, `count(span)`, 1)
+		s.want(r.TB, first, `count({__name__=~"took.*"})`, 4)
+		s.want(r.TB, second, `count(x)`, 1)
+		s.want(r.TB, second, `count(span)`, gone)
+		s.want(r.TB, second, `count({__name__=~"took.*"})`, gone)
+		s.want(r.TB, third, `count(x)`, gone)
 		if len(r.sink.jobs) != 0 || len(r.sink.series.live) != 0 {
 			r.Errorf("%d jobs and %d series are remembered", len(r.sink.jobs), len(r.sink.series.live))
 		}
 		// It comes back, behind its own marker.
 		r.write("j", gauge("x", 5, "a"))
 		r.tick()
-		s.want(r.T, time.Now(), `sum(x)`, 5)
+		s.want(r.TB, time.Now(), `sum(x)`, 5)
 		r.drops(sinks.Refused, 0)
 	})
 }
@@ -169,13 +169,13 @@ func TestFirstIncrementCounts(t *testing.T) {
 			r.tick()
 		}
 		at := time.Now().Add(-time.Minute)
-		s.want(r.T, at, `increase(calls_total[5m])`, 5)
-		s.want(r.T, at, `increase(took_count[5m])`, 5)
-		s.want(r.T, at, `increase(took_bucket{le="1.0"}[5m])`, 5)
-		s.want(r.T, at, `histogram_count(increase(span[5m]))`, 11)
-		s.want(r.T, at, `increase(size_count[5m])`, 5)
-		s.want(r.T, at, `count_over_time(size{quantile="0.5"}[5m])`, 2) // a quantile was never zero
-		s.want(r.T, at, `count_over_time(calls_total[5m])`, 3)
+		s.want(r.TB, at, `increase(calls_total[5m])`, 5)
+		s.want(r.TB, at, `increase(took_count[5m])`, 5)
+		s.want(r.TB, at, `increase(took_bucket{le="1.0"}[5m])`, 5)
+		s.want(r.TB, at, `histogram_count(increase(span[5m]))`, 11)
+		s.want(r.TB, at, `increase(size_count[5m])`, 5)
+		s.want(r.TB, at, `count_over_time(size{quantile="0.5"}[5m])`, 2) // a quantile was never zero
+		s.want(r.TB, at, `count_over_time(calls_total[5m])`, 3)
 		r.drops(sinks.Refused, 0)
 	})
 }
@@ -189,8 +189,8 @@ func TestReloadChangesNothing(t *testing.T) {
 			r.tick()
 		}
 		at := time.Now().Add(-time.Minute)
-		s.want(r.T, at, `count_over_time(calls_total{room="a"}[10m])`, 5) // one zero
-		s.want(r.T, at, `count_over_time(x[10m])`, 4)                     // no marker
+		s.want(r.TB, at, `count_over_time(calls_total{room="a"}[10m])`, 5) // one zero
+		s.want(r.TB, at, `count_over_time(x[10m])`, 4)                     // no marker
 		r.drops(sinks.Refused, 0)
 		r.drops(sinks.NotNewer, 0)
 		if n := len(r.sink.series.live); n != 3 {
@@ -205,7 +205,7 @@ func TestPrometheusOfOneProtocol(t *testing.T) {
 		receiving(t, s, nil, func(r *rig) {
 			r.write("j", gauge("x", 4, "a"))
 			r.tick()
-			s.want(r.T, time.Now(), `x`, 4)
+			s.want(r.TB, time.Now(), `x`, 4)
 			if err := r.sink.Check(context.Background()); err != nil {
 				r.Errorf("Check: %v", err)
 			}
@@ -224,11 +224,12 @@ func TestRefusedZeroCostsNothingElse(t *testing.T) {
 			r.tick()
 			// As after a restart: a new process knows nothing of what the one before has sent.
 			r.sink.series = newRegistry(r.began)
+			r.sink.packer = newPacker(r.sink.series.table, 1, 5000, &r.sink.sender.limit)
 			r.sink.jobs = map[string]*job{}
 			r.write("j", counter("calls_total", 3, r.began, "a"), gauge("x", 1, "a"))
 			r.tick()
-			s.want(r.T, time.Now(), `calls_total`, 3)
-			s.want(r.T, time.Now(), `x`, 1)
+			s.want(r.TB, time.Now(), `calls_total`, 3)
+			s.want(r.TB, time.Now(), `x`, 1)
 			r.drops(sinks.Refused, 1)
 		})
 	}

@@ -1,35 +1,47 @@
 package remotewrite
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/web/webtest"
 	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/spool"
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// Whatever is written, in whatever protocol, however the receiver fails: every sample arrives or is counted, none twice
-// but in a repeated request, and each series in order of time.
+// Whatever is written, in whatever protocol, over however many connections, wherever an exchange breaks and whatever the
+// receiver answers: every sample arrives or is counted, what was counted as sent is there, and each series comes in order
+// of time.
 func TestNothingIsLost(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			dice := rand.New(rand.NewPCG(seed, 1))
-			d := &double{}
-			var kept [][]point // what each request left behind
-			d.answer = moody(rand.New(rand.NewPCG(seed, 2)), &kept)
-			receiving(t, d, func(c *Config, env *sinks.Env) {
+			m := &moody{dice: rand.New(rand.NewPCG(seed, 2)), breaks: seed%2 == 1, holds: map[string]int64{}}
+			receiving(t, m, func(c *Config, env *sinks.Env) {
 				c.Protocol = Protocol(seed % 3)
+				c.Connections = 1 + dice.IntN(4)
 				c.Request.MaxSamples = 1 + dice.IntN(30)
-				env.Drain = time.Hour
+				c.Spool.Order = Order(dice.IntN(4) / 3)
+				m.anyOrder = c.Spool.Order == Order(spool.NewestFirst)
+				if seed%10 == 9 {
+					c.Spool.Dir = t.TempDir()
+				}
+				env.Drain = 10 * time.Hour
+				env.Web.Dial = m.dial(env.Web.Dial)
 			}, func(r *rig) {
-				shadow := newRig(r.T, webtest.NewNetwork(), nil) // keeps all that is written
+				shadow := newRig(r.TB, webtest.NewNetwork(), nil) // keeps all that is written
 				in := 0
 				for range 30 {
 					j, families := fmt.Sprint("j", dice.IntN(3)), randomFamilies(dice, r.began)
@@ -39,43 +51,55 @@ func TestNothingIsLost(t *testing.T) {
 					time.Sleep(time.Duration(1 + dice.IntN(60e9)))
 				}
 				written := in - int(shadow.stats.Dropped()[sinks.NotNewer])
-				for _, c := range shadow.sink.queue.chunks {
-					for _, m := range c.samples {
-						if m.isZero() || m.series.native && m.histogram.Sum != m.histogram.Sum || math.Float64bits(m.value) == math.Float64bits(stale()) {
-							written++
-							in++
-						}
-					}
-				}
-				if got := int(shadow.stats.Pending().Samples); got != written {
-					r.Errorf("%d samples were written, %d queued", written, got)
+				queued := int(shadow.stats.Pending().Samples)
+				more := markersAndZeros(r.TB, shadow.queued())
+				in += more
+				if written += more; queued != written {
+					r.Errorf("%d samples were written, %d queued", written, queued)
 				}
 				r.stop()
 				dropped := int64(0)
 				for _, n := range r.stats.Dropped() {
 					dropped += n
 				}
-				if got := r.stats.Sent.Load() + dropped; got != int64(in) {
-					r.Errorf("%d samples were written; sent %d, dropped %v", in, r.stats.Sent.Load(), r.stats.Dropped())
+				sent := r.stats.Sent.Load()
+				if sent+dropped != int64(in) {
+					r.Errorf("%d samples were written; sent %d, dropped %v", in, sent, r.stats.Dropped())
+				}
+				// What arrived, but whose answer did not, may be refused when it comes again.
+				refused := r.stats.Dropped()[sinks.Refused]
+				if n := int64(m.arrived); n < sent || n > sent+refused || !m.breaks && n != sent {
+					r.Errorf("the receiver holds %d samples; sent %d, refused %d", n, sent, refused)
 				}
 				r.drops(sinks.Shutdown, 0)
+				r.drops(sinks.Damaged, 0)
 			})
-			last := map[string]int64{}
-			arrived := 0
-			for _, points := range kept {
-				for _, p := range points {
-					if at, known := last[p.series]; known && p.time <= at {
-						t.Fatalf("%v comes after the sample at %d", p, at)
-					}
-					last[p.series] = p.time
-					arrived++
-				}
+			for _, text := range m.wrong {
+				t.Error(text)
 			}
-			if arrived == 0 {
+			if m.arrived == 0 {
 				t.Error("nothing has arrived")
 			}
 		})
 	}
+}
+
+// markersAndZeros counts what the sink has added of its own.
+func markersAndZeros(t testing.TB, requests []wire.Request) (n int) {
+	t.Helper()
+	for _, q := range requests {
+		for i, err := range q.Items() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			isZero := i.Start != 0 && i.Start == i.Time
+			isMarker := math.Float64bits(i.Value) == math.Float64bits(stale())
+			if isZero || isMarker || i.Kind == wire.Histogram && i.Histogram.Sum != i.Histogram.Sum {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // numbersIn counts the numbers of families: what a text exposition would have lines.
@@ -95,45 +119,155 @@ func numbersIn(families []metric.Family) (n int) {
 	return n
 }
 
-// moody is a receiver that often fails: before it has taken a request, and never after.
-func moody(dice *rand.Rand, kept *[][]point) func(http.ResponseWriter, request) {
-	var mu sync.Mutex // a request that hangs goes on beside the next
-	roll := func(n int) int {
-		mu.Lock()
-		defer mu.Unlock()
-		return dice.IntN(n)
+// moody is a receiver that often fails, and a network that does where it breaks.
+type moody struct {
+	breaks   bool
+	anyOrder bool
+
+	mu      sync.Mutex // a request that hangs goes on beside the next
+	dice    *rand.Rand
+	holds   map[string]int64 // the last time of each series
+	points  map[point]bool
+	arrived int // how many different ones
+	wrong   []string
+}
+
+func (m *moody) roll(n int) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.dice.IntN(n)
+}
+
+// take keeps points. One that it has already changes nothing; else each series is to come in order.
+func (m *moody) take(points []point) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.points == nil {
+		m.points = map[point]bool{}
 	}
-	takes := func(w http.ResponseWriter, r request) {
-		takes(w, r)
-		mu.Lock()
-		defer mu.Unlock()
-		*kept = append(*kept, r.points)
-	}
-	return func(w http.ResponseWriter, r request) {
-		switch roll(12) {
-		case 0:
-			w.WriteHeader(500 + roll(5))
-		case 1:
-			w.Header().Set("Retry-After", fmt.Sprint(roll(30)))
-			w.WriteHeader(429)
-		case 2:
-			time.Sleep(40 * time.Second)
-		case 3:
-			panic(http.ErrAbortHandler)
-		case 4:
-			w.WriteHeader(415)
-		case 5:
-			w.WriteHeader(400)
-		case 6:
-			if r.protocol == Protocol1 {
-				takes(w, r)
-				return
-			}
-			w.WriteHeader(204) // without a word of what it wrote: nothing
-		default:
-			takes(w, r)
+	for _, p := range points {
+		if p.value != p.value {
+			p.value = -1.5 // no NaN is equal to another
 		}
+		p.start = 0 // which 1.0 does not tell
+		if m.points[p] {
+			if !m.breaks {
+				m.wrong = append(m.wrong, fmt.Sprint(p, " comes twice"))
+			}
+			continue
+		}
+		if at, known := m.holds[p.series]; known && p.time <= at && !m.anyOrder {
+			m.wrong = append(m.wrong, fmt.Sprint(p, " comes after the sample at ", at))
+		}
+		m.points[p] = true
+		m.holds[p.series] = p.time
+		m.arrived++
 	}
+}
+
+func (m *moody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	got, err := decode(r)
+	if err != nil {
+		panic(http.ErrAbortHandler) // the request was cut
+	}
+	switch m.roll(14) {
+	case 0:
+		w.WriteHeader(500 + m.roll(5))
+	case 1:
+		w.Header().Set("Retry-After", fmt.Sprint(m.roll(30)))
+		w.WriteHeader(429)
+	case 2:
+		time.Sleep(40 * time.Second)
+	case 3:
+		panic(http.ErrAbortHandler)
+	case 4:
+		w.WriteHeader(415)
+	case 5:
+		w.WriteHeader([]int{400, 409, 413, 422}[m.roll(4)])
+	case 6: // it keeps a beginning and says so, which only 2.0 can
+		if got.protocol == Protocol1 {
+			w.WriteHeader(408)
+			return
+		}
+		kept := got.points[:m.roll(len(got.points)+1)]
+		samples, histograms := 0, 0
+		for _, p := range kept {
+			if p.histogram != "" {
+				histograms++
+			} else {
+				samples++
+			}
+		}
+		m.take(kept)
+		wrote(w, samples, histograms)
+		w.WriteHeader([]int{200, 400}[m.roll(2)])
+	case 7:
+		if got.protocol == Protocol2 {
+			w.WriteHeader(204) // without a word of what it wrote: nothing
+			return
+		}
+		fallthrough
+	case 8: // half an answer is one
+		m.take(got.points)
+		w.Header().Set("Content-Length", "100")
+		wrote(w, len(got.points), len(got.points))
+		_, _ = io.WriteString(w, "half of")
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	default:
+		m.take(got.points)
+		takes(w, got)
+	}
+}
+
+// dial makes connections that break after so many bytes, or cannot be made.
+func (m *moody) dial(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if m.breaks && m.roll(4) == 0 {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+		}
+		conn, err := dial(ctx, network, address)
+		if err != nil || !m.breaks {
+			return conn, err
+		}
+		return &fragile{Conn: conn, out: m.roll(10_000), in: m.roll(2000)}, nil
+	}
+}
+
+// fragile is a connection that breaks after so many bytes.
+type fragile struct {
+	net.Conn
+	mu      sync.Mutex
+	out, in int
+}
+
+func (f *fragile) left(n *int, used int) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	*n -= used
+	return *n
+}
+
+func (f *fragile) Write(p []byte) (int, error) {
+	if n := f.left(&f.out, 0); n < len(p) {
+		k, _ := f.Conn.Write(p[:max(0, n)])
+		f.Conn.Close()
+		return k, syscall.EPIPE
+	}
+	n, err := f.Conn.Write(p)
+	f.left(&f.out, n)
+	return n, err
+}
+
+func (f *fragile) Read(p []byte) (int, error) {
+	n := f.left(&f.in, 0)
+	if n <= 0 {
+		f.Conn.Close()
+		return 0, syscall.ECONNRESET
+	}
+	n, err := f.Conn.Read(p[:min(len(p), n)])
+	f.left(&f.in, n)
+	return n, err
 }
 
 // randomFamilies are up to 8 families of all types, with series that come and go.

@@ -3,20 +3,25 @@ package remotewrite
 import (
 	"fmt"
 	"log/slog"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/collectington/collectington/agent/metric"
 )
 
 // refusals logs what a receiver would not have: once, and again when it gives another reason.
 type refusals struct {
-	log  *slog.Logger
+	log *slog.Logger
+
+	mu   sync.Mutex
 	last string
 }
 
 // partly logs a request of which the receiver says that it has written less than was sent.
 func (r *refusals) partly(p *parcel, a answer, lost int, place string) {
-	err := fmt.Errorf("POST %s: %d: wrote %d of %d samples", place, a.code, len(p.samples)-lost, len(p.samples))
+	err := fmt.Errorf("POST %s: %d: wrote %d of %d samples", place, a.code, p.holds.sum()-lost, p.holds.sum())
 	r.warn("partly", err, p, a, lost, "")
 }
 
@@ -34,13 +39,18 @@ func (r *refusals) wholly(p *parcel, a answer, lost int, place string) {
 }
 
 func (r *refusals) warn(why string, err error, p *parcel, a answer, lost int, do string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if why == r.last {
 		return
 	}
 	r.last = why
 	series := offender(a.text)
 	if series == "" {
-		series = "one of those from " + nameOf(p.samples[0].series) + " on"
+		q, _ := p.request() // which has been read, or written, before
+		if series = q.First(); lost > 1 {
+			series = "one of those from " + series + " on"
+		}
 	}
 	if do == "" {
 		do = "see the receiver's log"
@@ -70,8 +80,38 @@ func offender(text string) string {
 	return text[open:]
 }
 
-// nameOf is a series as it is pushed, for messages.
-func nameOf(s *series) string { return (&metric.LabelSet{Labels: s.labels}).String() }
+// seriesIn is the labels of that series, sorted by name, the metric's name among them; nil where its text is no series.
+func seriesIn(text string) (all []metric.Label) {
+	open := strings.IndexByte(text, '{')
+	if open < 0 {
+		return nil
+	}
+	name := text[strings.LastIndexAny(text[:open], " \t\"'(=:,")+1 : open]
+	if strings.HasSuffix(text[:open], ":") || name == "" {
+		name = ""
+	} else {
+		all = append(all, metric.Label{Name: "__name__", Value: name})
+	}
+	for rest := text[open+1:]; ; {
+		rest = strings.TrimLeft(rest, ", ")
+		if strings.HasPrefix(rest, "}") {
+			break
+		}
+		label, value, found := strings.Cut(rest, "=")
+		quoted, err := strconv.QuotedPrefix(value)
+		if !found || err != nil {
+			return nil
+		}
+		if unquoted, err := strconv.Unquote(label); err == nil {
+			label = unquoted
+		}
+		rest = value[len(quoted):]
+		value, _ = strconv.Unquote(quoted)
+		all = append(all, metric.Label{Name: label, Value: value})
+	}
+	slices.SortFunc(all, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
 
 // gist is what tells one reason from another: the code, and the text without the numbers and series that differ from
 // request to request.

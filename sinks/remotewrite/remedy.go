@@ -15,7 +15,7 @@ func cures() []cure {
 	const (
 		order = "another sender writes the same series, or time went back: give each agent an instance label of its own"
 		old   = "the receiver takes nothing this old: let it accept out-of-order samples " +
-			"(Prometheus and Mimir: out_of_order_time_window), or lower queue.max_age"
+			"(Prometheus and Mimir: out_of_order_time_window), or lower spool.max_age"
 		ahead = "the clock of this host or of the API is ahead: synchronise it"
 		many  = "use fewer label values, or raise the receiver's limit for this tenant"
 		label = "shorten or drop that label in the job, or raise the receiver's limit"

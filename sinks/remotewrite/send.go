@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -55,11 +56,11 @@ type answer struct {
 	told  bool // the reply says what was written
 }
 
-// send posts one request in protocol p and gives the answer, whatever its code; an error says that there was none.
-func (s *post) send(ctx context.Context, p Protocol, body *payload) (answer, error) {
+// send posts one compressed request in protocol p and gives the answer, whatever its code; an error says that there was none.
+func (s *post) send(ctx context.Context, p Protocol, packed []byte) (answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("no answer within %s", setting.Duration(s.timeout)))
 	defer cancel()
-	request, err := s.request(ctx, p, body)
+	request, err := s.request(ctx, p, packed)
 	if err != nil {
 		return answer{}, fmt.Errorf("POST %s: %w", s.place, err)
 	}
@@ -78,8 +79,8 @@ func (s *post) send(ctx context.Context, p Protocol, body *payload) (answer, err
 	return a, nil
 }
 
-func (s *post) request(ctx context.Context, p Protocol, body *payload) (*http.Request, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, nil)
+func (s *post) request(ctx context.Context, p Protocol, packed []byte) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(packed))
 	if err != nil {
 		return nil, err
 	}
@@ -93,9 +94,6 @@ func (s *post) request(ctx context.Context, p Protocol, body *payload) (*http.Re
 		}
 		request.Header.Set(name, value)
 	}
-	request.ContentLength = int64(len(body.packed))
-	request.GetBody = body.open
-	request.Body, _ = body.open()
 	request.Header.Set("Content-Encoding", "snappy")
 	if p == Protocol2 {
 		request.Header.Set("Content-Type", "application/x-protobuf;proto=io.prometheus.write.v2.Request")
@@ -148,3 +146,20 @@ func (a *answer) status() string {
 
 // error is an answer that is no success.
 func (a *answer) error(place string) error { return fmt.Errorf("POST %s: %s", place, a.status()) }
+
+// advised is error with what to do about it, as far as that is known.
+func (a *answer) advised(place string) error {
+	if do := remedy(a.code, a.text); do != "" {
+		return fmt.Errorf("%w (%s)", a.error(place), do)
+	}
+	return a.error(place)
+}
+
+// isTransient tells answers that speak of the moment. The specification names 429 and 5xx; after 408, which says that the
+// request has not come in whole, RFC 9110 (15.5.9) lets it be repeated.
+func (a *answer) isTransient() bool { return a.code == 408 || a.code == 429 || a.code >= 500 }
+
+// isAboutUs tells answers that speak of the sender's way and credentials, not of its samples.
+func (a *answer) isAboutUs() bool {
+	return a.code/100 == 3 || a.code == 401 || a.code == 403 || a.code == 404 || a.code == 405 || a.code == 407
+}

@@ -7,13 +7,12 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// series is one series as it is pushed. Labels and desc never change, so that chunks may point to it while it lives on;
-// the other fields belong to Write.
+// series is one series as it is pushed.
 type series struct {
-	labels []metric.Label // sorted, the metric's name among them
-	desc   *metric.Desc   // of its family
+	wire *wire.Series // its labels and what is told of its family
 
 	hash  uint64
 	last  int64  // time of the newest sample queued, 0 = none
@@ -27,8 +26,10 @@ type series struct {
 // registry knows the sink's series by their content. It is what carries a series over a reload, which makes all pointers
 // new, and what keeps a series that comes back from going behind its own staleness marker.
 type registry struct {
-	seed maphash.Seed
-	live map[uint64]*series
+	seed  maphash.Seed
+	table *wire.Table
+	live  map[uint64]*series
+	gone  []*wire.Series // to be given back to the table when the tick in hand is written
 
 	ended map[uint64]int64 // the last time of series that have ended
 	order []ending
@@ -51,6 +52,7 @@ const (
 func newRegistry(now time.Time) *registry {
 	return &registry{
 		seed:  maphash.MakeSeed(),
+		table: wire.NewTable(),
 		live:  map[uint64]*series{},
 		ended: map[uint64]int64{},
 		floor: now.UnixMilli() - 1,
@@ -62,20 +64,18 @@ func (r *registry) open(labels []metric.Label, desc *metric.Desc, batch uint64) 
 	hash := r.hash(labels)
 	for old := r.live[hash]; old != nil; old = r.live[hash] {
 		switch {
-		case !slices.Equal(old.labels, labels):
+		case !old.wire.Equal(labels):
 			hash++ // two series of one hash
 			continue
 		case old.batch == batch:
 			return old // twice in one batch: the second sample will not be newer
 		}
-		// Chunks may still point to the old one with its old desc.
-		s := *old
-		s.desc = desc
-		old.batch = batch
-		r.live[hash] = &s
-		return &s
+		// After a reload, other things may be told of the family.
+		r.gone = append(r.gone, old.wire)
+		old.wire = r.table.Series(labels, desc)
+		return old
 	}
-	s := &series{labels: labels, desc: desc, hash: hash, last: r.ended[hash]}
+	s := &series{wire: r.table.Series(labels, desc), hash: hash, last: r.ended[hash]}
 	delete(r.ended, hash)
 	r.live[hash] = s
 	return s
@@ -87,12 +87,18 @@ func (r *registry) close(s *series) {
 		return
 	}
 	delete(r.live, s.hash)
+	r.gone = append(r.gone, s.wire)
 	r.ended[s.hash] = s.last
 	r.order = append(r.order, ending{s.hash, s.last})
 }
 
-// forget drops the memory of series that ended long before now (Unix milliseconds).
+// forget drops the memory of series that ended long before now (Unix milliseconds), and what only samples before needed.
 func (r *registry) forget(now int64) {
+	for _, s := range r.gone {
+		s.Forget()
+	}
+	clear(r.gone)
+	r.gone = r.gone[:0]
 	n := 0
 	for n < len(r.order) && (r.order[n].last < now-rememberEnded.Milliseconds() || len(r.order)-n > maxEnded) {
 		if e := r.order[n]; r.ended[e.hash] == e.last {

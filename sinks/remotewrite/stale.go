@@ -2,20 +2,23 @@ package remotewrite
 
 import "github.com/collectington/collectington/agent/metric"
 
-// end sends a staleness marker for every series of the batch before that this one does not have, and forgets it. A series
+// end ends every series of the batch before that this one does not have with a staleness marker, and forgets it. A series
 // with times of its own gets none, as in Prometheus: its last sample may well speak of the past.
-func (j *job) end(at int64, r *registry, cut *cutter) {
+func (j *job) end(at int64, r *registry, t *tick) {
 	for _, u := range j.before {
+		from := len(t.samples)
 		for _, s := range u.parts {
 			if s.batch == j.batch {
 				continue
 			}
 			s.batch = j.batch // two units may share it
 			if !s.own && s.begun {
-				cut.add(s.marker(at))
-				cut.unit()
+				t.samples = append(t.samples, s.marker(at))
 			}
 			r.close(s)
+		}
+		if len(t.samples) > from {
+			t.more = append(t.more, extra{u, stretch{from, len(t.samples)}})
 		}
 	}
 	clear(j.before)

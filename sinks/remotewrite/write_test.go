@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"context"
 	"math"
 	"net/http"
 	"slices"
@@ -8,13 +9,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/web/webtest"
 	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/spool"
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
 func batchOf(families ...metric.Family) metric.Batch {
@@ -22,28 +24,58 @@ func batchOf(families ...metric.Family) metric.Batch {
 }
 
 // taken gives what a sink queues, without a receiver. Names are cut down to what comes after job="j".
-func taken(t *testing.T, max int, test func(r *rig)) (chunks [][]string) {
+func taken(t *testing.T, max int, test func(r *rig)) (requests [][]string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, webtest.NewNetwork(), func(c *Config, env *sinks.Env) {
 			c.Request.MaxSamples, env.Instance = max, ""
 		})
 		test(r)
-		for _, c := range r.sink.queue.chunks {
-			chunks = append(chunks, shown(c.samples, r.began))
+		for _, q := range r.queued() {
+			requests = append(requests, shown(t, q, r.began))
 		}
 	})
-	return chunks
+	return requests
 }
 
-func shown(samples []sample, began time.Time) (all []string) {
-	for _, m := range samples {
-		p := point{series: nameOf(m.series), time: m.time - began.UnixMilli(), value: m.value}
-		if m.start != 0 {
-			p.start = m.start - began.UnixMilli()
+// queued takes out of the queue what waits in it.
+func (r *rig) queued() (all []wire.Request) {
+	r.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	q := r.sink.queue.Load()
+	for {
+		record, ok := q.Next(ctx, 0, spool.OldestFirst)
+		if !ok {
+			return all
+		}
+		one, err := r.sink.sender.delivery(record).line[0].request()
+		if err != nil {
+			r.Fatal(err)
+		}
+		if got := (written{one.Counts.Samples, one.Counts.Histograms}); got != (written{record.Samples, record.Histograms}) {
+			r.Errorf("the record says %+v, it has %+v", record.Meta, got)
+		}
+		all = append(all, one)
+		q.Ack(record.ID)
+	}
+}
+
+func shown(t *testing.T, q wire.Request, began time.Time) (all []string) {
+	t.Helper()
+	for i, err := range q.Items() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := point{series: i.Labels.String(), time: i.Time - began.UnixMilli(), value: i.Value}
+		if i.Start != 0 {
+			p.start = i.Start - began.UnixMilli()
+		}
+		if i.Kind == wire.Histogram && i.Histogram.Sum != i.Histogram.Sum {
+			p.value = stale()
 		}
 		text := strings.NewReplacer(`__name__="`, "", `",job="j"`, "", `"`, "").Replace(p.String())
-		if m.histogram != nil {
+		if i.Kind == wire.Histogram {
 			text += " native"
 		}
 		all = append(all, text)
@@ -61,7 +93,7 @@ func TestHistogramIsOneUnit(t *testing.T) {
 	for _, c := range got {
 		sizes = append(sizes, len(c))
 	}
-	if want := []int{3, 5, 7}; !slices.Equal(sizes, want) {
+	if want := []int{5, 7, 3}; !slices.Equal(sizes, want) {
 		t.Errorf("requests of %v samples, want %v", sizes, want)
 	}
 	// A unit that is too large for any request has one of its own.
@@ -99,7 +131,7 @@ func TestMarkersAndZeros(t *testing.T) {
 		{"{n,room=a} @1000 since 1000 0", "{n,room=a} @2000 since 1000 1", "{own,room=a} @0 1", "{x,room=a} @2000 1", "{x,room=b} @2000 1"},
 		{"{n,room=a} @3000 since 2999 0.5", "{x,room=a} @3000 1", "{x,room=b} @3000 stale"},
 		{"{n,room=a} @4000 stale", "{x,room=a} @4000 stale"},
-		{"{n,room=a} @5000 since 1000 1", "{m,room=a} @3000 since 3000 0", "{m,room=a} @5000 since 3000 1"},
+		{"{m,room=a} @3000 since 3000 0", "{m,room=a} @5000 since 3000 1", "{n,room=a} @5000 since 1000 1"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("other samples (-want +got):\n%s", diff)
@@ -115,8 +147,8 @@ func TestNoZeroBeforeTheSinkBegan(t *testing.T) {
 			counter("ahead", 1, time.Now().Add(1), "a"), counter("none", 1, time.Unix(0, 0), "a"))
 	})
 	want := [][]string{{
-		"{n,room=a} @3600000 since -1 1", "{old,room=a} @3600000 since 1799999 1",
-		"{ahead,room=a} @3600000 1", "{none,room=a} @3600000 1",
+		"{ahead,room=a} @3600000 1", "{n,room=a} @3600000 since -1 1",
+		"{none,room=a} @3600000 1", "{old,room=a} @3600000 since 1799999 1",
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("other samples (-want +got):\n%s", diff)
@@ -181,8 +213,8 @@ func TestHostileBatches(t *testing.T) {
 	})
 	want := [][]string{
 		{
-			"{x,room=a} @0 NaN", "{h_bucket,le=1.0} @0 1", "{h_bucket,le=2.0} @0 1", "{h_bucket,le=+Inf} @0 0", "{h_sum} @0 0",
-			"{h_count} @0 0", "{s,quantile=0.5} @0 1", "{s,quantile=0.9} @0 NaN", "{s_sum} @0 0", "{s_count} @0 0",
+			"{h_bucket,le=1.0} @0 1", "{h_bucket,le=2.0} @0 1", "{h_bucket,le=+Inf} @0 0", "{h_sum} @0 0",
+			"{h_count} @0 0", "{s,quantile=0.5} @0 1", "{s,quantile=0.9} @0 NaN", "{s_sum} @0 0", "{s_count} @0 0", "{x,room=a} @0 NaN",
 		},
 		{
 			"{y,room=a} @-3600000 1", "{h_bucket,le=1.0} @1 stale", "{h_bucket,le=2.0} @1 stale", "{h_bucket,le=+Inf} @1 stale",
@@ -229,24 +261,23 @@ func TestHashesCollide(t *testing.T) {
 	r := newRegistry(time.UnixMilli(0))
 	d := &metric.Desc{Name: "x"}
 	a := []metric.Label{{Name: "room", Value: "a"}}
-	r.live[r.hash(a)] = &series{labels: []metric.Label{{Name: "room", Value: "b"}}, hash: r.hash(a)}
+	r.live[r.hash(a)] = &series{wire: r.table.Series([]metric.Label{{Name: "room", Value: "b"}}, d), hash: r.hash(a)}
 	first := r.open(a, d, 1)
 	first.last = 5
-	if again := r.open(a, d, 2); again.last != 5 || again.labels[0].Value != "a" || len(r.live) != 2 {
+	if again := r.open(a, d, 2); again.last != 5 || again.wire.String() != `{room="a"}` || len(r.live) != 2 {
 		t.Errorf("got %+v with %d series", again, len(r.live))
 	}
 }
 
 func TestQueueIsBounded(t *testing.T) {
 	d := &double{}
-	release := make(chan struct{})
 	synctest.Test(t, func(t *testing.T) {
-		release = make(chan struct{})
+		release := make(chan struct{})
 		d.answer = func(w http.ResponseWriter, q request) { <-release; takes(w, q) }
 		network := webtest.NewNetwork()
 		network.Serve(t, "receiver:80", d)
 		r := newRig(t, network, func(c *Config, _ *sinks.Env) {
-			c.Request.MaxSamples, c.Queue.MaxSamples = 4, 10
+			c.Spool.MaxBytes = 1100 // room for two requests, each of some 150 bytes and what it takes beside
 		})
 		r.run()
 		r.write("j", gauge("x", 0, "a", "b", "c", "d"))
@@ -273,16 +304,10 @@ func TestQueueIsBounded(t *testing.T) {
 	})
 }
 
-func TestSampleSize(t *testing.T) {
-	if n := unsafe.Sizeof(sample{}); n != sampleBytes {
-		t.Errorf("a sample takes %d bytes, the estimate says %d", n, sampleBytes)
-	}
-}
-
 // A batch of known series costs no allocation for each sample.
 func TestWriteAllocates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, webtest.NewNetwork(), func(c *Config, _ *sinks.Env) { c.Queue.MaxSamples = 5000 })
+		r := newRig(t, webtest.NewNetwork(), nil)
 		f := gauge("x", 1, strings.Split(strings.Repeat("a ", 1000), " ")...)
 		for i := range f.Series {
 			f.Series[i].Labels = f.Desc.LabelSet([]string{string(rune('a' + i))})

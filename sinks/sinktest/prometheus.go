@@ -17,15 +17,15 @@ import (
 	"github.com/prometheus/prometheus/tsdb"
 )
 
-// Prometheus is Prometheus' own remote-write receiver over its own storage, without out-of-order samples, and its own
-// query engine.
+// Prometheus is Prometheus' own remote-write receiver over its own storage, and its own query engine.
 type Prometheus struct {
 	http.Handler
 	db     *tsdb.DB
 	engine *promql.Engine
 }
 
-// NewPrometheus makes one that accepts these protocols; without any, both. It is closed when the test ends.
+// NewPrometheus makes one that accepts these protocols; without any, both. It takes a series' samples in order of time alone.
+// It is closed when the test ends.
 func NewPrometheus(t testing.TB, accepts ...remoteapi.WriteMessageType) *Prometheus {
 	t.Helper()
 	return newPrometheus(t, tsdb.DefaultOptions(), accepts)
@@ -41,6 +41,14 @@ func NewPrometheusFor(t testing.TB, span time.Duration) *Prometheus {
 	return newPrometheus(t, options, nil)
 }
 
+// NewOutOfOrder makes one that takes samples of a series in any order, within a window behind its newest one.
+func NewOutOfOrder(t testing.TB, window time.Duration) *Prometheus {
+	t.Helper()
+	options := tsdb.DefaultOptions()
+	options.OutOfOrderTimeWindow = window.Milliseconds()
+	return newPrometheus(t, options, nil)
+}
+
 func newPrometheus(t testing.TB, options *tsdb.Options, accepts remoteapi.MessageTypes) *Prometheus {
 	t.Helper()
 	if len(accepts) == 0 {
@@ -50,6 +58,7 @@ func newPrometheus(t testing.TB, options *tsdb.Options, accepts remoteapi.Messag
 	if err != nil {
 		t.Fatal(err)
 	}
+	db.DisableCompactions() // a block that was read in a bubble of fake time cannot be closed outside of it
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
 			t.Error(err)

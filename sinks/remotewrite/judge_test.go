@@ -1,0 +1,162 @@
+package remotewrite
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/collectington/collectington/sinks"
+)
+
+// judged is one thing that a receiver does, and what we do then, for five ticks of so many series.
+type judged struct {
+	does     string
+	protocol Protocol
+	series   int
+	durable  bool
+	answer   func(began time.Time) func(http.ResponseWriter, request)
+
+	sent, refused int64
+	requests      int           // at most
+	least         int           // requests at least
+	within        time.Duration // after the first write, all is settled
+}
+
+// refusesAny refuses all of a request for one of these series.
+func refusesAny(code int, text string, rooms ...string) func(time.Time) func(http.ResponseWriter, request) {
+	return func(time.Time) func(http.ResponseWriter, request) {
+		return func(w http.ResponseWriter, r request) {
+			for _, p := range r.points {
+				for _, room := range rooms {
+					if strings.Contains(p.series, `room="`+room+`"`) {
+						http.Error(w, strings.ReplaceAll(text, "SERIES", p.series), code)
+						return
+					}
+				}
+			}
+			takes(w, r)
+		}
+	}
+}
+
+// until answers so for a time, and well after it.
+func until(end time.Duration, answer func(http.ResponseWriter, request)) func(time.Time) func(http.ResponseWriter, request) {
+	return func(began time.Time) func(http.ResponseWriter, request) {
+		return func(w http.ResponseWriter, r request) {
+			if time.Since(began) < end {
+				answer(w, r)
+				return
+			}
+			takes(w, r)
+		}
+	}
+}
+
+func always(answer func(http.ResponseWriter, request)) func(time.Time) func(http.ResponseWriter, request) {
+	return until(math.MaxInt64, answer)
+}
+
+func TestJudges(t *testing.T) {
+	for _, c := range []judged{
+		{does: "says 2xx and not what it wrote", protocol: Auto, series: 100, answer: always(answers(200)), sent: 500, requests: 6},
+		{does: "keeps half of a 400 and says so", protocol: Protocol2, series: 100, answer: always(func(w http.ResponseWriter, r request) {
+			wrote(w, 50, 0)
+			w.WriteHeader(400)
+		}), sent: 250, refused: 250, requests: 5},
+		{does: "keeps the good part of a 400 without saying how much", protocol: Protocol1, series: 100,
+			answer: refusesAny(400, "failed pushing to ingester (err-mimir-sample-out-of-order)", "r7"), refused: 500, requests: 5},
+		{does: "refuses all for one series and names it", protocol: Protocol1, series: 100,
+			answer: refusesAny(400, "out of order: series=SERIES, sorry", "r7"), sent: 495, refused: 5, requests: 10},
+		{does: "refuses all for one series of many", protocol: Protocol1, series: 1000,
+			answer: refusesAny(400, "out of order sample", "r7"), sent: 4995, refused: 5, requests: 5 * 21},
+		{does: "refuses all for two series of many", protocol: Protocol1, series: 1000,
+			answer: refusesAny(409, "store locally: out of order sample", "r7", "r801"), sent: 4990, refused: 10, requests: 5 * 42},
+		{does: "finds one series unprocessable", protocol: Protocol1, series: 64,
+			answer: refusesAny(422, "", "r33"), sent: 5 * 63, refused: 5, requests: 5 * 13},
+		{does: "refuses everything", protocol: Protocol1, series: 1000,
+			answer: always(answers(400)), refused: 5000, requests: 65 + 4*4},
+		{does: "has no way in", protocol: Protocol1, series: 10, answer: always(answers(404)), refused: 50, requests: 5},
+		{does: "has no way in for a while", protocol: Protocol1, series: 10, durable: true,
+			answer: until(time.Hour, answers(404)), sent: 50, requests: 500, least: 50, within: time.Hour + 2*maxPause},
+		{does: "does not know the token for a while", protocol: Auto, series: 10, durable: true,
+			answer: until(time.Hour, answers(401)), sent: 50, requests: 500, least: 50, within: time.Hour + 2*maxPause},
+		{does: "asks for a pause in seconds", protocol: Protocol2, series: 10, answer: until(time.Minute, func(w http.ResponseWriter, _ request) {
+			w.Header().Set("Retry-After", "50")
+			w.WriteHeader(429)
+		}), sent: 50, requests: 7},
+		{does: "asks for a pause until a date", protocol: Protocol2, series: 10, answer: until(time.Minute, func(w http.ResponseWriter, _ request) {
+			w.Header().Set("Retry-After", time.Now().Add(50*time.Second).UTC().Format(http.TimeFormat))
+			w.WriteHeader(429)
+		}), sent: 50, requests: 8},
+		{does: "hangs", protocol: Protocol2, series: 10, answer: until(3*time.Minute, func(http.ResponseWriter, request) { time.Sleep(time.Hour) }), sent: 50, requests: 15},
+		{does: "closes within the body", protocol: Protocol2, series: 10, answer: until(time.Minute, func(w http.ResponseWriter, _ request) {
+			w.Header().Set("Content-Length", "9")
+			_, _ = io.WriteString(w, "half")
+			panic(http.ErrAbortHandler)
+		}), sent: 50, requests: 30},
+		{does: "has lost patience with the request's body", protocol: Protocol2, series: 10, answer: until(time.Minute, answers(408)), sent: 50, requests: 30},
+		{does: "is away for long", protocol: Protocol2, series: 10, answer: until(3*time.Hour, answers(503)), sent: 50, requests: 1000, within: 3*time.Hour + 2*maxPause},
+		{does: "fails for long", protocol: Protocol2, series: 10, answer: until(3*time.Hour, answers(500)), sent: 50, requests: 1000, within: 3*time.Hour + 2*maxPause},
+		{does: "cannot stand a series", protocol: Protocol1, series: 500, answer: refusesAny(500, "panic", "r7"), sent: 5 * 499, refused: 5, requests: 5 * 60, within: 10 * time.Minute},
+		{does: "cannot stand the last series", protocol: Protocol2, series: 16, answer: refusesAny(500, "panic", "r9"), sent: 5 * 15, refused: 5, requests: 5 * 50, within: 10 * time.Minute},
+		{does: "has no room for large requests", protocol: Protocol1, series: 2000, answer: always(func(w http.ResponseWriter, r request) {
+			if len(r.points) > 600 {
+				w.WriteHeader(413)
+				return
+			}
+			takes(w, r)
+		}), sent: 10_000, requests: 7 + 4*5},
+		{does: "has no room for any request", protocol: Protocol1, series: 8, answer: always(answers(413)), refused: 40, requests: 5 * 15},
+	} {
+		t.Run(c.does, func(t *testing.T) { c.judge(t) })
+	}
+}
+
+func (c judged) judge(t *testing.T) {
+	d := &double{}
+	receiving(t, d, func(config *Config, _ *sinks.Env) {
+		config.Protocol = c.protocol
+		if c.durable {
+			config.Spool.Dir = t.TempDir()
+		}
+	}, func(r *rig) {
+		d.set(c.answer(r.began))
+		rooms := make([]string, c.series)
+		for i := range rooms {
+			rooms[i] = fmt.Sprint("r", i)
+		}
+		for i := range 5 {
+			r.write("j", gauge("x", float64(i), rooms...))
+			r.tick()
+		}
+		for r.stats.Pending().Samples > 0 && time.Since(r.began) < 24*time.Hour {
+			r.tick()
+		}
+		took := time.Since(r.began)
+		sent, dropped := r.stats.Sent.Load(), r.stats.Dropped()
+		if sent != c.sent || dropped[sinks.Refused] != c.refused || len(dropped) > 1 || c.refused == 0 && len(dropped) > 0 {
+			r.Errorf("sent %d, dropped %v; want %d sent and %d refused", sent, dropped, c.sent, c.refused)
+		}
+		if n := len(d.all()); n > c.requests || n < max(5, c.least) {
+			r.Errorf("%d requests, want at most %d", n, c.requests)
+		}
+		if most := max(c.within, 6*time.Minute); took > most+time.Minute {
+			r.Errorf("it took %s, want at most %s", took, most)
+		}
+		last := map[string]int64{}
+		if c.refused == 0 {
+			for _, q := range d.all() {
+				for _, p := range q.points {
+					if p.time < last[p.series] {
+						r.Errorf("%v comes behind the sample at %d", p, last[p.series])
+					}
+					last[p.series] = p.time
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,165 @@
+package remotewrite
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/web/webtest"
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/spool"
+	"github.com/collectington/collectington/sinks/sinktest"
+)
+
+// line is the way to a receiver, which takes its time, and can break.
+type line struct {
+	broken  atomic.Bool
+	refused atomic.Int64 // answers that are no success
+	*webtest.Network
+}
+
+func (l *line) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if l.broken.Load() {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.EHOSTUNREACH}
+	}
+	return l.Dial(ctx, network, address)
+}
+
+func (l *line) to(h http.Handler, takes time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if l.broken.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		time.Sleep(takes)
+		h.ServeHTTP(&watched{w, &l.refused}, r)
+	})
+}
+
+type watched struct {
+	http.ResponseWriter
+	refused *atomic.Int64
+}
+
+func (w *watched) WriteHeader(code int) {
+	if code/100 != 2 {
+		w.refused.Add(1)
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+// outageCase is one way to live through an outage.
+type outageCase struct {
+	protocol    Protocol
+	connections int
+	order       spool.Order
+}
+
+func (c outageCase) String() string {
+	return fmt.Sprintf("%s, %d connections, %s", c.protocol, c.connections, Order(c.order))
+}
+
+// before and behind are minutes with a working line around an outage of so many.
+const before, outageMinutes, behind = 5, 360, 10
+
+// live has the minute's batch written for as long as the outage and what is around it lasts. The process is killed in the
+// middle of the outage: another one goes on with what is on disk at that moment.
+func (c outageCase) live(t *testing.T, receiver http.Handler, takes time.Duration, batch func(minute int) metric.Family, back func(*rig)) *rig {
+	l := &line{Network: webtest.NewNetwork()}
+	l.Serve(t, "receiver:80", l.to(receiver, takes))
+	dirs := [...]string{t.TempDir(), t.TempDir()}
+	start := func(dir string) *rig {
+		r := newRig(t, l.Network, func(config *Config, env *sinks.Env) {
+			config.Protocol, config.Connections = c.protocol, c.connections
+			config.Spool.Dir, config.Spool.Order = dir, Order(c.order)
+			env.Web.Dial = l.dial
+		})
+		r.run()
+		return r
+	}
+	r := start(dirs[0])
+	for minute := range before + outageMinutes + behind {
+		switch minute {
+		case before:
+			l.broken.Store(true)
+		case before + outageMinutes/2:
+			if err := os.CopyFS(dirs[1], os.DirFS(dirs[0])); err != nil {
+				t.Fatal(err)
+			}
+			r.stop() // it reaches nobody, and its directory is not looked at any more
+			r = start(dirs[1])
+		case before + outageMinutes:
+			l.broken.Store(false)
+		}
+		r.write("j", batch(minute))
+		r.tick()
+		if minute == before+outageMinutes {
+			back(r)
+		}
+	}
+	for r.stats.Pending().Samples > 0 {
+		r.tick()
+	}
+	if n := l.refused.Load(); n > 0 {
+		t.Errorf("%d requests were refused", n)
+	}
+	for reason, n := range r.stats.Dropped() {
+		t.Errorf("%d samples were dropped as %s", n, reason)
+	}
+	r.stop()
+	return r
+}
+
+// Nothing is lost, sent out of order or refused in an outage of six hours with a process killed in it; and newest first,
+// live samples are there within a minute of its end, while the backlog is still being sent.
+func TestOutageOfSixHours(t *testing.T) {
+	const series = 200
+	for _, c := range []outageCase{
+		{Protocol1, 1, spool.OldestFirst},
+		{Protocol2, 4, spool.OldestFirst},
+		{Protocol1, 4, spool.NewestFirst},
+		{Protocol2, 1, spool.NewestFirst},
+	} {
+		t.Run(c.String(), func(t *testing.T) {
+			t.Parallel()
+			s := &server{sinktest.NewOutOfOrder(t, 12*time.Hour)}
+			if c.order == spool.OldestFirst {
+				s = newServer(t)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				rooms := make([]string, series)
+				for i := range rooms {
+					rooms[i] = fmt.Sprint("r", i)
+				}
+				f := gauge("x", 0, rooms...)
+				batch := func(minute int) metric.Family {
+					for i := range f.Series {
+						f.Series[i].Value = float64(minute)
+					}
+					return f
+				}
+				r := c.live(t, s, time.Second, batch, func(r *rig) {
+					if c.order == spool.NewestFirst {
+						s.want(t, time.Now(), "sum(x)", series*(before+outageMinutes))
+						if n := r.stats.Pending().Samples; n < series*outageMinutes/2 {
+							t.Errorf("only %d samples wait: this proves nothing", n)
+						}
+					}
+				})
+				const minutes = before + outageMinutes + behind
+				s.want(t, time.Now(), fmt.Sprintf("count(count_over_time(x[%dm]) == %d)", 2*minutes, minutes), series)
+				s.want(t, time.Now(), fmt.Sprintf("sum(sum_over_time(x[%dm]))", 2*minutes), series*minutes*(minutes-1)/2)
+				if sent := r.stats.Sent.Load(); sent != series*(outageMinutes+behind) {
+					t.Errorf("the second process sent %d samples, want %d", sent, series*(outageMinutes+behind))
+				}
+			})
+		})
+	}
+}
