@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/collectington/collectington/agent"
+	"github.com/collectington/collectington/sources/http/fakeapi"
 )
 
 // TestMain lets the test binary be cton itself, so that stories run the real command line.
@@ -39,6 +40,9 @@ func TestStories(t *testing.T) {
 					api := newOddAPI(env)
 					env.Setenv("API", api.URL)
 					env.Setenv("OTHER", api.other.URL)
+					pages := httptest.NewServer(fakeapi.New(api.other.URL))
+					env.Defer(pages.Close)
+					env.Setenv("PAGES", pages.URL)
 					env.Setenv("KEY", "s3cr3t-key")
 					return nil
 				},

@@ -37,6 +37,8 @@ type Config struct {
 
 	MaxBody setting.Bytes `yaml:"max_body"` // of the response, decompressed
 
+	Paginate *Paginate `yaml:"paginate"` // nil = one page is all
+
 	Decoding format.Settings `yaml:",inline"`
 	FailIf   condition       `yaml:"fail_if"` // of a success: when it is a failure after all
 

@@ -41,6 +41,9 @@ func (c *Config) Validate() error {
 			bad("query."+name, "%v", err)
 		}
 	}
+	if c.Paginate != nil {
+		problems = append(problems, c.Paginate.validate(c))
+	}
 	if c.MaxBody <= 0 {
 		bad("max_body", "want more than 0, such as 64MiB")
 	}
