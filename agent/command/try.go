@@ -94,6 +94,10 @@ func (t *try) exchange(x web.Exchange) {
 		t.line("no response after %s: %v", x.Took.Round(time.Millisecond), x.Err)
 		return
 	}
+	if x.Unsent {
+		t.line("nothing sent, an answer was there: %d bytes", x.Bytes)
+		return
+	}
 	t.line("%d, %d bytes in %s", x.Code, x.Bytes, x.Took.Round(time.Millisecond))
 }
 

@@ -42,16 +42,18 @@ type Config struct {
 	Decoding format.Settings `yaml:",inline"`
 	FailIf   condition       `yaml:"fail_if"` // of a success: when it is a failure after all
 
+	web.Manners  `yaml:",inline"`
 	web.Settings `yaml:",inline"`
 }
 
 // New makes the fetcher.
 func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
-	client, err := env.Web.Client(&c.Settings)
+	host := env.Web.Polite(env.Job, &c.URL.URL, &c.Manners)
+	client, err := host.Client(&c.Settings)
 	if err != nil {
 		return nil, err
 	}
-	f := &fetcher{set: c, web: env.Web, client: client, decoder: c.Decoding.Decoder()}
+	f := &fetcher{set: c, web: host, client: client, decoder: c.Decoding.Decoder()}
 	if f.body, err = parseTemplate(c.Body); err != nil {
 		return nil, setting.Bad("body", "%v", err)
 	}

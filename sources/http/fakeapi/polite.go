@@ -1,6 +1,7 @@
 package fakeapi
 
 import (
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -37,6 +38,13 @@ func (a *API) polite() {
 	a.mux.HandleFunc("/quota", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("RateLimit", `"default";r=`+strconv.Itoa(max(0, 2-a.times("/quota")))+`;t=90`)
 		say(w, `{"total": 3}`)
+	})
+	// Three requests are all there is for now, and the list takes four.
+	a.mux.HandleFunc("/quota-pages", func(w http.ResponseWriter, r *http.Request) {
+		n := number(r, "page", 1)
+		w.Header().Set("X-RateLimit-Remaining", strconv.Itoa(max(0, 3-a.times("/quota-pages"))))
+		w.Header().Set("X-RateLimit-Reset", "90")
+		_, _ = io.WriteString(w, rows((n-1)*Size, n*Size))
 	})
 	a.mux.HandleFunc("/kept", func(w http.ResponseWriter, r *http.Request) { conditional(w, r, "ETag", `"v1"`, "If-None-Match") })
 	a.mux.HandleFunc("/dated", func(w http.ResponseWriter, r *http.Request) {
