@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/collectington/collectington/agent/config"
@@ -44,7 +45,10 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 }
 
 // try is one tick on show.
-type try struct{ *App }
+type try struct {
+	*App
+	mu sync.Mutex // of what requests show, of which several may be under way
+}
 
 func (t *try) tick(ctx context.Context, job *run.Job) error {
 	now := time.Now()
@@ -85,6 +89,8 @@ func (t *try) line(format string, args ...any) {
 
 // exchange shows a request and what came of it.
 func (t *try) exchange(x web.Exchange) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.section("request")
 	t.line("%s %s", x.Method, x.URL)
 	for _, name := range slices.Sorted(maps.Keys(x.Header)) {

@@ -34,6 +34,7 @@ type fetcher struct {
 	at       *url.URL
 	pageText []byte
 	joined   sources.Parser
+	items    *perItem // nil = the settings name no items
 }
 
 // parameter is one of the query. Text is nil where the value is a reference.

@@ -38,6 +38,7 @@ type Config struct {
 	MaxBody setting.Bytes `yaml:"max_body"` // of the response, decompressed
 
 	Paginate *Paginate `yaml:"paginate"` // nil = one page is all
+	ForEach  *ForEach  `yaml:"for_each"` // nil = one request is all
 
 	Decoding format.Settings `yaml:",inline"`
 	FailIf   condition       `yaml:"fail_if"` // of a success: when it is a failure after all
@@ -54,17 +55,22 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 		return nil, err
 	}
 	f := &fetcher{set: c, web: host, client: client, decoder: c.Decoding.Decoder()}
-	if f.body, err = parseTemplate(c.Body); err != nil {
+	if f.body, err = parseTemplate(c.withoutItem(c.Body)); err != nil {
 		return nil, setting.Bad("body", "%v", err)
 	}
 	for _, name := range sorted(c.Query) {
 		p := parameter{name: name, value: c.Query[name]}
 		if !p.value.IsReference() {
-			if p.text, err = parseTemplate(string(p.value)); err != nil {
+			if p.text, err = parseTemplate(c.withoutItem(string(p.value))); err != nil {
 				return nil, setting.Bad("query."+name, "%v", err)
 			}
 		}
 		f.query = append(f.query, p)
+	}
+	if c.ForEach != nil {
+		if f.items, err = c.perItem(); err != nil {
+			return nil, err
+		}
 	}
 	f.literals = c.literals()
 	return f, nil
@@ -85,5 +91,9 @@ func (c *Config) literals() url.Values {
 
 // Identity implements sources.Identifier: the request without its headers, which say who asks.
 func (c *Config) Identity() string {
-	return fmt.Sprint(c.Method, " ", c.URL.String(), " ", c.Query, " ", c.Body)
+	request := fmt.Sprint(c.Method, " ", c.URL.String(), " ", c.Query, " ", c.Body)
+	if c.ForEach != nil {
+		request += fmt.Sprint(" for ", c.ForEach.Items.text, " of ", c.ForEach.URL)
+	}
+	return request
 }

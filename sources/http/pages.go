@@ -14,13 +14,24 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Ask asks for what the request says, and where that is the settings' own address, for all its pages. Its errors name the
-// method and the place, and of pages after the first which it is.
+// Ask asks for what the request says, and where that is the settings' own address, for all its items and pages. Its errors
+// name the method and the place, and of pages after the first which it is.
 func (f *fetcher) Ask(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
-	if f.set.Paginate == nil || r.URL != "" {
+	switch {
+	case r.URL != "":
+		return f.one(ctx, tick, r)
+	case f.items != nil:
+		return f.each(ctx, tick, r)
+	}
+	return f.paged(ctx, tick, r, f.set.Paginate)
+}
+
+// paged asks for all pages, or where there are no more than one for that.
+func (f *fetcher) paged(ctx context.Context, tick sources.Tick, r sources.Request, by *Paginate) (*sources.Document, error) {
+	if by == nil {
 		return f.one(ctx, tick, r)
 	}
-	return f.pages(ctx, tick, r)
+	return f.pages(ctx, tick, r, by)
 }
 
 // step leads to a page.
@@ -31,12 +42,14 @@ type step struct {
 }
 
 // pages asks for one page after the other and joins them. A page that fails fails the whole.
-func (f *fetcher) pages(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
-	p := newPager(f)
+func (f *fetcher) pages(ctx context.Context, tick sources.Tick, r sources.Request, by *Paginate) (*sources.Document, error) {
+	p := newPager(f, by)
 	at := p.begin()
-	for n := 1; n <= f.set.Paginate.maxPages(); n++ {
+	for n := 1; n <= by.maxPages(); n++ {
 		request, extra := r, []sources.Parameter(nil)
-		request.URL = at.url
+		if at.url != "" {
+			request = sources.Request{URL: at.url, Headers: r.Headers} // the address holds the query
+		}
 		if at.param != "" {
 			extra = []sources.Parameter{{Name: at.param, Value: at.value}}
 		}
@@ -44,7 +57,7 @@ func (f *fetcher) pages(ctx context.Context, tick sources.Tick, r sources.Reques
 		if err != nil {
 			return nil, onPage(n, err)
 		}
-		list, err := f.set.Paginate.Items.in(doc.Root)
+		list, err := by.Items.in(doc.Root)
 		if err != nil {
 			return nil, onPage(n, fmt.Errorf("%s: %w", doc.From, err))
 		}
@@ -64,7 +77,7 @@ func (f *fetcher) pages(ctx context.Context, tick sources.Tick, r sources.Reques
 		at = *next
 	}
 	return nil, fmt.Errorf("%s: more than %d pages, and nothing is left out silently: ask for less, or raise paginate.max_pages",
-		p.joined.from, f.set.Paginate.maxPages())
+		p.joined.from, by.maxPages())
 }
 
 // onPage says in an error on which page it came up.
@@ -85,8 +98,8 @@ type pager struct {
 	joined joined
 }
 
-func newPager(f *fetcher) *pager {
-	p := &pager{fetcher: f, set: f.set.Paginate, seed: maphash.MakeSeed(), seen: map[uint64]bool{}}
+func newPager(f *fetcher, by *Paginate) *pager {
+	p := &pager{fetcher: f, set: by, seed: maphash.MakeSeed(), seen: map[uint64]bool{}}
 	if p.set.Page != nil {
 		p.number = 1
 		if p.set.Page.Start != nil {
