@@ -175,6 +175,20 @@ func TestPagesAsked(t *testing.T) {
 	})
 }
 
+// The address of the next page holds the query already.
+func TestPagesAskedByLink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, api := fakePlace(t)
+		f := p.fetcher(t, "url: http://a.example/link\npaginate: {link: true}")
+		if doc, err := f.Ask(t.Context(), tickAt(), sources.Request{Query: []sources.Parameter{{Name: "team", Value: "b"}}}); err != nil || ids(doc) != "9 8 7 6 5 4 3" {
+			t.Errorf("got %v, %v", doc, err)
+		}
+		if got := strings.Join(api.Asked(), " "); got != "/link?team=b /link?from=3 /link?from=6" {
+			t.Errorf("asked for %s", got)
+		}
+	})
+}
+
 func TestNextLink(t *testing.T) {
 	for header, want := range map[string]string{
 		``:                                       ``,

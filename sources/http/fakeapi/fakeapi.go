@@ -4,6 +4,7 @@ package fakeapi
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -26,12 +27,13 @@ type API struct {
 
 	mu    sync.Mutex
 	asked []string
+	more  chan struct{} // closed when there is one more
 	mux   *http.ServeMux
 }
 
 // New makes an API that has not been asked yet.
 func New(elsewhere string) *API {
-	a := &API{Elsewhere: elsewhere, mux: http.NewServeMux()}
+	a := &API{Elsewhere: elsewhere, mux: http.NewServeMux(), more: make(chan struct{})}
 	a.pages()
 	a.oddPages()
 	a.polite()
@@ -43,6 +45,8 @@ func New(elsewhere string) *API {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	a.asked = append(a.asked, r.URL.RequestURI())
+	close(a.more)
+	a.more = make(chan struct{})
 	a.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	a.mux.ServeHTTP(w, r)
@@ -53,6 +57,23 @@ func (a *API) Asked() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return append([]string(nil), a.asked...)
+}
+
+// Wait waits until the path was asked for that often.
+func (a *API) Wait(ctx context.Context, path string, times int) error {
+	for {
+		a.mu.Lock()
+		more := a.more
+		a.mu.Unlock()
+		if a.times(path) >= times {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return fmt.Errorf("%s was asked for %d times, want %d", path, a.times(path), times)
+		}
+	}
 }
 
 // times is how often the path was asked for, this time included.
