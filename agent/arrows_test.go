@@ -53,6 +53,7 @@ func arrows() map[string][]string {
 
 		"deploy/examples/oncall":         {}, // tests alone
 		"deploy/examples/oncall/fakeapi": {},
+		"sources/http/fakeapi":           {}, // tests alone
 
 		"sources/format":     {"sources", "agent/document", "agent/setting"},
 		"agent/web/webtest":  {"agent/web"},

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"compress/gzip"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/collectington/collectington/agent"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
+	"github.com/collectington/collectington/sources/http/fakeapi"
 )
 
 // TestMain lets the test binary be cton itself, so that stories run the real command line.
@@ -37,11 +39,16 @@ func TestStories(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Dir:           folder,
 				UpdateScripts: *update,
-				Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "expand": expand, "shows": showing, "holds": holding},
+				Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "expand": expand, "asked": asked, "shows": showing, "holds": holding},
 				Setup: func(env *testscript.Env) error {
 					api := newOddAPI(env)
 					env.Setenv("API", api.URL)
 					env.Setenv("OTHER", api.other.URL)
+					fake := fakeapi.New(api.other.URL)
+					env.Values["pages"] = fake
+					pages := httptest.NewServer(fake)
+					env.Defer(pages.Close)
+					env.Setenv("PAGES", pages.URL)
 					env.Setenv("KEY", "s3cr3t-key")
 					return nil
 				},
@@ -68,6 +75,18 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
 	}
+}
+
+// asked waits until $PAGES was asked for a path so many times: asked 3 /kept.
+func asked(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: asked TIMES PATH")
+	}
+	times, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	ts.Check(ts.Value("pages").(*fakeapi.API).Wait(ctx, args[1], times))
 }
 
 // showing holds all that the last command has shown, but for times and ports, against a file.

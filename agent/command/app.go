@@ -16,6 +16,7 @@ import (
 
 	"github.com/collectington/collectington/agent/config"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/web"
 )
 
 // The exit codes. They are for scripts: a cron job tells by them what went wrong.
@@ -38,9 +39,10 @@ type App struct {
 	// Dial replaces the system's way to connect; nil = the system's.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	vault *setting.Vault
-	log   *slog.Logger
-	level slog.LevelVar // of log
+	vault   *setting.Vault
+	traffic *web.Traffic // of all jobs, also of those that a reload brings
+	log     *slog.Logger
+	level   slog.LevelVar // of log
 }
 
 // globals are the flags of every sub-command.
@@ -88,6 +90,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 	}
 	if err == nil {
 		a.vault = &setting.Vault{Dir: filepath.Dir(c.Config)}
+		a.traffic = &web.Traffic{}
 		a.log = a.logger(&c.globals)
 		err = parsed.Run()
 	}

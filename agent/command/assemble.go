@@ -51,11 +51,12 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 	requests := &run.Requests{}
 	env := sources.Env{Job: j.Name, Log: b.log.With("job", j.Name), Dir: b.vault.Dir, Show: b.show}
 	env.Web = b.host(func(x web.Exchange) {
-		requests.Count(x.Host, x.Code)
+		observe(requests, x)
 		if b.observe != nil {
 			b.observe(x)
 		}
 	})
+	env.Web.Traffic = b.traffic
 	if j.Fetcher != nil {
 		fetch, err := j.Fetcher.New(env)
 		if err != nil {
@@ -97,6 +98,27 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 
 func (b *assembly) host(observe func(web.Exchange)) *web.Host {
 	return &web.Host{Secrets: b.vault, UserAgent: "cton/" + b.Version, Dial: b.Dial, Answer: b.answer, Observe: observe}
+}
+
+// observe counts what an exchange has cost.
+func observe(requests *run.Requests, x web.Exchange) {
+	if !x.Unsent {
+		requests.Count(x.Host, x.Code)
+	}
+	if x.Unsent && x.Err != nil {
+		return // it cost nothing
+	}
+	var c run.Cost
+	switch {
+	case x.Unsent:
+		c.Reused = 1
+	case !x.Kept:
+		c.Received = x.Bytes
+	}
+	if x.Quota != nil {
+		c.Left = &x.Quota.Left
+	}
+	requests.Add(x.Host, c)
 }
 
 // external is the plan's external labels, sorted by name.

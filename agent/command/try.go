@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/collectington/collectington/agent/config"
@@ -44,7 +45,10 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 }
 
 // try is one tick on show.
-type try struct{ *App }
+type try struct {
+	*App
+	mu sync.Mutex // of what requests show, of which several may be under way
+}
 
 // tick goes on from what is saved of the job, if anything is.
 func (t *try) tick(ctx context.Context, job *run.Job, saved *run.Saved) error {
@@ -96,6 +100,8 @@ func (t *try) line(format string, args ...any) {
 
 // exchange shows a request and what came of it.
 func (t *try) exchange(x web.Exchange) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.section("request")
 	t.line("%s %s", x.Method, x.URL)
 	for _, name := range slices.Sorted(maps.Keys(x.Header)) {
@@ -103,6 +109,10 @@ func (t *try) exchange(x web.Exchange) {
 	}
 	if x.Err != nil {
 		t.line("no response after %s: %v", x.Took.Round(time.Millisecond), x.Err)
+		return
+	}
+	if x.Unsent {
+		t.line("nothing sent, an answer was there: %d bytes", x.Bytes)
 		return
 	}
 	t.line("%d, %d bytes in %s", x.Code, x.Bytes, x.Took.Round(time.Millisecond))

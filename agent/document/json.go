@@ -23,7 +23,7 @@ func (v Value) AppendJSON(into []byte, max int) []byte {
 				return into
 			}
 			separate()
-			into = append(appendQuoted(into, key), ':')
+			into = append(AppendQuoted(into, key), ':')
 			into = member.AppendJSON(into, max)
 		}
 		return append(into, '}')
@@ -38,7 +38,7 @@ func (v Value) AppendJSON(into []byte, max int) []byte {
 		}
 		return append(into, ']')
 	case String:
-		return appendQuoted(into, v.Text())
+		return AppendQuoted(into, v.Text())
 	case Number:
 		return append(into, v.Raw()...)
 	case True:
@@ -49,7 +49,8 @@ func (v Value) AppendJSON(into []byte, max int) []byte {
 	return append(into, "null"...)
 }
 
-func appendQuoted(into []byte, text string) []byte {
+// AppendQuoted appends a text as JSON has it. What is not UTF-8 becomes U+FFFD.
+func AppendQuoted(into []byte, text string) []byte {
 	into = append(into, '"')
 	for _, r := range text {
 		switch {

@@ -37,6 +37,7 @@ type JobState struct {
 	Drops       map[metric.Reason]int64
 	Resets      int64
 	Requests    map[Request]int64
+	Costs       map[string]Cost // by host
 }
 
 // SinkState is what is known of one sink.
@@ -91,7 +92,7 @@ func (s *jobStatus) goOn(old *jobStatus) {
 	state := old.get()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	state.Requests = nil
+	state.Requests, state.Costs = nil, nil
 	s.state = state
 }
 
@@ -140,7 +141,7 @@ func (s *jobStatus) get() JobState {
 	defer s.mu.Unlock()
 	j := s.state
 	j.Drops, j.Ticks = maps.Clone(j.Drops), maps.Clone(j.Ticks)
-	j.Requests = s.requests.Counts()
+	j.Requests, j.Costs = s.requests.Counts(), s.requests.Costs()
 	return j
 }
 

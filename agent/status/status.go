@@ -49,6 +49,9 @@ func New(version string) *Metrics {
 	m.counter("cton_job_dropped_readings_total", "Readings left out, by reason.", jobLabel, reasonLabel)
 	m.counter("cton_job_upstream_resets_total", "Upstream totals that fell and were taken to have begun anew.", jobLabel)
 	m.counter("cton_job_requests_total", "Requests of the job by host and status code, 0 where no response came.", jobLabel, "host", "code")
+	m.counter("cton_job_received_bytes_total", "Bytes of answers that the job has received, decompressed.", jobLabel, "host")
+	m.counter("cton_job_reused_answers_total", "Answers that were there already, so that the job sent no request (cache_for).", jobLabel, "host")
+	m.gauge("cton_job_quota_remaining", "Requests that the host still takes for now, as it says.", jobLabel, "host")
 
 	m.counter("cton_sink_sent_samples_total", "Samples that the sink has delivered.", sinkLabel)
 	m.counter("cton_sink_failed_deliveries_total", "Deliveries of the sink that ended in an error.", sinkLabel)
@@ -115,6 +118,7 @@ func (m *Metrics) job(j *run.JobState) {
 	}
 	m.reasons("cton_job_dropped_readings_total", j.Name, j.Drops)
 	m.requests("cton_job_requests_total", j.Name, j.Requests)
+	m.costs(j)
 }
 
 func (m *Metrics) sink(s *run.SinkState) {
@@ -141,6 +145,16 @@ func (m *Metrics) reasons(name, of string, counts map[metric.Reason]int64) {
 func (m *Metrics) requests(metric, name string, counts map[run.Request]int64) {
 	for request, n := range counts {
 		m.set(metric, float64(n), name, request.Host, strconv.Itoa(request.Code))
+	}
+}
+
+func (m *Metrics) costs(j *run.JobState) {
+	for host, c := range j.Costs {
+		m.set("cton_job_received_bytes_total", float64(c.Received), j.Name, host)
+		m.set("cton_job_reused_answers_total", float64(c.Reused), j.Name, host)
+		if c.Left != nil {
+			m.set("cton_job_quota_remaining", float64(*c.Left), j.Name, host)
+		}
 	}
 }
 

@@ -1,8 +1,10 @@
 package web
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -35,11 +37,12 @@ func (e *exchanges) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := e.next.RoundTrip(req)
 	if err != nil {
+		_, watch.seen.Unsent = errors.AsType[*WaitError](err)
 		err = e.host.reason(req.Context(), err)
 		watch.over(err)
 		return nil, err
 	}
-	watch.seen.Code = resp.StatusCode
+	watch.came(resp)
 	resp.Body = &body{from: unzipped(resp), raw: resp.Body, watch: watch}
 	return resp, nil
 }
@@ -53,6 +56,18 @@ type watch struct {
 	begin time.Time
 	once  sync.Once
 	seen  Exchange
+}
+
+// came notes a response, which may be one that came before.
+func (w *watch) came(resp *http.Response) {
+	w.seen.Code = resp.StatusCode
+	if r, ok := resp.Body.(*replayed); ok {
+		w.seen.Kept, w.seen.Unsent = r.code != 0, r.code == 0
+		w.seen.Code = cmp.Or(r.code, resp.StatusCode)
+	}
+	if q, ok := quotaOf(resp.Header, time.Now()); ok && !w.seen.Unsent {
+		w.seen.Quota = &q
+	}
 }
 
 func (w *watch) over(err error) {

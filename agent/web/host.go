@@ -26,6 +26,10 @@ type Host struct {
 	// All else holds: limits, logins, what is blanked and observed.
 	Answer http.RoundTripper
 
+	// Traffic is what the process' jobs share, so that they are polite together; nil = no manners.
+	Traffic *Traffic
+	manners *Manners
+
 	// Observe is told of every exchange when it is over; nil = nobody listens. It may be called by several goroutines.
 	Observe func(Exchange)
 }
@@ -41,6 +45,10 @@ type Exchange struct {
 	Err    error       // why no response came, or why its body broke off
 	Bytes  int64       // of the body as it was read, decompressed
 	Took   time.Duration
+
+	Unsent bool   // nothing was sent: an answer was there already, or it was not the time to ask
+	Kept   bool   // the body is that of an earlier answer, of which the server has said that it still holds
+	Quota  *Quota // what the server says of further requests; nil = nothing
 }
 
 // Client makes a client with these settings. It reads the secrets that they refer to afresh when they are used, follows

@@ -23,7 +23,7 @@ const (
 // transport sends requests and observes them.
 func (h *Host) transport(t *TLS, p *Proxy) (http.RoundTripper, error) {
 	if h.Answer != nil {
-		return &exchanges{next: h.Answer, host: h}, nil
+		return &exchanges{next: h.polite(h.Answer, t, p), host: h}, nil
 	}
 	dial := h.Dial
 	if dial == nil {
@@ -60,7 +60,7 @@ func (h *Host) transport(t *TLS, p *Proxy) (http.RoundTripper, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &exchanges{next: sender, host: h}, nil
+	return &exchanges{next: h.polite(sender, t, p), host: h}, nil
 }
 
 // refusedByProxy tells of a proxy that does not let a request through; net/http alone gives its words without its name.

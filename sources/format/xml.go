@@ -17,7 +17,7 @@ import (
 const maxNames = 10_000
 
 // maxElements is how many elements, attributes and pieces of text there may be.
-const maxElements = 4 << 20
+const maxElements = 2 << 20
 
 // element is an element, an attribute or a piece of text, which are all children of their element. Children hang
 // together by next; 0 is none, since the first is the root's parent.

@@ -19,12 +19,13 @@ type asked struct {
 	sources.Request
 	target url.URL
 	method string
-	own    bool // the settings' origin: headers and credentials go with it
-	plain  bool // the settings' address: the settings' query and body go with it
+	extra  []sources.Parameter // of the query, in place of those of the same name
+	own    bool                // the settings' origin: headers and credentials go with it
+	plain  bool                // the settings' address: the settings' query and body go with it
 }
 
-// Ask asks for what the request says. Its errors begin with the method and the place.
-func (f *fetcher) Ask(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
+// one asks once for what the request says. Its errors begin with the method and the place.
+func (f *fetcher) one(ctx context.Context, tick sources.Tick, r sources.Request, extra ...sources.Parameter) (*sources.Document, error) {
 	for name, values := range f.literals {
 		for _, value := range values {
 			f.web.RememberNamed(name, value)
@@ -39,6 +40,7 @@ func (f *fetcher) Ask(ctx context.Context, tick sources.Tick, r sources.Request)
 	if err != nil {
 		return nil, err
 	}
+	a.extra = extra
 	from := f.web.Secrets.Scrub(a.method + " " + setting.Place(&a.target))
 	req, err := f.request(ctx, tick, a)
 	if err != nil {
@@ -113,6 +115,9 @@ func (f *fetcher) request(ctx context.Context, tick sources.Tick, a *asked) (*ht
 	}
 	for _, p := range a.Query {
 		query.Add(p.Name, p.Value)
+	}
+	for _, p := range a.extra {
+		query.Set(p.Name, p.Value)
 	}
 	a.target.RawQuery = strings.Trim(a.target.RawQuery+"&"+query.Encode(), "&")
 	text, err := f.bodyOf(tick, a)

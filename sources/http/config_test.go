@@ -2,6 +2,7 @@ package http
 
 import (
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -34,8 +35,7 @@ func TestExampleIsTheDefaultsAndNamesEverySetting(t *testing.T) {
 		t.Errorf("the example is not the defaults:\n%+v\n%+v", got, want)
 	}
 	for _, tag := range tags(reflect.TypeOf(*want)) {
-		if !strings.Contains("\n"+strings.ReplaceAll(Kind.Example, " ", ""), "\n"+tag+":") &&
-			!strings.Contains(strings.ReplaceAll(Kind.Example, " ", ""), "\n#"+tag+":") {
+		if !regexp.MustCompile(`(?m)(^|[\s{#])` + tag + `:`).MatchString(Kind.Example) {
 			t.Errorf("the example does not name %s", tag)
 		}
 	}

@@ -28,6 +28,13 @@ type fetcher struct {
 	buffer  []byte
 	text    []byte // what the buffer holds, in UTF-8
 	decoder *format.Decoder
+
+	// Of the last response, and of pages put together.
+	header   http.Header
+	at       *url.URL
+	pageText []byte
+	joined   sources.Parser
+	items    *perItem // nil = the settings name no items
 }
 
 // parameter is one of the query. Text is nil where the value is a reference.
@@ -37,7 +44,7 @@ type parameter struct {
 	text  *template.Template
 }
 
-// Fetch asks once. Its errors begin with the method and the place.
+// Fetch asks for what the settings say.
 func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
 	return f.Ask(ctx, tick, sources.Request{})
 }
@@ -49,6 +56,7 @@ func (f *fetcher) send(client *http.Client, from string, req *http.Request) (*so
 		return nil, f.web.Explain(err)
 	}
 	defer resp.Body.Close()
+	f.answered(req, resp)
 	if err := f.read(resp); err != nil {
 		return nil, fmt.Errorf("%s: %w", from, f.web.Explain(err))
 	}

@@ -38,30 +38,40 @@ type Config struct {
 
 	MaxBody setting.Bytes `yaml:"max_body"` // of the response, decompressed
 
+	Paginate *Paginate `yaml:"paginate"` // nil = one page is all
+	ForEach  *ForEach  `yaml:"for_each"` // nil = one request is all
+
 	Decoding format.Settings `yaml:",inline"`
 	FailIf   condition       `yaml:"fail_if"` // of a success: when it is a failure after all
 
+	web.Manners  `yaml:",inline"`
 	web.Settings `yaml:",inline"`
 }
 
 // New makes the fetcher.
 func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
-	client, err := env.Web.Client(&c.Settings)
+	host := env.Web.Polite(env.Job, &c.URL.URL, &c.Manners)
+	client, err := host.Client(&c.Settings)
 	if err != nil {
 		return nil, err
 	}
-	f := &fetcher{set: c, web: env.Web, client: client, decoder: c.Decoding.Decoder(env.Web.Secrets)}
-	if f.body, err = template.Parse(c.Body); err != nil {
+	f := &fetcher{set: c, web: host, client: client, decoder: c.Decoding.Decoder(env.Web.Secrets)}
+	if f.body, err = template.Parse(c.withoutItem(c.Body)); err != nil {
 		return nil, setting.Bad("body", "%v", err)
 	}
 	for _, name := range sorted(c.Query) {
 		p := parameter{name: name, value: c.Query[name]}
 		if !p.value.IsReference() {
-			if p.text, err = template.Parse(string(p.value)); err != nil {
+			if p.text, err = template.Parse(c.withoutItem(string(p.value))); err != nil {
 				return nil, setting.Bad("query."+name, "%v", err)
 			}
 		}
 		f.query = append(f.query, p)
+	}
+	if c.ForEach != nil {
+		if f.items, err = c.perItem(); err != nil {
+			return nil, err
+		}
 	}
 	f.literals = c.literals()
 	return f, nil
@@ -82,5 +92,9 @@ func (c *Config) literals() url.Values {
 
 // Identity implements sources.Identifier: the request without its headers, which say who asks.
 func (c *Config) Identity() string {
-	return fmt.Sprint(c.Method, " ", c.URL.String(), " ", c.Query, " ", c.Body)
+	request := fmt.Sprint(c.Method, " ", c.URL.String(), " ", c.Query, " ", c.Body)
+	if c.ForEach != nil {
+		request += fmt.Sprint(" for ", c.ForEach.Items.text, " of ", c.ForEach.URL)
+	}
+	return request
 }

@@ -22,7 +22,7 @@ func (c *Config) Validate() error {
 	switch {
 	case c.URL.IsZero():
 		bad("url", "is needed: the address to ask, such as https://api.example.com/v1/incidents")
-	case strings.Contains(c.URL.Host+c.URL.Path+c.URL.RawQuery, "{{"):
+	case strings.Contains(c.URL.Host+c.withoutItem(c.URL.Path)+c.URL.RawQuery, "{{"):
 		bad("url", "templates stand in query and body alone: move the changing part to query")
 	}
 	switch {
@@ -31,21 +31,27 @@ func (c *Config) Validate() error {
 	case c.Method == http.MethodGet && c.Body != "":
 		bad("body", "a GET has no body: set method to POST")
 	}
-	if _, err := template.Parse(c.Body); err != nil {
+	if _, err := template.Parse(c.withoutItem(c.Body)); err != nil {
 		bad("body", "%v", err)
 	}
 	for _, name := range sorted(c.Query) {
 		if c.Query[name].IsReference() {
 			continue
 		}
-		if _, err := template.Parse(string(c.Query[name])); err != nil {
+		if _, err := template.Parse(c.withoutItem(string(c.Query[name]))); err != nil {
 			bad("query."+name, "%v", err)
 		}
+	}
+	if c.Paginate != nil {
+		problems = append(problems, c.Paginate.validate(c))
+	}
+	if c.ForEach != nil {
+		problems = append(problems, c.ForEach.validate(c))
 	}
 	if c.MaxBody <= 0 {
 		bad("max_body", "want more than 0, such as 64MiB")
 	}
-	problems = append(problems, c.validateHeaders(), c.Decoding.Validate(), c.Settings.Validate())
+	problems = append(problems, c.validateHeaders(), c.Decoding.Validate(), c.Manners.Validate(), c.Settings.Validate())
 	return errors.Join(problems...)
 }
 

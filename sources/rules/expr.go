@@ -27,7 +27,7 @@ func (x *Expr) UnmarshalText(text []byte) error {
 		return err
 	}
 	*x = Expr{text: string(text), code: code}
-	x.path, x.each = plainPath(query)
+	x.path, x.each = jq.Path(query)
 	return nil
 }
 
@@ -37,47 +37,6 @@ func (x *Expr) String() string {
 		return "-"
 	}
 	return x.text
-}
-
-// plainPath takes .a.b and .a.b[] apart; nil for everything else. The identity is the empty path.
-func plainPath(q *gojq.Query) (path []string, each bool) {
-	t := q.Term
-	if t == nil || len(q.FuncDefs) > 0 || len(q.Imports) > 0 || q.Meta != nil {
-		return nil, false
-	}
-	path = []string{}
-	switch t.Type {
-	case gojq.TermTypeIdentity:
-	case gojq.TermTypeIndex:
-		name, ok := plainName(t.Index)
-		if !ok {
-			return nil, false
-		}
-		path = append(path, name)
-	default:
-		return nil, false
-	}
-	for i, s := range t.SuffixList {
-		if s.Iter && !s.Optional && i == len(t.SuffixList)-1 {
-			return path, true
-		}
-		name, ok := plainName(s.Index)
-		if !ok || s.Iter || s.Optional {
-			return nil, false
-		}
-		path = append(path, name)
-	}
-	return path, false
-}
-
-func plainName(i *gojq.Index) (string, bool) {
-	if i == nil || i.IsSlice || i.Start != nil {
-		return "", false
-	}
-	if i.Str != nil {
-		return i.Str.Str, i.Str.Queries == nil
-	}
-	return i.Name, i.Name != ""
 }
 
 var errSeveral = errors.New("gives more than one value; iterate with items instead")

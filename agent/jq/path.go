@@ -1,0 +1,44 @@
+package jq
+
+import "github.com/itchyny/gojq"
+
+// Path takes .a.b and .a.b[] apart, which need no jq to be followed; nil for everything else. The identity is the empty path.
+func Path(q *gojq.Query) (path []string, each bool) {
+	t := q.Term
+	if t == nil || len(q.FuncDefs) > 0 || len(q.Imports) > 0 || q.Meta != nil {
+		return nil, false
+	}
+	path = []string{}
+	switch t.Type {
+	case gojq.TermTypeIdentity:
+	case gojq.TermTypeIndex:
+		name, ok := plainName(t.Index)
+		if !ok {
+			return nil, false
+		}
+		path = append(path, name)
+	default:
+		return nil, false
+	}
+	for i, s := range t.SuffixList {
+		if s.Iter && !s.Optional && i == len(t.SuffixList)-1 {
+			return path, true
+		}
+		name, ok := plainName(s.Index)
+		if !ok || s.Iter || s.Optional {
+			return nil, false
+		}
+		path = append(path, name)
+	}
+	return path, false
+}
+
+func plainName(i *gojq.Index) (string, bool) {
+	if i == nil || i.IsSlice || i.Start != nil {
+		return "", false
+	}
+	if i.Str != nil {
+		return i.Str.Str, i.Str.Queries == nil
+	}
+	return i.Name, i.Name != ""
+}

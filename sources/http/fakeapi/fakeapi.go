@@ -1,0 +1,211 @@
+// Package fakeapi is an API as APIs are, for tests: it gives its list in pages by every way there is, tells who asks too
+// much to wait, says 304, and misbehaves in the ways that are known of real ones.
+package fakeapi
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// What the list is made of.
+const (
+	Items = 7 // newest first: the ids count down
+	Size  = 3 // of a page
+
+	firstID = 9007199254740993 // 2^53 + 1, which a float64 cannot hold
+)
+
+// API is the API. Each path is one behaviour; ServeHTTP answers, and Asked tells what was asked for.
+type API struct {
+	Elsewhere string // an address on another origin, to which /elsewhere leads
+
+	mu    sync.Mutex
+	asked []string
+	more  chan struct{} // closed when there is one more
+	mux   *http.ServeMux
+}
+
+// New makes an API that has not been asked yet.
+func New(elsewhere string) *API {
+	a := &API{Elsewhere: elsewhere, mux: http.NewServeMux(), more: make(chan struct{})}
+	a.pages()
+	a.oddPages()
+	a.polite()
+	a.users()
+	return a
+}
+
+// ServeHTTP implements http.Handler.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	a.asked = append(a.asked, r.URL.RequestURI())
+	close(a.more)
+	a.more = make(chan struct{})
+	a.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	a.mux.ServeHTTP(w, r)
+}
+
+// Asked is what was asked for, in its order.
+func (a *API) Asked() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]string(nil), a.asked...)
+}
+
+// Wait waits until the path was asked for that often.
+func (a *API) Wait(ctx context.Context, path string, times int) error {
+	for {
+		a.mu.Lock()
+		more := a.more
+		a.mu.Unlock()
+		if a.times(path) >= times {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return fmt.Errorf("%s was asked for %d times, want %d", path, a.times(path), times)
+		}
+	}
+}
+
+// times is how often the path was asked for, this time included.
+func (a *API) times(path string) int {
+	n := 0
+	for _, uri := range a.Asked() {
+		if uri == path || strings.HasPrefix(uri, path+"?") {
+			n++
+		}
+	}
+	return n
+}
+
+// rows are items of the list from one to another, as JSON.
+func rows(from, to int) string {
+	var all []string
+	for i := max(from, 0); i < min(to, Items); i++ {
+		all = append(all, fmt.Sprintf(`{"id": %d, "seconds": %d, "team": "t%d"}`, int64(firstID+Items-1-i), i+1, i%2))
+	}
+	return "[" + strings.Join(all, ", ") + "]"
+}
+
+// number is a parameter of the query as a number.
+func number(r *http.Request, name string, otherwise int) int {
+	n, err := strconv.Atoi(r.URL.Query().Get(name))
+	if err != nil {
+		return otherwise
+	}
+	return n
+}
+
+func say(w http.ResponseWriter, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
+
+// pages are the ways of paging that behave.
+func (a *API) pages() {
+	a.mux.HandleFunc("/plain", func(w http.ResponseWriter, r *http.Request) {
+		n := number(r, "page", 1)
+		_, _ = io.WriteString(w, rows((n-1)*Size, n*Size))
+	})
+	a.mux.HandleFunc("/page", func(w http.ResponseWriter, r *http.Request) {
+		n := number(r, "page", 1)
+		say(w, `{"page": %d, "pages": 3, "total": %d, "data": {"items": %s}, "ok": true}`, n, Items, rows((n-1)*Size, n*Size))
+	})
+	a.mux.HandleFunc("/offset", func(w http.ResponseWriter, r *http.Request) {
+		n := number(r, "offset", 0)
+		say(w, `{"data": %s}`, rows(n, n+min(number(r, "limit", Size), Size))) // as many APIs, it caps the limit
+	})
+	a.mux.HandleFunc("/cursor", func(w http.ResponseWriter, r *http.Request) {
+		n := number(r, "cursor", 0)
+		next := "null"
+		if n+Size < Items {
+			next = fmt.Sprintf(`"%d"`, n+Size)
+			w.Header().Set("X-Next", strconv.Itoa(n+Size))
+		}
+		say(w, `{"data": %s, "next": %s}`, rows(n, n+Size), next)
+	})
+	a.mux.HandleFunc("/link", func(w http.ResponseWriter, r *http.Request) {
+		n := number(r, "from", 0)
+		w.Header().Set("Link", `</link>; rel="first"`)
+		if n+Size < Items {
+			w.Header().Add("Link", fmt.Sprintf(`<?from=0>; rel=prev, <?from=%d>; title="a, b; c"; rel="last next"`, n+Size))
+		}
+		_, _ = io.WriteString(w, rows(n, n+Size))
+	})
+	a.mux.HandleFunc("/next", func(w http.ResponseWriter, r *http.Request) {
+		n := number(r, "from", 0)
+		next := ""
+		if n+Size < Items {
+			next = fmt.Sprintf("http://%s/next?from=%d&page_token=t", r.Host, n+Size)
+		}
+		say(w, `{"data": %s, "links": {"next": "%s"}}`, rows(n, n+Size), next)
+	})
+}
+
+// oddPages are those that do not behave.
+func (a *API) oddPages() {
+	a.mux.HandleFunc("/circle", func(w http.ResponseWriter, r *http.Request) {
+		say(w, `{"data": %s, "next": "%s"}`, rows(0, 1), map[string]string{"": "a", "a": "b", "b": "a"}[r.URL.Query().Get("cursor")])
+	})
+	a.mux.HandleFunc("/circle-url", func(w http.ResponseWriter, _ *http.Request) {
+		say(w, `{"data": %s, "next": "/circle-url#again"}`, rows(0, 1))
+	})
+	a.mux.HandleFunc("/same", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, rows(0, Size)) })
+	a.mux.HandleFunc("/endless", func(w http.ResponseWriter, r *http.Request) {
+		n := number(r, "cursor", 0)
+		say(w, `{"data": [{"id": %d}], "next": %d}`, n, n+1)
+	})
+	a.mux.HandleFunc("/huge", func(w http.ResponseWriter, r *http.Request) {
+		n := number(r, "cursor", 0)
+		say(w, `{"data": ["%d %s"], "next": %d}`, n, strings.Repeat("x", 1<<10), n+1)
+	})
+	a.mux.HandleFunc("/long-cursor", func(w http.ResponseWriter, _ *http.Request) {
+		say(w, `{"data": [], "next": "%s"}`, strings.Repeat("c", 1<<20))
+	})
+	a.mux.HandleFunc("/elsewhere", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Link", "<"+a.Elsewhere+`/next?key=s3cr3t-key>; rel=next`)
+		say(w, `{"data": %s, "next": "%s/next?key=s3cr3t-key"}`, rows(0, Size), a.Elsewhere)
+	})
+	a.mux.HandleFunc("/fails-once", func(w http.ResponseWriter, r *http.Request) {
+		n := number(r, "page", 1)
+		if n == 2 && a.times("/fails-once") == 2 {
+			http.Error(w, "page 2 is not to be had", http.StatusBadGateway)
+			return
+		}
+		_, _ = io.WriteString(w, rows((n-1)*Size, n*Size))
+	})
+	a.mux.HandleFunc("/error-inside", func(w http.ResponseWriter, r *http.Request) {
+		if number(r, "page", 1) == 2 {
+			say(w, `{"error": "try again"}`)
+			return
+		}
+		say(w, `{"data": %s}`, rows(0, Size))
+	})
+	a.mux.HandleFunc("/login-page", func(w http.ResponseWriter, r *http.Request) {
+		if number(r, "page", 1) == 2 {
+			w.Header().Set("Content-Type", "text/html")
+			say(w, "<!DOCTYPE html><title>Log in</title>")
+			return
+		}
+		_, _ = io.WriteString(w, rows(0, Size))
+	})
+	// A row that came while pages were read moves the others on, so that the last of a page is the first of the next.
+	a.mux.HandleFunc("/moving", func(w http.ResponseWriter, r *http.Request) {
+		n := number(r, "page", 1)
+		_, _ = io.WriteString(w, rows((n-1)*(Size-1), (n-1)*(Size-1)+Size))
+	})
+	// What is old is forgotten: each time the list has one row less at its end.
+	a.mux.HandleFunc("/shrinking", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, rows(0, Items+1-a.times("/shrinking")))
+	})
+	// The newest bucket grows until it is closed.
+	a.mux.HandleFunc("/open-bucket", func(w http.ResponseWriter, _ *http.Request) {
+		say(w, `[{"hour": 12, "count": %d}, {"hour": 11, "count": 40}]`, cmp.Or(a.times("/open-bucket"), 1))
+	})
+}
