@@ -92,21 +92,25 @@ func seriesIn(text string) (all []metric.Label) {
 	} else {
 		all = append(all, metric.Label{Name: "__name__", Value: name})
 	}
-	for rest := text[open+1:]; ; {
-		rest = strings.TrimLeft(rest, ", ")
+	for text = text[open+1:]; ; {
+		rest := strings.TrimLeft(text, ", ")
 		if strings.HasPrefix(rest, "}") {
 			break
 		}
-		label, value, found := strings.Cut(rest, "=")
-		quoted, err := strconv.QuotedPrefix(value)
+		label, err := strconv.QuotedPrefix(rest)
+		if err != nil {
+			label = rest[:max(0, strings.IndexByte(rest, '='))]
+		}
+		rest, found := strings.CutPrefix(rest[len(label):], "=")
+		value, err := strconv.QuotedPrefix(rest)
 		if !found || err != nil {
 			return nil
 		}
+		text = rest[len(value):]
+		value, _ = strconv.Unquote(value)
 		if unquoted, err := strconv.Unquote(label); err == nil {
 			label = unquoted
 		}
-		rest = value[len(quoted):]
-		value, _ = strconv.Unquote(quoted)
 		all = append(all, metric.Label{Name: label, Value: value})
 	}
 	slices.SortFunc(all, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
