@@ -1,0 +1,93 @@
+//go:build unix
+
+package agent_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/collectington/collectington/agent/ledger"
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/scrape"
+)
+
+// recordsPage is the page of an exporter of the same samples at its n-th scrape.
+func recordsPage(n int) (page []byte) {
+	for _, name := range []string{"records_open", "records_resolved", "records_latency_seconds"} {
+		page = fmt.Appendf(page, "# HELP %s A field of the record.\n# TYPE %[1]s gauge\n", name)
+		for i := range records {
+			page = fmt.Appendf(page, "%s{id=\"rec-%06d\",team=\"team-%02d\",region=\"eu-west-%d\",stack=\"%s\"} %d\n",
+				name, i, i%50, i%6, []string{"prd", "sbx", "dev"}[i%3], (i*7+n)%500)
+		}
+	}
+	return page
+}
+
+// BenchmarkScrape is the CPU time from a scrape of 30,000 series to an acknowledged remote-write over loopback. The page,
+// which is there already, and the receiver, which throws away, are in the same process and in the figure.
+func BenchmarkScrape(b *testing.B) {
+	s := newBench(b)
+	var pages [4][]byte
+	for n := range pages {
+		pages[n] = recordsPage(n)
+	}
+	calls := 0
+	exporter := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		page := pages[calls%len(pages)]
+		calls++
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		w.Header().Set("Content-Length", strconv.Itoa(len(page)))
+		_, _ = w.Write(page)
+	}))
+	b.Cleanup(exporter.Close)
+	source := configured(b, scrape.Kind.Defaults(), "targets: ["+strconv.Quote(exporter.URL)+"]\n", func(c sources.Config[sources.Source]) (sources.Source, error) {
+		return c.New(sources.Env{Job: "bench", Web: s.host})
+	})
+	l := ledger.New(ledger.For(time.Hour), 2*samples)
+	at := time.Now().Add(-time.Hour)
+	tick := func() {
+		at = at.Add(time.Second)
+		readings, err := source.Collect(b.Context(), sources.Tick{Time: at})
+		if err != nil {
+			b.Fatal(err)
+		}
+		result, err := l.Apply(at, readings)
+		if err != nil {
+			b.Fatal(err)
+		}
+		want := s.stats.Sent.Load()
+		for _, f := range result.Families {
+			want += int64(len(f.Series))
+		}
+		if err := s.sink.Write(b.Context(), metric.Batch{Job: "bench", Time: at, Families: result.Families}); err != nil {
+			b.Fatal(err)
+		}
+		for s.stats.Sent.Load() < want {
+			time.Sleep(100 * time.Microsecond)
+		}
+	}
+	for range 3 {
+		tick()
+	}
+	before := cpuTime(b)
+	for b.Loop() {
+		tick()
+	}
+	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N)/samples, "CPU-ns/sample")
+}
+
+// cpuTime is what this process has used so far.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
