@@ -38,7 +38,7 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 bench: ## run the benchmarks
 	go test -run='^$$' -bench=. -benchmem ./...
 
-e2e: build ## deliver to a real Prometheus and Pushgateway, fetched from Debian
+e2e: build ## deliver to real receivers, fetched from Debian, also through outages
 	deploy/e2e/run.sh bin/cton
 
 clean: ## remove what was built

@@ -63,8 +63,7 @@ func begin(t *testing.T, name string, args ...string) *process {
 		close(p.done)
 	}()
 	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill() // has ended already where it was stopped
-		<-p.done
+		p.kill()
 		if t.Failed() {
 			t.Logf("%s wrote:\n%s", p.name, p.out)
 		}
@@ -88,6 +87,12 @@ func (p *process) stop(t *testing.T, within time.Duration) {
 	case <-time.After(within):
 		t.Errorf("%s does not stop", p.name)
 	}
+}
+
+// kill ends a program as kill -9 does.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // may have ended by itself, which the test will see
+	<-p.done
 }
 
 // poll asks until the answer is nil.

@@ -1,0 +1,144 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/api"
+	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+)
+
+// receiver is a program that stores what is written to it, also when it is started again.
+type receiver struct {
+	command []string
+	root    string // of its URLs
+	query   v1.API
+	stored  func(ctx context.Context) (model.Matrix, error) // the exporter's samples, as they are stored
+	forgets time.Duration                                   // of what it has stored it loses so much when it is killed
+}
+
+func (r *receiver) begin(t *testing.T) *process {
+	t.Helper()
+	return begin(t, r.command[0], r.command[1:]...)
+}
+
+// newPrometheus has its data in a new folder. It may be in a network of its own: then transport leads there, and enter is
+// the command that begins a program in it.
+func newPrometheus(t *testing.T, listen, root string, transport http.RoundTripper, enter ...string) *receiver {
+	t.Helper()
+	dir := t.TempDir()
+	r := &receiver{
+		command: append(enter, environment(t, "PROMETHEUS"), "--config.file="+write(t, dir, "prometheus.yml", ""),
+			"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+listen, "--web.enable-remote-write-receiver"),
+		root: root,
+	}
+	r.query = queryAPI(t, root, transport)
+	r.stored = func(ctx context.Context) (model.Matrix, error) {
+		v, _, _, err := r.query.Query(ctx, "e2e_scrape[1h]", time.Now())
+		if err != nil {
+			return nil, err
+		}
+		return v.(model.Matrix), nil
+	}
+	return r
+}
+
+// newVictoriaMetrics has its data in a new folder.
+func newVictoriaMetrics(t *testing.T, address string) *receiver {
+	t.Helper()
+	r := &receiver{
+		command: []string{environment(t, "VICTORIAMETRICS"), "-storageDataPath=" + t.TempDir(), "-httpListenAddr=" + address},
+		root:    "http://" + address,
+		forgets: 10 * time.Second, // it has no write-ahead log, and keeps the newest seconds in memory
+	}
+	r.query = queryAPI(t, r.root, nil)
+	r.stored = r.export
+	return r
+}
+
+func queryAPI(t *testing.T, root string, transport http.RoundTripper) v1.API {
+	t.Helper()
+	client, err := api.NewClient(api.Config{Address: root, RoundTripper: transport})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v1.NewAPI(client)
+}
+
+// export asks VictoriaMetrics for the raw samples: one line of JSON for each series.
+func (r *receiver) export(ctx context.Context) (model.Matrix, error) {
+	ask := r.root + "/api/v1/export?" + url.Values{"match[]": {"e2e_scrape"}}.Encode()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, ask, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s", response.Status)
+	}
+	var all model.Matrix
+	for lines := json.NewDecoder(response.Body); ; {
+		var line struct {
+			Metric     model.Metric
+			Values     []float64
+			Timestamps []int64 // in milliseconds
+		}
+		switch err := lines.Decode(&line); {
+		case errors.Is(err, io.EOF):
+			return all, nil
+		case err != nil:
+			return nil, err
+		}
+		s := &model.SampleStream{Metric: line.Metric}
+		for i, v := range line.Values {
+			s.Values = append(s.Values, model.SamplePair{Value: model.SampleValue(v), Timestamp: model.Time(line.Timestamps[i])})
+		}
+		all = append(all, s)
+	}
+}
+
+// answers waits until the receiver can be asked.
+func (r *receiver) answers(ctx context.Context, t *testing.T) {
+	t.Helper()
+	poll(ctx, t, "wait for the receiver", func() error { _, err := r.stored(ctx); return err })
+}
+
+// reaches waits until the receiver has a scrape in all series.
+func (r *receiver) reaches(ctx context.Context, t *testing.T, scrape int) {
+	t.Helper()
+	poll(ctx, t, fmt.Sprintf("wait for scrape %d", scrape), func() error {
+		stored, err := r.stored(ctx)
+		if err == nil && newest(stored) < scrape {
+			err = fmt.Errorf("the receiver has scrape %d", newest(stored))
+		}
+		return err
+	})
+}
+
+// droppedNothing asks what all agents have said that they dropped.
+func (r *receiver) droppedNothing(ctx context.Context, t *testing.T) {
+	t.Helper()
+	const query = "sum(max_over_time(cton_sink_dropped_samples_total[1h]))"
+	v, _, _, err := r.query.Query(ctx, query, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum, ok := v.(model.Vector); !ok || len(sum) != 1 || sum[0].Value != 0 {
+		t.Errorf("%s: %v, want 0", query, v)
+	}
+}
