@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Delivers to Debian's Prometheus, Pushgateway and VictoriaMetrics, run as separate programs, also through an outage:
-# deploy/e2e/run.sh bin/cton [-run TestOutage …]
+# Delivers to Debian's Prometheus, Pushgateway and VictoriaMetrics, run as separate programs, also through an outage and from
+# behind a NAT: deploy/e2e/run.sh bin/cton [-run TestOutage …]
 set -euo pipefail
 cton=$(realpath "${1:?the binary to test, such as bin/cton}")
 shift
@@ -23,9 +23,26 @@ peer() {
 	realpath "$dir/usr/bin/$1"
 }
 
+# network makes ip and nft available, with the libraries that they lack, in the same way. Only root has a use for them.
+network() {
+	local dir="bin/debian/network" deb
+	if [ "$(id -u)" != 0 ] || { command -v ip && command -v nft; } >/dev/null; then return; fi
+	if [ ! -x "$dir/usr/sbin/nft" ]; then
+		mkdir -p "$dir/archives/partial"
+		apt -o "Dir::Cache::archives=$PWD/$dir/archives" --download-only --no-install-recommends install iproute2 nftables
+		for deb in "$dir"/archives/*.deb; do dpkg-deb -x "$deb" "$dir"; done
+		rm -rf "$dir/archives"
+	fi
+	dir=$(realpath "$dir")
+	export PATH="$PATH:$dir/bin:$dir/sbin:$dir/usr/bin:$dir/usr/sbin"
+	LD_LIBRARY_PATH=$(echo "$dir"/{lib,usr/lib}/*-linux-gnu* | tr ' ' ':')
+	export LD_LIBRARY_PATH
+}
+
 CTON=$cton
 PROMETHEUS=$(peer prometheus)
 PUSHGATEWAY=$(peer prometheus-pushgateway)
 VICTORIAMETRICS=$(peer victoria-metrics)
 export CTON PROMETHEUS PUSHGATEWAY VICTORIAMETRICS
+network
 exec go test -tags e2e -count=1 -v -timeout 8m -parallel 3 ./deploy/e2e "$@"
