@@ -15,6 +15,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/collectington/collectington/agent/relabel"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sinks"
@@ -38,6 +39,7 @@ type Config struct {
 
 	Connections int `yaml:"connections"` // each with the series that are its own
 
+	WriteRelabel relabel.Rules    `yaml:"write_relabel_configs"`
 	MaxSampleAge setting.Duration `yaml:"max_sample_age"` // 0 = any
 	StaleOnExit  bool             `yaml:"stale_on_exit"`
 
@@ -141,6 +143,9 @@ func (c *Config) Validate() error {
 			all = append(all, setting.Bad("headers."+name, "%s", problem))
 		}
 	}
+	if _, err := c.WriteRelabel.Compile("write_relabel_configs"); err != nil {
+		all = append(all, err)
+	}
 	return errors.Join(append(all, c.Web.Validate())...)
 }
 
@@ -177,5 +182,9 @@ func (c *Config) New(env sinks.Env) (sinks.Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up remote-write to %s: %w", c.URL.Place(), err)
 	}
-	return newSink(c, env, client), nil
+	rules, err := c.WriteRelabel.Compile("write_relabel_configs")
+	if err != nil {
+		return nil, err
+	}
+	return newSink(c, env, client, rules), nil
 }

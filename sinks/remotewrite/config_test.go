@@ -29,8 +29,8 @@ func TestExampleIsTheDefaults(t *testing.T) {
 		t.Error(err)
 	}
 	want := defaults()
-	want.URL, want.Headers = got.URL, got.Headers
-	if !reflect.DeepEqual(got, want) || len(got.Headers) > 0 {
+	want.URL, want.Headers, want.WriteRelabel = got.URL, got.Headers, got.WriteRelabel
+	if !reflect.DeepEqual(got, want) || len(got.Headers)+len(got.WriteRelabel) > 0 {
 		t.Errorf("the example gives\n%+v\nthe defaults are\n%+v", got, want)
 	}
 }

@@ -1,9 +1,9 @@
 package remotewrite
 
 import (
-	"hash/fnv"
-	"io"
 	"slices"
+
+	"github.com/prometheus/prometheus/model/relabel"
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
@@ -14,6 +14,7 @@ import (
 type job struct {
 	target   []metric.Label
 	external []metric.Label
+	rules    []*relabel.Config
 	shards   int
 	batch    uint64 // number of the batch in hand
 	again    bool   // it was written before
@@ -39,7 +40,9 @@ type unitKey struct {
 // unit is a family's series as it is pushed: one series, or all the parts of a histogram or summary.
 type unit struct {
 	key   unitKey
-	parts []*series
+	n     int       // its parts, those included that relabelling leaves out
+	parts []*series // those that are sent
+	which []int     // of the n, which part each of them is
 	shard int
 	batch uint64 // that had it last
 	place int    // in that batch
@@ -61,8 +64,8 @@ type extra struct {
 	tick stretch
 }
 
-func newJob(target, external []metric.Label, shards int) *job {
-	return &job{target: target, external: external, shards: shards, units: map[unitKey]*unit{}}
+func newJob(target, external []metric.Label, rules []*relabel.Config, shards int) *job {
+	return &job{target: target, external: external, rules: rules, shards: shards, units: map[unitKey]*unit{}}
 }
 
 // take turns a batch into samples and tells how many more were left out, and why.
@@ -148,7 +151,8 @@ func (j *job) sample(u *unit, s *metric.Series, time int64, r *registry, t *tick
 	}
 	d := u.key.desc
 	j.values = appendValues(j.values[:0], d, s)
-	for i, p := range u.parts {
+	for k, p := range u.parts {
+		i := u.which[k]
 		next := sample{series: p, time: time, value: j.values[i]}
 		p.native = s.Histogram != nil && s.Histogram.Native != nil
 		if p.native {
@@ -176,11 +180,8 @@ func (j *job) drop(reason metric.Reason, samples int) {
 func (j *job) unit(d *metric.Desc, s *metric.Series, r *registry) (u *unit, first bool) {
 	key, n := unitKey{d, s.Labels}, partsOf(d, s)
 	u = j.known(key)
-	if u == nil || len(u.parts) != n {
-		u = &unit{key: key, parts: make([]*series, n), shard: j.shard(d, s.Labels)}
-		for i := range n {
-			u.parts[i] = r.open(j.labels(d, s.Labels, i, n), d, j.batch)
-		}
+	if u == nil || u.n != n {
+		u = j.open(key, d, s, n, r)
 		j.units[key] = u
 	}
 	if u.batch == j.batch {
@@ -204,29 +205,4 @@ func (j *job) known(key unitKey) *unit {
 		j.next = u.place + 1
 	}
 	return u
-}
-
-// shard is who sends a family's series, the same in every run, whatever parts it has.
-func (j *job) shard(d *metric.Desc, set *metric.LabelSet) int {
-	h := fnv.New32a()
-	for _, labels := range [...][]metric.Label{j.target, set.Labels, {{Name: d.Name}}} {
-		for _, l := range labels {
-			_, _ = io.WriteString(h, l.Name+"\xff"+l.Value+"\xff") // 0xff is never part of UTF-8
-		}
-	}
-	return int(h.Sum32() % uint32(j.shards))
-}
-
-// labels are a part's labels as they are pushed. A label of the series that is called like one that the part must have is
-// kept as exported_NAME.
-func (j *job) labels(d *metric.Desc, set *metric.LabelSet, i, n int) []metric.Label {
-	name, own := part(d, i, n)
-	target := []metric.Label{{Name: "__name__", Value: name}}
-	if !d.Targeted {
-		target = append(target, j.target...)
-	}
-	if own.Name != "" {
-		target = append(target, own)
-	}
-	return sinks.Attach(set.Labels, target, j.external)
 }

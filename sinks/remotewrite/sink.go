@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/prometheus/model/relabel"
+
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
@@ -29,6 +31,7 @@ type sink struct {
 	ended      bool
 	maxAge     time.Duration // of a sample; 0 = any
 	staleAtEnd bool
+	rules      []*relabel.Config
 	series     *registry
 	jobs       map[string]*job
 	tick       tick
@@ -40,7 +43,7 @@ type sink struct {
 	sender *sender
 }
 
-func newSink(c *Config, env sinks.Env, client *http.Client) *sink {
+func newSink(c *Config, env sinks.Env, client *http.Client, rules []*relabel.Config) *sink {
 	s := &sink{
 		env: env,
 		dir: c.Spool.Dir,
@@ -55,6 +58,7 @@ func newSink(c *Config, env sinks.Env, client *http.Client) *sink {
 		opened:     make(chan struct{}),
 		maxAge:     time.Duration(c.MaxSampleAge),
 		staleAtEnd: c.StaleOnExit,
+		rules:      rules,
 		series:     newRegistry(time.Now()),
 		jobs:       map[string]*job{},
 		client:     client,
@@ -110,7 +114,7 @@ func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 	}
 	j := s.jobs[batch.Job]
 	if j == nil {
-		j = newJob(s.env.Target(batch.Job), s.env.External, s.options.Shards)
+		j = newJob(s.env.Target(batch.Job), s.env.External, s.rules, s.options.Shards)
 		s.jobs[batch.Job] = j
 	}
 	batch = j.slow.behind(batch)

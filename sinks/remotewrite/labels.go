@@ -1,0 +1,74 @@
+package remotewrite
+
+import (
+	"hash/fnv"
+	"io"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/relabel"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks"
+)
+
+// open makes the unit of a family's series of n parts.
+func (j *job) open(key unitKey, d *metric.Desc, s *metric.Series, n int, r *registry) *unit {
+	u := &unit{key: key, n: n, shard: j.shard(d, s.Labels)}
+	for i := range n {
+		all := j.relabelled(j.labels(d, s.Labels, i, n))
+		if len(all) == 0 {
+			continue
+		}
+		if len(j.rules) > 0 && len(u.parts) == 0 {
+			u.shard = j.hash(all) // two series that the rules make one have one order
+		}
+		u.parts, u.which = append(u.parts, r.open(all, d, j.batch)), append(u.which, i)
+	}
+	return u
+}
+
+// shard is who sends a family's series, the same in every run, whatever parts it has.
+func (j *job) shard(d *metric.Desc, set *metric.LabelSet) int {
+	return j.hash(j.target, set.Labels, []metric.Label{{Name: d.Name}})
+}
+
+func (j *job) hash(lists ...[]metric.Label) int {
+	h := fnv.New32a()
+	for _, list := range lists {
+		for _, l := range list {
+			_, _ = io.WriteString(h, l.Name+"\xff"+l.Value+"\xff") // 0xff is never part of UTF-8
+		}
+	}
+	return int(h.Sum32() % uint32(j.shards))
+}
+
+// labels are a part's labels as they are pushed. A label of the series that is called like one that the part must have is
+// kept as exported_NAME.
+func (j *job) labels(d *metric.Desc, set *metric.LabelSet, i, n int) []metric.Label {
+	name, own := part(d, i, n)
+	target := []metric.Label{{Name: "__name__", Value: name}}
+	if !d.Targeted {
+		target = append(target, j.target...)
+	}
+	if own.Name != "" {
+		target = append(target, own)
+	}
+	return sinks.Attach(set.Labels, target, j.external)
+}
+
+// relabelled is a series' labels after the rules, none where it is not to be sent.
+func (j *job) relabelled(all []metric.Label) []metric.Label {
+	if len(j.rules) == 0 {
+		return all
+	}
+	b := labels.NewBuilder(labels.EmptyLabels())
+	for _, l := range all {
+		b.Set(l.Name, l.Value)
+	}
+	if !relabel.ProcessBuilder(b, j.rules...) {
+		return nil
+	}
+	all = all[:0]
+	b.Labels().Range(func(l labels.Label) { all = append(all, metric.Label{Name: l.Name, Value: l.Value}) })
+	return all
+}
