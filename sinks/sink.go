@@ -61,6 +61,11 @@ type Spooler interface {
 	SpoolDir() string
 }
 
+// Noter is a Config that has something to say to whoever checks it, though nothing is wrong.
+type Noter interface {
+	Notes() []string
+}
+
 // Kind is one entry of the catalogue.
 type Kind struct {
 	Name     string        // the key in the configuration file

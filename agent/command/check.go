@@ -27,6 +27,13 @@ func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if err := a.checkFiles(plan); err != nil {
 		return err
 	}
+	for _, s := range plan.Sinks {
+		if noter, ok := s.Config.(sinks.Noter); ok {
+			for _, note := range noter.Notes() {
+				fmt.Fprintf(a.Out, "sinks.%s: %s\n", s.Name, note)
+			}
+		}
+	}
 	if c.Connect {
 		built, err := (&assembly{App: a}).build(plan)
 		if err != nil {

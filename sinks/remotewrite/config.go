@@ -157,6 +157,15 @@ func (c *Config) Claims() []string {
 	return []string{"the spool " + filepath.Clean(c.Spool.Dir)}
 }
 
+// Notes says what a receiver must be able to do.
+func (c *Config) Notes() []string {
+	if c.Spool.Order == Order(spool.NewestFirst) {
+		return []string{"spool.order newest_first needs a receiver that takes samples out of order " +
+			"(Prometheus and Mimir: out_of_order_time_window, at least spool.max_age)"}
+	}
+	return nil
+}
+
 // SpoolDir implements sinks.Spooler.
 func (c *Config) SpoolDir() string { return c.Spool.Dir }
 

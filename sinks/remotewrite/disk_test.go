@@ -89,15 +89,13 @@ func TestSpoolBesideTheConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, webtest.NewNetwork(), func(c *Config, env *sinks.Env) {
 		c.Spool.Dir = "queue"
-		env.Web.Secrets = &setting.Vault{Dir: dir}
+		env.Web.Secrets, env.Drain = &setting.Vault{Dir: dir}, 0
 	})
 	r.run()
 	r.write("j", gauge("x", 1, "a"))
 	if waiting, _, err := spool.List(filepath.Join(dir, "queue")); err != nil || len(waiting) != 1 || waiting[0].Samples != 1 {
 		t.Errorf("%v, %v", waiting, err)
 	}
-	r.sink.env.Drain = 0
-	r.sink.sender.post.timeout = time.Second
 	r.stop()
 }
 

@@ -87,9 +87,7 @@ func seriesIn(text string) (all []metric.Label) {
 		return nil
 	}
 	name := text[strings.LastIndexAny(text[:open], " \t\"'(=:,")+1 : open]
-	if strings.HasSuffix(text[:open], ":") || name == "" {
-		name = ""
-	} else {
+	if name != "" && !strings.HasSuffix(name, ":") {
 		all = append(all, metric.Label{Name: "__name__", Value: name})
 	}
 	for text = text[open+1:]; ; {
