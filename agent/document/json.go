@@ -52,7 +52,14 @@ func (v Value) AppendJSON(into []byte, max int) []byte {
 // AppendQuoted appends a text as JSON has it. What is not UTF-8 becomes U+FFFD.
 func AppendQuoted(into []byte, text string) []byte {
 	into = append(into, '"')
-	for _, r := range text {
+	for text != "" {
+		n := plain(text)
+		into, text = append(into, text[:n]...), text[n:]
+		if text == "" {
+			break
+		}
+		r, size := utf8.DecodeRuneInString(text)
+		text = text[size:]
 		switch {
 		case r == '"' || r == '\\':
 			into = append(into, '\\', byte(r))
@@ -67,4 +74,14 @@ func AppendQuoted(into []byte, text string) []byte {
 		}
 	}
 	return append(into, '"')
+}
+
+// plain is how many of a text's first bytes stand in JSON as they are, one character each.
+func plain(text string) int {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			return i
+		}
+	}
+	return len(text)
 }

@@ -83,7 +83,6 @@ func (p *polite) record(resp *http.Response, key digest, begin time.Time, releas
 	secret := strings.Contains(strings.ToLower(resp.Header.Get("Cache-Control")), "no-store")
 	wanted := p.maxAge > 0 || tag != "" && !secret && resp.Header.Get("Vary") != "*"
 	if resp.StatusCode != http.StatusOK || !wanted || resp.ContentLength > maxAnswer {
-		p.traffic.kept.put(key, nil)
 		release()
 		return
 	}

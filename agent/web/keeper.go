@@ -43,12 +43,12 @@ func (k *keeper) find(key digest) *answer {
 	return e.Value.(*entry).answer
 }
 
-// put keeps an answer, and leaves out those unused for the longest time beyond the bound; nil takes one away.
+// put keeps an answer, and leaves out those unused for the longest time beyond the bound.
 func (k *keeper) put(key digest, x *answer) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.remove(k.byKey[key])
-	if x == nil || x.size() > maxAnswer {
+	if x.size() > maxAnswer {
 		return
 	}
 	if k.byKey == nil {
