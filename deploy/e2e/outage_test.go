@@ -62,7 +62,7 @@ func outage(t *testing.T, r *receiver) {
 	for time.Since(down) < time.Minute {
 		page.wait(ctx, t, 1)
 	}
-	peer = r.begin(t)
+	r.begin(t)
 	r.reaches(ctx, t, 1+torn[1])
 	page.wait(ctx, t, 1)
 	agent = restart(agent) // while everything is well
