@@ -67,23 +67,39 @@ func TestJudges(t *testing.T) {
 			wrote(w, 50, 0)
 			w.WriteHeader(400)
 		}), sent: 250, refused: 250, requests: 5},
-		{does: "keeps the good part of a 400 without saying how much", protocol: Protocol1, series: 100,
-			answer: refusesAny(400, "failed pushing to ingester (err-mimir-sample-out-of-order)", "r7"), refused: 500, requests: 5},
-		{does: "refuses all for one series and names it", protocol: Protocol1, series: 100,
-			answer: refusesAny(400, "out of order: series=SERIES, sorry", "r7"), sent: 495, refused: 5, requests: 10},
-		{does: "refuses all for one series of many", protocol: Protocol1, series: 1000,
-			answer: refusesAny(400, "out of order sample", "r7"), sent: 4995, refused: 5, requests: 5 * 21},
-		{does: "refuses all for two series of many", protocol: Protocol1, series: 1000,
-			answer: refusesAny(409, "store locally: out of order sample", "r7", "r801"), sent: 4990, refused: 10, requests: 5 * 42},
-		{does: "finds one series unprocessable", protocol: Protocol1, series: 64,
-			answer: refusesAny(422, "", "r33"), sent: 5 * 63, refused: 5, requests: 5 * 13},
-		{does: "refuses everything", protocol: Protocol1, series: 1000,
-			answer: always(answers(400)), refused: 5000, requests: 65 + 4*4},
+		{
+			does: "keeps the good part of a 400 without saying how much", protocol: Protocol1, series: 100,
+			answer: refusesAny(400, "failed pushing to ingester (err-mimir-sample-out-of-order)", "r7"), refused: 500, requests: 5,
+		},
+		{
+			does: "refuses all for one series and names it", protocol: Protocol1, series: 100,
+			answer: refusesAny(400, "out of order: series=SERIES, sorry", "r7"), sent: 495, refused: 5, requests: 10,
+		},
+		{
+			does: "refuses all for one series of many", protocol: Protocol1, series: 1000,
+			answer: refusesAny(400, "out of order sample", "r7"), sent: 4995, refused: 5, requests: 5 * 21,
+		},
+		{
+			does: "refuses all for two series of many", protocol: Protocol1, series: 1000,
+			answer: refusesAny(409, "store locally: out of order sample", "r7", "r801"), sent: 4990, refused: 10, requests: 5 * 42,
+		},
+		{
+			does: "finds one series unprocessable", protocol: Protocol1, series: 64,
+			answer: refusesAny(422, "", "r33"), sent: 5 * 63, refused: 5, requests: 5 * 13,
+		},
+		{
+			does: "refuses everything", protocol: Protocol1, series: 1000,
+			answer: always(answers(400)), refused: 5000, requests: 65 + 4*4,
+		},
 		{does: "has no way in", protocol: Protocol1, series: 10, answer: always(answers(404)), refused: 50, requests: 5},
-		{does: "has no way in for a while", protocol: Protocol1, series: 10, durable: true,
-			answer: until(time.Hour, answers(404)), sent: 50, requests: 500, least: 50, within: time.Hour + 2*maxPause},
-		{does: "does not know the token for a while", protocol: Auto, series: 10, durable: true,
-			answer: until(time.Hour, answers(401)), sent: 50, requests: 500, least: 50, within: time.Hour + 2*maxPause},
+		{
+			does: "has no way in for a while", protocol: Protocol1, series: 10, durable: true,
+			answer: until(time.Hour, answers(404)), sent: 50, requests: 500, least: 50, within: time.Hour + 2*maxPause,
+		},
+		{
+			does: "does not know the token for a while", protocol: Auto, series: 10, durable: true,
+			answer: until(time.Hour, answers(401)), sent: 50, requests: 500, least: 50, within: time.Hour + 2*maxPause,
+		},
 		{does: "asks for a pause in seconds", protocol: Protocol2, series: 10, answer: until(time.Minute, func(w http.ResponseWriter, _ request) {
 			w.Header().Set("Retry-After", "50")
 			w.WriteHeader(429)

@@ -43,27 +43,33 @@ func TestPages(t *testing.T) {
 		{"page", "url: http://a.example/plain\npaginate: {page: {param: page}}", nil, "/plain?page=1 /plain?page=2 /plain?page=3 /plain?page=4"},
 		{
 			"page from 0 until", "url: http://a.example/page\npaginate: {page: {param: page, start: 1}, items: .data.items, until: .page == .pages}",
-			[]string{"data", "items"}, "/page?page=1 /page?page=2 /page?page=3",
+			[]string{"data", "items"},
+			"/page?page=1 /page?page=2 /page?page=3",
 		},
 		{
 			"offset by what came", "url: http://a.example/offset\nquery: {limit: 5}\npaginate: {offset: {param: offset}, items: .data}",
-			[]string{"data"}, "/offset?limit=5&offset=0 /offset?limit=5&offset=3 /offset?limit=5&offset=6 /offset?limit=5&offset=7",
+			[]string{"data"},
+			"/offset?limit=5&offset=0 /offset?limit=5&offset=3 /offset?limit=5&offset=6 /offset?limit=5&offset=7",
 		},
 		{
 			"cursor", "url: http://a.example/cursor\npaginate: {cursor: {from: .next, param: cursor}, items: .data}",
-			[]string{"data"}, "/cursor /cursor?cursor=3 /cursor?cursor=6",
+			[]string{"data"},
+			"/cursor /cursor?cursor=3 /cursor?cursor=6",
 		},
 		{
 			"computed cursor", "url: http://a.example/cursor\npaginate: {cursor: {from: 'if .next then (.next | tonumber) else false end', param: cursor}, items: .data}",
-			[]string{"data"}, "/cursor /cursor?cursor=3 /cursor?cursor=6",
+			[]string{"data"},
+			"/cursor /cursor?cursor=3 /cursor?cursor=6",
 		},
 		{
 			"cursor in a header", "url: http://a.example/cursor\nquery: {since: yesterday}\npaginate: {cursor: {header: x-next, param: cursor}, items: .data}",
-			[]string{"data"}, "/cursor?since=yesterday /cursor?cursor=3&since=yesterday /cursor?cursor=6&since=yesterday",
+			[]string{"data"},
+			"/cursor?since=yesterday /cursor?cursor=3&since=yesterday /cursor?cursor=6&since=yesterday",
 		},
 		{"link", "url: http://a.example/link\npaginate: {link: true}", nil, "/link /link?from=3 /link?from=6"},
 		{
-			"next_url", "url: http://a.example/next\nquery: {since: yesterday, key: 'env:KEY'}\npaginate: {next_url: .links.next, items: .data}", []string{"data"},
+			"next_url", "url: http://a.example/next\nquery: {since: yesterday, key: 'env:KEY'}\npaginate: {next_url: .links.next, items: .data}",
+			[]string{"data"},
 			"/next?key=hunter%2F22%26key&since=yesterday /next?from=3&page_token=t&key=hunter%2F22%26key /next?from=6&page_token=t&key=hunter%2F22%26key",
 		},
 	} {
