@@ -2,6 +2,8 @@ package setting
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -24,6 +26,10 @@ const maxKeys = 1000
 type Vault struct {
 	Dir       string
 	LookupEnv func(string) (string, bool) // nil = os.LookupEnv
+
+	// StandIns, where not nil, has LookupEnv tell what stands in files too, by the KEY of file:/path#KEY or else the file's
+	// name. A file of many secrets that is not there has these names.
+	StandIns []string
 
 	known known
 }
@@ -63,6 +69,9 @@ func (v *Vault) read(ref string) (string, error) {
 		return value, nil
 	}
 	path, key, keyed := strings.Cut(strings.TrimPrefix(ref, "file:"), "#")
+	if v.StandIns != nil {
+		return v.read("env:" + cmp.Or(key, filepath.Base(path)))
+	}
 	data, err := v.readFile(path)
 	if err != nil {
 		return "", err
@@ -102,6 +111,9 @@ func (v *Vault) Keys(path string) ([]string, error) {
 		v = &Vault{}
 	}
 	data, err := v.readFile(path)
+	if v.StandIns != nil && errors.Is(err, os.ErrNotExist) {
+		return v.StandIns, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -158,7 +158,7 @@ func TestOneFails(t *testing.T) {
 		"panicked: no luck":        {Measure: func(context.Context, *Tick) ([]Reading, error) { panic("no luck") }},
 		"GET /gone: 404 Not Found": {Measure: total("/gone")},
 		"want a number, got null":  {Measure: total("/empty")},
-		`no secret KEY: name it under secrets, such as KEY: "env:KEY"`: {Measure: func(_ context.Context, t *Tick) ([]Reading, error) {
+		`no secret KEY: name it under secrets, such as KEY: "env:KEY", or in a config.json as a line of the file that secret_file_path names`: {Measure: func(_ context.Context, t *Tick) ([]Reading, error) {
 			_, err := t.Secret("KEY")
 			return nil, err
 		}},
@@ -192,6 +192,12 @@ func TestTickFails(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("no time left"))
+	waits := Method{Measure: func(ctx context.Context, _ *Tick) ([]Reading, error) {
+		return nil, fmt.Errorf("POST /q: %w", context.Cause(ctx))
+	}}
+	if _, err := made(t, Methods{"a": waits}, `metrics: {a: {type: gauge}}`, &api{}).Collect(ctx, sources.Tick{}); err == nil || err.Error() != "Shop.a: POST /q: no time left" {
+		t.Errorf("got %v", err)
+	}
 	_, err := made(t, Methods{"a": constant(), "b": constant()}, metrics, &api{}).Collect(ctx, sources.Tick{})
 	if err == nil || err.Error() != "run Shop.a: no time left" {
 		t.Errorf("got %v", err)

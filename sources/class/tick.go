@@ -36,7 +36,8 @@ func (t *Tick) Document(ctx context.Context) (document.Value, error) {
 }
 
 // Fetch is the document that a request names, relative to what the job's fetcher is set to. It is fetched once a tick,
-// however many methods ask for the same.
+// however many methods ask for the same, and gets half of the time that the tick has left: a slow one costs the methods
+// that want it, not the tick.
 func (t *Tick) Fetch(ctx context.Context, r sources.Request) (document.Value, error) {
 	key := r.Key()
 	if a, ok := t.answers[key]; ok {
@@ -79,7 +80,7 @@ func (t *Tick) ask(ctx context.Context, r sources.Request, own bool) (document.V
 func (t *Tick) Secret(name string) (string, error) {
 	reference, ok := t.source.Secrets[name]
 	if !ok {
-		return "", fmt.Errorf("no secret %s: name it under secrets, such as %s: \"env:%s\"", name, name, name)
+		return "", fmt.Errorf("no secret %s: name it under secrets, such as %s: \"env:%s\", or in a config.json as a line of the file that secret_file_path names", name, name, name)
 	}
 	return t.source.env.Web.Secrets.Secret(reference)
 }
