@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Asker is a fetcher that can be asked for more than what its settings say.
@@ -41,11 +42,19 @@ type Parameter struct{ Name, Value string }
 
 var errNoAsker = errors.New("what the job fetches from takes no other requests than its own")
 
-// Ask asks a fetcher, which has to be an Asker.
+// Ask asks a fetcher, which has to be an Asker. The request gets half of the time that the tick has left, so that an address
+// which does not answer costs what asked for it and not the whole tick.
 func Ask(ctx context.Context, f Fetcher, tick Tick, r Request) (*Document, error) {
 	a, ok := f.(Asker)
 	if !ok {
 		return nil, errNoAsker
+	}
+	if end, ok := ctx.Deadline(); ok {
+		half := time.Until(end) / 2
+		why := fmt.Errorf("no response within %s, half of the time that the tick had left", half.Round(time.Millisecond))
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, half, why)
+		defer cancel()
 	}
 	return a.Ask(ctx, tick, r)
 }

@@ -36,7 +36,7 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 		return err
 	}
 	t := &try{App: a}
-	b := &assembly{App: a, observe: t.exchange, show: t.show, fetcher: func(f sources.Fetcher) sources.Fetcher { return &shown{f, t} }}
+	b := &assembly{App: a, observe: t.exchange, show: t.show, fetcher: t.showing}
 	built, err := b.build(&config.Plan{Concurrency: 1, Jobs: plan.Jobs})
 	if err != nil {
 		return err
@@ -124,6 +124,14 @@ type shown struct {
 	try *try
 }
 
+// showing is a fetcher that is shown, and an Asker if it was one.
+func (t *try) showing(f sources.Fetcher) sources.Fetcher {
+	if a, ok := f.(sources.Asker); ok {
+		return &shownAsker{shown{f, t}, a}
+	}
+	return &shown{f, t}
+}
+
 func (s *shown) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
 	doc, err := s.Fetcher.Fetch(ctx, tick)
 	if err == nil {
@@ -132,8 +140,14 @@ func (s *shown) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document
 	return doc, err
 }
 
-func (s *shown) Ask(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
-	doc, err := sources.Ask(ctx, s.Fetcher, tick, r)
+// shownAsker shows the documents of an Asker.
+type shownAsker struct {
+	shown
+	asker sources.Asker
+}
+
+func (s *shownAsker) Ask(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
+	doc, err := s.asker.Ask(ctx, tick, r)
 	if err == nil {
 		s.try.document(doc)
 	}

@@ -192,6 +192,12 @@ func TestTickFails(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("no time left"))
+	waits := Method{Measure: func(ctx context.Context, _ *Tick) ([]Reading, error) {
+		return nil, fmt.Errorf("POST /q: %w", context.Cause(ctx))
+	}}
+	if _, err := made(t, Methods{"a": waits}, `metrics: {a: {type: gauge}}`, &api{}).Collect(ctx, sources.Tick{}); err == nil || err.Error() != "Shop.a: POST /q: no time left" {
+		t.Errorf("got %v", err)
+	}
 	_, err := made(t, Methods{"a": constant(), "b": constant()}, metrics, &api{}).Collect(ctx, sources.Tick{})
 	if err == nil || err.Error() != "run Shop.a: no time left" {
 		t.Errorf("got %v", err)

@@ -2,6 +2,7 @@ package class
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime/debug"
@@ -37,11 +38,13 @@ func (s *source) Collect(ctx context.Context, at sources.Tick) (metric.Readings,
 			m.Err = fmt.Errorf("%s.%s: %w", s.class, s.names[i], err)
 			failed++
 		}
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("run %s.%s: %w", s.class, s.names[i], context.Cause(ctx))
-		}
-		if t.lost != nil {
+		switch {
+		case t.lost != nil:
 			return nil, t.lost
+		case ctx.Err() != nil && errors.Is(m.Err, context.Cause(ctx)):
+			return nil, m.Err
+		case ctx.Err() != nil:
+			return nil, fmt.Errorf("run %s.%s: %w", s.class, s.names[i], context.Cause(ctx))
 		}
 	}
 	if failed == len(s.measured) && t.refused != nil {

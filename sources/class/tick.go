@@ -36,7 +36,8 @@ func (t *Tick) Document(ctx context.Context) (document.Value, error) {
 }
 
 // Fetch is the document that a request names, relative to what the job's fetcher is set to. It is fetched once a tick,
-// however many methods ask for the same.
+// however many methods ask for the same, and gets half of the time that the tick has left: a slow one costs the methods
+// that want it, not the tick.
 func (t *Tick) Fetch(ctx context.Context, r sources.Request) (document.Value, error) {
 	key := r.Key()
 	if a, ok := t.answers[key]; ok {

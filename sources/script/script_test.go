@@ -203,13 +203,13 @@ def get_b(): return fetch(method = "post", body = {"q": [1]})["n"] + fetch()["n"
 func TestFailedFetch(t *testing.T) {
 	const two = "metrics: {a: {type: gauge}, b: {type: gauge}}"
 	gone := &api{texts: map[string]string{}}
-	if got := collect(t, two, "def get_a(): return 1\ndef get_b(): return fetch()['n']", gone); got != "tick: GET : 404 Not Found\n" {
+	if got := collect(t, two, "def get_a(): return 1\ndef get_b(): return fetch()['n']", gone); got != "tick: test.star:2:26: get_b: GET : 404 Not Found\n" {
 		t.Errorf("got %s", got)
 	}
 	if got := collect(t, two, "def get_a(): return 1\ndef get_b(): return fetch('/b')['n']", gone); got != "a 1\nb: test.star:2:26: get_b: GET /b: 404 Not Found\n" {
 		t.Errorf("got %s", got)
 	}
-	if got := collect(t, two, "def get_a(): return fetch('/b')\ndef get_b(): return fetch('/b')['n']", gone); got != "tick: GET /b: 404 Not Found\n" {
+	if got := collect(t, two, "def get_a(): return fetch('/b')\ndef get_b(): return fetch('/b')['n']", gone); got != "tick: test.star:1:26: get_a: GET /b: 404 Not Found\n" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -267,6 +267,37 @@ func (slow) Fetch(ctx context.Context, _ sources.Tick) (*sources.Document, error
 	return nil, context.Cause(ctx)
 }
 
+func (s slow) Ask(ctx context.Context, tick sources.Tick, _ sources.Request) (*sources.Document, error) {
+	return s.Fetch(ctx, tick)
+}
+
+// An address that does not answer costs the functions that ask it, and half of the time that is left.
+func TestSlowFetch(t *testing.T) {
+	const script = `
+def read_data(): return fetch("/slow", method = "POST")
+def get_a(): return get_data_from_store()["n"]
+def get_b(): return get_data_from_store()["n"]
+def get_c(): return fetch("/other")["n"]
+def get_d(): return 1
+`
+	s, err := made(t, "metrics: {a: {type: gauge}, b: {type: gauge}, c: {type: gauge}, d: {type: gauge}}", script, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.(*source).env.Fetch = slow{}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		readings, err := s.Collect(ctx, tickAt())
+		const want = "a: test.star:2:30: read_data: no response within 15s, half of the time that the tick had left\n" +
+			"b: test.star:2:30: read_data: no response within 15s, half of the time that the tick had left\n" +
+			"c: test.star:5:26: get_c: no response within 7.5s, half of the time that the tick had left\nd 1\n"
+		if got := show(readings); got != want || err != nil {
+			t.Errorf("got %v and\n%s", err, got)
+		}
+	})
+}
+
 func TestTimeout(t *testing.T) {
 	s, err := made(t, "metrics: {x: {type: gauge}}", "def get_x():\n    return fetch()['n']\n", nil)
 	if err != nil {
@@ -277,7 +308,7 @@ func TestTimeout(t *testing.T) {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("no end within the timeout of 1s"))
 		defer cancel()
 		_, err := s.Collect(ctx, tickAt())
-		if err == nil || err.Error() != "run test.star: no end within the timeout of 1s" {
+		if err == nil || err.Error() != "test.star:2:17: get_x: no end within the timeout of 1s" {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -288,7 +319,7 @@ func TestTimeout(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, errors.New("no end within the timeout of 20ms"))
 	defer cancel()
-	if _, err = loop.Collect(ctx, tickAt()); err == nil || err.Error() != "run test.star: no end within the timeout of 20ms" {
+	if _, err = loop.Collect(ctx, tickAt()); err == nil || !strings.HasPrefix(err.Error(), "test.star:") || !strings.HasSuffix(err.Error(), ": get_x: no end within the timeout of 20ms") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -74,21 +74,26 @@ func (s *source) Collect(ctx context.Context, at sources.Tick) (metric.Readings,
 	s.kept.forget(at.Time)
 	s.arena = s.arena[:0]
 	failed := 0
+	var refused error // the first other request's error, with the place in the script that wanted it
 	for i := range s.measures {
 		m := &s.measured[i]
 		m.Rows, m.Err, m.Drops = m.Rows[:0], nil, nil
 		if m.Err = s.measure(ctx, &s.measures[i], m); m.Err != nil {
 			failed++
 		}
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil && m.Err != nil:
+			return nil, &failure{m.Err.Error(), context.Cause(ctx)}
+		case ctx.Err() != nil:
 			return nil, fmt.Errorf("run %s: %w", s.program.file, context.Cause(ctx))
-		}
-		if s.tick.lost != nil {
-			return nil, s.tick.lost
+		case s.tick.lost:
+			return nil, m.Err
+		case s.tick.refused && refused == nil:
+			refused = m.Err
 		}
 	}
-	if failed == len(s.measures) && s.tick.refused != nil {
-		return nil, s.tick.refused
+	if failed == len(s.measures) && refused != nil {
+		return nil, refused
 	}
 	return s.measured, nil
 }

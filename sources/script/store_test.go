@@ -37,7 +37,7 @@ def get_b(): return 1
 def read_data(): return fetch("/gone")
 def get_a(): return get_data_from_store()["n"]
 def get_b(): return get_data_from_store()["n"] + 1
-`, "tick: GET /gone: 404 Not Found\n", "/gone"},
+`, "tick: test.star:2:30: read_data: GET /gone: 404 Not Found\n", "/gone"},
 		{`
 def read_data(): return fetch("/x")["m"]
 def get_a(): return get_data_from_store()

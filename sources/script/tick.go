@@ -22,10 +22,10 @@ type tick struct {
 	at      sources.Tick
 	answers map[string]answer
 	secrets map[string]string
-	fetched int   // bytes that the tick's documents hold, about
-	reading bool  // read_data is under way
-	lost    error // why the job's own document could not be fetched, which fails the tick
-	refused error // why the first other request failed, which fails the functions that want it
+	fetched int  // bytes that the tick's documents hold, about
+	reading bool // read_data is under way
+	lost    bool // the job's own document could not be fetched, which fails the tick
+	refused bool // another request failed, which fails the functions that want it
 }
 
 // answer is what came of one request or store. What it holds is frozen, since it is shared.
@@ -123,12 +123,10 @@ func (s *source) ask(r sources.Request) (starlark.Value, int, error) {
 	var err error
 	if r.Key() == (sources.Request{}).Key() {
 		doc, err = fetcher.Fetch(t.ctx, t.at)
-		t.lost = err
+		t.lost = err != nil
 	} else {
 		doc, err = sources.Ask(t.ctx, fetcher, t.at, r)
-		if t.refused == nil {
-			t.refused = err
-		}
+		t.refused = t.refused || err != nil
 	}
 	if err != nil {
 		return nil, 0, err
