@@ -7,16 +7,16 @@ import "strings"
 func Closest(name string, known []string) string {
 	best, least := "", len(name)/3+1
 	for _, k := range known {
-		if d := distance(strings.ToLower(name), k); d < least || d == least && best == "" {
+		if d := Distance(strings.ToLower(name), k); d < least || d == least && best == "" {
 			best, least = k, d
 		}
 	}
 	return best
 }
 
-// distance counts the letters to insert, delete, replace or swap with their neighbour (Damerau-Levenshtein, optimal string
-// alignment).
-func distance(a, b string) int {
+// Distance counts the letters to insert, delete, replace or swap with their neighbour (Damerau-Levenshtein, optimal string
+// alignment). Names of more than 64 letters are 64 apart.
+func Distance(a, b string) int {
 	const limit = 64
 	if len(a) > limit || len(b) > limit {
 		return limit

@@ -34,12 +34,16 @@ const (
 	keySecrets  = "secret_file_path"
 )
 
-// Is tells whether a file is one of the Python framework: its top level has services and no jobs.
+// Is tells whether a file is one of the Python framework: its top level has services, or a key that ours has not, and
+// none of ours.
 func Is(doc *config.Document) bool {
-	has := func(name string) bool {
-		return slices.ContainsFunc(members(doc.Root), func(m member) bool { return m.key.Value == name })
+	has := func(names ...string) bool {
+		return slices.ContainsFunc(members(doc.Root), func(m member) bool { return slices.Contains(names, m.key.Value) })
 	}
-	return has(keyServices) && !has("jobs")
+	if has(keyServices) {
+		return !has("jobs")
+	}
+	return has(keyPort, keyInterval, keyLogLevel) && !has("jobs", "sinks")
 }
 
 // Options say what to translate, and with what.
@@ -87,9 +91,11 @@ type reader struct {
 	problems config.Problems
 	meant    map[string]bool // keys that a mistyped one was taken to mean, by path
 
-	top      object
-	interval *yaml.Node
-	pages    pages
+	top         object
+	metricNames []string // of all services, as far as they can be read
+	allMetrics  bool     // metricNames are all of them
+	interval    *yaml.Node
+	pages       pages
 }
 
 func (r *reader) bad(n *yaml.Node, path, format string, args ...any) {
@@ -98,11 +104,6 @@ func (r *reader) bad(n *yaml.Node, path, format string, args ...any) {
 
 // missing says that a key is needed, unless a mistyped one was taken to mean it.
 func (r *reader) missing(o object, name, want string) {
-	for _, m := range o.members {
-		if m.key.Value != name && config.Closest(m.key.Value, []string{name}) != "" && !r.meant[o.path(name)] {
-			r.noKey(m.key, o.name, "no setting", []string{name})
-		}
-	}
 	if path := o.path(name); !r.meant[path] {
 		r.bad(o.at, path, "is needed: %s", want)
 	}
@@ -153,20 +154,23 @@ func (r *reader) logLevel() string {
 	return level
 }
 
-// schedule is the interval between two calls. The check of our own schedule says which are too short or too long.
+// schedule is the interval between two calls, a second at least. The check of our own schedule says which are too long.
 func (r *reader) schedule() *yaml.Node {
 	m, ok := r.top.get(keyInterval)
 	if !ok {
 		r.missing(r.top, keyInterval, "the seconds between two calls, such as 60")
 		return text(r.doc.Root, "@every 60s")
 	}
-	seconds, ok := positive(m.value)
-	if !ok {
-		r.bad(m.value, keyInterval, "want a number of seconds above 0")
-		seconds = "60"
+	seconds, ok := number(m.value)
+	if !ok || seconds < 0 {
+		r.bad(m.value, keyInterval, "want a number of seconds, such as 60")
+		seconds = 60
 	}
-	n := text(m.value, "@every "+seconds+"s")
-	if often, _ := strconv.ParseFloat(seconds, 64); often < 15 {
+	n := text(m.value, "@every "+strconv.FormatFloat(max(seconds, 1), 'f', -1, 64)+"s")
+	switch {
+	case seconds < 1:
+		n.LineComment = comment("was " + m.value.Value + "; a job runs once a second at most, and calls between two scrapes of the page show nothing more")
+	case seconds < 15:
 		n.LineComment = "# as it was; calls between two scrapes of the page show nothing more"
 	}
 	return n

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -201,9 +202,21 @@ func parses(text string) bool {
 	return err == nil && legacy.Is(doc)
 }
 
+// TestClassNearlyInGo holds that a class which is nearly one in Go is told so, where it has no script.
+func TestClassNearlyInGo(t *testing.T) {
+	for class, want := range map[string]string{"SplunkAPI": `"SplunkAPI"; did you mean "SplunkApi", which this cton has?`, "Scripts": `service_class, "Scripts"`} {
+		text := strings.NewReplacer(`"SplunkApi"`, strconv.Quote(class), `"splunk_api"`, `"gone"`).Replace(seed)
+		if _, err := translate(t, text, folder(t)).Plan(); err == nil || !strings.Contains(err.Error(), want+"\n") {
+			t.Errorf("%s: got %v", class, err)
+		}
+	}
+}
+
 func TestIs(t *testing.T) {
 	for text, want := range map[string]bool{
 		`{"services": {}}`: true, `{"services": 1, "x": 2}`: true, "services: {}": true, "\ufeff{\"services\": {}}": true,
+		`{"port": 1}`: true, `{"api_call_intervals": 1}`: true, `{"log_level": 1, "service": {}}`: true,
+		`{"port": 1, "jobs": {}}`: false, `{"log_level": "INFO", "sinks": {}}`: false,
 		`{"services": {}, "jobs": {}}`: false, `{"jobs": {}}`: false, `["services"]`: false, `services`: false, `{}`: false,
 	} {
 		doc, err := config.Parse("config.json", []byte(text))
@@ -234,7 +247,7 @@ func TestHostile(t *testing.T) {
 		"twice":         {service(`, "a": {"b": 1, "b": 2}`), `"b" is set twice`},
 		"a long word":   {service(`, "` + strings.Repeat("k", 100_000) + `": 1`), ""},
 		"interval":      {strings.Replace(service(""), "60", "1e300", 1), "schedule"},
-		"no interval":   {strings.Replace(service(""), "60", "1e999", 1), "want a number of seconds above 0"},
+		"no interval":   {strings.Replace(service(""), "60", "1e999", 1), "want a number of seconds, such as 60"},
 		"bomb":          {`{"a": &a [1], "services": {"s": {"x": [*a, *a]}}}`, "an alias cannot stand here"},
 		"two of them":   {service("") + service(""), "not YAML"},
 	} {

@@ -12,22 +12,25 @@ import (
 	"github.com/collectington/collectington/agent/config"
 )
 
-// metricsOf are the names of all metrics of all services, as far as they can be read.
-func metricsOf(services object) []string {
-	var names []string
+// metricsOf are the names of all metrics of all services; all tells whether each service says which it has.
+func metricsOf(services object) (names []string, all bool) {
+	all = true
 	for _, s := range services.members {
+		said := false
 		for _, m := range members(s.value) {
 			if m.key.Value != keyMapping {
 				continue
 			}
+			said = true
 			for _, kind := range members(m.value) {
 				for _, name := range kind.value.Content {
 					names = append(names, name.Value)
 				}
 			}
 		}
+		all = all && said
 	}
-	return names
+	return names, all
 }
 
 // metrics translates the metrics of one service. The labels of metrics stand in the service, or for all services at the
@@ -55,7 +58,7 @@ func (r *reader) metrics(service object) *yaml.Node {
 			r.metric(all, n, typ, fmt.Sprintf("%s.%d", o.path(kind.key.Value), i))
 		}
 	}
-	r.checkLabels(service, all.names)
+	r.checkLabels(service)
 	if len(all.node.Content) == 0 && len(r.problems) > before {
 		return standIn(m.key)
 	}
@@ -72,7 +75,6 @@ func standIn(at *yaml.Node) *yaml.Node {
 // metrics are those of one service.
 type metrics struct {
 	node   *yaml.Node
-	names  []string              // the old ones
 	seen   map[string]string     // what an old or a new name is already
 	labels map[string]*yaml.Node // by old name
 }
@@ -82,7 +84,6 @@ func (r *reader) metric(all *metrics, n *yaml.Node, typ, path string) {
 		r.bad(n, path, "want the name of a metric")
 		return
 	}
-	all.names = append(all.names, n.Value)
 	if typ == "" {
 		return // the type is told already
 	}
@@ -115,14 +116,14 @@ func (r *reader) labels(from ...object) map[string]*yaml.Node {
 	return labels
 }
 
-// checkLabels finds labels of a metric that is not there, where a metric of nearly that name is. Python passes over others.
-func (r *reader) checkLabels(o object, metrics []string) {
+// checkLabels finds labels of a metric that no service has. Python passes over them, and the metric has none.
+func (r *reader) checkLabels(o object) {
 	m, _ := o.get(keyLabels)
 	if m.value == nil {
 		return
 	}
 	there := map[string]bool{}
-	for _, name := range metrics {
+	for _, name := range r.metricNames {
 		there[name] = true
 	}
 	unknown := 0
@@ -132,8 +133,10 @@ func (r *reader) checkLabels(o object, metrics []string) {
 			continue
 		}
 		unknown++
-		if meant := config.Closest(name, metrics); meant != "" {
+		if meant := config.Closest(name, r.metricNames); meant != "" {
 			r.bad(one.key, o.path(keyLabels), "no metric %q; did you mean %q?", name, meant)
+		} else if r.allMetrics {
+			r.bad(one.key, o.path(keyLabels), "no service has a metric %q in its %s", name, keyMapping)
 		}
 	}
 }

@@ -2,19 +2,25 @@ package legacy
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/config"
 )
 
 // services translates the services, nil where there are none. It finds their pages on the way.
 func (r *reader) services() *yaml.Node {
 	m, ok := r.top.get(keyServices)
 	if !ok {
+		r.missing(r.top, keyServices, `the services by name, such as {"splunk": {"service_class": "SplunkApi", …}}`)
 		return nil
 	}
 	all := r.object(m, keyServices)
@@ -28,7 +34,8 @@ func (r *reader) services() *yaml.Node {
 	if r.Service != "" && len(names) > 0 && !slices.Contains(names, r.Service) {
 		r.noKey(text(m.key, r.Service), keyServices, "no service", names)
 	}
-	r.checkLabels(r.top, metricsOf(all))
+	r.metricNames, r.allMetrics = metricsOf(all)
+	r.checkLabels(r.top)
 	jobs := mapping(m.value)
 	for _, s := range all.members {
 		if r.Service != "" && s.key.Value != r.Service {
@@ -46,6 +53,7 @@ func (r *reader) services() *yaml.Node {
 
 // service translates one service to a job.
 func (r *reader) service(s member, o object) *yaml.Node {
+	r.mistyped(o)
 	r.port(s, o)
 	job, settings, secrets := mapping(s.value), mapping(s.value), r.secrets(o)
 	add(job, text(r.interval, "schedule"), r.interval)
@@ -57,9 +65,8 @@ func (r *reader) service(s member, o object) *yaml.Node {
 	} else {
 		r.missing(o, keyURL, "the address of the API")
 	}
-	known := []string{keyClass, keyModule, keyURL, keyMapping, keySecrets, keyLabels, keyPort}
 	for _, m := range o.members {
-		if !slices.Contains(known, m.key.Value) {
+		if !slices.Contains(serviceKeys(), m.key.Value) {
 			add(settings, clean(m.key), clean(m.value))
 		}
 	}
@@ -101,8 +108,14 @@ func (r *reader) source(s member, o object) (kind string, settings *yaml.Node) {
 	}
 	file := strings.ReplaceAll(module, ".", "/") + ".star"
 	path := filepath.Join(r.Files.Dir, file)
-	if _, err := os.Stat(path); module != "" && err != nil {
-		r.bad(at, o.path(keyModule), "there is no %s: write the class's functions there in Starlark (see cton explain script), or build cton with a source in Go that has the name of service_class%s", path, of(class))
+	_, err := os.Stat(path)
+	switch bare, extended := strings.CutSuffix(strings.TrimSuffix(module, ".star"), ".py"); {
+	case extended || strings.HasSuffix(module, ".star"):
+		r.bad(at, o.path(keyModule), "want the name without its ending, as Python imports it: %q", bare)
+	case module != "" && !fs.ValidPath(file):
+		r.bad(at, o.path(keyModule), "want a name as Python imports it, from the folder of this file on, such as splunk_api or package.splunk_api")
+	case module != "" && err != nil:
+		r.bad(at, o.path(keyModule), "there is no %s: write the class's functions there in Starlark (see cton explain script), or build cton with a source in Go that has the name of service_class%s", path, r.of(class))
 	}
 	add(settings, text(at, "file"), text(at, file))
 	return "script", settings
@@ -135,10 +148,19 @@ func (r *reader) secrets(o object) *yaml.Node {
 	return all
 }
 
-// of is a name to show behind what it is the name of.
-func of(class string) string {
+// of is a class to show behind what names it, with the class in Go that may be meant.
+func (r *reader) of(class string) string {
 	if class == "" {
 		return ""
+	}
+	var known []string
+	for _, k := range r.Catalogue.Sources {
+		if first, _ := utf8.DecodeRuneInString(k.Name); unicode.IsUpper(first) { // a class, no kind of the agent's own
+			known = append(known, k.Name)
+		}
+	}
+	if meant := config.Closest(class, known); meant != "" {
+		return fmt.Sprintf(", %q; did you mean %q, which this cton has?", class, meant)
 	}
 	return fmt.Sprintf(", %q", class)
 }

@@ -79,16 +79,13 @@ func (r *reader) word(o object, name string) (word string, at *yaml.Node) {
 	return m.value.Value, m.value
 }
 
-// positive is a number above 0 as plain digits.
-func positive(n *yaml.Node) (string, bool) {
+// number is a finite number.
+func number(n *yaml.Node) (float64, bool) {
 	if tag := n.ShortTag(); n.Kind != yaml.ScalarNode || tag != "!!int" && tag != "!!float" {
-		return "", false
+		return 0, false
 	}
 	number, err := strconv.ParseFloat(n.Value, 64)
-	if err != nil || !(number > 0) || math.IsInf(number, 0) {
-		return "", false
-	}
-	return strconv.FormatFloat(number, 'f', -1, 64), true
+	return number, err == nil && !math.IsNaN(number) && !math.IsInf(number, 0)
 }
 
 // findAlias finds an alias, which JSON does not have: what it stands for could be more than there is memory for.
