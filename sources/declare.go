@@ -96,6 +96,10 @@ func (d *Declaration) Validate(name string, labels []string, once bool) error {
 }
 
 func (d *Declaration) checkName(name string) error {
+	base := name
+	if d.Type == metric.Counter {
+		base = strings.TrimSuffix(name, "_total")
+	}
 	switch {
 	case !model.UTF8Validation.IsValidMetricName(name):
 		return setting.Bad("", "%q is no metric name", name)
@@ -107,9 +111,7 @@ func (d *Declaration) checkName(name string) error {
 		return setting.Bad("", "a counter's name ends in _total: call it %s_total", name)
 	case name == "_total":
 		return setting.Bad("", "names nothing: want a word before _total")
-	case d.Type != metric.Counter && strings.HasSuffix(name, "_total"):
-		return setting.Bad("", "only a counter's name ends in _total")
-	case d.Unit != "" && !strings.HasSuffix(strings.TrimSuffix(name, "_total"), "_"+d.Unit):
+	case d.Unit != "" && !strings.HasSuffix(base, "_"+d.Unit):
 		return setting.Bad("unit", "a metric with a unit has it at the end of its name: …_%s", d.Unit)
 	}
 	return nil
@@ -139,7 +141,7 @@ func (d *Declaration) checkLabel(under, name string) error {
 	case strings.HasPrefix(name, "__"):
 		return setting.Bad(under+"."+name, "names that begin with __ are Prometheus' own")
 	case name == "le" && d.Type == metric.Histogram, name == "quantile" && d.Type == metric.Summary:
-		return setting.Bad(under+"."+name, "is what a %s tells its own series apart by", d.Type)
+		return setting.Bad(under+"."+name, "%s is what a %s tells its own series apart by: give the label another name", name, d.Type)
 	}
 	return nil
 }

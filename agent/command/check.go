@@ -12,7 +12,8 @@ import (
 )
 
 type checkCmd struct {
-	Connect bool `help:"Also ask each sink whether it would work. Sends no metrics."`
+	Connect bool   `help:"Also ask each sink whether it would work. Sends no metrics."`
+	Service string `short:"s" help:"Check this job alone." placeholder:"JOB"`
 }
 
 // checkTimeout bounds what one sink takes to say whether it would work.
@@ -20,7 +21,7 @@ const checkTimeout = 10 * time.Second
 
 // Run checks the configuration.
 func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
-	plan, err := a.load(g, "")
+	plan, err := a.load(g, c.Service)
 	if err != nil {
 		return err
 	}

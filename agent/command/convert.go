@@ -8,7 +8,8 @@ import (
 )
 
 type convertCmd struct {
-	File string `arg:"" optional:"" help:"The old file; without it, that of -c."`
+	File    string `arg:"" optional:"" help:"The old file; without it, that of -c."`
+	Service string `short:"s" help:"Show this service alone." placeholder:"SERVICE"`
 }
 
 // Run shows an old configuration as one of ours. What is wrong with it is shown instead.
@@ -25,7 +26,7 @@ func (c *convertCmd) Run(a *App, g *globals) error {
 		return fmt.Errorf("convert %s: it is none of the Python Collectington's, which has services at its top", file)
 	}
 	a.vault.Dir = filepath.Dir(file)
-	old := legacy.Translate(doc, legacy.Options{Catalogue: a.Catalogue, Files: a.vault})
+	old := legacy.Translate(doc, legacy.Options{Service: c.Service, Catalogue: a.Catalogue, Files: a.vault})
 	if _, err := old.Plan(); err != nil {
 		return err
 	}

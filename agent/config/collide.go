@@ -62,7 +62,7 @@ func declares(job *Job) []declared {
 			one.series = m.Name + suffix
 			all = append(all, one)
 		}
-		if base, counter := strings.CutSuffix(m.Name, "_total"); counter {
+		if base, total := strings.CutSuffix(m.Name, "_total"); total && one.kind == "counter" {
 			for _, one.series = range []string{base, base + "_created"} { // what OpenMetrics calls the family, and reserves
 				all = append(all, one)
 			}

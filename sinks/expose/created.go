@@ -17,7 +17,11 @@ type creations struct {
 
 // add notes a chunk of a family.
 func (c *creations) add(chunk *dto.MetricFamily) error {
-	name := strings.TrimSuffix(chunk.GetName(), "_total") + "_created"
+	name := chunk.GetName()
+	if chunk.GetType() == dto.MetricType_COUNTER {
+		name = strings.TrimSuffix(name, "_total")
+	}
+	name += "_created"
 	made := &dto.MetricFamily{Name: &name, Help: chunk.Help, Type: dto.MetricType_GAUGE.Enum()}
 	for _, m := range chunk.Metric {
 		at := m.GetCounter().GetCreatedTimestamp()

@@ -158,7 +158,7 @@ func TestOneFails(t *testing.T) {
 		"panicked: no luck":        {Measure: func(context.Context, *Tick) ([]Reading, error) { panic("no luck") }},
 		"GET /gone: 404 Not Found": {Measure: total("/gone")},
 		"want a number, got null":  {Measure: total("/empty")},
-		`no secret KEY: name it under secrets, such as KEY: "env:KEY"`: {Measure: func(_ context.Context, t *Tick) ([]Reading, error) {
+		`no secret KEY: name it under secrets, such as KEY: "env:KEY", or in a config.json as a line of the file that secret_file_path names`: {Measure: func(_ context.Context, t *Tick) ([]Reading, error) {
 			_, err := t.Secret("KEY")
 			return nil, err
 		}},

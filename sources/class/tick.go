@@ -80,7 +80,7 @@ func (t *Tick) ask(ctx context.Context, r sources.Request, own bool) (document.V
 func (t *Tick) Secret(name string) (string, error) {
 	reference, ok := t.source.Secrets[name]
 	if !ok {
-		return "", fmt.Errorf("no secret %s: name it under secrets, such as %s: \"env:%s\"", name, name, name)
+		return "", fmt.Errorf("no secret %s: name it under secrets, such as %s: \"env:%s\", or in a config.json as a line of the file that secret_file_path names", name, name, name)
 	}
 	return t.source.env.Web.Secrets.Secret(reference)
 }

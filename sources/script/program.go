@@ -107,13 +107,32 @@ func (s *source) fault(err error) error {
 		if frame.Pos.Filename() == "<builtin>" || frame.Pos.Filename() == "" {
 			continue
 		}
-		message := strings.TrimPrefix(s.clip(e.Msg, maxMessage), "Starlark computation cancelled: ")
+		message := s.ofNone(strings.TrimPrefix(s.clip(e.Msg, maxMessage), "Starlark computation cancelled: "))
 		if frame.Name == "<toplevel>" {
 			return &failure{fmt.Sprintf("%s: %s", frame.Pos, message), err}
 		}
 		return &failure{fmt.Sprintf("%s: %s: %s", frame.Pos, frame.Name, message), err}
 	}
 	return &failure{s.clip(e.Msg, maxMessage), err}
+}
+
+// ofNone says of a message about None what has no member, which is why most of them come.
+func (s *source) ofNone(message string) string {
+	index := strings.HasPrefix(message, "unhandled index operation NoneType[")
+	attribute, ok := strings.CutPrefix(message, "NoneType has no .")
+	switch {
+	case index:
+		message = "what stands before [ is None"
+	case ok:
+		attribute, _, _ = strings.Cut(attribute, " ")
+		message = "what stands before ." + attribute + " is None"
+	default:
+		return message
+	}
+	if s.readData != nil {
+		return message + " (did read_data return nothing?)"
+	}
+	return message
 }
 
 // failure is a script's error in our words. What is under it tells of its cause.

@@ -81,6 +81,9 @@ func (r *registry) bind(s *source, c *Config, globals starlark.StringDict) error
 		}
 	}
 	if f, ok := globals["read_data"].(*starlark.Function); ok {
+		if firstParameter(f) == "self" {
+			return fmt.Errorf("%s: read_data: is called with the name of the store alone, or with nothing: leave out self, and read config for settings", f.Position())
+		}
 		if required(f) > 1 {
 			return fmt.Errorf("%s: read_data: is called with the name of the store alone, or with nothing", f.Position())
 		}
@@ -99,6 +102,15 @@ func positional(f *starlark.Function) int {
 		n--
 	}
 	return n
+}
+
+// firstParameter is the name of a function's first parameter, "" where it has none.
+func firstParameter(f *starlark.Function) string {
+	if f.NumParams() == 0 {
+		return ""
+	}
+	name, _ := f.Param(0)
+	return name
 }
 
 // required is how many arguments a function cannot be called without.

@@ -18,7 +18,7 @@ func (s *source) secret(_ *starlark.Thread, b *starlark.Builtin, args starlark.T
 	ref, ok := s.secrets[name]
 	switch {
 	case !ok:
-		return nil, fmt.Errorf("script.secrets names no %q", name)
+		return nil, fmt.Errorf("script.secrets names no %q: add it there, or in a config.json as a line of the file that secret_file_path names", name)
 	case s.tick == nil:
 		return nil, errors.New("secret: call it in a function: the top level runs once, and a secret may change")
 	}

@@ -27,7 +27,7 @@ func TestSecret(t *testing.T) {
 	for call, want := range map[string]string{
 		`len(secret("KEY"))`:                  "x 9\n",
 		`secret("GONE")`:                      "x: test.star:2:18: get_x: secret env:NOT_SET: the environment variable NOT_SET is not set\n",
-		`secret("NONE")`:                      "x: test.star:2:18: get_x: script.secrets names no \"NONE\"\n",
+		`secret("NONE")`:                      "x: test.star:2:18: get_x: script.secrets names no \"NONE\": add it there, or in a config.json as a line of the file that secret_file_path names\n",
 		`secret("KEY")`:                       "x: test.star:1:1: get_x: want a number, got the text \"<secret>\"\n",
 		`fail("no", secret("KEY"))`:           "x: test.star:2:16: get_x: fail: no <secret>\n",
 		`int(secret("KEY"))`:                  "x: test.star:2:15: get_x: int: invalid literal with base 10: <secret>\n",

@@ -43,6 +43,12 @@ def read_data(): return fetch("/x")["m"]
 def get_a(): return get_data_from_store()
 def get_b(): return get_data_from_store()
 `, "a: test.star:2:36: read_data: key \"m\" not in dict\nb: test.star:2:36: read_data: key \"m\" not in dict\n", "/x"},
+		{"def read_data(self): return 1\ndef get_a(): return 1\nget_b = get_a", "new: test.star:1:1: read_data: is called with the name of the store alone, or with nothing: leave out self, and read config for settings\n", ""},
+		{`
+def read_data(): pass
+def get_a(): return get_data_from_store()["n"]
+def get_b(): return get_data_from_store().get("n")
+`, "a: test.star:3:42: get_a: what stands before [ is None (did read_data return nothing?)\nb: test.star:4:42: get_b: what stands before .get is None (did read_data return nothing?)\n", ""},
 		{"def read_data(url, params): return 1\ndef get_a(): return 1\nget_b = get_a", "new: test.star:1:1: read_data: is called with the name of the store alone, or with nothing\n", ""},
 	} {
 		a := &api{texts: map[string]string{"": `{"n": 0}`, "/x": `{"n": 1}`, "/y": `{"n": 2}`}}
