@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -47,7 +48,9 @@ type App struct {
 
 // globals are the flags of every sub-command.
 type globals struct {
-	Config    string `short:"c" default:"cton.yaml" help:"Configuration file (${default}); - is standard input." placeholder:"FILE"`
+	Config string `short:"c" default:"cton.yaml" help:"Configuration file (${default}); - is standard input." placeholder:"FILE"`
+	Named  bool   `kong:"-"` // Config was given
+
 	LogLevel  string `enum:",debug,info,warn,error" default:"" help:"What is logged: debug, info, warn or error; default info." placeholder:"LEVEL"`
 	LogFormat string `default:"logfmt" enum:"logfmt,json" help:"How it is logged: logfmt or json."`
 }
@@ -89,6 +92,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 		return code // --help has been shown
 	}
 	if err == nil {
+		c.Named = slices.ContainsFunc(parsed.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == "config" })
 		a.vault = &setting.Vault{Dir: filepath.Dir(c.Config)}
 		a.traffic = &web.Traffic{}
 		a.log = a.logger(&c.globals)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/collectington/collectington/agent/config"
+	"github.com/collectington/collectington/agent/rehearse"
 )
 
 type explainCmd struct {
@@ -53,5 +54,6 @@ func (a *App) examples() []example {
 	for _, k := range a.Catalogue.Sinks {
 		add(k.Name, "a sink", k.Example)
 	}
+	add("test", "", rehearse.Example())
 	return all
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ type rehearsal struct {
 	*rehearse.Test
 	dir   string
 	vault *setting.Vault
+	file  string // the configuration
 	job   *run.Job
 	book  *ledger.Ledger
 
@@ -34,11 +36,33 @@ type rehearsal struct {
 	findings    []string
 }
 
+// choose finds the configuration: the archive's own, or the real one with the files in its folder. Secrets are the test's
+// in either case.
+func (r *rehearsal) choose(g *globals) error {
+	own := r.Config.Line > 0
+	switch {
+	case own && g.Named:
+		return fmt.Errorf("%s: the archive has a configuration of its own: leave out -c %s, or that section", r.Config.Place(), g.Config)
+	case own:
+		r.file = filepath.Join(r.dir, r.Config.Name)
+		return nil
+	case g.Config == "-":
+		return errors.New("test: the configuration is read from a file, not from standard input")
+	}
+	if _, err := os.Stat(g.Config); err != nil && !g.Named {
+		return fmt.Errorf("%s: there is no configuration: add -- cton.yaml --, or name one with -c FILE", r.Config.File)
+	}
+	r.file = g.Config
+	r.Config = rehearse.Section{File: r.Config.File}
+	r.vault.Dir, r.vault.EnvForFiles = filepath.Dir(g.Config), true
+	return nil
+}
+
 // build makes the job. Its secrets are the test's, and so are its servers.
 func (r *rehearsal) build(a *App, g *globals) error {
 	own, flags := &App{Version: a.Version, Catalogue: a.Catalogue, Out: a.Out, Err: a.Err, vault: r.vault}, *g
 	own.log = own.logger(g)
-	flags.Config = filepath.Join(r.dir, r.Config.Name)
+	flags.Config = r.file
 	plan, err := own.load(&flags, r.Job)
 	if err != nil {
 		return err
@@ -60,7 +84,10 @@ func (r *rehearsal) build(a *App, g *globals) error {
 // inArchive is an error that names lines of the archive in place of those of the configuration in it.
 func (r *rehearsal) inArchive(err error) error {
 	problems, ok := errors.AsType[config.Problems](err)
-	if !ok {
+	switch {
+	case r.Config.Line == 0:
+		return err // which names the real file
+	case !ok:
 		return fmt.Errorf("%s: %w", r.Config.Place(), err)
 	}
 	problems = slices.Clone(problems)

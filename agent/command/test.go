@@ -13,7 +13,7 @@ import (
 )
 
 type testCmd struct {
-	Files  []string `arg:"" name:"file" help:"Archives of a configuration, answers of its API, and what to expect."`
+	Files  []string `arg:"" name:"file" help:"Archives of answers of an API, what to expect, and the configuration, if it is not that of -c; see cton explain test."`
 	Update bool     `short:"u" help:"Take what ticks show for right: rewrite the sections that expect something else."`
 }
 
@@ -58,6 +58,9 @@ func (a *App) test(ctx context.Context, g *globals, file string, update bool) (t
 		return wrong(err)
 	}
 	r := &rehearsal{Test: t, dir: dir, vault: &setting.Vault{Dir: dir, LookupEnv: t.LookupEnv}, rewrite: map[*rehearse.Section]string{}}
+	if err := r.choose(g); err != nil {
+		return wrong(err)
+	}
 	if err := r.build(a, g); err != nil {
 		r.found("%v", r.inArchive(err))
 		return 0, r.findings

@@ -11,6 +11,7 @@ package rehearse
 
 import (
 	"bytes"
+	_ "embed" // the example
 	"errors"
 	"fmt"
 	"os"
@@ -19,6 +20,12 @@ import (
 
 	"golang.org/x/tools/txtar"
 )
+
+//go:embed example.txtar
+var example string
+
+// Example is a test that shows all that a test can have.
+func Example() string { return example }
 
 // Bounds on a test.
 const (
@@ -35,8 +42,8 @@ const (
 // Test is one test.
 type Test struct {
 	Options
-	Config  Section
-	Ticks   int // how many: the highest number that a section has
+	Config  Section // its Line is 0 where the archive has none
+	Ticks   int     // how many: the highest number that a section has
 	Answers *Answers
 
 	file     string
@@ -57,7 +64,12 @@ type Section struct {
 }
 
 // Place is the section's file and line.
-func (s *Section) Place() string { return fmt.Sprintf("%s:%d", s.File, s.Line) }
+func (s *Section) Place() string {
+	if s.Line == 0 {
+		return s.File
+	}
+	return fmt.Sprintf("%s:%d", s.File, s.Line)
+}
 
 func (s *Section) bad(format string, args ...any) error {
 	return fmt.Errorf("%s: %s: %w", s.Place(), s.Name, fmt.Errorf(format, args...))
@@ -65,7 +77,7 @@ func (s *Section) bad(format string, args ...any) error {
 
 // Parse reads a test. The error is every problem, joined, each in one line that begins with file and line.
 func Parse(file string, text []byte) (*Test, error) {
-	t := &Test{file: file, text: text, Answers: &Answers{}, expected: map[string]*Section{}}
+	t := &Test{file: file, text: text, Config: Section{File: file}, Answers: &Answers{}, expected: map[string]*Section{}}
 	archive := txtar.Parse(text)
 	if len(archive.Files) > maxSections {
 		return nil, fmt.Errorf("%s: %d sections are more than %d", file, len(archive.Files), maxSections)
@@ -82,8 +94,8 @@ func Parse(file string, text []byte) (*Test, error) {
 		seen[key] = s
 		errs = append(errs, t.take(s))
 	}
-	if t.Config.Line == 0 {
-		errs = append(errs, fmt.Errorf("%s: there is no configuration: add -- cton.yaml --", file))
+	if t.Config.Line == 0 && len(t.files) > 0 {
+		errs = append(errs, t.files[0].bad("is read by nobody: add -- cton.yaml -- that names it, or leave it out and test the files beside -c FILE"))
 	}
 	if t.Ticks == 0 {
 		errs = append(errs, fmt.Errorf("%s: there is no tick: add an answer, such as -- 1 GET /path --, and -- 1 metrics --", file))

@@ -2,6 +2,7 @@ package setting
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"iter"
@@ -24,6 +25,9 @@ const maxKeys = 1000
 type Vault struct {
 	Dir       string
 	LookupEnv func(string) (string, bool) // nil = os.LookupEnv
+
+	// EnvForFiles has LookupEnv tell what stands in files too, by the KEY of file:/path#KEY or else the file's name.
+	EnvForFiles bool
 
 	known known
 }
@@ -63,6 +67,9 @@ func (v *Vault) read(ref string) (string, error) {
 		return value, nil
 	}
 	path, key, keyed := strings.Cut(strings.TrimPrefix(ref, "file:"), "#")
+	if v.EnvForFiles {
+		return v.read("env:" + cmp.Or(key, filepath.Base(path)))
+	}
 	data, err := v.readFile(path)
 	if err != nil {
 		return "", err
