@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,7 +55,7 @@ func (r *rehearsal) choose(g *globals) error {
 	}
 	r.file = g.Config
 	r.Config = rehearse.Section{File: r.Config.File}
-	r.vault.Dir, r.vault.EnvForFiles = filepath.Dir(g.Config), true
+	r.vault.Dir, r.vault.StandIns = filepath.Dir(g.Config), append([]string{}, slices.Sorted(maps.Keys(r.Env))...)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package setting
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -26,8 +27,9 @@ type Vault struct {
 	Dir       string
 	LookupEnv func(string) (string, bool) // nil = os.LookupEnv
 
-	// EnvForFiles has LookupEnv tell what stands in files too, by the KEY of file:/path#KEY or else the file's name.
-	EnvForFiles bool
+	// StandIns, where not nil, has LookupEnv tell what stands in files too, by the KEY of file:/path#KEY or else the file's
+	// name. A file of many secrets that is not there has these names.
+	StandIns []string
 
 	known known
 }
@@ -67,7 +69,7 @@ func (v *Vault) read(ref string) (string, error) {
 		return value, nil
 	}
 	path, key, keyed := strings.Cut(strings.TrimPrefix(ref, "file:"), "#")
-	if v.EnvForFiles {
+	if v.StandIns != nil {
 		return v.read("env:" + cmp.Or(key, filepath.Base(path)))
 	}
 	data, err := v.readFile(path)
@@ -109,6 +111,9 @@ func (v *Vault) Keys(path string) ([]string, error) {
 		v = &Vault{}
 	}
 	data, err := v.readFile(path)
+	if v.StandIns != nil && errors.Is(err, os.ErrNotExist) {
+		return v.StandIns, nil
+	}
 	if err != nil {
 		return nil, err
 	}
