@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/collectington/collectington/agent/legacy"
+	"github.com/collectington/collectington/agent/web"
 )
 
 type convertCmd struct {
@@ -26,6 +27,7 @@ func (c *convertCmd) Run(a *App, g *globals) error {
 		return fmt.Errorf("convert %s: it is none of the Python Collectington's, which has services at its top", file)
 	}
 	a.vault.Dir = filepath.Dir(file)
+	legacy.Literals(doc, (&web.Host{Secrets: a.vault}).RememberNamed)
 	old := legacy.Translate(doc, legacy.Options{Service: c.Service, Catalogue: a.Catalogue, Files: a.vault})
 	if _, err := old.Plan(); err != nil {
 		return err
@@ -34,6 +36,6 @@ func (c *convertCmd) Run(a *App, g *globals) error {
 	if err != nil {
 		return fmt.Errorf("convert %s: %w", file, err)
 	}
-	_, err = a.Out.Write(text)
+	_, err = scrubber{a.Out, a.vault}.Write(text)
 	return err
 }

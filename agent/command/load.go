@@ -9,6 +9,7 @@ import (
 
 	"github.com/collectington/collectington/agent/config"
 	"github.com/collectington/collectington/agent/legacy"
+	"github.com/collectington/collectington/agent/web"
 )
 
 // load reads the configuration, of one job alone where a service is named.
@@ -18,6 +19,7 @@ func (a *App) load(g *globals, service string) (*config.Plan, error) {
 		return nil, err
 	}
 	if legacy.Is(doc) {
+		legacy.Literals(doc, (&web.Host{Secrets: a.vault}).RememberNamed)
 		old := legacy.Translate(doc, legacy.Options{Service: service, Catalogue: a.Catalogue, Files: a.vault})
 		if g.LogLevel == "" {
 			a.setLevel(old.LogLevel)

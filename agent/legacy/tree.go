@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/config"
 )
 
 // member is a key of an object and its value.
@@ -34,6 +36,19 @@ func join(path, name string) string {
 		return name
 	}
 	return path + "." + name
+}
+
+// Literals tells of every text in a file of the Python framework under which key it stands: a key such as api_key may hold
+// the secret itself.
+func Literals(doc *config.Document, tell func(key, value string)) { literals(doc.Root, tell) }
+
+func literals(n *yaml.Node, tell func(key, value string)) {
+	for _, m := range members(n) {
+		if m.value.Kind == yaml.ScalarNode && m.key.Value != keySecrets {
+			tell(m.key.Value, m.value.Value)
+		}
+		literals(m.value, tell)
+	}
 }
 
 // whole is the file as a member.
