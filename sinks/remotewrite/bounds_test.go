@@ -1,7 +1,6 @@
 package remotewrite
 
 import (
-	"math"
 	"testing"
 	"time"
 
@@ -9,8 +8,6 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 )
-
-func anyTime() bounds { return bounds{math.MinInt64, math.MaxInt64} }
 
 func TestSamplesOutOfBoundsAreLeftOutSingly(t *testing.T) {
 	change := func(c *Config, _ *sinks.Env) { c.MaxSampleAge = setting.Duration(time.Hour) }

@@ -79,7 +79,7 @@ func startError(program string, err error) error {
 	case errors.Is(err, exec.ErrDot):
 		return fmt.Errorf("it is in the current directory: call it ./%s", program)
 	case errors.Is(err, fs.ErrNotExist):
-		return errors.New("there is no such program, or none as the first line of the script names after #!")
+		return errors.New("there is no such program, or none that the script names in its first line, after #!, to run it")
 	case errors.Is(err, fs.ErrPermission):
 		return errors.New("may not be run: chmod +x it, or have the agent run as a user that may")
 	case errors.Is(err, syscall.ENOEXEC):
