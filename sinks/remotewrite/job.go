@@ -164,6 +164,9 @@ func (j *job) sample(u *unit, s *metric.Series, time int64, r *registry, t *tick
 				t.samples = append(t.samples, next.zero())
 			}
 		}
+		if len(s.Exemplars) > 0 {
+			next.exemplars = p.news(exemplarsOf(d, s, i))
+		}
 		t.samples = append(t.samples, next)
 		p.last, p.begun, p.own = time, true, s.Time != 0
 	}

@@ -65,7 +65,7 @@ func (p *packer) end(shard int) {
 	p.records = append(p.records, spool.Record{
 		Meta: spool.Meta{
 			Shard: shard, Protocol: int(r.Protocol), Oldest: r.Counts.Oldest, Newest: r.Counts.Newest,
-			Samples: r.Counts.Samples, Histograms: r.Counts.Histograms,
+			Samples: r.Counts.Samples, Histograms: r.Counts.Histograms, Exemplars: r.Counts.Exemplars,
 		},
 		Payload: slices.Clone(p.packed),
 	})

@@ -21,6 +21,8 @@ type series struct {
 	own   bool   // that sample had a time of its own
 	// native tells that its samples are native histograms, so that its staleness marker must be one too.
 	native bool
+
+	exemplar exemplar // that was told last
 }
 
 // registry knows the sink's series by their content. It is what carries a series over a reload, which makes all pointers

@@ -11,6 +11,7 @@ import (
 
 	remoteapi "github.com/prometheus/client_golang/exp/api/remote"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage/remote"
@@ -54,6 +55,7 @@ func newPrometheus(t testing.TB, options *tsdb.Options, accepts remoteapi.Messag
 	if len(accepts) == 0 {
 		accepts = remoteapi.MessageTypes{remoteapi.WriteV1MessageType, remoteapi.WriteV2MessageType}
 	}
+	options.EnableExemplarStorage, options.MaxExemplars = true, 1000
 	db, err := tsdb.Open(t.TempDir(), nil, nil, options, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -101,6 +103,28 @@ func (p *Prometheus) Query(t testing.TB, at time.Time, text string) map[string]f
 		}
 	}
 	return got
+}
+
+// Exemplars are those of the series that a selector names, by time.
+func (p *Prometheus) Exemplars(t testing.TB, selector string) []exemplar.Exemplar {
+	t.Helper()
+	matchers, err := parser.NewParser(parser.Options{}).ParseMetricSelector(selector)
+	if err != nil {
+		t.Fatalf("%s: %v", selector, err)
+	}
+	q, err := p.db.ExemplarQuerier(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := q.Select(math.MinInt64, math.MaxInt64, matchers)
+	if err != nil {
+		t.Fatalf("%s: %v", selector, err)
+	}
+	var all []exemplar.Exemplar
+	for _, r := range results {
+		all = append(all, r.Exemplars...)
+	}
+	return all
 }
 
 // Value is the value of a query with one result, NaN where it has none.
