@@ -47,7 +47,12 @@ func (a *App) runPlan(ctx context.Context, plan *config.Plan, again func() (*con
 		if next.StateFile != plan.StateFile {
 			a.log.Warn("another state_file is used after a restart alone", "state_file", plan.StateFile)
 		}
-		return b.build(next)
+		var built run.Plan
+		err = a.traffic.Renew(func() (err error) {
+			built, err = b.build(next)
+			return err
+		})
+		return built, err
 	})
 	a.log.Info("started", "version", a.Version, "jobs", len(built.Jobs), "sinks", len(built.Sinks))
 	err = agent.Run(ctx, built, plans)

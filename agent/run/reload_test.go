@@ -220,6 +220,7 @@ func TestANewSinkIsToldAsOfNow(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		reload <- plan("b", next)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if age := time.Since(next.batches[0].Time); age > 5*time.Second {
 			t.Errorf("the new sink is given samples of %s ago", age)
 		}

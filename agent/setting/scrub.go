@@ -54,7 +54,52 @@ func (v *Vault) Scrub(text string) string {
 	if v == nil {
 		return text
 	}
-	return v.known.ready().Replace(text)
+	return v.known.withoutCut(v.known.ready().Replace(text))
+}
+
+// withoutCut blanks the beginning of a secret that whoever made the text has cut off, as jq does in its errors.
+func (k *known) withoutCut(text string) string {
+	var all []string
+	for _, mark := range []string{" ...", "…"} {
+		for from := 0; ; {
+			n := strings.Index(text[from:], mark)
+			if n < 0 {
+				break
+			}
+			if all == nil {
+				all = k.all()
+			}
+			end := from + n
+			before := strings.TrimRight(text[:end], "\"\\")
+			begin := len(before)
+			for _, form := range all {
+				for size := min(len(form), len(before)); size > len(before)-begin && size >= minSecret; size-- {
+					if strings.HasSuffix(before, form[:size]) {
+						begin = len(before) - size
+					}
+				}
+			}
+			if begin < len(before) {
+				text = text[:begin] + blank + text[len(before):]
+				end += begin + len(blank) - len(before)
+			}
+			from = end + len(mark)
+		}
+	}
+	return text
+}
+
+// all is every form of every known value.
+func (k *known) all() []string {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	var all []string
+	for _, generation := range []map[string]bool{k.young, k.old} {
+		for value := range generation {
+			all = append(all, forms(value)...)
+		}
+	}
+	return all
 }
 
 func (k *known) add(value string) {

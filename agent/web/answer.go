@@ -20,10 +20,10 @@ const overhead = 1 << 10
 
 func (a *answer) size() int { return len(a.body) + overhead }
 
-// condition is a request that is answered by 304 where the answer still holds (RFC 9110 section 13.1). Of nil, and where
-// the job has conditions of its own, it is the request itself.
+// condition is a request that is answered by 304 where the answer still holds (RFC 9110 section 13.1). Of nil it is the
+// request itself.
 func (a *answer) condition(req *http.Request) *http.Request {
-	if a == nil || req.Header.Get("If-None-Match") != "" || req.Header.Get("If-Modified-Since") != "" {
+	if a == nil {
 		return req
 	}
 	name, value := validator(a.header)
@@ -33,6 +33,11 @@ func (a *answer) condition(req *http.Request) *http.Request {
 	req = req.Clone(req.Context())
 	req.Header.Set(name, value)
 	return req
+}
+
+// isConditional tells whether the job has conditions of its own.
+func isConditional(req *http.Request) bool {
+	return req.Header.Get("If-None-Match") != "" || req.Header.Get("If-Modified-Since") != ""
 }
 
 // validator is the header by which to ask whether an answer still holds. Last-Modified says so only where nothing can have

@@ -57,6 +57,7 @@ func (t *tokens) header(ctx context.Context) (string, bool, error) {
 		return "", false, setting.Bad("oauth2.client_secret", "%v", err)
 	}
 	if t.token.Valid() && secret == t.asks.ClientSecret {
+		t.host.Secrets.Remember(t.token.AccessToken) // again, since what is not used is forgotten in the end
 		return bearer(t.token), true, nil
 	}
 	if t.token, err = t.ask(ctx, secret); err != nil {

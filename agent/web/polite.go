@@ -48,7 +48,10 @@ func (p *polite) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		release = done
 	}
-	old := p.traffic.kept.get(key)
+	var old *answer
+	if !isConditional(req) { // else a 304 speaks of what the job itself has
+		old = p.traffic.kept.get(key)
+	}
 	begin := time.Now()
 	resp, err := p.send(old.condition(req))
 	if err != nil {

@@ -2,10 +2,13 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"os"
 	"path/filepath"
+	"sync"
 
 	promconfig "github.com/prometheus/common/config"
 
@@ -68,21 +71,77 @@ func (t *TLS) wrap(dir string, newTransport func(*tls.Config) (http.RoundTripper
 		ServerName: t.ServerName, MinVersion: promconfig.TLSVersion(t.MinVersion), InsecureSkipVerify: t.InsecureSkipVerify,
 	}
 	cfg.SetDirectory(dir)
-	made, err := promconfig.NewTLSConfigWithContext(context.Background(), &cfg)
-	if err != nil {
-		return nil, setting.Bad("tls_config", "%v", err)
+	made := func() (http.RoundTripper, error) {
+		config, err := promconfig.NewTLSConfigWithContext(context.Background(), &cfg)
+		if err != nil {
+			return nil, setting.Bad("tls_config", "%v", err)
+		}
+		return newTransport(config)
 	}
-	var files promconfig.TLSRoundTripperSettings
-	for _, f := range []struct {
-		path string
-		into *promconfig.SecretReader
-	}{{cfg.CAFile, &files.CA}, {cfg.CertFile, &files.Cert}, {cfg.KeyFile, &files.Key}} {
-		if f.path != "" {
-			*f.into = promconfig.NewFileSecret(filepath.Clean(f.path))
+	watched := &watched{made: made}
+	for _, path := range []string{cfg.CAFile, cfg.CertFile, cfg.KeyFile} {
+		if path != "" {
+			watched.files = append(watched.files, filepath.Clean(path))
 		}
 	}
-	if files == (promconfig.TLSRoundTripperSettings{}) {
-		return newTransport(made)
+	if len(watched.files) == 0 {
+		return made()
 	}
-	return promconfig.NewTLSRoundTripperWithContext(context.Background(), made, files, newTransport)
+	_, err := watched.transport()
+	return watched, err
+}
+
+// watched is a transport that is made anew when a file of its settings has changed.
+type watched struct {
+	made  func() (http.RoundTripper, error)
+	files []string
+
+	mu  sync.Mutex
+	now http.RoundTripper
+	sum [sha256.Size]byte // of what now was made of
+}
+
+func (w *watched) RoundTrip(req *http.Request) (*http.Response, error) {
+	transport, err := w.transport()
+	if err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	return transport.RoundTrip(req)
+}
+
+func (w *watched) transport() (http.RoundTripper, error) {
+	all := sha256.New()
+	for _, file := range w.files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, setting.Bad("tls_config", "%v", err)
+		}
+		part := sha256.Sum256(data)
+		all.Write(part[:])
+	}
+	sum := [sha256.Size]byte(all.Sum(nil))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.now != nil && sum == w.sum {
+		return w.now, nil
+	}
+	next, err := w.made()
+	if err != nil {
+		return nil, err
+	}
+	if w.now != nil {
+		closeIdle(w.now)
+	}
+	w.now, w.sum = next, sum
+	return next, nil
+}
+
+// CloseIdleConnections lets go of connections that nobody uses.
+func (w *watched) CloseIdleConnections() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.now != nil {
+		closeIdle(w.now)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ type Traffic struct {
 	mu     sync.Mutex
 	pauses map[digest]pause
 	limits map[string]*limit // by origin
+	made   map[string]bool   // jobs made since Renew began
 	kept   keeper
 }
 
@@ -108,6 +110,9 @@ func (t *Traffic) pause(who digest, d time.Duration, why string) {
 func (t *Traffic) limit(job, origin string, r *RateLimit) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.made != nil {
+		t.made[job] = true
+	}
 	for _, l := range t.limits {
 		delete(l.by, job) // it may have asked another server before
 	}
@@ -121,6 +126,31 @@ func (t *Traffic) limit(job, origin string, r *RateLimit) {
 		t.limits[origin] = &limit{by: map[string]RateLimit{}}
 	}
 	t.limits[origin].by[job] = *r
+}
+
+// Renew has build set the limits of all jobs anew: those of jobs that it does not make go, and where it fails all are as
+// they were.
+func (t *Traffic) Renew(build func() error) error {
+	t.mu.Lock()
+	before := map[string]map[string]RateLimit{}
+	for origin, l := range t.limits {
+		before[origin] = maps.Clone(l.by)
+	}
+	t.made = map[string]bool{}
+	t.mu.Unlock()
+	err := build()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for origin, l := range t.limits {
+		if err != nil {
+			l.by = before[origin]
+			if l.by == nil {
+				l.by = map[string]RateLimit{}
+			}
+		}
+		maps.DeleteFunc(l.by, func(job string, _ RateLimit) bool { return err == nil && !t.made[job] })
+	}
+	return err
 }
 
 // limit is the limits of one origin, and when requests were sent.

@@ -31,11 +31,6 @@ func (f *fetcher) one(ctx context.Context, tick sources.Tick, r sources.Request,
 			f.web.RememberNamed(name, value)
 		}
 	}
-	for _, given := range [][]sources.Parameter{r.Query, r.Headers} {
-		for _, p := range given {
-			f.web.RememberNamed(p.Name, p.Value)
-		}
-	}
 	a, err := f.asked(r)
 	if err != nil {
 		return nil, err

@@ -159,7 +159,7 @@ func (f *fetcher) skips(err error) bool {
 func (f *fetcher) answer(ctx context.Context, tick sources.Tick, r sources.Request, p *perItem, i *item) ([]byte, error) {
 	request, err := p.request(f.set, tick, i, r)
 	if err != nil {
-		return nil, fmt.Errorf("for_each, %s: %w", f.shown(string(i.json)), err)
+		return nil, fmt.Errorf("for_each, %s: %s", f.shown(string(i.json)), f.web.Secrets.Scrub(err.Error()))
 	}
 	doc, err := f.paged(ctx, tick, request, f.set.Paginate)
 	if err != nil {

@@ -17,6 +17,11 @@ import (
 // Ask asks for what the request says, and where that is the settings' own address, for all its items and pages. Its errors
 // name the method and the place, and of pages after the first which it is.
 func (f *fetcher) Ask(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
+	for _, given := range [][]sources.Parameter{r.Query, r.Headers} {
+		for _, p := range given {
+			f.web.RememberNamed(p.Name, p.Value)
+		}
+	}
 	switch {
 	case r.URL != "":
 		return f.one(ctx, tick, r)
