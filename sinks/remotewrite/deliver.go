@@ -130,6 +130,9 @@ func (e *brokenError) Unwrap() error { return e.error }
 // specification of 2.0.
 func (d *delivery) judge(p *parcel, a answer, err error) verdict {
 	if broken, is := errors.AsType[*brokenError](err); is {
+		if d.divide(p) {
+			return anew // it can be read, but would be too large in the other protocol
+		}
 		d.log.Warn("a waiting request cannot be read", "error", broken, "samples", p.holds.sum())
 		d.stats.Drop(sinks.Damaged, p.holds.sum())
 		return settled

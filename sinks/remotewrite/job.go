@@ -152,6 +152,10 @@ func (j *job) sample(u *unit, s *metric.Series, time int64, r *registry, t *tick
 	d := u.key.desc
 	j.values = appendValues(j.values[:0], d, s)
 	for k, p := range u.parts {
+		if p.last >= time {
+			j.drop(sinks.NotNewer, 1) // the rules make it one with a part before it
+			continue
+		}
 		i := u.which[k]
 		next := sample{series: p, time: time, value: j.values[i]}
 		p.native = s.Histogram != nil && s.Histogram.Native != nil
@@ -183,7 +187,7 @@ func (j *job) drop(reason metric.Reason, samples int) {
 func (j *job) unit(d *metric.Desc, s *metric.Series, r *registry) (u *unit, first bool) {
 	key, n := unitKey{d, s.Labels}, partsOf(d, s)
 	u = j.known(key)
-	if u == nil || u.n != n {
+	if u == nil || u.n != n || slices.ContainsFunc(u.parts, func(s *series) bool { return s.closed }) {
 		u = j.open(key, d, s, n, r)
 		j.units[key] = u
 	}

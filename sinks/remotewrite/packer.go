@@ -53,6 +53,7 @@ func (p *packer) add(shard int, family *metric.Desc, samples []sample) {
 	if p.protocol == wire.V1 && p.metadata.due(family, p.now) {
 		b.AddMetadata(family)
 	}
+	b.Part() // so that two samples of a series in one message are a zero of ours and its sample: see leaveZeros
 	for i := range samples {
 		samples[i].write(b)
 	}

@@ -41,13 +41,20 @@ func (s *sink) close() error {
 }
 
 // send sends what is queued, each shard over its own connection, until stopping has come and nothing waits, or life has
-// ended.
+// ended. What has waited for an earlier run's records is sent in a second round: its shards may have ended before those
+// were.
 func (s *sink) send(life, stopping context.Context) {
-	var shards sync.WaitGroup
-	for shard := range s.options.Shards {
-		shards.Go(func() { s.sendShard(life, stopping, shard) })
+	for left := -1; left != 0 && life.Err() == nil; {
+		before := left
+		var shards sync.WaitGroup
+		for shard := range s.options.Shards {
+			shards.Go(func() { s.sendShard(life, stopping, shard) })
+		}
+		shards.Wait()
+		if left = s.queue.Load().Pending().Records; left == before {
+			return // they cannot be read now
+		}
 	}
-	shards.Wait()
 }
 
 func (s *sink) sendShard(life, stopping context.Context, shard int) {

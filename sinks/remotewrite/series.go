@@ -21,6 +21,8 @@ type series struct {
 	own   bool   // that sample had a time of its own
 	// native tells that its samples are native histograms, so that its staleness marker must be one too.
 	native bool
+	// closed tells that it has left the registry: another job ended it, which the rules had given the same labels.
+	closed bool
 
 	exemplar exemplar // that was told last
 }
@@ -89,6 +91,7 @@ func (r *registry) close(s *series) {
 		return
 	}
 	delete(r.live, s.hash)
+	s.closed = true
 	r.gone = append(r.gone, s.wire)
 	r.ended[s.hash] = s.last
 	r.order = append(r.order, ending{s.hash, s.last})

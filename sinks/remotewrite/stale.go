@@ -8,7 +8,7 @@ func (j *job) end(at int64, r *registry, t *tick) {
 	for _, u := range j.before {
 		from := len(t.samples)
 		for _, s := range u.parts {
-			if s.batch == j.batch {
+			if s.batch == j.batch || s.closed {
 				continue
 			}
 			s.batch = j.batch // two units may share it
