@@ -30,7 +30,7 @@ gofumpt:
 		echo "format with: go run $(GOFUMPT) -w ."; echo "$$unformatted"; exit 1; fi
 
 race:
-	go test -race -timeout 10m ./...
+	go test -race -short -timeout 10m ./...
 
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	.ci/fuzz $(FUZZTIME)

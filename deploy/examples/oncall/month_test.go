@@ -96,6 +96,9 @@ func (m *month) network(t *testing.T) (*webtest.Network, *sinktest.Prometheus) {
 // storage what it has come to believe. The agent's own metrics, told every 15 seconds, are left out: they would take most
 // of the time.
 func TestMonth(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes minutes under the race detector; TestDay runs the same code")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		m := newMonth(time.Now().Add(every), 30)
 		dir := m.folder(t)
