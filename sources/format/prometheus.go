@@ -64,8 +64,8 @@ func (x *exposition) comment() error {
 	x.at = x.at[1:]
 	x.space()
 	word := string(x.word())
-	if word != "HELP" && word != "TYPE" {
-		return nil
+	if word != "HELP" && word != "TYPE" || len(x.at) == 0 {
+		return nil // a word with nothing behind it is a comment too
 	}
 	x.space()
 	name, err := x.name()
