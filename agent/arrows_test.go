@@ -37,7 +37,7 @@ func arrows() map[string][]string {
 
 		"sinks/remotewrite":       append(plugIn("sinks"), "sinks/remotewrite/spool", "sinks/remotewrite/wire"),
 		"sinks/remotewrite/wire":  {"agent/metric"},
-		"sinks/remotewrite/spool": {},
+		"sinks/remotewrite/spool": {"agent/lock"},
 
 		"agent/document": {},
 		"agent/jq":       {},
@@ -45,7 +45,8 @@ func arrows() map[string][]string {
 		"agent/relabel":  {"agent/setting"},
 		"agent/setting":  {},
 		"agent/schedule": {},
-		"agent/state":    {},
+		"agent/lock":     {},
+		"agent/state":    {"agent/lock"},
 		"agent/demo":     {},
 		"agent/rehearse": {"agent/setting"},
 

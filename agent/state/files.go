@@ -6,8 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+
+	"github.com/collectington/collectington/agent/lock"
 )
 
 // files is all that is asked of a file system. Names are those of files in one directory.
@@ -47,29 +47,19 @@ func (d *directory) Lock(name string) error {
 	if err != nil {
 		return err
 	}
-	held, err := tryLock(f)
-	if held {
-		err = fmt.Errorf("%w by %s: stop that one, or give each its own state_file", ErrInUse, holder(f))
+	err = lock.Take(f)
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = nil // two processes must not be given one file here
+	}
+	if held, ok := errors.AsType[*lock.HeldError](err); ok {
+		err = fmt.Errorf("%w by %s: stop that one, or give each its own state_file", ErrInUse, held.By)
 	}
 	if err != nil {
 		f.Close()
 		return err
 	}
 	d.lock = f
-	// The number is for people; on a full disk it may be missing.
-	_ = f.Truncate(0)
-	_, _ = fmt.Fprintln(f, os.Getpid())
 	return nil
-}
-
-// holder is the process that has locked f, as far as f says it.
-func holder(f *os.File) string {
-	text, _ := io.ReadAll(io.LimitReader(f, 20))
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		return "another process"
-	}
-	return fmt.Sprintf("process %d", pid)
 }
 
 func (d *directory) Unlock() { d.lock.Close() }

@@ -7,8 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+
+	"github.com/collectington/collectington/agent/lock"
 )
 
 // files is all that the queue asks of a file system. Names are relative to the spool's directory.
@@ -76,28 +76,16 @@ func (d *directory) Lock() error {
 	if err != nil {
 		return err
 	}
-	if held, err := tryLock(f); err != nil {
-		defer f.Close()
-		if !held {
-			return err
-		}
-		return fmt.Errorf("%s has it: stop that one, or give each sink a directory of its own", holder(f))
+	err = lock.Take(f)
+	if held, ok := errors.AsType[*lock.HeldError](err); ok {
+		err = fmt.Errorf("%w: stop that one, or give each sink a directory of its own", held)
+	}
+	if err != nil {
+		f.Close()
+		return err
 	}
 	d.lock = f
-	// The number is for people; on a full disk it may be missing.
-	_ = f.Truncate(0)
-	_, _ = fmt.Fprintln(f, os.Getpid())
 	return nil
-}
-
-// holder is the process that has locked f, as far as f says it.
-func holder(f *os.File) string {
-	text, _ := io.ReadAll(io.LimitReader(f, 20))
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		return "another process"
-	}
-	return fmt.Sprintf("process %d", pid)
 }
 
 func (d *directory) ReadDir(name string) ([]string, error) {

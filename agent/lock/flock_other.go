@@ -1,6 +1,6 @@
 //go:build !(darwin || dragonfly || freebsd || linux || netbsd || openbsd)
 
-package spool
+package lock
 
 import (
 	"errors"
@@ -10,5 +10,5 @@ import (
 )
 
 func tryLock(*os.File) (held bool, err error) {
-	return false, fmt.Errorf("lock it: not possible on %s, leave the spool out: %w", runtime.GOOS, errors.ErrUnsupported)
+	return false, fmt.Errorf("files cannot be locked on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }
