@@ -24,7 +24,7 @@ const (
 
 // Reasons lists them all, so that their counters exist before the first drop.
 func Reasons() []metric.Reason {
-	return []metric.Reason{Refused, QueueFull, TooOld, Shutdown, Unsupported, NotNewer, metric.Future, Past, Collision, Damaged}
+	return []metric.Reason{Refused, QueueFull, TooOld, Shutdown, Unsupported, NotNewer, metric.Future, metric.Invalid, Past, Collision, Damaged}
 }
 
 // Stats is what a sink tells of its work, read by the agent's own metrics. The zero value is ready; all methods are safe

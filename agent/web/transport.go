@@ -12,7 +12,7 @@ import (
 
 // What a client allows itself and its peers. A request's own bound is its context.
 const (
-	dialTimeout      = 30 * time.Second // a dial outlives its request, so it needs a bound of its own
+	dialTimeout      = 10 * time.Second // a dial outlives its request, so it needs a bound of its own
 	handshakeTimeout = 10 * time.Second
 	idleTimeout      = 90 * time.Second // above the usual interval of a minute
 	maxIdlePerHost   = 8

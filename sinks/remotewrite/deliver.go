@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -67,6 +68,18 @@ const (
 	anew                   // the line is to be sent again at once, in another form
 	later                  // the line is to be sent again after a pause
 )
+
+// contained is run, where a panic costs the record and no more.
+func (d *delivery) contained(life, stopping context.Context) (done bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			d.log.Error("sending a request panicked", "panic", p, "stack", string(debug.Stack()))
+			d.giveUp(sinks.Damaged)
+			done = true
+		}
+	}()
+	return d.run(life, stopping)
+}
 
 // run sends the record until all of it is settled; it is not when life has ended before. From the end of stopping on,
 // pauses are short.

@@ -39,14 +39,15 @@ type unitKey struct {
 
 // unit is a family's series as it is pushed: one series, or all the parts of a histogram or summary.
 type unit struct {
-	key   unitKey
-	n     int       // its parts, those included that relabelling leaves out
-	parts []*series // those that are sent
-	which []int     // of the n, which part each of them is
-	shard int
-	batch uint64 // that had it last
-	place int    // in that batch
-	tick  stretch
+	key     unitKey
+	n       int       // its parts, those included that relabelling leaves out
+	parts   []*series // those that are sent
+	which   []int     // of the n, which part each of them is
+	invalid int       // of the n, those whose labels no receiver may be sent
+	shard   int
+	batch   uint64 // that had it last
+	place   int    // in that batch
+	tick    stretch
 }
 
 // stretch is samples of a tick that lie together.
@@ -118,6 +119,9 @@ func (j *job) push(d *metric.Desc, s *metric.Series, at int64, r *registry, t *t
 	time := at
 	if s.Time != 0 {
 		time = s.Time
+	}
+	if u.invalid > 0 && !j.again {
+		j.drop(metric.Invalid, u.invalid)
 	}
 	newer := true
 	for _, p := range u.parts {

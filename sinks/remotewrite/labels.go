@@ -3,6 +3,7 @@ package remotewrite
 import (
 	"hash/fnv"
 	"io"
+	"unicode/utf8"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/relabel"
@@ -19,12 +20,29 @@ func (j *job) open(key unitKey, d *metric.Desc, s *metric.Series, n int, r *regi
 		if len(all) == 0 {
 			continue
 		}
+		if !sendable(all) {
+			u.invalid++
+			continue
+		}
 		if len(j.rules) > 0 && len(u.parts) == 0 {
 			u.shard = j.hash(all) // two series that the rules make one have one order
 		}
 		u.parts, u.which = append(u.parts, r.open(all, d, j.batch)), append(u.which, i)
 	}
 	return u
+}
+
+// sendable tells whether labels are what both specifications demand ("Labels"): a metric's name, no empty name, no name
+// twice, all of it UTF-8. One series that is not can cost a request of thousands.
+func sendable(all []metric.Label) bool {
+	named := false
+	for i, l := range all {
+		if l.Name == "" || !utf8.ValidString(l.Name) || !utf8.ValidString(l.Value) || i > 0 && l.Name == all[i-1].Name {
+			return false
+		}
+		named = named || l.Name == "__name__" && l.Value != ""
+	}
+	return named
 }
 
 // shard is who sends a family's series, the same in every run, whatever parts it has.

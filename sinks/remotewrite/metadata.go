@@ -15,6 +15,8 @@ type metadata struct {
 	told map[*metric.Desc]time.Time
 	last *metric.Desc // asked for last, at that time
 	at   time.Time
+
+	swept time.Time
 }
 
 // due tells whether a family is to be told now, and notes that it has been.
@@ -30,10 +32,19 @@ func (m *metadata) due(d *metric.Desc, now time.Time) bool {
 		m.told = map[*metric.Desc]time.Time{}
 	}
 	m.told[d] = now
+	m.forget(now)
+	return true
+}
+
+// forget drops, now and then, what has not been told for long: the descriptions of a plan that was reloaded.
+func (m *metadata) forget(now time.Time) {
+	if now.Sub(m.swept) < 10*metadataEvery {
+		return
+	}
+	m.swept = now
 	for d, at := range m.told {
 		if now.Sub(at) > 10*metadataEvery {
 			delete(m.told, d)
 		}
 	}
-	return true
 }

@@ -60,3 +60,22 @@ func TestSeriesThatBecomeOne(t *testing.T) {
 		r.drops(sinks.NotNewer, 1)
 	})
 }
+
+// TestLabelsThatNoReceiverTakes holds that a series that would have its whole request refused is left out alone.
+func TestLabelsThatNoReceiverTakes(t *testing.T) {
+	text := func(s string) *string { return &s }
+	change := func(c *Config, _ *sinks.Env) {
+		c.WriteRelabel = relabel.Rules{
+			{SourceLabels: []string{"__name__"}, Regex: text("debug_.*"), TargetLabel: "__name__", Replacement: text("")},
+		}
+	}
+	inBoth(t, change, func(r *rig, s *server) {
+		for range 2 {
+			r.write("house", gauge("temp", 20, "a", "\xff"), gauge("debug_temp", 1, "a"))
+			r.tick()
+		}
+		s.want(t, time.Now(), "count_over_time(temp[10m])", 2)
+		s.want(t, time.Now(), `count({room!=""})`, 1)
+		r.drops(metric.Invalid, 4)
+	})
+}

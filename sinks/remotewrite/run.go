@@ -59,13 +59,15 @@ func (s *sink) send(life, stopping context.Context) {
 
 func (s *sink) sendShard(life, stopping context.Context, shard int) {
 	q := s.queue.Load()
+	var pace pace
 	for life.Err() == nil {
 		r, ok := q.Next(stopping, shard, s.order)
 		if !ok {
 			return
 		}
+		pace.wait(stopping, time.UnixMilli(r.Taken))
 		d := s.sender.delivery(r)
-		if !d.run(life, stopping) {
+		if !d.contained(life, stopping) {
 			if s.dir != "" || !d.touched {
 				return // it stays on disk, or is dropped with the queue
 			}

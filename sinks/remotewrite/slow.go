@@ -24,8 +24,8 @@ type slow struct {
 
 // behind is a batch that comes behind the one that was sent again while its tick was under way.
 func (w *slow) behind(b metric.Batch) metric.Batch {
-	if !b.Time.After(w.told) {
-		b.Time = w.told.Add(time.Millisecond)
+	if told := w.told.UnixMilli(); b.Time.UnixMilli() <= told { // a sample's time has no more digits
+		b.Time = time.UnixMilli(told + 1)
 	}
 	return b
 }
