@@ -58,16 +58,26 @@ type HistogramValue struct {
 	Native *NativeBuckets
 }
 
-// NativeBuckets are the buckets of a native histogram with exponential bounds.
+// CustomBounds is the schema of native histograms with bounds of their own.
+const CustomBounds = -53
+
+// NativeBuckets are the buckets of a native histogram, as Prometheus' specification of them has it
+// (https://prometheus.io/docs/specs/native_histograms/).
 type NativeBuckets struct {
-	Schema        int32 // bucket i ends at 2^(i / 2^Schema)
+	Schema        int32     // bucket i ends at 2^(i / 2^Schema), or at Bounds[i]
+	Bounds        []float64 // of schema CustomBounds, ascending, without +Inf
 	ZeroThreshold float64
 	ZeroCount     uint64
 	Positive      []NativeBucket // ascending, none empty
 	Negative      []NativeBucket // ascending by magnitude
+
+	// Fractions tells that all counts, that of the HistogramValue too, are floating-point numbers by their bits
+	// (math.Float64bits).
+	Fractions bool
+	Gauge     bool // counts may fall: of a GaugeHistogram
 }
 
-// NativeBucket counts the observations in (2^((Index-1)/2^Schema), 2^(Index/2^Schema)].
+// NativeBucket counts the observations in a bucket: of an exponential schema in (2^((Index-1)/2^Schema), 2^(Index/2^Schema)].
 type NativeBucket struct {
 	Index int32
 	Count uint64

@@ -10,13 +10,15 @@ import (
 // Type is a metric's type, in Prometheus' sense.
 type Type uint8
 
-// The types a metric can be declared with. Unknown is what a scraped target says when it says nothing.
+// The types a metric can be declared with, and two that only a scraped target has: Unknown where it says nothing, and
+// GaugeHistogram, which has native buckets alone.
 const (
 	Unknown Type = iota
 	Gauge
 	Counter
 	Histogram
 	Summary
+	GaugeHistogram
 )
 
 // From says what a counter's readings are.

@@ -68,7 +68,7 @@ func protoType(t Type) dto.MetricType {
 		return dto.MetricType_GAUGE
 	case Counter:
 		return dto.MetricType_COUNTER
-	case Histogram:
+	case Histogram, GaugeHistogram: // for people: text has no gauge histograms
 		return dto.MetricType_HISTOGRAM
 	case Summary:
 		return dto.MetricType_SUMMARY
@@ -105,7 +105,7 @@ func (c *Converter) series(d *Desc, s *Series) *dto.Metric {
 	case Counter:
 		m.Counter = c.counters.one()
 		m.Counter.Value, m.Counter.CreatedTimestamp = &s.Value, c.start(s.Start)
-	case Histogram:
+	case Histogram, GaugeHistogram:
 		m.Histogram = c.histogram(d, s.Histogram, c.start(s.Start))
 	case Summary:
 		m.Summary = c.summary(d, s.Summary, c.start(s.Start))

@@ -18,6 +18,7 @@ type histogramSlabs struct {
 	offsets slab[int32]
 	lengths slab[uint32]
 	deltas  slab[int64]
+	floats  slab[float64]
 }
 
 func (h *histogramSlabs) reset() {
@@ -31,6 +32,7 @@ func (h *histogramSlabs) reset() {
 	h.offsets.reset()
 	h.lengths.reset()
 	h.deltas.reset()
+	h.floats.reset()
 }
 
 type summarySlabs struct {
@@ -50,16 +52,41 @@ func (c *Converter) histogram(d *Desc, v *HistogramValue, start *timestamppb.Tim
 	h.Reset()
 	h.SampleCount, h.SampleSum, h.CreatedTimestamp = &v.Count, &v.Sum, start
 	h.Bucket = c.classic(d.Buckets, v.Counts)
-	if n := v.Native; n != nil && d.Native {
+	if n := v.Native; n != nil && d.Native && n.Schema != CustomBounds { // of which the messages have no field
 		h.Schema, h.ZeroThreshold, h.ZeroCount = &n.Schema, &n.ZeroThreshold, &n.ZeroCount
 		h.PositiveSpan, h.PositiveDelta = c.native(n.Positive)
 		h.NegativeSpan, h.NegativeDelta = c.native(n.Negative)
+		if n.Fractions {
+			c.fractions(h, v)
+		}
 		if len(n.Positive)+len(n.Negative) == 0 && n.ZeroThreshold == 0 {
 			// client_model's sign for a native histogram that has observed nothing yet.
 			h.PositiveSpan = []*dto.BucketSpan{c.span(0, 0)}
 		}
 	}
 	return h
+}
+
+// fractions puts counts into the fields that floating-point numbers have.
+func (c *Converter) fractions(h *dto.Histogram, v *HistogramValue) {
+	number := func(bits uint64) *float64 {
+		f := c.histograms.floats.one()
+		*f = math.Float64frombits(bits)
+		return f
+	}
+	list := func(buckets []NativeBucket) []float64 {
+		all := c.histograms.floats.some(len(buckets))
+		for i, b := range buckets {
+			all[i] = math.Float64frombits(b.Count)
+		}
+		return all
+	}
+	h.SampleCountFloat, h.ZeroCountFloat = number(v.Count), number(v.Native.ZeroCount)
+	whole := c.histograms.counts.one() // the text form has no fractions
+	*whole = uint64(math.Round(*h.SampleCountFloat))
+	h.SampleCount, h.ZeroCount = whole, nil
+	h.PositiveDelta, h.NegativeDelta = nil, nil
+	h.PositiveCount, h.NegativeCount = list(v.Native.Positive), list(v.Native.Negative)
 }
 
 // classic are the cumulative buckets, the last of them +Inf.

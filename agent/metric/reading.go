@@ -65,10 +65,9 @@ const (
 	TooMany     Reason = "too_many"       // more series or events than the bound
 	Invalid     Reason = "invalid"        // a value its metric cannot take: a negative increment
 	Duplicate   Reason = "duplicate"      // its series has a value in this tick already
-	Unsupported Reason = "unsupported"    // a form that a batch cannot carry: a histogram of floats
 )
 
 // Reasons lists them all, so that their counters exist before the first drop.
 func Reasons() []Reason {
-	return []Reason{Missing, NotNumber, Unmapped, NotLabel, Expression, LabelTooBig, Future, Decreased, TooMany, Invalid, Duplicate, Unsupported}
+	return []Reason{Missing, NotNumber, Unmapped, NotLabel, Expression, LabelTooBig, Future, Decreased, TooMany, Invalid, Duplicate}
 }

@@ -2,13 +2,16 @@ package metric
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // words are how the values of one of our enumerations are written, in their order.
 type words []string
 
-func typeWords() words      { return words{"unknown", "gauge", "counter", "histogram", "summary"} }
+func typeWords() words {
+	return words{"unknown", "gauge", "counter", "histogram", "summary", "gaugehistogram"}
+}
 func fromWords() words      { return words{"total", "increment", "events"} }
 func decreaseWords() words  { return words{"reset", "ignore", "error"} }
 func firstRunWords() words  { return words{"count", "skip"} }
@@ -16,7 +19,7 @@ func duplicateWords() words { return words{"error", "sum", "last", "max", "min",
 
 func (w words) read(text []byte, offer words) (int, error) {
 	for i, word := range w {
-		if word == string(text) && len(w)-len(offer) <= i {
+		if word == string(text) && slices.Contains(offer, word) {
 			return i, nil
 		}
 	}
@@ -31,7 +34,7 @@ func (t Type) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
 // UnmarshalText reads gauge, counter, histogram or summary.
 func (t *Type) UnmarshalText(text []byte) error {
-	i, err := typeWords().read(text, typeWords()[1:])
+	i, err := typeWords().read(text, typeWords()[1:5])
 	*t = Type(i)
 	return err
 }

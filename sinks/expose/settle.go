@@ -58,6 +58,9 @@ func unspeakable(d *metric.Desc) string {
 	if !model.UTF8Validation.IsValidMetricName(d.Name) {
 		return "its name is empty or not UTF-8"
 	}
+	if d.Type == metric.GaugeHistogram {
+		return "it is a gauge histogram, which a page cannot show in all its forms"
+	}
 	for _, name := range labelNames(d) {
 		switch {
 		case !model.UTF8Validation.IsValidLabelName(name):

@@ -58,7 +58,14 @@ func rename(own, taken []metric.Label) []metric.Label {
 
 // Write replaces the job's group. A batch without series deletes it, if it is there by our doing.
 func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
+	all := batch.Series()
+	batch.Families = slices.DeleteFunc(slices.Clone(batch.Families), func(f metric.Family) bool {
+		return f.Desc.Type == metric.GaugeHistogram // a page of the gateway cannot show it in all its forms
+	})
 	n := batch.Series()
+	if n < all {
+		s.env.Stats.Drop(sinks.Unsupported, all-n)
+	}
 	if n == 0 {
 		return s.delete(ctx, batch.Job)
 	}

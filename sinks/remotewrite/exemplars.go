@@ -17,7 +17,7 @@ type exemplar struct {
 // value falls into.
 func exemplarsOf(d *metric.Desc, s *metric.Series, i int) []metric.Exemplar {
 	switch {
-	case d.Type == metric.Counter, d.Type == metric.Histogram && s.Histogram.Native != nil:
+	case d.Type == metric.Counter, s.Histogram != nil && s.Histogram.Native != nil:
 		return s.Exemplars
 	case d.Type != metric.Histogram || i > len(d.Buckets):
 		return nil

@@ -21,16 +21,20 @@ import (
 // partsOf is how many series a family's series is pushed as. One without a value is none.
 func partsOf(d *metric.Desc, s *metric.Series) int {
 	switch {
-	case d.Type == metric.Histogram && s.Histogram == nil, d.Type == metric.Summary && s.Summary == nil:
+	case isHistogram(d) && s.Histogram == nil, d.Type == metric.Summary && s.Summary == nil:
 		return 0
-	case d.Type == metric.Histogram && s.Histogram.Native != nil:
+	case s.Histogram != nil && s.Histogram.Native != nil:
 		return 1
-	case d.Type == metric.Histogram:
+	case isHistogram(d):
 		return len(d.Buckets) + 3
 	case d.Type == metric.Summary:
 		return len(d.Quantiles) + 2
 	}
 	return 1
+}
+
+func isHistogram(d *metric.Desc) bool {
+	return d.Type == metric.Histogram || d.Type == metric.GaugeHistogram
 }
 
 // part is what one of n parts is called, and the label that tells it from its like ("" = none).
@@ -75,9 +79,9 @@ func appendValues(dst []float64, d *metric.Desc, s *metric.Series) []float64 {
 	switch {
 	case partsOf(d, s) == 0:
 		return dst
-	case d.Type == metric.Histogram && s.Histogram.Native != nil:
+	case s.Histogram != nil && s.Histogram.Native != nil:
 		return append(dst, 0)
-	case d.Type == metric.Histogram:
+	case isHistogram(d):
 		h, below := s.Histogram, uint64(0)
 		for i := range d.Buckets {
 			if i < len(h.Counts) {

@@ -22,7 +22,7 @@ func (m sample) zero() sample {
 	if m.histogram != nil {
 		n := m.histogram.Native
 		z.histogram = &metric.HistogramValue{
-			Native: &metric.NativeBuckets{Schema: n.Schema, ZeroThreshold: n.ZeroThreshold},
+			Native: &metric.NativeBuckets{Schema: n.Schema, ZeroThreshold: n.ZeroThreshold, Bounds: n.Bounds, Fractions: n.Fractions},
 		}
 	}
 	return z

@@ -50,22 +50,22 @@ func (x *series) arrange(s *source) {
 	x.parts = p
 	var next *family
 	if p.number != nil || p.fit || p.native != nil {
-		next = s.acquire(familyKey{x.name, x.help, x.unit, x.shape(), x.typ}, x.labels)
+		next = s.acquire(familyKey{x.name, x.help, x.unit, x.shape(s.set.ClassicToNHCB), x.typ}, x.labels)
 	}
 	s.release(x.family)
 	x.family = next
 }
 
 // shape is what the series of a family have in common beside name and type: the bounds of their buckets, and whether
-// they have native ones.
-func (x *series) shape() string {
+// they have native ones, by themselves or because all get them.
+func (x *series) shape(all bool) string {
 	var b []byte
 	if x.parts.fit {
 		for _, e := range x.parts.buckets {
 			b = binary.BigEndian.AppendUint64(b, math.Float64bits(e.bound))
 		}
 	}
-	if x.parts.native != nil {
+	if x.parts.native != nil || all && len(b) > 0 && x.typ == metric.Histogram {
 		b = append(b, 'n')
 	}
 	return string(b)
@@ -81,6 +81,9 @@ func (x *series) showHistogram(s *source) {
 	whole := p.fit && x.classic(s, v)
 	if whole && e == nil {
 		e, v.Count, v.Sum = p.count, uint64(p.count.value), p.sum.value
+		if s.set.ClassicToNHCB {
+			v.Native = customBuckets(x.family.describe().Buckets, v.Counts)
+		}
 	}
 	if !whole {
 		x.showAlone(s)

@@ -79,6 +79,9 @@ func (r *reader) resolve(e *entry, isNative bool) error {
 	switch {
 	case isNative:
 		id.typ, id.kind = metric.Histogram, native
+		if m != nil && m.typ == model.MetricTypeGaugeHistogram {
+			id.typ = metric.GaugeHistogram
+		}
 	case m != nil:
 		id = id.of(m.typ, suffix, final)
 		if id.kind == created && r.format != openMetrics {

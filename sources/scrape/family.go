@@ -69,7 +69,7 @@ func (f *family) describe() *metric.Desc {
 		bounds = append(bounds, math.Float64frombits(binary.BigEndian.Uint64(shape)))
 	}
 	switch d.Type {
-	case metric.Histogram:
+	case metric.Histogram, metric.GaugeHistogram:
 		d.Native = len(shape) > 0
 		d.Buckets = bounds[:max(0, len(bounds)-1)] // the last one is +Inf
 	case metric.Summary:

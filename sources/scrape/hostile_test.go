@@ -202,37 +202,40 @@ func nativeFamily(name string, typ dto.MetricType, h *dto.Histogram) *dto.Metric
 	return &dto.MetricFamily{Name: &name, Type: &typ, Metric: []*dto.Metric{{Histogram: h}}}
 }
 
-// TestNativeHistogramsThatCannotBeCarried are counted, and cost only themselves.
-func TestNativeHistogramsThatCannotBeCarried(t *testing.T) {
-	span := []*dto.BucketSpan{{Offset: proto.Int32(-2), Length: proto.Uint32(2)}, {Offset: proto.Int32(3), Length: proto.Uint32(1)}}
-	whole := func() *dto.Histogram {
-		return &dto.Histogram{
-			SampleCount: proto.Uint64(9), SampleSum: proto.Float64(math.Inf(1)), Schema: proto.Int32(2), ZeroThreshold: proto.Float64(1e-3), ZeroCount: proto.Uint64(1),
-			PositiveSpan: span, PositiveDelta: []int64{2, 1, 0},
-		}
+func wholeHistogram() *dto.Histogram {
+	return &dto.Histogram{
+		SampleCount: proto.Uint64(9), SampleSum: proto.Float64(math.Inf(1)), Schema: proto.Int32(2),
+		ZeroThreshold: proto.Float64(1e-3), ZeroCount: proto.Uint64(1),
+		PositiveSpan: []*dto.BucketSpan{
+			{Offset: proto.Int32(-2), Length: proto.Uint32(2)}, {Offset: proto.Int32(3), Length: proto.Uint32(1)},
+		},
+		PositiveDelta: []int64{2, 1, 0},
 	}
-	falling, floats, odd := whole(), whole(), whole()
+}
+
+// TestNativeHistogramsThatAreWrong are counted, and cost only themselves.
+func TestNativeHistogramsThatAreWrong(t *testing.T) {
+	falling, odd, floats := wholeHistogram(), wholeHistogram(), wholeHistogram()
 	falling.PositiveDelta = []int64{2, -3, 0}
-	floats.SampleCountFloat, floats.PositiveDelta, floats.PositiveCount = proto.Float64(9), nil, []float64{2, 3, 3}
 	odd.Schema = proto.Int32(77)
+	floats.SampleCountFloat, floats.PositiveDelta, floats.PositiveCount = proto.Float64(9), nil, []float64{2, -3, 3}
 	s, e := onePage(t, "")
 	e.show(string(expfmt.FmtProtoDelim), protoPage(t,
-		nativeFamily("good", dto.MetricType_HISTOGRAM, whole()),
+		nativeFamily("good", dto.MetricType_HISTOGRAM, wholeHistogram()),
 		nativeFamily("falling", dto.MetricType_HISTOGRAM, falling),
-		nativeFamily("floats", dto.MetricType_HISTOGRAM, floats),
 		nativeFamily("odd", dto.MetricType_HISTOGRAM, odd),
-		nativeFamily("gauge", dto.MetricType_GAUGE_HISTOGRAM, whole()),
+		nativeFamily("floats", dto.MetricType_HISTOGRAM, floats),
 	))
 	got := collect(t, s)
 	if got.problem() != "" {
 		t.Fatal(got.problem())
 	}
 	h := got.family("good").Series[0].Histogram
-	if text := fmt.Sprint(h.Count, h.Sum, *h.Native); text != "9 +Inf {2 0.001 1 [{-2 2} {-1 3} {3 3}] []}" {
+	if text := fmt.Sprint(h.Count, h.Sum, *h.Native); text != "9 +Inf {2 [] 0.001 1 [{-2 2} {-1 3} {3 3}] [] false false}" {
 		t.Errorf("the good one is %s", text)
 	}
-	if n := got.dropped(metric.Unsupported); n != 4 {
-		t.Errorf("%d are dropped, want 4: %v", n, got.Drops)
+	if n := got.dropped(metric.Invalid); n != 3 {
+		t.Errorf("%d are dropped, want 3: %v", n, got.Drops)
 	}
 	for i := range got.Families {
 		if d := got.Families[i].Desc; d.Type == metric.Histogram && d.Name != "good" {

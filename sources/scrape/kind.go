@@ -40,6 +40,7 @@ type Config struct {
 	MetricRelabel   relabel.Rules `yaml:"metric_relabel_configs"`
 
 	NativeHistograms bool `yaml:"scrape_native_histograms"`
+	ClassicToNHCB    bool `yaml:"convert_classic_histograms_to_nhcb"`
 
 	// Limits of one target's scrape, which fails as a whole beyond them; 0 = none.
 	SampleLimit           int           `yaml:"sample_limit"` // after relabelling

@@ -1,53 +1,75 @@
 package scrape
 
 import (
-	"errors"
+	"math"
 
 	"github.com/prometheus/prometheus/model/histogram"
 
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// What a batch cannot carry of native histograms.
-var (
-	errFloats = errors.New("a native histogram of floats")
-	errGauge  = errors.New("a native gauge histogram")
-	errBounds = errors.New("a native histogram with bounds of its own")
-)
-
-// nativeValue is a native histogram of whole counts with exponential bounds.
+// nativeValue is a native histogram, of whole numbers or, where h is nil, of floating-point ones.
 func nativeValue(h *histogram.Histogram, floats *histogram.FloatHistogram) (*metric.HistogramValue, error) {
-	switch {
-	case h == nil || floats != nil:
-		return nil, errFloats
-	case h.CounterResetHint == histogram.GaugeType:
-		return nil, errGauge
-	case !histogram.IsExponentialSchema(h.Schema):
-		return nil, errBounds
+	if h == nil {
+		return fractions(floats)
 	}
 	if err := h.Validate(); err != nil {
 		return nil, short(err)
 	}
-	n := &metric.NativeBuckets{Schema: h.Schema, ZeroThreshold: h.ZeroThreshold, ZeroCount: h.ZeroCount}
-	n.Positive = nativeBuckets(h.PositiveSpans, h.PositiveBuckets)
-	n.Negative = nativeBuckets(h.NegativeSpans, h.NegativeBuckets)
+	n := &metric.NativeBuckets{
+		Schema: h.Schema, Bounds: h.CustomValues, ZeroThreshold: h.ZeroThreshold, ZeroCount: h.ZeroCount,
+		Gauge: h.CounterResetHint == histogram.GaugeType,
+	}
+	whole := func(spans []histogram.Span, deltas []int64) []metric.NativeBucket {
+		total := int64(0)
+		return nativeBuckets(spans, len(deltas), func(i int) uint64 {
+			total += deltas[i]
+			return uint64(total)
+		})
+	}
+	n.Positive, n.Negative = whole(h.PositiveSpans, h.PositiveBuckets), whole(h.NegativeSpans, h.NegativeBuckets)
 	return &metric.HistogramValue{Count: h.Count, Sum: h.Sum, Native: n}, nil
 }
 
-// nativeBuckets reads spans of neighbouring buckets, and each bucket's difference from the one before.
-func nativeBuckets(spans []histogram.Span, deltas []int64) []metric.NativeBucket {
-	all := make([]metric.NativeBucket, 0, len(deltas))
-	index, total, next := int32(0), int64(0), 0
+func fractions(h *histogram.FloatHistogram) (*metric.HistogramValue, error) {
+	if err := h.Validate(); err != nil {
+		return nil, short(err)
+	}
+	n := &metric.NativeBuckets{
+		Schema: h.Schema, Bounds: h.CustomValues, ZeroThreshold: h.ZeroThreshold, ZeroCount: math.Float64bits(h.ZeroCount),
+		Gauge: h.CounterResetHint == histogram.GaugeType, Fractions: true,
+	}
+	bits := func(spans []histogram.Span, counts []float64) []metric.NativeBucket {
+		return nativeBuckets(spans, len(counts), func(i int) uint64 { return math.Float64bits(counts[i]) })
+	}
+	n.Positive, n.Negative = bits(h.PositiveSpans, h.PositiveBuckets), bits(h.NegativeSpans, h.NegativeBuckets)
+	return &metric.HistogramValue{Count: math.Float64bits(h.Count), Sum: h.Sum, Native: n}, nil
+}
+
+// nativeBuckets reads spans of neighbouring buckets, n in all, of which count gives one after the other.
+func nativeBuckets(spans []histogram.Span, n int, count func(i int) uint64) []metric.NativeBucket {
+	all := make([]metric.NativeBucket, 0, n)
+	index, next := int32(0), 0
 	for _, s := range spans {
 		index += s.Offset
 		for range s.Length {
-			total += deltas[next]
-			if total > 0 {
-				all = append(all, metric.NativeBucket{Index: index, Count: uint64(total)})
+			if c := count(next); c > 0 {
+				all = append(all, metric.NativeBucket{Index: index, Count: c})
 			}
 			index++
 			next++
 		}
 	}
 	return all
+}
+
+// customBuckets is a classic histogram as a native one with the same bounds; counts has one more, that above all bounds.
+func customBuckets(bounds []float64, counts []uint64) *metric.NativeBuckets {
+	n := &metric.NativeBuckets{Schema: metric.CustomBounds, Bounds: bounds}
+	for i, c := range counts {
+		if c > 0 {
+			n.Positive = append(n.Positive, metric.NativeBucket{Index: int32(i), Count: c})
+		}
+	}
+	return n
 }

@@ -47,7 +47,7 @@ func (r *reader) native() error {
 	}
 	e.histogram, err = nativeValue(h, floats)
 	if err != nil {
-		r.drop(metric.Unsupported, func() string { return fmt.Sprintf("%s%s: %v", e.to.name, e.to.labels, err) })
+		r.drop(metric.Invalid, func() string { return fmt.Sprintf("%s%s: %v", e.to.name, e.to.labels, err) })
 		return nil
 	}
 	e.exemplars, e.start = r.exemplars(), r.p.StartTimestamp()

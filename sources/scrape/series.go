@@ -119,7 +119,7 @@ func (t *target) settle(s *source) {
 		switch {
 		case x.parts.number != nil:
 			x.showNumber(s)
-		case x.typ == metric.Histogram:
+		case x.typ == metric.Histogram, x.typ == metric.GaugeHistogram:
 			x.showHistogram(s)
 		case x.typ == metric.Summary:
 			x.showSummary(s)

@@ -121,7 +121,7 @@ func (d *decoder) metadata2(raw []byte) error {
 }
 
 func typeOf(number uint64) (metric.Type, error) {
-	for t := metric.Unknown; t <= metric.Summary; t++ {
+	for t := metric.Unknown; t <= metric.GaugeHistogram; t++ {
 		if typeNumber(t) == number {
 			return t, nil
 		}

@@ -20,7 +20,7 @@ func randomItems(dice *rand.Rand, name, text string) (all []Item) {
 	var series []Item
 	for i := range 1 + dice.IntN(8) {
 		s := Item{
-			Family: &metric.Desc{Name: fmt.Sprint("m", i%3), Type: metric.Type(dice.IntN(5)), Help: pick(dice, "", text, "Help."), Unit: pick(dice, "", name)},
+			Family: &metric.Desc{Name: fmt.Sprint("m", i%3), Type: metric.Type(dice.IntN(6)), Help: pick(dice, "", text, "Help."), Unit: pick(dice, "", name)},
 			Labels: &metric.LabelSet{Labels: []metric.Label{{Name: "__name__", Value: fmt.Sprint("m", i%3)}, {Name: "a", Value: fmt.Sprint(i)}}},
 		}
 		for range dice.IntN(4) {
@@ -83,6 +83,10 @@ func randomHistogram(dice *rand.Rand) *metric.HistogramValue {
 		return all
 	}
 	n.Positive, n.Negative = side(), side()
+	n.Gauge, n.Fractions = dice.IntN(4) == 0, dice.IntN(4) == 0
+	if dice.IntN(4) == 0 {
+		n.Schema, n.Bounds = metric.CustomBounds, []float64{-1, 0, 0.25, 1e9, math.MaxFloat64}[:dice.IntN(6)]
+	}
 	return &metric.HistogramValue{Count: dice.Uint64N(1e6), Sum: dice.NormFloat64(), Native: n}
 }
 
@@ -130,12 +134,22 @@ func theirs1(items []Item) *prompb.WriteRequest {
 			m := prompb.Histogram{
 				Count: &prompb.Histogram_CountInt{CountInt: h.Count}, Sum: h.Sum, Schema: n.Schema, ZeroThreshold: n.ZeroThreshold,
 				ZeroCount: &prompb.Histogram_ZeroCountInt{ZeroCountInt: n.ZeroCount}, Timestamp: i.Time,
+				CustomValues: n.Bounds,
+			}
+			if n.Gauge {
+				m.ResetHint = prompb.Histogram_GAUGE
 			}
 			span := func(offset int32, length uint32) prompb.BucketSpan {
 				return prompb.BucketSpan{Offset: offset, Length: length}
 			}
 			m.PositiveSpans, m.PositiveDeltas = spans(n.Positive, span)
 			m.NegativeSpans, m.NegativeDeltas = spans(n.Negative, span)
+			if n.Fractions {
+				m.Count = &prompb.Histogram_CountFloat{CountFloat: math.Float64frombits(h.Count)}
+				m.ZeroCount = &prompb.Histogram_ZeroCountFloat{ZeroCountFloat: math.Float64frombits(n.ZeroCount)}
+				m.PositiveDeltas, m.NegativeDeltas = nil, nil
+				m.PositiveCounts, m.NegativeCounts = fractions(n.Positive), fractions(n.Negative)
+			}
 			ts.Histograms = append(ts.Histograms, m)
 		}
 		if told.news(i.Family) {
@@ -180,17 +194,34 @@ func theirs2(items []Item) *writev2.Request {
 			m := writev2.Histogram{
 				Count: &writev2.Histogram_CountInt{CountInt: h.Count}, Sum: h.Sum, Schema: n.Schema, ZeroThreshold: n.ZeroThreshold,
 				ZeroCount: &writev2.Histogram_ZeroCountInt{ZeroCountInt: n.ZeroCount}, Timestamp: i.Time, StartTimestamp: i.Start,
+				CustomValues: n.Bounds,
+			}
+			if n.Gauge {
+				m.ResetHint = writev2.Histogram_RESET_HINT_GAUGE
 			}
 			span := func(offset int32, length uint32) writev2.BucketSpan {
 				return writev2.BucketSpan{Offset: offset, Length: length}
 			}
 			m.PositiveSpans, m.PositiveDeltas = spans(n.Positive, span)
 			m.NegativeSpans, m.NegativeDeltas = spans(n.Negative, span)
+			if n.Fractions {
+				m.Count = &writev2.Histogram_CountFloat{CountFloat: math.Float64frombits(h.Count)}
+				m.ZeroCount = &writev2.Histogram_ZeroCountFloat{ZeroCountFloat: math.Float64frombits(n.ZeroCount)}
+				m.PositiveDeltas, m.NegativeDeltas = nil, nil
+				m.PositiveCounts, m.NegativeCounts = fractions(n.Positive), fractions(n.Negative)
+			}
 			ts.Histograms = append(ts.Histograms, m)
 		}
 	}
 	q.Symbols = y.Symbols()
 	return q
+}
+
+func fractions(buckets []metric.NativeBucket) (all []float64) {
+	for _, b := range buckets {
+		all = append(all, math.Float64frombits(b.Count))
+	}
+	return all
 }
 
 // spans gives each bucket a span of its own where there is a gap before it.
@@ -224,6 +255,13 @@ func bits(v float64) string {
 	return fmt.Sprintf("%x", math.Float64bits(v))
 }
 
+func allBits(values []float64) (all []string) {
+	for _, v := range values {
+		all = append(all, bits(v))
+	}
+	return all
+}
+
 // lines1 is all that Prometheus' message says.
 func lines1(q *prompb.WriteRequest) (all []string) {
 	for _, ts := range q.Timeseries {
@@ -236,7 +274,7 @@ func lines1(q *prompb.WriteRequest) (all []string) {
 		}
 		for _, h := range ts.Histograms {
 			all = append(all, fmt.Sprint("histogram ", h.GetCountInt(), bits(h.Sum), h.Schema, bits(h.ZeroThreshold), h.GetZeroCountInt(),
-				h.PositiveSpans, h.PositiveDeltas, h.NegativeSpans, h.NegativeDeltas, h.ResetHint, " @", h.Timestamp,
+				h.PositiveSpans, h.PositiveDeltas, h.NegativeSpans, h.NegativeDeltas, h.ResetHint, h.CustomValues, bits(h.GetCountFloat()), bits(h.GetZeroCountFloat()), allBits(h.PositiveCounts), allBits(h.NegativeCounts), " @", h.Timestamp,
 				h.Count != nil, h.ZeroCount != nil))
 		}
 	}
@@ -264,7 +302,7 @@ func lines2(q *writev2.Request) (all []string) {
 		}
 		for _, h := range ts.Histograms {
 			all = append(all, fmt.Sprint("histogram ", h.GetCountInt(), bits(h.Sum), h.Schema, bits(h.ZeroThreshold), h.GetZeroCountInt(),
-				h.PositiveSpans, h.PositiveDeltas, h.NegativeSpans, h.NegativeDeltas, h.ResetHint, " @", h.Timestamp, " since ", h.StartTimestamp,
+				h.PositiveSpans, h.PositiveDeltas, h.NegativeSpans, h.NegativeDeltas, h.ResetHint, h.CustomValues, bits(h.GetCountFloat()), bits(h.GetZeroCountFloat()), allBits(h.PositiveCounts), allBits(h.NegativeCounts), " @", h.Timestamp, " since ", h.StartTimestamp,
 				h.Count != nil, h.ZeroCount != nil))
 		}
 	}
@@ -280,7 +318,8 @@ func lines(items []Item, p Protocol) (all []string) {
 		line := fmt.Sprintf("%d %d %q %s %q %q @%d since %d %x %q", i.Series, i.Kind, i.Labels.Labels, i.Family.Type, i.Family.Help, i.Family.Unit,
 			i.Time, i.Start, math.Float64bits(i.Value), i.Own)
 		if h := i.Histogram; h != nil {
-			line += fmt.Sprint(h.Count, bits(h.Sum), h.Native.Schema, h.Native.ZeroThreshold, h.Native.ZeroCount, h.Native.Positive, h.Native.Negative)
+			line += fmt.Sprint(h.Count, bits(h.Sum), h.Native.Schema, h.Native.ZeroThreshold, h.Native.ZeroCount, h.Native.Positive, h.Native.Negative,
+				h.Native.Bounds, h.Native.Fractions, h.Native.Gauge)
 		}
 		all = append(all, line)
 	}
@@ -300,6 +339,7 @@ func itemsOf(q Request) (all []Item, err error) {
 		if i.Histogram != nil {
 			h, n := *i.Histogram, *i.Histogram.Native
 			n.Positive, n.Negative = slices.Clone(n.Positive), slices.Clone(n.Negative)
+			n.Bounds = slices.Clone(n.Bounds)
 			h.Native = &n
 			c.Histogram = &h
 		}

@@ -46,19 +46,24 @@ const (
 	exemplarValue  = 2
 	exemplarTime   = 3
 
-	histogramCount         = 1
+	histogramCount         = 1 // the field of fractions is the next
 	histogramSum           = 3
 	histogramSchema        = 4
 	histogramZeroThreshold = 5
-	histogramZeroCount     = 6
-	histogramNegative      = 8 // spans; the deltas' field is the next
+	histogramZeroCount     = 6 // the field of fractions is the next
+	histogramNegative      = 8 // spans; the next is of deltas, the one after it of fractions
 	histogramPositive      = 11
+	histogramHint          = 14
 	histogramTime          = 15
+	histogramBounds        = 16
 	histogramStart         = 17 // 2.0 alone
 
 	spanOffset = 1
 	spanLength = 2
 )
+
+// hintGauge is the reset hint of a histogram of which counts may fall. Of others, receivers find resets by themselves.
+const hintGauge = 3
 
 // typeNumber is the number of a metric's type in both protocols.
 func typeNumber(t metric.Type) uint64 {
@@ -71,6 +76,8 @@ func typeNumber(t metric.Type) uint64 {
 		return 3
 	case metric.Summary:
 		return 5
+	case metric.GaugeHistogram:
+		return 4
 	}
 	return 0
 }
