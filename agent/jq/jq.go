@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/itchyny/gojq"
 )
@@ -14,21 +15,53 @@ const maxText = 16 << 10
 
 // Compile compiles an expression.
 func Compile(text string) (*gojq.Query, *gojq.Code, error) {
+	query, err := parse(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	code, err := compile(query)
+	return query, code, err
+}
+
+// nowVariable is what CompileAt's now stands for.
+const nowVariable = "$__now"
+
+// CompileAt compiles an expression for code that is run with one value beside its input: the Epoch that now gives.
+func CompileAt(text string) (*gojq.Query, *gojq.Code, error) {
+	query, err := parse(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: nowVariable}}}
+	timed := *query
+	timed.FuncDefs = append([]*gojq.FuncDef{{Name: "now", Body: now}}, query.FuncDefs...)
+	code, err := compile(&timed, gojq.WithVariables([]string{nowVariable}))
+	return query, code, err
+}
+
+// Epoch is a time as jq's now has it, in seconds since 1970.
+func Epoch(t time.Time) float64 { return float64(t.Unix()) + float64(t.Nanosecond())/1e9 }
+
+func parse(text string) (*gojq.Query, error) {
 	if len(text) > maxText {
-		return nil, nil, fmt.Errorf("the expression exceeds %d bytes; a script is the place for that much", maxText)
+		return nil, fmt.Errorf("the expression exceeds %d bytes; a script is the place for that much", maxText)
 	}
 	query, err := gojq.Parse(text)
 	if err != nil {
 		if p, ok := errors.AsType[*gojq.ParseError](err); ok {
-			return nil, nil, fmt.Errorf("not a jq expression: %w, after %d characters%s", err, max(0, p.Offset-len(p.Token)), hint(p.Token))
+			return nil, fmt.Errorf("not a jq expression: %w, after %d characters%s", err, max(0, p.Offset-len(p.Token)), hint(p.Token))
 		}
-		return nil, nil, fmt.Errorf("not a jq expression: %w", err)
+		return nil, fmt.Errorf("not a jq expression: %w", err)
 	}
-	code, err := gojq.Compile(query)
+	return query, nil
+}
+
+func compile(query *gojq.Query, options ...gojq.CompilerOption) (*gojq.Code, error) {
+	code, err := gojq.Compile(query, options...)
 	if err != nil {
-		return nil, nil, fmt.Errorf("jq: %w%s", err, hint(err.Error()))
+		return nil, fmt.Errorf("jq: %w%s", err, hint(err.Error()))
 	}
-	return query, code, nil
+	return code, nil
 }
 
 // hint is what the commonest mistakes were meant to be.

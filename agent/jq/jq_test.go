@@ -3,6 +3,9 @@ package jq
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/itchyny/gojq"
 )
 
 func TestCompile(t *testing.T) {
@@ -14,9 +17,30 @@ func TestCompile(t *testing.T) {
 		"." + strings.Repeat(" ", 16000): "",
 		strings.Repeat(".", 17<<10):      "the expression exceeds 16384 bytes; a script is the place for that much",
 	} {
-		query, code, err := Compile(text)
-		if err == nil && (query == nil || code == nil || want != "") || err != nil && err.Error() != want {
-			t.Errorf("%.20s: got %v, want %s", text, err, want)
+		for name, compile := range map[string]func(string) (*gojq.Query, *gojq.Code, error){"Compile": Compile, "CompileAt": CompileAt} {
+			query, code, err := compile(text)
+			if err == nil && (query == nil || code == nil || want != "") || err != nil && err.Error() != want {
+				t.Errorf("%s of %.20s: got %v, want %s", name, text, err, want)
+			}
+		}
+	}
+}
+
+func TestNowIsTheTimeThatTheCodeIsRunWith(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 500_000_000, time.UTC)
+	for text, want := range map[string]any{
+		"now":                    1772366400.5,
+		"[1, 2 | now - .] | add": 2*1772366400.5 - 3,
+		"now | todate":           "2026-03-01T12:00:00Z",
+		"def f(x): now - x; f(.5) | gmtime | mktime": 1772366400.0,
+		"def now: 3; now": 3,
+	} {
+		_, code, err := CompileAt(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := code.Run(nil, Epoch(at)).Next(); got != want {
+			t.Errorf("%s is %v, want %v", text, got, want)
 		}
 	}
 }

@@ -22,7 +22,7 @@ type Expr struct {
 
 // UnmarshalText compiles the expression.
 func (x *Expr) UnmarshalText(text []byte) error {
-	query, code, err := jq.Compile(string(text))
+	query, code, err := jq.CompileAt(string(text))
 	if err != nil {
 		return err
 	}
@@ -41,13 +41,18 @@ func (x *Expr) String() string {
 
 var errSeveral = errors.New("gives more than one value; iterate with items instead")
 
+// machine is what the evaluations of one tick share.
+type machine struct {
+	now any // the tick's time, as jq's now has it
+}
+
 // one evaluates the expression to a single value; nothing at all is null.
-func (x *Expr) one(ctx context.Context, in value) (value, error) {
+func (x *Expr) one(ctx context.Context, m *machine, in value) (value, error) {
 	if x.path != nil && !x.each && in.inDoc {
 		doc, err := walk(in.doc, x.path)
 		return ofDocument(doc), err
 	}
-	iter := x.code.RunWithContext(ctx, in.jq())
+	iter := x.code.RunWithContext(ctx, in.jq(), m.now)
 	first, ok := iter.Next()
 	if !ok {
 		return value{}, nil
@@ -62,7 +67,7 @@ func (x *Expr) one(ctx context.Context, in value) (value, error) {
 }
 
 // all evaluates the expression to any number of values.
-func (x *Expr) all(ctx context.Context, in value, yield func(value) error) error {
+func (x *Expr) all(ctx context.Context, m *machine, in value, yield func(value) error) error {
 	if x.path != nil && in.inDoc {
 		doc, err := walk(in.doc, x.path)
 		if err != nil {
@@ -73,7 +78,7 @@ func (x *Expr) all(ctx context.Context, in value, yield func(value) error) error
 		}
 		return members(doc, yield)
 	}
-	iter := x.code.RunWithContext(ctx, in.jq())
+	iter := x.code.RunWithContext(ctx, in.jq(), m.now)
 	for {
 		next, ok := iter.Next()
 		if !ok {

@@ -38,7 +38,7 @@ func FuzzPath(f *testing.F) {
 
 func values(t *testing.T, x *Expr, in value) ([]string, error) {
 	var all []string
-	err := x.all(t.Context(), in, func(v value) error {
+	err := x.all(t.Context(), &machine{now: 0.0}, in, func(v value) error {
 		text, err := gojq.Marshal(v.jq())
 		if err != nil {
 			return err

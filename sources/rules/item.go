@@ -96,7 +96,7 @@ func (s *source) labels(ctx context.Context, g *group, in *item) ([]string, *ite
 	from := len(s.arena)
 	var missing *itemProblem
 	for _, x := range g.labels {
-		v, err := x.one(ctx, in.forExpr(x))
+		v, err := x.one(ctx, &s.machine, in.forExpr(x))
 		text, ok := "", true
 		switch {
 		case err != nil:
@@ -122,7 +122,7 @@ func (s *source) labels(ctx context.Context, g *group, in *item) ([]string, *ite
 // reading fills in the event id and the value.
 func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.Reading) *itemProblem {
 	if r.OnceBy != nil {
-		v, err := r.OnceBy.one(ctx, in.forExpr(r.OnceBy))
+		v, err := r.OnceBy.one(ctx, &s.machine, in.forExpr(r.OnceBy))
 		if err != nil {
 			return &itemProblem{metric.Expression, fmt.Sprintf("once_by %s: %v", r.OnceBy, err)}
 		}
@@ -136,7 +136,7 @@ func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.R
 		row.Value = 1
 		return nil
 	}
-	v, err := r.Value.one(ctx, in.forExpr(r.Value))
+	v, err := r.Value.one(ctx, &s.machine, in.forExpr(r.Value))
 	switch {
 	case err != nil:
 		return &itemProblem{metric.Expression, fmt.Sprintf("value %s: %v", r.Value, err)}

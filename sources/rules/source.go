@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/collectington/collectington/agent/jq"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sources"
 )
@@ -24,6 +25,7 @@ type source struct {
 	walks    []*walkPlan
 	measured metric.Readings
 	arena    []string // label values of the tick under way
+	machine  machine  // of the tick under way
 }
 
 // walkPlan is the metrics with the same items.
@@ -83,7 +85,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	if err != nil {
 		return nil, err
 	}
-	s.arena = s.arena[:0]
+	s.arena, s.machine = s.arena[:0], machine{now: jq.Epoch(tick.Time)}
 	for i := range s.measured {
 		m := &s.measured[i]
 		m.Rows, m.Err, m.Drops = m.Rows[:0], nil, nil
@@ -130,7 +132,7 @@ func (s *source) walk(ctx context.Context, w *walkPlan, root *item) error {
 		return nil
 	}
 	n := 0
-	return w.items.all(ctx, root.forExpr(w.items), func(v value) error {
+	return w.items.all(ctx, &s.machine, root.forExpr(w.items), func(v value) error {
 		if n++; n > maxItems {
 			return errTooMany
 		}

@@ -52,6 +52,7 @@ x{child="a2",parent="A"} 2
 	f("members of an object by key", `x: {type: gauge, items: '.[]', on_duplicate: last, value: .}`,
 		`{"b":2,"a":1,"b":3}`, "x 1\nx 3\n")
 
+	f("now is the tick's time", `x: {type: gauge, value: now - .at}`, `{"at":-60}`, "x 60\n")
 	f("events", `x_total: {type: counter, items: '.[]', once_by: .id, labels: {team: .t}}`,
 		`[{"id":1,"t":"a"},{"id":"two","t":"b"}]`, `
 x_total{team="a"} 1 event 1
