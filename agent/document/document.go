@@ -151,6 +151,15 @@ func (v Value) Items(yield func(Value) bool) {
 	}
 }
 
+// Len is how many values a list has; 0 where it is none.
+func (v Value) Len() int {
+	n := 0
+	for range v.Items {
+		n++
+	}
+	return n
+}
+
 // Members yields the keys and values of an object in their order, equal keys included.
 func (v Value) Members(yield func(string, Value) bool) {
 	if v.Kind() != Object {

@@ -20,11 +20,38 @@ func (v Value) Number() (float64, bool) {
 
 // ParseNumber reads a decimal number; words such as NaN or 0x10, which strconv knows too, are none.
 func ParseNumber(s string) (float64, bool) {
-	if s == "" || strings.Trim(s, "0123456789+-.eE") != "" {
-		return 0, false
+	if n, ok := ParseInt(s); ok && (n != 0 || s[0] != '-') {
+		return float64(n), true
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && c != '.' && c != '-' && c != '+' && c != 'e' && c != 'E' {
+			return 0, false
+		}
 	}
 	f, err := strconv.ParseFloat(s, 64)
 	return f, err == nil
+}
+
+// maxDigits is how many decimal digits fit an int64, whichever they are.
+const maxDigits = 18
+
+// ParseInt reads an integer of up to 18 digits, with or without a minus sign.
+func ParseInt(s string) (int64, bool) {
+	digits := strings.TrimPrefix(s, "-")
+	if digits == "" || len(digits) > maxDigits {
+		return 0, false
+	}
+	n := int64(0)
+	for i := range len(digits) {
+		if digits[i] < '0' || digits[i] > '9' {
+			return 0, false
+		}
+		n = 10*n + int64(digits[i]-'0')
+	}
+	if len(digits) < len(s) {
+		n = -n
+	}
+	return n, true
 }
 
 // Label is the value as a label's value or an event's id: a text, the digits of a number, true or false. It may point into
