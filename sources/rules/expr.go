@@ -11,13 +11,15 @@ import (
 	"github.com/collectington/collectington/agent/jq"
 )
 
-// Expr is a jq expression, compiled once. One that is a plain path (.a.b) runs straight on the document and means
-// exactly what jq means.
+// Expr is a jq expression, compiled once. What is made of paths, arithmetic, comparisons and the commonest functions runs
+// straight on the document and means exactly what jq means; the rest is converted and run by jq.
 type Expr struct {
-	text string
-	path []string // of a plain path; nil otherwise
-	each bool     // the path ends in []
-	code *gojq.Code
+	text   string
+	path   []string // of a plain path; nil otherwise
+	each   bool     // the path ends in []
+	stages []stage  // without jq; nil where needs tells what is in the way
+	needs  string
+	code   *gojq.Code
 }
 
 // UnmarshalText compiles the expression.
@@ -28,6 +30,11 @@ func (x *Expr) UnmarshalText(text []byte) error {
 	}
 	*x = Expr{text: string(text), code: code}
 	x.path, x.each = jq.Path(query)
+	if whole, err := compile(query); err == nil {
+		x.stages = []stage{{step: whole}}
+	} else if x.stages, err = compileStages(query); err != nil {
+		x.stages, x.needs = nil, err.Error()
+	}
 	return nil
 }
 
@@ -39,20 +46,32 @@ func (x *Expr) String() string {
 	return x.text
 }
 
-var errSeveral = errors.New("gives more than one value; iterate with items instead")
-
-// machine is what the evaluations of one tick share.
-type machine struct {
-	now any // the tick's time, as jq's now has it
+// step is the whole expression where it is one step; nil otherwise.
+func (x *Expr) step() step {
+	if len(x.stages) != 1 {
+		return nil
+	}
+	return x.stages[0].step
 }
 
+var errSeveral = errors.New("gives more than one value; iterate with items instead")
+
 // one evaluates the expression to a single value; nothing at all is null.
-func (x *Expr) one(ctx context.Context, m *machine, in value) (value, error) {
-	if x.path != nil && !x.each && in.inDoc {
-		doc, err := walk(in.doc, x.path)
-		return ofDocument(doc), err
+func (x *Expr) one(ctx context.Context, m *machine, in *item) (value, error) {
+	if s := x.step(); s != nil && in.form == inDoc {
+		out, ok := s(m, in.value)
+		switch {
+		case ok && out.form == none:
+			return value{}, nil
+		case ok:
+			return out, nil
+		}
+		if x.path != nil {
+			_, err := walk(in.doc, x.path)
+			return value{}, err
+		}
 	}
-	iter := x.code.RunWithContext(ctx, in.jq(), m.now)
+	iter := x.code.RunWithContext(ctx, in.forJQ(), m.now)
 	first, ok := iter.Next()
 	if !ok {
 		return value{}, nil
@@ -67,18 +86,18 @@ func (x *Expr) one(ctx context.Context, m *machine, in value) (value, error) {
 }
 
 // all evaluates the expression to any number of values.
-func (x *Expr) all(ctx context.Context, m *machine, in value, yield func(value) error) error {
-	if x.path != nil && in.inDoc {
-		doc, err := walk(in.doc, x.path)
-		if err != nil {
+func (x *Expr) all(ctx context.Context, m *machine, in *item, yield func(value) error) error {
+	known := 0
+	if in.form == inDoc && x.stages != nil {
+		err := run(m, x.stages, in.value, func(v value) error { known++; return yield(v) })
+		if !errors.Is(err, errUnsure) {
 			return err
 		}
-		if !x.each {
-			return yield(ofDocument(doc))
+		if x.path != nil {
+			return x.why(in.doc)
 		}
-		return members(doc, yield)
 	}
-	iter := x.code.RunWithContext(ctx, in.jq(), m.now)
+	iter := x.code.RunWithContext(ctx, in.forJQ(), m.now)
 	for {
 		next, ok := iter.Next()
 		if !ok {
@@ -87,10 +106,49 @@ func (x *Expr) all(ctx context.Context, m *machine, in value, yield func(value) 
 		if err, failed := next.(error); failed {
 			return err
 		}
+		if known--; known >= 0 {
+			continue // it was yielded before jq had to be asked
+		}
 		if err := yield(value{data: next}); err != nil {
 			return err
 		}
 	}
+}
+
+// errUnsure says that jq has to be asked.
+var errUnsure = errors.New("only jq can tell")
+
+// run yields what the stages give. Without jq that may end in errUnsure, after what came before.
+func run(m *machine, stages []stage, in value, yield func(value) error) error {
+	if len(stages) == 0 {
+		return yield(in)
+	}
+	if s := stages[0].step; s != nil {
+		out, ok := s(m, in)
+		if !ok {
+			return errUnsure
+		}
+		if out.form == none {
+			return nil
+		}
+		return run(m, stages[1:], out, yield)
+	}
+	each := func(v value) error { return run(m, stages[1:], v, yield) }
+	if in.form == inDoc && in.doc.Kind() == document.Object {
+		return sortedMembers(in.doc, each)
+	}
+	if in.form != inDoc || in.doc.Kind() != document.Array {
+		if stages[0].optional {
+			return nil
+		}
+		return errUnsure
+	}
+	for v := range in.doc.Items {
+		if err := each(ofDocument(v)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // walk follows a path as jq does: a key of null is null, a key of anything but an object is an error.
@@ -112,19 +170,13 @@ func inList(v document.Value) string {
 	return ""
 }
 
-// members are the values of a list or, in the order of their keys, of an object.
-func members(v document.Value, yield func(value) error) error {
-	switch v.Kind() {
-	case document.Array:
-		for item := range v.Items {
-			if err := yield(ofDocument(item)); err != nil {
-				return err
-			}
-		}
-		return nil
-	case document.Object:
-		return sortedMembers(v, yield)
-	case document.Null:
+// why says what is wrong where a plain path gives no values.
+func (x *Expr) why(v document.Value) error {
+	v, err := walk(v, x.path)
+	switch {
+	case err != nil:
+		return err
+	case v.Kind() == document.Null:
 		return errors.New("cannot iterate over null; write []? where a list may be missing")
 	}
 	return fmt.Errorf("cannot iterate over %s", describe(v))

@@ -2,52 +2,11 @@ package rules
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/itchyny/gojq"
-
 	"github.com/collectington/collectington/sources"
 )
-
-// FuzzPath holds that a plain path means on the document exactly what jq means by it.
-func FuzzPath(f *testing.F) {
-	for _, expr := range []string{".", ".a", ".a.b", ".a[]", ".[]", `."a b"`, `.["a"]`, ".a.b[]", ".é"} {
-		for _, doc := range []string{`{}`, `null`, `{"a":{"b":[1,2]}}`, `[1,"x",null]`, `{"a":{"b":1,"b":2},"a b":3}`, `"t"`, `12345678901234567890`, `{"é":"\ud83d\ude00"}`} {
-			f.Add(expr, doc)
-		}
-	}
-	f.Fuzz(func(t *testing.T, expr, doc string) {
-		var x Expr
-		if x.UnmarshalText([]byte(expr)) != nil || x.path == nil {
-			t.Skip()
-		}
-		var p sources.Parser
-		parsed, err := p.JSON("", []byte(doc))
-		if err != nil || strings.Contains(doc, `\u`) {
-			t.Skip() // escapes that are no characters are read in more than one way
-		}
-		fast, fastErr := values(t, &x, ofDocument(parsed.Root))
-		slow, slowErr := values(t, &Expr{code: x.code}, value{data: parsed.Root.JQ()})
-		if (fastErr == nil) != (slowErr == nil) || !slices.Equal(fast, slow) {
-			t.Errorf("%s of %s: the path gives %q, %v; jq gives %q, %v", expr, doc, fast, fastErr, slow, slowErr)
-		}
-	})
-}
-
-func values(t *testing.T, x *Expr, in value) ([]string, error) {
-	var all []string
-	err := x.all(t.Context(), &machine{now: 0.0}, in, func(v value) error {
-		text, err := gojq.Marshal(v.jq())
-		if err != nil {
-			return err
-		}
-		all = append(all, string(text))
-		return nil
-	})
-	return all, err
-}
 
 // FuzzNumber holds that a number of the document is the number that Go's own decoder reads.
 func FuzzNumber(f *testing.F) {

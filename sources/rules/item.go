@@ -17,15 +17,12 @@ type item struct {
 	converted bool
 }
 
-// forExpr is the item as the expression takes it best.
-func (i *item) forExpr(x *Expr) value {
-	if !i.inDoc || x.path != nil {
-		return i.value
-	}
+// forJQ is the item as jq takes it.
+func (i *item) forJQ() any {
 	if !i.converted {
-		i.data, i.converted = i.doc.JQ(), true
+		i.data, i.converted = i.jq(), true
 	}
-	return value{data: i.data}
+	return i.data
 }
 
 // compute makes the readings of one item.
@@ -96,7 +93,7 @@ func (s *source) labels(ctx context.Context, g *group, in *item) ([]string, *ite
 	from := len(s.arena)
 	var missing *itemProblem
 	for _, x := range g.labels {
-		v, err := x.one(ctx, &s.machine, in.forExpr(x))
+		v, err := x.one(ctx, &s.machine, in)
 		text, ok := "", true
 		switch {
 		case err != nil:
@@ -122,7 +119,7 @@ func (s *source) labels(ctx context.Context, g *group, in *item) ([]string, *ite
 // reading fills in the event id and the value.
 func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.Reading) *itemProblem {
 	if r.OnceBy != nil {
-		v, err := r.OnceBy.one(ctx, &s.machine, in.forExpr(r.OnceBy))
+		v, err := r.OnceBy.one(ctx, &s.machine, in)
 		if err != nil {
 			return &itemProblem{metric.Expression, fmt.Sprintf("once_by %s: %v", r.OnceBy, err)}
 		}
@@ -136,7 +133,7 @@ func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.R
 		row.Value = 1
 		return nil
 	}
-	v, err := r.Value.one(ctx, &s.machine, in.forExpr(r.Value))
+	v, err := r.Value.one(ctx, &s.machine, in)
 	switch {
 	case err != nil:
 		return &itemProblem{metric.Expression, fmt.Sprintf("value %s: %v", r.Value, err)}

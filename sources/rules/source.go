@@ -85,7 +85,8 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	if err != nil {
 		return nil, err
 	}
-	s.arena, s.machine = s.arena[:0], machine{now: jq.Epoch(tick.Time)}
+	s.arena = s.arena[:0]
+	s.machine.begin(jq.Epoch(tick.Time))
 	for i := range s.measured {
 		m := &s.measured[i]
 		m.Rows, m.Err, m.Drops = m.Rows[:0], nil, nil
@@ -132,7 +133,7 @@ func (s *source) walk(ctx context.Context, w *walkPlan, root *item) error {
 		return nil
 	}
 	n := 0
-	return w.items.all(ctx, &s.machine, root.forExpr(w.items), func(v value) error {
+	return w.items.all(ctx, &s.machine, root, func(v value) error {
 		if n++; n > maxItems {
 			return errTooMany
 		}

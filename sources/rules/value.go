@@ -4,56 +4,93 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"math/big"
 	"slices"
+	"strconv"
 
 	"github.com/itchyny/gojq"
 
 	"github.com/collectington/collectington/agent/document"
 )
 
-// value is a piece of the document (doc), or what jq has made of one (data).
+// form is where a value stands.
+type form uint8
+
+const (
+	made    form = iota // data: what jq has made, or null, true or false
+	inDoc               // doc: a piece of the document
+	integer             // bits, as an int64
+	float               // bits, as a finite float64
+	text                // text
+	none                // nowhere: it is jq's empty
+)
+
+// value is a piece of the document, or what has been computed from one. The zero value is null.
 type value struct {
-	doc   document.Value
-	inDoc bool
-	data  any
+	doc  document.Value
+	text string
+	data any
+	bits uint64
+	form form
 }
 
-func ofDocument(v document.Value) value { return value{doc: v, inDoc: true} }
+func ofDocument(v document.Value) value { return value{form: inDoc, doc: v} }
+
+func intValue(n int64) value { return value{form: integer, bits: uint64(n)} }
+
+func textValue(s string) value { return value{form: text, text: s} }
+
+// floatValue is a value only of a finite number; what jq makes of others is its business.
+func floatValue(f float64) (value, bool) {
+	return value{form: float, bits: math.Float64bits(f)}, f-f == 0
+}
+
+func (v value) int() int64 { return int64(v.bits) }
+
+func (v value) float() float64 {
+	if v.form == integer {
+		return float64(v.int())
+	}
+	return math.Float64frombits(v.bits)
+}
 
 func (v value) isNull() bool {
-	if v.inDoc {
-		return v.doc.Kind() == document.Null
+	return v.form == made && v.data == nil || v.form == inDoc && v.doc.Kind() == document.Null
+}
+
+// isTrue tells whether jq takes the value for true: everything is but false and null.
+func (v value) isTrue() bool {
+	if v.form == inDoc {
+		return v.doc.Kind() > document.False
 	}
-	return v.data == nil
+	return v.form != made || v.data != nil && v.data != false
 }
 
 // jq is the value as gojq takes it. Numbers keep their digits.
 func (v value) jq() any {
-	if v.inDoc {
+	switch v.form {
+	case inDoc:
 		return v.doc.JQ()
+	case integer:
+		return int(v.int())
+	case float:
+		return v.float()
+	case text:
+		return v.text
 	}
 	return v.data
 }
 
-// sortedMembers yields an object's values in the order of their keys, each key once.
-func sortedMembers(v document.Value, yield func(value) error) error {
-	byKey := map[string]document.Value{}
-	for key, member := range v.Members {
-		byKey[key] = member
-	}
-	for _, key := range slices.Sorted(maps.Keys(byKey)) {
-		if err := yield(ofDocument(byKey[key])); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // number is the value as a number: a number, true (1) or false (0), or a text that is a number and nothing else.
 func (v value) number() (float64, bool) {
-	if v.inDoc {
+	switch v.form {
+	case inDoc:
 		return v.doc.Number()
+	case integer, float:
+		return v.float(), true
+	case text:
+		return document.ParseNumber(v.text)
 	}
 	switch x := v.data.(type) {
 	case int:
@@ -79,10 +116,15 @@ func (v value) number() (float64, bool) {
 // label is the value as a label's value: a text, the digits of a number, true or false. The text may point into the
 // document.
 func (v value) label() (string, bool) {
-	if v.inDoc {
+	switch v.form {
+	case inDoc:
 		return v.doc.Label()
+	case integer:
+		return strconv.FormatInt(v.int(), 10), true
+	case text:
+		return v.text, true
 	}
-	switch x := v.data.(type) {
+	switch x := v.jq().(type) {
 	case string:
 		return x, true
 	case float64:
@@ -106,6 +148,20 @@ func (v value) id() (string, bool) {
 
 // preview is the value in a few words for a message.
 func (v value) preview() string { return gojq.Preview(v.jq()) }
+
+// sortedMembers yields an object's values in the order of their keys, each key once.
+func sortedMembers(v document.Value, yield func(value) error) error {
+	byKey := map[string]document.Value{}
+	for key, member := range v.Members {
+		byKey[key] = member
+	}
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		if err := yield(ofDocument(byKey[key])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // describe is a value of the document in a few words for a message.
 func describe(v document.Value) string {

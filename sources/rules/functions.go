@@ -1,0 +1,157 @@
+package rules
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/itchyny/gojq"
+
+	"github.com/collectington/collectington/agent/document"
+)
+
+// compileFunc compiles a call of one of jq's own functions.
+func compileFunc(f *gojq.Func) (step, error) {
+	if f.Name == "select" && len(f.Args) == 1 {
+		condition, err := compile(f.Args[0])
+		return filter(condition), err
+	}
+	if len(f.Args) == 0 {
+		switch f.Name {
+		case "length":
+			return length, nil
+		case "tonumber":
+			return toNumber, nil
+		case "tostring":
+			return toString, nil
+		case "ascii_downcase":
+			return downcase, nil
+		case "not":
+			return func(_ *machine, in value) (value, bool) { return value{data: !in.isTrue()}, true }, nil
+		case "now":
+			return func(m *machine, _ value) (value, bool) { return floatValue(m.now) }, nil
+		case "empty":
+			return constant(value{form: none})
+		}
+	}
+	return nil, needs(f)
+}
+
+func pipe(left, right step) step {
+	return func(m *machine, in value) (value, bool) {
+		v, ok := left(m, in)
+		if !ok || v.form == none {
+			return v, ok
+		}
+		return right(m, v)
+	}
+}
+
+func alternative(left, right step) step {
+	return func(m *machine, in value) (value, bool) {
+		v, ok := left(m, in)
+		if !ok || v.form != none && v.isTrue() {
+			return v, ok
+		}
+		return right(m, in)
+	}
+}
+
+// logic is or, or and. What is told from the left alone does not look at the right.
+func logic(left, right step, or bool) step {
+	return func(m *machine, in value) (value, bool) {
+		v, ok := left(m, in)
+		if ok && v.form != none && v.isTrue() != or {
+			v, ok = right(m, in)
+		}
+		if !ok || v.form == none {
+			return v, ok
+		}
+		return value{data: v.isTrue()}, true
+	}
+}
+
+// binary is an operator on two steps, of which jq evaluates the right first.
+func binary(left, right step, op operator) step {
+	return func(m *machine, in value) (value, bool) {
+		r, ok := right(m, in)
+		if !ok || r.form == none {
+			return r, ok
+		}
+		l, ok := left(m, in)
+		if !ok || l.form == none {
+			return l, ok
+		}
+		return op(m, l, r)
+	}
+}
+
+func filter(condition step) step {
+	return func(m *machine, in value) (value, bool) {
+		v, ok := condition(m, in)
+		if !ok || v.form != none && v.isTrue() {
+			return in, ok
+		}
+		return value{form: none}, true
+	}
+}
+
+// length is how many characters a text, or items a list has. A number's is what it is without its sign.
+func length(_ *machine, in value) (value, bool) {
+	if in.form == inDoc {
+		switch in.doc.Kind() {
+		case document.Array:
+			return intValue(int64(in.doc.Len())), true
+		case document.Number:
+			return in, !strings.HasPrefix(in.doc.Raw(), "-")
+		}
+	}
+	switch v := scalar(in); {
+	case v.form == text:
+		return intValue(int64(utf8.RuneCountInString(v.text))), true
+	case v.isNull():
+		return intValue(0), true
+	}
+	return value{}, false
+}
+
+// toNumber takes numbers as they are, with all their digits.
+func toNumber(_ *machine, in value) (value, bool) {
+	if in.isNumber() || in.form == inDoc && in.doc.Kind() == document.Number {
+		return in, true
+	}
+	if v := scalar(in); v.form == text {
+		return numberOf(v.text)
+	}
+	return value{}, false
+}
+
+func toString(_ *machine, in value) (value, bool) {
+	if in.form == inDoc && in.doc.Kind() == document.Number {
+		return textValue(in.doc.Raw()), true
+	}
+	switch v := scalar(in); v.form {
+	case text:
+		return v, true
+	case integer:
+		return textValue(strconv.FormatInt(v.int(), 10)), true
+	case made: // null, true or false
+		encoded, err := gojq.Marshal(v.data)
+		return textValue(string(encoded)), err == nil
+	}
+	return value{}, false
+}
+
+// downcase makes the letters of ASCII small.
+func downcase(m *machine, in value) (value, bool) {
+	v := scalar(in)
+	if v.form != text || !utf8.ValidString(v.text) {
+		return value{}, false
+	}
+	if strings.IndexFunc(v.text, isUpper) < 0 {
+		return v, true
+	}
+	return m.lower(v.text)
+}
+
+func isUpper(r rune) bool { return r >= 'A' && r <= 'Z' }
