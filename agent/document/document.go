@@ -126,14 +126,16 @@ func (v Value) Get(key string) Value {
 	if v.Kind() != Object {
 		return found
 	}
-	n := v.node()
-	for at := v.at + 1; at < n.next; {
-		k := &v.tree.nodes[at]
-		at++
-		if k.escaped && string((Value{v.tree, at - 1}).AppendText(nil)) == key || !k.escaped && string(v.tree.text[k.start:k.end]) == key {
-			found = Value{v.tree, at}
+	nodes, text := v.tree.nodes, v.tree.text
+	for at, end := v.at+1, nodes[v.at].next; at < end; at = nodes[at+1].next {
+		k := &nodes[at]
+		if k.escaped {
+			if string((Value{v.tree, at}).AppendText(nil)) == key {
+				found = Value{v.tree, at + 1}
+			}
+		} else if int(k.end-k.start) == len(key) && string(text[k.start:k.end]) == key {
+			found = Value{v.tree, at + 1}
 		}
-		at = v.tree.nodes[at].next
 	}
 	return found
 }

@@ -18,6 +18,7 @@ type Expr struct {
 	path   []string // of a plain path; nil otherwise
 	each   bool     // the path ends in []
 	stages []stage  // without jq; nil where needs tells what is in the way
+	step   step     // the stages where they are one step; nil otherwise
 	needs  string
 	code   *gojq.Code
 }
@@ -31,7 +32,7 @@ func (x *Expr) UnmarshalText(text []byte) error {
 	*x = Expr{text: string(text), code: code}
 	x.path, x.each = jq.Path(query)
 	if whole, err := compile(query); err == nil {
-		x.stages = []stage{{step: whole}}
+		x.step, x.stages = whole, []stage{{step: whole}}
 	} else if x.stages, err = compileStages(query); err != nil {
 		x.stages, x.needs = nil, err.Error()
 	}
@@ -46,20 +47,12 @@ func (x *Expr) String() string {
 	return x.text
 }
 
-// step is the whole expression where it is one step; nil otherwise.
-func (x *Expr) step() step {
-	if len(x.stages) != 1 {
-		return nil
-	}
-	return x.stages[0].step
-}
-
 var errSeveral = errors.New("gives more than one value; iterate with items instead")
 
 // one evaluates the expression to a single value; nothing at all is null.
 func (x *Expr) one(ctx context.Context, m *machine, in *item) (value, error) {
-	if s := x.step(); s != nil && in.form == inDoc {
-		out, ok := s(m, in.value)
+	if x.step != nil && in.form == inDoc {
+		out, ok := x.step(m, in.value)
 		switch {
 		case ok && out.form == none:
 			return value{}, nil
