@@ -73,6 +73,18 @@ type Checker interface {
 	Check(env Env) error // env has neither Web nor Fetch
 }
 
+// Explainer is a source's Config of jq expressions, which can tell how each of them runs.
+type Explainer interface {
+	Explain() []Expression
+}
+
+// Expression is one jq expression of a configuration.
+type Expression struct {
+	Setting string // where it stands, below the source
+	Text    string
+	Needs   string // the part of it for which the document is converted and jq is run; "" = it runs straight on the document
+}
+
 // Versioned is a source that is made of more than its settings, such as a file. A reload replaces it when its version
 // differs, even where the settings are the same.
 type Versioned interface{ Version() string }

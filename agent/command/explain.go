@@ -3,17 +3,26 @@ package command
 import (
 	"fmt"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/collectington/collectington/agent/config"
 	"github.com/collectington/collectington/agent/rehearse"
+	"github.com/collectington/collectington/sources"
 )
 
 type explainCmd struct {
 	Kind string `arg:"" optional:"" help:"A kind of source or sink, or job for what every job has; without it, all are listed."`
+	Job  string `help:"Show of a job's expressions which run straight on the document and which need jq." placeholder:"JOB"`
 }
 
-// Run shows the example of a kind, which names every setting.
-func (c *explainCmd) Run(a *App) error {
+// Run shows the example of a kind, which names every setting, or a job's expressions.
+func (c *explainCmd) Run(a *App, g *globals) error {
+	if c.Job != "" {
+		if c.Kind != "" {
+			return fmt.Errorf("explain either a kind or, with --job, a job: leave out %s", c.Kind)
+		}
+		return c.explainJob(a, g)
+	}
 	examples := a.examples()
 	if c.Kind == "" {
 		for _, e := range examples {
@@ -31,6 +40,32 @@ func (c *explainCmd) Run(a *App) error {
 		names = append(names, e.name)
 	}
 	return fmt.Errorf("no kind %q; there are %s", c.Kind, strings.Join(names, ", "))
+}
+
+// explainJob has a line for each expression.
+func (c *explainCmd) explainJob(a *App, g *globals) error {
+	plan, err := a.load(g, c.Job)
+	if err != nil {
+		return err
+	}
+	for _, j := range plan.Jobs {
+		e, ok := j.Source.(sources.Explainer)
+		if !ok {
+			return fmt.Errorf("jobs.%s has no jq expressions in %s: its source computes metrics in another way", j.Name, j.MetricsAt)
+		}
+		table := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
+		for _, x := range e.Explain() {
+			how := "direct"
+			if x.Needs != "" {
+				how = "jq, for " + x.Needs
+			}
+			fmt.Fprintf(table, "%s.%s\t%s\t%s\n", j.MetricsAt, x.Setting, how, x.Text)
+		}
+		if err := table.Flush(); err != nil {
+			return fmt.Errorf("explain %s: %w", c.Job, err)
+		}
+	}
+	return nil
 }
 
 type example struct{ name, what, text string }

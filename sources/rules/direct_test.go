@@ -84,7 +84,7 @@ func (w writer) expr(depth int) string {
 			"0", "1", "-3", "2.5", "1e1", "9007199254740993", "9223372036854775807", "1e400", `""`, `"a"`, `"Ab é"`, `"-7.50"`, ".a[]", ".[]", ".[]?", ".a[]?.b")
 	}
 	sub := func() string { return w.expr(depth - 1 - w.pick(depth)) }
-	switch w.pick(10) {
+	switch w.pick(11) {
 	case 0:
 		if left := sub(); !branches(left) {
 			return left + " | " + sub()
@@ -100,20 +100,22 @@ func (w writer) expr(depth int) string {
 		return "select(" + sub() + ")"
 	case 8:
 		return "(" + sub() + ")" + w.of("", ".a", "[0]", "[]", "[]?", ".b?")
+	case 9:
+		return "if " + sub() + " then " + sub() + w.of("", " elif "+sub()+" then "+sub()) + w.of("", " else "+sub()) + " end"
 	}
-	return "(" + sub() + ") | " + w.of("length", "tonumber", "tostring", "ascii_downcase", "not", "select(.)")
+	return "(" + sub() + ") | " + w.of("length", "tonumber", "tostring", "ascii_downcase", "not", "select(.)", "fromdate")
 }
 
 // branches tells whether a constant behind the expression is wrong in gojq 0.12.20: its optimizer takes 1 for select's
 // result in select((.a or .b) | 1).
 func branches(text string) bool {
-	return strings.Contains(text, "and") || strings.Contains(text, "or") || strings.Contains(text, "//")
+	return strings.Contains(text, "and") || strings.Contains(text, "or") || strings.Contains(text, "//") || strings.Contains(text, "if")
 }
 
 func (w writer) doc(depth int) string {
 	if depth <= 0 || w.pick(4) == 0 {
 		return w.of("null", "true", "false", "0", "-0", "-0.0", "1", "7", "-3", "2.50", "1e1", "1E-7", "1e400", "-1e400", "9007199254740993", "-9223372036854775808",
-			"123456789012345678901234567890", "0.1", `""`, `"a"`, `"AB"`, `"7"`, `" 7"`, `"+7"`, `"1."`, `".5"`, `"1e1"`, `"0x1"`, `"NaN"`, `"007"`, `"-"`, `"É"`, `"\u00e9\n"`, "\"\xff\"", "[]", "{}")
+			"123456789012345678901234567890", "0.1", `""`, `"a"`, `"AB"`, `"7"`, `" 7"`, `"+7"`, `"1."`, `".5"`, `"2026-03-01T12:00:00Z"`, `"2026-03-01T12:00:00+02:00"`, `"2026-02-30T12:00:00Z"`, `"2024-02-29T23:59:60Z"`, `"0000-01-01T00:00:00Z"`, `"2026-03-01T12:00:0.5Z"`, `"1e1"`, `"0x1"`, `"NaN"`, `"007"`, `"-"`, `"É"`, `"\u00e9\n"`, "\"\xff\"", "[]", "{}")
 	}
 	var parts []string
 	if w.pick(2) == 0 {

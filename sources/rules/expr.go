@@ -108,42 +108,6 @@ func (x *Expr) all(ctx context.Context, m *machine, in *item, yield func(value) 
 	}
 }
 
-// errUnsure says that jq has to be asked.
-var errUnsure = errors.New("only jq can tell")
-
-// run yields what the stages give. Without jq that may end in errUnsure, after what came before.
-func run(m *machine, stages []stage, in value, yield func(value) error) error {
-	if len(stages) == 0 {
-		return yield(in)
-	}
-	if s := stages[0].step; s != nil {
-		out, ok := s(m, in)
-		if !ok {
-			return errUnsure
-		}
-		if out.form == none {
-			return nil
-		}
-		return run(m, stages[1:], out, yield)
-	}
-	each := func(v value) error { return run(m, stages[1:], v, yield) }
-	if in.form == inDoc && in.doc.Kind() == document.Object {
-		return sortedMembers(in.doc, each)
-	}
-	if in.form != inDoc || in.doc.Kind() != document.Array {
-		if stages[0].optional {
-			return nil
-		}
-		return errUnsure
-	}
-	for v := range in.doc.Items {
-		if err := each(ofDocument(v)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // walk follows a path as jq does: a key of null is null, a key of anything but an object is an error.
 func walk(v document.Value, path []string) (document.Value, error) {
 	for _, name := range path {

@@ -3,18 +3,20 @@ package rules
 import (
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/itchyny/gojq"
 
 	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/agent/jq"
 )
 
 // compileFunc compiles a call of one of jq's own functions.
 func compileFunc(f *gojq.Func) (step, error) {
 	if f.Name == "select" && len(f.Args) == 1 {
 		condition, err := compile(f.Args[0])
-		return filter(condition), err
+		return choice(condition, identity, nothing), err
 	}
 	if len(f.Args) == 0 {
 		switch f.Name {
@@ -31,7 +33,9 @@ func compileFunc(f *gojq.Func) (step, error) {
 		case "now":
 			return func(m *machine, _ value) (value, bool) { return floatValue(m.now) }, nil
 		case "empty":
-			return constant(value{form: none})
+			return nothing, nil
+		case "fromdate":
+			return fromDate, nil
 		}
 	}
 	return nil, needs(f)
@@ -86,15 +90,23 @@ func binary(left, right step, op operator) step {
 	}
 }
 
-func filter(condition step) step {
+// choice is if.
+func choice(condition, then, otherwise step) step {
 	return func(m *machine, in value) (value, bool) {
 		v, ok := condition(m, in)
-		if !ok || v.form != none && v.isTrue() {
-			return in, ok
+		switch {
+		case !ok || v.form == none:
+			return v, ok
+		case v.isTrue():
+			return then(m, in)
 		}
-		return value{form: none}, true
+		return otherwise(m, in)
 	}
 }
+
+func identity(_ *machine, in value) (value, bool) { return in, true }
+
+func nothing(*machine, value) (value, bool) { return value{form: none}, true }
 
 // length is how many characters a text, or items a list has. A number's is what it is without its sign.
 func length(_ *machine, in value) (value, bool) {
@@ -152,6 +164,19 @@ func downcase(m *machine, in value) (value, bool) {
 		return v, true
 	}
 	return m.lower(v.text)
+}
+
+// fromDate reads times such as 2026-03-01T12:00:00Z; those of another zone are jq's.
+func fromDate(_ *machine, in value) (value, bool) {
+	s := scalar(in).text
+	if len(s) != len("2026-03-01T12:00:00Z") || s[10] != 'T' || s[13] != ':' || s[16] != ':' || s[19] != 'Z' {
+		return value{}, false
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return value{}, false
+	}
+	return floatValue(jq.Epoch(t))
 }
 
 func isUpper(r rune) bool { return r >= 'A' && r <= 'Z' }

@@ -1,0 +1,91 @@
+package rules
+
+import (
+	"errors"
+
+	"github.com/itchyny/gojq"
+
+	"github.com/collectington/collectington/agent/document"
+)
+
+// stage is one part of an expression that may give several values: a step, or the items of a list or object.
+type stage struct {
+	step     step // nil = items
+	optional bool // of items: what has none gives none, as jq's []? does
+}
+
+// compileStages takes an expression that may have .[] in it apart. Its only error is needsJQ.
+func compileStages(q *gojq.Query) ([]stage, error) {
+	if q.Op == gojq.OpPipe && plain(q) {
+		left, err := compileStages(q.Left)
+		if err != nil {
+			return nil, err
+		}
+		right, err := compileStages(q.Right)
+		return append(left, right...), err
+	}
+	if q.Term == nil || !plain(q) {
+		s, err := compile(q)
+		return []stage{{step: s}}, err
+	}
+	base := *q.Term
+	var stages []stage
+	for i := 0; i < len(base.SuffixList); i++ {
+		if !base.SuffixList[i].Iter {
+			continue
+		}
+		before, after := base, base.SuffixList[i+1:]
+		before.SuffixList = before.SuffixList[:i]
+		s, err := compileTerm(&before)
+		if err != nil {
+			return nil, err
+		}
+		optional := len(after) > 0 && after[0].Optional
+		if optional {
+			after = after[1:]
+		}
+		stages = append(stages, stage{step: s}, stage{optional: optional})
+		if len(after) == 0 {
+			return stages, nil
+		}
+		base, i = gojq.Term{Type: gojq.TermTypeIdentity, SuffixList: after}, -1
+	}
+	s, err := compileTerm(&base)
+	return append(stages, stage{step: s}), err
+}
+
+// errUnsure says that jq has to be asked.
+var errUnsure = errors.New("only jq can tell")
+
+// run yields what the stages give. Without jq that may end in errUnsure, after what came before.
+func run(m *machine, stages []stage, in value, yield func(value) error) error {
+	if len(stages) == 0 {
+		return yield(in)
+	}
+	if s := stages[0].step; s != nil {
+		out, ok := s(m, in)
+		if !ok {
+			return errUnsure
+		}
+		if out.form == none {
+			return nil
+		}
+		return run(m, stages[1:], out, yield)
+	}
+	each := func(v value) error { return run(m, stages[1:], v, yield) }
+	if in.form == inDoc && in.doc.Kind() == document.Object {
+		return sortedMembers(in.doc, each)
+	}
+	if in.form != inDoc || in.doc.Kind() != document.Array {
+		if stages[0].optional {
+			return nil
+		}
+		return errUnsure
+	}
+	for v := range in.doc.Items {
+		if err := each(ofDocument(v)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
