@@ -25,13 +25,11 @@ func plain(q *gojq.Query) bool {
 
 // compile compiles an expression that gives one value, or none. Its only error is needsJQ.
 func compile(q *gojq.Query) (step, error) {
-	switch {
-	case !plain(q):
-		return nil, needs(q)
-	case q.Term != nil:
+	if q.Term != nil && plain(q) {
 		return compileTerm(q.Term)
-	case q.Op == gojq.OpPipe, q.Op == gojq.OpAlt, q.Op == gojq.OpAnd, q.Op == gojq.OpOr, operators(q.Op) != nil:
-	default:
+	}
+	join := joint(q.Op)
+	if join == nil || !plain(q) {
 		return nil, needs(q)
 	}
 	left, err := compile(q.Left)
@@ -42,15 +40,23 @@ func compile(q *gojq.Query) (step, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch q.Op {
+	return join(left, right), nil
+}
+
+// joint makes a step of the two beside an operator; nil where only jq can.
+func joint(op gojq.Operator) func(left, right step) step {
+	switch op {
 	case gojq.OpPipe:
-		return pipe(left, right), nil
+		return pipe
 	case gojq.OpAlt:
-		return alternative(left, right), nil
+		return alternative
 	case gojq.OpAnd, gojq.OpOr:
-		return logic(left, right, q.Op == gojq.OpOr), nil
+		return func(left, right step) step { return logic(left, right, op == gojq.OpOr) }
 	}
-	return binary(left, right, operators(q.Op)), nil
+	if o := operators(op); o != nil {
+		return func(left, right step) step { return binary(left, right, o) }
+	}
+	return nil
 }
 
 func compileTerm(t *gojq.Term) (step, error) {
@@ -67,7 +73,7 @@ func compileTerm(t *gojq.Term) (step, error) {
 	case gojq.TermTypeNull:
 		return constant(value{})
 	case gojq.TermTypeTrue, gojq.TermTypeFalse:
-		return constant(value{data: t.Type == gojq.TermTypeTrue})
+		return constant(boolValue(t.Type == gojq.TermTypeTrue))
 	case gojq.TermTypeString:
 		if t.Str.Queries == nil {
 			return constant(textValue(t.Str.Str))

@@ -57,7 +57,7 @@ func agree(t *testing.T, text, doc string) (direct bool) {
 	if x.stages == nil || err != nil {
 		return false
 	}
-	got, want := values(t, x, ofDocument(parsed.Root)), values(t, &Expr{code: x.code}, value{data: parsed.Root.JQ()})
+	got, want := values(t, x, ofDocument(parsed.Root)), values(t, &Expr{code: x.code}, ofJQ(parsed.Root.JQ()))
 	if x.path != nil { // its errors are in our own words
 		for _, all := range [][]string{got, want} {
 			for i, s := range all[len(all)-2:] {

@@ -75,7 +75,7 @@ func (x *Expr) one(ctx context.Context, m *machine, in *item) (value, error) {
 	if _, more := iter.Next(); more {
 		return value{}, errSeveral
 	}
-	return value{data: first}, nil
+	return ofJQ(first), nil
 }
 
 // all evaluates the expression to any number of values.
@@ -102,7 +102,7 @@ func (x *Expr) all(ctx context.Context, m *machine, in *item, yield func(value) 
 		if known--; known >= 0 {
 			continue // it was yielded before jq had to be asked
 		}
-		if err := yield(value{data: next}); err != nil {
+		if err := yield(ofJQ(next)); err != nil {
 			return err
 		}
 	}

@@ -29,7 +29,7 @@ func compileFunc(f *gojq.Func) (step, error) {
 		case "ascii_downcase":
 			return downcase, nil
 		case "not":
-			return func(_ *machine, in value) (value, bool) { return value{data: !in.isTrue()}, true }, nil
+			return func(_ *machine, in value) (value, bool) { return boolValue(!in.isTrue()), true }, nil
 		case "now":
 			return func(m *machine, _ value) (value, bool) { return floatValue(m.now) }, nil
 		case "empty":
@@ -71,7 +71,7 @@ func logic(left, right step, or bool) step {
 		if !ok || v.form == none {
 			return v, ok
 		}
-		return value{data: v.isTrue()}, true
+		return boolValue(v.isTrue()), true
 	}
 }
 
@@ -147,9 +147,10 @@ func toString(_ *machine, in value) (value, bool) {
 		return v, true
 	case integer:
 		return textValue(strconv.FormatInt(v.int(), 10)), true
-	case made: // null, true or false
-		encoded, err := gojq.Marshal(v.data)
-		return textValue(string(encoded)), err == nil
+	case boolean:
+		return textValue(strconv.FormatBool(v.isTrue())), true
+	case null:
+		return textValue("null"), true
 	}
 	return value{}, false
 }

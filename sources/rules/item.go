@@ -14,15 +14,16 @@ import (
 type item struct {
 	value
 	at        int
-	converted bool
+	converted *any // nil = not yet
 }
 
 // forJQ is the item as jq takes it.
 func (i *item) forJQ() any {
-	if !i.converted {
-		i.data, i.converted = i.jq(), true
+	if i.converted == nil {
+		data := i.jq()
+		i.converted = &data
 	}
-	return i.data
+	return *i.converted
 }
 
 // compute makes the readings of one item.

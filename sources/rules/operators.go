@@ -107,10 +107,9 @@ func moduloInts(l, r int64) (value, bool) {
 func comparison(holds func(order int) bool) operator {
 	return func(_ *machine, l, r value) (value, bool) {
 		l, r = scalar(l), scalar(r)
-		a, b := rank(l), rank(r)
-		order := cmp.Compare(a, b)
+		order := 0
 		switch {
-		case a == 0 || b == 0:
+		case l.form > text || r.form > text:
 			return value{}, false
 		case l.form == integer && r.form == integer:
 			order = cmp.Compare(l.int(), r.int())
@@ -118,29 +117,14 @@ func comparison(holds func(order int) bool) operator {
 			order = cmp.Compare(l.float(), r.float())
 		case l.form == text && r.form == text:
 			order = strings.Compare(l.text, r.text)
+		case l.form == boolean && r.form == boolean:
+			order = cmp.Compare(l.bits, r.bits)
+		default:
+			order = cmp.Compare(l.form, r.form)
 		}
-		return value{data: holds(order)}, true
+		return boolValue(holds(order)), true
 	}
 }
-
-// rank is a value's place among those of other types; 0 where it has none here.
-func rank(v value) int {
-	switch {
-	case v.form == text:
-		return 5
-	case v.isNumber():
-		return 4
-	case v.form != made:
-		return 0
-	case v.data == nil:
-		return 1
-	case v.data == false:
-		return 2
-	}
-	return 3
-}
-
-func (v value) isNumber() bool { return v.form == integer || v.form == float }
 
 // scalar takes a value out of the document; none of a list or an object, or of a number that has to be jq's.
 func scalar(v value) value {
@@ -151,7 +135,7 @@ func scalar(v value) value {
 	case document.Null:
 		return value{}
 	case document.False, document.True:
-		return value{data: v.doc.Kind() == document.True}
+		return boolValue(v.doc.Kind() == document.True)
 	case document.String:
 		return textValue(v.doc.Text())
 	case document.Number:

@@ -18,19 +18,22 @@ import (
 type form uint8
 
 const (
-	made    form = iota // data: what jq has made, or null, true or false
-	inDoc               // doc: a piece of the document
-	integer             // bits, as an int64
-	float               // bits, as a finite float64
-	text                // text
-	none                // nowhere: it is jq's empty
+	null    form = iota
+	boolean      // bits: 1 or 0
+	integer      // bits, as an int64
+	float        // bits, as a finite float64
+	text         // text
+	inDoc        // doc: a piece of the document
+	made         // data: what jq has made, and is none of these
+	none         // nowhere: it is jq's empty
 )
 
-// value is a piece of the document, or what has been computed from one. The zero value is null.
+// value is a piece of the document, or what has been computed from one. The zero value is null. It is small enough to be
+// returned in registers.
 type value struct {
 	doc  document.Value
 	text string
-	data any
+	data *any
 	bits uint64
 	form form
 }
@@ -41,9 +44,35 @@ func intValue(n int64) value { return value{form: integer, bits: uint64(n)} }
 
 func textValue(s string) value { return value{form: text, text: s} }
 
+func boolValue(is bool) value {
+	if is {
+		return value{form: boolean, bits: 1}
+	}
+	return value{form: boolean}
+}
+
 // floatValue is a value only of a finite number; what jq makes of others is its business.
 func floatValue(f float64) (value, bool) {
 	return value{form: float, bits: math.Float64bits(f)}, f-f == 0
+}
+
+// ofJQ is what gojq gives.
+func ofJQ(data any) value {
+	switch x := data.(type) {
+	case nil:
+		return value{}
+	case bool:
+		return boolValue(x)
+	case int:
+		return intValue(int64(x))
+	case float64:
+		if v, ok := floatValue(x); ok {
+			return v
+		}
+	case string:
+		return textValue(x)
+	}
+	return value{form: made, data: &data}
 }
 
 func (v value) int() int64 { return int64(v.bits) }
@@ -55,16 +84,21 @@ func (v value) float() float64 {
 	return math.Float64frombits(v.bits)
 }
 
+func (v value) isNumber() bool { return v.form == integer || v.form == float }
+
 func (v value) isNull() bool {
-	return v.form == made && v.data == nil || v.form == inDoc && v.doc.Kind() == document.Null
+	return v.form == null || v.form == inDoc && v.doc.Kind() == document.Null
 }
 
 // isTrue tells whether jq takes the value for true: everything is but false and null.
 func (v value) isTrue() bool {
-	if v.form == inDoc {
+	switch v.form {
+	case inDoc:
 		return v.doc.Kind() > document.False
+	case boolean:
+		return v.bits != 0
 	}
-	return v.form != made || v.data != nil && v.data != false
+	return v.form != null
 }
 
 // jq is the value as gojq takes it. Numbers keep their digits.
@@ -72,14 +106,21 @@ func (v value) jq() any {
 	switch v.form {
 	case inDoc:
 		return v.doc.JQ()
+	case boolean:
+		return v.isTrue()
 	case integer:
-		return int(v.int())
+		if n := v.int(); int64(int(n)) == n {
+			return int(n)
+		}
+		return big.NewInt(v.int()) // where an int has 32 bits
 	case float:
 		return v.float()
 	case text:
 		return v.text
+	case made:
+		return *v.data
 	}
-	return v.data
+	return nil
 }
 
 // number is the value as a number: a number, true (1) or false (0), or a text that is a number and nothing else.
@@ -89,26 +130,17 @@ func (v value) number() (float64, bool) {
 		return v.doc.Number()
 	case integer, float:
 		return v.float(), true
+	case boolean:
+		return float64(v.bits), true
 	case text:
 		return document.ParseNumber(v.text)
 	}
-	switch x := v.data.(type) {
-	case int:
-		return float64(x), true
-	case float64:
-		return x, x-x == 0
+	switch x := v.jq().(type) {
 	case *big.Int:
 		f, _ := new(big.Float).SetInt(x).Float64()
 		return f, f-f == 0
 	case json.Number:
 		return document.ParseNumber(string(x))
-	case string:
-		return document.ParseNumber(x)
-	case bool:
-		if x {
-			return 1, true
-		}
-		return 0, true
 	}
 	return 0, false
 }
@@ -125,12 +157,10 @@ func (v value) label() (string, bool) {
 		return v.text, true
 	}
 	switch x := v.jq().(type) {
-	case string:
-		return x, true
-	case float64:
-		text, err := gojq.Marshal(x)
-		return string(text), err == nil && x-x == 0 // jq writes NaN and infinities as something else
-	case bool, int, *big.Int, json.Number:
+	case bool, *big.Int, json.Number, float64:
+		if f, ok := x.(float64); ok && f-f != 0 {
+			return "", false // jq writes NaN and infinities as something else
+		}
 		text, err := gojq.Marshal(x)
 		return string(text), err == nil
 	}
