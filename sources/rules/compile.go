@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/collectington/collectington/agent/jq"
 )
 
 // step computes a value from a value without jq. It either means exactly what jq means or is not ok, and then jq is asked:
@@ -60,12 +62,13 @@ func joint(op gojq.Operator) func(left, right step) step {
 }
 
 func compileTerm(t *gojq.Term) (step, error) {
+	if path, each := jq.Path(&gojq.Query{Term: t}); path != nil && !each {
+		return follow(path), nil
+	}
 	if n := len(t.SuffixList); n > 0 {
 		return compileSuffix(t, n-1)
 	}
 	switch t.Type {
-	case gojq.TermTypeIdentity:
-		return identity, nil
 	case gojq.TermTypeIndex:
 		return compileIndex(t.Index, false, t)
 	case gojq.TermTypeQuery:

@@ -37,11 +37,10 @@ func compileSuffix(t *gojq.Term, last int) (step, error) {
 
 // compileIndex compiles .name and .[0]; with ? what has no members gives nothing.
 func compileIndex(i *gojq.Index, optional bool, in *gojq.Term) (step, error) {
-	if i.Name != "" {
-		return member(i.Name, optional), nil
-	}
 	key := &gojq.Term{Type: gojq.TermTypeString, Str: i.Str}
-	if i.Str == nil {
+	if i.Name != "" {
+		key.Str = &gojq.String{Str: i.Name}
+	} else if i.Str == nil {
 		if i.IsSlice || i.Start == nil || i.Start.Term == nil || !plain(i.Start) {
 			return nil, needs(in)
 		}
@@ -54,8 +53,10 @@ func compileIndex(i *gojq.Index, optional bool, in *gojq.Term) (step, error) {
 			return nil, needs(in)
 		}
 		switch k, _ := s(nil, value{}); {
+		case k.form == text && optional:
+			return maybe(k.text), nil
 		case k.form == text:
-			return member(k.text, optional), nil
+			return follow([]string{k.text}), nil
 		case k.form == integer && !optional:
 			return element(k.int()), nil
 		}
@@ -63,15 +64,36 @@ func compileIndex(i *gojq.Index, optional bool, in *gojq.Term) (step, error) {
 	return nil, needs(in)
 }
 
-func member(name string, optional bool) step {
+// follow is a path of members, the identity where it is empty.
+func follow(path []string) step {
 	return func(_ *machine, in value) (value, bool) {
-		if in.isNull() {
-			return value{}, true
+		if in.form != inDoc {
+			return in, len(path) == 0 || in.form == null
 		}
-		if in.form == inDoc && in.doc.Kind() == document.Object {
-			return ofDocument(in.doc.Get(name)), true
+		v := in.doc
+		for _, name := range path {
+			switch v.Kind() {
+			case document.Object:
+				v = v.Get(name)
+			case document.Null:
+				return value{}, true
+			default:
+				return value{}, false
+			}
 		}
-		return value{form: none}, optional
+		return ofDocument(v), true
+	}
+}
+
+// maybe is .name?, which gives nothing of what has no members.
+func maybe(name string) step {
+	index := follow([]string{name})
+	return func(m *machine, in value) (value, bool) {
+		v, ok := index(m, in)
+		if !ok {
+			v = value{form: none}
+		}
+		return v, true
 	}
 }
 
