@@ -1,6 +1,10 @@
 package document
 
-import "testing"
+import (
+	"math"
+	"strconv"
+	"testing"
+)
 
 func TestNumberAndLabel(t *testing.T) {
 	for text, want := range map[string]struct {
@@ -27,6 +31,23 @@ func TestNumberAndLabel(t *testing.T) {
 		}
 		if label, ok := v.Label(); label != want.label || ok != want.isLabel {
 			t.Errorf("%s is the label %q, %t", text, label, ok)
+		}
+	}
+}
+
+func TestParseNumber(t *testing.T) {
+	for _, s := range []string{"0", "-0", "7", "-12", "999999999999999999", "-999999999999999999", "9007199254740993", "1234567890123456789", "1.5", "-2e-3", "+1"} {
+		want, err := strconv.ParseFloat(s, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := ParseNumber(s); !ok || math.Float64bits(got) != math.Float64bits(want) {
+			t.Errorf("%s is %v (%t), want %v", s, got, ok, want)
+		}
+	}
+	for _, s := range []string{"", "-", "--1", "1x", "NaN", "Inf", "0x1", "1_0", "1e999", " 1"} {
+		if got, ok := ParseNumber(s); ok {
+			t.Errorf("%q is %v, want none", s, got)
 		}
 	}
 }

@@ -73,6 +73,22 @@ func agree(t *testing.T, text, doc string) (direct bool) {
 	return true
 }
 
+// TestDirectAtItsBounds holds it where chance seldom goes.
+func TestDirectAtItsBounds(t *testing.T) {
+	for _, text := range []string{
+		".n * 9 + .n * 9", "0 - .n * 9 - .n * 9", ".n * .n", ".n * 10", ".n * -9", ".n + 0.5", ".n / 7", ".n / .n", ".n % -1", ".zero / 0", "1 / .zero", "1 % .zero",
+		"268435456 * 268435456 * 64 * -2 * -1", "268435456 * 268435456 * 64 * -2 / -1", "268435456 * 268435456 * 64 * -2 % -1", "268435456 * 268435456 * 64 * 2", "-1 * 0",
+		".big + 1", ".big == .big", ".big | tostring", ".big | length", ".exp | tostring", ".exp | tonumber", ".exp + 0 | tostring", ".minus | tostring", ".minus + 0", ".minus | length",
+		".odd", ".odd + .odd", ".odd | length", ".odd | ascii_downcase", ".odd == .odd", ".up | ascii_downcase", ".up + null", "null + .exp", ".esc", ".esc + .esc | length", `.esc == "é\n"`,
+		".list[-1]", ".list[-4]", ".list[3]", ".list[0].x?", ".list[]?", ".list[].x?", ".up[]?", ".none[]?", ".none.x.y", ".up.x", ".list[] | select(. > 1)", ".list[] | 1 / (. - 2)",
+		".list | length", ". | length", ".yes | tostring", ".none | tostring", ".none | length", ".yes | length", ".yes < .no", ".list < 1", "now - 60", "(.none // empty) // 3", "empty + .up.x", ".up.x + empty",
+	} {
+		if !agree(t, text, `{"n":999999999999999999,"zero":0,"big":12345678901234567890,"exp":1E-7,"minus":-0,"odd":"A`+"\xff"+`","up":"É Ab","esc":"\u00e9\n","list":[1,2,3],"yes":true,"no":false}`) {
+			t.Errorf("%s needs jq", text)
+		}
+	}
+}
+
 // writer writes expressions and documents by chance.
 type writer struct{ pick func(n int) int }
 

@@ -75,16 +75,16 @@ func logic(left, right step, or bool) step {
 	}
 }
 
-// binary is an operator on two steps, of which jq evaluates the right first.
+// binary is an operator on two steps. An operator takes nothing that is empty.
 func binary(left, right step, op operator) step {
 	return func(m *machine, in value) (value, bool) {
-		r, ok := right(m, in)
-		if !ok || r.form == none {
-			return r, ok
-		}
 		l, ok := left(m, in)
-		if !ok || l.form == none {
-			return l, ok
+		if !ok {
+			return value{}, false
+		}
+		r, ok := right(m, in)
+		if !ok {
+			return value{}, false
 		}
 		return op(m, l, r)
 	}
@@ -170,7 +170,7 @@ func downcase(m *machine, in value) (value, bool) {
 // fromDate reads times such as 2026-03-01T12:00:00Z; those of another zone are jq's.
 func fromDate(_ *machine, in value) (value, bool) {
 	s := scalar(in).text
-	if len(s) != len("2026-03-01T12:00:00Z") || s[10] != 'T' || s[13] != ':' || s[16] != ':' || s[19] != 'Z' {
+	if len(s) != len("2026-03-01T12:00:00Z") {
 		return value{}, false
 	}
 	t, err := time.Parse(time.RFC3339, s)

@@ -97,8 +97,8 @@ func divideInts(l, r int64) (value, bool) {
 }
 
 func moduloInts(l, r int64) (value, bool) {
-	if r == 0 || r == -1 {
-		return intValue(0), r != 0
+	if r == 0 {
+		return value{}, false
 	}
 	return intValue(l % r), true
 }
