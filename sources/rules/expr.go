@@ -82,7 +82,7 @@ func (x *Expr) one(ctx context.Context, m *machine, in *item) (value, error) {
 func (x *Expr) all(ctx context.Context, m *machine, in *item, yield func(value) error) error {
 	known := 0
 	if in.form == inDoc && x.stages != nil {
-		err := run(m, x.stages, in.value, func(v value) error { known++; return yield(v) })
+		err := run(ctx, m, x.stages, in.value, func(v value) error { known++; return yield(v) })
 		if !errors.Is(err, errUnsure) {
 			return err
 		}

@@ -4,8 +4,9 @@ import "strings"
 
 // machine is what the evaluations of one tick share.
 type machine struct {
-	now   float64         // the tick's time, as jq's now has it
-	texts strings.Builder // what has been made of texts; earlier views of it stay as they are
+	now     float64         // the tick's time, as jq's now has it
+	texts   strings.Builder // what has been made of texts; earlier views of it stay as they are
+	visited int             // items of lists and objects
 }
 
 // maxTexts bounds the texts of a tick that live until its end, in bytes; beyond it they are jq's, which drops them earlier.

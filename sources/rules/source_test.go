@@ -144,3 +144,35 @@ func TestEndless(t *testing.T) {
 		}
 	})
 }
+
+func TestTimeEndsAWalkThatYieldsNothing(t *testing.T) {
+	s := sourceOf(t, `x: {type: gauge, items: '.[] | select(. > 1)', value: 1}`, "["+strings.Repeat("1,", 2000)+"1]")
+	cause := errors.New("time is up")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	if _, err := s.Collect(ctx, sources.Tick{}); !errors.Is(err, cause) {
+		t.Errorf("got %v, want the cause of the end", err)
+	}
+	if visited := s.(*source).machine.visited; visited != 1024 {
+		t.Errorf("%d items were visited", visited)
+	}
+}
+
+// TestNothingIsAllocatedForAReading holds it of texts that stand in the document and of numbers that are computed.
+func TestNothingIsAllocatedForAReading(t *testing.T) {
+	item := `{"id":"r1","team":{"name":"Team-A"},"open":12345,"took":1.25,"at":"2026-03-01T12:00:00Z"},`
+	allocations := func(items int) float64 {
+		s := sourceOf(t, `
+a: {type: gauge, items: '.[] | select(.open > 1 and .team)', value: (.open - 7) / 60, labels: {id: .id, team: '.team.name // "none"', n: .open | tostring}, on_duplicate: last}
+b: {type: gauge, items: '.[] | select(.open > 1 and .team)', value: now - (.at | fromdate), labels: {id: .id, team: .team.name | ascii_downcase}, on_duplicate: last}
+`, "["+strings.Repeat(item, items-1)+strings.TrimSuffix(item, ",")+"]")
+		return testing.AllocsPerRun(5, func() {
+			if _, err := s.Collect(t.Context(), sources.Tick{}); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if few, many := allocations(10), allocations(1000); many > few+5 {
+		t.Errorf("%v allocations for 1000 items, %v for 10", many, few)
+	}
+}

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"context"
 	"errors"
 
 	"github.com/itchyny/gojq"
@@ -58,7 +59,7 @@ func compileStages(q *gojq.Query) ([]stage, error) {
 var errUnsure = errors.New("only jq can tell")
 
 // run yields what the stages give. Without jq that may end in errUnsure, after what came before.
-func run(m *machine, stages []stage, in value, yield func(value) error) error {
+func run(ctx context.Context, m *machine, stages []stage, in value, yield func(value) error) error {
 	if len(stages) == 0 {
 		return yield(in)
 	}
@@ -70,9 +71,14 @@ func run(m *machine, stages []stage, in value, yield func(value) error) error {
 		if out.form == none {
 			return nil
 		}
-		return run(m, stages[1:], out, yield)
+		return run(ctx, m, stages[1:], out, yield)
 	}
-	each := func(v value) error { return run(m, stages[1:], v, yield) }
+	each := func(v value) error {
+		if m.visited++; m.visited%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return run(ctx, m, stages[1:], v, yield)
+	}
 	if in.form == inDoc && in.doc.Kind() == document.Object {
 		return sortedMembers(in.doc, each)
 	}
