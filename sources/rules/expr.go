@@ -15,8 +15,7 @@ import (
 // straight on the document and means exactly what jq means; the rest is converted and run by jq.
 type Expr struct {
 	text   string
-	path   []string // of a plain path; nil otherwise
-	each   bool     // the path ends in []
+	path   []string // of a plain path, with or without [] at its end; nil otherwise
 	stages []stage  // without jq; nil where needs tells what is in the way
 	step   step     // the stages where they are one step; nil otherwise
 	needs  string
@@ -30,7 +29,7 @@ func (x *Expr) UnmarshalText(text []byte) error {
 		return err
 	}
 	*x = Expr{text: string(text), code: code}
-	x.path, x.each = jq.Path(query)
+	x.path, _ = jq.Path(query)
 	if whole, err := compile(query); err == nil {
 		x.step, x.stages = whole, []stage{{step: whole}}
 	} else if x.stages, err = compileStages(query); err != nil {

@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/itchyny/gojq"
 
@@ -29,30 +30,27 @@ func compileStages(q *gojq.Query) ([]stage, error) {
 		s, err := compile(q)
 		return []stage{{step: s}}, err
 	}
-	base := *q.Term
-	var stages []stage
-	for i := 0; i < len(base.SuffixList); i++ {
-		if !base.SuffixList[i].Iter {
-			continue
-		}
-		before, after := base, base.SuffixList[i+1:]
-		before.SuffixList = before.SuffixList[:i]
-		s, err := compileTerm(&before)
-		if err != nil {
-			return nil, err
-		}
-		optional := len(after) > 0 && after[0].Optional
-		if optional {
-			after = after[1:]
-		}
-		stages = append(stages, stage{step: s}, stage{optional: optional})
-		if len(after) == 0 {
-			return stages, nil
-		}
-		base, i = gojq.Term{Type: gojq.TermTypeIdentity, SuffixList: after}, -1
+	at := slices.IndexFunc(q.Term.SuffixList, func(s *gojq.Suffix) bool { return s.Iter })
+	if at < 0 {
+		s, err := compileTerm(q.Term)
+		return []stage{{step: s}}, err
 	}
-	s, err := compileTerm(&base)
-	return append(stages, stage{step: s}), err
+	before, after := *q.Term, q.Term.SuffixList[at+1:]
+	before.SuffixList = before.SuffixList[:at]
+	s, err := compileTerm(&before)
+	if err != nil {
+		return nil, err
+	}
+	optional := len(after) > 0 && after[0].Optional
+	if optional {
+		after = after[1:]
+	}
+	stages := []stage{{step: s}, {optional: optional}}
+	if len(after) == 0 {
+		return stages, nil
+	}
+	rest, err := compileStages(&gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeIdentity, SuffixList: after}})
+	return append(stages, rest...), err
 }
 
 // errUnsure says that jq has to be asked.
