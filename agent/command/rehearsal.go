@@ -120,7 +120,11 @@ func (r *rehearsal) play(ctx context.Context, update bool) {
 		r.found("%s: stopped", r.Config.File)
 		return
 	}
-	for _, s := range r.Answers.Unasked() {
+	for s, instead := range r.Answers.Unasked() {
+		if instead != nil {
+			r.found("%s: %s: was never asked: line %d names more of the request and goes before it", s.Place(), s.Name, instead.Line)
+			continue
+		}
 		r.found("%s: %s: was never asked", s.Place(), s.Name)
 	}
 }

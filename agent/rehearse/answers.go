@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"net/http"
 	"net/url"
@@ -58,17 +59,27 @@ func (a *Answers) Begin(tick int) {
 	a.tick = tick
 }
 
-// Unasked are the sections that nothing has asked for.
-func (a *Answers) Unasked() []*Section {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var all []*Section
-	for _, one := range a.all {
-		if !one.asked {
-			all = append(all, one.Section)
+// Unasked are the sections that nothing has asked for, each with the one that went before it, if one did: of the same
+// address, from the same tick or an earlier one on, and naming more of it.
+func (a *Answers) Unasked() iter.Seq2[*Section, *Section] {
+	return func(yield func(unasked, instead *Section) bool) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		for _, one := range a.all {
+			if !one.asked && !yield(one.Section, a.instead(one)) {
+				return
+			}
 		}
 	}
-	return all
+}
+
+func (a *Answers) instead(of *answer) *Section {
+	for _, one := range a.all {
+		if one.asked && one.tick <= of.tick && one.named() > of.named() && one.method == of.method && pathOf(one.url) == pathOf(of.url) {
+			return one.Section
+		}
+	}
+	return nil
 }
 
 // RoundTrip answers a request. The error for one that has no answer names the section that would be it.

@@ -62,8 +62,8 @@ no query
 			t.Errorf("tick %d, %s: got %q, want %q", c.tick, c.address, got, c.want)
 		}
 	}
-	if left := test.Answers.Unasked(); len(left) > 0 {
-		t.Errorf("%s was not asked", left[0].Name)
+	for left := range test.Answers.Unasked() {
+		t.Errorf("%s was not asked", left.Name)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,6 +48,18 @@ func (v *Vault) Remember(value string) {
 func (v *Vault) RememberLogin(user, password string) {
 	v.Remember(password)
 	v.Remember(base64.StdEncoding.EncodeToString([]byte(user + ":" + password)))
+}
+
+// credential is what proves who asks in the value of an Authorization header (RFC 9110, section 11.4): the key in "Token
+// token=key" or in "Bearer key".
+var credential = regexp.MustCompile(`^(?:[A-Za-z][\w-]* +)?(?:[A-Za-z][\w-]*=)?"?([^\s"=]+=*)"?$`)
+
+// rememberRead marks a secret that was read. Of one that is a whole header a server may tell the key alone.
+func (v *Vault) rememberRead(value string) {
+	v.Remember(value)
+	if parts := credential.FindStringSubmatch(value); parts != nil {
+		v.Remember(parts[1])
+	}
 }
 
 // Scrub replaces every known secret in text by <secret>.

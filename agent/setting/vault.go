@@ -44,7 +44,7 @@ func (v *Vault) Secret(ref Secret) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("secret %s: %w", ref, err)
 	}
-	v.Remember(value)
+	v.rememberRead(value)
 	return value, nil
 }
 

@@ -157,6 +157,25 @@ func TestScrubKnowsTheFormsOfASecret(t *testing.T) {
 	}
 }
 
+// TestScrubKnowsAKeyWithoutItsScheme holds that a secret which is a whole header is blanked where a server tells the key
+// alone, and that its other words are not.
+func TestScrubKnowsAKeyWithoutItsScheme(t *testing.T) {
+	for secret, key := range map[string]string{
+		"Token token=k3y-of-mine": "k3y-of-mine", `Token token="k3y-of-mine"`: "k3y-of-mine", "Bearer k3y.of_mine": "k3y.of_mine",
+		"token=k3y-of-mine": "k3y-of-mine", "Basic b3BzOmh1bnRlcjI=": "b3BzOmh1bnRlcjI=", "ApiKey  k3y-of-mine": "k3y-of-mine",
+		"k3y-of-mine": "k3y-of-mine", "correct horse battery": "correct horse battery",
+	} {
+		v := Vault{LookupEnv: func(string) (string, bool) { return secret, true }}
+		if _, err := v.Secret("env:KEY"); err != nil {
+			t.Fatal(err)
+		}
+		text := "the Token " + key + " or Bearer, ApiKey, Basic or token: a horse"
+		if got, want := v.Scrub(text), strings.Replace(text, key, blank, 1); got != want {
+			t.Errorf("%s: got %q, want %q", secret, got, want)
+		}
+	}
+}
+
 func TestScrubTakesTheLongerSecretFirst(t *testing.T) {
 	var v Vault
 	v.Remember("token")
