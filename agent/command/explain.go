@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/collectington/collectington/agent/auth"
 	"github.com/collectington/collectington/agent/config"
 	"github.com/collectington/collectington/agent/rehearse"
 )
@@ -45,6 +46,7 @@ func (a *App) examples() []example {
 		}
 		all = append(all, example{name, what, text})
 	}
+	add("auth", "", auth.Example())
 	for _, k := range a.Catalogue.Fetchers {
 		add(k.Name, "where data comes from", k.Example)
 	}

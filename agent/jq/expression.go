@@ -1,0 +1,52 @@
+package jq
+
+import (
+	"context"
+	"errors"
+
+	"github.com/itchyny/gojq"
+)
+
+// Expression is an expression in a setting that gives one value. The zero value is none.
+type Expression struct {
+	text string
+	code *gojq.Code
+}
+
+// UnmarshalText compiles the expression; an empty one is none.
+func (e *Expression) UnmarshalText(text []byte) error {
+	*e = Expression{}
+	if len(text) == 0 {
+		return nil
+	}
+	_, code, err := Compile(string(text))
+	if err != nil {
+		return err
+	}
+	*e = Expression{string(text), code}
+	return nil
+}
+
+// String is the expression as it was written.
+func (e Expression) String() string { return e.text }
+
+// IsZero tells whether there is none.
+func (e Expression) IsZero() bool { return e.code == nil }
+
+var errSeveral = errors.New("it gives more than one value")
+
+// Run is what the expression gives; nothing at all is null. The text of an error may hold parts of the input.
+func (e Expression) Run(ctx context.Context, in any) (any, error) {
+	iter := e.code.RunWithContext(ctx, in)
+	first, some := iter.Next()
+	if !some {
+		return nil, nil
+	}
+	if err, failed := first.(error); failed {
+		return nil, err
+	}
+	if _, more := iter.Next(); more {
+		return nil, errSeveral
+	}
+	return first, nil
+}
