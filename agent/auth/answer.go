@@ -40,10 +40,10 @@ func (a *asker) take(ctx context.Context, resp *http.Response, root document.Val
 			return token, fmt.Errorf("token: %s gives %w%s", a.Token, err, fieldsOf(root))
 		}
 	}
-	a.host.Secrets.Remember(token.Value)
 	if err := a.placement().wrong(token.Value); err != nil {
 		return token, err
 	}
+	a.host.Secrets.Remember(token.Value)
 	if !a.Expires.IsZero() {
 		v, err := a.Expires.Run(ctx, root.JQ())
 		if err != nil {
@@ -85,7 +85,10 @@ const (
 	lastTime  = 1e11                       // and from here on it is milliseconds
 )
 
-var errExpiry = errors.New(`what is neither seconds nor a time such as "2026-01-31T12:00:00Z"`)
+var (
+	errExpiry = errors.New(`what is neither seconds nor a time such as "2026-01-31T12:00:00Z"`)
+	errOver   = errors.New("a time that is over")
+)
 
 // expiry is when a token runs out: seconds from now, Unix seconds, or a time as of RFC 3339.
 func expiry(v any, now time.Time) (time.Time, error) {
@@ -98,10 +101,14 @@ func expiry(v any, now time.Time) (time.Time, error) {
 	}
 	seconds, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		if at, err := time.Parse(time.RFC3339, text); err == nil {
-			return at, nil
+		at, err := time.Parse(time.RFC3339, text)
+		switch {
+		case err != nil:
+			return time.Time{}, errExpiry
+		case at.IsZero(): // with which some say never, and others nothing
+			return time.Time{}, errOver
 		}
-		return time.Time{}, errExpiry
+		return at, nil
 	}
 	switch {
 	case !(seconds < lastTime): // NaN too
@@ -109,7 +116,7 @@ func expiry(v any, now time.Time) (time.Time, error) {
 	case seconds >= firstTime:
 		return time.UnixMilli(int64(seconds * 1000)), nil
 	case seconds <= 0:
-		return time.Time{}, errors.New("a time that is over")
+		return time.Time{}, errOver
 	}
 	return now.Add(time.Duration(seconds * float64(time.Second))), nil
 }

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"slices"
+	"strings"
+
 	"go.yaml.in/yaml/v4"
 
 	"github.com/collectington/collectington/agent/auth"
@@ -45,9 +48,11 @@ func (r *reader) named(plan *Plan, n *yaml.Node, path string, c any) string {
 	path = join(path, "auth")
 	switch {
 	case r.authNames == nil:
-		r.bad(find(n, "auth"), path, "there is no %q: the file has no logins with a name, which stand at its top under auth", name)
-	default:
-		r.bad(find(n, "auth"), path, "%s", noKind("auth", name, r.authNames))
+		r.bad(find(n, "auth"), path, "the file has no logins with a name: they stand at its top under auth")
+	case Closest(name, r.authNames) == "":
+		r.bad(find(n, "auth"), path, "no such login; there are %s", strings.Join(r.authNames, ", ")) // the name may be a secret
+	case !slices.Contains(r.authNames, name):
+		r.bad(find(n, "auth"), path, "%s", noKind("login", name, r.authNames))
 	}
 	return ""
 }
