@@ -45,6 +45,11 @@ func newAuthAPI(env *testscript.Env) *authAPI {
 	mux.HandleFunc("/form", a.form)
 	mux.HandleFunc("/token", a.token)
 	mux.HandleFunc("/data", a.data)
+	mux.HandleFunc("/write", func(w http.ResponseWriter, r *http.Request) {
+		if a.in(w, r) {
+			written(w, r)
+		}
+	})
 	mux.HandleFunc("/data-of-nobody", func(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not for "+r.Header.Get("Authorization"), http.StatusUnauthorized)
 	})
@@ -121,7 +126,8 @@ func (a *authAPI) token(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"access_token": %q, "token_type": "bearer", "expires_in": 3600%s}`, a.next(), more)
 }
 
-func (a *authAPI) data(w http.ResponseWriter, r *http.Request) {
+// in tells whether the request has the last token, wherever it stands; otherwise it is answered.
+func (a *authAPI) in(w http.ResponseWriter, r *http.Request) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	got := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ") + r.Header.Get("X-Session") + r.URL.Query().Get("access_token")
@@ -130,7 +136,15 @@ func (a *authAPI) data(w http.ResponseWriter, r *http.Request) {
 	}
 	if a.logins == 0 || got != fmt.Sprintf("s3ss10n-%d", a.logins) {
 		http.Error(w, "no such session: "+got, http.StatusUnauthorized)
-		return
+		return false
 	}
-	fmt.Fprintf(w, `{"total": 3, "logins": %d}`, a.logins)
+	return true
+}
+
+func (a *authAPI) data(w http.ResponseWriter, r *http.Request) {
+	if a.in(w, r) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		fmt.Fprintf(w, `{"total": 3, "logins": %d}`, a.logins)
+	}
 }

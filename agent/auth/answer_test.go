@@ -61,9 +61,15 @@ func TestExpiry(t *testing.T) {
 		given any
 		want  time.Duration
 	}{
-		{60, time.Minute}, {60.5, 60500 * time.Millisecond}, {"60", time.Minute}, {0.001, time.Millisecond},
-		{int(now.Unix()) + 60, time.Minute}, {float64(now.Unix()) + 0.5, 500 * time.Millisecond},
-		{"2026-11-22T14:01:00+02:00", time.Minute}, {"2026-11-22T11:59:00Z", -time.Minute}, {999_999_999, 999_999_999 * time.Second},
+		{60, time.Minute},
+		{60.5, 60500 * time.Millisecond},
+		{"60", time.Minute},
+		{0.001, time.Millisecond},
+		{int(now.Unix()) + 60, time.Minute},
+		{float64(now.Unix()) + 0.5, 500 * time.Millisecond},
+		{"2026-11-22T14:01:00+02:00", time.Minute},
+		{"2026-11-22T11:59:00Z", -time.Minute},
+		{999_999_999, 999_999_999 * time.Second},
 	} {
 		if got, err := expiry(c.given, now); err != nil || got.Sub(now) != c.want {
 			t.Errorf("%v: in %s, %v, want %s", c.given, got.Sub(now), err, c.want)

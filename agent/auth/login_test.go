@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/web"
 )
 
 const login = `login: {url: "http://login.example/session?v=1", body: {user: ops, password: "env:PASSWORD"}, token: .token, expires: .ttl}`
@@ -185,6 +189,26 @@ func TestAChangedPasswordEndsTheToken(t *testing.T) {
 		}
 		os.Remove(file)
 		w.wantError(t, client, "GET http://a.example/x: auth.cloud: login.body.password: secret file:password: open", 2)
+	})
+}
+
+func TestNobodyAnswersTheLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, strings.Replace(login, "login.example", "nobody.example", 1))
+		w.wantError(t, w.client(t), "GET http://a.example/x: auth.cloud: POST http://nobody.example/session: connection refused by nobody.example:80", 0)
+	})
+}
+
+// A login is never answered with what a job keeps of other answers.
+func TestALoginIsNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, `login: {url: "http://login.example/session", method: GET, token: .token, expires: .ttl}`)
+		w.host.Traffic = &web.Traffic{}
+		w.host = w.host.Polite("job", &url.URL{Scheme: "http", Host: "a.example"}, &web.Manners{CacheFor: setting.Duration(24 * time.Hour)})
+		client := w.client(t)
+		w.want(t, client, "Bearer token-1", 1)
+		time.Sleep(time.Hour)
+		w.want(t, client, "Bearer token-2", 2)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"golang.org/x/oauth2"
@@ -90,7 +91,7 @@ func (t *tokenAsker) Ask(ctx context.Context) (Token, error) {
 		asks.AuthStyle = oauth2.AuthStyleInHeader
 	}
 	token, err := asks.Token(ctx)
-	if t.style == oauth2.AuthStyleAutoDetect && asks.AuthStyle == oauth2.AuthStyleInHeader && refusesClient(err) {
+	if t.style == oauth2.AuthStyleAutoDetect && asks.AuthStyle == oauth2.AuthStyleInHeader && t.refusesClient(err) {
 		asks.AuthStyle = oauth2.AuthStyleInParams
 		token, err = asks.Token(ctx)
 	}
@@ -139,11 +140,19 @@ func (t *tokenAsker) request() (*clientcredentials.Config, error) {
 	}, nil
 }
 
-// refusesClient tells whether the server may not have found the client's secret where it looks for it. What it says of
-// anything else is not asked for twice: a password tried too often locks out, and a refresh token may be good only once.
-func refusesClient(err error) bool {
+// refusesClient tells whether the server may not have found the client's secret where it looks for it. With a grant it has
+// to say so: a password tried too often locks out, and a refresh token may be good only once.
+func (p *OAuth2Provider) refusesClient(err error) bool {
 	refused, ok := errors.AsType[*oauth2.RetrieveError](err)
-	return ok && refused.Response.StatusCode < 500 && refused.ErrorCode != "invalid_grant"
+	switch {
+	case !ok || refused.Response.StatusCode >= 500:
+		return false
+	case p.grant == nil:
+		return true
+	case refused.ErrorCode == "":
+		return refused.Response.StatusCode == http.StatusUnauthorized
+	}
+	return slices.Contains([]string{"invalid_client", "invalid_request", "unauthorized_client"}, refused.ErrorCode)
 }
 
 // explain leaves out of the error what the library puts in: the token server's whole answer.

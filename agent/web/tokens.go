@@ -90,7 +90,7 @@ func (t *Tokens) Get(ctx context.Context, a Asker) (token Token, old bool, err e
 		}
 	}
 	if now.Before(t.again) {
-		return Token{}, false, fmt.Errorf("%w (asked again at %s, or when a secret has changed)", t.why, t.again.UTC().Format(time.RFC3339))
+		return Token{}, false, t.why
 	}
 	t.token, err = a.Ask(ctx)
 	t.got = time.Now()
@@ -99,10 +99,10 @@ func (t *Tokens) Get(ctx context.Context, a Asker) (token Token, old bool, err e
 	}
 	if err != nil {
 		t.token = Token{}
-		if !errors.Is(err, context.Canceled) { // which is no word about the login
-			t.fail(err, t.got)
+		if errors.Is(err, context.Canceled) { // which is no word about the login
+			return Token{}, false, err
 		}
-		return Token{}, false, err
+		return Token{}, false, t.fail(err, t.got)
 	}
 	return t.token, false, nil
 }
@@ -113,14 +113,16 @@ func (t *Tokens) holds(now time.Time) bool {
 	return e.IsZero() || now.Before(e.Add(-min(10*time.Second, e.Sub(t.got)/10)))
 }
 
-// fail puts the next login off.
-func (t *Tokens) fail(why error, now time.Time) {
+// fail puts the next login off, and is the error until then: always the same, so that it is logged once.
+func (t *Tokens) fail(why error, now time.Time) error {
 	pause, longest := brokenPause, maxBrokenPause
 	if _, ok := errors.AsType[*refused](why); ok {
 		pause, longest = refusedPause, maxRefusedPause
 	}
-	t.why, t.again = why, now.Add(min(pause<<min(t.failed, 10), longest))
+	t.again = now.Add(min(pause<<min(t.failed, 10), longest))
+	t.why = fmt.Errorf("%w (asked again at %s, or when a secret has changed)", why, t.again.UTC().Format(time.RFC3339))
 	t.failed++
+	return t.why
 }
 
 var errFruitless = errors.New("the server refuses every token that the login gives")
@@ -141,7 +143,7 @@ func (t *Tokens) Forget(ctx context.Context, value string) error {
 	case t.failed == 0:
 		t.failed = 1
 	default:
-		t.fail(Refused(errFruitless), now)
+		_ = t.fail(Refused(errFruitless), now) // which the next one is told
 	}
 	t.token = Token{}
 	return nil
