@@ -7,10 +7,11 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// Expression is an expression in a setting that gives one value. The zero value is none.
+// Expression is an expression in a setting. The zero value is none.
 type Expression struct {
-	text string
-	code *gojq.Code
+	text  string
+	query *gojq.Query
+	code  *gojq.Code
 }
 
 // UnmarshalText compiles the expression; an empty one is none.
@@ -19,11 +20,11 @@ func (e *Expression) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		return nil
 	}
-	_, code, err := Compile(string(text))
+	query, code, err := Compile(string(text))
 	if err != nil {
 		return err
 	}
-	*e = Expression{string(text), code}
+	*e = Expression{string(text), query, code}
 	return nil
 }
 
@@ -35,9 +36,15 @@ func (e Expression) IsZero() bool { return e.code == nil }
 
 var errSeveral = errors.New("it gives more than one value")
 
-// Run is what the expression gives; nothing at all is null. The text of an error may hold parts of the input.
+// Path is [Path] of the expression.
+func (e Expression) Path() (path []string, each bool) { return Path(e.query) }
+
+// All are the values that the expression gives, and at most one error, which ends them.
+func (e Expression) All(ctx context.Context, in any) gojq.Iter { return e.code.RunWithContext(ctx, in) }
+
+// Run is the one value that the expression gives; nothing at all is null. The text of an error may hold parts of the input.
 func (e Expression) Run(ctx context.Context, in any) (any, error) {
-	iter := e.code.RunWithContext(ctx, in)
+	iter := e.All(ctx, in)
 	first, some := iter.Next()
 	if !some {
 		return nil, nil
