@@ -9,9 +9,10 @@ import (
 
 // Expression is an expression in a setting. The zero value is none.
 type Expression struct {
-	text  string
-	query *gojq.Query
-	code  *gojq.Code
+	text string
+	code *gojq.Code
+	path []string
+	each bool
 }
 
 // UnmarshalText compiles the expression; an empty one is none.
@@ -24,7 +25,8 @@ func (e *Expression) UnmarshalText(text []byte) error {
 	if err != nil {
 		return err
 	}
-	*e = Expression{string(text), query, code}
+	path, each := Path(query)
+	*e = Expression{string(text), code, path, each}
 	return nil
 }
 
@@ -37,7 +39,7 @@ func (e Expression) IsZero() bool { return e.code == nil }
 var errSeveral = errors.New("it gives more than one value")
 
 // Path is [Path] of the expression.
-func (e Expression) Path() (path []string, each bool) { return Path(e.query) }
+func (e Expression) Path() (path []string, each bool) { return e.path, e.each }
 
 // All are the values that the expression gives, and at most one error, which ends them.
 func (e Expression) All(ctx context.Context, in any) gojq.Iter { return e.code.RunWithContext(ctx, in) }
