@@ -21,8 +21,9 @@ func arrows() map[string][]string {
 	return map[string][]string{
 		"agent":         {"agent/command", "agent/config", "sources", "sinks", "sources/*", "sinks/*"},
 		"agent/cton":    {"agent"},
-		"agent/command": {"agent/config", "agent/legacy", "agent/run", "agent/status", "agent/ledger", "agent/metric", "agent/schedule", "agent/setting", "agent/state", "agent/web", "agent/demo", "agent/rehearse", "sources", "sinks", "sinks/remotewrite/spool", "deploy/examples"},
-		"agent/config":  {"sources", "sinks", "agent/schedule", "agent/setting"},
+		"agent/command": {"agent/auth", "agent/config", "agent/legacy", "agent/run", "agent/status", "agent/ledger", "agent/metric", "agent/schedule", "agent/setting", "agent/state", "agent/web", "agent/demo", "agent/rehearse", "sources", "sinks", "sinks/remotewrite/spool", "deploy/examples"},
+		"agent/auth":    {"agent/document", "agent/jq", "agent/setting", "agent/web"},
+		"agent/config":  {"agent/auth", "sources", "sinks", "agent/schedule", "agent/setting"},
 		"agent/legacy":  {"agent/config", "agent/setting"},
 		"agent/run":     {"sources", "sinks", "agent/schedule", "agent/ledger", "agent/metric", "agent/state"},
 		"agent/status":  {"agent/run", "agent/metric"},

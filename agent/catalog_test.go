@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/collectington/collectington/agent"
+	"github.com/collectington/collectington/agent/auth"
 	"github.com/collectington/collectington/sources/class"
 )
 
@@ -27,6 +28,7 @@ func TestExamples(t *testing.T) {
 	nop := class.Method{Measure: func(context.Context, *class.Tick) ([]class.Reading, error) { return nil, nil }}
 	own := class.Kind("class", class.Methods{"incidents": nop, "queue_change": nop, "resolution_seconds": nop, "acknowledge_seconds": nop})
 	t.Run(own.Name, func(t *testing.T) { checkExample(t, own.Example, func() any { return own.Defaults() }) })
+	t.Run("auth", func(t *testing.T) { checkExample(t, auth.Example(), func() any { return &auth.Settings{} }) })
 	for _, k := range c.Sinks {
 		t.Run(k.Name, func(t *testing.T) { checkExample(t, k.Example, func() any { return k.Defaults() }) })
 	}

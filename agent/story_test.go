@@ -49,6 +49,7 @@ func TestStories(t *testing.T) {
 					pages := httptest.NewServer(fake)
 					env.Defer(pages.Close)
 					env.Setenv("PAGES", pages.URL)
+					env.Setenv("AUTH", newAuthAPI(env).URL)
 					env.Setenv("KEY", "s3cr3t-key")
 					return nil
 				},

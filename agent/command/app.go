@@ -42,6 +42,7 @@ type App struct {
 
 	vault   *setting.Vault
 	traffic *web.Traffic // of all jobs, also of those that a reload brings
+	logins  logins       // likewise
 	log     *slog.Logger
 	level   slog.LevelVar // of log
 }
@@ -95,6 +96,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 		c.Named = slices.ContainsFunc(parsed.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == "config" })
 		a.vault = &setting.Vault{Dir: filepath.Dir(c.Config)}
 		a.traffic = &web.Traffic{}
+		a.logins = logins{}
 		a.log = a.logger(&c.globals)
 		err = parsed.Run()
 	}

@@ -25,11 +25,14 @@ type assembly struct {
 	show    func(section, line string)            // told what jobs show of themselves; nil = nobody
 	answer  http.RoundTripper                     // answers every request; nil = the network does
 	drain   time.Duration
+
+	providers map[string]web.Provider // the plan's logins
 }
 
 // build makes everything of a plan. Nothing of it has begun.
 func (b *assembly) build(plan *config.Plan) (run.Plan, error) {
 	out := run.Plan{Concurrency: plan.Concurrency}
+	b.providers = b.logins.of(plan)
 	for _, s := range plan.Sinks {
 		sink, err := b.sink(plan, s)
 		if err != nil {
@@ -97,7 +100,9 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 }
 
 func (b *assembly) host(observe func(web.Exchange)) *web.Host {
-	return &web.Host{Secrets: b.vault, UserAgent: "cton/" + b.Version, Dial: b.Dial, Answer: b.answer, Observe: observe}
+	return &web.Host{
+		Secrets: b.vault, UserAgent: "cton/" + b.Version, Providers: b.providers, Dial: b.Dial, Answer: b.answer, Observe: observe,
+	}
 }
 
 // observe counts what an exchange has cost.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/collectington/collectington/agent/auth"
 	"github.com/collectington/collectington/agent/config"
 	"github.com/collectington/collectington/agent/rehearse"
 	"github.com/collectington/collectington/sources"
@@ -80,6 +81,7 @@ func (a *App) examples() []example {
 		}
 		all = append(all, example{name, what, text})
 	}
+	add("auth", "", auth.Example())
 	for _, k := range a.Catalogue.Fetchers {
 		add(k.Name, "where data comes from", k.Example)
 	}

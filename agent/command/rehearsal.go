@@ -61,7 +61,7 @@ func (r *rehearsal) choose(g *globals) error {
 
 // build makes the job. Its secrets are the test's, and so are its servers.
 func (r *rehearsal) build(a *App, g *globals) error {
-	own, flags := &App{Version: a.Version, Catalogue: a.Catalogue, Out: a.Out, Err: a.Err, vault: r.vault}, *g
+	own, flags := &App{Version: a.Version, Catalogue: a.Catalogue, Out: a.Out, Err: a.Err, vault: r.vault, logins: logins{}}, *g
 	own.log = own.logger(g)
 	flags.Config = r.file
 	plan, err := own.load(&flags, r.Job)
@@ -72,7 +72,7 @@ func (r *rehearsal) build(a *App, g *globals) error {
 		return fmt.Errorf("the configuration has %s: name the one to test in the archive's first lines, as in job: %s",
 			count(len(plan.Jobs), "job"), plan.Jobs[0].Name)
 	}
-	built, err := (&assembly{App: own, answer: r.Answers}).build(&config.Plan{Concurrency: 1, Jobs: plan.Jobs})
+	built, err := (&assembly{App: own, answer: r.Answers}).build(&config.Plan{Concurrency: 1, Auth: plan.Auth, Jobs: plan.Jobs})
 	if err != nil {
 		return err
 	}

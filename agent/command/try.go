@@ -37,7 +37,7 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 	}
 	t := &try{App: a}
 	b := &assembly{App: a, observe: t.exchange, show: t.show, fetcher: t.showing}
-	built, err := b.build(&config.Plan{Concurrency: 1, Jobs: plan.Jobs})
+	built, err := b.build(&config.Plan{Concurrency: 1, Auth: plan.Auth, Jobs: plan.Jobs})
 	if err != nil {
 		return err
 	}

@@ -46,12 +46,12 @@ func (r *reader) jobs(plan *Plan, n *yaml.Node) {
 			r.bad(key, path, "want a mapping: a schedule, where data comes from, and metrics")
 			return
 		}
-		plan.Jobs = append(plan.Jobs, r.job(key, value, path))
+		plan.Jobs = append(plan.Jobs, r.job(plan, key, value, path))
 	})
 }
 
 // job reads one job. Its keys are settings of every job, or the name of a kind.
-func (r *reader) job(key, n *yaml.Node, path string) Job {
+func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 	own := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column}
 	known := settingsAt(reflect.TypeFor[jobSettings](), "")
 	job := Job{Name: key.Value, Key: fingerprint(n)}
@@ -68,11 +68,13 @@ func (r *reader) job(key, n *yaml.Node, path string) Job {
 				job.Fetches = key.Value + " " + id.Identity()
 			}
 			fetchKey = key
+			job.Key += r.named(plan, value, join(path, kind.Name), job.Fetcher)
 			return
 		}
 		if kind, ok := kindOf(r.catalogue.Sources, key.Value); ok {
 			job.Source = readKind(r, kind, key, value, path, sourceKey)
 			sourceKey = key
+			job.Key += r.named(plan, value, join(path, kind.Name), job.Source)
 			if job.MetricsAt = kind.Name; kind.Name != "metrics" {
 				job.MetricsAt = kind.Name + ".metrics"
 			}

@@ -47,6 +47,7 @@ type reader struct {
 	catalogue Catalogue
 	problems  Problems
 	sinkNames []string        // all that the file has, those with problems included
+	authNames []string        // likewise
 	meant     map[string]bool // settings that a mistyped name was taken to mean, by path
 }
 
@@ -72,6 +73,7 @@ type top struct {
 	External    map[string]string `yaml:"external_labels"`
 	Concurrency int               `yaml:"concurrency"`
 	StateFile   string            `yaml:"state_file"`
+	Auth        yaml.Node         `yaml:"auth"`
 	Sinks       yaml.Node         `yaml:"sinks"`
 	Jobs        yaml.Node         `yaml:"jobs"`
 }
@@ -90,6 +92,7 @@ func (r *reader) plan(root *yaml.Node) *Plan {
 		r.bad(find(root, "concurrency"), "concurrency", "want at least 1")
 	}
 	r.externalLabels(root, t.External)
+	r.auth(plan, &t.Auth)
 	r.sinks(plan, &t.Sinks)
 	r.jobs(plan, &t.Jobs)
 	if len(r.problems) == 0 {

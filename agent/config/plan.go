@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/collectington/collectington/agent/auth"
 	"github.com/collectington/collectington/agent/schedule"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
@@ -23,8 +24,16 @@ type Plan struct {
 	External    map[string]string // external labels
 	Concurrency int               // how many ticks may be under way at once
 	StateFile   string            // keeps the jobs' state over a restart; "" = nothing does
+	Auth        []Auth            // by name
 	Sinks       []Sink            // by name
 	Jobs        []Job             // by name
+}
+
+// Auth is one entry of auth: a login with a name.
+type Auth struct {
+	Name     string
+	Settings *auth.Settings
+	Key      string // equal for two logins that are configured alike
 }
 
 // Sink is one entry of sinks.
@@ -32,7 +41,7 @@ type Sink struct {
 	Name   string
 	Kind   sinks.Kind
 	Config sinks.Config
-	Key    string // equal for two sinks that are configured alike
+	Key    string // equal for two sinks that are configured alike, the login that they name included
 }
 
 // Job is one entry of jobs.
@@ -48,7 +57,7 @@ type Job struct {
 	Fetcher   sources.Config[sources.Fetcher] // nil where the job has none
 	Source    sources.Config[sources.Source]
 	MetricsAt string // where the source's metrics are declared, below the job: metrics, script.metrics
-	Key       string // equal for two jobs that are configured alike
+	Key       string // equal for two jobs that are configured alike, the login that they name included
 	Fetches   string // equal for two jobs that fetch the same thing
 }
 

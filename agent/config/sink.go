@@ -85,14 +85,14 @@ func (r *reader) sinks(plan *Plan, n *yaml.Node) {
 		path := "sinks." + key.Value
 		if r.goodName(key, "sinks") {
 			r.sinkNames = append(r.sinkNames, key.Value)
-			if s, ok := r.sink(key, value, path); ok {
+			if s, ok := r.sink(plan, key, value, path); ok {
 				plan.Sinks = append(plan.Sinks, s)
 			}
 		}
 	})
 }
 
-func (r *reader) sink(key, value *yaml.Node, path string) (Sink, bool) {
+func (r *reader) sink(plan *Plan, key, value *yaml.Node, path string) (Sink, bool) {
 	if value.Kind != yaml.MappingNode || len(value.Content) == 0 {
 		r.bad(key, path, "needs a kind: one of %s", strings.Join(r.sinkKinds(), ", "))
 		return Sink{}, false
@@ -113,6 +113,7 @@ func (r *reader) sink(key, value *yaml.Node, path string) (Sink, bool) {
 		if len(r.problems) == before {
 			r.validate(settings, kindKey, path, s.Config)
 		}
+		s.Key += r.named(plan, settings, path, s.Config)
 		return s, true
 	}
 	r.bad(kindKey, path, "%s", noKind("sink kind", kindKey.Value, r.sinkKinds()))

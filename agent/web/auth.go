@@ -4,45 +4,69 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// login makes the value of the Authorization header.
-type login interface {
-	// header is the value, read afresh. It is old where an earlier request has used it already, so that the server's
-	// refusal may mean that it has run out.
-	header(ctx context.Context) (value string, old bool, err error)
-	// forget drops a value that the server has refused.
-	forget(ctx context.Context, value string) error
+// Login puts credentials on requests. Several goroutines may use it at once.
+type Login interface {
+	// Sign puts the credentials on a request, which is the login's to change. Mark stands for them in Forget. They are old
+	// where an earlier request has used them already, so that the server's refusal may mean that they have run out.
+	Sign(req *http.Request) (mark string, old bool, err error)
+	// Forget drops what the server has refused.
+	Forget(ctx context.Context, mark string) error
 	CloseIdleConnections()
 }
 
-// login is what the settings ask for, nil where that is nothing.
-func (h *Host) login(s *Settings) (login, error) {
+// Provider is a login with a name, which all clients share whose settings name it.
+type Provider interface {
+	// Login is the provider's login for one client. What it asks for, it asks by way of the client's host.
+	Login(h *Host) (Login, error)
+}
+
+// Login is what the settings ask for, nil where that is nothing.
+func (h *Host) Login(s *Settings) (Login, error) {
 	switch {
+	case s.Auth != "":
+		provider := h.Providers[s.Auth]
+		if provider == nil {
+			return nil, setting.Bad("auth", "there is no auth.%s", s.Auth)
+		}
+		plain := *h
+		plain.manners = nil // a login is never answered with what is kept
+		return provider.Login(&plain)
 	case s.BasicAuth != nil:
-		return plainLogin(func() (string, error) { return h.basic(s.BasicAuth) }), nil
+		return header(func() (string, error) { return h.basic(s.BasicAuth) }), nil
 	case s.Authorization != nil:
-		return plainLogin(func() (string, error) { return h.scheme(s.Authorization) }), nil
+		return header(func() (string, error) { return h.scheme(s.Authorization) }), nil
 	case s.OAuth2 != nil:
-		return h.tokens(s.OAuth2)
+		return NewOAuth2Provider(s.OAuth2, nil).Login(h)
+	case s.SigV4 != nil:
+		return h.signer(s.SigV4), nil
 	}
 	return nil, nil
 }
 
-// plainLogin reads its secret at each request.
-type plainLogin func() (string, error)
+// header makes the Authorization header. It reads its secret at each request.
+type header func() (string, error)
 
-func (p plainLogin) header(context.Context) (string, bool, error) {
-	value, err := p()
-	return value, false, err
+// Sign implements Login.
+func (f header) Sign(req *http.Request) (string, bool, error) {
+	value, err := f()
+	if err == nil {
+		req.Header.Set("Authorization", value)
+	}
+	return "", false, err
 }
 
-func (plainLogin) forget(context.Context, string) error { return nil }
-func (plainLogin) CloseIdleConnections()                {}
+// Forget implements Login.
+func (header) Forget(context.Context, string) error { return nil }
+
+// CloseIdleConnections implements Login.
+func (header) CloseIdleConnections() {}
 
 func (h *Host) basic(b *BasicAuth) (string, error) {
 	user, err := h.Secrets.Text(b.Username)
@@ -70,10 +94,11 @@ func (h *Host) scheme(a *Authorization) (string, error) {
 	return a.Type + " " + credentials, nil
 }
 
-// authenticated adds the Authorization header. A token that has run out is replaced once for a request.
+// authenticated signs requests. A token that has run out is replaced once for a request.
 type authenticated struct {
 	next  http.RoundTripper
-	login login
+	login Login
+	name  string // of the login's provider; "" = it is the client's own
 }
 
 func (a *authenticated) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -91,19 +116,26 @@ func (a *authenticated) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// send sends the request. It is stale where the server has refused a value that had been used before.
+// send sends the request. It is stale where the server has refused credentials that had been used before.
 func (a *authenticated) send(req *http.Request) (resp *http.Response, stale bool, err error) {
-	value, old, err := a.login.header(req.Context())
+	signed := req.Clone(req.Context())
+	mark, old, err := a.login.Sign(signed)
 	if err != nil {
 		closeBody(req)
+		if a.name != "" {
+			err = fmt.Errorf("auth.%s: %w", a.name, err)
+		}
 		return nil, false, err
 	}
-	req.Header.Set("Authorization", value)
-	resp, err = a.next.RoundTrip(req)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized {
-		return resp, false, err
+	resp, err = a.next.RoundTrip(signed)
+	if err != nil {
+		return nil, false, err
 	}
-	if a.login.forget(req.Context(), value) != nil {
+	resp.Request = a.named(req) // without the credentials
+	if resp.StatusCode != http.StatusUnauthorized {
+		return resp, false, nil
+	}
+	if a.login.Forget(req.Context(), mark) != nil {
 		return resp, false, nil
 	}
 	return resp, old, nil
@@ -112,6 +144,22 @@ func (a *authenticated) send(req *http.Request) (resp *http.Response, stale bool
 func (a *authenticated) CloseIdleConnections() {
 	a.login.CloseIdleConnections()
 	closeIdle(a.next)
+}
+
+type providerKey struct{}
+
+// named is the request with the name of whoever has signed it, for messages.
+func (a *authenticated) named(req *http.Request) *http.Request {
+	return req.WithContext(context.WithValue(req.Context(), providerKey{}, a.name))
+}
+
+// provider is the name of the provider that has signed a response's request, "" where none has.
+func provider(resp *http.Response) string {
+	if resp.Request == nil {
+		return ""
+	}
+	name, _ := resp.Request.Context().Value(providerKey{}).(string)
+	return name
 }
 
 // rewound is the request with its body from the start.

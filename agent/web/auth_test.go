@@ -144,6 +144,7 @@ func TestARefusedTokenIsReplacedOnce(t *testing.T) {
 		if code := post(strings.NewReader("payload")); code != 200 {
 			t.Errorf("after the token was revoked: got %d", code)
 		}
+		time.Sleep(proven)
 		good.Store("Bearer none")
 		requests.Store(0)
 		if code := post(strings.NewReader("payload")); code != 401 || requests.Load() != 2 {
@@ -153,6 +154,11 @@ func TestARefusedTokenIsReplacedOnce(t *testing.T) {
 		if code := post(strings.NewReader("payload")); code != 401 || requests.Load() != 1 {
 			t.Errorf("a fresh token was refused: got %d after %d requests, want no second try", code, requests.Load())
 		}
+		if _, err := client.Post("http://a.example/", "text/plain", strings.NewReader("payload")); err == nil ||
+			!strings.Contains(err.Error(), "the server refuses every token that the login gives (asked again at 2000-01-01T00:03:00Z") {
+			t.Errorf("after two fresh tokens in a row were refused: %v, want a pause", err)
+		}
+		time.Sleep(3 * time.Minute)
 		good.Store("Bearer token-5")
 		if code := post(io.MultiReader(strings.NewReader("payload"))); code != 200 {
 			t.Errorf("got %d", code)
@@ -177,7 +183,8 @@ func TestTheTokenServerFails(t *testing.T) {
 			func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
 				w.WriteHeader(http.StatusServiceUnavailable)
-				io.WriteString(w, "down for "+r.FormValue("client_secret"))
+				_, password, _ := r.BasicAuth()
+				io.WriteString(w, "down for "+password)
 			},
 			"POST http://login.example/token: 503 Service Unavailable: down for <secret>",
 		},

@@ -60,6 +60,9 @@ func (h *Host) reason(ctx context.Context, err error) error {
 	if e, ok := err.(*short); ok {
 		return e
 	}
+	if _, ok := errors.AsType[*Error](err); ok { // of a login, which says already what went wrong
+		return &short{h.clean(err.Error()), []error{err}}
+	}
 	if ctx.Err() != nil {
 		return h.ended(ctx)
 	}

@@ -18,6 +18,7 @@ import (
 type Host struct {
 	Secrets   *setting.Vault
 	UserAgent string
+	Providers map[string]Provider // that settings can name by auth
 
 	// Dial replaces the system's way to connect; nil = the system's. Tests give an in-memory network here.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -59,19 +60,12 @@ func (h *Host) Client(s *Settings) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	login, err := h.login(s)
+	login, err := h.Login(s)
 	if err != nil {
 		return nil, err
 	}
 	if login != nil {
-		transport = &authenticated{next: transport, login: login}
+		transport = &authenticated{next: transport, login: login, name: s.Auth}
 	}
-	if s.SigV4 != nil {
-		transport = h.signed(transport, s.SigV4)
-	}
-	return h.client(transport), nil
-}
-
-func (h *Host) client(transport http.RoundTripper) *http.Client {
-	return &http.Client{Transport: &explained{next: transport, host: h}, CheckRedirect: h.checkRedirect}
+	return &http.Client{Transport: &explained{next: transport, host: h}, CheckRedirect: h.checkRedirect}, nil
 }

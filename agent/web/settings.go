@@ -10,6 +10,7 @@ import (
 // Settings are the settings of an HTTP client. They are inlined into a kind's own. The keys are those of Prometheus'
 // HTTP client configuration, but a secret is always a reference, so there is no key that ends in _file for one.
 type Settings struct {
+	Auth          string         `yaml:"auth"` // the name of a Provider; "" = one of the next four, or none
 	BasicAuth     *BasicAuth     `yaml:"basic_auth"`
 	Authorization *Authorization `yaml:"authorization"`
 	OAuth2        *OAuth2        `yaml:"oauth2"`
@@ -32,8 +33,13 @@ type Authorization struct {
 
 // OAuth2 gets an access token by client credentials (RFC 6749 section 4.4) and sends it as a bearer token.
 type OAuth2 struct {
-	ClientID       setting.Text            `yaml:"client_id"`
-	ClientSecret   setting.Secret          `yaml:"client_secret"`
+	ClientID     setting.Text   `yaml:"client_id"`
+	ClientSecret setting.Secret `yaml:"client_secret"`
+	TokenServer  `yaml:",inline"`
+}
+
+// TokenServer is who gives access tokens, and how it is asked.
+type TokenServer struct {
 	TokenURL       setting.URL             `yaml:"token_url"`
 	Scopes         []string                `yaml:"scopes"`
 	EndpointParams map[string]setting.Text `yaml:"endpoint_params"`
@@ -41,10 +47,16 @@ type OAuth2 struct {
 	Proxy          `yaml:",inline"`
 }
 
+// AuthName is the provider that the settings name, "" where they name none.
+func (s *Settings) AuthName() string { return s.Auth }
+
 // Validate names every problem by its setting.
 func (s *Settings) Validate() error {
 	var problems []error
 	var given []string
+	if s.Auth != "" {
+		given = append(given, "auth")
+	}
 	if s.BasicAuth != nil {
 		given = append(given, "basic_auth")
 		problems = append(problems, setting.Under("basic_auth", s.BasicAuth.validate()))
@@ -70,7 +82,7 @@ func (s *Settings) Validate() error {
 
 // Authenticates tells whether the settings make the Authorization header, so that no other may be set.
 func (s *Settings) Authenticates() bool {
-	return s.BasicAuth != nil || s.Authorization != nil || s.OAuth2 != nil || s.SigV4 != nil
+	return s.Auth != "" || s.BasicAuth != nil || s.Authorization != nil || s.OAuth2 != nil || s.SigV4 != nil
 }
 
 func (b *BasicAuth) validate() error {
@@ -106,6 +118,12 @@ func (o *OAuth2) validate() error {
 	if o.ClientSecret == "" {
 		problems = append(problems, setting.Bad("client_secret", "required"))
 	}
+	return errors.Join(append(problems, o.TokenServer.Validate())...)
+}
+
+// Validate names every problem by its setting.
+func (o *TokenServer) Validate() error {
+	var problems []error
 	if o.TokenURL.IsZero() {
 		problems = append(problems, setting.Bad("token_url", "required"))
 	}

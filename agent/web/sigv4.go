@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -37,44 +38,42 @@ func (s *SigV4) validate() error {
 	return errors.Join(problems...)
 }
 
-// signed signs requests on their way.
-type signed struct {
-	next   http.RoundTripper
-	host   *Host
-	set    *SigV4
-	signer *v4.Signer
+// signer signs requests on their way.
+type signer struct {
+	host *Host
+	set  *SigV4
+	v4   *v4.Signer
 }
 
-func (h *Host) signed(next http.RoundTripper, s *SigV4) *signed {
-	return &signed{next: next, host: h, set: s, signer: v4.NewSigner()}
-}
+func (h *Host) signer(s *SigV4) *signer { return &signer{host: h, set: s, v4: v4.NewSigner()} }
 
-func (s *signed) RoundTrip(req *http.Request) (*http.Response, error) {
+// Sign implements Login.
+func (s *signer) Sign(req *http.Request) (string, bool, error) {
 	keys, err := s.keys()
 	if err != nil {
-		closeBody(req)
-		return nil, err
+		return "", false, err
 	}
 	digest, err := bodyDigest(req)
 	if err != nil {
-		closeBody(req)
-		return nil, err
+		return "", false, err
 	}
 	service := s.set.Service
 	if service == "" {
 		service = "aps"
 	}
-	out := req.Clone(req.Context())
-	if err := s.signer.SignHTTP(req.Context(), keys, out, digest, service, s.set.Region, time.Now()); err != nil {
-		closeBody(req)
-		return nil, setting.Bad("sigv4", "%v", err)
+	if err := s.v4.SignHTTP(req.Context(), keys, req, digest, service, s.set.Region, time.Now()); err != nil {
+		return "", false, setting.Bad("sigv4", "%v", err)
 	}
-	return s.next.RoundTrip(out)
+	return "", false, nil
 }
 
-func (s *signed) CloseIdleConnections() { closeIdle(s.next) }
+// Forget implements Login.
+func (*signer) Forget(context.Context, string) error { return nil }
 
-func (s *signed) keys() (keys aws.Credentials, err error) {
+// CloseIdleConnections implements Login.
+func (*signer) CloseIdleConnections() {}
+
+func (s *signer) keys() (keys aws.Credentials, err error) {
 	if keys.AccessKeyID, err = s.host.Secrets.Text(s.set.AccessKey); err != nil {
 		return keys, setting.Bad("sigv4.access_key", "%v", err)
 	}

@@ -32,12 +32,26 @@ func (h *Host) status(resp *http.Response, text string) error {
 	if line != "" {
 		message += ": " + line
 	}
+	if name := provider(resp); name != "" && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) {
+		message += fmt.Sprintf(" (logged in by auth.%s)", name)
+	}
 	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable {
 		if pause, ok := RetryAfter(resp, time.Now()); ok {
 			message += fmt.Sprintf(" (try again in %s, says the server)", pause.Round(time.Second))
 		}
 	}
 	return &short{text: message}
+}
+
+// RefusedBy is the error of a login that was answered with this, whose body is read already. It is [Refused] unless the
+// server is down or busy.
+func (h *Host) RefusedBy(resp *http.Response, text string) error {
+	err := h.status(resp, text)
+	switch code := resp.StatusCode; {
+	case code >= 500, code == http.StatusTooManyRequests, code == http.StatusRequestTimeout:
+		return err
+	}
+	return Refused(err)
 }
 
 // pageTitle is all that is worth showing of an HTML page.

@@ -92,3 +92,6 @@ func (c *Config) group(env *sinks.Env) []metric.Label {
 	}
 	return group
 }
+
+// AuthName is the login that the settings name, "" where they name none.
+func (c *Config) AuthName() string { return c.Web.AuthName() }

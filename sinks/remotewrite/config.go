@@ -204,3 +204,6 @@ func (c *Config) New(env sinks.Env) (sinks.Sink, error) {
 	}
 	return newSink(c, env, client, rules), nil
 }
+
+// AuthName is the login that the settings name, "" where they name none.
+func (c *Config) AuthName() string { return c.Web.AuthName() }

@@ -85,7 +85,7 @@ func TestValidate(t *testing.T) {
 			"headers.host: is set by the agent and cannot be set here\nheaders.transfer-encoding: is set by the agent and cannot be set here",
 		url + "headers: {X-A: '1', x-a: '2'}":                          "headers.x-a: is the same header as X-A",
 		url + "headers: {X-A: \"a\\r\\nB: c\"}":                        "headers.X-A: a header's value is one line without control characters",
-		url + "headers: {authorization: x}\nbasic_auth: {username: a}": "headers.authorization: cannot stand beside basic_auth, authorization or oauth2, which set it",
+		url + "headers: {authorization: x}\nbasic_auth: {username: a}": "headers.authorization: cannot stand beside auth, basic_auth, authorization, oauth2 or sigv4, which set it",
 		"method: PUT\nmax_body: 0\nauthorization: {}":                  "url: is needed: the address to ask, such as https://api.example.com/v1/incidents\nmethod: want GET or POST\nmax_body: want more than 0, such as 64MiB\nauthorization.credentials: required",
 	} {
 		var lines []string

@@ -65,7 +65,7 @@ func (e *ForEach) validate(c *Config) error {
 		bad("url", "not an address")
 		address = &url.URL{}
 	}
-	if e.Items.isZero() {
+	if e.Items.IsZero() {
 		bad("items", "is needed: the items of the list in jq, such as .users[]")
 	}
 	if e.Max < 0 || e.Max > maxItems {
@@ -93,7 +93,7 @@ type item struct {
 // in are the list's items.
 func (e *ForEach) in(ctx context.Context, root document.Value) ([]item, error) {
 	var items []item
-	iter := e.Items.code.RunWithContext(ctx, root.JQ())
+	iter := e.Items.All(ctx, root.JQ())
 	for {
 		v, more := iter.Next()
 		if !more {

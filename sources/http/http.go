@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/collectington/collectington/agent/jq"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sources"
@@ -42,7 +43,7 @@ type Config struct {
 	ForEach  *ForEach  `yaml:"for_each"` // nil = one request is all
 
 	Decoding format.Settings `yaml:",inline"`
-	FailIf   condition       `yaml:"fail_if"` // of a success: when it is a failure after all
+	FailIf   jq.Expression   `yaml:"fail_if"` // of a success: when it is a failure after all
 
 	web.Manners  `yaml:",inline"`
 	web.Settings `yaml:",inline"`
@@ -94,7 +95,7 @@ func (c *Config) literals() url.Values {
 func (c *Config) Identity() string {
 	request := fmt.Sprint(c.Method, " ", c.URL.String(), " ", c.Query, " ", c.Body)
 	if c.ForEach != nil {
-		request += fmt.Sprint(" for ", c.ForEach.Items.text, " of ", c.ForEach.URL)
+		request += fmt.Sprint(" for ", c.ForEach.Items, " of ", c.ForEach.URL)
 	}
 	return request
 }

@@ -125,7 +125,7 @@ func (p *pager) begin() step {
 
 // next leads to the page after this one; nil where this is the last.
 func (p *pager) next(ctx context.Context, page, list document.Value) (*step, error) {
-	if !p.set.Until.isZero() {
+	if !p.set.Until.IsZero() {
 		end, err := p.set.Until.from(ctx, page)
 		if err != nil {
 			return nil, fmt.Errorf("paginate.until: %s", p.shown(err.Error()))
@@ -139,7 +139,7 @@ func (p *pager) next(ctx context.Context, page, list document.Value) (*step, err
 		return p.byCursor(ctx, page)
 	case p.set.Link:
 		return p.byAddress(nextLink(p.header))
-	case !p.set.NextURL.isZero():
+	case !p.set.NextURL.IsZero():
 		address, err := p.set.NextURL.textFrom(ctx, page)
 		if err != nil {
 			return nil, fmt.Errorf("paginate.next_url: %s", p.shown(err.Error()))

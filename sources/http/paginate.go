@@ -73,13 +73,13 @@ func (p *Paginate) validate(c *Config) error {
 		bad("", "names no way to the next page: add page, offset, cursor, link or next_url")
 	case len(ways) > 1:
 		bad(ways[1], "cannot stand beside %s: there is one way to the next page", ways[0])
-	case p.param() == "" && !p.Link && p.NextURL.isZero():
+	case p.param() == "" && !p.Link && p.NextURL.IsZero():
 		bad(ways[0]+".param", "is needed: the query's parameter, such as %s", ways[0])
 	}
 	if param := p.param(); param != "" && (c.URL.Query().Has(param) || c.Query[param] != "") {
 		bad(ways[0]+".param", "%s stands in the query too: leave it out there", param)
 	}
-	if len(ways) == 1 && (p.Link || !p.NextURL.isZero()) && c.Method != http.MethodGet {
+	if len(ways) == 1 && (p.Link || !p.NextURL.IsZero()) && c.Method != http.MethodGet {
 		bad(ways[0], "the next page is asked for by GET: set method to GET")
 	}
 	if p.Page != nil && p.Page.Start != nil && *p.Page.Start < 0 {
@@ -101,7 +101,7 @@ func (p *Paginate) ways() []string {
 		name string
 		set  bool
 	}{
-		{"page", p.Page != nil}, {"offset", p.Offset != nil}, {"cursor", p.Cursor != nil}, {"link", p.Link}, {"next_url", !p.NextURL.isZero()},
+		{"page", p.Page != nil}, {"offset", p.Offset != nil}, {"cursor", p.Cursor != nil}, {"link", p.Link}, {"next_url", !p.NextURL.IsZero()},
 	} {
 		if way.set {
 			names = append(names, way.name)
@@ -112,9 +112,9 @@ func (p *Paginate) ways() []string {
 
 func (c *Cursor) validate() error {
 	switch {
-	case c.From.isZero() && c.Header == "":
+	case c.From.IsZero() && c.Header == "":
 		return setting.Bad("", "wants from, the cursor's place in a page such as .next_cursor, or header")
-	case !c.From.isZero() && c.Header != "":
+	case !c.From.IsZero() && c.Header != "":
 		return setting.Bad("header", "cannot stand beside from")
 	case c.Header != "" && !web.IsToken(c.Header):
 		return setting.Bad("header", "not a header's name: want letters, digits and hyphens")

@@ -15,32 +15,25 @@ import (
 // pick is a jq expression that takes one value out of a document. A plain path needs no conversion of the document. The
 // zero value gives nothing.
 type pick struct {
-	condition
+	jq.Expression
 	path []string // of a plain path; nil otherwise
 }
 
 // UnmarshalText compiles the expression; an empty one is none.
 func (p *pick) UnmarshalText(text []byte) error {
 	*p = pick{}
-	if len(text) == 0 {
-		return nil
-	}
-	query, code, err := jq.Compile(string(text))
-	if err != nil {
+	if err := p.Expression.UnmarshalText(text); err != nil || p.IsZero() {
 		return err
 	}
-	p.condition = condition{string(text), code}
-	if path, each := jq.Path(query); !each {
+	if path, each := p.Path(); !each {
 		p.path = path
 	}
 	return nil
 }
 
-func (p *pick) isZero() bool { return p.code == nil }
-
 // from is what the expression gives for a document.
 func (p *pick) from(ctx context.Context, root document.Value) (any, error) {
-	if p.isZero() {
+	if p.IsZero() {
 		return nil, nil
 	}
 	if p.path != nil {
@@ -48,7 +41,7 @@ func (p *pick) from(ctx context.Context, root document.Value) (any, error) {
 			return v.JQ(), nil
 		}
 	}
-	return p.run(ctx, root.JQ())
+	return p.Run(ctx, root.JQ())
 }
 
 // textFrom is what the expression gives, as it stands in a request: a text or a number; "" where there is nothing.

@@ -1,8 +1,6 @@
 package http
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,7 +9,6 @@ import (
 	"github.com/itchyny/gojq"
 
 	"github.com/collectington/collectington/agent/document"
-	"github.com/collectington/collectington/agent/jq"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -23,14 +20,14 @@ func (f *fetcher) refusal(req *http.Request, resp *http.Response, doc *sources.D
 	if why, failed := graphQLError(req, doc.Root); failed {
 		return fmt.Errorf("GraphQL gives no data: %s", f.shown(why))
 	}
-	if f.set.FailIf.code == nil {
+	if f.set.FailIf.IsZero() {
 		return nil
 	}
 	headers := map[string]any{}
 	for name, values := range resp.Header {
 		headers[strings.ToLower(name)] = strings.Join(values, ", ")
 	}
-	answer, err := f.set.FailIf.run(req.Context(), map[string]any{
+	answer, err := f.set.FailIf.Run(req.Context(), map[string]any{
 		"status": resp.StatusCode, "headers": headers, "body": doc.Root.JQ(),
 	})
 	if err != nil {
@@ -40,7 +37,7 @@ func (f *fetcher) refusal(req *http.Request, resp *http.Response, doc *sources.D
 	case nil:
 	case bool:
 		if a {
-			return fmt.Errorf("fail_if is true: %s", f.shown(f.set.FailIf.text))
+			return fmt.Errorf("fail_if is true: %s", f.shown(f.set.FailIf.String()))
 		}
 	case string:
 		if a != "" {
@@ -88,39 +85,4 @@ func isGraphQL(req *http.Request) bool {
 	var parser document.Parser
 	root, err := parser.Parse(text)
 	return err == nil && root.Get("query").Kind() == document.String
-}
-
-// condition is a jq expression that is true, or gives a reason, where something is wrong.
-type condition struct {
-	text string
-	code *gojq.Code
-}
-
-// UnmarshalText compiles the expression; an empty one is none.
-func (c *condition) UnmarshalText(text []byte) error {
-	*c = condition{}
-	if len(text) == 0 {
-		return nil
-	}
-	_, code, err := jq.Compile(string(text))
-	*c = condition{string(text), code}
-	return err
-}
-
-var errSeveral = errors.New("it gives more than one value")
-
-// run is what the expression gives; nothing at all is null.
-func (c *condition) run(ctx context.Context, in any) (any, error) {
-	iter := c.code.RunWithContext(ctx, in)
-	first, some := iter.Next()
-	if !some {
-		return nil, nil
-	}
-	if err, failed := first.(error); failed {
-		return nil, err
-	}
-	if _, more := iter.Next(); more {
-		return nil, errSeveral
-	}
-	return first, nil
 }

@@ -71,7 +71,7 @@ func (c *Config) validateHeaders() error {
 		case isOwn(name):
 			bad("is set by the agent and cannot be set here")
 		case canonical == "Authorization" && c.Authenticates():
-			bad("cannot stand beside basic_auth, authorization or oauth2, which set it")
+			bad("cannot stand beside auth, basic_auth, authorization, oauth2 or sigv4, which set it")
 		case twice:
 			bad("is the same header as %s", first)
 		case !validValue(string(c.Headers[name])):
