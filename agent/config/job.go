@@ -120,8 +120,8 @@ func (r *reader) jobSettings(job *Job, key, own *yaml.Node, path string) {
 	}
 	job.Jitter, job.Timeout, job.ValidFor = time.Duration(s.Jitter), time.Duration(s.Timeout), time.Duration(s.ValidFor)
 	job.Overlap, job.MaxSeries = s.Overlap, s.MaxSeries
-	if s.Window != nil && job.Schedule != nil {
-		r.windows(job, s.Window, zone, at("window"), join(path, "window"))
+	if n := at("window"); s.Window != nil && job.Schedule != nil && resolve(n).Kind == yaml.MappingNode {
+		r.windows(job, s.Window, zone, n, join(path, "window"))
 	}
 	if k, v := child(own, "sinks"); k != nil && resolve(v).Kind == yaml.SequenceNode {
 		r.jobSinks(v, k, join(path, "sinks"), s.Sinks)
