@@ -207,6 +207,29 @@ func TestWindowsCatchUp(t *testing.T) {
 	})
 }
 
+// TestWindowsSlowCatchUp holds that windows are read without a pause where reading them takes longer than the schedule has
+// between two due times, and that no due time counts as skipped meanwhile.
+func TestWindowsSlowCatchUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := newReader()
+		agent := newAgent()
+		stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{windowed(t, "* * * * *", source, time.Minute, 0)}}, nil)
+		time.Sleep(90 * time.Second)
+		source.down = true
+		time.Sleep(20 * time.Minute)
+		source.down, source.takes, source.read = false, 25*time.Second, nil
+		time.Sleep(135 * time.Second)
+		expect(t, "read", source.times(0), "00:01-00:02 at 00:22:00.000", "00:02-00:03 at 00:22:25.000", "00:03-00:04 at 00:22:50.000",
+			"00:04-00:05 at 00:23:15.000")
+		if state := agent.State().Jobs[0]; state.Ticks[Skipped] != 0 {
+			t.Errorf("%+v", state)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestWindowsTooFarBack holds that what lies further back than max_catch_up is skipped, told and counted, once it is certain.
 func TestWindowsTooFarBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
