@@ -21,11 +21,11 @@ type windowSettings struct {
 const (
 	// defaultSettle is for APIs that are a little behind, and for clocks that are.
 	defaultSettle = time.Minute
+	defaultOutage = 24 * time.Hour // that costs no window, beside the schedule's longest pause
 	maxLength     = 366 * 24 * time.Hour
 )
 
-// windows makes the windows of a job whose schedule has passed. By default an outage may last a day longer than the
-// schedule's longest pause.
+// windows makes the windows of a job whose schedule has passed.
 func (r *reader) windows(job *Job, s *windowSettings, zone *time.Location, n *yaml.Node, path string) {
 	length := time.Duration(s.Length)
 	bad := func(setting, format string, args ...any) {
@@ -43,7 +43,7 @@ func (r *reader) windows(job *Job, s *windowSettings, zone *time.Location, n *ya
 		return
 	}
 	w := schedule.NewWindows(length, zone)
-	w.Settle, w.Overlap, w.MaxCatchUp = defaultSettle, time.Duration(s.Overlap), job.Schedule.LongestPause()
+	w.Settle, w.Overlap, w.MaxCatchUp = defaultSettle, time.Duration(s.Overlap), job.Schedule.LongestPause()+defaultOutage
 	if s.Settle != nil {
 		w.Settle = time.Duration(*s.Settle)
 	}

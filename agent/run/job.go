@@ -53,29 +53,6 @@ func (j *job) run(ctx context.Context) {
 	}
 }
 
-// burst is what is done for a due time: a tick, and while windows wait to be read more of them, until the next due time. It
-// tells whether windows still wait.
-func (j *job) burst(ctx context.Context, due, next time.Time) (more bool) {
-	for range j.Burst(due, next) {
-		leave, ok := j.agent.enter(ctx)
-		if !ok {
-			return false
-		}
-		tick, end := withGrace(ctx)
-		if j.Overlap == schedule.Cancel {
-			// A tick that began late has the time until the next one that is still to come.
-			tick, end = withDeadline(tick, end, later(j.Schedule.Next(time.Now().Add(-j.Jitter)), next).Add(j.Jitter))
-		}
-		more = j.tick(tick)
-		end()
-		leave()
-		if !more || ctx.Err() != nil || !next.IsZero() && !time.Now().Before(next.Add(j.Jitter)) {
-			break
-		}
-	}
-	return more
-}
-
 // firstDue is at once for an interval, and when the clock says so for cron text.
 func (j *job) firstDue(now time.Time) time.Time {
 	if _, every := j.Schedule.Every(); every {

@@ -1,8 +1,10 @@
 package run
 
 import (
+	"context"
 	"time"
 
+	"github.com/collectington/collectington/agent/schedule"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -67,4 +69,27 @@ func (j *Job) pace(at time.Time) time.Duration {
 		interval = max(interval, j.Windows.Length)
 	}
 	return interval
+}
+
+// burst is what is done for a due time: a tick, and while windows wait to be read more of them, until the next due time. It
+// tells whether windows still wait.
+func (j *job) burst(ctx context.Context, due, next time.Time) (more bool) {
+	for range j.Burst(due, next) {
+		leave, ok := j.agent.enter(ctx)
+		if !ok {
+			return false
+		}
+		tick, end := withGrace(ctx)
+		if j.Overlap == schedule.Cancel {
+			// A tick that began late has the time until the next one that is still to come.
+			tick, end = withDeadline(tick, end, later(j.Schedule.Next(time.Now().Add(-j.Jitter)), next).Add(j.Jitter))
+		}
+		more = j.tick(tick)
+		end()
+		leave()
+		if !more || ctx.Err() != nil || !next.IsZero() && !time.Now().Before(next.Add(j.Jitter)) {
+			break
+		}
+	}
+	return more
 }

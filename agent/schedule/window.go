@@ -115,8 +115,7 @@ func dayNumber(t time.Time) int64 {
 	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix()/int64(day/time.Second) - 4
 }
 
-// LongestPause is no less than the longest time between two due times, and at most a day more. It is 0 for a schedule that
-// is never due.
+// LongestPause is no less than the longest time between two due times, and at most a day more.
 func (s *Schedule) LongestPause() time.Duration {
 	if s.every > 0 {
 		return s.every
