@@ -42,7 +42,9 @@ type Fetcher interface {
 type Tick struct {
 	Time  time.Time // when it began; its samples carry this time
 	Start time.Time // its window is [Start, End): from the last tick that succeeded …
-	End   time.Time // … to this one
+	End   time.Time // … to this one, or where the job sets window a closed one, with its overlap
+
+	Zone *time.Location // of dates, where windows are whole days; nil = UTC
 
 	Interval time.Duration // how long after it the next one is due
 }

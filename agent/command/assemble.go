@@ -80,7 +80,7 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 	}
 	return run.Job{
 		Name: j.Name, Key: key, Fetches: j.Fetches, Schedule: j.Schedule, Jitter: schedule.Jitter(j.Jitter, j.Name, hostName()), Timeout: j.Timeout, Overlap: j.Overlap,
-		ValidFor: j.ValidFor, MaxSeries: j.MaxSeries, Sinks: j.Sinks, Source: source, Requests: requests, Log: env.Log,
+		ValidFor: j.ValidFor, Windows: j.Windows, MaxSeries: j.MaxSeries, Sinks: j.Sinks, Source: source, Requests: requests, Log: env.Log,
 	}, nil
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/collectington/collectington/agent/rehearse"
 	"github.com/collectington/collectington/agent/run"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources"
 )
 
 // rehearsal is a test under way: the job as the agent runs it, at the test's times.
@@ -32,6 +33,7 @@ type rehearsal struct {
 	book  *ledger.Ledger
 
 	lastSuccess time.Time
+	cursor      time.Time // everything before is read
 	shown       []metric.Family
 	rewrite     map[*rehearse.Section]string
 	findings    []string
@@ -144,24 +146,37 @@ func (r *rehearsal) next(at time.Time) time.Time {
 	return r.job.Schedule.Next(at)
 }
 
-// tick does one tick, and is what went wrong in it. A tick that fails shows the last values while they are valid.
+// tick is what the agent does for a due time: a tick, or one for each window that waits to be read. It returns what went
+// wrong. A tick that fails shows the last values while they are valid.
 func (r *rehearsal) tick(ctx context.Context, at time.Time) []string {
-	var result *ledger.Result
-	readings, err := run.Collect(ctx, r.job, r.job.Window(r.lastSuccess, at))
+	var wrong []string
+	for n := range r.job.Burst(at, r.next(at)) {
+		tick, _, due := r.job.Window(r.cursor, at.Add(time.Duration(n)*time.Millisecond))
+		if !due {
+			break
+		}
+		result, err := r.read(ctx, tick)
+		if err != nil {
+			if !at.Before(r.job.ValidUntil(r.lastSuccess)) {
+				r.shown = nil
+			}
+			return append(wrong, err.Error())
+		}
+		r.lastSuccess, r.cursor, r.shown = tick.Time, tick.End, result.Families
+		wrong = append(wrong, problems(result)...)
+	}
+	return wrong
+}
+
+func (r *rehearsal) read(ctx context.Context, tick sources.Tick) (*ledger.Result, error) {
+	readings, err := run.Collect(ctx, r.job, tick)
 	if err == nil {
 		err = run.Unmeasured(readings)
 	}
-	if err == nil {
-		result, err = r.book.Apply(at, readings)
-	}
 	if err != nil {
-		if !at.Before(r.job.ValidUntil(r.lastSuccess)) {
-			r.shown = nil
-		}
-		return []string{err.Error()}
+		return nil, err
 	}
-	r.lastSuccess, r.shown = at, result.Families
-	return problems(result)
+	return r.book.ApplyWindow(tick.Time, tick.End, readings)
 }
 
 // page is what the job has to show, sorted, so that the order of a document does not matter.

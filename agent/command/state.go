@@ -77,6 +77,7 @@ func (a *App) saved(plan *config.Plan, job string) *run.Saved {
 type savedJob struct {
 	Job         string           `json:"job"`
 	LastSuccess time.Time        `json:"last_success"`
+	Cursor      time.Time        `json:"cursor,omitzero"` // the end of the last window that was read
 	Saved       time.Time        `json:"saved"`
 	Metrics     []ledger.Holding `json:"metrics"`
 }
@@ -136,7 +137,7 @@ func readJob(name string, section state.Section) (savedJob, error) {
 	if err != nil {
 		return savedJob{}, err
 	}
-	return savedJob{name, saved.LastSuccess, section.Saved, book.Holdings()}, nil
+	return savedJob{name, saved.LastSuccess, saved.Cursor, section.Saved, book.Holdings()}, nil
 }
 
 func showJobs(w io.Writer, jobs []savedJob, asJSON bool) error {
@@ -149,7 +150,11 @@ func showJobs(w io.Writer, jobs []savedJob, asJSON bool) error {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "%s: last success %s\n", j.Job, j.LastSuccess.Format(time.RFC3339))
+		fmt.Fprintf(w, "%s: last success %s", j.Job, j.LastSuccess.Format(time.RFC3339))
+		if !j.Cursor.IsZero() {
+			fmt.Fprintf(w, ", windows read up to %s", j.Cursor.Format(time.RFC3339))
+		}
+		fmt.Fprintln(w)
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		for _, m := range j.Metrics {
 			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", m.Metric, m.Type, fmt.Sprintf("%d series", m.Series), count(m.Events, "event id"))

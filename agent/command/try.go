@@ -15,6 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/ledger"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/run"
+	"github.com/collectington/collectington/agent/schedule"
 	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sources"
 )
@@ -54,14 +55,23 @@ type try struct {
 func (t *try) tick(ctx context.Context, job *run.Job, saved *run.Saved) error {
 	now := time.Now()
 	book := ledger.New(job.ValidUntil, job.MaxSeries)
-	var lastSuccess time.Time
+	var cursor time.Time
 	if saved != nil {
 		var err error
-		if lastSuccess, err = saved.Restore(job, book, now); err != nil {
+		if _, cursor, err = saved.Restore(job, book, now); err != nil {
 			return fmt.Errorf("the state of job %s: %w", job.Name, err)
 		}
 	}
-	readings, err := run.Collect(ctx, job, job.Window(lastSuccess, now))
+	tick, skipped, due := job.Window(cursor, now)
+	if !due {
+		// Whoever tries a job wants to see something of it.
+		book = ledger.New(job.ValidUntil, job.MaxSeries)
+		tick, skipped, _ = job.Window(time.Time{}, now)
+	}
+	if job.Windows != nil {
+		t.window(job.Windows, tick, cursor, skipped)
+	}
+	readings, err := run.Collect(ctx, job, tick)
 	if err != nil {
 		t.section("error")
 		t.line("%v", err)
@@ -70,7 +80,7 @@ func (t *try) tick(ctx context.Context, job *run.Job, saved *run.Saved) error {
 	t.readings(readings)
 	t.section("ledger before")
 	book.Dump(scrubber{t.Out, t.vault})
-	result, err := book.Apply(now, readings)
+	result, err := book.ApplyWindow(now, tick.End, readings)
 	if err != nil {
 		t.section("error")
 		t.line("%v", err)
@@ -90,6 +100,18 @@ func (t *try) tick(ctx context.Context, job *run.Job, saved *run.Saved) error {
 		return &exitError{code: exitPartial}
 	}
 	return nil
+}
+
+// window shows which window is tried.
+func (t *try) window(w *schedule.Windows, tick sources.Tick, cursor time.Time, skipped int) {
+	t.section("window")
+	t.line("%s to %s", tick.Start.UTC().Format(time.RFC3339), tick.End.UTC().Format(time.RFC3339))
+	if skipped > 0 {
+		t.line("%s before it would be skipped, further back than window.max_catch_up", count(skipped, "window"))
+	}
+	if !tick.End.After(cursor) {
+		t.line("it is read already, and tried without what is saved; the next can be read from %s on", w.Ready(cursor).UTC().Format(time.RFC3339))
+	}
 }
 
 func (t *try) section(name string) { fmt.Fprintf(t.Out, "== %s\n", name) }

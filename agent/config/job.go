@@ -22,6 +22,7 @@ type jobSettings struct {
 	Timeout   setting.Duration `yaml:"timeout"`
 	Overlap   schedule.Overlap `yaml:"overlap"`
 	ValidFor  setting.Duration `yaml:"valid_for"`
+	Window    *windowSettings  `yaml:"window"` // nil = from the last tick that succeeded to this one
 	MaxSeries int              `yaml:"max_series"`
 	Sinks     []string         `yaml:"sinks"`
 }
@@ -121,6 +122,9 @@ func (r *reader) jobSettings(job *Job, key, own *yaml.Node, path string) {
 	}
 	job.Jitter, job.Timeout, job.ValidFor = time.Duration(s.Jitter), time.Duration(s.Timeout), time.Duration(s.ValidFor)
 	job.Overlap, job.MaxSeries = s.Overlap, s.MaxSeries
+	if n := at("window"); s.Window != nil && job.Schedule != nil && resolve(n).Kind == yaml.MappingNode {
+		r.windows(job, s.Window, zone, n, join(path, "window"))
+	}
 	if k, v := child(own, "sinks"); k != nil && resolve(v).Kind == yaml.SequenceNode {
 		r.jobSinks(v, k, join(path, "sinks"), s.Sinks)
 		job.Sinks = s.Sinks

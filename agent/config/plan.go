@@ -51,7 +51,8 @@ type Job struct {
 	Jitter    time.Duration
 	Timeout   time.Duration
 	Overlap   schedule.Overlap
-	ValidFor  time.Duration // 0 = two intervals
+	ValidFor  time.Duration     // 0 = two intervals
+	Windows   *schedule.Windows // nil = a tick reads from the last one that succeeded on
 	MaxSeries int
 	Sinks     []string                        // the sinks that get its metrics; nil = all
 	Fetcher   sources.Config[sources.Fetcher] // nil where the job has none

@@ -6,6 +6,7 @@ import "github.com/collectington/collectington/agent/metric"
 type commit struct {
 	tick   uint32
 	at     int64 // the tick's time, Unix milliseconds
+	seen   int64 // when its events count as seen, Unix milliseconds
 	since  int64 // a running total of ours that is new in this tick stood at zero then
 	result *Result
 }
@@ -20,7 +21,7 @@ func (t *table) commit(c *commit) {
 		t.apply(c, &t.pending[i])
 	}
 	if t.events != nil {
-		t.events.commit(c.at, &t.drops)
+		t.events.commit(c.seen, &t.drops)
 	}
 	t.keepLasting(c.tick)
 	c.result.Readings += t.taken

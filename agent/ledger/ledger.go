@@ -31,6 +31,7 @@ type Ledger struct {
 	order  []*table
 	tick   uint32
 	last   int64 // the last applied tick's time, Unix milliseconds; 0 = none yet
+	seen   int64 // when the events of the tick under way count as seen, Unix milliseconds
 
 	snapshot int // bytes of the last one
 }
@@ -72,7 +73,14 @@ type Drop struct {
 
 // Apply takes a tick's readings. On an error, which says that the tick as a whole cannot be taken, nothing has changed.
 func (l *Ledger) Apply(at time.Time, readings metric.Readings) (*Result, error) {
+	return l.ApplyWindow(at, at, readings)
+}
+
+// ApplyWindow takes the readings of a tick that may be late: events count as seen at the end of its window, so that those
+// which the next window shows again are known, however long it takes until that is read.
+func (l *Ledger) ApplyWindow(at, end time.Time, readings metric.Readings) (*Result, error) {
 	l.tick++
+	l.seen = end.UnixMilli()
 	for _, t := range l.order {
 		t.begin()
 	}
@@ -108,7 +116,7 @@ func (l *Ledger) Apply(at time.Time, readings metric.Readings) (*Result, error) 
 // commit says when the running totals that this tick begins stood at zero: at the last tick, but not longer ago than
 // maxSince, since a receiver may refuse an older sample.
 func (l *Ledger) commit(at time.Time, r *Result) *commit {
-	c := &commit{tick: l.tick, at: at.UnixMilli(), result: r}
+	c := &commit{tick: l.tick, at: at.UnixMilli(), seen: l.seen, result: r}
 	c.since = c.at - 1
 	if l.last > 0 && l.last < c.at {
 		c.since = max(l.last, c.at-maxSince.Milliseconds())
@@ -132,7 +140,7 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	}
 	t.visited = l.tick
 	if err == nil {
-		err = t.match(at.UnixMilli(), l.tick, m.Rows)
+		err = t.match(at.UnixMilli(), l.seen, l.tick, m.Rows)
 	}
 	if err != nil {
 		t.rollback()

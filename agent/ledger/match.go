@@ -35,7 +35,7 @@ func (t *table) rollback() {
 }
 
 // match finds or makes the entry of each reading, and what the readings want of it. On an error the caller rolls back.
-func (t *table) match(at int64, tick uint32, rows []metric.Reading) error {
+func (t *table) match(at, seen int64, tick uint32, rows []metric.Reading) error {
 	for i := range rows {
 		row := &rows[i]
 		if len(row.Labels) != len(t.desc.LabelNames) {
@@ -45,7 +45,7 @@ func (t *table) match(at int64, tick uint32, rows []metric.Reading) error {
 			t.drops.add(reason, 1, func() string { return t.describe(row) })
 			continue
 		}
-		if t.events != nil && !t.events.stage(row.Event, at) {
+		if t.events != nil && !t.events.stage(row.Event, seen) {
 			continue
 		}
 		if t.skips() {

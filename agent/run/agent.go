@@ -186,7 +186,9 @@ func (a *Agent) State() State {
 		s.File = &file
 	}
 	for _, j := range a.jobs {
-		s.Jobs = append(s.Jobs, j.status.get())
+		state := j.status.get()
+		state.Windowed = j.Windows != nil
+		s.Jobs = append(s.Jobs, state)
 	}
 	for _, sink := range a.sinks {
 		s.Sinks = append(s.Sinks, sink.state())

@@ -18,6 +18,7 @@ type job struct {
 	report report
 
 	lastSuccess time.Time
+	cursor      time.Time // everything before is read: the end of the last window
 	showing     bool      // the sinks show series of the job
 	expireAt    time.Time // when those are no longer valid; zero while ticks succeed
 
@@ -47,17 +48,8 @@ func (j *job) run(ctx context.Context) {
 	due := j.firstDue(time.Now())
 	for !due.IsZero() && j.waitFor(ctx, due.Add(j.Jitter)) {
 		next := j.Schedule.Next(due)
-		if leave, ok := j.agent.enter(ctx); ok {
-			tick, end := withGrace(ctx)
-			if j.Overlap == schedule.Cancel {
-				// A tick that began late has the time until the next one that is still to come.
-				tick, end = withDeadline(tick, end, later(j.Schedule.Next(time.Now().Add(-j.Jitter)), next).Add(j.Jitter))
-			}
-			j.tick(tick)
-			end()
-			leave()
-		}
-		due = j.afterTick(next)
+		more := j.burst(ctx, due, next)
+		due = j.afterTick(next, more)
 	}
 }
 
@@ -73,8 +65,8 @@ func (j *job) firstDue(now time.Time) time.Time {
 const maxMissed = 1000
 
 // afterTick is the due time to wait for, where the first one after the tick's own was next. Those that have passed
-// meanwhile are left out, but for one where the policy is to run late rather than not.
-func (j *job) afterTick(next time.Time) time.Time {
+// meanwhile are left out, but for one where the policy is to run late rather than not, or where windows wait to be read.
+func (j *job) afterTick(next time.Time, more bool) time.Time {
 	now := time.Now()
 	late := 0
 	last := next
@@ -85,7 +77,7 @@ func (j *job) afterTick(next time.Time) time.Time {
 		}
 		last, next = next, j.Schedule.Next(next)
 	}
-	if late > 0 && j.Overlap != schedule.Skip {
+	if late > 0 && (more || j.Overlap != schedule.Skip) {
 		late--
 		next = last
 	}

@@ -12,7 +12,7 @@ type Outcome struct {
 	Undelivered []string // sinks that could not deliver everything
 }
 
-// Once ticks every job once, delivers, and returns when the sinks have drained, which may take as long as drain.
+// Once ticks every job once, or for all windows that it has not read, delivers, and returns when the sinks have drained, which may take as long as drain.
 func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -31,11 +31,15 @@ func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outco
 	var wg sync.WaitGroup
 	for _, j := range a.jobs {
 		wg.Go(func() {
-			if leave, ok := a.enter(ctx); ok {
-				defer leave()
-				j.tick(ctx)
-				j.save()
+			for more := true; more; {
+				leave, ok := a.enter(ctx)
+				if !ok {
+					break
+				}
+				more = j.tick(ctx)
+				leave()
 			}
+			j.save()
 		})
 	}
 	wg.Wait()

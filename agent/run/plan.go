@@ -40,7 +40,8 @@ type Job struct {
 	Jitter    time.Duration // added to every due time
 	Timeout   time.Duration
 	Overlap   schedule.Overlap
-	ValidFor  time.Duration // 0 = two intervals
+	ValidFor  time.Duration     // 0 = two intervals
+	Windows   *schedule.Windows // nil = a tick reads from the last one that succeeded on
 	MaxSeries int
 	Sinks     []string // the sinks that get its batches; nil = all
 	Source    sources.Source
@@ -48,15 +49,6 @@ type Job struct {
 	Log       *slog.Logger
 
 	left chan struct{} // closed when a source that was left behind has ended; nil where none was
-}
-
-// ValidUntil is how long what was measured at a time stands in for what a failing tick could not measure.
-func (j *Job) ValidUntil(measured time.Time) time.Time {
-	if j.ValidFor > 0 {
-		return measured.Add(j.ValidFor)
-	}
-	due := j.Schedule.Next(measured.Add(-j.Jitter))
-	return j.Schedule.Next(due).Add(j.Jitter)
 }
 
 func (j *Job) goesTo(sink string) bool { return j.Sinks == nil || slices.Contains(j.Sinks, sink) }

@@ -97,7 +97,7 @@ func (j *job) inherit(gone []*job) bool {
 		if old.Fetches == j.Fetches {
 			j.ledger.Inherit(old.ledger)
 		}
-		j.lastSuccess, j.showing, j.expireAt = old.lastSuccess, old.showing, old.expireAt
+		j.lastSuccess, j.cursor, j.showing, j.expireAt = old.lastSuccess, old.cursor, old.showing, old.expireAt
 		j.status.goOn(old.status)
 		return true
 	}

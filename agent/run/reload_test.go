@@ -179,11 +179,11 @@ func TestValidUntil(t *testing.T) {
 func TestClockSetForward(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := newAgent().newJob(planJob(t, "j", "* * * * *", newScripted(nil)))
-		next := j.afterTick(time.Now().Add(-30 * 365 * 24 * time.Hour))
+		next := j.afterTick(time.Now().Add(-30*365*24*time.Hour), false)
 		if pause := time.Until(next); pause <= 0 || pause > time.Minute {
 			t.Errorf("due in %s", pause)
 		}
-		if again := j.afterTick(time.Now().Add(time.Hour)); time.Until(again) > time.Minute {
+		if again := j.afterTick(time.Now().Add(time.Hour), false); time.Until(again) > time.Minute {
 			t.Errorf("after the clock was set back it is due in %s", time.Until(again))
 		}
 	})

@@ -19,7 +19,8 @@ const statePause = 5 * time.Second
 // Saved is what the state file holds of a job. It is written as a line of JSON, and the ledger's snapshot behind it.
 type Saved struct {
 	LastSuccess time.Time `json:"last_success"`
-	Fetches     string    `json:"fetches"` // a digest: there may be secrets in it
+	Cursor      time.Time `json:"cursor,omitzero"` // the end of the last window that was read; zero = LastSuccess
+	Fetches     string    `json:"fetches"`         // a digest: there may be secrets in it
 
 	snapshot []byte
 }
@@ -48,18 +49,22 @@ func (s *Saved) Ledger() (*ledger.Ledger, error) {
 	return l, l.Restore(s.snapshot)
 }
 
-// Restore has an empty ledger, and a first tick at a time, go on from there. A job that fetches something else than it
-// did has its window alone from there.
-func (s *Saved) Restore(job *Job, l *ledger.Ledger, now time.Time) (lastSuccess time.Time, err error) {
+// Restore has an empty ledger, and a first tick at a time, go on from there: all up to cursor is read. A job that fetches
+// something else than it did has its window alone from there.
+func (s *Saved) Restore(job *Job, l *ledger.Ledger, now time.Time) (lastSuccess, cursor time.Time, err error) {
 	if s.Fetches == digest(job.Fetches) {
 		if err := l.Restore(s.snapshot); err != nil {
-			return time.Time{}, err
+			return time.Time{}, time.Time{}, err
 		}
 	}
+	lastSuccess, cursor = s.LastSuccess.Local(), s.Cursor.Local()
 	if s.LastSuccess.After(now) {
-		return now, nil // the clock was set back
+		lastSuccess = now // the clock was set back
 	}
-	return s.LastSuccess.Local(), nil
+	if s.Cursor.IsZero() || job.Windows == nil && s.Cursor.After(now) {
+		cursor = lastSuccess
+	}
+	return lastSuccess, cursor, nil
 }
 
 func digest(text string) string {
@@ -78,7 +83,7 @@ func (j *job) restore() {
 	}
 	saved, err := ReadSaved(section)
 	if err == nil {
-		j.lastSuccess, err = saved.Restore(&j.Job, j.ledger, time.Now())
+		j.lastSuccess, j.cursor, err = saved.Restore(&j.Job, j.ledger, time.Now())
 	}
 	if err != nil {
 		j.Log.Error("the job's state cannot be used, it begins anew", "error", err)
@@ -88,7 +93,7 @@ func (j *job) restore() {
 		j.Log.Warn("the job fetches something else than before: its totals begin anew")
 	}
 	j.showing = true
-	j.status.restore(j.lastSuccess)
+	j.status.restore(j.lastSuccess, j.cursor)
 }
 
 // saveIfDue saves unless that was just done; waitFor comes back to it.
@@ -104,6 +109,9 @@ func (j *job) save() {
 		return
 	}
 	saved := &Saved{LastSuccess: j.lastSuccess.UTC(), Fetches: digest(j.Fetches), snapshot: j.ledger.Snapshot()}
+	if j.Windows != nil {
+		saved.Cursor = j.cursor.UTC()
+	}
 	section, err := saved.section()
 	if err != nil {
 		j.Log.Error("the job's state cannot be saved", "error", err)

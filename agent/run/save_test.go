@@ -301,7 +301,7 @@ func TestUnusable(t *testing.T) {
 			}
 		}
 		saved := &Saved{LastSuccess: time.Now().Add(time.Hour)}
-		if at, err := saved.Restore(&Job{}, nil, time.Now()); err != nil || !at.Equal(time.Now()) {
+		if at, _, err := saved.Restore(&Job{}, nil, time.Now()); err != nil || !at.Equal(time.Now()) {
 			t.Errorf("saved in the future: %v, %v", at, err)
 		}
 	})

@@ -36,6 +36,9 @@ type JobState struct {
 	Ticks       map[string]int64 // by result: success, partial, error, skipped
 	Drops       map[metric.Reason]int64
 	Resets      int64
+	Windowed    bool      // it reads closed windows
+	Cursor      time.Time // up to where it has read
+	Skipped     int64     // windows that lay too far back to be read
 	Requests    map[Request]int64
 	Costs       map[string]Cost // by host
 }
@@ -97,8 +100,25 @@ func (s *jobStatus) goOn(old *jobStatus) {
 }
 
 // restore takes over what is known of the job from before a restart.
-func (s *jobStatus) restore(lastSuccess time.Time) {
-	s.change(func(j *JobState) { j.LastSuccess = lastSuccess })
+func (s *jobStatus) restore(lastSuccess, cursor time.Time) {
+	s.change(func(j *JobState) { j.LastSuccess, j.Cursor = lastSuccess, cursor })
+}
+
+// idle notes that the job has nothing to read, with which nothing is wrong.
+func (s *jobStatus) idle() {
+	s.change(func(j *JobState) {
+		if !j.Up {
+			j.Up, j.Error = true, ""
+		}
+	})
+}
+
+// read notes up to where the job has read, and how many windows it has skipped.
+func (s *jobStatus) read(cursor time.Time, skipped int) {
+	s.change(func(j *JobState) {
+		j.Cursor = cursor
+		j.Skipped += int64(skipped)
+	})
 }
 
 func (s *jobStatus) begin(at time.Time) {

@@ -12,46 +12,58 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Window is the tick at a time. It reaches back to the last tick that succeeded; where that is zero, one interval.
-func (j *Job) Window(lastSuccess, at time.Time) sources.Tick {
-	start, interval := lastSuccess, j.Schedule.Interval(at)
-	if start.IsZero() {
-		start = at.Add(-interval)
+// tick does one tick, from the fetch to the sinks. Whatever goes wrong before the batch leaves no trace in the ledger, and
+// the window unread. It tells whether another window may wait to be read.
+func (j *job) tick(ctx context.Context) (more bool) {
+	at := j.now()
+	window, skipped, due := j.Window(j.cursor, at)
+	if !due {
+		j.status.idle()
+		return false
 	}
-	return sources.Tick{Time: at, Start: start, End: at, Interval: interval}
-}
-
-// tick does one tick, from the fetch to the sinks. Whatever goes wrong before the batch leaves no trace in the ledger.
-func (j *job) tick(ctx context.Context) {
-	at := time.Now()
 	j.status.begin(at)
-	readings, err := Collect(ctx, &j.Job, j.Window(j.lastSuccess, at))
+	readings, err := Collect(ctx, &j.Job, window)
 	if err == nil {
 		err = Unmeasured(readings)
 	}
 	if err == nil {
-		err = j.take(at, readings)
+		err = j.take(window, readings)
 	}
 	if errors.Is(err, errStopped) {
 		if j.left != nil {
 			j.Log.Warn("tick left behind", "error", err)
 		}
-		return // nothing is wrong with the job
+		return false // nothing is wrong with the job
 	}
 	if err != nil {
 		j.status.fail(err, time.Since(at))
 		j.report.failed("tick failed", theTick, err)
 		j.expireAt = j.ValidUntil(j.lastSuccess)
 		j.expireIfDue()
-		return
+		return false
 	}
-	j.lastSuccess, j.expireAt = at, time.Time{}
+	if skipped > 0 {
+		j.Log.Error("windows skipped: they lie further back than window.max_catch_up", "windows", skipped, "from", j.cursor, "to", window.Start)
+	}
+	j.lastSuccess, j.cursor, j.expireAt = at, window.End, time.Time{}
+	j.status.read(j.cursor, skipped)
 	j.unsaved = j.agent.state != nil
 	j.saveIfDue()
+	return j.Windows != nil
+}
+
+// now is the time of a tick: its samples come behind those of the one before, also where many windows are read at once, or
+// the clock was set back a little.
+func (j *job) now() time.Time {
+	now := time.Now()
+	if gap := now.Sub(j.lastSuccess); gap > -time.Minute && gap < time.Millisecond {
+		return j.lastSuccess.Add(time.Millisecond)
+	}
+	return now
 }
 
 // take turns readings into a batch and hands it to the sinks.
-func (j *job) take(at time.Time, readings metric.Readings) (err error) {
+func (j *job) take(tick sources.Tick, readings metric.Readings) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			j.Log.Error("ledger panicked", "panic", p, "stack", string(debug.Stack()))
@@ -59,14 +71,15 @@ func (j *job) take(at time.Time, readings metric.Readings) (err error) {
 			err = fmt.Errorf("ledger panicked, its totals begin anew: %v", p)
 		}
 	}()
-	result, err := j.ledger.Apply(at, readings)
+	at := tick.Time
+	result, err := j.ledger.ApplyWindow(at, tick.End, readings)
 	if err != nil {
 		return err
 	}
 	j.status.succeed(result, time.Since(at))
 	j.report.took(result)
 	j.showing = true
-	j.agent.deliver(&j.Job, metric.Batch{Job: j.Name, Time: at, Families: result.Families, Every: j.Schedule.Interval(at)})
+	j.agent.deliver(&j.Job, metric.Batch{Job: j.Name, Time: at, Families: result.Families, Every: j.pace(at)})
 	return nil
 }
 

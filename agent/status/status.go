@@ -48,6 +48,8 @@ func New(version string) *Metrics {
 	m.counter("cton_job_ticks_total", "Ticks of the job by result.", jobLabel, "result")
 	m.counter("cton_job_dropped_readings_total", "Readings left out, by reason.", jobLabel, reasonLabel)
 	m.counter("cton_job_upstream_resets_total", "Upstream totals that fell and were taken to have begun anew.", jobLabel)
+	m.gauge("cton_job_cursor_timestamp_seconds", "The end of the last window that the job has read; 0 before the first. Where a window is set.", jobLabel)
+	m.counter("cton_job_skipped_windows_total", "Windows that the job has not read, since they lay further back than max_catch_up. Where a window is set.", jobLabel)
 	m.counter("cton_job_requests_total", "Requests of the job by host and status code, 0 where no response came.", jobLabel, "host", "code")
 	m.counter("cton_job_received_bytes_total", "Bytes of answers that the job has received, decompressed.", jobLabel, "host")
 	m.counter("cton_job_reused_answers_total", "Answers that were there already, so that the job sent no request (cache_for).", jobLabel, "host")
@@ -113,6 +115,10 @@ func (m *Metrics) job(j *run.JobState) {
 	m.set("cton_job_series", float64(j.Series), j.Name)
 	m.set("cton_job_unmeasured_metrics", float64(j.Unmeasured), j.Name)
 	m.set("cton_job_upstream_resets_total", float64(j.Resets), j.Name)
+	if j.Windowed {
+		m.set("cton_job_cursor_timestamp_seconds", seconds(j.Cursor), j.Name)
+		m.set("cton_job_skipped_windows_total", float64(j.Skipped), j.Name)
+	}
 	for _, result := range slices.Sorted(maps.Keys(j.Ticks)) {
 		m.set("cton_job_ticks_total", float64(j.Ticks[result]), j.Name, result)
 	}

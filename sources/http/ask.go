@@ -19,23 +19,23 @@ type asked struct {
 	sources.Request
 	target url.URL
 	method string
-	extra  []sources.Parameter // of the query, in place of those of the same name
-	own    bool                // the settings' origin: headers and credentials go with it
-	plain  bool                // the settings' address: the settings' query and body go with it
+	page   step // which page of it
+	own    bool // the settings' origin: headers and credentials go with it
+	plain  bool // the settings' address: the settings' query and body go with it
 }
 
 // one asks once for what the request says. Its errors begin with the method and the place.
-func (f *fetcher) one(ctx context.Context, tick sources.Tick, r sources.Request, extra ...sources.Parameter) (*sources.Document, error) {
+func (f *fetcher) one(ctx context.Context, tick sources.Tick, r sources.Request, page step) (*sources.Document, error) {
 	for name, values := range f.literals {
 		for _, value := range values {
 			f.web.RememberNamed(name, value)
 		}
 	}
-	a, err := f.asked(r)
+	a, err := f.asked(tick, r)
 	if err != nil {
 		return nil, err
 	}
-	a.extra = extra
+	a.page = page
 	from := f.web.Secrets.Scrub(a.method + " " + setting.Place(&a.target))
 	req, err := f.request(ctx, tick, a)
 	if err != nil {
@@ -48,15 +48,19 @@ func (f *fetcher) one(ctx context.Context, tick sources.Tick, r sources.Request,
 	return f.send(client, from, req)
 }
 
-func (f *fetcher) asked(r sources.Request) (*asked, error) {
-	a := &asked{Request: r, target: f.set.URL.URL, plain: r.URL == "", own: true}
+func (f *fetcher) asked(tick sources.Tick, r sources.Request) (*asked, error) {
+	base, err := f.address(tick, nil)
+	if err != nil {
+		return nil, err
+	}
+	a := &asked{Request: r, target: *base, plain: r.URL == "", own: true}
 	if !a.plain {
 		relative, err := url.Parse(r.URL)
 		if err != nil {
 			return nil, errors.New("url: not an address")
 		}
 		var target setting.URL
-		if err := target.UnmarshalText([]byte(f.set.URL.ResolveReference(relative).String())); err != nil {
+		if err := target.UnmarshalText([]byte(base.ResolveReference(relative).String())); err != nil {
 			return nil, fmt.Errorf("url: %w", err)
 		}
 		a.target, a.own = target.URL, web.SameOrigin(&f.set.URL.URL, &target.URL)
@@ -111,13 +115,13 @@ func (f *fetcher) request(ctx context.Context, tick sources.Tick, a *asked) (*ht
 	for _, p := range a.Query {
 		query.Add(p.Name, p.Value)
 	}
-	for _, p := range a.extra {
-		query.Set(p.Name, p.Value)
+	if a.page.param != "" {
+		query.Set(a.page.param, a.page.value)
 	}
 	a.target.RawQuery = strings.Trim(a.target.RawQuery+"&"+query.Encode(), "&")
 	text, err := f.bodyOf(tick, a)
 	if err != nil {
-		return nil, fmt.Errorf("body: %w", err)
+		return nil, err
 	}
 	req, err := http.NewRequestWithContext(ctx, a.method, a.target.String(), strings.NewReader(text))
 	if err != nil {
@@ -128,21 +132,28 @@ func (f *fetcher) request(ctx context.Context, tick sources.Tick, a *asked) (*ht
 		req.Header.Set("Content-Type", contentType([]byte(text)))
 	}
 	if a.own {
-		if err := f.setHeaders(req); err != nil {
+		if err := f.setHeaders(req, tick); err != nil {
 			return nil, err
 		}
 	}
 	return req, addHeaders(req, a.Headers)
 }
 
-func (f *fetcher) bodyOf(tick sources.Tick, a *asked) (string, error) {
+func (f *fetcher) bodyOf(tick sources.Tick, a *asked) (text string, err error) {
 	switch {
 	case a.Body != nil:
-		return *a.Body, nil
+		text = *a.Body
 	case a.plain && a.method == http.MethodPost:
-		return f.body.Execute(tick)
+		if text, err = f.bodyFor(tick, nil); err != nil {
+			return "", err
+		}
 	}
-	return "", nil
+	if a.page.body != nil {
+		if text, err = a.page.body.put(text, a.page.inBody()); err != nil {
+			return "", fmt.Errorf("body: %w", err)
+		}
+	}
+	return text, nil
 }
 
 // addHeaders sets the headers of a request's own.

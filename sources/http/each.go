@@ -6,78 +6,52 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/collectington/collectington/agent/document"
-	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sources"
 )
 
-// perItem is the settings' request with an item's fields in it, and who sends it.
-type perItem struct {
-	path    itemText
-	query   map[string]itemText
-	body    itemText
-	json    bool       // the body is JSON
-	workers []*fetcher // as many as were needed so far; each with a memory of its own
-}
-
-func (c *Config) perItem() (*perItem, error) {
-	p := &perItem{query: map[string]itemText{}}
-	var err error
-	if p.path, err = parseItemText(c.writtenPath()); err != nil {
-		return nil, setting.Bad("url", "%v", err)
-	}
-	for name, text := range c.Query {
-		if text.IsReference() {
-			continue
-		}
-		if p.query[name], err = parseItemText(string(text)); err != nil {
-			return nil, setting.Bad("query."+name, "%v", err)
-		}
-	}
-	if p.body, err = parseItemText(c.Body); err != nil {
-		return nil, setting.Bad("body", "%v", err)
-	}
-	p.json = strings.HasPrefix(strings.TrimSpace(c.Body), "{") || strings.HasPrefix(strings.TrimSpace(c.Body), "[")
-	return p, nil
-}
-
-// request is the request for an item. What r says of query, headers and body goes before the settings.
-func (p *perItem) request(c *Config, tick sources.Tick, i *item, r sources.Request) (sources.Request, error) {
-	path, err := p.path.fill(tick, i, inPath)
+// requestFor is the settings' request for an item, with its fields filled in. What r says of query, headers and body goes
+// before the settings.
+func (f *fetcher) requestFor(tick sources.Tick, i *item, r sources.Request) (sources.Request, error) {
+	address, err := f.address(tick, i)
 	if err != nil {
-		return r, fmt.Errorf("url: %w", err)
+		return r, err
 	}
-	r.URL = (&url.URL{Scheme: c.URL.Scheme, Host: c.URL.Host}).String() + path
-	if c.URL.RawQuery != "" {
-		r.URL += "?" + c.URL.RawQuery
-	}
-	r.Method = cmp.Or(r.Method, c.Method)
+	r.URL = address.String()
+	r.Method = cmp.Or(r.Method, f.set.Method)
 	if r.Query == nil {
-		for _, name := range sorted(c.Query) {
-			if c.Query[name].IsReference() {
+		for _, p := range f.texts.query {
+			if p.text == nil {
 				continue
 			}
-			value, err := p.query[name].fill(tick, i, asIs)
+			value, err := p.text.fill(tick, i, asIs)
 			if err != nil {
-				return r, fmt.Errorf("query.%s: %w", name, err)
+				return r, fmt.Errorf("query.%s: %w", p.name, err)
 			}
-			r.Query = append(r.Query, sources.Parameter{Name: name, Value: value})
+			r.Query = append(r.Query, sources.Parameter{Name: p.name, Value: value})
 		}
 	}
-	if r.Body == nil && r.Method == http.MethodPost {
-		escape := asIs
-		if p.json {
-			escape = inJSON
+	var headers []sources.Parameter
+	for _, h := range f.texts.headers {
+		if !h.text.namesItem() {
+			continue
 		}
-		text, err := p.body.fill(tick, i, escape)
+		value, err := h.text.fill(tick, i, asIs)
 		if err != nil {
-			return r, fmt.Errorf("body: %w", err)
+			return r, fmt.Errorf("headers.%s: %w", h.name, err)
+		}
+		f.web.RememberNamed(h.name, value)
+		headers = append(headers, sources.Parameter{Name: h.name, Value: value})
+	}
+	r.Headers = append(headers, r.Headers...)
+	if r.Body == nil && r.Method == http.MethodPost {
+		text, err := f.bodyFor(tick, i)
+		if err != nil {
+			return r, err
 		}
 		r.Body = &text
 	}
@@ -114,9 +88,9 @@ func (f *fetcher) each(ctx context.Context, tick sources.Tick, r sources.Request
 
 // bodies are the members "body" or "error" of the document, in the items' order. Together they are held to max_body.
 func (f *fetcher) bodies(ctx context.Context, tick sources.Tick, r sources.Request, items []item) ([][]byte, error) {
-	for len(f.items.workers) < min(f.set.ForEach.concurrency(), len(items)) {
-		f.items.workers = append(f.items.workers, &fetcher{
-			set: f.set, web: f.web, client: f.client, query: f.query, body: f.body, literals: f.literals, decoder: f.set.Decoding.Decoder(f.web.Secrets),
+	for len(f.workers) < min(f.set.ForEach.concurrency(), len(items)) {
+		f.workers = append(f.workers, &fetcher{
+			set: f.set, web: f.web, client: f.client, texts: f.texts, literals: f.literals, decoder: f.set.Decoding.Decoder(f.web.Secrets),
 		})
 	}
 	ctx, stop := context.WithCancelCause(ctx)
@@ -124,10 +98,10 @@ func (f *fetcher) bodies(ctx context.Context, tick sources.Tick, r sources.Reque
 	answers := make([][]byte, len(items))
 	var size, failed, next atomic.Int64
 	var work sync.WaitGroup
-	for _, worker := range f.items.workers {
+	for _, worker := range f.workers {
 		work.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(items)) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				answer, err := worker.answer(ctx, tick, r, f.items, &items[i])
+				answer, err := worker.answer(ctx, tick, r, &items[i])
 				switch {
 				case err == nil && size.Add(int64(len(answer))) > int64(f.set.MaxBody):
 					stop(fmt.Errorf("the answers together exceed max_body (%s)", f.set.MaxBody))
@@ -156,8 +130,8 @@ func (f *fetcher) skips(err error) bool {
 }
 
 // answer is the document's member for one item.
-func (f *fetcher) answer(ctx context.Context, tick sources.Tick, r sources.Request, p *perItem, i *item) ([]byte, error) {
-	request, err := p.request(f.set, tick, i, r)
+func (f *fetcher) answer(ctx context.Context, tick sources.Tick, r sources.Request, i *item) ([]byte, error) {
+	request, err := f.requestFor(tick, i, r)
 	if err != nil {
 		return nil, fmt.Errorf("for_each, %s: %s", f.shown(string(i.json)), f.web.Secrets.Scrub(err.Error()))
 	}

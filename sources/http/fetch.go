@@ -7,11 +7,9 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/format"
-	"github.com/collectington/collectington/sources/template"
 )
 
 // fetcher asks one address. Its buffer and decoder keep their memory from tick to tick.
@@ -20,8 +18,7 @@ type fetcher struct {
 	web    *web.Host
 	client *http.Client
 	other  *http.Client // for other origins, without credentials; nil until the first
-	query  []parameter
-	body   *template.Template
+	texts  *texts
 
 	literals url.Values
 
@@ -34,14 +31,7 @@ type fetcher struct {
 	at       *url.URL
 	pageText []byte
 	joined   sources.Parser
-	items    *perItem // nil = the settings name no items
-}
-
-// parameter is one of the query. Text is nil where the value is a reference.
-type parameter struct {
-	name  string
-	value setting.Text
-	text  *template.Template
+	workers  []*fetcher // of for_each, as many as were needed so far; each with a memory of its own
 }
 
 // Fetch asks for what the settings say.
@@ -69,42 +59,6 @@ func (f *fetcher) send(client *http.Client, from string, req *http.Request) (*so
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}
 	return doc, nil
-}
-
-// queryOf is the settings' query, or of it only what are references to secrets.
-func (f *fetcher) queryOf(tick sources.Tick, secretsOnly bool) (url.Values, error) {
-	query := url.Values{}
-	for _, p := range f.query {
-		if secretsOnly && p.text != nil {
-			continue
-		}
-		var value string
-		var err error
-		if p.text == nil {
-			value, err = f.web.Secrets.Text(p.value)
-		} else {
-			value, err = p.text.Execute(tick)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("query.%s: %w", p.name, err)
-		}
-		query.Set(p.name, value)
-	}
-	return query, nil
-}
-
-func (f *fetcher) setHeaders(req *http.Request) error {
-	for name, text := range f.set.Headers {
-		value, err := f.web.Secrets.Text(text)
-		if err != nil {
-			return fmt.Errorf("headers.%s: %w", name, err)
-		}
-		if !validValue(value) {
-			return fmt.Errorf("headers.%s: the secret holds a line break or control character: %s", name, text)
-		}
-		req.Header.Set(name, value)
-	}
-	return nil
 }
 
 // read fills the buffer with the body of a success.

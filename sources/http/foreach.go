@@ -16,7 +16,7 @@ import (
 )
 
 // ForEach gets a list first, and then the settings' own request once for each of its items, by which {{ .Item.id }} in
-// path, query and body is filled in. The document is the list of {"item": …, "body": …}, in the items' order.
+// path, query, headers and body is filled in. The document is the list of {"item": …, "body": …}, in the items' order.
 type ForEach struct {
 	URL         string    `yaml:"url"`      // of the list, absolute or relative to the settings'
 	Paginate    *Paginate `yaml:"paginate"` // of the list
@@ -78,8 +78,8 @@ func (e *ForEach) validate(c *Config) error {
 		list := &Config{URL: setting.URL{URL: *address}, Method: http.MethodGet}
 		problems = append(problems, e.Paginate.validate(list))
 	}
-	if !c.namesItem() {
-		bad("", "nothing in url, query or body names the item: write {{ .Item.id }} where it belongs")
+	if texts, err := c.texts(); err == nil && !texts.nameItem() {
+		bad("", "nothing in url, query, headers or body names the item: write {{ .Item.id }} where it belongs")
 	}
 	return setting.Under("for_each", errors.Join(problems...))
 }

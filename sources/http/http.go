@@ -12,7 +12,6 @@ import (
 	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/format"
-	"github.com/collectington/collectington/sources/template"
 )
 
 //go:embed example.yaml
@@ -34,8 +33,8 @@ type Config struct {
 
 	// Query is added to the address' own query. A value is a template, or a reference to a secret.
 	Query   map[string]setting.Text `yaml:"query"`
-	Headers map[string]setting.Text `yaml:"headers"`
-	Body    string                  `yaml:"body"` // of a POST; a template
+	Headers map[string]setting.Text `yaml:"headers"` // alike
+	Body    string                  `yaml:"body"`    // of a POST; a template
 
 	MaxBody setting.Bytes `yaml:"max_body"` // of the response, decompressed
 
@@ -57,22 +56,8 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 		return nil, err
 	}
 	f := &fetcher{set: c, web: host, client: client, decoder: c.Decoding.Decoder(env.Web.Secrets)}
-	if f.body, err = template.Parse(c.withoutItem(c.Body)); err != nil {
-		return nil, setting.Bad("body", "%v", err)
-	}
-	for _, name := range sorted(c.Query) {
-		p := parameter{name: name, value: c.Query[name]}
-		if !p.value.IsReference() {
-			if p.text, err = template.Parse(c.withoutItem(string(p.value))); err != nil {
-				return nil, setting.Bad("query."+name, "%v", err)
-			}
-		}
-		f.query = append(f.query, p)
-	}
-	if c.ForEach != nil {
-		if f.items, err = c.perItem(); err != nil {
-			return nil, err
-		}
+	if f.texts, err = c.texts(); err != nil {
+		return nil, err
 	}
 	f.literals = c.literals()
 	return f, nil

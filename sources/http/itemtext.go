@@ -14,32 +14,12 @@ import (
 // itemField is where a field of an item belongs, such as {{ .Item.id }}.
 var itemField = regexp.MustCompile(`\{\{-?\s*\.Item((?:\.[A-Za-z_]\w*)*)\s*-?\}\}`)
 
-// withoutItem is a template without its item's fields, which are none of a tick's values.
-func (c *Config) withoutItem(text string) string {
-	if c.ForEach == nil {
-		return text
-	}
-	return itemField.ReplaceAllString(text, "")
-}
-
 // writtenPath is the path of the address as it was written.
 func (c *Config) writtenPath() string {
 	if c.URL.RawPath != "" {
 		return c.URL.RawPath
 	}
 	return c.URL.EscapedPath()
-}
-
-func (c *Config) namesItem() bool {
-	if itemField.MatchString(c.URL.Path) || itemField.MatchString(c.Body) {
-		return true
-	}
-	for _, text := range c.Query {
-		if itemField.MatchString(string(text)) {
-			return true
-		}
-	}
-	return false
 }
 
 // itemText is a text with an item's fields and a tick's times in it.
@@ -51,11 +31,15 @@ type itemPart struct {
 	field []string // nil = none
 }
 
-// parseItemText compiles a text. What an item's fields hold is never taken for a template.
-func parseItemText(text string) (itemText, error) {
+// parseItemText compiles a text, in which an item's fields may stand where there are items. What they hold is never taken for
+// a template.
+func parseItemText(text string, items bool) (itemText, error) {
 	var parts itemText
 	for {
-		at := itemField.FindStringSubmatchIndex(text)
+		var at []int
+		if items {
+			at = itemField.FindStringSubmatchIndex(text)
+		}
 		end := len(text)
 		if at != nil {
 			end = at[0]
@@ -74,7 +58,10 @@ func parseItemText(text string) (itemText, error) {
 	}
 }
 
-// fill fills the text in. Escape makes of a field what can stand there.
+// namesItem tells whether a field of an item stands in the text.
+func (t itemText) namesItem() bool { return len(t) > 1 }
+
+// fill fills the text in; the item may be nil where the text names none. Escape makes of a field what can stand there.
 func (t itemText) fill(tick sources.Tick, i *item, escape func(string) (string, error)) (string, error) {
 	var b strings.Builder
 	for n, part := range t {

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/web"
+	"github.com/collectington/collectington/sources"
 )
 
 // Paginate says how to go from a page to the next, by one of five ways. The document is then the first page's, with the
@@ -23,22 +25,37 @@ type Paginate struct {
 	MaxPages int      `yaml:"max_pages"` // more fail the tick; 0 = 100
 }
 
+// Place is where in a request stands which page is asked for: a parameter of the query, or a place in a JSON body, which is
+// as the settings have it in a request that needs none.
+type Place struct {
+	Param string    `yaml:"param"`
+	Body  bodyPlace `yaml:"body"`
+}
+
+// String is the place for messages.
+func (p Place) String() string {
+	if p.Body != nil {
+		return p.Body.String()
+	}
+	return p.Param
+}
+
 // PageNumber counts pages. A page without items is the last: a short one may be short for another reason.
 type PageNumber struct {
-	Param string `yaml:"param"`
-	Start *int   `yaml:"start"` // nil = 1
+	Place `yaml:",inline"`
+	Start *int `yaml:"start"` // nil = 1
 }
 
 // Offset counts the items so far. A page without items is the last.
 type Offset struct {
-	Param string `yaml:"param"`
+	Place `yaml:",inline"`
 }
 
 // Cursor takes from each page a text or number that asks for the next. Where there is none, the page is the last.
 type Cursor struct {
 	From   pick   `yaml:"from"`
 	Header string `yaml:"header"` // of the response, in place of From
-	Param  string `yaml:"param"`
+	Place  `yaml:",inline"`
 }
 
 const (
@@ -49,17 +66,17 @@ const (
 
 func (p *Paginate) maxPages() int { return cmp.Or(p.MaxPages, defaultMaxPages) }
 
-// param is the query's parameter that chooses the page, if one does.
-func (p *Paginate) param() string {
+// place is where in a request stands which page it asks for; the zero value where that is its address.
+func (p *Paginate) place() Place {
 	switch {
 	case p.Page != nil:
-		return p.Page.Param
+		return p.Page.Place
 	case p.Offset != nil:
-		return p.Offset.Param
+		return p.Offset.Place
 	case p.Cursor != nil:
-		return p.Cursor.Param
+		return p.Cursor.Place
 	}
-	return ""
+	return Place{}
 }
 
 func (p *Paginate) validate(c *Config) error {
@@ -73,11 +90,8 @@ func (p *Paginate) validate(c *Config) error {
 		bad("", "names no way to the next page: add page, offset, cursor, link or next_url")
 	case len(ways) > 1:
 		bad(ways[1], "cannot stand beside %s: there is one way to the next page", ways[0])
-	case p.param() == "" && !p.Link && p.NextURL.IsZero():
-		bad(ways[0]+".param", "is needed: the query's parameter, such as %s", ways[0])
-	}
-	if param := p.param(); param != "" && (c.URL.Query().Has(param) || c.Query[param] != "") {
-		bad(ways[0]+".param", "%s stands in the query too: leave it out there", param)
+	case !p.Link && p.NextURL.IsZero():
+		problems = append(problems, setting.Under(ways[0], p.place().validate(c, ways[0])))
 	}
 	if len(ways) == 1 && (p.Link || !p.NextURL.IsZero()) && c.Method != http.MethodGet {
 		bad(ways[0], "the next page is asked for by GET: set method to GET")
@@ -92,6 +106,31 @@ func (p *Paginate) validate(c *Config) error {
 		bad("max_pages", "want 1 to %d", maxMaxPages)
 	}
 	return setting.Under("paginate", errors.Join(problems...))
+}
+
+func (p Place) validate(c *Config, way string) error {
+	switch {
+	case p.Param == "" && p.Body == nil:
+		return setting.Bad("param", "is needed: the query's parameter, such as %s; or body, a place in the body such as .%s", way, way)
+	case p.Param != "" && p.Body != nil:
+		return setting.Bad("body", "cannot stand beside param")
+	case p.Param != "" && (c.URL.Query().Has(p.Param) || c.Query[p.Param] != ""):
+		return setting.Bad("param", "%s stands in the query too: leave it out there", p.Param)
+	case p.Body != nil && c.Method != http.MethodPost:
+		return setting.Bad("body", "a GET has no body: set method to POST, or give param in place of body")
+	}
+	texts, err := c.texts()
+	if p.Body == nil || err != nil || texts.body.namesItem() {
+		return nil
+	}
+	text, err := texts.body.fill(sources.Tick{Time: time.Unix(0, 0), Start: time.Unix(0, 0), End: time.Unix(0, 0)}, nil, asIs)
+	if err == nil {
+		_, err = p.Body.put(text, "0")
+	}
+	if err != nil {
+		return setting.Bad("body", "the request's body is to hold the page: %v", err)
+	}
+	return nil
 }
 
 // ways are the names of those that are set.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/web"
-	"github.com/collectington/collectington/sources/template"
 )
 
 // Validate names every problem by its setting.
@@ -22,8 +21,8 @@ func (c *Config) Validate() error {
 	switch {
 	case c.URL.IsZero():
 		bad("url", "is needed: the address to ask, such as https://api.example.com/v1/incidents")
-	case strings.Contains(c.URL.Host+c.withoutItem(c.URL.Path)+c.URL.RawQuery, "{{"):
-		bad("url", "templates stand in query and body alone: move the changing part to query")
+	case strings.Contains(c.URL.RawQuery, "{{"):
+		bad("url", "no template stands behind the ?: move that parameter to query")
 	}
 	switch {
 	case c.Method != http.MethodGet && c.Method != http.MethodPost:
@@ -31,17 +30,8 @@ func (c *Config) Validate() error {
 	case c.Method == http.MethodGet && c.Body != "":
 		bad("body", "a GET has no body: set method to POST")
 	}
-	if _, err := template.Parse(c.withoutItem(c.Body)); err != nil {
-		bad("body", "%v", err)
-	}
-	for _, name := range sorted(c.Query) {
-		if c.Query[name].IsReference() {
-			continue
-		}
-		if _, err := template.Parse(c.withoutItem(string(c.Query[name]))); err != nil {
-			bad("query."+name, "%v", err)
-		}
-	}
+	_, err := c.texts()
+	problems = append(problems, err)
 	if c.Paginate != nil {
 		problems = append(problems, c.Paginate.validate(c))
 	}

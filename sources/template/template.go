@@ -30,15 +30,19 @@ type values struct {
 }
 
 func valuesOf(tick sources.Tick) (v values) {
-	v.Window.Start, v.Window.End, v.Now = moment(tick.Start), moment(tick.End), moment(tick.Time)
+	zone := tick.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	v.Window.Start, v.Window.End, v.Now = moment{tick.Start.In(zone)}, moment{tick.End.In(zone)}, moment{tick.Time.In(zone)}
 	return v
 }
 
-// moment is a time that reads as in RFC 3339, in UTC and whole seconds. Start and end of neighbouring windows are cut
-// alike, so that nothing falls between them.
-type moment time.Time
+// moment is a time, in the zone of its tick's dates, that reads as in RFC 3339, in UTC and whole seconds. Start and end of
+// neighbouring windows are cut alike, so that nothing falls between them.
+type moment struct{ time time.Time }
 
-func (m moment) String() string { return time.Time(m).UTC().Format(time.RFC3339) }
+func (m moment) String() string { return m.time.UTC().Format(time.RFC3339) }
 
 func functions() template.FuncMap {
 	ofTime := func(f func(time.Time) string) func(any) (string, error) {
@@ -47,11 +51,11 @@ func functions() template.FuncMap {
 			if !ok {
 				return "", errNotATime
 			}
-			return f(time.Time(m).UTC()), nil
+			return f(m.time), nil
 		}
 	}
 	return template.FuncMap{
-		"rfc3339": ofTime(func(t time.Time) string { return t.Format(time.RFC3339) }),
+		"rfc3339": ofTime(func(t time.Time) string { return moment{t}.String() }),
 		"unix":    ofTime(func(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }),
 		"unixms":  ofTime(func(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }),
 		"date": func(layout string, arg any) (string, error) {
@@ -66,7 +70,7 @@ func functions() template.FuncMap {
 			if !ok {
 				return moment{}, errNotATime
 			}
-			return moment(time.Time(m).Add(-time.Duration(d))), nil
+			return moment{m.time.Add(-time.Duration(d))}, nil
 		},
 	}
 }

@@ -41,6 +41,30 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
+// TestDatesOfDays holds that dates are those of the zone whose days are read, and all else is in UTC.
+func TestDatesOfDays(t *testing.T) {
+	tick := tickAt()
+	tick.Zone = time.FixedZone("NZST", 12*60*60+30*60)
+	for text, want := range map[string]string{
+		`{{ date "2006-01-02" .Window.Start }}`: "2026-07-01",
+		`{{ date "15:04" .Window.Start }}`:      "22:29",
+		`{{ date "2006-01-02" .Now }}`:          "2026-07-01",
+		"{{ rfc3339 .Window.Start }}":           "2026-07-01T09:59:00Z",
+		"{{ .Window.Start }}":                   "2026-07-01T09:59:00Z",
+		"{{ unix .Window.Start }}":              "1782899940",
+
+		`{{ date "2006-01-02 15" (before "23h" .Now) }}`: "2026-06-30 23",
+	} {
+		tmpl, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := tmpl.Execute(tick); got != want || err != nil {
+			t.Errorf("%s: got %q, %v, want %q", text, got, err, want)
+		}
+	}
+}
+
 func TestTemplateProblems(t *testing.T) {
 	const noValue, noFunc = ": there are .Window.Start, .Window.End and .Now", ": there are rfc3339, unix, unixms, date and before"
 	for text, want := range map[string]string{

@@ -38,6 +38,7 @@ func New(elsewhere string) *API {
 	a.oddPages()
 	a.polite()
 	a.users()
+	a.windows()
 	return a
 }
 

@@ -1,0 +1,60 @@
+package fakeapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// windows are an API of events, asked for in spans of time and in bodies.
+func (a *API) windows() {
+	// Each day, as its path says, has as many events as its number.
+	a.mux.HandleFunc("/days/{day}", func(w http.ResponseWriter, r *http.Request) {
+		parts := strings.Split(strings.TrimSuffix(r.PathValue("day"), ".json"), "-")
+		say(w, `{"day": "%s", "events": %s, "by": "%s"}`, strings.Join(parts, "-"), strings.TrimLeft(parts[len(parts)-1], "0"), r.Header.Get("X-Span"))
+	})
+	// A GraphQL API that gives its list in pages (GraphQL Cursor Connections). An empty cursor is no cursor, as it says.
+	a.mux.HandleFunc("/graphql", func(w http.ResponseWriter, r *http.Request) {
+		var asked struct {
+			Query     string
+			Variables struct {
+				Team  string
+				After *string
+			}
+		}
+		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil || asked.Query == "" {
+			http.Error(w, "no GraphQL request", http.StatusBadRequest)
+			return
+		}
+		from := 0
+		if after := asked.Variables.After; after != nil {
+			if _, err := fmt.Sscanf(*after, "c%d", &from); err != nil {
+				say(w, `{"errors": [{"message": "no such cursor: %s"}]}`, *after)
+				return
+			}
+		}
+		partial := ""
+		if asked.Variables.Team == "slow" && from > 0 {
+			partial = `"errors": [{"message": "team slow: timed out"}], `
+		}
+		say(w, `{%s"data": {"incidents": {"nodes": %s, "pageInfo": {"hasNextPage": %t, "endCursor": "c%d"}}}}`,
+			partial, rows(from, from+Size), from+Size < Items, from+Size)
+	})
+	// A search that takes its page in the body.
+	a.mux.HandleFunc("/search", func(w http.ResponseWriter, r *http.Request) {
+		var asked struct{ Page struct{ Number, From int } }
+		_ = json.NewDecoder(r.Body).Decode(&asked)
+		from := asked.Page.From
+		if asked.Page.Number > 0 {
+			from = (asked.Page.Number - 1) * Size
+		}
+		say(w, `{"hits": %s, "next": %d}`, rows(from, from+Size), min(from+Size, Items))
+	})
+	// What one user may see.
+	a.mux.HandleFunc("/own", func(w http.ResponseWriter, r *http.Request) {
+		var asked struct{ Name string }
+		_ = json.NewDecoder(r.Body).Decode(&asked)
+		say(w, `{"as": "%s", "of": "%s"}`, r.Header.Get("X-User"), asked.Name)
+	})
+}
