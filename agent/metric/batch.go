@@ -27,6 +27,10 @@ func (b *Batch) Series() int {
 type Family struct {
 	Desc   *Desc
 	Series []Series
+
+	// Earlier is what this tick brought of some series beside their values: points in order of time, before the series'
+	// own. A receiver that keeps a series' past gets them first; a sink that shows what is now leaves them out.
+	Earlier map[*LabelSet][]Point
 }
 
 // Series is one line of numbers of a family at the batch's time.
@@ -40,6 +44,13 @@ type Series struct {
 
 	Histogram *HistogramValue // of a histogram
 	Summary   *SummaryValue   // of a summary
+}
+
+// Point is what a gauge or counter was at a time of its own.
+type Point struct {
+	Time  int64 // Unix milliseconds
+	Value float64
+	Start int64 // as that of a series
 }
 
 // Exemplar is one of the observations that a series has counted, with labels that lead to it, such as a trace's id. In a
