@@ -12,8 +12,8 @@ import (
 // maxText bounds an expression's length, in bytes.
 const maxText = 16 << 10
 
-// Compile compiles an expression.
-func Compile(text string) (*gojq.Query, *gojq.Code, error) {
+// Compile compiles an expression that may use these variables, whose values a run is given in their order.
+func Compile(text string, variables ...string) (*gojq.Query, *gojq.Code, error) {
 	if len(text) > maxText {
 		return nil, nil, fmt.Errorf("the expression exceeds %d bytes; a script is the place for that much", maxText)
 	}
@@ -24,7 +24,7 @@ func Compile(text string) (*gojq.Query, *gojq.Code, error) {
 		}
 		return nil, nil, fmt.Errorf("not a jq expression: %w", err)
 	}
-	code, err := gojq.Compile(query)
+	code, err := gojq.Compile(query, gojq.WithVariables(variables))
 	if err != nil {
 		return nil, nil, fmt.Errorf("jq: %w%s", err, hint(err.Error()))
 	}

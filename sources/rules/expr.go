@@ -41,13 +41,14 @@ func (x *Expr) String() string {
 
 var errSeveral = errors.New("gives more than one value; iterate with items instead")
 
-// one evaluates the expression to a single value; nothing at all is null.
-func (x *Expr) one(ctx context.Context, in value) (value, error) {
+// one evaluates the expression to a single value; nothing at all is null. Variables are the values of those that it was
+// compiled with.
+func (x *Expr) one(ctx context.Context, in value, variables ...any) (value, error) {
 	if x.path != nil && !x.each && in.inDoc {
 		doc, err := walk(in.doc, x.path)
 		return ofDocument(doc), err
 	}
-	iter := x.code.RunWithContext(ctx, in.jq())
+	iter := x.code.RunWithContext(ctx, in.jq(), variables...)
 	first, ok := iter.Next()
 	if !ok {
 		return value{}, nil

@@ -24,6 +24,7 @@ type source struct {
 	walks    []*walkPlan
 	measured metric.Readings
 	arena    []string // label values of the tick under way
+	window   window   // of that tick
 }
 
 // walkPlan is the metrics with the same items.
@@ -83,7 +84,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	if err != nil {
 		return nil, err
 	}
-	s.arena = s.arena[:0]
+	s.arena, s.window = s.arena[:0], windowOf(tick)
 	for i := range s.measured {
 		m := &s.measured[i]
 		m.Rows, m.Err, m.Drops = m.Rows[:0], nil, nil
