@@ -19,19 +19,20 @@ func arrows() map[string][]string {
 		return []string{contract, "agent/metric", "agent/relabel", "agent/setting", "agent/web"}
 	}
 	return map[string][]string{
-		"agent":         {"agent/command", "agent/config", "sources", "sinks", "sources/*", "sinks/*"},
-		"agent/cton":    {"agent"},
-		"agent/command": {"agent/config", "agent/legacy", "agent/run", "agent/status", "agent/ledger", "agent/metric", "agent/schedule", "agent/setting", "agent/state", "agent/web", "agent/demo", "agent/rehearse", "sources", "sinks", "sinks/remotewrite/spool", "deploy/examples"},
-		"agent/config":  {"sources", "sinks", "agent/schedule", "agent/setting"},
-		"agent/legacy":  {"agent/config", "agent/setting"},
-		"agent/run":     {"sources", "sinks", "agent/schedule", "agent/ledger", "agent/metric", "agent/state"},
-		"agent/status":  {"agent/run", "agent/metric"},
-		"agent/ledger":  {"agent/metric"},
-		"agent/web":     {"agent/setting"},
-		"sources":       {"agent/document", "agent/metric", "agent/setting", "agent/web"},
-		"sinks":         {"agent/metric", "agent/web"},
-		"sources/*":     append(plugIn("sources"), "agent/document", "agent/jq", "sources/format", "sources/template"),
-		"sinks/*":       plugIn("sinks"),
+		"agent":          {"agent/command", "agent/config", "sources", "sinks", "sources/*", "sinks/*"},
+		"agent/cton":     {"agent"},
+		"agent/command":  {"agent/backfill", "agent/config", "agent/legacy", "agent/run", "agent/status", "agent/ledger", "agent/metric", "agent/schedule", "agent/setting", "agent/state", "agent/web", "agent/demo", "agent/rehearse", "sources", "sinks", "sinks/remotewrite/spool", "deploy/examples"},
+		"agent/config":   {"sources", "sinks", "agent/schedule", "agent/setting"},
+		"agent/legacy":   {"agent/config", "agent/setting"},
+		"agent/run":      {"sources", "sinks", "agent/schedule", "agent/ledger", "agent/metric", "agent/state"},
+		"agent/backfill": {"sources", "sinks", "agent/ledger", "agent/metric", "agent/run", "agent/web"},
+		"agent/status":   {"agent/run", "agent/metric"},
+		"agent/ledger":   {"agent/metric"},
+		"agent/web":      {"agent/setting"},
+		"sources":        {"agent/document", "agent/metric", "agent/setting", "agent/web"},
+		"sinks":          {"agent/metric", "agent/web"},
+		"sources/*":      append(plugIn("sources"), "agent/document", "agent/jq", "sources/format", "sources/template"),
+		"sinks/*":        plugIn("sinks"),
 
 		"sources/template": {"sources", "agent/setting"},
 

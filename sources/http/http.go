@@ -98,3 +98,12 @@ func (c *Config) Identity() string {
 	}
 	return request
 }
+
+// Dated tells whether the request names the tick's window.
+func (c *Config) Dated() bool {
+	varies := template.Varies(c.withoutItem(c.Body))
+	for _, value := range c.Query {
+		varies = varies || !value.IsReference() && template.Varies(c.withoutItem(string(value)))
+	}
+	return varies
+}

@@ -166,3 +166,13 @@ func (c *Config) New(env sources.Env) (sources.Source, error) {
 	}
 	return newSource(*c, env.Fetch), nil
 }
+
+// Dated tells whether the readings of every metric have times of their own.
+func (c *Config) Dated() bool {
+	for _, m := range *c {
+		if m.Time == nil {
+			return false
+		}
+	}
+	return true
+}

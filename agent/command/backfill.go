@@ -1,0 +1,200 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/collectington/collectington/agent/backfill"
+	"github.com/collectington/collectington/agent/config"
+	"github.com/collectington/collectington/agent/run"
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sources"
+)
+
+type backfillCmd struct {
+	Job      string           `arg:"" help:"The job to run over the past."`
+	From     moment           `required:"" help:"Where the first window begins: 2026-01-31, which is midnight in UTC, or 2026-01-31T18:00:00Z." placeholder:"TIME"`
+	To       moment           `help:"Where the last window ends; default now." placeholder:"TIME"`
+	Step     setting.Duration `help:"How long a window is; default the job's interval." placeholder:"DURATION"`
+	Sink     []string         `help:"The remote_write sink to deliver to; default all that the job goes to." placeholder:"NAME"`
+	Deadline time.Duration    `default:"60s" help:"How long receivers may take to answer for what waits, tries included."`
+}
+
+// moment is a time on the command line.
+type moment struct{ time.Time }
+
+// UnmarshalText reads a time of RFC 3339, or a day, which begins at midnight in UTC.
+func (m *moment) UnmarshalText(text []byte) error {
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(layout, string(text)); err == nil {
+			m.Time = t.UTC()
+			return nil
+		}
+	}
+	return errors.New("want a day such as 2026-01-31, or a time such as 2026-01-31T18:00:00Z")
+}
+
+// Run walks the job over the past.
+func (c *backfillCmd) Run(ctx context.Context, a *App, g *globals) error {
+	plan, err := a.load(g, c.Job)
+	if err != nil {
+		return err
+	}
+	if err := c.check(&plan.Jobs[0]); err != nil {
+		return err
+	}
+	if plan.Sinks, err = c.pastSinks(plan); err != nil {
+		return err
+	}
+	built, err := (&assembly{App: a, drain: time.Second}).build(plan)
+	if err != nil {
+		return err
+	}
+	progress := &progress{out: a.Err, bar: isTerminal(a.Err)}
+	w := &backfill.Walk{
+		Job: &built.Jobs[0], Sinks: built.Sinks, From: c.From.Time, To: c.To.Time, Step: time.Duration(c.Step),
+		Patience: c.Deadline, Log: built.Jobs[0].Log, Progress: progress.tell,
+	}
+	report := w.Run(ctx)
+	progress.end()
+	return c.report(a, g, w, report)
+}
+
+// check fills in what was not given, and says why the job cannot be run over that past.
+func (c *backfillCmd) check(job *config.Job) error {
+	now := time.Now().UTC().Truncate(time.Second)
+	if c.To.IsZero() {
+		c.To.Time = now
+	}
+	if c.Step == 0 {
+		c.Step = setting.Duration(job.Schedule.Interval(c.From.Time))
+	}
+	switch {
+	case c.To.After(now):
+		return fmt.Errorf("--to %s has not come yet; leave it out for now", c.To.Format(time.RFC3339))
+	case !c.From.Before(c.To.Time):
+		return fmt.Errorf("--from %s is not before --to %s", c.From.Format(time.RFC3339), c.To.Format(time.RFC3339))
+	case time.Duration(c.Step) < time.Second:
+		return errors.New("--step: want at least 1s")
+	case !isDated(job.Source) && (job.Fetcher == nil || !isDated(job.Fetcher)):
+		return fmt.Errorf("jobs.%s gets the same whatever the window is: each of the past would get today's numbers; "+
+			"ask for a window, as in query: {from: \"{{ rfc3339 .Window.Start }}\"}, or give all its metrics a time:", job.Name)
+	}
+	return nil
+}
+
+func isDated(config any) bool {
+	d, ok := config.(sources.Dated)
+	return !ok || d.Dated()
+}
+
+// pastSinks are the plan's sinks whose receivers keep samples of the past, without the spools that the agent holds.
+func (c *backfillCmd) pastSinks(plan *config.Plan) ([]config.Sink, error) {
+	var kept []config.Sink
+	var able []string
+	for _, s := range plan.Sinks {
+		past, ok := s.Config.(sinks.Backfiller)
+		if !ok || !plan.Jobs[0].GoesTo(s.Name) {
+			continue
+		}
+		able = append(able, s.Name)
+		if len(c.Sink) == 0 || slices.Contains(c.Sink, s.Name) {
+			s.Config = past.ForBackfill()
+			kept = append(kept, s)
+		}
+	}
+	if len(able) == 0 {
+		return nil, fmt.Errorf("jobs.%s goes to no sink that takes samples of the past: add a remote_write sink", plan.Jobs[0].Name)
+	}
+	for _, name := range c.Sink {
+		if !slices.Contains(able, name) {
+			return nil, fmt.Errorf("--sink %s: not a sink of the job that takes samples of the past; there are %s", name, strings.Join(able, ", "))
+		}
+	}
+	return kept, nil
+}
+
+// report says what has come of it, and how to go on where something is left.
+func (c *backfillCmd) report(a *App, g *globals, w *backfill.Walk, r *backfill.Report) error {
+	say := func(format string, args ...any) { fmt.Fprintln(a.Out, a.vault.Scrub(fmt.Sprintf(format, args...))) }
+	say("%s of %d, %s measured", count(r.Windows, "window"), w.Windows(), count(r.Readings, "reading"))
+	for _, reason := range slices.Sorted(maps.Keys(r.Drops)) {
+		say("left out as %s: %s", reason, count(r.Drops[reason], "reading"))
+	}
+	if r.Partial > 0 {
+		say("not whole: %s; the first: %s", count(r.Partial, "window"), r.Problem)
+	}
+	lost := false
+	for _, s := range w.Sinks {
+		lost = sayDelivered(say, s, w.From) || lost
+	}
+	if r.Next.Before(w.To) {
+		say("go on with: %s", c.again(g, r.Next))
+	}
+	switch {
+	case errors.Is(r.Err, backfill.ErrFetch):
+		return &exitError{exitFetch, r.Err}
+	case r.Err != nil && !errors.Is(r.Err, backfill.ErrDelivery):
+		return &exitError{exitPartial, fmt.Errorf("stopped: %w", r.Err)}
+	case r.Err != nil:
+		return &exitError{exitDelivery, r.Err}
+	case lost:
+		return &exitError{exitDelivery, errors.New("not everything was taken")}
+	case r.Partial > 0:
+		return &exitError{exitPartial, errors.New("not every window is whole")}
+	}
+	return nil
+}
+
+// sayDelivered says what has come of a sink's samples, and tells whether some are lost.
+func sayDelivered(say func(string, ...any), s run.Sink, from time.Time) (lost bool) {
+	dropped := s.Stats.Dropped()
+	say("%s took %s", s.Name, count(int(s.Stats.Sent.Load()), "sample"))
+	for _, reason := range slices.Sorted(maps.Keys(dropped)) {
+		if n := dropped[reason]; n > 0 {
+			lost = true
+			say("  left out as %s: %s", reason, count(int(n), "sample"))
+		}
+	}
+	for _, r := range s.Stats.Refusals() {
+		say("  %s: %s", count(int(r.Samples), "sample"), r.Why)
+	}
+	if dropped[sinks.Refused] > 0 {
+		say("  a receiver refuses samples that are older than its newest, but for those within its out-of-order window: "+
+			"set out_of_order_time_window of Prometheus or Mimir to at least %s", setting.Duration(time.Since(from).Truncate(time.Hour)+time.Hour))
+	}
+	if dropped[sinks.Past] > 0 {
+		say("  max_sample_age leaves out what is older: raise it for a backfill")
+	}
+	return lost
+}
+
+// again is the command that goes on from a time.
+func (c *backfillCmd) again(g *globals, from time.Time) string {
+	args := []string{"cton", "backfill", c.Job, "--from", from.Format(time.RFC3339), "--to", c.To.Format(time.RFC3339), "--step", c.Step.String()}
+	for _, name := range c.Sink {
+		args = append(args, "--sink", name)
+	}
+	if c.Deadline != time.Minute {
+		args = append(args, "--deadline", c.Deadline.String())
+	}
+	if g.Named {
+		args = append(args, "-c", g.Config)
+	}
+	for i, arg := range args {
+		if strings.ContainsFunc(arg, func(r rune) bool { return !strings.ContainsRune("-_./:@%+=,", r) && !isWord(r) }) {
+			args[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(args, " ")
+}
+
+func isWord(r rune) bool {
+	return '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+}
