@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,6 +45,7 @@ type Report struct {
 	Partial  int       // of those, in which some metric could not be
 	Next     time.Time // up to here the receivers have answered for everything
 	Readings int
+	Outside  int                   // readings whose own times lie before From or after To
 	Drops    map[metric.Reason]int // readings left out
 	Problem  string                // the first metric that could not be measured, and why
 	Err      error                 // why it ended early: ErrFetch, ErrDelivery or the context's
@@ -94,7 +96,7 @@ func (w *Walk) walk(ctx context.Context, r *Report) error {
 	book := ledger.New(ledger.For(2*w.Step), w.Job.MaxSeries)
 	for all := w.Windows(); r.Windows < all; {
 		start, end := w.end(w.From, r.Windows), w.end(w.From, r.Windows+1)
-		result, err := w.measure(ctx, book, start, end)
+		result, err := w.measure(ctx, r, book, start, end)
 		if err != nil {
 			return err
 		}
@@ -123,7 +125,7 @@ const (
 )
 
 // measure does the tick of one window. An API may refuse one request of thousands, and one that asks for a pause gets it.
-func (w *Walk) measure(ctx context.Context, book *ledger.Ledger, start, end time.Time) (*ledger.Result, error) {
+func (w *Walk) measure(ctx context.Context, r *Report, book *ledger.Ledger, start, end time.Time) (*ledger.Result, error) {
 	tick := sources.Tick{Time: end, Start: start, End: end, Interval: w.Step}
 	pause := firstPause
 	for n := 1; ; n++ {
@@ -132,6 +134,7 @@ func (w *Walk) measure(ctx context.Context, book *ledger.Ledger, start, end time
 			err = run.Unmeasured(readings)
 		}
 		if err == nil {
+			r.Outside += w.keepInside(readings)
 			var result *ledger.Result
 			if result, err = book.Apply(end, readings); err == nil {
 				return result, nil
@@ -153,6 +156,19 @@ func (w *Walk) measure(ctx context.Context, book *ledger.Ledger, start, end time
 		case <-ctx.Done():
 		}
 	}
+}
+
+// keepInside leaves out readings whose own times lie outside the walk, and tells how many: a walk that goes on where another
+// has ended must not tell again what that one has told.
+func (w *Walk) keepInside(readings metric.Readings) (outside int) {
+	from, to := w.From.UnixMilli(), w.To.UnixMilli()
+	for i := range readings {
+		m := &readings[i]
+		before := len(m.Rows)
+		m.Rows = slices.DeleteFunc(m.Rows, func(r metric.Reading) bool { return r.Time != 0 && (r.Time < from || r.Time > to) })
+		outside += before - len(m.Rows)
+	}
+	return outside
 }
 
 func (r *Report) note(result *ledger.Result) {

@@ -124,6 +124,9 @@ func (c *backfillCmd) pastSinks(plan *config.Plan) ([]config.Sink, error) {
 func (c *backfillCmd) report(a *App, g *globals, w *backfill.Walk, r *backfill.Report) error {
 	say := func(format string, args ...any) { fmt.Fprintln(a.Out, a.vault.Scrub(fmt.Sprintf(format, args...))) }
 	say("%s of %d, %s measured", count(r.Windows, "window"), w.Windows(), count(r.Readings, "reading"))
+	if r.Outside > 0 {
+		say("left out, before --from or after --to: %s", count(r.Outside, "reading"))
+	}
 	for _, reason := range slices.Sorted(maps.Keys(r.Drops)) {
 		say("left out as %s: %s", reason, count(r.Drops[reason], "reading"))
 	}
