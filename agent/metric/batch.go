@@ -23,6 +23,30 @@ func (b *Batch) Series() int {
 	return n
 }
 
+// Samples counts what the batch has to tell: its series, and the points before their values.
+func (b *Batch) Samples() int {
+	n := b.Series()
+	for i := range b.Families {
+		for _, points := range b.Families[i].Earlier {
+			n += len(points)
+		}
+	}
+	return n
+}
+
+// Points counts those of the samples that have times of their own. No later batch makes up for them.
+func (b *Batch) Points() int {
+	n := b.Samples() - b.Series()
+	for i := range b.Families {
+		for k := range b.Families[i].Series {
+			if b.Families[i].Series[k].Time != 0 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // Family is one metric with its series. Its order of series is the same from batch to batch while series live.
 type Family struct {
 	Desc   *Desc
