@@ -39,9 +39,9 @@ func TestStories(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Dir:           folder,
 				UpdateScripts: *update,
-				Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "expand": expand, "asked": asked, "shows": showing, "holds": holding},
+				Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "expand": expand, "asked": asked, "shows": showing, "holds": holding, "stored": stored},
 				Setup: func(env *testscript.Env) error {
-					api := newOddAPI(env)
+					api := newOddAPI(t, env)
 					env.Setenv("API", api.URL)
 					env.Setenv("OTHER", api.other.URL)
 					fake := fakeapi.New(api.other.URL)
@@ -133,7 +133,7 @@ type oddAPI struct {
 	grown atomic.Int64     // how often /grows was asked
 }
 
-func newOddAPI(env *testscript.Env) *oddAPI {
+func newOddAPI(t testing.TB, env *testscript.Env) *oddAPI {
 	a := &oddAPI{}
 	a.other = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(os.Stderr, "the other host was asked: %s\n", r.URL)
@@ -166,10 +166,12 @@ func newOddAPI(env *testscript.Env) *oddAPI {
 			http.ServeFileFS(w, r, os.DirFS(env.WorkDir), strings.TrimPrefix(r.URL.Path, "/file/"))
 		},
 		"/write":  written,
+		"/hours":  hours,
 		"/refuse": text(400, "text/plain", "out of order sample"),
 	} {
 		mux.HandleFunc(path, f)
 	}
+	env.Values["receivers"] = receivers(t, mux)
 	a.Server = httptest.NewServer(mux)
 	env.Defer(a.Close)
 	return a

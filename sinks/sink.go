@@ -61,6 +61,13 @@ type Spooler interface {
 	SpoolDir() string
 }
 
+// Backfiller is a Config whose receiver keeps samples of the past.
+type Backfiller interface {
+	// ForBackfill is the settings for a run beside the agent's own: its sink waits in memory, since the agent holds the
+	// spool, and ends no series that the agent goes on with.
+	ForBackfill() Config
+}
+
 // Noter is a Config that has something to say to whoever checks it, though nothing is wrong.
 type Noter interface {
 	Notes() []string

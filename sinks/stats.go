@@ -1,7 +1,9 @@
 package sinks
 
 import (
+	"cmp"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +39,7 @@ type Stats struct {
 	mu      sync.Mutex
 	dropped map[metric.Reason]int64
 	pending func() Pending
+	refused map[string]*Refusal
 }
 
 // Pending is what a sink holds that is not delivered yet.
@@ -61,6 +64,45 @@ func (s *Stats) Dropped() map[metric.Reason]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.dropped)
+}
+
+// Refusal is why a receiver would not have samples.
+type Refusal struct {
+	Samples int64
+	Why     string // the request and the receiver's own words, of the first time
+	Do      string // what to do about it; "" = nothing is known
+}
+
+// maxRefusals bounds how many reasons are told apart.
+const maxRefusals = 20
+
+// Refuse notes samples that a receiver would not have. The gist is the same for what it refuses for the same reason.
+func (s *Stats) Refuse(gist string, r Refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refused == nil {
+		s.refused = map[string]*Refusal{}
+	}
+	switch known := s.refused[gist]; {
+	case known != nil:
+		known.Samples += r.Samples
+	case len(s.refused) < maxRefusals:
+		s.refused[gist] = &r
+	}
+}
+
+// Refusals are the reasons that receivers have given, the one of most samples first.
+func (s *Stats) Refusals() []Refusal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Refusal
+	for _, r := range s.refused {
+		all = append(all, *r)
+	}
+	slices.SortFunc(all, func(a, b Refusal) int {
+		return cmp.Or(cmp.Compare(b.Samples, a.Samples), cmp.Compare(a.Why, b.Why))
+	})
+	return all
 }
 
 // TellPending sets the function that says what the sink holds.

@@ -87,6 +87,11 @@ type Expression struct {
 	Needs   string // the part of it for which the document is converted and jq is run; "" = it runs straight on the document
 }
 
+// Dated is a Config that can tell whether what it makes can speak of the past: it asks for a tick's window, or its readings
+// have times of their own. Where neither a job's fetcher nor its source does, each window of a backfill would get today's
+// numbers. A Config that does not tell may well do so.
+type Dated interface{ Dated() bool }
+
 // Versioned is a source that is made of more than its settings, such as a file. A reload replaces it when its version
 // differs, even where the settings are the same.
 type Versioned interface{ Version() string }

@@ -58,17 +58,18 @@ type globals struct {
 
 type cli struct {
 	globals
-	Run     runCmd     `cmd:"" default:"withargs" help:"Run the jobs until stopped. This is also what cton does without a command."`
-	Once    onceCmd    `cmd:"" help:"Run each job once, deliver, and exit: 0 ok, 1 configuration, 2 fetch, 3 delivery, 4 partial."`
-	Try     tryCmd     `cmd:"" help:"Run one job once and show request, document, readings, ledger and metrics. Sends nothing."`
-	Test    testCmd    `cmd:"" help:"Test jobs on answers that are written down, without a network: 0 ok, 1 not."`
-	State   stateCmd   `cmd:"" help:"Look into the state file."`
-	Check   checkCmd   `cmd:"" help:"Check the configuration, without a network."`
-	Convert convertCmd `cmd:"" help:"Show the config.json of the Python Collectington as a configuration of cton."`
-	Explain explainCmd `cmd:"" help:"Show every setting: of jobs, of metrics, of a kind of source or sink."`
-	Demo    demoCmd    `cmd:"" help:"Run the agent against a sample API, all on this machine."`
-	Spool   spoolCmd   `cmd:"" help:"Show, replay and drop what a remote-write sink holds on disk."`
-	Version versionCmd `cmd:"" help:"Show the version."`
+	Run      runCmd      `cmd:"" default:"withargs" help:"Run the jobs until stopped. This is also what cton does without a command."`
+	Once     onceCmd     `cmd:"" help:"Run each job once, deliver, and exit: 0 ok, 1 configuration, 2 fetch, 3 delivery, 4 partial."`
+	Try      tryCmd      `cmd:"" help:"Run one job once and show request, document, readings, ledger and metrics. Sends nothing."`
+	Test     testCmd     `cmd:"" help:"Test jobs on answers that are written down, without a network: 0 ok, 1 not."`
+	State    stateCmd    `cmd:"" help:"Look into the state file."`
+	Check    checkCmd    `cmd:"" help:"Check the configuration, without a network."`
+	Convert  convertCmd  `cmd:"" help:"Show the config.json of the Python Collectington as a configuration of cton."`
+	Explain  explainCmd  `cmd:"" help:"Show every setting: of jobs, of metrics, of a kind of source or sink."`
+	Demo     demoCmd     `cmd:"" help:"Run the agent against a sample API, all on this machine."`
+	Spool    spoolCmd    `cmd:"" help:"Show, replay and drop what a remote-write sink holds on disk."`
+	Backfill backfillCmd `cmd:"" help:"Run a job over the past, window by window, and deliver to remote_write: exit codes as once."`
+	Version  versionCmd  `cmd:"" help:"Show the version."`
 }
 
 // Main runs the command line and returns the exit code.

@@ -210,11 +210,14 @@ func (t *try) readings(readings metric.Readings) {
 				t.line("  … %d more", len(m.Rows)-i)
 				break
 			}
-			event := ""
+			more := ""
 			if m.Desc.Once {
-				event = " event " + row.Event
+				more = " event " + row.Event
 			}
-			t.line("  %s%s %v%s", m.Desc.Name, m.Desc.LabelSet(row.Labels), row.Value, event)
+			if row.Time != 0 {
+				more += " at " + time.UnixMilli(row.Time).UTC().Format(time.RFC3339)
+			}
+			t.line("  %s%s %v%s", m.Desc.Name, m.Desc.LabelSet(row.Labels), row.Value, more)
 		}
 	}
 }
@@ -237,6 +240,9 @@ func problems(r *ledger.Result) []string {
 		lines = append(lines, fmt.Sprintf("%s: %v", p.Metric, p.Err))
 	}
 	for _, d := range r.Drops {
+		if d.Reason == metric.NotNewer {
+			continue // the API shows its past again
+		}
 		lines = append(lines, fmt.Sprintf("%s: %s left out, %s: %s", d.Metric, count(d.Count, "reading"), d.Reason, d.First))
 	}
 	return lines

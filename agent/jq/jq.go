@@ -26,8 +26,9 @@ func Compile(text string) (*gojq.Query, *gojq.Code, error) {
 // nowVariable is what CompileAt's now stands for.
 const nowVariable = "$__now"
 
-// CompileAt compiles an expression for code that is run with one value beside its input: the Epoch that now gives.
-func CompileAt(text string) (*gojq.Query, *gojq.Code, error) {
+// CompileAt compiles an expression for code that is run with values beside its input: the Epoch that now gives, and those of
+// these variables, such as "$start".
+func CompileAt(text string, variables ...string) (*gojq.Query, *gojq.Code, error) {
 	query, err := parse(text)
 	if err != nil {
 		return nil, nil, err
@@ -35,7 +36,7 @@ func CompileAt(text string) (*gojq.Query, *gojq.Code, error) {
 	now := &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: nowVariable}}}
 	timed := *query
 	timed.FuncDefs = append([]*gojq.FuncDef{{Name: "now", Body: now}}, query.FuncDefs...)
-	code, err := compile(&timed, gojq.WithVariables([]string{nowVariable}))
+	code, err := compile(&timed, gojq.WithVariables(append([]string{nowVariable}, variables...)))
 	return query, code, err
 }
 

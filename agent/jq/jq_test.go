@@ -17,7 +17,8 @@ func TestCompile(t *testing.T) {
 		"." + strings.Repeat(" ", 16000): "",
 		strings.Repeat(".", 17<<10):      "the expression exceeds 16384 bytes; a script is the place for that much",
 	} {
-		for name, compile := range map[string]func(string) (*gojq.Query, *gojq.Code, error){"Compile": Compile, "CompileAt": CompileAt} {
+		at := func(text string) (*gojq.Query, *gojq.Code, error) { return CompileAt(text, "$start") }
+		for name, compile := range map[string]func(string) (*gojq.Query, *gojq.Code, error){"Compile": Compile, "CompileAt": at} {
 			query, code, err := compile(text)
 			if err == nil && (query == nil || code == nil || want != "") || err != nil && err.Error() != want {
 				t.Errorf("%s of %.20s: got %v, want %s", name, text, err, want)

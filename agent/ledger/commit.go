@@ -18,12 +18,15 @@ func (t *table) commit(c *commit) {
 		return
 	}
 	for i := range t.pending {
+		if i > 0 && t.pending[i].entry == t.pending[i-1].entry && !t.adds() {
+			t.keepEarlier(c, &t.entries[t.pending[i].entry])
+		}
 		t.apply(c, &t.pending[i])
 	}
 	if t.events != nil {
 		t.events.commit(c.seen, &t.drops)
 	}
-	t.keepLasting(c.tick)
+	t.keepLasting(c)
 	c.result.Readings += t.taken
 	c.result.Drops = t.drops.appendTo(c.result.Drops, t.desc.Name)
 }
@@ -31,6 +34,7 @@ func (t *table) commit(c *commit) {
 // apply turns one reading into the series' new value.
 func (t *table) apply(c *commit, p *pending) {
 	e := &t.entries[p.entry]
+	t.comeBack(e)
 	switch d := t.desc; {
 	case d.Accumulates():
 		t.accumulate(c, e, p)
@@ -64,7 +68,7 @@ func (t *table) accumulate(c *commit, e *entry, p *pending) {
 // start just before this tick, which is what Prometheus' functions expect of a counter. When the first total that we see
 // began is unknown, so until a reset it has no start.
 func (t *table) follow(c *commit, e *entry, p *pending) {
-	if t.falls(e, p.value) {
+	if t.falls(e.known, e.value, p.value) {
 		if t.desc.OnDecrease == metric.DecreaseIgnore {
 			return
 		}
@@ -84,10 +88,10 @@ func startBefore(start, own int64) int64 {
 
 // family is what the table has to show.
 func (t *table) family(c *commit) metric.Family {
-	f := metric.Family{Desc: t.desc, Series: make([]metric.Series, 0, len(t.entries))}
+	f := metric.Family{Desc: t.desc, Series: make([]metric.Series, 0, len(t.entries)), Earlier: t.earlier}
 	for i := range t.entries {
 		e := &t.entries[i]
-		if e.hidden {
+		if e.hidden || e.gone {
 			continue
 		}
 		s := metric.Series{Labels: e.labels, Value: e.value, Time: e.time, Start: e.start}

@@ -36,6 +36,12 @@ func (t *table) dumpEntry(w io.Writer, e *entry) {
 	default:
 		fmt.Fprintf(w, "%v", e.value)
 	}
+	if e.gone {
+		fmt.Fprint(w, ", gone,")
+	}
+	if e.time != 0 {
+		fmt.Fprintf(w, " at %s", time.UnixMilli(e.time).UTC().Format(time.RFC3339))
+	}
 	if e.start != 0 {
 		fmt.Fprintf(w, " since %s", time.UnixMilli(e.start).UTC().Format(time.RFC3339))
 	}

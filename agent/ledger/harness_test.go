@@ -60,13 +60,14 @@ func show(families []metric.Family) []string {
 	var lines []string
 	for _, f := range families {
 		for i := range f.Series {
-			lines = append(lines, f.Desc.Name+showSeries(f.Desc, &f.Series[i]))
+			lines = append(lines, f.Desc.Name+showSeries(&f, &f.Series[i]))
 		}
 	}
 	return lines
 }
 
-func showSeries(d *metric.Desc, s *metric.Series) string {
+func showSeries(f *metric.Family, s *metric.Series) string {
+	d := f.Desc
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", s.Labels)
 	switch {
@@ -86,6 +87,12 @@ func showSeries(d *metric.Desc, s *metric.Series) string {
 		}
 	default:
 		fmt.Fprintf(&b, " %v", s.Value)
+	}
+	for _, p := range f.Earlier[s.Labels] {
+		fmt.Fprintf(&b, " after %v at %s", p.Value, sinceMilli(p.Time))
+		if p.Start != 0 {
+			fmt.Fprintf(&b, " since %s", sinceMilli(p.Start))
+		}
 	}
 	if s.Start != 0 {
 		fmt.Fprintf(&b, " since %s", sinceMilli(s.Start))

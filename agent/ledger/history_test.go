@@ -220,6 +220,9 @@ func (s *script) rows(d *metric.Desc, at time.Time) []metric.Reading {
 		for j := range d.LabelNames {
 			row.Labels = append(row.Labels, []string{"", "a", "b", "ab"}[(i>>(2*j)+s.pick(20)/17)%4])
 		}
+		if len(d.LabelNames) == 1 && s.pick(8) > 0 { // an API that shows the past few minutes
+			row.Time = at.Truncate(time.Minute).UnixMilli() - int64(s.pick(6))*60_000
+		}
 		switch s.pick(30) {
 		case 0:
 			row.Value = math.NaN()

@@ -19,13 +19,23 @@ type Holding struct {
 func (l *Ledger) Holdings() []Holding {
 	var all []Holding
 	for _, t := range l.held() {
-		h := Holding{Metric: t.desc.Name, Type: t.desc.Type.String(), Series: len(t.entries), Measured: t.measured}
+		h := Holding{Metric: t.desc.Name, Type: t.desc.Type.String(), Series: t.shown(), Measured: t.measured}
 		if t.events != nil {
 			h.Events = len(t.events.known)
 		}
 		all = append(all, h)
 	}
 	return all
+}
+
+// shown is how many series of the table are not gone.
+func (t *table) shown() (n int) {
+	for i := range t.entries {
+		if !t.entries[i].gone {
+			n++
+		}
+	}
+	return n
 }
 
 // held is what Apply has used, and then, by name, what it has not.

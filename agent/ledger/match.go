@@ -20,8 +20,9 @@ type pending struct {
 func (t *table) begin() {
 	t.failing = false
 	t.live, t.guess = len(t.entries), 0
-	t.pending = t.pending[:0]
+	t.pending, t.timed = t.pending[:0], false
 	t.taken = 0
+	t.earlier = nil
 	t.drops.reset()
 }
 
@@ -60,7 +61,10 @@ func (t *table) match(at, seen int64, tick uint32, rows []metric.Reading) error 
 			return err
 		}
 	}
-	t.refuse()
+	if err := t.inOrder(at); err != nil {
+		return err
+	}
+	t.refuse(tick)
 	t.taken = len(rows) - t.drops.count()
 	return nil
 }
@@ -97,23 +101,33 @@ func (t *table) describe(row *metric.Reading) string {
 // pend notes a reading for its entry, combined with an earlier one of this tick where its metric says how.
 func (t *table) pend(at int, tick uint32, row *metric.Reading) error {
 	e := &t.entries[at]
-	if e.seen != tick || t.adds() {
+	next := pending{entry: int32(at), count: 1, value: row.Value, time: row.Time}
+	t.timed = t.timed || row.Time != 0 && t.hasPoints()
+	if e.seen != tick || t.timed || t.adds() {
 		e.seen, e.pending = tick, int32(len(t.pending))
-		t.pending = append(t.pending, pending{entry: int32(at), count: 1, value: row.Value, time: row.Time})
+		t.pending = append(t.pending, next)
 		return nil
 	}
-	p := &t.pending[e.pending]
-	p.count++
+	return t.combine(&t.pending[e.pending], &next)
+}
+
+// combine makes one reading of two.
+func (t *table) combine(p, next *pending) error {
+	p.count += next.count
 	switch how := t.desc.OnDuplicate; {
 	case how == metric.DuplicateSum:
-		p.value += row.Value
-		p.time = later(p.time, row.Time)
+		p.value += next.value
+		p.time = later(p.time, next.time)
 	case how == metric.DuplicateCount:
-		p.time = later(p.time, row.Time)
-	case how == metric.DuplicateLast, how == metric.DuplicateMax && row.Value > p.value, how == metric.DuplicateMin && row.Value < p.value:
-		p.value, p.time = row.Value, row.Time
+		p.time = later(p.time, next.time)
+	case how == metric.DuplicateLast, how == metric.DuplicateMax && next.value > p.value, how == metric.DuplicateMin && next.value < p.value:
+		p.value, p.time = next.value, next.time
 	case how == metric.DuplicateError:
-		return fmt.Errorf("two readings of %s%s in one tick; tell them apart by a label, or set on_duplicate to sum, last, max, min or count", t.desc.Name, e.labels)
+		when := "in one tick"
+		if t.timed {
+			when = "of one time"
+		}
+		return fmt.Errorf("two readings of %s%s %s; tell them apart by a label, or set on_duplicate to sum, last, max, min or count", t.desc.Name, t.entries[p.entry].labels, when)
 	}
 	return nil
 }
@@ -132,36 +146,49 @@ func later(a, b int64) int64 {
 	return max(a, b)
 }
 
-// refuse drops what a metric cannot take because of what it is or has become by combination.
-func (t *table) refuse() {
+// refuse drops what a metric cannot take because of what it is or has become by combination. Readings of one series stand
+// together, in order of time.
+func (t *table) refuse(tick uint32) {
 	if t.adds() {
 		return
 	}
 	taken := t.pending[:0]
+	shown := int32(-1) // the last entry that has something to show
 	for _, p := range t.pending {
 		e := &t.entries[p.entry]
 		if t.desc.OnDuplicate == metric.DuplicateCount {
 			p.value = float64(p.count)
 		}
+		known, before := e.known && !e.gone, e.value
+		if n := len(taken); n > 0 && taken[n-1].entry == p.entry {
+			known, before = true, taken[n-1].value
+		}
 		var reason metric.Reason
 		switch {
 		case math.IsInf(p.value, 0):
 			reason = metric.Invalid
-		case t.desc.OnDecrease == metric.DecreaseError && t.falls(e, p.value):
+		case t.isToldAgain(e, &p):
+			reason, shown = metric.NotNewer, p.entry
+		case t.desc.OnDecrease == metric.DecreaseError && t.falls(known, before, p.value):
 			reason = metric.Decreased
 		default:
-			taken = append(taken, p)
+			taken, shown = append(taken, p), p.entry
 			continue
 		}
-		e.seen = 0
+		if shown != p.entry {
+			e.seen = 0
+		}
 		t.drops.add(reason, int(p.count), func() string {
-			return fmt.Sprintf("%v for %s%s, which was %v", p.value, t.desc.Name, e.labels, e.value)
+			return fmt.Sprintf("%v for %s%s, which was %v", p.value, t.desc.Name, e.labels, before)
 		})
 	}
 	t.pending = taken
+	for _, p := range taken {
+		t.entries[p.entry].seen = tick // one of its readings may have been refused before
+	}
 }
 
-// falls tells whether an upstream total is less than it was.
-func (t *table) falls(e *entry, value float64) bool {
-	return t.desc.Type == metric.Counter && t.desc.From == metric.Total && e.known && value < e.value
+// falls tells whether an upstream total is less than it was before.
+func (t *table) falls(known bool, before, value float64) bool {
+	return known && t.desc.Type == metric.Counter && t.desc.From == metric.Total && value < before
 }

@@ -33,7 +33,9 @@ type modelSeries struct {
 	raw          float64 // the upstream's last reading
 	value        float64
 	hidden       bool
+	gone         bool // all that is left of it is its last time
 	start, time  int64
+	earlier      []metric.Point
 	observations []observation
 }
 
@@ -62,7 +64,7 @@ func (m *model) copy() *model {
 		x := &modelMetric{events: maps.Clone(old.events), measured: old.measured}
 		for _, s := range old.series {
 			y := *s
-			y.observations = slices.Clone(s.observations)
+			y.observations, y.earlier = slices.Clone(s.observations), nil
 			x.series = append(x.series, &y)
 		}
 		c.metrics[d] = x
@@ -97,12 +99,16 @@ func (m *model) apply(at time.Time, readings metric.Readings) (*model, *modelRes
 	held := 0
 	for d, x := range next.metrics {
 		if !measured[d] && !d.Accumulates() {
-			x.series = nil
+			x.end(d, at.UnixMilli(), nil)
 		}
 		if !measured[d] {
 			x.forget(d, at.UnixMilli())
 		}
-		held += len(x.series)
+		for _, s := range x.series {
+			if !s.gone {
+				held++
+			}
+		}
 	}
 	if held > m.maxSeries {
 		return m, nil
@@ -162,7 +168,7 @@ func (m *model) measure(at time.Time, got metric.Measured, r *modelResult) bool 
 	if len(shown) > d.MaxEvents && d.Once {
 		return false
 	}
-	rows, ok := combined(d, rows)
+	rows, ok := combined(d, now, rows)
 	if !ok {
 		return false
 	}
@@ -178,15 +184,22 @@ func (m *model) measure(at time.Time, got metric.Measured, r *modelResult) bool 
 	return true
 }
 
-// combined makes one reading of those of one series, where each does not count by itself.
-func combined(d *metric.Desc, rows []metric.Reading) ([]metric.Reading, bool) {
+// combined makes one reading of those of one series, or where they can be points of those of one time of a series, if each
+// does not count by itself. They are in order of series, and then of time.
+func combined(d *metric.Desc, now int64, rows []metric.Reading) ([]metric.Reading, bool) {
 	if d.Type == metric.Histogram || d.Type == metric.Summary || d.Type == metric.Counter && d.From == metric.Events {
 		return rows, true
 	}
-	var order []string
+	var order, series []string
 	groups := map[string][]metric.Reading{}
 	for _, row := range rows {
 		key := fmt.Sprintf("%q", row.Labels)
+		if !slices.Contains(series, key) {
+			series = append(series, key)
+		}
+		if points(d) {
+			key = fmt.Sprintf("%q at %d", row.Labels, cmp.Or(row.Time, now))
+		}
 		if groups[key] == nil {
 			order = append(order, key)
 		}
@@ -223,13 +236,30 @@ func combined(d *metric.Desc, rows []metric.Reading) ([]metric.Reading, bool) {
 		row.Event = fmt.Sprint(len(group)) // how many it stands for
 		out = append(out, row)
 	}
+	slices.SortStableFunc(out, func(a, b metric.Reading) int {
+		place := func(r metric.Reading) int { return slices.Index(series, fmt.Sprintf("%q", r.Labels)) }
+		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(cmp.Or(a.Time, now), cmp.Or(b.Time, now)))
+	})
 	return out, true
+}
+
+// points tells whether readings of one series with different times are points of it.
+func points(d *metric.Desc) bool {
+	return d.Type == metric.Gauge && !d.Delta || d.Type == metric.Counter && d.From == metric.Total
+}
+
+// end ends the series that a tick has not shown. A last time of the past day is kept.
+func (x *modelMetric) end(d *metric.Desc, now int64, seen map[*modelSeries]bool) {
+	x.series = slices.DeleteFunc(x.series, func(s *modelSeries) bool {
+		s.gone = !seen[s]
+		return s.gone && !(points(d) && s.time != 0 && now-s.time <= 24*3600_000)
+	})
 }
 
 // take changes the series; what it drops it counts.
 func (m *model) take(d *metric.Desc, x *modelMetric, now int64, rows []metric.Reading, drops map[metric.Reason]int, r *modelResult) int {
 	dropped := 0
-	seen := map[*modelSeries]bool{}
+	seen, taken := map[*modelSeries]bool{}, map[*modelSeries]bool{}
 	for _, row := range rows {
 		i := slices.IndexFunc(x.series, func(s *modelSeries) bool { return slices.Equal(s.labels, row.Labels) })
 		first := i < 0
@@ -238,6 +268,18 @@ func (m *model) take(d *metric.Desc, x *modelMetric, now int64, rows []metric.Re
 			i = len(x.series) - 1
 		}
 		s := x.series[i]
+		var n int
+		fmt.Sscan(row.Event, &n)
+		if points(d) && !first && !taken[s] && row.Time != 0 && s.time != 0 && row.Time <= s.time {
+			drops[metric.NotNewer] += n
+			dropped += n
+			seen[s] = true
+			continue
+		}
+		if s.gone && !taken[s] {
+			first, s.start = true, 0
+		}
+		before := metric.Point{Time: cmp.Or(s.time, now), Value: s.value, Start: s.start}
 		switch {
 		case d.Accumulates():
 			if first {
@@ -259,8 +301,6 @@ func (m *model) take(d *metric.Desc, x *modelMetric, now int64, rows []metric.Re
 			continue
 		case d.Type == metric.Counter && !first && row.Value < s.value:
 			if d.OnDecrease == metric.DecreaseError {
-				var n int
-				fmt.Sscan(row.Event, &n)
 				drops[metric.Decreased] += n
 				dropped += n
 				continue
@@ -278,11 +318,14 @@ func (m *model) take(d *metric.Desc, x *modelMetric, now int64, rows []metric.Re
 		default:
 			s.value = row.Value
 		}
+		if taken[s] && points(d) {
+			s.earlier = append(s.earlier, before)
+		}
 		s.raw, s.time = row.Value, row.Time
-		seen[s] = true
+		seen[s], taken[s] = true, true
 	}
 	if !d.Accumulates() {
-		x.series = slices.DeleteFunc(x.series, func(s *modelSeries) bool { return !seen[s] })
+		x.end(d, now, seen)
 	}
 	return dropped
 }
@@ -306,7 +349,7 @@ func (x *modelMetric) forget(d *metric.Desc, now int64) int {
 func (x *modelMetric) family(d *metric.Desc, now int64) metric.Family {
 	f := metric.Family{Desc: d}
 	for _, s := range x.series {
-		if s.hidden {
+		if s.hidden || s.gone {
 			continue
 		}
 		labels := slices.Clone(d.Const)
@@ -317,6 +360,12 @@ func (x *modelMetric) family(d *metric.Desc, now int64) metric.Family {
 		}
 		slices.SortFunc(labels, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
 		show := metric.Series{Labels: &metric.LabelSet{Labels: labels}, Value: s.value, Time: s.time, Start: s.start}
+		if len(s.earlier) > 0 {
+			if f.Earlier == nil {
+				f.Earlier = map[*metric.LabelSet][]metric.Point{}
+			}
+			f.Earlier[show.Labels] = s.earlier
+		}
 		switch d.Type {
 		case metric.Histogram:
 			show.Histogram = histogramOf(d, s.observations)

@@ -70,7 +70,7 @@ func restoreTable(r *reader) (*table, error) {
 
 func (t *table) restoreEntry(r *reader, values []string) {
 	e := entry{known: true}
-	r.bools(&e.hidden)
+	r.bools(&e.hidden, &e.gone)
 	for i := range values {
 		values[i] = r.text()
 	}

@@ -40,7 +40,7 @@ func (t *table) save(w *writer) {
 }
 
 func (t *table) saveEntry(w *writer, e *entry) {
-	w.bools(e.hidden)
+	w.bools(e.hidden, e.gone)
 	for _, v := range t.values(e) {
 		w.text(v)
 	}

@@ -26,8 +26,11 @@ type table struct {
 	live    int  // entries from here on are new
 	guess   int  // the entry that the next reading is likely to belong to
 	pending []pending
-	taken   int // readings
+	timed   bool // some of them have times of their own
+	taken   int  // readings
 	drops   drops
+
+	earlier map[*metric.LabelSet][]metric.Point // what the last tick brought of a series beside its value
 }
 
 // entry is one series.
@@ -38,6 +41,7 @@ type entry struct {
 	pending  int32  // where that reading stands
 	known    bool   // it has a value, or for a delta something to compare with
 	hidden   bool   // a delta that has nothing to show yet
+	gone     bool   // it is not shown: all that is left of it is its last time
 	value    float64
 	upstream float64 // the last reading, where the value is computed from it
 	time     int64
@@ -159,28 +163,30 @@ func (t *table) lasts(e *entry, tick uint32) bool {
 
 // lasting is how many entries will be left after the tick.
 func (t *table) lasting(tick uint32) int {
-	if t.failing {
-		return len(t.entries)
-	}
 	n := 0
 	for i := range t.entries {
-		if t.lasts(&t.entries[i], tick) {
+		if e := &t.entries[i]; t.failing && !e.gone || !t.failing && t.lasts(e, tick) {
 			n++
 		}
 	}
 	return n
 }
 
-// keepLasting drops the other entries.
-func (t *table) keepLasting(tick uint32) {
-	kept := 0
+// keepLasting drops the other entries, but for last times that are remembered.
+func (t *table) keepLasting(c *commit) {
+	kept, gone := 0, 0
 	for i := range t.entries {
-		if t.lasts(&t.entries[i], tick) {
-			if kept < i {
-				t.entries[kept] = t.entries[i]
+		e := &t.entries[i]
+		if e.gone = !t.lasts(e, c.tick); e.gone {
+			if gone == maxGone || !t.remembers(e, c.at) {
+				continue
 			}
-			kept++
+			gone++
 		}
+		if kept < i {
+			t.entries[kept] = *e
+		}
+		kept++
 	}
 	if kept < len(t.entries) {
 		clear(t.entries[kept:])

@@ -23,10 +23,38 @@ func (b *Batch) Series() int {
 	return n
 }
 
+// Samples counts what the batch has to tell: its series, and the points before their values.
+func (b *Batch) Samples() int {
+	n := b.Series()
+	for i := range b.Families {
+		for _, points := range b.Families[i].Earlier {
+			n += len(points)
+		}
+	}
+	return n
+}
+
+// Points counts those of the samples that have times of their own. No later batch makes up for them.
+func (b *Batch) Points() int {
+	n := b.Samples() - b.Series()
+	for i := range b.Families {
+		for k := range b.Families[i].Series {
+			if b.Families[i].Series[k].Time != 0 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // Family is one metric with its series. Its order of series is the same from batch to batch while series live.
 type Family struct {
 	Desc   *Desc
 	Series []Series
+
+	// Earlier is what this tick brought of some series beside their values: points in order of time, before the series'
+	// own. A receiver that keeps a series' past gets them first; a sink that shows what is now leaves them out.
+	Earlier map[*LabelSet][]Point
 }
 
 // Series is one line of numbers of a family at the batch's time.
@@ -40,6 +68,13 @@ type Series struct {
 
 	Histogram *HistogramValue // of a histogram
 	Summary   *SummaryValue   // of a summary
+}
+
+// Point is what a gauge or counter was at a time of its own.
+type Point struct {
+	Time  int64 // Unix milliseconds
+	Value float64
+	Start int64 // as that of a series
 }
 
 // Exemplar is one of the observations that a series has counted, with labels that lead to it, such as a trace's id. In a

@@ -111,7 +111,7 @@ func TestUnit(t *testing.T) {
 		{"http.took_seconds", "seconds", Gauge, false},
 	} {
 		var conv Converter
-		f := conv.Family(&Family{&Desc{Name: c.name, Unit: c.unit, Type: c.kind}, []Series{{Value: 1}}})
+		f := conv.Family(&Family{Desc: &Desc{Name: c.name, Unit: c.unit, Type: c.kind}, Series: []Series{{Value: 1}}})
 		if got := f.Unit != nil; got != c.shown {
 			t.Errorf("%s in %s: shown is %t", c.name, c.unit, got)
 		}
@@ -152,7 +152,7 @@ func TestNativeHistogram(t *testing.T) {
 		}
 		v := &HistogramValue{Sum: random.Float64(), Native: n, Count: n.ZeroCount + sum(n.Positive) + sum(n.Negative)}
 		c.Reset()
-		f := c.Family(&Family{&Desc{Name: "h", Type: Histogram, Native: true}, []Series{{Histogram: v}}})
+		f := c.Family(&Family{Desc: &Desc{Name: "h", Type: Histogram, Native: true}, Series: []Series{{Histogram: v}}})
 		_, natives := scrape(t, encode(t, expfmt.FmtProtoDelim, f), string(expfmt.FmtProtoDelim), false)
 		h := natives[`{__name__="h"}`]
 		if h == nil {
@@ -185,7 +185,7 @@ func TestNativeOnlyWhereDeclared(t *testing.T) {
 	var c Converter
 	v := &HistogramValue{Count: 1, Counts: []uint64{1, 0}, Native: &NativeBuckets{Positive: []NativeBucket{{1, 1}}}}
 	for _, native := range []bool{true, false} {
-		f := c.Family(&Family{&Desc{Name: "h", Type: Histogram, Buckets: []float64{1}, Native: native}, []Series{{Histogram: v}}})
+		f := c.Family(&Family{Desc: &Desc{Name: "h", Type: Histogram, Buckets: []float64{1}, Native: native}, Series: []Series{{Histogram: v}}})
 		h := f.Metric[0].Histogram
 		if (h.Schema != nil) != native || len(h.Bucket) != 2 {
 			t.Errorf("declared native: %t gives %v", native, h)
@@ -197,7 +197,7 @@ func TestStart(t *testing.T) {
 	var c Converter
 	for _, d := range []*Desc{{Name: "a_total", Type: Counter}, {Name: "h", Type: Histogram}, {Name: "s", Type: Summary}} {
 		for ms, want := range map[int64]string{0: "", 1772366400123: "2026-03-01 12:00:00.123 +0000 UTC", -1: "1969-12-31 23:59:59.999 +0000 UTC"} {
-			m := c.Family(&Family{d, []Series{{Start: ms, Histogram: &HistogramValue{}, Summary: &SummaryValue{}}}}).Metric[0]
+			m := c.Family(&Family{Desc: d, Series: []Series{{Start: ms, Histogram: &HistogramValue{}, Summary: &SummaryValue{}}}}).Metric[0]
 			start := m.GetCounter().GetCreatedTimestamp()
 			switch d.Type {
 			case Histogram:
@@ -230,7 +230,7 @@ func TestConverterIsReused(t *testing.T) {
 		for i := range round * 100 {
 			big.Series = append(big.Series, Series{Labels: big.Desc.LabelSet([]string{fmt.Sprint(i)}), Value: float64(i)})
 		}
-		all = append(all, big, Family{&Desc{Name: "h", Type: Histogram, Native: round%2 == 0}, []Series{{
+		all = append(all, big, Family{Desc: &Desc{Name: "h", Type: Histogram, Native: round%2 == 0}, Series: []Series{{
 			Histogram: &HistogramValue{Native: &NativeBuckets{Negative: []NativeBucket{{1, 2}}}},
 		}}})
 		reused.Reset()

@@ -14,16 +14,16 @@ func everyType() []Family {
 	took := &Desc{Name: "took_seconds", Help: "Time.", Type: Histogram, Buckets: []float64{0.5, 1e6}}
 	size := &Desc{Name: "size", Type: Summary, Quantiles: []float64{0.5, 0.99}, Const: []Label{{"site", "a"}}}
 	return []Family{
-		{temp, []Series{
+		{Desc: temp, Series: []Series{
 			{Labels: temp.LabelSet([]string{"a\"b\\c\nd"}), Value: -1.5},
 			{Labels: temp.LabelSet([]string{""}), Value: math.Inf(1), Time: 1772366400123},
 			{Labels: temp.LabelSet([]string{"ü"}), Value: math.NaN()},
 		}},
-		{&Desc{Name: "silent", Type: Gauge}, nil},
-		{calls, []Series{{Labels: calls.LabelSet(nil), Value: 1<<53 - 1, Start: 1772366400123}}},
-		{took, []Series{{Labels: took.LabelSet(nil), Start: -1, Histogram: &HistogramValue{Count: 6, Sum: 1.25, Counts: []uint64{1, 2, 3}}}}},
-		{size, []Series{{Labels: size.LabelSet(nil), Summary: &SummaryValue{Count: 2, Sum: 3, Quantiles: []float64{1, math.NaN()}}}}},
-		{&Desc{Name: "other.name", Type: Unknown}, []Series{{Value: 7}}},
+		{Desc: &Desc{Name: "silent", Type: Gauge}},
+		{Desc: calls, Series: []Series{{Labels: calls.LabelSet(nil), Value: 1<<53 - 1, Start: 1772366400123}}},
+		{Desc: took, Series: []Series{{Labels: took.LabelSet(nil), Start: -1, Histogram: &HistogramValue{Count: 6, Sum: 1.25, Counts: []uint64{1, 2, 3}}}}},
+		{Desc: size, Series: []Series{{Labels: size.LabelSet(nil), Summary: &SummaryValue{Count: 2, Sum: 3, Quantiles: []float64{1, math.NaN()}}}}},
+		{Desc: &Desc{Name: "other.name", Type: Unknown}, Series: []Series{{Value: 7}}},
 	}
 }
 
@@ -95,7 +95,7 @@ func TestWriteTextFails(t *testing.T) {
 	if err := WriteText(w, everyType()); err == nil || w.writes != 1 {
 		t.Errorf("a broken writer gives %v after %d writes, want an error after one", err, w.writes)
 	}
-	if err := WriteText(w, []Family{{&Desc{Type: Gauge}, []Series{{}}}}); err == nil {
+	if err := WriteText(w, []Family{{Desc: &Desc{Type: Gauge}, Series: []Series{{}}}}); err == nil {
 		t.Error("a metric without a name is written")
 	}
 }

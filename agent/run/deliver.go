@@ -46,6 +46,9 @@ func (d *delivery) add(b metric.Batch) {
 	}
 	if same >= maxWaiting {
 		oldest := slices.IndexFunc(d.waiting, func(w metric.Batch) bool { return w.Job == b.Job })
+		if n := d.waiting[oldest].Points(); n > 0 {
+			d.Stats.Drop(sinks.QueueFull, n)
+		}
 		d.waiting = slices.Delete(d.waiting, oldest, oldest+1)
 	}
 	d.waiting = append(d.waiting, b)
@@ -119,7 +122,7 @@ func (d *delivery) write(ctx context.Context, b metric.Batch) {
 			return
 		case <-time.After(wait):
 		}
-		if d.superseded(b) {
+		if d.superseded(b) && b.Points() == 0 {
 			return // the newer one will tell
 		}
 		d.Stats.Retried.Add(1)
@@ -128,7 +131,7 @@ func (d *delivery) write(ctx context.Context, b metric.Batch) {
 
 // lose gives a batch up.
 func (d *delivery) lose(reason metric.Reason, b metric.Batch) {
-	d.Stats.Drop(reason, b.Series())
+	d.Stats.Drop(reason, b.Samples())
 	d.lost = true
 }
 

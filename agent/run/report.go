@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/collectington/collectington/agent/ledger"
+	"github.com/collectington/collectington/agent/metric"
 )
 
 // report logs what happens to a job or a sink: an error once, and again when its text changes; then that it is over.
@@ -76,6 +77,9 @@ func (r *report) took(result *ledger.Result) {
 		r.note(now, p.Metric, p.Metric, "metric not measured", p.Err.Error())
 	}
 	for _, d := range result.Drops {
+		if d.Reason == metric.NotNewer {
+			continue // nothing is wrong: an API shows its past again
+		}
 		r.note(now, d.Metric+" "+string(d.Reason), d.Metric, "readings left out", string(d.Reason), "first", d.First, "count", d.Count)
 	}
 	for key := range r.metrics {

@@ -169,6 +169,13 @@ func (c *Config) Notes() []string {
 // SpoolDir implements sinks.Spooler.
 func (c *Config) SpoolDir() string { return c.Spool.Dir }
 
+// ForBackfill implements sinks.Backfiller.
+func (c *Config) ForBackfill() sinks.Config {
+	past := *c
+	past.Spool.Dir, past.Spool.Order, past.StaleOnExit = "", Order(spool.OldestFirst), false
+	return &past
+}
+
 // wrongHeader says why a header cannot be set, "" where it can.
 func (c *Config) wrongHeader(name string) string {
 	switch http.CanonicalHeaderKey(name) {

@@ -37,7 +37,7 @@ func newSender(c *Config, env sinks.Env, post *post) *sender {
 		durable:  c.Spool.Dir != "",
 		dialect:  dialect{want: c.Protocol},
 		outage:   outage{log: env.Log},
-		refusals: refusals{log: env.Log},
+		refusals: refusals{log: env.Log, stats: env.Stats},
 	}
 }
 

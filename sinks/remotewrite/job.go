@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/prometheus/prometheus/model/relabel"
@@ -48,6 +49,7 @@ type unit struct {
 	batch   uint64 // that had it last
 	place   int    // in that batch
 	tick    stretch
+	told    int64 // the time of its last sample, if that was its own; else 0
 }
 
 // stretch is samples of a tick that lie together.
@@ -80,7 +82,7 @@ func (j *job) take(b *metric.Batch, again bool, bounds bounds, r *registry, t *t
 	for i := range b.Families {
 		f := &b.Families[i]
 		for k := range f.Series {
-			j.push(f.Desc, &f.Series[k], at, r, t)
+			j.push(f, &f.Series[k], at, r, t)
 		}
 	}
 	j.end(at, r, t)
@@ -113,38 +115,42 @@ func (j *job) pack(t *tick, p *packer) {
 	}
 }
 
-// push takes one unit, whole or not at all.
-func (j *job) push(d *metric.Desc, s *metric.Series, at int64, r *registry, t *tick) {
-	u, first := j.unit(d, s, r)
-	time := at
-	if s.Time != 0 {
-		time = s.Time
-	}
-	if u.invalid > 0 && !j.again {
-		j.drop(metric.Invalid, u.invalid)
-	}
-	newer := true
+// push takes one unit, with the points that come before its value. Each of them is taken whole or not at all.
+func (j *job) push(f *metric.Family, s *metric.Series, at int64, r *registry, t *tick) {
+	u, first := j.unit(f.Desc, s, r)
 	for _, p := range u.parts {
 		p.batch = j.batch
-		newer = newer && p.last < time
 	}
-	switch reason := j.bounds.refuse(time); {
-	case j.again && s.Time != 0:
+	if s.Time != 0 && (j.again || first && s.Time == u.told) {
 		return // it speaks of its own time, which has been told
-	case reason != "":
-		j.drop(reason, len(u.parts))
-		return
-	case !newer:
-		j.drop(sinks.NotNewer, len(u.parts))
-		return
 	}
 	from := len(t.samples)
-	j.sample(u, s, time, r, t)
+	for _, p := range f.Earlier[s.Labels] {
+		j.point(u, &metric.Series{Value: p.Value, Time: p.Time, Start: p.Start}, p.Time, r, t)
+	}
+	j.point(u, s, cmp.Or(s.Time, at), r, t)
 	if here := (stretch{from, len(t.samples)}); first {
 		u.tick = here
 	} else {
 		t.more = append(t.more, extra{u, here})
 	}
+}
+
+// point takes what a unit was at a time.
+func (j *job) point(u *unit, s *metric.Series, time int64, r *registry, t *tick) {
+	if u.invalid > 0 && !j.again {
+		j.drop(metric.Invalid, u.invalid)
+	}
+	if reason := j.bounds.refuse(time); reason != "" {
+		j.drop(reason, len(u.parts))
+		return
+	}
+	if slices.ContainsFunc(u.parts, func(p *series) bool { return p.last >= time }) {
+		j.drop(sinks.NotNewer, len(u.parts))
+		return
+	}
+	u.told = s.Time
+	j.sample(u, s, time, r, t)
 }
 
 // sample appends a unit's samples.

@@ -43,8 +43,20 @@ func (p *packer) begin(protocol wire.Protocol, now time.Time) {
 	}
 }
 
-// add adds samples of one family that stay together.
+// add adds samples of one unit, those of one time together.
 func (p *packer) add(shard int, family *metric.Desc, samples []sample) {
+	for len(samples) > 0 {
+		n := 1
+		for n < len(samples) && (samples[n].series != samples[n-1].series || samples[n-1].isZero()) {
+			n++
+		}
+		p.together(shard, family, samples[:n])
+		samples = samples[n:]
+	}
+}
+
+// together adds samples of one family that stay together.
+func (p *packer) together(shard int, family *metric.Desc, samples []sample) {
 	b := p.builders[shard]
 	if n := items(b.Counts()); n > 0 && (n+len(samples) > p.max || b.Size() >= p.size) {
 		p.end(shard)

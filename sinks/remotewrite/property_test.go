@@ -102,10 +102,24 @@ func markersAndZeros(t testing.TB, requests []wire.Request) (n int) {
 	return n
 }
 
+// randomPoints are points before the values of a family's series. Zeros among them are not the sink's own.
+func randomPoints(dice *rand.Rand, f *metric.Family) map[*metric.LabelSet][]metric.Point {
+	earlier := map[*metric.LabelSet][]metric.Point{}
+	for _, s := range f.Series {
+		n := dice.Int64N(6)
+		for i := range n {
+			at := s.Time - (n-i)*dice.Int64N(9)
+			earlier[s.Labels] = append(earlier[s.Labels], metric.Point{Time: at, Value: float64(dice.IntN(2)), Start: s.Start})
+		}
+	}
+	return earlier
+}
+
 // numbersIn counts the numbers of families: what a text exposition would have lines.
 func numbersIn(families []metric.Family) (n int) {
 	for _, f := range families {
 		for _, s := range f.Series {
+			n += len(f.Earlier[s.Labels])
 			switch {
 			case s.Summary != nil:
 				n += 3
@@ -293,10 +307,14 @@ func randomFamilies(dice *rand.Rand, began time.Time) (all []metric.Family) {
 		case metric.Summary:
 			s.Summary = &metric.SummaryValue{Count: 1, Sum: 2, Quantiles: []float64{2}}
 		}
-		if dice.IntN(10) == 0 {
+		if dice.IntN(5) == 0 {
 			s.Time = began.UnixMilli() + dice.Int64N(100_000)
 		}
-		all = append(all, made(d, s, rooms...))
+		f := made(d, s, rooms...)
+		if s.Time != 0 && s.Histogram == nil && s.Summary == nil {
+			f.Earlier = randomPoints(dice, &f)
+		}
+		all = append(all, f)
 	}
 	dice.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
 	return slices.Clip(all)

@@ -9,11 +9,13 @@ import (
 	"sync"
 
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks"
 )
 
 // refusals logs what a receiver would not have: once, and again when it gives another reason.
 type refusals struct {
-	log *slog.Logger
+	log   *slog.Logger
+	stats *sinks.Stats
 
 	mu   sync.Mutex
 	last string
@@ -39,6 +41,7 @@ func (r *refusals) wholly(p *parcel, a answer, lost int, place string) {
 }
 
 func (r *refusals) warn(why string, err error, p *parcel, a answer, lost int, do string) {
+	r.stats.Refuse(why, sinks.Refusal{Samples: int64(lost), Why: err.Error(), Do: do})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if why == r.last {

@@ -28,6 +28,9 @@ func (m sample) zero() sample {
 	return z
 }
 
+// isZero tells such a sample from others, whose start is before their time.
+func (m *sample) isZero() bool { return m.start != 0 && m.start == m.time }
+
 // write adds the sample to a request.
 func (m *sample) write(b *wire.Builder) {
 	if m.histogram != nil {

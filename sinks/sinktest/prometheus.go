@@ -2,20 +2,25 @@ package sinktest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	remoteapi "github.com/prometheus/client_golang/exp/api/remote"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/exemplar"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage/remote"
 	"github.com/prometheus/prometheus/tsdb"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
 )
 
 // Prometheus is Prometheus' own remote-write receiver over its own storage, and its own query engine.
@@ -103,6 +108,29 @@ func (p *Prometheus) Query(t testing.TB, at time.Time, text string) map[string]f
 		}
 	}
 	return got
+}
+
+// Stored is all that is held of a metric: a line for each sample, with labels but for job and instance, by series and time.
+func (p *Prometheus) Stored(name string) ([]string, error) {
+	q, err := p.db.Querier(math.MinInt64, math.MaxInt64)
+	if err != nil {
+		return nil, err
+	}
+	defer q.Close()
+	set := q.Select(context.Background(), true, nil, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, name))
+	var lines []string
+	for set.Next() {
+		series := labels.NewBuilder(set.At().Labels()).Del("__name__", "job", "instance").Labels()
+		for it := set.At().Iterator(nil); it.Next() == chunkenc.ValFloat; {
+			at, v := it.At()
+			text := strconv.FormatFloat(v, 'g', -1, 64)
+			if value.IsStaleNaN(v) {
+				text = "stale"
+			}
+			lines = append(lines, fmt.Sprintf("%s%s %s at %s\n", name, series, text, time.UnixMilli(at).UTC().Format(time.RFC3339Nano)))
+		}
+	}
+	return lines, set.Err()
 }
 
 // Exemplars are those of the series that a selector names, by time.

@@ -40,6 +40,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/agent/metric"
@@ -72,6 +73,7 @@ type Reading struct {
 	Value  float64
 	Labels map[string]string // of each label that the configuration names, its value
 	Event  string            // with Once: the event's id
+	Time   time.Time         // of a gauge or a counter's total: when it was so; zero = in this tick
 }
 
 // One is the reading of a metric without labels.

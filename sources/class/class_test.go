@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -267,5 +268,30 @@ func TestAnotherClassIsAnotherMetric(t *testing.T) {
 	}
 	if shop, bank := how("Shop"), how("Bank"); shop == "" || shop == bank {
 		t.Errorf("Shop measures by %q, Bank by %q", shop, bank)
+	}
+}
+
+// TestTimes holds that a reading may have a time of its own where its metric can have past values.
+func TestTimes(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	s := made(t, Methods{
+		"temp":   constant(Reading{Value: 1, Time: at}, Reading{Value: 2}),
+		"change": constant(Reading{Value: 1, Time: at}),
+	}, `metrics: {temp: {type: gauge}, change: {type: gauge, delta: true}}`, &api{texts: map[string]string{"": `{}`}})
+	readings, err := s.Collect(t.Context(), sources.Tick{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range readings {
+		switch m.Desc.Name {
+		case "temp":
+			if len(m.Rows) != 2 || m.Rows[0].Time != at.UnixMilli() || m.Rows[1].Time != 0 {
+				t.Errorf("temp: %+v", m)
+			}
+		case "change":
+			if m.Err == nil || !strings.Contains(m.Err.Error(), "time of its own") {
+				t.Errorf("change: %+v", m)
+			}
+		}
 	}
 }

@@ -100,7 +100,14 @@ func (s *source) take(r *Reading, into *metric.Measured) error {
 	if len(r.Labels) > len(labels) {
 		return fmt.Errorf("a reading has the labels %s; the metric declares %s", list(slices.Sorted(maps.Keys(r.Labels))), list(d.LabelNames))
 	}
-	into.Rows = append(into.Rows, metric.Reading{Labels: labels, Value: r.Value, Event: r.Event})
+	row := metric.Reading{Labels: labels, Value: r.Value, Event: r.Event}
+	if !r.Time.IsZero() {
+		if d.Accumulates() || d.Delta {
+			return errors.New("a reading has a time of its own, which goes with a gauge without delta, or a counter from: total")
+		}
+		row.Time = r.Time.UnixMilli()
+	}
+	into.Rows = append(into.Rows, row)
 	return nil
 }
 

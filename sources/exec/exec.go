@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
@@ -94,4 +95,12 @@ func (c *Config) templates() []text {
 // Identity implements sources.Identifier: what is run without its environment, which says who runs it.
 func (c *Config) Identity() string {
 	return fmt.Sprintf("%q %q %q %q %s", c.Command, c.Shell, c.Dir, c.Stdin, c.Document)
+}
+
+// Dated tells whether the command is given the tick's window.
+func (c *Config) Dated() bool {
+	return slices.ContainsFunc(c.templates(), func(t text) bool {
+		parsed, err := template.Parse(t.text)
+		return err == nil && parsed.Varies()
+	})
 }

@@ -80,3 +80,6 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 
 // Identity implements sources.Identifier: the files.
 func (c *Config) Identity() string { return fmt.Sprintf("%q %q", c.Path, c.Paths) }
+
+// Dated tells that a file is what it is now.
+func (c *Config) Dated() bool { return false }

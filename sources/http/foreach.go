@@ -78,7 +78,7 @@ func (e *ForEach) validate(c *Config) error {
 		list := &Config{URL: setting.URL{URL: *address}, Method: http.MethodGet}
 		problems = append(problems, e.Paginate.validate(list))
 	}
-	if texts, err := c.texts(); err == nil && !texts.nameItem() {
+	if texts, err := c.texts(); err == nil && !texts.any(itemText.namesItem) {
 		bad("", "nothing in url, query, headers or body names the item: write {{ .Item.id }} where it belongs")
 	}
 	return setting.Under("for_each", errors.Join(problems...))

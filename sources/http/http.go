@@ -84,3 +84,9 @@ func (c *Config) Identity() string {
 	}
 	return request
 }
+
+// Dated tells whether the request names the tick's window.
+func (c *Config) Dated() bool {
+	t, err := c.texts()
+	return err == nil && t.any(itemText.varies)
+}

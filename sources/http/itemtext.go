@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/collectington/collectington/sources"
@@ -60,6 +61,11 @@ func parseItemText(text string, items bool) (itemText, error) {
 
 // namesItem tells whether a field of an item stands in the text.
 func (t itemText) namesItem() bool { return len(t) > 1 }
+
+// varies tells whether the text differs from window to window.
+func (t itemText) varies() bool {
+	return slices.ContainsFunc(t, func(p itemPart) bool { return p.text.Varies() })
+}
 
 // fill fills the text in; the item may be nil where the text names none. Escape makes of a field what can stand there.
 func (t itemText) fill(tick sources.Tick, i *item, escape func(string) (string, error)) (string, error) {

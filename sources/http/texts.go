@@ -58,13 +58,14 @@ func (c *Config) texts() (*texts, error) {
 	return t, errors.Join(problems...)
 }
 
-func (t *texts) nameItem() bool {
+// any tells whether one of the texts is so.
+func (t *texts) any(is func(itemText) bool) bool {
 	for _, p := range append(append([]parameter{}, t.query...), t.headers...) {
-		if p.text.namesItem() {
+		if is(p.text) {
 			return true
 		}
 	}
-	return t.path.namesItem() || t.body.namesItem()
+	return is(t.path) || is(t.body)
 }
 
 // address is the settings' address at a tick, and for an item. Without one its fields stay as they are.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/itchyny/gojq"
 
@@ -24,7 +25,7 @@ func exprOf(t testing.TB, text string) *Expr {
 // values are all that an expression gives, as JSON, and how it ends.
 func values(t testing.TB, x *Expr, in value) []string {
 	var all []string
-	m := &machine{now: 60.5}
+	m := machineAt(time.UnixMilli(60_500))
 	err := x.all(t.Context(), m, &item{value: in}, func(v value) error {
 		all = append(all, fmt.Sprint(shown(v)))
 		return nil

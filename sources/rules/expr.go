@@ -12,7 +12,8 @@ import (
 )
 
 // Expr is a jq expression, compiled once. What is made of paths, arithmetic, comparisons and the commonest functions runs
-// straight on the document and means exactly what jq means; the rest is converted and run by jq.
+// straight on the document and means exactly what jq means; the rest is converted and run by jq. It has $start and $end, the
+// tick's window in Unix seconds, and now, the tick's time.
 type Expr struct {
 	text   string
 	path   []string // of a plain path, with or without [] at its end; nil otherwise
@@ -24,7 +25,7 @@ type Expr struct {
 
 // UnmarshalText compiles the expression.
 func (x *Expr) UnmarshalText(text []byte) error {
-	query, code, err := jq.CompileAt(string(text))
+	query, code, err := jq.CompileAt(string(text), "$start", "$end")
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func (x *Expr) one(ctx context.Context, m *machine, in *item) (value, error) {
 			return value{}, err
 		}
 	}
-	iter := x.code.RunWithContext(ctx, in.forJQ(), m.now)
+	iter := x.code.RunWithContext(ctx, in.forJQ(), m.variables...)
 	first, ok := iter.Next()
 	if !ok {
 		return value{}, nil
@@ -89,7 +90,7 @@ func (x *Expr) all(ctx context.Context, m *machine, in *item, yield func(value) 
 			return x.why(in.doc)
 		}
 	}
-	iter := x.code.RunWithContext(ctx, in.forJQ(), m.now)
+	iter := x.code.RunWithContext(ctx, in.forJQ(), m.variables...)
 	for {
 		next, ok := iter.Next()
 		if !ok {

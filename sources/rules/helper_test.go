@@ -74,3 +74,10 @@ func show(readings metric.Readings) string {
 	}
 	return b.String()
 }
+
+// machineAt is a tick's, at a time.
+func machineAt(at time.Time) *machine {
+	m := &machine{}
+	m.begin(sources.Tick{Time: at, Start: at.Add(-time.Minute), End: at})
+	return m
+}

@@ -43,6 +43,9 @@ func (s *source) compute(ctx context.Context, w *walkPlan, in *item) {
 			if p == nil || p.reason == metric.Missing && r.Missing == Zero && !in.isNull() {
 				p = s.reading(ctx, r.Metric, in, &row)
 			}
+			if p == nil && r.Time != nil {
+				p = r.ownTime(ctx, &s.machine, in, s.window, &row)
+			}
 			if p == nil {
 				m.Rows = append(m.Rows, row)
 				continue

@@ -38,6 +38,10 @@ type Metric struct {
 	Map     map[string]Float `yaml:"map"`
 	Default *Default         `yaml:"default"`
 	Missing Missing          `yaml:"missing"`
+
+	Time       *Expr      `yaml:"time"`
+	TimeFormat TimeFormat `yaml:"time_format"`
+	TimeZone   Zone       `yaml:"time_zone"`
 }
 
 // Float is a number of a map.
@@ -126,6 +130,7 @@ func (m *Metric) validate(name string) error {
 			errs = append(errs, setting.Bad("labels."+label, "is needed: a jq expression such as .team"))
 		}
 	}
+	errs = append(errs, m.validateTime())
 	return errors.Join(append(errs, m.Declaration.Validate(name, m.labelNames(), m.OnceBy != nil))...)
 }
 
@@ -136,6 +141,9 @@ func (m *Metric) desc(name string) *metric.Desc {
 	d.How = fmt.Sprint(m.Items, m.Value, m.OnceBy)
 	for _, label := range d.LabelNames {
 		d.How += fmt.Sprint(" ", m.Labels[label])
+	}
+	if m.Time != nil {
+		d.How += fmt.Sprintf(" at %s %q %v", m.Time, m.TimeFormat, m.TimeZone)
 	}
 	return d
 }
@@ -157,4 +165,14 @@ func (c *Config) New(env sources.Env) (sources.Source, error) {
 		return nil, fmt.Errorf("metrics need a document: the job has none to fetch")
 	}
 	return newSource(*c, env.Fetch), nil
+}
+
+// Dated tells whether the readings of every metric have times of their own.
+func (c *Config) Dated() bool {
+	for _, m := range *c {
+		if m.Time == nil {
+			return false
+		}
+	}
+	return true
 }

@@ -1,20 +1,27 @@
 package rules
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/collectington/collectington/agent/jq"
+	"github.com/collectington/collectington/sources"
+)
 
 // machine is what the evaluations of one tick share.
 type machine struct {
-	now     float64         // the tick's time, as jq's now has it
-	texts   strings.Builder // what has been made of texts; earlier views of it stay as they are
-	visited int             // items of lists and objects
+	now       float64         // the tick's time, as jq's now has it
+	variables []any           // what code is run with: see Expr
+	texts     strings.Builder // what has been made of texts; earlier views of it stay as they are
+	visited   int             // items of lists and objects
 }
 
 // maxTexts bounds the texts of a tick that live until its end, in bytes; beyond it they are jq's, which drops them earlier.
 const maxTexts = 64 << 20
 
-func (m *machine) begin(now float64) {
+func (m *machine) begin(tick sources.Tick) {
 	size := min(m.texts.Len(), maxTexts)
-	*m = machine{now: now}
+	now, w := jq.Epoch(tick.Time), windowOf(tick)
+	*m = machine{now: now, variables: []any{now, seconds(w.start), seconds(w.end)}}
 	m.texts.Grow(size)
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/itchyny/gojq"
 
@@ -25,7 +26,7 @@ func TestManual(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		err = x.all(t.Context(), &machine{}, &item{value: ofDocument(doc.Root)}, func(v value) error {
+		err = x.all(t.Context(), machineAt(time.Now()), &item{value: ofDocument(doc.Root)}, func(v value) error {
 			text, err := gojq.Marshal(v.jq())
 			got = append(got, string(text))
 			return err

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/collectington/collectington/agent/jq"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sources"
 )
@@ -26,6 +25,7 @@ type source struct {
 	measured metric.Readings
 	arena    []string // label values of the tick under way
 	machine  machine  // of the tick under way
+	window   window   // of that tick
 }
 
 // walkPlan is the metrics with the same items.
@@ -85,8 +85,8 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	if err != nil {
 		return nil, err
 	}
-	s.arena = s.arena[:0]
-	s.machine.begin(jq.Epoch(tick.Time))
+	s.arena, s.window = s.arena[:0], windowOf(tick)
+	s.machine.begin(tick)
 	for i := range s.measured {
 		m := &s.measured[i]
 		m.Rows, m.Err, m.Drops = m.Rows[:0], nil, nil

@@ -113,3 +113,6 @@ func (c *Config) New(env sources.Env) (sources.Source, error) {
 	}
 	return newSource(c, env, client, rules), nil
 }
+
+// Dated tells that a target shows what is now.
+func (c *Config) Dated() bool { return false }

@@ -105,6 +105,18 @@ func Parse(text string) (*Template, error) {
 	return filled, nil
 }
 
+// Varies tells whether the text differs from window to window.
+func (t *Template) Varies() bool {
+	one := time.Date(2011, 1, 12, 3, 14, 15, 0, time.UTC)
+	two := one.AddDate(11, 11, 11).Add(11*time.Hour + 11*time.Minute + 11*time.Second)
+	a, err := t.Execute(sources.Tick{Time: one, Start: one, End: one})
+	if err != nil {
+		return false
+	}
+	b, err := t.Execute(sources.Tick{Time: two, Start: two, End: two})
+	return err == nil && a != b
+}
+
 // Execute fills the template in for a tick.
 func (t *Template) Execute(tick sources.Tick) (string, error) {
 	var out bounded

@@ -1,0 +1,106 @@
+package agent_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/collectington/collectington/agent"
+	"github.com/collectington/collectington/agent/command"
+	"github.com/collectington/collectington/agent/web/webtest"
+	"github.com/collectington/collectington/sinks/sinktest"
+)
+
+// archive is an API that has a value for every minute, shows those of a window and of a while before it, and is often busy.
+type archive struct{ dice *rand.Rand }
+
+func (a *archive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch a.dice.IntN(12) {
+	case 0:
+		w.Header().Set("Retry-After", "40")
+		w.WriteHeader(http.StatusTooManyRequests)
+		return
+	case 1:
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	case 2:
+		time.Sleep(time.Duration(a.dice.IntN(5)) * time.Second)
+	}
+	from, _ := time.Parse(time.RFC3339, r.URL.Query().Get("from"))
+	to, _ := time.Parse(time.RFC3339, r.URL.Query().Get("to"))
+	var all []reading
+	for at := from.Add(-time.Duration(a.dice.IntN(20)) * time.Minute); at.Before(to); at = at.Add(time.Minute) {
+		all = append(all, reading{"a", at.Unix(), at.Unix() / 60 % 1000})
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"readings": all})
+}
+
+// TestBackfillGoesOn stops a walk again and again, and each time goes on with the command that it has printed: in the end a
+// receiver that takes a series' samples in order alone holds each point of the past once, and has refused none.
+func TestBackfillGoesOn(t *testing.T) {
+	for seed := range uint64(5) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { goesOn(t, seed) })
+		})
+	}
+}
+
+func goesOn(t *testing.T, seed uint64) {
+	dice := rand.New(rand.NewPCG(seed, 6))
+	net, prometheus := webtest.NewNetwork(), sinktest.NewPrometheus(t)
+	net.Serve(t, "api.test:80", &archive{rand.New(rand.NewPCG(seed, 7))})
+	net.Serve(t, "rw.test:80", prometheus)
+	file := filepath.Join(t.TempDir(), "cton.yaml")
+	if err := os.WriteFile(file, []byte(backfillConfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	from := time.Date(1999, 12, 30, 0, 0, 0, 0, time.UTC)
+	to := from.Add(10*time.Hour + 20*time.Minute)
+	line := "cton backfill rooms --from 1999-12-30 --to 1999-12-30T10:20:00Z --step 10m -c " + file
+	stops := 0
+	for ; line != "" && stops < 60; stops++ {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(5+dice.IntN(60))*time.Second)
+		var out, log strings.Builder
+		app := command.App{Version: "test", Catalogue: agent.Catalogue(), In: strings.NewReader(""), Out: &out, Err: &log, Dial: net.Dial}
+		code := app.Main(ctx, strings.Fields(line)[1:])
+		cancel()
+		_, line, _ = strings.Cut(strings.TrimSpace(out.String()), "go on with: ")
+		if code == 0 != (line == "") || code == 1 || code == 3 {
+			t.Fatalf("exit code %d\n%s%s", code, out.String(), log.String())
+		}
+	}
+	if line != "" || stops < 3 {
+		t.Errorf("stopped %d times; left is %q", stops, line)
+	}
+	var want []string
+	for at := from; at.Before(to); at = at.Add(time.Minute) {
+		want = append(want, fmt.Sprintf("temp{} %d at %s\n", at.Unix()/60%1000, at.Format(time.RFC3339)))
+	}
+	got, err := prometheus.Stored("temp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("stored are %d points, there were %d", len(got), len(want))
+	}
+}
+
+const backfillConfig = `
+sinks:
+  rw: {remote_write: {url: "http://rw.test/api/v1/write"}}
+jobs:
+  rooms:
+    schedule: "@every 60s"
+    http: {url: "http://api.test/", query: {from: "{{ rfc3339 .Window.Start }}", to: "{{ rfc3339 .Window.End }}"}}
+    metrics:
+      temp: {type: gauge, items: ".readings[]", value: .value, time: .at}
+`

@@ -1,0 +1,54 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks"
+)
+
+// slowToOpen is a sink that takes nothing for a while.
+type slowToOpen struct {
+	opens time.Time
+	took  []metric.Batch
+}
+
+func (s *slowToOpen) Write(_ context.Context, b metric.Batch) error {
+	if time.Now().Before(s.opens) {
+		return errors.New("not open yet")
+	}
+	s.took = append(s.took, b)
+	return nil
+}
+
+// TestPointsAreNotSuperseded holds that a batch with points, which no later one has, waits for its sink, and that those for
+// which there is no room are counted.
+func TestPointsAreNotSuperseded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slowToOpen{opens: time.Now().Add(2 * time.Hour)}
+		d := newDelivery(Sink{Name: "rw", Sink: s, Stats: &sinks.Stats{}, Requests: &Requests{}, Log: slog.New(slog.DiscardHandler)})
+		stop := make(chan struct{})
+		go d.run(t.Context(), stop)
+		desc := &metric.Desc{Name: "temp", Type: metric.Gauge}
+		labels := desc.LabelSet(nil)
+		for range 100 {
+			d.add(metric.Batch{Job: "j", Time: time.Now(), Families: []metric.Family{{
+				Desc: desc, Series: []metric.Series{{Labels: labels, Time: 9}},
+				Earlier: map[*metric.LabelSet][]metric.Point{labels: {{Time: 7}, {Time: 8}}},
+			}}})
+			time.Sleep(time.Minute)
+		}
+		time.Sleep(time.Hour)
+		close(stop)
+		synctest.Wait()
+		lost := d.Stats.Dropped()[sinks.QueueFull]
+		if len(s.took) != maxWaiting+1 || lost != 3*(100-maxWaiting-1) {
+			t.Errorf("taken are %d batches, lost %d points", len(s.took), lost)
+		}
+	})
+}

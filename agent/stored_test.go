@@ -1,0 +1,70 @@
+package agent_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/collectington/collectington/sinks/sinktest"
+)
+
+// receiver is Prometheus, made when something is first sent to it.
+type receiver func() *sinktest.Prometheus
+
+// receivers are two for a story: /prometheus/write takes a series' samples in order alone, /reordering/write in any order.
+func receivers(t testing.TB, mux *http.ServeMux) map[string]receiver {
+	all := map[string]receiver{
+		"prometheus": sync.OnceValue(func() *sinktest.Prometheus { return sinktest.NewPrometheus(t) }),
+		"reordering": sync.OnceValue(func() *sinktest.Prometheus { return sinktest.NewOutOfOrder(t, 100*365*24*time.Hour) }),
+	}
+	for name, r := range all {
+		mux.HandleFunc("/"+name+"/write", func(w http.ResponseWriter, q *http.Request) { r().ServeHTTP(w, q) })
+	}
+	return all
+}
+
+// stored holds all samples that a receiver has of a metric against a file: stored prometheus temp FILE.
+func stored(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: stored RECEIVER METRIC FILE")
+	}
+	got, err := ts.Value("receivers").(map[string]receiver)[args[0]]().Stored(args[1])
+	ts.Check(err)
+	if want := ts.ReadFile(args[2]); strings.Join(got, "") != want {
+		ts.Fatalf("%s has\n%swanted is\n%s", args[0], strings.Join(got, ""), want)
+	}
+}
+
+// hours answers for a window, from and to: how many hours of the year are over at its end, and what each ten minutes of it
+// were. With bad=TIME it fails for the window that begins then, with twice=1 it also shows the half hour before.
+func hours(w http.ResponseWriter, r *http.Request) {
+	from, _ := time.Parse(time.RFC3339, r.URL.Query().Get("from"))
+	to, err := time.Parse(time.RFC3339, r.URL.Query().Get("to"))
+	if err != nil || r.URL.Query().Get("bad") == r.URL.Query().Get("from") {
+		http.Error(w, "no such window", http.StatusBadRequest)
+		return
+	}
+	if r.URL.Query().Get("twice") != "" {
+		from = from.Add(-30 * time.Minute)
+	}
+	type point struct {
+		At    time.Time `json:"at"`
+		Value int       `json:"value"`
+	}
+	answer := struct {
+		Total  int     `json:"total"`
+		Points []point `json:"points"`
+	}{Total: to.YearDay()*24 - 24 + to.Hour()}
+	for at := from; at.Before(to); at = at.Add(10 * time.Minute) {
+		answer.Points = append(answer.Points, point{at, at.Hour()*60 + at.Minute()})
+	}
+	if err := json.NewEncoder(w).Encode(answer); err != nil {
+		fmt.Println(err)
+	}
+}
