@@ -14,6 +14,7 @@ import (
 	"github.com/collectington/collectington/sources/rules"
 	"github.com/collectington/collectington/sources/scrape"
 	"github.com/collectington/collectington/sources/script"
+	"github.com/collectington/collectington/sources/sql"
 )
 
 // Catalogue is the only list of kinds: where data comes from, how readings are computed, where batches go.
@@ -23,6 +24,7 @@ func Catalogue() config.Catalogue {
 			http.Kind,
 			exec.Kind,
 			file.Kind,
+			sql.Kind,
 		},
 		Sources: []sources.Kind[sources.Source]{
 			rules.Kind,

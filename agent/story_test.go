@@ -3,6 +3,7 @@ package agent_test
 import (
 	"compress/gzip"
 	"context"
+	"database/sql"
 	"errors"
 	"flag"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	_ "modernc.org/sqlite" // makes the databases of stories
 
 	"github.com/collectington/collectington/agent"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
@@ -39,7 +41,7 @@ func TestStories(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Dir:           folder,
 				UpdateScripts: *update,
-				Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "expand": expand, "asked": asked, "shows": showing, "holds": holding, "stored": stored},
+				Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "expand": expand, "asked": asked, "shows": showing, "holds": holding, "stored": stored, "sqlite": database},
 				Setup: func(env *testscript.Env) error {
 					api := newOddAPI(t, env)
 					env.Setenv("API", api.URL)
@@ -111,6 +113,15 @@ func holding(ts *testscript.TestScript, _ bool, args []string) {
 	q, err := spool.Open(ts.MkAbs(args[0]), spool.Options{Shards: 1, Log: slog.New(slog.DiscardHandler)})
 	ts.Check(err)
 	ts.Defer(func() { ts.Check(q.Close()) })
+}
+
+// database runs the statements of a file in a database's file, which is made where there is none: sqlite jobs.db jobs.sql.
+func database(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+	ts.Check(err)
+	_, err = db.Exec(ts.ReadFile(args[1]))
+	ts.Check(err)
+	ts.Check(db.Close())
 }
 
 // expand replaces $API and the like in a file.

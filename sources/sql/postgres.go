@@ -1,0 +1,147 @@
+package sql
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// postgres is a connection. It speaks the protocol itself, in which all values are texts: so a numeric keeps its digits.
+type postgres struct{ conn *pgconn.PgConn }
+
+var errPostgresDSN = errors.New("dsn is no address of a PostgreSQL database: " +
+	"want postgres://user:password@host/database?sslmode=verify-full, or host=HOST user=USER password=PASSWORD dbname=NAME")
+
+func (f *fetcher) openPostgres(ctx context.Context, dsn string) (session, error) {
+	config, err := pgconn.ParseConfig(dsn)
+	if err != nil {
+		return nil, dsnError(errPostgresDSN, err)
+	}
+	f.secrets.Remember(config.Password)
+	config.DialFunc = f.wire.dial
+	config.MaxProtocolMessageBodyLen = int(f.set.MaxBytes) + handshake
+	config.RuntimeParams["client_encoding"] = "UTF8"
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "cton"
+	}
+	conn, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	return &postgres{conn}, nil
+}
+
+// begin has times come in ISO 8601, and bytes in hexadecimal, whatever the login's settings are.
+func (p *postgres) begin(ctx context.Context) error {
+	return p.conn.Exec(ctx, "BEGIN READ ONLY; SET LOCAL DateStyle = ISO; SET LOCAL bytea_output = hex; "+
+		"SET LOCAL extra_float_digits = 1").Close()
+}
+
+// query relies on pgconn to send a cancel request where ctx ends first.
+func (p *postgres) query(ctx context.Context, query string, args []any, into *table) error {
+	rows := p.conn.ExecParams(ctx, query, asText(args), nil, nil, nil)
+	if err := read(rows, into); err != nil {
+		if _, ok := errors.AsType[*pgproto3.ExceededMaxBodyLenErr](err); ok {
+			return into.tooLarge()
+		}
+		return err
+	}
+	if _, err := rows.Close(); err != nil {
+		return err
+	}
+	return p.conn.Exec(ctx, "ROLLBACK").Close()
+}
+
+// read reads rows. After an error of its own the connection is of no use, since rows may still come.
+func read(rows *pgconn.ResultReader, into *table) error {
+	fields, begun := rows.FieldDescriptions(), false
+	for rows.NextRow() {
+		if !begun {
+			fields, begun = rows.FieldDescriptions(), true
+			if err := into.begin(names(fields)); err != nil {
+				return err
+			}
+		}
+		values := rows.Values()
+		if err := into.row(func(i int) { cell(fields[i].DataTypeOID, values[i], into) }); err != nil {
+			return err
+		}
+	}
+	if begun {
+		return nil
+	}
+	if _, err := rows.Close(); err != nil {
+		return err
+	}
+	return into.begin(names(rows.FieldDescriptions()))
+}
+
+func names(fields []pgconn.FieldDescription) []string {
+	var all []string
+	for _, f := range fields {
+		all = append(all, string(f.Name))
+	}
+	return all
+}
+
+// asText is the arguments as texts, of which the server finds the types by where they stand in the query.
+func asText(args []any) [][]byte {
+	all := make([][]byte, len(args))
+	for i, value := range args {
+		if value != nil {
+			all[i] = []byte(written(value))
+		}
+	}
+	return all
+}
+
+// The types that are not texts, by their ids (PostgreSQL's pg_type.dat).
+const (
+	oidBool        = 16
+	oidBytea       = 17
+	oidInt8        = 20
+	oidInt2        = 21
+	oidInt4        = 23
+	oidOid         = 26
+	oidFloat4      = 700
+	oidFloat8      = 701
+	oidTimestamp   = 1114
+	oidTimestamptz = 1184
+	oidNumeric     = 1700
+)
+
+func cell(oid uint32, text []byte, into *table) {
+	if text == nil {
+		into.null()
+		return
+	}
+	switch oid {
+	case oidBool:
+		into.bool(string(text) == "t")
+	case oidInt2, oidInt4, oidInt8, oidOid, oidFloat4, oidFloat8, oidNumeric:
+		into.number(text)
+	case oidTimestamp, oidTimestamptz:
+		if t, ok := parseTime(string(text)); ok {
+			into.time(t)
+			return
+		}
+		into.text(text) // infinity, or a year that RFC 3339 has not
+	case oidBytea:
+		if raw, err := hex.AppendDecode(nil, text[min(2, len(text)):]); err == nil {
+			into.text(raw)
+			return
+		}
+		into.text(text)
+	default:
+		into.text(text)
+	}
+}
+
+func (p *postgres) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastly)
+	defer cancel()
+	_ = p.conn.Close(ctx) // nothing waits for what it says
+}
