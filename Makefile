@@ -29,6 +29,11 @@ gofumpt:
 	@unformatted=$$(go run $(GOFUMPT) -l .) && if [ -n "$$unformatted" ]; then \
 		echo "format with: go run $(GOFUMPT) -w ."; echo "$$unformatted"; exit 1; fi
 
+HISTORIES = 10000
+
+exact: ## count HISTORIES (10000) random histories through a faulty API and an agent that is killed, and compare with the truth
+	go test -run='^TestExactness$$' -timeout 3h ./agent -histories $(HISTORIES)
+
 race:
 	go test -race -short -timeout 10m ./...
 
@@ -44,4 +49,4 @@ e2e: build ## deliver to real receivers, fetched from Debian, also through outag
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help demo test build check vet staticcheck gofumpt race fuzz bench e2e clean
+.PHONY: help demo test build check vet staticcheck gofumpt race fuzz exact bench e2e clean

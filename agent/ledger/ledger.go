@@ -31,6 +31,7 @@ type Ledger struct {
 	order  []*table
 	tick   uint32
 	last   int64 // the last applied tick's time, Unix milliseconds; 0 = none yet
+	resume int64 // what is new in the tick after it has begun then, or later; 0 = nothing known
 	seen   int64 // when the events of the tick under way count as seen, Unix milliseconds
 
 	snapshot int // bytes of the last one
@@ -113,13 +114,17 @@ func (l *Ledger) ApplyWindow(at, end time.Time, readings metric.Readings) (*Resu
 	return r, nil
 }
 
-// commit says when the running totals that this tick begins stood at zero: at the last tick, but not longer ago than
-// maxSince, since a receiver may refuse an older sample.
+// Resume says that at a time, after Restore, nobody had been told of more than the ledger holds: running totals that its
+// next tick begins stood at zero then.
+func (l *Ledger) Resume(at time.Time) { l.resume = at.UnixMilli() }
+
+// commit says when the running totals that this tick begins stood at zero: at the last tick, or when the ledger resumed, but
+// not longer ago than maxSince, since a receiver may refuse an older sample.
 func (l *Ledger) commit(at time.Time, r *Result) *commit {
 	c := &commit{tick: l.tick, at: at.UnixMilli(), seen: l.seen, result: r}
 	c.since = c.at - 1
-	if l.last > 0 && l.last < c.at {
-		c.since = max(l.last, c.at-maxSince.Milliseconds())
+	if from := max(l.last, l.resume); from > 0 && from < c.at {
+		c.since = max(from, c.at-maxSince.Milliseconds())
 	}
 	return c
 }

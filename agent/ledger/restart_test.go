@@ -198,3 +198,46 @@ func TestRestoreRefuses(t *testing.T) {
 		t.Error("a byte too many is taken")
 	}
 }
+
+// TestResumedTotalsBeginThen holds that what is new after a restart stood at zero when the ledger resumed, and that a ledger
+// that does not know begins it with the last tick.
+func TestResumedTotalsBeginThen(t *testing.T) {
+	d := &metric.Desc{Name: "seen_total", Type: metric.Counter, From: metric.Increment, LabelNames: []string{"team"}}
+	tick := func(l *Ledger, at time.Time, teams ...string) map[string]int64 {
+		t.Helper()
+		var rows []metric.Reading
+		for _, team := range teams {
+			rows = append(rows, metric.Reading{Labels: []string{team}, Value: 1})
+		}
+		r, err := l.Apply(at, metric.Readings{{Desc: d, Rows: rows}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		starts := map[string]int64{}
+		for _, s := range r.Families[0].Series {
+			starts[s.Labels.Get("team")] = s.Start
+		}
+		return starts
+	}
+	begin := time.UnixMilli(1_800_000_000_000)
+	before := New(For(time.Minute), 100)
+	first := tick(before, begin, "a")["a"]
+	again, now := begin.Add(time.Minute), begin.Add(90*time.Second)
+	for name, resumed := range map[string]bool{"whole": true, "not whole": false} {
+		l := New(For(time.Minute), 100)
+		if err := l.Restore(before.Snapshot()); err != nil {
+			t.Fatal(err)
+		}
+		want := begin
+		if resumed {
+			l.Resume(again)
+			want = again
+		}
+		if starts := tick(l, now, "a", "b"); starts["a"] != first || starts["b"] != want.UnixMilli() {
+			t.Errorf("%s: the totals began at %v, want %d and %d", name, starts, first, want.UnixMilli())
+		}
+		if starts := tick(l, now.Add(time.Minute), "c"); starts["c"] != now.UnixMilli() {
+			t.Errorf("%s: later, c began at %d, want the tick before, %d", name, starts["c"], now.UnixMilli())
+		}
+	}
+}

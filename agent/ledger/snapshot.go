@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Snapshot is the state after the last tick, as bytes that Restore understands. Nothing of the ledger is in them by
-// reference.
+// Snapshot is the state after the last tick, or what was handed on before the first, as bytes that Restore understands.
+// Nothing of the ledger is in them by reference.
 func (l *Ledger) Snapshot() []byte {
 	w := &writer{b: make([]byte, 0, l.snapshot+l.snapshot/8)}
 	w.int(l.last)
-	tables := slices.DeleteFunc(slices.Clone(l.order), func(t *table) bool { return meaningOf(t.desc) == "" })
+	tables := slices.DeleteFunc(l.held(), func(t *table) bool { return meaningOf(t.desc) == "" })
 	w.count(len(tables))
 	for _, t := range tables {
 		t.save(w)

@@ -77,7 +77,7 @@ func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 	own.Wait()
 	a.log.Info("stopping: ticks under way end first, then sinks deliver what is left", "at_most", (jobGrace + Drain).String())
 	a.stopJobs(a.jobs)
-	a.writeState()
+	a.finish(a.jobs)
 	a.deliverSelf()
 	a.stopSinks(a.sinks)
 	a.tellLost()

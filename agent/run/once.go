@@ -22,6 +22,7 @@ func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outco
 		j.restore()
 		a.jobs = append(a.jobs, j)
 	}
+	a.resume(a.jobs)
 	for _, p := range plan.Sinks {
 		s := newSink(p, drain)
 		a.sinks = append(a.sinks, s)
@@ -39,11 +40,10 @@ func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outco
 				more = j.tick(ctx)
 				leave()
 			}
-			j.save()
 		})
 	}
 	wg.Wait()
-	a.writeState()
+	a.finish(a.jobs)
 	a.deliverSelf()
 	a.stopSinks(a.sinks)
 	out := Outcome{State: a.State()}

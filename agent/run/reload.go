@@ -19,6 +19,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 			j.restore()
 		}
 	}
+	a.resume(newJobs)
 	a.endGone(jobs, oldJobs)
 
 	sinks, newSinks, oldSinks := a.sortSinks(plan.Sinks)
@@ -98,6 +99,7 @@ func (j *job) inherit(gone []*job) bool {
 			j.ledger.Inherit(old.ledger)
 		}
 		j.lastSuccess, j.cursor, j.showing, j.expireAt = old.lastSuccess, old.cursor, old.showing, old.expireAt
+		j.ticked, j.whole = old.ticked, old.whole
 		j.status.goOn(old.status)
 		return true
 	}

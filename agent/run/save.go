@@ -22,6 +22,9 @@ type Saved struct {
 	Cursor      time.Time `json:"cursor,omitzero"` // the end of the last window that was read; zero = LastSuccess
 	Fetches     string    `json:"fetches"`         // a digest: there may be secrets in it
 
+	// Whole tells that no sink has been told of a tick after it: the agent has ended in order.
+	Whole bool `json:"whole,omitempty"`
+
 	snapshot []byte
 }
 
@@ -93,6 +96,9 @@ func (j *job) restore() {
 		j.Log.Warn("the job fetches something else than before: its totals begin anew")
 	}
 	j.showing = true
+	if saved.Whole {
+		j.whole = saved
+	}
 	j.status.restore(j.lastSuccess, j.cursor)
 }
 
@@ -108,17 +114,27 @@ func (j *job) save() {
 	if !j.unsaved {
 		return
 	}
-	saved := &Saved{LastSuccess: j.lastSuccess.UTC(), Fetches: digest(j.Fetches), snapshot: j.ledger.Snapshot()}
+	j.put(false)
+	j.unsaved, j.savedAt = false, time.Now()
+}
+
+// put hands the job's state over to be written.
+func (j *job) put(whole bool) {
+	saved := &Saved{LastSuccess: j.lastSuccess.UTC(), Fetches: digest(j.Fetches), Whole: whole, snapshot: j.ledger.Snapshot()}
 	if j.Windows != nil {
 		saved.Cursor = j.cursor.UTC()
 	}
+	j.hand(saved)
+}
+
+// hand hands a section over to be written.
+func (j *job) hand(saved *Saved) {
 	section, err := saved.section()
 	if err != nil {
 		j.Log.Error("the job's state cannot be saved", "error", err)
 		return
 	}
 	j.agent.state.Put(j.Name, section)
-	j.unsaved, j.savedAt = false, time.Now()
 }
 
 // keepState writes the state file when there is something to write, but not all the time.
@@ -141,23 +157,12 @@ func (a *Agent) keepState(ctx context.Context) {
 	}
 }
 
-// writeState writes what the state file does not have yet.
-func (a *Agent) writeState() {
-	if a.state == nil {
-		return
-	}
-	select {
-	case <-a.state.Dirty():
-		a.saveState()
-	default:
-	}
-}
-
-func (a *Agent) saveState() {
+func (a *Agent) saveState() (done bool) {
 	const what = "state file"
 	if err := a.state.Write(); err != nil {
 		a.stateReport.failed("the state is not saved: after a restart, jobs go on from where it was saved last", what, err)
-		return
+		return false
 	}
 	a.stateReport.recovered(what)
+	return true
 }

@@ -59,7 +59,7 @@ func newRegistry(now time.Time) *registry {
 		table: wire.NewTable(),
 		live:  map[uint64]*series{},
 		ended: map[uint64]int64{},
-		floor: now.UnixMilli() - 1,
+		floor: now.UnixMilli() - 2, // a total may be told to be zero just before the first tick of all, which may be now
 	}
 }
 
