@@ -82,7 +82,7 @@ func (c *backfillCmd) check(job *config.Job) error {
 		return errors.New("--step: want at least 1s")
 	case !isDated(job.Source) && (job.Fetcher == nil || !isDated(job.Fetcher)):
 		return fmt.Errorf("jobs.%s gets the same whatever the window is: each of the past would get today's numbers; "+
-			"ask for a window, as in query: {from: \"{{ rfc3339 .Window.Start }}\"}, or give all its metrics a time:", job.Name)
+			"ask for a window, as in query: {from: \"{{ rfc3339 .Window.Start }}\"}, or give all its metrics a time", job.Name)
 	}
 	return nil
 }

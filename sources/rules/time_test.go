@@ -75,8 +75,10 @@ func TestTimesOfTheWindow(t *testing.T) {
 func TestHowTellsTimes(t *testing.T) {
 	const plain = "m: {type: gauge, value: .n"
 	seen := map[string]string{}
-	for _, more := range []string{"", ", time: .at", ", time: .on", ", time: .at, time_format: unix_ms",
-		", time: .at, time_format: '2006-01-02'", ", time: .at, time_format: '2006-01-02', time_zone: Europe/Oslo"} {
+	for _, more := range []string{
+		"", ", time: .at", ", time: .on", ", time: .at, time_format: unix_ms",
+		", time: .at, time_format: '2006-01-02'", ", time: .at, time_format: '2006-01-02', time_zone: Europe/Oslo",
+	} {
 		how := configOf(t, plain+more+"}").Declares()[0].How
 		if other, known := seen[how]; known {
 			t.Errorf("%q is computed as %q is: %s", more, other, how)
