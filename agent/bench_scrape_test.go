@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"runtime"
+	"runtime/pprof"
 	"strconv"
 	"syscall"
 	"testing"
@@ -72,14 +75,30 @@ func BenchmarkScrape(b *testing.B) {
 			time.Sleep(100 * time.Microsecond)
 		}
 	}
+	heap := heapInUse()
 	for range 3 {
 		tick()
+	}
+	b.ReportMetric(float64(heapInUse()-heap)/samples, "heap-B/series")
+	if f := os.Getenv("HEAPOUT"); f != "" {
+		o, _ := os.Create(f)
+		_ = pprof.Lookup("heap").WriteTo(o, 0)
+		o.Close()
 	}
 	before := cpuTime(b)
 	for b.Loop() {
 		tick()
 	}
 	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N)/samples, "CPU-ns/sample")
+}
+
+// heapInUse is what is reachable now, in bytes.
+func heapInUse() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what finalizers have let go
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // cpuTime is what this process has used so far.

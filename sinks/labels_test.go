@@ -18,7 +18,7 @@ func TestAttach(t *testing.T) {
 	target := labels("job", "j", "instance", "i")
 	f := func(series, external []metric.Label, want string) {
 		t.Helper()
-		set := metric.LabelSet{Labels: Attach(series, target, external)}
+		set := metric.Labels(Attach(series, target, external))
 		if got := set.String(); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
@@ -32,11 +32,11 @@ func TestAttach(t *testing.T) {
 
 func TestTarget(t *testing.T) {
 	env := Env{Instance: "host"}
-	if got := (&metric.LabelSet{Labels: env.Target("j")}).String(); got != `{job="j",instance="host"}` {
+	if got := metric.Labels(env.Target("j")).String(); got != `{job="j",instance="host"}` {
 		t.Errorf("got %s", got)
 	}
 	env.External = labels("instance", "edge-7")
-	if got := (&metric.LabelSet{Labels: env.Target("j")}).String(); got != `{job="j"}` {
+	if got := metric.Labels(env.Target("j")).String(); got != `{job="j"}` {
 		t.Errorf("with an external instance: got %s", got)
 	}
 }

@@ -359,7 +359,7 @@ func (x *modelMetric) family(d *metric.Desc, now int64) metric.Family {
 			}
 		}
 		slices.SortFunc(labels, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
-		show := metric.Series{Labels: &metric.LabelSet{Labels: labels}, Value: s.value, Time: s.time, Start: s.start}
+		show := metric.Series{Labels: metric.NewLabelSet(labels), Value: s.value, Time: s.time, Start: s.start}
 		if len(s.earlier) > 0 {
 			if f.Earlier == nil {
 				f.Earlier = map[*metric.LabelSet][]metric.Point{}

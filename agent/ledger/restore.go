@@ -46,7 +46,7 @@ func restoreTable(r *reader) (*table, error) {
 		return nil, fmt.Errorf("a metric's declaration: %w", err)
 	}
 	t := newTable(d)
-	if len(t.sorted) != len(d.LabelNames) {
+	if !t.distinct() {
 		r.fail(errors.New("its labels have no names of their own"))
 	}
 	if ns := r.int(); ns != 0 {
@@ -172,14 +172,8 @@ func (e *events) restore(r *reader) {
 // values are the label values of an entry, in the order of the declaration.
 func (t *table) values(e *entry) []string {
 	values := make([]string, len(t.desc.LabelNames))
-	labels := e.labels.Labels
-	full := len(labels) == len(t.desc.Const)+len(values)
 	for i, name := range t.desc.LabelNames {
-		if full {
-			values[i] = labels[t.sorted[i]].Value
-		} else {
-			values[i] = e.labels.Get(name)
-		}
+		values[i] = e.labels.Get(name)
 	}
 	return values
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"hash/maphash"
 	"slices"
 	"time"
@@ -12,7 +13,7 @@ import (
 type table struct {
 	desc    *metric.Desc
 	hash    func(values []string) uint64
-	sorted  []int // where the value of each label name stands in a full label set
+	order   []place // of the labels in a set that has them all
 	entries []entry
 	slots   []int32 // open addressing by hash: an entry's place, from 1; 0 = free. At most two thirds are taken
 
@@ -31,6 +32,12 @@ type table struct {
 	drops   drops
 
 	earlier map[*metric.LabelSet][]metric.Point // what the last tick brought of a series beside its value
+}
+
+// place is where a label gets its value: that of the reading with this number, or -1 for one of the declaration's own.
+type place struct {
+	name  string
+	value int
 }
 
 // entry is one series.
@@ -54,19 +61,21 @@ func newTable(d *metric.Desc) *table {
 	if d.Once {
 		t.events = newEvents(d.Remember, d.MaxEvents)
 	}
-	probe := make([]string, len(d.LabelNames))
-	for i := range probe {
-		probe[i] = "x"
+	for i, name := range d.LabelNames {
+		t.order = append(t.order, place{name, i})
 	}
-	set := d.LabelSet(probe)
-	for _, name := range d.LabelNames {
-		for i, l := range set.Labels {
-			if l.Name == name {
-				t.sorted = append(t.sorted, i)
-			}
+	for _, l := range d.Const {
+		if l.Value != "" {
+			t.order = append(t.order, place{l.Name, -1})
 		}
 	}
+	slices.SortFunc(t.order, func(a, b place) int { return cmp.Compare(a.name, b.name) })
 	return t
+}
+
+// distinct tells whether no two labels have one name.
+func (t *table) distinct() bool {
+	return len(slices.CompactFunc(slices.Clone(t.order), func(a, b place) bool { return a.name == b.name })) == len(t.order)
 }
 
 func newHash() func(values []string) uint64 {
@@ -131,21 +140,21 @@ func (t *table) index(n int) {
 
 // is tells whether the entry has these label values.
 func (t *table) is(e *entry, values []string) bool {
-	labels := e.labels.Labels
-	if len(labels) == len(t.desc.Const)+len(values) {
-		for i, v := range values {
-			if labels[t.sorted[i]].Value != v {
-				return false
-			}
+	rest := t.order
+	left := func() { // out the labels without a value
+		for len(rest) > 0 && rest[0].value >= 0 && values[rest[0].value] == "" {
+			rest = rest[1:]
 		}
-		return true
 	}
-	for i, v := range values {
-		if e.labels.Get(t.desc.LabelNames[i]) != v {
+	left()
+	for l := range e.labels.All() {
+		if len(rest) == 0 || rest[0].name != l.Name || rest[0].value >= 0 && values[rest[0].value] != l.Value {
 			return false
 		}
+		rest = rest[1:]
+		left()
 	}
-	return true
+	return len(rest) == 0
 }
 
 // cut drops the entries from n on and gives their memory back: a refused tick may have brought very many.

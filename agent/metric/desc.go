@@ -115,22 +115,11 @@ func (d *Desc) LabelSet(values []string) *LabelSet {
 			labels = append(labels, l)
 		}
 	}
-	n := 0
-	for _, v := range values {
-		n += len(v)
-	}
-	// One backing string for all values: a series costs one allocation for its text.
-	text := make([]byte, 0, n)
-	for _, v := range values {
-		text = append(text, v...)
-	}
-	all := string(text)
 	for i, v := range values {
 		if v != "" {
-			labels = append(labels, Label{d.LabelNames[i], all[:len(v)]})
+			labels = append(labels, Label{d.LabelNames[i], v})
 		}
-		all = all[len(v):]
 	}
 	slices.SortFunc(labels, compareLabels)
-	return &LabelSet{Labels: labels}
+	return NewLabelSet(labels)
 }

@@ -117,12 +117,13 @@ func (c *Converter) series(d *Desc, s *Series) *dto.Metric {
 }
 
 func (c *Converter) pairsOf(set *LabelSet) []*dto.LabelPair {
-	var labels []Label
+	n := len(c.labels)
 	if set != nil {
-		labels = set.Labels
+		c.labels = set.Append(c.labels)
 	}
+	labels := c.labels[n:]
 	if c.Labels != nil {
-		n := len(c.labels)
+		n = len(c.labels)
 		c.labels = c.Labels(c.labels, labels)
 		labels = c.labels[n:]
 	}

@@ -258,7 +258,7 @@ func TestConverterAllocations(t *testing.T) {
 		f := Family{Desc: d}
 		for range 1000 {
 			f.Series = append(f.Series, Series{
-				Labels: &LabelSet{Labels: []Label{{"a", "1"}, {"b", "2"}}}, Start: 1, Time: 2,
+				Labels: NewLabelSet(Labels{{"a", "1"}, {"b", "2"}}), Start: 1, Time: 2,
 				Histogram: &HistogramValue{Counts: []uint64{1, 2, 3}, Native: &NativeBuckets{Positive: []NativeBucket{{1, 2}, {5, 3}}}},
 				Summary:   &SummaryValue{Quantiles: []float64{1}},
 			})
@@ -295,7 +295,7 @@ func lent(v reflect.Value) (n int64) {
 func BenchmarkConverter(b *testing.B) {
 	f := Family{Desc: &Desc{Name: "g", Type: Gauge}}
 	for range 30000 {
-		f.Series = append(f.Series, Series{Labels: &LabelSet{Labels: []Label{{"a", "1"}, {"b", "2"}, {"c", "3"}}}})
+		f.Series = append(f.Series, Series{Labels: NewLabelSet([]Label{{"a", "1"}, {"b", "2"}, {"c", "3"}})})
 	}
 	var c Converter
 	for b.Loop() {

@@ -13,7 +13,7 @@ func totals() []metric.Family {
 	const began = 1_700_000_000_500
 	counter := metric.Family{Desc: &metric.Desc{Name: "calls_total", Help: "Calls.", Type: metric.Counter, LabelNames: []string{"n"}}}
 	for i := range chunk + 2 {
-		labels := &metric.LabelSet{Labels: []metric.Label{{Name: "n", Value: fmt.Sprint(i)}}}
+		labels := metric.NewLabelSet(metric.Labels{{Name: "n", Value: fmt.Sprint(i)}})
 		counter.Series = append(counter.Series, metric.Series{Labels: labels, Value: 1, Start: began})
 	}
 	none := &metric.LabelSet{}

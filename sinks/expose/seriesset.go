@@ -17,7 +17,7 @@ func (s *seriesSet) fresh(p *part, apart bool) []metric.Series {
 			s.add(p.job)
 		}
 		if set := p.Series[i].Labels; set != nil {
-			for _, l := range set.Labels {
+			for l := range set.All() {
 				s.add(l.Name)
 				s.add(l.Value)
 			}

@@ -18,9 +18,9 @@ func TestJobNames(t *testing.T) {
 	})
 	for _, job := range []string{"plain", "two words", "a/b", "/", "1+1", "50%", "ü?#&=", "a.b", "..c", `"q"`, "job"} {
 		r.write(t, job, gauge("up"))
-		shown := metric.LabelSet{Labels: []metric.Label{
+		shown := metric.Labels{
 			{Name: "instance", Value: ""}, {Name: "job", Value: job}, {Name: "note", Value: "1+1 = 2 & %20"}, {Name: "path", Value: "/a b/+c"},
-		}}
+		}
 		r.shows(t, "up"+shown.String()+" 1")
 		r.write(t, job)
 		r.shows(t)

@@ -86,7 +86,7 @@ func (r *rig) shows(t *testing.T, want ...string) {
 func gauge(name string, labels ...metric.Label) metric.Family {
 	return metric.Family{
 		Desc:   &metric.Desc{Name: name, Type: metric.Gauge},
-		Series: []metric.Series{{Labels: &metric.LabelSet{Labels: labels}, Value: 1}},
+		Series: []metric.Series{{Labels: metric.NewLabelSet(labels), Value: 1}},
 	}
 }
 

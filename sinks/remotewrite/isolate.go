@@ -39,7 +39,7 @@ func (d *delivery) isolate(p *parcel, a answer) bool {
 		return true
 	}
 	if labels := seriesIn(a.text); labels != nil {
-		left := p.keep(q, func(i *wire.Item) bool { return !slices.Equal(i.Labels.Labels, labels) })
+		left := p.keep(q, func(i *wire.Item) bool { return !slices.Equal(i.Labels, labels) })
 		if left > 0 {
 			d.leave(left)
 			d.refusals.wholly(p, a, left, d.post.place)

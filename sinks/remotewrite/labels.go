@@ -47,7 +47,7 @@ func sendable(all []metric.Label) bool {
 
 // shard is who sends a family's series, the same in every run, whatever parts it has.
 func (j *job) shard(d *metric.Desc, set *metric.LabelSet) int {
-	return j.hash(j.target, set.Labels, []metric.Label{{Name: d.Name}})
+	return j.hash(j.target, set.Append(nil), []metric.Label{{Name: d.Name}})
 }
 
 func (j *job) hash(lists ...[]metric.Label) int {
@@ -71,7 +71,7 @@ func (j *job) labels(d *metric.Desc, set *metric.LabelSet, i, n int) []metric.La
 	if own.Name != "" {
 		target = append(target, own)
 	}
-	return sinks.Attach(set.Labels, target, j.external)
+	return sinks.Attach(set.Append(nil), target, j.external)
 }
 
 // relabelled is a series' labels after the rules, none where it is not to be sent.

@@ -20,7 +20,7 @@ func TestSeriesIn(t *testing.T) {
 		`no series`:         `{}`,
 		`{a="b", c="d" e="`: `{}`,
 	} {
-		if got := (&metric.LabelSet{Labels: seriesIn(text)}).String(); got != want && !(want == "{}" && got == "") {
+		if got := metric.Labels(seriesIn(text)).String(); got != want && !(want == "{}" && got == "") {
 			t.Errorf("%s: %s, want %s", text, got, want)
 		}
 	}

@@ -24,10 +24,10 @@ type Holding struct {
 
 // Set enters a series under its canonical name. The labels named in drop are left out: those that a sink adds.
 func (h *Holding) Set(name string, labels map[string]string, value float64, drop ...string) {
-	var set metric.LabelSet
+	var set metric.Labels
 	for _, label := range slices.Sorted(maps.Keys(labels)) {
 		if labels[label] != "" && !slices.Contains(drop, label) {
-			set.Labels = append(set.Labels, metric.Label{Name: label, Value: labels[label]})
+			set = append(set, metric.Label{Name: label, Value: labels[label]})
 		}
 	}
 	if h.Values == nil {

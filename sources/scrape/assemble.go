@@ -12,24 +12,29 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// parts are a series' lines by what they are.
-type parts struct {
-	number, count, sum, native, created *entry
-	buckets                             []*entry // by bound
-	fit                                 bool     // there are all that a histogram or summary has
+// whole is a histogram or summary: its lines by what they are, and what they make.
+type whole struct {
+	count, sum, native *entry
+	buckets            []*entry // by bound
+	fit                bool     // there are all that a histogram or summary has
+
+	ready metric.Series
 }
 
 // arrange sorts the lines that the scrape has of the series, and finds the family for what they make.
 func (x *series) arrange(s *source) {
-	p := parts{buckets: x.parts.buckets[:0]}
-	x.expected, x.changed = 0, false
-	for _, e := range x.members {
+	var p whole
+	if x.whole != nil {
+		p.buckets = x.whole.buckets[:0]
+	}
+	x.number, x.whole, x.expected, x.changed = nil, nil, 0, false
+	for e := x.first; e != nil; e = e.next {
 		if e.seen != s.scrape {
 			continue
 		}
 		switch e.kind {
 		case number:
-			p.number = e
+			x.number = e
 		case bucket:
 			p.buckets = append(p.buckets, e)
 		case count:
@@ -39,7 +44,6 @@ func (x *series) arrange(s *source) {
 		case native:
 			p.native = e
 		case created:
-			p.created = e
 			continue
 		}
 		x.expected++
@@ -47,10 +51,12 @@ func (x *series) arrange(s *source) {
 	slices.SortFunc(p.buckets, func(a, b *entry) int { return cmp.Compare(a.bound, b.bound) })
 	n := len(p.buckets)
 	p.fit = p.count != nil && p.sum != nil && (x.typ == metric.Summary || n > 0 && math.IsInf(p.buckets[n-1].bound, 1))
-	x.parts = p
+	if boundLabel(x.typ) != "" {
+		x.whole = &p
+	}
 	var next *family
-	if p.number != nil || p.fit || p.native != nil {
-		next = s.acquire(familyKey{x.name, x.help, x.unit, x.shape(s.set.ClassicToNHCB), x.typ}, x.labels)
+	if x.number != nil || p.fit || p.native != nil {
+		next = s.acquire(familyKey{*x.about, p.shape(s.set.ClassicToNHCB && x.typ == metric.Histogram)}, x.labels)
 	}
 	s.release(x.family)
 	x.family = next
@@ -58,25 +64,25 @@ func (x *series) arrange(s *source) {
 
 // shape is what the series of a family have in common beside name and type: the bounds of their buckets, and whether
 // they have native ones, by themselves or because all get them.
-func (x *series) shape(all bool) string {
+func (p *whole) shape(all bool) string {
 	var b []byte
-	if x.parts.fit {
-		for _, e := range x.parts.buckets {
+	if p.fit {
+		for _, e := range p.buckets {
 			b = binary.BigEndian.AppendUint64(b, math.Float64bits(e.bound))
 		}
 	}
-	if x.parts.native != nil || all && len(b) > 0 && x.typ == metric.Histogram {
+	if p.native != nil || all && len(b) > 0 {
 		b = append(b, 'n')
 	}
 	return string(b)
 }
 
 func (x *series) showHistogram(s *source) {
-	p := &x.parts
+	p := x.whole
 	v := &s.values.some(1)[0]
 	var e *entry
-	if n := p.native; n != nil && n.filled == s.scrape && n.histogram != nil {
-		e, *v = n, *n.histogram
+	if n := p.native; n != nil && n.filled == s.scrape && n.also().histogram != nil {
+		e, *v = n, *n.more.histogram
 	}
 	whole := p.fit && x.classic(s, v)
 	if whole && e == nil {
@@ -91,10 +97,10 @@ func (x *series) showHistogram(s *source) {
 	if e == nil {
 		return
 	}
-	x.ready = metric.Series{Labels: x.labels, Histogram: v, Time: e.time, Start: x.start(s, e.start), Exemplars: e.exemplars}
-	if len(e.exemplars) == 0 {
+	p.ready = metric.Series{Labels: x.labels, Histogram: v, Time: e.time, Start: x.start(s.scrape, e.start), Exemplars: e.exemplars()}
+	if len(p.ready.Exemplars) == 0 {
 		for _, b := range p.buckets {
-			x.ready.Exemplars = append(x.ready.Exemplars, b.exemplars...)
+			p.ready.Exemplars = append(p.ready.Exemplars, b.exemplars()...)
 		}
 	}
 	x.show()
@@ -103,7 +109,7 @@ func (x *series) showHistogram(s *source) {
 // classic counts each bucket by itself, and is false where the lines do not say that: one is missing or has another time,
 // a count is no whole number or less than the one before, or the last one is not the count of all.
 func (x *series) classic(s *source, v *metric.HistogramValue) bool {
-	p := &x.parts
+	p := x.whole
 	if !agree(s.scrape, p) || p.buckets[len(p.buckets)-1].value != p.count.value {
 		return false
 	}
@@ -122,7 +128,7 @@ func (x *series) classic(s *source, v *metric.HistogramValue) bool {
 func isCount(v float64) bool { return v >= 0 && v <= 1<<53 && v == math.Trunc(v) }
 
 // agree tells whether all lines are there, of one time.
-func agree(scrape uint32, p *parts) bool {
+func agree(scrape uint32, p *whole) bool {
 	of := func(e *entry) bool { return e.filled == scrape && e.time == p.count.time }
 	if !of(p.count) || !of(p.sum) {
 		return false
@@ -136,7 +142,7 @@ func agree(scrape uint32, p *parts) bool {
 }
 
 func (x *series) showSummary(s *source) {
-	p := &x.parts
+	p := x.whole
 	if !p.fit || !agree(s.scrape, p) || !isCount(p.count.value) {
 		x.showAlone(s)
 		return
@@ -147,37 +153,38 @@ func (x *series) showSummary(s *source) {
 	for i, b := range p.buckets {
 		v.Quantiles[i] = b.value
 	}
-	x.ready = metric.Series{Labels: x.labels, Summary: v, Time: p.count.time, Start: x.start(s, p.count.start)}
+	p.ready = metric.Series{Labels: x.labels, Summary: v, Time: p.count.time, Start: x.start(s.scrape, p.count.start)}
 	x.show()
 }
 
 // showAlone shows the lines one by one as numbers, where they do not make a whole: what a target says is passed on also
 // where it makes no sense.
 func (x *series) showAlone(s *source) {
-	for _, e := range x.members {
+	for e := x.first; e != nil; e = e.next {
 		if e.filled != s.scrape || e.kind == native || e.kind == created {
 			continue
 		}
-		if e.alone == nil {
-			e.alone = x.separate(s, e)
+		m := e.also()
+		if m.alone == nil {
+			m.alone = x.separate(s, e)
 		}
-		e.alone.ready = metric.Series{Labels: e.alone.labels, Value: e.value, Time: e.time, Exemplars: e.exemplars}
-		e.alone.show()
+		m.alone.show()
 	}
 }
 
 func (x *series) separate(s *source, e *entry) *series {
-	one := &series{target: x.target, labels: x.labels}
+	one := &series{target: x.target, labels: x.labels, number: e}
 	name := x.name + map[kind]string{count: "_count", sum: "_sum"}[e.kind]
 	if e.kind == bucket {
 		own := metric.Label{Name: boundLabel(x.typ), Value: labels.FormatOpenMetricsFloat(e.bound)}
-		set := append(slices.Clone(x.labels.Labels), own)
+		set := x.labels.Append([]metric.Label{own})
 		slices.SortFunc(set, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
-		one.labels = &metric.LabelSet{Labels: set}
+		one.labels = metric.NewLabelSet(set)
 		if x.typ == metric.Histogram {
 			name += "_bucket"
 		}
 	}
-	one.family = s.acquire(familyKey{name: name, help: x.help}, one.labels)
+	one.about = s.said(about{name: name, help: x.help})
+	one.family = s.acquire(familyKey{about: *one.about}, one.labels)
 	return one
 }

@@ -54,7 +54,7 @@ func (s *source) discover() []error {
 		s.targets = append(s.targets, t)
 	}
 	for _, t := range old {
-		t.forget(s, func(*entry) bool { return true })
+		t.forget(s)
 		s.closeReport(t)
 	}
 	return problems

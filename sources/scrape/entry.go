@@ -2,6 +2,7 @@ package scrape
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -21,26 +22,51 @@ const (
 	created             // when it began
 )
 
-// entry is one line of a page, from scrape to scrape.
+// entry is one line of a page, from scrape to scrape. There are as many as samples, so it is to be small: of the line's
+// own text there is a hash, of which no other line's is a copy but by a chance of 2⁻⁶⁴.
 type entry struct {
-	raw       string // the line's series as the page has it
-	place     int    // in target.before
+	hash      uint64 // of the line's series as the page has it
+	length    uint32 // of that, in bytes
+	version   uint32 // of meta
+	meta      *meta  // nil = the page says nothing of it
 	to        *series
-	duplicate bool    // another line is the same of the same series; then, and where relabelling leaves it out, to is nil
-	kind      kind    // what it is of it
+	next      *entry  // the next line of that series
 	bound     float64 // of a bucket: le or quantile
-	alone     *series // what it is shown as where the whole cannot be put together
-
-	meta    *meta // nil = the page says nothing of it
-	version uint32
+	kind      kind    // what it is of its series
+	duplicate bool    // another line is the same of the same series; then, and where relabelling leaves it out, to is nil
 
 	seen, filled uint32 // the scrape that last had the line, and that could use it
 
 	// Of the scrape at hand.
 	value       float64
 	time, start int64
-	exemplars   []metric.Exemplar
-	histogram   *metric.HistogramValue
+
+	more *more // nil where there is nothing in it
+}
+
+// more is what few lines have.
+type more struct {
+	alone *series // what it is shown as where the whole cannot be put together
+
+	// Of the scrape at hand.
+	exemplars []metric.Exemplar
+	histogram *metric.HistogramValue
+}
+
+// also is more, to be written to.
+func (e *entry) also() *more {
+	if e.more == nil {
+		e.more = &more{}
+	}
+	return e.more
+}
+
+// exemplars are those of the scrape at hand.
+func (e *entry) exemplars() []metric.Exemplar {
+	if e.more == nil {
+		return nil
+	}
+	return e.more.exemplars
 }
 
 // outdated tells whether what the line is has to be found out anew.
@@ -56,8 +82,7 @@ func (e *entry) outdated(t *target) bool {
 
 // resolve finds out what a line is.
 func (r *reader) resolve(e *entry, isNative bool) error {
-	var scraped labels.Labels
-	r.p.Labels(&scraped)
+	scraped := r.scraped()
 	name := scraped.Get(model.MetricNameLabel)
 	if label, twice := scraped.HasDuplicateLabelNames(); twice {
 		return fmt.Errorf("a series of %s has the label %s twice", printable(name), printable(label))
@@ -90,4 +115,26 @@ func (r *reader) resolve(e *entry, isNative bool) error {
 	}
 	r.attach(e, id, final)
 	return nil
+}
+
+// scraped are the labels of the line at hand.
+func (r *reader) scraped() (all labels.Labels) {
+	r.p.Labels(&all)
+	own := ""
+	switch r.typ {
+	case model.MetricTypeHistogram:
+		own = model.BucketLabel
+	case model.MetricTypeSummary:
+		own = model.QuantileLabel
+	}
+	// Prometheus' parsers write bounds in one way behind a line that tells the type. One that was begun behind that line
+	// does not know.
+	if text := all.Get(own); text != "" {
+		if bound, err := strconv.ParseFloat(text, 64); err == nil {
+			r.builder.Reset(all)
+			r.builder.Set(own, labels.FormatOpenMetricsFloat(bound))
+			all = r.builder.Labels()
+		}
+	}
+	return all
 }

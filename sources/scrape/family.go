@@ -11,8 +11,8 @@ import (
 
 // familyKey is what all series of a family have in common.
 type familyKey struct {
-	name, help, unit, shape string
-	typ                     metric.Type
+	about
+	shape string
 }
 
 // family is series of one name, type and shape, of all targets. Its description stays the same while no label is new.
@@ -37,7 +37,7 @@ func (s *source) acquire(key familyKey, set *metric.LabelSet) *family {
 	}
 	f.uses++
 	if set != nil {
-		for _, l := range set.Labels {
+		for l := range set.All() {
 			if !f.names[l.Name] {
 				f.names[l.Name], f.desc = true, nil
 			}

@@ -108,7 +108,7 @@ func TestFloodIsForgotten(t *testing.T) {
 	flood.WriteString("broken")
 	e.show(textKind, flood.String())
 	collect(t, s)
-	if n := len(s.targets[0].entries); n > 10 {
+	if n := len(s.targets[0].before); n > 10 {
 		t.Errorf("%d lines are remembered", n)
 	}
 	e.show(textKind, "a 1\n")

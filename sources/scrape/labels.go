@@ -2,8 +2,6 @@ package scrape
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -58,14 +56,12 @@ func (r *reader) withinLimits(all labels.Labels) (err error) {
 	})
 }
 
-// labelSet is the labels without the metric's name and those named in without.
-func labelSet(all labels.Labels, without ...string) *metric.LabelSet {
-	set := &metric.LabelSet{Labels: make([]metric.Label, 0, all.Len())}
+// appendLabels appends the labels without the metric's name and the one called without, as [metric.LabelSetOf] takes them.
+func appendLabels(text []byte, all labels.Labels, without string) []byte {
 	all.Range(func(l labels.Label) {
-		if l.Name != model.MetricNameLabel && !slices.Contains(without, l.Name) {
-			// Copied: a label must not keep the memory of all the others.
-			set.Labels = append(set.Labels, metric.Label{Name: strings.Clone(l.Name), Value: strings.Clone(l.Value)})
+		if l.Name != model.MetricNameLabel && l.Name != without {
+			text = metric.AppendLabel(text, l.Name, l.Value)
 		}
 	})
-	return set
+	return text
 }

@@ -30,7 +30,12 @@ type reader struct {
 	format  string // the media type
 	current *meta  // of the family at hand
 	example exemplar.Exemplar
-	raw     []byte // the last series in a text
+
+	// Of a text.
+	body  []byte
+	begin func(rest []byte) textparse.Parser // makes a parser of what is left of it; nil = it is no text
+	rest  []byte                             // what is left of it, but for comments that tell nothing
+	typ   model.MetricType                   // that was told last
 }
 
 // meta is what a page says of a family.
@@ -65,27 +70,20 @@ func (s *source) take(t *target, p page) error {
 		return fmt.Errorf("the page's format: %w", short(err))
 	}
 	r.p = parser
+	r.lines(p.body)
 	if err := r.all(); err != nil {
 		return err
 	}
-	if r.format == textFormat && !wholly(p.body, r.raw) {
+	if r.format == textFormat && !wholly(r.rest) {
 		return r.broken(errors.New("a zero byte"))
 	}
 	t.settle(s)
 	return nil
 }
 
-// wholly tells whether a text was read to its end, given the last series in it: Prometheus' parser takes a zero byte for
-// the end, where it does not stand in a label's value or a comment.
-func wholly(text, last []byte) bool {
-	if bytes.IndexByte(text, 0) < 0 {
-		return true
-	}
-	rest := text
-	if last != nil { // a part of the text
-		rest = text[cap(text)-cap(last)+len(last):]
-		_, rest, _ = bytes.Cut(rest, []byte("\n"))
-	}
+// wholly tells whether a text was read to its end, given what is left behind the last line that said something:
+// Prometheus' parser takes a zero byte for the end, where it does not stand in a label's value or a comment.
+func wholly(rest []byte) bool {
 	for line := range bytes.Lines(rest) {
 		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
 			return false
@@ -96,6 +94,9 @@ func wholly(text, last []byte) bool {
 
 func (r *reader) all() error {
 	for {
+		if err := r.repeated(); err != nil {
+			return err
+		}
 		what, err := r.p.Next()
 		switch {
 		case errors.Is(err, io.EOF):
@@ -106,6 +107,7 @@ func (r *reader) all() error {
 		switch what {
 		case textparse.EntryType:
 			name, typ := r.p.Type()
+			r.typ = typ
 			if m := r.meta(name); m.typ != typ {
 				m.typ = typ
 				m.version++
@@ -138,6 +140,7 @@ func (r *reader) all() error {
 
 // meta is that of the family of this name.
 func (r *reader) meta(name []byte) *meta {
+	r.read(name)
 	if m := r.current; m != nil && m.name == string(name) {
 		return m
 	}

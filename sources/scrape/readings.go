@@ -15,17 +15,17 @@ func reportKey(i int) familyKey {
 		{"scrape_samples_post_metric_relabeling", "Samples left after relabelling."},
 		{"scrape_series_added", "Series that the scrape before did not have."},
 	}
-	return familyKey{name: all[i][0], help: all[i][1], typ: metric.Gauge}
+	return familyKey{about: about{name: all[i][0], help: all[i][1], typ: metric.Gauge}}
 }
 
 // openReport makes the series about a target's scrapes.
 func (s *source) openReport(t *target) {
 	for i := range t.report {
 		f := s.acquire(reportKey(i), t.set)
-		x := &series{target: t, family: f, labels: t.set, report: true}
-		x.key = string(appendKey(nil, identity{name: f.key.name}, t.labels, ""))
-		if s.series[x.key] == nil {
-			s.series[x.key] = x
+		x := &series{about: &f.key.about, target: t, family: f, labels: t.set, number: &entry{}, report: true}
+		x.hash = s.hashOf(identity{name: f.key.name}, appendLabels(nil, t.labels, ""))
+		if s.series[x.hash] == nil {
+			s.series[x.hash] = x
 		}
 		t.report[i] = x
 	}
@@ -33,8 +33,8 @@ func (s *source) openReport(t *target) {
 
 func (s *source) closeReport(t *target) {
 	for _, x := range t.report {
-		if s.series[x.key] == x {
-			delete(s.series, x.key)
+		if s.series[x.hash] == x {
+			delete(s.series, x.hash)
 		}
 		s.release(x.family)
 	}
@@ -46,7 +46,7 @@ func (t *target) fillReport() {
 		up, added = 0, 0
 	}
 	for i, v := range [reports]float64{up, t.took.Seconds(), float64(t.scraped), float64(t.kept), added} {
-		t.report[i].ready = metric.Series{Labels: t.set, Value: v}
+		t.report[i].number.value = v
 	}
 }
 
@@ -73,7 +73,7 @@ func (s *source) readings(problem error) metric.Readings {
 	for _, f := range out.families {
 		f.series, block = block[:0:f.count], block[f.count:]
 	}
-	s.each(func(x *series) { x.family.series = append(x.family.series, x.ready) })
+	s.each(func(x *series) { x.family.series = append(x.family.series, x.ready(s.scrape)) })
 	clear(out.readings)
 	out.readings = append(out.readings[:0], metric.Measured{
 		Desc: s.up.describe(), Series: []metric.Series{}, Err: problem, Drops: s.drops,

@@ -2,9 +2,12 @@ package scrape
 
 import (
 	"fmt"
+	"hash/maphash"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/prometheus/prometheus/model/exemplar"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/collectington/collectington/agent/metric"
 )
@@ -12,22 +15,28 @@ import (
 // number takes a line with a number.
 func (r *reader) number() error {
 	raw, own, value := r.p.Series()
-	r.raw = raw
+	r.read(raw)
 	e, err := r.entry(raw, own, false)
 	if e == nil || err != nil {
 		return err
 	}
-	e.value = value
-	if e.kind == number && e.to.typ == metric.Counter || e.kind == bucket {
-		e.exemplars = r.exemplars()
+	e.set(value)
+	isCounter := e.kind == number && e.to.typ == metric.Counter
+	if isCounter || e.kind == bucket {
+		r.exemplars(e)
 	}
-	switch {
-	case e.kind == created:
-		e.start = startOf(value)
-	case r.format == protobuf && (e.kind == number && e.to.typ == metric.Counter || e.kind == count):
+	if r.format == protobuf && (isCounter || e.kind == count) {
 		e.start = r.p.StartTimestamp()
 	}
 	return nil
+}
+
+// set gives the entry what the line says.
+func (e *entry) set(value float64) {
+	e.value = value
+	if e.kind == created {
+		e.start = startOf(value)
+	}
 }
 
 // startOf is a start in Unix milliseconds, given in seconds; 0 where it makes no sense.
@@ -45,30 +54,39 @@ func (r *reader) native() error {
 	if e == nil || err != nil {
 		return err
 	}
-	e.histogram, err = nativeValue(h, floats)
+	e.also().histogram, err = nativeValue(h, floats)
 	if err != nil {
 		r.drop(metric.Invalid, func() string { return fmt.Sprintf("%s%s: %v", e.to.name, e.to.labels, err) })
 		return nil
 	}
-	e.exemplars, e.start = r.exemplars(), r.p.StartTimestamp()
+	r.exemplars(e)
+	e.start = r.p.StartTimestamp()
 	return nil
 }
 
-// entry finds what is known of a line, and opens it for the sample at hand. It is nil where the line is left out.
+// entry finds what is known of a line, and opens it.
 func (r *reader) entry(raw []byte, own *int64, native bool) (*entry, error) {
-	t := r.t
-	t.scraped++
-	e := t.known(raw)
+	hash := maphash.Bytes(r.seed, raw)
+	e := r.known(hash, len(raw))
 	fresh := e == nil
 	if fresh {
-		e = &entry{raw: string(raw)}
+		e = &entry{hash: hash, length: uint32(len(raw))}
 	}
-	if fresh || e.outdated(t) {
+	if fresh || e.outdated(r.t) {
 		if err := r.resolve(e, native); err != nil {
 			return nil, err
 		}
-		t.entries[e.raw] = e
 	}
+	if fresh {
+		r.index.add(e)
+	}
+	return r.open(e, raw, own, fresh)
+}
+
+// open opens an entry for the sample at hand. It is nil where the line is left out.
+func (r *reader) open(e *entry, raw []byte, own *int64, fresh bool) (*entry, error) {
+	t := r.t
+	t.scraped++
 	again := e.seen == r.scrape
 	if !again {
 		e.seen = r.scrape
@@ -81,24 +99,27 @@ func (r *reader) entry(raw []byte, own *int64, native bool) (*entry, error) {
 		return nil, fmt.Errorf("more samples than sample_limit (%d)", r.set.SampleLimit)
 	}
 	if again || e.duplicate {
-		r.drop(metric.Duplicate, func() string { return printable(e.raw) })
+		r.drop(metric.Duplicate, func() string { return printable(string(raw)) })
 		return nil, nil
 	}
 	if fresh {
 		t.added++
 	}
-	return r.timed(e, own), nil
+	return r.timed(e, raw, own), nil
 }
 
 // timed opens the entry for the sample at hand, unless its time cannot be.
-func (r *reader) timed(e *entry, own *int64) *entry {
-	e.time, e.start, e.exemplars, e.histogram = 0, 0, nil, nil
+func (r *reader) timed(e *entry, raw []byte, own *int64) *entry {
+	e.time, e.start = 0, 0
+	if e.more != nil {
+		e.more.exemplars, e.more.histogram = nil, nil
+	}
 	if own != nil && r.set.HonorTimestamps {
 		if e.time = *own; e.time == 0 {
 			e.time = 1 // 0 means none, and a millisecond after 1970 began is as wrong
 		}
 		if e.time > r.now+maxAhead {
-			r.drop(metric.Future, func() string { return fmt.Sprintf("%s at %d", printable(e.raw), e.time) })
+			r.drop(metric.Future, func() string { return fmt.Sprintf("%s at %d", printable(string(raw)), e.time) })
 			return nil
 		}
 	}
@@ -116,10 +137,15 @@ func (r *reader) timed(e *entry, own *int64) *entry {
 // maxExemplar is how many characters the labels of an exemplar may have (OpenMetrics 1.0, section "Exemplars").
 const maxExemplar = 128
 
-func (r *reader) exemplars() (all []metric.Exemplar) {
+// exemplars gives the entry those of the line at hand.
+func (r *reader) exemplars(e *entry) {
 	x := &r.example
 	for r.p.Exemplar(x) {
-		one := metric.Exemplar{Labels: labelSet(x.Labels).Labels, Value: x.Value}
+		one := metric.Exemplar{Value: x.Value}
+		x.Labels.Range(func(l labels.Label) {
+			// Copied: a label must not keep the memory of all the others.
+			one.Labels = append(one.Labels, metric.Label{Name: strings.Clone(l.Name), Value: strings.Clone(l.Value)})
+		})
 		if x.HasTs {
 			one.Time = x.Ts
 		}
@@ -130,9 +156,8 @@ func (r *reader) exemplars() (all []metric.Exemplar) {
 		if length > maxExemplar {
 			r.drop(metric.LabelTooBig, func() string { return fmt.Sprintf("an exemplar with labels of %d characters", length) })
 		} else {
-			all = append(all, one)
+			e.also().exemplars = append(e.more.exemplars, one)
 		}
 		*x = exemplar.Exemplar{}
 	}
-	return all
 }

@@ -1,9 +1,9 @@
 package scrape
 
 import (
-	"slices"
+	"hash/maphash"
+	"strings"
 
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/collectington/collectington/agent/metric"
@@ -12,84 +12,138 @@ import (
 // series is one series as it is shown: a number, or a histogram or summary that is put together from several lines. It
 // keeps its label set for as long as a line of it is there.
 type series struct {
-	key        string
-	target     *target
-	name       string
-	help, unit string
-	typ        metric.Type
-	labels     *metric.LabelSet
-	report     bool    // it is about the scrape, and so no line's
-	family     *family // nil = it is not shown, or its lines are shown one by one
+	*about
+	hash   uint64 // its place in source.series
+	target *target
+	labels *metric.LabelSet
+	family *family // nil = it is not shown, or its lines are shown one by one
 
-	members  []*entry
-	changed  bool // since it was arranged
-	expected int  // lines that give values, when it was arranged
-	parts    parts
+	first    *entry // its lines, each leading to the next
+	number   *entry // the line that is all of it; nil of a histogram or summary
+	whole    *whole // nil of a number
+	expected int32  // lines that give values, when it was arranged
+	changed  bool   // since it was arranged
+	report   bool   // it is about the scrape, and so no line's
 
-	seen  uint32 // the scrape that last had a line of it
-	got   int    // lines of that scrape that give values
-	ready metric.Series
+	got  int32  // lines of the last scrape that had one which give values
+	seen uint32 // that scrape
+}
+
+// about is what is said of a series. The lines of a family follow each other, so that its series share it.
+type about struct {
+	name, help, unit string
+	typ              metric.Type
+}
+
+// said is a as it is shared.
+func (s *source) said(a about) *about {
+	if s.about == nil || *s.about != a {
+		a.name = strings.Clone(a.name) // it may be a part of all the labels
+		s.about = &a
+	}
+	return s.about
 }
 
 // attach gives the line to the series that it is of, which is made if there is none.
 func (r *reader) attach(e *entry, id identity, final labels.Labels) {
-	own := ""
-	if id.kind == bucket {
-		own = boundLabel(id.typ)
-	}
-	r.key = appendKey(r.key[:0], id, final, own)
-	to := r.series[string(r.key)]
-	if to == nil {
-		to = &series{key: string(r.key), target: r.t, name: id.name, labels: labelSet(final, own)}
-		r.series[to.key] = to
-	}
-	at := slices.IndexFunc(to.members, func(o *entry) bool { return o != e && o.kind == id.kind && o.bound == id.bound })
-	if at >= 0 && to.target == r.t && to.members[at].seen != r.scrape { // of a scrape before: this line takes its place
-		o := to.members[at]
-		to.members = append(to.members, e)
-		r.detach(o)
-		to.members = to.members[:len(to.members)-1]
-		o.duplicate, at = true, -1 // should it still come
-	}
-	if to.target != r.t || at >= 0 || to.report {
+	to := r.seriesOf(id, final)
+	other := to.line(e, id)
+	was := other != nil && other.seen != r.scrape // of a scrape before: this line takes its place
+	if to.target != r.t || to.report || other != nil && !was {
 		r.detach(e)
 		e.duplicate = true
 		return
 	}
 	if e.to != to {
-		to.members = append(to.members, e)
 		r.detach(e)
+		to.add(e)
+	}
+	if was {
+		r.detach(other)
+		other.duplicate = true // should it still come
 	}
 	e.to, e.kind, e.bound, e.duplicate = to, id.kind, id.bound, false
-	to.typ, to.changed = id.typ, true
+	a := *to.about
+	a.typ = id.typ
 	if e.meta != nil {
-		to.help, to.unit = e.meta.help, e.meta.unit
+		a.help, a.unit = e.meta.help, e.meta.unit
+	}
+	to.about, to.changed = r.said(a), true
+}
+
+// seriesOf finds the series that a line is of, or makes it. No two lines may give one series, of whatever target.
+func (r *reader) seriesOf(id identity, final labels.Labels) *series {
+	own := ""
+	if id.kind == bucket {
+		own = boundLabel(id.typ)
+	}
+	r.text = appendLabels(r.text[:0], final, own)
+	hash := r.hashOf(id, r.text)
+	for ; ; hash++ { // two series of one hash
+		to := r.series[hash]
+		if to == nil {
+			to = &series{about: r.said(about{name: id.name, typ: id.typ}), hash: hash, target: r.t, labels: metric.LabelSetOf(r.text)}
+			r.series[hash] = to
+			return to
+		}
+		if to.name == id.name && boundLabel(to.typ) == id.whole() && to.labels.Is(r.text) {
+			return to
+		}
 	}
 }
 
-// appendKey makes text that no other series has. The parts of histograms and summaries lead to one key, which is not that
-// of a number of the same name.
-func appendKey(key []byte, id identity, final labels.Labels, without string) []byte {
-	if boundLabel(id.typ) != "" && id.kind != number {
-		key = append(key, byte(id.typ))
+// whole is the label that tells the parts of the series apart, "" of a number: that is another series than a histogram of
+// the same name.
+func (id identity) whole() string {
+	if id.kind == number {
+		return ""
 	}
-	key = append(key, id.name...)
-	final.Range(func(l labels.Label) {
-		if l.Name != model.MetricNameLabel && l.Name != without {
-			key = append(key, 0xff) // never part of UTF-8
-			key = append(key, l.Name...)
-			key = append(key, 0xff)
-			key = append(key, l.Value...)
+	return boundLabel(id.typ)
+}
+
+// hashOf is the hash of a series, given its labels without the name.
+func (s *source) hashOf(id identity, labels []byte) uint64 {
+	var h maphash.Hash
+	h.SetSeed(s.seed)
+	h.WriteString(id.whole())
+	h.WriteByte(0xff) // never part of UTF-8
+	h.WriteString(id.name)
+	h.WriteByte(0xff)
+	h.Write(labels)
+	return h.Sum64()
+}
+
+// line is another line that is the same of the series, nil where there is none.
+func (x *series) line(of *entry, id identity) *entry {
+	for e := x.first; e != nil; e = e.next {
+		if e != of && e.kind == id.kind && e.bound == id.bound {
+			return e
 		}
-	})
-	return key
+	}
+	return nil
+}
+
+func (x *series) add(e *entry) {
+	end := &x.first
+	for *end != nil {
+		end = &(*end).next
+	}
+	*end = e
+}
+
+func (x *series) remove(e *entry) {
+	at := &x.first
+	for *at != e {
+		at = &(*at).next
+	}
+	*at, e.next = e.next, nil
 }
 
 // detach takes the line from its series, which goes with its last line.
 func (s *source) detach(e *entry) {
-	if e.alone != nil {
-		s.release(e.alone.family)
-		e.alone = nil
+	if e.more != nil && e.more.alone != nil {
+		s.release(e.more.alone.family)
+		e.more.alone = nil
 	}
 	old := e.to
 	e.to, e.duplicate = nil, false
@@ -97,9 +151,8 @@ func (s *source) detach(e *entry) {
 		return
 	}
 	old.changed = true
-	old.members = slices.DeleteFunc(old.members, func(o *entry) bool { return o == e })
-	if len(old.members) == 0 {
-		delete(s.series, old.key)
+	if old.remove(e); old.first == nil {
+		delete(s.series, old.hash)
 		s.release(old.family)
 		old.family = nil
 	}
@@ -117,8 +170,9 @@ func (t *target) settle(s *source) {
 			x.arrange(s)
 		}
 		switch {
-		case x.parts.number != nil:
-			x.showNumber(s)
+		case x.number != nil && x.number.filled == s.scrape:
+			x.show()
+		case x.number != nil || x.whole == nil:
 		case x.typ == metric.Histogram, x.typ == metric.GaugeHistogram:
 			x.showHistogram(s)
 		case x.typ == metric.Summary:
@@ -130,19 +184,28 @@ func (t *target) settle(s *source) {
 
 func (x *series) show() { x.target.shown = append(x.target.shown, x) }
 
-func (x *series) showNumber(s *source) {
-	e := x.parts.number
-	if e.filled != s.scrape {
-		return
+// ready is what the series shows.
+func (x *series) ready(scrape uint32) metric.Series {
+	e := x.number
+	if e == nil {
+		return x.whole.ready
 	}
-	x.ready = metric.Series{Labels: x.labels, Value: e.value, Time: e.time, Start: x.start(s, e.start), Exemplars: e.exemplars}
-	x.show()
+	r := metric.Series{Labels: x.labels, Value: e.value, Time: e.time, Exemplars: e.exemplars()}
+	if x.typ == metric.Counter {
+		r.Start = x.start(scrape, e.start)
+	}
+	return r
 }
 
 // start is when the series began: what its own line says, or one for it alone.
-func (x *series) start(s *source, own int64) int64 {
-	if c := x.parts.created; own == 0 && c != nil && c.filled == s.scrape {
-		return c.start
+func (x *series) start(scrape uint32, own int64) int64 {
+	if own != 0 {
+		return own
 	}
-	return own
+	for e := x.first; e != nil; e = e.next {
+		if e.kind == created && e.filled == scrape {
+			return e.start
+		}
+	}
+	return 0
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -37,12 +38,15 @@ type source struct {
 	targets  []*target
 	scrape   uint32 // counts ticks
 	families map[familyKey]*family
-	series   map[string]*series // by name and labels: no two lines may give one
+	series   map[uint64]*series // by hashOf
 	up       *family
 
-	mu      sync.Mutex // over what follows while pages are taken, and over the above
+	mu      sync.Mutex   // over what follows while pages are taken, and over the above
+	seed    maphash.Seed // of all hashes
+	index   index        // of the target at hand
+	about   *about       // that was said last
 	builder *labels.Builder
-	key     []byte
+	text    []byte
 	drops   []metric.Drop
 	now     int64 // the tick's time, Unix milliseconds
 	values  arena[metric.HistogramValue]
@@ -58,7 +62,7 @@ func newSource(c *Config, env sources.Env, client *http.Client, rules []*relabel
 	s := &source{
 		set: c, env: env, client: client, rules: rules,
 		files:    files{dir: env.Dir, patterns: c.FileSD.Files},
-		families: map[familyKey]*family{}, series: map[string]*series{},
+		families: map[familyKey]*family{}, series: map[uint64]*series{}, seed: maphash.MakeSeed(),
 		builder: labels.NewBuilder(labels.EmptyLabels()),
 	}
 	s.up = s.acquire(reportKey(0), nil)

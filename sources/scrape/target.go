@@ -73,11 +73,10 @@ type target struct {
 	set    *metric.LabelSet // its labels
 	report [reports]*series
 
-	entries     map[string]*entry // by the line's own text
-	metas       map[string]*meta  // by family
-	generation  uint32            // counts the families that were new
-	before, now []*entry          // of the last scrape and the one at hand, in their order
-	next        int               // in before, behind the entry found last
+	metas       map[string]*meta // by family
+	generation  uint32           // counts the families that were new
+	before, now []*entry         // of the last scrape that went well and the one at hand, in their order
+	next        int              // in before, behind the entry found last
 
 	// Of the scrape at hand.
 	shown                []*series // what it shows; before settle, all that it has a line of
@@ -88,21 +87,30 @@ type target struct {
 }
 
 func newTarget(p place) *target {
-	return &target{place: p, set: labelSet(p.labels), entries: map[string]*entry{}, metas: map[string]*meta{}}
+	return &target{place: p, set: metric.LabelSetOf(appendLabels(nil, p.labels, "")), metas: map[string]*meta{}}
 }
 
 // known finds the entry of a line, nil where there is none. Pages keep their order from scrape to scrape, so it is most
 // often the one behind the last one found.
-func (t *target) known(raw []byte) *entry {
-	if t.next < len(t.before) && t.before[t.next].raw == string(raw) {
-		t.next++
-		return t.before[t.next-1]
+func (r *reader) known(hash uint64, length int) *entry {
+	t := r.t
+	if t.next < len(t.before) {
+		if e := t.before[t.next]; e.hash == hash && int(e.length) == length {
+			t.next++
+			return e
+		}
 	}
-	e := t.entries[string(raw)]
-	if e != nil && e.place < len(t.before) && t.before[e.place] == e {
-		t.next = e.place + 1
+	if len(r.index.slots) == 0 {
+		r.index.begin(t.before)
 	}
-	return e
+	at := r.index.find(hash, length)
+	if at < 0 {
+		return nil
+	}
+	if at < len(t.before) {
+		t.next = at + 1
+	}
+	return r.index.entries[at]
 }
 
 // begin opens a scrape, end closes it.
@@ -111,13 +119,15 @@ func (t *target) begin() {
 	t.scraped, t.kept, t.added, t.err = 0, 0, 0, nil
 }
 
-// end forgets what this scrape has not seen; after a failed one, only what a broken page may have put there too much.
+// end forgets what this scrape has not seen; after a failed one, what that has brought.
 func (t *target) end(s *source) {
+	defer s.index.reset()
 	if t.err != nil {
 		t.shown = t.shown[:0]
-		if len(t.entries) > 2*len(t.before)+1000 {
-			t.forget(s, func(e *entry) bool { return e.place >= len(t.before) || t.before[e.place] != e })
+		for _, e := range s.index.fresh() {
+			s.detach(e)
 		}
+		clear(t.now)
 		if len(t.metas) > 2*len(t.before)+1000 {
 			for _, m := range t.metas {
 				m.version++ // for the lines that stay
@@ -126,14 +136,15 @@ func (t *target) end(s *source) {
 		}
 		return
 	}
-	for i, e := range t.now {
-		e.place = i
+	if len(t.now) < len(t.before)+len(s.index.fresh()) {
+		for _, e := range t.before {
+			if e.seen != s.scrape {
+				s.detach(e)
+			}
+		}
 	}
 	t.before, t.now = t.now, t.before
 	clear(t.now[:cap(t.now)])
-	if len(t.entries) > len(t.before) {
-		t.forget(s, func(e *entry) bool { return e.seen != s.scrape })
-	}
 	maps.DeleteFunc(t.metas, func(_ string, m *meta) bool {
 		if m.seen == s.scrape {
 			return false
@@ -143,11 +154,9 @@ func (t *target) end(s *source) {
 	})
 }
 
-func (t *target) forget(s *source, gone func(*entry) bool) {
-	for raw, e := range t.entries {
-		if gone(e) {
-			delete(t.entries, raw)
-			s.detach(e)
-		}
+func (t *target) forget(s *source) {
+	for _, e := range t.before {
+		s.detach(e)
 	}
+	t.before = nil
 }

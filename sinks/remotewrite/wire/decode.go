@@ -21,9 +21,9 @@ const (
 // Item is one sample, native histogram or exemplar of a request.
 type Item struct {
 	Kind   Kind
-	Series int              // number of its series' message in the request, from 0
-	Labels *metric.LabelSet // of the series, the metric's name among them
-	Family *metric.Desc     // name, type, help and unit of the family, as far as the request tells them
+	Series int           // number of its series' message in the request, from 0
+	Labels metric.Labels // of the series, the metric's name among them
+	Family *metric.Desc  // name, type, help and unit of the family, as far as the request tells them
 
 	Time, Start int64 // Unix milliseconds; a start of 0 is none
 	Value       float64
@@ -85,7 +85,7 @@ type decoder struct {
 	families map[string]*metric.Desc // of 1.0
 
 	item      Item
-	labels    metric.LabelSet
+	labels    metric.Labels
 	family    metric.Desc // of 2.0
 	histogram metric.HistogramValue
 	native    metric.NativeBuckets
@@ -145,14 +145,14 @@ func (d *decoder) head(raw []byte) error {
 
 // series reads a series' message: what it says of the series first, then its items.
 func (d *decoder) series(raw []byte) error {
-	d.labels.Labels, d.room = d.labels.Labels[:0], MaxSeriesText
+	d.labels, d.room = d.labels[:0], MaxSeriesText
 	d.family = metric.Desc{}
-	d.item.Labels, d.item.Family = &d.labels, &d.family
+	d.item.Family = &d.family
 	native := false
 	err := each(raw, func(f field) (err error) {
 		switch {
 		case f.tag == seriesLabels<<3|message:
-			d.labels.Labels, err = d.someLabels(d.labels.Labels, f.bytes)
+			d.labels, err = d.someLabels(d.labels, f.bytes)
 		case d.protocol == V2 && f.tag == metadata2<<3|message:
 			err = d.metadata2(f.bytes)
 		case d.protocol == V2 && f.tag == histogram2<<3|message:
@@ -163,13 +163,14 @@ func (d *decoder) series(raw []byte) error {
 	if err != nil {
 		return err
 	}
+	d.item.Labels = d.labels
 	name := d.labels.Get("__name__")
 	if d.protocol == V1 {
 		d.item.Family = d.told(name)
 	} else {
 		d.family.Name = name
 		if !native {
-			d.family.Name = familyOf(name, d.family.Type, &d.labels)
+			d.family.Name = familyOf(name, d.family.Type)
 		}
 	}
 	return each(raw, d.one)

@@ -135,7 +135,7 @@ func (d *decoder) told(name string) *metric.Desc {
 		return family
 	}
 	for _, t := range []metric.Type{metric.Histogram, metric.Summary} {
-		if family := d.families[familyOf(name, t, &d.labels)]; family != nil && family.Type == t {
+		if family := d.families[familyOf(name, t)]; family != nil && family.Type == t {
 			return family
 		}
 	}
@@ -144,7 +144,7 @@ func (d *decoder) told(name string) *metric.Desc {
 }
 
 // familyOf is the name of the family that has a series of this name, which is not a native histogram.
-func familyOf(name string, t metric.Type, labels *metric.LabelSet) string {
+func familyOf(name string, t metric.Type) string {
 	suffixes := []string{}
 	switch {
 	case t == metric.Histogram:

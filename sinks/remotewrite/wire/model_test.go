@@ -21,14 +21,14 @@ func randomItems(dice *rand.Rand, name, text string) (all []Item) {
 	for i := range 1 + dice.IntN(8) {
 		s := Item{
 			Family: &metric.Desc{Name: fmt.Sprint("m", i%3), Type: metric.Type(dice.IntN(6)), Help: pick(dice, "", text, "Help."), Unit: pick(dice, "", name)},
-			Labels: &metric.LabelSet{Labels: []metric.Label{{Name: "__name__", Value: fmt.Sprint("m", i%3)}, {Name: "a", Value: fmt.Sprint(i)}}},
+			Labels: metric.Labels{{Name: "__name__", Value: fmt.Sprint("m", i%3)}, {Name: "a", Value: fmt.Sprint(i)}},
 		}
 		for range dice.IntN(4) {
-			s.Labels.Labels = append(s.Labels.Labels, metric.Label{
+			s.Labels = append(s.Labels, metric.Label{
 				Name: "l" + pick(dice, name, text, "ü"), Value: pick(dice, name, text, "m0", strings.Repeat("long", dice.IntN(60))),
 			})
 		}
-		slices.SortFunc(s.Labels.Labels, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
+		slices.SortFunc(s.Labels, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
 		if dice.IntN(3) == 0 {
 			s.Kind = Histogram
 			s.Family.Type = metric.Histogram
@@ -98,7 +98,7 @@ func build(b *Builder, p Protocol, items []Item) Request {
 	for k := range items {
 		i := &items[k]
 		if k == 0 || i.Series != items[k-1].Series {
-			s = b.symbols.table.Series(i.Labels.Labels, i.Family)
+			s = b.symbols.table.Series(i.Labels, i.Family)
 			defer s.Forget()
 		}
 		b.add(s, i)
@@ -121,7 +121,7 @@ func theirs1(items []Item) *prompb.WriteRequest {
 	}
 	for _, i := range items {
 		if i.Series == len(q.Timeseries) {
-			q.Timeseries = append(q.Timeseries, prompb.TimeSeries{Labels: labels(i.Labels.Labels)})
+			q.Timeseries = append(q.Timeseries, prompb.TimeSeries{Labels: labels(i.Labels)})
 		}
 		ts := &q.Timeseries[i.Series]
 		switch i.Kind {
@@ -176,7 +176,7 @@ func theirs2(items []Item) *writev2.Request {
 		if i.Series == len(q.Timeseries) {
 			kind := strings.ToUpper("METRIC_TYPE_" + i.Family.Type.String())
 			q.Timeseries = append(q.Timeseries, writev2.TimeSeries{
-				LabelsRefs: refs(i.Labels.Labels),
+				LabelsRefs: refs(i.Labels),
 				Metadata: writev2.Metadata{
 					Type:    writev2.Metadata_MetricType(writev2.Metadata_MetricType_value[kind]),
 					HelpRef: y.Symbolize(i.Family.Help), UnitRef: y.Symbolize(i.Family.Unit),
@@ -315,7 +315,7 @@ func lines(items []Item, p Protocol) (all []string) {
 		if p == V1 {
 			i.Start = 0
 		}
-		line := fmt.Sprintf("%d %d %q %s %q %q @%d since %d %x %q", i.Series, i.Kind, i.Labels.Labels, i.Family.Type, i.Family.Help, i.Family.Unit,
+		line := fmt.Sprintf("%d %d %q %s %q %q @%d since %d %x %q", i.Series, i.Kind, i.Labels, i.Family.Type, i.Family.Help, i.Family.Unit,
 			i.Time, i.Start, math.Float64bits(i.Value), i.Own)
 		if h := i.Histogram; h != nil {
 			line += fmt.Sprint(h.Count, bits(h.Sum), h.Native.Schema, h.Native.ZeroThreshold, h.Native.ZeroCount, h.Native.Positive, h.Native.Negative,
@@ -333,7 +333,7 @@ func itemsOf(q Request) (all []Item, err error) {
 			return nil, err
 		}
 		c := *i
-		c.Labels = &metric.LabelSet{Labels: slices.Clone(i.Labels.Labels)}
+		c.Labels = slices.Clone(i.Labels)
 		family := *i.Family
 		c.Family, c.Own = &family, slices.Clone(i.Own)
 		if i.Histogram != nil {

@@ -106,7 +106,7 @@ func (s *Series) Labels(dst []metric.Label) []metric.Label {
 }
 
 // String is the series for messages: {__name__="x",team="a"}.
-func (s *Series) String() string { return (&metric.LabelSet{Labels: s.Labels(nil)}).String() }
+func (s *Series) String() string { return metric.Labels(s.Labels(nil)).String() }
 
 // Compare orders two series of one table so that neighbours have most in common.
 func Compare(a, b *Series) int {
