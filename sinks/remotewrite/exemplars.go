@@ -10,7 +10,6 @@ import (
 type exemplar struct {
 	time  int64
 	value float64
-	told  bool
 }
 
 // exemplarsOf are the exemplars of part i of a family's series. One of a classic histogram belongs to the bucket that its
@@ -32,14 +31,17 @@ func exemplarsOf(d *metric.Desc, s *metric.Series, i int) []metric.Exemplar {
 }
 
 // news are those that have not been told of the series yet; a series' exemplars are told in order of time.
-func (s *series) news(all []metric.Exemplar) (fresh []metric.Exemplar) {
+func (s *series) news(all []metric.Exemplar) *[]metric.Exemplar {
+	var fresh []metric.Exemplar
 	for _, e := range all {
-		last := s.exemplar
-		if last.told && (e.Time < last.time || e.Time == last.time && e.Value == last.value) {
+		if last := s.exemplar; last != nil && (e.Time < last.time || e.Time == last.time && e.Value == last.value) {
 			continue
 		}
-		s.exemplar = exemplar{e.Time, e.Value, true}
+		s.exemplar = &exemplar{e.Time, e.Value}
 		fresh = append(fresh, e)
 	}
-	return fresh
+	if fresh == nil {
+		return nil
+	}
+	return &fresh
 }

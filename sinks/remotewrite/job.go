@@ -17,7 +17,7 @@ type job struct {
 	external []metric.Label
 	rules    []*relabel.Config
 	shards   int
-	batch    uint64 // number of the batch in hand
+	batch    uint32 // number of the batch in hand
 	again    bool   // it was written before
 	bounds   bounds // of the times in it
 	dropped  map[metric.Reason]int
@@ -41,19 +41,32 @@ type unitKey struct {
 // unit is a family's series as it is pushed: one series, or all the parts of a histogram or summary.
 type unit struct {
 	key     unitKey
-	n       int       // its parts, those included that relabelling leaves out
-	parts   []*series // those that are sent
-	which   []int     // of the n, which part each of them is
-	invalid int       // of the n, those whose labels no receiver may be sent
-	shard   int
-	batch   uint64 // that had it last
-	place   int    // in that batch
+	parts   []*series // nil = relabelling leaves the part out, or it is invalid
+	invalid int32     // parts whose labels no receiver may be sent
+	shard   int32
+	batch   uint32 // that had it last
+	place   int32  // in that batch
 	tick    stretch
 	told    int64 // the time of its last sample, if that was its own; else 0
 }
 
+// sent is how many of its parts are sent.
+func (u *unit) sent() (n int) {
+	for _, p := range u.parts {
+		if p != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // stretch is samples of a tick that lie together.
-type stretch struct{ from, to int }
+type stretch struct{ from, to int32 }
+
+// stretch is the samples from here to the last.
+func (t *tick) stretch(from int) stretch { return stretch{int32(from), int32(len(t.samples))} }
+
+func (t *tick) of(s stretch) []sample { return t.samples[s.from:s.to] }
 
 // tick is the samples of the batch in hand.
 type tick struct {
@@ -96,22 +109,32 @@ func (j *job) take(b *metric.Batch, again bool, bounds bounds, r *registry, t *t
 func (j *job) sort() {
 	j.sorted = append(j.sorted[:0], j.now...)
 	slices.SortStableFunc(j.sorted, func(a, b *unit) int {
-		if len(a.parts) == 0 || len(b.parts) == 0 {
-			return len(a.parts) - len(b.parts)
+		if x, y := a.first(), b.first(); x != nil && y != nil {
+			return wire.Compare(x.wire, y.wire)
 		}
-		return wire.Compare(a.parts[0].wire, b.parts[0].wire)
+		return a.sent() - b.sent()
 	})
+}
+
+// first is the first part that is sent, nil where there is none.
+func (u *unit) first() *series {
+	for _, p := range u.parts {
+		if p != nil {
+			return p
+		}
+	}
+	return nil
 }
 
 // pack makes requests of a tick's samples.
 func (j *job) pack(t *tick, p *packer) {
 	for _, u := range j.sorted {
 		if u.tick.from < u.tick.to {
-			p.add(u.shard, u.key.desc, t.samples[u.tick.from:u.tick.to])
+			p.add(int(u.shard), u.key.desc, t.of(u.tick))
 		}
 	}
 	for _, x := range t.more {
-		p.add(x.unit.shard, x.unit.key.desc, t.samples[x.tick.from:x.tick.to])
+		p.add(int(x.unit.shard), x.unit.key.desc, t.of(x.tick))
 	}
 }
 
@@ -119,7 +142,9 @@ func (j *job) pack(t *tick, p *packer) {
 func (j *job) push(f *metric.Family, s *metric.Series, at int64, r *registry, t *tick) {
 	u, first := j.unit(f.Desc, s, r)
 	for _, p := range u.parts {
-		p.batch = j.batch
+		if p != nil {
+			p.batch = j.batch
+		}
 	}
 	if s.Time != 0 && (j.again || first && s.Time == u.told) {
 		return // it speaks of its own time, which has been told
@@ -129,7 +154,7 @@ func (j *job) push(f *metric.Family, s *metric.Series, at int64, r *registry, t 
 		j.point(u, &metric.Series{Value: p.Value, Time: p.Time, Start: p.Start}, p.Time, r, t)
 	}
 	j.point(u, s, cmp.Or(s.Time, at), r, t)
-	if here := (stretch{from, len(t.samples)}); first {
+	if here := t.stretch(from); first {
 		u.tick = here
 	} else {
 		t.more = append(t.more, extra{u, here})
@@ -139,14 +164,14 @@ func (j *job) push(f *metric.Family, s *metric.Series, at int64, r *registry, t 
 // point takes what a unit was at a time.
 func (j *job) point(u *unit, s *metric.Series, time int64, r *registry, t *tick) {
 	if u.invalid > 0 && !j.again {
-		j.drop(metric.Invalid, u.invalid)
+		j.drop(metric.Invalid, int(u.invalid))
 	}
 	if reason := j.bounds.refuse(time); reason != "" {
-		j.drop(reason, len(u.parts))
+		j.drop(reason, u.sent())
 		return
 	}
-	if slices.ContainsFunc(u.parts, func(p *series) bool { return p.last >= time }) {
-		j.drop(sinks.NotNewer, len(u.parts))
+	if slices.ContainsFunc(u.parts, func(p *series) bool { return p != nil && p.last >= time }) {
+		j.drop(sinks.NotNewer, u.sent())
 		return
 	}
 	u.told = s.Time
@@ -161,12 +186,14 @@ func (j *job) sample(u *unit, s *metric.Series, time int64, r *registry, t *tick
 	}
 	d := u.key.desc
 	j.values = appendValues(j.values[:0], d, s)
-	for k, p := range u.parts {
-		if p.last >= time {
+	for i, p := range u.parts {
+		switch {
+		case p == nil:
+			continue
+		case p.last >= time:
 			j.drop(sinks.NotNewer, 1) // the rules make it one with a part before it
 			continue
 		}
-		i := u.which[k]
 		next := sample{series: p, time: time, value: j.values[i]}
 		p.native = s.Histogram != nil && s.Histogram.Native != nil
 		if p.native {
@@ -197,7 +224,7 @@ func (j *job) drop(reason metric.Reason, samples int) {
 func (j *job) unit(d *metric.Desc, s *metric.Series, r *registry) (u *unit, first bool) {
 	key, n := unitKey{d, s.Labels}, partsOf(d, s)
 	u = j.known(key)
-	if u == nil || u.n != n || slices.ContainsFunc(u.parts, func(s *series) bool { return s.closed }) {
+	if u == nil || len(u.parts) != n || slices.ContainsFunc(u.parts, func(s *series) bool { return s != nil && s.closed }) {
 		u = j.open(key, d, s, n, r)
 		j.units[key] = u
 	}
@@ -205,7 +232,7 @@ func (j *job) unit(d *metric.Desc, s *metric.Series, r *registry) (u *unit, firs
 		return u, false
 	}
 	j.changed = j.changed || u.batch != j.batch-1
-	u.batch, u.place, u.tick = j.batch, len(j.now), stretch{}
+	u.batch, u.place, u.tick = j.batch, int32(len(j.now)), stretch{}
 	j.now = append(j.now, u)
 	return u, true
 }
@@ -219,7 +246,7 @@ func (j *job) known(key unitKey) *unit {
 	}
 	u := j.units[key]
 	if u != nil && u.batch < j.batch {
-		j.next = u.place + 1
+		j.next = int(u.place) + 1
 	}
 	return u
 }

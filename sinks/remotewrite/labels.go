@@ -14,7 +14,7 @@ import (
 
 // open makes the unit of a family's series of n parts.
 func (j *job) open(key unitKey, d *metric.Desc, s *metric.Series, n int, r *registry) *unit {
-	u := &unit{key: key, n: n, shard: j.shard(d, s.Labels)}
+	u := &unit{key: key, parts: make([]*series, n), shard: j.shard(d, s.Labels)}
 	for i := range n {
 		all := j.relabelled(j.labels(d, s.Labels, i, n))
 		if len(all) == 0 {
@@ -24,10 +24,10 @@ func (j *job) open(key unitKey, d *metric.Desc, s *metric.Series, n int, r *regi
 			u.invalid++
 			continue
 		}
-		if len(j.rules) > 0 && len(u.parts) == 0 {
+		if len(j.rules) > 0 && u.first() == nil {
 			u.shard = j.hash(all) // two series that the rules make one have one order
 		}
-		u.parts, u.which = append(u.parts, r.open(all, d, j.batch)), append(u.which, i)
+		u.parts[i] = r.open(all, d, j.batch)
 	}
 	return u
 }
@@ -46,18 +46,18 @@ func sendable(all []metric.Label) bool {
 }
 
 // shard is who sends a family's series, the same in every run, whatever parts it has.
-func (j *job) shard(d *metric.Desc, set *metric.LabelSet) int {
+func (j *job) shard(d *metric.Desc, set *metric.LabelSet) int32 {
 	return j.hash(j.target, set.Append(nil), []metric.Label{{Name: d.Name}})
 }
 
-func (j *job) hash(lists ...[]metric.Label) int {
+func (j *job) hash(lists ...[]metric.Label) int32 {
 	h := fnv.New32a()
 	for _, list := range lists {
 		for _, l := range list {
 			_, _ = io.WriteString(h, l.Name+"\xff"+l.Value+"\xff") // 0xff is never part of UTF-8
 		}
 	}
-	return int(h.Sum32() % uint32(j.shards))
+	return int32(h.Sum32() % uint32(j.shards))
 }
 
 // labels are a part's labels as they are pushed. A label of the series that is called like one that the part must have is

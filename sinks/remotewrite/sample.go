@@ -12,7 +12,7 @@ type sample struct {
 	start     int64 // start timestamp, 0 = none
 	value     float64
 	histogram *metric.HistogramValue // of a native histogram; nil = value counts
-	exemplars []metric.Exemplar      // that have not been told yet
+	exemplars *[]metric.Exemplar     // that have not been told yet; nil = none
 }
 
 // zero is the sample that says: until the start of m, this running total was zero. Without it, a query sees a new total's
@@ -38,7 +38,10 @@ func (m *sample) write(b *wire.Builder) {
 	} else {
 		b.Add(m.series.wire, m.time, m.value, m.start)
 	}
-	for _, e := range m.exemplars {
+	if m.exemplars == nil {
+		return
+	}
+	for _, e := range *m.exemplars {
 		if e.Time == 0 {
 			e.Time = m.time
 		}

@@ -16,7 +16,7 @@ type series struct {
 
 	hash  uint64
 	last  int64  // time of the newest sample queued, 0 = none
-	batch uint64 // number of the job's batch that had it last
+	batch uint32 // number of the job's batch that had it last
 	begun bool   // a sample has been queued since the series came up
 	own   bool   // that sample had a time of its own
 	// native tells that its samples are native histograms, so that its staleness marker must be one too.
@@ -24,7 +24,7 @@ type series struct {
 	// closed tells that it has left the registry: another job ended it, which the rules had given the same labels.
 	closed bool
 
-	exemplar exemplar // that was told last
+	exemplar *exemplar // that was told last; nil = none
 }
 
 // registry knows the sink's series by their content. It is what carries a series over a reload, which makes all pointers
@@ -64,7 +64,7 @@ func newRegistry(now time.Time) *registry {
 }
 
 // open gives the series of these labels, which goes on from where a series of the same labels is or was.
-func (r *registry) open(labels []metric.Label, desc *metric.Desc, batch uint64) *series {
+func (r *registry) open(labels []metric.Label, desc *metric.Desc, batch uint32) *series {
 	hash := r.hash(labels)
 	for old := r.live[hash]; old != nil; old = r.live[hash] {
 		switch {

@@ -8,7 +8,7 @@ func (j *job) end(at int64, r *registry, t *tick) {
 	for _, u := range j.before {
 		from := len(t.samples)
 		for _, s := range u.parts {
-			if s.batch == j.batch || s.closed {
+			if s == nil || s.batch == j.batch || s.closed {
 				continue
 			}
 			s.batch = j.batch // two units may share it
@@ -18,7 +18,7 @@ func (j *job) end(at int64, r *registry, t *tick) {
 			r.close(s)
 		}
 		if len(t.samples) > from {
-			t.more = append(t.more, extra{u, stretch{from, len(t.samples)}})
+			t.more = append(t.more, extra{u, t.stretch(from)})
 		}
 	}
 	clear(j.before)

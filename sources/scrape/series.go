@@ -38,15 +38,16 @@ type about struct {
 // said is a as it is shared.
 func (s *source) said(a about) *about {
 	if s.about == nil || *s.about != a {
-		a.name = strings.Clone(a.name) // it may be a part of all the labels
-		s.about = &a
+		own := a
+		own.name = strings.Clone(a.name) // it may be a part of all the labels
+		s.about = &own
 	}
 	return s.about
 }
 
 // attach gives the line to the series that it is of, which is made if there is none.
 func (r *reader) attach(e *entry, id identity, final labels.Labels) {
-	to := r.seriesOf(id, final)
+	to := r.seriesOf(id, e.meta, final)
 	other := to.line(e, id)
 	was := other != nil && other.seen != r.scrape // of a scrape before: this line takes its place
 	if to.target != r.t || to.report || other != nil && !was {
@@ -63,16 +64,23 @@ func (r *reader) attach(e *entry, id identity, final labels.Labels) {
 		other.duplicate = true // should it still come
 	}
 	e.to, e.kind, e.bound, e.duplicate = to, id.kind, id.bound, false
-	a := *to.about
-	a.typ = id.typ
-	if e.meta != nil {
-		a.help, a.unit = e.meta.help, e.meta.unit
+	to.about, to.changed = r.said(id.about(to.about, e.meta)), true
+}
+
+// about is what is now said of the series, of which it was said before.
+func (id identity) about(before *about, m *meta) about {
+	a := about{name: id.name, typ: id.typ}
+	switch {
+	case m != nil:
+		a.help, a.unit = m.help, m.unit
+	case before != nil:
+		a.help, a.unit = before.help, before.unit
 	}
-	to.about, to.changed = r.said(a), true
+	return a
 }
 
 // seriesOf finds the series that a line is of, or makes it. No two lines may give one series, of whatever target.
-func (r *reader) seriesOf(id identity, final labels.Labels) *series {
+func (r *reader) seriesOf(id identity, m *meta, final labels.Labels) *series {
 	own := ""
 	if id.kind == bucket {
 		own = boundLabel(id.typ)
@@ -82,7 +90,7 @@ func (r *reader) seriesOf(id identity, final labels.Labels) *series {
 	for ; ; hash++ { // two series of one hash
 		to := r.series[hash]
 		if to == nil {
-			to = &series{about: r.said(about{name: id.name, typ: id.typ}), hash: hash, target: r.t, labels: metric.LabelSetOf(r.text)}
+			to = &series{about: r.said(id.about(nil, m)), hash: hash, target: r.t, labels: metric.LabelSetOf(r.text)}
 			r.series[hash] = to
 			return to
 		}

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 
 	"github.com/collectington/collectington/agent/metric"
@@ -34,7 +33,7 @@ type Series struct {
 	refs       []uint32 // slots of the labels' names and values in turn
 	help, unit uint32   // slots
 	kind       metric.Type
-	labels1    []byte // the labels as fields of a 1.0 message; made when it is first needed
+	labels1    string // the labels as fields of a 1.0 message; made when it is first needed
 }
 
 // Series remembers a series of these labels, sorted by name, the metric's name among them as __name__, with the type,
@@ -132,14 +131,14 @@ func (s *Series) Equal(labels []metric.Label) bool {
 }
 
 // encoded1 is the labels as fields of a 1.0 message.
-func (s *Series) encoded1() []byte {
-	if s.labels1 == nil {
+func (s *Series) encoded1() string {
+	if s.labels1 == "" {
 		t := s.table
 		t.scratch = t.scratch[:0]
 		for i := 0; i < len(s.refs); i += 2 {
 			t.scratch = appendLabel1(t.scratch, s.text(i), s.text(i+1))
 		}
-		s.labels1 = slices.Clone(t.scratch) // of its own size
+		s.labels1 = string(t.scratch)
 	}
 	return s.labels1
 }
