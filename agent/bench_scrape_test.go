@@ -4,6 +4,8 @@ package agent_test
 
 import (
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,8 +18,12 @@ import (
 
 	"github.com/collectington/collectington/agent/ledger"
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite"
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/scrape"
+	"github.com/golang/snappy"
 )
 
 // recordsPage is the page of an exporter of the same samples at its n-th scrape.
@@ -36,6 +42,9 @@ func recordsPage(n int) (page []byte) {
 // which is there already, and the receiver, which throws away, are in the same process and in the figure.
 func BenchmarkScrape(b *testing.B) {
 	s := newBench(b)
+	if os.Getenv("P2") != "" {
+		s.to2(b)
+	}
 	var pages [4][]byte
 	for n := range pages {
 		pages[n] = recordsPage(n)
@@ -90,6 +99,24 @@ func BenchmarkScrape(b *testing.B) {
 		tick()
 	}
 	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N)/samples, "CPU-ns/sample")
+}
+
+func (s *bench) to2(b *testing.B) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		raw, _ := snappy.Decode(nil, body)
+		q, err := wire.Decode(wire.V2, raw)
+		if err != nil {
+			panic(err)
+		}
+		w.Header().Set("X-Prometheus-Remote-Write-Samples-Written", strconv.Itoa(q.Counts.Samples))
+		w.WriteHeader(204)
+	}))
+	b.Cleanup(server.Close)
+	s.sink = configured(b, remotewrite.Kind.Defaults(), "url: "+server.URL+"/write\n", func(c sinks.Config) (sinks.Sink, error) {
+		return c.New(sinks.Env{Name: "rw", Log: slog.New(slog.DiscardHandler), Web: s.host, Stats: s.stats, Instance: "host", Drain: time.Second})
+	})
+	go func() { s.sink.(sinks.Runner).Run(b.Context()) }()
 }
 
 // heapInUse is what is reachable now, in bytes.

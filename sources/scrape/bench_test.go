@@ -59,7 +59,7 @@ func BenchmarkPage(b *testing.B) {
 			one := func() {
 				s.scrape++
 				t.begin()
-				if err := s.take(t, page{text.Bytes(), string(format)}); err != nil {
+				if err := s.take(t, page{s.reader(t), text.Bytes(), string(format)}); err != nil {
 					b.Fatal(err)
 				}
 				t.end(s)

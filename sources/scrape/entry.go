@@ -20,15 +20,18 @@ const (
 	sum                 // of a histogram or summary
 	native              // a histogram with its native buckets
 	created             // when it began
+
+	told  // no sample: it tells a family's help or unit
+	typed // no sample: it tells a family's type
 )
 
-// entry is one line of a page, from scrape to scrape. There are as many as samples, so it is to be small: of the line's
+// entry is one line of a page, from scrape to scrape: a sample, or what is told of a family. There are as many as samples, so it is to be small: of the line's
 // own text there is a hash, of which no other line's is a copy but by a chance of 2⁻⁶⁴.
 type entry struct {
-	hash      uint64 // of the line's series as the page has it
+	hash      uint64 // of the line's series as the page has it; of what is told, of the line
 	length    uint32 // of that, in bytes
 	version   uint32 // of meta
-	meta      *meta  // nil = the page says nothing of it
+	meta      *meta  // of its family; nil = the page says nothing of it
 	to        *series
 	next      *entry  // the next line of that series
 	bound     float64 // of a bucket: le or quantile

@@ -22,12 +22,14 @@ const (
 
 // page is what a target has answered.
 type page struct {
-	body []byte
-	kind string // its Content-Type
+	reader *reader
+	body   []byte // without the lines at its beginning that the reader has taken
+	kind   string // its Content-Type
 }
 
-// fetch gets a target's page into the buffer's memory. Its errors begin with the method and the place.
-func (s *source) fetch(ctx context.Context, t *target, buffer []byte) (page, error) {
+// fetch gets a target's page into memory, as far as it does not repeat the last one. Its errors begin with the method and
+// the place.
+func (s *source) fetch(ctx context.Context, t *target, m *memory) (page, error) {
 	if t.url.RawQuery != "" {
 		for name, values := range t.url.Query() {
 			for _, value := range values {
@@ -37,7 +39,7 @@ func (s *source) fetch(ctx context.Context, t *target, buffer []byte) (page, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url.String(), http.NoBody)
 	if err != nil {
-		return page{body: buffer}, fmt.Errorf("GET %s: not an address", setting.Place(&t.url))
+		return page{}, fmt.Errorf("GET %s: not an address", setting.Place(&t.url))
 	}
 	req.Header.Set("Accept", acceptText)
 	if s.set.NativeHistograms {
@@ -49,27 +51,36 @@ func (s *source) fetch(ctx context.Context, t *target, buffer []byte) (page, err
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return page{body: buffer}, s.env.Web.Explain(err)
+		return page{}, s.env.Web.Explain(err)
 	}
 	defer resp.Body.Close()
-	p := page{kind: resp.Header.Get("Content-Type")}
-	p.body, err = s.read(resp, buffer)
-	if err != nil {
+	p := page{reader: s.reader(t), kind: resp.Header.Get("Content-Type")}
+	if m.body, err = s.read(resp, p.reader, m); err != nil {
 		return p, t.wrong(s.env.Web.Explain(err))
 	}
+	p.body = m.body
 	return p, nil
 }
 
-func (s *source) read(resp *http.Response, buffer []byte) ([]byte, error) {
+func (s *source) read(resp *http.Response, r *reader, m *memory) ([]byte, error) {
 	if resp.StatusCode != http.StatusOK {
-		return buffer, s.env.Web.StatusError(resp)
+		return m.body, s.env.Web.StatusError(resp)
 	}
 	limit := int64(s.set.BodySizeLimit)
-	body, err := web.ReadBody(resp, limit, buffer)
-	if err != nil && (resp.ContentLength > limit || int64(len(body)) > limit) {
-		err = fmt.Errorf("the body exceeds body_size_limit (%s)", s.set.BodySizeLimit)
+	if resp.ContentLength > limit {
+		return m.body, s.tooLong()
+	}
+	repeats := &repeats{ReadCloser: resp.Body, reader: r, window: m.window[:0]}
+	resp.Body, resp.ContentLength = repeats, -1
+	body, err := web.ReadBody(resp, limit, m.body[:0])
+	if repeats.taken+int64(len(body)) > limit {
+		return body, s.tooLong()
 	}
 	return body, err
+}
+
+func (s *source) tooLong() error {
+	return fmt.Errorf("the body exceeds body_size_limit (%s)", s.set.BodySizeLimit)
 }
 
 // wrong says whose page is wrong.

@@ -273,7 +273,7 @@ func FuzzPage(f *testing.F) {
 			s.scrape++
 			s.drops = s.drops[:0]
 			target.begin()
-			target.err = s.contained(target, page{body, kind})
+			target.err = s.contained(func() error { return s.take(target, page{s.reader(target), body, kind}) })
 			if target.err != nil && strings.Contains(target.err.Error(), "panic") {
 				t.Log(target.err)
 			}

@@ -32,10 +32,11 @@ type reader struct {
 	example exemplar.Exemplar
 
 	// Of a text.
-	body  []byte
-	begin func(rest []byte) textparse.Parser // makes a parser of what is left of it; nil = it is no text
-	rest  []byte                             // what is left of it, but for comments that tell nothing
-	typ   model.MetricType                   // that was told last
+	body   []byte
+	failed error                              // of the lines that were taken before there was a parser
+	begin  func(rest []byte) textparse.Parser // makes a parser of what is left of it; nil = it is no text
+	rest   []byte                             // what is left of it, but for comments that tell nothing
+	typ    model.MetricType                   // that was told last
 }
 
 // meta is what a page says of a family.
@@ -52,9 +53,14 @@ const (
 	protobuf    = "application/vnd.google.protobuf"
 )
 
+func (s *source) reader(t *target) *reader { return &reader{source: s, t: t, format: textFormat} }
+
 // take reads a target's page into its entries. An error spoils the whole scrape.
 func (s *source) take(t *target, p page) error {
-	r := &reader{source: s, t: t, format: textFormat}
+	r := p.reader
+	if r.failed != nil {
+		return r.failed
+	}
 	if p.kind != "" { // a page without a type is taken for text
 		kind, _, err := mime.ParseMediaType(p.kind)
 		if err != nil || kind != textFormat && kind != openMetrics && kind != protobuf {
@@ -94,8 +100,10 @@ func wholly(rest []byte) bool {
 
 func (r *reader) all() error {
 	for {
-		if err := r.repeated(); err != nil {
+		if any, err := r.repeated(); err != nil {
 			return err
+		} else if any {
+			r.p = r.begin(r.rest)
 		}
 		what, err := r.p.Next()
 		switch {
@@ -108,22 +116,28 @@ func (r *reader) all() error {
 		case textparse.EntryType:
 			name, typ := r.p.Type()
 			r.typ = typ
-			if m := r.meta(name); m.typ != typ {
+			m := r.meta(name)
+			if m.typ != typ {
 				m.typ = typ
 				m.version++
 			}
+			r.tells(name, m, typed)
 		case textparse.EntryHelp:
 			name, help := r.p.Help()
-			if m := r.meta(name); m.help != string(help) {
+			m := r.meta(name)
+			if m.help != string(help) {
 				m.help = string(help)
 				m.version++
 			}
+			r.tells(name, m, told)
 		case textparse.EntryUnit:
 			name, unit := r.p.Unit()
-			if m := r.meta(name); m.unit != string(unit) {
+			m := r.meta(name)
+			if m.unit != string(unit) {
 				m.unit = string(unit)
 				m.version++
 			}
+			r.tells(name, m, told)
 		case textparse.EntrySeries:
 			err = r.number()
 		case textparse.EntryHistogram:

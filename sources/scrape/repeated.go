@@ -32,32 +32,69 @@ func (r *reader) read(part []byte) {
 }
 
 // repeated takes the lines that follow each other as in the last page, but for their numbers: of them, nothing but the
-// numbers is to be read. What comes then is the parser's.
-func (r *reader) repeated() error {
-	t, first := r.t, true
-	for ; t.next < len(t.before); first = false {
+// numbers is to be read. It tells whether there were any; what comes then is the parser's.
+func (r *reader) repeated() (any bool, err error) {
+	for t := r.t; t.next < len(t.before) && err == nil; any = true {
 		e := t.before[t.next]
 		n := int(e.length)
-		if n >= len(r.rest) || r.rest[n] != ' ' || e.outdated(t) || e.hash != maphash.Bytes(r.seed, r.rest[:n]) {
+		if n >= len(r.rest) || e.outdated(t) || e.hash != maphash.Bytes(r.seed, r.rest[:n]) {
 			break
 		}
-		value, size, ok := decimal(r.rest[n+1:])
+		line, end := r.rest[:n], r.rest[n:]
+		value, size, ok := e.ending(end)
 		if !ok {
 			break
 		}
-		raw := r.rest[:n]
-		r.rest = r.rest[n+1+size:]
 		t.next++
-		if e, err := r.open(e, raw, nil, false); err != nil {
-			return err
-		} else if e != nil {
+		r.rest = end[size:]
+		if e.kind >= told {
+			r.retold(e)
+		} else if e, err = r.open(e, line, nil, false); e != nil {
 			e.set(value)
 		}
 	}
-	if !first {
-		r.p = r.begin(r.rest)
+	return any, err
+}
+
+// ending reads what stands behind that of a line which stays as it is: a number, or nothing. It is not ok where there is
+// anything else, or not all of the line.
+func (e *entry) ending(text []byte) (value float64, size int, ok bool) {
+	switch {
+	case e.kind >= told:
+		return 0, 1, text[0] == '\n'
+	case text[0] == ' ':
+		value, size, ok = decimal(text[1:])
 	}
-	return nil
+	return value, size + 1, ok
+}
+
+// retold takes what is told of a family as it was told before.
+func (r *reader) retold(e *entry) {
+	if e.kind == typed {
+		r.typ = e.meta.typ
+	}
+	e.meta.seen, r.current = r.scrape, e.meta
+	r.see(e)
+}
+
+// tells remembers a line that tells something of a family, given its name in that line.
+func (r *reader) tells(name []byte, m *meta, what kind) {
+	if r.begin == nil {
+		return
+	}
+	at := cap(r.body) - cap(name)
+	start, end := bytes.LastIndexByte(r.body[:at], '\n')+1, len(r.body)-len(r.rest)-1
+	if end < at || r.body[end] != '\n' {
+		return // it is the last one, and has no end
+	}
+	hash := maphash.Bytes(r.seed, r.body[start:end])
+	e := r.known(hash, end-start)
+	if e == nil {
+		e = &entry{hash: hash, length: uint32(end - start)}
+		r.index.add(e)
+	}
+	e.kind, e.meta, e.version = what, m, m.version
+	r.see(e)
 }
 
 // decimal reads the number that the rest of a line is, and the line's end. Where that is anything else, it is not ok.

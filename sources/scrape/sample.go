@@ -87,11 +87,7 @@ func (r *reader) entry(raw []byte, own *int64, native bool) (*entry, error) {
 func (r *reader) open(e *entry, raw []byte, own *int64, fresh bool) (*entry, error) {
 	t := r.t
 	t.scraped++
-	again := e.seen == r.scrape
-	if !again {
-		e.seen = r.scrape
-		t.now = append(t.now, e)
-	}
+	again := r.see(e)
 	if e.to == nil && !e.duplicate {
 		return nil, nil // relabelling leaves it out
 	}
@@ -106,6 +102,16 @@ func (r *reader) open(e *entry, raw []byte, own *int64, fresh bool) (*entry, err
 		t.added++
 	}
 	return r.timed(e, raw, own), nil
+}
+
+// see notes that the page has the line, and tells whether it had it before.
+func (r *reader) see(e *entry) (again bool) {
+	if e.seen == r.scrape {
+		return true
+	}
+	e.seen = r.scrape
+	r.t.now = append(r.t.now, e)
+	return false
 }
 
 // timed opens the entry for the sample at hand, unless its time cannot be.

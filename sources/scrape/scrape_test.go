@@ -99,8 +99,8 @@ func TestKnownSeriesKeepTheirPointers(t *testing.T) {
 			t.Errorf("after %q the series is %v of %p, want %p of %p", page, two.Series[at], two.Desc, one.Series[0].Labels, one.Desc)
 		}
 	}
-	if n := len(s.targets[0].before); n != 1 {
-		t.Errorf("%d lines are remembered, want 1", n)
+	if n := len(s.targets[0].before); n != 2 {
+		t.Errorf("%d lines are remembered, want a TYPE and a sample", n)
 	}
 	if n := len(s.series); n != 1+reports {
 		t.Errorf("%d series are remembered, want 1 and the report's", n)

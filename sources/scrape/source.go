@@ -7,7 +7,6 @@ import (
 	"hash/maphash"
 	"net/http"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +21,8 @@ import (
 // How targets are scraped.
 const (
 	maxAtOnce   = 32
-	maxKept     = 8 << 20                // a page's memory that is kept for the next, in bytes
+	windowSize  = 64 << 10               // bytes
+	maxKept     = 64 << 10               // memory for what a page does not repeat that is kept though little was needed, in bytes
 	reserve     = 500 * time.Millisecond // of a tick's time, for what comes after the slowest target
 	maxProblems = 3                      // that are told one by one
 )
@@ -55,7 +55,7 @@ type source struct {
 	floats  arena[float64]
 	outputs output
 
-	buffers [][]byte // of the workers
+	memory []memory // of the workers
 }
 
 func newSource(c *Config, env sources.Env, client *http.Client, rules []*relabel.Config) *source {
@@ -93,11 +93,13 @@ func (s *source) all(ctx context.Context, tick sources.Tick) {
 	next := make(chan *target)
 	var wg sync.WaitGroup
 	workers := min(maxAtOnce, len(s.targets))
-	s.buffers = slices.Grow(s.buffers, workers)[:max(workers, len(s.buffers))]
+	for len(s.memory) < workers {
+		s.memory = append(s.memory, memory{window: make([]byte, windowSize)})
+	}
 	for i := range workers {
 		wg.Go(func() {
 			for t := range next {
-				s.buffers[i] = s.one(ctx, t, s.buffers[i])
+				s.one(ctx, t, &s.memory[i])
 			}
 		})
 	}
@@ -123,34 +125,40 @@ func bounded(ctx context.Context, tick sources.Tick) (context.Context, context.C
 	return context.WithDeadlineCause(ctx, deadline.Add(-min(reserve, time.Until(deadline)/4)), errSlow)
 }
 
-// one scrapes one target and returns the buffer for the next page.
-func (s *source) one(ctx context.Context, t *target, buffer []byte) []byte {
+// memory is what a worker needs for a page, kept for the next one.
+type memory struct {
+	window []byte // through which the lines go that a page repeats
+	body   []byte // the rest
+}
+
+// one scrapes one target.
+func (s *source) one(ctx context.Context, t *target, m *memory) {
 	begin := time.Now()
 	t.begin()
-	p, err := page{body: buffer}, context.Cause(ctx)
+	var p page
+	err := context.Cause(ctx)
 	if err == nil {
-		p, err = s.fetch(ctx, t, buffer[:0])
+		p, err = s.fetch(ctx, t, m)
 	} else {
 		err = t.wrong(err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
-		if err = s.contained(t, p); err != nil {
+		if err = s.contained(func() error { return s.take(t, p) }); err != nil {
 			err = t.wrong(err)
 		}
 	}
 	t.err = err
 	t.end(s)
 	t.took = time.Since(begin)
-	if cap(p.body) > maxKept {
-		return nil
+	if cap(m.body) > maxKept && cap(m.body) > 4*len(m.body) {
+		m.body = nil
 	}
-	return p.body
 }
 
-// contained takes the page; a panic is that page's problem.
-func (s *source) contained(t *target, p page) (err error) {
+// contained reads of a page; a panic is that page's problem.
+func (s *source) contained(read func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			// A page can do so at every tick; that it does is among the tick's problems.
@@ -158,7 +166,7 @@ func (s *source) contained(t *target, p page) (err error) {
 			err = fmt.Errorf("reading the page panicked: %v", v)
 		}
 	}()
-	return s.take(t, p)
+	return read()
 }
 
 func (s *source) failures() (all []error) {
