@@ -22,7 +22,9 @@ type job struct {
 	bounds   bounds // of the times in it
 	dropped  map[metric.Reason]int
 	slow     slow
-	units    map[unitKey]*unit
+
+	units map[unitKey]*unit // of the batch before and the one in hand; nil where they came in the same order
+	asked bool              // the batch in hand has asked for it
 
 	now, before []*unit // of the batch in hand and of the one before, in their order
 	next        int     // in before, behind the unit found last
@@ -81,14 +83,14 @@ type extra struct {
 }
 
 func newJob(target, external []metric.Label, rules []*relabel.Config, shards int) *job {
-	return &job{target: target, external: external, rules: rules, shards: shards, units: map[unitKey]*unit{}}
+	return &job{target: target, external: external, rules: rules, shards: shards}
 }
 
 // take turns a batch into samples and tells how many more were left out, and why.
 func (j *job) take(b *metric.Batch, again bool, bounds bounds, r *registry, t *tick) map[metric.Reason]int {
 	j.batch++
 	j.again, j.bounds, j.dropped = again, bounds, nil
-	j.next, j.changed = 0, false
+	j.next, j.changed, j.asked = 0, false, false
 	j.now, j.before = j.before[:0], j.now
 	t.samples, t.more = t.samples[:0], t.more[:0]
 	at := b.Time.UnixMilli()
@@ -226,7 +228,9 @@ func (j *job) unit(d *metric.Desc, s *metric.Series, r *registry) (u *unit, firs
 	u = j.known(key)
 	if u == nil || len(u.parts) != n || slices.ContainsFunc(u.parts, func(s *series) bool { return s != nil && s.closed }) {
 		u = j.open(key, d, s, n, r)
-		j.units[key] = u
+		if j.units != nil {
+			j.units[key] = u
+		}
 	}
 	if u.batch == j.batch {
 		return u, false
@@ -243,6 +247,13 @@ func (j *job) known(key unitKey) *unit {
 	if j.next < len(j.before) && j.before[j.next].key == key {
 		j.next++
 		return j.before[j.next-1]
+	}
+	j.asked = true
+	if j.units == nil {
+		j.units = make(map[unitKey]*unit, len(j.before))
+		for _, u := range slices.Concat(j.before, j.now) {
+			j.units[u.key] = u
+		}
 	}
 	u := j.units[key]
 	if u != nil && u.batch < j.batch {

@@ -22,6 +22,9 @@ func (j *job) end(at int64, r *registry, t *tick) {
 		}
 	}
 	clear(j.before)
+	if !j.asked {
+		j.units = nil
+	}
 	if len(j.now) < len(j.units) {
 		for key, u := range j.units {
 			if u.batch != j.batch {

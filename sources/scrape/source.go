@@ -135,6 +135,7 @@ type memory struct {
 func (s *source) one(ctx context.Context, t *target, m *memory) {
 	begin := time.Now()
 	t.begin()
+	known := len(t.before) > 0
 	var p page
 	err := context.Cause(ctx)
 	if err == nil {
@@ -152,8 +153,8 @@ func (s *source) one(ctx context.Context, t *target, m *memory) {
 	t.err = err
 	t.end(s)
 	t.took = time.Since(begin)
-	if cap(m.body) > maxKept && cap(m.body) > 4*len(m.body) {
-		m.body = nil
+	if cap(m.body) > maxKept && (!known || cap(m.body) > 4*len(m.body)) {
+		m.body = nil // the next page will repeat this one
 	}
 }
 
