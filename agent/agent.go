@@ -19,6 +19,7 @@ func Main(more ...sources.Kind[sources.Source]) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
+	saveMemory()
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	catalogue := Catalogue()
@@ -28,6 +29,17 @@ func Main(more ...sources.Kind[sources.Source]) int {
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Reload: reload,
 	}
 	return app.Main(ctx, os.Args[1:])
+}
+
+// gcPercent is by how much the heap may grow until it is collected. The agent lives with little that stays and little that
+// goes at each tick, so half of Go's default costs it a few per cent of CPU and saves a quarter of its memory.
+const gcPercent = 50
+
+// saveMemory makes the garbage collector work sooner than Go has it, unless the environment says how it is to work.
+func saveMemory() {
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 }
 
 // version is what the build says of itself.
