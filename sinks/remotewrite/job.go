@@ -29,6 +29,8 @@ type job struct {
 	now, before []*unit // of the batch in hand and of the one before, in their order
 	next        int     // in before, behind the unit found last
 	values      []float64
+	own         []metric.Label // of the series at hand
+	text        []byte
 
 	sorted  []*unit // of the batch, in the order in which they compress best
 	changed bool    // the batch in hand has a unit that the one before had not

@@ -2,7 +2,6 @@ package remotewrite
 
 import (
 	"hash/fnv"
-	"io"
 	"unicode/utf8"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -14,9 +13,10 @@ import (
 
 // open makes the unit of a family's series of n parts.
 func (j *job) open(key unitKey, d *metric.Desc, s *metric.Series, n int, r *registry) *unit {
-	u := &unit{key: key, parts: make([]*series, n), shard: j.shard(d, s.Labels)}
+	j.own = s.Labels.Append(j.own[:0])
+	u := &unit{key: key, parts: make([]*series, n), shard: j.shard(d)}
 	for i := range n {
-		all := j.relabelled(j.labels(d, s.Labels, i, n))
+		all := j.relabelled(j.labels(d, i, n))
 		if len(all) == 0 {
 			continue
 		}
@@ -45,24 +45,25 @@ func sendable(all []metric.Label) bool {
 	return named
 }
 
-// shard is who sends a family's series, the same in every run, whatever parts it has.
-func (j *job) shard(d *metric.Desc, set *metric.LabelSet) int32 {
-	return j.hash(j.target, set.Append(nil), []metric.Label{{Name: d.Name}})
+// shard is who sends the series at hand of a family, the same in every run, whatever parts it has.
+func (j *job) shard(d *metric.Desc) int32 {
+	return j.hash(j.target, j.own, []metric.Label{{Name: d.Name}})
 }
 
 func (j *job) hash(lists ...[]metric.Label) int32 {
 	h := fnv.New32a()
 	for _, list := range lists {
 		for _, l := range list {
-			_, _ = io.WriteString(h, l.Name+"\xff"+l.Value+"\xff") // 0xff is never part of UTF-8
+			j.text = append(append(j.text[:0], l.Name...), 0xff) // never part of UTF-8
+			_, _ = h.Write(append(append(j.text, l.Value...), 0xff))
 		}
 	}
 	return int32(h.Sum32() % uint32(j.shards))
 }
 
-// labels are a part's labels as they are pushed. A label of the series that is called like one that the part must have is
+// labels are those of a part of the series at hand as they are pushed. A label of the series that is called like one that the part must have is
 // kept as exported_NAME.
-func (j *job) labels(d *metric.Desc, set *metric.LabelSet, i, n int) []metric.Label {
+func (j *job) labels(d *metric.Desc, i, n int) []metric.Label {
 	name, own := part(d, i, n)
 	target := []metric.Label{{Name: "__name__", Value: name}}
 	if !d.Targeted {
@@ -71,7 +72,7 @@ func (j *job) labels(d *metric.Desc, set *metric.LabelSet, i, n int) []metric.La
 	if own.Name != "" {
 		target = append(target, own)
 	}
-	return sinks.Attach(set.Append(nil), target, j.external)
+	return sinks.Attach(j.own, target, j.external)
 }
 
 // relabelled is a series' labels after the rules, none where it is not to be sent.
