@@ -21,45 +21,63 @@ type whole struct {
 	ready metric.Series
 }
 
+// composite tells whether a series of this type is a whole.
+func composite(t metric.Type) bool {
+	return t == metric.Histogram || t == metric.GaugeHistogram || t == metric.Summary
+}
+
 // arrange sorts the lines that the scrape has of the series, and finds the family for what they make.
 func (x *series) arrange(s *source) {
-	var p whole
-	if x.whole != nil {
-		p.buckets = x.whole.buckets[:0]
-	}
+	was := x.whole
 	x.number, x.whole, x.expected, x.changed = nil, nil, 0, false
-	for e := x.first; e != nil; e = e.next {
-		if e.seen != s.scrape {
-			continue
+	if composite(x.typ) {
+		x.whole = &whole{}
+		if was != nil {
+			x.whole.buckets = was.buckets[:0]
 		}
-		switch e.kind {
-		case number:
-			x.number = e
-		case bucket:
-			p.buckets = append(p.buckets, e)
-		case count:
-			p.count = e
-		case sum:
-			p.sum = e
-		case native:
-			p.native = e
-		case created:
+	}
+	for e := x.first; e != nil; e = e.next {
+		switch {
+		case e.seen != s.scrape || e.kind == created:
 			continue
+		case e.kind == number:
+			x.number = e
+		default:
+			x.whole.take(e)
 		}
 		x.expected++
 	}
-	slices.SortFunc(p.buckets, func(a, b *entry) int { return cmp.Compare(a.bound, b.bound) })
-	n := len(p.buckets)
-	p.fit = p.count != nil && p.sum != nil && (x.typ == metric.Summary || n > 0 && math.IsInf(p.buckets[n-1].bound, 1))
-	if boundLabel(x.typ) != "" {
-		x.whole = &p
-	}
 	var next *family
-	if x.number != nil || p.fit || p.native != nil {
-		next = s.acquire(familyKey{*x.about, p.shape(s.set.ClassicToNHCB && x.typ == metric.Histogram)}, x.labels)
+	switch {
+	case x.number != nil:
+		next = s.acquire(familyKey{about: *x.about}, x.labels)
+	case x.whole != nil && x.whole.fits(x.typ):
+		next = s.acquire(familyKey{*x.about, x.whole.shape(s.set.ClassicToNHCB && x.typ == metric.Histogram)}, x.labels)
 	}
 	s.release(x.family)
 	x.family = next
+}
+
+// take sorts in a line.
+func (p *whole) take(e *entry) {
+	switch e.kind {
+	case bucket:
+		p.buckets = append(p.buckets, e)
+	case count:
+		p.count = e
+	case sum:
+		p.sum = e
+	case native:
+		p.native = e
+	}
+}
+
+// fits tells whether the lines make anything, once all of them are there.
+func (p *whole) fits(t metric.Type) bool {
+	slices.SortFunc(p.buckets, func(a, b *entry) int { return cmp.Compare(a.bound, b.bound) })
+	n := len(p.buckets)
+	p.fit = p.count != nil && p.sum != nil && (t == metric.Summary || n > 0 && math.IsInf(p.buckets[n-1].bound, 1))
+	return p.fit || p.native != nil
 }
 
 // shape is what the series of a family have in common beside name and type: the bounds of their buckets, and whether

@@ -71,7 +71,9 @@ func (s *source) read(resp *http.Response, r *reader, m *memory) ([]byte, error)
 		return m.body, s.tooLong()
 	}
 	repeats := &repeats{ReadCloser: resp.Body, reader: r, window: m.window[:0]}
-	resp.Body, resp.ContentLength = repeats, -1
+	if resp.Body = repeats; len(r.t.before) > 0 {
+		resp.ContentLength = -1 // the rest is less
+	}
 	body, err := web.ReadBody(resp, limit, m.body[:0])
 	if repeats.taken+int64(len(body)) > limit {
 		return body, s.tooLong()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/relabel"
@@ -98,4 +99,42 @@ func TestAFileThatCouldNotBeRead(t *testing.T) {
 	if groups, err := f.refresh(); len(groups) != 1 || err != nil {
 		t.Errorf("a mended file gives %v and %v", groups, err)
 	}
+}
+
+// FuzzChangedPage holds that what a page shows does not depend on the page before it.
+func FuzzChangedPage(f *testing.F) {
+	const histogram = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n"
+	for _, pages := range [][2]string{
+		{"a 1\nb 2\nc 3\n", "a 4\nnew 5\nb 6\nc 7\n"},
+		{"a 1\nb 2\nc 3\n", "c 1\nb 2\na 3\n"},
+		{"a 1\nb 2\n", "a 1.5e3\nb -Inf\n"},
+		{"a 1\nb 2\nc 3\n", "a 0x1p3\nb 1_0\nc 3\n"},
+		{"a 1\nb 2\n", "a 1\x00\nb 2\n"},
+		{"a 1\nb 2\n", "a 1 1000\nb\t2\n"},
+		{"# TYPE a counter\n# HELP a Hi.\na 1\n", "# TYPE a gauge\n# HELP a Hi.\na 1\n"},
+		{histogram, "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"2\"} 2\nh_bucket{le=\"+Inf\"} 3\nh_sum 3\nh_count 3\n"},
+		{histogram + "x 1\n", histogram + "x{le=\"1\"} 1\n"},
+		{"# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 1\ns_count 1\n", "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\"1\"} 2\ns_sum 3\ns_count 1\n"},
+		{"# TYPE a counter\na_total 1\na_created 5\n# EOF\n", "# TYPE a counter\na_total 2 # {t=\"1\"} 1\na_created 6\n# EOF\n"},
+		{"a 1\nb 2\n# EOF\n", "a 1\nb 2\n"},
+	} {
+		f.Add(pages[0], pages[1])
+	}
+	f.Fuzz(func(t *testing.T, first, second string) {
+		for _, kind := range []string{textKind, omKind} {
+			e := newExporter(t, first)
+			set := func(c *Config) { c.Targets = addresses(t, e.URL) }
+			e.show(kind, first)
+			s := sourceOf(t, set)
+			collect(t, s)
+			e.show(kind, second)
+			changed, fresh := collect(t, s), collect(t, sourceOf(t, set))
+			if changed.report("up") != fresh.report("up") {
+				t.Fatalf("%s: up is %v, and %v without the page before: %s %s", kind, changed.report("up"), fresh.report("up"), changed.problem(), fresh.problem())
+			}
+			if diff := cmp.Diff(fresh.values(), changed.values(), cmpopts.EquateNaNs()); diff != "" {
+				t.Errorf("%s: - without the page before, + with it:\n%s", kind, diff)
+			}
+		}
+	})
 }

@@ -94,29 +94,27 @@ func (r *reader) seriesOf(id identity, m *meta, final labels.Labels) *series {
 			r.series[hash] = to
 			return to
 		}
-		if to.name == id.name && boundLabel(to.typ) == id.whole() && to.labels.Is(r.text) {
+		if to.name == id.name && wholeType(to.typ) == wholeType(id.typ) && to.labels.Is(r.text) {
 			return to
 		}
 	}
 }
 
-// whole is the label that tells the parts of the series apart, "" of a number: that is another series than a histogram of
-// the same name.
-func (id identity) whole() string {
-	if id.kind == number {
-		return ""
+// wholeType is the type of a whole, which is another series than a number of the same name; of all numbers, it is Unknown.
+func wholeType(t metric.Type) metric.Type {
+	if composite(t) {
+		return t
 	}
-	return boundLabel(id.typ)
+	return metric.Unknown
 }
 
 // hashOf is the hash of a series, given its labels without the name.
 func (s *source) hashOf(id identity, labels []byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(s.seed)
-	h.WriteString(id.whole())
-	h.WriteByte(0xff) // never part of UTF-8
+	h.WriteByte(byte(wholeType(id.typ)))
 	h.WriteString(id.name)
-	h.WriteByte(0xff)
+	h.WriteByte(0xff) // never part of UTF-8
 	h.Write(labels)
 	return h.Sum64()
 }
