@@ -22,7 +22,7 @@ type job struct {
 	showing     bool      // the sinks show series of the job
 	expireAt    time.Time // when those are no longer valid; zero while ticks succeed
 
-	whole   *Saved // what was restored, if nothing was told that it does not hold
+	whole   *Saved // what was restored, while nothing was told that it does not hold
 	ticked  bool   // some tick of this process has succeeded
 	unsaved bool   // the state file does not know of the last tick
 	savedAt time.Time

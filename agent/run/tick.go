@@ -47,7 +47,7 @@ func (j *job) tick(ctx context.Context) (more bool) {
 	}
 	j.lastSuccess, j.cursor, j.expireAt = at, window.End, time.Time{}
 	j.status.read(j.cursor, skipped)
-	j.unsaved, j.ticked = j.agent.state != nil, true
+	j.unsaved, j.ticked, j.whole = j.agent.state != nil, true, nil
 	j.saveIfDue()
 	return j.Windows != nil
 }
