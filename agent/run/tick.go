@@ -56,7 +56,7 @@ func (j *job) tick(ctx context.Context) (more bool) {
 // the clock was set back a little.
 func (j *job) now() time.Time {
 	now := time.Now()
-	if gap := now.Sub(j.lastSuccess); gap > -time.Minute && gap < time.Millisecond {
+	if gap := now.Round(0).Sub(j.lastSuccess); gap > -time.Minute && gap < time.Millisecond {
 		return j.lastSuccess.Add(time.Millisecond)
 	}
 	return now

@@ -20,12 +20,13 @@ func (j *Job) Burst(due, next time.Time) int {
 }
 
 // Window is the tick at a time, where everything up to read is read already: all that is new since, or one interval where
-// nothing is read yet. Of a job with windows it is the next closed one, before which so many were skipped, and due is false
+// nothing is read yet, or the clock was set back behind it. Of a job with windows it is the next closed one, before which so many were skipped, and due is false
 // where none is left.
 func (j *Job) Window(read, at time.Time) (tick sources.Tick, skipped int, due bool) {
+	read = read.Round(0) // so that it is compared as the clock on the wall shows it
 	tick = sources.Tick{Time: at, Start: read, End: at, Interval: j.Schedule.Interval(at)}
 	if j.Windows == nil {
-		if read.IsZero() {
+		if read.IsZero() || read.After(at) {
 			tick.Start = at.Add(-tick.Interval)
 		}
 		return tick, 0, true

@@ -349,3 +349,14 @@ func TestWindowsOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestWindowOfAClockThatWasSetBack holds that no window ends before its start: what was read by the wrong clock is over, and
+// the tick has one interval, as the first. The clock on the wall counts, and not the process's own.
+func TestWindowOfAClockThatWasSetBack(t *testing.T) {
+	job := planJob(t, "job", "@every 5m", nil)
+	at := time.Now()
+	read := at.Round(0).Add(time.Hour)
+	if tick, _, _ := job.Window(read, at); !tick.Start.Equal(at.Add(-5*time.Minute)) || !tick.End.Equal(at) {
+		t.Errorf("an hour back: %s to %s", tick.Start, tick.End)
+	}
+}
