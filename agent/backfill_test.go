@@ -104,3 +104,71 @@ jobs:
     metrics:
       temp: {type: gauge, items: ".readings[]", value: .value, time: .at}
 `
+
+// diary notes which days it is asked for.
+type diary struct{ asked []string }
+
+func (d *diary) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d.asked = append(d.asked, strings.Join([]string{r.URL.Query().Get("day"), r.URL.Query().Get("from"), r.URL.Query().Get("to")}, " "))
+	_, _ = fmt.Fprintf(w, `{"n": %d}`, len(d.asked))
+}
+
+// TestBackfillReadsAsTheJobDoes holds that the past is read in the stretches in which the job itself would have read it: its
+// windows, or from one due time to the next, whatever the clock of its zone did meanwhile.
+func TestBackfillReadsAsTheJobDoes(t *testing.T) {
+	for job, want := range map[string][]string{
+		"days": {
+			"1999-03-27 1999-03-26T22:00:00Z 1999-03-27T23:00:00Z",
+			"1999-03-28 1999-03-27T22:00:00Z 1999-03-28T22:00:00Z", // of 23 hours
+			"1999-03-29 1999-03-28T21:00:00Z 1999-03-29T22:00:00Z",
+		},
+		"due": {
+			"1999-03-27 1999-03-27T00:00:00Z 1999-03-27T03:00:00Z",
+			"1999-03-28 1999-03-27T03:00:00Z 1999-03-28T02:00:00Z", // of 23 hours
+			"1999-03-29 1999-03-28T02:00:00Z 1999-03-29T02:00:00Z",
+			"1999-03-29 1999-03-29T02:00:00Z 1999-03-30T00:00:00Z",
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			net, asked, prometheus := webtest.NewNetwork(), &diary{}, sinktest.NewPrometheus(t)
+			net.Serve(t, "api.test:80", asked)
+			net.Serve(t, "rw.test:80", prometheus)
+			file := filepath.Join(t.TempDir(), "cton.yaml")
+			if err := os.WriteFile(file, []byte(diaryConfig), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var out, log strings.Builder
+			app := command.App{Version: "test", Catalogue: agent.Catalogue(), In: strings.NewReader(""), Out: &out, Err: &log, Dial: net.Dial}
+			if code := app.Main(t.Context(), []string{"backfill", job, "--from", "1999-03-27", "--to", "1999-03-30", "-c", file}); code != 0 {
+				t.Fatalf("%s: exit code %d\n%s%s", job, code, out.String(), log.String())
+			}
+			if !slices.Equal(asked.asked, want) {
+				t.Errorf("%s is asked for\n%s\nwant\n%s", job, strings.Join(asked.asked, "\n"), strings.Join(want, "\n"))
+			}
+		})
+	}
+}
+
+const diaryConfig = `
+sinks:
+  rw: {remote_write: {url: "http://rw.test/api/v1/write"}}
+jobs:
+  days:
+    schedule: "@every 10m"
+    timezone: Europe/Oslo
+    window: {length: 1d, overlap: 1h}
+    http: &diary
+      url: "http://api.test/"
+      query:
+        day: '{{ date "2006-01-02" (before "1h" .Window.End) }}'
+        from: "{{ rfc3339 .Window.Start }}"
+        to: "{{ rfc3339 .Window.End }}"
+    metrics:
+      n: {type: gauge, value: .n}
+  due:
+    schedule: "0 4 * * *"
+    timezone: Europe/Oslo
+    http: *diary
+    metrics:
+      m: {type: gauge, value: .n}
+`

@@ -24,7 +24,7 @@ type Walk struct {
 	Job      *run.Job
 	Sinks    []run.Sink
 	From, To time.Time
-	Step     time.Duration
+	Step     time.Duration // 0 = as the job itself reads: its windows, or from one due time to the next
 	Patience time.Duration // how long receivers may take to answer for what waits
 	Log      *slog.Logger
 	Progress func(done, all int, end time.Time) // told of each window; nil = nobody
@@ -41,6 +41,7 @@ type Report struct {
 	Windows  int       // measured
 	Partial  int       // of those, in which some metric could not be
 	Next     time.Time // up to here the receivers have answered for everything
+	measured time.Time // up to here
 	Readings int
 	Outside  int                   // readings whose own times lie before From or after To
 	Drops    map[metric.Reason]int // readings left out
@@ -48,34 +49,22 @@ type Report struct {
 	Err      error                 // why it ended early: ErrFetch, ErrDelivery or the context's
 }
 
-// Windows is how many there are.
-func (w *Walk) Windows() int { return int((w.To.Sub(w.From) + w.Step - 1) / w.Step) }
-
 // Run walks until all is done, a window cannot be measured, the receivers take nothing, or ctx ends.
 func (w *Walk) Run(ctx context.Context) *Report {
-	r := &Report{Next: w.From, Drops: map[metric.Reason]int{}}
+	r := &Report{Next: w.From, measured: w.From, Drops: map[metric.Reason]int{}}
 	end := w.startSinks(ctx)
 	r.Err = w.walk(ctx, r)
 	if ctx.Err() != nil {
 		r.Err = context.Cause(ctx)
 	}
 	// What was measured is worth waiting for, also where the walk ends early.
-	measured := w.end(w.From, r.Windows)
 	if err := w.settle(context.WithoutCancel(ctx), w.patience(ctx)); err == nil {
-		r.Next = measured
+		r.Next = r.measured
 	} else if r.Err == nil {
 		r.Err = err
 	}
 	end()
 	return r
-}
-
-// end is the end of the nth window.
-func (w *Walk) end(from time.Time, n int) time.Time {
-	if end := from.Add(time.Duration(n) * w.Step); end.Before(w.To) {
-		return end
-	}
-	return w.To
 }
 
 // stopPatience is how long what waits may take once the walk was told to stop.
@@ -90,25 +79,26 @@ func (w *Walk) patience(ctx context.Context) time.Duration {
 
 func (w *Walk) walk(ctx context.Context, r *Report) error {
 	// A metric that cannot be measured shows its last value for two windows, as in a job that runs.
-	book := ledger.New(ledger.For(2*w.Step), w.Job.MaxSeries)
-	for all := w.Windows(); r.Windows < all; {
-		start, end := w.end(w.From, r.Windows), w.end(w.From, r.Windows+1)
-		result, err := w.measure(ctx, r, book, start, end)
+	book := ledger.New(func(measured time.Time) time.Time { return w.next(w.next(measured)) }, w.Job.MaxSeries)
+	for all := w.Windows(); r.measured.Before(w.To); {
+		tick := w.tick(r.measured)
+		result, err := w.measure(ctx, r, book, tick)
 		if err != nil {
 			return err
 		}
 		r.note(result)
-		batch := metric.Batch{Job: w.Job.Name, Time: end, Families: result.Families}
+		batch := metric.Batch{Job: w.Job.Name, Time: tick.Time, Families: result.Families}
 		for _, s := range w.Sinks {
 			if err := s.Sink.Write(ctx, batch); err != nil {
 				return fmt.Errorf("%w: sinks.%s: %w", ErrDelivery, s.Name, err)
 			}
 		}
 		r.Windows++
+		r.measured = tick.End
 		if w.Progress != nil {
-			w.Progress(r.Windows, all, end)
+			w.Progress(r.Windows, all, tick.End)
 		}
-		if err := w.pace(ctx, r, end); err != nil {
+		if err := w.pace(ctx, r); err != nil {
 			return err
 		}
 	}

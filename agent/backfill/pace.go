@@ -14,7 +14,7 @@ const (
 
 // pace waits while too much waits for an answer, and ends a walk of which receivers take nothing: all that follows would
 // be asked for in vain.
-func (w *Walk) pace(ctx context.Context, r *Report, end time.Time) error {
+func (w *Walk) pace(ctx context.Context, r *Report) error {
 	if w.waiting() > maxWaiting {
 		if err := w.settle(ctx, w.Patience); err != nil {
 			return err
@@ -23,7 +23,7 @@ func (w *Walk) pace(ctx context.Context, r *Report, end time.Time) error {
 	if w.waiting() > 0 {
 		return nil
 	}
-	r.Next = end
+	r.Next = r.measured
 	for _, s := range w.Sinks {
 		if refused := s.Stats.Refusals(); s.Stats.Sent.Load() == 0 && len(refused) > 0 {
 			return fmt.Errorf("%w: sinks.%s has taken nothing: %s", ErrDelivery, s.Name, refused[0].Why)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/collectington/collectington/agent/backfill"
 	"github.com/collectington/collectington/agent/config"
+	"github.com/collectington/collectington/agent/schedule"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
@@ -19,7 +20,7 @@ type backfillCmd struct {
 	Job      string           `arg:"" help:"The job to run over the past."`
 	From     moment           `required:"" help:"Where the first window begins: 2026-01-31, which is midnight in UTC, or 2026-01-31T18:00:00Z." placeholder:"TIME"`
 	To       moment           `help:"Where the last window ends; default now." placeholder:"TIME"`
-	Step     setting.Duration `help:"How long a window is; default the job's interval." placeholder:"DURATION"`
+	Step     setting.Duration `help:"How long a window is; default as the job itself reads: its windows, or from one due time to the next." placeholder:"DURATION"`
 	Sink     []string         `help:"The remote_write sink to deliver to; default all that the job goes to." placeholder:"NAME"`
 	Deadline time.Duration    `default:"60s" help:"How long receivers may take to answer for what waits, tries included."`
 }
@@ -70,20 +71,38 @@ func (c *backfillCmd) check(job *config.Job) error {
 	if c.To.IsZero() {
 		c.To.Time = now
 	}
-	if c.Step == 0 {
-		c.Step = setting.Duration(job.Schedule.Interval(c.From.Time))
-	}
+	step := time.Duration(c.Step)
 	switch {
+	case step != 0 && job.Windows != nil:
+		return fmt.Errorf("jobs.%s reads windows of its own: leave out --step", job.Name)
 	case c.To.After(now):
 		return fmt.Errorf("--to %s has not come yet; leave it out for now", c.To.Format(time.RFC3339))
 	case !c.From.Before(c.To.Time):
 		return fmt.Errorf("--from %s is not before --to %s", c.From.Format(time.RFC3339), c.To.Format(time.RFC3339))
-	case time.Duration(c.Step) < time.Second:
+	case step != 0 && step < time.Second:
 		return errors.New("--step: want at least 1s")
 	case !isDated(job.Source) && (job.Fetcher == nil || !isDated(job.Fetcher)):
 		return fmt.Errorf("jobs.%s gets the same whatever the window is: each of the past would get today's numbers; "+
 			"ask for a window, as in query: {from: \"{{ rfc3339 .Window.Start }}\"}, or give all its metrics a time", job.Name)
 	}
+	if w := job.Windows; w != nil {
+		return c.wholeWindows(w, now)
+	}
+	return nil
+}
+
+// wholeWindows has the walk begin with the window that --from is in, and end with the last that is over by --to and can be
+// read: a part of one would be told with a part of its numbers.
+func (c *backfillCmd) wholeWindows(w *schedule.Windows, now time.Time) error {
+	from, to := w.Closed(c.From.Add(w.Settle)), w.Closed(c.To.Add(w.Settle))
+	if closed := w.Closed(now); to.After(closed) {
+		to = closed
+	}
+	if !from.Before(to) {
+		return fmt.Errorf("no window of %s is closed between --from %s and --to %s; the one that --from is in can be read from %s on",
+			setting.Duration(w.Length), c.From.Format(time.RFC3339), c.To.Format(time.RFC3339), w.Ready(from).UTC().Format(time.RFC3339))
+	}
+	c.From.Time, c.To.Time = from.UTC(), to.UTC()
 	return nil
 }
 

@@ -74,7 +74,10 @@ func sayDelivered(say func(string, ...any), s run.Sink, from time.Time) (lost bo
 
 // again is the command that goes on from a time.
 func (c *backfillCmd) again(g *globals, from time.Time) string {
-	args := []string{"cton", "backfill", c.Job, "--from", from.Format(time.RFC3339), "--to", c.To.Format(time.RFC3339), "--step", c.Step.String()}
+	args := []string{"cton", "backfill", c.Job, "--from", from.UTC().Format(time.RFC3339Nano), "--to", c.To.Format(time.RFC3339Nano)}
+	if c.Step != 0 {
+		args = append(args, "--step", c.Step.String())
+	}
 	for _, name := range c.Sink {
 		args = append(args, "--sink", name)
 	}

@@ -22,13 +22,13 @@ const barWidth = 40
 func (p *progress) tell(done, all int, end time.Time) {
 	if p.bar {
 		full := barWidth * done / all
-		fmt.Fprintf(p.out, "\r[%s%s] %d of %d, up to %s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), done, all, end.Format(time.RFC3339))
+		fmt.Fprintf(p.out, "\r[%s%s] %d of %d, up to %s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), done, all, end.UTC().Format(time.RFC3339))
 		p.open = true
 		return
 	}
 	if tenth := 10 * done / all; tenth > p.tenth {
 		p.tenth = tenth
-		fmt.Fprintf(p.out, "%d of %d windows, up to %s\n", done, all, end.Format(time.RFC3339))
+		fmt.Fprintf(p.out, "%d of %d windows, up to %s\n", done, all, end.UTC().Format(time.RFC3339))
 	}
 }
 
