@@ -3,6 +3,7 @@ package setting
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/url"
 	"regexp"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // minSecret is the length from which a value is scrubbed: a shorter one would blank ordinary words and numbers.
@@ -163,9 +166,27 @@ func forms(value string) []string {
 	encoder := json.NewEncoder(&plain)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err == nil {
-		all = append(all, unquote(strings.TrimSpace(plain.String())))
+		text := unquote(strings.TrimSpace(plain.String()))
+		for _, text := range []string{text, inASCII(text)} { // as PHP and Python have it
+			all = append(all, text, strings.ReplaceAll(text, "/", `\/`))
+		}
 	}
 	return all
+}
+
+// inASCII is a text of JSON with all other characters escaped (RFC 8259, section 7).
+func inASCII(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r < utf8.RuneSelf {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.String()
 }
 
 func unquote(s string) string { return s[1 : len(s)-1] }

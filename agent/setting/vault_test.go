@@ -135,13 +135,15 @@ func TestVaultNoticesARotatedFile(t *testing.T) {
 }
 
 func TestScrubKnowsTheFormsOfASecret(t *testing.T) {
-	const secret = "p&ss w\"rd/+é\n<x>\\\x01"
+	const secret = "p&ss w\"rd/+é\n<x>\\\x01😀"
 	var v Vault
 	v.Remember(secret)
 	html, _ := json.Marshal(secret)
 	for what, text := range map[string]string{
 		"itself": secret, "query": url.QueryEscape(secret), "path": url.PathEscape(secret), "JSON": string(html),
 		"quoted": fmt.Sprintf("%q", secret), "address": "https://a.example/x?" + url.Values{"k": {secret}}.Encode(),
+		"JSON of Python": `"p&ss w\"rd/+\u00e9\n<x>\\\u0001\ud83d\ude00"`, "JSON of PHP": `"p&ss w\"rd\/+\u00e9\n<x>\\\u0001\ud83d\ude00"`,
+		"JSON with slashes": `"p&ss w\"rd\/+é\n<x>\\\u0001😀"`,
 	} {
 		got := v.Scrub("before " + text + " after")
 		if !strings.Contains(got, blank) || strings.Contains(got, "rd") || !strings.HasSuffix(got, " after") {
