@@ -27,7 +27,11 @@ func (j *job) open(key unitKey, d *metric.Desc, s *metric.Series, n int, r *regi
 		if len(j.rules) > 0 && u.first() == nil {
 			u.shard = j.hash(all) // two series that the rules make one have one order
 		}
-		u.parts[i] = r.open(all, d, j.batch)
+		part := r.open(all, d, j.batch)
+		if part.own && part.batch != j.batch {
+			u.told = part.last // before a reload
+		}
+		u.parts[i] = part
 	}
 	return u
 }

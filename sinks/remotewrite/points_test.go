@@ -81,3 +81,20 @@ func TestAPointOfZeroIsNotOurs(t *testing.T) {
 		r.drops(sinks.Refused, 1)
 	})
 }
+
+// TestAPointIsKnownAfterAReload holds that a series of a job that was changed, and has nothing new to tell, says nothing.
+func TestAPointIsKnownAfterAReload(t *testing.T) {
+	inBoth(t, nil, func(r *rig, s *server) {
+		for range 2 {
+			temp := gauge("temp", 0, "a")
+			for range 3 {
+				r.write("j", withPoints(&temp, r.began, -60))
+				r.tick()
+			}
+		}
+		s.want(t, time.Now(), "count_over_time(temp[10m])", 1)
+		for reason, n := range r.stats.Dropped() {
+			t.Errorf("%d samples are dropped as %s", n, reason)
+		}
+	})
+}
