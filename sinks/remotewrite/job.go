@@ -163,7 +163,7 @@ func (j *job) sample(u *unit, s *metric.Series, time int64, r *registry, t *tick
 		next := sample{series: p, time: time, value: j.values[i]}
 		p.native = s.Histogram != nil && s.Histogram.Native != nil
 		if p.native {
-			next.histogram = s.Histogram
+			next.histogram = counted(s.Histogram)
 		}
 		if accumulates(d, i) {
 			next.start = start

@@ -234,3 +234,18 @@ func TestRefusedZeroCostsNothingElse(t *testing.T) {
 		})
 	}
 }
+
+// TestASumOfNaNIsNoMarker holds that a native histogram whose sum is any NaN, the bits of Prometheus' staleness marker
+// among them, is stored as a histogram.
+func TestASumOfNaNIsNoMarker(t *testing.T) {
+	inBoth(t, nil, func(r *rig, s *server) {
+		span := &metric.Desc{Name: "span", Type: metric.Histogram, Native: true}
+		h := &metric.HistogramValue{
+			Count: 3, Sum: stale(),
+			Native: &metric.NativeBuckets{ZeroThreshold: 1e-9, Positive: []metric.NativeBucket{{Index: 1, Count: 3}}},
+		}
+		r.write("j", metric.Family{Desc: span, Series: []metric.Series{{Labels: span.LabelSet(nil), Histogram: h}}})
+		r.tick()
+		s.want(t, time.Now(), "histogram_count(span)", 3)
+	})
+}

@@ -147,3 +147,13 @@ func number(v float64) float64 {
 	}
 	return v
 }
+
+// counted is a native histogram as it is sent, whose sum is a number in the same sense.
+func counted(h *metric.HistogramValue) *metric.HistogramValue {
+	if !math.IsNaN(h.Sum) {
+		return h
+	}
+	next := *h
+	next.Sum = number(h.Sum)
+	return &next
+}
