@@ -136,11 +136,11 @@ func (j *job) point(u *unit, s *metric.Series, time int64, r *registry, t *tick)
 		j.drop(reason, u.sent())
 		return
 	}
+	u.told = s.Time
 	if slices.ContainsFunc(u.parts, func(p *series) bool { return p != nil && p.last >= time }) {
 		j.drop(sinks.NotNewer, u.sent())
 		return
 	}
-	u.told = s.Time
 	j.sample(u, s, time, r, t)
 }
 

@@ -98,3 +98,20 @@ func TestAPointIsKnownAfterAReload(t *testing.T) {
 		}
 	})
 }
+
+// TestAPointThatComesBackIsCountedOnce holds that a point of a series which was gone is counted as not newer once, however
+// often it is shown again.
+func TestAPointThatComesBackIsCountedOnce(t *testing.T) {
+	inBoth(t, nil, func(r *rig, s *server) {
+		temp, other := gauge("temp", 0, "a"), gauge("other", 1, "a")
+		r.write("j", withPoints(&temp, r.began, -60), other)
+		r.tick()
+		r.write("j", other)
+		r.tick()
+		for range 3 {
+			r.write("j", withPoints(&temp, r.began, -60), other)
+			r.tick()
+		}
+		r.drops(sinks.NotNewer, 1)
+	})
+}

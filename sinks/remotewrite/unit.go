@@ -17,7 +17,7 @@ type unit struct {
 	batch   uint32 // that had it last
 	place   int32  // in that batch
 	tick    stretch
-	told    int64 // the time of its last sample, if that was its own; else 0
+	told    int64 // the time of its last sample, sent or not newer, if that was its own; else 0
 }
 
 // sent is how many of its parts are sent.
