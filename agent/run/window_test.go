@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +24,7 @@ import (
 // reader is a source that keeps which windows it has read. The API fails while it is down, and shows in each window one
 // event for each minute that begins in it.
 type reader struct {
+	mu    sync.Mutex // has what a test sets between two ticks seen by the next
 	down  bool
 	takes time.Duration
 	read  []sources.Tick
@@ -38,11 +40,16 @@ func newReader() *reader {
 }
 
 func (s *reader) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
+	s.mu.Lock()
+	takes := s.takes
+	s.mu.Unlock()
 	select {
-	case <-time.After(s.takes):
+	case <-time.After(takes):
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.down {
 		return nil, errors.New("503 Service Unavailable")
 	}
@@ -59,6 +66,13 @@ func (s *reader) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	}, nil
 }
 
+// set changes what the API does from now on.
+func (s *reader) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+}
+
 // windowed is a job that reads windows.
 func windowed(t *testing.T, spec string, source sources.Source, length, settle time.Duration) Job {
 	job := planJob(t, "job", spec, source)
@@ -69,6 +83,8 @@ func windowed(t *testing.T, spec string, source sources.Source, length, settle t
 
 // times are the windows that were read, without their overlap, and when.
 func (s *reader) times(overlap time.Duration) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var all []string
 	for _, tick := range s.read {
 		all = append(all, fmt.Sprintf("%s-%s at %s", tick.Start.Add(overlap).UTC().Format("15:04"), tick.End.UTC().Format("15:04"), tick.Time.UTC().Format("15:04:05.000")))
@@ -181,14 +197,17 @@ func TestWindowsCatchUp(t *testing.T) {
 		job := windowed(t, "*/5 * * * *", source, time.Minute, 2*time.Minute)
 		stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{job}}, nil)
 		time.Sleep(6 * time.Minute)
+		synctest.Wait()
 		expect(t, "the first", source.times(0), "00:02-00:03 at 00:05:00.000")
-		source.down = true
+		source.set(func() { source.down = true })
 		time.Sleep(75 * time.Minute)
-		source.down, source.read = false, nil
+		synctest.Wait()
+		source.set(func() { source.down, source.read = false, nil })
 		if state := agent.State().Jobs[0]; state.Up || state.Cursor.UTC().Format("15:04") != "00:03" || state.Ticks[Failed] != 15 {
 			t.Errorf("while it fails: %+v", state)
 		}
 		time.Sleep(5 * time.Minute)
+		synctest.Wait()
 		got := source.times(0)
 		if len(got) != minBurst {
 			t.Fatalf("%d windows were read at once", len(got))
@@ -196,6 +215,7 @@ func TestWindowsCatchUp(t *testing.T) {
 		expect(t, "the burst", append(got[:2:2], got[minBurst-1]),
 			"00:03-00:04 at 01:25:00.000", "00:04-00:05 at 01:25:00.001", "01:02-01:03 at 01:25:00.059")
 		time.Sleep(5 * time.Minute)
+		synctest.Wait()
 		got = source.times(0)
 		expect(t, "the rest", append(got[minBurst:minBurst+1:minBurst+1], got[len(got)-1]), "01:03-01:04 at 01:30:00.000", "01:27-01:28 at 01:30:00.024")
 		if state := agent.State().Jobs[0]; !state.Up || state.Cursor.UTC().Format("15:04") != "01:28" || state.Ticks[Skipped] != 0 || state.Skipped != 0 {
@@ -215,10 +235,13 @@ func TestWindowsSlowCatchUp(t *testing.T) {
 		agent := newAgent()
 		stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{windowed(t, "* * * * *", source, time.Minute, 0)}}, nil)
 		time.Sleep(90 * time.Second)
-		source.down = true
+		synctest.Wait()
+		source.set(func() { source.down = true })
 		time.Sleep(20 * time.Minute)
-		source.down, source.takes, source.read = false, 25*time.Second, nil
+		synctest.Wait()
+		source.set(func() { source.down, source.takes, source.read = false, 25*time.Second, nil })
 		time.Sleep(135 * time.Second)
+		synctest.Wait()
 		expect(t, "read", source.times(0), "00:01-00:02 at 00:22:00.000", "00:02-00:03 at 00:22:25.000", "00:03-00:04 at 00:22:50.000",
 			"00:04-00:05 at 00:23:15.000")
 		if state := agent.State().Jobs[0]; state.Ticks[Skipped] != 0 {
@@ -241,13 +264,16 @@ func TestWindowsTooFarBack(t *testing.T) {
 		job.Log = slog.New(slog.NewTextHandler(&log, nil))
 		stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{job}}, nil)
 		time.Sleep(11 * time.Minute)
-		source.down = true
+		synctest.Wait()
+		source.set(func() { source.down = true })
 		time.Sleep(3 * time.Hour)
+		synctest.Wait()
 		if state := agent.State().Jobs[0]; state.Skipped != 0 || strings.Contains(log.String(), "skipped") {
 			t.Errorf("while nothing is read: %+v\n%s", state, &log)
 		}
-		source.down = false
+		source.set(func() { source.down = false })
 		time.Sleep(5 * time.Minute)
+		synctest.Wait()
 		expect(t, "the first window read", source.times(0)[2:3], "02:10-02:20 at 03:15:00.000")
 		state := agent.State().Jobs[0]
 		if err := stop(); err != nil {
@@ -273,8 +299,9 @@ func TestWindowsStayValid(t *testing.T) {
 			for range 6 * 60 {
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				source.down = len(source.read) == 2 // 00:00 to 01:00, read at 01:05
-				if _, shows := page.shows()["job"]; !shows && ended == "" && len(source.read) > 0 {
+				var begun bool
+				source.set(func() { source.down, begun = len(source.read) == 2, len(source.read) > 0 }) // 00:00 to 01:00, read at 01:05
+				if _, shows := page.shows()["job"]; !shows && ended == "" && begun {
 					ended = time.Now().UTC().Format("15:04")
 				}
 			}
@@ -302,10 +329,12 @@ func TestWindowsOverReload(t *testing.T) {
 		plain := planJob(t, "job", "@every 7m", source)
 		stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{plain}}, reload)
 		time.Sleep(8 * time.Minute)
+		synctest.Wait()
 		change := func(key string, job Job) {
 			job.Key = key
 			reload <- Plan{Concurrency: 1, Jobs: []Job{job}}
 			time.Sleep(20 * time.Minute)
+			synctest.Wait()
 		}
 		change("five", windowed(t, "@every 7m", source, 5*time.Minute, time.Minute))
 		change("ten", windowed(t, "@every 7m", source, 10*time.Minute, time.Minute))
