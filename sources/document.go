@@ -8,12 +8,35 @@ import (
 	"unicode/utf8"
 
 	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/agent/metric"
 )
 
 // Document is what a fetch returned, decoded, and where it came from.
 type Document struct {
 	From string // for messages: "GET https://api.example.com/v1"
 	Root document.Value
+	Skipped
+}
+
+// Skipped is what a document lacks. Whoever computes metrics from it counts that for each of them.
+type Skipped struct {
+	Items int   // left out, since they could not be had; 0 = the document is whole
+	First error // why the first of them is
+}
+
+// Add adds what another document lacks.
+func (s *Skipped) Add(other Skipped) {
+	if s.Items == 0 {
+		s.First = other.First
+	}
+	s.Items += other.Items
+}
+
+// Count counts the items among the readings that are left out of a metric, unless it is not measured at all.
+func (s Skipped) Count(m *metric.Measured) {
+	if s.Items > 0 && m.Err == nil {
+		m.Drops = append(m.Drops, metric.Drop{Reason: metric.Skipped, Count: s.Items, First: s.First.Error()})
+	}
 }
 
 // Parser decodes documents. It keeps its memory from one document to the next, so a document is valid until the next is

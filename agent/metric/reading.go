@@ -66,10 +66,11 @@ const (
 	Invalid     Reason = "invalid"        // a value its metric cannot take: a negative increment
 	Duplicate   Reason = "duplicate"      // its series has a value in this tick already
 	NotTime     Reason = "not_a_time"     // its own time could not be read
+	Skipped     Reason = "skipped"        // its item could not be fetched, and on_error: skip; counted once an item
 	NotNewer    Reason = "not_newer"      // its own time is not after the series' last one: the API shows it once more
 )
 
 // Reasons lists them all, so that their counters exist before the first drop.
 func Reasons() []Reason {
-	return []Reason{Missing, NotNumber, Unmapped, NotLabel, Expression, LabelTooBig, Future, Decreased, TooMany, Invalid, Duplicate, NotTime, NotNewer}
+	return []Reason{Missing, NotNumber, Unmapped, NotLabel, Expression, LabelTooBig, Future, Decreased, TooMany, Invalid, Duplicate, NotTime, Skipped, NotNewer}
 }

@@ -22,6 +22,8 @@ type api struct {
 	texts  map[string]string
 	asked  []string
 	parser sources.Parser
+
+	skipped sources.Skipped // of each document
 }
 
 func (a *api) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
@@ -34,7 +36,11 @@ func (a *api) Ask(_ context.Context, _ sources.Tick, r sources.Request) (*source
 	if !ok {
 		return nil, fmt.Errorf("GET %s: 404 Not Found", r.URL)
 	}
-	return a.parser.JSON("GET "+r.URL, []byte(text))
+	doc, err := a.parser.JSON("GET "+r.URL, []byte(text))
+	if err == nil {
+		doc.Skipped = a.skipped
+	}
+	return doc, err
 }
 
 func configOf(t testing.TB, methods Methods, text string) *Config {
@@ -292,6 +298,19 @@ func TestTimes(t *testing.T) {
 			if m.Err == nil || !strings.Contains(m.Err.Error(), "time of its own") {
 				t.Errorf("change: %+v", m)
 			}
+		}
+	}
+}
+
+// TestSkippedItemsAreCounted holds that what the document lacks is counted for each metric, however many ask for it.
+func TestSkippedItemsAreCounted(t *testing.T) {
+	a := &api{texts: map[string]string{"": `{"total": 7}`}, skipped: sources.Skipped{Items: 2, First: errors.New("GET /3: 404")}}
+	s := made(t, Methods{"a": {Measure: total("")}, "b": {Measure: total("")}}, "metrics: {a: {type: gauge}, b: {type: gauge}}", a)
+	for range 2 {
+		readings, err := s.Collect(t.Context(), sources.Tick{})
+		const want = "a[] 7 \na drops 2: skipped: GET /3: 404\nb[] 7 \nb drops 2: skipped: GET /3: 404\n"
+		if got := shown(readings); got != want || err != nil {
+			t.Errorf("got %s, %v, want %s", got, err, want)
 		}
 	}
 }

@@ -50,6 +50,9 @@ func (s *source) Collect(ctx context.Context, at sources.Tick) (metric.Readings,
 	if failed == len(s.measured) && t.refused != nil {
 		return nil, t.refused
 	}
+	for i := range s.measured {
+		t.skipped.Count(&s.measured[i])
+	}
 	return s.measured, nil
 }
 

@@ -22,6 +22,7 @@ type Tick struct {
 	answers map[string]answer
 	lost    error // why the job's own document could not be fetched, which fails the tick
 	refused error // why the first other request failed, which fails the methods that want it
+	skipped sources.Skipped
 }
 
 // answer is what came of one request, once a tick.
@@ -73,6 +74,7 @@ func (t *Tick) ask(ctx context.Context, r sources.Request, own bool) (document.V
 	if err != nil {
 		return document.Value{}, err
 	}
+	t.skipped.Add(doc.Skipped)
 	return doc.Root.Clone(), nil // the next fetch would overwrite it
 }
 

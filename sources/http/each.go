@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sources"
 )
@@ -70,24 +69,40 @@ func (f *fetcher) each(ctx context.Context, tick sources.Tick, r sources.Request
 	if err != nil {
 		return nil, fmt.Errorf("%s: for_each.items: %s", from, f.shown(err.Error()))
 	}
-	answers, err := f.bodies(ctx, tick, r, items)
+	answers, err := f.answers(ctx, tick, r, items)
 	if err != nil {
 		return nil, err
 	}
+	var skipped sources.Skipped
 	text := append(f.pageText[:0], '[')
-	for i, answer := range answers {
-		if i > 0 {
+	for i, a := range answers {
+		if a.err != nil {
+			skipped.Add(sources.Skipped{Items: 1, First: a.err})
+			continue
+		}
+		if len(text) > 1 {
 			text = append(text, ',')
 		}
-		text = append(append(append(text, `{"item":`...), items[i].json...), ',')
-		text = append(append(text, answer...), '}')
+		text = append(append(append(text, `{"item":`...), items[i].json...), `,"body":`...)
+		text = append(append(text, a.body...), '}')
 	}
 	f.pageText = append(text, ']')
-	return f.joined.JSON(from, f.pageText)
+	doc, err := f.joined.JSON(from, f.pageText)
+	if err != nil {
+		return nil, err
+	}
+	doc.Skipped = skipped
+	return doc, nil
 }
 
-// bodies are the members "body" or "error" of the document, in the items' order. Together they are held to max_body.
-func (f *fetcher) bodies(ctx context.Context, tick sources.Tick, r sources.Request, items []item) ([][]byte, error) {
+// itemAnswer is what came of one item.
+type itemAnswer struct {
+	body []byte // JSON
+	err  error  // why the item is left out
+}
+
+// answers are in the items' order. Together they are held to max_body.
+func (f *fetcher) answers(ctx context.Context, tick sources.Tick, r sources.Request, items []item) ([]itemAnswer, error) {
 	for len(f.workers) < min(f.set.ForEach.concurrency(), len(items)) {
 		f.workers = append(f.workers, &fetcher{
 			set: f.set, web: f.web, client: f.client, texts: f.texts, literals: f.literals, decoder: f.set.Decoding.Decoder(f.web.Secrets),
@@ -95,21 +110,21 @@ func (f *fetcher) bodies(ctx context.Context, tick sources.Tick, r sources.Reque
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	answers := make([][]byte, len(items))
+	answers := make([]itemAnswer, len(items))
 	var size, failed, next atomic.Int64
 	var work sync.WaitGroup
 	for _, worker := range f.workers {
 		work.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(items)) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				answer, err := worker.answer(ctx, tick, r, &items[i])
+				body, err := worker.answer(ctx, tick, r, &items[i])
 				switch {
-				case err == nil && size.Add(int64(len(answer))) > int64(f.set.MaxBody):
+				case err == nil && size.Add(int64(len(body))) > int64(f.set.MaxBody):
 					stop(fmt.Errorf("the answers together exceed max_body (%s)", f.set.MaxBody))
 				case err == nil:
-					answers[i] = answer
+					answers[i].body = body
 				case ctx.Err() == nil && f.skips(err):
 					failed.Add(1)
-					answers[i] = document.AppendQuoted([]byte(`"error":`), err.Error())
+					answers[i].err = err
 				default:
 					stop(err)
 				}
@@ -129,7 +144,7 @@ func (f *fetcher) skips(err error) bool {
 	return f.set.ForEach.OnError == skipItem && !waits
 }
 
-// answer is the document's member for one item.
+// answer is the body for one item.
 func (f *fetcher) answer(ctx context.Context, tick sources.Tick, r sources.Request, i *item) ([]byte, error) {
 	request, err := f.requestFor(tick, i, r)
 	if err != nil {
@@ -139,5 +154,5 @@ func (f *fetcher) answer(ctx context.Context, tick sources.Tick, r sources.Reque
 	if err != nil {
 		return nil, err
 	}
-	return doc.Root.AppendJSON([]byte(`"body":`), int(f.set.MaxBody)), nil
+	return doc.Root.AppendJSON(nil, int(f.set.MaxBody)), nil
 }

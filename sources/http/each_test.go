@@ -86,12 +86,12 @@ for_each: {url: /list, items: ".[]", concurrency: 1}
 	})
 }
 
-// An item that cannot be had fails the tick, or with skip has an error in place of its body.
+// An item that cannot be had fails the tick, or with skip is left out.
 func TestForEachErrors(t *testing.T) {
 	const jobs = "url: http://a.example/users/{{ .Item.id }}/jobs\nfor_each: {url: /users, items: '.users[]'"
 	for settings, want := range map[string]string{
 		jobs + "}":                 "GET http://a.example/users/3/jobs: 404 Not Found: no such user",
-		jobs + ", on_error: skip}": `"error":"GET http://a.example/users/3/jobs: 404 Not Found: no such user"}]`,
+		jobs + ", on_error: skip}": `"body":{"of":"2","open":1}}] lacks 1: GET http://a.example/users/3/jobs: 404 Not Found: no such user`,
 		jobs + ", max: 2}":         `GET http://a.example/users: for_each.items: "more than 2 items: raise for_each.max, or choose among them in for_each.items"`,
 		"url: http://a.example/users/{{ .Item }}/jobs?all=1\nmax_body: 128\nfor_each: {url: /users, items: 'range(2;12)'}": "the answers together exceed max_body (128)",
 		"url: http://a.example/nosuch/{{ .Item.name }}\nfor_each: {url: /users, items: '.users[]', on_error: skip}":        "none of the items of for_each can be had: GET http://a.example/nosuch/",
@@ -108,7 +108,7 @@ func TestForEachErrors(t *testing.T) {
 			doc, err := p.fetch(t, settings)
 			got := fmt.Sprint(err)
 			if err == nil {
-				got = doc.Root.Raw()
+				got = fmt.Sprintf("%s lacks %d: %v", doc.Root.Raw(), doc.Skipped.Items, doc.Skipped.First)
 			}
 			if !strings.Contains(got, want) {
 				t.Errorf("%s:\ngot  %s\nwant %s", settings, got, want)

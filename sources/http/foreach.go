@@ -26,7 +26,7 @@ type ForEach struct {
 	OnError     onError   `yaml:"on_error"`
 }
 
-// onError is what an item costs that cannot be had: the tick, or its own body, in whose place is then "error".
+// onError is what an item costs that cannot be had: the tick, or its own readings.
 type onError string
 
 const (

@@ -94,12 +94,12 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	// A document is converted for jq at most once a tick, and not at all where paths do.
 	root := &item{value: ofDocument(doc.Root)}
 	for _, w := range s.walks {
-		if err := s.walk(ctx, w, root); err != nil {
-			for _, g := range w.groups {
-				for _, r := range g.rules {
-					s.measured[r.at].Err = fmt.Errorf("items %s: %s", w.items, short(err.Error()))
-				}
-			}
+		err := s.walk(ctx, w, root)
+		switch {
+		case err != nil:
+			s.fail(w, fmt.Errorf("items %s: %s", w.items, short(err.Error())))
+		case w.items == nil && doc.Skipped.Items > 0: // what is one value of all items would be another without some
+			s.fail(w, fmt.Errorf("is measured of the whole document, which lacks %d of its items; the first: %w", doc.Skipped.Items, doc.Skipped.First))
 		}
 	}
 	if ctx.Err() != nil {
@@ -107,8 +107,18 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	}
 	for i := range s.measured {
 		failWhole(&s.measured[i])
+		doc.Skipped.Count(&s.measured[i])
 	}
 	return s.measured, nil
+}
+
+// fail makes it the error of all metrics of a walk.
+func (s *source) fail(w *walkPlan, err error) {
+	for _, g := range w.groups {
+		for _, r := range g.rules {
+			s.measured[r.at].Err = err
+		}
+	}
 }
 
 // failWhole makes it the metric's error when none of its readings could be used. Fields that are missing and texts that

@@ -95,6 +95,9 @@ func (s *source) Collect(ctx context.Context, at sources.Tick) (metric.Readings,
 	if failed == len(s.measures) && refused != nil {
 		return nil, refused
 	}
+	for i := range s.measured {
+		s.tick.skipped.Count(&s.measured[i])
+	}
 	return s.measured, nil
 }
 

@@ -26,6 +26,7 @@ type tick struct {
 	reading bool // read_data is under way
 	lost    bool // the job's own document could not be fetched, which fails the tick
 	refused bool // another request failed, which fails the functions that want it
+	skipped sources.Skipped
 }
 
 // answer is what came of one request or store. What it holds is frozen, since it is shared.
@@ -107,7 +108,7 @@ func (s *source) answer(key string, maxAge time.Duration, get func() (value star
 		a.value, a.size, a.err = get()
 		t.answers[key] = a
 	}
-	if maxAge > 0 && a.err == nil {
+	if maxAge > 0 && a.err == nil && t.skipped.Items == 0 {
 		s.kept.keep(key, a, maxAge, s.maxMemory/2)
 	}
 	return a.value, a.err
@@ -131,6 +132,7 @@ func (s *source) ask(r sources.Request) (starlark.Value, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	t.skipped.Add(doc.Skipped)
 	value, size := ofDocument(doc.Root)
 	t.fetched += size
 	return value, size, nil
