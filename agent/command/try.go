@@ -243,7 +243,13 @@ func problems(r *ledger.Result) []string {
 		if d.Reason == metric.NotNewer {
 			continue // the API shows its past again
 		}
-		lines = append(lines, fmt.Sprintf("%s: %s left out, %s: %s", d.Metric, count(d.Count, "reading"), d.Reason, d.First))
+		line := fmt.Sprintf("%s: %s left out, %s: %s", d.Metric, count(d.Count, "reading"), d.Reason, d.First)
+		if d.Reason == metric.Skipped { // the same for all metrics
+			line = fmt.Sprintf("%s skipped, the first: %s", count(d.Count, "item"), d.First)
+		}
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
 	}
 	return lines
 }

@@ -80,7 +80,11 @@ func (r *report) took(result *ledger.Result) {
 		if d.Reason == metric.NotNewer {
 			continue // nothing is wrong: an API shows its past again
 		}
-		r.note(now, d.Metric+" "+string(d.Reason), d.Metric, "readings left out", string(d.Reason), "first", d.First, "count", d.Count)
+		name := d.Metric
+		if d.Reason == metric.Skipped {
+			name = "*" // it is the same for all metrics, and told once
+		}
+		r.note(now, name+" "+string(d.Reason), name, "readings left out", string(d.Reason), "first", d.First, "count", d.Count)
 	}
 	for key := range r.metrics {
 		if now[key] == "" {
@@ -90,10 +94,11 @@ func (r *report) took(result *ledger.Result) {
 	r.metrics = now
 }
 
-// note logs one such thing unless it was so in the last tick.
+// note logs one such thing unless it was so in the last tick, or has been noted in this one.
 func (r *report) note(now map[string]string, key, name, what, reason string, more ...any) {
+	told := now[key] == reason || r.metrics[key] == reason
 	now[key] = reason
-	if r.metrics[key] == reason {
+	if told {
 		return
 	}
 	args := append([]any{"metric", name, "reason", reason}, more...)
