@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sources"
 )
@@ -57,10 +58,19 @@ func (f *fetcher) requestFor(tick sources.Tick, i *item, r sources.Request) (sou
 	return r, nil
 }
 
+// list is what the items are taken from: null where they are written down.
+func (f *fetcher) list(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
+	e := f.set.ForEach
+	if e.URL == "" {
+		return &sources.Document{From: f.web.Secrets.Scrub(f.set.Method + " " + setting.Place(&f.set.URL.URL))}, nil
+	}
+	return f.paged(ctx, tick, sources.Request{URL: e.URL}, e.Paginate)
+}
+
 // each asks for the list, and for each of its items, some at once.
 func (f *fetcher) each(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
 	e := f.set.ForEach
-	list, err := f.paged(ctx, tick, sources.Request{URL: e.URL}, e.Paginate)
+	list, err := f.list(ctx, tick)
 	if err != nil {
 		return nil, fmt.Errorf("for_each: %w", err)
 	}

@@ -117,6 +117,25 @@ func TestForEachErrors(t *testing.T) {
 	}
 }
 
+// A list that is written down costs no request.
+func TestForEachWrittenList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, api := fakePlace(t)
+		p.web.Observe = nil
+		doc, err := p.fetch(t, "url: http://a.example/users/{{ .Item.id }}/jobs\nfor_each: {items: '{id: 2, name: \"b\"}, {id: \"9007199254740993\"}'}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		const want = `[{"item":{"id":2,"name":"b"},"body":{"of":"2","open":1}},{"item":{"id":"9007199254740993"},"body":{"of":"9007199254740993","open":16}}]`
+		if got := doc.Root.Raw(); got != want || doc.From != "GET http://a.example/users/%7B%7B%20.Item.id%20%7D%7D/jobs" {
+			t.Errorf("got %s from %s\nwant %s", got, doc.From, want)
+		}
+		if asked := api.Asked(); len(asked) != 2 {
+			t.Errorf("asked for %s", asked)
+		}
+	})
+}
+
 // The list and the items may come in pages, and there may be no items at all.
 func TestForEachPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/itchyny/gojq"
 
@@ -15,12 +16,12 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// ForEach gets a list first, and then the settings' own request once for each of its items, by which {{ .Item.id }} in
+// ForEach gets a list first, or has it written down, and then the settings' own request once for each of its items, by which {{ .Item.id }} in
 // path, query, headers and body is filled in. The document is the list of {"item": …, "body": …}, in the items' order.
 type ForEach struct {
-	URL         string    `yaml:"url"`      // of the list, absolute or relative to the settings'
+	URL         string    `yaml:"url"`      // of the list, absolute or relative to the settings'; "" = items is the list
 	Paginate    *Paginate `yaml:"paginate"` // of the list
-	Items       pick      `yaml:"items"`    // the items of the list, such as .users[]
+	Items       pick      `yaml:"items"`    // the items of the list, such as .users[]; or the list itself: "Oslo", "Bergen"
 	Max         int       `yaml:"max"`      // more items fail the tick; 0 = 1000
 	Concurrency int       `yaml:"concurrency"`
 	OnError     onError   `yaml:"on_error"`
@@ -57,8 +58,8 @@ func (e *ForEach) validate(c *Config) error {
 	bad := func(path, format string, args ...any) {
 		problems = append(problems, setting.Bad(path, format, args...))
 	}
-	if e.URL == "" {
-		bad("url", "is needed: the address of the list, such as /v1/users")
+	if e.URL == "" && e.Paginate != nil {
+		bad("paginate", "goes with url, the address of the list")
 	}
 	address, err := c.URL.Parse(e.URL)
 	if err != nil {
@@ -66,7 +67,9 @@ func (e *ForEach) validate(c *Config) error {
 		address = &url.URL{}
 	}
 	if e.Items.IsZero() {
-		bad("items", "is needed: the items of the list in jq, such as .users[]")
+		bad("items", "is needed: the items of the list in jq, such as .users[], or without url the list itself")
+	} else if e.URL == "" && e.Max >= 0 && e.Max <= maxItems {
+		problems = append(problems, e.validateWritten())
 	}
 	if e.Max < 0 || e.Max > maxItems {
 		bad("max", "want 1 to %d", maxItems)
@@ -82,6 +85,20 @@ func (e *ForEach) validate(c *Config) error {
 		bad("", "nothing in url, query, headers or body names the item: write {{ .Item.id }} where it belongs")
 	}
 	return setting.Under("for_each", errors.Join(problems...))
+}
+
+// validateWritten tries a list that is written down: it is the same at every tick.
+func (e *ForEach) validateWritten() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	items, err := e.in(ctx, document.Value{})
+	switch {
+	case err != nil:
+		return setting.Bad("items", "%v; a list that an address gives needs that in url", err)
+	case len(items) == 0 || items[0].value == nil:
+		return setting.Bad("items", `names no items: write url beside it, the address of the list, or the list itself: "Oslo", "Bergen"`)
+	}
+	return nil
 }
 
 // item is one item of the list.
