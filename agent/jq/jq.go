@@ -1,4 +1,5 @@
-// Package jq compiles jq expressions, and says in the words of who wrote them what is wrong with one.
+// Package jq compiles jq expressions, and says in the words of who wrote them what is wrong with one. They have one function
+// more than jq, timestamp: see ParseTime.
 package jq
 
 import (
@@ -58,7 +59,7 @@ func parse(text string) (*gojq.Query, error) {
 }
 
 func compile(query *gojq.Query, options ...gojq.CompilerOption) (*gojq.Code, error) {
-	code, err := gojq.Compile(query, options...)
+	code, err := gojq.Compile(query, append(options, gojq.WithFunction("timestamp", 0, 0, timestamp))...)
 	if err != nil {
 		return nil, fmt.Errorf("jq: %w%s", err, hint(err.Error()))
 	}

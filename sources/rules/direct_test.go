@@ -83,8 +83,9 @@ func TestDirectAtItsBounds(t *testing.T) {
 		".odd", ".odd + .odd", ".odd | length", ".odd | ascii_downcase", ".odd == .odd", ".up | ascii_downcase", ".up + null", "null + .exp", ".esc", ".esc + .esc | length", `.esc == "é\n"`,
 		".list[-1]", ".list[-4]", ".list[3]", ".list[0].x?", ".list[]?", ".list[].x?", ".up[]?", ".none[]?", ".none.x.y", ".up.x", ".list[] | select(. > 1)", ".list[] | 1 / (. - 2)",
 		".list | length", ". | length", ".yes | tostring", ".none | tostring", ".none | length", ".yes | length", ".yes < .no", ".list < 1", "now - 60", "(.none // empty) // 3", "empty + .up.x", ".up.x + empty",
+		".at | timestamp", "(.at | timestamp) - now", ".up | timestamp", ".n | timestamp", ".none | timestamp", ".at + .odd | timestamp",
 	} {
-		if !agree(t, text, `{"n":999999999999999999,"zero":0,"big":12345678901234567890,"exp":1E-7,"minus":-0,"odd":"A`+"\xff"+`","up":"É Ab","esc":"\u00e9\n","list":[1,2,3],"yes":true,"no":false}`) {
+		if !agree(t, text, `{"n":999999999999999999,"zero":0,"big":12345678901234567890,"exp":1E-7,"minus":-0,"odd":"A`+"\xff"+`","up":"É Ab","esc":"\u00e9\n","list":[1,2,3],"yes":true,"no":false,"at":"2026-03-01 13:00:00.25\u002b0100"}`) {
 			t.Errorf("%s needs jq", text)
 		}
 	}
@@ -120,7 +121,7 @@ func (w writer) expr(depth int) string {
 	case 9:
 		return "if " + sub() + " then " + sub() + w.of("", " elif "+sub()+" then "+sub()) + w.of("", " else "+sub()) + " end"
 	}
-	return "(" + sub() + ") | " + w.of("length", "tonumber", "tostring", "ascii_downcase", "not", "select(.)", "fromdate")
+	return "(" + sub() + ") | " + w.of("length", "tonumber", "tostring", "ascii_downcase", "not", "select(.)", "fromdate", "timestamp")
 }
 
 // branches tells whether a constant behind the expression is wrong in gojq 0.12.20: its optimizer takes 1 for select's
@@ -132,7 +133,7 @@ func branches(text string) bool {
 func (w writer) doc(depth int) string {
 	if depth <= 0 || w.pick(4) == 0 {
 		return w.of("null", "true", "false", "0", "-0", "-0.0", "1", "7", "-3", "2.50", "1e1", "1E-7", "1e400", "-1e400", "9007199254740993", "-9223372036854775808",
-			"123456789012345678901234567890", "0.1", `""`, `"a"`, `"AB"`, `"7"`, `" 7"`, `"+7"`, `"1."`, `".5"`, `"2026-03-01T12:00:00Z"`, `"2026-03-01T12:00:00+02:00"`, `"2026-02-30T12:00:00Z"`, `"2024-02-29T23:59:60Z"`, `"0000-01-01T00:00:00Z"`, `"2026-03-01T12:00:0.5Z"`, `"1e1"`, `"0x1"`, `"NaN"`, `"007"`, `"-"`, `"É"`, `"\u00e9\n"`, "\"\xff\"", "[]", "{}")
+			"123456789012345678901234567890", "0.1", `""`, `"a"`, `"AB"`, `"7"`, `" 7"`, `"+7"`, `"1."`, `".5"`, `"2026-03-01T12:00:00Z"`, `"2026-03-01T12:00:00+02:00"`, `"2026-02-30T12:00:00Z"`, `"2024-02-29T23:59:60Z"`, `"0000-01-01T00:00:00Z"`, `"2026-03-01T12:00:0.5Z"`, `"2026-03-01 13:00:00.25+0100"`, `"2026-03-01T12:00:00"`, `"2026-03-01"`, `"1e1"`, `"0x1"`, `"NaN"`, `"007"`, `"-"`, `"É"`, `"\u00e9\n"`, "\"\xff\"", "[]", "{}")
 	}
 	var parts []string
 	if w.pick(2) == 0 {

@@ -12,7 +12,7 @@ import (
 	"github.com/collectington/collectington/agent/jq"
 )
 
-// compileFunc compiles a call of one of jq's own functions.
+// compileFunc compiles a call of one of jq's own functions, or of ours.
 func compileFunc(f *gojq.Func) (step, error) {
 	if f.Name == "select" && len(f.Args) == 1 {
 		condition, err := compile(f.Args[0])
@@ -36,6 +36,8 @@ func compileFunc(f *gojq.Func) (step, error) {
 			return nothing, nil
 		case "fromdate":
 			return fromDate, nil
+		case "timestamp":
+			return timestamp, nil
 		}
 	}
 	return nil, needs(f)
@@ -174,6 +176,22 @@ func fromDate(_ *machine, in value) (value, bool) {
 		return value{}, false
 	}
 	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return value{}, false
+	}
+	return floatValue(jq.Epoch(t))
+}
+
+// timestamp reads times of any offset, with fractions of a second.
+func timestamp(_ *machine, in value) (value, bool) {
+	v := scalar(in)
+	if v.isNull() {
+		return value{}, true
+	}
+	if v.form != text {
+		return value{}, false
+	}
+	t, err := jq.ParseTime(v.text)
 	if err != nil {
 		return value{}, false
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/collectington/collectington/agent/jq"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
@@ -132,21 +133,24 @@ func (m *Metric) readTime(v value) (int64, error) {
 	case m.TimeFormat == unixMilli:
 		return 0, fmt.Errorf("want Unix milliseconds, got %.40q", text)
 	}
-	layout, zone := string(m.TimeFormat), m.TimeZone.Location
-	if layout == "" {
-		layout = time.RFC3339
-	}
-	if zone == nil {
-		zone = time.UTC
-	}
-	t, err := time.ParseInLocation(layout, text, zone)
+	t, err := m.parseTime(text)
 	switch {
 	case err != nil && m.TimeFormat == "":
 		return 0, fmt.Errorf("%.40q is neither RFC 3339, such as 2006-01-02T15:04:05Z, nor Unix seconds; set time_format to its layout", text)
 	case err != nil:
-		return 0, fmt.Errorf("%.40q is not of the time_format %q", text, layout)
+		return 0, fmt.Errorf("%.40q is not of the time_format %q", text, m.TimeFormat)
 	}
 	return checkTime(float64(t.UnixMilli()), text, "a year from 1970 to 9999")
+}
+
+func (m *Metric) parseTime(text string) (time.Time, error) {
+	switch {
+	case m.TimeFormat == "":
+		return jq.ParseTime(text)
+	case m.TimeZone.Location == nil:
+		return time.Parse(string(m.TimeFormat), text)
+	}
+	return time.ParseInLocation(string(m.TimeFormat), text, m.TimeZone.Location)
 }
 
 // checkTime refuses what a sample's time cannot be. A zero most often means that there is none.

@@ -1,0 +1,120 @@
+package jq
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/itchyny/gojq"
+)
+
+// timestamp is the function timestamp: a time's text in Unix seconds, with their fraction. Null stays null, so that what is
+// missing is missing.
+func timestamp(in any, _ []any) any {
+	switch text := in.(type) {
+	case nil:
+		return nil
+	case string:
+		t, err := ParseTime(text)
+		if err != nil {
+			return fmt.Errorf("timestamp: %w", err)
+		}
+		return Epoch(t)
+	}
+	return fmt.Errorf("timestamp: want a text such as 2026-03-01T12:00:00Z, got %s", gojq.Preview(in))
+}
+
+const second = "2026-03-01T12:00:00"
+
+// ParseTime reads a time as RFC 3339 writes it, with or without a fraction of a second. A space may stand in place of the T
+// and before the offset, and the offset may be +0200 or +02, as in ISO 8601. A text without an offset is refused: nobody
+// knows which time it is.
+func ParseTime(text string) (time.Time, error) {
+	t, rest, ok := parseSecond(text)
+	switch {
+	case !ok && len(text) == len("2026-03-01"):
+		if _, _, isDay := parseSecond(text + second[len(text):]); isDay {
+			return t, fmt.Errorf(`%q is a day; if its begin in UTC is meant, put . + "T00:00:00Z" before it`, text)
+		}
+	case ok && strings.HasPrefix(rest, "."):
+		end := strings.IndexFunc(rest[1:], func(r rune) bool { return r < '0' || r > '9' }) + 1
+		if end == 0 {
+			end = len(rest)
+		}
+		nanos, _, valid := digits((rest[1:end] + "000000000")[:9], 9)
+		t, rest, ok = t.Add(time.Duration(nanos)), rest[end:], valid && end > 1
+	}
+	if ok && rest == "" {
+		return t, fmt.Errorf(`%.40q says no offset from UTC; if it is in UTC, put . + "Z" before it`, text)
+	}
+	offset, known := parseOffset(strings.TrimPrefix(rest, " "))
+	if !ok || !known {
+		return t, fmt.Errorf("%.40q is no time such as 2026-03-01T12:00:00Z or 2026-03-01 13:00:00.5 +0100", text)
+	}
+	return t.Add(-offset), nil
+}
+
+// parseSecond reads a text up to its seconds, as if it were in UTC.
+func parseSecond(text string) (t time.Time, rest string, ok bool) {
+	if len(text) < len(second) {
+		return t, "", false
+	}
+	var field [6]int // year to second
+	rest = text
+	for i, mark := range []string{"-", "-", "Tt ", ":", ":", ""} {
+		width := 2
+		if i == 0 {
+			width = 4
+		}
+		if field[i], rest, ok = digits(rest, width); !ok {
+			return t, "", false
+		}
+		if mark != "" {
+			if rest == "" || strings.IndexByte(mark, rest[0]) < 0 {
+				return t, "", false
+			}
+			rest = rest[1:]
+		}
+	}
+	t = time.Date(field[0], time.Month(field[1]), field[2], field[3], field[4], field[5], 0, time.UTC)
+	year, month, day := t.Date()
+	hour, minute, sec := t.Clock()
+	return t, rest, field == [6]int{year, int(month), day, hour, minute, sec}
+}
+
+// parseOffset reads Z, +02:00, +0200 or +02.
+func parseOffset(text string) (time.Duration, bool) {
+	if text == "Z" || text == "z" {
+		return 0, true
+	}
+	if text == "" || text[0] != '+' && text[0] != '-' {
+		return 0, false
+	}
+	hours, rest, ok := digits(text[1:], 2)
+	minutes := 0
+	if ok && rest != "" {
+		minutes, rest, ok = digits(strings.TrimPrefix(rest, ":"), 2)
+	}
+	if !ok || rest != "" || hours > 23 || minutes > 59 {
+		return 0, false
+	}
+	offset := time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute
+	if text[0] == '-' {
+		offset = -offset
+	}
+	return offset, true
+}
+
+// digits reads a number of so many digits.
+func digits(text string, width int) (n int, rest string, ok bool) {
+	if len(text) < width {
+		return 0, "", false
+	}
+	for _, c := range []byte(text[:width]) {
+		if c < '0' || c > '9' {
+			return 0, "", false
+		}
+		n = 10*n + int(c-'0')
+	}
+	return n, text[width:], true
+}
