@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/collectington/collectington/agent/setting"
 )
@@ -88,8 +89,11 @@ func (h *Host) scheme(a *Authorization) (string, error) {
 	if err != nil {
 		return "", setting.Bad("authorization.credentials", "%v", err)
 	}
-	if a.Type == "" {
+	switch {
+	case a.Type == "":
 		return "Bearer " + credentials, nil
+	case strings.HasSuffix(a.Type, "="):
+		return a.Type + credentials, nil
 	}
 	return a.Type + " " + credentials, nil
 }

@@ -38,10 +38,11 @@ func tokenServer(asked *atomic.Int64, expiresIn string) http.Handler {
 func TestTheAuthorizationHeader(t *testing.T) {
 	for text, want := range map[string]string{
 		``: "",
-		`basic_auth: {username: ops, password: "env:PASSWORD"}`:     "Basic b3BzOmh1bnRlcjIy",
-		`basic_auth: {username: "env:PASSWORD"}`:                    "Basic aHVudGVyMjI6",
-		`authorization: {credentials: "env:PASSWORD"}`:              "Bearer hunter22",
-		`authorization: {type: Token, credentials: "env:PASSWORD"}`: "Token hunter22",
+		`basic_auth: {username: ops, password: "env:PASSWORD"}`:              "Basic b3BzOmh1bnRlcjIy",
+		`basic_auth: {username: "env:PASSWORD"}`:                             "Basic aHVudGVyMjI6",
+		`authorization: {credentials: "env:PASSWORD"}`:                       "Bearer hunter22",
+		`authorization: {type: Token, credentials: "env:PASSWORD"}`:          "Token hunter22",
+		`authorization: {type: "Token token=", credentials: "env:PASSWORD"}`: "Token token=hunter22",
 		oauth2Settings: "Bearer token-1",
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -27,7 +27,7 @@ type BasicAuth struct {
 
 // Authorization is the Authorization header of every request: a scheme and what goes with it.
 type Authorization struct {
-	Type        string         `yaml:"type"` // "" = Bearer
+	Type        string         `yaml:"type"` // "" = Bearer; one that ends in = names a parameter of the scheme: "Token token="
 	Credentials setting.Secret `yaml:"credentials"`
 }
 
@@ -101,13 +101,21 @@ func (a *Authorization) validate() error {
 	switch {
 	case strings.EqualFold(a.Type, "basic"):
 		problems = append(problems, setting.Bad("type", "use basic_auth for a name and a password"))
-	case a.Type != "" && !IsToken(a.Type):
-		problems = append(problems, setting.Bad("type", "want one word such as Bearer"))
+	case a.Type != "" && !isScheme(a.Type):
+		problems = append(problems, setting.Bad("type", `want one word such as Bearer, or one and a parameter such as "Token token="`))
 	}
 	if a.Credentials == "" {
 		problems = append(problems, setting.Bad("credentials", "required"))
 	}
 	return errors.Join(problems...)
+}
+
+// isScheme tells whether a secret can stand behind the type: a scheme, or a scheme and a parameter's name (RFC 9110 section
+// 11.4).
+func isScheme(text string) bool {
+	scheme, parameter, more := strings.Cut(text, " ")
+	name, equals := strings.CutSuffix(parameter, "=")
+	return IsToken(scheme) && (!more || equals && IsToken(name))
 }
 
 func (o *OAuth2) validate() error {

@@ -33,12 +33,16 @@ func TestValidateAccepts(t *testing.T) {
 }
 
 func TestValidateNamesEveryProblem(t *testing.T) {
+	const badType = `authorization.type: want one word such as Bearer, or one and a parameter such as "Token token="`
 	for text, want := range map[string]string{
-		`basic_auth: {}`:                                     "basic_auth: wants username and password",
-		`basic_auth: {username: "a:b"}`:                      "basic_auth.username: cannot hold a colon, which ends the name",
-		`authorization: {}`:                                  "authorization.credentials: required",
-		`authorization: {type: basic, credentials: "env:A"}`: "authorization.type: use basic_auth for a name and a password",
-		`authorization: {type: "a b", credentials: "env:A"}`: "authorization.type: want one word such as Bearer",
+		`basic_auth: {}`:                                        "basic_auth: wants username and password",
+		`basic_auth: {username: "a:b"}`:                         "basic_auth.username: cannot hold a colon, which ends the name",
+		`authorization: {}`:                                     "authorization.credentials: required",
+		`authorization: {type: basic, credentials: "env:A"}`:    "authorization.type: use basic_auth for a name and a password",
+		`authorization: {type: "a b", credentials: "env:A"}`:    badType,
+		`authorization: {type: "a b c=", credentials: "env:A"}`: badType,
+		`authorization: {type: "a=", credentials: "env:A"}`:     badType,
+		`authorization: {type: "a =", credentials: "env:A"}`:    badType,
 		`oauth2: {}`: "oauth2.client_id: required\noauth2.client_secret: required\noauth2.token_url: required",
 		`oauth2: {client_id: a, client_secret: "env:S", token_url: "https://l.example/t", scopes: [a], endpoint_params: {scope: b}, no_proxy: x, tls_config: {key_file: k}}`: "oauth2.endpoint_params.scope: cannot stand beside scopes, which sets it\n" +
 			"oauth2.tls_config.cert_file: required where key_file is set\n" +
