@@ -17,7 +17,7 @@ import (
 // Answers stands in for every server. It is an http.RoundTripper, safe for concurrent use.
 //
 // A section "2 GET /path?query" is the answer from tick 2 on. Of several that fit a request, one that names more of it (a
-// host, a query) goes before one that names less, and then a later tick's before an earlier one's.
+// host, a query, wanted lines) goes before one that names less, and then a later tick's before an earlier one's.
 type Answers struct {
 	mu   sync.Mutex
 	tick int
@@ -29,6 +29,8 @@ type answer struct {
 	tick   int
 	method string
 	url    *url.URL // without a host or a query: any
+	wants  []string // of the request: see wanted
+	text   string   // the response
 	asked  bool
 }
 
@@ -43,6 +45,7 @@ func (a *Answers) add(s *Section, tick int, what string) error {
 		u.Path = "/"
 	}
 	one := &answer{Section: s, tick: tick, method: method, url: u}
+	one.wants, one.text = wanted(s.Text)
 	resp, err := one.response(nil)
 	if err != nil {
 		return s.bad("the response cannot be read: %w", err)
@@ -84,33 +87,41 @@ func (a *Answers) instead(of *answer) *Section {
 
 // RoundTrip answers a request. The error for one that has no answer names the section that would be it.
 func (a *Answers) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Body != nil {
-		defer req.Body.Close()
-	}
 	if err := req.Context().Err(); err != nil {
 		return nil, err
 	}
-	one, tick := a.find(req)
-	if one == nil {
-		return nil, fmt.Errorf("the test has no answer to it: add -- %d %s %s --", tick, req.Method, pathOf(req.URL))
+	body, err := bodyOf(req)
+	if err != nil {
+		return nil, err
+	}
+	one, err := a.find(req, body)
+	if err != nil {
+		return nil, err
 	}
 	return one.response(req)
 }
 
-// find is the answer to a request, nil where there is none, and the tick under way.
-func (a *Answers) find(req *http.Request) (*answer, int) {
+// find is the answer to a request.
+func (a *Answers) find(req *http.Request, body string) (*answer, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var best *answer
+	err := fmt.Errorf("the test has no answer to it: add -- %d %s %s --", a.tick, req.Method, pathOf(req.URL))
 	for _, one := range a.all {
-		if one.tick <= a.tick && one.fits(req) && (best == nil || one.before(best)) {
+		if one.tick > a.tick || !one.fits(req) {
+			continue
+		}
+		if lacks := one.lacks(req, body); lacks != "" {
+			err = fmt.Errorf("line %d of the test wants %s in it, which is no header, nor in the body: %.500s", one.Line, lacks, strings.Join(strings.Fields(body), " "))
+		} else if best == nil || one.before(best) {
 			best = one
 		}
 	}
-	if best != nil {
-		best.asked = true
+	if best == nil {
+		return nil, err
 	}
-	return best, a.tick
+	best.asked = true
+	return best, nil
 }
 
 func (a *answer) fits(req *http.Request) bool {
@@ -137,7 +148,7 @@ func (a *answer) named() int {
 	if a.url.Host != "" {
 		n += 2
 	}
-	return n
+	return n + 4*len(a.wants)
 }
 
 func pathOf(u *url.URL) string {
@@ -150,15 +161,15 @@ func pathOf(u *url.URL) string {
 // response is the section's text as a response: a raw one where it begins with a status line (RFC 9112, section 4), else
 // JSON.
 func (a *answer) response(req *http.Request) (*http.Response, error) {
-	if strings.HasPrefix(a.Text, "HTTP/1.1 ") {
-		return http.ReadResponse(bufio.NewReader(strings.NewReader(a.Text)), req)
+	if strings.HasPrefix(a.text, "HTTP/1.1 ") {
+		return http.ReadResponse(bufio.NewReader(strings.NewReader(a.text)), req)
 	}
 	return &http.Response{
 		Status: "200 OK", StatusCode: http.StatusOK,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header:        http.Header{"Content-Type": {"application/json"}},
-		Body:          io.NopCloser(strings.NewReader(a.Text)),
-		ContentLength: int64(len(a.Text)),
+		Body:          io.NopCloser(strings.NewReader(a.text)),
+		ContentLength: int64(len(a.text)),
 		Request:       req,
 	}, nil
 }

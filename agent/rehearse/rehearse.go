@@ -87,6 +87,9 @@ func Parse(file string, text []byte) (*Test, error) {
 	seen := map[string]*Section{}
 	for _, s := range t.sections {
 		key := strings.Join(strings.Fields(s.Name), " ")
+		if wants, _ := wanted(s.Text); s.isOfTick() {
+			key += "\n" + strings.Join(wants, "\n")
+		}
 		if first := seen[key]; first != nil {
 			errs = append(errs, s.bad("is there already, in line %d", first.Line))
 			continue
@@ -121,10 +124,12 @@ func (t *Test) locate(archive *txtar.Archive) {
 	}
 }
 
+func (s *Section) isOfTick() bool { return s.Name[0] >= '0' && s.Name[0] <= '9' }
+
 // take finds out what a section is: those of ticks begin with a number.
 func (t *Test) take(s *Section) error {
 	switch {
-	case s.Name[0] >= '0' && s.Name[0] <= '9':
+	case s.isOfTick():
 		return t.takeOfTick(s)
 	case s.Name == "cton.yaml" || s.Name == "config.json":
 		if t.Config.Line > 0 {
