@@ -129,6 +129,9 @@ func (t *try) exchange(x web.Exchange) {
 	for _, name := range slices.Sorted(maps.Keys(x.Header)) {
 		t.line("%s: %s", name, strings.Join(x.Header[name], ", "))
 	}
+	if x.Body != nil {
+		t.line("body: %s", x.Body())
+	}
 	if x.Err != nil {
 		t.line("no response after %s: %v", x.Took.Round(time.Millisecond), x.Err)
 		return

@@ -30,21 +30,22 @@ type Provider interface {
 
 // Login is what the settings ask for, nil where that is nothing.
 func (h *Host) Login(s *Settings) (Login, error) {
+	asker := *h
+	asker.asksLogin = true
 	switch {
 	case s.Auth != "":
 		provider := h.Providers[s.Auth]
 		if provider == nil {
 			return nil, setting.Bad("auth", "there is no auth.%s", s.Auth)
 		}
-		plain := *h
-		plain.manners = nil // a login is never answered with what is kept
-		return provider.Login(&plain)
+		asker.manners = nil // a login is never answered with what is kept
+		return provider.Login(&asker)
 	case s.BasicAuth != nil:
 		return header(func() (string, error) { return h.basic(s.BasicAuth) }), nil
 	case s.Authorization != nil:
 		return header(func() (string, error) { return h.scheme(s.Authorization) }), nil
 	case s.OAuth2 != nil:
-		return NewOAuth2Provider(s.OAuth2, nil).Login(h)
+		return NewOAuth2Provider(s.OAuth2, nil).Login(&asker)
 	case s.SigV4 != nil:
 		return h.signer(s.SigV4), nil
 	}

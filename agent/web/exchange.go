@@ -33,6 +33,7 @@ func (e *exchanges) RoundTrip(req *http.Request) (*http.Response, error) {
 			URL:    e.host.redactURL(req.URL),
 			Host:   req.URL.Host,
 			Header: e.host.redactHeader(req.Header),
+			Body:   e.host.sentBody(req),
 		}
 	}
 	resp, err := e.next.RoundTrip(req)

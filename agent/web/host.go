@@ -31,6 +31,8 @@ type Host struct {
 	Traffic *Traffic
 	manners *Manners
 
+	asksLogin bool // its requests are those of a login
+
 	// Observe is told of every exchange when it is over; nil = nobody listens. It may be called by several goroutines.
 	Observe func(Exchange)
 }
@@ -42,10 +44,14 @@ type Exchange struct {
 	URL    string // with its query, secrets blanked
 	Host   string
 	Header http.Header // the request's, as it was sent
-	Code   int         // 0 where no response came
-	Err    error       // why no response came, or why its body broke off
-	Bytes  int64       // of the body as it was read, decompressed
-	Took   time.Duration
+
+	// Body is the beginning of what was sent; nil = nothing was, or it was a login.
+	Body func() string
+
+	Code  int   // 0 where no response came
+	Err   error // why no response came, or why its body broke off
+	Bytes int64 // of the body as it was read, decompressed
+	Took  time.Duration
 
 	Unsent bool   // nothing was sent: an answer was there already, or it was not the time to ask
 	Kept   bool   // the body is that of an earlier answer, of which the server has said that it still holds

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -64,6 +66,53 @@ func (h *Host) redactURL(u *url.URL) string {
 		}
 	}
 	return h.Secrets.Scrub(text)
+}
+
+const (
+	maxRead  = 64 << 10 // a longer body is not shown: half a secret would not be known for one
+	maxShown = 2000     // bytes
+)
+
+// sentBody is the beginning of a request's body without secrets, nil where there is nothing to show.
+func (h *Host) sentBody(req *http.Request) func() string {
+	if h.asksLogin || req.GetBody == nil || req.ContentLength == 0 {
+		return nil
+	}
+	return func() string {
+		body, err := req.GetBody()
+		if err != nil {
+			return ""
+		}
+		defer body.Close()
+		raw, err := io.ReadAll(io.LimitReader(body, maxRead+1))
+		if err != nil || len(raw) > maxRead {
+			return fmt.Sprintf("%d bytes", req.ContentLength)
+		}
+		text := h.Secrets.Scrub(blankFields(string(raw)))
+		if len(text) > maxShown {
+			text = strings.ToValidUTF8(text[:maxShown], "") + "…"
+		}
+		return text
+	}
+}
+
+// A member of a JSON object, and a field of a form: all before the value, the name, and the value.
+var (
+	memberInText = regexp.MustCompile(`("([^"\\]*)"\s*:\s*)("(?:[^"\\]|\\.)*"|[-0-9][^\s,}\]]*)`)
+	fieldInText  = regexp.MustCompile(`((?:^|&)([^&=\s"]*)=)([^&\s]+)`)
+)
+
+// blankFields blanks the values in a body whose names are those of secrets.
+func blankFields(text string) string {
+	for _, field := range []*regexp.Regexp{memberInText, fieldInText} {
+		text = field.ReplaceAllStringFunc(text, func(found string) string {
+			if parts := field.FindStringSubmatch(found); NamesSecret(parts[2]) {
+				return parts[1] + blank
+			}
+			return found
+		})
+	}
+	return text
 }
 
 // What an address in a text of unknown origin can hold of secrets.
