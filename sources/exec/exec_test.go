@@ -318,7 +318,7 @@ func TestProblems(t *testing.T) {
 		`command: ["{{ .Now }}"]`:                       "command.0: a program is no template: only its arguments are",
 		`command: [docker, "{{.Names}}"]`:               "command.1: no value .Names: there are .Window.Start, .Window.End and .Now",
 		`shell: "{{.Names}}"`:                           "shell: no value .Names: there are .Window.Start, .Window.End and .Now",
-		`{command: [a], stdin: "{{ x }}"}`:              "stdin: function \"x\" not defined: there are rfc3339, unix, unixms, date and before",
+		`{command: [a], stdin: "{{ x }}"}`:              "stdin: function \"x\" not defined: there are rfc3339, unix, unixms, date, before and truncate",
 		`command: [a, "\0"]`:                            "command.1: holds a zero byte, which no argument can",
 		`{command: [a], env: {"A=B": x}}`:               "env.A=B: is no name of an environment variable",
 		`{command: [a], env: {A: "\0"}}`:                "env.A: holds a zero byte, which no environment variable can",

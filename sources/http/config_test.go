@@ -81,7 +81,7 @@ func TestValidate(t *testing.T) {
 		url + "method: DELETE":                    "method: want GET or POST",
 		url + "body: x":                           "body: a GET has no body: set method to POST",
 		url + "max_body: 0":                       "max_body: want more than 0, such as 64MiB",
-		url + "query: {b: '{{', a: '{{ x }}'}":    "query.a: function \"x\" not defined: there are rfc3339, unix, unixms, date and before\nquery.b: unclosed action",
+		url + "query: {b: '{{', a: '{{ x }}'}":    "query.a: function \"x\" not defined: there are rfc3339, unix, unixms, date, before and truncate\nquery.b: unclosed action",
 		url + "method: POST\nbody: '{{ .X }}'":    "body: no value .X: there are .Window.Start, .Window.End and .Now",
 		url + "headers: {'a b': x, '': y}":        "headers.: not a header's name: want letters, digits and hyphens\nheaders.a b: not a header's name: want letters, digits and hyphens",
 		url + "headers: {host: x, Content-Length: '1', transfer-encoding: x}": "headers.Content-Length: is set by the agent and cannot be set here\n" +

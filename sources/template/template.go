@@ -18,7 +18,7 @@ const maxTemplate = 64 << 10
 
 var (
 	errNoValue  = errors.New("there are .Window.Start, .Window.End and .Now")
-	errNoFunc   = errors.New("there are rfc3339, unix, unixms, date and before")
+	errNoFunc   = errors.New("there are rfc3339, unix, unixms, date, before and truncate")
 	errNotATime = errors.New("wants a time: .Window.Start, .Window.End or .Now")
 	errTooLong  = fmt.Errorf("gives more than %d KiB", maxTemplate>>10)
 )
@@ -61,18 +61,38 @@ func functions() template.FuncMap {
 		"date": func(layout string, arg any) (string, error) {
 			return ofTime(func(t time.Time) string { return t.Format(layout) })(arg)
 		},
-		"before": func(span string, arg any) (moment, error) {
-			var d setting.Duration
-			if err := d.UnmarshalText([]byte(span)); err != nil {
-				return moment{}, err
-			}
-			m, ok := arg.(moment)
-			if !ok {
-				return moment{}, errNotATime
-			}
-			return moment{m.time.Add(-time.Duration(d))}, nil
-		},
+		"before":   ofSpan(func(t time.Time, d time.Duration) (time.Time, error) { return t.Add(-d), nil }),
+		"truncate": ofSpan(truncate),
 	}
+}
+
+// ofSpan is a function of a span and a time.
+func ofSpan(f func(time.Time, time.Duration) (time.Time, error)) func(string, any) (moment, error) {
+	return func(span string, arg any) (moment, error) {
+		var d setting.Duration
+		if err := d.UnmarshalText([]byte(span)); err != nil {
+			return moment{}, err
+		}
+		m, ok := arg.(moment)
+		if !ok {
+			return moment{}, errNotATime
+		}
+		t, err := f(m.time, time.Duration(d))
+		return moment{t}, err
+	}
+}
+
+// truncate is the last multiple of a span, counted from a Monday at midnight: in UTC, and whole days in the time's own zone.
+func truncate(t time.Time, span time.Duration) (time.Time, error) {
+	if span <= 0 {
+		return t, errors.New("want more than 0")
+	}
+	if span%(24*time.Hour) != 0 {
+		return t.Truncate(span), nil
+	}
+	year, month, day := t.Date()
+	year, month, day = time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Truncate(span).Date()
+	return time.Date(year, month, day, 0, 0, 0, 0, t.Location()), nil
 }
 
 // Template is a text to fill in for each tick.

@@ -28,6 +28,10 @@ func TestTemplates(t *testing.T) {
 		`{{ before "1d" .Now }}`:              "2026-06-30T10:00:01Z",
 		`{{ .Window.Start | before "1h30m" | unix }}`:      "1782894540",
 		`{{ date "15:04" .Window.Start }}{{/* note */}}-a`: "09:59-a",
+		`{{ truncate "5m" .Window.Start }}`:                "2026-07-01T09:55:00Z",
+		`{{ .Window.End | truncate "1h" | unixms }}`:       "1782900000000",
+		`{{ truncate "1d" (before "1h" .Now) }}`:           "2026-07-01T00:00:00Z",
+		`{{ date "Mon 02" (truncate "1w" .Now) }}`:         "Mon 29",
 		`{"since": {{ unix .Window.Start -}} }`:            `{"since": 1782899940}`,
 	} {
 		tmpl, err := Parse(text)
@@ -54,6 +58,8 @@ func TestDatesOfDays(t *testing.T) {
 		"{{ unix .Window.Start }}":              "1782899940",
 
 		`{{ date "2006-01-02 15" (before "23h" .Now) }}`: "2026-06-30 23",
+		`{{ truncate "1d" .Now }}`:                       "2026-06-30T11:30:00Z",
+		`{{ date "15:04" (truncate "1h" .Now) }}`:        "22:30",
 	} {
 		tmpl, err := Parse(text)
 		if err != nil {
@@ -66,7 +72,7 @@ func TestDatesOfDays(t *testing.T) {
 }
 
 func TestTemplateProblems(t *testing.T) {
-	const noValue, noFunc = ": there are .Window.Start, .Window.End and .Now", ": there are rfc3339, unix, unixms, date and before"
+	const noValue, noFunc = ": there are .Window.Start, .Window.End and .Now", ": there are rfc3339, unix, unixms, date, before and truncate"
 	for text, want := range map[string]string{
 		"{{ .Window.Begin }}":              "no value .Window.Begin" + noValue,
 		"{{ .Window }}":                    "no value .Window" + noValue,
@@ -86,6 +92,8 @@ func TestTemplateProblems(t *testing.T) {
 		"{{ date .Now }}":                  "wrong number of args for date: want 2 got 1",
 		`{{ before "soon" .Now }}`:         "before: want a duration such as 30s, 5m, 1h or 7d",
 		`{{ before "1h" "x" }}`:            "before: wants a time: .Window.Start, .Window.End or .Now",
+		`{{ truncate "0s" .Now }}`:         "truncate: want more than 0",
+		`{{ truncate "1x" .Now }}`:         "truncate: want a duration such as 30s, 5m, 1h or 7d",
 		"{{ before .Now }}":                "wrong number of args for before: want 2 got 1",
 		"{{ .Now":                          "unclosed action",
 		strings.Repeat("x", maxTemplate+1): "gives more than 64 KiB",
