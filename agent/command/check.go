@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/config"
+	"github.com/collectington/collectington/agent/legacy"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
 )
@@ -21,7 +22,7 @@ const checkTimeout = 10 * time.Second
 
 // Run checks the configuration.
 func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
-	plan, err := a.load(g, c.Service)
+	plan, err := a.loadAs(g, legacy.Options{Service: c.Service, WithoutSecrets: true})
 	if err != nil {
 		return err
 	}

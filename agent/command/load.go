@@ -14,23 +14,29 @@ import (
 
 // load reads the configuration, of one job alone where a service is named.
 func (a *App) load(g *globals, service string) (*config.Plan, error) {
+	return a.loadAs(g, legacy.Options{Service: service})
+}
+
+// loadAs reads the configuration. An old one is translated with these options.
+func (a *App) loadAs(g *globals, o legacy.Options) (*config.Plan, error) {
 	doc, err := a.parse(g.Config)
 	if err != nil {
 		return nil, err
 	}
 	if legacy.Is(doc) {
 		legacy.Literals(doc, (&web.Host{Secrets: a.vault}).RememberNamed)
-		old := legacy.Translate(doc, legacy.Options{Service: service, Catalogue: a.Catalogue, Files: a.vault})
+		o.Catalogue, o.Files = a.Catalogue, a.vault
+		old := legacy.Translate(doc, o)
 		if g.LogLevel == "" {
 			a.setLevel(old.LogLevel)
 		}
 		return old.Plan()
 	}
 	plan, err := doc.Plan(doc.Root, a.Catalogue, nil)
-	if err != nil || service == "" {
+	if err != nil || o.Service == "" {
 		return plan, err
 	}
-	return plan, keepJobs(plan, []string{service})
+	return plan, keepJobs(plan, []string{o.Service})
 }
 
 func (a *App) parse(file string) (*config.Document, error) {

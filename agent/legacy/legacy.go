@@ -51,6 +51,8 @@ type Options struct {
 	Service   string // this service alone; "" = all
 	Catalogue config.Catalogue
 	Files     *setting.Vault // where paths are taken from; it reads the names of secrets, never their values
+
+	WithoutSecrets bool // a file of secrets that is not there is no problem: nobody will read them
 }
 
 // Translation is an old configuration in our words.

@@ -1,6 +1,7 @@
 package legacy
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -134,6 +135,8 @@ func (r *reader) secrets(o object) *yaml.Node {
 	}
 	names, err := r.Files.Keys(path)
 	switch {
+	case r.WithoutSecrets && errors.Is(err, fs.ErrNotExist):
+		return nil
 	case err != nil:
 		r.bad(at, o.path(keySecrets), "%v%s", err, want)
 		return nil
