@@ -108,6 +108,9 @@ func show(readings metric.Readings) string {
 			if r.Event != "" {
 				fmt.Fprintf(&b, " event %s", r.Event)
 			}
+			if r.Time != 0 {
+				fmt.Fprintf(&b, " at %s", time.UnixMilli(r.Time).UTC().Format(time.RFC3339Nano))
+			}
 			b.WriteByte('\n')
 		}
 		for _, d := range m.Drops {

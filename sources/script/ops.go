@@ -14,7 +14,7 @@ import (
 // by itself, so a function that fails later has done nothing.
 //
 //	inc(n = 1, **labels)          a counter, from: increment: so much is new
-//	set(n, **labels)              a gauge's value; a counter's total so far
+//	set(n, **labels)              a gauge's value; a counter's total so far; time = its own time
 //	observe(n or list, **labels)  of a histogram or summary
 //	event(id, n = 1, **labels)    where once_by is set: an event, which counts once
 type operation struct {
@@ -131,6 +131,13 @@ func (s *source) takeOperation(m *measure, o *operation, into *metric.Measured) 
 	if err := o.fits(m.desc); err != nil {
 		return err
 	}
+	own, labels, err := o.ownTime(m.desc)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.verb, err)
+	}
+	if own != nil {
+		o = &operation{verb: o.verb, values: o.values, labels: labels}
+	}
 	c, err := s.sortOut(m, o.entries)
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.verb, err)
@@ -146,9 +153,18 @@ func (s *source) takeOperation(m *measure, o *operation, into *metric.Measured) 
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.verb, err)
 	}
+	if own == starlark.None {
+		missing = "its time is None"
+	}
 	if missing != "" {
 		into.Drop(metric.Missing, missing)
 		return nil
+	}
+	if own != nil {
+		if row.Time, err = milli(own); err != nil {
+			into.Drop(metric.NotTime, fmt.Sprintf("time: %v", err))
+			return nil
+		}
 	}
 	for _, row.Value = range o.values {
 		if err := add(into, row); err != nil {

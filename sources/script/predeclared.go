@@ -21,6 +21,7 @@ func (s *source) predeclared(config starlark.Value, top *registry) starlark.Stri
 	all := starlark.StringDict{
 		"config":              config,
 		"job":                 starlark.String(s.env.Job),
+		"window":              window{s},
 		"json":                withEncode(starjson.Module),
 		"math":                starmath.Module,
 		"time":                extended(startime.Module, "strptime", strptime, "rfc3339", rfc3339, "parse_duration", parseDuration),
