@@ -60,7 +60,7 @@ func (x *Expr) one(ctx context.Context, m *machine, in *item) (value, error) {
 			return out, nil
 		}
 		if x.path != nil {
-			_, err := walk(in.doc, x.path)
+			_, err := walk(in.doc(), x.path)
 			return value{}, err
 		}
 	}
@@ -87,7 +87,7 @@ func (x *Expr) all(ctx context.Context, m *machine, in *item, yield func(value) 
 			return err
 		}
 		if x.path != nil {
-			return x.why(in.doc)
+			return x.why(in.doc())
 		}
 	}
 	iter := x.code.RunWithContext(ctx, in.forJQ(), m.variables...)

@@ -54,9 +54,9 @@ func compileIndex(i *gojq.Index, optional bool, in *gojq.Term) (step, error) {
 		}
 		switch k, _ := s(nil, value{}); {
 		case k.form == text && optional:
-			return maybe(k.text), nil
+			return maybe(k.text()), nil
 		case k.form == text:
-			return follow([]string{k.text}), nil
+			return follow([]string{k.text()}), nil
 		case k.form == integer && !optional:
 			return element(k.int()), nil
 		}
@@ -70,7 +70,7 @@ func follow(path []string) step {
 		if in.form != inDoc {
 			return in, len(path) == 0 || in.form == null
 		}
-		v := in.doc
+		v := in.doc()
 		for _, name := range path {
 			switch v.Kind() {
 			case document.Object:
@@ -103,14 +103,14 @@ func element(n int64) step {
 		if in.isNull() {
 			return value{}, true
 		}
-		if in.form != inDoc || in.doc.Kind() != document.Array {
+		if in.form != inDoc || in.doc().Kind() != document.Array {
 			return value{}, false
 		}
 		at := n
 		if at < 0 {
-			at += int64(in.doc.Len())
+			at += int64(in.doc().Len())
 		}
-		for item := range in.doc.Items {
+		for item := range in.doc().Items {
 			if at == 0 {
 				return ofDocument(item), true
 			}

@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/itchyny/gojq"
@@ -77,17 +78,31 @@ func run(ctx context.Context, m *machine, stages []stage, in value, yield func(v
 		}
 		return run(ctx, m, stages[1:], v, yield)
 	}
-	if in.form == inDoc && in.doc.Kind() == document.Object {
-		return sortedMembers(in.doc, each)
+	if in.form == inDoc && in.doc().Kind() == document.Object {
+		return sortedMembers(in.doc(), each)
 	}
-	if in.form != inDoc || in.doc.Kind() != document.Array {
+	if in.form != inDoc || in.doc().Kind() != document.Array {
 		if stages[0].optional {
 			return nil
 		}
 		return errUnsure
 	}
-	for v := range in.doc.Items {
+	for v := range in.doc().Items {
 		if err := each(ofDocument(v)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sortedMembers yields an object's values in the order of their keys, each key once.
+func sortedMembers(v document.Value, yield func(value) error) error {
+	byKey := map[string]document.Value{}
+	for key, member := range v.Members {
+		byKey[key] = member
+	}
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		if err := yield(ofDocument(byKey[key])); err != nil {
 			return err
 		}
 	}
