@@ -13,9 +13,9 @@ import (
 )
 
 // compileFunc compiles a call of one of jq's own functions.
-func compileFunc(f *gojq.Func) (step, error) {
+func (p *place) compileFunc(f *gojq.Func) (step, error) {
 	if f.Name == "select" && len(f.Args) == 1 {
-		condition, err := compile(f.Args[0])
+		condition, err := p.compile(f.Args[0])
 		return choice(condition, identity, nothing), err
 	}
 	if len(f.Args) == 0 {

@@ -18,27 +18,27 @@ type stage struct {
 }
 
 // compileStages takes an expression that may have .[] in it apart. Its only error is needsJQ.
-func compileStages(q *gojq.Query) ([]stage, error) {
+func (p *place) compileStages(q *gojq.Query) ([]stage, error) {
 	if q.Op == gojq.OpPipe && plain(q) {
-		left, err := compileStages(q.Left)
+		left, err := p.compileStages(q.Left)
 		if err != nil {
 			return nil, err
 		}
-		right, err := compileStages(q.Right)
+		right, err := p.compileStages(q.Right)
 		return append(left, right...), err
 	}
 	if q.Term == nil || !plain(q) {
-		s, err := compile(q)
+		s, err := p.compile(q)
 		return []stage{{step: s}}, err
 	}
 	at := slices.IndexFunc(q.Term.SuffixList, func(s *gojq.Suffix) bool { return s.Iter })
 	if at < 0 {
-		s, err := compileTerm(q.Term)
+		s, err := p.compileTerm(q.Term)
 		return []stage{{step: s}}, err
 	}
 	before, after := *q.Term, q.Term.SuffixList[at+1:]
 	before.SuffixList = before.SuffixList[:at]
-	s, err := compileTerm(&before)
+	s, err := p.compileTerm(&before)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func compileStages(q *gojq.Query) ([]stage, error) {
 	if len(after) == 0 {
 		return stages, nil
 	}
-	rest, err := compileStages(&gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeIdentity, SuffixList: after}})
+	rest, err := p.compileStages(&gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeIdentity, SuffixList: after}})
 	return append(stages, rest...), err
 }
 
