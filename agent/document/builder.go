@@ -10,7 +10,7 @@ import (
 // keys as texts before their values. It keeps its memory from one document to the next, so a document is valid until the
 // next is begun. The zero value is ready.
 type Builder struct {
-	tree tree
+	tree Tree
 	open []uint32 // the lists and objects under way
 	err  error    // the first bound that was passed; nothing is added from then on
 }

@@ -34,8 +34,8 @@ type node struct {
 	escaped    bool // a text with backslashes
 }
 
-// tree is what the values of one document share.
-type tree struct {
+// Tree is what the values of one document share.
+type Tree struct {
 	text    []byte
 	nodes   []node
 	escapes []byte // texts without their backslashes
@@ -44,7 +44,7 @@ type tree struct {
 
 // Value is a value of a document. It is valid until the document's parser is used again. The zero Value is null.
 type Value struct {
-	tree *tree
+	tree *Tree
 	at   uint32
 }
 
@@ -117,7 +117,7 @@ func (v Value) Clone() Value {
 	if v.tree == nil {
 		return v
 	}
-	return Value{&tree{text: bytes.Clone(v.tree.text), nodes: slices.Clone(v.tree.nodes), made: v.tree.made}, v.at}
+	return Value{&Tree{text: bytes.Clone(v.tree.text), nodes: slices.Clone(v.tree.nodes), made: v.tree.made}, v.at}
 }
 
 // Get is the member of an object with this key, the last of several; null where there is none or v is no object.
@@ -174,3 +174,9 @@ func (v Value) Members(yield func(string, Value) bool) {
 		}
 	}
 }
+
+// Position is the tree and the number by which Tree.At gives the value again, for who keeps values in little room.
+func (v Value) Position() (*Tree, uint32) { return v.tree, v.at }
+
+// At is the value with this number.
+func (t *Tree) At(at uint32) Value { return Value{t, at} }

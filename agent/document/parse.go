@@ -28,7 +28,7 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("at byte %d: want %s",
 // Parser decodes documents. It keeps its memory from one to the next, so a document is valid until the next is parsed.
 // The zero value is ready.
 type Parser struct {
-	tree tree
+	tree Tree
 	at   int
 }
 

@@ -20,8 +20,8 @@ func (v Value) Number() (float64, bool) {
 
 // ParseNumber reads a decimal number; words such as NaN or 0x10, which strconv knows too, are none.
 func ParseNumber(s string) (float64, bool) {
-	if n, ok := ParseInt(s); ok && (n != 0 || s[0] != '-') {
-		return float64(n), true
+	if f, ok := shortDecimal(s); ok {
+		return f, true
 	}
 	for i := range len(s) {
 		if c := s[i]; (c < '0' || c > '9') && c != '.' && c != '-' && c != '+' && c != 'e' && c != 'E' {
@@ -31,6 +31,39 @@ func ParseNumber(s string) (float64, bool) {
 	f, err := strconv.ParseFloat(s, 64)
 	return f, err == nil
 }
+
+// shortDecimal reads a number of up to 15 digits without an exponent. The digits and the power of ten are exact as floats,
+// so that their quotient is the nearest float (W. Clinger, How to read floating point numbers accurately, 1990).
+func shortDecimal(s string) (float64, bool) {
+	number, negative := strings.CutPrefix(s, "-")
+	if len(number) > maxExact+1 {
+		return 0, false
+	}
+	n, digits, fraction, power := uint64(0), 0, false, 1.0
+	for i := range len(number) {
+		c := number[i]
+		switch {
+		case c >= '0' && c <= '9':
+			n = 10*n + uint64(c-'0')
+			digits++
+			if fraction {
+				power *= 10
+			}
+		case c == '.' && !fraction:
+			fraction = true
+		default:
+			return 0, false
+		}
+	}
+	f := float64(n) / power
+	if negative {
+		f = -f
+	}
+	return f, digits > 0 && digits <= maxExact
+}
+
+// maxExact is how many decimal digits a float64 holds exactly, whichever they are.
+const maxExact = 15
 
 // maxDigits is how many decimal digits fit an int64, whichever they are.
 const maxDigits = 18

@@ -2,7 +2,9 @@ package document
 
 import (
 	"math"
+	"math/rand/v2"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -36,7 +38,8 @@ func TestNumberAndLabel(t *testing.T) {
 }
 
 func TestParseNumber(t *testing.T) {
-	for _, s := range []string{"0", "-0", "7", "-12", "999999999999999999", "-999999999999999999", "9007199254740993", "1234567890123456789", "1.5", "-2e-3", "+1"} {
+	for _, s := range []string{"0", "-0", "7", "-12", "999999999999999999", "-999999999999999999", "9007199254740993", "1234567890123456789", "1.5", "-2e-3", "+1", "-0.0", ".5", "5.", "007", "0.1", "0.000000000000001",
+		"123456789.012345", "99999999999999.9", "0.0000000000000001", "9007199254740.993", "9007199254740.9931", "1234567890123456.5"} {
 		want, err := strconv.ParseFloat(s, 64)
 		if err != nil {
 			t.Fatal(err)
@@ -45,9 +48,23 @@ func TestParseNumber(t *testing.T) {
 			t.Errorf("%s is %v (%t), want %v", s, got, ok, want)
 		}
 	}
-	for _, s := range []string{"", "-", "--1", "1x", "NaN", "Inf", "0x1", "1_0", "1e999", " 1"} {
+	for _, s := range []string{"", "-", "--1", "1x", "NaN", "Inf", "0x1", "1_0", "1e999", " 1", ".", "-.", "1.2.3"} {
 		if got, ok := ParseNumber(s); ok {
 			t.Errorf("%q is %v, want none", s, got)
+		}
+	}
+}
+
+// TestDecimals holds that numbers with a point are the nearest floats, as strconv has them.
+func TestDecimals(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 10_000 {
+		s := strconv.FormatUint(r.Uint64N(uint64(math.Pow10(1+r.IntN(18)))), 10)
+		at := r.IntN(len(s) + 1)
+		s = strings.Repeat("-", r.IntN(2)) + s[:at] + "." + s[at:]
+		want, err := strconv.ParseFloat(s, 64)
+		if got, ok := ParseNumber(s); !ok || err != nil || math.Float64bits(got) != math.Float64bits(want) {
+			t.Fatalf("%s is %v (%t), want %v", s, got, ok, want)
 		}
 	}
 }

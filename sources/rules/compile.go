@@ -26,19 +26,22 @@ func plain(q *gojq.Query) bool {
 }
 
 // compile compiles an expression that gives one value, or none. Its only error is needsJQ.
-func compile(q *gojq.Query) (step, error) {
+func (p *place) compile(q *gojq.Query) (step, error) {
 	if q.Term != nil && plain(q) {
-		return compileTerm(q.Term)
+		return p.compileTerm(q.Term)
 	}
 	join := joint(q.Op)
 	if join == nil || !plain(q) {
 		return nil, needs(q)
 	}
-	left, err := compile(q.Left)
+	left, err := p.compile(q.Left)
 	if err != nil {
 		return nil, err
 	}
-	right, err := compile(q.Right)
+	if q.Op == gojq.OpPipe {
+		p = p.after(q.Left)
+	}
+	right, err := p.compile(q.Right)
 	if err != nil {
 		return nil, err
 	}
@@ -61,18 +64,18 @@ func joint(op gojq.Operator) func(left, right step) step {
 	return nil
 }
 
-func compileTerm(t *gojq.Term) (step, error) {
+func (p *place) compileTerm(t *gojq.Term) (step, error) {
 	if path, each := jq.Path(&gojq.Query{Term: t}); path != nil && !each {
-		return follow(path), nil
+		return p.follow(path), nil
 	}
 	if n := len(t.SuffixList); n > 0 {
-		return compileSuffix(t, n-1)
+		return p.compileSuffix(t, n-1)
 	}
 	switch t.Type {
 	case gojq.TermTypeIndex:
-		return compileIndex(t.Index, false, t)
+		return p.compileIndex(t.Index, false, t)
 	case gojq.TermTypeQuery:
-		return compile(t.Query)
+		return p.compile(t.Query)
 	case gojq.TermTypeNull:
 		return constant(value{})
 	case gojq.TermTypeTrue, gojq.TermTypeFalse:
@@ -92,28 +95,28 @@ func compileTerm(t *gojq.Term) (step, error) {
 			}
 		}
 	case gojq.TermTypeIf:
-		return compileIf(t.If)
+		return p.compileIf(t.If)
 	case gojq.TermTypeFunc:
-		return compileFunc(t.Func)
+		return p.compileFunc(t.Func)
 	}
 	return nil, needs(t)
 }
 
-func compileIf(i *gojq.If) (step, error) {
+func (p *place) compileIf(i *gojq.If) (step, error) {
 	otherwise := identity
 	var err error
 	if i.Else != nil {
-		if otherwise, err = compile(i.Else); err != nil {
+		if otherwise, err = p.compile(i.Else); err != nil {
 			return nil, err
 		}
 	}
 	branches := append([]*gojq.IfElif{{Cond: i.Cond, Then: i.Then}}, i.Elif...)
 	for _, b := range slices.Backward(branches) {
-		condition, err := compile(b.Cond)
+		condition, err := p.compile(b.Cond)
 		if err != nil {
 			return nil, err
 		}
-		then, err := compile(b.Then)
+		then, err := p.compile(b.Then)
 		if err != nil {
 			return nil, err
 		}

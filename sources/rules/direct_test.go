@@ -10,6 +10,7 @@ import (
 
 	"github.com/itchyny/gojq"
 
+	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -58,7 +59,14 @@ func agree(t *testing.T, text, doc string) (direct bool) {
 	if x.stages == nil || err != nil {
 		return false
 	}
-	got, want := values(t, x, ofDocument(parsed.Root)), values(t, &Expr{code: x.code}, ofJQ(parsed.Root.JQ()))
+	agreeOn(t, x, parsed.Root)
+	return true
+}
+
+// agreeOn holds it of a value of a document.
+func agreeOn(t *testing.T, x *Expr, in document.Value) {
+	t.Helper()
+	got, want := values(t, x, ofDocument(in)), values(t, &Expr{code: x.code}, ofJQ(in.JQ()))
 	if x.path != nil { // its errors are in our own words
 		for _, all := range [][]string{got, want} {
 			for i, s := range all[len(all)-2:] {
@@ -69,9 +77,8 @@ func agree(t *testing.T, text, doc string) (direct bool) {
 		}
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("%s of %s:\ndirect %q\njq     %q", text, doc, got, want)
+		t.Errorf("%s of %s:\ndirect %q\njq     %q", x, in.Raw(), got, want)
 	}
-	return true
 }
 
 // TestDirectAtItsBounds holds it where chance seldom goes.

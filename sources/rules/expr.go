@@ -16,6 +16,7 @@ import (
 // tick's window in Unix seconds, and now, the tick's time.
 type Expr struct {
 	text   string
+	query  *gojq.Query
 	path   []string // of a plain path, with or without [] at its end; nil otherwise
 	stages []stage  // without jq; nil where needs tells what is in the way
 	step   step     // the stages where they are one step; nil otherwise
@@ -29,14 +30,24 @@ func (x *Expr) UnmarshalText(text []byte) error {
 	if err != nil {
 		return err
 	}
-	*x = Expr{text: string(text), code: code}
+	*x = Expr{text: string(text), query: query, code: code}
 	x.path, _ = jq.Path(query)
-	if whole, err := compile(query); err == nil {
-		x.step, x.stages = whole, []stage{{step: whole}}
-	} else if x.stages, err = compileStages(query); err != nil {
-		x.stages, x.needs = nil, err.Error()
-	}
+	*x = *x.at(&place{})
 	return nil
+}
+
+// at is the expression for the items at a place.
+func (x *Expr) at(p *place) *Expr {
+	if x == nil {
+		return nil
+	}
+	placed := *x
+	if whole, err := p.compile(x.query); err == nil {
+		placed.step, placed.stages = whole, []stage{{step: whole}}
+	} else if placed.stages, err = p.compileStages(x.query); err != nil {
+		placed.stages, placed.needs = nil, err.Error()
+	}
+	return &placed
 }
 
 // String is the expression as it was written.
@@ -60,7 +71,7 @@ func (x *Expr) one(ctx context.Context, m *machine, in *item) (value, error) {
 			return out, nil
 		}
 		if x.path != nil {
-			_, err := walk(in.doc, x.path)
+			_, err := walk(in.doc(), x.path)
 			return value{}, err
 		}
 	}
@@ -87,7 +98,7 @@ func (x *Expr) all(ctx context.Context, m *machine, in *item, yield func(value) 
 			return err
 		}
 		if x.path != nil {
-			return x.why(in.doc)
+			return x.why(in.doc())
 		}
 	}
 	iter := x.code.RunWithContext(ctx, in.forJQ(), m.variables...)

@@ -13,9 +13,9 @@ import (
 )
 
 // compileFunc compiles a call of one of jq's own functions, or of ours.
-func compileFunc(f *gojq.Func) (step, error) {
+func (p *place) compileFunc(f *gojq.Func) (step, error) {
 	if f.Name == "select" && len(f.Args) == 1 {
-		condition, err := compile(f.Args[0])
+		condition, err := p.compile(f.Args[0])
 		return choice(condition, identity, nothing), err
 	}
 	if len(f.Args) == 0 {
@@ -113,16 +113,16 @@ func nothing(*machine, value) (value, bool) { return value{form: none}, true }
 // length is how many characters a text, or items a list has. A number's is what it is without its sign.
 func length(_ *machine, in value) (value, bool) {
 	if in.form == inDoc {
-		switch in.doc.Kind() {
+		switch in.doc().Kind() {
 		case document.Array:
-			return intValue(int64(in.doc.Len())), true
+			return intValue(int64(in.doc().Len())), true
 		case document.Number:
-			return in, !strings.HasPrefix(in.doc.Raw(), "-")
+			return in, !strings.HasPrefix(in.doc().Raw(), "-")
 		}
 	}
 	switch v := scalar(in); {
-	case v.form == text:
-		return intValue(int64(utf8.RuneCountInString(v.text))), true
+	case v.isText():
+		return intValue(int64(utf8.RuneCountInString(v.text()))), true
 	case v.isNull():
 		return intValue(0), true
 	}
@@ -131,28 +131,28 @@ func length(_ *machine, in value) (value, bool) {
 
 // toNumber takes numbers as they are, with all their digits.
 func toNumber(_ *machine, in value) (value, bool) {
-	if in.isNumber() || in.form == inDoc && in.doc.Kind() == document.Number {
+	if in.isNumber() || in.form == inDoc && in.doc().Kind() == document.Number {
 		return in, true
 	}
-	if v := scalar(in); v.form == text {
-		return numberOf(v.text)
+	if v := scalar(in); v.isText() {
+		return numberOf(v.text())
 	}
 	return value{}, false
 }
 
-func toString(_ *machine, in value) (value, bool) {
-	if in.form == inDoc && in.doc.Kind() == document.Number {
-		return textValue(in.doc.Raw()), true
+func toString(m *machine, in value) (value, bool) {
+	if in.form == inDoc && in.doc().Kind() == document.Number {
+		return m.text(in.doc().Raw())
 	}
-	switch v := scalar(in); v.form {
+	switch v := scalar(in); v.rank() {
 	case text:
 		return v, true
 	case integer:
-		return textValue(strconv.FormatInt(v.int(), 10)), true
+		return m.text(strconv.FormatInt(v.int(), 10))
 	case boolean:
-		return textValue(strconv.FormatBool(v.isTrue())), true
+		return m.text(strconv.FormatBool(v.isTrue()))
 	case null:
-		return textValue("null"), true
+		return m.text("null")
 	}
 	return value{}, false
 }
@@ -160,18 +160,22 @@ func toString(_ *machine, in value) (value, bool) {
 // downcase makes the letters of ASCII small.
 func downcase(m *machine, in value) (value, bool) {
 	v := scalar(in)
-	if v.form != text || !utf8.ValidString(v.text) {
+	if !v.isText() {
 		return value{}, false
 	}
-	if strings.IndexFunc(v.text, isUpper) < 0 {
+	s := v.text()
+	if !utf8.ValidString(s) {
+		return value{}, false
+	}
+	if strings.IndexFunc(s, isUpper) < 0 {
 		return v, true
 	}
-	return m.lower(v.text)
+	return m.lower(s)
 }
 
 // fromDate reads times such as 2026-03-01T12:00:00Z; those of another zone are jq's.
 func fromDate(_ *machine, in value) (value, bool) {
-	s := scalar(in).text
+	s := scalar(in).text()
 	if len(s) != len("2026-03-01T12:00:00Z") {
 		return value{}, false
 	}
@@ -188,10 +192,10 @@ func timestamp(_ *machine, in value) (value, bool) {
 	if v.isNull() {
 		return value{}, true
 	}
-	if v.form != text {
+	if !v.isText() {
 		return value{}, false
 	}
-	t, err := jq.ParseTime(v.text)
+	t, err := jq.ParseTime(v.text())
 	if err != nil {
 		return value{}, false
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // compileSuffix compiles a term that ends in .name, [0] or one of these and ?.
-func compileSuffix(t *gojq.Term, last int) (step, error) {
+func (p *place) compileSuffix(t *gojq.Term, last int) (step, error) {
 	s, optional := t.SuffixList[last], false
 	base := *t
 	if s.Optional {
@@ -16,7 +16,7 @@ func compileSuffix(t *gojq.Term, last int) (step, error) {
 			if base.SuffixList = nil; t.Type != gojq.TermTypeIndex {
 				return nil, needs(t)
 			}
-			return compileIndex(t.Index, true, t)
+			return p.compileIndex(t.Index, true, t)
 		}
 		s = t.SuffixList[last]
 	}
@@ -24,11 +24,11 @@ func compileSuffix(t *gojq.Term, last int) (step, error) {
 		return nil, needs(t)
 	}
 	base.SuffixList = t.SuffixList[:last]
-	before, err := compileTerm(&base)
+	before, err := p.compileTerm(&base)
 	if err != nil {
 		return nil, err
 	}
-	index, err := compileIndex(s.Index, optional, t)
+	index, err := p.after(&gojq.Query{Term: &base}).compileIndex(s.Index, optional, t)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func compileSuffix(t *gojq.Term, last int) (step, error) {
 }
 
 // compileIndex compiles .name and .[0]; with ? what has no members gives nothing.
-func compileIndex(i *gojq.Index, optional bool, in *gojq.Term) (step, error) {
+func (p *place) compileIndex(i *gojq.Index, optional bool, in *gojq.Term) (step, error) {
 	key := &gojq.Term{Type: gojq.TermTypeString, Str: i.Str}
 	if i.Name != "" {
 		key.Str = &gojq.String{Str: i.Name}
@@ -48,15 +48,15 @@ func compileIndex(i *gojq.Index, optional bool, in *gojq.Term) (step, error) {
 	}
 	switch key.Type {
 	case gojq.TermTypeString, gojq.TermTypeNumber, gojq.TermTypeUnary: // constants, which need no machine
-		s, err := compileTerm(key)
+		s, err := p.compileTerm(key)
 		if err != nil {
 			return nil, needs(in)
 		}
 		switch k, _ := s(nil, value{}); {
 		case k.form == text && optional:
-			return maybe(k.text), nil
+			return p.maybe(k.text()), nil
 		case k.form == text:
-			return follow([]string{k.text}), nil
+			return p.follow([]string{k.text()}), nil
 		case k.form == integer && !optional:
 			return element(k.int()), nil
 		}
@@ -65,16 +65,17 @@ func compileIndex(i *gojq.Index, optional bool, in *gojq.Term) (step, error) {
 }
 
 // follow is a path of members, the identity where it is empty.
-func follow(path []string) step {
+func (p *place) follow(path []string) step {
+	members := p.path(path)
 	return func(_ *machine, in value) (value, bool) {
 		if in.form != inDoc {
-			return in, len(path) == 0 || in.form == null
+			return in, len(members) == 0 || in.form == null
 		}
-		v := in.doc
-		for _, name := range path {
+		v := in.doc()
+		for _, member := range members {
 			switch v.Kind() {
 			case document.Object:
-				v = v.Get(name)
+				v = member.of.Get(v, member.slot)
 			case document.Null:
 				return value{}, true
 			default:
@@ -86,8 +87,8 @@ func follow(path []string) step {
 }
 
 // maybe is .name?, which gives nothing of what has no members.
-func maybe(name string) step {
-	index := follow([]string{name})
+func (p *place) maybe(name string) step {
+	index := p.follow([]string{name})
 	return func(m *machine, in value) (value, bool) {
 		v, ok := index(m, in)
 		if !ok {
@@ -103,14 +104,14 @@ func element(n int64) step {
 		if in.isNull() {
 			return value{}, true
 		}
-		if in.form != inDoc || in.doc.Kind() != document.Array {
+		if in.form != inDoc || in.doc().Kind() != document.Array {
 			return value{}, false
 		}
 		at := n
 		if at < 0 {
-			at += int64(in.doc.Len())
+			at += int64(in.doc().Len())
 		}
-		for item := range in.doc.Items {
+		for item := range in.doc().Items {
 			if at == 0 {
 				return ofDocument(item), true
 			}

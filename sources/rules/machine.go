@@ -12,17 +12,31 @@ type machine struct {
 	now       float64         // the tick's time, as jq's now has it
 	variables []any           // what code is run with: see Expr
 	texts     strings.Builder // what has been made of texts; earlier views of it stay as they are
+	rests     []rest          // those of computed texts; pointers to earlier ones stay good
 	visited   int             // items of lists and objects
 }
 
-// maxTexts bounds the texts of a tick that live until its end, in bytes; beyond it they are jq's, which drops them earlier.
-const maxTexts = 64 << 20
+// Bounds on the texts of a tick that live until its end; beyond them they are jq's, which drops them earlier.
+const (
+	maxTexts = 64 << 20 // bytes
+	maxRests = 1 << 20
+)
 
 func (m *machine) begin(tick sources.Tick) {
 	size := min(m.texts.Len(), maxTexts)
 	now, w := jq.Epoch(tick.Time), windowOf(tick)
-	*m = machine{now: now, variables: []any{now, seconds(w.start), seconds(w.end)}}
+	clear(m.rests)
+	*m = machine{rests: m.rests[:0], now: now, variables: []any{now, seconds(w.start), seconds(w.end)}}
 	m.texts.Grow(size)
+}
+
+// text is a text as a value.
+func (m *machine) text(s string) (value, bool) {
+	if len(m.rests) == maxRests {
+		return value{}, false
+	}
+	m.rests = append(m.rests, rest{text: s})
+	return value{form: text, rest: &m.rests[len(m.rests)-1]}, true
 }
 
 // keep is the text of two.
@@ -33,7 +47,7 @@ func (m *machine) keep(a, b string) (value, bool) {
 	}
 	m.texts.WriteString(a)
 	m.texts.WriteString(b)
-	return textValue(m.texts.String()[from:]), true
+	return m.text(m.texts.String()[from:])
 }
 
 // lower is the text with the letters of ASCII made small.
@@ -49,5 +63,5 @@ func (m *machine) lower(s string) (value, bool) {
 		}
 		m.texts.WriteByte(c)
 	}
-	return textValue(m.texts.String()[from:]), true
+	return m.text(m.texts.String()[from:])
 }

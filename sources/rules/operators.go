@@ -63,8 +63,8 @@ func add(m *machine, l, r value) (value, bool) {
 		return intValue(sum), (sum >= l.int()) == (r.int() >= 0)
 	case l.isNumber() && r.isNumber():
 		return floatValue(l.float() + r.float())
-	case l.form == text && r.form == text:
-		return m.keep(l.text, r.text)
+	case l.isText() && r.isText():
+		return m.keep(l.text(), r.text())
 	case l.isNull() && r.form != none:
 		return r, true
 	case r.isNull() && l.form != none:
@@ -107,39 +107,38 @@ func moduloInts(l, r int64) (value, bool) {
 func comparison(holds func(order int) bool) operator {
 	return func(_ *machine, l, r value) (value, bool) {
 		l, r = scalar(l), scalar(r)
-		order := 0
+		order := cmp.Compare(l.rank(), r.rank())
 		switch {
-		case l.form > text || r.form > text:
+		case l.rank() > text || r.rank() > text:
 			return value{}, false
 		case l.form == integer && r.form == integer:
 			order = cmp.Compare(l.int(), r.int())
 		case l.isNumber() && r.isNumber():
 			order = cmp.Compare(l.float(), r.float())
-		case l.form == text && r.form == text:
-			order = strings.Compare(l.text, r.text)
-		case l.form == boolean && r.form == boolean:
+		case order == 0 && l.isText():
+			order = strings.Compare(l.text(), r.text())
+		case order == 0:
 			order = cmp.Compare(l.bits, r.bits)
-		default:
-			order = cmp.Compare(l.form, r.form)
 		}
 		return boolValue(holds(order)), true
 	}
 }
 
-// scalar takes a value out of the document; none of a list or an object, or of a number that has to be jq's.
+// scalar takes a value out of the document, where texts stay; none of a list or an object, or of a number that has to be
+// jq's.
 func scalar(v value) value {
 	if v.form != inDoc {
 		return v
 	}
-	switch v.doc.Kind() {
+	switch v.doc().Kind() {
 	case document.Null:
 		return value{}
 	case document.False, document.True:
-		return boolValue(v.doc.Kind() == document.True)
+		return boolValue(v.doc().Kind() == document.True)
 	case document.String:
-		return textValue(v.doc.Text())
+		return v
 	case document.Number:
-		if n, ok := numberOf(v.doc.Raw()); ok {
+		if n, ok := numberOf(v.doc().Raw()); ok {
 			return n
 		}
 	}

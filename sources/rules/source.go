@@ -31,6 +31,7 @@ type source struct {
 // walkPlan is the metrics with the same items.
 type walkPlan struct {
 	items  *Expr
+	place  *place // where they all look members up
 	groups []*group
 }
 
@@ -58,14 +59,15 @@ func newSource(c Config, fetch sources.Fetcher) *source {
 		}
 		w := walks[items]
 		if w == nil {
-			w = &walkPlan{items: m.Items}
+			w = &walkPlan{place: &place{}}
+			w.items = m.Items.at(w.place)
 			walks[items] = w
 			s.walks = append(s.walks, w)
 		}
 		key := items
 		var labels []*Expr
 		for _, label := range m.labelNames() {
-			labels = append(labels, m.Labels[label])
+			labels = append(labels, m.Labels[label].at(w.place))
 			key += "\x00" + m.Labels[label].text
 		}
 		g := groups[key]
@@ -74,9 +76,16 @@ func newSource(c Config, fetch sources.Fetcher) *source {
 			groups[key] = g
 			w.groups = append(w.groups, g)
 		}
-		g.rules = append(g.rules, rule{m, at})
+		g.rules = append(g.rules, rule{m.at(w.place), at})
 	}
 	return s
+}
+
+// at is the metric whose expressions are for the items at a place.
+func (m *Metric) at(p *place) *Metric {
+	placed := *m
+	placed.Value, placed.OnceBy, placed.Time = m.Value.at(p), m.OnceBy.at(p), m.Time.at(p)
+	return &placed
 }
 
 // Collect fetches the document and computes every metric from it.
@@ -94,6 +103,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	// A document is converted for jq at most once a tick, and not at all where paths do.
 	root := &item{value: ofDocument(doc.Root)}
 	for _, w := range s.walks {
+		w.place.forget()
 		err := s.walk(ctx, w, root)
 		switch {
 		case err != nil:

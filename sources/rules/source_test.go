@@ -118,6 +118,7 @@ func TestReuse(t *testing.T) {
 		{`[{"n":"a","v":1},{"n":"b","v":2},{"n":"c"}]`, "x{n=\"a\"} 1\nx{n=\"b\"} 2\nx drops 1 missing: item 2 of .[]: value .v is missing\n"},
 		{`7`, "x: items .[]: cannot iterate over 7\n"},
 		{`[{"n":"d","v":3}]`, "x{n=\"d\"} 3\n"},
+		{`[{"o":"d","v":4,"n":"e"}]`, "x{n=\"e\"} 4\n"},
 	} {
 		doc.text = tick.text
 		readings, err := s.Collect(t.Context(), sources.Tick{})

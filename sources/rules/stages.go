@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/itchyny/gojq"
@@ -17,27 +18,27 @@ type stage struct {
 }
 
 // compileStages takes an expression that may have .[] in it apart. Its only error is needsJQ.
-func compileStages(q *gojq.Query) ([]stage, error) {
+func (p *place) compileStages(q *gojq.Query) ([]stage, error) {
 	if q.Op == gojq.OpPipe && plain(q) {
-		left, err := compileStages(q.Left)
+		left, err := p.compileStages(q.Left)
 		if err != nil {
 			return nil, err
 		}
-		right, err := compileStages(q.Right)
+		right, err := p.compileStages(q.Right)
 		return append(left, right...), err
 	}
 	if q.Term == nil || !plain(q) {
-		s, err := compile(q)
+		s, err := p.compile(q)
 		return []stage{{step: s}}, err
 	}
 	at := slices.IndexFunc(q.Term.SuffixList, func(s *gojq.Suffix) bool { return s.Iter })
 	if at < 0 {
-		s, err := compileTerm(q.Term)
+		s, err := p.compileTerm(q.Term)
 		return []stage{{step: s}}, err
 	}
 	before, after := *q.Term, q.Term.SuffixList[at+1:]
 	before.SuffixList = before.SuffixList[:at]
-	s, err := compileTerm(&before)
+	s, err := p.compileTerm(&before)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +50,7 @@ func compileStages(q *gojq.Query) ([]stage, error) {
 	if len(after) == 0 {
 		return stages, nil
 	}
-	rest, err := compileStages(&gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeIdentity, SuffixList: after}})
+	rest, err := p.compileStages(&gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeIdentity, SuffixList: after}})
 	return append(stages, rest...), err
 }
 
@@ -77,17 +78,31 @@ func run(ctx context.Context, m *machine, stages []stage, in value, yield func(v
 		}
 		return run(ctx, m, stages[1:], v, yield)
 	}
-	if in.form == inDoc && in.doc.Kind() == document.Object {
-		return sortedMembers(in.doc, each)
+	if in.form == inDoc && in.doc().Kind() == document.Object {
+		return sortedMembers(in.doc(), each)
 	}
-	if in.form != inDoc || in.doc.Kind() != document.Array {
+	if in.form != inDoc || in.doc().Kind() != document.Array {
 		if stages[0].optional {
 			return nil
 		}
 		return errUnsure
 	}
-	for v := range in.doc.Items {
+	for v := range in.doc().Items {
 		if err := each(ofDocument(v)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sortedMembers yields an object's values in the order of their keys, each key once.
+func sortedMembers(v document.Value, yield func(value) error) error {
+	byKey := map[string]document.Value{}
+	for key, member := range v.Members {
+		byKey[key] = member
+	}
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		if err := yield(ofDocument(byKey[key])); err != nil {
 			return err
 		}
 	}

@@ -3,10 +3,8 @@ package rules
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"math/big"
-	"slices"
 	"strconv"
 
 	"github.com/itchyny/gojq"
@@ -22,27 +20,37 @@ const (
 	boolean      // bits: 1 or 0
 	integer      // bits, as an int64
 	float        // bits, as a finite float64
-	text         // text
-	inDoc        // doc: a piece of the document
-	made         // data: what jq has made, and is none of these
+	text         // rest.text
+	inDoc        // tree, and bits: a piece of the document
+	made         // rest.data: what jq has made, and is none of these
 	none         // nowhere: it is jq's empty
 )
 
-// value is a piece of the document, or what has been computed from one. The zero value is null. It is small enough to be
-// returned in registers.
+// value is a piece of the document, or what has been computed from one. The zero value is null. It has four fields of a
+// word each, which is the most that the compiler keeps in registers.
 type value struct {
-	doc  document.Value
-	text string
-	data *any
+	tree *document.Tree
+	rest *rest
 	bits uint64
 	form form
 }
 
-func ofDocument(v document.Value) value { return value{form: inDoc, doc: v} }
+// rest is what of a value takes more than a word.
+type rest struct {
+	text string
+	data any
+}
+
+func ofDocument(v document.Value) value {
+	tree, at := v.Position()
+	return value{form: inDoc, tree: tree, bits: uint64(at)}
+}
+
+func (v value) doc() document.Value { return v.tree.At(uint32(v.bits)) }
 
 func intValue(n int64) value { return value{form: integer, bits: uint64(n)} }
 
-func textValue(s string) value { return value{form: text, text: s} }
+func textValue(s string) value { return value{form: text, rest: &rest{text: s}} }
 
 func boolValue(is bool) value {
 	if is {
@@ -72,7 +80,29 @@ func ofJQ(data any) value {
 	case string:
 		return textValue(x)
 	}
-	return value{form: made, data: &data}
+	return value{form: made, rest: &rest{data: data}}
+}
+
+// text is the characters of a value that is one.
+func (v value) text() string {
+	switch {
+	case v.form == text:
+		return v.rest.text
+	case v.form == inDoc:
+		return v.doc().Text()
+	}
+	return ""
+}
+
+func (v value) isText() bool { return v.rank() == text }
+
+// rank is the value's form, and text of a text of the document. Smaller ones come first where jq orders values; those above
+// text are jq's to order.
+func (v value) rank() form {
+	if v.form == inDoc && v.doc().Kind() == document.String {
+		return text
+	}
+	return v.form
 }
 
 func (v value) int() int64 { return int64(v.bits) }
@@ -87,14 +117,14 @@ func (v value) float() float64 {
 func (v value) isNumber() bool { return v.form == integer || v.form == float }
 
 func (v value) isNull() bool {
-	return v.form == null || v.form == inDoc && v.doc.Kind() == document.Null
+	return v.form == null || v.form == inDoc && v.doc().Kind() == document.Null
 }
 
 // isTrue tells whether jq takes the value for true: everything is but false and null.
 func (v value) isTrue() bool {
 	switch v.form {
 	case inDoc:
-		return v.doc.Kind() > document.False
+		return v.doc().Kind() > document.False
 	case boolean:
 		return v.bits != 0
 	}
@@ -105,7 +135,7 @@ func (v value) isTrue() bool {
 func (v value) jq() any {
 	switch v.form {
 	case inDoc:
-		return v.doc.JQ()
+		return v.doc().JQ()
 	case boolean:
 		return v.isTrue()
 	case integer:
@@ -116,9 +146,9 @@ func (v value) jq() any {
 	case float:
 		return v.float()
 	case text:
-		return v.text
+		return v.text()
 	case made:
-		return *v.data
+		return v.rest.data
 	}
 	return nil
 }
@@ -127,13 +157,13 @@ func (v value) jq() any {
 func (v value) number() (float64, bool) {
 	switch v.form {
 	case inDoc:
-		return v.doc.Number()
+		return v.doc().Number()
 	case integer, float:
 		return v.float(), true
 	case boolean:
 		return float64(v.bits), true
 	case text:
-		return document.ParseNumber(v.text)
+		return document.ParseNumber(v.text())
 	}
 	switch x := v.jq().(type) {
 	case *big.Int:
@@ -150,11 +180,11 @@ func (v value) number() (float64, bool) {
 func (v value) label() (string, bool) {
 	switch v.form {
 	case inDoc:
-		return v.doc.Label()
+		return v.doc().Label()
 	case integer:
 		return strconv.FormatInt(v.int(), 10), true
 	case text:
-		return v.text, true
+		return v.text(), true
 	}
 	switch x := v.jq().(type) {
 	case bool, *big.Int, json.Number, float64:
@@ -178,20 +208,6 @@ func (v value) id() (string, bool) {
 
 // preview is the value in a few words for a message.
 func (v value) preview() string { return gojq.Preview(v.jq()) }
-
-// sortedMembers yields an object's values in the order of their keys, each key once.
-func sortedMembers(v document.Value, yield func(value) error) error {
-	byKey := map[string]document.Value{}
-	for key, member := range v.Members {
-		byKey[key] = member
-	}
-	for _, key := range slices.Sorted(maps.Keys(byKey)) {
-		if err := yield(ofDocument(byKey[key])); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // describe is a value of the document in a few words for a message.
 func describe(v document.Value) string {
