@@ -74,7 +74,7 @@ func TestReadme(t *testing.T) {
 // TestReadmeExplains holds what it says of cton explain against the catalogue.
 func TestReadmeExplains(t *testing.T) {
 	readme := readText(t, filepath.Join("..", "README.md"))
-	kinds := []string{"job", "test"}
+	kinds := []string{"job", "auth", "test"}
 	for _, k := range agent.Catalogue().Fetchers {
 		kinds = append(kinds, k.Name)
 	}

@@ -89,6 +89,9 @@ func (a *App) Main(ctx context.Context, args []string) int {
 		fmt.Fprintln(a.Err, "cton: "+err.Error())
 		return exitConfig
 	}
+	if len(args) > 0 && args[0] == "help" {
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	parsed, err := parser.Parse(args)
 	if code >= 0 {
 		return code // --help has been shown

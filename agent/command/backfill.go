@@ -13,7 +13,6 @@ import (
 	"github.com/collectington/collectington/agent/schedule"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
-	"github.com/collectington/collectington/sources"
 )
 
 type backfillCmd struct {
@@ -81,7 +80,7 @@ func (c *backfillCmd) check(job *config.Job) error {
 		return fmt.Errorf("--from %s is not before --to %s", c.From.Format(time.RFC3339), c.To.Format(time.RFC3339))
 	case step != 0 && step < time.Second:
 		return errors.New("--step: want at least 1s")
-	case !isDated(job.Source) && (job.Fetcher == nil || !isDated(job.Fetcher)):
+	case !job.Dated():
 		return fmt.Errorf("jobs.%s gets the same whatever the window is: each of the past would get today's numbers; "+
 			"ask for a window, as in query: {from: \"{{ rfc3339 .Window.Start }}\"}, or give all its metrics a time", job.Name)
 	}
@@ -104,11 +103,6 @@ func (c *backfillCmd) wholeWindows(w *schedule.Windows, now time.Time) error {
 	}
 	c.From.Time, c.To.Time = from.UTC(), to.UTC()
 	return nil
-}
-
-func isDated(config any) bool {
-	d, ok := config.(sources.Dated)
-	return !ok || d.Dated()
 }
 
 // pastSinks are the plan's sinks whose receivers keep samples of the past, without the spools that the agent holds.

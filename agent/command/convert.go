@@ -9,15 +9,19 @@ import (
 )
 
 type convertCmd struct {
-	File    string `arg:"" optional:"" help:"The old file; without it, that of -c."`
+	File    string `arg:"" optional:"" help:"The old file; default that of -c, else config.json."`
 	Service string `short:"s" help:"Show this service alone." placeholder:"SERVICE"`
 }
 
 // Run shows an old configuration as one of ours. What is wrong with it is shown instead.
 func (c *convertCmd) Run(a *App, g *globals) error {
 	file := c.File
-	if file == "" {
+	switch {
+	case file != "":
+	case g.Named:
 		file = g.Config
+	default:
+		file = "config.json"
 	}
 	doc, err := a.parse(file)
 	if err != nil {

@@ -129,6 +129,9 @@ func (r *rehearsal) play(ctx context.Context, update bool) {
 		}
 		r.found("%s: %s: was never asked", s.Place(), s.Name)
 	}
+	if len(r.findings) == 0 && !r.Expects() {
+		r.found("%s: expects nothing: add an empty section -- 1 metrics --, and cton test -u fills it in", r.Config.File)
+	}
 }
 
 // first is the first tick's time: the start, or for cron text the first time at or after it that is due.

@@ -51,11 +51,18 @@ func (r *reader) windows(job *Job, s *windowSettings, zone *time.Location, n *ya
 		w.MaxCatchUp = time.Duration(*s.MaxCatchUp)
 	}
 	job.Windows = w
+	if !job.Dated() {
+		r.bad(n, path, "nothing asks for it, so that each window would get the same: ask, as in query: "+
+			"{from: \"{{ rfc3339 .Window.Start }}\"}, or use $start and $end in each metric's expressions")
+	}
 	if d, ok := job.Source.(sources.Declarer); ok && w.Overlap > 0 {
 		for _, m := range d.Declares() {
-			if m.Once && m.Remember < 2*length {
+			switch {
+			case m.Once && m.Remember < 2*length:
 				bad("overlap", "%s remembers events for %s: set its remember to two lengths, %s, or events that windows share count twice",
 					m.Name, setting.Duration(m.Remember), setting.Duration(2*length))
+			case !m.Once && m.Accumulates():
+				bad("overlap", "%s would count twice what windows share: give it once_by, or leave out the overlap", m.Name)
 			}
 		}
 	}

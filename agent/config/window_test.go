@@ -20,7 +20,7 @@ func TestWindowDefaults(t *testing.T) {
 		`schedule: "@hourly", window: {length: 1h, settle: 0s, max_catch_up: 0s}`:   {0, 0, 0},
 		`schedule: "@hourly", window: {length: 1h, settle: 5m, max_catch_up: 400d}`: {5 * time.Minute, 400 * day, 400 * day},
 	} {
-		file := "sinks: {page: {expose: {}}}\njobs: {a: {JOB, http: {url: 'http://a.example'}, metrics: {a: {type: gauge, value: .a}}}}"
+		file := "sinks: {page: {expose: {}}}\njobs: {a: {JOB, http: {url: 'http://a.example/{{ .Now }}'}, metrics: {a: {type: gauge, value: .a}}}}"
 		plan, err := config.Load("cton.yaml", []byte(strings.Replace(file, "JOB", text, 1)), agent.Catalogue())
 		if err != nil {
 			t.Fatal(err)

@@ -167,6 +167,9 @@ func expectation(tick int, what string) string { return fmt.Sprintf("%d %s", tic
 // Expected is the section that says what is expected of a tick; nil = none does.
 func (t *Test) Expected(tick int, what string) *Section { return t.expected[expectation(tick, what)] }
 
+// Expects tells whether a section says what is expected of any tick.
+func (t *Test) Expects() bool { return len(t.expected) > 0 }
+
 // Extract writes the configuration and the files that it names into a folder. Nothing is written outside it.
 func (t *Test) Extract(dir string) error {
 	root, err := os.OpenRoot(dir)

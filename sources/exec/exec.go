@@ -101,6 +101,6 @@ func (c *Config) Identity() string {
 func (c *Config) Dated() bool {
 	return slices.ContainsFunc(c.templates(), func(t text) bool {
 		parsed, err := template.Parse(t.text)
-		return err == nil && parsed.Varies()
+		return err != nil || parsed.Varies()
 	})
 }

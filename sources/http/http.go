@@ -85,8 +85,8 @@ func (c *Config) Identity() string {
 	return request
 }
 
-// Dated tells whether the request names the tick's window.
+// Dated tells whether the request names the tick's window; one with a mistake in it may mean to.
 func (c *Config) Dated() bool {
 	t, err := c.texts()
-	return err == nil && t.any(itemText.varies)
+	return err != nil || t.any(itemText.varies)
 }

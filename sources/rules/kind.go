@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
@@ -138,14 +139,20 @@ func (m *Metric) labelNames() []string { return slices.Sorted(maps.Keys(m.Labels
 
 func (m *Metric) desc(name string) *metric.Desc {
 	d := m.Desc(name, m.labelNames(), m.OnceBy != nil)
-	d.How = fmt.Sprint(m.Items, m.Value, m.OnceBy)
-	for _, label := range d.LabelNames {
-		d.How += fmt.Sprint(" ", m.Labels[label])
+	d.How = m.how()
+	return d
+}
+
+// how is what the metric's readings are computed by.
+func (m *Metric) how() string {
+	how := fmt.Sprint(m.Items, m.Value, m.OnceBy)
+	for _, label := range m.labelNames() {
+		how += fmt.Sprint(" ", m.Labels[label])
 	}
 	if m.Time != nil {
-		d.How += fmt.Sprintf(" at %s %q %v", m.Time, m.TimeFormat, m.TimeZone)
+		how += fmt.Sprintf(" at %s %q %v", m.Time, m.TimeFormat, m.TimeZone)
 	}
-	return d
+	return how
 }
 
 // Declares lists the metrics.
@@ -167,10 +174,10 @@ func (c *Config) New(env sources.Env) (sources.Source, error) {
 	return newSource(*c, env.Fetch), nil
 }
 
-// Dated tells whether the readings of every metric have times of their own.
+// Dated tells whether the readings of every metric have times of their own, or are chosen by the tick's window.
 func (c *Config) Dated() bool {
 	for _, m := range *c {
-		if m.Time == nil {
+		if m != nil && m.Time == nil && !strings.Contains(m.how(), "$start") && !strings.Contains(m.how(), "$end") {
 			return false
 		}
 	}
