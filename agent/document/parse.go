@@ -1,10 +1,10 @@
 package document
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 )
 
 // MaxDepth is how deep lists and objects may be nested.
@@ -32,8 +32,17 @@ type Parser struct {
 	at   int
 }
 
-// nodeText is about how much text a value takes; it sizes the list of nodes ahead.
+// nodeText is how much text a value takes at least, in most documents. It bounds what is made ahead for the nodes.
 const nodeText = 8
+
+// values is how many values and keys a text has, or more where its texts have commas, colons and brackets.
+func values(text []byte) int {
+	n := 1
+	for _, mark := range []string{",", ":", "{", "["} {
+		n += bytes.Count(text, []byte(mark))
+	}
+	return n
+}
 
 // Parse decodes a JSON text, which must not change while the document is in use.
 func (p *Parser) Parse(text []byte) (Value, error) {
@@ -56,7 +65,9 @@ func (p *Parser) begin(text []byte) error {
 		return ErrSize
 	}
 	p.tree.made, p.tree.text, p.tree.nodes, p.tree.escapes, p.at = false, text, p.tree.nodes[:0], p.tree.escapes[:0], 0
-	p.tree.nodes = slices.Grow(p.tree.nodes, len(text)/nodeText)
+	if p.tree.nodes == nil {
+		p.tree.nodes = make([]node, 0, min(values(text), len(text)/nodeText))
+	}
 	return nil
 }
 

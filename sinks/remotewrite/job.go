@@ -66,7 +66,7 @@ func (j *job) take(b *metric.Batch, again bool, bounds bounds, r *registry, t *t
 	j.again, j.bounds, j.dropped = again, bounds, nil
 	j.next, j.changed, j.asked = 0, false, false
 	j.now, j.before = j.before[:0], j.now
-	t.samples, t.more = t.samples[:0], t.more[:0]
+	t.samples, t.more = slices.Grow(t.samples[:0], b.Samples()), t.more[:0]
 	at := b.Time.UnixMilli()
 	for i := range b.Families {
 		f := &b.Families[i]
@@ -211,6 +211,9 @@ func (j *job) known(key unitKey) *unit {
 	if j.next < len(j.before) && j.before[j.next].key == key {
 		j.next++
 		return j.before[j.next-1]
+	}
+	if len(j.before) == 0 {
+		return nil
 	}
 	j.asked = true
 	if j.units == nil {
