@@ -86,7 +86,7 @@ func (j *job) sort() {
 	j.sorted = append(j.sorted[:0], j.now...)
 	slices.SortStableFunc(j.sorted, func(a, b *unit) int {
 		if x, y := a.first(), b.first(); x != nil && y != nil {
-			return wire.Compare(x.wire, y.wire)
+			return wire.Compare(&x.wire, &y.wire)
 		}
 		return a.sent() - b.sent()
 	})

@@ -79,7 +79,7 @@ func unique(t *testing.T, raw []byte) {
 }
 
 func seriesOf(t *Table, name string) *Series {
-	return t.Series([]metric.Label{{Name: "__name__", Value: name}}, &metric.Desc{Name: name, Type: metric.Gauge, Help: "Of " + name})
+	return new(t.Series([]metric.Label{{Name: "__name__", Value: name}}, &metric.Desc{Name: name, Type: metric.Gauge, Help: "Of " + name}))
 }
 
 func TestCounts(t *testing.T) {
@@ -179,7 +179,7 @@ func TestSeries(t *testing.T) {
 	}
 	for i := range ordered {
 		for k := range ordered {
-			a, b := table.Series(ordered[i], &metric.Desc{}), table.Series(ordered[k], &metric.Desc{})
+			a, b := new(table.Series(ordered[i], &metric.Desc{})), new(table.Series(ordered[k], &metric.Desc{}))
 			if got := Compare(a, b); got > 0 != (i > k) || got < 0 != (i < k) {
 				t.Errorf("%s and %s compare to %d", a, b, got)
 			}
