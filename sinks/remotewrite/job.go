@@ -161,9 +161,9 @@ func (j *job) sample(u *unit, s *metric.Series, time int64, r *registry, t *tick
 			continue
 		}
 		next := sample{series: p, time: time, value: j.values[i]}
-		p.native = s.Histogram != nil && s.Histogram.Native != nil
+		p.native = s.Histogram() != nil && s.Histogram().Native != nil
 		if p.native {
-			next.histogram = counted(s.Histogram)
+			next.histogram = counted(s.Histogram())
 		}
 		if accumulates(d, i) {
 			next.start = start
@@ -171,7 +171,7 @@ func (j *job) sample(u *unit, s *metric.Series, time int64, r *registry, t *tick
 				t.samples = append(t.samples, next.zero())
 			}
 		}
-		if len(s.Exemplars) > 0 {
+		if len(s.Exemplars()) > 0 {
 			next.exemplars = p.news(exemplarsOf(d, s, i))
 		}
 		t.samples = append(t.samples, next)
