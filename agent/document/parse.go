@@ -14,7 +14,7 @@ const MaxDepth = 300
 var (
 	ErrDepth = fmt.Errorf("nested more than %d deep", MaxDepth)
 	ErrShort = errors.New("cut short")
-	ErrSize  = errors.New("larger than 4 GiB")
+	ErrSize  = errors.New("larger than 4 GiB or 268 million values")
 )
 
 // SyntaxError is where a text stops being JSON.
@@ -100,10 +100,13 @@ func (p *Parser) peek() byte {
 
 // add appends a node that ends at the place and has nothing within it.
 func (p *Parser) add(kind Kind, start, end int, escaped bool) {
-	p.tree.nodes = append(p.tree.nodes, node{uint32(start), uint32(end), uint32(len(p.tree.nodes) + 1), kind, escaped})
+	p.tree.nodes = append(p.tree.nodes, newNode(start, end, len(p.tree.nodes)+1, kind, escaped))
 }
 
 func (p *Parser) value(depth int) error {
+	if len(p.tree.nodes) >= maxNodes-2 { // and a key behind it
+		return ErrSize
+	}
 	switch c := p.peek(); c {
 	case '"':
 		return p.string()
@@ -166,7 +169,8 @@ func (p *Parser) container(kind Kind, end byte, depth int) error {
 	}
 	p.at++
 	n := &p.tree.nodes[self]
-	n.end, n.next = uint32(p.at), uint32(len(p.tree.nodes))
+	n.end = uint32(p.at)
+	n.lead(len(p.tree.nodes))
 	return nil
 }
 
