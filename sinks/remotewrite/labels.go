@@ -14,7 +14,8 @@ import (
 // open makes the unit of a family's series of n parts.
 func (j *job) open(key unitKey, d *metric.Desc, s *metric.Series, n int, r *registry) *unit {
 	j.own = s.Labels.Append(j.own[:0])
-	u := &unit{key: key, parts: make([]*series, n), shard: j.shard(d)}
+	u := newUnit(n)
+	u.key, u.shard = key, j.shard(d)
 	for i := range n {
 		all := j.relabelled(j.labels(d, i, n))
 		if len(all) == 0 {
