@@ -30,6 +30,7 @@ type job struct {
 	next        int     // in before, behind the unit found last
 	values      []float64
 	own         []metric.Label // of the series at hand
+	forced, all []metric.Label // of its part at hand: those that it must have, and all
 	text        []byte
 
 	sorted  []*unit // of the batch, in the order in which they compress best
