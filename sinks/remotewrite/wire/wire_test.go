@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/gogo/protobuf/proto"
@@ -223,6 +224,22 @@ func TestRequestsBeginAnew(t *testing.T) {
 		b.Add(y, 1, 2, 3) // and never ended
 		if again := one(x, p); !bytes.Equal(first, again) {
 			t.Errorf("%s: %q, at first %q", p, again, first)
+		}
+	}
+}
+
+// A series knows its labels again however many strings the table has.
+func TestManyStrings(t *testing.T) {
+	table := NewTable()
+	var all []Series
+	var want []metric.Labels
+	for i := range 20_000 { // slots of one byte, two and three
+		labels := metric.Labels{{Name: "__name__", Value: "a"}, {Name: "id", Value: strconv.Itoa(i)}}
+		all, want = append(all, table.Series(labels, &metric.Desc{})), append(want, labels)
+	}
+	for i := range all {
+		if got := all[i].Labels(nil); !slices.Equal(got, want[i]) || !all[i].Equal(want[i]) || all[i].Equal(want[i][:1]) {
+			t.Fatalf("series %d has the labels %v, want %v", i, got, want[i])
 		}
 	}
 }
