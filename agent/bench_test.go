@@ -142,7 +142,7 @@ func (s *bench) encodeRequest(families []metric.Family) {
 	for _, f := range families {
 		for _, x := range f.Series {
 			labels := []prompb.Label{{Name: "__name__", Value: f.Desc.Name}}
-			for _, l := range sinks.Attach(x.Labels.Append(nil), []metric.Label{{Name: "job", Value: "bench"}, {Name: "instance", Value: "host"}}, nil) {
+			for _, l := range sinks.Attach(nil, x.Labels.Append(nil), []metric.Label{{Name: "job", Value: "bench"}, {Name: "instance", Value: "host"}}, nil) {
 				labels = append(labels, prompb.Label{Name: l.Name, Value: l.Value})
 			}
 			req.Timeseries = append(req.Timeseries, prompb.TimeSeries{Labels: labels, Samples: []prompb.Sample{{Value: x.Value, Timestamp: 1772366400000}}})

@@ -19,8 +19,9 @@ func (e *Env) Target(job string) []metric.Label {
 
 // Attach is a series' labels as they are pushed, sorted by name. A label of the series that target has too is kept as
 // exported_NAME, as Prometheus does for scraped series; external labels are added where the series has none of the name.
-func Attach(series []metric.Label, target, external []metric.Label) []metric.Label {
-	all := make([]metric.Label, 0, len(series)+len(target)+len(external))
+// What into holds is overwritten.
+func Attach(into, series, target, external []metric.Label) []metric.Label {
+	all := into[:0]
 	for _, l := range series {
 		for has(target, l.Name) {
 			l.Name = "exported_" + l.Name

@@ -18,7 +18,7 @@ func TestAttach(t *testing.T) {
 	target := labels("job", "j", "instance", "i")
 	f := func(series, external []metric.Label, want string) {
 		t.Helper()
-		set := metric.Labels(Attach(series, target, external))
+		set := metric.Labels(Attach(nil, series, target, external))
 		if got := set.String(); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}

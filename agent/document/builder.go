@@ -64,7 +64,8 @@ func (b *Builder) End() {
 	b.open = b.open[:len(b.open)-1]
 	if b.err == nil {
 		n := &b.tree.nodes[at]
-		n.end, n.next = uint32(len(b.tree.text)), uint32(len(b.tree.nodes))
+		n.end = uint32(len(b.tree.text))
+		n.lead(len(b.tree.nodes))
 	}
 }
 
@@ -154,7 +155,7 @@ func (b *Builder) add(kind Kind, p Place) {
 		b.err = ErrMany
 	}
 	if b.err == nil {
-		b.tree.nodes = append(b.tree.nodes, node{p.start, p.end, uint32(len(b.tree.nodes) + 1), kind, false})
+		b.tree.nodes = append(b.tree.nodes, newNode(int(p.start), int(p.end), len(b.tree.nodes)+1, kind, false))
 	}
 }
 

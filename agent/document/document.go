@@ -1,5 +1,5 @@
 // Package document is decoded data as JSON (RFC 8259) has it, a flat list of nodes over a text: it is parsed once, checked
-// strictly, and costs sixteen bytes a value and nothing for the garbage collector to follow. Texts and numbers are read
+// strictly, and costs twelve bytes a value and nothing for the garbage collector to follow. Texts and numbers are read
 // from where they stand. A Parser makes documents of JSON, a Builder of anything else.
 package document
 
@@ -29,10 +29,27 @@ func (k Kind) String() string {
 // node is one value. Those of a container follow it; an object's are keys and values in turn.
 type node struct {
 	start, end uint32 // in the text: of a text without its quotes; of a container its brackets included
-	next       uint32 // the node after this one and all within it
-	kind       Kind
-	escaped    bool // a text with backslashes
+	rest       uint32 // of bits, from the last: whether it is a text with backslashes, three of its kind, 28 of next
 }
+
+// maxNodes is how many places a node can speak of.
+const maxNodes = 1 << 28
+
+func newNode(start, end, next int, kind Kind, escaped bool) node {
+	n := node{uint32(start), uint32(end), uint32(kind) << 1}
+	if escaped {
+		n.rest |= 1
+	}
+	n.lead(next)
+	return n
+}
+
+func (n *node) kind() Kind    { return Kind(n.rest >> 1 & 7) }
+func (n *node) escaped() bool { return n.rest&1 != 0 }
+
+// next is the node after this one and all within it; lead sets it.
+func (n *node) next() uint32  { return n.rest >> 4 }
+func (n *node) lead(next int) { n.rest = n.rest&15 | uint32(next)<<4 }
 
 // Tree is what the values of one document share.
 type Tree struct {
@@ -55,7 +72,7 @@ func (v Value) Kind() Kind {
 	if v.tree == nil {
 		return Null
 	}
-	return v.node().kind
+	return v.node().kind()
 }
 
 // maxRaw bounds the JSON of a document that is none, where one long key may stand in any number of objects.
@@ -68,7 +85,7 @@ func (v Value) Raw() string {
 		return "null"
 	}
 	n := v.node()
-	if v.tree.made && n.kind != String && n.kind != Number {
+	if v.tree.made && n.kind() != String && n.kind() != Number {
 		return string(v.AppendJSON(nil, maxRaw))
 	}
 	return view(v.tree.text[n.start:n.end])
@@ -88,7 +105,7 @@ func (v Value) String() string { return v.Raw() }
 
 // Text is the characters of a text, and the raw text of anything else. It may point into the document.
 func (v Value) Text() string {
-	if v.tree == nil || !v.node().escaped {
+	if v.tree == nil || !v.node().escaped() {
 		return v.Raw()
 	}
 	from := len(v.tree.escapes)
@@ -98,7 +115,7 @@ func (v Value) Text() string {
 
 // AppendText appends what Text returns, and leaves nothing of it in the document.
 func (v Value) AppendText(into []byte) []byte {
-	if v.tree == nil || !v.node().escaped {
+	if v.tree == nil || !v.node().escaped() {
 		return append(into, v.Raw()...)
 	}
 	return unescape(into, v.Raw())
@@ -109,7 +126,7 @@ func (v Value) Size() int {
 	if v.tree == nil {
 		return 1
 	}
-	return int(v.node().next - v.at)
+	return int(v.node().next() - v.at)
 }
 
 // Clone is the value in a copy of its document, which stays valid.
@@ -127,9 +144,9 @@ func (v Value) Get(key string) Value {
 		return found
 	}
 	nodes, text := v.tree.nodes, v.tree.text
-	for at, end := v.at+1, nodes[v.at].next; at < end; at = nodes[at+1].next {
+	for at, end := v.at+1, nodes[v.at].next(); at < end; at = nodes[at+1].next() {
 		k := &nodes[at]
-		if k.escaped {
+		if k.escaped() {
 			if string((Value{v.tree, at}).AppendText(nil)) == key {
 				found = Value{v.tree, at + 1}
 			}
@@ -145,8 +162,8 @@ func (v Value) Items(yield func(Value) bool) {
 	if v.Kind() != Array {
 		return
 	}
-	end := v.node().next
-	for at := v.at + 1; at < end; at = v.tree.nodes[at].next {
+	end := v.node().next()
+	for at := v.at + 1; at < end; at = v.tree.nodes[at].next() {
 		if !yield(Value{v.tree, at}) {
 			return
 		}
@@ -167,8 +184,8 @@ func (v Value) Members(yield func(string, Value) bool) {
 	if v.Kind() != Object {
 		return
 	}
-	end := v.node().next
-	for at := v.at + 1; at < end; at = v.tree.nodes[at+1].next {
+	end := v.node().next()
+	for at := v.at + 1; at < end; at = v.tree.nodes[at+1].next() {
 		if !yield(Value{v.tree, at}.Text(), Value{v.tree, at + 1}) {
 			return
 		}

@@ -44,7 +44,7 @@ func (p *Parser) ParseLines(text []byte) (Value, error) {
 		p.at = end + 1
 	}
 	p.tree.text = text
-	p.tree.nodes[0].next = uint32(len(p.tree.nodes))
+	p.tree.nodes[0].lead(len(p.tree.nodes))
 	return Value{&p.tree, 0}, nil
 }
 

@@ -55,7 +55,7 @@ func (l *Lookup) read(object Value) {
 		return
 	}
 	nodes, text := object.tree.nodes, object.tree.text
-	for n, at, end := 0, object.at+1, nodes[object.at].next; at < end; n, at = n+1, nodes[at+1].next {
+	for n, at, end := 0, object.at+1, nodes[object.at].next(); at < end; n, at = n+1, nodes[at+1].next() {
 		k, slot := &nodes[at], 0
 		if n < len(l.layout) && string(text[k.start:k.end]) == l.layout[n].key {
 			slot = l.layout[n].slot
@@ -70,7 +70,7 @@ func (l *Lookup) read(object Value) {
 
 // learn is the slot of an object's n-th key, which is expected of the next object too.
 func (l *Lookup) learn(n int, key Value) int {
-	if key.node().escaped {
+	if key.node().escaped() {
 		l.unescaped = key.AppendText(l.unescaped[:0])
 		return l.slotOf(view(l.unescaped))
 	}

@@ -1,10 +1,10 @@
 package document
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 )
 
 // MaxDepth is how deep lists and objects may be nested.
@@ -14,7 +14,7 @@ const MaxDepth = 300
 var (
 	ErrDepth = fmt.Errorf("nested more than %d deep", MaxDepth)
 	ErrShort = errors.New("cut short")
-	ErrSize  = errors.New("larger than 4 GiB")
+	ErrSize  = errors.New("larger than 4 GiB or 268 million values")
 )
 
 // SyntaxError is where a text stops being JSON.
@@ -32,8 +32,17 @@ type Parser struct {
 	at   int
 }
 
-// nodeText is about how much text a value takes; it sizes the list of nodes ahead.
+// nodeText is how much text a value takes at least, in most documents. It bounds what is made ahead for the nodes.
 const nodeText = 8
+
+// values is how many values and keys a text has, or more where its texts have commas, colons and brackets.
+func values(text []byte) int {
+	n := 1
+	for _, mark := range []string{",", ":", "{", "["} {
+		n += bytes.Count(text, []byte(mark))
+	}
+	return n
+}
 
 // Parse decodes a JSON text, which must not change while the document is in use.
 func (p *Parser) Parse(text []byte) (Value, error) {
@@ -56,7 +65,9 @@ func (p *Parser) begin(text []byte) error {
 		return ErrSize
 	}
 	p.tree.made, p.tree.text, p.tree.nodes, p.tree.escapes, p.at = false, text, p.tree.nodes[:0], p.tree.escapes[:0], 0
-	p.tree.nodes = slices.Grow(p.tree.nodes, len(text)/nodeText)
+	if p.tree.nodes == nil {
+		p.tree.nodes = make([]node, 0, min(values(text), len(text)/nodeText))
+	}
 	return nil
 }
 
@@ -89,10 +100,13 @@ func (p *Parser) peek() byte {
 
 // add appends a node that ends at the place and has nothing within it.
 func (p *Parser) add(kind Kind, start, end int, escaped bool) {
-	p.tree.nodes = append(p.tree.nodes, node{uint32(start), uint32(end), uint32(len(p.tree.nodes) + 1), kind, escaped})
+	p.tree.nodes = append(p.tree.nodes, newNode(start, end, len(p.tree.nodes)+1, kind, escaped))
 }
 
 func (p *Parser) value(depth int) error {
+	if len(p.tree.nodes) >= maxNodes-2 { // and a key behind it
+		return ErrSize
+	}
 	switch c := p.peek(); c {
 	case '"':
 		return p.string()
@@ -155,7 +169,8 @@ func (p *Parser) container(kind Kind, end byte, depth int) error {
 	}
 	p.at++
 	n := &p.tree.nodes[self]
-	n.end, n.next = uint32(p.at), uint32(len(p.tree.nodes))
+	n.end = uint32(p.at)
+	n.lead(len(p.tree.nodes))
 	return nil
 }
 

@@ -72,7 +72,7 @@ func showSeries(f *metric.Family, s *metric.Series) string {
 	fmt.Fprintf(&b, "%s", s.Labels)
 	switch {
 	case d.Type == metric.Histogram:
-		h := s.Histogram
+		h := s.Histogram()
 		fmt.Fprintf(&b, " count %d sum %v", h.Count, h.Sum)
 		if h.Counts != nil {
 			fmt.Fprintf(&b, " buckets %v", h.Counts)
@@ -81,9 +81,9 @@ func showSeries(f *metric.Family, s *metric.Series) string {
 			fmt.Fprintf(&b, " schema %d zero %d positive %v negative %v", n.Schema, n.ZeroCount, n.Positive, n.Negative)
 		}
 	case d.Type == metric.Summary:
-		fmt.Fprintf(&b, " count %d sum %v", s.Summary.Count, s.Summary.Sum)
+		fmt.Fprintf(&b, " count %d sum %v", s.Summary().Count, s.Summary().Sum)
 		if len(d.Quantiles) > 0 {
-			fmt.Fprintf(&b, " quantiles %v", s.Summary.Quantiles)
+			fmt.Fprintf(&b, " quantiles %v", s.Summary().Quantiles)
 		}
 	default:
 		fmt.Fprintf(&b, " %v", s.Value)

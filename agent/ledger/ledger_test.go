@@ -29,7 +29,7 @@ func TestASummarySpeaksOfItsLatestObservationsOnly(t *testing.T) {
 			values = append(values, float64(n))
 		}
 		r := mustApply(t, l, epoch().Add(time.Duration(tick)*time.Second), of(d, values...))
-		s := r.Families[0].Series[0].Summary
+		s := r.Families[0].Series[0].Summary()
 		lowest := float64(max(1, n-maxWindow+1))
 		if s.Count != uint64(n) || s.Quantiles[0] != lowest || s.Quantiles[1] != float64(n) {
 			t.Fatalf("of %d observations got count %d, quantiles %v, want the lowest %v", n, s.Count, s.Quantiles, lowest)

@@ -37,6 +37,7 @@ func (t *table) rollback() {
 
 // match finds or makes the entry of each reading, and what the readings want of it. On an error the caller rolls back.
 func (t *table) match(at, seen int64, tick uint32, rows []metric.Reading) error {
+	t.expect(rows)
 	for i := range rows {
 		row := &rows[i]
 		if len(row.Labels) != len(t.desc.LabelNames) {
@@ -67,6 +68,15 @@ func (t *table) match(at, seen int64, tick uint32, rows []metric.Reading) error 
 	t.refuse(tick)
 	t.taken = len(rows) - t.drops.count()
 	return nil
+}
+
+// expect makes room at once for the series of a metric that has none yet, where each reading is a series of its own.
+func (t *table) expect(rows []metric.Reading) {
+	if len(t.entries) > 0 || len(rows) == 0 || rows[0].Time != 0 || t.desc.Accumulates() || t.desc.OnDuplicate != metric.DuplicateError {
+		return
+	}
+	t.entries, t.pending = make([]entry, 0, len(rows)), make([]pending, 0, len(rows))
+	t.index(len(rows))
 }
 
 // skips tells whether this is the metric's first tick ever, of which nothing is to count: event ids are remembered alone.

@@ -368,9 +368,9 @@ func (x *modelMetric) family(d *metric.Desc, now int64) metric.Family {
 		}
 		switch d.Type {
 		case metric.Histogram:
-			show.Histogram = histogramOf(d, s.observations)
+			show.More = &metric.More{Histogram: histogramOf(d, s.observations)}
 		case metric.Summary:
-			show.Summary = summaryOf(d, s.observations, now)
+			show.More = &metric.More{Summary: summaryOf(d, s.observations, now)}
 		}
 		f.Series = append(f.Series, show)
 	}

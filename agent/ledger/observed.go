@@ -15,6 +15,7 @@ type observed struct {
 	histogram *metric.HistogramValue
 	native    *native
 	summary   *metric.SummaryValue
+	shown     *metric.More  // the two, as a batch has them
 	window    []observation // of a summary with quantiles, oldest first
 
 	changed uint32 // the tick that last changed what is shown, so that it is copied once a tick
@@ -96,7 +97,10 @@ func (o *observed) show(d *metric.Desc, c *commit, s *metric.Series) {
 	if o.summary != nil && len(d.Quantiles) > 0 {
 		o.quantiles(d, c)
 	}
-	s.Histogram, s.Summary = o.histogram, o.summary
+	if m := o.shown; m == nil || m.Histogram != o.histogram || m.Summary != o.summary {
+		o.shown = &metric.More{Histogram: o.histogram, Summary: o.summary}
+	}
+	s.More = o.shown
 }
 
 // quantiles speaks of the observations of the last MaxAge: of n sorted ones, quantile q is the one at place ceil(q·n)

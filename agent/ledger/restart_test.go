@@ -106,7 +106,7 @@ func TestRestoreOlder(t *testing.T) {
 			}
 			r := mustApply(t, l, epoch().Add(time.Duration(tick)*time.Minute), metric.Measured{Desc: d, Rows: shown}, metric.Measured{Desc: h, Rows: shown})
 			if len(shown) > 0 {
-				if total, count := r.Families[0].Series[0].Value, r.Families[1].Series[0].Histogram.Count; int(total) != len(shown) || int(count) != len(shown) {
+				if total, count := r.Families[0].Series[0].Value, r.Families[1].Series[0].Histogram().Count; int(total) != len(shown) || int(count) != len(shown) {
 					t.Fatalf("seed %d, tick %d: %v and %d, want %d", seed, tick, total, count, len(shown))
 				}
 			}

@@ -64,10 +64,38 @@ type Series struct {
 	Time   int64   // the sample's own time in Unix milliseconds; 0 = the batch's
 	Start  int64   // when a running total began at zero, in Unix milliseconds; 0 = unknown, or not a running total
 
-	Exemplars []Exemplar // of a counter or histogram; a sink that cannot carry them leaves them out
+	More *More // nil = the numbers are all
+}
 
+// More is what few series have.
+type More struct {
+	Exemplars []Exemplar      // of a counter or histogram; a sink that cannot carry them leaves them out
 	Histogram *HistogramValue // of a histogram
 	Summary   *SummaryValue   // of a summary
+}
+
+// Exemplars are those of the series.
+func (s *Series) Exemplars() []Exemplar {
+	if s.More == nil {
+		return nil
+	}
+	return s.More.Exemplars
+}
+
+// Histogram is that of a series of a histogram; nil = it has none.
+func (s *Series) Histogram() *HistogramValue {
+	if s.More == nil {
+		return nil
+	}
+	return s.More.Histogram
+}
+
+// Summary is that of a series of a summary; nil = it has none.
+func (s *Series) Summary() *SummaryValue {
+	if s.More == nil {
+		return nil
+	}
+	return s.More.Summary
 }
 
 // Point is what a gauge or counter was at a time of its own.

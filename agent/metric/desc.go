@@ -109,7 +109,8 @@ func (d *Desc) Accumulates() bool {
 
 // LabelSet is the identity of a series with these label values, which are copied. Empty values are no labels.
 func (d *Desc) LabelSet(values []string) *LabelSet {
-	labels := make([]Label, 0, len(d.Const)+len(values))
+	var room [16]Label // most often enough
+	labels := room[:0]
 	for _, l := range d.Const {
 		if l.Value != "" {
 			labels = append(labels, l)

@@ -23,11 +23,8 @@ type LabelSet struct{ text string }
 
 // NewLabelSet copies the labels.
 func NewLabelSet(labels Labels) *LabelSet {
-	n := 0
-	for _, l := range labels {
-		n += len(l.Name) + len(l.Value) + 2*binary.MaxVarintLen16
-	}
-	text := make([]byte, 0, n)
+	var room [256]byte // most often enough
+	text := room[:0]
 	for _, l := range labels {
 		text = AppendLabel(text, l.Name, l.Value)
 	}

@@ -106,9 +106,9 @@ func (c *Converter) series(d *Desc, s *Series) *dto.Metric {
 		m.Counter = c.counters.one()
 		m.Counter.Value, m.Counter.CreatedTimestamp = &s.Value, c.start(s.Start)
 	case Histogram, GaugeHistogram:
-		m.Histogram = c.histogram(d, s.Histogram, c.start(s.Start))
+		m.Histogram = c.histogram(d, s.Histogram(), c.start(s.Start))
 	case Summary:
-		m.Summary = c.summary(d, s.Summary, c.start(s.Start))
+		m.Summary = c.summary(d, s.Summary(), c.start(s.Start))
 	default:
 		m.Untyped = c.untyped.one()
 		m.Untyped.Value = &s.Value

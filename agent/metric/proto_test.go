@@ -152,7 +152,7 @@ func TestNativeHistogram(t *testing.T) {
 		}
 		v := &HistogramValue{Sum: random.Float64(), Native: n, Count: n.ZeroCount + sum(n.Positive) + sum(n.Negative)}
 		c.Reset()
-		f := c.Family(&Family{Desc: &Desc{Name: "h", Type: Histogram, Native: true}, Series: []Series{{Histogram: v}}})
+		f := c.Family(&Family{Desc: &Desc{Name: "h", Type: Histogram, Native: true}, Series: []Series{{More: &More{Histogram: v}}}})
 		_, natives := scrape(t, encode(t, expfmt.FmtProtoDelim, f), string(expfmt.FmtProtoDelim), false)
 		h := natives[`{__name__="h"}`]
 		if h == nil {
@@ -185,7 +185,7 @@ func TestNativeOnlyWhereDeclared(t *testing.T) {
 	var c Converter
 	v := &HistogramValue{Count: 1, Counts: []uint64{1, 0}, Native: &NativeBuckets{Positive: []NativeBucket{{1, 1}}}}
 	for _, native := range []bool{true, false} {
-		f := c.Family(&Family{Desc: &Desc{Name: "h", Type: Histogram, Buckets: []float64{1}, Native: native}, Series: []Series{{Histogram: v}}})
+		f := c.Family(&Family{Desc: &Desc{Name: "h", Type: Histogram, Buckets: []float64{1}, Native: native}, Series: []Series{{More: &More{Histogram: v}}}})
 		h := f.Metric[0].Histogram
 		if (h.Schema != nil) != native || len(h.Bucket) != 2 {
 			t.Errorf("declared native: %t gives %v", native, h)
@@ -197,7 +197,7 @@ func TestStart(t *testing.T) {
 	var c Converter
 	for _, d := range []*Desc{{Name: "a_total", Type: Counter}, {Name: "h", Type: Histogram}, {Name: "s", Type: Summary}} {
 		for ms, want := range map[int64]string{0: "", 1772366400123: "2026-03-01 12:00:00.123 +0000 UTC", -1: "1969-12-31 23:59:59.999 +0000 UTC"} {
-			m := c.Family(&Family{Desc: d, Series: []Series{{Start: ms, Histogram: &HistogramValue{}, Summary: &SummaryValue{}}}}).Metric[0]
+			m := c.Family(&Family{Desc: d, Series: []Series{{Start: ms, More: &More{Histogram: &HistogramValue{}, Summary: &SummaryValue{}}}}}).Metric[0]
 			start := m.GetCounter().GetCreatedTimestamp()
 			switch d.Type {
 			case Histogram:
@@ -231,7 +231,7 @@ func TestConverterIsReused(t *testing.T) {
 			big.Series = append(big.Series, Series{Labels: big.Desc.LabelSet([]string{fmt.Sprint(i)}), Value: float64(i)})
 		}
 		all = append(all, big, Family{Desc: &Desc{Name: "h", Type: Histogram, Native: round%2 == 0}, Series: []Series{{
-			Histogram: &HistogramValue{Native: &NativeBuckets{Negative: []NativeBucket{{1, 2}}}},
+			More: &More{Histogram: &HistogramValue{Native: &NativeBuckets{Negative: []NativeBucket{{1, 2}}}}},
 		}}})
 		reused.Reset()
 		var got []*dto.MetricFamily
@@ -259,8 +259,7 @@ func TestConverterAllocations(t *testing.T) {
 		for range 1000 {
 			f.Series = append(f.Series, Series{
 				Labels: NewLabelSet(Labels{{"a", "1"}, {"b", "2"}}), Start: 1, Time: 2,
-				Histogram: &HistogramValue{Counts: []uint64{1, 2, 3}, Native: &NativeBuckets{Positive: []NativeBucket{{1, 2}, {5, 3}}}},
-				Summary:   &SummaryValue{Quantiles: []float64{1}},
+				More: &More{Histogram: &HistogramValue{Counts: []uint64{1, 2, 3}, Native: &NativeBuckets{Positive: []NativeBucket{{1, 2}, {5, 3}}}}, Summary: &SummaryValue{Quantiles: []float64{1}}},
 			})
 		}
 		c := Converter{Labels: func(into, own []Label) []Label { return append(append(into, own...), Label{"job", "j"}) }}

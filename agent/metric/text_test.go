@@ -21,8 +21,8 @@ func everyType() []Family {
 		}},
 		{Desc: &Desc{Name: "silent", Type: Gauge}},
 		{Desc: calls, Series: []Series{{Labels: calls.LabelSet(nil), Value: 1<<53 - 1, Start: 1772366400123}}},
-		{Desc: took, Series: []Series{{Labels: took.LabelSet(nil), Start: -1, Histogram: &HistogramValue{Count: 6, Sum: 1.25, Counts: []uint64{1, 2, 3}}}}},
-		{Desc: size, Series: []Series{{Labels: size.LabelSet(nil), Summary: &SummaryValue{Count: 2, Sum: 3, Quantiles: []float64{1, math.NaN()}}}}},
+		{Desc: took, Series: []Series{{Labels: took.LabelSet(nil), Start: -1, More: &More{Histogram: &HistogramValue{Count: 6, Sum: 1.25, Counts: []uint64{1, 2, 3}}}}}},
+		{Desc: size, Series: []Series{{Labels: size.LabelSet(nil), More: &More{Summary: &SummaryValue{Count: 2, Sum: 3, Quantiles: []float64{1, math.NaN()}}}}}},
 		{Desc: &Desc{Name: "other.name", Type: Unknown}, Series: []Series{{Value: 7}}},
 	}
 }

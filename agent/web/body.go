@@ -36,9 +36,9 @@ func ReadBody(resp *http.Response, max int64, into []byte) ([]byte, error) {
 	}
 	for {
 		if len(into) == cap(into) {
-			// Doubling, but never beyond the byte that shows that the bound is passed.
+			// By a quarter, as it may be kept for the next body, but never beyond the byte that shows that the bound is passed.
 			held := int64(len(into) - begin)
-			into = slices.Grow(into, int(min(held+4<<10, max+1-held)))
+			into = slices.Grow(into, int(min(quarter(held), max+1-held)))
 		}
 		room := into[len(into):cap(into)]
 		room = room[:min(int64(len(room)), max+1-int64(len(into)-begin))]
@@ -54,6 +54,9 @@ func ReadBody(resp *http.Response, max int64, into []byte) ([]byte, error) {
 		}
 	}
 }
+
+// quarter is at least enough to read into.
+func quarter(n int64) int64 { return max(n/4, 4<<10) }
 
 func tooLong(max int64) error {
 	return fmt.Errorf("the body exceeds max_body (%s)", setting.Bytes(max))

@@ -22,11 +22,11 @@ func totals() []metric.Family {
 		{Desc: &metric.Desc{Name: "depth", Type: metric.Gauge}, Series: []metric.Series{{Labels: none, Value: 3}}},
 		{
 			Desc:   &metric.Desc{Name: "size", Type: metric.Histogram, Buckets: []float64{1}},
-			Series: []metric.Series{{Labels: none, Start: began, Histogram: &metric.HistogramValue{Count: 1, Sum: 2, Counts: []uint64{0, 1}}}},
+			Series: []metric.Series{{Labels: none, Start: began, More: &metric.More{Histogram: &metric.HistogramValue{Count: 1, Sum: 2, Counts: []uint64{0, 1}}}}},
 		},
 		{
 			Desc:   &metric.Desc{Name: "wait", Type: metric.Summary},
-			Series: []metric.Series{{Labels: none, Start: began, Summary: &metric.SummaryValue{Count: 1, Sum: 2}}},
+			Series: []metric.Series{{Labels: none, Start: began, More: &metric.More{Summary: &metric.SummaryValue{Count: 1, Sum: 2}}}},
 		},
 	}
 }

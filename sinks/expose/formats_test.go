@@ -113,11 +113,11 @@ func everything() []metric.Family {
 		{Desc: counter, Series: []metric.Series{{Labels: counter.LabelSet([]string{"200"}), Value: 1, Start: 1772366400000}}},
 		{Desc: took, Series: []metric.Series{{
 			Labels: took.LabelSet(nil), Start: 1772366400000,
-			Histogram: &metric.HistogramValue{Count: 6, Sum: 12.5, Counts: []uint64{1, 2, 3}, Native: native},
+			More: &metric.More{Histogram: &metric.HistogramValue{Count: 6, Sum: 12.5, Counts: []uint64{1, 2, 3}, Native: native}},
 		}}},
 		{Desc: size, Series: []metric.Series{{
 			Labels: size.LabelSet(nil), Start: 1772366400000,
-			Summary: &metric.SummaryValue{Count: 10, Sum: 70, Quantiles: []float64{7, 9}},
+			More: &metric.More{Summary: &metric.SummaryValue{Count: 10, Sum: 70, Quantiles: []float64{7, 9}}},
 		}}},
 		{Desc: plain, Series: []metric.Series{{Labels: plain.LabelSet(nil), Value: 3}}},
 		{Desc: foreign, Series: []metric.Series{{Labels: foreign.LabelSet([]string{"x"}), Value: 4}}},

@@ -159,7 +159,7 @@ func TestUnspeakableFamiliesAreLeftOff(t *testing.T) {
 			values[i] = value
 		}
 		return metric.Family{Desc: &d, Series: []metric.Series{{
-			Labels: d.LabelSet(values), Histogram: &metric.HistogramValue{}, Summary: &metric.SummaryValue{},
+			Labels: d.LabelSet(values), More: &metric.More{Histogram: &metric.HistogramValue{}, Summary: &metric.SummaryValue{}},
 		}}}
 	}
 	bad := []metric.Family{

@@ -81,11 +81,11 @@ func unspeakable(d *metric.Desc) string {
 func hollow(p *part) string {
 	switch p.Desc.Type {
 	case metric.Histogram:
-		if slices.ContainsFunc(p.Series, func(s metric.Series) bool { return s.Histogram == nil }) {
+		if slices.ContainsFunc(p.Series, func(s metric.Series) bool { return s.Histogram() == nil }) {
 			return "a series of the histogram has no buckets"
 		}
 	case metric.Summary:
-		if slices.ContainsFunc(p.Series, func(s metric.Series) bool { return s.Summary == nil }) {
+		if slices.ContainsFunc(p.Series, func(s metric.Series) bool { return s.Summary() == nil }) {
 			return "a series of the summary has no count"
 		}
 	}

@@ -81,7 +81,7 @@ func (c *Config) New(env sinks.Env) (sinks.Sink, error) {
 // other's group, and what the configuration adds.
 func (c *Config) group(env *sinks.Env) []metric.Label {
 	all := map[string]string{}
-	for _, l := range sinks.Attach(nil, env.Target(""), env.External) {
+	for _, l := range sinks.Attach(nil, nil, env.Target(""), env.External) {
 		all[l.Name] = l.Value
 	}
 	maps.Copy(all, c.Grouping)

@@ -53,7 +53,7 @@ func rename(own, taken []metric.Label) []metric.Label {
 	if !slices.ContainsFunc(own, clash) {
 		return own
 	}
-	return slices.DeleteFunc(sinks.Attach(own, taken, nil), clash)
+	return slices.DeleteFunc(sinks.Attach(nil, own, taken, nil), clash)
 }
 
 // Write replaces the job's group. A batch without series deletes it, if it is there by our doing.

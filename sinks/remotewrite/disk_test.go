@@ -172,7 +172,7 @@ func TestConnectionsAreUsedAtOnce(t *testing.T) {
 	receiving(t, d, func(c *Config, _ *sinks.Env) { c.Connections = 4 }, func(r *rig) {
 		rooms := strings.Split("a b c d e f g h i j k l m n o p q r s t u v w x y z", " ")
 		for range 3 {
-			r.write("j", made(took, metric.Series{Histogram: &metric.HistogramValue{Counts: []uint64{0, 0, 0}}}, rooms...))
+			r.write("j", made(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Counts: []uint64{0, 0, 0}}}}, rooms...))
 			r.tick()
 		}
 		if n := most.Load(); n != 4 {

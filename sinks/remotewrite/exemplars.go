@@ -16,13 +16,13 @@ type exemplar struct {
 // value falls into.
 func exemplarsOf(d *metric.Desc, s *metric.Series, i int) []metric.Exemplar {
 	switch {
-	case d.Type == metric.Counter, s.Histogram != nil && s.Histogram.Native != nil:
-		return s.Exemplars
+	case d.Type == metric.Counter, s.Histogram() != nil && s.Histogram().Native != nil:
+		return s.Exemplars()
 	case d.Type != metric.Histogram || i > len(d.Buckets):
 		return nil
 	}
 	var own []metric.Exemplar
-	for _, e := range s.Exemplars {
+	for _, e := range s.Exemplars() {
 		if sort.SearchFloat64s(d.Buckets, e.Value) == i {
 			own = append(own, e)
 		}

@@ -18,20 +18,20 @@ func TestExemplarsAreToldOnce(t *testing.T) {
 		began := time.Now()
 		at := began.UnixMilli()
 		calls := counter("calls_total", 7, began.Add(-time.Hour), "a")
-		calls.Series[0].Exemplars = []metric.Exemplar{trace("one", 1, 0)}
+		calls.Series[0].More = &metric.More{Exemplars: []metric.Exemplar{trace("one", 1, 0)}}
 		took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1, 2}, LabelNames: []string{"room"}}
-		lasted := made(took, metric.Series{Histogram: &metric.HistogramValue{Count: 3, Sum: 4.5, Counts: []uint64{1, 1, 1}}}, "a")
-		lasted.Series[0].Exemplars = []metric.Exemplar{trace("low", 1, at), trace("high", 9, at+1)}
+		lasted := made(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 3, Sum: 4.5, Counts: []uint64{1, 1, 1}}}}, "a")
+		lasted.Series[0].More.Exemplars = []metric.Exemplar{trace("low", 1, at), trace("high", 9, at+1)}
 		span := made(&metric.Desc{Name: "span", Type: metric.Histogram, Native: true, LabelNames: []string{"room"}},
-			metric.Series{Histogram: nativeOf(1, 2), Exemplars: []metric.Exemplar{trace("first", 1, at), trace("second", 2, at+1)}}, "a")
+			metric.Series{More: &metric.More{Histogram: nativeOf(1, 2), Exemplars: []metric.Exemplar{trace("first", 1, at), trace("second", 2, at+1)}}}, "a")
 		plain := gauge("temp", 1, "a")
-		plain.Series[0].Exemplars = []metric.Exemplar{trace("never", 1, 0)} // a gauge has none
+		plain.Series[0].More = &metric.More{Exemplars: []metric.Exemplar{trace("never", 1, 0)}} // a gauge has none
 		for range 3 {
 			r.write("shop", calls, lasted, span, plain)
 			r.tick()
 		}
 		later := counter("calls_total", 8, began.Add(-time.Hour), "a")
-		later.Series[0].Exemplars = []metric.Exemplar{trace("two", 2, time.Now().UnixMilli())}
+		later.Series[0].More = &metric.More{Exemplars: []metric.Exemplar{trace("two", 2, time.Now().UnixMilli())}}
 		r.write("shop", later)
 		r.tick()
 		want := map[string][]string{

@@ -21,9 +21,9 @@ import (
 // partsOf is how many series a family's series is pushed as. One without a value is none.
 func partsOf(d *metric.Desc, s *metric.Series) int {
 	switch {
-	case isHistogram(d) && s.Histogram == nil, d.Type == metric.Summary && s.Summary == nil:
+	case isHistogram(d) && s.Histogram() == nil, d.Type == metric.Summary && s.Summary() == nil:
 		return 0
-	case s.Histogram != nil && s.Histogram.Native != nil:
+	case s.Histogram() != nil && s.Histogram().Native != nil:
 		return 1
 	case isHistogram(d):
 		return len(d.Buckets) + 3
@@ -79,10 +79,10 @@ func appendValues(dst []float64, d *metric.Desc, s *metric.Series) []float64 {
 	switch {
 	case partsOf(d, s) == 0:
 		return dst
-	case s.Histogram != nil && s.Histogram.Native != nil:
+	case s.Histogram() != nil && s.Histogram().Native != nil:
 		return append(dst, 0)
 	case isHistogram(d):
-		h, below := s.Histogram, uint64(0)
+		h, below := s.Histogram(), uint64(0)
 		for i := range d.Buckets {
 			if i < len(h.Counts) {
 				below += h.Counts[i]
@@ -93,12 +93,12 @@ func appendValues(dst []float64, d *metric.Desc, s *metric.Series) []float64 {
 	case d.Type == metric.Summary:
 		for i := range d.Quantiles {
 			q := math.NaN()
-			if i < len(s.Summary.Quantiles) {
-				q = number(s.Summary.Quantiles[i])
+			if i < len(s.Summary().Quantiles) {
+				q = number(s.Summary().Quantiles[i])
 			}
 			dst = append(dst, q)
 		}
-		return append(dst, number(s.Summary.Sum), float64(s.Summary.Count))
+		return append(dst, number(s.Summary().Sum), float64(s.Summary().Count))
 	}
 	return append(dst, number(s.Value))
 }

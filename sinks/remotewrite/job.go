@@ -30,6 +30,7 @@ type job struct {
 	next        int     // in before, behind the unit found last
 	values      []float64
 	own         []metric.Label // of the series at hand
+	forced, all []metric.Label // of its part at hand: those that it must have, and all
 	text        []byte
 
 	sorted  []*unit // of the batch, in the order in which they compress best
@@ -66,7 +67,7 @@ func (j *job) take(b *metric.Batch, again bool, bounds bounds, r *registry, t *t
 	j.again, j.bounds, j.dropped = again, bounds, nil
 	j.next, j.changed, j.asked = 0, false, false
 	j.now, j.before = j.before[:0], j.now
-	t.samples, t.more = t.samples[:0], t.more[:0]
+	t.samples, t.more = slices.Grow(t.samples[:0], b.Samples()), t.more[:0]
 	at := b.Time.UnixMilli()
 	for i := range b.Families {
 		f := &b.Families[i]
@@ -86,7 +87,7 @@ func (j *job) sort() {
 	j.sorted = append(j.sorted[:0], j.now...)
 	slices.SortStableFunc(j.sorted, func(a, b *unit) int {
 		if x, y := a.first(), b.first(); x != nil && y != nil {
-			return wire.Compare(x.wire, y.wire)
+			return wire.Compare(&x.wire, &y.wire)
 		}
 		return a.sent() - b.sent()
 	})
@@ -161,9 +162,9 @@ func (j *job) sample(u *unit, s *metric.Series, time int64, r *registry, t *tick
 			continue
 		}
 		next := sample{series: p, time: time, value: j.values[i]}
-		p.native = s.Histogram != nil && s.Histogram.Native != nil
+		p.native = s.Histogram() != nil && s.Histogram().Native != nil
 		if p.native {
-			next.histogram = counted(s.Histogram)
+			next.histogram = counted(s.Histogram())
 		}
 		if accumulates(d, i) {
 			next.start = start
@@ -171,7 +172,7 @@ func (j *job) sample(u *unit, s *metric.Series, time int64, r *registry, t *tick
 				t.samples = append(t.samples, next.zero())
 			}
 		}
-		if len(s.Exemplars) > 0 {
+		if len(s.Exemplars()) > 0 {
 			next.exemplars = p.news(exemplarsOf(d, s, i))
 		}
 		t.samples = append(t.samples, next)
@@ -211,6 +212,9 @@ func (j *job) known(key unitKey) *unit {
 	if j.next < len(j.before) && j.before[j.next].key == key {
 		j.next++
 		return j.before[j.next-1]
+	}
+	if len(j.before) == 0 {
+		return nil
 	}
 	j.asked = true
 	if j.units == nil {

@@ -14,7 +14,8 @@ import (
 // open makes the unit of a family's series of n parts.
 func (j *job) open(key unitKey, d *metric.Desc, s *metric.Series, n int, r *registry) *unit {
 	j.own = s.Labels.Append(j.own[:0])
-	u := &unit{key: key, parts: make([]*series, n), shard: j.shard(d)}
+	u := newUnit(n)
+	u.key, u.shard = key, j.shard(d)
 	for i := range n {
 		all := j.relabelled(j.labels(d, i, n))
 		if len(all) == 0 {
@@ -66,17 +67,18 @@ func (j *job) hash(lists ...[]metric.Label) int32 {
 }
 
 // labels are those of a part of the series at hand as they are pushed. A label of the series that is called like one that the part must have is
-// kept as exported_NAME.
+// kept as exported_NAME. They are valid until the next part's.
 func (j *job) labels(d *metric.Desc, i, n int) []metric.Label {
 	name, own := part(d, i, n)
-	target := []metric.Label{{Name: "__name__", Value: name}}
+	j.forced = append(j.forced[:0], metric.Label{Name: "__name__", Value: name})
 	if !d.Targeted {
-		target = append(target, j.target...)
+		j.forced = append(j.forced, j.target...)
 	}
 	if own.Name != "" {
-		target = append(target, own)
+		j.forced = append(j.forced, own)
 	}
-	return sinks.Attach(j.own, target, j.external)
+	j.all = sinks.Attach(j.all, j.own, j.forced, j.external)
+	return j.all
 }
 
 // relabelled is a series' labels after the rules, none where it is not to be sent.

@@ -72,12 +72,12 @@ func TestPrometheusHoldsWhatWasWritten(t *testing.T) {
 		r.write("oncall",
 			gauge("temp", math.Inf(-1), "a"),
 			counter("calls_total", 7, time.Time{}, "a", "b"),
-			made(took, metric.Series{Histogram: &metric.HistogramValue{Count: 6, Sum: 4.5, Counts: []uint64{1, 2, 0, 3}}}, "a"),
+			made(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 6, Sum: 4.5, Counts: []uint64{1, 2, 0, 3}}}}, "a"),
 			metric.Family{Desc: size, Series: []metric.Series{{
-				Labels:  size.LabelSet(nil),
-				Summary: &metric.SummaryValue{Count: 3, Sum: 9, Quantiles: []float64{3, math.NaN()}},
+				Labels: size.LabelSet(nil),
+				More:   &metric.More{Summary: &metric.SummaryValue{Count: 3, Sum: 9, Quantiles: []float64{3, math.NaN()}}},
 			}}},
-			metric.Family{Desc: span, Series: []metric.Series{{Labels: span.LabelSet(nil), Histogram: nativeOf(1, 2, 0, 4)}}},
+			metric.Family{Desc: span, Series: []metric.Series{{Labels: span.LabelSet(nil), More: &metric.More{Histogram: nativeOf(1, 2, 0, 4)}}}},
 			metric.Family{Desc: bare, Series: []metric.Series{{Labels: bare.LabelSet([]string{"mine", "x"}), Value: -0.5}}},
 		)
 		at := time.Now()
@@ -124,9 +124,9 @@ func TestPrometheusHoldsWhatWasWritten(t *testing.T) {
 func TestSeriesEndsAtOnce(t *testing.T) {
 	inBoth(t, nil, func(r *rig, s *server) {
 		span := &metric.Desc{Name: "span", Type: metric.Histogram, Native: true}
-		native := metric.Family{Desc: span, Series: []metric.Series{{Labels: span.LabelSet(nil), Histogram: nativeOf(3)}}}
+		native := metric.Family{Desc: span, Series: []metric.Series{{Labels: span.LabelSet(nil), More: &metric.More{Histogram: nativeOf(3)}}}}
 		took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1}, LabelNames: []string{"room"}}
-		classic := made(took, metric.Series{Histogram: &metric.HistogramValue{Count: 2, Sum: 2, Counts: []uint64{1, 1}}}, "a")
+		classic := made(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 2, Sum: 2, Counts: []uint64{1, 1}}}}, "a")
 		first := time.Now()
 		r.write("j", gauge("x", 1, "a", "b", "c"), native, classic)
 		r.tick()
@@ -163,9 +163,9 @@ func TestFirstIncrementCounts(t *testing.T) {
 		for _, n := range []uint64{3, 5} {
 			start := r.began.UnixMilli()
 			r.write("j", counter("calls_total", float64(n), r.began, "a"),
-				made(took, metric.Series{Start: start, Histogram: &metric.HistogramValue{Count: n, Sum: 1, Counts: []uint64{n, 0}}}, "a"),
-				made(span, metric.Series{Start: start, Histogram: nativeOf(n)}, "a"),
-				made(size, metric.Series{Start: start, Summary: &metric.SummaryValue{Count: n, Quantiles: []float64{9}}}, "a"))
+				made(took, metric.Series{Start: start, More: &metric.More{Histogram: &metric.HistogramValue{Count: n, Sum: 1, Counts: []uint64{n, 0}}}}, "a"),
+				made(span, metric.Series{Start: start, More: &metric.More{Histogram: nativeOf(n)}}, "a"),
+				made(size, metric.Series{Start: start, More: &metric.More{Summary: &metric.SummaryValue{Count: n, Quantiles: []float64{9}}}}, "a"))
 			r.tick()
 		}
 		at := time.Now().Add(-time.Minute)
@@ -244,7 +244,7 @@ func TestASumOfNaNIsNoMarker(t *testing.T) {
 			Count: 3, Sum: stale(),
 			Native: &metric.NativeBuckets{ZeroThreshold: 1e-9, Positive: []metric.NativeBucket{{Index: 1, Count: 3}}},
 		}
-		r.write("j", metric.Family{Desc: span, Series: []metric.Series{{Labels: span.LabelSet(nil), Histogram: h}}})
+		r.write("j", metric.Family{Desc: span, Series: []metric.Series{{Labels: span.LabelSet(nil), More: &metric.More{Histogram: h}}}})
 		r.tick()
 		s.want(t, time.Now(), "histogram_count(span)", 3)
 	})

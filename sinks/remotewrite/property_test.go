@@ -121,9 +121,9 @@ func numbersIn(families []metric.Family) (n int) {
 		for _, s := range f.Series {
 			n += len(f.Earlier[s.Labels])
 			switch {
-			case s.Summary != nil:
+			case s.Summary() != nil:
 				n += 3
-			case s.Histogram != nil && s.Histogram.Native == nil:
+			case s.Histogram() != nil && s.Histogram().Native == nil:
 				n += 5
 			default:
 				n++
@@ -300,18 +300,18 @@ func randomFamilies(dice *rand.Rand, began time.Time) (all []metric.Family) {
 		s := metric.Series{Value: dice.NormFloat64(), Start: began.UnixMilli() * int64(dice.IntN(2))}
 		switch d.Type {
 		case metric.Histogram:
-			s.Histogram = &metric.HistogramValue{Count: 3, Counts: []uint64{1, 1, 1}}
+			s.More = &metric.More{Histogram: &metric.HistogramValue{Count: 3, Counts: []uint64{1, 1, 1}}}
 			if dice.IntN(3) == 0 {
-				s.Histogram = nativeOf(dice.Uint64N(5), dice.Uint64N(5), dice.Uint64N(5))
+				s.More.Histogram = nativeOf(dice.Uint64N(5), dice.Uint64N(5), dice.Uint64N(5))
 			}
 		case metric.Summary:
-			s.Summary = &metric.SummaryValue{Count: 1, Sum: 2, Quantiles: []float64{2}}
+			s.More = &metric.More{Summary: &metric.SummaryValue{Count: 1, Sum: 2, Quantiles: []float64{2}}}
 		}
 		if dice.IntN(5) == 0 {
 			s.Time = began.UnixMilli() + dice.Int64N(100_000)
 		}
 		f := made(d, s, rooms...)
-		if s.Time != 0 && s.Histogram == nil && s.Summary == nil {
+		if s.Time != 0 && s.Histogram() == nil && s.Summary() == nil {
 			f.Earlier = randomPoints(dice, &f)
 		}
 		all = append(all, f)

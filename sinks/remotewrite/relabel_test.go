@@ -23,7 +23,7 @@ func TestWhatIsSentIsRelabelled(t *testing.T) {
 		took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1}, LabelNames: []string{"room"}}
 		r.write("house",
 			gauge("temp", 20, "a"), gauge("debug_temp", 1, "a"),
-			made(took, metric.Series{Histogram: &metric.HistogramValue{Count: 3, Sum: 4.5, Counts: []uint64{1, 2}}}, "a"),
+			made(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 3, Sum: 4.5, Counts: []uint64{1, 2}}}}, "a"),
 		)
 		r.tick()
 		now := time.Now()

@@ -49,7 +49,7 @@ func TestPartsBecomeOne(t *testing.T) {
 	inBoth(t, change, func(r *rig, s *server) {
 		took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1}, LabelNames: []string{"room"}}
 		r.write("house", gauge("temp", 20, "a"),
-			made(took, metric.Series{Histogram: &metric.HistogramValue{Count: 3, Sum: 4.5, Counts: []uint64{1, 2}}}, "a"))
+			made(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 3, Sum: 4.5, Counts: []uint64{1, 2}}}}, "a"))
 		r.tick()
 		t.Logf("dropped: %v sent %d", r.stats.Dropped(), r.stats.Sent.Load())
 		r.drops(sinks.NotNewer, 1)

@@ -34,9 +34,9 @@ func (m *sample) isZero() bool { return m.start != 0 && m.start == m.time }
 // write adds the sample to a request.
 func (m *sample) write(b *wire.Builder) {
 	if m.histogram != nil {
-		b.AddHistogram(m.series.wire, m.time, m.histogram, m.start)
+		b.AddHistogram(&m.series.wire, m.time, m.histogram, m.start)
 	} else {
-		b.Add(m.series.wire, m.time, m.value, m.start)
+		b.Add(&m.series.wire, m.time, m.value, m.start)
 	}
 	if m.exemplars == nil {
 		return
@@ -45,6 +45,6 @@ func (m *sample) write(b *wire.Builder) {
 		if e.Time == 0 {
 			e.Time = m.time
 		}
-		b.AddExemplar(m.series.wire, e.Labels, e.Value, e.Time)
+		b.AddExemplar(&m.series.wire, e.Labels, e.Value, e.Time)
 	}
 }

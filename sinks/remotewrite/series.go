@@ -12,7 +12,7 @@ import (
 
 // series is one series as it is pushed.
 type series struct {
-	wire *wire.Series // its labels and what is told of its family
+	wire wire.Series // its labels and what is told of its family
 
 	hash  uint64
 	last  int64  // time of the newest sample queued, 0 = none
@@ -75,7 +75,7 @@ func (r *registry) open(labels []metric.Label, desc *metric.Desc, batch uint32) 
 			return old // twice in one batch: the second sample will not be newer
 		}
 		// After a reload, other things may be told of the family.
-		r.gone = append(r.gone, old.wire)
+		r.gone = append(r.gone, new(old.wire))
 		old.wire = r.table.Series(labels, desc)
 		return old
 	}
@@ -92,7 +92,7 @@ func (r *registry) close(s *series) {
 	}
 	delete(r.live, s.hash)
 	s.closed = true
-	r.gone = append(r.gone, s.wire)
+	r.gone = append(r.gone, &s.wire)
 	r.ended[s.hash] = s.last
 	r.order = append(r.order, ending{s.hash, s.last})
 }

@@ -191,10 +191,10 @@ func specified(t *testing.T, protocol Protocol, rules []rule) {
 				for i := range 10 {
 					rooms := []string{"a", "b", ""}[i/8:]
 					r.write("j", gauge("temp", float64(i), rooms...), counter("calls_total", float64(i), r.began.Add(time.Millisecond), "a", "b"),
-						made(span, metric.Series{Histogram: nativeOf(1, 2), Start: r.began.UnixMilli()}, "a"),
+						made(span, metric.Series{More: &metric.More{Histogram: nativeOf(1, 2)}, Start: r.began.UnixMilli()}, "a"),
 						metric.Family{Desc: took, Series: []metric.Series{{
-							Labels:    took.LabelSet([]string{"a", "mine"}),
-							Histogram: &metric.HistogramValue{Count: 2, Sum: 2, Counts: []uint64{1, 1}},
+							Labels: took.LabelSet([]string{"a", "mine"}),
+							More:   &metric.More{Histogram: &metric.HistogramValue{Count: 2, Sum: 2, Counts: []uint64{1, 1}}},
 						}}})
 					r.tick()
 				}

@@ -20,6 +20,19 @@ type unit struct {
 	told    int64 // the time of its last sample, sent or not newer, if that was its own; else 0
 }
 
+// newUnit makes one of n parts. Most have one, which is allocated with it.
+func newUnit(n int) *unit {
+	if n != 1 {
+		return &unit{parts: make([]*series, n)}
+	}
+	u := &struct {
+		unit
+		part [1]*series
+	}{}
+	u.parts = u.part[:]
+	return &u.unit
+}
+
 // sent is how many of its parts are sent.
 func (u *unit) sent() (n int) {
 	for _, p := range u.parts {

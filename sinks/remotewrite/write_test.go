@@ -87,7 +87,7 @@ func TestHistogramIsOneUnit(t *testing.T) {
 	took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1, 2}, LabelNames: []string{"room"}}
 	h := &metric.HistogramValue{Count: 4, Sum: 5, Counts: []uint64{1, 1, 2}}
 	got := taken(t, 7, func(r *rig) {
-		r.write("j", gauge("x", 1, "a", "b", "c"), made(took, metric.Series{Histogram: h}, "a", "b"), gauge("y", 1, "a", "b"))
+		r.write("j", gauge("x", 1, "a", "b", "c"), made(took, metric.Series{More: &metric.More{Histogram: h}}, "a", "b"), gauge("y", 1, "a", "b"))
 	})
 	var sizes []int
 	for _, c := range got {
@@ -97,7 +97,9 @@ func TestHistogramIsOneUnit(t *testing.T) {
 		t.Errorf("requests of %v samples, want %v", sizes, want)
 	}
 	// A unit that is too large for any request has one of its own.
-	got = taken(t, 2, func(r *rig) { r.write("j", made(took, metric.Series{Histogram: h}, "a"), gauge("y", 1, "a")) })
+	got = taken(t, 2, func(r *rig) {
+		r.write("j", made(took, metric.Series{More: &metric.More{Histogram: h}}, "a"), gauge("y", 1, "a"))
+	})
 	if len(got) != 2 || len(got[0]) != 5 || len(got[1]) != 1 {
 		t.Errorf("requests %v", got)
 	}
@@ -158,10 +160,10 @@ func TestNoZeroBeforeTheSinkBegan(t *testing.T) {
 func TestTypeChangesOverReload(t *testing.T) {
 	h := func(buckets ...float64) metric.Family {
 		d := &metric.Desc{Name: "n", Type: metric.Histogram, Buckets: buckets, LabelNames: []string{"room"}}
-		return made(d, metric.Series{Histogram: &metric.HistogramValue{Counts: make([]uint64, len(buckets)+1)}}, "a")
+		return made(d, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Counts: make([]uint64, len(buckets)+1)}}}, "a")
 	}
 	native := h()
-	native.Series[0].Histogram = nativeOf(2)
+	native.Series[0].More = &metric.More{Histogram: nativeOf(2)}
 	got := taken(t, 1000, func(r *rig) {
 		for _, f := range []metric.Family{gauge("n", 1, "a"), h(1, 2), h(2), native, counter("n", 2, time.Unix(0, 0), "a")} {
 			r.write("j", f)
@@ -198,8 +200,8 @@ func TestHostileBatches(t *testing.T) {
 	got := taken(t, 1000, func(r *rig) {
 		x := gauge("x", math.Float64frombits(math.Float64bits(stale())), "a", "a")
 		r.write("j", x, // twice the same series, with a value like a marker
-			metric.Family{Desc: d, Series: []metric.Series{{Labels: &none}, {Labels: &none, Histogram: &metric.HistogramValue{Counts: []uint64{1}}}}},
-			metric.Family{Desc: sum, Series: []metric.Series{{Labels: &none}, {Labels: new(metric.LabelSet), Summary: &metric.SummaryValue{Quantiles: []float64{1}}}}},
+			metric.Family{Desc: d, Series: []metric.Series{{Labels: &none}, {Labels: &none, More: &metric.More{Histogram: &metric.HistogramValue{Counts: []uint64{1}}}}}},
+			metric.Family{Desc: sum, Series: []metric.Series{{Labels: &none}, {Labels: new(metric.LabelSet), More: &metric.More{Summary: &metric.SummaryValue{Quantiles: []float64{1}}}}}},
 			metric.Family{Desc: d})
 		r.drops(sinks.NotNewer, 1)
 		// The clock is set back, and forward again.

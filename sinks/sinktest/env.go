@@ -57,12 +57,12 @@ func everyType() []metric.Family {
 		temp,
 		{Desc: calls, Series: []metric.Series{{Labels: calls.LabelSet([]string{"200"}), Value: 1, Start: 1772366400000}}},
 		{Desc: took, Series: []metric.Series{{
-			Labels:    took.LabelSet(nil),
-			Histogram: &metric.HistogramValue{Count: 6, Sum: 12.5, Counts: []uint64{1, 2, 3}},
+			Labels: took.LabelSet(nil),
+			More:   &metric.More{Histogram: &metric.HistogramValue{Count: 6, Sum: 12.5, Counts: []uint64{1, 2, 3}}},
 		}}},
 		{Desc: size, Series: []metric.Series{{
-			Labels:  size.LabelSet([]string{"a"}),
-			Summary: &metric.SummaryValue{Count: 10, Sum: 70, Quantiles: []float64{7}},
+			Labels: size.LabelSet([]string{"a"}),
+			More:   &metric.More{Summary: &metric.SummaryValue{Count: 10, Sum: 70, Quantiles: []float64{7}}},
 		}}},
 	}
 }

@@ -115,12 +115,14 @@ func (x *series) showHistogram(s *source) {
 	if e == nil {
 		return
 	}
-	p.ready = metric.Series{Labels: x.labels, Histogram: v, Time: e.time, Start: x.start(s.scrape, e.start), Exemplars: e.exemplars()}
-	if len(p.ready.Exemplars) == 0 {
+	m := &s.more.some(1)[0]
+	*m = metric.More{Histogram: v, Exemplars: e.exemplars()}
+	if len(m.Exemplars) == 0 {
 		for _, b := range p.buckets {
-			p.ready.Exemplars = append(p.ready.Exemplars, b.exemplars()...)
+			m.Exemplars = append(m.Exemplars, b.exemplars()...)
 		}
 	}
+	p.ready = metric.Series{Labels: x.labels, More: m, Time: e.time, Start: x.start(s.scrape, e.start)}
 	x.show()
 }
 
@@ -171,7 +173,9 @@ func (x *series) showSummary(s *source) {
 	for i, b := range p.buckets {
 		v.Quantiles[i] = b.value
 	}
-	p.ready = metric.Series{Labels: x.labels, Summary: v, Time: p.count.time, Start: x.start(s.scrape, p.count.start)}
+	m := &s.more.some(1)[0]
+	m.Summary = v
+	p.ready = metric.Series{Labels: x.labels, More: m, Time: p.count.time, Start: x.start(s.scrape, p.count.start)}
 	x.show()
 }
 

@@ -230,7 +230,7 @@ func TestNativeHistogramsThatAreWrong(t *testing.T) {
 	if got.problem() != "" {
 		t.Fatal(got.problem())
 	}
-	h := got.family("good").Series[0].Histogram
+	h := got.family("good").Series[0].Histogram()
 	if text := fmt.Sprint(h.Count, h.Sum, *h.Native); text != "9 +Inf {2 [] 0.001 1 [{-2 2} {-1 3} {3 3}] [] false false}" {
 		t.Errorf("the good one is %s", text)
 	}
@@ -287,7 +287,7 @@ func FuzzPage(f *testing.F) {
 			var text strings.Builder
 			for _, family := range result.Families {
 				for _, x := range family.Series {
-					if x.Histogram == nil != (family.Desc.Type != metric.Histogram) || x.Summary == nil != (family.Desc.Type != metric.Summary) {
+					if x.Histogram() == nil != (family.Desc.Type != metric.Histogram) || x.Summary() == nil != (family.Desc.Type != metric.Summary) {
 						t.Fatalf("%s is a hollow %s", family.Desc.Name, family.Desc.Type)
 					}
 				}

@@ -60,7 +60,7 @@ only_seconds_count 3
 	e := newExporter(t, page)
 	s := sourceOf(t, func(c *Config) { c.Targets, c.ClassicToNHCB = addresses(t, e.URL), true })
 	got := collect(t, s)
-	if h := got.family("took_seconds").Series[0].Histogram; len(h.Counts) != 3 || h.Native == nil || h.Native.Schema != metric.CustomBounds {
+	if h := got.family("took_seconds").Series[0].Histogram(); len(h.Counts) != 3 || h.Native == nil || h.Native.Schema != metric.CustomBounds {
 		t.Fatalf("took_seconds is %+v", h)
 	}
 	p := newStored(t)

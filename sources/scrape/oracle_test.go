@@ -206,14 +206,14 @@ func TestRealExporter(t *testing.T) {
 	if d := calls.Desc; d.Type != metric.Counter || d.Help != `Calls "by" code \ all.` || !d.Targeted {
 		t.Errorf("calls_total is %+v", d)
 	}
-	if c := calls.Series[0]; c.Start == 0 || len(c.Exemplars) != 1 || c.Exemplars[0].Labels[0] != (metric.Label{Name: "trace_id", Value: "abc"}) || c.Exemplars[0].Value != 1<<53-1 {
-		t.Errorf("calls_total has the start %d and exemplars %v", c.Start, c.Exemplars)
+	if c := calls.Series[0]; c.Start == 0 || len(c.Exemplars()) != 1 || c.Exemplars()[0].Labels[0] != (metric.Label{Name: "trace_id", Value: "abc"}) || c.Exemplars()[0].Value != 1<<53-1 {
+		t.Errorf("calls_total has the start %d and exemplars %v", c.Start, c.Exemplars())
 	}
 	both := got.family("both_seconds")
-	if v := both.Series[0]; !both.Desc.Native || len(both.Desc.Buckets) != 2 || v.Histogram.Native == nil || len(v.Histogram.Counts) != 3 || v.Histogram.Count != 50 || v.Start == 0 || len(v.Exemplars) == 0 {
-		t.Errorf("both_seconds is %+v of %+v", v.Histogram, both.Desc)
+	if v := both.Series[0]; !both.Desc.Native || len(both.Desc.Buckets) != 2 || v.Histogram().Native == nil || len(v.Histogram().Counts) != 3 || v.Histogram().Count != 50 || v.Start == 0 || len(v.Exemplars()) == 0 {
+		t.Errorf("both_seconds is %+v of %+v", v.Histogram(), both.Desc)
 	}
-	if n := got.family("native_seconds").Series[0].Histogram; n.Counts != nil || n.Native == nil || len(n.Native.Negative) == 0 {
+	if n := got.family("native_seconds").Series[0].Histogram(); n.Counts != nil || n.Native == nil || len(n.Native.Negative) == 0 {
 		t.Errorf("native_seconds is %+v", n)
 	}
 }
@@ -234,7 +234,7 @@ func TestNativeHistogramsUnasked(t *testing.T) {
 		t.Cleanup(server.Close)
 		got := collect(t, sourceOf(t, func(c *Config) { c.Targets, c.NativeHistograms = addresses(t, server.URL), false }))
 		both := got.family("both_seconds")
-		if v := both.Series[0].Histogram; both.Desc.Native || v.Native != nil || len(v.Counts) != 3 || v.Count != 50 {
+		if v := both.Series[0].Histogram(); both.Desc.Native || v.Native != nil || len(v.Counts) != 3 || v.Count != 50 {
 			t.Errorf("%q: both_seconds is %+v of %+v", force, v, both.Desc)
 		}
 	}

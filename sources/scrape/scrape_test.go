@@ -346,11 +346,11 @@ size_created 1700000002
 		t.Errorf("%d exemplars are dropped for their length, want 1", n)
 	}
 	want := []metric.Exemplar{{Labels: []metric.Label{{Name: "trace_id", Value: "x"}}, Value: 1, Time: 1700000000000}}
-	if diff := cmp.Diff(want, jobs.Series[0].Exemplars); diff != "" {
+	if diff := cmp.Diff(want, jobs.Series[0].Exemplars()); diff != "" {
 		t.Errorf("the counter's exemplars (-want +got):\n%s", diff)
 	}
 	want[0] = metric.Exemplar{Labels: []metric.Label{{Name: "trace_id", Value: "y"}}, Value: .5}
-	if diff := cmp.Diff(want, took.Series[0].Exemplars); diff != "" {
+	if diff := cmp.Diff(want, took.Series[0].Exemplars()); diff != "" {
 		t.Errorf("the histogram's exemplars (-want +got):\n%s", diff)
 	}
 	if _, leaked := got.values()["jobs_seconds_created"]; leaked {

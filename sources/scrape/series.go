@@ -196,7 +196,10 @@ func (x *series) ready(scrape uint32) metric.Series {
 	if e == nil {
 		return x.whole.ready
 	}
-	r := metric.Series{Labels: x.labels, Value: e.value, Time: e.time, Exemplars: e.exemplars()}
+	r := metric.Series{Labels: x.labels, Value: e.value, Time: e.time}
+	if told := e.exemplars(); told != nil {
+		r.More = &metric.More{Exemplars: told}
+	}
 	if x.typ == metric.Counter {
 		r.Start = x.start(scrape, e.start)
 	}

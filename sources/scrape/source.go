@@ -50,6 +50,7 @@ type source struct {
 	drops   []metric.Drop
 	now     int64 // the tick's time, Unix milliseconds
 	values  arena[metric.HistogramValue]
+	more    arena[metric.More]
 	sums    arena[metric.SummaryValue]
 	counts  arena[uint64]
 	floats  arena[float64]

@@ -26,7 +26,7 @@ func fleet(t *Table) (all []*Series) {
 		d := &metric.Desc{Name: fmt.Sprint("api_requests_", n, "_total"), Type: metric.Counter, Help: "Requests by team and host."}
 		for team := range 50 {
 			for host := range 100 {
-				all = append(all, t.Series([]metric.Label{
+				all = append(all, new(t.Series([]metric.Label{
 					{Name: "__name__", Value: d.Name},
 					{Name: "env", Value: []string{"prod", "test"}[team%2]},
 					{Name: "host", Value: fmt.Sprintf("web-%03d.example.com", host)},
@@ -34,7 +34,7 @@ func fleet(t *Table) (all []*Series) {
 					{Name: "job", Value: "inventory"},
 					{Name: "region", Value: fmt.Sprint("eu-", host%4)},
 					{Name: "team", Value: fmt.Sprint("team-", team)},
-				}, d))
+				}, d)))
 			}
 		}
 	}
@@ -65,7 +65,10 @@ func TestBytesPerSample(t *testing.T) {
 	b := table.NewBuilder()
 	natural := fleet(table)
 	sorted := slices.SortedFunc(slices.Values(natural), Compare)
-	shard := slices.DeleteFunc(slices.Clone(sorted), func(s *Series) bool { return (s.refs[5]*31+s.refs[13])%4 != 0 })
+	shard := slices.DeleteFunc(slices.Clone(sorted), func(s *Series) bool {
+		all := s.Labels(nil)
+		return (table.slots[all[2].Value]*31+table.slots[all[6].Value])%4 != 0
+	})
 	for _, order := range []struct {
 		name   string
 		series []*Series

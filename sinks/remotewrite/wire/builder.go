@@ -139,7 +139,9 @@ func (b *Builder) into(s *Series) {
 	b.symbols.grow()
 	dst, at := begin(b.body, series2)
 	dst, list := begin(dst, seriesLabels)
-	for _, slot := range s.refs {
+	for rest := s.refs; rest != ""; {
+		var slot uint32
+		slot, rest = rest.next()
 		dst = appendVarint(dst, uint64(b.symbols.of(slot)))
 	}
 	b.body, b.opened = end(dst, list), at

@@ -184,9 +184,9 @@ func TestFamilies(t *testing.T) {
 		var names []string
 		for text, f := range want {
 			names = append(names, text)
-			b.Add(table.Series(label(text), f), 1, 1, 0)
+			b.Add(new(table.Series(label(text), f)), 1, 1, 0)
 		}
-		native := table.Series(label("n_sum"), &metric.Desc{Name: "n_sum", Type: metric.Histogram})
+		native := new(table.Series(label("n_sum"), &metric.Desc{Name: "n_sum", Type: metric.Histogram}))
 		b.AddHistogram(native, 1, &metric.HistogramValue{Native: &metric.NativeBuckets{}}, 0)
 		items, err := itemsOf(b.End())
 		if err != nil {
@@ -287,7 +287,7 @@ func TestBounds(t *testing.T) {
 	labels := []metric.Label{{Name: "__name__", Value: "a"}, {Name: "b", Value: long}}
 	b.Begin(V2)
 	for range 2 * MaxRequest / len(long) {
-		s := table.Series(labels, &metric.Desc{Name: "a"})
+		s := new(table.Series(labels, &metric.Desc{Name: "a"}))
 		b.Add(s, 1, 1, 0)
 	}
 	q := b.End()
@@ -297,7 +297,7 @@ func TestBounds(t *testing.T) {
 	if _, err := q.Rewrite(V1, nil); err == nil || !strings.HasSuffix(err.Error(), "more than 33554432 bytes") {
 		t.Errorf("it becomes too large, and the error is %v", err)
 	}
-	s := table.Series(labels, &metric.Desc{Name: "a"})
+	s := new(table.Series(labels, &metric.Desc{Name: "a"}))
 	b.Begin(V2)
 	for range 3 { // each within the bound
 		b.AddExemplar(s, labels, 1, 1)
@@ -312,7 +312,7 @@ func TestBounds(t *testing.T) {
 			if own {
 				b.AddExemplar(seriesOf(table, "a"), labels, 1, 1)
 			} else {
-				b.Add(table.Series(labels, &metric.Desc{Name: "a"}), 1, 1, 0)
+				b.Add(new(table.Series(labels, &metric.Desc{Name: "a"})), 1, 1, 0)
 			}
 			_, err := Decode(p, b.End().Raw)
 			if err == nil || !strings.HasSuffix(err.Error(), "series 0: labels of more than 1048576 bytes") {

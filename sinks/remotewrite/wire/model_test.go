@@ -98,7 +98,7 @@ func build(b *Builder, p Protocol, items []Item) Request {
 	for k := range items {
 		i := &items[k]
 		if k == 0 || i.Series != items[k-1].Series {
-			s = b.symbols.table.Series(i.Labels, i.Family)
+			s = new(b.symbols.table.Series(i.Labels, i.Family))
 			defer s.Forget()
 		}
 		b.add(s, i)

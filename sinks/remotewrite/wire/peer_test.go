@@ -39,8 +39,8 @@ func TestPrometheus(t *testing.T) {
 	at := time.Now().Truncate(time.Second)
 	table := wire.NewTable()
 	series := func(kind metric.Type, name, team string) *wire.Series {
-		return table.Series([]metric.Label{{Name: "__name__", Value: name}, {Name: "team", Value: team}},
-			&metric.Desc{Name: name, Type: kind, Help: "Help.", Unit: "seconds"})
+		return new(table.Series([]metric.Label{{Name: "__name__", Value: name}, {Name: "team", Value: team}},
+			&metric.Desc{Name: name, Type: kind, Help: "Help.", Unit: "seconds"}))
 	}
 	temp, gone := series(metric.Gauge, "temp", "ü\n\"x\""), series(metric.Gauge, "gone", "a")
 	calls, took := series(metric.Counter, "calls_total", "a"), series(metric.Histogram, "took", "a")

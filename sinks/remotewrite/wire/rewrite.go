@@ -23,7 +23,7 @@ func (q Request) Rewrite(p Protocol, keep func(*Item) bool) (Request, error) {
 			continue
 		}
 		if i.Series != number {
-			number, s = i.Series, table.Series(i.Labels, i.Family)
+			number, s = i.Series, new(table.Series(i.Labels, i.Family))
 			if told.news(i.Family) {
 				b.AddMetadata(i.Family)
 			}

@@ -27,24 +27,39 @@ func NewTable() *Table {
 	return &Table{slots: map[string]uint32{"": 0}, strings: []entry{{uses: 1}}}
 }
 
-// Series is a remembered series: its labels and metadata as both protocols need them.
+// Series is a remembered series: its labels and metadata as both protocols need them. There are very many, so its slots
+// are a text.
 type Series struct {
 	table      *Table
-	refs       []uint32 // slots of the labels' names and values in turn
-	help, unit uint32   // slots
+	refs       refs
+	labels1    *string // the labels as fields of a 1.0 message; made when it is first needed
+	help, unit uint32  // slots
 	kind       metric.Type
-	labels1    string // the labels as fields of a 1.0 message; made when it is first needed
+}
+
+// refs are the slots of labels' names and values in turn, each a varint.
+type refs string
+
+// next takes the first slot.
+func (r refs) next() (slot uint32, rest refs) {
+	for i := 0; ; i++ {
+		c := r[i]
+		slot |= uint32(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			return slot, r[i+1:]
+		}
+	}
 }
 
 // Series remembers a series of these labels, sorted by name, the metric's name among them as __name__, with the type,
 // help and unit of its family. It is to be given back by [Series.Forget].
-func (t *Table) Series(labels []metric.Label, family *metric.Desc) *Series {
-	s := &Series{table: t, kind: family.Type, refs: make([]uint32, 0, 2*len(labels))}
+func (t *Table) Series(labels []metric.Label, family *metric.Desc) Series {
+	t.scratch = t.scratch[:0]
 	for _, l := range labels {
-		s.refs = append(s.refs, t.use(l.Name), t.use(l.Value))
+		t.scratch = appendVarint(t.scratch, uint64(t.use(l.Name)))
+		t.scratch = appendVarint(t.scratch, uint64(t.use(l.Value)))
 	}
-	s.help, s.unit = t.use(family.Help), t.use(family.Unit)
-	return s
+	return Series{table: t, refs: refs(t.scratch), help: t.use(family.Help), unit: t.use(family.Unit), kind: family.Type}
 }
 
 // Forget gives the series back. It must not be used after.
@@ -54,7 +69,9 @@ func (s *Series) Forget() {
 			b.close()
 		}
 	}
-	for _, slot := range s.refs {
+	for rest := s.refs; rest != ""; {
+		var slot uint32
+		slot, rest = rest.next()
 		s.table.drop(slot)
 	}
 	s.table.drop(s.help)
@@ -93,13 +110,19 @@ func (t *Table) drop(slot uint32) {
 	t.free = append(t.free, slot)
 }
 
-// text is the string of the i-th ref.
-func (s *Series) text(i int) string { return s.table.strings[s.refs[i]].text }
+// label takes the first label from a series' refs.
+func (t *Table) label(r refs) (l metric.Label, rest refs) {
+	name, r := r.next()
+	value, r := r.next()
+	return metric.Label{Name: t.strings[name].text, Value: t.strings[value].text}, r
+}
 
 // Labels appends the series' labels to dst.
 func (s *Series) Labels(dst []metric.Label) []metric.Label {
-	for i := 0; i < len(s.refs); i += 2 {
-		dst = append(dst, metric.Label{Name: s.text(i), Value: s.text(i + 1)})
+	for rest := s.refs; rest != ""; {
+		var l metric.Label
+		l, rest = s.table.label(rest)
+		dst = append(dst, l)
 	}
 	return dst
 }
@@ -109,36 +132,44 @@ func (s *Series) String() string { return metric.Labels(s.Labels(nil)).String() 
 
 // Compare orders two series of one table so that neighbours have most in common.
 func Compare(a, b *Series) int {
-	for i := range min(len(a.refs), len(b.refs)) {
-		if a.refs[i] != b.refs[i] {
-			return strings.Compare(a.text(i), b.text(i))
+	x, y := a.refs, b.refs
+	for x != "" && y != "" {
+		var p, q uint32
+		p, x = x.next()
+		q, y = y.next()
+		if p != q {
+			return strings.Compare(a.table.strings[p].text, b.table.strings[q].text)
 		}
 	}
-	return cmp.Compare(len(a.refs), len(b.refs))
+	return cmp.Compare(len(x), len(y))
 }
 
 // Equal tells whether a series has these labels, which are sorted by name.
 func (s *Series) Equal(labels []metric.Label) bool {
-	if 2*len(labels) != len(s.refs) {
-		return false
-	}
-	for i, l := range labels {
-		if s.text(2*i) != l.Name || s.text(2*i+1) != l.Value {
+	rest := s.refs
+	for _, want := range labels {
+		if rest == "" {
+			return false
+		}
+		var l metric.Label
+		if l, rest = s.table.label(rest); l != want {
 			return false
 		}
 	}
-	return true
+	return rest == ""
 }
 
 // encoded1 is the labels as fields of a 1.0 message.
 func (s *Series) encoded1() string {
-	if s.labels1 == "" {
+	if s.labels1 == nil {
 		t := s.table
 		t.scratch = t.scratch[:0]
-		for i := 0; i < len(s.refs); i += 2 {
-			t.scratch = appendLabel1(t.scratch, s.text(i), s.text(i+1))
+		for rest := s.refs; rest != ""; {
+			var l metric.Label
+			l, rest = t.label(rest)
+			t.scratch = appendLabel1(t.scratch, l.Name, l.Value)
 		}
-		s.labels1 = string(t.scratch)
+		s.labels1 = new(string(t.scratch))
 	}
-	return s.labels1
+	return *s.labels1
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/gogo/protobuf/proto"
@@ -79,7 +80,7 @@ func unique(t *testing.T, raw []byte) {
 }
 
 func seriesOf(t *Table, name string) *Series {
-	return t.Series([]metric.Label{{Name: "__name__", Value: name}}, &metric.Desc{Name: name, Type: metric.Gauge, Help: "Of " + name})
+	return new(t.Series([]metric.Label{{Name: "__name__", Value: name}}, &metric.Desc{Name: name, Type: metric.Gauge, Help: "Of " + name}))
 }
 
 func TestCounts(t *testing.T) {
@@ -179,7 +180,7 @@ func TestSeries(t *testing.T) {
 	}
 	for i := range ordered {
 		for k := range ordered {
-			a, b := table.Series(ordered[i], &metric.Desc{}), table.Series(ordered[k], &metric.Desc{})
+			a, b := new(table.Series(ordered[i], &metric.Desc{})), new(table.Series(ordered[k], &metric.Desc{}))
 			if got := Compare(a, b); got > 0 != (i > k) || got < 0 != (i < k) {
 				t.Errorf("%s and %s compare to %d", a, b, got)
 			}
@@ -223,6 +224,22 @@ func TestRequestsBeginAnew(t *testing.T) {
 		b.Add(y, 1, 2, 3) // and never ended
 		if again := one(x, p); !bytes.Equal(first, again) {
 			t.Errorf("%s: %q, at first %q", p, again, first)
+		}
+	}
+}
+
+// A series knows its labels again however many strings the table has.
+func TestManyStrings(t *testing.T) {
+	table := NewTable()
+	var all []Series
+	var want []metric.Labels
+	for i := range 20_000 { // slots of one byte, two and three
+		labels := metric.Labels{{Name: "__name__", Value: "a"}, {Name: "id", Value: strconv.Itoa(i)}}
+		all, want = append(all, table.Series(labels, &metric.Desc{})), append(want, labels)
+	}
+	for i := range all {
+		if got := all[i].Labels(nil); !slices.Equal(got, want[i]) || !all[i].Equal(want[i]) || all[i].Equal(want[i][:1]) {
+			t.Fatalf("series %d has the labels %v, want %v", i, got, want[i])
 		}
 	}
 }
