@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,10 +22,19 @@ import (
 )
 
 // archive is an API that has a value for every minute, shows those of a window and of a while before it, and is often busy.
-type archive struct{ dice *rand.Rand }
+type archive struct {
+	mu   sync.Mutex
+	dice *rand.Rand
+}
+
+func (a *archive) roll(n int) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.dice.IntN(n)
+}
 
 func (a *archive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch a.dice.IntN(12) {
+	switch a.roll(12) {
 	case 0:
 		w.Header().Set("Retry-After", "40")
 		w.WriteHeader(http.StatusTooManyRequests)
@@ -33,12 +43,12 @@ func (a *archive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadGateway)
 		return
 	case 2:
-		time.Sleep(time.Duration(a.dice.IntN(5)) * time.Second)
+		time.Sleep(time.Duration(a.roll(5)) * time.Second)
 	}
 	from, _ := time.Parse(time.RFC3339, r.URL.Query().Get("from"))
 	to, _ := time.Parse(time.RFC3339, r.URL.Query().Get("to"))
 	var all []reading
-	for at := from.Add(-time.Duration(a.dice.IntN(20)) * time.Minute); at.Before(to); at = at.Add(time.Minute) {
+	for at := from.Add(-time.Duration(a.roll(20)) * time.Minute); at.Before(to); at = at.Add(time.Minute) {
 		all = append(all, reading{"a", at.Unix(), at.Unix() / 60 % 1000})
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{"readings": all})
@@ -57,7 +67,7 @@ func TestBackfillGoesOn(t *testing.T) {
 func goesOn(t *testing.T, seed uint64) {
 	dice := rand.New(rand.NewPCG(seed, 6))
 	net, prometheus := webtest.NewNetwork(), sinktest.NewPrometheus(t)
-	net.Serve(t, "api.test:80", &archive{rand.New(rand.NewPCG(seed, 7))})
+	net.Serve(t, "api.test:80", &archive{dice: rand.New(rand.NewPCG(seed, 7))})
 	net.Serve(t, "rw.test:80", prometheus)
 	file := filepath.Join(t.TempDir(), "cton.yaml")
 	if err := os.WriteFile(file, []byte(backfillConfig), 0o600); err != nil {

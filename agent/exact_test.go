@@ -71,8 +71,26 @@ type exact struct {
 	config  string
 	starts  int
 	kills   int
-	logs    strings.Builder
+	logs    lockedText
 	closing sync.WaitGroup
+}
+
+// lockedText is what several processes write at once.
+type lockedText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // The length of a history: events until its end, and then some minutes in peace.
@@ -86,7 +104,7 @@ func newExact(t *testing.T, network *webtest.Network, seed uint64) *exact {
 	x := &exact{T: t, seed: seed, dice: dice, net: network, dir: t.TempDir(), begin: time.Now()}
 	x.api = &flaky{
 		events: newHappenings(dice, x.begin, exactMinutes), begin: x.begin, calm: x.begin.Add(exactMinutes * time.Minute),
-		paging: []string{"cursor", "page", "next"}[dice.IntN(3)], fails: dice.Float64() * 0.15, dice: dice, size: 1 + dice.IntN(6),
+		paging: []string{"cursor", "page", "next"}[dice.IntN(3)], fails: dice.Float64() * 0.15, dice: rand.New(rand.NewPCG(seed, 2)), size: 1 + dice.IntN(6),
 	}
 	host := fmt.Sprintf("api%d.test", seed)
 	network.Serve(t, host+":80", x.api)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -145,10 +146,14 @@ func TestTruth(t *testing.T) {
 		net.Serve(t, "v2.test:80", &outage{v2, begin})
 		gateway := sinktest.NewGateway(t)
 		net.Serve(t, "gw.test:80", &outage{gateway, begin})
+		var mu sync.Mutex
 		during := map[int]string{}
 		for _, minute := range []int{vanishFrom - 1, vanishFrom, 31, 33} {
 			time.AfterFunc(time.Until(begin.Add(time.Duration(minute)*time.Minute+30*time.Second)), func() {
-				during[minute] = gateway.Text(t)
+				text := gateway.Text(t)
+				mu.Lock()
+				defer mu.Unlock()
+				during[minute] = text
 			})
 		}
 		logged := runFor(t, net, truthConfig, begin.Add((minutes-1)*time.Minute+10*time.Second))
