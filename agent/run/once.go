@@ -12,7 +12,8 @@ type Outcome struct {
 	Undelivered []string // sinks that could not deliver everything
 }
 
-// Once ticks every job once, or for all windows that it has not read, delivers, and returns when the sinks have drained, which may take as long as drain.
+// Once ticks every job once, or for all windows that it has not read, delivers, and returns when the sinks have drained,
+// which may take as long as drain.
 func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

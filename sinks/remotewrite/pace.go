@@ -14,18 +14,20 @@ const (
 	backlogFrom = time.Minute // what has waited for less is live
 )
 
-// pace spreads a shard's backlog.
+// pace spreads a shard's backlog. Live records, which may come in between, do not count.
 type pace struct {
-	taken time.Time // when the record that was sent last had been put into the queue
+	taken time.Time // when the record of it that was sent last had been put into the queue
 	sent  time.Time
 }
 
 // next is how long to wait at now before a record that was taken at some time is sent.
 func (p *pace) next(taken, now time.Time) time.Duration {
-	gap, since := taken.Sub(p.taken).Abs(), now.Sub(p.sent)
-	first := p.sent.IsZero()
+	if now.Sub(taken) < backlogFrom {
+		return 0
+	}
+	gap, since, first := taken.Sub(p.taken).Abs(), now.Sub(p.sent), p.sent.IsZero()
 	p.taken, p.sent = taken, now
-	if first || now.Sub(taken) < backlogFrom {
+	if first {
 		return 0
 	}
 	pause := max(0, min(gap/catchUp, maxGap)-since)

@@ -45,6 +45,20 @@ func TestABacklogIsSpread(t *testing.T) {
 	})
 }
 
+// With the newest first, live records come in between: they cost the backlog no pause.
+func TestLiveRecordsCostABacklogNothing(t *testing.T) {
+	var p pace
+	now := time.Unix(1_000_000, 0)
+	taken := now.Add(-time.Hour)
+	p.next(taken, now)
+	if pause := p.next(now, now); pause != 0 {
+		t.Errorf("a live record waits %s", pause)
+	}
+	if pause := p.next(taken, now); pause != 0 {
+		t.Errorf("behind it, the rest of a tick waits %s", pause)
+	}
+}
+
 // A receiver that is slow has its time taken into account: no pause comes on top of it.
 func TestASlowReceiverIsNotWaitedFor(t *testing.T) {
 	var p pace

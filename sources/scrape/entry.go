@@ -25,8 +25,8 @@ const (
 	typed // no sample: it tells a family's type
 )
 
-// entry is one line of a page, from scrape to scrape: a sample, or what is told of a family. There are as many as samples, so it is to be small: of the line's
-// own text there is a hash, of which no other line's is a copy but by a chance of 2⁻⁶⁴.
+// entry is one line of a page, from scrape to scrape: a sample, or what is told of a family. There are as many as samples, so
+// it is to be small: of the line's own text there is a hash, of which no other line's is a copy but by a chance of 2⁻⁶⁴.
 type entry struct {
 	hash      uint64 // of the line's series as the page has it; of what is told, of the line
 	length    uint32 // of that, in bytes
