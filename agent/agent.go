@@ -9,7 +9,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
-	"github.com/collectington/collectington/agent/command"
+	"github.com/collectington/collectington/agent/internal/command"
 	"github.com/collectington/collectington/sources"
 )
 

@@ -15,53 +15,59 @@ const module = "github.com/collectington/collectington/"
 
 // arrows says which folder may import which of ours. A pattern with * stands for a folder of a kind.
 func arrows() map[string][]string {
-	plugIn := func(contract string) []string {
-		return []string{contract, "agent/metric", "agent/relabel", "agent/setting", "agent/web"}
-	}
+	kit := []string{"agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/relabel", "agent/setting"}
+	source := func(more ...string) []string { return slices.Concat(kit, []string{"sources"}, more) }
+	sink := func(more ...string) []string { return slices.Concat(kit, []string{"sinks"}, more) }
 	return map[string][]string{
-		"agent":          {"agent/command", "agent/config", "sources", "sinks", "sources/*", "sinks/*"},
-		"agent/cton":     {"agent"},
-		"agent/command":  {"agent/auth", "agent/backfill", "agent/config", "agent/legacy", "agent/run", "agent/status", "agent/ledger", "agent/metric", "agent/schedule", "agent/setting", "agent/state", "agent/web", "agent/demo", "agent/rehearse", "sources", "sinks", "sinks/remotewrite/spool", "deploy/examples"},
-		"agent/auth":     {"agent/document", "agent/jq", "agent/setting", "agent/web"},
-		"agent/config":   {"agent/auth", "sources", "sinks", "agent/schedule", "agent/setting"},
-		"agent/legacy":   {"agent/config", "agent/setting"},
-		"agent/run":      {"sources", "sinks", "agent/schedule", "agent/ledger", "agent/metric", "agent/state"},
-		"agent/backfill": {"sources", "sinks", "agent/ledger", "agent/metric", "agent/run", "agent/web"},
-		"agent/status":   {"agent/run", "agent/metric"},
-		"agent/ledger":   {"agent/metric"},
-		"agent/web":      {"agent/setting"},
-		"sources":        {"agent/document", "agent/metric", "agent/setting", "agent/web"},
-		"sinks":          {"agent/metric", "agent/web"},
-		"sources/*":      append(plugIn("sources"), "agent/document", "agent/jq", "sources/format", "sources/template"),
-		"sinks/*":        plugIn("sinks"),
+		// The public kit: what plug-ins are made of.
+		"agent/document":          {},
+		"agent/durable":           {},
+		"agent/httpclient":        {"agent/setting"},
+		"agent/httpclient/memnet": {"agent/httpclient"}, // for tests
+		"agent/jq":                {},
+		"agent/metric":            {},
+		"agent/relabel":           {"agent/setting"},
+		"agent/setting":           {},
 
-		"sources/template": {"sources", "agent/setting"},
+		// Sources.
+		"sources":                    kit,
+		"sources/fetch/*":            source("sources/fetch/format", "sources/fetch/template"),
+		"sources/fetch/format":       {"sources", "agent/document", "agent/setting"},
+		"sources/fetch/template":     {"sources", "agent/setting"},
+		"sources/fetch/http/fakeapi": {}, // for tests
+		"sources/compute/*":          source(),
+		"sources/scrape":             source(),
+		"sources/sourcetest":         source("agent/httpclient/memnet"), // for tests
 
-		"sinks/remotewrite":       append(plugIn("sinks"), "sinks/remotewrite/spool", "sinks/remotewrite/wire"),
+		// Sinks.
+		"sinks":                   kit,
+		"sinks/*":                 sink(),
+		"sinks/remotewrite":       sink("sinks/remotewrite/spool", "sinks/remotewrite/wire"),
 		"sinks/remotewrite/wire":  {"agent/metric"},
-		"sinks/remotewrite/spool": {"agent/lock"},
+		"sinks/remotewrite/spool": {"agent/durable"},
+		"sinks/sinktest":          sink("agent/httpclient/memnet"), // for tests
 
-		"agent/document": {},
-		"agent/jq":       {},
-		"agent/metric":   {},
-		"agent/relabel":  {"agent/setting"},
-		"agent/setting":  {},
-		"agent/schedule": {},
-		"agent/lock":     {},
-		"agent/state":    {"agent/lock"},
-		"agent/demo":     {},
-		"agent/rehearse": {"agent/setting"},
+		// The program.
+		"agent":                      {"agent/internal/command", "agent/internal/config", "sources", "sinks", "sources/fetch/*", "sources/compute/*", "sources/*", "sinks/*"},
+		"agent/cton":                 {"agent"},
+		"agent/internal/auth":        {"agent/document", "agent/httpclient", "agent/jq", "agent/setting"},
+		"agent/internal/backfill":    {"agent/httpclient", "agent/internal/ledger", "agent/internal/run", "agent/metric", "sinks", "sources"},
+		"agent/internal/command":     slices.Concat(kit, []string{"agent/internal/*", "sinks", "sources", "sinks/remotewrite/spool", "deploy/examples"}),
+		"agent/internal/config":      {"agent/internal/auth", "agent/internal/schedule", "agent/setting", "sinks", "sources"},
+		"agent/internal/demo":        {},
+		"agent/internal/jobtest":     {"agent/setting"},
+		"agent/internal/ledger":      {"agent/metric"},
+		"agent/internal/legacy":      {"agent/internal/config", "agent/setting"},
+		"agent/internal/run":         {"agent/internal/ledger", "agent/internal/schedule", "agent/internal/state", "agent/metric", "sinks", "sources"},
+		"agent/internal/schedule":    {},
+		"agent/internal/selfmetrics": {"agent/internal/run", "agent/metric"},
+		"agent/internal/state":       {"agent/durable"},
 
-		"deploy/examples": {},
+		"agent/internal/exampletest":        {}, // tests alone
+		"agent/internal/exampletest/oncall": {}, // tests alone
 
-		"deploy/examples/oncall":         {}, // tests alone
-		"deploy/examples/oncall/fakeapi": {},
-		"sources/http/fakeapi":           {}, // tests alone
-
-		"sources/format":     {"sources", "agent/document", "agent/setting"},
-		"agent/web/webtest":  {"agent/web"},
-		"sources/sourcetest": append(plugIn("sources"), "agent/web/webtest"),
-		"sinks/sinktest":     append(plugIn("sinks"), "agent/web/webtest"),
+		"deploy/examples":                {},
+		"deploy/examples/oncall/fakeapi": {}, // for tests
 	}
 }
 

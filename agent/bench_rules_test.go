@@ -8,7 +8,7 @@ import (
 	"github.com/valyala/fastjson"
 
 	"github.com/collectington/collectington/sources"
-	"github.com/collectington/collectington/sources/rules"
+	"github.com/collectington/collectington/sources/compute/jq"
 )
 
 // computedRules measure the same records as recordsRules by what is more than a path.
@@ -27,7 +27,7 @@ func BenchmarkRules(b *testing.B) {
 	}
 	decoded := &ready{}
 	source := func(text string) sources.Source {
-		return configured(b, rules.Kind.Defaults(), text, func(c sources.Config[sources.Source]) (sources.Source, error) {
+		return configured(b, jq.Kind.Defaults(), text, func(c sources.Config[sources.Source]) (sources.Source, error) {
 			return c.New(sources.Env{Fetch: decoded})
 		})
 	}

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/collectington/collectington/agent/ledger"
+	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/scrape"

@@ -16,15 +16,15 @@ import (
 	"github.com/valyala/fastjson"
 	"go.yaml.in/yaml/v4"
 
-	"github.com/collectington/collectington/agent/ledger"
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite"
 	"github.com/collectington/collectington/sources"
-	fetch "github.com/collectington/collectington/sources/http"
-	"github.com/collectington/collectington/sources/rules"
+	"github.com/collectington/collectington/sources/compute/jq"
+	fetch "github.com/collectington/collectington/sources/fetch/http"
 )
 
 // The workload: so many records of about 300 bytes, and three samples of each.
@@ -58,7 +58,7 @@ records_latency_seconds: {type: gauge, items: ".data[]", value: .latency_seconds
 type bench struct {
 	docs    [][]byte
 	request []byte // an encoded request of all samples, as the bare cost compresses it
-	host    *web.Host
+	host    *httpclient.Host
 	fetcher sources.Fetcher
 	source  sources.Source
 	ready   *ready
@@ -97,11 +97,11 @@ func newBench(b *testing.B) *bench {
 	})
 	server := httptest.NewServer(mux)
 	b.Cleanup(server.Close)
-	s.host = &web.Host{Secrets: &setting.Vault{}, UserAgent: "bench"}
+	s.host = &httpclient.Host{Secrets: &setting.Vault{}, UserAgent: "bench"}
 	s.fetcher = configured(b, fetch.Kind.Defaults(), "url: "+server.URL+"/records\n", func(c sources.Config[sources.Fetcher]) (sources.Fetcher, error) {
 		return c.New(sources.Env{Web: s.host})
 	})
-	s.source = configured(b, rules.Kind.Defaults(), recordsRules, func(c sources.Config[sources.Source]) (sources.Source, error) {
+	s.source = configured(b, jq.Kind.Defaults(), recordsRules, func(c sources.Config[sources.Source]) (sources.Source, error) {
 		return c.New(sources.Env{Fetch: s.ready})
 	})
 	s.sink = configured(b, remotewrite.Kind.Defaults(), "url: "+server.URL+"/write\nprotocol: \"1.0\"\n", func(c sinks.Config) (sinks.Sink, error) {

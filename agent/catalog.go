@@ -1,20 +1,20 @@
 package agent
 
 import (
-	"github.com/collectington/collectington/agent/config"
+	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/expose"
 	"github.com/collectington/collectington/sinks/print"
 	"github.com/collectington/collectington/sinks/pushgateway"
 	"github.com/collectington/collectington/sinks/remotewrite"
 	"github.com/collectington/collectington/sources"
-	"github.com/collectington/collectington/sources/exec"
-	"github.com/collectington/collectington/sources/file"
-	"github.com/collectington/collectington/sources/http"
-	"github.com/collectington/collectington/sources/rules"
+	"github.com/collectington/collectington/sources/compute/jq"
+	"github.com/collectington/collectington/sources/compute/starlark"
+	"github.com/collectington/collectington/sources/fetch/exec"
+	"github.com/collectington/collectington/sources/fetch/file"
+	"github.com/collectington/collectington/sources/fetch/http"
+	"github.com/collectington/collectington/sources/fetch/sql"
 	"github.com/collectington/collectington/sources/scrape"
-	"github.com/collectington/collectington/sources/script"
-	"github.com/collectington/collectington/sources/sql"
 )
 
 // Catalogue is the only list of kinds: where data comes from, how readings are computed, where batches go.
@@ -27,8 +27,8 @@ func Catalogue() config.Catalogue {
 			sql.Kind,
 		},
 		Sources: []sources.Kind[sources.Source]{
-			rules.Kind,
-			script.Kind,
+			jq.Kind,
+			starlark.Kind,
 			scrape.Kind,
 		},
 		Sinks: []sinks.Kind{

@@ -11,8 +11,8 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/collectington/collectington/agent"
-	"github.com/collectington/collectington/agent/auth"
-	"github.com/collectington/collectington/sources/class"
+	"github.com/collectington/collectington/agent/internal/auth"
+	"github.com/collectington/collectington/sources/compute/goclass"
 )
 
 // TestExamples holds every kind's example against its settings: it decodes strictly, passes the kind's own check, names
@@ -25,8 +25,8 @@ func TestExamples(t *testing.T) {
 	for _, k := range c.Sources {
 		t.Run(k.Name, func(t *testing.T) { checkExample(t, k.Example, func() any { return k.Defaults() }) })
 	}
-	nop := class.Method{Measure: func(context.Context, *class.Tick) ([]class.Reading, error) { return nil, nil }}
-	own := class.Kind("class", class.Methods{"incidents": nop, "queue_change": nop, "resolution_seconds": nop, "acknowledge_seconds": nop})
+	nop := goclass.Method{Measure: func(context.Context, *goclass.Tick) ([]goclass.Reading, error) { return nil, nil }}
+	own := goclass.Kind("class", goclass.Methods{"incidents": nop, "queue_change": nop, "resolution_seconds": nop, "acknowledge_seconds": nop})
 	t.Run(own.Name, func(t *testing.T) { checkExample(t, own.Example, func() any { return own.Defaults() }) })
 	t.Run("auth", func(t *testing.T) { checkExample(t, auth.Example(), func() any { return &auth.Settings{} }) })
 	for _, k := range c.Sinks {

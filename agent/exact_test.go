@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent"
-	"github.com/collectington/collectington/agent/command"
-	"github.com/collectington/collectington/agent/web/webtest"
+	"github.com/collectington/collectington/agent/httpclient/memnet"
+	"github.com/collectington/collectington/agent/internal/command"
 	"github.com/collectington/collectington/sinks/sinktest"
 )
 
@@ -44,7 +44,7 @@ func TestExactness(t *testing.T) {
 }
 
 func exactly(t *testing.T, first uint64) {
-	network, storage := webtest.NewNetwork(), sinktest.NewPrometheus(t)
+	network, storage := memnet.NewNetwork(), sinktest.NewPrometheus(t)
 	network.Serve(t, "prometheus.test:80", storage)
 	var all sync.WaitGroup
 	var runs []*exact
@@ -64,7 +64,7 @@ type exact struct {
 	*testing.T
 	seed    uint64
 	dice    *rand.Rand
-	net     *webtest.Network
+	net     *memnet.Network
 	api     *flaky
 	begin   time.Time
 	dir     string
@@ -99,7 +99,7 @@ const (
 	exactPeace   = 14 * time.Minute
 )
 
-func newExact(t *testing.T, network *webtest.Network, seed uint64) *exact {
+func newExact(t *testing.T, network *memnet.Network, seed uint64) *exact {
 	dice := rand.New(rand.NewPCG(seed, 1))
 	x := &exact{T: t, seed: seed, dice: dice, net: network, dir: t.TempDir(), begin: time.Now()}
 	x.api = &flaky{

@@ -7,12 +7,12 @@ import (
 	"path/filepath"
 
 	"github.com/collectington/collectington/agent"
-	"github.com/collectington/collectington/sources/class"
+	"github.com/collectington/collectington/sources/compute/goclass"
 )
 
 // A program of your own is a main that gives Main a class: this one would be
 //
-//	func main() { os.Exit(agent.Main(class.Kind("Garden", garden()))) }
+//	func main() { os.Exit(agent.Main(goclass.Kind("Garden", garden()))) }
 //
 // In its configuration a job can say Garden where it could say metrics or script.
 func ExampleMain() {
@@ -26,10 +26,10 @@ jobs:
       metrics:
         plants_watered: {type: gauge, help: Plants watered in this hour., labels: [plant]}
 `
-	watered := func(_ context.Context, t *class.Tick) ([]class.Reading, error) {
-		var all []class.Reading
+	watered := func(_ context.Context, t *goclass.Tick) ([]goclass.Reading, error) {
+		var all []goclass.Reading
 		for i, plant := range t.Settings["plants"].([]any) {
-			all = append(all, class.Reading{Value: float64(i + 1), Labels: map[string]string{"plant": plant.(string)}})
+			all = append(all, goclass.Reading{Value: float64(i + 1), Labels: map[string]string{"plant": plant.(string)}})
 		}
 		return all, nil
 	}
@@ -42,7 +42,7 @@ jobs:
 	defer func() { os.Args = args }()
 	os.Args = []string{"garden", "try", "garden", "-c", file} // what a shell would give
 
-	code := agent.Main(class.Kind("Garden", class.Methods{"plants_watered": {Measure: watered}}))
+	code := agent.Main(goclass.Kind("Garden", goclass.Methods{"plants_watered": {Measure: watered}}))
 	fmt.Println("exit code", code)
 	// Output:
 	// == readings

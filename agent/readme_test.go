@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent"
-	"github.com/collectington/collectington/agent/command"
-	"github.com/collectington/collectington/agent/demo"
+	"github.com/collectington/collectington/agent/internal/command"
+	"github.com/collectington/collectington/agent/internal/demo"
 )
 
 // TestReadme runs what README.md shows: its configuration, its commands, and what they print.

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/collectington/collectington/agent/ledger"
+	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/sources"
-	"github.com/collectington/collectington/sources/rules"
-	"github.com/collectington/collectington/sources/script"
+	"github.com/collectington/collectington/sources/compute/jq"
+	"github.com/collectington/collectington/sources/compute/starlark"
 )
 
 const openByRules = `records_open: {type: gauge, items: ".data[]", value: .open, labels: {id: .id, team: .team.name, region: .team.region, stack: .stack}}`
@@ -33,8 +33,8 @@ func BenchmarkScript(b *testing.B) {
 	build := func(c sources.Config[sources.Source]) (sources.Source, error) {
 		return c.New(sources.Env{Web: s.host, Fetch: s.fetcher, Dir: dir})
 	}
-	byRules := configured(b, rules.Kind.Defaults(), openByRules, build)
-	byScript := configured(b, script.Kind.Defaults(), "file: open.star\nmetrics: {records_open: {type: gauge, labels: [id, team, region, stack]}}", build)
+	byRules := configured(b, jq.Kind.Defaults(), openByRules, build)
+	byScript := configured(b, starlark.Kind.Defaults(), "file: open.star\nmetrics: {records_open: {type: gauge, labels: [id, team, region, stack]}}", build)
 	at := time.Now().Add(-time.Duration(b.N) * time.Second)
 	tick := func(source sources.Source, book *ledger.Ledger) func() {
 		return func() {

@@ -9,10 +9,10 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"github.com/collectington/collectington/agent/ledger"
+	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sources"
-	"github.com/collectington/collectington/sources/script"
+	"github.com/collectington/collectington/sources/compute/starlark"
 )
 
 // TestEditedScriptKeepsTotals holds that a metric goes on counting over an edit of its script as long as a function of the
@@ -44,7 +44,7 @@ func TestEditedScriptKeepsTotals(t *testing.T) {
 // apply is what one tick of a script makes of a ledger.
 func apply(t *testing.T, book *ledger.Ledger, at time.Time, metrics, text string) string {
 	t.Helper()
-	c, dir := script.Kind.Defaults(), t.TempDir()
+	c, dir := starlark.Kind.Defaults(), t.TempDir()
 	if err := yaml.Load([]byte("file: x.star\nmetrics: {x_total: "+metrics+"}"), c, yaml.WithKnownFields()); err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ import (
 
 	"github.com/collectington/collectington/agent"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
-	"github.com/collectington/collectington/sources/http/fakeapi"
+	"github.com/collectington/collectington/sources/fetch/http/fakeapi"
 )
 
 // TestMain lets the test binary be cton itself, so that stories run the real command line.

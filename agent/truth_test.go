@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent"
-	"github.com/collectington/collectington/agent/command"
-	"github.com/collectington/collectington/agent/web/webtest"
+	"github.com/collectington/collectington/agent/httpclient/memnet"
+	"github.com/collectington/collectington/agent/internal/command"
 	"github.com/collectington/collectington/sinks/sinktest"
 )
 
@@ -139,7 +139,7 @@ func TestTruth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now().Add(time.Minute) // the first tick
 		time.Sleep(30 * time.Second)
-		h, net := newHistory(begin), webtest.NewNetwork()
+		h, net := newHistory(begin), memnet.NewNetwork()
 		v1, v2 := sinktest.NewPrometheus(t), sinktest.NewPrometheus(t)
 		net.Serve(t, "api.test:80", h)
 		net.Serve(t, "v1.test:80", &outage{v1, begin})
@@ -167,7 +167,7 @@ func TestTruth(t *testing.T) {
 }
 
 // runFor runs the program with a configuration until a moment and returns what it has logged.
-func runFor(t *testing.T, net *webtest.Network, config string, end time.Time) string {
+func runFor(t *testing.T, net *memnet.Network, config string, end time.Time) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "cton.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {

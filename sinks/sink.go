@@ -11,8 +11,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
-	"github.com/collectington/collectington/agent/web"
 )
 
 // Sink delivers one job's tick.
@@ -85,7 +85,7 @@ type Kind struct {
 type Env struct {
 	Name     string
 	Log      *slog.Logger
-	Web      *web.Host
+	Web      *httpclient.Host
 	Stats    *Stats         // what the sink tells of its work
 	External []metric.Label // external labels, sorted by name; a pushing sink adds those that a series lacks
 	Instance string         // the value of the instance label where the external labels have none: the host's name

@@ -18,8 +18,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
-	"github.com/collectington/collectington/agent/web"
 )
 
 // Source computes a job's readings.
@@ -107,9 +107,9 @@ type Kind[T any] struct {
 type Env struct {
 	Job   string
 	Log   *slog.Logger
-	Web   *web.Host // makes HTTP clients and resolves secrets
-	Fetch Fetcher   // for a source: the job's fetcher, nil where it has none
-	Dir   string    // the folder of the configuration file, from which relative paths are taken
+	Web   *httpclient.Host // makes HTTP clients and resolves secrets
+	Fetch Fetcher          // for a source: the job's fetcher, nil where it has none
+	Dir   string           // the folder of the configuration file, from which relative paths are taken
 
 	// Show is told of what people who try a job want to see: a section's name and a line for it. Nil = nobody looks.
 	Show func(section, line string)

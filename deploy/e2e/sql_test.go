@@ -16,10 +16,10 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sources"
-	ours "github.com/collectington/collectington/sources/sql"
+	ours "github.com/collectington/collectington/sources/fetch/sql"
 )
 
 // fetcher asks a database a query, as a job would.
@@ -31,7 +31,7 @@ func (d *database) fetcher(t *testing.T, dsn, query string, args ...any) sources
 		t.Fatal(err)
 	}
 	vault := &setting.Vault{LookupEnv: func(string) (string, bool) { return dsn, true }}
-	f, err := c.New(sources.Env{Job: "test", Web: &web.Host{Secrets: vault}})
+	f, err := c.New(sources.Env{Job: "test", Web: &httpclient.Host{Secrets: vault}})
 	if err != nil {
 		t.Fatal(err)
 	}

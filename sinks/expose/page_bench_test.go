@@ -9,8 +9,8 @@ import (
 
 	"github.com/prometheus/common/expfmt"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
-	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sinks"
 )
 
@@ -30,7 +30,7 @@ func fleet(n int) metric.Batch {
 }
 
 func idleSink() *sink {
-	env := sinks.Env{Log: slog.New(slog.DiscardHandler), Stats: new(sinks.Stats), Web: new(web.Host)}
+	env := sinks.Env{Log: slog.New(slog.DiscardHandler), Stats: new(sinks.Stats), Web: new(httpclient.Host)}
 	return newSink(defaults(), env)
 }
 

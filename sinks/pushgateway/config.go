@@ -11,9 +11,9 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sinks"
 )
 
@@ -29,7 +29,7 @@ type Config struct {
 	Grouping     map[string]string `yaml:"grouping"`
 	DeleteOnExit bool              `yaml:"delete_on_exit"`
 
-	Web web.Settings `yaml:",inline"`
+	Web httpclient.Settings `yaml:",inline"`
 }
 
 // Validate implements sinks.Config.

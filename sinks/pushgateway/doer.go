@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/collectington/collectington/agent/web"
+	"github.com/collectington/collectington/agent/httpclient"
 )
 
 // doer sends the pusher's requests, within a context even where the pusher has none for them, and makes an error of every
@@ -40,7 +40,7 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	defer resp.Body.Close()
-	pause, _ := web.RetryAfter(resp, time.Now())
+	pause, _ := httpclient.RetryAfter(resp, time.Now())
 	return nil, &refusal{d.sink.env.Web.StatusError(resp), resp.StatusCode, pause}
 }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/push"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
-	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sinks"
 )
 
@@ -139,7 +139,7 @@ func (s *sink) explain(act, job string, err error) error {
 	refused, ok := errors.AsType[*refusal](err)
 	if !ok {
 		err = s.env.Web.Explain(err)
-		if e, ok := errors.AsType[*web.Error](err); ok {
+		if e, ok := errors.AsType[*httpclient.Error](err); ok {
 			err = e.Err // its address names the group, and is long
 		}
 		return fmt.Errorf("%s %s: %w", act, s.place, err)

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/sinktest"
 )
@@ -102,7 +102,7 @@ func TestSuite(t *testing.T) {
 	sinktest.Run(t, func(t *testing.T) sinktest.Peer {
 		r := newRig(t, func(c *Config, env *sinks.Env) {
 			env.Web.Secrets.LookupEnv = func(string) (string, bool) { return secret, true }
-			c.Web.BasicAuth = &web.BasicAuth{Username: "ops", Password: "env:PASSWORD"}
+			c.Web.BasicAuth = &httpclient.BasicAuth{Username: "ops", Password: "env:PASSWORD"}
 		})
 		return sinktest.Peer{
 			Sink: r.Sink, Logged: r.logged, Secret: secret,

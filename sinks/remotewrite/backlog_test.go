@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/collectington/collectington/agent/web/webtest"
+	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/sinks"
 )
 
@@ -14,7 +14,7 @@ import (
 func TestOnceBehindBacklog(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		network := webtest.NewNetwork()
+		network := memnet.NewNetwork()
 		change := func(c *Config, _ *sinks.Env) { c.Spool.Dir = dir; c.Connections = 4; c.Protocol = Protocol1 }
 		r := newRig(t, network, change) // nobody listens
 		r.run()

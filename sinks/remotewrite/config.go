@@ -15,9 +15,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/relabel"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
 )
@@ -43,7 +43,7 @@ type Config struct {
 	MaxSampleAge setting.Duration `yaml:"max_sample_age"` // 0 = any
 	StaleOnExit  bool             `yaml:"stale_on_exit"`
 
-	Web web.Settings `yaml:",inline"`
+	Web httpclient.Settings `yaml:",inline"`
 }
 
 // Request bounds one request.
@@ -186,7 +186,7 @@ func (c *Config) wrongHeader(name string) string {
 			return "another setting makes this header: keep one of them"
 		}
 	}
-	if !web.IsToken(name) {
+	if !httpclient.IsToken(name) {
 		return "not a header's name: want letters, digits and dashes"
 	}
 	return ""

@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/agent/web/webtest"
 	"github.com/collectington/collectington/sinks"
 )
 
@@ -425,7 +425,7 @@ func TestDrainIsBounded(t *testing.T) {
 
 func TestNobodyListens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := webtest.NewNetwork()
+		network := memnet.NewNetwork()
 		r := newRig(t, network, nil)
 		r.run()
 		r.write("j", gauge("x", 1, "a"))

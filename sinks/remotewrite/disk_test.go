@@ -11,9 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/agent/web/webtest"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
 )
@@ -25,7 +25,7 @@ func onDisk(dir string) func(*Config, *sinks.Env) {
 // What is on disk at the end is not lost, and the next sink sends it first.
 func TestTheEndKeepsWhatIsOnDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir, network, d := t.TempDir(), webtest.NewNetwork(), new(double)
+		dir, network, d := t.TempDir(), memnet.NewNetwork(), new(double)
 		r := newRig(t, network, onDisk(dir))
 		r.run()
 		r.write("j", gauge("x", 1, "a", "b"))
@@ -52,7 +52,7 @@ func TestTheEndKeepsWhatIsOnDisk(t *testing.T) {
 func TestSpoolThatCannotBeOpened(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, webtest.NewNetwork(), onDisk(dir))
+		r := newRig(t, memnet.NewNetwork(), onDisk(dir))
 		other, err := spool.Open(dir, spool.Options{Shards: 1, Log: r.sink.env.Log})
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +78,7 @@ func TestSpoolThatCannotBeOpened(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t, webtest.NewNetwork(), onDisk(file))
+	r := newRig(t, memnet.NewNetwork(), onDisk(file))
 	if err := r.sink.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "open the spool "+file) {
 		t.Errorf("Run with a file for a directory: %v", err)
 	}
@@ -87,7 +87,7 @@ func TestSpoolThatCannotBeOpened(t *testing.T) {
 // A relative directory lies beside the configuration.
 func TestSpoolBesideTheConfiguration(t *testing.T) {
 	dir := t.TempDir()
-	r := newRig(t, webtest.NewNetwork(), func(c *Config, env *sinks.Env) {
+	r := newRig(t, memnet.NewNetwork(), func(c *Config, env *sinks.Env) {
 		c.Spool.Dir = "queue"
 		env.Web.Secrets, env.Drain = &setting.Vault{Dir: dir}, 0
 	})
@@ -102,7 +102,7 @@ func TestSpoolBesideTheConfiguration(t *testing.T) {
 // A byte that has changed on disk costs its request, and is counted.
 func TestDamagedRequestIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir, network, d := t.TempDir(), webtest.NewNetwork(), new(double)
+		dir, network, d := t.TempDir(), memnet.NewNetwork(), new(double)
 		r := newRig(t, network, onDisk(dir))
 		r.run()
 		for i := range 3 {

@@ -20,10 +20,10 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/agent/web"
-	"github.com/collectington/collectington/agent/web/webtest"
 	"github.com/collectington/collectington/sinks"
 )
 
@@ -59,7 +59,7 @@ func (b *lockedBuffer) String() string {
 func receiving(t *testing.T, handler http.Handler, change func(*Config, *sinks.Env), test func(*rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		network := webtest.NewNetwork()
+		network := memnet.NewNetwork()
 		network.Serve(t, "receiver:80", handler)
 		r := newRig(t, network, change)
 		r.run()
@@ -69,13 +69,13 @@ func receiving(t *testing.T, handler http.Handler, change func(*Config, *sinks.E
 	})
 }
 
-func newRig(t testing.TB, network *webtest.Network, change func(*Config, *sinks.Env)) *rig {
+func newRig(t testing.TB, network *memnet.Network, change func(*Config, *sinks.Env)) *rig {
 	t.Helper()
 	r := &rig{TB: t, stats: new(sinks.Stats), log: new(lockedBuffer), began: time.Now()}
 	env := sinks.Env{
 		Name:     "mimir",
 		Log:      slog.New(slog.NewTextHandler(r.log, nil)),
-		Web:      &web.Host{Secrets: new(setting.Vault), UserAgent: "cton/test", Dial: network.Dial},
+		Web:      &httpclient.Host{Secrets: new(setting.Vault), UserAgent: "cton/test", Dial: network.Dial},
 		Stats:    r.stats,
 		Instance: "host-1",
 		Drain:    10 * time.Second,

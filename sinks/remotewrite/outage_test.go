@@ -12,8 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/metric"
-	"github.com/collectington/collectington/agent/web/webtest"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
 	"github.com/collectington/collectington/sinks/sinktest"
@@ -23,7 +23,7 @@ import (
 type line struct {
 	broken  atomic.Bool
 	refused atomic.Int64 // answers that are no success
-	*webtest.Network
+	*memnet.Network
 }
 
 func (l *line) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -72,7 +72,7 @@ const before, outageMinutes, behind = 5, 360, 10
 // live has the minute's batch written for as long as the outage and what is around it lasts. The process is killed in the
 // middle of the outage: another one goes on with what is on disk at that moment.
 func (c outageCase) live(t *testing.T, receiver http.Handler, takes time.Duration, batch func(minute int) metric.Family, back func(*rig)) *rig {
-	l := &line{Network: webtest.NewNetwork()}
+	l := &line{Network: memnet.NewNetwork()}
 	l.Serve(t, "receiver:80", l.to(receiver, takes))
 	dirs := [...]string{t.TempDir(), t.TempDir()}
 	start := func(dir string) *rig {

@@ -12,8 +12,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
+	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/metric"
-	"github.com/collectington/collectington/agent/web/webtest"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
 )
@@ -78,7 +78,7 @@ func BenchmarkWrite30000(b *testing.B) {
 	for _, p := range []Protocol{Protocol1, Protocol2} {
 		for _, shards := range []int{1, 4} {
 			b.Run(fmt.Sprintf("%s in %d", p, shards), func(b *testing.B) {
-				r := newRig(b, webtest.NewNetwork(), func(c *Config, _ *sinks.Env) { c.Protocol, c.Connections = p, shards })
+				r := newRig(b, memnet.NewNetwork(), func(c *Config, _ *sinks.Env) { c.Protocol, c.Connections = p, shards })
 				f, at := fleet(), time.Now()
 				write := func() {
 					at = at.Add(time.Second)
@@ -104,7 +104,7 @@ func BenchmarkWrite30000(b *testing.B) {
 
 // What waits, or is still being read by the transport, is not written over by the next tick.
 func TestQueuedRequestsAreNotOverwritten(t *testing.T) {
-	r := newRig(t, webtest.NewNetwork(), nil)
+	r := newRig(t, memnet.NewNetwork(), nil)
 	r.write("j", gauge("x", 1, "a"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

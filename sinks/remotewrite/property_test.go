@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/metric"
-	"github.com/collectington/collectington/agent/web/webtest"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
@@ -41,7 +41,7 @@ func TestNothingIsLost(t *testing.T) {
 				env.Drain = 10 * time.Hour
 				env.Web.Dial = m.dial(env.Web.Dial)
 			}, func(r *rig) {
-				shadow := newRig(r.TB, webtest.NewNetwork(), nil) // keeps all that is written
+				shadow := newRig(r.TB, memnet.NewNetwork(), nil) // keeps all that is written
 				in := 0
 				for range 30 {
 					j, families := fmt.Sprint("j", dice.IntN(3)), randomFamilies(dice, r.began)

@@ -11,8 +11,8 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sinks"
 )
 
@@ -32,7 +32,7 @@ type post struct {
 	url     string
 	place   string // the url without its query, for messages
 	headers map[string]setting.Text
-	host    *web.Host
+	host    *httpclient.Host
 	timeout time.Duration
 }
 
@@ -72,7 +72,7 @@ func (s *post) send(ctx context.Context, p Protocol, packed []byte) (answer, err
 	// The code has been given: what came of the text is better than why no more did.
 	text, _ := io.ReadAll(io.LimitReader(reply.Body, maxReply))
 	a := answer{code: reply.StatusCode, text: oneLine(s.host.Secrets.Scrub(string(text)))}
-	a.pause, _ = web.RetryAfter(reply, time.Now())
+	a.pause, _ = httpclient.RetryAfter(reply, time.Now())
 	if p == Protocol2 {
 		a.wrote, a.told = wroteHeaders(reply.Header)
 	}
@@ -89,7 +89,7 @@ func (s *post) request(ctx context.Context, p Protocol, packed []byte) (*http.Re
 		if err != nil {
 			return nil, fmt.Errorf("header %s: %w", name, err)
 		}
-		if web.NamesSecret(name) {
+		if httpclient.NamesSecret(name) {
 			s.host.Secrets.Remember(value)
 		}
 		request.Header.Set(name, value)

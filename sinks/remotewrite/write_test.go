@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/metric"
-	"github.com/collectington/collectington/agent/web/webtest"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
@@ -27,7 +27,7 @@ func batchOf(families ...metric.Family) metric.Batch {
 func taken(t *testing.T, max int, test func(r *rig)) (requests [][]string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, webtest.NewNetwork(), func(c *Config, env *sinks.Env) {
+		r := newRig(t, memnet.NewNetwork(), func(c *Config, env *sinks.Env) {
 			c.Request.MaxSamples, env.Instance = max, ""
 		})
 		test(r)
@@ -276,7 +276,7 @@ func TestQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		d.answer = func(w http.ResponseWriter, q request) { <-release; takes(w, q) }
-		network := webtest.NewNetwork()
+		network := memnet.NewNetwork()
 		network.Serve(t, "receiver:80", d)
 		r := newRig(t, network, func(c *Config, _ *sinks.Env) {
 			c.Spool.MaxBytes = 1100 // room for two requests, each of some 150 bytes and what it takes beside
@@ -309,7 +309,7 @@ func TestQueueIsBounded(t *testing.T) {
 // A batch of known series costs no allocation for each sample.
 func TestWriteAllocates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, webtest.NewNetwork(), nil)
+		r := newRig(t, memnet.NewNetwork(), nil)
 		f := gauge("x", 1, strings.Split(strings.Repeat("a ", 1000), " ")...)
 		for i := range f.Series {
 			f.Series[i].Labels = f.Desc.LabelSet([]string{string(rune('a' + i))})

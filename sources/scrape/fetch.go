@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/agent/web"
 )
 
 // What Prometheus sends, without native histograms and with them: protobuf alone has those. Names are wanted as they are in
@@ -74,7 +74,7 @@ func (s *source) read(resp *http.Response, r *reader, m *memory) ([]byte, error)
 	if resp.Body = repeats; len(r.t.before) > 0 {
 		resp.ContentLength = -1 // the rest is less
 	}
-	body, err := web.ReadBody(resp, limit, m.body[:0])
+	body, err := httpclient.ReadBody(resp, limit, m.body[:0])
 	if repeats.taken+int64(len(body)) > limit {
 		return body, s.tooLong()
 	}

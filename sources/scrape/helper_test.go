@@ -10,10 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/collectington/collectington/agent/ledger"
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sinks/sinktest"
 	"github.com/collectington/collectington/sources"
 )
@@ -44,7 +43,7 @@ func sourceOf(t testing.TB, change func(*Config)) *source {
 	}
 	s, err := c.New(sources.Env{
 		Job: "node", Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
-		Web: &web.Host{Secrets: &setting.Vault{}, UserAgent: "test"},
+		Web: &httpclient.Host{Secrets: &setting.Vault{}, UserAgent: "test"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -92,10 +91,26 @@ func (e *exporter) show(kind, body string) {
 
 func (e *exporter) instance() string { return strings.TrimPrefix(e.URL, "http://") }
 
-// collected is what a tick comes to, through the ledger as in the agent.
+// collected is what a tick comes to: what the source hands on ready-made, and what is wrong beside it.
 type collected struct {
-	*ledger.Result
-	t testing.TB
+	Families []metric.Family
+	Drops    []metric.Drop
+	problems []error
+	t        testing.TB
+}
+
+func collectedFrom(t testing.TB, readings metric.Readings) collected {
+	c := collected{t: t}
+	for _, m := range readings {
+		c.Drops = append(c.Drops, m.Drops...)
+		if m.Err != nil {
+			c.problems = append(c.problems, m.Err)
+		}
+		if len(m.Series) > 0 {
+			c.Families = append(c.Families, metric.Family{Desc: m.Desc, Series: m.Series})
+		}
+	}
+	return c
 }
 
 func collect(t testing.TB, s *source) collected {
@@ -105,12 +120,7 @@ func collect(t testing.TB, s *source) collected {
 	if err != nil {
 		t.Fatal(err)
 	}
-	book := ledger.New(ledger.For(time.Minute), 1<<20)
-	result, err := book.Apply(now, readings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return collected{result, t}
+	return collectedFrom(t, readings)
 }
 
 // values are all numbers without job and instance, but for those about the scrape.
@@ -172,8 +182,8 @@ func (c collected) dropped(reason metric.Reason) int {
 }
 
 func (c collected) problem() string {
-	if len(c.Problems) == 0 {
+	if len(c.problems) == 0 {
 		return ""
 	}
-	return c.Problems[0].Err.Error()
+	return c.problems[0].Error()
 }

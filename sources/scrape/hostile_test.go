@@ -18,11 +18,10 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/collectington/collectington/agent/ledger"
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/agent/web"
-	"github.com/collectington/collectington/agent/web/webtest"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -139,7 +138,7 @@ func (silent) ServeHTTP(_ http.ResponseWriter, r *http.Request) { <-r.Context().
 // TestSlowTargets holds that a target which does not end costs the others neither their values nor their next tick.
 func TestSlowTargets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := webtest.NewNetwork()
+		n := memnet.NewNetwork()
 		n.Serve(t, "slow.test:80", silent{})
 		n.Serve(t, "much.test:80", endless{})
 		n.Serve(t, "good.test:80", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -147,7 +146,7 @@ func TestSlowTargets(t *testing.T) {
 		}))
 		c := Kind.Defaults().(*Config)
 		c.Targets = addresses(t, "http://slow.test", "http://much.test", "http://good.test")
-		made, err := c.New(sources.Env{Job: "node", Log: slog.New(slog.DiscardHandler), Web: &web.Host{Secrets: &setting.Vault{}, Dial: n.Dial}})
+		made, err := c.New(sources.Env{Job: "node", Log: slog.New(slog.DiscardHandler), Web: &httpclient.Host{Secrets: &setting.Vault{}, Dial: n.Dial}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,11 +162,7 @@ func TestSlowTargets(t *testing.T) {
 			if took := time.Since(begin); took >= min(timeout, 15*time.Second) {
 				t.Errorf("with a timeout of %s and an interval of 15 s the tick takes %s", timeout, took)
 			}
-			result, err := ledger.New(ledger.For(time.Minute), 100).Apply(begin, readings)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := collected{result, t}
+			got := collectedFrom(t, readings)
 			if v := got.family("timeout").Series[0].Value; v != min(timeout, 15*time.Second).Seconds()-.5 {
 				t.Errorf("the good target is told a timeout of %v s", v)
 			}
@@ -279,11 +274,7 @@ func FuzzPage(f *testing.F) {
 			}
 			target.end(s)
 			target.fillReport()
-			book := ledger.New(ledger.For(time.Minute), 1<<20)
-			result, err := book.Apply(time.UnixMilli(s.now), s.readings(s.told(s.failures())))
-			if err != nil {
-				t.Fatal(err)
-			}
+			result := collectedFrom(t, s.readings(s.told(s.failures())))
 			var text strings.Builder
 			for _, family := range result.Families {
 				for _, x := range family.Series {

@@ -12,9 +12,9 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/relabel"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -49,7 +49,7 @@ type Config struct {
 	LabelValueLengthLimit int           `yaml:"label_value_length_limit"`
 	BodySizeLimit         setting.Bytes `yaml:"body_size_limit"` // decompressed; never none
 
-	web.Settings `yaml:",inline"`
+	httpclient.Settings `yaml:",inline"`
 }
 
 // FileSD names files that list targets.

@@ -8,9 +8,9 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/agent/web"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/sourcetest"
 )
@@ -38,7 +38,7 @@ func (*queueConfig) Declares() []*metric.Desc {
 }
 
 func (c *queueConfig) New(env sources.Env) (sources.Source, error) {
-	client, err := env.Web.Client(&web.Settings{})
+	client, err := env.Web.Client(&httpclient.Settings{})
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (c *queueConfig) New(env sources.Env) (sources.Source, error) {
 
 type queue struct {
 	key      setting.Secret
-	web      *web.Host
+	web      *httpclient.Host
 	client   *http.Client
 	readings metric.Readings
 }
@@ -78,7 +78,7 @@ func (q *queue) Collect(ctx context.Context, _ sources.Tick) (metric.Readings, e
 	if resp.StatusCode != http.StatusOK {
 		return nil, q.web.StatusError(resp)
 	}
-	body, err := web.ReadBody(resp, maxAnswer, nil)
+	body, err := httpclient.ReadBody(resp, maxAnswer, nil)
 	if err != nil {
 		return nil, q.web.Explain(err)
 	}

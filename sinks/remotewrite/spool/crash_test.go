@@ -30,7 +30,7 @@ type fate uint8
 const (
 	putting fate = iota // Put has not returned
 	inMemory
-	durable
+	onDisk
 	acking // Ack has not returned
 	acked
 	dropped
@@ -75,7 +75,7 @@ func (p *play) put(n int, dice *rand.Rand) {
 		if f == putting || safe && f == inMemory {
 			p.fate[name] = inMemory
 			if safe {
-				p.fate[name] = durable
+				p.fate[name] = onDisk
 			}
 		}
 	}
@@ -200,7 +200,7 @@ func (p *play) afterCrash(power bool) {
 	seen := p.drain()
 	for name, f := range p.fate {
 		switch {
-		case f == durable && !seen[name]:
+		case f == onDisk && !seen[name]:
 			p.Errorf("record %s is lost", name)
 		case f == acked && seen[name]:
 			p.Errorf("record %s has come back", name)
@@ -240,7 +240,7 @@ func TestDiskFails(t *testing.T) {
 		if crash { // with the disk as it is
 			safe := map[string]bool{}
 			for name, f := range p.fate {
-				safe[name] = f == durable
+				safe[name] = f == onDisk
 			}
 			d.fail = nil
 			d.reboot(true)

@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/collectington/collectington/agent/lock"
+	"github.com/collectington/collectington/agent/durable"
 )
 
 // files is all that the queue asks of a file system. Names are relative to the spool's directory.
@@ -76,8 +76,8 @@ func (d *directory) Lock() error {
 	if err != nil {
 		return err
 	}
-	err = lock.Take(f)
-	if held, ok := errors.AsType[*lock.HeldError](err); ok {
+	err = durable.Take(f)
+	if held, ok := errors.AsType[*durable.HeldError](err); ok {
 		err = fmt.Errorf("%w: stop that one, or give each sink a directory of its own", held)
 	}
 	if err != nil {

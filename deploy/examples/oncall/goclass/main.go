@@ -5,7 +5,7 @@ import (
 	"os"
 
 	"github.com/collectington/collectington/agent"
-	"github.com/collectington/collectington/sources/class"
+	"github.com/collectington/collectington/sources/compute/goclass"
 )
 
-func main() { os.Exit(agent.Main(class.Kind("SplunkApi", splunkAPI()))) }
+func main() { os.Exit(agent.Main(goclass.Kind("SplunkApi", splunkAPI()))) }

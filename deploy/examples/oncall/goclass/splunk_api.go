@@ -8,33 +8,33 @@ import (
 
 	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/sources"
-	"github.com/collectington/collectington/sources/class"
+	"github.com/collectington/collectington/sources/compute/goclass"
 )
 
 // lookBack is how long after its start an incident is watched: who takes longer than that to resolve it is not seen.
 const lookBack = 24 * time.Hour
 
 // splunkAPI measures incidents and the minutes that people take to acknowledge and resolve them.
-func splunkAPI() class.Methods {
-	return class.Methods{
+func splunkAPI() goclass.Methods {
+	return goclass.Methods{
 		"number_of_incidents":       {Measure: numberOfIncidents, Delta: true},
 		"time_taken_to_acknowledge": {Measure: timeTakenTo("acknowledged"), Once: true},
 		"time_taken_to_resolve":     {Measure: timeTakenTo("resolved"), Once: true},
 	}
 }
 
-func numberOfIncidents(ctx context.Context, t *class.Tick) ([]class.Reading, error) {
+func numberOfIncidents(ctx context.Context, t *goclass.Tick) ([]goclass.Reading, error) {
 	doc, err := ask(ctx, t, sources.Parameter{Name: "limit", Value: "1"}) // of all time
 	if err != nil {
 		return nil, err
 	}
-	return class.One(doc.Get("total"))
+	return goclass.One(doc.Get("total"))
 }
 
 // timeTakenTo makes an event of each incident that has come into a phase: the minutes from its trigger until then.
-func timeTakenTo(phase string) func(context.Context, *class.Tick) ([]class.Reading, error) {
-	return func(ctx context.Context, t *class.Tick) ([]class.Reading, error) {
-		var all []class.Reading
+func timeTakenTo(phase string) func(context.Context, *goclass.Tick) ([]goclass.Reading, error) {
+	return func(ctx context.Context, t *goclass.Tick) ([]goclass.Reading, error) {
+		var all []goclass.Reading
 		for offset := 0; ; {
 			doc, err := ask(ctx, t,
 				sources.Parameter{Name: "startedAfter", Value: t.Time.Add(-lookBack).UTC().Format(time.RFC3339)},
@@ -52,7 +52,7 @@ func timeTakenTo(phase string) func(context.Context, *class.Tick) ([]class.Readi
 					return nil, fmt.Errorf("incident %s: %w", number, err)
 				}
 				if ok {
-					all = append(all, class.Reading{Value: taken.Minutes(), Event: number})
+					all = append(all, goclass.Reading{Value: taken.Minutes(), Event: number})
 				}
 			}
 			offset += seen
@@ -81,7 +81,7 @@ func between(incident document.Value, from, to string) (time.Duration, bool, err
 }
 
 // ask asks for incidents. An answer is shared by all methods that ask for it in a tick.
-func ask(ctx context.Context, t *class.Tick, query ...sources.Parameter) (document.Value, error) {
+func ask(ctx context.Context, t *goclass.Tick, query ...sources.Parameter) (document.Value, error) {
 	key, err := t.Secret("API_KEY")
 	if err != nil {
 		return document.Value{}, err

@@ -1,0 +1,78 @@
+package httpclient
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+
+	promconfig "github.com/prometheus/common/config"
+
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// Proxy says through whom requests go; the zero value is: directly.
+type Proxy struct {
+	// ProxyURL is an http, https or socks5 address, or a reference to one, as it must be where it holds a password.
+	ProxyURL setting.Text `yaml:"proxy_url"`
+	// NoProxy lists what is asked directly, separated by commas: hosts, .domains, addresses, networks.
+	NoProxy string `yaml:"no_proxy"`
+	// ProxyFromEnvironment takes HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
+	ProxyFromEnvironment bool `yaml:"proxy_from_environment"`
+}
+
+var errProxyURL = errors.New("want an address such as http://proxy.example.com:3128 (http, https, socks5 or socks5h)")
+
+func (p *Proxy) validate() error {
+	var problems []error
+	if p.ProxyURL != "" && p.ProxyFromEnvironment {
+		problems = append(problems, setting.Bad("proxy_from_environment", "cannot stand beside proxy_url: set one of them"))
+	}
+	if p.NoProxy != "" && p.ProxyURL == "" {
+		problems = append(problems, setting.Bad("no_proxy", "wants proxy_url; with proxy_from_environment set NO_PROXY"))
+	}
+	if p.ProxyURL != "" && !p.ProxyURL.IsReference() {
+		u, err := parseProxy(string(p.ProxyURL))
+		switch {
+		case err != nil:
+			problems = append(problems, setting.Bad("proxy_url", "%v", err))
+		case u.User != nil:
+			problems = append(problems, setting.Bad("proxy_url",
+				`a password does not belong here: put the whole address into a variable and write "env:NAME"`))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func parseProxy(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
+		return nil, errProxyURL
+	}
+	return u, nil
+}
+
+// choose is the function that finds a request's proxy. A reference is read afresh at each call.
+func (p *Proxy) choose(secrets *setting.Vault) func(*http.Request) (*url.URL, error) {
+	if p.ProxyURL == "" && !p.ProxyFromEnvironment {
+		return nil
+	}
+	return func(req *http.Request) (*url.URL, error) {
+		cfg := promconfig.ProxyConfig{NoProxy: p.NoProxy, ProxyFromEnvironment: p.ProxyFromEnvironment}
+		if p.ProxyURL != "" {
+			text, err := secrets.Text(p.ProxyURL)
+			if err != nil {
+				return nil, setting.Bad("proxy_url", "%v", err)
+			}
+			if cfg.ProxyURL.URL, err = parseProxy(text); err != nil {
+				return nil, setting.Bad("proxy_url", "%v", err)
+			}
+		}
+		proxy, err := cfg.Proxy()(req)
+		if err == nil && proxy != nil && proxy.User != nil {
+			password, _ := proxy.User.Password()
+			secrets.RememberLogin(proxy.User.Username(), password)
+		}
+		return proxy, err
+	}
+}

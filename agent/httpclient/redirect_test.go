@@ -1,0 +1,119 @@
+package httpclient
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+func TestRedirectsStayOnTheOrigin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.Serve(t, "a.example:80", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/same":
+				http.Redirect(rw, r, "/end", http.StatusFound)
+			case "/port":
+				http.Redirect(rw, r, "http://a.example:80/end", http.StatusMovedPermanently)
+			case "/to":
+				rw.Header().Set("Location", r.URL.Query().Get("where"))
+				rw.WriteHeader(http.StatusTemporaryRedirect)
+			case "/end":
+				fmt.Fprint(rw, r.Header.Get("X-Api-Key"))
+			}
+		}))
+		// Whoever else is asked at all has learnt too much.
+		for _, address := range []string{"b.example:80", "a.example:8080", "b.a.example:80", "a.example:443", "b.example:443"} {
+			w.Serve(t, address, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				t.Errorf("%s was asked for %s", r.Host, r.URL)
+			}))
+		}
+		client := w.client(t, `authorization: {credentials: "env:PASSWORD"}`)
+		get := func(path string) (string, error) {
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://a.example"+path, nil)
+			req.Header.Set("X-Api-Key", "my-api-key")
+			resp, err := client.Do(req)
+			if err != nil {
+				return "", w.host.Explain(err)
+			}
+			defer resp.Body.Close()
+			body, err := ReadBody(resp, 100, nil)
+			return string(body), err
+		}
+		for _, path := range []string{"/same", "/port"} {
+			if got, err := get(path); got != "my-api-key" || err != nil {
+				t.Errorf("%s: got %q, %v", path, got, err)
+			}
+		}
+		for where, want := range map[string]string{
+			"http://b.example/x?key=value-of-query": "redirected to another host (http://b.example): refused, credentials would follow; set url to the new address",
+			"http://b.a.example/":                   "redirected to another host (http://b.a.example)",
+			"//b.example/x":                         "redirected to another host (http://b.example)",
+			"http://a.example:8080/":                "redirected to another port (http://a.example:8080)",
+			"https://a.example/":                    "redirected to https from http (https://a.example)",
+			"http://bob:hunter22@b.example/":        "redirected to another host (http://b.example)",
+			"ftp://a.example/":                      "redirected to ftp from http",
+			"http://[::1":                           "Location",
+		} {
+			_, err := get("/to?where=" + strings.ReplaceAll(where, "&", "%26"))
+			wantError(t, err, want)
+			if !strings.HasPrefix(err.Error(), "GET http://a.example/to: ") {
+				t.Errorf("%s: %v", where, err)
+			}
+		}
+	})
+}
+
+func TestRedirectsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.Serve(t, "a.example:80", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			left := 0
+			fmt.Sscan(strings.TrimPrefix(r.URL.Path, "/"), &left)
+			if left > 0 {
+				http.Redirect(rw, r, fmt.Sprint("/", left-1), http.StatusFound)
+			}
+		}))
+		client := w.client(t, "")
+		w.mustGet(t, client, "http://a.example/5")
+		_, _, err := w.get(t.Context(), client, "http://a.example/6")
+		wantError(t, err, "GET http://a.example/6: redirected more than 5 times")
+	})
+}
+
+func TestARedirectFromHTTPSToHTTP(t *testing.T) {
+	from, _ := http.NewRequest(http.MethodGet, "https://a.example/x", nil)
+	to, _ := http.NewRequest(http.MethodGet, "http://a.example/x", nil)
+	wantError(t, new(Host).checkRedirect(to, []*http.Request{from}),
+		"GET https://a.example/x: redirected to http from https (http://a.example): refused")
+}
+
+func TestElsewhere(t *testing.T) {
+	for _, c := range []struct{ from, to, want string }{
+		{"http://a.example/x", "http://a.example/y?z", ""},
+		{"http://a.example", "http://A.EXAMPLE:80", ""},
+		{"https://a.example:443", "https://a.example", ""},
+		{"http://[::1]:80", "http://[::1]", ""},
+		{"http://a.example", "http://b.example", "another host"},
+		{"http://a.example", "http://a.example.", "another host"},
+		{"http://a.example", "http://a.example.evil.example", "another host"},
+		{"http://a.example", "https://a.example", "https from http"},
+		{"https://a.example", "http://a.example", "http from https"},
+		{"https://a.example", "https://a.example:8443", "another port"},
+	} {
+		from, err := url.Parse(c.from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to, err := url.Parse(c.to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := elsewhere(from, to); got != c.want {
+			t.Errorf("%s to %s: got %q, want %q", c.from, c.to, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/httpclient/memnet"
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// world is an API, a login, and clients that share a provider.
+type world struct {
+	*memnet.Network
+	host *httpclient.Host
+
+	mu     sync.Mutex
+	env    map[string]string
+	logins int
+	answer func(w http.ResponseWriter, r *http.Request, n int) // to the login number n
+	good   string                                              // the token that the API takes; "" = the last that was given
+	shown  []string                                            // all that was observed
+}
+
+func newWorld(t *testing.T, text string) *world {
+	var s Settings
+	if err := yaml.Load([]byte(text), &s, yaml.WithKnownFields()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{Network: memnet.NewNetwork(), env: map[string]string{"PASSWORD": "hunter22"}}
+	w.answer = func(rw http.ResponseWriter, _ *http.Request, n int) {
+		fmt.Fprintf(rw, `{"token": "token-%d", "ttl": 3600}`, n)
+	}
+	w.host = &httpclient.Host{
+		Secrets:   &setting.Vault{Dir: t.TempDir(), LookupEnv: w.lookup},
+		Providers: map[string]httpclient.Provider{"cloud": s.Provider()},
+		Dial:      w.Dial,
+		Observe: func(x httpclient.Exchange) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.shown = append(w.shown, fmt.Sprint(x.Method, x.URL, x.Header, x.Err))
+		},
+	}
+	w.Serve(t, "login.example:80", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		r.ParseForm()
+		w.mu.Lock()
+		w.logins++
+		n, answer := w.logins, w.answer
+		w.mu.Unlock()
+		answer(rw, r, n)
+	}))
+	w.Serve(t, "a.example:80", http.HandlerFunc(w.data))
+	return w
+}
+
+func (w *world) lookup(name string) (string, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	value, ok := w.env[name]
+	return value, ok
+}
+
+func (w *world) data(rw http.ResponseWriter, r *http.Request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	want := w.good
+	if want == "" {
+		want = fmt.Sprintf("Bearer token-%d", w.logins)
+	}
+	if got := r.Header.Get("Authorization"); got != want {
+		http.Error(rw, "no such token: "+got, http.StatusUnauthorized)
+		return
+	}
+	io.WriteString(rw, want)
+}
+
+func (w *world) set(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
+func (w *world) asked() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.logins
+}
+
+func (w *world) client(t *testing.T) *http.Client {
+	t.Helper()
+	client, err := w.host.Client(&httpclient.Settings{Auth: "cloud"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+// get asks the API once. The error is what a user sees.
+func (w *world) get(ctx context.Context, client *http.Client) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://a.example/x", nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", w.host.Explain(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return "", w.host.StatusError(resp)
+	}
+	text, err := io.ReadAll(resp.Body)
+	return string(text), err
+}
+
+func (w *world) want(t *testing.T, client *http.Client, want string, logins int) {
+	t.Helper()
+	if got, err := w.get(t.Context(), client); err != nil || got != want || w.asked() != logins {
+		t.Errorf("got %q, %v after %d logins, want %q after %d", got, err, w.asked(), want, logins)
+	}
+}
+
+func (w *world) wantError(t *testing.T, client *http.Client, want string, logins int) {
+	t.Helper()
+	_, err := w.get(t.Context(), client)
+	if err == nil || !strings.Contains(err.Error(), want) || w.asked() != logins {
+		t.Errorf("got %v after %d logins\nwant … %s … after %d", err, w.asked(), want, logins)
+		return
+	}
+	w.leaks(t, err.Error())
+}
+
+// leaks holds that nothing secret is in a text or in what was observed.
+func (w *world) leaks(t *testing.T, text string) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, shown := range append(w.shown, text) {
+		for _, secret := range []string{"hunter", "token-", "refresh-", "\n"} {
+			if strings.Contains(shown, secret) {
+				t.Errorf("%q is shown: %s", secret, shown)
+			}
+		}
+	}
+}

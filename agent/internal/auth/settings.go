@@ -1,0 +1,109 @@
+// Package auth is the logins that have a name. Jobs and sinks that name the same one share it: one token, one login when it
+// runs out, and one pause when the login fails.
+package auth
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/setting"
+)
+
+//go:embed example.yaml
+var example string
+
+// Example is an entry of auth that names every setting.
+func Example() string { return example }
+
+// Settings are one entry of auth: exactly one of these.
+type Settings struct {
+	Login         *Login                    `yaml:"login"`
+	OAuth2        *OAuth2                   `yaml:"oauth2"`
+	JWTBearer     *JWTBearer                `yaml:"jwt_bearer"`
+	Headers       map[string]setting.Text   `yaml:"headers"`
+	BasicAuth     *httpclient.BasicAuth     `yaml:"basic_auth"`
+	Authorization *httpclient.Authorization `yaml:"authorization"`
+	SigV4         *httpclient.SigV4         `yaml:"sigv4"`
+}
+
+// Validate names every problem by its setting.
+func (s *Settings) Validate() error {
+	var problems []error
+	var given []string
+	check := func(name string, set bool, validate func() error) {
+		if set {
+			given = append(given, name)
+			problems = append(problems, validate())
+		}
+	}
+	check("login", s.Login != nil, func() error { return setting.Under("login", s.Login.validate()) })
+	check("oauth2", s.OAuth2 != nil, func() error { return setting.Under("oauth2", s.OAuth2.validate()) })
+	check("jwt_bearer", s.JWTBearer != nil, func() error { return setting.Under("jwt_bearer", s.JWTBearer.validate()) })
+	check("headers", len(s.Headers) > 0, func() error { return setting.Under("headers", validateHeaders(s.Headers)) })
+	check("basic_auth", s.BasicAuth != nil, (&httpclient.Settings{BasicAuth: s.BasicAuth}).Validate)
+	check("authorization", s.Authorization != nil, (&httpclient.Settings{Authorization: s.Authorization}).Validate)
+	check("sigv4", s.SigV4 != nil, (&httpclient.Settings{SigV4: s.SigV4}).Validate)
+	if len(given) == 0 {
+		return setting.Bad("", "wants one of login, oauth2, jwt_bearer, headers, basic_auth, authorization, sigv4")
+	}
+	for _, name := range given[1:] {
+		problems = append(problems, setting.Bad(name, "cannot stand beside %s: a login is one of them", given[0]))
+	}
+	return errors.Join(problems...)
+}
+
+// Provider makes the login that the settings describe. They have passed Validate.
+func (s *Settings) Provider() httpclient.Provider {
+	switch {
+	case s.Login != nil:
+		return &loginProvider{set: s.Login, tokens: httpclient.NewTokens()}
+	case s.OAuth2 != nil:
+		return httpclient.NewOAuth2Provider(&s.OAuth2.OAuth2, s.OAuth2.grant())
+	case s.JWTBearer != nil:
+		return httpclient.NewOAuth2Provider(&httpclient.OAuth2{TokenServer: s.JWTBearer.TokenServer}, bearer{s.JWTBearer})
+	case len(s.Headers) > 0:
+		return headers(s.Headers)
+	}
+	return plain{httpclient.Settings{BasicAuth: s.BasicAuth, Authorization: s.Authorization, SigV4: s.SigV4}}
+}
+
+// plain is a login that a client can have of its own too.
+type plain struct{ set httpclient.Settings }
+
+// Login implements httpclient.Provider.
+func (p plain) Login(h *httpclient.Host) (httpclient.Login, error) { return h.Login(&p.set) }
+
+func validateHeaders(all map[string]setting.Text) error {
+	var problems []error
+	for name, value := range all {
+		switch {
+		case !httpclient.IsToken(name):
+			problems = append(problems, setting.Bad(name, "not a header's name: want letters, digits and hyphens"))
+		case !isLine(string(value)):
+			problems = append(problems, setting.Bad(name, "a header's value is one line without control characters"))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// isLine tells whether a header can carry a value (RFC 9110 section 5.5).
+func isLine(value string) bool {
+	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}
+
+// resolve reads what texts refer to, afresh.
+func resolve(h *httpclient.Host, under string, texts map[string]setting.Text) (map[string]string, error) {
+	values := make(map[string]string, len(texts))
+	for name, text := range texts {
+		value, err := h.Secrets.Text(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", strings.TrimPrefix(under+"."+name, "."), err)
+		}
+		h.RememberNamed(name, value)
+		values[name] = value
+	}
+	return values, nil
+}

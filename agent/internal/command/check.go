@@ -1,0 +1,95 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/agent/internal/legacy"
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sources"
+)
+
+type checkCmd struct {
+	Connect bool   `help:"Also ask each sink whether it would work. Sends no metrics."`
+	Service string `short:"s" help:"Check this job alone." placeholder:"JOB"`
+}
+
+// checkTimeout bounds what one sink takes to say whether it would work.
+const checkTimeout = 10 * time.Second
+
+// Run checks the configuration.
+func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
+	plan, err := a.loadAs(g, legacy.Options{Service: c.Service, WithoutSecrets: true})
+	if err != nil {
+		return err
+	}
+	if err := a.checkFiles(plan); err != nil {
+		return err
+	}
+	for _, s := range plan.Sinks {
+		if noter, ok := s.Config.(sinks.Noter); ok {
+			for _, note := range noter.Notes() {
+				fmt.Fprintf(a.Out, "sinks.%s: %s\n", s.Name, note)
+			}
+		}
+	}
+	if c.Connect {
+		built, err := (&assembly{App: a}).build(plan)
+		if err != nil {
+			return err
+		}
+		bad := 0
+		for _, s := range built.Sinks {
+			checker, ok := s.Sink.(sinks.Checker)
+			if !ok {
+				continue
+			}
+			if err := ask(ctx, checker); err != nil {
+				bad++
+				a.complain(fmt.Errorf("sinks.%s: %w", s.Name, err))
+				continue
+			}
+			fmt.Fprintf(a.Out, "sinks.%s: works\n", s.Name)
+		}
+		if bad > 0 {
+			return &exitError{code: exitDelivery}
+		}
+	}
+	fmt.Fprintf(a.Out, "%s: %s, %s\n", g.Config, count(len(plan.Jobs), "job"), count(len(plan.Sinks), "sink"))
+	return nil
+}
+
+// checkFiles has every job look at the files that its settings name.
+func (a *App) checkFiles(plan *config.Plan) error {
+	bad := false
+	for _, j := range plan.Jobs {
+		checker, ok := j.Source.(sources.Checker)
+		if !ok {
+			continue
+		}
+		if err := checker.Check(sources.Env{Job: j.Name, Log: a.log, Dir: a.vault.Dir}); err != nil {
+			bad = true
+			a.complain(fmt.Errorf("jobs.%s: %w", j.Name, err))
+		}
+	}
+	if bad {
+		return &exitError{code: exitConfig}
+	}
+	return nil
+}
+
+func ask(ctx context.Context, c sinks.Checker) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errors.New("no answer within "+checkTimeout.String()))
+	defer cancel()
+	return c.Check(ctx)
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,82 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/agent/internal/demo"
+	"github.com/collectington/collectington/deploy/examples"
+)
+
+type demoCmd struct {
+	Listen string `default:":8000" help:"Where the page of metrics listens." placeholder:"ADDRESS"`
+}
+
+// The sample API: where it listens unless that is taken, and how much of a past it has.
+const (
+	demoAddress = "127.0.0.1:8001"
+	demoPast    = 3 * time.Minute
+)
+
+// Run runs the agent against the sample API until the context ends.
+func (c *demoCmd) Run(ctx context.Context, a *App, g *globals) error {
+	api, stop, err := serveDemo()
+	if err != nil {
+		return fmt.Errorf("serve the sample API: %w", err)
+	}
+	defer stop()
+	dir, err := os.MkdirTemp("", "cton-demo-")
+	if err != nil {
+		return fmt.Errorf("write the demo's configuration: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	own := *g
+	own.Config = filepath.Join(dir, "cton.yaml")
+	if err := os.WriteFile(own.Config, []byte(examples.Demo(api, c.Listen)), 0o600); err != nil {
+		return fmt.Errorf("write the demo's configuration: %w", err)
+	}
+	load := func() (*config.Plan, error) { return a.load(&own, "") }
+	plan, err := load()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.Out, "config:  %s\nAPI:     %s\nmetrics: %s\nStop with Ctrl-C.\n",
+		own.Config, api+demo.Path, pageURL(c.Listen))
+	err = a.runPlan(ctx, plan, load)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("serve the page: %s is in use by another program; choose another address, as in: cton demo --listen :8010", c.Listen)
+	}
+	return err
+}
+
+// serveDemo serves the sample API on loopback, and returns its root and what ends it.
+func serveDemo() (root string, stop func(), err error) {
+	l, err := net.Listen("tcp", demoAddress)
+	if err != nil {
+		// Another demo has the port, or something else: any will do.
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	server := &http.Server{Handler: demo.Handler(time.Now().Add(-demoPast), time.Now), ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = server.Serve(l) }() // ends by stop, with nothing to say
+	return "http://" + l.Addr().String(), func() { server.Close() }, nil
+}
+
+// pageURL is where a browser on this machine finds the page that listens on an address.
+func pageURL(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port) + "/metrics"
+}

@@ -1,0 +1,92 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/internal/selfmetrics"
+)
+
+type onceCmd struct {
+	Jobs     []string      `arg:"" optional:"" name:"job" help:"The jobs to run; without any, all."`
+	Deadline time.Duration `default:"60s" help:"How long delivery may take, tries included."`
+}
+
+// Run runs each job once.
+func (c *onceCmd) Run(ctx context.Context, a *App, g *globals) error {
+	plan, err := a.load(g, "")
+	if err != nil {
+		return err
+	}
+	if err := keepJobs(plan, c.Jobs); err != nil {
+		return err
+	}
+	if err := keepPushing(plan); err != nil {
+		return err
+	}
+	built, err := (&assembly{App: a, drain: c.Deadline}).build(plan)
+	if err != nil {
+		return err
+	}
+	file, err := a.openState(ctx, plan)
+	if err != nil {
+		return err
+	}
+	if file != nil {
+		defer file.Close()
+	}
+	agent := run.New(run.Options{Log: a.log, Self: selfmetrics.New(a.Version).Readings, State: file})
+	out, err := agent.Once(ctx, built, c.Deadline)
+	if err != nil {
+		return &exitError{exitDelivery, err}
+	}
+	return verdict(out)
+}
+
+// keepPushing leaves out the sinks that wait to be asked: after a single run nobody can.
+func keepPushing(plan *config.Plan) error {
+	var kept []config.Sink
+	for _, s := range plan.Sinks {
+		if !s.Kind.Pull {
+			kept = append(kept, s)
+		}
+	}
+	if len(kept) == 0 {
+		return errors.New("no sink to deliver to: a single run needs one that pushes, such as pushgateway, remote_write or print; to look at a job's metrics, there is: cton try JOB")
+	}
+	for _, j := range plan.Jobs {
+		if !slices.ContainsFunc(kept, func(s config.Sink) bool { return j.GoesTo(s.Name) }) {
+			return fmt.Errorf("jobs.%s: none of its sinks pushes, so that a single run would deliver nothing of it; name the jobs to run: cton once JOB", j.Name)
+		}
+	}
+	plan.Sinks = kept
+	return nil
+}
+
+// verdict is the exit code of what a single run came to.
+func verdict(out run.Outcome) error {
+	var failed, partial []string
+	for _, j := range out.Jobs {
+		switch {
+		case !j.Up:
+			failed = append(failed, j.Name)
+		case j.Unmeasured > 0:
+			partial = append(partial, j.Name)
+		}
+	}
+	switch {
+	case len(failed) > 0 && len(failed) == len(out.Jobs):
+		return &exitError{exitFetch, fmt.Errorf("not measured: %s", strings.Join(failed, ", "))}
+	case len(out.Undelivered) > 0:
+		return &exitError{exitDelivery, fmt.Errorf("not everything was delivered to %s", strings.Join(out.Undelivered, ", "))}
+	case len(failed)+len(partial) > 0:
+		return &exitError{exitPartial, fmt.Errorf("not measured, or not whole: %s", strings.Join(append(failed, partial...), ", "))}
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/agent/internal/ledger"
+	"github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/internal/state"
+)
+
+type stateCmd struct {
+	Show stateShowCmd `cmd:"" help:"Show what the state file holds of each job, also while an agent uses it."`
+}
+
+type stateShowCmd struct {
+	Job  string `arg:"" optional:"" help:"The job to show; without it, all."`
+	JSON bool   `name:"json" help:"As JSON."`
+}
+
+// stateFile is the path of the state file, "" without one.
+func (a *App) stateFile(plan *config.Plan) string {
+	if plan.StateFile == "" || filepath.IsAbs(plan.StateFile) {
+		return plan.StateFile
+	}
+	return filepath.Join(a.vault.Dir, plan.StateFile)
+}
+
+// openState takes the plan's state file for this process, nil where it has none. What is wrong with its content is logged.
+func (a *App) openState(ctx context.Context, plan *config.Plan) (*state.File, error) {
+	path := a.stateFile(plan)
+	if path == "" {
+		return nil, nil
+	}
+	file, problems, err := state.Open(ctx, path)
+	for _, p := range problems {
+		a.log.Error(p.Error())
+	}
+	return file, err
+}
+
+// saved is what the state file holds of a job, nil where it holds nothing. The file stays as it is.
+func (a *App) saved(plan *config.Plan, job string) *run.Saved {
+	path := a.stateFile(plan)
+	if path == "" {
+		return nil
+	}
+	sections, damage, err := state.Read(path)
+	if err == nil {
+		err = damage[job]
+	}
+	section, found := sections[job]
+	if err == nil && !found {
+		return nil
+	}
+	var saved *run.Saved
+	if err == nil {
+		saved, err = run.ReadSaved(section.Data)
+	}
+	if err != nil {
+		a.log.Warn("the job's state cannot be used", "error", err)
+	}
+	return saved
+}
+
+// savedJob is a job of the state file as it is shown.
+type savedJob struct {
+	Job         string           `json:"job"`
+	LastSuccess time.Time        `json:"last_success"`
+	Cursor      time.Time        `json:"cursor,omitzero"` // the end of the last window that was read
+	Saved       time.Time        `json:"saved"`
+	Metrics     []ledger.Holding `json:"metrics"`
+}
+
+// Run shows the state file.
+func (c *stateShowCmd) Run(a *App, g *globals) error {
+	plan, err := a.load(g, "")
+	if err != nil {
+		return err
+	}
+	path := a.stateFile(plan)
+	if path == "" {
+		return errors.New("no state is kept: the configuration sets no state_file")
+	}
+	sections, damage, err := state.Read(path)
+	if err != nil {
+		return err
+	}
+	jobs := []savedJob{}
+	for _, name := range slices.Sorted(maps.Keys(sections)) {
+		if c.Job != "" && c.Job != name {
+			continue
+		}
+		j, err := readJob(name, sections[name])
+		if err != nil {
+			damage[name] = err
+			continue
+		}
+		jobs = append(jobs, j)
+	}
+	if c.Job != "" && len(jobs) == 0 && damage[c.Job] == nil {
+		return fmt.Errorf("%s holds nothing of job %q; it holds %s", path, c.Job, holds(sections))
+	}
+	if err := showJobs(scrubber{a.Out, a.vault}, jobs, c.JSON); err != nil {
+		return err
+	}
+	var bad []error
+	for _, name := range slices.Sorted(maps.Keys(damage)) {
+		bad = append(bad, fmt.Errorf("the state of job %s: %w", name, damage[name]))
+	}
+	return errors.Join(bad...)
+}
+
+func holds(sections map[string]state.Section) string {
+	if len(sections) == 0 {
+		return "no job"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(sections)), ", ")
+}
+
+func readJob(name string, section state.Section) (savedJob, error) {
+	saved, err := run.ReadSaved(section.Data)
+	if err != nil {
+		return savedJob{}, err
+	}
+	book, err := saved.Ledger()
+	if err != nil {
+		return savedJob{}, err
+	}
+	return savedJob{name, saved.LastSuccess, saved.Cursor, section.Saved, book.Holdings()}, nil
+}
+
+func showJobs(w io.Writer, jobs []savedJob, asJSON bool) error {
+	if asJSON {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(jobs)
+	}
+	for i, j := range jobs {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "%s: last success %s", j.Job, j.LastSuccess.Format(time.RFC3339))
+		if !j.Cursor.IsZero() {
+			fmt.Fprintf(w, ", windows read up to %s", j.Cursor.Format(time.RFC3339))
+		}
+		fmt.Fprintln(w)
+		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		for _, m := range j.Metrics {
+			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", m.Metric, m.Type, fmt.Sprintf("%d series", m.Series), count(m.Events, "event id"))
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

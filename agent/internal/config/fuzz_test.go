@@ -1,0 +1,69 @@
+package config_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+
+	"github.com/collectington/collectington/agent"
+	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/deploy/examples"
+)
+
+// goTalk is what must never be seen in a message: names of our code or of the decoder's.
+func goTalk() *regexp.Regexp {
+	return regexp.MustCompile(`\bstruct \{|interface \{|\bmain\.|rules\.|sources\.[A-Z]|setting\.[A-Z]|!!\w+|unmarshal|%!|0x[0-9a-f]{6}|<nil>`)
+}
+
+// FuzzLoad holds that whatever a file says, it is either a plan or a list of problems, each one line at a place that exists.
+func FuzzLoad(f *testing.F) {
+	f.Add(examples.Demo("http://127.0.0.1:8001", ":8000"))
+	f.Add(config.Example())
+	stories, err := filepath.Glob("../../testdata/config/*.txtar")
+	if err != nil || len(stories) < 25 {
+		f.Fatalf("%d stories, %v", len(stories), err)
+	}
+	for _, story := range stories {
+		text, err := os.ReadFile(story)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range txtar.Parse(text).Files {
+			if file.Name == "cton.yaml" {
+				f.Add(string(file.Data))
+			}
+		}
+	}
+	catalogue := agent.Catalogue()
+	f.Fuzz(func(t *testing.T, text string) {
+		plan, err := config.Load("f.yaml", []byte(text), catalogue)
+		if err == nil {
+			if len(plan.Jobs) == 0 || len(plan.Sinks) == 0 {
+				t.Error("a plan without jobs or sinks")
+			}
+			again, err := config.Load("f.yaml", []byte(text), catalogue)
+			if err != nil || again.Jobs[0].Key != plan.Jobs[0].Key {
+				t.Errorf("read again it is another plan: %v", err)
+			}
+			return
+		}
+		problems, ok := errors.AsType[config.Problems](err)
+		if !ok || plan != nil {
+			t.Fatalf("got %T %v and a plan %v", err, err, plan)
+		}
+		lines := 1 + len(regexp.MustCompile("\r\n|[\r\n\u0085\u2028\u2029]").FindAllString(text, -1))
+		for _, p := range problems {
+			if strings.ContainsAny(p.Brief(), "\n\r") || p.Line > lines {
+				t.Errorf("a problem of more than one line, or at line %d of %d: %q", p.Line, lines, p.Brief())
+			}
+			if found := goTalk().FindString(p.Text); found != "" && !strings.Contains(text, found) {
+				t.Errorf("%q speaks of %q", p.Text, found)
+			}
+		}
+	})
+}

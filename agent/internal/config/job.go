@@ -1,0 +1,184 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/internal/schedule"
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources"
+)
+
+// jobSettings are the settings that every job has.
+type jobSettings struct {
+	Schedule  string           `yaml:"schedule"`
+	Timezone  string           `yaml:"timezone"`
+	Jitter    setting.Duration `yaml:"jitter"`
+	Timeout   setting.Duration `yaml:"timeout"`
+	Overlap   schedule.Overlap `yaml:"overlap"`
+	ValidFor  setting.Duration `yaml:"valid_for"`
+	Window    *windowSettings  `yaml:"window"` // nil = from the last tick that succeeded to this one
+	MaxSeries int              `yaml:"max_series"`
+	Sinks     []string         `yaml:"sinks"`
+}
+
+// The defaults of a job.
+const (
+	defaultTimeout   = setting.Duration(30 * time.Second)
+	defaultMaxSeries = 100_000
+)
+
+func (r *reader) jobs(plan *Plan, n *yaml.Node) {
+	r.entries(n, "jobs", "jobs by name, each with a schedule, where data comes from, and metrics", func(key, value *yaml.Node) {
+		path := "jobs." + key.Value
+		if !r.goodName(key, "jobs") {
+			return
+		}
+		if key.Value == "cton" {
+			r.bad(key, path, "the name cton is the agent's own")
+			return
+		}
+		if value.Kind != yaml.MappingNode {
+			r.bad(key, path, "want a mapping: a schedule, where data comes from, and metrics")
+			return
+		}
+		plan.Jobs = append(plan.Jobs, r.job(plan, key, value, path))
+	})
+}
+
+// job reads one job. Its keys are settings of every job, or the name of a kind.
+func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
+	own := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column}
+	known := settingsAt(reflect.TypeFor[jobSettings](), "")
+	job := Job{Name: key.Value, Key: fingerprint(n)}
+	var fetchKey, sourceKey *yaml.Node
+	r.entries(n, path, "a schedule, where data comes from, and metrics", func(key, value *yaml.Node) {
+		if slices.Contains(known, key.Value) {
+			own.Content = append(own.Content, key, value)
+			return
+		}
+		if kind, ok := kindOf(r.catalogue.Fetchers, key.Value); ok {
+			job.Fetcher = readKind(r, kind, key, value, path, fetchKey)
+			job.Fetches = key.Value + " " + fingerprint(value)
+			if id, ok := job.Fetcher.(sources.Identifier); ok {
+				job.Fetches = key.Value + " " + id.Identity()
+			}
+			fetchKey = key
+			job.Key += r.named(plan, value, join(path, kind.Name), job.Fetcher)
+			return
+		}
+		if kind, ok := kindOf(r.catalogue.Sources, key.Value); ok {
+			job.Source = readKind(r, kind, key, value, path, sourceKey)
+			sourceKey = key
+			job.Key += r.named(plan, value, join(path, kind.Name), job.Source)
+			if job.MetricsAt = kind.Name; kind.Name != "metrics" {
+				job.MetricsAt = kind.Name + ".metrics"
+			}
+			return
+		}
+		r.bad(key, path, "%s", r.noSetting(path, key.Value, append(r.jobKinds(), known...)))
+	})
+	switch {
+	case sourceKey == nil && !r.meant[join(path, "metrics")]:
+		r.bad(key, path, "measures nothing: add %s", strings.Join(names(r.catalogue.Sources), " or "))
+	case sourceKey != nil && sourceKey.Value == "metrics" && fetchKey == nil:
+		r.bad(key, path, "has nothing to compute its metrics from: add %s", strings.Join(names(r.catalogue.Fetchers), " or "))
+	}
+	r.jobSettings(&job, key, own, path)
+	return job
+}
+
+func (r *reader) jobSettings(job *Job, key, own *yaml.Node, path string) {
+	s := jobSettings{Timeout: defaultTimeout, MaxSeries: defaultMaxSeries}
+	r.load(own, path, &s)
+	at := func(name string) *yaml.Node {
+		if k, v := child(own, name); k != nil {
+			return v
+		}
+		return key
+	}
+	zone, err := schedule.Location(s.Timezone)
+	if err != nil {
+		r.bad(at("timezone"), join(path, "timezone"), "%v", err)
+	}
+	switch {
+	case s.Schedule == "":
+		r.missing(at("schedule"), join(path, "schedule"), `"@every 60s", or cron text such as "*/5 * * * *"`)
+	case zone != nil:
+		if job.Schedule, err = schedule.Parse(s.Schedule, zone); err != nil {
+			r.bad(at("schedule"), join(path, "schedule"), "%v", err)
+		}
+	}
+	if s.Timeout == 0 {
+		r.bad(at("timeout"), join(path, "timeout"), "want more than 0: a tick without an end would stop the job")
+	}
+	if s.MaxSeries < 1 {
+		r.bad(at("max_series"), join(path, "max_series"), "want at least 1")
+	}
+	job.Jitter, job.Timeout, job.ValidFor = time.Duration(s.Jitter), time.Duration(s.Timeout), time.Duration(s.ValidFor)
+	job.Overlap, job.MaxSeries = s.Overlap, s.MaxSeries
+	if n := at("window"); s.Window != nil && job.Schedule != nil && resolve(n).Kind == yaml.MappingNode {
+		r.windows(job, s.Window, zone, n, join(path, "window"))
+	}
+	if k, v := child(own, "sinks"); k != nil && resolve(v).Kind == yaml.SequenceNode {
+		r.jobSinks(v, k, join(path, "sinks"), s.Sinks)
+		job.Sinks = s.Sinks
+	}
+}
+
+// jobSinks checks the sinks that a job names.
+func (r *reader) jobSinks(n, key *yaml.Node, path string, named []string) {
+	if len(named) == 0 {
+		r.bad(key, path, "names no sink; leave it out for all of them")
+	}
+	for i, name := range named {
+		_, at := child(n, strconv.Itoa(i))
+		switch {
+		case !slices.Contains(r.sinkNames, name):
+			r.bad(at, path, "%s", noKind("sink", name, r.sinkNames))
+		case slices.Contains(named[:i], name):
+			r.bad(at, path, "%s is there already", name)
+		}
+	}
+}
+
+// readKind reads the settings of a kind that a job names.
+func readKind[T any](r *reader, kind sources.Kind[T], key, value *yaml.Node, path string, other *yaml.Node) sources.Config[T] {
+	if other != nil {
+		r.bad(key, path, "a job has one of its sort; there is %q already", other.Value)
+	}
+	path = join(path, kind.Name)
+	c := kind.Defaults()
+	before := len(r.problems)
+	r.load(value, path, c)
+	if len(r.problems) == before {
+		r.validate(value, key, path, c)
+	}
+	return c
+}
+
+func kindOf[T any](kinds []sources.Kind[T], name string) (sources.Kind[T], bool) {
+	for _, k := range kinds {
+		if k.Name == name {
+			return k, true
+		}
+	}
+	return sources.Kind[T]{}, false
+}
+
+func names[T any](kinds []sources.Kind[T]) []string {
+	var all []string
+	for _, k := range kinds {
+		all = append(all, k.Name)
+	}
+	return all
+}
+
+func (r *reader) jobKinds() []string {
+	return append(names(r.catalogue.Fetchers), names(r.catalogue.Sources)...)
+}

@@ -1,0 +1,74 @@
+// Package config reads a configuration file into a checked plan. It finds every problem at once and says each in its
+// author's words, at the author's own line.
+package config
+
+import (
+	"slices"
+	"time"
+
+	"github.com/collectington/collectington/agent/internal/auth"
+	"github.com/collectington/collectington/agent/internal/schedule"
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sources"
+)
+
+// Catalogue is the kinds that a configuration can name.
+type Catalogue struct {
+	Fetchers []sources.Kind[sources.Fetcher]
+	Sources  []sources.Kind[sources.Source]
+	Sinks    []sinks.Kind
+}
+
+// Plan is a configuration that has passed its check.
+type Plan struct {
+	External    map[string]string // external labels
+	Concurrency int               // how many ticks may be under way at once
+	StateFile   string            // keeps the jobs' state over a restart; "" = nothing does
+	Auth        []Auth            // by name
+	Sinks       []Sink            // by name
+	Jobs        []Job             // by name
+}
+
+// Auth is one entry of auth: a login with a name.
+type Auth struct {
+	Name     string
+	Settings *auth.Settings
+	Key      string // equal for two logins that are configured alike
+}
+
+// Sink is one entry of sinks.
+type Sink struct {
+	Name   string
+	Kind   sinks.Kind
+	Config sinks.Config
+	Key    string // equal for two sinks that are configured alike, the login that they name included
+}
+
+// Job is one entry of jobs.
+type Job struct {
+	Name      string
+	Schedule  *schedule.Schedule
+	Jitter    time.Duration
+	Timeout   time.Duration
+	Overlap   schedule.Overlap
+	ValidFor  time.Duration     // 0 = two intervals
+	Windows   *schedule.Windows // nil = a tick reads from the last one that succeeded on
+	MaxSeries int
+	Sinks     []string                        // the sinks that get its metrics; nil = all
+	Fetcher   sources.Config[sources.Fetcher] // nil where the job has none
+	Source    sources.Config[sources.Source]
+	MetricsAt string // where the source's metrics are declared, below the job: metrics, script.metrics
+	Key       string // equal for two jobs that are configured alike, the login that they name included
+	Fetches   string // equal for two jobs that fetch the same thing
+}
+
+// Dated tells whether what the job measures depends on the tick's window.
+func (j *Job) Dated() bool { return isDated(j.Source) || j.Fetcher != nil && isDated(j.Fetcher) }
+
+func isDated(config any) bool {
+	d, ok := config.(sources.Dated)
+	return !ok || d.Dated()
+}
+
+// GoesTo tells whether the sink gets the job's metrics.
+func (j *Job) GoesTo(sink string) bool { return j.Sinks == nil || slices.Contains(j.Sinks, sink) }

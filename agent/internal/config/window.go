@@ -1,0 +1,69 @@
+package config
+
+import (
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/internal/schedule"
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources"
+)
+
+// windowSettings say in which stretches of time a job reads. Nil is the default.
+type windowSettings struct {
+	Length     setting.Duration  `yaml:"length"`
+	Settle     *setting.Duration `yaml:"settle"`
+	Overlap    setting.Duration  `yaml:"overlap"`
+	MaxCatchUp *setting.Duration `yaml:"max_catch_up"`
+}
+
+const (
+	// defaultSettle is for APIs that are a little behind, and for clocks that are.
+	defaultSettle = time.Minute
+	defaultOutage = 24 * time.Hour // that costs no window, beside the schedule's longest pause
+	maxLength     = 366 * 24 * time.Hour
+)
+
+// windows makes the windows of a job whose schedule has passed.
+func (r *reader) windows(job *Job, s *windowSettings, zone *time.Location, n *yaml.Node, path string) {
+	length := time.Duration(s.Length)
+	bad := func(setting, format string, args ...any) {
+		r.bad(find(n, setting), join(path, setting), format, args...)
+	}
+	switch {
+	case length == 0:
+		r.missing(n, join(path, "length"), "such as 5m, 1h or 1d")
+		return
+	case length%time.Second != 0:
+		bad("length", "want whole seconds")
+		return
+	case length > maxLength:
+		bad("length", "want at most %s", setting.Duration(maxLength))
+		return
+	}
+	w := schedule.NewWindows(length, zone)
+	w.Settle, w.Overlap, w.MaxCatchUp = defaultSettle, time.Duration(s.Overlap), job.Schedule.LongestPause()+defaultOutage
+	if s.Settle != nil {
+		w.Settle = time.Duration(*s.Settle)
+	}
+	if s.MaxCatchUp != nil {
+		w.MaxCatchUp = time.Duration(*s.MaxCatchUp)
+	}
+	job.Windows = w
+	if !job.Dated() {
+		r.bad(n, path, "nothing asks for it, so that each window would get the same: ask, as in query: "+
+			"{from: \"{{ rfc3339 .Window.Start }}\"}, or use $start and $end in each metric's expressions")
+	}
+	if d, ok := job.Source.(sources.Declarer); ok && w.Overlap > 0 {
+		for _, m := range d.Declares() {
+			switch {
+			case m.Once && m.Remember < 2*length:
+				bad("overlap", "%s remembers events for %s: set its remember to two lengths, %s, or events that windows share count twice",
+					m.Name, setting.Duration(m.Remember), setting.Duration(2*length))
+			case !m.Once && m.Accumulates():
+				bad("overlap", "%s would count twice what windows share: give it once_by, or leave out the overlap", m.Name)
+			}
+		}
+	}
+}

@@ -1,0 +1,1 @@
+../../../../deploy/examples/oncall/goclass/splunk_api.go

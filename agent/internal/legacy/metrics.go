@@ -1,0 +1,185 @@
+package legacy
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/internal/config"
+)
+
+// metricsOf are the names of all metrics of all services; all tells whether each service says which it has.
+func metricsOf(services object) (names []string, all bool) {
+	all = true
+	for _, s := range services.members {
+		said := false
+		for _, m := range members(s.value) {
+			if m.key.Value != keyMapping {
+				continue
+			}
+			said = true
+			for _, kind := range members(m.value) {
+				for _, name := range kind.value.Content {
+					names = append(names, name.Value)
+				}
+			}
+		}
+		all = all && said
+	}
+	return names, all
+}
+
+// metrics translates the metrics of one service. The labels of metrics stand in the service, or for all services at the
+// top of the file.
+func (r *reader) metrics(service object) *yaml.Node {
+	m, ok := service.get(keyMapping)
+	if !ok {
+		r.missing(service, keyMapping, `the metrics by type, such as {"counter": ["number_of_incidents"]}`)
+		return standIn(service.at)
+	}
+	before := len(r.problems)
+	o := r.object(m, service.path(keyMapping))
+	all := &metrics{node: mapping(m.key), seen: map[string]string{}, labels: r.labels(service, r.top)}
+	for _, kind := range o.members {
+		known := []string{"counter", "gauge", "histogram", "summary"}
+		typ := config.Closest(kind.key.Value, known)
+		if typ != kind.key.Value {
+			r.noKey(kind.key, o.name, "no type of metrics", known)
+		}
+		if kind.value.Kind != yaml.SequenceNode {
+			r.bad(kind.value, o.path(kind.key.Value), `want a list of metrics, such as ["number_of_incidents"]`)
+			continue
+		}
+		for i, n := range kind.value.Content {
+			r.metric(all, n, typ, fmt.Sprintf("%s.%d", o.path(kind.key.Value), i))
+		}
+	}
+	r.checkLabels(service)
+	if len(all.node.Content) == 0 && len(r.problems) > before {
+		return standIn(m.key)
+	}
+	return all.node
+}
+
+// standIn is a metric where none could be read, so that its lack is told once.
+func standIn(at *yaml.Node) *yaml.Node {
+	all := mapping(at)
+	add(all, text(at, "x"), declaration(text(at, "x"), "gauge", nil))
+	return all
+}
+
+// metrics are those of one service.
+type metrics struct {
+	node   *yaml.Node
+	seen   map[string]string     // what an old or a new name is already
+	labels map[string]*yaml.Node // by old name
+}
+
+func (r *reader) metric(all *metrics, n *yaml.Node, typ, path string) {
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
+		r.bad(n, path, "want the name of a metric")
+		return
+	}
+	if typ == "" {
+		return // the type is told already
+	}
+	name := n.Value
+	if typ == "counter" {
+		name = strings.TrimSuffix(name, "_total") + "_total" // as the Python client shows it, whatever it is called
+	}
+	if was := cmp.Or(all.seen[n.Value], all.seen[name]); was != "" {
+		r.bad(n, path, "%s is there already, as a %s", n.Value, was)
+		return
+	}
+	all.seen[n.Value], all.seen[name] = typ, typ
+	add(all.node, text(n, name), declaration(n, typ, all.labels[n.Value]))
+}
+
+// labels are the label names of metrics, from those objects that have any; the first that names a metric wins.
+func (r *reader) labels(from ...object) map[string]*yaml.Node {
+	labels := map[string]*yaml.Node{}
+	for _, o := range from {
+		m, ok := o.get(keyLabels)
+		if !ok {
+			continue
+		}
+		for _, one := range r.object(m, o.path(keyLabels)).members {
+			if labels[one.key.Value] == nil {
+				labels[one.key.Value] = one.value
+			}
+		}
+	}
+	return labels
+}
+
+// checkLabels finds labels of a metric that no service has. Python passes over them, and the metric has none.
+func (r *reader) checkLabels(o object) {
+	m, _ := o.get(keyLabels)
+	if m.value == nil {
+		return
+	}
+	there := map[string]bool{}
+	for _, name := range r.metricNames {
+		there[name] = true
+	}
+	unknown := 0
+	for _, one := range members(m.value) {
+		name := one.key.Value
+		if there[name] || unknown == maxUnknown {
+			continue
+		}
+		unknown++
+		if meant := config.Closest(name, r.metricNames); meant != "" {
+			r.bad(one.key, o.path(keyLabels), "no metric %q; did you mean %q?", name, meant)
+		} else if r.allMetrics {
+			r.bad(one.key, o.path(keyLabels), "no service has a metric %q in its %s", name, keyMapping)
+		}
+	}
+}
+
+// maxUnknown bounds the labels of metrics that are not there which are compared with those that are.
+const maxUnknown = 100
+
+// declaration is one metric, as it was in Python.
+func declaration(n *yaml.Node, typ string, labels *yaml.Node) *yaml.Node {
+	d := mapping(n)
+	add(d, text(n, "type"), text(n, typ))
+	add(d, text(n, "help"), text(n, words(n.Value)))
+	if labels != nil {
+		names := clean(labels)
+		names.Style = yaml.FlowStyle
+		add(d, text(labels, "labels"), names)
+	}
+	switch typ {
+	case "counter":
+		increment := text(n, "increment")
+		increment.LineComment = "# or total, if the function returns a running total; enable_delta_metric in the script says that too"
+		add(d, text(n, "from"), increment)
+	case "histogram":
+		bounds := list(n)
+		for _, bound := range strings.Fields(pythonBuckets) {
+			b := text(n, bound)
+			b.Tag = "!!float"
+			bounds.Content = append(bounds.Content, b)
+		}
+		bounds.LineComment = "# those of the Python client"
+		add(d, text(n, "buckets"), bounds)
+	case "summary":
+		d.Content[1].LineComment = "# each call observes what the function returns, such as a mean; with once_by, each event once"
+	}
+	return d
+}
+
+// pythonBuckets are those of Histogram.DEFAULT_BUCKETS of prometheus_client.
+const pythonBuckets = "0.005 0.01 0.025 0.05 0.075 0.1 0.25 0.5 0.75 1.0 2.5 5.0 7.5 10.0"
+
+// words is a metric's name as a sentence.
+func words(name string) string {
+	name = strings.ReplaceAll(name, "_", " ")
+	first, size := utf8.DecodeRuneInString(name)
+	return string(unicode.ToUpper(first)) + name[size:] + "."
+}

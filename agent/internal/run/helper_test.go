@@ -1,0 +1,139 @@
+package run
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/collectington/collectington/agent/internal/schedule"
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sources"
+)
+
+// scripted is a source that does what a test says on its n-th tick, counted from 0. A tick that succeeds measures one
+// increment of 1.
+type scripted struct {
+	do func(ctx context.Context, n int) error
+
+	mu        sync.Mutex
+	desc      *metric.Desc
+	ticks     int
+	succeeded int
+	times     []time.Time
+}
+
+func newScripted(do func(ctx context.Context, n int) error) *scripted {
+	return &scripted{do: do, desc: &metric.Desc{Name: "done_total", Type: metric.Counter, From: metric.Increment}}
+}
+
+func (s *scripted) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
+	s.mu.Lock()
+	n := s.ticks
+	s.ticks++
+	s.times = append(s.times, tick.Time)
+	s.mu.Unlock()
+	if s.do != nil {
+		if err := s.do(ctx, n); err != nil {
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.succeeded++
+	return metric.Readings{{Desc: s.desc, Rows: []metric.Reading{{Value: 1}}}}, nil
+}
+
+// shelf is a sink that keeps the last value of each job, and what it was asked to write.
+type shelf struct {
+	fail func(n int) error // nil = never
+
+	mu      sync.Mutex
+	writes  int
+	batches []metric.Batch
+	values  map[string]float64
+	drained bool
+}
+
+func (s *shelf) Write(_ context.Context, b metric.Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes++
+	if s.fail != nil {
+		if err := s.fail(s.writes - 1); err != nil {
+			return err
+		}
+	}
+	if b.Job == Self {
+		return nil
+	}
+	s.batches = append(s.batches, b)
+	if s.values == nil {
+		s.values = map[string]float64{}
+	}
+	delete(s.values, b.Job)
+	for _, f := range b.Families {
+		for _, series := range f.Series {
+			s.values[b.Job] = series.Value
+		}
+	}
+	return nil
+}
+
+func (s *shelf) Run(ctx context.Context) error {
+	<-ctx.Done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drained = true
+	return nil
+}
+
+func (s *shelf) shows() map[string]float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.values)
+}
+
+func planJob(t testing.TB, name, spec string, source sources.Source) Job {
+	t.Helper()
+	zone, err := time.LoadLocation("Europe/Oslo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	when, err := schedule.Parse(spec, zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Job{
+		Name: name, Key: name, Schedule: when, Timeout: 30 * time.Second, MaxSeries: 10,
+		Source: source, Requests: &Requests{}, Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+func planSink(name string, s sinks.Sink) Sink {
+	return Sink{
+		Name: name, Key: name, Sink: s, Stats: &sinks.Stats{}, Requests: &Requests{},
+		Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+func newAgent() *Agent {
+	return New(Options{
+		Log:  slog.New(slog.DiscardHandler),
+		Self: func(State) metric.Readings { return nil },
+	})
+}
+
+// start runs a plan until the returned function is called, which gives the agent's error once everything has stopped.
+func start(t *testing.T, a *Agent, plan Plan, reload chan Plan) (stop func() error) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx, plan, reload) }()
+	return func() error {
+		cancel()
+		return <-ended
+	}
+}

@@ -1,0 +1,110 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/collectington/collectington/agent/internal/ledger"
+	"github.com/collectington/collectington/agent/metric"
+)
+
+func newReport() (*report, *strings.Builder) {
+	var b strings.Builder
+	drop := func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}
+	return &report{log: slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: drop}))}, &b
+}
+
+// TestReportSinks holds that one error of many jobs is logged once, its end once, and another error in between by itself.
+func TestReportSinks(t *testing.T) {
+	r, log := newReport()
+	away, refused := errors.New("connection refused"), errors.New("job b: 400 Bad Request")
+	for range 3 {
+		r.failed("cannot deliver", "a", away)
+		r.failed("cannot deliver", "b", away)
+	}
+	r.recovered("c") // never failed
+	r.recovered("a") // b still has it
+	r.failed("cannot deliver", "b", refused)
+	r.failed("cannot deliver", "b", refused)
+	r.recovered("a")
+	r.recovered("b")
+	want := `level=ERROR msg="cannot deliver" error="connection refused"
+level=ERROR msg="cannot deliver" error="job b: 400 Bad Request"
+level=INFO msg=recovered failures=5 last_error="job b: 400 Bad Request"
+`
+	if log.String() != want {
+		t.Errorf("logged\n%swant\n%s", log, want)
+	}
+}
+
+// TestReportMetrics holds that what is wrong with a metric is logged when it begins and when it ends.
+func TestReportMetrics(t *testing.T) {
+	r, log := newReport()
+	bad := &ledger.Result{
+		Problems: []ledger.Problem{{Metric: "x", Err: errors.New("items .a[]: cannot iterate over null")}},
+		Drops:    []ledger.Drop{{Metric: "y", Drop: metric.Drop{Reason: metric.Missing, Count: 2, First: "item 0"}}},
+	}
+	r.took(bad)
+	r.took(bad)
+	r.took(&ledger.Result{})
+	want := []string{
+		`level=WARN msg="metric not measured" metric=x reason="items .a[]: cannot iterate over null"`,
+		`level=WARN msg="readings left out" metric=y reason=missing first="item 0" count=2`,
+		`level=INFO msg="metric recovered" metric=x`,
+		`level=INFO msg="metric recovered" metric="y missing"`,
+	}
+	for _, line := range want {
+		if strings.Count(log.String(), line) != 1 {
+			t.Errorf("want once: %s\nlogged\n%s", line, log)
+		}
+	}
+	if n := strings.Count(log.String(), "\n"); n != len(want) {
+		t.Errorf("%d lines\n%s", n, log)
+	}
+}
+
+// TestSelfTimes holds that the agent's own metrics come at once, soon after a change, and never twice at one time.
+func TestSelfTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var times []time.Duration
+		begin := time.Now()
+		page := &selfShelf{}
+		job := planJob(t, "j", "@every 10s", newScripted(nil))
+		stop := start(t, newAgent(), Plan{Concurrency: 1, Jobs: []Job{job}, Sinks: []Sink{planSink("page", page)}}, nil)
+		time.Sleep(20 * time.Second)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		for _, at := range page.times {
+			times = append(times, at.Sub(begin))
+		}
+		for i := 1; i < len(times); i++ {
+			if times[i].Milliseconds() <= times[i-1].Milliseconds() {
+				t.Errorf("own metrics at %v", times)
+			}
+		}
+		if len(times) < 3 || times[0] != 0 || times[1] > selfPause {
+			t.Errorf("own metrics at %v", times)
+		}
+	})
+}
+
+// selfShelf notes the times of the agent's own batches.
+type selfShelf struct{ times []time.Time }
+
+func (s *selfShelf) Write(_ context.Context, b metric.Batch) error {
+	if b.Job == Self {
+		s.times = append(s.times, b.Time)
+	}
+	return nil
+}

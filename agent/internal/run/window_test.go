@@ -1,0 +1,391 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/collectington/collectington/agent/internal/schedule"
+	"github.com/collectington/collectington/agent/internal/state"
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sources"
+)
+
+// reader is a source that keeps which windows it has read. The API fails while it is down, and shows in each window one
+// event for each minute that begins in it.
+type reader struct {
+	mu    sync.Mutex // has what a test sets between two ticks seen by the next
+	down  bool
+	takes time.Duration
+	read  []sources.Tick
+	count *metric.Desc
+	once  *metric.Desc
+}
+
+func newReader() *reader {
+	return &reader{
+		count: &metric.Desc{Name: "windows_total", Type: metric.Counter, From: metric.Increment},
+		once:  &metric.Desc{Name: "events_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: 2 * time.Hour, MaxEvents: 1e6},
+	}
+}
+
+func (s *reader) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
+	s.mu.Lock()
+	takes := s.takes
+	s.mu.Unlock()
+	select {
+	case <-time.After(takes):
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down {
+		return nil, errors.New("503 Service Unavailable")
+	}
+	s.read = append(s.read, tick)
+	var events []metric.Reading
+	for at := tick.Start.Truncate(time.Minute); at.Before(tick.End); at = at.Add(time.Minute) {
+		if !at.Before(tick.Start) {
+			events = append(events, metric.Reading{Value: 1, Event: at.UTC().String()})
+		}
+	}
+	return metric.Readings{
+		{Desc: s.count, Rows: []metric.Reading{{Value: 1}}},
+		{Desc: s.once, Rows: events},
+	}, nil
+}
+
+// set changes what the API does from now on.
+func (s *reader) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+}
+
+// windowed is a job that reads windows.
+func windowed(t *testing.T, spec string, source sources.Source, length, settle time.Duration) Job {
+	job := planJob(t, "job", spec, source)
+	job.Windows = schedule.NewWindows(length, time.UTC)
+	job.Windows.Settle, job.Windows.MaxCatchUp = settle, 1000*time.Hour
+	return job
+}
+
+// times are the windows that were read, without their overlap, and when.
+func (s *reader) times(overlap time.Duration) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []string
+	for _, tick := range s.read {
+		all = append(all, fmt.Sprintf("%s-%s at %s", tick.Start.Add(overlap).UTC().Format("15:04"), tick.End.UTC().Format("15:04"), tick.Time.UTC().Format("15:04:05.000")))
+	}
+	return all
+}
+
+func expect(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("%s:\n%s\nwant\n%s", what, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestEveryWindowOnce has API and agent fail at random, whatever schedule, length, settling and overlap are: every window is
+// read once, in order, and all events are counted once. After a kill the job goes on from what was saved.
+func TestEveryWindowOnce(t *testing.T) {
+	for seed := range uint64(12) {
+		synctest.Test(t, func(t *testing.T) {
+			dice := rand.New(rand.NewPCG(seed, 0))
+			path := filepath.Join(t.TempDir(), "state")
+			source, shown := newReader(), &last{}
+			source.takes = time.Duration(dice.IntN(3)) * time.Second
+			spec := []string{"@every 50s", "* * * * *", "@every 3m", "*/10 * * * *", "0 * * * *"}[dice.IntN(5)]
+			length := []time.Duration{30 * time.Second, time.Minute, 5 * time.Minute, time.Hour}[dice.IntN(4)]
+			job := windowed(t, spec, source, length, time.Duration(dice.IntN(200))*time.Second)
+			job.Windows.Overlap = []time.Duration{0, 90 * time.Second, time.Hour}[dice.IntN(3)]
+			job.Overlap = []schedule.Overlap{schedule.Skip, schedule.Queue, schedule.Cancel}[dice.IntN(3)]
+			var log bytes.Buffer
+			job.Log = slog.New(slog.NewTextHandler(&log, nil))
+			live := func(pause time.Duration, kill bool) {
+				file, _, err := state.Open(t.Context(), path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				agent := New(Options{Log: job.Log, Self: func(State) metric.Readings { return nil }, State: file})
+				stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{job}, Sinks: []Sink{planSink("last", shown)}}, nil)
+				time.Sleep(pause)
+				synctest.Wait()
+				killed, err := os.ReadFile(path)
+				if stopped := stop(); stopped != nil {
+					t.Error(stopped)
+				}
+				file.Close()
+				if kill && err == nil {
+					if err := os.WriteFile(path, killed, 0o600); err != nil {
+						t.Fatal(err)
+					}
+					source.forget(t, path)
+				}
+			}
+			for range 12 {
+				source.down = dice.IntN(3) == 0
+				live(time.Duration(dice.Int64N(int64(time.Hour))), dice.IntN(2) == 0)
+				time.Sleep(time.Duration(dice.Int64N(int64(30 * time.Minute))))
+			}
+			source.down, source.takes = false, 0
+			live(5*time.Hour, false)
+			source.check(t, seed, job.Windows, shown, &log)
+		})
+	}
+}
+
+// forget drops what was read after the state was saved.
+func (s *reader) forget(t *testing.T, path string) {
+	sections, _, err := state.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cursor time.Time
+	if section, ok := sections["job"]; ok {
+		saved, err := ReadSaved(section.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cursor = saved.Cursor
+	}
+	for len(s.read) > 0 && s.read[len(s.read)-1].End.After(cursor) {
+		s.read = s.read[:len(s.read)-1]
+	}
+}
+
+func (s *reader) check(t *testing.T, seed uint64, w *schedule.Windows, shown *last, log fmt.Stringer) {
+	for i, tick := range s.read {
+		if i > 0 && (!tick.Start.Add(w.Overlap).Equal(s.read[i-1].End) || !tick.Time.After(s.read[i-1].Time)) || tick.End.Add(w.Settle).After(tick.Time) {
+			t.Fatalf("seed %d: %+v comes after %+v", seed, tick, s.read[max(i, 1)-1])
+		}
+	}
+	begin, end := s.read[0].Start, s.read[len(s.read)-1].End
+	if behind := time.Since(end); behind > w.Length+w.Settle+time.Hour {
+		t.Errorf("seed %d: at the end it is %s behind", seed, behind)
+	}
+	minutes := 0
+	for at := begin.Truncate(time.Minute); at.Before(end); at = at.Add(time.Minute) {
+		if !at.Before(begin) {
+			minutes++
+		}
+	}
+	if windows, events := shown.get("windows_total"), shown.get("events_total"); windows != len(s.read) || events != minutes {
+		t.Errorf("seed %d: %d windows and %d events are counted, want %d and %d\n%s", seed, windows, events, len(s.read), minutes, log)
+	}
+}
+
+// TestWindowsCatchUp holds that after an outage windows are read at once and in order, so many for one due time, each as a
+// tick of its own, and that a window that fails is tried again before any other.
+func TestWindowsCatchUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := newReader()
+		agent := newAgent()
+		job := windowed(t, "*/5 * * * *", source, time.Minute, 2*time.Minute)
+		stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{job}}, nil)
+		time.Sleep(6 * time.Minute)
+		synctest.Wait()
+		expect(t, "the first", source.times(0), "00:02-00:03 at 00:05:00.000")
+		source.set(func() { source.down = true })
+		time.Sleep(75 * time.Minute)
+		synctest.Wait()
+		source.set(func() { source.down, source.read = false, nil })
+		if state := agent.State().Jobs[0]; state.Up || state.Cursor.UTC().Format("15:04") != "00:03" || state.Ticks[Failed] != 15 {
+			t.Errorf("while it fails: %+v", state)
+		}
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		got := source.times(0)
+		if len(got) != minBurst {
+			t.Fatalf("%d windows were read at once", len(got))
+		}
+		expect(t, "the burst", append(got[:2:2], got[minBurst-1]),
+			"00:03-00:04 at 01:25:00.000", "00:04-00:05 at 01:25:00.001", "01:02-01:03 at 01:25:00.059")
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		got = source.times(0)
+		expect(t, "the rest", append(got[minBurst:minBurst+1:minBurst+1], got[len(got)-1]), "01:03-01:04 at 01:30:00.000", "01:27-01:28 at 01:30:00.024")
+		if state := agent.State().Jobs[0]; !state.Up || state.Cursor.UTC().Format("15:04") != "01:28" || state.Ticks[Skipped] != 0 || state.Skipped != 0 {
+			t.Errorf("at last: %+v", state)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestWindowsSlowCatchUp holds that windows are read without a pause where reading them takes longer than the schedule has
+// between two due times, and that no due time counts as skipped meanwhile.
+func TestWindowsSlowCatchUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := newReader()
+		agent := newAgent()
+		stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{windowed(t, "* * * * *", source, time.Minute, 0)}}, nil)
+		time.Sleep(90 * time.Second)
+		synctest.Wait()
+		source.set(func() { source.down = true })
+		time.Sleep(20 * time.Minute)
+		synctest.Wait()
+		source.set(func() { source.down, source.takes, source.read = false, 25*time.Second, nil })
+		time.Sleep(135 * time.Second)
+		synctest.Wait()
+		expect(t, "read", source.times(0), "00:01-00:02 at 00:22:00.000", "00:02-00:03 at 00:22:25.000", "00:03-00:04 at 00:22:50.000",
+			"00:04-00:05 at 00:23:15.000")
+		if state := agent.State().Jobs[0]; state.Ticks[Skipped] != 0 {
+			t.Errorf("%+v", state)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestWindowsTooFarBack holds that what lies further back than max_catch_up is skipped, told and counted, once it is certain.
+func TestWindowsTooFarBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := newReader()
+		agent := newAgent()
+		job := windowed(t, "*/5 * * * *", source, 10*time.Minute, 0)
+		job.Windows.MaxCatchUp = time.Hour
+		var log bytes.Buffer
+		job.Log = slog.New(slog.NewTextHandler(&log, nil))
+		stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{job}}, nil)
+		time.Sleep(11 * time.Minute)
+		synctest.Wait()
+		source.set(func() { source.down = true })
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		if state := agent.State().Jobs[0]; state.Skipped != 0 || strings.Contains(log.String(), "skipped") {
+			t.Errorf("while nothing is read: %+v\n%s", state, &log)
+		}
+		source.set(func() { source.down = false })
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		expect(t, "the first window read", source.times(0)[2:3], "02:10-02:20 at 03:15:00.000")
+		state := agent.State().Jobs[0]
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if text := log.String(); state.Skipped != 12 || strings.Count(text, "windows skipped: they lie further back than window.max_catch_up") != 1 || !strings.Contains(text, "windows=12") {
+			t.Errorf("%+v\n%s", state, text)
+		}
+	})
+}
+
+// TestWindowsStayValid holds that a job's values stay between windows however often it is due, end two windows after the
+// last that was read, or valid_for after the next could be read, and that a tick without a window is no tick.
+func TestWindowsStayValid(t *testing.T) {
+	for validFor, until := range map[time.Duration]string{0: "03:05", 30 * time.Minute: "02:32", 3 * time.Hour: "05:02"} {
+		synctest.Test(t, func(t *testing.T) {
+			source, page := newReader(), &shelf{}
+			agent := newAgent()
+			job := windowed(t, "*/5 * * * *", source, time.Hour, 2*time.Minute)
+			job.ValidFor = validFor
+			stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{job}, Sinks: []Sink{planSink("page", page)}}, nil)
+			ended := ""
+			for range 6 * 60 {
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				var begun bool
+				source.set(func() { source.down, begun = len(source.read) == 2, len(source.read) > 0 }) // 00:00 to 01:00, read at 01:05
+				if _, shows := page.shows()["job"]; !shows && ended == "" && begun {
+					ended = time.Now().UTC().Format("15:04")
+				}
+			}
+			expect(t, "read", source.times(0), "23:00-00:00 at 00:05:00.000", "00:00-01:00 at 01:05:00.000")
+			state := agent.State().Jobs[0]
+			if ended != until || state.Ticks[Succeeded] != 2 || state.Ticks[Failed] == 0 {
+				t.Errorf("valid_for %s: the values ended at %s, want %s; %+v", validFor, ended, until, state)
+			}
+			if page.batches[0].Every != time.Hour {
+				t.Errorf("a batch says that the next comes after %s", page.batches[0].Every)
+			}
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestWindowsOverReload holds that other settings go on from where the ones before have read, and so does a job that gets
+// windows, or loses them.
+func TestWindowsOverReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, reload := newReader(), make(chan Plan)
+		agent := newAgent()
+		plain := planJob(t, "job", "@every 7m", source)
+		stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{plain}}, reload)
+		time.Sleep(8 * time.Minute)
+		synctest.Wait()
+		change := func(key string, job Job) {
+			job.Key = key
+			reload <- Plan{Concurrency: 1, Jobs: []Job{job}}
+			time.Sleep(20 * time.Minute)
+			synctest.Wait()
+		}
+		change("five", windowed(t, "@every 7m", source, 5*time.Minute, time.Minute))
+		change("ten", windowed(t, "@every 7m", source, 10*time.Minute, time.Minute))
+		change("none", plain)
+		var all []string
+		for _, tick := range source.read {
+			all = append(all, tick.Start.UTC().Format("15:04")+"-"+tick.End.UTC().Format("15:04"))
+		}
+		expect(t, "read", all, "23:53-00:00", "00:00-00:07", "00:07-00:10", "00:10-00:15", "00:15-00:20", "00:20-00:30", "00:30-00:40",
+			"00:40-00:48", "00:48-00:55", "00:55-01:02")
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestWindowsOnce holds that a single run reads all windows that are due, and the next run none of them again.
+func TestWindowsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path, source := filepath.Join(t.TempDir(), "state"), newReader()
+		once := func() JobState {
+			file, _, err := state.Open(t.Context(), path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			agent := New(Options{Log: slog.New(slog.DiscardHandler), Self: func(State) metric.Readings { return nil }, State: file})
+			out, err := agent.Once(t.Context(), Plan{Concurrency: 1, Jobs: []Job{windowed(t, "@hourly", source, time.Minute, 0)}}, time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out.Jobs[0]
+		}
+		once()
+		if state := once(); !state.Up || len(source.read) != 1 {
+			t.Errorf("nothing new is due: %+v", state)
+		}
+		time.Sleep(2 * time.Hour)
+		if state := once(); !state.Up || len(source.read) != 121 || state.Ticks[Succeeded] != 120 {
+			t.Errorf("%d windows were read: %+v", len(source.read), state)
+		}
+	})
+}
+
+// TestWindowOfAClockThatWasSetBack holds that no window ends before its start: what was read by the wrong clock is over, and
+// the tick has one interval, as the first. The clock on the wall counts, and not the process's own.
+func TestWindowOfAClockThatWasSetBack(t *testing.T) {
+	job := planJob(t, "job", "@every 5m", nil)
+	at := time.Now()
+	read := at.Round(0).Add(time.Hour)
+	if tick, _, _ := job.Window(read, at); !tick.Start.Equal(at.Add(-5*time.Minute)) || !tick.End.Equal(at) {
+		t.Errorf("an hour back: %s to %s", tick.Start, tick.End)
+	}
+}

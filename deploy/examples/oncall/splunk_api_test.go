@@ -1,1 +1,0 @@
-goclass/splunk_api.go

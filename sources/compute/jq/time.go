@@ -1,0 +1,162 @@
+package jq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/collectington/collectington/agent/jq"
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources"
+)
+
+// maxLayout bounds a layout, in bytes.
+const maxLayout = 100
+
+// unixMilli is the time_format of numbers that are milliseconds.
+const unixMilli = "unix_ms"
+
+// TimeFormat is how times are written: empty for RFC 3339 as a text and Unix seconds as a number, unix_ms, or a layout of
+// Go's package time.
+type TimeFormat string
+
+// UnmarshalText checks that the format tells one day from another.
+func (f *TimeFormat) UnmarshalText(text []byte) error {
+	*f = TimeFormat(text)
+	if *f == "" || *f == unixMilli {
+		return nil
+	}
+	day := time.Date(2019, time.November, 23, 0, 0, 0, 0, time.UTC)
+	back, err := time.Parse(string(*f), day.Format(string(*f)))
+	switch {
+	case strings.Contains(string(*f), "%"):
+		return errors.New("want unix_ms, or a layout such as 2006-01-02 15:04:05; for one with % write it in time: strptime(…) | mktime")
+	case strings.Contains(string(*f), "MST"):
+		return errors.New("names of zones stand for several: leave MST out, where the texts have an offset take -0700")
+	case len(text) > maxLayout || err != nil || !back.Truncate(24*time.Hour).Equal(day):
+		return errors.New("want unix_ms, or a layout with year, month and day, such as 2006-01-02 15:04:05")
+	}
+	return nil
+}
+
+// hasZone tells whether texts in this format say their offset.
+func (f TimeFormat) hasZone() bool {
+	return f == "" || f == unixMilli || strings.Contains(string(f), "-07") || strings.Contains(string(f), "Z07")
+}
+
+// Zone is the time zone of texts that say none.
+type Zone struct{ *time.Location }
+
+// UnmarshalText reads a name of the time zone database, or UTC.
+func (z *Zone) UnmarshalText(text []byte) error {
+	if name := string(text); name != "" && name != "Local" {
+		if location, err := time.LoadLocation(name); err == nil {
+			z.Location = location
+			return nil
+		}
+	}
+	return errors.New(`want a name such as "Europe/Oslo", or "UTC"`)
+}
+
+func (m *Metric) validateTime() error {
+	if m.Time == nil {
+		return errors.Join(
+			onlyIf(m.TimeFormat == "", "time_format", "goes with time"),
+			onlyIf(m.TimeZone.Location == nil, "time_zone", "goes with time"))
+	}
+	const why = "goes with a gauge without delta, or a counter from: total: %s"
+	var problem error
+	switch {
+	case m.Type == metric.Gauge && m.Delta:
+		problem = setting.Bad("time", why, "a change since the last tick is of this tick")
+	case m.Type == metric.Counter && (m.From != metric.Total || m.OnceBy != nil):
+		problem = setting.Bad("time", why, "what the agent adds up has grown when it saw it")
+	case m.Type == metric.Histogram || m.Type == metric.Summary:
+		problem = setting.Bad("time", why, "what the agent observes is counted when it saw it")
+	}
+	return errors.Join(problem, onlyIf(m.TimeZone.Location == nil || !m.TimeFormat.hasZone(), "time_zone",
+		"goes with a time_format of texts that say no offset, such as 2006-01-02 15:04:05"))
+}
+
+func onlyIf(ok bool, path, problem string) error {
+	if ok {
+		return nil
+	}
+	return setting.Bad(path, "%s", problem)
+}
+
+// window is a tick's window in Unix milliseconds.
+type window struct{ start, end int64 }
+
+func windowOf(t sources.Tick) window { return window{t.Start.UnixMilli(), t.End.UnixMilli()} }
+
+// ownTime fills in the reading's own time.
+func (m *Metric) ownTime(ctx context.Context, on *machine, in *item, w window, row *metric.Reading) *itemProblem {
+	if m.Time.text == "$end" { // which needs no item
+		row.Time = w.end
+		return nil
+	}
+	v, err := m.Time.one(ctx, on, in)
+	if err != nil {
+		return &itemProblem{metric.Expression, fmt.Sprintf("time %s: %v", m.Time, err)}
+	}
+	if v.isNull() {
+		return &itemProblem{metric.Missing, fmt.Sprintf("time %s is missing", m.Time)}
+	}
+	if row.Time, err = m.readTime(v); err != nil {
+		return &itemProblem{metric.NotTime, fmt.Sprintf("time %s: %v", m.Time, err)}
+	}
+	return nil
+}
+
+func seconds(milli int64) any { return float64(milli) / 1000 }
+
+// maxTime is the end of the year 9999 in Unix milliseconds, which RFC 3339 can just write.
+const maxTime = 253402300799999
+
+// readTime is a value as a time in Unix milliseconds.
+func (m *Metric) readTime(v value) (int64, error) {
+	text, ok := v.label()
+	if !ok || text == "true" || text == "false" {
+		return 0, fmt.Errorf("want a time, got %s", v.preview())
+	}
+	number, isNumber := v.number()
+	switch {
+	case m.TimeFormat == unixMilli && isNumber:
+		return checkTime(number, text, "Unix milliseconds")
+	case m.TimeFormat == "" && isNumber:
+		return checkTime(number*1000, text, "Unix seconds; for milliseconds set time_format: unix_ms")
+	case m.TimeFormat == unixMilli:
+		return 0, fmt.Errorf("want Unix milliseconds, got %.40q", text)
+	}
+	t, err := m.parseTime(text)
+	switch {
+	case err != nil && m.TimeFormat == "":
+		return 0, fmt.Errorf("%.40q is neither RFC 3339, such as 2006-01-02T15:04:05Z, nor Unix seconds; set time_format to its layout", text)
+	case err != nil:
+		return 0, fmt.Errorf("%.40q is not of the time_format %q", text, m.TimeFormat)
+	}
+	return checkTime(float64(t.UnixMilli()), text, "a year from 1970 to 9999")
+}
+
+func (m *Metric) parseTime(text string) (time.Time, error) {
+	switch {
+	case m.TimeFormat == "":
+		return jq.ParseTime(text)
+	case m.TimeZone.Location == nil:
+		return time.Parse(string(m.TimeFormat), text)
+	}
+	return time.ParseInLocation(string(m.TimeFormat), text, m.TimeZone.Location)
+}
+
+// checkTime refuses what a sample's time cannot be. A zero most often means that there is none.
+func checkTime(milli float64, text, want string) (int64, error) {
+	if !(milli >= 1 && milli <= maxTime) {
+		return 0, fmt.Errorf("%.40s is no time in %s", text, want)
+	}
+	return int64(math.Round(milli)), nil
+}

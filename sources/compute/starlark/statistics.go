@@ -1,0 +1,121 @@
+package starlark
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	startime "go.starlark.net/lib/time"
+	"go.starlark.net/starlark"
+)
+
+// statistics are functions of lists, as the module statistics of Python and numpy have them, and as functions of their own.
+func statistics() starlark.StringDict {
+	return starlark.StringDict{
+		"mean":       ofNumbers("mean", func(all []float64) starlark.Value { return starlark.Float(mean(all)) }),
+		"median":     ofNumbers("median", func(all []float64) starlark.Value { return percentile(all, 50) }),
+		"stdev":      ofNumbers("stdev", stdev),
+		"percentile": starlark.NewBuiltin("percentile", percentileOf),
+	}
+}
+
+// numbers are those of a list, or of durations in seconds.
+func numbers(name string, list starlark.Iterable) ([]float64, error) {
+	var all []float64
+	for item := range starlark.Elements(list) {
+		n, err := numberOf(item)
+		if err != nil {
+			return nil, fmt.Errorf("%s: item %d: %w", name, len(all), err)
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}
+
+// sum is sum(list, start = 0). Ints stay ints.
+func sum(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var list starlark.Iterable
+	var total starlark.Value = starlark.MakeInt(0)
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "list", &list, "start?", &total); err != nil {
+		return nil, err
+	}
+	for item := range starlark.Elements(list) {
+		if d, ok := item.(startime.Duration); ok && total == starlark.Value(starlark.MakeInt(0)) {
+			total = d
+			continue
+		}
+		switch item.(type) {
+		case starlark.Int, starlark.Float, startime.Duration:
+		default:
+			return nil, fmt.Errorf("sum: want numbers, got %s", describe(item))
+		}
+		var err error
+		if total, err = starlark.Binary(plus, total, item); err != nil {
+			return nil, err
+		}
+	}
+	return total, nil
+}
+
+// ofNumbers makes a built-in function of one of numbers. Of nothing it is None, which is no reading.
+func ofNumbers(name string, f func([]float64) starlark.Value) *starlark.Builtin {
+	return starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		var list starlark.Iterable
+		if err := starlark.UnpackArgs(name, args, kwargs, "list", &list); err != nil {
+			return nil, err
+		}
+		all, err := numbers(name, list)
+		if err != nil || len(all) == 0 {
+			return starlark.None, err
+		}
+		return f(all), nil
+	})
+}
+
+func mean(all []float64) float64 {
+	total := 0.0
+	for _, n := range all {
+		total += n
+	}
+	return total / float64(len(all))
+}
+
+// stdev is the standard deviation of a sample, by n-1; None of less than two.
+func stdev(all []float64) starlark.Value {
+	if len(all) < 2 {
+		return starlark.None
+	}
+	middle, squares := mean(all), 0.0
+	for _, n := range all {
+		squares += (n - middle) * (n - middle)
+	}
+	return starlark.Float(math.Sqrt(squares / float64(len(all)-1)))
+}
+
+func percentileOf(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var list starlark.Iterable
+	var p starlark.Value
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "list", &list, "p", &p); err != nil {
+		return nil, err
+	}
+	rank, ok := starlark.AsFloat(p)
+	if !ok || !(rank >= 0 && rank <= 100) {
+		return nil, errors.New("percentile: want a number from 0 to 100 as p")
+	}
+	all, err := numbers(b.Name(), list)
+	return percentile(all, rank), err
+}
+
+// percentile interpolates linearly between the nearest ranks, as numpy does; None of nothing.
+func percentile(all []float64, p float64) starlark.Value {
+	if len(all) == 0 {
+		return starlark.None
+	}
+	slices.Sort(all)
+	rank := p / 100 * float64(len(all)-1)
+	low := int(rank)
+	high := min(low+1, len(all)-1)
+	part := rank - float64(low)
+	return starlark.Float(all[low]*(1-part) + all[high]*part)
+}

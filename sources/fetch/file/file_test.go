@@ -1,0 +1,303 @@
+//go:build unix
+
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources"
+)
+
+// config is the defaults with settings over them, as a user would write them.
+func config(t *testing.T, text string) *Config {
+	t.Helper()
+	c := Kind.Defaults().(*Config)
+	if err := yaml.Load([]byte(text), c, yaml.WithKnownFields()); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return c
+}
+
+// fresh makes a fetcher as the agent would. It knows the secret hunter22.
+func fresh(t *testing.T, dir, text string) *fetcher {
+	t.Helper()
+	c := config(t, text)
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	vault := &setting.Vault{}
+	vault.Remember("hunter22")
+	f, err := c.New(sources.Env{Job: "test", Web: &httpclient.Host{Secrets: vault}, Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f.(*fetcher)
+}
+
+func fetch(t *testing.T, ctx context.Context, f sources.Fetcher) string {
+	t.Helper()
+	doc, err := f.Fetch(ctx, sources.Tick{})
+	if err != nil {
+		if s := err.Error(); strings.ContainsAny(s, "\r\n\x1b") || len(s) > 500 || !utf8.ValidString(s) {
+			t.Errorf("not one short line: %q", s)
+		}
+		return err.Error()
+	}
+	return doc.Root.Raw()
+}
+
+// old is long enough ago for a file to be settled.
+func old() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 250e6, time.UTC) }
+
+func write(t *testing.T, path, text string, modified time.Time) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path, modified, modified); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFetch(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a[1]*")
+	write(t, dir+"/one.json", "\xef\xbb\xbf{\"n\": 1}\n", old())
+	write(t, dir+"/sub/two.json", `[2]`, old().Add(750*time.Millisecond))
+	write(t, dir+"/sub/é\".txt", `3`, old())
+	write(t, dir+"/bad/torn.json", `{"n": `, old())
+	write(t, dir+"/bad/key.json", `"hunter22`, old())
+	if err := os.Symlink("sub/two.json", dir+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("nowhere", dir+"/bad/loose"); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(dir+"/bad/fifo", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const (
+		one = `{"file":"one.json","modified":1767323045.25,"size":12,"document":{"n":1}}`
+		two = `{"file":"sub/two.json","modified":1767323046,"size":3,"document":[2]}`
+	)
+	for text, want := range map[string]string{
+		`path: one.json`:             `{"n": 1}`,
+		`path: ` + dir + `/one.json`: `{"n": 1}`,
+		`path: link`:                 `[2]`,
+		`paths: ["*.json"]`:          `[` + one + `]`,
+		`paths: ["*/two.*", one.json, "o*", ./one.json]`: `[` + one + `,` + two + `]`,
+		`paths: ["../a[[]1?[*]/sub/t*"]`:                 `[` + two + `]`,
+		`paths: ["sub/*.txt"]`:                           `[{"file":"sub/é\".txt","modified":1767323045.25,"size":1,"document":3}]`,
+		`{path: one.json, format: yaml}`:                 `{"n":1}`,
+		`{paths: ["sub/é*"], format: ndjson}`:            `[{"file":"sub/é\".txt","modified":1767323045.25,"size":1,"document":[3]}]`,
+		`{path: one.json, format: csv}`:                  `read one.json: the CSV is wrong: line 1: a quote inside the cell "{\"n\": 1}\n": a cell with quotes stands in quotes, and its own are doubled`,
+		`paths: ["sub/*.csv"]`:                           `[]`,
+		`path: nothing.json`:                             `read nothing.json: file does not exist`,
+		`path: one.json/x`:                               `read one.json/x: not a directory`,
+		`paths: [nothing.json, "*.json"]`:                `read nothing.json: file does not exist`,
+		`paths: ["nothing/*"]`:                           `read files: nothing/*: there is no folder ` + dir + `/nothing, or it may not be read`,
+		`paths: ["one.json/*"]`:                          `read files: one.json/*: there is no folder ` + dir + `/one.json, or it may not be read`,
+		`path: sub`:                                      `read sub: it is a directory, want a file: set paths to a pattern such as sub/*.json`,
+		`paths: ["s*"]`:                                  `read sub: it is a directory, want a file: set paths to a pattern such as sub/*.json`,
+		`path: bad/fifo`:                                 `read bad/fifo: it is a FIFO, want a file: exec can read from it, such as by [cat, fifo]`,
+		`path: /dev/null`:                                `read /dev/null: it is a device or a socket (Dc---------), want a file`,
+		`path: bad/loose`:                                `read bad/loose: file does not exist`,
+		`paths: ["bad/loos?"]`:                           `[]`,
+		`path: bad/torn.json`:                            `read bad/torn.json: the JSON is cut short: it ends with "{\"n\":" after 6 bytes`,
+		`paths: ["bad/*.json"]`:                          `read bad/key.json: want JSON, got text that begins with "\"<secret>"`,
+		`{path: one.json, max_bytes: 11}`:                `read one.json: the text exceeds max_bytes (11)`,
+		`{path: one.json, max_bytes: 12}`:                `{"n": 1}`,
+		`{paths: [one.json, link], max_bytes: 90}`:       `read files: they exceed max_bytes (90) together`,
+		`{paths: ["*.json", link], max_files: 1}`:        `read files: 2 files are more than max_files (1)`,
+	} {
+		f := fresh(t, dir, text)
+		for range 2 {
+			if got := fetch(t, t.Context(), f); got != want {
+				t.Errorf("%s:\ngot  %s\nwant %s", text, got, want)
+			}
+		}
+	}
+}
+
+func TestSocketIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	l, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Skip(err) // the folder's name may be too long for one
+	}
+	defer l.Close()
+	if got := fetch(t, t.Context(), fresh(t, dir, "path: s")); !strings.Contains(got, "a device or a socket") {
+		t.Errorf("got %s", got)
+	}
+}
+
+// The files of /proc have no size before they are read.
+func TestFileWithoutSize(t *testing.T) {
+	const path = "/proc/sys/kernel/threads-max"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Skip("there is no " + path)
+	}
+	f := fresh(t, "", "{path: "+path+", changed_only: true}")
+	if got := fetch(t, t.Context(), f); got != strings.TrimSpace(string(text)) || f.last != nil {
+		t.Errorf("got %s, kept %v", got, f.last)
+	}
+}
+
+// meanwhile is a context that does something each time it is asked, which is while a file is read.
+type meanwhile struct {
+	context.Context
+	do func() error
+}
+
+func (m meanwhile) Err() error { return m.do() }
+
+func TestTornWrites(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(path string, n int) // done when the file is read the n-th time
+		want string
+	}{
+		{"it grows once", func(path string, n int) {
+			if n == 1 {
+				write(t, path, `[1, 2]`, old())
+			}
+		}, `[1, 2]`},
+		{"it is written over once", func(path string, n int) {
+			if n == 1 {
+				write(t, path, `[2]`, old().Add(time.Second))
+			}
+		}, `[2]`},
+		{"another takes its place", func(path string, n int) {
+			write(t, path+".new", `[2]`, old())
+			_ = os.Rename(path+".new", path)
+		}, `[1]`}, // which is whole
+		{"it never rests", func(path string, n int) {
+			write(t, path, `[1]`, old().Add(time.Duration(n)*time.Second))
+		}, "read x.json: it changes while it is read: write it under another name and rename it"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "x.json")
+			write(t, path, `[1]`, old())
+			n := 0
+			ctx := meanwhile{t.Context(), func() error { n++; c.do(path, n); return nil }}
+			if got := fetch(t, ctx, fresh(t, dir, "path: x.json")); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestEndOfContext(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/x.json", `[1]`, old())
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("no end within the timeout of 30s"))
+	if got := fetch(t, ctx, fresh(t, dir, "path: x.json")); got != "read x.json: no end within the timeout of 30s" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// TestChangedOnly tells what was read from the file's time: a text that is changed and keeps its size and time shows
+// whether it was read again.
+func TestChangedOnly(t *testing.T) {
+	for _, settings := range []string{"path: x.json", `paths: ["*.json"]`} {
+		dir := t.TempDir()
+		path, recent := filepath.Join(dir, "x.json"), time.Now()
+		always, changed := fresh(t, dir, settings), fresh(t, dir, "{"+settings+", changed_only: true}")
+		for i, c := range []struct {
+			text     string
+			modified time.Time
+			want     string // of changed_only
+		}{
+			{`"é\u00e9 1"`, old(), " 1"},
+			{`"é\u00e9 2"`, old(), " 1"},
+			{`"é\u00e9 3"`, old(), " 1"},
+			{`"é\u00e9 4"`, old().Add(time.Millisecond), " 4"},
+			{`"é\u00e9 44"`, old().Add(time.Millisecond), " 44"},
+			{`"é\u00e9 5"`, recent, " 5"},
+			{`"é\u00e9 6"`, recent, " 6"},
+			{`"é\u00e9 7"`, old(), " 7"},
+			{`"é\u00e9 `, old().Add(time.Second), "want JSON"},
+			{`"é\u00e9 8"`, old(), " 8"},
+			{`"é\u00e9 9"`, old(), " 8"},
+		} {
+			write(t, path, c.text, c.modified)
+			if got := fetch(t, t.Context(), changed); !strings.Contains(got, c.want) {
+				t.Errorf("%s: tick %d: got %s, want %s", settings, i, got, c.want)
+			}
+			if got := fetch(t, t.Context(), always); !strings.Contains(got, strings.Trim(c.text[10:], `"`)) && c.want != "want JSON" {
+				t.Errorf("%s: tick %d: got %s, want %s", settings, i, got, c.text)
+			}
+		}
+		// Rotation: another file under the same name, of the same size and time.
+		write(t, path+".new", `"é\u00e9 10"`[:9]+`A"`, old())
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+		if got := fetch(t, t.Context(), changed); !strings.Contains(got, "A") {
+			t.Errorf("%s: the file in place of another is not read: %s", settings, got)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if got := fetch(t, t.Context(), changed); strings.Contains(got, "A") {
+			t.Errorf("%s: the file is gone: %s", settings, got)
+		}
+	}
+}
+
+func TestProblems(t *testing.T) {
+	for text, want := range map[string]string{
+		`{}`:                        "path: is needed: the file to read; or paths, a list of patterns such as /var/lib/jobs/*.json",
+		`{path: a, paths: [b]}`:     "paths: stands beside path: keep one of them",
+		`paths: ["a[b"]`:            `paths.0: is no pattern: want a closing bracket after [, and a character after \`,
+		`paths: [a, ""]`:            "paths.1: is empty",
+		`paths: ["/var/**/x.json"]`: "paths.0: ** is not understood: a * stands for one folder or name, so name each depth in a pattern of its own",
+		`{path: a, max_files: 0}`:   "max_files: want at least 1",
+		`{path: a, max_bytes: 0}`:   "max_bytes: want more than 0, such as 64MiB",
+	} {
+		if err := config(t, text).Validate(); err == nil || err.Error() != want {
+			t.Errorf("%s:\ngot  %v\nwant %s", text, err, want)
+		}
+	}
+}
+
+func BenchmarkFetch(b *testing.B) {
+	dir := b.TempDir()
+	for i := range 100 {
+		text := fmt.Sprintf(`{"n": %d, "text": %q}`, i, strings.Repeat("x", 10_000))
+		if err := os.WriteFile(fmt.Sprintf("%s/%d.json", dir, i), []byte(text), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	c := Kind.Defaults().(*Config)
+	c.Paths = []string{"*.json"}
+	f, err := c.New(sources.Env{Web: &httpclient.Host{Secrets: &setting.Vault{}}, Dir: dir})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := f.Fetch(b.Context(), sources.Tick{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

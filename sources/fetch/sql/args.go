@@ -1,0 +1,111 @@
+package sql
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/fetch/template"
+)
+
+// argument is a value for a placeholder of the query.
+type argument struct {
+	value any                // nil, bool, int64, float64, string or time.Time
+	text  *template.Template // in place of it
+	kind  kind
+}
+
+// kind is what a template gives to the database.
+type kind int
+
+const (
+	aText kind = iota
+	aTime
+	anInteger
+)
+
+// newArgument takes a value as YAML has it.
+func newArgument(value any) (argument, error) {
+	switch v := value.(type) {
+	case nil, bool, int64, time.Time:
+		return argument{value: v}, nil
+	case int:
+		return argument{value: int64(v)}, nil
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return argument{}, errors.New("want a finite number")
+		}
+		return argument{value: v}, nil
+	case string:
+		if !strings.Contains(v, "{{") {
+			return argument{value: v}, nil
+		}
+		t, err := template.Parse(v)
+		return argument{text: t, kind: kindOf(v)}, err
+	}
+	return argument{}, errors.New("want a text, a number of at most 64 bits, true, false or null")
+}
+
+// kindOf tells what a template gives: one that is a time and nothing else gives a time, unix and unixms give integers, and
+// all else gives text.
+func kindOf(text string) kind {
+	inner, left := strings.CutPrefix(strings.TrimSpace(text), "{{")
+	inner, right := strings.CutSuffix(inner, "}}")
+	if !left || !right || strings.Contains(inner, "{{") || strings.Contains(inner, "rfc3339") || strings.Contains(inner, "date") {
+		return aText
+	}
+	if strings.Contains(inner, "unix") {
+		return anInteger
+	}
+	return aTime
+}
+
+// at is the value for a tick: nil, bool, int64, float64, string, or time.Time in whole seconds.
+func (a argument) at(tick sources.Tick) (any, error) {
+	if a.text == nil {
+		return a.value, nil
+	}
+	text, err := a.text.Execute(tick)
+	if err != nil {
+		return nil, err
+	}
+	switch text := strings.TrimSpace(text); a.kind {
+	case aTime:
+		if t, err := time.Parse(time.RFC3339, text); err == nil {
+			return t, nil
+		}
+	case anInteger:
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return n, nil
+		}
+	}
+	return text, nil
+}
+
+// values are all arguments for a tick.
+func (f *fetcher) values(tick sources.Tick) ([]any, error) {
+	var all []any
+	for i, a := range f.args {
+		value, err := a.at(tick)
+		if err != nil {
+			return nil, fmt.Errorf("args.%d: %w", i, err)
+		}
+		all = append(all, value)
+	}
+	return all, nil
+}
+
+// written is a value as text, which is how it is shown, and how PostgreSQL gets it.
+func written(value any) string {
+	switch v := value.(type) {
+	case float64:
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	case time.Time:
+		return v.UTC().Format(time.RFC3339Nano)
+	}
+	return fmt.Sprint(value)
+}
