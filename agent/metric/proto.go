@@ -8,15 +8,16 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Converter turns families into client_model's messages, which expfmt writes and a Pushgateway takes. The messages point
-// into the families and into memory that [Converter.Reset] takes back; nothing is allocated for a series once the
-// Converter has seen a family of that size. The zero value is ready. It is not safe for concurrent use.
+// Converter converts families to client_model's messages, which expfmt writes and a Pushgateway accepts. The messages share
+// memory with the families and with the Converter, which reuses it after [Converter.Reset]: once the Converter has seen a
+// family of that size, nothing is allocated per series. The zero Converter is ready to use. It is not safe for concurrent use.
 type Converter struct {
-	// Labels appends to into the labels that a series is shown with, given its own; nil = its own.
-	Labels func(into, own []Label) []Label
+	// Labels appends to dst the labels to write for a series with the labels own, and returns the extended slice. nil writes
+	// own.
+	Labels func(dst, own []Label) []Label
 
 	Untimed bool  // leaves out the samples' own times
-	Time    int64 // the time of samples without one of their own, in Unix milliseconds; 0 = none
+	Time    int64 // time of samples without one of their own, Unix milliseconds; 0 = none
 
 	labels     []Label
 	pairs      slab[dto.LabelPair]
@@ -31,7 +32,7 @@ type Converter struct {
 	summaries  summarySlabs
 }
 
-// Reset takes back every message made since the last Reset.
+// Reset makes the memory of all messages available again. They are not valid any more.
 func (c *Converter) Reset() {
 	c.labels = c.labels[:0]
 	c.pairs.reset()
@@ -46,7 +47,7 @@ func (c *Converter) Reset() {
 	c.summaries.reset()
 }
 
-// Family is the message for f. It is valid until the next Reset, and as long as f is not changed.
+// Family returns the message for f. It is valid until the next Reset, and while f is not changed.
 func (c *Converter) Family(f *Family) *dto.MetricFamily {
 	d := f.Desc
 	family := &dto.MetricFamily{Name: &d.Name, Type: protoType(d.Type).Enum(), Metric: c.lists.some(len(f.Series))}
@@ -68,7 +69,7 @@ func protoType(t Type) dto.MetricType {
 		return dto.MetricType_GAUGE
 	case Counter:
 		return dto.MetricType_COUNTER
-	case Histogram, GaugeHistogram: // for people: text has no gauge histograms
+	case Histogram, GaugeHistogram: // the text format has no gauge histograms
 		return dto.MetricType_HISTOGRAM
 	case Summary:
 		return dto.MetricType_SUMMARY
@@ -76,9 +77,8 @@ func protoType(t Type) dto.MetricType {
 	return dto.MetricType_UNTYPED
 }
 
-// unitFits tells whether the unit may be shown. OpenMetrics wants the name to end with it (specification 1.0, section
-// "Unit"), and Prometheus refuses the whole scrape where it does not; a name that a receiver may have escaped need no
-// longer end with it.
+// unitFits reports whether the unit can be written. OpenMetrics requires the name to end with it (specification 1.0, section
+// "Unit"), and Prometheus rejects the whole scrape otherwise. A name that has to be escaped may not end with it afterwards.
 func unitFits(d *Desc) bool {
 	name := d.Name
 	if d.Type == Counter {
@@ -118,9 +118,7 @@ func (c *Converter) series(d *Desc, s *Series) *dto.Metric {
 
 func (c *Converter) pairsOf(set *LabelSet) []*dto.LabelPair {
 	n := len(c.labels)
-	if set != nil {
-		c.labels = set.Append(c.labels)
-	}
+	c.labels = set.Append(c.labels)
 	labels := c.labels[n:]
 	if c.Labels != nil {
 		n = len(c.labels)
@@ -135,14 +133,14 @@ func (c *Converter) pairsOf(set *LabelSet) []*dto.LabelPair {
 	return list
 }
 
-// start is the time at which a running total began, nil where it is not known.
+// start returns the start timestamp, nil if it is not known.
 func (c *Converter) start(ms int64) *timestamppb.Timestamp {
 	if ms == 0 {
 		return nil
 	}
 	t := c.starts.one()
 	t.Seconds, t.Nanos = ms/1000, int32(ms%1000)*1e6
-	if t.Nanos < 0 { // before 1970: nanoseconds still count forward
+	if t.Nanos < 0 { // before 1970: Nanos still counts forward
 		t.Seconds, t.Nanos = t.Seconds-1, t.Nanos+1e9
 	}
 	return t

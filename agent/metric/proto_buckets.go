@@ -52,7 +52,7 @@ func (c *Converter) histogram(d *Desc, v *HistogramValue, start *timestamppb.Tim
 	h.Reset()
 	h.SampleCount, h.SampleSum, h.CreatedTimestamp = &v.Count, &v.Sum, start
 	h.Bucket = c.classic(d.Buckets, v.Counts)
-	if n := v.Native; n != nil && d.Native && n.Schema != CustomBounds { // of which the messages have no field
+	if n := v.Native; n != nil && d.Native && n.Schema != CustomBounds { // the messages have no field for custom bounds
 		h.Schema, h.ZeroThreshold, h.ZeroCount = &n.Schema, &n.ZeroThreshold, &n.ZeroCount
 		h.PositiveSpan, h.PositiveDelta = c.native(n.Positive)
 		h.NegativeSpan, h.NegativeDelta = c.native(n.Negative)
@@ -60,14 +60,14 @@ func (c *Converter) histogram(d *Desc, v *HistogramValue, start *timestamppb.Tim
 			c.fractions(h, v)
 		}
 		if len(n.Positive)+len(n.Negative) == 0 && n.ZeroThreshold == 0 {
-			// client_model's sign for a native histogram that has observed nothing yet.
+			// client_model marks a native histogram without observations by an empty span.
 			h.PositiveSpan = []*dto.BucketSpan{c.span(0, 0)}
 		}
 	}
 	return h
 }
 
-// fractions puts counts into the fields that floating-point numbers have.
+// fractions sets the fields of a float histogram.
 func (c *Converter) fractions(h *dto.Histogram, v *HistogramValue) {
 	number := func(bits uint64) *float64 {
 		f := c.histograms.floats.one()
@@ -82,14 +82,14 @@ func (c *Converter) fractions(h *dto.Histogram, v *HistogramValue) {
 		return all
 	}
 	h.SampleCountFloat, h.ZeroCountFloat = number(v.Count), number(v.Native.ZeroCount)
-	whole := c.histograms.counts.one() // the text form has no fractions
+	whole := c.histograms.counts.one() // the text format has integer counts only
 	*whole = uint64(math.Round(*h.SampleCountFloat))
 	h.SampleCount, h.ZeroCount = whole, nil
 	h.PositiveDelta, h.NegativeDelta = nil, nil
 	h.PositiveCount, h.NegativeCount = list(v.Native.Positive), list(v.Native.Negative)
 }
 
-// classic are the cumulative buckets, the last of them +Inf.
+// classic returns the cumulative buckets, with +Inf as the last.
 func (c *Converter) classic(bounds []float64, counts []uint64) []*dto.Bucket {
 	list := c.histograms.lists.some(len(counts))
 	buckets, sums := c.histograms.buckets.some(len(counts)), c.histograms.counts.some(len(counts))
@@ -110,8 +110,8 @@ func (c *Converter) classic(bounds []float64, counts []uint64) []*dto.Bucket {
 	return list
 }
 
-// native are spans of adjoining buckets, each starting so far after the last one's end, and the buckets' counts as
-// differences from bucket to bucket.
+// native returns the spans of consecutive buckets, each with its distance from the end of the span before, and the
+// difference of each bucket's count from that of the bucket before.
 func (c *Converter) native(buckets []NativeBucket) ([]*dto.BucketSpan, []int64) {
 	if len(buckets) == 0 {
 		return nil, nil

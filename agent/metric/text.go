@@ -8,13 +8,12 @@ import (
 	"github.com/prometheus/common/expfmt"
 )
 
-// WriteText writes the families in the text exposition format, in their order. A family without series is left out: the
-// format has no line for it.
+// WriteText writes the families in the text exposition format, in their order. Families without series are left out.
 func WriteText(w io.Writer, families []Family) error { return new(Converter).WriteText(w, families) }
 
-// WriteText is the function of the same name, with the Converter's labels and times. It resets the Converter.
+// WriteText writes like the function [WriteText], with the Converter's labels and times. It resets the Converter.
 func (c *Converter) WriteText(w io.Writer, families []Family) error {
-	var text bytes.Buffer // one write: lines of others, such as the log's, cannot come in between
+	var text bytes.Buffer // written at once, so that log lines do not come in between
 	for i := range families {
 		if len(families[i].Series) == 0 {
 			continue

@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,4 +93,51 @@ func BenchmarkSnapshot(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkMemory reports the memory per series of a ledger with its last batch: 10 metrics of 20,000 series each, with the
+// same labels in all metrics, with different labels, and all of them in one metric.
+func BenchmarkMemory(b *testing.B) {
+	const metrics, series = 10, 20_000
+	for _, c := range []struct {
+		name    string
+		metrics int
+		host    string
+	}{{"shared", metrics, "host"}, {"apart", metrics, "host-%d"}, {"one metric", 1, "host"}} {
+		b.Run(c.name, func(b *testing.B) {
+			var readings metric.Readings
+			for m := range c.metrics {
+				d := &metric.Desc{Name: fmt.Sprintf("m%d", m), Type: metric.Gauge, LabelNames: []string{"host", "path", "method", "code"}}
+				host := c.host
+				if strings.Contains(host, "%d") {
+					host = fmt.Sprintf(host, m)
+				}
+				rows := make([]metric.Reading, metrics*series/c.metrics)
+				for i := range rows {
+					rows[i] = metric.Reading{Labels: []string{fmt.Sprintf("%s-%d.example.com", host, i%500), fmt.Sprintf("/api/v1/resource/%d", i), "GET", "200"}}
+				}
+				readings = append(readings, metric.Measured{Desc: d, Rows: rows})
+			}
+			for b.Loop() {
+				before := heap()
+				l := New(For(time.Minute), 1<<20)
+				var r *Result
+				for tick := range 3 {
+					r, _ = l.Apply(epoch().Add(time.Duration(tick)*time.Minute), readings)
+				}
+				b.ReportMetric(float64(heap()-before)/(metrics*series), "B/series")
+				runtime.KeepAlive(l)
+				runtime.KeepAlive(r)
+			}
+		})
+	}
+}
+
+// heap returns the bytes of reachable memory.
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

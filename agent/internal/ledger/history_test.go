@@ -31,9 +31,9 @@ func TestHistoriesWithCollidingHashes(t *testing.T) {
 	for seed := range uint64(40) {
 		code := make([]byte, 2000)
 		rand.NewChaCha8([32]byte{byte(seed), 1, 1}).Read(code)
-		hash := func(values []string) uint64 { return 7 }
+		hash := func([]byte) uint32 { return 7 }
 		if seed%2 == 1 {
-			hash = func(values []string) uint64 { return uint64(len(values[0])) }
+			hash = func(encoded []byte) uint32 { return uint32(len(encoded)) }
 		}
 		if !t.Run(fmt.Sprint(seed), func(t *testing.T) { play(t, code, hash) }) {
 			return
@@ -48,23 +48,21 @@ func FuzzHistory(f *testing.F) {
 
 // play reads a history from bytes: some metrics, then ticks until the bytes end. After each tick the ledger must show what
 // the model shows, and at the end all that it has ever shown must be as it was.
-func play(t *testing.T, code []byte, hash func([]string) uint64) {
+func play(t *testing.T, code []byte, hash func([]byte) uint32) {
 	s := &script{code: code}
 	descs := s.descs()
 	validFor := time.Duration(1+s.pick(3)) * time.Minute
 	maxSeries := []int{1000, 1000, 25, 12}[s.pick(4)]
 	l, m := New(For(validFor), maxSeries), newModel(validFor, maxSeries)
+	if hash != nil {
+		l.sets.hash = hash
+	}
 	at := epoch()
 	var shown []*Result
 	var texts [][]string
 	for tick := 0; len(s.code) > 0; tick++ {
 		at = at.Add([]time.Duration{time.Minute, time.Minute, time.Second, 7 * time.Minute, 0}[s.pick(5)])
 		readings := s.readings(descs, at)
-		if hash != nil {
-			for i := range readings {
-				l.table(readings[i].Desc, &Result{}).hash = hash
-			}
-		}
 		r, err := apply(l, at, readings)
 		var want *modelResult
 		m, want = m.apply(at, readings)
@@ -77,9 +75,7 @@ func play(t *testing.T, code []byte, hash func([]string) uint64) {
 		if diff := compare(r, want); diff != "" {
 			t.Fatalf("tick %d at %s (-want +got):\n%s", tick, since(at), diff)
 		}
-		if len(shown) > 0 {
-			sameLabelSets(t, shown[len(shown)-1], r)
-		}
+		checkLabelSets(t, shown, r)
 		shown, texts = append(shown, r), append(texts, show(r.Families))
 	}
 	for i, r := range shown {
@@ -123,20 +119,28 @@ func (r *modelResult) lines() []string {
 	return append(lines, fmt.Sprintf("%d readings, %d resets, problems %v, drops %v", r.readings, r.resets, r.problems, r.drops))
 }
 
-// sameLabelSets sees that a series that lived on is known again by the pointer to its labels.
-func sameLabelSets(t *testing.T, before, after *Result) {
+// checkLabelSets holds that a series keeps its label set from tick to tick, and that all series of a tick with the same
+// labels share one.
+func checkLabelSets(t *testing.T, before []*Result, now *Result) {
 	t.Helper()
-	known := map[string]*metric.LabelSet{}
-	for _, f := range before.Families {
-		for _, s := range f.Series {
-			known[f.Desc.Name+s.Labels.String()] = s.Labels
+	last, shared := map[string]*metric.LabelSet{}, map[string]*metric.LabelSet{}
+	if len(before) > 0 {
+		for _, f := range before[len(before)-1].Families {
+			for _, s := range f.Series {
+				last[f.Desc.Name+s.Labels.String()] = s.Labels
+			}
 		}
 	}
-	for _, f := range after.Families {
+	for _, f := range now.Families {
 		for _, s := range f.Series {
-			if old := known[f.Desc.Name+s.Labels.String()]; old != nil && old != s.Labels {
-				t.Fatalf("%s%s lived on with another label set", f.Desc.Name, s.Labels)
+			labels := s.Labels.String()
+			if old := last[f.Desc.Name+labels]; old != nil && old != s.Labels {
+				t.Fatalf("%s%s has another label set than in the last tick", f.Desc.Name, labels)
 			}
+			if other := shared[labels]; other != nil && other != s.Labels {
+				t.Fatalf("%s%s does not share the label set of another metric", f.Desc.Name, labels)
+			}
+			shared[labels] = s.Labels
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -48,8 +49,8 @@ func restart(t *testing.T, code []byte, dice *rand.Rand) {
 		if (err != nil) != (wantErr != nil) {
 			t.Fatalf("tick %d: error %v, want %v", tick, err, wantErr)
 		}
-		if err == nil && len(got.Anew) > 0 {
-			t.Fatalf("tick %d: %v begin anew", tick, got.Anew)
+		if err == nil && len(got.Restarted) > 0 {
+			t.Fatalf("tick %d: %v restarted", tick, got.Restarted)
 		}
 		if err != nil {
 			continue
@@ -115,9 +116,9 @@ func TestRestoreOlder(t *testing.T) {
 	}
 }
 
-// TestMeaning holds that whatever of a declaration changes, its state is not handed on, but for the help and what the first tick has counted; and that the
-// declaration can be read back.
-func TestMeaning(t *testing.T) {
+// TestStateKey holds that state is not inherited if any field of the declaration differs, except the help and first_run, and
+// that the key can be read back.
+func TestStateKey(t *testing.T) {
 	d := metric.Desc{Name: "m_total"}
 	fields := reflect.TypeFor[metric.Desc]()
 	for i := range fields.NumField() {
@@ -135,16 +136,35 @@ func TestMeaning(t *testing.T) {
 		case reflect.Slice:
 			field.Set(reflect.MakeSlice(field.Type(), 1, 1))
 		default:
-			t.Fatalf("%s: this test does not know how to change it", name)
+			t.Fatalf("%s: this test cannot set a field of this kind", name)
 		}
 		same := name == "Help" || name == "FirstRun"
-		if sameMeaning(&d, &other) != same {
-			t.Errorf("another %s: the state is handed on: %v", name, !same)
+		if sameState(&d, &other) != same {
+			t.Errorf("with another %s, the state is inherited: %v", name, !same)
 		}
-		read, err := declared(meaningOf(&other))
-		if err != nil || !sameMeaning(read, &other) {
-			t.Errorf("%s: %+v comes back as %+v, %v", name, other, read, err)
+		var read metric.Desc
+		if err := json.Unmarshal([]byte(stateKey(&other)), &read); err != nil || !sameState(&read, &other) {
+			t.Errorf("%s: %+v is read back as %+v, %v", name, other, read, err)
 		}
+	}
+}
+
+// TestStateKeyIsStable holds the text under which earlier versions have saved state.
+func TestStateKeyIsStable(t *testing.T) {
+	d := metric.Desc{
+		Name: "m", Help: "h", Unit: "seconds", Type: metric.Histogram, How: ".a", LabelNames: []string{"b", "a"},
+		Const: []metric.Label{{Name: "c", Value: "1"}}, Targeted: true, Delta: true, From: metric.Events,
+		OnDecrease: metric.DecreaseError, OnDuplicate: metric.DuplicateSum, Once: true, Remember: time.Hour, MaxEvents: 5,
+		FirstRun: metric.FirstSkip, Buckets: []float64{0.5, 1}, Native: true, Quantiles: []float64{0.9}, MaxAge: time.Minute,
+	}
+	const want = `{"name":"m","unit":"seconds","type":"histogram","how":".a","labels":["b","a"],"const_labels":[{"Name":"c","Value":"1"}],` +
+		`"targeted":true,"delta":true,"from":"events","on_decrease":"error","on_duplicate":"sum","once":true,"remember":3600000000000,` +
+		`"max_events":5,"buckets":[0.5,1],"native":true,"quantiles":[0.9],"max_age":60000000000}`
+	if got := stateKey(&d); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got := stateKey(&metric.Desc{Name: "m", Type: metric.Gauge}); got != `{"name":"m","type":"gauge"}` {
+		t.Errorf("unset fields are in the text: %s", got)
 	}
 }
 
