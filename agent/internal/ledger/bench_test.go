@@ -122,7 +122,7 @@ func BenchmarkMemory(b *testing.B) {
 				before := heap()
 				l := New(For(time.Minute), 1<<20)
 				var r *Result
-				for tick := range 3 {
+				for tick := range 2 + maxIdle {
 					r, _ = l.Apply(epoch().Add(time.Duration(tick)*time.Minute), readings)
 				}
 				b.ReportMetric(float64(heap()-before)/(metrics*series), "B/series")

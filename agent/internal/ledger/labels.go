@@ -2,40 +2,44 @@ package ledger
 
 import (
 	"hash/maphash"
+	"slices"
 
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// labelSets makes one label set for all series of a job that have the same labels, whatever metric they are of. It is an
-// index by hash of the sets in use. The sets of dropped series stay in it until they are a quarter of it.
+// labelSets makes one label set for all series of a job that have the same labels, whatever metric they belong to. It finds
+// the sets by an index, which only new series need: it is made for the first new series, and dropped after some ticks without
+// any. While a job has series of one metric only there is no index, since the labels of these series all differ.
 //
-// The series of one metric all have different labels. As long as there is only one metric, there is no index.
+// The index can keep label sets of series that are gone, for at most a quarter of the series.
 type labelSets struct {
-	encoded []byte                      // of the labels looked up last; reused
-	hash    func(encoded []byte) uint32 // the same for all tables
+	tables  []*table                    // all that have series
+	hash    func(encoded []byte) uint32 // of a series' labels, in tables and here
+	encoded []byte                      // the last encoded labels; reused
 
-	only    *table             // the one table with series, while there is no index
-	slots   []*metric.LabelSet // open addressing by hash, nil = free; no slots = no index yet
+	slots   []*metric.LabelSet // open addressing by hash, nil = free; no slots = no index
 	hashes  []uint32           // of the sets in slots
 	used    int                // slots
-	dropped int                // series since the index was made
+	dropped int                // series that are gone since the index was made
+	idle    int                // ticks since a series was new
 }
+
+// maxIdle is how many ticks without a new series the index is kept for.
+const maxIdle = 16
 
 func newLabelSets() *labelSets {
 	seed := maphash.MakeSeed()
 	return &labelSets{hash: func(encoded []byte) uint32 { return uint32(maphash.Bytes(seed, encoded)) }}
 }
 
-// get returns the set of the encoded labels, for a new series of the table.
+// get returns the label set of a new series of the table.
 func (s *labelSets) get(t *table, hash uint32, encoded []byte) *metric.LabelSet {
+	s.idle = 0
 	if s.slots == nil {
-		if s.only == nil {
-			s.only = t
-		}
-		if s.only == t {
+		if !slices.ContainsFunc(s.tables, func(other *table) bool { return other != t && len(other.entries) > 0 }) {
 			return metric.LabelSetOf(encoded)
 		}
-		s.index(s.only)
+		s.index()
 	}
 	at := s.find(hash, func(set *metric.LabelSet) bool { return set.Is(encoded) })
 	if s.slots[at] == nil {
@@ -44,6 +48,21 @@ func (s *labelSets) get(t *table, hash uint32, encoded []byte) *metric.LabelSet 
 		return set
 	}
 	return s.slots[at]
+}
+
+// index makes the index.
+func (s *labelSets) index() {
+	s.grow(16)
+	s.used, s.dropped = 0, 0
+	for _, t := range s.tables {
+		for i := range t.entries {
+			e := &t.entries[i]
+			at := s.find(e.hash, func(set *metric.LabelSet) bool { return set == e.labels })
+			if s.slots[at] == nil {
+				s.put(at, e.hash, e.labels)
+			}
+		}
+	}
 }
 
 // find returns the slot of the equal set with this hash, or else the free slot for it.
@@ -72,46 +91,26 @@ func (s *labelSets) put(at int, hash uint32, set *metric.LabelSet) {
 	}
 }
 
+// grow replaces the slots by n free ones.
 func (s *labelSets) grow(n int) { s.slots, s.hashes = make([]*metric.LabelSet, n), make([]uint32, n) }
 
 // drop notes that a number of series are gone.
 func (s *labelSets) drop(series int) { s.dropped += series }
 
-// sweep frees the sets that no series uses any more, if many series have been dropped. tables are all tables of the ledger.
-func (s *labelSets) sweep(tables []*table) {
-	if s.dropped == 0 {
+// endTick frees the label sets of series that are gone, if there are many, and the index, if it is not needed. tables are all
+// that have series.
+func (s *labelSets) endTick(tables []*table) {
+	clear(s.tables)
+	s.tables = append(s.tables[:0], tables...)
+	if s.idle++; s.slots == nil {
+		s.dropped = 0
 		return
 	}
-	series, filled := 0, []*table(nil)
+	series := 0
 	for _, t := range tables {
-		if len(t.entries) > 0 {
-			series += len(t.entries)
-			filled = append(filled, t)
-		}
+		series += len(t.entries)
 	}
-	switch {
-	case 4*s.dropped <= series:
-	case len(filled) > 1:
-		s.index(filled...)
-	default:
-		s.slots, s.hashes, s.used, s.dropped, s.only = nil, nil, 0, 0, nil
-		if len(filled) == 1 {
-			s.only = filled[0]
-		}
-	}
-}
-
-// index makes the index of the sets of the tables.
-func (s *labelSets) index(tables ...*table) {
-	s.grow(16)
-	s.used, s.dropped, s.only = 0, 0, nil
-	for _, t := range tables {
-		for i := range t.entries {
-			e := &t.entries[i]
-			at := s.find(e.hash, func(set *metric.LabelSet) bool { return set == e.labels })
-			if s.slots[at] == nil {
-				s.put(at, e.hash, e.labels)
-			}
-		}
+	if s.idle > maxIdle || 4*s.dropped > series {
+		s.slots, s.hashes = nil, nil // the next new series makes it again
 	}
 }

@@ -95,7 +95,7 @@ func (l *Ledger) ApplyWindow(at, end time.Time, readings metric.Readings) (*Resu
 		for _, t := range l.order {
 			t.rollback()
 		}
-		l.sets.sweep(l.held())
+		l.sets.endTick(l.held())
 		return nil, fmt.Errorf("%d series are more than max_series (%d)", n, l.maxSeries)
 	}
 	l.show(at, l.commit(at, r))
@@ -179,7 +179,7 @@ func (l *Ledger) show(at time.Time, c *commit) {
 		l.sets.drop(len(t.entries))
 	}
 	l.inherited = nil
-	l.sets.sweep(l.order)
+	l.sets.endTick(l.order)
 	l.last = c.at
 }
 

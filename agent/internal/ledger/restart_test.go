@@ -55,6 +55,7 @@ func restart(t *testing.T, code []byte, dice *rand.Rand) {
 		if err != nil {
 			continue
 		}
+		checkLabelSets(t, nil, got)
 		if diff := cmp.Diff(told(want), told(got)); diff != "" {
 			t.Fatalf("tick %d at %s (-without restarts +with):\n%s", tick, since(at), diff)
 		}

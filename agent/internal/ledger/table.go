@@ -88,6 +88,7 @@ const (
 
 func newTable(d *metric.Desc, sets *labelSets) *table {
 	t := &table{desc: d, sets: sets}
+	sets.tables = append(sets.tables, t)
 	if d.Once {
 		t.events = newEvents(d.Remember, d.MaxEvents)
 	}
