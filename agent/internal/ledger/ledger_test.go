@@ -139,3 +139,25 @@ func TestApplyAllocatesNothingPerReading(t *testing.T) {
 		t.Errorf("%v allocations for 2,000 readings", n)
 	}
 }
+
+// TestLastTimesAreBounded holds that no more than maxGone last times of series that are gone are remembered: old readings of
+// the other series are taken again.
+func TestLastTimesAreBounded(t *testing.T) {
+	const more = 10
+	d := &metric.Desc{Name: "temp", Type: metric.Gauge, LabelNames: []string{"x"}}
+	m := metric.Measured{Desc: d}
+	for i := range maxGone + more {
+		m.Rows = append(m.Rows, metric.Reading{Labels: []string{fmt.Sprint(i)}, Value: 1, Time: milli(-time.Minute)})
+	}
+	l := New(For(time.Hour), 2*maxGone)
+	var r *Result
+	for i, shown := range []metric.Measured{m, {Desc: d}, m} {
+		var err error
+		if r, err = l.Apply(epoch().Add(time.Duration(i)*time.Minute), metric.Readings{shown}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(r.Drops) != 1 || r.Drops[0].Reason != metric.NotNewer || r.Drops[0].Count != maxGone || r.Readings != more {
+		t.Errorf("%d readings are taken, dropped are %v", r.Readings, r.Drops)
+	}
+}

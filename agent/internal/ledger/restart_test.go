@@ -262,3 +262,17 @@ func TestResumedTotalsBeginThen(t *testing.T) {
 		}
 	}
 }
+
+// TestInheritTwice holds that state survives two reloads between which no tick was applied.
+func TestInheritTwice(t *testing.T) {
+	d := &metric.Desc{Name: "seen_total", Type: metric.Counter, From: metric.Increment}
+	first := New(For(time.Hour), 10)
+	mustApply(t, first, epoch(), of(d, 3))
+	second, third := New(For(time.Hour), 10), New(For(time.Hour), 10)
+	second.Inherit(first)
+	third.Inherit(second)
+	r := mustApply(t, third, epoch().Add(time.Minute), of(d, 4))
+	if got := show(r.Families); !slices.Equal(got, []string{"seen_total 7 since -1ms"}) {
+		t.Errorf("got %q", got)
+	}
+}

@@ -50,6 +50,33 @@ func TestWindowsTile(t *testing.T) {
 	}
 }
 
+// TestClosedIsTheLastEnd holds that a window is closed from its end on and not before, around jumps of the clock.
+func TestClosedIsTheLastEnd(t *testing.T) {
+	for _, c := range []struct{ zone, from string }{
+		{"Europe/Oslo", "2024-10-20T00:00:00Z"},
+		{"Europe/Oslo", "2024-03-25T00:00:00Z"},
+		{"Asia/Beirut", "2024-10-20T00:00:00Z"},
+		{"Australia/Lord_Howe", "2024-04-01T00:00:00Z"},
+		{"Pacific/Apia", "2011-12-25T00:00:00Z"},
+	} {
+		loc, err := Location(c.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, length := range []time.Duration{5 * time.Minute, day, 2 * day, 7 * day} {
+			w := NewWindows(length, loc)
+			now := at(t, c.from)
+			for range 24 * 24 {
+				closed := w.Closed(now)
+				if end := w.End(closed); closed.After(now) || !end.After(now) {
+					t.Fatalf("%s, %s: at %s the last window ends at %s, the next at %s", c.zone, length, now.In(loc), closed.In(loc), end.In(loc))
+				}
+				now = now.Add(30 * time.Minute)
+			}
+		}
+	}
+}
+
 func TestWindows(t *testing.T) {
 	oslo, err := time.LoadLocation("Europe/Oslo")
 	if err != nil {
@@ -84,6 +111,7 @@ func TestWindows(t *testing.T) {
 		{"clock set back", time.Hour, 3 * time.Hour, "2026-03-01T18:00:00Z", "2026-03-01T15:02:00Z", "", "", 0},
 		{"clock set back by much", time.Hour, 3 * time.Hour, "2036-03-01T18:00:00Z", "2026-03-01T15:02:00Z", "2026-03-01T14:00:00Z", "2026-03-01T15:00:00Z", 0},
 		{"a day of 23 hours", day, day, "", "2026-03-30T10:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z", 0},
+		{"the last hour of a day of 25 hours", day, day, "", "2024-10-27T22:32:00Z", "2024-10-25T22:00:00Z", "2024-10-26T22:00:00Z", 0},
 		{"a week from Monday", 7 * day, day, "", "2026-11-22T10:00:00Z", "2026-11-08T23:00:00Z", "2026-11-15T23:00:00Z", 0},
 		{"skipped weeks", 7 * day, day, "2026-10-31T23:00:00Z", "2026-11-22T10:00:00Z", "2026-11-08T23:00:00Z", "2026-11-15T23:00:00Z", 2},
 	} {
