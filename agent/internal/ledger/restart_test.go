@@ -15,8 +15,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestRestarts plays random histories to a ledger that lives and to one that is restored from its snapshot now and then:
-// nobody can tell them apart.
+// TestRestarts holds that a ledger which is restored from its snapshot now and then gives the same results as one that is not,
+// over random histories.
 func TestRestarts(t *testing.T) {
 	for seed := range uint64(150) {
 		code := make([]byte, 2000)
@@ -32,20 +32,20 @@ func restart(t *testing.T, code []byte, dice *rand.Rand) {
 	s := &script{code: code}
 	descs := s.descs()
 	maxSeries := []int{1000, 25}[s.pick(2)]
-	lives, restarts := New(For(2*time.Minute), maxSeries), New(For(2*time.Minute), maxSeries)
+	without, with := New(For(2*time.Minute), maxSeries), New(For(2*time.Minute), maxSeries)
 	at := epoch()
 	for tick := 0; len(s.code) > 0; tick++ {
 		at = at.Add([]time.Duration{time.Minute, time.Minute, time.Second, 7 * time.Minute, 0}[s.pick(5)])
 		readings := s.readings(descs, at)
 		if dice.IntN(3) == 0 {
 			next := New(For(2*time.Minute), maxSeries)
-			if err := next.Restore(restarts.Snapshot()); err != nil {
+			if err := next.Restore(with.Snapshot()); err != nil {
 				t.Fatalf("tick %d: %v", tick, err)
 			}
-			restarts, readings = next, whole(descs, readings)
+			with, readings = next, whole(descs, readings)
 		}
-		want, wantErr := apply(lives, at, readings)
-		got, err := apply(restarts, at, readings)
+		want, wantErr := apply(without, at, readings)
+		got, err := apply(with, at, readings)
 		if (err != nil) != (wantErr != nil) {
 			t.Fatalf("tick %d: error %v, want %v", tick, err, wantErr)
 		}
@@ -56,13 +56,14 @@ func restart(t *testing.T, code []byte, dice *rand.Rand) {
 			continue
 		}
 		checkLabelSets(t, nil, got)
-		if diff := cmp.Diff(told(want), told(got)); diff != "" {
+		if diff := cmp.Diff(lines(want), lines(got)); diff != "" {
 			t.Fatalf("tick %d at %s (-without restarts +with):\n%s", tick, since(at), diff)
 		}
 	}
 }
 
-// whole is the readings with all metrics among them, as sources have it: what the first tick does not name has gone.
+// whole returns the readings with an entry for each metric, as a source makes them: after a restore, a metric without an entry
+// in the first tick is removed.
 func whole(descs []*metric.Desc, readings metric.Readings) metric.Readings {
 	all := slices.Clone(readings)
 	for _, d := range descs {
@@ -73,21 +74,22 @@ func whole(descs []*metric.Desc, readings metric.Readings) metric.Readings {
 	return all
 }
 
-func told(r *Result) []string {
-	lines := show(r.Families)
+// lines returns a result as sorted text.
+func lines(r *Result) []string {
+	text := show(r.Families)
 	for _, p := range r.Problems {
-		lines = append(lines, p.Metric+": "+p.Err.Error())
+		text = append(text, p.Metric+": "+p.Err.Error())
 	}
 	for _, d := range r.Drops {
-		lines = append(lines, fmt.Sprint(d))
+		text = append(text, fmt.Sprint(d))
 	}
-	lines = append(lines, fmt.Sprint(r.Readings, r.Series, r.Resets))
-	slices.Sort(lines) // the order of metrics may be another
-	return lines
+	text = append(text, fmt.Sprint(r.Readings, r.Series, r.Resets))
+	slices.Sort(text) // the order of metrics can differ
+	return text
 }
 
-// TestRestoreOlder holds that a ledger which comes back from any earlier snapshot counts what it has counted since once
-// more, from that base, where the API still shows it: totals come out as if nothing had happened.
+// TestRestoreOlder holds that a ledger restored from an older snapshot counts the events since then again, if the API still
+// shows them, so that totals are right.
 func TestRestoreOlder(t *testing.T) {
 	for seed := range uint64(50) {
 		dice := rand.New(rand.NewPCG(seed, 3))
@@ -169,7 +171,7 @@ func TestStateKeyIsStable(t *testing.T) {
 	}
 }
 
-// FuzzRestore holds that whatever the bytes are, they are refused, or are a state that goes on and is saved as it was.
+// FuzzRestore holds that any bytes are either refused, or give a state that can be used and saved.
 func FuzzRestore(f *testing.F) {
 	for seed := range uint64(6) {
 		code := make([]byte, 900)
@@ -204,7 +206,7 @@ func FuzzRestore(f *testing.F) {
 	})
 }
 
-// TestRestoreRefuses holds that a snapshot that ends early, or goes on, is refused as a whole.
+// TestRestoreRefuses holds that a snapshot that is too short or too long is refused.
 func TestRestoreRefuses(t *testing.T) {
 	l := New(For(time.Hour), 10)
 	d := &metric.Desc{Name: "m_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: time.Hour, MaxEvents: 10, LabelNames: []string{"a"}}
@@ -212,16 +214,16 @@ func TestRestoreRefuses(t *testing.T) {
 	whole := l.Snapshot()
 	for n := range len(whole) {
 		if err := New(For(time.Hour), 10).Restore(whole[:n]); err == nil {
-			t.Errorf("%d of %d bytes are taken", n, len(whole))
+			t.Errorf("%d of %d bytes are accepted", n, len(whole))
 		}
 	}
 	if err := New(For(time.Hour), 10).Restore(append(whole, 0)); err == nil {
-		t.Error("a byte too many is taken")
+		t.Error("an extra byte is accepted")
 	}
 }
 
-// TestResumedTotalsBeginThen holds that what is new after a restart stood at zero when the ledger resumed, and that a ledger
-// that does not know begins it with the last tick.
+// TestResumedTotalsBeginThen holds that the start timestamp of a new running total after a restart is the time of Resume, or
+// the last tick without Resume.
 func TestResumedTotalsBeginThen(t *testing.T) {
 	d := &metric.Desc{Name: "seen_total", Type: metric.Counter, From: metric.Increment, LabelNames: []string{"team"}}
 	tick := func(l *Ledger, at time.Time, teams ...string) map[string]int64 {
@@ -244,7 +246,7 @@ func TestResumedTotalsBeginThen(t *testing.T) {
 	before := New(For(time.Minute), 100)
 	first := tick(before, begin, "a")["a"]
 	again, now := begin.Add(time.Minute), begin.Add(90*time.Second)
-	for name, resumed := range map[string]bool{"whole": true, "not whole": false} {
+	for name, resumed := range map[string]bool{"resumed": true, "not resumed": false} {
 		l := New(For(time.Minute), 100)
 		if err := l.Restore(before.Snapshot()); err != nil {
 			t.Fatal(err)
@@ -255,10 +257,10 @@ func TestResumedTotalsBeginThen(t *testing.T) {
 			want = again
 		}
 		if starts := tick(l, now, "a", "b"); starts["a"] != first || starts["b"] != want.UnixMilli() {
-			t.Errorf("%s: the totals began at %v, want %d and %d", name, starts, first, want.UnixMilli())
+			t.Errorf("%s: the start timestamps are %v, want %d and %d", name, starts, first, want.UnixMilli())
 		}
 		if starts := tick(l, now.Add(time.Minute), "c"); starts["c"] != now.UnixMilli() {
-			t.Errorf("%s: later, c began at %d, want the tick before, %d", name, starts["c"], now.UnixMilli())
+			t.Errorf("%s: later, the start timestamp of c is %d, want that of the tick before, %d", name, starts["c"], now.UnixMilli())
 		}
 	}
 }
