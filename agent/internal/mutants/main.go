@@ -189,6 +189,8 @@ func (t *tester) test(ctx context.Context, c *candidate) (got result, by string,
 		case err == nil:
 		case bytes.Contains(out, []byte("[build failed]")), bytes.Contains(out, []byte("[setup failed]")):
 			return notCompiled, "", nil
+		case bytes.Contains(out, []byte("panic: test timed out")):
+			return killed, "by the time limit of " + pkg, nil
 		default:
 			return killed, "by " + pkg, nil
 		}
