@@ -58,6 +58,7 @@ func arrows() map[string][]string {
 		"agent/internal/jobtest":     {"agent/setting"},
 		"agent/internal/ledger":      {"agent/metric"},
 		"agent/internal/legacy":      {"agent/internal/config", "agent/setting"},
+		"agent/internal/mutants":     {},
 		"agent/internal/run":         {"agent/internal/ledger", "agent/internal/schedule", "agent/internal/state", "agent/metric", "sinks", "sources"},
 		"agent/internal/schedule":    {},
 		"agent/internal/selfmetrics": {"agent/internal/run", "agent/metric"},

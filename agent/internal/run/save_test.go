@@ -277,7 +277,7 @@ func TestUnusable(t *testing.T) {
 			"{}":           "it has no first line",
 			"{\n":          "its first line: unexpected end of JSON input",
 			"{}\n\x00":     "",
-			"{}\n\x00\x07": "it ends too early",
+			"{}\n\x00\x07": "unexpected end of the snapshot",
 		} {
 			l := begin(t, path, "@every 10s", r, s)
 			l.end(t)

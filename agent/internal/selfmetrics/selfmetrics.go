@@ -1,4 +1,4 @@
-// Package selfmetrics turns the agent's state into the agent's own metrics.
+// Package selfmetrics returns the agent's state as metrics, prefixed with cton_.
 package selfmetrics
 
 import (
@@ -12,22 +12,22 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Metrics makes the agent's own metrics. They exist before the first tick, so that their absence means that the agent is
-// not there.
+// Metrics makes the agent's own metrics. They exist before the first run of a job, so that their absence means that the agent
+// is not running.
 type Metrics struct {
 	version  string
 	readings metric.Readings
-	at       map[string]int // where a metric stands among the readings
+	at       map[string]int // index of a metric in readings, by name
 }
 
-// The labels that tell series apart. The job's name is not in a label called job, which a scrape or a push would replace.
+// Labels of the metrics. The label of the job's name is not "job", since a scrape or a push sets that one.
 const (
 	jobLabel    = "cton_job"
 	sinkLabel   = "sink"
 	reasonLabel = "reason"
 )
 
-// New makes the metrics of an agent of this version.
+// New returns the metrics of an agent of the given version.
 func New(version string) *Metrics {
 	m := &Metrics{version: version, at: map[string]int{}}
 	m.gauge("cton_build_info", "1, with the agent's version.", "version", "goversion")
@@ -84,7 +84,7 @@ func (m *Metrics) set(name string, value float64, labels ...string) {
 	r.Rows = append(r.Rows, metric.Reading{Labels: labels, Value: value})
 }
 
-// Readings tells a state. They are valid until the next call.
+// Readings returns the metrics of a state. They are valid until the next call.
 func (m *Metrics) Readings(s run.State) metric.Readings {
 	for i := range m.readings {
 		m.readings[i].Rows = m.readings[i].Rows[:0]
@@ -154,6 +154,7 @@ func (m *Metrics) requests(metric, name string, counts map[run.Request]int64) {
 	}
 }
 
+// costs sets the metrics of the hosts that the job has received data from.
 func (m *Metrics) costs(j *run.JobState) {
 	for host, c := range j.Costs {
 		m.set("cton_job_received_bytes_total", float64(c.Received), j.Name, host)
@@ -164,6 +165,7 @@ func (m *Metrics) costs(j *run.JobState) {
 	}
 }
 
+// truth returns 1 for true and 0 for false.
 func truth(b bool) float64 {
 	if b {
 		return 1
@@ -171,7 +173,7 @@ func truth(b bool) float64 {
 	return 0
 }
 
-// seconds is the time as Unix seconds, 0 for no time.
+// seconds returns a time in Unix seconds, 0 for the zero time.
 func seconds(t time.Time) float64 {
 	if t.IsZero() {
 		return 0

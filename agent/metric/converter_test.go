@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,7 +23,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// scrape reads a page as Prometheus would: every sample and native histogram of it, by series.
+// scrape parses a page as Prometheus does, and returns its samples and native histograms by series.
 func scrape(t *testing.T, page []byte, contentType string, ownBuckets bool) (map[string]float64, map[string]*histogram.Histogram) {
 	t.Helper()
 	parser, err := textparse.New(page, contentType, labels.NewSymbolTable(), textparse.ParserOptions{KeepClassicOnClassicAndNativeHistograms: ownBuckets})
@@ -35,7 +37,7 @@ func scrape(t *testing.T, page []byte, contentType string, ownBuckets bool) (map
 			return values, natives
 		}
 		if err != nil {
-			t.Fatalf("Prometheus refuses the page: %v\n%s", err, page)
+			t.Fatalf("Prometheus rejects the page: %v\n%s", err, page)
 		}
 		var set labels.Labels
 		switch entry {
@@ -64,7 +66,7 @@ func encode(t *testing.T, format expfmt.Format, families ...*dto.MetricFamily) [
 	return page.Bytes()
 }
 
-// TestFormatsAgree holds that Prometheus stores the same series whichever format it asks for.
+// TestFormatsAgree holds that Prometheus reads the same series from every format.
 func TestFormatsAgree(t *testing.T) {
 	var c Converter
 	var families []*dto.MetricFamily
@@ -82,17 +84,17 @@ func TestFormatsAgree(t *testing.T) {
 			want = got
 		}
 		same := func(a, b float64) bool { return a == b || a != a && b != b }
-		// OpenMetrics writes bounds as floats, le="1.0"; none here differs.
+		// OpenMetrics writes whole bounds as le="1.0"; there are none here.
 		if !maps.EqualFunc(want, got, same) {
-			t.Errorf("%s: Prometheus stores other series:\n%s", format, cmp.Diff(want, got))
+			t.Errorf("%s: Prometheus reads other series:\n%s", format, cmp.Diff(want, got))
 		}
 	}
 	if len(want) != 14 {
-		t.Errorf("Prometheus stores %d series, want 14: %v", len(want), want)
+		t.Errorf("Prometheus reads %d series, want 14: %v", len(want), want)
 	}
 }
 
-// TestUnit holds when a unit is shown, and that Prometheus takes the page whatever unit is declared.
+// TestUnit holds when a unit is written, and that Prometheus accepts the page with any declared unit.
 func TestUnit(t *testing.T) {
 	for _, c := range []struct {
 		name, unit string
@@ -113,7 +115,7 @@ func TestUnit(t *testing.T) {
 		var conv Converter
 		f := conv.Family(&Family{Desc: &Desc{Name: c.name, Unit: c.unit, Type: c.kind}, Series: []Series{{Value: 1}}})
 		if got := f.Unit != nil; got != c.shown {
-			t.Errorf("%s in %s: shown is %t", c.name, c.unit, got)
+			t.Errorf("%s in %s: written is %t", c.name, c.unit, got)
 		}
 		for _, scheme := range []model.EscapingScheme{
 			model.NoEscaping, model.UnderscoreEscaping, model.DotsEscaping, model.ValueEncodingEscaping,
@@ -124,7 +126,7 @@ func TestUnit(t *testing.T) {
 	}
 }
 
-// TestNativeHistogram holds that Prometheus reads the buckets that were given, for many shapes of them.
+// TestNativeHistogram holds that Prometheus reads the buckets of native histograms, for random ones.
 func TestNativeHistogram(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	buckets := func() (list []NativeBucket) {
@@ -148,7 +150,7 @@ func TestNativeHistogram(t *testing.T) {
 			n.ZeroThreshold = 0x1p-128
 		}
 		if i == 1 {
-			n = &NativeBuckets{} // nothing observed, no zero bucket
+			n = &NativeBuckets{} // no observations, no zero bucket
 		}
 		v := &HistogramValue{Sum: random.Float64(), Native: n, Count: n.ZeroCount + sum(n.Positive) + sum(n.Negative)}
 		c.Reset()
@@ -156,7 +158,7 @@ func TestNativeHistogram(t *testing.T) {
 		_, natives := scrape(t, encode(t, expfmt.FmtProtoDelim, f), string(expfmt.FmtProtoDelim), false)
 		h := natives[`{__name__="h"}`]
 		if h == nil {
-			t.Fatalf("%d: Prometheus sees no native histogram in %v", i, f)
+			t.Fatalf("%d: Prometheus reads no native histogram in %v", i, f)
 		}
 		if err := h.Validate(); err != nil {
 			t.Fatalf("%d: %v", i, err)
@@ -180,7 +182,7 @@ func read(it histogram.BucketIterator[uint64]) (list []NativeBucket) {
 	return list
 }
 
-// TestNativeOnlyWhereDeclared holds that native buckets stay away from a metric that is declared without.
+// TestNativeOnlyWhereDeclared holds that native buckets are left out of a metric that is declared without.
 func TestNativeOnlyWhereDeclared(t *testing.T) {
 	var c Converter
 	v := &HistogramValue{Count: 1, Counts: []uint64{1, 0}, Native: &NativeBuckets{Positive: []NativeBucket{{1, 1}}}}
@@ -208,20 +210,20 @@ func TestStart(t *testing.T) {
 			got := ""
 			if start != nil {
 				if err := start.CheckValid(); err != nil {
-					t.Errorf("%s that began at %d: %v", d.Name, ms, err)
+					t.Errorf("%s with the start timestamp %d: %v", d.Name, ms, err)
 				}
 				got = fmt.Sprint(start.AsTime())
 			}
 			if got != want {
-				t.Errorf("%s that began at %d says %q, want %q", d.Name, ms, got, want)
+				t.Errorf("%s with the start timestamp %d has %q, want %q", d.Name, ms, got, want)
 			}
 		}
 	}
 }
 
-// TestConverterIsReused holds that messages of one Reset do not disturb each other, however the slabs grow, and that
-// what a message held before is gone.
-func TestConverterIsReused(t *testing.T) {
+// TestConverterIsReused holds that the messages between two Resets do not overwrite each other while the slabs grow, and that
+// they have no data of earlier messages.
+func TestConverterIsReinUse(t *testing.T) {
 	var reused Converter
 	for round := range 6 {
 		all := everyType()
@@ -240,13 +242,13 @@ func TestConverterIsReused(t *testing.T) {
 		}
 		for i := range all {
 			if want := new(Converter).Family(&all[i]); !proto.Equal(want, got[i]) {
-				t.Errorf("round %d: %s comes out as\n%v\nwant\n%v", round, all[i].Desc.Name, got[i], want)
+				t.Errorf("round %d: %s is\n%v\nwant\n%v", round, all[i].Desc.Name, got[i], want)
 			}
 		}
 	}
 }
 
-// TestConverterAllocations holds that a series costs nothing once the Converter has seen as many.
+// TestConverterAllocations holds that nothing is allocated per series once the Converter has seen as many.
 func TestConverterAllocations(t *testing.T) {
 	for _, d := range []*Desc{
 		{Name: "g", Type: Gauge},
@@ -268,8 +270,8 @@ func TestConverterAllocations(t *testing.T) {
 			c.Family(&f)
 		}
 		c.Reset()
-		if lent := lent(reflect.ValueOf(c)); lent != 0 {
-			t.Errorf("%s: %d values are not taken back", d.Name, lent)
+		if n := inUse(reflect.ValueOf(c)); n != 0 {
+			t.Errorf("%s: %d values are in use after Reset", d.Name, n)
 		}
 		if n := testing.AllocsPerRun(10, func() { c.Reset(); c.Family(&f) }); n > 3 {
 			t.Errorf("%s: 1000 series cost %v allocations", d.Name, n)
@@ -277,8 +279,8 @@ func TestConverterAllocations(t *testing.T) {
 	}
 }
 
-// lent counts what the slabs within a value have lent.
-func lent(v reflect.Value) (n int64) {
+// inUse returns the number of values in use in the slabs of a value.
+func inUse(v reflect.Value) (n int64) {
 	if v.Kind() != reflect.Struct {
 		return 0
 	}
@@ -286,7 +288,7 @@ func lent(v reflect.Value) (n int64) {
 		if field.Name == "used" {
 			n += value.Int()
 		}
-		n += lent(value)
+		n += inUse(value)
 	}
 	return n
 }
@@ -300,5 +302,98 @@ func BenchmarkConverter(b *testing.B) {
 	for b.Loop() {
 		c.Reset()
 		c.Family(&f)
+	}
+}
+
+// everyType returns a family of each type, with values and labels that need care.
+func everyType() []Family {
+	temp := &Desc{Name: "temp_celsius", Help: "A\nline and \\.", Unit: "celsius", Type: Gauge, LabelNames: []string{"room"}}
+	calls := &Desc{Name: "calls_total", Type: Counter}
+	took := &Desc{Name: "took_seconds", Help: "Time.", Type: Histogram, Buckets: []float64{0.5, 1e6}}
+	size := &Desc{Name: "size", Type: Summary, Quantiles: []float64{0.5, 0.99}, Const: []Label{{"site", "a"}}}
+	return []Family{
+		{Desc: temp, Series: []Series{
+			{Labels: temp.LabelSet([]string{"a\"b\\c\nd"}), Value: -1.5},
+			{Labels: temp.LabelSet([]string{""}), Value: math.Inf(1), Time: 1772366400123},
+			{Labels: temp.LabelSet([]string{"ü"}), Value: math.NaN()},
+		}},
+		{Desc: &Desc{Name: "silent", Type: Gauge}},
+		{Desc: calls, Series: []Series{{Labels: calls.LabelSet(nil), Value: 1<<53 - 1, Start: 1772366400123}}},
+		{Desc: took, Series: []Series{{Labels: took.LabelSet(nil), Start: -1, More: &More{Histogram: &HistogramValue{Count: 6, Sum: 1.25, Counts: []uint64{1, 2, 3}}}}}},
+		{Desc: size, Series: []Series{{Labels: size.LabelSet(nil), More: &More{Summary: &SummaryValue{Count: 2, Sum: 3, Quantiles: []float64{1, math.NaN()}}}}}},
+		{Desc: &Desc{Name: "other.name", Type: Unknown}, Series: []Series{{Value: 7}}},
+	}
+}
+
+const everyText = `# HELP temp_celsius A\nline and \\.
+# TYPE temp_celsius gauge
+temp_celsius{room="a\"b\\c\nd"} -1.5
+temp_celsius +Inf 1772366400123
+temp_celsius{room="ü"} NaN
+# TYPE calls_total counter
+calls_total 9.007199254740991e+15
+# HELP took_seconds Time.
+# TYPE took_seconds histogram
+took_seconds_bucket{le="0.5"} 1
+took_seconds_bucket{le="1e+06"} 3
+took_seconds_bucket{le="+Inf"} 6
+took_seconds_sum 1.25
+took_seconds_count 6
+# TYPE size summary
+size{site="a",quantile="0.5"} 1
+size{site="a",quantile="0.99"} NaN
+size_sum{site="a"} 3
+size_count{site="a"} 2
+# TYPE "other.name" untyped
+{"other.name"} 7
+`
+
+func TestWriteText(t *testing.T) {
+	var b strings.Builder
+	if err := WriteText(&b, everyType()); err != nil {
+		t.Fatal(err)
+	}
+	if b.String() != everyText {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), everyText)
+	}
+}
+
+func TestWriteTextWithSettings(t *testing.T) {
+	text := func(c Converter) string {
+		var b strings.Builder
+		if err := c.WriteText(&b, everyType()[:1]); err != nil {
+			t.Fatal(err)
+		}
+		_, lines, _ := strings.Cut(b.String(), " gauge\n")
+		return lines
+	}
+	for _, c := range []struct {
+		name      string
+		converter Converter
+		want      string
+	}{
+		{"without times", Converter{Untimed: true, Time: 5}, "temp_celsius{room=\"a\\\"b\\\\c\\nd\"} -1.5\ntemp_celsius +Inf\ntemp_celsius{room=\"ü\"} NaN\n"},
+		{"with the tick's", Converter{Time: 5}, "temp_celsius{room=\"a\\\"b\\\\c\\nd\"} -1.5 5\ntemp_celsius +Inf 1772366400123\ntemp_celsius{room=\"ü\"} NaN 5\n"},
+		{"with other labels", Converter{Labels: func(into, own []Label) []Label {
+			return append(append(into, Label{"job", "j"}), own...)
+		}}, "temp_celsius{job=\"j\",room=\"a\\\"b\\\\c\\nd\"} -1.5\ntemp_celsius{job=\"j\"} +Inf 1772366400123\ntemp_celsius{job=\"j\",room=\"ü\"} NaN\n"},
+	} {
+		if got := text(c.converter); got != c.want {
+			t.Errorf("%s:\n%s\nwant\n%s", c.name, got, c.want)
+		}
+	}
+}
+
+type brokenWriter struct{ writes int }
+
+func (b *brokenWriter) Write([]byte) (int, error) { b.writes++; return 0, errors.New("broken") }
+
+func TestWriteTextFails(t *testing.T) {
+	w := &brokenWriter{}
+	if err := WriteText(w, everyType()); err == nil || w.writes != 1 {
+		t.Errorf("a failing writer gives %v after %d writes, want an error after one", err, w.writes)
+	}
+	if err := WriteText(w, []Family{{Desc: &Desc{Type: Gauge}, Series: []Series{{}}}}); err == nil {
+		t.Error("a metric without a name is written")
 	}
 }
