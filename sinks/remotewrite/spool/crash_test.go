@@ -10,12 +10,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/collectington/collectington/agent/durable/disktest"
 )
 
 // play is a queue on a simulated disk, and what must be true of it.
 type play struct {
 	*testing.T
-	disk  *disk
+	disk  *disktest.Disk
 	queue *Queue
 	log   bytes.Buffer
 
@@ -36,7 +38,7 @@ const (
 	dropped
 )
 
-func newPlay(t *testing.T, d *disk) *play {
+func newPlay(t *testing.T, d *disktest.Disk) *play {
 	return &play{T: t, disk: d, shard: map[string]int{}, fate: map[string]fate{}, reasons: map[Reason]int{}}
 }
 
@@ -94,13 +96,8 @@ func (p *play) ack(r Record) {
 	p.fate[string(r.Payload)] = acked
 }
 
-// act plays random steps until they are over or the power goes.
-func (p *play) act(dice *rand.Rand, steps int) (survived bool) {
-	defer func() {
-		if r := recover(); r != nil && r != (powerCut{}) {
-			panic(r)
-		}
-	}()
+// act plays random steps.
+func (p *play) act(dice *rand.Rand, steps int) {
 	for range steps {
 		switch dice.IntN(8) {
 		case 0, 1, 2:
@@ -124,7 +121,6 @@ func (p *play) act(dice *rand.Rand, steps int) (survived bool) {
 		}
 		p.balance()
 	}
-	return true
 }
 
 func (p *play) count(of ...fate) (n int) {
@@ -174,17 +170,16 @@ func (p *play) drain() map[string]bool {
 
 // A power cut, or kill -9, at any moment: what Put said is safe is there, whole and in order; what was acknowledged is not.
 func TestCrash(t *testing.T) {
-	for _, power := range []bool{true, false} {
+	for _, how := range []disktest.Crash{disktest.PowerCut, disktest.Killed} {
 		for seed := range uint64(2) {
 			for stop := 1; ; stop++ {
-				d := newDisk(seed<<32 + uint64(stop))
+				d := disktest.New(seed<<32 + uint64(stop))
 				p := newPlay(t, d)
 				p.open()
-				d.ops, d.stop = 0, stop
-				survived := p.act(rand.New(rand.NewPCG(seed, 1)), 30)
-				p.afterCrash(power)
+				survived := d.Run(stop, func() { p.act(rand.New(rand.NewPCG(seed, 1)), 30) })
+				p.afterCrash(how)
 				if t.Failed() {
-					t.Fatalf("seed %d, op %d, power cut %t", seed, stop, power)
+					t.Fatalf("seed %d, operation %d, power cut %t", seed, stop, how)
 				}
 				if survived {
 					break
@@ -194,8 +189,8 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-func (p *play) afterCrash(power bool) {
-	p.disk.reboot(power)
+func (p *play) afterCrash(how disktest.Crash) {
+	p.disk.Reboot(how)
 	p.open()
 	seen := p.drain()
 	for name, f := range p.fate {
@@ -211,7 +206,7 @@ func (p *play) afterCrash(power bool) {
 	if p.count(dropped) > 0 {
 		p.Errorf("dropped %v:\n%s", p.reasons, &p.log)
 	}
-	if left := p.disk.records(); len(left) > 0 {
+	if left := recordFiles(p.disk); len(left) > 0 {
 		p.Errorf("files are left behind: %q", left)
 	}
 }
@@ -222,28 +217,28 @@ func TestDiskFails(t *testing.T) {
 		dice := rand.New(rand.NewPCG(seed, 2))
 		from, length := 1+dice.IntN(120), 1+dice.IntN(1<<dice.IntN(8))
 		errno := []error{syscall.ENOSPC, syscall.EROFS, syscall.EIO}[seed%3]
-		d := newDisk(seed)
+		d := disktest.New(seed)
 		p := newPlay(t, d)
 		p.open()
-		d.ops = 0
-		d.fail = func(op int, what, _ string) error {
-			if op < from || op >= from+length || what == "lock" || what == "readdir" || what == "read" {
+		before := d.Ops()
+		d.Fail = func(op disktest.Op) error {
+			if n := op.Number - before; n < from || n >= from+length || op.Kind == "lock" || op.Kind == "readdir" || op.Kind == "read" {
 				return nil
 			}
 			return errno
 		}
-		crash := seed%2 == 0
+		crash, stop := seed%2 == 0, 1<<30
 		if crash {
-			d.stop = from + 1 + dice.IntN(length+20)
+			stop = from + 1 + dice.IntN(length+20)
 		}
-		p.act(dice, 60)
+		d.Run(stop, func() { p.act(dice, 60) })
 		if crash { // with the disk as it is
 			safe := map[string]bool{}
 			for name, f := range p.fate {
 				safe[name] = f == onDisk
 			}
-			d.fail = nil
-			d.reboot(true)
+			d.Fail = nil
+			d.Reboot(disktest.PowerCut)
 			p.open()
 			seen := p.drain()
 			for name := range safe {
@@ -252,7 +247,7 @@ func TestDiskFails(t *testing.T) {
 				}
 			}
 		} else {
-			d.fail = nil
+			d.Fail = nil
 			p.put(1, dice)
 			if n := p.count(inMemory); n > 0 {
 				t.Errorf("%d records are not on disk though it works again", n)
@@ -261,7 +256,7 @@ func TestDiskFails(t *testing.T) {
 			if len(seen)+p.count(acked) != p.puts {
 				t.Errorf("%d records were put, %d acknowledged, %d came", p.puts, p.count(acked), len(seen))
 			}
-			if left := d.records(); len(left) > 0 {
+			if left := recordFiles(d); len(left) > 0 {
 				t.Errorf("files are left behind: %q", left)
 			}
 			if !p.queue.failing.IsZero() {

@@ -3,15 +3,26 @@ package spool
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/collectington/collectington/agent/durable"
+	"github.com/collectington/collectington/agent/durable/disktest"
 )
+
+// listed returns the ID and the state of each record.
+func listed(all []Listed) string {
+	var texts []string
+	for _, l := range all {
+		state := map[State]string{Waiting: "waiting", SetAside: "set aside", Later: "later"}[l.State]
+		texts = append(texts, fmt.Sprint(l.ID, " ", state))
+	}
+	return strings.Join(texts, ", ")
+}
 
 // spoiled is a spool with three records, of which the second has been spoiled while nobody ran, and is open again.
 func spoiled(t *testing.T, spoil func(dir, second string)) (b *bench, dir string) {
@@ -22,11 +33,11 @@ func spoiled(t *testing.T, spoil func(dir, second string)) (b *bench, dir string
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	waiting, bad, err := List(dir)
-	if err != nil || len(waiting) != 3 || len(bad) != 0 {
-		t.Fatalf("listed %v, %v, %v", waiting, bad, err)
+	all, err := List(dir)
+	if err != nil || listed(all) != "1 waiting, 2 waiting, 3 waiting" {
+		t.Fatalf("listed %v, %v", all, err)
 	}
-	spoil(dir, filepath.Join(dir, waiting[1].name()))
+	spoil(dir, filepath.Join(dir, all[1].File))
 	return in(t, dir), dir
 }
 
@@ -53,7 +64,7 @@ func TestSpoiledFiles(t *testing.T) {
 		"is cut short":        func(data []byte) []byte { return data[:len(data)-1] },
 		"is longer than":      func(data []byte) []byte { return append(data, 0) },
 		"is not a spool's":    func(data []byte) []byte { return bytes.Repeat([]byte{0}, len(data)) },
-		"of a version that":   func(data []byte) []byte { return bytes.Replace(data, []byte("spool 1"), []byte("spool 2"), 1) },
+		"is not a spool's r":  func(data []byte) []byte { return bytes.Replace(data, []byte("spool 1"), []byte("spool 0"), 1) },
 		"match its checksum":  func(data []byte) []byte { data[len(data)-9] ^= 4; return data },
 		"the name of another": func([]byte) []byte { r := size(20); r.Bytes, r.Taken = 20, 1_000_000_000_000; return r.encode() },
 	} {
@@ -68,9 +79,9 @@ func TestSpoiledFiles(t *testing.T) {
 				t.Errorf("logged:\n%s", &b.log)
 			}
 			b.Close()
-			waiting, bad, err := List(dir)
-			if err != nil || len(waiting) != 2 || len(bad) != 1 || bad[0].ID != 2 || !strings.Contains(bad[0].Err.Error(), want) {
-				t.Errorf("listed %v, %v, %v", waiting, bad, err)
+			all, err := List(dir)
+			if err != nil || listed(all) != "1 waiting, 3 waiting, 2 set aside" || !strings.Contains(fmt.Sprint(all[2].Err), want) {
+				t.Errorf("listed %v, %v", all, err)
 			}
 			replayed, err := Replay(dir, 2)
 			if len(replayed) != 0 || err == nil || !strings.Contains(err.Error(), want) {
@@ -106,7 +117,7 @@ func TestStrangeFiles(t *testing.T) {
 		put(t, filepath.Join(dir, "README"), []byte("mine"))
 		put(t, filepath.Join(dir, "other.rec"), []byte("looks like ours"))
 		put(t, filepath.Join(dir, strings.Replace(name, "00002.s0", "00002.s1", 1)), content(t, second))
-		put(t, second+unready, []byte("half"))
+		put(t, durable.TempName(second), []byte("half"))
 		for _, err := range []error{
 			os.Mkdir(filepath.Join(dir, strings.Replace(name, "00002.", "00007.", 1)), 0o700),
 			os.Symlink(second, filepath.Join(dir, strings.Replace(name, "00002.", "00008.", 1))),
@@ -120,7 +131,7 @@ func TestStrangeFiles(t *testing.T) {
 	b.want("lost", b.lost, []string{"damaged 2"})
 	b.want("is still there", string(content(t, filepath.Join(dir, "README"))), "mine")
 	b.want("is set aside", string(content(t, filepath.Join(dir, badDir, "other.rec"))), "looks like ours")
-	left, _ := filepath.Glob(filepath.Join(dir, "*"+unready))
+	left, _ := filepath.Glob(filepath.Join(dir, durable.TempName("*")))
 	b.want("half written", left, []string{})
 }
 
@@ -129,27 +140,27 @@ func TestGoneFile(t *testing.T) {
 	os.Remove(filepath.Join(dir, b.index.shards[0][1].name()))
 	b.want("sent", b.ids(0, OldestFirst), []int{1, 3})
 	b.want("lost", b.lost, []string{"damaged 2"})
-	if !strings.Contains(b.log.String(), "somebody else has removed it") {
+	if !strings.Contains(b.log.String(), "something else has removed it") {
 		t.Errorf("logged:\n%s", &b.log)
 	}
 }
 
 // Only so many files are kept that nobody can send.
 func TestSetAsideIsBounded(t *testing.T) {
-	d := newDisk(1)
+	d := disktest.New(1)
 	b := on(t, d, nil)
 	for range maxBad + 5 {
 		b.Put(size(1))
 	}
-	d.fail = failing("read", syscall.EIO)
+	d.Fail = failing("read", syscall.EIO)
 	b.want("sent", b.ids(0, OldestFirst), []int{})
 	b.want("lost", len(b.lost), maxBad+5)
-	files := d.records()
+	files := recordFiles(d)
 	if len(files) != maxBad || !strings.HasPrefix(files[0], "bad/0000000000000006.") {
 		t.Errorf("%d files are left, from %s on", len(files), files[0])
 	}
 	b.Close()
-	d.fail = nil
+	d.Fail = nil
 	b = on(t, d, nil)
 	b.Put(size(1))
 	b.want("the next number", b.ids(0, OldestFirst), []int{maxBad + 6})
@@ -168,14 +179,14 @@ func TestReplayAndDrop(t *testing.T) {
 	b.want("before", b.ids(0, OldestFirst), []int{1, 3})
 	for _, f := range []func(string, ...uint64) ([]Meta, error){Replay, Drop} {
 		_, err := f(dir, 2)
-		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("process %d has it", os.Getpid())) {
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("in use by process %d: stop that process", os.Getpid())) {
 			t.Errorf("beside an agent: %v", err)
 		}
 	}
 	b.Close()
-	_, bad, err := List(dir)
-	if err != nil || len(bad) != 1 || bad[0].Err != nil {
-		t.Fatalf("listed %v, %v", bad, err)
+	all, err := List(dir)
+	if err != nil || listed(all) != "1 waiting, 3 waiting, 2 set aside" || all[2].Err != nil {
+		t.Fatalf("listed %v, %v", all, err)
 	}
 	replayed, err := Replay(dir, 1, 2, 99)
 	b.want("replayed", fmt.Sprint(len(replayed), replayed[0].ID, err), "1 2 <nil>")
@@ -189,12 +200,9 @@ func TestOpenTwice(t *testing.T) {
 	dir := t.TempDir()
 	b := in(t, dir)
 	_, err := Open(dir, b.options(nil))
-	want := fmt.Sprintf("open the spool %s: process %d has it: stop that one, or give each sink a directory of its own", dir, os.Getpid())
+	want := fmt.Sprintf("open the spool %s: in use by process %d: stop that process, or give each sink its own directory", dir, os.Getpid())
 	b.want("error", err, want)
 	b.Close()
-	if _, err := b.files.ReadFile(lockFile, 1); !errors.Is(err, fs.ErrClosed) {
-		t.Errorf("reading from a closed spool: %v", err)
-	}
 	in(t, dir)
 }
 
@@ -204,7 +212,7 @@ func TestOpenNowhere(t *testing.T) {
 	if _, err := Open(filepath.Join(name, "spool"), Options{}); err == nil || !strings.HasPrefix(err.Error(), "open the spool "+name) {
 		t.Errorf("got %v", err)
 	}
-	if _, _, err := List(filepath.Join(name, "spool")); err == nil || strings.Contains(err.Error(), "\n") {
+	if _, err := List(filepath.Join(name, "spool")); err == nil || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := Drop(name+"-none", 1); err == nil {

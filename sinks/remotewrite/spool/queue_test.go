@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/collectington/collectington/agent/durable"
+	"github.com/collectington/collectington/agent/durable/disktest"
 )
 
 // bench is a queue under test, with what it says.
@@ -36,7 +40,7 @@ func (b *bench) options(change func(*Options)) Options {
 }
 
 // on is a queue on f; in memory where f is nil.
-func on(t *testing.T, f files, change func(*Options)) *bench {
+func on(t *testing.T, f durable.FS, change func(*Options)) *bench {
 	t.Helper()
 	b := &bench{T: t}
 	b.Queue = newQueue(f, b.options(change))
@@ -94,7 +98,7 @@ func (b *bench) want(what string, got, want any) {
 }
 
 func TestOrder(t *testing.T) {
-	b := on(t, newDisk(1), nil)
+	b := on(t, disktest.New(1), nil)
 	b.Put(b.shard(0), b.shard(1), b.shard(0), b.shard(0))
 	b.want("oldest first", b.ids(0, OldestFirst), []int{1, 3, 4})
 	b.want("newest first", b.ids(0, NewestFirst), []int{4, 3, 1})
@@ -137,7 +141,7 @@ func TestRecordIsKept(t *testing.T) {
 }
 
 func TestWaiting(t *testing.T) {
-	for _, f := range []files{nil, newDisk(1)} {
+	for _, f := range []durable.FS{nil, disktest.New(1)} {
 		synctest.Test(t, func(t *testing.T) {
 			b := on(t, f, nil)
 			ctx, cancel := context.WithCancel(t.Context())
@@ -198,7 +202,7 @@ func TestWaiting(t *testing.T) {
 }
 
 func TestBounds(t *testing.T) {
-	for name, f := range map[string]files{"memory": nil, "disk": newDisk(1)} {
+	for name, f := range map[string]durable.FS{"memory": nil, "disk": disktest.New(1)} {
 		t.Run(name, func(t *testing.T) {
 			b := on(t, f, func(o *Options) { o.MaxBytes, o.MaxMemory = 3*diskBlock, 3*diskBlock })
 			big := size(diskBlock - overhead)
@@ -212,8 +216,8 @@ func TestBounds(t *testing.T) {
 			b.Put(big, big, big)
 			b.want("left", b.ids(0, OldestFirst), []int{7, 8})
 			b.want("pending", b.Pending().Bytes, 3*diskBlock)
-			if d, ok := f.(*disk); ok {
-				b.want("files", len(d.records()), 3)
+			if d, ok := f.(*disktest.Disk); ok {
+				b.want("files", len(recordFiles(d)), 3)
 			}
 		})
 	}
@@ -221,7 +225,7 @@ func TestBounds(t *testing.T) {
 
 func TestAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDisk(1)
+		d := disktest.New(1)
 		b := on(t, d, nil)
 		b.Put(b.shard(0), b.shard(0), b.shard(1))
 		b.Next(t.Context(), 0, OldestFirst)
@@ -231,7 +235,7 @@ func TestAge(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		b.want("past it", b.ids(0, OldestFirst), []int{})
 		b.want("all but the one given out", b.lost, []string{"too_old 2", "too_old 3"})
-		b.want("files", len(d.records()), 2)
+		b.want("files", len(recordFiles(d)), 2)
 		b.Ack(1)
 		b.want("oldest", time.Since(b.Pending().Oldest), time.Millisecond)
 	})
@@ -239,7 +243,7 @@ func TestAge(t *testing.T) {
 
 // The records of an earlier run go first, since it may have had other shards. Newest first does not ask for order.
 func TestEarlierRunFirst(t *testing.T) {
-	d := newDisk(1)
+	d := disktest.New(1)
 	b := on(t, d, func(o *Options) { o.Shards = 4 })
 	b.Put(b.shard(1), b.shard(3), b.shard(2))
 	b.Close()
@@ -262,7 +266,7 @@ func TestEarlierRunFirst(t *testing.T) {
 // Who waits because of an earlier run goes on when its last record is settled.
 func TestEarlierRunEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDisk(1)
+		d := disktest.New(1)
 		b := on(t, d, nil)
 		b.Put(b.shard(0))
 		b.Close()
@@ -281,10 +285,15 @@ func TestEarlierRunEnds(t *testing.T) {
 	})
 }
 
-// failing fails all ops of a kind.
-func failing(kind string, err error) func(int, string, string) error {
-	return func(_ int, what, _ string) error {
-		if what == kind {
+// recordFiles returns the files that hold records or parts of them.
+func recordFiles(d *disktest.Disk) []string {
+	return slices.DeleteFunc(d.Names(), func(name string) bool { return !strings.Contains(name, suffix) })
+}
+
+// failing fails all operations of a kind.
+func failing(kind string, err error) func(disktest.Op) error {
+	return func(op disktest.Op) error {
+		if op.Kind == kind {
 			return err
 		}
 		return nil
@@ -293,19 +302,19 @@ func failing(kind string, err error) func(int, string, string) error {
 
 // While the disk fails, records wait in memory behind those on disk; once it works they are on disk.
 func TestFullDisk(t *testing.T) {
-	d := newDisk(1)
+	d := disktest.New(1)
 	b := on(t, d, func(o *Options) { o.MaxMemory = 2 * 300 })
 	b.Put(b.shard(0))
-	d.fail = failing("write", syscall.ENOSPC)
+	d.Fail = failing("write", syscall.ENOSPC)
 	b.want("durable", b.Put(b.shard(0)), false)
 	b.want("durable", b.Put(b.shard(0)), false)
 	b.want("order", b.ids(0, OldestFirst), []int{1, 2, 3})
 	b.Put(b.shard(0))
 	b.want("past the bound of memory", b.lost, []string{"queue_full 2"})
-	d.fail = nil
+	d.Fail = nil
 	b.want("durable", b.Put(b.shard(0)), true)
 	b.want("order", b.ids(0, OldestFirst), []int{1, 3, 4, 5})
-	b.want("files", len(d.records()), 4)
+	b.want("files", len(recordFiles(d)), 4)
 	if n, text := strings.Count(b.log.String(), "\n"), b.log.String(); n != 2 || !strings.Contains(text, "disk fails") ||
 		!strings.Contains(text, "no space left") || !strings.Contains(text, "works again") {
 		t.Errorf("logged:\n%s", text)
@@ -314,17 +323,17 @@ func TestFullDisk(t *testing.T) {
 
 // A disk that takes nothing costs one group of its records at most, not one for each that comes.
 func TestReadOnlyDisk(t *testing.T) {
-	d := newDisk(1)
+	d := disktest.New(1)
 	b := on(t, d, func(o *Options) { o.MaxBytes = 10 * diskBlock })
 	for range 10 {
 		b.Put(b.shard(0))
 	}
-	d.fail = failing("create", syscall.EROFS)
+	d.Fail = failing("create", syscall.EROFS)
 	for range 20 {
 		b.Put(b.shard(0))
 	}
 	b.want("lost", b.lost, []string{"queue_full 1"})
-	d.fail = nil
+	d.Fail = nil
 	b.Put()
 	b.want("lost once it works", len(b.lost), 20)
 	b.want("left", b.ids(0, OldestFirst)[0], 21)
@@ -333,41 +342,41 @@ func TestReadOnlyDisk(t *testing.T) {
 // A record that is settled while its file cannot get its name leaves nothing behind.
 func TestSettledBesideFailure(t *testing.T) {
 	for _, kind := range []string{"write", "sync", "rename", "syncdir"} {
-		d := newDisk(1)
+		d := disktest.New(1)
 		b := on(t, d, nil)
-		d.fail = failing(kind, syscall.EIO)
+		d.Fail = failing(kind, syscall.EIO)
 		b.Put(b.shard(0), b.shard(1))
 		for id := range uint64(2) {
 			b.Next(t.Context(), int(id), OldestFirst)
 			b.Ack(id + 1)
 		}
-		b.want("files after "+kind, d.records(), []string{})
+		b.want("files after "+kind, recordFiles(d), []string{})
 	}
 }
 
 // A record whose name could not be synced is not safe before that has succeeded.
 func TestUnsyncedName(t *testing.T) {
-	d := newDisk(1)
+	d := disktest.New(1)
 	b := on(t, d, nil)
-	d.fail = failing("syncdir", syscall.EIO)
+	d.Fail = failing("syncdir", syscall.EIO)
 	b.want("durable", b.Put(b.shard(0)), false)
-	d.fail = nil
+	d.Fail = nil
 	b.want("durable", b.Put(), true)
-	b.want("names that are not synced", len(d.changes), 0)
+	b.want("names are synced", d.Synced(), true)
 }
 
 // A file whose name could not be synced is most likely there after the end: it is neither lost nor removed.
 func TestCloseBesideFailure(t *testing.T) {
-	d := newDisk(1)
+	d := disktest.New(1)
 	b := on(t, d, nil)
-	d.fail = failing("syncdir", syscall.EIO)
+	d.Fail = failing("syncdir", syscall.EIO)
 	b.want("durable", b.Put(b.shard(0)), false)
 	b.Close()
 	b.want("lost", b.lost, []string{})
-	d.fail = nil
+	d.Fail = nil
 	b = on(t, d, nil)
 	b.want("found", b.ids(0, OldestFirst), []int{1})
-	d.fail = failing("create", syscall.EIO)
+	d.Fail = failing("create", syscall.EIO)
 	b.Put(b.shard(0))
 	b.Close()
 	b.want("lost", b.lost, []string{"shutdown 2"})
@@ -375,26 +384,26 @@ func TestCloseBesideFailure(t *testing.T) {
 
 // A record that is being read while the queue is closed is not damaged.
 func TestCloseBesideNext(t *testing.T) {
-	d := newDisk(1)
+	d := disktest.New(1)
 	b := on(t, d, nil)
 	b.Put(b.shard(0))
-	d.fail = func(_ int, what, _ string) error {
-		if what == "read" {
+	d.Fail = func(op disktest.Op) error {
+		if op.Kind == "read" {
 			b.Close()
 			return fs.ErrClosed
 		}
 		return nil
 	}
 	_, ok := b.Next(t.Context(), 0, OldestFirst)
-	b.want("given, lost", fmt.Sprint(ok, b.lost, len(d.records())), "false [] 1")
+	b.want("given, lost", fmt.Sprint(ok, b.lost, len(recordFiles(d))), "false [] 1")
 }
 
 // A file that the disk will not let go is tried again, and logged once.
 func TestUnremovable(t *testing.T) {
-	d := newDisk(1)
+	d := disktest.New(1)
 	b := on(t, d, func(o *Options) { o.MaxBytes = 2 * diskBlock })
-	d.fail = func(_ int, what, name string) error {
-		if what == "remove" && strings.Contains(name, "001.") {
+	d.Fail = func(op disktest.Op) error {
+		if op.Kind == "remove" && strings.Contains(op.Name, "001.") {
 			return syscall.EPERM
 		}
 		return nil
@@ -404,20 +413,20 @@ func TestUnremovable(t *testing.T) {
 	}
 	b.want("lost", b.lost, []string{"queue_full 1", "queue_full 2", "queue_full 3"})
 	b.want("lines logged", strings.Count(b.log.String(), "\n"), 1)
-	d.fail = nil
+	d.Fail = nil
 	b.Put()
-	b.want("files", len(d.records()), 2)
+	b.want("files", len(recordFiles(d)), 2)
 }
 
 // Without a file descriptor to open a record with, it waits; it is not the record that is bad.
 func TestNoFileDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDisk(1)
+		d := disktest.New(1)
 		b := on(t, d, nil)
 		b.Put(b.shard(0))
 		until := time.Now().Add(time.Minute)
-		d.fail = func(_ int, what, _ string) error {
-			if what == "read" && time.Now().Before(until) {
+		d.Fail = func(op disktest.Op) error {
+			if op.Kind == "read" && time.Now().Before(until) {
 				return syscall.EMFILE
 			}
 			return nil
@@ -436,7 +445,8 @@ func TestNoFileDescriptors(t *testing.T) {
 // Many shards read what one writer puts: each record comes once, and each shard's in order.
 func TestConcurrency(t *testing.T) {
 	const n = 300
-	b := in(t, t.TempDir())
+	dir := t.TempDir()
+	b := in(t, dir)
 	var all sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
 	for shard := range 2 {
@@ -472,6 +482,6 @@ func TestConcurrency(t *testing.T) {
 	if p := b.Pending(); p != (Pending{}) {
 		t.Errorf("left: %+v", p)
 	}
-	names, err := fs.Glob(b.files.(*directory).root.FS(), "*"+suffix+"*")
+	names, err := filepath.Glob(filepath.Join(dir, "*"+suffix+"*"))
 	b.want("files left", fmt.Sprint(names, err), "[] <nil>")
 }
