@@ -14,8 +14,8 @@ import (
 	"github.com/collectington/collectington/agent/durable/disktest"
 )
 
-// play is a queue on a simulated disk, and what must be true of it.
-type play struct {
+// history is a queue on a simulated disk, and what was done with its records.
+type history struct {
 	*testing.T
 	disk  *disktest.Disk
 	queue *Queue
@@ -38,11 +38,11 @@ const (
 	dropped
 )
 
-func newPlay(t *testing.T, d *disktest.Disk) *play {
-	return &play{T: t, disk: d, shard: map[string]int{}, fate: map[string]fate{}, reasons: map[Reason]int{}}
+func newHistory(t *testing.T, d *disktest.Disk) *history {
+	return &history{T: t, disk: d, shard: map[string]int{}, fate: map[string]fate{}, reasons: map[Reason]int{}}
 }
 
-func (p *play) options() Options {
+func (p *history) options() Options {
 	return Options{
 		Shards: 2, MaxBytes: 1 << 30, MaxMemory: 1 << 30, MaxAge: time.Hour,
 		Log: slog.New(slog.NewTextHandler(&p.log, nil)),
@@ -53,7 +53,7 @@ func (p *play) options() Options {
 	}
 }
 
-func (p *play) open() {
+func (p *history) open() {
 	p.Helper()
 	q := newQueue(p.disk, p.options())
 	if err := q.load(); err != nil {
@@ -63,7 +63,7 @@ func (p *play) open() {
 }
 
 // put puts n records. Their number of samples is their number too.
-func (p *play) put(n int, dice *rand.Rand) {
+func (p *history) put(n int, dice *rand.Rand) {
 	var records []Record
 	for range n {
 		p.puts++
@@ -83,21 +83,21 @@ func (p *play) put(n int, dice *rand.Rand) {
 	}
 }
 
-// next is the first record of a shard, if there is one.
-func (p *play) next(shard int) (Record, bool) {
+// next returns the first record of a shard, if there is one.
+func (p *history) next(shard int) (Record, bool) {
 	done, cancel := context.WithCancel(context.Background())
 	cancel()
 	return p.queue.Next(done, shard, OldestFirst)
 }
 
-func (p *play) ack(r Record) {
+func (p *history) ack(r Record) {
 	p.fate[string(r.Payload)] = acking
 	p.queue.Ack(r.ID)
 	p.fate[string(r.Payload)] = acked
 }
 
-// act plays random steps.
-func (p *play) act(dice *rand.Rand, steps int) {
+// act does random steps.
+func (p *history) act(dice *rand.Rand, steps int) {
 	for range steps {
 		switch dice.IntN(8) {
 		case 0, 1, 2:
@@ -111,7 +111,7 @@ func (p *play) act(dice *rand.Rand, steps int) {
 				p.queue.Return(r.ID)
 			}
 		case 7:
-			// While the disk fails, what is only in memory would be lost, and what could not be removed would come back.
+			// Not while the disk fails: records in memory would be lost, and files that could not be removed would come back.
 			if p.queue.Put(); p.queue.index.memory == 0 && p.queue.failing.IsZero() {
 				if err := p.queue.Close(); err != nil {
 					p.Error(err)
@@ -123,7 +123,7 @@ func (p *play) act(dice *rand.Rand, steps int) {
 	}
 }
 
-func (p *play) count(of ...fate) (n int) {
+func (p *history) count(of ...fate) (n int) {
 	for _, f := range p.fate {
 		if slices.Contains(of, f) {
 			n++
@@ -132,16 +132,16 @@ func (p *play) count(of ...fate) (n int) {
 	return n
 }
 
-// balance holds that what was put is acknowledged, pending or dropped.
-func (p *play) balance() {
+// balance holds that each record that was put is acknowledged, pending or dropped.
+func (p *history) balance() {
 	p.Helper()
 	if got, want := p.queue.Pending().Records, p.puts-p.count(acked, dropped); got != want {
 		p.Errorf("%d records are pending, want %d", got, want)
 	}
 }
 
-// drain takes all that waits and holds that it is whole, in order, and each but once.
-func (p *play) drain() map[string]bool {
+// drain acknowledges all records and holds that each is whole, in order, and comes once.
+func (p *history) drain() map[string]bool {
 	p.Helper()
 	seen := map[string]bool{}
 	before := p.queue.Pending().Records
@@ -168,13 +168,14 @@ func (p *play) drain() map[string]bool {
 	return seen
 }
 
-// A power cut, or kill -9, at any moment: what Put said is safe is there, whole and in order; what was acknowledged is not.
+// TestCrash kills the process, or cuts the power, at each operation: the records that Put has reported as durable are there, whole
+// and in order, and those that were acknowledged are not.
 func TestCrash(t *testing.T) {
 	for _, how := range []disktest.Crash{disktest.PowerCut, disktest.Killed} {
 		for seed := range uint64(2) {
 			for stop := 1; ; stop++ {
 				d := disktest.New(seed<<32 + uint64(stop))
-				p := newPlay(t, d)
+				p := newHistory(t, d)
 				p.open()
 				survived := d.Run(stop, func() { p.act(rand.New(rand.NewPCG(seed, 1)), 30) })
 				p.afterCrash(how)
@@ -189,7 +190,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-func (p *play) afterCrash(how disktest.Crash) {
+func (p *history) afterCrash(how disktest.Crash) {
 	p.disk.Reboot(how)
 	p.open()
 	seen := p.drain()
@@ -211,14 +212,15 @@ func (p *play) afterCrash(how disktest.Crash) {
 	}
 }
 
-// However the disk fails, for one op or for many: nothing is lost while the process lives, and what Put said is safe is so.
+// TestDiskFails lets the disk fail for some operations: no record is lost while the process runs, and those that Put has reported
+// as durable are.
 func TestDiskFails(t *testing.T) {
 	for seed := range uint64(600) {
 		dice := rand.New(rand.NewPCG(seed, 2))
 		from, length := 1+dice.IntN(120), 1+dice.IntN(1<<dice.IntN(8))
 		errno := []error{syscall.ENOSPC, syscall.EROFS, syscall.EIO}[seed%3]
 		d := disktest.New(seed)
-		p := newPlay(t, d)
+		p := newHistory(t, d)
 		p.open()
 		before := d.Ops()
 		d.Fail = func(op disktest.Op) error {

@@ -24,12 +24,12 @@ func listed(all []Listed) string {
 	return strings.Join(texts, ", ")
 }
 
-// spoiled is a spool with three records, of which the second has been spoiled while nobody ran, and is open again.
-func spoiled(t *testing.T, spoil func(dir, second string)) (b *bench, dir string) {
+// spoiled returns an open spool with three records. Spoil has changed the file of the second while no queue was open.
+func spoiled(t *testing.T, spoil func(dir, second string)) (b *harness, dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "new", "spool")
-	b = in(t, dir)
-	b.Put(size(20), size(20), size(20))
+	b = openIn(t, dir)
+	b.Put(recordOf(20), recordOf(20), recordOf(20))
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func spoiled(t *testing.T, spoil func(dir, second string)) (b *bench, dir string
 		t.Fatalf("listed %v, %v", all, err)
 	}
 	spoil(dir, filepath.Join(dir, all[1].File))
-	return in(t, dir), dir
+	return openIn(t, dir), dir
 }
 
 func content(t *testing.T, name string) []byte {
@@ -57,7 +57,7 @@ func put(t *testing.T, name string, data []byte) {
 	}
 }
 
-// A file that is not what was written costs that record, is counted and kept for the operator.
+// TestSpoiledFiles holds that a damaged record is counted and set aside, and that the others are sent.
 func TestSpoiledFiles(t *testing.T) {
 	for want, spoil := range map[string]func(data []byte) []byte{
 		"is empty":            func([]byte) []byte { return nil },
@@ -66,14 +66,14 @@ func TestSpoiledFiles(t *testing.T) {
 		"is not a spool's":    func(data []byte) []byte { return bytes.Repeat([]byte{0}, len(data)) },
 		"is not a spool's r":  func(data []byte) []byte { return bytes.Replace(data, []byte("spool 1"), []byte("spool 0"), 1) },
 		"match its checksum":  func(data []byte) []byte { data[len(data)-9] ^= 4; return data },
-		"the name of another": func([]byte) []byte { r := size(20); r.Bytes, r.Taken = 20, 1_000_000_000_000; return r.encode() },
+		"the name of another": func([]byte) []byte { r := recordOf(20); r.Bytes, r.Taken = 20, 1_000_000_000_000; return r.encode() },
 	} {
 		t.Run(want, func(t *testing.T) {
 			b, dir := spoiled(t, func(_, second string) {
 				put(t, second, spoil(content(t, second)))
 			})
 			b.want("samples known before it is read", b.Pending().Samples, 36)
-			b.want("sent", b.ids(0, OldestFirst), []int{1, 3})
+			b.want("sent", b.nextIDs(0, OldestFirst), []int{1, 3})
 			b.want("lost", b.lost, []string{"damaged 2"})
 			if !strings.Contains(b.log.String(), want) {
 				t.Errorf("logged:\n%s", &b.log)
@@ -87,16 +87,16 @@ func TestSpoiledFiles(t *testing.T) {
 			if len(replayed) != 0 || err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("replayed %v, %v", replayed, err)
 			}
-			b = in(t, dir)
-			b.Put(size(1))
-			b.want("the next number", b.ids(0, NewestFirst), []int{4, 3, 1})
+			b = openIn(t, dir)
+			b.Put(recordOf(1))
+			b.want("the next number", b.nextIDs(0, NewestFirst), []int{4, 3, 1})
 		})
 	}
 }
 
-// Whichever bit of a file flips, the record is not sent.
+// TestEveryBitCounts flips each bit of a file: the record is not sent.
 func TestEveryBitCounts(t *testing.T) {
-	r := size(20)
+	r := recordOf(20)
 	r.ID, r.Bytes = 1, 20
 	file := r.encode()
 	for i := range 8 * len(file) {
@@ -111,6 +111,7 @@ func TestEveryBitCounts(t *testing.T) {
 	}
 }
 
+// TestStrangeFiles holds which files of others stay, and which are set aside.
 func TestStrangeFiles(t *testing.T) {
 	b, dir := spoiled(t, func(dir, second string) {
 		name := filepath.Base(second)
@@ -127,7 +128,7 @@ func TestStrangeFiles(t *testing.T) {
 			}
 		}
 	})
-	b.want("sent", b.ids(0, OldestFirst), []int{1, 2, 3})
+	b.want("sent", b.nextIDs(0, OldestFirst), []int{1, 2, 3})
 	b.want("lost", b.lost, []string{"damaged 2"})
 	b.want("is still there", string(content(t, filepath.Join(dir, "README"))), "mine")
 	b.want("is set aside", string(content(t, filepath.Join(dir, badDir, "other.rec"))), "looks like ours")
@@ -138,22 +139,22 @@ func TestStrangeFiles(t *testing.T) {
 func TestGoneFile(t *testing.T) {
 	b, dir := spoiled(t, func(string, string) {})
 	os.Remove(filepath.Join(dir, b.index.shards[0][1].name()))
-	b.want("sent", b.ids(0, OldestFirst), []int{1, 3})
+	b.want("sent", b.nextIDs(0, OldestFirst), []int{1, 3})
 	b.want("lost", b.lost, []string{"damaged 2"})
 	if !strings.Contains(b.log.String(), "something else has removed it") {
 		t.Errorf("logged:\n%s", &b.log)
 	}
 }
 
-// Only so many files are kept that nobody can send.
+// TestSetAsideIsBounded holds that the oldest files that were set aside are removed.
 func TestSetAsideIsBounded(t *testing.T) {
 	d := disktest.New(1)
-	b := on(t, d, nil)
+	b := openOn(t, d, nil)
 	for range maxBad + 5 {
-		b.Put(size(1))
+		b.Put(recordOf(1))
 	}
 	d.Fail = failing("read", syscall.EIO)
-	b.want("sent", b.ids(0, OldestFirst), []int{})
+	b.want("sent", b.nextIDs(0, OldestFirst), []int{})
 	b.want("lost", len(b.lost), maxBad+5)
 	files := recordFiles(d)
 	if len(files) != maxBad || !strings.HasPrefix(files[0], "bad/0000000000000006.") {
@@ -161,12 +162,12 @@ func TestSetAsideIsBounded(t *testing.T) {
 	}
 	b.Close()
 	d.Fail = nil
-	b = on(t, d, nil)
-	b.Put(size(1))
-	b.want("the next number", b.ids(0, OldestFirst), []int{maxBad + 6})
+	b = openOn(t, d, nil)
+	b.Put(recordOf(1))
+	b.want("the next number", b.nextIDs(0, OldestFirst), []int{maxBad + 6})
 }
 
-// What was set aside because the disk would not read it can be sent after all.
+// TestReplayAndDrop replays a record that was set aside because the disk could not read it, and drops one.
 func TestReplayAndDrop(t *testing.T) {
 	b, dir := spoiled(t, func(dir, second string) {
 		if err := os.MkdirAll(filepath.Join(dir, badDir), 0o700); err != nil {
@@ -176,7 +177,7 @@ func TestReplayAndDrop(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	b.want("before", b.ids(0, OldestFirst), []int{1, 3})
+	b.want("before", b.nextIDs(0, OldestFirst), []int{1, 3})
 	for _, f := range []func(string, ...uint64) ([]Meta, error){Replay, Drop} {
 		_, err := f(dir, 2)
 		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("in use by process %d: stop that process", os.Getpid())) {
@@ -192,18 +193,18 @@ func TestReplayAndDrop(t *testing.T) {
 	b.want("replayed", fmt.Sprint(len(replayed), replayed[0].ID, err), "1 2 <nil>")
 	dropped, err := Drop(dir, 1, 99)
 	b.want("dropped", fmt.Sprint(len(dropped), dropped[0].ID, err), "1 1 <nil>")
-	b = in(t, dir)
-	b.want("after", b.ids(0, OldestFirst), []int{2, 3})
+	b = openIn(t, dir)
+	b.want("after", b.nextIDs(0, OldestFirst), []int{2, 3})
 }
 
 func TestOpenTwice(t *testing.T) {
 	dir := t.TempDir()
-	b := in(t, dir)
+	b := openIn(t, dir)
 	_, err := Open(dir, b.options(nil))
 	want := fmt.Sprintf("open the spool %s: in use by process %d: stop that process, or give each sink its own directory", dir, os.Getpid())
 	b.want("error", err, want)
 	b.Close()
-	in(t, dir)
+	openIn(t, dir)
 }
 
 func TestOpenNowhere(t *testing.T) {
@@ -224,7 +225,7 @@ func TestOpenNowhere(t *testing.T) {
 }
 
 func FuzzRecord(f *testing.F) {
-	r := size(20)
+	r := recordOf(20)
 	r.ID, r.Bytes = 3, 20
 	f.Add(r.name(), r.encode())
 	f.Add("0000000000000001.s0.p0.t0.o0.n0.v0.h0.e0.b0.rec", []byte("cton-spool 1 s0.p0.t0.o0.n0.v0.h0.e0.b0\n\x00\x00\x00\x00"))
@@ -253,7 +254,7 @@ func FuzzRecord(f *testing.F) {
 
 func records60k(n int) (all []Record) {
 	for range n {
-		all = append(all, size(60_000))
+		all = append(all, recordOf(60_000))
 	}
 	return all
 }
@@ -261,8 +262,8 @@ func records60k(n int) (all []Record) {
 func BenchmarkPut(b *testing.B) {
 	for _, group := range []int{1, 4, 16} {
 		b.Run(fmt.Sprint(group), func(b *testing.B) {
-			bench := &bench{}
-			q, err := Open(b.TempDir(), bench.options(func(o *Options) { o.MaxBytes = 200 << 20 }))
+			h := &harness{}
+			q, err := Open(b.TempDir(), h.options(func(o *Options) { o.MaxBytes = 200 << 20 }))
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -278,8 +279,8 @@ func BenchmarkPut(b *testing.B) {
 
 // BenchmarkSend is Next and Ack of a record of 60 kB, with a queue of 1,000 behind it.
 func BenchmarkSend(b *testing.B) {
-	bench := &bench{}
-	q, err := Open(b.TempDir(), bench.options(nil))
+	h := &harness{}
+	q, err := Open(b.TempDir(), h.options(nil))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -302,15 +303,15 @@ func BenchmarkSend(b *testing.B) {
 func BenchmarkOpen20000(b *testing.B) {
 	dir := b.TempDir()
 	for i := range 20_000 {
-		m := size(0).Meta
+		m := recordOf(0).Meta
 		m.ID, m.Taken = uint64(i+1), 1_795_362_580_007
 		if err := os.WriteFile(filepath.Join(dir, m.name()), nil, 0o600); err != nil {
 			b.Fatal(err)
 		}
 	}
 	for b.Loop() {
-		bench := &bench{}
-		q, err := Open(dir, bench.options(nil))
+		h := &harness{}
+		q, err := Open(dir, h.options(nil))
 		if err != nil || q.Pending().Records != 20_000 {
 			b.Fatal(err)
 		}

@@ -23,7 +23,7 @@ func TestVersion1(t *testing.T) {
 		if err := os.CopyFS(dir, os.DirFS("testdata/version-1")); err != nil {
 			t.Fatal(err)
 		}
-		b := in(t, dir)
+		b := openIn(t, dir)
 		want := []Meta{
 			{ID: 1, Protocol: 1, Taken: 1795958472479, Oldest: 1795958472477, Newest: 1795958472478, Samples: 2, Bytes: 121},
 			{ID: 2, Protocol: 1, Taken: 1795958472481, Oldest: 1795958472477, Newest: 1795958472478, Samples: 36, Histograms: 2, Bytes: 764},
@@ -53,8 +53,8 @@ func laterRecords() map[string][]byte {
 func onWithLater(t *testing.T) *disktest.Disk {
 	t.Helper()
 	d := disktest.New(1)
-	b := on(t, d, nil)
-	b.Put(size(20), size(20), size(20))
+	b := openOn(t, d, nil)
+	b.Put(recordOf(20), recordOf(20), recordOf(20))
 	b.Next(t.Context(), 0, OldestFirst)
 	second, _ := b.Next(t.Context(), 0, OldestFirst)
 	b.Ack(second.ID)
@@ -80,18 +80,18 @@ func TestLaterVersion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := onWithLater(t)
 		for range 2 {
-			b := on(t, d, nil)
-			b.want("sent", b.ids(0, OldestFirst), []int{1, 3})
+			b := openOn(t, d, nil)
+			b.want("sent", b.nextIDs(0, OldestFirst), []int{1, 3})
 			b.want("lost", b.lost, []string{})
 			b.want("pending", b.Pending().Records, 2)
 			if text := b.log.String(); strings.Count(text, "later version") != 1 || !strings.Contains(text, "of the format, and this cton reads versions up to 1") {
 				t.Errorf("logged:\n%s", text)
 			}
-			b.Put(size(1))
-			if got := b.ids(0, NewestFirst)[0]; got < 6 {
+			b.Put(recordOf(1))
+			if got := b.nextIDs(0, NewestFirst)[0]; got < 6 {
 				t.Errorf("a new record has number %d, which a record of a later version has", got)
 			}
-			b.Ack(b.ids(0, NewestFirst)[0])
+			b.Ack(b.nextIDs(0, NewestFirst)[0])
 			b.Close()
 			untouched(t, d)
 		}
@@ -103,11 +103,11 @@ func TestLaterVersionIsNotBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, bound := range []string{"bytes", "age"} {
 			d := onWithLater(t)
-			b := on(t, d, func(o *Options) { o.MaxBytes = 2 * diskBlock })
+			b := openOn(t, d, func(o *Options) { o.MaxBytes = 2 * diskBlock })
 			if bound == "age" {
 				time.Sleep(2 * time.Hour)
 			}
-			b.Put(size(20), size(20))
+			b.Put(recordOf(20), recordOf(20))
 			for _, lost := range b.lost {
 				if strings.HasSuffix(lost, " 2") {
 					t.Errorf("%s: the record of a later version is counted as lost: %q", bound, b.lost)
@@ -126,16 +126,16 @@ func TestLaterVersionSetAside(t *testing.T) {
 		d := disktest.New(1)
 		name := path.Join(badDir, slices.Sorted(maps.Keys(laterRecords()))[0])
 		d.Put(name, []byte("cton-spool 2 "))
-		b := on(t, d, nil)
+		b := openOn(t, d, nil)
 		for range maxBad + 5 {
-			b.Put(size(1))
+			b.Put(recordOf(1))
 		}
 		for _, file := range recordFiles(d) {
 			if !strings.HasPrefix(file, badDir) {
 				d.Put(file, nil)
 			}
 		}
-		b.want("sent", b.ids(0, OldestFirst), []int{})
+		b.want("sent", b.nextIDs(0, OldestFirst), []int{})
 		b.want("lost", len(b.lost), maxBad+5)
 		b.want("set aside", len(recordFiles(d)), maxBad+1)
 		if d.Content(name) == nil {
@@ -147,8 +147,8 @@ func TestLaterVersionSetAside(t *testing.T) {
 // TestListLaterVersion lists, drops and replays beside records of a later version.
 func TestListLaterVersion(t *testing.T) {
 	dir := t.TempDir()
-	b := in(t, dir)
-	b.Put(size(20))
+	b := openIn(t, dir)
+	b.Put(recordOf(20))
 	b.Close()
 	for name, content := range laterRecords() {
 		put(t, filepath.Join(dir, name), content)
