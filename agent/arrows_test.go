@@ -22,6 +22,7 @@ func arrows() map[string][]string {
 		// The public kit: what plug-ins are made of.
 		"agent/document":          {},
 		"agent/durable":           {},
+		"agent/durable/disktest":  {"agent/durable"}, // for tests
 		"agent/httpclient":        {"agent/setting"},
 		"agent/httpclient/memnet": {"agent/httpclient"}, // for tests
 		"agent/jq":                {},
@@ -50,7 +51,7 @@ func arrows() map[string][]string {
 		// The program.
 		"agent":                      {"agent/internal/command", "agent/internal/config", "sources", "sinks", "sources/fetch/*", "sources/compute/*", "sources/*", "sinks/*"},
 		"agent/cton":                 {"agent"},
-		"agent/internal/auth":        {"agent/document", "agent/httpclient", "agent/jq", "agent/setting"},
+		"agent/internal/auth":        {"agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/setting"},
 		"agent/internal/backfill":    {"agent/httpclient", "agent/internal/ledger", "agent/internal/run", "agent/metric", "sinks", "sources"},
 		"agent/internal/command":     slices.Concat(kit, []string{"agent/internal/*", "sinks", "sources", "sinks/remotewrite/spool", "deploy/examples"}),
 		"agent/internal/config":      {"agent/internal/auth", "agent/internal/schedule", "agent/setting", "sinks", "sources"},

@@ -57,7 +57,7 @@ func TestSpoolThatCannotBeOpened(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := r.sink.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "has it: stop that one") {
+		if err := r.sink.Run(t.Context()); err == nil || !strings.Contains(err.Error(), ": stop that process, or give each sink its own directory") {
 			t.Errorf("Run with a directory that another has: %v", err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -93,7 +93,7 @@ func TestSpoolBesideTheConfiguration(t *testing.T) {
 	})
 	r.run()
 	r.write("j", gauge("x", 1, "a"))
-	if waiting, _, err := spool.List(filepath.Join(dir, "queue")); err != nil || len(waiting) != 1 || waiting[0].Samples != 1 {
+	if waiting, err := spool.List(filepath.Join(dir, "queue")); err != nil || len(waiting) != 1 || waiting[0].Samples != 1 {
 		t.Errorf("%v, %v", waiting, err)
 	}
 	r.stop()

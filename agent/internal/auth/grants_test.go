@@ -148,7 +148,7 @@ func TestATokenFileThatCannotBeReplaced(t *testing.T) {
 		w.wantError(t, client, "oauth2.token_file: rename", 2)
 		w.set(func() { w.answer = rotate })
 		time.Sleep(time.Minute)
-		w.wantError(t, client, "oauth2.token_file: "+file+" is a directory, or else no regular file: name a file", 2)
+		w.wantError(t, client, "oauth2.token_file: "+file+" is not a regular file: name a file", 2)
 		os.Remove(file)
 		if err := os.WriteFile(file, old, 0o600); err != nil {
 			t.Fatal(err)
@@ -167,7 +167,7 @@ func TestADamagedTokenFileIsNamed(t *testing.T) {
 			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			w.wantError(t, w.client(t), "auth.cloud: oauth2.token_file: "+file+" is no token file, or is damaged: delete it", 0)
+			w.wantError(t, w.client(t), "auth.cloud: oauth2.token_file: "+file+" is damaged, or not a token file: delete it", 0)
 			if after, _ := os.ReadFile(file); string(after) != text {
 				t.Errorf("%s: the file was changed to %s", name, after)
 			}

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/collectington/collectington/agent/durable"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
 )
@@ -117,7 +118,7 @@ func (r *refresh) Params(h *httpclient.Host) (url.Values, error) {
 	}
 	if file := r.file(h); file != "" {
 		// Before the token is spent: one that cannot be kept would be lost with the process.
-		if err := checkWritable(file); err != nil {
+		if err := durable.CheckReplace(file); err != nil {
 			return nil, setting.Bad("oauth2.token_file", "%v", err)
 		}
 		kept, err := readToken(file, seed)

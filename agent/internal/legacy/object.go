@@ -15,7 +15,7 @@ type member struct{ key, value *yaml.Node }
 
 // object is a JSON object of the old file.
 type object struct {
-	at      *yaml.Node // what to point at where a key is missing
+	at      *yaml.Node // where a missing key is reported
 	name    string     // its path
 	members []member
 }
@@ -38,23 +38,23 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// Literals tells of every text in a file of the Python framework under which key it stands: a key such as api_key may hold
-// the secret itself.
-func Literals(doc *config.Document, tell func(key, value string)) { literals(doc.Root, tell) }
+// Literals calls f for every scalar in a file of the Python framework, with its key. The value of a key such as api_key can be
+// a secret.
+func Literals(file *config.File, f func(key, value string)) { literals(file.Root, f) }
 
-func literals(n *yaml.Node, tell func(key, value string)) {
+func literals(n *yaml.Node, f func(key, value string)) {
 	for _, m := range members(n) {
 		if m.value.Kind == yaml.ScalarNode && m.key.Value != keySecrets {
-			tell(m.key.Value, m.value.Value)
+			f(m.key.Value, m.value.Value)
 		}
-		literals(m.value, tell)
+		literals(m.value, f)
 	}
 }
 
-// whole is the file as a member.
+// whole returns the file as a member.
 func whole(root *yaml.Node) member { return member{root, root} }
 
-// object reads an object, each key of which stands there once.
+// object reads an object. It reports keys that are set twice.
 func (r *reader) object(m member, path string) object {
 	o := object{at: m.key, name: path}
 	if m.value.Kind != yaml.MappingNode {
@@ -73,6 +73,7 @@ func (r *reader) object(m member, path string) object {
 	return o
 }
 
+// members returns the keys and values of a mapping, and nothing for another node.
 func members(n *yaml.Node) []member {
 	var all []member
 	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
@@ -81,11 +82,11 @@ func members(n *yaml.Node) []member {
 	return all
 }
 
-// word reads a text. Where there is none, or an empty one, at is nil; where there is something else, the word is empty.
-func (r *reader) word(o object, name string) (word string, at *yaml.Node) {
+// text reads a string. If it is missing or empty, at is nil. If the value is not a string, text reports that and returns "".
+func (r *reader) text(o object, name string) (value string, at *yaml.Node) {
 	m, ok := o.get(name)
 	if ok && (m.value.Kind != yaml.ScalarNode || m.value.ShortTag() != "!!str") {
-		r.bad(m.value, o.path(name), "want a text")
+		r.bad(m.value, o.path(name), "want a string")
 		return "", m.value
 	}
 	if !ok || m.value.Value == "" {
@@ -94,7 +95,7 @@ func (r *reader) word(o object, name string) (word string, at *yaml.Node) {
 	return m.value.Value, m.value
 }
 
-// number is a finite number.
+// number returns the value of a node that is a finite number.
 func number(n *yaml.Node) (float64, bool) {
 	if tag := n.ShortTag(); n.Kind != yaml.ScalarNode || tag != "!!int" && tag != "!!float" {
 		return 0, false
@@ -103,7 +104,7 @@ func number(n *yaml.Node) (float64, bool) {
 	return number, err == nil && !math.IsNaN(number) && !math.IsInf(number, 0)
 }
 
-// findAlias finds an alias, which JSON does not have: what it stands for could be more than there is memory for.
+// findAlias returns an alias, or nil. JSON has no aliases, and what one stands for could be too large for the memory.
 func findAlias(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n
@@ -116,7 +117,8 @@ func findAlias(n *yaml.Node) *yaml.Node {
 	return nil
 }
 
-// The nodes below stand where one of the old file stood, so that a problem with them is shown at its line.
+// The functions below return nodes of the translation with the line and column of a node of the old file, at which problems with
+// them are shown.
 
 func text(at *yaml.Node, value string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value, Line: at.Line, Column: at.Column}
@@ -132,7 +134,7 @@ func list(at *yaml.Node, items ...*yaml.Node) *yaml.Node {
 
 func add(m, key, value *yaml.Node) { m.Content = append(m.Content, key, value) }
 
-// clean is a node of the old file without its layout: an encoder chooses its own.
+// clean returns a copy of a node of the old file without its layout, so that the encoder chooses one.
 func clean(n *yaml.Node) *yaml.Node {
 	c := &yaml.Node{Kind: n.Kind, Tag: n.Tag, Value: n.Value, Style: n.Style & yaml.TaggedStyle, Line: n.Line, Column: n.Column}
 	for _, one := range n.Content {
@@ -141,7 +143,7 @@ func clean(n *yaml.Node) *yaml.Node {
 	return c
 }
 
-// comment is a text fit for a comment: in one line.
+// comment returns a text as a comment of one line.
 func comment(text string) string {
 	return "# " + strings.Map(func(c rune) rune {
 		if c < ' ' || c >= 0x7f && c < 0xa0 || c == '\u2028' || c == '\u2029' || c == '\ufeff' {

@@ -12,8 +12,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// load decodes a node strictly into a pointer. What the decoder reports becomes problems in the words of the file's
-// author; path is where the node stands.
+// load decodes a node strictly into a pointer. It translates the decoder's errors into problems in words for the author of the
+// file. The path is that of the node.
 func (r *reader) load(n *yaml.Node, path string, into any) {
 	err := n.Load(into, yaml.WithKnownFields())
 	if err == nil {
@@ -33,14 +33,14 @@ func (r *reader) translate(n *yaml.Node, path string, e *yaml.LoadError, into re
 	line, col := e.Mark.Line, e.Mark.Column
 	inside, _, _ := pathTo(n, line, col)
 	path = join(path, inside)
-	text, known := plain(e.Message), settingsAt(into, inside)
+	text, known := decoderMessage(e.Message), settingsAt(into, inside)
 	name, kind := unknownField(e.Message), mismatch(e.Message)
 	switch {
-	case name != "" && secretPlace(path) && prometheusKeys()[name].text == "" && Closest(name, known) == "":
-		text = "no such setting here; there are " + strings.Join(known, ", ") // the name may be the secret
+	case name != "" && isSecret(path) && prometheusKeys()[name].text == "" && Closest(name, known) == "":
+		text = "unknown setting; want one of " + strings.Join(known, ", ") // the name could be a secret
 	case name != "":
-		text = r.noSetting(path, name, known)
-	case kind != "" && secretPlace(path):
+		text = r.unknownSetting(path, name, known)
+	case kind != "" && isSecret(path):
 		text, _, _ = strings.Cut(kind, ", got ")
 	case kind != "":
 		text = kind
@@ -48,11 +48,12 @@ func (r *reader) translate(n *yaml.Node, path string, e *yaml.LoadError, into re
 	r.problems = append(r.problems, r.problem(line, col, path, text))
 }
 
-// secretPlace tells whether a secret may stand at a path, so that what stands there must not be repeated.
-func secretPlace(path string) bool {
+// isSecret reports whether the setting at a path can be a secret. A problem must not show such a value.
+func isSecret(path string) bool {
 	return regexp.MustCompile(`(?i)(password|secret|token|credentials|auth|headers|query|cookie)[^.]*(\.[^.]*)?$`).MatchString(path)
 }
 
+// unknownField returns the name in the message of the decoder about an unknown setting, or "".
 func unknownField(message string) string {
 	if parts := regexp.MustCompile(`(?s)^field (.*) not found in type `).FindStringSubmatch(message); parts != nil {
 		return parts[1]
@@ -60,7 +61,7 @@ func unknownField(message string) string {
 	return ""
 }
 
-// mismatch says what kind of value is wanted instead of what stands there.
+// mismatch returns which type of value is wanted, and what the value is, or "" for another message of the decoder.
 func mismatch(message string) string {
 	parts := regexp.MustCompile("(?s)^cannot construct !!(\\w+)(?: `(.*)`)? into (.*)$").FindStringSubmatch(message)
 	if parts == nil {
@@ -73,18 +74,19 @@ func mismatch(message string) string {
 	return "want " + wanted(parts[3]) + ", got " + got
 }
 
+// wanted returns what a Go type is called in a configuration file.
 func wanted(goType string) string {
 	switch {
 	case strings.HasSuffix(goType, "(TextUnmarshaler)"):
 		return "a single value"
 	case goType == "string":
-		return "a text"
+		return "a string"
 	case goType == "bool":
 		return "true or false"
 	case strings.HasPrefix(goType, "float"):
 		return "a number"
 	case strings.HasPrefix(goType, "int"), strings.HasPrefix(goType, "uint"):
-		return "a whole number"
+		return "an integer"
 	case strings.HasPrefix(goType, "[]"):
 		return "a list such as [a, b]"
 	case strings.HasPrefix(goType, "map["):
@@ -93,17 +95,17 @@ func wanted(goType string) string {
 	return "a mapping of settings"
 }
 
-// plain takes the decoder's own way of talking out of a message.
-func plain(message string) string {
+// decoderMessage returns a message of the decoder in words for the author of the file.
+func decoderMessage(message string) string {
 	if parts := regexp.MustCompile(`(?s)^mapping key "?(.*?)"? already defined at line (\d+)$`).FindStringSubmatch(message); parts != nil {
 		return fmt.Sprintf("%q is set twice, first in line %s", parts[1], parts[2])
 	}
 	return strings.TrimPrefix(message, "yaml: ")
 }
 
-// noSetting says that there is no such setting, and which one may have been meant.
-func (r *reader) noSetting(path, name string, known []string) string {
-	text := fmt.Sprintf("no setting %q", name)
+// unknownSetting returns the problem of an unknown setting, and notes which setting it was taken for.
+func (r *reader) unknownSetting(path, name string, known []string) string {
+	text := fmt.Sprintf("unknown setting %q", name)
 	if hint := prometheusKeys()[name]; hint.text != "" {
 		r.meant[join(path, hint.setting)] = true
 		return text + "; " + hint.text
@@ -113,22 +115,15 @@ func (r *reader) noSetting(path, name string, known []string) string {
 		return text + fmt.Sprintf("; did you mean %q?", meant)
 	}
 	if len(known) > 0 && len(known) <= 12 {
-		return text + "; there are " + strings.Join(known, ", ")
+		return text + "; want one of " + strings.Join(known, ", ")
 	}
 	return text
 }
 
-// missing says that a setting is needed, unless a mistyped name was taken to mean it.
-func (r *reader) missing(n *yaml.Node, path, want string) {
-	if !r.meant[path] {
-		r.bad(n, path, "is needed: %s", want)
-	}
-}
-
-// hint is what a setting of another program is called here.
+// hint says which setting replaces one of another program.
 type hint struct{ setting, text string }
 
-// prometheusKeys are settings that users know from Prometheus and that are written another way here.
+// prometheusKeys returns settings of Prometheus that have another name here.
 func prometheusKeys() map[string]hint {
 	file := func(setting string) hint { return hint{setting, fmt.Sprintf("write %s: \"file:/path\"", setting)} }
 	every := hint{"schedule", `write schedule: "@every 60s"`}
@@ -148,7 +143,7 @@ func prometheusKeys() map[string]hint {
 	}
 }
 
-// settingsAt are the names of the settings of the struct that a path inside a type leads to.
+// settingsAt returns the names of the settings of the struct at a path inside a type.
 func settingsAt(t reflect.Type, path string) []string {
 	var names []string
 	for _, f := range settingFields(descend(t, path)) {
@@ -158,6 +153,7 @@ func settingsAt(t reflect.Type, path string) []string {
 	return names
 }
 
+// descend returns the type at a path inside a type.
 func descend(t reflect.Type, path string) reflect.Type {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -179,6 +175,7 @@ func descend(t reflect.Type, path string) reflect.Type {
 	return t
 }
 
+// settingFields returns the fields of a struct that are settings.
 func settingFields(t reflect.Type) []reflect.StructField {
 	if t.Kind() != reflect.Struct {
 		return nil
