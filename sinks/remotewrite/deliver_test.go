@@ -16,6 +16,7 @@ import (
 	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/deliver"
 )
 
 func speaking(p Protocol) func(*Config, *sinks.Env) {
@@ -39,7 +40,7 @@ func TestRequestHeaders(t *testing.T) {
 		r.tick()
 		var got []string
 		for _, q := range d.all() {
-			for _, name := range []string{"Content-Type", "Content-Encoding", versionHeader, "User-Agent", "X-Scope-Orgid", "X-Api-Key"} {
+			for _, name := range []string{"Content-Type", "Content-Encoding", deliver.VersionHeader, "User-Agent", "X-Scope-Orgid", "X-Api-Key"} {
 				got = append(got, q.header.Get(name))
 			}
 		}
@@ -335,23 +336,6 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-func TestPausesGrowAndAreBounded(t *testing.T) {
-	var b backoff
-	for i := range 100 {
-		ceiling := min(maxPause, firstPause<<min(i, 20))
-		if d := b.next(0); d < 0 || d > ceiling {
-			t.Fatalf("pause %d is %s, want at most %s", i, d, ceiling)
-		}
-	}
-	spread := map[time.Duration]bool{}
-	for range 50 {
-		spread[b.next(0)] = true
-	}
-	if len(spread) < 40 {
-		t.Errorf("50 pauses had %d lengths: no jitter", len(spread))
-	}
-}
-
 func TestTooOld(t *testing.T) {
 	d := &double{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(503) }}
 	receiving(t, d, func(c *Config, _ *sinks.Env) { c.Spool.MaxAge = setting.Duration(10 * time.Minute) }, func(r *rig) {
@@ -505,8 +489,8 @@ func TestCheck(t *testing.T) {
 		{Auto, 400, "empty write request", ""},
 		{Auto, 415, "", ""},
 		{Protocol2, 204, "", ""},
-		{Protocol2, 415, "", "it does not take remote-write 2.0: set protocol to auto"},
-		{Protocol1, 415, "", "it does not take remote-write 1.0: set protocol to auto"},
+		{Protocol2, 415, "", "(the receiver does not take remote-write 2.0: set protocol to auto)"},
+		{Protocol1, 415, "", "(the receiver does not take remote-write 1.0: set protocol to auto)"},
 		{Auto, 401, "no org id", "401 Unauthorized: no org id (set headers: {X-Scope-OrgID"},
 		{Auto, 401, "", "check basic_auth"},
 		{Auto, 403, "", "these credentials may not write there"},
@@ -527,32 +511,52 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestRemedies(t *testing.T) {
-	for text, want := range map[string]string{
-		"err: out of order sample. timestamp=…":                                    "another sender writes the same series",
-		"store locally for endpoint 127.0.0.1: add 1 samples: out of order sample": "another sender writes the same series",
-		"duplicate sample for timestamp 1":                                         "another sender writes the same series",
-		"out of bounds for series {}":                                              "the receiver takes nothing this old",
-		"timestamp is too far in the future":                                       "the clock",
-		"per-user series limit of 150000 exceeded (ERR-MIMIR-max-series-per-user)": "fewer label values",
-		"too big packed request; see -maxInsertRequestSize":                        "lower request.max_samples",
-		"native histograms are disabled":                                           "set native to false",
-		"something new":                                                            "",
-	} {
-		if got := remedy(400, text); want == "" && got != "" || !strings.Contains(got, want) {
-			t.Errorf("%s: %q, want %q", text, got, want)
+// TestAPanicCostsItsRequest holds that the sink goes on behind a request that makes it panic.
+func TestAPanicCostsItsRequest(t *testing.T) {
+	first := true
+	answer := func(req *http.Request) (*http.Response, error) {
+		if first {
+			first = false
+			panic("cannot be")
 		}
+		return &http.Response{StatusCode: 204, Body: http.NoBody, Request: req}, nil
 	}
+	change := func(c *Config, env *sinks.Env) { c.Protocol, env.Web.Answer = Protocol1, answerer(answer) }
+	receiving(t, nil, change, func(r *rig) {
+		for range 2 {
+			r.write("house", gauge("temp", 20, "a"))
+			r.tick()
+		}
+		r.drops(sinks.Damaged, 1)
+		if sent := r.stats.Sent.Load(); sent != 1 || !strings.Contains(r.log.String(), "cannot be") {
+			t.Errorf("sent %d samples, log:\n%s", sent, r.log)
+		}
+	})
 }
 
-func TestOffender(t *testing.T) {
-	for text, want := range map[string]string{
-		`out of order for series {a="}\"", b="c"} and {d="e"}`: `{a="}\"", b="c"}`,
-		`cut short {a="b`: `{a="b`,
-		`none`:            "",
-	} {
-		if got := offender(text); got != want {
-			t.Errorf("%s: %s, want %s", text, got, want)
-		}
-	}
+type answerer func(*http.Request) (*http.Response, error)
+
+func (f answerer) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// A spool with a backlog of one shard; a short run (cton once) with several connections must send the new samples too.
+func TestOnceBehindBacklog(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		network := memnet.NewNetwork()
+		change := func(c *Config, _ *sinks.Env) { c.Spool.Dir = dir; c.Connections = 4; c.Protocol = Protocol1 }
+		r := newRig(t, network, change) // nobody listens
+		r.run()
+		r.write("j", gauge("x", 1, "a"))
+		r.tick()
+		r.stop()
+		d := &double{answer: func(w http.ResponseWriter, q request) { time.Sleep(time.Second); takes(w, q) }}
+		network.Serve(t, "receiver:80", d)
+		r = newRig(t, network, change)
+		r.run()
+		synctest.Wait()
+		r.write("j", gauge("x", 2, "a", "b", "c", "d", "e", "f", "g", "h"))
+		synctest.Wait()
+		r.stop()
+		r.balanced()
+	})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/gogo/protobuf/proto"
 	"github.com/golang/snappy"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
@@ -27,14 +28,25 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
+// The times that users are told of: the pauses between retries, and the largest Retry-After that is obeyed.
+const (
+	firstPause    = 100 * time.Millisecond
+	maxPause      = 30 * time.Second
+	maxRetryAfter = 5 * time.Minute
+)
+
+// staleNaN returns the value of a staleness marker.
+func staleNaN() float64 { return math.Float64frombits(value.StaleNaN) }
+
 // rig is a sink and its receiver in one bubble of fake time.
 type rig struct {
 	testing.TB
-	sink  *sink
-	stats *sinks.Stats
-	log   *lockedBuffer
-	stop  func() // ends Run and waits for it
-	began time.Time
+	sink   *sink
+	config *Config
+	stats  *sinks.Stats
+	log    *lockedBuffer
+	stop   func() // ends Run and waits for it
+	began  time.Time
 }
 
 // lockedBuffer is a strings.Builder for several goroutines.
@@ -94,7 +106,7 @@ func newRig(t testing.TB, network *memnet.Network, change func(*Config, *sinks.E
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.sink = s.(*sink)
+	r.sink, r.config = s.(*sink), c
 	return r
 }
 
@@ -166,7 +178,7 @@ func (p point) String() string {
 	if p.histogram != "" {
 		return text + " " + p.histogram
 	}
-	if math.Float64bits(p.value) == math.Float64bits(stale()) {
+	if math.Float64bits(p.value) == math.Float64bits(staleNaN()) {
 		return text + " stale"
 	}
 	return text + " " + strconv.FormatFloat(p.value, 'g', -1, 64)

@@ -11,6 +11,7 @@ import (
 	remoteapi "github.com/prometheus/client_golang/exp/api/remote"
 
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/sinktest"
 )
@@ -143,8 +144,8 @@ func TestSeriesEndsAtOnce(t *testing.T) {
 		s.want(r.TB, second, `count(span)`, gone)
 		s.want(r.TB, second, `count({__name__=~"took.*"})`, gone)
 		s.want(r.TB, third, `count(x)`, gone)
-		if len(r.sink.jobs) != 0 || len(r.sink.series.live) != 0 {
-			r.Errorf("%d jobs and %d series are remembered", len(r.sink.jobs), len(r.sink.series.live))
+		if jobs := r.sink.encoder.Jobs(); len(jobs) != 0 {
+			r.Errorf("jobs %v are remembered", jobs)
 		}
 		// It comes back, behind its own marker.
 		r.write("j", gauge("x", 5, "a"))
@@ -193,9 +194,6 @@ func TestReloadChangesNothing(t *testing.T) {
 		s.want(r.TB, at, `count_over_time(x[10m])`, 4)                     // no marker
 		r.drops(sinks.Refused, 0)
 		r.drops(sinks.NotNewer, 0)
-		if n := len(r.sink.series.live); n != 3 {
-			r.Errorf("%d series are remembered, want 3", n)
-		}
 	})
 }
 
@@ -223,9 +221,7 @@ func TestRefusedZeroCostsNothingElse(t *testing.T) {
 			r.write("j", counter("calls_total", 1, r.began.Add(-time.Hour), "a"))
 			r.tick()
 			// As after a restart: a new process knows nothing of what the one before has sent.
-			r.sink.series = newRegistry(r.began)
-			r.sink.packer = newPacker(r.sink.series.table, 1, 5000, &r.sink.sender.limit)
-			r.sink.jobs = map[string]*job{}
+			r.sink.encoder = newEncoder(r.config, r.sink.env, nil, r.began)
 			r.write("j", counter("calls_total", 3, r.began, "a"), gauge("x", 1, "a"))
 			r.tick()
 			s.want(r.TB, time.Now(), `calls_total`, 3)
@@ -241,11 +237,165 @@ func TestASumOfNaNIsNoMarker(t *testing.T) {
 	inBoth(t, nil, func(r *rig, s *server) {
 		span := &metric.Desc{Name: "span", Type: metric.Histogram, Native: true}
 		h := &metric.HistogramValue{
-			Count: 3, Sum: stale(),
+			Count: 3, Sum: staleNaN(),
 			Native: &metric.NativeBuckets{ZeroThreshold: 1e-9, Positive: []metric.NativeBucket{{Index: 1, Count: 3}}},
 		}
 		r.write("j", metric.Family{Desc: span, Series: []metric.Series{{Labels: span.LabelSet(nil), More: &metric.More{Histogram: h}}}})
 		r.tick()
 		s.want(t, time.Now(), "histogram_count(span)", 3)
+	})
+}
+
+func TestSamplesOutOfBoundsAreLeftOutSingly(t *testing.T) {
+	change := func(c *Config, _ *sinks.Env) { c.MaxSampleAge = setting.Duration(time.Hour) }
+	inBoth(t, change, func(r *rig, s *server) {
+		family := gauge("temp", 20, "a")
+		now := time.Now()
+		for i, at := range []time.Duration{-time.Hour, -time.Hour - time.Millisecond, 10 * time.Minute, 10*time.Minute + time.Millisecond} {
+			one := gauge("temp", float64(i), string(rune('b'+i))).Series[0]
+			one.Time = now.Add(at).UnixMilli()
+			family.Series = append(family.Series, one)
+		}
+		r.write("rooms", family)
+		r.tick()
+		s.want(t, now.Add(11*time.Minute), "count(count_over_time(temp[2h]))", 3)
+		r.drops(metric.Future, 1)
+		r.drops(sinks.Past, 1)
+	})
+}
+
+func TestSeriesEndAtTheExitOnlyWhereAskedFor(t *testing.T) {
+	for _, stale := range []bool{false, true} {
+		change := func(c *Config, _ *sinks.Env) { c.StaleOnExit = stale }
+		inBoth(t, change, func(r *rig, s *server) {
+			r.write("rooms", gauge("temp", 20, "a"))
+			r.tick()
+			r.stop()
+			want := 20.0
+			if stale {
+				want = gone
+			}
+			s.want(t, time.Now().Add(time.Second), "temp", want)
+		})
+	}
+}
+
+// TestExemplarsAreToldOnce holds that a receiver gets each exemplar, with the series that it belongs to, and gets it once.
+func TestExemplarsAreToldOnce(t *testing.T) {
+	inBoth(t, nil, func(r *rig, s *server) {
+		trace := func(id string, value float64, at int64) metric.Exemplar {
+			return metric.Exemplar{Labels: []metric.Label{{Name: "trace_id", Value: id}}, Value: value, Time: at}
+		}
+		began := time.Now()
+		at := began.UnixMilli()
+		calls := counter("calls_total", 7, began.Add(-time.Hour), "a")
+		calls.Series[0].More = &metric.More{Exemplars: []metric.Exemplar{trace("one", 1, 0)}}
+		took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1, 2}, LabelNames: []string{"room"}}
+		lasted := made(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 3, Sum: 4.5, Counts: []uint64{1, 1, 1}}}}, "a")
+		lasted.Series[0].More.Exemplars = []metric.Exemplar{trace("low", 1, at), trace("high", 9, at+1)}
+		span := made(&metric.Desc{Name: "span", Type: metric.Histogram, Native: true, LabelNames: []string{"room"}},
+			metric.Series{More: &metric.More{Histogram: nativeOf(1, 2), Exemplars: []metric.Exemplar{trace("first", 1, at), trace("second", 2, at+1)}}}, "a")
+		plain := gauge("temp", 1, "a")
+		plain.Series[0].More = &metric.More{Exemplars: []metric.Exemplar{trace("never", 1, 0)}} // a gauge has none
+		for range 3 {
+			r.write("shop", calls, lasted, span, plain)
+			r.tick()
+		}
+		later := counter("calls_total", 8, began.Add(-time.Hour), "a")
+		later.Series[0].More = &metric.More{Exemplars: []metric.Exemplar{trace("two", 2, time.Now().UnixMilli())}}
+		r.write("shop", later)
+		r.tick()
+		want := map[string][]string{
+			"calls_total": {"one", "two"}, `took_bucket{le="1.0"}`: {"low"}, `took_bucket{le="2.0"}`: nil, `took_bucket{le="+Inf"}`: {"high"},
+			"span": {"first", "second"}, "temp": nil,
+		}
+		got := map[string][]string{}
+		for series := range want {
+			for _, e := range s.Exemplars(t, series) {
+				got[series] = append(got[series], e.Labels.Get("trace_id"))
+			}
+			if want[series] == nil || series == "span" && r.config.Protocol == Protocol1 {
+				// Prometheus' receiver of 1.0 looks at exemplars before it knows a new native histogram.
+				delete(want, series)
+				delete(got, series)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("- wanted, + got:\n%s", diff)
+		}
+		if n := len(r.stats.Dropped()); n > 0 {
+			t.Errorf("samples are dropped: %v", r.stats.Dropped())
+		}
+	})
+}
+
+// writeEvery hands over a batch of a job with this interval.
+func (r *rig) writeEvery(every time.Duration, families ...metric.Family) {
+	r.Helper()
+	b := metric.Batch{Job: "slow", Time: time.Now(), Every: every, Families: families}
+	if err := r.sink.Write(context.Background(), b); err != nil {
+		r.Fatalf("Write: %v", err)
+	}
+}
+
+func TestASlowJobHasNoGaps(t *testing.T) {
+	inBoth(t, nil, func(r *rig, s *server) {
+		began := time.Now()
+		calls := counter("calls_total", 7, began.Add(-time.Hour), "a")
+		own := gauge("measured", 3, "a")
+		own.Series[0].Time = time.Now().Add(-time.Minute).UnixMilli()
+		r.writeEvery(time.Hour, gauge("temp", 20, "a"), calls, own)
+		for range 59 {
+			r.tick()
+		}
+		for _, minute := range []int{0, 4, 6, 30, 59} {
+			at := began.Add(time.Duration(minute)*time.Minute + time.Second)
+			s.want(t, at, "temp", 20)
+			s.want(t, at, "calls_total", 7)
+		}
+		s.want(t, began.Add(6*time.Minute), "measured", gone)
+		s.want(t, began.Add(30*time.Minute), "count_over_time(temp[30m])", 30)
+		r.writeEvery(time.Hour, gauge("temp", 21, "a"), calls)
+		r.tick()
+		s.want(t, time.Now(), "temp", 21)
+		r.writeEvery(time.Hour) // the job's end
+		r.tick()
+		s.want(t, time.Now(), "temp", gone)
+		for range 10 {
+			r.tick()
+		}
+		s.want(t, time.Now(), "count_over_time(temp[9m])", gone)
+		for reason, n := range r.stats.Dropped() {
+			t.Errorf("%d samples are dropped as %s", n, reason)
+		}
+	})
+}
+
+func TestAQuickJobIsSentOnce(t *testing.T) {
+	inBoth(t, nil, func(r *rig, s *server) {
+		r.writeEvery(4*time.Minute, gauge("temp", 20, "a"))
+		for range 4 {
+			r.tick()
+		}
+		s.want(t, time.Now(), "count_over_time(temp[10m])", 1)
+	})
+}
+
+func TestATickThatEndsBehindARepetitionIsTold(t *testing.T) {
+	inBoth(t, nil, func(r *rig, s *server) {
+		r.writeEvery(5*time.Minute, gauge("temp", 20, "a"))
+		for range 5 {
+			r.tick()
+		}
+		// The tick began before the last repetition, and its batch comes after it.
+		late := metric.Batch{Job: "slow", Time: time.Now().Add(-30 * time.Second), Every: 5 * time.Minute, Families: []metric.Family{gauge("temp", 21, "a")}}
+		if err := r.sink.Write(context.Background(), late); err != nil {
+			t.Fatal(err)
+		}
+		r.tick()
+		s.want(t, time.Now(), "temp", 21)
+		if n := len(r.stats.Dropped()); n > 0 {
+			t.Errorf("samples are dropped: %v", r.stats.Dropped())
+		}
 	})
 }

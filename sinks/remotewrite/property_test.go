@@ -93,7 +93,7 @@ func markersAndZeros(t testing.TB, requests []wire.Request) (n int) {
 				t.Fatal(err)
 			}
 			isZero := i.Start != 0 && i.Start == i.Time
-			isMarker := math.Float64bits(i.Value) == math.Float64bits(stale())
+			isMarker := math.Float64bits(i.Value) == math.Float64bits(staleNaN())
 			if isZero || isMarker || i.Kind == wire.Histogram && i.Histogram.Sum != i.Histogram.Sum {
 				n++
 			}

@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -77,5 +78,71 @@ func TestLabelsThatNoReceiverTakes(t *testing.T) {
 		s.want(t, time.Now(), "count_over_time(temp[10m])", 2)
 		s.want(t, time.Now(), `count({room!=""})`, 1)
 		r.drops(metric.Invalid, 4)
+	})
+}
+
+// Two jobs whose series the rules make one; the one job loses it.
+func TestTwoJobsShareASeries(t *testing.T) {
+	name := "job"
+	change := func(c *Config, _ *sinks.Env) {
+		c.WriteRelabel = relabel.Rules{{Regex: &name, Action: "labeldrop"}}
+	}
+	inBoth(t, change, func(r *rig, s *server) {
+		d := &metric.Desc{Name: "temp", Help: "A gauge.", Type: metric.Gauge, LabelNames: []string{"room"}}
+		one, two := made(d, metric.Series{Value: 20}, "a", "b"), made(d, metric.Series{Value: 20}, "a", "b")
+		for range 2 {
+			r.write("one", one)
+			r.tick()
+			r.write("two", two)
+			r.tick()
+		}
+		one.Series = one.Series[1:]
+		r.write("one", one)
+		r.tick()
+		two.Series[0].Value, two.Series[1].Value = 23, 24
+		r.write("two", two)
+		r.tick()
+		t.Log(r.stats.Dropped(), r.log)
+		s.want(t, time.Now(), `temp{room="a"}`, 23)
+		s.want(t, time.Now(), `temp{room="b"}`, 24)
+	})
+}
+
+// The rules make several parts of one unit one series.
+func TestPartsBecomeOne(t *testing.T) {
+	name := "le"
+	change := func(c *Config, _ *sinks.Env) {
+		c.WriteRelabel = relabel.Rules{{Regex: &name, Action: "labeldrop"}}
+	}
+	inBoth(t, change, func(r *rig, s *server) {
+		took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1}, LabelNames: []string{"room"}}
+		r.write("house", gauge("temp", 20, "a"),
+			made(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 3, Sum: 4.5, Counts: []uint64{1, 2}}}}, "a"))
+		r.tick()
+		t.Logf("dropped: %v sent %d", r.stats.Dropped(), r.stats.Sent.Load())
+		r.drops(sinks.NotNewer, 1)
+		r.drops(sinks.Refused, 0)
+	})
+}
+
+func TestSlowJobCrashesProcess(t *testing.T) {
+	name := "job"
+	receiving(t, &double{}, func(c *Config, _ *sinks.Env) {
+		c.Protocol = Protocol1
+		c.WriteRelabel = relabel.Rules{{Regex: &name, Action: "labeldrop"}}
+	}, func(r *rig) {
+		f := gauge("temp", 20, "a")
+		w := func(job string, fs ...metric.Family) {
+			if err := r.sink.Write(context.Background(), metric.Batch{Job: job, Time: time.Now(), Every: time.Hour, Families: fs}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		w("two", f)
+		w("one", f)
+		w("one", f)
+		w("one")
+		r.tick()
+		r.tick()
 	})
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/deliver"
 )
 
 // tape is a receiver that keeps what it gets as the protocols' own messages.
@@ -218,7 +219,7 @@ func TestSpecification1(t *testing.T) {
 	}
 	specified(t, Protocol1, []rule{
 		{"Content-Type", nil, header("Content-Type", "application/x-protobuf")},
-		{"X-Prometheus-Remote-Write-Version", nil, header(versionHeader, "0.1.0")},
+		{"X-Prometheus-Remote-Write-Version", nil, header(deliver.VersionHeader, "0.1.0")},
 		{"400 is not retried whole: the samples are asked for singly, and given up", answers(400), func(t *testing.T, p *tape) {
 			n := 0
 			for i, q := range p.requests {
@@ -291,7 +292,7 @@ func TestSpecification2(t *testing.T) {
 	}
 	specified(t, Protocol2, []rule{
 		{"Content-Type names the message", nil, header("Content-Type", "application/x-protobuf;proto=io.prometheus.write.v2.Request")},
-		{"X-Prometheus-Remote-Write-Version", nil, header(versionHeader, "2.0.0")},
+		{"X-Prometheus-Remote-Write-Version", nil, header(deliver.VersionHeader, "2.0.0")},
 		{"the first symbol is empty, and none is repeated", nil, func(t *testing.T, p *tape) {
 			for _, q := range p.twos {
 				if q.Symbols[0] != "" {

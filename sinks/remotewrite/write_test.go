@@ -1,15 +1,19 @@
 package remotewrite
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/golang/snappy"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/collectington/collectington/agent/httpclient/memnet"
@@ -49,16 +53,25 @@ func (r *rig) queued() (all []wire.Request) {
 		if !ok {
 			return all
 		}
-		one, err := r.sink.sender.delivery(record).line[0].request()
+		one, err := unpack(record)
 		if err != nil {
 			r.Fatal(err)
 		}
-		if got := (written{one.Counts.Samples, one.Counts.Histograms}); got != (written{record.Samples, record.Histograms}) {
-			r.Errorf("the record says %+v, it has %+v", record.Meta, got)
+		if one.Counts.Samples != record.Samples || one.Counts.Histograms != record.Histograms {
+			r.Errorf("the record says %+v, it has %+v", record.Meta, one.Counts)
 		}
 		all = append(all, one)
 		q.Ack(record.ID)
 	}
+}
+
+// unpack decodes a record of the queue.
+func unpack(r spool.Record) (wire.Request, error) {
+	raw, err := snappy.Decode(nil, r.Payload)
+	if err != nil {
+		return wire.Request{}, err
+	}
+	return wire.Decode(wire.Protocol(r.Protocol), raw)
 }
 
 func shown(t *testing.T, q wire.Request, began time.Time) (all []string) {
@@ -72,7 +85,7 @@ func shown(t *testing.T, q wire.Request, began time.Time) (all []string) {
 			p.start = i.Start - began.UnixMilli()
 		}
 		if i.Kind == wire.Histogram && i.Histogram.Sum != i.Histogram.Sum {
-			p.value = stale()
+			p.value = staleNaN()
 		}
 		text := strings.NewReplacer(`__name__="`, "", `",job="j"`, "", `"`, "").Replace(p.String())
 		if i.Kind == wire.Histogram {
@@ -145,7 +158,7 @@ func TestNoZeroBeforeTheSinkBegan(t *testing.T) {
 	got := taken(t, 1000, func(r *rig) {
 		time.Sleep(time.Hour)
 		r.write("j", counter("n", 1, r.began.Add(-1), "a"),
-			counter("old", 1, time.Now().Add(-zeroReach-time.Millisecond), "a"),
+			counter("old", 1, time.Now().Add(-30*time.Minute-time.Millisecond), "a"),
 			counter("ahead", 1, time.Now().Add(1), "a"), counter("none", 1, time.Unix(0, 0), "a"))
 	})
 	want := [][]string{{
@@ -198,7 +211,7 @@ func TestHostileBatches(t *testing.T) {
 	sum := &metric.Desc{Name: "s", Type: metric.Summary, Quantiles: []float64{0.5, 0.9}}
 	var none metric.LabelSet
 	got := taken(t, 1000, func(r *rig) {
-		x := gauge("x", math.Float64frombits(math.Float64bits(stale())), "a", "a")
+		x := gauge("x", math.Float64frombits(math.Float64bits(staleNaN())), "a", "a")
 		r.write("j", x, // twice the same series, with a value like a marker
 			metric.Family{Desc: d, Series: []metric.Series{{Labels: &none}, {Labels: &none, More: &metric.More{Histogram: &metric.HistogramValue{Counts: []uint64{1}}}}}},
 			metric.Family{Desc: sum, Series: []metric.Series{{Labels: &none}, {Labels: new(metric.LabelSet), More: &metric.More{Summary: &metric.SummaryValue{Quantiles: []float64{1}}}}}},
@@ -226,48 +239,6 @@ func TestHostileBatches(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("other samples (-want +got):\n%s", diff)
-	}
-}
-
-// What is remembered of ended series is bounded by time and number, and what is forgotten gets no zero.
-func TestEndedSeriesAreForgotten(t *testing.T) {
-	now := time.UnixMilli(1e12)
-	r := newRegistry(now)
-	d := &metric.Desc{Name: "x"}
-	end := func(room string, last int64) {
-		s := r.open([]metric.Label{{Name: "room", Value: room}}, d, 1)
-		s.last = last
-		r.close(s)
-	}
-	end("a", 1e12+1000)
-	end("b", 1e12+2000)
-	r.forget(1e12 + 1001 + rememberEnded.Milliseconds())
-	a, b := r.open([]metric.Label{{Name: "room", Value: "a"}}, d, 2), r.open([]metric.Label{{Name: "room", Value: "b"}}, d, 2)
-	if a.last != 0 || b.last != 1e12+2000 || r.floor != 1e12+1000 {
-		t.Errorf("a has %d, b %d, the floor is %d", a.last, b.last, r.floor)
-	}
-	if r.beginsAt(a, 1e12+1000, 1e12+5000) || !r.beginsAt(a, 1e12+1001, 1e12+5000) {
-		t.Error("a zero is true only after what may have been sent")
-	}
-	for i := range maxEnded + 10 {
-		end(string(rune(i+1000)), 1e12+3000)
-	}
-	r.forget(1e12 + 3000)
-	if len(r.ended) > maxEnded || len(r.order) > maxEnded {
-		t.Errorf("%d ended series are remembered", len(r.ended))
-	}
-}
-
-// Two series of one hash stay two.
-func TestHashesCollide(t *testing.T) {
-	r := newRegistry(time.UnixMilli(0))
-	d := &metric.Desc{Name: "x"}
-	a := []metric.Label{{Name: "room", Value: "a"}}
-	r.live[r.hash(a)] = &series{wire: r.table.Series([]metric.Label{{Name: "room", Value: "b"}}, d), hash: r.hash(a)}
-	first := r.open(a, d, 1)
-	first.last = 5
-	if again := r.open(a, d, 2); again.last != 5 || again.wire.String() != `{room="a"}` || len(r.live) != 2 {
-		t.Errorf("got %+v with %d series", again, len(r.live))
 	}
 }
 
@@ -341,4 +312,64 @@ func TestSeriesOfTargets(t *testing.T) {
 		s.want(t, now, `up{job="node",instance="host-1",exported_job="own",site="oslo"}`, 1)
 		s.want(t, now, `scraped{job="own",instance="db:1",exported_job="",exported_instance="",site="oslo"}`, 1)
 	})
+}
+
+// fleet is a family of 30,000 series of 4 labels of their own.
+func fleet() metric.Family {
+	d := &metric.Desc{
+		Name: "api_requests_total", Help: "Requests by path and code.", Type: metric.Counter,
+		LabelNames: []string{"path", "code", "method", "team"},
+	}
+	f := metric.Family{Desc: d}
+	for i := range 30000 {
+		f.Series = append(f.Series, metric.Series{
+			Labels: d.LabelSet([]string{fmt.Sprint("/v1/items/", i/20), strconv.Itoa(200 + i%20), []string{"GET", "POST"}[i%2], fmt.Sprint("team-", i%50)}),
+			Value:  float64(i * 17),
+			Start:  1,
+		})
+	}
+	return f
+}
+
+// BenchmarkWrite30000 is a tick of 30,000 known series into compressed requests of the queue.
+func BenchmarkWrite30000(b *testing.B) {
+	for _, p := range []Protocol{Protocol1, Protocol2} {
+		for _, shards := range []int{1, 4} {
+			b.Run(fmt.Sprintf("%s in %d", p, shards), func(b *testing.B) {
+				r := newRig(b, memnet.NewNetwork(), func(c *Config, _ *sinks.Env) { c.Protocol, c.Connections = p, shards })
+				f, at := fleet(), time.Now()
+				write := func() {
+					at = at.Add(time.Second)
+					for i := range f.Series {
+						f.Series[i].Value++
+					}
+					if err := r.sink.Write(b.Context(), metric.Batch{Job: "api", Time: at.Add(-time.Hour), Families: []metric.Family{f}}); err != nil {
+						b.Fatal(err)
+					}
+				}
+				write()
+				b.ReportAllocs()
+				for b.Loop() {
+					write()
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/30000, "ns/sample")
+				p := r.stats.Pending()
+				b.ReportMetric(float64(p.Bytes)/float64(p.Samples), "queued-bytes/sample")
+			})
+		}
+	}
+}
+
+// What waits, or is still being read by the transport, is not written over by the next tick.
+func TestQueuedRequestsAreNotOverwritten(t *testing.T) {
+	r := newRig(t, memnet.NewNetwork(), nil)
+	r.write("j", gauge("x", 1, "a"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	first, _ := r.sink.queue.Load().Next(ctx, 0, spool.OldestFirst)
+	was := bytes.Clone(first.Payload)
+	r.write("j", gauge("x", 2, "b"))
+	if !bytes.Equal(first.Payload, was) {
+		t.Error("the memory of a waiting request was used again")
+	}
 }

@@ -64,8 +64,8 @@ func (b *Builder) Add(s *Series, time int64, value float64, start int64) {
 	b.body = end(dst, at)
 }
 
-// Part ends the open series' message: a sample that is added next begins another, even if it is of the same series.
-func (b *Builder) Part() { b.close() }
+// EndSeries ends the message of the last series. The next sample begins another one, even if it is of the same series.
+func (b *Builder) EndSeries() { b.close() }
 
 // AddHistogram adds the native buckets of h as a sample, as Add does.
 func (b *Builder) AddHistogram(s *Series, time int64, h *metric.HistogramValue, start int64) {

@@ -64,6 +64,9 @@ type Counts struct {
 	Oldest, Newest int64 // times of samples and histograms in Unix milliseconds, both 0 where there are none
 }
 
+// Total returns the number of samples, native histograms among them.
+func (c Counts) Total() int { return c.Samples + c.Histograms }
+
 func (c *Counts) at(time int64) {
 	if c.Samples+c.Histograms == 0 {
 		c.Oldest, c.Newest = time, time

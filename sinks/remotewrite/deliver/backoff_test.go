@@ -1,15 +1,28 @@
-package remotewrite
+package deliver
 
 import (
 	"context"
-	"net/http"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/collectington/collectington/sinks"
 )
+
+func TestPausesGrowAndAreBounded(t *testing.T) {
+	var b backoff
+	for i := range 100 {
+		ceiling := min(maxPause, firstPause<<min(i, 20))
+		if d := b.next(0); d < 0 || d > ceiling {
+			t.Fatalf("pause %d is %s, want at most %s", i, d, ceiling)
+		}
+	}
+	spread := map[time.Duration]bool{}
+	for range 50 {
+		spread[b.next(0)] = true
+	}
+	if len(spread) < 40 {
+		t.Errorf("50 pauses had %d lengths: no jitter", len(spread))
+	}
+}
 
 func TestABacklogIsSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -72,30 +85,3 @@ func TestASlowReceiverIsNotWaitedFor(t *testing.T) {
 		t.Errorf("after an answer of 4 s: %s", pause)
 	}
 }
-
-// TestAPanicCostsItsRequest holds that the sink goes on behind a request that makes it panic.
-func TestAPanicCostsItsRequest(t *testing.T) {
-	first := true
-	answer := func(req *http.Request) (*http.Response, error) {
-		if first {
-			first = false
-			panic("cannot be")
-		}
-		return &http.Response{StatusCode: 204, Body: http.NoBody, Request: req}, nil
-	}
-	change := func(c *Config, env *sinks.Env) { c.Protocol, env.Web.Answer = Protocol1, answerer(answer) }
-	receiving(t, nil, change, func(r *rig) {
-		for range 2 {
-			r.write("house", gauge("temp", 20, "a"))
-			r.tick()
-		}
-		r.drops(sinks.Damaged, 1)
-		if sent := r.stats.Sent.Load(); sent != 1 || !strings.Contains(r.log.String(), "cannot be") {
-			t.Errorf("sent %d samples, log:\n%s", sent, r.log)
-		}
-	})
-}
-
-type answerer func(*http.Request) (*http.Response, error)
-
-func (f answerer) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
