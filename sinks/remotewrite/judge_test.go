@@ -5,8 +5,10 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -257,4 +259,33 @@ func TestRedirectsAreNotFollowedWithoutABody(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A receiver that answers 500 to every request has an outage. Its second 500 to a request is no reason to divide it.
+func TestOutageOf500DividesNothing(t *testing.T) {
+	const series, outage = 100, 7
+	var n atomic.Int64
+	d := &double{answer: func(w http.ResponseWriter, q request) {
+		if n.Add(1) <= outage {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		takes(w, q)
+	}}
+	receiving(t, d, speaking(Protocol1), func(r *rig) {
+		var rooms []string
+		for i := range series {
+			rooms = append(rooms, fmt.Sprint("r", i))
+		}
+		r.write("j", gauge("x", 1, rooms...))
+		r.tick()
+		r.tick()
+		var sizes []int
+		for _, q := range d.all() {
+			sizes = append(sizes, len(q.points))
+		}
+		if want := slices.Repeat([]int{series}, outage+1); !slices.Equal(sizes, want) {
+			r.Errorf("requests of %v samples, want %v", sizes, want)
+		}
+	})
 }
