@@ -16,7 +16,7 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest"
 )
 
-// server is a real Prometheus.
+// server is Prometheus, in this process.
 type server struct{ *sinktest.Prometheus }
 
 func newServer(t *testing.T, accepts ...remoteapi.WriteMessageType) *server {
@@ -34,12 +34,12 @@ func (s *server) want(t testing.TB, at time.Time, text string, want float64) {
 // gone is the value of a query without a result.
 var gone = math.NaN()
 
-// inBoth runs test with a Prometheus behind each protocol.
-func inBoth(t *testing.T, change func(*Config, *sinks.Env), test func(*rig, *server)) {
+// inBoth runs test with Prometheus for each protocol.
+func inEveryProtocol(t *testing.T, change func(*Config, *sinks.Env), test func(*rig, *server)) {
 	for _, p := range []Protocol{Protocol1, Protocol2, Auto} {
 		t.Run(p.String(), func(t *testing.T) {
 			s := newServer(t)
-			receiving(t, s, func(c *Config, env *sinks.Env) {
+			withReceiver(t, s, func(c *Config, env *sinks.Env) {
 				c.Protocol = p
 				if change != nil {
 					change(c, env)
@@ -65,7 +65,7 @@ func nativeOf(counts ...uint64) *metric.HistogramValue {
 
 func TestPrometheusHoldsWhatWasWritten(t *testing.T) {
 	external := []metric.Label{{Name: "site", Value: "oslo"}}
-	inBoth(t, func(_ *Config, env *sinks.Env) { env.External = external }, func(r *rig, s *server) {
+	inEveryProtocol(t, func(_ *Config, env *sinks.Env) { env.External = external }, func(r *rig, s *server) {
 		took := &metric.Desc{Name: "took_seconds", Type: metric.Histogram, Buckets: []float64{0.5, 1, 1e9}, LabelNames: []string{"room"}}
 		size := &metric.Desc{Name: "size", Type: metric.Summary, Quantiles: []float64{0.5, 1}}
 		span := &metric.Desc{Name: "span", Type: metric.Histogram, Native: true, Buckets: []float64{1}}
@@ -73,7 +73,7 @@ func TestPrometheusHoldsWhatWasWritten(t *testing.T) {
 		r.write("oncall",
 			gauge("temp", math.Inf(-1), "a"),
 			counter("calls_total", 7, time.Time{}, "a", "b"),
-			made(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 6, Sum: 4.5, Counts: []uint64{1, 2, 0, 3}}}}, "a"),
+			familyOf(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 6, Sum: 4.5, Counts: []uint64{1, 2, 0, 3}}}}, "a"),
 			metric.Family{Desc: size, Series: []metric.Series{{
 				Labels: size.LabelSet(nil),
 				More:   &metric.More{Summary: &metric.SummaryValue{Count: 3, Sum: 9, Quantiles: []float64{3, math.NaN()}}},
@@ -118,16 +118,16 @@ func TestPrometheusHoldsWhatWasWritten(t *testing.T) {
 		if sent := r.stats.Sent.Load(); sent != int64(len(want)) {
 			r.Errorf("Sent is %d, want %d", sent, len(want))
 		}
-		r.drops(sinks.Refused, 0)
+		r.wantDropped(sinks.Refused, 0)
 	})
 }
 
 func TestSeriesEndsAtOnce(t *testing.T) {
-	inBoth(t, nil, func(r *rig, s *server) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		span := &metric.Desc{Name: "span", Type: metric.Histogram, Native: true}
 		native := metric.Family{Desc: span, Series: []metric.Series{{Labels: span.LabelSet(nil), More: &metric.More{Histogram: nativeOf(3)}}}}
 		took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1}, LabelNames: []string{"room"}}
-		classic := made(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 2, Sum: 2, Counts: []uint64{1, 1}}}}, "a")
+		classic := familyOf(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 2, Sum: 2, Counts: []uint64{1, 1}}}}, "a")
 		first := time.Now()
 		r.write("j", gauge("x", 1, "a", "b", "c"), native, classic)
 		r.tick()
@@ -147,16 +147,16 @@ func TestSeriesEndsAtOnce(t *testing.T) {
 		if jobs := r.sink.encoder.Jobs(); len(jobs) != 0 {
 			r.Errorf("jobs %v are remembered", jobs)
 		}
-		// It comes back, behind its own marker.
+		// It returns, after its own marker.
 		r.write("j", gauge("x", 5, "a"))
 		r.tick()
 		s.want(r.TB, time.Now(), `sum(x)`, 5)
-		r.drops(sinks.Refused, 0)
+		r.wantDropped(sinks.Refused, 0)
 	})
 }
 
 func TestFirstIncrementCounts(t *testing.T) {
-	inBoth(t, nil, func(r *rig, s *server) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1}, LabelNames: []string{"room"}}
 		span := &metric.Desc{Name: "span", Type: metric.Histogram, Native: true, LabelNames: []string{"room"}}
 		size := &metric.Desc{Name: "size", Type: metric.Summary, Quantiles: []float64{0.5}, LabelNames: []string{"room"}}
@@ -164,9 +164,9 @@ func TestFirstIncrementCounts(t *testing.T) {
 		for _, n := range []uint64{3, 5} {
 			start := r.began.UnixMilli()
 			r.write("j", counter("calls_total", float64(n), r.began, "a"),
-				made(took, metric.Series{Start: start, More: &metric.More{Histogram: &metric.HistogramValue{Count: n, Sum: 1, Counts: []uint64{n, 0}}}}, "a"),
-				made(span, metric.Series{Start: start, More: &metric.More{Histogram: nativeOf(n)}}, "a"),
-				made(size, metric.Series{Start: start, More: &metric.More{Summary: &metric.SummaryValue{Count: n, Quantiles: []float64{9}}}}, "a"))
+				familyOf(took, metric.Series{Start: start, More: &metric.More{Histogram: &metric.HistogramValue{Count: n, Sum: 1, Counts: []uint64{n, 0}}}}, "a"),
+				familyOf(span, metric.Series{Start: start, More: &metric.More{Histogram: nativeOf(n)}}, "a"),
+				familyOf(size, metric.Series{Start: start, More: &metric.More{Summary: &metric.SummaryValue{Count: n, Quantiles: []float64{9}}}}, "a"))
 			r.tick()
 		}
 		at := time.Now().Add(-time.Minute)
@@ -177,13 +177,13 @@ func TestFirstIncrementCounts(t *testing.T) {
 		s.want(r.TB, at, `increase(size_count[5m])`, 5)
 		s.want(r.TB, at, `count_over_time(size{quantile="0.5"}[5m])`, 2) // a quantile was never zero
 		s.want(r.TB, at, `count_over_time(calls_total[5m])`, 3)
-		r.drops(sinks.Refused, 0)
+		r.wantDropped(sinks.Refused, 0)
 	})
 }
 
-// A reload makes all pointers new, also those of descriptions; the series go on.
+// A reload replaces descriptions and label sets. The series continue.
 func TestReloadChangesNothing(t *testing.T) {
-	inBoth(t, nil, func(r *rig, s *server) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		r.tick()
 		for i := range 4 {
 			r.write("j", counter("calls_total", float64(i+1), r.began, "a", "b"), gauge("x", 1, "a"))
@@ -192,49 +192,48 @@ func TestReloadChangesNothing(t *testing.T) {
 		at := time.Now().Add(-time.Minute)
 		s.want(r.TB, at, `count_over_time(calls_total{room="a"}[10m])`, 5) // one zero
 		s.want(r.TB, at, `count_over_time(x[10m])`, 4)                     // no marker
-		r.drops(sinks.Refused, 0)
-		r.drops(sinks.NotNewer, 0)
+		r.wantDropped(sinks.Refused, 0)
+		r.wantDropped(sinks.NotNewer, 0)
 	})
 }
 
 func TestPrometheusOfOneProtocol(t *testing.T) {
 	for _, only := range []remoteapi.WriteMessageType{remoteapi.WriteV1MessageType, remoteapi.WriteV2MessageType} {
 		s := newServer(t, only)
-		receiving(t, s, nil, func(r *rig) {
+		withReceiver(t, s, nil, func(r *rig) {
 			r.write("j", gauge("x", 4, "a"))
 			r.tick()
 			s.want(r.TB, time.Now(), `x`, 4)
 			if err := r.sink.Check(context.Background()); err != nil {
 				r.Errorf("Check: %v", err)
 			}
-			r.logged("does not take remote-write 2.0", map[bool]int{true: 1}[only == remoteapi.WriteV1MessageType])
-			r.drops(sinks.Refused, 0)
+			r.wantLogged("does not accept remote-write 2.0", map[bool]int{true: 1}[only == remoteapi.WriteV1MessageType])
+			r.wantDropped(sinks.Refused, 0)
 		})
 	}
 }
 
-// A zero that a receiver cannot take costs nothing else, though Prometheus refuses all of a 1.0 request for it.
-func TestRefusedZeroCostsNothingElse(t *testing.T) {
+// A zero that Prometheus rejects, with all of a 1.0 request, is the only sample that is lost.
+func TestRejectedZero(t *testing.T) {
 	for _, p := range []Protocol{Protocol1, Protocol2} {
 		s := newServer(t)
-		receiving(t, s, func(c *Config, _ *sinks.Env) { c.Protocol = p }, func(r *rig) {
+		withReceiver(t, s, func(c *Config, _ *sinks.Env) { c.Protocol = p }, func(r *rig) {
 			r.write("j", counter("calls_total", 1, r.began.Add(-time.Hour), "a"))
 			r.tick()
-			// As after a restart: a new process knows nothing of what the one before has sent.
+			// As after a restart: a new process does not know what was sent.
 			r.sink.encoder = newEncoder(r.config, r.sink.env, nil, r.began)
 			r.write("j", counter("calls_total", 3, r.began, "a"), gauge("x", 1, "a"))
 			r.tick()
 			s.want(r.TB, time.Now(), `calls_total`, 3)
 			s.want(r.TB, time.Now(), `x`, 1)
-			r.drops(sinks.Refused, 1)
+			r.wantDropped(sinks.Refused, 1)
 		})
 	}
 }
 
-// TestASumOfNaNIsNoMarker holds that a native histogram whose sum is any NaN, the bits of Prometheus' staleness marker
-// among them, is stored as a histogram.
-func TestASumOfNaNIsNoMarker(t *testing.T) {
-	inBoth(t, nil, func(r *rig, s *server) {
+// A native histogram whose sum has the bits of a staleness marker is stored as a histogram.
+func TestSumOfNaNIsNoMarker(t *testing.T) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		span := &metric.Desc{Name: "span", Type: metric.Histogram, Native: true}
 		h := &metric.HistogramValue{
 			Count: 3, Sum: staleNaN(),
@@ -246,9 +245,9 @@ func TestASumOfNaNIsNoMarker(t *testing.T) {
 	})
 }
 
-func TestSamplesOutOfBoundsAreLeftOutSingly(t *testing.T) {
+func TestBounds(t *testing.T) {
 	change := func(c *Config, _ *sinks.Env) { c.MaxSampleAge = setting.Duration(time.Hour) }
-	inBoth(t, change, func(r *rig, s *server) {
+	inEveryProtocol(t, change, func(r *rig, s *server) {
 		family := gauge("temp", 20, "a")
 		now := time.Now()
 		for i, at := range []time.Duration{-time.Hour, -time.Hour - time.Millisecond, 10 * time.Minute, 10*time.Minute + time.Millisecond} {
@@ -259,15 +258,15 @@ func TestSamplesOutOfBoundsAreLeftOutSingly(t *testing.T) {
 		r.write("rooms", family)
 		r.tick()
 		s.want(t, now.Add(11*time.Minute), "count(count_over_time(temp[2h]))", 3)
-		r.drops(metric.Future, 1)
-		r.drops(sinks.Past, 1)
+		r.wantDropped(metric.Future, 1)
+		r.wantDropped(sinks.Past, 1)
 	})
 }
 
-func TestSeriesEndAtTheExitOnlyWhereAskedFor(t *testing.T) {
+func TestStaleOnExit(t *testing.T) {
 	for _, stale := range []bool{false, true} {
 		change := func(c *Config, _ *sinks.Env) { c.StaleOnExit = stale }
-		inBoth(t, change, func(r *rig, s *server) {
+		inEveryProtocol(t, change, func(r *rig, s *server) {
 			r.write("rooms", gauge("temp", 20, "a"))
 			r.tick()
 			r.stop()
@@ -280,9 +279,9 @@ func TestSeriesEndAtTheExitOnlyWhereAskedFor(t *testing.T) {
 	}
 }
 
-// TestExemplarsAreToldOnce holds that a receiver gets each exemplar, with the series that it belongs to, and gets it once.
-func TestExemplarsAreToldOnce(t *testing.T) {
-	inBoth(t, nil, func(r *rig, s *server) {
+// The receiver gets each exemplar once, in its series.
+func TestExemplarsAreSentOnce(t *testing.T) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		trace := func(id string, value float64, at int64) metric.Exemplar {
 			return metric.Exemplar{Labels: []metric.Label{{Name: "trace_id", Value: id}}, Value: value, Time: at}
 		}
@@ -291,9 +290,9 @@ func TestExemplarsAreToldOnce(t *testing.T) {
 		calls := counter("calls_total", 7, began.Add(-time.Hour), "a")
 		calls.Series[0].More = &metric.More{Exemplars: []metric.Exemplar{trace("one", 1, 0)}}
 		took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1, 2}, LabelNames: []string{"room"}}
-		lasted := made(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 3, Sum: 4.5, Counts: []uint64{1, 1, 1}}}}, "a")
+		lasted := familyOf(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 3, Sum: 4.5, Counts: []uint64{1, 1, 1}}}}, "a")
 		lasted.Series[0].More.Exemplars = []metric.Exemplar{trace("low", 1, at), trace("high", 9, at+1)}
-		span := made(&metric.Desc{Name: "span", Type: metric.Histogram, Native: true, LabelNames: []string{"room"}},
+		span := familyOf(&metric.Desc{Name: "span", Type: metric.Histogram, Native: true, LabelNames: []string{"room"}},
 			metric.Series{More: &metric.More{Histogram: nativeOf(1, 2), Exemplars: []metric.Exemplar{trace("first", 1, at), trace("second", 2, at+1)}}}, "a")
 		plain := gauge("temp", 1, "a")
 		plain.Series[0].More = &metric.More{Exemplars: []metric.Exemplar{trace("never", 1, 0)}} // a gauge has none
@@ -315,7 +314,7 @@ func TestExemplarsAreToldOnce(t *testing.T) {
 				got[series] = append(got[series], e.Labels.Get("trace_id"))
 			}
 			if want[series] == nil || series == "span" && r.config.Protocol == Protocol1 {
-				// Prometheus' receiver of 1.0 looks at exemplars before it knows a new native histogram.
+				// In 1.0, Prometheus appends exemplars before it has created the series of a native histogram.
 				delete(want, series)
 				delete(got, series)
 			}
@@ -329,7 +328,7 @@ func TestExemplarsAreToldOnce(t *testing.T) {
 	})
 }
 
-// writeEvery hands over a batch of a job with this interval.
+// writeEvery writes a batch of a job with this interval.
 func (r *rig) writeEvery(every time.Duration, families ...metric.Family) {
 	r.Helper()
 	b := metric.Batch{Job: "slow", Time: time.Now(), Every: every, Families: families}
@@ -338,8 +337,8 @@ func (r *rig) writeEvery(every time.Duration, families ...metric.Family) {
 	}
 }
 
-func TestASlowJobHasNoGaps(t *testing.T) {
-	inBoth(t, nil, func(r *rig, s *server) {
+func TestSlowJobHasNoGaps(t *testing.T) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		began := time.Now()
 		calls := counter("calls_total", 7, began.Add(-time.Hour), "a")
 		own := gauge("measured", 3, "a")
@@ -371,8 +370,8 @@ func TestASlowJobHasNoGaps(t *testing.T) {
 	})
 }
 
-func TestAQuickJobIsSentOnce(t *testing.T) {
-	inBoth(t, nil, func(r *rig, s *server) {
+func TestFastJobIsSentOnce(t *testing.T) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		r.writeEvery(4*time.Minute, gauge("temp", 20, "a"))
 		for range 4 {
 			r.tick()
@@ -381,13 +380,13 @@ func TestAQuickJobIsSentOnce(t *testing.T) {
 	})
 }
 
-func TestATickThatEndsBehindARepetitionIsTold(t *testing.T) {
-	inBoth(t, nil, func(r *rig, s *server) {
+func TestRunThatEndsAfterAResend(t *testing.T) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		r.writeEvery(5*time.Minute, gauge("temp", 20, "a"))
 		for range 5 {
 			r.tick()
 		}
-		// The tick began before the last repetition, and its batch comes after it.
+		// The run started before the last resend, and its batch comes after it.
 		late := metric.Batch{Job: "slow", Time: time.Now().Add(-30 * time.Second), Every: 5 * time.Minute, Families: []metric.Family{gauge("temp", 21, "a")}}
 		if err := r.sink.Write(context.Background(), late); err != nil {
 			t.Fatal(err)

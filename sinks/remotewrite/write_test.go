@@ -27,8 +27,8 @@ func batchOf(families ...metric.Family) metric.Batch {
 	return metric.Batch{Job: "j", Time: time.Now(), Families: families}
 }
 
-// taken gives what a sink queues, without a receiver. Names are cut down to what comes after job="j".
-func taken(t *testing.T, max int, test func(r *rig)) (requests [][]string) {
+// queuedBy returns what a sink without a receiver queues, formatted without the label job="j".
+func queuedBy(t *testing.T, max int, test func(r *rig)) (requests [][]string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, memnet.NewNetwork(), func(c *Config, env *sinks.Env) {
@@ -36,13 +36,13 @@ func taken(t *testing.T, max int, test func(r *rig)) (requests [][]string) {
 		})
 		test(r)
 		for _, q := range r.queued() {
-			requests = append(requests, shown(t, q, r.began))
+			requests = append(requests, formatItems(t, q, r.began))
 		}
 	})
 	return requests
 }
 
-// queued takes out of the queue what waits in it.
+// queued takes all requests from the queue.
 func (r *rig) queued() (all []wire.Request) {
 	r.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -74,7 +74,7 @@ func unpack(r spool.Record) (wire.Request, error) {
 	return wire.Decode(wire.Protocol(r.Protocol), raw)
 }
 
-func shown(t *testing.T, q wire.Request, began time.Time) (all []string) {
+func formatItems(t *testing.T, q wire.Request, began time.Time) (all []string) {
 	t.Helper()
 	for i, err := range q.Items() {
 		if err != nil {
@@ -96,11 +96,11 @@ func shown(t *testing.T, q wire.Request, began time.Time) (all []string) {
 	return all
 }
 
-func TestHistogramIsOneUnit(t *testing.T) {
+func TestHistogramIsNotDivided(t *testing.T) {
 	took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1, 2}, LabelNames: []string{"room"}}
 	h := &metric.HistogramValue{Count: 4, Sum: 5, Counts: []uint64{1, 1, 2}}
-	got := taken(t, 7, func(r *rig) {
-		r.write("j", gauge("x", 1, "a", "b", "c"), made(took, metric.Series{More: &metric.More{Histogram: h}}, "a", "b"), gauge("y", 1, "a", "b"))
+	got := queuedBy(t, 7, func(r *rig) {
+		r.write("j", gauge("x", 1, "a", "b", "c"), familyOf(took, metric.Series{More: &metric.More{Histogram: h}}, "a", "b"), gauge("y", 1, "a", "b"))
 	})
 	var sizes []int
 	for _, c := range got {
@@ -109,9 +109,9 @@ func TestHistogramIsOneUnit(t *testing.T) {
 	if want := []int{5, 7, 3}; !slices.Equal(sizes, want) {
 		t.Errorf("requests of %v samples, want %v", sizes, want)
 	}
-	// A unit that is too large for any request has one of its own.
-	got = taken(t, 2, func(r *rig) {
-		r.write("j", made(took, metric.Series{More: &metric.More{Histogram: h}}, "a"), gauge("y", 1, "a"))
+	// A histogram that is too large for a request has its own.
+	got = queuedBy(t, 2, func(r *rig) {
+		r.write("j", familyOf(took, metric.Series{More: &metric.More{Histogram: h}}, "a"), gauge("y", 1, "a"))
 	})
 	if len(got) != 2 || len(got[0]) != 5 || len(got[1]) != 1 {
 		t.Errorf("requests %v", got)
@@ -126,20 +126,20 @@ func TestMarkersAndZeros(t *testing.T) {
 		}
 		return f
 	}
-	got := taken(t, 1000, func(r *rig) {
+	got := queuedBy(t, 1000, func(r *rig) {
 		time.Sleep(time.Second)
 		started := time.Now()
 		time.Sleep(time.Second)
 		r.write("j", counter("n", 1, started, "a"), own(1, r.began, "a"), gauge("x", 1, "a", "b"))
 		time.Sleep(time.Second)
-		// The upstream begins anew: no zero. Its own time has not moved: nothing to send. x{b} is gone.
+		// n has a new start: no zero. own has the same timestamp: nothing to send. x{b} is gone.
 		r.write("j", counter("n", 0.5, time.Now().Add(-1), "a"), own(1, r.began, "a"), gauge("x", 1, "a"))
-		r.drops(sinks.NotNewer, 0)
+		r.wantDropped(sinks.NotNewer, 0)
 		time.Sleep(time.Second)
-		// Everything ends, but what has times of its own gets no marker.
+		// All series end. own gets no marker, since it has timestamps of its own.
 		r.write("j")
 		time.Sleep(time.Second)
-		// A total that comes back with a start behind its marker gets no zero, one that began since gets one.
+		// A total that returns with a start before its marker gets no zero. One that started later does.
 		r.write("j", counter("n", 1, started, "a"), counter("m", 1, time.Now().Add(-2*time.Second), "a"))
 	})
 	want := [][]string{
@@ -153,9 +153,9 @@ func TestMarkersAndZeros(t *testing.T) {
 	}
 }
 
-// What began before the sink did may have been sent by the process before: it does not begin now.
-func TestNoZeroBeforeTheSinkBegan(t *testing.T) {
-	got := taken(t, 1000, func(r *rig) {
+// A total that started before the sink gets no zero: an earlier process may have sent samples.
+func TestNoZeroBeforeTheSinkStarted(t *testing.T) {
+	got := queuedBy(t, 1000, func(r *rig) {
 		time.Sleep(time.Hour)
 		r.write("j", counter("n", 1, r.began.Add(-1), "a"),
 			counter("old", 1, time.Now().Add(-30*time.Minute-time.Millisecond), "a"),
@@ -173,11 +173,11 @@ func TestNoZeroBeforeTheSinkBegan(t *testing.T) {
 func TestTypeChangesOverReload(t *testing.T) {
 	h := func(buckets ...float64) metric.Family {
 		d := &metric.Desc{Name: "n", Type: metric.Histogram, Buckets: buckets, LabelNames: []string{"room"}}
-		return made(d, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Counts: make([]uint64, len(buckets)+1)}}}, "a")
+		return familyOf(d, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Counts: make([]uint64, len(buckets)+1)}}}, "a")
 	}
 	native := h()
 	native.Series[0].More = &metric.More{Histogram: nativeOf(2)}
-	got := taken(t, 1000, func(r *rig) {
+	got := queuedBy(t, 1000, func(r *rig) {
 		for _, f := range []metric.Family{gauge("n", 1, "a"), h(1, 2), h(2), native, counter("n", 2, time.Unix(0, 0), "a")} {
 			r.write("j", f)
 			time.Sleep(time.Second)
@@ -210,13 +210,13 @@ func TestHostileBatches(t *testing.T) {
 	d := &metric.Desc{Name: "h", Type: metric.Histogram, Buckets: []float64{1, 2}, Quantiles: []float64{0.5}}
 	sum := &metric.Desc{Name: "s", Type: metric.Summary, Quantiles: []float64{0.5, 0.9}}
 	var none metric.LabelSet
-	got := taken(t, 1000, func(r *rig) {
+	got := queuedBy(t, 1000, func(r *rig) {
 		x := gauge("x", math.Float64frombits(math.Float64bits(staleNaN())), "a", "a")
-		r.write("j", x, // twice the same series, with a value like a marker
+		r.write("j", x, // the same series twice, with the value of a marker
 			metric.Family{Desc: d, Series: []metric.Series{{Labels: &none}, {Labels: &none, More: &metric.More{Histogram: &metric.HistogramValue{Counts: []uint64{1}}}}}},
 			metric.Family{Desc: sum, Series: []metric.Series{{Labels: &none}, {Labels: new(metric.LabelSet), More: &metric.More{Summary: &metric.SummaryValue{Quantiles: []float64{1}}}}}},
 			metric.Family{Desc: d})
-		r.drops(sinks.NotNewer, 1)
+		r.wantDropped(sinks.NotNewer, 1)
 		// The clock is set back, and forward again.
 		time.Sleep(time.Second)
 		back := batchOf(x, gauge("y", 1, "a"))
@@ -224,7 +224,7 @@ func TestHostileBatches(t *testing.T) {
 		if err := r.sink.Write(r.Context(), back); err != nil {
 			r.Fatal(err)
 		}
-		r.drops(sinks.NotNewer, 3)
+		r.wantDropped(sinks.NotNewer, 3)
 	})
 	want := [][]string{
 		{
@@ -243,23 +243,23 @@ func TestHostileBatches(t *testing.T) {
 }
 
 func TestQueueIsBounded(t *testing.T) {
-	d := &double{}
+	d := &fakeReceiver{}
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		d.answer = func(w http.ResponseWriter, q request) { <-release; takes(w, q) }
+		d.answer = func(w http.ResponseWriter, q request) { <-release; acceptAll(w, q) }
 		network := memnet.NewNetwork()
 		network.Serve(t, "receiver:80", d)
 		r := newRig(t, network, func(c *Config, _ *sinks.Env) {
-			c.Spool.MaxBytes = 1100 // room for two requests, each of some 150 bytes and what it takes beside
+			c.Spool.MaxBytes = 1100 // two requests of about 150 bytes, with their overhead
 		})
 		r.run()
 		r.write("j", gauge("x", 0, "a", "b", "c", "d"))
-		synctest.Wait() // it is under way
+		synctest.Wait() // it is being sent
 		for i := range 4 {
 			time.Sleep(time.Second)
 			r.write("j", gauge("x", float64(i+1), "a", "b", "c", "d"))
 		}
-		r.drops(sinks.QueueFull, 12)
+		r.wantDropped(sinks.QueueFull, 12)
 		if p := r.stats.Pending(); p.Samples != 8 || !p.Oldest.Equal(r.began) {
 			r.Errorf("pending %+v", p)
 		}
@@ -270,14 +270,14 @@ func TestQueueIsBounded(t *testing.T) {
 			values = append(values, q.points[0].value)
 		}
 		if !slices.Equal(values, []float64{0, 4}) {
-			r.Errorf("delivered %v: the one under way and the newest were to be", values)
+			r.Errorf("delivered %v, want the one that was being sent and the newest", values)
 		}
 		r.stop()
-		r.balanced()
+		r.wantNothingPending()
 	})
 }
 
-// A batch of known series costs no allocation for each sample.
+// Writing a batch of known series does not allocate for each sample.
 func TestWriteAllocates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, memnet.NewNetwork(), nil)
@@ -296,10 +296,10 @@ func TestWriteAllocates(t *testing.T) {
 	})
 }
 
-// TestSeriesOfTargets holds that series which name their own target keep it, beside those that do not.
+// Series that have the job and instance labels of their target keep them.
 func TestSeriesOfTargets(t *testing.T) {
 	external := []metric.Label{{Name: "site", Value: "oslo"}}
-	inBoth(t, func(_ *Config, env *sinks.Env) { env.External = external }, func(r *rig, s *server) {
+	inEveryProtocol(t, func(_ *Config, env *sinks.Env) { env.External = external }, func(r *rig, s *server) {
 		d := &metric.Desc{Name: "up", Type: metric.Gauge, LabelNames: []string{"job", "instance"}}
 		targeted := *d
 		targeted.Name, targeted.Targeted = "scraped", true
@@ -314,7 +314,7 @@ func TestSeriesOfTargets(t *testing.T) {
 	})
 }
 
-// fleet is a family of 30,000 series of 4 labels of their own.
+// fleet returns a family of 30,000 series with 4 labels each.
 func fleet() metric.Family {
 	d := &metric.Desc{
 		Name: "api_requests_total", Help: "Requests by path and code.", Type: metric.Counter,
@@ -331,7 +331,7 @@ func fleet() metric.Family {
 	return f
 }
 
-// BenchmarkWrite30000 is a tick of 30,000 known series into compressed requests of the queue.
+// BenchmarkWrite30000 writes a batch of 30,000 known series into the queue.
 func BenchmarkWrite30000(b *testing.B) {
 	for _, p := range []Protocol{Protocol1, Protocol2} {
 		for _, shards := range []int{1, 4} {
@@ -360,7 +360,7 @@ func BenchmarkWrite30000(b *testing.B) {
 	}
 }
 
-// What waits, or is still being read by the transport, is not written over by the next tick.
+// A queued request is not overwritten by the next batch.
 func TestQueuedRequestsAreNotOverwritten(t *testing.T) {
 	r := newRig(t, memnet.NewNetwork(), nil)
 	r.write("j", gauge("x", 1, "a"))

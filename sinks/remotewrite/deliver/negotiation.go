@@ -65,12 +65,12 @@ func (n *negotiation) accepted(p wire.Protocol) (message, why string) {
 	case n.fixed != 0:
 	case p == wire.V1:
 		if n.why != "" {
-			message = "the receiver does not take remote-write 2.0: sending 1.0"
+			message = "the receiver does not accept remote-write 2.0: sending 1.0"
 		}
 		why, n.why, n.guessed = n.why, "", false
 	default:
 		if !n.fellBack.IsZero() {
-			message = "the receiver takes remote-write 2.0 now"
+			message = "the receiver accepts remote-write 2.0 now"
 		}
 		n.fellBack, n.accepts2 = time.Time{}, true
 	}

@@ -64,7 +64,7 @@ func (l *rejections) wholly(c *chunk, r response, lost int) {
 	err, do := r.error(l.place), hint(r.code, r.text)
 	switch {
 	case r.code/100 == 2:
-		err = fmt.Errorf("%w, without the %s header: it takes 1.0 only", err, samplesHeader)
+		err = fmt.Errorf("%w, without the %s header: it supports 1.0 only", err, samplesHeader)
 		do = "set protocol to auto or 1.0"
 	case r.code == 415:
 		do = wrongProtocol(c.protocol)
@@ -73,7 +73,7 @@ func (l *rejections) wholly(c *chunk, r response, lost int) {
 }
 
 func wrongProtocol(p wire.Protocol) string {
-	return fmt.Sprintf("the receiver does not take remote-write %s: set protocol to auto", p)
+	return fmt.Sprintf("the receiver does not accept remote-write %s: set protocol to auto", p)
 }
 
 func (l *rejections) note(gist string, err error, c *chunk, r response, lost int, do string) {
