@@ -162,7 +162,7 @@ func (m *flakyReceiver) take(points []point) {
 		if p.value != p.value {
 			p.value = -1.5 // no NaN is equal to another
 		}
-		p.start = 0 // which 1.0 does not tell
+		p.start = 0 // 1.0 has no start timestamps
 		if m.points[p] {
 			if !m.breaks {
 				m.wrong = append(m.wrong, fmt.Sprint(p, " comes twice"))

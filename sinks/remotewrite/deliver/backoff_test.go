@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-func TestPausesGrowAndAreBounded(t *testing.T) {
+func TestBackoff(t *testing.T) {
 	var b backoff
 	for i := range 100 {
-		ceiling := min(maxPause, firstPause<<min(i, 20))
-		if d := b.next(0); d < 0 || d > ceiling {
-			t.Fatalf("pause %d is %s, want at most %s", i, d, ceiling)
+		bound := min(maxPause, firstPause<<min(i, 20))
+		if d := b.next(0); d < 0 || d > bound {
+			t.Fatalf("pause %d is %s, want at most %s", i, d, bound)
 		}
 	}
 	spread := map[time.Duration]bool{}
@@ -24,14 +24,14 @@ func TestPausesGrowAndAreBounded(t *testing.T) {
 	}
 }
 
-func TestABacklogIsSpread(t *testing.T) {
+func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p pace
 		began := time.Now()
 		first := began.Add(-6 * time.Hour)
 		for at := first; at.Before(began); at = at.Add(time.Minute) {
 			p.wait(t.Context(), at)
-			p.wait(t.Context(), at) // of the same tick
+			p.wait(t.Context(), at) // of the same batch
 		}
 		if took := time.Since(began); took < 5*time.Minute || took > 6*time.Minute {
 			t.Errorf("six hours took %s", took)
@@ -46,42 +46,42 @@ func TestABacklogIsSpread(t *testing.T) {
 
 		p.wait(t.Context(), began.Add(-40*time.Hour))
 		if took := time.Since(began); took > maxGap {
-			t.Errorf("a gap cost %s", took)
+			t.Errorf("a gap took %s", took)
 		}
 		stopping, stop := context.WithCancel(t.Context())
 		stop()
 		began = time.Now()
 		p.wait(stopping, began.Add(-3*time.Hour))
 		if took := time.Since(began); took != 0 {
-			t.Errorf("at the end a backlog waited %s", took)
+			t.Errorf("a backlog waited %s after stopping", took)
 		}
 	})
 }
 
-// With the newest first, live records come in between: they cost the backlog no pause.
-func TestLiveRecordsCostABacklogNothing(t *testing.T) {
+// Live records between those of a backlog, as with newest_first, do not delay it.
+func TestLiveRecordsDoNotCount(t *testing.T) {
 	var p pace
 	now := time.Unix(1_000_000, 0)
-	taken := now.Add(-time.Hour)
-	p.next(taken, now)
+	queued := now.Add(-time.Hour)
+	p.next(queued, now)
 	if pause := p.next(now, now); pause != 0 {
 		t.Errorf("a live record waits %s", pause)
 	}
-	if pause := p.next(taken, now); pause != 0 {
-		t.Errorf("behind it, the rest of a tick waits %s", pause)
+	if pause := p.next(queued, now); pause != 0 {
+		t.Errorf("the next record of the backlog waits %s", pause)
 	}
 }
 
-// A receiver that is slow has its time taken into account: no pause comes on top of it.
-func TestASlowReceiverIsNotWaitedFor(t *testing.T) {
+// The time that a request takes counts as part of the pause.
+func TestSlowReceiver(t *testing.T) {
 	var p pace
 	now := time.Unix(1_000_000, 0)
-	taken := now.Add(-time.Hour)
-	p.next(taken, now)
-	if pause := p.next(taken.Add(time.Minute), now.Add(400*time.Millisecond)); pause != 600*time.Millisecond {
+	queued := now.Add(-time.Hour)
+	p.next(queued, now)
+	if pause := p.next(queued.Add(time.Minute), now.Add(400*time.Millisecond)); pause != 600*time.Millisecond {
 		t.Errorf("after an answer of 400 ms: %s", pause)
 	}
-	if pause := p.next(taken.Add(2*time.Minute), now.Add(5*time.Second)); pause != 0 {
+	if pause := p.next(queued.Add(2*time.Minute), now.Add(5*time.Second)); pause != 0 {
 		t.Errorf("after an answer of 4 s: %s", pause)
 	}
 }

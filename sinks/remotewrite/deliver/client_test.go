@@ -57,7 +57,7 @@ func TestRejectedLabels(t *testing.T) {
 	}
 }
 
-// FuzzRejectedLabels: whatever a receiver says is no danger, and a series that Prometheus writes is read as it is.
+// FuzzRejectedLabels checks that no text panics, and that a series formatted by Prometheus is parsed.
 func FuzzRejectedLabels(f *testing.F) {
 	f.Add("x{a=\"b\"}", "a", "b\"\\\n é")
 	f.Add("{", "__name__", "")
@@ -72,7 +72,7 @@ func FuzzRejectedLabels(f *testing.F) {
 		want := make([]metric.Label, 0, 2)
 		l.Range(func(l labels.Label) { want = append(want, metric.Label{Name: l.Name, Value: l.Value}) })
 		if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
-			t.Errorf("%s is read as %v", l, got)
+			t.Errorf("%s is parsed as %v", l, got)
 		}
 	})
 }

@@ -62,8 +62,8 @@ func (s *series) newExemplars(all []metric.Exemplar) *[]metric.Exemplar {
 	return &fresh
 }
 
-// registry finds series by their labels. It carries them over a reload, which replaces all descriptions and label sets, and
-// keeps a series that returns from going behind its own staleness marker.
+// registry finds series by their labels. Series continue over a reload, which replaces all descriptions and label sets. A
+// series that returns continues after its staleness marker.
 type registry struct {
 	seed  maphash.Seed
 	table *wire.Table
