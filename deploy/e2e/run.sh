@@ -22,30 +22,29 @@ apt() {
 # fetch COMMAND… runs apt with a command that downloads. The package lists are updated if it fails with those that are there.
 fetch() { apt "$@" || { apt update && apt "$@"; }; }
 
-# unpack NAME PACKAGE… unpacks packages into $debian/NAME, with those of their dependencies that the system lacks if root
-# runs it. The directory appears when it is complete.
+# unpack NAME COMMAND… downloads packages with a command of apt and unpacks them into $debian/NAME. The directory appears when
+# it is complete.
 unpack() {
 	local dir=$debian/$1 new=$debian/$1.new deb
 	shift
 	rm -rf "$new"
 	mkdir -p "$new/archives/partial"
-	if [ "$(id -u)" = 0 ]; then
-		fetch -o "Dir::Cache::archives=$new/archives" --download-only --no-install-recommends install "$@"
-	else
-		(cd "$new/archives" && fetch download "$@")
-	fi
+	(cd "$new/archives" && fetch -o "Dir::Cache::archives=$new/archives" "$@")
 	for deb in "$new"/archives/*.deb; do dpkg-deb -x "$deb" "$new"; done
 	rm -rf "$new/archives" "$dir"
 	mv "$new" "$dir"
 }
 
+# unpack_all NAME PACKAGE… also unpacks those dependencies that the system lacks. Only root can do that.
+unpack_all() { unpack "$1" --download-only --no-install-recommends install "${@:2}"; }
+
 # libraries NAME prints the library path of $debian/NAME.
 libraries() { echo "$debian/$1"/{lib,usr/lib}/*-linux-gnu* | tr ' ' ':'; }
 
-# peer PROGRAM prints the path of a program that has its package's name.
+# peer PROGRAM prints the path of a program that has the name of its package and needs no libraries but those of every system.
 peer() {
 	command -v "$1" && return
-	[ -x "$debian/$1/usr/bin/$1" ] || unpack "$1" "$1"
+	[ -x "$debian/$1/usr/bin/$1" ] || unpack "$1" download "$1"
 	echo "$debian/$1/usr/bin/$1"
 }
 
@@ -53,7 +52,7 @@ peer() {
 network() {
 	local dir=$debian/network
 	if [ "$(id -u)" != 0 ] || { command -v ip && command -v nft; } >/dev/null; then return; fi
-	[ -d "$dir" ] || unpack network iproute2 nftables
+	[ -d "$dir" ] || unpack_all network iproute2 nftables
 	export PATH="$PATH:$dir/bin:$dir/sbin:$dir/usr/bin:$dir/usr/sbin"
 	LD_LIBRARY_PATH=$(libraries network)
 	export LD_LIBRARY_PATH
@@ -66,7 +65,7 @@ databases() {
 	postgres() { { ls -d "${1-}"/usr/lib/postgresql/*/bin 2>/dev/null || true; } | sort -V | tail -n 1; }
 	POSTGRES=$(postgres) MARIADB=/usr DATABASE_LIBRARIES=
 	if [ -z "$POSTGRES" ] || [ ! -x /usr/sbin/mariadbd ]; then
-		if [ "$(id -u)" = 0 ] && [ ! -d "$dir" ]; then unpack databases postgresql mariadb-server-core; fi
+		if [ "$(id -u)" = 0 ] && [ ! -d "$dir" ]; then unpack_all databases postgresql mariadb-server-core; fi
 		[ -n "$POSTGRES" ] || POSTGRES=$(postgres "$dir")
 		[ -x /usr/sbin/mariadbd ] || MARIADB=$dir/usr
 		DATABASE_LIBRARIES=$(libraries databases)

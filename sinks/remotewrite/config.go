@@ -189,14 +189,14 @@ func (c *Config) ForBackfill() sinks.Config {
 func (c *Config) wrongHeader(name string) string {
 	switch http.CanonicalHeaderKey(name) {
 	case "Content-Type", "Content-Encoding", "Content-Length", "Transfer-Encoding", "Host", "Connection", deliver.VersionHeader:
-		return "the protocol sets this header: leave it out"
+		return "the protocol sets this header: remove it"
 	case "Authorization":
 		if c.Web.Authenticates() {
-			return "another setting makes this header: keep one of them"
+			return "another setting sets this header: keep one of them"
 		}
 	}
 	if !httpclient.IsToken(name) {
-		return "not a header's name: want letters, digits and dashes"
+		return "not a header's name: want letters, digits and hyphens"
 	}
 	return ""
 }

@@ -9,7 +9,7 @@
 //	  receiver
 //
 // What a response means for a chunk is decided by delivery.judge: the chunk is settled, or sent again, at once in another
-// form or after a pause. The forms are the other protocol ([negotiation]) and parts of the chunk, if the receiver rejects
+// form or after a pause. The forms are the other protocol (type negotiation) and parts of the chunk, if the receiver rejects
 // all of it for one bad series.
 package deliver
 
