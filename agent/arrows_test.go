@@ -41,12 +41,14 @@ func arrows() map[string][]string {
 		"sources/sourcetest":         source("agent/httpclient/memnet"), // for tests
 
 		// Sinks.
-		"sinks":                   kit,
-		"sinks/*":                 sink(),
-		"sinks/remotewrite":       sink("sinks/remotewrite/spool", "sinks/remotewrite/wire"),
-		"sinks/remotewrite/wire":  {"agent/metric"},
-		"sinks/remotewrite/spool": {"agent/durable"},
-		"sinks/sinktest":          sink("agent/httpclient/memnet"), // for tests
+		"sinks":                     kit,
+		"sinks/*":                   sink(),
+		"sinks/remotewrite":         sink("sinks/remotewrite/encode", "sinks/remotewrite/deliver", "sinks/remotewrite/spool", "sinks/remotewrite/wire"),
+		"sinks/remotewrite/encode":  {"agent/metric", "sinks", "sinks/remotewrite/spool", "sinks/remotewrite/wire"},
+		"sinks/remotewrite/deliver": {"agent/httpclient", "agent/metric", "agent/setting", "sinks", "sinks/remotewrite/spool", "sinks/remotewrite/wire"},
+		"sinks/remotewrite/wire":    {"agent/metric"},
+		"sinks/remotewrite/spool":   {"agent/durable"},
+		"sinks/sinktest":            sink("agent/httpclient/memnet"), // for tests
 
 		// The program.
 		"agent":                      {"agent/internal/command", "agent/internal/config", "sources", "sinks", "sources/fetch/*", "sources/compute/*", "sources/*", "sinks/*"},

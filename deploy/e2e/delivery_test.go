@@ -28,7 +28,7 @@ import (
 	"github.com/collectington/collectington/deploy/examples"
 )
 
-// How a series has come into Prometheus.
+// Selectors of the two ways into Prometheus.
 const (
 	scraped = `{via="scrape"}`
 	pushed  = `{via="push"}`
@@ -37,7 +37,7 @@ const (
 func TestDelivery(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Second)
 	defer cancel()
-	at, demo, agent := beginAll(ctx, t)
+	at, demo, agent := startAll(ctx, t)
 	prometheus, err := api.NewClient(api.Config{Address: at.prometheus})
 	if err != nil {
 		t.Fatal(err)
@@ -53,14 +53,14 @@ func TestDelivery(t *testing.T) {
 	demo.stop(t, 3*time.Second)
 }
 
-// world is what the tests look at.
+// world is the running programs, and the API of Prometheus.
 type world struct {
 	peers
 	prometheus v1.API
 }
 
-// sameSeries waits until the page, both ways into Prometheus and the gateway have the same series with the same values.
-// Between two ticks they have the time to agree.
+// sameSeries waits until the page, Prometheus (scraped and pushed) and the gateway have the same series and values. They
+// are equal between two runs.
 func (w world) sameSeries(ctx context.Context, t *testing.T) {
 	var count int
 	poll(ctx, t, "compare series", func() error {
@@ -88,7 +88,7 @@ func (w world) sameSeries(ctx context.Context, t *testing.T) {
 	t.Logf("%d series, the same on the page, by scrape, by remote write and in the gateway", count)
 }
 
-// complete wants series of each of the demo's metrics, which incidents_open_change has from the second tick on.
+// complete checks that each of the demo's metrics has series. incidents_open_change has some from the second run on.
 func complete(page values) error {
 	names := regexp.MustCompile(`(?m)^      ([a-z_]+):$`).FindAllStringSubmatch(examples.Demo("", ""), -1)
 	if len(names) < 7 {
@@ -103,8 +103,8 @@ func complete(page values) error {
 	return nil
 }
 
-// vanished waits for a series that has had samples a short while ago and has none now. Prometheus would show its last
-// value for five minutes, had it not been told that the series has ended.
+// vanished waits for a series that has ended. Without a staleness marker, Prometheus would return its last value for five
+// minutes.
 func (w world) vanished(ctx context.Context, t *testing.T) {
 	for _, how := range []string{scraped, pushed} {
 		poll(ctx, t, "wait for a series to end", func() error {
@@ -133,11 +133,11 @@ func (w world) vanished(ctx context.Context, t *testing.T) {
 	}
 }
 
-// counters compares each sample of a counter with what the API says it knew at the sample's time.
+// counters compares each sample of a counter with the number that the API had at its time.
 func (w world) counters(ctx context.Context, t *testing.T) {
 	const name = "incidents_total"
 	const tick, second = 5 * time.Second, time.Second
-	// A pushed sample has its tick's time; a scraped one shows the last tick. The fetch takes a moment.
+	// A pushed sample has the time of its run. A scraped sample has the value of the last run.
 	for how, age := range map[string]time.Duration{pushed: 0, scraped: tick + second} {
 		var series model.Matrix
 		poll(ctx, t, "wait for samples", func() (err error) {
@@ -150,12 +150,12 @@ func (w world) counters(ctx context.Context, t *testing.T) {
 		for _, sample := range series[0].Values {
 			least, most := w.total(t, sample.Timestamp.Time().Add(-age)), w.total(t, sample.Timestamp.Time().Add(second))
 			if v := int(sample.Value); v < least || v > most {
-				t.Errorf("%s%s is %d at %s, the API's total %d to %d", name, how, v, sample.Timestamp.Time(), least, most)
+				t.Errorf("%s%s is %d at %s, want %d to %d", name, how, v, sample.Timestamp.Time(), least, most)
 			}
 		}
-		t.Logf("%s%s: %d samples, the last %v, are the API's", name, how, len(series[0].Values), series[0].Values[len(series[0].Values)-1].Value)
+		t.Logf("%s%s: %d samples, the last %v, equal the API", name, how, len(series[0].Values), series[0].Values[len(series[0].Values)-1].Value)
 
-		// All incidents have been seen, so that two ways to count them agree whenever one looks.
+		// The two ways to count incidents agree at any time.
 		end := time.Now()
 		query := "sum(incidents_by_team_total" + how + ") - sum(" + name + how + ")"
 		differences, _, _, err := w.prometheus.QueryRange(ctx, query, v1.Range{Start: end.Add(-20 * time.Second), End: end, Step: second})
@@ -170,7 +170,7 @@ func (w world) counters(ctx context.Context, t *testing.T) {
 	}
 }
 
-// nothingDropped looks at what the agent says of itself, as it has arrived.
+// nothingDropped checks the metrics of dropped samples and readings.
 func (w world) nothingDropped(ctx context.Context, t *testing.T) {
 	for _, how := range []string{scraped, pushed} {
 		poll(ctx, t, "ask for the agent's own metrics", func() error {
@@ -193,23 +193,23 @@ func (w world) nothingDropped(ctx context.Context, t *testing.T) {
 	}
 }
 
-// fallsBack wants the agent to have found out that a Prometheus before 3.0 knows remote-write 1.0 alone.
+// fallsBack checks that the agent sends 1.0 to a Prometheus before 3.0.
 func fallsBack(ctx context.Context, t *testing.T, agent *process) {
-	version, err := exec.CommandContext(ctx, environment(t, "PROMETHEUS"), "--version").CombinedOutput()
+	version, err := exec.CommandContext(ctx, env(t, "PROMETHEUS"), "--version").CombinedOutput()
 	if err != nil {
 		t.Fatal(err)
 	}
 	first, _, _ := strings.Cut(string(version), " (")
 	if !strings.Contains(first, "version 2.") {
-		t.Skip(first + " knows 2.0")
+		t.Skip(first + " accepts 2.0")
 	}
 	if !strings.Contains(agent.out.String(), "sending 1.0") {
-		t.Errorf("%s: the agent has not said that it falls back; it wrote\n%s", first, agent.out)
+		t.Errorf("%s: the agent has not logged that it sends 1.0; it wrote\n%s", first, agent.out)
 	}
 	t.Log(first + " is sent 1.0")
 }
 
-// values are samples by their series, without the labels that a way of delivery has added.
+// values are sample values by series, without the labels that delivery adds.
 type values map[string]float64
 
 func collect(samples model.Vector) values {
@@ -220,7 +220,7 @@ func collect(samples model.Vector) values {
 			delete(m, name)
 		}
 		for _, name := range []model.LabelName{"le", "quantile"} {
-			// 10 in the text form is 10.0 in OpenMetrics.
+			// 10 in the text format is 10.0 in OpenMetrics.
 			if bound, err := strconv.ParseFloat(string(m[name]), 64); err == nil {
 				m[name] = model.LabelValue(strconv.FormatFloat(bound, 'g', -1, 64))
 			}
@@ -246,7 +246,7 @@ func (w world) samples(ctx context.Context, query string, at time.Time) (model.M
 	return v.(model.Matrix), nil
 }
 
-// scrape reads the samples of a page that begin as the demo's do, of one job where it is named.
+// scrape returns the samples of the demo's metrics on a page, those with the given job label.
 func (w world) scrape(root, job string) (values, error) {
 	response, err := http.Get(root + "/metrics")
 	if err != nil {
@@ -273,7 +273,7 @@ func (w world) scrape(root, job string) (values, error) {
 	return collect(kept), nil
 }
 
-// total is how many incidents the API says were opened before the end of the second around a time.
+// total returns the number of incidents that were opened before the end of the second of a time, from the API.
 func (w world) total(t *testing.T, at time.Time) int {
 	t.Helper()
 	before := at.Truncate(time.Second).Add(time.Second).UTC().Format(time.RFC3339)
