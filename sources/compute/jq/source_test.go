@@ -41,6 +41,12 @@ x{id="9007199254740993",jq="9007199254740993"} 1
 x{id="123456789012345678901234567890",jq="123456789012345678901234567890"} 1
 x{id="1655371000",jq="1655371000"} 1
 `)
+	f("labels that read alike one after another are not the same",
+		"x: {type: gauge, value: 1, labels: {l: .a, m: .b.c}}\ny: {type: gauge, value: 1, labels: {l: .a.b, m: .c}}",
+		`{"a":{"b":"deep"},"b":{"c":2},"c":3}`, `
+x: no reading can be used: label .a: want a text, got {"b":"deep"}
+y{l="deep",m="3"} 1
+`)
 	f("the parent's label",
 		`x: {type: gauge, items: '.[] as $p | $p.children[] | {p: $p.name, c: .}', value: .c.v, labels: {parent: .p, child: .c.n}}`,
 		`[{"name":"A","children":[{"n":"a1","v":1},{"n":"a2","v":2}]}]`, `
@@ -127,6 +133,19 @@ func TestReuse(t *testing.T) {
 		}
 		if got := show(readings); got != tick.want {
 			t.Errorf("%s: got\n%swant\n%s", tick.text, got, tick.want)
+		}
+	}
+}
+
+// TestTicksTakeTheSameMemory checks that label values of earlier ticks make room for those of later ones.
+func TestTicksTakeTheSameMemory(t *testing.T) {
+	s := sourceOf(t, `x: {type: gauge, items: '.[]', value: .v, labels: {n: .n}}`, `[{"n":"a","v":1},{"n":"b","v":2}]`)
+	for range 3 {
+		if _, err := s.Collect(t.Context(), sources.Tick{}); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(s.(*source).arena); n != 2 {
+			t.Fatalf("%d label values are kept, want those of the last tick: 2", n)
 		}
 	}
 }
