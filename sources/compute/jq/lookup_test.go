@@ -12,16 +12,16 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// TestExpressionsAtOnePlace holds that expressions that share their lookups mean what jq means, whichever items they are
-// asked about in turn.
-func TestExpressionsAtOnePlace(t *testing.T) {
+// TestExpressionsShareLookups checks that expressions with the same root mean what they mean in jq, for one item after
+// another.
+func TestExpressionsShareLookups(t *testing.T) {
 	w := writer{rand.New(rand.NewPCG(3, 4)).IntN}
 	for range 500 {
-		walk := &place{}
+		root := &pathNode{}
 		var all []*Expr
 		for len(all) < 4 {
 			if x := exprOf(t, w.expr(2)); x.stages != nil {
-				all = append(all, x.at(walk))
+				all = append(all, x.atNode(root))
 			}
 		}
 		items := make([]string, 5)
@@ -44,13 +44,13 @@ func TestExpressionsAtOnePlace(t *testing.T) {
 	}
 }
 
-// TestPaths holds that objects at the end of one path are read at one place, however the path is written.
-func TestPaths(t *testing.T) {
+// TestPathsShareNodes checks that a path has one node, in whichever way it is written.
+func TestPathsShareNodes(t *testing.T) {
 	for _, text := range []string{".a.b", ".a | .b", ".a.b?", ".a | .b?"} {
-		walk := &place{}
-		exprOf(t, text).at(walk)
-		if next := walk.at("a").members.Slot("another"); next != 1 || len(walk.inner) != 1 {
-			t.Errorf("%s looks up %d members of .a, and has %d places", text, next, len(walk.inner))
+		root := &pathNode{}
+		exprOf(t, text).atNode(root)
+		if next := root.child("a").members.Slot("another"); next != 1 || len(root.children) != 1 {
+			t.Errorf("%s looks up %d members of .a, want 1, and the root has %d children, want 1", text, next, len(root.children))
 		}
 	}
 }
@@ -128,7 +128,7 @@ func withoutFastPath(s *source) *source {
 			for _, x := range g.labels {
 				slow(x)
 			}
-			for _, r := range g.rules {
+			for _, r := range g.metrics {
 				slow(r.Value)
 				slow(r.OnceBy)
 				slow(r.Time)
