@@ -111,7 +111,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 		case err != nil:
 			s.fail(w, fmt.Errorf("items %s: %s", w.items, short(err.Error())))
 		case w.items == nil && doc.Skipped.Items > 0: // a value of all items would be wrong without some of them
-			s.fail(w, fmt.Errorf("needs the whole document, but %d of its items are missing; the first: %w", doc.Skipped.Items, doc.Skipped.First))
+			s.fail(w, fmt.Errorf("needs the whole document, which lacks %d of its items; the first: %w", doc.Skipped.Items, doc.Skipped.First))
 		}
 	}
 	if ctx.Err() != nil {
