@@ -15,7 +15,7 @@ secrets: {KEY: "file:keys#API_KEY", GONE: "env:NOT_SET"}
 metrics: {x: {type: gauge}}
 `
 
-// A secret is read again at each tick, and stands in no error, print or preview.
+// TestSecret checks that a secret is read at each tick, and that no error, print or preview contains it.
 func TestSecret(t *testing.T) {
 	dir := t.TempDir()
 	write := func(value string) {
@@ -77,6 +77,7 @@ func TestSecret(t *testing.T) {
 	}
 }
 
+// TestHelpers checks the results and errors of the functions that scripts can call.
 func TestHelpers(t *testing.T) {
 	for expression, want := range map[string]string{
 		`fetch()["big"]`: `12345678901234567890`,

@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// What read_data returns is what every metric gets, asked for once a tick and name.
+// TestReadData checks that read_data is called once per tick and name.
 func TestReadData(t *testing.T) {
 	const two = "metrics: {a: {type: gauge}, b: {type: gauge}}"
 	for _, c := range []struct{ script, want, asked string }{
@@ -63,7 +63,6 @@ def get_b(): return get_data_from_store().get("n")
 }
 
 // TestExpires checks that a cached response is used until it is too old by the ticks' time.
-// What a script keeps is asked for again when it is too old by the ticks' time, and only answers are kept.
 func TestExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &api{texts: map[string]string{"": `{"n": 1}`, "/x": `{"n": 2}`}}
@@ -88,10 +87,10 @@ def get_x():
 			}
 		}
 		at(0, `["" "/x"]`)
-		time.Sleep(time.Hour) // the clock of the ticks says otherwise
+		time.Sleep(time.Hour) // the time of the ticks counts, not the clock
 		at(59*time.Second, "[]")
-		at(60*time.Second, `[""]`)   // the store is asked for again
-		at(89*time.Second, `["/x"]`) // one that is younger than 30s is wanted, too
+		at(60*time.Second, `[""]`)   // the store is read again
+		at(89*time.Second, `["/x"]`) // another call accepts 30s only
 		at(178*time.Second, `[""]`)
 		at(179*time.Second, `["/x"]`)
 		at(10*time.Second, `["" "/x"]`) // set back
@@ -105,8 +104,8 @@ def get_x():
 	})
 }
 
-// Answers are kept within bounds; what finds no room is asked for again.
-func TestKeptIsBounded(t *testing.T) {
+// TestCacheIsBounded checks that a response without room in the cache is fetched again.
+func TestCacheIsBounded(t *testing.T) {
 	a := &api{texts: map[string]string{}}
 	for i := range 150 {
 		a.texts[fmt.Sprint("/", i)] = "1"
@@ -125,7 +124,7 @@ def get_x():
 		}
 	}
 	if cache := s.(*source).cache; len(a.asked) != 151+51 || len(cache.responses) != maxCached || cache.size <= 0 || cache.size > 1<<19 {
-		t.Errorf("asked %d times, %d kept of %d bytes", len(a.asked), len(cache.responses), cache.size)
+		t.Errorf("asked %d times, the cache has %d responses of %d bytes", len(a.asked), len(cache.responses), cache.size)
 	}
 	later := tickAt()
 	later.Time = later.Time.Add(time.Hour)
@@ -135,6 +134,7 @@ def get_x():
 	}
 }
 
+// TestExpiresRefuses checks the errors of the argument expires.
 func TestExpiresRefuses(t *testing.T) {
 	for given, want := range map[string]string{
 		`"soon"`: `fetch: expires: want a duration such as "60s", or a number of seconds: "soon" is not a duration such as 1h30m or PT1H30M`,
@@ -148,7 +148,7 @@ func TestExpiresRefuses(t *testing.T) {
 	}
 }
 
-// Every request is sent once a tick, and again in the next.
+// TestFetches checks that each distinct request is sent once a tick.
 func TestFetches(t *testing.T) {
 	a := &api{texts: map[string]string{"": `{"n": 1}`, "?a=1?a=2": `{"n": 10}`, "/x X-A:b": `{"n": 100}`, `POST {"q":[1]}`: `{"n": 1000}`}}
 	s, err := made(t, "metrics: {a: {type: gauge}, b: {type: gauge}}", `
@@ -174,7 +174,8 @@ def get_b(): return fetch(method = "post", body = {"q": [1]})["n"] + fetch()["n"
 	}
 }
 
-// The job's own document is needed; another is needed by who asks for it, unless nothing is left.
+// TestFailedFetch checks that a failure of the job's own document fails the tick. That of another request fails the functions
+// that need it, and the tick if nothing is left.
 func TestFailedFetch(t *testing.T) {
 	const two = "metrics: {a: {type: gauge}, b: {type: gauge}}"
 	gone := &api{texts: map[string]string{}}
@@ -189,8 +190,8 @@ func TestFailedFetch(t *testing.T) {
 	}
 }
 
-// TestAStoreThatWasCutShort holds that the bounds of one function cost the next one nothing.
-func TestAStoreThatWasCutShort(t *testing.T) {
+// TestReadDataIsCalledAgainAfterALimit checks that read_data is called again if a limit of the calling function ended it.
+func TestReadDataIsCalledAgainAfterALimit(t *testing.T) {
 	s, err := made(t, "metrics: {a: {type: gauge}, b: {type: gauge}}", `
 def read_data(name):
     n = 0
@@ -214,7 +215,7 @@ def get_b(): return get_data_from_store("x")["n"]
 	}
 }
 
-// slow is a fetcher that never answers.
+// slow is a fetcher that never returns a document.
 type slow struct{}
 
 func (slow) Fetch(ctx context.Context, _ sources.Tick) (*sources.Document, error) {
@@ -226,7 +227,7 @@ func (s slow) Ask(ctx context.Context, tick sources.Tick, _ sources.Request) (*s
 	return s.Fetch(ctx, tick)
 }
 
-// An address that does not answer costs the functions that ask it, and half of the time that is left.
+// TestSlowFetch checks that a request gets half of the time that is left.
 func TestSlowFetch(t *testing.T) {
 	const script = `
 def read_data(): return fetch("/slow", method = "POST")

@@ -7,6 +7,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
+// TestWhichFunction checks which function computes a metric, and the errors of loading a script.
 func TestWhichFunction(t *testing.T) {
 	const both = "metrics: {n_total: {type: counter}, g: {type: gauge}}"
 	for script, want := range map[string]string{
@@ -41,6 +42,7 @@ func TestWhichFunction(t *testing.T) {
 	}
 }
 
+// TestDeltaInTheScript checks enable_delta_metric.
 func TestDeltaInTheScript(t *testing.T) {
 	script := "def f(): return 1\nregister_metric('x', enable_delta_metric(f))"
 	s, err := made(t, "metrics: {x_total: {type: counter, from: increment}}", script, nil)
@@ -59,7 +61,7 @@ func TestDeltaInTheScript(t *testing.T) {
 	}
 }
 
-// An event counts once though the configuration says nothing of it.
+// TestOnceInTheScript checks enable_once_metric.
 func TestOnceInTheScript(t *testing.T) {
 	script := func(returns string) string {
 		return "def f(): return " + returns + "\nregister_metric('x', enable_once_metric(f))"
