@@ -31,14 +31,16 @@ func arrows() map[string][]string {
 		"agent/setting":           {},
 
 		// Sources.
-		"sources":                    kit,
-		"sources/fetch/*":            source("sources/fetch/format", "sources/fetch/template"),
-		"sources/fetch/format":       {"sources", "agent/document", "agent/setting"},
-		"sources/fetch/template":     {"sources", "agent/setting"},
-		"sources/fetch/http/fakeapi": {}, // for tests
-		"sources/compute/*":          source(),
-		"sources/scrape":             source(),
-		"sources/sourcetest":         source("agent/httpclient/memnet"), // for tests
+		"sources":                          kit,
+		"sources/fetch/*":                  source("sources/fetch/format", "sources/fetch/template"),
+		"sources/fetch/format":             {"sources", "agent/document", "agent/setting"},
+		"sources/fetch/template":           {"sources", "agent/setting"},
+		"sources/fetch/http/fakeapi":       {}, // for tests
+		"sources/compute/*":                source(),
+		"sources/compute/starlark":         source("sources/compute/starlark/sandbox"),
+		"sources/compute/starlark/sandbox": {},
+		"sources/scrape":                   source(),
+		"sources/sourcetest":               source("agent/httpclient/memnet"), // for tests
 
 		// Sinks.
 		"sinks":                     kit,

@@ -7,19 +7,22 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
+
+	"github.com/collectington/collectington/sources/compute/starlark/sandbox"
 )
 
 // Bounds on patterns.
 const (
-	maxPatterns = 256       // compiled ones that are kept
-	maxPattern  = 4096      // bytes of one
-	maxSubject  = 64 << 20  // bytes of a text that is searched
+	maxPatterns = 256       // of the cache
+	maxPattern  = 4096      // bytes of a pattern
+	maxSubject  = 64 << 20  // bytes of the text
 	maxFound    = 1_000_000 // matches of one findall
 )
 
-// patterns are the regular expressions (RE2) that a script has used, compiled.
-type patterns struct{ known map[string]*regexp.Regexp }
+// patterns is a cache of the regular expressions (RE2) that a script has used.
+type patterns struct{ compiled map[string]*regexp.Regexp }
 
+// module returns the module re, with the functions of Python's.
 func (p *patterns) module() *starlarkstruct.Module {
 	members := starlark.StringDict{}
 	for name, f := range map[string]func(*regexp.Regexp, string) starlark.Value{
@@ -48,26 +51,30 @@ func (p *patterns) module() *starlarkstruct.Module {
 	return &starlarkstruct.Module{Name: "re", Members: members}
 }
 
+// compile returns the compiled pattern. It checks that the text is short enough, too.
 func (p *patterns) compile(pattern, text string) (*regexp.Regexp, error) {
-	if len(pattern) > maxPattern || len(text) > maxSubject {
-		return nil, fmt.Errorf("re: the pattern or the text is too long")
+	if len(pattern) > maxPattern {
+		return nil, fmt.Errorf("re: the pattern exceeds %d bytes", maxPattern)
 	}
-	if re := p.known[pattern]; re != nil {
+	if len(text) > maxSubject {
+		return nil, fmt.Errorf("re: the text exceeds %d MiB", maxSubject>>20)
+	}
+	if re := p.compiled[pattern]; re != nil {
 		return re, nil
 	}
-	pattern = strings.Clone(pattern) // a text of a document would hold all of it
+	pattern = strings.Clone(pattern) // a string of a document keeps all of the document in memory
 	re, err := regexp.Compile(pattern)
 	if err != nil {
 		return nil, fmt.Errorf("re: %w", err)
 	}
-	if p.known == nil || len(p.known) >= maxPatterns {
-		p.known = map[string]*regexp.Regexp{}
+	if p.compiled == nil || len(p.compiled) >= maxPatterns {
+		p.compiled = map[string]*regexp.Regexp{}
 	}
-	p.known[pattern] = re
+	p.compiled[pattern] = re
 	return re, nil
 }
 
-// groups are the whole match and its groups, None without a match.
+// groups returns the match and its groups as a tuple, or None.
 func groups(found []string) starlark.Value {
 	if found == nil {
 		return starlark.None
@@ -79,7 +86,7 @@ func groups(found []string) starlark.Value {
 	return list
 }
 
-// findall is as in Python: the matches, or their only group, or tuples of their groups.
+// findall returns the matches as Python does: of a pattern with one group that group, with several groups tuples of them.
 func findall(re *regexp.Regexp, text string) starlark.Value {
 	list := []starlark.Value{}
 	for _, found := range re.FindAllStringSubmatch(text, maxFound) {
@@ -95,7 +102,7 @@ func findall(re *regexp.Regexp, text string) starlark.Value {
 	return starlark.NewList(list)
 }
 
-// sub is re.sub(pattern, replacement, text), where \1 in the replacement stands for a group.
+// sub is re.sub(pattern, replacement, text). In the replacement, \1 is the first group.
 func (p *patterns) sub(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var pattern, replacement, text string
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "pattern", &pattern, "replacement", &replacement, "text", &text); err != nil {
@@ -105,8 +112,8 @@ func (p *patterns) sub(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 	if err != nil {
 		return nil, err
 	}
-	if (len(text)+1)*(len(replacement)+1) > maxBuilt && len(text)*(len(replacement)+1) > maxBuilt {
-		return nil, errBuilt
+	if (len(text)+1)*(len(replacement)+1) > sandbox.MaxString && len(text)*(len(replacement)+1) > sandbox.MaxString {
+		return nil, sandbox.ErrString
 	}
 	template := regexp.MustCompile(`\\(\d)`).ReplaceAllString(strings.ReplaceAll(replacement, "$", "$$"), "$${${1}}")
 	return starlark.String(re.ReplaceAllString(text, template)), nil

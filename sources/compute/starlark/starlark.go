@@ -1,14 +1,17 @@
-// Package starlark computes readings with Starlark (https://github.com/bazelbuild/starlark), a dialect of Python: a function
-// for each metric.
+// Package starlark computes readings with a script in Starlark (https://github.com/bazelbuild/starlark), a dialect of Python.
+// The script has a function for each metric.
 //
-//	settings + file ─▶ program ─▶ each tick: one call a metric ─▶ its answer ─▶ readings
-//	                                 └─ fetch(…): the job's fetcher, each distinct request once a tick
+//	settings + file ─▶ script ─▶ each tick: one call per metric ─▶ what it returns ─▶ readings
+//	                               └─ fetch(…): the job's fetcher, each distinct request once a tick
 //
-// What stands at the script's top level runs once, when the job is made, and is frozen then. So a script keeps no state
-// from tick to tick; what has to be remembered is the ledger's business. Answers that it lets expire later than a tick are
-// a cache, without which it would measure the same.
+// The top level of the script runs once, when the job is created, and its values are frozen then. So a script keeps no state
+// between ticks: the ledger does. The responses that a script keeps with expires are a cache, without which it would measure
+// the same.
 //
-// A document is made of values only where the script reads it: see object.
+// Package [sandbox] bounds what a script can use. This package has what a script can call.
+//
+// To read it, begin with source.go (one tick). script.go loads a script and finds its functions, builtins.go lists what they
+// can call, fetch.go has fetch and get_data_from_store, and readings.go takes what they return.
 package starlark
 
 import (
@@ -23,14 +26,14 @@ import (
 //go:embed example.yaml
 var example string
 
-// Kind is the catalogue's entry.
+// Kind is the entry of the catalogue.
 var Kind = sources.Kind[sources.Source]{
 	Name:     "script",
 	Defaults: func() sources.Config[sources.Source] { return &Config{MaxMemory: 512 << 20} },
 	Example:  example,
 }
 
-// Config says where the script is and what it measures.
+// Config has the settings: the script, what it may read, and what it measures.
 type Config struct {
 	File      string                    `yaml:"file"`
 	Settings  map[string]any            `yaml:"settings"`
@@ -39,10 +42,10 @@ type Config struct {
 	Metrics   sources.Metrics           `yaml:"metrics"`
 }
 
-// minMemory is less than what any script needs.
+// minMemory is the smallest max_memory.
 const minMemory = 1 << 20
 
-// Validate checks every setting; the script itself is read by Check and New.
+// Validate checks every setting. Check and New read the script itself.
 func (c *Config) Validate() error {
 	var errs []error
 	if c.File == "" {
@@ -57,7 +60,7 @@ func (c *Config) Validate() error {
 	return errors.Join(append(errs, c.Metrics.Validate())...)
 }
 
-// Declares lists the metrics.
+// Declares returns the descriptions of the metrics.
 func (c *Config) Declares() []*metric.Desc { return c.Metrics.Descs() }
 
 // Check reads and compiles the script.
@@ -66,7 +69,7 @@ func (c *Config) Check(env sources.Env) error {
 	return err
 }
 
-// New reads the script, compiles it, runs its top level and finds each metric's function.
+// New reads the script, compiles it, runs its top level and finds the function of each metric.
 func (c *Config) New(env sources.Env) (sources.Source, error) {
 	p, err := readProgram(env.Dir, c.File)
 	if err != nil {

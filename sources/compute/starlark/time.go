@@ -12,7 +12,7 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// rfc3339 is time.rfc3339(text): a time as most APIs write it.
+// rfc3339 is time.rfc3339(text).
 func rfc3339(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var text string
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "text", &text); err != nil {
@@ -20,46 +20,39 @@ func rfc3339(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwarg
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return nil, fmt.Errorf("rfc3339: %.60q is no time such as 2026-03-01T12:00:00Z", text)
+		return nil, fmt.Errorf("rfc3339: %.60q is not an RFC 3339 time such as 2026-03-01T12:00:00Z", text)
 	}
 	return startime.Time(t), nil
 }
 
-// parseDuration is time.parse_duration(text): "1h30m", or "PT1H30M" as ISO 8601 has it.
+// parseDuration is time.parse_duration(text), for texts such as "1h30m" and "PT1H30M" (ISO 8601).
 func parseDuration(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var text string
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "text", &text); err != nil {
 		return nil, err
 	}
-	d, err := durationText(text)
+	d, err := parseDurationText(text)
 	if err != nil {
 		return nil, fmt.Errorf("parse_duration: %w", err)
 	}
 	return startime.Duration(d), nil
 }
 
-// durationOf is an argument that says how long: a text, a number of seconds, a duration; 0 without.
-func durationOf(name string, v starlark.Value) (d time.Duration, err error) {
+// durationOf returns a duration given as a string, a duration or a number of seconds. None is 0.
+func durationOf(v starlark.Value) (time.Duration, error) {
 	switch x := v.(type) {
 	case nil, starlark.NoneType:
 		return 0, nil
 	case startime.Duration:
-		d = time.Duration(x)
+		return time.Duration(x), nil
 	case starlark.String:
-		d, err = durationText(string(x))
-	default:
-		var seconds float64
-		if seconds, err = numberOf(v); err == nil {
-			d, err = inSeconds(seconds)
-		}
+		return parseDurationText(string(x))
 	}
-	if err == nil && d < 0 {
-		err = errors.New("less than nothing")
-	}
+	seconds, err := numberOf(v)
 	if err != nil {
-		return 0, fmt.Errorf("%s: expires: want such as \"60s\" or a number of seconds: %w", name, err)
+		return 0, err
 	}
-	return d, nil
+	return inSeconds(seconds)
 }
 
 func inSeconds(seconds float64) (time.Duration, error) {
@@ -69,13 +62,13 @@ func inSeconds(seconds float64) (time.Duration, error) {
 	return time.Duration(seconds * 1e9), nil
 }
 
-// durationText reads a duration as Go writes it, or as ISO 8601 does with weeks, days, hours, minutes and seconds. Months
-// and years are refused: how long one is depends on when.
-func durationText(text string) (time.Duration, error) {
+// parseDurationText parses a duration of Go, or of ISO 8601 with weeks, days, hours, minutes and seconds. It refuses months
+// and years, which differ in length.
+func parseDurationText(text string) (time.Duration, error) {
 	if !strings.HasPrefix(text, "P") {
 		d, err := time.ParseDuration(text)
 		if err != nil {
-			return 0, fmt.Errorf("%.60q is no duration such as 1h30m or PT1H30M", text)
+			return 0, badDuration(text)
 		}
 		return d, nil
 	}
@@ -88,23 +81,27 @@ func durationText(text string) (time.Duration, error) {
 		}
 		n := strings.IndexFunc(rest, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
 		if n <= 0 {
-			return 0, fmt.Errorf("%.60q is no duration such as 1h30m or PT1H30M", text)
+			return 0, badDuration(text)
 		}
 		value, err := strconv.ParseFloat(rest[:n], 64)
 		at := strings.IndexByte(units, rest[n])
 		if err != nil || at < 0 || inTime != strings.Contains("HMS", rest[n:n+1]) {
-			return 0, fmt.Errorf("%.60q is no duration such as 1h30m or PT1H30M", text)
+			return 0, badDuration(text)
 		}
 		total += value * map[byte]float64{'W': 7 * 86400, 'D': 86400, 'H': 3600, 'M': 60, 'S': 1}[rest[n]]
 		units, rest = units[at+1:], rest[n+1:]
 	}
 	if len(units) == len("WDHMS") {
-		return 0, fmt.Errorf("%.60q is no duration such as 1h30m or PT1H30M", text)
+		return 0, badDuration(text)
 	}
 	return inSeconds(total)
 }
 
-// strptime is time.strptime(text, format, location = "UTC") with the letters of C and Python.
+func badDuration(text string) error {
+	return fmt.Errorf("%.60q is not a duration such as 1h30m or PT1H30M", text)
+}
+
+// strptime is time.strptime(text, format, location = "UTC"), with the directives of C and Python.
 func strptime(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var text, format string
 	location := "UTC"
@@ -117,33 +114,32 @@ func strptime(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 	}
 	zone, err := time.LoadLocation(location)
 	if err != nil {
-		return nil, fmt.Errorf("strptime: no time zone %.60q", location)
+		return nil, fmt.Errorf("strptime: unknown time zone %.60q: want a name such as Europe/Oslo", location)
 	}
 	t, err := time.ParseInLocation(layout, text, zone)
 	if err != nil {
-		// Python's %z reads an offset with a colon, too.
+		// Python's %z also reads an offset with a colon.
 		t, err = time.ParseInLocation(strings.ReplaceAll(layout, "Z0700", "Z07:00"), text, zone)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("strptime: %.60q is no time as %q", text, format)
+		return nil, fmt.Errorf("strptime: %.60q does not match the format %q", text, format)
 	}
 	if strings.Contains(layout, "MST") && t.Location() != zone && t.Location() != time.UTC {
-		if name, _ := t.Zone(); name != "GMT" { // time has made the zone up, as if it were UTC
-			return nil, fmt.Errorf("strptime: nobody knows %.20q in %s: give the location that it belongs to", name, zone)
+		if name, _ := t.Zone(); name != "GMT" { // package time has invented a zone with the offset of UTC
+			return nil, fmt.Errorf("strptime: %s has no time zone %.20q: set location to a place that has it, such as Europe/Oslo", zone, name)
 		}
 	}
 	return startime.Time(t), nil
 }
 
-// layoutOf is the layout of Go's that reads what the format of strptime does. A fraction of a second (.%f) is read wherever
-// seconds are.
+// layoutOf returns the layout of package time for a format of strptime. The layout reads a fraction (.%f) after any seconds.
 func layoutOf(format string) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {
 		c := format[i]
 		if c != '%' {
 			if c >= '0' && c <= '9' {
-				return "", errors.New("strptime: a digit cannot stand in a format")
+				return "", errors.New("strptime: the format cannot contain digits")
 			}
 			b.WriteByte(c)
 			continue
@@ -158,10 +154,10 @@ func layoutOf(format string) (string, error) {
 			'F': "2006-01-02", '%': "%",
 		}[format[i]]
 		if !ok {
-			return "", fmt.Errorf("strptime: no %%%c; there are %%Y %%m %%d %%H %%M %%S %%f %%z %%Z %%b %%B %%a %%A %%y %%j %%I %%p", format[i])
+			return "", fmt.Errorf("strptime: unknown directive %%%c; supported are %%Y %%m %%d %%H %%M %%S %%f %%z %%Z %%b %%B %%a %%A %%y %%j %%I %%p", format[i])
 		}
 		if format[i] == 'f' && !strings.HasSuffix(b.String(), ".") {
-			return "", errors.New("strptime: %f stands behind a point, as in %S.%f")
+			return "", errors.New("strptime: %f must follow a dot, as in %S.%f")
 		}
 		b.WriteString(layout)
 	}
