@@ -36,7 +36,9 @@ func arrows() map[string][]string {
 		"sources/fetch/template":     {"sources", "agent/setting"},
 		"sources/fetch/http/fakeapi": {}, // for tests
 		"sources/compute/*":          source(),
-		"sources/scrape":             source(),
+		"sources/scrape":             source("sources/scrape/exposition"),
+		"sources/scrape/exposition":  {"agent/metric"},
+		"sources/scrape/scrapetest":  {}, // for tests
 		"sources/sourcetest":         source("agent/httpclient/memnet"), // for tests
 
 		// Sinks.
