@@ -27,7 +27,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-func TestAnswers(t *testing.T) {
+// TestResponses holds the responses of each path and method.
+func TestResponses(t *testing.T) {
 	b := open(t, Config{Path: "/a&b"})
 	b.write(t, "job", gauge("load", "x"))
 	for _, c := range []struct {
@@ -37,8 +38,8 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"GET", "/a&b", 200, "# HELP load A gauge.\n# TYPE load gauge\nload{room=\"x\"} 1\n"},
 		{"HEAD", "/a&b", 200, ""},
-		{"POST", "/a&b", 405, "only GET and HEAD are answered here\n"},
-		{"DELETE", "/", 405, "only GET and HEAD are answered here\n"},
+		{"POST", "/a&b", 405, "method not allowed: use GET or HEAD\n"},
+		{"DELETE", "/", 405, "method not allowed: use GET or HEAD\n"},
 		{"GET", "/-/healthy", 200, "OK\n"},
 		{"GET", "/metrics", 404, "404 page not found\n"},
 	} {
@@ -58,20 +59,21 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// held is a response whose reader has stopped reading.
-type held struct {
+// blocked is a response whose client does not read.
+type blocked struct {
 	http.ResponseWriter
 	started chan<- struct{}
 	until   <-chan struct{}
 }
 
-func (h held) Write(b []byte) (int, error) {
+func (h blocked) Write(b []byte) (int, error) {
 	h.started <- struct{}{}
 	<-h.until
 	return len(b), nil
 }
 
-func TestBoundsScrapes(t *testing.T) {
+// TestScrapesAreBounded holds that scrapes in progress do not block the health check.
+func TestScrapesAreBounded(t *testing.T) {
 	b := open(t, Config{})
 	b.write(t, "job", gauge("load", "x"))
 	started, until := make(chan struct{}), make(chan struct{})
@@ -79,7 +81,7 @@ func TestBoundsScrapes(t *testing.T) {
 	for range maxScrapes {
 		wg.Go(func() {
 			r, _ := http.NewRequest("GET", "/metrics", nil)
-			b.http.ServeHTTP(held{discard{}, started, until}, r)
+			b.http.ServeHTTP(blocked{discard{}, started, until}, r)
 		})
 		<-started
 	}
@@ -92,7 +94,7 @@ func TestBoundsScrapes(t *testing.T) {
 	close(until)
 	wg.Wait()
 	if w := b.ask("GET", "/metrics"); w.Code != 200 {
-		t.Errorf("answers %d when the others are through", w.Code)
+		t.Errorf("answers %d after the others have ended", w.Code)
 	}
 }
 
@@ -141,13 +143,13 @@ func TestBusyPort(t *testing.T) {
 }
 
 func TestForeignAddress(t *testing.T) {
-	b := open(t, Config{Listen: "192.0.2.1:8000"}) // RFC 5737: nobody has it
+	b := open(t, Config{Listen: "192.0.2.1:8000"}) // RFC 5737: reserved for documentation
 	if err := b.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "this machine does not have the address") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// A scraper that does not read must not keep the agent from ending.
+// TestEndsWithSlowScraper holds that a scraper that does not read does not delay the end of the agent.
 func TestEndsWithSlowScraper(t *testing.T) {
 	b := open(t, Config{})
 	b.env.Drain = 20 * time.Millisecond
@@ -207,11 +209,11 @@ func TestTLSAndPassword(t *testing.T) {
 		}
 		resp.Body.Close()
 		if resp.StatusCode != want {
-			t.Errorf("by the password %q it answers %d", password, resp.StatusCode)
+			t.Errorf("with password %q it answers %d", password, resp.StatusCode)
 		}
 	}
 	if _, err := http.Get(strings.Replace(url, "https://", "http://", 1)); err != nil {
-		t.Error(err) // net/http tells the client so, by 400
+		t.Error(err) // net/http responds with 400
 	}
 	if got := b.logged(); !strings.Contains(got, "url=https://127") || strings.Contains(got, "TLS is enabled") {
 		t.Errorf("logged:\n%s", got)
@@ -222,7 +224,7 @@ func TestBadWebConfigFile(t *testing.T) {
 	dir := t.TempDir()
 	for content, want := range map[string]string{
 		"":                                    "no such file or directory",
-		"basic_auth_users: {ops: plain-text}": "(basic_auth_users wants passwords hashed by bcrypt",
+		"basic_auth_users: {ops: plain-text}": "(basic_auth_users needs passwords hashed with bcrypt",
 		"tls_server_config: {cert_file: none.pem, key_file: none.pem}": "none.pem",
 		"tls_server_config: {cert: x}":                                 "missing one of key or key_file",
 		"odd: 1\nodder: 2":                                             "field odd not found",

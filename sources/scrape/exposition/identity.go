@@ -1,7 +1,6 @@
-package scrape
+package exposition
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -11,31 +10,15 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// identity is what a line turns out to be.
+// identity is the series of a line, without its labels, and the line's role in it.
 type identity struct {
 	name  string // of the series
 	typ   metric.Type
-	kind  kind
+	role  role
 	bound float64
 }
 
-// meta finds what the page has said of a series' family: that of the series' own name, or of the name without one of the
-// suffixes that the family's type has.
-func (t *target) meta(name string) (m *meta, suffix string) {
-	if m := t.metas[name]; m != nil {
-		return m, ""
-	}
-	at := strings.LastIndexByte(name, '_')
-	if at < 0 {
-		return nil, ""
-	}
-	if m = t.metas[name[:at]]; m == nil || !slices.Contains(suffixes(m.typ), name[at:]) {
-		return nil, ""
-	}
-	return m, name[at:]
-}
-
-// suffixes are those of OpenMetrics 1.0, section "Suffixes".
+// suffixes returns the suffixes of series in a family of this type (OpenMetrics 1.0, section "Suffixes").
 func suffixes(t model.MetricType) []string {
 	switch t {
 	case model.MetricTypeCounter:
@@ -52,9 +35,9 @@ func suffixes(t model.MetricType) []string {
 	return nil
 }
 
-// of is the identity of a series of a family of this type, in which it has this suffix. A part that relabelling has made
-// something else is a number by itself.
-func (id identity) of(t model.MetricType, suffix string, final labels.Labels) identity {
+// inFamily returns the identity of a series in a family of this type, given the suffix that it had before relabelling. A part
+// of a histogram or summary that relabelling has changed becomes a series of its own.
+func (id identity) inFamily(t model.MetricType, suffix string, final labels.Labels) identity {
 	alone := id
 	base, found := strings.CutSuffix(id.name, suffix)
 	switch t {
@@ -74,11 +57,11 @@ func (id identity) of(t model.MetricType, suffix string, final labels.Labels) id
 	default:
 		return id
 	}
-	own := boundLabel(id.typ)
-	bound, isBound := 0.0, final.Has(own)
+	label := boundLabel(id.typ)
+	bound, isBound := 0.0, final.Has(label)
 	if isBound {
 		var err error
-		bound, err = strconv.ParseFloat(final.Get(own), 64)
+		bound, err = strconv.ParseFloat(final.Get(label), 64)
 		isBound = err == nil && bound == bound
 	}
 	id.name, id.bound = base, bound
@@ -86,22 +69,22 @@ func (id identity) of(t model.MetricType, suffix string, final labels.Labels) id
 	case !found:
 		return alone
 	case isPart && isBound:
-		id.kind = bucket
-	case isPart || final.Has(own):
+		id.role = roleBucket
+	case isPart || final.Has(label):
 		return alone
 	case suffix == "_count":
-		id.kind = count
+		id.role = roleCount
 	case suffix == "_sum":
-		id.kind = sum
+		id.role = roleSum
 	case suffix == "_created":
-		id.kind = created
+		id.role = roleCreated
 	default:
 		return alone
 	}
 	return id
 }
 
-// boundLabel is the label that the parts of a series are told apart by.
+// boundLabel returns the label that distinguishes the buckets or quantiles of a series.
 func boundLabel(t metric.Type) string {
 	switch t {
 	case metric.Histogram:

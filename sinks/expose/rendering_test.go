@@ -14,42 +14,44 @@ import (
 
 const openMetrics = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8"
 
-func (b *bench) remembered() int { return len(*b.editions.Load()) }
+func (b *bench) rendered() int { return len(*b.renderings.Load()) }
 
-func TestForgetsWhatNobodyAsksFor(t *testing.T) {
+// TestUnusedRenderingsAreRemoved holds that a variant is rendered for ten minutes after its last request.
+func TestUnusedRenderingsAreRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, Config{})
 		b.write(t, "job", gauge("load", "x"))
-		if b.remembered() != 0 {
-			t.Error("it renders what nobody has asked for")
+		if b.rendered() != 0 {
+			t.Error("a variant is rendered before its first request")
 		}
 		b.scrape(t, openMetrics, true)
-		for range 20 { // twenty minutes, in which text alone is asked for
+		for range 20 { // 20 minutes with requests for text only
 			time.Sleep(time.Minute)
 			b.text()
 			b.write(t, "job", gauge("load", "x"))
 		}
-		if b.remembered() != 1 {
-			t.Errorf("%d are remembered after twenty minutes", b.remembered())
+		if b.rendered() != 1 {
+			t.Errorf("%d variants are rendered after 20 minutes", b.rendered())
 		}
 		b.write(t, "job", gauge("load", "y"))
 		if got := b.scrape(t, openMetrics, true); !strings.Contains(got, `load{room="y"} 1.0`) {
-			t.Errorf("asked for again it is\n%s", got)
+			t.Errorf("requested again it is\n%s", got)
 		}
 		time.Sleep(forgetAfter)
 		b.write(t, "job", gauge("load", "x"))
-		if b.remembered() != 2 {
-			t.Errorf("%d are remembered for ten minutes", b.remembered())
+		if b.rendered() != 2 {
+			t.Errorf("%d variants are rendered after 10 minutes", b.rendered())
 		}
 		time.Sleep(time.Second)
 		b.write(t, "job", gauge("load", "x"))
-		if b.remembered() != 0 {
-			t.Errorf("%d are remembered for longer", b.remembered())
+		if b.rendered() != 0 {
+			t.Errorf("%d variants are rendered after more than 10 minutes", b.rendered())
 		}
 	})
 }
 
-func TestBoundsEditions(t *testing.T) {
+// TestRenderingsAreBounded holds that the variant requested last is one of those that stay.
+func TestRenderingsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, Config{})
 		b.write(t, "job", gauge("load", "x"))
@@ -59,45 +61,45 @@ func TestBoundsEditions(t *testing.T) {
 				b.scrape(t, string(f.WithEscapingScheme(scheme)), true)
 			}
 		}
-		if b.remembered() != maxEditions {
-			t.Errorf("%d are remembered", b.remembered())
+		if b.rendered() != maxRenderings {
+			t.Errorf("%d variants are rendered", b.rendered())
 		}
 		last := variant{expfmt.FmtText + "; escaping=underscores", true}
-		if (*b.editions.Load())[last] == nil {
-			t.Error("the one asked for last is not among them")
+		if (*b.renderings.Load())[last] == nil {
+			t.Error("the variant requested last is not one of them")
 		}
 	})
 }
 
-// A tick of one job leaves the others' families as they are.
-func TestRendersWhatHasChanged(t *testing.T) {
+// TestRendersChangedFamiliesOnly holds that a batch of one job does not render the families of others.
+func TestRendersChangedFamiliesOnly(t *testing.T) {
 	b := open(t, Config{})
 	b.write(t, "a", gauge("load", "x"))
 	b.write(t, "b", gauge("rest", "x"))
 	b.text()
 	at := func(name string) *byte {
-		for _, e := range *b.editions.Load() {
-			return &e.pieces[b.shelf.families[name]].bytes[0][0]
+		for _, e := range *b.renderings.Load() {
+			return &e.pieces[b.store.families[name]].bytes[0][0]
 		}
 		return nil
 	}
 	load, rest := at("load"), at("rest")
 	b.write(t, "a", gauge("load", "x"))
 	if at("load") == load {
-		t.Error("the job's family is an old one")
+		t.Error("the job's family is not rendered")
 	}
 	if at("rest") != rest {
 		t.Error("the other job's family is rendered again")
 	}
 	b.write(t, "a")
-	for _, e := range *b.editions.Load() {
-		if len(e.pieces) != 1 || len(b.shelf.families) != 1 || len(b.shelf.jobs) != 1 {
-			t.Errorf("%d pieces, %d families and %d jobs are kept", len(e.pieces), len(b.shelf.families), len(b.shelf.jobs))
+	for _, e := range *b.renderings.Load() {
+		if len(e.pieces) != 1 || len(b.store.families) != 1 || len(b.store.jobs) != 1 {
+			t.Errorf("%d pieces, %d families and %d jobs are kept", len(e.pieces), len(b.store.families), len(b.store.jobs))
 		}
 	}
 }
 
-// Every scrape sees one batch whole, whenever it comes.
+// TestScrapesWhileWriting holds that every scrape sees one batch as a whole.
 func TestScrapesWhileWriting(t *testing.T) {
 	b := open(t, Config{})
 	rooms := strings.Split("abcdefghijklmnopqrstuvwxyz", "")
@@ -141,7 +143,7 @@ func TestScrapesWhileWriting(t *testing.T) {
 				}
 				for _, room := range rooms[1:] {
 					if v := got[fmt.Sprintf(`{__name__="load", room=%q}`, room)]; v != first {
-						t.Errorf("room %s is of round %v, room a of round %v", room, v, first)
+						t.Errorf("room %s has round %v, room a has round %v", room, v, first)
 						return
 					}
 				}

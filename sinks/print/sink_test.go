@@ -24,7 +24,7 @@ func open(t *testing.T, c *Config, out io.Writer) (sinks.Sink, sinks.Env) {
 	return s, env
 }
 
-// TestSuite reads what was printed last of each job as the receiver's state.
+// TestSuite runs the suite with the last output of each job as the state of the receiver.
 func TestSuite(t *testing.T) {
 	sinktest.Run(t, func(t *testing.T) sinktest.Peer {
 		var out strings.Builder
@@ -88,6 +88,7 @@ open{team="b"} 0.5 1772366400123
 	}
 }
 
+// TestWriteEnded holds that a batch without series prints its comment.
 func TestWriteEnded(t *testing.T) {
 	var out strings.Builder
 	s, _ := open(t, &Config{}, &out)
@@ -99,7 +100,7 @@ func TestWriteEnded(t *testing.T) {
 	}
 }
 
-// counting counts writes, and fails them if it is told to.
+// counting counts writes, which return err.
 type counting struct {
 	writes int
 	err    error
@@ -107,6 +108,7 @@ type counting struct {
 
 func (c *counting) Write(p []byte) (int, error) { c.writes++; return len(p), c.err }
 
+// TestWriteIsWhole holds that a batch is one write.
 func TestWriteIsWhole(t *testing.T) {
 	out := &counting{}
 	s, _ := open(t, &Config{}, out)
@@ -114,7 +116,7 @@ func TestWriteIsWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	if out.writes != 1 {
-		t.Errorf("a batch is written in %d pieces, want 1", out.writes)
+		t.Errorf("a batch is written by %d writes, want 1", out.writes)
 	}
 }
 
@@ -123,14 +125,14 @@ func TestWriteFails(t *testing.T) {
 	s, env := open(t, &Config{}, &counting{err: broken})
 	err := s.Write(t.Context(), batch())
 	if !errors.Is(err, broken) || sinks.IsPermanent(err) || err.Error() != "print job oncall: broken pipe" {
-		t.Errorf("a broken output gives %v", err)
+		t.Errorf("a failed write gives %v", err)
 	}
 	if env.Stats.Sent.Load() != 0 {
-		t.Error("what could not be written is counted as sent")
+		t.Error("samples are counted as sent though the write failed")
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(errors.New("it is late"))
-	if err := s.Write(ctx, batch()); err == nil || err.Error() != "print job oncall: it is late" {
+	cancel(errors.New("stopped"))
+	if err := s.Write(ctx, batch()); err == nil || err.Error() != "print job oncall: stopped" {
 		t.Errorf("a cancelled write gives %v", err)
 	}
 	env.Out = nil

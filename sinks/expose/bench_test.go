@@ -1,6 +1,8 @@
 package expose
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -14,7 +16,7 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// fleet is a batch of n series in ten families, with three labels each.
+// fleet returns a batch of n series in ten families, with three labels each.
 func fleet(n int) metric.Batch {
 	b := metric.Batch{Job: "fleet"}
 	for i := range 10 {
@@ -34,8 +36,8 @@ func idleSink() *sink {
 	return newSink(defaults(), env)
 }
 
-// BenchmarkPage30000 is one Write of 30,000 series, by the variants that are kept up to date; "written out" is the bare
-// cost to compare with: expfmt's encoder into nothing.
+// BenchmarkPage30000 is one Write of 30,000 series, by the variant that is rendered. "written out" is expfmt's encoder alone,
+// to compare with.
 func BenchmarkPage30000(b *testing.B) {
 	batch := fleet(30_000)
 	for name, format := range map[string]expfmt.Format{"text": expfmt.FmtText, "openmetrics": expfmt.FmtOpenMetrics_1_0_0, "protobuf": expfmt.FmtProtoDelim} {
@@ -66,5 +68,48 @@ func BenchmarkPage30000(b *testing.B) {
 				b.ReportMetric(float64(s.page(variant{format, zipped}).size), "page-bytes")
 			})
 		}
+	}
+}
+
+// BenchmarkTickOfOneJob is one Write of one of ten jobs that have 3,000 series each: a page of 30,000 series. "whole page" is
+// the same Write without gzip, and [compress/gzip] over the page.
+func BenchmarkTickOfOneJob(b *testing.B) {
+	all := fleet(30_000)
+	for _, c := range []struct {
+		name        string
+		gzip, whole bool
+	}{{"no gzip", false, false}, {"gzip", true, false}, {"whole page", false, true}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			s, v := idleSink(), variant{expfmt.FmtText + "; escaping=allow-utf-8", c.gzip}
+			s.page(v)
+			write := func(i int) {
+				batch := metric.Batch{Job: fmt.Sprint("job-", i), Families: all.Families[i : i+1]}
+				if err := s.Write(context.Background(), batch); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for i := range all.Families {
+				write(i)
+			}
+			var out bytes.Buffer
+			z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				write(3)
+				if !c.whole {
+					continue
+				}
+				out.Reset()
+				z.Reset(&out)
+				for _, part := range s.page(v).body {
+					_, _ = z.Write(part)
+				}
+				_ = z.Close()
+			}
+			b.ReportMetric(float64(s.page(v).size), "kept-bytes")
+		})
 	}
 }

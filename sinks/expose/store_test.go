@@ -10,11 +10,11 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// wantValues compares the page as Prometheus reads it.
+// wantValues compares the page as Prometheus' parser reads it.
 func wantValues(t *testing.T, b *bench, want map[string]float64) {
 	t.Helper()
 	if diff := cmp.Diff(want, parse(t, b.text(), "text/plain").Values); diff != "" {
-		t.Errorf("the page has other series (-want +got):\n%s", diff)
+		t.Errorf("the page has wrong series (-want +got):\n%s", diff)
 	}
 }
 
@@ -25,6 +25,7 @@ func (b *bench) wantDropped(t *testing.T, reason metric.Reason, want int64) {
 	}
 }
 
+// TestOneFamilyOfSeveralJobs holds that a family is on the page once, with the series of all jobs.
 func TestOneFamilyOfSeveralJobs(t *testing.T) {
 	b := open(t, Config{})
 	b.write(t, "b", gauge("load", "2"), gauge("zoo", "1"))
@@ -50,7 +51,8 @@ zoo{room="1"} 1
 	}
 }
 
-func TestHelpIsTheFirstJobs(t *testing.T) {
+// TestHelpOfFirstJob holds that a family has the help of the first job by name.
+func TestHelpOfFirstJob(t *testing.T) {
 	b := open(t, Config{})
 	other := gauge("load", "2")
 	other.Desc.Help = "Another."
@@ -63,7 +65,8 @@ func TestHelpIsTheFirstJobs(t *testing.T) {
 	}
 }
 
-func TestFirstJobHasTheSeries(t *testing.T) {
+// TestDuplicateSeries holds that the first job by name keeps a series that two jobs have.
+func TestDuplicateSeries(t *testing.T) {
 	b := open(t, Config{})
 	b.text() // the page is kept up to date from now on
 	b.write(t, "b", gauge("load", "x", "y", "z"))
@@ -76,7 +79,7 @@ func TestFirstJobHasTheSeries(t *testing.T) {
 		b.write(t, "b", gauge("load", "x", "y", "z"))
 	}
 	b.wantDropped(t, sinks.Collision, 6)
-	if got := b.logged(); strings.Count(got, "left off the page") != 1 || !strings.Contains(got, `job=b series=2 first="load: job a has the same series"`) {
+	if got := b.logged(); strings.Count(got, "not on the page") != 1 || !strings.Contains(got, `job=b series=2 first="load: job a has the same series"`) {
 		t.Errorf("logged:\n%s", got)
 	}
 	b.write(t, "a")
@@ -92,8 +95,8 @@ func TestFirstJobHasTheSeries(t *testing.T) {
 	}
 }
 
-// What is written the same way when it is run together is not the same series.
-func TestSeriesThatLookAlike(t *testing.T) {
+// TestSimilarSeries holds that series are different if only the concatenation of names and values is equal.
+func TestSimilarSeries(t *testing.T) {
 	b := open(t, Config{})
 	for job, name := range map[string]string{"a": "ab", "b": "a"} {
 		d := &metric.Desc{Name: "load", Type: metric.Gauge, LabelNames: []string{name}}
@@ -102,7 +105,8 @@ func TestSeriesThatLookAlike(t *testing.T) {
 	wantValues(t, b, map[string]float64{`{__name__="load", ab="c"}`: 0, `{__name__="load", a="bc"}`: 0})
 }
 
-func TestFirstJobHasTheType(t *testing.T) {
+// TestTypeConflict holds that the first job by name decides the type of a family.
+func TestTypeConflict(t *testing.T) {
 	for _, settings := range []Config{{}, {JobLabel: "from"}} {
 		b := open(t, settings)
 		counter := gauge("load", "x")
@@ -115,13 +119,14 @@ func TestFirstJobHasTheType(t *testing.T) {
 			t.Errorf("got %v", got)
 		}
 		b.wantDropped(t, sinks.Collision, 1)
-		if !strings.Contains(b.logged(), `first="load: it is a gauge in job a"`) {
+		if !strings.Contains(b.logged(), `first="load: its type is gauge in job a and counter here"`) {
 			t.Errorf("logged:\n%s", b.logged())
 		}
 	}
 }
 
-func TestJobTwiceInOneFamily(t *testing.T) {
+// TestFamilyTwiceInBatch holds that two families of one name in a batch become one.
+func TestFamilyTwiceInBatch(t *testing.T) {
 	for _, settings := range []Config{{}, {JobLabel: "room"}} {
 		b := open(t, settings)
 		b.write(t, "a", gauge("load", "x"), gauge("rest", "x"), gauge("load", "y", "x"))
@@ -151,8 +156,8 @@ func TestJobLabel(t *testing.T) {
 	b.wantDropped(t, sinks.Collision, 0)
 }
 
-// One bad name must not cost the page.
-func TestUnspeakableFamiliesAreLeftOff(t *testing.T) {
+// TestInvalidFamilies holds that a family that would make the page invalid is dropped and counted, and that the others stay.
+func TestInvalidFamilies(t *testing.T) {
 	with := func(d metric.Desc, value string) metric.Family {
 		values := make([]string, len(d.LabelNames))
 		for i := range values {

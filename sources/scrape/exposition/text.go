@@ -1,4 +1,4 @@
-package scrape
+package exposition
 
 import (
 	"errors"
@@ -6,10 +6,10 @@ import (
 	"unicode"
 )
 
-// short is an error in one line of bounded length: a parser's may quote the page.
-func short(err error) error { return errors.New(printable(err.Error())) }
+// oneLine returns an error whose text is printable. A parser's text may quote the page.
+func oneLine(err error) error { return errors.New(printable(err.Error())) }
 
-// printable is at most 200 bytes of a text in one line.
+// printable returns at most 200 bytes of the text, in one line.
 func printable(text string) string {
 	const most = 200
 	cut := text

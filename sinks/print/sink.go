@@ -1,11 +1,8 @@
-// Package print shows batches as text, to try a configuration out or to look at what a job measures.
 package print
 
 import (
 	"bytes"
 	"context"
-	_ "embed"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -15,28 +12,7 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-//go:embed example.yaml
-var example string
-
-// Kind is the catalogue's entry.
-var Kind = sinks.Kind{Name: "print", Defaults: func() sinks.Config { return &Config{} }, Example: example}
-
-// Config writes each batch in the text exposition format, after a line that says whose it is.
-type Config struct {
-	Timestamps bool `yaml:"timestamps"`
-}
-
-// Validate implements sinks.Config.
-func (c *Config) Validate() error { return nil }
-
-// New implements sinks.Config.
-func (c *Config) New(env sinks.Env) (sinks.Sink, error) {
-	if env.Out == nil {
-		return nil, errors.New("print batches: there is no output to write to")
-	}
-	return &sink{out: env.Out, stats: env.Stats, timestamps: c.Timestamps}, nil
-}
-
+// sink writes batches to an output.
 type sink struct {
 	out        io.Writer
 	stats      *sinks.Stats
@@ -47,7 +23,8 @@ type sink struct {
 	page      bytes.Buffer
 }
 
-// Write writes the batch at once, so that nothing else of the program's output comes in between.
+// Write writes a comment with the job's name and time, and the batch in the text format. It calls Write of the output once, so
+// that other output of the program does not come in between.
 func (s *sink) Write(ctx context.Context, b metric.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("print job %s: %w", b.Job, context.Cause(ctx))
