@@ -2,11 +2,11 @@ package pushgateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
 )
@@ -24,24 +24,22 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	if err := mendSpaces(req, d.sink.url); err != nil {
 		return nil, err
 	}
-	resp, err := d.sink.client.Do(req)
+	resp, err := d.sink.client.DoAnyStatus(req)
 	if err != nil {
 		return nil, err
 	}
+	defer resp.Close()
 	switch code := resp.StatusCode; {
 	case resp.Request.Method != req.Method:
 		// A 301 or 302 turns a push into a GET (RFC 9110 section 15.4), whose success says nothing.
-		resp.Body.Close()
 		to := resp.Request.URL
 		return nil, &refusal{fmt.Errorf("redirected to %s://%s%s: set url to where the gateway is", to.Scheme, to.Host, to.Path), http.StatusMovedPermanently, 0}
 	case code == http.StatusOK || code == http.StatusAccepted:
 		// Deleted at once is as good as accepted for deletion; the push package knows the latter alone.
-		resp.StatusCode = http.StatusAccepted
-		return resp, nil
+		return &http.Response{StatusCode: http.StatusAccepted, Body: http.NoBody}, nil
 	}
-	defer resp.Body.Close()
-	pause, _ := httpclient.RetryAfter(resp, time.Now())
-	return nil, &refusal{d.sink.env.Web.StatusError(resp), resp.StatusCode, pause}
+	status, _ := errors.AsType[*httpclient.StatusError](resp.StatusError())
+	return nil, &refusal{status, status.Code, status.RetryAfter}
 }
 
 // mendSpaces mends what client_golang adds to the gateway's address: it writes a space in a job's name or a label as a

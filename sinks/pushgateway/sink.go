@@ -25,7 +25,7 @@ type sink struct {
 	group   []metric.Label
 	tidy    bool
 	env     sinks.Env
-	client  *http.Client
+	client  *httpclient.Client
 	convert metric.Converter
 	warned  bool // that times of their own are left out
 
@@ -33,7 +33,7 @@ type sink struct {
 	pushed map[string]bool // the jobs whose groups are there by our doing
 }
 
-func newSink(c *Config, env sinks.Env, client *http.Client) *sink {
+func newSink(c *Config, env sinks.Env, client *httpclient.Client) *sink {
 	s := &sink{
 		url: c.URL.String(), place: c.URL.Place(), group: c.group(&env), tidy: c.DeleteOnExit,
 		env: env, client: client, pushed: map[string]bool{},
@@ -138,9 +138,8 @@ func (s *sink) warn(batch *metric.Batch) {
 func (s *sink) explain(act, job string, err error) error {
 	refused, ok := errors.AsType[*refusal](err)
 	if !ok {
-		err = s.env.Web.Explain(err)
 		if e, ok := errors.AsType[*httpclient.Error](err); ok {
-			err = e.Err // its address names the group, and is long
+			err = e.Err // its URL names the group, and is long
 		}
 		return fmt.Errorf("%s %s: %w", act, s.place, err)
 	}
@@ -189,13 +188,13 @@ func (s *sink) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resp, err := s.client.Do(req)
+	resp, err := s.client.DoAnyStatus(req)
 	if err != nil {
-		return s.env.Web.Explain(err)
+		return err
 	}
-	defer resp.Body.Close()
+	defer resp.Close()
 	if resp.StatusCode/100 == 2 || resp.StatusCode == http.StatusNotFound { // old gateways have no such page
 		return nil
 	}
-	return fmt.Errorf("GET %s/-/ready: %w", s.place, s.env.Web.StatusError(resp))
+	return resp.StatusError()
 }

@@ -251,7 +251,7 @@ func TestRetriesKeepOrder(t *testing.T) {
 				r.logged("cannot deliver, trying again", 1)
 				r.logged(map[string]string{
 					"500": "500 Internal Server Error: no", "429": "429 Too Many Requests: slow down",
-					"the connection breaks": "closed the connection without an answer", "it hangs": "no answer within 30s",
+					"the connection breaks": "closed the connection without a response", "it hangs": "no answer within 30s",
 				}[name], 1)
 				r.logged("the receiver answers again", 1)
 				if s := r.stats; s.Sent.Load() != 10 || s.Failed.Load() == 0 || s.Failed.Load() != s.Retried.Load()-parts {

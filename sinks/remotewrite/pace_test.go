@@ -83,7 +83,7 @@ func TestAPanicCostsItsRequest(t *testing.T) {
 		}
 		return &http.Response{StatusCode: 204, Body: http.NoBody, Request: req}, nil
 	}
-	change := func(c *Config, env *sinks.Env) { c.Protocol, env.Web.Answer = Protocol1, answerer(answer) }
+	change := func(c *Config, env *sinks.Env) { c.Protocol, env.Web.Transport = Protocol1, answerer(answer) }
 	receiving(t, nil, change, func(r *rig) {
 		for range 2 {
 			r.write("house", gauge("temp", 20, "a"))

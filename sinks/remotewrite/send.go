@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -28,7 +27,7 @@ const maxReply = 8 << 10
 
 // post sends request bodies to the receiver and reads its answers.
 type post struct {
-	client  *http.Client
+	client  *httpclient.Client
 	url     string
 	place   string // the url without its query, for messages
 	headers map[string]setting.Text
@@ -36,7 +35,7 @@ type post struct {
 	timeout time.Duration
 }
 
-func newPost(c *Config, env sinks.Env, client *http.Client) *post {
+func newPost(c *Config, env sinks.Env, client *httpclient.Client) *post {
 	return &post{
 		client:  client,
 		url:     c.URL.String(),
@@ -64,15 +63,13 @@ func (s *post) send(ctx context.Context, p Protocol, packed []byte) (answer, err
 	if err != nil {
 		return answer{}, fmt.Errorf("POST %s: %w", s.place, err)
 	}
-	reply, err := s.client.Do(request)
+	reply, err := s.client.DoAnyStatus(request)
 	if err != nil {
-		return answer{}, s.host.Explain(err)
+		return answer{}, err
 	}
-	defer reply.Body.Close()
-	// The code has been given: what came of the text is better than why no more did.
-	text, _ := io.ReadAll(io.LimitReader(reply.Body, maxReply))
-	a := answer{code: reply.StatusCode, text: oneLine(s.host.Secrets.Scrub(string(text)))}
-	a.pause, _ = httpclient.RetryAfter(reply, time.Now())
+	defer reply.Close()
+	a := answer{code: reply.StatusCode, text: oneLine(reply.Excerpt(maxReply))}
+	a.pause, _ = reply.RetryAfter()
 	if p == Protocol2 {
 		a.wrote, a.told = wroteHeaders(reply.Header)
 	}

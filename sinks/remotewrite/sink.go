@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/relabel"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
@@ -38,12 +38,12 @@ type sink struct {
 	packer     *packer
 
 	// Run's side.
-	client *http.Client
+	client *httpclient.Client
 	order  spool.Order
 	sender *sender
 }
 
-func newSink(c *Config, env sinks.Env, client *http.Client, rules []*relabel.Config) *sink {
+func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*relabel.Config) *sink {
 	s := &sink{
 		env: env,
 		dir: c.Spool.Dir,

@@ -3,6 +3,7 @@ package scrape
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -49,40 +50,28 @@ func (s *source) fetch(ctx context.Context, t *target, m *memory) (page, error) 
 		seconds := max(0, time.Until(deadline).Seconds())
 		req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strconv.FormatFloat(seconds, 'f', 3, 64))
 	}
-	resp, err := s.client.Do(req)
+	resp, err := s.client.DoAnyStatus(req)
 	if err != nil {
-		return page{}, s.env.Web.Explain(err)
+		return page{}, err
 	}
-	defer resp.Body.Close()
+	defer resp.Close()
 	p := page{reader: s.reader(t), kind: resp.Header.Get("Content-Type")}
 	if m.body, err = s.read(resp, p.reader, m); err != nil {
-		return p, t.wrong(s.env.Web.Explain(err))
+		return p, err
 	}
 	p.body = m.body
 	return p, nil
 }
 
-func (s *source) read(resp *http.Response, r *reader, m *memory) ([]byte, error) {
+func (s *source) read(resp *httpclient.Response, r *reader, m *memory) ([]byte, error) {
 	if resp.StatusCode != http.StatusOK {
-		return m.body, s.env.Web.StatusError(resp)
+		return m.body, resp.StatusError()
 	}
-	limit := int64(s.set.BodySizeLimit)
-	if resp.ContentLength > limit {
-		return m.body, s.tooLong()
-	}
-	repeats := &repeats{ReadCloser: resp.Body, reader: r, window: m.window[:0]}
-	if resp.Body = repeats; len(r.t.before) > 0 {
+	resp.Filter(func(body io.Reader) io.Reader { return &repeats{Reader: body, reader: r, window: m.window[:0]} })
+	if len(r.t.before) > 0 {
 		resp.ContentLength = -1 // the rest is less
 	}
-	body, err := httpclient.ReadBody(resp, limit, m.body[:0])
-	if repeats.taken+int64(len(body)) > limit {
-		return body, s.tooLong()
-	}
-	return body, err
-}
-
-func (s *source) tooLong() error {
-	return fmt.Errorf("the body exceeds body_size_limit (%s)", s.set.BodySizeLimit)
+	return resp.ReadBody(m.body[:0], httpclient.Limit{Bytes: s.set.BodySizeLimit, Setting: "body_size_limit"})
 }
 
 // wrong says whose page is wrong.

@@ -9,17 +9,16 @@ import (
 // leaves the rest to whoever reads it. So most pages need no memory. Until the rest begins, nothing is touched but the
 // target, which no other worker has.
 type repeats struct {
-	io.ReadCloser
+	io.Reader
 	reader *reader
 	window []byte
 	rest   bool  // all that the window holds, and comes then, is left
-	taken  int64 // bytes
 	err    error // the end
 }
 
 func (x *repeats) Read(p []byte) (n int, err error) {
 	for !x.rest {
-		n, x.err = x.ReadCloser.Read(x.window[len(x.window):cap(x.window)])
+		n, x.err = x.Reader.Read(x.window[len(x.window):cap(x.window)])
 		x.window = x.window[:len(x.window)+n]
 		x.take()
 	}
@@ -31,7 +30,7 @@ func (x *repeats) Read(p []byte) (n int, err error) {
 	if x.err != nil {
 		return 0, x.err
 	}
-	return x.ReadCloser.Read(p)
+	return x.Reader.Read(p)
 }
 
 // take gives the reader what it can take of the window, and keeps the beginning of a line for when the rest of it has come.
@@ -42,7 +41,6 @@ func (x *repeats) take() {
 		_, err := r.repeated()
 		return err
 	})
-	x.taken += int64(len(x.window) - len(r.rest))
 	left := copy(x.window, r.rest)
 	x.window = x.window[:left]
 	x.rest = x.err != nil || r.failed != nil || left == cap(x.window) || bytes.IndexByte(x.window, '\n') >= 0

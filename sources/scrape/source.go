@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"net/http"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/relabel"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sources"
 )
@@ -31,7 +31,7 @@ const (
 type source struct {
 	set    *Config
 	env    sources.Env
-	client *http.Client
+	client *httpclient.Client
 	rules  []*relabel.Config
 
 	files    files
@@ -59,7 +59,7 @@ type source struct {
 	memory []memory // of the workers
 }
 
-func newSource(c *Config, env sources.Env, client *http.Client, rules []*relabel.Config) *source {
+func newSource(c *Config, env sources.Env, client *httpclient.Client, rules []*relabel.Config) *source {
 	s := &source{
 		set: c, env: env, client: client, rules: rules,
 		files:    files{dir: env.Dir, patterns: c.FileSD.Files},

@@ -13,8 +13,8 @@ import (
 	"github.com/collectington/collectington/agent/httpclient"
 )
 
-// record is what a token file holds. It tells which refresh token of the settings its own has come of, so that a new one in
-// the settings is used.
+// record is the content of a token file. From identifies the refresh token of the settings that the token was obtained from,
+// so that a new one in the settings is used.
 type record struct {
 	RefreshToken string `json:"refresh_token"`
 	From         string `json:"from"` // SHA-256 of the settings' token
@@ -35,7 +35,7 @@ func from(seed string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// readToken is the token in a file, "" where there is none that has come of the seed.
+// readToken returns the token in a file, "" if the file does not exist or its token was not obtained from the seed.
 func readToken(path, seed string) (string, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -50,8 +50,8 @@ func readToken(path, seed string) (string, error) {
 		return "", err
 	}
 	var r record
-	if json.Unmarshal(text, &r) != nil || r.RefreshToken == "" || r.From == "" { // whose error may show the token
-		return "", fmt.Errorf("%s is no token file, or is damaged: delete it, and put a new refresh token where refresh_token refers to", path)
+	if json.Unmarshal(text, &r) != nil || r.RefreshToken == "" || r.From == "" { // its error may show the token
+		return "", fmt.Errorf("%s is not a token file or is damaged: delete it and set a new refresh_token", path)
 	}
 	if r.From != from(seed) {
 		return "", nil
@@ -96,10 +96,10 @@ func syncFolder(path string) error {
 	return d.Sync()
 }
 
-// checkWritable tells why a file could not be replaced.
+// checkWritable returns an error if a file could not be replaced.
 func checkWritable(path string) error {
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is a directory, or else no regular file: name a file", path)
+		return fmt.Errorf("%s is not a regular file: set a file name", path)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), temporary(path))
 	if err != nil {

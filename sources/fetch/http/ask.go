@@ -84,7 +84,7 @@ func (f *fetcher) asked(tick sources.Tick, r sources.Request) (*asked, error) {
 
 // clientFor is the client for the request's origin. That for others has neither credentials nor the settings of TLS, which
 // say whom to trust as the settings' own origin.
-func (f *fetcher) clientFor(a *asked) (*http.Client, error) {
+func (f *fetcher) clientFor(a *asked) (*httpclient.Client, error) {
 	if a.own {
 		return f.client, nil
 	}

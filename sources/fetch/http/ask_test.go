@@ -102,7 +102,7 @@ func TestAskKeepsHeadersHome(t *testing.T) {
 			if f.other != nil {
 				f.other.CloseIdleConnections()
 			}
-			if err == nil || !strings.Contains(err.Error(), "redirected to another host (http://c.example): refused") {
+			if err == nil || !strings.Contains(err.Error(), "redirected to another host (http://c.example): not followed") {
 				t.Errorf("%s: got %v", from, err)
 			}
 		})

@@ -169,7 +169,7 @@ for_each: {url: "cursor?all=1", items: ".data[]", paginate: {cursor: {from: .nex
 func TestForEachConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
-		p.web.Observe, p.web.Traffic = nil, &httpclient.Traffic{}
+		p.web.Observe, p.web.Shared = nil, &httpclient.SharedState{}
 		p.Serve(t, "a.example:80", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/list" {
 				io.WriteString(w, "[1,2,3,4,5,6,7,8,9,10]")
@@ -185,7 +185,7 @@ func TestForEachConcurrency(t *testing.T) {
 			t.Errorf("after %s: %v, %v", time.Since(begin), doc, err)
 		}
 		f := p.fetcher(t, settings+"rate_limit: {requests: 5, per: 1h}")
-		if _, err := p.tick(t, f); err == nil || !strings.Contains(err.Error(), "by rate_limit") {
+		if _, err := p.tick(t, f); err == nil || !strings.Contains(err.Error(), "(rate_limit)") {
 			t.Errorf("got %v", err)
 		}
 	})

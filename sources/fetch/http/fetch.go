@@ -16,8 +16,8 @@ import (
 type fetcher struct {
 	set    *Config
 	web    *httpclient.Host
-	client *http.Client
-	other  *http.Client // for other origins, without credentials; nil until the first
+	client *httpclient.Client
+	other  *httpclient.Client // for other origins, without credentials; nil until the first
 	texts  *texts
 
 	literals url.Values
@@ -40,15 +40,15 @@ func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick) (*sources.Docume
 }
 
 // send sends the request and decodes the answer.
-func (f *fetcher) send(client *http.Client, from string, req *http.Request) (*sources.Document, error) {
+func (f *fetcher) send(client *httpclient.Client, from string, req *http.Request) (*sources.Document, error) {
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, f.web.Explain(err)
+		return nil, err
 	}
-	defer resp.Body.Close()
-	f.answered(req, resp)
+	defer resp.Close()
+	f.header, f.at = resp.Header, resp.Request.URL
 	if err := f.read(resp); err != nil {
-		return nil, fmt.Errorf("%s: %w", from, f.web.Explain(err))
+		return nil, resp.Wrap(err)
 	}
 	contentType := resp.Header.Get("Content-Type")
 	doc, err := f.decoder.Decode(from, contentType, f.text)
@@ -62,15 +62,12 @@ func (f *fetcher) send(client *http.Client, from string, req *http.Request) (*so
 }
 
 // read fills the buffer with the body of a success.
-func (f *fetcher) read(resp *http.Response) error {
-	switch {
-	case resp.StatusCode == http.StatusNoContent:
+func (f *fetcher) read(resp *httpclient.Response) error {
+	if resp.StatusCode == http.StatusNoContent {
 		return errors.New("204 No Content: the server sent no document")
-	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return f.web.StatusError(resp)
 	}
 	var err error
-	f.buffer, err = httpclient.ReadBody(resp, int64(f.set.MaxBody), f.buffer[:0])
+	f.buffer, err = resp.ReadBody(f.buffer[:0], httpclient.Limit{Bytes: f.set.MaxBody, Setting: "max_body"})
 	if err != nil {
 		return err
 	}

@@ -44,13 +44,13 @@ type Config struct {
 	Decoding format.Settings `yaml:",inline"`
 	FailIf   jq.Expression   `yaml:"fail_if"` // of a success: when it is a failure after all
 
-	httpclient.Manners  `yaml:",inline"`
-	httpclient.Settings `yaml:",inline"`
+	httpclient.RequestPolicy `yaml:",inline"`
+	httpclient.Settings      `yaml:",inline"`
 }
 
 // New makes the fetcher.
 func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
-	host := env.Web.Polite(env.Job, &c.URL.URL, &c.Manners)
+	host := env.Web.WithPolicy(env.Job, &c.URL.URL, &c.RequestPolicy)
 	client, err := host.Client(&c.Settings)
 	if err != nil {
 		return nil, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
-	"net/http"
 
 	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/sources"
@@ -119,12 +118,4 @@ func (p *pager) join(doc *sources.Document, list document.Value) error {
 		return fmt.Errorf("the page is the same as an earlier one: does the API know the parameter %s?", p.set.place())
 	}
 	return nil
-}
-
-// answered keeps of a response what leads to the next page.
-func (f *fetcher) answered(req *http.Request, resp *http.Response) {
-	f.header, f.at = resp.Header, req.URL
-	if resp.Request != nil {
-		f.at = resp.Request.URL // after redirects
-	}
 }

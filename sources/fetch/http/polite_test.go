@@ -21,18 +21,18 @@ func (p *place) tick(t *testing.T, f *fetcher) (*sources.Document, error) {
 // A job that was told to wait is silent for that long, whatever its schedule, and then goes on.
 func TestWaitsOverTicks(t *testing.T) {
 	for path, refusal := range map[string]string{
-		"retry-seconds": "429 Too Many Requests: slow down (try again in 1m30s, says the server)",
-		"retry-date":    "503 Service Unavailable: slow down (try again in 1m30s, says the server)",
+		"retry-seconds": "429 Too Many Requests: slow down (the server asks to retry after 1m30s)",
+		"retry-date":    "503 Service Unavailable: slow down (the server asks to retry after 1m30s)",
 		"limit-epoch":   "403 Forbidden: slow down",
 		"limit-seconds": "429 Too Many Requests: slow down",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p, api := fakePlace(t)
-			p.web.Traffic = &httpclient.Traffic{}
+			p.web.Shared = &httpclient.SharedState{}
 			f := p.fetcher(t, "url: http://a.example/"+path)
 			from := "GET http://a.example/" + path + ": "
 			begin := time.Now()
-			for _, want := range []string{refusal, "asked to wait until ", "asked to wait until ", ""} {
+			for _, want := range []string{refusal, "not sent: no requests are allowed before ", "not sent: no requests are allowed before ", ""} {
 				_, err := p.tick(t, f)
 				if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), from+want)) {
 					t.Errorf("after %s: got %v, want %s", time.Since(begin), err, want)
@@ -52,14 +52,14 @@ func TestUnchangedDocument(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			time.Sleep(time.Until(time.Date(2026, 3, 2, 13, 0, 0, 0, time.UTC)))
 			p, _ := fakePlace(t)
-			p.web.Traffic = &httpclient.Traffic{}
+			p.web.Shared = &httpclient.SharedState{}
 			f := p.fetcher(t, "url: http://a.example/"+path)
 			for n := range 3 {
 				doc, err := p.tick(t, f)
 				if err != nil || ids(doc, "items") != "9 8 7 6 5 4 3" || doc.Root.Get("total").Raw() != "3" {
 					t.Fatalf("tick %d: %v, %v", n, doc, err)
 				}
-				if x := p.seen[len(p.seen)-1]; (x.Code == 304) != (n > 0) || x.Kept != (n > 0) {
+				if x := p.seen[len(p.seen)-1]; (x.Code == 304) != (n > 0) || x.Revalidated != (n > 0) {
 					t.Errorf("tick %d: observed %+v", n, x)
 				}
 			}
@@ -71,10 +71,10 @@ func TestUnchangedDocument(t *testing.T) {
 func TestQuotaIsUsedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)
-		p.web.Traffic = &httpclient.Traffic{}
+		p.web.Shared = &httpclient.SharedState{}
 		f := p.fetcher(t, "url: http://a.example/quota-pages\npaginate: {page: {param: page}}")
 		_, err := p.tick(t, f)
-		if err == nil || !strings.HasSuffix(err.Error(), "by a quota that is used up: not asked before") || !strings.HasPrefix(err.Error(), "page 4: ") {
+		if err == nil || !strings.HasSuffix(err.Error(), "(the server's quota is used up)") || !strings.HasPrefix(err.Error(), "page 4: ") {
 			t.Errorf("got %v", err)
 		}
 		if n := len(api.Asked()); n != 3 || p.seen[0].Quota.Left != 2 {

@@ -9,6 +9,7 @@ import (
 	"github.com/itchyny/gojq"
 
 	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -16,7 +17,7 @@ import (
 const maxRefusal = 200
 
 // refusal is why a success is none: GraphQL says errors with status 200, and others do what fail_if finds.
-func (f *fetcher) refusal(req *http.Request, resp *http.Response, doc *sources.Document) error {
+func (f *fetcher) refusal(req *http.Request, resp *httpclient.Response, doc *sources.Document) error {
 	if why, failed := graphQLError(req, doc.Root); failed {
 		return fmt.Errorf("GraphQL gives no data: %s", f.shown(why))
 	}

@@ -46,7 +46,7 @@ func TestCutSecret(t *testing.T) {
 func TestOwnCondition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
-		p.web.Traffic = &httpclient.Traffic{}
+		p.web.Shared = &httpclient.SharedState{}
 		version := "2"
 		p.Serve(t, "a.example:80", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("ETag", `"`+version+`"`)
@@ -71,7 +71,7 @@ func TestOwnCondition(t *testing.T) {
 func TestItemsAreNoSecrets(t *testing.T) {
 	p := newPlace(t)
 	p.web.Observe = func(httpclient.Exchange) {}
-	p.web.Answer = answers(func(r *http.Request) string {
+	p.web.Transport = answers(func(r *http.Request) string {
 		if r.URL.Path == "/list" {
 			return `[{"id":"PROJECT-00001"}]`
 		}

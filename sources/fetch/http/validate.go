@@ -41,7 +41,7 @@ func (c *Config) Validate() error {
 	if c.MaxBody <= 0 {
 		bad("max_body", "want more than 0, such as 64MiB")
 	}
-	problems = append(problems, c.validateHeaders(), c.Decoding.Validate(), c.Manners.Validate(), c.Settings.Validate())
+	problems = append(problems, c.validateHeaders(), c.Decoding.Validate(), c.RequestPolicy.Validate(), c.Settings.Validate())
 	return errors.Join(problems...)
 }
 
