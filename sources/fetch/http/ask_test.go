@@ -63,13 +63,13 @@ func TestAskRefuses(t *testing.T) {
 	text := "x"
 	for want, r := range map[string]sources.Request{
 		"url: want an address that starts with http:// or https://": {URL: "file:///etc/passwd"},
-		"url: not an address": {URL: "http://[::1"},
+		"url: not a valid URL": {URL: "http://[::1"},
 		"url: a password does not belong into an address: use basic_auth":                            {URL: "http://a:b@c.example/"},
 		`method: want GET or POST, got "PUT"`:                                                        {Method: "PUT"},
-		"body: a GET has no body":                                                                    {Method: "GET", Body: &text},
+		"body: a GET request has no body":                                                                    {Method: "GET", Body: &text},
 		`GET http://a.example/v1/x: headers: Host is set by the agent`:                               {Headers: []sources.Parameter{{Name: "Host", Value: "b"}}},
-		`GET http://a.example/v1/x: headers: "a b" is no header's name`:                              {Headers: []sources.Parameter{{Name: "a b", Value: "b"}}},
-		`GET http://a.example/v1/x: headers: the value of A holds a line break or control character`: {Headers: []sources.Parameter{{Name: "A", Value: "b\nc"}}},
+		`GET http://a.example/v1/x: headers: "a b" is not a valid header name`:                              {Headers: []sources.Parameter{{Name: "a b", Value: "b"}}},
+		`GET http://a.example/v1/x: headers: the value of A contains a line break or control character`: {Headers: []sources.Parameter{{Name: "A", Value: "b\nc"}}},
 	} {
 		_, err := newPlace(t).fetcher(t, asking).Ask(t.Context(), tickAt(), r)
 		if err == nil || err.Error() != want || strings.Contains(err.Error(), "hunter") {

@@ -112,28 +112,28 @@ func TestPageProblems(t *testing.T) {
 	const cursor = "\npaginate: {cursor: {from: .next, param: cursor}, items: .data}"
 	for settings, want := range map[string]string{
 		"/circle" + cursor: "page 3: GET http://a.example/circle: the next page's cursor is that of an earlier page: " +
-			"say by paginate.until which page is the last",
-		"/circle-url\npaginate: {next_url: .next, items: .data}": "page 2: GET http://a.example/circle-url: the next page's address is that of an earlier page",
+			"set paginate.until to recognise the last page",
+		"/circle-url\npaginate: {next_url: .next, items: .data}": "page 2: GET http://a.example/circle-url: the URL of the next page is that of an earlier page",
 		"/same\npaginate: {page: {param: seite}}": "page 2: GET http://a.example/same: " +
-			"the page is the same as an earlier one: does the API know the parameter seite?",
-		"/endless" + cursor: "GET http://a.example/endless: more than 100 pages, and nothing is left out silently: " +
+			"the page is the same as an earlier one: does the API use the parameter seite?",
+		"/endless" + cursor: "GET http://a.example/endless: more than 100 pages: request less data: " +
 			"ask for less, or raise paginate.max_pages",
 		"/endless\npaginate: {cursor: {from: .next, param: cursor}, items: .data, max_pages: 2}": "GET http://a.example/endless: " +
-			"more than 2 pages, and nothing is left out silently: ask for less, or raise paginate.max_pages",
+			"more than 2 pages: request less data, or raise paginate.max_pages",
 		"/huge\nmax_body: 4KiB" + cursor: "page 4: GET http://a.example/huge: the pages together exceed max_body (4KiB)",
-		"/long-cursor" + cursor:          "GET http://a.example/long-cursor: the next page's cursor has 1048576 bytes, more than 8192",
+		"/long-cursor" + cursor:          "GET http://a.example/long-cursor: the cursor of the next page has 1048576 bytes, more than 8192",
 		"/long-cursor\npaginate: {next_url: .next, items: .data}": "GET http://a.example/long-cursor: " +
-			"the next page's address has 1048576 bytes, more than 8192",
+			"the URL of the next page has 1048576 bytes, more than 8192",
 		"/elsewhere\npaginate: {link: true, items: .data}": "GET http://a.example/elsewhere: " +
-			"the next page is elsewhere, at \"http://b.example\": refused, credentials would follow",
+			"the next page has another origin, \"http://b.example\": not fetched, since credentials would be sent there",
 		"/elsewhere\npaginate: {next_url: .next, items: .data}": "GET http://a.example/elsewhere: " +
-			"the next page is elsewhere, at \"http://b.example\": refused, credentials would follow",
+			"the next page has another origin, \"http://b.example\": not fetched, since credentials would be sent there",
 		"/fails-once\npaginate: {page: {param: page}}":                 "page 2: GET http://a.example/fails-once: 502 Bad Gateway: page 2 is not to be had",
-		"/error-inside\npaginate: {page: {param: page}, items: .data}": "page 2: GET http://a.example/error-inside: want a list at .data, got null: say in paginate.items where the list stands",
-		"/page\npaginate: {page: {param: page}}":                       "GET http://a.example/page: want a list at ., got an object: say in paginate.items where the list stands",
-		"/plain\npaginate: {page: {param: page}, items: .data}":        "GET http://a.example/plain: want a list at .data, got a list: say in paginate.items where the list stands",
+		"/error-inside\npaginate: {page: {param: page}, items: .data}": "page 2: GET http://a.example/error-inside: want a list at .data, got null: set paginate.items to the path of the list",
+		"/page\npaginate: {page: {param: page}}":                       "GET http://a.example/page: want a list at ., got an object: set paginate.items to the path of the list",
+		"/plain\npaginate: {page: {param: page}, items: .data}":        "GET http://a.example/plain: want a list at .data, got a list: set paginate.items to the path of the list",
 		"/cursor\npaginate: {cursor: {from: .data, param: cursor}, items: .data}": "GET http://a.example/cursor: " +
-			"paginate.cursor.from: \"want a text or a number, got [{\\\"id\\\":9007199254740999",
+			"paginate.cursor.from: \"want a string or a number, got [{\\\"id\\\":9007199254740999",
 		"/cursor\npaginate: {cursor: {from: .data.x, param: cursor}, items: .data}": "GET http://a.example/cursor: paginate.cursor.from: \"expected an object but got: array",
 		"/plain\npaginate: {page: {param: page}, until: error(\"no\")}":             "GET http://a.example/plain: paginate.until: \"error: no\"",
 	} {

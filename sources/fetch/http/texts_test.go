@@ -60,8 +60,8 @@ func TestForEachHeaders(t *testing.T) {
 	const own = "url: http://a.example/own\nmethod: POST\nheaders: {X-User: '{{ .Item.id }}', X-Span: '{{ .Now }}'}\nbody: '{\"name\": \"{{ .Item.name }}\"}'\n"
 	for settings, want := range map[string]string{
 		own + "for_each: {url: /users, items: '.users[]'}":                                                                  `"body":{"as":"9007199254740993","of":"ann"}`,
-		own + "for_each: {url: /users, items: '{id: \"a\\nb\", name: 1}'}":                                                  "headers: the value of X-User holds a line break or control character",
-		own + "for_each: {url: /users, items: '{name: 1}'}":                                                                 "headers.X-User: .Item.id: the item has none",
+		own + "for_each: {url: /users, items: '{id: \"a\\nb\", name: 1}'}":                                                  "headers: the value of X-User contains a line break or control character",
+		own + "for_each: {url: /users, items: '{name: 1}'}":                                                                 "headers.X-User: .Item.id is empty or missing",
 		"url: http://a.example/own\nheaders: {X-User: 'u {{ .Item.id }}'}\nfor_each: {url: /users, items: '.users[1:2][]'}": `"body":{"as":"u 2","of":""}`,
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -128,9 +128,9 @@ func TestPagesInBodyFail(t *testing.T) {
 	for settings, want := range map[string]string{
 		graphql + "fail_if: .body.errors[0].message\nbody: '{\"query\": \"x\", \"variables\": {\"team\": \"slow\"}}'\n" +
 			"paginate: {cursor: {from: .data.incidents.pageInfo.endCursor, body: .variables.after}, items: .data.incidents.nodes}": `page 2: POST http://a.example/graphql: fail_if: "team slow: timed out"`,
-		graphql + "body: '{\"query\": \"x\", \"variables\": {\"after\": \"\"}}'": `POST http://a.example/graphql: GraphQL gives no data: "no such cursor: "`,
+		graphql + "body: '{\"query\": \"x\", \"variables\": {\"after\": \"\"}}'": `POST http://a.example/graphql: GraphQL returned no data: "no such cursor: "`,
 		"method: POST\nurl: http://a.example/own\nbody: '{\"name\": \"{{ .Item.name }}\", \"v\": \"x\"}'\n" +
-			"for_each: {url: /users, items: '.users[]'}\npaginate: {page: {body: .v.page}}": `.page has no place in it: want an object, got`,
+			"for_each: {url: /users, items: '.users[]'}\npaginate: {page: {body: .v.page}}": `.page cannot be set: want an object, got`,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p, _ := fakePlace(t)
@@ -148,15 +148,15 @@ func FuzzBodyPlace(f *testing.F) {
 	f.Add(`{"a": null, "a": {"b": 2}}`, ".a.b.c")
 	f.Add(`{}`, `.variables["after"]`)
 	f.Fuzz(func(t *testing.T, body, path string) {
-		var at bodyPlace
+		var at bodyPath
 		if at.UnmarshalText([]byte(path)) != nil {
 			return
 		}
-		text, err := at.put(body, `"new"`)
+		text, err := at.set(body, `"new"`)
 		if err != nil {
 			return
 		}
-		again, err := at.put(text, `"new"`)
+		again, err := at.set(text, `"new"`)
 		if err != nil || again == "" || len(again) != len(text) {
 			t.Errorf("%s of %q became %q, and then %q, %v", path, body, text, again, err)
 		}
