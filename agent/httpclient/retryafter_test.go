@@ -25,7 +25,7 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 	if _, ok := retryAfter(nil, now); ok {
-		t.Error("a response without the header is taken to ask for a pause")
+		t.Error("a response without the header gives a pause")
 	}
 }
 

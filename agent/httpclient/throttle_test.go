@@ -124,7 +124,7 @@ func TestServerPauses(t *testing.T) {
 			time.Sleep(85 * time.Second) // the rest is shorter than maxPauseWait
 			begin := time.Now()
 			if w.get(t.Context(), client, server); asked != 3 || time.Since(begin) != 5*time.Second {
-				t.Errorf("%s: asked %d times, after %s", name, asked, time.Since(begin))
+				t.Errorf("%s: %d requests, after %s", name, asked, time.Since(begin))
 			}
 		})
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// config is the defaults with settings over them, as a user would write them.
+// config returns the defaults overridden by settings as a user writes them.
 func config(t *testing.T, text string) *Config {
 	t.Helper()
 	c := Kind.Defaults().(*Config)
@@ -21,7 +21,7 @@ func config(t *testing.T, text string) *Config {
 	return c
 }
 
-func TestExampleIsTheDefaultsAndNamesEverySetting(t *testing.T) {
+func TestExample(t *testing.T) {
 	want := Kind.Defaults().(*Config)
 	got := config(t, Kind.Example)
 	if err := got.Validate(); err != nil {

@@ -22,7 +22,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// place is a network in memory, a host on it that has a secret, and what was observed.
+// place is an in-memory network, a host with secrets, and the observed exchanges.
 type place struct {
 	*memnet.Network
 	web  *httpclient.Host
@@ -42,7 +42,7 @@ func newPlace(t *testing.T) *place {
 	return p
 }
 
-// fetcher makes a fetcher as the agent would, from settings as a user would write them.
+// fetcher returns a fetcher with settings as a user writes them.
 func (p *place) fetcher(t *testing.T, text string) *fetcher {
 	t.Helper()
 	c := config(t, text)
@@ -92,7 +92,7 @@ headers: {X-Api-Key: "env:KEY", accept: text/json, User-Agent: me}
 			t.Errorf("got %s: %s", doc.From, doc.Root)
 		}
 		if want := "/v1/x?page=1&sort=a%20b&key=hunter%2F22%26key&since=2026-07-01T09%3A59%3A00Z&sort=c"; got.RequestURI != want {
-			t.Errorf("asked for %s\nwant      %s", got.RequestURI, want)
+			t.Errorf("requested %s\nwant      %s", got.RequestURI, want)
 		}
 		for name, want := range map[string]string{
 			"X-Api-Key": "hunter/22&key", "Accept": "text/json", "User-Agent": "me", "Accept-Encoding": "gzip", "Content-Type": "",
@@ -119,7 +119,7 @@ headers: {X-Api-Key: "env:KEY", accept: text/json, User-Agent: me}
 	})
 }
 
-func TestFetchAgainAndAgain(t *testing.T) {
+func TestFetchRepeatedly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
 		var n atomic.Int64
@@ -147,7 +147,7 @@ func TestFetchAgainAndAgain(t *testing.T) {
 	})
 }
 
-// failure is a way in which fetching goes wrong, and what is said of it.
+// failure is a failure of a fetch and its error.
 type failure struct {
 	settings string // beside the address
 	handler  http.HandlerFunc
@@ -214,8 +214,8 @@ func failures() map[string]failure {
 	}
 }
 
-// TestFailures holds for every failure: it ends in time, says what is wrong and where, and neither the error nor what is
-// observed shows a secret.
+// TestFailures holds that every failure ends in time and says what is wrong and where, and that neither the error nor the
+// observed exchange shows a secret.
 func TestFailures(t *testing.T) {
 	const secrets = "basic_auth: {username: ops, password: 'env:KEY'}\n"
 	for name, c := range failures() {
@@ -226,7 +226,7 @@ func TestFailures(t *testing.T) {
 					p.Serve(t, "a.example:80", c.handler)
 				}
 				p.Serve(t, "b.example:80", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-					t.Errorf("the other host was asked for %s", r.URL)
+					t.Errorf("the other host got a request for %s", r.URL)
 				}))
 				settings := "url: http://a.example/v1/x?key=literal-query-key\n" + secrets + c.settings
 				if !strings.Contains(settings, "headers:") {
@@ -267,7 +267,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// endless writes zeros until nobody reads any more, and counts them.
+// endless writes zeros until the connection is closed, and counts them.
 func endless(length string, written *atomic.Int64) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if length != "" {
@@ -284,7 +284,7 @@ func endless(length string, written *atomic.Int64) http.HandlerFunc {
 	}
 }
 
-func TestAHugeBodyIsRefusedEarly(t *testing.T) {
+func TestHugeBodyIsRefusedEarly(t *testing.T) {
 	for _, length := range []string{"", fmt.Sprint(200 << 20)} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPlace(t)
@@ -349,7 +349,8 @@ func TestRedirectOnTheSameHost(t *testing.T) {
 	})
 }
 
-// A time that a template gives is no secret, whatever its parameter is called: it would be blanked in every log line.
+// TestTimesAreNotSecrets holds that the time of a template is not taken for a secret because of its parameter's name: it would
+// be removed from every log line.
 func TestTimesAreNotSecrets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
@@ -400,7 +401,7 @@ func TestCompression(t *testing.T) {
 	}
 }
 
-// BenchmarkFetch is a tick's fetch of 3 MB over a socket, without the computation.
+// BenchmarkFetch fetches a document of 3 MB over a socket.
 func BenchmarkFetch(b *testing.B) {
 	text := "[" + strings.TrimSuffix(strings.Repeat(`{"team": "ops", "state": "resolved", "minutes": 12.5},`, 60000), ",") + "]"
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 )
 
-// What fails a success: what fail_if finds, and GraphQL's errors. "" = nothing does.
+// TestRefusal holds which responses of status 200 fail: by fail_if, and by the errors of GraphQL. "" = none.
 func TestRefusal(t *testing.T) {
 	const post = "method: POST\nbody: '{\"query\": \"{ a }\"}'\n"
 	for _, c := range []struct{ settings, body, want string }{
@@ -55,7 +55,7 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// A content type, or the settings, say what comes; the settings also ask for it.
+// TestFormats holds that the content type or the settings choose the format, and that the settings set Accept.
 func TestFormats(t *testing.T) {
 	for _, c := range []struct{ settings, kind, body, want, accept string }{
 		{"", "text/csv; charset=iso-8859-1", "name\ncaf\xe9\n", `[{"name":"café"}]`, "application/json"},
@@ -84,7 +84,7 @@ func TestFormats(t *testing.T) {
 				return
 			}
 			if got := doc.Root.Raw(); got != c.want || accept != c.accept {
-				t.Errorf("%s: got %s, want %s; asked for %s", c.kind, got, c.want, accept)
+				t.Errorf("%s: got %s, want %s; Accept is %s", c.kind, got, c.want, accept)
 			}
 		})
 	}

@@ -15,7 +15,7 @@ import (
 
 const longKey = "sk-live-0123456789abcdefghijklmnopqrstuvwxyz"
 
-// TestCutSecret holds that a secret which a server echoes is blanked where the preview of a jq error cuts it in two.
+// TestCutSecret holds that a secret that a server echoes is removed even if the excerpt of a jq error cuts it.
 func TestCutSecret(t *testing.T) {
 	for name, text := range map[string]string{
 		"fail_if error":  "fail_if: .body.echo | tonumber\n",
@@ -42,7 +42,7 @@ func TestCutSecret(t *testing.T) {
 	}
 }
 
-// TestOwnCondition holds that a job's own If-None-Match is not answered by a kept answer of another version.
+// TestOwnCondition holds that a 304 to a job's own If-None-Match does not give the cached response of another version.
 func TestOwnCondition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
@@ -66,8 +66,8 @@ func TestOwnCondition(t *testing.T) {
 	})
 }
 
-// TestItemsAreNoSecrets holds that what a list gives is none, though a parameter that takes it is called key: else a long
-// list would push the real secrets out of what is known.
+// TestItemsAreNoSecrets holds that items are not taken for secrets because of a parameter's name: a long list would displace
+// the real secrets.
 func TestItemsAreNoSecrets(t *testing.T) {
 	p := newPlace(t)
 	p.web.Observe = func(httpclient.Exchange) {}

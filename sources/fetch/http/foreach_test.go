@@ -21,7 +21,7 @@ headers: {X-Api-Key: "env:KEY"}
 for_each: {url: /users, items: ".users[]"}
 `
 
-// One request for each item, with its fields where they belong, and the answers beside their items in their order.
+// TestForEach holds that each item is requested with its fields, and that the bodies come in the order of the items.
 func TestForEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)
@@ -46,12 +46,12 @@ func TestForEach(t *testing.T) {
 			"/users/3/jobs?x=a%20b&all=yes&key=hunter%2F22%26key&name=cy" + rest,
 			"/users/9007199254740993/jobs?x=a%20b&all=yes&key=hunter%2F22%26key&name=ann" + rest,
 		}; !slices.Equal(asked, want) {
-			t.Errorf("asked for\n%s\nwant\n%s", strings.Join(asked, "\n"), strings.Join(want, "\n"))
+			t.Errorf("requested\n%s\nwant\n%s", strings.Join(asked, "\n"), strings.Join(want, "\n"))
 		}
 	})
 }
 
-// What an item's field holds stays within its segment, its parameter and its text, and is never a template.
+// TestForEachHostileItems holds that a field stays within its path segment, parameter or string, and is never a template.
 func TestForEachHostileItems(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
@@ -86,7 +86,7 @@ for_each: {url: /list, items: ".[]", concurrency: 1}
 	})
 }
 
-// An item that cannot be had fails the tick, or with skip is left out.
+// TestForEachErrors holds that a failed item fails the tick, or is left out with on_error: skip.
 func TestForEachErrors(t *testing.T) {
 	const jobs = "url: http://a.example/users/{{ .Item.id }}/jobs\nfor_each: {url: /users, items: '.users[]'"
 	for settings, want := range map[string]string{
@@ -117,7 +117,7 @@ func TestForEachErrors(t *testing.T) {
 	}
 }
 
-// A list that is written down costs no request.
+// TestForEachWrittenList holds that a list in the settings needs no request.
 func TestForEachWrittenList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)
@@ -136,7 +136,7 @@ func TestForEachWrittenList(t *testing.T) {
 	})
 }
 
-// The list and the items may come in pages, and there may be no items at all.
+// TestForEachPages holds that the list and the items can have pages, and that the list can be empty.
 func TestForEachPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)
@@ -165,7 +165,7 @@ for_each: {url: "cursor?all=1", items: ".data[]", paginate: {cursor: {from: .nex
 	})
 }
 
-// As many requests as allowed are under way at once, and a time to wait is no item's own error.
+// TestForEachConcurrency holds that as many requests as allowed run at once, and that a rate limit is not an error of one item.
 func TestForEachConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
@@ -191,7 +191,7 @@ func TestForEachConcurrency(t *testing.T) {
 	})
 }
 
-// Asked is what a script asks for: another address is one request.
+// TestForEachAsked holds that a script's request for another URL is one request.
 func TestForEachAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := fakePlace(t)

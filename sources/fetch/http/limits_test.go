@@ -11,15 +11,15 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// tick is a tick now, within the usual time-out.
+// tick runs a tick now, with a time-out.
 func (p *place) tick(t *testing.T, f *fetcher) (*sources.Document, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	return f.Fetch(ctx, sources.Tick{Time: time.Now(), Start: time.Now(), End: time.Now()})
 }
 
-// A job that was told to wait is silent for that long, whatever its schedule, and then goes on.
-func TestWaitsOverTicks(t *testing.T) {
+// TestRetryAfterOverTicks holds that a job sends no requests for as long as Retry-After says, over several ticks.
+func TestRetryAfterOverTicks(t *testing.T) {
 	for path, refusal := range map[string]string{
 		"retry-seconds": "429 Too Many Requests: slow down (the server asks to retry after 1m30s)",
 		"retry-date":    "503 Service Unavailable: slow down (the server asks to retry after 1m30s)",
@@ -40,13 +40,13 @@ func TestWaitsOverTicks(t *testing.T) {
 				time.Sleep(30 * time.Second)
 			}
 			if n := len(api.Asked()); n != 2 {
-				t.Errorf("%s: asked %d times", path, n)
+				t.Errorf("%s: %d requests", path, n)
 			}
 		})
 	}
 }
 
-// An unchanged document costs no body, and is the same to the rules. After a failure it is there still.
+// TestUnchangedDocument holds that a 304 gives the same document without a body, also after a failure.
 func TestUnchangedDocument(t *testing.T) {
 	for _, path := range []string{"kept", "dated"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -67,7 +67,7 @@ func TestUnchangedDocument(t *testing.T) {
 	}
 }
 
-// The last request of a quota is a success; the next waits for the quota's reset.
+// TestQuotaIsUsedUp holds that the last request of a quota succeeds, and that the next one waits for its reset.
 func TestQuotaIsUsedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)
@@ -78,7 +78,7 @@ func TestQuotaIsUsedUp(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		if n := len(api.Asked()); n != 3 || p.seen[0].Quota.Left != 2 {
-			t.Errorf("asked %d times, quota %+v", n, p.seen[0].Quota)
+			t.Errorf("%d requests, quota %+v", n, p.seen[0].Quota)
 		}
 	})
 }
