@@ -28,7 +28,7 @@ type sink struct {
 	group        []metric.Label // of every group, besides job
 	deleteOnExit bool
 	env          sinks.Env
-	client       *http.Client
+	client       *httpclient.Client
 	converter    metric.Converter
 	warned       bool // that timestamps are not pushed
 
@@ -36,7 +36,7 @@ type sink struct {
 	pushed map[string]bool // jobs whose group this sink has pushed
 }
 
-func newSink(c *Config, env sinks.Env, client *http.Client) *sink {
+func newSink(c *Config, env sinks.Env, client *httpclient.Client) *sink {
 	s := &sink{
 		url: c.URL.String(), place: c.URL.Place(), group: c.group(&env), deleteOnExit: c.DeleteOnExit,
 		env: env, client: client, pushed: map[string]bool{},
@@ -142,7 +142,6 @@ func (s *sink) pusher(ctx context.Context, job string) *push.Pusher {
 func (s *sink) wrap(act, job string, err error) error {
 	status, ok := errors.AsType[*statusError](err)
 	if !ok {
-		err = s.env.Web.Explain(err)
 		if e, ok := errors.AsType[*httpclient.Error](err); ok {
 			err = e.Err // without the URL, which has all labels of the group
 		}
@@ -186,15 +185,15 @@ func (s *sink) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resp, err := s.client.Do(req)
+	resp, err := s.client.DoAnyStatus(req)
 	if err != nil {
-		return s.env.Web.Explain(err)
+		return err
 	}
-	defer resp.Body.Close()
+	defer resp.Close()
 	if resp.StatusCode/100 == 2 || resp.StatusCode == http.StatusNotFound { // old versions do not have the path
 		return nil
 	}
-	return fmt.Errorf("GET %s/-/ready: %w", s.place, s.env.Web.StatusError(resp))
+	return resp.StatusError()
 }
 
 // doer sends the requests of a pusher. It adds the context, which the pusher does not pass on when it deletes, and returns
@@ -217,23 +216,22 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	if err := fixSpaces(req, d.sink.url); err != nil {
 		return nil, err
 	}
-	resp, err := d.sink.client.Do(req)
+	resp, err := d.sink.client.DoAnyStatus(req)
 	if err != nil {
 		return nil, err
 	}
+	defer resp.Close()
 	switch code := resp.StatusCode; {
 	case resp.Request.Method != req.Method:
 		// A 301 or 302 turns a push into a GET (RFC 9110 section 15.4). Its success does not mean that anything was pushed.
-		resp.Body.Close()
 		to := resp.Request.URL
 		return nil, &statusError{fmt.Errorf("redirected to %s://%s%s: set url to the address of the Pushgateway", to.Scheme, to.Host, to.Path), http.StatusMovedPermanently, 0}
 	case code == http.StatusOK || code == http.StatusAccepted:
-		resp.StatusCode = http.StatusAccepted // the push package does not accept 200 for a deletion
-		return resp, nil
+		// The push package does not accept 200 for a deletion.
+		return &http.Response{StatusCode: http.StatusAccepted, Body: http.NoBody}, nil
 	}
-	defer resp.Body.Close()
-	retryAfter, _ := httpclient.RetryAfter(resp, time.Now())
-	return nil, &statusError{d.sink.env.Web.StatusError(resp), resp.StatusCode, retryAfter}
+	status, _ := errors.AsType[*httpclient.StatusError](resp.StatusError())
+	return nil, &statusError{status, status.Code, status.RetryAfter}
 }
 
 // fixSpaces replaces + by %20 in what client_golang adds to the URL. It writes a space in a job name or a label as +, which a

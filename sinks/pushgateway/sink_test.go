@@ -196,7 +196,7 @@ func TestStatusCodes(t *testing.T) {
 	}{
 		{400, "", true, 0, "400 Bad Request: it is wrong"},
 		{401, "", true, 0, "401 Unauthorized: it is wrong"},
-		{429, "7", false, 7 * time.Second, "429 Too Many Requests: it is wrong (try again in 7s, says the server)"},
+		{429, "7", false, 7 * time.Second, "429 Too Many Requests: it is wrong (the server asks to retry after 7s)"},
 		{500, "", false, 0, "500 Internal Server Error: it is wrong"},
 		{503, "", false, 0, "503 Service Unavailable: it is wrong"},
 	} {

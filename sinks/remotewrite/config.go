@@ -207,13 +207,7 @@ func (c *Config) New(env sinks.Env) (sinks.Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up remote-write to %s: %w", c.URL.Place(), err)
 	}
-	follow := client.CheckRedirect
-	client.CheckRedirect = func(next *http.Request, via []*http.Request) error {
-		if next.Method != http.MethodPost {
-			return http.ErrUseLastResponse // 301 to 303 turn the request into a GET without samples, whose 200 is no success
-		}
-		return follow(next, via)
-	}
+	client.KeepMethod() // a GET without samples, and its 200, would be no success
 	rules, err := c.WriteRelabel.Compile("write_relabel_configs")
 	if err != nil {
 		return nil, err

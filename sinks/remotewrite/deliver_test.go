@@ -252,7 +252,7 @@ func TestRetriesKeepOrder(t *testing.T) {
 				r.wantLogged("cannot deliver, trying again", 1)
 				r.wantLogged(map[string]string{
 					"500": "500 Internal Server Error: no", "429": "429 Too Many Requests: slow down",
-					"the connection breaks": "closed the connection without an answer", "it hangs": "no answer within 30s",
+					"the connection breaks": "closed the connection without a response", "it hangs": "no answer within 30s",
 				}[name], 1)
 				r.wantLogged("the receiver answers again", 1)
 				if s := r.stats; s.Sent.Load() != 10 || s.Failed.Load() == 0 || s.Failed.Load() != s.Retried.Load()-parts {
@@ -521,7 +521,7 @@ func TestPanicDropsItsRequest(t *testing.T) {
 		}
 		return &http.Response{StatusCode: 204, Body: http.NoBody, Request: req}, nil
 	}
-	change := func(c *Config, env *sinks.Env) { c.Protocol, env.Web.Answer = Protocol1, answerer(answer) }
+	change := func(c *Config, env *sinks.Env) { c.Protocol, env.Web.Transport = Protocol1, answerer(answer) }
 	withReceiver(t, nil, change, func(r *rig) {
 		for range 2 {
 			r.write("house", gauge("temp", 20, "a"))

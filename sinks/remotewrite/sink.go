@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 
 	prometheus "github.com/prometheus/prometheus/model/relabel"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/deliver"
@@ -23,7 +23,7 @@ import (
 // sink has two sides, which meet at the queue: Write encodes batches into it, Run delivers from it.
 type sink struct {
 	env          sinks.Env
-	client       *http.Client
+	client       *httpclient.Client
 	durable      bool
 	staleOnExit  bool
 	spoolDir     string // "" = in memory
@@ -39,7 +39,7 @@ type sink struct {
 	resends map[string]*resend // by job
 }
 
-func newSink(c *Config, env sinks.Env, client *http.Client, rules []*prometheus.Config) *sink {
+func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prometheus.Config) *sink {
 	s := &sink{
 		env:         env,
 		client:      client,
@@ -81,7 +81,7 @@ func newEncoder(c *Config, env sinks.Env, rules []*prometheus.Config, now time.T
 	}, now)
 }
 
-func newSender(c *Config, env sinks.Env, client *http.Client) *deliver.Sender {
+func newSender(c *Config, env sinks.Env, client *httpclient.Client) *deliver.Sender {
 	return deliver.New(deliver.Options{
 		URL:      c.URL.String(),
 		Place:    c.URL.Place(),

@@ -3,6 +3,7 @@ package scrape
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -45,36 +46,24 @@ func (s *source) fetch(ctx context.Context, t *target, reader *exposition.Reader
 		seconds := max(0, time.Until(deadline).Seconds())
 		req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strconv.FormatFloat(seconds, 'f', 3, 64))
 	}
-	resp, err := s.client.Do(req)
+	resp, err := s.client.DoAnyStatus(req)
 	if err != nil {
-		return "", s.env.Web.Explain(err)
+		return "", err
 	}
-	defer resp.Body.Close()
+	defer resp.Close()
 	if b.body, err = s.read(resp, t, reader, b); err != nil {
-		return "", t.wrap(s.env.Web.Explain(err))
+		return "", err
 	}
 	return resp.Header.Get("Content-Type"), nil
 }
 
-func (s *source) read(resp *http.Response, t *target, reader *exposition.Reader, b *buffers) ([]byte, error) {
+func (s *source) read(resp *httpclient.Response, t *target, reader *exposition.Reader, b *buffers) ([]byte, error) {
 	if resp.StatusCode != http.StatusOK {
-		return b.body, s.env.Web.StatusError(resp)
+		return b.body, resp.StatusError()
 	}
-	limit := int64(s.config.BodySizeLimit)
-	if resp.ContentLength > limit {
-		return b.body, s.tooLarge()
-	}
-	stream := reader.Stream(resp.Body, b.window)
-	if resp.Body = stream; t.cache.IsKnown() {
+	resp.Filter(func(body io.Reader) io.Reader { return reader.Stream(body, b.window) })
+	if t.cache.IsKnown() {
 		resp.ContentLength = -1 // the rest is shorter
 	}
-	body, err := httpclient.ReadBody(resp, limit, b.body[:0])
-	if stream.Taken()+int64(len(body)) > limit {
-		return body, s.tooLarge()
-	}
-	return body, err
-}
-
-func (s *source) tooLarge() error {
-	return fmt.Errorf("the body exceeds body_size_limit (%s)", s.config.BodySizeLimit)
+	return resp.ReadBody(b.body[:0], httpclient.Limit{Bytes: s.config.BodySizeLimit, Setting: "body_size_limit"})
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/scrape/exposition"
@@ -27,7 +27,7 @@ const (
 type source struct {
 	config *Config
 	env    sources.Env
-	client *http.Client
+	client *httpclient.Client
 	files  files
 	pool   *exposition.Pool
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -32,7 +31,7 @@ const maxText = 600
 
 // client sends HTTP requests to the receiver.
 type client struct {
-	http    *http.Client
+	http    *httpclient.Client
 	url     string
 	place   string // the URL without secrets, for messages
 	headers map[string]setting.Text
@@ -48,14 +47,13 @@ func (c *client) send(ctx context.Context, p wire.Protocol, packed []byte) (resp
 	if err != nil {
 		return response{}, fmt.Errorf("POST %s: %w", c.place, err)
 	}
-	reply, err := c.http.Do(request)
+	reply, err := c.http.DoAnyStatus(request)
 	if err != nil {
-		return response{}, c.host.Explain(err)
+		return response{}, err
 	}
-	defer reply.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(reply.Body, maxBody)) // the status code counts, even if the text is cut off
-	r := response{code: reply.StatusCode, text: oneLine(c.host.Secrets.Scrub(string(text)))}
-	r.retryAfter, _ = httpclient.RetryAfter(reply, time.Now())
+	defer reply.Close()
+	r := response{code: reply.StatusCode, text: oneLine(reply.Excerpt(maxBody))}
+	r.retryAfter, _ = reply.RetryAfter()
 	if p == wire.V2 {
 		r.written, r.hasWritten = readWritten(reply.Header)
 	}

@@ -17,7 +17,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,7 +39,7 @@ type Options struct {
 	Place   string // the URL without secrets, for messages
 	Headers map[string]setting.Text
 	Timeout time.Duration // of one request
-	HTTP    *http.Client
+	HTTP    *httpclient.Client
 	Host    *httpclient.Host
 
 	Protocol wire.Protocol // 0 = the best that the receiver accepts

@@ -8,26 +8,22 @@ import (
 // Stream is the body of a page without the lines at its beginning that the reader knows from the last scrape. The reader takes
 // their values while they pass, so that most pages need no memory.
 type Stream struct {
-	io.ReadCloser
+	io.Reader
 	reader *Reader
 	window []byte
 	isRest bool  // no more lines go to the reader
-	taken  int64 // bytes
 	err    error // at the end of the body
 }
 
 // Stream returns the body without its known lines, which pass through the window. It does not use what other targets'
 // readers use.
-func (r *Reader) Stream(body io.ReadCloser, window []byte) *Stream {
-	return &Stream{ReadCloser: body, reader: r, window: window[:0]}
+func (r *Reader) Stream(body io.Reader, window []byte) *Stream {
+	return &Stream{Reader: body, reader: r, window: window[:0]}
 }
-
-// Taken returns the number of bytes that went to the reader.
-func (s *Stream) Taken() int64 { return s.taken }
 
 func (s *Stream) Read(p []byte) (n int, err error) {
 	for !s.isRest {
-		n, s.err = s.ReadCloser.Read(s.window[len(s.window):cap(s.window)])
+		n, s.err = s.Reader.Read(s.window[len(s.window):cap(s.window)])
 		s.window = s.window[:len(s.window)+n]
 		s.take()
 	}
@@ -39,7 +35,7 @@ func (s *Stream) Read(p []byte) (n int, err error) {
 	if s.err != nil {
 		return 0, s.err
 	}
-	return s.ReadCloser.Read(p)
+	return s.Reader.Read(p)
 }
 
 // take gives the known lines in the window to the reader. It keeps an incomplete line at the end for the next call.
@@ -50,7 +46,6 @@ func (s *Stream) take() {
 		_, err := r.takeKnown()
 		return err
 	})
-	s.taken += int64(len(s.window) - len(r.rest))
 	left := copy(s.window, r.rest)
 	s.window = s.window[:left]
 	s.isRest = s.err != nil || r.failed != nil || left == cap(s.window) || bytes.IndexByte(s.window, '\n') >= 0

@@ -21,9 +21,9 @@ func dialError(err error) error {
 	return &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 443}, Err: err}
 }
 
-func TestExplain(t *testing.T) {
-	h := &Host{Secrets: new(setting.Vault)}
-	h.Secrets.Remember("hunter22")
+func TestErrors(t *testing.T) {
+	client := &Client{redact: redactor{new(setting.Vault)}}
+	client.redact.secrets.Remember("hunter22")
 	for _, c := range []struct {
 		err  error
 		want string
@@ -33,38 +33,35 @@ func TestExplain(t *testing.T) {
 		{dialError(os.ErrDeadlineExceeded), "no answer from 10.0.0.1:443"},
 		{os.NewSyscallError("read", syscall.ECONNRESET), "connection reset by the server"},
 		{dialError(&net.DNSError{Err: "no such host", Name: "a.exmaple", IsNotFound: true}), "unknown host a.exmaple"},
-		{dialError(&net.DNSError{Err: "server misbehaving", Name: "a.example"}), "the name server does not tell the address of a.example: server misbehaving"},
+		{dialError(&net.DNSError{Err: "server misbehaving", Name: "a.example"}), "DNS lookup of a.example: server misbehaving"},
 		{&net.OpError{Op: "proxyconnect", Err: dialError(os.NewSyscallError("connect", syscall.ECONNREFUSED))}, "the proxy: connection refused by 10.0.0.1:443"},
-		{io.EOF, "the server closed the connection without an answer"},
+		{io.EOF, "the server closed the connection without a response"},
 		{fmt.Errorf("transport: %w", io.ErrUnexpectedEOF), "the body was cut short"},
 		{http.ErrSchemeMismatch, "the server does not speak TLS: use http://"},
-		{x509.UnknownAuthorityError{}, "the certificate is signed by an authority that this host does not know: set tls_config.ca_file"},
-		{x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, "the certificate cannot be used: certificate is not authorized to sign other certificates"},
+		{x509.UnknownAuthorityError{}, "the certificate is signed by an unknown authority: set tls_config.ca_file"},
+		{x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, "the certificate is invalid: certificate is not authorized to sign other certificates"},
 		{errors.New("odd\nhunter22 at https://bob:pw123@b.example/x?key=value-of-query, and more"), "odd <secret> at https://b.example/x and more"},
 	} {
-		err := h.Explain(&url.Error{Op: "Get", URL: "https://bob:pw123@a.example/p/hunter22?key=value-of-query", Err: c.err})
+		err := client.explain(&url.Error{Op: "Get", URL: "https://bob:pw123@a.example/p/hunter22?key=value-of-query", Err: c.err})
 		if want := "GET https://a.example/p/<secret>: " + c.want; err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 		if !errors.Is(err, c.err) {
-			t.Errorf("%v is not what it was", err)
+			t.Errorf("%v does not wrap its cause", err)
 		}
-		if got := h.Explain(h.Explain(err)); got.Error() != err.Error() {
+		if got := client.explain(client.explain(err)); got.Error() != err.Error() {
 			t.Errorf("explained twice: %v", got)
 		}
 	}
 }
 
-func TestExplainWhatIsNoClientsError(t *testing.T) {
-	h := &Host{Secrets: new(setting.Vault)}
-	h.Secrets.Remember("hunter22")
-	if err := h.Explain(nil); err != nil {
-		t.Errorf("got %v", err)
-	}
-	if got := h.Explain(errors.New("parse hunter22")).Error(); got != "parse <secret>" {
+func TestErrorsOfOtherOrigin(t *testing.T) {
+	client := &Client{redact: redactor{new(setting.Vault)}}
+	client.redact.secrets.Remember("hunter22")
+	if got := client.explain(errors.New("parse hunter22")).Error(); got != "parse <secret>" {
 		t.Errorf("got %s", got)
 	}
-	if got := new(Host).Explain(context.Canceled); !errors.Is(got, context.Canceled) {
+	if got := new(Client).explain(context.Canceled); !errors.Is(got, context.Canceled) {
 		t.Errorf("got %v", got)
 	}
 }
@@ -101,7 +98,7 @@ func FuzzRedactURL(f *testing.F) {
 		}
 		h := &Host{Secrets: new(setting.Vault)}
 		h.Secrets.Remember("hunter22")
-		shown := h.redactURL(u)
+		shown := h.redactor().url(u)
 		if strings.Contains(shown, "hunter22") {
 			t.Errorf("%q is shown as %q", text, shown)
 		}

@@ -16,7 +16,7 @@ import (
 
 const oauth2Settings = `oauth2: {client_id: ops, client_secret: "env:PASSWORD", token_url: "http://login.example/token", scopes: [read, list], endpoint_params: {audience: x}}`
 
-// tokenServer gives token-1, token-2, … to whoever shows ops' password in the header.
+// tokenServer issues token-1, token-2, … to clients that send the password of ops in the header.
 func tokenServer(asked *atomic.Int64, expiresIn string) http.Handler {
 	if asked == nil {
 		asked = new(atomic.Int64)
@@ -35,7 +35,7 @@ func tokenServer(asked *atomic.Int64, expiresIn string) http.Handler {
 	})
 }
 
-func TestTheAuthorizationHeader(t *testing.T) {
+func TestAuthorizationHeader(t *testing.T) {
 	for text, want := range map[string]string{
 		``: "",
 		`basic_auth: {username: ops, password: "env:PASSWORD"}`:              "Basic b3BzOmh1bnRlcjIy",
@@ -61,7 +61,7 @@ func TestTheAuthorizationHeader(t *testing.T) {
 	}
 }
 
-func TestASecretFileIsReadAgain(t *testing.T) {
+func TestSecretFilesAreReadAgain(t *testing.T) {
 	for text, want := range map[string]string{
 		`basic_auth: {username: ops, password: "file:key"}`:            "Basic b3BzOmh1bnRlcjMz",
 		`authorization: {credentials: "file:key"}`:                     "Bearer hunter33",
@@ -94,7 +94,7 @@ func TestASecretFileIsReadAgain(t *testing.T) {
 	}
 }
 
-func TestATokenIsUsedUntilItRunsOut(t *testing.T) {
+func TestTokenIsUsedUntilItExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		var asked atomic.Int64
@@ -114,7 +114,7 @@ func TestATokenIsUsedUntilItRunsOut(t *testing.T) {
 	})
 }
 
-func TestARefusedTokenIsReplacedOnce(t *testing.T) {
+func TestRefusedTokenIsReplacedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		var asked, requests atomic.Int64
@@ -131,11 +131,8 @@ func TestARefusedTokenIsReplacedOnce(t *testing.T) {
 		client := w.client(t, oauth2Settings)
 		post := func(body io.Reader) int {
 			t.Helper()
-			resp, err := client.Post("http://a.example/", "text/plain", body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp.Body.Close()
+			resp := w.open(t, client, http.MethodPost, "http://a.example/", body)
+			resp.Close()
 			return resp.StatusCode
 		}
 		if code := post(strings.NewReader("payload")); code != 200 {
@@ -155,10 +152,8 @@ func TestARefusedTokenIsReplacedOnce(t *testing.T) {
 		if code := post(strings.NewReader("payload")); code != 401 || requests.Load() != 1 {
 			t.Errorf("a fresh token was refused: got %d after %d requests, want no second try", code, requests.Load())
 		}
-		if _, err := client.Post("http://a.example/", "text/plain", strings.NewReader("payload")); err == nil ||
-			!strings.Contains(err.Error(), "the server refuses every token that the login gives (asked again at 2000-01-01T00:03:00Z") {
-			t.Errorf("after two fresh tokens in a row were refused: %v, want a pause", err)
-		}
+		_, _, err := w.get(t.Context(), client, "http://a.example/")
+		wantError(t, err, "the server refuses every new token (next attempt at 2000-01-01T00:03:00Z, or when a secret changes)")
 		time.Sleep(3 * time.Minute)
 		good.Store("Bearer token-5")
 		if code := post(io.MultiReader(strings.NewReader("payload"))); code != 200 {
@@ -171,7 +166,7 @@ func TestARefusedTokenIsReplacedOnce(t *testing.T) {
 	})
 }
 
-func TestTheTokenServerFails(t *testing.T) {
+func TestTokenServerFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		handler http.HandlerFunc
 		want    string
@@ -193,7 +188,7 @@ func TestTheTokenServerFails(t *testing.T) {
 			func(w http.ResponseWriter, r *http.Request) {
 				http.Redirect(w, r, "http://evil.example/token", http.StatusTemporaryRedirect)
 			},
-			"POST http://login.example/token: redirected to another host (http://evil.example): refused",
+			"POST http://login.example/token: redirected to another host (http://evil.example): not followed",
 		},
 		"HTML":  {say("<html>"), "POST http://login.example/token: cannot parse"},
 		"empty": {say(`access_token=`), "POST http://login.example/token: server response missing access_token"},
@@ -206,7 +201,7 @@ func TestTheTokenServerFails(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.env["PASSWORD"] = "wrong-hunter22"
-				fail := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s was asked", r.Host) })
+				fail := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s got a request", r.Host) })
 				w.Serve(t, "a.example:80", fail)
 				w.Serve(t, "evil.example:80", fail)
 				w.Serve(t, "login.example:80", c.handler)
@@ -221,8 +216,8 @@ func TestTheTokenServerFails(t *testing.T) {
 	}
 }
 
-// While one request waits for a token, another that has less time leaves the queue.
-func TestWaitingForAToken(t *testing.T) {
+// TestTokenWaitersTimeOut holds that a request that waits for the token of another one ends at its own time-out.
+func TestTokenWaitersTimeOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.Serve(t, "login.example:80", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -242,7 +237,7 @@ func TestWaitingForAToken(t *testing.T) {
 	})
 }
 
-func TestAMissingSecretIsNamed(t *testing.T) {
+func TestMissingSecretIsNamed(t *testing.T) {
 	for text, want := range map[string]string{
 		`basic_auth: {username: "env:GONE"}`:                                          "basic_auth.username: secret env:GONE: the environment variable GONE is not set",
 		`basic_auth: {username: a, password: "env:GONE"}`:                             "basic_auth.password: secret env:GONE",
@@ -254,5 +249,30 @@ func TestAMissingSecretIsNamed(t *testing.T) {
 		w := newWorld(t)
 		_, _, err := w.get(t.Context(), w.client(t, text), "http://a.example/x?key=value-of-query")
 		wantError(t, err, "GET http://a.example/x: "+want)
+	}
+}
+
+// TestTokenForgotten holds that a token in use stays a secret, however many others were registered since it was received.
+func TestTokenForgotten(t *testing.T) {
+	w := newWorld(t)
+	const token = "access-token-0123456789"
+	w.Serve(t, "a.example:80", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/token" {
+			rw.Header().Set("Content-Type", "application/json")
+			fmt.Fprintf(rw, `{"access_token":%q,"token_type":"Bearer","expires_in":86400}`, token)
+			return
+		}
+		rw.WriteHeader(500)
+		fmt.Fprint(rw, "no luck with ", r.Header.Get("Authorization"))
+	}))
+	client := w.client(t, "oauth2: {client_id: me, client_secret: \"env:PASSWORD\", token_url: http://a.example/token}")
+	for range 2 {
+		resp := w.open(t, client, http.MethodGet, "http://a.example/x", nil)
+		if text := resp.StatusError().Error(); strings.Contains(text, token) {
+			t.Error(text)
+		}
+		for i := range 1100 { // other jobs' tokens and keys
+			w.host.Secrets.Remember(fmt.Sprintf("another-%05d", i))
+		}
 	}
 }

@@ -21,7 +21,7 @@ headers: {X-Api-Key: "env:KEY"}
 for_each: {url: /users, items: ".users[]"}
 `
 
-// One request for each item, with its fields where they belong, and the answers beside their items in their order.
+// TestForEach holds that each item is requested with its fields, and that the bodies come in the order of the items.
 func TestForEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)
@@ -46,12 +46,12 @@ func TestForEach(t *testing.T) {
 			"/users/3/jobs?x=a%20b&all=yes&key=hunter%2F22%26key&name=cy" + rest,
 			"/users/9007199254740993/jobs?x=a%20b&all=yes&key=hunter%2F22%26key&name=ann" + rest,
 		}; !slices.Equal(asked, want) {
-			t.Errorf("asked for\n%s\nwant\n%s", strings.Join(asked, "\n"), strings.Join(want, "\n"))
+			t.Errorf("requested\n%s\nwant\n%s", strings.Join(asked, "\n"), strings.Join(want, "\n"))
 		}
 	})
 }
 
-// What an item's field holds stays within its segment, its parameter and its text, and is never a template.
+// TestForEachHostileItems holds that a field stays within its path segment, parameter or string, and is never a template.
 func TestForEachHostileItems(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
@@ -86,19 +86,19 @@ for_each: {url: /list, items: ".[]", concurrency: 1}
 	})
 }
 
-// An item that cannot be had fails the tick, or with skip is left out.
+// TestForEachErrors holds that a failed item fails the tick, or is left out with on_error: skip.
 func TestForEachErrors(t *testing.T) {
 	const jobs = "url: http://a.example/users/{{ .Item.id }}/jobs\nfor_each: {url: /users, items: '.users[]'"
 	for settings, want := range map[string]string{
 		jobs + "}":                 "GET http://a.example/users/3/jobs: 404 Not Found: no such user",
 		jobs + ", on_error: skip}": `"body":{"of":"2","open":1}}] lacks 1: GET http://a.example/users/3/jobs: 404 Not Found: no such user`,
-		jobs + ", max: 2}":         `GET http://a.example/users: for_each.items: "more than 2 items: raise for_each.max, or choose among them in for_each.items"`,
-		"url: http://a.example/users/{{ .Item }}/jobs?all=1\nmax_body: 128\nfor_each: {url: /users, items: 'range(2;12)'}": "the answers together exceed max_body (128)",
-		"url: http://a.example/nosuch/{{ .Item.name }}\nfor_each: {url: /users, items: '.users[]', on_error: skip}":        "none of the items of for_each can be had: GET http://a.example/nosuch/",
-		"url: http://a.example/x/{{ .Item.uid }}\nfor_each: {url: /users, items: '.users[]'}":                              `}": url: .Item.uid: the item has none`,
-		"url: http://a.example/x/{{ .Item }}\nfor_each: {url: /users, items: '.users[]'}":                                  `url: .Item: want a text or a number, got {`,
-		"url: http://a.example/x/{{ .Item }}\nfor_each: {url: /users, items: '\"..\"'}":                                    `for_each, "\"..\"": url: an item's field is . or ..`,
-		"url: http://a.example/x/{{ .Item }}\nfor_each: {url: /long-cursor, items: .next}":                                 `url: .Item: has 1048576 bytes, more than 8192`,
+		jobs + ", max: 2}":         `GET http://a.example/users: for_each.items: "more than 2 items: raise for_each.max, or select fewer in for_each.items"`,
+		"url: http://a.example/users/{{ .Item }}/jobs?all=1\nmax_body: 128\nfor_each: {url: /users, items: 'range(2;12)'}": "the bodies of all items together exceed max_body (128)",
+		"url: http://a.example/nosuch/{{ .Item.name }}\nfor_each: {url: /users, items: '.users[]', on_error: skip}":        "all items of for_each failed: GET http://a.example/nosuch/",
+		"url: http://a.example/x/{{ .Item.uid }}\nfor_each: {url: /users, items: '.users[]'}":                              `}": url: .Item.uid is empty or missing`,
+		"url: http://a.example/x/{{ .Item }}\nfor_each: {url: /users, items: '.users[]'}":                                  `url: .Item: want a string or a number, got {`,
+		"url: http://a.example/x/{{ .Item }}\nfor_each: {url: /users, items: '\"..\"'}":                                    `for_each, "\"..\"": url: the item's field is . or ..`,
+		"url: http://a.example/x/{{ .Item }}\nfor_each: {url: /long-cursor, items: .next}":                                 `url: .Item has 1048576 bytes, more than 8192`,
 		"url: http://a.example/x/{{ .Item }}\nfor_each: {url: /nosuch, items: .next}":                                      "for_each: GET http://a.example/nosuch: 404 Not Found",
 		"url: http://a.example/x/{{ .Item }}\nfor_each: {url: /users, items: .users.x}":                                    `GET http://a.example/users: for_each.items: "expected an object but got: array`,
 	} {
@@ -117,7 +117,7 @@ func TestForEachErrors(t *testing.T) {
 	}
 }
 
-// A list that is written down costs no request.
+// TestForEachWrittenList holds that a list in the settings needs no request.
 func TestForEachWrittenList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)
@@ -136,7 +136,7 @@ func TestForEachWrittenList(t *testing.T) {
 	})
 }
 
-// The list and the items may come in pages, and there may be no items at all.
+// TestForEachPages holds that the list and the items can have pages, and that the list can be empty.
 func TestForEachPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)
@@ -165,11 +165,11 @@ for_each: {url: "cursor?all=1", items: ".data[]", paginate: {cursor: {from: .nex
 	})
 }
 
-// As many requests as allowed are under way at once, and a time to wait is no item's own error.
+// TestForEachConcurrency holds that as many requests as allowed run at once, and that a rate limit is not an error of one item.
 func TestForEachConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
-		p.web.Observe, p.web.Traffic = nil, &httpclient.Traffic{}
+		p.web.Observe, p.web.Shared = nil, &httpclient.SharedState{}
 		p.Serve(t, "a.example:80", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/list" {
 				io.WriteString(w, "[1,2,3,4,5,6,7,8,9,10]")
@@ -185,13 +185,13 @@ func TestForEachConcurrency(t *testing.T) {
 			t.Errorf("after %s: %v, %v", time.Since(begin), doc, err)
 		}
 		f := p.fetcher(t, settings+"rate_limit: {requests: 5, per: 1h}")
-		if _, err := p.tick(t, f); err == nil || !strings.Contains(err.Error(), "by rate_limit") {
+		if _, err := p.tick(t, f); err == nil || !strings.Contains(err.Error(), "(rate_limit)") {
 			t.Errorf("got %v", err)
 		}
 	})
 }
 
-// Asked is what a script asks for: another address is one request.
+// TestForEachAsked holds that a script's request for another URL is one request.
 func TestForEachAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := fakePlace(t)

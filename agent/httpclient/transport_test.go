@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// answers is a transport of a test's own.
+// answers is a transport that answers from a function.
 type answers func(*http.Request) string
 
 func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -17,11 +17,11 @@ func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// What answers in place of a network does so for https, behind a proxy and for tokens, without a certificate; what is sent
-// is observed without its secrets.
-func TestAnswerStandsInForTheNetwork(t *testing.T) {
-	w := newWorld(t) // nobody listens in it
-	w.host.Answer = answers(func(req *http.Request) string {
+// TestTransportReplacesTheNetwork holds that Host.Transport answers requests by https, through a proxy and for tokens, without
+// a certificate, and that they are observed without secrets.
+func TestTransportReplacesTheNetwork(t *testing.T) {
+	w := newWorld(t) // without listeners
+	w.host.Transport = answers(func(req *http.Request) string {
 		if req.URL.Host == "login.example" {
 			return `{"access_token": "token-of-login", "token_type": "Bearer"}`
 		}
@@ -34,13 +34,8 @@ oauth2: {client_id: me, client_secret: "env:PASSWORD", token_url: "https://login
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := client.Get("https://a.example/x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if body, err := io.ReadAll(resp.Body); string(body) != "Bearer token-of-login" || err != nil {
-		t.Errorf("got %q, %v", body, err)
+	if body := w.mustGet(t, client, "https://a.example/x"); body != "Bearer token-of-login" {
+		t.Errorf("got %q", body)
 	}
 	seen := w.exchanges()
 	if len(seen) != 2 || seen[1].URL != "https://a.example/x" || seen[1].Header.Get("Authorization") != blank {

@@ -11,42 +11,42 @@ import (
 	"time"
 )
 
-// TestHostileAnswers holds that whatever answers a login costs that login alone, is told in one line, and shows no token.
-func TestHostileAnswers(t *testing.T) {
+// TestHostileResponses holds that a login with an unusable response fails with an error of one line that shows no token.
+func TestHostileResponses(t *testing.T) {
 	for answer, want := range map[string]string{
-		`<html>token-1</html>`: "want JSON, got a web page or XML that is none",
-		``:                     "want JSON, got an empty answer",
-		`token-1`:              "want JSON, got a text",
-		`"token-1"`:            "token: .token gives an error",
-		`{}`:                   "token: .token gives nothing, want a text",
+		`<html>token-1</html>`: "want JSON, got HTML or XML",
+		``:                     "want JSON, got an empty body",
+		`token-1`:              "want JSON, got other text",
+		`"token-1"`:            "token: .token fails",
+		`{}`:                   "token: .token gives nothing, want a string",
 		`{"token": ""}`:        "the token is empty",
-		`{"token": null, "tokne": "token-1", "x": 1}`:             "token: .token gives nothing, want a text; the answer has token, tokne, x",
-		`{"token": {"token-1": 1}}`:                               "token: .token gives an object, want a text; the answer has token",
-		`{"token": "token-1\r\nX: y"}`:                            "the token holds characters that a header cannot carry",
-		`{"token": " token-1"}`:                                   "the token holds characters that a header cannot carry",
-		`{"token": "tökén-1"}`:                                    "the token holds characters that a header cannot carry",
+		`{"token": null, "tokne": "token-1", "x": 1}`:             "token: .token gives nothing, want a string; the response has token, tokne, x",
+		`{"token": {"token-1": 1}}`:                               "token: .token gives an object, want a string; the response has token",
+		`{"token": "token-1\r\nX: y"}`:                            "the token contains characters that are not valid in a header",
+		`{"token": " token-1"}`:                                   "the token contains characters that are not valid in a header",
+		`{"token": "tökén-1"}`:                                    "the token contains characters that are not valid in a header",
 		`{"token": "` + strings.Repeat("token-", 1<<17) + `"}`:    "the token exceeds 16KiB",
-		`{"token": "` + strings.Repeat("token-", 1<<18) + `"}`:    "the answer exceeds 1MiB",
-		strings.Repeat("[", 100_000):                              "want JSON, got a text that is none",
-		`{"token": "token-1"}`:                                    "expires: .ttl gives nothing: mend it, or leave it out",
-		`{"token": "token-1", "ttl": 0}`:                          "expires: .ttl gives a time that is over",
-		`{"token": "token-1", "ttl": -3600}`:                      "expires: .ttl gives a time that is over",
+		`{"token": "` + strings.Repeat("token-", 1<<18) + `"}`:    "the body exceeds 1MiB",
+		strings.Repeat("[", 100_000):                              "want JSON, got other text",
+		`{"token": "token-1"}`:                                    "expires: .ttl gives nothing: correct the expression, or leave it out",
+		`{"token": "token-1", "ttl": 0}`:                          "expires: .ttl gives a time in the past",
+		`{"token": "token-1", "ttl": -3600}`:                      "expires: .ttl gives a time in the past",
 		`{"token": "token-1", "ttl": "NaN"}`:                      "expires: .ttl gives too large a number",
-		`{"token": "token-1", "ttl": "-Inf"}`:                     "expires: .ttl gives a time that is over",
+		`{"token": "token-1", "ttl": "-Inf"}`:                     "expires: .ttl gives a time in the past",
 		`{"token": "token-1", "ttl": 1e400}`:                      "expires: .ttl gives",
-		`{"token": "token-1", "ttl": 946684800000}`:               "expires: .ttl gives too large a number: want seconds; milliseconds are divided by 1000",
-		`{"token": "token-1", "ttl": [3600]}`:                     "expires: .ttl gives what is neither seconds nor a time",
-		`{"token": "token-1", "ttl": "soon"}`:                     "expires: .ttl gives what is neither seconds nor a time",
-		`{"token": "token-1", "ttl": "1999-12-31T23:59:59Z"}`:     "gave a token that ran out at 1999-12-31T23:59:59Z: is a clock wrong?",
-		`{"token": "token-1", "ttl": "0001-01-01T00:00:00Z"}`:     "expires: .ttl gives a time that is over",
-		`{"token": "token-1", "ttl": "1999-12-31T23:59:59.5ZZZ"}`: "expires: .ttl gives what is neither seconds nor a time",
+		`{"token": "token-1", "ttl": 946684800000}`:               "expires: .ttl gives too large a number: want seconds, so divide milliseconds by 1000",
+		`{"token": "token-1", "ttl": [3600]}`:                     "expires: .ttl gives neither seconds nor a time",
+		`{"token": "token-1", "ttl": "soon"}`:                     "expires: .ttl gives neither seconds nor a time",
+		`{"token": "token-1", "ttl": "1999-12-31T23:59:59Z"}`:     "the token expired at 1999-12-31T23:59:59Z, before it was received: check the clocks",
+		`{"token": "token-1", "ttl": "0001-01-01T00:00:00Z"}`:     "expires: .ttl gives a time in the past",
+		`{"token": "token-1", "ttl": "1999-12-31T23:59:59.5ZZZ"}`: "expires: .ttl gives neither seconds nor a time",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, login)
 			w.answer = func(rw http.ResponseWriter, _ *http.Request, _ int) { io.WriteString(rw, answer) }
 			client := w.client(t)
 			w.wantError(t, client, "GET http://a.example/x: auth.cloud: ", 1)
-			w.wantError(t, client, want, 1) // and it is not asked for again
+			w.wantError(t, client, want, 1) // without another login
 			_, err := w.get(t.Context(), client)
 			if text := fmt.Sprint(err); len(text) > 400 {
 				t.Errorf("the error has %d bytes: %s …", len(text), text[:400])
@@ -82,7 +82,7 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-func TestWhereATokenComesFromAndGoes(t *testing.T) {
+func TestTokenPlaces(t *testing.T) {
 	for text, want := range map[string]string{
 		`{token: .token}`:  "Bearer token-1;;;",
 		`{token: .number}`: "Bearer 12345678901234567890;;;",
@@ -110,23 +110,27 @@ func TestWhereATokenComesFromAndGoes(t *testing.T) {
 			if strings.Contains(text, "query") {
 				target += "?k=v"
 			}
-			resp, err := client.Get(target)
+			req, err := http.NewRequest(http.MethodGet, target, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			resp.Body.Close()
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Close()
 			if got != want {
 				t.Errorf("%s sends %s, want %s", text, got, want)
 			}
 			if strings.Contains(resp.Request.URL.String(), "token-") {
-				t.Error("the response tells the token to whoever reads its request's address")
+				t.Error("the response's request shows the token")
 			}
 			w.leaks(t, "")
 		})
 	}
 }
 
-func TestACookieKnowsItsEnd(t *testing.T) {
+func TestCookieExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, `login: {url: "http://login.example/", token_cookie: sid, send: {header: "Authorization: Bearer {{ .Token }}"}}`)
 		w.answer = func(rw http.ResponseWriter, _ *http.Request, n int) {
@@ -146,7 +150,7 @@ func TestACookieKnowsItsEnd(t *testing.T) {
 			}
 		})
 		time.Sleep(time.Hour)
-		w.wantError(t, client, "auth.cloud: gave a token that ran out at", 3)
+		w.wantError(t, client, "auth.cloud: the token expired at", 3)
 	})
 }
 
@@ -162,7 +166,7 @@ func FuzzPlacedHeader(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		(&Send{Header: p}).place(req, "t")
+		(&Send{Header: p}).setToken(req, "t")
 		var line strings.Builder
 		if err := req.Header.Write(&line); err != nil || strings.Count(line.String(), "\n") != 1 || !strings.Contains(line.String(), "t") {
 			t.Errorf("%q makes %q, %v", text, line.String(), err)

@@ -13,7 +13,7 @@ import (
 	"github.com/collectington/collectington/sources/fetch/http/fakeapi"
 )
 
-// Templates are filled in wherever they may stand, and the address's own text stays as it is written.
+// TestTemplates holds that templates are filled in, and that the rest of the URL stays as it is written.
 func TestTemplates(t *testing.T) {
 	for settings, want := range map[string]string{
 		"url: 'http://a.example/x/{{ date \"2006/01/02\" .Window.Start }}/a%2Fb.json?x=a%20b'": "GET /x/2026/07/01/a%2Fb.json?x=a%20b",
@@ -31,13 +31,14 @@ func TestTemplates(t *testing.T) {
 				_, _ = io.WriteString(w, "1")
 			}))
 			if _, err := p.fetch(t, settings); err != nil || got != want {
-				t.Errorf("%s: asked for %s, %v\nwant %s", settings, got, err, want)
+				t.Errorf("%s: requested %s, %v\nwant %s", settings, got, err, want)
 			}
 		})
 	}
 }
 
-// A date in a path is that of the day that is read, by the clock of its zone, and what is relative is relative to that path.
+// TestTemplatesOfDays holds that a date in a path is in the job's time zone, and that relative URLs are resolved against the
+// filled-in path.
 func TestTemplatesOfDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)
@@ -50,18 +51,18 @@ func TestTemplatesOfDays(t *testing.T) {
 			t.Fatal(err)
 		}
 		if doc.From != "GET http://a.example/days/2026-07-01" || doc.Root.Get("events").Raw() != "1" || !slices.Equal(api.Asked(), []string{"/days/2026-07-01"}) {
-			t.Errorf("got %s from %s, asked for %s", doc.Root, doc.From, api.Asked())
+			t.Errorf("got %s from %s, requested %s", doc.Root, doc.From, api.Asked())
 		}
 	})
 }
 
-// An item's fields stand in headers and bodies too. One that does not fit into a header is refused.
+// TestForEachHeaders holds that item fields are filled into headers and bodies, and that invalid header values are refused.
 func TestForEachHeaders(t *testing.T) {
 	const own = "url: http://a.example/own\nmethod: POST\nheaders: {X-User: '{{ .Item.id }}', X-Span: '{{ .Now }}'}\nbody: '{\"name\": \"{{ .Item.name }}\"}'\n"
 	for settings, want := range map[string]string{
 		own + "for_each: {url: /users, items: '.users[]'}":                                                                  `"body":{"as":"9007199254740993","of":"ann"}`,
-		own + "for_each: {url: /users, items: '{id: \"a\\nb\", name: 1}'}":                                                  "headers: the value of X-User holds a line break or control character",
-		own + "for_each: {url: /users, items: '{name: 1}'}":                                                                 "headers.X-User: .Item.id: the item has none",
+		own + "for_each: {url: /users, items: '{id: \"a\\nb\", name: 1}'}":                                                  "headers: the value of X-User contains a line break or control character",
+		own + "for_each: {url: /users, items: '{name: 1}'}":                                                                 "headers.X-User: .Item.id is empty or missing",
 		"url: http://a.example/own\nheaders: {X-User: 'u {{ .Item.id }}'}\nfor_each: {url: /users, items: '.users[1:2][]'}": `"body":{"as":"u 2","of":""}`,
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -79,7 +80,7 @@ func TestForEachHeaders(t *testing.T) {
 	}
 }
 
-// Which page is asked for may stand in the body. The first request of a cursor has the body as it is written.
+// TestPagesInBody holds that the page can be selected in the body, which is unchanged for the first page of a cursor.
 func TestPagesInBody(t *testing.T) {
 	const (
 		post    = "method: POST\n"
@@ -122,15 +123,15 @@ func TestPagesInBody(t *testing.T) {
 	}
 }
 
-// A page's failure names the page, whatever way it is told of.
+// TestPagesInBodyFail holds that an error of a page names the page.
 func TestPagesInBodyFail(t *testing.T) {
 	const graphql = "method: POST\nurl: http://a.example/graphql\n"
 	for settings, want := range map[string]string{
 		graphql + "fail_if: .body.errors[0].message\nbody: '{\"query\": \"x\", \"variables\": {\"team\": \"slow\"}}'\n" +
 			"paginate: {cursor: {from: .data.incidents.pageInfo.endCursor, body: .variables.after}, items: .data.incidents.nodes}": `page 2: POST http://a.example/graphql: fail_if: "team slow: timed out"`,
-		graphql + "body: '{\"query\": \"x\", \"variables\": {\"after\": \"\"}}'": `POST http://a.example/graphql: GraphQL gives no data: "no such cursor: "`,
+		graphql + "body: '{\"query\": \"x\", \"variables\": {\"after\": \"\"}}'": `POST http://a.example/graphql: GraphQL returned no data: "no such cursor: "`,
 		"method: POST\nurl: http://a.example/own\nbody: '{\"name\": \"{{ .Item.name }}\", \"v\": \"x\"}'\n" +
-			"for_each: {url: /users, items: '.users[]'}\npaginate: {page: {body: .v.page}}": `.page has no place in it: want an object, got`,
+			"for_each: {url: /users, items: '.users[]'}\npaginate: {page: {body: .v.page}}": `.page cannot be set: want an object, got`,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p, _ := fakePlace(t)
@@ -142,21 +143,21 @@ func TestPagesInBodyFail(t *testing.T) {
 	}
 }
 
-// FuzzBodyPlace holds that a value is put where it belongs, and all else stays.
-func FuzzBodyPlace(f *testing.F) {
+// FuzzBodyPath holds that a value is set at its path, and that the rest of the body is unchanged.
+func FuzzBodyPath(f *testing.F) {
 	f.Add(`{"a": {"b": 1, "c": [1, {"x": "é"}]}}`, ".a.b")
 	f.Add(`{"a": null, "a": {"b": 2}}`, ".a.b.c")
 	f.Add(`{}`, `.variables["after"]`)
 	f.Fuzz(func(t *testing.T, body, path string) {
-		var at bodyPlace
+		var at bodyPath
 		if at.UnmarshalText([]byte(path)) != nil {
 			return
 		}
-		text, err := at.put(body, `"new"`)
+		text, err := at.set(body, `"new"`)
 		if err != nil {
 			return
 		}
-		again, err := at.put(text, `"new"`)
+		again, err := at.set(text, `"new"`)
 		if err != nil || again == "" || len(again) != len(text) {
 			t.Errorf("%s of %q became %q, and then %q, %v", path, body, text, again, err)
 		}

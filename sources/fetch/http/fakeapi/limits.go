@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// modified is when what /dated and /kept give has last changed.
+// modified is the Last-Modified time of /dated and /kept.
 const modified = "Mon, 02 Mar 2026 12:00:00 GMT"
 
-// polite are the ways to ask for fewer requests. What was limited once is not the second time.
-func (a *API) polite() {
+// limits adds paths that limit requests. The second request to a path succeeds.
+func (a *API) limits() {
 	refuse := func(path string, code int, header func(h http.Header)) {
 		a.mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
 			if a.times(path) == 1 {
@@ -34,12 +34,12 @@ func (a *API) polite() {
 		h.Set("RateLimit-Remaining", "0")
 		h.Set("RateLimit-Reset", "90")
 	})
-	// A success that was the last for a while (draft-ietf-httpapi-ratelimit-headers-10).
+	// A success that uses up the quota (draft-ietf-httpapi-ratelimit-headers-10).
 	a.mux.HandleFunc("/quota", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("RateLimit", `"default";r=`+strconv.Itoa(max(0, 2-a.times("/quota")))+`;t=90`)
 		say(w, `{"total": 3}`)
 	})
-	// Three requests are all there is for now, and the list takes four.
+	// The quota is three requests, and the list has four pages.
 	a.mux.HandleFunc("/quota-pages", func(w http.ResponseWriter, r *http.Request) {
 		n := number(r, "page", 1)
 		w.Header().Set("X-RateLimit-Remaining", strconv.Itoa(max(0, 3-a.times("/quota-pages"))))
@@ -59,7 +59,7 @@ func (a *API) polite() {
 	})
 }
 
-// conditional answers who has the answer already with 304.
+// conditional answers conditional requests with 304 if the validator matches.
 func conditional(w http.ResponseWriter, r *http.Request, name, value, asked string) {
 	w.Header().Set(name, value)
 	if r.Header.Get(asked) == value {
