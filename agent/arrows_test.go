@@ -38,7 +38,7 @@ func arrows() map[string][]string {
 		"sources/compute/*":          source(),
 		"sources/scrape":             source("sources/scrape/exposition"),
 		"sources/scrape/exposition":  {"agent/metric"},
-		"sources/scrape/scrapetest":  {}, // for tests
+		"sources/scrape/scrapetest":  {},                                // for tests
 		"sources/sourcetest":         source("agent/httpclient/memnet"), // for tests
 
 		// Sinks.
