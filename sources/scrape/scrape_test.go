@@ -40,6 +40,7 @@ func (c collected) want(values map[string]float64) {
 	}
 }
 
+// TestReport holds the metrics about each scrape.
 func TestReport(t *testing.T) {
 	s, e := onePage(t, "a 1\nb 2\nc 3\n", func(c *Config) {
 		c.MetricRelabel = relabel.Rules{{SourceLabels: []string{"__name__"}, Regex: new("b"), Action: "drop"}}
@@ -73,6 +74,7 @@ func TestReport(t *testing.T) {
 	check(1, 2, 2, 0)
 }
 
+// TestLabels holds how labels of targets and series are joined, with honor_labels and with rules.
 func TestLabels(t *testing.T) {
 	const body = "a{job=\"own\",exported_job=\"other\"} 1\nb{instance=\"mine\"} 2\nc_total 3\n"
 	s, e := onePage(t, body)
@@ -143,7 +145,8 @@ func TestDuplicates(t *testing.T) {
 	}
 }
 
-func TestTimes(t *testing.T) {
+// TestTimestamps holds timestamps of samples, with honor_timestamps and without, and those in the future.
+func TestTimestamps(t *testing.T) {
 	now := time.Now().UnixMilli()
 	body := fmt.Sprintf("a 1 %d\nb 2 %d\nc 3 5\nd 4 0\ne 5\nf 6 9223372036854775807\n", now-60_000, now+3_600_000)
 	s, _ := onePage(t, body)
@@ -303,6 +306,7 @@ func TestTypeAndHelpChange(t *testing.T) {
 	}
 }
 
+// TestFileSD holds that targets follow their files, and stay while a file is not valid.
 func TestFileSD(t *testing.T) {
 	a, b := newExporter(t, "x 1\n"), newExporter(t, "x 2\n")
 	s := sourceOf(t, func(c *Config) { c.FileSD.Files = []string{"targets/*.yaml", "one.json"} })
