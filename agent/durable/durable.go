@@ -74,39 +74,45 @@ func TempName(name string) string { return name + tempSuffix }
 // Replace replaces a file, or creates it, with what write writes. After an error the file has its old content, or, if only
 // SyncDir failed, the new content, which a power cut may undo. One process at a time may replace the file: see FS.Lock.
 func Replace(fsys FS, name string, write func(io.Writer) error) error {
-	named, _, err := ReplaceAll(fsys, []string{name}, func(_ int, w io.Writer) error { return write(w) })
-	if err != nil && named == 0 {
-		_ = fsys.Remove(TempName(name)) // it only takes space, and the next Replace overwrites it
-	}
+	_, err := ReplaceAll(fsys, []string{name}, func(_ int, w io.Writer) error { return write(w) })
 	return err
 }
 
+// Replaced says how far ReplaceAll came.
+type Replaced struct {
+	Named   int      // so many files, from the first on, have their new content
+	Durable bool     // a power cut does not undo that
+	Left    []string // temporary files that could not be removed
+}
+
 // ReplaceAll replaces several files as Replace replaces one, and syncs the directory once. It works in order and stops at
-// the first file that fails. It returns how many files have been renamed and how many of these are durable: all or none.
-// After an error, temporary files of the others can be left: see TempName.
-func ReplaceAll(fsys FS, names []string, write func(i int, w io.Writer) error) (named, durable int, err error) {
-	synced, err := writeTemp(fsys, names, write)
-	for named < synced {
-		if failed := fsys.Rename(TempName(names[named]), names[named]); failed != nil {
+// the first file that fails.
+func ReplaceAll(fsys FS, names []string, write func(i int, w io.Writer) error) (r Replaced, err error) {
+	created, synced, err := writeTemp(fsys, names, write)
+	for r.Named < synced {
+		if failed := fsys.Rename(TempName(names[r.Named]), names[r.Named]); failed != nil {
 			err = errors.Join(err, failed)
 			break
 		}
-		named++
+		r.Named++
 	}
-	if named == 0 {
-		return 0, 0, err
+	for _, name := range names[r.Named:created] {
+		if failed := fsys.Remove(TempName(name)); failed != nil && !errors.Is(failed, fs.ErrNotExist) {
+			r.Left = append(r.Left, TempName(name))
+		}
 	}
-	if failed := fsys.SyncDir(); failed != nil {
-		return named, 0, errors.Join(err, failed)
+	if r.Named > 0 {
+		failed := fsys.SyncDir()
+		r.Durable = failed == nil
+		err = errors.Join(err, failed)
 	}
-	return named, named, err
+	return r, err
 }
 
-// writeTemp writes the temporary files and returns how many of them are synced. It syncs after all writes: a disk then
-// writes several files at once.
-func writeTemp(fsys FS, names []string, write func(i int, w io.Writer) error) (synced int, err error) {
+// writeTemp writes the temporary files. It returns how many it has created and how many of these are synced. It syncs after
+// all writes: a disk then writes several files at once.
+func writeTemp(fsys FS, names []string, write func(i int, w io.Writer) error) (created, synced int, err error) {
 	open := make([]File, 0, len(names))
-	written := 0
 	for i, name := range names {
 		var f File
 		if f, err = fsys.Create(TempName(name)); err != nil {
@@ -116,19 +122,19 @@ func writeTemp(fsys FS, names []string, write func(i int, w io.Writer) error) (s
 		if err = write(i, f); err != nil {
 			break
 		}
-		written++
+		synced++ // below
 	}
 	for i, f := range open {
-		if i < written {
+		if i < synced {
 			if failed := f.Sync(); failed != nil {
-				written, err = i, failed
+				synced, err = i, failed
 			}
 		}
-		if failed := f.Close(); failed != nil && i < written {
-			written, err = i, failed
+		if failed := f.Close(); failed != nil && i < synced {
+			synced, err = i, failed
 		}
 	}
-	return written, err
+	return len(open), synced, err
 }
 
 // staleAfter is the age from which a temporary file of ReplaceFile belongs to a process that has crashed.

@@ -21,13 +21,14 @@ type Labels []Label
 // A series is identified by its family's [Desc] together with its LabelSet:
 //
 //   - A series keeps the same *LabelSet from batch to batch for as long as it exists. A sink may use the pointer, together
-//     with the *Desc, as the key of what it remembers of a series, such as its encoded labels.
+//     with the *Desc, as the key of what it remembers of a series, such as its encoded labels. After a reload of the
+//     configuration the *Desc can be another one.
 //   - Series of different families may share a *LabelSet. The ledger makes one for all series of a job that have the same
 //     labels. The pointer alone is not the key of a series.
 //   - Two pointers may still have equal labels: in batches of different jobs, before and after a series was absent, and
 //     in series that a source hands over ready-made. Use [LabelSet.Equal] where the content counts.
-//   - Nothing but its users keeps a LabelSet in memory. It is freed with the last series that uses it, and the last sink
-//     that remembers it.
+//   - A LabelSet is freed when no series uses it any more and no sink remembers it. The ledger may keep the sets of series
+//     that are gone for some ticks, but not more than a quarter of the job's series.
 //
 // The zero LabelSet and a nil *LabelSet are the empty set.
 type LabelSet struct {

@@ -23,7 +23,7 @@ func TestSpoolOfVersion1(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		network, d := memnet.NewNetwork(), new(double)
+		network, d := memnet.NewNetwork(), new(fakeReceiver)
 		network.Serve(t, "receiver:80", d)
 		r := newRig(t, network, onDisk(dir))
 		r.run()

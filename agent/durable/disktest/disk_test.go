@@ -203,12 +203,12 @@ func TestReplace(t *testing.T) {
 			d.Put("a", []byte("old a"))
 			d.Put("b", []byte("old b"))
 			survived := d.Run(stop, func() {
-				named, synced, err := durable.ReplaceAll(d, []string{"a", "b"}, func(i int, w io.Writer) error {
+				r, err := durable.ReplaceAll(d, []string{"a", "b"}, func(i int, w io.Writer) error {
 					_, err := fmt.Fprint(w, "new ", string("ab"[i]))
 					return err
 				})
-				if named != 2 || synced != 2 || err != nil {
-					t.Errorf("named %d, durable %d: %v", named, synced, err)
+				if r.Named != 2 || !r.Durable || r.Left != nil || err != nil {
+					t.Errorf("got %+v, %v", r, err)
 				}
 			})
 			d.Reboot(crash)
@@ -250,6 +250,34 @@ func TestReplaceFails(t *testing.T) {
 		}
 		if got := string(d.Content("a")); !errors.Is(err, syscall.EIO) || got != want || len(d.Names()) != 1 {
 			t.Errorf("%s: %v; a holds %q, files are %q", kind, err, got, d.Names())
+		}
+	}
+}
+
+// TestReplaceAllStops fails the second file of three: the first is replaced, and what cannot be removed is returned.
+func TestReplaceAllStops(t *testing.T) {
+	for _, kind := range []string{"create", "write", "sync", "close", "rename"} {
+		d := disktest.New(1)
+		d.Fail = func(op disktest.Op) error {
+			if op.Kind == kind && op.Name == "b.tmp" || op.Kind == "remove" {
+				return syscall.EIO
+			}
+			return nil
+		}
+		r, err := durable.ReplaceAll(d, []string{"a", "b", "c"}, func(i int, w io.Writer) error {
+			_, err := fmt.Fprint(w, i)
+			return err
+		})
+		left := map[string][]string{"create": nil, "write": {"b.tmp"}}
+		want, ok := left[kind]
+		if !ok {
+			want = []string{"b.tmp", "c.tmp"}
+		}
+		if r.Named != 1 || !r.Durable || !slices.Equal(r.Left, want) || !errors.Is(err, syscall.EIO) {
+			t.Errorf("%s: got %+v, %v", kind, r, err)
+		}
+		if names := d.Names(); !slices.Equal(names, append([]string{"a"}, want...)) {
+			t.Errorf("%s: files are %q", kind, names)
 		}
 	}
 }

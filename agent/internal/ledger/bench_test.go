@@ -10,8 +10,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// BenchmarkApply30000 is the steady state of a big job: 3 gauges of 10,000 series with 4 labels. "same" brings the rows
-// in the order of the last tick, as most upstreams do; "shuffled" in another; "churn" replaces 100 series in each tick.
+// BenchmarkApply30000 applies ticks of 3 gauges with 10,000 series of 4 labels each: "same" in the order of the last tick, as
+// from most upstreams, "shuffled" in another order, and "churn" with 100 series replaced per tick.
 func BenchmarkApply30000(b *testing.B) {
 	const metrics, series = 3, 10_000
 	row := func(s int) metric.Reading {
@@ -25,7 +25,7 @@ func BenchmarkApply30000(b *testing.B) {
 		"churn":    func(tick, i int) int { return i + tick*100 },
 	} {
 		b.Run(name, func(b *testing.B) {
-			// The rows are made beforehand: 1,000 ticks of churn, then it begins anew.
+			// The rows are for 1,000 ticks of churn and are then used again.
 			rows := make([]metric.Reading, series+100*1000)
 			for s := range rows {
 				rows[s] = row(s)

@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestHistories plays random histories to the ledger and to the model.
+// TestHistories compares the ledger with the model over random histories.
 func TestHistories(t *testing.T) {
 	for seed := range uint64(250) {
 		code := make([]byte, 2000)
@@ -26,7 +26,7 @@ func TestHistories(t *testing.T) {
 	}
 }
 
-// TestHistoriesWithCollidingHashes does so where all label sets, or many, have the same hash.
+// TestHistoriesWithCollidingHashes does so with the same hash for all label sets or for many.
 func TestHistoriesWithCollidingHashes(t *testing.T) {
 	for seed := range uint64(40) {
 		code := make([]byte, 2000)
@@ -42,12 +42,12 @@ func TestHistoriesWithCollidingHashes(t *testing.T) {
 }
 
 func FuzzHistory(f *testing.F) {
-	f.Add([]byte("a history is told by its bytes"))
+	f.Add([]byte("a history is read from these bytes"))
 	f.Fuzz(func(t *testing.T, code []byte) { play(t, code[:min(len(code), 4000)], nil) })
 }
 
-// play reads a history from bytes: some metrics, then ticks until the bytes end. After each tick the ledger must show what
-// the model shows, and at the end all that it has ever shown must be as it was.
+// play reads a history from bytes: some metrics, then ticks until the bytes end. After each tick the ledger must show what the
+// model shows. At the end, no earlier result must have changed.
 func play(t *testing.T, code []byte, hash func([]byte) uint32) {
 	s := &script{code: code}
 	descs := s.descs()
@@ -80,7 +80,7 @@ func play(t *testing.T, code []byte, hash func([]byte) uint32) {
 	}
 	for i, r := range shown {
 		if now := show(r.Families); !slices.Equal(texts[i], now) {
-			t.Fatalf("what a tick has shown changed later (-then +now):\n%s", cmp.Diff(texts[i], now))
+			t.Fatalf("the result of an earlier tick has changed (-then +now):\n%s", cmp.Diff(texts[i], now))
 		}
 	}
 }
@@ -101,7 +101,7 @@ func compare(r *Result, want *modelResult) string {
 	slices.Sort(got.problems)
 	for _, d := range r.Drops {
 		if d.First == "" {
-			return "a drop does not say what it was"
+			return "a drop has no description"
 		}
 		got.drops[d.Metric+" "+string(d.Reason)] += d.Count
 	}
@@ -145,10 +145,10 @@ func checkLabelSets(t *testing.T, before []*Result, now *Result) {
 	}
 }
 
-// script is what is left of a history's bytes.
+// script is the rest of a history's bytes.
 type script struct{ code []byte }
 
-// pick is a number below n, 0 when the history has ended.
+// pick returns a number below n, 0 after the end of the history.
 func (s *script) pick(n int) int {
 	if len(s.code) == 0 {
 		return 0
@@ -193,8 +193,8 @@ func (s *script) descs() []*metric.Desc {
 	return list
 }
 
-// readings is one tick: most metrics measured, some failing or absent; labels and events that come, go, collide and come
-// back; totals that mostly rise.
+// readings returns a tick's readings. Some metrics fail or are absent. Labels and events appear, disappear, collide and come
+// back. Totals mostly increase.
 func (s *script) readings(descs []*metric.Desc, at time.Time) metric.Readings {
 	readings := metric.Readings{}
 	for _, d := range descs {
@@ -215,7 +215,7 @@ func (s *script) readings(descs []*metric.Desc, at time.Time) metric.Readings {
 
 func (s *script) rows(d *metric.Desc, at time.Time) []metric.Reading {
 	var rows []metric.Reading
-	skip := s.pick(4) // how seldom a label set is left out
+	skip := s.pick(4) // a label set is left out about once in 1+2*skip times
 	for i := range []int{0, 3, 6, 8}[s.pick(4)] {
 		if skip > 0 && s.pick(1+skip*2) == 0 {
 			continue

@@ -120,11 +120,14 @@ func TestLabelSetsAreFreed(t *testing.T) {
 	}
 }
 
-// TestOneMetricNeedsNoIndex holds that label sets cost no index where there is nothing to share.
+// TestOneMetricNeedsNoIndex holds that label sets cost no index if there is nothing to share.
 func TestOneMetricNeedsNoIndex(t *testing.T) {
+	used, free := hostGauge("used"), hostGauge("free")
 	l := New(For(time.Hour), 1000)
-	mustApply(t, l, epoch(), hostRows(hostGauge("used"), 0, 100), metric.Measured{Desc: hostGauge("free")})
-	if l.sets.slots != nil {
-		t.Errorf("the index has %d slots", len(l.sets.slots))
+	for tick := range 3 {
+		mustApply(t, l, epoch().Add(time.Duration(tick)*time.Minute), hostRows(used, tick, tick+100), metric.Measured{Desc: free})
+		if l.sets.slots != nil {
+			t.Errorf("tick %d: the index has %d slots", tick, len(l.sets.slots))
+		}
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestRestarts plays random histories to a ledger that lives and to one that is restored from its records now and then, after
-// an orderly end or a kill: their results do not differ.
+// TestRestarts holds that a ledger which is restored from its records now and then, after an orderly end or a kill, gives the same
+// results as one that is not, over random histories.
 func TestRestarts(t *testing.T) {
 	for seed := range uint64(150) {
 		code := make([]byte, 2000)
@@ -54,8 +54,7 @@ func restart(t *testing.T, code []byte, dice *rand.Rand) {
 			continue
 		}
 		checkLabelSets(t, nil, got)
-		checkLabelSets(t, nil, got)
-		if diff := cmp.Diff(told(want), told(got)); diff != "" {
+		if diff := cmp.Diff(lines(want), lines(got)); diff != "" {
 			t.Fatalf("tick %d at %s (-without restarts +with):\n%s", tick, since(at), diff)
 		}
 	}
@@ -237,17 +236,18 @@ func whole(descs []*metric.Desc, readings metric.Readings) metric.Readings {
 	return all
 }
 
-func told(r *Result) []string {
-	lines := show(r.Families)
+// lines returns a result as sorted text.
+func lines(r *Result) []string {
+	text := show(r.Families)
 	for _, p := range r.Problems {
-		lines = append(lines, p.Metric+": "+p.Err.Error())
+		text = append(text, p.Metric+": "+p.Err.Error())
 	}
 	for _, d := range r.Drops {
-		lines = append(lines, fmt.Sprint(d))
+		text = append(text, fmt.Sprint(d))
 	}
-	lines = append(lines, fmt.Sprint(r.Readings, r.Series, r.Resets))
-	slices.Sort(lines) // the order of metrics may be another
-	return lines
+	text = append(text, fmt.Sprint(r.Readings, r.Series, r.Resets))
+	slices.Sort(text) // the order of metrics can differ
+	return text
 }
 
 // TestRestoreOlder holds that a ledger which comes back from any earlier record counts what it has counted since once
@@ -336,7 +336,7 @@ func TestStateKeyIsStable(t *testing.T) {
 	}
 }
 
-// FuzzRestore holds that whatever the bytes are, they are refused, or are a state that goes on and is saved as it was.
+// FuzzRestore holds that any bytes are either refused, or give a state that can be used and saved.
 func FuzzRestore(f *testing.F) {
 	for seed := range uint64(6) {
 		code := make([]byte, 900)
@@ -384,7 +384,7 @@ func FuzzRestore(f *testing.F) {
 	})
 }
 
-// TestRestoreRefuses holds that a snapshot that ends early, or goes on, is refused as a whole.
+// TestRestoreRefuses holds that a snapshot that is too short or too long is refused.
 func TestRestoreRefuses(t *testing.T) {
 	l := New(For(time.Hour), 10)
 	l.Journal(false)
@@ -393,16 +393,16 @@ func TestRestoreRefuses(t *testing.T) {
 	whole := l.Changes(false)
 	for n := range len(whole) {
 		if err := New(For(time.Hour), 10).Restore(whole[:n]); err == nil {
-			t.Errorf("%d of %d bytes are taken", n, len(whole))
+			t.Errorf("%d of %d bytes are accepted", n, len(whole))
 		}
 	}
 	if err := New(For(time.Hour), 10).Restore(append(whole, 0)); err == nil {
-		t.Error("a byte too many is taken")
+		t.Error("an extra byte is accepted")
 	}
 }
 
-// TestResumedTotalsBeginThen holds that what is new after a restart stood at zero when the ledger resumed, and that a ledger
-// that does not know begins it with the last tick.
+// TestResumedTotalsBeginThen holds that the start timestamp of a new running total after a restart is the time of Resume, or
+// the last tick without Resume.
 func TestResumedTotalsBeginThen(t *testing.T) {
 	d := &metric.Desc{Name: "seen_total", Type: metric.Counter, From: metric.Increment, LabelNames: []string{"team"}}
 	tick := func(l *Ledger, at time.Time, teams ...string) map[string]int64 {
@@ -427,7 +427,7 @@ func TestResumedTotalsBeginThen(t *testing.T) {
 	first := tick(before, begin, "a")["a"]
 	record := before.Changes(false)
 	again, now := begin.Add(time.Minute), begin.Add(90*time.Second)
-	for name, resumed := range map[string]bool{"whole": true, "not whole": false} {
+	for name, resumed := range map[string]bool{"resumed": true, "not resumed": false} {
 		l := New(For(time.Minute), 100)
 		if err := l.Restore(record); err != nil {
 			t.Fatal(err)
@@ -438,10 +438,10 @@ func TestResumedTotalsBeginThen(t *testing.T) {
 			want = again
 		}
 		if starts := tick(l, now, "a", "b"); starts["a"] != first || starts["b"] != want.UnixMilli() {
-			t.Errorf("%s: the totals began at %v, want %d and %d", name, starts, first, want.UnixMilli())
+			t.Errorf("%s: the start timestamps are %v, want %d and %d", name, starts, first, want.UnixMilli())
 		}
 		if starts := tick(l, now.Add(time.Minute), "c"); starts["c"] != now.UnixMilli() {
-			t.Errorf("%s: later, c began at %d, want the tick before, %d", name, starts["c"], now.UnixMilli())
+			t.Errorf("%s: later, the start timestamp of c is %d, want that of the tick before, %d", name, starts["c"], now.UnixMilli())
 		}
 	}
 }

@@ -242,7 +242,7 @@ func TestUnwritable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "dir")
 		path, r, s := filepath.Join(dir, "state"), &registry{}, &last{}
-		next := path + ".next" // a directory where the new file would be
+		next := path + ".tmp" // a directory where the new file would be
 		if err := os.MkdirAll(filepath.Join(next, "x"), 0o700); err != nil {
 			t.Fatal(err)
 		}

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestWindowsTile reads windows of any length in zones with clocks that jump, in steps and after pauses: together they are
-// all of the time, none is read before it has settled, and those of whole days end at midnight.
+// TestWindowsTile holds that consecutive windows have no gap and no overlap, that none is read before it has settled, and that
+// windows of whole days end at midnight, for random lengths, zones and pauses.
 func TestWindowsTile(t *testing.T) {
 	for seed := range uint64(80) {
 		dice := rand.New(rand.NewPCG(seed, 0))
@@ -21,7 +21,7 @@ func TestWindowsTile(t *testing.T) {
 		w.Settle, w.MaxCatchUp = time.Duration(dice.Int64N(int64(2*length))), 400*day
 		now := time.Date(1990+dice.IntN(35), time.Month(1+dice.IntN(12)), 1+dice.IntN(28), dice.IntN(24), dice.IntN(60), 0, dice.IntN(1e9), loc)
 		if dice.IntN(3) == 0 {
-			now = time.Date(2011, 12, 20, 0, 0, 0, 0, loc) // Apia has no 30 December in that year
+			now = time.Date(2011, 12, 20, 0, 0, 0, 0, loc) // Apia skipped 30 December of that year
 		}
 		first, ok := w.Next(time.Time{}, now)
 		if !ok || !first.End.Equal(w.Closed(now)) || first.End.Add(w.Settle).After(now) || !first.End.Add(length+w.Settle+2*day).After(now) {
