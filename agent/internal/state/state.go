@@ -221,9 +221,12 @@ func (f *File) loadJournals(s *snapshot) (problems []error, err error) {
 		return nil, &readError{err}
 	}
 	f.number = max(s.journal, 1) - 1
+	synced := f.fsys.SyncDir() // the snapshot may not be durable under its name yet
 	for _, number := range numbers {
 		if number < s.journal {
-			_ = f.fsys.Remove(journalName(f.name(), number)) // it is in the snapshot; the next start tries again
+			if synced == nil {
+				_ = f.fsys.Remove(journalName(f.name(), number)) // it is in the snapshot; the next start tries again
+			}
 			continue
 		}
 		entries, whole, size, damaged, err := readJournal(f.fsys, f.name(), number)

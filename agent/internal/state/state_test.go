@@ -90,14 +90,12 @@ func (h *history) check(t *testing.T, f *File) {
 	}
 }
 
-var errEnded = errors.New("the process has ended")
-
-// endAt makes a disk fail for good from an operation on, as if the process had ended there.
+// endAt ends the process at an operation.
 func endAt(d *disktest.Disk, stop int) {
 	first := d.Ops()
 	d.Fail = func(op disktest.Op) error {
 		if op.Number >= first+stop {
-			return errEnded
+			return disktest.ErrEnded
 		}
 		return nil
 	}
