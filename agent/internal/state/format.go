@@ -212,19 +212,22 @@ func writeSnapshot(fsys durable.FS, name string, journal uint64, sections map[st
 
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// A journal is a line of text and records:
+// A journal is a line of text and batches of records:
 //
 //	cton journal 1 7            the version, and the journal's number
-//	mark size crc payload       of each record
+//	mark size crc payload       of each batch
 //
-// The mark is four fixed bytes, by which the next record is found behind a damaged one. Size and checksum are those of the
-// payload, four bytes each, little-endian. The payload is the name, behind its length, the time in Unix milliseconds, and the
-// record itself; numbers are varints. The end can be torn: what was being written when the process ended.
+// The mark is four fixed bytes, by which the next batch is found behind a damaged one. Size and checksum are those of the
+// payload, four bytes each, little-endian. The payload has of each record the name, the time in Unix milliseconds and the data;
+// the name and the data are behind their lengths, and numbers are varints.
+//
+// A batch is synced before the next one is written, so only the last can be incomplete: what was being written when the process
+// ended. Each other one that is not whole is damaged.
 const (
 	journalMagic   = "cton journal "
 	journalVersion = 1
-	recordMark     = "\xc7\x0aJr"
-	recordHead     = len(recordMark) + 8
+	batchMark      = "\xc7\x0aJb"
+	batchHead      = len(batchMark) + 8
 )
 
 // entry is a record in a journal.
@@ -238,21 +241,23 @@ func journalHead(number uint64) []byte {
 	return fmt.Appendf(nil, "%s%d %d\n", journalMagic, journalVersion, number)
 }
 
-// appendEntry appends a record as a journal has it.
-func appendEntry(b []byte, name string, saved time.Time, data []byte) []byte {
-	b = append(b, recordMark...)
+// appendBatch appends records as a journal has them.
+func appendBatch(b []byte, entries []entry) []byte {
+	b = append(b, batchMark...)
 	head := len(b)
 	b = append(b, make([]byte, 8)...)
-	b = append(binary.AppendUvarint(b, uint64(len(name))), name...)
-	b = binary.AppendVarint(b, saved.UnixMilli())
-	b = append(b, data...)
+	for _, e := range entries {
+		b = append(binary.AppendUvarint(b, uint64(len(e.name))), e.name...)
+		b = binary.AppendVarint(b, e.saved.UnixMilli())
+		b = append(binary.AppendUvarint(b, uint64(len(e.data))), e.data...)
+	}
 	payload := b[head+8:]
 	binary.LittleEndian.PutUint32(b[head:], uint32(len(payload)))
 	binary.LittleEndian.PutUint32(b[head+4:], crc32.Checksum(payload, castagnoli()))
 	return b
 }
 
-// parseJournal returns the records of a journal, the size up to the end of the last one, and how many bytes before that are
+// parseJournal returns the records of a journal, the size up to the end of the last batch, and how many bytes before that are
 // damaged.
 func parseJournal(text []byte, number uint64) (entries []entry, whole, damaged int, err error) {
 	line, _, found := bytes.Cut(text, []byte("\n"))
@@ -263,52 +268,70 @@ func parseJournal(text []byte, number uint64) (entries []entry, whole, damaged i
 		}
 	}
 	head := journalHead(number)
-	if !bytes.HasPrefix(text, head) {
-		if bytes.HasPrefix(head, text) || len(bytes.Trim(text, "\x00")) == 0 {
-			return nil, 0, 0, nil // it was being created when the process ended
-		}
-		head = nil // the line is damaged; records may follow
+	inHead := 0 // damaged bytes before the first batch
+	if bytes.HasPrefix(text, head) {
+		whole = len(head)
 	}
-	whole = len(head)
+	batches := 0
 	for at := whole; at < len(text); {
-		e, n := parseEntry(text[at:])
-		if n > 0 {
-			damaged += at - whole
-			entries = append(entries, e)
+		if batch, n := parseBatch(text[at:]); n > 0 {
+			if batches == 0 && whole == 0 && at == len(head) {
+				inHead = at
+			} else {
+				damaged += at - whole
+			}
+			batches++
+			entries = append(entries, batch...)
 			at += n
 			whole = at
 			continue
 		}
-		next := bytes.Index(text[at+1:], []byte(recordMark))
+		next := bytes.Index(text[at+1:], []byte(batchMark))
 		if next < 0 {
 			break
 		}
 		at += 1 + next
 	}
+	if batches > 1 { // else the first line is of the last batch, and may be incomplete as that
+		damaged += inHead
+	}
 	return entries, whole, damaged, nil
 }
 
-// parseEntry returns the record at the beginning of text and its size, which is 0 if there is none.
-func parseEntry(text []byte) (e entry, size int) {
-	if len(text) < recordHead || string(text[:len(recordMark)]) != recordMark {
-		return entry{}, 0
+// parseBatch returns the records of the batch at the beginning of text and its size, which is 0 if there is none.
+func parseBatch(text []byte) (entries []entry, size int) {
+	if len(text) < batchHead || string(text[:len(batchMark)]) != batchMark {
+		return nil, 0
 	}
-	n := binary.LittleEndian.Uint32(text[len(recordMark):])
-	if uint64(n) > uint64(len(text)-recordHead) {
-		return entry{}, 0
+	n := binary.LittleEndian.Uint32(text[len(batchMark):])
+	if uint64(n) > uint64(len(text)-batchHead) {
+		return nil, 0
 	}
-	payload := text[recordHead : recordHead+int(n)]
-	if crc32.Checksum(payload, castagnoli()) != binary.LittleEndian.Uint32(text[len(recordMark)+4:]) {
-		return entry{}, 0
+	payload := text[batchHead : batchHead+int(n)]
+	if crc32.Checksum(payload, castagnoli()) != binary.LittleEndian.Uint32(text[len(batchMark)+4:]) {
+		return nil, 0
 	}
-	length, used := binary.Uvarint(payload)
-	if used <= 0 || length > uint64(len(payload)-used) {
-		return entry{}, 0
+	for rest := payload; len(rest) > 0; {
+		name, after, ok := cutBytes(rest)
+		at, used := binary.Varint(after)
+		if !ok || used <= 0 {
+			return nil, 0
+		}
+		var data []byte
+		if data, rest, ok = cutBytes(after[used:]); !ok {
+			return nil, 0
+		}
+		entries = append(entries, entry{string(name), time.UnixMilli(at).UTC(), data})
 	}
-	name, rest := payload[used:used+int(length)], payload[used+int(length):]
-	at, used := binary.Varint(rest)
-	if used <= 0 {
-		return entry{}, 0
+	return entries, batchHead + int(n)
+}
+
+// cutBytes returns the bytes behind their length at the beginning of b, and the rest.
+func cutBytes(b []byte) (first, rest []byte, ok bool) {
+	n, used := binary.Uvarint(b)
+	if used <= 0 || n > uint64(len(b)-used) {
+		return nil, nil, false
 	}
-	return entry{string(name), time.UnixMilli(at).UTC(), rest[used:]}, recordHead + int(n)
+	b = b[used:]
+	return b[:n:n], b[n:], true
 }

@@ -26,10 +26,8 @@ type journal struct {
 
 // Write is a record on its way to disk.
 type Write struct {
-	name  string
-	saved time.Time
-	data  []byte
-	done  chan struct{}
+	entry
+	done chan struct{}
 }
 
 // Done returns a channel that is closed when the record is on disk.
@@ -52,7 +50,7 @@ func (f *File) Append(name string, data []byte) *Write { return f.append(name, d
 func (f *File) AppendLazily(name string, data []byte) { f.append(name, data, true) }
 
 func (f *File) append(name string, data []byte, lazily bool) *Write {
-	w := &Write{name, time.Now(), data, make(chan struct{})}
+	w := &Write{entry{name, time.Now(), data}, make(chan struct{})}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.waiting = append(f.waiting, w)
@@ -166,10 +164,11 @@ func (f *File) writeAll(batch []*Write) (err error) {
 	if err := f.openJournal(); err != nil {
 		return err
 	}
-	var b []byte
-	for _, w := range batch {
-		b = appendEntry(b, w.name, w.saved, w.data)
+	entries := make([]entry, len(batch))
+	for i, w := range batch {
+		entries[i] = w.entry
 	}
+	b := appendBatch(nil, entries)
 	if _, err := f.file.Write(b); err != nil {
 		return err
 	}

@@ -585,7 +585,8 @@ func FuzzParse(f *testing.F) {
 func FuzzParseJournal(f *testing.F) {
 	text := journalHead(7)
 	for _, name := range []string{"a", "job", ""} {
-		text = appendEntry(text, name, time.UnixMilli(1_800_000_000_000), []byte("the state of "+name))
+		e := entry{name, time.UnixMilli(1_800_000_000_000), []byte("the state of " + name)}
+		text = appendBatch(text, []entry{e, e})
 	}
 	f.Add(text)
 	f.Add(text[:len(text)-3])
@@ -594,12 +595,12 @@ func FuzzParseJournal(f *testing.F) {
 		entries, whole, damaged, err := parseJournal(text, 7)
 		size := 0
 		for _, e := range entries {
-			size += len(e.name) + len(e.data) + recordHead
+			size += len(e.name) + len(e.data)
 		}
 		if err == nil && (whole > len(text) || damaged < 0 || size+damaged > len(text)) {
 			t.Errorf("%d of %d bytes are whole, %d damaged, %d records of %d bytes", whole, len(text), damaged, len(entries), size)
 		}
-		if rest, _, _, _ := parseJournal(append(slices.Clone(text), appendEntry(nil, "last", time.Now(), []byte("x"))...), 7); err == nil && whole == len(text) && len(rest) != len(entries)+1 {
+		if rest, _, _, _ := parseJournal(append(slices.Clone(text), appendBatch(nil, []entry{{"last", time.Now(), []byte("x")}})...), 7); err == nil && whole == len(text) && len(rest) != len(entries)+1 {
 			t.Errorf("a record that was appended is not read: %d records, then %d", len(entries), len(rest))
 		}
 	})
