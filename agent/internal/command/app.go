@@ -17,6 +17,9 @@ import (
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/agent/internal/legacy"
+	"github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/setting"
 )
 
@@ -133,16 +136,6 @@ func (a *App) complain(err error) {
 	fmt.Fprintln(a.Err, text)
 }
 
-// exitError is an error with its own exit code.
-type exitError struct {
-	code int
-	err  error // nil = nothing to say
-}
-
-func (e *exitError) Error() string { return fmt.Sprint(e.err) }
-
-func (e *exitError) Unwrap() error { return e.err }
-
 func (a *App) logger(g *globals) *slog.Logger {
 	a.setLevel(g.LogLevel)
 	out, options := scrubber{a.Err, a.vault}, &slog.HandlerOptions{Level: &a.level}
@@ -159,6 +152,99 @@ func (a *App) setLevel(name string) {
 	a.level.Set(level)
 }
 
+// load reads the configuration, of one job alone where a service is named.
+func (a *App) load(g *globals, service string) (*config.Plan, error) {
+	return a.loadAs(g, legacy.Options{Service: service})
+}
+
+// loadAs reads the configuration. An old one is translated with these options.
+func (a *App) loadAs(g *globals, o legacy.Options) (*config.Plan, error) {
+	doc, err := a.parse(g.Config)
+	if err != nil {
+		return nil, err
+	}
+	if legacy.Is(doc) {
+		legacy.Literals(doc, (&httpclient.Host{Secrets: a.vault}).RememberNamed)
+		o.Catalogue, o.Files = a.Catalogue, a.vault
+		old := legacy.Translate(doc, o)
+		if g.LogLevel == "" {
+			a.setLevel(old.LogLevel)
+		}
+		return old.Plan()
+	}
+	plan, err := doc.Plan(doc.Root, a.Catalogue, nil)
+	if err != nil || o.Service == "" {
+		return plan, err
+	}
+	return plan, keepJobs(plan, []string{o.Service})
+}
+
+func (a *App) parse(file string) (*config.Document, error) {
+	text, err := config.ReadFile(file, a.In)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("read %s: there is no such file; name the configuration with -c FILE, or see one at work with: cton demo", file)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return config.Parse(file, text)
+}
+
+// stateFile is the path of the state file, "" without one.
+func (a *App) stateFile(plan *config.Plan) string {
+	if plan.StateFile == "" || filepath.IsAbs(plan.StateFile) {
+		return plan.StateFile
+	}
+	return filepath.Join(a.vault.Dir, plan.StateFile)
+}
+
+// openState takes the plan's state file for this process, nil where it has none. What is wrong with its content is logged.
+func (a *App) openState(ctx context.Context, plan *config.Plan) (*state.File, error) {
+	path := a.stateFile(plan)
+	if path == "" {
+		return nil, nil
+	}
+	file, problems, err := state.Open(ctx, path)
+	for _, p := range problems {
+		a.log.Error(p.Error())
+	}
+	return file, err
+}
+
+// saved is what the state file holds of a job, nil where it holds nothing. The file stays as it is.
+func (a *App) savedState(plan *config.Plan, job string) *run.Saved {
+	path := a.stateFile(plan)
+	if path == "" {
+		return nil
+	}
+	sections, damage, err := state.Read(path)
+	if err == nil {
+		err = damage[job]
+	}
+	section, found := sections[job]
+	if err == nil && !found {
+		return nil
+	}
+	var saved *run.Saved
+	if err == nil {
+		saved, err = run.ReadSaved(section.Data)
+	}
+	if err != nil {
+		a.log.Warn("the job's state cannot be used", "error", err)
+	}
+	return saved
+}
+
+// exitError is an error with its own exit code.
+type exitError struct {
+	code int
+	err  error // nil = nothing to say
+}
+
+func (e *exitError) Error() string { return fmt.Sprint(e.err) }
+
+func (e *exitError) Unwrap() error { return e.err }
+
 // scrubber keeps secrets out of a stream. A secret within one write is found.
 type scrubber struct {
 	w     io.Writer
@@ -170,4 +256,42 @@ func (s scrubber) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// keepJobs leaves only the named jobs in a plan, without the sinks that no more than others go to; no names leave all.
+func keepJobs(plan *config.Plan, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	var kept []config.Job
+	var known []string
+	found := map[string]bool{}
+	for _, j := range plan.Jobs {
+		known = append(known, j.Name)
+		for _, name := range names {
+			if j.Name == name && !found[name] {
+				found[name] = true
+				kept = append(kept, j)
+			}
+		}
+	}
+	for _, name := range names {
+		if !found[name] {
+			return fmt.Errorf("no job %q; there are %s", name, strings.Join(known, ", "))
+		}
+	}
+	goes := func(jobs []config.Job, s config.Sink) bool {
+		return slices.ContainsFunc(jobs, func(j config.Job) bool { return j.GoesTo(s.Name) })
+	}
+	plan.Sinks = slices.DeleteFunc(plan.Sinks, func(s config.Sink) bool { return goes(plan.Jobs, s) && !goes(kept, s) })
+	plan.Jobs = kept
+	return nil
+}
+
+// count returns a number of things, in words: 1 job, 2 jobs.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

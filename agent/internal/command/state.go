@@ -1,19 +1,16 @@
 package command
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/state"
@@ -26,51 +23,6 @@ type stateCmd struct {
 type stateShowCmd struct {
 	Job  string `arg:"" optional:"" help:"The job to show; without it, all."`
 	JSON bool   `name:"json" help:"As JSON."`
-}
-
-// stateFile is the path of the state file, "" without one.
-func (a *App) stateFile(plan *config.Plan) string {
-	if plan.StateFile == "" || filepath.IsAbs(plan.StateFile) {
-		return plan.StateFile
-	}
-	return filepath.Join(a.vault.Dir, plan.StateFile)
-}
-
-// openState takes the plan's state file for this process, nil where it has none. What is wrong with its content is logged.
-func (a *App) openState(ctx context.Context, plan *config.Plan) (*state.File, error) {
-	path := a.stateFile(plan)
-	if path == "" {
-		return nil, nil
-	}
-	file, problems, err := state.Open(ctx, path)
-	for _, p := range problems {
-		a.log.Error(p.Error())
-	}
-	return file, err
-}
-
-// saved is what the state file holds of a job, nil where it holds nothing. The file stays as it is.
-func (a *App) saved(plan *config.Plan, job string) *run.Saved {
-	path := a.stateFile(plan)
-	if path == "" {
-		return nil
-	}
-	sections, damage, err := state.Read(path)
-	if err == nil {
-		err = damage[job]
-	}
-	section, found := sections[job]
-	if err == nil && !found {
-		return nil
-	}
-	var saved *run.Saved
-	if err == nil {
-		saved, err = run.ReadSaved(section.Data)
-	}
-	if err != nil {
-		a.log.Warn("the job's state cannot be used", "error", err)
-	}
-	return saved
 }
 
 // savedJob is a job of the state file as it is shown.

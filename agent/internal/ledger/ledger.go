@@ -86,15 +86,15 @@ func (l *Ledger) ApplyWindow(at, end time.Time, readings metric.Readings) (*Resu
 		t.begin()
 	}
 	r := &Result{}
+	step := matching
+	defer func() { l.settle(step) }()
 	for i := range readings {
 		l.match(at, &readings[i], r)
 	}
 	if n := l.series() + r.Series; n > l.maxSeries {
-		for _, t := range l.order {
-			t.rollback()
-		}
 		return nil, fmt.Errorf("%d series are more than max_series (%d)", n, l.maxSeries)
 	}
+	step = committing
 	c := l.commit(at, r)
 	for _, t := range l.order {
 		t.commit(c)
@@ -111,8 +111,34 @@ func (l *Ledger) ApplyWindow(at, end time.Time, readings metric.Readings) (*Resu
 	l.forgetIdle()
 	l.heirs = nil
 	l.last = c.at
+	step = done
 	return r, nil
 }
+
+// step is how far an Apply has come.
+type step int
+
+const (
+	matching step = iota
+	committing
+	done
+)
+
+// settle ends an Apply that has failed or panicked. While it only matched, its changes are rolled back. A panic later
+// leaves totals that are partly changed, which are of no use: the ledger is empty then.
+func (l *Ledger) settle(s step) {
+	switch s {
+	case matching:
+		for _, t := range l.order {
+			t.rollback()
+		}
+	case committing:
+		*l = *New(l.validUntil, l.maxSeries)
+	}
+}
+
+// Empty reports whether the ledger holds no state at all.
+func (l *Ledger) Empty() bool { return len(l.order) == 0 && len(l.heirs) == 0 }
 
 // Resume says that at a time, after Restore, nobody had been told of more than the ledger holds: running totals that its
 // next tick begins stood at zero then.

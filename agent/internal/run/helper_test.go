@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
 )
@@ -107,8 +109,9 @@ func planJob(t testing.TB, name, spec string, source sources.Source) Job {
 	if err != nil {
 		t.Fatal(err)
 	}
+	settings := config.JobSettings{Timeout: setting.Duration(30 * time.Second), MaxSeries: 10}
 	return Job{
-		Name: name, Key: name, Schedule: when, Timeout: 30 * time.Second, MaxSeries: 10,
+		Job:    config.Job{JobSettings: settings, Name: name, Key: name, Schedule: when},
 		Source: source, Requests: &Requests{}, Log: slog.New(slog.DiscardHandler),
 	}
 }

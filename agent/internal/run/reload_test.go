@@ -168,8 +168,8 @@ func TestValidUntil(t *testing.T) {
 		if got := j.ValidUntil(friday); !got.Equal(want) {
 			t.Errorf("%s: valid until %s, want %s", spec, got, want)
 		}
-		j.Jitter = 10 * time.Second
-		if got := j.ValidUntil(friday.Add(j.Jitter)); !got.Equal(want.Add(j.Jitter)) {
+		j.Delay = 10 * time.Second
+		if got := j.ValidUntil(friday.Add(j.Delay)); !got.Equal(want.Add(j.Delay)) {
 			t.Errorf("%s with jitter: valid until %s", spec, got)
 		}
 	}

@@ -54,12 +54,12 @@ func TestReportMetrics(t *testing.T) {
 		Problems: []ledger.Problem{{Metric: "x", Err: errors.New("items .a[]: cannot iterate over null")}},
 		Drops:    []ledger.Drop{{Metric: "y", Drop: metric.Drop{Reason: metric.Missing, Count: 2, First: "item 0"}}},
 	}
-	r.took(bad)
-	r.took(bad)
-	r.took(&ledger.Result{})
+	r.succeeded(bad)
+	r.succeeded(bad)
+	r.succeeded(&ledger.Result{})
 	want := []string{
 		`level=WARN msg="metric not measured" metric=x reason="items .a[]: cannot iterate over null"`,
-		`level=WARN msg="readings left out" metric=y reason=missing first="item 0" count=2`,
+		`level=WARN msg="readings dropped" metric=y reason=missing first="item 0" count=2`,
 		`level=INFO msg="metric recovered" metric=x`,
 		`level=INFO msg="metric recovered" metric="y missing"`,
 	}

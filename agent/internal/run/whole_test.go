@@ -44,8 +44,8 @@ func TestReloadKeepsWhatWasSaved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !saved.LastSuccess.Equal(ticked) || saved.Whole {
-			t.Errorf("the file has the tick of %s (whole: %t), want that of %s", saved.LastSuccess, saved.Whole, ticked.UTC())
+		if !saved.LastSuccess.Equal(ticked) || saved.Final {
+			t.Errorf("the file has the tick of %s (final: %t), want that of %s", saved.LastSuccess, saved.Final, ticked.UTC())
 		}
 		if err := stop(); err != nil {
 			t.Error(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -293,7 +294,7 @@ func TestWindowsStayValid(t *testing.T) {
 			source, page := newReader(), &shelf{}
 			agent := newAgent()
 			job := windowed(t, "*/5 * * * *", source, time.Hour, 2*time.Minute)
-			job.ValidFor = validFor
+			job.ValidFor = setting.Duration(validFor)
 			stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{job}, Sinks: []Sink{planSink("page", page)}}, nil)
 			ended := ""
 			for range 6 * 60 {
@@ -385,7 +386,7 @@ func TestWindowOfAClockThatWasSetBack(t *testing.T) {
 	job := planJob(t, "job", "@every 5m", nil)
 	at := time.Now()
 	read := at.Round(0).Add(time.Hour)
-	if tick, _, _ := job.Window(read, at); !tick.Start.Equal(at.Add(-5*time.Minute)) || !tick.End.Equal(at) {
+	if tick, _, _ := job.NextWindow(read, at); !tick.Start.Equal(at.Add(-5*time.Minute)) || !tick.End.Equal(at) {
 		t.Errorf("an hour back: %s to %s", tick.Start, tick.End)
 	}
 }

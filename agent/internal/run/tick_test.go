@@ -33,15 +33,15 @@ func (d *deaf) Collect(context.Context, sources.Tick) (metric.Readings, error) {
 func TestASourceThatDoesNotStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := &deaf{release: make(chan struct{})}
-		job := planJob(t, "j", "@every 1m", source)
+		worker := NewWorker(planJob(t, "j", "@every 1m", source))
 		ask := func(want string) {
 			t.Helper()
-			if _, err := Collect(t.Context(), &job, sources.Tick{}); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			if _, err := worker.Tick(t.Context(), sources.Tick{}, Steps{}); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 				t.Errorf("got %v, want %q", err, want)
 			}
 		}
-		ask("no end within the timeout of 30s, and the source goes on though it was told to stop")
-		ask("has not ended an earlier tick yet")
+		ask("timed out after 30s (timeout), and the source did not stop")
+		ask("still busy with an earlier run")
 		close(source.release)
 		synctest.Wait()
 		ask("")
@@ -63,7 +63,7 @@ func TestTheAgentStopsWithoutIt(t *testing.T) {
 		}
 		began := time.Now()
 		_ = stop()
-		if took := time.Since(began); took > jobGrace+leaveAfter+Drain {
+		if took := time.Since(began); took > jobGrace+abandonAfter+Drain {
 			t.Errorf("stopping took %s", took)
 		}
 		close(source.release)
@@ -83,7 +83,7 @@ func TestATickThatMeasuresNothingFails(t *testing.T) {
 		{metric.Readings{bad, bad}, "none of 2 metrics could be measured; a: no"},
 	} {
 		got := "<nil>"
-		if err := Unmeasured(c.readings); err != nil {
+		if err := unmeasured(c.readings); err != nil {
 			got = err.Error()
 		}
 		if got != c.want {

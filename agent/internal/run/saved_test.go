@@ -258,7 +258,7 @@ func TestUnwritable(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		l.end(t)
-		if n := strings.Count(l.log.String(), "the state is not saved"); n != 1 || !strings.Contains(l.log.String(), "recovered") {
+		if n := strings.Count(l.log.String(), "the state cannot be saved"); n != 1 || !strings.Contains(l.log.String(), "recovered") {
 			t.Errorf("told %d times:\n%s", n, &l.log)
 		}
 		if sections, _, err := state.Read(path); err != nil || len(sections) != 1 {
@@ -273,9 +273,9 @@ func TestUnusable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, r, s := filepath.Join(t.TempDir(), "state"), &registry{}, &last{}
 		for section, want := range map[string]string{
-			"":             "it has no first line",
-			"{}":           "it has no first line",
-			"{\n":          "its first line: unexpected end of JSON input",
+			"":             "the section has no first line",
+			"{}":           "the section has no first line",
+			"{\n":          "first line: unexpected end of JSON input",
 			"{}\n\x00":     "",
 			"{}\n\x00\x07": "it ends too early",
 		} {
@@ -301,8 +301,9 @@ func TestUnusable(t *testing.T) {
 			}
 		}
 		saved := &Saved{LastSuccess: time.Now().Add(time.Hour)}
-		if at, _, err := saved.Restore(&Job{}, nil, time.Now()); err != nil || !at.Equal(time.Now()) {
-			t.Errorf("saved in the future: %v, %v", at, err)
+		w := &Worker{}
+		if err := saved.Restore(w, time.Now()); err != nil || !w.LastSuccess.Equal(time.Now()) {
+			t.Errorf("saved in the future: %v, %v", w.LastSuccess, err)
 		}
 	})
 }
