@@ -227,3 +227,51 @@ func TestANewSinkIsToldAsOfNow(t *testing.T) {
 		stop()
 	})
 }
+
+// TestReloadOfAnotherAddress checks that a job that fetches something else after a reload does not continue the totals of
+// what it fetched before.
+func TestReloadOfAnotherAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, page, reload := newScripted(nil), &shelf{}, make(chan Plan)
+		plan := func(address string) Plan {
+			j := planJob(t, "j", "@every 10s", source)
+			j.Key, j.Fetches = address, address
+			return Plan{Concurrency: 1, Jobs: []Job{j}, Sinks: []Sink{planSink("page", page)}}
+		}
+		stop := start(t, newAgent(), plan("https://a.example"), reload)
+		time.Sleep(25 * time.Second) // ticks at 0, 10 and 20
+		reload <- plan("https://b.example")
+		time.Sleep(5 * time.Second) // a tick at 25
+		synctest.Wait()
+		if got := page.shows()["j"]; got != 1 {
+			t.Errorf("after the reload the total is %v, want 1", got)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestTickDuringReload checks that a batch of a tick that ran during a reload is later than the batch that the reload has
+// given to a new sink, though its tick started earlier.
+func TestTickDuringReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := newScripted(func(context.Context, int) error { time.Sleep(5 * time.Second); return nil })
+		added, reload := &shelf{}, make(chan Plan)
+		plan := func(sinks ...Sink) Plan {
+			return Plan{Concurrency: 1, Jobs: []Job{planJob(t, "j", "@every 10s", source)}, Sinks: sinks}
+		}
+		old := planSink("old", &shelf{})
+		stop := start(t, newAgent(), plan(old), reload)
+		time.Sleep(12 * time.Second) // the tick of 10 runs
+		reload <- plan(old, planSink("added", added))
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		if len(added.batches) != 2 || !added.batches[1].Time.After(added.batches[0].Time) || added.shows()["j"] != 2 {
+			t.Errorf("the new sink has %+v", added.batches)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -135,6 +135,9 @@ func Unmeasured(readings metric.Readings) []string {
 	var lines []string
 	for i := range readings {
 		m := &readings[i]
+		if m.Desc == nil {
+			continue // a bug of the source, which the tick's error names
+		}
 		if m.Err != nil {
 			lines = append(lines, fmt.Sprintf("%s: %v", m.Desc.Name, m.Err))
 		}

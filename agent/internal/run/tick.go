@@ -53,7 +53,10 @@ func (w *Worker) Tick(ctx context.Context, tick sources.Tick, do Steps) (*ledger
 		return nil, err
 	}
 	if do.Collected != nil {
-		do.Collected(readings)
+		err := contain(w.Log, "the step after collect", func() error { do.Collected(readings); return nil })
+		if err != nil {
+			return nil, err
+		}
 	}
 	result, err := w.apply(tick, readings)
 	if err != nil {
@@ -117,12 +120,12 @@ func (w *Worker) collect(ctx context.Context, tick sources.Tick) (metric.Reading
 
 // apply gives the readings to the ledger. It fails if no metric could be measured.
 func (w *Worker) apply(tick sources.Tick, readings metric.Readings) (*ledger.Result, error) {
-	if err := unmeasured(readings); err != nil {
-		return nil, err
-	}
 	var result *ledger.Result
 	empty := w.Ledger.Empty()
 	err := contain(w.Log, "ledger", func() (err error) {
+		if err := unmeasured(readings); err != nil {
+			return err
+		}
 		result, err = w.Ledger.ApplyWindow(tick.Time, tick.End, readings)
 		return err
 	})

@@ -3,12 +3,15 @@ package run
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sources"
 )
@@ -89,5 +92,80 @@ func TestATickThatMeasuresNothingFails(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%d metrics: got %s, want %s", len(c.readings), got, c.want)
 		}
+	}
+}
+
+// TestLedgerPanics checks that a panic of the ledger costs its tick alone if it comes before totals change, and the totals
+// too if it comes later.
+func TestLedgerPanics(t *testing.T) {
+	count := &metric.Desc{Name: "done_total", Type: metric.Counter, From: metric.Increment}
+	took := &metric.Desc{Name: "took_seconds", Type: metric.Histogram, Buckets: []float64{1}}
+	seen := &metric.Desc{Name: "seen_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: time.Hour, MaxEvents: 10}
+	event := []metric.Reading{{Value: 1, Event: "a"}}
+	readings := metric.Readings{{Desc: count, Rows: []metric.Reading{{Value: 1}}}, {Desc: seen, Rows: event}, {Desc: took, Rows: []metric.Reading{{Value: 9}}}}
+	var source collectFunc = func() metric.Readings { return readings }
+	worker := NewWorker(planJob(t, "j", "@every 1m", source))
+	tick := func(want float64, wantError string) {
+		t.Helper()
+		cursor, at := worker.Cursor, worker.LastSuccess.Add(time.Minute)
+		delivered := false
+		result, err := worker.Tick(t.Context(), sources.Tick{Time: at, End: at}, Steps{Deliver: func(metric.Batch) error { delivered = true; return nil }})
+		if wantError != "" {
+			if err == nil || !strings.HasPrefix(err.Error(), "ledger panicked: ") || !strings.HasSuffix(err.Error(), wantError) || delivered || worker.Cursor != cursor {
+				t.Errorf("got error %v, delivered %t, cursor %s", err, delivered, worker.Cursor)
+			}
+			return
+		}
+		if err != nil || result.Families[0].Series[0].Value != want || result.Families[1].Series[0].Value != want {
+			t.Errorf("got %+v, %v, want %v", result, err, want)
+		}
+	}
+	worker.LastSuccess = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	tick(1, "")
+	event[0].Event = "b"
+	readings = append(readings, metric.Measured{}) // no Desc
+	tick(0, "nil pointer dereference")
+	readings = readings[:3]
+	tick(2, "")
+	took.Buckets = []float64{1, 2, 3} // a declaration must not change
+	tick(0, "index out of range [3] with length 2; the job's totals start from zero")
+	tick(1, "")
+}
+
+// collectFunc is a source of one function.
+type collectFunc func() metric.Readings
+
+func (f collectFunc) Collect(context.Context, sources.Tick) (metric.Readings, error) { return f(), nil }
+
+// TestTickOrder checks the order of a tick: the readings are complete before the ledger gets them, the state moves on
+// before Commit, and Commit comes before Deliver. A step that is not reached is not called.
+func TestTickOrder(t *testing.T) {
+	source := newScripted(nil)
+	worker := NewWorker(planJob(t, "j", "@every 1m", source))
+	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	undelivered := errors.New("connection refused")
+	var steps []string
+	do := Steps{
+		Collected: func(r metric.Readings) {
+			steps = append(steps, fmt.Sprintf("collected %v, empty ledger %t", r[0].Rows[0].Value, worker.Ledger.Empty()))
+			r[0].Rows[0].Value = 7
+		},
+		Commit: func(*ledger.Result) {
+			steps = append(steps, fmt.Sprintf("commit, read to %s, empty ledger %t", worker.Cursor.Format(time.Kitchen), worker.Ledger.Empty()))
+		},
+		Deliver: func(b metric.Batch) error {
+			steps = append(steps, fmt.Sprintf("deliver %v, every %s", b.Families[0].Series[0].Value, b.Every))
+			return undelivered
+		},
+	}
+	result, err := worker.Tick(t.Context(), sources.Tick{Time: at, Start: at.Add(-time.Hour), End: at.Add(-time.Minute)}, do)
+	want := []string{"collected 1, empty ledger true", "commit, read to 11:59PM, empty ledger false", "deliver 7, every 1m0s"}
+	if !slices.Equal(steps, want) || result == nil || !errors.Is(err, undelivered) {
+		t.Errorf("steps\n%q, want\n%q; %v, %v", steps, want, result, err)
+	}
+	steps = nil
+	source.do = func(context.Context, int) error { return errors.New("503") }
+	if result, err := worker.Tick(t.Context(), sources.Tick{Time: at, End: at}, do); result != nil || err == nil || len(steps) > 0 || worker.Cursor.Equal(at) {
+		t.Errorf("after a failed fetch: steps %q, %v, %v, cursor %s", steps, result, err, worker.Cursor)
 	}
 }
