@@ -1,4 +1,4 @@
-// Package selfmetrics turns the agent's state into the agent's own metrics.
+// Package selfmetrics computes the agent's own metrics from its state.
 package selfmetrics
 
 import (
@@ -12,22 +12,22 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Metrics makes the agent's own metrics. They exist before the first tick, so that their absence means that the agent is
-// not there.
+// Metrics computes the agent's own metrics. They exist before the first run of a job, so that their absence means that the
+// agent is down.
 type Metrics struct {
 	version  string
 	readings metric.Readings
-	at       map[string]int // where a metric stands among the readings
+	at       map[string]int // the index of a metric in readings
 }
 
-// The labels that tell series apart. The job's name is not in a label called job, which a scrape or a push would replace.
+// The labels. The job's name is not in the label job, which a scrape or a push would overwrite.
 const (
 	jobLabel    = "cton_job"
 	sinkLabel   = "sink"
 	reasonLabel = "reason"
 )
 
-// New makes the metrics of an agent of this version.
+// New returns the metrics of an agent of a version.
 func New(version string) *Metrics {
 	m := &Metrics{version: version, at: map[string]int{}}
 	m.gauge("cton_build_info", "Always 1, with the agent's version.", "version", "goversion")
@@ -84,7 +84,7 @@ func (m *Metrics) set(name string, value float64, labels ...string) {
 	r.Rows = append(r.Rows, metric.Reading{Labels: labels, Value: value})
 }
 
-// Readings tells a state. They are valid until the next call.
+// Readings returns the readings for a state. They are valid until the next call.
 func (m *Metrics) Readings(s run.State) metric.Readings {
 	for i := range m.readings {
 		m.readings[i].Rows = m.readings[i].Rows[:0]
@@ -164,6 +164,7 @@ func (m *Metrics) costs(j *run.JobState) {
 	}
 }
 
+// truth returns 1 for true and 0 for false.
 func truth(b bool) float64 {
 	if b {
 		return 1
@@ -171,7 +172,7 @@ func truth(b bool) float64 {
 	return 0
 }
 
-// seconds is the time as Unix seconds, 0 for no time.
+// seconds returns a time in Unix seconds, 0 for the zero time.
 func seconds(t time.Time) float64 {
 	if t.IsZero() {
 		return 0
