@@ -21,17 +21,17 @@ import (
 
 type backfillCmd struct {
 	Job      string           `arg:"" help:"The job to run over the past."`
-	From     moment           `required:"" help:"Where the first window begins: 2026-01-31, which is midnight in UTC, or 2026-01-31T18:00:00Z." placeholder:"TIME"`
-	To       moment           `help:"Where the last window ends; default now." placeholder:"TIME"`
-	Step     setting.Duration `help:"How long a window is; default as the job itself reads: its windows, or from one due time to the next." placeholder:"DURATION"`
-	Sink     []string         `help:"The remote_write sink to deliver to; default all that the job goes to." placeholder:"NAME"`
-	Deadline time.Duration    `default:"60s" help:"How long receivers may take to answer for what waits, tries included."`
+	From     moment           `required:"" help:"Start of the first window: 2026-01-31 (midnight UTC) or 2026-01-31T18:00:00Z." placeholder:"TIME"`
+	To       moment           `help:"End of the last window; default now." placeholder:"TIME"`
+	Step     setting.Duration `help:"Length of a window; default as in the job: its windows, or from one due time to the next." placeholder:"DURATION"`
+	Sink     []string         `help:"The remote_write sink to deliver to; default all of the job." placeholder:"NAME"`
+	Deadline time.Duration    `default:"60s" help:"How long to wait for the receivers' responses, including retries."`
 }
 
 // moment is a time on the command line.
 type moment struct{ time.Time }
 
-// UnmarshalText reads a time of RFC 3339, or a day, which begins at midnight in UTC.
+// UnmarshalText parses a time in RFC 3339, or a day, which means midnight UTC.
 func (m *moment) UnmarshalText(text []byte) error {
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
 		if t, err := time.Parse(layout, string(text)); err == nil {
@@ -42,7 +42,7 @@ func (m *moment) UnmarshalText(text []byte) error {
 	return errors.New("want a day such as 2026-01-31, or a time such as 2026-01-31T18:00:00Z")
 }
 
-// Run walks the job over the past.
+// Run runs the job over the past and shows a report.
 func (c *backfillCmd) Run(ctx context.Context, a *App, g *globals) error {
 	plan, err := a.load(g, c.Job)
 	if err != nil {
@@ -61,14 +61,14 @@ func (c *backfillCmd) Run(ctx context.Context, a *App, g *globals) error {
 	progress := &progress{out: a.Err, bar: isTerminal(a.Err)}
 	w := &backfill.Walk{
 		Job: run.NewWorker(built.Jobs[0]), Sinks: built.Sinks, From: c.From.Time, To: c.To.Time, Step: time.Duration(c.Step),
-		Patience: c.Deadline, Log: built.Jobs[0].Log, Progress: progress.tell,
+		Patience: c.Deadline, Log: built.Jobs[0].Log, Progress: progress.show,
 	}
 	report := w.Run(ctx)
 	progress.end()
 	return c.report(a, g, w, report)
 }
 
-// check fills in what was not given, and says why the job cannot be run over that past.
+// check sets the defaults of flags. It fails if the job cannot be run over that past.
 func (c *backfillCmd) check(job *config.Job) error {
 	now := time.Now().UTC().Truncate(time.Second)
 	if c.To.IsZero() {
@@ -77,16 +77,16 @@ func (c *backfillCmd) check(job *config.Job) error {
 	step := time.Duration(c.Step)
 	switch {
 	case step != 0 && job.Windows != nil:
-		return fmt.Errorf("jobs.%s reads windows of its own: leave out --step", job.Name)
+		return fmt.Errorf("jobs.%s has its own windows (window): leave out --step", job.Name)
 	case c.To.After(now):
-		return fmt.Errorf("--to %s has not come yet; leave it out for now", c.To.Format(time.RFC3339))
+		return fmt.Errorf("--to %s is in the future; leave it out to run up to now", c.To.Format(time.RFC3339))
 	case !c.From.Before(c.To.Time):
 		return fmt.Errorf("--from %s is not before --to %s", c.From.Format(time.RFC3339), c.To.Format(time.RFC3339))
 	case step != 0 && step < time.Second:
 		return errors.New("--step: want at least 1s")
 	case !job.Dated():
-		return fmt.Errorf("jobs.%s gets the same whatever the window is: each of the past would get today's numbers; "+
-			"ask for a window, as in query: {from: \"{{ rfc3339 .Window.Start }}\"}, or give all its metrics a time", job.Name)
+		return fmt.Errorf("jobs.%s does not depend on the window: each window of the past would get today's numbers; "+
+			"request the window, as in query: {from: \"{{ rfc3339 .Window.Start }}\"}, or give all its metrics a time", job.Name)
 	}
 	if w := job.Windows; w != nil {
 		return c.wholeWindows(w, now)
@@ -94,22 +94,22 @@ func (c *backfillCmd) check(job *config.Job) error {
 	return nil
 }
 
-// wholeWindows has the walk begin with the window that --from is in, and end with the last that is over by --to and can be
-// read: a part of one would be told with a part of its numbers.
+// wholeWindows moves From to the start of its window, and To to the end of the last window that is closed by then, since a
+// part of a window would have a part of its numbers.
 func (c *backfillCmd) wholeWindows(w *schedule.Windows, now time.Time) error {
 	from, to := w.Closed(c.From.Add(w.Settle)), w.Closed(c.To.Add(w.Settle))
 	if closed := w.Closed(now); to.After(closed) {
 		to = closed
 	}
 	if !from.Before(to) {
-		return fmt.Errorf("no window of %s is closed between --from %s and --to %s; the one that --from is in can be read from %s on",
+		return fmt.Errorf("no window of %s is closed between --from %s and --to %s; the window of --from can be read from %s",
 			setting.Duration(w.Length), c.From.Format(time.RFC3339), c.To.Format(time.RFC3339), w.Ready(from).UTC().Format(time.RFC3339))
 	}
 	c.From.Time, c.To.Time = from.UTC(), to.UTC()
 	return nil
 }
 
-// pastSinks are the plan's sinks whose receivers keep samples of the past, without the spools that the agent holds.
+// pastSinks returns the job's sinks that accept samples of the past, set up for a backfill.
 func (c *backfillCmd) pastSinks(plan *config.Plan) ([]config.Sink, error) {
 	var kept []config.Sink
 	var able []string
@@ -125,35 +125,35 @@ func (c *backfillCmd) pastSinks(plan *config.Plan) ([]config.Sink, error) {
 		}
 	}
 	if len(able) == 0 {
-		return nil, fmt.Errorf("jobs.%s goes to no sink that takes samples of the past: add a remote_write sink", plan.Jobs[0].Name)
+		return nil, fmt.Errorf("jobs.%s has no sink that accepts samples of the past: add a remote_write sink", plan.Jobs[0].Name)
 	}
 	for _, name := range c.Sink {
 		if !slices.Contains(able, name) {
-			return nil, fmt.Errorf("--sink %s: not a sink of the job that takes samples of the past; there are %s", name, strings.Join(able, ", "))
+			return nil, fmt.Errorf("--sink %s: the job has no such sink that accepts samples of the past; there are %s", name, strings.Join(able, ", "))
 		}
 	}
 	return kept, nil
 }
 
-// report says what has come of it, and how to go on where something is left.
+// report shows the result, and the command that continues it if something is left. It returns an error with the exit code.
 func (c *backfillCmd) report(a *App, g *globals, w *backfill.Walk, r *backfill.Report) error {
 	say := func(format string, args ...any) { fmt.Fprintln(a.Out, a.vault.Scrub(fmt.Sprintf(format, args...))) }
 	say("%s of %d, %s measured", count(r.Windows, "window"), w.Windows(), count(r.Readings, "reading"))
 	if r.Outside > 0 {
-		say("left out, before --from or after --to: %s", count(r.Outside, "reading"))
+		say("dropped as before --from or after --to: %s", count(r.Outside, "reading"))
 	}
 	for _, reason := range slices.Sorted(maps.Keys(r.Drops)) {
-		say("left out as %s: %s", reason, count(r.Drops[reason], "reading"))
+		say("dropped as %s: %s", reason, count(r.Drops[reason], "reading"))
 	}
 	if r.Partial > 0 {
-		say("not whole: %s; the first: %s", count(r.Partial, "window"), r.Problem)
+		say("measured in part: %s; the first: %s", count(r.Partial, "window"), r.Problem)
 	}
 	lost := false
 	for _, s := range w.Sinks {
 		lost = sayDelivered(say, s, w.From) || lost
 	}
 	if r.Next.Before(w.To) {
-		say("go on with: %s", c.again(g, r.Next))
+		say("continue with: %s", c.continuation(g, r.Next))
 	}
 	switch {
 	case errors.Is(r.Err, backfill.ErrFetch):
@@ -163,38 +163,38 @@ func (c *backfillCmd) report(a *App, g *globals, w *backfill.Walk, r *backfill.R
 	case r.Err != nil:
 		return &exitError{exitDelivery, r.Err}
 	case lost:
-		return &exitError{exitDelivery, errors.New("not everything was taken")}
+		return &exitError{exitDelivery, errors.New("not everything was delivered")}
 	case r.Partial > 0:
-		return &exitError{exitPartial, errors.New("not every window is whole")}
+		return &exitError{exitPartial, errors.New("some windows were measured only in part")}
 	}
 	return nil
 }
 
-// sayDelivered says what has come of a sink's samples, and tells whether some are lost.
+// sayDelivered shows how many samples a sink has delivered and dropped. It reports whether it has dropped any.
 func sayDelivered(say func(string, ...any), s run.Sink, from time.Time) (lost bool) {
 	dropped := s.Stats.Dropped()
-	say("%s took %s", s.Name, count(int(s.Stats.Sent.Load()), "sample"))
+	say("%s accepted %s", s.Name, count(int(s.Stats.Sent.Load()), "sample"))
 	for _, reason := range slices.Sorted(maps.Keys(dropped)) {
 		if n := dropped[reason]; n > 0 {
 			lost = true
-			say("  left out as %s: %s", reason, count(int(n), "sample"))
+			say("  dropped as %s: %s", reason, count(int(n), "sample"))
 		}
 	}
 	for _, r := range s.Stats.Refusals() {
 		say("  %s: %s", count(int(r.Samples), "sample"), r.Why)
 	}
 	if dropped[sinks.Refused] > 0 {
-		say("  a receiver refuses samples that are older than its newest, but for those within its out-of-order window: "+
+		say("  a receiver refuses samples that are older than its newest one and outside its out-of-order window: "+
 			"set out_of_order_time_window of Prometheus or Mimir to at least %s", setting.Duration(time.Since(from).Truncate(time.Hour)+time.Hour))
 	}
 	if dropped[sinks.Past] > 0 {
-		say("  max_sample_age leaves out what is older: raise it for a backfill")
+		say("  the sink drops samples older than max_sample_age: raise it for the backfill")
 	}
 	return lost
 }
 
-// again is the command that goes on from a time.
-func (c *backfillCmd) again(g *globals, from time.Time) string {
+// continuation returns the command that continues from a time.
+func (c *backfillCmd) continuation(g *globals, from time.Time) string {
 	args := []string{"cton", "backfill", c.Job, "--from", from.UTC().Format(time.RFC3339Nano), "--to", c.To.Format(time.RFC3339Nano)}
 	if c.Step != 0 {
 		args = append(args, "--step", c.Step.String())
@@ -220,18 +220,19 @@ func isWord(r rune) bool {
 	return '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
 }
 
-// progress tells how far long work is: by a bar on a terminal, else by a line for each tenth.
+// progress shows progress: a bar on a terminal, else a line for each tenth.
 type progress struct {
 	out   io.Writer
 	bar   bool
-	tenth int  // that was told last
+	tenth int  // the last one shown
 	open  bool // the bar's line has not ended
 }
 
 // barWidth is the bar's width in characters.
 const barWidth = 40
 
-func (p *progress) tell(done, all int, end time.Time) {
+// show shows that so many of all windows are done, up to a time.
+func (p *progress) show(done, all int, end time.Time) {
 	if p.bar {
 		full := barWidth * done / all
 		fmt.Fprintf(p.out, "\r[%s%s] %d of %d, up to %s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), done, all, end.UTC().Format(time.RFC3339))
@@ -250,7 +251,7 @@ func (p *progress) end() {
 	}
 }
 
-// isTerminal tells whether people read the stream as it is written.
+// isTerminal reports whether a stream is a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

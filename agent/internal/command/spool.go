@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,24 +17,24 @@ import (
 )
 
 type spoolCmd struct {
-	Sink   string         `short:"s" help:"The sink; needed where several queue on disk." placeholder:"SINK"`
-	Ls     spoolListCmd   `cmd:"" help:"List the requests that wait on disk, and those that were set aside and why."`
-	Replay spoolReplayCmd `cmd:"" help:"Let requests that were set aside wait again, in their old place. Stop the agent first."`
-	Drop   spoolDropCmd   `cmd:"" help:"Remove requests for good. Stop the agent first."`
+	Sink   string         `short:"s" help:"The sink; needed if several have a spool." placeholder:"SINK"`
+	Ls     spoolListCmd   `cmd:"" help:"List the requests that wait, and those that were set aside and why."`
+	Replay spoolReplayCmd `cmd:"" help:"Put requests that were set aside back in their place in the queue. Stop the agent first."`
+	Drop   spoolDropCmd   `cmd:"" help:"Delete requests. Stop the agent first."`
 }
 
 type spoolReplayCmd struct {
-	IDs []uint64 `arg:"" optional:"" name:"id" help:"Which: numbers that ls shows."`
-	All bool     `help:"All that are set aside."`
+	IDs []uint64 `arg:"" optional:"" name:"id" help:"The requests, by the numbers that ls shows."`
+	All bool     `help:"All requests that are set aside."`
 }
 
 type spoolDropCmd struct {
-	IDs []uint64 `arg:"" optional:"" name:"id" help:"Which: numbers that ls shows."`
-	Bad bool     `help:"All that are set aside."`
-	All bool     `help:"All that wait and all that are set aside."`
+	IDs []uint64 `arg:"" optional:"" name:"id" help:"The requests, by the numbers that ls shows."`
+	Bad bool     `help:"All requests that are set aside."`
+	All bool     `help:"All requests: those that wait and those that are set aside."`
 }
 
-// dir is the directory of the sink's queue.
+// dir returns the directory of the sink's spool.
 func (c *spoolCmd) dir(a *App, g *globals) (string, error) {
 	plan, err := a.load(g, "")
 	if err != nil {
@@ -47,11 +48,11 @@ func (c *spoolCmd) dir(a *App, g *globals) (string, error) {
 	}
 	switch {
 	case len(dirs) == 0 && c.Sink != "":
-		return "", fmt.Errorf("no sink %q that queues on disk: give it a directory, spool: {dir: …}", c.Sink)
+		return "", fmt.Errorf("no sink %q with a spool; set spool: {dir: …}", c.Sink)
 	case len(dirs) == 0:
-		return "", errors.New("no sink queues on disk: give one a directory, spool: {dir: …}")
+		return "", errors.New("no sink has a spool; set spool: {dir: …} of a remote_write sink")
 	case len(dirs) > 1:
-		return "", fmt.Errorf("several sinks queue on disk: name one with -s: %s", strings.Join(names, ", "))
+		return "", fmt.Errorf("several sinks have a spool; name one with -s: %s", strings.Join(names, ", "))
 	case filepath.IsAbs(dirs[0]):
 		return dirs[0], nil
 	}
@@ -65,7 +66,7 @@ func spoolDir(s config.Sink) string {
 	return ""
 }
 
-// Run puts requests that were set aside back.
+// Run puts requests back.
 func (c *spoolReplayCmd) Run(a *App, g *globals, of *cli) error {
 	dir, err := of.Spool.dir(a, g)
 	if err != nil {
@@ -76,11 +77,11 @@ func (c *spoolReplayCmd) Run(a *App, g *globals, of *cli) error {
 		return err
 	}
 	done, err := spool.Replay(dir, ids...)
-	a.tell("put back", done)
+	summarize(a, "put back", done)
 	return err
 }
 
-// Run removes requests.
+// Run deletes requests.
 func (c *spoolDropCmd) Run(a *App, g *globals, of *cli) error {
 	dir, err := of.Spool.dir(a, g)
 	if err != nil {
@@ -91,14 +92,14 @@ func (c *spoolDropCmd) Run(a *App, g *globals, of *cli) error {
 		return err
 	}
 	done, err := spool.Drop(dir, ids...)
-	a.tell("dropped", done)
+	summarize(a, "dropped", done)
 	return err
 }
 
-// chosen is the records that are meant: those named, those set aside, those waiting.
+// chosen returns the named requests, and all that are set aside or waiting if asked for.
 func chosen(dir string, ids []uint64, bad, waiting bool) ([]uint64, error) {
 	if len(ids) == 0 && !bad && !waiting {
-		return nil, errors.New("which requests? name their numbers, or --all")
+		return nil, errors.New("no request is named; give numbers that cton spool ls shows, or --all")
 	}
 	wait, aside, err := spool.List(dir)
 	if err != nil {
@@ -117,14 +118,14 @@ func chosen(dir string, ids []uint64, bad, waiting bool) ([]uint64, error) {
 	}
 	for _, id := range ids {
 		if !slices.Contains(known, id) {
-			return nil, fmt.Errorf("no request %d; see them with: cton spool ls", id)
+			return nil, fmt.Errorf("no request %d; list them with: cton spool ls", id)
 		}
 	}
 	return ids, nil
 }
 
-// tell says what was done to which records.
-func (a *App) tell(what string, records []spool.Meta) {
+// summarize shows what was done to how many requests.
+func summarize(a *App, what string, records []spool.Meta) {
 	samples := 0
 	for _, m := range records {
 		samples += m.Samples + m.Histograms
@@ -145,7 +146,7 @@ type spooled struct {
 	Oldest   time.Time `json:"oldest"`
 	Newest   time.Time `json:"newest"`
 	SetAside bool      `json:"set_aside"`
-	Problem  string    `json:"problem,omitempty"` // of one that was set aside; none = replay takes it
+	Problem  string    `json:"problem,omitempty"` // why it was set aside; empty if replay accepts it
 }
 
 func spooledOf(m spool.Meta) spooled {
@@ -155,7 +156,7 @@ func spooledOf(m spool.Meta) spooled {
 	}
 }
 
-// Run lists what a spool holds.
+// Run lists the requests in a spool.
 func (c *spoolListCmd) Run(a *App, g *globals, of *cli) error {
 	dir, err := of.Spool.dir(a, g)
 	if err != nil {
@@ -177,13 +178,13 @@ func (c *spoolListCmd) Run(a *App, g *globals, of *cli) error {
 		all = append(all, one)
 	}
 	if c.JSON {
-		return a.listJSON(all)
+		return listJSON(a.Out, all)
 	}
-	return a.listTable(all, time.Now())
+	return listTable(a.Out, all, time.Now())
 }
 
-func (a *App) listJSON(all []spooled) error {
-	to := json.NewEncoder(a.Out)
+func listJSON(w io.Writer, all []spooled) error {
+	to := json.NewEncoder(w)
 	for _, one := range all {
 		if err := to.Encode(one); err != nil {
 			return err
@@ -192,12 +193,12 @@ func (a *App) listJSON(all []spooled) error {
 	return nil
 }
 
-func (a *App) listTable(all []spooled, now time.Time) error {
+func listTable(out io.Writer, all []spooled, now time.Time) error {
 	if len(all) == 0 {
-		fmt.Fprintln(a.Out, "nothing waits")
+		fmt.Fprintln(out, "the spool is empty")
 		return nil
 	}
-	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "id\tage\tsamples\tbytes\toldest\tnewest\tstate")
 	for _, one := range all {
 		state := "waits"
@@ -205,7 +206,7 @@ func (a *App) listTable(all []spooled, now time.Time) error {
 		case one.Problem != "":
 			state = "set aside: " + one.Problem
 		case one.SetAside:
-			state = "set aside, and whole: replay takes it"
+			state = "set aside, undamaged: replay accepts it"
 		}
 		fmt.Fprintf(w, "%d\t%s\t%d\t%d\t%s\t%s\t%s\n", one.ID, now.Sub(one.Taken).Round(time.Second), one.Samples, one.Bytes,
 			one.Oldest.Format(time.RFC3339), one.Newest.Format(time.RFC3339), state)

@@ -17,15 +17,15 @@ import (
 )
 
 type stateCmd struct {
-	Show stateShowCmd `cmd:"" help:"Show what the state file holds of each job, also while an agent uses it."`
+	Show stateShowCmd `cmd:"" help:"Show the saved state of each job. Works while an agent is running."`
 }
 
 type stateShowCmd struct {
-	Job  string `arg:"" optional:"" help:"The job to show; without it, all."`
+	Job  string `arg:"" optional:"" help:"The job to show; default all."`
 	JSON bool   `name:"json" help:"As JSON."`
 }
 
-// savedJob is a job of the state file as it is shown.
+// savedJob is what is shown of a job.
 type savedJob struct {
 	Job         string           `json:"job"`
 	LastSuccess time.Time        `json:"last_success"`
@@ -34,7 +34,7 @@ type savedJob struct {
 	Metrics     []ledger.Holding `json:"metrics"`
 }
 
-// Run shows the state file.
+// Run shows the saved state of jobs.
 func (c *stateShowCmd) Run(a *App, g *globals) error {
 	plan, err := a.load(g, "")
 	if err != nil {
@@ -42,7 +42,7 @@ func (c *stateShowCmd) Run(a *App, g *globals) error {
 	}
 	path := a.stateFile(plan)
 	if path == "" {
-		return errors.New("no state is kept: the configuration sets no state_file")
+		return errors.New("no state is kept: the configuration has no state_file")
 	}
 	sections, damage, err := state.Read(path)
 	if err != nil {
@@ -61,7 +61,7 @@ func (c *stateShowCmd) Run(a *App, g *globals) error {
 		jobs = append(jobs, j)
 	}
 	if c.Job != "" && len(jobs) == 0 && damage[c.Job] == nil {
-		return fmt.Errorf("%s holds nothing of job %q; it holds %s", path, c.Job, holds(sections))
+		return fmt.Errorf("%s has no job %q; it has %s", path, c.Job, jobNames(sections))
 	}
 	if err := showJobs(scrubber{a.Out, a.vault}, jobs, c.JSON); err != nil {
 		return err
@@ -73,7 +73,8 @@ func (c *stateShowCmd) Run(a *App, g *globals) error {
 	return errors.Join(bad...)
 }
 
-func holds(sections map[string]state.Section) string {
+// jobNames returns the names of the jobs in a state file, for a message.
+func jobNames(sections map[string]state.Section) string {
 	if len(sections) == 0 {
 		return "no job"
 	}
@@ -85,11 +86,11 @@ func readJob(name string, section state.Section) (savedJob, error) {
 	if err != nil {
 		return savedJob{}, err
 	}
-	book, err := saved.Ledger()
+	l, err := saved.Ledger()
 	if err != nil {
 		return savedJob{}, err
 	}
-	return savedJob{name, saved.LastSuccess, saved.Cursor, section.Saved, book.Holdings()}, nil
+	return savedJob{name, saved.LastSuccess, saved.Cursor, section.Saved, l.Holdings()}, nil
 }
 
 func showJobs(w io.Writer, jobs []savedJob, asJSON bool) error {
