@@ -12,8 +12,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestReload holds that jobs and sinks that a new plan does not change go on with their state, that what it drops ends,
-// and that a sink that is new learns at once what jobs show.
+// TestReload checks that unchanged jobs and sinks keep their state over a reload, that the series of removed jobs end,
+// and that a new sink gets the current batches at once.
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		keep, gone, changed, next := newScripted(nil), newScripted(nil), newScripted(nil), newScripted(nil)
@@ -51,7 +51,7 @@ func TestReload(t *testing.T) {
 		}
 		agent.ReloadFailed()
 		if agent.State().ReloadGood {
-			t.Error("a reload that failed is not told")
+			t.Error("a failed reload is not in the state")
 		}
 		if err := stop(); err != nil {
 			t.Error(err)
@@ -59,7 +59,7 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// TestReloadKeepsTotals holds that a job that changes, but measures the same, goes on counting; and that one that measures
+// TestReloadKeepsTotals checks that a job that changes, but measures the same, continues counting, and that one that measures
 // something else does not.
 func TestReloadKeepsTotals(t *testing.T) {
 	for _, same := range []bool{true, false} {
@@ -91,7 +91,7 @@ func TestReloadKeepsTotals(t *testing.T) {
 	}
 }
 
-// TestSinksOfAJob holds that a job's batches go to the sinks that it names alone, and that a reload which changes the names
+// TestSinksOfAJob checks that a job's batches go to the sinks that it names alone, and that a reload which changes the names
 // ends its series in one sink and shows them in another at once.
 func TestSinksOfAJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestSinksOfAJob(t *testing.T) {
 	})
 }
 
-// TestReloadOfASink holds that nothing is lost while the sink that goes takes its time.
+// TestReloadOfASink checks that nothing is lost while the sink that goes takes its time.
 func TestReloadOfASink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newScripted(nil)
@@ -152,7 +152,7 @@ func TestReloadOfASink(t *testing.T) {
 	})
 }
 
-// TestValidUntil holds that two intervals are those after the last good tick, however uneven.
+// TestValidUntil checks that two intervals are those after the last good tick, however uneven.
 func TestValidUntil(t *testing.T) {
 	zone, err := time.LoadLocation("Europe/Oslo")
 	if err != nil {
@@ -175,7 +175,7 @@ func TestValidUntil(t *testing.T) {
 	}
 }
 
-// TestClockSetForward holds that a clock that jumps by decades does not have every missed tick looked at.
+// TestClockSetForward checks that a clock that jumps by decades does not have every missed tick looked at.
 func TestClockSetForward(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := newAgent().newJob(planJob(t, "j", "* * * * *", newScripted(nil)))
@@ -205,9 +205,9 @@ func TestOnce(t *testing.T) {
 	})
 }
 
-// TestANewSinkIsToldAsOfNow holds that samples of a slow job do not come behind those that the sink before, which tells them
+// TestNewSinkGetsCurrentTime checks that samples of a slow job do not come behind those that the sink before, which tells them
 // again and again, has sent of it.
-func TestANewSinkIsToldAsOfNow(t *testing.T) {
+func TestNewSinkGetsCurrentTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		next, reload := &shelf{}, make(chan Plan)
 		source := newScripted(nil)

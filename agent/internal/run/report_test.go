@@ -24,7 +24,7 @@ func newReport() (*report, *strings.Builder) {
 	return &report{log: slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: drop}))}, &b
 }
 
-// TestReportSinks holds that one error of many jobs is logged once, its end once, and another error in between by itself.
+// TestReportSinks checks that one error of many jobs is logged once, its end once, and another error in between by itself.
 func TestReportSinks(t *testing.T) {
 	r, log := newReport()
 	away, refused := errors.New("connection refused"), errors.New("job b: 400 Bad Request")
@@ -47,7 +47,7 @@ level=INFO msg=recovered failures=5 last_error="job b: 400 Bad Request"
 	}
 }
 
-// TestReportMetrics holds that what is wrong with a metric is logged when it begins and when it ends.
+// TestReportMetrics checks that what is wrong with a metric is logged when it begins and when it ends.
 func TestReportMetrics(t *testing.T) {
 	r, log := newReport()
 	bad := &ledger.Result{
@@ -73,7 +73,7 @@ func TestReportMetrics(t *testing.T) {
 	}
 }
 
-// TestSelfTimes holds that the agent's own metrics come at once, soon after a change, and never twice at one time.
+// TestSelfTimes checks that the agent's own metrics come at once, soon after a change, and never twice at one time.
 func TestSelfTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var times []time.Duration

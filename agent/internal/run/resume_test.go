@@ -10,7 +10,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/state"
 )
 
-// TestReloadKeepsWhatWasSaved holds that a reload, after which the process may be killed before the job is due again, leaves
+// TestReloadKeepsWhatWasSaved checks that a reload, after which the process may be killed before the job is due again, leaves
 // the state file as new as it was.
 func TestReloadKeepsWhatWasSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

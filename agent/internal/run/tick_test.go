@@ -16,7 +16,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// deaf is a source that does not stop when it is told to, until it is let go.
+// deaf is a source that ignores its context and returns when release is closed.
 type deaf struct {
 	running, calls atomic.Int32
 	release        chan struct{}
@@ -32,8 +32,8 @@ func (d *deaf) Collect(context.Context, sources.Tick) (metric.Readings, error) {
 	return metric.Readings{}, nil
 }
 
-// TestASourceThatDoesNotStop holds that it costs its ticks and nothing else, and is never asked twice at once.
-func TestASourceThatDoesNotStop(t *testing.T) {
+// TestSourceDoesNotStop checks that a source that does not stop fails its own ticks only, and is never called twice at once.
+func TestSourceDoesNotStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := &deaf{release: make(chan struct{})}
 		worker := NewWorker(planJob(t, "j", "@every 1m", source))
@@ -54,8 +54,8 @@ func TestASourceThatDoesNotStop(t *testing.T) {
 	})
 }
 
-// TestTheAgentStopsWithoutIt holds that such a source does not keep the agent from ending in time, and is seen to fail.
-func TestTheAgentStopsWithoutIt(t *testing.T) {
+// TestStopWithBusySource checks that such a source does not delay the end of the agent, and that its job is shown as failed.
+func TestStopWithBusySource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, a := &deaf{release: make(chan struct{})}, newAgent()
 		stop := start(t, a, Plan{Concurrency: 1, Jobs: []Job{planJob(t, "j", "@every 1m", source)}, Sinks: []Sink{planSink("s", &shelf{})}}, nil)
@@ -73,7 +73,7 @@ func TestTheAgentStopsWithoutIt(t *testing.T) {
 	})
 }
 
-func TestATickThatMeasuresNothingFails(t *testing.T) {
+func TestUnmeasuredTick(t *testing.T) {
 	bad, good := metric.Measured{Desc: &metric.Desc{Name: "a"}, Err: errors.New("no")}, metric.Measured{Desc: &metric.Desc{Name: "b"}}
 	for _, c := range []struct {
 		readings metric.Readings
