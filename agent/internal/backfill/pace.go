@@ -56,7 +56,7 @@ func (w *Walk) settle(ctx context.Context, patience time.Duration) error {
 	return nil
 }
 
-// stopPatience is the most time to wait for responses once the walk has been told to stop.
+// stopPatience is the most time to wait for responses once the walk is stopped.
 const stopPatience = 10 * time.Second
 
 func (w *Walk) patience(ctx context.Context) time.Duration {

@@ -90,7 +90,7 @@ func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merging []string)
 	}
 }
 
-// meet tells whether some sink gets the metrics of both jobs.
+// meet reports whether some sink gets the metrics of both jobs.
 func meet(a, b *Job, all []Sink) bool {
 	return slices.ContainsFunc(all, func(s Sink) bool { return a.GoesTo(s.Name) && b.GoesTo(s.Name) })
 }
@@ -123,7 +123,7 @@ func clash(d, other declared, merged string) string {
 	return ""
 }
 
-// apart tells whether a constant label of a keeps its series from ever being one of b's.
+// apart reports whether a constant label of a keeps its series from ever being one of b's.
 func apart(a, b declared) bool {
 	for name, value := range a.constant {
 		theirs, constant := b.constant[name]

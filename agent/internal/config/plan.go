@@ -1,5 +1,4 @@
-// Package config reads a configuration file into a checked plan. It finds every problem at once and says each in its
-// author's words, at the author's own line.
+// Package config reads a configuration file into a checked plan. It reports all problems at once, each with its line.
 package config
 
 import (
@@ -23,17 +22,17 @@ type Catalogue struct {
 type Plan struct {
 	External    map[string]string // external labels
 	Concurrency int               // how many ticks may be under way at once
-	StateFile   string            // keeps the jobs' state over a restart; "" = nothing does
+	StateFile   string            // keeps the jobs' state over a restart; "" = it is not kept
 	Auth        []Auth            // by name
 	Sinks       []Sink            // by name
 	Jobs        []Job             // by name
 }
 
-// Auth is one entry of auth: a login with a name.
+// Auth is one entry of auth: a named login.
 type Auth struct {
 	Name     string
 	Settings *auth.Settings
-	Key      string // equal for two logins that are configured alike
+	Key      string // equal for two logins with equal settings
 }
 
 // Sink is one entry of sinks.
@@ -41,7 +40,7 @@ type Sink struct {
 	Name   string
 	Kind   sinks.Kind
 	Config sinks.Config
-	Key    string // equal for two sinks that are configured alike, the login that they name included
+	Key    string // equal for two sinks with equal settings, including those of the login that they name
 }
 
 // Job is one entry of jobs: its settings as written, and what the check has made of them.

@@ -12,8 +12,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// load decodes a node strictly into a pointer. What the decoder reports becomes problems in the words of the file's
-// author; path is where the node stands.
+// load decodes a node strictly into a pointer. Each error of the decoder becomes a problem in terms of the file, not of Go.
+// Path is the path of the node.
 func (r *reader) load(n *yaml.Node, path string, into any) {
 	err := n.Load(into, yaml.WithKnownFields())
 	if err == nil {
@@ -48,11 +48,12 @@ func (r *reader) translate(n *yaml.Node, path string, e *yaml.LoadError, into re
 	r.problems = append(r.problems, r.problem(line, col, path, text))
 }
 
-// secretPlace tells whether a secret may stand at a path, so that what stands there must not be repeated.
+// secretPlace reports whether the value at a path may be a secret, which a message must not repeat.
 func secretPlace(path string) bool {
 	return regexp.MustCompile(`(?i)(password|secret|token|credentials|auth|headers|query|cookie)[^.]*(\.[^.]*)?$`).MatchString(path)
 }
 
+// unknownField returns the name of an unknown setting; "" for other messages.
 func unknownField(message string) string {
 	if parts := regexp.MustCompile(`(?s)^field (.*) not found in type `).FindStringSubmatch(message); parts != nil {
 		return parts[1]
@@ -60,7 +61,7 @@ func unknownField(message string) string {
 	return ""
 }
 
-// mismatch says what kind of value is wanted instead of what stands there.
+// mismatch returns which kind of value is wanted, and which one is there; "" for other messages.
 func mismatch(message string) string {
 	parts := regexp.MustCompile("(?s)^cannot construct !!(\\w+)(?: `(.*)`)? into (.*)$").FindStringSubmatch(message)
 	if parts == nil {
@@ -73,6 +74,7 @@ func mismatch(message string) string {
 	return "want " + wanted(parts[3]) + ", got " + got
 }
 
+// wanted describes the values of a Go type.
 func wanted(goType string) string {
 	switch {
 	case strings.HasSuffix(goType, "(TextUnmarshaler)"):
@@ -93,7 +95,7 @@ func wanted(goType string) string {
 	return "a mapping of settings"
 }
 
-// plain takes the decoder's own way of talking out of a message.
+// plain rewrites a message of the decoder.
 func plain(message string) string {
 	if parts := regexp.MustCompile(`(?s)^mapping key "?(.*?)"? already defined at line (\d+)$`).FindStringSubmatch(message); parts != nil {
 		return fmt.Sprintf("%q is set twice, first in line %s", parts[1], parts[2])
@@ -101,7 +103,7 @@ func plain(message string) string {
 	return strings.TrimPrefix(message, "yaml: ")
 }
 
-// noSetting says that there is no such setting, and which one may have been meant.
+// noSetting returns a message for an unknown setting, with a suggestion if there is one.
 func (r *reader) noSetting(path, name string, known []string) string {
 	text := fmt.Sprintf("no setting %q", name)
 	if hint := prometheusKeys()[name]; hint.text != "" {
@@ -118,17 +120,17 @@ func (r *reader) noSetting(path, name string, known []string) string {
 	return text
 }
 
-// missing says that a setting is needed, unless a mistyped name was taken to mean it.
+// missing reports a missing setting, unless a mistyped name was taken for it.
 func (r *reader) missing(n *yaml.Node, path, want string) {
 	if !r.meant[path] {
 		r.bad(n, path, "is needed: %s", want)
 	}
 }
 
-// hint is what a setting of another program is called here.
+// hint is the counterpart of a setting of another program.
 type hint struct{ setting, text string }
 
-// prometheusKeys are settings that users know from Prometheus and that are written another way here.
+// prometheusKeys returns settings of Prometheus that have another name or form here.
 func prometheusKeys() map[string]hint {
 	file := func(setting string) hint { return hint{setting, fmt.Sprintf("write %s: \"file:/path\"", setting)} }
 	every := hint{"schedule", `write schedule: "@every 60s"`}
@@ -148,7 +150,7 @@ func prometheusKeys() map[string]hint {
 	}
 }
 
-// settingsAt are the names of the settings of the struct that a path inside a type leads to.
+// settingsAt returns the names of the settings of the struct at a path inside a type.
 func settingsAt(t reflect.Type, path string) []string {
 	var names []string
 	for _, f := range settingFields(descend(t, path)) {

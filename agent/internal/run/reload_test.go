@@ -205,8 +205,8 @@ func TestOnce(t *testing.T) {
 	})
 }
 
-// TestNewSinkGetsCurrentTime checks that samples of a slow job do not come behind those that the sink before, which tells them
-// again and again, has sent of it.
+// TestNewSinkGetsCurrentTime checks that a new sink gets the batch of a slow job with the current time: the sink before may
+// have sent the batch again, later than the batch's own time.
 func TestNewSinkGetsCurrentTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		next, reload := &shelf{}, make(chan Plan)

@@ -236,7 +236,7 @@ func TestSavedSoon(t *testing.T) {
 	})
 }
 
-// TestUnwritable checks that an agent goes on where its state cannot be written, says so once, and saves it once it can.
+// TestUnwritable checks that an agent keeps running if its state cannot be written, logs that once, and saves it when it can.
 func TestUnwritable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "dir")
@@ -258,7 +258,7 @@ func TestUnwritable(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		l.end(t)
 		if n := strings.Count(l.log.String(), "the state cannot be saved"); n != 1 || !strings.Contains(l.log.String(), "recovered") {
-			t.Errorf("told %d times:\n%s", n, &l.log)
+			t.Errorf("logged %d times:\n%s", n, &l.log)
 		}
 		if sections, _, err := state.Read(path); err != nil || len(sections) != 1 {
 			t.Errorf("%v, %v", sections, err)

@@ -101,7 +101,7 @@ func expect(t *testing.T, what string, got []string, want ...string) {
 }
 
 // TestEveryWindowOnce has API and agent fail at random, whatever schedule, length, settling and overlap are: every window is
-// read once, in order, and all events are counted once. After a kill the job goes on from what was saved.
+// read once, in order, and all events are counted once. After a kill the job continues from the saved state.
 func TestEveryWindowOnce(t *testing.T) {
 	for seed := range uint64(12) {
 		synctest.Test(t, func(t *testing.T) {
@@ -254,7 +254,7 @@ func TestWindowsSlowCatchUp(t *testing.T) {
 	})
 }
 
-// TestWindowsTooFarBack checks that what lies further back than max_catch_up is skipped, told and counted, once it is certain.
+// TestWindowsTooFarBack checks that what lies further back than max_catch_up is skipped, logged and counted, once it is certain.
 func TestWindowsTooFarBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newReader()
@@ -321,7 +321,7 @@ func TestWindowsStayValid(t *testing.T) {
 	}
 }
 
-// TestWindowsOverReload checks that other settings go on from where the ones before have read, and so does a job that gets
+// TestWindowsOverReload checks that a job with changed windows continues from where it has read, and so does a job that gets
 // windows, or loses them.
 func TestWindowsOverReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
