@@ -42,7 +42,7 @@ type App struct {
 
 	vault   *setting.Vault
 	traffic *httpclient.SharedState // of all jobs, also of those that a reload brings
-	logins  logins              // likewise
+	logins  logins                  // likewise
 	log     *slog.Logger
 	level   slog.LevelVar // of log
 }
