@@ -62,7 +62,7 @@ type Job struct {
 	Fetches   string // equal for two jobs that fetch the same thing
 }
 
-// Dated tells whether what the job measures depends on the tick's window.
+// Dated reports whether what the job measures depends on the tick's window.
 func (j *Job) Dated() bool { return isDated(j.Source) || j.Fetcher != nil && isDated(j.Fetcher) }
 
 func isDated(config any) bool {
@@ -70,5 +70,5 @@ func isDated(config any) bool {
 	return !ok || d.Dated()
 }
 
-// GoesTo tells whether the sink gets the job's metrics.
+// GoesTo reports whether the sink gets the job's metrics.
 func (j *Job) GoesTo(sink string) bool { return j.Sinks == nil || slices.Contains(j.Sinks, sink) }
