@@ -34,6 +34,11 @@ HISTORIES = 10000
 exact: ## count HISTORIES (10000) random histories through a faulty API and an agent that is killed, and compare with the truth
 	go test -run='^TestExactness$$' -timeout 3h ./agent -histories $(HISTORIES)
 
+MUTATIONS = 100
+
+mutants: ## run the tests against MUTATIONS (100) random mutations of the core, and list those that no test notices
+	go run ./agent/internal/mutants -n $(MUTATIONS)
+
 race:
 	go test -race -short -timeout 10m ./...
 
@@ -49,4 +54,4 @@ e2e: build ## deliver to real receivers, fetched from Debian, also through outag
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help demo test build check vet staticcheck gofumpt race fuzz exact bench e2e clean
+.PHONY: help demo test build check vet staticcheck gofumpt race fuzz exact mutants bench e2e clean

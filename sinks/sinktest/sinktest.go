@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) Peer) {
 		{"replaces the batch before", (*session).replaces},
 		{"ends a job", (*session).ends},
 		{"keeps jobs apart", (*session).separates},
+		{"tells families with shared labels apart", (*session).sharesLabels},
 		{"leaves the batch as it is", (*session).leaves},
 		{"returns when it is cancelled", (*session).cancels},
 		{"takes everything down", (*session).stops},

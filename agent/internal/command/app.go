@@ -44,8 +44,8 @@ type App struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	vault   *setting.Vault
-	traffic *httpclient.Traffic // of all jobs, kept over reloads
-	logins  logins              // of all jobs and sinks, kept over reloads
+	traffic *httpclient.SharedState // of all jobs, kept over reloads
+	logins  logins                  // of all jobs and sinks, kept over reloads
 	log     *slog.Logger
 	level   slog.LevelVar // of log
 }
@@ -102,7 +102,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 	if err == nil {
 		c.Named = slices.ContainsFunc(parsed.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == "config" })
 		a.vault = &setting.Vault{Dir: filepath.Dir(c.Config)}
-		a.traffic = &httpclient.Traffic{}
+		a.traffic = &httpclient.SharedState{}
 		a.logins = logins{}
 		a.log = a.logger(&c.globals)
 		err = parsed.Run()
@@ -180,7 +180,7 @@ func (a *App) loadAs(g *globals, o legacy.Options) (*config.Plan, error) {
 	return plan, keepJobs(plan, []string{o.Service})
 }
 
-func (a *App) parse(file string) (*config.Document, error) {
+func (a *App) parse(file string) (*config.File, error) {
 	text, err := config.ReadFile(file, a.In)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("read %s: there is no such file; name the configuration with -c FILE, or try an example with: cton demo", file)

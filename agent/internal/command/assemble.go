@@ -86,7 +86,7 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 			b.observe(x)
 		}
 	})
-	env.Web.Traffic = b.traffic
+	env.Web.Shared = b.traffic
 	if j.FetcherConfig != nil {
 		fetch, err := j.FetcherConfig.New(env)
 		if err != nil {
@@ -125,7 +125,7 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 
 func (b *assembly) host(observe func(httpclient.Exchange)) *httpclient.Host {
 	return &httpclient.Host{
-		Secrets: b.vault, UserAgent: "cton/" + b.Version, Providers: b.providers, Dial: b.Dial, Answer: b.answer, Observe: observe,
+		Secrets: b.vault, UserAgent: "cton/" + b.Version, Providers: b.providers, Dial: b.Dial, Transport: b.answer, Observe: observe,
 	}
 }
 
@@ -141,7 +141,7 @@ func observe(requests *run.Requests, x httpclient.Exchange) {
 	switch {
 	case x.Unsent:
 		c.Cached = 1
-	case !x.Kept:
+	case !x.Revalidated:
 		c.Received = x.Bytes
 	}
 	if x.Quota != nil {

@@ -76,7 +76,7 @@ func (s *service) rebuild(b *assembly, first *config.Plan) (built run.Plan, err 
 	if plan.StateFile != first.StateFile {
 		s.log.Warn("a change of state_file takes effect only after a restart", "state_file", first.StateFile)
 	}
-	err = s.traffic.Renew(func() (err error) {
+	err = s.traffic.Reload(func() (err error) {
 		built, err = b.build(plan)
 		return err
 	})

@@ -11,36 +11,36 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Catalogue is the kinds that a configuration can name.
+// Catalogue has the kinds that a configuration file can use.
 type Catalogue struct {
 	Fetchers []sources.Kind[sources.Fetcher]
 	Sources  []sources.Kind[sources.Source]
 	Sinks    []sinks.Kind
 }
 
-// Plan is a configuration that has passed its check.
+// Plan is a checked configuration.
 type Plan struct {
 	External    map[string]string // external labels
-	Concurrency int               // how many ticks may be under way at once
-	StateFile   string            // keeps the jobs' state over a restart; "" = it is not kept
+	Concurrency int               // how many ticks may be active at once
+	StateFile   string            // keeps the state of jobs over a restart; "" means that it is lost
 	Auth        []Auth            // by name
 	Sinks       []Sink            // by name
 	Jobs        []Job             // by name
 }
 
-// Auth is one entry of auth: a named login.
+// Auth is an entry of auth: a named login.
 type Auth struct {
 	Name     string
 	Settings *auth.Settings
-	Key      string // equal for two logins with equal settings
+	Key      string // equal for two logins with the same settings
 }
 
-// Sink is one entry of sinks.
+// Sink is an entry of sinks.
 type Sink struct {
 	Name   string
 	Kind   sinks.Kind
 	Config sinks.Config
-	Key    string // equal for two sinks with equal settings, including those of the login that they name
+	Key    string // equal for two sinks with the same settings, those of their login included
 }
 
 // Job is one entry of jobs: its settings as written, and what the check has made of them.

@@ -13,7 +13,7 @@ import (
 const (
 	// defaultSettle allows for APIs and clocks that are a little behind.
 	defaultSettle = time.Minute
-	defaultOutage = 24 * time.Hour // an outage that skips no window, in addition to the schedule's longest pause
+	defaultOutage = 24 * time.Hour // an outage that misses no window, in addition to the schedule's longest pause
 	maxLength     = 366 * 24 * time.Hour
 )
 
@@ -45,17 +45,17 @@ func (r *reader) windows(job *Job, zone *time.Location, n *yaml.Node, path strin
 	}
 	job.Windows = w
 	if !job.Dated() {
-		r.bad(n, path, "nothing asks for it, so that each window would get the same: ask, as in query: "+
-			"{from: \"{{ rfc3339 .Window.Start }}\"}, or use $start and $end in each metric's expressions")
+		r.bad(n, path, "nothing uses the window, so that every window would get the same data: use it, as in query: "+
+			"{from: \"{{ rfc3339 .Window.Start }}\"}, or use $start and $end in the expressions of each metric")
 	}
 	if d, ok := job.SourceConfig.(sources.Declarer); ok && w.Overlap > 0 {
 		for _, m := range d.Declares() {
 			switch {
 			case m.Once && m.Remember < 2*length:
-				bad("overlap", "%s remembers events for %s: set its remember to two lengths, %s, or events that windows share count twice",
+				bad("overlap", "%s remembers events for %s only: set its remember to two lengths, %s, or events in two windows count twice",
 					m.Name, setting.Duration(m.Remember), setting.Duration(2*length))
 			case !m.Once && m.Accumulates():
-				bad("overlap", "%s would count twice what windows share: give it once_by, or leave out the overlap", m.Name)
+				bad("overlap", "%s would count twice what is in two windows: set once_by, or remove the overlap", m.Name)
 			}
 		}
 	}

@@ -71,7 +71,7 @@ const wholeRun = "run"
 func (r *report) succeeded(result *ledger.Result) {
 	r.recovered(wholeRun)
 	r.log.Debug("run succeeded", "readings", result.Readings, "series", result.Series)
-	for _, name := range result.Anew {
+	for _, name := range result.Restarted {
 		r.log.Warn("the metric starts from zero: its declaration has changed", "metric", name)
 	}
 	now := make(map[string]string, len(result.Problems)+len(result.Drops))

@@ -90,7 +90,7 @@ func TestResume(t *testing.T) {
 				}
 				defer file.Close()
 				if c.bad { // a folder where the new file would be written
-					if err := os.MkdirAll(filepath.Join(path+".next", "x"), 0o700); err != nil {
+					if err := os.MkdirAll(filepath.Join(path+".tmp", "x"), 0o700); err != nil {
 						t.Fatal(err)
 					}
 				}

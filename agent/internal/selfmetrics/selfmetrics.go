@@ -17,7 +17,7 @@ import (
 type Metrics struct {
 	version  string
 	readings metric.Readings
-	at       map[string]int // the index of a metric in readings
+	at       map[string]int // index of a metric in readings, by name
 }
 
 // The labels. The job's name is not in the label job, which a scrape or a push would overwrite.
@@ -27,7 +27,7 @@ const (
 	reasonLabel = "reason"
 )
 
-// New returns the metrics of an agent of a version.
+// New returns the metrics of an agent of the given version.
 func New(version string) *Metrics {
 	m := &Metrics{version: version, at: map[string]int{}}
 	m.gauge("cton_build_info", "Always 1, with the agent's version.", "version", "goversion")
@@ -154,6 +154,7 @@ func (m *Metrics) requests(metric, name string, counts map[run.Request]int64) {
 	}
 }
 
+// costs sets the metrics of the hosts that the job has received data from.
 func (m *Metrics) costs(j *run.JobState) {
 	for host, c := range j.Costs {
 		m.set("cton_job_received_bytes_total", float64(c.Received), j.Name, host)
