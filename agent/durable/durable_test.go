@@ -24,7 +24,8 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := b.Lock("lock")
-	if held, ok := errors.AsType[*durable.HeldError](err); !ok || held.PID != os.Getpid() || err.Error() != fmt.Sprintf("in use by process %d", os.Getpid()) {
+	held, ok := errors.AsType[*durable.HeldError](err)
+	if !ok || held.PID != os.Getpid() || err.Error() != fmt.Sprintf("in use by process %d", os.Getpid()) {
 		t.Errorf("locked twice: %v", err)
 	}
 	if err := errors.Join(a.Unlock(), a.Unlock(), b.Lock("lock")); err != nil {

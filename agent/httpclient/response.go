@@ -24,10 +24,11 @@ type Response struct {
 	// ContentLength is the length of the body that ReadBody reserves memory for; -1 = not known. It is not trusted.
 	ContentLength int64
 
-	sent   *http.Request  // the first request
-	resp   *http.Response // with the body
-	redact redactor
-	filter func(io.Reader) io.Reader
+	sent    *http.Request  // the first request
+	resp    *http.Response // with the body
+	redact  redactor
+	filter  func(io.Reader) io.Reader
+	bounded boundedReader
 }
 
 func newResponse(sent *http.Request, resp *http.Response, redact redactor) *Response {
@@ -69,8 +70,8 @@ func (r *Response) ReadBody(into []byte, limit Limit) ([]byte, error) {
 	if err := r.acceptBody(limit); err != nil {
 		return into, r.Wrap(err)
 	}
-	bounded := &boundedReader{from: r.resp.Body, left: min(int64(limit.Bytes), math.MaxInt64-1), limit: limit}
-	var body io.Reader = bounded
+	r.bounded = boundedReader{from: r.resp.Body, left: min(int64(limit.Bytes), math.MaxInt64-1), limit: limit}
+	var body io.Reader = &r.bounded
 	if r.filter != nil {
 		body = r.filter(body)
 	}
@@ -83,7 +84,7 @@ func (r *Response) ReadBody(into []byte, limit Limit) ([]byte, error) {
 			// The memory may be kept for the next body, so it grows by a quarter, and never beyond the byte that shows that
 			// the limit is exceeded.
 			held := int64(len(into) - begin)
-			into = slices.Grow(into, int(max(min(max(held/4, minRead), bounded.left+1), 1)))
+			into = slices.Grow(into, int(max(min(max(held/4, minRead), r.bounded.left+1), 1)))
 		}
 		n, err := body.Read(into[len(into):cap(into)])
 		into = into[:len(into)+n]

@@ -84,7 +84,8 @@ func TestLaterVersion(t *testing.T) {
 			b.want("sent", b.nextIDs(0, OldestFirst), []int{1, 3})
 			b.want("lost", b.lost, []string{})
 			b.want("pending", b.Pending().Records, 2)
-			if text := b.log.String(); strings.Count(text, "later version") != 1 || !strings.Contains(text, "of the format, and this cton reads versions up to 1") {
+			text := b.log.String()
+			if strings.Count(text, "later version") != 1 || !strings.Contains(text, "of the format, and this cton reads versions up to 1") {
 				t.Errorf("logged:\n%s", text)
 			}
 			b.Put(recordOf(1))

@@ -1,10 +1,14 @@
 package jq
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/sources"
 )
 
 func TestValidate(t *testing.T) {
@@ -62,4 +66,47 @@ func TestValidate(t *testing.T) {
 	f(`x: {type: gauge, value: 'input'}`, "jq: input(s)/0 is not allowed")
 	f(`x: {type: gauge, value: 'import "a" as a; .'}`, "jq: ")
 	f(`x: {type: gauge, value: '`+strings.Repeat(" ", 20000)+`'}`, "the expression exceeds")
+}
+
+// TestDated checks which configurations may run for a window of the past: those whose readings have their own timestamps, or
+// are chosen by the window.
+func TestDated(t *testing.T) {
+	for config, want := range map[string]bool{
+		"a: {type: gauge, value: .v}":                                                        false,
+		"a: {type: gauge, value: .v, time: .at}":                                             true,
+		"a: {type: gauge, value: .v, time: .at}\nb: {type: gauge, value: .v}":                false,
+		"a: {type: gauge, items: '.[] | select(.at < $end)', value: .v}":                     true,
+		"a: {type: gauge, items: '.[] | select(.at >= $start)', value: .v}":                  true,
+		"a: {type: gauge, value: .v, labels: {l: '.at - $start'}}":                           true,
+		"a: {type: gauge, value: .v, time: .at}\nb: {type: gauge, value: '.v | . - $start'}": true,
+	} {
+		if got := configOf(t, config).Dated(); got != want {
+			t.Errorf("%s: got %v", config, got)
+		}
+	}
+}
+
+func TestNewNeedsAFetcher(t *testing.T) {
+	_, err := configOf(t, "a: {type: gauge, value: .v}").New(sources.Env{})
+	if err == nil || err.Error() != "the job has no fetcher: metrics need one, such as http, exec, file or sql" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestExplain checks which part of each expression needs gojq.
+func TestExplain(t *testing.T) {
+	var got []string
+	for _, x := range configOf(t, `
+b: {type: gauge, items: '.list[] | select(test("x"))', value: '.v | floor', labels: {m: .m, l: '.[]'}}
+a_total: {type: counter, items: '.list[]', once_by: "[.id,\n  .at]"}
+`).Explain() {
+		got = append(got, fmt.Sprintf("%s: %s: %q", x.Setting, x.Text, x.Needs))
+	}
+	want := []string{
+		`a_total.items: .list[]: ""`, `a_total.once_by: [.id, .at]: "[.id, .at]"`,
+		`b.items: .list[] | select(test("x")): "test(\"x\")"`, `b.value: .v | floor: "floor"`, `b.labels.l: .[]: ".[]"`, `b.labels.m: .m: ""`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
 }

@@ -198,3 +198,44 @@ b: {type: gauge, items: '.[] | select(.open > 1 and .team)', value: now - (.at |
 		t.Errorf("%v allocations for 1000 items, %v for 10", many, few)
 	}
 }
+
+// skipping is a fetcher of a document that lacks some of its items.
+type skipping struct {
+	fixed
+	skipped sources.Skipped
+}
+
+func (s *skipping) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
+	doc, err := s.fixed.Fetch(ctx, tick)
+	if err == nil {
+		doc.Skipped = s.skipped
+	}
+	return doc, err
+}
+
+// TestSkippedItems checks that items that the document lacks are counted as drops, and that a metric of the whole document
+// fails, since its value would be wrong.
+func TestSkippedItems(t *testing.T) {
+	doc := &skipping{fixed{text: `{"list":[{"v":1}]}`, parser: sources.Parser{}}, sources.Skipped{Items: 2, First: errors.New("GET /3: 404")}}
+	s, err := configOf(t, "each: {type: gauge, items: '.list[]', value: .v}\nwhole: {type: gauge, value: '.list | length'}").New(sources.Env{Fetch: doc})
+	if err != nil {
+		t.Fatal(err)
+	}
+	readings, err := s.Collect(t.Context(), sources.Tick{})
+	const want = "each 1\neach drops 2 skipped: GET /3: 404\nwhole: needs the whole document, which lacks 2 of its items; the first: GET /3: 404\n"
+	if got := show(readings); got != want || err != nil {
+		t.Errorf("got %v\n%swant\n%s", err, got, want)
+	}
+}
+
+// TestItemsAreBounded checks both sides of the bound on items.
+func TestItemsAreBounded(t *testing.T) {
+	const config = "x: {type: gauge, items: '.[]', value: 'null'}"
+	items := strings.Repeat("0,", maxItems-1)
+	if got := collect(t, config, "["+items+"0]"); got != "x drops 2000000 missing: item 0 of .[]: value null is missing\n" {
+		t.Errorf("got %.300s", got)
+	}
+	if got := collect(t, config, "["+items+"0,0]"); got != "x: items .[]: more than 2000000 items\n" {
+		t.Errorf("got %.300s", got)
+	}
+}

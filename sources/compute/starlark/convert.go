@@ -113,5 +113,8 @@ func describe(v starlark.Value) string {
 	case *starlark.Function:
 		return "the function " + x.Name() + ": is a call () missing?"
 	}
+	if v.Type() == "int" || v.Type() == "operation" {
+		return "an " + v.Type()
+	}
 	return "a " + v.Type()
 }

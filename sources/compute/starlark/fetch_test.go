@@ -245,11 +245,51 @@ def get_d(): return 1
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		readings, err := s.Collect(ctx, tickAt())
-		const want = "a: test.star:2:30: read_data: no response within 15s, half of the time that the tick had left\n" +
-			"b: test.star:2:30: read_data: no response within 15s, half of the time that the tick had left\n" +
-			"c: test.star:5:26: get_c: no response within 7.5s, half of the time that the tick had left\nd 1\n"
+		const want = "a: test.star:2:30: read_data: no response within 15s, half of the time that the run had left\n" +
+			"b: test.star:2:30: read_data: no response within 15s, half of the time that the run had left\n" +
+			"c: test.star:5:26: get_c: no response within 7.5s, half of the time that the run had left\nd 1\n"
 		if got := show(readings); got != want || err != nil {
 			t.Errorf("got %v and\n%s", err, got)
 		}
 	})
+}
+
+// TestFetchRefuses checks the errors of the other arguments of fetch.
+func TestFetchRefuses(t *testing.T) {
+	for arguments, want := range map[string]string{
+		`params = 5`:              "fetch: params: want a dict, got an int",
+		`params = {1: 2}`:         "fetch: params: want strings as keys, got an int",
+		`headers = {"a": [None]}`: "fetch: headers: a: want a string or number, got None",
+		`headers = {"a": {}}`:     "fetch: headers: a: want a string or number, got a dict",
+		`body = 5`:                "fetch: body: want a string, or a dict or list to send as JSON, got an int",
+		`body = [len]`:            "fetch: body: json.encode: at list index 0: cannot encode builtin_function_or_method as JSON",
+	} {
+		if got := value(t, "fetch("+arguments+")"); got != want {
+			t.Errorf("%s: got %s, want %s", arguments, got, want)
+		}
+	}
+}
+
+func TestFetchNeedsAFetcher(t *testing.T) {
+	s, err := made(t, "metrics: {x: {type: gauge}}", "def get_x(): return fetch()", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.(*source).env.Fetch = nil
+	readings, err := s.Collect(t.Context(), tickAt())
+	if got := show(readings); err != nil || got != "x: test.star:1:26: get_x: the job has no fetcher: add one next to script, such as http\n" {
+		t.Errorf("got %v, %s", err, got)
+	}
+}
+
+// TestRequestsAreBounded checks that a script cannot send any number of requests in a tick.
+func TestRequestsAreBounded(t *testing.T) {
+	a := &api{texts: map[string]string{}}
+	for i := range maxResponses + 1 {
+		a.texts[fmt.Sprint("/", i)] = "1"
+	}
+	got := collect(t, "metrics: {x: {type: gauge}}", "def get_x(): return sum([fetch('/%d' % i) for i in range(1001)])", a)
+	if len(a.asked) != maxResponses || got != "x: test.star:1:31: get_x: more than 1000 distinct requests in one run\n" {
+		t.Errorf("asked %d times, got %s", len(a.asked), got)
+	}
 }
