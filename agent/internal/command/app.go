@@ -205,7 +205,7 @@ func (a *App) openState(ctx context.Context, plan *config.Plan) (*state.File, er
 	if path == "" {
 		return nil, nil
 	}
-	file, problems, err := state.Open(ctx, path)
+	file, problems, err := state.Open(ctx, path, state.Options{Fold: run.FoldSaved, Log: a.log})
 	for _, p := range problems {
 		a.log.Error(p.Error())
 	}
@@ -228,7 +228,7 @@ func (a *App) savedState(plan *config.Plan, job string) *run.Saved {
 	}
 	var saved *run.Saved
 	if err == nil {
-		saved, err = run.ReadSaved(section.Data)
+		saved, err = run.ReadSaved(section.Records)
 	}
 	if err != nil {
 		a.log.Warn("the job's saved state cannot be used", "error", err)

@@ -152,6 +152,13 @@ func (l *Ledger) Keeps() bool {
 	})
 }
 
+// Grown reports whether series have come or gone that no record has yet.
+func (l *Ledger) Grown() bool {
+	return len(l.journal.removed) > 0 || slices.ContainsFunc(l.order, func(t *table) bool {
+		return len(t.saved.removed) > 0 || slices.Contains(t.saved.ids, 0)
+	})
+}
+
 // recordMark is the first byte of a record. A snapshot of version 1 begins with a time, which is never -1.
 const recordMark = 1
 
@@ -666,26 +673,27 @@ func (t *table) hide() {
 }
 
 // Last returns what the last tick before Restore has shown, for a receiver that may not have it: the series with their
-// values, and those of which only the labels are known, which a receiver needs to end a series that is gone. If the last record
-// has all values, the last batch was delivered, and all series are among known. descs are the metrics as they are declared now.
-func (l *Ledger) Last(descs []*metric.Desc) (families, known []metric.Family, at time.Time) {
+// values, and those of which only the labels are known, which a receiver needs to end a series that is gone. If the last batch
+// was delivered, all series are among known. descs are the metrics as they are declared now.
+func (l *Ledger) Last(descs []*metric.Desc, delivered bool) (families, known []metric.Family, at time.Time) {
 	c := &commit{tick: l.tick, at: l.last, result: &Result{}}
 	for _, t := range l.held() {
 		i := slices.IndexFunc(descs, func(d *metric.Desc) bool { return d.Name == t.desc.Name && sameState(d, t.desc) })
 		if i >= 0 {
 			t.desc = descs[i]
 		}
-		if l.exact || !t.saved.values && t.earlier == nil && !slices.ContainsFunc(t.entries, func(e entry) bool { return e.time != 0 }) {
-			f := metric.Family{Desc: t.desc}
-			for i := range t.entries {
-				if e := &t.entries[i]; !e.gone {
-					f.Series = append(f.Series, metric.Series{Labels: e.labels})
-				}
-			}
-			known = append(known, f)
-			continue
+		if all := t.family(c); len(all.Series) > 0 && !delivered {
+			families = append(families, all)
 		}
-		families = append(families, t.family(c))
+		f := metric.Family{Desc: t.desc}
+		for i := range t.entries {
+			if e := &t.entries[i]; !e.gone && (delivered || e.hidden) {
+				f.Series = append(f.Series, metric.Series{Labels: e.labels})
+			}
+		}
+		if len(f.Series) > 0 {
+			known = append(known, f)
+		}
 	}
 	return families, known, time.UnixMilli(l.last)
 }

@@ -121,7 +121,11 @@ func (l *Ledger) settle(s step) {
 		}
 		l.sets.endTick(l.held())
 	case committing:
+		journal := l.journal
 		*l = *New(l.validUntil, l.maxSeries)
+		if journal != nil {
+			l.Journal(journal.values)
+		}
 	}
 }
 
