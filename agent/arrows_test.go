@@ -15,19 +15,20 @@ const module = "github.com/collectington/collectington/"
 
 // arrows says which folder may import which of ours. A pattern with * stands for a folder of a kind.
 func arrows() map[string][]string {
-	kit := []string{"agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/relabel", "agent/setting"}
+	kit := []string{"agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/relabel", "agent/setting", "agent/text"}
 	source := func(more ...string) []string { return slices.Concat(kit, []string{"sources"}, more) }
 	sink := func(more ...string) []string { return slices.Concat(kit, []string{"sinks"}, more) }
 	return map[string][]string{
 		// The public kit: what plug-ins are made of.
 		"agent/document":          {},
 		"agent/durable":           {},
-		"agent/httpclient":        {"agent/setting"},
+		"agent/httpclient":        {"agent/setting", "agent/text"},
 		"agent/httpclient/memnet": {"agent/httpclient"}, // for tests
 		"agent/jq":                {},
 		"agent/metric":            {},
 		"agent/relabel":           {"agent/setting"},
 		"agent/setting":           {},
+		"agent/text":              {},
 
 		// Sources.
 		"sources":                    kit,
@@ -53,9 +54,9 @@ func arrows() map[string][]string {
 		"agent/internal/auth":        {"agent/document", "agent/httpclient", "agent/jq", "agent/setting"},
 		"agent/internal/backfill":    {"agent/httpclient", "agent/internal/ledger", "agent/internal/run", "agent/metric", "sinks", "sources"},
 		"agent/internal/command":     slices.Concat(kit, []string{"agent/internal/*", "sinks", "sources", "sinks/remotewrite/spool", "deploy/examples"}),
-		"agent/internal/config":      {"agent/internal/auth", "agent/internal/schedule", "agent/setting", "sinks", "sources"},
+		"agent/internal/config":      {"agent/internal/auth", "agent/internal/schedule", "agent/setting", "agent/text", "sinks", "sources"},
 		"agent/internal/demo":        {},
-		"agent/internal/jobtest":     {"agent/setting"},
+		"agent/internal/jobtest":     {"agent/setting", "agent/text"},
 		"agent/internal/ledger":      {"agent/metric"},
 		"agent/internal/legacy":      {"agent/internal/config", "agent/setting"},
 		"agent/internal/run":         {"agent/internal/ledger", "agent/internal/schedule", "agent/internal/state", "agent/metric", "sinks", "sources"},

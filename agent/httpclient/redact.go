@@ -7,7 +7,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"unicode"
+
+	"github.com/collectington/collectington/agent/text"
 )
 
 const blank = "<secret>"
@@ -88,11 +89,7 @@ func (h *Host) sentBody(req *http.Request) func() string {
 		if err != nil || len(raw) > maxRead {
 			return fmt.Sprintf("%d bytes", req.ContentLength)
 		}
-		text := h.Secrets.Scrub(blankFields(string(raw)))
-		if len(text) > maxShown {
-			text = strings.ToValidUTF8(text[:maxShown], "") + "…"
-		}
-		return text
+		return text.Cut(h.Secrets.Scrub(blankFields(string(raw))), maxShown)
 	}
 }
 
@@ -122,23 +119,9 @@ var (
 )
 
 // clean is a text from elsewhere as it may stand in a message: one line, no secrets, no queries, no control characters.
-func (h *Host) clean(text string) string {
-	text = h.Secrets.Scrub(text)
-	text = queryInText.ReplaceAllString(text, "")
-	text = userInText.ReplaceAllString(text, "//")
-	return printable(text)
-}
-
-// printable makes one line of a text: every run of white space is one space, and what cannot be printed is left out.
-func printable(text string) string {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsPrint(r):
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(text, ""))
-	return strings.Join(strings.Fields(text), " ")
+func (h *Host) clean(s string) string {
+	s = h.Secrets.Scrub(s)
+	s = queryInText.ReplaceAllString(s, "")
+	s = userInText.ReplaceAllString(s, "//")
+	return text.OneLine(s)
 }

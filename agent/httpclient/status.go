@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/collectington/collectington/agent/text"
 )
 
 const (
@@ -21,13 +23,13 @@ func (h *Host) StatusError(resp *http.Response) error {
 }
 
 // status is the code, the receiver's text, and when to try again if the receiver says so.
-func (h *Host) status(resp *http.Response, text string) error {
-	text = strings.TrimSpace(h.Secrets.Scrub(text))
-	if strings.HasPrefix(text, "<") && !strings.HasPrefix(text, blank) {
-		text = pageTitle(text)
+func (h *Host) status(resp *http.Response, body string) error {
+	body = strings.TrimSpace(h.Secrets.Scrub(body))
+	if strings.HasPrefix(body, "<") && !strings.HasPrefix(body, blank) {
+		body = pageTitle(body)
 	}
-	line, _, _ := strings.Cut(text, "\n")
-	line = cut(printable(line), maxStatusText)
+	line, _, _ := strings.Cut(body, "\n")
+	line = text.Cut(text.OneLine(line), maxStatusText)
 	message := statusText(resp.StatusCode)
 	if line != "" {
 		message += ": " + line
@@ -61,17 +63,9 @@ func pageTitle(page string) string {
 	if !found {
 		return ""
 	}
-	return strings.Join(strings.Fields(title), " ")
+	return text.OneLine(title)
 }
 
 func statusText(code int) string {
 	return strings.TrimSpace(fmt.Sprintf("%d %s", code, http.StatusText(code)))
-}
-
-// cut is the text's beginning, at most max bytes and whole characters.
-func cut(text string, max int) string {
-	if len(text) <= max {
-		return text
-	}
-	return strings.ToValidUTF8(text[:max], "") + "…"
 }

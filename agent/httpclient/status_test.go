@@ -26,7 +26,7 @@ func TestStatusError(t *testing.T) {
 		{400, "", `{"error": "no such field"}`, `400 Bad Request: {"error": "no such field"}`},
 		{401, "", "wrong key hunter22", "401 Unauthorized: wrong key <secret>"},
 		{401, "", "hunter22", "401 Unauthorized: <secret>"},
-		{400, "", "a\x1b[31mred\x00\u202e\xff", "400 Bad Request: a[31mred"},
+		{400, "", "a\x1b[31mred\x00\u202e\xff", "400 Bad Request: a [31mred"},
 		{502, "", "<html><head><title>Bad\n gateway</title></head>", "502 Bad Gateway: Bad gateway"},
 		{502, "", "<html><p>no title", "502 Bad Gateway"},
 		{599, "", "odd", "599: odd"},

@@ -15,6 +15,8 @@ import (
 
 	"github.com/prometheus/exporter-toolkit/web"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/text"
 )
 
 // Bounds on whoever connects.
@@ -125,14 +127,14 @@ func (s *sink) checkWeb() error {
 		return nil
 	}
 	// Errors of YAML have several lines.
-	text := strings.Join(strings.Fields(err.Error()), " ")
+	problem := text.OneLine(err.Error())
 	if path, ok := errors.AsType[*os.PathError](err); ok && path.Path == s.config.WebConfigFile {
-		text = path.Err.Error()
+		problem = path.Err.Error()
 	}
-	if strings.Contains(text, "bcrypt") {
-		text += " (basic_auth_users wants passwords hashed by bcrypt, such as htpasswd -nB makes)"
+	if strings.Contains(problem, "bcrypt") {
+		problem += " (basic_auth_users wants passwords hashed by bcrypt, such as htpasswd -nB makes)"
 	}
-	return fmt.Errorf("read web_config_file %s: %w", s.config.WebConfigFile, &plain{text, err})
+	return fmt.Errorf("read web_config_file %s: %w", s.config.WebConfigFile, &plain{problem, err})
 }
 
 // url is where a browser on this machine finds the page.

@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sinks"
 )
 
@@ -70,8 +70,8 @@ func (s *post) send(ctx context.Context, p Protocol, packed []byte) (answer, err
 	}
 	defer reply.Body.Close()
 	// The code has been given: what came of the text is better than why no more did.
-	text, _ := io.ReadAll(io.LimitReader(reply.Body, maxReply))
-	a := answer{code: reply.StatusCode, text: oneLine(s.host.Secrets.Scrub(string(text)))}
+	body, _ := io.ReadAll(io.LimitReader(reply.Body, maxReply))
+	a := answer{code: reply.StatusCode, text: text.Cut(text.OneLine(s.host.Secrets.Scrub(string(body))), maxText)}
 	a.pause, _ = httpclient.RetryAfter(reply, time.Now())
 	if p == Protocol2 {
 		a.wrote, a.told = wroteHeaders(reply.Header)
@@ -119,21 +119,6 @@ func wroteHeaders(h http.Header) (w written, told bool) {
 
 // maxText bounds a receiver's text in a message, in bytes. Mimir names a series' labels in it.
 const maxText = 600
-
-// oneLine is the beginning of a reply as it may stand in a message.
-func oneLine(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, ""))
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "") + "…"
-	}
-	return text
-}
 
 // status is the answer in one line.
 func (a *answer) status() string {

@@ -2,24 +2,12 @@ package scrape
 
 import (
 	"errors"
-	"strings"
-	"unicode"
+
+	"github.com/collectington/collectington/agent/text"
 )
 
-// short is an error in one line of bounded length: a parser's may quote the page.
+// short returns an error in one line of bounded length: a parser's error may quote the page.
 func short(err error) error { return errors.New(printable(err.Error())) }
 
-// printable is at most 200 bytes of a text in one line.
-func printable(text string) string {
-	const most = 200
-	cut := text
-	if len(cut) > most {
-		cut = cut[:most] + "…"
-	}
-	return strings.Map(func(c rune) rune {
-		if !unicode.IsPrint(c) {
-			return ' '
-		}
-		return c
-	}, strings.ToValidUTF8(cut, "?"))
-}
+// printable returns s as one line of at most 200 bytes.
+func printable(s string) string { return text.Cut(text.OneLine(s), 200) }

@@ -10,6 +10,8 @@ import (
 	"unicode/utf16"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/text"
 )
 
 // Document is a configuration file that has been parsed.
@@ -75,11 +77,9 @@ func (d *Document) Problem(n *yaml.Node, path, text string) Problem {
 	return d.problem(n.Line, n.Column, path, text)
 }
 
-func (d *Document) problem(line, col int, path, text string) Problem {
-	return Problem{File: d.file, Line: line, Col: col, Path: oneLine(path), Text: oneLine(text), Source: d.line(line)}
+func (d *Document) problem(line, col int, path, what string) Problem {
+	return Problem{File: d.file, Line: line, Col: col, Path: text.OneLine(path), Text: text.OneLine(what), Source: d.line(line)}
 }
-
-func oneLine(text string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(text) }
 
 // syntax says what keeps the file from being YAML at all.
 func (d *Document) syntax(err error) Problem {

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/collectington/collectington/agent/text"
 )
 
 // Answers stands in for every server. It is an http.RoundTripper, safe for concurrent use.
@@ -112,7 +114,7 @@ func (a *Answers) find(req *http.Request, body string) (*answer, error) {
 			continue
 		}
 		if lacks := one.lacks(req, body); lacks != "" {
-			err = fmt.Errorf("line %d of the test wants %s in it, which is no header, nor in the body: %.500s", one.Line, lacks, strings.Join(strings.Fields(body), " "))
+			err = fmt.Errorf("line %d of the test wants %s in it, which is no header, nor in the body: %s", one.Line, lacks, text.Cut(text.OneLine(body), 500))
 		} else if best == nil || one.before(best) {
 			best = one
 		}

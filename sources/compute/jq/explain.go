@@ -3,8 +3,8 @@ package jq
 import (
 	"maps"
 	"slices"
-	"strings"
 
+	agenttext "github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -15,7 +15,7 @@ func (c *Config) Explain() []sources.Expression {
 		m := (*c)[name]
 		add := func(setting string, x *Expr, several bool) {
 			if x != nil {
-				all = append(all, sources.Expression{Setting: name + "." + setting, Text: oneLine(x.text), Needs: x.needsJQ(several)})
+				all = append(all, sources.Expression{Setting: name + "." + setting, Text: agenttext.OneLine(x.text), Needs: x.needsJQ(several)})
 			}
 		}
 		add("items", m.Items, true)
@@ -33,11 +33,9 @@ func (c *Config) Explain() []sources.Expression {
 func (x *Expr) needsJQ(several bool) string {
 	switch {
 	case x.stages == nil:
-		return short(oneLine(x.needs))
+		return short(agenttext.OneLine(x.needs))
 	case !several && x.step == nil:
 		return ".[]"
 	}
 	return ""
 }
-
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/collectington/collectington/agent/metric"
+	agenttext "github.com/collectington/collectington/agent/text"
 )
 
 // item is one of the things that a walk visits, converted for jq when the first expression needs it.
@@ -85,12 +86,7 @@ func (p *itemProblem) report(m *metric.Measured, missing Missing, items *Expr, a
 // maxText bounds a message, in bytes: an expression can put the whole document in one.
 const maxText = 300
 
-func short(text string) string {
-	if len(text) <= maxText {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxText], "") + "…"
-}
+func short(s string) string { return agenttext.Cut(s, maxText) }
 
 // labels are the values of a group's labels for an item. One that is missing is empty, and told as a problem.
 func (s *source) labels(ctx context.Context, g *group, in *item) ([]string, *itemProblem) {

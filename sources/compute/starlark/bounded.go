@@ -9,6 +9,8 @@ import (
 	starjson "go.starlark.net/lib/json"
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
+
+	"github.com/collectington/collectington/agent/text"
 )
 
 // Attr gives the methods of a text that could blow it up their bounds, and those of a list that compare plain values;
@@ -197,11 +199,11 @@ func encodeJSON(v starlark.Value) (string, error) {
 	if _, err := textSize(v, maxBuilt, 0); err != nil {
 		return "", err
 	}
-	text, err := starlark.Call(&starlark.Thread{}, starjson.Module.Members["encode"], starlark.Tuple{v}, nil)
+	encoded, err := starlark.Call(&starlark.Thread{}, starjson.Module.Members["encode"], starlark.Tuple{v}, nil)
 	if err != nil {
-		return "", errors.New(oneLine(err.Error(), maxMessage))
+		return "", errors.New(text.Cut(text.OneLine(err.Error()), maxMessage))
 	}
-	return string(text.(starlark.String)), nil
+	return string(encoded.(starlark.String)), nil
 }
 
 // preview is a value written out, or what it is where that would take more than max bytes.

@@ -13,6 +13,8 @@ import (
 	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"github.com/collectington/collectington/agent/text"
 )
 
 // maxScript bounds a script, in bytes.
@@ -76,7 +78,7 @@ func compile(file, text string) (*program, error) {
 }
 
 // compileError is the first of what the compiler has found, with the line it stands in.
-func compileError(text string, err error) error {
+func compileError(script string, err error) error {
 	var pos syntax.Position
 	var message string
 	if list, ok := errors.AsType[resolve.ErrorList](err); ok && len(list) > 0 {
@@ -86,13 +88,13 @@ func compileError(text string, err error) error {
 	} else {
 		return err
 	}
-	lines := strings.Split(text, "\n")
+	lines := strings.Split(script, "\n")
 	if n := int(pos.Line); n >= 1 && n <= len(lines) {
 		if line := strings.TrimSpace(lines[n-1]); line != "" {
 			message += fmt.Sprintf(", in: %.120s", line)
 		}
 	}
-	return fmt.Errorf("%s: %s", pos, oneLine(message, maxMessage))
+	return fmt.Errorf("%s: %s", pos, text.Cut(text.OneLine(message), maxMessage))
 }
 
 // fault is an error of a running script in one line: where, in which function, and what.
@@ -143,17 +145,3 @@ type failure struct {
 
 func (f *failure) Error() string { return f.text }
 func (f *failure) Unwrap() error { return f.err }
-
-// oneLine makes one line of at most max bytes of a text.
-func oneLine(text string, max int) string {
-	if len(text) > max {
-		text = text[:max] + "…"
-	}
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, ""))
-	return strings.TrimSpace(text)
-}

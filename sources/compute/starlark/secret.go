@@ -7,6 +7,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
 )
 
 // secret is secret(name): the secret that the settings call so, read once a tick.
@@ -43,4 +44,6 @@ func (s *source) vault() *setting.Vault {
 
 // clip is a text that a script may have made, as one line of at most max bytes and without secrets. They go first, lest
 // half of one remains.
-func (s *source) clip(text string, max int) string { return oneLine(s.vault().Scrub(text), max) }
+func (s *source) clip(long string, limit int) string {
+	return text.Cut(text.OneLine(s.vault().Scrub(long)), limit)
+}

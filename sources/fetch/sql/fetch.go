@@ -7,10 +7,10 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -165,13 +165,7 @@ func (f *fetcher) explain(ctx context.Context, err error) error {
 	if f.wire.isSpent() {
 		return f.rows.tooLarge()
 	}
-	text := strings.Join(strings.FieldsFunc(f.secrets.Scrub(remedy(err)), func(r rune) bool {
-		return unicode.IsControl(r) || unicode.IsSpace(r)
-	}), " ")
-	if text = strings.ToValidUTF8(text, "�"); len(text) > maxShown {
-		text = strings.ToValidUTF8(text[:maxShown], "") + "…"
-	}
-	return errors.New(text)
+	return errors.New(text.Cut(text.OneLine(f.secrets.Scrub(remedy(err))), maxShown))
 }
 
 // maxShown bounds, in bytes, what is shown of a database's error.
