@@ -22,7 +22,7 @@ func dialError(err error) error {
 }
 
 func TestExplain(t *testing.T) {
-	h := &Host{Secrets: new(setting.Vault)}
+	h := &Host{Secrets: new(setting.SecretStore)}
 	h.Secrets.Remember("hunter22")
 	for _, c := range []struct {
 		err  error
@@ -56,7 +56,7 @@ func TestExplain(t *testing.T) {
 }
 
 func TestExplainWhatIsNoClientsError(t *testing.T) {
-	h := &Host{Secrets: new(setting.Vault)}
+	h := &Host{Secrets: new(setting.SecretStore)}
 	h.Secrets.Remember("hunter22")
 	if err := h.Explain(nil); err != nil {
 		t.Errorf("got %v", err)
@@ -81,7 +81,7 @@ func TestNamesSecret(t *testing.T) {
 }
 
 func TestRememberNamed(t *testing.T) {
-	h := &Host{Secrets: new(setting.Vault)}
+	h := &Host{Secrets: new(setting.SecretStore)}
 	h.RememberNamed("X-Api-Key", "literal-key")
 	h.RememberNamed("X-Api-Key-Version", "2026")
 	h.RememberNamed("X-Scope", "operations")
@@ -99,7 +99,7 @@ func FuzzRedactURL(f *testing.F) {
 		if err != nil || strings.Contains(u.Scheme, "hunter22") {
 			return
 		}
-		h := &Host{Secrets: new(setting.Vault)}
+		h := &Host{Secrets: new(setting.SecretStore)}
 		h.Secrets.Remember("hunter22")
 		shown := h.redactURL(u)
 		if strings.Contains(shown, "hunter22") {

@@ -16,7 +16,7 @@ import (
 
 // Host is what the agent lends a job or a sink for HTTP.
 type Host struct {
-	Secrets   *setting.Vault
+	Secrets   *setting.SecretStore
 	UserAgent string
 	Providers map[string]Provider // that settings can name by auth
 

@@ -53,7 +53,7 @@ func parseProxy(text string) (*url.URL, error) {
 }
 
 // choose is the function that finds a request's proxy. A reference is read afresh at each call.
-func (p *Proxy) choose(secrets *setting.Vault) func(*http.Request) (*url.URL, error) {
+func (p *Proxy) choose(secrets *setting.SecretStore) func(*http.Request) (*url.URL, error) {
 	if p.ProxyURL == "" && !p.ProxyFromEnvironment {
 		return nil
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 func TestStatusError(t *testing.T) {
-	h := &Host{Secrets: new(setting.Vault)}
+	h := &Host{Secrets: new(setting.SecretStore)}
 	h.Secrets.Remember("hunter22")
 	long := strings.Repeat("x", 190) + "hunter22" + strings.Repeat("é", 50)
 	for _, c := range []struct {
@@ -57,7 +57,7 @@ func FuzzStatusError(f *testing.F) {
 	f.Add("upstream down", "hunter22")
 	f.Add("<title>é\x1b</title>", "tit")
 	f.Fuzz(func(t *testing.T, body, secret string) {
-		h := &Host{Secrets: new(setting.Vault)}
+		h := &Host{Secrets: new(setting.SecretStore)}
 		h.Secrets.Remember(secret)
 		resp, _ := response(strings.NewReader(body), -1)
 		got := h.StatusError(resp).Error()

@@ -30,7 +30,7 @@ func (d *database) fetcher(t *testing.T, dsn, query string, args ...any) sources
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	vault := &setting.Vault{LookupEnv: func(string) (string, bool) { return dsn, true }}
+	vault := &setting.SecretStore{LookupEnv: func(string) (string, bool) { return dsn, true }}
 	f, err := c.New(sources.Env{Job: "test", Web: &httpclient.Host{Secrets: vault}})
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ func Env(t *testing.T) (env sinks.Env, logged func() string) {
 	return sinks.Env{
 		Name:     "under_test",
 		Log:      slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Web:      &httpclient.Host{Secrets: &setting.Vault{Dir: t.TempDir()}, UserAgent: "sinktest"},
+		Web:      &httpclient.Host{Secrets: &setting.SecretStore{Dir: t.TempDir()}, UserAgent: "sinktest"},
 		Stats:    new(sinks.Stats),
 		Instance: "host-1",
 		Drain:    5 * time.Second,

@@ -53,7 +53,7 @@ func newPeer(t *testing.T) *peer {
 }
 
 func (p *peer) env(dir string) sources.Env {
-	vault := &setting.Vault{Dir: dir, LookupEnv: func(string) (string, bool) { return secret, true }}
+	vault := &setting.SecretStore{Dir: dir, LookupEnv: func(string) (string, bool) { return secret, true }}
 	return sources.Env{
 		Job: "under_test",
 		Log: slog.New(slog.NewTextHandler(p, &slog.HandlerOptions{Level: slog.LevelDebug})),

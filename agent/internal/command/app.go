@@ -40,7 +40,7 @@ type App struct {
 	// Dial replaces the system's way to connect; nil = the system's.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	vault   *setting.Vault
+	vault   *setting.SecretStore
 	traffic *httpclient.Traffic // of all jobs, also of those that a reload brings
 	logins  logins              // likewise
 	log     *slog.Logger
@@ -98,7 +98,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 	}
 	if err == nil {
 		c.Named = slices.ContainsFunc(parsed.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == "config" })
-		a.vault = &setting.Vault{Dir: filepath.Dir(c.Config)}
+		a.vault = &setting.SecretStore{Dir: filepath.Dir(c.Config)}
 		a.traffic = &httpclient.Traffic{}
 		a.logins = logins{}
 		a.log = a.logger(&c.globals)
@@ -162,7 +162,7 @@ func (a *App) setLevel(name string) {
 // scrubber keeps secrets out of a stream. A secret within one write is found.
 type scrubber struct {
 	w     io.Writer
-	vault *setting.Vault
+	vault *setting.SecretStore
 }
 
 func (s scrubber) Write(p []byte) (int, error) {

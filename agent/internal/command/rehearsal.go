@@ -27,7 +27,7 @@ import (
 type rehearsal struct {
 	*jobtest.Test
 	dir   string
-	vault *setting.Vault
+	vault *setting.SecretStore
 	file  string // the configuration
 	job   *run.Job
 	book  *ledger.Ledger

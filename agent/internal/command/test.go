@@ -57,7 +57,7 @@ func (a *App) test(ctx context.Context, g *globals, file string, update bool) (t
 	if err := t.Extract(dir); err != nil {
 		return wrong(err)
 	}
-	r := &rehearsal{Test: t, dir: dir, vault: &setting.Vault{Dir: dir, LookupEnv: t.LookupEnv}, rewrite: map[*jobtest.Section]string{}}
+	r := &rehearsal{Test: t, dir: dir, vault: &setting.SecretStore{Dir: dir, LookupEnv: t.LookupEnv}, rewrite: map[*jobtest.Section]string{}}
 	if err := r.choose(g); err != nil {
 		return wrong(err)
 	}

@@ -50,7 +50,7 @@ func Is(doc *config.Document) bool {
 type Options struct {
 	Service   string // this service alone; "" = all
 	Catalogue config.Catalogue
-	Files     *setting.Vault // where paths are taken from; it reads the names of secrets, never their values
+	Files     *setting.SecretStore // where paths are taken from; it reads the names of secrets, never their values
 
 	WithoutSecrets bool // a file of secrets that is not there is no problem: nobody will read them
 }

@@ -35,7 +35,7 @@ func (s *source) secret(_ *starlark.Thread, b *starlark.Builtin, args starlark.T
 }
 
 // vault knows the secrets. It can be nil, which reads but remembers nothing.
-func (s *source) vault() *setting.Vault {
+func (s *source) vault() *setting.SecretStore {
 	if s.env.Web == nil {
 		return nil
 	}

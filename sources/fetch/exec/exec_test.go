@@ -45,7 +45,7 @@ func fresh(t *testing.T, dir, text string) sources.Fetcher {
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	vault := &setting.Vault{LookupEnv: func(string) (string, bool) { return "hunter22", true }}
+	vault := &setting.SecretStore{LookupEnv: func(string) (string, bool) { return "hunter22", true }}
 	f, err := c.New(sources.Env{Job: "test", Web: &httpclient.Host{Secrets: vault}, Dir: dir})
 	if err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ func fresh(t *testing.T, dir, text string) *fetcher {
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	vault := &setting.Vault{}
+	vault := &setting.SecretStore{}
 	vault.Remember("hunter22")
 	f, err := c.New(sources.Env{Job: "test", Web: &httpclient.Host{Secrets: vault}, Dir: dir})
 	if err != nil {
@@ -290,7 +290,7 @@ func BenchmarkFetch(b *testing.B) {
 	}
 	c := Kind.Defaults().(*Config)
 	c.Paths = []string{"*.json"}
-	f, err := c.New(sources.Env{Web: &httpclient.Host{Secrets: &setting.Vault{}}, Dir: dir})
+	f, err := c.New(sources.Env{Web: &httpclient.Host{Secrets: &setting.SecretStore{}}, Dir: dir})
 	if err != nil {
 		b.Fatal(err)
 	}

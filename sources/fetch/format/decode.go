@@ -15,7 +15,7 @@ import (
 // decoded.
 type Decoder struct {
 	set    Settings
-	vault  *setting.Vault
+	vault  *setting.SecretStore
 	json   sources.Parser
 	lines  document.Parser
 	doc    sources.Document
@@ -24,7 +24,7 @@ type Decoder struct {
 }
 
 // Decoder makes a decoder, which leaves the vault's secrets out of its errors.
-func (s *Settings) Decoder(vault *setting.Vault) *Decoder { return &Decoder{set: *s, vault: vault} }
+func (s *Settings) Decoder(vault *setting.SecretStore) *Decoder { return &Decoder{set: *s, vault: vault} }
 
 // Decode decodes a text in UTF-8, which must not change while the document is in use. Where the text comes from, and what
 // its server says that it is, stand in messages; the latter also chooses the format if the settings do not.

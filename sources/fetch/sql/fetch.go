@@ -33,7 +33,7 @@ type session interface {
 // fetcher asks one query. It keeps its connection and memory from tick to tick.
 type fetcher struct {
 	set     *Config
-	secrets *setting.Vault
+	secrets *setting.SecretStore
 	show    func(section, line string) // nil = nobody looks
 	path    string                     // of SQLite
 	args    []argument

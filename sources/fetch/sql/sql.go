@@ -72,7 +72,7 @@ func (c *Config) Validate() error {
 	case c.Driver == SQLite && (c.DSN.IsReference() || strings.HasPrefix(string(c.DSN), "file:")):
 		bad("dsn", "of sqlite is the path of the database's file and nothing else, such as /var/lib/jobs.db")
 	case c.Driver != SQLite && !c.DSN.IsReference():
-		bad("dsn", `a secret is not written here but referred to: "env:NAME", "file:/path" or "file:/path#KEY"`)
+		bad("dsn", `a secret must not be written here: refer to it by "env:NAME", "file:/path" or "file:/path#KEY"`)
 	}
 	switch {
 	case strings.TrimSpace(c.Query) == "":

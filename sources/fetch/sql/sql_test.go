@@ -40,7 +40,7 @@ func fresh(t *testing.T, dir, dsn, text string) *fetcher {
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	vault := &setting.Vault{LookupEnv: func(string) (string, bool) { return dsn, true }}
+	vault := &setting.SecretStore{LookupEnv: func(string) (string, bool) { return dsn, true }}
 	f, err := c.New(sources.Env{Job: "test", Web: &httpclient.Host{Secrets: vault}, Dir: dir})
 	if err != nil {
 		t.Fatal(err)
@@ -276,7 +276,7 @@ func TestProblems(t *testing.T) {
 			"query: is needed: one statement that reads",
 		`{driver: sqlite, query: SELECT 1}`:                          "dsn: is needed: the path of the database's file",
 		`{driver: sqlite, dsn: "file:a.db", query: SELECT 1}`:        "dsn: of sqlite is the path of the database's file and nothing else, such as /var/lib/jobs.db",
-		`{driver: mysql, dsn: "root:hunter22@/db", query: SELECT 1}`: `dsn: a secret is not written here but referred to: "env:NAME", "file:/path" or "file:/path#KEY"`,
+		`{driver: mysql, dsn: "root:hunter22@/db", query: SELECT 1}`: `dsn: a secret must not be written here: refer to it by "env:NAME", "file:/path" or "file:/path#KEY"`,
 		`{driver: mysql, dsn: env:A, query: "SELECT {{ .Now }}"}`:    "query: is no template, so that no value can change what it says: write $1 (postgres) or ? for a value, and the value into args",
 		`{` + good + `, args: [[1], "{{ .Nope }}", 1e999, .nan]}`: "args.0: want a text, a number of at most 64 bits, true, false or null\n" +
 			"args.1: no value .Nope: there are .Window.Start, .Window.End and .Now\n" +

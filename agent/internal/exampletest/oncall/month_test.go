@@ -107,7 +107,7 @@ func TestMonth(t *testing.T) {
 			t.Fatal(err)
 		}
 		net, storage := m.network(t)
-		host := &httpclient.Host{Secrets: &setting.Vault{Dir: dir}, Dial: net.Dial}
+		host := &httpclient.Host{Secrets: &setting.SecretStore{Dir: dir}, Dial: net.Dial}
 		quiet := slog.New(slog.DiscardHandler)
 		sink, err := plan.Sinks[0].Config.New(sinks.Env{Name: "prometheus", Log: quiet, Web: host, Stats: &sinks.Stats{}, Instance: "test", Drain: time.Minute})
 		if err != nil {
