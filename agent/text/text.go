@@ -5,7 +5,7 @@
 //
 //	return fmt.Errorf("read the queue: %s", text.Cut(text.OneLine(body), 200))
 //
-// Neither function removes secrets: use [github.com/collectington/collectington/agent/setting.Secrets.Scrub] first.
+// Neither function removes secrets: use [github.com/collectington/collectington/agent/setting.SecretStore.Scrub] first.
 package text
 
 import (
