@@ -47,6 +47,7 @@ func arrows() map[string][]string {
 		"sinks/remotewrite/wire":  {"agent/metric"},
 		"sinks/remotewrite/spool": {"agent/durable"},
 		"sinks/sinktest":          sink("agent/httpclient/memnet"), // for tests
+		"sinks/sinktest/peers":    {},                              // for tests
 
 		// The program.
 		"agent":                      {"agent/internal/command", "agent/internal/config", "sources", "sinks", "sources/fetch/*", "sources/compute/*", "sources/*", "sinks/*"},

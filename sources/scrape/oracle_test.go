@@ -26,11 +26,12 @@ import (
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite"
 	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
 // stored is what a real Prometheus holds at a time, after a batch has been written to it by remote-write.
 type stored struct {
-	*sinktest.Prometheus
+	*peers.Prometheus
 	t    testing.TB
 	sink sinks.Sink
 	at   time.Time
@@ -38,7 +39,7 @@ type stored struct {
 
 func newStored(t *testing.T) *stored {
 	t.Helper()
-	p := sinktest.NewPrometheus(t)
+	p := peers.NewPrometheus(t)
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)
 	c := remotewrite.Kind.Defaults().(*remotewrite.Config)

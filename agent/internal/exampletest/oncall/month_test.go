@@ -22,7 +22,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/compute/goclass"
 )
@@ -85,8 +85,8 @@ func catalogue() config.Catalogue {
 }
 
 // network has the API and a receiver.
-func (m *month) network(t *testing.T) (*memnet.Network, *sinktest.Prometheus) {
-	net, storage := memnet.NewNetwork(), sinktest.NewPrometheusFor(t, 2*m.end.Sub(m.begin))
+func (m *month) network(t *testing.T) (*memnet.Network, *peers.Prometheus) {
+	net, storage := memnet.NewNetwork(), peers.NewPrometheusFor(t, 2*m.end.Sub(m.begin))
 	net.Serve(t, "api.test:80", &m.API)
 	net.Serve(t, "prometheus.test:80", storage)
 	return net, storage
