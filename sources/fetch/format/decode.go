@@ -24,7 +24,9 @@ type Decoder struct {
 }
 
 // Decoder makes a decoder, which leaves the vault's secrets out of its errors.
-func (s *Settings) Decoder(vault *setting.SecretStore) *Decoder { return &Decoder{set: *s, vault: vault} }
+func (s *Settings) Decoder(vault *setting.SecretStore) *Decoder {
+	return &Decoder{set: *s, vault: vault}
+}
 
 // Decode decodes a text in UTF-8, which must not change while the document is in use. Where the text comes from, and what
 // its server says that it is, stand in messages; the latter also chooses the format if the settings do not.

@@ -12,7 +12,7 @@ import (
 
 // family is what comments say of a metric.
 type family struct {
-	kind, help document.Place
+	kind, help document.TextRef
 	hasKind    bool
 	hasHelp    bool
 	parts      []string // the suffixes of its samples
@@ -24,9 +24,9 @@ type family struct {
 type exposition struct {
 	built    *document.Builder
 	families map[string]*family
-	keys     map[string]document.Place // those of a sample, and what is said of samples without a type
-	seen     map[string]bool           // labels of the sample under way
-	at       []byte                    // the rest of the line
+	keys     map[string]document.TextRef // those of a sample, and what is said of samples without a type
+	seen     map[string]bool             // labels of the sample under way
+	at       []byte                      // the rest of the line
 	scratch  []byte
 }
 
@@ -34,7 +34,7 @@ func (d *Decoder) prometheus(text []byte) error {
 	lines := min(bytes.Count(text, []byte("\n"))+1, len(text)/4+1)
 	labels := min(bytes.Count(text, []byte("=")), len(text)/5)
 	d.built.Reset(9*lines+2*labels, len(text))
-	x := &exposition{built: &d.built, families: map[string]*family{}, keys: map[string]document.Place{}, seen: map[string]bool{}}
+	x := &exposition{built: &d.built, families: map[string]*family{}, keys: map[string]document.TextRef{}, seen: map[string]bool{}}
 	for _, key := range []string{"name", "type", "help", "labels", "value", "timestamp", "untyped"} {
 		x.keys[key] = d.built.Keep([]byte(key))
 	}

@@ -23,7 +23,7 @@ const maxElements = 2 << 20
 // together by next; 0 is none, since the first is the root's parent.
 type element struct {
 	name        int32 // in names, or noName
-	value       document.Place
+	value       document.TextRef
 	first, next uint32
 	twin        uint32 // the next child of the same name
 	isTwin      bool
@@ -42,7 +42,7 @@ type elements struct {
 	lists []string
 
 	// Of names:
-	keys   []document.Place
+	keys   []document.TextRef
 	listed []bool
 	parent []uint32 // the last element that was seen to have a child of the name …
 	last   []uint32 // … and the last of these children

@@ -76,7 +76,7 @@ func (x *elements) member(c uint32) {
 }
 
 // textOf is the text of an element, its pieces put together.
-func (x *elements) textOf(at uint32) (document.Place, bool) {
+func (x *elements) textOf(at uint32) (document.TextRef, bool) {
 	x.spare = x.spare[:0]
 	for c := x.all[at].first; c != 0; c = x.all[c].next {
 		if x.all[c].name == noName {
@@ -85,7 +85,7 @@ func (x *elements) textOf(at uint32) (document.Place, bool) {
 	}
 	trimmed := bytes.TrimSpace(x.spare)
 	if len(trimmed) == 0 {
-		return document.Place{}, false
+		return document.TextRef{}, false
 	}
 	return x.built.Keep(trimmed), true
 }

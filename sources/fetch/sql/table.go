@@ -19,7 +19,7 @@ type table struct {
 	maxRows, maxBytes int
 
 	doc     document.Builder
-	columns []document.Place
+	columns []document.TextRef
 	rows    int
 	cell    []byte // the text of a cell
 }
