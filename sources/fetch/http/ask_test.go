@@ -64,7 +64,7 @@ func TestAskRefuses(t *testing.T) {
 	for want, r := range map[string]sources.Request{
 		"url: want a URL that starts with http:// or https://": {URL: "file:///etc/passwd"},
 		"url: not an address": {URL: "http://[::1"},
-		"url: a URL must not contain a user or password: use basic_auth":                            {URL: "http://a:b@c.example/"},
+		"url: a URL must not contain a user or password: use basic_auth":                             {URL: "http://a:b@c.example/"},
 		`method: want GET or POST, got "PUT"`:                                                        {Method: "PUT"},
 		"body: a GET has no body":                                                                    {Method: "GET", Body: &text},
 		`GET http://a.example/v1/x: headers: Host is set by the agent`:                               {Headers: []sources.Parameter{{Name: "Host", Value: "b"}}},
