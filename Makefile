@@ -34,6 +34,11 @@ HISTORIES = 10000
 exact: ## run HISTORIES (10000) random histories of a faulty API and a killed agent, and compare the totals with the truth
 	go test -run='^TestExactness$$' -timeout 3h ./agent -histories $(HISTORIES)
 
+MUTATIONS = 100
+
+mutants: ## run the tests against MUTATIONS (100) random mutations of the core, and list those that no test notices
+	go run ./agent/internal/mutants -n $(MUTATIONS)
+
 race:
 	go test -race -short -timeout 10m ./...
 
@@ -49,4 +54,4 @@ e2e: build ## test delivery to real receivers from Debian, also with outages
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help demo test build check vet staticcheck gofumpt race fuzz exact bench e2e clean
+.PHONY: help demo test build check vet staticcheck gofumpt race fuzz exact mutants bench e2e clean

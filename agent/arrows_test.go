@@ -22,6 +22,7 @@ func arrows() map[string][]string {
 		// The public kit: what plug-ins are made of.
 		"agent/document":          {},
 		"agent/durable":           {},
+		"agent/durable/disktest":  {"agent/durable"}, // for tests
 		"agent/httpclient":        {"agent/setting", "agent/text"},
 		"agent/httpclient/memnet": {"agent/httpclient"}, // for tests
 		"agent/jq":                {},
@@ -31,28 +32,34 @@ func arrows() map[string][]string {
 		"agent/text":              {},
 
 		// Sources.
-		"sources":                    kit,
-		"sources/fetch/*":            source("sources/fetch/format", "sources/fetch/template"),
-		"sources/fetch/format":       {"sources", "agent/document", "agent/setting"},
-		"sources/fetch/template":     {"sources", "agent/setting"},
-		"sources/fetch/http/fakeapi": {}, // for tests
-		"sources/compute/*":          source(),
-		"sources/scrape":             source(),
-		"sources/sourcetest":         source("agent/httpclient/memnet"), // for tests
+		"sources":                          kit,
+		"sources/fetch/*":                  source("sources/fetch/format", "sources/fetch/template"),
+		"sources/fetch/format":             {"sources", "agent/document", "agent/setting"},
+		"sources/fetch/template":           {"sources", "agent/setting"},
+		"sources/fetch/http/fakeapi":       {}, // for tests
+		"sources/compute/*":                source(),
+		"sources/compute/starlark":         source("sources/compute/starlark/sandbox"),
+		"sources/compute/starlark/sandbox": {},
+		"sources/scrape":                   source("sources/scrape/exposition"),
+		"sources/scrape/exposition":        {"agent/metric", "agent/text"},
+		"sources/scrape/scrapetest":        {},                                // for tests
+		"sources/sourcetest":               source("agent/httpclient/memnet"), // for tests
 
 		// Sinks.
-		"sinks":                   kit,
-		"sinks/*":                 sink(),
-		"sinks/remotewrite":       sink("sinks/remotewrite/spool", "sinks/remotewrite/wire"),
-		"sinks/remotewrite/wire":  {"agent/metric"},
-		"sinks/remotewrite/spool": {"agent/durable"},
-		"sinks/sinktest":          sink("agent/httpclient/memnet"), // for tests
-		"sinks/sinktest/peers":    {},                              // for tests
+		"sinks":                     kit,
+		"sinks/*":                   sink(),
+		"sinks/remotewrite":         sink("sinks/remotewrite/encode", "sinks/remotewrite/deliver", "sinks/remotewrite/spool", "sinks/remotewrite/wire"),
+		"sinks/remotewrite/encode":  {"agent/metric", "sinks", "sinks/remotewrite/spool", "sinks/remotewrite/wire"},
+		"sinks/remotewrite/deliver": {"agent/httpclient", "agent/metric", "agent/setting", "agent/text", "sinks", "sinks/remotewrite/spool", "sinks/remotewrite/wire"},
+		"sinks/remotewrite/wire":    {"agent/metric"},
+		"sinks/remotewrite/spool":   {"agent/durable"},
+		"sinks/sinktest":            sink("agent/httpclient/memnet"), // for tests
+		"sinks/sinktest/peers":      {},                              // for tests
 
 		// The program.
 		"agent":                      {"agent/internal/command", "agent/internal/config", "sources", "sinks", "sources/fetch/*", "sources/compute/*", "sources/*", "sinks/*"},
 		"agent/cton":                 {"agent"},
-		"agent/internal/auth":        {"agent/document", "agent/httpclient", "agent/jq", "agent/setting"},
+		"agent/internal/auth":        {"agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/setting"},
 		"agent/internal/backfill":    {"agent/httpclient", "agent/internal/ledger", "agent/internal/run", "agent/metric", "sinks", "sources"},
 		"agent/internal/command":     slices.Concat(kit, []string{"agent/internal/*", "sinks", "sources", "sinks/remotewrite/spool", "deploy/examples"}),
 		"agent/internal/config":      {"agent/internal/auth", "agent/internal/schedule", "agent/setting", "agent/text", "sinks", "sources"},
@@ -60,6 +67,7 @@ func arrows() map[string][]string {
 		"agent/internal/jobtest":     {"agent/setting", "agent/text"},
 		"agent/internal/ledger":      {"agent/metric"},
 		"agent/internal/legacy":      {"agent/internal/config", "agent/setting"},
+		"agent/internal/mutants":     {},
 		"agent/internal/run":         {"agent/internal/ledger", "agent/internal/schedule", "agent/internal/state", "agent/metric", "sinks", "sources"},
 		"agent/internal/schedule":    {},
 		"agent/internal/selfmetrics": {"agent/internal/run", "agent/metric"},
@@ -74,13 +82,15 @@ func arrows() map[string][]string {
 }
 
 type goPackage struct {
-	ImportPath string
-	Imports    []string
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
 }
 
 func packages(t *testing.T) []goPackage {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", module+"...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
@@ -133,5 +143,45 @@ func TestArrows(t *testing.T) {
 	}
 	if checked < 20 {
 		t.Errorf("only %d imports were checked: is the list of packages whole?", checked)
+	}
+}
+
+// side returns the part of the tree that a folder is in: sources, sinks, kit or program.
+func side(folder string) string {
+	switch top, _, _ := strings.Cut(folder, "/"); {
+	case top == "sources", top == "sinks":
+		return top
+	case folder == "agent", folder == "agent/cton", strings.HasPrefix(folder, "agent/internal/"):
+		return "program"
+	case top == "agent":
+		return "kit"
+	}
+	return "deploy"
+}
+
+// TestArrowsOfTests holds that tests stay on their side: those of sources import neither sinks nor the program, those of sinks
+// neither sources nor the program, and those of the kit nothing but the kit. What needs both sides is a test of the program.
+func TestArrowsOfTests(t *testing.T) {
+	allowed := map[string][]string{"sources": {"sources", "kit"}, "sinks": {"sinks", "kit"}, "kit": {"kit"}}
+	checked := 0
+	for _, p := range packages(t) {
+		folder, _ := strings.CutPrefix(p.ImportPath, module)
+		from := side(folder)
+		if allowed[from] == nil {
+			continue
+		}
+		for _, imported := range slices.Concat(p.TestImports, p.XTestImports) {
+			to, ours := strings.CutPrefix(imported, module)
+			if !ours {
+				continue
+			}
+			checked++
+			if !slices.Contains(allowed[from], side(to)) {
+				t.Errorf("a test of %s imports %s, which is not on its side", folder, to)
+			}
+		}
+	}
+	if checked < 20 {
+		t.Errorf("only %d imports of tests were checked: is the list of packages whole?", checked)
 	}
 }

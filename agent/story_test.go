@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -53,7 +54,9 @@ func TestStories(t *testing.T) {
 					env.Setenv("PAGES", pages.URL)
 					env.Setenv("AUTH", newAuthAPI(env).URL)
 					env.Setenv("KEY", "s3cr3t-key")
-					return nil
+					states, err := filepath.Abs("internal/state/testdata") // state files of earlier versions
+					env.Setenv("STATES", states)
+					return err
 				},
 			})
 		})

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// tryLock locks f until it is closed, also by the end of the process, and tells whether another process holds it.
+// tryLock locks f until it is closed, at the latest when the process ends. It reports whether another process has locked it.
 func tryLock(f *os.File) (held bool, err error) {
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	return errors.Is(err, syscall.EWOULDBLOCK), err

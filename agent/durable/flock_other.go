@@ -9,6 +9,7 @@ import (
 	"runtime"
 )
 
+// tryLock returns an error: package syscall has no file locks for this system.
 func tryLock(*os.File) (held bool, err error) {
-	return false, fmt.Errorf("files cannot be locked on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+	return false, fmt.Errorf("cannot lock files on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }

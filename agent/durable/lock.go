@@ -1,4 +1,3 @@
-// Package durable keeps a file for one process among those that ask for it.
 package durable
 
 import (
@@ -9,34 +8,55 @@ import (
 	"strings"
 )
 
-// HeldError is that another process has the file.
-type HeldError struct{ By string } // "process 4711", or less where the file does not say
+// HeldError is the error of FS.Lock if another process has locked the file.
+type HeldError struct {
+	PID int // of that process; 0 if unknown
+}
 
-func (e *HeldError) Error() string { return e.By + " has it" }
-
-// Take keeps f, open for reading and writing, for this process until f is closed, also by the end of the process. The
-// file then says which process has it. The error is a *HeldError where another has it, and wraps errors.ErrUnsupported on a
-// system that cannot lock files.
-func Take(f *os.File) error {
-	held, err := tryLock(f)
-	if held {
-		return &HeldError{By: holder(f)}
+func (e *HeldError) Error() string {
+	if e.PID == 0 {
+		return "in use by another process"
 	}
+	return fmt.Sprintf("in use by process %d", e.PID)
+}
+
+// Lock locks a file and writes the process' number into it.
+func (d *Dir) Lock(name string) error {
+	f, err := os.OpenFile(d.at(name), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	// The number is for people; on a full disk it may be missing.
+	held, err := tryLock(f)
+	if held {
+		err = &HeldError{PID: holder(f)}
+	}
+	if err != nil {
+		f.Close()
+		return err
+	}
+	// The number is for people. On a full disk it can be missing.
 	_ = f.Truncate(0)
 	_, _ = fmt.Fprintln(f, os.Getpid())
+	d.lock = f
 	return nil
 }
 
-// holder is the process that has locked f, as far as f says it.
-func holder(f *os.File) string {
-	text, _ := io.ReadAll(io.LimitReader(f, 20))
+// Unlock unlocks what Lock has locked.
+func (d *Dir) Unlock() error {
+	if d.lock == nil {
+		return nil
+	}
+	err := d.lock.Close()
+	d.lock = nil
+	return err
+}
+
+// holder returns the number of the process that has locked f, or 0 if f does not say it.
+func holder(f *os.File) int {
+	text, _ := io.ReadAll(io.LimitReader(f, 20)) // what cannot be read is no number
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil {
-		return "another process"
+		return 0
 	}
-	return fmt.Sprintf("process %d", pid)
+	return pid
 }

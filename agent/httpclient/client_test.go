@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-func TestRequestsNameTheAgent(t *testing.T) {
+func TestUserAgent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.Serve(t, "a.example:80", echoHeader("User-Agent"))
@@ -30,9 +30,9 @@ func TestRequestsNameTheAgent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer resp.Body.Close()
-		if got, _ := io.ReadAll(resp.Body); string(got) != "mine" {
-			t.Errorf("got %q", got)
+		defer resp.Close()
+		if got, err := resp.ReadBody(nil, maxBody(100)); string(got) != "mine" || err != nil {
+			t.Errorf("got %q, %v", got, err)
 		}
 		if len(req.Header) != 1 {
 			t.Errorf("the caller's request was changed: %v", req.Header)
@@ -40,7 +40,7 @@ func TestRequestsNameTheAgent(t *testing.T) {
 	})
 }
 
-func TestGzipIsAskedForAndUndone(t *testing.T) {
+func TestGzip(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.Serve(t, "a.example:80", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -88,9 +88,9 @@ func TestEveryExchangeIsObservedOnce(t *testing.T) {
 		if n := len(w.exchanges()); n != 1 {
 			t.Errorf("%d exchanges are over before the body is read, want the redirect alone", n)
 		}
-		io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
-		resp.Body.Close()
+		resp.ReadBody(nil, maxBody(100))
+		resp.Close()
+		resp.Close()
 		w.get(t.Context(), client, "http://a.example/cut")
 		w.get(t.Context(), client, "http://gone.example/")
 
@@ -118,23 +118,20 @@ func TestEveryExchangeIsObservedOnce(t *testing.T) {
 	})
 }
 
-func TestABodyThatIsLeftIsObserved(t *testing.T) {
+func TestUnreadBodyIsObserved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.Serve(t, "a.example:80", say("1234567890"))
-		resp, err := w.client(t, "").Get("http://a.example/")
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Read(make([]byte, 4))
-		resp.Body.Close()
+		resp := w.open(t, w.client(t, ""), http.MethodGet, "http://a.example/", nil)
+		resp.Excerpt(4)
+		resp.Close()
 		if e := w.exchanges(); len(e) != 1 || e[0].Bytes != 4 || e[0].Err != nil {
 			t.Errorf("observed %+v", e)
 		}
 	})
 }
 
-func TestATimeoutGivesItsCause(t *testing.T) {
+func TestTimeoutGivesItsCause(t *testing.T) {
 	for what, handler := range map[string]http.HandlerFunc{
 		"no answer":   func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"slow answer": drip,
@@ -147,7 +144,7 @@ func TestATimeoutGivesItsCause(t *testing.T) {
 				_, _, err := w.get(within(t, 10*time.Second, "timeout of 10s is over"), w.client(t, ""), "http://a.example/?key=value-of-query")
 				wantError(t, err, "timeout of 10s is over")
 				if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, causeError("timeout of 10s is over")) {
-					t.Errorf("%v is not what it was", err)
+					t.Errorf("%v does not wrap its cause", err)
 				}
 				if took := time.Since(begin); took != 10*time.Second {
 					t.Errorf("took %s", took)
@@ -157,7 +154,7 @@ func TestATimeoutGivesItsCause(t *testing.T) {
 	}
 }
 
-// drip gives one byte a second, for ever.
+// drip writes one byte a second until the request ends.
 func drip(w http.ResponseWriter, r *http.Request) {
 	for r.Context().Err() == nil {
 		io.WriteString(w, " ")
@@ -166,7 +163,7 @@ func drip(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func TestAServerThatDoesNotAccept(t *testing.T) {
+func TestServerDoesNotAccept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		l := w.Listen("a.example:80")
@@ -177,7 +174,7 @@ func TestAServerThatDoesNotAccept(t *testing.T) {
 		_, _, err := w.get(ctx, client, "http://a.example/x")
 		wantError(t, err, "GET http://a.example/x: timed out")
 
-		// Without a bound of the caller's, a dial has its own.
+		// A dial has a time-out of its own.
 		begin := time.Now()
 		_, _, err = w.get(t.Context(), client, "http://a.example/x")
 		wantError(t, err, "GET http://a.example/x: no answer from a.example:80")
@@ -187,7 +184,7 @@ func TestAServerThatDoesNotAccept(t *testing.T) {
 	})
 }
 
-func TestACancelledRequest(t *testing.T) {
+func TestCancelledRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.Serve(t, "a.example:80", say("x"))
@@ -229,9 +226,9 @@ func TestConcurrentUse(t *testing.T) {
 	})
 }
 
-// Connections are used again, also after a refusal, and are gone when the client lets go of them: the bubble would not
-// end while a goroutine serves one.
-func TestConnectionsAreUsedAgain(t *testing.T) {
+// TestConnectionsAreReused holds that connections are used again, also after a refusal, and that CloseIdleConnections closes
+// them: the synctest bubble does not end while a goroutine serves one.
+func TestConnectionsAreReused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		dials := map[string]int{}
@@ -249,16 +246,13 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 		client := w.client(t, oauth2Settings)
 		for i := range 20 {
 			path := []string{"/", "/refused"}[i%2]
-			resp, err := client.Get("http://a.example" + path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			resp := w.open(t, client, http.MethodGet, "http://a.example"+path, nil)
 			if resp.StatusCode == http.StatusOK {
-				ReadBody(resp, 1<<20, nil)
+				resp.ReadBody(nil, maxBody(1<<20))
 			} else {
-				w.host.StatusError(resp)
+				_ = resp.StatusError()
 			}
-			resp.Body.Close()
+			resp.Close()
 			time.Sleep(time.Minute)
 		}
 		if dials["a.example:80"] != 1 || dials["login.example:80"] != 1 {
@@ -283,7 +277,7 @@ func TestHeadersAreBounded(t *testing.T) {
 	})
 }
 
-// closing counts the connections that are closed.
+// closing is a connection that counts its Close.
 type closing struct {
 	net.Conn
 	once   sync.Once

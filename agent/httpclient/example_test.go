@@ -1,6 +1,8 @@
 package httpclient_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,7 +13,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// A sink sends a body and tells what became of it. No error that leaves it shows a query or a secret.
+// A sink sends a body. No error shows a query or a secret.
 func Example() {
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user != "ops" || password != "hunter22" {
@@ -33,17 +35,20 @@ func Example() {
 		return
 	}
 	send := func(url string) error {
-		resp, err := client.Post(url+"/push?key=topsecret", "text/plain", strings.NewReader("payload"))
+		req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url+"/push?key=topsecret", strings.NewReader("payload"))
 		if err != nil {
-			return host.Explain(err)
+			return err
 		}
-		defer resp.Body.Close()
-		if resp.StatusCode/100 != 2 {
-			return host.StatusError(resp)
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
 		}
-		return nil
+		return resp.Close()
 	}
-	fmt.Println(send(receiver.URL))
+	err = send(receiver.URL)
+	if status, ok := errors.AsType[*httpclient.StatusError](err); ok {
+		fmt.Println(status)
+	}
 	fmt.Println(send("http://127.0.0.1:1"))
 	// Output:
 	// POST <secret> 429

@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// world is a network in memory with a host on it, and what the host has observed.
+// world is an in-memory network with a host, and the exchanges that the host has observed.
 type world struct {
 	*memnet.Network
 	host *Host
@@ -58,8 +58,8 @@ func (w *world) exchanges() []Exchange {
 	return w.seen
 }
 
-// client makes a client of settings as a user would write them. It closes idle connections when the test ends.
-func (w *world) client(t *testing.T, text string) *http.Client {
+// client returns a client with settings as a user writes them. Its idle connections are closed when the test ends.
+func (w *world) client(t *testing.T, text string) *Client {
 	t.Helper()
 	s := settings(t, text)
 	if err := s.Validate(); err != nil {
@@ -82,22 +82,40 @@ func settings(t *testing.T, text string) *Settings {
 	return &s
 }
 
-// get asks once and reads the body whole.
-func (w *world) get(ctx context.Context, client *http.Client, url string) (string, int, error) {
+// maxBody is the limit of the bodies in tests.
+func maxBody(n int) Limit { return Limit{Bytes: setting.Bytes(n), Setting: "max_body"} }
+
+// get sends a GET request and reads the body of a response of any status.
+func (w *world) get(ctx context.Context, client *Client, url string) (string, int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", 0, err
 	}
-	resp, err := client.Do(req)
+	resp, err := client.DoAnyStatus(req)
 	if err != nil {
-		return "", 0, w.host.Explain(err)
+		return "", 0, err
 	}
-	defer resp.Body.Close()
-	body, err := ReadBody(resp, 1<<20, nil)
+	defer resp.Close()
+	body, err := resp.ReadBody(nil, maxBody(1<<20))
 	return string(body), resp.StatusCode, err
 }
 
-func (w *world) mustGet(t *testing.T, client *http.Client, url string) string {
+// open sends a request of any method and returns the response, which is closed when the test ends.
+func (w *world) open(t *testing.T, client *Client, method, url string, body io.Reader) *Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.DoAnyStatus(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Close() })
+	return resp
+}
+
+func (w *world) mustGet(t *testing.T, client *Client, url string) string {
 	t.Helper()
 	body, code, err := w.get(t.Context(), client, url)
 	if err != nil || code != http.StatusOK {
@@ -106,7 +124,7 @@ func (w *world) mustGet(t *testing.T, client *http.Client, url string) string {
 	return body
 }
 
-// wantError checks the text, and that it is one line without anything that must not leak.
+// wantError checks that the error contains a text, and that it is one line without secrets and queries.
 func wantError(t *testing.T, err error, want string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), want) {

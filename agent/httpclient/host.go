@@ -1,8 +1,27 @@
-// Package httpclient makes the HTTP clients of the agent: limits, authentication, redaction, and an eye on every exchange. No
-// other package makes one.
+// Package httpclient makes HTTP requests for sources and sinks. It is the only package that does.
 //
-// Whoever uses a client passes its errors through [Host.Explain], reads bodies by [ReadBody] and turns a refusal into an
-// error by [Host.StatusError].
+// A plug-in inlines [Settings] into its own configuration, gets a [Client] from the [Host] of its environment, and sends
+// requests with it:
+//
+//	client, err := env.Web.Client(&c.Settings)
+//	…
+//	resp, err := client.Do(req)
+//	if err != nil {
+//		return err
+//	}
+//	defer resp.Close()
+//	body, err := resp.ReadBody(buffer[:0], httpclient.Limit{Bytes: c.MaxBody, Setting: "max_body"})
+//
+// The package promises to authors of plug-ins:
+//
+//   - Do returns a response only for a status of 2xx.
+//   - A body is read within a limit, which holds for what it is decompressed to. gzip is undone.
+//   - Every error is ready to be shown: it begins with the method and the URL, says what went wrong and which setting helps,
+//     and contains no query and no secret. errors.Is and errors.As find the original error.
+//   - TLS, proxies and authentication follow the settings. Secrets and files are read again when they change.
+//   - Credentials never go to another origin: redirects that leave it are refused.
+//   - Rate limits, Retry-After and quotas of a server hold for all jobs that send it requests, if the host has [SharedState].
+//   - The context of a request is its only time-out.
 package httpclient
 
 import (
@@ -14,64 +33,56 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Host is what the agent lends a job or a sink for HTTP.
+// Host is what the program provides to a job or a sink for HTTP. The zero value sends requests without secrets.
 type Host struct {
 	Secrets   *setting.SecretStore
 	UserAgent string
-	Providers map[string]Provider // that settings can name by auth
+	Providers map[string]Provider // by the name that settings give in auth
 
-	// Dial replaces the system's way to connect; nil = the system's. Tests give an in-memory network here.
+	// Dial replaces the way to connect; nil = the system's. Tests set an in-memory network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// Answer, if not nil, answers every request in place of a network: nobody is connected to, no certificate is read.
-	// All else holds: limits, logins, what is blanked and observed.
-	Answer http.RoundTripper
+	// Transport, if not nil, answers every request in place of the network. No connection is made and no certificate is
+	// read. Rate limits, authentication, redaction and observation work as usual.
+	Transport http.RoundTripper
 
-	// Traffic is what the process' jobs share, so that they are polite together; nil = no manners.
-	Traffic *Traffic
-	manners *Manners
+	// Shared is the state that the jobs of the process share; nil = no rate limits and no cache.
+	Shared *SharedState
 
-	asksLogin bool // its requests are those of a login
-
-	// Observe is told of every exchange when it is over; nil = nobody listens. It may be called by several goroutines.
+	// Observe is called after every exchange, possibly by several goroutines at once; nil = no observer.
 	Observe func(Exchange)
+
+	policy    *RequestPolicy // nil = none
+	forTokens bool           // its requests ask for tokens, so their bodies are not shown
 }
 
-// Exchange is one request and what came of it, fit for showing: secrets are blanked. Each hop of a redirect is one, and so
-// is a request for an OAuth2 token.
+// Exchange is one request and its outcome, fit for showing: secrets are replaced. Each redirect is an exchange of its own, and
+// so is a request for a token.
 type Exchange struct {
 	Method string
-	URL    string // with its query, secrets blanked
+	URL    string // with its query
 	Host   string
-	Header http.Header // the request's, as it was sent
+	Header http.Header // of the request
 
-	// Body is the beginning of what was sent; nil = nothing was, or it was a login.
+	// Body returns the beginning of the request's body; nil = there is none, or the request asks for a token.
 	Body func() string
 
-	Code  int   // 0 where no response came
-	Err   error // why no response came, or why its body broke off
-	Bytes int64 // of the body as it was read, decompressed
+	Code  int   // 0 = no response
+	Err   error // why there is no response, or why its body ended early
+	Bytes int64 // read of the response's body, decompressed
 	Took  time.Duration
 
-	Unsent bool   // nothing was sent: an answer was there already, or it was not the time to ask
-	Kept   bool   // the body is that of an earlier answer, of which the server has said that it still holds
-	Quota  *Quota // what the server says of further requests; nil = nothing
+	Unsent      bool   // nothing was sent: the cache answered, or a limit did not allow the request
+	Revalidated bool   // the server answered 304 Not Modified, so the body is that of the cache
+	Quota       *Quota // what the server says of further requests; nil = nothing
 }
 
-// Client makes a client with these settings. It reads the secrets that they refer to afresh when they are used, follows
-// redirects on the same origin alone, and has no time-out: the request's context is its bound. A client whose
-// CloseIdleConnections was called keeps no goroutine.
-func (h *Host) Client(s *Settings) (*http.Client, error) {
-	transport, err := h.transport(s.TLS, &s.Proxy)
-	if err != nil {
-		return nil, err
+// RememberNamed registers the value of a header or parameter as a secret if its name is that of a secret, such as a literal
+// API key in the settings. Call it at each use: the oldest secrets are forgotten.
+func (h *Host) RememberNamed(name, value string) {
+	if NamesSecret(name) && len(value) >= minGuessed {
+		h.Secrets.Remember(value)
 	}
-	login, err := h.Login(s)
-	if err != nil {
-		return nil, err
-	}
-	if login != nil {
-		transport = &authenticated{next: transport, login: login, name: s.Auth}
-	}
-	return &http.Client{Transport: &explained{next: transport, host: h}, CheckRedirect: h.checkRedirect}, nil
 }
+
+func (h *Host) redactor() redactor { return redactor{h.Secrets} }

@@ -14,49 +14,50 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Grant is a way to an access token other than the client's own credentials (RFC 6749 section 1.3). Its methods are called
-// one at a time.
+// Grant is an authorization grant other than client credentials (RFC 6749 section 1.3). Its methods are called one at a time.
 type Grant interface {
-	// Key is the same as long as the grant's secrets are.
+	// Key identifies the grant's secrets: it changes when they do.
 	Key(h *Host) (string, error)
-	// Params are grant_type and what goes with it, made afresh.
+	// Params returns the parameters of a token request: grant_type and those that go with it.
 	Params(h *Host) (url.Values, error)
-	// Granted is told of the refresh token that came with an access token, "" where none did. An error makes the login fail.
+	// Granted receives the refresh token of a response, "" if it has none. An error makes the login fail.
 	Granted(h *Host, refresh string) error
 }
 
-// OAuth2Provider gets access tokens from a token server.
+// OAuth2Provider gets access tokens from a token endpoint.
 type OAuth2Provider struct {
 	set    *OAuth2
 	grant  Grant // nil = client credentials
-	tokens *Tokens
-	style  oauth2.AuthStyle // by which of two ways the server takes the client's secret; AutoDetect = not known yet
+	tokens *TokenCache
+	style  oauth2.AuthStyle // how the server takes the client's secret; AutoDetect = not known yet
 }
 
-// NewOAuth2Provider makes a provider without a token. A nil grant is the client's own credentials.
+// NewOAuth2Provider returns a provider without a token. A nil grant is client credentials.
 func NewOAuth2Provider(o *OAuth2, grant Grant) *OAuth2Provider {
-	return &OAuth2Provider{set: o, grant: grant, tokens: NewTokens()}
+	return &OAuth2Provider{set: o, grant: grant, tokens: NewTokenCache()}
 }
 
-// Login implements Provider.
-func (p *OAuth2Provider) Login(h *Host) (Login, error) {
+// Authenticator implements Provider.
+func (p *OAuth2Provider) Authenticator(h *Host) (Authenticator, error) {
 	client, err := h.Client(&Settings{TLS: p.set.TLS, Proxy: p.set.Proxy})
 	if err != nil {
 		return nil, setting.Under("oauth2", err)
 	}
-	place := func(req *http.Request, token string) { req.Header.Set("Authorization", token) }
-	return &TokenLogin{Host: h, Tokens: p.tokens, Asker: &tokenAsker{p, h, client}, Place: place, Client: client}, nil
+	return &TokenAuthenticator{
+		Host: h, Cache: p.tokens, Source: &oauth2Source{p, h, client}, Client: client,
+		SetToken: func(req *http.Request, token string) { req.Header.Set("Authorization", token) },
+	}, nil
 }
 
-// tokenAsker asks the token server by way of one host. Its tokens are with their type, as the header has them.
-type tokenAsker struct {
+// oauth2Source requests tokens through one host. The value of its tokens is that of the Authorization header: type and token.
+type oauth2Source struct {
 	*OAuth2Provider
 	host   *Host
-	client *http.Client
+	client *Client
 }
 
-// Key implements Asker.
-func (t *tokenAsker) Key() (string, error) {
+// Key implements TokenSource.
+func (t *oauth2Source) Key() (string, error) {
 	secret, err := t.secret()
 	if err != nil || t.grant == nil {
 		return secret, err
@@ -65,7 +66,7 @@ func (t *tokenAsker) Key() (string, error) {
 	return secret + "\n" + key, err
 }
 
-func (t *tokenAsker) secret() (string, error) {
+func (t *oauth2Source) secret() (string, error) {
 	if t.set.ClientSecret == "" {
 		return "", nil
 	}
@@ -76,29 +77,29 @@ func (t *tokenAsker) secret() (string, error) {
 	return secret, nil
 }
 
-// Ask implements Asker.
-func (t *tokenAsker) Ask(ctx context.Context) (Token, error) {
-	asks, err := t.request()
+// Token implements TokenSource.
+func (t *oauth2Source) Token(ctx context.Context) (Token, error) {
+	request, err := t.request()
 	if err != nil {
 		return Token{}, err
 	}
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, t.client)
-	asks.AuthStyle = t.style
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, t.client.http)
+	request.AuthStyle = t.style
 	switch {
-	case asks.ClientSecret == "": // there is nothing to put into the header
-		asks.AuthStyle = oauth2.AuthStyleInParams
+	case request.ClientSecret == "":
+		request.AuthStyle = oauth2.AuthStyleInParams
 	case t.style == oauth2.AuthStyleAutoDetect:
-		asks.AuthStyle = oauth2.AuthStyleInHeader
+		request.AuthStyle = oauth2.AuthStyleInHeader
 	}
-	token, err := asks.Token(ctx)
-	if t.style == oauth2.AuthStyleAutoDetect && asks.AuthStyle == oauth2.AuthStyleInHeader && t.refusesClient(err) {
-		asks.AuthStyle = oauth2.AuthStyleInParams
-		token, err = asks.Token(ctx)
+	token, err := request.Token(ctx)
+	if t.style == oauth2.AuthStyleAutoDetect && request.AuthStyle == oauth2.AuthStyleInHeader && t.refusesClient(err) {
+		request.AuthStyle = oauth2.AuthStyleInParams
+		token, err = request.Token(ctx)
 	}
 	if err != nil {
 		return Token{}, t.explain(ctx, err)
 	}
-	t.style = asks.AuthStyle
+	t.style = request.AuthStyle
 	t.host.Secrets.Remember(token.AccessToken)
 	t.host.Secrets.Remember(token.RefreshToken)
 	if t.grant != nil {
@@ -109,8 +110,8 @@ func (t *tokenAsker) Ask(ctx context.Context) (Token, error) {
 	return Token{Value: token.Type() + " " + token.AccessToken, Expires: token.Expiry}, nil
 }
 
-// request is what is asked for, with secrets as they are now.
-func (t *tokenAsker) request() (*clientcredentials.Config, error) {
+// request returns the configuration of a token request, with secrets as they are now.
+func (t *oauth2Source) request() (*clientcredentials.Config, error) {
 	id, err := t.host.Secrets.Text(t.set.ClientID)
 	if err != nil {
 		return nil, setting.Bad("oauth2.client_id", "%v", err)
@@ -133,15 +134,15 @@ func (t *tokenAsker) request() (*clientcredentials.Config, error) {
 		t.host.RememberNamed(name, value)
 		params.Set(name, value)
 	}
-	// The header carries both escaped, as RFC 6749 section 2.3.1 wants it.
+	// RFC 6749 section 2.3.1: the header has both escaped.
 	t.host.Secrets.RememberLogin(url.QueryEscape(id), url.QueryEscape(secret))
 	return &clientcredentials.Config{
 		ClientID: id, ClientSecret: secret, TokenURL: t.set.TokenURL.String(), Scopes: t.set.Scopes, EndpointParams: params,
 	}, nil
 }
 
-// refusesClient tells whether the server may not have found the client's secret where it looks for it. With a grant it has
-// to say so: a password tried too often locks out, and a refresh token may be good only once.
+// refusesClient reports whether the server may have looked for the client's secret elsewhere. With a grant its error code has
+// to say so: too many attempts with a password lock the user out, and a refresh token may be valid only once.
 func (p *OAuth2Provider) refusesClient(err error) bool {
 	refused, ok := errors.AsType[*oauth2.RetrieveError](err)
 	switch {
@@ -155,12 +156,13 @@ func (p *OAuth2Provider) refusesClient(err error) bool {
 	return slices.Contains([]string{"invalid_client", "invalid_request", "unauthorized_client"}, refused.ErrorCode)
 }
 
-// explain leaves out of the error what the library puts in: the token server's whole answer.
-func (t *tokenAsker) explain(ctx context.Context, err error) error {
+// explain returns the error of a token request. That of the library holds the whole response.
+func (t *oauth2Source) explain(ctx context.Context, err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	e := &Error{Method: http.MethodPost, Place: t.host.Secrets.Scrub(t.set.TokenURL.Place())}
+	redact := t.host.redactor()
+	e := &Error{Method: http.MethodPost, URL: redact.secret(t.set.TokenURL.Place())}
 	if refusal, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		text := refusal.ErrorCode
 		if refusal.ErrorDescription != "" {
@@ -169,9 +171,9 @@ func (t *tokenAsker) explain(ctx context.Context, err error) error {
 		if text == "" {
 			text = string(refusal.Body)
 		}
-		e.Err = t.host.RefusedBy(refusal.Response, text)
+		e.Err = Refused(newStatusError(redact, refusal.Response, text))
 		return e
 	}
-	e.Err = Refused(t.host.reason(ctx, errors.New(strings.TrimPrefix(err.Error(), "oauth2: "))))
+	e.Err = Refused(explain(ctx, redact, errors.New(strings.TrimPrefix(err.Error(), "oauth2: "))))
 	return e
 }

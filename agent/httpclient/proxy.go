@@ -11,25 +11,25 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Proxy says through whom requests go; the zero value is: directly.
+// Proxy is the settings of the proxy that requests go through; the zero value is none.
 type Proxy struct {
-	// ProxyURL is an http, https or socks5 address, or a reference to one, as it must be where it holds a password.
+	// ProxyURL is an http, https or socks5 URL, or a reference to one. One with a password must be a reference.
 	ProxyURL setting.Text `yaml:"proxy_url"`
-	// NoProxy lists what is asked directly, separated by commas: hosts, .domains, addresses, networks.
+	// NoProxy lists what is reached without the proxy, separated by commas: hosts, .domains, addresses, networks.
 	NoProxy string `yaml:"no_proxy"`
-	// ProxyFromEnvironment takes HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
+	// ProxyFromEnvironment uses HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
 	ProxyFromEnvironment bool `yaml:"proxy_from_environment"`
 }
 
-var errProxyURL = errors.New("want an address such as http://proxy.example.com:3128 (http, https, socks5 or socks5h)")
+var errProxyURL = errors.New("want a URL such as http://proxy.example.com:3128 (http, https, socks5 or socks5h)")
 
 func (p *Proxy) validate() error {
 	var problems []error
 	if p.ProxyURL != "" && p.ProxyFromEnvironment {
-		problems = append(problems, setting.Bad("proxy_from_environment", "cannot stand beside proxy_url: set one of them"))
+		problems = append(problems, setting.Bad("proxy_from_environment", "proxy_url is set too: set only one of them"))
 	}
 	if p.NoProxy != "" && p.ProxyURL == "" {
-		problems = append(problems, setting.Bad("no_proxy", "wants proxy_url; with proxy_from_environment set NO_PROXY"))
+		problems = append(problems, setting.Bad("no_proxy", "needs proxy_url; with proxy_from_environment set NO_PROXY instead"))
 	}
 	if p.ProxyURL != "" && !p.ProxyURL.IsReference() {
 		u, err := parseProxy(string(p.ProxyURL))
@@ -38,7 +38,7 @@ func (p *Proxy) validate() error {
 			problems = append(problems, setting.Bad("proxy_url", "%v", err))
 		case u.User != nil:
 			problems = append(problems, setting.Bad("proxy_url",
-				`a password does not belong here: put the whole address into a variable and write "env:NAME"`))
+				`the URL contains a password: put the whole URL into an environment variable and write "env:NAME"`))
 		}
 	}
 	return errors.Join(problems...)
@@ -52,8 +52,8 @@ func parseProxy(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// choose is the function that finds a request's proxy. A reference is read afresh at each call.
-func (p *Proxy) choose(secrets *setting.SecretStore) func(*http.Request) (*url.URL, error) {
+// proxyFunc returns the function that finds a request's proxy, nil if there is none. It reads a reference at each call.
+func (p *Proxy) proxyFunc(secrets *setting.SecretStore) func(*http.Request) (*url.URL, error) {
 	if p.ProxyURL == "" && !p.ProxyFromEnvironment {
 		return nil
 	}

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 )
 
-// proxy answers in the place of every server, with who was asked for and by whom.
+// proxy answers in place of every server with the URL and the credentials of the request.
 func proxy(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodConnect {
 		w.WriteHeader(http.StatusProxyAuthRequired)
@@ -38,7 +38,7 @@ func TestProxy(t *testing.T) {
 	})
 }
 
-func TestAProxysPasswordIsASecret(t *testing.T) {
+func TestProxyPasswordIsSecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.Serve(t, "proxy:3128", http.HandlerFunc(proxy))
@@ -56,14 +56,14 @@ func TestAProxysPasswordIsASecret(t *testing.T) {
 		wantError(t, err, "the proxy: connection refused by gone:3128")
 		w.rotate("PROXY", "hunter22")
 		_, _, err = w.get(t.Context(), client, "http://a.example/")
-		wantError(t, err, "proxy_url: want an address such as http://proxy.example.com:3128")
+		wantError(t, err, "proxy_url: want a URL such as http://proxy.example.com:3128")
 		w.rotate("PROXY", "")
 		_, _, err = w.get(t.Context(), client, "http://a.example/")
 		wantError(t, err, "proxy_url: secret env:PROXY: the environment variable PROXY is not set")
 	})
 }
 
-func TestProxyFromTheEnvironment(t *testing.T) {
+func TestProxyFromEnvironment(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://ops:hunter22@proxy:3128")
 	t.Setenv("NO_PROXY", "b.example")
 	synctest.Test(t, func(t *testing.T) {
@@ -75,13 +75,13 @@ func TestProxyFromTheEnvironment(t *testing.T) {
 		}
 		_, _, err := w.get(t.Context(), client, "http://a.example/")
 		wantError(t, err, "the proxy: connection refused by proxy:3128")
-		// Without the setting the environment has no say.
+		// Without the setting the environment has no effect.
 		_, _, err = w.get(t.Context(), w.client(t, ""), "http://a.example/")
 		wantError(t, err, "connection refused by a.example:80")
 	})
 }
 
-func TestTheTokenServerHasAProxyOfItsOwn(t *testing.T) {
+func TestProxyOfTheTokenServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.Serve(t, "a.example:80", echoHeader("Authorization"))

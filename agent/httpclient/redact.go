@@ -8,12 +8,14 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/text"
 )
 
+// blank stands for a secret in what is shown.
 const blank = "<secret>"
 
-// NamesSecret tells whether a header or parameter of this name is likely to carry a secret.
+// NamesSecret reports whether a header or parameter of this name is likely to hold a secret.
 func NamesSecret(name string) bool {
 	name = strings.ToLower(name)
 	for _, part := range []string{
@@ -26,57 +28,70 @@ func NamesSecret(name string) bool {
 	return false
 }
 
-// minGuessed is the length from which a value is taken for a secret by its name alone: a shorter one is a word or a year.
+// minGuessed is the least length of a value that is taken for a secret because of its name alone. Shorter ones are words or
+// years.
 const minGuessed = 8
 
-// RememberNamed marks the value of a header or parameter as secret where its name says so: a literal key in the settings.
-// Call it at each use, since what is not used is forgotten in the end.
-func (h *Host) RememberNamed(name, value string) {
-	if NamesSecret(name) && len(value) >= minGuessed {
-		h.Secrets.Remember(value)
-	}
+// redactor removes secrets from what is shown.
+type redactor struct{ secrets *setting.SecretStore }
+
+// secret replaces the secrets that are known.
+func (r redactor) secret(text string) string { return r.secrets.Scrub(text) }
+
+// What a URL in a text can hold of secrets.
+var (
+	queryInText = regexp.MustCompile(`\?[^\s"']*=[^\s"']*`)
+	userInText  = regexp.MustCompile(`//[^\s"'/@]*@`)
+)
+
+// text returns a text of any origin as it may be shown: one line, without secrets, queries and control characters.
+func (r redactor) text(s string) string {
+	s = r.secret(s)
+	s = queryInText.ReplaceAllString(s, "")
+	s = userInText.ReplaceAllString(s, "//")
+	return text.OneLine(s)
 }
 
-// redactHeader is the header without secrets.
-func (h *Host) redactHeader(header http.Header) http.Header {
+// header returns a copy of a header without secrets.
+func (r redactor) header(header http.Header) http.Header {
 	shown := make(http.Header, len(header))
 	for name, values := range header {
 		for _, value := range values {
 			if NamesSecret(name) {
 				value = blank
 			}
-			shown[name] = append(shown[name], h.Secrets.Scrub(value))
+			shown[name] = append(shown[name], r.secret(value))
 		}
 	}
 	return shown
 }
 
-// redactURL is the address with its query, without secrets and user.
-func (h *Host) redactURL(u *url.URL) string {
+// url returns a URL with its query, without secrets and user.
+func (r redactor) url(u *url.URL) string {
 	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 	text := shown.String()
-	mark := "?"
+	separator := "?"
 	for pair := range strings.SplitSeq(u.RawQuery, "&") {
 		name, _, valued := strings.Cut(pair, "=")
 		if plain, err := url.QueryUnescape(name); valued && (err != nil || NamesSecret(plain)) {
 			pair = name + "=" + blank
 		}
 		if pair != "" {
-			text += mark + pair
-			mark = "&"
+			text += separator + pair
+			separator = "&"
 		}
 	}
-	return h.Secrets.Scrub(text)
+	return r.secret(text)
 }
 
 const (
-	maxRead  = 64 << 10 // a longer body is not shown: half a secret would not be known for one
-	maxShown = 2000     // bytes
+	maxBodyRead  = 64 << 10 // a longer body is not shown: the part of a secret at its end would not be recognised
+	maxBodyShown = 2000     // bytes
 )
 
-// sentBody is the beginning of a request's body without secrets, nil where there is nothing to show.
-func (h *Host) sentBody(req *http.Request) func() string {
-	if h.asksLogin || req.GetBody == nil || req.ContentLength == 0 {
+// body returns a function that returns the beginning of a request's body without secrets, nil if there is no body to show.
+func (r redactor) body(req *http.Request) func() string {
+	if req.GetBody == nil || req.ContentLength == 0 {
 		return nil
 	}
 	return func() string {
@@ -85,21 +100,21 @@ func (h *Host) sentBody(req *http.Request) func() string {
 			return ""
 		}
 		defer body.Close()
-		raw, err := io.ReadAll(io.LimitReader(body, maxRead+1))
-		if err != nil || len(raw) > maxRead {
+		raw, err := io.ReadAll(io.LimitReader(body, maxBodyRead+1))
+		if err != nil || len(raw) > maxBodyRead {
 			return fmt.Sprintf("%d bytes", req.ContentLength)
 		}
-		return text.Cut(h.Secrets.Scrub(blankFields(string(raw))), maxShown)
+		return text.Cut(r.secret(blankFields(string(raw))), maxBodyShown)
 	}
 }
 
-// A member of a JSON object, and a field of a form: all before the value, the name, and the value.
+// A member of a JSON object, and a field of a form. The groups are all before the value, the name, and the value.
 var (
 	memberInText = regexp.MustCompile(`("([^"\\]*)"\s*:\s*)("(?:[^"\\]|\\.)*"|[-0-9][^\s,}\]]*)`)
 	fieldInText  = regexp.MustCompile(`((?:^|&)([^&=\s"]*)=)([^&\s]+)`)
 )
 
-// blankFields blanks the values in a body whose names are those of secrets.
+// blankFields replaces the values in a body whose names are those of secrets.
 func blankFields(text string) string {
 	for _, field := range []*regexp.Regexp{memberInText, fieldInText} {
 		text = field.ReplaceAllStringFunc(text, func(found string) string {
@@ -110,18 +125,4 @@ func blankFields(text string) string {
 		})
 	}
 	return text
-}
-
-// What an address in a text of unknown origin can hold of secrets.
-var (
-	queryInText = regexp.MustCompile(`\?[^\s"']*=[^\s"']*`)
-	userInText  = regexp.MustCompile(`//[^\s"'/@]*@`)
-)
-
-// clean is a text from elsewhere as it may stand in a message: one line, no secrets, no queries, no control characters.
-func (h *Host) clean(s string) string {
-	s = h.Secrets.Scrub(s)
-	s = queryInText.ReplaceAllString(s, "")
-	s = userInText.ReplaceAllString(s, "//")
-	return text.OneLine(s)
 }

@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 )
 
-// A body is shown as it was sent, without secrets and bounded; a login's is not.
-func TestBodiesAreShownWithoutSecrets(t *testing.T) {
+// TestShownBodies holds that the beginning of a body is shown without secrets, and that of a token request is not.
+func TestShownBodies(t *testing.T) {
 	for body, want := range map[string]string{
 		"":                                       "nil",
 		`{"query": "{orders}", "n": 5}`:          `{"query": "{orders}", "n": 5}`,
@@ -17,22 +17,18 @@ func TestBodiesAreShownWithoutSecrets(t *testing.T) {
 		`{"pin_token":123456,"n":1}`:             `{"pin_token":<secret>,"n":1}`,
 		"user=ops&client_secret=a%20b&n=1":       "user=ops&client_secret=<secret>&n=1",
 		`<a>hunter22</a>`:                        `<a><secret></a>`,
-		strings.Repeat("x", maxShown+1):          strings.Repeat("x", maxShown) + "…",
-		strings.Repeat("x", maxRead+1):           "65537 bytes",
+		strings.Repeat("x", maxBodyShown+1):      strings.Repeat("x", maxBodyShown) + "…",
+		strings.Repeat("x", maxBodyRead+1):       "65537 bytes",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
 			w.Serve(t, "a.example:80", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
 			w.Serve(t, "login.example:80", tokenServer(nil, "3600"))
 			w.host.Secrets.Remember("hunter22")
-			resp, err := w.client(t, oauth2Settings).Post("http://a.example/", "text/plain", strings.NewReader(body))
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp.Body.Close()
+			w.open(t, w.client(t, oauth2Settings), http.MethodPost, "http://a.example/", strings.NewReader(body)).Close()
 			seen := w.exchanges()
 			if len(seen) != 2 || seen[0].Body != nil {
-				t.Fatalf("got %d exchanges, or the login's body", len(seen))
+				t.Fatalf("got %d exchanges, or the body of the token request", len(seen))
 			}
 			got := "nil"
 			if seen[1].Body != nil {

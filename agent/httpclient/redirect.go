@@ -2,36 +2,38 @@ package httpclient
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 )
 
-// maxRedirects is how many hops a request may take.
+// maxRedirects is the number of redirects that a request may follow.
 const maxRedirects = 5
 
-// checkRedirect follows a redirect on the same origin alone: headers and query can hold credentials, and a client cannot
-// know which of them do.
-func (h *Host) checkRedirect(next *http.Request, via []*http.Request) error {
+// redirectPolicy follows redirects only within an origin: headers and query can hold credentials, and the client cannot know
+// which of them do.
+type redirectPolicy struct{ redact redactor }
+
+// check implements http.Client.CheckRedirect.
+func (p redirectPolicy) check(next *http.Request, via []*http.Request) error {
 	from := via[len(via)-1]
-	if to := elsewhere(from.URL, next.URL); to != "" {
+	if difference := otherOrigin(from.URL, next.URL); difference != "" {
 		origin := (&url.URL{Scheme: next.URL.Scheme, Host: next.URL.Host}).String()
-		return h.failed(from, fmt.Errorf(
-			"redirected to %s (%s): refused, credentials would follow; set url to the new address", to, origin))
+		return requestError(p.redact, from, fmt.Errorf(
+			"redirected to %s (%s): not followed, since credentials would be sent there; set url to the new address", difference, origin))
 	}
 	if len(via) > maxRedirects {
-		return h.failed(via[0], errors.New("redirected more than 5 times"))
+		return requestError(p.redact, via[0], fmt.Errorf("redirected more than %d times", maxRedirects))
 	}
 	return nil
 }
 
-// SameOrigin tells whether two addresses have one origin (RFC 6454), so that what one may be sent the other may.
-func SameOrigin(a, b *url.URL) bool { return elsewhere(a, b) == "" }
+// SameOrigin reports whether two URLs have the same origin (RFC 6454), so that credentials for one may be sent to the other.
+func SameOrigin(a, b *url.URL) bool { return otherOrigin(a, b) == "" }
 
-// elsewhere says in what the second address leaves the origin of the first (RFC 6454), "" where it does not.
-func elsewhere(from, to *url.URL) string {
+// otherOrigin returns how the origin of the second URL differs from that of the first, "" if it does not.
+func otherOrigin(from, to *url.URL) string {
 	switch {
 	case !strings.EqualFold(from.Hostname(), to.Hostname()):
 		return "another host"
@@ -41,6 +43,11 @@ func elsewhere(from, to *url.URL) string {
 		return "another port"
 	}
 	return ""
+}
+
+// originOf returns a URL's origin (RFC 6454 section 6.2).
+func originOf(u *url.URL) string {
+	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port(u)
 }
 
 func port(u *url.URL) string {

@@ -25,10 +25,10 @@ func TestRedirectsStayOnTheOrigin(t *testing.T) {
 				fmt.Fprint(rw, r.Header.Get("X-Api-Key"))
 			}
 		}))
-		// Whoever else is asked at all has learnt too much.
+		// No other origin may get a request at all.
 		for _, address := range []string{"b.example:80", "a.example:8080", "b.a.example:80", "a.example:443", "b.example:443"} {
 			w.Serve(t, address, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				t.Errorf("%s was asked for %s", r.Host, r.URL)
+				t.Errorf("%s got a request for %s", r.Host, r.URL)
 			}))
 		}
 		client := w.client(t, `authorization: {credentials: "env:PASSWORD"}`)
@@ -37,10 +37,10 @@ func TestRedirectsStayOnTheOrigin(t *testing.T) {
 			req.Header.Set("X-Api-Key", "my-api-key")
 			resp, err := client.Do(req)
 			if err != nil {
-				return "", w.host.Explain(err)
+				return "", err
 			}
-			defer resp.Body.Close()
-			body, err := ReadBody(resp, 100, nil)
+			defer resp.Close()
+			body, err := resp.ReadBody(nil, maxBody(100))
 			return string(body), err
 		}
 		for _, path := range []string{"/same", "/port"} {
@@ -49,7 +49,7 @@ func TestRedirectsStayOnTheOrigin(t *testing.T) {
 			}
 		}
 		for where, want := range map[string]string{
-			"http://b.example/x?key=value-of-query": "redirected to another host (http://b.example): refused, credentials would follow; set url to the new address",
+			"http://b.example/x?key=value-of-query": "redirected to another host (http://b.example): not followed, since credentials would be sent there; set url to the new address",
 			"http://b.a.example/":                   "redirected to another host (http://b.a.example)",
 			"//b.example/x":                         "redirected to another host (http://b.example)",
 			"http://a.example:8080/":                "redirected to another port (http://a.example:8080)",
@@ -84,14 +84,14 @@ func TestRedirectsAreCounted(t *testing.T) {
 	})
 }
 
-func TestARedirectFromHTTPSToHTTP(t *testing.T) {
+func TestRedirectFromHTTPSToHTTP(t *testing.T) {
 	from, _ := http.NewRequest(http.MethodGet, "https://a.example/x", nil)
 	to, _ := http.NewRequest(http.MethodGet, "http://a.example/x", nil)
-	wantError(t, new(Host).checkRedirect(to, []*http.Request{from}),
-		"GET https://a.example/x: redirected to http from https (http://a.example): refused")
+	wantError(t, redirectPolicy{}.check(to, []*http.Request{from}),
+		"GET https://a.example/x: redirected to http from https (http://a.example): not followed")
 }
 
-func TestElsewhere(t *testing.T) {
+func TestOtherOrigin(t *testing.T) {
 	for _, c := range []struct{ from, to, want string }{
 		{"http://a.example/x", "http://a.example/y?z", ""},
 		{"http://a.example", "http://A.EXAMPLE:80", ""},
@@ -112,8 +112,38 @@ func TestElsewhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := elsewhere(from, to); got != c.want {
+		if got := otherOrigin(from, to); got != c.want {
 			t.Errorf("%s to %s: got %q, want %q", c.from, c.to, got, c.want)
 		}
 	}
+}
+
+// TestKeepMethod holds that a redirect that would turn a POST into a GET is returned, and that others are followed.
+func TestKeepMethod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.Serve(t, "a.example:80", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/301":
+				http.Redirect(rw, r, "/end", http.StatusMovedPermanently)
+			case "/307":
+				http.Redirect(rw, r, "/end", http.StatusTemporaryRedirect)
+			}
+		}))
+		client := w.client(t, "")
+		client.KeepMethod()
+		for _, c := range []struct {
+			method, path string
+			want         int
+		}{{"POST", "/301", 301}, {"POST", "/307", 200}, {"GET", "/301", 200}} {
+			if got := w.open(t, client, c.method, "http://a.example"+c.path, strings.NewReader("x")).StatusCode; got != c.want {
+				t.Errorf("%s %s: got %d, want %d", c.method, c.path, got, c.want)
+			}
+		}
+		_, err := client.Do(func() *http.Request {
+			req, _ := http.NewRequestWithContext(t.Context(), "POST", "http://a.example/301", nil)
+			return req
+		}())
+		wantError(t, err, "POST http://a.example/301: 301 Moved Permanently")
+	})
 }

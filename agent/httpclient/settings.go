@@ -7,10 +7,10 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Settings are the settings of an HTTP client. They are inlined into a kind's own. The keys are those of Prometheus'
-// HTTP client configuration, but a secret is always a reference, so there is no key that ends in _file for one.
+// Settings are the settings of an HTTP client, inlined into those of a source or sink. The keys are those of the HTTP client
+// configuration of Prometheus. A secret is always a reference, so there are no keys that end in _file for secrets.
 type Settings struct {
-	Auth          string         `yaml:"auth"` // the name of a Provider; "" = one of the next four, or none
+	Auth          string         `yaml:"auth"` // the name of a [Provider]; "" = none
 	BasicAuth     *BasicAuth     `yaml:"basic_auth"`
 	Authorization *Authorization `yaml:"authorization"`
 	OAuth2        *OAuth2        `yaml:"oauth2"`
@@ -19,26 +19,26 @@ type Settings struct {
 	Proxy         `yaml:",inline"`
 }
 
-// BasicAuth is a name and a password with every request (RFC 7617).
+// BasicAuth sends a user name and a password with every request (RFC 7617).
 type BasicAuth struct {
 	Username setting.Text   `yaml:"username"`
 	Password setting.Secret `yaml:"password"`
 }
 
-// Authorization is the Authorization header of every request: a scheme and what goes with it.
+// Authorization is the Authorization header of every request: a scheme and credentials.
 type Authorization struct {
-	Type        string         `yaml:"type"` // "" = Bearer; one that ends in = names a parameter of the scheme: "Token token="
+	Type        string         `yaml:"type"` // "" = Bearer; may end in a parameter: "Token token="
 	Credentials setting.Secret `yaml:"credentials"`
 }
 
-// OAuth2 gets an access token by client credentials (RFC 6749 section 4.4) and sends it as a bearer token.
+// OAuth2 gets an access token by client credentials (RFC 6749 section 4.4) and sends it with every request.
 type OAuth2 struct {
 	ClientID     setting.Text   `yaml:"client_id"`
 	ClientSecret setting.Secret `yaml:"client_secret"`
 	TokenServer  `yaml:",inline"`
 }
 
-// TokenServer is who gives access tokens, and how it is asked.
+// TokenServer is the endpoint that issues access tokens, and how to send requests to it.
 type TokenServer struct {
 	TokenURL       setting.URL             `yaml:"token_url"`
 	Scopes         []string                `yaml:"scopes"`
@@ -47,10 +47,10 @@ type TokenServer struct {
 	Proxy          `yaml:",inline"`
 }
 
-// AuthName is the provider that the settings name, "" where they name none.
+// AuthName returns the name of the provider, "" if the settings name none.
 func (s *Settings) AuthName() string { return s.Auth }
 
-// Validate names every problem by its setting.
+// Validate returns all problems, each naming its setting.
 func (s *Settings) Validate() error {
 	var problems []error
 	var given []string
@@ -74,13 +74,13 @@ func (s *Settings) Validate() error {
 		problems = append(problems, setting.Under("sigv4", s.SigV4.validate()))
 	}
 	for _, name := range given[min(1, len(given)):] {
-		problems = append(problems, setting.Bad(name, "cannot stand beside %s: a request carries one of them", given[0]))
+		problems = append(problems, setting.Bad(name, "%s is set too: set only one way to authenticate", given[0]))
 	}
 	problems = append(problems, setting.Under("tls_config", s.TLS.validate()), s.Proxy.validate())
 	return errors.Join(problems...)
 }
 
-// Authenticates tells whether the settings make the Authorization header, so that no other may be set.
+// Authenticates reports whether the settings authenticate requests, so that no Authorization header may be set.
 func (s *Settings) Authenticates() bool {
 	return s.Auth != "" || s.BasicAuth != nil || s.Authorization != nil || s.OAuth2 != nil || s.SigV4 != nil
 }
@@ -88,10 +88,10 @@ func (s *Settings) Authenticates() bool {
 func (b *BasicAuth) validate() error {
 	var problems []error
 	if b.Username == "" && b.Password == "" {
-		problems = append(problems, setting.Bad("", "wants username and password"))
+		problems = append(problems, setting.Bad("", "set username and password"))
 	}
 	if strings.Contains(string(b.Username), ":") && !b.Username.IsReference() {
-		problems = append(problems, setting.Bad("username", "cannot hold a colon, which ends the name"))
+		problems = append(problems, setting.Bad("username", "cannot contain a colon: it would end the name"))
 	}
 	return errors.Join(problems...)
 }
@@ -100,9 +100,9 @@ func (a *Authorization) validate() error {
 	var problems []error
 	switch {
 	case strings.EqualFold(a.Type, "basic"):
-		problems = append(problems, setting.Bad("type", "use basic_auth for a name and a password"))
+		problems = append(problems, setting.Bad("type", "use basic_auth for a user name and password"))
 	case a.Type != "" && !isScheme(a.Type):
-		problems = append(problems, setting.Bad("type", `want one word such as Bearer, or one and a parameter such as "Token token="`))
+		problems = append(problems, setting.Bad("type", `want a scheme such as Bearer, or a scheme and a parameter such as "Token token="`))
 	}
 	if a.Credentials == "" {
 		problems = append(problems, setting.Bad("credentials", "required"))
@@ -110,8 +110,7 @@ func (a *Authorization) validate() error {
 	return errors.Join(problems...)
 }
 
-// isScheme tells whether a secret can stand behind the type: a scheme, or a scheme and a parameter's name (RFC 9110 section
-// 11.4).
+// isScheme reports whether the text is a scheme, or a scheme and the name of a parameter (RFC 9110 section 11.4).
 func isScheme(text string) bool {
 	scheme, parameter, more := strings.Cut(text, " ")
 	name, equals := strings.CutSuffix(parameter, "=")
@@ -129,20 +128,20 @@ func (o *OAuth2) validate() error {
 	return errors.Join(append(problems, o.TokenServer.Validate())...)
 }
 
-// Validate names every problem by its setting.
+// Validate returns all problems, each naming its setting.
 func (o *TokenServer) Validate() error {
 	var problems []error
 	if o.TokenURL.IsZero() {
 		problems = append(problems, setting.Bad("token_url", "required"))
 	}
 	if _, both := o.EndpointParams["scope"]; both && len(o.Scopes) > 0 {
-		problems = append(problems, setting.Bad("endpoint_params.scope", "cannot stand beside scopes, which sets it"))
+		problems = append(problems, setting.Bad("endpoint_params.scope", "is set by scopes"))
 	}
 	problems = append(problems, setting.Under("tls_config", o.TLS.validate()), o.Proxy.validate())
 	return errors.Join(problems...)
 }
 
-// IsToken tells whether s is a token (RFC 9110 section 5.6.2), as header names and authentication schemes are.
+// IsToken reports whether s is a token (RFC 9110 section 5.6.2), as names of headers and authentication schemes are.
 func IsToken(s string) bool {
 	for _, c := range []byte(s) {
 		letter := 'a' <= c|0x20 && c|0x20 <= 'z'

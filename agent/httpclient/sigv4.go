@@ -16,12 +16,12 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// SigV4 signs every request for AWS (Signature Version 4, "Authenticating Requests"). The keys are read afresh for each.
+// SigV4 signs every request for AWS (Signature Version 4). The keys are read again for each request.
 type SigV4 struct {
 	Region       string         `yaml:"region"`
 	AccessKey    setting.Text   `yaml:"access_key"`
 	SecretKey    setting.Secret `yaml:"secret_key"`
-	SessionToken setting.Secret `yaml:"session_token"` // of temporary keys
+	SessionToken setting.Secret `yaml:"session_token"` // of temporary credentials
 	Service      string         `yaml:"service_name"`  // "" = aps, Amazon Managed Service for Prometheus
 }
 
@@ -38,17 +38,19 @@ func (s *SigV4) validate() error {
 	return errors.Join(problems...)
 }
 
-// signer signs requests on their way.
-type signer struct {
-	host *Host
-	set  *SigV4
-	v4   *v4.Signer
+// sigV4Signer is the authenticator of SigV4.
+type sigV4Signer struct {
+	host   *Host
+	set    *SigV4
+	signer *v4.Signer
 }
 
-func (h *Host) signer(s *SigV4) *signer { return &signer{host: h, set: s, v4: v4.NewSigner()} }
+func newSigV4Signer(h *Host, s *SigV4) *sigV4Signer {
+	return &sigV4Signer{host: h, set: s, signer: v4.NewSigner()}
+}
 
-// Sign implements Login.
-func (s *signer) Sign(req *http.Request) (string, bool, error) {
+// Sign implements Authenticator.
+func (s *sigV4Signer) Sign(req *http.Request) (string, bool, error) {
 	keys, err := s.keys()
 	if err != nil {
 		return "", false, err
@@ -61,19 +63,19 @@ func (s *signer) Sign(req *http.Request) (string, bool, error) {
 	if service == "" {
 		service = "aps"
 	}
-	if err := s.v4.SignHTTP(req.Context(), keys, req, digest, service, s.set.Region, time.Now()); err != nil {
+	if err := s.signer.SignHTTP(req.Context(), keys, req, digest, service, s.set.Region, time.Now()); err != nil {
 		return "", false, setting.Bad("sigv4", "%v", err)
 	}
 	return "", false, nil
 }
 
-// Forget implements Login.
-func (*signer) Forget(context.Context, string) error { return nil }
+// Forget implements Authenticator.
+func (*sigV4Signer) Forget(context.Context, string) error { return nil }
 
-// CloseIdleConnections implements Login.
-func (*signer) CloseIdleConnections() {}
+// CloseIdleConnections implements Authenticator.
+func (*sigV4Signer) CloseIdleConnections() {}
 
-func (s *signer) keys() (keys aws.Credentials, err error) {
+func (s *sigV4Signer) keys() (keys aws.Credentials, err error) {
 	if keys.AccessKeyID, err = s.host.Secrets.Text(s.set.AccessKey); err != nil {
 		return keys, setting.Bad("sigv4.access_key", "%v", err)
 	}
@@ -88,12 +90,12 @@ func (s *signer) keys() (keys aws.Credentials, err error) {
 	return keys, nil
 }
 
-// bodyDigest is the SHA-256 of a request's body in hexadecimal; the body stays unread.
+// bodyDigest returns the SHA-256 of a request's body in hexadecimal. It reads a copy of the body.
 func bodyDigest(req *http.Request) (string, error) {
 	var sum hash.Hash = sha256.New()
 	if req.Body != nil && req.Body != http.NoBody {
 		if req.GetBody == nil {
-			return "", errors.New("sign for AWS: the body cannot be read twice")
+			return "", errors.New("sigv4: the body cannot be read twice")
 		}
 		body, err := req.GetBody()
 		if err != nil {

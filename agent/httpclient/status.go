@@ -2,7 +2,6 @@ package httpclient
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -10,53 +9,41 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-const (
-	maxStatusRead = 64 << 10 // read of a refusal, so that a secret is seen whole and blanked before the text is cut
-	maxStatusText = 200      // shown of it
-)
-
-// StatusError makes an error of a response that is not a success, with the first line of what the receiver says:
-// "503 Service Unavailable: upstream down". It reads the start of the body; closing is the caller's.
-func (h *Host) StatusError(resp *http.Response) error {
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxStatusRead)) // what came is better than why no more did
-	return h.status(resp, string(text))
+// StatusError is a status that is not a success.
+type StatusError struct {
+	Code       int
+	RetryAfter time.Duration // the pause that the server asks for; 0 = none
+	text       string
 }
 
-// status is the code, the receiver's text, and when to try again if the receiver says so.
-func (h *Host) status(resp *http.Response, body string) error {
-	body = strings.TrimSpace(h.Secrets.Scrub(body))
+func (e *StatusError) Error() string { return e.text }
+
+// maxStatusText bounds how much of a refusal is shown, in bytes.
+const maxStatusText = 200
+
+// newStatusError makes the error of a response whose body is read already.
+func newStatusError(redact redactor, resp *http.Response, body string) *StatusError {
+	e := &StatusError{Code: resp.StatusCode, text: statusText(resp.StatusCode)}
+	pause, paused := retryAfter(resp.Header, time.Now())
+	e.RetryAfter = pause
+	body = strings.TrimSpace(redact.secret(body))
 	if strings.HasPrefix(body, "<") && !strings.HasPrefix(body, blank) {
 		body = pageTitle(body)
 	}
 	line, _, _ := strings.Cut(body, "\n")
-	line = text.Cut(text.OneLine(line), maxStatusText)
-	message := statusText(resp.StatusCode)
-	if line != "" {
-		message += ": " + line
+	if line = text.Cut(text.OneLine(line), maxStatusText); line != "" {
+		e.text += ": " + line
 	}
-	if name := provider(resp); name != "" && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) {
-		message += fmt.Sprintf(" (logged in by auth.%s)", name)
+	if name := providerOf(resp); name != "" && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden) {
+		e.text += fmt.Sprintf(" (authenticated by auth.%s)", name)
 	}
-	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable {
-		if pause, ok := RetryAfter(resp, time.Now()); ok {
-			message += fmt.Sprintf(" (try again in %s, says the server)", pause.Round(time.Second))
-		}
+	if paused && (e.Code == http.StatusTooManyRequests || e.Code == http.StatusServiceUnavailable) {
+		e.text += fmt.Sprintf(" (the server asks to retry after %s)", pause.Round(time.Second))
 	}
-	return &short{text: message}
+	return e
 }
 
-// RefusedBy is the error of a login that was answered with this, whose body is read already. It is [Refused] unless the
-// server is down or busy.
-func (h *Host) RefusedBy(resp *http.Response, text string) error {
-	err := h.status(resp, text)
-	switch code := resp.StatusCode; {
-	case code >= 500, code == http.StatusTooManyRequests, code == http.StatusRequestTimeout:
-		return err
-	}
-	return Refused(err)
-}
-
-// pageTitle is all that is worth showing of an HTML page.
+// pageTitle returns the title of an HTML page, "" if it has none.
 func pageTitle(page string) string {
 	_, after, _ := strings.Cut(page, "<title>")
 	title, _, found := strings.Cut(after, "</title>")

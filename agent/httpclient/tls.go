@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// TLS says whom to trust and who one is. The files are read again when they change.
+// TLS is the settings of TLS connections. The files are read again when they change. The keys are those of Prometheus.
 type TLS struct {
 	CAFile             string     `yaml:"ca_file"`
 	CertFile           string     `yaml:"cert_file"`
@@ -28,7 +28,7 @@ type TLS struct {
 // TLSVersion is a version of TLS, written as TLS10, TLS11, TLS12 or TLS13. The zero value is Go's default.
 type TLSVersion uint16
 
-// UnmarshalText reads the names that Prometheus uses.
+// UnmarshalText parses TLS10, TLS11, TLS12 or TLS13.
 func (v *TLSVersion) UnmarshalText(text []byte) error {
 	for version, name := range tlsNames() {
 		if name == string(text) {
@@ -39,7 +39,7 @@ func (v *TLSVersion) UnmarshalText(text []byte) error {
 	return errors.New("want TLS10, TLS11, TLS12 or TLS13")
 }
 
-// MarshalText is the version's name.
+// MarshalText returns the version's name, "" for the zero value.
 func (v TLSVersion) MarshalText() ([]byte, error) { return []byte(tlsNames()[v]), nil }
 
 func tlsNames() map[TLSVersion]string {
@@ -60,9 +60,9 @@ func (t *TLS) validate() error {
 	return nil
 }
 
-// wrap makes a transport by newTransport, and makes it anew when a file of these settings has changed. Relative paths are
-// taken from dir.
-func (t *TLS) wrap(dir string, newTransport func(*tls.Config) (http.RoundTripper, error)) (http.RoundTripper, error) {
+// transport returns a transport made by newTransport. It is made again when a file of these settings changes. Relative paths
+// are relative to dir.
+func (t *TLS) transport(dir string, newTransport func(*tls.Config) (http.RoundTripper, error)) (http.RoundTripper, error) {
 	if t == nil {
 		return newTransport(&tls.Config{MinVersion: tls.VersionTLS12})
 	}
@@ -71,38 +71,38 @@ func (t *TLS) wrap(dir string, newTransport func(*tls.Config) (http.RoundTripper
 		ServerName: t.ServerName, MinVersion: promconfig.TLSVersion(t.MinVersion), InsecureSkipVerify: t.InsecureSkipVerify,
 	}
 	cfg.SetDirectory(dir)
-	made := func() (http.RoundTripper, error) {
+	build := func() (http.RoundTripper, error) {
 		config, err := promconfig.NewTLSConfigWithContext(context.Background(), &cfg)
 		if err != nil {
 			return nil, setting.Bad("tls_config", "%v", err)
 		}
 		return newTransport(config)
 	}
-	watched := &watched{made: made}
+	reloading := &reloadingTransport{build: build}
 	for _, path := range []string{cfg.CAFile, cfg.CertFile, cfg.KeyFile} {
 		if path != "" {
-			watched.files = append(watched.files, filepath.Clean(path))
+			reloading.files = append(reloading.files, filepath.Clean(path))
 		}
 	}
-	if len(watched.files) == 0 {
-		return made()
+	if len(reloading.files) == 0 {
+		return build()
 	}
-	_, err := watched.transport()
-	return watched, err
+	_, err := reloading.current()
+	return reloading, err
 }
 
-// watched is a transport that is made anew when a file of its settings has changed.
-type watched struct {
-	made  func() (http.RoundTripper, error)
+// reloadingTransport is a transport that is built again when one of its files changes.
+type reloadingTransport struct {
+	build func() (http.RoundTripper, error)
 	files []string
 
-	mu  sync.Mutex
-	now http.RoundTripper
-	sum [sha256.Size]byte // of what now was made of
+	mu        sync.Mutex
+	transport http.RoundTripper
+	sum       [sha256.Size]byte // of the files that transport was built from
 }
 
-func (w *watched) RoundTrip(req *http.Request) (*http.Response, error) {
-	transport, err := w.transport()
+func (r *reloadingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	transport, err := r.current()
 	if err != nil {
 		closeBody(req)
 		return nil, err
@@ -110,9 +110,9 @@ func (w *watched) RoundTrip(req *http.Request) (*http.Response, error) {
 	return transport.RoundTrip(req)
 }
 
-func (w *watched) transport() (http.RoundTripper, error) {
+func (r *reloadingTransport) current() (http.RoundTripper, error) {
 	all := sha256.New()
-	for _, file := range w.files {
+	for _, file := range r.files {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			return nil, setting.Bad("tls_config", "%v", err)
@@ -121,27 +121,27 @@ func (w *watched) transport() (http.RoundTripper, error) {
 		all.Write(part[:])
 	}
 	sum := [sha256.Size]byte(all.Sum(nil))
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.now != nil && sum == w.sum {
-		return w.now, nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.transport != nil && sum == r.sum {
+		return r.transport, nil
 	}
-	next, err := w.made()
+	next, err := r.build()
 	if err != nil {
 		return nil, err
 	}
-	if w.now != nil {
-		closeIdle(w.now)
+	if r.transport != nil {
+		closeIdle(r.transport)
 	}
-	w.now, w.sum = next, sum
+	r.transport, r.sum = next, sum
 	return next, nil
 }
 
-// CloseIdleConnections lets go of connections that nobody uses.
-func (w *watched) CloseIdleConnections() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.now != nil {
-		closeIdle(w.now)
+// CloseIdleConnections closes the connections that no request uses.
+func (r *reloadingTransport) CloseIdleConnections() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.transport != nil {
+		closeIdle(r.transport)
 	}
 }

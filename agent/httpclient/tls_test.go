@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-// authority signs certificates, as a company's own CA does.
+// authority is a certificate authority.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -80,7 +80,7 @@ func serveTLS(t *testing.T, cfg *tls.Config) *httptest.Server {
 	return server
 }
 
-// tlsWorld is a world on the system's network.
+// tlsWorld returns a world on the system's network.
 func tlsWorld(t *testing.T) *world {
 	w := newWorld(t)
 	w.host.Dial = nil
@@ -94,7 +94,7 @@ func TestTLSWithOwnAuthority(t *testing.T) {
 	writePEM(t, file, "CERTIFICATE", ca.cert.Raw)
 
 	_, _, err := w.get(t.Context(), w.client(t, ""), server.URL+"/x?key=value-of-query")
-	wantError(t, err, "GET "+server.URL+"/x: the certificate is signed by an authority that this host does not know: set tls_config.ca_file")
+	wantError(t, err, "GET "+server.URL+"/x: the certificate is signed by an unknown authority: set tls_config.ca_file")
 
 	if got := w.mustGet(t, w.client(t, `tls_config: {ca_file: ca.pem}`), server.URL); got != "HTTP/2.0" {
 		t.Errorf("got %q", got)
@@ -103,7 +103,7 @@ func TestTLSWithOwnAuthority(t *testing.T) {
 	w.mustGet(t, w.client(t, `tls_config: {ca_file: ca.pem, server_name: a.example, min_version: TLS13}`), server.URL)
 
 	_, _, err = w.get(t.Context(), w.client(t, `tls_config: {ca_file: ca.pem, server_name: b.example}`), server.URL)
-	wantError(t, err, "the certificate is not for b.example: ask by its right name, or set tls_config.server_name")
+	wantError(t, err, "the certificate is not valid for b.example: use the name that it is valid for, or set tls_config.server_name")
 }
 
 func TestTLSFilesAreReadAgain(t *testing.T) {
@@ -113,7 +113,7 @@ func TestTLSFilesAreReadAgain(t *testing.T) {
 	writePEM(t, file, "CERTIFICATE", newAuthority(t).cert.Raw)
 	client := w.client(t, `tls_config: {ca_file: ca.pem}`)
 	_, _, err := w.get(t.Context(), client, server.URL)
-	wantError(t, err, "an authority that this host does not know")
+	wantError(t, err, "an unknown authority")
 	writePEM(t, file, "CERTIFICATE", ca.cert.Raw)
 	w.mustGet(t, client, server.URL)
 }
@@ -152,10 +152,10 @@ func TestTLSMismatch(t *testing.T) {
 	expired := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, time.Now().Add(-time.Hour))}})
 	writePEM(t, filepath.Join(w.host.Secrets.Dir, "ca.pem"), "CERTIFICATE", ca.cert.Raw)
 	_, _, err = w.get(t.Context(), w.client(t, `tls_config: {ca_file: ca.pem}`), expired.URL)
-	wantError(t, err, "the certificate is out of date, or this host's clock is wrong")
+	wantError(t, err, "the certificate has expired or is not yet valid, or this host's clock is wrong")
 }
 
-func TestTLSFilesThatCannotBeUsed(t *testing.T) {
+func TestInvalidTLSFiles(t *testing.T) {
 	w := tlsWorld(t)
 	if err := os.WriteFile(filepath.Join(w.host.Secrets.Dir, "not.pem"), []byte("hello"), 0o600); err != nil {
 		t.Fatal(err)
@@ -171,7 +171,8 @@ func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// The authority is replaced while requests are under way: each of them ends well or says that the authority is unknown.
+// TestTLSFilesChangeUnderLoad replaces the authority while requests are under way: each of them succeeds or reports an unknown
+// authority.
 func TestTLSFilesChangeUnderLoad(t *testing.T) {
 	w, ca, other := tlsWorld(t), newAuthority(t), newAuthority(t)
 	server := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, time.Now().Add(time.Hour))}})
@@ -183,7 +184,7 @@ func TestTLSFilesChangeUnderLoad(t *testing.T) {
 		all.Go(func() {
 			for range 10 {
 				if _, _, err := w.get(t.Context(), client, server.URL); err != nil {
-					wantError(t, err, "an authority that this host does not know")
+					wantError(t, err, "an unknown authority")
 				}
 			}
 		})

@@ -1,30 +1,55 @@
 package httpclient
 
 import (
+	"cmp"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
+	"sync"
 	"time"
 )
 
-// What a client allows itself and its peers. A request's own bound is its context.
+// A request passes these layers, each an http.RoundTripper:
+//
+//	http.Client         redirects (redirect.go)
+//	requestTransport    leaves the caller's request unchanged, explains errors (client.go)
+//	authTransport       credentials (authentication.go)
+//	exchangeTransport   User-Agent, gzip, Host.Observe (this file)
+//	cacheTransport      cached and conditional responses (cache.go)
+//	throttledTransport  rate limits, Retry-After, quotas (throttle.go)
+//	http.Transport      TLS, proxy (tls.go, proxy.go), or Host.Transport
+
+// Bounds of connections. The bound of a request is its context.
 const (
-	dialTimeout      = 10 * time.Second // a dial outlives its request, so it needs a bound of its own
+	dialTimeout      = 10 * time.Second // a dial outlives its request
 	handshakeTimeout = 10 * time.Second
-	idleTimeout      = 90 * time.Second // above the usual interval of a minute
+	idleTimeout      = 90 * time.Second // more than the usual interval of a minute
 	maxIdlePerHost   = 8
 	maxIdle          = 32
 	maxHeaderBytes   = 256 << 10
 )
 
-// transport sends requests and observes them.
-func (h *Host) transport(t *TLS, p *Proxy) (http.RoundTripper, error) {
-	if h.Answer != nil {
-		return &exchanges{next: h.polite(h.Answer, t, p), host: h}, nil
+// newTransport returns the layers from exchangeTransport on.
+func newTransport(h *Host, t *TLS, p *Proxy) (http.RoundTripper, error) {
+	network := h.Transport
+	if network == nil {
+		var err error
+		if network, err = newNetworkTransport(h, t, p); err != nil {
+			return nil, err
+		}
 	}
+	return &exchangeTransport{next: withSharedState(h, network, t, p), host: h, redact: h.redactor()}, nil
+}
+
+// newNetworkTransport returns the layer that connects to servers.
+func newNetworkTransport(h *Host, t *TLS, p *Proxy) (http.RoundTripper, error) {
 	dial := h.Dial
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
@@ -33,13 +58,13 @@ func (h *Host) transport(t *TLS, p *Proxy) (http.RoundTripper, error) {
 	if h.Secrets != nil {
 		dir = h.Secrets.Dir
 	}
-	sender, err := t.wrap(dir, func(cfg *tls.Config) (http.RoundTripper, error) {
+	return t.transport(dir, func(cfg *tls.Config) (http.RoundTripper, error) {
 		protocols := new(http.Protocols)
 		protocols.SetHTTP1(true)
 		protocols.SetHTTP2(true)
 		return &http.Transport{
-			Proxy:                  p.choose(h.Secrets),
-			OnProxyConnectResponse: refusedByProxy,
+			Proxy:                  p.proxyFunc(h.Secrets),
+			OnProxyConnectResponse: checkProxyConnect,
 			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 				ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 				defer cancel()
@@ -48,47 +73,156 @@ func (h *Host) transport(t *TLS, p *Proxy) (http.RoundTripper, error) {
 			TLSClientConfig:     cfg,
 			TLSHandshakeTimeout: handshakeTimeout,
 			Protocols:           protocols,
-			// A dead HTTP/2 connection is found out by pings: the time-out of a request does not close it.
+			// Pings detect a dead HTTP/2 connection: the time-out of a request does not close it.
 			HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
-			DisableCompression:     true, // exchanges does it, so that it sees the size
+			DisableCompression:     true, // exchangeTransport undoes gzip
 			MaxIdleConns:           maxIdle,
 			MaxIdleConnsPerHost:    maxIdlePerHost,
 			IdleConnTimeout:        idleTimeout,
 			MaxResponseHeaderBytes: maxHeaderBytes,
 		}, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &exchanges{next: h.polite(sender, t, p), host: h}, nil
 }
 
-// refusedByProxy tells of a proxy that does not let a request through; net/http alone gives its words without its name.
-func refusedByProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+func closeIdle(transport http.RoundTripper) {
+	if c, ok := transport.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// checkProxyConnect returns an error if a proxy refuses CONNECT. That of net/http does not name the proxy.
+func checkProxyConnect(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK {
 		return nil
 	}
 	return fmt.Errorf("the proxy %s answers CONNECT with %s", proxy.Host, statusText(resp.StatusCode))
 }
 
-// explained is the outermost layer: it keeps the caller's request as it is and gives every error its short form.
-type explained struct {
-	next http.RoundTripper
-	host *Host
+// exchangeTransport sets the User-Agent, undoes gzip and calls Host.Observe. It changes the request, which is a copy.
+type exchangeTransport struct {
+	next   http.RoundTripper
+	host   *Host
+	redact redactor
 }
 
-func (e *explained) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := e.next.RoundTrip(req.Clone(req.Context()))
-	if err != nil {
-		return nil, e.host.failed(req, err)
+func (e *exchangeTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Header.Get("User-Agent") == "" && e.host.UserAgent != "" {
+		req.Header.Set("User-Agent", e.host.UserAgent)
 	}
+	if req.Header.Get("Accept-Encoding") == "" && req.Method != http.MethodHead {
+		req.Header.Set("Accept-Encoding", "gzip")
+	}
+	o := &observation{observe: e.host.Observe, redact: e.redact, ctx: req.Context(), begin: time.Now()}
+	if o.observe != nil {
+		o.exchange = Exchange{
+			Method: req.Method,
+			URL:    e.redact.url(req.URL),
+			Host:   req.URL.Host,
+			Header: e.redact.header(req.Header),
+		}
+		if !e.host.forTokens {
+			o.exchange.Body = e.redact.body(req)
+		}
+	}
+	resp, err := e.next.RoundTrip(req)
+	if err != nil {
+		_, o.exchange.Unsent = errors.AsType[*WaitError](err)
+		err = explain(req.Context(), e.redact, err)
+		o.end(err)
+		return nil, err
+	}
+	o.response(resp)
+	resp.Body = &observedBody{from: gunzip(resp), raw: resp.Body, observation: o}
 	return resp, nil
 }
 
-func (e *explained) CloseIdleConnections() { closeIdle(e.next) }
+func (e *exchangeTransport) CloseIdleConnections() { closeIdle(e.next) }
 
-func closeIdle(transport http.RoundTripper) {
-	if c, ok := transport.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
+// observation is an exchange under way. It calls the observer once, when the exchange ends.
+type observation struct {
+	observe  func(Exchange)
+	redact   redactor
+	ctx      context.Context
+	begin    time.Time
+	once     sync.Once
+	exchange Exchange
+}
+
+// response notes a response of the network or the cache.
+func (o *observation) response(resp *http.Response) {
+	o.exchange.Code = resp.StatusCode
+	if cached, ok := resp.Body.(*cachedBody); ok {
+		o.exchange.Revalidated, o.exchange.Unsent = cached.code != 0, cached.code == 0
+		o.exchange.Code = cmp.Or(cached.code, resp.StatusCode)
 	}
+	if q, ok := quotaOf(resp.Header, time.Now()); ok && !o.exchange.Unsent {
+		o.exchange.Quota = &q
+	}
+}
+
+func (o *observation) end(err error) {
+	o.once.Do(func() {
+		if o.observe == nil {
+			return
+		}
+		o.exchange.Err = err
+		o.exchange.Took = time.Since(o.begin)
+		o.observe(o.exchange)
+	})
+}
+
+// observedBody counts what is read of a response and explains errors.
+type observedBody struct {
+	from        io.Reader
+	raw         io.Closer
+	observation *observation
+}
+
+func (b *observedBody) Read(p []byte) (int, error) {
+	n, err := b.from.Read(p)
+	o := b.observation
+	o.exchange.Bytes += int64(n)
+	switch {
+	case err == io.EOF:
+		o.end(nil)
+	case err != nil:
+		err = explain(o.ctx, o.redact, err)
+		o.end(err)
+	}
+	return n, err
+}
+
+func (b *observedBody) Close() error {
+	err := b.raw.Close()
+	b.observation.end(nil)
+	return err
+}
+
+// gunzip returns the response's body without gzip. As with net/http, the header then does not mention gzip.
+func gunzip(resp *http.Response) io.Reader {
+	if !strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
+		return resp.Body
+	}
+	resp.Header.Del("Content-Encoding")
+	resp.Header.Del("Content-Length")
+	resp.ContentLength = -1
+	resp.Uncompressed = true
+	return &gzipReader{from: resp.Body}
+}
+
+// gzipReader reads the header of gzip at the first Read, so that a slow body does not delay the response.
+type gzipReader struct {
+	from io.Reader
+	gzip *gzip.Reader
+	err  error
+}
+
+func (g *gzipReader) Read(p []byte) (int, error) {
+	if g.gzip == nil && g.err == nil {
+		g.gzip, g.err = gzip.NewReader(g.from)
+	}
+	if g.err != nil {
+		return 0, g.err
+	}
+	return g.gzip.Read(p)
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// Expression is an expression in a setting. The zero value is none.
+// Expression is a compiled expression, as the type of a setting. The zero value is no expression.
 type Expression struct {
 	text string
 	code *gojq.Code
@@ -15,7 +15,7 @@ type Expression struct {
 	each bool
 }
 
-// UnmarshalText compiles the expression; an empty one is none.
+// UnmarshalText compiles an expression. An empty text is no expression.
 func (e *Expression) UnmarshalText(text []byte) error {
 	*e = Expression{}
 	if len(text) == 0 {
@@ -30,21 +30,22 @@ func (e *Expression) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// String is the expression as it was written.
+// String returns the expression as it was written.
 func (e Expression) String() string { return e.text }
 
-// IsZero tells whether there is none.
+// IsZero reports whether there is no expression.
 func (e Expression) IsZero() bool { return e.code == nil }
 
-var errSeveral = errors.New("it gives more than one value")
+var errSeveral = errors.New("returns more than one value")
 
-// Path is [Path] of the expression.
+// Path returns the [Path] of the expression.
 func (e Expression) Path() (path []string, each bool) { return e.path, e.each }
 
-// All are the values that the expression gives, and at most one error, which ends them.
+// All returns an iterator over the values of the expression for an input. An error is the last value.
 func (e Expression) All(ctx context.Context, in any) gojq.Iter { return e.code.RunWithContext(ctx, in) }
 
-// Run is the one value that the expression gives; nothing at all is null. The text of an error may hold parts of the input.
+// Run returns the value of the expression for an input. No value is nil, and more than one is an error. The text of an error
+// may contain parts of the input.
 func (e Expression) Run(ctx context.Context, in any) (any, error) {
 	iter := e.All(ctx, in)
 	first, some := iter.Next()

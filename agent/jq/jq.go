@@ -1,5 +1,17 @@
-// Package jq compiles jq expressions, and says in the words of who wrote them what is wrong with one. They have one function
-// more than jq, timestamp: see ParseTime.
+// Package jq compiles jq expressions for settings. The expressions are those of gojq (https://github.com/itchyny/gojq), and mean
+// the same in every kind of source, fetcher and sink:
+//
+//   - An expression reads its input and nothing else: no files, no environment variables, no input function.
+//   - It has at most 16 KiB.
+//   - It has one more function than jq, timestamp, which returns the Unix seconds of a time: see [ParseTime].
+//   - An error of compiling names the character and suggests what was meant.
+//
+// A kind uses [Expression] as the type of a setting. It compiles the text when the configuration is read, and
+// [Expression.Run] returns one value and [Expression.All] all values. A run ends when its context ends. Other than that gojq
+// bounds neither the time nor the memory of a run: a caller must give it a context with a timeout, and input of bounded size.
+//
+// Values are those of gojq: nil, bool, int, float64, *big.Int, json.Number, string, []any and map[string]any. The package is part of
+// the public kit for plug-ins, and its exported names stay as they are within a major version.
 package jq
 
 import (
@@ -11,10 +23,10 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// maxText bounds an expression's length, in bytes.
+// maxText bounds an expression, in bytes.
 const maxText = 16 << 10
 
-// Compile compiles an expression.
+// Compile parses and compiles an expression.
 func Compile(text string) (*gojq.Query, *gojq.Code, error) {
 	query, err := parse(text)
 	if err != nil {
@@ -24,11 +36,11 @@ func Compile(text string) (*gojq.Query, *gojq.Code, error) {
 	return query, code, err
 }
 
-// nowVariable is what CompileAt's now stands for.
+// nowVariable is the variable behind the function now of CompileAt.
 const nowVariable = "$__now"
 
-// CompileAt compiles an expression for code that is run with values beside its input: the Epoch that now gives, and those of
-// these variables, such as "$start".
+// CompileAt is like Compile for code that is run with variables, such as "$start". The first value of a run is the [Epoch] that
+// the function now returns; the values of the variables follow.
 func CompileAt(text string, variables ...string) (*gojq.Query, *gojq.Code, error) {
 	query, err := parse(text)
 	if err != nil {
@@ -41,12 +53,12 @@ func CompileAt(text string, variables ...string) (*gojq.Query, *gojq.Code, error
 	return query, code, err
 }
 
-// Epoch is a time as jq's now has it, in seconds since 1970.
+// Epoch returns a time as jq's now does: in seconds since 1970.
 func Epoch(t time.Time) float64 { return float64(t.Unix()) + float64(t.Nanosecond())/1e9 }
 
 func parse(text string) (*gojq.Query, error) {
 	if len(text) > maxText {
-		return nil, fmt.Errorf("the expression exceeds %d bytes; a script is the place for that much", maxText)
+		return nil, fmt.Errorf("the expression exceeds %d bytes: use a script for logic of this size", maxText)
 	}
 	query, err := gojq.Parse(text)
 	if err != nil {
@@ -66,13 +78,13 @@ func compile(query *gojq.Query, options ...gojq.CompilerOption) (*gojq.Code, err
 	return code, nil
 }
 
-// hint is what the commonest mistakes were meant to be.
+// hint returns a remedy for the most common mistakes.
 func hint(problem string) string {
 	if name, plain := strings.CutSuffix(strings.TrimPrefix(problem, "function not defined: "), "/0"); plain && name != problem {
-		return fmt.Sprintf("; a field is written .%s, a field with a dash .[\"a-b\"], and a text \"in quotes\"", name)
+		return fmt.Sprintf("; write .%s for a field, .[\"a-b\"] for a field with a dash, and \"quotes\" around a string", name)
 	}
 	if problem == "$" {
-		return "; this is jq, not JSONPath: a field is .a.b, all items of a list .a[]"
+		return "; this is jq, not JSONPath: write .a.b for a field, and .a[] for all items of a list"
 	}
 	return ""
 }

@@ -12,10 +12,10 @@ func TestCompile(t *testing.T) {
 	for text, want := range map[string]string{
 		".a.b[]":                         "",
 		".a[":                            "not a jq expression: unexpected EOF, after 3 characters",
-		"body":                           `jq: function not defined: body/0; a field is written .body, a field with a dash .["a-b"], and a text "in quotes"`,
-		"$.a":                            "not a jq expression: unexpected token \"$\", after 0 characters; this is jq, not JSONPath: a field is .a.b, all items of a list .a[]",
+		"body":                           `jq: function not defined: body/0; write .body for a field, .["a-b"] for a field with a dash, and "quotes" around a string`,
+		"$.a":                            "not a jq expression: unexpected token \"$\", after 0 characters; this is jq, not JSONPath: write .a.b for a field, and .a[] for all items of a list",
 		"." + strings.Repeat(" ", 16000): "",
-		strings.Repeat(".", 17<<10):      "the expression exceeds 16384 bytes; a script is the place for that much",
+		strings.Repeat(".", 17<<10):      "the expression exceeds 16384 bytes: use a script for logic of this size",
 	} {
 		at := func(text string) (*gojq.Query, *gojq.Code, error) { return CompileAt(text, "$start") }
 		for name, compile := range map[string]func(string) (*gojq.Query, *gojq.Code, error){"Compile": Compile, "CompileAt": at} {
@@ -27,7 +27,7 @@ func TestCompile(t *testing.T) {
 	}
 }
 
-func TestNowIsTheTimeThatTheCodeIsRunWith(t *testing.T) {
+func TestNowIsTheTimeOfTheRun(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 500_000_000, time.UTC)
 	for text, want := range map[string]any{
 		"now":                    1772366400.5,

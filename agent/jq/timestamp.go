@@ -8,8 +8,7 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// timestamp is the function timestamp: a time's text in Unix seconds, with their fraction. Null stays null, so that what is
-// missing is missing.
+// timestamp is the function timestamp. It returns the Unix seconds of a time, with their fraction, and null for null.
 func timestamp(in any, _ []any) any {
 	switch text := in.(type) {
 	case nil:
@@ -21,20 +20,21 @@ func timestamp(in any, _ []any) any {
 		}
 		return Epoch(t)
 	}
-	return fmt.Errorf("timestamp: want a text such as 2026-03-01T12:00:00Z, got %s", gojq.Preview(in))
+	return fmt.Errorf("timestamp: want a string such as 2026-03-01T12:00:00Z, got %s", gojq.Preview(in))
 }
 
+// second is an example of a time up to its seconds.
 const second = "2026-03-01T12:00:00"
 
-// ParseTime reads a time as RFC 3339 writes it, with or without a fraction of a second. A space may stand in place of the T
-// and before the offset, and the offset may be +0200 or +02, as in ISO 8601. A text without an offset is refused: nobody
-// knows which time it is.
+// ParseTime parses a time in RFC 3339, with or without a fraction of a second. There may be a space instead of the T and before
+// the offset, and the offset may be +0200 or +02 as in ISO 8601. A time without an offset is refused, since its zone is not
+// known.
 func ParseTime(text string) (time.Time, error) {
 	t, rest, ok := parseSecond(text)
 	switch {
 	case !ok && len(text) == len("2026-03-01"):
 		if _, _, isDay := parseSecond(text + second[len(text):]); isDay {
-			return t, fmt.Errorf(`%q is a day; if its begin in UTC is meant, put . + "T00:00:00Z" before it`, text)
+			return t, fmt.Errorf(`%q is a date without a time; for the start of the day in UTC write . + "T00:00:00Z" | timestamp`, text)
 		}
 	case ok && strings.HasPrefix(rest, "."):
 		end := strings.IndexFunc(rest[1:], func(r rune) bool { return r < '0' || r > '9' }) + 1
@@ -45,16 +45,16 @@ func ParseTime(text string) (time.Time, error) {
 		t, rest, ok = t.Add(time.Duration(nanos)), rest[end:], valid && end > 1
 	}
 	if ok && rest == "" {
-		return t, fmt.Errorf(`%.40q says no offset from UTC; if it is in UTC, put . + "Z" before it`, text)
+		return t, fmt.Errorf(`%.40q has no offset from UTC; if it is in UTC write . + "Z" | timestamp`, text)
 	}
 	offset, known := parseOffset(strings.TrimPrefix(rest, " "))
 	if !ok || !known {
-		return t, fmt.Errorf("%.40q is no time such as 2026-03-01T12:00:00Z or 2026-03-01 13:00:00.5 +0100", text)
+		return t, fmt.Errorf("%.40q is not a time such as 2026-03-01T12:00:00Z or 2026-03-01 13:00:00.5 +0100", text)
 	}
 	return t.Add(-offset), nil
 }
 
-// parseSecond reads a text up to its seconds, as if it were in UTC.
+// parseSecond parses a time up to its seconds in UTC, and returns the rest of the text.
 func parseSecond(text string) (t time.Time, rest string, ok bool) {
 	if len(text) < len(second) {
 		return t, "", false
@@ -82,7 +82,7 @@ func parseSecond(text string) (t time.Time, rest string, ok bool) {
 	return t, rest, field == [6]int{year, int(month), day, hour, minute, sec}
 }
 
-// parseOffset reads Z, +02:00, +0200 or +02.
+// parseOffset parses Z, +02:00, +0200 or +02.
 func parseOffset(text string) (time.Duration, bool) {
 	if text == "Z" || text == "z" {
 		return 0, true
@@ -105,7 +105,7 @@ func parseOffset(text string) (time.Duration, bool) {
 	return offset, true
 }
 
-// digits reads a number of so many digits.
+// digits parses a number of the given width, and returns the rest of the text.
 func digits(text string, width int) (n int, rest string, ok bool) {
 	if len(text) < width {
 		return 0, "", false

@@ -24,26 +24,26 @@ func TestTimestamp(t *testing.T) {
 		`["2026-03-01T12:00:01Z" | timestamp, 1][0]`: 1772366401.0,
 		`def timestamp: 3; "x"`:                      3,
 
-		`""`:                            `"" is no time such as 2026-03-01T12:00:00Z or 2026-03-01 13:00:00.5 +0100`,
-		`"yesterday"`:                   `"yesterday" is no time such as`,
-		`"2026-03-01"`:                  `"2026-03-01" is a day; if its begin in UTC is meant, put . + "T00:00:00Z" before it`,
-		`"2026-03-01T12:00:00.5"`:       `"2026-03-01T12:00:00.5" says no offset from UTC; if it is in UTC, put . + "Z" before it`,
-		`"2026-03-01 12:00:00"`:         `says no offset from UTC`,
-		`"2026-03-01T12:00Z"`:           "is no time",
-		`"2026-03-01T12:00:00.Z"`:       "is no time",
-		`"2026-02-30T12:00:00Z"`:        "is no time",
-		`"2026-13-01"`:                  "is no time",
-		`"2026-03-01T24:00:00Z"`:        "is no time",
-		`"2026-03-01T12:00:60Z"`:        "is no time",
-		`"2026-03-01T1:00:00Z"`:         "is no time",
-		`"2026-03-01T12:00:00,5Z"`:      "is no time",
-		`"2026-03-01T12:00:00+25:00"`:   "is no time",
-		`"2026-03-01T12:00:00+0260"`:    "is no time",
-		`"2026-03-01T12:00:00+2"`:       "is no time",
-		`"2026-03-01x12:00:00Z"`:        "is no time",
-		`" 2026-03-01T12:00:00Z"`:       "is no time",
-		`"2026-03-01T12:00:00Z" * 1000`: "is no time",
-		`17`:                            "timestamp: want a text such as 2026-03-01T12:00:00Z, got 17",
+		`""`:                            `"" is not a time such as 2026-03-01T12:00:00Z or 2026-03-01 13:00:00.5 +0100`,
+		`"yesterday"`:                   `"yesterday" is not a time such as`,
+		`"2026-03-01"`:                  `"2026-03-01" is a date without a time; for the start of the day in UTC write . + "T00:00:00Z" | timestamp`,
+		`"2026-03-01T12:00:00.5"`:       `"2026-03-01T12:00:00.5" has no offset from UTC; if it is in UTC write . + "Z" | timestamp`,
+		`"2026-03-01 12:00:00"`:         `has no offset from UTC`,
+		`"2026-03-01T12:00Z"`:           "is not a time",
+		`"2026-03-01T12:00:00.Z"`:       "is not a time",
+		`"2026-02-30T12:00:00Z"`:        "is not a time",
+		`"2026-13-01"`:                  "is not a time",
+		`"2026-03-01T24:00:00Z"`:        "is not a time",
+		`"2026-03-01T12:00:60Z"`:        "is not a time",
+		`"2026-03-01T1:00:00Z"`:         "is not a time",
+		`"2026-03-01T12:00:00,5Z"`:      "is not a time",
+		`"2026-03-01T12:00:00+25:00"`:   "is not a time",
+		`"2026-03-01T12:00:00+0260"`:    "is not a time",
+		`"2026-03-01T12:00:00+2"`:       "is not a time",
+		`"2026-03-01x12:00:00Z"`:        "is not a time",
+		`" 2026-03-01T12:00:00Z"`:       "is not a time",
+		`"2026-03-01T12:00:00Z" * 1000`: "is not a time",
+		`17`:                            "timestamp: want a string such as 2026-03-01T12:00:00Z, got 17",
 		`{a: 1}`:                        `got {"a":1}`,
 	} {
 		for name, compile := range map[string]func(string) (string, any){
@@ -77,7 +77,7 @@ func TestTimestamp(t *testing.T) {
 	}
 }
 
-// FuzzParseTime holds that whatever is read is the same written in RFC 3339, and that it is what Go reads, where Go reads it.
+// FuzzParseTime checks that a parsed time is the same after formatting, and the one of package time if that can parse it.
 func FuzzParseTime(f *testing.F) {
 	for _, text := range []string{
 		"2026-03-01T12:00:00Z", "2026-03-01 12:00:00.5 -0730", "2026-03-01T12:00:00+02", "2026-03-01", "2026-03-01T12:00:00.", "2026-03-01T12:00:00.0000000019Z", "0000-02-29T23:59:59z",
@@ -102,7 +102,7 @@ func FuzzParseTime(f *testing.F) {
 	})
 }
 
-// TestParseTimeReadsWhatGoReads holds it of all that RFC 3339 has.
+// TestParseTimeReadsWhatGoReads compares times in RFC 3339 with those of package time.
 func TestParseTimeReadsWhatGoReads(t *testing.T) {
 	at := time.Date(1583, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i := range 20_000 {

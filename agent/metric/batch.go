@@ -2,19 +2,18 @@ package metric
 
 import "time"
 
-// Batch is a job's whole set of metric families after a tick, as absolute values. It is never changed once it is made, so
-// whoever gets it may keep it.
+// Batch is all metric families of a job after a tick, as absolute values. It is immutable: a sink may keep it.
 type Batch struct {
 	Job      string
-	Time     time.Time // the tick's time; the samples carry it, except those with a time of their own
+	Time     time.Time // of the tick; the time of all samples that have none of their own
 	Families []Family
 
-	// Every is how long the job takes from tick to tick; 0 = unknown. A sink whose receiver forgets what it has not heard
-	// of for a while tells it again meanwhile.
+	// Every is the interval between the job's ticks, 0 if it is not known. A sink whose receiver drops series that it has
+	// not received for some time re-sends the batch in between.
 	Every time.Duration
 }
 
-// Series counts the batch's series.
+// Series returns the number of series in the batch.
 func (b *Batch) Series() int {
 	n := 0
 	for i := range b.Families {
@@ -23,7 +22,7 @@ func (b *Batch) Series() int {
 	return n
 }
 
-// Samples counts what the batch has to tell: its series, and the points before their values.
+// Samples returns the number of samples in the batch: one per series, and the earlier points.
 func (b *Batch) Samples() int {
 	n := b.Series()
 	for i := range b.Families {
@@ -34,7 +33,7 @@ func (b *Batch) Samples() int {
 	return n
 }
 
-// Points counts those of the samples that have times of their own. No later batch makes up for them.
+// Points returns the number of samples that have times of their own. A later batch does not replace them.
 func (b *Batch) Points() int {
 	n := b.Samples() - b.Series()
 	for i := range b.Families {
@@ -47,34 +46,35 @@ func (b *Batch) Points() int {
 	return n
 }
 
-// Family is one metric with its series. Its order of series is the same from batch to batch while series live.
+// Family is one metric with its series. Series keep their order from batch to batch.
 type Family struct {
 	Desc   *Desc
 	Series []Series
 
-	// Earlier is what this tick brought of some series beside their values: points in order of time, before the series'
-	// own. A receiver that keeps a series' past gets them first; a sink that shows what is now leaves them out.
+	// Earlier has, by labels, the points that this tick brought of a series of this family besides its value. They are
+	// sorted by time and older than the value. A sink whose receiver stores history sends them first; a sink that shows
+	// current values leaves them out.
 	Earlier map[*LabelSet][]Point
 }
 
-// Series is one line of numbers of a family at the batch's time.
+// Series is one series of a family, with its value at the batch's time. See [LabelSet] for what identifies it.
 type Series struct {
 	Labels *LabelSet
-	Value  float64 // gauge and counter
-	Time   int64   // the sample's own time in Unix milliseconds; 0 = the batch's
-	Start  int64   // when a running total began at zero, in Unix milliseconds; 0 = unknown, or not a running total
+	Value  float64 // of a gauge or counter
+	Time   int64   // the sample's own time, Unix milliseconds; 0 = the batch's
+	Start  int64   // when a running total was zero, Unix milliseconds; 0 = unknown, or not a running total
 
-	More *More // nil = the numbers are all
+	More *More // nil if Value is all
 }
 
-// More is what few series have.
+// More is what few series have, apart from the others to save memory.
 type More struct {
 	Exemplars []Exemplar      // of a counter or histogram; a sink that cannot carry them leaves them out
 	Histogram *HistogramValue // of a histogram
 	Summary   *SummaryValue   // of a summary
 }
 
-// Exemplars are those of the series.
+// Exemplars returns the series' exemplars.
 func (s *Series) Exemplars() []Exemplar {
 	if s.More == nil {
 		return nil
@@ -82,7 +82,7 @@ func (s *Series) Exemplars() []Exemplar {
 	return s.More.Exemplars
 }
 
-// Histogram is that of a series of a histogram; nil = it has none.
+// Histogram returns the value of a histogram's series, nil if it has none.
 func (s *Series) Histogram() *HistogramValue {
 	if s.More == nil {
 		return nil
@@ -90,7 +90,7 @@ func (s *Series) Histogram() *HistogramValue {
 	return s.More.Histogram
 }
 
-// Summary is that of a series of a summary; nil = it has none.
+// Summary returns the value of a summary's series, nil if it has none.
 func (s *Series) Summary() *SummaryValue {
 	if s.More == nil {
 		return nil
@@ -98,57 +98,58 @@ func (s *Series) Summary() *SummaryValue {
 	return s.More.Summary
 }
 
-// Point is what a gauge or counter was at a time of its own.
+// Point is the value of a gauge or counter at a time of its own.
 type Point struct {
 	Time  int64 // Unix milliseconds
 	Value float64
-	Start int64 // as that of a series
+	Start int64 // as in Series
 }
 
-// Exemplar is one of the observations that a series has counted, with labels that lead to it, such as a trace's id. In a
-// histogram it belongs to the bucket that its value falls into.
+// Exemplar is one of the observations that a series has counted, with labels such as a trace ID. In a histogram it belongs
+// to the bucket of its value.
 type Exemplar struct {
 	Labels []Label // sorted by name
 	Value  float64
-	Time   int64 // Unix milliseconds; 0 = its sample's
+	Time   int64 // Unix milliseconds; 0 = the sample's
 }
 
-// HistogramValue is a histogram's state, never changed once it is made.
+// HistogramValue is the value of a histogram. It is immutable.
 type HistogramValue struct {
 	Count  uint64
 	Sum    float64
-	Counts []uint64 // one per Desc.Buckets, not cumulative, and one more for +Inf; nil without classic buckets
+	Counts []uint64 // one per Desc.Buckets and one for +Inf, not cumulative; nil without classic buckets
 	Native *NativeBuckets
 }
 
-// CustomBounds is the schema of native histograms with bounds of their own.
+// CustomBounds is the schema of native histograms with custom bucket boundaries.
 const CustomBounds = -53
 
-// NativeBuckets are the buckets of a native histogram, as Prometheus' specification of them has it
+// NativeBuckets are the buckets of a native histogram, as in Prometheus' specification
 // (https://prometheus.io/docs/specs/native_histograms/).
 type NativeBuckets struct {
-	Schema        int32     // bucket i ends at 2^(i / 2^Schema), or at Bounds[i]
+	Schema        int32     // the upper bound of bucket i is 2^(i / 2^Schema), or Bounds[i] for CustomBounds
 	Bounds        []float64 // of schema CustomBounds, ascending, without +Inf
 	ZeroThreshold float64
 	ZeroCount     uint64
 	Positive      []NativeBucket // ascending, none empty
-	Negative      []NativeBucket // ascending by magnitude
+	Negative      []NativeBucket // ascending by magnitude, none empty
 
-	// Fractions tells that all counts, that of the HistogramValue too, are floating-point numbers by their bits
+	// Fractions marks a float histogram: every count, including that of the HistogramValue, holds the bits of a float64
 	// (math.Float64bits).
 	Fractions bool
-	Gauge     bool // counts may fall: of a GaugeHistogram
+	Gauge     bool // of a GaugeHistogram: counts may decrease
 }
 
-// NativeBucket counts the observations in a bucket: of an exponential schema in (2^((Index-1)/2^Schema), 2^(Index/2^Schema)].
+// NativeBucket is the count of one bucket. In an exponential schema that is the bucket
+// (2^((Index-1)/2^Schema), 2^(Index/2^Schema)].
 type NativeBucket struct {
 	Index int32
 	Count uint64
 }
 
-// SummaryValue is a summary's state, never changed once it is made.
+// SummaryValue is the value of a summary. It is immutable.
 type SummaryValue struct {
 	Count     uint64
 	Sum       float64
-	Quantiles []float64 // one per Desc.Quantiles; NaN where there is nothing to speak of
+	Quantiles []float64 // one per Desc.Quantiles; NaN without observations
 }

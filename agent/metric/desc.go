@@ -1,5 +1,12 @@
-// Package metric holds what flows through the agent: readings on the way in, families of series on the way out, and the
-// text form of both. It is made of plain values and knows nothing else of the agent.
+// Package metric has the data model of the agent: what a source returns ([Readings]), what a sink receives ([Batch]), and
+// how a metric is declared ([Desc]). It also writes batches in the text exposition format and converts them to
+// client_model's messages.
+//
+// A source fills Readings: for each metric a Desc and one [Reading] per measured value. The agent turns readings into a
+// Batch of families of series with absolute values, and gives that to every sink. [LabelSet] says how a sink recognizes a
+// series from batch to batch.
+//
+// Authors of sources and sinks can rely on this package. It imports no other package of the agent.
 package metric
 
 import (
@@ -7,11 +14,11 @@ import (
 	"time"
 )
 
-// Type is a metric's type, in Prometheus' sense.
+// Type is a metric's type, as in Prometheus.
 type Type uint8
 
-// The types a metric can be declared with, and two that only a scraped target has: Unknown where it says nothing, and
-// GaugeHistogram, which has native buckets alone.
+// The types of metrics. Unknown and GaugeHistogram cannot be declared; only scraped metrics have them. A GaugeHistogram has
+// native buckets only.
 const (
 	Unknown Type = iota
 	Gauge
@@ -21,30 +28,30 @@ const (
 	GaugeHistogram
 )
 
-// From says what a counter's readings are.
+// From is what a counter's readings are.
 type From uint8
 
-// A reading of a counter is the upstream's running total, what is new since the last tick, or one event.
+// A counter's reading is the upstream's running total, the increase since the last tick, or one event.
 const (
 	Total From = iota
 	Increment
 	Events
 )
 
-// OnDecrease says what a decrease of an upstream running total means.
+// OnDecrease is what to do when an upstream running total decreases.
 type OnDecrease uint8
 
-// A decrease is an upstream reset, a wobble to wait out, or that metric's error.
+// A decrease is an upstream reset, is ignored until the total has grown past its last value, or is dropped and counted.
 const (
 	DecreaseReset OnDecrease = iota
 	DecreaseIgnore
 	DecreaseError
 )
 
-// OnDuplicate says what becomes of two readings of one series in one tick.
+// OnDuplicate is what to do with two readings of one series in one tick.
 type OnDuplicate uint8
 
-// Two readings of one series are that metric's error, or are combined into one.
+// Two readings of one series are an error of the metric, or are combined into one.
 const (
 	DuplicateError OnDuplicate = iota
 	DuplicateSum
@@ -54,63 +61,68 @@ const (
 	DuplicateCount
 )
 
-// FirstRun says what becomes of the readings of a metric's first tick ever, where readings add to a running total of ours.
+// FirstRun is what to do with the readings of a metric's first tick ever, if they add to a running total.
 type FirstRun uint8
 
-// What an API shows at first counts, or is known from then on and does not count.
+// The readings of the first tick count, or are only remembered.
 const (
 	FirstCount FirstRun = iota
 	FirstSkip
 )
 
-// Desc declares one metric: what it is called, what its readings mean, and which labels they carry. It is made once and
-// never changed; readings and families point to it.
+// Desc declares a metric: its name, what its readings mean, and which labels they have. It is immutable. Readings and
+// families refer to it by pointer, and a source uses the same pointer in every tick.
+//
+// Its JSON form identifies the metric's state: state is carried over a restart or a reload if the JSON is the same. Fields
+// that the state does not depend on are not part of it. A field with its zero value is left out, so that a new field does
+// not invalidate saved state.
 type Desc struct {
-	Name string
-	Help string
-	Unit string
-	Type Type
+	Name string `json:"name"`
+	Help string `json:"-"`
+	Unit string `json:"unit,omitempty"`
+	Type Type   `json:"type,omitempty"`
 
-	// How says how readings are made, such as the text of the expressions. A metric whose How has changed is another one:
-	// nothing of its state carries over a reload.
-	How string
+	// How identifies how readings are made, such as the text of the expressions. A metric with another How is another
+	// metric: it starts without state.
+	How string `json:"how,omitempty"`
 
-	LabelNames []string // in the order in which readings give their values
-	Const      []Label  // on every series
+	LabelNames []string `json:"labels,omitempty"`       // in the order in which readings give their values
+	Const      []Label  `json:"const_labels,omitempty"` // on every series
 
-	// Targeted tells that the series name the target that they were scraped from by labels of their own, as job and
-	// instance. A sink that adds such labels leaves these series as they are.
-	Targeted bool
+	// Targeted marks series with their own job and instance labels, of the target that they were scraped from. A sink that
+	// adds such labels does not add them to these series.
+	Targeted bool `json:"targeted,omitempty"`
 
-	Delta       bool // gauge: the change since the last tick
-	From        From // counter
-	OnDecrease  OnDecrease
-	OnDuplicate OnDuplicate
+	Delta       bool        `json:"delta,omitempty"`       // gauge: its value is the change since the last tick
+	From        From        `json:"from,omitempty"`        // counter
+	OnDecrease  OnDecrease  `json:"on_decrease,omitempty"` // counter
+	OnDuplicate OnDuplicate `json:"on_duplicate,omitempty"`
 
-	// Once makes a reading count once per event id, however often it is seen. An id is forgotten when it has not been
-	// seen for Remember; MaxEvents bounds how many are known.
-	Once      bool
-	Remember  time.Duration
-	MaxEvents int
+	// Once makes a reading count once per event ID. An ID is forgotten when it has not been seen for Remember, and the
+	// ones not seen for longest are forgotten when there are more than MaxEvents.
+	Once      bool          `json:"once,omitempty"`
+	Remember  time.Duration `json:"remember,omitempty"`
+	MaxEvents int           `json:"max_events,omitempty"`
 
-	FirstRun FirstRun
+	FirstRun FirstRun `json:"-"`
 
-	Buckets   []float64     // classic histogram: upper bounds, ascending, without +Inf
-	Native    bool          // histogram: native buckets beside the classic ones
-	Quantiles []float64     // summary
-	MaxAge    time.Duration // summary: quantiles speak of observations of this last span
+	Buckets   []float64     `json:"buckets,omitempty"`   // classic histogram: upper bounds, ascending, without +Inf
+	Native    bool          `json:"native,omitempty"`    // histogram: native buckets, besides the classic ones if any
+	Quantiles []float64     `json:"quantiles,omitempty"` // summary
+	MaxAge    time.Duration `json:"max_age,omitempty"`   // summary: quantiles are computed over observations of this time
 }
 
-// Accumulates tells whether readings add to a running total of ours, so that a tick without a reading of a series leaves
-// the series as it is. Where they do not, such a series is gone.
+// Accumulates reports whether readings add to a running total that the ledger keeps. A tick without a reading of such a
+// series leaves it unchanged. A series of any other metric is gone without a reading.
 func (d *Desc) Accumulates() bool {
 	return d.Type == Histogram || d.Type == Summary || d.Type == Counter && d.From != Total
 }
 
-// LabelSet is the identity of a series with these label values, which are copied. Empty values are no labels.
+// LabelSet returns a new set of the declared labels with these values, and the constant ones. Labels with empty values are
+// left out. The strings are copied.
 func (d *Desc) LabelSet(values []string) *LabelSet {
-	var room [16]Label // most often enough
-	labels := room[:0]
+	var buf [16]Label // large enough for most metrics
+	labels := buf[:0]
 	for _, l := range d.Const {
 		if l.Value != "" {
 			labels = append(labels, l)

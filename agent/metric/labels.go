@@ -12,44 +12,70 @@ import (
 // Label is a name and a value.
 type Label struct{ Name, Value string }
 
-// Labels are labels sorted by name, none empty.
+// Labels are labels sorted by name, without empty names and values.
 type Labels []Label
 
-// LabelSet is what tells a series from the others of its family: labels sorted by name, none empty, without the metric's
-// name. It is made once for a series and never changed, and a series keeps it for as long as it lives, so that whoever
-// remembers something of a series (its encoded labels) may know it again by the pointer. As there are very many of them,
-// each is one text: of every label the name and the value, each behind its length.
-type LabelSet struct{ text string }
+// LabelSet is an immutable set of labels: sorted by name, no empty value, without the metric's name. It is the one form
+// in which the ledger, batches and sinks share labels. Its inner form may change; use its methods.
+//
+// A series is identified by its family's [Desc] together with its LabelSet:
+//
+//   - A series keeps the same *LabelSet from batch to batch for as long as it exists. A sink may use the pointer, together
+//     with the *Desc, as the key of what it remembers of a series, such as its encoded labels. After a reload of the
+//     configuration the *Desc can be another one.
+//   - Series of different families may share a *LabelSet. The ledger makes one for all series of a job that have the same
+//     labels. The pointer alone is not the key of a series.
+//   - Two pointers may still have equal labels: in batches of different jobs, before and after a series was absent, and
+//     in series that a source hands over ready-made. Use [LabelSet.Equal] where the content counts.
+//   - A LabelSet is freed when no series uses it any more and no sink remembers it. The ledger may keep the sets of series
+//     that are gone for some ticks, but not more than a quarter of the job's series.
+//
+// The zero LabelSet and a nil *LabelSet are the empty set.
+type LabelSet struct {
+	text string // see AppendLabel
+}
 
-// NewLabelSet copies the labels.
+// NewLabelSet returns the set of the labels, which are copied.
 func NewLabelSet(labels Labels) *LabelSet {
-	var room [256]byte // most often enough
-	text := room[:0]
+	var buf [256]byte // large enough for most sets
+	encoded := buf[:0]
 	for _, l := range labels {
-		text = AppendLabel(text, l.Name, l.Value)
+		encoded = AppendLabel(encoded, l.Name, l.Value)
 	}
-	return LabelSetOf(text)
+	return LabelSetOf(encoded)
 }
 
-// AppendLabel appends a label in the form that [LabelSetOf] takes.
-func AppendLabel(text []byte, name, value string) []byte {
-	text = append(binary.AppendUvarint(text, uint64(len(name))), name...)
-	return append(binary.AppendUvarint(text, uint64(len(value))), value...)
+// AppendLabel appends a label to an encoded set of labels and returns the extended buffer. Labels must be appended sorted
+// by name, without empty values. Two encoded sets are the same bytes if and only if they have the same labels, so they can
+// be hashed and compared. The form of the bytes may change: do not store them.
+func AppendLabel(encoded []byte, name, value string) []byte {
+	encoded = append(binary.AppendUvarint(encoded, uint64(len(name))), name...)
+	return append(binary.AppendUvarint(encoded, uint64(len(value))), value...)
 }
 
-// LabelSetOf is the set of the labels that [AppendLabel] has put together, which are copied.
-func LabelSetOf(text []byte) *LabelSet { return &LabelSet{string(text)} }
+// LabelSetOf returns the set that [AppendLabel] has encoded. The bytes are copied.
+func LabelSetOf(encoded []byte) *LabelSet { return &LabelSet{string(encoded)} }
 
-// Is tells whether it is the set of these labels, put together by [AppendLabel].
-func (s *LabelSet) Is(text []byte) bool { return s.text == string(text) }
+// Is reports whether s is the set that [AppendLabel] has encoded.
+func (s *LabelSet) Is(encoded []byte) bool { return s.encoded() == string(encoded) }
 
-// All goes through the labels.
+// Equal reports whether the sets have the same labels.
+func (s *LabelSet) Equal(other *LabelSet) bool { return s == other || s.encoded() == other.encoded() }
+
+func (s *LabelSet) encoded() string {
+	if s == nil {
+		return ""
+	}
+	return s.text
+}
+
+// All iterates over the labels, sorted by name.
 func (s *LabelSet) All() iter.Seq[Label] {
 	return func(yield func(Label) bool) {
-		for text := s.text; text != ""; {
+		for text := s.encoded(); text != ""; {
 			var l Label
-			l.Name, text = cut(text)
-			l.Value, text = cut(text)
+			l.Name, text = cutString(text)
+			l.Value, text = cutString(text)
 			if !yield(l) {
 				return
 			}
@@ -57,8 +83,8 @@ func (s *LabelSet) All() iter.Seq[Label] {
 	}
 }
 
-// cut takes the first piece from a set's text.
-func cut(text string) (piece, rest string) {
+// cutString splits an encoded set after its first string.
+func cutString(text string) (first, rest string) {
 	n, size := int(text[0]), 1
 	if n >= 0x80 { // a varint of several bytes
 		n &= 0x7f
@@ -73,7 +99,7 @@ func cut(text string) (piece, rest string) {
 	return text[size : size+n], text[size+n:]
 }
 
-// Append appends the labels to dst.
+// Append appends the labels to dst, sorted by name, and returns the extended slice. The strings share the set's memory.
 func (s *LabelSet) Append(dst []Label) []Label {
 	for l := range s.All() {
 		dst = append(dst, l)
@@ -81,7 +107,7 @@ func (s *LabelSet) Append(dst []Label) []Label {
 	return dst
 }
 
-// Get is the value of the label, "" where there is none.
+// Get returns the value of the label called name, "" if the set has none.
 func (s *LabelSet) Get(name string) string {
 	for l := range s.All() {
 		if l.Name == name {
@@ -91,12 +117,12 @@ func (s *LabelSet) Get(name string) string {
 	return ""
 }
 
-// String is as that of [Labels].
+// String returns the labels in the text exposition format, as [Labels.String] does.
 func (s *LabelSet) String() string { return Labels(s.Append(nil)).String() }
 
 func compareLabels(a, b Label) int { return cmp.Compare(a.Name, b.Name) }
 
-// Get is the value of the label, "" where there is none.
+// Get returns the value of the label called name, "" if there is none.
 func (s Labels) Get(name string) string {
 	for _, l := range s {
 		if l.Name == name {
@@ -106,12 +132,12 @@ func (s Labels) Get(name string) string {
 	return ""
 }
 
-// String is the labels as they stand in the text format: {a="1",b="2"}, or nothing where there are none.
+// String returns the labels in the text exposition format: {a="1",b="2"}, or "" if there are none.
 func (s Labels) String() string {
 	if len(s) == 0 {
 		return ""
 	}
-	// The format escapes these three and nothing else.
+	// The format escapes these three characters and no others.
 	escape := strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 	var b strings.Builder
 	for i, l := range s {

@@ -1,8 +1,11 @@
 package metric
 
 import (
+	"bytes"
 	"encoding"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -12,6 +15,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
+// TestLabelSet holds that a set is sorted, copied and without empty labels.
 func TestLabelSet(t *testing.T) {
 	d := &Desc{LabelNames: []string{"zone", "b", "a"}, Const: []Label{{"m", "const"}, {"none", ""}}}
 	values := []string{"z", "", "first"}
@@ -19,26 +23,78 @@ func TestLabelSet(t *testing.T) {
 	values[0] = "changed"
 	want := []Label{{"a", "first"}, {"m", "const"}, {"zone", "z"}}
 	if diff := cmp.Diff(want, set.Append(nil)); diff != "" {
-		t.Errorf("labels are sorted, copied and not empty (-want +got):\n%s", diff)
+		t.Errorf("other labels (-want +got):\n%s", diff)
 	}
 	if got := set.Get("m") + "," + set.Get("none") + "," + set.Get("zone"); got != "const,,z" {
-		t.Errorf("Get gives %s", got)
+		t.Errorf("Get returns %s", got)
 	}
 	if got := (&Desc{}).LabelSet(nil); len(got.Append(nil)) != 0 || got.String() != "" {
 		t.Errorf("a series without labels has %v", got)
 	}
 }
 
-// TestLabelSetAllocations bounds what a new series costs.
+// TestLabelSetAllocations bounds the allocations of a new series.
 func TestLabelSetAllocations(t *testing.T) {
 	d := &Desc{LabelNames: []string{"a", "b", "c"}}
 	values := []string{"one", "two", "three"}
-	// The set and its text; what they are made from are two more.
+	// The set and its text, and two for sorting.
 	if n := testing.AllocsPerRun(100, func() { d.LabelSet(values) }); n > 4 {
 		t.Errorf("a set costs %v allocations", n)
 	}
 }
 
+// TestLabelSetEquality holds that sets are equal if and only if their labels are, by Equal, by Is and as encoded bytes, and that
+// the labels can be read back, for random sets with similar and long labels.
+func TestLabelSetEquality(t *testing.T) {
+	dice := rand.New(rand.NewPCG(1, 2))
+	words := []string{"a", "b", "ab", "\x01a", "a\x01", "", strings.Repeat("l", 127), strings.Repeat("l", 128), strings.Repeat("x", 70_000)}
+	random := func() Labels {
+		var all Labels
+		for _, name := range []string{"a", "ab", "b"} {
+			if v := words[dice.IntN(len(words))]; v != "" && dice.IntN(2) == 0 {
+				all = append(all, Label{name, v})
+			}
+		}
+		return all
+	}
+	encode := func(labels Labels) (b []byte) {
+		for _, l := range labels {
+			b = AppendLabel(b, l.Name, l.Value)
+		}
+		return b
+	}
+	same := 0
+	for range 5000 {
+		a, b := random(), random()
+		x, y := NewLabelSet(a), LabelSetOf(encode(b))
+		if !slices.Equal(x.Append(nil), a) || !slices.Equal(y.Append(nil), b) {
+			t.Fatalf("%.100q and %.100q are read as %.100q and %.100q", a, b, x, y)
+		}
+		equal := slices.Equal(a, b)
+		if x.Equal(y) != equal || y.Equal(x) != equal || x.Is(encode(b)) != equal || bytes.Equal(encode(a), encode(b)) != equal {
+			t.Fatalf("%.100q and %.100q: equal is not %t", a, b, equal)
+		}
+		if equal {
+			same++
+		}
+	}
+	if same < 50 {
+		t.Errorf("only %d equal pairs", same)
+	}
+}
+
+// TestNilLabelSetIsEmpty holds that a nil *LabelSet can be used as the empty set.
+func TestNilLabelSetIsEmpty(t *testing.T) {
+	var none *LabelSet
+	if none.String() != "" || none.Get("a") != "" || len(none.Append(nil)) > 0 || !none.Is(nil) || !none.Equal(&LabelSet{}) || !(&LabelSet{}).Equal(none) {
+		t.Errorf("nil is not the empty set: %q", none)
+	}
+	if none.Equal(NewLabelSet(Labels{{"a", "1"}})) {
+		t.Error("nil equals a set with a label")
+	}
+}
+
+// FuzzLabelSetString holds that Prometheus' parser of the text format reads a set from its text.
 func FuzzLabelSetString(f *testing.F) {
 	f.Add("a", "1", "b", "2")
 	f.Add("a.b", "x\ny", "ü", `"quoted\"`)
@@ -53,7 +109,6 @@ func FuzzLabelSetString(f *testing.F) {
 		if name1 == name2 {
 			t.Skip("no set")
 		}
-		// The series' own line in the text format is read back by Prometheus' parser.
 		parser := expfmt.NewTextParser(model.UTF8Validation)
 		families, err := parser.TextToMetricFamilies(strings.NewReader("up" + set.String() + " 1\n"))
 		if err != nil {
@@ -68,6 +123,7 @@ func FuzzLabelSetString(f *testing.F) {
 	})
 }
 
+// TestAccumulates checks which metrics have running totals.
 func TestAccumulates(t *testing.T) {
 	for _, c := range []struct {
 		d    Desc
@@ -99,13 +155,13 @@ func TestReasonsDiffer(t *testing.T) {
 	seen := map[Reason]bool{}
 	for _, r := range Reasons() {
 		if r == "" || seen[r] {
-			t.Errorf("the reason %q is there twice, or says nothing", r)
+			t.Errorf("the reason %q is empty or in the list twice", r)
 		}
 		seen[r] = true
 	}
 }
 
-// TestWords holds that every value of an enumeration is read back from what it is written as.
+// TestWords holds that every value of an enumeration can be read from its text.
 func TestWords(t *testing.T) {
 	read := func(into encoding.TextUnmarshaler, value fmt.Stringer) {
 		t.Helper()

@@ -2,33 +2,34 @@ package metric
 
 // Reading is one measured value of one declared metric.
 type Reading struct {
-	// Labels are the values of the metric's labels, in the order of Desc.LabelNames. They may point into the document
-	// they were read from and are valid only until the source collects again: who keeps them copies them.
+	// Labels are the values of the metric's labels, in the order of Desc.LabelNames; "" is an absent label. They may point
+	// into the document that they were read from: they are valid until the source collects again.
 	Labels []string
 	Value  float64
-	Time   int64  // the reading's own time in Unix milliseconds; 0 = the tick's
-	Event  string // id of the event it stands for, where the metric counts an event once; valid as long as Labels
+	Time   int64  // the reading's own time, Unix milliseconds; 0 = the tick's
+	Event  string // ID of the event, for a metric that counts each event once; valid as long as Labels
 }
 
-// Measured is all that a tick measured of one metric.
+// Measured is the result of measuring one metric in a tick.
 type Measured struct {
 	Desc *Desc
 	Rows []Reading
 
-	// Series, where it is not nil, stands in place of Rows: what the metric shows now, as absolute values, of a source that
-	// gets it ready-made. The ledger passes it on and remembers nothing of it, so what is not there is gone, and Err is
-	// then what is wrong beside it. The batch keeps the series: a source does not change them.
+	// Series, if not nil, replaces Rows. It holds the current, absolute values of a source that gets them ready-made. The
+	// ledger passes them on and keeps no state for them: a series that is absent is gone, and Err reports what failed
+	// besides. The batch keeps the slice: the source must not change it. The source must use the same *LabelSet for a
+	// series from tick to tick (see LabelSet).
 	Series []Series
 
-	// Err is why the metric could not be measured at all in this tick. Its rows are not used, and its last values stay
-	// for as long as they are valid.
+	// Err is why the metric could not be measured in this tick. Its rows are not used, and its last values remain while
+	// they are valid.
 	Err error
 
-	// Drops are the readings that could not be used, each reason once.
+	// Drops counts the readings that could not be used, one entry per reason.
 	Drops []Drop
 }
 
-// Drop counts a reading that could not be used. First is kept of the first for this reason.
+// Drop counts a reading that could not be used. first describes it; it is kept for the first reading of a reason.
 func (m *Measured) Drop(reason Reason, first string) {
 	for i := range m.Drops {
 		if m.Drops[i].Reason == reason {
@@ -39,38 +40,38 @@ func (m *Measured) Drop(reason Reason, first string) {
 	m.Drops = append(m.Drops, Drop{Reason: reason, Count: 1, First: first})
 }
 
-// Readings is what a tick measured, metric by metric. A declared metric that is not among them has no series left.
+// Readings is what a tick measured, one entry per metric. The series of a declared metric without an entry are gone.
 type Readings []Measured
 
-// Drop counts readings or samples that were left out for one reason.
+// Drop is the number of readings or samples that were left out for one reason.
 type Drop struct {
 	Reason Reason
 	Count  int
-	First  string // what the first of them was, in a few words
+	First  string // a short description of the first one
 }
 
-// Reason says why something was left out. It is the value of a label of the agent's own metrics.
+// Reason is why a reading or sample was left out. It is the value of the label "reason" of the agent's own metrics.
 type Reason string
 
-// Why a reading is left out.
+// Reasons for which a reading is left out.
 const (
-	Missing     Reason = "missing"        // a field was null or not there
-	NotNumber   Reason = "not_a_number"   // a value was text, a list or an object
-	Unmapped    Reason = "unmapped"       // a text that a map does not name, and default: drop
-	NotLabel    Reason = "not_a_label"    // a label was a list or an object, or not UTF-8
-	Expression  Reason = "expression"     // an expression ended in an error
-	LabelTooBig Reason = "label_too_long" // a label's value exceeds the bound
-	Future      Reason = "future"         // its own time lies too far ahead
-	Decreased   Reason = "decreased"      // an upstream total fell, and on_decrease: error
-	TooMany     Reason = "too_many"       // more series or events than the bound
-	Invalid     Reason = "invalid"        // a value its metric cannot take: a negative increment
+	Missing     Reason = "missing"        // a field is null or absent
+	NotNumber   Reason = "not_a_number"   // a value is text, a list or an object
+	Unmapped    Reason = "unmapped"       // a text has no entry in map, with default: drop
+	NotLabel    Reason = "not_a_label"    // a label's value is a list or an object, or not UTF-8
+	Expression  Reason = "expression"     // an expression failed
+	LabelTooBig Reason = "label_too_long" // a label's value is longer than the limit
+	Future      Reason = "future"         // its own time is too far in the future
+	Decreased   Reason = "decreased"      // an upstream total decreased, with on_decrease: error
+	TooMany     Reason = "too_many"       // more series or events than the limit
+	Invalid     Reason = "invalid"        // a value that the metric cannot have, such as a negative increment
 	Duplicate   Reason = "duplicate"      // its series has a value in this tick already
-	NotTime     Reason = "not_a_time"     // its own time could not be read
-	Skipped     Reason = "skipped"        // its item could not be fetched, and on_error: skip; counted once an item
-	NotNewer    Reason = "not_newer"      // its own time is not after the series' last one: the API shows it once more
+	NotTime     Reason = "not_a_time"     // its own time cannot be parsed
+	Skipped     Reason = "skipped"        // its item could not be fetched, with on_error: skip; counted once per item
+	NotNewer    Reason = "not_newer"      // its own time is not after the last one of its series
 )
 
-// Reasons lists them all, so that their counters exist before the first drop.
+// Reasons returns all reasons of readings, so that their counters can exist before the first drop.
 func Reasons() []Reason {
 	return []Reason{Missing, NotNumber, Unmapped, NotLabel, Expression, LabelTooBig, Future, Decreased, TooMany, Invalid, Duplicate, NotTime, Skipped, NotNewer}
 }

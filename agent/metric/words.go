@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// words are how the values of one of our enumerations are written, in their order.
+// words are the texts of an enumeration's values, in their order.
 type words []string
 
 func typeWords() words {
@@ -17,22 +17,22 @@ func decreaseWords() words  { return words{"reset", "ignore", "error"} }
 func firstRunWords() words  { return words{"count", "skip"} }
 func duplicateWords() words { return words{"error", "sum", "last", "max", "min", "count"} }
 
-func (w words) read(text []byte, offer words) (int, error) {
+func (w words) read(text []byte, accepted words) (int, error) {
 	for i, word := range w {
-		if word == string(text) && slices.Contains(offer, word) {
+		if word == string(text) && slices.Contains(accepted, word) {
 			return i, nil
 		}
 	}
-	n := len(offer) - 1
-	return 0, fmt.Errorf("want %s or %s", strings.Join(offer[:n], ", "), offer[n])
+	n := len(accepted) - 1
+	return 0, fmt.Errorf("want %s or %s", strings.Join(accepted[:n], ", "), accepted[n])
 }
 
 func (t Type) String() string { return typeWords()[t] }
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText returns the text that UnmarshalText accepts.
 func (t Type) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// UnmarshalText reads gauge, counter, histogram or summary.
+// UnmarshalText accepts gauge, counter, histogram or summary.
 func (t *Type) UnmarshalText(text []byte) error {
 	i, err := typeWords().read(text, typeWords()[1:5])
 	*t = Type(i)
@@ -41,10 +41,10 @@ func (t *Type) UnmarshalText(text []byte) error {
 
 func (f From) String() string { return fromWords()[f] }
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText returns the text that UnmarshalText accepts.
 func (f From) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
-// UnmarshalText reads total, increment or events.
+// UnmarshalText accepts total, increment or events.
 func (f *From) UnmarshalText(text []byte) error {
 	i, err := fromWords().read(text, fromWords())
 	*f = From(i)
@@ -53,10 +53,10 @@ func (f *From) UnmarshalText(text []byte) error {
 
 func (o OnDecrease) String() string { return decreaseWords()[o] }
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText returns the text that UnmarshalText accepts.
 func (o OnDecrease) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// UnmarshalText reads reset, ignore or error.
+// UnmarshalText accepts reset, ignore or error.
 func (o *OnDecrease) UnmarshalText(text []byte) error {
 	i, err := decreaseWords().read(text, decreaseWords())
 	*o = OnDecrease(i)
@@ -65,10 +65,10 @@ func (o *OnDecrease) UnmarshalText(text []byte) error {
 
 func (o OnDuplicate) String() string { return duplicateWords()[o] }
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText returns the text that UnmarshalText accepts.
 func (o OnDuplicate) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// UnmarshalText reads error, sum, last, max, min or count.
+// UnmarshalText accepts error, sum, last, max, min or count.
 func (o *OnDuplicate) UnmarshalText(text []byte) error {
 	i, err := duplicateWords().read(text, duplicateWords())
 	*o = OnDuplicate(i)
@@ -77,7 +77,7 @@ func (o *OnDuplicate) UnmarshalText(text []byte) error {
 
 func (f FirstRun) String() string { return firstRunWords()[f] }
 
-// UnmarshalText reads count or skip.
+// UnmarshalText accepts count or skip.
 func (f *FirstRun) UnmarshalText(text []byte) error {
 	i, err := firstRunWords().read(text, firstRunWords())
 	*f = FirstRun(i)

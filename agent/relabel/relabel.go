@@ -1,4 +1,5 @@
-// Package relabel has Prometheus' relabelling rules as settings. The rules themselves are Prometheus' own code.
+// Package relabel reads Prometheus' relabeling rules from settings. A source or sink puts [Rules] into its settings, and
+// compiles them in New. The rules are applied by Prometheus' own package model/relabel, so they mean exactly the same.
 package relabel
 
 import (
@@ -14,10 +15,10 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Rules are applied one after the other. The settings are those of Prometheus' relabel_config.
+// Rules are relabeling rules, applied in order. The settings are those of Prometheus' relabel_config.
 type Rules []Rule
 
-// Rule is one of them.
+// Rule is one relabeling rule. A nil pointer is a setting that is not set and has Prometheus' default.
 type Rule struct {
 	SourceLabels []string `yaml:"source_labels"`
 	Separator    *string  `yaml:"separator"`
@@ -28,7 +29,7 @@ type Rule struct {
 	Action       string   `yaml:"action"`
 }
 
-// Compile makes the rules ready. Each problem names its rule under path.
+// Compile checks the rules and returns them in Prometheus' form. It reports all invalid rules, by their index under path.
 func (rules Rules) Compile(path string) ([]*relabel.Config, error) {
 	var all []*relabel.Config
 	var errs []error
@@ -70,7 +71,7 @@ func (r *Rule) compile() (*relabel.Config, error) {
 	if r.Regex != nil {
 		regex, err := relabel.NewRegexp(*r.Regex)
 		if e, ok := errors.AsType[*syntax.Error](err); ok {
-			return nil, fmt.Errorf("regex: %s", e.Code) // its own text shows the expression as it was anchored
+			return nil, fmt.Errorf("regex: %s", e.Code) // its text has the anchored expression, which the user has not written
 		}
 		if err != nil {
 			return nil, fmt.Errorf("regex: %w", err)

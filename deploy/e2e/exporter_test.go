@@ -18,22 +18,22 @@ import (
 
 const (
 	every = 2 * time.Second // between scrapes
-	width = 250             // series of the page: several requests' worth, so that a tick can be torn
+	width = 250             // series of the page; they take several requests, so that a kill can divide a scrape
 )
 
-// exporter is a page whose every sample is the number of the scrape, so that what is stored tells what was scraped.
+// exporter is an exporter whose samples all have the number of the scrape as their value.
 type exporter struct {
 	mu       sync.Mutex
-	answered []time.Time   // the first scrape's time first
-	next     chan struct{} // closed by the next answer
+	answered []time.Time   // times of the scrapes
+	next     chan struct{} // closed at the next scrape
 }
 
-// export serves the page until the test ends.
+// export starts an exporter that is served until the test ends.
 func export(t *testing.T, l net.Listener) *exporter {
 	t.Helper()
 	e := &exporter{next: make(chan struct{})}
 	server := &http.Server{Handler: e, ReadHeaderTimeout: every}
-	go func() { _ = server.Serve(l) }() // until it is closed
+	go func() { _ = server.Serve(l) }() // until Close
 	t.Cleanup(func() { _ = server.Close() })
 	return e
 }
@@ -54,14 +54,14 @@ func (e *exporter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	e.next = make(chan struct{})
 }
 
-// scraped is how often the page has been, and what the next scrape closes.
+// scraped returns the number of scrapes, and a channel that is closed at the next one.
 func (e *exporter) scraped() (int, <-chan struct{}) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return len(e.answered), e.next
 }
 
-// wait returns at the n-th answer from now, with its number.
+// wait waits for n scrapes and returns the number of the last one.
 func (e *exporter) wait(ctx context.Context, t *testing.T, n int) int {
 	t.Helper()
 	for range n {
@@ -76,7 +76,7 @@ func (e *exporter) wait(ctx context.Context, t *testing.T, n int) int {
 	return last
 }
 
-// compare wants each scrape stored once, whole, in order and at its time, but for those that may be missing.
+// compare checks that each scrape is stored once, complete, in order and at its time, unless mayMiss allows it to be missing.
 func (e *exporter) compare(t *testing.T, stored model.Matrix, mayMiss func(scrape int, at time.Time) bool) {
 	t.Helper()
 	e.mu.Lock()
@@ -92,14 +92,14 @@ func (e *exporter) compare(t *testing.T, stored model.Matrix, mayMiss func(scrap
 		for _, sample := range s.Values {
 			n := int(sample.Value)
 			if n < 1 || n > len(have) || model.SampleValue(n) != sample.Value {
-				note("%s is %v, which no scrape was", s.Metric, sample.Value)
+				note("%s is %v, which is not the number of a scrape", s.Metric, sample.Value)
 				continue
 			}
 			if sample.Value <= before.Value || sample.Timestamp <= before.Timestamp {
-				note("%s is %v after %v: twice, or out of order", s.Metric, sample, before)
+				note("%s is %v after %v: a duplicate, or out of order", s.Metric, sample, before)
 			}
 			if apart := sample.Timestamp.Time().Sub(e.answered[n-1]).Abs(); apart >= every {
-				note("%s is %v, which was answered %s apart", s.Metric, sample, apart)
+				note("%s is %v, and its timestamp differs by %s from the scrape", s.Metric, sample, apart)
 			}
 			have[n-1]++
 			before = sample
@@ -109,18 +109,18 @@ func (e *exporter) compare(t *testing.T, stored model.Matrix, mayMiss func(scrap
 		if n == width {
 			continue
 		}
-		t.Logf("of scrape %d there are %d samples of %d", i+1, n, width)
+		t.Logf("scrape %d has %d samples of %d", i+1, n, width)
 		if !mayMiss(i+1, e.answered[i]) {
-			note("of scrape %d there are %d samples of %d", i+1, n, width)
+			note("scrape %d has %d samples of %d", i+1, n, width)
 		}
 	}
 	t.Logf("%d scrapes", len(have))
 	if len(problems) > 0 {
-		t.Errorf("%d problems, the first of them:\n%s", len(problems), strings.Join(problems[:min(10, len(problems))], "\n"))
+		t.Errorf("%d problems, the first:\n%s", len(problems), strings.Join(problems[:min(10, len(problems))], "\n"))
 	}
 }
 
-// newest is the last scrape that all series have got to.
+// newest returns the last scrape that all series have reached.
 func newest(stored model.Matrix) int {
 	if len(stored) < width {
 		return 0

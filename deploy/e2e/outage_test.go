@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// TestOutage kills receiver and agent in turn, as kill -9 does. At the end the receiver has every scrape that the agent
-// had finished.
+// TestOutage kills the receiver and the agent with SIGKILL, several times. At the end the receiver has every scrape that the
+// agent had finished.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	t.Run("Prometheus", func(t *testing.T) {
@@ -37,35 +37,35 @@ func outage(t *testing.T, r *receiver) {
 	}
 	page, spool := export(t, l), filepath.Join(t.TempDir(), "spool")
 	config := write(t, t.TempDir(), "cton.yaml", scraping(l.Addr(), r.root, spool))
-	start := func() *process { return begin(t, environment(t, "CTON"), "run", "-c", config) }
-	var torn []int // the scrapes at which the agent was killed: they may be lost, and no others
+	launch := func() *process { return start(t, env(t, "CTON"), "run", "-c", config) }
+	var torn []int // the scrapes at which the agent was killed; only these may be lost
 	restart := func(agent *process) *process {
 		agent.kill()
 		torn = append(torn, page.wait(ctx, t, 0))
-		return start()
+		return launch()
 	}
 
-	peer := r.begin(t)
+	peer := r.start(t)
 	r.answers(ctx, t)
-	agent := start()
+	agent := launch()
 	had := page.wait(ctx, t, 15)
 	r.reaches(ctx, t, had)
 	peer.kill()
 	down := time.Now()
 	page.wait(ctx, t, 10)
-	agent = restart(agent) // while it reads what it has scraped
+	agent = restart(agent) // while it handles a scrape
 	page.wait(ctx, t, 10)
 	for have := files(spool); files(spool) <= have && ctx.Err() == nil; {
 		runtime.Gosched()
 	}
-	agent = restart(agent) // while it writes to a spool that holds what two agents have left
+	agent = restart(agent) // while it writes to a spool with records of two earlier processes
 	for time.Since(down) < time.Minute {
 		page.wait(ctx, t, 1)
 	}
-	r.begin(t)
+	r.start(t)
 	r.reaches(ctx, t, 1+torn[1])
 	page.wait(ctx, t, 1)
-	agent = restart(agent) // while everything is well
+	agent = restart(agent) // while the receiver works
 	page.wait(ctx, t, 3)
 	r.reaches(ctx, t, page.wait(ctx, t, 1))
 	agent.stop(t, 15*time.Second)
@@ -82,14 +82,14 @@ func outage(t *testing.T, r *receiver) {
 	r.droppedNothing(ctx, t)
 }
 
-// files is how many records are in a spool.
+// files returns the number of records in a spool.
 func files(spool string) int {
-	records, _ := filepath.Glob(filepath.Join(spool, "*.rec")) // the pattern is good
+	records, _ := filepath.Glob(filepath.Join(spool, "*.rec")) // the pattern is valid
 	return len(records)
 }
 
-// scraping is the configuration of an agent that scrapes the exporter and sends what it says to a receiver. So few samples
-// go into a request that a scrape takes several.
+// scraping returns the configuration of an agent that scrapes the exporter and sends the samples to a receiver. A scrape
+// takes several requests.
 func scraping(page net.Addr, root, spool string) string {
 	return fmt.Sprintf(`
 external_labels: {instance: e2e}

@@ -1,6 +1,6 @@
 //go:build e2e
 
-// Package e2e delivers to real peers, which are programs of their own: run.sh begins it.
+// Package e2e tests the binary with receivers and databases as separate programs. Start it with run.sh.
 package e2e
 
 import (
@@ -15,16 +15,17 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/collectington/collectington/deploy/examples"
 )
 
-// peers are the programs at work, by their roots.
+// peers are the base URLs of the running programs.
 type peers struct{ api, page, prometheus, gateway string }
 
-// process is a program that was started here.
+// process is a program that a test has started.
 type process struct {
 	name string
 	cmd  *exec.Cmd
@@ -32,7 +33,7 @@ type process struct {
 	done chan struct{}
 }
 
-// output is what a program has written so far.
+// output collects what a program writes.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -50,16 +51,17 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// begin starts a program, which ends with the test at the latest.
-func begin(t *testing.T, name string, args ...string) *process {
+// start starts a program. It is killed at the end of the test, and if the test process dies.
+func start(t *testing.T, name string, args ...string) *process {
 	t.Helper()
 	p := &process{name: filepath.Base(name), cmd: exec.Command(name, args...), out: &output{}, done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
-		_ = p.cmd.Wait() // ProcessState keeps what it has to say
+		_ = p.cmd.Wait() // the result is in ProcessState
 		close(p.done)
 	}()
 	t.Cleanup(func() {
@@ -71,7 +73,7 @@ func begin(t *testing.T, name string, args ...string) *process {
 	return p
 }
 
-// stop interrupts a program as Ctrl-C would, and wants it to end well and soon.
+// stop interrupts a program. It must exit with 0 within a time.
 func (p *process) stop(t *testing.T, within time.Duration) {
 	t.Helper()
 	began := time.Now()
@@ -81,7 +83,7 @@ func (p *process) stop(t *testing.T, within time.Duration) {
 	select {
 	case <-p.done:
 		if code := p.cmd.ProcessState.ExitCode(); code != 0 {
-			t.Errorf("%s ended with %d", p.name, code)
+			t.Errorf("%s exited with %d", p.name, code)
 		}
 		t.Logf("%s stopped after %s", p.name, time.Since(began).Round(time.Millisecond))
 	case <-time.After(within):
@@ -89,13 +91,13 @@ func (p *process) stop(t *testing.T, within time.Duration) {
 	}
 }
 
-// kill ends a program as kill -9 does.
+// kill kills a program and waits for its end.
 func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // may have ended by itself, which the test will see
+	_ = p.cmd.Process.Kill() // an error means that it has ended
 	<-p.done
 }
 
-// poll asks until the answer is nil.
+// poll calls ask until it returns nil.
 func poll(ctx context.Context, t *testing.T, what string, ask func() error) {
 	t.Helper()
 	for {
@@ -111,8 +113,8 @@ func poll(ctx context.Context, t *testing.T, what string, ask func() error) {
 	}
 }
 
-// ready waits until an address answers 200.
-func ready(ctx context.Context, t *testing.T, url string) {
+// waitForReady waits until a URL answers 200.
+func waitForReady(ctx context.Context, t *testing.T, url string) {
 	t.Helper()
 	poll(ctx, t, "wait for "+url, func() error {
 		response, err := http.Get(url)
@@ -127,7 +129,7 @@ func ready(ctx context.Context, t *testing.T, url string) {
 	})
 }
 
-// freeAddress is an address on loopback that nobody listens on.
+// freeAddress returns a loopback address with an unused port.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -147,27 +149,27 @@ func write(t *testing.T, dir, name, text string) string {
 	return path
 }
 
-func environment(t *testing.T, name string) string {
+func env(t *testing.T, name string) string {
 	t.Helper()
 	value := os.Getenv(name)
 	if value == "" {
-		t.Fatalf("%s is not set: begin with deploy/e2e/run.sh", name)
+		t.Fatalf("%s is not set: start the tests with deploy/e2e/run.sh", name)
 	}
 	return value
 }
 
-// beginAll starts the sample API, the peers, and an agent that delivers to both.
-func beginAll(ctx context.Context, t *testing.T) (at peers, demo, agent *process) {
+// startAll starts the sample API, Prometheus, the Pushgateway, and an agent that delivers to both.
+func startAll(ctx context.Context, t *testing.T) (at peers, demo, agent *process) {
 	t.Helper()
-	dir, cton := t.TempDir(), environment(t, "CTON")
+	dir, cton := t.TempDir(), env(t, "CTON")
 	page, prometheus, gateway := freeAddress(t), freeAddress(t), freeAddress(t)
 	at = peers{page: "http://" + page, prometheus: "http://" + prometheus, gateway: "http://" + gateway}
 
-	demo = begin(t, cton, "demo", "--listen", freeAddress(t))
+	demo = start(t, cton, "demo", "--listen", freeAddress(t))
 	poll(ctx, t, "wait for the demo", func() error {
 		found := regexp.MustCompile(`API: +(http://[0-9.:]+)`).FindStringSubmatch(demo.out.String())
 		if found == nil {
-			return fmt.Errorf("has not said where its API is")
+			return fmt.Errorf("it has not printed the address of its API")
 		}
 		at.api = found[1]
 		return nil
@@ -179,11 +181,11 @@ scrape_configs:
     scrape_interval: 2s
     static_configs: [{targets: [%q], labels: {via: scrape}}]
 `, page)
-	begin(t, environment(t, "PROMETHEUS"), "--config.file="+write(t, dir, "prometheus.yml", scrapes),
+	start(t, env(t, "PROMETHEUS"), "--config.file="+write(t, dir, "prometheus.yml", scrapes),
 		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+prometheus, "--web.enable-remote-write-receiver")
-	begin(t, environment(t, "PUSHGATEWAY"), "--web.listen-address="+gateway)
-	ready(ctx, t, at.prometheus+"/-/ready")
-	ready(ctx, t, at.gateway+"/-/ready")
+	start(t, env(t, "PUSHGATEWAY"), "--web.listen-address="+gateway)
+	waitForReady(ctx, t, at.prometheus+"/-/ready")
+	waitForReady(ctx, t, at.gateway+"/-/ready")
 
 	_, jobs, found := strings.Cut(examples.Demo(at.api, page), "\njobs:")
 	if !found {
@@ -200,5 +202,5 @@ jobs:`, page, at.gateway, at.prometheus)
 	if out, err := exec.CommandContext(ctx, cton, "check", "--connect", "-c", config).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return at, demo, begin(t, cton, "run", "-c", config)
+	return at, demo, start(t, cton, "run", "-c", config)
 }

@@ -19,27 +19,27 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// receiver is a program that stores what is written to it, also when it is started again.
+// receiver is a receiver of remote-write as a separate program. It can be started again.
 type receiver struct {
 	command []string
 	root    string // of its URLs
 	query   v1.API
-	stored  func(ctx context.Context) (model.Matrix, error) // the exporter's samples, as they are stored
-	forgets time.Duration                                   // of what it has stored it loses so much when it is killed
+	stored  func(ctx context.Context) (model.Matrix, error) // returns the stored samples of the exporter
+	forgets time.Duration                                   // the age of the samples that it loses when it is killed
 }
 
-func (r *receiver) begin(t *testing.T) *process {
+func (r *receiver) start(t *testing.T) *process {
 	t.Helper()
-	return begin(t, r.command[0], r.command[1:]...)
+	return start(t, r.command[0], r.command[1:]...)
 }
 
-// newPrometheus has its data in a new folder. It may be in a network of its own: then transport leads there, and enter is
-// the command that begins a program in it.
+// newPrometheus returns a Prometheus with an empty data directory. If it is in a network namespace, transport connects to it
+// and enter is the command that starts a program there.
 func newPrometheus(t *testing.T, listen, root string, transport http.RoundTripper, enter ...string) *receiver {
 	t.Helper()
 	dir := t.TempDir()
 	r := &receiver{
-		command: append(enter, environment(t, "PROMETHEUS"), "--config.file="+write(t, dir, "prometheus.yml", ""),
+		command: append(enter, env(t, "PROMETHEUS"), "--config.file="+write(t, dir, "prometheus.yml", ""),
 			"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+listen, "--web.enable-remote-write-receiver"),
 		root: root,
 	}
@@ -54,13 +54,13 @@ func newPrometheus(t *testing.T, listen, root string, transport http.RoundTrippe
 	return r
 }
 
-// newVictoriaMetrics has its data in a new folder.
+// newVictoriaMetrics returns a VictoriaMetrics with an empty data directory.
 func newVictoriaMetrics(t *testing.T, address string) *receiver {
 	t.Helper()
 	r := &receiver{
-		command: []string{environment(t, "VICTORIAMETRICS"), "-storageDataPath=" + t.TempDir(), "-httpListenAddr=" + address},
+		command: []string{env(t, "VICTORIAMETRICS"), "-storageDataPath=" + t.TempDir(), "-httpListenAddr=" + address},
 		root:    "http://" + address,
-		forgets: 10 * time.Second, // it has no write-ahead log, and keeps the newest seconds in memory
+		forgets: 10 * time.Second, // it has no write-ahead log
 	}
 	r.query = queryAPI(t, r.root, nil)
 	r.stored = r.export
@@ -76,7 +76,7 @@ func queryAPI(t *testing.T, root string, transport http.RoundTripper) v1.API {
 	return v1.NewAPI(client)
 }
 
-// export asks VictoriaMetrics for the raw samples: one line of JSON for each series.
+// export returns the raw samples in VictoriaMetrics.
 func (r *receiver) export(ctx context.Context) (model.Matrix, error) {
 	ask := r.root + "/api/v1/export?" + url.Values{"match[]": {"e2e_scrape"}}.Encode()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, ask, nil)
@@ -112,13 +112,13 @@ func (r *receiver) export(ctx context.Context) (model.Matrix, error) {
 	}
 }
 
-// answers waits until the receiver can be asked.
+// answers waits until the receiver answers queries.
 func (r *receiver) answers(ctx context.Context, t *testing.T) {
 	t.Helper()
 	poll(ctx, t, "wait for the receiver", func() error { _, err := r.stored(ctx); return err })
 }
 
-// reaches waits until the receiver has a scrape in all series.
+// reaches waits until all series in the receiver have a scrape.
 func (r *receiver) reaches(ctx context.Context, t *testing.T, scrape int) {
 	t.Helper()
 	poll(ctx, t, fmt.Sprintf("wait for scrape %d", scrape), func() error {
@@ -130,7 +130,7 @@ func (r *receiver) reaches(ctx context.Context, t *testing.T, scrape int) {
 	})
 }
 
-// droppedNothing asks what all agents have said that they dropped.
+// droppedNothing checks the metric of dropped samples of all agents.
 func (r *receiver) droppedNothing(ctx context.Context, t *testing.T) {
 	t.Helper()
 	const query = "sum(max_over_time(cton_sink_dropped_samples_total[1h]))"

@@ -1,59 +1,75 @@
 #!/usr/bin/env bash
-# Delivers to Debian's Prometheus, Pushgateway and VictoriaMetrics, run as separate programs, also through an outage and from
-# behind a NAT, and asks its PostgreSQL and MariaDB: deploy/e2e/run.sh bin/cton [-run TestOutage …]
+# Tests a binary with Debian's Prometheus, Pushgateway, VictoriaMetrics, PostgreSQL and MariaDB as separate programs:
+#   deploy/e2e/run.sh bin/cton [flags for go test, such as -run TestOutage]
+#
+# A program that is not installed is downloaded from Debian and unpacked below bin/debian. Nothing is installed: no package
+# starts a service or changes the system, and a second run downloads nothing. It asks no questions. Each download ends
+# after 5 minutes at most, the tests after 8.
 set -euo pipefail
-cton=$(realpath "${1:?the binary to test, such as bin/cton}")
+exec </dev/null
+cton=$(realpath "${1:?usage: deploy/e2e/run.sh BINARY [flags for go test]}")
 shift
 cd "$(dirname "$0")/../.."
+command -v apt-get dpkg-deb >/dev/null || { echo "deploy/e2e/run.sh needs a Debian system: there is no apt-get" >&2; exit 1; }
+debian=$PWD/bin/debian
+mkdir -p "$debian"
 
-apt() { apt-get -q -y -o APT::Sandbox::User=root "$@"; }
-download() { apt download "$1"; }
+apt() {
+	DEBIAN_FRONTEND=noninteractive timeout -k 10 300 apt-get -q -y -o APT::Sandbox::User=root -o DPkg::Lock::Timeout=120 \
+		-o Acquire::Retries=3 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 "$@" >&2
+}
 
-# peer NAME prints the path of a peer's program. One that is not installed is unpacked below bin/: nothing is installed, so
-# that no package starts a service of its own.
+# fetch COMMAND… runs apt with a command that downloads. The package lists are updated if it fails with those that are there.
+fetch() { apt "$@" || { apt update && apt "$@"; }; }
+
+# unpack NAME COMMAND… downloads packages with a command of apt and unpacks them into $debian/NAME. The directory appears when
+# it is complete.
+unpack() {
+	local dir=$debian/$1 new=$debian/$1.new deb
+	shift
+	rm -rf "$new"
+	mkdir -p "$new/archives/partial"
+	(cd "$new/archives" && fetch -o "Dir::Cache::archives=$new/archives" "$@")
+	for deb in "$new"/archives/*.deb; do dpkg-deb -x "$deb" "$new"; done
+	rm -rf "$new/archives" "$dir"
+	mv "$new" "$dir"
+}
+
+# unpack_all NAME PACKAGE… also unpacks those dependencies that the system lacks. Only root can do that.
+unpack_all() { unpack "$1" --download-only --no-install-recommends install "${@:2}"; }
+
+# libraries NAME prints the library path of $debian/NAME.
+libraries() { echo "$debian/$1"/{lib,usr/lib}/*-linux-gnu* | tr ' ' ':'; }
+
+# peer PROGRAM prints the path of a program that has the name of its package and needs no libraries but those of every system.
 peer() {
 	command -v "$1" && return
-	local dir="bin/debian" deb
-	mkdir -p "$dir"
-	if [ ! -x "$dir/usr/bin/$1" ]; then
-		(cd "$dir" && { download "$1" || { apt update && download "$1"; }; }) >&2
-		for deb in "$dir/$1"_*.deb; do dpkg-deb -x "$deb" "$dir"; done
-		rm -f "$dir"/*.deb
-	fi
-	realpath "$dir/usr/bin/$1"
+	[ -x "$debian/$1/usr/bin/$1" ] || unpack "$1" download "$1"
+	echo "$debian/$1/usr/bin/$1"
 }
 
-# unpack DIR PACKAGE… unpacks packages below bin/debian with the libraries that the system lacks. apt wants root for it.
-unpack() {
-	local dir="bin/debian/$1" deb
-	shift
-	mkdir -p "$dir/archives/partial"
-	apt -o "Dir::Cache::archives=$PWD/$dir/archives" --download-only --no-install-recommends install "$@"
-	for deb in "$dir"/archives/*.deb; do dpkg-deb -x "$deb" "$dir"; done
-	rm -rf "$dir/archives"
-}
-
-# network makes ip and nft available. Only root has a use for them.
+# network puts ip and nft on the PATH. Only root can use them.
 network() {
-	local dir="bin/debian/network"
+	local dir=$debian/network
 	if [ "$(id -u)" != 0 ] || { command -v ip && command -v nft; } >/dev/null; then return; fi
-	if [ ! -x "$dir/usr/sbin/nft" ]; then unpack network iproute2 nftables; fi
-	dir=$(realpath "$dir")
+	[ -d "$dir" ] || unpack_all network iproute2 nftables
 	export PATH="$PATH:$dir/bin:$dir/sbin:$dir/usr/bin:$dir/usr/sbin"
-	LD_LIBRARY_PATH=$(echo "$dir"/{lib,usr/lib}/*-linux-gnu* | tr ' ' ':')
+	LD_LIBRARY_PATH=$(libraries network)
 	export LD_LIBRARY_PATH
 }
 
-# databases finds PostgreSQL and MariaDB, or unpacks them. Without root their tests are left out where they are not there.
+# databases finds PostgreSQL and MariaDB. Only root can unpack them, since they need libraries: without root, the tests of a
+# database that is not installed are skipped.
 databases() {
-	local dir="bin/debian/databases"
-	postgres() { { ls -d /usr/lib/postgresql/*/bin "$PWD/$dir"/usr/lib/postgresql/*/bin 2>/dev/null || true; } | tail -n 1; }
-	if [ "$(id -u)" = 0 ] && { [ -z "$(postgres)" ] || [ ! -x "$dir/usr/sbin/mariadbd" ]; }; then
-		unpack databases postgresql mariadb-server-core
+	local dir=$debian/databases
+	postgres() { { ls -d "${1-}"/usr/lib/postgresql/*/bin 2>/dev/null || true; } | sort -V | tail -n 1; }
+	POSTGRES=$(postgres) MARIADB=/usr DATABASE_LIBRARIES=
+	if [ -z "$POSTGRES" ] || [ ! -x /usr/sbin/mariadbd ]; then
+		if [ "$(id -u)" = 0 ] && [ ! -d "$dir" ]; then unpack_all databases postgresql mariadb-server-core; fi
+		[ -n "$POSTGRES" ] || POSTGRES=$(postgres "$dir")
+		[ -x /usr/sbin/mariadbd ] || MARIADB=$dir/usr
+		DATABASE_LIBRARIES=$(libraries databases)
 	fi
-	POSTGRES=$(postgres)
-	MARIADB=$PWD/$dir/usr
-	DATABASE_LIBRARIES=$(echo "$PWD/$dir"/{lib,usr/lib}/*-linux-gnu* | tr ' ' ':')
 	export POSTGRES MARIADB DATABASE_LIBRARIES
 }
 
@@ -64,4 +80,5 @@ VICTORIAMETRICS=$(peer victoria-metrics)
 export CTON PROMETHEUS PUSHGATEWAY VICTORIAMETRICS
 network
 databases
+echo "everything is in place after $SECONDS s" >&2
 exec go test -tags e2e -count=1 -v -timeout 8m -parallel 3 ./deploy/e2e "$@"

@@ -7,8 +7,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +25,7 @@ import (
 	ours "github.com/collectington/collectington/sources/fetch/sql"
 )
 
-// fetcher asks a database a query, as a job would.
+// fetcher returns a job's fetcher of a query.
 func (d *database) fetcher(t *testing.T, dsn, query string, args ...any) sources.Fetcher {
 	t.Helper()
 	c := ours.Kind.Defaults().(*ours.Config)
@@ -38,7 +41,7 @@ func (d *database) fetcher(t *testing.T, dsn, query string, args ...any) sources
 	return f
 }
 
-// answer is a tick's document as JSON, or its error.
+// answer returns the document of a fetch as JSON, or its error.
 func answer(ctx context.Context, t *testing.T, f sources.Fetcher) string {
 	t.Helper()
 	end := time.Date(2026, 7, 1, 10, 0, 0, 0, time.UTC)
@@ -52,13 +55,13 @@ func answer(ctx context.Context, t *testing.T, f sources.Fetcher) string {
 	return doc.Root.Raw()
 }
 
-// ask asks as the login that may do all.
+// ask returns the answer to a query of the administrator.
 func (d *database) ask(ctx context.Context, t *testing.T, query string, args ...any) string {
 	t.Helper()
 	return answer(ctx, t, d.fetcher(t, d.dsn(login, password), query, args...))
 }
 
-// asks holds answers against what is wanted. An error's text may go on after what is wanted.
+// asks compares answers with those wanted. An error may continue after the text that is wanted.
 func (d *database) asks(ctx context.Context, t *testing.T, answers map[string]string) {
 	t.Helper()
 	for query, want := range answers {
@@ -78,7 +81,7 @@ func TestPostgres(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	d := beginPostgres(ctx, t)
+	d := startPostgres(ctx, t)
 	execute := func(statement string) {
 		t.Helper()
 		conn, err := pgconn.Connect(ctx, d.dsn(login, password))
@@ -144,15 +147,15 @@ func TestPostgres(t *testing.T) {
 		t.Error(got)
 	}
 	running := `SELECT count(*) AS n FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'`
-	d.endsWithTime(ctx, t, `SELECT pg_sleep(600)::text AS n`, running)
-	d.survives(ctx, t, `SELECT pg_sleep(600)::text AS n`, `SELECT pg_backend_pid() AS n`, func(id string) { execute("SELECT pg_terminate_backend(" + id + ")") })
+	d.checkTimeout(ctx, t, `SELECT pg_sleep(600)::text AS n`, running)
+	d.checkConnections(ctx, t, `SELECT pg_sleep(600)::text AS n`, `SELECT pg_backend_pid() AS n`, func(id string) { execute("SELECT pg_terminate_backend(" + id + ")") })
 }
 
 func TestMariaDB(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	d := beginMariaDB(ctx, t)
+	d := startMariaDB(ctx, t)
 	connector, err := mysql.ParseDSN(d.dsn(login, password))
 	if err != nil {
 		t.Fatal(err)
@@ -221,12 +224,12 @@ func TestMariaDB(t *testing.T) {
 		t.Error(got)
 	}
 	running := `SELECT COUNT(*) AS n FROM information_schema.processlist WHERE command <> 'Sleep' AND info LIKE 'SELECT SUM%'`
-	d.endsWithTime(ctx, t, `SELECT SUM(a.seq * b.seq) AS n FROM seq_1_to_1000000 AS a, seq_1_to_1000000 AS b`, running)
-	d.survives(ctx, t, `SELECT SLEEP(600) AS n`, `SELECT CONNECTION_ID() AS n`, func(id string) { execute("KILL " + id) })
+	d.checkTimeout(ctx, t, `SELECT SUM(a.seq * b.seq) AS n FROM seq_1_to_1000000 AS a, seq_1_to_1000000 AS b`, running)
+	d.checkConnections(ctx, t, `SELECT SLEEP(600) AS n`, `SELECT CONNECTION_ID() AS n`, func(id string) { execute("KILL " + id) })
 }
 
-// endsWithTime holds that the end of a tick's time ends the query, here and in the database.
-func (d *database) endsWithTime(ctx context.Context, t *testing.T, long, running string) {
+// checkTimeout checks that a timeout ends the query, also in the database.
+func (d *database) checkTimeout(ctx context.Context, t *testing.T, long, running string) {
 	t.Helper()
 	short, cancel := context.WithTimeoutCause(ctx, 500*time.Millisecond, errors.New("no end within the timeout of 500ms"))
 	defer cancel()
@@ -245,14 +248,14 @@ func (d *database) endsWithTime(ctx context.Context, t *testing.T, long, running
 	})
 }
 
-// survives holds that one connection is kept from tick to tick, that one that the server has ended is opened anew within
-// the tick, and that a server that is killed in mid-query fails its tick at once.
-func (d *database) survives(ctx context.Context, t *testing.T, sleep, id string, terminate func(id string)) {
+// checkConnections checks that a connection is reused, that it is opened again after the server has closed it, and that a
+// fetch fails at once if the server is killed.
+func (d *database) checkConnections(ctx context.Context, t *testing.T, sleep, id string, terminate func(id string)) {
 	t.Helper()
 	f := d.fetcher(t, d.dsn(login, password), id)
 	first := answer(ctx, t, f)
 	if again := answer(ctx, t, f); again != first {
-		t.Errorf("two connections for two ticks: %s, %s", first, again)
+		t.Errorf("two fetches had two connections: %s, %s", first, again)
 	}
 	terminate(strings.Trim(first, `[{"n:}]`))
 	if again := answer(ctx, t, f); again == first || !strings.HasPrefix(again, "[") {
@@ -264,19 +267,19 @@ func (d *database) survives(ctx context.Context, t *testing.T, sleep, id string,
 	if took := time.Since(begun); !strings.HasPrefix(got, "query "+d.driver+": ") || strings.Contains(got, "deadline") || took > 10*time.Second {
 		t.Errorf("%s after %s", got, took)
 	}
-	t.Logf("killed in mid-query: %s", got)
+	t.Logf("killed during a query: %s", got)
 	<-d.done
 	if got := answer(ctx, t, f); !strings.Contains(got, "is the database running, and is its address in dsn right") {
 		t.Errorf("without a server: %s", got)
 	}
 }
 
-// TestDatabaseByCommand asks through the command line, where no secret may be seen.
+// TestDatabaseByCommand checks that commands query a database and print no secret.
 func TestDatabaseByCommand(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	d := beginPostgres(ctx, t)
+	d := startPostgres(ctx, t)
 	path := write(t, t.TempDir(), "cton.yaml", `
 sinks: {out: {print: {}}}
 jobs:
@@ -287,11 +290,152 @@ jobs:
       relations: {type: gauge, items: ".[]", value: .n, labels: {kind: .kind}}
 `)
 	for _, command := range [][]string{{"once"}, {"try", "tables"}} {
-		cmd := exec.CommandContext(ctx, environment(t, "CTON"), append(command, "-c", path)...)
+		cmd := exec.CommandContext(ctx, env(t, "CTON"), append(command, "-c", path)...)
 		cmd.Env = append(os.Environ(), "DSN="+d.dsn(login, password))
 		out, err := cmd.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), `relations{kind="r"`) || strings.Contains(string(out), "hunter22") {
 			t.Errorf("%s: %v\n%s", command, err, out)
 		}
 	}
+}
+
+// nobody is the ID of Debian's nobody and nogroup. Databases refuse to run as root.
+const nobody = 65534
+
+// database is a running database server.
+type database struct {
+	*process
+	driver string
+	dsn    func(user, password string) string
+}
+
+// asNobody returns a command that runs as nobody if the test runs as root.
+func asNobody(name string, args ...string) []string {
+	command := append([]string{name}, args...)
+	if libraries := os.Getenv("DATABASE_LIBRARIES"); libraries != "" {
+		command = append([]string{"env", "LD_LIBRARY_PATH=" + libraries}, command...)
+	}
+	if os.Getuid() == 0 {
+		command = append([]string{"setpriv", fmt.Sprint("--reuid=", nobody), fmt.Sprint("--regid=", nobody), "--clear-groups", "--pdeathsig=KILL"}, command...)
+	}
+	return command
+}
+
+// nobodyDir returns an empty directory that belongs to nobody. t.TempDir is not accessible to nobody.
+func nobodyDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "cton-e2e-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if os.Getuid() == 0 {
+		if err := os.Chown(dir, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// runToEnd runs a command to its end.
+func runToEnd(ctx context.Context, t *testing.T, dir, stdin string, command ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Dir, cmd.Stdin = dir, strings.NewReader(stdin)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", command, err, out)
+	}
+}
+
+// programDir returns the directory in an environment variable that has a program. Without it, the test is skipped, or fails
+// if root runs it.
+func programDir(t *testing.T, name, program string) string {
+	t.Helper()
+	dir := os.Getenv(name)
+	if _, err := os.Stat(filepath.Join(dir, program)); dir == "" || err != nil {
+		if os.Getuid() == 0 {
+			t.Fatalf("%s is not a directory with %s: start the tests with deploy/e2e/run.sh", name, program)
+		}
+		t.Skipf("%s is not installed, and only root can download it", program)
+	}
+	return dir
+}
+
+// The login of the administrator.
+const (
+	login    = "agent"
+	password = "hunter22-of-the-test"
+)
+
+func startPostgres(ctx context.Context, t *testing.T) *database {
+	t.Helper()
+	bin, dir, address := programDir(t, "POSTGRES", "postgres"), nobodyDir(t), freeAddress(t)
+	data := filepath.Join(dir, "data")
+	runToEnd(ctx, t, dir, password, asNobody("tee", "password")...)
+	runToEnd(ctx, t, dir, "", asNobody(filepath.Join(bin, "initdb"), "--pgdata="+data, "--username="+login,
+		"--auth=scram-sha-256", "--pwfile=password", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")...)
+	host, port, _ := net.SplitHostPort(address)
+	command := asNobody(filepath.Join(bin, "postgres"), "-D", data, "-F", "-h", host, "-p", port, "-k", dir,
+		"-c", "timezone=Asia/Kolkata", "-c", "datestyle=German")
+	d := &database{process: start(t, command[0], command[1:]...), driver: "postgres", dsn: func(user, password string) string {
+		return fmt.Sprintf("postgres://%s:%s@%s/postgres?sslmode=disable", user, password, address)
+	}}
+	t.Cleanup(func() { d.stopWith(os.Interrupt) })
+	waitForServer(ctx, t, address)
+	return d
+}
+
+func startMariaDB(ctx context.Context, t *testing.T) *database {
+	t.Helper()
+	usr, dir, address := programDir(t, "MARIADB", "sbin/mariadbd"), nobodyDir(t), freeAddress(t)
+	data, server := filepath.Join(dir, "data"), filepath.Join(usr, "sbin/mariadbd")
+	tables := "CREATE DATABASE mysql;\nUSE mysql;\n"
+	for _, name := range []string{"mysql_system_tables.sql", "mysql_system_tables_data.sql"} {
+		text, err := os.ReadFile(filepath.Join(usr, "share/mysql", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables += string(text)
+	}
+	runToEnd(ctx, t, dir, "", asNobody("mkdir", data)...)
+	own := []string{"--no-defaults", "--basedir=" + usr, "--datadir=" + data, "--lc-messages-dir=" + filepath.Join(usr, "share/mysql"), "--innodb-flush-log-at-trx-commit=0"}
+	runToEnd(ctx, t, dir, tables, asNobody(server, append(own, "--bootstrap")...)...)
+	users := fmt.Sprintf("CREATE DATABASE shop;\nCREATE USER %s@'%%' IDENTIFIED BY '%s';\nGRANT ALL ON *.* TO %s@'%%';\n", login, password, login)
+	runToEnd(ctx, t, dir, users, asNobody("tee", "users.sql")...)
+	host, port, _ := net.SplitHostPort(address)
+	command := asNobody(server, append(own, "--bind-address="+host, "--port="+port, "--socket="+filepath.Join(dir, "socket"),
+		"--init-file="+filepath.Join(dir, "users.sql"), "--skip-name-resolve", "--default-time-zone=+05:30")...)
+	d := &database{process: start(t, command[0], command[1:]...), driver: "mysql", dsn: func(user, password string) string {
+		return fmt.Sprintf("%s:%s@tcp(%s)/shop", user, password, address)
+	}}
+	t.Cleanup(func() { d.stopWith(os.Interrupt) })
+	waitForServer(ctx, t, address)
+	return d
+}
+
+// stopWith sends a signal to a server and waits for its end.
+func (d *database) stopWith(signal os.Signal) {
+	_ = d.cmd.Process.Signal(signal) // an error means that it has ended
+	select {
+	case <-d.done:
+	case <-time.After(10 * time.Second):
+		d.kill()
+	}
+}
+
+// waitForServer waits until a server accepts connections. MariaDB then sends a greeting; PostgreSQL keeps silent.
+func waitForServer(ctx context.Context, t *testing.T, address string) {
+	t.Helper()
+	poll(ctx, t, "wait for "+address, func() error {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		_ = conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		if _, err := conn.Read(make([]byte, 1)); err == io.EOF {
+			return err
+		}
+		return nil
+	})
 }

@@ -1,7 +1,10 @@
-// Package expose serves the newest series of every job on a page that Prometheus scrapes.
+// Package expose serves the series of all jobs on a page that Prometheus scrapes.
 //
-// The page is rendered when a batch is written, family by family, in the formats that somebody asks for. A scrape only
-// writes bytes out.
+//	Write ─▶ familyStore: the last families of each job, without conflicts
+//	      ─▶ rendering, one for each format that is requested: the encoded families and the page
+//	scrape ─▶ the current page
+//
+// The page is rendered when a batch is written, and only the families of its job. A scrape writes bytes that are ready.
 package expose
 
 import (
@@ -24,7 +27,7 @@ var example string
 // Kind is the catalogue's entry.
 var Kind = sinks.Kind{Name: "expose", Defaults: func() sinks.Config { return defaults() }, Example: example, Pull: true}
 
-// Config serves one page.
+// Config is the settings of one page.
 type Config struct {
 	Listen        string `yaml:"listen"`
 	Path          string `yaml:"path"`
@@ -35,10 +38,10 @@ type Config struct {
 
 func defaults() *Config { return &Config{Listen: ":8000", Path: "/metrics"} }
 
-// healthPath answers whether the sink serves at all.
+// healthPath is the path of the health check.
 const healthPath = "/-/healthy"
 
-// Validate implements sinks.Config.
+// Validate implements [sinks.Config].
 func (c *Config) Validate() error {
 	var all []error
 	if _, _, err := c.address(); err != nil {
@@ -50,14 +53,14 @@ func (c *Config) Validate() error {
 	switch {
 	case c.JobLabel == "":
 	case !model.LegacyValidation.IsValidLabelName(c.JobLabel) || strings.HasPrefix(c.JobLabel, "__"):
-		all = append(all, setting.Bad("job_label", "want a label's name such as job_name: letters, digits and _"))
+		all = append(all, setting.Bad("job_label", "want a label name such as job_name: letters, digits and _"))
 	case c.JobLabel == model.BucketLabel || c.JobLabel == model.QuantileLabel:
 		all = append(all, setting.Bad("job_label", "histograms and summaries need the label %s: want another name", c.JobLabel))
 	}
 	return errors.Join(all...)
 }
 
-// address is the host, "" where it is every address of the machine, and the port.
+// address returns the host and the port of listen. The host is "" for all addresses of the machine.
 func (c *Config) address() (host string, port uint16, err error) {
 	host, digits, err := net.SplitHostPort(c.Listen)
 	if err != nil {
@@ -70,7 +73,7 @@ func (c *Config) address() (host string, port uint16, err error) {
 	return host, uint16(n), err
 }
 
-// Claims implements sinks.Claimer: the address. Port 0 is any free one, which nobody else has.
+// Claims implements [sinks.Claimer]: two sinks cannot have one address. Port 0 is any free port.
 func (c *Config) Claims() []string {
 	host, port, err := c.address()
 	if err != nil || port == 0 {
@@ -82,8 +85,8 @@ func (c *Config) Claims() []string {
 	return []string{"the address " + net.JoinHostPort(host, strconv.Itoa(int(port)))}
 }
 
-// Merges implements sinks.Merger: without a label that tells jobs apart, two of them can have the same series.
+// Merges implements [sinks.Merger]: without a job label, two jobs can have the same series.
 func (c *Config) Merges() bool { return c.JobLabel == "" }
 
-// New implements sinks.Config.
+// New implements [sinks.Config].
 func (c *Config) New(env sinks.Env) (sinks.Sink, error) { return newSink(c, env), nil }

@@ -19,7 +19,7 @@ func TestExampleIsTheDefaults(t *testing.T) {
 		t.Errorf("-default +example:\n%s", diff)
 	}
 	if !strings.HasPrefix(Kind.Example, "# Serves a page") || !Kind.Pull {
-		t.Error("the kind is another")
+		t.Error("Kind has wrong values")
 	}
 }
 
@@ -74,6 +74,6 @@ func TestClaims(t *testing.T) {
 		}
 	}
 	if !(&Config{}).Merges() || (&Config{JobLabel: "x"}).Merges() {
-		t.Error("the job's label decides whether jobs are merged")
+		t.Error("jobs are merged only without a job label")
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// totals is one family of each type, with more series than are rendered at a time.
+// totals returns a family of each type, one of them with more series than a chunk.
 func totals() []metric.Family {
 	const began = 1_700_000_000_500
 	counter := metric.Family{Desc: &metric.Desc{Name: "calls_total", Help: "Calls.", Type: metric.Counter, LabelNames: []string{"n"}}}
@@ -31,7 +31,8 @@ func totals() []metric.Family {
 	}
 }
 
-func TestCreatedSeriesAreThereWhereAskedFor(t *testing.T) {
+// TestCreatedSeries holds that created_series adds start timestamps to text and OpenMetrics.
+func TestCreatedSeries(t *testing.T) {
 	settings := *defaults()
 	settings.CreatedSeries = true
 	b := open(t, settings)
@@ -67,7 +68,8 @@ func TestCreatedSeriesAreThereWhereAskedFor(t *testing.T) {
 	}
 }
 
-func TestCreatedSeriesAreLeftOutElse(t *testing.T) {
+// TestNoCreatedSeries holds that there are none by default.
+func TestNoCreatedSeries(t *testing.T) {
 	b := open(t, *defaults())
 	b.write(t, "a", totals()...)
 	for _, accept := range accepts() {

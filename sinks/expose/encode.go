@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -11,39 +12,38 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// formats are those that can be asked for, in the order in which they are preferred. OpenMetrics goes without _created
-// lines unless they are asked for: Prometheus makes series of them.
+// formats returns the formats of the page, in order of preference. OpenMetrics has no _created lines by default, since
+// Prometheus stores them as series.
 func formats() []expfmt.Format {
 	return []expfmt.Format{expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics_0_0_1, expfmt.FmtProtoDelim, expfmt.FmtText}
 }
 
-// encoder turns one family after the other into a format. A family comes in chunks, so that what is needed in between
-// does not grow with it.
+// encoder encodes one family after the other in a format. A family comes in chunks, which bounds the memory that is needed.
 type encoder struct {
 	kind    expfmt.FormatType
 	escape  escaper
 	packer  packer
-	created creations
-	begun   bool         // something of the family at hand is written
-	text    bytes.Buffer // the chunk at hand
-	message []byte       // the family's message so far; of protobuf alone
+	created createdLines
+	begun   bool         // a chunk of the family is encoded
+	text    bytes.Buffer // of the chunk
+	message []byte       // of the family; protobuf only
 }
 
 func newEncoder(format expfmt.Format, p packer, created bool) *encoder {
 	return &encoder{
-		kind: format.FormatType(), escape: escaper{scheme: format.ToEscapingScheme()}, packer: p, created: creations{on: created},
+		kind: format.FormatType(), escape: escaper{scheme: format.ToEscapingScheme()}, packer: p, created: createdLines{on: created},
 	}
 }
 
-// begin drops what a panic may have left of the family before.
+// begin begins a family. It drops what a panic may have left of the one before.
 func (e *encoder) begin() {
 	e.message = e.message[:0]
 	e.end()
 }
 
-// add encodes a chunk of a family. The first one's name, help and type stand for all of them.
-func (e *encoder) add(chunk *dto.MetricFamily, legacy bool) error {
-	if !legacy {
+// add encodes a chunk of a family. Name, help and type are those of the first chunk.
+func (e *encoder) add(chunk *dto.MetricFamily, isLegacy bool) error {
+	if !isLegacy {
 		chunk = e.escape.family(chunk)
 	}
 	if len(chunk.Metric) == 0 {
@@ -59,7 +59,7 @@ func (e *encoder) add(chunk *dto.MetricFamily, legacy bool) error {
 		return fmt.Errorf("write metric %s: %w", chunk.GetName(), err)
 	}
 	if !first {
-		text = withoutHead(text)
+		text = withoutComments(text)
 	}
 	e.packer.write(text)
 	if e.created.on && e.kind == expfmt.TypeTextPlain {
@@ -81,7 +81,7 @@ func (e *encoder) write(chunk *dto.MetricFamily) (text []byte, err error) {
 	return e.text.Bytes(), err
 }
 
-// addMessage relies on that encoded messages, one after the other, are the encoding of one message with the lists of both
+// addMessage appends to the family's message. Two encoded messages in a row are one message with the lists of both
 // (https://protobuf.dev/programming-guides/encoding/#last-one-wins).
 func (e *encoder) addMessage(chunk *dto.MetricFamily, first bool) (err error) {
 	if !first {
@@ -94,7 +94,7 @@ func (e *encoder) addMessage(chunk *dto.MetricFamily, first bool) (err error) {
 	return nil
 }
 
-// end returns the family.
+// end returns the encoded family.
 func (e *encoder) end() piece {
 	hidden := e.escape.hidden
 	e.begun, e.escape.seen, e.escape.hidden = false, seriesSet{}, 0
@@ -111,7 +111,7 @@ func (e *encoder) end() piece {
 	return p
 }
 
-// tail is what ends a page.
+// tail returns the end of a page.
 func (e *encoder) tail() piece {
 	if e.kind == expfmt.TypeOpenMetrics {
 		e.packer.write([]byte("# EOF\n"))
@@ -119,12 +119,12 @@ func (e *encoder) tail() piece {
 	return e.packer.end()
 }
 
-// escaper makes names that a scraper does not take into ones that it does. Two names can become one by that: what would
-// be there twice is left out, since a scraper refuses the whole page for a label that a series has twice.
+// escaper escapes names for scrapers that do not accept UTF-8 names. Escaped names may be equal. A series that would then be
+// there twice, or have a label twice, is left out, since a scraper would refuse the whole page.
 type escaper struct {
 	scheme model.EscapingScheme
 	seen   seriesSet
-	hidden int // series left out of the family at hand
+	hidden int // series of the family that are left out
 }
 
 func (e *escaper) family(f *dto.MetricFamily) *dto.MetricFamily {
@@ -134,7 +134,7 @@ func (e *escaper) family(f *dto.MetricFamily) *dto.MetricFamily {
 	f = model.EscapeMetricFamily(f, e.scheme)
 	kept := f.Metric[:0]
 	for _, m := range f.Metric {
-		if e.fresh(m) {
+		if e.isUnique(m) {
 			kept = append(kept, m)
 		}
 	}
@@ -143,7 +143,8 @@ func (e *escaper) family(f *dto.MetricFamily) *dto.MetricFamily {
 	return f
 }
 
-func (e *escaper) fresh(m *dto.Metric) bool {
+// isUnique reports whether each label and the series are there once.
+func (e *escaper) isUnique(m *dto.Metric) bool {
 	e.seen.key = e.seen.key[:0]
 	for i, l := range m.Label {
 		for _, other := range m.Label[:i] {
@@ -151,8 +152,65 @@ func (e *escaper) fresh(m *dto.Metric) bool {
 				return false
 			}
 		}
-		e.seen.add(l.GetName())
-		e.seen.add(l.GetValue())
+		e.seen.appendKey(l.GetName())
+		e.seen.appendKey(l.GetValue())
 	}
-	return e.seen.take()
+	return e.seen.addKey()
+}
+
+// createdLines writes start timestamps in the text format, which has no place for them: as a gauge NAME_created in Unix
+// seconds, as the Python client does.
+type createdLines struct {
+	on   bool
+	text bytes.Buffer
+}
+
+// add adds the start timestamps of a chunk of a family.
+func (c *createdLines) add(chunk *dto.MetricFamily) error {
+	name := chunk.GetName()
+	if chunk.GetType() == dto.MetricType_COUNTER {
+		name = strings.TrimSuffix(name, "_total")
+	}
+	name += "_created"
+	made := &dto.MetricFamily{Name: &name, Help: chunk.Help, Type: dto.MetricType_GAUGE.Enum()}
+	for _, m := range chunk.Metric {
+		at := m.GetCounter().GetCreatedTimestamp()
+		if m.Histogram != nil {
+			at = m.Histogram.CreatedTimestamp
+		} else if m.Summary != nil {
+			at = m.Summary.CreatedTimestamp
+		}
+		if at != nil {
+			seconds := float64(at.Seconds) + float64(at.Nanos)/1e9
+			made.Metric = append(made.Metric, &dto.Metric{Label: m.Label, Gauge: &dto.Gauge{Value: &seconds}})
+		}
+	}
+	if len(made.Metric) == 0 {
+		return nil
+	}
+	begun := c.text.Len()
+	if _, err := expfmt.MetricFamilyToText(&c.text, made); err != nil {
+		return err
+	}
+	if begun > 0 {
+		more := withoutComments(bytes.Clone(c.text.Bytes()[begun:]))
+		c.text.Truncate(begun)
+		c.text.Write(more)
+	}
+	return nil
+}
+
+// end returns the lines of the family.
+func (c *createdLines) end() []byte {
+	text := c.text.Bytes()
+	c.text.Reset()
+	return text
+}
+
+// withoutComments returns the text of a chunk without # HELP and # TYPE, which only the first chunk of a family has.
+func withoutComments(text []byte) []byte {
+	for bytes.HasPrefix(text, []byte("# ")) {
+		_, text, _ = bytes.Cut(text, []byte("\n"))
+	}
+	return text
 }

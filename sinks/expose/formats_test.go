@@ -20,7 +20,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// accepts are Accept headers by format, names in full.
+// accepts returns Accept headers by format, without escaping of names.
 func accepts() map[string]string {
 	all := map[string]string{}
 	for _, f := range formats() {
@@ -29,14 +29,14 @@ func accepts() map[string]string {
 	return all
 }
 
-// parsed is what Prometheus makes of a page.
+// parsed is a page as Prometheus' parser reads it.
 type parsed struct {
-	Values map[string]float64 // by series, with its own time behind @ if it has one
+	Values map[string]float64 // by series; with @TIMESTAMP if it has one
 	Types  map[string]string
 	Help   map[string]string
 }
 
-// parse reads a page as a scrape would, and refuses what a scrape refuses.
+// parse parses a page as a scrape does. Duplicate series, families and labels are errors.
 func parse(t testing.TB, page, contentType string) parsed {
 	t.Helper()
 	p, err := textparse.New([]byte(page), contentType, labels.NewSymbolTable(), textparse.ParserOptions{KeepClassicOnClassicAndNativeHistograms: true})
@@ -71,7 +71,7 @@ func parse(t testing.TB, page, contentType string) parsed {
 
 func (p *parsed) seen(t testing.TB, in map[string]string, name, text string) {
 	t.Helper()
-	name = strings.TrimSuffix(name, "_total") // OpenMetrics leaves it out here
+	name = strings.TrimSuffix(name, "_total") // not part of the name in OpenMetrics
 	if _, twice := in[name]; twice {
 		t.Errorf("the family %s is there twice", name)
 	}
@@ -95,7 +95,7 @@ func (p *parsed) set(t testing.TB, from textparse.Parser, at *int64, value float
 	p.Values[series] = value
 }
 
-// everything is families of every type, with all that could be hard to write.
+// everything returns families of every type, with values, labels and names that need care in a format.
 func everything() []metric.Family {
 	counter := &metric.Desc{Name: "calls_total", Help: "Calls\nand \\ \"more\".", Type: metric.Counter, LabelNames: []string{"code"}}
 	took := &metric.Desc{Name: "took_seconds", Help: "Time.", Unit: "seconds", Type: metric.Histogram, Buckets: []float64{0.1, 2.5}, Native: true}
@@ -125,7 +125,8 @@ func everything() []metric.Family {
 	}
 }
 
-func TestEveryFormatHasTheSameSeries(t *testing.T) {
+// TestFormatsAgree holds that every format has the same series, types and help.
+func TestFormatsAgree(t *testing.T) {
 	b := open(t, Config{})
 	b.write(t, "all", everything()...)
 	b.write(t, "many", large("many", 2500))
@@ -141,11 +142,11 @@ func TestEveryFormatHasTheSameSeries(t *testing.T) {
 		for _, zipped := range []bool{false, true} {
 			got := parse(t, b.scrape(t, accept, zipped), name)
 			if strings.HasPrefix(name, "application/vnd") {
-				delete(got.Values, `{__name__="took_seconds"}`) // the native histogram, which protobuf alone can carry
+				delete(got.Values, `{__name__="took_seconds"}`) // the native histogram, which only protobuf has
 				want.Help["plain"], want.Help["size_bytes"] = "", ""
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("%s, zipped %t, has other series than text (-text +it):\n%s", name, zipped, diff)
+				t.Errorf("%s, gzip %t, differs from the text format (-text +got):\n%s", name, zipped, diff)
 			}
 			delete(want.Help, "plain")
 			delete(want.Help, "size_bytes")
@@ -161,7 +162,8 @@ func large(name string, n int) metric.Family {
 	return gauge(name, rooms...)
 }
 
-func TestTextParserOfCommonTakesThePage(t *testing.T) {
+// TestExpfmtParsesThePage holds that the parser of prometheus/common accepts the text format.
+func TestExpfmtParsesThePage(t *testing.T) {
 	b := open(t, Config{})
 	b.write(t, "all", everything()...)
 	parser := expfmt.NewTextParser(model.UTF8Validation)
@@ -175,7 +177,7 @@ func TestTextParserOfCommonTakesThePage(t *testing.T) {
 	}
 }
 
-// lines are those that begin so.
+// lines returns the lines that begin with begin.
 func lines(text, begin string) (all []string) {
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, begin) {
@@ -185,7 +187,8 @@ func lines(text, begin string) (all []string) {
 	return all
 }
 
-func TestOpenMetricsEndsOnce(t *testing.T) {
+// TestOpenMetricsEnd holds that an OpenMetrics page has one # EOF, at its end.
+func TestOpenMetricsEnd(t *testing.T) {
 	b := open(t, Config{})
 	const accept = "application/openmetrics-text; version=1.0.0"
 	if got := b.scrape(t, accept, true); got != "# EOF\n" {
@@ -198,14 +201,15 @@ func TestOpenMetricsEndsOnce(t *testing.T) {
 		t.Errorf("ends wrongly: …%q", got[len(got)-40:])
 	}
 	if strings.Contains(got, "_created") {
-		t.Error("it has _created series, which no other format has")
+		t.Error("it has _created series")
 	}
 	if !strings.Contains(got, "# UNIT took_seconds seconds\n") {
 		t.Error("the unit is missing")
 	}
 }
 
-func TestNegotiates(t *testing.T) {
+// TestNegotiation holds the format and the compression for request headers.
+func TestNegotiation(t *testing.T) {
 	b := open(t, Config{})
 	b.write(t, "all", everything()...)
 	for accept, want := range map[string]string{
@@ -213,7 +217,7 @@ func TestNegotiates(t *testing.T) {
 		"text/html":                          "text/plain; version=0.0.4; charset=utf-8; escaping=",
 		"application/openmetrics-text":       "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping=",
 		strings.Repeat("application/x,", 99): "text/plain; version=0.0.4; charset=utf-8; escaping=",
-		// What Prometheus 3 sends.
+		// Prometheus 3.
 		"application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1": "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
 		"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,*/*;q=0.1":     "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=",
 	} {
@@ -225,13 +229,14 @@ func TestNegotiates(t *testing.T) {
 		"": false, "gzip": true, "deflate, gzip;q=1.0, *;q=0.5": true, "gzip;q=0": false, "*": true, "*, gzip;q=0": false,
 		"gzip;q=0, *": false, "br": false, "GZIP": true, "x-gzip": false, "gzip;q=no": false, "gzip; q=0.1": true, "identity;q=1, *;q=0": false,
 	} {
-		if got := takesGzip([]string{header}); got != want {
-			t.Errorf("%q takes gzip: %t", header, got)
+		if got := acceptsGzip([]string{header}); got != want {
+			t.Errorf("%q accepts gzip: %t", header, got)
 		}
 	}
 }
 
-func TestEscapesNames(t *testing.T) {
+// TestEscaping holds how UTF-8 names are escaped for each scheme.
+func TestEscaping(t *testing.T) {
 	for accept, want := range map[string]string{
 		"text/plain;version=0.0.4;escaping=allow-utf-8": `{"größe.in.m","where.to"="x"} 4`,
 		"text/plain;version=0.0.4;escaping=underscores": `gr__e_in_m{where_to="x"} 4`,
@@ -246,8 +251,8 @@ func TestEscapesNames(t *testing.T) {
 	}
 }
 
-// Names that are different in full can be the same when they are escaped; the page must stay one that parses.
-func TestEscapedNamesThatBecomeOne(t *testing.T) {
+// TestEscapedNamesCollide holds that the page is valid if different names are equal after escaping.
+func TestEscapedNamesCollide(t *testing.T) {
 	b := open(t, Config{})
 	d := &metric.Desc{Name: "w", Type: metric.Gauge, LabelNames: []string{"a.b", "a_b"}}
 	f := metric.Family{Desc: d}
@@ -265,18 +270,18 @@ func TestEscapedNamesThatBecomeOne(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	b.write(t, "other", gauge("fine", "a"))
-	if got := b.logged(); strings.Count(got, "names become one") != 1 || !strings.Contains(got, "escaping=underscores series=5") {
+	if got := b.logged(); strings.Count(got, "escaped names collide") != 1 || !strings.Contains(got, "escaping=underscores series=5") {
 		t.Errorf("logged:\n%s", got)
 	}
 	if got := parse(t, b.scrape(t, accept+"allow-utf-8", false), "text/plain"); len(got.Values) != 10 {
-		t.Errorf("in full there are %d series: %v", len(got.Values), slices.Collect(maps.Keys(got.Values)))
+		t.Errorf("without escaping there are %d series: %v", len(got.Values), slices.Collect(maps.Keys(got.Values)))
 	}
 }
 
-// The pages that grow by the family must be those of a sink that has seen the last batches alone.
-func TestPagesGrowAsIfMadeAtOnce(t *testing.T) {
+// TestPagesDependOnLastBatches holds that a page is that of a new sink that gets the last batch of each job.
+func TestPagesDependOnLastBatches(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	grown := open(t, Config{})
+	updated := open(t, Config{})
 	last := map[string][]metric.Family{}
 	for range 60 {
 		job := fmt.Sprint("job-", random.IntN(3))
@@ -285,13 +290,13 @@ func TestPagesGrowAsIfMadeAtOnce(t *testing.T) {
 			families = append(families, large(fmt.Sprintf("%s.metric_%d", job[:3+random.IntN(3)], i), random.IntN(40)))
 		}
 		last[job] = families
-		grown.write(t, job, families...)
+		updated.write(t, job, families...)
 		fresh := open(t, Config{})
 		for _, job := range slices.Sorted(maps.Keys(last)) {
 			fresh.write(t, job, last[job]...)
 		}
 		for _, accept := range accepts() {
-			if a, b := grown.scrape(t, accept, true), fresh.scrape(t, accept, false); a != b {
+			if a, b := updated.scrape(t, accept, true), fresh.scrape(t, accept, false); a != b {
 				t.Fatalf("%s differs:\n%s\nwant:\n%s", accept, a, b)
 			}
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest"
 )
 
-// bench is a sink whose page is asked for without a network.
+// bench is a sink whose page is requested without a network.
 type bench struct {
 	*sink
 	env    sinks.Env
@@ -53,7 +53,7 @@ func (b *bench) write(t testing.TB, job string, families ...metric.Family) {
 	}
 }
 
-// ask gives a response by a request with these headers: name, value, name, value …
+// ask returns the response to a request with these headers: name, value, name, value …
 func (b *bench) ask(method, path string, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, nil)
 	for i := 0; i < len(headers); i += 2 {
@@ -64,10 +64,10 @@ func (b *bench) ask(method, path string, headers ...string) *httptest.ResponseRe
 	return w
 }
 
-// text is the page in the text format.
+// text returns the page in the text format.
 func (b *bench) text() string { return b.ask("GET", "/metrics").Body.String() }
 
-// scrape is the page in the form asked for, unzipped.
+// scrape returns the page in a format, decompressed.
 func (b *bench) scrape(t testing.TB, accept string, zipped bool) string {
 	t.Helper()
 	headers := []string{"Accept", accept}
@@ -102,7 +102,7 @@ func (b *bench) scrape(t testing.TB, accept string, zipped bool) string {
 	return string(text)
 }
 
-// gauge is a family with a series for each room, of ascending values.
+// gauge returns a family with a series for each room, with the values 1, 2, …
 func gauge(name string, rooms ...string) metric.Family {
 	d := &metric.Desc{Name: name, Help: "A gauge.", Type: metric.Gauge, LabelNames: []string{"room"}}
 	f := metric.Family{Desc: d}
@@ -112,7 +112,7 @@ func gauge(name string, rooms ...string) metric.Family {
 	return f
 }
 
-// run starts the sink's server, and stops it when the test ends.
+// run starts the server, and stops it when the test ends.
 func (b *bench) run(t *testing.T) (url string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -127,7 +127,7 @@ func (b *bench) run(t *testing.T) (url string) {
 	return "http://" + b.address(t) + b.config.Path
 }
 
-// address waits for the sink to serve.
+// address waits until the server listens, and returns its address.
 func (b *bench) address(t *testing.T) string {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); b.Addr() == ""; {

@@ -8,39 +8,39 @@ import (
 	"io"
 )
 
-// piece is one family as it stands on the page.
+// piece is one encoded family.
 type piece struct {
 	bytes  [][]byte
-	hidden int // series that cannot stand in it
+	hidden int // series that are left out
 
-	// Of the text before it was compressed, for the end of a gzip stream.
-	plain int
-	sum   uint32 // CRC-32
-	shift uint32 // what moves a CRC-32 on by plain bytes
+	// Of gzip.
+	plain int    // bytes before compression
+	crc   uint32 // CRC-32 of these bytes
+	shift uint32 // factor that moves a CRC-32 by plain bytes: see shift
 }
 
-// packer turns what is written to it into pieces.
+// packer makes pieces of what is written to it.
 type packer interface {
 	write(b []byte)
 	end() piece
-	// page are the bytes of pieces that follow each other, from the first to the last of a response's body.
+	// page returns the body of a response of these pieces.
 	page(pieces []piece) [][]byte
 }
 
-// copier leaves everything as it is.
-type copier struct{ now piece }
+// rawPacker does not compress.
+type rawPacker struct{ piece piece }
 
-func (c *copier) write(b []byte) {
-	c.now.bytes = append(c.now.bytes, bytes.Clone(b))
+func (p *rawPacker) write(b []byte) {
+	p.piece.bytes = append(p.piece.bytes, bytes.Clone(b))
 }
 
-func (c *copier) end() piece {
-	p := c.now
-	c.now = piece{}
-	return p
+func (p *rawPacker) end() piece {
+	done := p.piece
+	p.piece = piece{}
+	return done
 }
 
-func (c *copier) page(pieces []piece) [][]byte {
+func (p *rawPacker) page(pieces []piece) [][]byte {
 	var all [][]byte
 	for i := range pieces {
 		all = append(all, pieces[i].bytes...)
@@ -48,67 +48,72 @@ func (c *copier) page(pieces []piece) [][]byte {
 	return all
 }
 
-// zipper compresses each piece by itself and joins them to one gzip stream (RFC 1952), so that a page with one new family
-// is not compressed anew. A piece is flushed to a byte's end and refers to nothing before it, which makes any row of them
-// a valid row of deflate blocks (RFC 1951).
-type zipper struct {
+// gzipPacker compresses each piece by itself, and joins pieces to one gzip stream (RFC 1952). A piece ends at a byte boundary
+// and refers to nothing before it, so that pieces in any order are valid deflate blocks (RFC 1951). Concatenated gzip streams
+// would be simpler, but many clients read the first one only.
+//
+// A tick compresses the families of its job only, and the page is kept compressed. With a page of 30,000 series of ten jobs,
+// a tick of one job takes 1.75 ms, of which gzip is 0.3 ms; with [compress/gzip] over the whole page it takes 7.9 ms, and 2.5 MB
+// of text are kept instead of 0.3 MB (BenchmarkTickOfOneJob).
+type gzipPacker struct {
 	deflate *flate.Writer
 	out     bytes.Buffer
-	now     piece
+	piece   piece
 }
 
-func newZipper() *zipper {
+func newGzipPacker() *gzipPacker {
 	deflate, err := flate.NewWriter(io.Discard, flate.BestSpeed)
 	if err != nil {
-		panic(err) // an invalid level, and this one is valid
+		panic(err) // the level is valid
 	}
-	return &zipper{deflate: deflate}
+	return &gzipPacker{deflate: deflate}
 }
 
-func (z *zipper) write(b []byte) {
+func (p *gzipPacker) write(b []byte) {
 	if len(b) == 0 {
 		return
 	}
-	if z.now.plain == 0 {
-		z.out.Reset()
-		z.deflate.Reset(&z.out)
+	if p.piece.plain == 0 {
+		p.out.Reset()
+		p.deflate.Reset(&p.out)
 	}
-	z.now.plain += len(b)
-	z.now.sum = crc32.Update(z.now.sum, crc32.IEEETable, b)
-	_, _ = z.deflate.Write(b) // a buffer refuses nothing
+	p.piece.plain += len(b)
+	p.piece.crc = crc32.Update(p.piece.crc, crc32.IEEETable, b)
+	_, _ = p.deflate.Write(b) // writes to a buffer do not fail
 }
 
-func (z *zipper) end() piece {
-	p := z.now
-	if p.plain == 0 {
+func (p *gzipPacker) end() piece {
+	done := p.piece
+	if done.plain == 0 {
 		return piece{}
 	}
-	_ = z.deflate.Flush() // a buffer refuses nothing
-	p.bytes, p.shift = [][]byte{bytes.Clone(z.out.Bytes())}, shift(p.plain)
-	z.now = piece{}
-	return p
+	_ = p.deflate.Flush() // writes to a buffer do not fail
+	done.bytes, done.shift = [][]byte{bytes.Clone(p.out.Bytes())}, shift(done.plain)
+	p.piece = piece{}
+	return done
 }
 
-func (z *zipper) page(pieces []piece) [][]byte {
+func (p *gzipPacker) page(pieces []piece) [][]byte {
 	head := []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff} // deflate; no name, no time, no system
-	last := []byte{3, 0}                                  // an empty block, marked as the last
-	all, sum, plain := [][]byte{head}, uint32(0), 0
-	for _, p := range pieces {
-		if p.plain == 0 {
+	last := []byte{3, 0}                                  // an empty block, marked as the last one
+	all, crc, plain := [][]byte{head}, uint32(0), 0
+	for i := range pieces {
+		one := &pieces[i]
+		if one.plain == 0 {
 			continue
 		}
-		all = append(all, p.bytes...)
-		sum = multiply(sum, p.shift) ^ p.sum
-		plain += p.plain
+		all = append(all, one.bytes...)
+		crc = multiply(crc, one.shift) ^ one.crc
+		plain += one.plain
 	}
-	last = binary.LittleEndian.AppendUint32(last, sum)
+	last = binary.LittleEndian.AppendUint32(last, crc)
 	return append(all, binary.LittleEndian.AppendUint32(last, uint32(plain)))
 }
 
-// A CRC-32 is the remainder of the text, read as a polynomial over GF(2), by crc32.IEEE. So the one of two texts in a row
-// is the first one's, multiplied by x for every bit of the second, plus the second one's. Bit 31 is the coefficient of 1.
+// A CRC-32 is the remainder of a text, read as a polynomial over GF(2), divided by crc32.IEEE. So the CRC of a text a that is
+// followed by b is crc(a) * x^(8*len(b)) + crc(b), where + is XOR. Bit 31 is the coefficient of 1.
 
-// shift is the remainder of x to the power of 8n.
+// shift returns the remainder of x^(8n).
 func shift(n int) uint32 {
 	result, power := uint32(1)<<31, uint32(1)<<(31-8)
 	for ; n > 0; n >>= 1 {
@@ -120,7 +125,7 @@ func shift(n int) uint32 {
 	return result
 }
 
-// multiply is the remainder of the product.
+// multiply returns the remainder of the product of a and b.
 func multiply(a, b uint32) uint32 {
 	product := uint32(0)
 	for ; a != 0; a <<= 1 {

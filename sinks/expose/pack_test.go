@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// FuzzZipper cuts a text into pieces at every given length, and wants the text back out of the stream.
-func FuzzZipper(f *testing.F) {
+// FuzzGzipPacker holds that a text that is cut into pieces comes back from the stream.
+func FuzzGzipPacker(f *testing.F) {
 	f.Add([]byte("some text that is not long"), []byte{3, 0, 5, 200})
 	f.Add([]byte{}, []byte{})
 	f.Add(bytes.Repeat([]byte("again and "), 9000), []byte{255, 1, 1, 255, 90})
 	f.Fuzz(func(t *testing.T, text, lengths []byte) {
-		z := newZipper()
+		z := newGzipPacker()
 		var pieces []piece
 		rest := text
 		for _, n := range lengths {
@@ -36,6 +36,7 @@ func FuzzZipper(f *testing.F) {
 	})
 }
 
+// FuzzShift holds that the CRC of two texts in a row follows from their CRCs.
 func FuzzShift(f *testing.F) {
 	f.Add([]byte("first"), []byte("second"))
 	f.Add([]byte{}, []byte{0})

@@ -4,144 +4,218 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
+
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 )
 
-// How pages are kept.
 const (
-	forgetAfter = 10 * time.Minute // a page that nobody asks for is not rendered for longer
-	maxEditions = 8                // whoever asks for ever other formats cannot make every tick slower
-	chunk       = 1000             // series that are rendered at a time
+	forgetAfter   = 10 * time.Minute // since the last request; then a variant is not rendered any more
+	maxRenderings = 8                // so that requests for many variants do not slow down every tick
+	chunk         = 1000             // series that are rendered at a time
 )
 
-// sink renders on one side and serves on the other. They meet at the editions' pages, which are never changed.
+// sink renders pages when a batch is written, and serves them. The two sides share the renderings' pages only.
 type sink struct {
 	config Config
 	env    sinks.Env
 
-	editions atomic.Pointer[map[variant]*edition] // the map is never changed
-	bound    atomic.Pointer[string]               // the address, once it is bound
+	renderings atomic.Pointer[map[variant]*rendering] // the map does not change
+	bound      atomic.Pointer[string]                 // the address, once it is bound
 
-	mu        sync.Mutex // over all that follows
-	shelf     shelf
+	mu        sync.Mutex // guards what follows
+	store     familyStore
 	converter metric.Converter
-	job       string // whose series are being converted
-	lost      map[string]string
+	job       string            // whose series are being converted
+	warned    map[string]string // by job: the first dropped series of its last batch
 }
 
 func newSink(c *Config, env sinks.Env) *sink {
-	s := &sink{config: *c, env: env, lost: map[string]string{}}
-	s.editions.Store(&map[variant]*edition{})
-	s.shelf = shelf{apart: c.JobLabel != "", families: map[string]*family{}, jobs: map[string][]*family{}}
+	s := &sink{config: *c, env: env, warned: map[string]string{}}
+	s.renderings.Store(&map[variant]*rendering{})
+	s.store = familyStore{hasJobLabel: c.JobLabel != "", families: map[string]*family{}, jobs: map[string][]*family{}}
 	if c.JobLabel != "" {
 		s.converter.Labels = s.withJob
 	}
 	return s
 }
 
-// Write puts the batch on the page. It does nothing that could wait.
+// Write puts the batch on the page. It does not wait for anything.
 func (s *sink) Write(_ context.Context, b metric.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	touched := s.shelf.put(&b)
-	kept := s.kept(time.Now())
-	for _, f := range touched {
-		s.render(f, kept)
+	changed := s.store.put(&b)
+	active := s.active(time.Now())
+	for _, f := range changed {
+		s.render(f, active)
 	}
-	for _, e := range kept {
-		s.publish(e)
+	for _, r := range active {
+		s.publish(r)
 	}
-	s.account(b.Job, touched)
+	s.count(b.Job, changed)
 	return nil
 }
 
-// page is the newest page of a variant. One that has not been asked for before is rendered first.
+// page returns the current page of a variant. A variant that is not requested regularly is rendered first.
 func (s *sink) page(v variant) *page {
-	e := (*s.editions.Load())[v]
-	if e == nil {
-		e = s.edition(v)
+	r := (*s.renderings.Load())[v]
+	if r == nil {
+		r = s.add(v)
 	}
-	e.asked.Store(time.Now().Unix())
-	return e.page.Load()
+	r.requestedAt.Store(time.Now().Unix())
+	return r.page.Load()
 }
 
-func (s *sink) edition(v variant) *edition {
+// add adds a rendering. If there are too many, the one whose last request is the oldest is removed.
+func (s *sink) add(v variant) *rendering {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := (*s.editions.Load())[v]; e != nil {
-		return e // somebody else was quicker
+	if r := (*s.renderings.Load())[v]; r != nil {
+		return r // another request has added it
 	}
-	e := newEdition(v, s.config.CreatedSeries)
-	for _, f := range s.shelf.sorted {
-		s.render(f, []*edition{e})
+	r := newRendering(v, s.config.CreatedSeries)
+	for _, f := range s.store.sorted {
+		s.render(f, []*rendering{r})
 	}
-	s.publish(e)
+	s.publish(r)
 	now := time.Now()
-	e.asked.Store(now.Unix())
-	kept := s.kept(now)
-	all := map[variant]*edition{v: e}
-	for _, other := range kept[max(0, len(kept)-maxEditions+1):] {
+	r.requestedAt.Store(now.Unix())
+	active := s.active(now)
+	all := map[variant]*rendering{v: r}
+	for _, other := range active[max(0, len(active)-maxRenderings+1):] {
 		all[other.variant] = other
 	}
-	s.editions.Store(&all)
-	return e
+	s.renderings.Store(&all)
+	return r
 }
 
-// kept are the editions that somebody still asks for, the one asked for last at the end. The others are forgotten.
-func (s *sink) kept(now time.Time) []*edition {
-	all := maps.Clone(*s.editions.Load())
+// active returns the renderings by the time of their last request, and removes those that are no longer requested.
+func (s *sink) active(now time.Time) []*rendering {
+	all := maps.Clone(*s.renderings.Load())
 	n := len(all)
-	maps.DeleteFunc(all, func(_ variant, e *edition) bool {
-		return e.asked.Load() < now.Add(-forgetAfter).Unix()
+	maps.DeleteFunc(all, func(_ variant, r *rendering) bool {
+		return r.requestedAt.Load() < now.Add(-forgetAfter).Unix()
 	})
 	if len(all) < n {
-		s.editions.Store(&all)
+		s.renderings.Store(&all)
 	}
-	return slices.SortedFunc(maps.Values(all), func(a, b *edition) int { return int(a.asked.Load() - b.asked.Load()) })
+	return slices.SortedFunc(maps.Values(all), func(a, b *rendering) int { return int(a.requestedAt.Load() - b.requestedAt.Load()) })
 }
 
-func (s *sink) publish(e *edition) {
-	before := e.hidden
-	if e.publish(s.shelf.sorted); e.hidden > 0 && before == 0 {
-		s.env.Log.Warn("names become one for a scraper that does not take UTF-8: series are left off its page",
-			"escaping", e.encoder.escape.scheme.String(), "series", e.hidden)
+// render renders the family for these renderings.
+func (s *sink) render(f *family, renderings []*rendering) {
+	if len(renderings) == 0 {
+		return
+	}
+	for _, r := range renderings {
+		r.encoder.begin()
+	}
+	for i := range f.shown {
+		p := &f.shown[i]
+		s.job = p.job
+		for series := range slices.Chunk(p.Series, chunk) {
+			s.converter.Reset()
+			message := s.converter.Family(&metric.Family{Desc: p.Desc, Series: series})
+			toValidUTF8(message)
+			for _, r := range renderings {
+				if err := r.encoder.add(message, f.isLegacy); err != nil {
+					s.env.Log.Error(err.Error())
+				}
+			}
+		}
+	}
+	for _, r := range renderings {
+		if piece := r.encoder.end(); len(f.shown) == 0 {
+			delete(r.pieces, f)
+		} else {
+			r.pieces[f] = piece
+		}
 	}
 }
 
-// account counts what of the batch is on the page and what is not.
-func (s *sink) account(job string, touched []*family) {
+// publish makes the page of a rendering, and warns when the first series become hidden.
+func (s *sink) publish(r *rendering) {
+	before := r.hidden
+	if r.publish(s.store.sorted); r.hidden > 0 && before == 0 {
+		s.env.Log.Warn("escaped names collide: series are missing for scrapers that do not accept UTF-8 names",
+			"escaping", r.encoder.escape.scheme.String(), "series", r.hidden)
+	}
+}
+
+// count counts the series of the batch that are on the page and those that are not. It logs the first of those when it changes.
+func (s *sink) count(job string, changed []*family) {
 	var sent, lost int
 	var first string
-	for _, f := range touched {
+	for _, f := range changed {
 		for i := range f.shown {
 			if f.shown[i].job == job {
 				sent += len(f.shown[i].Series)
 			}
 		}
-		for _, l := range f.lost {
-			if l.job != job {
+		for _, d := range f.dropped {
+			if d.job != job {
 				continue
 			}
-			s.env.Stats.Drop(l.reason, l.series)
-			lost += l.series
+			s.env.Stats.Drop(d.reason, d.series)
+			lost += d.series
 			if first == "" {
-				first = f.name + ": " + l.why
+				first = f.name + ": " + d.text
 			}
 		}
 	}
 	s.env.Stats.Sent.Add(int64(sent))
-	if first == s.lost[job] {
+	if first == s.warned[job] {
 		return
 	}
-	if s.lost[job] = first; first == "" {
-		delete(s.lost, job)
+	if s.warned[job] = first; first == "" {
+		delete(s.warned, job)
 		s.env.Log.Info("all series of the job are on the page again", "job", job)
 		return
 	}
-	s.env.Log.Warn("series are left off the page", "job", job, "series", lost, "first", first)
+	s.env.Log.Warn("series are not on the page", "job", job, "series", lost, "first", first)
+}
+
+// withJob appends the labels of a series and the job label, sorted by name. A label of the series with the same name becomes
+// exported_NAME, as in Prometheus.
+func (s *sink) withJob(into, own []metric.Label) []metric.Label {
+	n := len(into)
+	into = append(into, metric.Label{Name: s.config.JobLabel, Value: s.job})
+	for _, l := range own {
+		if l.Name == s.config.JobLabel {
+			for hasLabel(own, l.Name) {
+				l.Name = "exported_" + l.Name
+			}
+		}
+		into = append(into, l)
+	}
+	slices.SortFunc(into[n:], func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
+	return into
+}
+
+func hasLabel(labels []metric.Label, name string) bool {
+	return slices.ContainsFunc(labels, func(l metric.Label) bool { return l.Name == name })
+}
+
+// toValidUTF8 replaces invalid UTF-8 in help and label values. A scraper would refuse the whole page.
+func toValidUTF8(f *dto.MetricFamily) {
+	valid := func(text *string) *string {
+		if text == nil || utf8.ValidString(*text) {
+			return text
+		}
+		replaced := strings.ToValidUTF8(*text, "\uFFFD")
+		return &replaced
+	}
+	f.Help = valid(f.Help)
+	for _, m := range f.Metric {
+		for _, l := range m.Label {
+			l.Value = valid(l.Value)
+		}
+	}
 }

@@ -22,7 +22,7 @@ func TestSinkSuite(t *testing.T) {
 	}
 }
 
-// get asks a server by a connection of its own.
+// get returns a response body, over a new connection.
 func get(t *testing.T, url string) string {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}

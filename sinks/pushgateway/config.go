@@ -1,4 +1,4 @@
-// Package pushgateway pushes each job's series to a Pushgateway, as one group that replaces the one before.
+// Package pushgateway pushes the series of each job to a Pushgateway. A job has one group, and each push replaces it.
 package pushgateway
 
 import (
@@ -23,7 +23,7 @@ var example string
 // Kind is the catalogue's entry.
 var Kind = sinks.Kind{Name: "pushgateway", Defaults: func() sinks.Config { return &Config{} }, Example: example}
 
-// Config pushes to one Pushgateway.
+// Config is the settings of one Pushgateway.
 type Config struct {
 	URL          setting.URL       `yaml:"url"`
 	Grouping     map[string]string `yaml:"grouping"`
@@ -32,30 +32,30 @@ type Config struct {
 	Web httpclient.Settings `yaml:",inline"`
 }
 
-// Validate implements sinks.Config.
+// Validate implements [sinks.Config].
 func (c *Config) Validate() error {
 	var errs []error
 	path := strings.TrimRight(c.URL.Path, "/")
 	switch {
 	case c.URL.IsZero():
-		errs = append(errs, setting.Bad("url", "is needed: the gateway's address, such as http://pushgateway.example.com:9091"))
+		errs = append(errs, setting.Bad("url", "is needed: the address of the Pushgateway, such as http://pushgateway.example.com:9091"))
 	case c.URL.RawQuery != "" || c.URL.Fragment != "":
-		errs = append(errs, setting.Bad("url", "want an address without ? and #: each job's group is added to it"))
+		errs = append(errs, setting.Bad("url", "want an address without ? and #: the path of each job's group is appended to it"))
 	case strings.HasSuffix(path, "/metrics") || strings.Contains(path, "/metrics/job"):
-		errs = append(errs, setting.Bad("url", "leave out what begins with /metrics: each job's group is added to it"))
+		errs = append(errs, setting.Bad("url", "remove /metrics and what follows: the path of each job's group is appended"))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Grouping)) {
 		switch {
 		case name == "job":
-			errs = append(errs, setting.Bad("grouping.job", "is the job's name already"))
+			errs = append(errs, setting.Bad("grouping.job", "cannot be set: it is the job's name"))
 		case !model.LegacyValidation.IsValidLabelName(name) || strings.HasPrefix(name, "__"):
-			errs = append(errs, setting.Bad("grouping."+name, "%q is no label name that a gateway takes", name))
+			errs = append(errs, setting.Bad("grouping."+name, "%q is not a label name that a Pushgateway accepts", name))
 		}
 	}
 	return errors.Join(append(errs, c.Web.Validate())...)
 }
 
-// Claims names the groups: two sinks that push the same ones would take turns in replacing them.
+// Claims implements [sinks.Claimer]: two sinks with the same groups would replace each other's.
 func (c *Config) Claims() []string {
 	var grouping []string
 	for _, name := range slices.Sorted(maps.Keys(c.Grouping)) {
@@ -68,7 +68,7 @@ func (c *Config) Claims() []string {
 	return []string{claim}
 }
 
-// New implements sinks.Config.
+// New implements [sinks.Config].
 func (c *Config) New(env sinks.Env) (sinks.Sink, error) {
 	client, err := env.Web.Client(&c.Web)
 	if err != nil {
@@ -77,8 +77,8 @@ func (c *Config) New(env sinks.Env) (sinks.Sink, error) {
 	return newSink(c, env, client), nil
 }
 
-// group is the labels of a job's group beside the job, sorted by name: who pushes, so that two hosts do not replace each
-// other's group, and what the configuration adds.
+// group returns the labels of every group besides job, sorted by name: instance and the external labels, so that two hosts do
+// not replace each other's groups, and grouping.
 func (c *Config) group(env *sinks.Env) []metric.Label {
 	all := map[string]string{}
 	for _, l := range sinks.Attach(nil, nil, env.Target(""), env.External) {
@@ -93,5 +93,5 @@ func (c *Config) group(env *sinks.Env) []metric.Label {
 	return group
 }
 
-// AuthName is the login that the settings name, "" where they name none.
+// AuthName returns the name of the login in auth, or "".
 func (c *Config) AuthName() string { return c.Web.AuthName() }

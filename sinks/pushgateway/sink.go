@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,48 +21,49 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
+// sink pushes batches through the push package of client_golang.
 type sink struct {
-	url     string
-	place   string
-	group   []metric.Label
-	tidy    bool
-	env     sinks.Env
-	client  *http.Client
-	convert metric.Converter
-	warned  bool // that times of their own are left out
+	url          string
+	place        string         // url without secrets
+	group        []metric.Label // of every group, besides job
+	deleteOnExit bool
+	env          sinks.Env
+	client       *httpclient.Client
+	converter    metric.Converter
+	warned       bool // that timestamps are not pushed
 
 	mu     sync.Mutex
-	pushed map[string]bool // the jobs whose groups are there by our doing
+	pushed map[string]bool // jobs whose group this sink has pushed
 }
 
-func newSink(c *Config, env sinks.Env, client *http.Client) *sink {
+func newSink(c *Config, env sinks.Env, client *httpclient.Client) *sink {
 	s := &sink{
-		url: c.URL.String(), place: c.URL.Place(), group: c.group(&env), tidy: c.DeleteOnExit,
+		url: c.URL.String(), place: c.URL.Place(), group: c.group(&env), deleteOnExit: c.DeleteOnExit,
 		env: env, client: client, pushed: map[string]bool{},
 	}
-	taken := append([]metric.Label{{Name: "job"}}, s.group...)
-	s.convert.Untimed = true // a gateway refuses samples with times
-	s.convert.Labels = func(into, own []metric.Label) []metric.Label { return append(into, rename(own, taken)...) }
+	reserved := append([]metric.Label{{Name: "job"}}, s.group...)
+	s.converter.Untimed = true // a Pushgateway refuses samples with timestamps
+	s.converter.Labels = func(into, own []metric.Label) []metric.Label { return append(into, rename(own, reserved)...) }
 	return s
 }
 
-// rename gives the labels that the group has too another name, as sinks.Attach does, and leaves the group's own out: the
-// gateway adds them.
-func rename(own, taken []metric.Label) []metric.Label {
-	clash := func(l metric.Label) bool {
-		return slices.ContainsFunc(taken, func(t metric.Label) bool { return t.Name == l.Name })
+// rename renames the labels that the group has too to exported_NAME, as sinks.Attach does. The labels of the group itself are
+// left out, since the Pushgateway adds them.
+func rename(own, reserved []metric.Label) []metric.Label {
+	isReserved := func(l metric.Label) bool {
+		return slices.ContainsFunc(reserved, func(r metric.Label) bool { return r.Name == l.Name })
 	}
-	if !slices.ContainsFunc(own, clash) {
+	if !slices.ContainsFunc(own, isReserved) {
 		return own
 	}
-	return slices.DeleteFunc(sinks.Attach(nil, own, taken, nil), clash)
+	return slices.DeleteFunc(sinks.Attach(nil, own, reserved, nil), isReserved)
 }
 
-// Write replaces the job's group. A batch without series deletes it, if it is there by our doing.
+// Write replaces the job's group. A batch without series deletes the group, if this sink has pushed it.
 func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 	all := batch.Series()
 	batch.Families = slices.DeleteFunc(slices.Clone(batch.Families), func(f metric.Family) bool {
-		return f.Desc.Type == metric.GaugeHistogram // a page of the gateway cannot show it in all its forms
+		return f.Desc.Type == metric.GaugeHistogram // the Pushgateway cannot show it in every format
 	})
 	n := batch.Series()
 	if n < all {
@@ -69,50 +72,62 @@ func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 	if n == 0 {
 		return s.delete(ctx, batch.Job)
 	}
-	s.warn(&batch)
+	s.warnOfTimestamps(&batch)
 	gather := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
-		s.convert.Reset()
+		s.converter.Reset()
 		families := make([]*dto.MetricFamily, 0, len(batch.Families))
 		for i := range batch.Families {
 			if len(batch.Families[i].Series) > 0 {
-				families = append(families, s.convert.Family(&batch.Families[i]))
+				families = append(families, s.converter.Family(&batch.Families[i]))
 			}
 		}
 		return families, nil
 	})
 	if err := s.pusher(ctx, batch.Job).Gatherer(gather).PushContext(ctx); err != nil {
-		return s.explain("push to", batch.Job, err)
+		return s.wrap("push to", batch.Job, err)
 	}
-	s.note(batch.Job, true)
+	s.setPushed(batch.Job, true)
 	s.env.Stats.Sent.Add(int64(n))
 	return nil
 }
 
-func (s *sink) note(job string, there bool) {
+// warnOfTimestamps warns once that timestamps are not pushed.
+func (s *sink) warnOfTimestamps(batch *metric.Batch) {
+	for i := range batch.Families {
+		f := &batch.Families[i]
+		if !s.warned && slices.ContainsFunc(f.Series, func(x metric.Series) bool { return x.Time != 0 }) {
+			s.warned = true
+			s.env.Log.Warn("a Pushgateway does not accept timestamps: samples are pushed without them", "metric", f.Desc.Name)
+		}
+	}
+}
+
+// delete deletes the job's group, if this sink has pushed it.
+func (s *sink) delete(ctx context.Context, job string) error {
+	if !s.hasPushed(job) {
+		return nil
+	}
+	if err := s.pusher(ctx, job).Delete(); err != nil {
+		return s.wrap("delete group at", job, err)
+	}
+	s.setPushed(job, false)
+	return nil
+}
+
+func (s *sink) setPushed(job string, pushed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if there {
+	if pushed {
 		s.pushed[job] = true
 	} else {
 		delete(s.pushed, job)
 	}
 }
 
-func (s *sink) has(job string) bool {
+func (s *sink) hasPushed(job string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.pushed[job]
-}
-
-func (s *sink) delete(ctx context.Context, job string) error {
-	if !s.has(job) {
-		return nil
-	}
-	if err := s.pusher(ctx, job).Delete(); err != nil {
-		return s.explain("delete group at", job, err)
-	}
-	s.note(job, false)
-	return nil
 }
 
 func (s *sink) pusher(ctx context.Context, job string) *push.Pusher {
@@ -123,51 +138,32 @@ func (s *sink) pusher(ctx context.Context, job string) *push.Pusher {
 	return p
 }
 
-// warn says once that samples lose the times of their own.
-func (s *sink) warn(batch *metric.Batch) {
-	for i := range batch.Families {
-		f := &batch.Families[i]
-		if !s.warned && slices.ContainsFunc(f.Series, func(x metric.Series) bool { return x.Time != 0 }) {
-			s.warned = true
-			s.env.Log.Warn("a Pushgateway takes no samples with times: they are pushed without", "metric", f.Desc.Name)
-		}
-	}
-}
-
-// explain says what failed, and whether trying again can help.
-func (s *sink) explain(act, job string, err error) error {
-	refused, ok := errors.AsType[*refusal](err)
+// wrap adds what failed to an error, and whether a retry can help.
+func (s *sink) wrap(act, job string, err error) error {
+	status, ok := errors.AsType[*statusError](err)
 	if !ok {
-		err = s.env.Web.Explain(err)
 		if e, ok := errors.AsType[*httpclient.Error](err); ok {
-			err = e.Err // its address names the group, and is long
+			err = e.Err // without the URL, which has all labels of the group
 		}
 		return fmt.Errorf("%s %s: %w", act, s.place, err)
 	}
-	err = fmt.Errorf("%s %s: job %s: %w", act, s.place, job, refused.error)
+	err = fmt.Errorf("%s %s: job %s: %w", act, s.place, job, status.error)
 	switch {
-	case refused.pause > 0:
-		return sinks.After(err, refused.pause)
-	case refused.code == http.StatusMovedPermanently:
+	case status.retryAfter > 0:
+		return sinks.After(err, status.retryAfter)
+	case status.code == http.StatusMovedPermanently:
 		return sinks.Permanent(err)
-	case refused.code/100 == 4 && refused.code != http.StatusTooManyRequests && refused.code != http.StatusRequestTimeout:
+	case status.code/100 == 4 && status.code != http.StatusTooManyRequests && status.code != http.StatusRequestTimeout:
 		return sinks.Permanent(err)
 	}
 	return err
 }
 
-// refusal is an answer that is not a success.
-type refusal struct {
-	error
-	code  int
-	pause time.Duration
-}
-
-// Run waits for the end, and then takes away what has been pushed, if that is asked for.
+// Run implements [sinks.Runner]. When ctx ends, it deletes the groups that this sink has pushed, if delete_on_exit is set.
 func (s *sink) Run(ctx context.Context) error {
 	<-ctx.Done()
 	defer s.client.CloseIdleConnections()
-	if !s.tidy {
+	if !s.deleteOnExit {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.env.Drain)
@@ -183,19 +179,73 @@ func (s *sink) Run(ctx context.Context) error {
 	return nil
 }
 
-// Check asks the gateway whether it is there.
+// Check implements [sinks.Checker]. It asks the Pushgateway whether it is ready.
 func (s *sink) Check(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/-/ready", http.NoBody)
 	if err != nil {
 		return err
 	}
-	resp, err := s.client.Do(req)
+	resp, err := s.client.DoAnyStatus(req)
 	if err != nil {
-		return s.env.Web.Explain(err)
+		return err
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode/100 == 2 || resp.StatusCode == http.StatusNotFound { // old gateways have no such page
+	defer resp.Close()
+	if resp.StatusCode/100 == 2 || resp.StatusCode == http.StatusNotFound { // old versions do not have the path
 		return nil
 	}
-	return fmt.Errorf("GET %s/-/ready: %w", s.place, s.env.Web.StatusError(resp))
+	return resp.StatusError()
+}
+
+// doer sends the requests of a pusher. It adds the context, which the pusher does not pass on when it deletes, and returns
+// an error for every response that is not a success.
+type doer struct {
+	ctx  context.Context
+	sink *sink
+}
+
+// statusError is a response that is not a success.
+type statusError struct {
+	error
+	code       int
+	retryAfter time.Duration
+}
+
+// Do implements push.HTTPDoer.
+func (d *doer) Do(req *http.Request) (*http.Response, error) {
+	req = req.WithContext(d.ctx)
+	if err := fixSpaces(req, d.sink.url); err != nil {
+		return nil, err
+	}
+	resp, err := d.sink.client.DoAnyStatus(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Close()
+	switch code := resp.StatusCode; {
+	case resp.Request.Method != req.Method:
+		// A 301 or 302 turns a push into a GET (RFC 9110 section 15.4). Its success does not mean that anything was pushed.
+		to := resp.Request.URL
+		return nil, &statusError{fmt.Errorf("redirected to %s://%s%s: set url to the address of the Pushgateway", to.Scheme, to.Host, to.Path), http.StatusMovedPermanently, 0}
+	case code == http.StatusOK || code == http.StatusAccepted:
+		// The push package does not accept 200 for a deletion.
+		return &http.Response{StatusCode: http.StatusAccepted, Body: http.NoBody}, nil
+	}
+	status, _ := errors.AsType[*httpclient.StatusError](resp.StatusError())
+	return nil, &statusError{status, status.Code, status.RetryAfter}
+}
+
+// fixSpaces replaces + by %20 in what client_golang adds to the URL. It writes a space in a job name or a label as +, which a
+// Pushgateway takes for a plus sign. A plus sign is written as %2B.
+func fixSpaces(req *http.Request, base string) error {
+	base = strings.TrimSuffix(base, "/")
+	path, found := strings.CutPrefix(req.URL.String(), base)
+	if !found || !strings.Contains(path, "+") {
+		return nil
+	}
+	fixed, err := url.Parse(base + strings.ReplaceAll(path, "+", "%20"))
+	if err != nil {
+		return fmt.Errorf("make the URL of a group: %w", err)
+	}
+	req.URL = fixed
+	return nil
 }

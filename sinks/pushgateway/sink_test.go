@@ -28,20 +28,20 @@ func address(t *testing.T, text string) setting.URL {
 	return u
 }
 
-// rig is a sink before a gateway that can be made to fail.
+// rig is a sink and a Pushgateway whose responses a test can replace.
 type rig struct {
 	sinks.Sink
-	env     sinks.Env
-	gateway *peers.Pushgateway
-	logged  func() string
-	refuse  atomic.Pointer[http.HandlerFunc]
+	env      sinks.Env
+	gateway  *peers.Pushgateway
+	logged   func() string
+	response atomic.Pointer[http.HandlerFunc]
 }
 
 func newRig(t *testing.T, change func(*Config, *sinks.Env)) *rig {
 	t.Helper()
 	r := &rig{gateway: peers.NewPushgateway(t)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		if f := r.refuse.Load(); f != nil {
+		if f := r.response.Load(); f != nil {
 			(*f)(w, q)
 			return
 		}
@@ -60,17 +60,21 @@ func newRig(t *testing.T, change func(*Config, *sinks.Env)) *rig {
 	return r
 }
 
+// respond makes the Pushgateway respond with f.
+func (r *rig) respond(f http.HandlerFunc) { r.response.Store(&f) }
+
+// fail makes the Pushgateway respond with an error.
 func (r *rig) fail(code int, header, text string) {
-	f := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+	r.respond(func(w http.ResponseWriter, q *http.Request) {
 		_, _ = io.Copy(io.Discard, q.Body)
 		if header != "" {
 			w.Header().Set("Retry-After", header)
 		}
 		http.Error(w, text, code)
 	})
-	r.refuse.Store(&f)
 }
 
+// shows checks the samples in the Pushgateway.
 func (r *rig) shows(t *testing.T, want ...string) {
 	t.Helper()
 	var got []string
@@ -111,11 +115,10 @@ func TestSuite(t *testing.T) {
 				return sinktest.FromText(t, r.gateway.Text(t), "job", "instance")
 			},
 			Refuse: func() {
-				f := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+				r.respond(func(w http.ResponseWriter, q *http.Request) {
 					_, password, _ := q.BasicAuth()
 					http.Error(w, fmt.Sprint(q.URL, q.Header, password), http.StatusInternalServerError)
 				})
-				r.refuse.Store(&f)
 			},
 		}
 	})
@@ -130,25 +133,28 @@ func TestGroup(t *testing.T) {
 	r.shows(t, `up{empty="",exported_instance="i-7",exported_job="x",instance="host-1",job="on/call",room="r",site="oslo",team="a/b"} 1`)
 }
 
-func TestGroupingHasTheLastWord(t *testing.T) {
+// TestGroupingOverridesInstance holds that grouping can set instance.
+func TestGroupingOverridesInstance(t *testing.T) {
 	r := newRig(t, func(c *Config, env *sinks.Env) { c.Grouping = map[string]string{"instance": "other"} })
 	r.write(t, "j", gauge("up"))
 	r.shows(t, `up{instance="other",job="j"} 1`)
 }
 
-func TestTimesAreLeftOut(t *testing.T) {
+// TestTimestampsAreLeftOut holds that timestamps are not pushed, with one warning.
+func TestTimestampsAreLeftOut(t *testing.T) {
 	r := newRig(t, nil)
 	f := gauge("old")
 	f.Series[0].Time = time.Now().Add(-time.Hour).UnixMilli()
 	r.write(t, "j", f)
 	r.write(t, "j", f)
 	r.shows(t, `old{instance="host-1",job="j"} 1`)
-	if n := strings.Count(r.logged(), "takes no samples with times"); n != 1 {
+	if n := strings.Count(r.logged(), "does not accept timestamps"); n != 1 {
 		t.Errorf("warned %d times:\n%s", n, r.logged())
 	}
 }
 
-func TestDeletesOnlyItsOwn(t *testing.T) {
+// TestDeletesOwnGroupsOnly holds that an empty batch deletes only a group that this sink has pushed.
+func TestDeletesOwnGroupsOnly(t *testing.T) {
 	other := newRig(t, nil)
 	other.write(t, "j", gauge("up"))
 	later := &rig{env: other.env, gateway: other.gateway}
@@ -158,15 +164,15 @@ func TestDeletesOnlyItsOwn(t *testing.T) {
 	if later.Sink, err = (&Config{URL: address(t, server.URL)}).New(other.env); err != nil {
 		t.Fatal(err)
 	}
-	later.write(t, "j") // nothing measured yet: what the run before has left stays
+	later.write(t, "j") // before the first push: the group of an earlier run stays
 	later.shows(t, `up{instance="host-1",job="j"} 1`)
 	other.write(t, "j")
 	later.shows(t)
 }
 
 func TestDeleteOnExit(t *testing.T) {
-	for _, tidy := range []bool{true, false} {
-		r := newRig(t, func(c *Config, _ *sinks.Env) { c.DeleteOnExit = tidy })
+	for _, deletes := range []bool{true, false} {
+		r := newRig(t, func(c *Config, _ *sinks.Env) { c.DeleteOnExit = deletes })
 		r.write(t, "a", gauge("up"))
 		r.write(t, "b", gauge("up2"))
 		ctx, cancel := context.WithCancel(t.Context())
@@ -174,13 +180,14 @@ func TestDeleteOnExit(t *testing.T) {
 		if err := r.Sink.(sinks.Runner).Run(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if left := r.gateway.Text(t); (left == "") != tidy {
-			t.Errorf("delete_on_exit: %v leaves\n%s", tidy, left)
+		if left := r.gateway.Text(t); (left == "") != deletes {
+			t.Errorf("delete_on_exit: %v leaves\n%s", deletes, left)
 		}
 	}
 }
 
-func TestRefusals(t *testing.T) {
+// TestStatusCodes holds which errors are permanent, their pause and their text.
+func TestStatusCodes(t *testing.T) {
 	for _, c := range []struct {
 		code      int
 		header    string
@@ -190,7 +197,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{400, "", true, 0, "400 Bad Request: it is wrong"},
 		{401, "", true, 0, "401 Unauthorized: it is wrong"},
-		{429, "7", false, 7 * time.Second, "429 Too Many Requests: it is wrong (try again in 7s, says the server)"},
+		{429, "7", false, 7 * time.Second, "429 Too Many Requests: it is wrong (the server asks to retry after 7s)"},
 		{500, "", false, 0, "500 Internal Server Error: it is wrong"},
 		{503, "", false, 0, "503 Service Unavailable: it is wrong"},
 	} {
@@ -207,7 +214,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestConflict holds that the gateway's own words about a type that changed are shown.
+// TestConflict holds that an error has the text of the Pushgateway.
 func TestConflict(t *testing.T) {
 	r := newRig(t, nil)
 	r.write(t, "a", gauge("size"))
@@ -219,7 +226,8 @@ func TestConflict(t *testing.T) {
 	}
 }
 
-func TestGatewayAway(t *testing.T) {
+// TestConnectionRefused holds that a push can be retried if the Pushgateway cannot be reached.
+func TestConnectionRefused(t *testing.T) {
 	env, _ := sinktest.Env(t)
 	sink, err := (&Config{URL: address(t, "http://127.0.0.1:1")}).New(env)
 	if err != nil {
@@ -241,7 +249,7 @@ func TestCheck(t *testing.T) {
 	}
 	r.fail(404, "", "")
 	if err := r.Sink.(sinks.Checker).Check(t.Context()); err != nil {
-		t.Errorf("an old gateway: %v", err)
+		t.Errorf("an old version: %v", err)
 	}
 	r.fail(401, "", "who are you")
 	if err := r.Sink.(sinks.Checker).Check(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "/-/ready: 401 Unauthorized: who are you") {
@@ -251,16 +259,93 @@ func TestCheck(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	c := &Config{Grouping: map[string]string{"job": "x", "__a": "b", "a-b": "c", "team": "ok"}}
-	want := "url: is needed: the gateway's address, such as http://pushgateway.example.com:9091\n" +
-		"grouping.__a: \"__a\" is no label name that a gateway takes\n" +
-		"grouping.a-b: \"a-b\" is no label name that a gateway takes\n" +
-		"grouping.job: is the job's name already"
+	want := "url: is needed: the address of the Pushgateway, such as http://pushgateway.example.com:9091\n" +
+		"grouping.__a: \"__a\" is not a label name that a Pushgateway accepts\n" +
+		"grouping.a-b: \"a-b\" is not a label name that a Pushgateway accepts\n" +
+		"grouping.job: cannot be set: it is the job's name"
 	if err := c.Validate(); err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
 	a := &Config{URL: address(t, "http://gw:9091")}
 	b := &Config{URL: address(t, "http://gw:9091"), Grouping: map[string]string{"team": "x"}}
 	if a.Claims()[0] == b.Claims()[0] {
-		t.Error("groups that differ are claimed alike")
+		t.Error("different groups have equal claims")
+	}
+}
+
+// TestJobNames holds that job names and labels arrive unchanged, whatever characters they have.
+func TestJobNames(t *testing.T) {
+	r := newRig(t, func(c *Config, _ *sinks.Env) {
+		c.Grouping = map[string]string{"instance": "", "path": "/a b/+c", "note": "1+1 = 2 & %20"}
+	})
+	for _, job := range []string{"plain", "two words", "a/b", "/", "1+1", "50%", "ü?#&=", "a.b", "..c", `"q"`, "job"} {
+		r.write(t, job, gauge("up"))
+		shown := metric.Labels{
+			{Name: "instance", Value: ""}, {Name: "job", Value: job}, {Name: "note", Value: "1+1 = 2 & %20"}, {Name: "path", Value: "/a b/+c"},
+		}
+		r.shows(t, "up"+shown.String()+" 1")
+		r.write(t, job)
+		r.shows(t)
+	}
+}
+
+// TestRedirected holds that a push that a redirect turned into a GET is an error, also if the GET succeeds.
+func TestRedirected(t *testing.T) {
+	r := newRig(t, nil)
+	r.respond(func(w http.ResponseWriter, q *http.Request) {
+		if q.URL.Path != "/new" {
+			http.Redirect(w, q, "/new", http.StatusMovedPermanently)
+		}
+	})
+	err := r.Write(t.Context(), metric.Batch{Job: "j", Families: []metric.Family{gauge("up")}})
+	if err == nil || !sinks.IsPermanent(err) || !strings.HasSuffix(err.Error(), "/new: set url to the address of the Pushgateway") {
+		t.Errorf("got %v", err)
+	}
+	if n := r.env.Stats.Sent.Load(); n != 0 {
+		t.Errorf("%d samples are counted as sent", n)
+	}
+}
+
+// TestDeleteReturns200 holds that a deletion may be answered with 200.
+func TestDeleteReturns200(t *testing.T) {
+	r := newRig(t, nil)
+	r.write(t, "j", gauge("up"))
+	r.respond(func(http.ResponseWriter, *http.Request) {})
+	r.write(t, "j")
+}
+
+// TestDeletionIsBounded holds that a Pushgateway that does not respond does not keep the agent from ending.
+func TestDeletionIsBounded(t *testing.T) {
+	r := newRig(t, func(c *Config, env *sinks.Env) { c.DeleteOnExit, env.Drain = true, 20*time.Millisecond })
+	r.write(t, "j", gauge("up"))
+	r.respond(func(_ http.ResponseWriter, q *http.Request) { <-q.Context().Done() })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- r.Sink.(sinks.Runner).Run(ctx) }()
+	select {
+	case err := <-ended:
+		if err != nil || !strings.Contains(r.logged(), "timed out") {
+			t.Errorf("Run ends with %v and logs\n%s", err, r.logged())
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("Run does not end")
+	}
+}
+
+func TestAddress(t *testing.T) {
+	for text, want := range map[string]string{
+		"http://gw:9091":               "",
+		"http://gw:9091/":              "",
+		"http://gw:9091/behind/proxy":  "",
+		"http://gw:9091/metrics":       "url: remove /metrics",
+		"http://gw:9091/metrics/job/x": "url: remove /metrics",
+		"http://gw:9091/?a=b":          "url: want an address without",
+		"http://gw:9091/#a":            "url: want an address without",
+	} {
+		err := (&Config{URL: address(t, text)}).Validate()
+		if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
 	}
 }

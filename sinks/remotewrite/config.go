@@ -1,8 +1,15 @@
-// Package remotewrite sends batches to a receiver of Prometheus remote-write: Prometheus, Mimir, Cortex, Thanos,
-// VictoriaMetrics. Write turns a batch into requests and queues them; Run sends them.
+// Package remotewrite is the remote_write sink. It sends batches to a receiver of Prometheus remote-write: Prometheus,
+// Mimir, Cortex, Thanos, VictoriaMetrics.
 //
-// The protocols are https://prometheus.io/docs/specs/prw/remote_write_spec/ (1.0) and
-// https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/ (2.0), called "the specification" below.
+//	sink.Write ──▶ encode.Encoder ──▶ spool.Queue ──▶ deliver.Sender ──▶ receiver
+//	               requests of a      on disk or      sink.Run
+//	               batch              in memory
+//
+// The two sides share the queue, and the Format of requests that the receiver accepts. Package wire is the format of
+// requests in bytes, for both.
+//
+// The protocols are specified in https://prometheus.io/docs/specs/prw/remote_write_spec/ (1.0) and
+// https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/ (2.0). Comments call them the specification.
 package remotewrite
 
 import (
@@ -19,16 +26,18 @@ import (
 	"github.com/collectington/collectington/agent/relabel"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/deliver"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
 //go:embed example.yaml
 var example string
 
-// Kind is the catalogue's entry.
+// Kind is the entry in the catalogue.
 var Kind = sinks.Kind{Name: "remote_write", Defaults: func() sinks.Config { return defaults() }, Example: example}
 
-// Config sends every job's series to one receiver.
+// Config is the settings of the sink.
 type Config struct {
 	URL      setting.URL             `yaml:"url"`
 	Protocol Protocol                `yaml:"protocol"`
@@ -37,7 +46,7 @@ type Config struct {
 	Request  Request                 `yaml:"request"`
 	Spool    Spool                   `yaml:"spool"`
 
-	Connections int `yaml:"connections"` // each with the series that are its own
+	Connections int `yaml:"connections"` // each sends its own part of the series
 
 	WriteRelabel relabel.Rules    `yaml:"write_relabel_configs"`
 	MaxSampleAge setting.Duration `yaml:"max_sample_age"` // 0 = any
@@ -46,23 +55,23 @@ type Config struct {
 	Web httpclient.Settings `yaml:",inline"`
 }
 
-// Request bounds one request.
+// Request is the settings of one request.
 type Request struct {
-	MaxSamples int `yaml:"max_samples"` // a histogram is never divided, so a request may exceed it by one histogram
+	MaxSamples int `yaml:"max_samples"` // a histogram is not divided, so a request may exceed it by one histogram
 }
 
-// Spool is what waits to be sent.
+// Spool is the settings of the queue.
 type Spool struct {
-	Dir      string           `yaml:"dir"`       // "" = in memory alone
+	Dir      string           `yaml:"dir"`       // "" = in memory
 	MaxBytes setting.Bytes    `yaml:"max_bytes"` // in memory at most maxMemory
 	MaxAge   setting.Duration `yaml:"max_age"`
 	Order    Order            `yaml:"order"`
 }
 
-// maxMemory bounds what waits in memory, in bytes: some five million samples.
+// maxMemory is the size of the queue in memory, in bytes. It holds some five million samples.
 const maxMemory = 64 << 20
 
-// maxConnections bounds the connections to one receiver.
+// maxConnections is the largest number of connections to a receiver.
 const maxConnections = 16
 
 func defaults() *Config {
@@ -75,19 +84,19 @@ func defaults() *Config {
 	}
 }
 
-// Protocol is the version of remote-write to speak.
+// Protocol is the version of remote-write to send.
 type Protocol uint8
 
-// Auto begins with 2.0 and falls back to 1.0 where the receiver does not take it.
+// Auto starts with 2.0 and falls back to 1.0 if the receiver does not accept it. The others are those of package wire.
 const (
-	Auto Protocol = iota
-	Protocol1
-	Protocol2
+	Auto      = Protocol(0)
+	Protocol1 = Protocol(wire.V1)
+	Protocol2 = Protocol(wire.V2)
 )
 
 func (p Protocol) String() string { return [...]string{"auto", "1.0", "2.0"}[p] }
 
-// UnmarshalText reads auto, 1.0 or 2.0.
+// UnmarshalText accepts auto, 1.0 and 2.0.
 func (p *Protocol) UnmarshalText(text []byte) error {
 	for _, known := range []Protocol{Auto, Protocol1, Protocol2} {
 		if string(text) == known.String() {
@@ -98,13 +107,13 @@ func (p *Protocol) UnmarshalText(text []byte) error {
 	return errors.New("want auto, 1.0 or 2.0")
 }
 
-// MarshalText is String.
+// MarshalText returns the text that UnmarshalText accepts.
 func (p Protocol) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// Order says which of the requests that wait is sent first.
+// Order is the order in which queued requests are sent.
 type Order spool.Order
 
-// UnmarshalText reads oldest_first or newest_first.
+// UnmarshalText accepts oldest_first and newest_first.
 func (o *Order) UnmarshalText(text []byte) error {
 	for _, known := range []Order{Order(spool.OldestFirst), Order(spool.NewestFirst)} {
 		if string(text) == known.String() {
@@ -117,7 +126,7 @@ func (o *Order) UnmarshalText(text []byte) error {
 
 func (o Order) String() string { return [...]string{"oldest_first", "newest_first"}[o] }
 
-// MarshalText is String.
+// MarshalText returns the text that UnmarshalText accepts.
 func (o Order) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // Validate implements sinks.Config.
@@ -149,7 +158,7 @@ func (c *Config) Validate() error {
 	return errors.Join(append(all, c.Web.Validate())...)
 }
 
-// Claims names the spool's directory.
+// Claims implements sinks.Claimer. Two sinks cannot share a spool directory.
 func (c *Config) Claims() []string {
 	if c.Spool.Dir == "" {
 		return nil
@@ -157,7 +166,7 @@ func (c *Config) Claims() []string {
 	return []string{"the spool " + filepath.Clean(c.Spool.Dir)}
 }
 
-// Notes says what a receiver must be able to do.
+// Notes implements sinks.Noter. It names what the receiver must support.
 func (c *Config) Notes() []string {
 	if c.Spool.Order == Order(spool.NewestFirst) {
 		return []string{"spool.order newest_first needs a receiver that takes samples out of order " +
@@ -176,18 +185,18 @@ func (c *Config) ForBackfill() sinks.Config {
 	return &past
 }
 
-// wrongHeader says why a header cannot be set, "" where it can.
+// wrongHeader returns why a header cannot be set, or "".
 func (c *Config) wrongHeader(name string) string {
 	switch http.CanonicalHeaderKey(name) {
-	case "Content-Type", "Content-Encoding", "Content-Length", "Transfer-Encoding", "Host", "Connection", versionHeader:
-		return "the protocol sets this header: leave it out"
+	case "Content-Type", "Content-Encoding", "Content-Length", "Transfer-Encoding", "Host", "Connection", deliver.VersionHeader:
+		return "the protocol sets this header: remove it"
 	case "Authorization":
 		if c.Web.Authenticates() {
-			return "another setting makes this header: keep one of them"
+			return "another setting sets this header: keep one of them"
 		}
 	}
 	if !httpclient.IsToken(name) {
-		return "not a header's name: want letters, digits and dashes"
+		return "not a header's name: want letters, digits and hyphens"
 	}
 	return ""
 }
@@ -198,13 +207,7 @@ func (c *Config) New(env sinks.Env) (sinks.Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up remote-write to %s: %w", c.URL.Place(), err)
 	}
-	follow := client.CheckRedirect
-	client.CheckRedirect = func(next *http.Request, via []*http.Request) error {
-		if next.Method != http.MethodPost {
-			return http.ErrUseLastResponse // after 301 to 303 it would be a GET without samples, and its 200 no success
-		}
-		return follow(next, via)
-	}
+	client.KeepMethod() // a GET without samples, and its 200, would be no success
 	rules, err := c.WriteRelabel.Compile("write_relabel_configs")
 	if err != nil {
 		return nil, err
@@ -212,5 +215,5 @@ func (c *Config) New(env sinks.Env) (sinks.Sink, error) {
 	return newSink(c, env, client, rules), nil
 }
 
-// AuthName is the login that the settings name, "" where they name none.
+// AuthName returns the name of the login that the settings refer to, or "".
 func (c *Config) AuthName() string { return c.Web.AuthName() }

@@ -74,5 +74,5 @@ func TestValidate(t *testing.T) {
 	wrong("{url: 'http://m', headers: {content-type: a, 'a b': b, '': c, Authorization: d}}",
 		"headers.: not a header's name", "headers.a b: not", "headers.content-type: the protocol sets")
 	wrong("{url: 'http://m', headers: {authorization: d}, basic_auth: {username: a, password: 'env:P'}}",
-		"headers.authorization: another setting makes this header")
+		"headers.authorization: another setting sets this header")
 }

@@ -16,9 +16,10 @@ import (
 	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/deliver"
 )
 
-func speaking(p Protocol) func(*Config, *sinks.Env) {
+func withProtocol(p Protocol) func(*Config, *sinks.Env) {
 	return func(c *Config, _ *sinks.Env) { c.Protocol = p }
 }
 
@@ -30,8 +31,8 @@ func protocols(requests []request) (all []Protocol) {
 }
 
 func TestRequestHeaders(t *testing.T) {
-	d := &double{answer: only1}
-	receiving(t, d, func(c *Config, env *sinks.Env) {
+	d := &fakeReceiver{answer: accept1Only}
+	withReceiver(t, d, func(c *Config, env *sinks.Env) {
 		c.Headers = map[string]setting.Text{"X-Scope-OrgID": "ops", "X-Api-Key": "env:KEY"}
 		env.Web.Secrets.LookupEnv = func(string) (string, bool) { return "hunter2", true }
 	}, func(r *rig) {
@@ -39,7 +40,7 @@ func TestRequestHeaders(t *testing.T) {
 		r.tick()
 		var got []string
 		for _, q := range d.all() {
-			for _, name := range []string{"Content-Type", "Content-Encoding", versionHeader, "User-Agent", "X-Scope-Orgid", "X-Api-Key"} {
+			for _, name := range []string{"Content-Type", "Content-Encoding", deliver.VersionHeader, "User-Agent", "X-Scope-Orgid", "X-Api-Key"} {
 				got = append(got, q.header.Get(name))
 			}
 		}
@@ -61,11 +62,11 @@ func TestFallBack(t *testing.T) {
 		}
 	}
 	for name, answer := range map[string]func(http.ResponseWriter, request){
-		"415": only1, "a 2xx that does not say what was written": silent, "a 400 before it has taken 2.0": refuses2,
+		"415": accept1Only, "a 2xx that does not say what was written": silent, "a 400 before it has taken 2.0": refuses2,
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := &double{answer: answer}
-			receiving(t, d, nil, func(r *rig) {
+			d := &fakeReceiver{answer: answer}
+			withReceiver(t, d, nil, func(r *rig) {
 				for range 3 {
 					r.write("j", gauge("x", 1, "a"))
 					r.tick()
@@ -74,14 +75,14 @@ func TestFallBack(t *testing.T) {
 					r.Errorf("protocols %v, want %v", got, want)
 				}
 				if !slices.Equal(points(d.all()[:1]), points(d.all()[1:2])) {
-					r.Error("the same samples were to be sent again")
+					r.Error("the same samples were not sent again")
 				}
-				r.logged("does not take remote-write 2.0: sending 1.0", 1)
+				r.wantLogged("does not accept remote-write 2.0: sending 1.0", 1)
 				if n := r.stats.Sent.Load(); n != 3 {
 					r.Errorf("Sent is %d, want 3", n)
 				}
-				// It is offered again after a day, and taken for good.
-				d.set(takes)
+				// 2.0 is tried again after a day.
+				d.set(acceptAll)
 				time.Sleep(24 * time.Hour)
 				for range 2 {
 					r.write("j", gauge("x", 1, "a"))
@@ -90,20 +91,20 @@ func TestFallBack(t *testing.T) {
 				if got, want := protocols(d.all()[4:]), []Protocol{2, 2}; !slices.Equal(got, want) {
 					r.Errorf("after a day protocols %v, want %v", got, want)
 				}
-				r.logged("takes remote-write 2.0 now", 1)
-				r.drops(sinks.Refused, 0)
+				r.wantLogged("accepts remote-write 2.0 now", 1)
+				r.wantDropped(sinks.Refused, 0)
 			})
 		})
 	}
 }
 
-// Bad samples are bad in 1.0 too: then the protocol was not to blame.
+// If 1.0 is rejected too, the protocol was not the reason for a 400.
 func TestGuessIsUndone(t *testing.T) {
-	d := &double{answer: func(w http.ResponseWriter, _ request) { http.Error(w, "bad sample", 400) }}
-	receiving(t, d, nil, func(r *rig) {
+	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { http.Error(w, "bad sample", 400) }}
+	withReceiver(t, d, nil, func(r *rig) {
 		r.write("j", gauge("x", 1, "a"))
 		r.tick()
-		d.set(takes)
+		d.set(acceptAll)
 		r.write("j", gauge("x", 1, "a"))
 		r.tick()
 		d.set(func(w http.ResponseWriter, _ request) { http.Error(w, "bad sample", 400) })
@@ -112,58 +113,58 @@ func TestGuessIsUndone(t *testing.T) {
 		if got, want := protocols(d.all()), []Protocol{2, 1, 2, 2}; !slices.Equal(got, want) {
 			r.Errorf("protocols %v, want %v", got, want)
 		}
-		r.logged("sending 1.0", 0)
-		r.drops(sinks.Refused, 2)
+		r.wantLogged("sending 1.0", 0)
+		r.wantDropped(sinks.Refused, 2)
 	})
 }
 
-func TestFixedProtocolIsNotLeft(t *testing.T) {
+func TestFixedProtocolHasNoFallBack(t *testing.T) {
 	for p, want := range map[Protocol]string{
-		Protocol1: "does not take remote-write 1.0: set protocol to auto",
-		Protocol2: "does not take remote-write 2.0: set protocol to auto",
+		Protocol1: "does not accept remote-write 1.0: set protocol to auto",
+		Protocol2: "does not accept remote-write 2.0: set protocol to auto",
 	} {
-		d := &double{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(415) }}
-		receiving(t, d, speaking(p), func(r *rig) {
+		d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(415) }}
+		withReceiver(t, d, withProtocol(p), func(r *rig) {
 			r.write("j", gauge("x", 1, "a", "b"))
 			r.tick()
-			r.logged(want, 1)
-			r.drops(sinks.Refused, 2)
+			r.wantLogged(want, 1)
+			r.wantDropped(sinks.Refused, 2)
 			if n := len(d.all()); n != 1 {
 				r.Errorf("%d requests, want 1", n)
 			}
 		})
 	}
-	d := &double{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(200) }}
-	receiving(t, d, speaking(Protocol2), func(r *rig) {
+	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(200) }}
+	withReceiver(t, d, withProtocol(Protocol2), func(r *rig) {
 		r.write("j", gauge("x", 1, "a"))
 		r.tick()
-		r.logged("it takes 1.0 only", 1)
-		r.drops(sinks.Refused, 1)
+		r.wantLogged("it supports 1.0 only", 1)
+		r.wantDropped(sinks.Refused, 1)
 	})
 }
 
 func TestPartlyWritten(t *testing.T) {
-	d := &double{answer: func(w http.ResponseWriter, _ request) { wrote(w, 2, 0) }}
-	receiving(t, d, nil, func(r *rig) {
+	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { setWritten(w, 2, 0) }}
+	withReceiver(t, d, nil, func(r *rig) {
 		for range 3 {
 			r.write("j", gauge("x", 1, "a", "b", "c"))
 			r.tick()
 		}
-		r.drops(sinks.Refused, 3)
-		r.logged("200: wrote 2 of 3 samples", 1)
+		r.wantDropped(sinks.Refused, 3)
+		r.wantLogged("200: wrote 2 of 3 samples", 1)
 		if sent, n := r.stats.Sent.Load(), len(d.all()); sent != 6 || n != 3 {
 			r.Errorf("Sent is %d with %d requests, want 6 with 3", sent, n)
 		}
-		// A 400 that says what it has kept.
+		// A 400 that says what was stored.
 		d.set(func(w http.ResponseWriter, _ request) {
-			wrote(w, 1, 0)
+			setWritten(w, 1, 0)
 			http.Error(w, "out of order sample", 400)
 		})
 		r.write("j", gauge("x", 1, "a", "b", "c"))
 		r.tick()
-		r.drops(sinks.Refused, 5)
-		// More than was sent cannot be.
-		d.set(func(w http.ResponseWriter, _ request) { wrote(w, 99, 99) })
+		r.wantDropped(sinks.Refused, 5)
+		// A receiver cannot have stored more than was sent.
+		d.set(func(w http.ResponseWriter, _ request) { setWritten(w, 99, 99) })
 		r.write("j", gauge("x", 1, "a", "b", "c"))
 		r.tick()
 		if sent := r.stats.Sent.Load(); sent != 10 {
@@ -172,31 +173,31 @@ func TestPartlyWritten(t *testing.T) {
 	})
 }
 
-func TestRefusedIsLoggedOnceWithRemedy(t *testing.T) {
-	d := &double{}
+func TestRejectionIsLoggedOnceWithHint(t *testing.T) {
+	d := &fakeReceiver{}
 	refuse := func(code int, text string) {
 		d.set(func(w http.ResponseWriter, _ request) { http.Error(w, text, code) })
 	}
-	receiving(t, d, speaking(Protocol1), func(r *rig) {
+	withReceiver(t, d, withProtocol(Protocol1), func(r *rig) {
 		for i := range 3 {
 			refuse(400, fmt.Sprintf("failed pushing to ingester: the sample has been rejected because its timestamp is too old "+
 				"(err-mimir-sample-timestamp-too-old). The affected sample has timestamp 2000-01-01T00:0%d:00Z and is from series x{room=\"}%d\"}", i, i))
 			r.write("j", gauge("x", 1, "a"))
 			r.tick()
 		}
-		r.logged("the receiver refused samples", 1)
-		r.logged("400 Bad Request: failed pushing to ingester", 1)
-		r.logged("out_of_order_time_window", 1)
-		r.logged(`series="{room=\"}0\"}"`, 1)
+		r.wantLogged("the receiver refused samples", 1)
+		r.wantLogged("400 Bad Request: failed pushing to ingester", 1)
+		r.wantLogged("out_of_order_time_window", 1)
+		r.wantLogged(`series="{room=\"}0\"}"`, 1)
 		refuse(404, "<html>\n\n<body>nothing here, k-s3cret k-s3cret")
 		r.sink.env.Web.Secrets.Remember("k-s3cret")
 		r.write("j", gauge("x", 1, "a"))
 		r.tick()
-		r.logged("the receiver refused samples", 2)
-		r.logged("check the path of url", 1)
-		r.logged(`series="{__name__=\"x\"`, 1)
-		r.logged("k-s3cret", 0)
-		r.drops(sinks.Refused, 4)
+		r.wantLogged("the receiver refused samples", 2)
+		r.wantLogged("check the path of url", 1)
+		r.wantLogged(`series="{__name__=\"x\"`, 1)
+		r.wantLogged("k-s3cret", 0)
+		r.wantDropped(sinks.Refused, 4)
 		if n := r.stats.Failed.Load(); n != 4 {
 			r.Errorf("Failed is %d, want 4", n)
 		}
@@ -214,17 +215,17 @@ func TestRetriesKeepOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			parts := int64(0)
 			if name == "500" {
-				parts = 1 // the receiver may not like one of the two samples: they are tried singly
+				parts = 1 // the two samples are sent one by one
 			}
-			d := &double{answer: fail}
-			receiving(t, d, speaking(Protocol1), func(r *rig) {
+			d := &fakeReceiver{answer: fail}
+			withReceiver(t, d, withProtocol(Protocol1), func(r *rig) {
 				for i := range 5 {
 					r.write("j", gauge("x", float64(i), "a", "b"))
 					r.tick()
 				}
 				for _, q := range d.all() {
 					if q.points[0].time != r.began.UnixMilli() {
-						r.Errorf("%v was sent: only the first record was to be tried", q.points)
+						r.Errorf("%v was sent before the first record was settled", q.points)
 					}
 				}
 				if n := len(d.all()); n < 3 {
@@ -234,7 +235,7 @@ func TestRetriesKeepOrder(t *testing.T) {
 					r.Errorf("pending %+v", p)
 				}
 				failed := len(d.all())
-				d.set(takes)
+				d.set(acceptAll)
 				time.Sleep(2 * maxPause)
 				r.tick()
 				var times []int64
@@ -248,12 +249,12 @@ func TestRetriesKeepOrder(t *testing.T) {
 				if !slices.Equal(slices.Compact(times), want) {
 					r.Errorf("times %v, want %v", times, want)
 				}
-				r.logged("cannot deliver, trying again", 1)
-				r.logged(map[string]string{
+				r.wantLogged("cannot deliver, trying again", 1)
+				r.wantLogged(map[string]string{
 					"500": "500 Internal Server Error: no", "429": "429 Too Many Requests: slow down",
-					"the connection breaks": "closed the connection without an answer", "it hangs": "no answer within 30s",
+					"the connection breaks": "closed the connection without a response", "it hangs": "no answer within 30s",
 				}[name], 1)
-				r.logged("the receiver answers again", 1)
+				r.wantLogged("the receiver answers again", 1)
 				if s := r.stats; s.Sent.Load() != 10 || s.Failed.Load() == 0 || s.Failed.Load() != s.Retried.Load()-parts {
 					r.Errorf("sent %d, failed %d, retried %d", s.Sent.Load(), s.Failed.Load(), s.Retried.Load())
 				}
@@ -262,15 +263,15 @@ func TestRetriesKeepOrder(t *testing.T) {
 	}
 }
 
-// A receiver that has answered has answered, even if its text is cut short.
-func TestReplyCutShort(t *testing.T) {
-	d := &double{answer: func(w http.ResponseWriter, r request) {
+// The status code counts, even if the body is truncated.
+func TestTruncatedBody(t *testing.T) {
+	d := &fakeReceiver{answer: func(w http.ResponseWriter, r request) {
 		w.Header().Set("Content-Length", "1000")
 		fmt.Fprint(w, "half of a te")
 		w.(http.Flusher).Flush()
 		panic(http.ErrAbortHandler)
 	}}
-	receiving(t, d, speaking(Protocol1), func(r *rig) {
+	withReceiver(t, d, withProtocol(Protocol1), func(r *rig) {
 		r.write("j", gauge("x", 1, "a"))
 		r.tick()
 		if sent, n := r.stats.Sent.Load(), len(d.all()); sent != 1 || n != 1 {
@@ -279,10 +280,10 @@ func TestReplyCutShort(t *testing.T) {
 	})
 }
 
-// A reply is read to 8 KiB, however long it goes on.
-func TestEndlessReply(t *testing.T) {
+// At most 8 KiB of a body are read.
+func TestEndlessBody(t *testing.T) {
 	var read atomic.Int64
-	d := &double{answer: func(w http.ResponseWriter, r request) {
+	d := &fakeReceiver{answer: func(w http.ResponseWriter, r request) {
 		w.WriteHeader(400)
 		for range 1 << 20 {
 			n, err := w.Write([]byte(strings.Repeat("no \x00", 256)))
@@ -292,10 +293,10 @@ func TestEndlessReply(t *testing.T) {
 			}
 		}
 	}}
-	receiving(t, d, speaking(Protocol1), func(r *rig) {
+	withReceiver(t, d, withProtocol(Protocol1), func(r *rig) {
 		r.write("j", gauge("x", 1, "a"))
 		r.tick()
-		r.drops(sinks.Refused, 1)
+		r.wantDropped(sinks.Refused, 1)
 		if read.Load() > 256<<10 || len(r.log.String()) > 2000 {
 			r.Errorf("%d bytes of the reply were taken, %d logged", read.Load(), len(r.log.String()))
 		}
@@ -316,14 +317,14 @@ func TestRetryAfter(t *testing.T) {
 		"nothing at all": {func() string { return "" }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := &double{answer: func(w http.ResponseWriter, _ request) {
+			d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) {
 				w.Header().Set("Retry-After", c.header())
 				w.WriteHeader(429)
 			}}
-			receiving(t, d, nil, func(r *rig) {
+			withReceiver(t, d, nil, func(r *rig) {
 				r.write("j", gauge("x", 1, "a"))
 				synctest.Wait()
-				d.set(takes)
+				d.set(acceptAll)
 				time.Sleep(maxRetryAfter)
 				r.tick()
 				took := d.all()[1].at.Sub(d.all()[0].at)
@@ -335,26 +336,9 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-func TestPausesGrowAndAreBounded(t *testing.T) {
-	var b backoff
-	for i := range 100 {
-		ceiling := min(maxPause, firstPause<<min(i, 20))
-		if d := b.next(0); d < 0 || d > ceiling {
-			t.Fatalf("pause %d is %s, want at most %s", i, d, ceiling)
-		}
-	}
-	spread := map[time.Duration]bool{}
-	for range 50 {
-		spread[b.next(0)] = true
-	}
-	if len(spread) < 40 {
-		t.Errorf("50 pauses had %d lengths: no jitter", len(spread))
-	}
-}
-
 func TestTooOld(t *testing.T) {
-	d := &double{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(503) }}
-	receiving(t, d, func(c *Config, _ *sinks.Env) { c.Spool.MaxAge = setting.Duration(10 * time.Minute) }, func(r *rig) {
+	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(503) }}
+	withReceiver(t, d, func(c *Config, _ *sinks.Env) { c.Spool.MaxAge = setting.Duration(10 * time.Minute) }, func(r *rig) {
 		for range 20 {
 			r.write("j", gauge("x", 1, "a"))
 			r.tick()
@@ -362,7 +346,7 @@ func TestTooOld(t *testing.T) {
 		if p := r.stats.Pending(); p.Samples < 9 || p.Samples > 11 {
 			r.Errorf("%d samples wait, want those of about 10 minutes", p.Samples)
 		}
-		d.set(takes)
+		d.set(acceptAll)
 		r.tick()
 		sent, old := r.stats.Sent.Load(), r.stats.Dropped()[sinks.TooOld]
 		if sent+old != 20 || old < 9 || old > 11 {
@@ -372,17 +356,17 @@ func TestTooOld(t *testing.T) {
 }
 
 func TestDrain(t *testing.T) {
-	d := &double{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(503) }}
-	receiving(t, d, speaking(Protocol1), func(r *rig) {
-		for range 30 { // long enough for long pauses
+	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(503) }}
+	withReceiver(t, d, withProtocol(Protocol1), func(r *rig) {
+		for range 30 { // until the pauses are long
 			r.write("j", gauge("x", 1, "a"))
 			r.tick()
 		}
-		d.set(takes)
+		d.set(acceptAll)
 		stopped := time.Now()
 		r.stop()
 		if took := time.Since(stopped); took > time.Second {
-			r.Errorf("draining took %s though the receiver is well", took)
+			r.Errorf("draining took %s though the receiver works", took)
 		}
 		if sent := r.stats.Sent.Load(); sent != 30 {
 			r.Errorf("Sent is %d, want 30", sent)
@@ -397,12 +381,12 @@ func TestDrain(t *testing.T) {
 func TestDrainIsBounded(t *testing.T) {
 	for name, answer := range map[string]func(http.ResponseWriter, request){
 		"it hangs":            func(http.ResponseWriter, request) { time.Sleep(time.Hour) },
-		"it is not well":      func(w http.ResponseWriter, _ request) { w.WriteHeader(500) },
+		"it fails":            func(w http.ResponseWriter, _ request) { w.WriteHeader(500) },
 		"it asks for a pause": func(w http.ResponseWriter, _ request) { w.Header().Set("Retry-After", "600"); w.WriteHeader(503) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := &double{answer: answer}
-			receiving(t, d, nil, func(r *rig) {
+			d := &fakeReceiver{answer: answer}
+			withReceiver(t, d, nil, func(r *rig) {
 				for range 3 {
 					r.write("j", gauge("x", 1, "a", "b"))
 				}
@@ -416,23 +400,23 @@ func TestDrainIsBounded(t *testing.T) {
 				if n := len(d.all()) - tries; n > 30 {
 					r.Errorf("%d tries in the last 10s", n)
 				}
-				r.drops(sinks.Shutdown, 4)
-				r.drops(sinks.NotNewer, 4)
+				r.wantDropped(sinks.Shutdown, 4)
+				r.wantDropped(sinks.NotNewer, 4)
 			})
 		})
 	}
 }
 
-func TestNobodyListens(t *testing.T) {
+func TestConnectionRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memnet.NewNetwork()
 		r := newRig(t, network, nil)
 		r.run()
 		r.write("j", gauge("x", 1, "a"))
 		r.tick()
-		r.logged("connection refused", 1)
-		r.logged("s3cret", 0)
-		d := new(double)
+		r.wantLogged("connection refused", 1)
+		r.wantLogged("s3cret", 0)
+		d := new(fakeReceiver)
 		network.Serve(t, "receiver:80", d)
 		r.tick()
 		if n := r.stats.Sent.Load(); n != 1 {
@@ -442,16 +426,16 @@ func TestNobodyListens(t *testing.T) {
 	})
 }
 
-// A secret that cannot be read is no reason to lose samples.
+// Samples wait while a secret cannot be read.
 func TestSecretIsMissingForAWhile(t *testing.T) {
-	d, there := new(double), new(atomic.Bool)
-	receiving(t, d, func(c *Config, env *sinks.Env) {
+	d, there := new(fakeReceiver), new(atomic.Bool)
+	withReceiver(t, d, func(c *Config, env *sinks.Env) {
 		c.Headers = map[string]setting.Text{"X-Api-Key": "env:KEY"}
 		env.Web.Secrets.LookupEnv = func(string) (string, bool) { return "hunter2", there.Load() }
 	}, func(r *rig) {
 		r.write("j", gauge("x", 1, "a"))
 		r.tick()
-		r.logged("header X-Api-Key: secret env:KEY: the environment variable KEY is not set", 1)
+		r.wantLogged("header X-Api-Key: secret env:KEY: the environment variable KEY is not set", 1)
 		there.Store(true)
 		r.tick()
 		if n := r.stats.Sent.Load(); n != 1 {
@@ -462,8 +446,8 @@ func TestSecretIsMissingForAWhile(t *testing.T) {
 
 func TestMetadata(t *testing.T) {
 	both := func(p Protocol) []map[string]string {
-		d := new(double)
-		receiving(t, d, speaking(p), func(r *rig) {
+		d := new(fakeReceiver)
+		withReceiver(t, d, withProtocol(p), func(r *rig) {
 			calls := counter("calls_total", 1, time.Time{}, "a")
 			calls.Desc.Unit = "calls"
 			x := gauge("x", 1, "a", "b")
@@ -481,7 +465,7 @@ func TestMetadata(t *testing.T) {
 	first := map[string]string{"x": "GAUGE A gauge. ", "calls_total": "COUNTER A counter. calls"}
 	none := map[string]string{}
 	if diff := cmp.Diff([]map[string]string{first, none, none, first, none}, both(Protocol1)); diff != "" {
-		t.Errorf("1.0 tells metadata once a minute (-want +got):\n%s", diff)
+		t.Errorf("1.0 has metadata once a minute (-want +got):\n%s", diff)
 	}
 	const more = `, instance="host-1", job="j", room=`
 	always := map[string]string{
@@ -490,7 +474,7 @@ func TestMetadata(t *testing.T) {
 		`{__name__="calls_total"` + more + `"a"}`: "COUNTER A counter. calls",
 	}
 	if diff := cmp.Diff([]map[string]string{always, always, always, always, always}, both(Protocol2)); diff != "" {
-		t.Errorf("2.0 tells metadata with every series (-want +got):\n%s", diff)
+		t.Errorf("2.0 has metadata in every series (-want +got):\n%s", diff)
 	}
 }
 
@@ -505,8 +489,8 @@ func TestCheck(t *testing.T) {
 		{Auto, 400, "empty write request", ""},
 		{Auto, 415, "", ""},
 		{Protocol2, 204, "", ""},
-		{Protocol2, 415, "", "it does not take remote-write 2.0: set protocol to auto"},
-		{Protocol1, 415, "", "it does not take remote-write 1.0: set protocol to auto"},
+		{Protocol2, 415, "", "(the receiver does not accept remote-write 2.0: set protocol to auto)"},
+		{Protocol1, 415, "", "(the receiver does not accept remote-write 1.0: set protocol to auto)"},
 		{Auto, 401, "no org id", "401 Unauthorized: no org id (set headers: {X-Scope-OrgID"},
 		{Auto, 401, "", "check basic_auth"},
 		{Auto, 403, "", "these credentials may not write there"},
@@ -514,8 +498,8 @@ func TestCheck(t *testing.T) {
 		{Auto, 404, "remote write receiver needs to be enabled with --web.enable-remote-write-receiver", "start Prometheus with"},
 		{Auto, 503, "starting", "POST http://receiver/api/v1/write: 503 Service Unavailable: starting"},
 	} {
-		d := &double{answer: func(w http.ResponseWriter, _ request) { http.Error(w, c.text, c.code) }}
-		receiving(t, d, speaking(c.protocol), func(r *rig) {
+		d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { http.Error(w, c.text, c.code) }}
+		withReceiver(t, d, withProtocol(c.protocol), func(r *rig) {
 			err := r.sink.Check(context.Background())
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				r.Errorf("%s, %d %s: %v, want %q", c.protocol, c.code, c.text, err, c.want)
@@ -527,32 +511,52 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestRemedies(t *testing.T) {
-	for text, want := range map[string]string{
-		"err: out of order sample. timestamp=…":                                    "another sender writes the same series",
-		"store locally for endpoint 127.0.0.1: add 1 samples: out of order sample": "another sender writes the same series",
-		"duplicate sample for timestamp 1":                                         "another sender writes the same series",
-		"out of bounds for series {}":                                              "the receiver takes nothing this old",
-		"timestamp is too far in the future":                                       "the clock",
-		"per-user series limit of 150000 exceeded (ERR-MIMIR-max-series-per-user)": "fewer label values",
-		"too big packed request; see -maxInsertRequestSize":                        "lower request.max_samples",
-		"native histograms are disabled":                                           "set native to false",
-		"something new":                                                            "",
-	} {
-		if got := remedy(400, text); want == "" && got != "" || !strings.Contains(got, want) {
-			t.Errorf("%s: %q, want %q", text, got, want)
+// A panic drops the request that caused it. The sink continues with the next one.
+func TestPanicDropsItsRequest(t *testing.T) {
+	first := true
+	answer := func(req *http.Request) (*http.Response, error) {
+		if first {
+			first = false
+			panic("cannot be")
 		}
+		return &http.Response{StatusCode: 204, Body: http.NoBody, Request: req}, nil
 	}
+	change := func(c *Config, env *sinks.Env) { c.Protocol, env.Web.Transport = Protocol1, answerer(answer) }
+	withReceiver(t, nil, change, func(r *rig) {
+		for range 2 {
+			r.write("house", gauge("temp", 20, "a"))
+			r.tick()
+		}
+		r.wantDropped(sinks.Damaged, 1)
+		if sent := r.stats.Sent.Load(); sent != 1 || !strings.Contains(r.log.String(), "cannot be") {
+			t.Errorf("sent %d samples, log:\n%s", sent, r.log)
+		}
+	})
 }
 
-func TestOffender(t *testing.T) {
-	for text, want := range map[string]string{
-		`out of order for series {a="}\"", b="c"} and {d="e"}`: `{a="}\"", b="c"}`,
-		`cut short {a="b`: `{a="b`,
-		`none`:            "",
-	} {
-		if got := offender(text); got != want {
-			t.Errorf("%s: %s, want %s", text, got, want)
-		}
-	}
+type answerer func(*http.Request) (*http.Response, error)
+
+func (f answerer) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// A short run with several connections sends its samples too if the spool has a backlog of one connection.
+func TestOnceBehindBacklog(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		network := memnet.NewNetwork()
+		change := func(c *Config, _ *sinks.Env) { c.Spool.Dir = dir; c.Connections = 4; c.Protocol = Protocol1 }
+		r := newRig(t, network, change) // the receiver is down
+		r.run()
+		r.write("j", gauge("x", 1, "a"))
+		r.tick()
+		r.stop()
+		d := &fakeReceiver{answer: func(w http.ResponseWriter, q request) { time.Sleep(time.Second); acceptAll(w, q) }}
+		network.Serve(t, "receiver:80", d)
+		r = newRig(t, network, change)
+		r.run()
+		synctest.Wait()
+		r.write("j", gauge("x", 2, "a", "b", "c", "d", "e", "f", "g", "h"))
+		synctest.Wait()
+		r.stop()
+		r.wantNothingPending()
+	})
 }

@@ -22,10 +22,10 @@ func onDisk(dir string) func(*Config, *sinks.Env) {
 	return func(c *Config, _ *sinks.Env) { c.Spool.Dir = dir }
 }
 
-// What is on disk at the end is not lost, and the next sink sends it first.
-func TestTheEndKeepsWhatIsOnDisk(t *testing.T) {
+// A sink that ends leaves its samples on disk, and the next one sends them first.
+func TestSamplesStayOnDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir, network, d := t.TempDir(), memnet.NewNetwork(), new(double)
+		dir, network, d := t.TempDir(), memnet.NewNetwork(), new(fakeReceiver)
 		r := newRig(t, network, onDisk(dir))
 		r.run()
 		r.write("j", gauge("x", 1, "a", "b"))
@@ -40,15 +40,15 @@ func TestTheEndKeepsWhatIsOnDisk(t *testing.T) {
 		r.write("j", gauge("x", 2, "a", "b"))
 		r.tick()
 		r.stop()
-		r.balanced()
+		r.wantNothingPending()
 		if all := d.all(); len(all) != 2 || all[0].points[0].value != 1 || all[1].points[0].value != 2 {
 			t.Errorf("%v came", points(all))
 		}
 	})
 }
 
-// A directory that cannot be used, or that another sink has, is an error of Run; Write waits for it, and no longer than it
-// may. Run can be tried again.
+// If the directory cannot be used, or another sink uses it, Run returns an error. Write waits until its context ends. Run can
+// be called again.
 func TestSpoolThatCannotBeOpened(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -57,7 +57,7 @@ func TestSpoolThatCannotBeOpened(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := r.sink.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "has it: stop that one") {
+		if err := r.sink.Run(t.Context()); err == nil || !strings.Contains(err.Error(), ": stop that process, or give each sink its own directory") {
 			t.Errorf("Run with a directory that another has: %v", err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -84,8 +84,8 @@ func TestSpoolThatCannotBeOpened(t *testing.T) {
 	}
 }
 
-// A relative directory lies beside the configuration.
-func TestSpoolBesideTheConfiguration(t *testing.T) {
+// A relative directory is relative to the directory of the configuration file.
+func TestSpoolIsRelativeToConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, memnet.NewNetwork(), func(c *Config, env *sinks.Env) {
 		c.Spool.Dir = "queue"
@@ -93,16 +93,16 @@ func TestSpoolBesideTheConfiguration(t *testing.T) {
 	})
 	r.run()
 	r.write("j", gauge("x", 1, "a"))
-	if waiting, _, err := spool.List(filepath.Join(dir, "queue")); err != nil || len(waiting) != 1 || waiting[0].Samples != 1 {
+	if waiting, err := spool.List(filepath.Join(dir, "queue")); err != nil || len(waiting) != 1 || waiting[0].Samples != 1 {
 		t.Errorf("%v, %v", waiting, err)
 	}
 	r.stop()
 }
 
-// A byte that has changed on disk costs its request, and is counted.
+// A changed byte on disk drops its request, which is counted.
 func TestDamagedRequestIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir, network, d := t.TempDir(), memnet.NewNetwork(), new(double)
+		dir, network, d := t.TempDir(), memnet.NewNetwork(), new(fakeReceiver)
 		r := newRig(t, network, onDisk(dir))
 		r.run()
 		for i := range 3 {
@@ -127,52 +127,52 @@ func TestDamagedRequestIsCounted(t *testing.T) {
 		r.run()
 		r.tick()
 		r.stop()
-		r.balanced()
-		r.drops(sinks.Damaged, 2)
+		r.wantNothingPending()
+		r.wantDropped(sinks.Damaged, 2)
 		if n := r.stats.Sent.Load(); n != 4 {
 			t.Errorf("%d samples were sent, want 4", n)
 		}
 	})
 }
 
-// A record of which a part was settled when the end came is counted once.
-func TestTheEndAmidARecord(t *testing.T) {
+// The samples of a record that is partly settled at the end are counted once.
+func TestEndWithinARecord(t *testing.T) {
 	answer := func(w http.ResponseWriter, r request) {
 		switch {
 		case len(r.points) == 8:
 			w.WriteHeader(400)
 		case strings.Contains(r.points[0].series, "r0"):
-			takes(w, r)
+			acceptAll(w, r)
 		default:
 			w.WriteHeader(503)
 		}
 	}
-	receiving(t, &double{answer: answer}, speaking(Protocol1), func(r *rig) {
+	withReceiver(t, &fakeReceiver{answer: answer}, withProtocol(Protocol1), func(r *rig) {
 		r.write("j", gauge("x", 1, "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7"))
 		r.tick()
 		r.stop()
-		r.drops(sinks.Shutdown, 4)
+		r.wantDropped(sinks.Shutdown, 4)
 		if sent := r.stats.Sent.Load(); sent != 4 {
 			r.Errorf("Sent is %d, want 4", sent)
 		}
 	})
 }
 
-// Each connection has its own series, and none waits for another.
-func TestConnectionsAreUsedAtOnce(t *testing.T) {
+// Connections send at the same time, each its own series.
+func TestConnectionsSendConcurrently(t *testing.T) {
 	var now, most atomic.Int64
-	shards := map[string]map[string]bool{} // series by the first of their request
-	d := &double{answer: func(w http.ResponseWriter, r request) {
+	shards := map[string]map[string]bool{} // series by the first one of their request
+	d := &fakeReceiver{answer: func(w http.ResponseWriter, r request) {
 		most.Store(max(most.Load(), now.Add(1)))
 		time.Sleep(time.Second)
 		now.Add(-1)
-		takes(w, r)
+		acceptAll(w, r)
 	}}
 	took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1, 2}, LabelNames: []string{"room"}}
-	receiving(t, d, func(c *Config, _ *sinks.Env) { c.Connections = 4 }, func(r *rig) {
+	withReceiver(t, d, func(c *Config, _ *sinks.Env) { c.Connections = 4 }, func(r *rig) {
 		rooms := strings.Split("a b c d e f g h i j k l m n o p q r s t u v w x y z", " ")
 		for range 3 {
-			r.write("j", made(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Counts: []uint64{0, 0, 0}}}}, rooms...))
+			r.write("j", familyOf(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Counts: []uint64{0, 0, 0}}}}, rooms...))
 			r.tick()
 		}
 		if n := most.Load(); n != 4 {

@@ -17,6 +17,7 @@ import (
 	"github.com/gogo/protobuf/proto"
 	"github.com/golang/snappy"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
@@ -27,17 +28,28 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// rig is a sink and its receiver in one bubble of fake time.
+// The documented pauses: the first and the longest between retries, and the longest Retry-After that is obeyed.
+const (
+	firstPause    = 100 * time.Millisecond
+	maxPause      = 30 * time.Second
+	maxRetryAfter = 5 * time.Minute
+)
+
+// staleNaN returns the value of a staleness marker.
+func staleNaN() float64 { return math.Float64frombits(value.StaleNaN) }
+
+// rig is a sink under test, in a bubble of fake time.
 type rig struct {
 	testing.TB
-	sink  *sink
-	stats *sinks.Stats
-	log   *lockedBuffer
-	stop  func() // ends Run and waits for it
-	began time.Time
+	sink   *sink
+	config *Config
+	stats  *sinks.Stats
+	log    *lockedBuffer
+	stop   func() // ends Run and waits for it
+	began  time.Time
 }
 
-// lockedBuffer is a strings.Builder for several goroutines.
+// lockedBuffer is a strings.Builder that is safe for concurrent use.
 type lockedBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -56,7 +68,7 @@ func (b *lockedBuffer) String() string {
 }
 
 // receiving runs test with a sink that sends to handler. change may change the settings and the environment.
-func receiving(t *testing.T, handler http.Handler, change func(*Config, *sinks.Env), test func(*rig)) {
+func withReceiver(t *testing.T, handler http.Handler, change func(*Config, *sinks.Env), test func(*rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		network := memnet.NewNetwork()
@@ -65,7 +77,7 @@ func receiving(t *testing.T, handler http.Handler, change func(*Config, *sinks.E
 		r.run()
 		test(r)
 		r.stop()
-		r.balanced()
+		r.wantNothingPending()
 	})
 }
 
@@ -94,11 +106,11 @@ func newRig(t testing.TB, network *memnet.Network, change func(*Config, *sinks.E
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.sink = s.(*sink)
+	r.sink, r.config = s.(*sink), c
 	return r
 }
 
-// run starts the sink's Run.
+// run starts Run.
 func (r *rig) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -111,7 +123,7 @@ func (r *rig) run() {
 	})
 }
 
-// write hands over a batch at the current time.
+// write writes a batch of the current time.
 func (r *rig) write(job string, families ...metric.Family) {
 	r.Helper()
 	if err := r.sink.Write(context.Background(), metric.Batch{Job: job, Time: time.Now(), Families: families}); err != nil {
@@ -119,37 +131,37 @@ func (r *rig) write(job string, families ...metric.Family) {
 	}
 }
 
-// tick lets a minute pass, in which all that can be delivered is.
+// tick waits for a minute, and until everything that can be delivered is.
 func (r *rig) tick() {
 	time.Sleep(time.Minute)
 	synctest.Wait()
 }
 
-// drops checks the count of samples dropped for a reason.
-func (r *rig) drops(reason metric.Reason, want int64) {
+// wantDropped checks the number of samples dropped for a reason.
+func (r *rig) wantDropped(reason metric.Reason, want int64) {
 	r.Helper()
 	if got := r.stats.Dropped()[reason]; got != want {
 		r.Errorf("dropped as %s: %d, want %d", reason, got, want)
 	}
 }
 
-// balanced checks that a sink that has ended holds nothing.
-func (r *rig) balanced() {
+// wantNothingPending checks that the queue is empty.
+func (r *rig) wantNothingPending() {
 	r.Helper()
 	if p := r.stats.Pending(); p != (sinks.Pending{}) {
-		r.Errorf("after the end there is still %+v", p)
+		r.Errorf("still pending: %+v", p)
 	}
 }
 
-// logged checks that the log has text, want times.
-func (r *rig) logged(text string, want int) {
+// wantLogged checks how often the log contains text.
+func (r *rig) wantLogged(text string, want int) {
 	r.Helper()
 	if got := strings.Count(r.log.String(), text); got != want {
 		r.Errorf("the log has %q %d times, want %d:\n%s", text, got, want, r.log)
 	}
 }
 
-// point is a sample as it came over the wire.
+// point is a sample in a received request.
 type point struct {
 	series    string
 	time      int64
@@ -166,13 +178,13 @@ func (p point) String() string {
 	if p.histogram != "" {
 		return text + " " + p.histogram
 	}
-	if math.Float64bits(p.value) == math.Float64bits(stale()) {
+	if math.Float64bits(p.value) == math.Float64bits(staleNaN()) {
 		return text + " stale"
 	}
 	return text + " " + strconv.FormatFloat(p.value, 'g', -1, 64)
 }
 
-// request is a request as it came over the wire.
+// request is a received request.
 type request struct {
 	at       time.Time
 	header   http.Header
@@ -181,14 +193,14 @@ type request struct {
 	metadata map[string]string // by family in 1.0, by series in 2.0
 }
 
-// double is a receiver that answers as the test says. It remembers every request.
-type double struct {
+// fakeReceiver is a receiver that responds as a test says, or accepts everything. It records the requests.
+type fakeReceiver struct {
 	mu       sync.Mutex
 	requests []request
 	answer   func(w http.ResponseWriter, r request)
 }
 
-func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (d *fakeReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	got, err := decode(r)
 	if err != nil {
 		panic(err)
@@ -198,25 +210,25 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := d.answer
 	d.mu.Unlock()
 	if answer == nil {
-		answer = takes
+		answer = acceptAll
 	}
 	answer(w, got)
 }
 
-func (d *double) set(answer func(w http.ResponseWriter, r request)) {
+func (d *fakeReceiver) set(answer func(w http.ResponseWriter, r request)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.answer = answer
 }
 
-func (d *double) all() []request {
+func (d *fakeReceiver) all() []request {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.requests
 }
 
-// takes takes everything, in both protocols.
-func takes(w http.ResponseWriter, r request) {
+// acceptAll accepts everything, in both protocols.
+func acceptAll(w http.ResponseWriter, r request) {
 	if r.protocol == Protocol2 {
 		histograms := 0
 		for _, p := range r.points {
@@ -224,26 +236,26 @@ func takes(w http.ResponseWriter, r request) {
 				histograms++
 			}
 		}
-		wrote(w, len(r.points)-histograms, histograms)
+		setWritten(w, len(r.points)-histograms, histograms)
 	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func wrote(w http.ResponseWriter, samples, histograms int) {
+func setWritten(w http.ResponseWriter, samples, histograms int) {
 	w.Header().Set("X-Prometheus-Remote-Write-Samples-Written", strconv.Itoa(samples))
 	w.Header().Set("X-Prometheus-Remote-Write-Histograms-Written", strconv.Itoa(histograms))
 }
 
-// only1 is a receiver that knows 1.0 alone and says so.
-func only1(w http.ResponseWriter, r request) {
+// accept1Only accepts 1.0 and answers 415 to 2.0.
+func accept1Only(w http.ResponseWriter, r request) {
 	if r.protocol == Protocol2 {
 		http.Error(w, "io.prometheus.write.v2.Request protobuf message is not accepted", http.StatusUnsupportedMediaType)
 		return
 	}
-	takes(w, r)
+	acceptAll(w, r)
 }
 
-// decode reads a request with the protocols' own types.
+// decode decodes a request with Prometheus' types.
 func decode(r *http.Request) (got request, err error) {
 	packed, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -312,7 +324,7 @@ func (r *request) decode2(body []byte) error {
 	return nil
 }
 
-// points are all points of the requests, in their order.
+// points formats all points of requests, in order.
 func points(requests []request) (all []string) {
 	for _, r := range requests {
 		for _, p := range r.points {
@@ -322,19 +334,19 @@ func points(requests []request) (all []string) {
 	return all
 }
 
-// gauge is a family with a series for each value of the label "room".
+// gauge returns a family with a series for each value of the label "room".
 func gauge(name string, value float64, rooms ...string) metric.Family {
-	return made(&metric.Desc{Name: name, Help: "A gauge.", Type: metric.Gauge, LabelNames: []string{"room"}},
+	return familyOf(&metric.Desc{Name: name, Help: "A gauge.", Type: metric.Gauge, LabelNames: []string{"room"}},
 		metric.Series{Value: value}, rooms...)
 }
 
-// counter is a family with a series for each room, each since start.
+// counter returns a family with a series for each room, started at start.
 func counter(name string, value float64, start time.Time, rooms ...string) metric.Family {
-	return made(&metric.Desc{Name: name, Help: "A counter.", Type: metric.Counter, LabelNames: []string{"room"}},
+	return familyOf(&metric.Desc{Name: name, Help: "A counter.", Type: metric.Counter, LabelNames: []string{"room"}},
 		metric.Series{Value: value, Start: start.UnixMilli()}, rooms...)
 }
 
-func made(d *metric.Desc, s metric.Series, rooms ...string) metric.Family {
+func familyOf(d *metric.Desc, s metric.Series, rooms ...string) metric.Family {
 	f := metric.Family{Desc: d}
 	for _, room := range rooms {
 		s.Labels = d.LabelSet([]string{room})

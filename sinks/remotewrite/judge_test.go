@@ -5,15 +5,19 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 )
 
-// judged is one thing that a receiver does, and what we do then, for five ticks of so many series.
-type judged struct {
+// responseCase is a behavior of a receiver, and what becomes of five batches of a number of series.
+type responseCase struct {
 	does     string
 	protocol Protocol
 	series   int
@@ -23,11 +27,11 @@ type judged struct {
 	sent, refused int64
 	requests      int           // at most
 	least         int           // requests at least
-	within        time.Duration // after the first write, all is settled
+	within        time.Duration // from the first write until everything is settled
 }
 
-// refusesAny refuses all of a request for one of these series.
-func refusesAny(code int, text string, rooms ...string) func(time.Time) func(http.ResponseWriter, request) {
+// rejectAny rejects all of a request that has one of these series.
+func rejectAny(code int, text string, rooms ...string) func(time.Time) func(http.ResponseWriter, request) {
 	return func(time.Time) func(http.ResponseWriter, request) {
 		return func(w http.ResponseWriter, r request) {
 			for _, p := range r.points {
@@ -38,12 +42,12 @@ func refusesAny(code int, text string, rooms ...string) func(time.Time) func(htt
 					}
 				}
 			}
-			takes(w, r)
+			acceptAll(w, r)
 		}
 	}
 }
 
-// until answers so for a time, and well after it.
+// until responds with answer for a time, and then accepts everything.
 func until(end time.Duration, answer func(http.ResponseWriter, request)) func(time.Time) func(http.ResponseWriter, request) {
 	return func(began time.Time) func(http.ResponseWriter, request) {
 		return func(w http.ResponseWriter, r request) {
@@ -51,7 +55,7 @@ func until(end time.Duration, answer func(http.ResponseWriter, request)) func(ti
 				answer(w, r)
 				return
 			}
-			takes(w, r)
+			acceptAll(w, r)
 		}
 	}
 }
@@ -60,45 +64,45 @@ func always(answer func(http.ResponseWriter, request)) func(time.Time) func(http
 	return until(math.MaxInt64, answer)
 }
 
-func TestJudges(t *testing.T) {
-	for _, c := range []judged{
-		{does: "says 2xx and not what it wrote", protocol: Auto, series: 100, answer: always(answers(200)), sent: 500, requests: 6},
-		{does: "keeps half of a 400 and says so", protocol: Protocol2, series: 100, answer: always(func(w http.ResponseWriter, r request) {
-			wrote(w, 50, 0)
+func TestResponses(t *testing.T) {
+	for _, c := range []responseCase{
+		{does: "answers 2xx without the headers of what was written", protocol: Auto, series: 100, answer: always(respond(200)), sent: 500, requests: 6},
+		{does: "stores half of a 400 and says so", protocol: Protocol2, series: 100, answer: always(func(w http.ResponseWriter, r request) {
+			setWritten(w, 50, 0)
 			w.WriteHeader(400)
 		}), sent: 250, refused: 250, requests: 5},
 		{
-			does: "keeps the good part of a 400 without saying how much", protocol: Protocol1, series: 100,
-			answer: refusesAny(400, "failed pushing to ingester (err-mimir-sample-out-of-order)", "r7"), refused: 500, requests: 5,
+			does: "stores the good part of a 400 without saying so", protocol: Protocol1, series: 100,
+			answer: rejectAny(400, "failed pushing to ingester (err-mimir-sample-out-of-order)", "r7"), refused: 500, requests: 5,
 		},
 		{
-			does: "refuses all for one series and names it", protocol: Protocol1, series: 100,
-			answer: refusesAny(400, "out of order: series=SERIES, sorry", "r7"), sent: 495, refused: 5, requests: 10,
+			does: "rejects all for one series and names it", protocol: Protocol1, series: 100,
+			answer: rejectAny(400, "out of order: series=SERIES, sorry", "r7"), sent: 495, refused: 5, requests: 10,
 		},
 		{
-			does: "refuses all for one series of many", protocol: Protocol1, series: 1000,
-			answer: refusesAny(400, "out of order sample", "r7"), sent: 4995, refused: 5, requests: 5 * 21,
+			does: "rejects all for one series of many", protocol: Protocol1, series: 1000,
+			answer: rejectAny(400, "out of order sample", "r7"), sent: 4995, refused: 5, requests: 5 * 21,
 		},
 		{
-			does: "refuses all for two series of many", protocol: Protocol1, series: 1000,
-			answer: refusesAny(409, "store locally: out of order sample", "r7", "r801"), sent: 4990, refused: 10, requests: 5 * 42,
+			does: "rejects all for two series of many", protocol: Protocol1, series: 1000,
+			answer: rejectAny(409, "store locally: out of order sample", "r7", "r801"), sent: 4990, refused: 10, requests: 5 * 42,
 		},
 		{
 			does: "finds one series unprocessable", protocol: Protocol1, series: 64,
-			answer: refusesAny(422, "", "r33"), sent: 5 * 63, refused: 5, requests: 5 * 13,
+			answer: rejectAny(422, "", "r33"), sent: 5 * 63, refused: 5, requests: 5 * 13,
 		},
 		{
-			does: "refuses everything", protocol: Protocol1, series: 1000,
-			answer: always(answers(400)), refused: 5000, requests: 65 + 4*4,
+			does: "rejects everything", protocol: Protocol1, series: 1000,
+			answer: always(respond(400)), refused: 5000, requests: 65 + 4*4,
 		},
-		{does: "has no way in", protocol: Protocol1, series: 10, answer: always(answers(404)), refused: 50, requests: 5},
+		{does: "does not know the path", protocol: Protocol1, series: 10, answer: always(respond(404)), refused: 50, requests: 5},
 		{
-			does: "has no way in for a while", protocol: Protocol1, series: 10, durable: true,
-			answer: until(time.Hour, answers(404)), sent: 50, requests: 500, least: 50, within: time.Hour + 2*maxPause,
+			does: "does not know the path for a while", protocol: Protocol1, series: 10, durable: true,
+			answer: until(time.Hour, respond(404)), sent: 50, requests: 500, least: 50, within: time.Hour + 2*maxPause,
 		},
 		{
 			does: "does not know the token for a while", protocol: Auto, series: 10, durable: true,
-			answer: until(time.Hour, answers(401)), sent: 50, requests: 500, least: 50, within: time.Hour + 2*maxPause,
+			answer: until(time.Hour, respond(401)), sent: 50, requests: 500, least: 50, within: time.Hour + 2*maxPause,
 		},
 		{does: "asks for a pause in seconds", protocol: Protocol2, series: 10, answer: until(time.Minute, func(w http.ResponseWriter, _ request) {
 			w.Header().Set("Retry-After", "50")
@@ -109,32 +113,32 @@ func TestJudges(t *testing.T) {
 			w.WriteHeader(429)
 		}), sent: 50, requests: 8},
 		{does: "hangs", protocol: Protocol2, series: 10, answer: until(3*time.Minute, func(http.ResponseWriter, request) { time.Sleep(time.Hour) }), sent: 50, requests: 15},
-		{does: "closes within the body", protocol: Protocol2, series: 10, answer: until(time.Minute, func(w http.ResponseWriter, _ request) {
+		{does: "closes the connection within the body", protocol: Protocol2, series: 10, answer: until(time.Minute, func(w http.ResponseWriter, _ request) {
 			w.Header().Set("Content-Length", "9")
 			_, _ = io.WriteString(w, "half")
 			panic(http.ErrAbortHandler)
 		}), sent: 50, requests: 30},
-		{does: "has lost patience with the request's body", protocol: Protocol2, series: 10, answer: until(time.Minute, answers(408)), sent: 50, requests: 30},
-		{does: "is away for long", protocol: Protocol2, series: 10, answer: until(3*time.Hour, answers(503)), sent: 50, requests: 1000, within: 3*time.Hour + 2*maxPause},
-		{does: "fails for long", protocol: Protocol2, series: 10, answer: until(3*time.Hour, answers(500)), sent: 50, requests: 1000, within: 3*time.Hour + 2*maxPause},
-		{does: "cannot stand a series", protocol: Protocol1, series: 500, answer: refusesAny(500, "panic", "r7"), sent: 5 * 499, refused: 5, requests: 5 * 60, within: 10 * time.Minute},
-		{does: "cannot stand the last series", protocol: Protocol2, series: 16, answer: refusesAny(500, "panic", "r9"), sent: 5 * 15, refused: 5, requests: 5 * 50, within: 10 * time.Minute},
-		{does: "has no room for large requests", protocol: Protocol1, series: 2000, answer: always(func(w http.ResponseWriter, r request) {
+		{does: "times out reading the request", protocol: Protocol2, series: 10, answer: until(time.Minute, respond(408)), sent: 50, requests: 30},
+		{does: "is unavailable for long", protocol: Protocol2, series: 10, answer: until(3*time.Hour, respond(503)), sent: 50, requests: 1000, within: 3*time.Hour + 2*maxPause},
+		{does: "answers 500 for long", protocol: Protocol2, series: 10, answer: until(3*time.Hour, respond(500)), sent: 50, requests: 1000, within: 3*time.Hour + 2*maxPause},
+		{does: "answers 500 to a series", protocol: Protocol1, series: 500, answer: rejectAny(500, "panic", "r7"), sent: 5 * 499, refused: 5, requests: 5 * 60, within: 10 * time.Minute},
+		{does: "answers 500 to the last series", protocol: Protocol2, series: 16, answer: rejectAny(500, "panic", "r9"), sent: 5 * 15, refused: 5, requests: 5 * 50, within: 10 * time.Minute},
+		{does: "accepts only small requests", protocol: Protocol1, series: 2000, answer: always(func(w http.ResponseWriter, r request) {
 			if len(r.points) > 600 {
 				w.WriteHeader(413)
 				return
 			}
-			takes(w, r)
+			acceptAll(w, r)
 		}), sent: 10_000, requests: 7 + 4*5},
-		{does: "has no room for any request", protocol: Protocol1, series: 8, answer: always(answers(413)), refused: 40, requests: 5 * 15},
+		{does: "finds every request too large", protocol: Protocol1, series: 8, answer: always(respond(413)), refused: 40, requests: 5 * 15},
 	} {
-		t.Run(c.does, func(t *testing.T) { c.judge(t) })
+		t.Run(c.does, func(t *testing.T) { c.run(t) })
 	}
 }
 
-func (c judged) judge(t *testing.T) {
-	d := &double{}
-	receiving(t, d, func(config *Config, _ *sinks.Env) {
+func (c responseCase) run(t *testing.T) {
+	d := &fakeReceiver{}
+	withReceiver(t, d, func(config *Config, _ *sinks.Env) {
 		config.Protocol = c.protocol
 		if c.durable {
 			config.Spool.Dir = t.TempDir()
@@ -168,11 +172,120 @@ func (c judged) judge(t *testing.T) {
 			for _, q := range d.all() {
 				for _, p := range q.points {
 					if p.time < last[p.series] {
-						r.Errorf("%v comes behind the sample at %d", p, last[p.series])
+						r.Errorf("%v comes after the sample at %d", p, last[p.series])
 					}
 					last[p.series] = p.time
 				}
 			}
+		}
+	})
+}
+
+// A 2.0 request that is too large in 1.0 is divided.
+func TestLargeFallBack(t *testing.T) {
+	change := func(c *Config, _ *sinks.Env) { c.Request.MaxSamples = 100_000 }
+	d := &fakeReceiver{answer: accept1Only}
+	withReceiver(t, d, change, func(r *rig) {
+		labels := []string{}
+		values := []string{}
+		for i := range 20 {
+			labels = append(labels, fmt.Sprintf("label_with_a_name_%d", i))
+			values = append(values, strings.Repeat("value", 6))
+		}
+		f := metric.Family{Desc: &metric.Desc{Name: "x", Help: "h", Type: metric.Gauge, LabelNames: append(labels, "n")}}
+		for i := range 40_000 {
+			f.Series = append(f.Series, metric.Series{Value: 1, Labels: f.Desc.LabelSet(append(append([]string{}, values...), strconv.Itoa(i)))})
+		}
+		r.write("j", f)
+		r.tick()
+		t.Log(r.stats.Dropped(), r.stats.Sent.Load(), r.log)
+		r.wantDropped(sinks.Damaged, 0)
+	})
+}
+
+// Zeros with their own timestamps, in a rejected request, are not left out as zeros of the sink.
+func TestRealZeros(t *testing.T) {
+	d := &fakeReceiver{}
+	withReceiver(t, d, withProtocol(Protocol1), func(r *rig) {
+		now := time.Now().UnixMilli()
+		d.set(func(w http.ResponseWriter, q request) {
+			for _, p := range q.points {
+				if strings.HasPrefix(p.series, `{__name__="bad"`) {
+					http.Error(w, "out of order sample", 400)
+					return
+				}
+			}
+			acceptAll(w, q)
+		})
+		f := gauge("good", 0, "a")
+		for i := range 4 {
+			s := f.Series[0]
+			s.Time = now - int64(4-i)*1000
+			f.Series = append(f.Series, s)
+		}
+		f.Series = f.Series[1:]
+		r.write("j", f, gauge("bad", 1, "a"))
+		r.tick()
+		for _, q := range d.all() {
+			t.Log(points([]request{q}))
+		}
+		t.Log(r.stats.Dropped(), r.stats.Sent.Load())
+		r.wantDropped(sinks.Refused, 1)
+	})
+}
+
+// A redirect that turns the POST into a GET is not success, though the GET is answered with 200.
+func TestRedirectToGET(t *testing.T) {
+	for _, code := range []int{301, 302, 303, 307, 308} {
+		for _, p := range []Protocol{Protocol1, Auto} {
+			t.Run(fmt.Sprint(code, p), func(t *testing.T) {
+				got := 0
+				mux := http.NewServeMux()
+				mux.HandleFunc("/api/v1/write", func(w http.ResponseWriter, q *http.Request) {
+					http.Redirect(w, q, "/login", code)
+				})
+				mux.HandleFunc("/login", func(w http.ResponseWriter, q *http.Request) {
+					if q.Method == http.MethodPost {
+						got++
+					}
+				})
+				withReceiver(t, mux, withProtocol(p), func(r *rig) {
+					r.write("j", gauge("x", 1, "a"))
+					r.tick()
+					if sent := r.stats.Sent.Load(); sent > 0 && got == 0 {
+						t.Errorf("Sent is %d, but no POST has arrived", sent)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A receiver that answers 500 to every request has an outage. Its second 500 to a request is no reason to divide it.
+func TestOutageOf500DividesNothing(t *testing.T) {
+	const series, outage = 100, 7
+	var n atomic.Int64
+	d := &fakeReceiver{answer: func(w http.ResponseWriter, q request) {
+		if n.Add(1) <= outage {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		acceptAll(w, q)
+	}}
+	withReceiver(t, d, withProtocol(Protocol1), func(r *rig) {
+		var rooms []string
+		for i := range series {
+			rooms = append(rooms, fmt.Sprint("r", i))
+		}
+		r.write("j", gauge("x", 1, rooms...))
+		r.tick()
+		r.tick()
+		var sizes []int
+		for _, q := range d.all() {
+			sizes = append(sizes, len(q.points))
+		}
+		if want := slices.Repeat([]int{series}, outage+1); !slices.Equal(sizes, want) {
+			r.Errorf("requests of %v samples, want %v", sizes, want)
 		}
 	})
 }

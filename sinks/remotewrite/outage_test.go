@@ -19,10 +19,10 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// line is the way to a receiver, which takes its time, and can break.
+// line is the network to a receiver. It has a latency and can break.
 type line struct {
 	broken  atomic.Bool
-	refused atomic.Int64 // answers that are no success
+	refused atomic.Int64 // responses that are no success
 	*memnet.Network
 }
 
@@ -33,12 +33,12 @@ func (l *line) dial(ctx context.Context, network, address string) (net.Conn, err
 	return l.Dial(ctx, network, address)
 }
 
-func (l *line) to(h http.Handler, takes time.Duration) http.Handler {
+func (l *line) to(h http.Handler, latency time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if l.broken.Load() {
 			panic(http.ErrAbortHandler)
 		}
-		time.Sleep(takes)
+		time.Sleep(latency)
 		h.ServeHTTP(&watched{w, &l.refused}, r)
 	})
 }
@@ -55,7 +55,7 @@ func (w *watched) WriteHeader(code int) {
 	w.ResponseWriter.WriteHeader(code)
 }
 
-// outageCase is one way to live through an outage.
+// outageCase is the settings of a sink in an outage.
 type outageCase struct {
 	protocol    Protocol
 	connections int
@@ -66,14 +66,14 @@ func (c outageCase) String() string {
 	return fmt.Sprintf("%s, %d connections, %s", c.protocol, c.connections, Order(c.order))
 }
 
-// before and behind are minutes with a working line around an outage of so many.
-const before, outageMinutes, behind = 5, 360, 10
+// The minutes of an outage, and those before and after it.
+const before, outageMinutes, after = 5, 360, 10
 
-// live has the minute's batch written for as long as the outage and what is around it lasts. The process is killed in the
-// middle of the outage: another one goes on with what is on disk at that moment.
-func (c outageCase) live(t *testing.T, receiver http.Handler, takes time.Duration, batch func(minute int) metric.Family, back func(*rig)) *rig {
+// run writes a batch each minute before, during and after an outage. In the middle of the outage the process is killed, and
+// another one continues with what is on disk.
+func (c outageCase) run(t *testing.T, receiver http.Handler, latency time.Duration, batch func(minute int) metric.Family, back func(*rig)) *rig {
 	l := &line{Network: memnet.NewNetwork()}
-	l.Serve(t, "receiver:80", l.to(receiver, takes))
+	l.Serve(t, "receiver:80", l.to(receiver, latency))
 	dirs := [...]string{t.TempDir(), t.TempDir()}
 	start := func(dir string) *rig {
 		r := newRig(t, l.Network, func(config *Config, env *sinks.Env) {
@@ -85,7 +85,7 @@ func (c outageCase) live(t *testing.T, receiver http.Handler, takes time.Duratio
 		return r
 	}
 	r := start(dirs[0])
-	for minute := range before + outageMinutes + behind {
+	for minute := range before + outageMinutes + after {
 		switch minute {
 		case before:
 			l.broken.Store(true)
@@ -93,7 +93,7 @@ func (c outageCase) live(t *testing.T, receiver http.Handler, takes time.Duratio
 			if err := os.CopyFS(dirs[1], os.DirFS(dirs[0])); err != nil {
 				t.Fatal(err)
 			}
-			r.stop() // it reaches nobody, and its directory is not looked at any more
+			r.stop() // its directory is not used any more
 			r = start(dirs[1])
 		case before + outageMinutes:
 			l.broken.Store(false)
@@ -108,7 +108,7 @@ func (c outageCase) live(t *testing.T, receiver http.Handler, takes time.Duratio
 		r.tick()
 	}
 	if n := l.refused.Load(); n > 0 {
-		t.Errorf("%d requests were refused", n)
+		t.Errorf("%d requests were rejected", n)
 	}
 	for reason, n := range r.stats.Dropped() {
 		t.Errorf("%d samples were dropped as %s", n, reason)
@@ -117,8 +117,8 @@ func (c outageCase) live(t *testing.T, receiver http.Handler, takes time.Duratio
 	return r
 }
 
-// Nothing is lost, sent out of order or refused in an outage of six hours with a process killed in it; and newest first,
-// live samples are there within a minute of its end, while the backlog is still being sent.
+// In an outage of six hours, with the process killed in the middle, nothing is lost, sent out of order or rejected. With
+// newest_first, live samples arrive within a minute of its end, while the backlog is still being sent.
 func TestOutageOfSixHours(t *testing.T) {
 	const series = 200
 	for _, c := range []outageCase{
@@ -145,19 +145,19 @@ func TestOutageOfSixHours(t *testing.T) {
 					}
 					return f
 				}
-				r := c.live(t, s, time.Second, batch, func(r *rig) {
+				r := c.run(t, s, time.Second, batch, func(r *rig) {
 					if c.order == spool.NewestFirst {
 						s.want(t, time.Now(), "sum(x)", series*(before+outageMinutes))
 						if n := r.stats.Pending().Samples; n < series*outageMinutes/2 {
-							t.Errorf("only %d samples wait: this proves nothing", n)
+							t.Errorf("only %d samples wait: the test is void", n)
 						}
 					}
 				})
-				const minutes = before + outageMinutes + behind
+				const minutes = before + outageMinutes + after
 				s.want(t, time.Now(), fmt.Sprintf("count(count_over_time(x[%dm]) == %d)", 2*minutes, minutes), series)
 				s.want(t, time.Now(), fmt.Sprintf("sum(sum_over_time(x[%dm]))", 2*minutes), series*minutes*(minutes-1)/2)
-				if sent := r.stats.Sent.Load(); sent != series*(outageMinutes+behind) {
-					t.Errorf("the second process sent %d samples, want %d", sent, series*(outageMinutes+behind))
+				if sent := r.stats.Sent.Load(); sent != series*(outageMinutes+after) {
+					t.Errorf("the second process sent %d samples, want %d", sent, series*(outageMinutes+after))
 				}
 			})
 		})

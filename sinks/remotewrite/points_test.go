@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// withPoints gives a family's only series a value for each of these times, in seconds since began: the last is its own.
+// withPoints returns a family whose only series has a point at each of these times, in seconds since began.
 func withPoints(f *metric.Family, began time.Time, seconds ...int) metric.Family {
 	at := func(i int) int64 { return began.Add(time.Duration(seconds[i]) * time.Second).UnixMilli() }
 	s, last := f.Series[0], len(seconds)-1
@@ -23,12 +23,12 @@ func withPoints(f *metric.Family, began time.Time, seconds ...int) metric.Family
 	return metric.Family{Desc: f.Desc, Series: []metric.Series{s}, Earlier: f.Earlier}
 }
 
-// TestPoints holds that a receiver gets all points of a series, each once, and that the guards hold for each of them.
+// The receiver gets each point of a series once. Each is checked against the bounds and the order.
 func TestPoints(t *testing.T) {
 	change := func(c *Config, _ *sinks.Env) {
 		c.MaxSampleAge, c.Request.MaxSamples = setting.Duration(time.Hour), 2
 	}
-	inBoth(t, change, func(r *rig, s *server) {
+	inEveryProtocol(t, change, func(r *rig, s *server) {
 		temp, calls := gauge("temp", 0, "a"), counter("calls_total", 0, r.began.Add(-time.Hour), "a")
 		batch := func(seconds ...int) {
 			r.write("j", withPoints(&temp, r.began, seconds...), withPoints(&calls, r.began, seconds...))
@@ -42,15 +42,15 @@ func TestPoints(t *testing.T) {
 			s.want(t, r.began.Add(2*time.Minute), query, -120-90+0+30+60+90)
 		}
 		s.want(t, r.began.Add(2*time.Minute), "count_over_time(temp[2h])", 6)
-		r.drops(sinks.Past, 2)
-		r.drops(sinks.NotNewer, 4)
-		r.drops(metric.Future, 2)
+		r.wantDropped(sinks.Past, 2)
+		r.wantDropped(sinks.NotNewer, 4)
+		r.wantDropped(metric.Future, 2)
 	})
 }
 
-// TestASlowJobRepeatsNoPoints holds that what has a time of its own is not sent again between ticks.
-func TestASlowJobRepeatsNoPoints(t *testing.T) {
-	inBoth(t, nil, func(r *rig, s *server) {
+// Samples with their own timestamps are not sent again between the runs of a slow job.
+func TestPointsAreNotSentAgain(t *testing.T) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		temp := gauge("temp", 0, "a")
 		r.writeEvery(time.Hour, withPoints(&temp, r.began, -120, -60))
 		for range 5 {
@@ -63,28 +63,27 @@ func TestASlowJobRepeatsNoPoints(t *testing.T) {
 	})
 }
 
-// TestAPointOfZeroIsNotOurs holds that of a refused request in 1.0, which does not tell our zeros by a start, no point of
-// the API's is taken for one.
-func TestAPointOfZeroIsNotOurs(t *testing.T) {
-	d := &double{}
-	receiving(t, d, speaking(Protocol1), func(r *rig) {
+// In a rejected 1.0 request, which has no start timestamps, a point of zero is not left out as a zero of the sink.
+func TestPointOfZeroIsKept(t *testing.T) {
+	d := &fakeReceiver{}
+	withReceiver(t, d, withProtocol(Protocol1), func(r *rig) {
 		d.set(func(w http.ResponseWriter, q request) {
 			if slices.ContainsFunc(q.points, func(p point) bool { return p.value == 90 }) {
 				http.Error(w, "out of order sample", 400)
 				return
 			}
-			takes(w, q)
+			acceptAll(w, q)
 		})
 		temp := gauge("temp", 0, "a")
 		r.write("j", withPoints(&temp, r.began, -30, 0, 60, 90))
 		r.tick()
-		r.drops(sinks.Refused, 1)
+		r.wantDropped(sinks.Refused, 1)
 	})
 }
 
-// TestAPointIsKnownAfterAReload holds that a series of a job that was changed, and has nothing new to tell, says nothing.
-func TestAPointIsKnownAfterAReload(t *testing.T) {
-	inBoth(t, nil, func(r *rig, s *server) {
+// A point that was sent before a reload is not sent again.
+func TestPointAfterReload(t *testing.T) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		for range 2 {
 			temp := gauge("temp", 0, "a")
 			for range 3 {
@@ -99,10 +98,9 @@ func TestAPointIsKnownAfterAReload(t *testing.T) {
 	})
 }
 
-// TestAPointThatComesBackIsCountedOnce holds that a point of a series which was gone is counted as not newer once, however
-// often it is shown again.
-func TestAPointThatComesBackIsCountedOnce(t *testing.T) {
-	inBoth(t, nil, func(r *rig, s *server) {
+// A point of a series that was gone is counted as not newer once, even if it is returned repeatedly.
+func TestPointThatReturnsIsCountedOnce(t *testing.T) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		temp, other := gauge("temp", 0, "a"), gauge("other", 1, "a")
 		r.write("j", withPoints(&temp, r.began, -60), other)
 		r.tick()
@@ -112,6 +110,6 @@ func TestAPointThatComesBackIsCountedOnce(t *testing.T) {
 			r.write("j", withPoints(&temp, r.began, -60), other)
 			r.tick()
 		}
-		r.drops(sinks.NotNewer, 1)
+		r.wantDropped(sinks.NotNewer, 1)
 	})
 }

@@ -11,11 +11,12 @@ import (
 	remoteapi "github.com/prometheus/client_golang/exp/api/remote"
 
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// server is a real Prometheus.
+// server is Prometheus, in this process.
 type server struct{ *peers.Prometheus }
 
 func newServer(t *testing.T, accepts ...remoteapi.WriteMessageType) *server {
@@ -33,12 +34,12 @@ func (s *server) want(t testing.TB, at time.Time, text string, want float64) {
 // gone is the value of a query without a result.
 var gone = math.NaN()
 
-// inBoth runs test with a Prometheus behind each protocol.
-func inBoth(t *testing.T, change func(*Config, *sinks.Env), test func(*rig, *server)) {
+// inBoth runs test with Prometheus for each protocol.
+func inEveryProtocol(t *testing.T, change func(*Config, *sinks.Env), test func(*rig, *server)) {
 	for _, p := range []Protocol{Protocol1, Protocol2, Auto} {
 		t.Run(p.String(), func(t *testing.T) {
 			s := newServer(t)
-			receiving(t, s, func(c *Config, env *sinks.Env) {
+			withReceiver(t, s, func(c *Config, env *sinks.Env) {
 				c.Protocol = p
 				if change != nil {
 					change(c, env)
@@ -64,7 +65,7 @@ func nativeOf(counts ...uint64) *metric.HistogramValue {
 
 func TestPrometheusHoldsWhatWasWritten(t *testing.T) {
 	external := []metric.Label{{Name: "site", Value: "oslo"}}
-	inBoth(t, func(_ *Config, env *sinks.Env) { env.External = external }, func(r *rig, s *server) {
+	inEveryProtocol(t, func(_ *Config, env *sinks.Env) { env.External = external }, func(r *rig, s *server) {
 		took := &metric.Desc{Name: "took_seconds", Type: metric.Histogram, Buckets: []float64{0.5, 1, 1e9}, LabelNames: []string{"room"}}
 		size := &metric.Desc{Name: "size", Type: metric.Summary, Quantiles: []float64{0.5, 1}}
 		span := &metric.Desc{Name: "span", Type: metric.Histogram, Native: true, Buckets: []float64{1}}
@@ -72,7 +73,7 @@ func TestPrometheusHoldsWhatWasWritten(t *testing.T) {
 		r.write("oncall",
 			gauge("temp", math.Inf(-1), "a"),
 			counter("calls_total", 7, time.Time{}, "a", "b"),
-			made(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 6, Sum: 4.5, Counts: []uint64{1, 2, 0, 3}}}}, "a"),
+			familyOf(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 6, Sum: 4.5, Counts: []uint64{1, 2, 0, 3}}}}, "a"),
 			metric.Family{Desc: size, Series: []metric.Series{{
 				Labels: size.LabelSet(nil),
 				More:   &metric.More{Summary: &metric.SummaryValue{Count: 3, Sum: 9, Quantiles: []float64{3, math.NaN()}}},
@@ -117,16 +118,16 @@ func TestPrometheusHoldsWhatWasWritten(t *testing.T) {
 		if sent := r.stats.Sent.Load(); sent != int64(len(want)) {
 			r.Errorf("Sent is %d, want %d", sent, len(want))
 		}
-		r.drops(sinks.Refused, 0)
+		r.wantDropped(sinks.Refused, 0)
 	})
 }
 
 func TestSeriesEndsAtOnce(t *testing.T) {
-	inBoth(t, nil, func(r *rig, s *server) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		span := &metric.Desc{Name: "span", Type: metric.Histogram, Native: true}
 		native := metric.Family{Desc: span, Series: []metric.Series{{Labels: span.LabelSet(nil), More: &metric.More{Histogram: nativeOf(3)}}}}
 		took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1}, LabelNames: []string{"room"}}
-		classic := made(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 2, Sum: 2, Counts: []uint64{1, 1}}}}, "a")
+		classic := familyOf(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 2, Sum: 2, Counts: []uint64{1, 1}}}}, "a")
 		first := time.Now()
 		r.write("j", gauge("x", 1, "a", "b", "c"), native, classic)
 		r.tick()
@@ -143,19 +144,19 @@ func TestSeriesEndsAtOnce(t *testing.T) {
 		s.want(r.TB, second, `count(span)`, gone)
 		s.want(r.TB, second, `count({__name__=~"took.*"})`, gone)
 		s.want(r.TB, third, `count(x)`, gone)
-		if len(r.sink.jobs) != 0 || len(r.sink.series.live) != 0 {
-			r.Errorf("%d jobs and %d series are remembered", len(r.sink.jobs), len(r.sink.series.live))
+		if jobs := r.sink.encoder.Jobs(); len(jobs) != 0 {
+			r.Errorf("jobs %v are remembered", jobs)
 		}
-		// It comes back, behind its own marker.
+		// It returns, after its own marker.
 		r.write("j", gauge("x", 5, "a"))
 		r.tick()
 		s.want(r.TB, time.Now(), `sum(x)`, 5)
-		r.drops(sinks.Refused, 0)
+		r.wantDropped(sinks.Refused, 0)
 	})
 }
 
 func TestFirstIncrementCounts(t *testing.T) {
-	inBoth(t, nil, func(r *rig, s *server) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1}, LabelNames: []string{"room"}}
 		span := &metric.Desc{Name: "span", Type: metric.Histogram, Native: true, LabelNames: []string{"room"}}
 		size := &metric.Desc{Name: "size", Type: metric.Summary, Quantiles: []float64{0.5}, LabelNames: []string{"room"}}
@@ -163,9 +164,9 @@ func TestFirstIncrementCounts(t *testing.T) {
 		for _, n := range []uint64{3, 5} {
 			start := r.began.UnixMilli()
 			r.write("j", counter("calls_total", float64(n), r.began, "a"),
-				made(took, metric.Series{Start: start, More: &metric.More{Histogram: &metric.HistogramValue{Count: n, Sum: 1, Counts: []uint64{n, 0}}}}, "a"),
-				made(span, metric.Series{Start: start, More: &metric.More{Histogram: nativeOf(n)}}, "a"),
-				made(size, metric.Series{Start: start, More: &metric.More{Summary: &metric.SummaryValue{Count: n, Quantiles: []float64{9}}}}, "a"))
+				familyOf(took, metric.Series{Start: start, More: &metric.More{Histogram: &metric.HistogramValue{Count: n, Sum: 1, Counts: []uint64{n, 0}}}}, "a"),
+				familyOf(span, metric.Series{Start: start, More: &metric.More{Histogram: nativeOf(n)}}, "a"),
+				familyOf(size, metric.Series{Start: start, More: &metric.More{Summary: &metric.SummaryValue{Count: n, Quantiles: []float64{9}}}}, "a"))
 			r.tick()
 		}
 		at := time.Now().Add(-time.Minute)
@@ -176,13 +177,13 @@ func TestFirstIncrementCounts(t *testing.T) {
 		s.want(r.TB, at, `increase(size_count[5m])`, 5)
 		s.want(r.TB, at, `count_over_time(size{quantile="0.5"}[5m])`, 2) // a quantile was never zero
 		s.want(r.TB, at, `count_over_time(calls_total[5m])`, 3)
-		r.drops(sinks.Refused, 0)
+		r.wantDropped(sinks.Refused, 0)
 	})
 }
 
-// A reload makes all pointers new, also those of descriptions; the series go on.
+// A reload replaces descriptions and label sets. The series continue.
 func TestReloadChangesNothing(t *testing.T) {
-	inBoth(t, nil, func(r *rig, s *server) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		r.tick()
 		for i := range 4 {
 			r.write("j", counter("calls_total", float64(i+1), r.began, "a", "b"), gauge("x", 1, "a"))
@@ -191,61 +192,209 @@ func TestReloadChangesNothing(t *testing.T) {
 		at := time.Now().Add(-time.Minute)
 		s.want(r.TB, at, `count_over_time(calls_total{room="a"}[10m])`, 5) // one zero
 		s.want(r.TB, at, `count_over_time(x[10m])`, 4)                     // no marker
-		r.drops(sinks.Refused, 0)
-		r.drops(sinks.NotNewer, 0)
-		if n := len(r.sink.series.live); n != 3 {
-			r.Errorf("%d series are remembered, want 3", n)
-		}
+		r.wantDropped(sinks.Refused, 0)
+		r.wantDropped(sinks.NotNewer, 0)
 	})
 }
 
 func TestPrometheusOfOneProtocol(t *testing.T) {
 	for _, only := range []remoteapi.WriteMessageType{remoteapi.WriteV1MessageType, remoteapi.WriteV2MessageType} {
 		s := newServer(t, only)
-		receiving(t, s, nil, func(r *rig) {
+		withReceiver(t, s, nil, func(r *rig) {
 			r.write("j", gauge("x", 4, "a"))
 			r.tick()
 			s.want(r.TB, time.Now(), `x`, 4)
 			if err := r.sink.Check(context.Background()); err != nil {
 				r.Errorf("Check: %v", err)
 			}
-			r.logged("does not take remote-write 2.0", map[bool]int{true: 1}[only == remoteapi.WriteV1MessageType])
-			r.drops(sinks.Refused, 0)
+			r.wantLogged("does not accept remote-write 2.0", map[bool]int{true: 1}[only == remoteapi.WriteV1MessageType])
+			r.wantDropped(sinks.Refused, 0)
 		})
 	}
 }
 
-// A zero that a receiver cannot take costs nothing else, though Prometheus refuses all of a 1.0 request for it.
-func TestRefusedZeroCostsNothingElse(t *testing.T) {
+// A zero that Prometheus rejects, with all of a 1.0 request, is the only sample that is lost.
+func TestRejectedZero(t *testing.T) {
 	for _, p := range []Protocol{Protocol1, Protocol2} {
 		s := newServer(t)
-		receiving(t, s, func(c *Config, _ *sinks.Env) { c.Protocol = p }, func(r *rig) {
+		withReceiver(t, s, func(c *Config, _ *sinks.Env) { c.Protocol = p }, func(r *rig) {
 			r.write("j", counter("calls_total", 1, r.began.Add(-time.Hour), "a"))
 			r.tick()
-			// As after a restart: a new process knows nothing of what the one before has sent.
-			r.sink.series = newRegistry(r.began)
-			r.sink.packer = newPacker(r.sink.series.table, 1, 5000, &r.sink.sender.limit)
-			r.sink.jobs = map[string]*job{}
+			// As after a restart: a new process does not know what was sent.
+			r.sink.encoder = newEncoder(r.config, r.sink.env, nil, r.began)
 			r.write("j", counter("calls_total", 3, r.began, "a"), gauge("x", 1, "a"))
 			r.tick()
 			s.want(r.TB, time.Now(), `calls_total`, 3)
 			s.want(r.TB, time.Now(), `x`, 1)
-			r.drops(sinks.Refused, 1)
+			r.wantDropped(sinks.Refused, 1)
 		})
 	}
 }
 
-// TestASumOfNaNIsNoMarker holds that a native histogram whose sum is any NaN, the bits of Prometheus' staleness marker
-// among them, is stored as a histogram.
-func TestASumOfNaNIsNoMarker(t *testing.T) {
-	inBoth(t, nil, func(r *rig, s *server) {
+// A native histogram whose sum has the bits of a staleness marker is stored as a histogram.
+func TestSumOfNaNIsNoMarker(t *testing.T) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		span := &metric.Desc{Name: "span", Type: metric.Histogram, Native: true}
 		h := &metric.HistogramValue{
-			Count: 3, Sum: stale(),
+			Count: 3, Sum: staleNaN(),
 			Native: &metric.NativeBuckets{ZeroThreshold: 1e-9, Positive: []metric.NativeBucket{{Index: 1, Count: 3}}},
 		}
 		r.write("j", metric.Family{Desc: span, Series: []metric.Series{{Labels: span.LabelSet(nil), More: &metric.More{Histogram: h}}}})
 		r.tick()
 		s.want(t, time.Now(), "histogram_count(span)", 3)
+	})
+}
+
+func TestBounds(t *testing.T) {
+	change := func(c *Config, _ *sinks.Env) { c.MaxSampleAge = setting.Duration(time.Hour) }
+	inEveryProtocol(t, change, func(r *rig, s *server) {
+		family := gauge("temp", 20, "a")
+		now := time.Now()
+		for i, at := range []time.Duration{-time.Hour, -time.Hour - time.Millisecond, 10 * time.Minute, 10*time.Minute + time.Millisecond} {
+			one := gauge("temp", float64(i), string(rune('b'+i))).Series[0]
+			one.Time = now.Add(at).UnixMilli()
+			family.Series = append(family.Series, one)
+		}
+		r.write("rooms", family)
+		r.tick()
+		s.want(t, now.Add(11*time.Minute), "count(count_over_time(temp[2h]))", 3)
+		r.wantDropped(metric.Future, 1)
+		r.wantDropped(sinks.Past, 1)
+	})
+}
+
+func TestStaleOnExit(t *testing.T) {
+	for _, stale := range []bool{false, true} {
+		change := func(c *Config, _ *sinks.Env) { c.StaleOnExit = stale }
+		inEveryProtocol(t, change, func(r *rig, s *server) {
+			r.write("rooms", gauge("temp", 20, "a"))
+			r.tick()
+			r.stop()
+			want := 20.0
+			if stale {
+				want = gone
+			}
+			s.want(t, time.Now().Add(time.Second), "temp", want)
+		})
+	}
+}
+
+// The receiver gets each exemplar once, in its series.
+func TestExemplarsAreSentOnce(t *testing.T) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
+		trace := func(id string, value float64, at int64) metric.Exemplar {
+			return metric.Exemplar{Labels: []metric.Label{{Name: "trace_id", Value: id}}, Value: value, Time: at}
+		}
+		began := time.Now()
+		at := began.UnixMilli()
+		calls := counter("calls_total", 7, began.Add(-time.Hour), "a")
+		calls.Series[0].More = &metric.More{Exemplars: []metric.Exemplar{trace("one", 1, 0)}}
+		took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1, 2}, LabelNames: []string{"room"}}
+		lasted := familyOf(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 3, Sum: 4.5, Counts: []uint64{1, 1, 1}}}}, "a")
+		lasted.Series[0].More.Exemplars = []metric.Exemplar{trace("low", 1, at), trace("high", 9, at+1)}
+		span := familyOf(&metric.Desc{Name: "span", Type: metric.Histogram, Native: true, LabelNames: []string{"room"}},
+			metric.Series{More: &metric.More{Histogram: nativeOf(1, 2), Exemplars: []metric.Exemplar{trace("first", 1, at), trace("second", 2, at+1)}}}, "a")
+		plain := gauge("temp", 1, "a")
+		plain.Series[0].More = &metric.More{Exemplars: []metric.Exemplar{trace("never", 1, 0)}} // a gauge has none
+		for range 3 {
+			r.write("shop", calls, lasted, span, plain)
+			r.tick()
+		}
+		later := counter("calls_total", 8, began.Add(-time.Hour), "a")
+		later.Series[0].More = &metric.More{Exemplars: []metric.Exemplar{trace("two", 2, time.Now().UnixMilli())}}
+		r.write("shop", later)
+		r.tick()
+		want := map[string][]string{
+			"calls_total": {"one", "two"}, `took_bucket{le="1.0"}`: {"low"}, `took_bucket{le="2.0"}`: nil, `took_bucket{le="+Inf"}`: {"high"},
+			"span": {"first", "second"}, "temp": nil,
+		}
+		got := map[string][]string{}
+		for series := range want {
+			for _, e := range s.Exemplars(t, series) {
+				got[series] = append(got[series], e.Labels.Get("trace_id"))
+			}
+			if want[series] == nil || series == "span" && r.config.Protocol == Protocol1 {
+				// In 1.0, Prometheus appends exemplars before it has created the series of a native histogram.
+				delete(want, series)
+				delete(got, series)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("- wanted, + got:\n%s", diff)
+		}
+		if n := len(r.stats.Dropped()); n > 0 {
+			t.Errorf("samples are dropped: %v", r.stats.Dropped())
+		}
+	})
+}
+
+// writeEvery writes a batch of a job with this interval.
+func (r *rig) writeEvery(every time.Duration, families ...metric.Family) {
+	r.Helper()
+	b := metric.Batch{Job: "slow", Time: time.Now(), Every: every, Families: families}
+	if err := r.sink.Write(context.Background(), b); err != nil {
+		r.Fatalf("Write: %v", err)
+	}
+}
+
+func TestSlowJobHasNoGaps(t *testing.T) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
+		began := time.Now()
+		calls := counter("calls_total", 7, began.Add(-time.Hour), "a")
+		own := gauge("measured", 3, "a")
+		own.Series[0].Time = time.Now().Add(-time.Minute).UnixMilli()
+		r.writeEvery(time.Hour, gauge("temp", 20, "a"), calls, own)
+		for range 59 {
+			r.tick()
+		}
+		for _, minute := range []int{0, 4, 6, 30, 59} {
+			at := began.Add(time.Duration(minute)*time.Minute + time.Second)
+			s.want(t, at, "temp", 20)
+			s.want(t, at, "calls_total", 7)
+		}
+		s.want(t, began.Add(6*time.Minute), "measured", gone)
+		s.want(t, began.Add(30*time.Minute), "count_over_time(temp[30m])", 30)
+		r.writeEvery(time.Hour, gauge("temp", 21, "a"), calls)
+		r.tick()
+		s.want(t, time.Now(), "temp", 21)
+		r.writeEvery(time.Hour) // the job's end
+		r.tick()
+		s.want(t, time.Now(), "temp", gone)
+		for range 10 {
+			r.tick()
+		}
+		s.want(t, time.Now(), "count_over_time(temp[9m])", gone)
+		for reason, n := range r.stats.Dropped() {
+			t.Errorf("%d samples are dropped as %s", n, reason)
+		}
+	})
+}
+
+func TestFastJobIsSentOnce(t *testing.T) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
+		r.writeEvery(4*time.Minute, gauge("temp", 20, "a"))
+		for range 4 {
+			r.tick()
+		}
+		s.want(t, time.Now(), "count_over_time(temp[10m])", 1)
+	})
+}
+
+func TestRunThatEndsAfterAResend(t *testing.T) {
+	inEveryProtocol(t, nil, func(r *rig, s *server) {
+		r.writeEvery(5*time.Minute, gauge("temp", 20, "a"))
+		for range 5 {
+			r.tick()
+		}
+		// The run started before the last resend, and its batch comes after it.
+		late := metric.Batch{Job: "slow", Time: time.Now().Add(-30 * time.Second), Every: 5 * time.Minute, Families: []metric.Family{gauge("temp", 21, "a")}}
+		if err := r.sink.Write(context.Background(), late); err != nil {
+			t.Fatal(err)
+		}
+		r.tick()
+		s.want(t, time.Now(), "temp", 21)
+		if n := len(r.stats.Dropped()); n > 0 {
+			t.Errorf("samples are dropped: %v", r.stats.Dropped())
+		}
 	})
 }

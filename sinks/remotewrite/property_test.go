@@ -21,15 +21,14 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// Whatever is written, in whatever protocol, over however many connections, wherever an exchange breaks and whatever the
-// receiver answers: every sample arrives or is counted, what was counted as sent is there, and each series comes in order
-// of time.
+// With random batches, settings, network failures and responses, every sample arrives or is counted as dropped, everything
+// counted as sent has arrived, and each series is in order of time.
 func TestNothingIsLost(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			dice := rand.New(rand.NewPCG(seed, 1))
-			m := &moody{dice: rand.New(rand.NewPCG(seed, 2)), breaks: seed%2 == 1, holds: map[string]int64{}}
-			receiving(t, m, func(c *Config, env *sinks.Env) {
+			m := &flakyReceiver{dice: rand.New(rand.NewPCG(seed, 2)), breaks: seed%2 == 1, holds: map[string]int64{}}
+			withReceiver(t, m, func(c *Config, env *sinks.Env) {
 				c.Protocol = Protocol(seed % 3)
 				c.Connections = 1 + dice.IntN(4)
 				c.Request.MaxSamples = 1 + dice.IntN(30)
@@ -41,7 +40,7 @@ func TestNothingIsLost(t *testing.T) {
 				env.Drain = 10 * time.Hour
 				env.Web.Dial = m.dial(env.Web.Dial)
 			}, func(r *rig) {
-				shadow := newRig(r.TB, memnet.NewNetwork(), nil) // keeps all that is written
+				shadow := newRig(r.TB, memnet.NewNetwork(), nil) // queues everything, sends nothing
 				in := 0
 				for range 30 {
 					j, families := fmt.Sprint("j", dice.IntN(3)), randomFamilies(dice, r.began)
@@ -66,13 +65,13 @@ func TestNothingIsLost(t *testing.T) {
 				if sent+dropped != int64(in) {
 					r.Errorf("%d samples were written; sent %d, dropped %v", in, sent, r.stats.Dropped())
 				}
-				// What arrived, but whose answer did not, may be refused when it comes again.
+				// A sample that arrived, but whose response was lost, may be rejected when it is sent again.
 				refused := r.stats.Dropped()[sinks.Refused]
 				if n := int64(m.arrived); n < sent || n > sent+refused || !m.breaks && n != sent {
 					r.Errorf("the receiver holds %d samples; sent %d, refused %d", n, sent, refused)
 				}
-				r.drops(sinks.Shutdown, 0)
-				r.drops(sinks.Damaged, 0)
+				r.wantDropped(sinks.Shutdown, 0)
+				r.wantDropped(sinks.Damaged, 0)
 			})
 			for _, text := range m.wrong {
 				t.Error(text)
@@ -84,7 +83,7 @@ func TestNothingIsLost(t *testing.T) {
 	}
 }
 
-// markersAndZeros counts what the sink has added of its own.
+// markersAndZeros counts the samples that the sink has added.
 func markersAndZeros(t testing.TB, requests []wire.Request) (n int) {
 	t.Helper()
 	for _, q := range requests {
@@ -93,7 +92,7 @@ func markersAndZeros(t testing.TB, requests []wire.Request) (n int) {
 				t.Fatal(err)
 			}
 			isZero := i.Start != 0 && i.Start == i.Time
-			isMarker := math.Float64bits(i.Value) == math.Float64bits(stale())
+			isMarker := math.Float64bits(i.Value) == math.Float64bits(staleNaN())
 			if isZero || isMarker || i.Kind == wire.Histogram && i.Histogram.Sum != i.Histogram.Sum {
 				n++
 			}
@@ -102,7 +101,7 @@ func markersAndZeros(t testing.TB, requests []wire.Request) (n int) {
 	return n
 }
 
-// randomPoints are points before the values of a family's series. Zeros among them are not the sink's own.
+// randomPoints returns points before the values of a family's series, some of them zero.
 func randomPoints(dice *rand.Rand, f *metric.Family) map[*metric.LabelSet][]metric.Point {
 	earlier := map[*metric.LabelSet][]metric.Point{}
 	for _, s := range f.Series {
@@ -115,7 +114,7 @@ func randomPoints(dice *rand.Rand, f *metric.Family) map[*metric.LabelSet][]metr
 	return earlier
 }
 
-// numbersIn counts the numbers of families: what a text exposition would have lines.
+// numbersIn counts the samples of families.
 func numbersIn(families []metric.Family) (n int) {
 	for _, f := range families {
 		for _, s := range f.Series {
@@ -133,8 +132,8 @@ func numbersIn(families []metric.Family) (n int) {
 	return n
 }
 
-// moody is a receiver that often fails, and a network that does where it breaks.
-type moody struct {
+// flakyReceiver is a receiver that often fails. If breaks is set, its network fails too.
+type flakyReceiver struct {
 	breaks   bool
 	anyOrder bool
 
@@ -146,14 +145,14 @@ type moody struct {
 	wrong   []string
 }
 
-func (m *moody) roll(n int) int {
+func (m *flakyReceiver) roll(n int) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.dice.IntN(n)
 }
 
-// take keeps points. One that it has already changes nothing; else each series is to come in order.
-func (m *moody) take(points []point) {
+// take stores points. A point that it has changes nothing; others must be in order.
+func (m *flakyReceiver) take(points []point) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.points == nil {
@@ -163,7 +162,7 @@ func (m *moody) take(points []point) {
 		if p.value != p.value {
 			p.value = -1.5 // no NaN is equal to another
 		}
-		p.start = 0 // which 1.0 does not tell
+		p.start = 0 // 1.0 has no start timestamps
 		if m.points[p] {
 			if !m.breaks {
 				m.wrong = append(m.wrong, fmt.Sprint(p, " comes twice"))
@@ -179,7 +178,7 @@ func (m *moody) take(points []point) {
 	}
 }
 
-func (m *moody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (m *flakyReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	got, err := decode(r)
 	if err != nil {
 		panic(http.ErrAbortHandler) // the request was cut
@@ -213,7 +212,7 @@ func (m *moody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		m.take(kept)
-		wrote(w, samples, histograms)
+		setWritten(w, samples, histograms)
 		w.WriteHeader([]int{200, 400}[m.roll(2)])
 	case 7:
 		if got.protocol == Protocol2 {
@@ -224,18 +223,18 @@ func (m *moody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case 8: // half an answer is one
 		m.take(got.points)
 		w.Header().Set("Content-Length", "100")
-		wrote(w, len(got.points), len(got.points))
+		setWritten(w, len(got.points), len(got.points))
 		_, _ = io.WriteString(w, "half of")
 		w.(http.Flusher).Flush()
 		panic(http.ErrAbortHandler)
 	default:
 		m.take(got.points)
-		takes(w, got)
+		acceptAll(w, got)
 	}
 }
 
-// dial makes connections that break after so many bytes, or cannot be made.
-func (m *moody) dial(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+// dial returns a dialer that fails sometimes, and whose connections break after some bytes.
+func (m *flakyReceiver) dial(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		if m.breaks && m.roll(4) == 0 {
 			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
@@ -244,25 +243,25 @@ func (m *moody) dial(dial func(context.Context, string, string) (net.Conn, error
 		if err != nil || !m.breaks {
 			return conn, err
 		}
-		return &fragile{Conn: conn, out: m.roll(10_000), in: m.roll(2000)}, nil
+		return &breakingConn{Conn: conn, out: m.roll(10_000), in: m.roll(2000)}, nil
 	}
 }
 
-// fragile is a connection that breaks after so many bytes.
-type fragile struct {
+// breakingConn is a connection that breaks after a number of bytes in each direction.
+type breakingConn struct {
 	net.Conn
 	mu      sync.Mutex
 	out, in int
 }
 
-func (f *fragile) left(n *int, used int) int {
+func (f *breakingConn) left(n *int, used int) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	*n -= used
 	return *n
 }
 
-func (f *fragile) Write(p []byte) (int, error) {
+func (f *breakingConn) Write(p []byte) (int, error) {
 	if n := f.left(&f.out, 0); n < len(p) {
 		k, _ := f.Conn.Write(p[:max(0, n)])
 		f.Conn.Close()
@@ -273,7 +272,7 @@ func (f *fragile) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (f *fragile) Read(p []byte) (int, error) {
+func (f *breakingConn) Read(p []byte) (int, error) {
 	n := f.left(&f.in, 0)
 	if n <= 0 {
 		f.Conn.Close()
@@ -284,7 +283,7 @@ func (f *fragile) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// randomFamilies are up to 8 families of all types, with series that come and go.
+// randomFamilies returns up to 8 families of all types, with series that come and go.
 func randomFamilies(dice *rand.Rand, began time.Time) (all []metric.Family) {
 	for i := range dice.IntN(9) {
 		d := &metric.Desc{
@@ -310,7 +309,7 @@ func randomFamilies(dice *rand.Rand, began time.Time) (all []metric.Family) {
 		if dice.IntN(5) == 0 {
 			s.Time = began.UnixMilli() + dice.Int64N(100_000)
 		}
-		f := made(d, s, rooms...)
+		f := familyOf(d, s, rooms...)
 		if s.Time != 0 && s.Histogram() == nil && s.Summary() == nil {
 			f.Earlier = randomPoints(dice, &f)
 		}

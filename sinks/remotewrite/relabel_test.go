@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -9,7 +10,7 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-func TestWhatIsSentIsRelabelled(t *testing.T) {
+func TestRelabel(t *testing.T) {
 	text := func(s string) *string { return &s }
 	change := func(c *Config, env *sinks.Env) {
 		env.External = []metric.Label{{Name: "site", Value: "oslo"}}
@@ -19,11 +20,11 @@ func TestWhatIsSentIsRelabelled(t *testing.T) {
 			{Regex: text("room"), Action: "labeldrop"},
 		}
 	}
-	inBoth(t, change, func(r *rig, s *server) {
+	inEveryProtocol(t, change, func(r *rig, s *server) {
 		took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1}, LabelNames: []string{"room"}}
 		r.write("house",
 			gauge("temp", 20, "a"), gauge("debug_temp", 1, "a"),
-			made(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 3, Sum: 4.5, Counts: []uint64{1, 2}}}}, "a"),
+			familyOf(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 3, Sum: 4.5, Counts: []uint64{1, 2}}}}, "a"),
 		)
 		r.tick()
 		now := time.Now()
@@ -41,41 +42,108 @@ func TestWhatIsSentIsRelabelled(t *testing.T) {
 	})
 }
 
-// TestSeriesThatBecomeOne holds that of two series that the rules make one, one is sent and the other counted.
-func TestSeriesThatBecomeOne(t *testing.T) {
+// Of two series that relabelling makes equal, one is sent and the other is counted as dropped.
+func TestSeriesBecomeEqual(t *testing.T) {
 	name := "room"
 	change := func(c *Config, _ *sinks.Env) {
 		c.Connections = 4
 		c.WriteRelabel = relabel.Rules{{Regex: &name, Action: "labeldrop"}}
 	}
-	inBoth(t, change, func(r *rig, s *server) {
+	inEveryProtocol(t, change, func(r *rig, s *server) {
 		for _, room := range []string{"a", "b", "a", "b"} {
 			r.write("house", gauge("temp", 20, room))
 			r.tick()
 		}
-		r.drops(sinks.NotNewer, 0)
+		r.wantDropped(sinks.NotNewer, 0)
 		s.want(t, time.Now(), "count_over_time(temp[10m])", 4)
 		r.write("house", gauge("temp", 21, "a", "b"))
 		r.tick()
-		r.drops(sinks.NotNewer, 1)
+		r.wantDropped(sinks.NotNewer, 1)
 	})
 }
 
-// TestLabelsThatNoReceiverTakes holds that a series that would have its whole request refused is left out alone.
-func TestLabelsThatNoReceiverTakes(t *testing.T) {
+// A series with invalid labels is left out. The others of its request are sent.
+func TestInvalidLabels(t *testing.T) {
 	text := func(s string) *string { return &s }
 	change := func(c *Config, _ *sinks.Env) {
 		c.WriteRelabel = relabel.Rules{
 			{SourceLabels: []string{"__name__"}, Regex: text("debug_.*"), TargetLabel: "__name__", Replacement: text("")},
 		}
 	}
-	inBoth(t, change, func(r *rig, s *server) {
+	inEveryProtocol(t, change, func(r *rig, s *server) {
 		for range 2 {
 			r.write("house", gauge("temp", 20, "a", "\xff"), gauge("debug_temp", 1, "a"))
 			r.tick()
 		}
 		s.want(t, time.Now(), "count_over_time(temp[10m])", 2)
 		s.want(t, time.Now(), `count({room!=""})`, 1)
-		r.drops(metric.Invalid, 4)
+		r.wantDropped(metric.Invalid, 4)
+	})
+}
+
+// Relabelling makes the series of two jobs equal, and one of the jobs ends it.
+func TestTwoJobsShareASeries(t *testing.T) {
+	name := "job"
+	change := func(c *Config, _ *sinks.Env) {
+		c.WriteRelabel = relabel.Rules{{Regex: &name, Action: "labeldrop"}}
+	}
+	inEveryProtocol(t, change, func(r *rig, s *server) {
+		d := &metric.Desc{Name: "temp", Help: "A gauge.", Type: metric.Gauge, LabelNames: []string{"room"}}
+		one, two := familyOf(d, metric.Series{Value: 20}, "a", "b"), familyOf(d, metric.Series{Value: 20}, "a", "b")
+		for range 2 {
+			r.write("one", one)
+			r.tick()
+			r.write("two", two)
+			r.tick()
+		}
+		one.Series = one.Series[1:]
+		r.write("one", one)
+		r.tick()
+		two.Series[0].Value, two.Series[1].Value = 23, 24
+		r.write("two", two)
+		r.tick()
+		t.Log(r.stats.Dropped(), r.log)
+		s.want(t, time.Now(), `temp{room="a"}`, 23)
+		s.want(t, time.Now(), `temp{room="b"}`, 24)
+	})
+}
+
+// Relabelling makes two buckets of a histogram equal.
+func TestPartsBecomeEqual(t *testing.T) {
+	name := "le"
+	change := func(c *Config, _ *sinks.Env) {
+		c.WriteRelabel = relabel.Rules{{Regex: &name, Action: "labeldrop"}}
+	}
+	inEveryProtocol(t, change, func(r *rig, s *server) {
+		took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1}, LabelNames: []string{"room"}}
+		r.write("house", gauge("temp", 20, "a"),
+			familyOf(took, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Count: 3, Sum: 4.5, Counts: []uint64{1, 2}}}}, "a"))
+		r.tick()
+		t.Logf("dropped: %v sent %d", r.stats.Dropped(), r.stats.Sent.Load())
+		r.wantDropped(sinks.NotNewer, 1)
+		r.wantDropped(sinks.Refused, 0)
+	})
+}
+
+// A slow job is sent again after another job, whose series relabelling made equal, has ended them.
+func TestSlowJobsShareASeries(t *testing.T) {
+	name := "job"
+	withReceiver(t, &fakeReceiver{}, func(c *Config, _ *sinks.Env) {
+		c.Protocol = Protocol1
+		c.WriteRelabel = relabel.Rules{{Regex: &name, Action: "labeldrop"}}
+	}, func(r *rig) {
+		f := gauge("temp", 20, "a")
+		w := func(job string, fs ...metric.Family) {
+			if err := r.sink.Write(context.Background(), metric.Batch{Job: job, Time: time.Now(), Every: time.Hour, Families: fs}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		w("two", f)
+		w("one", f)
+		w("one", f)
+		w("one")
+		r.tick()
+		r.tick()
 	})
 }

@@ -4,50 +4,49 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/prometheus/model/relabel"
+	prometheus "github.com/prometheus/prometheus/model/relabel"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/deliver"
+	"github.com/collectington/collectington/sinks/remotewrite/encode"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// sink has two sides that meet at the queue: Write, which knows the series, and Run, which knows the receiver.
+// sink has two sides, which meet at the queue: Write encodes batches into it, Run delivers from it.
 type sink struct {
-	env     sinks.Env
-	dir     string // of the queue; "" = it is in memory
-	options spool.Options
-	queue   atomic.Pointer[spool.Queue]
-	opened  chan struct{} // closed when queue is there
+	env          sinks.Env
+	client       *httpclient.Client
+	durable      bool
+	staleOnExit  bool
+	spoolDir     string // "" = in memory
+	spoolOptions spool.Options
 
-	// Write's side.
-	mu         sync.Mutex
-	ended      bool
-	maxAge     time.Duration // of a sample; 0 = any
-	staleAtEnd bool
-	rules      []*relabel.Config
-	series     *registry
-	jobs       map[string]*job
-	tick       tick
-	packer     *packer
+	queue  atomic.Pointer[spool.Queue] // nil before it is open
+	opened chan struct{}               // closed when it is open
+	sender *deliver.Sender
 
-	// Run's side.
-	client *http.Client
-	order  spool.Order
-	sender *sender
+	mu      sync.Mutex
+	ended   bool
+	encoder *encode.Encoder
+	resends map[string]*resend // by job
 }
 
-func newSink(c *Config, env sinks.Env, client *http.Client, rules []*relabel.Config) *sink {
+func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prometheus.Config) *sink {
 	s := &sink{
-		env: env,
-		dir: c.Spool.Dir,
-		options: spool.Options{
+		env:         env,
+		client:      client,
+		durable:     c.Spool.Dir != "",
+		staleOnExit: c.StaleOnExit,
+		spoolDir:    c.Spool.Dir,
+		spoolOptions: spool.Options{
 			Shards:    c.Connections,
 			MaxBytes:  int64(c.Spool.MaxBytes),
 			MaxMemory: min(int64(c.Spool.MaxBytes), maxMemory),
@@ -55,33 +54,57 @@ func newSink(c *Config, env sinks.Env, client *http.Client, rules []*relabel.Con
 			Log:       env.Log,
 			Dropped:   func(why spool.Reason, m spool.Meta) { env.Stats.Drop(metric.Reason(why), m.Samples+m.Histograms) },
 		},
-		opened:     make(chan struct{}),
-		maxAge:     time.Duration(c.MaxSampleAge),
-		staleAtEnd: c.StaleOnExit,
-		rules:      rules,
-		series:     newRegistry(time.Now()),
-		jobs:       map[string]*job{},
-		client:     client,
-		order:      spool.Order(c.Spool.Order),
-		sender:     newSender(c, env, newPost(c, env, client)),
+		opened:  make(chan struct{}),
+		sender:  newSender(c, env, client),
+		encoder: newEncoder(c, env, rules, time.Now()),
+		resends: map[string]*resend{},
 	}
-	if vault := env.Web.Secrets; s.dir != "" && vault != nil && !filepath.IsAbs(s.dir) {
-		s.dir = filepath.Join(vault.Dir, s.dir)
+	if vault := env.Web.Secrets; s.durable && vault != nil && !filepath.IsAbs(s.spoolDir) {
+		s.spoolDir = filepath.Join(vault.Dir, s.spoolDir)
 	}
-	s.packer = newPacker(s.series.table, c.Connections, c.Request.MaxSamples, &s.sender.limit)
 	env.Stats.TellPending(s.pending)
-	if s.dir == "" {
-		_ = s.open() // which cannot fail in memory
+	if !s.durable {
+		_ = s.open() // cannot fail in memory
 	}
 	return s
 }
 
-// open opens the queue, if it is not open.
+func newEncoder(c *Config, env sinks.Env, rules []*prometheus.Config, now time.Time) *encode.Encoder {
+	return encode.New(encode.Options{
+		Target:     env.Target,
+		External:   env.External,
+		Relabel:    rules,
+		Shards:     c.Connections,
+		MaxSamples: c.Request.MaxSamples,
+		MaxAge:     time.Duration(c.MaxSampleAge),
+		Dropped:    env.Stats.Drop,
+	}, now)
+}
+
+func newSender(c *Config, env sinks.Env, client *httpclient.Client) *deliver.Sender {
+	return deliver.New(deliver.Options{
+		URL:      c.URL.String(),
+		Place:    c.URL.Place(),
+		Headers:  c.Headers,
+		Timeout:  time.Duration(c.Timeout),
+		HTTP:     client,
+		Host:     env.Web,
+		Protocol: wire.Protocol(c.Protocol),
+		Shards:   c.Connections,
+		Order:    spool.Order(c.Spool.Order),
+		MaxAge:   time.Duration(c.Spool.MaxAge),
+		Durable:  c.Spool.Dir != "",
+		Stats:    env.Stats,
+		Log:      env.Log,
+	})
+}
+
+// open opens the queue unless it is open.
 func (s *sink) open() error {
 	if s.queue.Load() != nil {
 		return nil
 	}
-	q, err := spool.Open(s.dir, s.options)
+	q, err := spool.Open(s.spoolDir, s.spoolOptions)
 	if err != nil {
 		return err
 	}
@@ -99,52 +122,141 @@ func (s *sink) pending() sinks.Pending {
 	return sinks.Pending{Samples: p.Samples, Bytes: p.Bytes, Oldest: p.Oldest}
 }
 
-// Write queues the batch's samples and the staleness markers of the series that are gone from it. It waits for the queue
-// to be opened, and for the disk.
+// Write implements sinks.Sink. It queues the samples of a batch, and staleness markers for the series of the job's previous
+// batch that it lacks. It waits until the queue is open, and for the disk.
 func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 	select {
 	case <-s.opened:
 	case <-ctx.Done():
-		return fmt.Errorf("queue samples for remote-write: the spool %s is not open: %w", s.dir, context.Cause(ctx))
+		return fmt.Errorf("queue samples for remote-write: the spool %s is not open: %w", s.spoolDir, context.Cause(ctx))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return sinks.Permanent(errors.New("queue samples for remote-write: the sink has ended"))
 	}
-	j := s.jobs[batch.Job]
-	if j == nil {
-		j = newJob(s.env.Target(batch.Job), s.env.External, s.rules, s.options.Shards)
-		s.jobs[batch.Job] = j
+	if r := s.resends[batch.Job]; r != nil {
+		batch = r.before(batch)
+		delete(s.resends, batch.Job)
 	}
-	batch = j.slow.behind(batch)
-	s.put(j, &batch, false)
-	if j.slow.keep(batch); len(j.now) == 0 {
-		delete(s.jobs, batch.Job)
+	s.put(&batch, false)
+	if r := newResend(batch, time.Now()); r != nil {
+		s.resends[batch.Job] = r
 	}
 	return nil
 }
 
-// put queues a job's batch, for the first time or again.
-func (s *sink) put(j *job, batch *metric.Batch, again bool) {
-	now := time.Now()
-	for reason, n := range j.take(batch, again, s.bounds(now), s.series, &s.tick) {
-		s.env.Stats.Drop(reason, n)
-	}
-	s.packer.begin(wire.Protocol(s.sender.dialect.speak(now)), now)
-	j.pack(&s.tick, s.packer)
-	s.series.forget(batch.Time.UnixMilli())
-	s.queue.Load().Put(s.packer.done()...)
+// put encodes a batch into the queue.
+func (s *sink) put(batch *metric.Batch, resend bool) {
+	protocol, maxBytes := s.sender.Format()
+	records := s.encoder.Encode(batch, resend, encode.Format{Protocol: protocol, MaxBytes: maxBytes})
+	s.queue.Load().Put(records...)
 }
 
-// endAll queues staleness markers for all series, and tells whether there were any.
-func (s *sink) endAll() bool {
+// Run implements sinks.Runner. It sends what is queued until ctx is done, and then what is left for at most Env.Drain. What
+// cannot be sent stays on disk for the next process, or is dropped if it is in memory.
+func (s *sink) Run(ctx context.Context) error {
+	if err := s.open(); err != nil {
+		return err
+	}
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(s.env.Drain):
+			end()
+		case <-life.Done():
+		}
+	})()
+	defer s.client.CloseIdleConnections()
+	go s.runResends(ctx)
+	s.sender.Run(life, ctx, s.queue.Load())
+	if s.staleOnExit && s.endSeries() {
+		s.sender.Run(life, ctx, s.queue.Load())
+	}
+	return s.close()
+}
+
+// endSeries queues staleness markers for all series, and reports whether there were any series.
+func (s *sink) endSeries() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, j := range s.jobs {
-		s.put(j, &metric.Batch{Job: name, Time: time.Now()}, false)
+	jobs := s.encoder.Jobs()
+	for _, name := range jobs {
+		s.put(&metric.Batch{Job: name, Time: time.Now()}, false)
 	}
-	any := len(s.jobs) > 0
-	clear(s.jobs)
-	return any
+	clear(s.resends)
+	return len(jobs) > 0
+}
+
+func (s *sink) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	return s.queue.Load().Close()
+}
+
+// Check implements sinks.Checker. It sends the receiver a request without samples.
+func (s *sink) Check(ctx context.Context) error { return s.sender.Check(ctx) }
+
+// Prometheus looks back five minutes for the last sample of a series. A job with an interval above slowFrom would have
+// gaps, so its last batch is sent again every resendInterval until the next one.
+const (
+	slowFrom       = 4 * time.Minute
+	resendInterval = time.Minute
+	resendCheck    = 5 * time.Second
+)
+
+// resend is the last batch of a slow job.
+type resend struct {
+	batch metric.Batch
+	due   time.Time
+	last  time.Time // when it was sent again; zero = it was not
+}
+
+// newResend returns a resend of a batch, or nil if its job is not slow or has no series.
+func newResend(b metric.Batch, now time.Time) *resend {
+	if b.Every <= slowFrom || b.Series() == 0 {
+		return nil
+	}
+	return &resend{batch: b, due: now.Add(resendInterval)}
+}
+
+// before returns the job's next batch with a time after that of r. The job's run may have started before r was last sent.
+func (r *resend) before(next metric.Batch) metric.Batch {
+	if last := r.last.UnixMilli(); next.Time.UnixMilli() <= last { // samples have millisecond timestamps
+		next.Time = time.UnixMilli(last + 1)
+	}
+	return next
+}
+
+// runResends sends the batches of slow jobs again, with the current time, until ctx is done.
+func (s *sink) runResends(ctx context.Context) {
+	ticker := time.NewTicker(resendCheck)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			if ctx.Err() == nil {
+				s.resendDue(now)
+			}
+		}
+	}
+}
+
+func (s *sink) resendDue(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	for _, r := range s.resends {
+		if now.Before(r.due) {
+			continue
+		}
+		r.batch.Time, r.last, r.due = now, now, now.Add(resendInterval)
+		s.put(&r.batch, true)
+	}
 }

@@ -18,11 +18,12 @@ import (
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/deliver"
 )
 
-// tape is a receiver that keeps what it gets as the protocols' own messages.
-type tape struct {
-	double
+// recorder is a receiver that keeps requests as Prometheus' types.
+type recorder struct {
+	fakeReceiver
 	mu     sync.Mutex
 	ones   []prompb.WriteRequest
 	twos   []writev2.Request
@@ -31,7 +32,7 @@ type tape struct {
 	method []string
 }
 
-func (p *tape) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	packed, _ := io.ReadAll(r.Body)
 	r.Body = io.NopCloser(bytes.NewReader(packed))
 	if body, err := snappy.Decode(nil, packed); err == nil {
@@ -48,11 +49,11 @@ func (p *tape) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		p.mu.Unlock()
 	}
-	p.double.ServeHTTP(w, r)
+	p.fakeReceiver.ServeHTTP(w, r)
 }
 
-// labels is the labels of every series that came, in either protocol: names and values in turn.
-func (p *tape) labels() (all [][]string) {
+// labels returns the labels of every received series: names and values in turn.
+func (p *recorder) labels() (all [][]string) {
 	for _, q := range p.ones {
 		for _, s := range q.Timeseries {
 			var pairs []string
@@ -74,28 +75,28 @@ func (p *tape) labels() (all [][]string) {
 	return all
 }
 
-// rule is a sentence of a specification for senders, and how it is held.
+// rule is a rule of a specification for senders.
 type rule struct {
 	text   string
 	answer func(http.ResponseWriter, request)
-	check  func(t *testing.T, p *tape)
+	check  func(t *testing.T, p *recorder)
 }
 
-func answers(code int) func(http.ResponseWriter, request) {
+func respond(code int) func(http.ResponseWriter, request) {
 	return func(w http.ResponseWriter, _ request) { w.WriteHeader(code) }
 }
 
-// sends holds how often the first record is sent in the ten minutes of the test.
-func sends(least, most int) func(*testing.T, *tape) {
-	return func(t *testing.T, p *tape) {
+// sends checks the number of requests in the ten minutes of the test.
+func sends(least, most int) func(*testing.T, *recorder) {
+	return func(t *testing.T, p *recorder) {
 		if n := len(p.times); n < least || n > most {
 			t.Errorf("%d requests, want %d to %d", n, least, most)
 		}
 	}
 }
 
-func header(name, want string) func(*testing.T, *tape) {
-	return func(t *testing.T, p *tape) {
+func header(name, want string) func(*testing.T, *recorder) {
+	return func(t *testing.T, p *recorder) {
 		for _, h := range p.header {
 			if got := h.Get(name); got != want {
 				t.Errorf("%s is %q, want %q", name, got, want)
@@ -104,12 +105,12 @@ func header(name, want string) func(*testing.T, *tape) {
 	}
 }
 
-// inAll are the rules that both versions have.
+// inAll returns the rules of both versions.
 func inAll() []rule {
-	eachLabel := func(bad func(pairs []string, i int) bool) func(*testing.T, *tape) {
-		return func(t *testing.T, p *tape) {
+	eachLabel := func(bad func(pairs []string, i int) bool) func(*testing.T, *recorder) {
+		return func(t *testing.T, p *recorder) {
 			if len(p.labels()) < 10 {
-				t.Errorf("only %d series came", len(p.labels()))
+				t.Errorf("only %d series arrived", len(p.labels()))
 			}
 			for _, pairs := range p.labels() {
 				for i := 0; i < len(pairs); i += 2 {
@@ -121,7 +122,7 @@ func inAll() []rule {
 		}
 	}
 	return []rule{
-		{"requests are POST", nil, func(t *testing.T, p *tape) {
+		{"requests are POST", nil, func(t *testing.T, p *recorder) {
 			for _, m := range p.method {
 				if m != http.MethodPost {
 					t.Error(m)
@@ -130,7 +131,7 @@ func inAll() []rule {
 		}},
 		{"Content-Encoding is snappy, in block format", nil, header("Content-Encoding", "snappy")},
 		{"User-Agent names the sender", nil, header("User-Agent", "cton/test")},
-		{"series have their name as __name__", nil, func(t *testing.T, p *tape) {
+		{"series have their name as __name__", nil, func(t *testing.T, p *recorder) {
 			for _, pairs := range p.labels() {
 				if !slices.Contains(pairs, "__name__") {
 					t.Errorf("%q", pairs)
@@ -141,12 +142,12 @@ func inAll() []rule {
 			return i > 1 && pairs[i-2] >= pairs[i]
 		})},
 		{"no label has an empty name or value", nil, eachLabel(func(pairs []string, i int) bool { return pairs[i] == "" || pairs[i+1] == "" })},
-		{"5xx is retried", answers(503), sends(10, 100)},
+		{"5xx is retried", respond(503), sends(10, 100)},
 		{"429 is retried, later after Retry-After", func(w http.ResponseWriter, _ request) {
 			w.Header().Set("Retry-After", "120")
 			w.WriteHeader(429)
 		}, sends(4, 6)},
-		{"retries back off", answers(502), func(t *testing.T, p *tape) {
+		{"retries back off", respond(502), func(t *testing.T, p *recorder) {
 			if n := len(p.times); n > 0 && p.times[n-1].Sub(p.times[n-2]) > maxPause+time.Second {
 				t.Error("a pause is too long")
 			}
@@ -162,7 +163,7 @@ func inAll() []rule {
 				t.Errorf("%d tries in the first minute, %d in the last", early, late)
 			}
 		}},
-		{"a series' samples come in order of time, also when retried", answers(503), func(t *testing.T, p *tape) {
+		{"a series' samples come in order of time, also when retried", respond(503), func(t *testing.T, p *recorder) {
 			q := p.requests
 			for i := range q {
 				if q[i].points[0].time != q[0].points[0].time {
@@ -173,12 +174,12 @@ func inAll() []rule {
 	}
 }
 
-// write has a job of all types, with a series that ends and an upstream that begins.
+// specified checks rules with a job of all types. One of its series ends, and its totals start in the test.
 func specified(t *testing.T, protocol Protocol, rules []rule) {
 	for _, c := range append(inAll(), rules...) {
 		t.Run(protocol.String()+"/"+c.text, func(t *testing.T) {
-			p := &tape{double: double{answer: c.answer}}
-			receiving(t, p, func(config *Config, env *sinks.Env) {
+			p := &recorder{fakeReceiver: fakeReceiver{answer: c.answer}}
+			withReceiver(t, p, func(config *Config, env *sinks.Env) {
 				config.Protocol, config.Connections = protocol, 1
 				if protocol == Protocol2 {
 					config.Protocol = Auto
@@ -191,7 +192,7 @@ func specified(t *testing.T, protocol Protocol, rules []rule) {
 				for i := range 10 {
 					rooms := []string{"a", "b", ""}[i/8:]
 					r.write("j", gauge("temp", float64(i), rooms...), counter("calls_total", float64(i), r.began.Add(time.Millisecond), "a", "b"),
-						made(span, metric.Series{More: &metric.More{Histogram: nativeOf(1, 2)}, Start: r.began.UnixMilli()}, "a"),
+						familyOf(span, metric.Series{More: &metric.More{Histogram: nativeOf(1, 2)}, Start: r.began.UnixMilli()}, "a"),
 						metric.Family{Desc: took, Series: []metric.Series{{
 							Labels: took.LabelSet([]string{"a", "mine"}),
 							More:   &metric.More{Histogram: &metric.HistogramValue{Count: 2, Sum: 2, Counts: []uint64{1, 1}}},
@@ -201,7 +202,7 @@ func specified(t *testing.T, protocol Protocol, rules []rule) {
 				p.mu.Lock()
 				defer p.mu.Unlock()
 				c.check(t, p)
-				p.set(takes)
+				p.set(acceptAll)
 			})
 		})
 	}
@@ -209,7 +210,7 @@ func specified(t *testing.T, protocol Protocol, rules []rule) {
 
 // https://prometheus.io/docs/specs/prw/remote_write_spec/
 func TestSpecification1(t *testing.T) {
-	values := func(t *testing.T, p *tape, each func(name string, s prompb.TimeSeries)) {
+	values := func(t *testing.T, p *recorder, each func(name string, s prompb.TimeSeries)) {
 		for _, q := range p.ones {
 			for _, s := range q.Timeseries {
 				each(s.Labels[slices.IndexFunc(s.Labels, func(l prompb.Label) bool { return l.Name == "__name__" })].Value, s)
@@ -218,8 +219,8 @@ func TestSpecification1(t *testing.T) {
 	}
 	specified(t, Protocol1, []rule{
 		{"Content-Type", nil, header("Content-Type", "application/x-protobuf")},
-		{"X-Prometheus-Remote-Write-Version", nil, header(versionHeader, "0.1.0")},
-		{"400 is not retried whole: the samples are asked for singly, and given up", answers(400), func(t *testing.T, p *tape) {
+		{"X-Prometheus-Remote-Write-Version", nil, header(deliver.VersionHeader, "0.1.0")},
+		{"400 is not retried: parts of the request are sent, and dropped", respond(400), func(t *testing.T, p *recorder) {
 			n := 0
 			for i, q := range p.requests {
 				if i > 0 && len(q.points) >= len(p.requests[0].points) && q.points[0].time == p.requests[0].points[0].time {
@@ -230,14 +231,14 @@ func TestSpecification1(t *testing.T) {
 				t.Errorf("the whole was sent %d times more", n)
 			}
 		}},
-		{"404 is not retried", answers(404), sends(10, 10)},
-		{"times are in milliseconds", nil, func(t *testing.T, p *tape) {
+		{"404 is not retried", respond(404), sends(10, 10)},
+		{"times are in milliseconds", nil, func(t *testing.T, p *recorder) {
 			first := p.ones[0].Timeseries[0].Samples
 			if at := first[len(first)-1].Timestamp; at != p.times[0].UnixMilli() {
 				t.Errorf("%d, want %d", at, p.times[0].UnixMilli())
 			}
 		}},
-		{"a series that ends gets the staleness marker's bits", nil, func(t *testing.T, p *tape) {
+		{"a series that ends gets the staleness marker's bits", nil, func(t *testing.T, p *recorder) {
 			n := 0
 			values(t, p, func(name string, s prompb.TimeSeries) {
 				for _, m := range s.Samples {
@@ -250,12 +251,12 @@ func TestSpecification1(t *testing.T) {
 				t.Errorf("%d markers, want that of the room a", n)
 			}
 		}},
-		{"metadata are told", nil, func(t *testing.T, p *tape) {
+		{"metadata is sent", nil, func(t *testing.T, p *recorder) {
 			if m := p.requests[0].metadata; m["temp"] != "GAUGE A gauge. " || m["calls_total"] != "COUNTER A counter. " {
 				t.Errorf("%q", m)
 			}
 		}},
-		{"native histograms are histograms", nil, func(t *testing.T, p *tape) {
+		{"native histograms are histograms", nil, func(t *testing.T, p *recorder) {
 			values(t, p, func(name string, s prompb.TimeSeries) {
 				if (name == "span") != (len(s.Histograms) > 0) || len(s.Histograms) > 0 && len(s.Samples) > 0 {
 					t.Errorf("%s has %d histograms and %d samples", name, len(s.Histograms), len(s.Samples))
@@ -267,8 +268,8 @@ func TestSpecification1(t *testing.T) {
 
 // https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/
 func TestSpecification2(t *testing.T) {
-	each := func(do func(t *testing.T, q *writev2.Request, s *writev2.TimeSeries)) func(*testing.T, *tape) {
-		return func(t *testing.T, p *tape) {
+	each := func(do func(t *testing.T, q *writev2.Request, s *writev2.TimeSeries)) func(*testing.T, *recorder) {
+		return func(t *testing.T, p *recorder) {
 			n := 0
 			for i := range p.twos {
 				for k := range p.twos[i].Timeseries {
@@ -277,7 +278,7 @@ func TestSpecification2(t *testing.T) {
 				}
 			}
 			if n < 10 {
-				t.Errorf("only %d series came", n)
+				t.Errorf("only %d series arrived", n)
 			}
 		}
 	}
@@ -291,8 +292,8 @@ func TestSpecification2(t *testing.T) {
 	}
 	specified(t, Protocol2, []rule{
 		{"Content-Type names the message", nil, header("Content-Type", "application/x-protobuf;proto=io.prometheus.write.v2.Request")},
-		{"X-Prometheus-Remote-Write-Version", nil, header(versionHeader, "2.0.0")},
-		{"the first symbol is empty, and none is repeated", nil, func(t *testing.T, p *tape) {
+		{"X-Prometheus-Remote-Write-Version", nil, header(deliver.VersionHeader, "2.0.0")},
+		{"the first symbol is empty, and none is repeated", nil, func(t *testing.T, p *recorder) {
 			for _, q := range p.twos {
 				if q.Symbols[0] != "" {
 					t.Errorf("it is %q", q.Symbols[0])
@@ -313,7 +314,7 @@ func TestSpecification2(t *testing.T) {
 				t.Errorf("%s has %d samples and %d histograms", name(q, s), len(s.Samples), len(s.Histograms))
 			}
 		})},
-		{"every series tells its metadata", nil, each(func(t *testing.T, q *writev2.Request, s *writev2.TimeSeries) {
+		{"every series has metadata", nil, each(func(t *testing.T, q *writev2.Request, s *writev2.TimeSeries) {
 			want := map[string]writev2.Metadata_MetricType{
 				"temp": writev2.Metadata_METRIC_TYPE_GAUGE, "calls_total": writev2.Metadata_METRIC_TYPE_COUNTER, "span": writev2.Metadata_METRIC_TYPE_HISTOGRAM,
 				"took_bucket": writev2.Metadata_METRIC_TYPE_HISTOGRAM, "took_sum": writev2.Metadata_METRIC_TYPE_HISTOGRAM, "took_count": writev2.Metadata_METRIC_TYPE_HISTOGRAM,
@@ -322,7 +323,7 @@ func TestSpecification2(t *testing.T) {
 				t.Errorf("%s is a %s", name(q, s), s.Metadata.Type)
 			}
 		})},
-		{"running totals tell their start, gauges none", nil, each(func(t *testing.T, q *writev2.Request, s *writev2.TimeSeries) {
+		{"running totals have start timestamps, gauges none", nil, each(func(t *testing.T, q *writev2.Request, s *writev2.TimeSeries) {
 			starts := 0
 			for _, m := range s.Samples {
 				if m.StartTimestamp != 0 {
@@ -340,13 +341,13 @@ func TestSpecification2(t *testing.T) {
 				t.Errorf("%s has %d starts", n, starts)
 			}
 		})},
-		{"times are in milliseconds", nil, func(t *testing.T, p *tape) {
+		{"times are in milliseconds", nil, func(t *testing.T, p *recorder) {
 			first := p.twos[0].Timeseries[0].Samples
 			if at := first[len(first)-1].Timestamp; at != p.times[0].UnixMilli() {
 				t.Errorf("%d, want %d", at, p.times[0].UnixMilli())
 			}
 		}},
-		{"a series that ends gets the staleness marker's bits", nil, func(t *testing.T, p *tape) {
+		{"a series that ends gets the staleness marker's bits", nil, func(t *testing.T, p *recorder) {
 			n := 0
 			each(func(_ *testing.T, _ *writev2.Request, s *writev2.TimeSeries) {
 				for _, m := range s.Samples {
@@ -359,18 +360,18 @@ func TestSpecification2(t *testing.T) {
 				t.Errorf("%d markers, want that of the room a", n)
 			}
 		}},
-		{"415 falls back to 1.0", only1, func(t *testing.T, p *tape) {
+		{"415 falls back to 1.0", accept1Only, func(t *testing.T, p *recorder) {
 			if len(p.twos) != 1 || len(p.ones) != 10 || len(points(p.requests[:1])) != len(points(p.requests[1:2])) {
 				t.Errorf("%d requests of 2.0, %d of 1.0", len(p.twos), len(p.ones))
 			}
 		}},
-		{"2xx without the headers of what was written is a receiver of 1.0", answers(204), func(t *testing.T, p *tape) {
+		{"2xx without the headers of what was written is a receiver of 1.0", respond(204), func(t *testing.T, p *recorder) {
 			if len(p.twos) != 1 || len(p.ones) != 10 {
 				t.Errorf("%d requests of 2.0, %d of 1.0", len(p.twos), len(p.ones))
 			}
 		}},
 		{"a partial write is not retried", func(w http.ResponseWriter, _ request) {
-			wrote(w, 2, 0)
+			setWritten(w, 2, 0)
 			w.WriteHeader(400)
 		}, sends(10, 10)},
 	})

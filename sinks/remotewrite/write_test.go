@@ -1,15 +1,19 @@
 package remotewrite
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/golang/snappy"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/collectington/collectington/agent/httpclient/memnet"
@@ -23,8 +27,8 @@ func batchOf(families ...metric.Family) metric.Batch {
 	return metric.Batch{Job: "j", Time: time.Now(), Families: families}
 }
 
-// taken gives what a sink queues, without a receiver. Names are cut down to what comes after job="j".
-func taken(t *testing.T, max int, test func(r *rig)) (requests [][]string) {
+// queuedBy returns what a sink without a receiver queues, formatted without the label job="j".
+func queuedBy(t *testing.T, max int, test func(r *rig)) (requests [][]string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, memnet.NewNetwork(), func(c *Config, env *sinks.Env) {
@@ -32,13 +36,13 @@ func taken(t *testing.T, max int, test func(r *rig)) (requests [][]string) {
 		})
 		test(r)
 		for _, q := range r.queued() {
-			requests = append(requests, shown(t, q, r.began))
+			requests = append(requests, formatItems(t, q, r.began))
 		}
 	})
 	return requests
 }
 
-// queued takes out of the queue what waits in it.
+// queued takes all requests from the queue.
 func (r *rig) queued() (all []wire.Request) {
 	r.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -49,19 +53,28 @@ func (r *rig) queued() (all []wire.Request) {
 		if !ok {
 			return all
 		}
-		one, err := r.sink.sender.delivery(record).line[0].request()
+		one, err := unpack(record)
 		if err != nil {
 			r.Fatal(err)
 		}
-		if got := (written{one.Counts.Samples, one.Counts.Histograms}); got != (written{record.Samples, record.Histograms}) {
-			r.Errorf("the record says %+v, it has %+v", record.Meta, got)
+		if one.Counts.Samples != record.Samples || one.Counts.Histograms != record.Histograms {
+			r.Errorf("the record says %+v, it has %+v", record.Meta, one.Counts)
 		}
 		all = append(all, one)
 		q.Ack(record.ID)
 	}
 }
 
-func shown(t *testing.T, q wire.Request, began time.Time) (all []string) {
+// unpack decodes a record of the queue.
+func unpack(r spool.Record) (wire.Request, error) {
+	raw, err := snappy.Decode(nil, r.Payload)
+	if err != nil {
+		return wire.Request{}, err
+	}
+	return wire.Decode(wire.Protocol(r.Protocol), raw)
+}
+
+func formatItems(t *testing.T, q wire.Request, began time.Time) (all []string) {
 	t.Helper()
 	for i, err := range q.Items() {
 		if err != nil {
@@ -72,7 +85,7 @@ func shown(t *testing.T, q wire.Request, began time.Time) (all []string) {
 			p.start = i.Start - began.UnixMilli()
 		}
 		if i.Kind == wire.Histogram && i.Histogram.Sum != i.Histogram.Sum {
-			p.value = stale()
+			p.value = staleNaN()
 		}
 		text := strings.NewReplacer(`__name__="`, "", `",job="j"`, "", `"`, "").Replace(p.String())
 		if i.Kind == wire.Histogram {
@@ -83,11 +96,11 @@ func shown(t *testing.T, q wire.Request, began time.Time) (all []string) {
 	return all
 }
 
-func TestHistogramIsOneUnit(t *testing.T) {
+func TestHistogramIsNotDivided(t *testing.T) {
 	took := &metric.Desc{Name: "took", Type: metric.Histogram, Buckets: []float64{1, 2}, LabelNames: []string{"room"}}
 	h := &metric.HistogramValue{Count: 4, Sum: 5, Counts: []uint64{1, 1, 2}}
-	got := taken(t, 7, func(r *rig) {
-		r.write("j", gauge("x", 1, "a", "b", "c"), made(took, metric.Series{More: &metric.More{Histogram: h}}, "a", "b"), gauge("y", 1, "a", "b"))
+	got := queuedBy(t, 7, func(r *rig) {
+		r.write("j", gauge("x", 1, "a", "b", "c"), familyOf(took, metric.Series{More: &metric.More{Histogram: h}}, "a", "b"), gauge("y", 1, "a", "b"))
 	})
 	var sizes []int
 	for _, c := range got {
@@ -96,9 +109,9 @@ func TestHistogramIsOneUnit(t *testing.T) {
 	if want := []int{5, 7, 3}; !slices.Equal(sizes, want) {
 		t.Errorf("requests of %v samples, want %v", sizes, want)
 	}
-	// A unit that is too large for any request has one of its own.
-	got = taken(t, 2, func(r *rig) {
-		r.write("j", made(took, metric.Series{More: &metric.More{Histogram: h}}, "a"), gauge("y", 1, "a"))
+	// A histogram that is too large for a request has its own.
+	got = queuedBy(t, 2, func(r *rig) {
+		r.write("j", familyOf(took, metric.Series{More: &metric.More{Histogram: h}}, "a"), gauge("y", 1, "a"))
 	})
 	if len(got) != 2 || len(got[0]) != 5 || len(got[1]) != 1 {
 		t.Errorf("requests %v", got)
@@ -113,20 +126,20 @@ func TestMarkersAndZeros(t *testing.T) {
 		}
 		return f
 	}
-	got := taken(t, 1000, func(r *rig) {
+	got := queuedBy(t, 1000, func(r *rig) {
 		time.Sleep(time.Second)
 		started := time.Now()
 		time.Sleep(time.Second)
 		r.write("j", counter("n", 1, started, "a"), own(1, r.began, "a"), gauge("x", 1, "a", "b"))
 		time.Sleep(time.Second)
-		// The upstream begins anew: no zero. Its own time has not moved: nothing to send. x{b} is gone.
+		// n has a new start: no zero. own has the same timestamp: nothing to send. x{b} is gone.
 		r.write("j", counter("n", 0.5, time.Now().Add(-1), "a"), own(1, r.began, "a"), gauge("x", 1, "a"))
-		r.drops(sinks.NotNewer, 0)
+		r.wantDropped(sinks.NotNewer, 0)
 		time.Sleep(time.Second)
-		// Everything ends, but what has times of its own gets no marker.
+		// All series end. own gets no marker, since it has timestamps of its own.
 		r.write("j")
 		time.Sleep(time.Second)
-		// A total that comes back with a start behind its marker gets no zero, one that began since gets one.
+		// A total that returns with a start before its marker gets no zero. One that started later does.
 		r.write("j", counter("n", 1, started, "a"), counter("m", 1, time.Now().Add(-2*time.Second), "a"))
 	})
 	want := [][]string{
@@ -140,12 +153,12 @@ func TestMarkersAndZeros(t *testing.T) {
 	}
 }
 
-// What began before the sink did may have been sent by the process before: it does not begin now.
-func TestNoZeroBeforeTheSinkBegan(t *testing.T) {
-	got := taken(t, 1000, func(r *rig) {
+// A total that started before the sink gets no zero: an earlier process may have sent samples.
+func TestNoZeroBeforeTheSinkStarted(t *testing.T) {
+	got := queuedBy(t, 1000, func(r *rig) {
 		time.Sleep(time.Hour)
 		r.write("j", counter("n", 1, r.began.Add(-1), "a"),
-			counter("old", 1, time.Now().Add(-zeroReach-time.Millisecond), "a"),
+			counter("old", 1, time.Now().Add(-30*time.Minute-time.Millisecond), "a"),
 			counter("ahead", 1, time.Now().Add(1), "a"), counter("none", 1, time.Unix(0, 0), "a"))
 	})
 	want := [][]string{{
@@ -160,11 +173,11 @@ func TestNoZeroBeforeTheSinkBegan(t *testing.T) {
 func TestTypeChangesOverReload(t *testing.T) {
 	h := func(buckets ...float64) metric.Family {
 		d := &metric.Desc{Name: "n", Type: metric.Histogram, Buckets: buckets, LabelNames: []string{"room"}}
-		return made(d, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Counts: make([]uint64, len(buckets)+1)}}}, "a")
+		return familyOf(d, metric.Series{More: &metric.More{Histogram: &metric.HistogramValue{Counts: make([]uint64, len(buckets)+1)}}}, "a")
 	}
 	native := h()
 	native.Series[0].More = &metric.More{Histogram: nativeOf(2)}
-	got := taken(t, 1000, func(r *rig) {
+	got := queuedBy(t, 1000, func(r *rig) {
 		for _, f := range []metric.Family{gauge("n", 1, "a"), h(1, 2), h(2), native, counter("n", 2, time.Unix(0, 0), "a")} {
 			r.write("j", f)
 			time.Sleep(time.Second)
@@ -197,13 +210,13 @@ func TestHostileBatches(t *testing.T) {
 	d := &metric.Desc{Name: "h", Type: metric.Histogram, Buckets: []float64{1, 2}, Quantiles: []float64{0.5}}
 	sum := &metric.Desc{Name: "s", Type: metric.Summary, Quantiles: []float64{0.5, 0.9}}
 	var none metric.LabelSet
-	got := taken(t, 1000, func(r *rig) {
-		x := gauge("x", math.Float64frombits(math.Float64bits(stale())), "a", "a")
-		r.write("j", x, // twice the same series, with a value like a marker
+	got := queuedBy(t, 1000, func(r *rig) {
+		x := gauge("x", math.Float64frombits(math.Float64bits(staleNaN())), "a", "a")
+		r.write("j", x, // the same series twice, with the value of a marker
 			metric.Family{Desc: d, Series: []metric.Series{{Labels: &none}, {Labels: &none, More: &metric.More{Histogram: &metric.HistogramValue{Counts: []uint64{1}}}}}},
 			metric.Family{Desc: sum, Series: []metric.Series{{Labels: &none}, {Labels: new(metric.LabelSet), More: &metric.More{Summary: &metric.SummaryValue{Quantiles: []float64{1}}}}}},
 			metric.Family{Desc: d})
-		r.drops(sinks.NotNewer, 1)
+		r.wantDropped(sinks.NotNewer, 1)
 		// The clock is set back, and forward again.
 		time.Sleep(time.Second)
 		back := batchOf(x, gauge("y", 1, "a"))
@@ -211,7 +224,7 @@ func TestHostileBatches(t *testing.T) {
 		if err := r.sink.Write(r.Context(), back); err != nil {
 			r.Fatal(err)
 		}
-		r.drops(sinks.NotNewer, 3)
+		r.wantDropped(sinks.NotNewer, 3)
 	})
 	want := [][]string{
 		{
@@ -229,66 +242,24 @@ func TestHostileBatches(t *testing.T) {
 	}
 }
 
-// What is remembered of ended series is bounded by time and number, and what is forgotten gets no zero.
-func TestEndedSeriesAreForgotten(t *testing.T) {
-	now := time.UnixMilli(1e12)
-	r := newRegistry(now)
-	d := &metric.Desc{Name: "x"}
-	end := func(room string, last int64) {
-		s := r.open([]metric.Label{{Name: "room", Value: room}}, d, 1)
-		s.last = last
-		r.close(s)
-	}
-	end("a", 1e12+1000)
-	end("b", 1e12+2000)
-	r.forget(1e12 + 1001 + rememberEnded.Milliseconds())
-	a, b := r.open([]metric.Label{{Name: "room", Value: "a"}}, d, 2), r.open([]metric.Label{{Name: "room", Value: "b"}}, d, 2)
-	if a.last != 0 || b.last != 1e12+2000 || r.floor != 1e12+1000 {
-		t.Errorf("a has %d, b %d, the floor is %d", a.last, b.last, r.floor)
-	}
-	if r.beginsAt(a, 1e12+1000, 1e12+5000) || !r.beginsAt(a, 1e12+1001, 1e12+5000) {
-		t.Error("a zero is true only after what may have been sent")
-	}
-	for i := range maxEnded + 10 {
-		end(string(rune(i+1000)), 1e12+3000)
-	}
-	r.forget(1e12 + 3000)
-	if len(r.ended) > maxEnded || len(r.order) > maxEnded {
-		t.Errorf("%d ended series are remembered", len(r.ended))
-	}
-}
-
-// Two series of one hash stay two.
-func TestHashesCollide(t *testing.T) {
-	r := newRegistry(time.UnixMilli(0))
-	d := &metric.Desc{Name: "x"}
-	a := []metric.Label{{Name: "room", Value: "a"}}
-	r.live[r.hash(a)] = &series{wire: r.table.Series([]metric.Label{{Name: "room", Value: "b"}}, d), hash: r.hash(a)}
-	first := r.open(a, d, 1)
-	first.last = 5
-	if again := r.open(a, d, 2); again.last != 5 || again.wire.String() != `{room="a"}` || len(r.live) != 2 {
-		t.Errorf("got %+v with %d series", again, len(r.live))
-	}
-}
-
 func TestQueueIsBounded(t *testing.T) {
-	d := &double{}
+	d := &fakeReceiver{}
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		d.answer = func(w http.ResponseWriter, q request) { <-release; takes(w, q) }
+		d.answer = func(w http.ResponseWriter, q request) { <-release; acceptAll(w, q) }
 		network := memnet.NewNetwork()
 		network.Serve(t, "receiver:80", d)
 		r := newRig(t, network, func(c *Config, _ *sinks.Env) {
-			c.Spool.MaxBytes = 1100 // room for two requests, each of some 150 bytes and what it takes beside
+			c.Spool.MaxBytes = 1100 // two requests of about 150 bytes, with their overhead
 		})
 		r.run()
 		r.write("j", gauge("x", 0, "a", "b", "c", "d"))
-		synctest.Wait() // it is under way
+		synctest.Wait() // it is being sent
 		for i := range 4 {
 			time.Sleep(time.Second)
 			r.write("j", gauge("x", float64(i+1), "a", "b", "c", "d"))
 		}
-		r.drops(sinks.QueueFull, 12)
+		r.wantDropped(sinks.QueueFull, 12)
 		if p := r.stats.Pending(); p.Samples != 8 || !p.Oldest.Equal(r.began) {
 			r.Errorf("pending %+v", p)
 		}
@@ -299,14 +270,14 @@ func TestQueueIsBounded(t *testing.T) {
 			values = append(values, q.points[0].value)
 		}
 		if !slices.Equal(values, []float64{0, 4}) {
-			r.Errorf("delivered %v: the one under way and the newest were to be", values)
+			r.Errorf("delivered %v, want the one that was being sent and the newest", values)
 		}
 		r.stop()
-		r.balanced()
+		r.wantNothingPending()
 	})
 }
 
-// A batch of known series costs no allocation for each sample.
+// Writing a batch of known series does not allocate for each sample.
 func TestWriteAllocates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, memnet.NewNetwork(), nil)
@@ -325,10 +296,10 @@ func TestWriteAllocates(t *testing.T) {
 	})
 }
 
-// TestSeriesOfTargets holds that series which name their own target keep it, beside those that do not.
+// Series that have the job and instance labels of their target keep them.
 func TestSeriesOfTargets(t *testing.T) {
 	external := []metric.Label{{Name: "site", Value: "oslo"}}
-	inBoth(t, func(_ *Config, env *sinks.Env) { env.External = external }, func(r *rig, s *server) {
+	inEveryProtocol(t, func(_ *Config, env *sinks.Env) { env.External = external }, func(r *rig, s *server) {
 		d := &metric.Desc{Name: "up", Type: metric.Gauge, LabelNames: []string{"job", "instance"}}
 		targeted := *d
 		targeted.Name, targeted.Targeted = "scraped", true
@@ -341,4 +312,64 @@ func TestSeriesOfTargets(t *testing.T) {
 		s.want(t, now, `up{job="node",instance="host-1",exported_job="own",site="oslo"}`, 1)
 		s.want(t, now, `scraped{job="own",instance="db:1",exported_job="",exported_instance="",site="oslo"}`, 1)
 	})
+}
+
+// fleet returns a family of 30,000 series with 4 labels each.
+func fleet() metric.Family {
+	d := &metric.Desc{
+		Name: "api_requests_total", Help: "Requests by path and code.", Type: metric.Counter,
+		LabelNames: []string{"path", "code", "method", "team"},
+	}
+	f := metric.Family{Desc: d}
+	for i := range 30000 {
+		f.Series = append(f.Series, metric.Series{
+			Labels: d.LabelSet([]string{fmt.Sprint("/v1/items/", i/20), strconv.Itoa(200 + i%20), []string{"GET", "POST"}[i%2], fmt.Sprint("team-", i%50)}),
+			Value:  float64(i * 17),
+			Start:  1,
+		})
+	}
+	return f
+}
+
+// BenchmarkWrite30000 writes a batch of 30,000 known series into the queue.
+func BenchmarkWrite30000(b *testing.B) {
+	for _, p := range []Protocol{Protocol1, Protocol2} {
+		for _, shards := range []int{1, 4} {
+			b.Run(fmt.Sprintf("%s in %d", p, shards), func(b *testing.B) {
+				r := newRig(b, memnet.NewNetwork(), func(c *Config, _ *sinks.Env) { c.Protocol, c.Connections = p, shards })
+				f, at := fleet(), time.Now()
+				write := func() {
+					at = at.Add(time.Second)
+					for i := range f.Series {
+						f.Series[i].Value++
+					}
+					if err := r.sink.Write(b.Context(), metric.Batch{Job: "api", Time: at.Add(-time.Hour), Families: []metric.Family{f}}); err != nil {
+						b.Fatal(err)
+					}
+				}
+				write()
+				b.ReportAllocs()
+				for b.Loop() {
+					write()
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/30000, "ns/sample")
+				p := r.stats.Pending()
+				b.ReportMetric(float64(p.Bytes)/float64(p.Samples), "queued-bytes/sample")
+			})
+		}
+	}
+}
+
+// A queued request is not overwritten by the next batch.
+func TestQueuedRequestsAreNotOverwritten(t *testing.T) {
+	r := newRig(t, memnet.NewNetwork(), nil)
+	r.write("j", gauge("x", 1, "a"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	first, _ := r.sink.queue.Load().Next(ctx, 0, spool.OldestFirst)
+	was := bytes.Clone(first.Payload)
+	r.write("j", gauge("x", 2, "b"))
+	if !bytes.Equal(first.Payload, was) {
+		t.Error("the memory of a waiting request was used again")
+	}
 }

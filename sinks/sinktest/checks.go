@@ -83,6 +83,26 @@ func (s *suite) separates() {
 	s.holds(map[string]float64{`st_load{room="c"}`: 3, `st_rest{room="a"}`: 2, `st_rest{room="b"}`: 2})
 }
 
+// sharesLabels writes two families that have their label sets in common, as the ledger makes them.
+func (s *suite) sharesLabels() {
+	load, rest := gauge("st_load", 1, "a", "b"), gauge("st_rest", 2, "a", "b")
+	family := func(of metric.Family, values ...float64) metric.Family {
+		f := metric.Family{Desc: of.Desc}
+		for i, v := range values {
+			if v != 0 {
+				f.Series = append(f.Series, metric.Series{Labels: load.Series[i].Labels, Value: v})
+			}
+		}
+		return f
+	}
+	s.write("first", family(load, 1, 2), family(rest, 3, 4))
+	s.holds(map[string]float64{`st_load{room="a"}`: 1, `st_load{room="b"}`: 2, `st_rest{room="a"}`: 3, `st_rest{room="b"}`: 4})
+	s.write("first", family(rest, 5, 0), family(load, 0, 6))
+	s.holds(map[string]float64{`st_load{room="b"}`: 6, `st_rest{room="a"}`: 5})
+	s.write("first", family(load, 7, 8))
+	s.holds(map[string]float64{`st_load{room="a"}`: 7, `st_load{room="b"}`: 8})
+}
+
 func (s *suite) leaves() {
 	batch := everyType()
 	s.write("first", batch...)

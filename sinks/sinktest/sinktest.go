@@ -53,6 +53,7 @@ func Run(t *testing.T, open func(t *testing.T) Peer) {
 		{"replaces the previous batch", (*suite).replaces},
 		{"ends the series of a job", (*suite).ends},
 		{"keeps jobs apart", (*suite).separates},
+		{"tells families with shared labels apart", (*suite).sharesLabels},
 		{"does not change the batch", (*suite).leaves},
 		{"returns when its context is canceled", (*suite).cancels},
 		{"leaves no goroutines", (*suite).stops},

@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 )
 
-// exporterOf has 20,000 numbers and 1,000 histograms of 8 buckets: 30,000 samples and 21,000 series.
-func exporterOf() *prometheus.Registry {
+// largeRegistry has 20,000 numbers and 1,000 histograms of 8 buckets: 30,000 samples and 21,000 series.
+func largeRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	for i := range 100 {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: fmt.Sprintf("bench_%d_total", i), Help: "A counter."}, []string{"method", "code", "path"})
@@ -34,11 +34,11 @@ func exporterOf() *prometheus.Registry {
 	return r
 }
 
-// BenchmarkPage is a known page becoming series, without the network.
+// BenchmarkPage turns a known page into readings, without the network.
 func BenchmarkPage(b *testing.B) {
 	for _, format := range []expfmt.Format{expfmt.FmtProtoDelim, expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtText} {
 		b.Run(strings.NewReplacer("/", "_", ";", "").Replace(string(format)[:20]), func(b *testing.B) {
-			families, err := exporterOf().Gather()
+			families, err := largeRegistry().Gather()
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -54,20 +54,19 @@ func BenchmarkPage(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			s := sourceAlone(b)
-			t := s.targets[0]
+			s := sourceOf(b, func(c *Config) { c.Targets = addresses(b, "http://bench:1") })
+			s.discover()
+			cache, now := s.caches[0], time.Now().UnixMilli()
 			one := func() {
-				s.scrape++
-				t.begin()
-				if err := s.take(t, page{s.reader(t), text.Bytes(), string(format)}); err != nil {
+				s.pool.Begin(now)
+				if err := cache.Begin().Finish(text.Bytes(), string(format)); err != nil {
 					b.Fatal(err)
 				}
-				t.end(s)
-				t.fillReport()
-				s.readings(nil)
+				cache.SetGauges(1)
+				s.pool.Readings(s.caches, nil)
 			}
 			one()
-			n := t.scraped
+			n := cache.Scraped
 			b.ReportAllocs()
 			for b.Loop() {
 				one()
@@ -78,16 +77,9 @@ func BenchmarkPage(b *testing.B) {
 	}
 }
 
-func sourceAlone(b *testing.B) *source {
-	s := sourceOf(b, func(c *Config) { c.Targets = addresses(b, "http://bench:1") })
-	s.now = time.Now().UnixMilli()
-	s.discover()
-	return s
-}
-
-// BenchmarkScrape is the whole way, from an exporter in another goroutine.
+// BenchmarkScrape scrapes an exporter over the network.
 func BenchmarkScrape(b *testing.B) {
-	server := httptest.NewServer(promhttp.HandlerFor(prometheus.Gatherers{exporterOf()}, promhttp.HandlerOpts{}))
+	server := httptest.NewServer(promhttp.HandlerFor(prometheus.Gatherers{largeRegistry()}, promhttp.HandlerOpts{}))
 	defer server.Close()
 	s := sourceOf(b, func(c *Config) { c.Targets = addresses(b, server.URL) })
 	for b.Loop() {

@@ -3,16 +3,17 @@ package scrape
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources/scrape/exposition"
 )
 
-// What Prometheus sends, without native histograms and with them: protobuf alone has those. Names are wanted as they are in
-// all formats that can tell.
+// The Accept headers that Prometheus sends. Only protobuf has native histograms. Names are asked for without escaping.
 const (
 	acceptText = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5," +
 		"text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
@@ -20,16 +21,12 @@ const (
 		acceptText
 )
 
-// page is what a target has answered.
-type page struct {
-	reader *reader
-	body   []byte // without the lines at its beginning that the reader has taken
-	kind   string // its Content-Type
-}
-
-// fetch gets a target's page into memory, as far as it does not repeat the last one. Its errors begin with the method and
-// the place.
-func (s *source) fetch(ctx context.Context, t *target, m *memory) (page, error) {
+// fetch gets a target's page. The reader takes the lines that it knows, and the rest goes to b.body. Errors begin with the
+// method and the URL.
+func (s *source) fetch(ctx context.Context, t *target, reader *exposition.Reader, b *buffers) (contentType string, err error) {
+	if ctx.Err() != nil {
+		return "", t.wrap(context.Cause(ctx))
+	}
 	if t.url.RawQuery != "" {
 		for name, values := range t.url.Query() {
 			for _, value := range values {
@@ -39,51 +36,34 @@ func (s *source) fetch(ctx context.Context, t *target, m *memory) (page, error) 
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url.String(), http.NoBody)
 	if err != nil {
-		return page{}, fmt.Errorf("GET %s: not an address", setting.Place(&t.url))
+		return "", fmt.Errorf("GET %s: not a valid URL", setting.Place(&t.url))
 	}
 	req.Header.Set("Accept", acceptText)
-	if s.set.NativeHistograms {
+	if s.config.NativeHistograms {
 		req.Header.Set("Accept", acceptNative)
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		seconds := max(0, time.Until(deadline).Seconds())
 		req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strconv.FormatFloat(seconds, 'f', 3, 64))
 	}
-	resp, err := s.client.Do(req)
+	resp, err := s.client.DoAnyStatus(req)
 	if err != nil {
-		return page{}, s.env.Web.Explain(err)
+		return "", err
 	}
-	defer resp.Body.Close()
-	p := page{reader: s.reader(t), kind: resp.Header.Get("Content-Type")}
-	if m.body, err = s.read(resp, p.reader, m); err != nil {
-		return p, t.wrong(s.env.Web.Explain(err))
+	defer resp.Close()
+	if b.body, err = s.read(resp, t, reader, b); err != nil {
+		return "", err
 	}
-	p.body = m.body
-	return p, nil
+	return resp.Header.Get("Content-Type"), nil
 }
 
-func (s *source) read(resp *http.Response, r *reader, m *memory) ([]byte, error) {
+func (s *source) read(resp *httpclient.Response, t *target, reader *exposition.Reader, b *buffers) ([]byte, error) {
 	if resp.StatusCode != http.StatusOK {
-		return m.body, s.env.Web.StatusError(resp)
+		return b.body, resp.StatusError()
 	}
-	limit := int64(s.set.BodySizeLimit)
-	if resp.ContentLength > limit {
-		return m.body, s.tooLong()
+	resp.Filter(func(body io.Reader) io.Reader { return reader.Stream(body, b.window) })
+	if t.cache.IsKnown() {
+		resp.ContentLength = -1 // the rest is shorter
 	}
-	repeats := &repeats{ReadCloser: resp.Body, reader: r, window: m.window[:0]}
-	if resp.Body = repeats; len(r.t.before) > 0 {
-		resp.ContentLength = -1 // the rest is less
-	}
-	body, err := httpclient.ReadBody(resp, limit, m.body[:0])
-	if repeats.taken+int64(len(body)) > limit {
-		return body, s.tooLong()
-	}
-	return body, err
+	return resp.ReadBody(b.body[:0], httpclient.Limit{Bytes: s.config.BodySizeLimit, Setting: "body_size_limit"})
 }
-
-func (s *source) tooLong() error {
-	return fmt.Errorf("the body exceeds body_size_limit (%s)", s.set.BodySizeLimit)
-}
-
-// wrong says whose page is wrong.
-func (t *target) wrong(err error) error { return fmt.Errorf("GET %s: %w", setting.Place(&t.url), err) }

@@ -14,19 +14,15 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Bounds on what files may list.
-const (
-	maxFile    = 16 << 20 // bytes
-	maxTargets = 10_000
-)
+const maxFile = 16 << 20 // bytes
 
-// group is one entry of a file of targets, as Prometheus' file_sd_config has it.
+// group is one entry of a targets file, in the format of Prometheus' file_sd_config.
 type group struct {
 	Targets []string          `yaml:"targets"`
 	Labels  map[string]string `yaml:"labels"`
 }
 
-// files watches files that list targets. One that cannot be read stands for what it said last.
+// files reads files that list targets. For a file that is not valid, the targets that it listed before stay.
 type files struct {
 	dir      string
 	patterns []string
@@ -37,10 +33,10 @@ type file struct {
 	modified time.Time
 	size     int64
 	groups   []group
-	err      error // why what it says now cannot be used
+	err      error // of the last read
 }
 
-// refresh reads what has changed and is all groups, in the order of the patterns, and what is wrong.
+// refresh reads the files that have changed. It returns the groups of all files, in the order of the patterns.
 func (f *files) refresh() (all []group, problems []error) {
 	seen := map[string]*file{}
 	for _, pattern := range f.patterns {
@@ -49,18 +45,18 @@ func (f *files) refresh() (all []group, problems []error) {
 		}
 		paths, err := filepath.Glob(pattern)
 		if err == nil && len(paths) == 0 && !strings.ContainsAny(pattern, `*?[\`) {
-			paths = []string{pattern} // named without a pattern, it should be there
+			paths = []string{pattern} // a name without a pattern: a missing file is a problem
 		}
 		slices.Sort(paths)
 		for _, path := range paths {
 			if seen[path] != nil {
 				continue
 			}
-			one := f.file(path)
-			seen[path] = one
-			all = append(all, one.groups...)
-			if one.err != nil {
-				problems = append(problems, fmt.Errorf("read targets from %s: %w", path, one.err))
+			file := f.read(path)
+			seen[path] = file
+			all = append(all, file.groups...)
+			if file.err != nil {
+				problems = append(problems, fmt.Errorf("read targets from %s: %w", path, file.err))
 			}
 		}
 	}
@@ -68,34 +64,34 @@ func (f *files) refresh() (all []group, problems []error) {
 	return all, problems
 }
 
-// file is the file as it is now. One that is gone lists nothing.
-func (f *files) file(path string) *file {
-	one := f.known[path]
-	if one == nil {
-		one = &file{}
+// read returns the file, and reads it again if its size or time has changed. A file that is gone lists nothing.
+func (f *files) read(path string) *file {
+	known := f.known[path]
+	if known == nil {
+		known = &file{}
 	}
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return &file{err: errors.New("there is no such file")}
+		return &file{err: errors.New("no such file")}
 	case err != nil:
-		one.err = bare(err)
-		return one
-	case info.ModTime().Equal(one.modified) && info.Size() == one.size:
-		return one
+		known.err = withoutPath(err)
+		return known
+	case info.ModTime().Equal(known.modified) && info.Size() == known.size:
+		return known
 	}
-	one.modified, one.size = info.ModTime(), info.Size()
+	known.modified, known.size = info.ModTime(), info.Size()
 	groups, err := readGroups(path)
-	if one.err = err; err == nil {
-		one.groups = groups
+	if known.err = err; err == nil {
+		known.groups = groups
 	} else {
-		one.modified = time.Time{} // what kept it from being read may be gone without its being changed
+		known.modified = time.Time{} // read it again, also if size and time stay the same
 	}
-	return one
+	return known
 }
 
-// bare leaves the path out of an error, which stands before it already.
-func bare(err error) error {
+// withoutPath returns the error without the path, which the caller adds.
+func withoutPath(err error) error {
 	if e, ok := errors.AsType[*os.PathError](err); ok {
 		return e.Err
 	}
@@ -105,37 +101,37 @@ func bare(err error) error {
 func readGroups(path string) ([]group, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, bare(err)
+		return nil, withoutPath(err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, bare(err)
+		return nil, withoutPath(err)
 	}
 	if len(text) > maxFile {
-		return nil, errors.New("it is larger than 16MiB")
+		return nil, errors.New("the file is larger than 16MiB")
 	}
 	if len(strings.TrimSpace(string(text))) == 0 {
-		return nil, errors.New("it is empty; a list without targets is []")
+		return nil, errors.New("the file is empty; write [] for no targets")
 	}
 	var groups []group
 	if err := yaml.Load(text, &groups, yaml.WithKnownFields()); err != nil {
-		return nil, fmt.Errorf("want a list of {targets, labels}: %w", short(err))
+		return nil, fmt.Errorf("want a list of {targets, labels}: %.200s", strings.Join(strings.Fields(err.Error()), " "))
 	}
 	n := 0
 	for i := range groups {
 		for _, target := range groups[i].Targets {
 			if err := new(Address).UnmarshalText([]byte(target)); err != nil {
-				return nil, fmt.Errorf("the target %.80q: %w", target, err)
+				return nil, fmt.Errorf("target %.80q: %w", target, err)
 			}
 		}
 		for name := range groups[i].Labels {
 			if !model.UTF8Validation.IsValidLabelName(name) {
-				return nil, fmt.Errorf("%.80q is no label name", name)
+				return nil, fmt.Errorf("%.80q is not a valid label name", name)
 			}
 		}
 		if n += len(groups[i].Targets); n > maxTargets {
-			return nil, fmt.Errorf("it lists more than %d targets", maxTargets)
+			return nil, fmt.Errorf("the file lists more than %d targets", maxTargets)
 		}
 	}
 	return groups, nil

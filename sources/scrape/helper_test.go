@@ -10,10 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
+
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/sinks/sinktest"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -32,7 +33,7 @@ func addresses(t testing.TB, texts ...string) []Address {
 	return all
 }
 
-// sourceOf is a source of the defaults, changed.
+// sourceOf returns a source of the default settings and a change.
 func sourceOf(t testing.TB, change func(*Config)) *source {
 	t.Helper()
 	c := Kind.Defaults().(*Config)
@@ -53,7 +54,7 @@ func sourceOf(t testing.TB, change func(*Config)) *source {
 	return made
 }
 
-// exporter shows a page that a test can change.
+// exporter serves a page that a test can change.
 type exporter struct {
 	*httptest.Server
 	mu   sync.Mutex
@@ -91,7 +92,7 @@ func (e *exporter) show(kind, body string) {
 
 func (e *exporter) instance() string { return strings.TrimPrefix(e.URL, "http://") }
 
-// collected is what a tick comes to: what the source hands on ready-made, and what is wrong beside it.
+// collected is the result of a tick.
 type collected struct {
 	Families []metric.Family
 	Drops    []metric.Drop
@@ -123,17 +124,21 @@ func collect(t testing.TB, s *source) collected {
 	return collectedFrom(t, readings)
 }
 
-// values are all numbers without job and instance, but for those about the scrape.
-func (c collected) values() map[string]float64 {
-	all := c.everything("job", "instance")
+// values returns the scraped samples without the labels job and instance.
+func (c collected) values() map[string]float64 { return c.scraped("job", "instance") }
+
+// scraped returns the samples without those about the scrape, and without the labels named in drop.
+func (c collected) scraped(drop ...string) map[string]float64 {
+	all := c.everything(drop...)
 	for name := range all {
-		if name == "up" || strings.HasPrefix(name, "scrape_") {
+		if name == "up" || strings.HasPrefix(name, "up{") || strings.HasPrefix(name, "scrape_") {
 			delete(all, name)
 		}
 	}
 	return all
 }
 
+// everything returns all samples, as the text format writes them.
 func (c collected) everything(drop ...string) map[string]float64 {
 	c.t.Helper()
 	all := map[string]float64{}
@@ -142,7 +147,7 @@ func (c collected) everything(drop ...string) map[string]float64 {
 		if err := metric.WriteText(&text, c.Families[i:i+1]); err != nil {
 			c.t.Fatal(err)
 		}
-		for name, value := range sinktest.FromText(c.t, text.String(), drop...).Values {
+		for name, value := range parsed(c.t, []byte(text.String()), textKind, func(b *labels.Builder) { b.Del(drop...) }) {
 			if _, twice := all[name]; twice {
 				c.t.Errorf("%s is there twice", name)
 			}
@@ -152,7 +157,7 @@ func (c collected) everything(drop ...string) map[string]float64 {
 	return all
 }
 
-// report is a number about the only target's scrape.
+// report returns a sample about the scrape of the only target.
 func (c collected) report(name string) float64 {
 	v, ok := c.everything("job", "instance")[name]
 	if !ok {

@@ -23,31 +23,32 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/scrape/scrapetest"
 )
 
-// TestHostilePages holds that a bad page costs its own target alone, and that what is wrong is said in one short line.
+// TestHostilePages holds that an invalid page fails its own target only, with an error of one short line.
 func TestHostilePages(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind, body, want string
 		change           func(*Config)
 	}{
-		"garbage":        {textKind, "\x00\x01\x02 what is this", "the page is broken after 0 samples: ", nil},
-		"zero byte":      {textKind, "a 1\nb{x=\"\x00\"} 1\n\x00c 1\nd 1\n", "the page is broken after 2 samples: a zero byte", nil},
-		"zero byte last": {textKind, "a 1\n\x00", "the page is broken after 1 samples: a zero byte", nil},
-		"many families":  {textKind, familiesOf(maxFamilies + 1), "the page has more than 1000000 samples or 100000 families", nil},
-		"cut short":      {textKind, "a 1\nb{x=\"", "the page is broken after 1 samples: ", nil},
-		"no end":         {omKind, "a 1\n", "the page is broken after 1 samples: data does not end with # EOF", nil},
-		"endless line":   {textKind, strings.Repeat("a", 1<<20), "the page is broken after 0 samples: ", nil},
-		"broken message": {protobuf + ";proto=io.prometheus.client.MetricFamily;encoding=delimited", "\xff\xff\xff\xff\x7fabc", "the page is broken after 0 samples: ", nil},
-		"login page":     {"text/html", "<html>", `want metrics, got "text/html": is it a login or error page?`, nil},
-		"JSON":           {"application/json", "{}", `want metrics, got "application/json": is it a login or error page?`, nil},
-		"long type":      {strings.Repeat("x", 10_000), "{}", `want metrics, got "xxxxx`, nil},
-		"not a number":   {textKind, "a 1\nb x\n", "the page is broken after 1 samples: ", nil},
-		"long quote":     {textKind, "a 1\nb{" + strings.Repeat("\x1b", 5000), "the page is broken after 1 samples: ", nil},
+		"garbage":        {textKind, "\x00\x01\x02 what is this", "parse error after 0 samples: ", nil},
+		"zero byte":      {textKind, "a 1\nb{x=\"\x00\"} 1\n\x00c 1\nd 1\n", "parse error after 2 samples: a zero byte outside of a label value", nil},
+		"zero byte last": {textKind, "a 1\n\x00", "parse error after 1 samples: a zero byte outside of a label value", nil},
+		"many families":  {textKind, familiesOf(100_001), "the page has more than 1000000 samples or 100000 families", nil},
+		"cut short":      {textKind, "a 1\nb{x=\"", "parse error after 1 samples: ", nil},
+		"no end":         {omKind, "a 1\n", "parse error after 1 samples: data does not end with # EOF", nil},
+		"endless line":   {textKind, strings.Repeat("a", 1<<20), "parse error after 0 samples: ", nil},
+		"broken message": {"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited", "\xff\xff\xff\xff\x7fabc", "parse error after 0 samples: ", nil},
+		"login page":     {"text/html", "<html>", `unsupported Content-Type "text/html": want text/plain, OpenMetrics or protobuf; is it a login or error page?`, nil},
+		"JSON":           {"application/json", "{}", `unsupported Content-Type "application/json": want text/plain, OpenMetrics or protobuf; is it a login or error page?`, nil},
+		"long type":      {strings.Repeat("x", 10_000), "{}", `unsupported Content-Type "xxxxx`, nil},
+		"not a number":   {textKind, "a 1\nb x\n", "parse error after 1 samples: ", nil},
+		"long quote":     {textKind, "a 1\nb{" + strings.Repeat("\x1b", 5000), "parse error after 1 samples: ", nil},
 		"label twice":    {textKind, "a{x=\"1\",x=\"2\"} 1\n", "a series of a has the label x twice", nil},
 		"too many":       {textKind, "a 1\nb 1\nc 1\n", "more samples than sample_limit (2)", func(c *Config) { c.SampleLimit = 2 }},
 		"labels":         {textKind, "a{x=\"1\"} 1\n", "a series of a has 4 labels, more than label_limit (3)", func(c *Config) { c.LabelLimit = 3 }},
-		"label name":     {textKind, "a{extraordinary=\"1\"} 1\n", "a label's name of a is longer than label_name_length_limit (10): extraordinary", func(c *Config) { c.LabelNameLengthLimit = 10 }},
+		"label name":     {textKind, "a{extraordinary=\"1\"} 1\n", "a label name of a is longer than label_name_length_limit (10): extraordinary", func(c *Config) { c.LabelNameLengthLimit = 10 }},
 		"label value":    {textKind, "a{x=\"12345678901234567890123456789012\"} 1\n", "the label x of a is longer than label_value_length_limit (30)", func(c *Config) { c.LabelValueLengthLimit = 30 }},
 		"big":            {textKind, strings.Repeat("# a comment\n", 10_000), "the body exceeds body_size_limit (64KiB)", func(c *Config) { c.BodySizeLimit = 64 << 10 }},
 	} {
@@ -70,7 +71,7 @@ func TestHostilePages(t *testing.T) {
 					t.Errorf("the problem is %q, want %q", text, want)
 				}
 				if len(text) > 400 || strings.ContainsAny(text, "\n\x1b\x00") {
-					t.Errorf("the problem is no short line: %q", text)
+					t.Errorf("the problem is not one short line: %q", text)
 				}
 				all := got.everything()
 				if up := all[fmt.Sprintf("up{instance=%q,job=%q}", bad.instance(), "node")]; up != 0 {
@@ -80,7 +81,7 @@ func TestHostilePages(t *testing.T) {
 					t.Errorf("the other target has %v", v)
 				}
 			}
-			bad.show("", "fine 2\n") // no type is text
+			bad.show("", "fine 2\n") // without a type it is text
 			if got := collect(t, s); got.problem() != "" {
 				t.Errorf("it does not recover: %s", got.problem())
 			}
@@ -96,28 +97,7 @@ func familiesOf(n int) string {
 	return page.String()
 }
 
-// TestFloodIsForgotten holds that what a broken page has brought does not stay in memory.
-func TestFloodIsForgotten(t *testing.T) {
-	s, e := onePage(t, "a 1\n")
-	collect(t, s)
-	var flood strings.Builder
-	for i := range 5000 {
-		fmt.Fprintf(&flood, "flood_%d 1\n", i)
-	}
-	flood.WriteString("broken")
-	e.show(textKind, flood.String())
-	collect(t, s)
-	if n := len(s.targets[0].before); n > 10 {
-		t.Errorf("%d lines are remembered", n)
-	}
-	e.show(textKind, "a 1\n")
-	collect(t, s).want(map[string]float64{"a": 1})
-	if n, m := len(s.series), len(s.targets[0].metas); n != 1+reports || m != 0 {
-		t.Errorf("%d series and %d families are remembered", n, m)
-	}
-}
-
-// endless sends metrics for as long as anybody reads.
+// endless sends comments for as long as the client reads.
 type endless struct{}
 
 func (endless) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -130,12 +110,12 @@ func (endless) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// silent never answers.
+// silent never responds.
 type silent struct{}
 
 func (silent) ServeHTTP(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// TestSlowTargets holds that a target which does not end costs the others neither their values nor their next tick.
+// TestSlowTargets holds that a target that times out costs the others neither their values nor their next tick.
 func TestSlowTargets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memnet.NewNetwork()
@@ -164,9 +144,9 @@ func TestSlowTargets(t *testing.T) {
 			}
 			got := collectedFrom(t, readings)
 			if v := got.family("timeout").Series[0].Value; v != min(timeout, 15*time.Second).Seconds()-.5 {
-				t.Errorf("the good target is told a timeout of %v s", v)
+				t.Errorf("the good target has a timeout of %v s", v)
 			}
-			want := "GET http://slow.test/metrics: " + errSlow.Error() + "; GET http://much.test/metrics: the body exceeds body_size_limit (64MiB)"
+			want := "GET http://slow.test/metrics: " + errTimeout.Error() + "; GET http://much.test/metrics: the body exceeds body_size_limit (64MiB)"
 			if got.problem() != want {
 				t.Errorf("the problem is %q, want %q", got.problem(), want)
 			}
@@ -175,12 +155,12 @@ func TestSlowTargets(t *testing.T) {
 		cause := errors.New("stopping")
 		cancel(cause)
 		if _, err := made.Collect(stopped, tickAt(time.Now())); !errors.Is(err, cause) {
-			t.Errorf("a tick that is stopped ends with %v", err)
+			t.Errorf("a cancelled tick returns %v", err)
 		}
 	})
 }
 
-// protoPage is families as protobuf.
+// protoPage returns families as protobuf.
 func protoPage(t *testing.T, families ...*dto.MetricFamily) string {
 	t.Helper()
 	var body bytes.Buffer
@@ -208,8 +188,8 @@ func wholeHistogram() *dto.Histogram {
 	}
 }
 
-// TestNativeHistogramsThatAreWrong are counted, and cost only themselves.
-func TestNativeHistogramsThatAreWrong(t *testing.T) {
+// TestInvalidNativeHistograms holds that they are dropped and counted, and that other series stay.
+func TestInvalidNativeHistograms(t *testing.T) {
 	falling, odd, floats := wholeHistogram(), wholeHistogram(), wholeHistogram()
 	falling.PositiveDelta = []int64{2, -3, 0}
 	odd.Schema = proto.Int32(77)
@@ -239,10 +219,10 @@ func TestNativeHistogramsThatAreWrong(t *testing.T) {
 	}
 }
 
-// FuzzPage holds that any page is taken or refused as a whole, that what is taken can be written down, and that the same
-// page gives the same again once it is known.
+// FuzzPage holds that any page gives families that can be written as text, or an error, and the same again once its lines are
+// known.
 func FuzzPage(f *testing.F) {
-	families, err := registry().Gather()
+	families, err := scrapetest.Registry().Gather()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -262,24 +242,20 @@ func FuzzPage(f *testing.F) {
 		kind := []string{textKind, omKind, string(expfmt.FmtProtoDelim)}[format%3]
 		s := sourceOf(t, func(c *Config) { c.Targets = addresses(t, "http://fuzz:1"); c.SampleLimit = 1000 })
 		s.discover()
-		target := s.targets[0]
+		cache := s.caches[0]
 		var before string
 		for i := range 3 {
-			s.scrape++
-			s.drops = s.drops[:0]
-			target.begin()
-			target.err = s.contained(func() error { return s.take(target, page{s.reader(target), body, kind}) })
-			if target.err != nil && strings.Contains(target.err.Error(), "panic") {
-				t.Log(target.err)
+			s.pool.Begin(time.Now().UnixMilli())
+			err := cache.Begin().Finish(body, kind)
+			if err != nil && strings.Contains(err.Error(), "panic") {
+				t.Log(err)
 			}
-			target.end(s)
-			target.fillReport()
-			result := collectedFrom(t, s.readings(s.told(s.failures())))
+			result := collectedFrom(t, s.pool.Readings(s.caches, err))
 			var text strings.Builder
 			for _, family := range result.Families {
 				for _, x := range family.Series {
 					if x.Histogram() == nil != (family.Desc.Type != metric.Histogram) || x.Summary() == nil != (family.Desc.Type != metric.Summary) {
-						t.Fatalf("%s is a hollow %s", family.Desc.Name, family.Desc.Type)
+						t.Fatalf("%s has no value of a %s", family.Desc.Name, family.Desc.Type)
 					}
 				}
 				if family.Desc.Name != "scrape_series_added" {
@@ -289,8 +265,8 @@ func FuzzPage(f *testing.F) {
 					}
 				}
 			}
-			if i == 2 && text.String() != before && target.err == nil {
-				t.Errorf("the known page gives\n%s\nand gave\n%s", text.String(), before)
+			if i == 2 && text.String() != before && err == nil {
+				t.Errorf("the page that is known gives\n%s\nand gave\n%s", text.String(), before)
 			}
 			before = text.String()
 		}

@@ -13,8 +13,8 @@ import (
 	"github.com/collectington/collectington/agent/relabel"
 )
 
-// TestALineWrittenAnotherWay holds that a series goes on without a gap when its line changes and it does not.
-func TestALineWrittenAnotherWay(t *testing.T) {
+// TestLineRewritten holds that a series has no gap when its line is written in another way.
+func TestLineRewritten(t *testing.T) {
 	histogram := func(le string) string {
 		return "# TYPE h histogram\nh_bucket{le=\"" + le + "\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n"
 	}
@@ -23,11 +23,11 @@ func TestALineWrittenAnotherWay(t *testing.T) {
 		before, after string
 		want          map[string]float64
 	}{
-		"a label that is dropped": {"pod", "m{pod=\"a\",x=\"1\"} 1\n", "m{pod=\"b\",x=\"1\"} 2\n", map[string]float64{`m{x="1"}`: 2}},
-		"the order of labels":     {"", "m{a=\"1\",b=\"2\"} 1\n", "m{b=\"2\",a=\"1\"} 2\n", map[string]float64{`m{a="1",b="2"}`: 2}},
-		"a bound": {
+		"dropped label":   {"pod", "m{pod=\"a\",x=\"1\"} 1\n", "m{pod=\"b\",x=\"1\"} 2\n", map[string]float64{`m{x="1"}`: 2}},
+		"order of labels": {"", "m{a=\"1\",b=\"2\"} 1\n", "m{b=\"2\",a=\"1\"} 2\n", map[string]float64{`m{a="1",b="2"}`: 2}},
+		"bound": {
 			"", histogram("1"), histogram("1.0"),
-			map[string]float64{`h_bucket{le="1"}`: 1, `h_bucket{le="+Inf"}`: 2, "h_sum": 3, "h_count": 2},
+			map[string]float64{`h_bucket{le="1.0"}`: 1, `h_bucket{le="+Inf"}`: 2, "h_sum": 3, "h_count": 2},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -46,13 +46,14 @@ func TestALineWrittenAnotherWay(t *testing.T) {
 					t.Errorf("- wanted, + got:\n%s", diff)
 				}
 				if n := got.dropped(metric.Duplicate); n > 0 {
-					t.Errorf("%d lines are left out as duplicates", n)
+					t.Errorf("%d lines are dropped as duplicates", n)
 				}
 			}
 		})
 	}
 }
 
+// TestTwoLinesOfOneSeries holds that one of two lines of a series is dropped, in each order of the lines.
 func TestTwoLinesOfOneSeries(t *testing.T) {
 	one, other := "m{a=\"1\",b=\"2\"} 1\n", "m{b=\"2\",a=\"1\"} 5\n"
 	e := newExporter(t, one+other)
@@ -66,7 +67,8 @@ func TestTwoLinesOfOneSeries(t *testing.T) {
 	}
 }
 
-func TestATypeThatComesBackIsAnother(t *testing.T) {
+// TestTypeRemovedAndChanged holds that a type is not remembered after the page has lost it.
+func TestTypeRemovedAndChanged(t *testing.T) {
 	e := newExporter(t, "# TYPE m counter\nm 1\n# TYPE o gauge\no 1\n")
 	s := sourceOf(t, func(c *Config) { c.Targets = addresses(t, e.URL) })
 	collect(t, s)
@@ -78,8 +80,8 @@ func TestATypeThatComesBackIsAnother(t *testing.T) {
 	}
 }
 
-// TestAFileThatCouldNotBeRead holds that such a file is read again, though its size and time are as they were.
-func TestAFileThatCouldNotBeRead(t *testing.T) {
+// TestInvalidFileIsReadAgain holds that a file that was not valid is read again, though its size and time are the same.
+func TestInvalidFileIsReadAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "t.yaml")
 	at := time.Now().Add(-time.Hour)
 	write := func(text string) {
@@ -97,11 +99,11 @@ func TestAFileThatCouldNotBeRead(t *testing.T) {
 	}
 	write("- targets: [a:1]\n")
 	if groups, err := f.refresh(); len(groups) != 1 || err != nil {
-		t.Errorf("a mended file gives %v and %v", groups, err)
+		t.Errorf("a repaired file gives %v and %v", groups, err)
 	}
 }
 
-// FuzzChangedPage holds that what a page shows does not depend on the page before it.
+// FuzzChangedPage holds that the samples of a page do not depend on the page before.
 func FuzzChangedPage(f *testing.F) {
 	const histogram = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n"
 	for _, pages := range [][2]string{
@@ -133,7 +135,7 @@ func FuzzChangedPage(f *testing.F) {
 				t.Fatalf("%s: up is %v, and %v without the page before: %s %s", kind, changed.report("up"), fresh.report("up"), changed.problem(), fresh.problem())
 			}
 			if diff := cmp.Diff(fresh.values(), changed.values(), cmpopts.EquateNaNs()); diff != "" {
-				t.Errorf("%s: - without the page before, + with it:\n%s", kind, diff)
+				t.Errorf("%s: - without the page before, + after it:\n%s", kind, diff)
 			}
 		}
 	})

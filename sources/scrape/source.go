@@ -4,103 +4,130 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
-	"net/http"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/model/relabel"
-
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/scrape/exposition"
 )
 
-// How targets are scraped.
 const (
-	maxAtOnce   = 32
+	maxTargets  = 10_000
+	maxWorkers  = 32                     // targets that are scraped at the same time
 	windowSize  = 64 << 10               // bytes
-	maxKept     = 64 << 10               // memory for what a page does not repeat that is kept though little was needed, in bytes
-	reserve     = 500 * time.Millisecond // of a tick's time, for what comes after the slowest target
-	maxProblems = 3                      // that are told one by one
+	maxIdleBody = 64 << 10               // bytes of a worker's buffer that are kept though the last page needed fewer
+	reserve     = 500 * time.Millisecond // of a tick's time, for what follows the slowest target
+	maxProblems = 3                      // problems that are written out
 )
 
-// source is what is known of all targets.
+// source scrapes the targets of a job.
 type source struct {
-	set    *Config
+	config *Config
 	env    sources.Env
-	client *http.Client
-	rules  []*relabel.Config
+	client *httpclient.Client
+	files  files
+	pool   *exposition.Pool
 
-	files    files
-	targets  []*target
-	scrape   uint32 // counts ticks
-	families map[familyKey]*family
-	series   map[uint64]*series // by hashOf
-	up       *family
-
-	mu      sync.Mutex   // over what follows while pages are taken, and over the above
-	seed    maphash.Seed // of all hashes
-	index   index        // of the target at hand
-	about   *about       // that was said last
-	builder *labels.Builder
-	text    []byte
-	drops   []metric.Drop
-	now     int64 // the tick's time, Unix milliseconds
-	values  arena[metric.HistogramValue]
-	more    arena[metric.More]
-	sums    arena[metric.SummaryValue]
-	counts  arena[uint64]
-	floats  arena[float64]
-	outputs output
-
-	memory []memory // of the workers
+	targets []*target
+	caches  []*exposition.Cache // those of targets
+	buffers []buffers           // of each worker
 }
 
-func newSource(c *Config, env sources.Env, client *http.Client, rules []*relabel.Config) *source {
-	s := &source{
-		set: c, env: env, client: client, rules: rules,
-		files:    files{dir: env.Dir, patterns: c.FileSD.Files},
-		families: map[familyKey]*family{}, series: map[uint64]*series{}, seed: maphash.MakeSeed(),
-		builder: labels.NewBuilder(labels.EmptyLabels()),
-	}
-	s.up = s.acquire(reportKey(0), nil)
-	return s
+// buffers are a worker's memory for a page.
+type buffers struct {
+	window []byte // through which known lines pass
+	body   []byte // the rest of the page
 }
 
-// Collect scrapes every target once. A target that cannot be scraped costs its own series alone: that it is down is a
-// reading too.
+// Collect scrapes every target once. A target that fails is a problem of the metric up, and costs the others nothing.
 func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
-	s.scrape++
-	s.now, s.drops = tick.Time.UnixMilli(), s.drops[:0]
-	problems := s.discover()
-	s.all(ctx, tick)
+	s.pool.Begin(tick.Time.UnixMilli())
+	discovery := s.discover()
+	s.scrapeAll(ctx, tick)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	problems = append(s.failures(), problems...)
+	var problems []error
 	for _, t := range s.targets {
-		t.fillReport()
+		if t.err != nil {
+			problems = append(problems, t.err)
+		}
+		t.report()
 	}
-	return s.readings(s.told(problems)), nil
+	return s.pool.Readings(s.caches, summarize(append(problems, discovery...))), nil
 }
 
-// all scrapes the targets side by side, and ends before the tick does.
-func (s *source) all(ctx context.Context, tick sources.Tick) {
-	ctx, cancel := bounded(ctx, tick)
+// discover updates the targets. One that stays keeps its cache.
+func (s *source) discover() []error {
+	endpoints, problems := s.endpoints()
+	old := map[string]*target{}
+	for _, t := range s.targets {
+		old[t.key()] = t
+	}
+	s.targets, s.caches = s.targets[:0], s.caches[:0]
+	for _, e := range endpoints {
+		t := old[e.key()]
+		if t == nil {
+			t = &target{endpoint: e, cache: s.pool.NewCache(e.labels)}
+		}
+		delete(old, e.key())
+		s.targets, s.caches = append(s.targets, t), append(s.caches, t.cache)
+	}
+	for _, t := range old {
+		s.pool.Remove(t.cache)
+	}
+	return problems
+}
+
+// endpoints returns the endpoints in the settings and the files, each once.
+func (s *source) endpoints() (all []endpoint, problems []error) {
+	taken := map[string]bool{}
+	add := func(a *Address, labels map[string]string) {
+		e := newEndpoint(a, s.env.Job, labels)
+		switch {
+		case taken[e.key()]:
+		case taken[e.labels.String()]:
+			problems = append(problems, fmt.Errorf("%s is not scraped: another target has the same labels %s", a.Place(), e.labels))
+		case len(all) == maxTargets:
+			problems = append(problems, fmt.Errorf("%s is not scraped: a job can have at most %d targets", a.Place(), maxTargets))
+		default:
+			taken[e.key()], taken[e.labels.String()] = true, true
+			all = append(all, e)
+		}
+	}
+	for i := range s.config.Targets {
+		add(&s.config.Targets[i], nil)
+	}
+	groups, bad := s.files.refresh()
+	problems = append(problems, bad...)
+	for i := range groups {
+		for _, text := range groups[i].Targets {
+			var a Address
+			if err := a.UnmarshalText([]byte(text)); err == nil { // readGroups has checked it
+				add(&a, groups[i].Labels)
+			}
+		}
+	}
+	return all, problems
+}
+
+// scrapeAll scrapes the targets side by side.
+func (s *source) scrapeAll(ctx context.Context, tick sources.Tick) {
+	ctx, cancel := withDeadline(ctx, tick)
 	defer cancel()
 	next := make(chan *target)
 	var wg sync.WaitGroup
-	workers := min(maxAtOnce, len(s.targets))
-	for len(s.memory) < workers {
-		s.memory = append(s.memory, memory{window: make([]byte, windowSize)})
+	workers := min(maxWorkers, len(s.targets))
+	for len(s.buffers) < workers {
+		s.buffers = append(s.buffers, buffers{window: make([]byte, windowSize)})
 	}
 	for i := range workers {
 		wg.Go(func() {
 			for t := range next {
-				s.one(ctx, t, &s.memory[i])
+				s.scrape(ctx, t, &s.buffers[i])
 			}
 		})
 	}
@@ -111,11 +138,11 @@ func (s *source) all(ctx context.Context, tick sources.Tick) {
 	wg.Wait()
 }
 
-var errSlow = errors.New("no end in time: a target has the job's timeout, and at most until the next tick")
+var errTimeout = errors.New("timed out: a target has the job's timeout, and at most until the next run")
 
-// bounded is the time that the targets have: less than the tick, so that a slow one costs itself alone, and less than the
-// interval, so that it does not delay the next tick of the others.
-func bounded(ctx context.Context, tick sources.Tick) (context.Context, context.CancelFunc) {
+// withDeadline gives the targets less time than the tick has, so that a slow one fails alone, and less than the interval, so
+// that it does not delay the next tick.
+func withDeadline(ctx context.Context, tick sources.Tick) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if next := time.Now().Add(tick.Interval); tick.Interval > 0 && (!ok || next.Before(deadline)) {
 		deadline, ok = next, true
@@ -123,65 +150,27 @@ func bounded(ctx context.Context, tick sources.Tick) (context.Context, context.C
 	if !ok {
 		return ctx, func() {}
 	}
-	return context.WithDeadlineCause(ctx, deadline.Add(-min(reserve, time.Until(deadline)/4)), errSlow)
+	return context.WithDeadlineCause(ctx, deadline.Add(-min(reserve, time.Until(deadline)/4)), errTimeout)
 }
 
-// memory is what a worker needs for a page, kept for the next one.
-type memory struct {
-	window []byte // through which the lines go that a page repeats
-	body   []byte // the rest
-}
-
-// one scrapes one target.
-func (s *source) one(ctx context.Context, t *target, m *memory) {
-	begin := time.Now()
-	t.begin()
-	known := len(t.before) > 0
-	var p page
-	err := context.Cause(ctx)
-	if err == nil {
-		p, err = s.fetch(ctx, t, m)
-	} else {
-		err = t.wrong(err)
+// scrape scrapes one target.
+func (s *source) scrape(ctx context.Context, t *target, b *buffers) {
+	begin, known := time.Now(), t.cache.IsKnown()
+	reader := t.cache.Begin()
+	contentType, err := s.fetch(ctx, t, reader, b)
+	if err != nil {
+		reader.Discard()
+	} else if err = reader.Finish(b.body, contentType); err != nil {
+		err = t.wrap(err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err == nil {
-		if err = s.contained(func() error { return s.take(t, p) }); err != nil {
-			err = t.wrong(err)
-		}
-	}
-	t.err = err
-	t.end(s)
-	t.took = time.Since(begin)
-	if cap(m.body) > maxKept && (!known || cap(m.body) > 4*len(m.body)) {
-		m.body = nil // the next page will repeat this one
+	t.err, t.duration = err, time.Since(begin)
+	if cap(b.body) > maxIdleBody && (!known || cap(b.body) > 4*len(b.body)) {
+		b.body = nil // the next page will pass through the window
 	}
 }
 
-// contained reads of a page; a panic is that page's problem.
-func (s *source) contained(read func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			// A page can do so at every tick; that it does is among the tick's problems.
-			s.env.Log.Debug("reading a page panicked", "panic", v, "stack", string(debug.Stack()))
-			err = fmt.Errorf("reading the page panicked: %v", v)
-		}
-	}()
-	return read()
-}
-
-func (s *source) failures() (all []error) {
-	for _, t := range s.targets {
-		if t.err != nil {
-			all = append(all, t.err)
-		}
-	}
-	return all
-}
-
-// told is the problems as one, nil where there are none.
-func (s *source) told(problems []error) error {
+// summarize joins the problems to one error, or nil.
+func summarize(problems []error) error {
 	if len(problems) == 0 {
 		return nil
 	}
@@ -194,15 +183,4 @@ func (s *source) told(problems []error) error {
 		texts = append(texts, p.Error())
 	}
 	return errors.New(strings.Join(texts, "; "))
-}
-
-// drop counts samples that are left out; what they are is asked only for the first of a reason.
-func (s *source) drop(reason metric.Reason, what func() string) {
-	for i := range s.drops {
-		if s.drops[i].Reason == reason {
-			s.drops[i].Count++
-			return
-		}
-	}
-	s.drops = append(s.drops, metric.Drop{Reason: reason, Count: 1, First: what()})
 }

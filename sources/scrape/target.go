@@ -1,6 +1,7 @@
 package scrape
 
 import (
+	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -10,49 +11,31 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources/scrape/exposition"
 )
 
-// Address is where a target's page is: host:port, or a whole URL. The path is /metrics where none is given.
-type Address struct{ setting.URL }
-
-// UnmarshalText reads either form.
-func (a *Address) UnmarshalText(text []byte) error {
-	if !strings.Contains(string(text), "://") {
-		text = append([]byte("http://"), text...)
-	}
-	if err := a.URL.UnmarshalText(text); err != nil {
-		return err
-	}
-	if a.Path == "" {
-		a.Path = "/metrics"
-	}
-	return nil
-}
-
-// place is where a target is and which labels its series get.
-type place struct {
+// endpoint is the URL of a target and the labels of its series.
+type endpoint struct {
 	url    url.URL
-	labels labels.Labels // job, instance, and those of its group
+	labels labels.Labels // job, instance, and those of the group
 }
 
-func (p *place) key() string { return p.url.String() + " " + p.labels.String() }
-
-// place makes a target of an address. As in Prometheus, a group's labels that begin with __ say how to scrape, and the
-// others are on every series; they win over job and instance.
-func (a *Address) place(job string, group map[string]string) place {
-	p := place{url: a.URL.URL}
-	query, changed := p.url.Query(), false
+// newEndpoint returns the endpoint of an address in a group with these labels, as in Prometheus: __metrics_path__,
+// __scheme__ and __param_NAME change the URL, other labels that begin with __ are ignored, and the rest are on every series,
+// also job and instance.
+func newEndpoint(a *Address, job string, group map[string]string) endpoint {
+	e := endpoint{url: a.URL.URL}
+	query, changed := e.url.Query(), false
 	b := labels.NewBuilder(labels.FromStrings(model.JobLabel, job, model.InstanceLabel, a.Host))
 	for _, name := range slices.Sorted(maps.Keys(group)) {
 		value := group[name]
 		parameter, isParameter := strings.CutPrefix(name, model.ParamLabelPrefix)
 		switch {
 		case name == model.MetricsPathLabel:
-			p.url.Path = value
+			e.url.Path = value
 		case name == model.SchemeLabel:
-			p.url.Scheme = value
+			e.url.Scheme = value
 		case isParameter:
 			query.Set(parameter, value)
 			changed = true
@@ -61,102 +44,43 @@ func (a *Address) place(job string, group map[string]string) place {
 		}
 	}
 	if changed {
-		p.url.RawQuery = query.Encode()
+		e.url.RawQuery = query.Encode()
 	}
-	p.labels = b.Labels()
-	return p
+	e.labels = b.Labels()
+	return e
 }
 
-// target is one exporter and what is known of its page.
+// key identifies the endpoint.
+func (e *endpoint) key() string { return e.url.String() + " " + e.labels.String() }
+
+// target is an endpoint and the result of its last scrape.
 type target struct {
-	place
-	set    *metric.LabelSet // its labels
-	report [reports]*series
-
-	metas       map[string]*meta // by family
-	generation  uint32           // counts the families that were new
-	before, now []*entry         // of the last scrape that went well and the one at hand, in their order
-	next        int              // in before, behind the entry found last
-
-	// Of the scrape at hand.
-	shown                []*series // what it shows; before settle, all that it has a line of
-	spare                []*series
-	scraped, kept, added int
-	err                  error
-	took                 time.Duration
+	endpoint
+	cache    *exposition.Cache
+	err      error
+	duration time.Duration
 }
 
-func newTarget(p place) *target {
-	return &target{place: p, set: metric.LabelSetOf(appendLabels(nil, p.labels, "")), metas: map[string]*meta{}}
+// gauges returns the metrics about each scrape, which are those of Prometheus. [target.report] sets them in this order.
+func gauges() []exposition.Gauge {
+	return []exposition.Gauge{
+		{Name: "up", Help: "1 if the scrape succeeded, 0 if it failed."},
+		{Name: "scrape_duration_seconds", Help: "Duration of the scrape."},
+		{Name: "scrape_samples_scraped", Help: "Samples that the target exposed."},
+		{Name: "scrape_samples_post_metric_relabeling", Help: "Samples that remained after relabelling."},
+		{Name: "scrape_series_added", Help: "Series that are new in this scrape."},
+	}
 }
 
-// known finds the entry of a line, nil where there is none. Pages keep their order from scrape to scrape, so it is most
-// often the one behind the last one found.
-func (r *reader) known(hash uint64, length int) *entry {
-	t := r.t
-	if t.next < len(t.before) {
-		if e := t.before[t.next]; e.hash == hash && int(e.length) == length {
-			t.next++
-			return e
-		}
-	}
-	if len(r.index.slots) == 0 {
-		r.index.begin(t.before)
-	}
-	at := r.index.find(hash, length)
-	if at < 0 {
-		return nil
-	}
-	if at < len(t.before) {
-		t.next = at + 1
-	}
-	return r.index.entries[at]
-}
-
-// begin opens a scrape, end closes it.
-func (t *target) begin() {
-	t.shown, t.now, t.next = t.shown[:0], t.now[:0], 0
-	t.scraped, t.kept, t.added, t.err = 0, 0, 0, nil
-}
-
-// end forgets what this scrape has not seen; after a failed one, what that has brought.
-func (t *target) end(s *source) {
-	defer s.index.reset()
+// report sets the gauges about the last scrape.
+func (t *target) report() {
+	n := t.cache.Counts
+	up, added := 1.0, n.Added
 	if t.err != nil {
-		t.shown = t.shown[:0]
-		for _, e := range s.index.fresh() {
-			s.detach(e)
-		}
-		clear(t.now)
-		if len(t.metas) > 2*len(t.before)+1000 {
-			for _, m := range t.metas {
-				m.version++ // for the lines that stay
-			}
-			clear(t.metas)
-		}
-		return
+		up, added = 0, 0
 	}
-	if len(t.now) < len(t.before)+len(s.index.fresh()) {
-		for _, e := range t.before {
-			if e.seen != s.scrape {
-				s.detach(e)
-			}
-		}
-	}
-	t.before, t.now = t.now, t.before
-	clear(t.now[:cap(t.now)])
-	maps.DeleteFunc(t.metas, func(_ string, m *meta) bool {
-		if m.seen == s.scrape {
-			return false
-		}
-		m.version++ // for the lines that stay
-		return true
-	})
+	t.cache.SetGauges(up, t.duration.Seconds(), float64(n.Scraped), float64(n.Kept), float64(added))
 }
 
-func (t *target) forget(s *source) {
-	for _, e := range t.before {
-		s.detach(e)
-	}
-	t.before = nil
-}
+// wrap adds the method and the URL to an error.
+func (t *target) wrap(err error) error { return fmt.Errorf("GET %s: %w", setting.Place(&t.url), err) }

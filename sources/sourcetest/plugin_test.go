@@ -52,7 +52,7 @@ func (c *queueConfig) New(env sources.Env) (sources.Source, error) {
 type queue struct {
 	key      setting.Secret
 	web      *httpclient.Host
-	client   *http.Client
+	client   *httpclient.Client
 	readings metric.Readings
 }
 
@@ -72,15 +72,12 @@ func (q *queue) Collect(ctx context.Context, _ sources.Tick) (metric.Readings, e
 	req.Header.Set("X-Api-Key", key)
 	resp, err := q.client.Do(req)
 	if err != nil {
-		return nil, q.web.Explain(err)
+		return nil, err
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, q.web.StatusError(resp)
-	}
-	body, err := httpclient.ReadBody(resp, maxAnswer, nil)
+	defer resp.Close()
+	body, err := resp.ReadBody(nil, httpclient.Limit{Bytes: maxAnswer})
 	if err != nil {
-		return nil, q.web.Explain(err)
+		return nil, err
 	}
 	var answer map[string]any
 	if err := json.Unmarshal(body, &answer); err != nil {

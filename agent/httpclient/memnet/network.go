@@ -1,5 +1,5 @@
-// Package memnet is a network in memory, for tests with fake time: its connections are pipes, so that a goroutine that
-// waits for one does not keep the clock of testing/synctest from moving on.
+// Package memnet is an in-memory network for tests with fake time. Its connections are pipes, so that a goroutine that waits
+// for one is durably blocked in the sense of testing/synctest.
 package memnet
 
 import (
@@ -12,29 +12,29 @@ import (
 	"testing"
 )
 
-// Network connects who dials an address with who listens at it. The zero value is not ready: use [NewNetwork].
+// Network connects dialers with listeners by address. Use [NewNetwork] to make one.
 type Network struct {
 	mu     sync.Mutex
 	listen map[string]*listener
 }
 
-// NewNetwork is a network at which nobody listens.
+// NewNetwork returns a network without listeners.
 func NewNetwork() *Network { return &Network{listen: map[string]*listener{}} }
 
-// Listen takes an address such as "api.example.com:443". It panics where the address is taken.
+// Listen listens on an address such as "api.example.com:443". It panics if the address is in use.
 func (n *Network) Listen(address string) net.Listener {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.listen[address] != nil {
-		panic("webtest: the address " + address + " is taken")
+		panic("memnet: address " + address + " is in use")
 	}
 	l := &listener{net: n, address: addr(address), conns: make(chan net.Conn), closed: make(chan struct{})}
 	n.listen[address] = l
 	return l
 }
 
-// Dial has the form of web.Host.Dial. Where nobody listens the connection is refused; where the listener does not accept
-// it waits until ctx ends.
+// Dial has the signature of httpclient.Host.Dial. Without a listener the connection is refused; if the listener does not
+// accept it, Dial waits until ctx is done.
 func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	n.mu.Lock()
 	l := n.listen[address]
@@ -61,7 +61,7 @@ func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, 
 	}
 }
 
-// Serve runs a server at the address until the test ends, and then waits for its handlers.
+// Serve runs a server on the address until the test ends, and then waits for its handlers.
 func (n *Network) Serve(t testing.TB, address string, handler http.Handler) {
 	l := n.Listen(address)
 	var done sync.WaitGroup

@@ -56,7 +56,7 @@ func TestDialIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
-	n.Listen("a.example:80").Close() // the address is free again
+	n.Listen("a.example:80").Close() // the address can be used again
 }
 
 func TestDialWaitsForTheListener(t *testing.T) {
@@ -81,12 +81,12 @@ func TestDialWaitsForTheListener(t *testing.T) {
 	})
 }
 
-func TestAnAddressIsTakenOnce(t *testing.T) {
+func TestAddressIsInUse(t *testing.T) {
 	n := NewNetwork()
 	defer n.Listen("a.example:80").Close()
 	defer func() {
 		if recover() == nil {
-			t.Error("one address was taken twice")
+			t.Error("two listeners have one address")
 		}
 	}()
 	n.Listen("a.example:80")

@@ -19,11 +19,13 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/collectington/collectington/agent/httpclient"
 )
 
 const byRefresh = `oauth2: {client_id: ops, refresh_token: "env:REFRESH", token_url: "http://login.example/token", token_file: kept}`
 
-// rotating is a token server that takes each refresh token once: refresh-0, refresh-1, …
+// rotating makes the server accept each refresh token once: refresh-0, refresh-1, …
 func (w *world) rotating() {
 	w.env["REFRESH"] = "refresh-0"
 	last := 0
@@ -39,15 +41,15 @@ func (w *world) rotating() {
 	}
 }
 
-// restart forgets all that is in memory.
-func (w *world) restart(t *testing.T) *http.Client {
+// restart returns a client with a new provider, without its memory.
+func (w *world) restart(t *testing.T) *httpclient.Client {
 	t.Helper()
 	again := newWorld(t, byRefresh)
 	w.host.Providers = again.host.Providers
 	return w.client(t)
 }
 
-func TestARefreshTokenThatRotatesOutlivesARestart(t *testing.T) {
+func TestRotatedRefreshTokenSurvivesRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, byRefresh)
 		w.rotating()
@@ -67,7 +69,7 @@ func TestARefreshTokenThatRotatesOutlivesARestart(t *testing.T) {
 		client = w.restart(t)
 		w.want(t, client, "Bearer token-4", 4)
 
-		other := w.restart(t) // another process takes its turn, such as cton try
+		other := w.restart(t) // another process, such as cton try
 		w.want(t, other, "Bearer token-5", 5)
 		time.Sleep(time.Hour)
 		w.want(t, client, "Bearer token-6", 6)
@@ -78,7 +80,7 @@ func TestARefreshTokenThatRotatesOutlivesARestart(t *testing.T) {
 	})
 }
 
-func TestANewRefreshTokenInTheSettingsIsUsed(t *testing.T) {
+func TestNewRefreshTokenInTheSettings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, byRefresh)
 		w.rotating()
@@ -92,8 +94,9 @@ func TestANewRefreshTokenInTheSettingsIsUsed(t *testing.T) {
 	})
 }
 
-// A token that could not be kept is not spent; one that came while the disk was full is kept in memory and saved later.
-func TestATokenFileThatCannotBeWritten(t *testing.T) {
+// TestTokenFileCannotBeWritten holds that a refresh token is not spent if its successor could not be saved, and that a
+// successor that could not be saved is kept in memory and saved later.
+func TestTokenFileCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, strings.Replace(byRefresh, "kept", "gone/kept", 1))
 		w.rotating()
@@ -111,7 +114,7 @@ func TestATokenFileThatCannotBeWritten(t *testing.T) {
 			}
 		})
 		time.Sleep(time.Minute)
-		w.wantError(t, client, "the next start would be without a login", 1)
+		w.wantError(t, client, "after a restart there would be no valid refresh token", 1)
 		if err := os.Mkdir(folder, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -124,8 +127,8 @@ func TestATokenFileThatCannotBeWritten(t *testing.T) {
 	})
 }
 
-// What is in memory is newer than a file that could not be replaced.
-func TestATokenFileThatCannotBeReplaced(t *testing.T) {
+// TestTokenFileCannotBeReplaced holds that the token in memory is used if it is newer than that of the file.
+func TestTokenFileCannotBeReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, byRefresh)
 		w.rotating()
@@ -148,7 +151,7 @@ func TestATokenFileThatCannotBeReplaced(t *testing.T) {
 		w.wantError(t, client, "oauth2.token_file: rename", 2)
 		w.set(func() { w.answer = rotate })
 		time.Sleep(time.Minute)
-		w.wantError(t, client, "oauth2.token_file: "+file+" is a directory, or else no regular file: name a file", 2)
+		w.wantError(t, client, "oauth2.token_file: "+file+" is not a regular file: name a file", 2)
 		os.Remove(file)
 		if err := os.WriteFile(file, old, 0o600); err != nil {
 			t.Fatal(err)
@@ -158,7 +161,7 @@ func TestATokenFileThatCannotBeReplaced(t *testing.T) {
 	})
 }
 
-func TestADamagedTokenFileIsNamed(t *testing.T) {
+func TestDamagedTokenFile(t *testing.T) {
 	for name, text := range map[string]string{"empty": "", "cut": `{"refresh_token": "refresh-`, "plain": "refresh-1", "null": "null"} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, byRefresh)
@@ -167,7 +170,7 @@ func TestADamagedTokenFileIsNamed(t *testing.T) {
 			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			w.wantError(t, w.client(t), "auth.cloud: oauth2.token_file: "+file+" is no token file, or is damaged: delete it", 0)
+			w.wantError(t, w.client(t), "auth.cloud: oauth2.token_file: "+file+" is damaged, or not a token file: delete it", 0)
 			if after, _ := os.ReadFile(file); string(after) != text {
 				t.Errorf("%s: the file was changed to %s", name, after)
 			}
@@ -175,8 +178,9 @@ func TestADamagedTokenFileIsNamed(t *testing.T) {
 	}
 }
 
-// A password is not tried in both of the ways in which a server may want the client's secret: it would be two tries of three.
-func TestAWrongPasswordIsTriedOnce(t *testing.T) {
+// TestWrongPasswordIsTriedOnce holds that a password is sent only once, though there are two ways to send the client's secret:
+// servers lock users out after a few attempts.
+func TestWrongPasswordIsTriedOnce(t *testing.T) {
 	const settings = `oauth2: {client_id: c, client_secret: "env:SECRET", username: ops, password: "env:PASSWORD", token_url: "http://login.example/token"}`
 	for _, c := range []struct {
 		status int
@@ -203,7 +207,7 @@ func TestAWrongPasswordIsTriedOnce(t *testing.T) {
 	}
 }
 
-func TestASignedStatement(t *testing.T) {
+func TestJWTBearer(t *testing.T) {
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -221,7 +225,7 @@ func TestASignedStatement(t *testing.T) {
 				}
 				id := claims["jti"].(string)
 				if seen[id] {
-					t.Error("two statements have one jti")
+					t.Error("two assertions have the same jti")
 				}
 				seen[id] = true
 				delete(claims, "jti")
@@ -240,9 +244,9 @@ func TestASignedStatement(t *testing.T) {
 			time.Sleep(time.Minute)
 			w.want(t, client, "Bearer token-2", 2)
 			w.set(func() { w.env["KEY"] = "-----BEGIN hunter22" })
-			w.wantError(t, client, "auth.cloud: jwt_bearer.key: env:KEY: want a private key of RSA, P-256 or P-384 as PEM, without a pass phrase", 2)
+			w.wantError(t, client, "auth.cloud: jwt_bearer.key: env:KEY: want a private key of RSA, P-256 or P-384 in PEM, without a passphrase", 2)
 			w.set(func() { w.env["KEY"] = pemOf(t, ecKey(t, elliptic.P521())) })
-			w.wantError(t, client, "want a key of P-256 or P-384, got one of 521 bits", 2)
+			w.wantError(t, client, "want a key of P-256 or P-384, got one with 521 bits", 2)
 		})
 	}
 }

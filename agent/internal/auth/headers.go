@@ -9,28 +9,31 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// headers is a login by headers of any name.
+// headers is a provider that sets headers of any name.
 type headers map[string]setting.Text
 
-// Login implements httpclient.Provider.
-func (s headers) Login(h *httpclient.Host) (httpclient.Login, error) { return &headerLogin{h, s}, nil }
+// Authenticator implements httpclient.Provider.
+func (s headers) Authenticator(h *httpclient.Host) (httpclient.Authenticator, error) {
+	return &headerAuthenticator{h, s}, nil
+}
 
-type headerLogin struct {
+type headerAuthenticator struct {
 	host *httpclient.Host
 	set  headers
 }
 
-// Sign implements httpclient.Login.
-func (l *headerLogin) Sign(req *http.Request) (string, bool, error) {
+// Sign implements httpclient.Authenticator.
+func (l *headerAuthenticator) Sign(req *http.Request) (string, bool, error) {
 	return "", false, setHeaders(l.host, req, l.set)
 }
 
-// Forget implements httpclient.Login.
-func (l *headerLogin) Forget(context.Context, string) error { return nil }
+// Forget implements httpclient.Authenticator.
+func (l *headerAuthenticator) Forget(context.Context, string) error { return nil }
 
-// CloseIdleConnections implements httpclient.Login.
-func (l *headerLogin) CloseIdleConnections() {}
+// CloseIdleConnections implements httpclient.Authenticator.
+func (l *headerAuthenticator) CloseIdleConnections() {}
 
+// setHeaders sets headers, with secrets as they are now.
 func setHeaders(h *httpclient.Host, req *http.Request, texts map[string]setting.Text) error {
 	values, err := resolve(h, "headers", texts)
 	if err != nil {
@@ -38,7 +41,7 @@ func setHeaders(h *httpclient.Host, req *http.Request, texts map[string]setting.
 	}
 	for name, value := range values {
 		if !isLine(value) {
-			return fmt.Errorf("headers.%s: the secret holds a line break or control character: %s", name, texts[name])
+			return fmt.Errorf("headers.%s: the secret contains a line break or control character: %s", name, texts[name])
 		}
 		req.Header.Set(name, value)
 	}

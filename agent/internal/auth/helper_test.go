@@ -25,8 +25,8 @@ type world struct {
 	env    map[string]string
 	logins int
 	answer func(w http.ResponseWriter, r *http.Request, n int) // to the login number n
-	good   string                                              // the token that the API takes; "" = the last that was given
-	shown  []string                                            // all that was observed
+	good   string                                              // the token that the API accepts; "" = the last one issued
+	shown  []string                                            // the observed exchanges
 }
 
 func newWorld(t *testing.T, text string) *world {
@@ -96,7 +96,7 @@ func (w *world) asked() int {
 	return w.logins
 }
 
-func (w *world) client(t *testing.T) *http.Client {
+func (w *world) client(t *testing.T) *httpclient.Client {
 	t.Helper()
 	client, err := w.host.Client(&httpclient.Settings{Auth: "cloud"})
 	if err != nil {
@@ -106,32 +106,29 @@ func (w *world) client(t *testing.T) *http.Client {
 	return client
 }
 
-// get asks the API once. The error is what a user sees.
-func (w *world) get(ctx context.Context, client *http.Client) (string, error) {
+// get sends one request to the API. The error is what a user sees.
+func (w *world) get(ctx context.Context, client *httpclient.Client) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://a.example/x", nil)
 	if err != nil {
 		return "", err
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return "", w.host.Explain(err)
+		return "", err
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return "", w.host.StatusError(resp)
-	}
-	text, err := io.ReadAll(resp.Body)
+	defer resp.Close()
+	text, err := resp.ReadBody(nil, httpclient.Limit{Bytes: 1 << 20})
 	return string(text), err
 }
 
-func (w *world) want(t *testing.T, client *http.Client, want string, logins int) {
+func (w *world) want(t *testing.T, client *httpclient.Client, want string, logins int) {
 	t.Helper()
 	if got, err := w.get(t.Context(), client); err != nil || got != want || w.asked() != logins {
 		t.Errorf("got %q, %v after %d logins, want %q after %d", got, err, w.asked(), want, logins)
 	}
 }
 
-func (w *world) wantError(t *testing.T, client *http.Client, want string, logins int) {
+func (w *world) wantError(t *testing.T, client *httpclient.Client, want string, logins int) {
 	t.Helper()
 	_, err := w.get(t.Context(), client)
 	if err == nil || !strings.Contains(err.Error(), want) || w.asked() != logins {
@@ -141,7 +138,7 @@ func (w *world) wantError(t *testing.T, client *http.Client, want string, logins
 	w.leaks(t, err.Error())
 }
 
-// leaks holds that nothing secret is in a text or in what was observed.
+// leaks fails the test if a secret is in the text or in what was observed.
 func (w *world) leaks(t *testing.T, text string) {
 	t.Helper()
 	w.mu.Lock()

@@ -16,7 +16,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// JWTBearer gets access tokens for a signed statement of who asks (RFC 7523 section 2.1).
+// JWTBearer gets access tokens by a signed assertion (RFC 7523 section 2.1).
 type JWTBearer struct {
 	Key      setting.Secret          `yaml:"key"` // PEM; RSA signs by RS256, P-256 by ES256, P-384 by ES384
 	KeyID    string                  `yaml:"key_id"`
@@ -28,7 +28,7 @@ type JWTBearer struct {
 	httpclient.TokenServer `yaml:",inline"`
 }
 
-// assertionLife is how long an assertion is good for. It is used at once.
+// assertionLife is how long an assertion is valid. It is used at once.
 const assertionLife = 5 * time.Minute
 
 const jwtGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -36,15 +36,15 @@ const jwtGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 func (j *JWTBearer) validate() error {
 	var problems []error
 	if j.Key == "" {
-		problems = append(problems, setting.Bad("key", "required: a private key as PEM, such as file:/run/secrets/key.pem"))
+		problems = append(problems, setting.Bad("key", "required: a private key in PEM, such as file:/run/secrets/key.pem"))
 	}
 	if j.Issuer == "" {
-		problems = append(problems, setting.Bad("issuer", "required: who signs, such as the client's id"))
+		problems = append(problems, setting.Bad("issuer", "required: the iss claim, often the client's ID"))
 	}
 	for name := range j.Claims {
 		switch name {
 		case "iss", "sub", "aud", "exp", "iat", "jti", "scope":
-			problems = append(problems, setting.Bad("claims."+name, "is set by issuer, subject, audience, scopes or by itself"))
+			problems = append(problems, setting.Bad("claims."+name, "is set by issuer, subject, audience or scopes, or automatically"))
 		}
 	}
 	return errors.Join(append(problems, ownParams(j.EndpointParams), j.TokenServer.Validate())...)
@@ -58,7 +58,7 @@ func (j *JWTBearer) keyText(h *httpclient.Host) (string, error) {
 	return text, nil
 }
 
-// assertion is the signed statement.
+// assertion returns a new signed assertion.
 func (j *JWTBearer) assertion(h *httpclient.Host) (string, error) {
 	text, err := j.keyText(h)
 	if err != nil {
@@ -113,14 +113,14 @@ func (j *JWTBearer) claims(h *httpclient.Host) (jwt.MapClaims, error) {
 	return claims, nil
 }
 
-// parseKey reads a private key, and how it signs.
+// parseKey parses a private key and returns its signing method.
 func parseKey(text string) (crypto.PrivateKey, jwt.SigningMethod, error) {
 	if key, err := jwt.ParseRSAPrivateKeyFromPEM([]byte(text)); err == nil {
 		return key, jwt.SigningMethodRS256, nil
 	}
 	key, err := jwt.ParseECPrivateKeyFromPEM([]byte(text))
 	if err != nil {
-		return nil, nil, errors.New("want a private key of RSA, P-256 or P-384 as PEM, without a pass phrase")
+		return nil, nil, errors.New("want a private key of RSA, P-256 or P-384 in PEM, without a passphrase")
 	}
 	method, err := methodOf(key)
 	return key, method, err
@@ -133,11 +133,11 @@ func methodOf(key *ecdsa.PrivateKey) (jwt.SigningMethod, error) {
 	case 384:
 		return jwt.SigningMethodES384, nil
 	default:
-		return nil, fmt.Errorf("want a key of P-256 or P-384, got one of %d bits", bits)
+		return nil, fmt.Errorf("want a key of P-256 or P-384, got one with %d bits", bits)
 	}
 }
 
-// bearer is the grant.
+// bearer is the grant of JWTBearer.
 type bearer struct{ *JWTBearer }
 
 // Key implements httpclient.Grant.
@@ -152,5 +152,5 @@ func (b bearer) Params(h *httpclient.Host) (url.Values, error) {
 	return url.Values{"grant_type": {jwtGrant}, "assertion": {signed}}, nil
 }
 
-// Granted implements httpclient.Grant. The key is good for the next time too.
+// Granted implements httpclient.Grant. It ignores refresh tokens: the key remains valid.
 func (bearer) Granted(*httpclient.Host, string) error { return nil }

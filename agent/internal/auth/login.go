@@ -2,63 +2,53 @@ package auth
 
 import (
 	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
+	"github.com/itchyny/gojq"
+
+	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/jq"
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Login is one request that is answered with a token, and where the token goes from then on.
+// Login is a request whose response has a token, and where other requests carry the token.
 type Login struct {
 	URL     setting.URL             `yaml:"url"`
 	Method  string                  `yaml:"method"` // "" = POST
 	Query   map[string]setting.Text `yaml:"query"`
 	Headers map[string]setting.Text `yaml:"headers"`
-	Body    any                     `yaml:"body"` // a text, or what is sent as JSON; texts in it may be references
+	Body    any                     `yaml:"body"` // a string, or a value that is sent as JSON; strings in it may be references
 	Form    map[string]setting.Text `yaml:"form"`
 
-	Token       jq.Expression `yaml:"token"` // on the answer, which is JSON
+	Token       jq.Expression `yaml:"token"` // applied to the response, which is JSON
 	TokenHeader string        `yaml:"token_header"`
 	TokenCookie string        `yaml:"token_cookie"`
-	Expires     jq.Expression `yaml:"expires"` // on the answer: seconds from now, or a time; none = when it is refused
+	Expires     jq.Expression `yaml:"expires"` // applied to the response: seconds from now, or a time; none = the token is used until it is refused
 
-	Send *Send `yaml:"send"` // nil = as it came, and out of JSON as a bearer token
+	Send *Send `yaml:"send"` // nil = in the header or cookie that it came in; from JSON as a bearer token
 
 	TLS              *httpclient.TLS `yaml:"tls_config"`
 	httpclient.Proxy `yaml:",inline"`
 }
 
-// loginProvider logs in when a token is needed.
-type loginProvider struct {
-	set    *Login
-	tokens *httpclient.Tokens
-}
-
-// Login implements httpclient.Provider.
-func (p *loginProvider) Login(h *httpclient.Host) (httpclient.Login, error) {
-	client, err := h.Client(&httpclient.Settings{TLS: p.set.TLS, Proxy: p.set.Proxy})
-	if err != nil {
-		return nil, setting.Under("login", err)
-	}
-	if !p.set.reads() {
-		// The answer to a form is often a redirect, and the token comes with it.
-		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	}
-	return &httpclient.TokenLogin{
-		Host: h, Tokens: p.tokens, Asker: &asker{p.set, h, client}, Place: p.set.placement().place, Client: client,
-	}, nil
-}
-
-// reads tells whether the answer's body says anything.
-func (l *Login) reads() bool { return !l.Token.IsZero() || !l.Expires.IsZero() }
+// readsBody reports whether the settings need the response's body.
+func (l *Login) readsBody() bool { return !l.Token.IsZero() || !l.Expires.IsZero() }
 
 func (l *Login) method() string { return cmp.Or(l.Method, http.MethodPost) }
 
-// placement is where the token goes.
+// placement returns where requests carry the token.
 func (l *Login) placement() *Send {
 	switch {
 	case l.Send != nil:
@@ -77,7 +67,7 @@ func (l *Login) validate() error {
 		problems = append(problems, setting.Bad(path, format, args...))
 	}
 	if l.URL.IsZero() {
-		bad("url", "is needed: the address to log in at")
+		bad("url", "required: the URL of the login")
 	}
 	hasBody := l.Body != nil || len(l.Form) > 0
 	switch m := l.method(); {
@@ -87,7 +77,7 @@ func (l *Login) validate() error {
 		bad("method", "a GET has no body")
 	}
 	if l.Body != nil && len(l.Form) > 0 {
-		bad("form", "cannot stand beside body: a request has one of them")
+		bad("form", "body is set too: set only one of them")
 	}
 	problems = append(problems, validateBody("body", l.Body), setting.Under("headers", validateHeaders(l.Headers)))
 	from := 0
@@ -100,16 +90,15 @@ func (l *Login) validate() error {
 		}
 	}
 	if from != 1 {
-		bad("token", "want one of token (jq on the answer, such as .access_token), token_header and token_cookie")
+		bad("token", "set one of token (jq on the response, such as .access_token), token_header and token_cookie")
 	}
 	if l.Send != nil {
 		problems = append(problems, setting.Under("send", l.Send.validate()))
 	}
-	// The client's own settings are checked as those of any client.
 	return errors.Join(append(problems, (&httpclient.Settings{TLS: l.TLS, Proxy: l.Proxy}).Validate())...)
 }
 
-// validateBody holds a body to what JSON can carry, and references to their form.
+// validateBody checks that a body can be JSON and that its references are well-formed.
 func validateBody(path string, v any) error {
 	switch v := v.(type) {
 	case nil, bool, int, int64, uint64, float64:
@@ -132,7 +121,324 @@ func validateBody(path string, v any) error {
 		}
 		return errors.Join(problems...)
 	case time.Time:
-		return setting.Bad(path, "quote a time, so that it is sent as it is written")
+		return setting.Bad(path, "quote a time: it is sent as it is written")
 	}
-	return setting.Bad(path, "want texts, numbers, true, false, lists, and mappings of names to them")
+	return setting.Bad(path, "want strings, numbers, booleans, lists or mappings of them")
+}
+
+// loginProvider is the provider of a Login. Its authenticators share one token.
+type loginProvider struct {
+	set   *Login
+	cache *httpclient.TokenCache
+}
+
+// Authenticator implements httpclient.Provider.
+func (p *loginProvider) Authenticator(h *httpclient.Host) (httpclient.Authenticator, error) {
+	client, err := h.Client(&httpclient.Settings{TLS: p.set.TLS, Proxy: p.set.Proxy})
+	if err != nil {
+		return nil, setting.Under("login", err)
+	}
+	if !p.set.readsBody() {
+		client.ReturnRedirects() // the response to a login form is often a redirect that sets a cookie
+	}
+	return &httpclient.TokenAuthenticator{
+		Host: h, Cache: p.cache, Source: &loginSource{p.set, h, client}, SetToken: p.set.placement().setToken, Client: client,
+	}, nil
+}
+
+// loginSource gets tokens by a Login through one host.
+type loginSource struct {
+	set    *Login
+	host   *httpclient.Host
+	client *httpclient.Client
+}
+
+// Key implements httpclient.TokenSource. It is a hash of the request with secrets as they are now.
+func (s *loginSource) Key() (string, error) {
+	req, body, err := s.request(context.Background())
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", req.URL.RawQuery, req.Header, body))
+	return string(sum[:]), nil
+}
+
+// Token implements httpclient.TokenSource.
+func (s *loginSource) Token(ctx context.Context) (httpclient.Token, error) {
+	req, _, err := s.request(ctx)
+	if err != nil {
+		return httpclient.Token{}, err
+	}
+	resp, err := s.client.DoAnyStatus(req)
+	if err != nil {
+		return httpclient.Token{}, err
+	}
+	defer resp.Close()
+	token, err := s.tokenOf(ctx, resp)
+	return token, resp.Wrap(err)
+}
+
+// request returns the login's request and its body.
+func (s *loginSource) request(ctx context.Context) (*http.Request, string, error) {
+	query, err := resolve(s.host, "query", s.set.Query)
+	if err != nil {
+		return nil, "", setting.Under("login", err)
+	}
+	text, contentType, err := s.body()
+	if err != nil {
+		return nil, "", setting.Under("login", err)
+	}
+	target, values := s.set.URL.URL, url.Values{}
+	for name, given := range target.Query() {
+		for _, value := range given {
+			s.host.RememberNamed(name, value)
+		}
+	}
+	for name, value := range query {
+		values.Set(name, value)
+	}
+	target.RawQuery = strings.Trim(target.RawQuery+"&"+values.Encode(), "&")
+	req, err := http.NewRequestWithContext(ctx, s.set.method(), target.String(), strings.NewReader(text))
+	if err != nil {
+		return nil, "", errors.New("login: invalid request") // the error of net/http would show the query
+	}
+	if text != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	req.Header.Set("Accept", "application/json, */*;q=0.5")
+	return req, text, setting.Under("login", setHeaders(s.host, req, s.set.Headers))
+}
+
+// body returns the body of the request and its type.
+func (s *loginSource) body() (text, contentType string, err error) {
+	if len(s.set.Form) > 0 {
+		values, err := resolve(s.host, "form", s.set.Form)
+		form := url.Values{}
+		for name, value := range values {
+			form.Set(name, value)
+		}
+		return form.Encode(), "application/x-www-form-urlencoded", err
+	}
+	resolved, err := resolveBody(s.host, "body", "", s.set.Body)
+	if err != nil || resolved == nil {
+		return "", "", err
+	}
+	if text, ok := resolved.(string); ok {
+		if json.Valid([]byte(text)) {
+			return text, "application/json", nil
+		}
+		return text, "text/plain; charset=utf-8", nil
+	}
+	encoded, err := json.Marshal(resolved)
+	return string(encoded), "application/json", err
+}
+
+// resolveBody returns a copy of v in which references are replaced by their secrets. The name is that of the member that v
+// is the value of.
+func resolveBody(h *httpclient.Host, path, name string, v any) (any, error) {
+	switch v := v.(type) {
+	case string:
+		value, err := h.Secrets.Text(setting.Text(v))
+		if err != nil {
+			return nil, setting.Bad(path, "%v", err)
+		}
+		h.RememberNamed(name, value)
+		return value, nil
+	case []any:
+		all := make([]any, len(v))
+		for i := range v {
+			var err error
+			if all[i], err = resolveBody(h, fmt.Sprintf("%s.%d", path, i), name, v[i]); err != nil {
+				return nil, err
+			}
+		}
+		return all, nil
+	case map[string]any:
+		all := make(map[string]any, len(v))
+		for name, item := range v {
+			var err error
+			if all[name], err = resolveBody(h, path+"."+name, name, item); err != nil {
+				return nil, err
+			}
+		}
+		return all, nil
+	}
+	return v, nil
+}
+
+// maxResponse bounds the response of a login, in bytes.
+const maxResponse = 1 << 20
+
+// tokenOf returns the token of a response. Its errors do not show the response, in which anything can be a token.
+func (s *loginSource) tokenOf(ctx context.Context, resp *httpclient.Response) (token httpclient.Token, err error) {
+	if resp.StatusCode < 200 || resp.StatusCode > 399 || resp.StatusCode > 299 && s.set.readsBody() {
+		return token, httpclient.Refused(resp.StatusError())
+	}
+	var root document.Value
+	if s.set.readsBody() {
+		text, err := resp.ReadBody(nil, httpclient.Limit{Bytes: maxResponse})
+		if _, tooLarge := errors.AsType[*httpclient.TooLargeError](err); tooLarge {
+			return token, httpclient.Refused(err)
+		}
+		if err != nil {
+			return token, err
+		}
+		var parser document.Parser
+		if root, err = parser.Parse(text); err != nil {
+			return token, httpclient.Refused(fmt.Errorf("want JSON, got %s: is url the API's login, not a web page?", kindOf(text)))
+		}
+	}
+	if token, err = s.parse(ctx, resp, root); err != nil {
+		return token, httpclient.Refused(err)
+	}
+	return token, nil
+}
+
+// kindOf says what a text that is not JSON seems to be.
+func kindOf(text []byte) string {
+	switch {
+	case len(text) == 0:
+		return "an empty body"
+	case strings.HasPrefix(strings.TrimSpace(string(text[:min(len(text), 100)])), "<"):
+		return "HTML or XML"
+	}
+	return "other text"
+}
+
+// parse finds the token and its expiry in a response.
+func (s *loginSource) parse(ctx context.Context, resp *httpclient.Response, root document.Value) (token httpclient.Token, err error) {
+	switch {
+	case s.set.TokenHeader != "":
+		if token.Value = resp.Header.Get(s.set.TokenHeader); token.Value == "" {
+			return token, fmt.Errorf("the response has no header %s", s.set.TokenHeader)
+		}
+	case s.set.TokenCookie != "":
+		i := slices.IndexFunc(resp.Cookies(), func(c *http.Cookie) bool { return c.Name == s.set.TokenCookie && c.Value != "" })
+		if i < 0 {
+			return token, fmt.Errorf("the response sets no cookie %s", s.set.TokenCookie)
+		}
+		cookie := resp.Cookies()[i]
+		token.Value, token.Expires = cookie.Value, cookieExpiry(cookie)
+	default:
+		v, err := s.set.Token.Run(ctx, root.JQ())
+		if err != nil { // its text may show the token
+			return token, fmt.Errorf("token: %s fails%s", s.set.Token, fieldsOf(root))
+		}
+		if token.Value, err = textOf(v); err != nil {
+			return token, fmt.Errorf("token: %s gives %w%s", s.set.Token, err, fieldsOf(root))
+		}
+	}
+	if err := s.set.placement().check(token.Value); err != nil {
+		return token, err
+	}
+	s.host.Secrets.Remember(token.Value)
+	if !s.set.Expires.IsZero() {
+		v, err := s.set.Expires.Run(ctx, root.JQ())
+		if err != nil {
+			return token, fmt.Errorf("expires: %s fails%s", s.set.Expires, fieldsOf(root))
+		}
+		if token.Expires, err = expiry(v, time.Now()); err != nil {
+			return token, fmt.Errorf("expires: %s gives %w%s", s.set.Expires, err, fieldsOf(root))
+		}
+	}
+	return token, nil
+}
+
+// cookieExpiry returns when a cookie expires (RFC 6265 section 5.3), zero if it does not say.
+func cookieExpiry(c *http.Cookie) time.Time {
+	switch {
+	case c.MaxAge > 0:
+		return time.Now().Add(time.Duration(min(c.MaxAge, int(maxLifetime/time.Second))) * time.Second)
+	case c.MaxAge < 0:
+		return time.Now() // the server deletes the cookie
+	}
+	return c.Expires
+}
+
+// textOf returns a token that is a string or a number. The error names the type of another value and does not show it.
+func textOf(v any) (string, error) {
+	if text, ok := v.(string); ok {
+		return text, nil
+	}
+	if gojq.TypeOf(v) != "number" {
+		return "", fmt.Errorf("%s, want a string", article(gojq.TypeOf(v)))
+	}
+	text, err := gojq.Marshal(v)
+	return string(text), err
+}
+
+const (
+	maxLifetime = 100 * 365 * 24 * time.Hour
+	minUnixTime = 1e9  // a number from here on is a Unix time, not a duration: 2001, not 31 years
+	maxUnixTime = 1e11 // a number from here on is in milliseconds
+)
+
+var (
+	errExpiry = errors.New(`neither seconds nor a time such as "2026-01-31T12:00:00Z"`)
+	errPast   = errors.New("a time in the past")
+)
+
+// expiry returns when a token expires: v is seconds from now, Unix seconds, or a time as in RFC 3339.
+func expiry(v any, now time.Time) (time.Time, error) {
+	if v == nil {
+		return time.Time{}, errors.New("nothing: correct the expression, or leave it out to use the token until it is refused")
+	}
+	text, err := textOf(v)
+	if err != nil {
+		return time.Time{}, errExpiry
+	}
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		at, err := time.Parse(time.RFC3339, text)
+		switch {
+		case err != nil:
+			return time.Time{}, errExpiry
+		case at.IsZero(): // some servers mean never, others nothing
+			return time.Time{}, errPast
+		}
+		return at, nil
+	}
+	switch {
+	case !(seconds < maxUnixTime): // NaN too
+		return time.Time{}, errors.New("too large a number: want seconds, so divide milliseconds by 1000")
+	case seconds >= minUnixTime:
+		return time.UnixMilli(int64(seconds * 1000)), nil
+	case seconds <= 0:
+		return time.Time{}, errPast
+	}
+	return now.Add(time.Duration(seconds * float64(time.Second))), nil
+}
+
+// article returns the name of a jq type with its article.
+func article(kind string) string {
+	switch kind {
+	case "null":
+		return "nothing"
+	case "object", "array":
+		return "an " + kind
+	}
+	return "a " + kind
+}
+
+// maxFields bounds the number of fields that an error names.
+const maxFields = 10
+
+// fieldsOf lists the fields of a response for an error, leaving out names that do not look like names.
+func fieldsOf(root document.Value) string {
+	fields, ok := root.JQ().(map[string]any)
+	if !ok {
+		return ""
+	}
+	plain := regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,30}$`)
+	var names []string
+	for name := range fields {
+		if plain.MatchString(name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	slices.Sort(names)
+	return "; the response has " + strings.Join(names[:min(len(names), maxFields)], ", ")
 }

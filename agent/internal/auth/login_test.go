@@ -20,7 +20,7 @@ import (
 
 const login = `login: {url: "http://login.example/session?v=1", body: {user: ops, password: "env:PASSWORD"}, token: .token, expires: .ttl}`
 
-func TestATokenIsRenewedBeforeItRunsOut(t *testing.T) {
+func TestTokenIsRenewedBeforeItExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login)
 		client := w.client(t)
@@ -33,7 +33,7 @@ func TestATokenIsRenewedBeforeItRunsOut(t *testing.T) {
 	})
 }
 
-func TestWithoutAnEndATokenIsUsedUntilItIsRefused(t *testing.T) {
+func TestTokenWithoutExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, strings.Replace(login, ", expires: .ttl", "", 1))
 		client := w.client(t)
@@ -45,20 +45,21 @@ func TestWithoutAnEndATokenIsUsedUntilItIsRefused(t *testing.T) {
 	})
 }
 
-// A server that refuses all is asked twice by the request that had an old token, and the error names the login.
-func TestALoginIsTriedOnceMoreAndThenFails(t *testing.T) {
+// TestTokensAreRefused holds that a request whose used token is refused is sent once more, and that further logins are
+// postponed.
+func TestTokensAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login)
 		client := w.client(t)
 		w.want(t, client, "Bearer token-1", 1)
 		time.Sleep(2 * time.Minute)
 		w.set(func() { w.good = "Bearer none" })
-		w.wantError(t, client, "401 Unauthorized: no such token: Bearer <secret> (logged in by auth.cloud)", 2)
+		w.wantError(t, client, "401 Unauthorized: no such token: Bearer <secret> (authenticated by auth.cloud)", 2)
 		w.wantError(t, client, "401 Unauthorized", 3)
 		for n, pause := range []time.Duration{2, 4, 8, 16, 30, 30} {
-			w.wantError(t, client, "auth.cloud: the server refuses every token that the login gives (asked again at", 3+n)
+			w.wantError(t, client, "auth.cloud: the server refuses every new token (next attempt at", 3+n)
 			time.Sleep(pause*time.Minute - time.Second)
-			w.wantError(t, client, "auth.cloud: the server refuses every token", 3+n)
+			w.wantError(t, client, "auth.cloud: the server refuses every new token", 3+n)
 			time.Sleep(time.Second)
 			w.wantError(t, client, "401 Unauthorized", 4+n)
 		}
@@ -68,7 +69,7 @@ func TestALoginIsTriedOnceMoreAndThenFails(t *testing.T) {
 	})
 }
 
-func TestClientsThatComeTogetherLogInOnce(t *testing.T) {
+func TestConcurrentClientsLogInOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login)
 		w.answer = func(rw http.ResponseWriter, r *http.Request, n int) {
@@ -105,14 +106,14 @@ func TestClientsThatComeTogetherLogInOnce(t *testing.T) {
 	})
 }
 
-func TestARefusedLoginWaits(t *testing.T) {
+func TestRefusedLoginIsPostponed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login)
 		refuse := func(rw http.ResponseWriter, _ *http.Request, _ int) {
 			http.Error(rw, "wrong: hunter22", http.StatusForbidden)
 		}
 		w.answer = refuse
-		clients := []*http.Client{w.client(t), w.client(t)}
+		clients := []*httpclient.Client{w.client(t), w.client(t)}
 		const why = "GET http://a.example/x: auth.cloud: POST http://login.example/session: 403 Forbidden: wrong: <secret>"
 		n := 0
 		for _, pause := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
@@ -124,14 +125,14 @@ func TestARefusedLoginWaits(t *testing.T) {
 		}
 		w.wantError(t, clients[0], why, 8)
 		w.set(func() { w.env["PASSWORD"] = "hunter33" })
-		w.wantError(t, clients[0], "403 Forbidden", 9) // another password is worth a try at once
+		w.wantError(t, clients[0], "403 Forbidden", 9) // a changed password is tried at once
 		w.set(func() { w.env["PASSWORD"] = "hunter44"; w.answer = newWorld(t, login).answer })
 		w.want(t, clients[1], "Bearer token-10", 10)
 	})
 }
 
-// A server that is down has refused nobody: it is asked again soon, but not by each job at once.
-func TestALoginServerThatIsDown(t *testing.T) {
+// TestLoginServerIsDown holds that a login is repeated soon if the server is down, but not by each job.
+func TestLoginServerIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login)
 		good := w.answer
@@ -141,7 +142,7 @@ func TestALoginServerThatIsDown(t *testing.T) {
 		for _, pause := range []time.Duration{5, 10, 20, 40, 60, 60} {
 			n++
 			w.wantError(t, client, "502 Bad Gateway: down", n)
-			w.wantError(t, client, "502 Bad Gateway: down (asked again at 2000-01-01T00:0", n)
+			w.wantError(t, client, "502 Bad Gateway: down (next attempt at 2000-01-01T00:0", n)
 			time.Sleep(pause * time.Second)
 		}
 		w.set(func() { w.answer = good })
@@ -149,8 +150,8 @@ func TestALoginServerThatIsDown(t *testing.T) {
 	})
 }
 
-// A request that is given up says nothing about the login: the next asks.
-func TestWhoeverGivesUpHandsOver(t *testing.T) {
+// TestCancelledLogin holds that a cancelled request does not postpone the login of the next one.
+func TestCancelledLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login)
 		w.answer = func(rw http.ResponseWriter, r *http.Request, n int) {
@@ -176,7 +177,7 @@ func TestWhoeverGivesUpHandsOver(t *testing.T) {
 	})
 }
 
-func TestAChangedPasswordEndsTheToken(t *testing.T) {
+func TestChangedPasswordEndsTheToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, strings.Replace(login, "env:PASSWORD", "file:password", 1))
 		file := filepath.Join(w.host.Secrets.Dir, "password")
@@ -192,19 +193,19 @@ func TestAChangedPasswordEndsTheToken(t *testing.T) {
 	})
 }
 
-func TestNobodyAnswersTheLogin(t *testing.T) {
+func TestLoginServerIsUnreachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, strings.Replace(login, "login.example", "nobody.example", 1))
-		w.wantError(t, w.client(t), "GET http://a.example/x: auth.cloud: POST http://nobody.example/session: connection refused by nobody.example:80", 0)
+		w := newWorld(t, strings.Replace(login, "login.example", "closed.example", 1))
+		w.wantError(t, w.client(t), "GET http://a.example/x: auth.cloud: POST http://closed.example/session: connection refused by closed.example:80", 0)
 	})
 }
 
-// A login is never answered with what a job keeps of other answers.
-func TestALoginIsNotKept(t *testing.T) {
+// TestLoginIsNotCached holds that the response to a login does not come from the cache of the job.
+func TestLoginIsNotCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, `login: {url: "http://login.example/session", method: GET, token: .token, expires: .ttl}`)
-		w.host.Traffic = &httpclient.Traffic{}
-		w.host = w.host.Polite("job", &url.URL{Scheme: "http", Host: "a.example"}, &httpclient.Manners{CacheFor: setting.Duration(24 * time.Hour)})
+		w.host.Shared = &httpclient.SharedState{}
+		w.host = w.host.WithPolicy("job", &url.URL{Scheme: "http", Host: "a.example"}, &httpclient.RequestPolicy{CacheFor: setting.Duration(24 * time.Hour)})
 		client := w.client(t)
 		w.want(t, client, "Bearer token-1", 1)
 		time.Sleep(time.Hour)
@@ -212,7 +213,7 @@ func TestALoginIsNotKept(t *testing.T) {
 	})
 }
 
-func TestWhatIsSent(t *testing.T) {
+func TestLoginRequest(t *testing.T) {
 	for text, want := range map[string]string{
 		`{body: {a: "env:PASSWORD", b: [1, true, null, 2.5, {c: "env:PASSWORD"}]}}`:  `POST  application/json {"a":"hunter22","b":[1,true,null,2.5,{"c":"hunter22"}]}`,
 		`{body: '{"a": 1}', method: PUT}`:                                            `PUT  application/json {"a": 1}`,

@@ -5,17 +5,18 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/collectington/collectington/agent/durable"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// OAuth2 gets access tokens (RFC 6749): with a username by password (section 4.3), with a refresh token by that (section 6),
-// else by client credentials (section 4.4).
+// OAuth2 gets access tokens (RFC 6749): by a password (section 4.3) if a username is set, by a refresh token (section 6) if one
+// is set, else by client credentials (section 4.4).
 type OAuth2 struct {
 	Username     setting.Text   `yaml:"username"`
 	Password     setting.Secret `yaml:"password"`
 	RefreshToken setting.Secret `yaml:"refresh_token"`
-	TokenFile    string         `yaml:"token_file"` // keeps what comes in place of refresh_token; "" = memory alone
+	TokenFile    string         `yaml:"token_file"` // keeps the refresh tokens that replace refresh_token; "" = only in memory
 
 	httpclient.OAuth2 `yaml:",inline"`
 }
@@ -28,13 +29,13 @@ func (o *OAuth2) validate() error {
 	byPassword, byRefresh := o.Username != "" || o.Password != "", o.RefreshToken != ""
 	switch {
 	case byPassword && byRefresh:
-		bad("refresh_token", "cannot stand beside username and password: a token is got by one or the other")
+		bad("refresh_token", "username or password is set too: set only one way to get a token")
 	case byPassword && (o.Username == "" || o.Password == ""):
-		bad("", "wants username and password together")
+		bad("", "set both username and password")
 	case o.TokenFile != "" && !byRefresh:
-		bad("token_file", "goes with refresh_token, whose successors it keeps")
+		bad("token_file", "needs refresh_token, whose successors it keeps")
 	case o.ClientSecret == "" && !byPassword && !byRefresh:
-		bad("client_secret", "required, unless there is username or refresh_token")
+		bad("client_secret", "required, unless username or refresh_token is set")
 	}
 	if o.ClientID == "" {
 		bad("client_id", "required")
@@ -42,12 +43,12 @@ func (o *OAuth2) validate() error {
 	return errors.Join(append(problems, ownParams(o.EndpointParams), o.TokenServer.Validate())...)
 }
 
-// ownParams refuses parameters that a grant sets itself.
+// ownParams returns an error for each parameter that a grant sets itself.
 func ownParams(given map[string]setting.Text) error {
 	var problems []error
 	for name := range given {
 		if slices.Contains([]string{"grant_type", "username", "password", "refresh_token", "assertion"}, name) {
-			problems = append(problems, setting.Bad("endpoint_params."+name, "has a setting of its own, or is set by itself"))
+			problems = append(problems, setting.Bad("endpoint_params."+name, "has its own setting, or is set automatically"))
 		}
 	}
 	return errors.Join(problems...)
@@ -85,16 +86,16 @@ func (p password) Params(h *httpclient.Host) (url.Values, error) {
 	return url.Values{"grant_type": {"password"}, "username": {user}, "password": {secret}}, nil
 }
 
-// Granted implements httpclient.Grant. A refresh token is not needed: the password is good for the next time too.
+// Granted implements httpclient.Grant. It ignores refresh tokens: the password remains valid.
 func (password) Granted(*httpclient.Host, string) error { return nil }
 
-// refresh is the grant of RFC 6749 section 6. A server may give another refresh token with each access token, and take none
-// but the last, so the last is kept.
+// refresh is the grant of RFC 6749 section 6. A server may issue another refresh token with each access token and accept only
+// the last one, so the last one is kept.
 type refresh struct {
 	set     *OAuth2
-	seed    string // the setting's token, of which the last has come
+	seed    string // the token of the settings, from which last was obtained
 	last    string
-	unsaved bool // last could not be written to the file, and is newer than what stands there
+	unsaved bool // last is newer than the token in the file, which could not be written
 }
 
 // Key implements httpclient.Grant.
@@ -106,7 +107,7 @@ func (r *refresh) Key(h *httpclient.Host) (string, error) {
 	return seed, nil
 }
 
-// Params implements httpclient.Grant. The file is read each time: another process may have used it since.
+// Params implements httpclient.Grant. It reads the file each time: another process may have written it.
 func (r *refresh) Params(h *httpclient.Host) (url.Values, error) {
 	seed, err := r.Key(h)
 	if err != nil {
@@ -117,7 +118,7 @@ func (r *refresh) Params(h *httpclient.Host) (url.Values, error) {
 	}
 	if file := r.file(h); file != "" {
 		// Before the token is spent: one that cannot be kept would be lost with the process.
-		if err := checkWritable(file); err != nil {
+		if err := durable.CheckReplace(file); err != nil {
 			return nil, setting.Bad("oauth2.token_file", "%v", err)
 		}
 		kept, err := readToken(file, seed)
@@ -142,15 +143,16 @@ func (r *refresh) Granted(h *httpclient.Host, token string) error {
 		return nil
 	}
 	if err := writeToken(file, r.seed, r.last); err != nil {
-		return setting.Bad("oauth2.token_file", "%v: the next start would be without a login", err)
+		return setting.Bad("oauth2.token_file", "%v: after a restart there would be no valid refresh token", err)
 	}
 	r.unsaved = false
 	return nil
 }
 
-// file is where the last token is kept, "" for nowhere: a host without a network has answers of somebody's own making.
+// file returns the path of the token file, "" if tokens are kept in memory only. If Host.Transport answers in place of the
+// network, the tokens are not real.
 func (r *refresh) file(h *httpclient.Host) string {
-	if r.set.TokenFile == "" || h.Answer != nil {
+	if r.set.TokenFile == "" || h.Transport != nil {
 		return ""
 	}
 	return inFolder(h, r.set.TokenFile)

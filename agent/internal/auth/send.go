@@ -11,19 +11,19 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Send is where a token goes: one of these.
+// Send is where requests carry a token. Exactly one field is set.
 type Send struct {
 	Header placedHeader `yaml:"header"`
 	Cookie string       `yaml:"cookie"` // a cookie of this name
 	Query  string       `yaml:"query"`  // a parameter of this name
 }
 
-// placedHeader is a header with a token in it: Authorization: Bearer {{ .Token }}.
+// placedHeader is a header that contains a token: Authorization: Bearer {{ .Token }}.
 type placedHeader struct{ name, before, after string }
 
-var errHeader = errors.New(`want a name, a colon and a value with the token once in it: "Authorization: Bearer {{ .Token }}"`)
+var errHeader = errors.New(`want a name, a colon and a value that contains the token once: "Authorization: Bearer {{ .Token }}"`)
 
-// UnmarshalText reads a header's line.
+// UnmarshalText parses a header line.
 func (p *placedHeader) UnmarshalText(text []byte) error {
 	name, value, colon := strings.Cut(string(text), ":")
 	parts := regexp.MustCompile(`\{\{\s*\.Token\s*\}\}`).Split(strings.TrimSpace(value), -1)
@@ -43,15 +43,15 @@ func (s *Send) validate() error {
 	}
 	switch {
 	case given != 1:
-		return setting.Bad("", "want one of header, cookie and query")
+		return setting.Bad("", "set one of header, cookie and query")
 	case s.Cookie != "" && !httpclient.IsToken(s.Cookie):
-		return setting.Bad("cookie", "want the name of a cookie: letters, digits and hyphens")
+		return setting.Bad("cookie", "not a valid cookie name: use letters, digits and hyphens")
 	}
 	return nil
 }
 
-// place puts the token on a request.
-func (s *Send) place(req *http.Request, token string) {
+// setToken puts the token on a request.
+func (s *Send) setToken(req *http.Request, token string) {
 	switch {
 	case s.Cookie != "":
 		req.AddCookie(&http.Cookie{Name: s.Cookie, Value: token})
@@ -62,12 +62,12 @@ func (s *Send) place(req *http.Request, token string) {
 	}
 }
 
-// maxToken bounds a token, in bytes. Servers take no longer headers.
+// maxToken bounds a token, in bytes. Servers do not accept longer headers.
 const maxToken = 16 << 10
 
-// wrong says why a token cannot be sent, nil where it can. It does not show the token.
-func (s *Send) wrong(token string) error {
-	odd := func(more string) bool {
+// check returns why a token cannot be sent, nil if it can. The error does not show the token.
+func (s *Send) check(token string) error {
+	invalid := func(more string) bool {
 		return strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(more, r) })
 	}
 	switch {
@@ -75,10 +75,10 @@ func (s *Send) wrong(token string) error {
 		return errors.New("the token is empty")
 	case len(token) > maxToken:
 		return errors.New("the token exceeds " + setting.Bytes(maxToken).String())
-	case s.Cookie != "" && odd(` ",;\`): // RFC 6265 section 4.1.1
-		return errors.New("the token holds characters that a cookie cannot carry")
-	case s.Query == "" && (odd("") || strings.TrimSpace(token) != token):
-		return errors.New("the token holds characters that a header cannot carry")
+	case s.Cookie != "" && invalid(` ",;\`): // RFC 6265 section 4.1.1
+		return errors.New("the token contains characters that are not valid in a cookie")
+	case s.Query == "" && (invalid("") || strings.TrimSpace(token) != token):
+		return errors.New("the token contains characters that are not valid in a header")
 	}
 	return nil
 }

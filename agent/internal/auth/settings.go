@@ -1,5 +1,5 @@
-// Package auth is the logins that have a name. Jobs and sinks that name the same one share it: one token, one login when it
-// runs out, and one pause when the login fails.
+// Package auth provides the named authentications of the configuration's auth section. Jobs and sinks that name the same one
+// share its token, its login when the token expires, and its pause when the login fails.
 package auth
 
 import (
@@ -15,10 +15,10 @@ import (
 //go:embed example.yaml
 var example string
 
-// Example is an entry of auth that names every setting.
+// Example returns an entry of auth that names every setting.
 func Example() string { return example }
 
-// Settings are one entry of auth: exactly one of these.
+// Settings is one entry of auth. Exactly one field is set.
 type Settings struct {
 	Login         *Login                    `yaml:"login"`
 	OAuth2        *OAuth2                   `yaml:"oauth2"`
@@ -29,7 +29,7 @@ type Settings struct {
 	SigV4         *httpclient.SigV4         `yaml:"sigv4"`
 }
 
-// Validate names every problem by its setting.
+// Validate returns all problems, each naming its setting.
 func (s *Settings) Validate() error {
 	var problems []error
 	var given []string
@@ -47,19 +47,19 @@ func (s *Settings) Validate() error {
 	check("authorization", s.Authorization != nil, (&httpclient.Settings{Authorization: s.Authorization}).Validate)
 	check("sigv4", s.SigV4 != nil, (&httpclient.Settings{SigV4: s.SigV4}).Validate)
 	if len(given) == 0 {
-		return setting.Bad("", "wants one of login, oauth2, jwt_bearer, headers, basic_auth, authorization, sigv4")
+		return setting.Bad("", "set one of login, oauth2, jwt_bearer, headers, basic_auth, authorization, sigv4")
 	}
 	for _, name := range given[1:] {
-		problems = append(problems, setting.Bad(name, "cannot stand beside %s: a login is one of them", given[0]))
+		problems = append(problems, setting.Bad(name, "%s is set too: set only one way to authenticate", given[0]))
 	}
 	return errors.Join(problems...)
 }
 
-// Provider makes the login that the settings describe. They have passed Validate.
+// Provider returns the provider of settings that have passed Validate.
 func (s *Settings) Provider() httpclient.Provider {
 	switch {
 	case s.Login != nil:
-		return &loginProvider{set: s.Login, tokens: httpclient.NewTokens()}
+		return &loginProvider{set: s.Login, cache: httpclient.NewTokenCache()}
 	case s.OAuth2 != nil:
 		return httpclient.NewOAuth2Provider(&s.OAuth2.OAuth2, s.OAuth2.grant())
 	case s.JWTBearer != nil:
@@ -67,34 +67,36 @@ func (s *Settings) Provider() httpclient.Provider {
 	case len(s.Headers) > 0:
 		return headers(s.Headers)
 	}
-	return plain{httpclient.Settings{BasicAuth: s.BasicAuth, Authorization: s.Authorization, SigV4: s.SigV4}}
+	return clientSettings{httpclient.Settings{BasicAuth: s.BasicAuth, Authorization: s.Authorization, SigV4: s.SigV4}}
 }
 
-// plain is a login that a client can have of its own too.
-type plain struct{ set httpclient.Settings }
+// clientSettings is a provider by settings that every client has.
+type clientSettings struct{ set httpclient.Settings }
 
-// Login implements httpclient.Provider.
-func (p plain) Login(h *httpclient.Host) (httpclient.Login, error) { return h.Login(&p.set) }
+// Authenticator implements httpclient.Provider.
+func (c clientSettings) Authenticator(h *httpclient.Host) (httpclient.Authenticator, error) {
+	return h.Authenticator(&c.set)
+}
 
 func validateHeaders(all map[string]setting.Text) error {
 	var problems []error
 	for name, value := range all {
 		switch {
 		case !httpclient.IsToken(name):
-			problems = append(problems, setting.Bad(name, "not a header's name: want letters, digits and hyphens"))
+			problems = append(problems, setting.Bad(name, "not a valid header name: use letters, digits and hyphens"))
 		case !isLine(string(value)):
-			problems = append(problems, setting.Bad(name, "a header's value is one line without control characters"))
+			problems = append(problems, setting.Bad(name, "the value must be one line without control characters"))
 		}
 	}
 	return errors.Join(problems...)
 }
 
-// isLine tells whether a header can carry a value (RFC 9110 section 5.5).
+// isLine reports whether a value is valid in a header (RFC 9110 section 5.5).
 func isLine(value string) bool {
 	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
 
-// resolve reads what texts refer to, afresh.
+// resolve returns the values of texts, with secrets as they are now.
 func resolve(h *httpclient.Host, under string, texts map[string]setting.Text) (map[string]string, error) {
 	values := make(map[string]string, len(texts))
 	for name, text := range texts {

@@ -10,19 +10,21 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/collectington/collectington/agent/durable"
 	"github.com/collectington/collectington/agent/httpclient"
 )
 
-// record is what a token file holds. It tells which refresh token of the settings its own has come of, so that a new one in
-// the settings is used.
-type record struct {
+// tokenRecord is the content of a token file. It holds a refresh token that the server has issued, and a hash of the
+// configured one for which it did. When the configured token changes, the record no longer applies.
+type tokenRecord struct {
 	RefreshToken string `json:"refresh_token"`
-	From         string `json:"from"` // SHA-256 of the settings' token
+	From         string `json:"from"` // SHA-256 of the configured token
 }
 
-// maxTokenFile bounds a token file, in bytes.
+// maxTokenFile is the maximum size of a token file, in bytes.
 const maxTokenFile = 64 << 10
 
+// inFolder returns a path relative to the folder of the configuration file.
 func inFolder(h *httpclient.Host, path string) string {
 	if filepath.IsAbs(path) || h.Secrets == nil {
 		return path
@@ -30,13 +32,13 @@ func inFolder(h *httpclient.Host, path string) string {
 	return filepath.Join(h.Secrets.Dir, path)
 }
 
-func from(seed string) string {
-	sum := sha256.Sum256([]byte(seed))
+func hash(configured string) string {
+	sum := sha256.Sum256([]byte(configured))
 	return hex.EncodeToString(sum[:])
 }
 
-// readToken is the token in a file, "" where there is none that has come of the seed.
-func readToken(path, seed string) (string, error) {
+// readToken returns the token in a file, or "" if the file is missing or belongs to another configured token.
+func readToken(path, configured string) (string, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", nil
@@ -49,63 +51,21 @@ func readToken(path, seed string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var r record
-	if json.Unmarshal(text, &r) != nil || r.RefreshToken == "" || r.From == "" { // whose error may show the token
-		return "", fmt.Errorf("%s is no token file, or is damaged: delete it, and put a new refresh token where refresh_token refers to", path)
+	var r tokenRecord
+	if json.Unmarshal(text, &r) != nil || r.RefreshToken == "" || r.From == "" { // its error could show the token
+		return "", fmt.Errorf("%s is damaged, or not a token file: delete it, and put a new refresh token where refresh_token refers to", path)
 	}
-	if r.From != from(seed) {
+	if r.From != hash(configured) {
 		return "", nil
 	}
 	return r.RefreshToken, nil
 }
 
-// writeToken puts a file with the token in the place of the one before. Whenever the process ends, there is one or the other,
-// and it is whole.
-func writeToken(path, seed, token string) (err error) {
-	text, err := json.Marshal(record{token, from(seed)})
+// writeToken replaces a token file. After a crash the file holds the old token or the new one.
+func writeToken(path, configured, token string) error {
+	text, err := json.Marshal(tokenRecord{token, hash(configured)})
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), temporary(path)) // which only its owner can read
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(append(text, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
+	return durable.ReplaceFile(path, append(text, '\n'))
 }
-
-// syncFolder makes a new name in a folder durable.
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
-// checkWritable tells why a file could not be replaced.
-func checkWritable(path string) error {
-	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is a directory, or else no regular file: name a file", path)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), temporary(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
-}
-
-func temporary(path string) string { return "." + filepath.Base(path) + ".*" }

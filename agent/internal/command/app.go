@@ -41,8 +41,8 @@ type App struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	vault   *setting.SecretStore
-	traffic *httpclient.Traffic // of all jobs, also of those that a reload brings
-	logins  logins              // likewise
+	traffic *httpclient.SharedState // of all jobs, also of those that a reload brings
+	logins  logins                  // likewise
 	log     *slog.Logger
 	level   slog.LevelVar // of log
 }
@@ -99,7 +99,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 	if err == nil {
 		c.Named = slices.ContainsFunc(parsed.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == "config" })
 		a.vault = &setting.SecretStore{Dir: filepath.Dir(c.Config)}
-		a.traffic = &httpclient.Traffic{}
+		a.traffic = &httpclient.SharedState{}
 		a.logins = logins{}
 		a.log = a.logger(&c.globals)
 		err = parsed.Run()

@@ -59,7 +59,7 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 			b.observe(x)
 		}
 	})
-	env.Web.Traffic = b.traffic
+	env.Web.Shared = b.traffic
 	if j.Fetcher != nil {
 		fetch, err := j.Fetcher.New(env)
 		if err != nil {
@@ -101,7 +101,7 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 
 func (b *assembly) host(observe func(httpclient.Exchange)) *httpclient.Host {
 	return &httpclient.Host{
-		Secrets: b.vault, UserAgent: "cton/" + b.Version, Providers: b.providers, Dial: b.Dial, Answer: b.answer, Observe: observe,
+		Secrets: b.vault, UserAgent: "cton/" + b.Version, Providers: b.providers, Dial: b.Dial, Transport: b.answer, Observe: observe,
 	}
 }
 
@@ -117,7 +117,7 @@ func observe(requests *run.Requests, x httpclient.Exchange) {
 	switch {
 	case x.Unsent:
 		c.Reused = 1
-	case !x.Kept:
+	case !x.Revalidated:
 		c.Received = x.Bytes
 	}
 	if x.Quota != nil {

@@ -39,7 +39,7 @@ func (a *App) loadAs(g *globals, o legacy.Options) (*config.Plan, error) {
 	return plan, keepJobs(plan, []string{o.Service})
 }
 
-func (a *App) parse(file string) (*config.Document, error) {
+func (a *App) parse(file string) (*config.File, error) {
 	text, err := config.ReadFile(file, a.In)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("read %s: there is no such file; name the configuration with -c FILE, or see one at work with: cton demo", file)

@@ -48,7 +48,7 @@ func (a *App) runPlan(ctx context.Context, plan *config.Plan, again func() (*con
 			a.log.Warn("another state_file is used after a restart alone", "state_file", plan.StateFile)
 		}
 		var built run.Plan
-		err = a.traffic.Renew(func() (err error) {
+		err = a.traffic.Reload(func() (err error) {
 			built, err = b.build(next)
 			return err
 		})

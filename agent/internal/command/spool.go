@@ -97,19 +97,15 @@ func chosen(dir string, ids []uint64, bad, waiting bool) ([]uint64, error) {
 	if len(ids) == 0 && !bad && !waiting {
 		return nil, errors.New("which requests? name their numbers, or --all")
 	}
-	wait, aside, err := spool.List(dir)
+	all, err := spool.List(dir)
 	if err != nil {
 		return nil, err
 	}
-	known := make([]uint64, 0, len(wait)+len(aside))
-	for _, m := range wait {
-		if known = append(known, m.ID); waiting {
-			ids = append(ids, m.ID)
-		}
-	}
-	for _, b := range aside {
-		if known = append(known, b.ID); bad {
-			ids = append(ids, b.ID)
+	known := make([]uint64, 0, len(all))
+	for _, l := range all {
+		known = append(known, l.ID)
+		if l.State == spool.Waiting && waiting || l.State == spool.SetAside && bad {
+			ids = append(ids, l.ID)
 		}
 	}
 	for _, id := range ids {

@@ -22,14 +22,20 @@ type spooled struct {
 	Oldest   time.Time `json:"oldest"`
 	Newest   time.Time `json:"newest"`
 	SetAside bool      `json:"set_aside"`
-	Problem  string    `json:"problem,omitempty"` // of one that was set aside; none = replay takes it
+	Later    bool      `json:"later_version,omitempty"` // it stays until a later cton sends it
+	Problem  string    `json:"problem,omitempty"`       // why it is not sent; replay takes one that is set aside without a problem
 }
 
-func spooledOf(m spool.Meta) spooled {
+func spooledOf(l spool.Listed) spooled {
 	at := func(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
-	return spooled{
-		ID: m.ID, Taken: at(m.Taken), Samples: m.Samples + m.Histograms, Bytes: m.Bytes, Oldest: at(m.Oldest), Newest: at(m.Newest),
+	one := spooled{
+		ID: l.ID, Taken: at(l.Taken), Samples: l.Samples + l.Histograms, Bytes: l.Bytes, Oldest: at(l.Oldest), Newest: at(l.Newest),
+		SetAside: l.State == spool.SetAside, Later: l.State == spool.Later,
 	}
+	if l.Err != nil {
+		one.Problem = l.Err.Error()
+	}
+	return one
 }
 
 // Run lists what a spool holds.
@@ -38,20 +44,13 @@ func (c *spoolListCmd) Run(a *App, g *globals, of *cli) error {
 	if err != nil {
 		return err
 	}
-	waiting, bad, err := spool.List(dir)
+	listed, err := spool.List(dir)
 	if err != nil {
 		return err
 	}
-	all := make([]spooled, 0, len(waiting)+len(bad))
-	for _, m := range waiting {
-		all = append(all, spooledOf(m))
-	}
-	for _, b := range bad {
-		one := spooledOf(b.Meta)
-		if one.SetAside = true; b.Err != nil {
-			one.Problem = b.Err.Error()
-		}
-		all = append(all, one)
+	all := make([]spooled, 0, len(listed))
+	for _, l := range listed {
+		all = append(all, spooledOf(l))
 	}
 	if c.JSON {
 		return a.listJSON(all)
@@ -79,6 +78,8 @@ func (a *App) listTable(all []spooled, now time.Time) error {
 	for _, one := range all {
 		state := "waits"
 		switch {
+		case one.Later:
+			state = "waits for a later cton: " + one.Problem
 		case one.Problem != "":
 			state = "set aside: " + one.Problem
 		case one.SetAside:

@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// collisions finds what is right by itself and wrong together.
+// collisions checks jobs and sinks that are valid alone against each other.
 func (r *reader) collisions(plan *Plan, root *yaml.Node) {
 	claimed := map[string]string{}
 	var merging []string
@@ -19,7 +19,7 @@ func (r *reader) collisions(plan *Plan, root *yaml.Node) {
 		if c, ok := s.Config.(sinks.Claimer); ok {
 			for _, claim := range c.Claims() {
 				if other := claimed[claim]; other != "" {
-					r.bad(keyAt(root, "sinks", s.Name), "sinks."+s.Name, "%s belongs to sinks.%s already", claim, other)
+					r.bad(keyAt(root, "sinks", s.Name), "sinks."+s.Name, "%s is already used by sinks.%s", claim, other)
 				}
 				claimed[claim] = s.Name
 			}
@@ -31,13 +31,13 @@ func (r *reader) collisions(plan *Plan, root *yaml.Node) {
 	r.metricCollisions(plan, root, merging)
 }
 
-// declared is one metric of one job.
+// declared is a name of series that a metric of a job has.
 type declared struct {
 	job      *Job
-	name     string // the declared one
-	at       string // where it is declared, below the job
-	series   string // a name that its series have: name, or name_sum and so on
-	kind     string // what must be the same wherever the name is declared
+	name     string // of the metric
+	at       string // the path of its declaration, below the job
+	series   string // the name of series: that of the metric, or with _sum and so on
+	kind     string // the type
 	help     string
 	unit     string
 	constant map[string]string
@@ -63,7 +63,7 @@ func declares(job *Job) []declared {
 			all = append(all, one)
 		}
 		if base, total := strings.CutSuffix(m.Name, "_total"); total && one.kind == "counter" {
-			for _, one.series = range []string{base, base + "_created"} { // what OpenMetrics calls the family, and reserves
+			for _, one.series = range []string{base, base + "_created"} { // the name of the family in OpenMetrics, and a name that it reserves
 				all = append(all, one)
 			}
 		}
@@ -90,12 +90,12 @@ func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merging []string)
 	}
 }
 
-// meet tells whether some sink gets the metrics of both jobs.
+// meet reports whether a sink gets the metrics of both jobs.
 func meet(a, b *Job, all []Sink) bool {
 	return slices.ContainsFunc(all, func(s Sink) bool { return a.GoesTo(s.Name) && b.GoesTo(s.Name) })
 }
 
-// page is the first of the merging sinks that shows the metrics of both jobs, "" where none does.
+// page returns the first of the merging sinks that shows the metrics of both jobs, or "".
 func page(a, b *Job, merging []string) string {
 	for _, name := range merging {
 		if a.GoesTo(name) && b.GoesTo(name) {
@@ -105,25 +105,25 @@ func page(a, b *Job, merging []string) string {
 	return ""
 }
 
-// clash says why two metrics cannot be side by side, "" where they can.
+// clash returns why two metrics exclude each other, or "".
 func clash(d, other declared, merged string) string {
 	where := other.path()
 	switch {
 	case d.name != other.name:
-		return fmt.Sprintf("the name %s belongs to %s too", d.series, where)
+		return fmt.Sprintf("the name %s is also used by %s", d.series, where)
 	case d.kind != other.kind:
-		return fmt.Sprintf("is a %s here and a %s in %s: a name has one type", d.kind, other.kind, where)
+		return fmt.Sprintf("is a %s here and a %s in %s: metrics of one name must have the same type", d.kind, other.kind, where)
 	case d.unit != other.unit:
-		return fmt.Sprintf("its unit differs from that of %s: a name has one unit", where)
+		return fmt.Sprintf("the unit differs from that of %s: metrics of one name must have the same unit", where)
 	case d.help != other.help:
-		return fmt.Sprintf("its help differs from that of %s: a name has one help", where)
+		return fmt.Sprintf("the help differs from that of %s: metrics of one name must have the same help", where)
 	case merged != "" && !apart(d, other) && !apart(other, d):
-		return fmt.Sprintf("can have the same series as %s on the page of sinks.%s; tell them apart by const_labels, or set job_label there", where, merged)
+		return fmt.Sprintf("can have the same series as %s on the page of sinks.%s: set const_labels that differ, or job_label in the sink", where, merged)
 	}
 	return ""
 }
 
-// apart tells whether a constant label of a keeps its series from ever being one of b's.
+// apart reports whether a constant label of a makes sure that none of its series is one of b's.
 func apart(a, b declared) bool {
 	for name, value := range a.constant {
 		theirs, constant := b.constant[name]
@@ -134,7 +134,7 @@ func apart(a, b declared) bool {
 	return false
 }
 
-// keyAt is the key at the end of a way through mappings, or the nearest above it.
+// keyAt returns the key at the end of a path through mappings, or the nearest key above it.
 func keyAt(n *yaml.Node, names ...string) *yaml.Node {
 	at := n
 	for _, name := range names {

@@ -15,12 +15,12 @@ import (
 	"github.com/collectington/collectington/deploy/examples"
 )
 
-// goTalk is what must never be seen in a message: names of our code or of the decoder's.
-func goTalk() *regexp.Regexp {
+// codeNames matches what no problem may contain: names of our code or of the decoder's.
+func codeNames() *regexp.Regexp {
 	return regexp.MustCompile(`\bstruct \{|interface \{|\bmain\.|rules\.|sources\.[A-Z]|setting\.[A-Z]|!!\w+|unmarshal|%!|0x[0-9a-f]{6}|<nil>`)
 }
 
-// FuzzLoad holds that whatever a file says, it is either a plan or a list of problems, each one line at a place that exists.
+// FuzzLoad holds that any file is a plan or a list of problems, each of one line and at a line that the file has.
 func FuzzLoad(f *testing.F) {
 	f.Add(examples.Demo("http://127.0.0.1:8001", ":8000"))
 	f.Add(config.Example())
@@ -48,7 +48,7 @@ func FuzzLoad(f *testing.F) {
 			}
 			again, err := config.Load("f.yaml", []byte(text), catalogue)
 			if err != nil || again.Jobs[0].Key != plan.Jobs[0].Key {
-				t.Errorf("read again it is another plan: %v", err)
+				t.Errorf("the second reading is another plan: %v", err)
 			}
 			return
 		}
@@ -61,8 +61,8 @@ func FuzzLoad(f *testing.F) {
 			if strings.ContainsAny(p.Brief(), "\n\r") || p.Line > lines {
 				t.Errorf("a problem of more than one line, or at line %d of %d: %q", p.Line, lines, p.Brief())
 			}
-			if found := goTalk().FindString(p.Text); found != "" && !strings.Contains(text, found) {
-				t.Errorf("%q speaks of %q", p.Text, found)
+			if found := codeNames().FindString(p.Text); found != "" && !strings.Contains(text, found) {
+				t.Errorf("%q contains %q", p.Text, found)
 			}
 		}
 	})

@@ -72,8 +72,7 @@ func TestHideSecrets(t *testing.T) {
 	}
 }
 
-// TestSurrogates holds that JSON's way to write a character beyond U+FFFF is read, and that an escaped backslash is not
-// taken for one.
+// TestSurrogates holds that surrogate pairs of JSON are read, and that an escaped backslash does not begin one.
 func TestSurrogates(t *testing.T) {
 	for text, want := range map[string]string{
 		`"\ud83d\ude00"`:                "\U0001F600",
@@ -89,7 +88,7 @@ func TestSurrogates(t *testing.T) {
 	}
 	for _, text := range []string{`"\ud83d"`, `"\ude00\ud83d"`, `"\\ud83d\ude00"`} {
 		if _, err := Parse("f.json", []byte(text)); err == nil {
-			t.Errorf("%s is taken", text)
+			t.Errorf("%s is accepted", text)
 		}
 	}
 }
@@ -115,11 +114,11 @@ func TestFind(t *testing.T) {
 	if path, _, ok := pathTo(&doc, 2, 20); path != "a.b.c.d.1.e" || !ok {
 		t.Errorf("2:20 is %s, %v", path, ok)
 	}
-	if path := place(&doc, 2, 17); path != "a.b.c.d.1.e" {
+	if path := settingPath(&doc, 2, 17); path != "a.b.c.d.1.e" {
 		t.Errorf("the key at 2:17 is %s", path)
 	}
 	if _, _, ok := pathTo(&doc, 9, 9); ok {
-		t.Error("9:9 is found")
+		t.Error("a node was found at 9:9")
 	}
 }
 
@@ -133,16 +132,16 @@ func TestFingerprint(t *testing.T) {
 	}
 	same := print("{a: 1, b: [x, 'y']}")
 	if print("a: 1 # of course\nb:\n  - x\n  - \"y\"\n") != same {
-		t.Error("layout and comments make a difference")
+		t.Error("layout or comments change the fingerprint")
 	}
 	for _, other := range []string{"{a: 1, b: [x]}", "{a: '1', b: [x, y]}", "{b: [x, y], a: 1}", "{a: 1, b: [xy]}"} {
 		if print(other) == same {
-			t.Errorf("%s is taken for the same", other)
+			t.Errorf("%s has the same fingerprint", other)
 		}
 	}
 }
 
-// TestFingerprintOfAliases holds that aliases neither hang nor blow it up, and that what they lead to still counts.
+// TestFingerprintOfAliases holds that nested aliases cost little time and memory, and that what they stand for counts.
 func TestFingerprintOfAliases(t *testing.T) {
 	text := "a0: &a0 [x]\n"
 	for i := range 30 {
@@ -160,7 +159,7 @@ func TestFingerprintOfAliases(t *testing.T) {
 		t.Errorf("%d bytes", n)
 	}
 	if fingerprint(last) == fingerprint(other.Content[0].Content[61]) {
-		t.Error("what an alias leads to makes no difference")
+		t.Error("what an alias stands for does not change the fingerprint")
 	}
 	loop := &yaml.Node{Kind: yaml.SequenceNode}
 	loop.Content = []*yaml.Node{{Kind: yaml.AliasNode, Alias: loop}}
@@ -191,7 +190,7 @@ func TestApart(t *testing.T) {
 			t.Errorf("%+v and %+v clash: %v, want %v", c.a, c.b, got, c.clash)
 		}
 		if clash(c.a, c.b, "") != "" {
-			t.Errorf("%+v and %+v clash where jobs are told apart", c.a, c.b)
+			t.Errorf("%+v and %+v clash on a page with job labels", c.a, c.b)
 		}
 	}
 }

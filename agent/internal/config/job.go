@@ -34,60 +34,60 @@ const (
 )
 
 func (r *reader) jobs(plan *Plan, n *yaml.Node) {
-	r.entries(n, "jobs", "jobs by name, each with a schedule, where data comes from, and metrics", func(key, value *yaml.Node) {
+	r.entries(n, "jobs", "jobs by name, each with a schedule, a source of data, and metrics", func(key, value *yaml.Node) {
 		path := "jobs." + key.Value
 		if !r.goodName(key, "jobs") {
 			return
 		}
 		if key.Value == "cton" {
-			r.bad(key, path, "the name cton is the agent's own")
+			r.bad(key, path, "the name cton is reserved for the metrics of the agent itself")
 			return
 		}
 		if value.Kind != yaml.MappingNode {
-			r.bad(key, path, "want a mapping: a schedule, where data comes from, and metrics")
+			r.bad(key, path, "want a mapping with a schedule, a source of data, and metrics")
 			return
 		}
 		plan.Jobs = append(plan.Jobs, r.job(plan, key, value, path))
 	})
 }
 
-// job reads one job. Its keys are settings of every job, or the name of a kind.
+// job reads one job. Each of its keys is a setting of every job, or the name of a kind.
 func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 	own := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column}
 	known := settingsAt(reflect.TypeFor[jobSettings](), "")
 	job := Job{Name: key.Value, Key: fingerprint(n)}
 	var fetchKey, sourceKey *yaml.Node
-	r.entries(n, path, "a schedule, where data comes from, and metrics", func(key, value *yaml.Node) {
+	r.entries(n, path, "a schedule, a source of data, and metrics", func(key, value *yaml.Node) {
 		if slices.Contains(known, key.Value) {
 			own.Content = append(own.Content, key, value)
 			return
 		}
 		if kind, ok := kindOf(r.catalogue.Fetchers, key.Value); ok {
-			job.Fetcher = readKind(r, kind, key, value, path, fetchKey)
+			job.Fetcher = readKind(r, kind, key, value, path, fetchKey, "source")
 			job.Fetches = key.Value + " " + fingerprint(value)
 			if id, ok := job.Fetcher.(sources.Identifier); ok {
 				job.Fetches = key.Value + " " + id.Identity()
 			}
 			fetchKey = key
-			job.Key += r.named(plan, value, join(path, kind.Name), job.Fetcher)
+			job.Key += r.authKey(plan, value, join(path, kind.Name), job.Fetcher)
 			return
 		}
 		if kind, ok := kindOf(r.catalogue.Sources, key.Value); ok {
-			job.Source = readKind(r, kind, key, value, path, sourceKey)
+			job.Source = readKind(r, kind, key, value, path, sourceKey, "way to compute metrics")
 			sourceKey = key
-			job.Key += r.named(plan, value, join(path, kind.Name), job.Source)
+			job.Key += r.authKey(plan, value, join(path, kind.Name), job.Source)
 			if job.MetricsAt = kind.Name; kind.Name != "metrics" {
 				job.MetricsAt = kind.Name + ".metrics"
 			}
 			return
 		}
-		r.bad(key, path, "%s", r.noSetting(path, key.Value, append(r.jobKinds(), known...)))
+		r.bad(key, path, "%s", r.unknownSetting(path, key.Value, append(r.jobKinds(), known...)))
 	})
 	switch {
 	case sourceKey == nil && !r.meant[join(path, "metrics")]:
-		r.bad(key, path, "measures nothing: add %s", strings.Join(names(r.catalogue.Sources), " or "))
+		r.bad(key, path, "computes no metrics: add %s", strings.Join(names(r.catalogue.Sources), " or "))
 	case sourceKey != nil && sourceKey.Value == "metrics" && fetchKey == nil:
-		r.bad(key, path, "has nothing to compute its metrics from: add %s", strings.Join(names(r.catalogue.Fetchers), " or "))
+		r.bad(key, path, "has no source of data: add %s", strings.Join(names(r.catalogue.Fetchers), " or "))
 	}
 	r.jobSettings(&job, key, own, path)
 	return job
@@ -115,7 +115,7 @@ func (r *reader) jobSettings(job *Job, key, own *yaml.Node, path string) {
 		}
 	}
 	if s.Timeout == 0 {
-		r.bad(at("timeout"), join(path, "timeout"), "want more than 0: a tick without an end would stop the job")
+		r.bad(at("timeout"), join(path, "timeout"), "want more than 0: a run without a timeout could block the job")
 	}
 	if s.MaxSeries < 1 {
 		r.bad(at("max_series"), join(path, "max_series"), "want at least 1")
@@ -134,23 +134,23 @@ func (r *reader) jobSettings(job *Job, key, own *yaml.Node, path string) {
 // jobSinks checks the sinks that a job names.
 func (r *reader) jobSinks(n, key *yaml.Node, path string, named []string) {
 	if len(named) == 0 {
-		r.bad(key, path, "names no sink; leave it out for all of them")
+		r.bad(key, path, "the list is empty; leave it out to use all sinks")
 	}
 	for i, name := range named {
 		_, at := child(n, strconv.Itoa(i))
 		switch {
 		case !slices.Contains(r.sinkNames, name):
-			r.bad(at, path, "%s", noKind("sink", name, r.sinkNames))
+			r.bad(at, path, "%s", unknown("sink", name, r.sinkNames))
 		case slices.Contains(named[:i], name):
-			r.bad(at, path, "%s is there already", name)
+			r.bad(at, path, "%q is listed twice", name)
 		}
 	}
 }
 
-// readKind reads the settings of a kind that a job names.
-func readKind[T any](r *reader, kind sources.Kind[T], key, value *yaml.Node, path string, other *yaml.Node) sources.Config[T] {
+// readKind reads the settings of a kind. A job can have only one of its role: other is the key of the one before.
+func readKind[T any](r *reader, kind sources.Kind[T], key, value *yaml.Node, path string, other *yaml.Node, role string) sources.Config[T] {
 	if other != nil {
-		r.bad(key, path, "a job has one of its sort; there is %q already", other.Value)
+		r.bad(key, path, "a job can have only one %s; %q is already set", role, other.Value)
 	}
 	path = join(path, kind.Name)
 	c := kind.Defaults()

@@ -2,14 +2,15 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
 
-// child is the value under a key of a mapping, or an item of a list, with the node to point at when it is wrong: the key
-// where the name is what matters.
+// child returns the value under a key of a mapping, or an item of a list. The key is the node at which a problem with the name
+// is shown: for a list, the item.
 func child(n *yaml.Node, name string) (key, value *yaml.Node) {
 	n = resolve(n)
 	if n == nil {
@@ -30,6 +31,7 @@ func child(n *yaml.Node, name string) (key, value *yaml.Node) {
 	return nil, nil
 }
 
+// resolve returns what an alias stands for, and other nodes as they are.
 func resolve(n *yaml.Node) *yaml.Node {
 	for hops := 0; n != nil && n.Kind == yaml.AliasNode && hops < 100; hops++ {
 		n = n.Alias
@@ -37,8 +39,8 @@ func resolve(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// find follows a path of names as far as it goes and is the place to point at: the value of the last name, or the nearest
-// key above it that stands in the file. Names may hold dots themselves, so the longest name that fits goes first.
+// find returns the node at which a problem with a setting is shown: its value, or, if the value is a mapping or a list, its
+// key, or the nearest key above it that the file has. Names can contain dots, so find tries the longest name first.
 func find(n *yaml.Node, path string) *yaml.Node {
 	at := n
 	for path != "" {
@@ -54,6 +56,7 @@ func find(n *yaml.Node, path string) *yaml.Node {
 	return at
 }
 
+// next returns the child that a path begins with, and the rest of the path.
 func next(n *yaml.Node, path string) (key, value *yaml.Node, rest string) {
 	for name := path; name != ""; {
 		if key, value = child(n, name); key != nil {
@@ -68,8 +71,8 @@ func next(n *yaml.Node, path string) (key, value *yaml.Node, rest string) {
 	return nil, nil, ""
 }
 
-// pathTo is the path of the mapping or list that holds the node at a line and column, with the name of that node where it
-// is a key; and whether there is one.
+// pathTo returns the path of the node at a line and column. If the node is a key, the path is that of its mapping, and key is
+// its name. It reports whether there is a node.
 func pathTo(n *yaml.Node, line, col int) (path, key string, ok bool) {
 	switch n.Kind {
 	case yaml.DocumentNode:
@@ -98,8 +101,8 @@ func pathTo(n *yaml.Node, line, col int) (path, key string, ok bool) {
 	return "", "", n.Line == line && n.Column == col
 }
 
-// place is the path of the setting at a line and column, "" where there is none.
-func place(n *yaml.Node, line, col int) string {
+// settingPath returns the path of the setting at a line and column, or "" if there is none.
+func settingPath(n *yaml.Node, line, col int) string {
 	path, key, _ := pathTo(n, line, col)
 	return join(path, key)
 }
@@ -114,14 +117,14 @@ func join(parts ...string) string {
 	return strings.Join(kept, ".")
 }
 
-// fingerprint is the same for two nodes that mean the same, whatever their layout and comments.
+// fingerprint returns a text that is equal for two nodes with the same meaning, whatever their layout and comments.
 func fingerprint(n *yaml.Node) string {
 	var b strings.Builder
 	writeFingerprint(&b, n, map[*yaml.Node]int{})
 	return b.String()
 }
 
-// writeFingerprint writes what an alias stands for once: it may hold itself, or more than there is memory for.
+// writeFingerprint writes what an alias stands for only once: it can contain itself, or be too large for the memory.
 func writeFingerprint(b *strings.Builder, n *yaml.Node, seen map[*yaml.Node]int) {
 	if n.Kind == yaml.AliasNode {
 		n = resolve(n)
@@ -136,4 +139,43 @@ func writeFingerprint(b *strings.Builder, n *yaml.Node, seen map[*yaml.Node]int)
 		writeFingerprint(b, c, seen)
 	}
 	b.WriteByte(')')
+}
+
+// pair is a key of a mapping and its value.
+type pair struct{ key, value *yaml.Node }
+
+// maxMerges is how deep merges can be nested.
+const maxMerges = 10
+
+// pairs returns the keys and values of a mapping, and those that << merges into it. Its own keys come first.
+func pairs(n *yaml.Node, depth int) []pair {
+	var own, merged []pair
+	has := func(all []pair, name string) bool {
+		return slices.ContainsFunc(all, func(p pair) bool { return p.key.Value == name })
+	}
+	n = resolve(n)
+	for i := 0; i+1 < len(n.Content) && depth < maxMerges; i += 2 {
+		key, value := n.Content[i], resolve(n.Content[i+1])
+		if key.ShortTag() != "!!merge" {
+			own = append(own, pair{key, n.Content[i+1]})
+			continue
+		}
+		from := []*yaml.Node{value}
+		if value.Kind == yaml.SequenceNode {
+			from = value.Content
+		}
+		for _, f := range from {
+			for _, p := range pairs(f, depth+1) {
+				if !has(merged, p.key.Value) {
+					merged = append(merged, p)
+				}
+			}
+		}
+	}
+	for _, p := range merged {
+		if !has(own, p.key.Value) {
+			own = append(own, p)
+		}
+	}
+	return own
 }

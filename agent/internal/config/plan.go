@@ -1,5 +1,5 @@
-// Package config reads a configuration file into a checked plan. It finds every problem at once and says each in its
-// author's words, at the author's own line.
+// Package config reads a configuration file into a checked plan. It finds all problems of the file at once, and shows each in
+// words for the file's author, at the line of the file.
 package config
 
 import (
@@ -12,36 +12,36 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Catalogue is the kinds that a configuration can name.
+// Catalogue has the kinds that a configuration file can use.
 type Catalogue struct {
 	Fetchers []sources.Kind[sources.Fetcher]
 	Sources  []sources.Kind[sources.Source]
 	Sinks    []sinks.Kind
 }
 
-// Plan is a configuration that has passed its check.
+// Plan is a checked configuration.
 type Plan struct {
 	External    map[string]string // external labels
-	Concurrency int               // how many ticks may be under way at once
-	StateFile   string            // keeps the jobs' state over a restart; "" = nothing does
+	Concurrency int               // how many ticks may be active at once
+	StateFile   string            // keeps the state of jobs over a restart; "" means that it is lost
 	Auth        []Auth            // by name
 	Sinks       []Sink            // by name
 	Jobs        []Job             // by name
 }
 
-// Auth is one entry of auth: a login with a name.
+// Auth is an entry of auth: a named login.
 type Auth struct {
 	Name     string
 	Settings *auth.Settings
-	Key      string // equal for two logins that are configured alike
+	Key      string // equal for two logins with the same settings
 }
 
-// Sink is one entry of sinks.
+// Sink is an entry of sinks.
 type Sink struct {
 	Name   string
 	Kind   sinks.Kind
 	Config sinks.Config
-	Key    string // equal for two sinks that are configured alike, the login that they name included
+	Key    string // equal for two sinks with the same settings, those of their login included
 }
 
 // Job is one entry of jobs.
@@ -62,7 +62,7 @@ type Job struct {
 	Fetches   string // equal for two jobs that fetch the same thing
 }
 
-// Dated tells whether what the job measures depends on the tick's window.
+// Dated reports whether what the job measures depends on the tick's window.
 func (j *Job) Dated() bool { return isDated(j.Source) || j.Fetcher != nil && isDated(j.Fetcher) }
 
 func isDated(config any) bool {
@@ -70,5 +70,5 @@ func isDated(config any) bool {
 	return !ok || d.Dated()
 }
 
-// GoesTo tells whether the sink gets the job's metrics.
+// GoesTo reports whether the sink gets the job's metrics.
 func (j *Job) GoesTo(sink string) bool { return j.Sinks == nil || slices.Contains(j.Sinks, sink) }

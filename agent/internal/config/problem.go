@@ -8,28 +8,28 @@ import (
 	"strings"
 )
 
-// Problem is one thing that is wrong with a configuration file, fit for its author.
+// Problem is one thing that is wrong with a configuration file, in words for its author.
 type Problem struct {
 	File      string
-	Line, Col int    // from 1; 0 = the file as a whole
-	Path      string // "sinks.mimir.remote_write.url"; empty at the top
+	Line, Col int    // from 1; 0 for the file as a whole
+	Path      string // of the setting: "sinks.mimir.remote_write.url"; empty at the top level
 	Text      string
-	Source    string // the line it speaks of
+	Source    string // the line of the file
 }
 
-// Brief is the place and the problem, in one line.
+// Brief returns where the problem is and what it is, in one line.
 func (p Problem) Brief() string {
-	place := p.File
+	where := p.File
 	if p.Line > 0 {
-		place += fmt.Sprintf(":%d:%d", p.Line, p.Col)
+		where += fmt.Sprintf(":%d:%d", p.Line, p.Col)
 	}
 	if p.Path != "" {
-		place += ": " + p.Path
+		where += ": " + p.Path
 	}
-	return place + ": " + p.Text
+	return where + ": " + p.Text
 }
 
-// String is Brief, and the author's own line with a caret.
+// String returns Brief, and the line of the file with a caret under the column.
 func (p Problem) String() string {
 	if p.Line == 0 || p.Source == "" {
 		return p.Brief()
@@ -38,7 +38,7 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s\n%5d | %s\n      | %s", p.Brief(), p.Line, line, caret)
 }
 
-// Problems is everything that is wrong with a file, in the order of its lines.
+// Problems are all problems of a file, in the order of its lines.
 type Problems []Problem
 
 func (p Problems) Error() string {
@@ -55,19 +55,19 @@ func (p Problems) sort() {
 	})
 }
 
-// maxExcerpt is how much of a long line is shown, in characters.
+// maxExcerpt is how much of a line is shown, in characters.
 const maxExcerpt = 120
 
-// excerpt is the part of a line around a column, and a line with a caret below it.
+// excerpt returns the part of a line around a column, and a line with a caret to show below it.
 func excerpt(line string, col int) (shown, caret string) {
-	chars := []rune(hideSecrets(line)) // before it is cut: what tells a secret may be cut off
+	chars := []rune(hideSecrets(line)) // before the cut, which can separate a secret from its name
 	at := min(max(col-1, 0), len(chars))
 	from, to := 0, len(chars)
 	if to > maxExcerpt {
 		from = max(0, min(at-maxExcerpt/2, to-maxExcerpt))
 		to = from + maxExcerpt
 	}
-	// A tab stays a tab, so that the caret stands under its character whatever a tab's width is.
+	// Tabs stay tabs, so that the caret is under its character whatever the width of a tab is.
 	pad := strings.Map(func(r rune) rune {
 		if r == '\t' {
 			return r
@@ -77,6 +77,7 @@ func excerpt(line string, col int) (shown, caret string) {
 	return printable(string(chars[from:to])), pad + "^"
 }
 
+// printable replaces control characters.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\t' || r == 0x7f {
@@ -86,7 +87,7 @@ func printable(s string) string {
 	}, s)
 }
 
-// hideSecrets blanks what looks like a secret written out, since messages end up in logs. It keeps every column.
+// hideSecrets replaces what looks like a secret by stars, because problems are logged. It does not move columns.
 func hideSecrets(line string) string {
 	named := regexp.MustCompile(`(?i)((?:password|passwd|secret|token|credentials|authorization|cookie|auth|key)[\w-]*(?:["']\s*:\s*|\s*:\s+))("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,{}\[\]#"'](?:[^,}\]#]*[^\s,}\]#])?)`)
 	line = named.ReplaceAllStringFunc(line, func(match string) string {

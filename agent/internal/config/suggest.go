@@ -2,8 +2,7 @@ package config
 
 import "strings"
 
-// Closest is the known name that a mistyped one most likely means, "" where none is near: at most a third of its letters
-// may differ.
+// Closest returns the known name that is closest to a mistyped one, or "" if more than a third of its letters differ.
 func Closest(name string, known []string) string {
 	best, least := "", len(name)/3+1
 	for _, k := range known {
@@ -14,8 +13,8 @@ func Closest(name string, known []string) string {
 	return best
 }
 
-// Distance counts the letters to insert, delete, replace or swap with their neighbour (Damerau-Levenshtein, optimal string
-// alignment). Names of more than 64 letters are 64 apart.
+// Distance returns the edit distance of two names (Damerau-Levenshtein, optimal string alignment): how many letters have to be
+// inserted, deleted, replaced or swapped with their neighbour. It is 64 for names of more than 64 letters.
 func Distance(a, b string) int {
 	const limit = 64
 	if len(a) > limit || len(b) > limit {

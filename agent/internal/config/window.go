@@ -10,7 +10,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// windowSettings say in which stretches of time a job reads. Nil is the default.
+// windowSettings are the settings of the windows that a job reads.
 type windowSettings struct {
 	Length     setting.Duration  `yaml:"length"`
 	Settle     *setting.Duration `yaml:"settle"`
@@ -19,13 +19,13 @@ type windowSettings struct {
 }
 
 const (
-	// defaultSettle is for APIs that are a little behind, and for clocks that are.
+	// defaultSettle allows for APIs and clocks that are a little behind.
 	defaultSettle = time.Minute
-	defaultOutage = 24 * time.Hour // that costs no window, beside the schedule's longest pause
+	defaultOutage = 24 * time.Hour // how long the agent can be down without missing a window
 	maxLength     = 366 * 24 * time.Hour
 )
 
-// windows makes the windows of a job whose schedule has passed.
+// windows sets the windows of a job with a valid schedule.
 func (r *reader) windows(job *Job, s *windowSettings, zone *time.Location, n *yaml.Node, path string) {
 	length := time.Duration(s.Length)
 	bad := func(setting, format string, args ...any) {
@@ -52,17 +52,17 @@ func (r *reader) windows(job *Job, s *windowSettings, zone *time.Location, n *ya
 	}
 	job.Windows = w
 	if !job.Dated() {
-		r.bad(n, path, "nothing asks for it, so that each window would get the same: ask, as in query: "+
-			"{from: \"{{ rfc3339 .Window.Start }}\"}, or use $start and $end in each metric's expressions")
+		r.bad(n, path, "nothing uses the window, so that every window would get the same data: use it, as in query: "+
+			"{from: \"{{ rfc3339 .Window.Start }}\"}, or use $start and $end in the expressions of each metric")
 	}
 	if d, ok := job.Source.(sources.Declarer); ok && w.Overlap > 0 {
 		for _, m := range d.Declares() {
 			switch {
 			case m.Once && m.Remember < 2*length:
-				bad("overlap", "%s remembers events for %s: set its remember to two lengths, %s, or events that windows share count twice",
+				bad("overlap", "%s remembers events for %s only: set its remember to two lengths, %s, or events in two windows count twice",
 					m.Name, setting.Duration(m.Remember), setting.Duration(2*length))
 			case !m.Once && m.Accumulates():
-				bad("overlap", "%s would count twice what windows share: give it once_by, or leave out the overlap", m.Name)
+				bad("overlap", "%s would count twice what is in two windows: set once_by, or remove the overlap", m.Name)
 			}
 		}
 	}

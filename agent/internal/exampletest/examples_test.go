@@ -38,7 +38,7 @@ func TestDemoReplacesAddresses(t *testing.T) {
 		}
 	}
 	// An address is a text whatever is in it, so that the check of the page is what refuses it.
-	if _, err := config.Load("demo.yaml", []byte(examples.Demo("http://127.0.0.1:1", "\"}: \n x")), agent.Catalogue()); err == nil || strings.Contains(err.Error(), "not YAML") {
+	if _, err := config.Load("demo.yaml", []byte(examples.Demo("http://127.0.0.1:1", "\"}: \n x")), agent.Catalogue()); err == nil || strings.Contains(err.Error(), "not valid YAML") {
 		t.Errorf("a strange address: %v", err)
 	}
 }

@@ -2,14 +2,16 @@ package ledger
 
 import (
 	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// BenchmarkApply30000 is the steady state of a big job: 3 gauges of 10,000 series with 4 labels. "same" brings the rows
-// in the order of the last tick, as most upstreams do; "shuffled" in another; "churn" replaces 100 series in each tick.
+// BenchmarkApply30000 applies ticks of 3 gauges with 10,000 series of 4 labels each: "same" in the order of the last tick, as
+// from most upstreams, "shuffled" in another order, and "churn" with 100 series replaced per tick.
 func BenchmarkApply30000(b *testing.B) {
 	const metrics, series = 3, 10_000
 	row := func(s int) metric.Reading {
@@ -23,7 +25,7 @@ func BenchmarkApply30000(b *testing.B) {
 		"churn":    func(tick, i int) int { return i + tick*100 },
 	} {
 		b.Run(name, func(b *testing.B) {
-			// The rows are made beforehand: 1,000 ticks of churn, then it begins anew.
+			// The rows are for 1,000 ticks of churn and are then used again.
 			rows := make([]metric.Reading, series+100*1000)
 			for s := range rows {
 				rows[s] = row(s)
@@ -57,7 +59,7 @@ func BenchmarkApply30000(b *testing.B) {
 	}
 }
 
-// BenchmarkSnapshot saves and loads a job of 100,000 series and one of 1,000,000 event ids.
+// BenchmarkSnapshot saves and restores a job with 100,000 series and one with 1,000,000 event IDs.
 func BenchmarkSnapshot(b *testing.B) {
 	series := &metric.Desc{Name: "gauge", Type: metric.Gauge, LabelNames: []string{"host", "disk"}}
 	events := &metric.Desc{Name: "m_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: time.Hour, MaxEvents: 1 << 20}
@@ -91,4 +93,51 @@ func BenchmarkSnapshot(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkMemory reports the memory per series of a ledger with its last batch: 10 metrics of 20,000 series each, with the
+// same labels in all metrics, with different labels, and all of them in one metric.
+func BenchmarkMemory(b *testing.B) {
+	const metrics, series = 10, 20_000
+	for _, c := range []struct {
+		name    string
+		metrics int
+		host    string
+	}{{"shared", metrics, "host"}, {"apart", metrics, "host-%d"}, {"one metric", 1, "host"}} {
+		b.Run(c.name, func(b *testing.B) {
+			var readings metric.Readings
+			for m := range c.metrics {
+				d := &metric.Desc{Name: fmt.Sprintf("m%d", m), Type: metric.Gauge, LabelNames: []string{"host", "path", "method", "code"}}
+				host := c.host
+				if strings.Contains(host, "%d") {
+					host = fmt.Sprintf(host, m)
+				}
+				rows := make([]metric.Reading, metrics*series/c.metrics)
+				for i := range rows {
+					rows[i] = metric.Reading{Labels: []string{fmt.Sprintf("%s-%d.example.com", host, i%500), fmt.Sprintf("/api/v1/resource/%d", i), "GET", "200"}}
+				}
+				readings = append(readings, metric.Measured{Desc: d, Rows: rows})
+			}
+			for b.Loop() {
+				before := heap()
+				l := New(For(time.Minute), 1<<20)
+				var r *Result
+				for tick := range 2 + maxIdle {
+					r, _ = l.Apply(epoch().Add(time.Duration(tick)*time.Minute), readings)
+				}
+				b.ReportMetric(float64(heap()-before)/(metrics*series), "B/series")
+				runtime.KeepAlive(l)
+				runtime.KeepAlive(r)
+			}
+		})
+	}
+}
+
+// heap returns the bytes of reachable memory.
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

@@ -2,25 +2,25 @@ package ledger
 
 import "github.com/collectington/collectington/agent/metric"
 
-// drops counts what one metric's readings lost in a tick.
+// drops counts the readings of one metric that a tick leaves out.
 type drops struct {
 	all []metric.Drop
 }
 
 func (d *drops) reset() { d.all = d.all[:0] }
 
-// add counts n readings; what they were is asked only for the first of a reason.
-func (d *drops) add(reason metric.Reason, n int, what func() string) {
+// add counts n readings. It calls describe for the first of a reason only.
+func (d *drops) add(reason metric.Reason, n int, describe func() string) {
 	for i := range d.all {
 		if d.all[i].Reason == reason {
 			d.all[i].Count += n
 			return
 		}
 	}
-	d.all = append(d.all, metric.Drop{Reason: reason, Count: n, First: what()})
+	d.all = append(d.all, metric.Drop{Reason: reason, Count: n, First: describe()})
 }
 
-// count is how many were dropped.
+// count returns the number of readings that were dropped.
 func (d *drops) count() int {
 	n := 0
 	for i := range d.all {
@@ -29,6 +29,7 @@ func (d *drops) count() int {
 	return n
 }
 
+// appendTo appends the drops to the list and clears them.
 func (d *drops) appendTo(list []Drop, name string) []Drop {
 	for _, drop := range d.all {
 		list = append(list, Drop{name, drop})

@@ -8,25 +8,25 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// events remembers which event ids a metric has counted. An id is forgotten once it has not been seen for a while, and
-// the longest unseen ones early when there are too many.
+// events remembers which event IDs a metric has counted. An ID is forgotten when it has not been seen for some time. If there
+// are too many, the ones not seen for longest are forgotten early.
 type events struct {
 	remember int64 // milliseconds
 	max      int
 	known    map[string]*sighting
-	ring     sighting // closes the ring of committed sightings: after it the longest unseen, before it the last seen
+	ring     sighting // head of the ring of committed sightings, the one not seen for longest first
 
-	shown []*sighting // in the tick under way, in their order
+	shown []*sighting // in the current tick, in their order
 }
 
-// sighting says when an event was last seen.
+// sighting is when an event was last seen.
 type sighting struct {
 	id            string
 	at            int64     // Unix milliseconds
 	before, after *sighting // nil until it is committed
 
-	// In the tick under way it was shown, and is to be counted.
-	shown, counts bool
+	shown  bool // in the current tick
+	counts bool // in the current tick
 }
 
 func newEvents(remember time.Duration, max int) *events {
@@ -35,12 +35,12 @@ func newEvents(remember time.Duration, max int) *events {
 	return e
 }
 
-// stage notes an event of the tick under way and tells whether it is to be counted.
+// stage adds an event to the current tick and reports whether it counts.
 func (e *events) stage(id string, at int64) bool {
 	s := e.known[id]
 	switch {
 	case s == nil:
-		// The copy is the map's key too: the caller's string does not outlive the tick.
+		// The copy is the map's key too: the caller's string is valid during the tick only.
 		s = &sighting{id: strings.Clone(id), counts: true}
 		e.known[s.id] = s
 	case s.shown:
@@ -53,15 +53,16 @@ func (e *events) stage(id string, at int64) bool {
 	return s.counts
 }
 
-// fit tells whether the tick's events find room. All that the API shows in one tick must be remembered, or they would
-// count again in the next.
+// fit returns an error if the tick has more events than can be remembered: those forgotten would count again in the next
+// tick.
 func (e *events) fit() error {
 	if len(e.shown) > e.max {
-		return fmt.Errorf("one answer shows %d events, more than max_events (%d): they would be counted twice", len(e.shown), e.max)
+		return fmt.Errorf("a response has %d events, more than max_events (%d), and some would be counted twice; raise max_events or fetch fewer", len(e.shown), e.max)
 	}
 	return nil
 }
 
+// rollback removes the current tick's events.
 func (e *events) rollback() {
 	for _, s := range e.shown {
 		s.shown, s.counts = false, false
@@ -69,17 +70,17 @@ func (e *events) rollback() {
 			delete(e.known, s.id)
 		}
 	}
-	e.settle()
+	e.endTick()
 }
 
-// commit remembers the tick's events and forgets old ones.
+// commit remembers the current tick's events as seen at a time, and forgets old ones.
 func (e *events) commit(at int64, d *drops) {
 	for _, s := range e.shown {
 		s.at, s.shown, s.counts = at, false, false
 		s.unlink()
 		s.linkBefore(&e.ring)
 	}
-	e.settle()
+	e.endTick()
 	early := 0
 	for s := e.ring.after; s != &e.ring; s = e.ring.after {
 		if at-s.at <= e.remember {
@@ -96,8 +97,8 @@ func (e *events) commit(at int64, d *drops) {
 	}
 }
 
-// settle ends the tick under way.
-func (e *events) settle() {
+// endTick clears the list of the current tick's events.
+func (e *events) endTick() {
 	clear(e.shown)
 	e.shown = e.shown[:0]
 }

@@ -10,15 +10,15 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// epoch is when the tests' histories begin; they speak of times as spans since then.
+// epoch is the start of the tests' histories. Times are written as durations since then.
 func epoch() time.Time { return time.Date(2026, 3, 14, 9, 26, 0, 0, time.UTC) }
 
 func since(at time.Time) string      { return at.Sub(epoch()).String() }
 func sinceMilli(at int64) string     { return since(time.UnixMilli(at)) }
 func milli(span time.Duration) int64 { return epoch().Add(span).UnixMilli() }
 
-// apply hands the readings over as a source does: their text lives in memory that is overwritten once they are applied.
-// What the ledger keeps without copying it turns into #.
+// apply applies readings as a source makes them: their strings are in memory that is overwritten afterwards. A string that the
+// ledger keeps without a copy becomes #.
 func apply(l *Ledger, at time.Time, readings metric.Readings) (*Result, error) {
 	size := 0
 	for _, m := range readings {
@@ -55,7 +55,7 @@ func apply(l *Ledger, at time.Time, readings metric.Readings) (*Result, error) {
 	return result, err
 }
 
-// show writes families as text, all that is in them, a line per series.
+// show returns families as text with all their values, a line per series.
 func show(families []metric.Family) []string {
 	var lines []string
 	for _, f := range families {

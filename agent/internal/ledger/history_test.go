@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestHistories plays random histories to the ledger and to the model.
+// TestHistories compares the ledger with the model over random histories.
 func TestHistories(t *testing.T) {
 	for seed := range uint64(250) {
 		code := make([]byte, 2000)
@@ -26,14 +26,14 @@ func TestHistories(t *testing.T) {
 	}
 }
 
-// TestHistoriesWithCollidingHashes does so where all label sets, or many, have the same hash.
+// TestHistoriesWithCollidingHashes does so with the same hash for all label sets or for many.
 func TestHistoriesWithCollidingHashes(t *testing.T) {
 	for seed := range uint64(40) {
 		code := make([]byte, 2000)
 		rand.NewChaCha8([32]byte{byte(seed), 1, 1}).Read(code)
-		hash := func(values []string) uint64 { return 7 }
+		hash := func([]byte) uint32 { return 7 }
 		if seed%2 == 1 {
-			hash = func(values []string) uint64 { return uint64(len(values[0])) }
+			hash = func(encoded []byte) uint32 { return uint32(len(encoded)) }
 		}
 		if !t.Run(fmt.Sprint(seed), func(t *testing.T) { play(t, code, hash) }) {
 			return
@@ -42,29 +42,27 @@ func TestHistoriesWithCollidingHashes(t *testing.T) {
 }
 
 func FuzzHistory(f *testing.F) {
-	f.Add([]byte("a history is told by its bytes"))
+	f.Add([]byte("a history is read from these bytes"))
 	f.Fuzz(func(t *testing.T, code []byte) { play(t, code[:min(len(code), 4000)], nil) })
 }
 
-// play reads a history from bytes: some metrics, then ticks until the bytes end. After each tick the ledger must show what
-// the model shows, and at the end all that it has ever shown must be as it was.
-func play(t *testing.T, code []byte, hash func([]string) uint64) {
+// play reads a history from bytes: some metrics, then ticks until the bytes end. After each tick the ledger must show what the
+// model shows. At the end, no earlier result must have changed.
+func play(t *testing.T, code []byte, hash func([]byte) uint32) {
 	s := &script{code: code}
 	descs := s.descs()
 	validFor := time.Duration(1+s.pick(3)) * time.Minute
 	maxSeries := []int{1000, 1000, 25, 12}[s.pick(4)]
 	l, m := New(For(validFor), maxSeries), newModel(validFor, maxSeries)
+	if hash != nil {
+		l.sets.hash = hash
+	}
 	at := epoch()
 	var shown []*Result
 	var texts [][]string
 	for tick := 0; len(s.code) > 0; tick++ {
 		at = at.Add([]time.Duration{time.Minute, time.Minute, time.Second, 7 * time.Minute, 0}[s.pick(5)])
 		readings := s.readings(descs, at)
-		if hash != nil {
-			for i := range readings {
-				l.table(readings[i].Desc, &Result{}).hash = hash
-			}
-		}
 		r, err := apply(l, at, readings)
 		var want *modelResult
 		m, want = m.apply(at, readings)
@@ -77,14 +75,12 @@ func play(t *testing.T, code []byte, hash func([]string) uint64) {
 		if diff := compare(r, want); diff != "" {
 			t.Fatalf("tick %d at %s (-want +got):\n%s", tick, since(at), diff)
 		}
-		if len(shown) > 0 {
-			sameLabelSets(t, shown[len(shown)-1], r)
-		}
+		checkLabelSets(t, shown, r)
 		shown, texts = append(shown, r), append(texts, show(r.Families))
 	}
 	for i, r := range shown {
 		if now := show(r.Families); !slices.Equal(texts[i], now) {
-			t.Fatalf("what a tick has shown changed later (-then +now):\n%s", cmp.Diff(texts[i], now))
+			t.Fatalf("the result of an earlier tick has changed (-then +now):\n%s", cmp.Diff(texts[i], now))
 		}
 	}
 }
@@ -105,7 +101,7 @@ func compare(r *Result, want *modelResult) string {
 	slices.Sort(got.problems)
 	for _, d := range r.Drops {
 		if d.First == "" {
-			return "a drop does not say what it was"
+			return "a drop has no description"
 		}
 		got.drops[d.Metric+" "+string(d.Reason)] += d.Count
 	}
@@ -123,28 +119,36 @@ func (r *modelResult) lines() []string {
 	return append(lines, fmt.Sprintf("%d readings, %d resets, problems %v, drops %v", r.readings, r.resets, r.problems, r.drops))
 }
 
-// sameLabelSets sees that a series that lived on is known again by the pointer to its labels.
-func sameLabelSets(t *testing.T, before, after *Result) {
+// checkLabelSets holds that a series keeps its label set from tick to tick, and that all series of a tick with the same
+// labels share one.
+func checkLabelSets(t *testing.T, before []*Result, now *Result) {
 	t.Helper()
-	known := map[string]*metric.LabelSet{}
-	for _, f := range before.Families {
-		for _, s := range f.Series {
-			known[f.Desc.Name+s.Labels.String()] = s.Labels
+	last, shared := map[string]*metric.LabelSet{}, map[string]*metric.LabelSet{}
+	if len(before) > 0 {
+		for _, f := range before[len(before)-1].Families {
+			for _, s := range f.Series {
+				last[f.Desc.Name+s.Labels.String()] = s.Labels
+			}
 		}
 	}
-	for _, f := range after.Families {
+	for _, f := range now.Families {
 		for _, s := range f.Series {
-			if old := known[f.Desc.Name+s.Labels.String()]; old != nil && old != s.Labels {
-				t.Fatalf("%s%s lived on with another label set", f.Desc.Name, s.Labels)
+			labels := s.Labels.String()
+			if old := last[f.Desc.Name+labels]; old != nil && old != s.Labels {
+				t.Fatalf("%s%s has another label set than in the last tick", f.Desc.Name, labels)
 			}
+			if other := shared[labels]; other != nil && other != s.Labels {
+				t.Fatalf("%s%s does not share the label set of another metric", f.Desc.Name, labels)
+			}
+			shared[labels] = s.Labels
 		}
 	}
 }
 
-// script is what is left of a history's bytes.
+// script is the rest of a history's bytes.
 type script struct{ code []byte }
 
-// pick is a number below n, 0 when the history has ended.
+// pick returns a number below n, 0 after the end of the history.
 func (s *script) pick(n int) int {
 	if len(s.code) == 0 {
 		return 0
@@ -189,8 +193,8 @@ func (s *script) descs() []*metric.Desc {
 	return list
 }
 
-// readings is one tick: most metrics measured, some failing or absent; labels and events that come, go, collide and come
-// back; totals that mostly rise.
+// readings returns a tick's readings. Some metrics fail or are absent. Labels and events appear, disappear, collide and come
+// back. Totals mostly increase.
 func (s *script) readings(descs []*metric.Desc, at time.Time) metric.Readings {
 	readings := metric.Readings{}
 	for _, d := range descs {
@@ -211,7 +215,7 @@ func (s *script) readings(descs []*metric.Desc, at time.Time) metric.Readings {
 
 func (s *script) rows(d *metric.Desc, at time.Time) []metric.Reading {
 	var rows []metric.Reading
-	skip := s.pick(4) // how seldom a label set is left out
+	skip := s.pick(4) // a label set is left out about once in 1+2*skip times
 	for i := range []int{0, 3, 6, 8}[s.pick(4)] {
 		if skip > 0 && s.pick(1+skip*2) == 0 {
 			continue

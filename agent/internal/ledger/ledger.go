@@ -1,11 +1,12 @@
-// Package ledger is the in-memory state of a job and the only place that turns readings into metric values: running
-// totals, last values, seen events. A tick's readings are applied whole or not at all.
+// Package ledger keeps the state of a job in memory: running totals, last values, event IDs that were counted. It is the
+// only place that turns readings into the values of series. A tick's readings are applied all together or not at all.
 //
-//	readings ─▶ match (which series?) ─▶ commit (what does it become?) ─▶ families, as absolute values
-//	               └─ an error here leaves everything as it was
+//	readings ─▶ match (find the series) ─▶ commit (compute the values) ─▶ families, with absolute values
+//	               └─ an error here leaves the state unchanged
 package ledger
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,71 +15,72 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// maxAhead is how far a reading's own time may lie ahead of the tick: one sample far in the future can make a receiver
-// refuse everything that follows.
+// maxAhead is how far in the future a reading's own time can be. One sample far in the future can make a receiver reject
+// every later sample of the tenant.
 const maxAhead = 10 * time.Minute
 
-// maxSince is Prometheus' default look-back: a zero older than this tells its functions nothing more.
+// maxSince is how far before its first sample a running total can start. It is Prometheus' default lookback.
 const maxSince = 5 * time.Minute
 
-// Ledger is one job's state. It is not safe for concurrent use.
+// Ledger is the state of one job. It is not safe for concurrent use.
 type Ledger struct {
 	validUntil Until
 	maxSeries  int
 
-	tables map[*metric.Desc]*table
-	heirs  map[string]*table // by metric name: state of a ledger before this one, for whoever declares the same metric
-	order  []*table
-	tick   uint32
-	last   int64 // the last applied tick's time, Unix milliseconds; 0 = none yet
-	resume int64 // what is new in the tick after it has begun then, or later; 0 = nothing known
-	seen   int64 // when the events of the tick under way count as seen, Unix milliseconds
+	tables    map[*metric.Desc]*table
+	inherited map[string]*table // by metric name: state of an earlier ledger, for a metric that is declared the same
+	order     []*table
+	sets      *labelSets
+	tick      uint32
+	last      int64 // time of the last applied tick, Unix milliseconds; 0 = none yet
+	resume    int64 // start timestamp of series that are new in the first tick, Unix milliseconds; 0 = unknown
+	seen      int64 // when the events of the current tick count as seen, Unix milliseconds
 
-	snapshot int // bytes of the last one
+	snapshot int // size of the last snapshot, bytes
 }
 
-// Until says how long a metric's last values stand in when it cannot be measured, given when it was measured last.
+// Until returns how long the last values of a metric remain valid if it cannot be measured, given when it last was.
 type Until func(measured time.Time) time.Time
 
-// For is Until a fixed time later.
+// For returns an Until that adds d.
 func For(d time.Duration) Until { return func(measured time.Time) time.Time { return measured.Add(d) } }
 
-// New makes an empty ledger. A metric that cannot be measured keeps its last values as long as until says; a tick with
+// New returns an empty ledger. A metric that cannot be measured keeps its last values as long as until says. A tick with
 // more than maxSeries series is refused.
 func New(until Until, maxSeries int) *Ledger {
-	return &Ledger{validUntil: until, maxSeries: maxSeries, tables: map[*metric.Desc]*table{}}
+	return &Ledger{validUntil: until, maxSeries: maxSeries, tables: map[*metric.Desc]*table{}, sets: newLabelSets()}
 }
 
-// Result is what became of a tick's readings.
+// Result is what a tick's readings became.
 type Result struct {
-	Families []metric.Family // all that the job has to show now
-	Series   int             // in Families
-	Readings int             // taken, which those in Drops are not
-	Resets   int             // upstream totals that fell and were taken to have begun anew
-	Problems []Problem       // metrics that could not be measured
-	Drops    []Drop          // readings left out
-	Anew     []string        // metrics that were handed on, but are declared otherwise now: their totals begin anew
+	Families  []metric.Family // all series of the job
+	Series    int             // in Families
+	Readings  int             // taken; those in Drops are not
+	Resets    int             // decreases of upstream totals that were taken as resets
+	Problems  []Problem       // metrics that could not be measured
+	Drops     []Drop          // readings that were left out
+	Restarted []string        // metrics that lost their earlier state, since they are declared differently now
 }
 
-// Problem is why one metric was not measured in a tick.
+// Problem is why one metric could not be measured in a tick.
 type Problem struct {
 	Metric string
 	Err    error
 }
 
-// Drop is readings of one metric left out for one reason.
+// Drop is the readings of one metric that were left out for one reason.
 type Drop struct {
 	Metric string
 	metric.Drop
 }
 
-// Apply takes a tick's readings. On an error, which says that the tick as a whole cannot be taken, nothing has changed.
+// Apply applies a tick's readings. It returns an error if the tick as a whole is refused; nothing has changed then.
 func (l *Ledger) Apply(at time.Time, readings metric.Readings) (*Result, error) {
 	return l.ApplyWindow(at, at, readings)
 }
 
-// ApplyWindow takes the readings of a tick that may be late: events count as seen at the end of its window, so that those
-// which the next window shows again are known, however long it takes until that is read.
+// ApplyWindow applies the readings of a tick that reads a window up to end. Events count as seen at the end of the window,
+// so that those which the next window contains too are still remembered, however late it is read.
 func (l *Ledger) ApplyWindow(at, end time.Time, readings metric.Readings) (*Result, error) {
 	l.tick++
 	l.seen = end.UnixMilli()
@@ -93,43 +95,14 @@ func (l *Ledger) ApplyWindow(at, end time.Time, readings metric.Readings) (*Resu
 		for _, t := range l.order {
 			t.rollback()
 		}
+		l.sets.endTick(l.held())
 		return nil, fmt.Errorf("%d series are more than max_series (%d)", n, l.maxSeries)
 	}
-	c := l.commit(at, r)
-	for _, t := range l.order {
-		t.commit(c)
-		if !t.failing {
-			t.measured = at
-		} else if t.measured.IsZero() || !at.Before(l.validUntil(t.measured)) {
-			continue
-		}
-		if family := t.family(c); len(family.Series) > 0 {
-			r.Families = append(r.Families, family)
-			r.Series += len(family.Series)
-		}
-	}
-	l.forgetIdle()
-	l.heirs = nil
-	l.last = c.at
+	l.show(at, l.commit(at, r))
 	return r, nil
 }
 
-// Resume says that at a time, after Restore, nobody had been told of more than the ledger holds: running totals that its
-// next tick begins stood at zero then.
-func (l *Ledger) Resume(at time.Time) { l.resume = at.UnixMilli() }
-
-// commit says when the running totals that this tick begins stood at zero: at the last tick, or when the ledger resumed, but
-// not longer ago than maxSince, since a receiver may refuse an older sample.
-func (l *Ledger) commit(at time.Time, r *Result) *commit {
-	c := &commit{tick: l.tick, at: at.UnixMilli(), seen: l.seen, result: r}
-	c.since = c.at - 1
-	if from := max(l.last, l.resume); from > 0 && from < c.at {
-		c.since = max(from, c.at-maxSince.Milliseconds())
-	}
-	return c
-}
-
-// match finds the series of a metric's readings. What it changes can be rolled back.
+// match finds the series of a metric's readings. It can be rolled back.
 func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	for _, d := range m.Drops {
 		r.Drops = append(r.Drops, Drop{m.Desc.Name, d})
@@ -154,7 +127,7 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	}
 }
 
-// pass takes what is ready.
+// pass adds ready-made series to the result.
 func (r *Result) pass(m *metric.Measured) {
 	if m.Err != nil {
 		r.Problems = append(r.Problems, Problem{m.Desc.Name, m.Err})
@@ -166,44 +139,52 @@ func (r *Result) pass(m *metric.Measured) {
 	}
 }
 
-func (l *Ledger) table(d *metric.Desc, r *Result) *table {
-	t := l.tables[d]
-	if t == nil {
-		t = l.inherited(d, r)
-		l.tables[d] = t
-		l.order = append(l.order, t)
+// series returns the number of series after the current tick.
+func (l *Ledger) series() int {
+	n := 0
+	for _, t := range l.order {
+		n += t.remaining(l.tick)
 	}
-	return t
+	return n
 }
 
-// Inherit hands on the state of a ledger that is used no longer: a metric that is declared as it was there, but for its
-// help, and for what its first tick was to count, goes on from where it stood. It comes before the first Apply.
-func (l *Ledger) Inherit(old *Ledger) {
-	l.heirs = map[string]*table{}
-	maps.Copy(l.heirs, old.heirs) // what it has not come to use itself
-	for _, t := range old.order {
-		l.heirs[t.desc.Name] = t
+// commit returns the tick's commit. Running totals that begin in this tick were zero at the last tick, or when the ledger
+// resumed, but at most maxSince ago, since a receiver may reject an older sample.
+func (l *Ledger) commit(at time.Time, r *Result) *commit {
+	c := &commit{tick: l.tick, at: at.UnixMilli(), seen: l.seen, result: r}
+	c.since = c.at - 1
+	if from := max(l.last, l.resume); from > 0 && from < c.at {
+		c.since = max(from, c.at-maxSince.Milliseconds())
 	}
-	l.tick, l.last = old.tick, old.last
+	return c
 }
 
-func (l *Ledger) inherited(d *metric.Desc, r *Result) *table {
-	t := l.heirs[d.Name]
-	if t == nil {
-		return newTable(d)
+// show commits the tick in all tables and adds the families to the result.
+func (l *Ledger) show(at time.Time, c *commit) {
+	r := c.result
+	for _, t := range l.order {
+		t.commit(c)
+		if !t.failing {
+			t.measured = at
+		} else if t.measured.IsZero() || !at.Before(l.validUntil(t.measured)) {
+			continue
+		}
+		if family := t.family(c); len(family.Series) > 0 {
+			r.Families = append(r.Families, family)
+			r.Series += len(family.Series)
+		}
 	}
-	if !sameMeaning(t.desc, d) {
-		r.Anew = append(r.Anew, d.Name)
-		return newTable(d)
+	l.removeIdle()
+	for _, t := range l.inherited { // of metrics that are not declared any more
+		l.sets.drop(len(t.entries))
 	}
-	delete(l.heirs, d.Name)
-	t.desc = d
-	t.begin()
-	return t
+	l.inherited = nil
+	l.sets.endTick(l.order)
+	l.last = c.at
 }
 
-// forgetIdle drops the tables of metrics that are measured no longer.
-func (l *Ledger) forgetIdle() {
+// removeIdle removes the tables of metrics that are not measured any more.
+func (l *Ledger) removeIdle() {
 	l.order = slices.DeleteFunc(l.order, func(t *table) bool {
 		idle := t.idle(l.tick)
 		if idle {
@@ -213,12 +194,64 @@ func (l *Ledger) forgetIdle() {
 	})
 }
 
-// series is how many series the ledger holds, those of the tick under way included. What this tick did not show again is
-// about to go and does not count.
-func (l *Ledger) series() int {
-	n := 0
-	for _, t := range l.order {
-		n += t.lasting(l.tick)
+// table returns the table of a metric. It makes the table if there is none, or takes the inherited one.
+func (l *Ledger) table(d *metric.Desc, r *Result) *table {
+	t := l.tables[d]
+	if t != nil {
+		return t
 	}
-	return n
+	switch t = l.inherited[d.Name]; {
+	case t == nil:
+		t = newTable(d, l.sets)
+	case !sameState(t.desc, d):
+		r.Restarted = append(r.Restarted, d.Name)
+		t = newTable(d, l.sets)
+	default:
+		delete(l.inherited, d.Name)
+		t.desc = d
+		t.begin()
+	}
+	l.tables[d] = t
+	l.order = append(l.order, t)
+	return t
+}
+
+// Inherit takes over the state of a ledger, which must not be used any more. A metric that is declared the same continues;
+// its help and first_run may differ. Inherit must be called before the first Apply.
+func (l *Ledger) Inherit(old *Ledger) {
+	l.inherited = map[string]*table{}
+	maps.Copy(l.inherited, old.inherited) // if old was never applied
+	for _, t := range old.order {
+		l.inherited[t.desc.Name] = t
+	}
+	l.sets, l.tick, l.last = old.sets, old.tick, old.last
+}
+
+// Resume sets the start timestamp of running totals that are new in the next tick. It is called after Restore, if nothing
+// newer than the restored state had been delivered before.
+func (l *Ledger) Resume(at time.Time) { l.resume = at.UnixMilli() }
+
+// held returns the tables in use and then, by name, the inherited ones not used yet.
+func (l *Ledger) held() []*table {
+	all := slices.Clone(l.order)
+	for _, name := range slices.Sorted(maps.Keys(l.inherited)) {
+		all = append(all, l.inherited[name])
+	}
+	return all
+}
+
+// stateKey returns the part of a declaration that its state depends on, as text (see metric.Desc). It returns "" if the
+// declaration has no text, such as one with an infinite bucket; its state cannot be saved.
+func stateKey(d *metric.Desc) string {
+	text, err := json.Marshal(d)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// sameState reports whether state that was accumulated under declaration a is valid under b.
+func sameState(a, b *metric.Desc) bool {
+	text := stateKey(a)
+	return text != "" && text == stateKey(b)
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,7 +10,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// of is a metric's measurement with one reading without labels for each value.
+// of returns a measurement with a reading without labels for each value.
 func of(d *metric.Desc, values ...float64) metric.Measured {
 	m := metric.Measured{Desc: d}
 	for _, v := range values {
@@ -18,7 +19,9 @@ func of(d *metric.Desc, values ...float64) metric.Measured {
 	return m
 }
 
-func TestASummarySpeaksOfItsLatestObservationsOnly(t *testing.T) {
+// TestSummaryWindowIsBounded holds that quantiles cover at most the last maxWindow observations, and that older ones take no
+// memory.
+func TestSummaryWindowIsBounded(t *testing.T) {
 	d := &metric.Desc{Name: "took", Type: metric.Summary, Quantiles: []float64{0, 1}, MaxAge: time.Hour}
 	l := New(For(time.Minute), 10)
 	n := 0
@@ -44,7 +47,8 @@ func TestASummarySpeaksOfItsLatestObservationsOnly(t *testing.T) {
 	}
 }
 
-func TestARefusedTickGivesItsMemoryBack(t *testing.T) {
+// TestRefusedTickFreesItsMemory holds that the new series of a refused tick take no memory afterwards.
+func TestRefusedTickFreesItsMemory(t *testing.T) {
 	d := &metric.Desc{Name: "hits", Type: metric.Counter, From: metric.Events, LabelNames: []string{"x"}, Once: true, Remember: time.Hour, MaxEvents: 1 << 20}
 	l := New(For(time.Minute), 10)
 	mustApply(t, l, epoch(), metric.Measured{Desc: d, Rows: []metric.Reading{{Labels: []string{"a"}, Value: 1, Event: "e"}}})
@@ -61,8 +65,8 @@ func TestARefusedTickGivesItsMemoryBack(t *testing.T) {
 	}
 }
 
-// A source may declare its metrics anew in each tick. That is wasteful, but must not pile up.
-func TestMetricsMeasuredNoLongerAreForgotten(t *testing.T) {
+// TestMetricsNotMeasuredAreRemoved holds that a source which makes new declarations in each tick does not leak memory.
+func TestMetricsNotMeasuredAreRemoved(t *testing.T) {
 	l := New(For(time.Minute), 10)
 	for tick := range 100 {
 		kinds := []*metric.Desc{
@@ -76,6 +80,7 @@ func TestMetricsMeasuredNoLongerAreForgotten(t *testing.T) {
 	}
 }
 
+// TestDump checks the text of the state for each type of metric.
 func TestDump(t *testing.T) {
 	l := New(For(time.Minute), 100)
 	dump := func() string {
@@ -115,7 +120,7 @@ opened: 2 event ids remembered
 	}
 }
 
-// TestApplyAllocatesNothingPerReading holds the promise of design's section on speed.
+// TestApplyAllocatesNothingPerReading holds that known series cost no allocation in a tick.
 func TestApplyAllocatesNothingPerReading(t *testing.T) {
 	gauge := metric.Measured{Desc: &metric.Desc{Name: "temp", Type: metric.Gauge, LabelNames: []string{"x"}}}
 	opened := metric.Measured{Desc: &metric.Desc{
@@ -137,5 +142,61 @@ func TestApplyAllocatesNothingPerReading(t *testing.T) {
 	tick()
 	if n := testing.AllocsPerRun(10, tick); n > 12 {
 		t.Errorf("%v allocations for 2,000 readings", n)
+	}
+}
+
+// TestLastTimesAreBounded holds that no more than maxGone last times of series that are gone are remembered: old readings of
+// the other series are taken again.
+func TestLastTimesAreBounded(t *testing.T) {
+	const more = 10
+	d := &metric.Desc{Name: "temp", Type: metric.Gauge, LabelNames: []string{"x"}}
+	m := metric.Measured{Desc: d}
+	for i := range maxGone + more {
+		m.Rows = append(m.Rows, metric.Reading{Labels: []string{fmt.Sprint(i)}, Value: 1, Time: milli(-time.Minute)})
+	}
+	l := New(For(time.Hour), 2*maxGone)
+	var r *Result
+	for i, shown := range []metric.Measured{m, {Desc: d}, m} {
+		var err error
+		if r, err = l.Apply(epoch().Add(time.Duration(i)*time.Minute), metric.Readings{shown}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(r.Drops) != 1 || r.Drops[0].Reason != metric.NotNewer || r.Drops[0].Count != maxGone || r.Readings != more {
+		t.Errorf("%d readings are taken, dropped are %v", r.Readings, r.Drops)
+	}
+}
+
+// TestReadyMade holds that ready-made series are passed on unchanged, and that the ledger does not remember them.
+func TestReadyMade(t *testing.T) {
+	l := New(For(time.Hour), 3)
+	up := &metric.Desc{Name: "up", Type: metric.Gauge}
+	load := &metric.Desc{Name: "load", Type: metric.Gauge}
+	ready := func(n int) metric.Measured {
+		m := metric.Measured{Desc: up, Series: make([]metric.Series, n)}
+		for i := range m.Series {
+			m.Series[i] = metric.Series{Labels: &metric.LabelSet{}, Value: float64(i)}
+		}
+		return m
+	}
+	broken := ready(2)
+	broken.Err = errors.New("a target is down")
+	broken.Drops = []metric.Drop{{Reason: metric.Duplicate, Count: 4}}
+	r, err := l.Apply(epoch(), metric.Readings{broken, {Desc: load, Rows: []metric.Reading{{Value: 7}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Families) != 2 || r.Families[0].Desc != up || &r.Families[0].Series[0] != &broken.Series[0] || r.Series != 3 || r.Readings != 3 {
+		t.Errorf("got %+v", r)
+	}
+	if len(r.Problems) != 1 || r.Problems[0].Metric != "up" || r.Problems[0].Err != broken.Err || len(r.Drops) != 1 || r.Drops[0].Count != 4 {
+		t.Errorf("problems %v, drops %v", r.Problems, r.Drops)
+	}
+	if _, err := l.Apply(epoch().Add(time.Minute), metric.Readings{ready(3), {Desc: load, Rows: []metric.Reading{{Value: 7}}}}); err == nil || err.Error() != "4 series are more than max_series (3)" {
+		t.Errorf("with too many series, got %v", err)
+	}
+	r, err = l.Apply(epoch().Add(2*time.Minute), metric.Readings{ready(0), {Desc: load, Rows: []metric.Reading{{Value: 8}}}})
+	if err != nil || len(r.Families) != 1 || r.Families[0].Desc != load || r.Series != 1 {
+		t.Errorf("series that are gone remain: %+v, %v", r, err)
 	}
 }

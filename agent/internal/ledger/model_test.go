@@ -12,8 +12,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// model is the ledger as its rules say, without a thought for speed: it keeps every observation and every event, and
-// works on a copy of everything, which it throws away when the tick is refused.
+// model is a simple and slow implementation of the ledger's rules. It keeps every observation and event, and works on a copy
+// of everything, which it discards if the tick is refused.
 type model struct {
 	validFor  time.Duration
 	maxSeries int
@@ -33,7 +33,7 @@ type modelSeries struct {
 	raw          float64 // the upstream's last reading
 	value        float64
 	hidden       bool
-	gone         bool // all that is left of it is its last time
+	gone         bool // only its last time is remembered
 	start, time  int64
 	earlier      []metric.Point
 	observations []observation
@@ -41,10 +41,10 @@ type modelSeries struct {
 
 type modelEvent struct {
 	at  int64
-	nth int // sighting of the model's life
+	nth int // number of the sighting
 }
 
-// modelResult is what a tick is to show: families by the metric's name.
+// modelResult is the expected result of a tick, with families by name.
 type modelResult struct {
 	families map[string]metric.Family
 	readings int
@@ -72,7 +72,7 @@ func (m *model) copy() *model {
 	return &c
 }
 
-// apply is the state after a tick and what it shows, or nil where the tick is refused.
+// apply returns the state after a tick and its result, which is nil if the tick is refused.
 func (m *model) apply(at time.Time, readings metric.Readings) (*model, *modelResult) {
 	next := m.copy()
 	r := &modelResult{families: map[string]metric.Family{}, drops: map[string]int{}}
@@ -128,7 +128,7 @@ func (m *model) apply(at time.Time, readings metric.Readings) (*model, *modelRes
 	return next, r
 }
 
-// measure takes one metric's readings and tells whether that could be done.
+// measure applies the readings of one metric and reports whether the metric was measured.
 func (m *model) measure(at time.Time, got metric.Measured, r *modelResult) bool {
 	d, x, now := got.Desc, m.metrics[got.Desc], at.UnixMilli()
 	drops := map[metric.Reason]int{}
@@ -184,8 +184,8 @@ func (m *model) measure(at time.Time, got metric.Measured, r *modelResult) bool 
 	return true
 }
 
-// combined makes one reading of those of one series, or where they can be points of those of one time of a series, if each
-// does not count by itself. They are in order of series, and then of time.
+// combined combines the readings of a series, or of a series and time if the metric has points. Readings that count by
+// themselves are not combined. The result is sorted by series and time.
 func combined(d *metric.Desc, now int64, rows []metric.Reading) ([]metric.Reading, bool) {
 	if d.Type == metric.Histogram || d.Type == metric.Summary || d.Type == metric.Counter && d.From == metric.Events {
 		return rows, true
@@ -233,7 +233,7 @@ func combined(d *metric.Desc, now int64, rows []metric.Reading) ([]metric.Readin
 		case metric.DuplicateCount:
 			row.Value, row.Time = float64(len(group)), latest
 		}
-		row.Event = fmt.Sprint(len(group)) // how many it stands for
+		row.Event = fmt.Sprint(len(group)) // the number of combined readings
 		out = append(out, row)
 	}
 	slices.SortStableFunc(out, func(a, b metric.Reading) int {
@@ -243,12 +243,12 @@ func combined(d *metric.Desc, now int64, rows []metric.Reading) ([]metric.Readin
 	return out, true
 }
 
-// points tells whether readings of one series with different times are points of it.
+// points reports whether readings of one series with different times are points of it.
 func points(d *metric.Desc) bool {
 	return d.Type == metric.Gauge && !d.Delta || d.Type == metric.Counter && d.From == metric.Total
 }
 
-// end ends the series that a tick has not shown. A last time of the past day is kept.
+// end removes the series without a reading. Last times of the past day are kept.
 func (x *modelMetric) end(d *metric.Desc, now int64, seen map[*modelSeries]bool) {
 	x.series = slices.DeleteFunc(x.series, func(s *modelSeries) bool {
 		s.gone = !seen[s]
@@ -256,7 +256,7 @@ func (x *modelMetric) end(d *metric.Desc, now int64, seen map[*modelSeries]bool)
 	})
 }
 
-// take changes the series; what it drops it counts.
+// take applies readings to the series. It counts what it drops and returns their number.
 func (m *model) take(d *metric.Desc, x *modelMetric, now int64, rows []metric.Reading, drops map[metric.Reason]int, r *modelResult) int {
 	dropped := 0
 	seen, taken := map[*modelSeries]bool{}, map[*modelSeries]bool{}
@@ -330,7 +330,7 @@ func (m *model) take(d *metric.Desc, x *modelMetric, now int64, rows []metric.Re
 	return dropped
 }
 
-// forget drops old event ids, and tells how many had to go early.
+// forget removes old event IDs, and returns how many it had to remove early.
 func (x *modelMetric) forget(d *metric.Desc, now int64) int {
 	if !d.Once {
 		return 0
@@ -392,7 +392,7 @@ func histogramOf(d *metric.Desc, all []observation) *metric.HistogramValue {
 			}
 		}
 	}
-	// The finest resolution at which the observations need no more buckets than allowed.
+	// The highest resolution with no more than the allowed number of buckets.
 	for schema := int32(firstSchema); d.Native && (h.Native == nil || len(h.Native.Positive)+len(h.Native.Negative) > maxNative); schema-- {
 		h.Native = nativeOf(schema, all)
 	}
@@ -403,7 +403,7 @@ func nativeOf(schema int32, all []observation) *metric.NativeBuckets {
 	n := &metric.NativeBuckets{Schema: schema, ZeroThreshold: zeroThreshold}
 	positive, negative := map[int32]uint64{}, map[int32]uint64{}
 	for _, o := range all {
-		// The model's observations are not so near to a bound that logarithms lead astray; at one they are exact.
+		// The observations are not so close to a bound that rounding matters; on a bound, logarithms are exact.
 		at := int32(math.Ceil(math.Log2(math.Abs(o.value)) * math.Exp2(float64(schema))))
 		switch {
 		case o.value == 0:

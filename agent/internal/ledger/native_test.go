@@ -13,7 +13,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// bound is 2^(i / 2^schema), computed by taking roots of 2^i or squares of 2.
+// bound returns 2^(i / 2^schema), computed by roots of 2^i or squares of 2.
 func bound(i, schema int32) *big.Float {
 	one := new(big.Float).SetPrec(200).SetInt64(1)
 	if schema <= 0 {
@@ -56,7 +56,7 @@ func TestBucketOfAgainstExactBounds(t *testing.T) {
 	}
 }
 
-// TestNativeAgainstClientGolang observes with both, at random and at the very bounds, and compares schema and buckets.
+// TestNativeAgainstClientGolang compares schema and buckets with client_golang's, for random values and values on bounds.
 func TestNativeAgainstClientGolang(t *testing.T) {
 	histories := map[string]func(r *rand.Rand) float64{
 		"bounds":             func(r *rand.Rand) float64 { return nudge(r, math.Exp2(float64(r.IntN(64)-32)/8)) },
@@ -96,7 +96,7 @@ func TestNativeAgainstClientGolang(t *testing.T) {
 	}
 }
 
-// nudge is the value or one of its neighbours.
+// nudge returns v or the next float below or above.
 func nudge(r *rand.Rand, v float64) float64 {
 	return []float64{math.Nextafter(v, 0), v, math.Nextafter(v, math.Inf(1))}[r.IntN(3)]
 }

@@ -7,20 +7,21 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// maxWindow bounds the observations that a summary's quantiles are computed from, for each series.
+// maxWindow is the largest number of observations that the quantiles of a series are computed from.
 const maxWindow = 4096
 
-// observed is the state of a histogram's or summary's series. What it shows is immutable: batches hold on to it.
+// observed is the state of a series of a histogram or summary. Batches share the values, so a tick changes a copy.
 type observed struct {
 	histogram *metric.HistogramValue
 	native    *native
 	summary   *metric.SummaryValue
-	shown     *metric.More  // the two, as a batch has them
+	shown     *metric.More  // the values in the last batch
 	window    []observation // of a summary with quantiles, oldest first
 
-	changed uint32 // the tick that last changed what is shown, so that it is copied once a tick
+	changed uint32 // the tick that copied the value, so that it is copied once per tick
 }
 
+// observation is an observed value and its time, Unix milliseconds.
 type observation struct {
 	at    int64
 	value float64
@@ -38,7 +39,7 @@ func (e *entry) observe(d *metric.Desc, c *commit, p *pending) {
 		h.Count++
 		h.Sum += p.value
 		if h.Counts != nil {
-			// A bucket holds what is less than or equal to its bound.
+			// A bucket's upper bound is inclusive.
 			at, _ := slices.BinarySearch(d.Buckets, p.value)
 			h.Counts[at]++
 		}
@@ -58,7 +59,7 @@ func (e *entry) observe(d *metric.Desc, c *commit, p *pending) {
 	}
 }
 
-// editHistogram is a copy of what was shown last, made once a tick.
+// editHistogram returns the histogram's value to change. It copies the value once per tick.
 func (o *observed) editHistogram(d *metric.Desc, tick uint32) *metric.HistogramValue {
 	if o.histogram == nil || o.changed != tick {
 		next := metric.HistogramValue{}
@@ -77,6 +78,7 @@ func (o *observed) editHistogram(d *metric.Desc, tick uint32) *metric.HistogramV
 	return o.histogram
 }
 
+// editSummary returns the summary's value to change. It copies the value once per tick.
 func (o *observed) editSummary(d *metric.Desc, tick uint32) *metric.SummaryValue {
 	if o.summary == nil || o.changed != tick {
 		next := metric.SummaryValue{}
@@ -89,7 +91,7 @@ func (o *observed) editSummary(d *metric.Desc, tick uint32) *metric.SummaryValue
 	return o.summary
 }
 
-// show fills in what the series has to show.
+// show sets the value of the series.
 func (o *observed) show(d *metric.Desc, c *commit, s *metric.Series) {
 	if o.histogram != nil && d.Native && o.histogram.Native == nil {
 		o.histogram.Native = o.native.buckets()
@@ -103,8 +105,8 @@ func (o *observed) show(d *metric.Desc, c *commit, s *metric.Series) {
 	s.More = o.shown
 }
 
-// quantiles speaks of the observations of the last MaxAge: of n sorted ones, quantile q is the one at place ceil(q·n)
-// (nearest rank).
+// quantiles computes the quantiles of the observations of the last MaxAge: of n sorted values, quantile q is the value of
+// rank ceil(q·n), counted from 1 (nearest rank).
 func (o *observed) quantiles(d *metric.Desc, c *commit) {
 	oldest := c.at - d.MaxAge.Milliseconds()
 	kept := slices.IndexFunc(o.window, func(x observation) bool { return x.at > oldest })
@@ -128,8 +130,8 @@ func (o *observed) quantiles(d *metric.Desc, c *commit) {
 	}
 }
 
-// rank is the place of quantile q among n sorted values, from 1. A quantile is written as a decimal number, which floats
-// only come near to: 0.07 of 100 is the 7th, though 0.07*100 is a little more than 7 in floats.
+// rank returns the rank of quantile q among n sorted values, counted from 1. It allows for the rounding of decimal numbers:
+// 0.07 of 100 is the 7th value, though 0.07*100 is a little more than 7 as a float.
 func rank(q float64, n int) int {
 	return min(max(1, int(math.Ceil(q*float64(n)-1e-9))), n)
 }

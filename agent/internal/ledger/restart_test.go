@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -14,8 +15,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestRestarts plays random histories to a ledger that lives and to one that is restored from its snapshot now and then:
-// nobody can tell them apart.
+// TestRestarts holds that a ledger which is restored from its snapshot now and then gives the same results as one that is not,
+// over random histories.
 func TestRestarts(t *testing.T) {
 	for seed := range uint64(150) {
 		code := make([]byte, 2000)
@@ -31,36 +32,38 @@ func restart(t *testing.T, code []byte, dice *rand.Rand) {
 	s := &script{code: code}
 	descs := s.descs()
 	maxSeries := []int{1000, 25}[s.pick(2)]
-	lives, restarts := New(For(2*time.Minute), maxSeries), New(For(2*time.Minute), maxSeries)
+	without, with := New(For(2*time.Minute), maxSeries), New(For(2*time.Minute), maxSeries)
 	at := epoch()
 	for tick := 0; len(s.code) > 0; tick++ {
 		at = at.Add([]time.Duration{time.Minute, time.Minute, time.Second, 7 * time.Minute, 0}[s.pick(5)])
 		readings := s.readings(descs, at)
 		if dice.IntN(3) == 0 {
 			next := New(For(2*time.Minute), maxSeries)
-			if err := next.Restore(restarts.Snapshot()); err != nil {
+			if err := next.Restore(with.Snapshot()); err != nil {
 				t.Fatalf("tick %d: %v", tick, err)
 			}
-			restarts, readings = next, whole(descs, readings)
+			with, readings = next, whole(descs, readings)
 		}
-		want, wantErr := apply(lives, at, readings)
-		got, err := apply(restarts, at, readings)
+		want, wantErr := apply(without, at, readings)
+		got, err := apply(with, at, readings)
 		if (err != nil) != (wantErr != nil) {
 			t.Fatalf("tick %d: error %v, want %v", tick, err, wantErr)
 		}
-		if err == nil && len(got.Anew) > 0 {
-			t.Fatalf("tick %d: %v begin anew", tick, got.Anew)
+		if err == nil && len(got.Restarted) > 0 {
+			t.Fatalf("tick %d: %v restarted", tick, got.Restarted)
 		}
 		if err != nil {
 			continue
 		}
-		if diff := cmp.Diff(told(want), told(got)); diff != "" {
+		checkLabelSets(t, nil, got)
+		if diff := cmp.Diff(lines(want), lines(got)); diff != "" {
 			t.Fatalf("tick %d at %s (-without restarts +with):\n%s", tick, since(at), diff)
 		}
 	}
 }
 
-// whole is the readings with all metrics among them, as sources have it: what the first tick does not name has gone.
+// whole returns the readings with an entry for each metric, as a source makes them: after a restore, a metric without an entry
+// in the first tick is removed.
 func whole(descs []*metric.Desc, readings metric.Readings) metric.Readings {
 	all := slices.Clone(readings)
 	for _, d := range descs {
@@ -71,21 +74,22 @@ func whole(descs []*metric.Desc, readings metric.Readings) metric.Readings {
 	return all
 }
 
-func told(r *Result) []string {
-	lines := show(r.Families)
+// lines returns a result as sorted text.
+func lines(r *Result) []string {
+	text := show(r.Families)
 	for _, p := range r.Problems {
-		lines = append(lines, p.Metric+": "+p.Err.Error())
+		text = append(text, p.Metric+": "+p.Err.Error())
 	}
 	for _, d := range r.Drops {
-		lines = append(lines, fmt.Sprint(d))
+		text = append(text, fmt.Sprint(d))
 	}
-	lines = append(lines, fmt.Sprint(r.Readings, r.Series, r.Resets))
-	slices.Sort(lines) // the order of metrics may be another
-	return lines
+	text = append(text, fmt.Sprint(r.Readings, r.Series, r.Resets))
+	slices.Sort(text) // the order of metrics can differ
+	return text
 }
 
-// TestRestoreOlder holds that a ledger which comes back from any earlier snapshot counts what it has counted since once
-// more, from that base, where the API still shows it: totals come out as if nothing had happened.
+// TestRestoreOlder holds that a ledger restored from an older snapshot counts the events since then again, if the API still
+// shows them, so that totals are right.
 func TestRestoreOlder(t *testing.T) {
 	for seed := range uint64(50) {
 		dice := rand.New(rand.NewPCG(seed, 3))
@@ -115,9 +119,9 @@ func TestRestoreOlder(t *testing.T) {
 	}
 }
 
-// TestMeaning holds that whatever of a declaration changes, its state is not handed on, but for the help and what the first tick has counted; and that the
-// declaration can be read back.
-func TestMeaning(t *testing.T) {
+// TestStateKey holds that state is not inherited if any field of the declaration differs, except the help and first_run, and
+// that the key can be read back.
+func TestStateKey(t *testing.T) {
 	d := metric.Desc{Name: "m_total"}
 	fields := reflect.TypeFor[metric.Desc]()
 	for i := range fields.NumField() {
@@ -135,20 +139,39 @@ func TestMeaning(t *testing.T) {
 		case reflect.Slice:
 			field.Set(reflect.MakeSlice(field.Type(), 1, 1))
 		default:
-			t.Fatalf("%s: this test does not know how to change it", name)
+			t.Fatalf("%s: this test cannot set a field of this kind", name)
 		}
 		same := name == "Help" || name == "FirstRun"
-		if sameMeaning(&d, &other) != same {
-			t.Errorf("another %s: the state is handed on: %v", name, !same)
+		if sameState(&d, &other) != same {
+			t.Errorf("with another %s, the state is inherited: %v", name, !same)
 		}
-		read, err := declared(meaningOf(&other))
-		if err != nil || !sameMeaning(read, &other) {
-			t.Errorf("%s: %+v comes back as %+v, %v", name, other, read, err)
+		var read metric.Desc
+		if err := json.Unmarshal([]byte(stateKey(&other)), &read); err != nil || !sameState(&read, &other) {
+			t.Errorf("%s: %+v is read back as %+v, %v", name, other, read, err)
 		}
 	}
 }
 
-// FuzzRestore holds that whatever the bytes are, they are refused, or are a state that goes on and is saved as it was.
+// TestStateKeyIsStable holds the text under which earlier versions have saved state.
+func TestStateKeyIsStable(t *testing.T) {
+	d := metric.Desc{
+		Name: "m", Help: "h", Unit: "seconds", Type: metric.Histogram, How: ".a", LabelNames: []string{"b", "a"},
+		Const: []metric.Label{{Name: "c", Value: "1"}}, Targeted: true, Delta: true, From: metric.Events,
+		OnDecrease: metric.DecreaseError, OnDuplicate: metric.DuplicateSum, Once: true, Remember: time.Hour, MaxEvents: 5,
+		FirstRun: metric.FirstSkip, Buckets: []float64{0.5, 1}, Native: true, Quantiles: []float64{0.9}, MaxAge: time.Minute,
+	}
+	const want = `{"name":"m","unit":"seconds","type":"histogram","how":".a","labels":["b","a"],"const_labels":[{"Name":"c","Value":"1"}],` +
+		`"targeted":true,"delta":true,"from":"events","on_decrease":"error","on_duplicate":"sum","once":true,"remember":3600000000000,` +
+		`"max_events":5,"buckets":[0.5,1],"native":true,"quantiles":[0.9],"max_age":60000000000}`
+	if got := stateKey(&d); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got := stateKey(&metric.Desc{Name: "m", Type: metric.Gauge}); got != `{"name":"m","type":"gauge"}` {
+		t.Errorf("unset fields are in the text: %s", got)
+	}
+}
+
+// FuzzRestore holds that any bytes are either refused, or give a state that can be used and saved.
 func FuzzRestore(f *testing.F) {
 	for seed := range uint64(6) {
 		code := make([]byte, 900)
@@ -183,7 +206,7 @@ func FuzzRestore(f *testing.F) {
 	})
 }
 
-// TestRestoreRefuses holds that a snapshot that ends early, or goes on, is refused as a whole.
+// TestRestoreRefuses holds that a snapshot that is too short or too long is refused.
 func TestRestoreRefuses(t *testing.T) {
 	l := New(For(time.Hour), 10)
 	d := &metric.Desc{Name: "m_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: time.Hour, MaxEvents: 10, LabelNames: []string{"a"}}
@@ -191,16 +214,16 @@ func TestRestoreRefuses(t *testing.T) {
 	whole := l.Snapshot()
 	for n := range len(whole) {
 		if err := New(For(time.Hour), 10).Restore(whole[:n]); err == nil {
-			t.Errorf("%d of %d bytes are taken", n, len(whole))
+			t.Errorf("%d of %d bytes are accepted", n, len(whole))
 		}
 	}
 	if err := New(For(time.Hour), 10).Restore(append(whole, 0)); err == nil {
-		t.Error("a byte too many is taken")
+		t.Error("an extra byte is accepted")
 	}
 }
 
-// TestResumedTotalsBeginThen holds that what is new after a restart stood at zero when the ledger resumed, and that a ledger
-// that does not know begins it with the last tick.
+// TestResumedTotalsBeginThen holds that the start timestamp of a new running total after a restart is the time of Resume, or
+// the last tick without Resume.
 func TestResumedTotalsBeginThen(t *testing.T) {
 	d := &metric.Desc{Name: "seen_total", Type: metric.Counter, From: metric.Increment, LabelNames: []string{"team"}}
 	tick := func(l *Ledger, at time.Time, teams ...string) map[string]int64 {
@@ -223,7 +246,7 @@ func TestResumedTotalsBeginThen(t *testing.T) {
 	before := New(For(time.Minute), 100)
 	first := tick(before, begin, "a")["a"]
 	again, now := begin.Add(time.Minute), begin.Add(90*time.Second)
-	for name, resumed := range map[string]bool{"whole": true, "not whole": false} {
+	for name, resumed := range map[string]bool{"resumed": true, "not resumed": false} {
 		l := New(For(time.Minute), 100)
 		if err := l.Restore(before.Snapshot()); err != nil {
 			t.Fatal(err)
@@ -234,10 +257,24 @@ func TestResumedTotalsBeginThen(t *testing.T) {
 			want = again
 		}
 		if starts := tick(l, now, "a", "b"); starts["a"] != first || starts["b"] != want.UnixMilli() {
-			t.Errorf("%s: the totals began at %v, want %d and %d", name, starts, first, want.UnixMilli())
+			t.Errorf("%s: the start timestamps are %v, want %d and %d", name, starts, first, want.UnixMilli())
 		}
 		if starts := tick(l, now.Add(time.Minute), "c"); starts["c"] != now.UnixMilli() {
-			t.Errorf("%s: later, c began at %d, want the tick before, %d", name, starts["c"], now.UnixMilli())
+			t.Errorf("%s: later, the start timestamp of c is %d, want that of the tick before, %d", name, starts["c"], now.UnixMilli())
 		}
+	}
+}
+
+// TestInheritTwice holds that state survives two reloads between which no tick was applied.
+func TestInheritTwice(t *testing.T) {
+	d := &metric.Desc{Name: "seen_total", Type: metric.Counter, From: metric.Increment}
+	first := New(For(time.Hour), 10)
+	mustApply(t, first, epoch(), of(d, 3))
+	second, third := New(For(time.Hour), 10), New(For(time.Hour), 10)
+	second.Inherit(first)
+	third.Inherit(second)
+	r := mustApply(t, third, epoch().Add(time.Minute), of(d, 4))
+	if got := show(r.Families); !slices.Equal(got, []string{"seen_total 7 since -1ms"}) {
+		t.Errorf("got %q", got)
 	}
 }

@@ -1,26 +1,34 @@
 package ledger
 
 import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/collectington/collectington/agent/metric"
 )
 
-// Snapshot is the state after the last tick, or what was handed on before the first, as bytes that Restore understands.
-// Nothing of the ledger is in them by reference.
+// Snapshot returns the state after the last tick, or the inherited state before the first tick, for Restore. The bytes are
+// a copy.
 func (l *Ledger) Snapshot() []byte {
 	w := &writer{b: make([]byte, 0, l.snapshot+l.snapshot/8)}
 	w.int(l.last)
-	tables := slices.DeleteFunc(l.held(), func(t *table) bool { return meaningOf(t.desc) == "" })
+	tables := slices.DeleteFunc(l.held(), func(t *table) bool { return stateKey(t.desc) == "" })
 	w.count(len(tables))
 	for _, t := range tables {
-		t.save(w)
+		w.table(t)
 	}
 	l.snapshot = len(w.b)
 	return w.b
 }
 
-func (t *table) save(w *writer) {
-	w.text(meaningOf(t.desc))
+func (w *writer) table(t *table) {
+	w.text(stateKey(t.desc))
 	w.int(nanoseconds(t.measured))
 	known := 0
 	for i := range t.entries {
@@ -31,18 +39,18 @@ func (t *table) save(w *writer) {
 	w.count(known)
 	for i := range t.entries {
 		if e := &t.entries[i]; e.known {
-			t.saveEntry(w, e)
+			w.entry(t, e)
 		}
 	}
 	if t.events != nil {
-		t.events.save(w)
+		w.events(t.events)
 	}
 }
 
-func (t *table) saveEntry(w *writer, e *entry) {
+func (w *writer) entry(t *table, e *entry) {
 	w.bools(e.hidden, e.gone)
-	for _, v := range t.values(e) {
-		w.text(v)
+	for _, name := range t.desc.LabelNames {
+		w.text(e.labels.Get(name))
 	}
 	w.int(e.time)
 	w.int(e.start)
@@ -51,13 +59,13 @@ func (t *table) saveEntry(w *writer, e *entry) {
 		w.float(e.value)
 		w.float(e.upstream)
 	case e.observed.histogram != nil:
-		e.observed.saveHistogram(w)
+		w.histogram(e.observed)
 	default:
-		e.observed.saveSummary(w)
+		w.summary(e.observed)
 	}
 }
 
-func (o *observed) saveHistogram(w *writer) {
+func (w *writer) histogram(o *observed) {
 	h := o.histogram
 	w.uint(h.Count)
 	w.float(h.Sum)
@@ -78,7 +86,7 @@ func (o *observed) saveHistogram(w *writer) {
 	}
 }
 
-func (o *observed) saveSummary(w *writer) {
+func (w *writer) summary(o *observed) {
 	s := o.summary
 	w.uint(s.Count)
 	w.float(s.Sum)
@@ -94,8 +102,8 @@ func (o *observed) saveSummary(w *writer) {
 	}
 }
 
-// save writes the ids, the longest unseen first.
-func (e *events) save(w *writer) {
+// events writes the event IDs, the ones not seen for longest first.
+func (w *writer) events(e *events) {
 	w.count(len(e.known))
 	at := int64(0)
 	for s := e.ring.after; s != &e.ring; s = s.after {
@@ -105,10 +113,263 @@ func (e *events) save(w *writer) {
 	}
 }
 
-// nanoseconds is a time as Unix nanoseconds, 0 for none.
+// nanoseconds returns a time as Unix nanoseconds, 0 for the zero time.
 func nanoseconds(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
 	return t.UnixNano()
+}
+
+// Restore loads a snapshot into an empty ledger. A metric that is declared as in the snapshot continues from there. After an
+// error nothing has changed.
+func (l *Ledger) Restore(snapshot []byte) error {
+	r := &reader{s: string(snapshot)}
+	last := r.int()
+	tables, sets := map[string]*table{}, newLabelSets()
+	for range r.count(4) {
+		t, err := r.table(sets)
+		if err != nil {
+			return err
+		}
+		if tables[t.desc.Name] != nil {
+			return fmt.Errorf("snapshot: the metric %q is in it twice", t.desc.Name)
+		}
+		tables[t.desc.Name] = t
+	}
+	if r.err == nil && len(r.s) > 0 {
+		r.fail(fmt.Errorf("%d bytes too many", len(r.s)))
+	}
+	if r.err != nil {
+		return r.err
+	}
+	l.inherited, l.sets, l.last = tables, sets, last
+	return nil
+}
+
+// table reads one metric. Its declaration was checked when it was configured, but the bytes may be damaged: what the table
+// relies on is checked here.
+func (r *reader) table(sets *labelSets) (*table, error) {
+	text := r.text()
+	if r.err != nil {
+		return nil, r.err
+	}
+	d := &metric.Desc{}
+	if err := json.Unmarshal([]byte(text), d); err != nil {
+		return nil, fmt.Errorf("a metric's declaration: %w", err)
+	}
+	t := newTable(d, sets)
+	if !t.distinct() {
+		r.fail(errors.New("two labels have the same name"))
+	}
+	if ns := r.int(); ns != 0 {
+		t.measured = time.Unix(0, ns)
+	}
+	n := r.count(3)
+	t.entries = make([]entry, 0, n)
+	t.index(n)
+	values := make([]string, len(d.LabelNames))
+	for range n {
+		r.entry(t, values)
+	}
+	if t.events != nil {
+		r.events(t.events)
+	}
+	if r.err != nil {
+		return nil, fmt.Errorf("%q: %w", d.Name, r.err)
+	}
+	return t, nil
+}
+
+// entry reads one series. values has room for its label values.
+func (r *reader) entry(t *table, values []string) {
+	e := entry{known: true}
+	r.bools(&e.hidden, &e.gone)
+	for i := range values {
+		values[i] = r.text()
+	}
+	e.time, e.start = r.int(), r.int()
+	switch t.desc.Type {
+	case metric.Histogram:
+		e.observed = r.histogram(t.desc)
+	case metric.Summary:
+		e.observed = r.summary(t.desc)
+	default:
+		e.value, e.upstream = r.float(), r.float()
+	}
+	if r.err != nil {
+		return
+	}
+	before := len(t.entries)
+	at := t.find(values)
+	if len(t.entries) == before {
+		r.fail(errors.New("a series is in it twice"))
+		return
+	}
+	e.labels, e.hash = t.entries[at].labels, t.entries[at].hash
+	t.entries[at] = e
+}
+
+func (r *reader) histogram(d *metric.Desc) *observed {
+	h := &metric.HistogramValue{Count: r.uint(), Sum: r.float()}
+	if len(d.Buckets) > 0 {
+		h.Counts = make([]uint64, len(d.Buckets)+1)
+		for i := range h.Counts {
+			h.Counts[i] = r.uint()
+		}
+	}
+	o := &observed{histogram: h}
+	if !d.Native {
+		return o
+	}
+	o.native = newNative()
+	schema := r.int()
+	if schema < minSchema || schema > firstSchema {
+		r.fail(fmt.Errorf("a native histogram has schema %d, want %d to %d", schema, minSchema, firstSchema))
+	}
+	o.native.schema, o.native.zero = int32(schema), r.uint()
+	for _, buckets := range []map[int32]uint64{o.native.positive, o.native.negative} {
+		for range r.count(2) {
+			i := int32(r.int())
+			buckets[i] = r.uint()
+		}
+	}
+	return o
+}
+
+func (r *reader) summary(d *metric.Desc) *observed {
+	s := &metric.SummaryValue{Count: r.uint(), Sum: r.float()}
+	if len(d.Quantiles) > 0 {
+		s.Quantiles = make([]float64, len(d.Quantiles))
+	}
+	for i := range s.Quantiles {
+		s.Quantiles[i] = r.float()
+	}
+	o := &observed{summary: s}
+	at := int64(0)
+	for range r.count(9) {
+		at += r.int()
+		o.window = append(o.window, observation{at, r.float()})
+	}
+	return o
+}
+
+// idBlock is how many restored event IDs share one string. Fewer cost time; more keep memory when some are forgotten.
+const idBlock = 256
+
+func (r *reader) events(e *events) {
+	n := r.count(2)
+	e.known = make(map[string]*sighting, n)
+	at := int64(0)
+	for ; n > 0 && r.err == nil; n -= idBlock {
+		block, ends, from := make([]sighting, min(n, idBlock)), [idBlock]int{}, r.s
+		for i := range block {
+			block[i].id = r.text()
+			ends[i] = len(from) - len(r.s)
+			at += r.int()
+			block[i].at = at
+		}
+		text := strings.Clone(from[:len(from)-len(r.s)])
+		for i := range block {
+			s := &block[i]
+			s.id = text[ends[i]-len(s.id) : ends[i]]
+			if e.known[s.id] != nil {
+				r.fail(errors.New("an event ID is in it twice"))
+				return
+			}
+			e.known[s.id] = s
+			s.linkBefore(&e.ring)
+		}
+	}
+}
+
+// writer appends values to a snapshot: integers as varints, floats as eight bytes, strings after their length.
+type writer struct{ b []byte }
+
+func (w *writer) uint(n uint64)   { w.b = binary.AppendUvarint(w.b, n) }
+func (w *writer) int(n int64)     { w.b = binary.AppendVarint(w.b, n) }
+func (w *writer) float(f float64) { w.b = binary.LittleEndian.AppendUint64(w.b, math.Float64bits(f)) }
+func (w *writer) text(s string)   { w.count(len(s)); w.b = append(w.b, s...) }
+func (w *writer) count(n int)     { w.uint(uint64(n)) }
+
+// bools writes up to eight booleans as one byte.
+func (w *writer) bools(list ...bool) {
+	flags := byte(0)
+	for i, b := range list {
+		if b {
+			flags |= 1 << i
+		}
+	}
+	w.b = append(w.b, flags)
+}
+
+// reader reads values from a snapshot. After an error it returns zeros.
+type reader struct {
+	s   string // the rest
+	err error
+}
+
+var errShort = errors.New("unexpected end of the snapshot")
+
+func (r *reader) fail(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+	r.s = ""
+}
+
+// take returns the next n bytes. It fails if n is not positive: then a varint was incomplete.
+func (r *reader) take(n int) (taken string) {
+	if n <= 0 || n > len(r.s) {
+		r.fail(errShort)
+		return ""
+	}
+	taken, r.s = r.s[:n], r.s[n:]
+	return taken
+}
+
+func (r *reader) head() []byte { return []byte(r.s[:min(len(r.s), binary.MaxVarintLen64)]) }
+
+func (r *reader) uint() uint64 {
+	v, n := binary.Uvarint(r.head())
+	r.take(n)
+	return v
+}
+
+func (r *reader) int() int64 {
+	v, n := binary.Varint(r.head())
+	r.take(n)
+	return v
+}
+
+func (r *reader) float() float64 {
+	b := [8]byte{}
+	copy(b[:], r.take(len(b)))
+	return math.Float64frombits(binary.LittleEndian.Uint64(b[:]))
+}
+
+// count returns the number of elements that follow. It fails if there cannot be so many, of size bytes or more each.
+func (r *reader) count(size int) int {
+	n := r.uint()
+	if n > uint64(len(r.s)/size) {
+		r.fail(errShort)
+		return 0
+	}
+	return int(n)
+}
+
+// text returns a string that shares the memory of the snapshot.
+func (r *reader) text() string {
+	n := r.count(1)
+	if n == 0 {
+		return ""
+	}
+	return r.take(n)
+}
+
+func (r *reader) bools(list ...*bool) {
+	flags := r.take(1)
+	for i, b := range list {
+		*b = flags != "" && flags[0]&(1<<i) != 0
+	}
 }

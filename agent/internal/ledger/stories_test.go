@@ -15,18 +15,18 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestStories tells the rules in testdata/*.txt: what ticks bring, and behind > what is to be shown of it.
+// TestStories checks the rules in testdata/*.txt: the readings of ticks, and after > the result that they must give.
 //
 //	== A fall is an upstream reset                     a story; each begins with an empty ledger
 //	metric hits{host,path} counter on_decrease=ignore  its metrics
 //	limits valid_for=2m max_series=3
-//	tick 1m30s                                         since the beginning; measures every metric, with these readings
+//	tick 1m30s                                         time since the start; measures every metric, with these readings
 //	  hits{host="a"} 7 at=1m id=e1                     own time, event id
 //	  hits failed: 503 Service Unavailable             the metric's Err
 //	  hits absent                                      not among the tick's readings
 //	> hits{host="a"} 7 since 59.999s at 1m
 //
-// With -update the lines behind > are written anew; read the difference.
+// With -update it rewrites the lines after >. Check the difference.
 func TestStories(t *testing.T) {
 	files, _ := filepath.Glob("testdata/*.txt")
 	if len(files) == 0 {
@@ -37,26 +37,26 @@ func TestStories(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var told strings.Builder
+		var actual strings.Builder
 		for story := range strings.SplitSeq("\n"+string(text), "\n== ") {
 			if title, _, _ := strings.Cut(story, "\n"); title != "" {
-				told.WriteString("\n== ")
-				t.Run(title, func(t *testing.T) { told.WriteString(tell(t, file, story)) })
+				actual.WriteString("\n== ")
+				t.Run(title, func(t *testing.T) { actual.WriteString(runStory(t, file, story)) })
 			} else {
-				told.WriteString(story)
+				actual.WriteString(story)
 			}
 		}
 		if *update {
-			if err := os.WriteFile(file, []byte(told.String()[1:]), 0o644); err != nil {
+			if err := os.WriteFile(file, []byte(actual.String()[1:]), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 }
 
-var update = flag.Bool("update", false, "write what the stories show anew")
+var update = flag.Bool("update", false, "rewrite the expected results of the stories")
 
-// story is one being told.
+// story is the state of a story.
 type story struct {
 	metrics   []*metric.Desc
 	validFor  time.Duration
@@ -67,11 +67,11 @@ type story struct {
 	readings metric.Readings
 }
 
-// tell plays a story and returns it with what was shown.
-func tell(t *testing.T, file, text string) string {
+// runStory runs a story and returns its text with the actual results.
+func runStory(t *testing.T, file, text string) string {
 	s := &story{validFor: 2 * time.Minute, maxSeries: 100}
-	var told, want []string
-	settle := func() {
+	var all, want []string
+	check := func() {
 		if s.readings == nil {
 			return
 		}
@@ -80,7 +80,7 @@ func tell(t *testing.T, file, text string) string {
 			t.Errorf("%s: after tick %v got\n  > %s\nwant\n  > %s", file, s.at, strings.Join(got, "\n  > "), strings.Join(want, "\n  > "))
 		}
 		for _, line := range got {
-			told = append(told, "> "+line)
+			all = append(all, "> "+line)
 		}
 		want = nil
 	}
@@ -91,20 +91,20 @@ func tell(t *testing.T, file, text string) string {
 			continue
 		}
 		if !strings.HasPrefix(line, "  ") {
-			settle()
+			check()
 		}
-		told = append(told, line)
+		all = append(all, line)
 		if i > 0 {
 			if err := s.line(line); err != nil {
 				t.Fatalf("%s: %s: %v", file, line, err)
 			}
 		}
 	}
-	settle()
-	return strings.Join(told, "\n")
+	check()
+	return strings.Join(all, "\n")
 }
 
-// line takes one line of a story that is not behind >.
+// line runs a line of a story without >.
 func (s *story) line(line string) error {
 	word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 	switch {
@@ -178,7 +178,7 @@ func (s *story) reading(word, rest string) error {
 	return err
 }
 
-// tick applies the readings and writes what came of it.
+// tick applies the readings and returns the result as text.
 func (s *story) tick() []string {
 	if s.ledger == nil {
 		s.ledger = New(For(s.validFor), s.maxSeries)
@@ -201,7 +201,7 @@ func (s *story) tick() []string {
 	return lines
 }
 
-// declare reads "hits{host} counter from=events".
+// declare parses a declaration such as "hits{host} counter from=events".
 func declare(text string) (*metric.Desc, error) {
 	fields := strings.Fields(text)
 	if len(fields) < 2 {

@@ -2,123 +2,258 @@ package ledger
 
 import (
 	"cmp"
-	"hash/maphash"
+	"fmt"
+	"math"
 	"slices"
 	"time"
 
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// table is the state of one metric.
+// table is the state of one metric: its series, indexed by their labels, and the event IDs it has counted.
+//
+// A tick goes through it in three steps: begin, match (find the series of each reading; may fail and be rolled back), and
+// commit (compute the new values; cannot fail). Then family returns what the metric shows.
 type table struct {
-	desc    *metric.Desc
-	hash    func(values []string) uint64
-	order   []place // of the labels in a set that has them all
-	entries []entry
-	slots   []int32 // open addressing by hash: an entry's place, from 1; 0 = free. At most two thirds are taken
+	desc   *metric.Desc
+	labels []label    // of a series that has all of them, sorted by name
+	sets   *labelSets // of the ledger
 
-	events *events // known event ids; nil where an event may count again
+	entries []entry // one per series, in the order in which they appeared
+	slots   []int32 // open addressing by hash: index of an entry, from 1; 0 = free. A third is kept free
 
-	visited  uint32    // the tick that last brought readings or an error
-	measured time.Time // the last tick that brought no error
+	events *events // nil if readings have no event IDs
 
-	// Of the tick under way.
-	failing bool // it brought an error
-	live    int  // entries from here on are new
-	guess   int  // the entry that the next reading is likely to belong to
+	visited  uint32    // the last tick with readings or an error
+	measured time.Time // the last tick without an error
+
+	// State of the current tick.
+	failing bool // the metric could not be measured
+	live    int  // number of entries before the tick
+	guess   int  // index of the entry that the next reading probably belongs to
 	pending []pending
-	timed   bool // some of them have times of their own
-	taken   int  // readings
+	timed   bool // some pending readings have times of their own
+	taken   int  // number of readings taken
 	drops   drops
 
-	earlier map[*metric.LabelSet][]metric.Point // what the last tick brought of a series beside its value
+	earlier map[*metric.LabelSet][]metric.Point // points before the current value
 }
 
-// place is where a label gets its value: that of the reading with this number, or -1 for one of the declaration's own.
-type place struct {
-	name  string
-	value int
+// label is a declared label. Its value is that of the reading at index value, or constant if value is negative.
+type label struct {
+	name     string
+	value    int
+	constant string
 }
 
 // entry is one series.
 type entry struct {
 	labels   *metric.LabelSet
-	hash     uint64
-	seen     uint32 // the tick that last had a reading of it
-	pending  int32  // where that reading stands
-	known    bool   // it has a value, or for a delta something to compare with
-	hidden   bool   // a delta that has nothing to show yet
-	gone     bool   // it is not shown: all that is left of it is its last time
+	hash     uint32
+	seen     uint32 // the last tick with a reading of it
+	pending  int32  // index of that reading in table.pending
+	known    bool   // it has a value; of a delta, a value to compare with
+	hidden   bool   // it is a delta without a change to show yet
+	gone     bool   // it is not shown; only its last time is remembered
 	value    float64
-	upstream float64 // the last reading, where the value is computed from it
+	upstream float64 // the last reading of a delta
 	time     int64
 	start    int64
 	observed *observed // of a histogram or summary
 }
 
-func newTable(d *metric.Desc) *table {
-	t := &table{desc: d, hash: newHash()}
+// pending is a reading of the current tick, or several that were combined into one.
+type pending struct {
+	entry int32
+	count int32 // readings combined
+	value float64
+	time  int64
+}
+
+// commit is what a tick's changes depend on.
+type commit struct {
+	tick   uint32
+	at     int64 // the tick's time, Unix milliseconds
+	seen   int64 // when its events count as seen, Unix milliseconds
+	since  int64 // start timestamp of running totals that begin in this tick, Unix milliseconds
+	result *Result
+}
+
+// The last time of a series that is gone is remembered for rememberTimes, so that old readings which the API still shows are
+// not taken again. At most maxGone are remembered per metric.
+const (
+	rememberTimes = 24 * time.Hour
+	maxGone       = 100_000
+)
+
+func newTable(d *metric.Desc, sets *labelSets) *table {
+	t := &table{desc: d, sets: sets}
+	sets.tables = append(sets.tables, t)
 	if d.Once {
 		t.events = newEvents(d.Remember, d.MaxEvents)
 	}
 	for i, name := range d.LabelNames {
-		t.order = append(t.order, place{name, i})
+		t.labels = append(t.labels, label{name: name, value: i})
 	}
 	for _, l := range d.Const {
 		if l.Value != "" {
-			t.order = append(t.order, place{l.Name, -1})
+			t.labels = append(t.labels, label{name: l.Name, value: -1, constant: l.Value})
 		}
 	}
-	slices.SortFunc(t.order, func(a, b place) int { return cmp.Compare(a.name, b.name) })
+	slices.SortFunc(t.labels, func(a, b label) int { return cmp.Compare(a.name, b.name) })
 	return t
 }
 
-// distinct tells whether no two labels have one name.
+// distinct reports whether all labels have different names.
 func (t *table) distinct() bool {
-	return len(slices.CompactFunc(slices.Clone(t.order), func(a, b place) bool { return a.name == b.name })) == len(t.order)
+	return len(slices.CompactFunc(slices.Clone(t.labels), func(a, b label) bool { return a.name == b.name })) == len(t.labels)
 }
 
-func newHash() func(values []string) uint64 {
-	seed := maphash.MakeSeed()
-	return func(values []string) uint64 {
-		var h uint64
-		for _, v := range values {
-			h = h*0x9e3779b97f4a7c15 + maphash.String(seed, v)
-		}
-		return h
+// begin prepares the table for a tick. Until match is called, the tick has no readings of this metric.
+func (t *table) begin() {
+	t.failing = false
+	t.live, t.guess = len(t.entries), 0
+	t.pending, t.timed = t.pending[:0], false
+	t.taken = 0
+	t.earlier = nil
+	t.drops.reset()
+}
+
+// rollback undoes match. It frees the memory of new entries, since a refused tick can have very many.
+func (t *table) rollback() {
+	if t.events != nil {
+		t.events.rollback()
 	}
+	if n := len(t.entries) - t.live; n > 0 {
+		t.entries = slices.Clone(t.entries[:t.live])
+		t.index(t.live)
+		t.sets.drop(n)
+	}
+	t.begin()
 }
 
-// find is the place of the entry with these label values, which is made if there is none. Readings mostly come in the same
-// order from tick to tick, so the entry after the last one found is tried before anything is hashed.
+// match finds or makes the entry of each reading and adds the readings to pending. After an error the caller must roll back.
+func (t *table) match(at, seen int64, tick uint32, rows []metric.Reading) error {
+	t.reserve(rows)
+	for i := range rows {
+		row := &rows[i]
+		if len(row.Labels) != len(t.desc.LabelNames) {
+			return fmt.Errorf("a reading of %s has %d label values, want %d", t.desc.Name, len(row.Labels), len(t.desc.LabelNames))
+		}
+		if reason := t.unfit(at, row); reason != "" {
+			t.drops.add(reason, 1, func() string { return t.describe(row) })
+			continue
+		}
+		if t.events != nil && !t.events.stage(row.Event, seen) {
+			continue
+		}
+		if t.skips() {
+			continue
+		}
+		if err := t.add(t.find(row.Labels), tick, row); err != nil {
+			return err
+		}
+	}
+	if t.events != nil {
+		if err := t.events.fit(); err != nil {
+			return err
+		}
+	}
+	if err := t.inOrder(at); err != nil {
+		return err
+	}
+	t.refuse(tick)
+	t.taken = len(rows) - t.drops.count()
+	return nil
+}
+
+// reserve allocates the entries of a metric's first tick at once, if each reading is a series.
+func (t *table) reserve(rows []metric.Reading) {
+	if len(t.entries) > 0 || len(rows) == 0 || rows[0].Time != 0 || t.desc.Accumulates() || t.desc.OnDuplicate != metric.DuplicateError {
+		return
+	}
+	t.entries, t.pending = make([]entry, 0, len(rows)), make([]pending, 0, len(rows))
+	t.index(len(rows))
+}
+
+// unfit returns why a reading cannot be used in any state, "" if it can. Such a reading is dropped.
+func (t *table) unfit(at int64, row *metric.Reading) metric.Reason {
+	switch {
+	case math.IsNaN(row.Value) || math.IsInf(row.Value, 0):
+		return metric.Invalid
+	case t.desc.Type == metric.Counter && row.Value < 0:
+		return metric.Invalid
+	case row.Time > at+maxAhead.Milliseconds():
+		return metric.Future
+	case t.events != nil && row.Event == "":
+		return metric.Missing
+	}
+	return ""
+}
+
+func (t *table) describe(row *metric.Reading) string {
+	text := fmt.Sprintf("%v for %s%s", row.Value, t.desc.Name, t.desc.LabelSet(row.Labels))
+	if row.Time != 0 {
+		text += " at " + time.UnixMilli(row.Time).UTC().Format(time.RFC3339)
+	}
+	if t.events != nil && row.Event == "" {
+		text += ", without an event id"
+	}
+	return text
+}
+
+// skips reports whether the readings of this tick do not count: it is the metric's first one ever, with first_run: skip.
+// Event IDs are remembered.
+func (t *table) skips() bool { return t.desc.FirstRun == metric.FirstSkip && t.measured.IsZero() }
+
+// find returns the index of the entry with these label values. It makes the entry if there is none. Readings mostly come
+// in the order of the last tick, so it first tries the entry after the one found last.
 func (t *table) find(values []string) int {
-	if t.guess < len(t.entries) && t.is(&t.entries[t.guess], values) {
+	encoded := t.encode(values)
+	if t.guess < len(t.entries) && t.entries[t.guess].labels.Is(encoded) {
 		t.guess++
 		return t.guess - 1
 	}
 	if 3*(len(t.entries)+1) > 2*len(t.slots) {
 		t.index(2 * len(t.entries))
 	}
-	hash := t.hash(values)
+	hash := t.sets.hash(encoded)
 	slot := t.slot(hash)
 	for ; t.slots[slot] != 0; slot = t.next(slot) {
 		at := int(t.slots[slot]) - 1
-		if e := &t.entries[at]; e.hash == hash && t.is(e, values) {
+		if e := &t.entries[at]; e.hash == hash && e.labels.Is(encoded) {
 			t.guess = at + 1
 			return at
 		}
 	}
-	t.entries = append(t.entries, entry{labels: t.desc.LabelSet(values), hash: hash})
+	t.entries = append(t.entries, entry{labels: t.sets.get(t, hash, encoded), hash: hash})
 	t.slots[slot] = int32(len(t.entries))
 	t.guess = len(t.entries)
 	return t.guess - 1
 }
 
-// slot is where the search for a hash begins, next where it goes on.
-func (t *table) slot(hash uint64) int { return int(hash & uint64(len(t.slots)-1)) }
+// encode returns the encoded labels of a reading. They are valid until the next call for any table of the ledger.
+func (t *table) encode(values []string) []byte {
+	encoded := t.sets.encoded[:0]
+	for i := range t.labels {
+		l := &t.labels[i]
+		value := l.constant
+		if l.value >= 0 {
+			value = values[l.value]
+		}
+		if value != "" {
+			encoded = metric.AppendLabel(encoded, l.name, value)
+		}
+	}
+	t.sets.encoded = encoded
+	return encoded
+}
+
+// slot returns the slot where the search for a hash begins, next the slot after one.
+func (t *table) slot(hash uint32) int { return int(hash) & (len(t.slots) - 1) }
 func (t *table) next(slot int) int    { return (slot + 1) & (len(t.slots) - 1) }
 
-// index fills the slots anew, with room for n entries before that is needed again.
+// index rebuilds the slots, with room for n entries.
 func (t *table) index(n int) {
 	size := 8
 	for 2*size < 3*(n+1) {
@@ -138,55 +273,224 @@ func (t *table) index(n int) {
 	}
 }
 
-// is tells whether the entry has these label values.
-func (t *table) is(e *entry, values []string) bool {
-	rest := t.order
-	left := func() { // out the labels without a value
-		for len(rest) > 0 && rest[0].value >= 0 && values[rest[0].value] == "" {
-			rest = rest[1:]
+// add adds a reading of the entry to pending, or combines it with an earlier reading of this tick.
+func (t *table) add(at int, tick uint32, row *metric.Reading) error {
+	e := &t.entries[at]
+	next := pending{entry: int32(at), count: 1, value: row.Value, time: row.Time}
+	t.timed = t.timed || row.Time != 0 && t.hasPoints()
+	if e.seen != tick || t.timed || t.adds() {
+		e.seen, e.pending = tick, int32(len(t.pending))
+		t.pending = append(t.pending, next)
+		return nil
+	}
+	return t.combine(&t.pending[e.pending], &next)
+}
+
+// combine combines two readings into p, as on_duplicate says.
+func (t *table) combine(p, next *pending) error {
+	p.count += next.count
+	switch how := t.desc.OnDuplicate; {
+	case how == metric.DuplicateSum:
+		p.value += next.value
+		p.time = later(p.time, next.time)
+	case how == metric.DuplicateCount:
+		p.time = later(p.time, next.time)
+	case how == metric.DuplicateLast, how == metric.DuplicateMax && next.value > p.value, how == metric.DuplicateMin && next.value < p.value:
+		p.value, p.time = next.value, next.time
+	case how == metric.DuplicateError:
+		when := "in one tick"
+		if t.timed {
+			when = "of one time"
 		}
+		return fmt.Errorf("two readings of %s%s %s; tell them apart by a label, or set on_duplicate to sum, last, max, min or count", t.desc.Name, t.entries[p.entry].labels, when)
 	}
-	left()
-	for l := range e.labels.All() {
-		if len(rest) == 0 || rest[0].name != l.Name || rest[0].value >= 0 && values[rest[0].value] != l.Value {
-			return false
+	return nil
+}
+
+// adds reports whether each reading counts by itself, so that two readings of a series are not duplicates.
+func (t *table) adds() bool {
+	d := t.desc
+	return d.Type == metric.Histogram || d.Type == metric.Summary || d.Type == metric.Counter && d.From == metric.Events
+}
+
+// later returns the later of two readings' own times, where 0 is the tick's time.
+func later(a, b int64) int64 {
+	if a == 0 || b == 0 {
+		return 0
+	}
+	return max(a, b)
+}
+
+// hasPoints reports whether a series can have several readings with different times in a tick. A running total of the
+// ledger and a delta change only once per tick.
+func (t *table) hasPoints() bool { return !t.desc.Accumulates() && !t.desc.Delta }
+
+// inOrder sorts pending by series and time, if readings have times of their own, and combines readings with the same time.
+// A reading without a time has the tick's.
+func (t *table) inOrder(at int64) error {
+	if !t.timed {
+		return nil
+	}
+	when := func(p *pending) int64 { return cmp.Or(p.time, at) }
+	slices.SortStableFunc(t.pending, func(a, b pending) int {
+		return cmp.Or(cmp.Compare(a.entry, b.entry), cmp.Compare(when(&a), when(&b)))
+	})
+	kept := t.pending[:0]
+	for _, p := range t.pending {
+		if n := len(kept) - 1; n >= 0 && kept[n].entry == p.entry && when(&kept[n]) == when(&p) {
+			if err := t.combine(&kept[n], &p); err != nil {
+				return err
+			}
+			continue
 		}
-		rest = rest[1:]
-		left()
+		kept = append(kept, p)
 	}
-	return len(rest) == 0
+	t.pending = kept
+	return nil
 }
 
-// cut drops the entries from n on and gives their memory back: a refused tick may have brought very many.
-func (t *table) cut(n int) {
-	if n < len(t.entries) {
-		t.entries = slices.Clone(t.entries[:n])
-		t.index(n)
+// refuse drops the pending readings that their series cannot take, given its state and the readings before. The readings of
+// a series are consecutive and sorted by time.
+func (t *table) refuse(tick uint32) {
+	if t.adds() {
+		return
 	}
-}
-
-// lasts tells whether the entry will be left after the tick: it was seen, or is a running total of ours.
-func (t *table) lasts(e *entry, tick uint32) bool {
-	return e.seen == tick || e.known && t.desc.Accumulates()
-}
-
-// lasting is how many entries will be left after the tick.
-func (t *table) lasting(tick uint32) int {
-	n := 0
-	for i := range t.entries {
-		if e := &t.entries[i]; t.failing && !e.gone || !t.failing && t.lasts(e, tick) {
-			n++
+	taken := t.pending[:0]
+	shown := int32(-1) // the last entry that is shown
+	for _, p := range t.pending {
+		e := &t.entries[p.entry]
+		if t.desc.OnDuplicate == metric.DuplicateCount {
+			p.value = float64(p.count)
 		}
+		known, before := e.known && !e.gone, e.value
+		if n := len(taken); n > 0 && taken[n-1].entry == p.entry {
+			known, before = true, taken[n-1].value
+		}
+		var reason metric.Reason
+		switch {
+		case math.IsInf(p.value, 0):
+			reason = metric.Invalid
+		case t.repeats(e, &p):
+			reason, shown = metric.NotNewer, p.entry
+		case t.desc.OnDecrease == metric.DecreaseError && t.decreases(known, before, p.value):
+			reason = metric.Decreased
+		default:
+			taken, shown = append(taken, p), p.entry
+			continue
+		}
+		if shown != p.entry {
+			e.seen = 0
+		}
+		t.drops.add(reason, int(p.count), func() string {
+			return fmt.Sprintf("%v for %s%s, which was %v", p.value, t.desc.Name, e.labels, before)
+		})
 	}
-	return n
+	t.pending = taken
+	for _, p := range taken {
+		t.entries[p.entry].seen = tick // a reading before it may have been refused
+	}
 }
 
-// keepLasting drops the other entries, but for last times that are remembered.
-func (t *table) keepLasting(c *commit) {
+// repeats reports whether a reading with a time of its own is not newer than the last one of its series.
+func (t *table) repeats(e *entry, p *pending) bool {
+	return t.hasPoints() && e.known && e.time != 0 && p.time != 0 && p.time <= e.time
+}
+
+// decreases reports whether an upstream total is less than before.
+func (t *table) decreases(known bool, before, value float64) bool {
+	return known && t.desc.Type == metric.Counter && t.desc.From == metric.Total && value < before
+}
+
+// commit applies the pending readings. A series without a reading in this tick is gone, unless it is a running total of the
+// ledger or the metric could not be measured.
+func (t *table) commit(c *commit) {
+	if t.failing {
+		return
+	}
+	for i := range t.pending {
+		if i > 0 && t.pending[i].entry == t.pending[i-1].entry && !t.adds() {
+			t.keepEarlier(c, &t.entries[t.pending[i].entry])
+		}
+		t.apply(c, &t.pending[i])
+	}
+	if t.events != nil {
+		t.events.commit(c.seen, &t.drops)
+	}
+	t.removeGone(c)
+	c.result.Readings += t.taken
+	c.result.Drops = t.drops.appendTo(c.result.Drops, t.desc.Name)
+}
+
+// keepEarlier keeps the value of an entry as a point, before a later reading of the same tick replaces it.
+func (t *table) keepEarlier(c *commit, e *entry) {
+	if t.earlier == nil {
+		t.earlier = map[*metric.LabelSet][]metric.Point{}
+	}
+	t.earlier[e.labels] = append(t.earlier[e.labels], metric.Point{Time: cmp.Or(e.time, c.at), Value: e.value, Start: e.start})
+}
+
+// apply sets the value of a series by a reading.
+func (t *table) apply(c *commit, p *pending) {
+	e := &t.entries[p.entry]
+	if e.gone { // it starts again, after its last time
+		e.gone, e.known, e.start = false, false, 0
+	}
+	switch d := t.desc; {
+	case d.Accumulates():
+		t.accumulate(c, e, p)
+		return
+	case d.Type == metric.Counter:
+		t.follow(c, e, p)
+	case d.Delta:
+		e.hidden = !e.known
+		e.value, e.upstream = p.value-e.upstream, p.value
+	default:
+		e.value = p.value
+	}
+	e.known, e.time = true, p.time
+}
+
+// accumulate adds a reading to a running total of the ledger. The total's time is the latest of its readings' own times, so
+// that it never decreases, or the tick's if one of them has none.
+func (t *table) accumulate(c *commit, e *entry, p *pending) {
+	if !e.known {
+		e.known, e.start, e.time = true, startBefore(c.since, p.time), p.time
+	}
+	if t.desc.Type == metric.Counter {
+		e.value += p.value
+	} else {
+		e.observe(t.desc, c, p)
+	}
+	e.time = later(e.time, p.time)
+}
+
+// follow sets an upstream running total. A decrease means that the upstream started again: the series gets a start
+// timestamp just before this tick, as Prometheus' functions expect of a counter. Before the first reset the start is unknown.
+func (t *table) follow(c *commit, e *entry, p *pending) {
+	if t.decreases(e.known, e.value, p.value) {
+		if t.desc.OnDecrease == metric.DecreaseIgnore {
+			return
+		}
+		c.result.Resets++
+		e.start = startBefore(c.at-1, p.time)
+	}
+	e.value = p.value
+}
+
+// startBefore returns start, or the millisecond before a reading's own time if that is earlier.
+func startBefore(start, own int64) int64 {
+	if own != 0 {
+		return min(start, own-1)
+	}
+	return start
+}
+
+// removeGone removes the series that do not remain after the tick, except those whose last time is remembered.
+func (t *table) removeGone(c *commit) {
 	kept, gone := 0, 0
 	for i := range t.entries {
 		e := &t.entries[i]
-		if e.gone = !t.lasts(e, c.tick); e.gone {
+		if e.gone = !t.remains(e, c.tick); e.gone {
 			if gone == maxGone || !t.remembers(e, c.at) {
 				continue
 			}
@@ -197,14 +501,53 @@ func (t *table) keepLasting(c *commit) {
 		}
 		kept++
 	}
-	if kept < len(t.entries) {
+	if n := len(t.entries) - kept; n > 0 {
 		clear(t.entries[kept:])
 		t.entries = t.entries[:kept]
 		t.index(kept)
+		t.sets.drop(n)
 	}
 }
 
-// idle tells whether the tick brought nothing of the metric and there is nothing to remember of it.
+// remains reports whether the series remains after the tick: it has a reading in it, or is a running total of the ledger.
+func (t *table) remains(e *entry, tick uint32) bool {
+	return e.seen == tick || e.known && t.desc.Accumulates()
+}
+
+// remembers reports whether to remember the last time of a series that is gone.
+func (t *table) remembers(e *entry, at int64) bool {
+	return t.hasPoints() && e.known && e.time != 0 && at-e.time <= rememberTimes.Milliseconds()
+}
+
+// remaining returns the number of series that remain after the tick.
+func (t *table) remaining(tick uint32) int {
+	n := 0
+	for i := range t.entries {
+		if e := &t.entries[i]; t.failing && !e.gone || !t.failing && t.remains(e, tick) {
+			n++
+		}
+	}
+	return n
+}
+
+// family returns the series that the metric shows.
+func (t *table) family(c *commit) metric.Family {
+	f := metric.Family{Desc: t.desc, Series: make([]metric.Series, 0, len(t.entries)), Earlier: t.earlier}
+	for i := range t.entries {
+		e := &t.entries[i]
+		if e.hidden || e.gone {
+			continue
+		}
+		s := metric.Series{Labels: e.labels, Value: e.value, Time: e.time, Start: e.start}
+		if e.observed != nil {
+			e.observed.show(t.desc, c, &s)
+		}
+		f.Series = append(f.Series, s)
+	}
+	return f
+}
+
+// idle reports whether the tick has nothing of the metric and there is nothing to remember of it.
 func (t *table) idle(tick uint32) bool {
 	return t.visited != tick && t.desc.FirstRun == metric.FirstCount && len(t.entries) == 0 && (t.events == nil || len(t.events.known) == 0)
 }

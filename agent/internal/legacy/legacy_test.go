@@ -20,7 +20,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// class is a source in Go that stands in for a Python class.
+// class is a Go source with the name of a Python class.
 type class struct {
 	Settings map[string]any            `yaml:"settings"`
 	Secrets  map[string]setting.Secret `yaml:"secrets"`
@@ -31,7 +31,7 @@ func (c *class) Validate() error                         { return c.Metrics.Vali
 func (c *class) New(sources.Env) (sources.Source, error) { return nil, errors.New("not made here") }
 func (c *class) Declares() []*metric.Desc                { return c.Metrics.Descs() }
 
-// catalogue is the agent's, and a class.
+// catalogue returns the kinds of cton and a class.
 func catalogue() config.Catalogue {
 	c := agent.Catalogue()
 	c.Sources = append(c.Sources, sources.Kind[sources.Source]{
@@ -40,7 +40,7 @@ func catalogue() config.Catalogue {
 	return c
 }
 
-// folder has what old files of these tests name.
+// folder returns a folder with the files that the old files of these tests refer to.
 func folder(t testing.TB) *setting.SecretStore {
 	t.Helper()
 	dir := t.TempDir()
@@ -58,7 +58,7 @@ func folder(t testing.TB) *setting.SecretStore {
 	return &setting.SecretStore{Dir: dir}
 }
 
-// seed is the example of the Python framework's page, of which the class is in Go.
+// seed is the example on the page of the Python framework. Its class is a Go source here.
 const seed = `{
 	"port" : 8000,
 	"api_call_intervals" : 2,
@@ -86,13 +86,13 @@ func translate(t testing.TB, text string, files *setting.SecretStore) *legacy.Tr
 		t.Fatal(err)
 	}
 	if !legacy.Is(doc) {
-		t.Fatalf("is none:\n%s", text)
+		t.Fatalf("not a file of the Python framework:\n%s", text)
 	}
 	return legacy.Translate(doc, legacy.Options{Catalogue: catalogue(), Files: files})
 }
 
-// TestClassInGo holds that a source with the name of the class is what computes the service's metrics, with all that the
-// old file says.
+// TestClassInGo holds that a Go source with the name of the class computes the metrics of the service, and gets all settings of
+// the old file.
 func TestClassInGo(t *testing.T) {
 	old := translate(t, seed, folder(t))
 	plan, err := old.Plan()
@@ -124,7 +124,7 @@ func TestClassInGo(t *testing.T) {
 	}
 }
 
-// same holds that what convert shows means what the old file means.
+// same holds that a converted file gives the same plan as the old file.
 func same(t *testing.T, old *legacy.Translation, plan *config.Plan, name string) {
 	t.Helper()
 	text, err := old.YAML(name)
@@ -143,7 +143,7 @@ func same(t *testing.T, old *legacy.Translation, plan *config.Plan, name string)
 	}
 }
 
-// keys is what tells two plans apart.
+// keys returns what differs between two plans with different meanings.
 func keys(p *config.Plan) []string {
 	var all []string
 	for _, s := range p.Sinks {
@@ -155,7 +155,7 @@ func keys(p *config.Plan) []string {
 	return all
 }
 
-// TestConvertedIsTheSame holds it for every old file of the stories that is right.
+// TestConvertedIsTheSame holds it for every valid old file of the stories.
 func TestConvertedIsTheSame(t *testing.T) {
 	files := folder(t)
 	right := 0
@@ -169,11 +169,11 @@ func TestConvertedIsTheSame(t *testing.T) {
 		same(t, old, plan, "config.json")
 	}
 	if right < 6 {
-		t.Errorf("only %d files are right", right)
+		t.Errorf("only %d files are valid", right)
 	}
 }
 
-// stories are the old files of stories.
+// stories returns the old files of the stories.
 func stories(t testing.TB) []string {
 	t.Helper()
 	var all []string
@@ -202,7 +202,7 @@ func parses(text string) bool {
 	return err == nil && legacy.Is(doc)
 }
 
-// TestClassNearlyInGo holds that a class which is nearly one in Go is told so, where it has no script.
+// TestClassNearlyInGo holds that the problem of a class without a script names a Go source with a similar name.
 func TestClassNearlyInGo(t *testing.T) {
 	for class, want := range map[string]string{"SplunkAPI": `"SplunkAPI"; did you mean "SplunkApi", which this cton has?`, "Scripts": `service_class, "Scripts"`} {
 		text := strings.NewReplacer(`"SplunkApi"`, strconv.Quote(class), `"splunk_api"`, `"gone"`).Replace(seed)
@@ -229,7 +229,7 @@ func TestIs(t *testing.T) {
 	}
 }
 
-// TestHostile holds that files which are made to hurt end soon and with a problem.
+// TestHostile holds that hostile files are translated, or give a problem, in a short time.
 func TestHostile(t *testing.T) {
 	service := func(more string) string {
 		return `{"port": 1, "api_call_intervals": 60, "services": {"s": {"service_class": "SplunkApi", "api_url": "http://a.example", "prometheus_metrics_mapping": {"gauge": ["x"]}` + more + `}}}`
@@ -248,8 +248,8 @@ func TestHostile(t *testing.T) {
 		"a long word":   {service(`, "` + strings.Repeat("k", 100_000) + `": 1`), ""},
 		"interval":      {strings.Replace(service(""), "60", "1e300", 1), "schedule"},
 		"no interval":   {strings.Replace(service(""), "60", "1e999", 1), "want a number of seconds, such as 60"},
-		"bomb":          {`{"a": &a [1], "services": {"s": {"x": [*a, *a]}}}`, "an alias cannot stand here"},
-		"two of them":   {service("") + service(""), "not YAML"},
+		"bomb":          {`{"a": &a [1], "services": {"s": {"x": [*a, *a]}}}`, "aliases are not supported"},
+		"two of them":   {service("") + service(""), "not valid YAML"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			doc, err := config.Parse("config.json", []byte(c.text))
@@ -270,7 +270,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// FuzzTranslate holds that any old file gives problems at places that exist, or a plan that is the same once converted.
+// FuzzTranslate holds that any old file gives problems at lines that it has, or a plan that stays the same after conversion.
 func FuzzTranslate(f *testing.F) {
 	f.Add(seed)
 	for _, text := range stories(f) {

@@ -12,7 +12,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/config"
 )
 
-// metricsOf are the names of all metrics of all services; all tells whether each service says which it has.
+// metricsOf returns the names of all metrics of all services. It reports whether every service has a mapping of metrics.
 func metricsOf(services object) (names []string, all bool) {
 	all = true
 	for _, s := range services.members {
@@ -33,8 +33,8 @@ func metricsOf(services object) (names []string, all bool) {
 	return names, all
 }
 
-// metrics translates the metrics of one service. The labels of metrics stand in the service, or for all services at the
-// top of the file.
+// metrics translates the metrics of one service. Their labels are set in the service, or for all services at the top level of
+// the file.
 func (r *reader) metrics(service object) *yaml.Node {
 	m, ok := service.get(keyMapping)
 	if !ok {
@@ -48,7 +48,7 @@ func (r *reader) metrics(service object) *yaml.Node {
 		known := []string{"counter", "gauge", "histogram", "summary"}
 		typ := config.Closest(kind.key.Value, known)
 		if typ != kind.key.Value {
-			r.noKey(kind.key, o.name, "no type of metrics", known)
+			r.unknown(kind.key, o.name, "type of metrics", known)
 		}
 		if kind.value.Kind != yaml.SequenceNode {
 			r.bad(kind.value, o.path(kind.key.Value), `want a list of metrics, such as ["number_of_incidents"]`)
@@ -65,17 +65,17 @@ func (r *reader) metrics(service object) *yaml.Node {
 	return all.node
 }
 
-// standIn is a metric where none could be read, so that its lack is told once.
+// standIn returns a metric to use if none could be read, so that only one problem is reported.
 func standIn(at *yaml.Node) *yaml.Node {
 	all := mapping(at)
 	add(all, text(at, "x"), declaration(text(at, "x"), "gauge", nil))
 	return all
 }
 
-// metrics are those of one service.
+// metrics are the metrics of one service.
 type metrics struct {
 	node   *yaml.Node
-	seen   map[string]string     // what an old or a new name is already
+	seen   map[string]string     // the type of an old or new name
 	labels map[string]*yaml.Node // by old name
 }
 
@@ -85,21 +85,21 @@ func (r *reader) metric(all *metrics, n *yaml.Node, typ, path string) {
 		return
 	}
 	if typ == "" {
-		return // the type is told already
+		return // the unknown type is reported
 	}
 	name := n.Value
 	if typ == "counter" {
-		name = strings.TrimSuffix(name, "_total") + "_total" // as the Python client shows it, whatever it is called
+		name = strings.TrimSuffix(name, "_total") + "_total" // the Python client always shows this name
 	}
 	if was := cmp.Or(all.seen[n.Value], all.seen[name]); was != "" {
-		r.bad(n, path, "%s is there already, as a %s", n.Value, was)
+		r.bad(n, path, "%s is already declared, as a %s", n.Value, was)
 		return
 	}
 	all.seen[n.Value], all.seen[name] = typ, typ
 	add(all.node, text(n, name), declaration(n, typ, all.labels[n.Value]))
 }
 
-// labels are the label names of metrics, from those objects that have any; the first that names a metric wins.
+// labels returns the label names by metric. For each metric, the first of the objects that has it counts.
 func (r *reader) labels(from ...object) map[string]*yaml.Node {
 	labels := map[string]*yaml.Node{}
 	for _, o := range from {
@@ -116,7 +116,7 @@ func (r *reader) labels(from ...object) map[string]*yaml.Node {
 	return labels
 }
 
-// checkLabels finds labels of a metric that no service has. Python passes over them, and the metric has none.
+// checkLabels reports labels of a metric that no service has. The Python framework ignores them.
 func (r *reader) checkLabels(o object) {
 	m, _ := o.get(keyLabels)
 	if m.value == nil {
@@ -141,10 +141,10 @@ func (r *reader) checkLabels(o object) {
 	}
 }
 
-// maxUnknown bounds the labels of metrics that are not there which are compared with those that are.
+// maxUnknown is how many unknown metrics are compared with the known ones.
 const maxUnknown = 100
 
-// declaration is one metric, as it was in Python.
+// declaration returns the declaration of one metric with the meaning that it has in Python.
 func declaration(n *yaml.Node, typ string, labels *yaml.Node) *yaml.Node {
 	d := mapping(n)
 	add(d, text(n, "type"), text(n, typ))
@@ -157,7 +157,7 @@ func declaration(n *yaml.Node, typ string, labels *yaml.Node) *yaml.Node {
 	switch typ {
 	case "counter":
 		increment := text(n, "increment")
-		increment.LineComment = "# or total, if the function returns a running total; enable_delta_metric in the script says that too"
+		increment.LineComment = "# use total if the function returns a running total, or set enable_delta_metric in the script"
 		add(d, text(n, "from"), increment)
 	case "histogram":
 		bounds := list(n)
@@ -166,18 +166,18 @@ func declaration(n *yaml.Node, typ string, labels *yaml.Node) *yaml.Node {
 			b.Tag = "!!float"
 			bounds.Content = append(bounds.Content, b)
 		}
-		bounds.LineComment = "# those of the Python client"
+		bounds.LineComment = "# as in the Python client"
 		add(d, text(n, "buckets"), bounds)
 	case "summary":
-		d.Content[1].LineComment = "# each call observes what the function returns, such as a mean; with once_by, each event once"
+		d.Content[1].LineComment = "# each call observes what the function returns, such as a mean; use once_by to observe each event once"
 	}
 	return d
 }
 
-// pythonBuckets are those of Histogram.DEFAULT_BUCKETS of prometheus_client.
+// pythonBuckets are the buckets of Histogram.DEFAULT_BUCKETS of prometheus_client.
 const pythonBuckets = "0.005 0.01 0.025 0.05 0.075 0.1 0.25 0.5 0.75 1.0 2.5 5.0 7.5 10.0"
 
-// words is a metric's name as a sentence.
+// words returns the name of a metric as a sentence.
 func words(name string) string {
 	name = strings.ReplaceAll(name, "_", " ")
 	first, size := utf8.DecodeRuneInString(name)

@@ -69,7 +69,7 @@ const theTick = "tick"
 func (r *report) took(result *ledger.Result) {
 	r.recovered(theTick)
 	r.log.Debug("tick", "readings", result.Readings, "series", result.Series)
-	for _, name := range result.Anew {
+	for _, name := range result.Restarted {
 		r.log.Warn("metric begins anew: it is declared otherwise than before", "metric", name)
 	}
 	now := make(map[string]string, len(result.Problems)+len(result.Drops))

@@ -242,7 +242,7 @@ func TestUnwritable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "dir")
 		path, r, s := filepath.Join(dir, "state"), &registry{}, &last{}
-		next := path + ".next" // a directory where the new file would be
+		next := path + ".tmp" // a directory where the new file would be
 		if err := os.MkdirAll(filepath.Join(next, "x"), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -277,7 +277,7 @@ func TestUnusable(t *testing.T) {
 			"{}":           "it has no first line",
 			"{\n":          "its first line: unexpected end of JSON input",
 			"{}\n\x00":     "",
-			"{}\n\x00\x07": "it ends too early",
+			"{}\n\x00\x07": "unexpected end of the snapshot",
 		} {
 			l := begin(t, path, "@every 10s", r, s)
 			l.end(t)

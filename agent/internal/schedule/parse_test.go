@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,9 +13,9 @@ func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ spec, want string }{
 		{"", `it is empty` + five},
 		{" \t", `it is empty` + five},
-		{"* * * *", `4 of five fields were read (six with seconds)` + five},
-		{"* * * * * * *", `7 of five fields were read (six with seconds)` + five},
-		{"90s", `1 of five fields were read (six with seconds); did you mean "@every 90s"?`},
+		{"* * * *", `want five fields (or six with seconds), got 4; for example "*/5 * * * *", or "@every 60s"`},
+		{"* * * * * * *", `want five fields (or six with seconds), got 7; for example "*/5 * * * *", or "@every 60s"`},
+		{"90s", `want five fields (or six with seconds), got 1; did you mean "@every 90s"?`},
 		{"61 * * * *", `minute 61 is above 59` + five},
 		{"60 * * * * *", `second 60 is above 59` + five},
 		{"* 24 * * *", `hour 24 is above 23` + five},
@@ -33,42 +34,42 @@ func TestParseRefuses(t *testing.T) {
 		{"5- * * * *", `minute "5-" is neither a number nor a range such as 1-5` + five},
 		{"1-2-3 * * * *", `minute "1-2-3" is neither a number nor a range such as 1-5` + five},
 		{"/5 * * * *", `minute "/5" is neither a number nor a range such as 1-5` + five},
-		{"*-5 * * * *", `minute "*-5" is both a range and *` + five},
-		{"? ?-3 * * *", `hour "?-3" is both a range and ?` + five},
-		{"1,,2 * * * *", `minute "1,,2" has a comma with nothing beside it` + five},
-		{"0 0 1 , 0", `month "," has a comma with nothing beside it` + five},
-		{"* 22-2 * * *", `hour 22-2 goes backwards; split it, as in 22-23,0-2` + five},
-		{"* * * * fri-sun", `day of week fri-sun goes backwards; split it, as in 5-6,0` + five},
-		{"* * * dec-jan *", `month dec-jan goes backwards; split it, as in 12,1` + five},
-		{"*/0 * * * *", `minute step 0 would never move on` + five},
-		{"*/90 * * * *", `minute step 90 is above 60, the number of values of that field` + five},
+		{"*-5 * * * *", `minute "*-5" has * in a range` + five},
+		{"? ?-3 * * *", `hour "?-3" has ? in a range` + five},
+		{"1,,2 * * * *", `minute "1,,2" has an empty element between commas` + five},
+		{"0 0 1 , 0", `month "," has an empty element between commas` + five},
+		{"* 22-2 * * *", `hour 22-2 is in reverse order; split it into 22-23,0-2` + five},
+		{"* * * * fri-sun", `day of week fri-sun is in reverse order; split it into 5-6,0` + five},
+		{"* * * dec-jan *", `month dec-jan is in reverse order; split it into 12,1` + five},
+		{"*/0 * * * *", `minute step 0 is not allowed; the smallest is 1` + five},
+		{"*/90 * * * *", `minute step 90 is above 60, the number of values of the field` + five},
 		{"*/ * * * *", `minute step "" is not a number` + five},
 		{"*/5/5 * * * *", `minute step "5/5" is not a number` + five},
 		{"* * L * *", `day of month "L" is not a number` + five},
 		{"* * * sept *", `month "sept" is neither a number nor one of jan, feb, mar, apr, may, jun, jul, aug, sep, oct, nov, dec` + five},
-		{"* * * n\u00a0f *", `the character '\u00a0' belongs to no schedule` + five},
+		{"* * * n\u00a0f *", `the character '\u00a0' is not allowed` + five},
 		{"* * * n-f *", `month "n" is neither a number nor one of jan, feb, mar, apr, may, jun, jul, aug, sep, oct, nov, dec` + five},
-		{"* * * * a\x00", `the character '\x00' belongs to no schedule` + five},
+		{"* * * * a\x00", `the character '\x00' is not allowed` + five},
 		{"* * * * 1#2", `day of week "1#2" is neither a number nor one of sun, mon, tue, wed, thu, fri, sat` + five},
-		{"“0 0 * * *”", `the character '“' belongs to no schedule` + five},
-		{"TZ=0", `a time zone cannot be part of it; put the zone into the timezone setting beside it`},
-		{" TZ=Europe/Oslo 0 0 * * *", `a time zone cannot be part of it; put the zone into the timezone setting beside it`},
-		{"CRON_TZ=UTC @daily", `a time zone cannot be part of it; put the zone into the timezone setting beside it`},
-		{"cron_tz=", `a time zone cannot be part of it; put the zone into the timezone setting beside it`},
+		{"“0 0 * * *”", `the character '“' is not allowed` + five},
+		{"TZ=0", `it cannot have a time zone; use the setting timezone`},
+		{" TZ=Europe/Oslo 0 0 * * *", `it cannot have a time zone; use the setting timezone`},
+		{"CRON_TZ=UTC @daily", `it cannot have a time zone; use the setting timezone`},
+		{"cron_tz=", `it cannot have a time zone; use the setting timezone`},
 		{"@reboot", `"@reboot" is not one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually, "@every 60s"`},
 		{"@daily 5", `"@daily 5" is not one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually, "@every 60s"`},
 		{"@every60s", `"@every60s" is not one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually, "@every 60s"`},
-		{"@every", `@every takes one word, 0 were read` + every},
-		{"@every 1 h", `@every takes one word, 2 were read` + every},
+		{"@every", `@every has 0 words after it, want one` + every},
+		{"@every 1 h", `@every has 2 words after it, want one` + every},
 		{"@every 1d", `"1d" is not a duration` + every},
 		{"@every 60", `"60" is not a duration` + every},
-		{"@every 999ms", `999ms is below 1s; a job that runs more often would measure little but itself` + every},
-		{"@every -5m", `-5m is below 1s; a job that runs more often would measure little but itself` + every},
+		{"@every 999ms", `999ms is below the minimum of 1s` + every},
+		{"@every -5m", `-5m is below the minimum of 1s` + every},
 		{"@every 1.0005s", `1.0005s is not a whole number of milliseconds` + every},
-		{"@every 50000h", `50000h is above five years` + every},
+		{"@every 50000h", `50000h is above the maximum of five years` + every},
 		{"@every 9999999h", `"9999999h" is not a duration` + every},
-		{"0 0 31 2 *", `it is never due, as no such month has such a day; correct the day of month or the month`},
-		{"0 0 31 4,6,9,11 *", `it is never due, as no such month has such a day; correct the day of month or the month`},
+		{"0 0 31 2 *", `it is never due: no such month has such a day; change the day of month or the month`},
+		{"0 0 31 4,6,9,11 *", `it is never due: no such month has such a day; change the day of month or the month`},
 	} {
 		s, err := Parse(c.spec, time.UTC)
 		if err == nil {
@@ -87,13 +88,13 @@ func TestParseErrorNamesTheSchedule(t *testing.T) {
 	if _, err := Parse("61 * * * *", time.UTC); err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
 	}
-	const long = `schedule "********************************"… is 257 bytes long; at most 256 are read`
+	const long = `schedule "********************************"… is 257 bytes long; the limit is 256`
 	if _, err := Parse(strings.Repeat("*", 257), time.UTC); err == nil || err.Error() != long {
 		t.Errorf("got %v\nwant %s", err, long)
 	}
 }
 
-// TestParseAccepts pairs spellings that have to mean the same.
+// TestParseAccepts has pairs of schedules with the same meaning.
 func TestParseAccepts(t *testing.T) {
 	for _, c := range [][2]string{
 		{"*/5 * * * *", "  */5\t*  * * *\n"},
@@ -142,6 +143,94 @@ func TestParseWithoutZoneIsLocal(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := s.Next(at(t, "2024-01-10T00:00:00Z")); got.Location() != time.Local || got.Hour() != 9 {
-		t.Errorf("Next = %v, want 09:00 of the host's clock", got)
+		t.Errorf("Next = %v, want 09:00 local time", got)
+	}
+}
+
+func TestLocation(t *testing.T) {
+	for name, want := range map[string]string{
+		"": "Local", "Local": "Local", "UTC": "UTC", "Europe/Oslo": "Europe/Oslo", "Etc/GMT-2": "Etc/GMT-2",
+	} {
+		if loc, err := Location(name); err != nil || loc.String() != want {
+			t.Errorf("Location(%q) = %v, %v", name, loc, err)
+		}
+	}
+	if loc, _ := Location(""); loc != time.Local {
+		t.Error(`Location("") is not the host's zone`)
+	}
+}
+
+func TestLocationRefuses(t *testing.T) {
+	const want = `; want a name such as "Europe/Oslo", or "UTC", or "Local" for the host's own`
+	const data = `; if the name is right, install the host's zone data (tzdata)`
+	for name, text := range map[string]string{
+		"Europe/Olso":             `timezone "Europe/Olso" is not known` + want + data,
+		"+02:00":                  `timezone "+02:00" is not known` + want + data,
+		"../../etc/passwd":        `timezone "../../etc/passwd" is not known` + want + data,
+		"/etc/localtime":          `timezone "/etc/localtime" is not known` + want + data,
+		"a\nb":                    `timezone "a\nb" is not known` + want + data,
+		"utc":                     `timezone "utc" is misspelled: capitals matter` + want,
+		"local":                   `timezone "local" is misspelled: capitals matter` + want,
+		strings.Repeat("A/", 200): `timezone "` + strings.Repeat("A/", 16) + `"… is 400 bytes long` + want,
+	} {
+		if loc, err := Location(name); err == nil || err.Error() != text {
+			t.Errorf("Location(%q) = %v, %v\nwant %s", name, loc, err, text)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		"*/5 * * * *", "0 0 29 2 *", "30 2 * * 7", "15 0-59/7 */2 1,15 jan-jun mon", "@every 1.5s", "@every 1h", "@weekly",
+		"TZ=0", "TZ=", "CRON_TZ=UTC", "TZ=UTC * * * * *", "@", "@every", "@every ", ",", "*/0 * * * *", "0 0 0 , 0", "*-5 * * * *",
+		"9223372036854775807/1 * * * *", "*/9223372036854775807 * * * *", "0 0 31 2 *", "-1 * * * *", "\xff * * * *", "@every 0x1s",
+		"0-7 0-7 1-7 1-7 0-7", "? ? ? ? 0-7/7",
+	} {
+		f.Add(seed, int64(1711846800))
+	}
+	zones := []*time.Location{time.UTC}
+	for _, name := range []string{"Europe/Oslo", "Australia/Lord_Howe", "Pacific/Apia", "America/Sao_Paulo", "Africa/Casablanca"} {
+		loc, err := Location(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		zones = append(zones, loc)
+	}
+	f.Fuzz(func(t *testing.T, spec string, unix int64) {
+		loc := zones[uint64(unix)%uint64(len(zones))]
+		s, err := Parse(spec, loc)
+		if err != nil {
+			checkErrorText(t, spec, err.Error())
+			return
+		}
+		now := time.Unix(unix%4e9, 500)
+		for range 4 {
+			next := s.Next(now)
+			if !next.After(now) {
+				t.Fatalf("%q in %v after %v is due at %v", spec, loc, now, next)
+			}
+			now = next
+		}
+		if s.Interval(now) <= 0 {
+			t.Fatalf("%q has the interval %v", spec, s.Interval(now))
+		}
+	})
+}
+
+// checkErrorText checks the error of a schedule for text that does not help the user.
+func checkErrorText(t *testing.T, spec, text string) {
+	t.Helper()
+	for _, bad := range []string{"robfig", "strconv", "0x", "cron", "Cron", "time:", "cannot be read", "%!"} {
+		if strings.Contains(text, bad) && !strings.Contains(strconv.Quote(spec), bad) {
+			t.Errorf("the error of %q says %q: %s", spec, bad, text)
+		}
+	}
+	for _, r := range text {
+		if r < ' ' || r == '\u007f' {
+			t.Errorf("the error of %q has the character %q", spec, r)
+		}
+	}
+	if len(text) > 12*maxLen {
+		t.Errorf("the error of %q is %d bytes long", spec, len(text))
 	}
 }

@@ -1,49 +1,51 @@
 // Package schedule turns the text of a job's schedule and a time zone into the next time the job is due.
 //
-// A schedule is "@every 60s" or cron text. Cron text is matched against the clock on the wall of the job's zone, and that
-// clock jumps. What happens then depends on one thing, whether the hour field names every hour (* or all 24 of them).
+// A schedule is "@every 60s" or a cron expression. A cron expression is matched against the local time of the job's zone. When
+// local time jumps, what happens depends on whether the hour field has every hour (* or all 24).
 //
-// A job at fixed hours, such as "30 2 * * *", follows the wall clock. It is due at the first instant at which the clock has
-// reached the time asked for:
+// A job at fixed hours, such as "30 2 * * *", follows local time. It is due at the first instant at which local time has
+// reached the scheduled time:
 //
-//   - The clock goes forward over the time: it is due once, at the instant of the jump. Several times of one job within the
-//     gap, and one that falls on the far edge of it, make one run together.
+//   - Local time jumps forward over the scheduled time: the job is due once, at the instant of the jump. If it has several
+//     times within the gap or at its end, it still runs once.
 //     Europe/Oslo, 2024-03-31, 02:00 becomes 03:00: the job above runs at 03:00.
-//   - The clock goes back over the time: it is due the first time the clock shows it, and not the second time.
+//   - Local time jumps back over the scheduled time: the job is due the first time, and not the second time.
 //     Europe/Oslo, 2024-10-27, 03:00 becomes 02:00: the job above runs at 02:30 summer time only.
 //
-// A job at every hour, such as "*/5 * * * *", follows real time; otherwise it would be silent for the repeated hour. It is due
-// whenever the clock shows a time that matches: in both passes of what is repeated, and never for what was skipped.
-// The split between the two is that of ISC (Vixie) cron, see its cron(8), except that only the hour field decides here, and
-// that the rules do not depend on the size of the jump: they hold for half an hour (Australia/Lord_Howe), for a whole day
-// (Pacific/Apia at the end of 2011), and for a zone that changes its offset for another reason than summer time.
+// A job at every hour, such as "*/5 * * * *", follows real time, so that it also runs during a repeated hour. It is due
+// whenever local time matches: both times if an hour is repeated, and not for times that are skipped.
 //
-// An "@every" schedule has no clock on the wall, and none of this applies to it.
+// These rules are those of ISC (Vixie) cron (see its cron(8)), except that only the hour field decides, and that they apply to
+// a jump of any size: half an hour (Australia/Lord_Howe), a whole day (Pacific/Apia at the end of 2011), and changes of the
+// offset other than daylight saving time.
+//
+// None of this applies to "@every".
 package schedule
 
 import (
+	"errors"
+	"hash/fnv"
 	"time"
 
 	"github.com/robfig/cron/v3"
 )
 
-// Schedule says when a job is due. Parse makes one; it is never changed afterwards, and may be shared between goroutines.
-// The zero Schedule is never due.
+// Schedule is when a job is due. Parse returns one. It is immutable and safe for concurrent use. The zero Schedule is never due.
 type Schedule struct {
 	every  time.Duration     // of "@every", else 0
-	fields cron.SpecSchedule // the cron fields as bits, bound to UTC, which stands for a clock without jumps
-	hourly bool              // the hour field names every hour
+	fields cron.SpecSchedule // the cron fields as bits, in UTC, to be matched against local time taken as UTC
+	hourly bool              // the hour field has every hour
 	loc    *time.Location
 }
 
 // Every returns the duration of an "@every" schedule, and whether it is one.
 func (s *Schedule) Every() (time.Duration, bool) { return s.every, s.every > 0 }
 
-// Next returns the first due time strictly after the given one, in the schedule's zone, and the zero time if there is none.
+// Next returns the first due time after the given time, in the schedule's zone. It returns the zero time if there is none.
 //
-// For "@every" that is the given time plus the duration: who wants a grid must hand in points of it. For cron text it is a
-// whole second; the package comment has the rules for a clock that jumps. A schedule that Parse accepted is due again within
-// eight years (29 February, over a year such as 2100), but no time is computed outside the years 1 to 9999.
+// For "@every" that is the given time plus the duration. For a cron expression it is a whole second; see the package comment
+// for jumps of local time. A schedule returned by Parse is due within eight years (29 February, around a year such as 2100),
+// but Next returns the zero time for times outside the years 1 to 9999.
 func (s *Schedule) Next(after time.Time) time.Time {
 	if y := after.Year(); s.loc == nil || y < 1 || y > 9999 {
 		return time.Time{}
@@ -63,9 +65,8 @@ func (s *Schedule) Next(after time.Time) time.Time {
 	return time.Unix(next, 0).In(s.loc)
 }
 
-// Interval returns the gap between the next two due times after the given time, from which defaults such as a job's
-// valid_for are made. It differs from one moment to the next for a schedule such as "0 9 * * mon-fri". It is 0 if the
-// schedule is not due twice.
+// Interval returns the time between the next two due times after the given time, 0 if there are not two. Defaults such as a
+// job's valid_for are computed from it. It depends on the given time for a schedule such as "0 9 * * mon-fri".
 func (s *Schedule) Interval(after time.Time) time.Duration {
 	if s.every > 0 {
 		return s.every
@@ -81,14 +82,164 @@ func (s *Schedule) Interval(after time.Time) time.Duration {
 	return second.Sub(first)
 }
 
-// shown returns the first matching second above the given one on a clock that never jumps, both counted from 1970-01-01
-// 00:00:00 as that clock shows it.
-func (s *Schedule) shown(above int64) (int64, bool) {
+// LongestPause returns an upper bound of the time between two due times. It is at most a day too long.
+func (s *Schedule) LongestPause() time.Duration {
+	if s.every > 0 {
+		return s.every
+	}
+	longest := time.Duration(0)
+	from := time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
+	for n := range 366 {
+		at := from.Add(time.Duration(n) * day)
+		if next := s.Next(at); !next.IsZero() {
+			longest = max(longest, next.Sub(at))
+		}
+	}
+	return longest + day
+}
+
+const (
+	// maxPeriods bounds the number of a zone's periods to go through. A zone has fewer than ten in a year, and no search
+	// covers more than eight years.
+	maxPeriods = 1000
+	// reach is how long ago local time can have been later than now, in seconds: RFC 9636, section 3.2, has offsets between
+	// -25 and +26 hours.
+	reach = 51 * 60 * 60
+	// far is the start or end of a period that has none. Adding an offset to it does not overflow.
+	far = int64(1) << 62
+)
+
+// nextReal returns the first time after the given one at which local time matches.
+func (s *Schedule) nextReal(after int64) (int64, bool) {
+	p := periodAt(s.loc, after)
+	above := after + p.shift
+	for range maxPeriods {
+		due, ok := s.match(above)
+		if !ok {
+			return 0, false
+		}
+		if due < p.end+p.shift {
+			return due - p.shift, true
+		}
+		// Search the next period from its first second: local time may have jumped back.
+		p = p.next(s.loc)
+		above = p.start + p.shift - 1
+	}
+	return 0, false
+}
+
+// nextWall returns the first time after the given one at which local time reaches a matching time, that is, has that value or a
+// later one for the first time. A skipped time is reached at the jump, and a repeated time is reached once.
+func (s *Schedule) nextWall(after int64) (int64, bool) {
+	due, ok := s.match(reached(s.loc, after))
+	if !ok {
+		return 0, false
+	}
+	p := periodAt(s.loc, after)
+	for range maxPeriods {
+		if due < p.end+p.shift {
+			return max(due-p.shift, p.start), true
+		}
+		p = p.next(s.loc)
+	}
+	return 0, false
+}
+
+// reached returns the latest local time up to a time, inclusive. While an hour is repeated it is later than local time.
+func reached(loc *time.Location, unix int64) int64 {
+	p := periodAt(loc, unix)
+	latest := unix + p.shift
+	for range maxPeriods {
+		if p.start < unix-reach {
+			break
+		}
+		end := p.start
+		p = periodAt(loc, end-1)
+		latest = max(latest, end-1+p.shift)
+	}
+	return latest
+}
+
+// match returns the first matching local time after the given one. Both are seconds since 1970-01-01 00:00:00 local time.
+func (s *Schedule) match(above int64) (int64, bool) {
 	from := time.Unix(above, 0).UTC()
 	next := s.fields.Next(from)
 	if next.IsZero() {
-		// The search ends with the fifth year, but 29 February can be eight years away: go on from the end of that year.
+		// The library searches five years, but 29 February can be eight years away: continue after the fifth.
 		next = s.fields.Next(time.Date(from.Year()+5, time.December, 31, 23, 59, 59, 0, time.UTC))
 	}
 	return next.Unix(), !next.IsZero()
+}
+
+// period is a span of time with one offset from UTC: for start ≤ t < end in Unix seconds, local time is t + shift. Two
+// consecutive periods can have the same shift.
+type period struct{ start, end, shift int64 }
+
+// periodAt returns the period that contains a time.
+func periodAt(loc *time.Location, unix int64) period {
+	t := time.Unix(unix, 0).In(loc)
+	start, end := t.ZoneBounds()
+	_, shift := t.Zone()
+	p := period{start: -far, end: far, shift: int64(shift)}
+	if !start.IsZero() {
+		p.start = start.Unix()
+	}
+	if !end.IsZero() {
+		p.end = end.Unix()
+	}
+	if p.end <= unix {
+		// Where a zone's rule for all future years applies, Go ends the last period of a year after 365 days, also in leap
+		// years (go.dev/issue/81583). End it with the year: the offset does not change before.
+		p.end = time.Date(t.UTC().Year()+1, time.January, 1, 0, 0, 0, 0, time.UTC).Unix()
+	}
+	return p
+}
+
+// next returns the next period. It starts at the end of p, even if the offset does not change there.
+func (p period) next(loc *time.Location) period {
+	n := periodAt(loc, p.end)
+	n.start = p.end
+	return n
+}
+
+// Jitter returns a delay, 0 ≤ delay < max, that spreads jobs which are due at the same time. It depends only on max and the
+// parts, such as the names of the job and the host: it is the same after every start and in every release. It is 0 if max is
+// not positive.
+//
+// It is the FNV-1a hash of the parts, each followed by a zero byte, modulo max in nanoseconds.
+func Jitter(max time.Duration, parts ...string) time.Duration {
+	if max <= 0 {
+		return 0
+	}
+	h := fnv.New64a()
+	for _, part := range parts {
+		h.Write([]byte(part))
+		h.Write([]byte{0})
+	}
+	return time.Duration(h.Sum64() % uint64(max))
+}
+
+// Overlap is what to do with a tick that is due while the last one is running.
+type Overlap uint8
+
+// Skip skips the tick. Queue starts it after the running one; at most one tick waits. Cancel cancels the running one.
+const (
+	Skip Overlap = iota
+	Queue
+	Cancel
+)
+
+func overlapWords() [3]string { return [3]string{"skip", "queue", "cancel"} }
+
+func (o Overlap) String() string { return overlapWords()[o] }
+
+// UnmarshalText accepts skip, queue or cancel.
+func (o *Overlap) UnmarshalText(text []byte) error {
+	for i, word := range overlapWords() {
+		if word == string(text) {
+			*o = Overlap(i)
+			return nil
+		}
+	}
+	return errors.New("want skip, queue or cancel")
 }

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -33,7 +34,7 @@ func at(t testing.TB, text string) time.Time {
 	return v
 }
 
-// TestNextTable runs the dates of testdata/next.txt, which says how its rows are written.
+// TestNextTable checks the due times in testdata/next.txt. Its first lines describe the format.
 func TestNextTable(t *testing.T) {
 	f, err := os.Open("testdata/next.txt")
 	if err != nil {
@@ -132,6 +133,134 @@ func TestInterval(t *testing.T) {
 		want, _ := time.ParseDuration(c.want)
 		if got := mustParse(t, c.spec, c.zone).Interval(at(t, c.after)); got != want {
 			t.Errorf("%s in %s after %s: %v, want %v", c.spec, c.zone, c.after, got, want)
+		}
+	}
+}
+
+// TestPeriodsAreWholeAndConstant holds that the periods of a zone follow each other without gaps and have one offset each.
+func TestPeriodsAreWholeAndConstant(t *testing.T) {
+	begin := time.Date(1880, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+	finish := time.Date(2090, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+	for _, name := range strings.Fields(modernZones) {
+		loc, err := Location(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		offset := func(unix int64) int64 {
+			_, o := time.Unix(unix, 0).In(loc).Zone()
+			return int64(o)
+		}
+		p := periodAt(loc, begin)
+		for p.end < finish {
+			if p.end <= p.start {
+				t.Fatalf("%s: the period %+v does not end", name, p)
+			}
+			for probe := max(p.start, begin); probe < p.end; probe += 13 * 60 * 60 {
+				if offset(probe) != p.shift {
+					t.Fatalf("%s: offset %d at %d, in the period %+v", name, offset(probe), probe, p)
+				}
+			}
+			if offset(p.end-1) != p.shift {
+				t.Fatalf("%s: offset %d at the end of the period %+v", name, offset(p.end-1), p)
+			}
+			n := p.next(loc)
+			if n.start != p.end || n.shift != offset(p.end) {
+				t.Fatalf("%s: %+v follows %+v", name, n, p)
+			}
+			p = n
+		}
+	}
+}
+
+// TestZonesWithoutJumps covers zones with one period without start and end.
+func TestZonesWithoutJumps(t *testing.T) {
+	for _, loc := range []*time.Location{time.UTC, time.FixedZone("", -12*60*60), time.FixedZone("", 14*60*60)} {
+		p := periodAt(loc, 0)
+		if p.start != -far || p.end != far {
+			t.Errorf("%v: %+v", loc, p)
+		}
+		for _, spec := range []string{"30 2 * * *", "30 * * * *"} {
+			s, err := Parse(spec, loc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			next := s.Next(time.Date(2024, 5, 5, 1, 59, 0, 0, loc))
+			if want := time.Date(2024, 5, 5, 2, 30, 0, 0, loc); !next.Equal(want) {
+				t.Errorf("%s in %v: %v, want %v", spec, loc, next, want)
+			}
+		}
+	}
+}
+
+// TestReached checks the latest local time during a repeated hour and after it.
+func TestReached(t *testing.T) {
+	loc, err := Location("Europe/Oslo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ now, want string }{
+		{"2024-10-27T02:59:59+02:00", "2024-10-27T02:59:59Z"},
+		{"2024-10-27T02:00:00+01:00", "2024-10-27T02:59:59Z"},
+		{"2024-10-27T02:59:59+01:00", "2024-10-27T02:59:59Z"},
+		{"2024-10-27T03:00:00+01:00", "2024-10-27T03:00:00Z"},
+		{"2024-03-31T01:59:59+01:00", "2024-03-31T01:59:59Z"},
+		{"2024-03-31T03:00:00+02:00", "2024-03-31T03:00:00Z"},
+	} {
+		if got := reached(loc, at(t, c.now).Unix()); got != at(t, c.want).Unix() {
+			t.Errorf("at %s: %s, want %s", c.now, time.Unix(got, 0).UTC().Format(time.RFC3339), c.want)
+		}
+	}
+}
+
+func TestJitterIsStable(t *testing.T) {
+	// A new release must not change these values: that would move every job.
+	for _, c := range []struct {
+		max   time.Duration
+		parts []string
+		want  time.Duration
+	}{
+		{time.Minute, []string{"oncall", "host-1"}, 58261619820},
+		{time.Minute, []string{"oncall", "host-2"}, 43610682855},
+		{time.Hour, []string{"oncall"}, 2532442714000},
+	} {
+		for range 3 {
+			if got := Jitter(c.max, c.parts...); got != c.want {
+				t.Errorf("Jitter(%v, %q) = %d, want %d", c.max, c.parts, got, c.want)
+			}
+		}
+	}
+}
+
+func TestJitterBounds(t *testing.T) {
+	for _, max := range []time.Duration{-time.Second, 0, 1} {
+		if got := Jitter(max, "a"); got != 0 {
+			t.Errorf("Jitter(%d) = %d, want 0", max, got)
+		}
+	}
+	if Jitter(time.Hour, "a", "bc") == Jitter(time.Hour, "ab", "c") {
+		t.Error("the parts \"a\", \"bc\" and \"ab\", \"c\" have the same jitter")
+	}
+	if Jitter(time.Hour) == Jitter(time.Hour, "") {
+		t.Error("no part and an empty part have the same jitter")
+	}
+}
+
+// TestJitterSpreads checks the distribution for similar names, such as those of hosts.
+func TestJitterSpreads(t *testing.T) {
+	const n, bins = 10000, 20
+	for _, max := range []time.Duration{7 * time.Millisecond, time.Second, time.Minute, time.Hour} {
+		var counts [bins]int
+		for i := range n {
+			got := Jitter(max, "job", fmt.Sprintf("host-%d", i))
+			if got < 0 || got >= max {
+				t.Fatalf("Jitter(%v) = %v", max, got)
+			}
+			counts[int(got*bins/max)]++
+		}
+		for bin, count := range counts {
+			if count < n/bins*3/4 || count > n/bins*5/4 {
+				t.Errorf("max %v: %d of %d in part %d of %d", max, count, n, bin, bins)
+			}
 		}
 	}
 }

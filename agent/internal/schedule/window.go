@@ -2,45 +2,45 @@ package schedule
 
 import "time"
 
-// Windows divides time into the stretches that a job reads, one after the other and each once. Each begins where the one
-// before has ended, so that together they are all of the time, however the settings change.
+// Windows divides time into the windows that a job reads, each once. A window starts at the end of the one before, so that
+// nothing is left out or read twice, even if the settings change.
 //
-// They end at multiples of their length on Unix time. Where that is whole days they end at midnights as a job due at
-// "0 0 * * *" has them, which may be 23 or 25 hours apart; the days are counted from Monday, 1970-01-05, so that windows of
-// seven days are the weeks of ISO 8601.
+// A window ends at a multiple of its length in Unix time. If the length is whole days it ends at midnight of a zone, as a job
+// scheduled "0 0 * * *" would run; such a day can have 23 or 25 hours. Days are counted from Monday, 1970-01-05, so that
+// windows of seven days are ISO 8601 weeks.
 type Windows struct {
 	Length     time.Duration // whole seconds
-	Settle     time.Duration // how long after its end a window may still change, and is not read
-	Overlap    time.Duration // how far before its start a window is read again
-	MaxCatchUp time.Duration // what lies further back than this from the last closed window's end is not read
+	Settle     time.Duration // how long after its end a window is read
+	Overlap    time.Duration // how much before its start is read again
+	MaxCatchUp time.Duration // how far before the end of the last closed window to read; older windows are skipped
 
-	midnights *Schedule // nil where the length is not whole days
+	midnights *Schedule // nil unless the length is whole days
 }
 
 const day = 24 * time.Hour
 
-// NewWindows makes windows of a length, those of whole days by the clock of a zone.
+// NewWindows returns windows of a length. If that is whole days, they end at midnight in loc.
 func NewWindows(length time.Duration, loc *time.Location) *Windows {
 	w := &Windows{Length: length}
 	if w.OfDays() {
-		w.midnights, _ = Parse("0 0 * * *", loc) // which is right
+		w.midnights, _ = Parse("0 0 * * *", loc) // cannot fail
 	}
 	return w
 }
 
-// OfDays tells whether the windows end at midnights.
+// OfDays reports whether the windows end at midnight.
 func (w *Windows) OfDays() bool { return w.Length%day == 0 }
 
-// Window is one of them.
+// Window is the interval of time that a tick reads.
 type Window struct {
 	Start, End time.Time // [Start, End), without the overlap
-	Skipped    int       // windows before it that lie too far back
+	Skipped    int       // number of windows before it that are older than MaxCatchUp
 }
 
-// Next is the window to read at a time, where everything up to read is read already. Where nothing is, it is the last one
-// that is closed. It is false where no closed window is left.
+// Next returns the window to read at now, given that everything up to read has been read. If read is zero it returns the last
+// closed window. It returns false if no closed window is left.
 //
-// A job that has read more than MaxCatchUp ahead of the clock begins anew: the clock by which it read was wrong.
+// If read is more than MaxCatchUp after now, the clock was wrong when it was set: Next returns the last closed window.
 func (w *Windows) Next(read, now time.Time) (Window, bool) {
 	closed := w.Closed(now)
 	if read.IsZero() || read.After(now.Add(max(w.MaxCatchUp, w.Length))) {
@@ -64,13 +64,13 @@ func (w *Windows) Next(read, now time.Time) (Window, bool) {
 	return next, true
 }
 
-// Closed is the end of the last window that can be read at a time.
+// Closed returns the end of the last window that can be read at now.
 func (w *Windows) Closed(now time.Time) time.Time { return w.last(now.Add(-w.Settle)) }
 
-// Ready is when the window behind all that is read can be read.
+// Ready returns when the next window can be read, given that everything up to read has been read.
 func (w *Windows) Ready(read time.Time) time.Time { return w.End(read).Add(w.Settle) }
 
-// End is the first end of a window after a time.
+// End returns the first end of a window after a time.
 func (w *Windows) End(after time.Time) time.Time {
 	if w.midnights == nil {
 		return w.last(after).Add(w.Length)
@@ -83,13 +83,13 @@ func (w *Windows) End(after time.Time) time.Time {
 	}
 }
 
-// last is the last end of a window up to a time.
+// last returns the last end of a window that is not after t.
 func (w *Windows) last(t time.Time) time.Time {
 	if w.midnights == nil {
 		seconds, length := t.Unix(), int64(w.Length/time.Second)
 		return time.Unix(seconds-((seconds%length)+length)%length, 0)
 	}
-	// A zone may leave out a day, and then the end of a window.
+	// Search from two windows before: a zone can skip a day, and with it the end of a window.
 	at := w.End(t.Add(-2*w.Length - 2*day))
 	for next := w.End(at); !next.IsZero() && !next.After(t); next = w.End(at) {
 		at = next
@@ -97,7 +97,7 @@ func (w *Windows) last(t time.Time) time.Time {
 	return at
 }
 
-// count is how many windows end after one time and up to another.
+// count returns the number of windows that end after after and not after upTo.
 func (w *Windows) count(after, upTo time.Time) int {
 	if w.midnights == nil {
 		return int(w.last(upTo).Sub(w.last(after)) / w.Length)
@@ -109,24 +109,8 @@ func (w *Windows) count(after, upTo time.Time) int {
 	return n
 }
 
-// dayNumber counts days as the clock on the wall shows them, from Monday, 1970-01-05.
+// dayNumber returns the number of days from Monday, 1970-01-05, to the local date of t.
 func dayNumber(t time.Time) int64 {
 	y, m, d := t.Date()
 	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix()/int64(day/time.Second) - 4
-}
-
-// LongestPause is no less than the longest time between two due times, and at most a day more.
-func (s *Schedule) LongestPause() time.Duration {
-	if s.every > 0 {
-		return s.every
-	}
-	longest := time.Duration(0)
-	from := time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
-	for n := range 366 {
-		at := from.Add(time.Duration(n) * day)
-		if next := s.Next(at); !next.IsZero() {
-			longest = max(longest, next.Sub(at))
-		}
-	}
-	return longest + day
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestWindowsTile reads windows of any length in zones with clocks that jump, in steps and after pauses: together they are
-// all of the time, none is read before it has settled, and those of whole days end at midnight.
+// TestWindowsTile holds that consecutive windows have no gap and no overlap, that none is read before it has settled, and that
+// windows of whole days end at midnight, for random lengths, zones and pauses.
 func TestWindowsTile(t *testing.T) {
 	for seed := range uint64(80) {
 		dice := rand.New(rand.NewPCG(seed, 0))
@@ -21,7 +21,7 @@ func TestWindowsTile(t *testing.T) {
 		w.Settle, w.MaxCatchUp = time.Duration(dice.Int64N(int64(2*length))), 400*day
 		now := time.Date(1990+dice.IntN(35), time.Month(1+dice.IntN(12)), 1+dice.IntN(28), dice.IntN(24), dice.IntN(60), 0, dice.IntN(1e9), loc)
 		if dice.IntN(3) == 0 {
-			now = time.Date(2011, 12, 20, 0, 0, 0, 0, loc) // Apia has no 30 December in that year
+			now = time.Date(2011, 12, 20, 0, 0, 0, 0, loc) // Apia skipped 30 December of that year
 		}
 		first, ok := w.Next(time.Time{}, now)
 		if !ok || !first.End.Equal(w.Closed(now)) || first.End.Add(w.Settle).After(now) || !first.End.Add(length+w.Settle+2*day).After(now) {
@@ -45,6 +45,33 @@ func TestWindowsTile(t *testing.T) {
 			}
 			if ready := w.Ready(read); !ready.After(now) {
 				t.Fatalf("seed %d, %s, %s: at %s, read up to %s, the next is ready at %s", seed, zone, length, now, read, ready)
+			}
+		}
+	}
+}
+
+// TestClosedIsTheLastEnd holds that a window is closed from its end on and not before, around jumps of the clock.
+func TestClosedIsTheLastEnd(t *testing.T) {
+	for _, c := range []struct{ zone, from string }{
+		{"Europe/Oslo", "2024-10-20T00:00:00Z"},
+		{"Europe/Oslo", "2024-03-25T00:00:00Z"},
+		{"Asia/Beirut", "2024-10-20T00:00:00Z"},
+		{"Australia/Lord_Howe", "2024-04-01T00:00:00Z"},
+		{"Pacific/Apia", "2011-12-25T00:00:00Z"},
+	} {
+		loc, err := Location(c.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, length := range []time.Duration{5 * time.Minute, day, 2 * day, 7 * day} {
+			w := NewWindows(length, loc)
+			now := at(t, c.from)
+			for range 24 * 24 {
+				closed := w.Closed(now)
+				if end := w.End(closed); closed.After(now) || !end.After(now) {
+					t.Fatalf("%s, %s: at %s the last window ends at %s, the next at %s", c.zone, length, now.In(loc), closed.In(loc), end.In(loc))
+				}
+				now = now.Add(30 * time.Minute)
 			}
 		}
 	}
@@ -84,6 +111,7 @@ func TestWindows(t *testing.T) {
 		{"clock set back", time.Hour, 3 * time.Hour, "2026-03-01T18:00:00Z", "2026-03-01T15:02:00Z", "", "", 0},
 		{"clock set back by much", time.Hour, 3 * time.Hour, "2036-03-01T18:00:00Z", "2026-03-01T15:02:00Z", "2026-03-01T14:00:00Z", "2026-03-01T15:00:00Z", 0},
 		{"a day of 23 hours", day, day, "", "2026-03-30T10:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z", 0},
+		{"the last hour of a day of 25 hours", day, day, "", "2024-10-27T22:32:00Z", "2024-10-25T22:00:00Z", "2024-10-26T22:00:00Z", 0},
 		{"a week from Monday", 7 * day, day, "", "2026-11-22T10:00:00Z", "2026-11-08T23:00:00Z", "2026-11-15T23:00:00Z", 0},
 		{"skipped weeks", 7 * day, day, "2026-10-31T23:00:00Z", "2026-11-22T10:00:00Z", "2026-11-08T23:00:00Z", "2026-11-15T23:00:00Z", 2},
 	} {

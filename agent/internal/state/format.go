@@ -6,21 +6,42 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/collectington/collectington/agent/durable"
 )
 
-// maxFile bounds the file, in bytes.
-const maxFile = 1 << 30
-
+// The format is two lines of text and the sections, one after the other:
+//
+//	cton state 1 5e3c41d2                                            the version, and the checksum of the second line
+//	{"jobs":[{"name":"oncall","saved":"…","bytes":812,"crc":"…"}]}   the index: the sections, in their order
+//	…
+//
+// Checksums are CRC-32C (Castagnoli) in hexadecimal digits. Each later version begins with the same words and its number, so
+// that each earlier program recognizes it. testdata has a file of each version: every later program reads it.
 const (
 	magic   = "cton state "
 	version = 1
 )
+
+// VersionError is the error for a file of a later version of the format.
+type VersionError struct {
+	Version int
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("it has version %d of the format, and this cton reads versions up to %d: start the later cton that wrote it, "+
+		"or move the file away to start all jobs without state", e.Version, version)
+}
+
+// maxFile is the maximum size of a file, in bytes.
+const maxFile = 1 << 30
 
 // index is the second line.
 type index struct {
@@ -34,19 +55,18 @@ type indexEntry struct {
 	CRC   string    `json:"crc"`
 }
 
-// checksum is the CRC-32C (Castagnoli) in hexadecimal digits.
 func checksum(data []byte) string {
 	return fmt.Sprintf("%08x", crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)))
 }
 
-// header is the first two lines of a file with these sections, and their order.
-func header(sections map[string]Section) (text []byte, order []string, err error) {
+// header returns the first two lines of a file, and the jobs in the order of their sections.
+func header(sections map[string]Section) (text []byte, jobs []string, err error) {
 	var x index
 	size := 0
-	for _, name := range slices.Sorted(maps.Keys(sections)) {
-		s := sections[name]
-		x.Jobs = append(x.Jobs, indexEntry{name, s.Saved, len(s.Data), checksum(s.Data)})
-		order = append(order, name)
+	jobs = slices.Sorted(maps.Keys(sections))
+	for _, job := range jobs {
+		s := sections[job]
+		x.Jobs = append(x.Jobs, indexEntry{job, s.Saved, len(s.Data), checksum(s.Data)})
 		size += len(s.Data)
 	}
 	line, err := json.Marshal(x)
@@ -55,21 +75,22 @@ func header(sections map[string]Section) (text []byte, order []string, err error
 	}
 	text = fmt.Appendf(nil, "%s%d %s\n%s\n", magic, version, checksum(line), line)
 	if size += len(text); size > maxFile {
-		return nil, nil, fmt.Errorf("it would have %d bytes, more than %d", size, maxFile)
+		return nil, nil, fmt.Errorf("the state has %d bytes, more than %d", size, maxFile)
 	}
-	return text, order, nil
+	return text, jobs, nil
 }
 
-// parse takes a file apart. The error is what is wrong with it as a whole; damage is what is wrong with single jobs.
+// parse returns the sections of a file that are whole, and what is wrong with the others. It returns an error if there is
+// something wrong with the file as a whole.
 func parse(text []byte) (sections map[string]Section, damage map[string]error, err error) {
 	rest, ok := bytes.CutPrefix(text, []byte(magic))
 	if !ok {
-		return nil, nil, errors.New("it is none of cton's state files")
+		return nil, nil, errors.New("it is not a state file of cton")
 	}
 	first, rest, _ := bytes.Cut(rest, []byte("\n"))
 	number, crc, _ := strings.Cut(string(first), " ")
 	if v, err := strconv.Atoi(number); err == nil && v > version {
-		return nil, nil, fmt.Errorf("it has version %d, which a later cton has written; this one knows %d", v, version)
+		return nil, nil, &VersionError{v}
 	}
 	line, rest, whole := bytes.Cut(rest, []byte("\n"))
 	if number != strconv.Itoa(version) || !whole || checksum(line) != crc {
@@ -85,9 +106,9 @@ func parse(text []byte) (sections map[string]Section, damage map[string]error, e
 		rest = rest[len(data):]
 		switch {
 		case len(data) != e.Bytes:
-			damage[e.Name] = errors.New("the file ends before its end")
+			damage[e.Name] = errors.New("the file is cut short")
 		case checksum(data) != e.CRC:
-			damage[e.Name] = errors.New("its checksum is wrong")
+			damage[e.Name] = errors.New("the checksum does not match")
 		default:
 			sections[e.Name] = Section{e.Saved, data}
 		}
@@ -95,9 +116,10 @@ func parse(text []byte) (sections map[string]Section, damage map[string]error, e
 	return sections, damage, nil
 }
 
-func read(d files, name string) (map[string]Section, map[string]error, error) {
-	text, err := d.Read(name, maxFile+1)
-	if isNotThere(err) {
+// read reads and parses a file. A missing file has no sections.
+func read(fsys durable.FS, name string) (map[string]Section, map[string]error, error) {
+	text, err := fsys.ReadFile(name, maxFile+1)
+	if isNotExist(err) {
 		return map[string]Section{}, nil, nil
 	}
 	if err != nil {
@@ -109,38 +131,21 @@ func read(d files, name string) (map[string]Section, map[string]error, error) {
 	return parse(text)
 }
 
-// replace puts a file with these sections in the place of the one before.
-func replace(d files, name string, sections map[string]Section) error {
-	text, order, err := header(sections)
+// replace replaces a file by one with these sections.
+func replace(fsys durable.FS, name string, sections map[string]Section) error {
+	text, jobs, err := header(sections)
 	if err != nil {
 		return err
 	}
-	next := name + ".next"
-	if err := create(d, next, text, order, sections); err != nil {
-		_ = d.Remove(next) // what is left of it takes room; the next one replaces it anyway
-		return err
-	}
-	if err := d.Rename(next, name); err != nil {
-		return err
-	}
-	return d.SyncDir()
-}
-
-func create(d files, name string, header []byte, order []string, sections map[string]Section) error {
-	f, err := d.Create(name)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(header)
-	for _, job := range order {
-		if err == nil {
-			_, err = f.Write(sections[job].Data)
+	return durable.Replace(fsys, name, func(w io.Writer) error {
+		_, err := w.Write(text)
+		for _, job := range jobs {
+			if err == nil {
+				_, err = w.Write(sections[job].Data)
+			}
 		}
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
+		return err
+	})
 }
 
-func isNotThere(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -10,12 +10,16 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/collectington/collectington/agent/durable"
+	"github.com/collectington/collectington/agent/durable/disktest"
 )
 
-func mustOpen(t *testing.T, d files) (*File, []error) {
+func mustOpen(t *testing.T, d *disktest.Disk) (*File, []error) {
 	t.Helper()
 	f, problems, err := open(t.Context(), "/var/lib/cton/state", d)
 	if err != nil {
@@ -24,61 +28,59 @@ func mustOpen(t *testing.T, d files) (*File, []error) {
 	return f, problems
 }
 
-// play is jobs that put their state tick by tick, and a writer. A job's state is the number of its tick.
-type play struct {
-	put     map[string]int // the last tick of each job
-	written map[string]int // as of the last Write that was well
+// history is what jobs have put and what was written. The state of a job is its name and a number, which grows with each Put.
+type history struct {
+	dice    *rand.Rand
+	put     map[string]int // the last number of each job
+	written map[string]int // the numbers as of the last successful Write
 }
 
-func (p *play) act(d *disk, f *File, steps int) (survived bool) {
-	defer func() {
-		if r := recover(); r != nil && r != (end{}) {
-			panic(r)
-		}
-	}()
+func newHistory(seed uint64) *history {
+	return &history{dice: rand.New(rand.NewPCG(seed, 2)), put: map[string]int{}}
+}
+
+func (h *history) play(f *File, steps int) {
 	for range steps {
-		job := fmt.Sprint("job", d.dice.IntN(3))
-		p.put[job]++
-		f.Put(job, fmt.Appendf(nil, "%s %d", job, p.put[job]))
-		if d.dice.IntN(2) == 0 && f.Write() == nil {
-			p.written = maps.Clone(p.put)
+		job := fmt.Sprint("job", h.dice.IntN(3))
+		h.put[job]++
+		f.Put(job, fmt.Appendf(nil, "%s %d", job, h.put[job]))
+		if h.dice.IntN(2) == 0 && f.Write() == nil {
+			h.written = maps.Clone(h.put)
 		}
 	}
-	return true
 }
 
-// holds sees that each job's state is one of its own, no older than what was written.
-func (p *play) holds(t *testing.T, f *File) {
+// check holds that each job has a state that it has put, not older than the last one written.
+func (h *history) check(t *testing.T, f *File) {
 	t.Helper()
-	for job, last := range p.put {
-		tick := 0
+	for job, last := range h.put {
+		number := 0
 		if text := f.Section(job); text != nil {
-			if n, err := fmt.Sscanf(string(text), job+" %d", &tick); n != 1 || err != nil {
+			if n, err := fmt.Sscanf(string(text), job+" %d", &number); n != 1 || err != nil {
 				t.Fatalf("%s has %q", job, text)
 			}
 		}
-		if tick < p.written[job] || tick > last {
-			t.Fatalf("%s is at tick %d; written was %d, the last is %d", job, tick, p.written[job], last)
+		if number < h.written[job] || number > last {
+			t.Fatalf("%s has number %d; written was %d, put %d", job, number, h.written[job], last)
 		}
 	}
 }
 
-// TestCrash ends the process at each operation, with the power or without: the file is whole, and holds for each job a
-// state that was there after one of its ticks, no older than the last one written.
+// TestCrash kills the process, or cuts the power, at each operation: the file is whole, and each job has a state that it has
+// put, not older than the last one written.
 func TestCrash(t *testing.T) {
-	for _, power := range []bool{false, true} {
+	for _, how := range []disktest.Crash{disktest.Killed, disktest.PowerCut} {
 		for stop := 1; ; stop++ {
-			d := newDisk(uint64(stop))
+			d := disktest.New(uint64(stop))
 			f, _ := mustOpen(t, d)
-			p := &play{put: map[string]int{}}
-			d.stop = d.ops + stop
-			survived := p.act(d, f, 30)
-			d.reboot(power)
+			h := newHistory(uint64(stop))
+			survived := d.Run(stop, func() { h.play(f, 30) })
+			d.Reboot(how)
 			f, problems := mustOpen(t, d)
 			if len(problems) > 0 {
-				t.Fatalf("op %d: %v", stop, problems)
+				t.Fatalf("operation %d: %v", stop, problems)
 			}
-			p.holds(t, f)
+			h.check(t, f)
 			if survived {
 				break
 			}
@@ -86,48 +88,49 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestDiskFails has the disk fail for some operations: what was written before stays, and what was put meanwhile is
-// written once the disk works.
+// TestDiskFails lets the disk fail for some operations: what was written before stays, and what was put meanwhile is written
+// once the disk works.
 func TestDiskFails(t *testing.T) {
 	for seed := range uint64(300) {
-		dice, d := rand.New(rand.NewPCG(seed, 1)), newDisk(seed)
-		from := d.ops + 1 + dice.IntN(80)
+		dice, d := rand.New(rand.NewPCG(seed, 1)), disktest.New(seed)
+		from := 1 + dice.IntN(80)
 		until := from + 1 + dice.IntN(30)
-		d.fail = func() error {
-			if d.ops >= from && d.ops < until {
-				return errDisk
+		d.Fail = func(op disktest.Op) error {
+			if op.Number >= from && op.Number < until {
+				return syscall.ENOSPC
 			}
 			return nil
 		}
 		f, _ := mustOpen(t, d)
-		p := &play{put: map[string]int{}}
-		p.act(d, f, 60)
-		d.fail = nil
+		h := newHistory(seed)
+		h.play(f, 60)
+		d.Fail = nil
 		select {
 		case <-f.Dirty():
 			if err := f.Write(); err != nil {
 				t.Fatal(err)
 			}
-			p.written = maps.Clone(p.put)
+			h.written = maps.Clone(h.put)
 		default:
 		}
-		if !maps.Equal(p.written, p.put) {
-			t.Fatalf("seed %d: nobody is told that %v is still to be written", seed, p.put)
+		if !maps.Equal(h.written, h.put) {
+			t.Fatalf("seed %d: Dirty does not yield, and not all of %v is written", seed, h.put)
 		}
-		if failed := f.Status().Failed; f.Status().Written.IsZero() || failed == 0 && d.ops > until && from > 3 {
+		if failed := f.Status().Failed; f.Status().Written.IsZero() || failed == 0 && d.Ops() > until && from > 3 {
 			t.Errorf("seed %d: status %+v", seed, f.Status())
 		}
-		d.reboot(true)
+		d.Reboot(disktest.PowerCut)
 		f, problems := mustOpen(t, d)
-		if p.holds(t, f); len(problems) > 0 {
+		if h.check(t, f); len(problems) > 0 {
 			t.Fatalf("seed %d: %v", seed, problems)
 		}
 	}
 }
 
-func written(t *testing.T) (*disk, []byte) {
+// written returns a disk with a state file of three jobs, and the file's content.
+func written(t *testing.T) (*disktest.Disk, []byte) {
 	t.Helper()
-	d := newDisk(1)
+	d := disktest.New(1)
 	f, _ := mustOpen(t, d)
 	for _, job := range []string{"a", "b", "c"} {
 		f.Put(job, []byte("the state of "+job))
@@ -135,31 +138,21 @@ func written(t *testing.T) (*disk, []byte) {
 	if err := f.Write(); err != nil {
 		t.Fatal(err)
 	}
-	return d, slices.Clone(d.names["state"].data)
+	f.Close()
+	return d, d.Content("state")
 }
 
-// TestDamage flips each byte and cuts the file at each place: it never keeps the agent from starting, the damaged file is
-// set aside as it is, and damage within a section costs its job alone.
+// TestDamage flips each byte and cuts the file at each place: the agent starts, the damaged file is set aside as it is, and
+// damage of a section is damage for its job alone.
 func TestDamage(t *testing.T) {
 	_, whole := written(t)
 	sections := len(whole) - 3*len("the state of a")
 	for at := range 2 * len(whole) {
-		d, _ := written(t)
 		bad := slices.Clone(whole)
 		if at < len(whole) {
 			bad[at] ^= 0x10
 		} else {
 			bad = bad[:at-len(whole)]
-		}
-		d.names["state"] = &inode{data: bad, synced: len(bad)}
-		f, problems := mustOpen(t, d)
-		kept := 0
-		for _, job := range []string{"a", "b", "c"} {
-			if s := f.Section(job); string(s) == "the state of "+job {
-				kept++
-			} else if s != nil {
-				t.Fatalf("byte %d: job %s has %q", at, job, s)
-			}
 		}
 		want := 0
 		switch cut := at - len(whole); {
@@ -168,31 +161,51 @@ func TestDamage(t *testing.T) {
 		case cut >= sections:
 			want = (cut - sections) / len("the state of a")
 		}
-		if kept != want || len(problems) == 0 || len(problems) > 3 {
-			t.Fatalf("byte %d: %d jobs are kept, want %d; told is %v", at, kept, want, problems)
-		}
-		text := problems[0].Error()
-		_, name, _ := strings.Cut(text, "set aside as /var/lib/cton/")
-		name, _, _ = strings.Cut(name, ",")
-		if i := d.names[name]; i == nil || string(i.data) != string(bad) || strings.Contains(text, "\n") {
-			t.Fatalf("byte %d: set aside is %v; told is %s", at, slices.Sorted(maps.Keys(d.names)), text)
-		}
-		if again, problems := mustOpen(t, d); len(problems) > 0 || len(again.sections) != kept {
-			t.Fatalf("byte %d: the next start has %d jobs, and tells %v", at, len(again.sections), problems)
+		d := disktest.New(1)
+		d.Put("state", bad)
+		checkDamage(t, d, bad, want)
+		if t.Failed() {
+			t.Fatalf("byte %d", at)
 		}
 	}
 }
 
-// TestForeign says what a file is that is not ours, or not yet.
-func TestForeign(t *testing.T) {
+// checkDamage opens a damaged file of three jobs, of which want are whole.
+func checkDamage(t *testing.T, d *disktest.Disk, bad []byte, want int) {
+	f, problems := mustOpen(t, d)
+	kept := 0
+	for _, job := range []string{"a", "b", "c"} {
+		if s := f.Section(job); string(s) == "the state of "+job {
+			kept++
+		} else if s != nil {
+			t.Errorf("job %s has %q", job, s)
+		}
+	}
+	if kept != want || len(problems) == 0 || len(problems) > 3 {
+		t.Fatalf("%d jobs are kept, want %d; problems: %v", kept, want, problems)
+	}
+	text := problems[0].Error()
+	_, name, _ := strings.Cut(text, "set aside as /var/lib/cton/")
+	name, _, _ = strings.Cut(name, ",")
+	if aside := d.Content(name); aside == nil || string(aside) != string(bad) || strings.Contains(text, "\n") {
+		t.Errorf("files are %q; the problem is %s", d.Names(), text)
+	}
+	f.Close()
+	if again, problems := mustOpen(t, d); len(problems) > 0 || len(again.sections) != kept {
+		t.Errorf("the next start has %d jobs; problems: %v", len(again.sections), problems)
+	}
+}
+
+// TestForeignFile holds what the problem is with a file that is not a state file.
+func TestForeignFile(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                          "it is none of cton's state files",
-		"#!/bin/sh\n":               "it is none of cton's state files",
-		"cton state 2 00000000\n{}": "it has version 2, which a later cton has written; this one knows 1",
+		"":                          "it is not a state file of cton",
+		"#!/bin/sh\n":               "it is not a state file of cton",
 		"cton state 1 00000000\n{}": "its beginning is damaged",
+		"cton state 0 00000000\n{}": "its beginning is damaged",
 	} {
-		d := newDisk(1)
-		d.names["state"] = &inode{data: []byte(text), synced: len(text)}
+		d := disktest.New(1)
+		d.Put("state", []byte(text))
 		_, problems := mustOpen(t, d)
 		if len(problems) != 1 || !strings.Contains(problems[0].Error(), "read the state file /var/lib/cton/state: "+want+"; it is set aside as ") {
 			t.Errorf("%q: %v", text, problems)
@@ -200,31 +213,95 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// TestUnreadable holds that a file that can be neither read nor set aside is not overwritten unseen.
-func TestUnreadable(t *testing.T) {
-	d, whole := written(t)
-	d.fail = func() error { return errDisk }
-	f, problems := mustOpen(t, d)
-	if len(problems) != 2 { // neither lock nor file
-		t.Fatal(problems)
+// TestLaterVersion holds that a file of a later version stays as it is, with its name, and that Open and Read return an error
+// that says what to do.
+func TestLaterVersion(t *testing.T) {
+	const text = "cton state 2 and whatever follows\x00\xff"
+	d := disktest.New(1)
+	d.Put("state", []byte(text))
+	_, problems, err := open(t.Context(), "/var/lib/cton/state", d)
+	want := "read the state file /var/lib/cton/state: it has version 2 of the format, and this cton reads versions up to 1: " +
+		"start the later cton that wrote it, or move the file away to start all jobs without state"
+	if later, ok := errors.AsType[*VersionError](err); !ok || later.Version != 2 || err.Error() != want || len(problems) > 0 {
+		t.Errorf("Open: problems %v, error %v, want %s", problems, err, want)
 	}
-	f.Put("a", []byte("new"))
-	if f.Write() == nil || f.Status().Failed != 1 {
-		t.Fatalf("status %+v", f.Status())
+	if names := d.Names(); !slices.Equal(names, []string{"state"}) || string(d.Content("state")) != text {
+		t.Errorf("files are %q; state holds %q", names, d.Content("state"))
 	}
-	d.fail = nil
-	if err := f.Write(); err != nil {
+	if err := d.Lock("state.lock"); err != nil {
+		t.Errorf("after Open has failed: %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "state")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, i := range d.names {
-		if strings.Contains(name, ".damaged-") && string(i.data) == string(whole) {
-			return
-		}
+	if _, _, err := Read(path); err == nil || err.Error() != strings.Replace(want, "/var/lib/cton/state", path, 1) {
+		t.Errorf("Read: %v", err)
 	}
-	t.Errorf("there are only %v", slices.Sorted(maps.Keys(d.names)))
 }
 
-// TestLock holds that two agents do not get one file, and that the second waits for the first to end.
+// TestVersion1 reads a file that the first version's build has written. agent/testdata/command/state-version-1.txtar holds what
+// its sections mean.
+func TestVersion1(t *testing.T) {
+	text, err := os.ReadFile("testdata/version-1/state")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := disktest.New(1)
+	d.Put("state", text)
+	f, problems := mustOpen(t, d)
+	if len(problems) > 0 || len(f.sections) != 2 {
+		t.Fatalf("%d jobs; problems: %v", len(f.sections), problems)
+	}
+	for job, size := range map[string]int{"hourly": 403, "oncall": 2485} {
+		s := f.sections[job]
+		if len(s.Data) != size || !strings.HasPrefix(string(s.Data), `{"last_success":"2026-11-29T13:21:12.`) {
+			t.Errorf("job %s has %d bytes: %.60q", job, len(s.Data), s.Data)
+		}
+		if saved := s.Saved.Format(time.RFC3339Nano); saved != "2026-11-29T13:21:12.481Z" {
+			t.Errorf("job %s was saved at %s", job, saved)
+		}
+	}
+}
+
+// TestUnreadable holds that a file that can be neither read nor set aside is not overwritten, and that it is set aside as soon
+// as that is possible, unless it has a later version.
+func TestUnreadable(t *testing.T) {
+	_, whole := written(t)
+	for _, later := range []bool{false, true} {
+		text := whole
+		if later {
+			text = []byte("cton state 2 …")
+		}
+		d := disktest.New(1)
+		d.Put("state", text)
+		d.Fail = func(disktest.Op) error { return syscall.EIO }
+		f, problems := mustOpen(t, d)
+		if len(problems) != 2 { // of the file and of the lock
+			t.Fatal(problems)
+		}
+		f.Put("a", []byte("new"))
+		if f.Write() == nil || f.Status().Failed != 1 {
+			t.Fatalf("status %+v", f.Status())
+		}
+		d.Fail = nil
+		err := f.Write()
+		if _, refused := errors.AsType[*VersionError](err); later != refused || !later && err != nil {
+			t.Errorf("later version %t: %v", later, err)
+		}
+		var kept []string
+		for _, name := range d.Names() {
+			if string(d.Content(name)) == string(text) {
+				kept = append(kept, name)
+			}
+		}
+		if len(kept) != 1 || strings.HasPrefix(kept[0], "state.damaged-") == later {
+			t.Errorf("later version %t: the file is kept as %q of %q", later, kept, d.Names())
+		}
+	}
+}
+
+// TestLock holds that two agents do not open one file, and that the second waits for the first to end.
 func TestLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "state")
 	synctest.Test(t, func(t *testing.T) {
@@ -233,14 +310,14 @@ func TestLock(t *testing.T) {
 			t.Fatal(problems, err)
 		}
 		_, _, err = Open(t.Context(), path)
-		want := fmt.Sprintf("open the state file %s: in use by process %d: stop that one, or give each its own state_file", path, os.Getpid())
-		if !errors.Is(err, ErrInUse) || err.Error() != want {
+		want := fmt.Sprintf("open the state file %s: in use by process %d: stop that process, or give each agent its own state_file", path, os.Getpid())
+		if _, held := errors.AsType[*durable.HeldError](err); !held || err.Error() != want {
 			t.Errorf("got %v\nwant %s", err, want)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, _, err := Open(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("stopped while it waits: %v", err)
+			t.Errorf("with a context that ends: %v", err)
 		}
 		f.Put("a", []byte("1"))
 		if err := f.Write(); err != nil {
@@ -259,7 +336,7 @@ func TestLock(t *testing.T) {
 	})
 }
 
-// FuzzParse holds that whatever the bytes are, they are told to be wrong in a line, or are sections.
+// FuzzParse holds that any bytes are sections, or an error of one line.
 func FuzzParse(f *testing.F) {
 	text, _, err := header(map[string]Section{"a": {Data: []byte("x")}, "b": {Data: []byte("y")}})
 	if err != nil {

@@ -10,12 +10,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/collectington/collectington/agent/durable/disktest"
 )
 
-// play is a queue on a simulated disk, and what must be true of it.
-type play struct {
+// history is a queue on a simulated disk, and what was done with its records.
+type history struct {
 	*testing.T
-	disk  *disk
+	disk  *disktest.Disk
 	queue *Queue
 	log   bytes.Buffer
 
@@ -36,11 +38,11 @@ const (
 	dropped
 )
 
-func newPlay(t *testing.T, d *disk) *play {
-	return &play{T: t, disk: d, shard: map[string]int{}, fate: map[string]fate{}, reasons: map[Reason]int{}}
+func newHistory(t *testing.T, d *disktest.Disk) *history {
+	return &history{T: t, disk: d, shard: map[string]int{}, fate: map[string]fate{}, reasons: map[Reason]int{}}
 }
 
-func (p *play) options() Options {
+func (p *history) options() Options {
 	return Options{
 		Shards: 2, MaxBytes: 1 << 30, MaxMemory: 1 << 30, MaxAge: time.Hour,
 		Log: slog.New(slog.NewTextHandler(&p.log, nil)),
@@ -51,7 +53,7 @@ func (p *play) options() Options {
 	}
 }
 
-func (p *play) open() {
+func (p *history) open() {
 	p.Helper()
 	q := newQueue(p.disk, p.options())
 	if err := q.load(); err != nil {
@@ -61,7 +63,7 @@ func (p *play) open() {
 }
 
 // put puts n records. Their number of samples is their number too.
-func (p *play) put(n int, dice *rand.Rand) {
+func (p *history) put(n int, dice *rand.Rand) {
 	var records []Record
 	for range n {
 		p.puts++
@@ -81,26 +83,21 @@ func (p *play) put(n int, dice *rand.Rand) {
 	}
 }
 
-// next is the first record of a shard, if there is one.
-func (p *play) next(shard int) (Record, bool) {
+// next returns the first record of a shard, if there is one.
+func (p *history) next(shard int) (Record, bool) {
 	done, cancel := context.WithCancel(context.Background())
 	cancel()
 	return p.queue.Next(done, shard, OldestFirst)
 }
 
-func (p *play) ack(r Record) {
+func (p *history) ack(r Record) {
 	p.fate[string(r.Payload)] = acking
 	p.queue.Ack(r.ID)
 	p.fate[string(r.Payload)] = acked
 }
 
-// act plays random steps until they are over or the power goes.
-func (p *play) act(dice *rand.Rand, steps int) (survived bool) {
-	defer func() {
-		if r := recover(); r != nil && r != (powerCut{}) {
-			panic(r)
-		}
-	}()
+// act does random steps.
+func (p *history) act(dice *rand.Rand, steps int) {
 	for range steps {
 		switch dice.IntN(8) {
 		case 0, 1, 2:
@@ -114,7 +111,7 @@ func (p *play) act(dice *rand.Rand, steps int) (survived bool) {
 				p.queue.Return(r.ID)
 			}
 		case 7:
-			// While the disk fails, what is only in memory would be lost, and what could not be removed would come back.
+			// Not while the disk fails: records in memory would be lost, and files that could not be removed would come back.
 			if p.queue.Put(); p.queue.index.memory == 0 && p.queue.failing.IsZero() {
 				if err := p.queue.Close(); err != nil {
 					p.Error(err)
@@ -124,10 +121,9 @@ func (p *play) act(dice *rand.Rand, steps int) (survived bool) {
 		}
 		p.balance()
 	}
-	return true
 }
 
-func (p *play) count(of ...fate) (n int) {
+func (p *history) count(of ...fate) (n int) {
 	for _, f := range p.fate {
 		if slices.Contains(of, f) {
 			n++
@@ -136,16 +132,16 @@ func (p *play) count(of ...fate) (n int) {
 	return n
 }
 
-// balance holds that what was put is acknowledged, pending or dropped.
-func (p *play) balance() {
+// balance holds that each record that was put is acknowledged, pending or dropped.
+func (p *history) balance() {
 	p.Helper()
 	if got, want := p.queue.Pending().Records, p.puts-p.count(acked, dropped); got != want {
 		p.Errorf("%d records are pending, want %d", got, want)
 	}
 }
 
-// drain takes all that waits and holds that it is whole, in order, and each but once.
-func (p *play) drain() map[string]bool {
+// drain acknowledges all records and holds that each is whole, in order, and comes once.
+func (p *history) drain() map[string]bool {
 	p.Helper()
 	seen := map[string]bool{}
 	before := p.queue.Pending().Records
@@ -172,19 +168,19 @@ func (p *play) drain() map[string]bool {
 	return seen
 }
 
-// A power cut, or kill -9, at any moment: what Put said is safe is there, whole and in order; what was acknowledged is not.
+// TestCrash kills the process, or cuts the power, at each operation: the records that Put has reported as durable are there, whole
+// and in order, and those that were acknowledged are not.
 func TestCrash(t *testing.T) {
-	for _, power := range []bool{true, false} {
+	for _, how := range []disktest.Crash{disktest.PowerCut, disktest.Killed} {
 		for seed := range uint64(2) {
 			for stop := 1; ; stop++ {
-				d := newDisk(seed<<32 + uint64(stop))
-				p := newPlay(t, d)
+				d := disktest.New(seed<<32 + uint64(stop))
+				p := newHistory(t, d)
 				p.open()
-				d.ops, d.stop = 0, stop
-				survived := p.act(rand.New(rand.NewPCG(seed, 1)), 30)
-				p.afterCrash(power)
+				survived := d.Run(stop, func() { p.act(rand.New(rand.NewPCG(seed, 1)), 30) })
+				p.afterCrash(how)
 				if t.Failed() {
-					t.Fatalf("seed %d, op %d, power cut %t", seed, stop, power)
+					t.Fatalf("seed %d, operation %d, power cut %t", seed, stop, how)
 				}
 				if survived {
 					break
@@ -194,8 +190,8 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-func (p *play) afterCrash(power bool) {
-	p.disk.reboot(power)
+func (p *history) afterCrash(how disktest.Crash) {
+	p.disk.Reboot(how)
 	p.open()
 	seen := p.drain()
 	for name, f := range p.fate {
@@ -211,39 +207,40 @@ func (p *play) afterCrash(power bool) {
 	if p.count(dropped) > 0 {
 		p.Errorf("dropped %v:\n%s", p.reasons, &p.log)
 	}
-	if left := p.disk.records(); len(left) > 0 {
+	if left := recordFiles(p.disk); len(left) > 0 {
 		p.Errorf("files are left behind: %q", left)
 	}
 }
 
-// However the disk fails, for one op or for many: nothing is lost while the process lives, and what Put said is safe is so.
+// TestDiskFails lets the disk fail for some operations: no record is lost while the process runs, and those that Put has reported
+// as durable are.
 func TestDiskFails(t *testing.T) {
 	for seed := range uint64(600) {
 		dice := rand.New(rand.NewPCG(seed, 2))
 		from, length := 1+dice.IntN(120), 1+dice.IntN(1<<dice.IntN(8))
 		errno := []error{syscall.ENOSPC, syscall.EROFS, syscall.EIO}[seed%3]
-		d := newDisk(seed)
-		p := newPlay(t, d)
+		d := disktest.New(seed)
+		p := newHistory(t, d)
 		p.open()
-		d.ops = 0
-		d.fail = func(op int, what, _ string) error {
-			if op < from || op >= from+length || what == "lock" || what == "readdir" || what == "read" {
+		before := d.Ops()
+		d.Fail = func(op disktest.Op) error {
+			if n := op.Number - before; n < from || n >= from+length || op.Kind == "lock" || op.Kind == "readdir" || op.Kind == "read" {
 				return nil
 			}
 			return errno
 		}
-		crash := seed%2 == 0
+		crash, stop := seed%2 == 0, 1<<30
 		if crash {
-			d.stop = from + 1 + dice.IntN(length+20)
+			stop = from + 1 + dice.IntN(length+20)
 		}
-		p.act(dice, 60)
+		d.Run(stop, func() { p.act(dice, 60) })
 		if crash { // with the disk as it is
 			safe := map[string]bool{}
 			for name, f := range p.fate {
 				safe[name] = f == onDisk
 			}
-			d.fail = nil
-			d.reboot(true)
+			d.Fail = nil
+			d.Reboot(disktest.PowerCut)
 			p.open()
 			seen := p.drain()
 			for name := range safe {
@@ -252,7 +249,7 @@ func TestDiskFails(t *testing.T) {
 				}
 			}
 		} else {
-			d.fail = nil
+			d.Fail = nil
 			p.put(1, dice)
 			if n := p.count(inMemory); n > 0 {
 				t.Errorf("%d records are not on disk though it works again", n)
@@ -261,7 +258,7 @@ func TestDiskFails(t *testing.T) {
 			if len(seen)+p.count(acked) != p.puts {
 				t.Errorf("%d records were put, %d acknowledged, %d came", p.puts, p.count(acked), len(seen))
 			}
-			if left := d.records(); len(left) > 0 {
+			if left := recordFiles(d); len(left) > 0 {
 				t.Errorf("files are left behind: %q", left)
 			}
 			if !p.queue.failing.IsZero() {

@@ -5,148 +5,290 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
 
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// files is all that the queue asks of a file system. Names are relative to the spool's directory.
-type files interface {
-	// Lock takes the directory for this process until Close. Where another has it, the error names that one.
-	Lock() error
-	ReadDir(name string) ([]string, error) // the names of its regular files, sorted
-	Mkdir(name string) error
-	Create(name string) (file, error) // an empty file
-	// ReadFile reads a file, but not more than limit bytes of it.
-	ReadFile(name string, limit int) ([]byte, error)
-	Rename(from, to string) error
-	Remove(name string) error
-	SyncDir() error // makes names durable; a file's Sync makes only its content so
-	Close() error
-}
+// What a queue does on disk: it loads what earlier runs have left, saves records, reads them again, and sets damaged files
+// aside.
 
-type file interface {
-	io.WriteCloser
-	Sync() error
-}
+const (
+	lockFile = "lock"
+	badDir   = "bad" // of files that were set aside
+	maxBad   = 100   // files in badDir; a new one replaces the oldest
 
-// directory is files on disk.
-type directory struct {
-	root *os.Root
-	lock *os.File
-}
+	maxGroup    = 32          // files that are open at once while records are written
+	crowdedWait = time.Second // until a file is opened again after the process had no file descriptor left
+)
 
-// openDirectory opens a directory, which must exist.
-func openDirectory(dir string) (*directory, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	return &directory{root: root}, nil
-}
-
-// makeDirectory makes dir and what is missing above it, so that they survive a power cut.
-func makeDirectory(dir string) error {
-	err := os.Mkdir(dir, 0o700)
-	parent := filepath.Dir(dir)
-	if errors.Is(err, fs.ErrNotExist) && parent != dir {
-		if err := makeDirectory(parent); err != nil {
-			return err
-		}
-		err = os.Mkdir(dir, 0o700)
-	}
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if above, err := os.Open(parent); err == nil { // who may write there need not be let to read
-		defer above.Close()
-		return above.Sync()
-	}
-	return nil
-}
-
-const lockFile = "lock"
-
-func (d *directory) Lock() error {
-	f, err := d.root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	err = durable.Take(f)
-	if held, ok := errors.AsType[*durable.HeldError](err); ok {
-		err = fmt.Errorf("%w: stop that one, or give each sink a directory of its own", held)
-	}
-	if err != nil {
-		f.Close()
-		return err
-	}
-	d.lock = f
-	return nil
-}
-
-func (d *directory) ReadDir(name string) ([]string, error) {
-	// By its path: a directory that is opened through the root looks at every file.
-	entries, err := os.ReadDir(filepath.Join(d.root.Name(), name))
-	names := make([]string, 0, len(entries))
-	for _, e := range entries {
-		if e.Type().IsRegular() {
-			names = append(names, e.Name())
-		}
-	}
-	return names, err
-}
-
-func (d *directory) Mkdir(name string) error {
-	err := d.root.Mkdir(name, 0o700)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
+// lock locks a spool's directory.
+func lock(fsys durable.FS) error {
+	err := fsys.Lock(lockFile)
+	if _, held := errors.AsType[*durable.HeldError](err); held {
+		err = fmt.Errorf("%w: stop that process, or give each sink its own directory", err)
 	}
 	return err
 }
 
-func (d *directory) Create(name string) (file, error) {
-	return d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-}
-
-func (d *directory) ReadFile(name string, limit int) ([]byte, error) {
-	f, err := d.root.Open(name)
-	if err != nil {
-		return nil, err
+// load locks the directory and lists the records of earlier runs. It reads names only, so that a large backlog does not delay
+// the start: the content is checked when a record is sent. Files that are not a spool's stay as they are.
+func (q *Queue) load() error {
+	if err := lock(q.fsys); err != nil {
+		return err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	data := make([]byte, min(int64(limit), info.Size()))
-	n, err := io.ReadFull(f, data)
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = nil
-	}
-	return data[:n], err
-}
-
-func (d *directory) Rename(from, to string) error { return d.root.Rename(from, to) }
-
-func (d *directory) Remove(name string) error { return d.root.Remove(name) }
-
-func (d *directory) SyncDir() error {
-	f, err := d.root.Open(".")
+	names, err := q.fsys.ReadDir(".")
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	return f.Sync()
+	bad, err := q.fsys.ReadDir(badDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, name := range records(bad) {
+		q.lastID = max(q.lastID, idOf(name)) // a file that Replay puts back must find its number free
+		if file := path.Join(badDir, name); laterVersion(q.fsys, file) == nil {
+			q.bad = append(q.bad, file)
+		}
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, durable.TempName(suffix)) {
+			q.remove(name) // Put has not returned
+		}
+	}
+	var found []Meta
+	for _, name := range records(names) {
+		m, ok := parseName(name)
+		if ok {
+			found = append(found, m)
+			continue
+		}
+		if later := laterVersion(q.fsys, name); later != nil {
+			q.lastID = max(q.lastID, idOf(name))
+			q.leave(name, later)
+			continue
+		}
+		q.setAside(name, errors.New("does not have the name of a record"))
+	}
+	q.inherit(found)
+	return nil
 }
 
-func (d *directory) Close() error {
-	err := d.root.Close()
-	if d.lock != nil {
-		err = errors.Join(err, d.lock.Close())
+// records returns the names that end as those of records do.
+func records(names []string) []string {
+	return slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, suffix) })
+}
+
+// idOf returns the ID at the beginning of a file name, or 0 if there is none.
+func idOf(name string) uint64 {
+	first, _, _ := strings.Cut(name, ".")
+	id, err := strconv.ParseUint(first, 10, 64)
+	if err != nil || id >= maxID {
+		return 0
 	}
+	return id
+}
+
+// inherit adds the records of earlier runs, sorted by ID, to the index.
+func (q *Queue) inherit(found []Meta) {
+	last := uint64(0)
+	for _, m := range found {
+		if m.ID != last {
+			last = m.ID
+			q.index.add(&entry{Meta: m, saved: true, file: true})
+			continue
+		}
+		if later := laterVersion(q.fsys, m.name()); later != nil {
+			q.leave(m.name(), later)
+			continue
+		}
+		q.setAside(m.name(), errors.New("has the number of another record"))
+		q.options.Dropped(Damaged, m)
+	}
+	q.lastID = max(q.lastID, last)
+	q.index.inherited, q.index.lastInherited = q.index.records, last
+	if p := q.Pending(); p.Records > 0 {
+		q.options.Log.Info("the spool holds samples of an earlier run",
+			"samples", p.Samples, "requests", p.Records, "oldest", p.Oldest.UTC().Format(time.RFC3339))
+	}
+}
+
+// save writes the records that are only in memory, oldest first, until all are on disk or the disk fails. The caller holds
+// saving.
+func (q *Queue) save() (all bool) {
+	if q.fsys == nil {
+		return false
+	}
+	q.mu.Lock()
+	closed, leftover, todo := q.closed, q.leftover, q.index.unsaved()
+	q.leftover = nil
+	q.mu.Unlock()
+	if closed {
+		return false
+	}
+	q.remove(leftover...)
+	for group := range slices.Chunk(todo, maxGroup) {
+		q.finish(q.boundDisk(group))
+		if err := q.saveGroup(group); err != nil {
+			q.fails(err)
+			return false
+		}
+		q.works()
+	}
+	q.finish(q.boundDisk(nil))
+	return true
+}
+
+// saveGroup writes the files of records. After an error the first of them can be on disk nonetheless; the others are written
+// again, because after a failed sync the content of their files is unknown.
+func (q *Queue) saveGroup(group []*entry) error {
+	names := make([]string, len(group))
+	for i, e := range group {
+		names[i] = e.name()
+	}
+	done, err := durable.ReplaceAll(q.fsys, names, func(i int, w io.Writer) error {
+		r := Record{group[i].Meta, group[i].payload}
+		_, err := w.Write(r.encode())
+		return err
+	})
+	q.finish(q.written(group[:done.Named], done))
 	return err
+}
+
+// written notes which records have files now.
+func (q *Queue) written(group []*entry, done durable.Replaced) (c cleanup) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.leftover = append(q.leftover, done.Left...)
+	for _, e := range group {
+		e.file = true
+		switch {
+		case e.gone: // acknowledged or dropped meanwhile
+			c.files = append(c.files, e.name())
+		case done.Durable:
+			q.index.saved(e)
+		}
+	}
+	return c
+}
+
+// read returns the payload of a record that was taken. If its file is damaged, read sets it aside and counts the record. If it
+// has a later version, the file stays.
+func (q *Queue) read(e *entry) ([]byte, error) {
+	q.mu.Lock()
+	payload, saved := e.payload, e.saved
+	q.mu.Unlock()
+	if !saved {
+		return payload, nil
+	}
+	data, err := q.fsys.ReadFile(e.name(), int64(e.size())+1)
+	q.mu.Lock()
+	closed := q.closed
+	q.mu.Unlock()
+	if closed {
+		return nil, fs.ErrClosed // the file stays for the next run
+	}
+	if err == nil {
+		payload, err = e.decode(data)
+	}
+	if crowded(err) {
+		q.fails(err)
+	} else if later, ok := errors.AsType[*VersionError](err); ok {
+		q.forget(e)
+		q.leave(e.name(), later)
+	} else if err != nil {
+		q.forget(e)
+		q.setAside(e.name(), err)
+		q.options.Dropped(Damaged, e.Meta)
+	}
+	return payload, err
+}
+
+// crowded reports whether err says that the process, or the system, cannot open one more file.
+func crowded(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+}
+
+// remove removes files. If the disk fails, the next save tries again.
+func (q *Queue) remove(names ...string) {
+	for _, name := range names {
+		if err := q.fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			q.mu.Lock()
+			q.leftover = append(q.leftover, name)
+			q.mu.Unlock()
+			q.fails(err)
+		}
+	}
+}
+
+// inheritedLater returns an error if an earlier run has left a record of a later version.
+func (q *Queue) inheritedLater(e *entry) *VersionError {
+	if e.ID > q.index.lastInherited { // set by load only
+		return nil
+	}
+	return laterVersion(q.fsys, e.name())
+}
+
+// leave logs, once, that a file of a later version stays where it is.
+func (q *Queue) leave(name string, later *VersionError) {
+	q.mu.Lock()
+	logged := q.seenLater
+	q.seenLater = true
+	q.mu.Unlock()
+	if !logged {
+		q.options.Log.Warn("the spool has records of a later version, which stay in its directory: start the later cton to send them, "+
+			"or see them with cton spool ls", "file", name, "error", later)
+	}
+}
+
+// setAside moves a file to badDir, and logs why. If badDir has too many files, it removes the oldest.
+func (q *Queue) setAside(name string, why error) {
+	if errors.Is(why, fs.ErrNotExist) {
+		q.options.Log.Warn("a file of the spool is missing: something else has removed it", "file", name)
+		return
+	}
+	to := path.Join(badDir, name)
+	if err := errors.Join(q.fsys.Mkdir(badDir), q.fsys.Rename(name, to)); err != nil {
+		q.options.Log.Warn("cannot set aside a file of the spool: remove it, or the next start reads it again",
+			"file", name, "error", why, "disk", err)
+		return
+	}
+	q.options.Log.Warn("set aside a file of the spool", "file", to, "error", why)
+	q.mu.Lock()
+	q.bad = append(q.bad, to)
+	oldest := q.bad[:max(0, len(q.bad)-maxBad)]
+	q.bad = q.bad[len(oldest):]
+	q.mu.Unlock()
+	q.remove(oldest...)
+}
+
+// fails notes that the disk fails, and logs it once.
+func (q *Queue) fails(err error) {
+	q.mu.Lock()
+	first := q.failing.IsZero()
+	if first {
+		q.failing = time.Now()
+	}
+	q.mu.Unlock()
+	if first {
+		q.options.Log.Warn("the spool's disk fails, and records wait in memory: check its free space and its health", "error", err)
+	}
+}
+
+// works notes that records were written to disk, and logs it if the disk has failed before.
+func (q *Queue) works() {
+	q.mu.Lock()
+	since, good := q.failing, len(q.leftover) == 0
+	if good {
+		q.failing = time.Time{}
+	}
+	q.mu.Unlock()
+	if good && !since.IsZero() {
+		q.options.Log.Info("the spool's disk works again", "after", time.Since(since).Round(time.Millisecond))
+	}
 }

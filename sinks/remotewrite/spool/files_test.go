@@ -3,31 +3,42 @@ package spool
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/collectington/collectington/agent/durable"
+	"github.com/collectington/collectington/agent/durable/disktest"
 )
 
-// spoiled is a spool with three records, of which the second has been spoiled while nobody ran, and is open again.
-func spoiled(t *testing.T, spoil func(dir, second string)) (b *bench, dir string) {
+// listed returns the ID and the state of each record.
+func listed(all []Listed) string {
+	var texts []string
+	for _, l := range all {
+		state := map[State]string{Waiting: "waiting", SetAside: "set aside", Later: "later"}[l.State]
+		texts = append(texts, fmt.Sprint(l.ID, " ", state))
+	}
+	return strings.Join(texts, ", ")
+}
+
+// spoiled returns an open spool with three records. Spoil has changed the file of the second while no queue was open.
+func spoiled(t *testing.T, spoil func(dir, second string)) (b *harness, dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "new", "spool")
-	b = in(t, dir)
-	b.Put(size(20), size(20), size(20))
+	b = openIn(t, dir)
+	b.Put(recordOf(20), recordOf(20), recordOf(20))
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	waiting, bad, err := List(dir)
-	if err != nil || len(waiting) != 3 || len(bad) != 0 {
-		t.Fatalf("listed %v, %v, %v", waiting, bad, err)
+	all, err := List(dir)
+	if err != nil || listed(all) != "1 waiting, 2 waiting, 3 waiting" {
+		t.Fatalf("listed %v, %v", all, err)
 	}
-	spoil(dir, filepath.Join(dir, waiting[1].name()))
-	return in(t, dir), dir
+	spoil(dir, filepath.Join(dir, all[1].File))
+	return openIn(t, dir), dir
 }
 
 func content(t *testing.T, name string) []byte {
@@ -46,46 +57,46 @@ func put(t *testing.T, name string, data []byte) {
 	}
 }
 
-// A file that is not what was written costs that record, is counted and kept for the operator.
+// TestSpoiledFiles holds that a damaged record is counted and set aside, and that the others are sent.
 func TestSpoiledFiles(t *testing.T) {
 	for want, spoil := range map[string]func(data []byte) []byte{
 		"is empty":            func([]byte) []byte { return nil },
 		"is cut short":        func(data []byte) []byte { return data[:len(data)-1] },
 		"is longer than":      func(data []byte) []byte { return append(data, 0) },
 		"is not a spool's":    func(data []byte) []byte { return bytes.Repeat([]byte{0}, len(data)) },
-		"of a version that":   func(data []byte) []byte { return bytes.Replace(data, []byte("spool 1"), []byte("spool 2"), 1) },
+		"is not a spool's r":  func(data []byte) []byte { return bytes.Replace(data, []byte("spool 1"), []byte("spool 0"), 1) },
 		"match its checksum":  func(data []byte) []byte { data[len(data)-9] ^= 4; return data },
-		"the name of another": func([]byte) []byte { r := size(20); r.Bytes, r.Taken = 20, 1_000_000_000_000; return r.encode() },
+		"the name of another": func([]byte) []byte { r := recordOf(20); r.Bytes, r.Taken = 20, 1_000_000_000_000; return r.encode() },
 	} {
 		t.Run(want, func(t *testing.T) {
 			b, dir := spoiled(t, func(_, second string) {
 				put(t, second, spoil(content(t, second)))
 			})
 			b.want("samples known before it is read", b.Pending().Samples, 36)
-			b.want("sent", b.ids(0, OldestFirst), []int{1, 3})
+			b.want("sent", b.nextIDs(0, OldestFirst), []int{1, 3})
 			b.want("lost", b.lost, []string{"damaged 2"})
 			if !strings.Contains(b.log.String(), want) {
 				t.Errorf("logged:\n%s", &b.log)
 			}
 			b.Close()
-			waiting, bad, err := List(dir)
-			if err != nil || len(waiting) != 2 || len(bad) != 1 || bad[0].ID != 2 || !strings.Contains(bad[0].Err.Error(), want) {
-				t.Errorf("listed %v, %v, %v", waiting, bad, err)
+			all, err := List(dir)
+			if err != nil || listed(all) != "1 waiting, 3 waiting, 2 set aside" || !strings.Contains(fmt.Sprint(all[2].Err), want) {
+				t.Errorf("listed %v, %v", all, err)
 			}
 			replayed, err := Replay(dir, 2)
 			if len(replayed) != 0 || err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("replayed %v, %v", replayed, err)
 			}
-			b = in(t, dir)
-			b.Put(size(1))
-			b.want("the next number", b.ids(0, NewestFirst), []int{4, 3, 1})
+			b = openIn(t, dir)
+			b.Put(recordOf(1))
+			b.want("the next number", b.nextIDs(0, NewestFirst), []int{4, 3, 1})
 		})
 	}
 }
 
-// Whichever bit of a file flips, the record is not sent.
+// TestEveryBitCounts flips each bit of a file: the record is not sent.
 func TestEveryBitCounts(t *testing.T) {
-	r := size(20)
+	r := recordOf(20)
 	r.ID, r.Bytes = 1, 20
 	file := r.encode()
 	for i := range 8 * len(file) {
@@ -100,13 +111,14 @@ func TestEveryBitCounts(t *testing.T) {
 	}
 }
 
+// TestStrangeFiles holds which files of others stay, and which are set aside.
 func TestStrangeFiles(t *testing.T) {
 	b, dir := spoiled(t, func(dir, second string) {
 		name := filepath.Base(second)
 		put(t, filepath.Join(dir, "README"), []byte("mine"))
 		put(t, filepath.Join(dir, "other.rec"), []byte("looks like ours"))
 		put(t, filepath.Join(dir, strings.Replace(name, "00002.s0", "00002.s1", 1)), content(t, second))
-		put(t, second+unready, []byte("half"))
+		put(t, durable.TempName(second), []byte("half"))
 		for _, err := range []error{
 			os.Mkdir(filepath.Join(dir, strings.Replace(name, "00002.", "00007.", 1)), 0o700),
 			os.Symlink(second, filepath.Join(dir, strings.Replace(name, "00002.", "00008.", 1))),
@@ -116,46 +128,46 @@ func TestStrangeFiles(t *testing.T) {
 			}
 		}
 	})
-	b.want("sent", b.ids(0, OldestFirst), []int{1, 2, 3})
+	b.want("sent", b.nextIDs(0, OldestFirst), []int{1, 2, 3})
 	b.want("lost", b.lost, []string{"damaged 2"})
 	b.want("is still there", string(content(t, filepath.Join(dir, "README"))), "mine")
 	b.want("is set aside", string(content(t, filepath.Join(dir, badDir, "other.rec"))), "looks like ours")
-	left, _ := filepath.Glob(filepath.Join(dir, "*"+unready))
+	left, _ := filepath.Glob(filepath.Join(dir, durable.TempName("*")))
 	b.want("half written", left, []string{})
 }
 
 func TestGoneFile(t *testing.T) {
 	b, dir := spoiled(t, func(string, string) {})
 	os.Remove(filepath.Join(dir, b.index.shards[0][1].name()))
-	b.want("sent", b.ids(0, OldestFirst), []int{1, 3})
+	b.want("sent", b.nextIDs(0, OldestFirst), []int{1, 3})
 	b.want("lost", b.lost, []string{"damaged 2"})
-	if !strings.Contains(b.log.String(), "somebody else has removed it") {
+	if !strings.Contains(b.log.String(), "something else has removed it") {
 		t.Errorf("logged:\n%s", &b.log)
 	}
 }
 
-// Only so many files are kept that nobody can send.
+// TestSetAsideIsBounded holds that the oldest files that were set aside are removed.
 func TestSetAsideIsBounded(t *testing.T) {
-	d := newDisk(1)
-	b := on(t, d, nil)
+	d := disktest.New(1)
+	b := openOn(t, d, nil)
 	for range maxBad + 5 {
-		b.Put(size(1))
+		b.Put(recordOf(1))
 	}
-	d.fail = failing("read", syscall.EIO)
-	b.want("sent", b.ids(0, OldestFirst), []int{})
+	d.Fail = failing("read", syscall.EIO)
+	b.want("sent", b.nextIDs(0, OldestFirst), []int{})
 	b.want("lost", len(b.lost), maxBad+5)
-	files := d.records()
+	files := recordFiles(d)
 	if len(files) != maxBad || !strings.HasPrefix(files[0], "bad/0000000000000006.") {
 		t.Errorf("%d files are left, from %s on", len(files), files[0])
 	}
 	b.Close()
-	d.fail = nil
-	b = on(t, d, nil)
-	b.Put(size(1))
-	b.want("the next number", b.ids(0, OldestFirst), []int{maxBad + 6})
+	d.Fail = nil
+	b = openOn(t, d, nil)
+	b.Put(recordOf(1))
+	b.want("the next number", b.nextIDs(0, OldestFirst), []int{maxBad + 6})
 }
 
-// What was set aside because the disk would not read it can be sent after all.
+// TestReplayAndDrop replays a record that was set aside because the disk could not read it, and drops one.
 func TestReplayAndDrop(t *testing.T) {
 	b, dir := spoiled(t, func(dir, second string) {
 		if err := os.MkdirAll(filepath.Join(dir, badDir), 0o700); err != nil {
@@ -165,37 +177,34 @@ func TestReplayAndDrop(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	b.want("before", b.ids(0, OldestFirst), []int{1, 3})
+	b.want("before", b.nextIDs(0, OldestFirst), []int{1, 3})
 	for _, f := range []func(string, ...uint64) ([]Meta, error){Replay, Drop} {
 		_, err := f(dir, 2)
-		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("process %d has it", os.Getpid())) {
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("in use by process %d: stop that process", os.Getpid())) {
 			t.Errorf("beside an agent: %v", err)
 		}
 	}
 	b.Close()
-	_, bad, err := List(dir)
-	if err != nil || len(bad) != 1 || bad[0].Err != nil {
-		t.Fatalf("listed %v, %v", bad, err)
+	all, err := List(dir)
+	if err != nil || listed(all) != "1 waiting, 3 waiting, 2 set aside" || all[2].Err != nil {
+		t.Fatalf("listed %v, %v", all, err)
 	}
 	replayed, err := Replay(dir, 1, 2, 99)
 	b.want("replayed", fmt.Sprint(len(replayed), replayed[0].ID, err), "1 2 <nil>")
 	dropped, err := Drop(dir, 1, 99)
 	b.want("dropped", fmt.Sprint(len(dropped), dropped[0].ID, err), "1 1 <nil>")
-	b = in(t, dir)
-	b.want("after", b.ids(0, OldestFirst), []int{2, 3})
+	b = openIn(t, dir)
+	b.want("after", b.nextIDs(0, OldestFirst), []int{2, 3})
 }
 
 func TestOpenTwice(t *testing.T) {
 	dir := t.TempDir()
-	b := in(t, dir)
+	b := openIn(t, dir)
 	_, err := Open(dir, b.options(nil))
-	want := fmt.Sprintf("open the spool %s: process %d has it: stop that one, or give each sink a directory of its own", dir, os.Getpid())
+	want := fmt.Sprintf("open the spool %s: in use by process %d: stop that process, or give each sink its own directory", dir, os.Getpid())
 	b.want("error", err, want)
 	b.Close()
-	if _, err := b.files.ReadFile(lockFile, 1); !errors.Is(err, fs.ErrClosed) {
-		t.Errorf("reading from a closed spool: %v", err)
-	}
-	in(t, dir)
+	openIn(t, dir)
 }
 
 func TestOpenNowhere(t *testing.T) {
@@ -204,7 +213,7 @@ func TestOpenNowhere(t *testing.T) {
 	if _, err := Open(filepath.Join(name, "spool"), Options{}); err == nil || !strings.HasPrefix(err.Error(), "open the spool "+name) {
 		t.Errorf("got %v", err)
 	}
-	if _, _, err := List(filepath.Join(name, "spool")); err == nil || strings.Contains(err.Error(), "\n") {
+	if _, err := List(filepath.Join(name, "spool")); err == nil || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := Drop(name+"-none", 1); err == nil {
@@ -216,7 +225,7 @@ func TestOpenNowhere(t *testing.T) {
 }
 
 func FuzzRecord(f *testing.F) {
-	r := size(20)
+	r := recordOf(20)
 	r.ID, r.Bytes = 3, 20
 	f.Add(r.name(), r.encode())
 	f.Add("0000000000000001.s0.p0.t0.o0.n0.v0.h0.e0.b0.rec", []byte("cton-spool 1 s0.p0.t0.o0.n0.v0.h0.e0.b0\n\x00\x00\x00\x00"))
@@ -245,7 +254,7 @@ func FuzzRecord(f *testing.F) {
 
 func records60k(n int) (all []Record) {
 	for range n {
-		all = append(all, size(60_000))
+		all = append(all, recordOf(60_000))
 	}
 	return all
 }
@@ -253,8 +262,8 @@ func records60k(n int) (all []Record) {
 func BenchmarkPut(b *testing.B) {
 	for _, group := range []int{1, 4, 16} {
 		b.Run(fmt.Sprint(group), func(b *testing.B) {
-			bench := &bench{}
-			q, err := Open(b.TempDir(), bench.options(func(o *Options) { o.MaxBytes = 200 << 20 }))
+			h := &harness{}
+			q, err := Open(b.TempDir(), h.options(func(o *Options) { o.MaxBytes = 200 << 20 }))
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -270,8 +279,8 @@ func BenchmarkPut(b *testing.B) {
 
 // BenchmarkSend is Next and Ack of a record of 60 kB, with a queue of 1,000 behind it.
 func BenchmarkSend(b *testing.B) {
-	bench := &bench{}
-	q, err := Open(b.TempDir(), bench.options(nil))
+	h := &harness{}
+	q, err := Open(b.TempDir(), h.options(nil))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -294,15 +303,15 @@ func BenchmarkSend(b *testing.B) {
 func BenchmarkOpen20000(b *testing.B) {
 	dir := b.TempDir()
 	for i := range 20_000 {
-		m := size(0).Meta
+		m := recordOf(0).Meta
 		m.ID, m.Taken = uint64(i+1), 1_795_362_580_007
 		if err := os.WriteFile(filepath.Join(dir, m.name()), nil, 0o600); err != nil {
 			b.Fatal(err)
 		}
 	}
 	for b.Loop() {
-		bench := &bench{}
-		q, err := Open(dir, bench.options(nil))
+		h := &harness{}
+		q, err := Open(dir, h.options(nil))
 		if err != nil || q.Pending().Records != 20_000 {
 			b.Fatal(err)
 		}

@@ -9,14 +9,14 @@ import (
 // entry is one record in the index.
 type entry struct {
 	Meta
-	payload []byte // as long as it is not saved
+	payload []byte // nil once it is saved
 	saved   bool   // its file and its name are synced
 	file    bool   // its file may exist
-	out     bool   // Next has given it out
-	gone    bool   // it has left the index
+	out     bool   // Next has returned it
+	gone    bool   // it was removed from the index
 }
 
-// A record takes whole blocks of a disk, and some bytes beside its payload in memory.
+// A record takes whole blocks on disk, and some bytes more than its payload in memory.
 const (
 	diskBlock = 4096
 	overhead  = 256
@@ -26,7 +26,7 @@ func (m *Meta) onDisk() int64 { return int64(m.size()+diskBlock-1) / diskBlock *
 
 func (m *Meta) inMemory() int64 { return int64(m.Bytes) + overhead }
 
-// index is the records in memory's view: what each is, not what it holds.
+// index is what the queue knows of all its records without reading their files.
 type index struct {
 	shards  [][]*entry // each in order of ID
 	records int
@@ -34,8 +34,8 @@ type index struct {
 	disk    int64 // bytes of saved records
 	memory  int64 // bytes of the others
 
-	// inherited is how many records are left of an earlier run, and lastInherited the ID of the last of them. That run may
-	// have had other shards, so that a series' older samples wait in another one.
+	// inherited is the number of records of earlier runs, and lastInherited the highest ID that such a record had at the
+	// start. An earlier run may have had another number of shards, so that older samples of a series wait in another shard.
 	inherited     int
 	lastInherited uint64
 }
@@ -44,13 +44,14 @@ func newIndex(shards int) index { return index{shards: make([][]*entry, max(1, s
 
 func (x *index) shard(n int) *[]*entry { return &x.shards[n%len(x.shards)] }
 
-// add adds a record behind all others.
+// add adds a record after all others.
 func (x *index) add(e *entry) {
 	line := x.shard(e.Shard)
 	*line = append(*line, e)
 	x.count(e, 1)
 }
 
+// remove removes a record.
 func (x *index) remove(e *entry) {
 	line := x.shard(e.Shard)
 	i, _ := slices.BinarySearchFunc(*line, e.ID, byID)
@@ -77,14 +78,14 @@ func (x *index) count(e *entry, sign int) {
 	}
 }
 
-// saved notes that a record is on disk.
+// saved notes that a record is durable on disk.
 func (x *index) saved(e *entry) {
 	x.memory -= e.inMemory()
 	x.disk += e.onDisk()
 	e.saved, e.payload = true, nil
 }
 
-// find is the record of an ID, nil where there is none.
+// find returns the record with an ID, or nil.
 func (x *index) find(id uint64) *entry {
 	for _, line := range x.shards {
 		if i, ok := slices.BinarySearchFunc(line, id, byID); ok {
@@ -96,7 +97,7 @@ func (x *index) find(id uint64) *entry {
 
 func byID(e *entry, id uint64) int { return cmp.Compare(e.ID, id) }
 
-// next is the record that Next gives, nil where there is none.
+// next returns the record that Next returns, or nil. Records of earlier runs, of all shards, come first.
 func (x *index) next(shard int, order Order) *entry {
 	line := *x.shard(shard)
 	if order == NewestFirst {
@@ -114,7 +115,7 @@ func (x *index) next(shard int, order Order) *entry {
 	return e
 }
 
-// waiting is the oldest of a shard's records that is not given out, nil where there is none.
+// waiting returns the oldest of a shard's records that Next has not returned, or nil.
 func waiting(line []*entry) *entry {
 	for _, e := range line {
 		if !e.out {
@@ -124,8 +125,8 @@ func waiting(line []*entry) *entry {
 	return nil
 }
 
-// oldest is the oldest record on disk that is not given out, nil where there is none. What is not saved is newer than all
-// that is.
+// oldest returns the oldest record on disk that Next has not returned, or nil. All records on disk are older than those in
+// memory.
 func (x *index) oldest() (first *entry) {
 	for _, line := range x.shards {
 		if e := waiting(line); e != nil && e.saved && (first == nil || e.ID < first.ID) {
@@ -135,7 +136,7 @@ func (x *index) oldest() (first *entry) {
 	return first
 }
 
-// unsaved is the records that are in memory only, oldest first.
+// unsaved returns the records that are only in memory, oldest first.
 func (x *index) unsaved() (all []*entry) {
 	for _, line := range x.shards {
 		for _, e := range slices.Backward(line) {
@@ -149,7 +150,7 @@ func (x *index) unsaved() (all []*entry) {
 	return all
 }
 
-// expired is the records that were taken before a time (Unix milliseconds) and are not given out.
+// expired returns the records that were put before a time (Unix milliseconds) and that Next has not returned.
 func (x *index) expired(before int64) (all []*entry) {
 	for _, line := range x.shards {
 		for _, e := range line {

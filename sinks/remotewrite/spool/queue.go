@@ -1,11 +1,12 @@
-// Package spool is the queue of a remote-write sink: encoded requests that wait to be sent, each a file, so that they
-// outlive the process, the machine's power and the receiver's outages. Without a directory, and for as long as the disk
-// fails, the same queue holds them in memory.
+// Package spool is the queue of a remote-write sink. It holds encoded requests that wait to be sent, each in a file, so that
+// they survive a restart, a power cut and an outage of the receiver. Without a directory, and while the disk fails, it holds
+// them in memory.
 //
-// A record is sent at least once. It is sent a second time only where the process ended between the receiver's answer and
-// the end of Ack, or where the disk would not remove its file until then. To a receiver, the same samples again are a
-// duplicate without effect as long as nothing newer of their series has come in between: one record of a shard at most,
-// while the disk works.
+// A record is sent at least once. It is sent twice only if the process ends between the receiver's answer and the end of
+// Ack, or if its file cannot be removed until then. A receiver ignores the same samples again unless it has got newer ones of
+// their series in between: while the disk works, those of at most one record of a shard.
+//
+// Records of a later version of the format stay in the directory as they are: see [List].
 package spool
 
 import (
@@ -14,16 +15,18 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/collectington/collectington/agent/durable"
 )
 
-// Options says how much a queue holds, and who is told what it loses.
+// Options are the bounds of a queue, and where it reports what it loses.
 type Options struct {
-	Shards    int           // records have shards from 0 to less than this
+	Shards    int           // records have shards from 0 to Shards-1
 	MaxBytes  int64         // on disk
-	MaxMemory int64         // in memory: of records that are not on disk
+	MaxMemory int64         // in memory, of records that are not on disk
 	MaxAge    time.Duration // since a record was put
 	Log       *slog.Logger
-	// Dropped is told of every record that will never be sent. It may ask the queue.
+	// Dropped is called for every record that will never be sent. It may call methods of the queue.
 	Dropped func(Reason, Meta)
 }
 
@@ -34,66 +37,71 @@ type Reason string
 const (
 	Full     Reason = "queue_full" // a bound in bytes was reached
 	TooOld   Reason = "too_old"    // it waited longer than Options.MaxAge
-	Shutdown Reason = "shutdown"   // the queue was closed, and the disk would not have it
-	Damaged  Reason = "damaged"    // its file cannot be read, or is not what was written
+	Shutdown Reason = "shutdown"   // the queue was closed, and the record could not be written to disk
+	Damaged  Reason = "damaged"    // its file cannot be read, or does not hold what was written
 )
 
-// Order is the order in which Next gives the records of a shard.
+// Order is the order in which Next returns the records of a shard.
 type Order uint8
 
-// OldestFirst keeps every series in order of time. NewestFirst sends live samples ahead of a backlog, for receivers that
-// take samples out of order.
+// OldestFirst keeps the samples of each series in order of time. NewestFirst sends live samples ahead of a backlog, for
+// receivers that accept out-of-order samples.
 const (
 	OldestFirst Order = iota
 	NewestFirst
 )
 
+// Pending is what the queue holds, the records that Next has returned included.
+type Pending struct {
+	Records int
+	Samples int64 // including native histograms
+	Bytes   int64 // on disk and in memory
+	Oldest  time.Time
+}
+
 // Queue holds records until they are acknowledged. It is safe for concurrent use.
 type Queue struct {
 	options Options
-	files   files // nil where all is in memory
+	fsys    durable.FS // nil if all records are in memory
 
-	saving sync.Mutex // held while records are being written, before mu
+	saving sync.Mutex // held while records are written; locked before mu
 
-	mu       sync.Mutex
-	index    index
-	lastID   uint64
-	changed  chan struct{} // closed when there may be something new for Next
-	leftover []string      // files of settled records that could not be removed
-	bad      []string      // files that are set aside, oldest first; at most maxBad
-	failing  time.Time     // since when the disk fails; zero where it works
-	closed   bool
+	mu        sync.Mutex
+	index     index
+	lastID    uint64
+	changed   chan struct{} // closed when there may be something new for Next
+	leftover  []string      // files that could not be removed
+	bad       []string      // files that were set aside, oldest first; at most maxBad
+	failing   time.Time     // since when the disk fails; zero if it works
+	seenLater bool          // a record of a later version was found, and logged
+	closed    bool
 }
 
-// Open opens the queue in dir, which it makes where it is missing, with the records that an earlier run has left there.
-// Where dir is empty, the queue is in memory.
+// Open opens the queue in dir, with the records of earlier runs. It creates dir if it is missing. If dir is empty, the queue
+// is in memory.
 func Open(dir string, o Options) (*Queue, error) {
 	if dir == "" {
 		return newQueue(nil, o), nil
 	}
-	wrap := func(err error) error { return fmt.Errorf("open the spool %s: %w", dir, err) }
-	if err := makeDirectory(dir); err != nil {
-		return nil, wrap(err)
+	q := newQueue(durable.NewDir(dir), o)
+	err := q.fsys.Mkdir(".")
+	if err == nil {
+		err = q.load()
 	}
-	d, err := openDirectory(dir)
 	if err != nil {
-		return nil, wrap(err)
-	}
-	q := newQueue(d, o)
-	if err := q.load(); err != nil {
-		_ = d.Close() // nothing has been written
-		return nil, wrap(err)
+		_ = q.fsys.Unlock() // nothing has been written
+		return nil, fmt.Errorf("open the spool %s: %w", dir, err)
 	}
 	return q, nil
 }
 
-func newQueue(f files, o Options) *Queue {
-	return &Queue{options: o, files: f, index: newIndex(o.Shards), changed: make(chan struct{})}
+func newQueue(fsys durable.FS, o Options) *Queue {
+	return &Queue{options: o, fsys: fsys, index: newIndex(o.Shards), changed: make(chan struct{})}
 }
 
-// Put takes records, in this order, and tells whether all of them will survive a power cut. Those that will not, because
-// the disk fails or there is none, wait in memory and go to disk with a later Put. What exceeds a bound is dropped,
-// oldest first.
+// Put adds records, in this order, and reports whether all records of the queue survive a power cut. Those that do not, because
+// the disk fails or there is none, wait in memory, and a later Put writes them to disk. What exceeds a bound is dropped, oldest
+// first.
 func (q *Queue) Put(records ...Record) (durable bool) {
 	q.saving.Lock()
 	defer q.saving.Unlock()
@@ -103,9 +111,9 @@ func (q *Queue) Put(records ...Record) (durable bool) {
 	return durable
 }
 
-// Next waits for the first record of a shard that no other caller of Next has, and gives it out until Ack or Return. It
-// is false when ctx has ended or the queue is closed, and nothing waits. Whoever must keep series in order takes no second
-// record of a shard before the first is settled.
+// Next waits for the next record of a shard that no other caller of Next has, and returns it. The caller then calls Ack or
+// Return. To keep series in order, a caller takes no second record of a shard before that. Next returns false if nothing
+// waits and ctx has ended, or if the queue is closed.
 func (q *Queue) Next(ctx context.Context, shard int, order Order) (Record, bool) {
 	for {
 		e, changed, rest := q.take(shard, order)
@@ -117,10 +125,10 @@ func (q *Queue) Next(ctx context.Context, shard int, order Order) (Record, bool)
 			case err == nil:
 				return Record{e.Meta, payload}, true
 			case !crowded(err):
-				continue // it is set aside
+				continue // read has dealt with it
 			}
 			q.Return(e.ID)
-			changed, pause = nil, time.After(crowdedPause)
+			changed, pause = nil, time.After(crowdedWait)
 		} else if changed == nil {
 			return Record{}, false
 		}
@@ -135,8 +143,23 @@ func (q *Queue) Next(ctx context.Context, shard int, order Order) (Record, bool)
 	}
 }
 
-// Ack forgets a record that Next gave: it has been delivered, or given up and counted by the caller. When Ack returns, not
-// even a power cut brings the record back, unless the disk fails or Put is still writing it.
+// take takes the next record of a shard. If there is none, changed is closed when there may be one, and nil if the queue is
+// closed.
+func (q *Queue) take(shard int, order Order) (e *entry, changed <-chan struct{}, c cleanup) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return nil, nil, c
+	}
+	q.expire(&c)
+	if e = q.index.next(shard, order); e != nil {
+		e.out = true
+	}
+	return e, q.changed, c
+}
+
+// Ack removes a record that Next has returned: it was delivered, or the caller gives it up and counts it. After Ack a power
+// cut does not bring the record back, unless the disk fails or Put is still writing it.
 func (q *Queue) Ack(id uint64) {
 	q.mu.Lock()
 	var rest cleanup
@@ -146,11 +169,13 @@ func (q *Queue) Ack(id uint64) {
 	q.mu.Unlock()
 	q.finish(rest)
 	if len(rest.files) > 0 {
-		q.syncNames()
+		if err := q.fsys.SyncDir(); err != nil {
+			q.fails(err)
+		}
 	}
 }
 
-// Return gives back a record that Next gave: it is the first of its shard again.
+// Return puts back a record that Next has returned: it is the first of its shard again.
 func (q *Queue) Return(id uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -160,29 +185,164 @@ func (q *Queue) Return(id uint64) {
 	}
 }
 
-// Pending is what waits or is given out.
-type Pending struct {
-	Records int
-	Samples int64 // native histograms among them
-	Bytes   int64 // of disk and memory
-	Oldest  time.Time
-}
-
-// Pending is what the queue holds. It is cheap to ask.
+// Pending returns what the queue holds. It is a cheap call.
 func (q *Queue) Pending() Pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.index.pending()
 }
 
-// Close writes what is not on disk yet, if the disk takes it, and lets the directory go. All waiting ends.
+// Close writes what is not on disk yet, if the disk works, and unlocks the directory. All calls of Next return.
 func (q *Queue) Close() error {
 	q.saving.Lock()
 	defer q.saving.Unlock()
 	q.save()
 	q.finish(q.shut())
-	if q.files == nil {
+	if q.fsys == nil {
 		return nil
 	}
-	return q.files.Close()
+	return q.fsys.Unlock()
+}
+
+// add adds new records to the index. A sender may take one of them before it is on disk.
+func (q *Queue) add(records []Record) (c cleanup) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.expire(&c)
+	limit := q.options.MaxBytes
+	if q.fsys == nil {
+		limit = q.options.MaxMemory
+	}
+	for _, r := range records {
+		q.lastID++
+		e := &entry{Meta: r.Meta, payload: r.Payload}
+		e.ID, e.Taken, e.Bytes = q.lastID, time.Now().UnixMilli(), len(r.Payload)
+		switch {
+		case q.closed:
+			c.lost = append(c.lost, loss{Shutdown, e, false})
+		case int64(e.size()) > min(limit, maxPayload):
+			c.lost = append(c.lost, loss{Full, e, false})
+		default:
+			q.index.add(e)
+		}
+	}
+	q.wake()
+	return c
+}
+
+// cleanup is what remains to be done after a change of the index, when mu is free.
+type cleanup struct {
+	files []string // to remove
+	lost  []loss
+}
+
+// loss is a record that will never be sent.
+type loss struct {
+	reason Reason
+	*entry
+	stored bool // it has a file
+}
+
+// finish removes files, and removes, counts and reports lost records. A record of a later version is left where it is, and is
+// not lost.
+func (q *Queue) finish(c cleanup) {
+	q.remove(c.files...)
+	for _, l := range c.lost {
+		if l.stored {
+			if later := q.inheritedLater(l.entry); later != nil {
+				q.leave(l.name(), later)
+				continue
+			}
+			q.remove(l.name())
+		}
+		q.options.Dropped(l.reason, l.Meta)
+	}
+}
+
+// settle removes a record from the index. The caller holds mu.
+func (q *Queue) settle(e *entry) (c cleanup) {
+	q.index.remove(e)
+	if e.file {
+		c.files = append(c.files, e.name())
+	}
+	if q.index.inherited == 0 && e.ID <= q.index.lastInherited {
+		q.wake()
+	}
+	return c
+}
+
+// forget removes a record from the index whose file stays.
+func (q *Queue) forget(e *entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.settle(e)
+}
+
+// drop removes a record from the index that will never be sent. The caller holds mu.
+func (q *Queue) drop(c *cleanup, e *entry, reason Reason) {
+	q.settle(e)
+	c.lost = append(c.lost, loss{reason, e, e.file})
+}
+
+// wake lets all waiting calls of Next look again. The caller holds mu.
+func (q *Queue) wake() {
+	close(q.changed)
+	q.changed = make(chan struct{})
+}
+
+// expire drops the records that have waited too long. The caller holds mu.
+func (q *Queue) expire(c *cleanup) {
+	for _, e := range q.index.expired(time.Now().Add(-q.options.MaxAge).UnixMilli()) {
+		q.drop(c, e, TooOld)
+	}
+}
+
+// boundMemory drops the oldest records that exceed the bound of memory.
+func (q *Queue) boundMemory() (c cleanup) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.index.memory <= q.options.MaxMemory {
+		return c
+	}
+	for _, e := range q.index.unsaved() {
+		if q.index.memory > q.options.MaxMemory && !e.out {
+			q.drop(&c, e, Full)
+		}
+	}
+	return c
+}
+
+// boundDisk drops the oldest records that exceed the bound of the disk. It makes room for records that are about to be written,
+// unless the disk fails and they may never be.
+func (q *Queue) boundDisk(toCome []*entry) (c cleanup) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	need := int64(0)
+	if q.failing.IsZero() {
+		for _, e := range toCome {
+			need += e.onDisk()
+		}
+	}
+	for q.index.disk+need > q.options.MaxBytes {
+		e := q.index.oldest()
+		if e == nil {
+			break
+		}
+		q.drop(&c, e, Full)
+	}
+	return c
+}
+
+// shut drops the records that are only in memory, and closes the queue.
+func (q *Queue) shut() (c cleanup) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, e := range q.index.unsaved() {
+		if !e.file { // if it has a file, only its name could not be synced
+			q.drop(&c, e, Shutdown)
+		}
+	}
+	q.closed = true
+	q.wake()
+	return c
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -13,17 +14,20 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/collectington/collectington/agent/durable"
+	"github.com/collectington/collectington/agent/durable/disktest"
 )
 
-// bench is a queue under test, with what it says.
-type bench struct {
+// harness is a queue under test, with its log and what it has lost.
+type harness struct {
 	*testing.T
 	*Queue
 	log  bytes.Buffer
 	lost []string // reason and ID
 }
 
-func (b *bench) options(change func(*Options)) Options {
+func (b *harness) options(change func(*Options)) Options {
 	o := Options{
 		Shards: 2, MaxBytes: 1 << 30, MaxMemory: 1 << 30, MaxAge: time.Hour,
 		Log:     slog.New(slog.NewTextHandler(&b.log, nil)),
@@ -35,10 +39,10 @@ func (b *bench) options(change func(*Options)) Options {
 	return o
 }
 
-// on is a queue on f; in memory where f is nil.
-func on(t *testing.T, f files, change func(*Options)) *bench {
+// openOn opens a queue on f, or in memory if f is nil.
+func openOn(t *testing.T, f durable.FS, change func(*Options)) *harness {
 	t.Helper()
-	b := &bench{T: t}
+	b := &harness{T: t}
 	b.Queue = newQueue(f, b.options(change))
 	if f == nil {
 		return b
@@ -49,10 +53,10 @@ func on(t *testing.T, f files, change func(*Options)) *bench {
 	return b
 }
 
-// in is a queue in a directory.
-func in(t *testing.T, dir string) *bench {
+// openIn opens a queue in a directory.
+func openIn(t *testing.T, dir string) *harness {
 	t.Helper()
-	b := &bench{T: t}
+	b := &harness{T: t}
 	q, err := Open(dir, b.options(nil))
 	if err != nil {
 		t.Fatal(err)
@@ -62,19 +66,19 @@ func in(t *testing.T, dir string) *bench {
 	return b
 }
 
-// size is a record of n bytes.
-func size(n int) Record {
+// recordOf returns a record of n bytes.
+func recordOf(n int) Record {
 	return Record{Meta{Samples: 10, Histograms: 2, Exemplars: 1, Protocol: 2, Oldest: -5, Newest: 7}, bytes.Repeat([]byte{'x'}, n)}
 }
 
-func (b *bench) shard(n int) Record {
-	r := size(10)
+func (b *harness) recordIn(n int) Record {
+	r := recordOf(10)
 	r.Shard = n
 	return r
 }
 
-// ids is what Next gives of a shard, without acknowledging it, and then gives it back.
-func (b *bench) ids(shard int, order Order) (all []uint64) {
+// nextIDs returns the IDs of all records of a shard in the order of Next, and puts the records back.
+func (b *harness) nextIDs(shard int, order Order) (all []uint64) {
 	done, cancel := context.WithCancel(b.Context())
 	cancel()
 	for r, ok := b.Next(done, shard, order); ok; r, ok = b.Next(done, shard, order) {
@@ -86,7 +90,7 @@ func (b *bench) ids(shard int, order Order) (all []uint64) {
 	return all
 }
 
-func (b *bench) want(what string, got, want any) {
+func (b *harness) want(what string, got, want any) {
 	b.Helper()
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		b.Errorf("%s: %v, want %v", what, got, want)
@@ -94,26 +98,26 @@ func (b *bench) want(what string, got, want any) {
 }
 
 func TestOrder(t *testing.T) {
-	b := on(t, newDisk(1), nil)
-	b.Put(b.shard(0), b.shard(1), b.shard(0), b.shard(0))
-	b.want("oldest first", b.ids(0, OldestFirst), []int{1, 3, 4})
-	b.want("newest first", b.ids(0, NewestFirst), []int{4, 3, 1})
-	b.want("of the other shard", b.ids(1, OldestFirst), []int{2})
+	b := openOn(t, disktest.New(1), nil)
+	b.Put(b.recordIn(0), b.recordIn(1), b.recordIn(0), b.recordIn(0))
+	b.want("oldest first", b.nextIDs(0, OldestFirst), []int{1, 3, 4})
+	b.want("newest first", b.nextIDs(0, NewestFirst), []int{4, 3, 1})
+	b.want("of the other shard", b.nextIDs(1, OldestFirst), []int{2})
 	first, _ := b.Next(t.Context(), 0, OldestFirst)
 	last, _ := b.Next(t.Context(), 0, NewestFirst)
-	b.want("beside those given out", b.ids(0, OldestFirst), []int{3})
+	b.want("beside those given out", b.nextIDs(0, OldestFirst), []int{3})
 	b.Ack(last.ID)
 	b.Return(first.ID)
 	b.Ack(99)
-	b.want("after one is settled and one given back", b.ids(0, OldestFirst), []int{1, 3})
+	b.want("after one is settled and one given back", b.nextIDs(0, OldestFirst), []int{1, 3})
 }
 
-// What a record says of itself comes back with it, from memory and from disk.
+// TestRecordIsKept holds that the fields of a record come back with it, from memory and from disk.
 func TestRecordIsKept(t *testing.T) {
 	dir := t.TempDir()
-	b := in(t, dir)
+	b := openIn(t, dir)
 	now := time.Now().Truncate(time.Millisecond)
-	for _, r := range []Record{size(3000), size(0)} {
+	for _, r := range []Record{recordOf(3000), recordOf(0)} {
 		b.want("durable", b.Put(r), true)
 	}
 	p := b.Pending()
@@ -123,23 +127,23 @@ func TestRecordIsKept(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	b = in(t, dir)
+	b = openIn(t, dir)
 	b.want("pending after a restart", b.Pending(), p)
-	want := size(3000)
+	want := recordOf(3000)
 	want.ID, want.Taken, want.Bytes = 1, p.Oldest.UnixMilli(), 3000
 	r, _ := b.Next(t.Context(), 0, OldestFirst)
 	if r.Meta != want.Meta || !bytes.Equal(r.Payload, want.Payload) {
 		t.Errorf("got %+v, want %+v", r.Meta, want.Meta)
 	}
 	b.Return(1)
-	b.Put(size(1))
-	b.want("the numbers go on", b.ids(0, NewestFirst), []int{3, 2, 1})
+	b.Put(recordOf(1))
+	b.want("the numbers go on", b.nextIDs(0, NewestFirst), []int{3, 2, 1})
 }
 
 func TestWaiting(t *testing.T) {
-	for _, f := range []files{nil, newDisk(1)} {
+	for _, f := range []durable.FS{nil, disktest.New(1)} {
 		synctest.Test(t, func(t *testing.T) {
-			b := on(t, f, nil)
+			b := openOn(t, f, nil)
 			ctx, cancel := context.WithCancel(t.Context())
 			got := make(chan string, 9)
 			go func() {
@@ -161,8 +165,8 @@ func TestWaiting(t *testing.T) {
 				return all
 			}
 			b.want("nothing is put", said(), "")
-			b.want("durable", b.Put(b.shard(0)), f != nil)
-			b.Put(b.shard(1), b.shard(0))
+			b.want("durable", b.Put(b.recordIn(0)), f != nil)
+			b.Put(b.recordIn(1), b.recordIn(0))
 			b.want("two of its shard are put", said(), "1 3 ")
 			r, _ := b.Next(ctx, 1, OldestFirst)
 			go func() {
@@ -175,7 +179,7 @@ func TestWaiting(t *testing.T) {
 			b.want("it is given back", said(), "again 2 ")
 			cancel()
 			b.want("its context ends", said(), "end ")
-			b.want("what waits comes after the end too", b.ids(1, OldestFirst), []int{2})
+			b.want("what waits comes after the end too", b.nextIDs(1, OldestFirst), []int{2})
 			go func() {
 				_, ok := b.Next(t.Context(), 0, OldestFirst)
 				got <- fmt.Sprint(ok)
@@ -185,7 +189,7 @@ func TestWaiting(t *testing.T) {
 				t.Error(err)
 			}
 			b.want("the queue is closed", said(), "false ")
-			b.want("put into a closed queue", b.Put(b.shard(0)), false)
+			b.want("put into a closed queue", b.Put(b.recordIn(0)), false)
 			_, ok := b.Next(t.Context(), 1, OldestFirst)
 			b.want("out of a closed queue", ok, false)
 			lost := []string{"shutdown 2", "shutdown 4"}
@@ -198,22 +202,22 @@ func TestWaiting(t *testing.T) {
 }
 
 func TestBounds(t *testing.T) {
-	for name, f := range map[string]files{"memory": nil, "disk": newDisk(1)} {
+	for name, f := range map[string]durable.FS{"memory": nil, "disk": disktest.New(1)} {
 		t.Run(name, func(t *testing.T) {
-			b := on(t, f, func(o *Options) { o.MaxBytes, o.MaxMemory = 3*diskBlock, 3*diskBlock })
-			big := size(diskBlock - overhead)
+			b := openOn(t, f, func(o *Options) { o.MaxBytes, o.MaxMemory = 3*diskBlock, 3*diskBlock })
+			big := recordOf(diskBlock - overhead)
 			b.Put(big)
 			b.Put(big, big)
 			b.Next(t.Context(), 0, OldestFirst)
 			b.Put(big)
 			b.want("the oldest but the one given out goes", b.lost, []string{"queue_full 2"})
-			b.Put(size(4 * diskBlock))
+			b.Put(recordOf(4 * diskBlock))
 			b.want("nothing goes for what is too big itself", b.lost, []string{"queue_full 2", "queue_full 5"})
 			b.Put(big, big, big)
-			b.want("left", b.ids(0, OldestFirst), []int{7, 8})
+			b.want("left", b.nextIDs(0, OldestFirst), []int{7, 8})
 			b.want("pending", b.Pending().Bytes, 3*diskBlock)
-			if d, ok := f.(*disk); ok {
-				b.want("files", len(d.records()), 3)
+			if d, ok := f.(*disktest.Disk); ok {
+				b.want("files", len(recordFiles(d)), 3)
 			}
 		})
 	}
@@ -221,53 +225,54 @@ func TestBounds(t *testing.T) {
 
 func TestAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDisk(1)
-		b := on(t, d, nil)
-		b.Put(b.shard(0), b.shard(0), b.shard(1))
+		d := disktest.New(1)
+		b := openOn(t, d, nil)
+		b.Put(b.recordIn(0), b.recordIn(0), b.recordIn(1))
 		b.Next(t.Context(), 0, OldestFirst)
 		time.Sleep(time.Hour)
-		b.Put(b.shard(1))
+		b.Put(b.recordIn(1))
 		b.want("at the limit", b.lost, []string{})
 		time.Sleep(time.Millisecond)
-		b.want("past it", b.ids(0, OldestFirst), []int{})
+		b.want("past it", b.nextIDs(0, OldestFirst), []int{})
 		b.want("all but the one given out", b.lost, []string{"too_old 2", "too_old 3"})
-		b.want("files", len(d.records()), 2)
+		b.want("files", len(recordFiles(d)), 2)
 		b.Ack(1)
 		b.want("oldest", time.Since(b.Pending().Oldest), time.Millisecond)
 	})
 }
 
-// The records of an earlier run go first, since it may have had other shards. Newest first does not ask for order.
+// TestEarlierRunFirst holds that records of an earlier run, which can have had another number of shards, are sent first, unless
+// the order is NewestFirst.
 func TestEarlierRunFirst(t *testing.T) {
-	d := newDisk(1)
-	b := on(t, d, func(o *Options) { o.Shards = 4 })
-	b.Put(b.shard(1), b.shard(3), b.shard(2))
+	d := disktest.New(1)
+	b := openOn(t, d, func(o *Options) { o.Shards = 4 })
+	b.Put(b.recordIn(1), b.recordIn(3), b.recordIn(2))
 	b.Close()
-	b = on(t, d, nil)
-	b.want("half as many shards", b.ids(1, OldestFirst), []int{1, 2})
-	b.Put(b.shard(1), b.shard(0))
-	b.want("new behind old", b.ids(1, OldestFirst), []int{1, 2})
-	b.want("and in the other shard", b.ids(0, OldestFirst), []int{3})
-	b.want("newest first", b.ids(0, NewestFirst), []int{5, 3})
+	b = openOn(t, d, nil)
+	b.want("half as many shards", b.nextIDs(1, OldestFirst), []int{1, 2})
+	b.Put(b.recordIn(1), b.recordIn(0))
+	b.want("new behind old", b.nextIDs(1, OldestFirst), []int{1, 2})
+	b.want("and in the other shard", b.nextIDs(0, OldestFirst), []int{3})
+	b.want("newest first", b.nextIDs(0, NewestFirst), []int{5, 3})
 	for id := range uint64(3) {
-		b.want("new while one is left", b.ids(0, OldestFirst)[0] == 5, false)
+		b.want("new while one is left", b.nextIDs(0, OldestFirst)[0] == 5, false)
 		b.Ack(id + 1)
 		if id == 1 {
-			b.want("shard 1 waits for shard 0", b.ids(1, OldestFirst), []int{})
+			b.want("shard 1 waits for shard 0", b.nextIDs(1, OldestFirst), []int{})
 		}
 	}
-	b.want("new", slices.Concat(b.ids(0, OldestFirst), b.ids(1, OldestFirst)), []int{5, 4})
+	b.want("new", slices.Concat(b.nextIDs(0, OldestFirst), b.nextIDs(1, OldestFirst)), []int{5, 4})
 }
 
-// Who waits because of an earlier run goes on when its last record is settled.
+// TestEarlierRunEnds holds that Next returns once the last record of an earlier run is acknowledged.
 func TestEarlierRunEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDisk(1)
-		b := on(t, d, nil)
-		b.Put(b.shard(0))
+		d := disktest.New(1)
+		b := openOn(t, d, nil)
+		b.Put(b.recordIn(0))
 		b.Close()
-		b = on(t, d, nil)
-		b.Put(b.shard(1))
+		b = openOn(t, d, nil)
+		b.Put(b.recordIn(1))
 		got := make(chan uint64, 1)
 		go func() {
 			r, _ := b.Next(t.Context(), 1, OldestFirst)
@@ -281,143 +286,149 @@ func TestEarlierRunEnds(t *testing.T) {
 	})
 }
 
-// failing fails all ops of a kind.
-func failing(kind string, err error) func(int, string, string) error {
-	return func(_ int, what, _ string) error {
-		if what == kind {
+// recordFiles returns the files that hold records or parts of them.
+func recordFiles(d *disktest.Disk) []string {
+	return slices.DeleteFunc(d.Names(), func(name string) bool { return !strings.Contains(name, suffix) })
+}
+
+// failing fails all operations of a kind.
+func failing(kind string, err error) func(disktest.Op) error {
+	return func(op disktest.Op) error {
+		if op.Kind == kind {
 			return err
 		}
 		return nil
 	}
 }
 
-// While the disk fails, records wait in memory behind those on disk; once it works they are on disk.
+// TestFullDisk holds that records wait in memory while the disk fails, in their order, and are written once it works.
 func TestFullDisk(t *testing.T) {
-	d := newDisk(1)
-	b := on(t, d, func(o *Options) { o.MaxMemory = 2 * 300 })
-	b.Put(b.shard(0))
-	d.fail = failing("write", syscall.ENOSPC)
-	b.want("durable", b.Put(b.shard(0)), false)
-	b.want("durable", b.Put(b.shard(0)), false)
-	b.want("order", b.ids(0, OldestFirst), []int{1, 2, 3})
-	b.Put(b.shard(0))
+	d := disktest.New(1)
+	b := openOn(t, d, func(o *Options) { o.MaxMemory = 2 * 300 })
+	b.Put(b.recordIn(0))
+	d.Fail = failing("write", syscall.ENOSPC)
+	b.want("durable", b.Put(b.recordIn(0)), false)
+	b.want("durable", b.Put(b.recordIn(0)), false)
+	b.want("order", b.nextIDs(0, OldestFirst), []int{1, 2, 3})
+	b.Put(b.recordIn(0))
 	b.want("past the bound of memory", b.lost, []string{"queue_full 2"})
-	d.fail = nil
-	b.want("durable", b.Put(b.shard(0)), true)
-	b.want("order", b.ids(0, OldestFirst), []int{1, 3, 4, 5})
-	b.want("files", len(d.records()), 4)
+	d.Fail = nil
+	b.want("durable", b.Put(b.recordIn(0)), true)
+	b.want("order", b.nextIDs(0, OldestFirst), []int{1, 3, 4, 5})
+	b.want("files", len(recordFiles(d)), 4)
 	if n, text := strings.Count(b.log.String(), "\n"), b.log.String(); n != 2 || !strings.Contains(text, "disk fails") ||
 		!strings.Contains(text, "no space left") || !strings.Contains(text, "works again") {
 		t.Errorf("logged:\n%s", text)
 	}
 }
 
-// A disk that takes nothing costs one group of its records at most, not one for each that comes.
+// TestReadOnlyDisk holds that a disk that fails loses room for one group of records at most.
 func TestReadOnlyDisk(t *testing.T) {
-	d := newDisk(1)
-	b := on(t, d, func(o *Options) { o.MaxBytes = 10 * diskBlock })
+	d := disktest.New(1)
+	b := openOn(t, d, func(o *Options) { o.MaxBytes = 10 * diskBlock })
 	for range 10 {
-		b.Put(b.shard(0))
+		b.Put(b.recordIn(0))
 	}
-	d.fail = failing("create", syscall.EROFS)
+	d.Fail = failing("create", syscall.EROFS)
 	for range 20 {
-		b.Put(b.shard(0))
+		b.Put(b.recordIn(0))
 	}
 	b.want("lost", b.lost, []string{"queue_full 1"})
-	d.fail = nil
+	d.Fail = nil
 	b.Put()
 	b.want("lost once it works", len(b.lost), 20)
-	b.want("left", b.ids(0, OldestFirst)[0], 21)
+	b.want("left", b.nextIDs(0, OldestFirst)[0], 21)
 }
 
-// A record that is settled while its file cannot get its name leaves nothing behind.
+// TestSettledBesideFailure holds that a record that is acknowledged after its file could not be written leaves no file.
 func TestSettledBesideFailure(t *testing.T) {
 	for _, kind := range []string{"write", "sync", "rename", "syncdir"} {
-		d := newDisk(1)
-		b := on(t, d, nil)
-		d.fail = failing(kind, syscall.EIO)
-		b.Put(b.shard(0), b.shard(1))
+		d := disktest.New(1)
+		b := openOn(t, d, nil)
+		d.Fail = failing(kind, syscall.EIO)
+		b.Put(b.recordIn(0), b.recordIn(1))
 		for id := range uint64(2) {
 			b.Next(t.Context(), int(id), OldestFirst)
 			b.Ack(id + 1)
 		}
-		b.want("files after "+kind, d.records(), []string{})
+		b.want("files after "+kind, recordFiles(d), []string{})
 	}
 }
 
-// A record whose name could not be synced is not safe before that has succeeded.
+// TestUnsyncedName holds that a record is durable only after its name was synced.
 func TestUnsyncedName(t *testing.T) {
-	d := newDisk(1)
-	b := on(t, d, nil)
-	d.fail = failing("syncdir", syscall.EIO)
-	b.want("durable", b.Put(b.shard(0)), false)
-	d.fail = nil
+	d := disktest.New(1)
+	b := openOn(t, d, nil)
+	d.Fail = failing("syncdir", syscall.EIO)
+	b.want("durable", b.Put(b.recordIn(0)), false)
+	d.Fail = nil
 	b.want("durable", b.Put(), true)
-	b.want("names that are not synced", len(d.changes), 0)
+	b.want("names are synced", d.Synced(), true)
 }
 
-// A file whose name could not be synced is most likely there after the end: it is neither lost nor removed.
+// TestCloseBesideFailure holds that Close neither counts nor removes a record whose name could not be synced: its file most
+// likely exists.
 func TestCloseBesideFailure(t *testing.T) {
-	d := newDisk(1)
-	b := on(t, d, nil)
-	d.fail = failing("syncdir", syscall.EIO)
-	b.want("durable", b.Put(b.shard(0)), false)
+	d := disktest.New(1)
+	b := openOn(t, d, nil)
+	d.Fail = failing("syncdir", syscall.EIO)
+	b.want("durable", b.Put(b.recordIn(0)), false)
 	b.Close()
 	b.want("lost", b.lost, []string{})
-	d.fail = nil
-	b = on(t, d, nil)
-	b.want("found", b.ids(0, OldestFirst), []int{1})
-	d.fail = failing("create", syscall.EIO)
-	b.Put(b.shard(0))
+	d.Fail = nil
+	b = openOn(t, d, nil)
+	b.want("found", b.nextIDs(0, OldestFirst), []int{1})
+	d.Fail = failing("create", syscall.EIO)
+	b.Put(b.recordIn(0))
 	b.Close()
 	b.want("lost", b.lost, []string{"shutdown 2"})
 }
 
-// A record that is being read while the queue is closed is not damaged.
+// TestCloseBesideNext holds that a record that is read while the queue is closed is not counted as damaged.
 func TestCloseBesideNext(t *testing.T) {
-	d := newDisk(1)
-	b := on(t, d, nil)
-	b.Put(b.shard(0))
-	d.fail = func(_ int, what, _ string) error {
-		if what == "read" {
+	d := disktest.New(1)
+	b := openOn(t, d, nil)
+	b.Put(b.recordIn(0))
+	d.Fail = func(op disktest.Op) error {
+		if op.Kind == "read" {
 			b.Close()
 			return fs.ErrClosed
 		}
 		return nil
 	}
 	_, ok := b.Next(t.Context(), 0, OldestFirst)
-	b.want("given, lost", fmt.Sprint(ok, b.lost, len(d.records())), "false [] 1")
+	b.want("given, lost", fmt.Sprint(ok, b.lost, len(recordFiles(d))), "false [] 1")
 }
 
-// A file that the disk will not let go is tried again, and logged once.
+// TestUnremovable holds that the removal of a file is tried again if it fails, and logged once.
 func TestUnremovable(t *testing.T) {
-	d := newDisk(1)
-	b := on(t, d, func(o *Options) { o.MaxBytes = 2 * diskBlock })
-	d.fail = func(_ int, what, name string) error {
-		if what == "remove" && strings.Contains(name, "001.") {
+	d := disktest.New(1)
+	b := openOn(t, d, func(o *Options) { o.MaxBytes = 2 * diskBlock })
+	d.Fail = func(op disktest.Op) error {
+		if op.Kind == "remove" && strings.Contains(op.Name, "001.") {
 			return syscall.EPERM
 		}
 		return nil
 	}
 	for range 5 {
-		b.want("durable", b.Put(b.shard(0)), true)
+		b.want("durable", b.Put(b.recordIn(0)), true)
 	}
 	b.want("lost", b.lost, []string{"queue_full 1", "queue_full 2", "queue_full 3"})
 	b.want("lines logged", strings.Count(b.log.String(), "\n"), 1)
-	d.fail = nil
+	d.Fail = nil
 	b.Put()
-	b.want("files", len(d.records()), 2)
+	b.want("files", len(recordFiles(d)), 2)
 }
 
-// Without a file descriptor to open a record with, it waits; it is not the record that is bad.
+// TestNoFileDescriptors holds that a record waits, and is not damaged, while the process cannot open its file.
 func TestNoFileDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDisk(1)
-		b := on(t, d, nil)
-		b.Put(b.shard(0))
+		d := disktest.New(1)
+		b := openOn(t, d, nil)
+		b.Put(b.recordIn(0))
 		until := time.Now().Add(time.Minute)
-		d.fail = func(_ int, what, _ string) error {
-			if what == "read" && time.Now().Before(until) {
+		d.Fail = func(op disktest.Op) error {
+			if op.Kind == "read" && time.Now().Before(until) {
 				return syscall.EMFILE
 			}
 			return nil
@@ -433,10 +444,11 @@ func TestNoFileDescriptors(t *testing.T) {
 	})
 }
 
-// Many shards read what one writer puts: each record comes once, and each shard's in order.
+// TestConcurrency reads several shards while records are put: each record comes once, and in the order of its shard.
 func TestConcurrency(t *testing.T) {
 	const n = 300
-	b := in(t, t.TempDir())
+	dir := t.TempDir()
+	b := openIn(t, dir)
 	var all sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
 	for shard := range 2 {
@@ -463,7 +475,7 @@ func TestConcurrency(t *testing.T) {
 	for range n / 10 {
 		var group []Record
 		for i := range 20 {
-			group = append(group, b.shard(i%2))
+			group = append(group, b.recordIn(i%2))
 		}
 		b.Put(group...)
 	}
@@ -472,6 +484,6 @@ func TestConcurrency(t *testing.T) {
 	if p := b.Pending(); p != (Pending{}) {
 		t.Errorf("left: %+v", p)
 	}
-	names, err := fs.Glob(b.files.(*directory).root.FS(), "*"+suffix+"*")
+	names, err := filepath.Glob(filepath.Join(dir, "*"+suffix+"*"))
 	b.want("files left", fmt.Sprint(names, err), "[] <nil>")
 }

@@ -9,38 +9,90 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/collectington/collectington/agent/durable"
 )
 
-// Record is one encoded request, which the queue does not look into.
+// Record is one encoded request. The queue does not look into its payload.
 type Record struct {
 	Meta
-	Payload []byte // never changed once it is put
+	Payload []byte // not changed after it was put
 }
 
-// Meta is what is known of a record without reading it: the name of its file says all of it.
+// Meta describes a record. The name of the record's file holds all of it.
 type Meta struct {
-	ID         uint64 // its place in the queue, from 1; given by Put
-	Shard      int    // who sends it, from 0; all records of a series belong to one shard
+	ID         uint64 // its place in the queue, from 1; set by Put
+	Shard      int    // from 0; all records of a series have the same
 	Protocol   int    // of the payload; the caller's own number
-	Taken      int64  // when it was put, in Unix milliseconds; given by Put
+	Taken      int64  // when it was put, in Unix milliseconds; set by Put
 	Oldest     int64  // time of its oldest sample, in Unix milliseconds
 	Newest     int64  // time of its newest sample, in Unix milliseconds
-	Samples    int    // without the native histograms
-	Histograms int
+	Samples    int    // without native histograms
+	Histograms int    // native ones
 	Exemplars  int
-	Bytes      int // length of the payload; given by Put
+	Bytes      int // length of the payload; set by Put
 }
 
-// maxPayload bounds what a file's name can make us read, in bytes.
-const maxPayload = 1 << 30
-
+// The format: a file is named after the record,
+//
+//	0000000000000007.s0.p2.t1795958472481.o1795958472477.n1795958472478.v36.h2.e0.b764.rec
+//
+// and holds a line of text, the payload, and the CRC-32C (Castagnoli, big-endian) of both. The line has the format's name,
+// its version, and the name of the file without the ID:
+//
+//	cton-spool 1 s0.p2.t1795958472481.o1795958472477.n1795958472478.v36.h2.e0.b764
+//
+// The files of each later version also end in .rec, begin with the record's ID if they have one, and start with the same word
+// and the version's number, so that each earlier program recognizes them. testdata has records of each version: every later
+// program reads them.
 const (
-	suffix  = ".rec" // of a record's file
-	unready = ".tmp" // after it, while the file is being written
-	letters = "sptonvheb"
+	suffix  = ".rec"
+	letters = "sptonvheb" // of the fields
+	magic   = "cton-spool "
+	version = 1
+
+	zeros = "0000000000000000"
+	maxID = 1e16 // below it, names sort as IDs do
+
+	maxPayload = 1 << 30 // in bytes
 )
 
-// label is all of m but its ID, each number behind the letter that stands for its field.
+// VersionError is the error for a record of a later version of the format.
+type VersionError struct {
+	Version int
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("has version %d of the format, and this cton reads versions up to %d", e.Version, version)
+}
+
+// laterVersion returns an error if a file has a later version of the format.
+func laterVersion(fsys durable.FS, name string) *VersionError {
+	text, err := fsys.ReadFile(name, int64(len(magic)+10))
+	if v := versionOf(text); err == nil && v > version {
+		return &VersionError{v}
+	}
+	return nil
+}
+
+// versionOf returns the version in a file's first line, or 0 if there is none.
+func versionOf(file []byte) int {
+	rest, ok := bytes.CutPrefix(file, []byte(magic))
+	if !ok {
+		return 0
+	}
+	digits := 0
+	for digits < len(rest) && rest[digits] >= '0' && rest[digits] <= '9' {
+		digits++
+	}
+	v, err := strconv.Atoi(string(rest[:digits]))
+	if err != nil {
+		return 0
+	}
+	return v
+}
+
+// label returns all of m but its ID: each field's letter and number.
 func (m *Meta) label() string {
 	fields := [...]int64{
 		int64(m.Shard), int64(m.Protocol), m.Taken, m.Oldest, m.Newest,
@@ -56,21 +108,16 @@ func (m *Meta) label() string {
 	return string(text)
 }
 
-const (
-	zeros = "0000000000000000"
-	maxID = 1e16 // up to which names sort as their IDs do
-)
-
-// name is the record's file: names sort as the records do.
+// name returns the name of the record's file.
 func (m *Meta) name() string {
 	id := strconv.FormatUint(m.ID, 10)
 	return zeros[min(len(zeros), len(id)):] + id + "." + m.label() + suffix
 }
 
-// parseName reads a name back and tells whether it is one that name gives.
+// parseName parses the name of a file. It reports whether it is one that name returns.
 func parseName(name string) (m Meta, ok bool) {
 	first, rest, _ := strings.Cut(name, ".")
-	m.ID, _ = strconv.ParseUint(first, 10, 64)
+	m.ID, _ = strconv.ParseUint(first, 10, 64) // the comparison below finds errors
 	var fields [len(letters)]int64
 	for i := range fields {
 		first, rest, _ = strings.Cut(rest, ".")
@@ -90,21 +137,15 @@ func parseName(name string) (m Meta, ok bool) {
 	return m, true
 }
 
-// A file is a line of text that names the format, its version and the record's label, then the payload, then the CRC-32C
-// (Castagnoli, big-endian) of all before it.
-const (
-	magic   = "cton-spool "
-	version = magic + "1 "
-)
+// header returns the first line of the record's file.
+func (m *Meta) header() string { return magic + strconv.Itoa(version) + " " + m.label() + "\n" }
 
-func (m *Meta) header() string { return version + m.label() + "\n" }
-
-// size is the length of the record's file, in bytes.
+// size returns the length of the record's file, in bytes.
 func (m *Meta) size() int { return len(m.header()) + m.Bytes + crc32.Size }
 
 func checksum(data []byte) uint32 { return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) }
 
-// encode is the content of the record's file.
+// encode returns the content of the record's file.
 func (r *Record) encode() []byte {
 	file := slices.Concat([]byte(r.header()), r.Payload, make([]byte, crc32.Size))
 	body := len(file) - crc32.Size
@@ -112,16 +153,16 @@ func (r *Record) encode() []byte {
 	return file
 }
 
-// decode takes the payload out of the content of m's file, or says what is wrong with it.
+// decode returns the payload in the content of m's file. The error continues a sentence that begins with the file.
 func (m *Meta) decode(file []byte) ([]byte, error) {
 	header := m.header()
-	switch {
+	switch v := versionOf(file); {
 	case len(file) == 0:
 		return nil, errors.New("is empty")
-	case !bytes.HasPrefix(file, []byte(magic)):
+	case v > version:
+		return nil, &VersionError{v}
+	case v != version:
 		return nil, errors.New("is not a spool's record")
-	case !bytes.HasPrefix(file, []byte(version)):
-		return nil, errors.New("is a record of a version that this program does not know")
 	case len(file) < m.size():
 		return nil, fmt.Errorf("is cut short: %d bytes of %d", len(file), m.size())
 	case len(file) > m.size():

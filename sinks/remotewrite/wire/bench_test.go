@@ -14,13 +14,13 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// The times of the fleet's samples.
+// Timestamps of the fleet's samples.
 const (
 	began = 1772366400123
 	ticks = 1772366460123
 )
 
-// fleet is 30,000 counters: 6 names, 50 teams, 100 hosts, each with 5 labels of its own, job and instance.
+// fleet is 30,000 counters: 6 names, 50 teams, 100 hosts, each series with 5 labels, job and instance.
 func fleet(t *Table) (all []*Series) {
 	for n := range 6 {
 		d := &metric.Desc{Name: fmt.Sprint("api_requests_", n, "_total"), Type: metric.Counter, Help: "Requests by team and host."}
@@ -45,7 +45,7 @@ func integers(dice *rand.Rand) float64 { return float64(dice.IntN(1000)) }
 func floats(dice *rand.Rand) float64   { return dice.Float64() * 100 }
 func counters(dice *rand.Rand) float64 { return math.Floor(math.Exp(dice.Float64() * 14)) }
 
-// packed is how many bytes a sample takes after compression.
+// packed returns the compressed bytes for each sample.
 func packed(b *Builder, p Protocol, series []*Series, size int, start int64, value func(*rand.Rand) float64) float64 {
 	dice := rand.New(rand.NewPCG(1, 2))
 	n := 0
@@ -59,7 +59,7 @@ func packed(b *Builder, p Protocol, series []*Series, size int, start int64, val
 	return float64(n) / float64(len(series))
 }
 
-// TestBytesPerSample holds what a sample costs on the line, and prints it with -v.
+// TestBytesPerSample checks the compressed bytes for each sample, and logs them.
 func TestBytesPerSample(t *testing.T) {
 	table := NewTable()
 	b := table.NewBuilder()
@@ -94,7 +94,7 @@ func TestBytesPerSample(t *testing.T) {
 	}
 }
 
-// Samples of known series cost no allocation.
+// Adding samples does not allocate.
 func TestAllocations(t *testing.T) {
 	table := NewTable()
 	b := table.NewBuilder()
@@ -117,10 +117,10 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// encoder is one way to make a request of some of the fleet's samples.
+// encoder encodes a request of some of the fleet's samples.
 type encoder func(series []int, values []float64) []byte
 
-// encoders are ours and that of Prometheus' own types, filled anew from kept memory.
+// encoders returns the encoders of this package, and those of Prometheus' types with reused memory.
 func encoders() []struct {
 	name   string
 	encode encoder
@@ -203,7 +203,7 @@ func prometheus2(known [][]metric.Label) encoder {
 	}
 }
 
-// BenchmarkEncode is a tick of the fleet in requests of 5,000 samples, beside Prometheus' own types.
+// BenchmarkEncode encodes the fleet in requests of 5,000 samples, also with Prometheus' types.
 func BenchmarkEncode(b *testing.B) {
 	const series, size = 30000, 5000
 	dice := rand.New(rand.NewPCG(1, 2))
@@ -234,7 +234,7 @@ func BenchmarkEncode(b *testing.B) {
 	}
 }
 
-// BenchmarkStored is what is done to a request of 5,000 samples that comes from a queue.
+// BenchmarkStored decodes, rewrites and splits a request of 5,000 samples.
 func BenchmarkStored(b *testing.B) {
 	table := NewTable()
 	builder := table.NewBuilder()

@@ -1,41 +1,45 @@
 package wire
 
 import (
+	"math"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Builder writes one request after another, in memory that it keeps. Samples of one series that are added one after the
-// other go into one message; they are to be in order of time.
+// Builder encodes one request after another and reuses its memory. Consecutive samples of one series share a message; they
+// must be in order of time.
 type Builder struct {
 	protocol Protocol
 	counts   Counts
 	out      []byte
 
 	body     []byte  // messages of series
-	open     *Series // whose message is open; nil = none
-	opened   int     // where its contents begin
-	metadata []byte  // of 1.0
+	open     *Series // the series of the last message, while it is open; nil = none
+	start    int     // of the contents of the open message
+	metadata []byte  // 1.0 only
 
-	symbols symbols // of 2.0
+	symbols symbols // 2.0 only
 }
 
-// NewBuilder makes one for the table's series. It lives as long as the table.
+// NewBuilder returns a builder for the table's series. The table keeps it.
 func (t *Table) NewBuilder() *Builder {
-	b := &Builder{symbols: symbols{table: t, others: map[string]uint32{}}}
+	b := &Builder{symbols: symbols{table: t, texts: map[string]uint32{}}}
 	t.builders = append(t.builders, b)
 	return b
 }
 
-// Begin begins a request. What was begun before is lost, the bytes of the last one are taken back.
+// Begin begins a request. It invalidates the bytes of the previous one.
 func (b *Builder) Begin(p Protocol) {
 	b.protocol, b.counts, b.open = p, Counts{}, nil
 	b.body, b.metadata = b.body[:0], b.metadata[:0]
-	b.symbols.begin()
+	b.symbols.reset()
 }
 
-// End gives the request. Its bytes are valid until the next Begin.
+// End returns the request. Its bytes are valid until the next Begin.
 func (b *Builder) End() Request {
-	b.close()
+	b.closeSeries()
 	if b.protocol == V2 {
 		b.out = append(append(b.out[:0], b.symbols.body...), b.body...)
 	} else {
@@ -44,33 +48,33 @@ func (b *Builder) End() Request {
 	return Request{b.protocol, b.out, b.counts}
 }
 
-// Counts says what has been added since Begin.
+// Counts returns the counts of what was added since Begin.
 func (b *Builder) Counts() Counts { return b.counts }
 
-// Size is how many bytes the request has so far, without the last series' metadata.
+// Size returns the size of the request in bytes, without the metadata of the last series.
 func (b *Builder) Size() int { return len(b.symbols.body) + len(b.body) + len(b.metadata) }
 
-// Add adds a sample. Times are Unix milliseconds; a start of 0 is none, and 1.0 has none.
+// Add adds a sample. Timestamps are Unix milliseconds. A start of 0 means no start timestamp; 1.0 has none.
 func (b *Builder) Add(s *Series, time int64, value float64, start int64) {
-	b.into(s)
-	b.counts.at(time)
+	b.openSeries(s)
+	b.counts.addTime(time)
 	b.counts.Samples++
-	dst, at := begin(b.body, seriesSample)
+	dst, at := beginMessage(b.body, seriesSample)
 	dst = appendDouble(dst, sampleValue, value)
 	dst = appendInt(dst, sampleTime, time)
 	if start != 0 && b.protocol == V2 {
 		dst = appendInt(dst, sampleStart, start)
 	}
-	b.body = end(dst, at)
+	b.body = endMessage(dst, at)
 }
 
-// Part ends the open series' message: a sample that is added next begins another, even if it is of the same series.
-func (b *Builder) Part() { b.close() }
+// EndSeries ends the message of the last series. The next sample begins another one, even if it is of the same series.
+func (b *Builder) EndSeries() { b.closeSeries() }
 
-// AddHistogram adds the native buckets of h as a sample, as Add does.
+// AddHistogram adds a sample that is the native histogram of h.
 func (b *Builder) AddHistogram(s *Series, time int64, h *metric.HistogramValue, start int64) {
-	b.into(s)
-	b.counts.at(time)
+	b.openSeries(s)
+	b.counts.addTime(time)
 	b.counts.Histograms++
 	if b.protocol == V2 {
 		b.body = appendHistogram(b.body, histogram2, h, time, start)
@@ -79,39 +83,39 @@ func (b *Builder) AddHistogram(s *Series, time int64, h *metric.HistogramValue, 
 	}
 }
 
-// AddExemplar adds an exemplar of the series' samples, with labels of its own sorted by name.
+// AddExemplar adds an exemplar of the series. Its labels are sorted by name.
 func (b *Builder) AddExemplar(s *Series, labels []metric.Label, value float64, time int64) {
-	b.into(s)
+	b.openSeries(s)
 	b.counts.Exemplars++
 	if b.protocol == V1 {
-		dst, at := begin(b.body, exemplar1)
+		dst, at := beginMessage(b.body, exemplar1)
 		for _, l := range labels {
 			dst = appendLabel1(dst, l.Name, l.Value)
 		}
 		dst = appendDouble(dst, exemplarValue, value)
-		b.body = end(appendInt(dst, exemplarTime, time), at)
+		b.body = endMessage(appendInt(dst, exemplarTime, time), at)
 		return
 	}
-	dst, at := begin(b.body, exemplar2)
+	dst, at := beginMessage(b.body, exemplar2)
 	if len(labels) > 0 {
 		list := 0
-		dst, list = begin(dst, seriesLabels)
+		dst, list = beginMessage(dst, seriesLabels)
 		for _, l := range labels {
-			dst = appendVarint(dst, uint64(b.symbols.ofText(l.Name)))
-			dst = appendVarint(dst, uint64(b.symbols.ofText(l.Value)))
+			dst = appendVarint(dst, uint64(b.symbols.refOfText(l.Name)))
+			dst = appendVarint(dst, uint64(b.symbols.refOfText(l.Value)))
 		}
-		dst = end(dst, list)
+		dst = endMessage(dst, list)
 	}
 	dst = appendDouble(dst, exemplarValue, value)
-	b.body = end(appendInt(dst, exemplarTime, time), at)
+	b.body = endMessage(appendInt(dst, exemplarTime, time), at)
 }
 
-// AddMetadata tells a family's type, help and unit to a receiver of 1.0. In 2.0 every series tells its own.
+// AddMetadata adds the type, help and unit of a family to a 1.0 request. In 2.0 every series has its metadata.
 func (b *Builder) AddMetadata(family *metric.Desc) {
 	if b.protocol != V1 {
 		return
 	}
-	dst, at := begin(b.metadata, metadata1)
+	dst, at := beginMessage(b.metadata, metadata1)
 	dst = appendUint(dst, familyType, typeNumber(family.Type))
 	dst = appendString(dst, familyName, family.Name)
 	if family.Help != "" {
@@ -120,51 +124,198 @@ func (b *Builder) AddMetadata(family *metric.Desc) {
 	if family.Unit != "" {
 		dst = appendString(dst, familyUnit, family.Unit)
 	}
-	b.metadata = end(dst, at)
+	b.metadata = endMessage(dst, at)
 }
 
-// into makes the message of s the open one.
-func (b *Builder) into(s *Series) {
+// openSeries begins a message for s unless its message is open.
+func (b *Builder) openSeries(s *Series) {
 	if b.open == s {
 		return
 	}
-	b.close()
+	b.closeSeries()
 	b.open = s
 	b.counts.Series++
 	if b.protocol == V1 {
-		b.body, b.opened = begin(b.body, series1)
+		b.body, b.start = beginMessage(b.body, series1)
 		b.body = append(b.body, s.encoded1()...)
 		return
 	}
 	b.symbols.grow()
-	dst, at := begin(b.body, series2)
-	dst, list := begin(dst, seriesLabels)
+	dst, at := beginMessage(b.body, series2)
+	dst, list := beginMessage(dst, seriesLabels)
 	for rest := s.refs; rest != ""; {
 		var slot uint32
-		slot, rest = rest.next()
-		dst = appendVarint(dst, uint64(b.symbols.of(slot)))
+		slot, rest = rest.cut()
+		dst = appendVarint(dst, uint64(b.symbols.ref(slot)))
 	}
-	b.body, b.opened = end(dst, list), at
+	b.body, b.start = endMessage(dst, list), at
 }
 
-// close ends the open message. The metadata comes last: the next message begins as this one did, so that from a value to
-// the next labels there is one repetition.
-func (b *Builder) close() {
+// closeSeries ends the open message, if there is one. Metadata is last in the message: it repeats from series to series, as
+// the start of the next message does, so that the two compress as one repetition.
+func (b *Builder) closeSeries() {
 	s := b.open
 	if s == nil {
 		return
 	}
 	b.open = nil
-	if b.protocol == V2 && (s.kind != metric.Unknown || s.help != 0 || s.unit != 0) {
-		dst, at := begin(b.body, metadata2)
-		dst = appendUint(dst, metadataType, typeNumber(s.kind))
+	if b.protocol == V2 && (s.metricType != metric.Unknown || s.help != 0 || s.unit != 0) {
+		dst, at := beginMessage(b.body, metadata2)
+		dst = appendUint(dst, metadataType, typeNumber(s.metricType))
 		if s.help != 0 {
-			dst = appendUint(dst, metadataHelp, uint64(b.symbols.of(s.help)))
+			dst = appendUint(dst, metadataHelp, uint64(b.symbols.ref(s.help)))
 		}
 		if s.unit != 0 {
-			dst = appendUint(dst, metadataUnit, uint64(b.symbols.of(s.unit)))
+			dst = appendUint(dst, metadataUnit, uint64(b.symbols.ref(s.unit)))
 		}
-		b.body = end(dst, at)
+		b.body = endMessage(dst, at)
 	}
-	b.body = end(b.body, b.opened)
+	b.body = endMessage(b.body, b.start)
+}
+
+// symbols is the symbol table of a 2.0 request. A reference is the index of a string in the order of first use. Reference 0
+// is "", as the specification demands.
+type symbols struct {
+	table  *Table
+	body   []byte            // the strings as fields of a request
+	next   uint32            // the next reference
+	bySlot []uint32          // references of the table's strings; 0 = none
+	used   []uint32          // slots with a reference
+	texts  map[string]uint32 // references of strings that are not in the table
+}
+
+func (y *symbols) reset() {
+	y.body = appendString(y.body[:0], symbol2, "")
+	y.next = 1
+	for _, slot := range y.used {
+		y.bySlot[slot] = 0
+	}
+	y.used = y.used[:0]
+	clear(y.texts)
+}
+
+// grow makes bySlot as long as the table.
+func (y *symbols) grow() {
+	if missing := len(y.table.strings) - len(y.bySlot); missing > 0 {
+		y.bySlot = append(y.bySlot, make([]uint32, missing)...)
+	}
+}
+
+// ref returns the reference of the string in a slot.
+func (y *symbols) ref(slot uint32) uint32 {
+	if n := y.bySlot[slot]; n != 0 {
+		return n
+	}
+	return y.addSlot(slot)
+}
+
+// addSlot adds the string in a slot.
+func (y *symbols) addSlot(slot uint32) uint32 {
+	if slot == 0 {
+		return 0
+	}
+	y.bySlot[slot] = y.addText(y.table.strings[slot].text)
+	y.used = append(y.used, slot)
+	return y.bySlot[slot]
+}
+
+// refOfText returns the reference of any string.
+func (y *symbols) refOfText(text string) uint32 {
+	if slot, known := y.table.slots[text]; known {
+		y.grow()
+		return y.ref(slot)
+	}
+	n := y.addText(text)
+	y.texts[text] = n
+	return n
+}
+
+// addText returns the reference of a string that may have been added before it was in the table, or adds it.
+func (y *symbols) addText(text string) uint32 {
+	if n := y.texts[text]; n != 0 {
+		return n
+	}
+	y.body = appendString(y.body, symbol2, text)
+	y.next++
+	return y.next - 1
+}
+
+// forget moves the reference of a slot to texts, since the slot is to hold another string.
+func (y *symbols) forget(slot uint32) {
+	if int(slot) < len(y.bySlot) && y.bySlot[slot] != 0 {
+		y.texts[y.table.strings[slot].text] = y.bySlot[slot]
+		y.bySlot[slot] = 0
+	}
+}
+
+// appendHistogram appends the native histogram of h. Count and zero count are members of a oneof and are never left out.
+func appendHistogram(dst []byte, field byte, h *metric.HistogramValue, time, start int64) []byte {
+	n := h.Native
+	dst, at := beginMessage(dst, field)
+	dst = appendCount(dst, histogramCount, h.Count, n.Fractions)
+	dst = appendDouble(dst, histogramSum, h.Sum)
+	dst = appendUint(dst, histogramSchema, protowire.EncodeZigZag(int64(n.Schema)))
+	dst = appendDouble(dst, histogramZeroThreshold, n.ZeroThreshold)
+	dst = appendCount(dst, histogramZeroCount, n.ZeroCount, n.Fractions)
+	dst = appendBuckets(dst, histogramNegative, n.Negative, n.Fractions)
+	dst = appendBuckets(dst, histogramPositive, n.Positive, n.Fractions)
+	if n.Gauge {
+		dst = appendUint(dst, histogramHint, hintGauge)
+	}
+	dst = appendInt(dst, histogramTime, time)
+	if len(n.Bounds) > 0 {
+		dst = protowire.AppendTag(dst, histogramBounds, protowire.BytesType)
+		dst = protowire.AppendVarint(dst, uint64(8*len(n.Bounds)))
+		for _, bound := range n.Bounds {
+			dst = protowire.AppendFixed64(dst, math.Float64bits(bound))
+		}
+	}
+	if start != 0 {
+		dst = protowire.AppendTag(dst, histogramStart, protowire.VarintType)
+		dst = appendVarint(dst, uint64(start))
+	}
+	return endMessage(dst, at)
+}
+
+// appendCount appends a count to a field, or to the field after it if it is a float.
+func appendCount(dst []byte, field byte, count uint64, fraction bool) []byte {
+	if fraction {
+		return protowire.AppendFixed64(append(dst, (field+1)<<3|fixed64), count)
+	}
+	return appendUint(dst, field, count)
+}
+
+// appendBuckets appends the spans of adjacent buckets, and the counts of the buckets: integers as deltas, floats as they
+// are.
+func appendBuckets(dst []byte, field byte, buckets []metric.NativeBucket, fractions bool) []byte {
+	if len(buckets) == 0 {
+		return dst
+	}
+	after := int32(0) // the index after the last bucket
+	for rest := buckets; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].Index == rest[0].Index+int32(n) {
+			n++
+		}
+		var at int
+		dst, at = beginMessage(dst, field)
+		dst = appendUint(dst, spanOffset, protowire.EncodeZigZag(int64(rest[0].Index-after)))
+		dst = endMessage(appendUint(dst, spanLength, uint64(n)), at)
+		after = rest[0].Index + int32(n)
+		rest = rest[n:]
+	}
+	if fractions {
+		dst, at := beginMessage(dst, field+2)
+		for _, b := range buckets {
+			dst = protowire.AppendFixed64(dst, b.Count)
+		}
+		return endMessage(dst, at)
+	}
+	dst, at := beginMessage(dst, field+1)
+	last := uint64(0)
+	for _, b := range buckets {
+		dst = appendVarint(dst, protowire.EncodeZigZag(int64(b.Count-last)))
+		last = b.Count
+	}
+	return endMessage(dst, at)
 }

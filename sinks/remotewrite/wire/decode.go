@@ -4,14 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Kind says what an item is.
+// Kind is the kind of an item.
 type Kind uint8
 
-// A series' message holds these.
+// The kinds of items.
 const (
 	Sample Kind = iota
 	Histogram
@@ -21,18 +25,18 @@ const (
 // Item is one sample, native histogram or exemplar of a request.
 type Item struct {
 	Kind   Kind
-	Series int           // number of its series' message in the request, from 0
-	Labels metric.Labels // of the series, the metric's name among them
-	Family *metric.Desc  // name, type, help and unit of the family, as far as the request tells them
+	Series int           // index of the message of its series in the request
+	Labels metric.Labels // of the series, with the metric name as __name__
+	Family *metric.Desc  // name, type, help and unit, as far as the request has them
 
-	Time, Start int64 // Unix milliseconds; a start of 0 is none
-	Value       float64
-	Histogram   *metric.HistogramValue // of a histogram, its native buckets
-	Own         []metric.Label         // of an exemplar
+	Time, Start    int64 // Unix milliseconds; a start of 0 means none
+	Value          float64
+	Histogram      *metric.HistogramValue // with native buckets, of a histogram
+	ExemplarLabels []metric.Label
 }
 
-// Decode gives a stored request with its counts, after a look at every byte of it: an error says that something else than
-// a Builder has written it.
+// Decode returns an encoded request with its counts. It checks all of it, and returns an error if no Builder could have
+// encoded it.
 func Decode(p Protocol, raw []byte) (Request, error) {
 	q := Request{Protocol: p, Raw: raw}
 	series := -1
@@ -46,10 +50,10 @@ func Decode(p Protocol, raw []byte) (Request, error) {
 		}
 		switch item.Kind {
 		case Sample:
-			q.Counts.at(item.Time)
+			q.Counts.addTime(item.Time)
 			q.Counts.Samples++
 		case Histogram:
-			q.Counts.at(item.Time)
+			q.Counts.addTime(item.Time)
 			q.Counts.Histograms++
 		case Exemplar:
 			q.Counts.Exemplars++
@@ -58,54 +62,55 @@ func Decode(p Protocol, raw []byte) (Request, error) {
 	return q, nil
 }
 
-// Items goes over what the request holds, in order. An item is valid until the next; after an error there is none.
+// Items returns an iterator over the items of the request. An item is valid until the next one. An error is the last.
 func (q Request) Items() iter.Seq2[*Item, error] {
 	return func(yield func(*Item, error) bool) {
 		d := &decoder{protocol: q.Protocol, yield: func(i *Item) error {
 			if !yield(i, nil) {
-				return errEnough
+				return errStop
 			}
 			return nil
 		}}
-		if err := d.request(q.Raw); err != nil && !errors.Is(err, errEnough) {
+		if err := d.request(q.Raw); err != nil && !errors.Is(err, errStop) {
 			yield(nil, fmt.Errorf("decode a remote-write request %s: %w", q.Protocol, err))
 		}
 	}
 }
 
-var errEnough = errors.New("no more items are wanted")
+var errStop = errors.New("stop")
 
-// decoder holds what is in hand, in memory that serves item after item.
+// decoder decodes a request. It reuses its memory from item to item.
 type decoder struct {
 	protocol Protocol
 	yield    func(*Item) error
 
-	symbols  []string                // of 2.0
-	strings  map[string]string       // of 1.0: each once
-	families map[string]*metric.Desc // of 1.0
+	symbols  []string                // 2.0 only
+	strings  map[string]string       // 1.0 only: interned strings
+	families map[string]*metric.Desc // 1.0 only, by name
 
 	item      Item
 	labels    metric.Labels
-	family    metric.Desc // of 2.0
+	family    metric.Desc
 	histogram metric.HistogramValue
 	native    metric.NativeBuckets
-	positive  side
-	negative  side
-	room      int // bytes of labels that an item may still have
+	positive  bucketList
+	negative  bucketList
+
+	labelBytesLeft int // before labels exceed MaxLabels
 }
 
 func (d *decoder) request(raw []byte) error {
 	switch {
 	case d.protocol != V1 && d.protocol != V2:
-		return errors.New("there is no such protocol")
+		return errors.New("unknown protocol")
 	case len(raw) > MaxRequest:
-		return fmt.Errorf("it has more than %d bytes", MaxRequest)
+		return fmt.Errorf("%d bytes, want at most %d", len(raw), MaxRequest)
 	}
-	if err := d.head(raw); err != nil {
+	if err := d.header(raw); err != nil {
 		return err
 	}
 	d.item.Series = -1
-	return each(raw, func(f field) error {
+	return eachField(raw, func(f field) error {
 		if f.tag != series1<<3|message && f.tag != series2<<3|message {
 			return nil
 		}
@@ -117,10 +122,10 @@ func (d *decoder) request(raw []byte) error {
 	})
 }
 
-// head reads what is not a series: the symbols of 2.0, the metadata of 1.0.
-func (d *decoder) head(raw []byte) error {
+// header decodes what is not a series: the symbols of 2.0, the metadata of 1.0.
+func (d *decoder) header(raw []byte) error {
 	if d.protocol == V2 {
-		return each(raw, func(f field) error {
+		return eachField(raw, func(f field) error {
 			switch f.tag {
 			case symbol2<<3 | message:
 				d.symbols = append(d.symbols, string(f.bytes))
@@ -132,7 +137,7 @@ func (d *decoder) head(raw []byte) error {
 		})
 	}
 	d.strings, d.families = map[string]string{}, map[string]*metric.Desc{}
-	return each(raw, func(f field) error {
+	return eachField(raw, func(f field) error {
 		switch f.tag {
 		case metadata1<<3 | message:
 			return d.metadata1(f.bytes)
@@ -143,16 +148,16 @@ func (d *decoder) head(raw []byte) error {
 	})
 }
 
-// series reads a series' message: what it says of the series first, then its items.
+// series decodes the message of a series: first its labels and metadata, then its items.
 func (d *decoder) series(raw []byte) error {
-	d.labels, d.room = d.labels[:0], MaxSeriesText
+	d.labels, d.labelBytesLeft = d.labels[:0], MaxLabels
 	d.family = metric.Desc{}
 	d.item.Family = &d.family
 	native := false
-	err := each(raw, func(f field) (err error) {
+	err := eachField(raw, func(f field) (err error) {
 		switch {
 		case f.tag == seriesLabels<<3|message:
-			d.labels, err = d.someLabels(d.labels, f.bytes)
+			d.labels, err = d.decodeLabels(d.labels, f.bytes)
 		case d.protocol == V2 && f.tag == metadata2<<3|message:
 			err = d.metadata2(f.bytes)
 		case d.protocol == V2 && f.tag == histogram2<<3|message:
@@ -166,33 +171,33 @@ func (d *decoder) series(raw []byte) error {
 	d.item.Labels = d.labels
 	name := d.labels.Get("__name__")
 	if d.protocol == V1 {
-		d.item.Family = d.told(name)
+		d.item.Family = d.familyOfSeries(name)
 	} else {
 		d.family.Name = name
 		if !native {
 			d.family.Name = familyOf(name, d.family.Type)
 		}
 	}
-	return each(raw, d.one)
+	return eachField(raw, d.decodeItem)
 }
 
-// one reads a field of a series' message that may be an item.
-func (d *decoder) one(f field) error {
+// decodeItem decodes a field of the message of a series, and yields it if it is an item.
+func (d *decoder) decodeItem(f field) error {
 	i := &d.item
-	d.room = MaxSeriesText
-	i.Kind, i.Time, i.Start, i.Value, i.Histogram, i.Own = Sample, 0, 0, 0, nil, i.Own[:0]
+	d.labelBytesLeft = MaxLabels
+	i.Kind, i.Time, i.Start, i.Value, i.Histogram, i.ExemplarLabels = Sample, 0, 0, 0, nil, i.ExemplarLabels[:0]
 	var err error
 	switch {
 	case f.tag == seriesLabels<<3|message, d.protocol == V2 && f.tag == metadata2<<3|message:
 		return nil
 	case f.tag == seriesSample<<3|message:
-		err = each(f.bytes, d.sample)
+		err = eachField(f.bytes, d.sample)
 	case d.protocol == V1 && f.tag == histogram1<<3|message, d.protocol == V2 && f.tag == histogram2<<3|message:
 		i.Kind = Histogram
-		err = d.someHistogram(f.bytes)
+		err = d.decodeHistogram(f.bytes)
 	case d.protocol == V1 && f.tag == exemplar1<<3|message, d.protocol == V2 && f.tag == exemplar2<<3|message:
 		i.Kind = Exemplar
-		err = each(f.bytes, d.exemplar)
+		err = eachField(f.bytes, d.exemplar)
 	default:
 		err = errUnknown
 	}
@@ -200,4 +205,351 @@ func (d *decoder) one(f field) error {
 		return err
 	}
 	return d.yield(i)
+}
+
+func (d *decoder) sample(f field) error {
+	switch f.tag {
+	case sampleValue<<3 | fixed64:
+		d.item.Value = math.Float64frombits(f.uint)
+	case sampleTime<<3 | varint:
+		d.item.Time = int64(f.uint)
+	case sampleStart<<3 | varint:
+		d.item.Start = int64(f.uint)
+	default:
+		return errUnknown
+	}
+	return nil
+}
+
+func (d *decoder) exemplar(f field) (err error) {
+	switch f.tag {
+	case exemplarLabels<<3 | message:
+		d.item.ExemplarLabels, err = d.decodeLabels(d.item.ExemplarLabels, f.bytes)
+	case exemplarValue<<3 | fixed64:
+		d.item.Value = math.Float64frombits(f.uint)
+	case exemplarTime<<3 | varint:
+		d.item.Time = int64(f.uint)
+	default:
+		err = errUnknown
+	}
+	return err
+}
+
+// decodeLabels appends the labels in a field: one in 1.0, all in 2.0.
+func (d *decoder) decodeLabels(dst []metric.Label, raw []byte) ([]metric.Label, error) {
+	var err error
+	if d.protocol == V1 {
+		var l metric.Label
+		err = eachField(raw, func(f field) error {
+			switch f.tag {
+			case labelName<<3 | message:
+				l.Name = d.text(f.bytes)
+			case labelValue<<3 | message:
+				l.Value = d.text(f.bytes)
+			default:
+				return errUnknown
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		return d.add(dst, l)
+	}
+	for len(raw) > 0 {
+		var l metric.Label
+		if l.Name, raw, err = d.ref(raw); err != nil {
+			return nil, err
+		}
+		if l.Value, raw, err = d.ref(raw); err != nil {
+			return nil, err
+		}
+		if dst, err = d.add(dst, l); err != nil {
+			return nil, err
+		}
+	}
+	return dst, nil
+}
+
+func (d *decoder) add(dst []metric.Label, l metric.Label) ([]metric.Label, error) {
+	d.labelBytesLeft -= len(l.Name) + len(l.Value)
+	if d.labelBytesLeft < 0 {
+		return nil, fmt.Errorf("labels of more than %d bytes", MaxLabels)
+	}
+	return append(dst, l), nil
+}
+
+// text returns a string of 1.0, interned.
+func (d *decoder) text(raw []byte) string {
+	s, known := d.strings[string(raw)]
+	if !known {
+		s = string(raw)
+		d.strings[s] = s
+	}
+	return s
+}
+
+// ref returns the string of 2.0 to which the first varint of raw refers.
+func (d *decoder) ref(raw []byte) (text string, rest []byte, err error) {
+	number, n := protowire.ConsumeVarint(raw)
+	if n < 0 {
+		return "", nil, errors.New("truncated labels")
+	}
+	text, err = d.symbol(number)
+	return text, raw[n:], err
+}
+
+func (d *decoder) symbol(number uint64) (string, error) {
+	if number >= uint64(len(d.symbols)) {
+		return "", fmt.Errorf("symbol %d of %d", number, len(d.symbols))
+	}
+	return d.symbols[number], nil
+}
+
+// metadata1 decodes the metadata of a family in 1.0.
+func (d *decoder) metadata1(raw []byte) error {
+	family := &metric.Desc{}
+	err := eachField(raw, func(f field) (err error) {
+		switch f.tag {
+		case familyType<<3 | varint:
+			family.Type, err = typeOf(f.uint)
+		case familyName<<3 | message:
+			family.Name = d.text(f.bytes)
+		case familyHelp<<3 | message:
+			family.Help = d.text(f.bytes)
+		case familyUnit<<3 | message:
+			family.Unit = d.text(f.bytes)
+		default:
+			err = errUnknown
+		}
+		return err
+	})
+	d.families[family.Name] = family
+	return err
+}
+
+// metadata2 decodes the metadata of a series in 2.0.
+func (d *decoder) metadata2(raw []byte) error {
+	return eachField(raw, func(f field) (err error) {
+		switch f.tag {
+		case metadataType<<3 | varint:
+			d.family.Type, err = typeOf(f.uint)
+		case metadataHelp<<3 | varint:
+			d.family.Help, err = d.symbol(f.uint)
+		case metadataUnit<<3 | varint:
+			d.family.Unit, err = d.symbol(f.uint)
+		default:
+			err = errUnknown
+		}
+		return err
+	})
+}
+
+func typeOf(number uint64) (metric.Type, error) {
+	for t := metric.Unknown; t <= metric.GaugeHistogram; t++ {
+		if typeNumber(t) == number {
+			return t, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown metric type %d", number)
+}
+
+// familyOfSeries returns the family of a series in 1.0. Without metadata in the request it has a name only.
+func (d *decoder) familyOfSeries(name string) *metric.Desc {
+	if family := d.families[name]; family != nil {
+		return family
+	}
+	for _, t := range []metric.Type{metric.Histogram, metric.Summary} {
+		if family := d.families[familyOf(name, t)]; family != nil && family.Type == t {
+			return family
+		}
+	}
+	d.family.Name = name
+	return &d.family
+}
+
+// familyOf returns the name of the family of a series that is not a native histogram.
+func familyOf(name string, t metric.Type) string {
+	suffixes := []string{}
+	switch {
+	case t == metric.Histogram:
+		suffixes = []string{"_bucket", "_sum", "_count"}
+	case t == metric.Summary:
+		suffixes = []string{"_sum", "_count"}
+	}
+	for _, suffix := range suffixes {
+		if family, cut := strings.CutSuffix(name, suffix); cut {
+			return family
+		}
+	}
+	return name
+}
+
+// bucketList is the encoded buckets of one sign. It has deltas of integers, or floats.
+type bucketList struct {
+	spans  []span
+	deltas []byte
+	floats []byte
+}
+
+type span struct {
+	offset int32
+	length uint64
+}
+
+// countFields counts the fields of count and zero count, by form.
+type countFields struct{ integers, floats int }
+
+func (d *decoder) decodeHistogram(raw []byte) error {
+	h, n := &d.histogram, &d.native
+	d.positive, d.negative = bucketList{spans: d.positive.spans[:0]}, bucketList{spans: d.negative.spans[:0]}
+	*h = metric.HistogramValue{Native: n}
+	*n = metric.NativeBuckets{Positive: n.Positive[:0], Negative: n.Negative[:0], Bounds: n.Bounds[:0]}
+	var seen countFields
+	err := eachField(raw, func(f field) error { return d.histogramField(f, &seen) })
+	switch {
+	case err != nil:
+		return err
+	case seen != countFields{integers: 2} && seen != countFields{floats: 2}:
+		return errors.New("a histogram needs a count and a zero count, both integers or both floats")
+	}
+	n.Fractions = seen.floats > 0
+	if n.Negative, err = d.negative.buckets(n.Negative, n.Fractions); err != nil {
+		return err
+	}
+	n.Positive, err = d.positive.buckets(n.Positive, n.Fractions)
+	d.item.Histogram = h
+	return err
+}
+
+func (d *decoder) histogramField(f field, seen *countFields) (err error) {
+	h, n := &d.histogram, &d.native
+	switch f.tag {
+	case histogramCount<<3 | varint:
+		h.Count = f.uint
+		seen.integers++
+	case (histogramCount+1)<<3 | fixed64:
+		h.Count = f.uint
+		seen.floats++
+	case histogramSum<<3 | fixed64:
+		h.Sum = math.Float64frombits(f.uint)
+	case histogramSchema<<3 | varint:
+		n.Schema, err = sint32(f)
+	case histogramZeroThreshold<<3 | fixed64:
+		n.ZeroThreshold = math.Float64frombits(f.uint)
+	case histogramZeroCount<<3 | varint:
+		n.ZeroCount = f.uint
+		seen.integers++
+	case (histogramZeroCount+1)<<3 | fixed64:
+		n.ZeroCount = f.uint
+		seen.floats++
+	case histogramNegative<<3 | message:
+		err = d.negative.span(f.bytes)
+	case (histogramNegative+1)<<3 | message:
+		err = list(&d.negative.deltas, f.bytes)
+	case (histogramNegative+2)<<3 | message:
+		err = list(&d.negative.floats, f.bytes)
+	case histogramPositive<<3 | message:
+		err = d.positive.span(f.bytes)
+	case (histogramPositive+1)<<3 | message:
+		err = list(&d.positive.deltas, f.bytes)
+	case (histogramPositive+2)<<3 | message:
+		err = list(&d.positive.floats, f.bytes)
+	case histogramHint<<3 | varint:
+		if n.Gauge = f.uint == hintGauge; !n.Gauge {
+			err = errUnknown
+		}
+	case histogramTime<<3 | varint:
+		d.item.Time = int64(f.uint)
+	case histogramBounds<<3 | message:
+		n.Bounds, err = doubles(n.Bounds, f.bytes)
+	case histogramStart<<3 | varint:
+		d.item.Start = int64(f.uint)
+	default:
+		err = errUnknown
+	}
+	return err
+}
+
+func (s *bucketList) span(raw []byte) error {
+	var next span
+	err := eachField(raw, func(f field) (err error) {
+		switch f.tag {
+		case spanOffset<<3 | varint:
+			next.offset, err = sint32(f)
+		case spanLength<<3 | varint:
+			next.length = f.uint
+		default:
+			err = errUnknown
+		}
+		return err
+	})
+	if err == nil && (next.length == 0 || next.offset == 0 && len(s.spans) > 0) {
+		err = errors.New("a histogram has an empty span")
+	}
+	s.spans = append(s.spans, next)
+	return err
+}
+
+// list sets a packed list. A second one is an error.
+func list(of *[]byte, raw []byte) error {
+	if *of != nil {
+		return errors.New("a histogram has two lists of counts")
+	}
+	*of = raw
+	return nil
+}
+
+// doubles appends the numbers of a packed list.
+func doubles(dst []float64, raw []byte) ([]float64, error) {
+	for len(raw) > 0 {
+		bits, n := protowire.ConsumeFixed64(raw)
+		if n < 0 {
+			return nil, errTruncated
+		}
+		dst, raw = append(dst, math.Float64frombits(bits)), raw[n:]
+	}
+	return dst, nil
+}
+
+func sint32(f field) (int32, error) {
+	if f.uint > math.MaxUint32 {
+		return 0, errors.New("a histogram has a number out of range")
+	}
+	return int32(protowire.DecodeZigZag(f.uint)), nil
+}
+
+// buckets appends the decoded buckets.
+func (s *bucketList) buckets(dst []metric.NativeBucket, floats bool) ([]metric.NativeBucket, error) {
+	rest, other := s.deltas, s.floats
+	if floats {
+		rest, other = other, rest
+	}
+	if other != nil {
+		return nil, errors.New("a histogram has integer and float counts")
+	}
+	index, count := int32(0), uint64(0)
+	for _, next := range s.spans {
+		index += next.offset
+		for ; next.length > 0; next.length-- {
+			var n int
+			if floats {
+				count, n = protowire.ConsumeFixed64(rest)
+			} else {
+				var delta uint64
+				delta, n = protowire.ConsumeVarint(rest)
+				count += uint64(protowire.DecodeZigZag(delta))
+			}
+			if n < 0 {
+				return nil, errors.New("a histogram has fewer counts than buckets")
+			}
+			rest = rest[n:]
+			dst = append(dst, metric.NativeBucket{Index: index, Count: count})
+			index++
+		}
+	}
+	if len(rest) > 0 {
+		return nil, errors.New("a histogram has more counts than buckets")
+	}
+	return dst, nil
 }

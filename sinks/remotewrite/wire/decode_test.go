@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// requests are random ones with what they were made of.
+// requests calls test with random requests and the items in them.
 func requests(test func(seed uint64, p Protocol, q Request, items []Item)) {
 	b := NewTable().NewBuilder()
 	for seed := range uint64(60) {
@@ -26,7 +26,7 @@ func requests(test func(seed uint64, p Protocol, q Request, items []Item)) {
 	}
 }
 
-// A request rewritten in 1.0 is the one that would have been built, and what 1.0 can say survives the way back.
+// A request rewritten in 1.0 equals the one built in 1.0, and rewriting it in 2.0 loses start timestamps only.
 func TestRewrite(t *testing.T) {
 	other := NewTable().NewBuilder()
 	requests(func(seed uint64, p Protocol, q Request, items []Item) {
@@ -82,7 +82,7 @@ func TestRewriteKeeps(t *testing.T) {
 	})
 }
 
-// Divided again and again, a request falls into its items, in their order.
+// Repeated splitting ends with the single items, in order.
 func TestSplit(t *testing.T) {
 	requests(func(seed uint64, p Protocol, q Request, items []Item) {
 		var got []Item
@@ -152,7 +152,7 @@ func TestSplitPlaces(t *testing.T) {
 	}
 }
 
-// A request of 1.0 tells of families, one of 2.0 of series: a series finds its family by its name.
+// In 1.0, the family of a series is found by the name of the series.
 func TestFamilies(t *testing.T) {
 	table := NewTable()
 	b := table.NewBuilder()
@@ -203,7 +203,7 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
-// agrees holds that what we accept, Prometheus accepts too, and reads the same.
+// agrees checks that Prometheus decodes a request that this package decodes, and with the same result.
 func agrees(t *testing.T, p Protocol, raw []byte) {
 	t.Helper()
 	q, err := Decode(p, raw)
@@ -243,7 +243,7 @@ func agrees(t *testing.T, p Protocol, raw []byte) {
 	same(t, p.String(), want, got)
 }
 
-// Flipped bytes are refused, or mean what Prometheus reads of them.
+// A request with a flipped bit is an error, or decodes as Prometheus decodes it.
 func TestFlippedBytes(t *testing.T) {
 	refused := 0
 	requests(func(seed uint64, p Protocol, q Request, _ []Item) {
@@ -279,11 +279,11 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// What a few bytes can blow up to is bounded.
+// A small request cannot take much memory.
 func TestBounds(t *testing.T) {
 	table := NewTable()
 	b := table.NewBuilder()
-	long := strings.Repeat("x", MaxSeriesText/2)
+	long := strings.Repeat("x", MaxLabels/2)
 	labels := []metric.Label{{Name: "__name__", Value: "a"}, {Name: "b", Value: long}}
 	b.Begin(V2)
 	for range 2 * MaxRequest / len(long) {
@@ -294,7 +294,7 @@ func TestBounds(t *testing.T) {
 	if _, err := q.Rewrite(V2, nil); err != nil {
 		t.Error(err)
 	}
-	if _, err := q.Rewrite(V1, nil); err == nil || !strings.HasSuffix(err.Error(), "more than 33554432 bytes") {
+	if _, err := q.Rewrite(V1, nil); err == nil || !strings.HasSuffix(err.Error(), "the result exceeds 33554432 bytes") {
 		t.Errorf("it becomes too large, and the error is %v", err)
 	}
 	s := new(table.Series(labels, &metric.Desc{Name: "a"}))
@@ -325,11 +325,11 @@ func TestBounds(t *testing.T) {
 		raw  []byte
 		want string
 	}{
-		{V1, make([]byte, MaxRequest+1), "decode a remote-write request 1.0: it has more than 33554432 bytes"},
-		{0, nil, "decode a remote-write request of an unknown version: there is no such protocol"},
-		{V2, []byte{0x22, 1}, "decode a remote-write request 2.0: it is cut off"},
-		{V2, []byte{0x0a, 0}, "decode a remote-write request 2.0: a field that none of ours has"},
-		{V2, []byte{0x2a, 4, 0x0a, 2, 7, 7}, "decode a remote-write request 2.0: series 0: string 7 of 0"},
+		{V1, make([]byte, MaxRequest+1), "decode a remote-write request 1.0: 33554433 bytes, want at most 33554432"},
+		{0, nil, "decode a remote-write request of an unknown version: unknown protocol"},
+		{V2, []byte{0x22, 1}, "decode a remote-write request 2.0: truncated"},
+		{V2, []byte{0x0a, 0}, "decode a remote-write request 2.0: unknown field"},
+		{V2, []byte{0x2a, 4, 0x0a, 2, 7, 7}, "decode a remote-write request 2.0: series 0: symbol 7 of 0"},
 	} {
 		if _, err := Decode(c.p, c.raw); err == nil || err.Error() != c.want {
 			t.Errorf("got %v, want %s", err, c.want)

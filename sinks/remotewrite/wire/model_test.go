@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// randomItems are what a request may hold, in the order in which it is added. Series counts messages, as Decode does.
+// randomItems returns random items of a request, in order.
 func randomItems(dice *rand.Rand, name, text string) (all []Item) {
 	var series []Item
 	for i := range 1 + dice.IntN(8) {
@@ -47,7 +47,7 @@ func randomItems(dice *rand.Rand, name, text string) (all []Item) {
 		case dice.IntN(8) == 0:
 			i.Kind, i.Value = Exemplar, randomNumber(dice)
 			for _, value := range []string{"m0", text, fmt.Sprint(dice.Uint64())}[:dice.IntN(4)] {
-				i.Own = append(i.Own, metric.Label{Name: fmt.Sprint("trace", len(i.Own)), Value: value})
+				i.ExemplarLabels = append(i.ExemplarLabels, metric.Label{Name: fmt.Sprint("trace", len(i.ExemplarLabels)), Value: value})
 			}
 		case i.Kind == Histogram:
 			i.Histogram, i.Start = randomHistogram(dice), pick(dice, 0, -1, dice.Int64())
@@ -61,7 +61,7 @@ func randomItems(dice *rand.Rand, name, text string) (all []Item) {
 
 func pick[T any](dice *rand.Rand, values ...T) T { return values[dice.IntN(len(values))] }
 
-// stale is Prometheus' model/value.StaleNaN.
+// stale is StaleNaN of Prometheus' model/value.
 func stale() float64 { return math.Float64frombits(0x7ff0000000000002) }
 
 func randomNumber(dice *rand.Rand) float64 {
@@ -90,10 +90,10 @@ func randomHistogram(dice *rand.Rand) *metric.HistogramValue {
 	return &metric.HistogramValue{Count: dice.Uint64N(1e6), Sum: dice.NormFloat64(), Native: n}
 }
 
-// build writes the items with a table and builder that may have written others before.
+// build encodes items with a table and builder that may have been used before.
 func build(b *Builder, p Protocol, items []Item) Request {
 	b.Begin(p)
-	told := families{}
+	sent := families{}
 	var s *Series
 	for k := range items {
 		i := &items[k]
@@ -102,17 +102,17 @@ func build(b *Builder, p Protocol, items []Item) Request {
 			defer s.Forget()
 		}
 		b.add(s, i)
-		if told.news(i.Family) {
+		if sent.add(i.Family) {
 			b.AddMetadata(i.Family)
 		}
 	}
 	return b.End()
 }
 
-// theirs1 is the items in Prometheus' own message.
+// theirs1 returns the items as Prometheus' message of 1.0.
 func theirs1(items []Item) *prompb.WriteRequest {
 	q := &prompb.WriteRequest{}
-	told := families{}
+	sent := families{}
 	labels := func(from []metric.Label) (all []prompb.Label) {
 		for _, l := range from {
 			all = append(all, prompb.Label{Name: l.Name, Value: l.Value})
@@ -128,7 +128,7 @@ func theirs1(items []Item) *prompb.WriteRequest {
 		case Sample:
 			ts.Samples = append(ts.Samples, prompb.Sample{Value: i.Value, Timestamp: i.Time})
 		case Exemplar:
-			ts.Exemplars = append(ts.Exemplars, prompb.Exemplar{Labels: labels(i.Own), Value: i.Value, Timestamp: i.Time})
+			ts.Exemplars = append(ts.Exemplars, prompb.Exemplar{Labels: labels(i.ExemplarLabels), Value: i.Value, Timestamp: i.Time})
 		case Histogram:
 			h, n := i.Histogram, i.Histogram.Native
 			m := prompb.Histogram{
@@ -152,7 +152,7 @@ func theirs1(items []Item) *prompb.WriteRequest {
 			}
 			ts.Histograms = append(ts.Histograms, m)
 		}
-		if told.news(i.Family) {
+		if sent.add(i.Family) {
 			q.Metadata = append(q.Metadata, prompb.MetricMetadata{
 				MetricFamilyName: i.Family.Name, Help: i.Family.Help, Unit: i.Family.Unit,
 				Type: prompb.MetricMetadata_MetricType(prompb.MetricMetadata_MetricType_value[strings.ToUpper(i.Family.Type.String())]),
@@ -162,7 +162,7 @@ func theirs1(items []Item) *prompb.WriteRequest {
 	return q
 }
 
-// theirs2 is the items in Prometheus' own message.
+// theirs2 returns the items as Prometheus' message of 2.0.
 func theirs2(items []Item) *writev2.Request {
 	q := &writev2.Request{}
 	y := writev2.NewSymbolTable()
@@ -188,7 +188,7 @@ func theirs2(items []Item) *writev2.Request {
 		case Sample:
 			ts.Samples = append(ts.Samples, writev2.Sample{Value: i.Value, Timestamp: i.Time, StartTimestamp: i.Start})
 		case Exemplar:
-			ts.Exemplars = append(ts.Exemplars, writev2.Exemplar{LabelsRefs: refs(i.Own), Value: i.Value, Timestamp: i.Time})
+			ts.Exemplars = append(ts.Exemplars, writev2.Exemplar{LabelsRefs: refs(i.ExemplarLabels), Value: i.Value, Timestamp: i.Time})
 		case Histogram:
 			h, n := i.Histogram, i.Histogram.Native
 			m := writev2.Histogram{
@@ -224,7 +224,7 @@ func fractions(buckets []metric.NativeBucket) (all []float64) {
 	return all
 }
 
-// spans gives each bucket a span of its own where there is a gap before it.
+// spans returns the spans of buckets. A span begins after each gap.
 func spans[Span any](buckets []metric.NativeBucket, span func(offset int32, length uint32) Span) (all []Span, deltas []int64) {
 	length, offset := uint32(0), int32(0)
 	next, last := int32(0), int64(0)
@@ -246,8 +246,7 @@ func spans[Span any](buckets []metric.NativeBucket, span func(offset int32, leng
 	return all, deltas
 }
 
-// bits shows every difference of numbers but that of zeros: Prometheus' own types leave out what equals zero, so that a
-// negative zero arrives as 0.
+// bits formats the bits of a number, and both zeros as 0: Prometheus' types do not encode a negative zero.
 func bits(v float64) string {
 	if v == 0 {
 		return "0"
@@ -262,7 +261,7 @@ func allBits(values []float64) (all []string) {
 	return all
 }
 
-// lines1 is all that Prometheus' message says.
+// lines1 formats all of a message of 1.0.
 func lines1(q *prompb.WriteRequest) (all []string) {
 	for _, ts := range q.Timeseries {
 		all = append(all, fmt.Sprintf("series %q", ts.Labels))
@@ -284,7 +283,7 @@ func lines1(q *prompb.WriteRequest) (all []string) {
 	return all
 }
 
-// lines2 is all that Prometheus' message says, but for the numbers of its strings.
+// lines2 formats all of a message of 2.0 except its symbol references.
 func lines2(q *writev2.Request) (all []string) {
 	text := func(refs []uint32) (all []string) {
 		for _, n := range refs {
@@ -309,14 +308,14 @@ func lines2(q *writev2.Request) (all []string) {
 	return all
 }
 
-// lines is all that items say, in either protocol's terms.
+// lines formats items.
 func lines(items []Item, p Protocol) (all []string) {
 	for _, i := range items {
 		if p == V1 {
 			i.Start = 0
 		}
 		line := fmt.Sprintf("%d %d %q %s %q %q @%d since %d %x %q", i.Series, i.Kind, i.Labels, i.Family.Type, i.Family.Help, i.Family.Unit,
-			i.Time, i.Start, math.Float64bits(i.Value), i.Own)
+			i.Time, i.Start, math.Float64bits(i.Value), i.ExemplarLabels)
 		if h := i.Histogram; h != nil {
 			line += fmt.Sprint(h.Count, bits(h.Sum), h.Native.Schema, h.Native.ZeroThreshold, h.Native.ZeroCount, h.Native.Positive, h.Native.Negative,
 				h.Native.Bounds, h.Native.Fractions, h.Native.Gauge)
@@ -326,7 +325,7 @@ func lines(items []Item, p Protocol) (all []string) {
 	return all
 }
 
-// itemsOf copies what a request holds.
+// itemsOf returns copies of the items of a request.
 func itemsOf(q Request) (all []Item, err error) {
 	for i, err := range q.Items() {
 		if err != nil {
@@ -335,7 +334,7 @@ func itemsOf(q Request) (all []Item, err error) {
 		c := *i
 		c.Labels = slices.Clone(i.Labels)
 		family := *i.Family
-		c.Family, c.Own = &family, slices.Clone(i.Own)
+		c.Family, c.ExemplarLabels = &family, slices.Clone(i.ExemplarLabels)
 		if i.Histogram != nil {
 			h, n := *i.Histogram, *i.Histogram.Native
 			n.Positive, n.Negative = slices.Clone(n.Positive), slices.Clone(n.Negative)
@@ -348,7 +347,7 @@ func itemsOf(q Request) (all []Item, err error) {
 	return all, nil
 }
 
-// same fails where the lines differ.
+// same reports lines that differ.
 func same(t *testing.T, what string, want, got []string) {
 	t.Helper()
 	if !slices.Equal(want, got) {

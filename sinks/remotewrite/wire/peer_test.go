@@ -18,7 +18,7 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// send posts a request as a sink does and gives the answer.
+// send sends a request to a receiver and returns its response.
 func send(t *testing.T, to http.Handler, q wire.Request) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, "/api/v1/write", bytes.NewReader(snappy.Encode(nil, q.Raw)))
@@ -34,7 +34,7 @@ func send(t *testing.T, to http.Handler, q wire.Request) *httptest.ResponseRecor
 	return w
 }
 
-// TestPrometheus: Prometheus stores what was sent, whether as it was built, rewritten, or in two halves.
+// TestPrometheus checks that Prometheus stores the samples of requests that were built, rewritten and split.
 func TestPrometheus(t *testing.T) {
 	at := time.Now().Truncate(time.Second)
 	table := wire.NewTable()

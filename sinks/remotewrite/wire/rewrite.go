@@ -6,15 +6,15 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Rewrite makes a request of protocol p of those items of q that are to be kept; nil keeps all. It gives the bytes memory
-// of their own. Metadata goes with the series, as far as q has it; what 1.0 cannot say, start timestamps, is left out.
+// Rewrite returns a request of protocol p with those items of q for which keep returns true. If keep is nil, it has all of
+// them. It has new memory. Metadata is kept as far as q has it; start timestamps are lost in 1.0.
 func (q Request) Rewrite(p Protocol, keep func(*Item) bool) (Request, error) {
 	table := NewTable()
 	b := table.NewBuilder()
 	b.Begin(p)
 	var s *Series
-	number := -1 // of s in q
-	told := families{}
+	number := -1 // i.Series of s
+	sent := families{}
 	for i, err := range q.Items() {
 		if err != nil {
 			return Request{}, err
@@ -24,28 +24,28 @@ func (q Request) Rewrite(p Protocol, keep func(*Item) bool) (Request, error) {
 		}
 		if i.Series != number {
 			number, s = i.Series, new(table.Series(i.Labels, i.Family))
-			if told.news(i.Family) {
+			if sent.add(i.Family) {
 				b.AddMetadata(i.Family)
 			}
 		}
 		b.add(s, i)
 		if b.Size() > MaxRequest {
-			return Request{}, fmt.Errorf("rewrite a remote-write request %s: it would have more than %d bytes", q.Protocol, MaxRequest)
+			return Request{}, fmt.Errorf("rewrite a remote-write request %s: the result exceeds %d bytes", q.Protocol, MaxRequest)
 		}
 	}
 	return b.End(), nil
 }
 
-// families are those that a request tells of.
+// families is a set of families by their metadata.
 type families map[metadata]bool
 
 type metadata struct {
 	name, help, unit string
-	kind             metric.Type
+	metricType       metric.Type
 }
 
-// news tells whether there is something to say of a family that has not been said.
-func (f families) news(d *metric.Desc) bool {
+// add adds a family. It reports whether the family is new and has metadata.
+func (f families) add(d *metric.Desc) bool {
 	m := metadata{d.Name, d.Help, d.Unit, d.Type}
 	if f[m] || m == (metadata{name: d.Name}) {
 		return false
@@ -54,6 +54,7 @@ func (f families) news(d *metric.Desc) bool {
 	return true
 }
 
+// add adds an item of a series.
 func (b *Builder) add(s *Series, i *Item) {
 	switch i.Kind {
 	case Sample:
@@ -61,12 +62,12 @@ func (b *Builder) add(s *Series, i *Item) {
 	case Histogram:
 		b.AddHistogram(s, i.Time, i.Histogram, i.Start)
 	case Exemplar:
-		b.AddExemplar(s, i.Own, i.Value, i.Time)
+		b.AddExemplar(s, i.ExemplarLabels, i.Value, i.Time)
 	}
 }
 
-// Split divides q into two requests of about as many items, between two series if it has several. So a family's histogram
-// may be divided. The second is empty where q has a single item, or none.
+// Split divides q into two requests of about the same number of items, between two series if it has several. It may divide
+// a classic histogram. If q has fewer than two items, the second request is empty.
 func (q Request) Split() (first, second Request, err error) {
 	cut, err := q.middle()
 	if err != nil {
@@ -85,7 +86,7 @@ func (q Request) Split() (first, second Request, err error) {
 	return first, second, err
 }
 
-// middle is how many items come before the place where q is best divided.
+// middle returns the number of items before the place where Split divides q.
 func (q Request) middle() (int, error) {
 	var borders []int
 	n, series := 0, 0
@@ -109,7 +110,7 @@ func (q Request) middle() (int, error) {
 	return best, nil
 }
 
-// First is the first series of q for messages: {__name__="x",team="a"}, or nothing where it has none.
+// First returns the first series of q for messages, such as {__name__="x",team="a"}, or "".
 func (q Request) First() string {
 	for i, err := range q.Items() {
 		if err != nil {

@@ -7,41 +7,40 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Table holds the strings of all remembered series, each once. Its series and builders belong to it; none of them is safe
-// for concurrent use.
+// Table interns the strings of a set of series. A table, its series and its builders are not safe for concurrent use.
 type Table struct {
 	slots    map[string]uint32
-	strings  []entry // the first one is "", for ever
-	free     []uint32
+	strings  []tableString // by slot; slot 0 is "" and is never released
+	free     []uint32      // slots
 	builders []*Builder
 	scratch  []byte
 }
 
-type entry struct {
+type tableString struct {
 	text string
 	uses int
 }
 
-// NewTable makes an empty one.
+// NewTable returns an empty table.
 func NewTable() *Table {
-	return &Table{slots: map[string]uint32{"": 0}, strings: []entry{{uses: 1}}}
+	return &Table{slots: map[string]uint32{"": 0}, strings: []tableString{{uses: 1}}}
 }
 
-// Series is a remembered series: its labels and metadata as both protocols need them. There are very many, so its slots
-// are a text.
+// Series is the labels and metadata of a series, in a form that both protocols are encoded from. It is small, since there
+// may be a million of them.
 type Series struct {
 	table      *Table
 	refs       refs
-	labels1    *string // the labels as fields of a 1.0 message; made when it is first needed
+	labels1    *string // the labels as fields of a 1.0 message; nil until they are needed
 	help, unit uint32  // slots
-	kind       metric.Type
+	metricType metric.Type
 }
 
-// refs are the slots of labels' names and values in turn, each a varint.
+// refs is a list of slots as varints: the name and the value of each label.
 type refs string
 
-// next takes the first slot.
-func (r refs) next() (slot uint32, rest refs) {
+// cut returns the first slot and the rest.
+func (r refs) cut() (slot uint32, rest refs) {
 	for i := 0; ; i++ {
 		c := r[i]
 		slot |= uint32(c&0x7f) << (7 * i)
@@ -51,44 +50,45 @@ func (r refs) next() (slot uint32, rest refs) {
 	}
 }
 
-// Series remembers a series of these labels, sorted by name, the metric's name among them as __name__, with the type,
-// help and unit of its family. It is to be given back by [Series.Forget].
+// Series returns a series with these labels and the type, help and unit of its family. The labels are sorted by name and
+// include the metric name as __name__. [Series.Forget] releases it.
 func (t *Table) Series(labels []metric.Label, family *metric.Desc) Series {
 	t.scratch = t.scratch[:0]
 	for _, l := range labels {
-		t.scratch = appendVarint(t.scratch, uint64(t.use(l.Name)))
-		t.scratch = appendVarint(t.scratch, uint64(t.use(l.Value)))
+		t.scratch = appendVarint(t.scratch, uint64(t.acquire(l.Name)))
+		t.scratch = appendVarint(t.scratch, uint64(t.acquire(l.Value)))
 	}
-	return Series{table: t, refs: refs(t.scratch), help: t.use(family.Help), unit: t.use(family.Unit), kind: family.Type}
+	return Series{table: t, refs: refs(t.scratch), help: t.acquire(family.Help), unit: t.acquire(family.Unit), metricType: family.Type}
 }
 
-// Forget gives the series back. It must not be used after.
+// Forget releases the strings of the series, which must not be used afterwards.
 func (s *Series) Forget() {
 	for _, b := range s.table.builders {
 		if b.open == s {
-			b.close()
+			b.closeSeries()
 		}
 	}
 	for rest := s.refs; rest != ""; {
 		var slot uint32
-		slot, rest = rest.next()
-		s.table.drop(slot)
+		slot, rest = rest.cut()
+		s.table.release(slot)
 	}
-	s.table.drop(s.help)
-	s.table.drop(s.unit)
+	s.table.release(s.help)
+	s.table.release(s.unit)
 	*s = Series{}
 }
 
-func (t *Table) use(text string) uint32 {
+// acquire returns the slot of a string and counts one more use of it.
+func (t *Table) acquire(text string) uint32 {
 	slot, known := t.slots[text]
 	if !known {
-		text = strings.Clone(text) // it may be a part of something large
+		text = strings.Clone(text) // it may be part of a large string
 		if n := len(t.free); n > 0 {
 			slot, t.free = t.free[n-1], t.free[:n-1]
 			t.strings[slot].text = text
 		} else {
 			slot = uint32(len(t.strings))
-			t.strings = append(t.strings, entry{text: text})
+			t.strings = append(t.strings, tableString{text: text})
 		}
 		t.slots[text] = slot
 	}
@@ -96,7 +96,8 @@ func (t *Table) use(text string) uint32 {
 	return slot
 }
 
-func (t *Table) drop(slot uint32) {
+// release counts one use less of a string. A string without uses is removed.
+func (t *Table) release(slot uint32) {
 	e := &t.strings[slot]
 	e.uses--
 	if e.uses > 0 || slot == 0 {
@@ -110,10 +111,10 @@ func (t *Table) drop(slot uint32) {
 	t.free = append(t.free, slot)
 }
 
-// label takes the first label from a series' refs.
+// label returns the first label of r and the rest.
 func (t *Table) label(r refs) (l metric.Label, rest refs) {
-	name, r := r.next()
-	value, r := r.next()
+	name, r := r.cut()
+	value, r := r.cut()
 	return metric.Label{Name: t.strings[name].text, Value: t.strings[value].text}, r
 }
 
@@ -127,16 +128,16 @@ func (s *Series) Labels(dst []metric.Label) []metric.Label {
 	return dst
 }
 
-// String is the series for messages: {__name__="x",team="a"}.
+// String returns the series for messages, such as {__name__="x",team="a"}.
 func (s *Series) String() string { return metric.Labels(s.Labels(nil)).String() }
 
-// Compare orders two series of one table so that neighbours have most in common.
+// Compare compares two series of one table by their labels, so that neighbors have most in common.
 func Compare(a, b *Series) int {
 	x, y := a.refs, b.refs
 	for x != "" && y != "" {
 		var p, q uint32
-		p, x = x.next()
-		q, y = y.next()
+		p, x = x.cut()
+		q, y = y.cut()
 		if p != q {
 			return strings.Compare(a.table.strings[p].text, b.table.strings[q].text)
 		}
@@ -144,7 +145,7 @@ func Compare(a, b *Series) int {
 	return cmp.Compare(len(x), len(y))
 }
 
-// Equal tells whether a series has these labels, which are sorted by name.
+// Equal reports whether the series has these labels, sorted by name.
 func (s *Series) Equal(labels []metric.Label) bool {
 	rest := s.refs
 	for _, want := range labels {
@@ -159,7 +160,7 @@ func (s *Series) Equal(labels []metric.Label) bool {
 	return rest == ""
 }
 
-// encoded1 is the labels as fields of a 1.0 message.
+// encoded1 returns the labels as fields of a 1.0 message.
 func (s *Series) encoded1() string {
 	if s.labels1 == nil {
 		t := s.table

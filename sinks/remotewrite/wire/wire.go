@@ -1,27 +1,27 @@
-// Package wire is the format of remote-write requests: it writes them from remembered series, and reads our own again.
+// Package wire encodes remote-write requests, and decodes the requests that it has encoded.
 //
-//	labels, *metric.Desc ──Table.Series──▶ *Series   once in a series' life
+//	labels, *metric.Desc ──Table.Series──▶ Series     once for each series
 //	                                          │
-//	  time, value, start ──Builder.Add────────┤       at every tick: nothing is hashed, nothing allocated
+//	  time, value, start ──Builder.Add────────┤       once for each sample, without hashing or allocating
 //	                                          ▼
-//	                                       Request     of protocol 1.0 or 2.0, ready for snappy
+//	                                       Request    of protocol 1.0 or 2.0, not compressed
 //	                                          │
 //	                      ┌───────────────────┼──────────────────┐
 //	                   Decode               Split             Rewrite
-//	               its items again    in two, in order   in the other protocol, or without some items
+//	                   and Items          in halves        in the other protocol, or without some items
 //
 // The protocols are https://prometheus.io/docs/specs/prw/remote_write_spec/ (1.0, message prometheus.WriteRequest) and
 // https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/ (2.0, message io.prometheus.write.v2.Request as of 2.0-rc.4:
 // start timestamps are on samples and histograms).
 //
-// A request compresses best when its series are in the order of [Compare]: then a series differs from the one before
-// in few bytes, and these lie together.
+// A request compresses best if its series are in the order of [Compare]: each then differs from the one before in a few
+// adjacent bytes.
 package wire
 
 // Protocol is a version of remote-write.
 type Protocol uint8
 
-// The protocols, with the values that a queue may store.
+// The protocols. The values may be stored.
 const (
 	V1 Protocol = 1
 	V2 Protocol = 2
@@ -37,14 +37,14 @@ func (p Protocol) String() string {
 	return "of an unknown version"
 }
 
-// The bounds of what is read again. What is written is cut by the caller, see [Builder.Size].
+// The limits of what is decoded. Callers limit what they encode: see [Builder.Size].
 const (
-	// MaxRequest is the size of a request in bytes: what VictoriaMetrics takes by default. What is read takes up to 16
+	// MaxRequest is the size of a request in bytes. VictoriaMetrics has the same limit by default. Decoding takes up to 16
 	// times as much memory.
 	MaxRequest = 32 << 20
-	// MaxSeriesText is the size of the names and values of a series' or exemplar's labels together, in bytes: in a 2.0
-	// request, each of them may refer to its longest string.
-	MaxSeriesText = 1 << 20
+	// MaxLabels is the size of the labels of a series or exemplar in bytes. It bounds 2.0 requests, in which all labels
+	// may refer to one long string.
+	MaxLabels = 1 << 20
 )
 
 // Request is an encoded request, not yet compressed.
@@ -54,17 +54,21 @@ type Request struct {
 	Counts   Counts
 }
 
-// Counts says what a request holds.
+// Counts counts what a request contains.
 type Counts struct {
-	Series     int // messages of a series; one whose samples come in several places counts more than once
+	Series     int // messages of series; a series may have several
 	Samples    int // without native histograms
-	Histograms int // native
+	Histograms int // native histograms
 	Exemplars  int
 
-	Oldest, Newest int64 // times of samples and histograms in Unix milliseconds, both 0 where there are none
+	Oldest, Newest int64 // timestamps of samples and histograms in Unix milliseconds; 0 if there are none
 }
 
-func (c *Counts) at(time int64) {
+// Total returns the number of samples, including native histograms.
+func (c Counts) Total() int { return c.Samples + c.Histograms }
+
+// addTime counts a timestamp. The sample itself is counted after it.
+func (c *Counts) addTime(time int64) {
 	if c.Samples+c.Histograms == 0 {
 		c.Oldest, c.Newest = time, time
 	}

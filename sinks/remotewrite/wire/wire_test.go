@@ -16,7 +16,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// FuzzEncode: what Prometheus reads of any request of ours is what it reads of its own, and so is what we read.
+// FuzzEncode checks that Prometheus decodes requests of this package as it decodes its own, and that Items returns the same.
 func FuzzEncode(f *testing.F) {
 	for seed := range uint64(300) {
 		f.Add(seed, "room", "a\"\n\x00é")
@@ -65,7 +65,7 @@ func unmarshal(t testing.TB, raw []byte, into proto.Message) {
 	}
 }
 
-// unique holds that the strings of a 2.0 request differ, and that "" is the first.
+// unique checks that the symbols of a 2.0 request differ and that the first is "".
 func unique(t *testing.T, raw []byte) {
 	t.Helper()
 	var q writev2.Request
@@ -109,8 +109,7 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// A series that ends gives its strings back, and what takes their slots is told apart from them: in a request that is
-// open, too.
+// A forgotten series releases its strings. New strings in their slots have their own references, even in the same request.
 func TestForget(t *testing.T) {
 	table := NewTable()
 	b := table.NewBuilder()
@@ -136,7 +135,7 @@ func TestForget(t *testing.T) {
 		if i.Kind == Sample {
 			got = append(got, i.Labels.String()+i.Family.Help)
 		} else {
-			got = append(got, i.Own[0].Value)
+			got = append(got, i.ExemplarLabels[0].Value)
 		}
 	}
 	want := []string{`{__name__="a"}Of a`, "a", `{__name__="b"}Of b`, "b", `{__name__="c"}Of c`, "c", `{__name__="a"}Of a`}
@@ -145,7 +144,7 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// An exemplar may name a string that the table has got after the message was opened.
+// An exemplar may refer to a string that was interned after the message was begun.
 func TestTableGrowsInAMessage(t *testing.T) {
 	table := NewTable()
 	b := table.NewBuilder()
@@ -165,7 +164,7 @@ func TestSeries(t *testing.T) {
 	labels := []metric.Label{{Name: "__name__", Value: "x"}, {Name: "a", Value: "1"}}
 	s := table.Series(labels, &metric.Desc{})
 	if !s.Equal(labels) || s.Equal(labels[:1]) || s.Equal([]metric.Label{labels[0], {Name: "a", Value: "2"}}) {
-		t.Error("equal labels are not told from others")
+		t.Error("Equal does not tell equal labels from others")
 	}
 	if diff := cmp.Diff(labels, s.Labels(nil)); diff != "" {
 		t.Error(diff)
@@ -188,7 +187,7 @@ func TestSeries(t *testing.T) {
 	}
 }
 
-// All bits of a number arrive: a negative zero, and the payload of a NaN.
+// All bits of a number are kept, such as those of a negative zero and a NaN.
 func TestAllBits(t *testing.T) {
 	table := NewTable()
 	b := table.NewBuilder()
@@ -205,7 +204,7 @@ func TestAllBits(t *testing.T) {
 	}
 }
 
-func TestRequestsBeginAnew(t *testing.T) {
+func TestBeginResets(t *testing.T) {
 	table := NewTable()
 	b := table.NewBuilder()
 	x, y := seriesOf(table, "x"), seriesOf(table, "y")
@@ -228,7 +227,7 @@ func TestRequestsBeginAnew(t *testing.T) {
 	}
 }
 
-// A series knows its labels again however many strings the table has.
+// Slots of any number of bytes are read back.
 func TestManyStrings(t *testing.T) {
 	table := NewTable()
 	var all []Series

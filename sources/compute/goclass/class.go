@@ -1,5 +1,5 @@
-// Package goclass lets a program of your own compute metrics in Go: a set of methods, one for each metric, under the name by
-// which jobs choose them. It is what a class was in the Python framework of the same name.
+// Package goclass lets a program of your own compute metrics in Go. A class is a set of methods, one for each metric. Its name is
+// the key by which jobs select it. It replaces the class of the Python framework of the same name.
 //
 //	func main() {
 //		os.Exit(agent.Main(class.Kind("Shop", class.Methods{
@@ -16,7 +16,7 @@
 //		return class.One(doc.Get("total"))
 //	}
 //
-// The configuration says where the data comes from and what each metric is; see example.yaml:
+// The configuration says where the data comes from and declares each metric, see example.yaml:
 //
 //	jobs:
 //	  shop:
@@ -27,9 +27,9 @@
 //	        orders_total: {type: counter, help: Orders ever placed.}
 //	        delivery_time: {type: histogram, labels: [country]}
 //
-// A method returns what it has measured in this tick and keeps nothing: what has to be remembered from tick to tick is the
-// agent's business. An error or a panic costs that one metric this one tick, and its last value stays for as long as it is
-// valid. Where the job's own document cannot be fetched, the whole tick fails.
+// A method returns the readings of one tick and keeps no state: the agent keeps totals, last values and seen events. An error or
+// a panic fails that metric in that tick; the metric keeps its last value while that is valid. If the job's own document
+// cannot be fetched, the whole tick fails.
 package goclass
 
 import (
@@ -51,32 +51,32 @@ import (
 //go:embed example.yaml
 var example string
 
-// Methods are a class's methods by the metric that each measures. A counter's _total may be left out.
+// Methods has the methods of a class by the metric that each measures. The name of a counter may omit _total.
 type Methods map[string]Method
 
-// Method is how one metric is measured.
+// Method measures one metric.
 type Method struct {
-	// Measure returns what was measured. The methods of a job are called one after another, once a tick.
+	// Measure returns the readings of a tick. The methods of a job are called one after another, once a tick.
 	Measure func(ctx context.Context, t *Tick) ([]Reading, error)
 
-	// Delta says that Measure returns the API's running total, of which the change counts: of a counter as from: total, of
-	// a gauge as delta: true.
+	// Delta says that Measure returns the API's running total, of which the change counts. It is from: total for a counter,
+	// and delta: true for a gauge.
 	Delta bool
 
-	// Once says that each reading carries the id of an event, which counts once however often the API shows it. It is as
-	// once_by in the configuration.
+	// Once says that each reading has the id of an event, which counts once however often the API returns it. It is once_by
+	// of the configuration.
 	Once bool
 }
 
-// Reading is one value that was measured.
+// Reading is one measured value.
 type Reading struct {
 	Value  float64
-	Labels map[string]string // of each label that the configuration names, its value
-	Event  string            // with Once: the event's id
-	Time   time.Time         // of a gauge or a counter's total: when it was so; zero = in this tick
+	Labels map[string]string // the value of each label that the configuration declares
+	Event  string            // the event id, with Once
+	Time   time.Time         // the timestamp, for a gauge or the total of a counter; zero = that of the tick
 }
 
-// One is the reading of a metric without labels.
+// One returns the reading of a metric without labels. It returns an error if the value is not a number.
 func One(number document.Value) ([]Reading, error) {
 	value, ok := number.Number()
 	if !ok {
@@ -85,7 +85,7 @@ func One(number document.Value) ([]Reading, error) {
 	return []Reading{{Value: value}}, nil
 }
 
-// Kind is a kind of source for agent.Main. The name is the key in the configuration file.
+// Kind returns the kind of source for agent.Main. The name is the key in the configuration file.
 func Kind(name string, methods Methods) sources.Kind[sources.Source] {
 	return sources.Kind[sources.Source]{
 		Name:     name,
@@ -94,7 +94,7 @@ func Kind(name string, methods Methods) sources.Kind[sources.Source] {
 	}
 }
 
-// Config says what a class measures, and what its methods need to know for it.
+// Config has the settings: the metrics, and what the methods may read.
 type Config struct {
 	Settings map[string]any            `yaml:"settings"`
 	Secrets  map[string]setting.Secret `yaml:"secrets"`
@@ -104,14 +104,14 @@ type Config struct {
 	methods Methods
 }
 
-// Validate checks the metrics, and that methods and metrics belong together.
+// Validate checks the metrics, and that every metric has a method and every method a metric.
 func (c *Config) Validate() error {
 	errs := []error{c.Metrics.Validate()}
 	used := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(c.Metrics)) {
 		method, ok := c.find(name)
 		if !ok {
-			errs = append(errs, setting.Bad("metrics."+name, "%s has no method for it; it has %s", c.class, list(slices.Sorted(maps.Keys(c.methods)))))
+			errs = append(errs, setting.Bad("metrics."+name, "class %s has no method for this metric; its methods: %s", c.class, list(slices.Sorted(maps.Keys(c.methods)))))
 			continue
 		}
 		used[method] = true
@@ -123,13 +123,13 @@ func (c *Config) Validate() error {
 	}
 	for _, method := range slices.Sorted(maps.Keys(c.methods)) {
 		if !used[method] {
-			errs = append(errs, setting.Bad("metrics", "%s measures %s too: declare it here", c.class, method))
+			errs = append(errs, setting.Bad("metrics", "is missing %[2]s, which class %[1]s measures: declare it", c.class, method))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// find is the name of a metric's method.
+// find returns the name of a metric's method.
 func (c *Config) find(metric string) (string, bool) {
 	for _, name := range []string{metric, strings.TrimSuffix(metric, "_total")} {
 		if _, ok := c.methods[name]; ok {
@@ -139,37 +139,37 @@ func (c *Config) find(metric string) (string, bool) {
 	return "", false
 }
 
-// declare puts what the method says of its readings into what the configuration says of its metric.
+// declare applies Once and Delta to the declaration of the metric.
 func (m Method) declare(d *metric.Desc) error {
 	if m.Measure == nil {
 		return errors.New("the method has no Measure")
 	}
 	if m.Once {
 		if err := sources.EnableOnce(d); err != nil {
-			return fmt.Errorf("its Once goes with %w", err)
+			return fmt.Errorf("Once is only valid for %w", err)
 		}
 	}
 	if m.Delta {
 		if err := sources.EnableDelta(d); err != nil {
-			return fmt.Errorf("its Delta goes with %w", err)
+			return fmt.Errorf("Delta is only valid for %w", err)
 		}
 	}
 	return nil
 }
 
-// Declares lists the metrics.
+// Declares returns the descriptions of the metrics.
 func (c *Config) Declares() []*metric.Desc {
 	descs := c.Metrics.Descs()
 	for _, d := range descs {
 		if method, ok := c.find(d.Name); ok {
-			_ = c.methods[method].declare(d)           // Validate tells
-			d.How = "method " + c.class + "." + method // as in script: another class' totals are not its own
+			_ = c.methods[method].declare(d)           // Validate reports it
+			d.How = "method " + c.class + "." + method // the totals of another class are others
 		}
 	}
 	return descs
 }
 
-// New binds each metric to its method.
+// New creates the source, with the method of each metric.
 func (c *Config) New(env sources.Env) (sources.Source, error) {
 	s := &source{Config: c, env: env}
 	for _, d := range c.Declares() {

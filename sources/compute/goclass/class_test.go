@@ -17,7 +17,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// api is a fetcher of texts by their address: "" is the job's own document.
+// api is a fetcher that returns documents by URL. That of "" is the job's own document.
 type api struct {
 	texts  map[string]string
 	asked  []string
@@ -52,7 +52,7 @@ func configOf(t testing.TB, methods Methods, text string) *Config {
 	return c
 }
 
-// made is the source of a class with these settings.
+// made returns the source of a class with these settings.
 func made(t testing.TB, methods Methods, text string, a *api) sources.Source {
 	t.Helper()
 	c := configOf(t, methods, text)
@@ -69,7 +69,7 @@ func made(t testing.TB, methods Methods, text string, a *api) sources.Source {
 	return s
 }
 
-// shown is a tick's readings, a line each.
+// shown returns the readings of a tick as text.
 func shown(readings metric.Readings) string {
 	var b strings.Builder
 	for _, m := range readings {
@@ -86,11 +86,12 @@ func shown(readings metric.Readings) string {
 	return b.String()
 }
 
-// constant is a method that returns always the same.
+// constant returns a method that always returns the same readings.
 func constant(readings ...Reading) Method {
 	return Method{Measure: func(context.Context, *Tick) ([]Reading, error) { return readings, nil }}
 }
 
+// total returns a method that returns the total of a document.
 func total(url string) func(context.Context, *Tick) ([]Reading, error) {
 	return func(ctx context.Context, t *Tick) ([]Reading, error) {
 		doc, err := t.Fetch(ctx, sources.Request{URL: url})
@@ -112,7 +113,7 @@ func TestReadings(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			if _, err := t.Fetch(ctx, sources.Request{URL: "/other"}); err != nil { // the document outlives it
+			if _, err := t.Fetch(ctx, sources.Request{URL: "/other"}); err != nil { // the first document stays valid
 				return nil, err
 			}
 			var all []Reading
@@ -158,20 +159,20 @@ teams[prd b] 2
 	}
 }
 
-// What goes wrong in one method costs that metric, and the others nothing.
+// TestOneFails checks that an error or panic in one method fails its metric alone.
 func TestOneFails(t *testing.T) {
 	broken := map[string]Method{
 		"broke: no luck":           {Measure: func(context.Context, *Tick) ([]Reading, error) { return nil, errors.New("broke: no luck") }},
 		"panicked: no luck":        {Measure: func(context.Context, *Tick) ([]Reading, error) { panic("no luck") }},
 		"GET /gone: 404 Not Found": {Measure: total("/gone")},
 		"want a number, got null":  {Measure: total("/empty")},
-		`no secret KEY: name it under secrets, such as KEY: "env:KEY", or in a config.json as a line of the file that secret_file_path names`: {Measure: func(_ context.Context, t *Tick) ([]Reading, error) {
+		`no secret KEY: add it to secrets, such as KEY: "env:KEY"; with a config.json, add it to the file that secret_file_path names`: {Measure: func(_ context.Context, t *Tick) ([]Reading, error) {
 			_, err := t.Secret("KEY")
 			return nil, err
 		}},
-		"a reading lacks the label team":                                                               constant(Reading{Value: 1}),
-		"a reading has the labels stack, team; the metric declares team":                               constant(Reading{Labels: map[string]string{"team": "a", "stack": "b"}}),
-		`a reading has the event id "17", but neither does the method say Once nor the metric once_by`: constant(Reading{Event: "17"}),
+		"a reading has no label team":                                                       constant(Reading{Value: 1}),
+		"a reading has the labels stack, team; the metric declares team":                    constant(Reading{Labels: map[string]string{"team": "a", "stack": "b"}}),
+		`a reading has the event id "17": set Once in the method, or once_by in the metric`: constant(Reading{Event: "17"}),
 	}
 	for want, method := range broken {
 		s := made(t, Methods{"bad": method, "good": {Measure: total("")}},
@@ -248,16 +249,16 @@ func TestValidate(t *testing.T) {
 		methods       Methods
 		metrics, want string
 	}{
-		{Methods{"a": {Measure: nop}}, "metrics: {a: {type: gauge}, b: {type: gauge}}", "metrics.b: Shop has no method for it; it has a"},
-		{nil, "metrics: {b: {type: gauge}}", "metrics.b: Shop has no method for it; it has none"},
-		{Methods{"a": {Measure: nop}, "b": {Measure: nop}}, "metrics: {a: {type: gauge}}", "metrics: Shop measures b too: declare it here"},
-		{Methods{"a": {Measure: nop}, "a_total": {Measure: nop}}, "metrics: {a_total: {type: counter}}", "metrics: Shop measures a too: declare it here"},
+		{Methods{"a": {Measure: nop}}, "metrics: {a: {type: gauge}, b: {type: gauge}}", "metrics.b: class Shop has no method for this metric; its methods: a"},
+		{nil, "metrics: {b: {type: gauge}}", "metrics.b: class Shop has no method for this metric; its methods: none"},
+		{Methods{"a": {Measure: nop}, "b": {Measure: nop}}, "metrics: {a: {type: gauge}}", "metrics: is missing b, which class Shop measures: declare it"},
+		{Methods{"a": {Measure: nop}, "a_total": {Measure: nop}}, "metrics: {a_total: {type: counter}}", "metrics: is missing a, which class Shop measures: declare it"},
 		{Methods{"a": {}}, "metrics: {a: {type: gauge}}", "metrics.a: Shop.a: the method has no Measure"},
-		{Methods{"a": {Measure: nop, Delta: true}}, "metrics: {a: {type: summary}}", "metrics.a: Shop.a: its Delta goes with a gauge or a counter of totals"},
-		{Methods{"a": {Measure: nop, Once: true}}, "metrics: {a: {type: gauge}}", "metrics.a: Shop.a: its Once goes with a counter, a histogram or a summary"},
-		{Methods{"a": {Measure: nop, Once: true, Delta: true}}, "metrics: {a_total: {type: counter}}", "metrics.a_total: Shop.a: its Delta goes with a gauge or a counter of totals"},
+		{Methods{"a": {Measure: nop, Delta: true}}, "metrics: {a: {type: summary}}", "metrics.a: Shop.a: Delta is only valid for a gauge or a counter of totals"},
+		{Methods{"a": {Measure: nop, Once: true}}, "metrics: {a: {type: gauge}}", "metrics.a: Shop.a: Once is only valid for a counter, a histogram or a summary"},
+		{Methods{"a": {Measure: nop, Once: true, Delta: true}}, "metrics: {a_total: {type: counter}}", "metrics.a_total: Shop.a: Delta is only valid for a gauge or a counter of totals"},
 		{Methods{"a": {Measure: nop}}, "metrics: {a: }", "metrics.a: needs at least a type"},
-		{Methods{"a": {Measure: nop}}, "{}", "metrics: names no metric\nmetrics: Shop measures a too: declare it here"},
+		{Methods{"a": {Measure: nop}}, "{}", "metrics: names no metric\nmetrics: is missing a, which class Shop measures: declare it"},
 	} {
 		if err := configOf(t, c.methods, c.metrics).Validate(); err == nil || err.Error() != c.want {
 			t.Errorf("%s: got  %v\nwant %s", c.metrics, err, c.want)
@@ -265,7 +266,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestAnotherClassIsAnotherMetric holds that a reload which changes the class of a job does not go on from its totals.
+// TestAnotherClassIsAnotherMetric checks that a reload that changes the class of a job does not continue its totals.
 func TestAnotherClassIsAnotherMetric(t *testing.T) {
 	how := func(class string) string {
 		c := configOf(t, Methods{"orders": constant()}, "metrics: {orders_total: {type: counter, from: increment}}")
@@ -277,7 +278,7 @@ func TestAnotherClassIsAnotherMetric(t *testing.T) {
 	}
 }
 
-// TestTimes holds that a reading may have a time of its own where its metric can have past values.
+// TestTimes checks that a reading may have a timestamp if its metric allows it.
 func TestTimes(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	s := made(t, Methods{
@@ -295,14 +296,14 @@ func TestTimes(t *testing.T) {
 				t.Errorf("temp: %+v", m)
 			}
 		case "change":
-			if m.Err == nil || !strings.Contains(m.Err.Error(), "time of its own") {
+			if m.Err == nil || !strings.Contains(m.Err.Error(), "has a timestamp") {
 				t.Errorf("change: %+v", m)
 			}
 		}
 	}
 }
 
-// TestSkippedItemsAreCounted holds that what the document lacks is counted for each metric, however many ask for it.
+// TestSkippedItemsAreCounted checks that skipped items are counted once for each metric.
 func TestSkippedItemsAreCounted(t *testing.T) {
 	a := &api{texts: map[string]string{"": `{"total": 7}`}, skipped: sources.Skipped{Items: 2, First: errors.New("GET /3: 404")}}
 	s := made(t, Methods{"a": {Measure: total("")}, "b": {Measure: total("")}}, "metrics: {a: {type: gauge}, b: {type: gauge}}", a)

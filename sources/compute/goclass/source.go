@@ -14,21 +14,21 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// maxLabel bounds a label's value, in bytes.
+// maxLabel bounds a label value, in bytes.
 const maxLabel = 4096
 
-// source calls a class's methods.
+// source calls the methods of a class.
 type source struct {
 	*Config
 	env      sources.Env
-	names    []string // of the method of each of measured
+	names    []string // of the methods, in the order of measured
 	measured metric.Readings
-	arena    []string // label values of the tick under way
+	arena    []string // label values of the current tick
 }
 
-// Collect calls each metric's method once.
+// Collect calls the method of each metric once.
 func (s *source) Collect(ctx context.Context, at sources.Tick) (metric.Readings, error) {
-	t := &Tick{Tick: at, Settings: s.Settings, source: s, answers: map[string]answer{}}
+	t := &Tick{Tick: at, Settings: s.Settings, source: s, responses: map[string]response{}}
 	s.arena = s.arena[:0]
 	failed := 0
 	for i := range s.measured {
@@ -39,16 +39,16 @@ func (s *source) Collect(ctx context.Context, at sources.Tick) (metric.Readings,
 			failed++
 		}
 		switch {
-		case t.lost != nil:
-			return nil, t.lost
+		case t.ownErr != nil:
+			return nil, t.ownErr
 		case ctx.Err() != nil && errors.Is(m.Err, context.Cause(ctx)):
 			return nil, m.Err
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("run %s.%s: %w", s.class, s.names[i], context.Cause(ctx))
 		}
 	}
-	if failed == len(s.measured) && t.refused != nil {
-		return nil, t.refused
+	if failed == len(s.measured) && t.otherErr != nil {
+		return nil, t.otherErr
 	}
 	for i := range s.measured {
 		t.skipped.Count(&s.measured[i])
@@ -76,18 +76,18 @@ func (s *source) measure(ctx context.Context, t *Tick, name string, into *metric
 	return nil
 }
 
-// take adds a reading. One whose labels are not those of the metric is a mistake in the code, and the metric's error; one
-// whose label value cannot stand came from outside, and is dropped.
+// take adds a reading. Wrong label names are a mistake in the code, and the metric's error. An invalid label value comes from
+// the data, and the reading is dropped.
 func (s *source) take(r *Reading, into *metric.Measured) error {
 	d := into.Desc
 	if r.Event != "" && !d.Once {
-		return fmt.Errorf("a reading has the event id %.40q, but neither does the method say Once nor the metric once_by", r.Event)
+		return fmt.Errorf("a reading has the event id %.40q: set Once in the method, or once_by in the metric", r.Event)
 	}
 	from := len(s.arena)
 	for _, name := range d.LabelNames {
 		value, ok := r.Labels[name]
 		if !ok {
-			return fmt.Errorf("a reading lacks the label %s", name)
+			return fmt.Errorf("a reading has no label %s", name)
 		}
 		switch {
 		case len(value) > maxLabel:
@@ -106,7 +106,7 @@ func (s *source) take(r *Reading, into *metric.Measured) error {
 	row := metric.Reading{Labels: labels, Value: r.Value, Event: r.Event}
 	if !r.Time.IsZero() {
 		if d.Accumulates() || d.Delta {
-			return errors.New("a reading has a time of its own, which goes with a gauge without delta, or a counter from: total")
+			return errors.New("a reading has a timestamp, which is only valid for a gauge without delta, or a counter with from: total")
 		}
 		row.Time = r.Time.UnixMilli()
 	}
@@ -114,6 +114,7 @@ func (s *source) take(r *Reading, into *metric.Measured) error {
 	return nil
 }
 
+// list returns the names for a message.
 func list(names []string) string {
 	if len(names) == 0 {
 		return "none"

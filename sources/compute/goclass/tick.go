@@ -2,7 +2,6 @@ package goclass
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/collectington/collectington/agent/document"
@@ -12,57 +11,58 @@ import (
 // maxFetches bounds the distinct requests of one tick.
 const maxFetches = 1000
 
-// Tick is what the methods of one tick share: its time and window, the configuration's settings, and documents. It is not
-// for use by several goroutines at once, nor after the method has returned.
+// Tick is what the methods of one tick share: its time and window, the settings of the configuration, and the documents. It must
+// not be used by several goroutines at once, nor after the method has returned.
 type Tick struct {
 	sources.Tick
-	Settings map[string]any // not to be changed
+	Settings map[string]any // must not be changed
 
-	source  *source
-	answers map[string]answer
-	lost    error // why the job's own document could not be fetched, which fails the tick
-	refused error // why the first other request failed, which fails the methods that want it
-	skipped sources.Skipped
+	source    *source
+	responses map[string]response
+	ownErr    error // the error of the job's own document, which fails the tick
+	otherErr  error // the error of the first other request that failed, which fails the methods that need it
+	skipped   sources.Skipped
 }
 
-// answer is what came of one request, once a tick.
-type answer struct {
+// response is the outcome of a request.
+type response struct {
 	doc document.Value
 	err error
 }
 
-// Document is the job's own document. However many methods ask for it, it is fetched once a tick.
+// Document returns the job's own document. It is fetched once a tick, for all methods.
 func (t *Tick) Document(ctx context.Context) (document.Value, error) {
 	return t.Fetch(ctx, sources.Request{})
 }
 
-// Fetch is the document that a request names, relative to what the job's fetcher is set to. It is fetched once a tick,
-// however many methods ask for the same, and gets half of the time that the tick has left: a slow one costs the methods
-// that want it, not the tick.
+// Fetch returns the document of a request, which is relative to the settings of the job's fetcher. It is fetched once a tick, for
+// all methods. The request gets half of the time that the tick has left, so that a slow one fails the methods that need it
+// and not the tick.
 func (t *Tick) Fetch(ctx context.Context, r sources.Request) (document.Value, error) {
 	key := r.Key()
-	if a, ok := t.answers[key]; ok {
+	if a, ok := t.responses[key]; ok {
 		return a.doc, a.err
 	}
-	if len(t.answers) >= maxFetches {
-		return document.Value{}, fmt.Errorf("more than %d requests in one tick", maxFetches)
+	if len(t.responses) >= maxFetches {
+		return document.Value{}, fmt.Errorf("more than %d distinct requests in one run", maxFetches)
 	}
 	own := key == (sources.Request{}).Key()
 	doc, err := t.ask(ctx, r, own)
-	t.answers[key] = answer{doc, err}
+	t.responses[key] = response{doc, err}
 	switch {
 	case err != nil && own:
-		t.lost = err
-	case err != nil && t.refused == nil:
-		t.refused = err
+		t.ownErr = err
+	case err != nil && t.otherErr == nil:
+		t.otherErr = err
 	}
 	return doc, err
 }
 
+// ask sends a request.
 func (t *Tick) ask(ctx context.Context, r sources.Request, own bool) (document.Value, error) {
 	fetcher := t.source.env.Fetch
 	if fetcher == nil {
-		return document.Value{}, errors.New("the job has nothing to fetch with: add http beside " + t.source.class)
+		return document.Value{}, fmt.Errorf("the job has no fetcher: add one next to %s, such as http", t.source.class)
 	}
 	var doc *sources.Document
 	var err error
@@ -75,14 +75,14 @@ func (t *Tick) ask(ctx context.Context, r sources.Request, own bool) (document.V
 		return document.Value{}, err
 	}
 	t.skipped.Add(doc.Skipped)
-	return doc.Root.Clone(), nil // the next fetch would overwrite it
+	return doc.Root.Clone(), nil // the next fetch reuses the memory of the document
 }
 
-// Secret is the secret that the configuration names so under secrets, read afresh so that a changed one is noticed.
+// Secret returns a secret that the configuration names under secrets. It is read at each call, so that a change is noticed.
 func (t *Tick) Secret(name string) (string, error) {
 	reference, ok := t.source.Secrets[name]
 	if !ok {
-		return "", fmt.Errorf("no secret %s: name it under secrets, such as %s: \"env:%s\", or in a config.json as a line of the file that secret_file_path names", name, name, name)
+		return "", fmt.Errorf("no secret %s: add it to secrets, such as %s: \"env:%s\"; with a config.json, add it to the file that secret_file_path names", name, name, name)
 	}
 	return t.source.env.Web.Secrets.Secret(reference)
 }

@@ -1,55 +1,59 @@
 package jq
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/itchyny/gojq"
 
+	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/agent/jq"
 )
 
-// step computes a value from a value without jq. It either means exactly what jq means or is not ok, and then jq is asked:
-// for every error, and for whatever is too rare to be worth its code here, such as integers of more than 64 bits.
-type step func(m *machine, in value) (out value, ok bool)
+// step computes a value from a value directly. If it is ok, the result is that of jq. It is not ok for every error, and for
+// what is too rare to be worth the code, such as integers of more than 64 bits. Then gojq evaluates the expression.
+type step func(e *evaluator, in value) (out value, ok bool)
 
-// needsJQ is the part of an expression that only jq can compute.
+// needsJQ is the error for an expression that only gojq can evaluate. It names the part.
 type needsJQ struct{ part string }
 
 func (e *needsJQ) Error() string { return e.part }
 
-func needs(part fmt.Stringer) error { return &needsJQ{part.String()} }
+func needJQ(part fmt.Stringer) error { return &needsJQ{part.String()} }
 
-// plain tells whether the expression neither defines functions nor names variables.
-func plain(q *gojq.Query) bool {
+// isPlain reports whether the expression has no definitions and binds no variables.
+func isPlain(q *gojq.Query) bool {
 	return q.Meta == nil && len(q.Imports)+len(q.FuncDefs)+len(q.Patterns) == 0
 }
 
-// compile compiles an expression that gives one value, or none. Its only error is needsJQ.
-func (p *place) compile(q *gojq.Query) (step, error) {
-	if q.Term != nil && plain(q) {
-		return p.compileTerm(q.Term)
+// compile compiles an expression that returns one value or none. Its only error is needsJQ.
+func (n *pathNode) compile(q *gojq.Query) (step, error) {
+	if q.Term != nil && isPlain(q) {
+		return n.compileTerm(q.Term)
 	}
-	join := joint(q.Op)
-	if join == nil || !plain(q) {
-		return nil, needs(q)
+	join := combinator(q.Op)
+	if join == nil || !isPlain(q) {
+		return nil, needJQ(q)
 	}
-	left, err := p.compile(q.Left)
+	left, err := n.compile(q.Left)
 	if err != nil {
 		return nil, err
 	}
 	if q.Op == gojq.OpPipe {
-		p = p.after(q.Left)
+		n = n.nodeAfter(q.Left)
 	}
-	right, err := p.compile(q.Right)
+	right, err := n.compile(q.Right)
 	if err != nil {
 		return nil, err
 	}
 	return join(left, right), nil
 }
 
-// joint makes a step of the two beside an operator; nil where only jq can.
-func joint(op gojq.Operator) func(left, right step) step {
+// combinator returns the function that makes a step of an operator's two operands, nil if only gojq has the operator.
+func combinator(op gojq.Operator) func(left, right step) step {
 	switch op {
 	case gojq.OpPipe:
 		return pipe
@@ -64,18 +68,19 @@ func joint(op gojq.Operator) func(left, right step) step {
 	return nil
 }
 
-func (p *place) compileTerm(t *gojq.Term) (step, error) {
+// compileTerm compiles a term.
+func (n *pathNode) compileTerm(t *gojq.Term) (step, error) {
 	if path, each := jq.Path(&gojq.Query{Term: t}); path != nil && !each {
-		return p.follow(path), nil
+		return n.follow(path), nil
 	}
-	if n := len(t.SuffixList); n > 0 {
-		return p.compileSuffix(t, n-1)
+	if last := len(t.SuffixList) - 1; last >= 0 {
+		return n.compileSuffix(t, last)
 	}
 	switch t.Type {
 	case gojq.TermTypeIndex:
-		return p.compileIndex(t.Index, false, t)
+		return n.compileIndex(t.Index, false, t)
 	case gojq.TermTypeQuery:
-		return p.compile(t.Query)
+		return n.compile(t.Query)
 	case gojq.TermTypeNull:
 		return constant(value{})
 	case gojq.TermTypeTrue, gojq.TermTypeFalse:
@@ -85,38 +90,38 @@ func (p *place) compileTerm(t *gojq.Term) (step, error) {
 			return constant(textValue(t.Str.Str))
 		}
 	case gojq.TermTypeNumber:
-		if n, ok := numberOf(t.Number); ok {
-			return constant(n)
+		if number, ok := numberOf(t.Number); ok {
+			return constant(number)
 		}
 	case gojq.TermTypeUnary:
 		if u := t.Unary; u.Op == gojq.OpSub && u.Term.Type == gojq.TermTypeNumber && len(u.Term.SuffixList) == 0 {
-			if n, ok := numberOf("-" + u.Term.Number); ok {
-				return constant(n)
+			if number, ok := numberOf("-" + u.Term.Number); ok {
+				return constant(number)
 			}
 		}
 	case gojq.TermTypeIf:
-		return p.compileIf(t.If)
+		return n.compileIf(t.If)
 	case gojq.TermTypeFunc:
-		return p.compileFunc(t.Func)
+		return n.compileFunc(t.Func)
 	}
-	return nil, needs(t)
+	return nil, needJQ(t)
 }
 
-func (p *place) compileIf(i *gojq.If) (step, error) {
+func (n *pathNode) compileIf(i *gojq.If) (step, error) {
 	otherwise := identity
 	var err error
 	if i.Else != nil {
-		if otherwise, err = p.compile(i.Else); err != nil {
+		if otherwise, err = n.compile(i.Else); err != nil {
 			return nil, err
 		}
 	}
 	branches := append([]*gojq.IfElif{{Cond: i.Cond, Then: i.Then}}, i.Elif...)
 	for _, b := range slices.Backward(branches) {
-		condition, err := p.compile(b.Cond)
+		condition, err := n.compile(b.Cond)
 		if err != nil {
 			return nil, err
 		}
-		then, err := p.compile(b.Then)
+		then, err := n.compile(b.Then)
 		if err != nil {
 			return nil, err
 		}
@@ -126,5 +131,218 @@ func (p *place) compileIf(i *gojq.If) (step, error) {
 }
 
 func constant(v value) (step, error) {
-	return func(*machine, value) (value, bool) { return v, true }, nil
+	return func(*evaluator, value) (value, bool) { return v, true }, nil
+}
+
+// compileSuffix compiles a term that ends in .name or [0], with or without ?.
+func (n *pathNode) compileSuffix(t *gojq.Term, last int) (step, error) {
+	s, optional := t.SuffixList[last], false
+	base := *t
+	if s.Optional {
+		optional = true
+		if last--; last < 0 { // .name?
+			if base.SuffixList = nil; t.Type != gojq.TermTypeIndex {
+				return nil, needJQ(t)
+			}
+			return n.compileIndex(t.Index, true, t)
+		}
+		s = t.SuffixList[last]
+	}
+	if s.Index == nil {
+		return nil, needJQ(t)
+	}
+	base.SuffixList = t.SuffixList[:last]
+	before, err := n.compileTerm(&base)
+	if err != nil {
+		return nil, err
+	}
+	index, err := n.nodeAfter(&gojq.Query{Term: &base}).compileIndex(s.Index, optional, t)
+	if err != nil {
+		return nil, err
+	}
+	return pipe(before, index), nil
+}
+
+// compileIndex compiles .name and .[0]. With ?, a value without members has no result.
+func (n *pathNode) compileIndex(i *gojq.Index, optional bool, in *gojq.Term) (step, error) {
+	key := &gojq.Term{Type: gojq.TermTypeString, Str: i.Str}
+	if i.Name != "" {
+		key.Str = &gojq.String{Str: i.Name}
+	} else if i.Str == nil {
+		if i.IsSlice || i.Start == nil || i.Start.Term == nil || !isPlain(i.Start) {
+			return nil, needJQ(in)
+		}
+		key = i.Start.Term
+	}
+	switch key.Type {
+	case gojq.TermTypeString, gojq.TermTypeNumber, gojq.TermTypeUnary: // constants, which need no evaluator
+		s, err := n.compileTerm(key)
+		if err != nil {
+			return nil, needJQ(in)
+		}
+		switch k, _ := s(nil, value{}); {
+		case k.form == formString && optional:
+			return n.maybe(k.text()), nil
+		case k.form == formString:
+			return n.follow([]string{k.text()}), nil
+		case k.form == formInt && !optional:
+			return element(k.int()), nil
+		}
+	}
+	return nil, needJQ(in)
+}
+
+// follow returns the step of a path of members. An empty path is the identity.
+func (n *pathNode) follow(path []string) step {
+	members := n.lookups(path)
+	return func(_ *evaluator, in value) (value, bool) {
+		if in.form != formDoc {
+			return in, len(members) == 0 || in.form == formNull
+		}
+		v := in.doc()
+		for _, member := range members {
+			switch v.Kind() {
+			case document.Object:
+				v = member.of.Get(v, member.slot)
+			case document.Null:
+				return value{}, true
+			default:
+				return value{}, false
+			}
+		}
+		return ofDocument(v), true
+	}
+}
+
+// maybe returns the step .name?. A value without members has no result.
+func (n *pathNode) maybe(name string) step {
+	index := n.follow([]string{name})
+	return func(e *evaluator, in value) (value, bool) {
+		v, ok := index(e, in)
+		if !ok {
+			v = value{form: formEmpty}
+		}
+		return v, true
+	}
+}
+
+// element returns the step .[n]. A negative n counts from the end.
+func element(index int64) step {
+	return func(_ *evaluator, in value) (value, bool) {
+		if in.isNull() {
+			return value{}, true
+		}
+		if in.form != formDoc || in.doc().Kind() != document.Array {
+			return value{}, false
+		}
+		at := index
+		if at < 0 {
+			at += int64(in.doc().Len())
+		}
+		for item := range in.doc().Items {
+			if at == 0 {
+				return ofDocument(item), true
+			}
+			at--
+		}
+		return value{}, true
+	}
+}
+
+// stage is one part of an expression that may return several values: a step, or the iteration .[].
+type stage struct {
+	step     step // nil for .[]
+	optional bool // whether the iteration is .[]?
+}
+
+// compileStages compiles an expression that may contain .[]. Its only error is needsJQ.
+func (n *pathNode) compileStages(q *gojq.Query) ([]stage, error) {
+	if q.Op == gojq.OpPipe && isPlain(q) {
+		left, err := n.compileStages(q.Left)
+		if err != nil {
+			return nil, err
+		}
+		right, err := n.compileStages(q.Right)
+		return append(left, right...), err
+	}
+	if q.Term == nil || !isPlain(q) {
+		s, err := n.compile(q)
+		return []stage{{step: s}}, err
+	}
+	at := slices.IndexFunc(q.Term.SuffixList, func(s *gojq.Suffix) bool { return s.Iter })
+	if at < 0 {
+		s, err := n.compileTerm(q.Term)
+		return []stage{{step: s}}, err
+	}
+	before, after := *q.Term, q.Term.SuffixList[at+1:]
+	before.SuffixList = before.SuffixList[:at]
+	s, err := n.compileTerm(&before)
+	if err != nil {
+		return nil, err
+	}
+	optional := len(after) > 0 && after[0].Optional
+	if optional {
+		after = after[1:]
+	}
+	stages := []stage{{step: s}, {optional: optional}}
+	if len(after) == 0 {
+		return stages, nil
+	}
+	rest, err := n.compileStages(&gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeIdentity, SuffixList: after}})
+	return append(stages, rest...), err
+}
+
+// errUnsupported says that a step is not ok: gojq has to evaluate the expression.
+var errUnsupported = errors.New("needs gojq")
+
+// run yields the results of the stages. It may return errUnsupported after it has yielded some.
+func run(ctx context.Context, e *evaluator, stages []stage, in value, yield func(value) error) error {
+	if len(stages) == 0 {
+		return yield(in)
+	}
+	if s := stages[0].step; s != nil {
+		out, ok := s(e, in)
+		if !ok {
+			return errUnsupported
+		}
+		if out.form == formEmpty {
+			return nil
+		}
+		return run(ctx, e, stages[1:], out, yield)
+	}
+	each := func(v value) error {
+		if e.visited++; e.visited%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return run(ctx, e, stages[1:], v, yield)
+	}
+	if in.form == formDoc && in.doc().Kind() == document.Object {
+		return sortedMembers(in.doc(), each)
+	}
+	if in.form != formDoc || in.doc().Kind() != document.Array {
+		if stages[0].optional {
+			return nil
+		}
+		return errUnsupported
+	}
+	for v := range in.doc().Items {
+		if err := each(ofDocument(v)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sortedMembers yields an object's values in the order of their keys. Of several equal keys it yields the last.
+func sortedMembers(v document.Value, yield func(value) error) error {
+	byKey := map[string]document.Value{}
+	for key, member := range v.Members {
+		byKey[key] = member
+	}
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		if err := yield(ofDocument(byKey[key])); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -23,21 +23,21 @@ func exprOf(t testing.TB, text string) *Expr {
 	return x
 }
 
-// values are all that an expression gives, as JSON, and how it ends.
+// values returns the results of an expression, its error, and its single value.
 func values(t testing.TB, x *Expr, in value) []string {
 	var all []string
-	m := machineAt(time.UnixMilli(60_500))
-	err := x.all(t.Context(), m, &item{value: in}, func(v value) error {
+	m := evaluatorAt(time.UnixMilli(60_500))
+	err := x.evalAll(t.Context(), m, &item{value: in}, func(v value) error {
 		all = append(all, fmt.Sprint(shown(v)))
 		return nil
 	})
-	one, oneErr := x.one(t.Context(), m, &item{value: in})
+	one, oneErr := x.evalOne(t.Context(), m, &item{value: in})
 	return append(all, fmt.Sprint(err), fmt.Sprint(shown(one), oneErr))
 }
 
-// shown is a value as JSON, as a label and as a number.
+// shown returns a value in every form: JSON, label, number, event id.
 func shown(v value) string {
-	if v.form == none {
+	if v.form == formEmpty {
 		v = value{}
 	}
 	text, err := gojq.Marshal(v.jq())
@@ -50,7 +50,7 @@ func shown(v value) string {
 	return fmt.Sprintf("%s %v, label %q %v, number %v %v, null %v, id %q, %s", text, err, label, isLabel, number, isNumber, v.isNull(), id, v.preview())
 }
 
-// agree holds that an expression means without jq what it means with jq, if it can do without.
+// agree checks that the direct form of an expression returns what gojq returns. It reports whether there is a direct form.
 func agree(t *testing.T, text, doc string) (direct bool) {
 	t.Helper()
 	x := exprOf(t, text)
@@ -63,11 +63,11 @@ func agree(t *testing.T, text, doc string) (direct bool) {
 	return true
 }
 
-// agreeOn holds it of a value of a document.
+// agreeOn checks it for one value.
 func agreeOn(t *testing.T, x *Expr, in document.Value) {
 	t.Helper()
 	got, want := values(t, x, ofDocument(in)), values(t, &Expr{code: x.code}, ofJQ(in.JQ()))
-	if x.path != nil { // its errors are in our own words
+	if x.path != nil { // its errors are not those of gojq
 		for _, all := range [][]string{got, want} {
 			for i, s := range all[len(all)-2:] {
 				if failed := s != "<nil>" && !strings.HasSuffix(s, " <nil>"); failed {
@@ -81,7 +81,7 @@ func agreeOn(t *testing.T, x *Expr, in document.Value) {
 	}
 }
 
-// TestDirectAtItsBounds holds it where chance seldom goes.
+// TestDirectAtItsBounds checks values that random expressions seldom reach.
 func TestDirectAtItsBounds(t *testing.T) {
 	for _, text := range []string{
 		".n * 9 + .n * 9", "0 - .n * 9 - .n * 9", ".n * .n", ".n * 10", ".n * -9", ".n + 0.5", ".n / 7", ".n / .n", ".n % -1", ".zero / 0", "1 / .zero", "1 % .zero",
@@ -98,7 +98,7 @@ func TestDirectAtItsBounds(t *testing.T) {
 	}
 }
 
-// writer writes expressions and documents by chance.
+// writer writes random expressions and documents.
 type writer struct{ pick func(n int) int }
 
 func (w writer) of(choices ...string) string { return choices[w.pick(len(choices))] }
@@ -131,8 +131,8 @@ func (w writer) expr(depth int) string {
 	return "(" + sub() + ") | " + w.of("length", "tonumber", "tostring", "ascii_downcase", "not", "select(.)", "fromdate", "timestamp")
 }
 
-// branches tells whether a constant behind the expression is wrong in gojq 0.12.20: its optimizer takes 1 for select's
-// result in select((.a or .b) | 1).
+// branches reports whether gojq 0.12.20 is wrong about a constant after the expression: its optimizer returns 1 for
+// select((.a or .b) | 1).
 func branches(text string) bool {
 	return strings.Contains(text, "and") || strings.Contains(text, "or") || strings.Contains(text, "//") || strings.Contains(text, "if")
 }
@@ -155,7 +155,7 @@ func (w writer) doc(depth int) string {
 	return "{" + strings.Join(parts, ",") + "}"
 }
 
-// TestDirectAgreesWithJQ holds it of many expressions, the same ones in each run.
+// TestDirectAgreesWithJQ checks many random expressions, the same ones in each run.
 func TestDirectAgreesWithJQ(t *testing.T) {
 	w, direct := writer{rand.New(rand.NewPCG(1, 2)).IntN}, 0
 	const all = 10_000
@@ -168,11 +168,11 @@ func TestDirectAgreesWithJQ(t *testing.T) {
 		}
 	}
 	if direct < all/2 {
-		t.Errorf("only %d of %d expressions did without jq", direct, all)
+		t.Errorf("only %d of %d expressions have a direct form", direct, all)
 	}
 }
 
-// FuzzDirect holds it of the expressions that the fuzzer's bytes choose, and of documents that it writes itself.
+// FuzzDirect checks the expressions that the fuzzer's bytes choose, on documents of the fuzzer.
 func FuzzDirect(f *testing.F) {
 	f.Add([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9}, `{"a":{"b":[1,2]}}`)
 	f.Add([]byte{7, 4, 0, 21, 0, 3}, `[{"a":1.50,"é":"\ud83d\ude00"},null]`)
@@ -192,7 +192,7 @@ func FuzzDirect(f *testing.F) {
 	})
 }
 
-// FuzzExpr holds it of expressions that the fuzzer writes itself.
+// FuzzExpr checks expressions of the fuzzer.
 func FuzzExpr(f *testing.F) {
 	for _, expr := range []string{".", ".a.b[]", `."a b"`, ".a[0].b?", "(.a // 1) * 2 | tostring", "select(.a >= 2 and .b != null)", "-1 + .a", ".[][]?", ".a as $x | $x", "def f: 1; f", "length, 1"} {
 		f.Add(expr, `{"a":{"b":[1,2]},"a b":[{"a":1}]}`)

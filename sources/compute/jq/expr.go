@@ -11,16 +11,15 @@ import (
 	"github.com/collectington/collectington/agent/jq"
 )
 
-// Expr is a jq expression, compiled once. What is made of paths, arithmetic, comparisons and the commonest functions runs
-// straight on the document and means exactly what jq means; the rest is converted and run by jq. It has $start and $end, the
-// tick's window in Unix seconds, and now, the tick's time.
+// Expr is a compiled jq expression. Its variables $start and $end are the tick's window in Unix seconds, and its function now
+// returns the tick's time.
 type Expr struct {
 	text   string
 	query  *gojq.Query
-	path   []string // of a plain path, with or without [] at its end; nil otherwise
-	stages []stage  // without jq; nil where needs tells what is in the way
-	step   step     // the stages where they are one step; nil otherwise
-	needs  string
+	path   []string // of a plain path, with or without [] at its end; else nil
+	stages []stage  // the direct form; nil if the expression needs gojq
+	step   step     // the direct form if it is a single step; else nil
+	needs  string   // the part that needs gojq
 	code   *gojq.Code
 }
 
@@ -32,12 +31,12 @@ func (x *Expr) UnmarshalText(text []byte) error {
 	}
 	*x = Expr{text: string(text), query: query, code: code}
 	x.path, _ = jq.Path(query)
-	*x = *x.at(&place{})
+	*x = *x.atNode(&pathNode{})
 	return nil
 }
 
-// at is the expression for the items at a place.
-func (x *Expr) at(p *place) *Expr {
+// atNode returns the expression with its direct form compiled for the values at a node.
+func (x *Expr) atNode(p *pathNode) *Expr {
 	if x == nil {
 		return nil
 	}
@@ -50,7 +49,7 @@ func (x *Expr) at(p *place) *Expr {
 	return &placed
 }
 
-// String is the expression as it was written.
+// String returns the expression as it was written.
 func (x *Expr) String() string {
 	if x == nil {
 		return "-"
@@ -58,24 +57,24 @@ func (x *Expr) String() string {
 	return x.text
 }
 
-var errSeveral = errors.New("gives more than one value; iterate with items instead")
+var errSeveral = errors.New("returns more than one value: iterate with items instead")
 
-// one evaluates the expression to a single value; nothing at all is null.
-func (x *Expr) one(ctx context.Context, m *machine, in *item) (value, error) {
-	if x.step != nil && in.form == inDoc {
-		out, ok := x.step(m, in.value)
+// evalOne evaluates the expression to one value. No value is null, several are an error.
+func (x *Expr) evalOne(ctx context.Context, e *evaluator, in *item) (value, error) {
+	if x.step != nil && in.form == formDoc {
+		out, ok := x.step(e, in.value)
 		switch {
-		case ok && out.form == none:
+		case ok && out.form == formEmpty:
 			return value{}, nil
 		case ok:
 			return out, nil
 		}
 		if x.path != nil {
-			_, err := walk(in.doc(), x.path)
+			_, err := resolvePath(in.doc(), x.path)
 			return value{}, err
 		}
 	}
-	iter := x.code.RunWithContext(ctx, in.forJQ(), m.variables...)
+	iter := x.code.RunWithContext(ctx, in.forJQ(), e.variables...)
 	first, ok := iter.Next()
 	if !ok {
 		return value{}, nil
@@ -89,19 +88,19 @@ func (x *Expr) one(ctx context.Context, m *machine, in *item) (value, error) {
 	return ofJQ(first), nil
 }
 
-// all evaluates the expression to any number of values.
-func (x *Expr) all(ctx context.Context, m *machine, in *item, yield func(value) error) error {
+// evalAll evaluates the expression and yields its values.
+func (x *Expr) evalAll(ctx context.Context, e *evaluator, in *item, yield func(value) error) error {
 	known := 0
-	if in.form == inDoc && x.stages != nil {
-		err := run(ctx, m, x.stages, in.value, func(v value) error { known++; return yield(v) })
-		if !errors.Is(err, errUnsure) {
+	if in.form == formDoc && x.stages != nil {
+		err := run(ctx, e, x.stages, in.value, func(v value) error { known++; return yield(v) })
+		if !errors.Is(err, errUnsupported) {
 			return err
 		}
 		if x.path != nil {
-			return x.why(in.doc())
+			return x.explainPath(in.doc())
 		}
 	}
-	iter := x.code.RunWithContext(ctx, in.forJQ(), m.variables...)
+	iter := x.code.RunWithContext(ctx, in.forJQ(), e.variables...)
 	for {
 		next, ok := iter.Next()
 		if !ok {
@@ -111,7 +110,7 @@ func (x *Expr) all(ctx context.Context, m *machine, in *item, yield func(value) 
 			return err
 		}
 		if known--; known >= 0 {
-			continue // it was yielded before jq had to be asked
+			continue // yielded by the direct form before it failed
 		}
 		if err := yield(ofJQ(next)); err != nil {
 			return err
@@ -119,8 +118,8 @@ func (x *Expr) all(ctx context.Context, m *machine, in *item, yield func(value) 
 	}
 }
 
-// walk follows a path as jq does: a key of null is null, a key of anything but an object is an error.
-func walk(v document.Value, path []string) (document.Value, error) {
+// resolvePath follows a path as jq does. A key of null is null, a key of anything but an object is an error.
+func resolvePath(v document.Value, path []string) (document.Value, error) {
 	for _, name := range path {
 		if kind := v.Kind(); kind != document.Object && kind != document.Null {
 			return v, fmt.Errorf("cannot look up %q in %s%s", name, describe(v), inList(v))
@@ -130,22 +129,22 @@ func walk(v document.Value, path []string) (document.Value, error) {
 	return v, nil
 }
 
-// inList is the remedy where a list stands in the way.
+// inList returns the remedy if a list is in the way.
 func inList(v document.Value) string {
 	if v.Kind() == document.Array {
-		return "; write [] to have its items"
+		return "; write [] to iterate over its items"
 	}
 	return ""
 }
 
-// why says what is wrong where a plain path gives no values.
-func (x *Expr) why(v document.Value) error {
-	v, err := walk(v, x.path)
+// explainPath returns the error of a plain path that has no values.
+func (x *Expr) explainPath(v document.Value) error {
+	v, err := resolvePath(v, x.path)
 	switch {
 	case err != nil:
 		return err
 	case v.Kind() == document.Null:
-		return errors.New("cannot iterate over null; write []? where a list may be missing")
+		return errors.New("cannot iterate over null; write []? if the list may be missing")
 	}
 	return fmt.Errorf("cannot iterate over %s", describe(v))
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// FuzzNumber holds that a number of the document is the number that Go's own decoder reads.
+// FuzzNumber compares the numbers of documents with those of encoding/json.
 func FuzzNumber(f *testing.F) {
 	for _, s := range []string{"0", "-1.5e3", "1e999", "9007199254740993", "0.1", "NaN", "0x1p2", "1_000", "+1", ".5", "1e5"} {
 		f.Add(s)
@@ -27,7 +27,7 @@ func FuzzNumber(f *testing.F) {
 	})
 }
 
-// FuzzCollect throws any document at rules of every sort: nothing may panic, and what comes out must be whole.
+// FuzzCollect checks that the readings of any document are complete, or that there is an error of one line.
 func FuzzCollect(f *testing.F) {
 	for _, doc := range []string{`{"list":[{"n":"a","v":1,"id":1}]}`, `[]`, `{"list":{"k":{"v":"1"}}}`, `{"list":[null,[],"x",1e400]}`} {
 		f.Add(doc)

@@ -13,7 +13,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// fixed is a fetcher of one text.
+// fixed is a fetcher that returns one document.
 type fixed struct {
 	text   string
 	parser sources.Parser
@@ -44,7 +44,7 @@ func sourceOf(t testing.TB, config, doc string) sources.Source {
 	return s
 }
 
-// collect is what a tick measures, as text: a line per reading, per drop and per metric that failed.
+// collect runs a tick and returns its readings as text: a line per reading, drop and failed metric.
 func collect(t testing.TB, config, doc string) string {
 	t.Helper()
 	readings, err := sourceOf(t, config, doc).Collect(t.Context(), sources.Tick{Time: time.Unix(0, 0)})
@@ -75,9 +75,9 @@ func show(readings metric.Readings) string {
 	return b.String()
 }
 
-// machineAt is a tick's, at a time.
-func machineAt(at time.Time) *machine {
-	m := &machine{}
-	m.begin(sources.Tick{Time: at, Start: at.Add(-time.Minute), End: at})
+// evaluatorAt returns the evaluator of a tick at a time.
+func evaluatorAt(at time.Time) *evaluator {
+	m := &evaluator{}
+	m.reset(sources.Tick{Time: at, Start: at.Add(-time.Minute), End: at})
 	return m
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// TestManual holds the examples of jq's manual (https://jqlang.org/manual, CC BY 3.0): an expression, an input, what comes
-// of it, and whether it does without jq.
+// TestManual checks examples of jq's manual (https://jqlang.org/manual, CC BY 3.0): an expression, its input, its results, and
+// whether it has a direct form.
 func TestManual(t *testing.T) {
 	f := func(direct bool, expr, input, want string) {
 		t.Helper()
@@ -26,7 +26,7 @@ func TestManual(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		err = x.all(t.Context(), machineAt(time.Now()), &item{value: ofDocument(doc.Root)}, func(v value) error {
+		err = x.evalAll(t.Context(), evaluatorAt(time.Now()), &item{value: ofDocument(doc.Root)}, func(v value) error {
 			text, err := gojq.Marshal(v.jq())
 			got = append(got, string(text))
 			return err

@@ -6,50 +6,53 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/collectington/collectington/agent/metric"
+	agenttext "github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sources"
 )
 
-// Bounds on what one document can make of one metric.
+// Bounds on one metric in one tick.
 const (
-	maxItems = 2_000_000 // readings of one metric in one tick
-	maxLabel = 4096      // bytes of a label's value
+	maxItems = 2_000_000 // items
+	maxLabel = 4096      // bytes of a label value
 )
 
-// source computes all metrics of a job from one document. Metrics with the same items are computed in one walk over them,
-// and those of them with the same labels share these.
+// source computes all metrics of a job from one document. Metrics with the same items are computed in one walk over these
+// items. Metrics of a walk with the same labels share the label values.
 type source struct {
-	fetch    sources.Fetcher
-	walks    []*walkPlan
-	measured metric.Readings
-	arena    []string // label values of the tick under way
-	machine  machine  // of the tick under way
-	window   window   // of that tick
+	fetch     sources.Fetcher
+	walks     []*walk
+	measured  metric.Readings
+	arena     []string  // label values of the current tick
+	evaluator evaluator // of the current tick
+	window    window    // of the current tick
 }
 
-// walkPlan is the metrics with the same items.
-type walkPlan struct {
+// walk is a pass over the items of one or more metrics.
+type walk struct {
 	items  *Expr
-	place  *place // where they all look members up
-	groups []*group
+	root   *pathNode // where all their expressions look up members of an item
+	groups []*labelGroup
 }
 
-// group is the metrics of a walk with the same labels.
-type group struct {
-	labels []*Expr // in the order of the metrics' label names
-	rules  []rule
+// labelGroup has the metrics of a walk that have the same labels.
+type labelGroup struct {
+	labels  []*Expr // in the order of the metrics' label names
+	metrics []metricPlan
 }
 
-// rule is how one metric is computed. At is its place in the readings.
-type rule struct {
+// metricPlan is a metric and its index in the readings.
+type metricPlan struct {
 	*Metric
-	at int
+	index int
 }
 
 func newSource(c Config, fetch sources.Fetcher) *source {
 	s := &source{fetch: fetch}
-	walks, groups := map[string]*walkPlan{}, map[string]*group{}
+	walks, groups := map[string]*walk{}, map[string]*labelGroup{}
 	for at, name := range slices.Sorted(maps.Keys(c)) {
 		m := c[name]
 		s.measured = append(s.measured, metric.Measured{Desc: m.desc(name)})
@@ -59,57 +62,57 @@ func newSource(c Config, fetch sources.Fetcher) *source {
 		}
 		w := walks[items]
 		if w == nil {
-			w = &walkPlan{place: &place{}}
-			w.items = m.Items.at(w.place)
+			w = &walk{root: &pathNode{}}
+			w.items = m.Items.atNode(w.root)
 			walks[items] = w
 			s.walks = append(s.walks, w)
 		}
 		key := items
 		var labels []*Expr
 		for _, label := range m.labelNames() {
-			labels = append(labels, m.Labels[label].at(w.place))
+			labels = append(labels, m.Labels[label].atNode(w.root))
 			key += "\x00" + m.Labels[label].text
 		}
 		g := groups[key]
 		if g == nil {
-			g = &group{labels: labels}
+			g = &labelGroup{labels: labels}
 			groups[key] = g
 			w.groups = append(w.groups, g)
 		}
-		g.rules = append(g.rules, rule{m.at(w.place), at})
+		g.metrics = append(g.metrics, metricPlan{m.atNode(w.root), at})
 	}
 	return s
 }
 
-// at is the metric whose expressions are for the items at a place.
-func (m *Metric) at(p *place) *Metric {
+// atNode returns the metric with its expressions compiled for the items of a walk.
+func (m *Metric) atNode(p *pathNode) *Metric {
 	placed := *m
-	placed.Value, placed.OnceBy, placed.Time = m.Value.at(p), m.OnceBy.at(p), m.Time.at(p)
+	placed.Value, placed.OnceBy, placed.Time = m.Value.atNode(p), m.OnceBy.atNode(p), m.Time.atNode(p)
 	return &placed
 }
 
-// Collect fetches the document and computes every metric from it.
+// Collect fetches the document and computes every metric.
 func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
 	doc, err := s.fetch.Fetch(ctx, tick)
 	if err != nil {
 		return nil, err
 	}
 	s.arena, s.window = s.arena[:0], windowOf(tick)
-	s.machine.begin(tick)
+	s.evaluator.reset(tick)
 	for i := range s.measured {
 		m := &s.measured[i]
 		m.Rows, m.Err, m.Drops = m.Rows[:0], nil, nil
 	}
-	// A document is converted for jq at most once a tick, and not at all where paths do.
+	// The root is converted for gojq at most once a tick, when the first expression needs it.
 	root := &item{value: ofDocument(doc.Root)}
 	for _, w := range s.walks {
-		w.place.forget()
-		err := s.walk(ctx, w, root)
+		w.root.forget()
+		err := s.collectWalk(ctx, w, root)
 		switch {
 		case err != nil:
 			s.fail(w, fmt.Errorf("items %s: %s", w.items, short(err.Error())))
-		case w.items == nil && doc.Skipped.Items > 0: // what is one value of all items would be another without some
-			s.fail(w, fmt.Errorf("is measured of the whole document, which lacks %d of its items; the first: %w", doc.Skipped.Items, doc.Skipped.First))
+		case w.items == nil && doc.Skipped.Items > 0: // a value of all items would be wrong without some of them
+			s.fail(w, fmt.Errorf("needs the whole document, which lacks %d of its items; the first: %w", doc.Skipped.Items, doc.Skipped.First))
 		}
 	}
 	if ctx.Err() != nil {
@@ -122,45 +125,202 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	return s.measured, nil
 }
 
-// fail makes it the error of all metrics of a walk.
-func (s *source) fail(w *walkPlan, err error) {
+// fail sets the error of all metrics of a walk.
+func (s *source) fail(w *walk, err error) {
 	for _, g := range w.groups {
-		for _, r := range g.rules {
-			s.measured[r.at].Err = err
+		for _, r := range g.metrics {
+			s.measured[r.index].Err = err
 		}
 	}
 }
 
-// failWhole makes it the metric's error when none of its readings could be used. Fields that are missing and texts that
-// are to be dropped are not meant: there may be nothing else today.
+// failWhole sets the metric's error if it has no readings because of errors. Missing values and strings that map drops are no
+// errors: the document may have nothing else.
 func failWhole(m *metric.Measured) {
 	if m.Err != nil || len(m.Rows) > 0 {
 		return
 	}
 	for _, d := range m.Drops {
 		if d.Reason != metric.Missing && d.Reason != metric.Unmapped {
-			m.Err = fmt.Errorf("no reading can be used: %s", d.First)
+			m.Err = fmt.Errorf("no reading is valid: %s", d.First)
 			return
 		}
 	}
 }
 
-var errTooMany = errors.New("too many items: at most 2000000 in one tick")
+var errTooMany = fmt.Errorf("more than %d items", maxItems)
 
-func (s *source) walk(ctx context.Context, w *walkPlan, root *item) error {
+// collectWalk computes the metrics of a walk.
+func (s *source) collectWalk(ctx context.Context, w *walk, root *item) error {
 	if w.items == nil {
-		s.compute(ctx, w, root)
+		s.collectItem(ctx, w, root)
 		return nil
 	}
 	n := 0
-	return w.items.all(ctx, &s.machine, root, func(v value) error {
+	return w.items.evalAll(ctx, &s.evaluator, root, func(v value) error {
 		if n++; n > maxItems {
 			return errTooMany
 		}
 		if n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s.compute(ctx, w, &item{value: v, at: n - 1})
+		s.collectItem(ctx, w, &item{value: v, index: n - 1})
 		return nil
 	})
+}
+
+// item is one item of a walk. It is converted for gojq when the first expression needs it.
+type item struct {
+	value
+	index     int
+	converted *any // nil until needed
+}
+
+// forJQ returns the item as gojq takes it.
+func (i *item) forJQ() any {
+	if i.converted == nil {
+		data := i.jq()
+		i.converted = &data
+	}
+	return *i.converted
+}
+
+// collectItem computes the readings of one item.
+func (s *source) collectItem(ctx context.Context, w *walk, in *item) {
+	for _, g := range w.groups {
+		labels, problem := s.labels(ctx, g, in)
+		if w.items != nil && in.isNull() {
+			problem = &itemProblem{metric.Missing, "it is null"}
+		}
+		for _, r := range g.metrics {
+			m := &s.measured[r.index]
+			if m.Err != nil {
+				continue
+			}
+			row := metric.Reading{Labels: labels}
+			p := problem
+			if p == nil || p.reason == metric.Missing && r.Missing == Zero && !in.isNull() {
+				p = s.reading(ctx, r.Metric, in, &row)
+			}
+			if p == nil && r.Time != nil {
+				p = r.ownTime(ctx, &s.evaluator, in, s.window, &row)
+			}
+			if p == nil {
+				m.Rows = append(m.Rows, row)
+				continue
+			}
+			p.report(m, r.Missing, w.items, in.index)
+		}
+	}
+}
+
+// itemProblem says why an item has no reading.
+type itemProblem struct {
+	reason metric.Reason
+	text   string
+}
+
+// report counts the problem as a drop, or sets the metric's error if a value is missing and missing is error.
+func (p *itemProblem) report(m *metric.Measured, missing Missing, items *Expr, at int) {
+	text := func() string {
+		if items == nil {
+			return short(p.text)
+		}
+		return fmt.Sprintf("item %d of %s: %s", at, items, short(p.text))
+	}
+	if p.reason == metric.Missing && missing == Error {
+		m.Err = errors.New(text())
+		return
+	}
+	for i := range m.Drops {
+		if m.Drops[i].Reason == p.reason {
+			m.Drops[i].Count++
+			return
+		}
+	}
+	m.Drops = append(m.Drops, metric.Drop{Reason: p.reason, Count: 1, First: text()})
+}
+
+// maxText bounds a message, in bytes. The error of an expression can contain the whole document.
+const maxText = 300
+
+// short returns at most maxText bytes of a message.
+func short(s string) string { return agenttext.Cut(s, maxText) }
+
+// labels returns the label values of an item. A missing one is empty, and reported as a problem.
+func (s *source) labels(ctx context.Context, g *labelGroup, in *item) ([]string, *itemProblem) {
+	from := len(s.arena)
+	var missing *itemProblem
+	for _, x := range g.labels {
+		v, err := x.evalOne(ctx, &s.evaluator, in)
+		text, ok := "", true
+		switch {
+		case err != nil:
+			return nil, &itemProblem{metric.Expression, fmt.Sprintf("label %s: %v", x, err)}
+		case v.isNull():
+			missing = &itemProblem{metric.Missing, fmt.Sprintf("label %s is missing", x)}
+		default:
+			text, ok = v.label()
+		}
+		switch {
+		case !ok:
+			return nil, &itemProblem{metric.NotLabel, fmt.Sprintf("label %s: want a string, got %s", x, v.preview())}
+		case !utf8.ValidString(text):
+			return nil, &itemProblem{metric.NotLabel, fmt.Sprintf("label %s is not UTF-8", x)}
+		case len(text) > maxLabel:
+			return nil, &itemProblem{metric.LabelTooBig, fmt.Sprintf("label %s has %d bytes, more than %d", x, len(text), maxLabel)}
+		}
+		s.arena = append(s.arena, text)
+	}
+	return s.arena[from:len(s.arena):len(s.arena)], missing
+}
+
+// reading sets the event id and the value.
+func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.Reading) *itemProblem {
+	if r.OnceBy != nil {
+		v, err := r.OnceBy.evalOne(ctx, &s.evaluator, in)
+		if err != nil {
+			return &itemProblem{metric.Expression, fmt.Sprintf("once_by %s: %v", r.OnceBy, err)}
+		}
+		id, ok := v.id()
+		if v.isNull() || !ok || id == "" {
+			return &itemProblem{metric.Missing, fmt.Sprintf("once_by %s is missing", r.OnceBy)}
+		}
+		row.Event = id
+	}
+	if r.Value == nil {
+		row.Value = 1
+		return nil
+	}
+	v, err := r.Value.evalOne(ctx, &s.evaluator, in)
+	switch {
+	case err != nil:
+		return &itemProblem{metric.Expression, fmt.Sprintf("value %s: %v", r.Value, err)}
+	case v.isNull() && r.Missing == Zero:
+		return nil
+	case v.isNull():
+		return &itemProblem{metric.Missing, fmt.Sprintf("value %s is missing", r.Value)}
+	case r.Map != nil:
+		return r.mapped(v, row)
+	}
+	number, ok := v.number()
+	if !ok {
+		return &itemProblem{metric.NotNumber, fmt.Sprintf("value %s: want a number, got %s", r.Value, strings.TrimSpace(v.preview()))}
+	}
+	row.Value = number
+	return nil
+}
+
+// mapped looks up a string in the metric's map.
+func (m *Metric) mapped(v value, row *metric.Reading) *itemProblem {
+	text, ok := v.label()
+	if number, known := m.Map[text]; ok && known {
+		row.Value = float64(number)
+		return nil
+	}
+	if m.Default.Drop {
+		return &itemProblem{metric.Unmapped, fmt.Sprintf("value %s: %s is not in map", m.Value, v.preview())}
+	}
+	row.Value = float64(m.Default.Value)
+	return nil
 }

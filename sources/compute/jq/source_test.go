@@ -41,6 +41,12 @@ x{id="9007199254740993",jq="9007199254740993"} 1
 x{id="123456789012345678901234567890",jq="123456789012345678901234567890"} 1
 x{id="1655371000",jq="1655371000"} 1
 `)
+	f("labels that read alike one after another are not the same",
+		"x: {type: gauge, value: 1, labels: {l: .a, m: .b.c}}\ny: {type: gauge, value: 1, labels: {l: .a.b, m: .c}}",
+		`{"a":{"b":"deep"},"b":{"c":2},"c":3}`, `
+x: no reading is valid: label .a: want a string, got {"b":"deep"}
+y{l="deep",m="3"} 1
+`)
 	f("the parent's label",
 		`x: {type: gauge, items: '.[] as $p | $p.children[] | {p: $p.name, c: .}', value: .c.v, labels: {parent: .p, child: .c.n}}`,
 		`[{"name":"A","children":[{"n":"a1","v":1},{"n":"a2","v":2}]}]`, `
@@ -76,16 +82,16 @@ x drops 3 missing: item 1 of .[]: value .v is missing
 	f("map", `x: {type: gauge, items: '.[]', value: ., map: {ok: 1, warn: 2, "true": 3}, default: -1, on_duplicate: last}`,
 		`["ok","warn","bad",true]`, "x 1\nx 2\nx -1\nx 3\n")
 	f("map that drops", `x: {type: gauge, value: .s, map: {ok: 1}, default: drop}`,
-		`{"s":"odd"}`, "x drops 1 unmapped: value .s: map has no \"odd\"\n")
+		`{"s":"odd"}`, "x drops 1 unmapped: value .s: \"odd\" is not in map\n")
 
 	f("not a number", `x: {type: gauge, items: '.[]', value: ., on_duplicate: last}`,
-		`["95.2 Mbps",{"a":1},[2],"NaN","0x10","",1e999]`, "x: no reading can be used: item 0 of .[]: value .: want a number, got \"95.2 Mbps\"\n")
+		`["95.2 Mbps",{"a":1},[2],"NaN","0x10","",1e999]`, "x: no reading is valid: item 0 of .[]: value .: want a number, got \"95.2 Mbps\"\n")
 	f("not a label", `x: {type: gauge, value: 1, labels: {l: .l}}`,
-		`{"l":[1]}`, "x: no reading can be used: label .l: want a text, got [1]\n")
+		`{"l":[1]}`, "x: no reading is valid: label .l: want a string, got [1]\n")
 	f("a label that is too long", `x: {type: gauge, value: 1, labels: {l: .l}}`,
-		`{"l":"`+strings.Repeat("a", 5000)+`"}`, "x: no reading can be used: label .l has 5000 bytes, more than 4096\n")
+		`{"l":"`+strings.Repeat("a", 5000)+`"}`, "x: no reading is valid: label .l has 5000 bytes, more than 4096\n")
 	f("a label that is not UTF-8", `x: {type: gauge, value: 1, labels: {l: .l}}`,
-		"{\"l\":\"\xff\"}", "x: no reading can be used: label .l is not UTF-8\n")
+		"{\"l\":\"\xff\"}", "x: no reading is valid: label .l is not UTF-8\n")
 
 	f("an expression that fails costs its item",
 		`x: {type: gauge, items: '.[]', value: '.v | ascii_downcase | length', on_duplicate: last}`,
@@ -94,20 +100,20 @@ x 3
 x drops 1 expression: item 1 of .[]: value .v | ascii_downcase | length: ascii_downcase cannot be applied to: number (5)
 `)
 	f("a path through a text", `x: {type: gauge, value: .a.b}`, `{"a":"t"}`,
-		"x: no reading can be used: value .a.b: cannot look up \"b\" in the text \"t\"\n")
+		"x: no reading is valid: value .a.b: cannot look up \"b\" in the string \"t\"\n")
 	f("several values", `x: {type: gauge, value: '.[]'}`, `[1,2]`,
-		"x: no reading can be used: value .[]: gives more than one value; iterate with items instead\n")
+		"x: no reading is valid: value .[]: returns more than one value: iterate with items instead\n")
 	f("items that are null cost their metrics alone",
 		`x: {type: gauge, items: '.list[]', value: .v}`+"\n"+`y: {type: gauge, value: .y}`,
-		`{"list":null,"y":1}`, "x: items .list[]: cannot iterate over null; write []? where a list may be missing\ny 1\n")
+		`{"list":null,"y":1}`, "x: items .list[]: cannot iterate over null; write []? if the list may be missing\ny 1\n")
 	f("items that are not there", `x: {type: gauge, items: .qeues, value: 1}`, `{"queues":[1]}`, "x drops 1 missing: item 0 of .qeues: it is null\n")
 	f("a path through a list", `x: {type: gauge, items: .list, value: .v}`, `{"list":[1]}`,
-		"x: no reading can be used: item 0 of .list: value .v: cannot look up \"v\" in a list; write [] to have its items\n")
+		"x: no reading is valid: item 0 of .list: value .v: cannot look up \"v\" in a list; write [] to iterate over its items\n")
 	f("items that may be missing", `x: {type: gauge, items: '.list[]?', value: .v}`, `{}`, "")
 	f("the tick's error", `x: {type: gauge, value: .v}`, `<html>`, "error: want JSON, got markup that begins with \"<html>\": is it a login or error page?\n")
 }
 
-// TestReuse holds that a tick leaves nothing behind for the next.
+// TestReuse checks that a tick leaves nothing behind for the next one.
 func TestReuse(t *testing.T) {
 	doc := &fixed{}
 	s, err := configOf(t, `x: {type: gauge, items: '.[]', value: .v, labels: {n: .n}}`).New(sources.Env{Fetch: doc})
@@ -131,13 +137,27 @@ func TestReuse(t *testing.T) {
 	}
 }
 
+// TestTicksTakeTheSameMemory checks that label values of earlier ticks make room for those of later ones.
+func TestTicksTakeTheSameMemory(t *testing.T) {
+	s := sourceOf(t, `x: {type: gauge, items: '.[]', value: .v, labels: {n: .n}}`, `[{"n":"a","v":1},{"n":"b","v":2}]`)
+	for range 3 {
+		if _, err := s.Collect(t.Context(), sources.Tick{}); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(s.(*source).arena); n != 2 {
+			t.Fatalf("%d label values are kept, want those of the last tick: 2", n)
+		}
+	}
+}
+
+// TestEndless checks that the end of the context stops an endless expression.
 func TestEndless(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := sourceOf(t, `x: {type: gauge, value: 'def f: f; f'}`, `{}`)
 		cause := errors.New("time is up")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		go func() {
-			// The expression never blocks, so fake time stands still: end it from outside.
+			// The expression never blocks, so the fake clock does not move.
 			cancel(cause)
 		}()
 		if _, err := s.Collect(ctx, sources.Tick{Time: time.Now()}); !errors.Is(err, cause) {
@@ -146,6 +166,7 @@ func TestEndless(t *testing.T) {
 	})
 }
 
+// TestTimeEndsAWalkThatYieldsNothing checks that a walk notices the end of its context without a single result.
 func TestTimeEndsAWalkThatYieldsNothing(t *testing.T) {
 	s := sourceOf(t, `x: {type: gauge, items: '.[] | select(. > 1)', value: 1}`, "["+strings.Repeat("1,", 2000)+"1]")
 	cause := errors.New("time is up")
@@ -154,12 +175,12 @@ func TestTimeEndsAWalkThatYieldsNothing(t *testing.T) {
 	if _, err := s.Collect(ctx, sources.Tick{}); !errors.Is(err, cause) {
 		t.Errorf("got %v, want the cause of the end", err)
 	}
-	if visited := s.(*source).machine.visited; visited != 1024 {
+	if visited := s.(*source).evaluator.visited; visited != 1024 {
 		t.Errorf("%d items were visited", visited)
 	}
 }
 
-// TestNothingIsAllocatedForAReading holds it of texts that stand in the document and of numbers that are computed.
+// TestNothingIsAllocatedForAReading checks labels that are strings of the document, and computed numbers and strings.
 func TestNothingIsAllocatedForAReading(t *testing.T) {
 	item := `{"id":"r1","team":{"name":"Team-A"},"open":12345,"took":1.25,"at":"2026-03-01T12:00:00Z"},`
 	allocations := func(items int) float64 {
@@ -175,5 +196,46 @@ b: {type: gauge, items: '.[] | select(.open > 1 and .team)', value: now - (.at |
 	}
 	if few, many := allocations(10), allocations(1000); many > few+5 {
 		t.Errorf("%v allocations for 1000 items, %v for 10", many, few)
+	}
+}
+
+// skipping is a fetcher of a document that lacks some of its items.
+type skipping struct {
+	fixed
+	skipped sources.Skipped
+}
+
+func (s *skipping) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
+	doc, err := s.fixed.Fetch(ctx, tick)
+	if err == nil {
+		doc.Skipped = s.skipped
+	}
+	return doc, err
+}
+
+// TestSkippedItems checks that items that the document lacks are counted as drops, and that a metric of the whole document
+// fails, since its value would be wrong.
+func TestSkippedItems(t *testing.T) {
+	doc := &skipping{fixed{text: `{"list":[{"v":1}]}`, parser: sources.Parser{}}, sources.Skipped{Items: 2, First: errors.New("GET /3: 404")}}
+	s, err := configOf(t, "each: {type: gauge, items: '.list[]', value: .v}\nwhole: {type: gauge, value: '.list | length'}").New(sources.Env{Fetch: doc})
+	if err != nil {
+		t.Fatal(err)
+	}
+	readings, err := s.Collect(t.Context(), sources.Tick{})
+	const want = "each 1\neach drops 2 skipped: GET /3: 404\nwhole: needs the whole document, which lacks 2 of its items; the first: GET /3: 404\n"
+	if got := show(readings); got != want || err != nil {
+		t.Errorf("got %v\n%swant\n%s", err, got, want)
+	}
+}
+
+// TestItemsAreBounded checks both sides of the bound on items.
+func TestItemsAreBounded(t *testing.T) {
+	const config = "x: {type: gauge, items: '.[]', value: 'null'}"
+	items := strings.Repeat("0,", maxItems-1)
+	if got := collect(t, config, "["+items+"0]"); got != "x drops 2000000 missing: item 0 of .[]: value null is missing\n" {
+		t.Errorf("got %.300s", got)
+	}
+	if got := collect(t, config, "["+items+"0,0]"); got != "x: items .[]: more than 2000000 items\n" {
+		t.Errorf("got %.300s", got)
 	}
 }

@@ -17,14 +17,13 @@ import (
 // maxLayout bounds a layout, in bytes.
 const maxLayout = 100
 
-// unixMilli is the time_format of numbers that are milliseconds.
+// unixMilli is the time_format of numbers of milliseconds.
 const unixMilli = "unix_ms"
 
-// TimeFormat is how times are written: empty for RFC 3339 as a text and Unix seconds as a number, unix_ms, or a layout of
-// Go's package time.
+// TimeFormat is the format of times: unix_ms, a layout of package time, or empty for RFC 3339 and numbers of Unix seconds.
 type TimeFormat string
 
-// UnmarshalText checks that the format tells one day from another.
+// UnmarshalText checks that the format has year, month and day.
 func (f *TimeFormat) UnmarshalText(text []byte) error {
 	*f = TimeFormat(text)
 	if *f == "" || *f == unixMilli {
@@ -34,24 +33,24 @@ func (f *TimeFormat) UnmarshalText(text []byte) error {
 	back, err := time.Parse(string(*f), day.Format(string(*f)))
 	switch {
 	case strings.Contains(string(*f), "%"):
-		return errors.New("want unix_ms, or a layout such as 2006-01-02 15:04:05; for one with % write it in time: strptime(…) | mktime")
+		return errors.New("want unix_ms, or a layout such as 2006-01-02 15:04:05; to parse a format with %, write time: strptime(…) | mktime")
 	case strings.Contains(string(*f), "MST"):
-		return errors.New("names of zones stand for several: leave MST out, where the texts have an offset take -0700")
+		return errors.New("zone names are ambiguous: remove MST, and use -0700 if the strings have an offset")
 	case len(text) > maxLayout || err != nil || !back.Truncate(24*time.Hour).Equal(day):
 		return errors.New("want unix_ms, or a layout with year, month and day, such as 2006-01-02 15:04:05")
 	}
 	return nil
 }
 
-// hasZone tells whether texts in this format say their offset.
+// hasZone reports whether strings in this format have an offset.
 func (f TimeFormat) hasZone() bool {
 	return f == "" || f == unixMilli || strings.Contains(string(f), "-07") || strings.Contains(string(f), "Z07")
 }
 
-// Zone is the time zone of texts that say none.
+// Zone is the time zone of strings without an offset.
 type Zone struct{ *time.Location }
 
-// UnmarshalText reads a name of the time zone database, or UTC.
+// UnmarshalText parses a name of the time zone database, or UTC.
 func (z *Zone) UnmarshalText(text []byte) error {
 	if name := string(text); name != "" && name != "Local" {
 		if location, err := time.LoadLocation(name); err == nil {
@@ -65,23 +64,24 @@ func (z *Zone) UnmarshalText(text []byte) error {
 func (m *Metric) validateTime() error {
 	if m.Time == nil {
 		return errors.Join(
-			onlyIf(m.TimeFormat == "", "time_format", "goes with time"),
-			onlyIf(m.TimeZone.Location == nil, "time_zone", "goes with time"))
+			onlyIf(m.TimeFormat == "", "time_format", "is only valid with time"),
+			onlyIf(m.TimeZone.Location == nil, "time_zone", "is only valid with time"))
 	}
-	const why = "goes with a gauge without delta, or a counter from: total: %s"
+	const why = "is only valid for a gauge without delta, or a counter with from: total: %s"
 	var problem error
 	switch {
 	case m.Type == metric.Gauge && m.Delta:
-		problem = setting.Bad("time", why, "a change since the last tick is of this tick")
+		problem = setting.Bad("time", why, "the change since the last run belongs to this run")
 	case m.Type == metric.Counter && (m.From != metric.Total || m.OnceBy != nil):
-		problem = setting.Bad("time", why, "what the agent adds up has grown when it saw it")
+		problem = setting.Bad("time", why, "what the agent adds up belongs to the run in which it was seen")
 	case m.Type == metric.Histogram || m.Type == metric.Summary:
-		problem = setting.Bad("time", why, "what the agent observes is counted when it saw it")
+		problem = setting.Bad("time", why, "what the agent observes belongs to the run in which it was seen")
 	}
 	return errors.Join(problem, onlyIf(m.TimeZone.Location == nil || !m.TimeFormat.hasZone(), "time_zone",
-		"goes with a time_format of texts that say no offset, such as 2006-01-02 15:04:05"))
+		"is only valid with a time_format without an offset, such as 2006-01-02 15:04:05"))
 }
 
+// onlyIf returns the problem of a setting unless ok.
 func onlyIf(ok bool, path, problem string) error {
 	if ok {
 		return nil
@@ -94,13 +94,13 @@ type window struct{ start, end int64 }
 
 func windowOf(t sources.Tick) window { return window{t.Start.UnixMilli(), t.End.UnixMilli()} }
 
-// ownTime fills in the reading's own time.
-func (m *Metric) ownTime(ctx context.Context, on *machine, in *item, w window, row *metric.Reading) *itemProblem {
-	if m.Time.text == "$end" { // which needs no item
+// ownTime sets the reading's own timestamp.
+func (m *Metric) ownTime(ctx context.Context, on *evaluator, in *item, w window, row *metric.Reading) *itemProblem {
+	if m.Time.text == "$end" { // the same for every item
 		row.Time = w.end
 		return nil
 	}
-	v, err := m.Time.one(ctx, on, in)
+	v, err := m.Time.evalOne(ctx, on, in)
 	if err != nil {
 		return &itemProblem{metric.Expression, fmt.Sprintf("time %s: %v", m.Time, err)}
 	}
@@ -113,12 +113,13 @@ func (m *Metric) ownTime(ctx context.Context, on *machine, in *item, w window, r
 	return nil
 }
 
+// seconds returns Unix milliseconds in seconds, as a value of gojq.
 func seconds(milli int64) any { return float64(milli) / 1000 }
 
-// maxTime is the end of the year 9999 in Unix milliseconds, which RFC 3339 can just write.
+// maxTime is the end of the year 9999, the last of RFC 3339, in Unix milliseconds.
 const maxTime = 253402300799999
 
-// readTime is a value as a time in Unix milliseconds.
+// readTime returns the time that a value stands for, in Unix milliseconds.
 func (m *Metric) readTime(v value) (int64, error) {
 	text, ok := v.label()
 	if !ok || text == "true" || text == "false" {
@@ -129,16 +130,16 @@ func (m *Metric) readTime(v value) (int64, error) {
 	case m.TimeFormat == unixMilli && isNumber:
 		return checkTime(number, text, "Unix milliseconds")
 	case m.TimeFormat == "" && isNumber:
-		return checkTime(number*1000, text, "Unix seconds; for milliseconds set time_format: unix_ms")
+		return checkTime(number*1000, text, "Unix seconds: for milliseconds set time_format: unix_ms")
 	case m.TimeFormat == unixMilli:
 		return 0, fmt.Errorf("want Unix milliseconds, got %.40q", text)
 	}
 	t, err := m.parseTime(text)
 	switch {
 	case err != nil && m.TimeFormat == "":
-		return 0, fmt.Errorf("%.40q is neither RFC 3339, such as 2006-01-02T15:04:05Z, nor Unix seconds; set time_format to its layout", text)
+		return 0, fmt.Errorf("%.40q is neither an RFC 3339 time, such as 2006-01-02T15:04:05Z, nor Unix seconds: set time_format to its layout", text)
 	case err != nil:
-		return 0, fmt.Errorf("%.40q is not of the time_format %q", text, m.TimeFormat)
+		return 0, fmt.Errorf("%.40q does not match the time_format %q", text, m.TimeFormat)
 	}
 	return checkTime(float64(t.UnixMilli()), text, "a year from 1970 to 9999")
 }
@@ -153,10 +154,10 @@ func (m *Metric) parseTime(text string) (time.Time, error) {
 	return time.ParseInLocation(string(m.TimeFormat), text, m.TimeZone.Location)
 }
 
-// checkTime refuses what a sample's time cannot be. A zero most often means that there is none.
+// checkTime refuses times that a sample cannot have. Zero usually means that there is none.
 func checkTime(milli float64, text, want string) (int64, error) {
 	if !(milli >= 1 && milli <= maxTime) {
-		return 0, fmt.Errorf("%.40s is no time in %s", text, want)
+		return 0, fmt.Errorf("%.40s is not a time in %s", text, want)
 	}
 	return int64(math.Round(milli)), nil
 }

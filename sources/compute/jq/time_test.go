@@ -9,7 +9,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// TestTimes holds what a time is read as, or why it is none.
+// TestTimes checks the timestamp of a value, or the reason why it has none.
 func TestTimes(t *testing.T) {
 	const day = "2026-11-22T"
 	for _, c := range []struct{ settings, item, want string }{
@@ -18,11 +18,11 @@ func TestTimes(t *testing.T) {
 		{"", `1795372740`, day + "18:39:00Z"},
 		{"", `1795372740.25`, day + "18:39:00.25Z"},
 		{"", `"1795372740"`, day + "18:39:00Z"},
-		{"", `1795372740000`, "not_a_time: time .at: 1795372740000 is no time in Unix seconds; for milliseconds set time_format: unix_ms"},
-		{"", `0`, "not_a_time: time .at: 0 is no time in Unix seconds"},
-		{"", `-5`, "not_a_time: time .at: -5 is no time"},
-		{"", `"1969-12-31T23:59:59Z"`, "not_a_time: time .at: 1969-12-31T23:59:59Z is no time in a year from 1970 to 9999"},
-		{"", `"22.11.2026"`, `not_a_time: time .at: "22.11.2026" is neither RFC 3339, such as 2006-01-02T15:04:05Z, nor Unix seconds; set time_format to its layout`},
+		{"", `1795372740000`, "not_a_time: time .at: 1795372740000 is not a time in Unix seconds: for milliseconds set time_format: unix_ms"},
+		{"", `0`, "not_a_time: time .at: 0 is not a time in Unix seconds"},
+		{"", `-5`, "not_a_time: time .at: -5 is not a time"},
+		{"", `"1969-12-31T23:59:59Z"`, "not_a_time: time .at: 1969-12-31T23:59:59Z is not a time in a year from 1970 to 9999"},
+		{"", `"22.11.2026"`, `not_a_time: time .at: "22.11.2026" is neither an RFC 3339 time, such as 2006-01-02T15:04:05Z, nor Unix seconds: set time_format to its layout`},
 		{"", `true`, "not_a_time: time .at: want a time, got true"},
 		{"", `[1]`, "not_a_time: time .at: want a time, got [1]"},
 		{"", `null`, "missing: time .at is missing"},
@@ -32,7 +32,7 @@ func TestTimes(t *testing.T) {
 		{"time_format: 02.01.2006 15:04", `"22.11.2026 18:39"`, day + "18:39:00Z"},
 		{"time_format: 02.01.2006 15:04\ntime_zone: Europe/Oslo", `"22.11.2026 18:39"`, day + "17:39:00Z"},
 		{"time_format: 02.01.2006 15:04 -0700", `"22.11.2026 18:39 +0100"`, day + "17:39:00Z"},
-		{"time_format: 2006-01-02", `"22.11.2026"`, `not_a_time: time .at: "22.11.2026" is not of the time_format "2006-01-02"`},
+		{"time_format: 2006-01-02", `"22.11.2026"`, `not_a_time: time .at: "22.11.2026" does not match the time_format "2006-01-02"`},
 		{`time_format: "20060102"`, `20261122`, day + "00:00:00Z"},
 	} {
 		config := "m:\n  type: gauge\n  value: 1\n  time: .at\n  " + strings.ReplaceAll(c.settings, "\n", "\n  ")
@@ -52,7 +52,7 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// TestTimesOfTheWindow holds that a reading can have a time of its tick's window.
+// TestTimesOfTheWindow checks timestamps that are computed from the tick's window.
 func TestTimesOfTheWindow(t *testing.T) {
 	end := time.Unix(1795372740, 250e6)
 	tick := sources.Tick{Time: end.Add(time.Hour), Start: end.Add(-time.Minute), End: end}
@@ -71,8 +71,9 @@ func TestTimesOfTheWindow(t *testing.T) {
 	}
 }
 
-// TestHowTellsTimes holds that a metric with another time is another metric, and that one without is what it was.
-func TestHowTellsTimes(t *testing.T) {
+// TestFingerprintHasTheTime checks that a metric with another timestamp has another fingerprint, and that the fingerprint of
+// one without is that of saved states.
+func TestFingerprintHasTheTime(t *testing.T) {
 	const plain = "m: {type: gauge, value: .n"
 	seen := map[string]string{}
 	for _, more := range []string{
@@ -90,7 +91,7 @@ func TestHowTellsTimes(t *testing.T) {
 	}
 }
 
-// FuzzTime holds that whatever an API writes, a time is refused or lies in the years that a sample can have.
+// FuzzTime checks that any time of an API is refused, or in the range of a sample's timestamp.
 func FuzzTime(f *testing.F) {
 	for _, seed := range []string{"2026-11-22T18:39:00Z", "1e400", "-0", "0x1p-2", "9999-12-31T23:59:59.9999999Z", "253402300799.9999", "NaN"} {
 		f.Add(seed, "")

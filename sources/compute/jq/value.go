@@ -12,59 +12,59 @@ import (
 	"github.com/collectington/collectington/agent/document"
 )
 
-// form is where a value stands.
+// form is the representation of a value.
 type form uint8
 
 const (
-	null    form = iota
-	boolean      // bits: 1 or 0
-	integer      // bits, as an int64
-	float        // bits, as a finite float64
-	text         // rest.text
-	inDoc        // tree, and bits: a piece of the document
-	made         // rest.data: what jq has made, and is none of these
-	none         // nowhere: it is jq's empty
+	formNull   form = iota
+	formBool        // bits: 1 or 0
+	formInt         // bits, as an int64
+	formFloat       // bits, as a finite float64
+	formString      // box.text
+	formDoc         // tree, and in bits the position in the document
+	formOther       // box.data: any other result of gojq
+	formEmpty       // no value: jq's empty
 )
 
-// value is a piece of the document, or what has been computed from one. The zero value is null. It has four fields of a
-// word each, which is the most that the compiler keeps in registers.
+// value is a value of the document, or a computed one. The zero value is null. It has four fields of a word each, which is
+// the most that the compiler keeps in registers.
 type value struct {
 	tree *document.Tree
-	rest *rest
+	box  *box
 	bits uint64
 	form form
 }
 
-// rest is what of a value takes more than a word.
-type rest struct {
+// box has the part of a value that does not fit in a word.
+type box struct {
 	text string
 	data any
 }
 
 func ofDocument(v document.Value) value {
 	tree, at := v.Position()
-	return value{form: inDoc, tree: tree, bits: uint64(at)}
+	return value{form: formDoc, tree: tree, bits: uint64(at)}
 }
 
 func (v value) doc() document.Value { return v.tree.At(uint32(v.bits)) }
 
-func intValue(n int64) value { return value{form: integer, bits: uint64(n)} }
+func intValue(n int64) value { return value{form: formInt, bits: uint64(n)} }
 
-func textValue(s string) value { return value{form: text, rest: &rest{text: s}} }
+func textValue(s string) value { return value{form: formString, box: &box{text: s}} }
 
 func boolValue(is bool) value {
 	if is {
-		return value{form: boolean, bits: 1}
+		return value{form: formBool, bits: 1}
 	}
-	return value{form: boolean}
+	return value{form: formBool}
 }
 
-// floatValue is a value only of a finite number; what jq makes of others is its business.
+// floatValue returns a finite float as a value. NaN and infinities are left to gojq.
 func floatValue(f float64) (value, bool) {
-	return value{form: float, bits: math.Float64bits(f)}, f-f == 0
+	return value{form: formFloat, bits: math.Float64bits(f)}, f-f == 0
 }
 
-// ofJQ is what gojq gives.
+// ofJQ returns a result of gojq as a value.
 func ofJQ(data any) value {
 	switch x := data.(type) {
 	case nil:
@@ -80,27 +80,27 @@ func ofJQ(data any) value {
 	case string:
 		return textValue(x)
 	}
-	return value{form: made, rest: &rest{data: data}}
+	return value{form: formOther, box: &box{data: data}}
 }
 
-// text is the characters of a value that is one.
+// text returns the characters of a string, and "" for any other value.
 func (v value) text() string {
 	switch {
-	case v.form == text:
-		return v.rest.text
-	case v.form == inDoc:
+	case v.form == formString:
+		return v.box.text
+	case v.form == formDoc:
 		return v.doc().Text()
 	}
 	return ""
 }
 
-func (v value) isText() bool { return v.rank() == text }
+func (v value) isText() bool { return v.rank() == formString }
 
-// rank is the value's form, and text of a text of the document. Smaller ones come first where jq orders values; those above
-// text are jq's to order.
+// rank returns the value's form, formString for a string of the document. Smaller ones come first in jq's order. Those above
+// formString are left to gojq.
 func (v value) rank() form {
-	if v.form == inDoc && v.doc().Kind() == document.String {
-		return text
+	if v.form == formDoc && v.doc().Kind() == document.String {
+		return formString
 	}
 	return v.form
 }
@@ -108,61 +108,61 @@ func (v value) rank() form {
 func (v value) int() int64 { return int64(v.bits) }
 
 func (v value) float() float64 {
-	if v.form == integer {
+	if v.form == formInt {
 		return float64(v.int())
 	}
 	return math.Float64frombits(v.bits)
 }
 
-func (v value) isNumber() bool { return v.form == integer || v.form == float }
+func (v value) isNumber() bool { return v.form == formInt || v.form == formFloat }
 
 func (v value) isNull() bool {
-	return v.form == null || v.form == inDoc && v.doc().Kind() == document.Null
+	return v.form == formNull || v.form == formDoc && v.doc().Kind() == document.Null
 }
 
-// isTrue tells whether jq takes the value for true: everything is but false and null.
+// isTrue reports whether the value counts as true: all but false and null do.
 func (v value) isTrue() bool {
 	switch v.form {
-	case inDoc:
+	case formDoc:
 		return v.doc().Kind() > document.False
-	case boolean:
+	case formBool:
 		return v.bits != 0
 	}
-	return v.form != null
+	return v.form != formNull
 }
 
-// jq is the value as gojq takes it. Numbers keep their digits.
+// jq returns the value as gojq takes it. Numbers keep their digits.
 func (v value) jq() any {
 	switch v.form {
-	case inDoc:
+	case formDoc:
 		return v.doc().JQ()
-	case boolean:
+	case formBool:
 		return v.isTrue()
-	case integer:
+	case formInt:
 		if n := v.int(); int64(int(n)) == n {
 			return int(n)
 		}
-		return big.NewInt(v.int()) // where an int has 32 bits
-	case float:
+		return big.NewInt(v.int()) // an int of 32 bits
+	case formFloat:
 		return v.float()
-	case text:
+	case formString:
 		return v.text()
-	case made:
-		return v.rest.data
+	case formOther:
+		return v.box.data
 	}
 	return nil
 }
 
-// number is the value as a number: a number, true (1) or false (0), or a text that is a number and nothing else.
+// number returns the number that the value stands for: a number, true (1), false (0), or a string that is a number.
 func (v value) number() (float64, bool) {
 	switch v.form {
-	case inDoc:
+	case formDoc:
 		return v.doc().Number()
-	case integer, float:
+	case formInt, formFloat:
 		return v.float(), true
-	case boolean:
+	case formBool:
 		return float64(v.bits), true
-	case text:
+	case formString:
 		return document.ParseNumber(v.text())
 	}
 	switch x := v.jq().(type) {
@@ -175,21 +175,21 @@ func (v value) number() (float64, bool) {
 	return 0, false
 }
 
-// label is the value as a label's value: a text, the digits of a number, true or false. The text may point into the
-// document.
+// label returns the label value that the value stands for: a string, the digits of a number, true or false. It may point
+// into the document.
 func (v value) label() (string, bool) {
 	switch v.form {
-	case inDoc:
+	case formDoc:
 		return v.doc().Label()
-	case integer:
+	case formInt:
 		return strconv.FormatInt(v.int(), 10), true
-	case text:
+	case formString:
 		return v.text(), true
 	}
 	switch x := v.jq().(type) {
 	case bool, *big.Int, json.Number, float64:
 		if f, ok := x.(float64); ok && f-f != 0 {
-			return "", false // jq writes NaN and infinities as something else
+			return "", false // jq writes NaN and infinities as other numbers
 		}
 		text, err := gojq.Marshal(x)
 		return string(text), err == nil
@@ -197,7 +197,7 @@ func (v value) label() (string, bool) {
 	return "", false
 }
 
-// id is the value as an event's id: a label's text, or the JSON text of a list or object.
+// id returns the event id that the value stands for: that of a label, or the JSON of a list or object.
 func (v value) id() (string, bool) {
 	if text, ok := v.label(); ok {
 		return text, true
@@ -206,14 +206,14 @@ func (v value) id() (string, bool) {
 	return string(text), err == nil
 }
 
-// preview is the value in a few words for a message.
+// preview returns the beginning of the value as JSON, for messages.
 func (v value) preview() string { return gojq.Preview(v.jq()) }
 
-// describe is a value of the document in a few words for a message.
+// describe returns a few words about a value of the document, for messages.
 func describe(v document.Value) string {
 	switch v.Kind() {
 	case document.String:
-		return fmt.Sprintf("the text %.20q", v.Text())
+		return fmt.Sprintf("the string %.20q", v.Text())
 	case document.Array, document.Object, document.Null:
 		return v.Kind().String()
 	}

@@ -11,12 +11,12 @@ import (
 	"github.com/collectington/collectington/sources/compute/jq"
 )
 
-// ready is a fetcher of a document that is there already.
+// ready is a fetcher that returns a decoded document.
 type ready struct{ doc *sources.Document }
 
 func (r ready) Fetch(context.Context, sources.Tick) (*sources.Document, error) { return r.doc, nil }
 
-// BenchmarkTick is 10,000 labelled values of 10,000 records, by script and by rules.
+// BenchmarkTick measures one value with labels of each of 10,000 records, by a script and by jq expressions.
 func BenchmarkTick(b *testing.B) {
 	text := []byte(`{"data":[`)
 	for i := range 10_000 {
@@ -54,12 +54,12 @@ def get_records_open():
 	if err := yaml.Load([]byte(`records_open: {type: gauge, items: ".data[]", value: .open, labels: {id: .id, team: .team.name, region: .team.region, stack: .stack}}`), c, yaml.WithKnownFields()); err != nil {
 		b.Fatal(err)
 	}
-	byRules, err := c.New(sources.Env{Fetch: ready{doc}})
+	byJQ, err := c.New(sources.Env{Fetch: ready{doc}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Run("script", run(script))
-	b.Run("rules", run(byRules))
+	b.Run("jq", run(byJQ))
 	b.Run("parse", func(b *testing.B) {
 		for b.Loop() {
 			if _, err := p.JSON("GET bench", append(text, "]}"...)); err != nil {

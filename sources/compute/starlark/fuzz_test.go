@@ -16,7 +16,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Whatever JSON says, Starlark says the same: written out again and decoded by encoding/json, both are equal.
+// FuzzDocument checks that a document is the same after it was a Starlark value.
 func FuzzDocument(f *testing.F) {
 	for _, text := range []string{records, `[]`, `{"a": {"a": 1, "a": 2}}`, `"\ud83d\ude00\ud800é\u00e9"`, `[1e3, -0.5, 12345678901234567890123, 9007199254740993]`, `-0`, `1e999`} {
 		f.Add(text)
@@ -55,8 +55,8 @@ func decoded(t *testing.T, text string) (v any) {
 	return v
 }
 
-// Whatever a function returns, there are readings that fit the metric, or one short line.
-func FuzzAnswer(f *testing.F) {
+// FuzzReadings checks that any return value becomes readings that fit the metric, or a short error of one line.
+func FuzzReadings(f *testing.F) {
 	for _, s := range []string{"5", `[{"a": 1, "v": 2}]`, `event("x", 1, a = 2)`, `[inc(), set(1), observe([])]`, `{"a": None}`, `{1: 2, "a": 3}`, "lambda: 1", `[[]]`, `float("inf")`, `{"a": "\xff", 3: 1}`} {
 		f.Add(s)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// api is a fetcher of texts by what is asked: "" is the job's own document.
+// api is a fetcher that returns documents by request. That of "" is the job's own document.
 type api struct {
 	texts  map[string]string
 	asked  []string
@@ -60,7 +60,7 @@ func configOf(t testing.TB, text string) *Config {
 	return c
 }
 
-// made is the source of a script with these metrics.
+// made returns the source of a script with these metrics.
 func made(t testing.TB, metrics, script string, a *api) (sources.Source, error) {
 	t.Helper()
 	c := configOf(t, metrics)
@@ -82,7 +82,7 @@ func tickAt() sources.Tick {
 	return sources.Tick{Time: at, Start: at.Add(-time.Minute), End: at}
 }
 
-// collect is what one tick measures, as text.
+// collect runs a tick and returns its readings as text.
 func collect(t testing.TB, metrics, script string, a *api) string {
 	t.Helper()
 	s, err := made(t, metrics, script, a)
@@ -120,7 +120,7 @@ func show(readings metric.Readings) string {
 	return b.String()
 }
 
-// value is what an expression of a script gives, or the error, without its place.
+// value returns the result of an expression in a script, or its error without the position.
 func value(t testing.TB, expression string) string {
 	t.Helper()
 	got := collect(t, "metrics: {x: {type: gauge}}", "def get_x():\n    fail(repr("+expression+"))\n", nil)

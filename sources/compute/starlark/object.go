@@ -2,6 +2,9 @@ package starlark
 
 import (
 	"errors"
+	"math/big"
+	"strconv"
+	"strings"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -9,40 +12,40 @@ import (
 	"github.com/collectington/collectington/agent/document"
 )
 
-// page is a document as a script sees it, frozen: None, bool, int with all its digits, float, string, list and dict. What
-// is not read is not made: a dict is an [object] until somebody wants the whole of it.
-type page struct {
-	made map[document.Value]starlark.Value // lists and whole dicts, so that each is made once
+// tree is a document as Starlark values, all frozen: None, bool, int with all its digits, float, string, list and dict. It
+// makes a value when a script reads it: a dict is an [object] until the whole dict is needed.
+type tree struct {
+	made map[document.Value]starlark.Value // lists and whole dicts, each made once
 }
 
-// nodeSize is about how many bytes a value takes once it is read, its place in the document included.
+// nodeSize is the approximate number of bytes of a value once it is read.
 const nodeSize = 100
 
-// ofDocument is a document's value, and about how many bytes it can hold. It is of a copy, since the document goes with
-// the next one.
+// ofDocument returns the value of a document, and the approximate number of bytes that it can hold. It copies the document,
+// whose memory is used for the next one.
 func ofDocument(v document.Value) (starlark.Value, int) {
-	p := &page{made: map[document.Value]starlark.Value{}}
-	return p.value(v.Clone()), v.Length() + nodeSize*v.Size()
+	t := &tree{made: map[document.Value]starlark.Value{}}
+	return t.value(v.Clone()), v.Length() + nodeSize*v.Size()
 }
 
-func (p *page) value(v document.Value) starlark.Value {
+func (t *tree) value(v document.Value) starlark.Value {
 	switch v.Kind() {
 	case document.Object:
-		return &object{page: p, at: v}
+		return &object{tree: t, at: v}
 	case document.Array:
-		if list, ok := p.made[v]; ok {
+		if list, ok := t.made[v]; ok {
 			return list
 		}
-		list := p.list(v)
+		list := t.list(v)
 		list.Freeze()
-		p.made[v] = list
+		t.made[v] = list
 		return list
 	}
 	return scalar(v)
 }
 
-// list makes a list, with all lists in it and one piece of memory for the objects.
-func (p *page) list(v document.Value) *starlark.List {
+// list returns a list with all lists in it. It allocates the objects of a list at once.
+func (t *tree) list(v document.Value) *starlark.List {
 	n, objects := 0, 0
 	for item := range v.Items {
 		n++
@@ -54,10 +57,10 @@ func (p *page) list(v document.Value) *starlark.List {
 	for item := range v.Items {
 		switch item.Kind() {
 		case document.Object:
-			slab = append(slab, object{page: p, at: item})
+			slab = append(slab, object{tree: t, at: item})
 			list = append(list, &slab[len(slab)-1])
 		case document.Array:
-			list = append(list, p.list(item))
+			list = append(list, t.list(item))
 		default:
 			list = append(list, scalar(item))
 		}
@@ -65,23 +68,23 @@ func (p *page) list(v document.Value) *starlark.List {
 	return starlark.NewList(list)
 }
 
-// object is an object of a document as a frozen dict. Its members are looked up where they stand; for all else, and where
-// there are many, it becomes a dict of Starlark's own, whose values are objects still.
+// object is an object of a document as a frozen dict. It looks up members in the document. For anything else, and if it has
+// many members, it builds a dict of Starlark's own, whose values are objects again. It implements [sandbox.Object].
 type object struct {
-	page  *page
+	tree  *tree
 	at    document.Value
-	whole *starlark.Dict // nil until wanted
+	whole *starlark.Dict // nil until needed
 }
 
-// maxSearched is how many values, keys included, an object is searched through.
+// maxSearched is the greatest size of an object, in keys and values, that is searched in the document.
 const maxSearched = 64
 
-// dict is the whole object. It has the last of several equal keys, as the rest of the agent.
-func (o *object) dict() *starlark.Dict {
+// Dict returns the whole object. Of several equal keys it has the last.
+func (o *object) Dict() *starlark.Dict {
 	if o.whole != nil {
 		return o.whole
 	}
-	if made, ok := o.page.made[o.at]; ok {
+	if made, ok := o.tree.made[o.at]; ok {
 		o.whole = made.(*starlark.Dict)
 		return o.whole
 	}
@@ -91,32 +94,35 @@ func (o *object) dict() *starlark.Dict {
 	}
 	d := starlark.NewDict(n)
 	for key, member := range o.at.Members {
-		_ = d.SetKey(starlark.String(key), o.page.value(member)) // a text can be a key of a dict that is not frozen yet
+		_ = d.SetKey(starlark.String(key), o.tree.value(member)) // cannot fail: a string is hashable, and the dict not frozen yet
 	}
 	d.Freeze()
-	o.page.made[o.at], o.whole = d, d
+	o.tree.made[o.at], o.whole = d, d
 	return d
 }
 
-// Get implements starlark.Mapping.
+// JSONSize returns the number of bytes of the JSON text.
+func (o *object) JSONSize() int { return len(o.at.Raw()) }
+
+// Get returns the value of a key.
 func (o *object) Get(key starlark.Value) (starlark.Value, bool, error) {
 	name, ok := key.(starlark.String)
 	if !ok || o.whole != nil || o.at.Size() > maxSearched {
-		return o.dict().Get(key)
+		return o.Dict().Get(key)
 	}
 	member := o.at.Get(string(name))
 	if member == (document.Value{}) {
 		return starlark.None, false, nil
 	}
-	return o.page.value(member), true, nil
+	return o.tree.value(member), true, nil
 }
 
-// Attr has a method get of its own, which needs no whole dict; all others are those of the dict.
+// Attr returns a method of a dict. The method get does not build the whole dict.
 func (o *object) Attr(name string) (starlark.Value, error) {
 	if name == "get" {
 		return starlark.NewBuiltin("get", getMember).BindReceiver(o), nil
 	}
-	return o.dict().Attr(name)
+	return o.Dict().Attr(name)
 }
 
 func getMember(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -133,41 +139,77 @@ func getMember(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwa
 	return other, nil
 }
 
-// SetKey is the error of a frozen dict.
-func (o *object) SetKey(k, v starlark.Value) error { return o.dict().SetKey(k, v) }
+// SetKey returns the error of a frozen dict.
+func (o *object) SetKey(k, v starlark.Value) error { return o.Dict().SetKey(k, v) }
 
-func (o *object) AttrNames() []string        { return o.dict().AttrNames() }
-func (o *object) Items() []starlark.Tuple    { return o.dict().Items() }
-func (o *object) Iterate() starlark.Iterator { return o.dict().Iterate() }
-func (o *object) Len() int                   { return o.dict().Len() }
-func (o *object) String() string             { return o.dict().String() }
+func (o *object) AttrNames() []string        { return o.Dict().AttrNames() }
+func (o *object) Items() []starlark.Tuple    { return o.Dict().Items() }
+func (o *object) Iterate() starlark.Iterator { return o.Dict().Iterate() }
+func (o *object) Len() int                   { return o.Dict().Len() }
+func (o *object) String() string             { return o.Dict().String() }
 func (o *object) Type() string               { return "dict" }
 func (o *object) Freeze()                    {}
 func (o *object) Truth() starlark.Bool       { return o.at.Size() > 1 }
-func (o *object) Hash() (uint32, error)      { return o.dict().Hash() }
+func (o *object) Hash() (uint32, error)      { return o.Dict().Hash() }
 
-// Binary is the union with another dict.
+// Binary returns the union with another dict.
 func (o *object) Binary(op syntax.Token, y starlark.Value, side starlark.Side) (starlark.Value, error) {
 	other, ok := asDict(y)
 	switch {
 	case op != syntax.PIPE || !ok:
 		return nil, nil
 	case side == starlark.Left:
-		return o.dict().Union(other), nil
+		return o.Dict().Union(other), nil
 	}
-	return other.Union(o.dict()), nil
+	return other.Union(o.Dict()), nil
 }
 
-// CompareSameType compares with another object or dict. A dict cannot compare itself with an object: see plain.
+// CompareSameType compares with another object or dict. A dict cannot compare itself with an object: see [sandbox.Object].
 func (o *object) CompareSameType(op syntax.Token, y starlark.Value, depth int) (bool, error) {
-	other, _ := asDict(y) // what says that it is a dict is one
-	return o.dict().CompareSameType(op, other, depth)
+	other, _ := asDict(y) // cannot fail: y has the type dict
+	return o.Dict().CompareSameType(op, other, depth)
 }
 
+// asDict returns a dict or an object as a dict.
 func asDict(v starlark.Value) (*starlark.Dict, bool) {
 	if o, ok := v.(*object); ok {
-		return o.dict(), true
+		return o.Dict(), true
 	}
 	d, ok := v.(*starlark.Dict)
 	return d, ok
+}
+
+// scalar returns a value of a document that is neither a list nor an object.
+func scalar(v document.Value) starlark.Value {
+	switch v.Kind() {
+	case document.String:
+		if raw := v.Raw(); strings.IndexByte(raw, '\\') < 0 {
+			return starlark.String(raw)
+		}
+		return starlark.String(v.AppendText(nil))
+	case document.Number:
+		return number(v.Raw())
+	case document.True:
+		return starlark.True
+	case document.False:
+		return starlark.False
+	}
+	return starlark.None
+}
+
+// maxDigits bounds an int. Parsing takes time that grows faster than the number of digits.
+const maxDigits = 4000
+
+// number returns an int if the text has neither a fraction nor an exponent, else a float.
+func number(text string) starlark.Value {
+	if !strings.ContainsAny(text, ".eE") && len(text) <= maxDigits {
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return starlark.MakeInt64(n)
+		}
+		if n, ok := new(big.Int).SetString(text, 10); ok {
+			return starlark.MakeBigInt(n)
+		}
+	}
+	f, _ := strconv.ParseFloat(text, 64) // infinite beyond the range of floats, which a reading refuses
+	return starlark.Float(f)
 }

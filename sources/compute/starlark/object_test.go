@@ -7,13 +7,13 @@ import (
 	"testing"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/syntax"
 
 	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/compute/starlark/sandbox"
 )
 
-// eager makes all of a document at once: what an object stands for.
+// eager returns a document as dicts and lists of Starlark's own.
 func eager(v document.Value) starlark.Value {
 	switch v.Kind() {
 	case document.Object:
@@ -32,8 +32,8 @@ func eager(v document.Value) starlark.Value {
 	return scalar(v)
 }
 
-// expressions are all that can be done with a document's value d, where e is the whole of it as dicts and lists, and m the
-// same not frozen.
+// expressions has all operations on a value d of a document. The value e is the same as dicts and lists, and m the same not
+// frozen.
 func expressions() []string {
 	return strings.Split(strings.ReplaceAll(strings.TrimSpace(`
 type(d); str(d); repr(d); bool(d); not d; len(d); dir(d); json.encode(d); [x for x in d]; list(d); dict(d); sorted(d); min(d); max(d)
@@ -69,7 +69,7 @@ def each(d):
     return [i == j for i in d for j in d]
 `
 
-// same holds that an expression says the same of a document's value and of what it stands for.
+// same checks that an expression has the same result for a value of a document and for its dicts and lists.
 func same(t *testing.T, expression string, v document.Value) {
 	t.Helper()
 	eval := func(d starlark.Value) string {
@@ -78,16 +78,11 @@ func same(t *testing.T, expression string, v document.Value) {
 		env["d"], env["e"], env["m"] = d, eager(v), eager(v)
 		env["d"].Freeze()
 		env["e"].Freeze()
-		tree, err := (&syntax.FileOptions{}).Parse("x", helpers+"result = "+expression, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		guardOperators(tree)
-		code, err := starlark.FileProgram(tree, env.Has)
+		code, err := sandbox.Compile("x", helpers+"result = "+expression, env.Has)
 		if err != nil {
 			return err.Error()
 		}
-		globals, err := code.Init(&starlark.Thread{}, env)
+		globals, err := code.Init(&starlark.Thread{Print: func(*starlark.Thread, string) {}}, env)
 		if err != nil {
 			return err.Error()
 		}
@@ -95,7 +90,7 @@ func same(t *testing.T, expression string, v document.Value) {
 	}
 	value, _ := ofDocument(v)
 	if got, want := eval(value), eval(eager(v)); got != want {
-		t.Errorf("%s of %s\nis      %s\nand was %s", expression, v, got, want)
+		t.Errorf("%s of %s\ndocument: %s\ndicts:    %s", expression, v, got, want)
 	}
 }
 
@@ -104,6 +99,7 @@ var documents = []string{
 	`[{"a": 1}, {"a": 1}]`, `{"a": [3, 1, 2]}`, `5`, `"text"`, `null`, `{"a": 12345678901234567890, "": 1e3}`, `[["a", 1], ["b", [2]]]`,
 }
 
+// TestObjectIsADict checks every expression on a few documents.
 func TestObjectIsADict(t *testing.T) {
 	many := `{"a": 1`
 	for i := range 100 {
@@ -121,7 +117,7 @@ func TestObjectIsADict(t *testing.T) {
 	}
 }
 
-// Whatever the document, an object is what it stands for.
+// FuzzObject checks any document.
 func FuzzObject(f *testing.F) {
 	for i, text := range documents {
 		f.Add(text, uint(i))

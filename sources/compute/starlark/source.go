@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	startime "go.starlark.net/lib/time"
@@ -11,51 +12,61 @@ import (
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/compute/starlark/sandbox"
 )
 
-// maxSteps bounds what one call may compute, in Starlark's steps: some seconds' worth. It is per function, so that one that
-// never ends costs the others nothing; the job's time-out bounds them all.
+// maxSteps bounds one call of a function, in Starlark's steps: a few seconds. The bound is per function, so that an endless
+// loop in one costs the others nothing. The job's timeout bounds all of them.
 const maxSteps = 100_000_000
 
-// source calls a script's functions.
+// Bounds on what is shown of a script's values, in bytes.
+const (
+	maxPrint   = 2000    // of one print
+	maxMessage = 500     // of an error
+	maxShown   = 400     // of what a function returns
+	maxPreview = 100_000 // a longer value is not written out at all
+)
+
+// source calls the functions of a script.
 type source struct {
 	env       sources.Env
 	program   *program
-	maxSteps  uint64
-	maxMemory int64
-	measures  []measure
-	measured  metric.Readings
-	arena     []string // label values of the tick under way
-	cells     cells    // of the reading under way
-	tick      *tick    // the tick under way; nil while the top level runs
-	kept      kept
-	readData  *starlark.Function // nil where the script has none
+	limits    sandbox.Limits
+	functions []metricFunc
+	readData  *starlark.Function // nil if the script has none
 	secrets   map[string]setting.Secret
-	patterns  patterns
+
+	tick     *tick           // the current one; nil while the top level runs
+	cache    responseCache   // of responses that later ticks may use
+	patterns patterns        // compiled regular expressions
+	measured metric.Readings // those of functions, in the same order
+	builder  readingBuilder
 }
 
-// measure is one metric and the function that computes it.
-type measure struct {
+// metricFunc is a metric and the function that computes it.
+type metricFunc struct {
 	desc   *metric.Desc
 	onceBy string
-	call   *starlark.Function
+	fn     *starlark.Function
 }
 
 func newSource(c *Config, env sources.Env, p *program) (*source, error) {
-	s := &source{env: env, program: p, maxSteps: maxSteps, maxMemory: int64(c.MaxMemory), secrets: c.Secrets}
+	s := &source{env: env, program: p, limits: sandbox.Limits{Steps: maxSteps, Memory: int64(c.MaxMemory)}, secrets: c.Secrets}
+	s.cache.maxSize = int64(c.MaxMemory) / 2
 	settings, err := ofSetting(c.Settings, 0)
 	if err != nil {
 		return nil, err
 	}
 	top := &registry{functions: map[string]*starlark.Function{}, changes: map[*starlark.Function]change{}}
 	var globals starlark.StringDict
-	err = s.guarded(context.Background(), func(thread *starlark.Thread) (err error) {
+	err = s.run(context.Background(), func(thread *starlark.Thread) (err error) {
 		globals, err = p.code.Init(thread, s.predeclared(settings, top))
 		return err
 	})
 	if err != nil {
-		return nil, s.fault(err)
+		return nil, s.scriptError(err)
 	}
 	globals.Freeze()
 	if err := top.bind(s, c, globals); err != nil {
@@ -64,21 +75,21 @@ func newSource(c *Config, env sources.Env, p *program) (*source, error) {
 	return s, nil
 }
 
-// Version is the script's.
+// Version returns the hash of the script.
 func (s *source) Version() string { return s.program.version }
 
-// Collect calls each metric's function once.
+// Collect calls the function of each metric once.
 func (s *source) Collect(ctx context.Context, at sources.Tick) (metric.Readings, error) {
-	s.tick = &tick{ctx: ctx, at: at, answers: map[string]answer{}, secrets: map[string]string{}}
+	s.tick = newTick(ctx, at, s)
 	defer func() { s.tick = nil }()
-	s.kept.forget(at.Time)
-	s.arena = s.arena[:0]
+	s.cache.expire(at.Time)
+	s.builder.reset()
 	failed := 0
-	var refused error // the first other request's error, with the place in the script that wanted it
-	for i := range s.measures {
+	var otherErr error // of the first function that failed because of a request other than the job's own
+	for i := range s.functions {
 		m := &s.measured[i]
 		m.Rows, m.Err, m.Drops = m.Rows[:0], nil, nil
-		if m.Err = s.measure(ctx, &s.measures[i], m); m.Err != nil {
+		if m.Err = s.measure(ctx, &s.functions[i], m); m.Err != nil {
 			failed++
 		}
 		switch {
@@ -86,14 +97,14 @@ func (s *source) Collect(ctx context.Context, at sources.Tick) (metric.Readings,
 			return nil, &failure{m.Err.Error(), context.Cause(ctx)}
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("run %s: %w", s.program.file, context.Cause(ctx))
-		case s.tick.lost:
+		case s.tick.ownFailed:
 			return nil, m.Err
-		case s.tick.refused && refused == nil:
-			refused = m.Err
+		case s.tick.otherFailed && otherErr == nil:
+			otherErr = m.Err
 		}
 	}
-	if failed == len(s.measures) && refused != nil {
-		return nil, refused
+	if failed == len(s.functions) && otherErr != nil {
+		return nil, otherErr
 	}
 	for i := range s.measured {
 		s.tick.skipped.Count(&s.measured[i])
@@ -101,43 +112,42 @@ func (s *source) Collect(ctx context.Context, at sources.Tick) (metric.Readings,
 	return s.measured, nil
 }
 
-// measure calls a metric's function and takes its answer.
-func (s *source) measure(ctx context.Context, m *measure, into *metric.Measured) error {
-	name := m.call.Name()
-	var answer starlark.Value
-	err := s.guarded(ctx, func(thread *starlark.Thread) (err error) {
-		answer, err = starlark.Call(thread, m.call, nil, nil)
+// measure calls the function of a metric and takes what it returns.
+func (s *source) measure(ctx context.Context, f *metricFunc, into *metric.Measured) error {
+	name := f.fn.Name()
+	var returned starlark.Value
+	err := s.run(ctx, func(thread *starlark.Thread) (err error) {
+		returned, err = starlark.Call(thread, f.fn, nil, nil)
 		return err
 	})
 	if err != nil {
-		return s.fault(err)
+		return s.scriptError(err)
 	}
 	if s.env.Show != nil {
-		s.env.Show(name+" returned", s.clip(preview(answer, maxPreview), maxShown))
+		s.env.Show(name+" returned", s.clip(sandbox.Preview(returned, maxPreview), maxShown))
 	}
-	if err := s.take(m, answer, into); err != nil {
-		return &failure{s.clip(fmt.Sprintf("%s: %s: %v", m.call.Position(), name, err), maxMessage), err}
+	if err := s.builder.take(f, returned, into); err != nil {
+		return &failure{s.clip(fmt.Sprintf("%s: %s: %v", f.fn.Position(), name, err), maxMessage), err}
 	}
 	return nil
 }
 
-// guarded runs Starlark within the bounds of steps, memory and the context.
-func (s *source) guarded(ctx context.Context, run func(*starlark.Thread) error) error {
+// run runs Starlark within the limits.
+func (s *source) run(ctx context.Context, call func(*starlark.Thread) error) error {
 	thread := &starlark.Thread{Name: s.program.file, Print: s.print}
-	thread.SetMaxExecutionSteps(s.maxSteps)
-	thread.OnMaxSteps = func(t *starlark.Thread) {
-		t.Cancel(fmt.Sprintf("no end after %d steps: is it an endless loop?", s.maxSteps))
-	}
-	startime.SetNow(thread, s.now)
-	stop := context.AfterFunc(ctx, func() { thread.Cancel(context.Cause(ctx).Error()) })
-	defer stop()
-	defer watchMemory(thread, s.maxMemory)()
-	return run(thread)
+	startime.SetNow(thread, func() (time.Time, error) {
+		now, err := s.now()
+		if err != nil {
+			return now, fmt.Errorf("time.now: %w", err)
+		}
+		return now, nil
+	})
+	return s.limits.Run(ctx, thread, call)
 }
 
-var errTopLevel = errors.New("the top level runs once, before any tick: call it in a metric's function")
+var errTopLevel = errors.New("cannot be used at the top level, which runs once, before any run of the job: use it in a metric's function")
 
-// now is the tick's time, so that all functions of a tick agree.
+// now returns the time of the tick, which is the same in all functions.
 func (s *source) now() (time.Time, error) {
 	if s.tick == nil {
 		return time.Time{}, errTopLevel
@@ -145,6 +155,7 @@ func (s *source) now() (time.Time, error) {
 	return s.tick.at.Time.UTC(), nil
 }
 
+// print logs and shows what a script prints.
 func (s *source) print(thread *starlark.Thread, text string) {
 	at := s.program.file
 	for depth := range thread.CallStackDepth() {
@@ -162,10 +173,66 @@ func (s *source) print(thread *starlark.Thread, text string) {
 	}
 }
 
-// How much is shown of what a script has made, in bytes.
-const (
-	maxPrint   = 2000    // of one print
-	maxMessage = 500     // of an error
-	maxShown   = 400     // of what a function has returned
-	maxPreview = 100_000 // what is longer is not even written out
-)
+// scriptError returns an error of a running script in one line: position, function and message.
+func (s *source) scriptError(err error) error {
+	e, ok := errors.AsType[*starlark.EvalError](err)
+	if !ok {
+		return err
+	}
+	message, _ := sandbox.Reason(e)
+	message = s.explainNone(s.clip(message, maxMessage))
+	// The innermost frame of the script; the frames below it are built-in functions.
+	for i := range e.CallStack {
+		frame := e.CallStack.At(i)
+		switch {
+		case frame.Pos.Filename() == "<builtin>" || frame.Pos.Filename() == "":
+			continue
+		case frame.Name == "<toplevel>":
+			return &failure{fmt.Sprintf("%s: %s", frame.Pos, message), err}
+		}
+		return &failure{fmt.Sprintf("%s: %s: %s", frame.Pos, frame.Name, message), err}
+	}
+	return &failure{message, err}
+}
+
+// explainNone returns Starlark's messages about a member of None in plain words. Most often a function returned nothing.
+func (s *source) explainNone(message string) string {
+	index := strings.HasPrefix(message, "unhandled index operation NoneType[")
+	attribute, ok := strings.CutPrefix(message, "NoneType has no .")
+	switch {
+	case index:
+		message = "the value before [ is None"
+	case ok:
+		attribute, _, _ = strings.Cut(attribute, " ")
+		message = "the value before ." + attribute + " is None"
+	default:
+		return message
+	}
+	if s.readData != nil {
+		return message + " (did read_data return nothing?)"
+	}
+	return message
+}
+
+// vault returns the secrets. It may be nil, which reads them but does not scrub.
+func (s *source) vault() *setting.SecretStore {
+	if s.env.Web == nil {
+		return nil
+	}
+	return s.env.Web.Secrets
+}
+
+// clip returns a text of the script as one line of at most limit bytes, without secrets. It scrubs before it cuts, so that
+// no part of a secret is left.
+func (s *source) clip(long string, limit int) string {
+	return text.Cut(text.OneLine(s.vault().Scrub(long)), limit)
+}
+
+// failure is an error with a message of ours and the cause of another.
+type failure struct {
+	text string
+	err  error
+}
+
+func (f *failure) Error() string { return f.text }
+func (f *failure) Unwrap() error { return f.err }

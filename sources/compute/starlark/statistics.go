@@ -8,9 +8,10 @@ import (
 
 	startime "go.starlark.net/lib/time"
 	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 )
 
-// statistics are functions of lists, as the module statistics of Python and numpy have them, and as functions of their own.
+// statistics returns functions of lists, as in Python's module statistics and in numpy.
 func statistics() starlark.StringDict {
 	return starlark.StringDict{
 		"mean":       ofNumbers("mean", func(all []float64) starlark.Value { return starlark.Float(mean(all)) }),
@@ -20,7 +21,7 @@ func statistics() starlark.StringDict {
 	}
 }
 
-// numbers are those of a list, or of durations in seconds.
+// numbers returns the items of a list as numbers.
 func numbers(name string, list starlark.Iterable) ([]float64, error) {
 	var all []float64
 	for item := range starlark.Elements(list) {
@@ -33,7 +34,7 @@ func numbers(name string, list starlark.Iterable) ([]float64, error) {
 	return all, nil
 }
 
-// sum is sum(list, start = 0). Ints stay ints.
+// sum is sum(list, start = 0). The sum of ints is an int, that of durations a duration.
 func sum(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var list starlark.Iterable
 	var total starlark.Value = starlark.MakeInt(0)
@@ -51,14 +52,15 @@ func sum(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []
 			return nil, fmt.Errorf("sum: want numbers, got %s", describe(item))
 		}
 		var err error
-		if total, err = starlark.Binary(plus, total, item); err != nil {
+		if total, err = starlark.Binary(syntax.PLUS, total, item); err != nil {
 			return nil, err
 		}
 	}
 	return total, nil
 }
 
-// ofNumbers makes a built-in function of one of numbers. Of nothing it is None, which is no reading.
+// ofNumbers returns a built-in function that passes a list of numbers to f. Of an empty list it returns None, which is no
+// reading.
 func ofNumbers(name string, f func([]float64) starlark.Value) *starlark.Builtin {
 	return starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		var list starlark.Iterable
@@ -81,7 +83,7 @@ func mean(all []float64) float64 {
 	return total / float64(len(all))
 }
 
-// stdev is the standard deviation of a sample, by n-1; None of less than two.
+// stdev returns the sample standard deviation (divided by n-1), or None of fewer than two numbers.
 func stdev(all []float64) starlark.Value {
 	if len(all) < 2 {
 		return starlark.None
@@ -93,6 +95,7 @@ func stdev(all []float64) starlark.Value {
 	return starlark.Float(math.Sqrt(squares / float64(len(all)-1)))
 }
 
+// percentileOf is percentile(list, p).
 func percentileOf(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var list starlark.Iterable
 	var p starlark.Value
@@ -107,7 +110,7 @@ func percentileOf(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 	return percentile(all, rank), err
 }
 
-// percentile interpolates linearly between the nearest ranks, as numpy does; None of nothing.
+// percentile interpolates linearly between the nearest ranks, as numpy does. Of no numbers it returns None.
 func percentile(all []float64, p float64) starlark.Value {
 	if len(all) == 0 {
 		return starlark.None

@@ -106,7 +106,7 @@ func TestFetch(t *testing.T) {
 		`paths: ["sub/*.txt"]`:                           `[{"file":"sub/é\".txt","modified":1767323045.25,"size":1,"document":3}]`,
 		`{path: one.json, format: yaml}`:                 `{"n":1}`,
 		`{paths: ["sub/é*"], format: ndjson}`:            `[{"file":"sub/é\".txt","modified":1767323045.25,"size":1,"document":[3]}]`,
-		`{path: one.json, format: csv}`:                  `read one.json: the CSV is wrong: line 1: a quote inside the cell "{\"n\": 1}\n": a cell with quotes stands in quotes, and its own are doubled`,
+		`{path: one.json, format: csv}`:                  `read one.json: invalid CSV: line 1: a quote inside the cell "{\"n\": 1}\n": a cell that contains quotes must be in quotes, with the inner ones doubled`,
 		`paths: ["sub/*.csv"]`:                           `[]`,
 		`path: nothing.json`:                             `read nothing.json: file does not exist`,
 		`path: one.json/x`:                               `read one.json/x: not a directory`,

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// BenchmarkDecode is the same 10,000 records in each format.
+// BenchmarkDecode decodes the same 10,000 records in each format.
 func BenchmarkDecode(b *testing.B) {
 	var json, ndjson, table, tree, doc, page strings.Builder
 	table.WriteString("id,team,region,stack,open,resolved,latency_seconds,title,link,trace\n")
@@ -22,7 +22,7 @@ func BenchmarkDecode(b *testing.B) {
 		json.WriteString(map[bool]string{true: "["}[i == 0] + line + map[bool]string{true: ","}[i < 9_999])
 		fmt.Fprintf(&table, "%s,%s,%s,%s,%d,%d,%s,\"%s\",%s,%s\n", values...)
 		fmt.Fprintf(&tree, "<r><id>%s</id><team>%s</team><region>%s</region><stack>%s</stack><open>%d</open><resolved>%d</resolved><latency_seconds>%s</latency_seconds><title>%s</title><link>%s</link><trace>%s</trace></r>", values...)
-		if i < 2_000 { // as many as the bound lets in
+		if i < 2_000 { // as many as the bound allows
 			doc.WriteString("- " + line + "\n")
 		}
 		fmt.Fprintf(&page, "records_open{id=%q,team=%q,region=%q,stack=%q} %d\n", values[:5]...)

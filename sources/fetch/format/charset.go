@@ -12,11 +12,11 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// maxCharset is how long the name of a charset can be.
+// maxCharset bounds the name of a charset in messages, in bytes.
 const maxCharset = 20
 
-// UTF8 is the body in UTF-8 without a byte order mark. What it is in is told by that mark, else by the content type, else
-// by an XML declaration (RFC 7303 section 3.2). UTF-8 is not copied.
+// UTF8 returns the body in UTF-8 without a byte order mark. That mark gives the charset, else the content type, else an XML
+// declaration (RFC 7303 section 3.2). A body in UTF-8 is not copied.
 func UTF8(contentType string, body []byte) ([]byte, error) {
 	if text, ok := bytes.CutPrefix(body, []byte("\xef\xbb\xbf")); ok {
 		return text, nil
@@ -36,24 +36,25 @@ func UTF8(contentType string, body []byte) ([]byte, error) {
 	case "utf-16le":
 		from = unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)
 	case "iso-8859-1", "latin1", "windows-1252", "cp1252":
-		from = charmap.Windows1252 // which the first two mean on the web (WHATWG Encoding, section 4.2)
+		from = charmap.Windows1252 // as the first two are read on the web (WHATWG Encoding, section 4.2)
 	case "iso-8859-15":
 		from = charmap.ISO8859_15
 	default:
 		if isASCII(body) {
-			return body, nil // which is the same in all
+			return body, nil // the same in all charsets
 		}
-		if len(name) > maxCharset {
-			name = "something else" // and may be anything, so it is not shown
+		shown := ""
+		if len(name) <= maxCharset { // a long one may be any text
+			shown = fmt.Sprintf(" %q", name)
 		}
-		return nil, fmt.Errorf("want UTF-8, UTF-16, ISO-8859-1, ISO-8859-15 or windows-1252, got text in %q", name)
+		return nil, fmt.Errorf("unsupported charset%s: want UTF-8, UTF-16, ISO-8859-1, ISO-8859-15 or windows-1252", shown)
 	}
 	return from.NewDecoder().Bytes(body)
 }
 
 var xmlDeclaration = regexp.MustCompile(`^\s*<\?xml\s[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']`)
 
-// charset is the name that the content type or the XML declaration gives.
+// charset returns the charset of the content type or of the XML declaration.
 func charset(contentType string, body []byte) string {
 	if _, params, err := mime.ParseMediaType(contentType); err == nil && params["charset"] != "" {
 		return params["charset"]
@@ -64,6 +65,7 @@ func charset(contentType string, body []byte) string {
 	return ""
 }
 
+// isASCII reports whether the body has only ASCII characters other than NUL.
 func isASCII(body []byte) bool {
 	for _, c := range body {
 		if c == 0 || c >= 0x80 {

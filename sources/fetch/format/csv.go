@@ -8,12 +8,12 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// maxColumns is as many as a spreadsheet has.
+// maxColumns is the number of columns of a large spreadsheet.
 const maxColumns = 16_384
 
-// table decodes rows of cells (RFC 4180; without quotes, text/tab-separated-values) to a list of objects by the names of
-// the columns. Cells are texts. A row must have a cell for each column: one that has not is torn, and its cells may
-// belong to other columns.
+// table decodes rows of cells to a list of objects, whose keys are the names of the columns. The format is that of RFC 4180,
+// or without quotes text/tab-separated-values. Cells are strings. A row must have a cell for each column: the cells of any
+// other row could belong to other columns.
 func (d *Decoder) table(text []byte, delimiter byte, quotes bool) error {
 	c := &cells{text: text, line: 1, delimiter: delimiter, comment: byte(d.set.CSV.Comment), quotes: quotes, plain: d.quoted}
 	defer func() { d.quoted = c.plain }()
@@ -43,25 +43,25 @@ func (d *Decoder) row(c *cells, columns []document.TextRef) error {
 			return err
 		}
 		if n == len(columns) {
-			return inLine(line, "more cells than the %d columns", n)
+			return inLine(line, "has more cells than the %d columns: a cell that contains the delimiter must be in quotes", n)
 		}
 		d.built.TextAt(columns[n])
 		d.built.Text(cell)
 	}
 	if n < len(columns) {
-		return inLine(line, "%d cells, want %d, one for each column", n, len(columns))
+		return inLine(line, "has %d of %d cells: is it cut short, or csv.delimiter wrong?", n, len(columns))
 	}
 	d.built.End()
 	return nil
 }
 
-// columns are the columns' names, by the settings or the first row.
+// columns returns the names of the columns, from the settings or the first row.
 func (d *Decoder) columns(c *cells) (places []document.TextRef, err error) {
 	set := d.set.CSV
 	header := []document.TextRef{}
 	if set.Header {
 		if !c.skip() {
-			return nil, errors.New("it is empty, want a row with the columns' names")
+			return nil, errors.New("is empty, want a first row with the names of the columns; for tables without one set csv.header: false and csv.columns")
 		}
 		if header, err = d.header(c, len(set.Columns) == 0); err != nil {
 			return nil, err
@@ -71,7 +71,7 @@ func (d *Decoder) columns(c *cells) (places []document.TextRef, err error) {
 		return header, nil
 	}
 	if set.Header && len(header) != len(set.Columns) {
-		return nil, inLine(c.line-1, "%d columns, csv.columns names %d", len(header), len(set.Columns))
+		return nil, inLine(c.line-1, "the header has %d columns, csv.columns has %d", len(header), len(set.Columns))
 	}
 	for _, name := range set.Columns {
 		places = append(places, d.built.Keep([]byte(name)))
@@ -79,7 +79,7 @@ func (d *Decoder) columns(c *cells) (places []document.TextRef, err error) {
 	return places, nil
 }
 
-// header reads the row of names. Those that are to be used must not be empty, nor the same.
+// header reads the row of names. If they are used, they must be distinct and not empty.
 func (d *Decoder) header(c *cells, used bool) (places []document.TextRef, err error) {
 	line, seen := c.line, map[string]int{}
 	for last := false; !last; {
@@ -91,29 +91,29 @@ func (d *Decoder) header(c *cells, used bool) (places []document.TextRef, err er
 		n := len(places)
 		switch first, again := seen[string(name)]; {
 		case n > maxColumns:
-			return nil, inLine(line, "more than %d columns", maxColumns)
+			return nil, inLine(line, "has more than %d columns", maxColumns)
 		case !used:
 			continue
 		case len(name) == 0:
-			return nil, inLine(line, "column %d has no name: name the columns by csv.columns", n)
+			return nil, inLine(line, "column %d has no name: set csv.columns", n)
 		case again:
-			return nil, inLine(line, "columns %d and %d are both called %s: name the columns by csv.columns", first, n, sources.Excerpt(name, 40))
+			return nil, inLine(line, "columns %d and %d have the same name %s: set csv.columns", first, n, sources.Excerpt(name, 40))
 		}
 		seen[string(name)] = n
 	}
 	return places, nil
 }
 
-// cells takes a table apart.
+// cells splits a table into cells.
 type cells struct {
 	text               []byte
 	at, line           int
 	delimiter, comment byte
 	quotes             bool
-	plain              []byte // the cell, where it differs from what stands in the text
+	plain              []byte // the cell, if it differs from the text
 }
 
-// skip goes to the next row, over empty lines and comments, and tells whether there is one.
+// skip skips empty lines and comments. It reports whether there is another row.
 func (c *cells) skip() bool {
 	for c.at < len(c.text) {
 		rest := c.text[c.at:]
@@ -130,7 +130,7 @@ func (c *cells) skip() bool {
 	return false
 }
 
-// lineEnd is the length of the line's end that a text begins with; 0 = it begins with none.
+// lineEnd returns the length of the line break at the beginning of the text, 0 if there is none.
 func lineEnd(text []byte) int {
 	switch {
 	case text[0] == '\n':
@@ -143,7 +143,7 @@ func lineEnd(text []byte) int {
 	return 0
 }
 
-// next is the row's next cell, valid until the one after it, and whether it is the last.
+// next returns the next cell of the row, valid until the following call, and whether it is the last.
 func (c *cells) next() (cell []byte, last bool, err error) {
 	start := c.at
 	if c.quotes && start < len(c.text) && c.text[start] == '"' {
@@ -159,7 +159,7 @@ func (c *cells) next() (cell []byte, last bool, err error) {
 			c.line++
 			return bytes.TrimSuffix(c.text[start:i], []byte("\r")), true, nil
 		case b == '"' && c.quotes:
-			return nil, false, inLine(c.line, `a quote inside the cell %s: a cell with quotes stands in quotes, and its own are doubled`,
+			return nil, false, inLine(c.line, `a quote inside the cell %s: a cell that contains quotes must be in quotes, with the inner ones doubled`,
 				sources.Excerpt(c.text[start:min(i+20, len(c.text))], 40))
 		}
 	}
@@ -167,7 +167,7 @@ func (c *cells) next() (cell []byte, last bool, err error) {
 	return bytes.TrimSuffix(c.text[start:], []byte("\r")), true, nil
 }
 
-// quoted is a cell in quotes, in which quotes are doubled.
+// quoted returns a cell in quotes, in which quotes are doubled.
 func (c *cells) quoted() (cell []byte, last bool, err error) {
 	opened := c.line
 	rest := c.text[c.at+1:]
@@ -175,7 +175,7 @@ func (c *cells) quoted() (cell []byte, last bool, err error) {
 	for {
 		n := bytes.IndexByte(rest, '"')
 		if n < 0 {
-			return nil, false, inLine(opened, "a quote is opened and never closed")
+			return nil, false, inLine(opened, "a quoted cell has no closing quote")
 		}
 		c.line += bytes.Count(rest[:n], []byte("\n"))
 		if n+1 == len(rest) || rest[n+1] != '"' {
@@ -201,5 +201,5 @@ func (c *cells) quoted() (cell []byte, last bool, err error) {
 		c.at++
 		return cell, false, nil
 	}
-	return nil, false, inLine(c.line, "text after a closing quote: %s", sources.Excerpt(rest, 20))
+	return nil, false, inLine(c.line, "want the delimiter or the end of the line after a closing quote, got %s", sources.Excerpt(rest, 20))
 }

@@ -11,8 +11,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Decoder decodes documents. It keeps its memory from one document to the next, so a document is valid until the next is
-// decoded.
+// Decoder decodes documents. It reuses its memory, so a document is valid until the next one is decoded.
 type Decoder struct {
 	set    Settings
 	vault  *setting.SecretStore
@@ -20,16 +19,16 @@ type Decoder struct {
 	lines  document.Parser
 	doc    sources.Document
 	built  document.Builder
-	quoted []byte // a cell of a table, without its quotes
+	quoted []byte // a cell of a table, unquoted
 }
 
-// Decoder makes a decoder, which leaves the vault's secrets out of its errors.
+// Decoder returns a decoder whose errors do not contain the secrets of the vault.
 func (s *Settings) Decoder(vault *setting.SecretStore) *Decoder {
 	return &Decoder{set: *s, vault: vault}
 }
 
-// Decode decodes a text in UTF-8, which must not change while the document is in use. Where the text comes from, and what
-// its server says that it is, stand in messages; the latter also chooses the format if the settings do not.
+// Decode decodes a text in UTF-8, which must not change while the document is in use. The argument from says where the text
+// comes from, for messages. The content type selects the format if the settings do not.
 func (d *Decoder) Decode(from, contentType string, text []byte) (*sources.Document, error) {
 	doc, err := d.decodeAs(from, contentType, text)
 	if err != nil {
@@ -38,12 +37,12 @@ func (d *Decoder) Decode(from, contentType string, text []byte) (*sources.Docume
 	return doc, nil
 }
 
-// withoutSecrets is an error of decoding without secrets. The error quotes a piece of the text, where a secret that a
-// server echoes could stand cut in two and go unnoticed, so the piece is taken anew from a text without secrets.
+// withoutSecrets returns an error of decoding without secrets. The error may quote only a part of a secret that the server
+// echoed, which would not be recognized. So the text is scrubbed and decoded again.
 func (d *Decoder) withoutSecrets(contentType string, text []byte, err error) error {
 	if scrubbed := d.vault.Scrub(string(text)); scrubbed != string(text) {
 		if _, err = d.decodeAs("", contentType, []byte(scrubbed)); err == nil {
-			return errors.New("the document cannot be decoded, and holds a secret of ours")
+			return errors.New("the document is invalid; it is not quoted since it contains a configured secret")
 		}
 	}
 	if scrubbed := d.vault.Scrub(err.Error()); scrubbed != err.Error() {
@@ -59,7 +58,7 @@ func (d *Decoder) decodeAs(from, contentType string, text []byte) (*sources.Docu
 	}
 	doc, err := d.decode(name, from, text)
 	if said := mediaType(contentType); err != nil && d.set.Format == Auto && said != "" && said != "text/html" && (name != JSON || !known) {
-		return nil, fmt.Errorf("%w; the server calls it %s, which is taken for %s: set format to what it is", err, said, name)
+		return nil, fmt.Errorf("%w; the server's content type is %s, which is read as %s: if it is something else, set format", err, said, name)
 	}
 	return doc, err
 }
@@ -69,12 +68,12 @@ func (d *Decoder) decode(name Name, from string, text []byte) (*sources.Document
 		return d.json.JSON(from, text)
 	}
 	if name != PlainText && isPage(text) {
-		return nil, fmt.Errorf("want %s, got a page that begins with %s: is it a login or error page?",
+		return nil, fmt.Errorf("want %s, got an HTML page that begins with %s: is it a login or error page?",
 			title(name), sources.Excerpt(bytes.TrimSpace(text), 40))
 	}
 	root, err := d.root(name, text)
 	if err != nil {
-		return nil, fmt.Errorf("the %s is wrong: %w", title(name), err)
+		return nil, fmt.Errorf("invalid %s: %w", title(name), err)
 	}
 	d.doc = sources.Document{From: from, Root: root}
 	return &d.doc, nil
@@ -105,6 +104,7 @@ func (d *Decoder) root(name Name, text []byte) (document.Value, error) {
 	return d.built.Value()
 }
 
+// title returns the name of a format, for messages.
 func title(name Name) string {
 	switch name {
 	case Prometheus:
@@ -115,18 +115,18 @@ func title(name Name) string {
 	return strings.ToUpper(string(name))
 }
 
-// isPage knows HTML, which servers give in place of anything when something is wrong.
+// isPage reports whether the text is HTML, which servers return in place of any format when something is wrong.
 func isPage(text []byte) bool {
 	begin := bytes.ToLower(bytes.TrimSpace(text[:min(len(text), 200)]))
 	return bytes.HasPrefix(begin, []byte("<!doctype html")) || bytes.HasPrefix(begin, []byte("<html"))
 }
 
-// inLine is an error with its place, counted from 1.
+// inLine returns an error with its line, counted from 1.
 func inLine(line int, format string, args ...any) error {
 	return fmt.Errorf("line %d: %w", line, fmt.Errorf(format, args...))
 }
 
-// ndjsonError shows where a line is broken.
+// ndjsonError returns the error of a line, with the part of the line that is wrong.
 func ndjsonError(text []byte, err error) error {
 	line, ok := errors.AsType[*document.LineError](err)
 	if !ok {

@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// decoder makes a decoder of settings as a user would write them.
+// decoder returns the decoder of YAML settings.
 func decoder(t testing.TB, settings string) *Decoder {
 	t.Helper()
 	s := Defaults()
@@ -21,7 +21,7 @@ func decoder(t testing.TB, settings string) *Decoder {
 	return s.Decoder(nil)
 }
 
-// decoded is the document as JSON, or the error.
+// decoded returns the document as JSON, or the error.
 func decoded(t testing.TB, d *Decoder, text string) string {
 	t.Helper()
 	doc, err := d.Decode("GET http://a.example", "", []byte(text))
@@ -45,7 +45,7 @@ func check(t *testing.T, all []example) {
 	t.Helper()
 	for _, c := range all {
 		d := decoder(t, c.settings)
-		for range 2 { // a decoder keeps nothing of one document in the next
+		for range 2 { // a document does not affect the next one
 			if got := decoded(t, d, c.text); got != c.want {
 				t.Errorf("%s of %.60q:\ngot  %.400s\nwant %s", c.settings, c.text, got, c.want)
 			}
@@ -55,7 +55,7 @@ func check(t *testing.T, all []example) {
 }
 
 func TestTables(t *testing.T) {
-	const quotes = ": a cell with quotes stands in quotes, and its own are doubled"
+	const quotes = ": a cell that contains quotes must be in quotes, with the inner ones doubled"
 	check(t, []example{
 		// RFC 4180 section 2.
 		{"format: csv", "a,b\r\n1,2\r\n3,4\r\n", `[{"a":"1","b":"2"},{"a":"3","b":"4"}]`},
@@ -68,22 +68,22 @@ func TestTables(t *testing.T) {
 		{"format: csv", "a,b\n", `[]`},
 		{"format: csv", "a,b", `[]`},
 		{"format: csv", "\n\na\nx\r", `[{"a":"x"}]`},
-		{"format: csv", "", "the CSV is wrong: it is empty, want a row with the columns' names"},
-		{"format: csv", "a,,c\n", "the CSV is wrong: line 1: column 2 has no name: name the columns by csv.columns"},
-		{"format: csv", "a,b,a\n", `the CSV is wrong: line 1: columns 1 and 3 are both called "a": name the columns by csv.columns`},
-		{"format: csv", "a,b\n\"1\n2\",3\n4\n", "the CSV is wrong: line 4: 1 cells, want 2, one for each column"},
-		{"format: csv", "a,b\n1,2,\n", "the CSV is wrong: line 2: more cells than the 2 columns"},
-		{"format: csv", "a,b\n1,\"2\n3\n", "the CSV is wrong: line 2: a quote is opened and never closed"},
-		{"format: csv", "a\nx\"y\n", `the CSV is wrong: line 2: a quote inside the cell "x\"y\n"` + quotes},
-		{"format: csv", "a\n\"x\"y\n", `the CSV is wrong: line 2: text after a closing quote: "y\n"`},
-		{"format: csv", "a\n\"x\"\ry\n", `the CSV is wrong: line 2: text after a closing quote: "\ry\n"`},
-		{"format: csv", " <HTML>", `want CSV, got a page that begins with "<HTML>": is it a login or error page?`},
-		{"format: csv", strings.Repeat(",", maxColumns), "the CSV is wrong: line 1: column 1 has no name: name the columns by csv.columns"},
-		{"{format: csv, csv: {columns: [x]}}", strings.Repeat(",", maxColumns), "the CSV is wrong: line 1: more than 16384 columns"},
+		{"format: csv", "", "invalid CSV: is empty, want a first row with the names of the columns; for tables without one set csv.header: false and csv.columns"},
+		{"format: csv", "a,,c\n", "invalid CSV: line 1: column 2 has no name: set csv.columns"},
+		{"format: csv", "a,b,a\n", `invalid CSV: line 1: columns 1 and 3 have the same name "a": set csv.columns`},
+		{"format: csv", "a,b\n\"1\n2\",3\n4\n", "invalid CSV: line 4: has 1 of 2 cells: is it cut short, or csv.delimiter wrong?"},
+		{"format: csv", "a,b\n1,2,\n", "invalid CSV: line 2: has more cells than the 2 columns: a cell that contains the delimiter must be in quotes"},
+		{"format: csv", "a,b\n1,\"2\n3\n", "invalid CSV: line 2: a quoted cell has no closing quote"},
+		{"format: csv", "a\nx\"y\n", `invalid CSV: line 2: a quote inside the cell "x\"y\n"` + quotes},
+		{"format: csv", "a\n\"x\"y\n", `invalid CSV: line 2: want the delimiter or the end of the line after a closing quote, got "y\n"`},
+		{"format: csv", "a\n\"x\"\ry\n", `invalid CSV: line 2: want the delimiter or the end of the line after a closing quote, got "\ry\n"`},
+		{"format: csv", " <HTML>", `want CSV, got an HTML page that begins with "<HTML>": is it a login or error page?`},
+		{"format: csv", strings.Repeat(",", maxColumns), "invalid CSV: line 1: column 1 has no name: set csv.columns"},
+		{"{format: csv, csv: {columns: [x]}}", strings.Repeat(",", maxColumns), "invalid CSV: line 1: has more than 16384 columns"},
 
 		{"{format: csv, csv: {header: false, columns: [x, y], delimiter: ;, comment: '#'}}", "#c;d;e\n1;2,5\n#\n", `[{"x":"1","y":"2,5"}]`},
 		{"{format: csv, csv: {columns: [x, y]}}", "a,a\n1,2\n", `[{"x":"1","y":"2"}]`},
-		{"{format: csv, csv: {columns: [x, y]}}", "a\n1\n", "the CSV is wrong: line 1: 1 columns, csv.columns names 2"},
+		{"{format: csv, csv: {columns: [x, y]}}", "a\n1\n", "invalid CSV: line 1: the header has 1 columns, csv.columns has 2"},
 		{"{format: csv, csv: {header: false, columns: [x]}}", "", `[]`},
 		{`{format: csv, csv: {delimiter: "\t"}}`, "a\tb\n\"1\t2\"\t3\n", `[{"a":"1\t2","b":"3"}]`},
 		{"format: tsv", "a\tb\n\"1\t2\"\n", `[{"a":"\"1","b":"2\""}]`},
@@ -100,21 +100,21 @@ func TestXML(t *testing.T) {
 		{"format: xml", `<a><b><b>1</b></b><b/></a>`, `{"a":{"b":[{"b":"1"},null]}}`},
 		{"format: xml", `<a>x<b/>y<!-- z --><![CDATA[<z>]]>&#x41;&lt;</a>`, `{"a":{"b":null,"#text":"xy<z>A<"}}`},
 		{"{format: xml, xml: {lists: [b, 'm:c']}}", `<a xmlns:m='u'><b>1</b><m:c/><c/></a>`, `{"a":{"b":["1"],"m:c":[null],"c":null}}`},
-		// Namespaces in XML 1.0: prefixes stay where two names would become one.
+		// Namespaces in XML 1.0: prefixes stay if two names would become the same.
 		{"format: xml", `<s:a xmlns:s="u" xmlns="v"><s:b x:c="1"/></s:a>`, `{"a":{"b":{"@c":"1"}}}`},
 		{"format: xml", `<a><m:b/><b/><m:c d="1" m:d="2"/></a>`, `{"a":{"m:b":null,"b":null,"c":{"@d":"1","@m:d":"2"}}}`},
 		{"format: xml", `<?xml version="1.0" encoding="koi8-r"?><!DOCTYPE a><a>x</a> `, `{"a":"x"}`},
-		{"format: xml", ``, "the XML is wrong: it is empty"},
-		{"format: xml", `{"a": 1}`, `the XML is wrong: line 1: text outside of all elements: "{\"a\": 1}"`},
-		{"format: xml", "<a>\n<b>\n</a>", "the XML is wrong: line 3: <b> is closed by </a>"},
-		{"format: xml", `</a>`, "the XML is wrong: line 1: </a> closes nothing"},
-		{"format: xml", `<a>`, "the XML is wrong: it is cut short: <a> is not closed"},
-		{"format: xml", `<a`, `the XML is wrong: line 1: "unexpected EOF"`},
-		{"format: xml", `<a/><b/>`, "the XML is wrong: line 1: a second root element, <b>"},
-		{"format: xml", `<a b="1" b="2"/>`, "the XML is wrong: line 1: two attributes are called @b"},
-		{"format: xml", `<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>`, `the XML is wrong: line 1: "invalid character entity &b;": only &amp; &lt; &gt; &quot; &apos; and numbers are known`},
-		{"format: xml", strings.Repeat("<a>", 301), "the XML is wrong: line 1: nested more than 300 deep"},
-		{"format: xml", "<a>\xff</a>", `the XML is wrong: line 1: "invalid UTF-8"`},
+		{"format: xml", ``, "invalid XML: is empty"},
+		{"format: xml", `{"a": 1}`, `invalid XML: line 1: text outside the root element: "{\"a\": 1}": if it is JSON, set format: json`},
+		{"format: xml", "<a>\n<b>\n</a>", "invalid XML: line 3: </a> closes <b>"},
+		{"format: xml", `</a>`, "invalid XML: line 1: </a> has no start tag"},
+		{"format: xml", `<a>`, "invalid XML: unexpected end: <a> is not closed"},
+		{"format: xml", `<a`, `invalid XML: line 1: "unexpected EOF"`},
+		{"format: xml", `<a/><b/>`, "invalid XML: line 1: has a second root element, <b>"},
+		{"format: xml", `<a b="1" b="2"/>`, "invalid XML: line 1: duplicate attribute @b"},
+		{"format: xml", `<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>`, `invalid XML: line 1: "invalid character entity &b;": only &amp; &lt; &gt; &quot; &apos; and numeric entities are supported`},
+		{"format: xml", strings.Repeat("<a>", 301), "invalid XML: line 1: nested more than 300 deep"},
+		{"format: xml", "<a>\xff</a>", `invalid XML: line 1: "invalid UTF-8"`},
 	})
 }
 
@@ -128,16 +128,16 @@ func TestYAML(t *testing.T) {
 		{"format: yaml", "!!str 5", `5`},
 		{"format: yaml", "# nothing\n", `null`},
 		{"format: yaml", " ", `null`},
-		{"format: yaml", "a: 1\nb: 2\na: 3\n", `the YAML is wrong: line 3: the key "a" stands twice`},
-		{"format: yaml", "a: 1\n---\nb: 2\n", `the YAML is wrong: line 2: a second document, want one`},
-		{"format: yaml", "a: &a [*a]", `the YAML is wrong: nested more than 300 deep`},
-		{"format: yaml", laughs("~", 6), `the YAML is wrong: its aliases stand for too much`},
-		{"format: yaml", laughs(strings.Repeat("x", 1000), 3), `the YAML is wrong: its aliases stand for too much`},
-		{"format: yaml", "a: *b", `the YAML is wrong: line 1: "unknown anchor 'b' referenced"`},
-		{"format: yaml", "<<: {a: 1}", `the YAML is wrong: line 1: << is not understood: it is not part of YAML 1.2`},
-		{"format: yaml", "[a]: 1", `the YAML is wrong: line 1: a key that is a list or a mapping`},
-		{"format: yaml", strings.Repeat("- ", 400), `the YAML is wrong: nested more than 300 deep`},
-		{"format: yaml", strings.Repeat("-\n", maxMarks+1), `the YAML is wrong: more than 90000 values, to judge by its punctuation`},
+		{"format: yaml", "a: 1\nb: 2\na: 3\n", `invalid YAML: line 3: duplicate key "a"`},
+		{"format: yaml", "a: 1\n---\nb: 2\n", `invalid YAML: line 2: has a second document: only one is supported`},
+		{"format: yaml", "a: &a [*a]", `invalid YAML: nested more than 300 deep`},
+		{"format: yaml", laughs("~", 6), `invalid YAML: its aliases expand to too much data`},
+		{"format: yaml", laughs(strings.Repeat("x", 1000), 3), `invalid YAML: its aliases expand to too much data`},
+		{"format: yaml", "a: *b", `invalid YAML: line 1: "unknown anchor 'b' referenced"`},
+		{"format: yaml", "<<: {a: 1}", `invalid YAML: line 1: the merge key << is not supported: it is not part of YAML 1.2`},
+		{"format: yaml", "[a]: 1", `invalid YAML: line 1: a key is a list or a mapping, want a scalar`},
+		{"format: yaml", strings.Repeat("- ", 400), `invalid YAML: nested more than 300 deep`},
+		{"format: yaml", strings.Repeat("-\n", maxMarks+1), `invalid YAML: has more than 90000 values, estimated from its punctuation: use JSON for a document of this size`},
 	})
 }
 
@@ -149,17 +149,17 @@ func TestPrometheusText(t *testing.T) {
 		{"format: prometheus", "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 3\nh_sum 1e-3\nh_other 1", `[{"name":"h_bucket","type":"histogram","labels":{"le":"+Inf"},"value":3},{"name":"h_sum","type":"histogram","labels":{},"value":1e-3},{"name":"h_other","type":"untyped","labels":{},"value":1}]`},
 		{"format: prometheus", "a NaN\na -INF\na +Inf\na infinity\n", `[{"name":"a","type":"untyped","labels":{},"value":"NaN"},{"name":"a","type":"untyped","labels":{},"value":"-Inf"},{"name":"a","type":"untyped","labels":{},"value":"+Inf"},{"name":"a","type":"untyped","labels":{},"value":"+Inf"}]`},
 		{"format: prometheus", "# TYPE \"a.b\" gauge\n{\"a.b\",\"c d\"=\"1\"} 1\n", `[{"labels":{"c d":"1"},"name":"a.b","type":"gauge","value":1}]`},
-		{"format: prometheus", "a\n", `the Prometheus text is wrong: line 1: want a number as value, got ""`},
-		{"format: prometheus", "\na x\n", `the Prometheus text is wrong: line 2: want a number as value, got "x"`},
-		{"format: prometheus", "a 1 1.5\n", `the Prometheus text is wrong: line 1: want milliseconds as timestamp, got "1.5"`},
-		{"format: prometheus", "a 1 2 3\n", `the Prometheus text is wrong: line 1: text after the timestamp: "3"`},
-		{"format: prometheus", "a{b=\"1} 1\n", `the Prometheus text is wrong: line 1: a quote is opened and never closed`},
-		{"format: prometheus", "a{b=\"1\",b=\"2\"} 1\n", `the Prometheus text is wrong: line 1: two labels are called "b"`},
-		{"format: prometheus", "a{b=\"1\" c=\"2\"} 1\n", `the Prometheus text is wrong: line 1: want a comma or } after a label, got "c=\"2\"} 1"`},
-		{"format: prometheus", "a{b} 1\n", `the Prometheus text is wrong: line 1: want = after the label "b"`},
-		{"format: prometheus", "{b=\"1\"} 1\n", `the Prometheus text is wrong: line 1: a sample without a name`},
-		{"format: prometheus", "9a 1\n", `the Prometheus text is wrong: line 1: want a name, got "9a 1"`},
-		{"format: prometheus", "# TYPE a thing\n", `the Prometheus text is wrong: line 1: want counter, gauge, histogram, summary or untyped as a type, got "thing"`},
+		{"format: prometheus", "a\n", `invalid Prometheus text: line 1: want a number as the value, got ""`},
+		{"format: prometheus", "\na x\n", `invalid Prometheus text: line 2: want a number as the value, got "x"`},
+		{"format: prometheus", "a 1 1.5\n", `invalid Prometheus text: line 1: want an integer of milliseconds as the timestamp, got "1.5"`},
+		{"format: prometheus", "a 1 2 3\n", `invalid Prometheus text: line 1: text after the timestamp: "3"`},
+		{"format: prometheus", "a{b=\"1} 1\n", `invalid Prometheus text: line 1: a string in quotes has no closing quote`},
+		{"format: prometheus", "a{b=\"1\",b=\"2\"} 1\n", `invalid Prometheus text: line 1: duplicate label "b"`},
+		{"format: prometheus", "a{b=\"1\" c=\"2\"} 1\n", `invalid Prometheus text: line 1: want a comma or } after a label, got "c=\"2\"} 1"`},
+		{"format: prometheus", "a{b} 1\n", `invalid Prometheus text: line 1: want = after the label "b"`},
+		{"format: prometheus", "{b=\"1\"} 1\n", `invalid Prometheus text: line 1: the sample has no name`},
+		{"format: prometheus", "9a 1\n", `invalid Prometheus text: line 1: want a name, got "9a 1"`},
+		{"format: prometheus", "# TYPE a thing\n", `invalid Prometheus text: line 1: want the type counter, gauge, histogram, summary or untyped, got "thing"`},
 	})
 }
 
@@ -168,12 +168,12 @@ func TestTextAndLines(t *testing.T) {
 	check(t, []example{
 		{pairs, "a = 1\nnothing\nb = 2 # x\n", `[{"name":"a","value":"1","note":null},{"name":"b","value":"2","note":"x"}]`},
 		{pairs, "<html>", `[]`},
-		{"{format: text, text: {pattern: '(?P<a>.)'}}", strings.Repeat("x", maxMatched/2+1), `the text is wrong: more than 125000 matches`},
+		{"{format: text, text: {pattern: '(?P<a>.)'}}", strings.Repeat("x", maxMatched/2+1), `invalid text: more than 125000 matches of text.pattern`},
 		{"{format: text, text: {pattern: '(?P<a>x*)'}}", "ab", `[{"a":""},{"a":""},{"a":""}]`},
 		{"format: ndjson", "{\"a\":1}\n2\n", `[{"a":1},2]`},
-		{"format: ndjson", "{\"a\":1}\n{'a':1}\n2\n", `the NDJSON is wrong: line 2: before "'a':1}": want a key in quotes`},
-		{"format: ndjson", "{\"a\":1}\n{\"a\":\n", `the NDJSON is wrong: line 2: cut short`},
-		{"format: ndjson", "<!doctype html>", `want NDJSON, got a page that begins with "<!doctype html>": is it a login or error page?`},
+		{"format: ndjson", "{\"a\":1}\n{'a':1}\n2\n", `invalid NDJSON: line 2: before "'a':1}": want a key in quotes`},
+		{"format: ndjson", "{\"a\":1}\n{\"a\":\n", `invalid NDJSON: line 2: cut short`},
+		{"format: ndjson", "<!doctype html>", `want NDJSON, got an HTML page that begins with "<!doctype html>": is it a login or error page?`},
 		{"format: json", "\xef\xbb\xbf{\"a\": 1}", `{"a": 1}`},
 		{"{}", "x", `want JSON, got text that begins with "x"`},
 	})

@@ -24,7 +24,7 @@ import (
 	"github.com/collectington/collectington/agent/document"
 )
 
-// root is the document, or nil where the text is refused.
+// root returns the document, or nil if the text is refused.
 func root(t *testing.T, d *Decoder, text []byte) *document.Value {
 	doc, err := d.Decode("x", "", text)
 	if err != nil {
@@ -39,7 +39,7 @@ func root(t *testing.T, d *Decoder, text []byte) *document.Value {
 	return &doc.Root
 }
 
-// FuzzCSV holds tables against encoding/csv: the same texts are tables, with the same cells.
+// FuzzCSV compares tables with those of encoding/csv: both accept the same texts, with the same cells.
 func FuzzCSV(f *testing.F) {
 	for _, s := range []string{"a,b\n1,2\n", "a\n\"x\"\"y\nz\"\r\n", "\r\n\ra,b\r", "#c\n1,\"", "\"a\",b\n\"\",\n", "a\"b", "\"a\"b", "a,b\n\r\n1", "\"\r\n\"\n"} {
 		f.Add([]byte(s))
@@ -51,7 +51,7 @@ func FuzzCSV(f *testing.F) {
 		want, wantErr := r.ReadAll()
 		got := root(t, d, text)
 		if got == nil || wantErr != nil || len(want) == 0 {
-			// Ours also refuses names that are empty or the same, and pages.
+			// Ours also refuses empty and duplicate names, and HTML pages.
 			named := len(want) > 0 && !slices.Contains(want[0], "") && len(slices.Compact(slices.Sorted(slices.Values(want[0])))) == len(want[0])
 			if (got != nil) != (wantErr == nil && named) && !isPage(text) {
 				t.Errorf("%q: got %v, want %q, %v", text, got, want, wantErr)
@@ -61,7 +61,7 @@ func FuzzCSV(f *testing.F) {
 		at := 1
 		for row := range got.Items {
 			for i, name := range want[0] {
-				// encoding/csv makes line breaks within quotes plain.
+				// encoding/csv normalizes line breaks in quotes.
 				if cell := strings.ReplaceAll(row.Get(name).Text(), "\r\n", "\n"); cell != want[at][i] && !strings.Contains(name, "\n") {
 					t.Errorf("%q: row %d has %q, want %q", text, at, cell, want[at][i])
 				}
@@ -74,7 +74,7 @@ func FuzzCSV(f *testing.F) {
 	})
 }
 
-// FuzzXML holds XML against encoding/xml, with all names, attributes and texts in order of their names.
+// FuzzXML compares the elements, attributes and texts with those of encoding/xml.
 func FuzzXML(f *testing.F) {
 	for _, s := range []string{`<a b="1"><c>x</c><c/>y</a>`, `<m:a xmlns:m="u"><a/><n:a n:b="1"/></m:a>`, `<a>&lt;<![CDATA[x]]><!--c--></a>`, `<!DOCTYPE a><a/>`, `<?xml version="1.0"?><a><b><b/></b></a>`} {
 		f.Add([]byte(s))
@@ -126,7 +126,7 @@ func FuzzXML(f *testing.F) {
 	})
 }
 
-// flatten lists what a document of XML holds. The elements of a list have the list's name.
+// flatten lists the values of an XML document. The items of a list have the name of the list.
 func flatten(v document.Value, name string, into *[]string) {
 	_, local, prefixed := strings.Cut(name, ":")
 	if !prefixed {
@@ -154,7 +154,7 @@ func flatten(v document.Value, name string, into *[]string) {
 	}
 }
 
-// FuzzYAML holds YAML against what the library makes of it.
+// FuzzYAML compares documents with those of the YAML library.
 func FuzzYAML(f *testing.F) {
 	for _, s := range []string{"a: [1, 0x1F, .5, ~]\nb: {c: '1'}\n", "- &x 1\n- *x\n", "a: |\n  t\n", "1: 2\n", "- 1_0\n- 0o7\n- -.inf\n- 2026-01-01\n", "? a\n: b\n", "!!float 1", "- 010\n- 1e5\n- 123456789012345678901234567890\n"} {
 		f.Add([]byte(s))
@@ -165,7 +165,7 @@ func FuzzYAML(f *testing.F) {
 		var want any
 		err := yaml.Load(text, &want)
 		if got == nil || err != nil {
-			return // the library refuses tags that do not fit, and makes numbers of dates; ours refuses what JSON has not
+			return // the library refuses wrong tags, and converts dates; ours refuses what JSON does not have
 		}
 		if !isJSON(want) {
 			return
@@ -176,7 +176,7 @@ func FuzzYAML(f *testing.F) {
 	})
 }
 
-// normal makes numbers floats and everything that JSON has not a text.
+// normal returns a value with floats for numbers, and strings for what JSON does not have.
 func normal(v any) any {
 	switch v := v.(type) {
 	case nil, bool:
@@ -210,7 +210,7 @@ func normal(v any) any {
 	return nil
 }
 
-// isJSON tells whether the library made nothing but what JSON has: no times, no keys that are no texts.
+// isJSON reports whether a value has only types of JSON: no times, and only strings as keys.
 func isJSON(v any) bool {
 	switch v := v.(type) {
 	case []any:
@@ -223,7 +223,7 @@ func isJSON(v any) bool {
 	return false
 }
 
-// FuzzPrometheus holds the text format against Prometheus' own parser: what that takes ours takes, and means the same.
+// FuzzPrometheus compares samples with those of Prometheus' own parser: ours accepts what that accepts, with the same result.
 func FuzzPrometheus(f *testing.F) {
 	for _, s := range []string{
 		"# HELP a b\n# TYPE a counter\na{b=\"c\",} 1 5\n", "{\"a.b\",c=\"d\"} NaN\n", "a{b=\"\\\"\\n\\\\\"} 1e-5\n", "a\t1\n\n#\n# x\nb +Inf\n", "a{} 0x1p3\n", "# TYPE \"x y\" gauge\n", "# HELP a b\n# TYPE",
@@ -233,7 +233,7 @@ func FuzzPrometheus(f *testing.F) {
 	d := decoder(f, "format: prometheus")
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if bytes.IndexByte(text, 0) >= 0 {
-			return // which Prometheus takes for the end
+			return // which Prometheus reads as the end
 		}
 		var want []string
 		p := textparse.NewPromParser(text, labels.NewSymbolTable(), false)
@@ -243,7 +243,7 @@ func FuzzPrometheus(f *testing.F) {
 				break
 			}
 			if err != nil {
-				root(t, d, text) // ours may take it
+				root(t, d, text) // ours may accept it
 				return
 			}
 			if entry != textparse.EntrySeries {
@@ -263,7 +263,7 @@ func FuzzPrometheus(f *testing.F) {
 			set := map[string]string{model.MetricNameLabel: s.Get("name").Text()}
 			for label, value := range s.Get("labels").Members {
 				if set[label] = value.Text(); set[label] == "" {
-					delete(set, label) // an empty label is none
+					delete(set, label) // an empty label is an absent one
 				}
 			}
 			value, _ := strconv.ParseFloat(s.Get("value").Text(), 64)
@@ -291,12 +291,12 @@ func sampleText(set map[string]string, value float64, at *int64) string {
 		stamp = strconv.FormatInt(*at, 10)
 	}
 	if math.IsNaN(value) {
-		value = math.NaN() // Prometheus has several
+		value = math.NaN() // Prometheus has several NaNs
 	}
 	return fmt.Sprint(set, value, stamp)
 }
 
-// FuzzText throws any text at any pattern.
+// FuzzText checks that any pattern finds its matches in any text.
 func FuzzText(f *testing.F) {
 	f.Add(`(?m)^(?P<a>\w+) = (?P<b>\S+)$`, []byte("a = 1\n"))
 	f.Add(`(?P<a>)`, []byte("\xffé"))
@@ -319,7 +319,7 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// FuzzUTF8 holds that what is decoded is UTF-8 where a charset was converted.
+// FuzzUTF8 checks that the result of a conversion is UTF-8.
 func FuzzUTF8(f *testing.F) {
 	f.Add("text/xml; charset=iso-8859-1", []byte("\xe9"))
 	f.Add("", []byte("<?xml version='1.0' encoding='windows-1252'?>\x80"))

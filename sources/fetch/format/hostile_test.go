@@ -15,10 +15,10 @@ import (
 
 const (
 	mib       = 1 << 20
-	maxMemory = 55 * mib // at once, for a body of 1 MiB, with what garbage there is
+	maxMemory = 55 * mib // for a body of 1 MiB, garbage included
 )
 
-// hostile are bodies of 1 MiB that are made to cost as much as they can.
+// hostile returns bodies of 1 MiB that are meant to be as expensive as possible.
 func hostile() map[string]example {
 	fill := func(text string) string { return strings.Repeat(text, mib/len(text)) }
 	names := func(form func(i int) string) string {
@@ -71,7 +71,7 @@ func hostile() map[string]example {
 	}
 }
 
-// laughs are ten of an item, ten of these, and so on.
+// laughs returns lists of ten aliases of lists of ten aliases, and so on.
 func laughs(item string, levels int) string {
 	text := "a0: &a0 [" + strings.Repeat(item+", ", 10) + "]\n"
 	for i := 1; i < levels; i++ {
@@ -80,20 +80,20 @@ func laughs(item string, levels int) string {
 	return text
 }
 
-// heap is how many bytes are held, garbage included.
+// heap returns the bytes of all objects on the heap, garbage included.
 func heap() int64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(sample)
 	return int64(sample[0].Value.Uint64())
 }
 
-// TestHostileBodies holds the memory and time that a body of 1 MiB can take, whatever is in it.
+// TestHostileBodies checks the memory that any body of 1 MiB can take.
 func TestHostileBodies(t *testing.T) {
 	for name, c := range hostile() {
 		t.Run(name, func(t *testing.T) {
 			d := decoder(t, c.settings)
 			text := []byte(c.text)
-			defer debug.SetGCPercent(debug.SetGCPercent(5)) // so that garbage counts for little
+			defer debug.SetGCPercent(debug.SetGCPercent(5)) // so that there is little garbage
 			runtime.GC()
 			before := heap()
 			peak, done, stopped := before, make(chan struct{}), make(chan struct{})

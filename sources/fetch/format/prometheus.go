@@ -10,26 +10,27 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// family is what comments say of a metric.
+// family has the metadata of a metric family.
 type family struct {
 	kind, help document.TextRef
 	hasKind    bool
 	hasHelp    bool
-	parts      []string // the suffixes of its samples
+	parts      []string // suffixes of the names of its samples
 }
 
 // exposition decodes the Prometheus text format, version 0.0.4 and 1.0.0, to a list of samples:
-// {name, type, help, labels, value, timestamp}. Help and timestamp (milliseconds) stand where there is one. Numbers keep
-// their digits; NaN, +Inf and -Inf, which JSON has not, are texts.
+// {name, type, help, labels, value, timestamp}. Help and timestamp (milliseconds) are optional. Numbers keep their digits. NaN,
+// +Inf and -Inf, which JSON does not have, become strings.
 type exposition struct {
 	built    *document.Builder
 	families map[string]*family
-	keys     map[string]document.TextRef // those of a sample, and what is said of samples without a type
-	seen     map[string]bool             // labels of the sample under way
-	at       []byte                      // the rest of the line
+	keys     map[string]document.TextRef // of a sample, and the type untyped
+	seen     map[string]bool             // labels of the current sample
+	at       []byte                      // the rest of the current line
 	scratch  []byte
 }
 
+// prometheus decodes a page.
 func (d *Decoder) prometheus(text []byte) error {
 	lines := min(bytes.Count(text, []byte("\n"))+1, len(text)/4+1)
 	labels := min(bytes.Count(text, []byte("=")), len(text)/5)
@@ -59,13 +60,13 @@ func (d *Decoder) prometheus(text []byte) error {
 	return nil
 }
 
-// comment takes what HELP and TYPE say; all else is for people.
+// comment reads # HELP and # TYPE, and ignores other comments.
 func (x *exposition) comment() error {
 	x.at = x.at[1:]
 	x.space()
 	word := string(x.word())
 	if word != "HELP" && word != "TYPE" || len(x.at) == 0 {
-		return nil // a word with nothing behind it is a comment too
+		return nil // HELP or TYPE alone is an ordinary comment
 	}
 	x.space()
 	name, err := x.name()
@@ -91,13 +92,13 @@ func (x *exposition) comment() error {
 	case "summary":
 		f.parts = []string{"_sum", "_count"}
 	default:
-		return errors.New("want counter, gauge, histogram, summary or untyped as a type, got " + sources.Excerpt([]byte(kind), 40))
+		return errors.New("want the type counter, gauge, histogram, summary or untyped, got " + sources.Excerpt([]byte(kind), 40))
 	}
 	f.kind, f.hasKind = x.built.Keep([]byte(kind)), true
 	return nil
 }
 
-// of is the family of a sample's name.
+// of returns the family of a sample, given the name of the sample.
 func (x *exposition) of(name string) *family {
 	if f := x.families[name]; f != nil {
 		return f
@@ -112,7 +113,7 @@ func (x *exposition) of(name string) *family {
 	return &family{}
 }
 
-// sample is name{labels} value timestamp, or {"name", labels} value timestamp.
+// sample reads name{labels} value timestamp, or {"name", labels} value timestamp.
 func (x *exposition) sample() error {
 	name := ""
 	if x.at[0] != '{' {
@@ -137,14 +138,14 @@ func (x *exposition) sample() error {
 	x.built.End()
 	if name == "" {
 		if quoted == "" {
-			return errors.New("a sample without a name")
+			return errors.New("the sample has no name")
 		}
 		x.describe(quoted)
 	}
 	return x.numbers()
 }
 
-// describe adds the sample's name, and what comments have said of it.
+// describe builds the name, type and help of a sample.
 func (x *exposition) describe(name string) {
 	x.built.TextAt(x.keys["name"])
 	x.built.Text([]byte(name))
@@ -161,7 +162,7 @@ func (x *exposition) describe(name string) {
 	}
 }
 
-// numbers is the sample's value and, where there is one, its timestamp.
+// numbers reads the value of a sample, and its timestamp if there is one.
 func (x *exposition) numbers() error {
 	x.space()
 	word := x.word()
@@ -169,7 +170,7 @@ func (x *exposition) numbers() error {
 	if !x.built.Number(word) {
 		text, ok := notFinite(string(word))
 		if !ok {
-			return errors.New("want a number as value, got " + sources.Excerpt(word, 40))
+			return errors.New("want a number as the value, got " + sources.Excerpt(word, 40))
 		}
 		x.built.Text([]byte(text))
 	}
@@ -178,7 +179,7 @@ func (x *exposition) numbers() error {
 		word = x.word()
 		x.built.TextAt(x.keys["timestamp"])
 		if bytes.ContainsAny(word, ".eE") || !x.built.Number(word) {
-			return errors.New("want milliseconds as timestamp, got " + sources.Excerpt(word, 40))
+			return errors.New("want an integer of milliseconds as the timestamp, got " + sources.Excerpt(word, 40))
 		}
 	}
 	x.built.End()
@@ -188,7 +189,7 @@ func (x *exposition) numbers() error {
 	return nil
 }
 
-// notFinite is the one spelling of what Go's ParseFloat reads as NaN or an infinity.
+// notFinite returns NaN, +Inf or -Inf for every spelling that strconv.ParseFloat accepts.
 func notFinite(word string) (string, bool) {
 	switch strings.ToLower(word) {
 	case "nan", "+nan", "-nan":
@@ -199,4 +200,124 @@ func notFinite(word string) (string, bool) {
 		return "-Inf", true
 	}
 	return "", false
+}
+
+// space skips spaces and tabs.
+func (x *exposition) space() { x.at = bytes.TrimLeft(x.at, " \t") }
+
+// took skips a character. It reports whether the line goes on with it.
+func (x *exposition) took(c byte) bool {
+	if len(x.at) == 0 || x.at[0] != c {
+		return false
+	}
+	x.at = x.at[1:]
+	return true
+}
+
+// word reads up to the next space.
+func (x *exposition) word() []byte {
+	n := bytes.IndexAny(x.at, " \t")
+	if n < 0 {
+		n = len(x.at)
+	}
+	word := x.at[:n]
+	x.at = x.at[n:]
+	return word
+}
+
+// name reads a name of letters, digits, _ and :, or any name in quotes.
+func (x *exposition) name() (string, error) {
+	if len(x.at) > 0 && x.at[0] == '"' {
+		text, err := x.quoted()
+		return string(text), err
+	}
+	n := 0
+	for n < len(x.at) && isNameByte(x.at[n], n) {
+		n++
+	}
+	if n == 0 {
+		return "", errors.New("want a name, got " + sources.Excerpt(x.at, 40))
+	}
+	name := x.at[:n]
+	x.at = x.at[n:]
+	return string(name), nil
+}
+
+func isNameByte(c byte, at int) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c == ':' || c >= '0' && c <= '9' && at > 0
+}
+
+// labels reads the labels up to the closing brace. They may include the name of the metric in quotes, if it is not before the
+// brace.
+func (x *exposition) labels(nameless bool) (name string, err error) {
+	clear(x.seen)
+	for first := true; ; first = false {
+		x.space()
+		if !first && !x.took(',') && len(x.at) > 0 && x.at[0] != '}' {
+			return "", errors.New("want a comma or } after a label, got " + sources.Excerpt(x.at, 40))
+		}
+		if x.space(); x.took('}') {
+			return name, nil
+		}
+		inQuotes := len(x.at) > 0 && x.at[0] == '"'
+		label, err := x.name()
+		if err != nil {
+			return "", err
+		}
+		if x.space(); !x.took('=') {
+			if !inQuotes || !nameless || name != "" {
+				return "", errors.New("want = after the label " + sources.Excerpt([]byte(label), 40))
+			}
+			name = label
+			continue
+		}
+		if x.seen[label] {
+			return "", errors.New("duplicate label " + sources.Excerpt([]byte(label), 40))
+		}
+		x.seen[label] = true
+		x.built.Text([]byte(label))
+		x.space()
+		value, err := x.quoted()
+		if err != nil {
+			return "", err
+		}
+		x.built.Text(value)
+	}
+}
+
+// quoted reads a string in quotes. It is valid until the following call.
+func (x *exposition) quoted() ([]byte, error) {
+	if !x.took('"') {
+		return nil, errors.New("want a string in quotes, got " + sources.Excerpt(x.at, 40))
+	}
+	for i := 0; i < len(x.at); i++ {
+		switch x.at[i] {
+		case '\\':
+			i++
+		case '"':
+			x.scratch = unescape(x.scratch[:0], x.at[:i])
+			x.at = x.at[i+1:]
+			return x.scratch, nil
+		}
+	}
+	return nil, errors.New("a string in quotes has no closing quote")
+}
+
+// unescape appends a string with the escape sequences \\, \" and \n replaced. It keeps any other backslash.
+func unescape(into, text []byte) []byte {
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if c == '\\' && i+1 < len(text) {
+			switch next := text[i+1]; next {
+			case 'n':
+				c = '\n'
+				i++
+			case '\\', '"':
+				c = next
+				i++
+			}
+		}
+		into = append(into, c)
+	}
+	return into
 }

@@ -6,22 +6,23 @@ import (
 	"github.com/collectington/collectington/agent/document"
 )
 
-// Bounds on texts. A regular expression takes time in proportion to its length times the text's, and cannot be stopped.
+// Bounds on texts. A search takes time in proportion to the length of the pattern times that of the text, and cannot be
+// interrupted.
 const (
 	maxText    = 16 << 20 // bytes
 	maxMatched = 250_000  // groups of all matches
 )
 
-// text finds every match of the pattern, an object of its named groups each; a group that took no part is null.
+// text returns a list with an object of the named groups for each match. A group that did not match is null.
 func (d *Decoder) text(text []byte) error {
 	if len(text) > maxText {
-		return fmt.Errorf("longer than %d MiB, which is too much to search by a pattern", maxText>>20)
+		return fmt.Errorf("exceeds %d MiB, the most that text.pattern can search", maxText>>20)
 	}
 	pattern := d.set.Text.Pattern
 	most := maxMatched / (1 + pattern.NumSubexp())
 	matches := pattern.FindAllSubmatchIndex(text, most+1)
 	if len(matches) > most {
-		return fmt.Errorf("more than %d matches", most)
+		return fmt.Errorf("more than %d matches of text.pattern", most)
 	}
 	d.built.Reset(len(matches)*(1+2*pattern.NumSubexp()), len(text))
 	names := pattern.SubexpNames()

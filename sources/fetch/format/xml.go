@@ -13,54 +13,54 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// maxNames is how many different names elements and attributes may have.
-const maxNames = 10_000
+// Bounds on XML documents.
+const (
+	maxNames    = 10_000  // different names of elements and attributes
+	maxElements = 2 << 20 // elements, attributes and pieces of text
+)
 
-// maxElements is how many elements, attributes and pieces of text there may be.
-const maxElements = 2 << 20
-
-// element is an element, an attribute or a piece of text, which are all children of their element. Children hang
-// together by next; 0 is none, since the first is the root's parent.
+// element is an element, an attribute or a piece of text. All of these are children of their element, linked by next. Index 0
+// stands for none, since it is that of the root's parent.
 type element struct {
-	name        int32 // in names, or noName
+	name        int32 // index in names, or noName
 	value       document.TextRef
 	first, next uint32
 	twin        uint32 // the next child of the same name
 	isTwin      bool
 }
 
-// noName is that of a piece of text.
+// noName is the name of a piece of text.
 const noName = -1
 
-// elements is an XML document (XML 1.0) before it is known which children are lists.
+// elements is an XML document (XML 1.0) whose lists are not known yet.
 type elements struct {
 	all   []element
-	names []xml.Name // as they are written: with prefixes
+	names []xml.Name // with prefixes
 	known map[xml.Name]int32
 	open  []open
 	built *document.Builder
 	lists []string
 
-	// Of names:
+	// By index in names:
 	keys   []document.TextRef
 	listed []bool
-	parent []uint32 // the last element that was seen to have a child of the name …
+	parent []uint32 // the last element with a child of the name …
 	last   []uint32 // … and the last of these children
 
 	spare []byte
 }
 
-// open is an element under way.
+// open is an element whose end tag has not been read, with its last child.
 type open struct{ at, last uint32 }
 
-// xml decodes an element to an object of its attributes ("@name"), its text ("#text") and its children; one without
-// attributes and children is its text, or null. Children of one name become a list. White space around texts is left out.
-// A prefix is left out too, unless the document uses the name with another prefix or with none.
+// xml decodes an element to an object of its attributes ("@name"), its text ("#text") and its children. An element without
+// attributes and children becomes its text, or null. Children of the same name become a list. White space around texts is
+// removed. A prefix is removed too, unless the document has the same name with another prefix or with none.
 func (d *Decoder) xml(body []byte) error {
 	x := &elements{all: make([]element, 1), known: map[xml.Name]int32{}, open: []open{{}}, built: &d.built, lists: d.set.XML.Lists}
 	d.built.Reset(0, len(body))
 	r := xml.NewDecoder(bytes.NewReader(body))
-	r.CharsetReader = func(_ string, body io.Reader) (io.Reader, error) { return body, nil } // it is in UTF-8 by now
+	r.CharsetReader = func(_ string, body io.Reader) (io.Reader, error) { return body, nil } // the body is in UTF-8 already
 	for {
 		token, err := r.RawToken()
 		if errors.Is(err, io.EOF) {
@@ -78,16 +78,17 @@ func (d *Decoder) xml(body []byte) error {
 		}
 	}
 	if len(x.open) > 1 {
-		return fmt.Errorf("it is cut short: <%s> is not closed", x.nameOf(x.open[len(x.open)-1].at))
+		return fmt.Errorf("unexpected end: <%s> is not closed", x.nameOf(x.open[len(x.open)-1].at))
 	}
 	if x.all[0].first == 0 {
-		return errors.New("it is empty")
+		return errors.New("is empty")
 	}
 	x.nameKeys()
 	x.children(0)
 	return nil
 }
 
+// xmlError returns an error of encoding/xml with its line.
 func xmlError(err error) error {
 	e, ok := errors.AsType[*xml.SyntaxError](err)
 	if !ok {
@@ -95,11 +96,12 @@ func xmlError(err error) error {
 	}
 	said := sources.Excerpt([]byte(e.Msg), 100)
 	if strings.HasPrefix(e.Msg, "invalid character entity") {
-		return inLine(e.Line, "%s: only &amp; &lt; &gt; &quot; &apos; and numbers are known", said)
+		return inLine(e.Line, "%s: only &amp; &lt; &gt; &quot; &apos; and numeric entities are supported", said)
 	}
 	return inLine(e.Line, "%s", said)
 }
 
+// token adds a token.
 func (x *elements) token(token xml.Token) error {
 	switch t := token.(type) {
 	case xml.StartElement:
@@ -108,9 +110,9 @@ func (x *elements) token(token xml.Token) error {
 		at := x.open[len(x.open)-1].at
 		switch {
 		case at == 0:
-			return fmt.Errorf("</%s> closes nothing", cut(written(t.Name)))
+			return fmt.Errorf("</%s> has no start tag", cut(written(t.Name)))
 		case x.names[x.all[at].name] != t.Name:
-			return fmt.Errorf("<%s> is closed by </%s>", x.nameOf(at), cut(written(t.Name)))
+			return fmt.Errorf("</%s> closes <%s>", cut(written(t.Name)), x.nameOf(at))
 		}
 		x.open = x.open[:len(x.open)-1]
 	case xml.CharData:
@@ -118,18 +120,19 @@ func (x *elements) token(token xml.Token) error {
 		case len(x.open) > 1:
 			x.add(element{name: noName, value: x.built.Keep(t)})
 		case len(bytes.TrimSpace(t)) > 0:
-			return fmt.Errorf("text outside of all elements: %s", sources.Excerpt(t, 40))
+			return fmt.Errorf("text outside the root element: %s%s", sources.Excerpt(t, 40), hintJSON(t))
 		}
 	}
 	return nil
 }
 
+// start adds an element and its attributes.
 func (x *elements) start(t xml.StartElement) error {
 	if len(x.open) > document.MaxDepth {
 		return document.ErrDepth
 	}
 	if len(x.open) == 1 && x.all[0].first != 0 {
-		return fmt.Errorf("a second root element, <%s>", cut(written(t.Name)))
+		return fmt.Errorf("has a second root element, <%s>", cut(written(t.Name)))
 	}
 	name, err := x.intern(t.Name)
 	if err != nil {
@@ -145,7 +148,7 @@ func (x *elements) start(t xml.StartElement) error {
 			return err
 		}
 		if at := x.open[len(x.open)-1].at; x.parent[name] == at {
-			return fmt.Errorf("two attributes are called %s", cut(written(a.Name)))
+			return fmt.Errorf("duplicate attribute %s", cut(written(a.Name)))
 		} else {
 			x.parent[name] = at
 		}
@@ -154,6 +157,7 @@ func (x *elements) start(t xml.StartElement) error {
 	return nil
 }
 
+// intern returns the index of a name.
 func (x *elements) intern(name xml.Name) (int32, error) {
 	at, ok := x.known[name]
 	if !ok {
@@ -162,12 +166,12 @@ func (x *elements) intern(name xml.Name) (int32, error) {
 		}
 		at = int32(len(x.names))
 		x.known[name] = at
-		x.names, x.parent = append(x.names, name), append(x.parent, nobody)
+		x.names, x.parent = append(x.names, name), append(x.parent, noElement)
 	}
 	return at, nil
 }
 
-// add makes a child of the element under way.
+// add adds a child to the innermost open element.
 func (x *elements) add(e element) uint32 {
 	at := uint32(len(x.all))
 	x.all = append(x.all, e)
@@ -183,7 +187,15 @@ func (x *elements) add(e element) uint32 {
 
 func (x *elements) nameOf(at uint32) string { return cut(written(x.names[x.all[at].name])) }
 
-// written is a name with its prefix.
+// hintJSON returns a remedy for a text that looks like JSON.
+func hintJSON(text []byte) string {
+	if text = bytes.TrimSpace(text); text[0] == '{' || text[0] == '[' {
+		return ": if it is JSON, set format: json"
+	}
+	return ""
+}
+
+// written returns a name with its prefix.
 func written(name xml.Name) string {
 	local, attribute := strings.CutPrefix(name.Local, "@")
 	if name.Space != "" {
@@ -195,12 +207,14 @@ func written(name xml.Name) string {
 	return local
 }
 
+// cut returns the beginning of a name, for messages.
 func cut(name string) string { return strings.ToValidUTF8(name[:min(len(name), 40)], "") }
 
-// nobody is no element.
-const nobody = ^uint32(0)
+// noElement is the index of no element.
+const noElement = ^uint32(0)
 
-// nameKeys finds the key of each name, which is without its prefix where no other has the same, and whether it is a list.
+// nameKeys sets the key of each name, and whether it is always a list. The key has the prefix if it would not be unique
+// without.
 func (x *elements) nameKeys() {
 	locals := map[string]int{}
 	for _, name := range x.names {
@@ -213,7 +227,91 @@ func (x *elements) nameKeys() {
 		}
 		x.keys = append(x.keys, x.built.Keep([]byte(key)))
 		x.listed = append(x.listed, slices.Contains(x.lists, key))
-		x.parent[i] = nobody
+		x.parent[i] = noElement
 	}
 	x.last = make([]uint32, len(x.names))
+}
+
+// value builds the value of an element or attribute.
+func (x *elements) value(at uint32) {
+	e := &x.all[at]
+	switch {
+	case x.isAttribute(at):
+		x.built.TextAt(e.value)
+	case x.hasMembers(at):
+		x.children(at)
+	default:
+		if p, some := x.textOf(at); some {
+			x.built.TextAt(p)
+		} else {
+			x.built.Literal(document.Null)
+		}
+	}
+}
+
+func (x *elements) isAttribute(at uint32) bool { return x.names[x.all[at].name].Local[0] == '@' }
+
+func (x *elements) hasMembers(at uint32) bool {
+	for c := x.all[at].first; c != 0; c = x.all[c].next {
+		if x.all[c].name != noName {
+			return true
+		}
+	}
+	return false
+}
+
+// children builds the object of an element's children.
+func (x *elements) children(at uint32) {
+	for c := x.all[at].first; c != 0; c = x.all[c].next {
+		name := x.all[c].name
+		if name == noName {
+			continue
+		}
+		if x.parent[name] == at {
+			x.all[x.last[name]].twin = c
+			x.all[c].isTwin = true
+		}
+		x.parent[name], x.last[name] = at, c
+	}
+	x.built.Begin(document.Object)
+	for c := x.all[at].first; c != 0; c = x.all[c].next {
+		if x.all[c].name != noName && !x.all[c].isTwin {
+			x.member(c)
+		}
+	}
+	if p, some := x.textOf(at); some {
+		x.built.Text([]byte("#text"))
+		x.built.TextAt(p)
+	}
+	x.built.End()
+}
+
+// member builds a key and its value: a child, or the list of all children of that name.
+func (x *elements) member(c uint32) {
+	name := x.all[c].name
+	x.built.TextAt(x.keys[name])
+	if x.all[c].twin == 0 && !x.listed[name] {
+		x.value(c)
+		return
+	}
+	x.built.Begin(document.Array)
+	for ; c != 0; c = x.all[c].twin {
+		x.value(c)
+	}
+	x.built.End()
+}
+
+// textOf returns the text of an element: its pieces joined.
+func (x *elements) textOf(at uint32) (document.TextRef, bool) {
+	x.spare = x.spare[:0]
+	for c := x.all[at].first; c != 0; c = x.all[c].next {
+		if x.all[c].name == noName {
+			x.spare = append(x.spare, x.built.At(x.all[c].value)...)
+		}
+	}
+	trimmed := bytes.TrimSpace(x.spare)
+	if len(trimmed) == 0 {
+		return document.TextRef{}, false
+	}
+	return x.built.Keep(trimmed), true
 }

@@ -14,29 +14,29 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Bounds on YAML documents, whose decoder takes up to 500 bytes a value.
+// Bounds on YAML documents. The decoder takes up to 500 bytes per value.
 const (
-	maxMarks   = 90_000  // values, to judge by the characters that can begin one
-	maxValues  = 500_000 // keys included, and what aliases stand for each time
-	maxGrowth  = 4       // times the text's length, by aliases of texts
+	maxMarks   = 90_000  // values, estimated from the characters that can begin one
+	maxValues  = 500_000 // keys and expanded aliases included
+	maxGrowth  = 4       // times the length of the text, by aliases of strings
 	maxInteger = 1000    // digits of one that is not decimal
 )
 
-// tree puts a YAML document into a builder.
+// tree builds a document from a YAML document.
 type tree struct {
 	built *document.Builder
-	bytes int // bound of all texts
+	bytes int // bound on all strings
 }
 
-// yaml decodes one YAML document (YAML 1.2, core schema) as if it were JSON. Dates are texts, numbers keep their digits;
-// .nan and .inf, which JSON has not, are the texts NaN, +Inf and -Inf.
+// yaml decodes one YAML document (YAML 1.2, core schema). Dates become strings, and numbers keep their digits. The numbers .nan
+// and .inf, which JSON does not have, become the strings NaN, +Inf and -Inf.
 func (d *Decoder) yaml(text []byte) error {
 	marks := 0
-	for _, mark := range []string{":", ":", ",", "-", "[", "{", "?"} { // a colon stands for a key and a value
+	for _, mark := range []string{":", ":", ",", "-", "[", "{", "?"} { // a colon separates two values
 		marks += bytes.Count(text, []byte(mark))
 	}
 	if marks > maxMarks {
-		return fmt.Errorf("more than %d values, to judge by its punctuation", maxMarks)
+		return fmt.Errorf("has more than %d values, estimated from its punctuation: use JSON for a document of this size", maxMarks)
 	}
 	d.built.Reset(2*marks, len(text))
 	root, err := oneDocument(text)
@@ -47,7 +47,7 @@ func (d *Decoder) yaml(text []byte) error {
 	return t.value(root, 0)
 }
 
-// oneDocument is the stream's only document; an empty node where there is none.
+// oneDocument returns the only document of a stream, or an empty node if there is none.
 func oneDocument(text []byte) (*yaml.Node, error) {
 	loader, err := yaml.NewLoader(bytes.NewReader(text))
 	if err != nil {
@@ -59,13 +59,14 @@ func oneDocument(text []byte) (*yaml.Node, error) {
 	}
 	switch err := loader.Load(another); {
 	case err == nil:
-		return nil, inLine(another.Line, "a second document, want one")
+		return nil, inLine(another.Line, "has a second document: only one is supported")
 	case !errors.Is(err, io.EOF):
 		return nil, yamlError(err)
 	}
 	return root, nil
 }
 
+// yamlError returns the first error of the decoder with its line.
 func yamlError(err error) error {
 	if many, ok := errors.AsType[*yaml.LoadErrors](err); ok && len(many.Errors) > 0 {
 		err = many.Errors[0]
@@ -76,12 +77,13 @@ func yamlError(err error) error {
 	return errors.New(sources.Excerpt([]byte(strings.TrimPrefix(err.Error(), "yaml: ")), 100))
 }
 
-var errAliases = errors.New("its aliases stand for too much")
+var errAliases = errors.New("its aliases expand to too much data")
 
+// value builds any value.
 func (t *tree) value(n *yaml.Node, depth int) error {
 	switch {
 	case depth > document.MaxDepth:
-		return document.ErrDepth // also of an alias that holds itself
+		return document.ErrDepth // also the error of an alias that contains itself
 	case t.built.Values() > maxValues || t.built.Bytes() > t.bytes:
 		return errAliases
 	}
@@ -108,6 +110,7 @@ func (t *tree) value(n *yaml.Node, depth int) error {
 	return nil
 }
 
+// mapping builds an object.
 func (t *tree) mapping(n *yaml.Node, depth int) error {
 	seen := make(map[string]bool, len(n.Content)/2)
 	t.built.Begin(document.Object)
@@ -118,11 +121,11 @@ func (t *tree) mapping(n *yaml.Node, depth int) error {
 		}
 		switch {
 		case key.Kind != yaml.ScalarNode:
-			return inLine(key.Line, "a key that is a list or a mapping")
+			return inLine(key.Line, "a key is a list or a mapping, want a scalar")
 		case key.ShortTag() == "!!merge":
-			return inLine(key.Line, "<< is not understood: it is not part of YAML 1.2")
+			return inLine(key.Line, "the merge key << is not supported: it is not part of YAML 1.2")
 		case seen[key.Value]:
-			return inLine(key.Line, "the key %s stands twice", sources.Excerpt([]byte(key.Value), 40))
+			return inLine(key.Line, "duplicate key %s", sources.Excerpt([]byte(key.Value), 40))
 		}
 		seen[key.Value] = true
 		t.built.Text([]byte(key.Value))
@@ -134,6 +137,7 @@ func (t *tree) mapping(n *yaml.Node, depth int) error {
 	return nil
 }
 
+// scalar builds a value that is neither a list nor a mapping.
 func (t *tree) scalar(n *yaml.Node) {
 	switch n.ShortTag() {
 	case "!!null":
@@ -154,7 +158,7 @@ func (t *tree) scalar(n *yaml.Node) {
 	t.built.Text([]byte(n.Value))
 }
 
-// number adds a number: decimal ones as they stand, others as what they are.
+// number builds a number: a decimal one with its digits, any other one by its value. It reports whether it could.
 func (t *tree) number(n *yaml.Node) bool {
 	plain := strings.ReplaceAll(n.Value, "_", "")
 	unsigned := strings.TrimLeft(plain, "+-")

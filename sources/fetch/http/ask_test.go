@@ -15,7 +15,7 @@ headers: {X-Api-Key: "env:KEY", X-Team: ops}
 query: {since: yesterday, key: "env:KEY"}
 `
 
-// What a request says in place of the settings, and what goes along to whom.
+// TestAsk holds which parts of a request replace the settings, and what is sent to which origin.
 func TestAsk(t *testing.T) {
 	text := func(s string) *string { return &s }
 	for _, c := range []struct {
@@ -62,14 +62,14 @@ func TestAsk(t *testing.T) {
 func TestAskRefuses(t *testing.T) {
 	text := "x"
 	for want, r := range map[string]sources.Request{
-		"url: want a URL that starts with http:// or https://": {URL: "file:///etc/passwd"},
-		"url: not an address": {URL: "http://[::1"},
-		"url: a URL must not contain a user or password: use basic_auth":                             {URL: "http://a:b@c.example/"},
-		`method: want GET or POST, got "PUT"`:                                                        {Method: "PUT"},
-		"body: a GET has no body":                                                                    {Method: "GET", Body: &text},
-		`GET http://a.example/v1/x: headers: Host is set by the agent`:                               {Headers: []sources.Parameter{{Name: "Host", Value: "b"}}},
-		`GET http://a.example/v1/x: headers: "a b" is no header's name`:                              {Headers: []sources.Parameter{{Name: "a b", Value: "b"}}},
-		`GET http://a.example/v1/x: headers: the value of A holds a line break or control character`: {Headers: []sources.Parameter{{Name: "A", Value: "b\nc"}}},
+		"url: want a URL that starts with http:// or https://":                                          {URL: "file:///etc/passwd"},
+		"url: not a valid URL":                                                                          {URL: "http://[::1"},
+		"url: a URL must not contain a user or password: use basic_auth":                                {URL: "http://a:b@c.example/"},
+		`method: want GET or POST, got "PUT"`:                                                           {Method: "PUT"},
+		"body: a GET request has no body":                                                               {Method: "GET", Body: &text},
+		`GET http://a.example/v1/x: headers: Host is set by the agent`:                                  {Headers: []sources.Parameter{{Name: "Host", Value: "b"}}},
+		`GET http://a.example/v1/x: headers: "a b" is not a valid header name`:                          {Headers: []sources.Parameter{{Name: "a b", Value: "b"}}},
+		`GET http://a.example/v1/x: headers: the value of A contains a line break or control character`: {Headers: []sources.Parameter{{Name: "A", Value: "b\nc"}}},
 	} {
 		_, err := newPlace(t).fetcher(t, asking).Ask(t.Context(), tickAt(), r)
 		if err == nil || err.Error() != want || strings.Contains(err.Error(), "hunter") {
@@ -78,8 +78,8 @@ func TestAskRefuses(t *testing.T) {
 	}
 }
 
-// Headers of a request's own follow a redirect on its own origin, and to no other.
-func TestAskKeepsHeadersHome(t *testing.T) {
+// TestAskRedirects holds that headers of a request follow a redirect only within its origin.
+func TestAskRedirects(t *testing.T) {
 	for _, from := range []string{"http://a.example/v1/x", "http://b.example/v1/x"} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPlace(t)
@@ -87,7 +87,7 @@ func TestAskKeepsHeadersHome(t *testing.T) {
 				p.Serve(t, host, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					switch {
 					case r.Host == "c.example":
-						t.Errorf("c.example is asked with %v", r.Header)
+						t.Errorf("c.example got a request with %v", r.Header)
 					case r.URL.Path == "/v1/x":
 						http.Redirect(w, r, "/y", http.StatusFound)
 					case r.Header.Get("X-Token") != "own-token":
@@ -102,7 +102,7 @@ func TestAskKeepsHeadersHome(t *testing.T) {
 			if f.other != nil {
 				f.other.CloseIdleConnections()
 			}
-			if err == nil || !strings.Contains(err.Error(), "redirected to another host (http://c.example): refused") {
+			if err == nil || !strings.Contains(err.Error(), "redirected to another host (http://c.example): not followed") {
 				t.Errorf("%s: got %v", from, err)
 			}
 		})

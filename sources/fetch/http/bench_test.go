@@ -36,7 +36,7 @@ func BenchmarkPages(b *testing.B) {
 		}
 		fmt.Fprint(w, part)
 	}))
-	for name, paginate := range map[string]*Paginate{"whole": nil, "pages": {Cursor: &Cursor{Header: "X-Next", Place: Place{Param: "cursor"}}}} {
+	for name, paginate := range map[string]*Paginate{"whole": nil, "pages": {Cursor: &Cursor{Header: "X-Next", PageParameter: PageParameter{Param: "cursor"}}}} {
 		b.Run(name, func(b *testing.B) {
 			c := Kind.Defaults().(*Config)
 			if err := c.URL.UnmarshalText([]byte("http://a.example/" + name)); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// config is the defaults with settings over them, as a user would write them.
+// config returns the defaults overridden by settings as a user writes them.
 func config(t *testing.T, text string) *Config {
 	t.Helper()
 	c := Kind.Defaults().(*Config)
@@ -21,7 +21,7 @@ func config(t *testing.T, text string) *Config {
 	return c
 }
 
-func TestExampleIsTheDefaultsAndNamesEverySetting(t *testing.T) {
+func TestExample(t *testing.T) {
 	want := Kind.Defaults().(*Config)
 	got := config(t, Kind.Example)
 	if err := got.Validate(); err != nil {
@@ -72,24 +72,24 @@ func TestValidate(t *testing.T) {
 		"method: POST\nbody: '{}'\n" + url:                                    "",
 		url + "headers: {Authorization: 'Token abc', X-A: ''}":                "",
 
-		"method: GET":                             "url: is needed: the address to ask, such as https://api.example.com/v1/incidents",
+		"method: GET":                             "url: is needed: the URL to fetch, such as https://api.example.com/v1/incidents",
 		"url: 'https://a.example/{{ .Now }}'":     "",
-		"url: 'https://a.example/?t={{ .Now }}'":  "url: no template stands behind the ?: move that parameter to query",
+		"url: 'https://a.example/?t={{ .Now }}'":  "url: templates are not filled in after the ?: move the parameter to query",
 		"url: 'https://a.example/{{ .Item.id }}'": "url: no value .Item.id: there are .Window.Start, .Window.End and .Now",
 		url + "headers: {X-At: '{{ .Soon }}'}":    "headers.X-At: no value .Soon: there are .Window.Start, .Window.End and .Now",
 		url + "method: get":                       "method: want GET or POST",
 		url + "method: DELETE":                    "method: want GET or POST",
-		url + "body: x":                           "body: a GET has no body: set method to POST",
+		url + "body: x":                           "body: a GET request has no body: set method to POST",
 		url + "max_body: 0":                       "max_body: want more than 0, such as 64MiB",
 		url + "query: {b: '{{', a: '{{ x }}'}":    "query.a: function \"x\" not defined: there are rfc3339, unix, unixms, date, before and truncate\nquery.b: unclosed action",
 		url + "method: POST\nbody: '{{ .X }}'":    "body: no value .X: there are .Window.Start, .Window.End and .Now",
-		url + "headers: {'a b': x, '': y}":        "headers.: not a header's name: want letters, digits and hyphens\nheaders.a b: not a header's name: want letters, digits and hyphens",
+		url + "headers: {'a b': x, '': y}":        "headers.: not a valid header name: use letters, digits and hyphens\nheaders.a b: not a valid header name: use letters, digits and hyphens",
 		url + "headers: {host: x, Content-Length: '1', transfer-encoding: x}": "headers.Content-Length: is set by the agent and cannot be set here\n" +
 			"headers.host: is set by the agent and cannot be set here\nheaders.transfer-encoding: is set by the agent and cannot be set here",
 		url + "headers: {X-A: '1', x-a: '2'}":                          "headers.x-a: is the same header as X-A",
-		url + "headers: {X-A: \"a\\r\\nB: c\"}":                        "headers.X-A: a header's value is one line without control characters",
-		url + "headers: {authorization: x}\nbasic_auth: {username: a}": "headers.authorization: cannot stand beside auth, basic_auth, authorization, oauth2 or sigv4, which set it",
-		"method: PUT\nmax_body: 0\nauthorization: {}":                  "url: is needed: the address to ask, such as https://api.example.com/v1/incidents\nmethod: want GET or POST\nmax_body: want more than 0, such as 64MiB\nauthorization.credentials: required",
+		url + "headers: {X-A: \"a\\r\\nB: c\"}":                        "headers.X-A: the value must be one line without control characters",
+		url + "headers: {authorization: x}\nbasic_auth: {username: a}": "headers.authorization: is set by auth, basic_auth, authorization, oauth2 or sigv4: set only one way to authenticate",
+		"method: PUT\nmax_body: 0\nauthorization: {}":                  "url: is needed: the URL to fetch, such as https://api.example.com/v1/incidents\nmethod: want GET or POST\nmax_body: want more than 0, such as 64MiB\nauthorization.credentials: required",
 	} {
 		var lines []string
 		for _, p := range setting.Problems(config(t, text).Validate()) {

@@ -22,7 +22,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// place is a network in memory, a host on it that has a secret, and what was observed.
+// place is an in-memory network, a host with secrets, and the observed exchanges.
 type place struct {
 	*memnet.Network
 	web  *httpclient.Host
@@ -42,7 +42,7 @@ func newPlace(t *testing.T) *place {
 	return p
 }
 
-// fetcher makes a fetcher as the agent would, from settings as a user would write them.
+// fetcher returns a fetcher with settings as a user writes them.
 func (p *place) fetcher(t *testing.T, text string) *fetcher {
 	t.Helper()
 	c := config(t, text)
@@ -92,7 +92,7 @@ headers: {X-Api-Key: "env:KEY", accept: text/json, User-Agent: me}
 			t.Errorf("got %s: %s", doc.From, doc.Root)
 		}
 		if want := "/v1/x?page=1&sort=a%20b&key=hunter%2F22%26key&since=2026-07-01T09%3A59%3A00Z&sort=c"; got.RequestURI != want {
-			t.Errorf("asked for %s\nwant      %s", got.RequestURI, want)
+			t.Errorf("requested %s\nwant      %s", got.RequestURI, want)
 		}
 		for name, want := range map[string]string{
 			"X-Api-Key": "hunter/22&key", "Accept": "text/json", "User-Agent": "me", "Accept-Encoding": "gzip", "Content-Type": "",
@@ -119,7 +119,7 @@ headers: {X-Api-Key: "env:KEY", accept: text/json, User-Agent: me}
 	})
 }
 
-func TestFetchAgainAndAgain(t *testing.T) {
+func TestFetchRepeatedly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
 		var n atomic.Int64
@@ -147,7 +147,7 @@ func TestFetchAgainAndAgain(t *testing.T) {
 	})
 }
 
-// failure is a way in which fetching goes wrong, and what is said of it.
+// failure is a failure of a fetch and its error.
 type failure struct {
 	settings string // beside the address
 	handler  http.HandlerFunc
@@ -188,8 +188,8 @@ func failures() map[string]failure {
 		"404 page":          {"", answer(404, "", "<html><title>ECHO</title>"), "404 Not Found: <secret>"},
 		"204":               {"", answer(204, "", ""), "204 No Content: the server sent no document"},
 		"304":               {"", answer(304, "", ""), "304 Not Modified"},
-		"429 seconds":       {"", answer(429, "Retry-After: 30", "slow down"), "429 Too Many Requests: slow down (try again in 30s, says the server)"},
-		"503 date":          {"", answer(503, "Retry-After: Sat, 01 Jan 2000 00:05:00 GMT", ""), "503 Service Unavailable (try again in 5m0s, says the server)"},
+		"429 seconds":       {"", answer(429, "Retry-After: 30", "slow down"), "429 Too Many Requests: slow down (the server asks to retry after 30s)"},
+		"503 date":          {"", answer(503, "Retry-After: Sat, 01 Jan 2000 00:05:00 GMT", ""), "503 Service Unavailable (the server asks to retry after 5m0s)"},
 		"200 page":          {"", answer(200, "Content-Type: text/html", "<html>ECHO login"), "want JSON, got markup that begins with \"<html><secret>"},
 		"text":              {"", answer(200, "", "ECHO"), "want JSON, got markup that begins with \"<secret>"},
 		"cut JSON":          {"", answer(200, "", `{"a": [1, 2, {"b": "ECHO`), "the JSON is cut short: it ends with"},
@@ -197,25 +197,25 @@ func failures() map[string]failure {
 		"empty":             {"", answer(200, "", ""), "want JSON, got an empty body"},
 		"deep":              {"", answer(200, "", strings.Repeat("[", 100000)), "the JSON is nested more than 300 deep"},
 		"brotli":            {"", answer(200, "Content-Encoding: br", "x"), `the body is compressed with "br", want gzip or none`},
-		"key as charset":    {"", answer(200, "Content-Type: text/x; charset=\"hunter/22&key\"", "\xe9"), `want UTF-8, UTF-16, ISO-8859-1, ISO-8859-15 or windows-1252, got text in "<secret>"`},
-		"long charset":      {"", answer(200, "Content-Type: text/x; charset=a-charset-of-another-world", "\xe9"), `want UTF-8, UTF-16, ISO-8859-1, ISO-8859-15 or windows-1252, got text in "something else"`},
+		"key as charset":    {"", answer(200, "Content-Type: text/x; charset=\"hunter/22&key\"", "\xe9"), `unsupported charset "<secret>": want UTF-8, UTF-16, ISO-8859-1, ISO-8859-15 or windows-1252`},
+		"long charset":      {"", answer(200, "Content-Type: text/x; charset=a-charset-of-another-world", "\xe9"), `unsupported charset: want UTF-8, UTF-16, ISO-8859-1, ISO-8859-15 or windows-1252`},
 		"key as coding":     {"", answer(200, "Content-Encoding: hunter/22&key", "x"), `the body is compressed with "<secret>", want gzip or none`},
-		"long coding":       {"", answer(200, "Content-Encoding: a-compression-of-another-world", "x"), `the body is compressed with "something else", want gzip or none`},
+		"long coding":       {"", answer(200, "Content-Encoding: a-compression-of-another-world", "x"), `the body is compressed with "an unknown coding", want gzip or none`},
 		"no gzip":           {"", answer(200, "Content-Encoding: gzip", "plain ECHO"), "gzip: invalid header"},
 		"long":              {"max_body: 1MiB", answer(200, "", strings.Repeat(" ", 1<<20)+"{}"), "the body exceeds max_body (1MiB)"},
-		"other host":        {"", answer(302, "Location: http://b.example/?key=hunter/22", ""), "redirected to another host (http://b.example): refused, credentials would follow; set url to the new address"},
+		"other host":        {"", answer(302, "Location: http://b.example/?key=hunter/22", ""), "redirected to another host (http://b.example): not followed, since credentials would be sent there; set url to the new address"},
 		"hang":              {"", hang, "timeout of 1m0s is over"},
 		"drip":              {"", drip, "timeout of 1m0s is over"},
 		"refused":           {"", nil, "connection refused by a.example:80"},
 		"bad Location":      {"", answer(302, "Location: http://%zz/hunter/22&key", ""), "Location"},
-		"lines in a secret": {"headers: {X-Note: 'env:LINES'}", hang, "headers.X-Note: the secret holds a line break or control character: env:LINES"},
+		"lines in a secret": {"headers: {X-Note: 'env:LINES'}", hang, "headers.X-Note: the secret contains a line break or control character: env:LINES"},
 		"secret gone":       {"headers: {X-Note: 'file:gone'}", hang, "headers.X-Note: secret file:gone: open "},
 		"parameter gone":    {"query: {a: 'file:gone'}", hang, "query.a: secret file:gone: open "},
 	}
 }
 
-// TestFailures holds for every failure: it ends in time, says what is wrong and where, and neither the error nor what is
-// observed shows a secret.
+// TestFailures holds that every failure ends in time and says what is wrong and where, and that neither the error nor the
+// observed exchange shows a secret.
 func TestFailures(t *testing.T) {
 	const secrets = "basic_auth: {username: ops, password: 'env:KEY'}\n"
 	for name, c := range failures() {
@@ -226,7 +226,7 @@ func TestFailures(t *testing.T) {
 					p.Serve(t, "a.example:80", c.handler)
 				}
 				p.Serve(t, "b.example:80", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-					t.Errorf("the other host was asked for %s", r.URL)
+					t.Errorf("the other host got a request for %s", r.URL)
 				}))
 				settings := "url: http://a.example/v1/x?key=literal-query-key\n" + secrets + c.settings
 				if !strings.Contains(settings, "headers:") {
@@ -267,7 +267,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// endless writes zeros until nobody reads any more, and counts them.
+// endless writes zeros until the connection is closed, and counts them.
 func endless(length string, written *atomic.Int64) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if length != "" {
@@ -284,7 +284,7 @@ func endless(length string, written *atomic.Int64) http.HandlerFunc {
 	}
 }
 
-func TestAHugeBodyIsRefusedEarly(t *testing.T) {
+func TestHugeBodyIsRefusedEarly(t *testing.T) {
 	for _, length := range []string{"", fmt.Sprint(200 << 20)} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPlace(t)
@@ -349,7 +349,8 @@ func TestRedirectOnTheSameHost(t *testing.T) {
 	})
 }
 
-// A time that a template gives is no secret, whatever its parameter is called: it would be blanked in every log line.
+// TestTimesAreNotSecrets holds that the time of a template is not taken for a secret because of its parameter's name: it would
+// be removed from every log line.
 func TestTimesAreNotSecrets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
@@ -400,7 +401,7 @@ func TestCompression(t *testing.T) {
 	}
 }
 
-// BenchmarkFetch is a tick's fetch of 3 MB over a socket, without the computation.
+// BenchmarkFetch fetches a document of 3 MB over a socket.
 func BenchmarkFetch(b *testing.B) {
 	text := "[" + strings.TrimSuffix(strings.Repeat(`{"team": "ops", "state": "resolved", "minutes": 12.5},`, 60000), ",") + "]"
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

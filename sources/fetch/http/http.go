@@ -3,9 +3,13 @@ package http
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/jq"
@@ -26,44 +30,46 @@ var Kind = sources.Kind[sources.Fetcher]{
 	Example: example,
 }
 
-// Config says what to ask for and how. There is no time-out here: the job's bounds the whole tick.
+// Config is the settings of the request. The time-out is that of the job.
 type Config struct {
 	URL    setting.URL `yaml:"url"`
 	Method string      `yaml:"method"`
 
-	// Query is added to the address' own query. A value is a template, or a reference to a secret.
+	// Query is added to the query of the URL. A value is a template, or a reference to a secret.
 	Query   map[string]setting.Text `yaml:"query"`
 	Headers map[string]setting.Text `yaml:"headers"` // alike
 	Body    string                  `yaml:"body"`    // of a POST; a template
 
 	MaxBody setting.Bytes `yaml:"max_body"` // of the response, decompressed
 
-	Paginate *Paginate `yaml:"paginate"` // nil = one page is all
-	ForEach  *ForEach  `yaml:"for_each"` // nil = one request is all
+	Paginate *Paginate `yaml:"paginate"` // nil = one page
+	ForEach  *ForEach  `yaml:"for_each"` // nil = one request
 
 	Decoding format.Settings `yaml:",inline"`
-	FailIf   jq.Expression   `yaml:"fail_if"` // of a success: when it is a failure after all
+	FailIf   jq.Expression   `yaml:"fail_if"` // true or a string for a response of status 2xx that reports a failure
 
-	httpclient.Manners  `yaml:",inline"`
-	httpclient.Settings `yaml:",inline"`
+	httpclient.RequestPolicy `yaml:",inline"`
+	httpclient.Settings      `yaml:",inline"`
 }
 
-// New makes the fetcher.
+// New implements sources.Config.
 func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
-	host := env.Web.Polite(env.Job, &c.URL.URL, &c.Manners)
+	host := env.Web.WithPolicy(env.Job, &c.URL.URL, &c.RequestPolicy)
 	client, err := host.Client(&c.Settings)
 	if err != nil {
 		return nil, err
 	}
-	f := &fetcher{set: c, web: host, client: client, decoder: c.Decoding.Decoder(env.Web.Secrets)}
-	if f.texts, err = c.texts(); err != nil {
+	templates, err := c.templates()
+	if err != nil {
 		return nil, err
 	}
-	f.literals = c.literals()
-	return f, nil
+	return &fetcher{
+		requestBuilder: &requestBuilder{set: c, host: host, templates: templates, literals: c.literals()},
+		client:         client, decoder: c.Decoding.Decoder(env.Web.Secrets),
+	}, nil
 }
 
-// literals are the values that stand in the settings as they are sent, some of which may be keys.
+// literals returns the values in the settings that are sent as they are written, some of which may be keys.
 func (c *Config) literals() url.Values {
 	all := c.URL.Query()
 	for _, given := range []map[string]setting.Text{c.Query, c.Headers} {
@@ -76,7 +82,7 @@ func (c *Config) literals() url.Values {
 	return all
 }
 
-// Identity implements sources.Identifier: the request without its headers, which say who asks.
+// Identity implements sources.Identifier. It is the request without its headers, which hold credentials.
 func (c *Config) Identity() string {
 	request := fmt.Sprint(c.Method, " ", c.URL.String(), " ", c.Query, " ", c.Body)
 	if c.ForEach != nil {
@@ -85,8 +91,84 @@ func (c *Config) Identity() string {
 	return request
 }
 
-// Dated tells whether the request names the tick's window; one with a mistake in it may mean to.
+// Dated reports whether the request contains times of the tick. It is true if a template is not valid.
 func (c *Config) Dated() bool {
-	t, err := c.texts()
-	return err != nil || t.any(itemText.varies)
+	t, err := c.templates()
+	return err != nil || t.any(itemTemplate.varies)
 }
+
+// Validate returns all problems, each naming its setting.
+func (c *Config) Validate() error {
+	var problems []error
+	bad := func(path, format string, args ...any) {
+		problems = append(problems, setting.Bad(path, format, args...))
+	}
+	switch {
+	case c.URL.IsZero():
+		bad("url", "is needed: the URL to fetch, such as https://api.example.com/v1/incidents")
+	case strings.Contains(c.URL.RawQuery, "{{"):
+		bad("url", "templates are not filled in after the ?: move the parameter to query")
+	}
+	switch {
+	case c.Method != http.MethodGet && c.Method != http.MethodPost:
+		bad("method", "want GET or POST")
+	case c.Method == http.MethodGet && c.Body != "":
+		bad("body", "a GET request has no body: set method to POST")
+	}
+	_, err := c.templates()
+	problems = append(problems, err)
+	if c.Paginate != nil {
+		problems = append(problems, c.Paginate.validate(c))
+	}
+	if c.ForEach != nil {
+		problems = append(problems, c.ForEach.validate(c))
+	}
+	if c.MaxBody <= 0 {
+		bad("max_body", "want more than 0, such as 64MiB")
+	}
+	problems = append(problems, c.validateHeaders(), c.Decoding.Validate(), c.RequestPolicy.Validate(), c.Settings.Validate())
+	return errors.Join(problems...)
+}
+
+func (c *Config) validateHeaders() error {
+	var problems []error
+	seen := map[string]string{}
+	for _, name := range sorted(c.Headers) {
+		bad := func(format string, args ...any) {
+			problems = append(problems, setting.Bad("headers."+name, format, args...))
+		}
+		canonical := http.CanonicalHeaderKey(name)
+		first, twice := seen[canonical]
+		seen[canonical] = name
+		switch {
+		case !httpclient.IsToken(name):
+			bad("not a valid header name: use letters, digits and hyphens")
+		case isOwn(name):
+			bad("is set by the agent and cannot be set here")
+		case canonical == "Authorization" && c.Authenticates():
+			bad("is set by auth, basic_auth, authorization, oauth2 or sigv4: set only one way to authenticate")
+		case twice:
+			bad("is the same header as %s", first)
+		case !validValue(string(c.Headers[name])):
+			bad("the value must be one line without control characters")
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// isOwn reports whether a header is set by the agent.
+func isOwn(name string) bool { return slices.Contains(ownHeaders(), http.CanonicalHeaderKey(name)) }
+
+// ownHeaders returns the headers that belong to the connection or to net/http.
+func ownHeaders() []string {
+	return []string{
+		"Host", "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Upgrade",
+	}
+}
+
+// validValue reports whether a value is valid in a header (RFC 9110 section 5.5).
+func validValue(value string) bool {
+	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}
+
+func sorted(m map[string]setting.Text) []string { return slices.Sorted(maps.Keys(m)) }

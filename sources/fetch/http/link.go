@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// nextLink is the target of the first link with the relation next (RFC 8288 section 3), "" where there is none. A link with
-// an anchor is another resource's.
+// nextLink returns the target of the first link with the relation next (RFC 8288 section 3), "" if there is none. A link with
+// an anchor belongs to another resource.
 func nextLink(header http.Header) string {
 	for _, rest := range header["Link"] {
 		for {
@@ -25,7 +25,7 @@ func nextLink(header http.Header) string {
 	return ""
 }
 
-// isNext reads a link's parameters up to the comma that ends the link. Of several of one name the first counts.
+// isNext parses a link's parameters up to the comma that ends the link. Of several rel parameters the first counts.
 func isNext(text string) (next bool, rest string) {
 	rel, anchored := "", false
 	for {
@@ -45,7 +45,7 @@ func isNext(text string) (next bool, rest string) {
 	}
 }
 
-// parameterOf reads name=value or name="value" (RFC 8288 appendix B.3).
+// parameterOf parses name=value or name="value" (RFC 8288 appendix B.3).
 func parameterOf(text string) (name, value, rest string) {
 	end := strings.IndexAny(text, "=;,")
 	if end < 0 {
@@ -66,7 +66,7 @@ func parameterOf(text string) (name, value, rest string) {
 	return name, strings.TrimSpace(rest[:end]), rest[end:]
 }
 
-// unquote reads a quoted string (RFC 9110 section 5.6.4) after its opening quote.
+// unquote parses a quoted string (RFC 9110 section 5.6.4) after its opening quote.
 func unquote(text string) (value, rest string) {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {

@@ -2,49 +2,28 @@ package http
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
-	"net/http"
+	"net/url"
+	"strconv"
 
 	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
 )
 
-// Ask asks for what the request says, and where that is the settings' own address, for all its items and pages. Its errors
-// name the method and the place, and of pages after the first which it is.
-func (f *fetcher) Ask(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
-	for _, given := range [][]sources.Parameter{r.Query, r.Headers} {
-		for _, p := range given {
-			f.web.RememberNamed(p.Name, p.Value)
-		}
-	}
-	switch {
-	case r.URL != "":
-		return f.one(ctx, tick, r, step{})
-	case f.set.ForEach != nil:
-		return f.each(ctx, tick, r)
-	}
-	return f.paged(ctx, tick, r, f.set.Paginate)
-}
-
-// paged asks for all pages, or where there are no more than one for that.
-func (f *fetcher) paged(ctx context.Context, tick sources.Tick, r sources.Request, by *Paginate) (*sources.Document, error) {
-	if by == nil {
-		return f.one(ctx, tick, r, step{})
-	}
-	return f.pages(ctx, tick, r, by)
-}
-
-// pages asks for one page after the other and joins them. A page that fails fails the whole.
-func (f *fetcher) pages(ctx context.Context, tick sources.Tick, r sources.Request, by *Paginate) (*sources.Document, error) {
+// fetchPages fetches one page after the other and joins them. If a page fails, so does the fetch.
+func (f *fetcher) fetchPages(ctx context.Context, tick sources.Tick, r sources.Request, by *Paginate) (*sources.Document, error) {
 	p := newPager(f, by)
 	at := p.begin()
 	for n := 1; n <= by.maxPages(); n++ {
 		request := r
 		if at.url != "" {
-			request = sources.Request{URL: at.url, Headers: r.Headers} // the address holds the query
+			request = sources.Request{URL: at.url, Headers: r.Headers} // the URL has the query
 		}
-		doc, err := f.one(ctx, tick, request, at)
+		doc, err := f.fetchOne(ctx, tick, request, at)
 		if err != nil {
 			return nil, onPage(n, err)
 		}
@@ -67,11 +46,11 @@ func (f *fetcher) pages(ctx context.Context, tick sources.Tick, r sources.Reques
 		}
 		at = *next
 	}
-	return nil, fmt.Errorf("%s: more than %d pages, and nothing is left out silently: ask for less, or raise paginate.max_pages",
+	return nil, fmt.Errorf("%s: more than %d pages: request less data, or raise paginate.max_pages",
 		p.joined.from, by.maxPages())
 }
 
-// onPage says in an error on which page it came up.
+// onPage adds the number of the page to an error.
 func onPage(n int, err error) error {
 	if n == 1 {
 		return err
@@ -79,14 +58,14 @@ func onPage(n int, err error) error {
 	return fmt.Errorf("page %d: %w", n, err)
 }
 
-// pager goes through the pages of one fetch.
+// pager steps through the pages of one fetch.
 type pager struct {
 	*fetcher
 	set    *Paginate
-	number int // of the page under way, or of its first item
+	number int // of the current page, or of its first item
 	seed   maphash.Seed
-	seen   map[uint64]bool // of cursors, addresses or pages, so that a circle is noticed
-	joined joined
+	seen   map[uint64]bool // hashes of cursors, URLs or pages, to detect a cycle
+	joined joinedPages
 }
 
 func newPager(f *fetcher, by *Paginate) *pager {
@@ -97,10 +76,127 @@ func newPager(f *fetcher, by *Paginate) *pager {
 			p.number = *p.set.Page.Start
 		}
 	}
-	p.joined = joined{path: p.set.Items.path, max: int(f.set.MaxBody), text: f.pageText[:0]}
+	p.joined = joinedPages{path: p.set.Items.path, max: int(f.set.MaxBody), text: f.pageText[:0]}
 	return p
 }
 
+// pageStep is how to request a page. The zero value requests the first.
+type pageStep struct {
+	url    string   // "" = the settings'
+	param  string   // the query parameter of the value; "" = none
+	body   bodyPath // the path of the value in the body; nil = none
+	value  string
+	number bool // the value is a JSON number, not a string
+}
+
+// json returns the value as JSON.
+func (s *pageStep) json() string {
+	if s.number {
+		return s.value
+	}
+	return string(document.AppendQuoted(nil, s.value))
+}
+
+// begin returns the step to the first page. A cursor has no value yet.
+func (p *pager) begin() pageStep {
+	if p.set.Page != nil || p.set.Offset != nil {
+		return *p.byNumber()
+	}
+	return pageStep{}
+}
+
+// next returns the step to the next page; nil if this one is the last.
+func (p *pager) next(ctx context.Context, page, list document.Value) (*pageStep, error) {
+	if !p.set.Until.IsZero() {
+		end, err := p.set.Until.from(ctx, page)
+		if err != nil {
+			return nil, fmt.Errorf("paginate.until: %s", p.excerpt(err.Error()))
+		}
+		if isTrue(end) {
+			return nil, nil
+		}
+	}
+	switch {
+	case p.set.Cursor != nil:
+		return p.byCursor(ctx, page)
+	case p.set.Link:
+		return p.byURL(nextLink(p.header))
+	case !p.set.NextURL.IsZero():
+		address, err := p.set.NextURL.textFrom(ctx, page)
+		if err != nil {
+			return nil, fmt.Errorf("paginate.next_url: %s", p.excerpt(err.Error()))
+		}
+		return p.byURL(address)
+	}
+	items := 0
+	for range list.Items {
+		items++
+	}
+	if items == 0 {
+		return nil, nil
+	}
+	if p.set.Page != nil {
+		items = 1
+	}
+	p.number += items
+	return p.byNumber(), nil
+}
+
+func (p *pager) byNumber() *pageStep {
+	at := p.set.parameter()
+	return &pageStep{param: at.Param, body: at.Body, value: strconv.Itoa(p.number), number: true}
+}
+
+func (p *pager) byCursor(ctx context.Context, page document.Value) (*pageStep, error) {
+	cursor, number := p.header.Get(p.set.Cursor.Header), false
+	if p.set.Cursor.Header == "" {
+		found, err := p.set.Cursor.From.from(ctx, page)
+		if err == nil {
+			cursor, err = textOf(found)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("paginate.cursor.from: %s", p.excerpt(err.Error()))
+		}
+		_, text := found.(string)
+		number = !text
+	}
+	switch {
+	case cursor == "":
+		return nil, nil
+	case len(cursor) > maxCursor:
+		return nil, fmt.Errorf("the cursor of the next page has %d bytes, more than %d", len(cursor), maxCursor)
+	case !p.isNew([]byte(cursor)):
+		return nil, errors.New("the cursor of the next page is that of an earlier page: set paginate.until to recognise the last page")
+	}
+	at := p.set.parameter()
+	return &pageStep{param: at.Param, body: at.Body, value: cursor, number: number}, nil
+}
+
+// byURL returns the step to a URL that the API has sent. It must have the settings' origin, since credentials are sent to it.
+func (p *pager) byURL(address string) (*pageStep, error) {
+	if address == "" {
+		return nil, nil
+	}
+	if len(address) > maxCursor {
+		return nil, fmt.Errorf("the URL of the next page has %d bytes, more than %d", len(address), maxCursor)
+	}
+	relative, err := url.Parse(address)
+	if err != nil {
+		return nil, errors.New("the URL of the next page is not valid")
+	}
+	target := p.at.ResolveReference(relative)
+	target.Fragment, target.RawFragment = "", ""
+	if !httpclient.SameOrigin(&p.fetcher.set.URL.URL, target) {
+		origin := (&url.URL{Scheme: target.Scheme, Host: target.Host}).String()
+		return nil, fmt.Errorf("the next page has another origin, %s: not fetched, since credentials would be sent there", p.excerpt(origin))
+	}
+	if !p.isNew([]byte(target.String())) {
+		return nil, errors.New("the URL of the next page is that of an earlier page")
+	}
+	return &pageStep{url: target.String()}, nil
+}
+
+// isNew reports whether the pages so far had no equal cursor, URL or content.
 func (p *pager) isNew(what []byte) bool {
 	sum := maphash.Bytes(p.seed, what)
 	old := p.seen[sum]
@@ -108,7 +204,7 @@ func (p *pager) isNew(what []byte) bool {
 	return !old
 }
 
-// join adds a page. Where pages are told apart by a number, one that is like another shows that the number does nothing.
+// join adds a page. If pages are selected by a number, two equal pages show that the API ignores it.
 func (p *pager) join(doc *sources.Document, list document.Value) error {
 	items, err := p.joined.add(doc, list)
 	p.pageText = p.joined.text
@@ -116,15 +212,78 @@ func (p *pager) join(doc *sources.Document, list document.Value) error {
 		return err
 	}
 	if (p.set.Page != nil || p.set.Offset != nil) && len(items) > 0 && !p.isNew(items) {
-		return fmt.Errorf("the page is the same as an earlier one: does the API know the parameter %s?", p.set.place())
+		return fmt.Errorf("the page is the same as an earlier one: does the API use the parameter %s?", p.set.parameter())
 	}
 	return nil
 }
 
-// answered keeps of a response what leads to the next page.
-func (f *fetcher) answered(req *http.Request, resp *http.Response) {
-	f.header, f.at = resp.Header, req.URL
-	if resp.Request != nil {
-		f.at = resp.Request.URL // after redirects
+// joinedPages is the JSON text of pages as one document: the first page with the items of all pages in its list. It is all
+// that earlier pages take of memory.
+type joinedPages struct {
+	path []string // of the list
+	max  int      // bytes
+	from string   // the first page's
+	text []byte
+	tail []byte // of the first page, after its list
+	some bool   // there are items
+}
+
+// add adds a page and returns the text of its items, valid until the next call.
+func (j *joinedPages) add(doc *sources.Document, list document.Value) ([]byte, error) {
+	if j.from == "" {
+		j.from = doc.From
+		gap := 0
+		j.text = j.frame(j.text, doc.Root, j.path, &gap)
+		j.tail = append(j.tail, j.text[gap:]...)
+		j.text = j.text[:gap]
 	}
+	begin := len(j.text)
+	for item := range list.Items {
+		if j.some {
+			j.text = append(j.text, ',')
+		}
+		j.some = true
+		if j.text = item.AppendJSON(j.text, j.max); len(j.text)+len(j.tail) > j.max {
+			return nil, fmt.Errorf("the pages together exceed max_body (%s)", setting.Bytes(j.max))
+		}
+	}
+	items := j.text[begin:]
+	if len(items) > 0 && items[0] == ',' {
+		items = items[1:]
+	}
+	return items, nil
+}
+
+// frame appends a document whose list at the path is empty, and sets gap to the position of the list's items. Of several
+// members with one key the last counts.
+func (j *joinedPages) frame(into []byte, v document.Value, path []string, gap *int) []byte {
+	if len(path) == 0 {
+		*gap = len(into) + 1
+		return append(into, "[]"...)
+	}
+	into = append(into, '{')
+	comma := false
+	for key, member := range v.Members {
+		if comma {
+			into = append(into, ',')
+		}
+		comma = true
+		into = append(document.AppendQuoted(into, key), ':')
+		if key == path[0] {
+			into = j.frame(into, member, path[1:], gap)
+		} else {
+			into = member.AppendJSON(into, j.max)
+		}
+	}
+	return append(into, '}')
+}
+
+// document parses the joined pages. The text must not change while the document is in use.
+func (j *joinedPages) document(parser *sources.Parser) (*sources.Document, error) {
+	j.text = append(j.text, j.tail...)
+	doc, err := parser.JSON(j.from, j.text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: the pages together: %w", j.from, err)
+	}
+	return doc, nil
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/sources/fetch/http/fakeapi"
 )
 
-// fakePlace is a place with the fake API in it.
+// fakePlace returns a place with the fake API.
 func fakePlace(t *testing.T) (*place, *fakeapi.API) {
 	p := newPlace(t)
 	api := fakeapi.New("http://b.example")
@@ -19,7 +19,7 @@ func fakePlace(t *testing.T) (*place, *fakeapi.API) {
 	return p, api
 }
 
-// ids are the ids in the list at a path, without what all of them begin with.
+// ids returns the ids in the list at a path, without their common prefix.
 func ids(doc *sources.Document, path ...string) string {
 	v := doc.Root
 	for _, name := range path {
@@ -32,7 +32,7 @@ func ids(doc *sources.Document, path ...string) string {
 	return strings.Join(all, " ")
 }
 
-// Every way gives the whole list, in its order, with all digits.
+// TestPages holds that every way of paging gives the whole list, in order, with all digits.
 func TestPages(t *testing.T) {
 	const whole = "9 8 7 6 5 4 3"
 	for _, c := range []struct {
@@ -76,7 +76,7 @@ func TestPages(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p, api := fakePlace(t)
 			f := p.fetcher(t, c.settings)
-			for range 2 { // the second fetch begins anew
+			for range 2 { // the second fetch starts at the first page
 				doc, err := f.Fetch(t.Context(), tickAt())
 				if err != nil {
 					t.Fatalf("%s: %v", c.name, err)
@@ -92,7 +92,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// What stands beside the list is the first page's.
+// TestPagesKeepTheShape holds that members beside the list are those of the first page.
 func TestPagesKeepTheShape(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := fakePlace(t)
@@ -107,39 +107,39 @@ func TestPagesKeepTheShape(t *testing.T) {
 	})
 }
 
-// A fetch of pages fails whole, and says where and why.
+// TestPageProblems holds that the fetch fails if a page does, and that the error says which page and why.
 func TestPageProblems(t *testing.T) {
 	const cursor = "\npaginate: {cursor: {from: .next, param: cursor}, items: .data}"
 	for settings, want := range map[string]string{
-		"/circle" + cursor: "page 3: GET http://a.example/circle: the next page's cursor is that of an earlier page: " +
-			"say by paginate.until which page is the last",
-		"/circle-url\npaginate: {next_url: .next, items: .data}": "page 2: GET http://a.example/circle-url: the next page's address is that of an earlier page",
+		"/circle" + cursor: "page 3: GET http://a.example/circle: the cursor of the next page is that of an earlier page: " +
+			"set paginate.until to recognise the last page",
+		"/circle-url\npaginate: {next_url: .next, items: .data}": "page 2: GET http://a.example/circle-url: the URL of the next page is that of an earlier page",
 		"/same\npaginate: {page: {param: seite}}": "page 2: GET http://a.example/same: " +
-			"the page is the same as an earlier one: does the API know the parameter seite?",
-		"/endless" + cursor: "GET http://a.example/endless: more than 100 pages, and nothing is left out silently: " +
-			"ask for less, or raise paginate.max_pages",
+			"the page is the same as an earlier one: does the API use the parameter seite?",
+		"/endless" + cursor: "GET http://a.example/endless: more than 100 pages: " +
+			"request less data, or raise paginate.max_pages",
 		"/endless\npaginate: {cursor: {from: .next, param: cursor}, items: .data, max_pages: 2}": "GET http://a.example/endless: " +
-			"more than 2 pages, and nothing is left out silently: ask for less, or raise paginate.max_pages",
+			"more than 2 pages: request less data, or raise paginate.max_pages",
 		"/huge\nmax_body: 4KiB" + cursor: "page 4: GET http://a.example/huge: the pages together exceed max_body (4KiB)",
-		"/long-cursor" + cursor:          "GET http://a.example/long-cursor: the next page's cursor has 1048576 bytes, more than 8192",
+		"/long-cursor" + cursor:          "GET http://a.example/long-cursor: the cursor of the next page has 1048576 bytes, more than 8192",
 		"/long-cursor\npaginate: {next_url: .next, items: .data}": "GET http://a.example/long-cursor: " +
-			"the next page's address has 1048576 bytes, more than 8192",
+			"the URL of the next page has 1048576 bytes, more than 8192",
 		"/elsewhere\npaginate: {link: true, items: .data}": "GET http://a.example/elsewhere: " +
-			"the next page is elsewhere, at \"http://b.example\": refused, credentials would follow",
+			"the next page has another origin, \"http://b.example\": not fetched, since credentials would be sent there",
 		"/elsewhere\npaginate: {next_url: .next, items: .data}": "GET http://a.example/elsewhere: " +
-			"the next page is elsewhere, at \"http://b.example\": refused, credentials would follow",
+			"the next page has another origin, \"http://b.example\": not fetched, since credentials would be sent there",
 		"/fails-once\npaginate: {page: {param: page}}":                 "page 2: GET http://a.example/fails-once: 502 Bad Gateway: page 2 is not to be had",
-		"/error-inside\npaginate: {page: {param: page}, items: .data}": "page 2: GET http://a.example/error-inside: want a list at .data, got null: say in paginate.items where the list stands",
-		"/page\npaginate: {page: {param: page}}":                       "GET http://a.example/page: want a list at ., got an object: say in paginate.items where the list stands",
-		"/plain\npaginate: {page: {param: page}, items: .data}":        "GET http://a.example/plain: want a list at .data, got a list: say in paginate.items where the list stands",
+		"/error-inside\npaginate: {page: {param: page}, items: .data}": "page 2: GET http://a.example/error-inside: want a list at .data, got null: set paginate.items to the path of the list",
+		"/page\npaginate: {page: {param: page}}":                       "GET http://a.example/page: want a list at ., got an object: set paginate.items to the path of the list",
+		"/plain\npaginate: {page: {param: page}, items: .data}":        "GET http://a.example/plain: want a list at .data, got a list: set paginate.items to the path of the list",
 		"/cursor\npaginate: {cursor: {from: .data, param: cursor}, items: .data}": "GET http://a.example/cursor: " +
-			"paginate.cursor.from: \"want a text or a number, got [{\\\"id\\\":9007199254740999",
+			"paginate.cursor.from: \"want a string or a number, got [{\\\"id\\\":9007199254740999",
 		"/cursor\npaginate: {cursor: {from: .data.x, param: cursor}, items: .data}": "GET http://a.example/cursor: paginate.cursor.from: \"expected an object but got: array",
 		"/plain\npaginate: {page: {param: page}, until: error(\"no\")}":             "GET http://a.example/plain: paginate.until: \"error: no\"",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p, _ := fakePlace(t)
-			p.Serve(t, "b.example:80", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("another host was asked") }))
+			p.Serve(t, "b.example:80", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("another host got a request") }))
 			doc, err := p.fetch(t, "url: http://a.example"+settings)
 			if err == nil || !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("%s:\ngot  %v, %v\nwant %s", settings, doc, err, want)
@@ -148,7 +148,7 @@ func TestPageProblems(t *testing.T) {
 	}
 }
 
-// After a page that failed, the next fetch has the whole list.
+// TestPagesAfterAFailure holds that the fetch after a failed one has the whole list.
 func TestPagesAfterAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := fakePlace(t)
@@ -163,7 +163,7 @@ func TestPagesAfterAFailure(t *testing.T) {
 	})
 }
 
-// A request of another address is one request, and the settings' own with another query is all its pages.
+// TestPagesAsked holds that a request for another URL is one request, and that one for the settings' URL fetches all pages.
 func TestPagesAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)
@@ -176,12 +176,12 @@ func TestPagesAsked(t *testing.T) {
 		}
 		want := []string{"/plain?page=1&team=b", "/plain?page=2&team=b", "/plain?page=3&team=b", "/plain?page=4&team=b", "/plain?page=2"}
 		if got := api.Asked(); !reflect.DeepEqual(got, want) {
-			t.Errorf("asked for %s", got)
+			t.Errorf("got requests %s", got)
 		}
 	})
 }
 
-// The address of the next page holds the query already.
+// TestPagesAskedByLink holds that the query is not added to the URL of a next page, which has it already.
 func TestPagesAskedByLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)
@@ -190,7 +190,7 @@ func TestPagesAskedByLink(t *testing.T) {
 			t.Errorf("got %v, %v", doc, err)
 		}
 		if got := strings.Join(api.Asked(), " "); got != "/link?team=b /link?from=3 /link?from=6" {
-			t.Errorf("asked for %s", got)
+			t.Errorf("got requests %s", got)
 		}
 	})
 }
@@ -229,7 +229,7 @@ func FuzzNextLink(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header string) {
 		got := nextLink(http.Header{"Link": {header}})
 		if !strings.Contains(header, got) {
-			t.Errorf("%q: %q stands nowhere in it", header, got)
+			t.Errorf("%q: %q is not in it", header, got)
 		}
 	})
 }

@@ -11,72 +11,72 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Paginate says how to go from a page to the next, by one of five ways. The document is then the first page's, with the
-// items of all pages in its list: rules are the same for one page and for many.
+// Paginate fetches all pages, by one of five ways. The document is the first page with the items of all pages in its list, so
+// expressions are the same for one page and for many.
 type Paginate struct {
 	Page    *PageNumber `yaml:"page"`
 	Offset  *Offset     `yaml:"offset"`
 	Cursor  *Cursor     `yaml:"cursor"`
-	Link    bool        `yaml:"link"`     // the response's Link header with rel=next (RFC 8288)
-	NextURL pick        `yaml:"next_url"` // the next page's address, taken from the page
+	Link    bool        `yaml:"link"`     // the Link header with rel=next (RFC 8288)
+	NextURL selector    `yaml:"next_url"` // the URL of the next page, selected from the page
 
-	Items    listPath `yaml:"items"`     // where the list stands in a page
-	Until    pick     `yaml:"until"`     // true of the last page, beside each way's own end
-	MaxPages int      `yaml:"max_pages"` // more fail the tick; 0 = 100
+	Items    listPath `yaml:"items"`     // the path of the list in a page
+	Until    selector `yaml:"until"`     // selects true from the last page; each way also ends by itself
+	MaxPages int      `yaml:"max_pages"` // more pages fail the tick; 0 = 100
 }
 
-// Place is where in a request stands which page is asked for: a parameter of the query, or a place in a JSON body, which is
-// as the settings have it in a request that needs none.
-type Place struct {
-	Param string    `yaml:"param"`
-	Body  bodyPlace `yaml:"body"`
+// PageParameter is the part of a request that selects the page: a query parameter or a path in the JSON body. A request for the
+// first page by a cursor leaves it as it is.
+type PageParameter struct {
+	Param string   `yaml:"param"`
+	Body  bodyPath `yaml:"body"`
 }
 
-// String is the place for messages.
-func (p Place) String() string {
+// String returns the parameter for errors.
+func (p PageParameter) String() string {
 	if p.Body != nil {
 		return p.Body.String()
 	}
 	return p.Param
 }
 
-// PageNumber counts pages. A page without items is the last: a short one may be short for another reason.
+// PageNumber counts pages. The last page is the first without items: a page with few items need not be the last.
 type PageNumber struct {
-	Place `yaml:",inline"`
-	Start *int `yaml:"start"` // nil = 1
+	PageParameter `yaml:",inline"`
+	Start         *int `yaml:"start"` // nil = 1
 }
 
-// Offset counts the items so far. A page without items is the last.
+// Offset counts items. The last page is the first without items.
 type Offset struct {
-	Place `yaml:",inline"`
+	PageParameter `yaml:",inline"`
 }
 
-// Cursor takes from each page a text or number that asks for the next. Where there is none, the page is the last.
+// Cursor selects from each page a string or number that requests the next page. A page without one is the last.
 type Cursor struct {
-	From   pick   `yaml:"from"`
-	Header string `yaml:"header"` // of the response, in place of From
-	Place  `yaml:",inline"`
+	From          selector `yaml:"from"`
+	Header        string   `yaml:"header"` // a header of the response, instead of From
+	PageParameter `yaml:",inline"`
 }
 
 const (
 	defaultMaxPages = 100
 	maxMaxPages     = 100_000
-	maxCursor       = 8 << 10 // bytes of a cursor or of the next page's address, as much as servers take of a request line
+	maxCursor       = 8 << 10 // of a cursor or the URL of the next page, in bytes: what servers accept as a request line
 )
 
 func (p *Paginate) maxPages() int { return cmp.Or(p.MaxPages, defaultMaxPages) }
 
-// place is where in a request stands which page it asks for; the zero value where that is its address.
-func (p *Paginate) place() Place {
+// parameter returns the part of a request that selects the page; the zero value if its URL does.
+func (p *Paginate) parameter() PageParameter {
 	switch {
 	case p.Page != nil:
-		return p.Page.Place
+		return p.Page.PageParameter
 	case p.Offset != nil:
-		return p.Offset.Place
+		return p.Offset.PageParameter
 	case p.Cursor != nil:
-		return p.Cursor.Place
+		return p.Cursor.PageParameter
 	}
-	return Place{}
+	return PageParameter{}
 }
 
 func (p *Paginate) validate(c *Config) error {
@@ -87,14 +87,14 @@ func (p *Paginate) validate(c *Config) error {
 	ways := p.ways()
 	switch {
 	case len(ways) == 0:
-		bad("", "names no way to the next page: add page, offset, cursor, link or next_url")
+		bad("", "set one of page, offset, cursor, link and next_url")
 	case len(ways) > 1:
-		bad(ways[1], "cannot stand beside %s: there is one way to the next page", ways[0])
+		bad(ways[1], "%s is set too: set only one way to the next page", ways[0])
 	case !p.Link && p.NextURL.IsZero():
-		problems = append(problems, setting.Under(ways[0], p.place().validate(c, ways[0])))
+		problems = append(problems, setting.Under(ways[0], p.parameter().validate(c, ways[0])))
 	}
 	if len(ways) == 1 && (p.Link || !p.NextURL.IsZero()) && c.Method != http.MethodGet {
-		bad(ways[0], "the next page is asked for by GET: set method to GET")
+		bad(ways[0], "needs method: GET")
 	}
 	if p.Page != nil && p.Page.Start != nil && *p.Page.Start < 0 {
 		bad("page.start", "want 0 or more")
@@ -108,32 +108,32 @@ func (p *Paginate) validate(c *Config) error {
 	return setting.Under("paginate", errors.Join(problems...))
 }
 
-func (p Place) validate(c *Config, way string) error {
+func (p PageParameter) validate(c *Config, way string) error {
 	switch {
 	case p.Param == "" && p.Body == nil:
-		return setting.Bad("param", "is needed: the query's parameter, such as %s; or body, a place in the body such as .%s", way, way)
+		return setting.Bad("param", "required: the query parameter, such as %s; or set body, a path in the body such as .%s", way, way)
 	case p.Param != "" && p.Body != nil:
-		return setting.Bad("body", "cannot stand beside param")
+		return setting.Bad("body", "param is set too: set only one of them")
 	case p.Param != "" && (c.URL.Query().Has(p.Param) || c.Query[p.Param] != ""):
-		return setting.Bad("param", "%s stands in the query too: leave it out there", p.Param)
+		return setting.Bad("param", "%s is set in the query too: leave it out there", p.Param)
 	case p.Body != nil && c.Method != http.MethodPost:
-		return setting.Bad("body", "a GET has no body: set method to POST, or give param in place of body")
+		return setting.Bad("body", "a GET request has no body: set method to POST, or set param instead of body")
 	}
-	texts, err := c.texts()
-	if p.Body == nil || err != nil || texts.body.namesItem() {
+	templates, err := c.templates()
+	if p.Body == nil || err != nil || templates.body.namesItem() {
 		return nil
 	}
-	text, err := texts.body.fill(sources.Tick{Time: time.Unix(0, 0), Start: time.Unix(0, 0), End: time.Unix(0, 0)}, nil, asIs)
+	text, err := templates.body.execute(sources.Tick{Time: time.Unix(0, 0), Start: time.Unix(0, 0), End: time.Unix(0, 0)}, nil, noEscape)
 	if err == nil {
-		_, err = p.Body.put(text, "0")
+		_, err = p.Body.set(text, "0")
 	}
 	if err != nil {
-		return setting.Bad("body", "the request's body is to hold the page: %v", err)
+		return setting.Bad("body", "cannot be set in the request's body: %v", err)
 	}
 	return nil
 }
 
-// ways are the names of those that are set.
+// ways returns the names of the ways that are set.
 func (p *Paginate) ways() []string {
 	var names []string
 	for _, way := range []struct {
@@ -152,11 +152,11 @@ func (p *Paginate) ways() []string {
 func (c *Cursor) validate() error {
 	switch {
 	case c.From.IsZero() && c.Header == "":
-		return setting.Bad("", "wants from, the cursor's place in a page such as .next_cursor, or header")
+		return setting.Bad("", "set from, the path of the cursor in a page such as .next_cursor, or header")
 	case !c.From.IsZero() && c.Header != "":
-		return setting.Bad("header", "cannot stand beside from")
+		return setting.Bad("header", "from is set too: set only one of them")
 	case c.Header != "" && !httpclient.IsToken(c.Header):
-		return setting.Bad("header", "not a header's name: want letters, digits and hyphens")
+		return setting.Bad("header", "not a valid header name: use letters, digits and hyphens")
 	}
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 )
 
-// What fails a success: what fail_if finds, and GraphQL's errors. "" = nothing does.
+// TestRefusal holds which responses of status 200 fail: by fail_if, and by the errors of GraphQL. "" = none.
 func TestRefusal(t *testing.T) {
 	const post = "method: POST\nbody: '{\"query\": \"{ a }\"}'\n"
 	for _, c := range []struct{ settings, body, want string }{
@@ -18,10 +18,10 @@ func TestRefusal(t *testing.T) {
 		{"fail_if: .body.error", `{"error": null}`, ""},
 		{"fail_if: .body.error", `{"error": false}`, ""},
 		{"fail_if: .body.error", `{"error": true}`, `fail_if is true: ".body.error"`},
-		{"fail_if: .body.error", `{"error": 0}`, `fail_if cannot tell: want true, false or a text, got "0"`},
-		{"fail_if: .body.error", `{"error": {"code": 1}}`, `fail_if cannot tell: want true, false or a text, got "{\"code\":1}"`},
-		{"fail_if: .body.error", `[1]`, `fail_if cannot tell: "expected an object but got: array ([1])"`},
-		{"fail_if: .body[].error", `[{}, {}]`, `fail_if cannot tell: "it gives more than one value"`},
+		{"fail_if: .body.error", `{"error": 0}`, `fail_if: want true, false or a string, got "0"`},
+		{"fail_if: .body.error", `{"error": {"code": 1}}`, `fail_if: want true, false or a string, got "{\"code\":1}"`},
+		{"fail_if: .body.error", `[1]`, `fail_if failed: "expected an object but got: array ([1])"`},
+		{"fail_if: .body[].error", `[{}, {}]`, `fail_if failed: "returns more than one value"`},
 		{"fail_if: 'empty'", `{}`, ""},
 		{"fail_if: .body.error", `{"error": "key hunter/22&key\nis wrong"}`, `fail_if: "key <secret>\nis wrong"`},
 		{"fail_if: .body.error", `{"error": "` + strings.Repeat("long ", 1000) + `"}`, `fail_if: "` + strings.Repeat("long ", 40) + `"…`},
@@ -29,9 +29,9 @@ func TestRefusal(t *testing.T) {
 		{"fail_if: .status != 200", `{}`, ""},
 		{"fail_if: .body.n == 12345678901234567890", `{"n": 12345678901234567890}`, `fail_if is true: ".body.n == 12345678901234567890"`},
 
-		{post, `{"errors": [{"message": "no such field hunter/22&key"}, {"message": "y"}], "data": null}`, `GraphQL gives no data: "no such field <secret>"`},
-		{post, `{"errors": [{"message": "x"}]}`, `GraphQL gives no data: "x"`},
-		{post, `{"errors": [{}]}`, `GraphQL gives no data: "{}"`},
+		{post, `{"errors": [{"message": "no such field hunter/22&key"}, {"message": "y"}], "data": null}`, `GraphQL returned no data: "no such field <secret>"`},
+		{post, `{"errors": [{"message": "x"}]}`, `GraphQL returned no data: "x"`},
+		{post, `{"errors": [{}]}`, `GraphQL returned no data: "{}"`},
 		{post, `{"errors": [{"message": "x"}], "data": {"a": 1}}`, ""},
 		{post, `{"errors": [], "data": null}`, ""},
 		{post, `{"errors": {"message": "x"}}`, ""},
@@ -55,19 +55,19 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// A content type, or the settings, say what comes; the settings also ask for it.
+// TestFormats holds that the content type or the settings choose the format, and that the settings set Accept.
 func TestFormats(t *testing.T) {
 	for _, c := range []struct{ settings, kind, body, want, accept string }{
 		{"", "text/csv; charset=iso-8859-1", "name\ncaf\xe9\n", `[{"name":"café"}]`, "application/json"},
 		{"format: csv", "application/octet-stream", "a\n007\n", `[{"a":"007"}]`, "text/csv, */*;q=0.1"},
 		{"format: xml", "", "<?xml version='1.0' encoding='windows-1252'?><a>\x80</a>", `{"a":"€"}`, "application/xml, text/xml, */*;q=0.1"},
 		{"", "application/problem+json", `{"a":1}`, `{"a":1}`, "application/json"},
-		{"", "text/plain", "a,b", `want JSON, got text that begins with "a,b"; the server calls it text/plain, which is taken for json: set format to what it is`, ""},
-		{"", "text/csv", "a,b\nc", `the CSV is wrong: line 2: 1 cells, want 2, one for each column; the server calls it text/csv, which is taken for csv: set format to what it is`, ""},
-		{"", "x/" + strings.Repeat("y", 90), "a,b", `want JSON, got text that begins with "a,b"; the server calls it something else, which is taken for json: set format to what it is`, ""},
-		{"format: csv", "text/csv", "a,b\nhunter/22&key,ECHO,", `the CSV is wrong: line 2: more cells than the 2 columns`, ""},
-		{"format: csv", "text/csv", "a,b\nECHO\"", `the CSV is wrong: line 2: a quote inside the cell "<secret>`, ""},
-		{"format: csv", "text/html", "\n<!doctype HTML><p>", `want CSV, got a page that begins with "<!doctype HTML><p>": is it a login or error page?`, ""},
+		{"", "text/plain", "a,b", `want JSON, got text that begins with "a,b"; the server's content type is text/plain, which is read as json: if it is something else, set format`, ""},
+		{"", "text/csv", "a,b\nc", `invalid CSV: line 2: has 1 of 2 cells: is it cut short, or csv.delimiter wrong?; the server's content type is text/csv, which is read as csv: if it is something else, set format`, ""},
+		{"", "x/" + strings.Repeat("y", 90), "a,b", `want JSON, got text that begins with "a,b"; the server's content type is unknown, which is read as json: if it is something else, set format`, ""},
+		{"format: csv", "text/csv", "a,b\nhunter/22&key,ECHO,", `invalid CSV: line 2: has more cells than the 2 columns: a cell that contains the delimiter must be in quotes`, ""},
+		{"format: csv", "text/csv", "a,b\nECHO\"", `invalid CSV: line 2: a quote inside the cell "<secret>`, ""},
+		{"format: csv", "text/html", "\n<!doctype HTML><p>", `want CSV, got an HTML page that begins with "<!doctype HTML><p>": is it a login or error page?`, ""},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPlace(t)
@@ -84,7 +84,7 @@ func TestFormats(t *testing.T) {
 				return
 			}
 			if got := doc.Root.Raw(); got != c.want || accept != c.accept {
-				t.Errorf("%s: got %s, want %s; asked for %s", c.kind, got, c.want, accept)
+				t.Errorf("%s: got %s, want %s; Accept is %s", c.kind, got, c.want, accept)
 			}
 		})
 	}

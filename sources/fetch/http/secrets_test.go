@@ -15,7 +15,7 @@ import (
 
 const longKey = "sk-live-0123456789abcdefghijklmnopqrstuvwxyz"
 
-// TestCutSecret holds that a secret which a server echoes is blanked where the preview of a jq error cuts it in two.
+// TestCutSecret holds that a secret that a server echoes is removed even if the excerpt of a jq error cuts it.
 func TestCutSecret(t *testing.T) {
 	for name, text := range map[string]string{
 		"fail_if error":  "fail_if: .body.echo | tonumber\n",
@@ -42,11 +42,11 @@ func TestCutSecret(t *testing.T) {
 	}
 }
 
-// TestOwnCondition holds that a job's own If-None-Match is not answered by a kept answer of another version.
+// TestOwnCondition holds that a 304 to a job's own If-None-Match does not give the cached response of another version.
 func TestOwnCondition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
-		p.web.Traffic = &httpclient.Traffic{}
+		p.web.Shared = &httpclient.SharedState{}
 		version := "2"
 		p.Serve(t, "a.example:80", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("ETag", `"`+version+`"`)
@@ -66,12 +66,12 @@ func TestOwnCondition(t *testing.T) {
 	})
 }
 
-// TestItemsAreNoSecrets holds that what a list gives is none, though a parameter that takes it is called key: else a long
-// list would push the real secrets out of what is known.
+// TestItemsAreNoSecrets holds that items are not taken for secrets because of a parameter's name: a long list would displace
+// the real secrets.
 func TestItemsAreNoSecrets(t *testing.T) {
 	p := newPlace(t)
 	p.web.Observe = func(httpclient.Exchange) {}
-	p.web.Answer = answers(func(r *http.Request) string {
+	p.web.Transport = answers(func(r *http.Request) string {
 		if r.URL.Path == "/list" {
 			return `[{"id":"PROJECT-00001"}]`
 		}

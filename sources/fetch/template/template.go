@@ -1,4 +1,4 @@
-// Package template puts a tick's times into texts of a fetcher's settings: {{ rfc3339 .Window.Start }}.
+// Package template fills times of a tick into the settings of fetchers, such as {{ rfc3339 .Window.Start }}.
 package template
 
 import (
@@ -6,14 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"text/template"
+	"text/template/parse"
 	"time"
 
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
 )
 
-// maxTemplate bounds what a template may give, in bytes.
+// maxTemplate bounds a template and its result, in bytes.
 const maxTemplate = 64 << 10
 
 var (
@@ -23,7 +25,7 @@ var (
 	errTooLong  = fmt.Errorf("gives more than %d KiB", maxTemplate>>10)
 )
 
-// values is what a template can use of a tick.
+// values is the data of a template.
 type values struct {
 	Window struct{ Start, End moment }
 	Now    moment
@@ -38,8 +40,8 @@ func valuesOf(tick sources.Tick) (v values) {
 	return v
 }
 
-// moment is a time, in the zone of its tick's dates, that reads as in RFC 3339, in UTC and whole seconds. Start and end of
-// neighbouring windows are cut alike, so that nothing falls between them.
+// moment is a time in the zone of the tick. Its text is that of RFC 3339 in UTC, truncated to seconds. The end of a window and
+// the start of the next are truncated alike, so that there is no gap between them.
 type moment struct{ time time.Time }
 
 func (m moment) String() string { return m.time.UTC().Format(time.RFC3339) }
@@ -66,7 +68,7 @@ func functions() template.FuncMap {
 	}
 }
 
-// ofSpan is a function of a span and a time.
+// ofSpan returns a template function of a duration and a time.
 func ofSpan(f func(time.Time, time.Duration) (time.Time, error)) func(string, any) (moment, error) {
 	return func(span string, arg any) (moment, error) {
 		var d setting.Duration
@@ -82,7 +84,8 @@ func ofSpan(f func(time.Time, time.Duration) (time.Time, error)) func(string, an
 	}
 }
 
-// truncate is the last multiple of a span, counted from a Monday at midnight: in UTC, and whole days in the time's own zone.
+// truncate rounds a time down to a multiple of a duration since a Monday at midnight: in UTC, or for whole days in the time's
+// zone.
 func truncate(t time.Time, span time.Duration) (time.Time, error) {
 	if span <= 0 {
 		return t, errors.New("want more than 0")
@@ -95,11 +98,11 @@ func truncate(t time.Time, span time.Duration) (time.Time, error) {
 	return time.Date(year, month, day, 0, 0, 0, 0, t.Location()), nil
 }
 
-// Template is a text to fill in for each tick.
+// Template is a compiled text that is filled in for each tick.
 type Template struct{ tree *template.Template }
 
-// Parse compiles a template and tries it, so that filling it in later fails only if its result grows too long. What
-// templates may do is small on purpose: put a time into a text.
+// Parse compiles a template and executes it once, so that later only a result that is too long can fail. Templates can only
+// insert times into a text.
 func Parse(text string) (*Template, error) {
 	if len(text) > maxTemplate {
 		return nil, errTooLong
@@ -125,7 +128,7 @@ func Parse(text string) (*Template, error) {
 	return filled, nil
 }
 
-// Varies tells whether the text differs from window to window.
+// Varies reports whether the text differs from window to window.
 func (t *Template) Varies() bool {
 	one := time.Date(2011, 1, 12, 3, 14, 15, 0, time.UTC)
 	two := one.AddDate(11, 11, 11).Add(11*time.Hour + 11*time.Minute + 11*time.Second)
@@ -137,7 +140,7 @@ func (t *Template) Varies() bool {
 	return err == nil && a != b
 }
 
-// Execute fills the template in for a tick.
+// Execute returns the text for a tick.
 func (t *Template) Execute(tick sources.Tick) (string, error) {
 	var out bounded
 	if err := t.tree.Execute(&out, valuesOf(tick)); err != nil {
@@ -146,6 +149,7 @@ func (t *Template) Execute(tick sources.Tick) (string, error) {
 	return out.String(), nil
 }
 
+// bounded is a buffer of at most maxTemplate bytes.
 type bounded struct{ bytes.Buffer }
 
 func (b *bounded) Write(p []byte) (int, error) {
@@ -153,4 +157,69 @@ func (b *bounded) Write(p []byte) (int, error) {
 		return 0, errTooLong
 	}
 	return b.Buffer.Write(p)
+}
+
+// allowed returns an error for what a template must not contain. It may contain text, and values through our functions.
+func allowed(node parse.Node) error {
+	switch n := node.(type) {
+	case *parse.ListNode:
+		return allAllowed(n.Nodes)
+	case *parse.ActionNode:
+		return allowed(n.Pipe)
+	case *parse.PipeNode:
+		if len(n.Decl) > 0 {
+			return errors.New("variables are not allowed in a template")
+		}
+		return allAllowed(n.Cmds)
+	case *parse.CommandNode:
+		return allAllowed(n.Args)
+	case *parse.FieldNode:
+		name := "." + strings.Join(n.Ident, ".")
+		if name != ".Window.Start" && name != ".Window.End" && name != ".Now" {
+			return fmt.Errorf("no value %s: %w", name, errNoValue)
+		}
+	case *parse.IdentifierNode:
+		if _, ours := functions()[n.Ident]; !ours {
+			return fmt.Errorf("no function %s: %w", n.Ident, errNoFunc)
+		}
+	case *parse.TextNode, *parse.StringNode, *parse.CommentNode:
+	default:
+		return fmt.Errorf("%s is not allowed in a template: %w", node, errNoValue)
+	}
+	return nil
+}
+
+func allAllowed[N parse.Node](nodes []N) error {
+	for _, n := range nodes {
+		if err := allowed(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parseError removes the prefix "template: :1: " of text/template from an error.
+func parseError(err error) error {
+	text := strings.TrimPrefix(err.Error(), "template: :")
+	if line, rest, found := strings.Cut(text, ": "); found {
+		if _, err := strconv.Atoi(line); err == nil {
+			text = rest
+		}
+	}
+	if strings.HasPrefix(text, "function ") {
+		return fmt.Errorf("%s: %w", text, errNoFunc)
+	}
+	return errors.New(text)
+}
+
+// runError returns the end of an error of text/template: the error of one of our functions.
+func runError(err error) error {
+	if errors.Is(err, errTooLong) {
+		return errTooLong
+	}
+	text := err.Error()
+	if i := strings.LastIndex(text, ">: "); i >= 0 {
+		text = text[i+len(">: "):]
+	}
+	return errors.New(strings.TrimPrefix(text, "error calling "))
 }

@@ -45,7 +45,7 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-// TestDatesOfDays holds that dates are those of the zone whose days are read, and all else is in UTC.
+// TestDatesOfDays holds that dates are in the tick's zone, and other times in UTC.
 func TestDatesOfDays(t *testing.T) {
 	tick := tickAt()
 	tick.Zone = time.FixedZone("NZST", 12*60*60+30*60)
@@ -77,16 +77,16 @@ func TestTemplateProblems(t *testing.T) {
 		"{{ .Window.Begin }}":              "no value .Window.Begin" + noValue,
 		"{{ .Window }}":                    "no value .Window" + noValue,
 		"{{ .Now.Year }}":                  "no value .Now.Year" + noValue,
-		"{{ . }}":                          ". has no place in a template" + noValue,
-		"{{ 5 }}":                          "5 has no place in a template" + noValue,
+		"{{ . }}":                          ". is not allowed in a template" + noValue,
+		"{{ 5 }}":                          "5 is not allowed in a template" + noValue,
 		"{{ iso .Now }}":                   `function "iso" not defined` + noFunc,
 		`{{ printf "%s" .Now }}`:           "no function printf" + noFunc,
-		"{{ if .Now }}x{{ end }}":          "{{if .Now}}x{{end}} has no place in a template" + noValue,
-		"{{ range .Now }}x{{ end }}":       "{{range .Now}}x{{end}} has no place in a template" + noValue,
-		"{{ $x := .Now }}":                 "a template has no variables",
-		"{{ (.Now).Year }}":                "(.Now).Year has no place in a template" + noValue,
+		"{{ if .Now }}x{{ end }}":          "{{if .Now}}x{{end}} is not allowed in a template" + noValue,
+		"{{ range .Now }}x{{ end }}":       "{{range .Now}}x{{end}} is not allowed in a template" + noValue,
+		"{{ $x := .Now }}":                 "variables are not allowed in a template",
+		"{{ (.Now).Year }}":                "(.Now).Year is not allowed in a template" + noValue,
 		`{{ define "x" }}y{{ end }}`:       "a template is text with values in {{ }}: no define or block",
-		`{{ template "x" }}`:               `{{template "x"}} has no place in a template` + noValue,
+		`{{ template "x" }}`:               `{{template "x"}} is not allowed in a template` + noValue,
 		"{{ rfc3339 }}":                    "wrong number of args for rfc3339: want 1 got 0",
 		`{{ rfc3339 "x" }}`:                "rfc3339: wants a time: .Window.Start, .Window.End or .Now",
 		"{{ date .Now }}":                  "wrong number of args for date: want 2 got 1",
@@ -106,6 +106,18 @@ func TestTemplateProblems(t *testing.T) {
 	}
 }
 
+func TestVaries(t *testing.T) {
+	for text, want := range map[string]bool{
+		"{{ .Window.Start }}": true, "{{ rfc3339 .Now }}": true, `{{ date "2006" (before "1h" .Window.End) }}`: true,
+		`{{ date "05" .Window.End }}`: true, "today": false, "": false, `{{ date "text" .Now }}`: false, "{{": false,
+	} {
+		parsed, err := Parse(text)
+		if varies := err == nil && parsed.Varies(); varies != want {
+			t.Errorf("%q varies: %v", text, !want)
+		}
+	}
+}
+
 func FuzzTemplate(f *testing.F) {
 	for _, s := range []string{
 		"{{ rfc3339 .Window.Start }}", `{{ date "2006" .Now }}`, "{{ .Now | unix }}", "{{/* */}}", "{{ (unix .Now) }}",
@@ -121,7 +133,7 @@ func FuzzTemplate(f *testing.F) {
 			}
 			return
 		}
-		// What the check has passed must not fail at a tick, whatever its time.
+		// A template that Parse accepts does not fail at any tick.
 		for _, tick := range []sources.Tick{tickAt(), {}} {
 			got, err := tmpl.Execute(tick)
 			if err != nil && err != errTooLong || len(got) > maxTemplate {

@@ -1,5 +1,5 @@
-// Package fakeapi is an API as APIs are, for tests: it gives its list in pages by every way there is, tells who asks too
-// much to wait, says 304, and misbehaves in the ways that are known of real ones.
+// Package fakeapi is an HTTP API for tests. It serves a list in pages in every usual way, limits requests, answers 304, and
+// misbehaves as real APIs do.
 package fakeapi
 
 import (
@@ -13,7 +13,7 @@ import (
 	"sync"
 )
 
-// What the list is made of.
+// The list.
 const (
 	Items = 7 // newest first: the ids count down
 	Size  = 3 // of a page
@@ -21,22 +21,22 @@ const (
 	firstID = 9007199254740993 // 2^53 + 1, which a float64 cannot hold
 )
 
-// API is the API. Each path is one behaviour; ServeHTTP answers, and Asked tells what was asked for.
+// API is the API. Each path has one behaviour.
 type API struct {
-	Elsewhere string // an address on another origin, to which /elsewhere leads
+	Elsewhere string // a URL of another origin, to which /elsewhere links
 
 	mu    sync.Mutex
 	asked []string
-	more  chan struct{} // closed when there is one more
+	more  chan struct{} // closed at the next request
 	mux   *http.ServeMux
 }
 
-// New makes an API that has not been asked yet.
+// New returns an API without requests.
 func New(elsewhere string) *API {
 	a := &API{Elsewhere: elsewhere, mux: http.NewServeMux(), more: make(chan struct{})}
 	a.pages()
 	a.oddPages()
-	a.polite()
+	a.limits()
 	a.users()
 	a.windows()
 	return a
@@ -53,14 +53,14 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(w, r)
 }
 
-// Asked is what was asked for, in its order.
+// Asked returns the requests so far, in order.
 func (a *API) Asked() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return append([]string(nil), a.asked...)
 }
 
-// Wait waits until the path was asked for that often.
+// Wait waits until the path has had that many requests.
 func (a *API) Wait(ctx context.Context, path string, times int) error {
 	for {
 		a.mu.Lock()
@@ -72,12 +72,12 @@ func (a *API) Wait(ctx context.Context, path string, times int) error {
 		select {
 		case <-more:
 		case <-ctx.Done():
-			return fmt.Errorf("%s was asked for %d times, want %d", path, a.times(path), times)
+			return fmt.Errorf("%s has had %d requests, want %d", path, a.times(path), times)
 		}
 	}
 }
 
-// times is how often the path was asked for, this time included.
+// times returns the number of requests for a path, this one included.
 func (a *API) times(path string) int {
 	n := 0
 	for _, uri := range a.Asked() {
@@ -88,7 +88,7 @@ func (a *API) times(path string) int {
 	return n
 }
 
-// rows are items of the list from one to another, as JSON.
+// rows returns a range of the list as JSON.
 func rows(from, to int) string {
 	var all []string
 	for i := max(from, 0); i < min(to, Items); i++ {
@@ -97,7 +97,7 @@ func rows(from, to int) string {
 	return "[" + strings.Join(all, ", ") + "]"
 }
 
-// number is a parameter of the query as a number.
+// number returns a query parameter as a number.
 func number(r *http.Request, name string, otherwise int) int {
 	n, err := strconv.Atoi(r.URL.Query().Get(name))
 	if err != nil {
@@ -108,7 +108,7 @@ func number(r *http.Request, name string, otherwise int) int {
 
 func say(w http.ResponseWriter, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 
-// pages are the ways of paging that behave.
+// pages adds paths that page correctly.
 func (a *API) pages() {
 	a.mux.HandleFunc("/plain", func(w http.ResponseWriter, r *http.Request) {
 		n := number(r, "page", 1)
@@ -120,7 +120,7 @@ func (a *API) pages() {
 	})
 	a.mux.HandleFunc("/offset", func(w http.ResponseWriter, r *http.Request) {
 		n := number(r, "offset", 0)
-		say(w, `{"data": %s}`, rows(n, n+min(number(r, "limit", Size), Size))) // as many APIs, it caps the limit
+		say(w, `{"data": %s}`, rows(n, n+min(number(r, "limit", Size), Size))) // the limit is capped, as by many APIs
 	})
 	a.mux.HandleFunc("/cursor", func(w http.ResponseWriter, r *http.Request) {
 		n := number(r, "cursor", 0)
@@ -149,7 +149,7 @@ func (a *API) pages() {
 	})
 }
 
-// oddPages are those that do not behave.
+// oddPages adds paths that page incorrectly.
 func (a *API) oddPages() {
 	a.mux.HandleFunc("/circle", func(w http.ResponseWriter, r *http.Request) {
 		say(w, `{"data": %s, "next": "%s"}`, rows(0, 1), map[string]string{"": "a", "a": "b", "b": "a"}[r.URL.Query().Get("cursor")])
@@ -196,12 +196,12 @@ func (a *API) oddPages() {
 		}
 		_, _ = io.WriteString(w, rows(0, Size))
 	})
-	// A row that came while pages were read moves the others on, so that the last of a page is the first of the next.
+	// A row that is added while pages are fetched: the last row of a page is also the first of the next.
 	a.mux.HandleFunc("/moving", func(w http.ResponseWriter, r *http.Request) {
 		n := number(r, "page", 1)
 		_, _ = io.WriteString(w, rows((n-1)*(Size-1), (n-1)*(Size-1)+Size))
 	})
-	// What is old is forgotten: each time the list has one row less at its end.
+	// Old rows are removed: each response has one row less at its end.
 	a.mux.HandleFunc("/shrinking", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, rows(0, Items+1-a.times("/shrinking")))
 	})

@@ -2,7 +2,7 @@ package fakeapi
 
 import "net/http"
 
-// users are a list of ids, each with more to ask for.
+// users adds a list of ids and a path for each id.
 func (a *API) users() {
 	a.mux.HandleFunc("/users", func(w http.ResponseWriter, _ *http.Request) {
 		say(w, `{"users": [{"id": %d, "name": "ann"}, {"id": 2, "name": "bob/../x"}, {"id": 3, "name": "cy"}]}`, int64(firstID))

@@ -1,0 +1,487 @@
+// Package disktest simulates a disk for tests of what package durable's interface is used for. The disk can be killed or
+// lose power at any operation, fail, be full, read-only or slow. After a power cut it has lost some of what was not synced.
+//
+// A test usually runs the code under test once for each operation at which it can stop:
+//
+//	for stop := 1; ; stop++ {
+//		disk := disktest.New(uint64(stop))
+//		survived := disk.Run(stop, func() { … })
+//		disk.Reboot(disktest.PowerCut)
+//		… // open again, and check what is there
+//		if survived {
+//			break
+//		}
+//	}
+package disktest
+
+import (
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"path"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/collectington/collectington/agent/durable"
+)
+
+// Op is one operation on a disk.
+type Op struct {
+	Number int    // from 1
+	Kind   string // lock, mkdir, readdir, read, create, append, write, truncate, sync, close, rename, link, remove or syncdir
+	Name   string // of the file; of Rename and Link the old one
+}
+
+// Disk is a simulated directory. It implements durable.FS and is safe for concurrent use. Set its fields before use, or
+// between uses.
+type Disk struct {
+	// Fail returns the error with which an operation fails. It may use the disk. A write that fails has written a part.
+	Fail func(Op) error
+	// Capacity is how many bytes the disk holds. What exceeds it fails with ENOSPC. 0 means no limit.
+	Capacity int
+	// ReadOnly makes each operation that changes something fail with EROFS.
+	ReadOnly bool
+	// Delay is how long each operation takes.
+	Delay time.Duration
+
+	mu      sync.Mutex
+	dice    *rand.Rand
+	names   map[string]*inode // as processes see them
+	durable map[string]*inode // as of the last SyncDir
+	changes []change          // of names since the last SyncDir
+	boots   int
+	locked  map[string]bool
+	ops     int
+	stop    int // the operation at which the process ends; 0 means never
+}
+
+// change is a change of names.
+type change func(names map[string]*inode)
+
+// New returns an empty disk. What it loses in a power cut depends on the seed.
+func New(seed uint64) *Disk {
+	return &Disk{
+		dice:  rand.New(rand.NewPCG(seed, 0)),
+		names: map[string]*inode{}, durable: map[string]*inode{}, locked: map[string]bool{},
+	}
+}
+
+// Crash is how a process ends.
+type Crash bool
+
+// Killed keeps what the process has written, synced or not. PowerCut loses a part of what it has not synced.
+const (
+	Killed   Crash = false
+	PowerCut Crash = true
+)
+
+// stopped is the panic of an operation at which the process ends.
+type stopped struct{}
+
+// Run calls f, and ends it at an operation, counted from now. It reports whether f has returned before that.
+func (d *Disk) Run(stop int, f func()) (survived bool) {
+	d.mu.Lock()
+	d.stop = d.ops + stop
+	d.mu.Unlock()
+	defer func() {
+		if r := recover(); r != nil && r != (stopped{}) {
+			panic(r)
+		}
+	}()
+	f()
+	return true
+}
+
+// Reboot ends the process, and with it its locks and open files.
+func (d *Disk) Reboot(how Crash) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.boots++
+	d.stop = 0
+	clear(d.locked)
+	if how == Killed {
+		return
+	}
+	for _, change := range d.changes { // a directory's changes may reach the disk in any order
+		if d.dice.IntN(2) == 0 {
+			change(d.durable)
+		}
+	}
+	d.changes, d.names = nil, maps.Clone(d.durable)
+	for _, name := range slices.Sorted(maps.Keys(d.names)) { // in an order that the seed determines
+		d.names[name].losePower(d.dice)
+	}
+}
+
+// Ops returns how many operations there have been.
+func (d *Disk) Ops() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ops
+}
+
+// Names returns the names of all files, those in subdirectories included, sorted.
+func (d *Disk) Names() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(maps.Keys(d.names))
+}
+
+// Content returns what a file holds, and nil if it is missing. It is no operation.
+func (d *Disk) Content(name string) []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if i := d.names[name]; i != nil {
+		return slices.Clone(i.data)
+	}
+	return nil
+}
+
+// Put puts a file on the disk, durably. It is no operation.
+func (d *Disk) Put(name string, content []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i := &inode{data: slices.Clone(content), synced: slices.Clone(content)}
+	d.names[name], d.durable[name] = i, i
+}
+
+// Synced reports whether all names are durable.
+func (d *Disk) Synced() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.changes) == 0
+}
+
+// do does one operation. It does not call f if the operation fails or the process ends there.
+func (d *Disk) do(kind, name string, f func() error) error {
+	if d.Delay > 0 {
+		time.Sleep(d.Delay)
+	}
+	d.mu.Lock()
+	d.ops++
+	op := Op{d.ops, kind, name}
+	if d.ops == d.stop {
+		d.mu.Unlock()
+		panic(stopped{})
+	}
+	d.mu.Unlock()
+	err := d.failure(op)
+	if err == nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		err = f()
+	}
+	if err != nil {
+		return &fs.PathError{Op: kind, Path: name, Err: err}
+	}
+	return nil
+}
+
+func (d *Disk) failure(op Op) error {
+	if d.Fail != nil {
+		if err := d.Fail(op); err != nil {
+			return err
+		}
+	}
+	if d.ReadOnly && slices.Contains([]string{"mkdir", "create", "append", "write", "truncate", "rename", "link", "remove"}, op.Kind) {
+		return syscall.EROFS
+	}
+	return nil
+}
+
+// room returns how many more bytes fit.
+func (d *Disk) room() int {
+	if d.Capacity == 0 {
+		return 1 << 40
+	}
+	room := d.Capacity
+	seen := map[*inode]bool{}
+	for _, i := range d.names {
+		if !seen[i] {
+			room -= len(i.data)
+		}
+		seen[i] = true
+	}
+	return max(room, 0)
+}
+
+func (d *Disk) change(c change) {
+	c(d.names)
+	d.changes = append(d.changes, c)
+}
+
+// Lock locks a file. The error is a *durable.HeldError if it is locked.
+func (d *Disk) Lock(name string) error {
+	held := false
+	err := d.do("lock", name, func() error {
+		held = d.locked[name]
+		d.locked[name] = true
+		return nil
+	})
+	if held {
+		return &durable.HeldError{PID: 1}
+	}
+	return err
+}
+
+// Unlock unlocks all files. It is no operation.
+func (d *Disk) Unlock() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.locked)
+	return nil
+}
+
+// Mkdir does nothing: all directories exist.
+func (d *Disk) Mkdir(name string) error { return d.do("mkdir", name, func() error { return nil }) }
+
+// ReadDir returns the names of the files in a directory, sorted.
+func (d *Disk) ReadDir(dir string) (names []string, err error) {
+	err = d.do("readdir", dir, func() error {
+		for _, name := range slices.Sorted(maps.Keys(d.names)) {
+			if path.Dir(name) == dir {
+				names = append(names, path.Base(name))
+			}
+		}
+		return nil
+	})
+	return names, err
+}
+
+// ReadFile returns the first limit bytes of a file.
+func (d *Disk) ReadFile(name string, limit int64) (data []byte, err error) {
+	err = d.do("read", name, func() error {
+		i := d.names[name]
+		if i == nil {
+			return fs.ErrNotExist
+		}
+		data = slices.Clone(i.data[:min(limit, int64(len(i.data)))])
+		return nil
+	})
+	return data, err
+}
+
+// Create creates an empty file, or truncates an existing one.
+func (d *Disk) Create(name string) (durable.File, error) { return d.open("create", name) }
+
+// Append opens a file to write at its end.
+func (d *Disk) Append(name string) (durable.File, error) { return d.open("append", name) }
+
+func (d *Disk) open(kind, name string) (durable.File, error) {
+	f := &file{disk: d, name: name}
+	err := d.do(kind, name, func() error {
+		f.boot = d.boots
+		f.inode = d.names[name]
+		if f.inode == nil {
+			f.inode = &inode{}
+			d.change(func(names map[string]*inode) { names[name] = f.inode })
+		}
+		if kind == "create" {
+			f.truncate(0)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Rename gives a file another name.
+func (d *Disk) Rename(from, to string) error {
+	return d.do("rename", from, func() error {
+		i := d.names[from]
+		if i == nil {
+			return fs.ErrNotExist
+		}
+		d.change(func(names map[string]*inode) {
+			delete(names, from)
+			names[to] = i
+		})
+		return nil
+	})
+}
+
+// Link gives a file a second name.
+func (d *Disk) Link(from, to string) error {
+	return d.do("link", from, func() error {
+		i := d.names[from]
+		switch {
+		case i == nil:
+			return fs.ErrNotExist
+		case d.names[to] != nil:
+			return fs.ErrExist
+		}
+		d.change(func(names map[string]*inode) { names[to] = i })
+		return nil
+	})
+}
+
+// Remove removes a file.
+func (d *Disk) Remove(name string) error {
+	return d.do("remove", name, func() error {
+		if d.names[name] == nil {
+			return fs.ErrNotExist
+		}
+		d.change(func(names map[string]*inode) { delete(names, name) })
+		return nil
+	})
+}
+
+// SyncDir makes all names durable.
+func (d *Disk) SyncDir() error {
+	return d.do("syncdir", ".", func() error {
+		d.durable, d.changes = maps.Clone(d.names), nil
+		return nil
+	})
+}
+
+// inode is the content of a file.
+type inode struct {
+	data    []byte // as processes see it
+	synced  []byte // as of the last Sync
+	pending []edit // since the last Sync
+}
+
+// edit is a write or a truncation.
+type edit struct {
+	appended []byte
+	size     int  // of a truncation
+	lost     bool // a Sync has failed since: a later one does not write it
+}
+
+func (e edit) apply(data []byte) []byte {
+	if e.appended != nil {
+		return append(data, e.appended...)
+	}
+	return append(data, make([]byte, max(0, e.size-len(data)))...)[:e.size]
+}
+
+// store applies the edit as the disk stores it.
+func (e edit) store(data []byte) []byte {
+	if e.lost && e.appended != nil {
+		e.appended = make([]byte, len(e.appended))
+	}
+	return e.apply(data)
+}
+
+func (i *inode) edit(e edit) {
+	i.data = e.apply(i.data)
+	i.pending = append(i.pending, e)
+}
+
+func (i *inode) append(data []byte) {
+	if len(data) > 0 {
+		i.edit(edit{appended: slices.Clone(data)})
+	}
+}
+
+func (i *inode) truncate(size int) {
+	if size != len(i.data) {
+		i.edit(edit{size: size})
+	}
+}
+
+func (i *inode) sync() {
+	for _, e := range i.pending {
+		i.synced = e.store(i.synced)
+	}
+	i.pending = nil
+}
+
+// failSync does what a failed Sync of Linux does: some of what was to be written is given up, though processes still see it.
+func (i *inode) failSync(dice *rand.Rand) {
+	for n := range i.pending {
+		i.pending[n].lost = i.pending[n].lost || dice.IntN(2) == 0
+	}
+}
+
+// losePower leaves what was synced and the first so many edits, of which the last can be torn. Bytes that were not synced can
+// be zero: the file has been given space, and the content has not reached it.
+func (i *inode) losePower(dice *rand.Rand) {
+	data, safe := slices.Clone(i.synced), len(i.synced)
+	kept := i.pending[:dice.IntN(len(i.pending)+1)]
+	for n, e := range kept {
+		data = e.store(data)
+		if n == len(kept)-1 {
+			data = data[:len(data)-dice.IntN(len(e.appended)+1)]
+		}
+		safe = min(safe, len(data))
+		if e.appended == nil {
+			safe = min(safe, e.size)
+		}
+	}
+	if unsynced := data[safe:]; len(unsynced) > 0 && dice.IntN(2) == 0 {
+		from := dice.IntN(len(unsynced))
+		clear(unsynced[from : from+1+dice.IntN(len(unsynced)-from)])
+	}
+	i.data, i.synced, i.pending = data, slices.Clone(data), nil
+}
+
+// file is an open file.
+type file struct {
+	disk *Disk
+	name string
+	boot int // its process
+	*inode
+}
+
+func (f *file) do(kind string, op func() error) error {
+	return f.disk.do(kind, f.name, func() error {
+		if f.boot != f.disk.boots {
+			return fs.ErrClosed
+		}
+		return op()
+	})
+}
+
+// Write appends to the file: a part of data if it fails, or if the process ends there.
+func (f *file) Write(data []byte) (n int, err error) {
+	defer func() {
+		if err == nil && n == len(data) {
+			return
+		}
+		f.disk.mu.Lock()
+		defer f.disk.mu.Unlock()
+		if f.boot == f.disk.boots && len(data) > 0 {
+			n = min(f.disk.dice.IntN(len(data)), f.disk.room())
+			f.append(data[:n])
+		}
+	}()
+	err = f.do("write", func() error {
+		if len(data) > f.disk.room() {
+			return syscall.ENOSPC
+		}
+		f.append(data)
+		n = len(data)
+		return nil
+	})
+	return n, err
+}
+
+// Truncate cuts the file to a size, or fills it with zeros up to it.
+func (f *file) Truncate(size int64) error {
+	return f.do("truncate", func() error {
+		f.truncate(int(size))
+		return nil
+	})
+}
+
+// Sync makes the content durable. After one that has failed, a later one can succeed and yet lose what was written before.
+func (f *file) Sync() error {
+	err := f.do("sync", func() error {
+		f.sync()
+		return nil
+	})
+	if err != nil {
+		f.disk.mu.Lock()
+		defer f.disk.mu.Unlock()
+		f.failSync(f.disk.dice)
+	}
+	return err
+}
+
+// Close closes the file, which syncs nothing.
+func (f *file) Close() error { return f.do("close", func() error { return nil }) }

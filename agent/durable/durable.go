@@ -1,0 +1,298 @@
+// Package durable replaces, appends to and locks files so that a crash, a power cut or a full disk leaves no half-written
+// file behind.
+//
+// It promises:
+//
+//   - A file that [Replace], [ReplaceAll] or [ReplaceFile] writes has either its old content or all of the new. When they
+//     return without an error, a power cut no longer changes that.
+//   - What was appended to a [File] is on disk when Sync returns. A crash before that may keep any part of it: the file can
+//     end in the middle of a record, or in zeros. A reader must find the end of what is whole, for instance by checksums,
+//     and truncate the file to it before it appends.
+//   - A file that [FS.Lock] has locked is locked for one process until Unlock, or until the process ends.
+//
+// [Dir] is a directory on disk. Package [github.com/collectington/collectington/agent/durable/disktest] has a simulated
+// one, which fails and loses what was not synced, for tests.
+package durable
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// FS is one directory and its subdirectories. Names are relative to it, with slashes; "." is the directory itself.
+type FS interface {
+	// Lock locks a file, which it creates if it is missing. The error is a *HeldError if another process has it, and wraps
+	// errors.ErrUnsupported on a system without file locks.
+	Lock(name string) error
+	// Unlock unlocks what Lock has locked. Without a lock it does nothing.
+	Unlock() error
+
+	// Mkdir creates a directory, and its parents if they are missing. An existing directory is no error.
+	Mkdir(name string) error
+	// ReadDir returns the names of the regular files in a directory, sorted.
+	ReadDir(name string) ([]string, error)
+	// ReadFile returns the first limit bytes of a file. The error is ErrNotRegular for a directory, a pipe or a device.
+	ReadFile(name string, limit int64) ([]byte, error)
+
+	// Create creates an empty file, or truncates an existing one.
+	Create(name string) (File, error)
+	// Append opens a file to write at its end, and creates it if it is missing.
+	Append(name string) (File, error)
+	Rename(from, to string) error // replaces to
+	Link(from, to string) error   // gives a file a second name
+	Remove(name string) error
+	// SyncDir makes the names in the directory durable: that files were created, renamed or removed.
+	SyncDir() error
+}
+
+// File is an open file. Its position is always the end.
+type File interface {
+	io.Writer
+	// Truncate cuts the file to a size. Like a write, it is durable after Sync.
+	Truncate(size int64) error
+	// Sync makes the content durable. It does not make the file's name durable: see FS.SyncDir. After a failed Sync, nothing is
+	// known about what was written since the last one.
+	Sync() error
+	Close() error
+}
+
+// ErrNotRegular is the error for a name that is not a regular file's.
+var ErrNotRegular = errors.New("not a regular file")
+
+// tempSuffix marks a file that has not been renamed yet.
+const tempSuffix = ".tmp"
+
+// TempName returns the name under which Replace writes a file before it renames it. A crash can leave such a file.
+func TempName(name string) string { return name + tempSuffix }
+
+// Replace replaces a file, or creates it, with what write writes. After an error the file has its old content, or, if only
+// SyncDir failed, the new content, which a power cut may undo. One process at a time may replace the file: see FS.Lock.
+func Replace(fsys FS, name string, write func(io.Writer) error) error {
+	_, err := ReplaceAll(fsys, []string{name}, func(_ int, w io.Writer) error { return write(w) })
+	return err
+}
+
+// Replaced says how far ReplaceAll came.
+type Replaced struct {
+	Named   int      // so many files, from the first on, have their new content
+	Durable bool     // a power cut does not undo that
+	Left    []string // temporary files that could not be removed
+}
+
+// ReplaceAll replaces several files as Replace replaces one, and syncs the directory once. It works in order and stops at
+// the first file that fails.
+func ReplaceAll(fsys FS, names []string, write func(i int, w io.Writer) error) (r Replaced, err error) {
+	created, synced, err := writeTemp(fsys, names, write)
+	for r.Named < synced {
+		if failed := fsys.Rename(TempName(names[r.Named]), names[r.Named]); failed != nil {
+			err = errors.Join(err, failed)
+			break
+		}
+		r.Named++
+	}
+	for _, name := range names[r.Named:created] {
+		if failed := fsys.Remove(TempName(name)); failed != nil && !errors.Is(failed, fs.ErrNotExist) {
+			r.Left = append(r.Left, TempName(name))
+		}
+	}
+	if r.Named > 0 {
+		failed := fsys.SyncDir()
+		r.Durable = failed == nil
+		err = errors.Join(err, failed)
+	}
+	return r, err
+}
+
+// writeTemp writes the temporary files. It returns how many it has created and how many of these are synced. It syncs after
+// all writes: a disk then writes several files at once.
+func writeTemp(fsys FS, names []string, write func(i int, w io.Writer) error) (created, synced int, err error) {
+	open := make([]File, 0, len(names))
+	for i, name := range names {
+		var f File
+		if f, err = fsys.Create(TempName(name)); err != nil {
+			break
+		}
+		open = append(open, f)
+		if err = write(i, f); err != nil {
+			break
+		}
+		synced++ // below
+	}
+	for i, f := range open {
+		if i < synced {
+			if failed := f.Sync(); failed != nil {
+				synced, err = i, failed
+			}
+		}
+		if failed := f.Close(); failed != nil && i < synced {
+			synced, err = i, failed
+		}
+	}
+	return len(open), synced, err
+}
+
+// staleAfter is the age from which a temporary file of ReplaceFile belongs to a process that has crashed.
+const staleAfter = time.Hour
+
+// ReplaceFile replaces a file, or creates it, for its owner only. Unlike Replace it needs no lock: the last of several
+// processes wins. It removes temporary files that crashed processes have left.
+func ReplaceFile(path string, content []byte) error {
+	dir, base := filepath.Dir(path), filepath.Base(path)
+	removeStale(dir, base)
+	d := NewDir(dir)
+	temp := uniqueName(base)
+	err := write(d, temp, content)
+	if err == nil {
+		err = d.Rename(temp, base)
+	}
+	if err != nil {
+		_ = d.Remove(temp) // it may not exist
+		return err
+	}
+	return d.SyncDir()
+}
+
+func write(fsys FS, name string, content []byte) error {
+	f, err := fsys.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// CheckReplace returns why ReplaceFile could not replace a file, or nil. It creates and removes a temporary file.
+func CheckReplace(path string) error {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is %w: name a file", path, ErrNotRegular)
+	}
+	d, temp := NewDir(filepath.Dir(path)), uniqueName(filepath.Base(path))
+	f, err := d.Create(temp)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), d.Remove(temp))
+}
+
+func uniqueName(base string) string { return "." + base + "." + rand.Text()[:10] + tempSuffix }
+
+func removeStale(dir, base string) {
+	names, _ := filepath.Glob(filepath.Join(dir, "."+base+".??????????"+tempSuffix)) // none if base has a bad pattern
+	for _, name := range names {
+		if info, err := os.Lstat(name); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > staleAfter {
+			_ = os.Remove(name) // tried again by the next call
+		}
+	}
+}
+
+// Dir is a directory on disk. It is safe for concurrent use, except for Lock and Unlock.
+type Dir struct {
+	path string
+	lock *os.File
+}
+
+// NewDir returns the directory of a path, which need not exist yet.
+func NewDir(path string) *Dir { return &Dir{path: path} }
+
+func (d *Dir) at(name string) string { return filepath.Join(d.path, filepath.FromSlash(name)) }
+
+// Mkdir creates a directory for its owner only. The directory survives a power cut.
+func (d *Dir) Mkdir(name string) error { return mkdir(d.at(name)) }
+
+func mkdir(path string) error {
+	err := os.Mkdir(path, 0o700)
+	parent := filepath.Dir(path)
+	if errors.Is(err, fs.ErrNotExist) && parent != path {
+		if err := mkdir(parent); err != nil {
+			return err
+		}
+		err = os.Mkdir(path, 0o700)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if above, err := os.Open(parent); err == nil { // a directory that can be written to need not be readable
+		defer above.Close()
+		return above.Sync()
+	}
+	return nil
+}
+
+// ReadDir returns the names of the regular files in a directory, sorted.
+func (d *Dir) ReadDir(name string) ([]string, error) {
+	entries, err := os.ReadDir(d.at(name))
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		if e.Type().IsRegular() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
+}
+
+// ReadFile returns the first limit bytes of a file.
+func (d *Dir) ReadFile(name string, limit int64) ([]byte, error) {
+	info, err := os.Stat(d.at(name)) // before Open, which would wait for the writer of a pipe
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, ErrNotRegular
+	}
+	f, err := os.Open(d.at(name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data := make([]byte, min(info.Size(), limit))
+	n, err := io.ReadFull(f, data)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) { // it has been truncated since
+		err = nil
+	}
+	return data[:n], err
+}
+
+// Create creates an empty file that only its owner can read.
+func (d *Dir) Create(name string) (File, error) { return d.open(name, os.O_TRUNC) }
+
+// Append opens a file to write at its end.
+func (d *Dir) Append(name string) (File, error) { return d.open(name, 0) }
+
+func (d *Dir) open(name string, flag int) (File, error) {
+	f, err := os.OpenFile(d.at(name), os.O_WRONLY|os.O_CREATE|os.O_APPEND|flag, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Rename gives a file another name.
+func (d *Dir) Rename(from, to string) error { return os.Rename(d.at(from), d.at(to)) }
+
+// Link gives a file a second name.
+func (d *Dir) Link(from, to string) error { return os.Link(d.at(from), d.at(to)) }
+
+// Remove removes a file.
+func (d *Dir) Remove(name string) error { return os.Remove(d.at(name)) }
+
+// SyncDir makes the names in the directory durable.
+func (d *Dir) SyncDir() error {
+	f, err := os.Open(d.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}

@@ -1,0 +1,189 @@
+package httpclient
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// Authenticator puts credentials on requests. Several goroutines may use it at once.
+type Authenticator interface {
+	// Sign puts the credentials on a request, which it may change. The token identifies them in Forget. Used reports
+	// whether an earlier request had the same credentials, so that a refusal may mean that they have expired.
+	Sign(req *http.Request) (token string, used bool, err error)
+	// Forget drops a token that the server has refused.
+	Forget(ctx context.Context, token string) error
+	CloseIdleConnections()
+}
+
+// Provider is a named authentication. All clients whose settings name it share its tokens.
+type Provider interface {
+	// Authenticator returns the provider's authenticator for one client. Its own requests go through the host.
+	Authenticator(h *Host) (Authenticator, error)
+}
+
+// Authenticator returns the authenticator of the settings, nil if they ask for none.
+func (h *Host) Authenticator(s *Settings) (Authenticator, error) {
+	tokenHost := *h
+	tokenHost.forTokens = true
+	switch {
+	case s.Auth != "":
+		provider := h.Providers[s.Auth]
+		if provider == nil {
+			return nil, setting.Bad("auth", "there is no auth.%s", s.Auth)
+		}
+		tokenHost.policy = nil // a response to a login must not come from the cache
+		return provider.Authenticator(&tokenHost)
+	case s.BasicAuth != nil:
+		return authorization(func() (string, error) { return s.BasicAuth.header(h) }), nil
+	case s.Authorization != nil:
+		return authorization(func() (string, error) { return s.Authorization.header(h) }), nil
+	case s.OAuth2 != nil:
+		return NewOAuth2Provider(s.OAuth2, nil).Authenticator(&tokenHost)
+	case s.SigV4 != nil:
+		return newSigV4Signer(h, s.SigV4), nil
+	}
+	return nil, nil
+}
+
+// authorization returns the value of the Authorization header. It reads its secret at each request.
+type authorization func() (string, error)
+
+// Sign implements Authenticator.
+func (f authorization) Sign(req *http.Request) (string, bool, error) {
+	value, err := f()
+	if err == nil {
+		req.Header.Set("Authorization", value)
+	}
+	return "", false, err
+}
+
+// Forget implements Authenticator.
+func (authorization) Forget(context.Context, string) error { return nil }
+
+// CloseIdleConnections implements Authenticator.
+func (authorization) CloseIdleConnections() {}
+
+func (b *BasicAuth) header(h *Host) (string, error) {
+	user, err := h.Secrets.Text(b.Username)
+	if err != nil {
+		return "", setting.Bad("basic_auth.username", "%v", err)
+	}
+	password := ""
+	if b.Password != "" {
+		if password, err = h.Secrets.Secret(b.Password); err != nil {
+			return "", setting.Bad("basic_auth.password", "%v", err)
+		}
+	}
+	h.Secrets.RememberLogin(user, password)
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password)), nil
+}
+
+func (a *Authorization) header(h *Host) (string, error) {
+	credentials, err := h.Secrets.Secret(a.Credentials)
+	if err != nil {
+		return "", setting.Bad("authorization.credentials", "%v", err)
+	}
+	switch {
+	case a.Type == "":
+		return "Bearer " + credentials, nil
+	case strings.HasSuffix(a.Type, "="):
+		return a.Type + credentials, nil
+	}
+	return a.Type + " " + credentials, nil
+}
+
+// authTransport signs requests. If the server refuses a token that was used before, it gets another one and sends the
+// request a second time.
+type authTransport struct {
+	next          http.RoundTripper
+	authenticator Authenticator
+	provider      string // its name; "" = the authenticator is the client's own
+}
+
+func (a *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, expired, err := a.send(req)
+	if err != nil || !expired {
+		return resp, err
+	}
+	again, err := rewound(req)
+	if err != nil {
+		return resp, nil
+	}
+	io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
+	resp.Body.Close()
+	resp, _, err = a.send(again)
+	return resp, err
+}
+
+// send sends the request. Expired reports whether the server has refused a token that was used before.
+func (a *authTransport) send(req *http.Request) (resp *http.Response, expired bool, err error) {
+	signed := req.Clone(req.Context())
+	token, used, err := a.authenticator.Sign(signed)
+	if err != nil {
+		closeBody(req)
+		if a.provider != "" {
+			err = fmt.Errorf("auth.%s: %w", a.provider, err)
+		}
+		return nil, false, err
+	}
+	resp, err = a.next.RoundTrip(signed)
+	if err != nil {
+		return nil, false, err
+	}
+	resp.Request = a.withProvider(req) // without the credentials
+	if resp.StatusCode != http.StatusUnauthorized {
+		return resp, false, nil
+	}
+	if a.authenticator.Forget(req.Context(), token) != nil {
+		return resp, false, nil
+	}
+	return resp, used, nil
+}
+
+func (a *authTransport) CloseIdleConnections() {
+	a.authenticator.CloseIdleConnections()
+	closeIdle(a.next)
+}
+
+type providerKey struct{}
+
+// withProvider returns the request with the provider's name in its context, for messages.
+func (a *authTransport) withProvider(req *http.Request) *http.Request {
+	return req.WithContext(context.WithValue(req.Context(), providerKey{}, a.provider))
+}
+
+// providerOf returns the name of the provider that signed a response's request, "" if none did.
+func providerOf(resp *http.Response) string {
+	if resp.Request == nil {
+		return ""
+	}
+	name, _ := resp.Request.Context().Value(providerKey{}).(string)
+	return name
+}
+
+// rewound returns the request with its body from the start.
+func rewound(req *http.Request) (*http.Request, error) {
+	again := req.Clone(req.Context())
+	if req.Body == nil || req.Body == http.NoBody {
+		return again, nil
+	}
+	if req.GetBody == nil {
+		return nil, errors.New("the body cannot be sent twice")
+	}
+	var err error
+	again.Body, err = req.GetBody()
+	return again, err
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		req.Body.Close()
+	}
+}

@@ -1,0 +1,294 @@
+package httpclient
+
+import (
+	"bytes"
+	"container/list"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Bounds of the cache, in bytes as they were received: compressed if they were.
+const (
+	maxCachedResponse = 8 << 20
+	maxCacheSize      = 32 << 20
+)
+
+// cacheTransport answers GET requests from the cache where a job allows that, and revalidates cached responses by conditional
+// requests (RFC 9110 section 13.1).
+type cacheTransport struct {
+	next   http.RoundTripper
+	cache  *responseCache
+	maxAge time.Duration // up to which a response is used without a request
+	keys   requestKeys
+}
+
+func (c *cacheTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method != http.MethodGet || req.Header.Get("Range") != "" || hasSigV4(req) {
+		return c.next.RoundTrip(req)
+	}
+	key := c.keys.request(req)
+	release := func() {}
+	if c.maxAge > 0 {
+		fresh, done, err := c.cache.claim(req.Context(), key, c.maxAge)
+		if err != nil {
+			return nil, err
+		}
+		if fresh != nil {
+			return fresh.response(req, 0), nil
+		}
+		release = done
+	}
+	var old *cachedResponse
+	if !isConditional(req) { // else a 304 is about what the job itself has
+		old = c.cache.get(key)
+	}
+	begin := time.Now()
+	resp, err := c.next.RoundTrip(old.conditional(req))
+	if err != nil {
+		release()
+		return nil, err
+	}
+	if old != nil && resp.StatusCode == http.StatusNotModified {
+		resp.Body.Close()
+		updated := old.updated(resp.Header, begin)
+		c.cache.put(key, updated)
+		release()
+		return updated.response(req, http.StatusNotModified), nil
+	}
+	c.record(resp, key, begin, release)
+	return resp, nil
+}
+
+func (c *cacheTransport) CloseIdleConnections() { closeIdle(c.next) }
+
+// record caches the response once its body has been read to the end, if it can be used later.
+func (c *cacheTransport) record(resp *http.Response, key digest, begin time.Time, release func()) {
+	_, validator := validatorOf(resp.Header)
+	noStore := strings.Contains(strings.ToLower(resp.Header.Get("Cache-Control")), "no-store")
+	useful := c.maxAge > 0 || validator != "" && !noStore && resp.Header.Get("Vary") != "*"
+	if resp.StatusCode != http.StatusOK || !useful || resp.ContentLength > maxCachedResponse {
+		release()
+		return
+	}
+	header := resp.Header.Clone() // as received: exchangeTransport changes it when it undoes gzip
+	resp.Body = &recordedBody{ReadCloser: resp.Body, release: release, keep: func(body []byte) {
+		c.cache.put(key, &cachedResponse{begin, header, body})
+	}}
+}
+
+// recordedBody collects a body as it is read.
+type recordedBody struct {
+	io.ReadCloser
+	keep    func(body []byte)
+	release func()
+	body    []byte
+	ended   bool
+}
+
+func (r *recordedBody) Read(b []byte) (int, error) {
+	n, err := r.ReadCloser.Read(b)
+	if r.ended {
+		return n, err
+	}
+	if len(r.body)+n > maxCachedResponse {
+		r.end()
+		return n, err
+	}
+	r.body = append(r.body, b[:n]...)
+	switch {
+	case err == io.EOF:
+		r.keep(bytes.Clone(r.body)) // without spare capacity
+		r.end()
+	case err != nil:
+		r.end()
+	}
+	return n, err
+}
+
+func (r *recordedBody) end() {
+	r.ended, r.body = true, nil
+	r.release()
+}
+
+func (r *recordedBody) Close() error {
+	if !r.ended {
+		r.end()
+	}
+	return r.ReadCloser.Close()
+}
+
+// isConditional reports whether the request has conditions of its own.
+func isConditional(req *http.Request) bool {
+	return req.Header.Get("If-None-Match") != "" || req.Header.Get("If-Modified-Since") != ""
+}
+
+// validatorOf returns the condition by which to revalidate a response. Last-Modified is one only if the response came at least
+// a second later (RFC 9110 section 8.8.2.2).
+func validatorOf(header http.Header) (name, value string) {
+	if tag := header.Get("ETag"); tag != "" {
+		return "If-None-Match", tag
+	}
+	modified, err := http.ParseTime(header.Get("Last-Modified"))
+	date, err2 := http.ParseTime(header.Get("Date"))
+	if err != nil || err2 != nil || date.Sub(modified) < time.Second {
+		return "", ""
+	}
+	return "If-Modified-Since", header.Get("Last-Modified")
+}
+
+// cachedResponse is a response of status 200. It does not change.
+type cachedResponse struct {
+	at     time.Time // of the request
+	header http.Header
+	body   []byte // as received
+}
+
+// cacheOverhead is about what a cached response takes beside its body.
+const cacheOverhead = 1 << 10
+
+func (c *cachedResponse) size() int { return len(c.body) + cacheOverhead }
+
+// conditional returns a request that the server answers by 304 if the response is still current; the request itself if c is
+// nil or has no validator.
+func (c *cachedResponse) conditional(req *http.Request) *http.Request {
+	if c == nil {
+		return req
+	}
+	name, value := validatorOf(c.header)
+	if value == "" {
+		return req
+	}
+	req = req.Clone(req.Context())
+	req.Header.Set(name, value)
+	return req
+}
+
+// updated returns the response with the headers of a 304 (RFC 9111 section 3.2).
+func (c *cachedResponse) updated(header http.Header, at time.Time) *cachedResponse {
+	updated := &cachedResponse{at: at, header: c.header.Clone(), body: c.body}
+	for name, values := range header {
+		if !strings.HasPrefix(name, "Content-") {
+			updated.header[name] = values
+		}
+	}
+	return updated
+}
+
+// response returns the cached response to a request. Code is the status of the response that revalidated it; 0 = no request
+// was sent.
+func (c *cachedResponse) response(req *http.Request, code int) *http.Response {
+	return &http.Response{
+		Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: c.header.Clone(), Body: &cachedBody{bytes.NewReader(c.body), code}, ContentLength: int64(len(c.body)), Request: req,
+	}
+}
+
+// cachedBody is the body of a cached response.
+type cachedBody struct {
+	*bytes.Reader
+	code int // see cachedResponse.response
+}
+
+func (*cachedBody) Close() error { return nil }
+
+// responseCache keeps the responses that were used most recently, and knows which requests are under way. The zero value is
+// ready.
+type responseCache struct {
+	mu       sync.Mutex
+	byKey    map[digest]*list.Element
+	order    list.List // of *cacheEntry, the most recently used first
+	size     int
+	underWay map[digest]chan struct{}
+}
+
+type cacheEntry struct {
+	key      digest
+	response *cachedResponse
+}
+
+// get returns a cached response, nil if there is none.
+func (c *responseCache) get(key digest) *cachedResponse {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.find(key)
+}
+
+func (c *responseCache) find(key digest) *cachedResponse {
+	e := c.byKey[key]
+	if e == nil {
+		return nil
+	}
+	c.order.MoveToFront(e)
+	return e.Value.(*cacheEntry).response
+}
+
+// put caches a response and removes the least recently used ones beyond the bound.
+func (c *responseCache) put(key digest, r *cachedResponse) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.remove(c.byKey[key])
+	if r.size() > maxCachedResponse {
+		return
+	}
+	if c.byKey == nil {
+		c.byKey = map[digest]*list.Element{}
+	}
+	c.byKey[key] = c.order.PushFront(&cacheEntry{key, r})
+	for c.size += r.size(); c.size > maxCacheSize; {
+		c.remove(c.order.Back())
+	}
+}
+
+func (c *responseCache) remove(e *list.Element) {
+	if e == nil {
+		return
+	}
+	old := c.order.Remove(e).(*cacheEntry)
+	delete(c.byKey, old.key)
+	c.size -= old.response.size()
+}
+
+// claim returns a response that is at most maxAge old, or else the right to request it, which ends with release. While one
+// request is under way, others for the same key wait for its response.
+func (c *responseCache) claim(ctx context.Context, key digest, maxAge time.Duration) (fresh *cachedResponse, release func(), err error) {
+	for waited := false; ; waited = true {
+		c.mu.Lock()
+		r, other := c.find(key), c.underWay[key]
+		switch {
+		case r != nil && time.Since(r.at) < maxAge:
+			c.mu.Unlock()
+			return r, nil, nil
+		case other == nil:
+			release := c.begin(key)
+			c.mu.Unlock()
+			return nil, release, nil
+		case waited: // the response could not be cached, so each sends its own request
+			c.mu.Unlock()
+			return nil, func() {}, nil
+		}
+		c.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
+	}
+}
+
+func (c *responseCache) begin(key digest) (release func()) {
+	if c.underWay == nil {
+		c.underWay = map[digest]chan struct{}{}
+	}
+	over := make(chan struct{})
+	c.underWay[key] = over
+	return sync.OnceFunc(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.underWay, key)
+		close(over)
+	})
+}

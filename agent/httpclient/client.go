@@ -1,0 +1,120 @@
+package httpclient
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// Client sends requests and returns explained errors and bounded bodies. [Host.Client] makes one. Several goroutines may use
+// it at once.
+type Client struct {
+	http   *http.Client
+	redact redactor
+}
+
+// Client returns a client with these settings. It reads the secrets that the settings refer to at each request, so a rotated
+// secret is used at once. It fails if a file of tls_config cannot be used or auth names no provider.
+func (h *Host) Client(s *Settings) (*Client, error) {
+	transport, err := newTransport(h, s.TLS, &s.Proxy)
+	if err != nil {
+		return nil, err
+	}
+	authenticator, err := h.Authenticator(s)
+	if err != nil {
+		return nil, err
+	}
+	if authenticator != nil {
+		transport = &authTransport{next: transport, authenticator: authenticator, provider: s.Auth}
+	}
+	redact := h.redactor()
+	return &Client{
+		http: &http.Client{
+			Transport:     &requestTransport{next: transport, redact: redact},
+			CheckRedirect: redirectPolicy{redact}.check,
+		},
+		redact: redact,
+	}, nil
+}
+
+// Do sends a request and returns its response, whose status is 2xx. For any other status it returns an [Error] that wraps a
+// [StatusError]. The caller must close the response.
+//
+// Redirects within the origin of the request are followed, at most 5. The request's context is the only time-out.
+func (c *Client) Do(req *http.Request) (*Response, error) {
+	resp, err := c.DoAnyStatus(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		defer resp.Close()
+		return nil, resp.StatusError()
+	}
+	return resp, nil
+}
+
+// DoAnyStatus is Do for callers that decide by the status: it returns a response of any status. [Response.StatusError] makes
+// an error of it.
+func (c *Client) DoAnyStatus(req *http.Request) (*Response, error) {
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	return newResponse(req, resp, c.redact), nil
+}
+
+// KeepMethod makes the client return a redirect as the response if following it would change the request's method to GET,
+// as 301, 302 and 303 do for a POST (RFC 9110 section 15.4). Call it before the first request.
+func (c *Client) KeepMethod() {
+	check := c.http.CheckRedirect
+	c.http.CheckRedirect = func(next *http.Request, via []*http.Request) error {
+		if next.Method != via[0].Method {
+			return http.ErrUseLastResponse
+		}
+		return check(next, via)
+	}
+}
+
+// ReturnRedirects makes the client return every redirect as the response. Call it before the first request.
+func (c *Client) ReturnRedirects() {
+	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+}
+
+// CloseIdleConnections closes the connections that no request uses. Afterwards the client has no goroutines of its own.
+func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
+
+// explain returns the [Error] of a failed request. net/http puts the URL with its query, and so possibly a secret, into its
+// errors.
+func (c *Client) explain(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		place := ""
+		if u, err := url.Parse(e.URL); err == nil {
+			place = setting.Place(u)
+		}
+		return &Error{strings.ToUpper(e.Op), c.redact.secret(place), explain(context.Background(), c.redact, e.Err)}
+	}
+	return explain(context.Background(), c.redact, err)
+}
+
+// requestTransport is the outermost layer. It leaves the caller's request unchanged and explains errors.
+type requestTransport struct {
+	next   http.RoundTripper
+	redact redactor
+}
+
+func (r *requestTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := r.next.RoundTrip(req.Clone(req.Context()))
+	if err != nil {
+		return nil, requestError(r.redact, req, err)
+	}
+	return resp, nil
+}
+
+func (r *requestTransport) CloseIdleConnections() { closeIdle(r.next) }

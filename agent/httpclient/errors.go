@@ -1,0 +1,135 @@
+package httpclient
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// Error is a request that failed, or whose response cannot be used. Its text is for users:
+// "GET https://api.example.com/v1: connection refused by 192.0.2.1:443". It contains no query and no secret.
+type Error struct {
+	Method string
+	URL    string // without its query
+	Err    error
+}
+
+func (e *Error) Error() string { return e.Method + " " + e.URL + ": " + e.Err.Error() }
+
+// Unwrap returns the cause. errors.Is and errors.As also find the original error of net/http.
+func (e *Error) Unwrap() error { return e.Err }
+
+// requestError returns the error of a request.
+func requestError(redact redactor, req *http.Request, err error) *Error {
+	return &Error{req.Method, redact.secret(setting.Place(req.URL)), explain(req.Context(), redact, err)}
+}
+
+// explainedError has a text for users and wraps the original errors.
+type explainedError struct {
+	text string
+	errs []error
+}
+
+func (e *explainedError) Error() string   { return e.text }
+func (e *explainedError) Unwrap() []error { return e.errs }
+
+// explain returns an error whose text is short, without secrets, and says what to do where that is known. It returns an
+// error that is explained already as it is. If the context is done, its cause is the explanation.
+func explain(ctx context.Context, redact redactor, err error) error {
+	switch err.(type) {
+	case *Error, *explainedError, *StatusError, *TooLargeError:
+		return err
+	}
+	if _, ok := errors.AsType[*Error](err); ok { // of a request for a token, made for this one
+		return &explainedError{redact.text(err.Error()), []error{err}}
+	}
+	if ctx.Err() != nil {
+		return contextError(ctx, redact)
+	}
+	cause, prefix := err, ""
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "proxyconnect" {
+		cause, prefix = op.Err, "the proxy: "
+	}
+	text := cmp.Or(dialText(cause), tlsText(cause), cause.Error())
+	return &explainedError{redact.text(prefix + text), []error{err}}
+}
+
+// contextError returns why the context is done. Who sets a time-out gives its name as the cause.
+func contextError(ctx context.Context, redact redactor) error {
+	cause := context.Cause(ctx)
+	text := cause.Error()
+	switch cause {
+	case context.DeadlineExceeded:
+		text = "timed out"
+	case context.Canceled:
+		text = "cancelled"
+	}
+	return &explainedError{redact.text(text), []error{cause, ctx.Err()}}
+}
+
+// dialText explains errors of connections; "" for others.
+func dialText(err error) string {
+	address := "the server"
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil {
+		address = op.Addr.String()
+	}
+	if name, ok := errors.AsType[*net.DNSError](err); ok {
+		if name.IsNotFound {
+			return "unknown host " + name.Name
+		}
+		return fmt.Sprintf("DNS lookup of %s: %s", name.Name, name.Err)
+	}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused by " + address
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "connection reset by " + address
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "no route to " + address
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "the body was cut short"
+	case errors.Is(err, io.EOF):
+		return "the server closed the connection without a response"
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && op.Timeout() {
+		return "no answer from " + address
+	}
+	return ""
+}
+
+// tlsText explains errors of certificates and handshakes and names the setting that helps; "" for others.
+func tlsText(err error) string {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "the certificate is signed by an unknown authority: set tls_config.ca_file"
+	}
+	if e, ok := errors.AsType[x509.HostnameError](err); ok {
+		return fmt.Sprintf("the certificate is not valid for %s: use the name that it is valid for, or set tls_config.server_name", e.Host)
+	}
+	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		if e.Reason == x509.Expired {
+			return "the certificate has expired or is not yet valid, or this host's clock is wrong: " + e.Detail
+		}
+		return "the certificate is invalid: " + strings.TrimPrefix(e.Error(), "x509: ")
+	}
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return "the server does not speak TLS: use http://"
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "the server does not speak TLS: use http://"
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" { // a TLS alert has no type of its own
+		return "the server refused the TLS handshake: " + strings.TrimPrefix(op.Err.Error(), "tls: ") +
+			" (a client certificate is set by tls_config.cert_file and key_file)"
+	}
+	return ""
+}

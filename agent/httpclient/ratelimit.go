@@ -1,0 +1,81 @@
+package httpclient
+
+import (
+	"errors"
+	"net/url"
+	"time"
+
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// RequestPolicy is how many requests a job sends. Its settings are inlined into those of a source.
+type RequestPolicy struct {
+	RateLimit *RateLimit       `yaml:"rate_limit"` // nil = only the limits that the server sets
+	CacheFor  setting.Duration `yaml:"cache_for"`  // the age up to which a cached response is used; 0 = none is
+}
+
+// RateLimit is the number of requests that may begin within any interval of length Per. It holds for all jobs that send
+// requests to the same origin (RFC 6454) together. If jobs set several limits for an origin, all of them hold.
+type RateLimit struct {
+	Requests int              `yaml:"requests"`
+	Per      setting.Duration `yaml:"per"`
+}
+
+// maxRequests bounds the memory of a limit.
+const maxRequests = 100_000
+
+// Validate returns all problems, each naming its setting.
+func (p *RequestPolicy) Validate() error {
+	var problems []error
+	if r := p.RateLimit; r != nil && (r.Requests < 1 || r.Requests > maxRequests) {
+		problems = append(problems, setting.Bad("rate_limit.requests", "want 1 to %d", maxRequests))
+	}
+	if r := p.RateLimit; r != nil && r.Per == 0 {
+		problems = append(problems, setting.Bad("rate_limit.per", "want a duration such as 1s or 1h"))
+	}
+	return errors.Join(problems...)
+}
+
+// WithPolicy returns the host for a job that sends requests to this server. Without [Host.Shared] the policy has no effect.
+func (h *Host) WithPolicy(job string, server *url.URL, p *RequestPolicy) *Host {
+	host := *h
+	host.policy = p
+	if h.Shared != nil {
+		h.Shared.throttle.setLimit(job, originOf(server), p.RateLimit)
+	}
+	return &host
+}
+
+// originLimit is the limits of one origin, and when requests were sent.
+type originLimit struct {
+	byJob map[string]RateLimit
+	sent  []time.Time // ascending, as many as the largest limit needs
+}
+
+// reserve returns when the next request may be sent, and reserves that time if allowed says that it is early enough. A nil
+// limit is none.
+func (l *originLimit) reserve(now time.Time, allowed func(time.Time) bool) (at time.Time, reserved bool) {
+	if l == nil || len(l.byJob) == 0 {
+		return now, true
+	}
+	at, most := now, 0
+	if n := len(l.sent); n > 0 && l.sent[n-1].After(at) {
+		at = l.sent[n-1]
+	}
+	for _, r := range l.byJob {
+		most = max(most, r.Requests)
+		if n := len(l.sent) - r.Requests; n >= 0 {
+			if free := l.sent[n].Add(time.Duration(r.Per)); free.After(at) {
+				at = free
+			}
+		}
+	}
+	if !allowed(at) {
+		return at, false
+	}
+	l.sent = append(l.sent, at)
+	if old := len(l.sent) - most; old > most {
+		l.sent = append(l.sent[:0], l.sent[old:]...)
+	}
+	return at, true
+}

@@ -1,0 +1,174 @@
+package httpclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// Response is a response whose body can be read only within a [Limit]. Its errors begin with the request's method and URL.
+type Response struct {
+	StatusCode int
+	Header     http.Header
+
+	// Request is the request that was answered, the last one after redirects, without credentials.
+	Request *http.Request
+
+	// ContentLength is the length of the body that ReadBody reserves memory for; -1 = not known. It is not trusted.
+	ContentLength int64
+
+	sent    *http.Request  // the first request
+	resp    *http.Response // with the body
+	redact  redactor
+	filter  func(io.Reader) io.Reader
+	bounded boundedReader
+}
+
+func newResponse(sent *http.Request, resp *http.Response, redact redactor) *Response {
+	answered := resp.Request
+	if answered == nil { // as a Host.Transport may leave it
+		answered = sent
+	}
+	return &Response{
+		StatusCode: resp.StatusCode, Header: resp.Header, Request: answered, ContentLength: resp.ContentLength,
+		sent: sent, resp: resp, redact: redact,
+	}
+}
+
+// Limit bounds the body of a response, decompressed.
+type Limit struct {
+	Bytes   setting.Bytes
+	Setting string // the setting that raises the limit, for the error; "" = none
+}
+
+// TooLargeError reports a body beyond its limit.
+type TooLargeError struct{ Limit Limit }
+
+func (e *TooLargeError) Error() string {
+	if e.Limit.Setting == "" {
+		return fmt.Sprintf("the body exceeds %s", e.Limit.Bytes)
+	}
+	return fmt.Sprintf("the body exceeds %s (%s)", e.Limit.Setting, e.Limit.Bytes)
+}
+
+// readAhead bounds the memory that is reserved for a body because of its Content-Length alone.
+const readAhead = 1 << 20
+
+// maxCodingName bounds the name of a content coding that an error shows.
+const maxCodingName = 20
+
+// ReadBody appends the body to into and returns the result, also together with an error, so that the caller can use the
+// memory again. A body beyond the limit is a [TooLargeError]; one whose Content-Length is beyond it is not read at all.
+func (r *Response) ReadBody(into []byte, limit Limit) ([]byte, error) {
+	if err := r.acceptBody(limit); err != nil {
+		return into, r.Wrap(err)
+	}
+	r.bounded = boundedReader{from: r.resp.Body, left: min(int64(limit.Bytes), math.MaxInt64-1), limit: limit}
+	var body io.Reader = &r.bounded
+	if r.filter != nil {
+		body = r.filter(body)
+	}
+	begin := len(into)
+	if ahead := min(r.ContentLength+1, readAhead); ahead > 0 {
+		into = slices.Grow(into, int(ahead))
+	}
+	for {
+		if len(into) == cap(into) {
+			// The memory may be kept for the next body, so it grows by a quarter, and never beyond the byte that shows that
+			// the limit is exceeded.
+			held := int64(len(into) - begin)
+			into = slices.Grow(into, int(max(min(max(held/4, minRead), r.bounded.left+1), 1)))
+		}
+		n, err := body.Read(into[len(into):cap(into)])
+		into = into[:len(into)+n]
+		if err == io.EOF {
+			return into, nil
+		}
+		if err != nil {
+			return into, r.Wrap(err)
+		}
+	}
+}
+
+// minRead is the least number of bytes that memory grows by.
+const minRead = 4 << 10
+
+// acceptBody returns an error if the header alone shows that the body cannot be used.
+func (r *Response) acceptBody(limit Limit) error {
+	if r.resp.ContentLength > int64(limit.Bytes) {
+		return &TooLargeError{limit}
+	}
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+		if len(coding) > maxCodingName {
+			coding = "an unknown coding"
+		}
+		return fmt.Errorf("the body is compressed with %q, want gzip or none", coding)
+	}
+	return nil
+}
+
+// boundedReader reads at most one byte more than it has left, and then fails.
+type boundedReader struct {
+	from  io.Reader
+	left  int64
+	limit Limit
+}
+
+func (b *boundedReader) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, &TooLargeError{b.limit}
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.from.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return n, &TooLargeError{b.limit}
+	}
+	return n, err
+}
+
+// Filter puts a reader between the body and ReadBody, which sees what it returns. The limit holds for what it reads.
+func (r *Response) Filter(filter func(body io.Reader) io.Reader) { r.filter = filter }
+
+// Excerpt returns the beginning of the body, at most max bytes, with secrets removed. It is for the texts of refusals: if
+// reading fails it returns what came before.
+func (r *Response) Excerpt(max int) string {
+	text, _ := io.ReadAll(io.LimitReader(r.resp.Body, int64(max)))
+	return r.redact.secret(string(text))
+}
+
+// Close closes the body. It must be called also if the body was not read.
+func (r *Response) Close() error { return r.resp.Body.Close() }
+
+// Wrap returns err as an [Error] of this response's request, for what is wrong with an answer; nil for nil. An error that is
+// an Error already is returned as it is.
+func (r *Response) Wrap(err error) error {
+	if _, ok := errors.AsType[*Error](err); ok || err == nil {
+		return err
+	}
+	return requestError(r.redact, r.sent.WithContext(context.Background()), err)
+}
+
+// RetryAfter returns the pause that the response asks for; false if it asks for none.
+func (r *Response) RetryAfter() (time.Duration, bool) { return retryAfter(r.Header, time.Now()) }
+
+// Cookies returns the cookies that the response sets.
+func (r *Response) Cookies() []*http.Cookie { return r.resp.Cookies() }
+
+// maxStatusRead bounds what is read of a refusal. It is more than is shown, so that a secret is seen whole and removed before
+// the text is cut.
+const maxStatusRead = 64 << 10
+
+// StatusError returns an [Error] that wraps a [StatusError] with the response's status and the first line of its body:
+// "POST https://a.example/push: 503 Service Unavailable: upstream down". It reads the body.
+func (r *Response) StatusError() error {
+	return r.Wrap(newStatusError(r.redact, r.resp, r.Excerpt(maxStatusRead)))
+}

@@ -1,0 +1,255 @@
+package httpclient
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// SharedState is what the jobs of a process share about the servers that they send requests to: rate limits, pauses that
+// servers ask for, and cached responses. The zero value is ready.
+type SharedState struct {
+	throttle throttle
+	cache    responseCache
+}
+
+// Reload calls build, which makes all jobs of a new configuration. Afterwards the rate limits of other jobs are gone. If build
+// fails, all limits are as before.
+func (s *SharedState) Reload(build func() error) error { return s.throttle.reload(build) }
+
+// withSharedState puts the layers of rate limits and cache before the network, if the host has shared state.
+func withSharedState(h *Host, network http.RoundTripper, t *TLS, p *Proxy) http.RoundTripper {
+	if h.Shared == nil {
+		return network
+	}
+	keys := requestKeys{identity: fmt.Sprintf("%+v %+v", t, p)}
+	cache := &cacheTransport{
+		next:  &throttledTransport{next: network, throttle: &h.Shared.throttle, keys: keys},
+		cache: &h.Shared.cache, keys: keys,
+	}
+	if h.policy != nil {
+		cache.maxAge = time.Duration(h.policy.CacheFor)
+	}
+	return cache
+}
+
+// digest stands for what contains secrets.
+type digest [sha256.Size]byte
+
+// requestKeys identifies requests and their senders.
+type requestKeys struct {
+	identity string // the TLS and proxy settings, which hold a client certificate
+}
+
+// request returns a key that is equal only for equal requests of the same sender.
+func (k requestKeys) request(req *http.Request) digest {
+	return k.key(req, req.URL.RequestURI(), func(string) bool { return true })
+}
+
+// sender returns a key of the origin and the credentials of a request.
+func (k requestKeys) sender(req *http.Request) digest { return k.key(req, "", NamesSecret) }
+
+// key hashes the origin, and the headers and parameters whose name is included.
+func (k requestKeys) key(req *http.Request, uri string, included func(name string) bool) (sum digest) {
+	hash := sha256.New()
+	fmt.Fprintf(hash, "%q %q %q", originOf(req.URL), k.identity, uri)
+	query := req.URL.Query()
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if included(name) {
+			fmt.Fprintf(hash, " %q=%q", name, query[name])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(req.Header)) {
+		if included(name) {
+			fmt.Fprintf(hash, " %q:%q", name, withoutSignature(req.Header[name]))
+		}
+	}
+	hash.Sum(sum[:0])
+	return sum
+}
+
+const sigV4Prefix = "AWS4-HMAC-SHA256"
+
+// withoutSignature returns a header's values without the signature of AWS (Signature Version 4), which differs for each
+// request.
+func withoutSignature(values []string) []string {
+	if len(values) == 1 && strings.HasPrefix(values[0], sigV4Prefix) {
+		credential, _, _ := strings.Cut(values[0], ",")
+		return []string{credential}
+	}
+	return values
+}
+
+// hasSigV4 reports whether a request has a signature of AWS, which includes the time: no two requests are equal.
+func hasSigV4(req *http.Request) bool {
+	return strings.HasPrefix(req.Header.Get("Authorization"), sigV4Prefix)
+}
+
+// throttledTransport delays requests until rate limits and the server's own limits allow them.
+type throttledTransport struct {
+	next     http.RoundTripper
+	throttle *throttle
+	keys     requestKeys
+}
+
+func (t *throttledTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	sender := t.keys.sender(req)
+	if err := t.throttle.wait(req.Context(), sender, originOf(req.URL)); err != nil {
+		return nil, err
+	}
+	resp, err := t.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	if d, ok := retryAfter(resp.Header, now); ok && resp.StatusCode >= 400 {
+		t.throttle.pause(sender, d, "Retry-After of "+statusText(resp.StatusCode))
+	}
+	if q, ok := quotaOf(resp.Header, now); ok && q.Left == 0 && q.Reset > 0 {
+		t.throttle.pause(sender, q.Reset, "the server's quota is used up")
+	}
+	return resp, nil
+}
+
+func (t *throttledTransport) CloseIdleConnections() { closeIdle(t.next) }
+
+// throttle decides when requests may be sent. The zero value is ready.
+type throttle struct {
+	mu     sync.Mutex
+	pauses map[digest]pause        // by sender
+	limits map[string]*originLimit // by origin
+	made   map[string]bool         // the jobs that a reload has made so far
+}
+
+// pause is a time before which a server wants no requests.
+type pause struct {
+	until time.Time
+	why   string
+}
+
+// maxPauseWait bounds how long a request waits for the end of a pause. If the pause is longer, the request fails at once, and
+// the job's next tick tries again.
+const maxPauseWait = 10 * time.Second
+
+// WaitError says that a request was not sent because a limit did not allow it in time.
+type WaitError struct {
+	Until time.Time
+	Why   string
+}
+
+func (e *WaitError) Error() string {
+	return fmt.Sprintf("not sent: no requests are allowed before %s (%s)", e.Until.UTC().Format(time.RFC3339), e.Why)
+}
+
+// wait returns when the request may be sent. If that is not before the context's deadline it returns a [WaitError] at once.
+func (t *throttle) wait(ctx context.Context, sender digest, origin string) error {
+	for {
+		t.mu.Lock()
+		now := time.Now()
+		if p := t.pauses[sender]; p.until.After(now) {
+			t.mu.Unlock()
+			if p.until.Sub(now) > maxPauseWait || !beforeDeadline(ctx, p.until) {
+				return &WaitError{p.until, p.why}
+			}
+			if err := sleep(ctx, p.until.Sub(now)); err != nil {
+				return err
+			}
+			continue
+		}
+		at, reserved := t.limits[origin].reserve(now, func(at time.Time) bool { return beforeDeadline(ctx, at) })
+		t.mu.Unlock()
+		if !reserved {
+			return &WaitError{at, "rate_limit"}
+		}
+		return sleep(ctx, at.Sub(now))
+	}
+}
+
+func beforeDeadline(ctx context.Context, at time.Time) bool {
+	deadline, bounded := ctx.Deadline()
+	return !bounded || at.Before(deadline)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// pause holds back the requests of a sender for a while.
+func (t *throttle) pause(sender digest, d time.Duration, why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	if t.pauses == nil {
+		t.pauses = map[digest]pause{}
+	}
+	for other, p := range t.pauses {
+		if !p.until.After(now) {
+			delete(t.pauses, other)
+		}
+	}
+	if until := now.Add(d); until.After(t.pauses[sender].until) {
+		t.pauses[sender] = pause{until, why}
+	}
+}
+
+// setLimit sets a job's limit for an origin; nil removes it.
+func (t *throttle) setLimit(job, origin string, r *RateLimit) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.made != nil {
+		t.made[job] = true
+	}
+	for _, l := range t.limits {
+		delete(l.byJob, job) // the job may have had another origin
+	}
+	if r == nil {
+		return
+	}
+	if t.limits == nil {
+		t.limits = map[string]*originLimit{}
+	}
+	if t.limits[origin] == nil {
+		t.limits[origin] = &originLimit{byJob: map[string]RateLimit{}}
+	}
+	t.limits[origin].byJob[job] = *r
+}
+
+// reload implements SharedState.Reload.
+func (t *throttle) reload(build func() error) error {
+	t.mu.Lock()
+	before := map[string]map[string]RateLimit{}
+	for origin, l := range t.limits {
+		before[origin] = maps.Clone(l.byJob)
+	}
+	t.made = map[string]bool{}
+	t.mu.Unlock()
+	err := build()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for origin, l := range t.limits {
+		if err != nil {
+			l.byJob = before[origin]
+			if l.byJob == nil {
+				l.byJob = map[string]RateLimit{}
+			}
+		}
+		maps.DeleteFunc(l.byJob, func(job string, _ RateLimit) bool { return err == nil && !t.made[job] })
+	}
+	return err
+}

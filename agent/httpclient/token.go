@@ -1,0 +1,188 @@
+package httpclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Token is an access token.
+type Token struct {
+	Value   string
+	Expires time.Time // zero = it is used until it is refused
+}
+
+// TokenSource gets tokens. Its methods are called one at a time.
+type TokenSource interface {
+	// Key identifies the secrets that a token is requested with: it changes when they do.
+	Key() (string, error)
+	// Token requests a token. An error that will not go away soon is marked by [Refused].
+	Token(ctx context.Context) (Token, error)
+}
+
+// Refused marks the error of a login that was refused or whose response is of no use. The login is then not repeated soon,
+// since servers lock out clients after too many attempts. An error of a status that says that the server is down or busy
+// (5xx, 429, 408) is returned as it is.
+func Refused(err error) error {
+	if status, ok := errors.AsType[*StatusError](err); ok {
+		switch code := status.Code; {
+		case code >= 500, code == http.StatusTooManyRequests, code == http.StatusRequestTimeout:
+			return err
+		}
+	}
+	return &refusedError{err}
+}
+
+type refusedError struct{ error }
+
+func (r *refusedError) Unwrap() error { return r.error }
+
+// How long to wait after a failed login. Each further failure in a row doubles the pause, up to the maximum.
+const (
+	refusedPause, maxRefusedPause = time.Minute, 30 * time.Minute
+	failedPause, maxFailedPause   = 5 * time.Second, time.Minute // no response, or the server is down or busy
+)
+
+// proven is how long a token has to be accepted until its login counts as a success.
+const proven = time.Minute
+
+// TokenCache keeps one token until it expires, is refused, or the secrets behind it change. All clients of a provider share
+// it. One request at a time gets a token, under its own context, so that a hanging server cannot outlast a tick; the others
+// wait for the same token.
+type TokenCache struct {
+	busy chan struct{}
+
+	token  Token
+	key    string // of the secrets that were used last
+	got    time.Time
+	failed int       // failed logins in a row
+	again  time.Time // no login before this time
+	why    error     // the last failure
+}
+
+// NewTokenCache returns an empty cache.
+func NewTokenCache() *TokenCache { return &TokenCache{busy: make(chan struct{}, 1)} }
+
+func (t *TokenCache) lock(ctx context.Context) error {
+	select {
+	case t.busy <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (t *TokenCache) unlock() { <-t.busy }
+
+// Get returns a valid token. Used reports whether an earlier call returned the same one.
+func (t *TokenCache) Get(ctx context.Context, source TokenSource) (token Token, used bool, err error) {
+	if err := t.lock(ctx); err != nil {
+		return Token{}, false, err
+	}
+	defer t.unlock()
+	key, err := source.Key()
+	if err != nil {
+		return Token{}, false, err
+	}
+	now := time.Now()
+	if key != t.key {
+		t.key, t.token, t.failed, t.again = key, Token{}, 0, time.Time{}
+	}
+	if t.token.Value != "" {
+		if now.Sub(t.got) >= proven || !t.valid(now) {
+			t.failed = 0
+		}
+		if t.valid(now) {
+			return t.token, true, nil
+		}
+	}
+	if now.Before(t.again) {
+		return Token{}, false, t.why
+	}
+	t.token, err = source.Token(ctx)
+	t.got = time.Now()
+	if err == nil && t.token.Value != "" && !t.token.Expires.IsZero() && !t.token.Expires.After(t.got) {
+		err = Refused(fmt.Errorf("the token expired at %s, before it was received: check the clocks of both hosts", t.token.Expires.UTC().Format(time.RFC3339)))
+	}
+	if err != nil {
+		t.token = Token{}
+		if errors.Is(err, context.Canceled) { // which says nothing about the login
+			return Token{}, false, err
+		}
+		return Token{}, false, t.fail(err, t.got)
+	}
+	return t.token, false, nil
+}
+
+// valid reports whether the token can be used. It is renewed ten seconds before it expires, or for the last tenth of its
+// lifetime if that is shorter.
+func (t *TokenCache) valid(now time.Time) bool {
+	e := t.token.Expires
+	return e.IsZero() || now.Before(e.Add(-min(10*time.Second, e.Sub(t.got)/10)))
+}
+
+// fail postpones the next login and returns the error until then. It stays the same, so that it is logged once.
+func (t *TokenCache) fail(why error, now time.Time) error {
+	pause, longest := failedPause, maxFailedPause
+	if _, ok := errors.AsType[*refusedError](why); ok {
+		pause, longest = refusedPause, maxRefusedPause
+	}
+	t.again = now.Add(min(pause<<min(t.failed, 10), longest))
+	t.why = fmt.Errorf("%w (next attempt at %s, or when a secret changes)", why, t.again.UTC().Format(time.RFC3339))
+	t.failed++
+	return t.why
+}
+
+var errTokensRefused = errors.New("the server refuses every new token")
+
+// Forget drops a token that the server has refused. If new tokens are refused twice in a row, the next login is postponed as
+// after a failed one.
+func (t *TokenCache) Forget(ctx context.Context, token string) error {
+	if err := t.lock(ctx); err != nil {
+		return err
+	}
+	defer t.unlock()
+	now := time.Now()
+	switch {
+	case t.token.Value != token:
+		return nil
+	case now.Sub(t.got) >= proven:
+		t.failed = 0
+	case t.failed == 0:
+		t.failed = 1
+	default:
+		_ = t.fail(Refused(errTokensRefused), now) // the next Get returns it
+	}
+	t.token = Token{}
+	return nil
+}
+
+// TokenAuthenticator puts a token on requests.
+type TokenAuthenticator struct {
+	Host     *Host // whose requests it signs
+	Cache    *TokenCache
+	Source   TokenSource
+	SetToken func(req *http.Request, token string)
+	Client   *Client // of the Source
+}
+
+// Sign implements Authenticator.
+func (a *TokenAuthenticator) Sign(req *http.Request) (string, bool, error) {
+	token, used, err := a.Cache.Get(req.Context(), a.Source)
+	if err != nil {
+		return "", false, err
+	}
+	a.Host.Secrets.Remember(token.Value) // at each use, since the oldest secrets are forgotten
+	a.SetToken(req, token.Value)
+	return token.Value, used, nil
+}
+
+// Forget implements Authenticator.
+func (a *TokenAuthenticator) Forget(ctx context.Context, token string) error {
+	return a.Cache.Forget(ctx, token)
+}
+
+// CloseIdleConnections implements Authenticator.
+func (a *TokenAuthenticator) CloseIdleConnections() { a.Client.CloseIdleConnections() }

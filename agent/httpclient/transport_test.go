@@ -1,0 +1,44 @@
+package httpclient
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// answers is a transport that answers from a function.
+type answers func(*http.Request) string
+
+func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
+	return &http.Response{
+		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: io.NopCloser(strings.NewReader(a(req))), Request: req,
+	}, nil
+}
+
+// TestTransportReplacesTheNetwork holds that Host.Transport answers requests by https, through a proxy and for tokens, without
+// a certificate, and that they are observed without secrets.
+func TestTransportReplacesTheNetwork(t *testing.T) {
+	w := newWorld(t) // without listeners
+	w.host.Transport = answers(func(req *http.Request) string {
+		if req.URL.Host == "login.example" {
+			return `{"access_token": "token-of-login", "token_type": "Bearer"}`
+		}
+		return req.Header.Get("Authorization")
+	})
+	client, err := w.host.Client(settings(t, `
+proxy_url: http://proxy.example:3128
+tls_config: {ca_file: none.pem}
+oauth2: {client_id: me, client_secret: "env:PASSWORD", token_url: "https://login.example/token"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body := w.mustGet(t, client, "https://a.example/x"); body != "Bearer token-of-login" {
+		t.Errorf("got %q", body)
+	}
+	seen := w.exchanges()
+	if len(seen) != 2 || seen[1].URL != "https://a.example/x" || seen[1].Header.Get("Authorization") != blank {
+		t.Errorf("observed %+v", seen)
+	}
+}

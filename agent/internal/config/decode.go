@@ -1,0 +1,199 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// load decodes a node strictly into a pointer. It translates the decoder's errors into problems in words for the author of the
+// file. The path is that of the node.
+func (r *reader) load(n *yaml.Node, path string, into any) {
+	err := n.Load(into, yaml.WithKnownFields())
+	if err == nil {
+		return
+	}
+	many, ok := errors.AsType[*yaml.LoadErrors](err)
+	if !ok {
+		r.bad(n, path, "%v", err)
+		return
+	}
+	for _, e := range many.Errors {
+		r.translate(n, path, e, reflect.TypeOf(into))
+	}
+}
+
+func (r *reader) translate(n *yaml.Node, path string, e *yaml.LoadError, into reflect.Type) {
+	line, col := e.Mark.Line, e.Mark.Column
+	inside, _, _ := pathTo(n, line, col)
+	path = join(path, inside)
+	text, known := decoderMessage(e.Message), settingsAt(into, inside)
+	name, kind := unknownField(e.Message), mismatch(e.Message)
+	switch {
+	case name != "" && isSecret(path) && prometheusKeys()[name].text == "" && Closest(name, known) == "":
+		text = "unknown setting; want one of " + strings.Join(known, ", ") // the name could be a secret
+	case name != "":
+		text = r.unknownSetting(path, name, known)
+	case kind != "" && isSecret(path):
+		text, _, _ = strings.Cut(kind, ", got ")
+	case kind != "":
+		text = kind
+	}
+	r.problems = append(r.problems, r.problem(line, col, path, text))
+}
+
+// isSecret reports whether the setting at a path can be a secret. A problem must not show such a value.
+func isSecret(path string) bool {
+	return regexp.MustCompile(`(?i)(password|secret|token|credentials|auth|headers|query|cookie)[^.]*(\.[^.]*)?$`).MatchString(path)
+}
+
+// unknownField returns the name in the message of the decoder about an unknown setting, or "".
+func unknownField(message string) string {
+	if parts := regexp.MustCompile(`(?s)^field (.*) not found in type `).FindStringSubmatch(message); parts != nil {
+		return parts[1]
+	}
+	return ""
+}
+
+// mismatch returns which type of value is wanted, and what the value is, or "" for another message of the decoder.
+func mismatch(message string) string {
+	parts := regexp.MustCompile("(?s)^cannot construct !!(\\w+)(?: `(.*)`)? into (.*)$").FindStringSubmatch(message)
+	if parts == nil {
+		return ""
+	}
+	got := map[string]string{"map": "a mapping", "seq": "a list", "null": "nothing"}[parts[1]]
+	if got == "" {
+		got = strconv.Quote(parts[2])
+	}
+	return "want " + wanted(parts[3]) + ", got " + got
+}
+
+// wanted returns what a Go type is called in a configuration file.
+func wanted(goType string) string {
+	switch {
+	case strings.HasSuffix(goType, "(TextUnmarshaler)"):
+		return "a single value"
+	case goType == "string":
+		return "a string"
+	case goType == "bool":
+		return "true or false"
+	case strings.HasPrefix(goType, "float"):
+		return "a number"
+	case strings.HasPrefix(goType, "int"), strings.HasPrefix(goType, "uint"):
+		return "an integer"
+	case strings.HasPrefix(goType, "[]"):
+		return "a list such as [a, b]"
+	case strings.HasPrefix(goType, "map["):
+		return "a mapping of names to values"
+	}
+	return "a mapping of settings"
+}
+
+// decoderMessage returns a message of the decoder in words for the author of the file.
+func decoderMessage(message string) string {
+	if parts := regexp.MustCompile(`(?s)^mapping key "?(.*?)"? already defined at line (\d+)$`).FindStringSubmatch(message); parts != nil {
+		return fmt.Sprintf("%q is set twice, first in line %s", parts[1], parts[2])
+	}
+	return strings.TrimPrefix(message, "yaml: ")
+}
+
+// unknownSetting returns the problem of an unknown setting, and notes which setting it was taken for.
+func (r *reader) unknownSetting(path, name string, known []string) string {
+	text := fmt.Sprintf("unknown setting %q", name)
+	if hint := prometheusKeys()[name]; hint.text != "" {
+		r.meant[join(path, hint.setting)] = true
+		return text + "; " + hint.text
+	}
+	if meant := Closest(name, known); meant != "" {
+		r.meant[join(path, meant)] = true
+		return text + fmt.Sprintf("; did you mean %q?", meant)
+	}
+	if len(known) > 0 && len(known) <= 12 {
+		return text + "; want one of " + strings.Join(known, ", ")
+	}
+	return text
+}
+
+// hint says which setting replaces one of another program.
+type hint struct{ setting, text string }
+
+// prometheusKeys returns settings of Prometheus that have another name here.
+func prometheusKeys() map[string]hint {
+	file := func(setting string) hint { return hint{setting, fmt.Sprintf("write %s: \"file:/path\"", setting)} }
+	every := hint{"schedule", `write schedule: "@every 60s"`}
+	return map[string]hint{
+		"password_file":      file("password"),
+		"credentials_file":   file("credentials"),
+		"client_secret_file": file("client_secret"),
+		"username_file":      file("username"),
+		"bearer_token":       {"", `write authorization: {credentials: "env:NAME"}`},
+		"bearer_token_file":  {"", `write authorization: {credentials: "file:/path"}`},
+		"scrape_interval":    every,
+		"interval":           every,
+		"cron":               {"schedule", `write schedule: "*/5 * * * *"`},
+		"http_headers":       {"headers", "write headers"},
+		"params":             {"query", "write query"},
+		"remote_write":       {"", "sinks have a name: sinks: {NAME: {remote_write: …}}"},
+	}
+}
+
+// settingsAt returns the names of the settings of the struct at a path inside a type.
+func settingsAt(t reflect.Type, path string) []string {
+	var names []string
+	for _, f := range settingFields(descend(t, path)) {
+		names = append(names, settingName(f))
+	}
+	slices.Sort(names)
+	return names
+}
+
+// descend returns the type at a path inside a type.
+func descend(t reflect.Type, path string) reflect.Type {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if path == "" {
+		return t
+	}
+	name, rest, _ := strings.Cut(path, ".")
+	switch t.Kind() {
+	case reflect.Map, reflect.Slice:
+		return descend(t.Elem(), rest)
+	case reflect.Struct:
+		for _, f := range settingFields(t) {
+			if settingName(f) == name {
+				return descend(f.Type, rest)
+			}
+		}
+	}
+	return t
+}
+
+// settingFields returns the fields of a struct that are settings.
+func settingFields(t reflect.Type) []reflect.StructField {
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	var all []reflect.StructField
+	for f := range t.Fields() {
+		tag := f.Tag.Get("yaml")
+		switch {
+		case strings.HasSuffix(tag, ",inline"):
+			all = append(all, settingFields(f.Type)...)
+		case tag != "" && tag != "-":
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+func settingName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+	return name
+}

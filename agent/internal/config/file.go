@@ -1,0 +1,180 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
+)
+
+// maxFile is the maximum size of a configuration file, in bytes.
+const maxFile = 4 << 20
+
+// ReadFile reads the text of a configuration file. The path "-" is standard input.
+func ReadFile(path string, stdin io.Reader) ([]byte, error) {
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		stdin = f
+	}
+	text, err := io.ReadAll(io.LimitReader(stdin, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s is larger than %s", path, setting.Bytes(maxFile))
+	}
+	return text, err
+}
+
+// Load parses and checks a configuration file. An error is Problems.
+func Load(name string, text []byte, catalogue Catalogue) (*Plan, error) {
+	f, err := Parse(name, text)
+	if err != nil {
+		return nil, err
+	}
+	return f.Plan(f.Root, catalogue, nil)
+}
+
+// File is a parsed configuration file.
+type File struct {
+	Root *yaml.Node // the value at the top level
+
+	name  string
+	lines []string
+}
+
+// Parse parses a configuration file. An error is Problems.
+func Parse(name string, text []byte) (*File, error) {
+	f := &File{name: name, lines: splitLines(string(text))}
+	var doc yaml.Node
+	err := yaml.Load(text, &doc)
+	if err != nil && strings.Contains(err.Error(), "invalid Unicode character escape") {
+		err = yaml.Load(joinSurrogates(text), &doc)
+	}
+	if err != nil {
+		return nil, Problems{f.syntax(err)}
+	}
+	f.Root = doc.Content[0]
+	return f, nil
+}
+
+// joinSurrogates rewrites the surrogate pairs that JSON uses for characters beyond U+FFFF (RFC 8259, section 7) as YAML
+// escapes.
+func joinSurrogates(text []byte) []byte {
+	pair := regexp.MustCompile(`\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
+	return pair.ReplaceAllFunc(text, func(found []byte) []byte {
+		if len(found) == 2 {
+			return found // an escaped backslash
+		}
+		high, _ := strconv.ParseUint(string(found[2:6]), 16, 16)
+		low, _ := strconv.ParseUint(string(found[8:]), 16, 16)
+		return fmt.Appendf(nil, `\U%08x`, utf16.DecodeRune(rune(high), rune(low)))
+	})
+}
+
+// splitLines splits a text where YAML does: also at a lone carriage return and at the line breaks of Unicode.
+func splitLines(text string) []string {
+	return strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(text), "\n")
+}
+
+// Plan checks a configuration and returns its plan. Root is the root of f, or that of a translation of f whose nodes have the
+// lines and columns of the nodes that they were made from. The problems of a translation name the settings of f. They are
+// returned with those found before. An error is Problems.
+func (f *File) Plan(root *yaml.Node, catalogue Catalogue, before Problems) (*Plan, error) {
+	r := &reader{File: f, catalogue: catalogue, meant: map[string]bool{}, problems: slices.Clone(before)}
+	plan := r.plan(root)
+	if len(r.problems) == 0 {
+		return plan, nil
+	}
+	if root != f.Root {
+		for i := len(before); i < len(r.problems); i++ {
+			p := &r.problems[i]
+			p.Path = settingPath(f.Root, p.Line, p.Col)
+		}
+	}
+	r.problems.sort()
+	return nil, slices.CompactFunc(r.problems, func(a, b Problem) bool { return a == b })
+}
+
+// Problem returns a problem at a node, or, without a node, of the file as a whole. The path is that of the setting.
+func (f *File) Problem(n *yaml.Node, path, text string) Problem {
+	if n == nil {
+		return f.problem(0, 0, path, text)
+	}
+	return f.problem(n.Line, n.Column, path, text)
+}
+
+func (f *File) problem(line, col int, path, what string) Problem {
+	return Problem{File: f.name, Line: line, Col: col, Path: text.OneLine(path), Text: text.OneLine(what), Source: f.line(line)}
+}
+
+// syntax returns the problem of a file that is not valid YAML.
+func (f *File) syntax(err error) Problem {
+	e, ok := errors.AsType[*yaml.LoadError](err)
+	if many, several := errors.AsType[*yaml.LoadErrors](err); several && len(many.Errors) > 0 {
+		e, ok = many.Errors[0], true
+	}
+	if !ok {
+		return f.problem(0, 0, "", err.Error())
+	}
+	text, at := decoderMessage(e.Message), e.Mark
+	switch {
+	case strings.Contains(text, "no documents"):
+		text = "the file is empty: it needs sinks and jobs"
+	case strings.Contains(text, "found multiple"):
+		text = "the file has more than one YAML document: remove the second, from --- on"
+	case strings.Contains(text, "cannot start any token") && strings.HasPrefix(f.line(at.Line), "\t"):
+		text = "YAML cannot be indented with tabs: use spaces"
+	case strings.Contains(text, "cannot start any token"):
+		text = "unexpected character: quote the value if it begins with this character, or close the quote or bracket that is open above"
+	case strings.Contains(text, "alphabetic or numeric"):
+		text = `a value that begins with * or & must be quoted, as in schedule: "*/5 * * * *"`
+	case strings.Contains(text, "mapping values are not allowed"):
+		text = `the value contains a colon and a space: quote it`
+	case strings.Contains(e.ContextMsg, "block scalar"):
+		text = "a value that begins with | or > must be quoted"
+	case strings.Contains(text, "did not find expected ',' or '}'"), strings.Contains(text, "did not find expected node content"):
+		text = "inside { }, quote a value that contains one of [ ] { } : , and close every bracket"
+	case e.ContextMsg != "":
+		text = e.ContextMsg + ": " + text
+		if f.line(at.Line) == "" {
+			at = e.ContextMark // what was left open, rather than the end of the file
+		}
+	}
+	if e.Stage != yaml.ConstructorStage {
+		text = "not valid YAML: " + text
+	}
+	line, col := f.within(at.Line, at.Column)
+	return f.problem(line, col, "", text)
+}
+
+// within returns a position in the file: for one behind the end, the end of the last line that is not blank.
+func (f *File) within(line, col int) (int, int) {
+	if line <= 0 || line < len(f.lines) || f.line(line) != "" {
+		return max(line, 0), col
+	}
+	line = len(f.lines)
+	for line > 1 && strings.TrimSpace(f.line(line)) == "" {
+		line--
+	}
+	return line, len([]rune(f.line(line))) + 1
+}
+
+// line returns a line by its number, which counts from 1.
+func (f *File) line(n int) string {
+	if n < 1 || n > len(f.lines) {
+		return ""
+	}
+	return f.lines[n-1]
+}

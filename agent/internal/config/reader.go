@@ -1,0 +1,237 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/internal/auth"
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// reader reads one file into a plan, from the top of the file down, and collects its problems. Jobs are in job.go, strict
+// decoding in decode.go, and the checks of all jobs and sinks together in collide.go.
+type reader struct {
+	*File
+	catalogue Catalogue
+	problems  Problems
+	sinkNames []string        // of all sinks in the file, those with problems included
+	authNames []string        // likewise of logins
+	meant     map[string]bool // the paths of settings that a mistyped name was taken for
+}
+
+// topLevel are the settings at the top level of a file.
+type topLevel struct {
+	External    map[string]string `yaml:"external_labels"`
+	Concurrency int               `yaml:"concurrency"`
+	StateFile   string            `yaml:"state_file"`
+	Auth        yaml.Node         `yaml:"auth"`
+	Sinks       yaml.Node         `yaml:"sinks"`
+	Jobs        yaml.Node         `yaml:"jobs"`
+}
+
+// defaultConcurrency is how many runs may be active at once.
+const defaultConcurrency = 64
+
+func (r *reader) plan(root *yaml.Node) *Plan {
+	t := topLevel{Concurrency: defaultConcurrency}
+	r.load(root, "", &t)
+	if len(r.problems) > 0 && t.Jobs.IsZero() && t.Sinks.IsZero() {
+		return nil
+	}
+	plan := &Plan{External: t.External, Concurrency: t.Concurrency, StateFile: t.StateFile}
+	if t.Concurrency < 1 {
+		r.bad(find(root, "concurrency"), "concurrency", "want at least 1")
+	}
+	r.externalLabels(root, t.External)
+	r.auth(plan, &t.Auth)
+	r.sinks(plan, &t.Sinks)
+	r.jobs(plan, &t.Jobs)
+	if len(r.problems) == 0 {
+		r.collisions(plan, root)
+	}
+	return plan
+}
+
+func (r *reader) externalLabels(root *yaml.Node, labels map[string]string) {
+	name := regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+	for label, value := range labels {
+		path := "external_labels." + label
+		switch n := find(root, path); {
+		case !name.MatchString(label) || strings.HasPrefix(label, "__"):
+			r.bad(n, path, "%q is not a valid label name", label)
+		case value == "":
+			r.bad(n, path, "the value is empty: a label without a value does not exist")
+		case label == "job":
+			r.bad(n, path, "the label job is reserved for the name of the job")
+		}
+	}
+}
+
+// auth reads the named logins.
+func (r *reader) auth(plan *Plan, n *yaml.Node) {
+	if n.IsZero() {
+		return
+	}
+	r.entries(n, "auth", `logins by name, such as api: {headers: {X-Api-Key: "env:API_KEY"}}`, func(key, value *yaml.Node) {
+		if !r.goodName(key, "auth") {
+			return
+		}
+		r.authNames = append(r.authNames, key.Value)
+		path := "auth." + key.Value
+		a := Auth{Name: key.Value, Settings: &auth.Settings{}, Key: fingerprint(value)}
+		before := len(r.problems)
+		r.load(value, path, a.Settings)
+		if len(r.problems) == before {
+			r.validate(value, key, path, a.Settings)
+		}
+		plan.Auth = append(plan.Auth, a)
+	})
+}
+
+// authNamer is a kind's Config that can name a login. Those with the settings of an HTTP client implement it.
+type authNamer interface{ AuthName() string }
+
+// authKey checks the login that a kind's settings name, and returns its key, or "" if they name none.
+func (r *reader) authKey(plan *Plan, n *yaml.Node, path string, c any) string {
+	namer, ok := c.(authNamer)
+	if !ok || namer.AuthName() == "" {
+		return ""
+	}
+	name := namer.AuthName()
+	for _, a := range plan.Auth {
+		if a.Name == name {
+			return " " + a.Key
+		}
+	}
+	path = join(path, "auth")
+	switch {
+	case r.authNames == nil:
+		r.bad(find(n, "auth"), path, "the file defines no logins: define them under auth at its top level")
+	case Closest(name, r.authNames) == "":
+		// The name could be a secret: do not show it.
+		r.bad(find(n, "auth"), path, "unknown login; want one of %s", strings.Join(r.authNames, ", "))
+	case !slices.Contains(r.authNames, name):
+		r.bad(find(n, "auth"), path, "%s", unknown("login", name, r.authNames))
+	}
+	return ""
+}
+
+func (r *reader) sinks(plan *Plan, n *yaml.Node) {
+	r.entries(n, "sinks", `sinks by name, such as page: {expose: {listen: ":8000"}}`, func(key, value *yaml.Node) {
+		path := "sinks." + key.Value
+		if r.goodName(key, "sinks") {
+			r.sinkNames = append(r.sinkNames, key.Value)
+			if s, ok := r.sink(plan, key, value, path); ok {
+				plan.Sinks = append(plan.Sinks, s)
+			}
+		}
+	})
+}
+
+func (r *reader) sink(plan *Plan, key, value *yaml.Node, path string) (Sink, bool) {
+	if value.Kind != yaml.MappingNode || len(value.Content) == 0 {
+		r.bad(key, path, "has no kind: want one of %s", strings.Join(r.sinkKinds(), ", "))
+		return Sink{}, false
+	}
+	if len(value.Content) > 2 {
+		r.bad(value.Content[2], path, "a sink can have only one kind; %q is already set", value.Content[0].Value)
+		return Sink{}, false
+	}
+	kindKey, settings := value.Content[0], resolve(value.Content[1])
+	for _, kind := range r.catalogue.Sinks {
+		if kind.Name != kindKey.Value {
+			continue
+		}
+		path = join(path, kind.Name)
+		s := Sink{Name: key.Value, Kind: kind, Config: kind.Defaults(), Key: fingerprint(value)}
+		before := len(r.problems)
+		r.load(settings, path, s.Config)
+		if len(r.problems) == before {
+			r.validate(settings, kindKey, path, s.Config)
+		}
+		s.Key += r.authKey(plan, settings, path, s.Config)
+		return s, true
+	}
+	r.bad(kindKey, path, "%s", unknown("kind of sink", kindKey.Value, r.sinkKinds()))
+	return Sink{}, false
+}
+
+func (r *reader) sinkKinds() []string {
+	var names []string
+	for _, k := range r.catalogue.Sinks {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+// entries calls f for each key of a mapping, in the order of the file. It reports a problem if there is none.
+func (r *reader) entries(n *yaml.Node, path, want string, f func(key, value *yaml.Node)) {
+	n = resolve(n)
+	if n == nil || n.IsZero() {
+		r.missing(nil, path, want)
+		return
+	}
+	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
+		r.bad(n, path, "want %s", want)
+		return
+	}
+	seen := map[string]int{}
+	for _, p := range pairs(n, 0) {
+		if first := seen[p.key.Value]; first > 0 {
+			r.bad(p.key, path, "%q is set twice, first in line %d", p.key.Value, first)
+			continue
+		}
+		seen[p.key.Value] = p.key.Line
+		f(p.key, resolve(p.value))
+	}
+}
+
+// goodName checks the name of a job, a sink or a login, which can be the value of a label and a part of a URL.
+func (r *reader) goodName(key *yaml.Node, path string) bool {
+	switch name := key.Value; {
+	case name == "":
+		r.bad(key, path, "the name is empty")
+	case len(name) > 100 || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == 0x7f }):
+		r.bad(key, path, "want a name of at most 100 characters, without control characters")
+	default:
+		return true
+	}
+	return false
+}
+
+// validate runs a kind's own check of settings that were read from n. A problem without a path is at key.
+func (r *reader) validate(n, key *yaml.Node, path string, v interface{ Validate() error }) {
+	for _, p := range setting.Problems(v.Validate()) {
+		at := key
+		if p.Path != "" {
+			if found := find(n, p.Path); found != n {
+				at = found
+			}
+		}
+		r.bad(at, join(path, p.Path), "%s", p.Text)
+	}
+}
+
+// missing reports that a setting is needed, unless a mistyped name was taken for it.
+func (r *reader) missing(n *yaml.Node, path, want string) {
+	if !r.meant[path] {
+		r.bad(n, path, "is needed: %s", want)
+	}
+}
+
+func (r *reader) bad(n *yaml.Node, path, format string, args ...any) {
+	r.problems = append(r.problems, r.Problem(n, path, fmt.Sprintf(format, args...)))
+}
+
+// unknown returns the problem of an unknown name.
+func unknown(what, name string, known []string) string {
+	text := fmt.Sprintf(`unknown %s "%s"`, what, strings.Trim(strings.ReplaceAll(name, "\n", " "), " "))
+	if meant := Closest(name, known); meant != "" {
+		return text + `; did you mean "` + meant + `"?`
+	}
+	return text + "; want one of " + strings.Join(known, ", ")
+}

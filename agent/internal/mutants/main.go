@@ -1,0 +1,226 @@
+// Mutants measures whether the tests notice faults. It draws random mutations of the program's core, such as < for <= or a
+// statement left out, and runs the tests of the mutated package against each, and then those of the packages that use it. A
+// mutation that no test fails for has survived: either the change makes no difference, or a test is missing.
+//
+// The source tree is not changed: mutations are passed to go test by -overlay. With the same seed and source, the mutations
+// are the same. Run it in the root of the repository: go run ./agent/internal/mutants, or make mutants.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// target is a part of the program to mutate. files are glob patterns; users are the packages whose tests run if the tests of
+// the mutated package pass.
+type target struct {
+	name  string
+	files []string
+	users []string
+}
+
+// targets returns the parts to mutate. When files move, this is the place to change.
+func targets() []target {
+	return []target{
+		{"ledger", []string{"agent/internal/ledger/*.go"}, []string{"./agent/internal/run", "./agent"}},
+		{"jq", []string{"sources/compute/jq/*.go"}, []string{"./agent/internal/command"}},
+		{"schedule", []string{"agent/internal/schedule/*.go"}, []string{"./agent/internal/run"}},
+		{"window", []string{"agent/internal/run/window.go"}, []string{"./agent/internal/command"}},
+		{"spool", []string{"sinks/remotewrite/spool/*.go"}, []string{"./sinks/remotewrite"}},
+		{"delivery", []string{
+			"sinks/remotewrite/deliver.go", "sinks/remotewrite/isolate.go", "sinks/remotewrite/refusal.go", "sinks/remotewrite/retry.go",
+			"sinks/remotewrite/send.go",
+		}, []string{"./agent"}},
+		{"negotiation", []string{"sinks/remotewrite/dialect.go"}, []string{"./agent"}},
+		{"state", []string{"agent/internal/state/*.go"}, []string{"./agent/internal/run"}},
+	}
+}
+
+func main() {
+	n := flag.Int("n", 100, "number of mutations that compile")
+	seed := flag.Uint64("seed", 1, "seed of the draw")
+	only := flag.String("only", "", "name of the only target to mutate")
+	timeout := flag.Duration("timeout", 3*time.Minute, "time limit of the tests of one package")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *n, *seed, *only, *timeout); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+// run draws mutations, tests each, and prints the results.
+func run(ctx context.Context, n int, seed uint64, only string, timeout time.Duration) error {
+	chosen := targets()
+	if only != "" {
+		chosen = slices.DeleteFunc(chosen, func(t target) bool { return t.name != only })
+	}
+	drawn, err := draw(chosen, seed)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "mutants")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	t := tester{dir: dir, timeout: timeout}
+	counts := map[result]int{}
+	var survivors []string
+	for _, c := range drawn {
+		if counts[killed]+counts[survived] == n {
+			break
+		}
+		got, by, err := t.test(ctx, &c)
+		if err != nil {
+			return err
+		}
+		counts[got]++
+		line := fmt.Sprintf("%-16s %s:%d  %s", got, c.file, c.line, c.mutation.String())
+		fmt.Printf("%s  %s\n", line, by)
+		if got == survived {
+			survivors = append(survivors, line)
+		}
+	}
+	fmt.Printf("\n%d killed, %d survived, %d did not compile\n", counts[killed], counts[survived], counts[notCompiled])
+	for _, line := range survivors {
+		fmt.Println(line)
+	}
+	return nil
+}
+
+// candidate is a mutation of a target.
+type candidate struct {
+	*target
+	mutation
+}
+
+// draw returns the mutations of the targets in random order, at most one of a line. The targets take turns.
+func draw(chosen []target, seed uint64) ([]candidate, error) {
+	if len(chosen) == 0 {
+		return nil, errors.New("no such target; see targets in main.go")
+	}
+	lists := make([][]candidate, len(chosen))
+	for i := range chosen {
+		t := &chosen[i]
+		for _, pattern := range t.files {
+			files, err := filepath.Glob(pattern)
+			files = slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, "_test.go") })
+			if err != nil || len(files) == 0 {
+				return nil, fmt.Errorf("target %s: no Go file matches %s; correct targets in main.go, and run it in the root of the repository", t.name, pattern)
+			}
+			for _, file := range files {
+				all, err := mutationsOf(file)
+				if err != nil {
+					return nil, err
+				}
+				for _, m := range all {
+					lists[i] = append(lists[i], candidate{t, m})
+				}
+			}
+		}
+		dice := rand.New(rand.NewPCG(seed, uint64(len(t.name))))
+		dice.Shuffle(len(lists[i]), func(a, b int) { lists[i][a], lists[i][b] = lists[i][b], lists[i][a] })
+	}
+	var drawn []candidate
+	used := map[string]bool{}
+	for round := 0; slices.ContainsFunc(lists, func(l []candidate) bool { return round < len(l) }); round++ {
+		for _, list := range lists {
+			if round >= len(list) {
+				continue
+			}
+			place := fmt.Sprintf("%s:%d", list[round].file, list[round].line)
+			if !used[place] {
+				used[place] = true
+				drawn = append(drawn, list[round])
+			}
+		}
+	}
+	return drawn, nil
+}
+
+// result is what became of a mutation.
+type result string
+
+const (
+	killed      result = "killed"
+	survived    result = "survived"
+	notCompiled result = "did not compile"
+)
+
+// tester runs tests against mutations.
+type tester struct {
+	dir     string // of the mutated file and the overlay
+	timeout time.Duration
+	passed  []string // packages whose tests pass without mutations
+}
+
+// test runs the tests of the mutated package and its users, and returns what became of the mutation and which package's tests
+// failed.
+func (t *tester) test(ctx context.Context, c *candidate) (got result, by string, err error) {
+	overlay, err := t.overlay(&c.mutation)
+	if err != nil {
+		return "", "", err
+	}
+	for _, pkg := range append([]string{"./" + filepath.ToSlash(filepath.Dir(c.file))}, c.users...) {
+		if !slices.Contains(t.passed, pkg) {
+			if out, err := t.goTest(ctx, pkg, ""); err != nil {
+				return "", "", fmt.Errorf("the tests of %s fail without a mutation: %w\n%s", pkg, err, out)
+			}
+			t.passed = append(t.passed, pkg)
+		}
+		out, err := t.goTest(ctx, pkg, overlay)
+		switch {
+		case ctx.Err() != nil:
+			return "", "", ctx.Err()
+		case err == nil:
+		case bytes.Contains(out, []byte("[build failed]")), bytes.Contains(out, []byte("[setup failed]")):
+			return notCompiled, "", nil
+		case bytes.Contains(out, []byte("panic: test timed out")):
+			return killed, "by the time limit of " + pkg, nil
+		default:
+			return killed, "by " + pkg, nil
+		}
+	}
+	return survived, "", nil
+}
+
+// overlay writes the mutated file and returns the file for -overlay.
+func (t *tester) overlay(m *mutation) (string, error) {
+	source, err := os.ReadFile(m.file)
+	if err != nil {
+		return "", err
+	}
+	original, err := filepath.Abs(m.file)
+	if err != nil {
+		return "", err
+	}
+	mutated, overlay := filepath.Join(t.dir, "mutated.go"), filepath.Join(t.dir, "overlay.json")
+	text, err := json.Marshal(map[string]map[string]string{"Replace": {original: mutated}})
+	if err != nil {
+		return "", err
+	}
+	return overlay, errors.Join(os.WriteFile(mutated, m.apply(source), 0o644), os.WriteFile(overlay, text, 0o644))
+}
+
+// goTest runs the tests of a package and returns their output. They stop at the first failure.
+func (t *tester) goTest(ctx context.Context, pkg, overlay string) ([]byte, error) {
+	args := []string{"test", "-failfast", "-short", "-timeout", t.timeout.String()}
+	if overlay != "" {
+		args = append(args, "-overlay", overlay)
+	}
+	return exec.CommandContext(ctx, "go", append(args, pkg)...).CombinedOutput()
+}

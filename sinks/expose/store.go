@@ -1,0 +1,252 @@
+package expose
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks"
+)
+
+// familyStore holds the last families of every job, by name.
+type familyStore struct {
+	hasJobLabel bool // series of different jobs are different
+	families    map[string]*family
+	sorted      []*family            // by name
+	jobs        map[string][]*family // those that a job has a part in
+}
+
+// put replaces the families of a job and returns those that have changed, also those that no job has any more.
+func (s *familyStore) put(b *metric.Batch) []*family {
+	var changed []*family
+	mark := func(f *family) {
+		if !f.changed {
+			f.changed = true
+			changed = append(changed, f)
+		}
+	}
+	for _, f := range s.jobs[b.Job] {
+		f.parts = slices.DeleteFunc(f.parts, func(p part) bool { return p.job == b.Job })
+		mark(f)
+	}
+	var has []*family
+	for i := range b.Families {
+		if len(b.Families[i].Series) == 0 {
+			continue
+		}
+		f := s.family(b.Families[i].Desc.Name)
+		at, _ := slices.BinarySearchFunc(f.parts, b.Job, func(p part, job string) int {
+			return cmp.Or(strings.Compare(p.job, job), -1) // behind those of the same job
+		})
+		f.parts = slices.Insert(f.parts, at, part{b.Job, b.Families[i]})
+		if n := len(has); n == 0 || has[n-1] != f {
+			has = append(has, f)
+		}
+		mark(f)
+	}
+	if s.jobs[b.Job] = has; len(has) == 0 {
+		delete(s.jobs, b.Job)
+	}
+	for _, f := range changed {
+		f.changed = false
+		f.resolveConflicts(s.hasJobLabel)
+		if len(f.parts) == 0 {
+			s.remove(f)
+		}
+	}
+	return changed
+}
+
+// family returns the family of this name, and makes it if it is new.
+func (s *familyStore) family(name string) *family {
+	f := s.families[name]
+	if f == nil {
+		f = &family{name: name}
+		s.families[name] = f
+		at, _ := slices.BinarySearchFunc(s.sorted, name, byName)
+		s.sorted = slices.Insert(s.sorted, at, f)
+	}
+	return f
+}
+
+func (s *familyStore) remove(f *family) {
+	delete(s.families, f.name)
+	if at, found := slices.BinarySearchFunc(s.sorted, f.name, byName); found {
+		s.sorted = slices.Delete(s.sorted, at, at+1)
+	}
+}
+
+func byName(f *family, name string) int { return strings.Compare(f.name, name) }
+
+// family is all series of one name, of all jobs.
+type family struct {
+	name     string
+	parts    []part    // sorted by job
+	shown    []part    // what the page has of parts; help and type are those of the first
+	dropped  []dropped // what the page does not have of parts
+	isLegacy bool      // no name needs escaping
+	changed  bool      // by the current batch
+}
+
+// part is the series that one job has of a family.
+type part struct {
+	job string
+	metric.Family
+}
+
+// dropped is the reason why series of a job are not on the page.
+type dropped struct {
+	job    string
+	reason metric.Reason
+	series int
+	text   string
+}
+
+func (f *family) needsEscaping() bool { return !f.isLegacy }
+
+// series returns the number of series that are shown.
+func (f *family) series() (n int) {
+	for i := range f.shown {
+		n += len(f.shown[i].Series)
+	}
+	return n
+}
+
+// resolveConflicts decides which parts are on the page. A page has one type for a name and each series once: what the first
+// job by name has stays. A family that would make the page invalid is dropped.
+func (f *family) resolveConflicts(hasJobLabel bool) {
+	f.shown, f.dropped, f.isLegacy = nil, nil, true
+	var seen seriesSet
+	for _, p := range f.parts {
+		if text := cmp.Or(invalidName(p.Desc), missingValue(&p)); text != "" {
+			f.drop(p, sinks.Unsupported, len(p.Series), text)
+			continue
+		}
+		f.isLegacy = f.isLegacy && hasLegacyNames(p.Desc)
+		switch {
+		case len(f.shown) > 0 && f.shown[0].Desc.Type != p.Desc.Type:
+			f.drop(p, sinks.Collision, len(p.Series), "its type is "+f.shown[0].Desc.Type.String()+" in job "+f.shown[0].job+" and "+p.Desc.Type.String()+" here")
+			continue
+		case len(f.parts) > 1 && !(hasJobLabel && f.hasOnePartPerJob()):
+			all := len(p.Series)
+			p.Series = seen.unseen(&p, hasJobLabel)
+			if n := all - len(p.Series); n > 0 {
+				f.drop(p, sinks.Collision, n, "job "+f.shown[0].job+" has the same series")
+			}
+		}
+		if len(p.Series) > 0 {
+			f.shown = append(f.shown, p)
+		}
+	}
+}
+
+func (f *family) drop(p part, reason metric.Reason, series int, text string) {
+	f.dropped = append(f.dropped, dropped{p.job, reason, series, text})
+}
+
+func (f *family) hasOnePartPerJob() bool {
+	for i := range f.parts[1:] {
+		if f.parts[i].job == f.parts[i+1].job {
+			return false
+		}
+	}
+	return true
+}
+
+// invalidName returns what in the names of a family would make the page invalid, or "".
+func invalidName(d *metric.Desc) string {
+	if !model.UTF8Validation.IsValidMetricName(d.Name) {
+		return "the metric name is empty or not UTF-8"
+	}
+	if d.Type == metric.GaugeHistogram {
+		return "gauge histograms cannot be written in every format"
+	}
+	for _, name := range labelNames(d) {
+		switch {
+		case !model.UTF8Validation.IsValidLabelName(name):
+			return "a label name is empty or not UTF-8"
+		case strings.Contains(name, ":"):
+			// expfmt writes such a name without quotes, and no parser accepts it.
+			return "the label name " + name + " has a colon"
+		case name == model.MetricNameLabel,
+			name == model.BucketLabel && d.Type == metric.Histogram,
+			name == model.QuantileLabel && d.Type == metric.Summary:
+			return "the label name " + name + " is reserved"
+		}
+	}
+	return ""
+}
+
+// missingValue returns what a series lacks for its type, or "".
+func missingValue(p *part) string {
+	switch p.Desc.Type {
+	case metric.Histogram:
+		if slices.ContainsFunc(p.Series, func(s metric.Series) bool { return s.Histogram() == nil }) {
+			return "a series of the histogram has no buckets"
+		}
+	case metric.Summary:
+		if slices.ContainsFunc(p.Series, func(s metric.Series) bool { return s.Summary() == nil }) {
+			return "a series of the summary has no count"
+		}
+	}
+	return ""
+}
+
+func labelNames(d *metric.Desc) []string {
+	names := slices.Clone(d.LabelNames)
+	for _, l := range d.Const {
+		names = append(names, l.Name)
+	}
+	return names
+}
+
+// hasLegacyNames reports whether every name is valid in Prometheus before 3.0, so that no format escapes it.
+func hasLegacyNames(d *metric.Desc) bool {
+	return model.LegacyValidation.IsValidMetricName(d.Name) &&
+		!slices.ContainsFunc(labelNames(d), func(name string) bool { return !model.LegacyValidation.IsValidLabelName(name) })
+}
+
+// seriesSet is a set of label sets.
+type seriesSet struct {
+	seen map[string]struct{}
+	key  []byte
+}
+
+// unseen returns the series of the part that are not in the set, and adds them. With a job label, the job is a label.
+func (s *seriesSet) unseen(p *part, hasJobLabel bool) []metric.Series {
+	kept := make([]metric.Series, 0, len(p.Series))
+	for i := range p.Series {
+		s.key = s.key[:0]
+		if hasJobLabel {
+			s.appendKey(p.job)
+		}
+		if set := p.Series[i].Labels; set != nil {
+			for l := range set.All() {
+				s.appendKey(l.Name)
+				s.appendKey(l.Value)
+			}
+		}
+		if s.addKey() {
+			kept = append(kept, p.Series[i])
+		}
+	}
+	return kept
+}
+
+// appendKey appends a text to the key, and a byte that is never part of UTF-8.
+func (s *seriesSet) appendKey(text string) { s.key = append(append(s.key, text...), 0xff) }
+
+// addKey adds the key to the set, and reports whether it is new.
+func (s *seriesSet) addKey() bool {
+	if _, known := s.seen[string(s.key)]; known {
+		return false
+	}
+	if s.seen == nil {
+		s.seen = map[string]struct{}{}
+	}
+	s.seen[string(s.key)] = struct{}{}
+	return true
+}

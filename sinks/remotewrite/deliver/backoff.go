@@ -1,0 +1,85 @@
+package deliver
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// The pause before a retry is random, up to 100 ms. The bound doubles with each retry, up to 30 s (full jitter). A pause
+// that the receiver asks for with Retry-After is added, up to 5 minutes.
+const (
+	firstPause    = 100 * time.Millisecond
+	maxPause      = 30 * time.Second
+	maxRetryAfter = 5 * time.Minute
+)
+
+// backoff is the state of the retries of a chunk.
+type backoff struct{ retries int }
+
+// next returns the pause before the next retry.
+func (b *backoff) next(retryAfter time.Duration) time.Duration {
+	bound := min(maxPause, firstPause<<min(b.retries, 10))
+	b.retries++
+	return min(retryAfter, maxRetryAfter) + rand.N(bound)
+}
+
+// wait waits for the next retry. It reports whether to retry, which is false if life is done. When stopping is done, it
+// returns at once unless the receiver has asked for the pause, and the next pauses are short.
+func (b *backoff) wait(life, stopping context.Context, retryAfter time.Duration) bool {
+	hurry := stopping.Done()
+	if retryAfter > 0 || stopping.Err() != nil {
+		hurry = nil
+	}
+	timer := time.NewTimer(b.next(retryAfter))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-hurry:
+		b.retries = 0
+	case <-life.Done():
+	}
+	return life.Err() == nil
+}
+
+// A backlog is sent at most catchUp times as fast as it was made: six hours of it take six minutes. So a receiver to which
+// many senders return at once gets at most catchUp times its usual load. A gap in the backlog, such as the time that the
+// agent was down, takes at most maxGap.
+const (
+	catchUp     = 60
+	maxGap      = time.Second
+	backlogFrom = time.Minute // a record that has waited for less is live
+)
+
+// pace limits the speed at which a shard's backlog is sent. Live records are not limited and do not count.
+type pace struct {
+	queued time.Time // of the last record of the backlog, when it was put into the queue
+	sent   time.Time // when it was sent
+}
+
+// next returns how long to wait at now before sending a record that was queued at a time.
+func (p *pace) next(queued, now time.Time) time.Duration {
+	if now.Sub(queued) < backlogFrom {
+		return 0
+	}
+	gap, since, first := queued.Sub(p.queued).Abs(), now.Sub(p.sent), p.sent.IsZero()
+	p.queued, p.sent = queued, now
+	if first {
+		return 0
+	}
+	pause := max(0, min(gap/catchUp, maxGap)-since)
+	p.sent = now.Add(pause)
+	return pause
+}
+
+// wait waits until a record may be sent, or stopping is done.
+func (p *pace) wait(stopping context.Context, queued time.Time) {
+	pause := p.next(queued, time.Now())
+	if pause == 0 {
+		return
+	}
+	select {
+	case <-time.After(pause):
+	case <-stopping.Done():
+	}
+}

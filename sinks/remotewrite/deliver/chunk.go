@@ -1,0 +1,132 @@
+package deliver
+
+import (
+	"fmt"
+
+	"github.com/golang/snappy"
+
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
+)
+
+// chunk is a record, or a part of one, in the form in which it is sent.
+type chunk struct {
+	protocol wire.Protocol
+	packed   []byte // never written again: the transport may still read it
+	counts   counts // of what is not settled; zero for a probe
+
+	// Numbers of requests that the receiver had accepted when the chunk was made, and at its first response of 500.
+	acceptedAtStart, acceptedAtError int64
+	serverErrors                     int // number of responses of 500
+}
+
+// counts counts samples as the specification does, with native histograms apart.
+type counts struct{ samples, histograms int }
+
+func (c counts) total() int { return c.samples + c.histograms }
+
+// probe returns a copy of an accepted chunk. It is sent again, which changes nothing, to see whether the receiver works.
+func (c *chunk) probe() *chunk { return &chunk{protocol: c.protocol, packed: c.packed} }
+
+func (c *chunk) isProbe() bool { return c.counts.total() == 0 }
+
+// size returns the size in bytes before compression.
+func (c *chunk) size() int {
+	n, err := snappy.DecodedLen(c.packed)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func (c *chunk) decode() (wire.Request, error) {
+	if n := c.size(); n > wire.MaxRequest {
+		return wire.Request{}, fmt.Errorf("decompress a request: %d bytes, want at most %d", n, wire.MaxRequest)
+	}
+	raw, err := snappy.Decode(nil, c.packed)
+	if err != nil {
+		return wire.Request{}, fmt.Errorf("decompress a request: %w", err)
+	}
+	return wire.Decode(c.protocol, raw)
+}
+
+// set replaces the contents of the chunk.
+func (c *chunk) set(q wire.Request) {
+	c.protocol, c.packed = q.Protocol, snappy.Encode(nil, q.Raw)
+	c.counts = counts{q.Counts.Samples, q.Counts.Histograms}
+}
+
+// convert converts the chunk to a protocol.
+func (c *chunk) convert(to wire.Protocol) error {
+	if c.protocol == to {
+		return nil
+	}
+	q, err := c.decode()
+	if err == nil {
+		q, err = q.Rewrite(to, nil)
+	}
+	if err == nil {
+		probe := c.isProbe()
+		c.set(q)
+		if probe {
+			c.counts = counts{}
+		}
+	}
+	return err
+}
+
+// keep leaves out the items that keep rejects, and returns how many samples they are. It leaves out nothing if all would be
+// left out.
+func (c *chunk) keep(q wire.Request, keep func(*wire.Item) bool) (leftOut int) {
+	rest, err := q.Rewrite(q.Protocol, keep)
+	if err != nil || rest.Counts.Total() == 0 || rest.Counts.Total() == q.Counts.Total() {
+		return 0
+	}
+	c.set(rest)
+	return q.Counts.Total() - rest.Counts.Total()
+}
+
+// leaveOutZeros leaves out the zeros that package encode has put before the first samples of running totals, and returns
+// how many there were. In a request of 1.0, such a zero and its sample are the only two of one series in one message.
+func (c *chunk) leaveOutZeros(q wire.Request) int {
+	if q.Protocol != wire.V1 {
+		return 0 // a receiver of 2.0 leaves them out itself
+	}
+	var zeros []bool // by number of the item
+	last, isZero := -1, false
+	for i, err := range q.Items() {
+		if err != nil {
+			return 0
+		}
+		if isZero && i.Series == last {
+			zeros[len(zeros)-1] = true
+		}
+		zeros = append(zeros, false)
+		last = i.Series
+		isZero = i.Kind == wire.Sample && i.Value == 0 || i.Kind == wire.Histogram && i.Histogram.Count == 0
+	}
+	n := -1
+	return c.keep(q, func(*wire.Item) bool {
+		n++
+		return !zeros[n]
+	})
+}
+
+// halves returns the two halves of a chunk of at least minSeries series. It returns nil if the chunk cannot be divided or
+// decoded.
+func (c *chunk) halves(minSeries int, accepted int64) []*chunk {
+	if c.isProbe() {
+		return nil
+	}
+	q, err := c.decode()
+	if err != nil || q.Counts.Series < minSeries {
+		return nil
+	}
+	a, b, err := q.Split()
+	if err != nil || b.Counts.Total() == 0 {
+		return nil
+	}
+	first, second := &chunk{acceptedAtStart: accepted}, &chunk{acceptedAtStart: accepted}
+	first.set(a)
+	second.set(b)
+	return []*chunk{first, second}
+}

@@ -1,0 +1,212 @@
+package deliver
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
+)
+
+// The headers in which a receiver of 2.0 says what it has stored: "Required Written Response Headers" in the specification.
+const (
+	samplesHeader    = "X-Prometheus-Remote-Write-Samples-Written"
+	histogramsHeader = "X-Prometheus-Remote-Write-Histograms-Written"
+)
+
+// maxBody is how much of a response's body is read, in bytes.
+const maxBody = 8 << 10
+
+// maxText is the length of a response's text in messages, in bytes. Mimir puts the labels of a series into it.
+const maxText = 600
+
+// client sends HTTP requests to the receiver.
+type client struct {
+	http    *httpclient.Client
+	url     string
+	place   string // the URL without secrets, for messages
+	headers map[string]setting.Text
+	host    *httpclient.Host
+	timeout time.Duration
+}
+
+// send sends a compressed request and returns the response, whatever its status code. An error means that there is none.
+func (c *client) send(ctx context.Context, p wire.Protocol, packed []byte) (response, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %s", setting.Duration(c.timeout)))
+	defer cancel()
+	request, err := c.request(ctx, p, packed)
+	if err != nil {
+		return response{}, fmt.Errorf("POST %s: %w", c.place, err)
+	}
+	reply, err := c.http.DoAnyStatus(request)
+	if err != nil {
+		return response{}, err
+	}
+	defer reply.Close()
+	r := response{code: reply.StatusCode, text: text.Cut(text.OneLine(reply.Excerpt(maxBody)), maxText)}
+	r.retryAfter, _ = reply.RetryAfter()
+	if p == wire.V2 {
+		r.written, r.hasWritten = readWritten(reply.Header)
+	}
+	return r, nil
+}
+
+func (c *client) request(ctx context.Context, p wire.Protocol, packed []byte) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	for name, text := range c.headers {
+		value, err := c.host.Secrets.Text(text)
+		if err != nil {
+			return nil, fmt.Errorf("header %s: %w", name, err)
+		}
+		if httpclient.NamesSecret(name) {
+			c.host.Secrets.Remember(value)
+		}
+		request.Header.Set(name, value)
+	}
+	request.Header.Set("Content-Encoding", "snappy")
+	if p == wire.V2 {
+		request.Header.Set("Content-Type", "application/x-protobuf;proto=io.prometheus.write.v2.Request")
+		request.Header.Set(VersionHeader, "2.0.0")
+	} else {
+		request.Header.Set("Content-Type", "application/x-protobuf")
+		request.Header.Set(VersionHeader, "0.1.0")
+	}
+	return request, nil
+}
+
+// response is what the receiver has answered.
+type response struct {
+	code       int
+	text       string // the start of the body in one line, without secrets
+	retryAfter time.Duration
+	written    counts
+	hasWritten bool // written is from the headers of the response
+}
+
+// readWritten reads the headers of what was written. If one of the two is missing, its number is zero.
+func readWritten(h http.Header) (written counts, ok bool) {
+	read := func(name string, n *int) {
+		if v, err := strconv.Atoi(h.Get(name)); err == nil && v >= 0 {
+			*n, ok = v, true
+		}
+	}
+	read(samplesHeader, &written.samples)
+	read(histogramsHeader, &written.histograms)
+	return written, ok
+}
+
+// status returns the status code with its text, and the text of the response.
+func (r *response) status() string {
+	text := strings.TrimSpace(fmt.Sprintf("%d %s", r.code, http.StatusText(r.code)))
+	if r.text != "" {
+		text += ": " + r.text
+	}
+	return text
+}
+
+// error returns the response as an error.
+func (r *response) error(place string) error { return fmt.Errorf("POST %s: %s", place, r.status()) }
+
+// errorWithHint returns the response as an error that says what to do, if that is known.
+func (r *response) errorWithHint(place string) error {
+	if do := hint(r.code, r.text); do != "" {
+		return fmt.Errorf("%w (%s)", r.error(place), do)
+	}
+	return r.error(place)
+}
+
+// isTransient reports whether the request can succeed later. The specification names 429 and 5xx. RFC 9110 (15.5.9) lets a
+// client repeat a request after 408.
+func (r *response) isTransient() bool { return r.code == 408 || r.code == 429 || r.code >= 500 }
+
+// isAboutAccess reports whether the receiver, or something before it, has answered about the URL or the credentials, and
+// not about the samples.
+func (r *response) isAboutAccess() bool {
+	return r.code/100 == 3 || r.code == 401 || r.code == 403 || r.code == 404 || r.code == 405 || r.code == 407
+}
+
+// series returns the first series in the text, such as {a="b"}, without a metric name before the brace. It returns "" if
+// the text has none.
+func (r *response) series() string {
+	start := strings.IndexByte(r.text, '{')
+	if start < 0 {
+		return ""
+	}
+	quoted := false
+	for i := start; i < len(r.text); i++ {
+		switch r.text[i] {
+		case '\\':
+			i++
+		case '"':
+			quoted = !quoted
+		case '}':
+			if !quoted {
+				return r.text[start : i+1]
+			}
+		}
+	}
+	return r.text[start:]
+}
+
+// rejectedLabels returns the labels of the first series in the text, sorted by name, with the metric name as __name__. It
+// returns nil if that is not a series.
+func (r *response) rejectedLabels() (all []metric.Label) {
+	start := strings.IndexByte(r.text, '{')
+	if start < 0 {
+		return nil
+	}
+	name := r.text[strings.LastIndexAny(r.text[:start], " \t\"'(=:,")+1 : start]
+	if name != "" && !strings.HasSuffix(name, ":") {
+		all = append(all, metric.Label{Name: "__name__", Value: name})
+	}
+	for text := r.text[start+1:]; ; {
+		rest := strings.TrimLeft(text, ", ")
+		if strings.HasPrefix(rest, "}") {
+			break
+		}
+		label, err := strconv.QuotedPrefix(rest)
+		if err != nil {
+			label = rest[:max(0, strings.IndexByte(rest, '='))]
+		}
+		rest, found := strings.CutPrefix(rest[len(label):], "=")
+		value, err := strconv.QuotedPrefix(rest)
+		if !found || err != nil {
+			return nil
+		}
+		text = rest[len(value):]
+		value, _ = strconv.Unquote(value)
+		if unquoted, err := strconv.Unquote(label); err == nil {
+			label = unquoted
+		}
+		all = append(all, metric.Label{Name: label, Value: value})
+	}
+	slices.SortFunc(all, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// gist returns the code, and the text up to its first series without digits. It is the same for responses that differ only
+// in the series and numbers of a request.
+func (r *response) gist() string {
+	text := r.text
+	if series := r.series(); series != "" {
+		text = text[:strings.Index(text, series)]
+	}
+	return fmt.Sprint(r.code, strings.Map(func(c rune) rune {
+		if '0' <= c && c <= '9' {
+			return -1
+		}
+		return c
+	}, text))
+}

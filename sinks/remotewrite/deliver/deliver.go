@@ -1,0 +1,138 @@
+// Package deliver sends the records of a queue, which are remote-write requests, to a receiver.
+//
+//	*spool.Queue
+//	     │   Sender.Run: a loop for each shard, one record at a time
+//	     ▼
+//	  delivery       a record that is being sent, in one or more chunks
+//	     │   client: one HTTP request, and its response
+//	     ▼
+//	  receiver
+//
+// What a response means for a chunk is decided by delivery.judge: the chunk is settled, or sent again, at once in another
+// form or after a pause. The forms are the other protocol (type negotiation) and parts of the chunk, if the receiver rejects
+// all of it for one bad series.
+package deliver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/golang/snappy"
+
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/spool"
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
+)
+
+// VersionHeader is the header of a request that names the version of the protocol.
+const VersionHeader = "X-Prometheus-Remote-Write-Version"
+
+// Options are the settings of a Sender.
+type Options struct {
+	URL     string
+	Place   string // the URL without secrets, for messages
+	Headers map[string]setting.Text
+	Timeout time.Duration // of one request
+	HTTP    *httpclient.Client
+	Host    *httpclient.Host
+
+	Protocol wire.Protocol // 0 = the best that the receiver accepts
+	Shards   int           // of the queue; each is sent over its own connection
+	Order    spool.Order
+	MaxAge   time.Duration // of a record, since it was put into the queue
+	Durable  bool          // records that are not sent stay on disk
+
+	Stats *sinks.Stats
+	Log   *slog.Logger
+}
+
+// Sender sends records to one receiver.
+type Sender struct {
+	options    Options
+	client     client
+	protocol   negotiation
+	size       sizeLimit
+	outage     outage
+	rejections rejections
+
+	accepted    atomic.Int64 // number of accepted requests
+	allRejected atomic.Bool  // of the last record that was bisected, no part was accepted
+}
+
+// New returns a Sender.
+func New(o Options) *Sender {
+	return &Sender{
+		options:    o,
+		client:     client{http: o.HTTP, url: o.URL, place: o.Place, headers: o.Headers, host: o.Host, timeout: o.Timeout},
+		protocol:   negotiation{fixed: o.Protocol},
+		outage:     outage{log: o.Log},
+		rejections: rejections{log: o.Log, stats: o.Stats, place: o.Place},
+	}
+}
+
+// Format returns the protocol of the next request, and its largest size in bytes before compression.
+func (s *Sender) Format() (wire.Protocol, int) {
+	now := time.Now()
+	return s.protocol.current(now), s.size.bytes(now)
+}
+
+// Check sends a request without samples. It returns an error if the receiver would not accept one with samples.
+func (s *Sender) Check(ctx context.Context) error {
+	p := max(s.options.Protocol, wire.V1)
+	b := wire.NewTable().NewBuilder()
+	b.Begin(p)
+	r, err := s.client.send(ctx, p, snappy.Encode(nil, b.End().Raw))
+	switch {
+	case err != nil:
+		return err
+	case r.code/100 == 2, r.code == 400: // some receivers reject a request without samples
+		return nil
+	case r.code == 415 && s.options.Protocol == 0:
+		return nil // it accepts 2.0 only
+	case r.code == 415:
+		return fmt.Errorf("%w (%s)", r.error(s.options.Place), wrongProtocol(p))
+	}
+	return r.errorWithHint(s.options.Place)
+}
+
+// Run sends the records of q until stopping is done and q is empty, or life is done.
+func (s *Sender) Run(life, stopping context.Context, q *spool.Queue) {
+	// Records of this process wait for those of an earlier one, which may be in another shard. So a shard may end before
+	// its records are released, and a second round sends them.
+	for left := -1; left != 0 && life.Err() == nil; {
+		before := left
+		var shards sync.WaitGroup
+		for shard := range s.options.Shards {
+			shards.Go(func() { s.runShard(life, stopping, q, shard) })
+		}
+		shards.Wait()
+		if left = q.Pending().Records; left == before {
+			return // they cannot be read now
+		}
+	}
+}
+
+func (s *Sender) runShard(life, stopping context.Context, q *spool.Queue, shard int) {
+	var pace pace
+	for life.Err() == nil {
+		r, ok := q.Next(stopping, shard, s.options.Order)
+		if !ok {
+			return
+		}
+		pace.wait(stopping, time.UnixMilli(r.Taken))
+		d := s.newDelivery(r)
+		if !d.run(life, stopping) {
+			if s.options.Durable || !d.partlySettled {
+				return // it stays on disk, or is dropped with the queue
+			}
+			d.drop(sinks.Shutdown)
+		}
+		q.Ack(r.ID)
+	}
+}

@@ -1,0 +1,83 @@
+package deliver
+
+import "strings"
+
+// hintRule is what to do about a rejection whose text contains words in lower case or, if there are none, whose status code
+// is code.
+type hintRule struct {
+	code  int
+	words string
+	do    string
+}
+
+const (
+	doFixURL  = "set url to the address that it redirects to"
+	doFixPath = "check the path of url: Prometheus has /api/v1/write, Mimir and Cortex /api/v1/push, " +
+		"Thanos /api/v1/receive, VictoriaMetrics /api/v1/write"
+)
+
+// hintRules returns the rules in the order in which they are tried. Of a request with bad samples, Mimir and Cortex store
+// the good ones, Prometheus does so in 2.0 and stores none in 1.0, and VictoriaMetrics drops bad samples and answers 2xx.
+func hintRules() []hintRule {
+	const (
+		order = "another sender writes the same series, or the clock went back: give each agent its own instance label"
+		old   = "the receiver does not accept samples this old: let it accept out-of-order samples " +
+			"(Prometheus and Mimir: out_of_order_time_window), or lower spool.max_age"
+		ahead = "the clock of this host or of the API is ahead: synchronize it"
+		many  = "use fewer label values, or raise the receiver's limit for this tenant"
+		label = "shorten or drop that label in the job, or raise the receiver's limit"
+		large = "lower request.max_samples, or raise the receiver's limit"
+		org   = "set headers: {X-Scope-OrgID: …} to your tenant"
+		hist  = "let the receiver accept native histograms, or set native to false"
+	)
+	return []hintRule{
+		// Mimir's error ids, each explained in its runbook, and Grafana Cloud's.
+		{0, "err-mimir-sample-out-of-order", order},
+		{0, "err-mimir-sample-duplicate-timestamp", order},
+		{0, "err-mimir-sample-timestamp-too-old", old},
+		{0, "err-mimir-too-far-in-past", old},
+		{0, "err-mimir-too-far-in-future", ahead},
+		{0, "err-mimir-max-series-per-", many},
+		{0, "err-mimir-max-active-series", many},
+		{0, "err-mimir-max-label-names-per-series", label},
+		{0, "err-mimir-label-name-too-long", label},
+		{0, "err-mimir-label-value-too-long", label},
+		{0, "err-mimir-distributor-max-write-", large},
+		{0, "native-histogram", hist},
+		// Prometheus, Thanos (409) and Cortex.
+		{0, "native histograms are disabled", hist},
+		{0, "out of order", order},
+		{0, "duplicate sample for timestamp", order},
+		{0, "too far in the future", ahead},
+		{0, "out of bounds", old},
+		{0, "too old", old},
+		{0, "series limit", many},
+		{0, "label value too long", label},
+		{0, "no org id", org},
+		{0, "enable-remote-write-receiver", "start Prometheus with --web.enable-remote-write-receiver"},
+		// VictoriaMetrics.
+		{0, "maxinsertrequestsize", large},
+		// Status codes.
+		{301, "", doFixURL},
+		{302, "", doFixURL},
+		{303, "", doFixURL},
+		{307, "", doFixURL},
+		{308, "", doFixURL},
+		{401, "", "check basic_auth, authorization or oauth2"},
+		{403, "", "these credentials may not write there: check their permissions and the tenant"},
+		{404, "", doFixPath},
+		{405, "", doFixPath},
+		{413, "", large},
+	}
+}
+
+// hint returns what to do about a response, or "" if that is not known.
+func hint(code int, text string) string {
+	text = strings.ToLower(text)
+	for _, r := range hintRules() {
+		if r.words != "" && strings.Contains(text, r.words) || r.words == "" && r.code == code {
+			return r.do
+		}
+	}
+	return ""
+}

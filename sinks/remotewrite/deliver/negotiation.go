@@ -1,0 +1,118 @@
+package deliver
+
+import (
+	"sync"
+	"time"
+
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
+)
+
+// probeInterval is how long a receiver is sent 1.0 before 2.0 is tried again.
+const probeInterval = 24 * time.Hour
+
+// negotiation finds the protocol that the receiver accepts. It starts with 2.0 and falls back to 1.0.
+type negotiation struct {
+	fixed wire.Protocol // the only protocol to send; 0 = negotiate
+
+	mu       sync.Mutex
+	fellBack time.Time // zero = 2.0 is sent
+	accepts2 bool      // a request of 2.0 was accepted, since the last fallback
+	guessed  bool      // the fallback was after a response that may have had another reason
+	why      string    // the response before the fallback; "" once the receiver has accepted 1.0
+}
+
+// current returns the protocol of the next request.
+func (n *negotiation) current(now time.Time) wire.Protocol {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.fixed != 0:
+		return n.fixed
+	case n.fellBack.IsZero() || now.Sub(n.fellBack) >= probeInterval:
+		return wire.V2
+	}
+	return wire.V1
+}
+
+// fallBack falls back to 1.0 if a response to a request in protocol p gives reason to, and reports whether it does.
+//
+// The reasons are 415, and a 2xx without the headers of what was written. 400 and 406 are a reason until the receiver has
+// accepted 2.0, since some receivers of 1.0 answer them to 2.0.
+func (n *negotiation) fallBack(p wire.Protocol, r response, now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	silent := r.code/100 == 2 && !r.hasWritten
+	guess := (r.code == 400 || r.code == 406) && !r.hasWritten && !n.accepts2
+	if n.fixed != 0 || p != wire.V2 || !silent && r.code != 415 && !guess {
+		return false
+	}
+	if n.fellBack.IsZero() {
+		n.why = r.status()
+		if silent {
+			n.why += ", without the " + samplesHeader + " header"
+		}
+	}
+	n.fellBack, n.accepts2, n.guessed = now, false, guess
+	return true
+}
+
+// accepted notes that a request in protocol p was accepted. It returns a message to log if that decides the protocol, and
+// the response that was the reason for a fallback.
+func (n *negotiation) accepted(p wire.Protocol) (message, why string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.fixed != 0:
+	case p == wire.V1:
+		if n.why != "" {
+			message = "the receiver does not accept remote-write 2.0: sending 1.0"
+		}
+		why, n.why, n.guessed = n.why, "", false
+	default:
+		if !n.fellBack.IsZero() {
+			message = "the receiver accepts remote-write 2.0 now"
+		}
+		n.fellBack, n.accepts2 = time.Time{}, true
+	}
+	return message, why
+}
+
+// rejected notes that all of a record was rejected. A fallback that was a guess is undone: 1.0 was rejected too.
+func (n *negotiation) rejected() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.guessed {
+		n.fellBack, n.guessed, n.why = time.Time{}, false, ""
+	}
+}
+
+const (
+	maxSize      = 4 << 20   // of a request that no receiver has called too large, without its last group
+	minSizeLimit = 16 << 10  // a smaller request that is too large has another reason
+	sizeLimitFor = time.Hour // after which larger requests are tried again
+)
+
+// sizeLimit is the size of the largest request that the receiver may accept, in bytes before compression.
+type sizeLimit struct {
+	mu    sync.Mutex
+	limit int
+	until time.Time
+}
+
+func (l *sizeLimit) bytes(now time.Time) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Before(l.until) {
+		return l.limit
+	}
+	return maxSize
+}
+
+// exceeded notes that a request of this size was too large.
+func (l *sizeLimit) exceeded(size int, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if size /= 2; size >= minSizeLimit && (size < l.limit || !now.Before(l.until)) {
+		l.limit, l.until = size, now.Add(sizeLimitFor)
+	}
+}

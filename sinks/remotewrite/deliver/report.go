@@ -1,0 +1,98 @@
+package deliver
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
+)
+
+// outage logs that nothing can be delivered: once, and again when the status code changes.
+type outage struct {
+	log *slog.Logger
+
+	mu    sync.Mutex
+	since time.Time // zero = there is none
+	code  int
+}
+
+// begin notes a failure with a status code, 0 if there was no response.
+func (o *outage) begin(code int, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	first := o.since.IsZero()
+	if first {
+		o.since = time.Now()
+	}
+	if first || o.code != code {
+		o.code = code
+		o.log.Warn("cannot deliver, trying again", "error", err, "since", o.since)
+	}
+}
+
+// end notes that the receiver answers.
+func (o *outage) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.since.IsZero() {
+		o.log.Info("the receiver answers again", "after", time.Since(o.since).Round(time.Millisecond))
+		o.since, o.code = time.Time{}, 0
+	}
+}
+
+// rejections counts rejected samples by reason and logs them: once, and again when the reason changes.
+type rejections struct {
+	log   *slog.Logger
+	stats *sinks.Stats
+	place string
+
+	mu   sync.Mutex
+	last string
+}
+
+// partly notes that a receiver has accepted a chunk but stored less than all of it.
+func (l *rejections) partly(c *chunk, r response, lost int) {
+	err := fmt.Errorf("POST %s: %d: wrote %d of %d samples", l.place, r.code, c.counts.total()-lost, c.counts.total())
+	l.note("partly", err, c, r, lost, "")
+}
+
+// wholly notes that a receiver has rejected a chunk, of which it may have stored a part.
+func (l *rejections) wholly(c *chunk, r response, lost int) {
+	err, do := r.error(l.place), hint(r.code, r.text)
+	switch {
+	case r.code/100 == 2:
+		err = fmt.Errorf("%w, without the %s header: it supports 1.0 only", err, samplesHeader)
+		do = "set protocol to auto or 1.0"
+	case r.code == 415:
+		do = wrongProtocol(c.protocol)
+	}
+	l.note(r.gist(), err, c, r, lost, do)
+}
+
+func wrongProtocol(p wire.Protocol) string {
+	return fmt.Sprintf("the receiver does not accept remote-write %s: set protocol to auto", p)
+}
+
+func (l *rejections) note(gist string, err error, c *chunk, r response, lost int, do string) {
+	l.stats.Refuse(gist, sinks.Refusal{Samples: int64(lost), Why: err.Error(), Do: do})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if gist == l.last {
+		return
+	}
+	l.last = gist
+	series := r.series()
+	if series == "" {
+		q, _ := c.decode() // it was decoded, or encoded, before
+		if series = q.First(); lost > 1 {
+			series = "unknown; the first in the request is " + series
+		}
+	}
+	if do == "" {
+		do = "see the receiver's log"
+	}
+	l.log.Warn("the receiver refused samples", "error", err, "samples", lost, "series", series, "do", do)
+}

@@ -1,0 +1,117 @@
+// Package encode turns batches into remote-write requests, which are the records of a sink's queue.
+//
+//	metric.Batch
+//	     │   job: a series for each part of a family's series, staleness markers for the series that are gone
+//	     ▼
+//	 []sample        in an order that compresses well
+//	     │   requestWriter: one request after another, for each shard
+//	     ▼
+//	[]spool.Record   compressed requests
+//
+// It knows nothing of the receiver but the [Format] that it accepts.
+package encode
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/model/relabel"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/spool"
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
+)
+
+// Options are the settings of an Encoder.
+type Options struct {
+	// Target returns the labels of a job's series that name their source, such as job and instance.
+	Target   func(job string) []metric.Label
+	External []metric.Label // labels for the series that lack them, sorted by name
+	Relabel  []*relabel.Config
+
+	Shards     int           // all samples of a series go to one shard
+	MaxSamples int           // of a request; a histogram is not divided, so a request may exceed it by one histogram
+	MaxAge     time.Duration // of a sample; 0 = any
+
+	// Dropped is called with the number of samples that were left out for a reason.
+	Dropped func(reason metric.Reason, samples int)
+}
+
+// Format is what the receiver accepts at the moment.
+type Format struct {
+	Protocol wire.Protocol
+	MaxBytes int // of a request, before compression
+}
+
+// Encoder encodes the batches of all jobs. It is not safe for concurrent use.
+type Encoder struct {
+	options  Options
+	registry *registry
+	jobs     map[string]*job
+	samples  sampleBuffer
+	requests *requestWriter
+}
+
+// New returns an Encoder that starts at now.
+func New(o Options, now time.Time) *Encoder {
+	r := newRegistry(now)
+	return &Encoder{
+		options: o, registry: r, jobs: map[string]*job{},
+		requests: newRequestWriter(r.table, o.Shards, o.MaxSamples),
+	}
+}
+
+// Encode returns the requests of a batch: its samples, and staleness markers for the series of the job's previous batch
+// that it lacks. A batch without series ends all series of its job. resend says that the batch was encoded before, with
+// another time; samples with their own timestamps are then left out.
+//
+// The slice is valid until the next call. The payloads are never written again.
+func (e *Encoder) Encode(batch *metric.Batch, resend bool, f Format) []spool.Record {
+	now := time.Now()
+	j := e.jobs[batch.Job]
+	if j == nil {
+		j = &job{options: &e.options, target: e.options.Target(batch.Job), registry: e.registry, buffer: &e.samples}
+		e.jobs[batch.Job] = j
+	}
+	for reason, n := range j.collect(batch, resend, e.bounds(now)) {
+		e.options.Dropped(reason, n)
+	}
+	e.requests.begin(f, now)
+	j.write(e.requests)
+	e.registry.forget(batch.Time.UnixMilli())
+	if len(j.groups) == 0 {
+		delete(e.jobs, batch.Job)
+	}
+	return e.requests.finish()
+}
+
+// Jobs returns the names of the jobs that have series.
+func (e *Encoder) Jobs() []string { return slices.Sorted(maps.Keys(e.jobs)) }
+
+// maxAhead is how far in the future a sample may lie. A receiver that stores such a sample rejects all of the series that
+// follow until that time. Mimir rejects what lies further ahead than its creation_grace_period, 10 minutes by default.
+const maxAhead = 10 * time.Minute
+
+// bounds are the first and the last timestamp that a sample may have, in Unix milliseconds.
+type bounds struct{ first, last int64 }
+
+func (e *Encoder) bounds(now time.Time) bounds {
+	b := bounds{last: now.Add(maxAhead).UnixMilli()}
+	if e.options.MaxAge > 0 {
+		b.first = now.Add(-e.options.MaxAge).UnixMilli()
+	}
+	return b
+}
+
+// check returns the reason to leave out a sample with timestamp t, or "".
+func (b bounds) check(t int64) metric.Reason {
+	switch {
+	case t > b.last:
+		return metric.Future
+	case t < b.first:
+		return sinks.Past
+	}
+	return ""
+}

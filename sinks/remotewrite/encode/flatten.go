@@ -1,0 +1,141 @@
+package encode
+
+import (
+	"math"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// A family's series is sent as these parts:
+//
+//	gauge, counter, unknown   NAME
+//	histogram                 NAME_bucket{le}… with +Inf last, NAME_sum, NAME_count
+//	native histogram          NAME
+//	summary                   NAME{quantile}…, NAME_sum, NAME_count
+//
+// A histogram with native buckets is sent as a native histogram only, even if it has classic buckets too. Prometheus stores
+// scraped histograms in the same way unless always_scrape_classic_histograms is set.
+
+// partsOf returns the number of parts of a family's series. A histogram or summary without a value has none.
+func partsOf(d *metric.Desc, s *metric.Series) int {
+	switch {
+	case isHistogram(d) && s.Histogram() == nil, d.Type == metric.Summary && s.Summary() == nil:
+		return 0
+	case s.Histogram() != nil && s.Histogram().Native != nil:
+		return 1
+	case isHistogram(d):
+		return len(d.Buckets) + 3
+	case d.Type == metric.Summary:
+		return len(d.Quantiles) + 2
+	}
+	return 1
+}
+
+func isHistogram(d *metric.Desc) bool {
+	return d.Type == metric.Histogram || d.Type == metric.GaugeHistogram
+}
+
+// part returns the name of part i of n, and its le or quantile label if it has one.
+func part(d *metric.Desc, i, n int) (name string, own metric.Label) {
+	switch {
+	case n == 1:
+		return d.Name, own
+	case i == n-2:
+		return d.Name + "_sum", own
+	case i == n-1:
+		return d.Name + "_count", own
+	case d.Type == metric.Summary:
+		return d.Name, metric.Label{Name: "quantile", Value: formatBound(d.Quantiles[i])}
+	case i == len(d.Buckets):
+		return d.Name + "_bucket", metric.Label{Name: "le", Value: "+Inf"}
+	}
+	return d.Name + "_bucket", metric.Label{Name: "le", Value: formatBound(d.Buckets[i])}
+}
+
+// formatBound formats a bound as Prometheus 3 stores it: 1 is "1.0".
+func formatBound(f float64) string {
+	text := strconv.FormatFloat(f+0, 'g', -1, 64) // -0 is 0
+	if math.IsInf(f, 0) || math.IsNaN(f) || strings.ContainsAny(text, "e.") {
+		return text
+	}
+	return text + ".0"
+}
+
+// isCumulative reports whether part i is a running total. A quantile is not.
+func isCumulative(d *metric.Desc, i int) bool {
+	switch d.Type {
+	case metric.Counter, metric.Histogram:
+		return true
+	case metric.Summary:
+		return i >= len(d.Quantiles)
+	}
+	return false
+}
+
+// appendValues appends the value of each part, 0 for a native histogram.
+func appendValues(dst []float64, d *metric.Desc, s *metric.Series) []float64 {
+	switch {
+	case partsOf(d, s) == 0:
+		return dst
+	case s.Histogram() != nil && s.Histogram().Native != nil:
+		return append(dst, 0)
+	case isHistogram(d):
+		h, cumulative := s.Histogram(), uint64(0)
+		for i := range d.Buckets {
+			if i < len(h.Counts) {
+				cumulative += h.Counts[i]
+			}
+			dst = append(dst, float64(cumulative))
+		}
+		return append(dst, float64(h.Count), normalNaN(h.Sum), float64(h.Count))
+	case d.Type == metric.Summary:
+		for i := range d.Quantiles {
+			q := math.NaN()
+			if i < len(s.Summary().Quantiles) {
+				q = normalNaN(s.Summary().Quantiles[i])
+			}
+			dst = append(dst, q)
+		}
+		return append(dst, normalNaN(s.Summary().Sum), float64(s.Summary().Count))
+	}
+	return append(dst, normalNaN(s.Value))
+}
+
+// normalNaN returns v, or the usual NaN if v is any NaN: no value may have the bits of a staleness marker.
+func normalNaN(v float64) float64 {
+	if math.IsNaN(v) {
+		return math.NaN()
+	}
+	return v
+}
+
+// normalHistogram returns h with a sum that is not a staleness marker.
+func normalHistogram(h *metric.HistogramValue) *metric.HistogramValue {
+	if !math.IsNaN(h.Sum) {
+		return h
+	}
+	normal := *h
+	normal.Sum = math.NaN()
+	return &normal
+}
+
+// exemplarsOf returns the exemplars of part i of a family's series. An exemplar of a classic histogram belongs to the
+// bucket that contains its value.
+func exemplarsOf(d *metric.Desc, s *metric.Series, i int) []metric.Exemplar {
+	switch {
+	case d.Type == metric.Counter, s.Histogram() != nil && s.Histogram().Native != nil:
+		return s.Exemplars()
+	case d.Type != metric.Histogram || i > len(d.Buckets):
+		return nil
+	}
+	var own []metric.Exemplar
+	for _, e := range s.Exemplars() {
+		if sort.SearchFloat64s(d.Buckets, e.Value) == i {
+			own = append(own, e)
+		}
+	}
+	return own
+}

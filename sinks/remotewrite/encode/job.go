@@ -1,0 +1,261 @@
+package encode
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
+)
+
+// job collects the samples of one job's batches. It remembers the groups of the last batch.
+type job struct {
+	options  *Options
+	target   []metric.Label
+	registry *registry
+	buffer   *sampleBuffer
+
+	// The batch that is being collected.
+	batch   uint32 // its number
+	resend  bool
+	bounds  bounds
+	dropped map[metric.Reason]int
+	changed bool // it has a group that the previous batch lacks
+
+	groups, previous []*group            // of this batch and of the previous one, in their order
+	next             int                 // in previous, the index after the group that was found last
+	byKey            map[groupKey]*group // groups and previous by key; nil while each batch has the order of the one before
+	searched         bool                // this batch has needed byKey
+	sorted           []*group            // groups in the order in which they compress best
+
+	// Scratch memory.
+	values              []float64
+	own, added, scratch []metric.Label // the labels of a series, those of a part that override them, and both
+	text                []byte
+}
+
+// sampleBuffer holds the samples of the batch that is being encoded.
+type sampleBuffer struct {
+	samples  []sample
+	trailing []groupSamples // of groups that have other samples in the batch, or that are gone; written last
+}
+
+// sampleRange is a range of indexes into a sampleBuffer.
+type sampleRange struct{ from, to int32 }
+
+type groupSamples struct {
+	group   *group
+	samples sampleRange
+}
+
+func (b *sampleBuffer) reset(size int) {
+	b.samples, b.trailing = slices.Grow(b.samples[:0], size), b.trailing[:0]
+}
+
+// since returns the range from an index to the last sample.
+func (b *sampleBuffer) since(from int) sampleRange {
+	return sampleRange{int32(from), int32(len(b.samples))}
+}
+
+func (b *sampleBuffer) slice(r sampleRange) []sample { return b.samples[r.from:r.to] }
+
+// collect fills the buffer with the samples of a batch. It returns how many more were dropped, by reason.
+func (j *job) collect(b *metric.Batch, resend bool, bounds bounds) map[metric.Reason]int {
+	j.batch++
+	j.resend, j.bounds, j.dropped = resend, bounds, nil
+	j.next, j.changed, j.searched = 0, false, false
+	j.groups, j.previous = j.previous[:0], j.groups
+	j.buffer.reset(b.Samples())
+	at := b.Time.UnixMilli()
+	for i := range b.Families {
+		f := &b.Families[i]
+		for k := range f.Series {
+			j.addSeries(f, &f.Series[k], at)
+		}
+	}
+	j.endMissing(at)
+	if j.changed || len(j.groups) != len(j.sorted) {
+		j.sort()
+	}
+	return j.dropped
+}
+
+// addSeries adds the samples of a family's series: the earlier points, then the value.
+func (j *job) addSeries(f *metric.Family, s *metric.Series, at int64) {
+	g, first := j.group(f.Desc, s)
+	for _, p := range g.parts {
+		if p != nil {
+			p.batch = j.batch
+		}
+	}
+	if s.Time != 0 && (j.resend || first && s.Time == g.ownTime) {
+		return // a sample with its own timestamp is sent once
+	}
+	from := len(j.buffer.samples)
+	for _, p := range f.Earlier[s.Labels] {
+		j.addPoint(g, &metric.Series{Value: p.Value, Time: p.Time, Start: p.Start}, p.Time)
+	}
+	j.addPoint(g, s, cmp.Or(s.Time, at))
+	if added := j.buffer.since(from); first {
+		g.samples = added
+	} else {
+		j.buffer.trailing = append(j.buffer.trailing, groupSamples{g, added})
+	}
+}
+
+// addPoint adds a sample for each part of a group, or none of them.
+func (j *job) addPoint(g *group, s *metric.Series, time int64) {
+	if g.invalid > 0 && !j.resend {
+		j.drop(metric.Invalid, int(g.invalid))
+	}
+	if reason := j.bounds.check(time); reason != "" {
+		j.drop(reason, g.sent())
+		return
+	}
+	g.ownTime = s.Time
+	if slices.ContainsFunc(g.parts, func(p *series) bool { return p != nil && p.last >= time }) {
+		j.drop(sinks.NotNewer, g.sent())
+		return
+	}
+	start := s.Start
+	if start >= time {
+		start = 0 // a total cannot have started after its sample
+	}
+	d := g.key.desc
+	j.values = appendValues(j.values[:0], d, s)
+	for i, p := range g.parts {
+		switch {
+		case p == nil:
+			continue
+		case p.last >= time:
+			j.drop(sinks.NotNewer, 1) // relabelling has made it the same series as an earlier part
+			continue
+		}
+		j.addSample(p, d, s, i, sample{series: p, time: time, value: j.values[i]}, start)
+	}
+}
+
+// addSample adds the sample of part i of a family's series, after a zero at its start if it is the first.
+func (j *job) addSample(p *series, d *metric.Desc, s *metric.Series, i int, next sample, start int64) {
+	p.native = s.Histogram() != nil && s.Histogram().Native != nil
+	if p.native {
+		next.histogram = normalHistogram(s.Histogram())
+	}
+	if isCumulative(d, i) {
+		next.start = start
+		if j.registry.startsAt(p, start, next.time) {
+			j.buffer.samples = append(j.buffer.samples, next.zero())
+		}
+	}
+	if len(s.Exemplars()) > 0 {
+		next.exemplars = p.newExemplars(exemplarsOf(d, s, i))
+	}
+	j.buffer.samples = append(j.buffer.samples, next)
+	p.last, p.sampled, p.ownTime = next.time, true, s.Time != 0
+}
+
+func (j *job) drop(reason metric.Reason, samples int) {
+	if j.dropped == nil {
+		j.dropped = map[metric.Reason]int{}
+	}
+	j.dropped[reason] += samples
+}
+
+// endMissing adds a staleness marker for each series of the previous batch that this one lacks, and closes the series. A
+// series with timestamps of its own gets no marker, as in Prometheus.
+func (j *job) endMissing(at int64) {
+	for _, g := range j.previous {
+		from := len(j.buffer.samples)
+		for _, s := range g.parts {
+			if s == nil || s.batch == j.batch || s.closed {
+				continue
+			}
+			s.batch = j.batch // relabelling may have given it to two groups
+			if !s.ownTime && s.sampled {
+				j.buffer.samples = append(j.buffer.samples, s.marker(at))
+			}
+			j.registry.close(s)
+		}
+		if len(j.buffer.samples) > from {
+			j.buffer.trailing = append(j.buffer.trailing, groupSamples{g, j.buffer.since(from)})
+		}
+	}
+	clear(j.previous)
+	if !j.searched {
+		j.byKey = nil
+	}
+	if len(j.groups) < len(j.byKey) {
+		for key, g := range j.byKey {
+			if g.batch != j.batch {
+				delete(j.byKey, key)
+			}
+		}
+	}
+}
+
+// group returns the group of a family's series and reports whether this is its first occurrence in the batch.
+func (j *job) group(d *metric.Desc, s *metric.Series) (g *group, first bool) {
+	key, n := groupKey{d, s.Labels}, partsOf(d, s)
+	g = j.find(key)
+	if g == nil || len(g.parts) != n || slices.ContainsFunc(g.parts, func(s *series) bool { return s != nil && s.closed }) {
+		g = j.newGroup(key, d, s, n)
+		if j.byKey != nil {
+			j.byKey[key] = g
+		}
+	}
+	if g.batch == j.batch {
+		return g, false
+	}
+	j.changed = j.changed || g.batch != j.batch-1
+	g.batch, g.index, g.samples = j.batch, int32(len(j.groups)), sampleRange{}
+	j.groups = append(j.groups, g)
+	return g, true
+}
+
+// find returns the known group of a key, or nil. Families keep the order of their series from batch to batch, so it is
+// usually the one after the group that was found last.
+func (j *job) find(key groupKey) *group {
+	if j.next < len(j.previous) && j.previous[j.next].key == key {
+		j.next++
+		return j.previous[j.next-1]
+	}
+	if len(j.previous) == 0 {
+		return nil
+	}
+	j.searched = true
+	if j.byKey == nil {
+		j.byKey = make(map[groupKey]*group, len(j.previous))
+		for _, g := range slices.Concat(j.previous, j.groups) {
+			j.byKey[g.key] = g
+		}
+	}
+	g := j.byKey[key]
+	if g != nil && g.batch < j.batch {
+		j.next = int(g.index) + 1
+	}
+	return g
+}
+
+// sort sorts the batch's groups by their first series. Groups that send no series are last or first; they have no samples.
+func (j *job) sort() {
+	j.sorted = append(j.sorted[:0], j.groups...)
+	slices.SortStableFunc(j.sorted, func(a, b *group) int {
+		if x, y := a.first(), b.first(); x != nil && y != nil {
+			return wire.Compare(&x.wire, &y.wire)
+		}
+		return a.sent() - b.sent()
+	})
+}
+
+// write writes the collected samples into requests.
+func (j *job) write(w *requestWriter) {
+	for _, g := range j.sorted {
+		if g.samples.from < g.samples.to {
+			w.add(int(g.shard), g.key.desc, j.buffer.slice(g.samples))
+		}
+	}
+	for _, t := range j.buffer.trailing {
+		w.add(int(t.group.shard), t.group.key.desc, j.buffer.slice(t.samples))
+	}
+}

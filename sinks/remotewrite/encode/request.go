@@ -1,0 +1,182 @@
+package encode
+
+import (
+	"slices"
+	"time"
+
+	"github.com/golang/snappy"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks/remotewrite/spool"
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
+)
+
+// sample is one value of a series.
+type sample struct {
+	series    *series
+	time      int64 // Unix milliseconds
+	start     int64 // start timestamp, 0 = none
+	value     float64
+	histogram *metric.HistogramValue // a native histogram; nil = value counts
+	exemplars *[]metric.Exemplar     // those that were not sent before; nil = none
+}
+
+// zero returns a zero sample at the start timestamp of m. Without it, a query does not see the increase to the first value
+// of a running total.
+func (m sample) zero() sample {
+	z := sample{series: m.series, time: m.start, start: m.start}
+	if m.histogram != nil {
+		n := m.histogram.Native
+		z.histogram = &metric.HistogramValue{
+			Native: &metric.NativeBuckets{Schema: n.Schema, ZeroThreshold: n.ZeroThreshold, Bounds: n.Bounds, Fractions: n.Fractions},
+		}
+	}
+	return z
+}
+
+// isZero reports whether m is a zero sample. All others start before their time.
+func (m *sample) isZero() bool { return m.start != 0 && m.start == m.time }
+
+func (m *sample) write(b *wire.Builder) {
+	if m.histogram != nil {
+		b.AddHistogram(&m.series.wire, m.time, m.histogram, m.start)
+	} else {
+		b.Add(&m.series.wire, m.time, m.value, m.start)
+	}
+	if m.exemplars == nil {
+		return
+	}
+	for _, e := range *m.exemplars {
+		if e.Time == 0 {
+			e.Time = m.time
+		}
+		b.AddExemplar(&m.series.wire, e.Labels, e.Value, e.Time)
+	}
+}
+
+// requestWriter writes samples into compressed requests, each a record of the queue. It reuses its memory.
+type requestWriter struct {
+	maxSamples int
+	builders   []*wire.Builder // by shard
+	metadata   metadataSchedule
+
+	protocol wire.Protocol
+	now      time.Time
+	size     int // of a request before compression, after which the next begins
+	packed   []byte
+	records  []spool.Record
+}
+
+func newRequestWriter(table *wire.Table, shards, maxSamples int) *requestWriter {
+	w := &requestWriter{maxSamples: maxSamples}
+	for range shards {
+		w.builders = append(w.builders, table.NewBuilder())
+	}
+	return w
+}
+
+// begin begins the requests of a batch.
+func (w *requestWriter) begin(f Format, now time.Time) {
+	// The size is known after a group is added. An eighth is left for the last group.
+	w.protocol, w.now, w.size = f.Protocol, now, f.MaxBytes/8*7
+	for _, b := range w.builders {
+		b.Begin(f.Protocol)
+	}
+}
+
+// add adds samples of one group. Those of one timestamp stay in one request, and a zero with its sample.
+func (w *requestWriter) add(shard int, family *metric.Desc, samples []sample) {
+	for len(samples) > 0 {
+		n := 1
+		for n < len(samples) && (samples[n].series != samples[n-1].series || samples[n-1].isZero()) {
+			n++
+		}
+		w.addTogether(shard, family, samples[:n])
+		samples = samples[n:]
+	}
+}
+
+// addTogether adds samples of one family to one request.
+func (w *requestWriter) addTogether(shard int, family *metric.Desc, samples []sample) {
+	b := w.builders[shard]
+	if n := b.Counts().Total(); n > 0 && (n+len(samples) > w.maxSamples || b.Size() >= w.size) {
+		w.end(shard)
+		b.Begin(w.protocol)
+	}
+	if w.protocol == wire.V1 && w.metadata.due(family, w.now) {
+		b.AddMetadata(family)
+	}
+	b.EndSeries() // so that two samples in one message are a zero and its sample, which a sender can leave out again
+	for i := range samples {
+		samples[i].write(b)
+	}
+}
+
+// end makes a record of a shard's request.
+func (w *requestWriter) end(shard int) {
+	r := w.builders[shard].End()
+	w.packed = snappy.Encode(w.packed[:cap(w.packed)], r.Raw)
+	w.records = append(w.records, spool.Record{
+		Meta: spool.Meta{
+			Shard: shard, Protocol: int(r.Protocol), Oldest: r.Counts.Oldest, Newest: r.Counts.Newest,
+			Samples: r.Counts.Samples, Histograms: r.Counts.Histograms, Exemplars: r.Counts.Exemplars,
+		},
+		Payload: slices.Clone(w.packed),
+	})
+}
+
+// finish returns the requests of the batch. The slice is valid until the next batch, the payloads for ever.
+func (w *requestWriter) finish() []spool.Record {
+	w.records = slices.Grow(w.records, len(w.builders))
+	for shard, b := range w.builders {
+		if b.Counts().Total() > 0 {
+			w.end(shard)
+		}
+	}
+	all := w.records
+	w.records = w.records[:0]
+	return all
+}
+
+// metadataInterval is how often protocol 1.0 sends the metadata of a family: with its first samples after each interval.
+// It is Prometheus' own interval. Protocol 2.0 sends metadata with every series.
+const metadataInterval = time.Minute
+
+// metadataSchedule decides when the metadata of a family is sent.
+type metadataSchedule struct {
+	sent map[*metric.Desc]time.Time
+
+	last   *metric.Desc // the last argument of due, at lastAt
+	lastAt time.Time
+	swept  time.Time
+}
+
+// due reports whether a family's metadata is to be sent now, and counts it as sent.
+func (m *metadataSchedule) due(d *metric.Desc, now time.Time) bool {
+	if d == m.last && now.Equal(m.lastAt) {
+		return false
+	}
+	m.last, m.lastAt = d, now
+	if at, known := m.sent[d]; known && now.Sub(at) < metadataInterval {
+		return false
+	}
+	if m.sent == nil {
+		m.sent = map[*metric.Desc]time.Time{}
+	}
+	m.sent[d] = now
+	m.sweep(now)
+	return true
+}
+
+// sweep forgets, from time to time, families that were not sent for long, such as those before a reload.
+func (m *metadataSchedule) sweep(now time.Time) {
+	if now.Sub(m.swept) < 10*metadataInterval {
+		return
+	}
+	m.swept = now
+	for d, at := range m.sent {
+		if now.Sub(at) > 10*metadataInterval {
+			delete(m.sent, d)
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+
+	"github.com/collectington/collectington/agent/durable"
+)
+
+// State is what happens to a record on disk.
+type State uint8
+
+// The states of a record on disk.
+const (
+	Waiting  State = iota // it will be sent
+	SetAside              // it could not be read, or is damaged; Replay lets it wait again if it is whole
+	Later                 // it has a later version of the format: it stays until a later program sends it
+)
+
+// Listed is a record on disk.
+type Listed struct {
+	Meta  // if the state is Later, only the ID may be known, or nothing
+	File  string
+	State State
+	Err   error // what is wrong with it; nil if it is whole, or was not read
+}
+
+// List returns the records on disk, oldest first, and then those that were set aside. It takes no lock and changes nothing, so
+// that it works while an agent runs. Of waiting records it reads the version only.
+func List(dir string) ([]Listed, error) {
+	all, err := list(durable.NewDir(dir))
+	if err != nil {
+		return nil, fmt.Errorf("list the spool %s: %w", dir, err)
+	}
+	return all, nil
+}
+
+func list(fsys durable.FS) (all []Listed, err error) {
+	names, err := fsys.ReadDir(".")
+	if err != nil {
+		return nil, err
+	}
+	aside, err := fsys.ReadDir(badDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, name := range records(names) {
+		m, ok := parseName(name)
+		if later := laterVersion(fsys, name); later != nil {
+			m.ID = idOf(name)
+			all = append(all, Listed{m, name, Later, later})
+		} else if ok {
+			all = append(all, Listed{m, name, Waiting, nil})
+		}
+	}
+	for _, name := range records(aside) {
+		if m, ok := parseName(name); ok {
+			file := path.Join(badDir, name)
+			data, err := fsys.ReadFile(file, int64(m.size())+1)
+			if err == nil {
+				_, err = m.decode(data)
+			}
+			all = append(all, Listed{m, file, SetAside, err})
+		}
+	}
+	return all, nil
+}
+
+// Drop removes the records with these IDs and returns them. It returns an error if an agent uses the spool.
+func Drop(dir string, ids ...uint64) (dropped []Meta, err error) {
+	err = change("drop records of", dir, func(fsys durable.FS, all []Listed) error {
+		for _, l := range all {
+			if l.ID != 0 && slices.Contains(ids, l.ID) {
+				if err := fsys.Remove(l.File); err != nil {
+					return err
+				}
+				dropped = append(dropped, l.Meta)
+			}
+		}
+		return fsys.SyncDir()
+	})
+	return dropped, err
+}
+
+// Replay lets the records with these IDs that were set aside wait again, in their old place, and returns them. It takes only
+// those that are whole: those that the disk could not read at the time. It returns an error if an agent uses the spool.
+func Replay(dir string, ids ...uint64) (replayed []Meta, err error) {
+	err = change("replay records of", dir, func(fsys durable.FS, all []Listed) error {
+		var problems error
+		for _, l := range all {
+			if l.State != SetAside || !slices.Contains(ids, l.ID) {
+				continue
+			}
+			err := l.Err
+			if err == nil {
+				err = fsys.Rename(l.File, l.name())
+			}
+			if err != nil {
+				problems = errors.Join(problems, fmt.Errorf("record %d: %w", l.ID, err))
+				continue
+			}
+			replayed = append(replayed, l.Meta)
+		}
+		return errors.Join(problems, fsys.SyncDir())
+	})
+	return replayed, err
+}
+
+// change locks a spool and calls f with its records.
+func change(what, dir string, f func(fsys durable.FS, all []Listed) error) error {
+	fsys := durable.NewDir(dir)
+	err := lock(fsys)
+	if err == nil {
+		defer func() { _ = fsys.Unlock() }() // the lock ends with the process at the latest
+		var all []Listed
+		if all, err = list(fsys); err == nil {
+			err = f(fsys, all)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s the spool %s: %w", what, dir, err)
+	}
+	return nil
+}

@@ -1,0 +1,226 @@
+// Package jq computes readings from a document with jq expressions: the metrics of a job.
+//
+// Each expression is compiled once. A plain one (paths, arithmetic, comparisons, common functions) runs directly on the
+// document and means exactly what it means in jq. Any other one, and any error, is left to gojq, for which the document is
+// converted. Metrics with the same items are computed in one walk over them.
+//
+// To read it, begin with source.go (one tick). expr.go evaluates an expression, compile.go compiles its direct form, eval.go
+// and value.go run that, and lookup.go finds the members of objects.
+package jq
+
+import (
+	_ "embed" // the example
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
+	agenttext "github.com/collectington/collectington/agent/text"
+	"github.com/collectington/collectington/sources"
+)
+
+//go:embed example.yaml
+var example string
+
+// Kind is the entry of the catalogue.
+var Kind = sources.Kind[sources.Source]{
+	Name:     "metrics",
+	Defaults: func() sources.Config[sources.Source] { return &Config{} },
+	Example:  example,
+}
+
+// Config has the metrics by name.
+type Config map[string]*Metric
+
+// Metric declares a metric and says how to compute its readings.
+type Metric struct {
+	sources.Declaration `yaml:",inline"`
+
+	Items   *Expr            `yaml:"items"`
+	Value   *Expr            `yaml:"value"`
+	Labels  map[string]*Expr `yaml:"labels"`
+	OnceBy  *Expr            `yaml:"once_by"`
+	Map     map[string]Float `yaml:"map"`
+	Default *Default         `yaml:"default"`
+	Missing Missing          `yaml:"missing"`
+
+	Time       *Expr      `yaml:"time"`
+	TimeFormat TimeFormat `yaml:"time_format"`
+	TimeZone   Zone       `yaml:"time_zone"`
+}
+
+// Validate checks every metric.
+func (c *Config) Validate() error {
+	if len(*c) == 0 {
+		return setting.Bad("", "names no metric")
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(*c)) {
+		m := (*c)[name]
+		if m == nil {
+			errs = append(errs, setting.Bad(name, "needs at least a type and a value"))
+			continue
+		}
+		if err := m.validate(name); err != nil {
+			errs = append(errs, setting.Under(name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (m *Metric) validate(name string) error {
+	var errs []error
+	if m.Value == nil && (m.Type != metric.Counter || m.OnceBy == nil && m.From != metric.Events) {
+		errs = append(errs, setting.Bad("value", "is needed: a jq expression such as .total"))
+	}
+	if m.Map != nil && m.Default == nil {
+		errs = append(errs, setting.Bad("map", "needs a default for strings that it does not name: a number, or drop"))
+	}
+	if m.Map == nil && m.Default != nil {
+		errs = append(errs, setting.Bad("default", "is only valid with map; for a value that is missing set missing"))
+	}
+	for label, expr := range m.Labels {
+		if expr == nil {
+			errs = append(errs, setting.Bad("labels."+label, "is needed: a jq expression such as .team"))
+		}
+	}
+	errs = append(errs, m.validateTime())
+	return errors.Join(append(errs, m.Declaration.Validate(name, m.labelNames(), m.OnceBy != nil))...)
+}
+
+// labelNames returns the names of the labels, sorted.
+func (m *Metric) labelNames() []string { return slices.Sorted(maps.Keys(m.Labels)) }
+
+func (m *Metric) desc(name string) *metric.Desc {
+	d := m.Desc(name, m.labelNames(), m.OnceBy != nil)
+	d.How = m.fingerprint()
+	return d
+}
+
+// fingerprint returns what the readings are computed by. State saved under another fingerprint is not used.
+func (m *Metric) fingerprint() string {
+	how := fmt.Sprint(m.Items, m.Value, m.OnceBy)
+	for _, label := range m.labelNames() {
+		how += fmt.Sprint(" ", m.Labels[label])
+	}
+	if m.Time != nil {
+		how += fmt.Sprintf(" at %s %q %v", m.Time, m.TimeFormat, m.TimeZone)
+	}
+	return how
+}
+
+// Declares returns the descriptions of the metrics.
+func (c *Config) Declares() []*metric.Desc {
+	var all []*metric.Desc
+	for _, name := range slices.Sorted(maps.Keys(*c)) {
+		if m := (*c)[name]; m != nil {
+			all = append(all, m.desc(name))
+		}
+	}
+	return all
+}
+
+// New creates the source. The job needs a fetcher.
+func (c *Config) New(env sources.Env) (sources.Source, error) {
+	if env.Fetch == nil {
+		return nil, errors.New("the job has no fetcher: metrics need one, such as http, exec, file or sql")
+	}
+	return newSource(*c, env.Fetch), nil
+}
+
+// Dated reports whether the readings of every metric have their own timestamps, or are chosen by the tick's window.
+func (c *Config) Dated() bool {
+	for _, m := range *c {
+		if m != nil && m.Time == nil && !strings.Contains(m.fingerprint(), "$start") && !strings.Contains(m.fingerprint(), "$end") {
+			return false
+		}
+	}
+	return true
+}
+
+// Explain returns the expressions of every metric, and the parts that only gojq can evaluate.
+func (c *Config) Explain() []sources.Expression {
+	var all []sources.Expression
+	for _, name := range slices.Sorted(maps.Keys(*c)) {
+		m := (*c)[name]
+		add := func(setting string, x *Expr, several bool) {
+			if x != nil {
+				all = append(all, sources.Expression{Setting: name + "." + setting, Text: agenttext.OneLine(x.text), Needs: x.needsJQ(several)})
+			}
+		}
+		add("items", m.Items, true)
+		add("value", m.Value, false)
+		add("once_by", m.OnceBy, false)
+		for _, label := range m.labelNames() {
+			add("labels."+label, m.Labels[label], false)
+		}
+	}
+	return all
+}
+
+// needsJQ returns the part of the expression that only gojq can evaluate, or "". The argument several says whether the
+// expression may return more than one value.
+func (x *Expr) needsJQ(several bool) string {
+	switch {
+	case x.stages == nil:
+		return short(agenttext.OneLine(x.needs))
+	case !several && x.step == nil:
+		return ".[]"
+	}
+	return ""
+}
+
+// Float is a number in a map.
+type Float float64
+
+// UnmarshalText parses a finite number.
+func (f *Float) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || n-n != 0 {
+		return errors.New("want a number")
+	}
+	*f = Float(n)
+	return nil
+}
+
+// Default is the value of a string that is not in the map. Drop drops the reading instead.
+type Default struct {
+	Value Float
+	Drop  bool
+}
+
+// UnmarshalText parses a number or the word drop.
+func (d *Default) UnmarshalText(text []byte) error {
+	if string(text) == "drop" {
+		d.Drop = true
+		return nil
+	}
+	if d.Value.UnmarshalText(text) != nil {
+		return errors.New("want a number, or drop")
+	}
+	return nil
+}
+
+// Missing says what happens if a value or label is null or absent.
+type Missing uint8
+
+// Drop drops the reading. Error fails the metric. Zero makes a missing value zero, and a missing label an absent one.
+const (
+	Drop Missing = iota
+	Error
+	Zero
+)
+
+// UnmarshalText parses drop, error or zero.
+func (m *Missing) UnmarshalText(text []byte) error {
+	i := slices.Index([]string{"drop", "error", "zero"}, string(text))
+	if i < 0 {
+		return errors.New("want drop, error or zero")
+	}
+	*m = Missing(i)
+	return nil
+}

@@ -1,0 +1,342 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+)
+
+// The names under which rewritten scripts call the checks. No script can write them itself.
+const (
+	operandName      = "·"   // guardOperand
+	rightOperandName = "·="  // guardRightOperand
+	formatName       = "·%=" // guardFormat
+	addendName       = "·+"  // boundAddend
+	comparandName    = "·==" // expandComparand
+)
+
+// guardOperators rewrites a script so that these values pass a check: the operands of * and %, the right operand of +, the
+// right operand of a comparison, and every value whose join, format, replace, split, extend, index or remove is called.
+func guardOperators(tree *syntax.File) {
+	syntax.Walk(tree, func(n syntax.Node) bool {
+		switch x := n.(type) {
+		case *syntax.BinaryExpr:
+			guardBinary(x)
+		case *syntax.AssignStmt:
+			switch x.Op {
+			case syntax.PLUS_EQ:
+				x.RHS = check(addendName, x.OpPos, x.RHS)
+			case syntax.PIPE_EQ:
+				x.RHS = check(comparandName, x.OpPos, x.RHS)
+			case syntax.STAR_EQ, syntax.PERCENT_EQ:
+				guardAssignment(x)
+			}
+		case *syntax.DotExpr:
+			switch x.Name.Name {
+			case "join", "replace", "format", "index", "remove", "extend", "split", "rsplit", "splitlines":
+				x.X = check(operandName, x.Dot, x.X)
+			}
+		}
+		return true
+	})
+}
+
+// guardAssignment rewrites x *= y and x %= y. With a name on the left it becomes x = x * y, whose operands are guarded in
+// turn. Any other left side may have side effects and cannot be evaluated twice, so only the right side is checked.
+func guardAssignment(x *syntax.AssignStmt) {
+	op, name := syntax.STAR, rightOperandName
+	if x.Op == syntax.PERCENT_EQ {
+		op, name = syntax.PERCENT, formatName
+	}
+	if left, ok := x.LHS.(*syntax.Ident); ok {
+		x.Op = syntax.EQ
+		x.RHS = &syntax.BinaryExpr{X: &syntax.Ident{NamePos: left.NamePos, Name: left.Name}, OpPos: x.OpPos, Op: op, Y: x.RHS}
+		return
+	}
+	x.RHS = callOf(name, x.OpPos, x.RHS)
+}
+
+func guardBinary(x *syntax.BinaryExpr) {
+	switch x.Op {
+	case syntax.STAR, syntax.PERCENT:
+		x.X = check(operandName, x.OpPos, x.X)
+		x.Y = check(operandName, x.OpPos, x.Y)
+	case syntax.PLUS:
+		x.Y = check(addendName, x.OpPos, x.Y)
+	case syntax.EQL, syntax.NEQ, syntax.LT, syntax.LE, syntax.GT, syntax.GE:
+		if !isLiteral(x.X) && !isLiteral(x.Y) {
+			x.Y = check(comparandName, x.OpPos, x.Y)
+		}
+	case syntax.IN, syntax.NOT_IN: // here Starlark compares the left operand second
+		if !isLiteral(x.X) {
+			x.X = check(comparandName, x.OpPos, x.X)
+		}
+	}
+}
+
+// check makes x the argument of a check. A literal number needs none.
+func check(name string, at syntax.Position, x syntax.Expr) syntax.Expr {
+	if literal, ok := x.(*syntax.Literal); ok && literal.Token != syntax.STRING && literal.Token != syntax.BYTES {
+		return x
+	}
+	return callOf(name, at, x)
+}
+
+func callOf(name string, at syntax.Position, x syntax.Expr) syntax.Expr {
+	return &syntax.CallExpr{Fn: &syntax.Ident{NamePos: at, Name: name}, Lparen: at, Args: []syntax.Expr{x}, Rparen: at}
+}
+
+func isLiteral(x syntax.Expr) bool {
+	switch x := x.(type) {
+	case *syntax.Literal:
+		return true
+	case *syntax.Ident:
+		return x.Name == "None" || x.Name == "True" || x.Name == "False"
+	}
+	return false
+}
+
+// guardOperand returns the value, as an operand if an operator or a method could make too much of it.
+func guardOperand(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	switch x := args[0].(type) {
+	case starlark.String, starlark.Bytes, *starlark.List, starlark.Tuple:
+		return &operand{x}, nil
+	case starlark.Int:
+		if _, small := x.Int64(); !small && x.BigInt().BitLen() > maxBits {
+			return nil, errBits
+		}
+	}
+	return args[0], nil
+}
+
+// guardRightOperand returns the right side of *= as an operand, whatever it is, since the left side is none.
+func guardRightOperand(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	return &operand{args[0]}, nil
+}
+
+// guardFormat refuses a right side of %= that could make too much of any text. The text is not known here, and may use a key
+// of a dict any number of times.
+func guardFormat(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	if _, ok := args[0].(starlark.Mapping); ok {
+		return nil, errors.New("%= with a dict needs a variable on its left side")
+	}
+	_, err := Size(args[0], MaxString)
+	return args[0], err
+}
+
+// boundAddend refuses a large right operand of + and +=, so that doubling a value ends soon.
+func boundAddend(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	switch x := args[0].(type) {
+	case starlark.String:
+		if len(x) > MaxString {
+			return nil, ErrString
+		}
+	case *starlark.List, starlark.Tuple:
+		if starlark.Len(x) > maxItems {
+			return nil, errItems
+		}
+	}
+	return args[0], nil
+}
+
+// operand is a value whose operators and methods are bounded.
+type operand struct{ starlark.Value }
+
+// Binary checks the operation, and does it.
+func (o *operand) Binary(op syntax.Token, other starlark.Value, side starlark.Side) (starlark.Value, error) {
+	if right, ok := other.(*operand); ok {
+		other = right.Value
+	}
+	x, y := o.Value, other
+	if side == starlark.Right {
+		x, y = y, x
+	}
+	if op == syntax.STAR {
+		if err := checkRepeat(x, y); err != nil {
+			return nil, err
+		}
+	} else if text, ok := x.(starlark.String); ok {
+		if err := checkFormat(text, y); err != nil {
+			return nil, err
+		}
+	}
+	return starlark.Binary(op, x, y)
+}
+
+// Attr returns a method of the value. A method that could make too much, or that compares items, checks its arguments.
+func (o *operand) Attr(name string) (starlark.Value, error) {
+	x, ok := o.Value.(starlark.HasAttrs)
+	if !ok {
+		return nil, nil
+	}
+	method, err := x.Attr(name)
+	if err != nil || method == nil {
+		return method, err
+	}
+	before := o.beforeCall(name)
+	if before == nil {
+		return method, nil
+	}
+	return starlark.NewBuiltin(name, func(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		args, err := before(args, kwargs)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		return starlark.Call(thread, method, args, kwargs)
+	}), nil
+}
+
+// beforeCall returns the check of a method's arguments, nil if it needs none.
+func (o *operand) beforeCall(name string) func(args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Tuple, error) {
+	switch x := o.Value.(type) {
+	case starlark.String:
+		var check func(starlark.String, starlark.Tuple, []starlark.Tuple) error
+		switch name {
+		case "join":
+			check = checkJoin
+		case "replace":
+			check = checkReplace
+		case "format":
+			check = checkArguments
+		case "split", "rsplit", "splitlines":
+			check = checkSplit
+		default:
+			return nil
+		}
+		return func(args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Tuple, error) {
+			return args, check(x, args, kwargs)
+		}
+	case *starlark.List:
+		switch name {
+		case "extend":
+			return func(args starlark.Tuple, _ []starlark.Tuple) (starlark.Tuple, error) {
+				if len(args) == 1 && x.Len()+max(starlark.Len(args[0]), 0) > maxItems {
+					return nil, errItems
+				}
+				return args, nil
+			}
+		case "index", "remove":
+			return expandFirst
+		}
+	}
+	return nil
+}
+
+// AttrNames returns those of the value.
+func (o *operand) AttrNames() []string {
+	if x, ok := o.Value.(starlark.HasAttrs); ok {
+		return x.AttrNames()
+	}
+	return nil
+}
+
+// checkRepeat checks x * y.
+func checkRepeat(x, y starlark.Value) error {
+	n, ok := y.(starlark.Int)
+	if !ok {
+		if n, ok = x.(starlark.Int); !ok {
+			return nil // neither a repetition nor a product of ints
+		}
+		x = y
+	}
+	if other, ok := x.(starlark.Int); ok {
+		for _, i := range []starlark.Int{n, other} {
+			if i.BigInt().BitLen() > maxBits {
+				return errBits
+			}
+		}
+		return nil
+	}
+	times, small := n.Int64()
+	size, most, err := int64(starlark.Len(x)), int64(MaxString), ErrString
+	switch x.(type) {
+	case *starlark.List, starlark.Tuple:
+		most, err = maxItems, errItems
+	}
+	if n.Sign() > 0 && size > 0 && (!small || times > most/size) {
+		return err
+	}
+	return nil
+}
+
+// checkFormat checks text % values. Starlark has no field widths, so the result is no longer than its parts. A text may use a
+// key of a dict any number of times, so each use counts as the largest value.
+func checkFormat(text starlark.String, values starlark.Value) error {
+	most := MaxString - min(len(text), MaxString)
+	if _, ok := values.(starlark.Mapping); ok {
+		most = max(most/max(strings.Count(string(text), "%("), 1), 1000)
+	}
+	_, err := Size(values, most)
+	return err
+}
+
+func checkJoin(sep starlark.String, args starlark.Tuple, _ []starlark.Tuple) error {
+	if len(args) != 1 {
+		return nil // the method itself reports it
+	}
+	list, ok := args[0].(starlark.Iterable)
+	if !ok {
+		return nil
+	}
+	size := 0
+	for item := range starlark.Elements(list) {
+		text, _ := item.(starlark.String)
+		if size += len(sep) + len(text); size > MaxString {
+			return ErrString
+		}
+	}
+	return nil
+}
+
+// checkSplit bounds the number of pieces.
+func checkSplit(text starlark.String, args starlark.Tuple, _ []starlark.Tuple) error {
+	pieces := 0
+	if sep, ok := starlark.AsString(append(args, starlark.None)[0]); ok && sep != "" {
+		pieces = strings.Count(string(text), sep)
+	} else {
+		for _, space := range " \t\n\r\v\f" {
+			pieces += strings.Count(string(text), string(space))
+		}
+	}
+	if len(args) > 1 {
+		if most, err := starlark.AsInt32(args[1]); err == nil && most >= 0 {
+			pieces = min(pieces, most)
+		}
+	}
+	if pieces > maxItems {
+		return errItems
+	}
+	return nil
+}
+
+func checkReplace(text starlark.String, args starlark.Tuple, _ []starlark.Tuple) error {
+	if len(args) < 2 {
+		return nil
+	}
+	from, _ := starlark.AsString(args[0])
+	to, _ := starlark.AsString(args[1])
+	if n := strings.Count(string(text), from); len(text)+n*len(to) > MaxString {
+		return ErrString
+	}
+	return nil
+}
+
+// checkArguments checks text.format(…). A field may be used any number of times, so each one counts as the largest.
+func checkArguments(text starlark.String, args starlark.Tuple, kwargs []starlark.Tuple) error {
+	fields := max(strings.Count(string(text), "{"), 1)
+	most := (MaxString - min(len(text), MaxString)) / fields
+	for _, arg := range args {
+		if _, err := Size(arg, max(most, 1000)); err != nil {
+			return err
+		}
+	}
+	for _, kv := range kwargs {
+		if _, err := Size(kv[1], max(most, 1000)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

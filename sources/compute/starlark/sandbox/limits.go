@@ -1,0 +1,151 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	starjson "go.starlark.net/lib/json"
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+)
+
+// Bounds of a single operation.
+const (
+	MaxString = 64 << 20 // bytes of a string
+
+	maxItems = 4 << 20    // items of a list
+	maxRange = 10_000_000 // numbers of a range
+	maxBits  = 1 << 16    // bits of an int that is multiplied
+	maxDepth = 1000       // levels of a value that is written out
+)
+
+// ErrString is the error of an operation whose result would exceed MaxString.
+var ErrString = fmt.Errorf("the string would exceed %d MiB", MaxString>>20)
+
+var (
+	errItems = fmt.Errorf("the list would exceed %d items", maxItems)
+	errBits  = errors.New("the numbers are too large to multiply")
+	errDepth = fmt.Errorf("is nested more than %d levels deep", maxDepth)
+	errJSON  = fmt.Errorf("the text has more than %d lists and objects", maxItems)
+)
+
+// Size returns about how many bytes a value has when it is written out, and an error if these are more than max. A value
+// that occurs several times counts each time.
+func Size(v starlark.Value, max int) (int, error) { return sizeAt(v, max, 0) }
+
+func sizeAt(v starlark.Value, max, depth int) (int, error) {
+	size := 8
+	if depth > maxDepth {
+		return 0, errDepth
+	}
+	add := func(item starlark.Value) error {
+		n, err := sizeAt(item, max-size, depth+1)
+		size += n
+		return err
+	}
+	switch x := v.(type) {
+	case *operand:
+		return sizeAt(x.Value, max, depth)
+	case starlark.String:
+		size += len(x)
+	case starlark.Bytes:
+		size += len(x)
+	case starlark.Int:
+		if _, small := x.Int64(); !small {
+			size += x.BigInt().BitLen() / 3
+		}
+	case Object:
+		size += x.JSONSize() // a document has a bound on its depth
+	case *starlark.Dict:
+		for key, value := range x.Entries() {
+			if err := errors.Join(add(key), add(value)); err != nil {
+				return 0, err
+			}
+		}
+	case starlark.Iterable:
+		if _, ok := x.(starlark.Sequence); ok && starlark.Len(x) > max/2 {
+			return 0, ErrString
+		}
+		for item := range starlark.Elements(x) {
+			if err := add(item); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if size > max {
+		return 0, ErrString
+	}
+	return size, nil
+}
+
+// Preview returns the value written out, or its type if that would take more than max bytes.
+func Preview(v starlark.Value, max int) string {
+	if _, err := Size(v, max); err != nil {
+		return fmt.Sprintf("a large %s", v.Type())
+	}
+	return v.String()
+}
+
+// EncodeJSON returns the value as JSON. The message of an error may have several lines.
+func EncodeJSON(v starlark.Value) (string, error) {
+	if _, err := Size(v, MaxString); err != nil {
+		return "", err
+	}
+	text, err := starlark.Call(&starlark.Thread{}, starjson.Module.Members["encode"], starlark.Tuple{v}, nil)
+	if err != nil {
+		return "", err
+	}
+	return string(text.(starlark.String)), nil
+}
+
+// boundedRange is range. It bounds the length, since a loop over it in a built-in function cannot be interrupted.
+func boundedRange(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	r, err := starlark.Call(thread, starlark.Universe["range"], args, kwargs)
+	if err == nil && starlark.Len(r) > maxRange {
+		return nil, fmt.Errorf("range: has more than %d numbers", maxRange)
+	}
+	return r, err
+}
+
+// boundedString is str, repr and print.
+func boundedString(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if err := checkSizes(args); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return starlark.Call(thread, starlark.Universe[b.Name()], args, kwargs)
+}
+
+func checkSizes(args starlark.Tuple) error {
+	for _, arg := range args {
+		if _, err := Size(arg, MaxString); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// boundedJSON is the module json with bounded functions.
+func boundedJSON(m *starlarkstruct.Module) *starlarkstruct.Module {
+	members := maps.Clone(m.Members)
+	for _, name := range []string{"encode", "encode_indent"} {
+		encode := m.Members[name]
+		members[name] = starlark.NewBuiltin("json."+name, func(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			if err := checkSizes(args); err != nil {
+				return nil, fmt.Errorf("%s: %w", b.Name(), err)
+			}
+			return starlark.Call(thread, encode, args, kwargs)
+		})
+	}
+	decode := m.Members["decode"]
+	members["decode"] = starlark.NewBuiltin("json.decode", func(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		if len(args) > 0 {
+			if text, ok := args[0].(starlark.String); ok && strings.Count(string(text), "[")+strings.Count(string(text), "{") > maxItems {
+				return nil, fmt.Errorf("%s: %w", b.Name(), errJSON)
+			}
+		}
+		return starlark.Call(thread, decode, args, kwargs)
+	})
+	return &starlarkstruct.Module{Name: m.Name, Members: members}
+}

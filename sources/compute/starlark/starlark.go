@@ -1,0 +1,79 @@
+// Package starlark computes readings with a script in Starlark (https://github.com/bazelbuild/starlark), a dialect of Python.
+// The script has a function for each metric.
+//
+//	settings + file ─▶ script ─▶ each tick: one call per metric ─▶ what it returns ─▶ readings
+//	                               └─ fetch(…): the job's fetcher, each distinct request once a tick
+//
+// The top level of the script runs once, when the job is created, and its values are frozen then. So a script keeps no state
+// between ticks: the ledger does. The responses that a script keeps with expires are a cache, without which it would measure
+// the same.
+//
+// Package [sandbox] bounds what a script can use. This package has what a script can call.
+//
+// To read it, begin with source.go (one tick). script.go loads a script and finds its functions, builtins.go lists what they
+// can call, fetch.go has fetch and get_data_from_store, and readings.go takes what they return.
+package starlark
+
+import (
+	_ "embed" // the example
+	"errors"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources"
+)
+
+//go:embed example.yaml
+var example string
+
+// Kind is the entry of the catalogue.
+var Kind = sources.Kind[sources.Source]{
+	Name:     "script",
+	Defaults: func() sources.Config[sources.Source] { return &Config{MaxMemory: 512 << 20} },
+	Example:  example,
+}
+
+// Config has the settings: the script, what it may read, and what it measures.
+type Config struct {
+	File      string                    `yaml:"file"`
+	Settings  map[string]any            `yaml:"settings"`
+	Secrets   map[string]setting.Secret `yaml:"secrets"`
+	MaxMemory setting.Bytes             `yaml:"max_memory"`
+	Metrics   sources.Metrics           `yaml:"metrics"`
+}
+
+// minMemory is the smallest max_memory.
+const minMemory = 1 << 20
+
+// Validate checks every setting. Check and New read the script itself.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.File == "" {
+		errs = append(errs, setting.Bad("file", "is needed: the script's path, such as oncall.star"))
+	}
+	if c.MaxMemory < minMemory {
+		errs = append(errs, setting.Bad("max_memory", "want at least 1MiB"))
+	}
+	if _, err := ofSetting(c.Settings, 0); err != nil {
+		errs = append(errs, setting.Bad("settings", "%v", err))
+	}
+	return errors.Join(append(errs, c.Metrics.Validate())...)
+}
+
+// Declares returns the descriptions of the metrics.
+func (c *Config) Declares() []*metric.Desc { return c.Metrics.Descs() }
+
+// Check reads and compiles the script.
+func (c *Config) Check(env sources.Env) error {
+	_, err := c.New(env)
+	return err
+}
+
+// New reads the script, compiles it, runs its top level and finds the function of each metric.
+func (c *Config) New(env sources.Env) (sources.Source, error) {
+	p, err := readProgram(env.Dir, c.File)
+	if err != nil {
+		return nil, err
+	}
+	return newSource(c, env, p)
+}

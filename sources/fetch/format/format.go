@@ -1,0 +1,241 @@
+// Package format decodes what fetchers receive: JSON and NDJSON, CSV and TSV, XML, YAML, the Prometheus text format, and any
+// text by a regular expression. The result is always a document.
+//
+// A fetcher takes [Settings] into its own, passes the body through [UTF8], and decodes it with a [Decoder]. Every format has
+// bounds on its memory and time. An error says in which line it is, and what to do.
+package format
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// Settings are the settings of a fetcher, for an inline field of its Config. Their defaults are [Defaults].
+type Settings struct {
+	Format Name `yaml:"format"`
+
+	CSV  CSV  `yaml:"csv"`  // of csv and tsv
+	XML  XML  `yaml:"xml"`  // of xml
+	Text Text `yaml:"text"` // of text
+}
+
+// CSV has the settings of tables.
+type CSV struct {
+	Header    bool     `yaml:"header"`    // whether the first row names the columns
+	Columns   []string `yaml:"columns"`   // the names of the columns, instead of those of the first row
+	Delimiter Char     `yaml:"delimiter"` // between cells; always a tab for tsv
+	Comment   Char     `yaml:"comment"`   // lines that begin with it are skipped; 0 = none
+}
+
+// XML has the settings of XML.
+type XML struct {
+	// Lists has the names of elements that become lists even if there is only one of them.
+	Lists []string `yaml:"lists"`
+}
+
+// Text has the settings of texts.
+type Text struct {
+	Pattern Pattern `yaml:"pattern"`
+}
+
+// Defaults returns the default settings.
+func Defaults() Settings { return Settings{Format: Auto, CSV: CSV{Header: true, Delimiter: ','}} }
+
+// Name names a format.
+type Name string
+
+// The formats. Auto is the one of the content type, and JSON if that is unknown.
+const (
+	Auto       Name = "auto"
+	JSON       Name = "json"
+	NDJSON     Name = "ndjson"
+	CSVTable   Name = "csv"
+	TSVTable   Name = "tsv"
+	XMLTree    Name = "xml"
+	YAML       Name = "yaml"
+	Prometheus Name = "prometheus"
+	PlainText  Name = "text"
+)
+
+// UnmarshalText parses a name.
+func (n *Name) UnmarshalText(text []byte) error {
+	all := []Name{Auto, JSON, NDJSON, CSVTable, TSVTable, XMLTree, YAML, Prometheus, PlainText}
+	if !slices.Contains(all, Name(text)) {
+		return errors.New("want auto, json, ndjson, csv, tsv, xml, yaml, prometheus or text")
+	}
+	*n = Name(text)
+	return nil
+}
+
+// Char is an ASCII character; 0 is none.
+type Char byte
+
+// UnmarshalText parses one character, or an empty text.
+func (c *Char) UnmarshalText(text []byte) error {
+	*c = 0
+	switch {
+	case len(text) == 0:
+	case len(text) > 1 || text[0] >= 0x80 || text[0] < ' ' && text[0] != '\t' || text[0] == '"':
+		return errors.New(`want one ASCII character, such as ";" or "\t", that is neither a quote nor a line break`)
+	default:
+		*c = Char(text[0])
+	}
+	return nil
+}
+
+// Bounds on patterns.
+const (
+	maxPattern = 4 << 10 // bytes
+	maxGroups  = 50
+)
+
+// Pattern is a regular expression (RE2) with named groups.
+type Pattern struct{ *regexp.Regexp }
+
+// UnmarshalText compiles the pattern.
+func (p *Pattern) UnmarshalText(text []byte) error {
+	p.Regexp = nil
+	if len(text) == 0 {
+		return nil
+	}
+	if len(text) > maxPattern {
+		return fmt.Errorf("the pattern exceeds %d bytes", maxPattern)
+	}
+	compiled, err := regexp.Compile(string(text))
+	if err != nil {
+		return fmt.Errorf("not a regular expression (RE2): %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	}
+	named := slices.ContainsFunc(compiled.SubexpNames(), func(name string) bool { return name != "" })
+	if !named || compiled.NumSubexp() > maxGroups {
+		return fmt.Errorf(`want 1 to %d groups, at least one of them with a name, such as (?P<name>\w+)`, maxGroups)
+	}
+	p.Regexp = compiled
+	return nil
+}
+
+// Validate returns all problems, each with its setting.
+func (s *Settings) Validate() error {
+	problems := s.CSV.validate()
+	bad := func(path, format string, args ...any) {
+		problems = append(problems, setting.Bad(path, format, args...))
+	}
+	is := func(names ...Name) bool { return slices.Contains(names, s.Format) }
+	standard := Defaults()
+	if !reflect.DeepEqual(s.CSV, standard.CSV) && !is(CSVTable, TSVTable, Auto) {
+		bad("csv", "is only valid with format: csv or tsv")
+	}
+	if s.CSV.Delimiter != standard.CSV.Delimiter && is(TSVTable) {
+		bad("csv.delimiter", "is only valid with format: csv: that of tsv is a tab")
+	}
+	if len(s.XML.Lists) > 0 && !is(XMLTree, Auto) {
+		bad("xml", "is only valid with format: xml")
+	}
+	if slices.Contains(s.XML.Lists, "") {
+		bad("xml.lists", "a name is empty")
+	}
+	switch {
+	case s.Text.Pattern.Regexp == nil && is(PlainText):
+		bad("text.pattern", `is needed: a regular expression such as (?m)^(?P<name>\w+) = (?P<value>\S+)$`)
+	case s.Text.Pattern.Regexp != nil && !is(PlainText):
+		bad("text", "is only valid with format: text")
+	}
+	return errors.Join(problems...)
+}
+
+// validate returns all problems of the settings.
+func (c *CSV) validate() (problems []error) {
+	bad := func(path, format string, args ...any) {
+		problems = append(problems, setting.Bad(path, format, args...))
+	}
+	if !c.Header && len(c.Columns) == 0 {
+		bad("csv.columns", "is needed without a header: the columns' names, from left to right")
+	}
+	for i, name := range c.Columns {
+		switch {
+		case name == "":
+			bad(fmt.Sprintf("csv.columns.%d", i), "is empty")
+		case slices.Contains(c.Columns[:i], name):
+			bad(fmt.Sprintf("csv.columns.%d", i), "duplicate name %s", name)
+		}
+	}
+	if c.Delimiter == 0 || c.Delimiter == c.Comment {
+		bad("csv.delimiter", "want one character that is not csv.comment")
+	}
+	return problems
+}
+
+// detect returns the format of a content type, and whether the content type is known. Unknown ones are taken for JSON, which
+// most APIs return.
+func detect(contentType string) (name Name, known bool) {
+	kind, params, _ := mime.ParseMediaType(contentType)
+	switch kind {
+	case "application/json", "text/json":
+		return JSON, true
+	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonl",
+		"application/jsonlines", "application/x-jsonlines", "application/json-seq":
+		return NDJSON, true
+	case "text/csv", "application/csv":
+		return CSVTable, true
+	case "text/tab-separated-values":
+		return TSVTable, true
+	case "application/xml", "text/xml":
+		return XMLTree, true
+	case "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml":
+		return YAML, true
+	case "text/plain":
+		if params["version"] == "0.0.4" || params["version"] == "1.0.0" {
+			return Prometheus, true
+		}
+	}
+	_, suffix, _ := strings.Cut(kind, "+") // RFC 6839
+	switch {
+	case kind == "application/xhtml+xml":
+	case suffix == "json":
+		return JSON, true
+	case suffix == "xml":
+		return XMLTree, true
+	case suffix == "yaml":
+		return YAML, true
+	}
+	return JSON, false
+}
+
+// Accept returns the value of the header Accept for the format (RFC 9110 section 12.5.1).
+func (n Name) Accept() string {
+	switch n {
+	case NDJSON:
+		return "application/x-ndjson, application/json;q=0.5, */*;q=0.1"
+	case CSVTable:
+		return "text/csv, */*;q=0.1"
+	case TSVTable:
+		return "text/tab-separated-values, */*;q=0.1"
+	case XMLTree:
+		return "application/xml, text/xml, */*;q=0.1"
+	case YAML:
+		return "application/yaml, */*;q=0.1"
+	case Prometheus:
+		return "text/plain;version=0.0.4, */*;q=0.1"
+	case PlainText:
+		return "text/plain, */*;q=0.1"
+	}
+	return "application/json"
+}
+
+// maxMediaType bounds a media type in messages, in bytes.
+const maxMediaType = 60
+
+// mediaType returns a content type without its parameters, for messages.
+func mediaType(contentType string) string {
+	kind, _, _ := mime.ParseMediaType(contentType)
+	if kind == "" && contentType != "" || len(kind) > maxMediaType {
+		return "unknown" // not shown, since it may be any text
+	}
+	return kind
+}

@@ -1,0 +1,276 @@
+package http
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources"
+)
+
+// requestBuilder makes requests of the settings. Several goroutines may use it at once.
+type requestBuilder struct {
+	set       *Config
+	host      *httpclient.Host
+	templates *templates
+	literals  url.Values // the values in the settings that are sent as they are written, some of which may be keys
+}
+
+// plannedRequest is a request before its templates and secrets are filled in.
+type plannedRequest struct {
+	sources.Request
+	target url.URL
+	method string
+	page   pageStep
+	own    bool // it has the settings' origin, so headers and credentials are sent with it
+	plain  bool // it has the settings' URL, so their query and body are sent with it
+}
+
+// plan returns the request that r describes. Its errors name the field of r.
+func (b *requestBuilder) plan(tick sources.Tick, r sources.Request) (*plannedRequest, error) {
+	base, err := b.url(tick, nil)
+	if err != nil {
+		return nil, err
+	}
+	plan := &plannedRequest{Request: r, target: *base, plain: r.URL == "", own: true}
+	if !plan.plain {
+		relative, err := url.Parse(r.URL)
+		if err != nil {
+			return nil, errors.New("url: not a valid URL")
+		}
+		var target setting.URL
+		if err := target.UnmarshalText([]byte(base.ResolveReference(relative).String())); err != nil {
+			return nil, fmt.Errorf("url: %w", err)
+		}
+		plan.target, plan.own = target.URL, httpclient.SameOrigin(&b.set.URL.URL, &target.URL)
+	}
+	plan.method = r.Method
+	switch {
+	case plan.method == "" && r.Body != nil:
+		plan.method = http.MethodPost
+	case plan.method == "" && plan.plain:
+		plan.method = b.set.Method
+	}
+	plan.method = cmp.Or(plan.method, http.MethodGet)
+	if plan.method != http.MethodGet && plan.method != http.MethodPost {
+		return nil, fmt.Errorf("method: want GET or POST, got %.20q", r.Method)
+	}
+	if plan.method == http.MethodGet && r.Body != nil {
+		return nil, errors.New("body: a GET request has no body")
+	}
+	return plan, nil
+}
+
+// build returns the request of a tick. It reads secrets again.
+func (b *requestBuilder) build(ctx context.Context, tick sources.Tick, plan *plannedRequest) (*http.Request, error) {
+	query := url.Values{}
+	if plan.own {
+		var err error
+		if query, err = b.queryOf(tick, !plan.plain || plan.Query != nil); err != nil {
+			return nil, err
+		}
+	}
+	for name := range plan.target.Query() {
+		if !plan.plain {
+			query.Del(name) // a link of the API may contain the key already
+		}
+	}
+	for _, p := range plan.Query {
+		query.Add(p.Name, p.Value)
+	}
+	if plan.page.param != "" {
+		query.Set(plan.page.param, plan.page.value)
+	}
+	plan.target.RawQuery = strings.Trim(plan.target.RawQuery+"&"+query.Encode(), "&")
+	text, err := b.bodyOf(tick, plan)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, plan.method, plan.target.String(), strings.NewReader(text))
+	if err != nil {
+		return nil, errors.New("invalid request") // the error of net/http would show the query
+	}
+	req.Header.Set("Accept", b.set.Decoding.Format.Accept())
+	if text != "" {
+		req.Header.Set("Content-Type", contentType([]byte(text)))
+	}
+	if plan.own {
+		if err := b.setHeaders(req, tick); err != nil {
+			return nil, err
+		}
+	}
+	return req, addHeaders(req, plan.Headers)
+}
+
+// bodyOf returns the body of a request, with the page in it.
+func (b *requestBuilder) bodyOf(tick sources.Tick, plan *plannedRequest) (text string, err error) {
+	switch {
+	case plan.Body != nil:
+		text = *plan.Body
+	case plan.plain && plan.method == http.MethodPost:
+		if text, err = b.bodyFor(tick, nil); err != nil {
+			return "", err
+		}
+	}
+	if plan.page.body != nil {
+		if text, err = plan.page.body.set(text, plan.page.json()); err != nil {
+			return "", fmt.Errorf("body: %w", err)
+		}
+	}
+	return text, nil
+}
+
+// addHeaders sets headers that do not come from the settings.
+func addHeaders(req *http.Request, headers []sources.Parameter) error {
+	for _, h := range headers {
+		switch {
+		case !httpclient.IsToken(h.Name):
+			return fmt.Errorf("headers: %.40q is not a valid header name", h.Name)
+		case isOwn(h.Name):
+			return fmt.Errorf("headers: %s is set by the agent", h.Name)
+		case !validValue(h.Value):
+			return fmt.Errorf("headers: the value of %s contains a line break or control character", h.Name)
+		}
+		req.Header.Set(h.Name, h.Value)
+	}
+	return nil
+}
+
+// contentType returns the type of a body for which no header says it.
+func contentType(body []byte) string {
+	if json.Valid(body) {
+		return "application/json"
+	}
+	return "text/plain; charset=utf-8"
+}
+
+// forItem returns the settings' request for an item of for_each. The query, headers and body of r have precedence.
+func (b *requestBuilder) forItem(tick sources.Tick, i *item, r sources.Request) (sources.Request, error) {
+	address, err := b.url(tick, i)
+	if err != nil {
+		return r, err
+	}
+	r.URL = address.String()
+	r.Method = cmp.Or(r.Method, b.set.Method)
+	if r.Query == nil {
+		for _, p := range b.templates.query {
+			if p.text == nil {
+				continue
+			}
+			value, err := p.text.execute(tick, i, noEscape)
+			if err != nil {
+				return r, fmt.Errorf("query.%s: %w", p.name, err)
+			}
+			r.Query = append(r.Query, sources.Parameter{Name: p.name, Value: value})
+		}
+	}
+	var headers []sources.Parameter
+	for _, h := range b.templates.headers {
+		if !h.text.namesItem() {
+			continue
+		}
+		value, err := h.text.execute(tick, i, noEscape)
+		if err != nil {
+			return r, fmt.Errorf("headers.%s: %w", h.name, err)
+		}
+		b.host.RememberNamed(h.name, value)
+		headers = append(headers, sources.Parameter{Name: h.name, Value: value})
+	}
+	r.Headers = append(headers, r.Headers...)
+	if r.Body == nil && r.Method == http.MethodPost {
+		text, err := b.bodyFor(tick, i)
+		if err != nil {
+			return r, err
+		}
+		r.Body = &text
+	}
+	return r, nil
+}
+
+// url returns the settings' URL for a tick and an item. Without an item, a path that names one is not filled in.
+func (b *requestBuilder) url(tick sources.Tick, i *item) (*url.URL, error) {
+	base := b.set.URL.URL
+	if b.templates.path == nil || i == nil && b.templates.path.namesItem() {
+		return &base, nil
+	}
+	path, err := b.templates.path.execute(tick, i, escapePath)
+	if err != nil {
+		return nil, fmt.Errorf("url: %w", err)
+	}
+	filled, err := url.Parse((&url.URL{Scheme: base.Scheme, Host: base.Host}).String() + path)
+	if err != nil || filled.Host != base.Host {
+		return nil, errors.New("url: the path is not valid after its templates are filled in")
+	}
+	filled.RawQuery = base.RawQuery
+	return filled, nil
+}
+
+// bodyFor returns the body of a POST for a tick and an item.
+func (b *requestBuilder) bodyFor(tick sources.Tick, i *item) (string, error) {
+	escape := noEscape
+	if b.templates.json {
+		escape = escapeJSON
+	}
+	text, err := b.templates.body.execute(tick, i, escape)
+	if err != nil {
+		return "", fmt.Errorf("body: %w", err)
+	}
+	return text, nil
+}
+
+// setHeaders sets the settings' headers, except those that name an item: forItem adds them.
+func (b *requestBuilder) setHeaders(req *http.Request, tick sources.Tick) error {
+	for _, h := range b.templates.headers {
+		if h.text.namesItem() {
+			continue
+		}
+		value, err := b.valueOf(h, tick)
+		if err != nil {
+			return fmt.Errorf("headers.%s: %w", h.name, err)
+		}
+		if !validValue(value) {
+			return fmt.Errorf("headers.%s: the secret contains a line break or control character: %s", h.name, h.value)
+		}
+		req.Header.Set(h.name, value)
+	}
+	return nil
+}
+
+// queryOf returns the settings' query, or only its references to secrets.
+func (b *requestBuilder) queryOf(tick sources.Tick, secretsOnly bool) (url.Values, error) {
+	query := url.Values{}
+	for _, p := range b.templates.query {
+		if secretsOnly && p.text != nil {
+			continue
+		}
+		value, err := b.valueOf(p, tick)
+		if err != nil {
+			return nil, fmt.Errorf("query.%s: %w", p.name, err)
+		}
+		query.Set(p.name, value)
+	}
+	return query, nil
+}
+
+// valueOf returns the value of a parameter that names no item. It reads secrets again.
+func (b *requestBuilder) valueOf(p parameter, tick sources.Tick) (string, error) {
+	if p.text == nil {
+		return b.host.Secrets.Text(p.value)
+	}
+	return p.text.execute(tick, nil, noEscape)
+}
+
+// maxShown bounds what an error shows of a response, in bytes.
+const maxShown = 200
+
+// excerpt returns a text of a response for an error: short, quoted, and without secrets.
+func (b *requestBuilder) excerpt(text string) string {
+	return sources.Excerpt([]byte(b.host.Secrets.Scrub(text)), maxShown)
+}

@@ -1,0 +1,212 @@
+package exposition
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// Cache remembers the lines of one target's page from scrape to scrape.
+type Cache struct {
+	Counts
+
+	pool     *Pool
+	labels   labels.Labels    // of the target
+	labelSet *metric.LabelSet // the same
+	gauges   []*series        // about the scrapes
+
+	families        map[string]*metadata // by name
+	familiesVersion uint32               // counts new families
+	last, current   []*line              // of the last successful scrape and of the current one, in the page's order
+	next            int                  // in last: the line that is expected next
+
+	shown []*series // of the current round; while a page is parsed, all series that have a line
+	spare []*series // memory for the next scrape
+}
+
+// Counts counts the samples of the current scrape.
+type Counts struct {
+	Scraped int // on the page
+	Kept    int // after relabelling
+	Added   int // whose line is new
+}
+
+// Begin begins a scrape. The caller must call Finish or Discard of the reader.
+func (c *Cache) Begin() *Reader {
+	c.shown, c.current, c.next = c.shown[:0], c.current[:0], 0
+	c.Counts = Counts{}
+	return &Reader{pool: c.pool, cache: c, format: formatText}
+}
+
+// IsKnown reports whether the cache holds lines of an earlier scrape.
+func (c *Cache) IsKnown() bool { return len(c.last) > 0 }
+
+// SetGauges sets the values of the series about the scrape, in the order of [Options.Gauges].
+func (c *Cache) SetGauges(values ...float64) {
+	for i, v := range values {
+		c.gauges[i].single.value = v
+	}
+}
+
+// find returns the line of this hash and length, or nil. Pages keep their order, so that it is most often the expected line.
+func (c *Cache) find(hash uint64, length int) *line {
+	if c.next < len(c.last) {
+		if l := c.last[c.next]; l.hash == hash && int(l.length) == length {
+			c.next++
+			return l
+		}
+	}
+	index := &c.pool.index
+	if len(index.slots) == 0 {
+		index.fill(c.last)
+	}
+	i := index.find(hash, length)
+	if i < 0 {
+		return nil
+	}
+	if i < len(c.last) {
+		c.next = i + 1
+	}
+	return index.lines[i]
+}
+
+// see notes that the page has the line, and reports whether it had the line before.
+func (c *Cache) see(l *line) (again bool) {
+	if l.seen == c.pool.round {
+		return true
+	}
+	l.seen = c.pool.round
+	c.current = append(c.current, l)
+	return false
+}
+
+// metadata returns the metadata of a series' family, or nil: of the family of that name, or of that name without a suffix
+// that is one of the family's type.
+func (c *Cache) metadata(name string) (m *metadata, suffix string) {
+	if m := c.families[name]; m != nil {
+		return m, ""
+	}
+	i := strings.LastIndexByte(name, '_')
+	if i < 0 {
+		return nil, ""
+	}
+	if m = c.families[name[:i]]; m == nil || !slices.Contains(suffixes(m.typ), name[i:]) {
+		return nil, ""
+	}
+	return m, name[i:]
+}
+
+// end ends a successful scrape: it forgets the lines that are gone.
+func (c *Cache) end() {
+	p := c.pool
+	if len(c.current) < len(c.last)+len(p.index.added()) {
+		for _, l := range c.last {
+			if l.seen != p.round {
+				p.detach(l)
+			}
+		}
+	}
+	c.last, c.current = c.current, c.last
+	clear(c.current[:cap(c.current)])
+	maps.DeleteFunc(c.families, func(_ string, m *metadata) bool {
+		if m.seen == p.round {
+			return false
+		}
+		m.version++ // outdates the lines that stay
+		return true
+	})
+	p.index.reset()
+}
+
+// abort ends a failed scrape: it forgets the lines that are new. No series is shown.
+func (c *Cache) abort() {
+	c.shown = c.shown[:0]
+	for _, l := range c.pool.index.added() {
+		c.pool.detach(l)
+	}
+	clear(c.current)
+	if len(c.families) > 2*len(c.last)+1000 {
+		for _, m := range c.families {
+			m.version++ // outdates the lines that stay
+		}
+		clear(c.families)
+	}
+	c.pool.index.reset()
+}
+
+// lineIndex finds the lines of one target by hash. It is filled when a page has a line that is not the expected one, and is
+// reset after the scrape.
+type lineIndex struct {
+	lines []*line // those of the last scrape in their order, then new ones
+	old   int     // number of lines of the last scrape
+	slots []int32 // open addressing by hash, at most half full: a position in lines + 1; 0 = free
+}
+
+func (x *lineIndex) fill(last []*line) {
+	x.lines, x.old = append(x.lines[:0], last...), len(last)
+	x.resize(4 * len(last))
+}
+
+// added returns the lines that the last scrape did not have.
+func (x *lineIndex) added() []*line { return x.lines[x.old:] }
+
+// find returns the position of the line of this hash and length, or -1.
+func (x *lineIndex) find(hash uint64, length int) int {
+	for slot := x.slot(hash); x.slots[slot] != 0; slot = x.nextSlot(slot) {
+		i := int(x.slots[slot]) - 1
+		if l := x.lines[i]; l.hash == hash && int(l.length) == length {
+			return i
+		}
+	}
+	return -1
+}
+
+func (x *lineIndex) add(l *line) {
+	x.lines = append(x.lines, l)
+	if 2*len(x.lines) > len(x.slots) {
+		x.resize(4 * len(x.lines))
+	} else {
+		x.put(len(x.lines) - 1)
+	}
+}
+
+// resize puts all lines into at least n slots.
+func (x *lineIndex) resize(n int) {
+	size := 64
+	for size < n {
+		size *= 2
+	}
+	if size <= cap(x.slots) {
+		x.slots = x.slots[:size]
+		clear(x.slots)
+	} else {
+		x.slots = make([]int32, size)
+	}
+	for i := range x.lines {
+		x.put(i)
+	}
+}
+
+func (x *lineIndex) put(i int) {
+	slot := x.slot(x.lines[i].hash)
+	for x.slots[slot] != 0 {
+		slot = x.nextSlot(slot)
+	}
+	x.slots[slot] = int32(i) + 1
+}
+
+func (x *lineIndex) slot(hash uint64) int  { return int(hash & uint64(len(x.slots)-1)) }
+func (x *lineIndex) nextSlot(slot int) int { return (slot + 1) & (len(x.slots) - 1) }
+
+// reset removes all lines, and frees the slots if they are many.
+func (x *lineIndex) reset() {
+	clear(x.lines)
+	x.lines, x.slots, x.old = x.lines[:0], x.slots[:0], 0
+	if cap(x.slots) > 1<<14 {
+		*x = lineIndex{}
+	}
+}

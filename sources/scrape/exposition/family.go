@@ -1,0 +1,81 @@
+package exposition
+
+import (
+	"encoding/binary"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// familyKey is what the series of a family have in common.
+type familyKey struct {
+	description
+	shape string // of histograms and summaries: see [parts.shape]
+}
+
+// family is the series of one name, type and shape, of all targets.
+type family struct {
+	key        familyKey
+	uses       int             // series that have it
+	labelNames map[string]bool // of all its series
+	desc       *metric.Desc    // nil after a change; otherwise always the same pointer
+
+	// Of the current round.
+	round  uint32
+	count  int
+	series []metric.Series
+}
+
+// acquire returns the family of a series with these labels, and makes it if it is new.
+func (p *Pool) acquire(key familyKey, labels *metric.LabelSet) *family {
+	f := p.families[key]
+	if f == nil {
+		f = &family{key: key, labelNames: map[string]bool{}}
+		p.families[key] = f
+	}
+	f.uses++
+	if labels != nil {
+		for l := range labels.All() {
+			if !f.labelNames[l.Name] {
+				f.labelNames[l.Name], f.desc = true, nil
+			}
+		}
+	}
+	return f
+}
+
+// release ends one use of the family, which may be nil.
+func (p *Pool) release(f *family) {
+	if f == nil {
+		return
+	}
+	if f.uses--; f.uses == 0 {
+		delete(p.families, f.key)
+	}
+}
+
+func (f *family) describe() *metric.Desc {
+	if f.desc != nil {
+		return f.desc
+	}
+	d := &metric.Desc{
+		Name: f.key.name, Help: f.key.help, Unit: f.key.unit, Type: f.key.typ,
+		LabelNames: slices.Sorted(maps.Keys(f.labelNames)), Targeted: true,
+	}
+	var bounds []float64
+	shape := []byte(f.key.shape)
+	for ; len(shape) >= 8; shape = shape[8:] {
+		bounds = append(bounds, math.Float64frombits(binary.BigEndian.Uint64(shape)))
+	}
+	switch d.Type {
+	case metric.Histogram, metric.GaugeHistogram:
+		d.Native = len(shape) > 0
+		d.Buckets = bounds[:max(0, len(bounds)-1)] // without +Inf
+	case metric.Summary:
+		d.Quantiles = bounds
+	}
+	f.desc = d
+	return d
+}

@@ -1,0 +1,75 @@
+package exposition
+
+import (
+	"math"
+
+	"github.com/prometheus/prometheus/model/histogram"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// nativeValue converts a native histogram with integer counts, or with float counts if h is nil.
+func nativeValue(h *histogram.Histogram, floats *histogram.FloatHistogram) (*metric.HistogramValue, error) {
+	if h == nil {
+		return nativeFloatValue(floats)
+	}
+	if err := h.Validate(); err != nil {
+		return nil, oneLine(err)
+	}
+	n := &metric.NativeBuckets{
+		Schema: h.Schema, Bounds: h.CustomValues, ZeroThreshold: h.ZeroThreshold, ZeroCount: h.ZeroCount,
+		Gauge: h.CounterResetHint == histogram.GaugeType,
+	}
+	buckets := func(spans []histogram.Span, deltas []int64) []metric.NativeBucket {
+		total := int64(0)
+		return nativeBuckets(spans, len(deltas), func(i int) uint64 {
+			total += deltas[i]
+			return uint64(total)
+		})
+	}
+	n.Positive, n.Negative = buckets(h.PositiveSpans, h.PositiveBuckets), buckets(h.NegativeSpans, h.NegativeBuckets)
+	return &metric.HistogramValue{Count: h.Count, Sum: h.Sum, Native: n}, nil
+}
+
+func nativeFloatValue(h *histogram.FloatHistogram) (*metric.HistogramValue, error) {
+	if err := h.Validate(); err != nil {
+		return nil, oneLine(err)
+	}
+	n := &metric.NativeBuckets{
+		Schema: h.Schema, Bounds: h.CustomValues, ZeroThreshold: h.ZeroThreshold, ZeroCount: math.Float64bits(h.ZeroCount),
+		Gauge: h.CounterResetHint == histogram.GaugeType, Fractions: true,
+	}
+	buckets := func(spans []histogram.Span, counts []float64) []metric.NativeBucket {
+		return nativeBuckets(spans, len(counts), func(i int) uint64 { return math.Float64bits(counts[i]) })
+	}
+	n.Positive, n.Negative = buckets(h.PositiveSpans, h.PositiveBuckets), buckets(h.NegativeSpans, h.NegativeBuckets)
+	return &metric.HistogramValue{Count: math.Float64bits(h.Count), Sum: h.Sum, Native: n}, nil
+}
+
+// nativeBuckets returns the buckets of spans that are not empty. There are n in all; count returns the count of the i-th.
+func nativeBuckets(spans []histogram.Span, n int, count func(i int) uint64) []metric.NativeBucket {
+	all := make([]metric.NativeBucket, 0, n)
+	index, next := int32(0), 0
+	for _, s := range spans {
+		index += s.Offset
+		for range s.Length {
+			if c := count(next); c > 0 {
+				all = append(all, metric.NativeBucket{Index: index, Count: c})
+			}
+			index++
+			next++
+		}
+	}
+	return all
+}
+
+// customBuckets converts a classic histogram to a native one with the same bounds. The last count is that of +Inf.
+func customBuckets(bounds []float64, counts []uint64) *metric.NativeBuckets {
+	n := &metric.NativeBuckets{Schema: metric.CustomBounds, Bounds: bounds}
+	for i, c := range counts {
+		if c > 0 {
+			n.Positive = append(n.Positive, metric.NativeBucket{Index: int32(i), Count: c})
+		}
+	}
+	return n
+}

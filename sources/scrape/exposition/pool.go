@@ -1,0 +1,210 @@
+// Package exposition reads the metrics pages of exporters into series.
+//
+//	page ─▶ Reader   takes the values of lines that the last scrape had too, and parses the other lines
+//	     ─▶ Cache    remembers the lines of one target and the series of each line
+//	     ─▶ series   assembles histograms and summaries from their lines
+//	     ─▶ Pool     returns the families of all targets as readings
+//
+// A scrape is [Cache.Begin], then [Reader.Stream] on the body, then [Reader.Finish]. Targets may be scraped at the same time.
+// The parser is that of Prometheus. A line that differs from the last scrape in its value only does not reach the parser.
+package exposition
+
+import (
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/relabel"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// Options says what to make of pages. Fields that have the name of a scrape_config setting of Prometheus mean the same.
+type Options struct {
+	HonorLabels      bool
+	HonorTimestamps  bool
+	NativeHistograms bool
+	ClassicToNHCB    bool // convert_classic_histograms_to_nhcb
+	MetricRelabel    []*relabel.Config
+
+	// Limits of one scrape, which fails beyond them; 0 = no limit.
+	SampleLimit           int
+	LabelLimit            int
+	LabelNameLengthLimit  int
+	LabelValueLengthLimit int
+
+	// Gauges are the metrics about each scrape, at least one. The first one's readings carry the problems and the drops.
+	Gauges []Gauge
+
+	Redact func(text string) string // removes secrets from errors that quote a page
+	Log    *slog.Logger
+}
+
+// Gauge is a metric about the scrapes themselves, such as up.
+type Gauge struct{ Name, Help string }
+
+// Pool holds the series and families of all targets of a job. No two lines of its targets have one series.
+type Pool struct {
+	options Options
+	seed    maphash.Seed // of all hashes
+	round   uint32       // counts calls of Begin
+	now     int64        // the samples' default time, in Unix milliseconds
+
+	mu       sync.Mutex // held while a page is parsed; guards what follows
+	families map[familyKey]*family
+	first    *family // of the first gauge
+	series   map[uint64]*series
+	drops    []metric.Drop
+	index    lineIndex    // of the target whose page is parsed
+	desc     *description // returned last by share
+
+	// Memory that is reused.
+	builder      *labels.Builder
+	labelText    []byte
+	readFamilies []*family
+	readings     metric.Readings
+
+	// Memory of batches.
+	mores      arena[metric.More]
+	histograms arena[metric.HistogramValue]
+	summaries  arena[metric.SummaryValue]
+	counts     arena[uint64]
+	floats     arena[float64]
+}
+
+// NewPool returns a pool without targets.
+func NewPool(o Options) *Pool {
+	p := &Pool{
+		options: o, seed: maphash.MakeSeed(),
+		families: map[familyKey]*family{}, series: map[uint64]*series{},
+		builder: labels.NewBuilder(labels.EmptyLabels()),
+	}
+	p.first = p.acquire(o.Gauges[0].key(), nil)
+	return p
+}
+
+func (g Gauge) key() familyKey {
+	return familyKey{description: description{name: g.Name, help: g.Help, typ: metric.Gauge}}
+}
+
+// Begin begins a round, in which every target is scraped once. Samples without a timestamp have the time now, in Unix
+// milliseconds.
+func (p *Pool) Begin(now int64) {
+	p.round++
+	p.now, p.drops = now, p.drops[:0]
+}
+
+// NewCache adds a target, whose series get these labels. Its gauges are 0.
+func (p *Pool) NewCache(target labels.Labels) *Cache {
+	c := &Cache{
+		pool: p, labels: target, labelSet: metric.LabelSetOf(appendLabels(nil, target, "")), families: map[string]*metadata{},
+	}
+	for _, g := range p.options.Gauges {
+		f := p.acquire(g.key(), c.labelSet)
+		x := &series{description: &f.key.description, cache: c, family: f, labels: c.labelSet, single: &line{}, isGauge: true}
+		x.hash = p.hash(identity{name: g.Name}, appendLabels(nil, target, ""))
+		if p.series[x.hash] == nil {
+			p.series[x.hash] = x
+		}
+		c.gauges = append(c.gauges, x)
+	}
+	return c
+}
+
+// Remove removes a target and its series.
+func (p *Pool) Remove(c *Cache) {
+	for _, l := range c.last {
+		p.detach(l)
+	}
+	c.last = nil
+	for _, x := range c.gauges {
+		if p.series[x.hash] == x {
+			delete(p.series, x.hash)
+		}
+		p.release(x.family)
+	}
+}
+
+// Readings returns the series of the round, family by family. They are valid until the next call. The family of the first
+// gauge comes first, also without a target, with the problem and the drops.
+func (p *Pool) Readings(targets []*Cache, problem error) metric.Readings {
+	p.readFamilies = p.readFamilies[:0]
+	total := 0
+	eachSeries(targets, func(x *series) {
+		f := x.family
+		if f.round != p.round {
+			f.round, f.count = p.round, 0
+			p.readFamilies = append(p.readFamilies, f)
+		}
+		f.count++
+		total++
+	})
+	block := make([]metric.Series, total) // part of the batch, so never reused
+	for _, f := range p.readFamilies {
+		f.series, block = block[:0:f.count], block[f.count:]
+	}
+	eachSeries(targets, func(x *series) { x.family.series = append(x.family.series, x.reading(p.round)) })
+	clear(p.readings)
+	p.readings = append(p.readings[:0], metric.Measured{
+		Desc: p.first.describe(), Series: []metric.Series{}, Err: problem, Drops: p.drops,
+	})
+	for _, f := range p.readFamilies {
+		if f == p.first {
+			p.readings[0].Series = f.series
+		} else {
+			p.readings = append(p.readings, metric.Measured{Desc: f.describe(), Series: f.series})
+		}
+		f.series = nil
+	}
+	return p.readings
+}
+
+// eachSeries calls f for each series of the round. The order is that of the last round while series stay the same.
+func eachSeries(targets []*Cache, f func(*series)) {
+	for _, c := range targets {
+		for _, x := range c.gauges {
+			f(x)
+		}
+		for _, x := range c.shown {
+			f(x)
+		}
+	}
+}
+
+// drop counts a sample that is left out. It calls describe for the first one of each reason.
+func (p *Pool) drop(reason metric.Reason, describe func() string) {
+	for i := range p.drops {
+		if p.drops[i].Reason == reason {
+			p.drops[i].Count++
+			return
+		}
+	}
+	p.drops = append(p.drops, metric.Drop{Reason: reason, Count: 1, First: describe()})
+}
+
+// contain calls parse and returns a panic as an error.
+func (p *Pool) contain(parse func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			// At debug level, since a page can do so at every run. The error is logged once.
+			p.options.Log.Debug("panic while parsing a page", "panic", v, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic while parsing the page: %v", v)
+		}
+	}()
+	return parse()
+}
+
+// arena allocates slices of one block. Memory is never reused, since it becomes part of batches.
+type arena[T any] struct{ block []T }
+
+func (a *arena[T]) alloc(n int) []T {
+	if n > len(a.block) {
+		a.block = make([]T, max(n, 512))
+	}
+	s := a.block[:n:n]
+	a.block = a.block[n:]
+	return s
+}

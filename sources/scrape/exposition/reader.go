@@ -1,0 +1,461 @@
+package exposition
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"mime"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/exemplar"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/textparse"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// Media types of pages.
+const (
+	formatText        = "text/plain"
+	formatOpenMetrics = "application/openmetrics-text"
+	formatProtobuf    = "application/vnd.google.protobuf"
+)
+
+// Limits of any page, whatever the options are.
+const (
+	maxSamples  = 1_000_000
+	maxFamilies = 100_000
+	maxExemplar = 128            // characters in the labels of an exemplar (OpenMetrics 1.0, section "Exemplars")
+	maxFuture   = 10 * 60 * 1000 // milliseconds that a timestamp may be ahead of the round, as in Prometheus
+)
+
+// Reader reads one page into the lines of a cache.
+type Reader struct {
+	pool     *Pool
+	cache    *Cache
+	parser   textparse.Parser
+	format   string            // media type
+	family   *metadata         // of the last line of metadata
+	typ      model.MetricType  // of the last # TYPE line
+	exemplar exemplar.Exemplar // reused
+
+	// Of text formats.
+	body   []byte
+	rest   []byte                             // of body, what is not read yet
+	resume func(rest []byte) textparse.Parser // returns a parser of rest; nil for protobuf
+	failed error                              // of the lines that Stream took
+}
+
+// Finish parses what is left of the page, and ends the scrape. An error fails the whole scrape: the target then shows only
+// its gauges. The body is not used after Finish.
+func (r *Reader) Finish(body []byte, contentType string) error {
+	r.pool.mu.Lock()
+	defer r.pool.mu.Unlock()
+	if err := r.pool.contain(func() error { return r.parse(body, contentType) }); err != nil {
+		r.cache.abort()
+		return err
+	}
+	r.cache.end()
+	return nil
+}
+
+// Discard ends a scrape whose page could not be fetched.
+func (r *Reader) Discard() {
+	r.pool.mu.Lock()
+	defer r.pool.mu.Unlock()
+	r.cache.abort()
+}
+
+func (r *Reader) parse(body []byte, contentType string) error {
+	if r.failed != nil {
+		return r.failed
+	}
+	if contentType != "" { // a page without a type is text
+		format, _, err := mime.ParseMediaType(contentType)
+		if err != nil || format != formatText && format != formatOpenMetrics && format != formatProtobuf {
+			return fmt.Errorf("unsupported Content-Type %.60q: want text/plain, OpenMetrics or protobuf; is it a login or error page?", contentType)
+		}
+		r.format = format
+	}
+	body = slices.Grow(body, 1) // for the line feed that the parser appends, which would copy the body otherwise
+	parser, err := textparse.New(body, contentType, nil, textparse.ParserOptions{
+		KeepClassicOnClassicAndNativeHistograms: true, IgnoreNativeHistograms: !r.pool.options.NativeHistograms, FallbackContentType: formatText,
+	})
+	if parser == nil {
+		return fmt.Errorf("unsupported Content-Type: %w", oneLine(err))
+	}
+	r.parser = parser
+	r.openText(body)
+	if err := r.parseLines(); err != nil {
+		return err
+	}
+	if r.format == formatText && !isComments(r.rest) {
+		return r.parseError(errors.New("a zero byte outside of a label value"))
+	}
+	r.cache.assemble()
+	return nil
+}
+
+// openText prepares the reader to take lines of a text without the parser.
+func (r *Reader) openText(body []byte) {
+	symbols := labels.NewSymbolTable()
+	switch r.parser.(type) {
+	case *textparse.PromParser:
+		r.resume = func(rest []byte) textparse.Parser { return textparse.NewPromParser(rest, symbols, false) }
+	case *textparse.OpenMetricsParser:
+		r.resume = func(rest []byte) textparse.Parser { return textparse.NewOpenMetricsParser(rest, symbols) }
+	default:
+		return
+	}
+	r.body, r.rest = body, body
+}
+
+// isComments reports whether the rest of a text, behind the last line that the parser returned, has only comments and empty
+// lines. The parser takes a zero byte outside of a label value or comment for the end of the page.
+func isComments(rest []byte) bool {
+	for text := range bytes.Lines(rest) {
+		if text = bytes.TrimSpace(text); len(text) > 0 && text[0] != '#' {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *Reader) parseLines() error {
+	for {
+		if any, err := r.takeKnown(); err != nil {
+			return err
+		} else if any {
+			r.parser = r.resume(r.rest)
+		}
+		entry, err := r.parser.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return r.parseError(err)
+		}
+		if err := r.take(entry); err != nil {
+			return err
+		}
+		if r.cache.Scraped > maxSamples || len(r.cache.families) > maxFamilies {
+			return fmt.Errorf("the page has more than %d samples or %d families", maxSamples, maxFamilies)
+		}
+	}
+}
+
+// takeKnown takes lines for as long as they are those of the last scrape, in the same order, with other values. It reports
+// whether there were any. It does not use what the pool's mutex guards.
+func (r *Reader) takeKnown() (any bool, err error) {
+	for c := r.cache; c.next < len(c.last) && err == nil; any = true {
+		l := c.last[c.next]
+		n := int(l.length)
+		if n >= len(r.rest) || l.isOutdated(c) || l.hash != maphash.Bytes(r.pool.seed, r.rest[:n]) {
+			break
+		}
+		text, end := r.rest[:n], r.rest[n:]
+		value, size, ok := l.parseEnd(end)
+		if !ok {
+			break
+		}
+		c.next++
+		r.rest = end[size:]
+		if l.role >= roleMetadata {
+			r.takeMetadata(l)
+		} else if l, err = r.open(l, text, nil, false); l != nil {
+			l.set(value)
+		}
+	}
+	return any, err
+}
+
+// takeMetadata takes a line of metadata that the last scrape had too.
+func (r *Reader) takeMetadata(l *line) {
+	if l.role == roleType {
+		r.typ = l.family.typ
+	}
+	l.family.seen, r.family = r.pool.round, l.family
+	r.cache.see(l)
+}
+
+// take takes an entry that the parser returned.
+func (r *Reader) take(entry textparse.Entry) error {
+	switch entry {
+	case textparse.EntryType:
+		name, typ := r.parser.Type()
+		r.typ = typ
+		m := r.metadata(name)
+		if m.typ != typ {
+			m.typ = typ
+			m.version++
+		}
+		r.remember(name, m, roleType)
+	case textparse.EntryHelp:
+		name, help := r.parser.Help()
+		m := r.metadata(name)
+		if m.help != string(help) {
+			m.help = string(help)
+			m.version++
+		}
+		r.remember(name, m, roleMetadata)
+	case textparse.EntryUnit:
+		name, unit := r.parser.Unit()
+		m := r.metadata(name)
+		if m.unit != string(unit) {
+			m.unit = string(unit)
+			m.version++
+		}
+		r.remember(name, m, roleMetadata)
+	case textparse.EntrySeries:
+		return r.takeSample()
+	case textparse.EntryHistogram:
+		return r.takeHistogram()
+	}
+	return nil
+}
+
+// metadata returns the metadata of the family of this name, and makes it if it is new.
+func (r *Reader) metadata(name []byte) *metadata {
+	r.advance(name)
+	if m := r.family; m != nil && m.name == string(name) {
+		return m
+	}
+	c := r.cache
+	m := c.families[string(name)]
+	if m == nil {
+		m = &metadata{name: string(name), typ: model.MetricTypeUnknown}
+		c.families[m.name] = m
+		c.familiesVersion++
+	}
+	m.seen = r.pool.round
+	r.family = m
+	return m
+}
+
+// remember adds a line of metadata to the cache, given the family's name in that line.
+func (r *Reader) remember(name []byte, m *metadata, role role) {
+	if r.resume == nil {
+		return
+	}
+	i := cap(r.body) - cap(name) // the name is a part of the body
+	start, end := bytes.LastIndexByte(r.body[:i], '\n')+1, len(r.body)-len(r.rest)-1
+	if end < i || r.body[end] != '\n' {
+		return // the last line, without a line feed
+	}
+	hash := maphash.Bytes(r.pool.seed, r.body[start:end])
+	l := r.cache.find(hash, end-start)
+	if l == nil {
+		l = &line{hash: hash, length: uint32(end - start)}
+		r.pool.index.add(l)
+	}
+	l.role, l.family, l.version = role, m, m.version
+	r.cache.see(l)
+}
+
+// advance moves rest behind the line that the parser has read, given a part of that line in the body.
+func (r *Reader) advance(part []byte) {
+	if r.resume == nil {
+		return
+	}
+	_, r.rest, _ = bytes.Cut(r.body[cap(r.body)-cap(part)+len(part):], []byte("\n"))
+}
+
+// takeSample takes a line with a number.
+func (r *Reader) takeSample() error {
+	text, timestamp, value := r.parser.Series()
+	r.advance(text)
+	l, err := r.line(text, timestamp, false)
+	if l == nil || err != nil {
+		return err
+	}
+	l.set(value)
+	isCounter := l.role == roleValue && l.series.typ == metric.Counter
+	if isCounter || l.role == roleBucket {
+		r.takeExemplars(l)
+	}
+	if r.format == formatProtobuf && (isCounter || l.role == roleCount) {
+		l.start = r.parser.StartTimestamp()
+	}
+	return nil
+}
+
+// takeHistogram takes a native histogram.
+func (r *Reader) takeHistogram() error {
+	text, timestamp, h, floats := r.parser.Histogram()
+	l, err := r.line(text, timestamp, true)
+	if l == nil || err != nil {
+		return err
+	}
+	l.needExtra().histogram, err = nativeValue(h, floats)
+	if err != nil {
+		r.pool.drop(metric.Invalid, func() string { return fmt.Sprintf("%s%s: %v", l.series.name, l.series.labels, err) })
+		return nil
+	}
+	r.takeExemplars(l)
+	l.start = r.parser.StartTimestamp()
+	return nil
+}
+
+// takeExemplars gives the line the exemplars that the parser has for it.
+func (r *Reader) takeExemplars(l *line) {
+	x := &r.exemplar
+	for r.parser.Exemplar(x) {
+		e := metric.Exemplar{Value: x.Value}
+		length := 0
+		x.Labels.Range(func(label labels.Label) {
+			length += utf8.RuneCountInString(label.Name) + utf8.RuneCountInString(label.Value)
+			// Cloned, because a label keeps the memory of all labels.
+			e.Labels = append(e.Labels, metric.Label{Name: strings.Clone(label.Name), Value: strings.Clone(label.Value)})
+		})
+		if x.HasTs {
+			e.Time = x.Ts
+		}
+		if length > maxExemplar {
+			r.pool.drop(metric.LabelTooBig, func() string { return fmt.Sprintf("an exemplar with labels of %d characters", length) })
+		} else {
+			extra := l.needExtra()
+			extra.exemplars = append(extra.exemplars, e)
+		}
+		*x = exemplar.Exemplar{}
+	}
+}
+
+// line returns the line of the current sample, ready for its value. It returns nil if the sample is left out.
+func (r *Reader) line(text []byte, timestamp *int64, isNative bool) (*line, error) {
+	hash := maphash.Bytes(r.pool.seed, text)
+	l := r.cache.find(hash, len(text))
+	isNew := l == nil
+	if isNew {
+		l = &line{hash: hash, length: uint32(len(text))}
+	}
+	if isNew || l.isOutdated(r.cache) {
+		if err := r.resolve(l, isNative); err != nil {
+			return nil, err
+		}
+	}
+	if isNew {
+		r.pool.index.add(l)
+	}
+	return r.open(l, text, timestamp, isNew)
+}
+
+// open counts the current sample and prepares its line for the value. It returns nil if the sample is left out.
+func (r *Reader) open(l *line, text []byte, timestamp *int64, isNew bool) (*line, error) {
+	c := r.cache
+	c.Scraped++
+	again := c.see(l)
+	if l.series == nil && !l.duplicate {
+		return nil, nil // dropped by relabelling
+	}
+	limit := r.pool.options.SampleLimit
+	if c.Kept++; limit > 0 && c.Kept > limit {
+		return nil, fmt.Errorf("more samples than sample_limit (%d)", limit)
+	}
+	if again || l.duplicate {
+		r.pool.drop(metric.Duplicate, func() string { return printable(string(text)) })
+		return nil, nil
+	}
+	if isNew {
+		c.Added++
+	}
+	return r.openSeries(l, text, timestamp), nil
+}
+
+// openSeries sets the timestamp of the line, and shows its series. It returns nil if the timestamp is in the future.
+func (r *Reader) openSeries(l *line, text []byte, timestamp *int64) *line {
+	p := r.pool
+	l.time, l.start = 0, 0
+	if l.extra != nil {
+		l.extra.exemplars, l.extra.histogram = nil, nil
+	}
+	if timestamp != nil && p.options.HonorTimestamps {
+		if l.time = *timestamp; l.time == 0 {
+			l.time = 1 // 0 means no timestamp
+		}
+		if l.time > p.now+maxFuture {
+			p.drop(metric.Future, func() string { return fmt.Sprintf("%s at %d", printable(string(text)), l.time) })
+			return nil
+		}
+	}
+	l.updated = p.round
+	if l.role == roleCreated {
+		return l
+	}
+	x := l.series
+	if x.seen != p.round {
+		x.seen, x.got = p.round, 0
+		r.cache.shown = append(r.cache.shown, x)
+	}
+	x.got++
+	return l
+}
+
+// resolve finds the series of the line that the parser has read, and the line's role in it.
+func (r *Reader) resolve(l *line, isNative bool) error {
+	scraped := r.labels()
+	name := scraped.Get(model.MetricNameLabel)
+	if label, twice := scraped.HasDuplicateLabelNames(); twice {
+		return fmt.Errorf("a series of %s has the label %s twice", printable(name), printable(label))
+	}
+	m, suffix := r.cache.metadata(name)
+	l.family, l.version = m, r.cache.familiesVersion
+	if m != nil {
+		l.version = m.version
+	}
+	final, keep := r.cache.relabel(scraped)
+	if !keep {
+		r.pool.detach(l)
+		return nil
+	}
+	if err := r.pool.options.checkLabels(final); err != nil {
+		return err
+	}
+	id := identity{name: final.Get(model.MetricNameLabel)}
+	switch {
+	case isNative:
+		id.typ, id.role = metric.Histogram, roleNative
+		if m != nil && m.typ == model.MetricTypeGaugeHistogram {
+			id.typ = metric.GaugeHistogram
+		}
+	case m != nil:
+		id = id.inFamily(m.typ, suffix, final)
+		if id.role == roleCreated && r.format != formatOpenMetrics {
+			id = identity{name: final.Get(model.MetricNameLabel)} // a series of its own in the other formats
+		}
+	}
+	r.cache.attach(l, id, final)
+	return nil
+}
+
+// labels returns the labels of the sample that the parser has read.
+func (r *Reader) labels() (all labels.Labels) {
+	r.parser.Labels(&all)
+	name := ""
+	switch r.typ {
+	case model.MetricTypeHistogram:
+		name = model.BucketLabel
+	case model.MetricTypeSummary:
+		name = model.QuantileLabel
+	}
+	// Behind a # TYPE line the parser normalizes bounds. A parser of the rest of a page does not know about the line.
+	if text := all.Get(name); text != "" {
+		if bound, err := strconv.ParseFloat(text, 64); err == nil {
+			b := r.pool.builder
+			b.Reset(all)
+			b.Set(name, labels.FormatOpenMetricsFloat(bound))
+			all = b.Labels()
+		}
+	}
+	return all
+}
+
+func (r *Reader) parseError(err error) error {
+	text := r.pool.options.Redact(err.Error()) // before it is cut
+	return fmt.Errorf("parse error after %d samples: %s", r.cache.Scraped, printable(text))
+}
