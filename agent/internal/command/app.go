@@ -43,7 +43,7 @@ type App struct {
 	// Dial connects instead of net.Dialer, if it is not nil.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	vault   *setting.Vault
+	vault   *setting.SecretStore
 	traffic *httpclient.SharedState // of all jobs, kept over reloads
 	logins  logins                  // of all jobs and sinks, kept over reloads
 	log     *slog.Logger
@@ -101,7 +101,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 	}
 	if err == nil {
 		c.Named = slices.ContainsFunc(parsed.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == "config" })
-		a.vault = &setting.Vault{Dir: filepath.Dir(c.Config)}
+		a.vault = &setting.SecretStore{Dir: filepath.Dir(c.Config)}
 		a.traffic = &httpclient.SharedState{}
 		a.logins = logins{}
 		a.log = a.logger(&c.globals)
@@ -249,7 +249,7 @@ func (e *exitError) Unwrap() error { return e.err }
 // scrubber removes secrets from a stream. It finds a secret only if one Write has all of it.
 type scrubber struct {
 	w     io.Writer
-	vault *setting.Vault
+	vault *setting.SecretStore
 }
 
 func (s scrubber) Write(p []byte) (int, error) {

@@ -1,4 +1,4 @@
-package sinktest
+package peers
 
 import (
 	"log/slog"
@@ -14,19 +14,19 @@ import (
 	"github.com/prometheus/pushgateway/storage"
 )
 
-// Gateway is the Pushgateway's own handlers over its own storage.
-type Gateway struct {
+// Pushgateway is a Pushgateway: its handlers and its storage.
+type Pushgateway struct {
 	http.Handler
 	store *storage.DiskMetricStore
 }
 
-// NewGateway makes one that holds nothing. It is shut down when the test ends.
-func NewGateway(t testing.TB) *Gateway {
+// NewPushgateway returns an empty Pushgateway. It is shut down when the test ends.
+func NewPushgateway(t testing.TB) *Pushgateway {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	// As the program's own main does.
+	// As main does in the Pushgateway.
 	handler.EscapingScheme, handler.ValidationScheme = model.NoEscaping, model.LegacyValidation
-	g := &Gateway{store: storage.NewDiskMetricStore("", 0, nil, quiet)}
+	g := &Pushgateway{store: storage.NewDiskMetricStore("", 0, nil, quiet)}
 	t.Cleanup(func() {
 		if err := g.store.Shutdown(); err != nil {
 			t.Error(err)
@@ -46,8 +46,8 @@ func NewGateway(t testing.TB) *Gateway {
 	return g
 }
 
-// Text is what the gateway shows to a scrape, without its own push times.
-func (g *Gateway) Text(t testing.TB) string {
+// Text returns the exposition of the gateway without its own push times.
+func (g *Pushgateway) Text(t testing.TB) string {
 	t.Helper()
 	g.settle(t)
 	var text strings.Builder
@@ -62,9 +62,9 @@ func (g *Gateway) Text(t testing.TB) string {
 	return text.String()
 }
 
-// settle waits for deletions, which the gateway does after it has accepted them: what is written to the store after
-// them is answered after them. The group that it writes is empty and deleted again.
-func (g *Gateway) settle(t testing.TB) {
+// settle waits for deletions, which the gateway accepts before it does them. A later write is answered after them. The
+// group that settle writes is empty, and is deleted again.
+func (g *Pushgateway) settle(t testing.TB) {
 	t.Helper()
 	barrier := map[string]string{"job": "sinktest barrier"}
 	done := make(chan error, 1)
@@ -75,5 +75,5 @@ func (g *Gateway) settle(t testing.TB) {
 	g.store.SubmitWriteRequest(storage.WriteRequest{Labels: barrier})
 }
 
-// Families is what the gateway holds.
-func (g *Gateway) Families() []*dto.MetricFamily { return g.store.GetMetricFamilies() }
+// Families returns the stored families.
+func (g *Pushgateway) Families() []*dto.MetricFamily { return g.store.GetMetricFamilies() }

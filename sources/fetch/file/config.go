@@ -1,4 +1,4 @@
-// Package file fetches a document from files.
+// Package file reads a document from one or more files.
 package file
 
 import (
@@ -25,10 +25,10 @@ var Kind = sources.Kind[sources.Fetcher]{
 	Example: example,
 }
 
-// Config says what to read.
+// Config holds the settings of the file fetcher.
 type Config struct {
-	Path  string   `yaml:"path"`  // one file, which is the document
-	Paths []string `yaml:"paths"` // in place of it, patterns: the document is a list of what they match
+	Path  string   `yaml:"path"`  // one file: the document
+	Paths []string `yaml:"paths"` // patterns, instead of path: the document is a list of the files
 
 	ChangedOnly bool `yaml:"changed_only"`
 
@@ -38,7 +38,7 @@ type Config struct {
 	Decoding format.Settings `yaml:",inline"`
 }
 
-// Validate names every problem by its setting.
+// Validate returns every problem of the settings.
 func (c *Config) Validate() error {
 	var problems []error
 	bad := func(path, format string, args ...any) {
@@ -46,20 +46,20 @@ func (c *Config) Validate() error {
 	}
 	switch {
 	case c.Path == "" && len(c.Paths) == 0:
-		bad("path", "is needed: the file to read; or paths, a list of patterns such as /var/lib/jobs/*.json")
+		bad("path", "is required, or paths: set the file to read, or a list of patterns such as /var/lib/jobs/*.json")
 	case c.Path != "" && len(c.Paths) > 0:
-		bad("paths", "stands beside path: keep one of them")
+		bad("paths", "set either path or paths, not both")
 	}
 	for i, pattern := range c.Paths {
 		at := fmt.Sprintf("paths.%d", i)
 		if _, err := filepath.Match(pattern, ""); err != nil {
-			bad(at, `is no pattern: want a closing bracket after [, and a character after \`)
+			bad(at, `is not a valid pattern: want a closing bracket after [, and a character after \`)
 		}
 		switch {
 		case pattern == "":
 			bad(at, "is empty")
 		case strings.Contains(pattern, "**"):
-			bad(at, "** is not understood: a * stands for one folder or name, so name each depth in a pattern of its own")
+			bad(at, "** is not supported: * matches one directory or file name, so write one pattern for each depth")
 		}
 	}
 	if c.MaxFiles < 1 {
@@ -71,15 +71,15 @@ func (c *Config) Validate() error {
 	return errors.Join(append(problems, c.Decoding.Validate())...)
 }
 
-// New makes the fetcher.
+// New returns the fetcher.
 func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 	return &fetcher{
-		set: c, show: env.Show, dir: filepath.Clean(env.Dir), decoder: c.Decoding.Decoder(env.Web.Secrets),
+		config: c, show: env.Show, dir: filepath.Clean(env.Dir), decoder: c.Decoding.Decoder(env.Web.Secrets),
 	}, nil
 }
 
-// Identity implements sources.Identifier: the files.
+// Identity implements sources.Identifier.
 func (c *Config) Identity() string { return fmt.Sprintf("%q %q", c.Path, c.Paths) }
 
-// Dated tells that a file is what it is now.
+// Dated reports false: the content of a file does not depend on the window.
 func (c *Config) Dated() bool { return false }

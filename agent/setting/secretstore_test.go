@@ -54,13 +54,13 @@ func TestTextIsItselfOrAReference(t *testing.T) {
 	}
 }
 
-func TestVaultReads(t *testing.T) {
+func TestSecretStoreReads(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "plain"), "hunter22\r\n")
 	write(t, filepath.Join(dir, "lines"), "# A=comment\nexport TOKEN = \"quoted value\"\nBARE=x=y\nSINGLE='it'\nEMPTY=\nHALF=\"\n")
 	write(t, filepath.Join(dir, "empty"), "\n")
 	write(t, filepath.Join(dir, "huge"), strings.Repeat("x", maxSecretFile+1))
-	v := &Vault{Dir: dir, LookupEnv: func(name string) (string, bool) {
+	v := &SecretStore{Dir: dir, LookupEnv: func(name string) (string, bool) {
 		value, ok := map[string]string{"KEY": "from env", "NONE": ""}[name]
 		return value, ok
 	}}
@@ -74,7 +74,7 @@ func TestVaultReads(t *testing.T) {
 	}
 	for ref, want := range map[string]string{
 		"env:NONE": "NONE is not set", "env:GONE": "GONE is not set", "file:empty": "empty is empty", "file:gone": "no such file",
-		"file:huge": "larger than 1MiB", "file:lines#EMPTY": "EMPTY is empty", "file:lines#A": "no line A=…", "file:": "directory",
+		"file:huge": "larger than 1MiB", "file:lines#EMPTY": "EMPTY is empty", "file:lines#A": "no line A=VALUE", "file:": "directory",
 	} {
 		if got, err := v.Secret(Secret(ref)); err == nil || !strings.Contains(err.Error(), want) ||
 			!strings.HasPrefix(err.Error(), "secret "+ref) {
@@ -89,8 +89,8 @@ func TestVaultReads(t *testing.T) {
 	}
 }
 
-// TestVaultKeys holds that the names in a file are told, and nothing that may be part of a value.
-func TestVaultKeys(t *testing.T) {
+// TestSecretStoreKeys checks that Keys returns names only, and nothing that may be part of a value.
+func TestSecretStoreKeys(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "lines"), "# A=comment\nexport TOKEN = \"quoted=value\"\nBARE=x=y\nBARE=again\nc.d-e=\n=x\nnothing\nMII+/a=\n-----BEGIN a=b\n  IN = 1\r\n")
 	write(t, filepath.Join(dir, "huge"), strings.Repeat("x", maxSecretFile+1))
@@ -99,7 +99,7 @@ func TestVaultKeys(t *testing.T) {
 		fmt.Fprintf(&many, "K%d=v\n", i)
 	}
 	write(t, filepath.Join(dir, "many"), many.String())
-	v := &Vault{Dir: dir}
+	v := &SecretStore{Dir: dir}
 	if got, err := v.Keys("lines"); err != nil || strings.Join(got, " ") != "TOKEN BARE c.d-e IN" {
 		t.Errorf("got %q, %v", got, err)
 	}
@@ -111,18 +111,18 @@ func TestVaultKeys(t *testing.T) {
 			t.Errorf("%s: got %q", path, got)
 		}
 	}
-	var none *Vault
+	var none *SecretStore
 	if got, err := none.Keys(filepath.Join(dir, "lines")); err != nil || len(got) != 4 {
 		t.Errorf("without a vault: %q, %v", got, err)
 	}
 }
 
-// joined joins the parts of a reference that only a test knows.
+// joined joins the parts of a reference.
 func joined(parts ...string) string { return strings.Join(parts, "") }
 
-func TestVaultNoticesARotatedFile(t *testing.T) {
+func TestSecretStoreNoticesARotatedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
-	var v Vault
+	var v SecretStore
 	for _, secret := range []string{"first-secret", "second-secret"} {
 		write(t, path, secret)
 		if got, err := v.Secret(Secret("file:" + path)); got != secret || err != nil {
@@ -136,7 +136,7 @@ func TestVaultNoticesARotatedFile(t *testing.T) {
 
 func TestScrubKnowsTheFormsOfASecret(t *testing.T) {
 	const secret = "p&ss w\"rd/+é\n<x>\\\x01😀"
-	var v Vault
+	var v SecretStore
 	v.Remember(secret)
 	html, _ := json.Marshal(secret)
 	for what, text := range map[string]string{
@@ -159,15 +159,15 @@ func TestScrubKnowsTheFormsOfASecret(t *testing.T) {
 	}
 }
 
-// TestScrubKnowsAKeyWithoutItsScheme holds that a secret which is a whole header is blanked where a server tells the key
-// alone, and that its other words are not.
+// TestScrubKnowsAKeyWithoutItsScheme checks a secret that is the value of a header: its credential alone is removed, and
+// its other words are kept.
 func TestScrubKnowsAKeyWithoutItsScheme(t *testing.T) {
 	for secret, key := range map[string]string{
 		"Token token=k3y-of-mine": "k3y-of-mine", `Token token="k3y-of-mine"`: "k3y-of-mine", "Bearer k3y.of_mine": "k3y.of_mine",
 		"token=k3y-of-mine": "k3y-of-mine", "Basic b3BzOmh1bnRlcjI=": "b3BzOmh1bnRlcjI=", "ApiKey  k3y-of-mine": "k3y-of-mine",
 		"k3y-of-mine": "k3y-of-mine", "correct horse battery": "correct horse battery",
 	} {
-		v := Vault{LookupEnv: func(string) (string, bool) { return secret, true }}
+		v := SecretStore{LookupEnv: func(string) (string, bool) { return secret, true }}
 		if _, err := v.Secret("env:KEY"); err != nil {
 			t.Fatal(err)
 		}
@@ -179,17 +179,17 @@ func TestScrubKnowsAKeyWithoutItsScheme(t *testing.T) {
 }
 
 func TestScrubTakesTheLongerSecretFirst(t *testing.T) {
-	var v Vault
+	var v SecretStore
 	v.Remember("token")
 	v.Remember("token-and-more")
-	v.Remember("abc") // too short: it would blank ordinary words
+	v.Remember("abc") // too short
 	if got := v.Scrub("token-and-more token abc"); got != "<secret> <secret> abc" {
 		t.Errorf("got %q", got)
 	}
 }
 
-func TestNilVault(t *testing.T) {
-	var v *Vault
+func TestNilSecretStore(t *testing.T) {
+	var v *SecretStore
 	v.Remember("hunter22")
 	v.RememberLogin("ops", "hunter22")
 	if got := v.Scrub("hunter22"); got != "hunter22" {
@@ -201,9 +201,9 @@ func TestNilVault(t *testing.T) {
 	}
 }
 
-// A token every five minutes for a year must not fill the memory, and a secret in daily use must not be forgotten for it.
-func TestVaultIsBounded(t *testing.T) {
-	var v Vault
+// Many short-lived tokens must not fill the memory, and must not displace a secret in use.
+func TestSecretStoreIsBounded(t *testing.T) {
+	var v SecretStore
 	for i := range 3 * maxKnown {
 		v.Remember(fmt.Sprintf("token-%d", i))
 		v.Remember("in-daily-use")
@@ -217,8 +217,8 @@ func TestVaultIsBounded(t *testing.T) {
 	}
 }
 
-func TestVaultIsSafeForConcurrentUse(t *testing.T) {
-	var v Vault
+func TestSecretStoreIsSafeForConcurrentUse(t *testing.T) {
+	var v SecretStore
 	var all sync.WaitGroup
 	for i := range 4 {
 		all.Go(func() {
@@ -241,12 +241,12 @@ func FuzzScrub(f *testing.F) {
 		if strings.Contains(blank, secret) || strings.Contains(blank, other) {
 			return
 		}
-		var v Vault
+		var v SecretStore
 		v.Remember(secret)
 		v.Remember(other)
 		got := v.Scrub(text + secret + text)
 		for _, s := range []string{secret, other} {
-			// A secret that begins or ends like the blank itself can form anew around it.
+			// A secret with < or > can appear around the replacement.
 			if len(s) >= minSecret && !strings.ContainsAny(s, "<>") && strings.Contains(got, s) {
 				t.Errorf("%q is left in %q", s, got)
 			}

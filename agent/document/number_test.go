@@ -57,7 +57,7 @@ func TestParseNumber(t *testing.T) {
 	}
 }
 
-// TestDecimals holds that numbers with a point are the nearest floats, as strconv has them.
+// TestDecimals compares numbers with a point with strconv.
 func TestDecimals(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 10_000 {

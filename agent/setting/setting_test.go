@@ -41,7 +41,7 @@ func TestProblemTextNamesTheSetting(t *testing.T) {
 	if got := Bad("", "alone").Error(); got != "alone" {
 		t.Errorf("got %q", got)
 	}
-	// A problem that someone has wrapped is still found.
+	// A wrapped problem is found.
 	if got := texts(fmt.Errorf("sink x: %w", Bad("url", "required"))); got != "url|required" {
 		t.Errorf("got %q", got)
 	}

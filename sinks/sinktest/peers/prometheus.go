@@ -1,4 +1,8 @@
-package sinktest
+// Package peers runs Prometheus and the Pushgateway within a test, for the tests of this repository. They are their own
+// handlers and storage, without a network.
+//
+// It is apart from sinktest since its dependencies are many: whoever tests a sink of their own with sinktest does not need them.
+package peers
 
 import (
 	"context"
@@ -24,22 +28,22 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 )
 
-// Prometheus is Prometheus' own remote-write receiver over its own storage, and its own query engine.
+// Prometheus is a Prometheus: its remote-write receiver, its storage and its query engine.
 type Prometheus struct {
 	http.Handler
 	db     *tsdb.DB
 	engine *promql.Engine
 }
 
-// NewPrometheus makes one that accepts these protocols; without any, both. It takes a series' samples in order of time alone.
-// It is closed when the test ends.
+// NewPrometheus returns a Prometheus that accepts these protocols, or both if none is given. It refuses samples that are out
+// of order. It is closed when the test ends.
 func NewPrometheus(t testing.TB, accepts ...remoteapi.WriteMessageType) *Prometheus {
 	t.Helper()
 	return newPrometheus(t, tsdb.DefaultOptions(), accepts)
 }
 
-// NewPrometheusFor makes one whose memory has room for a span of time, so that it need not write to the disk. It takes
-// samples that are up to half of the span older than the newest.
+// NewPrometheusFor returns a Prometheus that keeps a span of time in memory, so that it need not write blocks to disk. It
+// accepts samples that are up to half of the span older than the newest one.
 func NewPrometheusFor(t testing.TB, span time.Duration) *Prometheus {
 	t.Helper()
 	options := tsdb.DefaultOptions()
@@ -48,7 +52,7 @@ func NewPrometheusFor(t testing.TB, span time.Duration) *Prometheus {
 	return newPrometheus(t, options, nil)
 }
 
-// NewOutOfOrder makes one that takes samples of a series in any order, within a window behind its newest one.
+// NewOutOfOrder returns a Prometheus that accepts the samples of a series in any order, within a window before the newest one.
 func NewOutOfOrder(t testing.TB, window time.Duration) *Prometheus {
 	t.Helper()
 	options := tsdb.DefaultOptions()
@@ -66,7 +70,7 @@ func newPrometheus(t testing.TB, options *tsdb.Options, accepts remoteapi.Messag
 	if err != nil {
 		t.Fatal(err)
 	}
-	db.DisableCompactions() // a block that was read in a bubble of fake time cannot be closed outside of it
+	db.DisableCompactions() // a block that is read in a synctest bubble cannot be closed outside of it
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
 			t.Error(err)
@@ -83,7 +87,7 @@ func newPrometheus(t testing.TB, options *tsdb.Options, accepts remoteapi.Messag
 	}
 }
 
-// Vector is the result of an instant query.
+// Vector returns the result of an instant query.
 func (p *Prometheus) Vector(t testing.TB, at time.Time, text string) promql.Vector {
 	t.Helper()
 	q, err := p.engine.NewInstantQuery(context.Background(), p.db, nil, text, at)
@@ -98,7 +102,7 @@ func (p *Prometheus) Vector(t testing.TB, at time.Time, text string) promql.Vect
 	return slices.Clone(vector)
 }
 
-// Query is the result of an instant query by series. A native histogram stands for its count.
+// Query returns the result of an instant query by series. The value of a native histogram is its count.
 func (p *Prometheus) Query(t testing.TB, at time.Time, text string) map[string]float64 {
 	t.Helper()
 	got := map[string]float64{}
@@ -111,7 +115,7 @@ func (p *Prometheus) Query(t testing.TB, at time.Time, text string) map[string]f
 	return got
 }
 
-// Stored is all that is held of a metric: a line for each sample, with labels but for job and instance, by series and time.
+// Stored returns a line for each stored sample of a metric, by series and time. The labels lack job and instance.
 func (p *Prometheus) Stored(name string) ([]string, error) {
 	q, err := p.db.Querier(math.MinInt64, math.MaxInt64)
 	if err != nil {
@@ -134,7 +138,7 @@ func (p *Prometheus) Stored(name string) ([]string, error) {
 	return lines, set.Err()
 }
 
-// Exemplars are those of the series that a selector names, by time.
+// Exemplars returns the exemplars of the selected series, by time.
 func (p *Prometheus) Exemplars(t testing.TB, selector string) []exemplar.Exemplar {
 	t.Helper()
 	matchers, err := parser.NewParser(parser.Options{}).ParseMetricSelector(selector)
@@ -156,7 +160,7 @@ func (p *Prometheus) Exemplars(t testing.TB, selector string) []exemplar.Exempla
 	return all
 }
 
-// Value is the value of a query with one result, NaN where it has none.
+// Value returns the value of a query with one result, or NaN if it has none.
 func (p *Prometheus) Value(t testing.TB, at time.Time, text string) float64 {
 	t.Helper()
 	got := p.Query(t, at, text)

@@ -7,34 +7,33 @@ import (
 	"io/fs"
 	"net"
 	"syscall"
-	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// dsnError is what is wrong with a DSN without the DSN, of which a driver may show more than it should.
-func dsnError(what, err error) error {
+// dsnError returns the error for a DSN that a driver refuses. It does not show the DSN, and neither does what it returns:
+// a driver may quote the password.
+func dsnError(wanted, err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return fmt.Errorf("dsn: %s: %v", e.Path, e.Err) // a certificate or the like
+		return fmt.Errorf("dsn: %s: %v", e.Path, e.Err) // a certificate, for example
 	}
-	return what
+	return wanted
 }
 
-// remedy is an error's text, with what to do about it.
-func remedy(err error) string {
+// explain returns the text of an error with advice on what to do.
+func explain(err error) string {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return ofPostgres(e)
+		return explainPostgres(e)
 	}
 	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
-		return ofMySQL(e)
+		return explainMySQL(e)
 	}
 	if e, ok := errors.AsType[*sqliteError](err); ok {
-		return ofSQLite(e)
+		return explainSQLite(e)
 	}
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
-		return fmt.Sprintf("%v: is the database at the address in dsn, and does it listen?", e)
+		return fmt.Sprintf("%v: is the database running, and is its address in dsn right?", e)
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		return fmt.Sprintf("%v: is the host in dsn right?", e)
@@ -43,7 +42,7 @@ func remedy(err error) string {
 		return fmt.Sprintf("%s: %v", e.Path, e.Err)
 	}
 	if errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
-		return "the database has ended the connection"
+		return "the database closed the connection"
 	}
 	if e, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return fmt.Sprintf("connect to %s: %v", e.Config.Host, innermost(e))
@@ -51,7 +50,7 @@ func remedy(err error) string {
 	return err.Error()
 }
 
-// innermost is what an error wraps at last, the first of several.
+// innermost returns the last error of the chain that err wraps. Of joined errors it follows the first.
 func innermost(err error) error {
 	for {
 		var next error
@@ -70,17 +69,17 @@ func innermost(err error) error {
 	}
 }
 
-// ofPostgres goes by the error's code (PostgreSQL's documentation, appendix A).
-func ofPostgres(e *pgconn.PgError) string {
+// explainPostgres adds advice by error code (PostgreSQL's documentation, appendix A).
+func explainPostgres(e *pgconn.PgError) string {
 	text := fmt.Sprintf("%s (SQLSTATE %s)", e.Message, e.Code)
 	if e.Position > 0 {
 		text = fmt.Sprintf("%s at character %d (SQLSTATE %s)", e.Message, e.Position, e.Code)
 	}
 	switch e.Code {
 	case "28P01", "28000":
-		text += ": look at the user and password in dsn, and at pg_hba.conf"
+		text += ": check the user and password in dsn, and pg_hba.conf"
 	case "42501":
-		text += ": grant the login SELECT"
+		text += ": grant the user SELECT"
 	case "42P01", "3F000":
 		text += ": name the schema too, or set search_path"
 	case "25006":
@@ -97,33 +96,18 @@ func ofPostgres(e *pgconn.PgError) string {
 	return text
 }
 
-// ofMySQL goes by the error's number (MySQL's and MariaDB's references of server errors).
-func ofMySQL(e *mysql.MySQLError) string {
+// explainMySQL adds advice by error number (the server error references of MySQL and MariaDB).
+func explainMySQL(e *mysql.MySQLError) string {
 	text := fmt.Sprintf("%s (error %d)", e.Message, e.Number)
 	switch e.Number {
 	case 1044, 1045, 1698:
-		text += ": look at the user and password in dsn"
+		text += ": check the user and password in dsn"
 	case 1142, 1143, 1370:
-		text += ": grant the login SELECT"
+		text += ": grant the user SELECT"
 	case 1792, 1290, 1836:
 		text += ": the query may only read"
 	case 1040, 1203, 1226:
 		text += ": each job keeps one connection"
 	}
 	return text
-}
-
-func ofSQLite(e *sqliteError) string {
-	switch e.code & 0xff {
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return fmt.Sprintf("%s by a writer for more than %s: make its transactions short, or set journal_mode to WAL, with which readers do not wait",
-			e.text, busyFor.Round(time.Second))
-	case sqlite3.SQLITE_CANTOPEN:
-		return e.text + ": may the agent read it? In WAL mode it must also be able to write in the file's folder"
-	case sqlite3.SQLITE_READONLY:
-		return e.text + ": its last writer broke off: open it once for writing"
-	case sqlite3.SQLITE_TOOBIG:
-		return e.text + ": a cell is larger than max_bytes"
-	}
-	return e.text
 }

@@ -2,6 +2,7 @@ package document
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 	"strconv"
 	"unicode/utf16"
@@ -9,41 +10,45 @@ import (
 	"unsafe"
 )
 
-// string reads a text and leaves its backslashes where they are.
-func (p *Parser) string() error {
-	text := p.tree.text
-	start, escaped := p.at+1, false
-	for i := start; ; {
-		i = special(text, i)
-		if i >= len(text) {
-			p.at = i
-			return ErrShort
+// AppendQuoted appends a JSON string. Invalid UTF-8 becomes U+FFFD.
+func AppendQuoted(into []byte, text string) []byte {
+	into = append(into, '"')
+	for text != "" {
+		n := plain(text)
+		into, text = append(into, text[:n]...), text[n:]
+		if text == "" {
+			break
 		}
-		switch c := text[i]; {
-		case c == '"':
-			p.add(String, start, i, escaped)
-			p.at = i + 1
-			return nil
-		case c == '\\':
-			n := escape(text[i:])
-			if n == 0 {
-				p.at = i
-				if rest := len(text) - i; rest < 2 || text[i+1] == 'u' && rest < 6 {
-					return ErrShort
-				}
-				return p.want(`an escape such as \n or \u00e9`)
-			}
-			escaped = true
-			i += n
+		r, size := utf8.DecodeRuneInString(text)
+		text = text[size:]
+		switch {
+		case r == '"' || r == '\\':
+			into = append(into, '\\', byte(r))
+		case r == '\n':
+			into = append(into, `\n`...)
+		case r == '\t':
+			into = append(into, `\t`...)
+		case r < ' ':
+			into = fmt.Appendf(into, `\u%04x`, r)
 		default:
-			p.at = i
-			return p.want("no control character in a text")
+			into = utf8.AppendRune(into, r)
 		}
 	}
+	return append(into, '"')
 }
 
-// special is where the next quote, backslash or control character stands, from i on. It looks at eight bytes at a time:
-// subtracting turns on the high bit of a byte that was zero (or below a space), and the lowest such bit is exact.
+// plain returns the number of leading bytes that need no escape in JSON.
+func plain(text string) int {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			return i
+		}
+	}
+	return len(text)
+}
+
+// special returns the index of the next quote, backslash or control character from i on. It tests eight bytes at a time:
+// the subtraction sets the high bit of a byte that was zero (or below a space), and the lowest such bit is exact.
 func special(text []byte, i int) int {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	for ; i+8 <= len(text); i += 8 {
@@ -62,7 +67,7 @@ func special(text []byte, i int) int {
 	return i
 }
 
-// escape is the length of the escape that a text begins with, 0 where it is none.
+// escape returns the length of the escape at the beginning of a text, or 0 if it is invalid.
 func escape(text []byte) int {
 	if len(text) < 2 {
 		return 0
@@ -78,7 +83,7 @@ func escape(text []byte) int {
 	return 0
 }
 
-// unit reads the four hexadecimal digits of a UTF-16 code unit.
+// unit parses the four hexadecimal digits of a UTF-16 code unit.
 func unit(text []byte) (rune, bool) {
 	if len(text) < 4 {
 		return 0, false
@@ -87,7 +92,7 @@ func unit(text []byte) (rune, bool) {
 	return rune(n), err == nil
 }
 
-// unescape appends what a text with backslashes says. Half a surrogate pair is U+FFFD, as for encoding/json.
+// unescape appends a string with its escapes decoded. A lone surrogate becomes U+FFFD, as in encoding/json.
 func unescape(into []byte, raw string) []byte {
 	for i := 0; i < len(raw); {
 		c := raw[i]
@@ -120,5 +125,5 @@ func unescape(into []byte, raw string) []byte {
 	return into
 }
 
-// view is the bytes as a string without a copy, valid as long as they are.
+// view returns the bytes as a string without a copy.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

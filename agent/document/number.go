@@ -5,20 +5,7 @@ import (
 	"strings"
 )
 
-// Number is the value as a number: a number, true (1) or false (0), or a text that is a decimal number and nothing else.
-func (v Value) Number() (float64, bool) {
-	switch v.Kind() {
-	case Number, String:
-		return ParseNumber(v.Text())
-	case True:
-		return 1, true
-	case False:
-		return 0, true
-	}
-	return 0, false
-}
-
-// ParseNumber reads a decimal number; words such as NaN or 0x10, which strconv knows too, are none.
+// ParseNumber parses a decimal number. Unlike strconv.ParseFloat it refuses forms such as NaN and 0x10.
 func ParseNumber(s string) (float64, bool) {
 	if f, ok := shortDecimal(s); ok {
 		return f, true
@@ -32,8 +19,8 @@ func ParseNumber(s string) (float64, bool) {
 	return f, err == nil
 }
 
-// shortDecimal reads a number of up to 15 digits without an exponent. The digits and the power of ten are exact as floats,
-// so that their quotient is the nearest float (W. Clinger, How to read floating point numbers accurately, 1990).
+// shortDecimal parses a number of up to 15 digits without an exponent. The digits and the power of ten are exact as floats,
+// so their quotient is the nearest float (W. Clinger, How to read floating point numbers accurately, 1990).
 func shortDecimal(s string) (float64, bool) {
 	number, negative := strings.CutPrefix(s, "-")
 	if len(number) > maxExact+1 {
@@ -62,13 +49,13 @@ func shortDecimal(s string) (float64, bool) {
 	return f, digits > 0 && digits <= maxExact
 }
 
-// maxExact is how many decimal digits a float64 holds exactly, whichever they are.
+// maxExact is the number of decimal digits that a float64 always holds exactly.
 const maxExact = 15
 
-// maxDigits is how many decimal digits fit an int64, whichever they are.
+// maxDigits is the number of decimal digits that always fit an int64.
 const maxDigits = 18
 
-// ParseInt reads an integer of up to 18 digits, with or without a minus sign.
+// ParseInt parses an integer of up to 18 digits, with an optional minus sign.
 func ParseInt(s string) (int64, bool) {
 	digits := strings.TrimPrefix(s, "-")
 	if digits == "" || len(digits) > maxDigits {
@@ -85,14 +72,4 @@ func ParseInt(s string) (int64, bool) {
 		n = -n
 	}
 	return n, true
-}
-
-// Label is the value as a label's value or an event's id: a text, the digits of a number, true or false. It may point into
-// the document.
-func (v Value) Label() (string, bool) {
-	switch v.Kind() {
-	case String, Number, True, False:
-		return v.Text(), true
-	}
-	return "", false
 }

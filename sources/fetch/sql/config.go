@@ -1,4 +1,4 @@
-// Package sql fetches the rows of a query as a document.
+// Package sql fetches the rows of a query as a document, from PostgreSQL, MySQL, MariaDB or SQLite.
 package sql
 
 import (
@@ -24,18 +24,18 @@ var Kind = sources.Kind[sources.Fetcher]{
 	Example: example,
 }
 
-// Config says what to ask which database. There is no time-out here: the job's bounds the whole tick.
+// Config holds the settings of the sql fetcher. The job's timeout bounds the query.
 type Config struct {
 	Driver Driver       `yaml:"driver"`
-	DSN    setting.Text `yaml:"dsn"` // a reference to a secret; of SQLite a path, relative to the configuration file's folder
+	DSN    setting.Text `yaml:"dsn"` // a reference to a secret; for SQLite a path, relative to the directory of the configuration file
 	Query  string       `yaml:"query"`
-	Args   []any        `yaml:"args"` // scalars; texts are templates
+	Args   []any        `yaml:"args"` // scalars; strings are templates
 
 	MaxRows  int           `yaml:"max_rows"`
 	MaxBytes setting.Bytes `yaml:"max_bytes"` // of all rows together
 }
 
-// Driver is the kind of a database.
+// Driver is the type of database.
 type Driver string
 
 // The drivers.
@@ -45,42 +45,42 @@ const (
 	SQLite   Driver = "sqlite"
 )
 
-// UnmarshalText reads a name.
+// UnmarshalText parses the name of a driver.
 func (d *Driver) UnmarshalText(text []byte) error {
 	switch Driver(text) {
 	case Postgres, MySQL, SQLite:
 		*d = Driver(text)
 		return nil
 	}
-	return errors.New("want postgres, mysql (for MariaDB too) or sqlite")
+	return errors.New("want postgres, mysql (also for MariaDB) or sqlite")
 }
 
-// Validate names every problem by its setting.
+// Validate returns every problem of the settings.
 func (c *Config) Validate() error {
 	var problems []error
 	bad := func(path, format string, args ...any) {
 		problems = append(problems, setting.Bad(path, format, args...))
 	}
 	if c.Driver == "" {
-		bad("driver", "is needed: postgres, mysql (for MariaDB too) or sqlite")
+		bad("driver", "is required: postgres, mysql (also for MariaDB) or sqlite")
 	}
 	switch {
 	case c.DSN == "" && c.Driver == SQLite:
-		bad("dsn", "is needed: the path of the database's file")
+		bad("dsn", "is required: the path of the database file")
 	case c.DSN == "":
-		bad("dsn", "is needed: where a secret with the database's address is, such as env:DATABASE_URL")
+		bad("dsn", "is required: a reference to the secret that holds the database's address, such as env:DATABASE_URL")
 	case c.Driver == SQLite && (c.DSN.IsReference() || strings.HasPrefix(string(c.DSN), "file:")):
-		bad("dsn", "of sqlite is the path of the database's file and nothing else, such as /var/lib/jobs.db")
+		bad("dsn", "for sqlite, want the path of the database file, such as /var/lib/jobs.db")
 	case c.Driver != SQLite && !c.DSN.IsReference():
-		bad("dsn", `a secret is not written here but referred to: "env:NAME", "file:/path" or "file:/path#KEY"`)
+		bad("dsn", `a secret must not be written here: refer to it by "env:NAME", "file:/path" or "file:/path#KEY"`)
 	}
 	switch {
 	case strings.TrimSpace(c.Query) == "":
-		bad("query", "is needed: one statement that reads")
+		bad("query", "is required: one statement that reads, such as SELECT")
 	case strings.Contains(c.Query, "{{"):
-		bad("query", "is no template, so that no value can change what it says: write $1 (postgres) or ? for a value, and the value into args")
+		bad("query", "must not contain a template: write $1 (postgres) or ? for a value, and put the value in args")
 	case strings.Contains(c.Query, "\x00"):
-		bad("query", "holds a zero byte")
+		bad("query", "contains a zero byte")
 	}
 	for i, value := range c.Args {
 		if _, err := newArgument(value); err != nil {
@@ -96,12 +96,12 @@ func (c *Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// maxBytes is what SQLite and PostgreSQL have as the longest value.
+// maxBytes is the length of the longest value of SQLite and PostgreSQL.
 const maxBytes = 1 << 30
 
-// New makes the fetcher. It connects at its first tick.
+// New returns the fetcher. It connects at its first tick.
 func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
-	f := &fetcher{set: c, secrets: env.Web.Secrets, show: env.Show, wire: newWire(env.Web.Dial)}
+	f := &fetcher{config: c, secrets: env.Web.Secrets, show: env.Show, wire: newWire(env.Web.Dial)}
 	if c.Driver == SQLite {
 		if f.path = string(c.DSN); !filepath.IsAbs(f.path) {
 			f.path = filepath.Join(env.Dir, f.path)
@@ -117,7 +117,7 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 	return f, nil
 }
 
-// Identity implements sources.Identifier: what is asked. Who asks, and where the database is, stands in a secret.
+// Identity implements sources.Identifier. It contains the reference to the DSN, not the DSN.
 func (c *Config) Identity() string {
 	return fmt.Sprintf("%s %q %q %#v", c.Driver, c.DSN, c.Query, c.Args)
 }
