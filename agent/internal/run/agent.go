@@ -19,7 +19,7 @@ type Agent struct {
 	log  *slog.Logger
 	self func(State) metric.Readings
 
-	state       *state.File // nil if no state is kept
+	state *state.File // nil if no state is kept
 
 	// The agent's own metrics.
 	selfLedger *ledger.Ledger

@@ -15,6 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/collectington/collectington/agent/durable"
+	"github.com/collectington/collectington/agent/durable/disktest"
 	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sources"
@@ -127,9 +129,14 @@ type life struct {
 
 func begin(t *testing.T, path, spec string, r *registry, s *last) *life {
 	t.Helper()
+	return beginOn(t, durable.NewDir(filepath.Dir(path)), path, spec, r, s)
+}
+
+func beginOn(t *testing.T, fsys durable.FS, path, spec string, r *registry, s *last) *life {
+	t.Helper()
 	l := &life{}
 	log := slog.New(slog.NewTextHandler(&l.log, nil))
-	file, problems, err := state.Open(t.Context(), path, state.Options{Fold: FoldSaved, Log: log})
+	file, problems, err := state.OpenOn(t.Context(), path, fsys, state.Options{Fold: FoldSaved, Log: log})
 	if err != nil || len(problems) > 0 {
 		t.Fatal(problems, err)
 	}
@@ -235,18 +242,12 @@ func TestStopped(t *testing.T) {
 // expire, that this is logged once, and that all comes out right when the disk works again. A job that keeps nothing goes on.
 func TestHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := filepath.Join(t.TempDir(), "dir")
-		path, r, s := filepath.Join(dir, "state"), &registry{}, &last{}
-		l := begin(t, path, "@every 10s", r, s)
+		disk, r, s := disktest.New(1), &registry{}, &last{}
+		l := beginOn(t, disk, "/var/lib/cton/state", "@every 10s", r, s)
 		time.Sleep(25 * time.Second)
 		r.happen()
 		synctest.Wait()
-		files, err := filepath.Glob(path + ".journal-*")
-		if err != nil || len(files) != 1 {
-			t.Fatal(files, err)
-		}
-		full := l.file.(*failing)
-		full.fail(syscall.ENOSPC)
+		disk.Capacity = 1
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		job := l.agent.State().Jobs[0]
@@ -256,7 +257,7 @@ func TestHeldBack(t *testing.T) {
 		for range 3 {
 			r.happen()
 		}
-		full.fail(nil)
+		disk.Capacity = 0
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
 		if job := l.agent.State().Jobs[0]; !job.Up || s.get("events_total") != 4 || s.get("increments_total") != 4 || len(s.back) > 0 {
@@ -275,13 +276,13 @@ func TestUnusable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, r, s := filepath.Join(t.TempDir(), "state"), &registry{}, &last{}
 		for record, want := range map[string]string{
-			"":                   "it has no header",
-			"{}":                 "it has no first line",
-			"{\n":                "first line: unexpected end of JSON input",
-			"{}\n\x00":           "",
-			"{}\n\x00\x07":       "unexpected end of the snapshot",
-			"\x01\x00":           "it has no header",
-			"\x01\x0012345678":   "its header is cut short",
+			"":                     "it has no header",
+			"{}":                   "it has no first line",
+			"{\n":                  "first line: unexpected end of JSON input",
+			"{}\n\x00":             "",
+			"{}\n\x00\x07":         "unexpected end of the snapshot",
+			"\x01\x00":             "it has no header",
+			"\x01\x0012345678":     "its header is cut short",
 			"\x01\x0012345678\x02": "",
 		} {
 			l := begin(t, path, "@every 10s", r, s)
@@ -304,7 +305,8 @@ func TestUnusable(t *testing.T) {
 			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 				t.Fatal(err)
 			}
-			for _, journal := range journals(t, path) {
+			journals, _ := filepath.Glob(path + ".journal-*")
+			for _, journal := range journals {
 				if err := os.Remove(journal); err != nil {
 					t.Fatal(err)
 				}

@@ -75,10 +75,11 @@ const lockTimeout = 10 * time.Second
 // are, if another process has locked them (*durable.HeldError), if one has a later version (*VersionError), if one cannot be
 // read, or if ctx ends.
 func Open(ctx context.Context, path string, o Options) (f *File, problems []error, err error) {
-	return open(ctx, path, durable.NewDir(filepath.Dir(path)), o)
+	return OpenOn(ctx, path, durable.NewDir(filepath.Dir(path)), o)
 }
 
-func open(ctx context.Context, path string, fsys durable.FS, o Options) (*File, []error, error) {
+// OpenOn is Open with another file system in place of the directory of path, for tests.
+func OpenOn(ctx context.Context, path string, fsys durable.FS, o Options) (*File, []error, error) {
 	f := &File{Options: o, path: path, fsys: fsys, stop: make(chan struct{}), hurry: make(chan struct{}, 1)}
 	unlocked := f.waitForLock(ctx)
 	if isHeld(unlocked) {

@@ -28,7 +28,7 @@ func options() Options { return Options{Fold: join, Log: slog.New(slog.DiscardHa
 
 func mustOpen(t *testing.T, d durable.FS) (*File, []error) {
 	t.Helper()
-	f, problems, err := open(t.Context(), "/var/lib/cton/state", d, options())
+	f, problems, err := OpenOn(t.Context(), "/var/lib/cton/state", d, options())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestDiskFails(t *testing.T) {
 				}
 				return nil
 			}
-			f, _, err := open(t.Context(), "/var/lib/cton/state", d, options())
+			f, _, err := OpenOn(t.Context(), "/var/lib/cton/state", d, options())
 			if err != nil { // the first operations have failed
 				d.Fail = nil
 				f, _ = mustOpen(t, d)
@@ -406,7 +406,7 @@ func TestLaterVersion(t *testing.T) {
 	} {
 		d := disktest.New(1)
 		d.Put(name, []byte(text))
-		_, problems, err := open(t.Context(), "/var/lib/cton/state", d, options())
+		_, problems, err := OpenOn(t.Context(), "/var/lib/cton/state", d, options())
 		if _, ok := errors.AsType[*VersionError](err); !ok || len(problems) > 0 || !strings.HasPrefix(err.Error(), "read the state file /var/lib/cton/state: ") ||
 			!strings.HasSuffix(err.Error(), "start the later cton that wrote it, or move the file away to start all jobs without state") {
 			t.Errorf("Open: problems %v, error %v", problems, err)
@@ -441,7 +441,7 @@ func TestUnreadable(t *testing.T) {
 			}
 			return nil
 		}
-		if _, problems, err := open(t.Context(), "/var/lib/cton/state", d, options()); !errors.Is(err, syscall.EACCES) || len(problems) > 0 {
+		if _, problems, err := OpenOn(t.Context(), "/var/lib/cton/state", d, options()); !errors.Is(err, syscall.EACCES) || len(problems) > 0 {
 			t.Fatalf("%s: problems %v, error %v", failing, problems, err)
 		}
 		if !slices.Equal(d.Names(), names) || !bytes.Equal(d.Content("state"), snapshot) {
@@ -492,7 +492,7 @@ func TestCompact(t *testing.T) {
 		d := disktest.New(1)
 		o := options()
 		o.Fold = func(_ string, records [][]byte) ([]byte, error) { return records[len(records)-1], nil }
-		f, _, err := open(t.Context(), "/var/lib/cton/state", d, o)
+		f, _, err := OpenOn(t.Context(), "/var/lib/cton/state", d, o)
 		if err != nil {
 			t.Fatal(err)
 		}
