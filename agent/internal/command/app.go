@@ -12,9 +12,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/collectington/collectington/agent/durable"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/legacy"
@@ -199,8 +201,35 @@ func (a *App) stateFile(plan *config.Plan) string {
 	return filepath.Join(a.vault.Dir, plan.StateFile)
 }
 
-// openState opens and locks the plan's state file, nil if it has none. It logs damage in the file.
-func (a *App) openState(ctx context.Context, plan *config.Plan) (*state.File, error) {
+// stateRetry is how often a state file that cannot be read is tried again.
+const stateRetry = 5 * time.Second
+
+// openState opens and locks the plan's state file, nil if it has none. It logs damage in the file. A file that cannot be read is
+// waited for, if wait is set: no job may start from zero because of it.
+func (a *App) openState(ctx context.Context, plan *config.Plan, wait bool) (*state.File, error) {
+	for logged := ""; ; {
+		file, err := a.tryState(ctx, plan)
+		switch {
+		case err == nil:
+			return file, nil
+		case !state.IsUnreadable(err) || ctx.Err() != nil:
+			return nil, err
+		case !wait:
+			return nil, &exitError{exitDelivery, err}
+		}
+		if text := err.Error(); text != logged {
+			a.log.Error("no job starts until the state file can be read", "error", err)
+			logged = text
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(stateRetry):
+		}
+	}
+}
+
+func (a *App) tryState(ctx context.Context, plan *config.Plan) (*state.File, error) {
 	path := a.stateFile(plan)
 	if path == "" {
 		return nil, nil
@@ -208,6 +237,9 @@ func (a *App) openState(ctx context.Context, plan *config.Plan) (*state.File, er
 	file, problems, err := state.Open(ctx, path, state.Options{Fold: run.FoldSaved, Log: a.log})
 	for _, p := range problems {
 		a.log.Error(p.Error())
+	}
+	if _, held := errors.AsType[*durable.HeldError](err); held {
+		return nil, &exitError{exitDelivery, err}
 	}
 	return file, err
 }

@@ -304,6 +304,7 @@ func (j *job) restore() {
 		j.Ledger.Resume(time.Now())
 	}
 	j.showing, j.delivered, j.restored = true, j.LastSuccess, saved
+	j.expireAt = j.ValidUntil(j.delivered)
 	j.status.restore(j.LastSuccess, j.Cursor)
 }
 

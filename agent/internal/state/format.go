@@ -77,7 +77,8 @@ func (s *Section) size() (n int) {
 
 // snapshot is the content of a snapshot file.
 type snapshot struct {
-	version  int    // 0 = there is no file
+	version  int    // of the format
+	missing  bool   // there is no file
 	size     int    // bytes
 	journal  uint64 // the first journal that is not in the sections
 	sections map[string]Section
@@ -160,7 +161,7 @@ func (e *indexEntry) split(data []byte) (records [][]byte, err error) {
 func readSnapshot(fsys durable.FS, name string) (*snapshot, error) {
 	text, err := fsys.ReadFile(name, maxFile+1)
 	if isNotExist(err) {
-		return &snapshot{sections: map[string]Section{}}, nil
+		return &snapshot{missing: true, sections: map[string]Section{}}, nil
 	}
 	if err != nil {
 		return nil, &readError{err}

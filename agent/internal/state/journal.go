@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
 	"time"
@@ -111,7 +112,7 @@ func (f *File) settle(batch []*Write, err error) {
 	defer f.mu.Unlock()
 	if err != nil {
 		f.status.Failed++
-		f.status.Error = fmt.Sprintf("write the state journal %s: %v", journalName(f.path, f.number), err)
+		f.status.Error = fmt.Sprintf("write the journal of the state file %s: %v", f.path, cause(err))
 		return
 	}
 	f.waiting = f.waiting[len(batch):]
@@ -119,6 +120,14 @@ func (f *File) settle(batch []*Write, err error) {
 	for _, w := range batch {
 		close(w.done)
 	}
+}
+
+// cause returns an error without the names of files, which change from try to try.
+func cause(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // Flush writes what waits, and waits for that. It tries once.
@@ -221,6 +230,9 @@ func (f *File) openJournal() error {
 		return err
 	}
 	number := f.number + 1
+	if err := f.createSnapshot(number); err != nil {
+		return err
+	}
 	name := journalName(f.name(), number)
 	file, err := f.fsys.Create(name)
 	if err != nil {
@@ -236,6 +248,24 @@ func (f *File) openJournal() error {
 	}
 	f.file, f.number, f.size, f.torn = file, number, int64(len(head)), false
 	f.count(len(head), len(head))
+	return nil
+}
+
+// createSnapshot creates the snapshot if there is none, so that the path which users know is a file.
+func (f *File) createSnapshot(number uint64) error {
+	f.mu.Lock()
+	exists := f.snapshotSize > 0
+	f.mu.Unlock()
+	if exists {
+		return nil
+	}
+	size, err := writeSnapshot(f.fsys, f.name(), number, nil)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.snapshotSize = int64(size)
 	return nil
 }
 

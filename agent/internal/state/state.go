@@ -189,6 +189,12 @@ func (f *File) mustStay(err error) error {
 	return nil
 }
 
+// IsUnreadable reports whether an error of Open is that a file could not be read. The file may be read later.
+func IsUnreadable(err error) bool {
+	_, unread := errors.AsType[*readError](err)
+	return unread && !errors.Is(err, durable.ErrNotRegular)
+}
+
 // setAside gives a file another name, by renaming or linking it, and says which.
 func (f *File) setAside(name string, how func(from, to string) error) string {
 	aside := name + ".damaged-" + time.Now().UTC().Format("20060102T150405.000Z")
@@ -228,6 +234,11 @@ func (f *File) loadJournals(s *snapshot) (problems []error, err error) {
 			if synced == nil {
 				_ = f.fsys.Remove(journalName(f.name(), number)) // it is in the snapshot; the next start tries again
 			}
+			continue
+		}
+		if s.missing { // a snapshot is written before the first journal: somebody has removed it
+			problems = append(problems, fmt.Errorf("the state file %s is missing, but not its journal %s; %s, and all jobs start without state",
+				f.path, filepath.Base(journalName(f.path, number)), f.setAside(journalName(f.name(), number), f.fsys.Rename)))
 			continue
 		}
 		entries, whole, size, damaged, err := readJournal(f.fsys, f.name(), number)

@@ -216,7 +216,7 @@ func TestFull(t *testing.T) {
 			t.Error("a record is written to a full disk")
 		default:
 		}
-		if s := f.Status(); s.Failed < 5 || !strings.HasPrefix(s.Error, "write the state journal /var/lib/cton/state.journal-") || !strings.HasSuffix(s.Error, "no space left on device") {
+		if s := f.Status(); s.Failed < 5 || !strings.HasPrefix(s.Error, "write the journal of the state file /var/lib/cton/state: ") || !strings.HasSuffix(s.Error, "no space left on device") {
 			t.Errorf("status %+v", s)
 		}
 		d.Capacity = 0
@@ -348,12 +348,13 @@ func TestDamagedJournal(t *testing.T) {
 		<-f.Append(job, []byte("the state of "+job)).Done()
 	}
 	f.Close()
-	whole := d.Content("state.journal-1")
+	whole, snapshot := d.Content("state.journal-1"), d.Content("state")
 	entry := (len(whole) - len(journalHead(1))) / 3
 	for at := len(journalHead(1)); at < len(whole); at++ {
 		bad := slices.Clone(whole)
 		bad[at] ^= 0x10
 		d := disktest.New(1)
+		d.Put("state", snapshot)
 		d.Put("state.journal-1", bad)
 		f, problems := mustOpen(t, d)
 		number := (at - len(journalHead(1))) / entry // of the damaged record
@@ -404,27 +405,51 @@ func TestLaterVersion(t *testing.T) {
 		"state":           "cton state 3 and whatever follows\x00\xff",
 		"state.journal-7": "cton journal 2 7\nand whatever follows\x00\xff",
 	} {
-		d := disktest.New(1)
+		d, snapshot := written(t)
 		d.Put(name, []byte(text))
+		names := d.Names()
 		_, problems, err := OpenOn(t.Context(), "/var/lib/cton/state", d, options())
 		if _, ok := errors.AsType[*VersionError](err); !ok || len(problems) > 0 || !strings.HasPrefix(err.Error(), "read the state file /var/lib/cton/state: ") ||
 			!strings.HasSuffix(err.Error(), "start the later cton that wrote it, or move the file away to start all jobs without state") {
 			t.Errorf("Open: problems %v, error %v", problems, err)
 		}
-		if names := d.Names(); !slices.Equal(names, []string{name}) || string(d.Content(name)) != text {
-			t.Errorf("files are %q; %s holds %q", names, name, d.Content(name))
+		if !slices.Equal(d.Names(), names) || string(d.Content(name)) != text {
+			t.Errorf("files are %q; %s holds %q", d.Names(), name, d.Content(name))
 		}
 		if err := d.Lock("state.lock"); err != nil {
 			t.Errorf("after Open has failed: %v", err)
 		}
 		path := filepath.Join(t.TempDir(), "state")
-		if err := os.WriteFile(filepath.Join(filepath.Dir(path), name), []byte(text), 0o600); err != nil {
+		err = os.WriteFile(path, snapshot, 0o600)
+		if err := errors.Join(err, os.WriteFile(filepath.Join(filepath.Dir(path), name), []byte(text), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := Read(path); err == nil {
 			t.Error("Read returns no error")
 		}
 	}
+}
+
+// TestRemoved holds that a journal whose snapshot was removed, as people do who want to start again, is not used.
+func TestRemoved(t *testing.T) {
+	d := disktest.New(1)
+	f, _ := mustOpen(t, d)
+	<-f.Append("a", []byte("1;")).Done()
+	f.Close()
+	if err := d.Remove("state"); err != nil {
+		t.Fatal(err)
+	}
+	f, problems := mustOpen(t, d)
+	if len(f.Records("a")) > 0 || len(problems) != 1 || !strings.Contains(problems[0].Error(), "is missing, but not its journal state.journal-1; it is set aside as /var/lib/cton/state.journal-1.damaged-") {
+		t.Errorf("records %q, problems %v", f.Records("a"), problems)
+	}
+	<-f.Append("a", []byte("2;")).Done()
+	f.Close()
+	f, problems = mustOpen(t, d)
+	if got := string(bytes.Join(f.Records("a"), nil)); got != "2;" || len(problems) > 0 {
+		t.Errorf("records %q, problems %v", got, problems)
+	}
+	f.Close()
 }
 
 // TestUnreadable holds that files which cannot be read are left as they are, and that Open returns why.

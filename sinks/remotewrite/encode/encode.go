@@ -70,11 +70,7 @@ func New(o Options, now time.Time) *Encoder {
 // The slice is valid until the next call. The payloads are never written again.
 func (e *Encoder) Encode(batch *metric.Batch, resend bool, f Format) []spool.Record {
 	now := time.Now()
-	j := e.jobs[batch.Job]
-	if j == nil {
-		j = &job{options: &e.options, target: e.options.Target(batch.Job), registry: e.registry, buffer: &e.samples}
-		e.jobs[batch.Job] = j
-	}
+	j := e.job(batch.Job)
 	for reason, n := range j.collect(batch, resend, e.bounds(now)) {
 		e.options.Dropped(reason, n)
 	}
@@ -85,6 +81,28 @@ func (e *Encoder) Encode(batch *metric.Batch, resend bool, f Format) []spool.Rec
 		delete(e.jobs, batch.Job)
 	}
 	return e.requests.finish()
+}
+
+// Repeat is Encode for the last batch of a job before a restart. The receiver may have its samples. The series of batch.Known are
+// remembered as if their samples had been in it.
+func (e *Encoder) Repeat(batch *metric.Batch, f Format) []spool.Record {
+	now := time.Now()
+	j := e.job(batch.Job)
+	j.known = batch.Known
+	j.collect(batch, false, e.bounds(now)) // what is dropped was counted before the restart
+	j.known = nil
+	e.requests.begin(f, now)
+	j.write(e.requests)
+	return e.requests.finish()
+}
+
+func (e *Encoder) job(name string) *job {
+	j := e.jobs[name]
+	if j == nil {
+		j = &job{options: &e.options, target: e.options.Target(name), registry: e.registry, buffer: &e.samples}
+		e.jobs[name] = j
+	}
+	return j
 }
 
 // Jobs returns the names of the jobs that have series.
