@@ -45,6 +45,9 @@ type App struct {
 	// Dial connects instead of net.Dialer, if it is not nil.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
+	// StateDir returns the directory of the state file instead of durable.NewDir, if it is not nil.
+	StateDir func(path string) durable.FS
+
 	vault   *setting.SecretStore
 	traffic *httpclient.SharedState // of all jobs, kept over reloads
 	logins  logins                  // of all jobs and sinks, kept over reloads
@@ -234,7 +237,14 @@ func (a *App) tryState(ctx context.Context, plan *config.Plan) (*state.File, err
 	if path == "" {
 		return nil, nil
 	}
-	file, problems, err := state.Open(ctx, path, state.Options{Fold: run.FoldSaved, Log: a.log})
+	options := state.Options{Fold: run.FoldSaved, Log: a.log}
+	open := func() (*state.File, []error, error) { return state.Open(ctx, path, options) }
+	if a.StateDir != nil {
+		open = func() (*state.File, []error, error) {
+			return state.OpenOn(ctx, path, a.StateDir(filepath.Dir(path)), options)
+		}
+	}
+	file, problems, err := open()
 	for _, p := range problems {
 		a.log.Error(p.Error())
 	}

@@ -32,6 +32,7 @@ type saved struct {
 	totals    bool     // of the start and the resets of an upstream's total
 	ids       []uint32 // of the table's entries, in their order; 0 = not in the journal yet
 	last      uint32   // the last number given to an entry
+	before    uint32   // that number before the last record that was restored
 	removed   []uint32 // numbers of entries that are gone since the last record
 	seen      []string // event IDs whose sighting is not in the journal yet
 	forgotten []string // event IDs that were forgotten before their time since the last record
@@ -357,9 +358,9 @@ func (w *writer) number(f float64) {
 	w.float(f)
 }
 
-// Last returns what the last tick before Restore has shown, for a receiver that may not have it: the series with their
-// values, and those of which only the labels are known, which a receiver needs to end a series that is gone. If the last batch
-// was delivered, all series are among known. descs are the metrics as they are declared now.
+// Last returns what the last tick before Restore has shown, for a receiver that may not have it: the series whose values are
+// there, and as known those that were shown before that tick, or of which only the labels are there. If the last batch was
+// delivered, all series are among known alone. descs are the metrics as they are declared now.
 func (l *Ledger) Last(descs []*metric.Desc, delivered bool) (families, known []metric.Family, at time.Time) {
 	c := &commit{tick: l.tick, at: l.last, result: &Result{}}
 	for _, t := range l.held() {
@@ -367,16 +368,16 @@ func (l *Ledger) Last(descs []*metric.Desc, delivered bool) (families, known []m
 		if i >= 0 {
 			t.desc = descs[i]
 		}
-		shown, hidden := t.family(c), metric.Family{Desc: t.desc}
+		shown, earlier := t.family(c), metric.Family{Desc: t.desc}
 		for i := range t.entries {
-			if e := &t.entries[i]; e.hidden && !e.gone {
-				hidden.Series = append(hidden.Series, metric.Series{Labels: e.labels})
+			if e := &t.entries[i]; !e.gone && (e.hidden || !delivered && t.saved.ids[i] <= t.saved.before) {
+				earlier.Series = append(earlier.Series, t.series(e, c))
 			}
 		}
 		if delivered {
-			known = append(known, shown, hidden)
+			known = append(known, shown, earlier)
 		} else {
-			families, known = append(families, shown), append(known, hidden)
+			families, known = append(families, shown), append(known, earlier)
 		}
 	}
 	return families, known, time.UnixMilli(l.last)

@@ -71,7 +71,7 @@ func (re *restoring) add(record []byte, i int) error {
 		delete(re.tables, uint32(r.uint()))
 	}
 	for _, t := range re.tables {
-		t.earlier = nil
+		t.earlier, t.saved.before = nil, t.saved.last
 	}
 	for r.err == nil {
 		number := uint32(r.uint())

@@ -561,13 +561,18 @@ func (t *table) family(c *commit) metric.Family {
 		if e.hidden || e.gone {
 			continue
 		}
-		s := metric.Series{Labels: e.labels, Value: e.value, Time: e.time, Start: e.start}
-		if e.observed != nil {
-			e.observed.show(t.desc, c, &s)
-		}
-		f.Series = append(f.Series, s)
+		f.Series = append(f.Series, t.series(e, c))
 	}
 	return f
+}
+
+// series returns what an entry shows.
+func (t *table) series(e *entry, c *commit) metric.Series {
+	s := metric.Series{Labels: e.labels, Value: e.value, Time: e.time, Start: e.start}
+	if e.observed != nil {
+		e.observed.show(t.desc, c, &s)
+	}
+	return s
 }
 
 // idle reports whether the tick has nothing of the metric and there is nothing to remember of it.

@@ -83,14 +83,16 @@ func (e *Encoder) Encode(batch *metric.Batch, resend bool, f Format) []spool.Rec
 	return e.requests.finish()
 }
 
-// Repeat is Encode for the last batch of a job before a restart. The receiver may have its samples. The series of batch.Known are
-// remembered as if their samples had been in it.
+// Repeat is Encode for the last batch of a job before a restart. The receiver may have its samples. The series of batch.Known were
+// sent before: they are remembered as if their samples were in the batch, and get no zero at their start. A receiver refuses the
+// zero of another one if it has the batch; then the request is sent without.
 func (e *Encoder) Repeat(batch *metric.Batch, f Format) []spool.Record {
 	now := time.Now()
 	j := e.job(batch.Job)
-	j.known = batch.Known
+	floor := e.registry.floor
+	j.known, e.registry.floor = batch.Known, 0
 	j.collect(batch, false, e.bounds(now)) // what is dropped was counted before the restart
-	j.known = nil
+	j.known, e.registry.floor = nil, floor
 	e.requests.begin(f, now)
 	j.write(e.requests)
 	return e.requests.finish()

@@ -69,15 +69,15 @@ func (j *job) collect(b *metric.Batch, resend bool, bounds bounds) map[metric.Re
 	j.groups, j.previous = j.previous[:0], j.groups
 	j.buffer.reset(b.Samples())
 	at := b.Time.UnixMilli()
+	for i := range j.known {
+		for k := range j.known[i].Series {
+			j.addKnown(&j.known[i], &j.known[i].Series[k])
+		}
+	}
 	for i := range b.Families {
 		f := &b.Families[i]
 		for k := range f.Series {
 			j.addSeries(f, &f.Series[k], at)
-		}
-	}
-	for i := range j.known {
-		for k := range j.known[i].Series {
-			j.addKnown(&j.known[i], &j.known[i].Series[k])
 		}
 	}
 	j.endMissing(at)
