@@ -173,8 +173,8 @@ jobs:
 func (x *exact) live() {
 	end := x.begin.Add(exactMinutes * time.Minute)
 	for time.Now().Before(end) {
-		span := 5*time.Minute + time.Duration(x.dice.Int64N(int64(30*time.Minute)))
-		if time.Until(end) < span+10*time.Minute {
+		span := 5*time.Minute + time.Duration(x.dice.Int64N(int64(10*time.Minute)))
+		if time.Until(end) < 20*time.Minute {
 			a := x.start(&process{})
 			time.Sleep(time.Until(end.Add(exactPeace)))
 			a.stop()
@@ -190,11 +190,11 @@ func (x *exact) live() {
 			time.Sleep(span)
 			a.kill()
 		case 3, 4: // at an operation of the state's disk
-			x.start(&process{killAtOp: 1 + x.dice.IntN(100), powerCut: x.dice.IntN(2) == 0}).wait(span)
+			x.start(&process{killAtOp: 1 + x.dice.IntN(50), powerCut: x.dice.IntN(2) == 0}).wait(span)
 		case 5: // before or after something is sent
-			x.start(&process{killAtSend: 1 + x.dice.IntN(100), after: x.dice.IntN(2) == 0}).wait(span)
+			x.start(&process{killAtSend: 1 + x.dice.IntN(50), after: x.dice.IntN(2) == 0}).wait(span)
 		}
-		time.Sleep(time.Duration(x.dice.Int64N(int64(8 * time.Minute))))
+		time.Sleep(time.Duration(x.dice.Int64N(int64(4 * time.Minute))))
 	}
 	x.closing.Wait()
 }
@@ -344,8 +344,9 @@ type stateDisk struct {
 	synced map[string]int64 // the sizes of files as of their last sync
 }
 
-// do does an operation unless the process ends there.
+// do does an operation unless the process ends there. It takes its time, so that what does not wait for it comes before.
 func (d *stateDisk) do(f func() error) error {
+	time.Sleep(time.Duration(d.p.killAtOp) * time.Millisecond)
 	d.p.mu.Lock()
 	if d.p.counts() {
 		d.p.ops++
