@@ -15,11 +15,13 @@ const module = "github.com/collectington/collectington/"
 
 // arrows says which folder may import which of ours. A pattern with * stands for a folder of a kind.
 func arrows() map[string][]string {
-	kit := []string{"agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/relabel", "agent/setting", "agent/text"}
+	kit := []string{"agent/clock", "agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/relabel", "agent/setting", "agent/text"}
 	source := func(more ...string) []string { return slices.Concat(kit, []string{"sources"}, more) }
 	sink := func(more ...string) []string { return slices.Concat(kit, []string{"sinks"}, more) }
 	return map[string][]string{
 		// The public kit: what plug-ins are made of.
+		"agent/clock":             {},
+		"agent/clock/clocktest":   {"agent/clock"}, // for tests
 		"agent/document":          {},
 		"agent/durable":           {},
 		"agent/durable/disktest":  {"agent/durable"}, // for tests
@@ -49,10 +51,10 @@ func arrows() map[string][]string {
 		"sinks":                     kit,
 		"sinks/*":                   sink(),
 		"sinks/remotewrite":         sink("sinks/remotewrite/encode", "sinks/remotewrite/deliver", "sinks/remotewrite/spool", "sinks/remotewrite/wire"),
-		"sinks/remotewrite/encode":  {"agent/metric", "sinks", "sinks/remotewrite/spool", "sinks/remotewrite/wire"},
+		"sinks/remotewrite/encode":  {"agent/clock", "agent/metric", "sinks", "sinks/remotewrite/spool", "sinks/remotewrite/wire"},
 		"sinks/remotewrite/deliver": {"agent/httpclient", "agent/metric", "agent/setting", "agent/text", "sinks", "sinks/remotewrite/spool", "sinks/remotewrite/wire"},
 		"sinks/remotewrite/wire":    {"agent/metric"},
-		"sinks/remotewrite/spool":   {"agent/durable"},
+		"sinks/remotewrite/spool":   {"agent/clock", "agent/durable"},
 		"sinks/sinktest":            sink("agent/httpclient/memnet"), // for tests
 		"sinks/sinktest/peers":      {},                              // for tests
 
@@ -68,7 +70,7 @@ func arrows() map[string][]string {
 		"agent/internal/ledger":      {"agent/metric"},
 		"agent/internal/legacy":      {"agent/internal/config", "agent/setting"},
 		"agent/internal/mutants":     {},
-		"agent/internal/run":         {"agent/internal/config", "agent/internal/ledger", "agent/internal/schedule", "agent/internal/state", "agent/metric", "sinks", "sources"},
+		"agent/internal/run":         {"agent/clock", "agent/internal/config", "agent/internal/ledger", "agent/internal/schedule", "agent/internal/state", "agent/metric", "sinks", "sources"},
 		"agent/internal/schedule":    {},
 		"agent/internal/selfmetrics": {"agent/internal/run", "agent/metric"},
 		"agent/internal/state":       {"agent/durable"},

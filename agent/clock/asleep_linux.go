@@ -1,0 +1,36 @@
+package clock
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// asleep returns how long the machine was suspended since it was started: the boot clock goes on then, the monotonic clock
+// stands still. It returns 0 if the kernel does not tell.
+func asleep() time.Duration {
+	var total time.Duration
+	for range 5 {
+		before, ok1 := read(unix.CLOCK_MONOTONIC)
+		boot, ok2 := read(unix.CLOCK_BOOTTIME)
+		after, ok3 := read(unix.CLOCK_MONOTONIC)
+		if !ok1 || !ok2 || !ok3 {
+			return 0
+		}
+		total = boot - before
+		if after-before < time.Millisecond { // else the process was stopped in between
+			break
+		}
+	}
+	// The clocks are not read at the same instant.
+	if total = total.Round(100 * time.Millisecond); total < 0 {
+		return 0
+	}
+	return total
+}
+
+func read(id int32) (time.Duration, bool) {
+	var t unix.Timespec
+	err := unix.ClockGettime(id, &t)
+	return time.Duration(t.Nano()), err == nil
+}
