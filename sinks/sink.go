@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/collectington/collectington/agent/clock"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
 )
@@ -94,6 +95,7 @@ type Env struct {
 	Name     string
 	Log      *slog.Logger
 	Web      *httpclient.Host
+	Clock    *clock.Clock   // nil = this machine's
 	Stats    *Stats         // what the sink tells of its work
 	External []metric.Label // external labels, sorted by name; a pushing sink adds those that a series lacks
 	Instance string         // the value of the instance label where the external labels have none: the host's name

@@ -11,6 +11,7 @@ import (
 
 	prometheus "github.com/prometheus/prometheus/model/relabel"
 
+	"github.com/collectington/collectington/agent/clock"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
@@ -40,6 +41,9 @@ type sink struct {
 }
 
 func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prometheus.Config) *sink {
+	if env.Clock == nil {
+		env.Clock = clock.New()
+	}
 	s := &sink{
 		env:         env,
 		client:      client,
@@ -51,12 +55,13 @@ func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prome
 			MaxBytes:  int64(c.Spool.MaxBytes),
 			MaxMemory: min(int64(c.Spool.MaxBytes), maxMemory),
 			MaxAge:    time.Duration(c.Spool.MaxAge),
+			Clock:     env.Clock,
 			Log:       env.Log,
 			Dropped:   func(why spool.Reason, m spool.Meta) { env.Stats.Drop(metric.Reason(why), m.Samples+m.Histograms) },
 		},
 		opened:  make(chan struct{}),
 		sender:  newSender(c, env, client),
-		encoder: newEncoder(c, env, rules, time.Now()),
+		encoder: newEncoder(c, env, rules, env.Clock.Now()),
 		resends: map[string]*resend{},
 	}
 	if vault := env.Web.Secrets; s.durable && vault != nil && !filepath.IsAbs(s.spoolDir) {
@@ -77,6 +82,7 @@ func newEncoder(c *Config, env sinks.Env, rules []*prometheus.Config, now time.T
 		Shards:     c.Connections,
 		MaxSamples: c.Request.MaxSamples,
 		MaxAge:     time.Duration(c.MaxSampleAge),
+		Clock:      env.Clock,
 		Dropped:    env.Stats.Drop,
 	}, now)
 }
@@ -135,12 +141,14 @@ func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 	if s.ended {
 		return sinks.Permanent(errors.New("queue samples for remote-write: the sink has ended"))
 	}
+	now := s.env.Clock.Read()
 	if r := s.resends[batch.Job]; r != nil {
+		r.move(now.Shift)
 		batch = r.before(batch)
 		delete(s.resends, batch.Job)
 	}
 	s.put(&batch, false)
-	if r := newResend(batch, time.Now()); r != nil {
+	if r := newResend(batch, now); r != nil {
 		s.resends[batch.Job] = r
 	}
 	return nil
@@ -156,8 +164,9 @@ func (s *sink) Repeat(ctx context.Context, batch metric.Batch) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r := newResend(batch, time.Now()); r != nil {
-		batch.Time, r.last = time.Now(), time.Now()
+	now := s.env.Clock.Read()
+	if r := newResend(batch, now); r != nil {
+		batch.Time, r.last = now.Wall, now.Wall
 		s.resends[batch.Job] = r
 	}
 	protocol, maxBytes := s.sender.Format()
@@ -202,7 +211,7 @@ func (s *sink) endSeries() bool {
 	defer s.mu.Unlock()
 	jobs := s.encoder.Jobs()
 	for _, name := range jobs {
-		s.put(&metric.Batch{Job: name, Time: time.Now()}, false)
+		s.put(&metric.Batch{Job: name, Time: s.env.Clock.Now()}, false)
 	}
 	clear(s.resends)
 	return len(jobs) > 0
@@ -229,16 +238,25 @@ const (
 // resend is the last batch of a slow job.
 type resend struct {
 	batch metric.Batch
-	due   time.Time
-	last  time.Time // when it was sent again; zero = it was not
+	due   time.Duration // by Reading.Elapsed
+	last  time.Time     // when it was sent again; zero = it was not
+	shift time.Duration // Reading.Shift of last
 }
 
 // newResend returns a resend of a batch, or nil if its job is not slow or has no series.
-func newResend(b metric.Batch, now time.Time) *resend {
+func newResend(b metric.Batch, now clock.Reading) *resend {
 	if b.Every <= slowFrom || b.Series() == 0 {
 		return nil
 	}
-	return &resend{batch: b, due: now.Add(resendInterval)}
+	return &resend{batch: b, due: now.Elapsed + resendInterval, shift: now.Shift}
+}
+
+// move moves the time of the last resend if the clock has jumped.
+func (r *resend) move(shift time.Duration) {
+	if !r.last.IsZero() {
+		r.last = r.last.Add(shift - r.shift)
+	}
+	r.shift = shift
 }
 
 // before returns the job's next batch with a time after that of r. The job's run may have started before r was last sent.
@@ -257,25 +275,25 @@ func (s *sink) runResends(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-ticker.C:
+		case <-ticker.C:
 			if ctx.Err() == nil {
-				s.resendDue(now)
+				s.resendDue(s.env.Clock.Read())
 			}
 		}
 	}
 }
 
-func (s *sink) resendDue(now time.Time) {
+func (s *sink) resendDue(now clock.Reading) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return
 	}
 	for _, r := range s.resends {
-		if now.Before(r.due) {
+		if now.Elapsed < r.due {
 			continue
 		}
-		r.batch.Time, r.last, r.due = now, now, now.Add(resendInterval)
+		r.batch.Time, r.last, r.due, r.shift = now.Wall, now.Wall, now.Elapsed+resendInterval, now.Shift
 		s.put(&r.batch, true)
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/collectington/collectington/agent/clock"
 	"github.com/collectington/collectington/agent/durable"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/internal/config"
@@ -50,6 +51,7 @@ type App struct {
 
 	vault   *setting.SecretStore
 	traffic *httpclient.SharedState // of all jobs, kept over reloads
+	clock   *clock.Clock            // of all jobs and sinks
 	logins  logins                  // of all jobs and sinks, kept over reloads
 	log     *slog.Logger
 	level   slog.LevelVar // of log
@@ -107,7 +109,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 	if err == nil {
 		c.Named = slices.ContainsFunc(parsed.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == "config" })
 		a.vault = &setting.SecretStore{Dir: filepath.Dir(c.Config)}
-		a.traffic = &httpclient.SharedState{}
+		a.traffic, a.clock = &httpclient.SharedState{}, clock.New()
 		a.logins = logins{}
 		a.log = a.logger(&c.globals)
 		err = parsed.Run()

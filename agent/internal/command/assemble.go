@@ -45,7 +45,7 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	if file != nil {
 		closeState = func() { file.Close() }
 	}
-	return run.New(run.Options{Log: b.log, Self: selfmetrics.New(b.Version).Readings, State: file}), built, closeState, nil
+	return run.New(run.Options{Log: b.log, Self: selfmetrics.New(b.Version).Readings, State: file, Clock: b.clock}), built, closeState, nil
 }
 
 // build builds the jobs and sinks of a plan. It starts nothing.
@@ -112,7 +112,7 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 	requests := &run.Requests{}
 	env := sinks.Env{
-		Name: s.Name, Log: b.log.With("sink", s.Name), Stats: &sinks.Stats{}, Out: b.Out,
+		Name: s.Name, Log: b.log.With("sink", s.Name), Stats: &sinks.Stats{}, Out: b.Out, Clock: b.clock,
 		External: external(plan), Instance: hostName(), Drain: b.drain,
 		Web: b.host(func(x httpclient.Exchange) { requests.Count(x.Host, x.Code) }),
 	}

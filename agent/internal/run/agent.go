@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/collectington/collectington/agent/clock"
 	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
@@ -16,14 +17,16 @@ import (
 
 // Agent runs a plan.
 type Agent struct {
-	log  *slog.Logger
-	self func(State) metric.Readings
+	log   *slog.Logger
+	self  func(State) metric.Readings
+	clock *clock.Clock
 
 	state *state.File // nil if no state is kept
 
 	// The agent's own metrics.
 	selfLedger *ledger.Ledger
 	selfTime   time.Time     // of their last batch
+	selfClock  timekeeper    // of selfTime and selfLedger
 	selfDue    chan struct{} // holds a token if they should be delivered soon
 
 	mu         sync.Mutex              // guards the fields below
@@ -31,6 +34,7 @@ type Agent struct {
 	jobs       []*job                  // in the order of the plan
 	sinks      []*sink                 // in the order of the plan
 	latest     map[string]metric.Batch // by job: what a new sink gets first
+	time       timekeeper              // of the times of latest
 	reloaded   time.Time
 	reloadGood bool
 }
@@ -40,13 +44,18 @@ type Options struct {
 	Log   *slog.Logger
 	Self  func(State) metric.Readings // computes the agent's own metrics
 	State *state.File                 // keeps the jobs' state over a restart; nil = it is not kept
+	Clock *clock.Clock                // nil = this machine's
 }
 
 // New returns an agent that does nothing yet.
 func New(o Options) *Agent {
+	if o.Clock == nil {
+		o.Clock = clock.New()
+	}
 	return &Agent{
-		log: o.Log, self: o.Self, state: o.State, latest: map[string]metric.Batch{},
+		log: o.Log, self: o.Self, clock: o.Clock, state: o.State, latest: map[string]metric.Batch{},
 		selfLedger: ledger.New(ledger.For(time.Minute), 1<<20), selfDue: make(chan struct{}, 1),
+		selfClock: newTimekeeper(o.Clock), time: newTimekeeper(o.Clock),
 	}
 }
 
@@ -102,7 +111,7 @@ func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outco
 	for _, s := range a.sinks {
 		s.start(ctx, cancel)
 	}
-	a.reloaded, a.reloadGood = time.Now(), true
+	a.reloaded, a.reloadGood = a.clock.Now(), true
 	var wg sync.WaitGroup
 	for _, j := range a.jobs {
 		wg.Go(func() {
@@ -157,6 +166,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 
 	sinks, newSinks, oldSinks := a.compareSinks(plan.Sinks)
 	a.mu.Lock()
+	a.moveLatest()
 	before := a.jobs
 	a.jobs, a.sinks = jobs, sinks
 	if cap(a.slots) != plan.Concurrency {
@@ -166,7 +176,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	// ones may hold an address or a directory that they need.
 	for name, b := range a.latest {
 		// The old sinks may have sent this batch again, or its staleness markers, later than its own time.
-		b.Time = time.Now()
+		b.Time = a.clock.Now()
 		added := false
 		for _, s := range sinks {
 			if goes(jobs, b.Job, s.Name) && (slices.Contains(newSinks, s) || !goes(before, b.Job, s.Name)) {
@@ -191,7 +201,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 		go j.run(jobCtx)
 	}
 	a.mu.Lock()
-	a.reloaded, a.reloadGood = time.Now(), true
+	a.reloaded, a.reloadGood = a.clock.Now(), true
 	a.mu.Unlock()
 	a.selfChanged()
 }
@@ -236,7 +246,7 @@ func (a *Agent) endRemoved(jobs, removed []*job) {
 	for _, j := range removed {
 		for _, s := range a.sinks {
 			if j.GoesTo(s.Name) && !goes(jobs, j.Name, s.Name) {
-				s.add(metric.Batch{Job: j.Name, Time: time.Now()})
+				s.add(metric.Batch{Job: j.Name, Time: a.clock.Now()})
 			}
 		}
 		if !slices.ContainsFunc(jobs, func(n *job) bool { return n.Name == j.Name }) {
@@ -282,6 +292,7 @@ func (a *Agent) acquire(ctx context.Context) (release func(), ok bool) {
 func (a *Agent) deliver(job *Job, b metric.Batch) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.inTime(&b)
 	if last := a.latest[b.Job].Time; !b.Time.After(last) {
 		b.Time = last.Add(time.Millisecond)
 	}
@@ -320,7 +331,14 @@ func (a *Agent) deliverSelfRegularly(ctx context.Context) {
 
 // deliverSelf delivers the agent's own metrics. No two batches have the same time.
 func (a *Agent) deliverSelf() {
-	now := time.Now()
+	reading, by := a.selfClock.read()
+	now := reading.Wall
+	if by != 0 {
+		a.log.Error("the clock has jumped: samples have the new time from here on, and intervals go by the time that has passed",
+			"by", by.Round(time.Millisecond).String(), "now", now.UTC().Format(time.RFC3339), "jumps", reading.Jumps)
+		move(&a.selfTime, by)
+		a.selfLedger.Shift(by, true)
+	}
 	if earliest := a.selfTime.Add(time.Millisecond); now.Before(earliest) {
 		now = earliest
 	}
@@ -353,7 +371,7 @@ func (a *Agent) ReloadFailed() {
 func (a *Agent) State() State {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := State{Reloaded: a.reloaded, ReloadGood: a.reloadGood}
+	s := State{Reloaded: a.reloaded, ReloadGood: a.reloadGood, ClockJumps: a.clock.Read().Jumps}
 	if a.state != nil {
 		file := a.state.Status()
 		s.File = &file

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -18,6 +19,9 @@ type job struct {
 	agent  *Agent
 	status *jobStatus
 	report report
+
+	time timekeeper // of the times that the job keeps, its worker's included
+	due  time.Time  // when the job is due next, without Delay; zero = never
 
 	showing   bool      // the sinks have series of the job
 	delivered time.Time // of the last tick whose batch the sinks have
@@ -37,7 +41,7 @@ type job struct {
 func (a *Agent) newJob(plan Job) *job {
 	j := &job{
 		Worker: NewWorker(plan), agent: a, status: newJobStatus(plan.Name, plan.Requests, a.selfChanged), report: report{log: plan.Log},
-		done: make(chan struct{}),
+		done: make(chan struct{}), time: newTimekeeper(a.clock),
 	}
 	if a.state != nil {
 		j.Ledger.Journal(plan.Windows != nil)
@@ -51,11 +55,12 @@ var errOverlap = errors.New("cancelled because the next run is due (overlap: can
 // run runs the job whenever it is due, until ctx ends. The current tick then has jobGrace to finish.
 func (j *job) run(ctx context.Context) {
 	defer close(j.done)
-	due := j.firstDue(time.Now())
-	for !due.IsZero() && j.waitFor(ctx, due.Add(j.Delay)) {
-		next := j.Schedule.Next(due)
-		more := j.burst(ctx, due, next)
-		due = j.afterTick(next, more)
+	j.due = j.firstDue(j.keepTime().Wall)
+	for j.waitUntilDue(ctx) {
+		due := j.due
+		j.due = j.Schedule.Next(due)
+		more := j.burst(ctx, due)
+		j.afterTick(more)
 	}
 }
 
@@ -67,32 +72,41 @@ func (j *job) firstDue(now time.Time) time.Time {
 	return j.Schedule.Next(now)
 }
 
-// waitFor waits until a time. Meanwhile it ends the job's series when they expire. It reports
-// false if ctx has ended. It reads the clock every minute, since the clock may be set and the machine suspended.
-func (j *job) waitFor(ctx context.Context, until time.Time) bool {
-	j.status.wait(until)
-	for {
-		pause := min(time.Until(until), time.Minute)
+// waitUntilDue waits until the job is due. Meanwhile it ends the job's series when they expire. It reports false if ctx has
+// ended, or if the job is never due again. It reads the clock every minute, since the clock may be set and the machine suspended.
+func (j *job) waitUntilDue(ctx context.Context) bool {
+	var told time.Time
+	for !j.due.IsZero() {
+		changed := j.time.Changed()
+		now := j.keepTime().Wall
+		until := j.due.Add(j.Delay)
+		if !until.Equal(told) {
+			j.status.wait(until)
+			told = until
+		}
+		pause := min(until.Sub(now), time.Minute)
 		if pause <= 0 {
 			return ctx.Err() == nil
 		}
 		// If the series expire when the job is due, the tick comes first.
 		if !j.expireAt.IsZero() && j.expireAt.Before(until) {
 			j.expireIfDue()
-			pause = min(pause, max(time.Until(j.expireAt), time.Millisecond))
+			pause = min(pause, max(j.expireAt.Sub(now), time.Millisecond))
 		}
 		select {
 		case <-ctx.Done():
 			return false
+		case <-changed:
 		case <-time.After(pause):
 		}
 	}
+	return false
 }
 
 // burst does what is due at a time: one tick, or with windows one for each window that can be read, until the next due
 // time. It reports whether windows are left.
-func (j *job) burst(ctx context.Context, due, next time.Time) (more bool) {
-	for range j.Burst(due, next) {
+func (j *job) burst(ctx context.Context, due time.Time) (more bool) {
+	for range j.Burst(due, j.due) {
 		release, ok := j.agent.acquire(ctx)
 		if !ok {
 			return false
@@ -102,12 +116,14 @@ func (j *job) burst(ctx context.Context, due, next time.Time) (more bool) {
 		j.life = tick
 		if j.Overlap == schedule.Cancel {
 			// A tick that started late has until the next due time in the future.
-			tick, end = withDeadline(tick, end, later(j.Schedule.Next(time.Now().Add(-j.Delay)), next).Add(j.Delay))
+			now := j.keepTime().Wall
+			next := later(j.Schedule.Next(now.Add(-j.Delay)), j.due).Add(j.Delay)
+			tick, end = withTimeout(tick, end, next.Sub(now))
 		}
 		more = j.tick(tick)
 		end()
 		j.release()
-		if !more || ctx.Err() != nil || !next.IsZero() && !time.Now().Before(next.Add(j.Delay)) {
+		if !more || ctx.Err() != nil || !j.due.IsZero() && !j.keepTime().Wall.Before(j.due.Add(j.Delay)) {
 			break
 		}
 	}
@@ -116,11 +132,18 @@ func (j *job) burst(ctx context.Context, due, next time.Time) (more bool) {
 
 // tick runs the job once and records how it went. It reports whether another window may be ready.
 func (j *job) tick(ctx context.Context) (more bool) {
-	at, read := j.now(), j.Cursor
+	at, began := j.now()
+	read := j.Cursor
 	window, skipped, due := j.NextWindow(read, at)
+	ahead := j.Windows != nil && read.After(at)
 	if !due {
-		j.status.idle()
+		j.idle(ahead)
 		return false
+	}
+	j.report.recovered(cursor)
+	if ahead {
+		j.Log.Error("the cursor lies ahead of the clock, further than window.max_catch_up: the last closed window is read again",
+			"cursor", read, "from", window.Start, "to", window.End)
 	}
 	j.status.begin(at)
 	result, err := j.Tick(ctx, window, Steps{Commit: j.commit, Deliver: j.deliver})
@@ -131,13 +154,13 @@ func (j *job) tick(ctx context.Context) (more bool) {
 		}
 		return false
 	case err != nil:
-		j.status.fail(err, time.Since(at))
+		j.status.fail(err, j.keepTime().Elapsed-began)
 		j.report.failed("run failed", wholeRun, err)
 		j.expireAt = j.ValidUntil(j.delivered)
 		j.expireIfDue()
 		return false
 	}
-	j.status.succeed(result, time.Since(at))
+	j.status.succeed(result, j.keepTime().Elapsed-began)
 	j.status.read(j.Cursor, skipped)
 	j.report.succeeded(result)
 	if skipped > 0 {
@@ -146,14 +169,31 @@ func (j *job) tick(ctx context.Context) (more bool) {
 	return j.Windows != nil
 }
 
-// now returns the time of a tick. It is later than that of the last tick, also if many windows are read at once or the
-// clock was set back a little, so that samples stay in order.
-func (j *job) now() time.Time {
-	now := time.Now()
-	if gap := now.Round(0).Sub(j.LastSuccess); gap > -time.Minute && gap < time.Millisecond {
-		return j.LastSuccess.Add(time.Millisecond)
+// cursor is the subject of reports of a cursor that lies ahead of the clock.
+const cursor = "cursor"
+
+// idle notes that there is no window to read. If that is so because the cursor lies ahead of the clock, the job is not well: the
+// clock was ahead when the cursor was set, or is behind now.
+func (j *job) idle(ahead bool) {
+	if !ahead {
+		j.report.recovered(cursor)
+		j.status.idle()
+		return
 	}
-	return now
+	err := fmt.Errorf("the cursor lies ahead of the clock: everything up to %s counts as read, and no window before is read again (was the clock wrong?)",
+		j.Cursor.UTC().Format(time.RFC3339))
+	j.status.hold(err.Error())
+	j.report.failed("no window can be read", cursor, err)
+}
+
+// now returns the time of a tick, and the time that has passed. The first is later than that of the last tick, also if many
+// windows are read at once, so that samples stay in order.
+func (j *job) now() (time.Time, time.Duration) {
+	now := j.keepTime()
+	if gap := now.Wall.Sub(j.LastSuccess); gap > -time.Minute && gap < time.Millisecond {
+		return j.LastSuccess.Add(time.Millisecond), now.Elapsed
+	}
+	return now.Wall, now.Elapsed
 }
 
 // lazySave is how old the state file's time of a job may be if the job keeps nothing that would be missed.
@@ -164,11 +204,12 @@ const lazySave = time.Minute
 // is held back, and the job does not run.
 func (j *job) commit(*ledger.Result) error {
 	j.ticked = true
+	now := j.keepTime().Wall // the clock may have jumped since the tick began
 	if j.agent.state == nil {
 		return nil
 	}
 	if !j.Ledger.Keeps() && !j.Dated() {
-		if j.Ledger.Grown() || time.Since(j.savedAt) >= lazySave {
+		if j.Ledger.Grown() || now.Sub(j.savedAt) >= lazySave {
 			j.agent.state.AppendLazily(j.Name, j.record(false, false))
 		}
 		return nil
@@ -204,7 +245,7 @@ func (j *job) commit(*ledger.Result) error {
 
 // record returns a record of the job's state: of all of it, or of what has changed since the last one.
 func (j *job) record(all, delivered bool) []byte {
-	j.savedAt = time.Now()
+	j.savedAt = j.keepTime().Wall
 	saved := &Saved{LastSuccess: j.LastSuccess.UTC(), Fetches: digest(j.Fetches), Delivered: delivered}
 	if j.Windows != nil {
 		saved.Cursor = j.Cursor.UTC()
@@ -217,6 +258,8 @@ const stateFile = "state file"
 
 // deliver queues the batch for the job's sinks.
 func (j *job) deliver(b metric.Batch) error {
+	j.keepTime()
+	b.Time = j.LastSuccess // moved if the clock has jumped
 	j.showing, j.delivered, j.expireAt = true, j.LastSuccess, time.Time{}
 	j.agent.deliver(&j.Job, b)
 	return nil
@@ -224,42 +267,39 @@ func (j *job) deliver(b metric.Batch) error {
 
 // expireIfDue ends the job's series if they have expired. The ledger keeps its totals.
 func (j *job) expireIfDue() {
-	if j.expireAt.IsZero() || time.Now().Before(j.expireAt) {
+	now := j.keepTime().Wall
+	if j.expireAt.IsZero() || now.Before(j.expireAt) {
 		return
 	}
 	j.expireAt = time.Time{}
 	if j.showing {
 		j.showing = false
 		j.Log.Warn("the job's series end: the last values have expired (valid_for)", "last_success", j.delivered)
-		j.agent.deliver(&j.Job, metric.Batch{Job: j.Name, Time: time.Now()})
+		j.agent.deliver(&j.Job, metric.Batch{Job: j.Name, Time: now})
 	}
 }
 
-// maxMissed bounds how many missed due times are counted. More of them mean that the clock was set.
+// maxMissed bounds how many missed due times are counted.
 const maxMissed = 1000
 
-// afterTick returns the due time to wait for. Next is the first one after that of the tick. Due times that have passed
-// are skipped. The last of them is kept if the overlap policy is to run late, or if windows are left to read.
-func (j *job) afterTick(next time.Time, more bool) time.Time {
-	now := time.Now()
+// afterTick skips the due times that have passed. The last of them is kept if the overlap policy is to run late, or if windows
+// are left to read.
+func (j *job) afterTick(more bool) {
+	now := j.keepTime().Wall
 	late := 0
-	last := next
-	for ; !next.IsZero() && next.Add(j.Delay).Before(now); late++ {
+	last := j.due
+	for ; !j.due.IsZero() && j.due.Add(j.Delay).Before(now); late++ {
 		if late == maxMissed {
-			next = j.Schedule.Next(now)
+			j.due = j.Schedule.Next(now)
 			break
 		}
-		last, next = next, j.Schedule.Next(next)
+		last, j.due = j.due, j.Schedule.Next(j.due)
 	}
 	if late > 0 && (more || j.Overlap != schedule.Skip) {
 		late--
-		next = last
+		j.due = last
 	}
 	j.status.skip(late)
-	if again := j.Schedule.Next(now); again.Before(next) {
-		return again // the clock was set back
-	}
-	return next
 }
 
 // inherit takes over the state of a removed job of the same name, as far as it still applies. It reports whether there
@@ -273,7 +313,7 @@ func (j *job) inherit(removed []*job) bool {
 			j.Ledger.Inherit(old.Ledger)
 		}
 		j.LastSuccess, j.Cursor, j.showing, j.delivered, j.expireAt = old.LastSuccess, old.Cursor, old.showing, old.delivered, old.expireAt
-		j.ticked, j.restored = old.ticked, old.restored
+		j.time, j.ticked, j.restored = old.time, old.ticked, old.restored
 		j.status.inherit(old.status)
 		return true
 	}
@@ -291,7 +331,7 @@ func (j *job) restore() {
 	}
 	saved, err := ReadSaved(records)
 	if err == nil {
-		err = saved.Restore(j.Worker, time.Now())
+		err = saved.Restore(j.Worker, j.time.Now())
 	}
 	if err != nil {
 		j.Log.Error("the job's saved state cannot be used; its totals start from zero", "error", err)
@@ -301,7 +341,7 @@ func (j *job) restore() {
 		j.Log.Warn("the job fetches something else than when its state was saved; its totals start from zero")
 	} else if !saved.old || saved.Delivered {
 		// Nothing newer was delivered: a series that is new from here on was zero until now.
-		j.Ledger.Resume(time.Now())
+		j.Ledger.Resume(j.time.Now())
 	}
 	j.showing, j.delivered, j.restored = true, j.LastSuccess, saved
 	j.expireAt = j.ValidUntil(j.delivered)
@@ -343,7 +383,7 @@ func withGrace(parent context.Context) (context.Context, context.CancelFunc) {
 	}
 }
 
-func withDeadline(parent context.Context, end context.CancelFunc, at time.Time) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithDeadlineCause(parent, at, errOverlap)
+func withTimeout(parent context.Context, end context.CancelFunc, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeoutCause(parent, d, errOverlap)
 	return ctx, func() { cancel(); end() }
 }

@@ -175,16 +175,14 @@ func TestValidUntil(t *testing.T) {
 	}
 }
 
-// TestClockSetForward checks that a clock that jumps by decades does not have every missed tick looked at.
-func TestClockSetForward(t *testing.T) {
+// TestLongAsleep checks that a machine that was suspended for decades does not have every missed tick looked at.
+func TestLongAsleep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := newAgent().newJob(planJob(t, "j", "* * * * *", newScripted(nil)))
-		next := j.afterTick(time.Now().Add(-30*365*24*time.Hour), false)
-		if pause := time.Until(next); pause <= 0 || pause > time.Minute {
+		j.due = time.Now().Add(-30 * 365 * 24 * time.Hour)
+		j.afterTick(false)
+		if pause := time.Until(j.due); pause <= 0 || pause > time.Minute {
 			t.Errorf("due in %s", pause)
-		}
-		if again := j.afterTick(time.Now().Add(time.Hour), false); time.Until(again) > time.Minute {
-			t.Errorf("after the clock was set back it is due in %s", time.Until(again))
 		}
 	})
 }

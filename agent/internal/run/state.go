@@ -17,6 +17,7 @@ type State struct {
 	Sinks      []SinkState // in the order of the plan
 	Reloaded   time.Time   // when the current plan was loaded
 	ReloadGood bool        // the last reload succeeded
+	ClockJumps int         // how often the clock has jumped since the start
 
 	File *state.Status // of the state file; nil if there is none
 }

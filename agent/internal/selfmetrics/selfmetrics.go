@@ -33,6 +33,7 @@ func New(version string) *Metrics {
 	m.gauge("cton_build_info", "Always 1, with the agent's version.", "version", "goversion")
 	m.gauge("cton_config_last_reload_successful", "Whether the last reload of the configuration succeeded.")
 	m.gauge("cton_config_last_reload_success_timestamp_seconds", "When the current configuration was loaded.")
+	m.counter("cton_clock_jumps_total", "Jumps of the clock by a second or more, forward or back.")
 
 	m.gauge("cton_state_last_write_timestamp_seconds", "When the state file was last written; 0 before the first time. Only with a state file.")
 	m.counter("cton_state_failed_writes_total", "Failed writes of the state file. Only with a state file.")
@@ -92,6 +93,7 @@ func (m *Metrics) Readings(s run.State) metric.Readings {
 	m.set("cton_build_info", 1, m.version, runtime.Version())
 	m.set("cton_config_last_reload_successful", truth(s.ReloadGood))
 	m.set("cton_config_last_reload_success_timestamp_seconds", seconds(s.Reloaded))
+	m.set("cton_clock_jumps_total", float64(s.ClockJumps))
 	if s.File != nil {
 		m.set("cton_state_last_write_timestamp_seconds", seconds(s.File.Written))
 		m.set("cton_state_failed_writes_total", float64(s.File.Failed))

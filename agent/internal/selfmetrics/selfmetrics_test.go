@@ -21,6 +21,7 @@ const names = `
 cton_build_info gauge {version,goversion} Always 1, with the agent's version.
 cton_config_last_reload_successful gauge {} Whether the last reload of the configuration succeeded.
 cton_config_last_reload_success_timestamp_seconds gauge {} When the current configuration was loaded.
+cton_clock_jumps_total counter {} Jumps of the clock by a second or more, forward or back.
 cton_state_last_write_timestamp_seconds gauge {} When the state file was last written; 0 before the first time. Only with a state file.
 cton_state_failed_writes_total counter {} Failed writes of the state file. Only with a state file.
 cton_job_up gauge {cton_job} Whether the job's last run succeeded; 0 before the first.

@@ -125,7 +125,7 @@ func (s *Sender) runShard(life, stopping context.Context, q *spool.Queue, shard 
 		if !ok {
 			return
 		}
-		pace.wait(stopping, time.UnixMilli(r.Taken))
+		pace.wait(stopping, time.Now().Add(-r.Age))
 		d := s.newDelivery(r)
 		if !d.run(life, stopping) {
 			if s.options.Durable || !d.partlySettled {

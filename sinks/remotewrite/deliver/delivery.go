@@ -30,7 +30,7 @@ func (s *Sender) newDelivery(r spool.Record) *delivery {
 		protocol: wire.Protocol(r.Protocol), packed: r.Payload,
 		counts: counts{r.Samples, r.Histograms}, acceptedAtStart: s.accepted.Load(),
 	}
-	return &delivery{Sender: s, queued: time.UnixMilli(r.Taken), chunks: []*chunk{whole}}
+	return &delivery{Sender: s, queued: time.Now().Add(-r.Age), chunks: []*chunk{whole}}
 }
 
 // run sends the record until all of it is settled, and reports whether it is. It is not if life is done before. Once

@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/relabel"
 
+	"github.com/collectington/collectington/agent/clock"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
@@ -35,6 +36,8 @@ type Options struct {
 	MaxSamples int           // of a request; a histogram is not divided, so a request may exceed it by one histogram
 	MaxAge     time.Duration // of a sample; 0 = any
 
+	Clock *clock.Clock // nil = this machine's
+
 	// Dropped is called with the number of samples that were left out for a reason.
 	Dropped func(reason metric.Reason, samples int)
 }
@@ -50,15 +53,20 @@ type Encoder struct {
 	options  Options
 	registry *registry
 	jobs     map[string]*job
+	shift    time.Duration // Reading.Shift of the last batch
+	back     bool          // the clock has jumped back since the start
 	samples  sampleBuffer
 	requests *requestWriter
 }
 
 // New returns an Encoder that starts at now.
 func New(o Options, now time.Time) *Encoder {
+	if o.Clock == nil {
+		o.Clock = clock.New()
+	}
 	r := newRegistry(now)
 	return &Encoder{
-		options: o, registry: r, jobs: map[string]*job{},
+		options: o, registry: r, jobs: map[string]*job{}, shift: o.Clock.Read().Shift,
 		requests: newRequestWriter(r.table, o.Shards, o.MaxSamples),
 	}
 }
@@ -69,7 +77,7 @@ func New(o Options, now time.Time) *Encoder {
 //
 // The slice is valid until the next call. The payloads are never written again.
 func (e *Encoder) Encode(batch *metric.Batch, resend bool, f Format) []spool.Record {
-	now := time.Now()
+	now := e.now(batch)
 	j := e.job(batch.Job)
 	for reason, n := range j.collect(batch, resend, e.bounds(now)) {
 		e.options.Dropped(reason, n)
@@ -87,7 +95,7 @@ func (e *Encoder) Encode(batch *metric.Batch, resend bool, f Format) []spool.Rec
 // sent before: they are remembered as if their samples were in the batch, and get no zero at their start. A receiver refuses the
 // zero of another one if it has the batch; then the request is sent without.
 func (e *Encoder) Repeat(batch *metric.Batch, f Format) []spool.Record {
-	now := time.Now()
+	now := e.now(batch)
 	j := e.job(batch.Job)
 	floor := e.registry.floor
 	j.known, e.registry.floor = batch.Known, 0
@@ -96,6 +104,23 @@ func (e *Encoder) Repeat(batch *metric.Batch, f Format) []spool.Record {
 	e.requests.begin(f, now)
 	j.write(e.requests)
 	return e.requests.finish()
+}
+
+// now reads the clock. If it has jumped back since the last batch, the series go back in time once: each goes on from the time
+// that its last sample has by the new clock, and the receiver decides whether it takes samples that are older than others. A batch
+// of before the jump is taken as one of now.
+func (e *Encoder) now(batch *metric.Batch) time.Time {
+	r := e.options.Clock.Read()
+	by := r.Shift - e.shift
+	e.shift = r.Shift
+	if by < 0 {
+		e.back = true
+		e.registry.back(-by, r.Wall)
+	}
+	if e.back && batch.Time.After(r.Wall.Add(clock.Tolerance)) {
+		batch.Time = r.Wall
+	}
+	return r.Wall
 }
 
 func (e *Encoder) job(name string) *job {

@@ -98,6 +98,28 @@ func newRegistry(now time.Time) *registry {
 	}
 }
 
+// back moves the last timestamps of all series, because the clock has jumped back. Timestamps of the API's stay.
+func (r *registry) back(by time.Duration, now time.Time) {
+	ms, latest := by.Milliseconds(), now.UnixMilli()
+	for _, s := range r.live {
+		if !s.ownTime {
+			s.last -= min(ms, s.last)
+		}
+	}
+	for i := range r.order {
+		c := &r.order[i]
+		if c.last <= latest { // of the API's, or closed long ago
+			continue
+		}
+		moved := min(c.last-ms, latest)
+		if r.closed[c.hash] == c.last {
+			r.closed[c.hash] = moved
+		}
+		c.last = moved
+	}
+	r.floor = min(r.floor, latest-2)
+}
+
 // open returns the series with these labels. It continues an open or closed series of the same labels.
 func (r *registry) open(labels []metric.Label, desc *metric.Desc, batch uint32) *series {
 	hash := r.hash(labels)

@@ -96,11 +96,11 @@ func idOf(name string) uint64 {
 
 // inherit adds the records of earlier runs, sorted by ID, to the index.
 func (q *Queue) inherit(found []Meta) {
-	last := uint64(0)
+	last, now := uint64(0), q.now().UnixMilli()
 	for _, m := range found {
 		if m.ID != last {
 			last = m.ID
-			q.index.add(&entry{Meta: m, saved: true, file: true})
+			q.index.add(&entry{Meta: m, put: min(m.Taken, now), saved: true, file: true})
 			continue
 		}
 		if later := laterVersion(q.fsys, m.name()); later != nil {
@@ -152,7 +152,7 @@ func (q *Queue) saveGroup(group []*entry) error {
 		names[i] = e.name()
 	}
 	done, err := durable.ReplaceAll(q.fsys, names, func(i int, w io.Writer) error {
-		r := Record{group[i].Meta, group[i].payload}
+		r := Record{Meta: group[i].Meta, Payload: group[i].payload}
 		_, err := w.Write(r.encode())
 		return err
 	})

@@ -246,7 +246,7 @@ func FuzzRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again := (&Record{m, payload}).encode(); !bytes.Equal(again, file) {
+		if again := (&Record{Meta: m, Payload: payload}).encode(); !bytes.Equal(again, file) {
 			t.Errorf("%q is written again as %q", file, again)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 // entry is one record in the index.
 type entry struct {
 	Meta
+	put     int64  // when it was put, by the clock of now, in Unix milliseconds; Taken is by the clock of then
 	payload []byte // nil once it is saved
 	saved   bool   // its file and its name are synced
 	file    bool   // its file may exist
@@ -154,7 +155,7 @@ func (x *index) unsaved() (all []*entry) {
 func (x *index) expired(before int64) (all []*entry) {
 	for _, line := range x.shards {
 		for _, e := range line {
-			if e.Taken >= before {
+			if e.put >= before {
 				break
 			}
 			if !e.out {
@@ -165,11 +166,23 @@ func (x *index) expired(before int64) (all []*entry) {
 	return all
 }
 
+// move moves the times when the records were put, because the clock has jumped. What an earlier run has put, maybe by another
+// clock, grows no older by it: the jump may have mended a clock that was wrong.
+func (x *index) move(by int64) {
+	for _, line := range x.shards {
+		for _, e := range line {
+			if by > 0 || e.ID > x.lastInherited {
+				e.put += by
+			}
+		}
+	}
+}
+
 func (x *index) pending() Pending {
 	p := Pending{Records: x.records, Samples: x.samples, Bytes: x.disk + x.memory}
 	for _, line := range x.shards {
 		if len(line) > 0 {
-			if t := time.UnixMilli(line[0].Taken); p.Oldest.IsZero() || t.Before(p.Oldest) {
+			if t := time.UnixMilli(line[0].put); p.Oldest.IsZero() || t.Before(p.Oldest) {
 				p.Oldest = t
 			}
 		}

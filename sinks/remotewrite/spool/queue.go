@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/collectington/collectington/agent/clock"
 	"github.com/collectington/collectington/agent/durable"
 )
 
@@ -25,6 +26,7 @@ type Options struct {
 	MaxBytes  int64         // on disk
 	MaxMemory int64         // in memory, of records that are not on disk
 	MaxAge    time.Duration // since a record was put
+	Clock     *clock.Clock  // nil = this machine's
 	Log       *slog.Logger
 	// Dropped is called for every record that will never be sent. It may call methods of the queue.
 	Dropped func(Reason, Meta)
@@ -68,6 +70,7 @@ type Queue struct {
 
 	mu        sync.Mutex
 	index     index
+	shift     time.Duration // Reading.Shift when the index was used last
 	lastID    uint64
 	changed   chan struct{} // closed when there may be something new for Next
 	leftover  []string      // files that could not be removed
@@ -96,7 +99,10 @@ func Open(dir string, o Options) (*Queue, error) {
 }
 
 func newQueue(fsys durable.FS, o Options) *Queue {
-	return &Queue{options: o, fsys: fsys, index: newIndex(o.Shards), changed: make(chan struct{})}
+	if o.Clock == nil {
+		o.Clock = clock.New()
+	}
+	return &Queue{options: o, fsys: fsys, index: newIndex(o.Shards), shift: o.Clock.Read().Shift, changed: make(chan struct{})}
 }
 
 // Put adds records, in this order, and reports whether all records of the queue survive a power cut. Those that do not, because
@@ -123,7 +129,7 @@ func (q *Queue) Next(ctx context.Context, shard int, order Order) (Record, bool)
 			payload, err := q.read(e)
 			switch {
 			case err == nil:
-				return Record{e.Meta, payload}, true
+				return Record{Meta: e.Meta, Payload: payload, Age: q.age(e)}, true
 			case !crowded(err):
 				continue // read has dealt with it
 			}
@@ -141,6 +147,24 @@ func (q *Queue) Next(ctx context.Context, shard int, order Order) (Record, bool)
 		case <-ctx.Done():
 		}
 	}
+}
+
+// now reads the clock. If it has jumped, the records stay as old as they were. The caller holds mu.
+func (q *Queue) now() time.Time {
+	r := q.options.Clock.Read()
+	if by := r.Shift - q.shift; by != 0 {
+		q.shift = r.Shift
+		q.index.move(by.Milliseconds())
+	}
+	return r.Wall
+}
+
+// age returns the time since a record was put.
+func (q *Queue) age(e *entry) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.now()
+	return max(0, now.Sub(time.UnixMilli(e.put)))
 }
 
 // take takes the next record of a shard. If there is none, changed is closed when there may be one, and nil if the queue is
@@ -189,6 +213,7 @@ func (q *Queue) Return(id uint64) {
 func (q *Queue) Pending() Pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.now()
 	return q.index.pending()
 }
 
@@ -213,10 +238,11 @@ func (q *Queue) add(records []Record) (c cleanup) {
 	if q.fsys == nil {
 		limit = q.options.MaxMemory
 	}
+	now := q.now().UnixMilli()
 	for _, r := range records {
 		q.lastID++
-		e := &entry{Meta: r.Meta, payload: r.Payload}
-		e.ID, e.Taken, e.Bytes = q.lastID, time.Now().UnixMilli(), len(r.Payload)
+		e := &entry{Meta: r.Meta, put: now, payload: r.Payload}
+		e.ID, e.Taken, e.Bytes = q.lastID, now, len(r.Payload)
 		switch {
 		case q.closed:
 			c.lost = append(c.lost, loss{Shutdown, e, false})
@@ -292,7 +318,7 @@ func (q *Queue) wake() {
 
 // expire drops the records that have waited too long. The caller holds mu.
 func (q *Queue) expire(c *cleanup) {
-	for _, e := range q.index.expired(time.Now().Add(-q.options.MaxAge).UnixMilli()) {
+	for _, e := range q.index.expired(q.now().Add(-q.options.MaxAge).UnixMilli()) {
 		q.drop(c, e, TooOld)
 	}
 }

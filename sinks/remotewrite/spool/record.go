@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/collectington/collectington/agent/durable"
 )
@@ -16,7 +17,8 @@ import (
 // Record is one encoded request. The queue does not look into its payload.
 type Record struct {
 	Meta
-	Payload []byte // not changed after it was put
+	Payload []byte        // not changed after it was put
+	Age     time.Duration // since it was put, whatever the clock was set to; set by Next
 }
 
 // Meta describes a record. The name of the record's file holds all of it.
