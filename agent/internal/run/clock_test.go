@@ -172,7 +172,7 @@ func TestClockJumpsOverCron(t *testing.T) {
 				if got := time.Since(jumped); got < c.want || got > c.want+20*time.Second {
 					t.Errorf("it ran after %s, want %s", got, c.want)
 				}
-				time.Sleep(time.Hour)
+				time.Sleep(30 * time.Minute)
 				if n := k.calls(); n != 1 {
 					t.Errorf("it ran %d times", n)
 				}

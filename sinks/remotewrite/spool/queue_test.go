@@ -68,7 +68,7 @@ func openIn(t *testing.T, dir string) *harness {
 
 // recordOf returns a record of n bytes.
 func recordOf(n int) Record {
-	return Record{Meta: Meta{Samples: 10, Histograms: 2, Exemplars: 1, Protocol: 2, Oldest: -5, Newest: 7}, bytes.Repeat([]byte{'x'}, Payload: n)}
+	return Record{Meta: Meta{Samples: 10, Histograms: 2, Exemplars: 1, Protocol: 2, Oldest: -5, Newest: 7}, Payload: bytes.Repeat([]byte{'x'}, n)}
 }
 
 func (b *harness) recordIn(n int) Record {
