@@ -141,14 +141,12 @@ func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 	if s.ended {
 		return sinks.Permanent(errors.New("queue samples for remote-write: the sink has ended"))
 	}
-	now := s.env.Clock.Read()
 	if r := s.resends[batch.Job]; r != nil {
-		r.move(now.Shift)
 		batch = r.before(batch)
 		delete(s.resends, batch.Job)
 	}
 	s.put(&batch, false)
-	if r := newResend(batch, now); r != nil {
+	if r := newResend(batch, s.env.Clock.Read()); r != nil {
 		s.resends[batch.Job] = r
 	}
 	return nil
@@ -240,7 +238,6 @@ type resend struct {
 	batch metric.Batch
 	due   time.Duration // by Reading.Elapsed
 	last  time.Time     // when it was sent again; zero = it was not
-	shift time.Duration // Reading.Shift of last
 }
 
 // newResend returns a resend of a batch, or nil if its job is not slow or has no series.
@@ -248,15 +245,7 @@ func newResend(b metric.Batch, now clock.Reading) *resend {
 	if b.Every <= slowFrom || b.Series() == 0 {
 		return nil
 	}
-	return &resend{batch: b, due: now.Elapsed + resendInterval, shift: now.Shift}
-}
-
-// move moves the time of the last resend if the clock has jumped.
-func (r *resend) move(shift time.Duration) {
-	if !r.last.IsZero() {
-		r.last = r.last.Add(shift - r.shift)
-	}
-	r.shift = shift
+	return &resend{batch: b, due: now.Elapsed + resendInterval}
 }
 
 // before returns the job's next batch with a time after that of r. The job's run may have started before r was last sent.
@@ -293,7 +282,7 @@ func (s *sink) resendDue(now clock.Reading) {
 		if now.Elapsed < r.due {
 			continue
 		}
-		r.batch.Time, r.last, r.due, r.shift = now.Wall, now.Wall, now.Elapsed+resendInterval, now.Shift
+		r.batch.Time, r.last, r.due = now.Wall, now.Wall, now.Elapsed+resendInterval
 		s.put(&r.batch, true)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/collectington/collectington/agent/clock"
 	"github.com/collectington/collectington/agent/clock/clocktest"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
@@ -34,20 +35,30 @@ type clocked struct {
 	*clocktest.Fake
 	agent  *Agent
 	source *scripted
-	sink   *shelf
+	sink   *punctual
 	log    bytes.Buffer
-	began  time.Time
-	asleep time.Duration
 	stop   func() error
 }
 
-// passed returns the time that has passed since the start, the time asleep included.
-func (c *clocked) passed() time.Duration { return time.Since(c.began) + c.asleep }
+// punctual is a shelf that keeps how long after their time the batches were written.
+type punctual struct {
+	shelf
+	clock *clock.Clock
+	late  []time.Duration
+}
+
+func (p *punctual) Write(ctx context.Context, b metric.Batch) error {
+	if b.Job != Self {
+		p.late = append(p.late, p.clock.Now().Sub(b.Time))
+	}
+	return p.shelf.Write(ctx, b)
+}
 
 // newClocked starts the agent half a second after a full minute. A tick takes two seconds.
 func newClocked(t *testing.T, spec string, change func(*Job)) *clocked {
 	time.Sleep(500 * time.Millisecond)
-	c := &clocked{Fake: clocktest.New(), sink: &shelf{}, began: time.Now()}
+	c := &clocked{Fake: clocktest.New()}
+	c.sink = &punctual{clock: c.Clock}
 	c.source = newScripted(func(context.Context, int) error { time.Sleep(2 * time.Second); return nil })
 	logger := slog.New(slog.NewTextHandler(&c.log, nil))
 	c.agent = New(Options{Log: logger, Clock: c.Clock, Self: func(s State) metric.Readings {
@@ -79,7 +90,6 @@ func (c *clocked) jump(by time.Duration, moment string) {
 	case suspended:
 		time.Sleep(5 * time.Second)
 		c.Suspend(7 * time.Second)
-		c.asleep += 7 * time.Second
 	}
 	c.Set(by)
 }
@@ -125,6 +135,14 @@ func jumpWhileRunning(t *testing.T, by time.Duration, moment, spec string) {
 	}
 	if n := c.agent.State().ClockJumps; n != 1 {
 		t.Errorf("%d jumps were counted", n)
+	}
+	if n := c.agent.State().Jobs[0].Ticks[Skipped]; n > 1 {
+		t.Errorf("%d runs count as skipped", n)
+	}
+	for i, late := range c.sink.late {
+		if late < 0 || late > 3*time.Second {
+			t.Errorf("batch %d was written %s after its time", i, late)
+		}
 	}
 	last, back := time.Time{}, 0
 	for i, b := range c.sink.batches {
@@ -189,7 +207,7 @@ func TestValidForIsElapsed(t *testing.T) {
 	for _, by := range steps() {
 		t.Run(by.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := newClocked(t, "@every 10s", func(j *Job) { j.ValidFor = setting.Duration(30 * time.Second) })
+				c := newClocked(t, "@every 10s", func(j *Job) { j.ValidFor = setting.Duration(35 * time.Second) })
 				c.source.do = func(_ context.Context, n int) error {
 					if n >= 3 {
 						return errors.New("503")
@@ -198,18 +216,57 @@ func TestValidForIsElapsed(t *testing.T) {
 				}
 				time.Sleep(22 * time.Second) // the last success was at 20 s
 				c.Set(by)
-				time.Sleep(25 * time.Second)
+				time.Sleep(29 * time.Second) // the last failure was at 50 s
+				c.Set(by)
+				time.Sleep(3 * time.Second)
 				synctest.Wait()
 				if got := c.sink.shows()["j"]; got != 3 {
-					t.Errorf("after 47 s it shows %v", got)
+					t.Errorf("after 54 s it shows %v", got)
 				}
-				time.Sleep(6 * time.Second)
+				time.Sleep(2 * time.Second)
 				synctest.Wait()
 				if got := c.sink.shows(); len(got) != 0 {
-					t.Errorf("after 53 s it shows %v", got)
+					t.Errorf("after 56 s it shows %v", got)
 				}
 				if err := c.stop(); err != nil {
 					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// TestStateIsElapsed checks that an event is counted once while the API shows it, and that the values of one metric that cannot
+// be measured end after valid_for, whatever the clock is set to.
+func TestStateIsElapsed(t *testing.T) {
+	seen := &metric.Desc{Name: "seen_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: time.Minute, MaxEvents: 10}
+	lost := &metric.Desc{Name: "lost", Type: metric.Gauge}
+	for _, by := range steps() {
+		t.Run(by.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := 0
+				var source collectFunc = func() metric.Readings {
+					n++
+					gauge := metric.Measured{Desc: lost, Rows: []metric.Reading{{Value: 1}}}
+					if n > 3 {
+						gauge = metric.Measured{Desc: lost, Err: errors.New("no number")}
+					}
+					return metric.Readings{{Desc: seen, Rows: []metric.Reading{{Value: 1, Event: "a"}}}, gauge}
+				}
+				c := newClocked(t, "@every 10s", func(j *Job) { j.Source, j.ValidFor = source, setting.Duration(35*time.Second) })
+				time.Sleep(32 * time.Second)
+				c.Set(by)
+				time.Sleep(40 * time.Second)
+				if err := c.stop(); err != nil {
+					t.Error(err)
+				}
+				for i, b := range c.sink.batches {
+					if got := b.Families[0].Series[0].Value; got != 1 {
+						t.Errorf("run %d: the event was counted %v times", i, got)
+					}
+					if shown := len(b.Families) == 2; shown != (i < 6) { // at 50 s, and not at 60 s
+						t.Errorf("run %d: the metric that is not measured is shown: %t", i, shown)
+					}
 				}
 			})
 		})
