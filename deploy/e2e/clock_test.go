@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/collectington/collectington/sinks/sinktest/peers"
+	inprocess "github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
 // stepping is what the overlay adds to Go's package time: its clock jumps once, as the kernel's does when it is set. The monotonic
@@ -99,7 +99,7 @@ func step(t *testing.T, cton string, by time.Duration) {
 		fmt.Fprintf(w, `{"n": %d}`, n.Add(1))
 	}))
 	defer api.Close()
-	prometheus := peers.NewOutOfOrder(t, 25*time.Hour)
+	prometheus := inprocess.NewOutOfOrder(t, 25*time.Hour)
 	receiver := httptest.NewServer(prometheus)
 	defer receiver.Close()
 	page := freeAddress(t)
