@@ -48,7 +48,7 @@ sinks:
   tsdb: {remote_write: {url: "http://prometheus.test/api/v1/write"}}
 jobs:
   job:
-    schedule: "@every 60s"
+    schedule: "@every 20s"
     http: {url: "http://api.test/"}
     metrics:
       calls_total: {type: counter, items: ".calls[]?", value: .n, labels: {host: .host}}
@@ -81,11 +81,11 @@ func TestResetIsSeenOnce(t *testing.T) {
 			for _, n := range totals {
 				api.set(fmt.Sprintf(`{"calls": [{"host": "a", "n": %d}]}`, n))
 				if p == nil {
-					p = x.start(&process{}) // its runs are half a minute after each change from here on
-					time.Sleep(30 * time.Second)
+					p = x.start(&process{}) // its runs are ten seconds after each change from here on
+					time.Sleep(10 * time.Second)
 					continue
 				}
-				time.Sleep(time.Minute)
+				time.Sleep(20 * time.Second)
 			}
 			p.kill()
 		}
