@@ -81,15 +81,22 @@ func TestFallBack(t *testing.T) {
 				if n := r.stats.Sent.Load(); n != 3 {
 					r.Errorf("Sent is %d, want 3", n)
 				}
-				// 2.0 is tried again after a day.
+				// 2.0 is tried again after a day, and after five minutes by an empty request if it was not 415.
 				d.set(acceptAll)
-				time.Sleep(24 * time.Hour)
+				after, want := 24*time.Hour, []Protocol{2, 2}
+				if name != "415" {
+					after, want = 5*time.Minute, []Protocol{2, 2, 2}
+				}
+				time.Sleep(after - 2*time.Minute) // since the last write; the fallback was two minutes before it
 				for range 2 {
 					r.write("j", gauge("x", 1, "a"))
 					r.tick()
 				}
-				if got, want := protocols(d.all()[4:]), []Protocol{2, 2}; !slices.Equal(got, want) {
-					r.Errorf("after a day protocols %v, want %v", got, want)
+				if got := protocols(d.all()[4:]); !slices.Equal(got, want) {
+					r.Errorf("after %s protocols %v, want %v", after, got, want)
+				}
+				if n := len(points(d.all()[4:])); n != 2 {
+					r.Errorf("%d samples were sent, want 2", n)
 				}
 				r.wantLogged("accepts remote-write 2.0 now", 1)
 				r.wantDropped(sinks.Refused, 0)
@@ -134,12 +141,19 @@ func TestFixedProtocolHasNoFallBack(t *testing.T) {
 			}
 		})
 	}
+	// A 2xx that does not say what was written is no success of 2.0. What answers may be another server.
 	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(200) }}
 	withReceiver(t, d, withProtocol(Protocol2), func(r *rig) {
 		r.write("j", gauge("x", 1, "a"))
 		r.tick()
-		r.wantLogged("it supports 1.0 only", 1)
-		r.wantDropped(sinks.Refused, 1)
+		r.wantLogged("the receiver supports 1.0 only; set protocol to auto or 1.0", 1)
+		r.wantDropped(sinks.Refused, 0)
+		d.set(acceptAll)
+		time.Sleep(maxPause)
+		r.tick()
+		if n := r.stats.Sent.Load(); n != 1 {
+			r.Errorf("Sent is %d, want 1", n)
+		}
 	})
 }
 
@@ -189,12 +203,12 @@ func TestRejectionIsLoggedOnceWithHint(t *testing.T) {
 		r.wantLogged("400 Bad Request: failed pushing to ingester", 1)
 		r.wantLogged("out_of_order_time_window", 1)
 		r.wantLogged(`series="{room=\"}0\"}"`, 1)
-		refuse(404, "<html>\n\n<body>nothing here, k-s3cret k-s3cret")
+		refuse(410, "nothing here, k-s3cret k-s3cret")
 		r.sink.env.Web.Secrets.Remember("k-s3cret")
 		r.write("j", gauge("x", 1, "a"))
 		r.tick()
 		r.wantLogged("the receiver refused samples", 2)
-		r.wantLogged("check the path of url", 1)
+		r.wantLogged("410 Gone: nothing here", 1)
 		r.wantLogged(`series="{__name__=\"x\"`, 1)
 		r.wantLogged("k-s3cret", 0)
 		r.wantDropped(sinks.Refused, 4)

@@ -92,6 +92,7 @@ func newSender(c *Config, env sinks.Env, client *httpclient.Client) *deliver.Sen
 		Protocol: wire.Protocol(c.Protocol),
 		Shards:   c.Connections,
 		Order:    spool.Order(c.Spool.Order),
+		Refusals: deliver.Refusals(c.Refusals),
 		MaxAge:   time.Duration(c.Spool.MaxAge),
 		Durable:  c.Spool.Dir != "",
 		Stats:    env.Stats,
