@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"fmt"
-	"mime"
 	"strings"
 
 	"github.com/collectington/collectington/agent/httpclient"
@@ -11,40 +10,8 @@ import (
 // A status code is no proof that a receiver has answered. Login pages, captive portals and default sites answer 200 to any
 // POST, and error pages of proxies come with 400 and 422. Such a response says nothing of the samples: it is waited out.
 
-// maxPageText is the length of the text of a page in messages, in bytes.
-const maxPageText = 100
-
-// page returns a description of a web page, "" if the body is none. Receivers answer with no body, a line of text or JSON. A
-// type without a body is no page: some frameworks send text/html with an empty body.
-func page(contentType, body string) string {
-	body = strings.TrimLeft(body, "\ufeff \t\r\n")
-	media, _, _ := mime.ParseMediaType(contentType) // "" if it is malformed
-	if body == "" || body[0] != '<' && media != "text/html" && media != "application/xhtml+xml" {
-		return ""
-	}
-	lower := asciiLower(body)
-	if _, rest, found := strings.Cut(lower, "<title"); found {
-		if at := strings.IndexByte(rest, '>'); at >= 0 {
-			start := len(lower) - len(rest) + at + 1
-			title, _, _ := strings.Cut(body[start:], "<")
-			if title = oneLine(title, maxPageText); title != "" {
-				return fmt.Sprintf("a web page with the title %q", title)
-			}
-		}
-	}
-	return fmt.Sprintf("a web page: %q", oneLine(body, maxPageText))
-}
-
-// asciiLower is strings.ToLower for letters of ASCII. It keeps the length.
-func asciiLower(s string) string {
-	lower := []byte(s)
-	for i, c := range lower {
-		if 'A' <= c && c <= 'Z' {
-			lower[i] = c + 'a' - 'A'
-		}
-	}
-	return string(lower)
-}
+// maxPath is the length of a path in messages, in bytes.
+const maxPath = 100
 
 // movedTo returns where a response comes from if a redirect was followed to another path, "" otherwise. A slash at the end
 // makes no other path.
@@ -53,7 +20,7 @@ func movedTo(reply *httpclient.Response, path string) string {
 	if strings.TrimSuffix(to, "/") == strings.TrimSuffix(path, "/") {
 		return ""
 	}
-	return oneLine(to, maxPageText)
+	return oneLine(to, maxPath)
 }
 
 // isForeign reports whether the response cannot be a receiver's. One that says what it has written is. 413 and 415 are also
