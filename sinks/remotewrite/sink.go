@@ -91,6 +91,7 @@ func newSender(c *Config, env sinks.Env, client *httpclient.Client) *deliver.Sen
 		Host:     env.Web,
 		Protocol: wire.Protocol(c.Protocol),
 		Shards:   c.Connections,
+		MaxJoin:  c.Request.MaxSamples,
 		Order:    spool.Order(c.Spool.Order),
 		Refusals: deliver.Refusals(c.Refusals),
 		MaxAge:   time.Duration(c.Spool.MaxAge),

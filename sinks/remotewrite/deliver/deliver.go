@@ -1,9 +1,9 @@
 // Package deliver sends the records of a queue, which are remote-write requests, to a receiver.
 //
 //	*spool.Queue
-//	     │   Sender.Run: a loop for each shard, one record at a time
+//	     │   Sender.Run: a loop for each shard, one request at a time
 //	     ▼
-//	  delivery       a record that is being sent, in one or more chunks
+//	  delivery       a record that is being sent, or several that waited, in one or more chunks
 //	     │   client: one HTTP request, and its response
 //	     ▼
 //	  receiver
@@ -45,6 +45,7 @@ type Options struct {
 
 	Protocol wire.Protocol // 0 = the best that the receiver accepts
 	Shards   int           // of the queue; each is sent over its own connection
+	MaxJoin  int           // samples of a request to which several records are joined
 	Order    spool.Order
 	Refusals Refusals
 	MaxAge   time.Duration // of a record, since it was put into the queue
@@ -62,6 +63,7 @@ type Sender struct {
 	protocol   negotiation
 	size       sizeLimit
 	suspects   suspects
+	joining    joining
 	outage     outage
 	rejections rejections
 
@@ -151,13 +153,14 @@ func (s *Sender) runShard(life, stopping context.Context, q *spool.Queue, shard 
 		}
 		pace.wait(stopping, time.UnixMilli(r.Taken))
 		s.probe(life)
-		d := s.newDelivery(r, &refusals)
+		records := s.joined(q, r)
+		d := s.newDelivery(records, &refusals)
 		if !d.run(life, stopping) {
 			if s.options.Durable || !d.partlySettled {
 				return // it stays on disk, or is dropped with the queue
 			}
 			d.drop(sinks.Shutdown)
 		}
-		q.Ack(r.ID)
+		q.Ack(idsOf(records)...)
 	}
 }

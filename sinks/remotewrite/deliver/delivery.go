@@ -12,10 +12,10 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// delivery is a record that is being sent.
+// delivery is a record that is being sent, or several in one request.
 type delivery struct {
 	*Sender
-	queued        time.Time // when the record was put into the queue
+	queued        time.Time // when the last record was put into the queue
 	chunks        []*chunk  // those that are not settled, in the order of sending; at first one, the whole record
 	partlySettled bool
 	lastAccepted  *chunk // nil = none of the record
@@ -24,12 +24,23 @@ type delivery struct {
 	refused       bool     // the last response was a refusal
 }
 
-func (s *Sender) newDelivery(r spool.Record, refusals *backoff) *delivery {
-	whole := &chunk{
-		protocol: wire.Protocol(r.Protocol), packed: r.Payload,
-		counts: counts{r.Samples, r.Histograms}, acceptedAtStart: s.accepted.Load(),
+func (s *Sender) newDelivery(records []spool.Record, refusals *backoff) *delivery {
+	d := &delivery{Sender: s, queued: time.UnixMilli(records[len(records)-1].Taken), refusals: refusals}
+	if len(records) > 1 {
+		if c := join(s.protocol.current(time.Now()), records); c != nil {
+			d.chunks = []*chunk{c}
+		}
 	}
-	d := &delivery{Sender: s, queued: time.UnixMilli(r.Taken), chunks: []*chunk{whole}, refusals: refusals}
+	if d.chunks == nil {
+		for _, r := range records {
+			d.chunks = append(d.chunks, &chunk{
+				protocol: wire.Protocol(r.Protocol), packed: r.Payload, counts: counts{r.Samples, r.Histograms},
+			})
+		}
+	}
+	for _, c := range d.chunks {
+		c.acceptedAtStart = s.accepted.Load()
+	}
 	d.setSuspectsApart()
 	return d
 }
@@ -185,6 +196,8 @@ func (d *delivery) reject(c *chunk, r response) {
 	d.options.Stats.Failed.Add(1)
 	if d.searches(c, r) {
 		d.suspects.refused(c, time.Now())
+	} else if d.receiver != storesRest && !r.hasWritten {
+		d.joining.refused(time.Now())
 	}
 	d.rejections.wholly(c, r, d.settle(c, r.written))
 }
