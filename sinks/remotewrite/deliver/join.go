@@ -23,7 +23,7 @@ const (
 // joined returns a record, and those that wait behind it and fit into its request, in the order in which they were queued.
 func (s *Sender) joined(q *spool.Queue, first spool.Record) []spool.Record {
 	all := []spool.Record{first}
-	if !s.joining.allowed(time.Now()) {
+	if first.Samples+first.Histograms > s.options.MaxJoin/2 || !s.joining.allowed(time.Now()) {
 		return all
 	}
 	samples, size, limit := first.Samples+first.Histograms, sizeOf(first), s.size.bytes(time.Now())
@@ -32,7 +32,7 @@ func (s *Sender) joined(q *spool.Queue, first spool.Record) []spool.Record {
 		near := time.Duration(m.Taken-first.Taken).Abs()*time.Millisecond <= joinWithin
 		return near && n <= s.options.MaxJoin/2 && samples+n <= s.options.MaxJoin
 	}
-	for samples <= s.options.MaxJoin/2 && len(all) < maxJoined {
+	for len(all) < maxJoined {
 		r, ok := q.More(first.Shard, s.options.Order, fits)
 		if !ok {
 			break
