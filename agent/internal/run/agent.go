@@ -24,6 +24,7 @@ type Agent struct {
 	// The agent's own metrics.
 	own      *ledger.Ledger
 	toldSelf time.Time
+	starts   starts
 	poke     chan struct{} // one token where they have something new to tell
 
 	mu         sync.Mutex    // guards what follows
@@ -53,7 +54,7 @@ const (
 func New(o Options) *Agent {
 	return &Agent{
 		log: o.Log, self: o.Self, state: o.State, stateReport: report{log: o.Log}, latest: map[string]metric.Batch{},
-		own: ledger.New(ledger.For(time.Minute), 1<<20), poke: make(chan struct{}, 1),
+		own: ledger.New(ledger.For(time.Minute), 1<<20), starts: starts{last: time.Now()}, poke: make(chan struct{}, 1),
 	}
 }
 
@@ -165,6 +166,7 @@ func (a *Agent) deliverSelf() {
 		a.log.Error("the agent's own metrics: " + err.Error())
 		return
 	}
+	a.starts.set(result.Families, now)
 	a.deliver(&Job{Name: Self}, metric.Batch{Job: Self, Time: now, Families: result.Families})
 }
 
