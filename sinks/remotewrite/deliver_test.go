@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/collectington/collectington/agent/httpclient/memnet"
+	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/deliver"
@@ -575,4 +576,34 @@ func TestOnceBehindBacklog(t *testing.T) {
 		r.stop()
 		r.wantNothingPending()
 	})
+}
+
+// A metric that was scraped and is passed on as gauges keeps the type that its exporter states.
+func TestScrapedTypes(t *testing.T) {
+	types := map[string]metric.Type{"build_info": metric.Info, "state": metric.StateSet, "q_bucket": metric.GaugeHistogram, "temp": 0}
+	want := map[string]string{"build_info": "INFO", "state": "STATESET", "q_bucket": "GAUGEHISTOGRAM", "temp": "GAUGE"}
+	for _, p := range []Protocol{Protocol1, Protocol2} {
+		d := new(fakeReceiver)
+		withReceiver(t, d, withProtocol(p), func(r *rig) {
+			for name, is := range types {
+				f := gauge(name, 1, "a")
+				f.Desc.Scraped = is
+				r.write(name, f)
+			}
+			r.tick()
+			got := map[string]string{}
+			for _, q := range d.all() {
+				for of, text := range q.metadata {
+					for name := range types {
+						if of == name || strings.Contains(of, `__name__="`+name+`"`) {
+							got[name], _, _ = strings.Cut(text, " ")
+						}
+					}
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				r.Errorf("%s: types differ (-want +got):\n%s", p, diff)
+			}
+		})
+	}
 }
