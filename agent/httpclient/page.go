@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"mime"
 	"strings"
+
+	"github.com/collectington/collectington/agent/text"
 )
 
 // maxPageText bounds the text of a page in messages, in bytes.
@@ -19,11 +21,10 @@ func WebPage(contentType, body string) string {
 	if body == "" || body[0] != '<' && media != "text/html" && media != "application/xhtml+xml" {
 		return ""
 	}
-	if title := cut(pageTitle(body), maxPageText); title != "" {
+	if title := text.Cut(pageTitle(body), maxPageText); title != "" {
 		return fmt.Sprintf("a web page with the title %q", title)
 	}
-	line := strings.Join(strings.Fields(printable(strings.ToValidUTF8(body, ""))), " ")
-	return fmt.Sprintf("a web page: %q", cut(line, maxPageText))
+	return fmt.Sprintf("a web page: %q", text.Cut(text.OneLine(body), maxPageText))
 }
 
 // pageTitle returns the title of an HTML page, "" if it has none.
@@ -37,7 +38,7 @@ func pageTitle(page string) string {
 	if !found {
 		return ""
 	}
-	return strings.Join(strings.Fields(printable(strings.ToValidUTF8(title, ""))), " ")
+	return text.OneLine(title)
 }
 
 // cutTag is strings.Cut for a tag in lower case, which the page may write in upper case.

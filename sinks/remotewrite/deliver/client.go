@@ -8,10 +8,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
@@ -53,7 +53,7 @@ func (c *client) send(ctx context.Context, p wire.Protocol, packed []byte) (resp
 	body := reply.Excerpt(maxBody)
 	r := response{code: reply.StatusCode, text: httpclient.WebPage(reply.Header.Get("Content-Type"), body), movedTo: movedTo(reply, request.URL.Path)}
 	if r.isPage = r.text != ""; !r.isPage {
-		r.text = oneLine(body, maxText)
+		r.text = text.Cut(text.OneLine(body), maxText)
 	}
 	r.retryAfter, _ = reply.RetryAfter()
 	if p == wire.V2 {
@@ -109,21 +109,6 @@ func readWritten(h http.Header) (written counts, ok bool) {
 	read(samplesHeader, &written.samples)
 	read(histogramsHeader, &written.histograms)
 	return written, ok
-}
-
-// oneLine returns the start of a text in one printable line, at most max bytes.
-func oneLine(text string, max int) string {
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, ""))
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > max {
-		text = strings.ToValidUTF8(text[:max], "") + "…"
-	}
-	return text
 }
 
 // status returns the status code with its text, and the text of the response.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/text"
 )
 
 // A status code is no proof that a receiver has answered. Login pages, captive portals and default sites answer 200 to any
@@ -20,7 +21,7 @@ func movedTo(reply *httpclient.Response, path string) string {
 	if strings.TrimSuffix(to, "/") == strings.TrimSuffix(path, "/") {
 		return ""
 	}
-	return oneLine(to, maxPath)
+	return text.Cut(text.OneLine(to), maxPath)
 }
 
 // isForeign reports whether the response cannot be a receiver's. One that says what it has written is. 413 and 415 are also
