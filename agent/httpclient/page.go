@@ -11,14 +11,21 @@ import (
 // maxPageText bounds the text of a page in messages, in bytes.
 const maxPageText = 100
 
-// WebPage returns a short description of a response's body if it is a web page, "" otherwise. A status of 200 is no proof
-// that the right server has answered: login pages, captive portals and default sites answer it to any request. A sink whose
-// receivers never answer with a page calls it. A type without a body is no page: some frameworks send text/html with an empty
-// body.
-func WebPage(contentType, body string) string {
+// WebPage returns a short description of the body if it is a web page, "" otherwise. excerpt is its beginning, as [Response.Excerpt]
+// returns it. A status of 200 is no proof that the right server has answered: login pages, captive portals and default sites
+// answer it to any request. A sink whose receivers never answer with a page calls WebPage.
+func (r *Response) WebPage(excerpt string) string {
+	return webPage(r.Header.Get("Content-Type"), excerpt, r.ContentLength)
+}
+
+func webPage(contentType, body string, length int64) string {
 	body = strings.TrimLeft(body, "\ufeff \t\r\n")
 	media, _, _ := mime.ParseMediaType(contentType) // "" if it is malformed
-	if body == "" || body[0] != '<' && media != "text/html" && media != "application/xhtml+xml" {
+	isHTML := media == "text/html" || media == "application/xhtml+xml"
+	switch {
+	case body == "" && isHTML && length > 0:
+		return "a web page that was cut short"
+	case body == "", body[0] != '<' && !isHTML: // some frameworks send text/html with an empty body
 		return ""
 	}
 	if title := text.Cut(pageTitle(body), maxPageText); title != "" {

@@ -19,9 +19,12 @@ func TestWebPage(t *testing.T) {
 		{"", "<p><title>no end", `a web page: "<p><title>no end"`},
 		{"nonsense;;;", "x", ""},
 	} {
-		if got := WebPage(c.kind, c.body); got != c.want {
+		if got := webPage(c.kind, c.body, -1); got != c.want {
 			t.Errorf("%s %q: %s, want %s", c.kind, c.body, got, c.want)
 		}
+	}
+	if got := webPage("text/html", "", 100); got != "a web page that was cut short" {
+		t.Error(got)
 	}
 }
 
@@ -29,7 +32,7 @@ func FuzzWebPage(f *testing.F) {
 	f.Add("text/html", "<TITLE>x</TITLE>")
 	f.Add("", "<title ÄÖ>\xff</title>")
 	f.Fuzz(func(t *testing.T, kind, body string) {
-		got := WebPage(kind, body)
+		got := webPage(kind, body, int64(len(body)))
 		if len(got) > 4*maxPageText+100 || strings.ContainsAny(got, "\n\r") || !utf8.ValidString(got) {
 			t.Errorf("%q", got)
 		}

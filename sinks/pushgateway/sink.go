@@ -201,7 +201,7 @@ const maxAnswer = 8 << 10
 
 // notGateway returns an error if a web page has answered, such as that of a login.
 func notGateway(resp *httpclient.Response) error {
-	page := httpclient.WebPage(resp.Header.Get("Content-Type"), resp.Excerpt(maxAnswer))
+	page := resp.WebPage(resp.Excerpt(maxAnswer))
 	if page == "" {
 		return nil
 	}

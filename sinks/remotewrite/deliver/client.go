@@ -51,7 +51,7 @@ func (c *client) send(ctx context.Context, p wire.Protocol, packed []byte) (resp
 	}
 	defer reply.Close()
 	body := reply.Excerpt(maxBody)
-	r := response{code: reply.StatusCode, text: httpclient.WebPage(reply.Header.Get("Content-Type"), body), movedTo: movedTo(reply, request.URL.Path)}
+	r := response{code: reply.StatusCode, text: reply.WebPage(body), movedTo: movedTo(reply, request.URL.Path)}
 	if r.isPage = r.text != ""; !r.isPage {
 		r.text = text.Cut(text.OneLine(body), maxText)
 	}
