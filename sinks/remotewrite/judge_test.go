@@ -135,6 +135,14 @@ func TestResponses(t *testing.T) {
 			does: "does not know the token for a while", protocol: Auto, series: 10, durable: true,
 			answer: until(time.Hour, respond(401)), sent: 50, requests: 500, least: 50, within: time.Hour + 2*maxPause,
 		},
+		{
+			does: "is behind a firewall that finds a series suspicious", protocol: Protocol1, series: 10,
+			answer: rejectAny(403, "<html><title>Blocked</title>", "r7"), refused: 50, requests: 5*20 + 1, within: 30 * time.Minute,
+		},
+		{
+			does: "is behind a firewall that answers 400", protocol: Protocol2, series: 10, path: "/in",
+			answer: rejectAny(400, "<html><title>Blocked</title>", "r7"), refused: 50, requests: 5*20 + 1, within: 30 * time.Minute,
+		},
 		{does: "asks for a pause in seconds", protocol: Protocol2, series: 10, answer: until(time.Minute, func(w http.ResponseWriter, _ request) {
 			w.Header().Set("Retry-After", "50")
 			w.WriteHeader(429)

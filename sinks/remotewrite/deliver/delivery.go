@@ -22,6 +22,9 @@ type delivery struct {
 	backoff       backoff
 	refusals      *backoff // after refusals in a row, of this record and of those before it
 	refused       bool     // the last response was a refusal
+
+	waits  int  // responses to the first chunk that do not come from a receiver
+	blamed bool // meanwhile, a request without samples was accepted
 }
 
 func (s *Sender) newDelivery(records []spool.Record, refusals *backoff) *delivery {
@@ -85,8 +88,11 @@ func (d *delivery) step(life, stopping context.Context) bool {
 	switch d.judge(c, r, err) {
 	case settled:
 		d.chunks, d.partlySettled = d.chunks[1:], true
-		d.backoff = backoff{}
+		d.backoff, d.waits, d.blamed = backoff{}, 0, false
 	case retryLater:
+		if d.waits > 0 && d.waits%maxWaits == 0 {
+			d.blamed = d.acceptsEmpty(life)
+		}
 		return d.backoff.wait(life, stopping, r.retryAfter)
 	}
 	if d.refused {
@@ -138,7 +144,7 @@ func (d *delivery) judge(c *chunk, r response, err error) verdict {
 	case r.code == 500:
 		failed.Add(1)
 		return d.serverError(c, r)
-	case r.isTransient(), r.isAboutAccess(), r.isForeign(), d.isMute(c, r):
+	case r.isTransient(), d.isMute(c, r), d.waitsOut(r):
 		failed.Add(1)
 		d.outage.begin(r.code, r.errorWithHint(d.options.Place))
 		return retryLater
@@ -162,6 +168,27 @@ func (d *delivery) judge(c *chunk, r response, err error) verdict {
 	}
 	d.reject(c, r)
 	return settled
+}
+
+// maxWaits is how many responses that do not come from a receiver make a chunk suspect. A firewall may answer them to one
+// request for its contents, and then the others must not wait for it.
+const maxWaits = 16
+
+// waitsOut reports whether a response does not come from a receiver, and counts it. When the receiver accepts other requests at
+// the time, a 4xx is a refusal of the chunk.
+func (d *delivery) waitsOut(r response) bool {
+	if !r.isAboutAccess() && !r.isForeign() || d.blamed && r.code/100 == 4 {
+		return false
+	}
+	d.waits++
+	return true
+}
+
+// acceptsEmpty reports whether a request without samples is accepted.
+func (d *delivery) acceptsEmpty(ctx context.Context) bool {
+	p := d.protocol.current(time.Now())
+	r, err := d.sendEmpty(ctx, p)
+	return err == nil && r.code/100 == 2 && !r.isForeign() && (p == wire.V1 || r.hasWritten)
 }
 
 // isMute reports whether a response to 2.0, which is the only protocol to send, does not say what was written. 202 is a
