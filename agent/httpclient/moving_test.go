@@ -215,3 +215,24 @@ func TestProxyMoves(t *testing.T) {
 		}
 	})
 }
+
+// A name that rotates is followed at once when the server refuses requests.
+func TestRotatingNameThatRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t)
+		z.rotates = true
+		client := z.client(t, "")
+		for range 40 { // until the name counts as one that rotates
+			z.get(t.Context(), client, "http://api.example.com/")
+			time.Sleep(15 * time.Second)
+		}
+		z.rotates = false
+		z.set("10.0.0.5")
+		for i := range 4 {
+			z.codes[fmt.Sprintf("10.0.0.%d", i+1)] = 503
+		}
+		if took := z.follows(t, client, 2*time.Second, "10.0.0.5"); took > 30*time.Second {
+			t.Errorf("it took %s", took)
+		}
+	})
+}

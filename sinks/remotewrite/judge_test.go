@@ -332,3 +332,37 @@ func TestOutageOf500DividesNothing(t *testing.T) {
 		}
 	})
 }
+
+// A receiver that refuses everything is not hammered, and each sample is tried alone once.
+func TestSearchPauses(t *testing.T) {
+	for _, code := range []int{400, 413} {
+		d := &fakeReceiver{answer: respond(code)}
+		withReceiver(t, d, withProtocol(Protocol1), func(r *rig) {
+			var rooms []string
+			for i := range 1000 {
+				rooms = append(rooms, fmt.Sprint("r", i))
+			}
+			r.write("j", gauge("x", 1, rooms...))
+			time.Sleep(time.Second)
+			if n := len(d.all()); n > 20 {
+				r.Errorf("%d: %d requests in the first second", code, n)
+			}
+			for r.stats.Pending().Samples > 0 {
+				r.tick()
+			}
+			if took := time.Since(r.began); took < 5*time.Minute || took > 15*time.Minute {
+				r.Errorf("%d: it took %s", code, took)
+			}
+			alone := map[string]bool{}
+			for _, q := range d.all() {
+				if len(q.points) == 1 {
+					alone[q.points[0].series] = true
+				}
+			}
+			if len(alone) != 1000 {
+				r.Errorf("%d: %d series were tried alone, want 1000", code, len(alone))
+			}
+			r.wantDropped(sinks.Refused, 1000)
+		})
+	}
+}
