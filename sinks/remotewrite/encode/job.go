@@ -98,6 +98,7 @@ func (j *job) addSeries(f *metric.Family, s *metric.Series, at int64) {
 	if s.Time != 0 && (j.resend || first && s.Time == g.ownTime) {
 		return // a sample with its own timestamp is sent once
 	}
+	s = withValidExemplars(s)
 	from := len(j.buffer.samples)
 	for _, p := range f.Earlier[s.Labels] {
 		j.addPoint(g, &metric.Series{Value: p.Value, Time: p.Time, Start: p.Start}, p.Time)
