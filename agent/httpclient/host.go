@@ -52,6 +52,9 @@ type Host struct {
 	// Observe is called after every exchange, possibly by several goroutines at once; nil = no observer.
 	Observe func(Exchange)
 
+	// Unready is called by Client if requests would fail because a file of tls_config cannot be used; nil = no observer.
+	Unready func(error)
+
 	policy    *RequestPolicy // nil = none
 	forTokens bool           // its requests ask for tokens, so their bodies are not shown
 }
@@ -83,6 +86,15 @@ func (h *Host) RememberNamed(name, value string) {
 	if NamesSecret(name) && len(value) >= minGuessed {
 		h.Secrets.Remember(value)
 	}
+}
+
+// Under returns the host for a client whose settings are under the setting of a path, which errors given to Unready then name.
+func (h *Host) Under(path string) *Host {
+	under := *h
+	if h.Unready != nil {
+		under.Unready = func(err error) { h.Unready(setting.Under(path, err)) }
+	}
+	return &under
 }
 
 func (h *Host) redactor() redactor { return redactor{h.Secrets} }

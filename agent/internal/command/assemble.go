@@ -25,6 +25,9 @@ type assembly struct {
 	show    func(section, line string)            // told what jobs show of themselves; nil = nobody
 	answer  http.RoundTripper                     // answers every request; nil = the network does
 	drain   time.Duration
+	unready unready // nil = a source whose files cannot be read is an error
+
+	versions map[string]string // of sources, by the name and key of their jobs
 
 	providers map[string]httpclient.Provider // the plan's logins
 }
@@ -59,7 +62,7 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 			b.observe(x)
 		}
 	})
-	env.Web.Shared = b.traffic
+	env.Web.Shared, env.Web.Unready = b.traffic, b.unready.of("jobs."+j.Name)
 	if j.Fetcher != nil {
 		fetch, err := j.Fetcher.New(env)
 		if err != nil {
@@ -70,16 +73,12 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 		}
 		env.Fetch = fetch
 	}
-	source, err := j.Source.New(env)
+	source, err := b.source(j, env)
 	if err != nil {
 		return run.Job{}, err
 	}
-	key := j.Key
-	if v, ok := source.(sources.Versioned); ok {
-		key += " " + v.Version()
-	}
 	return run.Job{
-		Name: j.Name, Key: key, Fetches: j.Fetches, Schedule: j.Schedule, Jitter: schedule.Jitter(j.Jitter, j.Name, hostName()), Timeout: j.Timeout, Overlap: j.Overlap,
+		Name: j.Name, Key: b.versioned(j.Name, j.Key, source), Fetches: j.Fetches, Schedule: j.Schedule, Jitter: schedule.Jitter(j.Jitter, j.Name, hostName()), Timeout: j.Timeout, Overlap: j.Overlap,
 		ValidFor: j.ValidFor, Windows: j.Windows, MaxSeries: j.MaxSeries, Sinks: j.Sinks, Source: source, Requests: requests, Log: env.Log,
 	}, nil
 }
@@ -91,6 +90,7 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 		External: external(plan), Instance: hostName(), Drain: b.drain,
 		Web: b.host(func(x httpclient.Exchange) { requests.Count(x.Host, x.Code) }),
 	}
+	env.Web.Unready = b.unready.of("sinks." + s.Name)
 	sink, err := s.Config.New(env)
 	if err != nil {
 		return run.Sink{}, err

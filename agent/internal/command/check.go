@@ -37,28 +37,46 @@ func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 		}
 	}
 	if c.Connect {
-		built, err := (&assembly{App: a}).build(plan)
-		if err != nil {
+		if err := a.connect(ctx, plan); err != nil {
 			return err
-		}
-		bad := 0
-		for _, s := range built.Sinks {
-			checker, ok := s.Sink.(sinks.Checker)
-			if !ok {
-				continue
-			}
-			if err := ask(ctx, checker); err != nil {
-				bad++
-				a.complain(fmt.Errorf("sinks.%s: %w", s.Name, err))
-				continue
-			}
-			fmt.Fprintf(a.Out, "sinks.%s: works\n", s.Name)
-		}
-		if bad > 0 {
-			return &exitError{code: exitDelivery}
 		}
 	}
 	fmt.Fprintf(a.Out, "%s: %s, %s\n", g.Config, count(len(plan.Jobs), "job"), count(len(plan.Sinks), "sink"))
+	return nil
+}
+
+// connect looks for files that jobs and sinks cannot use, and asks each sink whether it would work.
+func (a *App) connect(ctx context.Context, plan *config.Plan) error {
+	code := exitOK
+	unusable := map[string]error{}
+	b := &assembly{App: a, unready: func(place string, err error) { unusable[place] = err }}
+	built, err := b.build(plan)
+	if err != nil {
+		return err
+	}
+	for _, j := range built.Jobs {
+		if err := unusable["jobs."+j.Name]; err != nil {
+			code = exitConfig
+			a.complain(fmt.Errorf("jobs.%s: %w", j.Name, err))
+		}
+	}
+	for _, s := range built.Sinks {
+		err := unusable["sinks."+s.Name]
+		checker, ok := s.Sink.(sinks.Checker)
+		if err == nil && ok {
+			err = ask(ctx, checker)
+		}
+		switch {
+		case err != nil:
+			code = exitDelivery
+			a.complain(fmt.Errorf("sinks.%s: %w", s.Name, err))
+		case ok:
+			fmt.Fprintf(a.Out, "sinks.%s: works\n", s.Name)
+		}
+	}
+	if code != exitOK {
+		return &exitError{code: code}
+	}
 	return nil
 }
 

@@ -30,7 +30,8 @@ func (c *onceCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if err := keepPushing(plan); err != nil {
 		return err
 	}
-	built, err := (&assembly{App: a, drain: c.Deadline}).build(plan)
+	found := func(string, error) {} // the run or the delivery fails with it
+	built, err := (&assembly{App: a, drain: c.Deadline, unready: found}).build(plan)
 	if err != nil {
 		return err
 	}

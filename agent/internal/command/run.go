@@ -23,7 +23,7 @@ func (c *runCmd) Run(ctx context.Context, a *App, g *globals) error {
 }
 
 func (a *App) runPlan(ctx context.Context, plan *config.Plan, again func() (*config.Plan, error)) error {
-	b := &assembly{App: a, drain: run.Drain}
+	b := &assembly{App: a, drain: run.Drain, unready: a.logUnready}
 	built, err := b.build(plan)
 	if err != nil {
 		return err
