@@ -37,7 +37,7 @@ func TestNothingIsLost(t *testing.T) {
 				if seed%10 == 9 {
 					c.Spool.Dir = t.TempDir()
 				}
-				env.Drain = 10 * time.Hour
+				env.Drain, env.Once = 10*time.Hour, true // until all is delivered
 				env.Web.Dial = m.dial(env.Web.Dial)
 			}, func(r *rig) {
 				shadow := newRig(r.TB, memnet.NewNetwork(), nil) // queues everything, sends nothing

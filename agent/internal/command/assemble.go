@@ -25,6 +25,7 @@ type assembly struct {
 	show    func(section, line string)            // told what jobs show of themselves; nil = nobody
 	answer  http.RoundTripper                     // answers every request; nil = the network does
 	drain   time.Duration
+	once    bool    // no later run follows soon
 	unready unready // nil = a source whose files cannot be read is an error
 
 	versions map[string]string // of sources, by the name and key of their jobs
@@ -87,7 +88,7 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 	requests := &run.Requests{}
 	env := sinks.Env{
 		Name: s.Name, Log: b.log.With("sink", s.Name), Stats: &sinks.Stats{}, Out: b.Out,
-		External: external(plan), Instance: hostName(), Drain: b.drain,
+		External: external(plan), Instance: hostName(), Drain: b.drain, Once: b.once,
 		Web: b.host(func(x httpclient.Exchange) { requests.Count(x.Host, x.Code) }),
 	}
 	env.Web.Unready = b.unready.of("sinks." + s.Name)

@@ -31,7 +31,7 @@ func (c *onceCmd) Run(ctx context.Context, a *App, g *globals) error {
 		return err
 	}
 	found := func(string, error) {} // the run or the delivery fails with it
-	built, err := (&assembly{App: a, drain: c.Deadline, unready: found}).build(plan)
+	built, err := (&assembly{App: a, drain: c.Deadline, once: true, unready: found}).build(plan)
 	if err != nil {
 		return err
 	}
