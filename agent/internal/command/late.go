@@ -30,12 +30,12 @@ func (a *App) logUnready(place string, err error) {
 // source makes the source of a job. If one of its files cannot be read, as the script of a job, the job's runs fail until it
 // can. Without unready this is an error.
 func (b *assembly) source(j config.Job, env sources.Env) (sources.Source, error) {
-	source, err := j.Source.New(env)
+	source, err := j.SourceConfig.New(env)
 	if _, unreadable := errors.AsType[*fs.PathError](err); !unreadable || b.unready == nil {
 		return source, err
 	}
 	b.unready("jobs."+j.Name, err)
-	return &lateSource{build: func() (sources.Source, error) { return j.Source.New(env) }}, nil
+	return &lateSource{build: func() (sources.Source, error) { return j.SourceConfig.New(env) }}, nil
 }
 
 // versioned returns the key of a job with the version of its source. While the source cannot be read it is the version of the

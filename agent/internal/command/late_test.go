@@ -96,7 +96,7 @@ jobs:
 		reload <- os.Interrupt
 		shown, logged = next()
 		want("a reload without a script that was read", shown, "\nscript 4\n")
-		want("a reload without a script that was read", logged, "msg=reloaded", "setting=jobs.script", "!tick failed")
+		want("a reload without a script that was read", logged, "msg=reloaded", "setting=jobs.script", "!run failed")
 		cancel()
 		if got := <-code; got != 0 {
 			t.Errorf("exit code %d", got)
