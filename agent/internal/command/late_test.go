@@ -47,12 +47,17 @@ jobs:
 		app := command.App{Catalogue: agent.Catalogue(), Out: &out, Err: &log, Reload: reload, Dial: net.Dial}
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { code <- app.Main(ctx, []string{"run", "-c", filepath.Join(dir, "cton.yaml")}) }()
-		// next returns what is written within two runs of each job.
-		next := func() (string, string) {
-			before, logged := len(out.String()), len(log.String())
+		shownBefore, loggedBefore := 0, 0
+		// next returns what is written within two runs of each job, from a reload on if there is one.
+		next := func(reloads bool) (shown, logged string) {
+			if reloads {
+				reload <- os.Interrupt
+			}
 			time.Sleep(20 * time.Second)
 			synctest.Wait()
-			return out.String()[before:], log.String()[logged:]
+			shown, logged = out.String()[shownBefore:], log.String()[loggedBefore:]
+			shownBefore, loggedBefore = shownBefore+len(shown), loggedBefore+len(logged)
+			return shown, logged
 		}
 		want := func(when, text string, parts ...string) {
 			t.Helper()
@@ -63,14 +68,14 @@ jobs:
 				}
 			}
 		}
-		shown, logged := next()
+		shown, logged := next(false)
 		want("without the files", shown, "\ngood 1\n", "!\napi ", "!\nscript ")
 		want("without the files", logged, "ERROR", "setting=jobs.api error=\"tls_config.ca_file: stat "+dir+"/ca.pem: no such file",
 			"setting=jobs.script error=\"script.file: "+dir+"/s.star does not exist", "msg=started", "job=api error=\"GET http://api.test/: tls_config.ca_file", "job=script error=\"script.file")
 
 		put("ca.pem", string(authority))
 		put("s.star", "def get_script(): return 3")
-		shown, _ = next()
+		shown, _ = next(false)
 		want("with the files", shown, "\ngood 1\n", "\napi 2\n", "\nscript 3\n")
 
 		if err := os.Remove(filepath.Join(dir, "s.star")); err != nil {
@@ -79,22 +84,19 @@ jobs:
 		if err := os.Remove(filepath.Join(dir, "ca.pem")); err != nil {
 			t.Fatal(err)
 		}
-		reload <- os.Interrupt
-		shown, logged = next()
+		shown, logged = next(true)
 		want("a reload without the script that came late", shown, "\ngood 1\n", "!\napi ")
 		want("a reload without them", logged, "msg=reloaded", "setting=jobs.script", "setting=jobs.api")
 
 		put("s.star", "def get_script(): return 4")
 		put("ca.pem", string(authority))
-		reload <- os.Interrupt
-		shown, _ = next()
+		shown, _ = next(true)
 		want("the files are there again", shown, "\napi 2\n", "\nscript 4\n")
 
 		if err := os.Remove(filepath.Join(dir, "s.star")); err != nil {
 			t.Fatal(err)
 		}
-		reload <- os.Interrupt
-		shown, logged = next()
+		shown, logged = next(true)
 		want("a reload without a script that was read", shown, "\nscript 4\n")
 		want("a reload without a script that was read", logged, "msg=reloaded", "setting=jobs.script", "!run failed")
 		cancel()
