@@ -18,7 +18,8 @@
 //   - A body is read within a limit, which holds for what it is decompressed to. gzip is undone.
 //   - Every error is ready to be shown: it begins with the method and the URL, says what went wrong and which setting helps,
 //     and contains no query and no secret. errors.Is and errors.As find the original error.
-//   - TLS, proxies and authentication follow the settings. Secrets and files are read again when they change.
+//   - TLS, proxies and authentication follow the settings. Secrets and files are read again when they change. A file that cannot
+//     be used makes requests fail until it can, and nothing else.
 //   - Credentials never go to another origin: redirects that leave it are refused.
 //   - Rate limits, Retry-After and quotas of a server hold for all jobs that send it requests, if the host has [SharedState].
 //   - The context of a request is its only time-out.

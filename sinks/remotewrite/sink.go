@@ -3,6 +3,7 @@ package remotewrite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -179,10 +180,14 @@ func (s *sink) close() error {
 // Check implements sinks.Checker. It sends the receiver a request without samples, and checks that the spool can be used.
 func (s *sink) Check(ctx context.Context) error {
 	err := s.sender.Check(ctx)
-	if s.spoolDir != "" {
-		err = errors.Join(spool.Check(s.spoolDir), err)
+	if s.spoolDir == "" {
+		return err
 	}
-	return err
+	unusable := spool.Check(s.spoolDir)
+	if err != nil && unusable != nil {
+		return fmt.Errorf("%w; %w", unusable, err)
+	}
+	return errors.Join(unusable, err)
 }
 
 // Prometheus looks back five minutes for the last sample of a series. A job with an interval above slowFrom would have

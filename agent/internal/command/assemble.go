@@ -91,16 +91,6 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 		}
 	})
 	env.Web.Shared, env.Web.Unready = b.traffic, b.unready.of("jobs."+j.Name)
-	if j.FetcherConfig != nil {
-		fetch, err := j.FetcherConfig.New(env)
-		if err != nil {
-			return run.Job{}, err
-		}
-		if b.fetcher != nil {
-			fetch = b.fetcher(fetch)
-		}
-		env.Fetch = fetch
-	}
 	source, err := b.source(j, env)
 	if err != nil {
 		return run.Job{}, err

@@ -27,15 +27,30 @@ func (a *App) logUnready(place string, err error) {
 	a.log.Error("a file cannot be used, and all that needs it fails until it can", "setting", place, "error", err)
 }
 
-// source makes the source of a job. If one of its files cannot be read, as the script of a job, the job's runs fail until it
-// can. Without unready this is an error.
+// source makes the source of a job, with its fetcher. If a file cannot be read, such as the job's script, the job's runs fail until
+// it can. Without unready this is an error.
 func (b *assembly) source(j config.Job, env sources.Env) (sources.Source, error) {
-	source, err := j.SourceConfig.New(env)
+	build := func() (sources.Source, error) { return b.buildSource(j, env) }
+	source, err := build()
 	if _, unreadable := errors.AsType[*fs.PathError](err); !unreadable || b.unready == nil {
 		return source, err
 	}
 	b.unready("jobs."+j.Name, err)
-	return &lateSource{build: func() (sources.Source, error) { return j.SourceConfig.New(env) }}, nil
+	return &lateSource{build: build}, nil
+}
+
+func (b *assembly) buildSource(j config.Job, env sources.Env) (sources.Source, error) {
+	if j.FetcherConfig != nil {
+		fetch, err := j.FetcherConfig.New(env)
+		if err != nil {
+			return nil, err
+		}
+		if b.fetcher != nil {
+			fetch = b.fetcher(fetch)
+		}
+		env.Fetch = fetch
+	}
+	return j.SourceConfig.New(env)
 }
 
 // versioned returns the key of a job with the version of its source. While the source cannot be read it is the version of the
