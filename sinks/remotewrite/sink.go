@@ -129,6 +129,20 @@ func (s *sink) Write(_ context.Context, batch metric.Batch) error {
 	return nil
 }
 
+// Repeat implements sinks.Repeater. The batch of a slow job may have been sent again since, with later times than its own, and
+// is valid now: it is sent with the current time.
+func (s *sink) Repeat(_ context.Context, batch metric.Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := newResend(batch, time.Now()); r != nil {
+		batch.Time, r.last = time.Now(), time.Now()
+		s.resends[batch.Job] = r
+	}
+	protocol, maxBytes := s.sender.Format()
+	s.open().Put(s.encoder.Repeat(&batch, encode.Format{Protocol: protocol, MaxBytes: maxBytes})...)
+	return nil
+}
+
 // put encodes a batch into the queue.
 func (s *sink) put(batch *metric.Batch, resend bool) {
 	protocol, maxBytes := s.sender.Format()
