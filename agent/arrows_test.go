@@ -23,7 +23,7 @@ func arrows() map[string][]string {
 		"agent/document":          {},
 		"agent/durable":           {},
 		"agent/durable/disktest":  {"agent/durable"}, // for tests
-		"agent/httpclient":        {"agent/setting", "agent/text"},
+		"agent/httpclient":        {"agent/durable", "agent/setting", "agent/text"},
 		"agent/httpclient/memnet": {"agent/httpclient"}, // for tests
 		"agent/jq":                {},
 		"agent/metric":            {},

@@ -98,6 +98,7 @@ type Env struct {
 	External []metric.Label // external labels, sorted by name; a pushing sink adds those that a series lacks
 	Instance string         // the value of the instance label where the external labels have none: the host's name
 	Drain    time.Duration  // how long Run may go on after its context has ended
+	Once     bool           // no process follows soon: Run also tries for as long as Drain what could be left on disk
 	Out      io.Writer      // where a sink that shows its batches writes them
 }
 

@@ -38,24 +38,21 @@ const (
 )
 
 // newTransport returns the layers from exchangeTransport on.
-func newTransport(h *Host, t *TLS, p *Proxy) (http.RoundTripper, error) {
+func newTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
 	network := h.Transport
 	if network == nil {
-		var err error
-		if network, err = newNetworkTransport(h, t, p); err != nil {
-			return nil, err
-		}
+		network = newNetworkTransport(h, t, p)
 	}
-	return &exchangeTransport{next: withSharedState(h, network, t, p), host: h, redact: h.redactor()}, nil
+	return &exchangeTransport{next: withSharedState(h, network, t, p), host: h, redact: h.redactor()}
 }
 
 // newNetworkTransport returns the layer that connects to servers.
-func newNetworkTransport(h *Host, t *TLS, p *Proxy) (http.RoundTripper, error) {
+func newNetworkTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
 	dir := ""
 	if h.Secrets != nil {
 		dir = h.Secrets.Dir
 	}
-	return t.transport(dir, func(cfg *tls.Config) (http.RoundTripper, error) {
+	transport := t.transport(dir, func(cfg *tls.Config) http.RoundTripper {
 		protocols := new(http.Protocols)
 		protocols.SetHTTP1(true)
 		protocols.SetHTTP2(true)
@@ -79,8 +76,14 @@ func newNetworkTransport(h *Host, t *TLS, p *Proxy) (http.RoundTripper, error) {
 				IdleConnTimeout:        idleTimeout,
 				MaxResponseHeaderBytes: maxHeaderBytes,
 			}
-		}), nil
+		})
 	})
+	if r, ok := transport.(*reloadingTransport); ok && h.Unready != nil {
+		if err := r.ready(); err != nil {
+			h.Unready(err)
+		}
+	}
+	return transport
 }
 
 func closeIdle(transport http.RoundTripper) {

@@ -39,7 +39,7 @@ func TestNothingIsLost(t *testing.T) {
 				if seed%10 == 9 {
 					c.Spool.Dir = t.TempDir()
 				}
-				env.Drain = 10 * time.Hour
+				env.Drain, env.Once = 10*time.Hour, true // until all is delivered
 				c.Refusals = Refusals(dice.IntN(3))
 				env.Web.Dial = m.dial(env.Web.Dial)
 				if m.moves {

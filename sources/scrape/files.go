@@ -14,6 +14,8 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/collectington/collectington/agent/text"
+
+	"github.com/collectington/collectington/sources"
 )
 
 const maxFile = 16 << 20 // bytes
@@ -38,14 +40,23 @@ type file struct {
 	err      error // of the last read
 }
 
-// refresh reads the files that have changed. It returns the groups of all files, in the order of the patterns.
+// refresh reads the files that have changed. It returns the groups of all files, in the order of the patterns. Files in a directory
+// that cannot be read are as they were before.
 func (f *files) refresh() (all []group, problems []error) {
 	seen := map[string]*file{}
 	for _, pattern := range f.patterns {
 		if !filepath.IsAbs(pattern) {
 			pattern = filepath.Join(f.dir, pattern)
 		}
-		paths, err := filepath.Glob(pattern)
+		paths, err := sources.Glob(pattern)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("read targets from %s: %w", pattern, err))
+			for path := range f.known {
+				if ok, _ := filepath.Match(pattern, path); ok && !slices.Contains(paths, path) {
+					paths = append(paths, path)
+				}
+			}
+		}
 		if err == nil && len(paths) == 0 && !strings.ContainsAny(pattern, `*?[\`) {
 			paths = []string{pattern} // a name without a pattern: a missing file is a problem
 		}
@@ -80,6 +91,7 @@ func (f *files) read(path string) *file {
 		known.err = withoutPath(err)
 		return known
 	case info.ModTime().Equal(known.modified) && info.Size() == known.size:
+		known.err = nil // it was valid, but may have been unreadable since
 		return known
 	}
 	known.modified, known.size = info.ModTime(), info.Size()

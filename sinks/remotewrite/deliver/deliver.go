@@ -50,6 +50,7 @@ type Options struct {
 	Refusals Refusals
 	MaxAge   time.Duration // of a record, since it was put into the queue
 	Durable  bool          // records that are not sent stay on disk
+	Patient  bool          // at the end, records on disk are tried for as long as the others
 
 	Stats *sinks.Stats
 	Log   *slog.Logger
@@ -133,34 +134,42 @@ func (s *Sender) Run(life, stopping context.Context, q *spool.Queue) {
 	for left := -1; left != 0 && life.Err() == nil; {
 		before := left
 		var shards sync.WaitGroup
+		var failed atomic.Bool
 		for shard := range s.options.Shards {
-			shards.Go(func() { s.runShard(life, stopping, q, shard) })
+			shards.Go(func() {
+				if !s.runShard(life, stopping, q, shard) {
+					failed.Store(true)
+				}
+			})
 		}
 		shards.Wait()
-		if left = q.Pending().Records; left == before {
-			return // they cannot be read now
+		if left = q.Pending().Records; left == before || failed.Load() {
+			return // they cannot be read or sent now
 		}
 	}
 }
 
-func (s *Sender) runShard(life, stopping context.Context, q *spool.Queue, shard int) {
+// runShard sends the records of a shard, and reports whether it has sent all that it could get.
+func (s *Sender) runShard(life, stopping context.Context, q *spool.Queue, shard int) bool {
 	var pace pace
 	refusals := backoff{limit: maxSearchPause}
 	for life.Err() == nil {
 		r, ok := q.Next(stopping, shard, s.options.Order)
 		if !ok {
-			return
+			return true
 		}
 		pace.wait(stopping, time.UnixMilli(r.Taken))
 		s.probe(life)
 		records := s.joined(q, r)
 		d := s.newDelivery(records, &refusals)
+		d.saved = func() bool { return q.Saved(idsOf(records)...) }
 		if !d.run(life, stopping) {
-			if s.options.Durable || !d.partlySettled {
-				return // it stays on disk, or is dropped with the queue
+			if d.saved() || !d.partlySettled {
+				return false // it stays on disk, or is dropped with the queue
 			}
 			d.drop(sinks.Shutdown)
 		}
 		q.Ack(idsOf(records)...)
 	}
+	return false
 }

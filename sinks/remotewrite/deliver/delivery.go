@@ -15,8 +15,9 @@ import (
 // delivery is a record that is being sent, or several in one request.
 type delivery struct {
 	*Sender
-	queued        time.Time // when the last record was put into the queue
-	chunks        []*chunk  // those that are not settled, in the order of sending; at first one, the whole record
+	saved         func() bool // reports whether all of it is on disk
+	queued        time.Time   // when the last record was put into the queue
+	chunks        []*chunk    // those that are not settled, in the order of sending; at first one, the whole record
 	partlySettled bool
 	lastAccepted  *chunk // nil = none of the record
 	backoff       backoff
@@ -49,7 +50,8 @@ func (s *Sender) newDelivery(records []spool.Record, refusals *backoff) *deliver
 }
 
 // run sends the record until all of it is settled, and reports whether it is. It is not if life is done before. Once
-// stopping is done, pauses are short. A panic costs the record only.
+// stopping is done, pauses are short, and a record on disk is left to the next process at the first failure, unless
+// Options.Patient is set. A panic costs the record only.
 func (d *delivery) run(life, stopping context.Context) (done bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -81,8 +83,11 @@ func (d *delivery) step(life, stopping context.Context) bool {
 	for d.chunks[0].size() > d.size.bytes(time.Now()) && d.split(d.chunks[0]) {
 	}
 	c := d.chunks[0]
-	r, err := d.send(life, c)
-	if err != nil && life.Err() != nil {
+	ctx, done := d.lifeOf(life, stopping)
+	r, err := d.send(ctx, c)
+	ended := err != nil && ctx.Err() != nil
+	done()
+	if ended {
 		return false
 	}
 	switch d.judge(c, r, err) {
@@ -93,6 +98,9 @@ func (d *delivery) step(life, stopping context.Context) bool {
 		if d.waits > 0 && d.waits%maxWaits == 0 {
 			d.blamed = d.acceptsEmpty(life)
 		}
+		if d.mayLeave(stopping) {
+			return false
+		}
 		return d.backoff.wait(life, stopping, r.retryAfter)
 	}
 	if d.refused {
@@ -100,6 +108,31 @@ func (d *delivery) step(life, stopping context.Context) bool {
 		return d.refusals.wait(life, stopping, 0)
 	}
 	return true
+}
+
+// lastTry is how long a request may take, once the process is to end, if its record is on disk.
+const lastTry = 2 * time.Second
+
+// mayLeave reports whether the process is to end and the next one can send the record.
+func (d *delivery) mayLeave(stopping context.Context) bool {
+	return stopping.Err() != nil && !d.options.Patient && d.saved()
+}
+
+// lifeOf returns the context of a request: it is done with life, or lastTry after stopping if the record may be left.
+func (d *delivery) lifeOf(life, stopping context.Context) (ctx context.Context, done func()) {
+	ctx, cancel := context.WithCancel(life)
+	stop := context.AfterFunc(stopping, func() {
+		timer := time.NewTimer(lastTry)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			if d.mayLeave(stopping) {
+				cancel()
+			}
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() { stop(); cancel() }
 }
 
 // send sends a chunk in the current protocol.

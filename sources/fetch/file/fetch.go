@@ -207,19 +207,35 @@ func (f *fetcher) find() ([]string, error) {
 	return all, nil
 }
 
-// match returns the files that a pattern matches. The name of the configuration's directory is not part of the pattern.
+// match returns the names that a pattern matches. The directory of the configuration can have a name with wildcard characters. A
+// directory that a wildcard stands for and that must not be read has no files; any other error of reading one is returned.
 func (f *fetcher) match(pattern string) ([]string, error) {
 	if filepath.IsAbs(pattern) {
-		return filepath.Glob(pattern)
+		return readable(sources.Glob(pattern))
 	}
 	plain := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(f.dir)
-	names, err := filepath.Glob(filepath.Join(plain, pattern))
+	names, err := readable(sources.Glob(filepath.Join(plain, pattern)))
 	for i := range names {
 		if names[i], err = filepath.Rel(f.dir, names[i]); err != nil {
 			return nil, err
 		}
 	}
 	return names, err
+}
+
+// readable removes an error that consists of refused permissions.
+func readable(names []string, err error) ([]string, error) {
+	if refused(err) {
+		err = nil
+	}
+	return names, err
+}
+
+func refused(err error) bool {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(many.Unwrap(), func(e error) bool { return !refused(e) })
+	}
+	return errors.Is(err, fs.ErrPermission)
 }
 
 // rootOf returns the directory before the first part with a wildcard.
