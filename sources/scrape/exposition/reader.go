@@ -76,6 +76,9 @@ func (r *Reader) parse(body []byte, contentType string) error {
 	if r.failed != nil {
 		return r.failed
 	}
+	if len(body) == 0 && len(r.cache.current) == 0 {
+		return nil // as in Prometheus, a page without a byte has no samples, whatever its type is
+	}
 	if contentType != "" { // a page without a type is text
 		format, _, err := mime.ParseMediaType(contentType)
 		if err != nil || format != formatText && format != formatOpenMetrics && format != formatProtobuf {
@@ -408,13 +411,13 @@ func (r *Reader) resolve(l *line, isNative bool) error {
 	if m != nil {
 		l.version = m.version
 	}
-	final, keep := r.cache.relabel(scraped)
-	if !keep {
+	final, err := r.cache.final(scraped)
+	if err != nil {
+		return err
+	}
+	if final.IsEmpty() {
 		r.pool.detach(l)
 		return nil
-	}
-	if err := r.pool.options.checkLabels(final); err != nil {
-		return err
 	}
 	id := identity{name: final.Get(model.MetricNameLabel)}
 	switch {
