@@ -56,6 +56,9 @@ type extra struct {
 	// Of the current round.
 	exemplars []metric.Exemplar
 	histogram *metric.HistogramValue
+
+	points *points // nil = there was never more than one
+	same   *line   // of a duplicate: the line of this round that has its role
 }
 
 // metadata is what a page says about a family.
