@@ -104,16 +104,17 @@ func scrapedByPrometheus(t *testing.T, settings, host string, p *pages) *sinktes
 }
 
 // storedOf returns the samples and exemplars of the last scrape: the values by series, and the labels and values of exemplars.
+// Of a scrape that failed it returns what tells of the scrape. The agent ends the other series at once, and Prometheus later.
 func storedOf(t *testing.T, p *sinktest.Prometheus, at time.Time) (map[string]float64, []string) {
 	t.Helper()
-	samples := p.Query(t, at.Add(time.Second), `{__name__=~".+",__name__!~"scrape_duration_seconds|scrape_series_added|cton_.*"}`)
+	names := `,__name__=~".+"`
+	if p.Value(t, at.Add(time.Second), "up") == 0 {
+		names = `,__name__=~"up|scrape_.*"`
+	}
+	samples := p.Query(t, at.Add(time.Second), `{__name__!~"scrape_duration_seconds|scrape_series_added|cton_.*"`+names+`}`)
 	var exemplars []string
 	for name := range samples {
-		selector := name
-		if !strings.Contains(name, "{") {
-			selector += "{}"
-		}
-		for _, e := range p.Exemplars(t, selector) {
+		for _, e := range p.Exemplars(t, name) {
 			exemplars = append(exemplars, name+" # "+describeExemplar(e))
 		}
 	}
@@ -171,7 +172,7 @@ func TestScrapedAsByPrometheus(t *testing.T) {
 		}},
 		"exemplars of every type": {openMetricsPage, "", []string{exemplarsPage, exemplarsPage}},
 		"labels of exemplars": {openMetricsPage, "", []string{
-			"# TYPE a counter\na_total{x=\"1\"} 1 # {a=\"\",b=\"1\"} 1\na_total{x=\"2\"} 1 # {a=\"b\",a=\"c\"} 1\n# EOF\n",
+			"# TYPE a counter\na_total{x=\"1\"} 1 # {a=\"\",b=\"1\"} 1\na_total{x=\"2\"} 1 # {} 1\n# EOF\n",
 		}},
 		"a label twice, once dropped":  {textPage, "metric_relabel_configs: [{regex: x, action: labeldrop}]", []string{"a{x=\"1\"} 1\n"}},
 		"any Content-Type":             {"text/html", "fallback_scrape_protocol: PrometheusText0.0.4", []string{"a 1\n"}},
@@ -202,4 +203,41 @@ func TestScrapedAsByPrometheus(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestScrapedPoints holds that each of several points of one series on a page is stored once, with its own time, whatever the
+// order of the page's lines, and that Prometheus stores the same.
+func TestScrapedPoints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at := func(s int) int64 { return time.Now().Add(time.Duration(s-60) * time.Second).UnixMilli() }
+		var bodies []string
+		for _, points := range [][]int{{1}, {1, 2, 3}, {2, 3, 4}, {3, 4}, {4}, {4, 5}, {6}} {
+			var page strings.Builder
+			page.WriteString("# TYPE h histogram\n")
+			for _, p := range points {
+				fmt.Fprintf(&page, "m{a=\"1\"} %d %d\n", p, at(p))
+			}
+			for _, p := range points {
+				fmt.Fprintf(&page, "h_bucket{le=\"1.0\"} %d %d\nh_bucket{le=\"+Inf\"} %[1]d %[2]d\nh_sum %[1]d %[2]d\nh_count %[1]d %[2]d\n", p, at(p))
+			}
+			fmt.Fprintf(&page, "labels{a=\"1\",b=\"2\"} %d %d\nlabels{b=\"2\",a=\"1\"} %d %d\n", points[0], at(10*len(bodies)), points[0]+1, at(10*len(bodies)+1))
+			bodies = append(bodies, page.String())
+		}
+		ours, theirs := &pages{contentType: textPage, bodies: bodies}, &pages{contentType: textPage, bodies: bodies}
+		got := scraped(t, len(bodies), "", map[string]*pages{"exporter.test": ours})
+		want := scrapedByPrometheus(t, "", "exporter.test", theirs)
+		for name, n := range map[string]int{"m": 6, "h_bucket": 12, "h_sum": 6, "h_count": 6, "labels": 14} {
+			a, err := want.Stored(name)
+			b, err2 := got.Stored(name)
+			if err != nil || err2 != nil || len(a) != n {
+				t.Fatalf("%s: %v, %v, Prometheus has %d points, want %d", name, err, err2, len(a), n)
+			}
+			if diff := cmp.Diff(a, b); diff != "" {
+				t.Errorf("%s (- Prometheus, + agent):\n%s", name, diff)
+			}
+		}
+		if n := got.Value(t, ours.times[len(bodies)-1].Add(time.Second), `sum(cton_sink_dropped_samples_total)`); n != 0 {
+			t.Errorf("%v samples are counted as dropped", n)
+		}
+	})
 }

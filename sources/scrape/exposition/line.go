@@ -41,6 +41,7 @@ type line struct {
 	duplicate bool // another line has the same role in the same series
 
 	seen, updated uint32 // the last rounds that had the line, and that used it
+	older         int32  // see setOlder
 
 	// Of the current round.
 	value       float64

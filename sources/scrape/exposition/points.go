@@ -3,6 +3,7 @@ package exposition
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/collectington/collectington/agent/metric"
@@ -31,8 +32,8 @@ func (r *Reader) addPoint(l *line, text []byte, timestamp int64, value float64) 
 	if len(*all) == 0 {
 		if e.points.round != r.cache.good {
 			e.points.shown = e.points.shown[:0]
-			if r.opened == l && r.openedTime != 0 {
-				e.points.shown = append(e.points.shown, r.openedTime)
+			if before := l.before(); before != 0 {
+				e.points.shown = append(e.points.shown, before)
 			}
 		}
 		r.cache.pointed = append(r.cache.pointed, l)
@@ -49,6 +50,26 @@ func (r *Reader) addPoint(l *line, text []byte, timestamp int64, value float64) 
 		x := &l.extra.exemplars[first+i]
 		x.Time = cmp.Or(x.Time, timestamp)
 	}
+}
+
+// noOlder is the value of line.older for a line that had no timestamp.
+const noOlder = math.MinInt32
+
+// setOlder keeps the timestamp that the line had on the last successful page, 0 for none, as a difference in milliseconds. That
+// fits into memory which the line has anyway.
+func (l *line) setOlder(before int64) {
+	d := l.time - before
+	if l.older = noOlder; before != 0 && d > noOlder && d <= math.MaxInt32 {
+		l.older = int32(d)
+	}
+}
+
+// before returns the timestamp that the line had on the last successful page, or 0.
+func (l *line) before() int64 {
+	if l.older == noOlder {
+		return 0
+	}
+	return l.time - int64(l.older)
 }
 
 // settlePoints makes the newest point of each line its value, and keeps those older ones that the last page did not have. A

@@ -46,9 +46,6 @@ type Reader struct {
 	beside   beside
 	exceeded bool // sample_limit
 
-	opened     *line // the last line that was opened
-	openedTime int64 // its timestamp on the last successful page; 0 = it had none
-
 	// Of text formats.
 	body   []byte
 	rest   []byte                             // of body, what is not read yet
@@ -461,8 +458,9 @@ func (r *Reader) isCounted(l *line) bool {
 // openSeries sets the timestamp of the line, and shows its series. It returns nil if the timestamp is in the future.
 func (r *Reader) openSeries(l *line, text []byte, timestamp *int64) *line {
 	p := r.pool
-	if r.opened, r.openedTime = l, 0; l.updated == r.cache.good {
-		r.openedTime = l.time
+	before := int64(0)
+	if l.updated == r.cache.good {
+		before = l.time
 	}
 	l.time, l.start = 0, 0
 	if l.extra != nil {
@@ -478,6 +476,7 @@ func (r *Reader) openSeries(l *line, text []byte, timestamp *int64) *line {
 			return nil
 		}
 	}
+	l.setOlder(before)
 	l.updated = p.round
 	if l.role == roleCreated {
 		return l
