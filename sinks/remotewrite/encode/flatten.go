@@ -3,7 +3,6 @@ package encode
 import (
 	"math"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -164,18 +163,13 @@ func exemplarsOf(d *metric.Desc, s *metric.Series, i int) []metric.Exemplar {
 	}
 	var own []metric.Exemplar
 	for _, e := range all {
-		if sampleOf(d, s, &e) == i+1 {
+		sample := e.Sample
+		if sample == 0 && d.Type == metric.Histogram && s.Histogram().Native == nil {
+			sample = e.Bucket(d.Buckets) + 1
+		}
+		if sample == i+1 {
 			own = append(own, e)
 		}
 	}
 	return own
-}
-
-// sampleOf returns the exemplar's Sample. If it has none, it is the bucket that contains its value, or 0 outside of a classic
-// histogram.
-func sampleOf(d *metric.Desc, s *metric.Series, e *metric.Exemplar) int {
-	if e.Sample == 0 && d.Type == metric.Histogram && s.Histogram().Native == nil {
-		return sort.SearchFloat64s(d.Buckets, e.Value) + 1
-	}
-	return e.Sample
 }
