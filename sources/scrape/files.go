@@ -152,7 +152,7 @@ func checkGroups(groups []group) error {
 			}
 		}
 		if n += len(groups[i].Targets); n > maxTargets {
-			return fmt.Errorf("the file lists more than %d targets", maxTargets)
+			return fmt.Errorf("it lists more than %d targets", maxTargets)
 		}
 	}
 	return nil
