@@ -19,7 +19,7 @@ import (
 	"github.com/collectington/collectington/agent"
 	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/internal/command"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
 var histories = flag.Int("histories", 50, "how many histories TestExactness goes through")
@@ -44,7 +44,7 @@ func TestExactness(t *testing.T) {
 }
 
 func exactly(t *testing.T, first uint64) {
-	network, storage := memnet.NewNetwork(), sinktest.NewPrometheus(t)
+	network, storage := memnet.NewNetwork(), peers.NewPrometheus(t)
 	network.Serve(t, "prometheus.test:80", storage)
 	var all sync.WaitGroup
 	var runs []*exact
@@ -249,7 +249,7 @@ func (p *process) kill() {
 	p.closing.Go(func() { <-p.done })
 }
 
-func (x *exact) check(storage *sinktest.Prometheus) {
+func (x *exact) check(storage *peers.Prometheus) {
 	end := x.begin.Add(exactMinutes*time.Minute + exactPeace)
 	want := map[string]float64{}
 	span := end.Sub(x.begin).Truncate(time.Second).String()
