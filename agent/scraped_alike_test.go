@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 
 	"github.com/collectington/collectington/agent/httpclient/memnet"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
 const (
@@ -85,9 +85,9 @@ func encoded(t *testing.T, contentType string, bodies []string) []string {
 }
 
 // scrapedByPrometheus returns what Prometheus' own scraper stores of the exporter, which it scrapes once per page.
-func scrapedByPrometheus(t *testing.T, settings, host string, p *pages) *sinktest.Prometheus {
+func scrapedByPrometheus(t *testing.T, settings, host string, p *pages) *peers.Prometheus {
 	t.Helper()
-	network, prometheus := memnet.NewNetwork(), sinktest.NewPrometheus(t)
+	network, prometheus := memnet.NewNetwork(), peers.NewPrometheus(t)
 	network.Serve(t, host+":80", p)
 	lines := strings.Join(strings.Split(settings, "\n"), "\n  ")
 	begin := time.Now()
@@ -105,7 +105,7 @@ func scrapedByPrometheus(t *testing.T, settings, host string, p *pages) *sinktes
 
 // storedOf returns the samples and exemplars of the last scrape: the values by series, and the labels and values of exemplars.
 // Of a scrape that failed it returns what tells of the scrape. The agent ends the other series at once, and Prometheus later.
-func storedOf(t *testing.T, p *sinktest.Prometheus, at time.Time) (map[string]float64, []string) {
+func storedOf(t *testing.T, p *peers.Prometheus, at time.Time) (map[string]float64, []string) {
 	t.Helper()
 	names := `,__name__=~".+"`
 	if p.Value(t, at.Add(time.Second), "up") == 0 {

@@ -60,7 +60,7 @@ func TestHTTPSD(t *testing.T) {
 		if err := c.Validate(); err != nil {
 			t.Fatal(err)
 		}
-		made, err := c.New(sources.Env{Job: "node", Log: slog.New(slog.DiscardHandler), Web: &httpclient.Host{Secrets: &setting.Vault{}, Dial: n.Dial}})
+		made, err := c.New(sources.Env{Job: "node", Log: slog.New(slog.DiscardHandler), Web: &httpclient.Host{Secrets: &setting.SecretStore{}, Dial: n.Dial}})
 		if err != nil {
 			t.Fatal(err)
 		}
