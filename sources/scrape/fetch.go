@@ -43,7 +43,7 @@ func (s *source) fetch(ctx context.Context, t *target, reader *exposition.Reader
 		seconds := max(0, time.Until(deadline).Seconds())
 		req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strconv.FormatFloat(seconds, 'f', 3, 64))
 	}
-	resp, err := s.client.DoAnyStatus(req)
+	resp, err := t.client.DoAnyStatus(req)
 	if err != nil {
 		return "", err
 	}

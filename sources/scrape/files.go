@@ -24,7 +24,8 @@ type group struct {
 	Targets []string          `yaml:"targets" json:"targets"`
 	Labels  map[string]string `yaml:"labels" json:"labels"`
 
-	meta labels.Label // where it was found, for relabel_configs
+	meta     labels.Label // where it was found, for relabel_configs
+	isRemote bool         // from a server
 }
 
 // files reads files that list targets. For a file that is not valid, the targets that it listed before stay.

@@ -97,6 +97,7 @@ func (h *httpSD) fetch(ctx context.Context) ([]group, error) {
 		return nil, resp.Wrap(err)
 	}
 	for i := range groups {
+		groups[i].isRemote = true
 		groups[i].meta = labels.Label{Name: model.MetaLabelPrefix + "url", Value: h.config.URL.Place()}
 	}
 	return groups, nil

@@ -106,7 +106,7 @@ func TestHTTPSD(t *testing.T) {
 			{"text/html", "<html>", "GET http://sd.test/list: unsupported Content-Type \"text/html\""},
 			{"application/json", `{}`, "GET http://sd.test/list: want a JSON list of {targets, labels}: json: cannot unmarshal"},
 			{"application/json", `[{"targets": ["a"], "label": {}}]`, "GET http://sd.test/list: want a JSON list of {targets, labels}: json: unknown field"},
-			{"application/json", `[{"targets": ["ftp://a"]}]`, "GET http://sd.test/list: target \"ftp://a\": want an address"},
+			{"application/json", `[{"targets": ["ftp://a"]}]`, "GET http://sd.test/list: target \"ftp://a\": want a URL"},
 			{"application/json", `[{"labels": {"": "x"}}]`, "GET http://sd.test/list: \"\" is not a valid label name"},
 			{"application/json", `[] []`, "GET http://sd.test/list: want a JSON list of {targets, labels} and nothing after it"},
 			{"application/json", strings.Repeat("[", 1<<20), "GET http://sd.test/list: want a JSON list of {targets, labels}: "},

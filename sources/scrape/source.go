@@ -80,12 +80,13 @@ func (s *source) discover(ctx context.Context, tick sources.Tick) (problems []er
 	if reads := 1 + s.files.reads + s.lists.reads; s.reads != reads {
 		s.reads = reads
 		s.listed, s.problems = s.endpoints(groups)
-		s.replaceTargets()
+		s.problems = append(s.problems, s.replaceTargets()...)
 	}
 	return append(problems, s.problems...)
 }
 
-func (s *source) replaceTargets() {
+// replaceTargets makes targets of the endpoints that are listed. It returns why some cannot be scraped.
+func (s *source) replaceTargets() (problems []error) {
 	old := map[string]*target{}
 	for _, t := range s.targets {
 		old[t.key()] = t
@@ -94,14 +95,31 @@ func (s *source) replaceTargets() {
 	for _, e := range s.listed {
 		t := old[e.key()]
 		if t == nil {
-			t = &target{endpoint: e, cache: s.pool.NewCache(e.labels)}
+			client, err := s.clientOf(&e)
+			if err != nil {
+				problems = append(problems, fmt.Errorf("%s is not scraped: %w", unixScheme+e.socket, err))
+				continue
+			}
+			t = &target{endpoint: e, client: client, cache: s.pool.NewCache(e.labels)}
 		}
 		delete(old, e.key())
 		s.targets, s.caches = append(s.targets, t), append(s.caches, t.cache)
 	}
 	for _, t := range old {
 		s.pool.Remove(t.cache)
+		if t.client != s.client {
+			t.client.CloseIdleConnections()
+		}
 	}
+	return problems
+}
+
+// clientOf returns the client for an endpoint: that of all targets, or one of its unix socket.
+func (s *source) clientOf(e *endpoint) (*httpclient.Client, error) {
+	if e.socket == "" {
+		return s.client, nil
+	}
+	return socketClient(s.env.Web, s.config.Settings, e.socket)
 }
 
 // endpoints returns the endpoints of the settings and of the groups, each once.

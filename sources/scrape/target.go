@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/relabel"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources/scrape/exposition"
 )
@@ -20,11 +21,12 @@ import (
 // endpoint is the URL of a target and the labels of its series.
 type endpoint struct {
 	url    url.URL
+	socket string        // path of a unix socket, "" = none
 	labels labels.Labels // without those that begin with __
 }
 
 // key identifies the endpoint.
-func (e *endpoint) key() string { return e.url.String() + " " + e.labels.String() }
+func (e *endpoint) key() string { return e.url.String() + " " + e.socket + " " + e.labels.String() }
 
 // endpoints makes endpoints of addresses, as Prometheus makes targets.
 type endpoints struct {
@@ -44,11 +46,15 @@ func newEndpoints(c *Config, job string) (*endpoints, error) {
 // The labels __address__, __scheme__, __metrics_path__ and __param_NAME make the URL. Other labels that begin with __ are for
 // the rules only.
 func (x *endpoints) of(a *Address, g *group) (e endpoint, keep bool, err error) {
+	if g.isRemote && g.namesSocket(a) {
+		return endpoint{}, false, errRemoteSocket
+	}
 	params := x.discovered(a, g)
 	b := x.builder
 	if !relabel.ProcessBuilder(b, x.rules...) {
 		return endpoint{}, false, nil
 	}
+	e.socket = b.Get(socketLabel)
 	address := b.Get(model.AddressLabel)
 	if address == "" {
 		return endpoint{}, false, errors.New("relabel_configs leave no __address__")
@@ -69,6 +75,9 @@ func (x *endpoints) of(a *Address, g *group) (e endpoint, keep bool, err error) 
 		e.url.RawQuery = params.Encode()
 	}
 	if b.Get(model.InstanceLabel) == "" {
+		if a.socket != "" {
+			address = a.String() // else all sockets have one instance
+		}
 		b.Set(model.InstanceLabel, address)
 	}
 	b.Range(func(l labels.Label) {
@@ -103,6 +112,7 @@ func (x *endpoints) discovered(a *Address, g *group) url.Values {
 	if g.meta.Name != "" {
 		b.Set(g.meta.Name, g.meta.Value)
 	}
+	a.setSocket(b)
 	set(model.JobLabel, x.job)
 	set(model.SchemeLabel, a.Scheme)
 	set(model.SchemeLabel, c.Scheme)
@@ -136,6 +146,7 @@ func checkEndpoint(u *url.URL) error {
 // target is an endpoint and the result of its last scrape.
 type target struct {
 	endpoint
+	client   *httpclient.Client
 	cache    *exposition.Cache
 	err      error
 	duration time.Duration

@@ -1,10 +1,18 @@
 package scrape
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/discovery/targetgroup"
@@ -139,6 +147,63 @@ func TestHostileAddresses(t *testing.T) {
 		}
 		if e, keep, err := made.of(&c.Targets[0], &group{Labels: labels}); err == nil || keep {
 			t.Errorf("%q is scraped at %s", labels, e.url.String())
+		}
+	}
+}
+
+// TestUnixSockets holds that a target can be a unix socket, from the settings or by the label that Prometheus has for it, also
+// beside a proxy, and that a server cannot name one.
+func TestUnixSockets(t *testing.T) {
+	dir := t.TempDir()
+	for i, name := range []string{"a.sock", "b.sock"} {
+		l, err := net.Listen("unix", filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, "x{host=%q,path=%q} %d\n", r.Host, r.URL.Path, i+1)
+		})}
+		ended := make(chan error, 1)
+		go func() { ended <- server.Serve(l) }()
+		t.Cleanup(func() {
+			server.Close()
+			<-ended
+		})
+	}
+	a, b := "unix://"+filepath.Join(dir, "a.sock"), filepath.Join(dir, "b.sock")
+	s := sourceOf(t, func(c *Config) {
+		c.Targets = addresses(t, a)
+		c.MetricsPath, c.ProxyURL = "/m", "http://127.0.0.1:1"
+		c.FileSD.Files = []string{"b.yaml"}
+	})
+	text := "[{targets: [b.test], labels: {__unix_socket__: " + b + "}}, {targets: [unix:///nonexistent/c.sock]}]"
+	if err := os.WriteFile(filepath.Join(s.env.Dir, "b.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := collect(t, s)
+	defer func() {
+		for _, x := range s.targets {
+			x.client.CloseIdleConnections()
+		}
+	}()
+	want := map[string]float64{
+		fmt.Sprintf(`x{host="localhost",instance=%q,job="node",path="/m"}`, a): 1,
+		`x{host="b.test",instance="b.test",job="node",path="/m"}`:              2,
+	}
+	if diff := cmp.Diff(want, got.scraped()); diff != "" {
+		t.Errorf("- wanted, + got:\n%s", diff)
+	}
+	if !strings.Contains(got.problem(), "/nonexistent/c.sock") {
+		t.Errorf("the problem is %q", got.problem())
+	}
+	for address, label := range map[string]map[string]string{"h": {"__unix_socket__": b}, a: nil} {
+		if _, keep, err := s.made.of(&addresses(t, address)[0], &group{Labels: label, isRemote: true}); keep || !errors.Is(err, errRemoteSocket) {
+			t.Errorf("a list from a server: %t, %v", keep, err)
+		}
+	}
+	for _, bad := range []string{"unix://relative", "unix://", "unix:///a\x00"} {
+		if err := new(Address).UnmarshalText([]byte(bad)); err == nil {
+			t.Errorf("%q is an address", bad)
 		}
 	}
 }
