@@ -146,7 +146,7 @@ func TestScrapedAsByPrometheus(t *testing.T) {
 			textPage, "sample_limit: 2\nmetric_relabel_configs: [{source_labels: [__name__], regex: b, action: drop}]",
 			[]string{"a 1\nc 1\n", "a 1\nb 1\nc 1\nd 1\na 1\ne 1\nb{x=\"1\"} 1\n"},
 		},
-		"a native histogram and its classic lines": {nativePage, "sample_limit: 4", []string{both, both}},
+		"a native histogram and its classic lines": {nativePage, "sample_limit: 10", []string{both, both}},
 		"a native histogram that is dropped": {
 			nativePage, "metric_relabel_configs: [{source_labels: [__name__], regex: both|classic_sum, action: drop}]", []string{both, both},
 		},

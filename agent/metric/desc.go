@@ -111,7 +111,7 @@ type Desc struct {
 	Quantiles []float64 `json:"quantiles,omitempty"` // summary
 
 	// KeepClassic makes a sink that sends native buckets send the classic ones too.
-	KeepClassic bool `json:"-"`
+	KeepClassic bool `json:"keep_classic,omitempty"`
 
 	MaxAge time.Duration `json:"max_age,omitempty"` // summary: quantiles are computed over observations of this time
 }
