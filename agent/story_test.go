@@ -162,6 +162,7 @@ func newOddAPI(t testing.TB, env *testscript.Env) *oddAPI {
 		"/500":       text(500, "text/plain", "the database is down\nsecond line"),
 		"/429":       retryLater,
 		"/html":      text(200, "text/html", "<!DOCTYPE html><html><title>Log in</title></html>"),
+		"/page/":     text(200, "text/html", "<!DOCTYPE html><html><title>Log in</title></html>"), // at any path
 		"/truncated": text(200, "application/json", `{"total": 3, "items": [{"name": "a`),
 		"/empty":     text(200, "application/json", ""),
 		"/deep":      text(200, "application/json", strings.Repeat("[", 100_000)),

@@ -20,6 +20,7 @@
 //     and contains no query and no secret. errors.Is and errors.As find the original error.
 //   - TLS, proxies and authentication follow the settings. Secrets and files are read again when they change.
 //   - Credentials never go to another origin: redirects that leave it are refused.
+//   - A server whose name gets another address is followed, within 20 seconds or with the next request.
 //   - Rate limits, Retry-After and quotas of a server hold for all jobs that send it requests, if the host has [SharedState].
 //   - The context of a request is its only time-out.
 package httpclient
@@ -28,6 +29,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/collectington/collectington/agent/setting"
@@ -41,6 +43,10 @@ type Host struct {
 
 	// Dial replaces the way to connect; nil = the system's. Tests set an in-memory network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// Resolve replaces the lookup of a host's addresses; nil = the system's. With it, Dial is called with addresses. If only
+	// Dial is set, it resolves names itself, and their changes are not followed.
+	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 
 	// Transport, if not nil, answers every request in place of the network. No connection is made and no certificate is
 	// read. Rate limits, authentication, redaction and observation work as usual.

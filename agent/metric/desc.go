@@ -17,8 +17,8 @@ import (
 // Type is a metric's type, as in Prometheus.
 type Type uint8
 
-// The types of metrics. Unknown and GaugeHistogram cannot be declared; only scraped metrics have them. A GaugeHistogram has
-// native buckets only.
+// The types of metrics. Only Gauge to Summary can be declared; only scraped metrics have the others. A GaugeHistogram has native
+// buckets only. Info and StateSet are values of [Desc.Scraped]; the Type of such a metric is Gauge.
 const (
 	Unknown Type = iota
 	Gauge
@@ -26,6 +26,8 @@ const (
 	Histogram
 	Summary
 	GaugeHistogram
+	Info
+	StateSet
 )
 
 // From is what a counter's readings are.
@@ -92,6 +94,10 @@ type Desc struct {
 	// Targeted marks series with their own job and instance labels, of the target that they were scraped from. A sink that
 	// adds such labels does not add them to these series.
 	Targeted bool `json:"targeted,omitempty"`
+
+	// Scraped is the type that an exporter states for a metric that is passed on as gauges: Info, StateSet, or GaugeHistogram
+	// for the series of a classic one. A sink that sends types sends it in place of Type. 0 = Type.
+	Scraped Type `json:"-"`
 
 	Delta       bool        `json:"delta,omitempty"`       // gauge: its value is the change since the last tick
 	From        From        `json:"from,omitempty"`        // counter

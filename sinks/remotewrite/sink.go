@@ -37,6 +37,8 @@ type sink struct {
 	ended   bool
 	encoder *encode.Encoder
 	resends map[string]*resend // by job
+
+	warnedOfName bool // that 1.0 does not allow a name
 }
 
 func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prometheus.Config) *sink {
@@ -91,7 +93,9 @@ func newSender(c *Config, env sinks.Env, client *httpclient.Client) *deliver.Sen
 		Host:     env.Web,
 		Protocol: wire.Protocol(c.Protocol),
 		Shards:   c.Connections,
+		MaxJoin:  c.Request.MaxSamples,
 		Order:    spool.Order(c.Spool.Order),
+		Refusals: deliver.Refusals(c.Refusals),
 		MaxAge:   time.Duration(c.Spool.MaxAge),
 		Durable:  c.Spool.Dir != "",
 		Stats:    env.Stats,
@@ -146,10 +150,34 @@ func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 	return nil
 }
 
+// Repeat implements sinks.Repeater. The batch of a slow job may have been sent again since, with later times than its own, and
+// is valid now: it is sent with the current time.
+func (s *sink) Repeat(ctx context.Context, batch metric.Batch) error {
+	select {
+	case <-s.opened:
+	case <-ctx.Done():
+		return fmt.Errorf("queue samples for remote-write: the spool %s is not open: %w", s.spoolDir, context.Cause(ctx))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := newResend(batch, time.Now()); r != nil {
+		batch.Time, r.last = time.Now(), time.Now()
+		s.resends[batch.Job] = r
+	}
+	protocol, maxBytes := s.sender.Format()
+	s.queue.Load().Put(s.encoder.Repeat(&batch, encode.Format{Protocol: protocol, MaxBytes: maxBytes})...)
+	return nil
+}
+
 // put encodes a batch into the queue.
 func (s *sink) put(batch *metric.Batch, resend bool) {
 	protocol, maxBytes := s.sender.Format()
 	records := s.encoder.Encode(batch, resend, encode.Format{Protocol: protocol, MaxBytes: maxBytes})
+	if name := s.encoder.BeyondLegacy(); name != "" && protocol == wire.V1 && !s.warnedOfName {
+		s.warnedOfName = true
+		s.env.Log.Warn("remote-write 1.0 has no such names: they are sent as they are, which Prometheus 3 and VictoriaMetrics accept and older receivers drop; "+
+			"rename them in the job or by write_relabel_configs if they do not arrive", "name", name)
+	}
 	s.queue.Load().Put(records...)
 }
 

@@ -256,6 +256,14 @@ size_created 1700000002
 			t.Errorf("%s is a %s, want %s", name, d.Type, want)
 		}
 	}
+	for name, want := range map[string]metric.Type{
+		"jobs_seconds_total": 0, "build_info": metric.Info, "state": metric.StateSet, "queue_bucket": metric.GaugeHistogram,
+		"queue_gsum": metric.GaugeHistogram, "took": 0,
+	} {
+		if d := got.family(name).Desc; d.Scraped != want {
+			t.Errorf("%s was scraped as %d, want %d", name, d.Scraped, want)
+		}
+	}
 	for name, want := range map[string]int64{"jobs_seconds_total": 1700000000500, "took": 1700000001000, "size": 1700000002000} {
 		if at := got.family(name).Series[0].Start; at != want {
 			t.Errorf("%s has the start timestamp %d, want %d", name, at, want)

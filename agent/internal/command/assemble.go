@@ -27,6 +27,7 @@ type assembly struct {
 	show    func(section, line string)            // gets what sources show of their work
 	answer  http.RoundTripper                     // responds to all requests instead of the network, if not nil
 	drain   time.Duration                         // how long a sink may continue to deliver at the end
+	waits   bool                                  // for a state file that cannot be read
 
 	providers map[string]httpclient.Provider // the plan's logins, by name
 }
@@ -36,7 +37,7 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	if built, err = b.build(plan); err != nil {
 		return nil, built, nil, err
 	}
-	file, err := b.openState(ctx, plan)
+	file, err := b.openState(ctx, plan, b.waits)
 	if err != nil {
 		return nil, built, nil, err
 	}

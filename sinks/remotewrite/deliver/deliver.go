@@ -1,21 +1,22 @@
 // Package deliver sends the records of a queue, which are remote-write requests, to a receiver.
 //
 //	*spool.Queue
-//	     │   Sender.Run: a loop for each shard, one record at a time
+//	     │   Sender.Run: a loop for each shard, one request at a time
 //	     ▼
-//	  delivery       a record that is being sent, in one or more chunks
+//	  delivery       a record that is being sent, or several that waited, in one or more chunks
 //	     │   client: one HTTP request, and its response
 //	     ▼
 //	  receiver
 //
 // What a response means for a chunk is decided by delivery.judge: the chunk is settled, or sent again, at once in another
-// form or after a pause. The forms are the other protocol (type negotiation) and parts of the chunk, if the receiver rejects
-// all of it for one bad series.
+// form or after a pause. The forms are the other protocol (type negotiation) and parts of the chunk, if the receiver is one
+// that refuses all of it for one bad sample (search).
 package deliver
 
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -44,7 +45,9 @@ type Options struct {
 
 	Protocol wire.Protocol // 0 = the best that the receiver accepts
 	Shards   int           // of the queue; each is sent over its own connection
+	MaxJoin  int           // samples of a request to which several records are joined
 	Order    spool.Order
+	Refusals Refusals
 	MaxAge   time.Duration // of a record, since it was put into the queue
 	Durable  bool          // records that are not sent stay on disk
 
@@ -56,13 +59,15 @@ type Options struct {
 type Sender struct {
 	options    Options
 	client     client
+	receiver   receiver
 	protocol   negotiation
 	size       sizeLimit
+	suspects   suspects
+	joining    joining
 	outage     outage
 	rejections rejections
 
-	accepted    atomic.Int64 // number of accepted requests
-	allRejected atomic.Bool  // of the last record that was bisected, no part was accepted
+	accepted atomic.Int64 // number of accepted requests
 }
 
 // New returns a Sender.
@@ -70,7 +75,9 @@ func New(o Options) *Sender {
 	return &Sender{
 		options:    o,
 		client:     client{http: o.HTTP, url: o.URL, place: o.Place, headers: o.Headers, host: o.Host, timeout: o.Timeout},
+		receiver:   receiverOf(o.URL),
 		protocol:   negotiation{fixed: o.Protocol},
+		suspects:   suspects{seed: maphash.MakeSeed()},
 		outage:     outage{log: o.Log},
 		rejections: rejections{log: o.Log, stats: o.Stats, place: o.Place},
 	}
@@ -85,12 +92,12 @@ func (s *Sender) Format() (wire.Protocol, int) {
 // Check sends a request without samples. It returns an error if the receiver would not accept one with samples.
 func (s *Sender) Check(ctx context.Context) error {
 	p := max(s.options.Protocol, wire.V1)
-	b := wire.NewTable().NewBuilder()
-	b.Begin(p)
-	r, err := s.client.send(ctx, p, snappy.Encode(nil, b.End().Raw))
+	r, err := s.sendEmpty(ctx, p)
 	switch {
 	case err != nil:
 		return err
+	case r.isForeign():
+		return r.errorWithHint(s.options.Place)
 	case r.code/100 == 2, r.code == 400: // some receivers reject a request without samples
 		return nil
 	case r.code == 415 && s.options.Protocol == 0:
@@ -99,6 +106,24 @@ func (s *Sender) Check(ctx context.Context) error {
 		return fmt.Errorf("%w (%s)", r.error(s.options.Place), wrongProtocol(p))
 	}
 	return r.errorWithHint(s.options.Place)
+}
+
+// sendEmpty sends a request without samples.
+func (s *Sender) sendEmpty(ctx context.Context, p wire.Protocol) (response, error) {
+	b := wire.NewTable().NewBuilder()
+	b.Begin(p)
+	return s.client.send(ctx, p, snappy.Encode(nil, b.End().Raw))
+}
+
+// probe finds out, from time to time, whether the receiver accepts 2.0 after all.
+func (s *Sender) probe(ctx context.Context) {
+	if !s.protocol.probeDue(time.Now()) {
+		return
+	}
+	if r, err := s.sendEmpty(ctx, wire.V2); err == nil && r.code/100 == 2 && r.hasWritten {
+		message, _ := s.protocol.accepted(wire.V2)
+		s.options.Log.Info(message, "url", s.options.Place)
+	}
 }
 
 // Run sends the records of q until stopping is done and q is empty, or life is done.
@@ -120,19 +145,22 @@ func (s *Sender) Run(life, stopping context.Context, q *spool.Queue) {
 
 func (s *Sender) runShard(life, stopping context.Context, q *spool.Queue, shard int) {
 	var pace pace
+	refusals := backoff{limit: maxSearchPause}
 	for life.Err() == nil {
 		r, ok := q.Next(stopping, shard, s.options.Order)
 		if !ok {
 			return
 		}
 		pace.wait(stopping, time.UnixMilli(r.Taken))
-		d := s.newDelivery(r)
+		s.probe(life)
+		records := s.joined(q, r)
+		d := s.newDelivery(records, &refusals)
 		if !d.run(life, stopping) {
 			if s.options.Durable || !d.partlySettled {
 				return // it stays on disk, or is dropped with the queue
 			}
 			d.drop(sinks.Shutdown)
 		}
-		q.Ack(r.ID)
+		q.Ack(idsOf(records)...)
 	}
 }

@@ -103,6 +103,8 @@ type registry struct {
 	// floor is the last timestamp that may have been sent of an unknown series: by an earlier process, or before the
 	// series was closed and forgotten.
 	floor int64
+
+	beyondLegacy string // as Encoder.BeyondLegacy returns it
 }
 
 type closedSeries struct {
@@ -141,6 +143,9 @@ func (r *registry) open(labels []metric.Label, desc *metric.Desc, batch uint32) 
 		r.stale = append(r.stale, new(s.wire))
 		s.wire = r.table.Series(labels, desc)
 		return s
+	}
+	if r.beyondLegacy == "" {
+		r.beyondLegacy = beyondLegacy(labels)
 	}
 	s := &series{wire: r.table.Series(labels, desc), hash: hash, last: r.closed[hash]}
 	delete(r.closed, hash)

@@ -4,7 +4,7 @@
 //
 // A record is sent at least once. It is sent twice only if the process ends between the receiver's answer and the end of
 // Ack, or if its file cannot be removed until then. A receiver ignores the same samples again unless it has got newer ones of
-// their series in between: while the disk works, those of at most one record of a shard.
+// their series in between: while the disk works, those of at most the records of a shard that were sent in one request.
 //
 // Records of a later version of the format stay in the directory as they are: see [List].
 package spool
@@ -112,7 +112,8 @@ func (q *Queue) Put(records ...Record) (durable bool) {
 }
 
 // Next waits for the next record of a shard that no other caller of Next has, and returns it. The caller then calls Ack or
-// Return. To keep series in order, a caller takes no second record of a shard before that. Next returns false if nothing
+// Return. To keep series in order, a caller takes no other record of a shard before that, except by [Queue.More]. Next
+// returns false if nothing
 // waits and ctx has ended, or if the queue is closed.
 func (q *Queue) Next(ctx context.Context, shard int, order Order) (Record, bool) {
 	for {
@@ -143,6 +144,24 @@ func (q *Queue) Next(ctx context.Context, shard int, order Order) (Record, bool)
 	}
 }
 
+// More returns the next record of a shard as Next does, to be sent together with those that the caller has. It does not wait,
+// and returns false if there is none that fits.
+func (q *Queue) More(shard int, order Order, fits func(Meta) bool) (Record, bool) {
+	q.mu.Lock()
+	e := q.index.next(shard, order)
+	if e == nil || q.closed || !fits(e.Meta) {
+		q.mu.Unlock()
+		return Record{}, false
+	}
+	e.out = true
+	q.mu.Unlock()
+	payload, err := q.read(e)
+	if crowded(err) {
+		q.Return(e.ID)
+	}
+	return Record{e.Meta, payload}, err == nil
+}
+
 // take takes the next record of a shard. If there is none, changed is closed when there may be one, and nil if the queue is
 // closed.
 func (q *Queue) take(shard int, order Order) (e *entry, changed <-chan struct{}, c cleanup) {
@@ -158,13 +177,15 @@ func (q *Queue) take(shard int, order Order) (e *entry, changed <-chan struct{},
 	return e, q.changed, c
 }
 
-// Ack removes a record that Next has returned: it was delivered, or the caller gives it up and counts it. After Ack a power
-// cut does not bring the record back, unless the disk fails or Put is still writing it.
-func (q *Queue) Ack(id uint64) {
+// Ack removes records that Next has returned: they were delivered, or the caller gives them up and counts them. After Ack a
+// power cut does not bring the records back, unless the disk fails or Put is still writing them.
+func (q *Queue) Ack(ids ...uint64) {
 	q.mu.Lock()
 	var rest cleanup
-	if e := q.index.find(id); e != nil && !q.closed {
-		rest = q.settle(e)
+	for _, id := range ids {
+		if e := q.index.find(id); e != nil && !q.closed {
+			rest.files = append(rest.files, q.settle(e).files...)
+		}
 	}
 	q.mu.Unlock()
 	q.finish(rest)

@@ -138,6 +138,43 @@ func (p *Prometheus) Stored(name string) ([]string, error) {
 	return lines, set.Err()
 }
 
+// Point is a stored sample.
+type Point struct {
+	Time  int64 // Unix milliseconds
+	Value float64
+	Stale bool // it is a staleness marker
+}
+
+// Points returns the stored samples of the selected series, by series and time. Native histograms are left out.
+func (p *Prometheus) Points(t testing.TB, selector string) map[string][]Point {
+	t.Helper()
+	matchers, err := parser.NewParser(parser.Options{}).ParseMetricSelector(selector)
+	if err != nil {
+		t.Fatalf("%s: %v", selector, err)
+	}
+	q, err := p.db.Querier(math.MinInt64, math.MaxInt64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	all := map[string][]Point{}
+	set := q.Select(context.Background(), true, nil, matchers...)
+	for set.Next() {
+		var points []Point
+		for it := set.At().Iterator(nil); it.Next() == chunkenc.ValFloat; {
+			at, v := it.At()
+			points = append(points, Point{at, v, value.IsStaleNaN(v)})
+		}
+		if len(points) > 0 {
+			all[set.At().Labels().String()] = points
+		}
+	}
+	if err := set.Err(); err != nil {
+		t.Fatalf("%s: %v", selector, err)
+	}
+	return all
+}
+
 // Exemplars returns the exemplars of the selected series, by time.
 func (p *Prometheus) Exemplars(t testing.TB, selector string) []exemplar.Exemplar {
 	t.Helper()

@@ -70,7 +70,7 @@ func (f *family) describe() *metric.Desc {
 	}
 	d := &metric.Desc{
 		Name: f.key.name, Help: f.key.help, Unit: f.key.unit, Type: f.key.typ,
-		LabelNames: slices.Sorted(maps.Keys(f.labelNames)), Targeted: true,
+		LabelNames: slices.Sorted(maps.Keys(f.labelNames)), Targeted: true, Scraped: f.key.scraped,
 	}
 	var bounds []float64
 	shape := []byte(f.key.shape)

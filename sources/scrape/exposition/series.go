@@ -34,6 +34,7 @@ type series struct {
 type description struct {
 	name, help, unit string
 	typ              metric.Type
+	scraped          metric.Type // as in metric.Desc
 }
 
 // share returns a shared copy of d.
@@ -52,8 +53,11 @@ func (id identity) describe(before *description, m *metadata) description {
 	switch {
 	case m != nil:
 		d.help, d.unit = m.help, m.unit
+		if d.typ == metric.Gauge {
+			d.scraped = scrapedType(m.typ)
+		}
 	case before != nil:
-		d.help, d.unit = before.help, before.unit
+		d.help, d.unit, d.scraped = before.help, before.unit, before.scraped
 	}
 	return d
 }
