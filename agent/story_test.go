@@ -45,6 +45,7 @@ func TestStories(t *testing.T) {
 				Setup: func(env *testscript.Env) error {
 					api := newOddAPI(t, env)
 					env.Setenv("API", api.URL)
+					env.Setenv("HOST", strings.TrimPrefix(api.URL, "http://"))
 					env.Setenv("OTHER", api.other.URL)
 					fake := fakeapi.New(api.other.URL)
 					env.Values["pages"] = fake

@@ -112,10 +112,14 @@ type Desc struct {
 
 	FirstRun FirstRun `json:"-"`
 
-	Buckets   []float64     `json:"buckets,omitempty"`   // classic histogram: upper bounds, ascending, without +Inf
-	Native    bool          `json:"native,omitempty"`    // histogram: native buckets, besides the classic ones if any
-	Quantiles []float64     `json:"quantiles,omitempty"` // summary
-	MaxAge    time.Duration `json:"max_age,omitempty"`   // summary: quantiles are computed over observations of this time
+	Buckets   []float64 `json:"buckets,omitempty"`   // classic histogram: upper bounds, ascending, without +Inf
+	Native    bool      `json:"native,omitempty"`    // histogram: native buckets, besides the classic ones if any
+	Quantiles []float64 `json:"quantiles,omitempty"` // summary
+
+	// KeepClassic makes a sink that sends native buckets send the classic ones too.
+	KeepClassic bool `json:"keep_classic,omitempty"`
+
+	MaxAge time.Duration `json:"max_age,omitempty"` // summary: quantiles are computed over observations of this time
 }
 
 // Accumulates reports whether readings add to a running total that the ledger keeps. A tick without a reading of such a
