@@ -186,7 +186,7 @@ func (c *Config) New(env sources.Env) (sources.Source, error) {
 	}
 	lists := httpSD{config: &c.HTTPSD}
 	if c.HTTPSD.isSet() {
-		if lists.client, err = env.Web.Client(&c.HTTPSD.Settings); err != nil {
+		if lists.client, err = env.Web.Under("http_sd").Client(&c.HTTPSD.Settings); err != nil {
 			return nil, fmt.Errorf("http_sd: %w", err)
 		}
 	}
