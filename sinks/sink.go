@@ -100,6 +100,13 @@ type Env struct {
 	Drain    time.Duration  // how long Run may go on after its context has ended
 	Once     bool           // no process follows soon: Run also tries for as long as Drain what could be left on disk
 	Out      io.Writer      // where a sink that shows its batches writes them
+	Memory   Memory         // what the sink knows from before a restart; nil = nothing is kept
+}
+
+// Memory keeps a few bytes of a sink over restarts. It is usable from the first Write or Run on, not in New.
+type Memory interface {
+	Load() []byte      // what was stored last, or nil
+	Store(data []byte) // soon on disk; for what costs a request to find out again
 }
 
 // Permanent marks an error that trying again cannot mend.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -605,5 +606,55 @@ func TestScrapedTypes(t *testing.T) {
 				r.Errorf("%s: types differ (-want +got):\n%s", p, diff)
 			}
 		})
+	}
+}
+
+// notes is a sinks.Memory.
+type notes struct {
+	mu   sync.Mutex
+	data []byte
+}
+
+func (n *notes) Load() []byte {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.data
+}
+
+func (n *notes) Store(data []byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.data = data
+}
+
+// TestProtocolIsRemembered holds that a receiver of 1.0 is asked for 2.0 once, and not by each process, until it is due again,
+// and that another receiver is asked.
+func TestProtocolIsRemembered(t *testing.T) {
+	memory, d := &notes{}, &fakeReceiver{answer: accept1Only}
+	process := func(url string) (protocols []Protocol) {
+		before := len(d.all())
+		withReceiver(t, d, func(c *Config, env *sinks.Env) {
+			env.Memory = memory
+			if url != "" {
+				if err := c.URL.UnmarshalText([]byte(url)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, func(r *rig) {
+			r.write("house", gauge("temp", 20, "a"))
+			r.tick()
+		})
+		for _, request := range d.all()[before:] {
+			protocols = append(protocols, request.protocol)
+		}
+		return protocols
+	}
+	for i, want := range [][]Protocol{{Protocol2, Protocol1}, {Protocol1}, {Protocol1}} {
+		if got := process(""); !slices.Equal(got, want) {
+			t.Errorf("process %d sends %v, want %v", i, got, want)
+		}
+	}
+	if got := process("http://receiver/other"); !slices.Equal(got, []Protocol{Protocol2, Protocol1}) {
+		t.Errorf("to another receiver: %v", got)
 	}
 }

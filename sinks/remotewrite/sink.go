@@ -95,6 +95,7 @@ func newSender(c *Config, env sinks.Env, client *httpclient.Client) *deliver.Sen
 		Patient:  env.Once,
 		Stats:    env.Stats,
 		Log:      env.Log,
+		Memory:   env.Memory,
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/internal/selfmetrics"
+	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
@@ -34,6 +35,7 @@ type assembly struct {
 	versions map[string]string // of sources, by the name and key of their jobs
 
 	providers map[string]httpclient.Provider // the plan's logins, by name
+	state     *state.File                    // nil if there is none, and before it is open
 }
 
 // start builds a plan, opens its state file and returns an agent for it. CloseState releases the state file.
@@ -45,6 +47,7 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	if err != nil {
 		return nil, built, nil, err
 	}
+	b.state = file
 	closeState = func() {}
 	if file != nil {
 		closeState = func() { file.Close() }
@@ -106,7 +109,8 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 	env := sinks.Env{
 		Name: s.Name, Log: b.log.With("sink", s.Name), Stats: &sinks.Stats{}, Out: b.Out,
 		External: external(plan), Instance: hostName(), Drain: b.drain, Once: b.once,
-		Web: b.host(func(x httpclient.Exchange) { requests.Count(x.Host, x.Code) }),
+		Memory: run.SinkMemory{Sink: s.Name, File: func() *state.File { return b.state }},
+		Web:    b.host(func(x httpclient.Exchange) { requests.Count(x.Host, x.Code) }),
 	}
 	env.Web.Unready = b.unready.of("sinks." + s.Name)
 	sink, err := s.Config.New(env)

@@ -52,8 +52,9 @@ type Options struct {
 	Durable  bool          // records that are not sent stay on disk
 	Patient  bool          // at the end, records on disk are tried for as long as the others
 
-	Stats *sinks.Stats
-	Log   *slog.Logger
+	Stats  *sinks.Stats
+	Log    *slog.Logger
+	Memory sinks.Memory // keeps the protocol that the receiver accepts; nil = it is found out again
 }
 
 // Sender sends records to one receiver.
@@ -77,7 +78,7 @@ func New(o Options) *Sender {
 		options:    o,
 		client:     client{http: o.HTTP, url: o.URL, place: o.Place, headers: o.Headers, host: o.Host, timeout: o.Timeout},
 		receiver:   receiverOf(o.URL),
-		protocol:   negotiation{fixed: o.Protocol},
+		protocol:   negotiation{fixed: o.Protocol, memory: o.Memory, receiver: o.URL},
 		suspects:   suspects{seed: maphash.MakeSeed()},
 		outage:     outage{log: o.Log},
 		rejections: rejections{log: o.Log, stats: o.Stats, place: o.Place},
