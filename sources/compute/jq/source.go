@@ -114,7 +114,10 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 			s.fail(w, fmt.Errorf("needs the whole document, which lacks %d of its items; the first: %w", doc.Skipped.Items, doc.Skipped.First))
 		}
 	}
-	if ctx.Err() != nil {
+	switch {
+	case s.evaluator.ended != nil:
+		return nil, fmt.Errorf("compute metrics: %w", s.evaluator.ended)
+	case ctx.Err() != nil:
 		return nil, fmt.Errorf("compute metrics: %w", context.Cause(ctx))
 	}
 	for i := range s.measured {
@@ -164,7 +167,7 @@ func (s *source) collectWalk(ctx context.Context, w *walk, root *item) error {
 			return ctx.Err()
 		}
 		s.collectItem(ctx, w, &item{value: v, index: n - 1})
-		return nil
+		return s.evaluator.ended
 	})
 }
 
