@@ -14,7 +14,7 @@ import (
 var builtin string
 
 // hidden is the prefix of functions that no expression can call by name.
-const hidden = " "
+const hidden = "_ "
 
 // Checks that are put before an operation. Each returns its input.
 const (
@@ -25,14 +25,15 @@ const (
 	checkIndex  = hidden + "index"  // of an index
 	checkPath   = hidden + "path"   // of a path
 	checkDigits = hidden + "digits" // of what is read as a number
+	checkTable  = hidden + "table"  // of what is transposed
 )
 
 // checks returns the functions of gojq, by name and number of arguments, whose input passes a check first.
 func checks() map[string]string {
-	all := map[string]string{"delpaths/1": checkWhole, "error/0": checkText, "halt_error/0": checkText, "halt_error/1": checkText, "tonumber/0": checkDigits}
+	all := map[string]string{"delpaths/1": checkWhole, "error/0": checkText, "halt_error/0": checkText, "halt_error/1": checkText, "tonumber/0": checkDigits, "transpose/0": checkTable}
 	for _, name := range []string{
 		"add/0", "ascii_downcase/0", "ascii_upcase/0", "explode/0", "flatten/0", "flatten/1", "format/1", "implode/0", "keys/0", "ltrimstr/1",
-		"reverse/0", "rtrimstr/1", "tojson/0", "tostring/0", "transpose/0", "trim/0",
+		"reverse/0", "rtrimstr/1", "tojson/0", "tostring/0", "trim/0",
 		"_tobase64/0", "_tobase64d/0", "_tocsv/0", "_tohtml/0", "_tosh/0", "_totsv/0", "_touri/0", "_tourid/0",
 	} {
 		all[name] = checkText

@@ -12,6 +12,7 @@ import (
 type Code struct {
 	query     *gojq.Query
 	variables []string
+	max       int // bytes by which a run may let the memory grow
 
 	mu   sync.Mutex
 	idle []*machine // compiled, and not in use
@@ -28,7 +29,7 @@ func newCode(query *gojq.Query, variables ...string) (*Code, error) {
 	if err := bound(query); err != nil {
 		return nil, err
 	}
-	c := &Code{query: query, variables: variables}
+	c := &Code{query: query, variables: variables, max: maxMemory}
 	m, err := c.compile()
 	if err != nil {
 		return nil, err
@@ -74,6 +75,7 @@ func (c *Code) Each(ctx context.Context, in any, yield func(any) error, variable
 		return err
 	}
 	defer c.release(m)
+	m.meter.max = c.max
 	m.meter.begin(ctx)
 	iter := m.code.RunWithContext(&m.meter, in, variables...)
 	for {

@@ -42,10 +42,10 @@ func replacements() []replacement {
 		{"unique", 0, "unique", (*meter).unique},
 		{"_unique_by", 1, "_unique_by($a)", (*meter).unique},
 		{"_group_by", 1, "_group_by($a)", (*meter).group},
-		{"min", 0, "min", (*meter).min},
-		{"_min_by", 1, "_min_by($a)", (*meter).min},
-		{"max", 0, "max", (*meter).max},
-		{"_max_by", 1, "_max_by($a)", (*meter).max},
+		{"min", 0, "min", (*meter).smallest},
+		{"_min_by", 1, "_min_by($a)", (*meter).smallest},
+		{"max", 0, "max", (*meter).largest},
+		{"_max_by", 1, "_max_by($a)", (*meter).largest},
 
 		{"join", 1, "join($a)", (*meter).join},
 		{"split", 1, "split($a)", func(m *meter, in any, a []any) any { return m.split("split", in, a, in, a[0]) }},
@@ -73,7 +73,7 @@ func (m *meter) functions() []gojq.CompilerOption {
 	}
 	for name, check := range map[string]func(any) error{
 		checkItems: m.checkItems, checkText: m.checkText, checkWhole: m.checkWhole, checkDeep: m.checkDeep, checkIndex: m.checkIndex,
-		checkPath: m.checkPath, checkDigits: m.checkDigits,
+		checkPath: m.checkPath, checkDigits: m.checkDigits, checkTable: m.checkTable,
 	} {
 		define(name, 0, func(in any, _ []any) any {
 			if err := check(in); err != nil {
@@ -147,6 +147,18 @@ func (m *meter) checkDigits(v any) error {
 		return m.fail(exceeded("reads a number of %d digits, more than %d", len(text), maxDigits))
 	}
 	return nil
+}
+
+// checkTable counts the cells of a list of lists, of which the shorter ones are filled up.
+func (m *meter) checkTable(v any) error {
+	rows, _ := v.([]any)
+	longest := 0
+	for _, row := range rows {
+		if list, ok := row.([]any); ok {
+			longest = max(longest, len(list))
+		}
+	}
+	return m.allocate(2 * slotSize * longest * len(rows))
 }
 
 // checkWhole measures a value.

@@ -145,11 +145,11 @@ func (m *meter) group(in any, a []any) any {
 	return list
 }
 
-func (m *meter) min(in any, a []any) any {
+func (m *meter) smallest(in any, a []any) any {
 	return m.extreme(byName("min", a), in, a, func(order int) bool { return order > 0 })
 }
 
-func (m *meter) max(in any, a []any) any {
+func (m *meter) largest(in any, a []any) any {
 	return m.extreme(byName("max", a), in, a, func(order int) bool { return order <= 0 })
 }
 

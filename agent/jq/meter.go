@@ -16,15 +16,14 @@ const (
 	maxMemory = 512 << 20 // bytes by which the memory of the process may grow
 	maxDepth  = 10_000    // levels of a value that is written out or compared
 	maxIndex  = 1 << 22   // index of a list that is set
-	maxBits   = 1 << 20   // bits of an integer that is multiplied
+	maxBits   = 1 << 16   // bits of an integer that is multiplied
 	maxDigits = 4096      // of a number that is read
 )
 
 // How often a run is looked at.
 const (
-	every    = 256      // steps between two looks at the context
-	stepSize = 64       // bytes that one step may allocate
-	weighed  = 64 << 20 // bytes that a run may allocate before the memory is measured
+	every    = 256 // steps between two looks at the context
+	stepSize = 64  // bytes that one step may allocate
 )
 
 // Exceeded is the error of a run that went over its bounds. It ends the run: the expression cannot catch it.
@@ -42,6 +41,7 @@ func exceeded(format string, args ...any) error { return &Exceeded{fmt.Sprintf(f
 type meter struct {
 	context.Context
 	closed    chan struct{}
+	max       int   // bytes by which the memory may grow
 	stop      error // why the run ends
 	steps     int
 	due       int   // steps at which the context is looked at
@@ -55,7 +55,7 @@ type meter struct {
 
 // begin prepares the meter for a run.
 func (m *meter) begin(ctx context.Context) {
-	*m = meter{Context: ctx, closed: m.closed, limit: weighed, deepAt: deepEvery, patterns: m.patterns, originals: m.originals}
+	*m = meter{Context: ctx, closed: m.closed, max: m.max, limit: m.max / 8, deepAt: deepEvery, patterns: m.patterns, originals: m.originals}
 }
 
 // Done counts a step. It returns a closed channel once the run is over its bounds or its context has ended.
@@ -117,16 +117,16 @@ func (m *meter) weigh(more int) error {
 		m.before = max(held-int64(m.spent()-more), 1)
 	}
 	m.before = min(m.before, held)
-	over := func() bool { return held-m.before+int64(more) > maxMemory }
-	if over() && more < maxMemory {
+	over := func() bool { return held-m.before+int64(more) > int64(m.max) }
+	if over() && more < m.max {
 		runtime.GC() // garbage does not count
 		held = heap()
 		m.before = min(m.before, held)
 	}
-	if over() && m.spent() > maxMemory/4 {
-		return exceeded("used more than %d MiB of memory: select less of the document, or build smaller values", maxMemory>>20)
+	if over() && m.spent() > m.max/4 {
+		return exceeded("used more than %d MiB of memory: select less of the document, or build smaller values", m.max>>20)
 	}
-	m.limit = m.spent() + max(int(maxMemory-(held-m.before))/4, weighed/4)
+	m.limit = m.spent() + max((m.max-int(held-m.before))/4, m.max/32)
 	return nil
 }
 
@@ -188,8 +188,8 @@ func (m *meter) measureAt(v any, depth int) (size int, err error) {
 	default:
 		return 8, nil
 	}
-	if size > maxMemory {
-		return 0, m.fail(exceeded("made a value of more than %d MiB: its parts occur too often", maxMemory>>20))
+	if size > m.max {
+		return 0, m.fail(exceeded("made a value of more than %d MiB: its parts occur too often", m.max>>20))
 	}
 	return size + 2, nil
 }
