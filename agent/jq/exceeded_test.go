@@ -13,8 +13,8 @@ import (
 // TestRunsEndOverTheirBounds runs expressions that take gigabytes, or as good as no end, in gojq.
 func TestRunsEndOverTheirBounds(t *testing.T) {
 	many := map[string]any{"n": 1_000_000_000, "m": 5_000_000, "d": 200_000, "t": strings.Repeat("ab,", 100_000)}
-	const max = 64 << 20 // a run that may take less ends sooner
-	const memory, depth, often = "used more than 64 MiB of memory", "nested more than 10000 levels deep", "its parts occur too often"
+	const max = 16 << 20 // a run that may take less ends sooner
+	const memory, depth, often = "used more than 16 MiB of memory", "nested more than 10000 levels deep", "its parts occur too often"
 	for text, want := range map[string]string{
 		`reduce range(60) as $i ("x"; . + .) | length`:             memory,
 		`reduce range(60) as $i ("x"; "\(.)\(.)") | length`:        memory,
@@ -70,7 +70,7 @@ func TestRunsEndOverTheirBounds(t *testing.T) {
 		if over, ok := errors.AsType[*Exceeded](err); want != "" && (!ok || !strings.Contains(over.Error(), want)) {
 			t.Errorf("%s: %v after %v, want %s", text, err, time.Since(from).Round(time.Millisecond), want)
 		}
-		if took, most := time.Since(from), most(); took > 30*time.Second || most > 4*max {
+		if took, most := time.Since(from), most(); took > 30*time.Second || most > 6*max {
 			t.Errorf("%s: took %v and %d MiB", text, took, most>>20)
 		}
 	}
@@ -108,7 +108,7 @@ func TestRunsEndWithTheirContext(t *testing.T) {
 	in := map[string]any{"t": text, "l": list}
 	for _, expression := range []string{
 		`.t | gsub("(a+)+$|(?<x>,)"; "") | length`, `[.t | match("a.*b|a"; "g")] | length`, `[.t | splits("a.*b|,")] | length`, `.t | test("(x{50}a?){20}$")`,
-		`.l - [.l[] + 0.5] | length`, `.l | contains([range(200000; 0; -1) + 0.5])`, `[range(300000) | 0] | indices([limit(100000; repeat(0))] + [1]) | length`,
+		`.l - [.l[] + 0.5] | length`, `.l | contains(. + [-1])`, `[range(300000) | 0] | indices([limit(100000; repeat(0))] + [1]) | length`,
 		`[range(2)] | until(false; .)`, `repeat(1) | empty`, `(.t * 30) as $t | $t | [match("(?<a>.)"; "g")] | length`,
 	} {
 		_, code, err := Compile(expression)
