@@ -159,14 +159,14 @@ def scan($re; $flags):
   else
     [.captures[].string]
   end;
-def splits($re; $flags): _pieces($re; $flags + "g") | .parts[].before, .tail;
+def splits($re; $flags): _pieces($re; $flags + "g") | .parts[][0], .tail;
 def splits($re): splits($re; null);
 def split($re; $flags): [splits($re; $flags)];
 def sub($re; str): sub($re; str; null);
 def sub($re; str; $flags):
   . as $s | _pieces($re; $flags) as {$parts, $tail} |
   [
-    $parts[] as {$before, $captures} |
+    $parts[] as [$before, $captures] |
     foreach ($captures | _captures | str) as $t (-1; . + 1; [., $before + $t])
   ] as $texts | ($texts | _assemble($tail)[]) // $s;
 def gsub($re; str): sub($re; str; "g");

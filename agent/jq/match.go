@@ -11,8 +11,11 @@ import (
 // maxPatterns bounds the compiled patterns that are kept.
 const maxPatterns = 256
 
-// matchSize is about the memory of a match or capture as jq returns it, in bytes.
-const matchSize = 512
+// The memory of matches as jq returns them, in bytes, about.
+const (
+	matchSize = 512 // of a match or capture
+	pieceSize = 128 // of the text before a match, without its captures
+)
 
 // compilePattern returns the pattern with the flags of jq's functions.
 func (m *meter) compilePattern(text, flags string) (*pattern.Pattern, error) {
@@ -167,7 +170,7 @@ func (s *search) part(match []int, i, characters int) map[string]any {
 	}
 }
 
-// pieces is _pieces(pattern; flags): the matches with the text before each, and the text after the last one.
+// pieces is _pieces(pattern; flags): for each match a list of the text before it and its captures, and the text after the last one.
 func (m *meter) pieces(in any, a []any) any {
 	s, err := m.newSearch(in, a)
 	switch {
@@ -179,10 +182,10 @@ func (m *meter) pieces(in any, a []any) any {
 	parts := []any{}
 	end := 0
 	err = s.each(func(match []int) error {
-		if err := m.allocate(matchSize * len(match) / 2); err != nil {
+		if err := m.allocate(pieceSize + matchSize*(len(match)/2-1)); err != nil {
 			return err
 		}
-		parts = append(parts, map[string]any{"before": s.text[end:match[0]], "captures": s.captures(match, 0)})
+		parts = append(parts, []any{s.text[end:match[0]], s.captures(match, 0)})
 		end = match[1]
 		return nil
 	})
@@ -221,63 +224,4 @@ func (m *meter) assemble(in any, a []any) any {
 		list[i] = b.String()
 	}
 	return list
-}
-
-// join is join(separator).
-func (m *meter) join(in any, a []any) any {
-	n := 0
-	switch x := in.(type) {
-	case []any:
-		n = len(x)
-	case map[string]any:
-		n = len(x)
-	}
-	if err := m.checkText(in); err != nil {
-		return err
-	}
-	if separator, ok := a[0].(string); ok {
-		if err := m.allocate(n * len(separator)); err != nil {
-			return err
-		}
-	}
-	return m.original("join", in, a...)
-}
-
-// itemSize is about the memory of a value that is read from JSON, in bytes.
-const itemSize = 64
-
-// fromJSON is fromjson. It counts the values of the text before they are read.
-func (m *meter) fromJSON(in any, _ []any) any {
-	if text, ok := in.(string); ok {
-		values, longest := scanJSON(text)
-		if longest > maxDigits {
-			return m.fail(exceeded("reads a number of %d digits, more than %d", longest, maxDigits))
-		}
-		if err := m.allocate(len(text) + itemSize*values); err != nil {
-			return err
-		}
-	}
-	return m.original("fromjson", in)
-}
-
-// scanJSON returns about the number of values of a JSON text, and the length of its longest number.
-func scanJSON(text string) (values, longest int) {
-	quoted, digits := false, 0
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		switch {
-		case c == '"':
-			quoted = !quoted
-		case quoted && c == '\\':
-			i++
-		case !quoted && (c == ',' || c == ':' || c == '[' || c == '{'):
-			values++
-		case !quoted && c >= '0' && c <= '9':
-			digits++
-			longest = max(longest, digits)
-			continue
-		}
-		digits = 0
-	}
-	return values, longest
 }
