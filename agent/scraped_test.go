@@ -21,7 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/collectington/collectington/agent/httpclient/memnet"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 	"github.com/collectington/collectington/sources/scrape/scrapetest"
 )
 
@@ -45,9 +45,9 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 
 // scraped runs the agent until its job has scraped the exporters n times, by their host, and returns what Prometheus' own
 // receiver has stored of it.
-func scraped(t *testing.T, n int, settings string, exporters map[string]*pages) *sinktest.Prometheus {
+func scraped(t *testing.T, n int, settings string, exporters map[string]*pages) *peers.Prometheus {
 	t.Helper()
-	network, prometheus := memnet.NewNetwork(), sinktest.NewPrometheus(t)
+	network, prometheus := memnet.NewNetwork(), peers.NewPrometheus(t)
 	network.Serve(t, "rw.test:80", prometheus)
 	targets := ""
 	for host, p := range exporters {

@@ -35,7 +35,7 @@ import (
 
 // Host is what the program provides to a job or a sink for HTTP. The zero value sends requests without secrets.
 type Host struct {
-	Secrets   *setting.Vault
+	Secrets   *setting.SecretStore
 	UserAgent string
 	Providers map[string]Provider // by the name that settings give in auth
 

@@ -8,6 +8,11 @@ type Batch struct {
 	Time     time.Time // of the tick; the time of all samples that have none of their own
 	Families []Family
 
+	// Repeated marks the last batch before a restart. A sink may have delivered it, or not: see sinks.Repeater. Known are then the
+	// series that had been delivered before and whose values are not repeated.
+	Repeated bool
+	Known    []Family
+
 	// Every is the interval between the job's ticks, 0 if it is not known. A sink whose receiver drops series that it has
 	// not received for some time re-sends the batch in between.
 	Every time.Duration

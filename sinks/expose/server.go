@@ -18,6 +18,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/exporter-toolkit/web"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/text"
 )
 
 // Limits of connections.
@@ -128,14 +130,14 @@ func (s *sink) checkWeb() error {
 	if err == nil {
 		return nil
 	}
-	text := strings.Join(strings.Fields(err.Error()), " ")
+	problem := text.OneLine(err.Error())
 	if path, ok := errors.AsType[*os.PathError](err); ok && path.Path == s.config.WebConfigFile {
-		text = path.Err.Error()
+		problem = path.Err.Error()
 	}
-	if strings.Contains(text, "bcrypt") {
-		text += " (basic_auth_users needs passwords hashed with bcrypt, as by htpasswd -nB)"
+	if strings.Contains(problem, "bcrypt") {
+		problem += " (basic_auth_users needs passwords hashed with bcrypt, as by htpasswd -nB)"
 	}
-	return fmt.Errorf("read web_config_file %s: %w", s.config.WebConfigFile, &textError{text, err})
+	return fmt.Errorf("read web_config_file %s: %w", s.config.WebConfigFile, &textError{problem, err})
 }
 
 // url returns the URL of the page for a browser on this machine.

@@ -16,6 +16,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
 func address(t *testing.T, text string) setting.URL {
@@ -31,14 +32,14 @@ func address(t *testing.T, text string) setting.URL {
 type rig struct {
 	sinks.Sink
 	env      sinks.Env
-	gateway  *sinktest.Gateway
+	gateway  *peers.Pushgateway
 	logged   func() string
 	response atomic.Pointer[http.HandlerFunc]
 }
 
 func newRig(t *testing.T, change func(*Config, *sinks.Env)) *rig {
 	t.Helper()
-	r := &rig{gateway: sinktest.NewGateway(t)}
+	r := &rig{gateway: peers.NewPushgateway(t)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if f := r.response.Load(); f != nil {
 			(*f)(w, q)

@@ -89,7 +89,7 @@ func TestSpoolIsRelativeToConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, memnet.NewNetwork(), func(c *Config, env *sinks.Env) {
 		c.Spool.Dir = "queue"
-		env.Web.Secrets, env.Drain = &setting.Vault{Dir: dir}, 0
+		env.Web.Secrets, env.Drain = &setting.SecretStore{Dir: dir}, 0
 	})
 	r.run()
 	r.write("j", gauge("x", 1, "a"))

@@ -87,7 +87,7 @@ func newRig(t testing.TB, network *memnet.Network, change func(*Config, *sinks.E
 	env := sinks.Env{
 		Name:     "mimir",
 		Log:      slog.New(slog.NewTextHandler(r.log, nil)),
-		Web:      &httpclient.Host{Secrets: new(setting.Vault), UserAgent: "cton/test", Dial: network.Dial},
+		Web:      &httpclient.Host{Secrets: new(setting.SecretStore), UserAgent: "cton/test", Dial: network.Dial},
 		Stats:    r.stats,
 		Instance: "host-1",
 		Drain:    10 * time.Second,

@@ -13,15 +13,15 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
 // server is Prometheus, in this process.
-type server struct{ *sinktest.Prometheus }
+type server struct{ *peers.Prometheus }
 
 func newServer(t *testing.T, accepts ...remoteapi.WriteMessageType) *server {
 	t.Helper()
-	return &server{sinktest.NewPrometheus(t, accepts...)}
+	return &server{peers.NewPrometheus(t, accepts...)}
 }
 
 func (s *server) want(t testing.TB, at time.Time, text string, want float64) {

@@ -146,6 +146,25 @@ func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 	return nil
 }
 
+// Repeat implements sinks.Repeater. The batch of a slow job may have been sent again since, with later times than its own, and
+// is valid now: it is sent with the current time.
+func (s *sink) Repeat(ctx context.Context, batch metric.Batch) error {
+	select {
+	case <-s.opened:
+	case <-ctx.Done():
+		return fmt.Errorf("queue samples for remote-write: the spool %s is not open: %w", s.spoolDir, context.Cause(ctx))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := newResend(batch, time.Now()); r != nil {
+		batch.Time, r.last = time.Now(), time.Now()
+		s.resends[batch.Job] = r
+	}
+	protocol, maxBytes := s.sender.Format()
+	s.queue.Load().Put(s.encoder.Repeat(&batch, encode.Format{Protocol: protocol, MaxBytes: maxBytes})...)
+	return nil
+}
+
 // put encodes a batch into the queue.
 func (s *sink) put(batch *metric.Batch, resend bool) {
 	protocol, maxBytes := s.sender.Format()

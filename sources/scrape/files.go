@@ -12,6 +12,8 @@ import (
 
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/text"
 )
 
 const maxFile = 16 << 20 // bytes
@@ -104,19 +106,19 @@ func readGroups(path string) ([]group, error) {
 		return nil, withoutPath(err)
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	raw, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, withoutPath(err)
 	}
-	if len(text) > maxFile {
+	if len(raw) > maxFile {
 		return nil, errors.New("the file is larger than 16MiB")
 	}
-	if len(strings.TrimSpace(string(text))) == 0 {
+	if len(strings.TrimSpace(string(raw))) == 0 {
 		return nil, errors.New("the file is empty; write [] for no targets")
 	}
 	var groups []group
-	if err := yaml.Load(text, &groups, yaml.WithKnownFields()); err != nil {
-		return nil, fmt.Errorf("want a list of {targets, labels}: %.200s", strings.Join(strings.Fields(err.Error()), " "))
+	if err := yaml.Load(raw, &groups, yaml.WithKnownFields()); err != nil {
+		return nil, fmt.Errorf("want a list of {targets, labels}: %s", text.Cut(text.OneLine(err.Error()), 200))
 	}
 	n := 0
 	for i := range groups {

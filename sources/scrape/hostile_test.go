@@ -126,7 +126,7 @@ func TestSlowTargets(t *testing.T) {
 		}))
 		c := Kind.Defaults().(*Config)
 		c.Targets = addresses(t, "http://slow.test", "http://much.test", "http://good.test")
-		made, err := c.New(sources.Env{Job: "node", Log: slog.New(slog.DiscardHandler), Web: &httpclient.Host{Secrets: &setting.Vault{}, Dial: n.Dial}})
+		made, err := c.New(sources.Env{Job: "node", Log: slog.New(slog.DiscardHandler), Web: &httpclient.Host{Secrets: &setting.SecretStore{}, Dial: n.Dial}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -355,7 +355,7 @@ func TestFileSD(t *testing.T) {
 	}
 	check(strings.ReplaceAll(broken, s.env.Dir, "DIR"), map[string]float64{one: 1, two: 2})
 	write("targets/a.yaml", "- targets: [\"ftp://x\"]\n")
-	check("read targets from DIR/targets/a.yaml: target \"ftp://x\": want an address that starts with http:// or https://", map[string]float64{one: 1, two: 2})
+	check("read targets from DIR/targets/a.yaml: target \"ftp://x\": want a URL that starts with http:// or https://", map[string]float64{one: 1, two: 2})
 	write("targets/a.yaml", "[]\n")
 	check("", map[string]float64{two: 2})
 	write("targets/b.yaml", "- targets: ["+b.instance()+", "+b.instance()+"]\n  labels: {job: other}\n")

@@ -9,11 +9,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
@@ -52,7 +52,7 @@ func (c *client) send(ctx context.Context, p wire.Protocol, packed []byte) (resp
 		return response{}, err
 	}
 	defer reply.Close()
-	r := response{code: reply.StatusCode, text: oneLine(reply.Excerpt(maxBody))}
+	r := response{code: reply.StatusCode, text: text.Cut(text.OneLine(reply.Excerpt(maxBody)), maxText)}
 	r.retryAfter, _ = reply.RetryAfter()
 	if p == wire.V2 {
 		r.written, r.hasWritten = readWritten(reply.Header)
@@ -105,21 +105,6 @@ func readWritten(h http.Header) (written counts, ok bool) {
 	read(samplesHeader, &written.samples)
 	read(histogramsHeader, &written.histograms)
 	return written, ok
-}
-
-// oneLine returns the start of a text in one printable line.
-func oneLine(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, ""))
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "") + "…"
-	}
-	return text
 }
 
 // status returns the status code with its text, and the text of the response.

@@ -21,7 +21,8 @@ type job struct {
 	resend  bool
 	bounds  bounds
 	dropped map[metric.Reason]int
-	changed bool // it has a group that the previous batch lacks
+	changed bool            // it has a group that the previous batch lacks
+	known   []metric.Family // series that an earlier process has sent
 
 	groups, previous []*group            // of this batch and of the previous one, in their order
 	next             int                 // in previous, the index after the group that was found last
@@ -68,6 +69,11 @@ func (j *job) collect(b *metric.Batch, resend bool, bounds bounds) map[metric.Re
 	j.groups, j.previous = j.previous[:0], j.groups
 	j.buffer.reset(b.Samples())
 	at := b.Time.UnixMilli()
+	for i := range j.known {
+		for k := range j.known[i].Series {
+			j.addKnown(&j.known[i], &j.known[i].Series[k])
+		}
+	}
 	for i := range b.Families {
 		f := &b.Families[i]
 		for k := range f.Series {
@@ -101,6 +107,17 @@ func (j *job) addSeries(f *metric.Family, s *metric.Series, at int64) {
 		g.samples = added
 	} else {
 		j.buffer.trailing = append(j.buffer.trailing, groupSamples{g, added})
+	}
+}
+
+// addKnown remembers a series as if its sample was in this batch.
+func (j *job) addKnown(f *metric.Family, s *metric.Series) {
+	g, _ := j.group(f.Desc, s)
+	for _, p := range g.parts {
+		if p != nil {
+			p.batch, p.sampled, p.ownTime = j.batch, true, s.Time != 0
+			p.native = s.Histogram() != nil && s.Histogram().Native != nil
+		}
 	}
 }
 

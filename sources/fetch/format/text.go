@@ -36,7 +36,7 @@ func (d *Decoder) text(ctx context.Context, text []byte) error {
 		return err
 	}
 	d.built.Reset(len(matches)*(2*len(names)-1), len(text))
-	places := make([]document.Place, len(names))
+	places := make([]document.TextRef, len(names))
 	for i, name := range names {
 		places[i] = d.built.Keep([]byte(name))
 	}

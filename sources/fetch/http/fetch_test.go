@@ -35,7 +35,7 @@ func newPlace(t *testing.T) *place {
 		UserAgent: "cton/test",
 		Dial:      p.Dial,
 		Observe:   func(e httpclient.Exchange) { p.seen = append(p.seen, e) },
-		Secrets: &setting.Vault{Dir: t.TempDir(), LookupEnv: func(name string) (string, bool) {
+		Secrets: &setting.SecretStore{Dir: t.TempDir(), LookupEnv: func(name string) (string, bool) {
 			return map[string]string{"KEY": "hunter/22&key", "LINES": "hunter22\nX-Evil: yes"}[name], true
 		}},
 	}
@@ -413,7 +413,7 @@ func BenchmarkFetch(b *testing.B) {
 	if err := c.URL.UnmarshalText([]byte(server.URL)); err != nil {
 		b.Fatal(err)
 	}
-	f, err := c.New(sources.Env{Web: &httpclient.Host{Secrets: new(setting.Vault)}})
+	f, err := c.New(sources.Env{Web: &httpclient.Host{Secrets: new(setting.SecretStore)}})
 	if err != nil {
 		b.Fatal(err)
 	}

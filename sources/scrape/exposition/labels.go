@@ -38,9 +38,9 @@ func (c *Cache) relabel(scraped labels.Labels) (final labels.Labels, keep bool) 
 
 // checkLabels checks the limits on labels. As in Prometheus, the metric name counts as a label.
 func (o *Options) checkLabels(all labels.Labels) error {
-	name := printable(all.Get(model.MetricNameLabel))
+	name := all.Get(model.MetricNameLabel)
 	if o.LabelLimit > 0 && all.Len() > o.LabelLimit {
-		return fmt.Errorf("a series of %s has %d labels, more than label_limit (%d)", name, all.Len(), o.LabelLimit)
+		return fmt.Errorf("a series of %s has %d labels, more than label_limit (%d)", printable(name), all.Len(), o.LabelLimit)
 	}
 	if o.LabelNameLengthLimit <= 0 && o.LabelValueLengthLimit <= 0 {
 		return nil
@@ -48,9 +48,9 @@ func (o *Options) checkLabels(all labels.Labels) error {
 	return all.Validate(func(l labels.Label) error {
 		switch {
 		case o.LabelNameLengthLimit > 0 && len(l.Name) > o.LabelNameLengthLimit:
-			return fmt.Errorf("a label name of %s is longer than label_name_length_limit (%d): %s", name, o.LabelNameLengthLimit, printable(l.Name))
+			return fmt.Errorf("a label name of %s is longer than label_name_length_limit (%d): %s", printable(name), o.LabelNameLengthLimit, printable(l.Name))
 		case o.LabelValueLengthLimit > 0 && len(l.Value) > o.LabelValueLengthLimit:
-			return fmt.Errorf("the label %s of %s is longer than label_value_length_limit (%d)", printable(l.Name), name, o.LabelValueLengthLimit)
+			return fmt.Errorf("the label %s of %s is longer than label_value_length_limit (%d)", printable(l.Name), printable(name), o.LabelValueLengthLimit)
 		}
 		return nil
 	})
