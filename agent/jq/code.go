@@ -10,9 +10,8 @@ import (
 
 // Code is a compiled expression. It may be run by several goroutines at once.
 type Code struct {
-	query     *gojq.Query
-	variables []string
-	max       int // bytes by which a run may let the memory grow
+	compile func() (*machine, error)
+	max     int // bytes by which a run may let the memory grow
 
 	mu   sync.Mutex
 	idle []*machine // compiled, and not in use
@@ -29,7 +28,7 @@ func newCode(query *gojq.Query, variables ...string) (*Code, error) {
 	if err := bound(query); err != nil {
 		return nil, err
 	}
-	c := &Code{query: query, variables: variables, max: maxMemory}
+	c := &Code{compile: func() (*machine, error) { return newMachine(query, variables) }, max: maxMemory}
 	m, err := c.compile()
 	if err != nil {
 		return nil, err
@@ -38,12 +37,12 @@ func newCode(query *gojq.Query, variables ...string) (*Code, error) {
 	return c, nil
 }
 
-func (c *Code) compile() (*machine, error) {
+func newMachine(query *gojq.Query, variables []string) (*machine, error) {
 	m := &machine{meter: meter{closed: make(chan struct{})}}
 	close(m.meter.closed)
-	options := append(m.meter.functions(), gojq.WithVariables(c.variables), gojq.WithFunction("timestamp", 0, 0, timestamp))
+	options := append(m.meter.functions(), gojq.WithVariables(variables), gojq.WithFunction("timestamp", 0, 0, timestamp))
 	var err error
-	m.code, err = gojq.Compile(c.query, options...)
+	m.code, err = gojq.Compile(query, options...)
 	return m, err
 }
 
