@@ -83,7 +83,7 @@ func goesOn(t *testing.T, seed uint64) {
 		app := command.App{Version: "test", Catalogue: agent.Catalogue(), In: strings.NewReader(""), Out: &out, Err: &log, Dial: net.Dial}
 		code := app.Main(ctx, strings.Fields(line)[1:])
 		cancel()
-		_, line, _ = strings.Cut(strings.TrimSpace(out.String()), "go on with: ")
+		_, line, _ = strings.Cut(strings.TrimSpace(out.String()), "continue with: ")
 		if code == 0 != (line == "") || code == 1 || code == 3 {
 			t.Fatalf("exit code %d\n%s%s", code, out.String(), log.String())
 		}

@@ -95,7 +95,7 @@ jobs:
 `, filepath.Join(t.TempDir(), "state"), []string{"1.0", "2.0", "auto"}[seed%3])
 	for range 4 {
 		logged := runFor(t, net, config, time.Now().Add(10*time.Minute+30*time.Second))
-		for _, wrong := range []string{"refused", "left out", "panic"} {
+		for _, wrong := range []string{"refused", "dropped", "panic"} {
 			if strings.Contains(logged, wrong) {
 				t.Fatalf("the log speaks of %q:\n%s", wrong, logged)
 			}

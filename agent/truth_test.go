@@ -228,7 +228,7 @@ func checkTruth(t *testing.T, protocol string, h *history, p *sinktest.Prometheu
 	want(`requests_total{team="a"}`, begin.Add(8*time.Minute), math.NaN())               // for two intervals
 	want(`count_over_time(requests_total{team="a"}[40m])`, end, float64(minutes-3))      // each good tick once, none lost in the outage
 	want(`cton_job_up{cton_job="api"}`, end, 1)
-	want(`cton_job_ticks_total{cton_job="api",result="error"}`, end, 3)
+	want(`cton_job_runs_total{cton_job="api",result="error"}`, end, 3)
 }
 
 // checkGateway holds what the Pushgateway shows, at the end and on the way, against the truth.

@@ -9,11 +9,11 @@ import (
 )
 
 type convertCmd struct {
-	File    string `arg:"" optional:"" help:"The old file; default that of -c, else config.json."`
-	Service string `short:"s" help:"Show this service alone." placeholder:"SERVICE"`
+	File    string `arg:"" optional:"" help:"The file of the Python Collectington; default that of -c, else config.json."`
+	Service string `short:"s" help:"Convert only this service." placeholder:"SERVICE"`
 }
 
-// Run shows an old configuration as one of ours. What is wrong with it is shown instead.
+// Run shows the converted configuration, or the problems of the old one.
 func (c *convertCmd) Run(a *App, g *globals) error {
 	file := c.File
 	switch {
@@ -28,7 +28,7 @@ func (c *convertCmd) Run(a *App, g *globals) error {
 		return err
 	}
 	if !legacy.Is(doc) {
-		return fmt.Errorf("convert %s: it is none of the Python Collectington's, which has services at its top", file)
+		return fmt.Errorf("convert %s: this is not a file of the Python Collectington, which has services at its top level", file)
 	}
 	a.vault.Dir = filepath.Dir(file)
 	legacy.Literals(doc, (&httpclient.Host{Secrets: a.vault}).RememberNamed)

@@ -88,19 +88,45 @@ func (l *Ledger) ApplyWindow(at, end time.Time, readings metric.Readings) (*Resu
 		t.begin()
 	}
 	r := &Result{}
+	step := matching
+	defer func() { l.settle(step) }()
 	for i := range readings {
 		l.match(at, &readings[i], r)
 	}
 	if n := l.series() + r.Series; n > l.maxSeries {
+		return nil, fmt.Errorf("%d series are more than max_series (%d)", n, l.maxSeries)
+	}
+	step = committing
+	l.show(at, l.commit(at, r))
+	step = done
+	return r, nil
+}
+
+// step is how far an Apply has come.
+type step int
+
+const (
+	matching step = iota
+	committing
+	done
+)
+
+// settle ends an Apply that has failed or panicked. While it only matched, its changes are rolled back. A panic later
+// leaves totals that are partly changed, which are of no use: the ledger is empty then.
+func (l *Ledger) settle(s step) {
+	switch s {
+	case matching:
 		for _, t := range l.order {
 			t.rollback()
 		}
 		l.sets.endTick(l.held())
-		return nil, fmt.Errorf("%d series are more than max_series (%d)", n, l.maxSeries)
+	case committing:
+		*l = *New(l.validUntil, l.maxSeries)
 	}
-	l.show(at, l.commit(at, r))
-	return r, nil
 }
+
+// Empty reports whether the ledger holds no state at all.
+func (l *Ledger) Empty() bool { return len(l.order) == 0 && len(l.inherited) == 0 }
 
 // match finds the series of a metric's readings. It can be rolled back.
 func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
@@ -114,7 +140,7 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	t := l.table(m.Desc, r)
 	err := m.Err
 	if t.visited == l.tick {
-		err = fmt.Errorf("%s was measured twice in one tick; put all its readings together", m.Desc.Name)
+		err = fmt.Errorf("%s was measured twice in one run; put all its readings together", m.Desc.Name)
 	}
 	t.visited = l.tick
 	if err == nil {

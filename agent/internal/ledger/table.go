@@ -298,7 +298,7 @@ func (t *table) combine(p, next *pending) error {
 	case how == metric.DuplicateLast, how == metric.DuplicateMax && next.value > p.value, how == metric.DuplicateMin && next.value < p.value:
 		p.value, p.time = next.value, next.time
 	case how == metric.DuplicateError:
-		when := "in one tick"
+		when := "in one run"
 		if t.timed {
 			when = "of one time"
 		}

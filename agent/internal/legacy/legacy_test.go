@@ -104,7 +104,7 @@ func TestClassInGo(t *testing.T) {
 	if job.Name != "splunk" || every.Seconds() != 2 || job.MetricsAt != "SplunkApi.metrics" || old.LogLevel != "info" || len(plan.Sinks) != 1 {
 		t.Errorf("the plan is %+v, the log level %s", plan, old.LogLevel)
 	}
-	got := job.Source.(*class)
+	got := job.SourceConfig.(*class)
 	if diff := cmp.Diff(map[string]any{"api_url": "https://api.victorops.com/api-reporting/v2/incidents", "api_key": "", "api_id": ""}, got.Settings); diff != "" {
 		t.Errorf("settings, - wanted, + got:\n%s", diff)
 	}

@@ -1,12 +1,12 @@
-// Package jobtest reads tests of jobs. A test is a txtar archive (golang.org/x/tools/txtar): a configuration with the files
-// that it names, what its API answers tick by tick, and what has to come of each tick.
+// Package jobtest reads and runs tests of jobs. A test is a txtar archive (golang.org/x/tools/txtar) of a configuration with
+// its files, the responses of its API, and the expected metrics and errors of each tick.
 //
 //	Incidents are counted.                    options and description
 //	start: 2026-03-01T12:00:00Z
 //	-- cton.yaml --                           the configuration
-//	-- 1 GET /v2/incidents --                 an answer from tick 1 on, until another one replaces it
-//	-- 1 metrics --                           what there is to show after tick 1
-//	-- 2 errors --                            what goes wrong in tick 2
+//	-- 1 GET /v2/incidents --                 a response from tick 1 on, until another one replaces it
+//	-- 1 metrics --                           the job's metrics after tick 1
+//	-- 2 errors --                            the errors of tick 2
 package jobtest
 
 import (
@@ -24,7 +24,7 @@ import (
 //go:embed example.txtar
 var example string
 
-// Example is a test that shows all that a test can have.
+// Example returns a test with everything that a test can have.
 func Example() string { return example }
 
 // Bounds on a test.
@@ -33,18 +33,18 @@ const (
 	maxSections = 10_000
 )
 
-// What can be expected of a tick.
+// The kinds of expectations.
 const (
-	Metrics = "metrics" // all that the job has to show, in the text format
-	Errors  = "errors"  // why the tick or its metrics were not measured, and what was left out: a line for each
+	Metrics = "metrics" // all of the job's metrics, in the text format
+	Errors  = "errors"  // why the tick or its metrics were not measured, and which readings were dropped, one line each
 )
 
 // Test is one test.
 type Test struct {
 	Options
-	Config  Section // its Line is 0 where the archive has none
-	Ticks   int     // how many: the highest number that a section has
-	Answers *Answers
+	Config    Section // Line is 0 if the archive has none
+	Ticks     int     // the highest number of a section
+	Responses *Responses
 
 	file     string
 	text     []byte
@@ -57,13 +57,13 @@ type Test struct {
 type Section struct {
 	Name string
 	File string // the archive
-	Line int    // of its marker in the archive, from 1
+	Line int    // of its marker, from 1
 	Text string
 
-	from, to int // where its text stands in the archive
+	from, to int // the range of its text in the archive
 }
 
-// Place is the section's file and line.
+// Place returns the section's file and line.
 func (s *Section) Place() string {
 	if s.Line == 0 {
 		return s.File
@@ -75,9 +75,9 @@ func (s *Section) bad(format string, args ...any) error {
 	return fmt.Errorf("%s: %s: %w", s.Place(), s.Name, fmt.Errorf(format, args...))
 }
 
-// Parse reads a test. The error is every problem, joined, each in one line that begins with file and line.
+// Parse reads a test. The error joins all problems, each in one line that starts with file and line.
 func Parse(file string, text []byte) (*Test, error) {
-	t := &Test{file: file, text: text, Config: Section{File: file}, Answers: &Answers{}, expected: map[string]*Section{}}
+	t := &Test{file: file, text: text, Config: Section{File: file}, Responses: &Responses{}, expected: map[string]*Section{}}
 	archive := txtar.Parse(text)
 	if len(archive.Files) > maxSections {
 		return nil, fmt.Errorf("%s: %d sections are more than %d", file, len(archive.Files), maxSections)
@@ -87,21 +87,21 @@ func Parse(file string, text []byte) (*Test, error) {
 	seen := map[string]*Section{}
 	for _, s := range t.sections {
 		key := strings.Join(strings.Fields(s.Name), " ")
-		if wants, _ := wanted(s.Text); s.isOfTick() {
-			key += "\n" + strings.Join(wants, "\n")
+		if expects, _ := expectations(s.Text); s.isOfTick() {
+			key += "\n" + strings.Join(expects, "\n")
 		}
 		if first := seen[key]; first != nil {
-			errs = append(errs, s.bad("is there already, in line %d", first.Line))
+			errs = append(errs, s.bad("is already set in line %d", first.Line))
 			continue
 		}
 		seen[key] = s
 		errs = append(errs, t.take(s))
 	}
 	if t.Config.Line == 0 && len(t.files) > 0 {
-		errs = append(errs, t.files[0].bad("is read by nobody: add -- cton.yaml -- that names it, or leave it out and test the files beside -c FILE"))
+		errs = append(errs, t.files[0].bad("is not used: add -- cton.yaml -- that names it, or leave it out, since with -c FILE the files of its folder are tested"))
 	}
 	if t.Ticks == 0 {
-		errs = append(errs, fmt.Errorf("%s: there is no tick: add an answer, such as -- 1 GET /path --, and -- 1 metrics --", file))
+		errs = append(errs, fmt.Errorf("%s: there is no run: add a response, such as -- 1 GET /path --, and -- 1 metrics --", file))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -109,7 +109,7 @@ func Parse(file string, text []byte) (*Test, error) {
 	return t, nil
 }
 
-// locate finds where each file of the archive stands. What lies between two texts is one marker's line.
+// locate finds the range of each file in the archive. Between two texts is exactly one line, the marker.
 func (t *Test) locate(archive *txtar.Archive) {
 	at := len(archive.Comment)
 	for _, f := range archive.Files {
@@ -126,14 +126,14 @@ func (t *Test) locate(archive *txtar.Archive) {
 
 func (s *Section) isOfTick() bool { return s.Name[0] >= '0' && s.Name[0] <= '9' }
 
-// take finds out what a section is: those of ticks begin with a number.
+// take adds a section. The name of a tick's section starts with a number.
 func (t *Test) take(s *Section) error {
 	switch {
 	case s.isOfTick():
 		return t.takeOfTick(s)
 	case s.Name == "cton.yaml" || s.Name == "config.json":
 		if t.Config.Line > 0 {
-			return s.bad("there is a configuration already, in line %d", t.Config.Line)
+			return s.bad("there is already a configuration in line %d", t.Config.Line)
 		}
 		t.Config = *s
 	}
@@ -147,11 +147,11 @@ func (t *Test) takeOfTick(s *Section) error {
 	for _, digit := range number {
 		tick = min(10*tick+int(digit-'0'), maxTicks+1)
 		if digit < '0' || digit > '9' {
-			return s.bad("is no section of a tick, and no file's name begins with a digit: want -- N GET /path --, -- N metrics -- or -- N errors --")
+			return s.bad("a file's name cannot start with a digit, and a section of a run must be -- N GET /path --, -- N metrics -- or -- N errors --")
 		}
 	}
 	if number[0] == '0' || tick > maxTicks {
-		return s.bad("ticks are numbered from 1 to %d", maxTicks)
+		return s.bad("runs are numbered from 1 to %d", maxTicks)
 	}
 	t.Ticks = max(t.Ticks, tick)
 	what = strings.TrimSpace(what)
@@ -159,18 +159,18 @@ func (t *Test) takeOfTick(s *Section) error {
 		t.expected[expectation(tick, what)] = s
 		return nil
 	}
-	return t.Answers.add(s, tick, what)
+	return t.Responses.add(s, tick, what)
 }
 
 func expectation(tick int, what string) string { return fmt.Sprintf("%d %s", tick, what) }
 
-// Expected is the section that says what is expected of a tick; nil = none does.
+// Expected returns the section with an expectation for a tick, nil if there is none.
 func (t *Test) Expected(tick int, what string) *Section { return t.expected[expectation(tick, what)] }
 
-// Expects tells whether a section says what is expected of any tick.
+// Expects reports whether there is an expectation for any tick.
 func (t *Test) Expects() bool { return len(t.expected) > 0 }
 
-// Extract writes the configuration and the files that it names into a folder. Nothing is written outside it.
+// Extract writes the configuration and its files into a folder, and nothing outside of it.
 func (t *Test) Extract(dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -189,7 +189,7 @@ func (t *Test) Extract(dir string) error {
 	return nil
 }
 
-// Rewrite is the archive with other texts in some sections, and byte for byte as it was elsewhere.
+// Rewrite returns the archive with new texts in some sections. All else stays byte for byte.
 func (t *Test) Rewrite(texts map[*Section]string) []byte {
 	var b bytes.Buffer
 	at := 0

@@ -8,26 +8,26 @@ import (
 	"strings"
 )
 
-// wanted takes an answer's section apart: its first lines that begin with > say what has to be in the request, each a header
-// or a part of the body.
+// expectations splits a response's section. Its first lines that begin with > must be in the request, each as a header or as
+// a part of the body. The rest is the response.
 //
 //	> X-Api-Key: test-KEY
 //	> {"after": "b"}
 //	{"items": []}
-func wanted(text string) (wants []string, rest string) {
+func expectations(text string) (expects []string, rest string) {
 	for {
 		line, ok := strings.CutPrefix(text, ">")
 		if !ok {
-			return wants, text
+			return expects, text
 		}
 		line, text, _ = strings.Cut(line, "\n")
-		wants = append(wants, strings.TrimSpace(line))
+		expects = append(expects, strings.TrimSpace(line))
 	}
 }
 
-// lacks is the first line that is wanted of the request and not there, "" where all are.
-func (a *answer) lacks(req *http.Request, body string) string {
-	for _, want := range a.wants {
+// missing returns the first expected line that is not in the request, "" if there is none.
+func (r *response) missing(req *http.Request, body string) string {
+	for _, want := range r.expects {
 		name, value, _ := strings.Cut(want, ": ")
 		if !slices.Contains(req.Header.Values(name), value) && !strings.Contains(body, want) {
 			return want

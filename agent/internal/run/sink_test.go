@@ -34,7 +34,7 @@ func TestDeliverTriesAgain(t *testing.T) {
 	})
 }
 
-// TestDeliverNewest holds that a batch that waits for another try gives way to the next one of its job.
+// TestDeliverNewest checks that a batch that waits for another try gives way to the next one of its job.
 func TestDeliverNewest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
@@ -92,7 +92,7 @@ func TestDeliverPermanentAndPause(t *testing.T) {
 	})
 }
 
-// TestDeliverStops holds that a receiver that is away keeps the agent from stopping no longer than Drain, and that what it
+// TestDeliverStops checks that a receiver that is away keeps the agent from stopping no longer than Drain, and that what it
 // did not get is counted.
 func TestDeliverStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -113,12 +113,12 @@ func TestDeliverStops(t *testing.T) {
 	})
 }
 
-// broken is a sink that cannot work.
+// broken is a sink whose Run fails.
 type broken struct{ shelf }
 
 func (b *broken) Run(context.Context) error { return errors.New("listen on :8000: in use") }
 
-func TestSinkThatCannotWork(t *testing.T) {
+func TestSinkCannotWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		err := newAgent().Run(t.Context(), Plan{Concurrency: 1, Sinks: []Sink{planSink("page", &broken{})}}, nil)
 		if err == nil || err.Error() != "sinks.page: listen on :8000: in use" {
@@ -131,7 +131,7 @@ type panicking struct{}
 
 func (panicking) Write(context.Context, metric.Batch) error { panic("a bug in a sink") }
 
-func TestSinkThatPanics(t *testing.T) {
+func TestSinkPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		page, plan := &shelf{}, planSink("bad", panicking{})
 		stop := start(t, newAgent(), Plan{

@@ -20,7 +20,7 @@ func parsed(t *testing.T, text string) *Test {
 	return test
 }
 
-func TestAnswersGoByWhatTheyName(t *testing.T) {
+func TestMostSpecificResponse(t *testing.T) {
 	test := parsed(t, config+`-- 1 GET /x --
 any
 -- 2 GET /x?b=2&a=1&a=0 --
@@ -39,7 +39,7 @@ no query
 	}{
 		{1, "https://a.example/x?a=1&b=2&a=0", "any"},
 		{2, "https://a.example/x?a=1&b=2&a=0", "query"},
-		{2, "https://a.example/x?a=0&b=2&a=1", "any"}, // the order within one name says something
+		{2, "https://a.example/x?a=0&b=2&a=1", "any"}, // the order of values of one name matters
 		{3, "https://a.example/x?a=1&b=2&a=0", "query"},
 		{3, "https://a.example/x?c=1", "later"},
 		{3, "https://a.example/x", "no query"},
@@ -48,13 +48,13 @@ no query
 		{1, "https://a.example/", ""},
 		{1, "https://a.example/x/", ""},
 	} {
-		test.Answers.Begin(c.tick)
+		test.Responses.Begin(c.tick)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.address, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := ""
-		if resp, err := test.Answers.RoundTrip(req); err == nil {
+		if resp, err := test.Responses.RoundTrip(req); err == nil {
 			text, _ := io.ReadAll(resp.Body)
 			got = strings.TrimSpace(string(text))
 		}
@@ -62,16 +62,16 @@ no query
 			t.Errorf("tick %d, %s: got %q, want %q", c.tick, c.address, got, c.want)
 		}
 	}
-	for left := range test.Answers.Unasked() {
-		t.Errorf("%s was not asked", left.Name)
+	for left := range test.Responses.Unused() {
+		t.Errorf("%s was not used", left.Name)
 	}
 }
 
-func TestRawAnswer(t *testing.T) {
+func TestRawResponse(t *testing.T) {
 	test := parsed(t, config+"-- 1 GET / --\nHTTP/1.1 418 I'm a teapot\nX-A: 1\n\nshort\nand stout\n")
-	test.Answers.Begin(1)
+	test.Responses.Begin(1)
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://a.example", http.NoBody)
-	resp, err := test.Answers.RoundTrip(req)
+	resp, err := test.Responses.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestRawAnswer(t *testing.T) {
 	}
 }
 
-func TestNothingIsWrittenOutside(t *testing.T) {
+func TestExtractStaysInFolder(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"../x", "/tmp/x-of-a-test", "a/../../x", "."} {
 		if err := parsed(t, config+"-- "+name+" --\n-- 1 metrics --\n").Extract(dir); err == nil {
@@ -96,8 +96,8 @@ func TestNothingIsWrittenOutside(t *testing.T) {
 	}
 }
 
-// A section's line and place are those of the archive, and an archive whose sections are rewritten with their own texts is
-// the same to the byte.
+// FuzzParse checks the line and range of each section: an archive whose sections are rewritten with their own texts is the
+// same to the byte.
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		"", "a\n" + config + "-- 1 metrics --", config + "-- 2 metrics --\nx 1\n-- 1 GET / --\r\n\r\n{}\n-- 1 errors --\n", "-- --\n",
@@ -124,7 +124,7 @@ func FuzzParse(f *testing.F) {
 		if got := test.Rewrite(same); !bytes.Equal(got, text) {
 			t.Errorf("got %q, want %q", got, text)
 		}
-		// The texts of others are what the archive then has.
+		// A rewritten section has its new text when the archive is parsed again.
 		for name, s := range test.expected {
 			again, err := Parse("a.txtar", test.Rewrite(map[*Section]string{s: other[s]}))
 			if err != nil {

@@ -20,12 +20,11 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// registry is an upstream that something happens at now and then. It tells what has happened in a window, as a number
-// and one by one.
+// registry is an upstream of events. It returns those of a window, as a number and one by one.
 type registry struct {
 	mu    sync.Mutex
 	times []time.Time
-	broke bool // it cannot be asked
+	broke bool // requests fail
 }
 
 func (r *registry) happen() {
@@ -46,7 +45,7 @@ func (r *registry) count() int {
 	return len(r.times)
 }
 
-// teller is a job's source: increments of the window, and events, of which all of the last hour are shown.
+// teller is a source on a registry: increments of the window, and events of the last hour.
 type teller struct {
 	*registry
 	increments, events, change *metric.Desc
@@ -84,7 +83,7 @@ func (s *teller) Collect(_ context.Context, tick sources.Tick) (metric.Readings,
 	}, nil
 }
 
-// last is the sink that keeps what a job shows.
+// last is a sink that keeps the last values of a job.
 type last struct {
 	mu     sync.Mutex
 	values map[string]float64
@@ -185,7 +184,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestStopped holds that after an orderly end nothing is counted twice or lost, changes included, wherever it comes.
+// TestStopped checks that after an orderly end nothing is counted twice or lost, changes included, wherever it comes.
 func TestStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dice := rand.New(rand.NewPCG(1, 0))
@@ -217,7 +216,7 @@ func TestStopped(t *testing.T) {
 	})
 }
 
-// TestSavedSoon holds that the file is no older than twice the pause, however often the job ticks, and is not written more
+// TestSavedSoon checks that the file is no older than twice the pause, however often the job ticks, and is not written more
 // often than that.
 func TestSavedSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -237,7 +236,7 @@ func TestSavedSoon(t *testing.T) {
 	})
 }
 
-// TestUnwritable holds that an agent goes on where its state cannot be written, says so once, and saves it once it can.
+// TestUnwritable checks that an agent keeps running if its state cannot be written, logs that once, and saves it when it can.
 func TestUnwritable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "dir")
@@ -258,8 +257,8 @@ func TestUnwritable(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		l.end(t)
-		if n := strings.Count(l.log.String(), "the state is not saved"); n != 1 || !strings.Contains(l.log.String(), "recovered") {
-			t.Errorf("told %d times:\n%s", n, &l.log)
+		if n := strings.Count(l.log.String(), "the state cannot be saved"); n != 1 || !strings.Contains(l.log.String(), "recovered") {
+			t.Errorf("logged %d times:\n%s", n, &l.log)
 		}
 		if sections, _, err := state.Read(path); err != nil || len(sections) != 1 {
 			t.Errorf("%v, %v", sections, err)
@@ -267,15 +266,15 @@ func TestUnwritable(t *testing.T) {
 	})
 }
 
-// TestUnusable holds that a section that cannot be read costs its job alone, and that a clock that was set back makes no
+// TestUnusable checks that a section that cannot be read costs its job alone, and that a clock that was set back makes no
 // window that ends before it begins.
 func TestUnusable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, r, s := filepath.Join(t.TempDir(), "state"), &registry{}, &last{}
 		for section, want := range map[string]string{
-			"":             "it has no first line",
-			"{}":           "it has no first line",
-			"{\n":          "its first line: unexpected end of JSON input",
+			"":             "the section has no first line",
+			"{}":           "the section has no first line",
+			"{\n":          "first line: unexpected end of JSON input",
 			"{}\n\x00":     "",
 			"{}\n\x00\x07": "unexpected end of the snapshot",
 		} {
@@ -301,8 +300,9 @@ func TestUnusable(t *testing.T) {
 			}
 		}
 		saved := &Saved{LastSuccess: time.Now().Add(time.Hour)}
-		if at, _, err := saved.Restore(&Job{}, nil, time.Now()); err != nil || !at.Equal(time.Now()) {
-			t.Errorf("saved in the future: %v, %v", at, err)
+		w := &Worker{}
+		if err := saved.Restore(w, time.Now()); err != nil || !w.LastSuccess.Equal(time.Now()) {
+			t.Errorf("saved in the future: %v, %v", w.LastSuccess, err)
 		}
 	})
 }
