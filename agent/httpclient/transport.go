@@ -45,7 +45,11 @@ func newTransport(h *Host, t *TLS, p *Proxy) (http.RoundTripper, error) {
 			return nil, err
 		}
 	}
-	return &exchangeTransport{next: withSharedState(h, network, t, p), host: h, redact: h.redactor()}, nil
+	transport := http.RoundTripper(&exchangeTransport{next: withSharedState(h, network, t, p), host: h, redact: h.redactor()})
+	if h.Tap != nil {
+		transport = h.Tap(transport)
+	}
+	return transport, nil
 }
 
 // newNetworkTransport returns the layer that connects to servers.

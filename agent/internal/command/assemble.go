@@ -22,11 +22,12 @@ import (
 // assembly builds what a plan describes. Nil functions are not called.
 type assembly struct {
 	*App
-	observe func(httpclient.Exchange)             // gets the jobs' HTTP exchanges
-	fetcher func(sources.Fetcher) sources.Fetcher // wraps each job's fetcher
-	show    func(section, line string)            // gets what sources show of their work
-	answer  http.RoundTripper                     // responds to all requests instead of the network, if not nil
-	drain   time.Duration                         // how long a sink may continue to deliver at the end
+	observe func(httpclient.Exchange)                 // gets the jobs' HTTP exchanges
+	fetcher func(sources.Fetcher) sources.Fetcher     // wraps each job's fetcher
+	show    func(section, line string)                // gets what sources show of their work
+	answer  http.RoundTripper                         // responds to all requests instead of the network, if not nil
+	tap     func(http.RoundTripper) http.RoundTripper // wraps what answers the jobs' requests
+	drain   time.Duration                             // how long a sink may continue to deliver at the end
 
 	providers map[string]httpclient.Provider // the plan's logins, by name
 }
@@ -125,7 +126,7 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 
 func (b *assembly) host(observe func(httpclient.Exchange)) *httpclient.Host {
 	return &httpclient.Host{
-		Secrets: b.vault, UserAgent: "cton/" + b.Version, Providers: b.providers, Dial: b.Dial, Transport: b.answer, Observe: observe,
+		Secrets: b.vault, UserAgent: "cton/" + b.Version, Providers: b.providers, Dial: b.Dial, Transport: b.answer, Tap: b.tap, Observe: observe,
 	}
 }
 

@@ -36,7 +36,8 @@ func (r role) String() string {
 // column is a field of the items of a frame.
 type column struct {
 	keys     []string
-	path     string // in what the frame's items gives
+	around   []string // the keys of the object that the lists of the frame stand side by side in
+	path     string   // in what the frame's items gives
 	cell     func(*row) cell
 	isKey    bool
 	position int
@@ -218,7 +219,8 @@ func (c *column) classifyTexts() {
 		}
 	}
 	most := func(n int) bool { return 2*n > len(c.order) }
-	few := len(c.order) <= maxValues && (2*len(c.order) <= len(c.cells) || isLabelName(w) || c.isKey)
+	present := len(c.cells) - c.absent
+	few := len(c.order) <= maxValues && (2*len(c.order) <= present || present <= 10 && len(c.order) < present || isLabelName(w) || scopeRank(c.name()) < len(scopes()) && len(c.keys) > 1)
 	switch {
 	case c.isKey:
 		c.role = naming

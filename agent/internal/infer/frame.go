@@ -79,7 +79,10 @@ const (
 )
 
 // finder finds the frames of a document.
-type finder struct{ frames int }
+type finder struct {
+	frames int
+	job    string // what the document is of
+}
 
 // documentFrame returns the frame of the whole document, with all frames below it.
 func (d *finder) documentFrame(root *node) *frame {
@@ -148,7 +151,7 @@ func (d *finder) sub(f *frame, n *node, keys []string) {
 		return
 	}
 	g := &frame{keys: slices.Concat(f.keys, keys), depth: f.depth + 1, elem: n.elem}
-	g.noun = g.nounOf(f)
+	g.noun = d.nounOf(g, f)
 	if f.items != "" {
 		g.outer = f
 	}
@@ -278,7 +281,7 @@ func (g *frame) walk(f *frame, keys []string, names bool) {
 }
 
 // nounOf returns what an item of the list is, from the last key that says something.
-func (g *frame) nounOf(f *frame) string {
+func (d *finder) nounOf(g, f *frame) string {
 	for i := len(g.keys) - 1; i >= 0; i-- {
 		if w := words(g.keys[i]); !isGeneric(g.keys[i]) && len(w) > 0 {
 			if by := slices.Index(w, "by"); by >= 0 && by+1 < len(w) {
@@ -297,7 +300,7 @@ func (g *frame) nounOf(f *frame) string {
 	if f.noun != "" {
 		return f.noun + "_item"
 	}
-	return ""
+	return d.job
 }
 
 // wrapped returns the only object in an item that is a wrapper, as node is in {"cursor": …, "node": {…}}.
@@ -413,12 +416,12 @@ func sideBySide(n *node) []*node {
 // parallel adds the frame of lists side by side.
 func (d *finder) parallel(f *frame, side []*node, keys []string) {
 	g := &frame{keys: slices.Clone(keys), depth: f.depth + 1}
-	g.noun = g.nounOf(f)
+	g.noun = d.nounOf(g, f)
 	var paths []string
 	for i, m := range side {
 		paths = append(paths, member(pathOf("", keys), m.key))
 		g.add(&column{
-			keys: append(slices.Clone(keys), m.key), path: ".[" + strconv.Itoa(i) + "]",
+			keys: []string{m.key}, around: slices.Clone(keys), path: ".[" + strconv.Itoa(i) + "]",
 			cell: func(r *row) cell { return cellOf(r.cells[i][r.at]) },
 		})
 	}

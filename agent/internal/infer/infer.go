@@ -50,7 +50,7 @@ func New(r Request, now time.Time, answers ...document.Value) *Draft {
 	d := &Draft{Job: jobName(r), request: r, answers: len(answers)}
 	p := &plan{job: d.Job, clock: now}
 	d.plan = p
-	find := &finder{}
+	find := &finder{job: singularOf(d.Job)}
 	root := find.documentFrame(tree(answers...))
 	p.root = root
 	loadAll(root, answers)

@@ -45,10 +45,12 @@ func (l *listing) recognize() {
 		l.kind = history
 	case l.id != nil && l.hasBirth():
 		l.kind = events
-	case l.n <= maxOfOne && l.combined():
-		l.kind = things
 	case l.id != nil && l.n <= maxOfOne && !slices.ContainsFunc(l.id.order, func(s string) bool { return isRandom(s) || isNumber(s) }):
 		l.kind, l.identity = things, []*column{l.id}
+	case l.n <= maxOfOne && l.combined():
+		l.kind = things
+	case l.n <= maxOfOne && l.ordinal():
+		l.kind = things
 	default:
 		l.kind = sums
 	}
@@ -82,7 +84,7 @@ func (l *listing) named() *column {
 		if c.role != naming && c.role != label || !l.distinguishes([]*column{c}) || !c.own() || isProse(c.last()) {
 			continue
 		}
-		if rank(c) == nameRank(nil) && (c.role != naming && scopeRank(c.last()) == len(scopes()) || isStateName(c.last()) || l.hasBirth()) {
+		if rank(c) == nameRank(nil) && (c.role != naming && scopeRank(c.name()) == len(scopes()) || isStateName(c.last()) || l.hasBirth()) {
 			continue
 		}
 		if best == nil || rank(c) < rank(best) {
@@ -139,6 +141,19 @@ func (l *listing) combined() bool {
 		}
 	}
 	return len(l.outer) > 0 && l.n > 0 && l.distinguishes(nil)
+}
+
+// ordinal takes a small number as the name of an item, as of the ports of a switch.
+func (l *listing) ordinal() bool {
+	for _, c := range l.columns {
+		whole := !slices.ContainsFunc(c.order, func(s string) bool { return len(s) > 3 || !isNumber(s) || strings.ContainsAny(s, ".-") })
+		named := has(c.last(), "port", "index", "slot", "channel", "id", "number", "position", "core", "cpu", "bay", "phase", "zone", "unit", "fan", "line")
+		if whole && named && c.own() && len(c.order) <= 64 && l.distinguishes([]*column{c}) && (l.frame.outer != nil || !l.hasBirth()) {
+			l.identity = []*column{c}
+			return true
+		}
+	}
+	return false
 }
 
 // hasBirth reports whether items have a time at which they came to be.
@@ -221,13 +236,18 @@ func (l *listing) over(regular bool) bool {
 		if groups == nil && !rising(c.times) {
 			continue
 		}
-		if regular && (groups != nil || !even(c.times)) || !regular && (l.id != nil && groups == nil) {
+		if regular && (groups != nil || !even(c.times) || l.id != nil && !l.onlyMeasures()) || !regular && (l.id != nil && groups == nil) {
 			continue
 		}
 		l.when, l.groups = c, groups
 		return true
 	}
 	return false
+}
+
+// onlyMeasures reports whether the items have nothing but numbers, times and ids.
+func (l *listing) onlyMeasures() bool {
+	return !slices.ContainsFunc(l.columns, func(c *column) bool { return c.role == label || c.role == naming || c.role == prose || c.role == flag })
 }
 
 // groupsOf returns the labels by which the times are of several series, nil if they are of one.
@@ -277,7 +297,7 @@ func even(times []time.Time) bool {
 func (l *listing) scopes() []*column {
 	var all []*column
 	for _, c := range l.columns {
-		if c.role == label && !c.state && !slices.Contains(l.identity, c) && scopeRank(c.last()) < len(scopes()) && len(c.order) > 1 && len(all) < 2 && c.cells[0].kind == document.String {
+		if c.role == label && !c.state && !slices.Contains(l.identity, c) && scopeRank(c.name()) < len(scopes()) && len(c.order) > 1 && len(all) < 2 && c.cells[0].kind == document.String {
 			all = append(all, c)
 		}
 	}
@@ -338,7 +358,7 @@ func (l *listing) counting() []*column {
 			all = append(all, c)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b *column) int { return cmp.Compare(scopeRank(a.last()), scopeRank(b.last())) })
+	slices.SortStableFunc(all, func(a, b *column) int { return cmp.Compare(scopeRank(a.name()), scopeRank(b.name())) })
 	var out []*column
 	for _, c := range all {
 		if slices.ContainsFunc(out, func(o *column) bool { return sameText(o, c) }) {
@@ -368,18 +388,22 @@ func (l *listing) combinations(columns []*column) int {
 
 // sameText reports whether two columns say the same in other words.
 func sameText(a, b *column) bool {
-	if len(a.order) != len(b.order) || len(a.order) < 2 {
+	related := len(a.keys) > 1 && len(b.keys) > 1 && a.keys[0] == b.keys[0] || has(a.last(), b.last()...)
+	if len(a.order) != len(b.order) || len(a.order) < 2 || !related && len(a.cells) < 20 {
 		return false
 	}
-	pairs := map[string]string{}
+	there, back := map[string]string{}, map[string]string{}
 	for i, v := range a.cells {
-		other, known := pairs[v.text]
-		if known && other != b.cells[i].text {
+		w := b.cells[i]
+		if other, known := there[v.text]; known && other != w.text {
 			return false
 		}
-		pairs[v.text] = b.cells[i].text
+		if other, known := back[w.text]; known && other != v.text {
+			return false
+		}
+		there[v.text], back[w.text] = w.text, v.text
 	}
-	return len(pairs) >= len(a.order)
+	return true
 }
 
 // count proposes the number of items, by what has few values.
@@ -476,7 +500,7 @@ func (l *listing) counted() {
 		case c.unit.name == "seconds" && l.id != nil || l.id != nil && !isAdditive(c.last()) && l.kind == events:
 			l.observed(c, name)
 		case isAdditive(c.last()) || c.unit.name == "bytes":
-			l.number(c, l.items, name+"_sum", labels, "sum", 62, l.combinations(columns))
+			l.number(c, l.items, join(pluralOf(l.noun), strings.Join(c.name(), "_")), labels, "sum", 62, l.combinations(columns))
 		default:
 			l.leaveOut("%s of %s: a number of items that have no name", c.path, l.items)
 		}

@@ -43,7 +43,7 @@ func isVersion(w []string) bool {
 }
 
 func isFixed(w []string) bool {
-	return has(w, "port", "pid", "year", "index", "position", "order", "sort", "seed", "version", "generation", "weekday") && !has(w, "ports")
+	return has(w, "port", "pid", "year", "index", "position", "order", "sort", "seed", "version", "generation", "weekday", "interval", "generationtime", "ttl") && !has(w, "ports")
 }
 
 func isProse(w []string) bool {

@@ -157,9 +157,12 @@ func (p *plan) number(c *column, items, name string, labels []pick, duplicate st
 	} else if c.unit.factor != "" && c.expr == c.path && len(c.cells) > 0 && allTexts(c) {
 		m.value = "(" + c.expr + " | tonumber)" + c.unit.factor
 	}
-	m.name = name
+	m.name = gaugeName(name)
+	if c.counter {
+		m.name = name
+	}
 	if c.unit.name != "" {
-		w := words(name)
+		w := words(m.name)
 		for _, drop := range c.unit.drop {
 			if n := len(w); n > 1 && w[n-1] == drop {
 				w = w[:n-1]
@@ -186,6 +189,29 @@ func (p *plan) number(c *column, items, name string, labels []pick, duplicate st
 		m.help = "The number at " + shown(c.path) + ", in " + c.unit.name + "."
 	}
 	p.propose(m)
+}
+
+// gaugeName returns a name without the ends that Prometheus keeps for counters, histograms and summaries.
+func gaugeName(name string) string {
+	w := words(name)
+	n := len(w)
+	if n < 2 {
+		return name
+	}
+	switch w[n-1] {
+	case "total":
+		if n == 2 || isGeneric(w[n-2]) {
+			w[n-1] = "all"
+			return strings.Join(slices.DeleteFunc(w[:n-1], isGeneric), "_") + "_all"
+		}
+		return strings.Join(slices.Insert(w[:n-1], n-2, "total"), "_")
+	case "count", "sum", "bucket":
+		if w[n-2] == "total" {
+			return gaugeName(strings.Join(w[:n-1], "_"))
+		}
+		return pluralOf(strings.Join(w[:n-1], "_"))
+	}
+	return name
 }
 
 func allTexts(c *column) bool {
@@ -291,7 +317,8 @@ func (p *plan) parallelUnits(f *frame) {
 		if len(c.keys) == 0 || c.role != measure && c.role != label {
 			continue
 		}
-		key, before := c.keys[len(c.keys)-1], c.keys[:len(c.keys)-1]
+		keys := slices.Concat(c.around, c.keys)
+		key, before := keys[len(keys)-1], keys[:len(keys)-1]
 		var tries [][]string
 		around := ""
 		if len(before) > 0 {
