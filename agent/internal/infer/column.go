@@ -40,6 +40,7 @@ type column struct {
 	path     string   // in what the frame's items gives
 	cell     func(*row) cell
 	isKey    bool
+	top      bool // it is of the document, not of an item
 	position int
 
 	cells, then []cell // by row, of the last answer and the one before
@@ -63,7 +64,7 @@ type column struct {
 func (c *column) name() []string {
 	var out []string
 	for i, key := range c.keys {
-		if i < len(c.keys)-1 && isGeneric(key) {
+		if isGeneric(key) && (i < len(c.keys)-1 || i > 0 && has(words(key), "value", "values")) || i < len(c.keys)-3 {
 			continue
 		}
 		out = append(out, words(key)...)
@@ -79,6 +80,15 @@ func (c *column) last() []string {
 		}
 	}
 	return nil
+}
+
+// scope returns the words that say what a label is: those of its key, and of the object around it where its key is name.
+func (c *column) scope() []string {
+	w := c.last()
+	if n := len(c.keys); n > 1 && has(words(c.keys[n-1]), "name", "id", "title", "login", "label", "value", "key", "display") {
+		w = append(words(c.keys[n-2]), w...)
+	}
+	return w
 }
 
 // load reads the column's values.
@@ -131,6 +141,8 @@ func (c *column) classify() {
 	switch {
 	case present == 0:
 		c.why = "always null"
+	case bools > 0 && c.top && isPaging(c.keys):
+		c.role, c.why = paging, "about pages"
 	case bools > 0 && kinds[document.Number]+kinds[document.String] == 0:
 		c.role, c.expr = flag, c.path
 		if c.absent > 0 {
@@ -162,11 +174,11 @@ func (c *column) classifyNumbers() {
 		c.role, c.why = identity, "an id"
 	case isPlace(w):
 		c.role, c.why = place, "a place"
-	case isPaging(c.keys):
+	case c.top && isPaging(c.keys):
 		c.role, c.why = paging, "about pages"
 	case isCodeName(w) && integers && len(c.order) <= maxValues:
 		c.role = label
-	case isFixed(w):
+	case isFixed(w), isCodeName(w) && integers && len(c.order) > maxValues || has(w, "code"):
 		c.role, c.why = nothing, "fixed"
 	default:
 		c.role, c.expr = measure, c.path
@@ -220,10 +232,12 @@ func (c *column) classifyTexts() {
 	}
 	most := func(n int) bool { return 2*n > len(c.order) }
 	present := len(c.cells) - c.absent
-	few := len(c.order) <= maxValues && (2*len(c.order) <= present || present <= 10 && len(c.order) < present || isLabelName(w) || scopeRank(c.name()) < len(scopes()) && len(c.keys) > 1)
+	few := len(c.order) <= maxValues && (2*len(c.order) <= present || present <= 10 && len(c.order) < present || isLabelName(c.scope()))
 	switch {
 	case c.isKey:
 		c.role = naming
+	case looksIP.MatchString(c.order[0]):
+		c.role, c.why = naming, "addresses"
 	case most(addresses) || has(w, "url", "uri", "href", "link", "avatar", "email", "sha", "hash", "md5", "etag", "path"):
 		c.role, c.why = address, "addresses"
 	case isID(w) && !few || most(machine):
@@ -259,7 +273,7 @@ func (c *column) numbersInTexts(w []string) bool {
 		c.form = timeForm(strings.Replace("| tonumber"+strings.TrimPrefix(string(c.form), "."), "| tonumber", ". | tonumber", 1))
 		return true
 	}
-	if isPlace(w) || isPaging(c.keys) {
+	if isPlace(w) || c.top && isPaging(c.keys) {
 		c.role, c.why = place, "a place"
 		return true
 	}

@@ -102,7 +102,7 @@ func (d *finder) fields(f *frame, n *node, keys []string) {
 	case kind == document.Object || kind == document.Array:
 		f.truncated++ // of mixed kinds
 	default:
-		f.add(&column{keys: slices.Clone(keys), path: pathOf(f.self, keys), cell: func(r *row) cell { return cellOf(follow(r.v, keys)) }})
+		f.add(&column{keys: slices.Clone(keys), top: f.items == "", path: pathOf(f.self, keys), cell: func(r *row) cell { return cellOf(follow(r.v, keys)) }})
 	}
 }
 
@@ -125,7 +125,7 @@ func (d *finder) object(f *frame, n *node, keys []string) {
 
 // isNoise reports whether a member never has anything to measure.
 func isNoise(key string) bool {
-	return has([]string{strings.ToLower(key)}, "_links", "links", "annotations", "managedfields", "@context", "$schema", "geometry", "coordinates", "_meta", "href", "self")
+	return has([]string{strings.ToLower(key)}, "_links", "links", "annotations", "managedfields", "@context", "$schema", "geometry", "coordinates", "_meta", "bbox", "href", "self")
 }
 
 func (f *frame) add(c *column) {

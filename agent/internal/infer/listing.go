@@ -35,7 +35,7 @@ func (l *listing) recognize() {
 	named := l.named()
 	regular := l.over(true)
 	switch {
-	case regular:
+	case regular && (named == nil || !named.isKey && nameRank(named.last()) == nameRank(nil)):
 		l.kind = history
 	case l.to != nil && l.frame.outer == nil && !named.isKeyed():
 		l.kind = events
@@ -84,7 +84,7 @@ func (l *listing) named() *column {
 		if c.role != naming && c.role != label || !l.distinguishes([]*column{c}) || !c.own() || isProse(c.last()) {
 			continue
 		}
-		if rank(c) == nameRank(nil) && (c.role != naming && scopeRank(c.name()) == len(scopes()) || isStateName(c.last()) || l.hasBirth()) {
+		if rank(c) == nameRank(nil) && (c.role != naming && scopeRank(c.scope()) == len(scopes()) || isStateName(c.last()) || l.hasBirth()) {
 			continue
 		}
 		if best == nil || rank(c) < rank(best) {
@@ -297,7 +297,7 @@ func even(times []time.Time) bool {
 func (l *listing) scopes() []*column {
 	var all []*column
 	for _, c := range l.columns {
-		if c.role == label && !c.state && !slices.Contains(l.identity, c) && scopeRank(c.name()) < len(scopes()) && len(c.order) > 1 && len(all) < 2 && c.cells[0].kind == document.String {
+		if c.role == label && !c.state && !slices.Contains(l.identity, c) && scopeRank(c.scope()) < len(scopes()) && len(c.order) > 1 && len(all) < 2 && c.cells[0].kind == document.String {
 			all = append(all, c)
 		}
 	}
@@ -307,6 +307,9 @@ func (l *listing) scopes() []*column {
 // labelName returns the name of a label.
 func (l *listing) labelName(c *column) string {
 	w := c.name()
+	if len(c.keys) > 2 {
+		w = c.scope()
+	}
 	if n := len(w); n > 1 && has(w[n-1:], "name", "id", "key", "title", "label", "login") {
 		w = w[:n-1]
 	}
@@ -314,7 +317,9 @@ func (l *listing) labelName(c *column) string {
 		switch {
 		case l.frame.by != "":
 			return l.frame.by
-		case c.isKey && l.onlyValues():
+		case l.onlyValues() && c.isKey && !slices.ContainsFunc(c.order, func(s string) bool { return len(s) != 3 || !isCode(s) }):
+			return "currency"
+		case l.onlyValues():
 			return "name"
 		case l.noun != "":
 			return join(l.noun)
@@ -325,7 +330,9 @@ func (l *listing) labelName(c *column) string {
 
 // onlyValues reports whether the items are plain values.
 func (l *listing) onlyValues() bool {
-	return !slices.ContainsFunc(l.columns, func(c *column) bool { return !c.isKey && len(c.keys) > 0 })
+	return !slices.ContainsFunc(l.columns, func(c *column) bool {
+		return !slices.Contains(l.identity, c) && slices.ContainsFunc(c.keys, func(key string) bool { return !isGeneric(key) })
+	})
 }
 
 // labels returns the labels of columns, after those of the items around.
@@ -354,11 +361,12 @@ func (l *listing) counting() []*column {
 	var all []*column
 	for _, c := range l.columns {
 		several := len(c.order) > 1 || c.absent > 0 || c.state
-		if c.role == label && several && len(c.order) > 0 {
+		near := c.own() || len(c.scope()) > len(c.last()) || has(c.last(), "status", "state", "phase", "type", "brand")
+		if c.role == label && several && len(c.order) > 0 && near {
 			all = append(all, c)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b *column) int { return cmp.Compare(scopeRank(a.name()), scopeRank(b.name())) })
+	slices.SortStableFunc(all, func(a, b *column) int { return cmp.Compare(scopeRank(a.scope()), scopeRank(b.scope())) })
 	var out []*column
 	for _, c := range all {
 		if slices.ContainsFunc(out, func(o *column) bool { return sameText(o, c) }) {
@@ -444,7 +452,7 @@ func (l *listing) columnName(c *column) string {
 		return join(l.outerNoun(), l.noun)
 	}
 	w := c.name()
-	if len(w) == 1 && isGeneric(w[0]) {
+	if len(w) == 1 && has(w, "value", "values", "data", "number", "result") {
 		w = nil
 	}
 	return join(append([]string{l.outerNoun(), l.noun}, w...)...)
@@ -497,6 +505,8 @@ func (l *listing) counted() {
 		}
 		name := l.columnName(c)
 		switch {
+		case few01(c):
+			l.number(c, l.items, join(pluralOf(l.noun), strings.Join(c.name(), "_")), labels, "sum", 50, l.combinations(columns))
 		case c.unit.name == "seconds" && l.id != nil || l.id != nil && !isAdditive(c.last()) && l.kind == events:
 			l.observed(c, name)
 		case isAdditive(c.last()) || c.unit.name == "bytes":
@@ -565,6 +575,11 @@ func (l *listing) observed(c *column, name string) {
 		l.metrics = l.metrics[:before]
 		l.leaveOut("%s of %s: a number of events", c.path, l.items)
 	}
+}
+
+// few01 reports whether all numbers are 0 or 1.
+func few01(c *column) bool {
+	return !slices.ContainsFunc(c.order, func(s string) bool { return s != "0" && s != "1" })
 }
 
 func factorOf(factor string) float64 {

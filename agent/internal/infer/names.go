@@ -10,7 +10,7 @@ func isID(w []string) bool {
 		return false
 	}
 	last := w[len(w)-1]
-	return has([]string{last}, "id", "ids", "uuid", "guid", "uid", "key", "iid", "serial", "sn", "mac", "hash", "sha", "token", "etag", "ref", "fingerprint", "digest", "oid", "pk", "cursor", "nonce", "slug", "incidentnumber") ||
+	return has([]string{last}, "id", "ids", "uuid", "guid", "uid", "key", "iid", "serial", "sn", "mac", "hash", "sha", "token", "etag", "last4", "fingerprint", "digest", "oid", "pk", "cursor", "nonce", "slug", "incidentnumber") ||
 		last == "number" && !has(w, "of") || last == "no" && len(w) > 1 || has(w, "uuid", "guid")
 }
 
@@ -29,7 +29,8 @@ func isPaging(keys []string) bool {
 	for _, key := range keys[:len(keys)-1] {
 		around = around || has(words(key), "meta", "pagination", "paging", "page", "pageable", "cursor", "response_metadata")
 	}
-	return has([]string{text}, "page", "per_page", "page_size", "pagesize", "page_number", "current_page", "last_page", "total_pages", "page_count", "limit", "offset", "skip", "start_at", "max_results", "first_page",
+	flags := has([]string{text}, "has_more", "has_next", "has_next_page", "has_previous_page", "has_prev", "more", "empty", "first", "last", "truncated", "is_last", "is_truncated")
+	return flags && (around || len(keys) == 1) || has([]string{text}, "page", "per_page", "page_size", "pagesize", "page_number", "current_page", "last_page", "total_pages", "page_count", "limit", "offset", "skip", "start_at", "max_results", "first_page", "size", "start",
 		"next_page", "prev_page", "previous_page", "number_of_elements", "next", "previous", "last", "first", "remaining_item_count") && (around || len(keys) == 1) ||
 		around && (has(w, "page", "pages") || has([]string{text}, "size", "number", "count", "from", "to", "per", "items_per_page"))
 }

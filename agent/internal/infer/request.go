@@ -145,7 +145,7 @@ func (a *Asking) authorization(value string) error {
 func (a *Asking) basic(user, password string) {
 	if password == "" { // the user is the key, as with Stripe
 		key := base64.StdEncoding.EncodeToString([]byte(user + ":"))
-		a.Settings += "authorization: {type: Basic, credentials: " + yamlText(a.secret("api_credentials", key)) + "}   # the base64 of the key and a colon\n"
+		a.Headers = append(a.Headers, Pair{"Authorization", a.secret("api_authorization", "Basic "+key)})
 		return
 	}
 	a.Settings += "basic_auth: {username: " + yamlText(user) + ", password: " + yamlText(a.secret("api_password", password)) + "}\n"

@@ -43,8 +43,12 @@ func (p *plan) frame(f *frame, outer []pick, outerSeries int) {
 		p.length(f)
 		return
 	}
-	if f.columns == nil || f.n == 0 {
+	if f.n == 0 {
 		p.length(f)
+		return
+	}
+	if f.outer != nil && len(f.columns) == 1 && len(f.columns[0].keys) == 0 && f.columns[0].role != measure {
+		return // a list of texts in an item
 	}
 	l := &listing{plan: p, frame: f, outer: outer}
 	l.noun = cmp.Or(f.noun, singularOf(p.job))
@@ -130,6 +134,9 @@ func (p *plan) document(f *frame) {
 	p.parallelUnits(f)
 	for _, c := range f.columns {
 		name := join(append([]string{p.job}, c.name()...)...)
+		if text := join(c.keys[max(len(c.keys)-1, 0):]...); len(f.subs) > 0 && c.role == measure && has([]string{text}, "total", "count", "total_count", "total_elements", "total_results", "total_items", "total_records", "totalcount", "num_found", "number_of_results") {
+			name = p.allName(f)
+		}
 		switch {
 		case c.role == measure:
 			p.number(c, f.items, name, nil, "", 80, 1)
@@ -147,6 +154,17 @@ func (p *plan) document(f *frame) {
 	if f.truncated > 0 {
 		p.leaveOut("%d fields that are nested too deep, of several kinds, or too many", f.truncated)
 	}
+}
+
+// allName returns the name for the number of items that the API says there are, on all pages.
+func (p *plan) allName(f *frame) string {
+	longest := f.subs[0]
+	for _, sub := range f.subs {
+		if sub.n > longest.n {
+			longest = sub
+		}
+	}
+	return join(pluralOf(cmp.Or(longest.noun, p.job)), "all")
 }
 
 // number proposes a number: a gauge, or a counter where something speaks for it.

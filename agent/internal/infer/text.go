@@ -18,6 +18,7 @@ const (
 	rfc3339    timeForm = "timestamp"
 	zoneless   timeForm = `. + "Z" | timestamp`
 	minutes    timeForm = `. + ":00Z" | timestamp`
+	minutesZ   timeForm = `sub("Z$"; ":00Z") | timestamp`
 	dateOnly   timeForm = `. + "T00:00:00Z" | timestamp`
 	httpDate   timeForm = `strptime("%a, %d %b %Y %H:%M:%S GMT") | mktime`
 	mailDate   timeForm = `strptime("%a, %d %b %Y %H:%M:%S %z") | mktime`
@@ -60,6 +61,11 @@ func textTime(text string) (time.Time, timeForm) {
 			return t, try.form
 		}
 	}
+	if whole, ok := strings.CutSuffix(text, "Z"); ok && len(text) == len("2006-01-02T15:04Z") {
+		if t, err := jq.ParseTime(whole + ":00Z"); err == nil {
+			return t, minutesZ
+		}
+	}
 	if t, err := time.Parse(time.RFC1123, text); err == nil && strings.HasSuffix(text, "GMT") {
 		return t, httpDate
 	}
@@ -90,12 +96,13 @@ func namesTime(w []string) bool {
 	}
 	last := w[len(w)-1]
 	return has([]string{last}, "at", "on", "time", "timestamp", "ts", "date", "datetime", "epoch", "dt", "created", "updated", "modified", "started", "finished", "ended", "begin", "begins",
-		"expires", "expiry", "expiration", "since", "until", "seen", "start", "end", "from", "to", "closed", "opened", "resolved", "completed", "deadline", "due", "heartbeat", "checkin", "after", "before", "sunrise", "sunset", "utc", "published", "lastrun", "timems", "millis", "mtime", "ctime", "sync", "boot", "check") ||
+		"expires", "expiry", "expiration", "since", "until", "seen", "start", "end", "from", "to", "closed", "opened", "resolved", "completed", "deadline", "due", "heartbeat", "checkin", "after", "before", "sunrise", "sunset", "utc", "published", "lastrun", "timems", "millis", "unix", "generated", "mtime", "ctime", "sync", "boot", "check") ||
 		has(w, "timestamp", "created", "updated", "epoch", "expires", "datetime") || w[0] == "last" && last != "count" || last == "ms" && has(w, "time", "timestamp", "at")
 }
 
 var (
 	looksURL  = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://|^(mailto|data|urn|arn|git@|www\.)|^/[^ ]*/|^[^ @]+@[^ @]+\.[a-z]+$`)
+	looksIP   = regexp.MustCompile(`^[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]+)?$|^[0-9a-fA-F]{0,4}(:[0-9a-fA-F]{0,4}){3,7}$`)
 	looksUUID = regexp.MustCompile(`(?i)^\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?$`)
 	looksHash = regexp.MustCompile(`^(sha[0-9]*:)?([0-9a-f]{7,}|[0-9A-F]{16,})$`)
 	longDigit = regexp.MustCompile(`[0-9]{6,}`)

@@ -57,6 +57,9 @@ func quote(text string) string {
 	return b.String()
 }
 
+// units are written in mixed case, and are one word each.
+var units = strings.NewReplacer("kWh", "kwh", "MWh", "mwh", "kW", "kw", "dBm", "dbm", "mAh", "mah", "kB", "kb", "GraphQL", "Graphql", "IPv4", "ipv4", "IPv6", "ipv6")
+
 // words returns the words of a key in lower case: memoryUsedMB, memory-used_mb and "Memory used (MB)" are memory, used, mb.
 func words(key string) []string {
 	var out []string
@@ -67,7 +70,7 @@ func words(key string) []string {
 			word = word[:0]
 		}
 	}
-	runes := []rune(key)
+	runes := []rune(units.Replace(key))
 	for i, r := range runes {
 		if r == '%' {
 			flush()
@@ -115,6 +118,8 @@ func singular(word string) string {
 	switch {
 	case len(word) < 4, strings.HasSuffix(word, "ss"), strings.HasSuffix(word, "us"), strings.HasSuffix(word, "is"), word == "series", word == "news":
 		return word
+	case strings.HasSuffix(word, "statuses"):
+		return strings.TrimSuffix(word, "es")
 	case strings.HasSuffix(word, "ies"):
 		return word[:len(word)-3] + "y"
 	case strings.HasSuffix(word, "sses"), strings.HasSuffix(word, "xes"), strings.HasSuffix(word, "ches"), strings.HasSuffix(word, "shes"):
