@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/infer"
 	"github.com/collectington/collectington/agent/internal/run"
@@ -69,6 +70,7 @@ type inquiry struct {
 	recorder *recorder
 	dir      string // of the answer of standard input; "" = none
 	first    *recorded
+	observe  func(httpclient.Exchange)
 	answers  []document.Value
 	requests int // that one run makes
 }
@@ -239,7 +241,7 @@ func (i *inquiry) tick(ctx context.Context, text []byte, answer http.RoundTrippe
 		return document.Value{}, nil, err
 	}
 	var root document.Value
-	b := &assembly{App: i.App, answer: answer, fetcher: func(f sources.Fetcher) sources.Fetcher { return &kept{f, &root} }}
+	b := &assembly{App: i.App, answer: answer, observe: i.observe, fetcher: func(f sources.Fetcher) sources.Fetcher { return &kept{f, &root} }}
 	if answer == nil {
 		b.tap = i.recorder.tap
 	}
