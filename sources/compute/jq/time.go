@@ -102,13 +102,13 @@ func (m *Metric) ownTime(ctx context.Context, on *evaluator, in *item, w window,
 	}
 	v, err := m.Time.evalOne(ctx, on, in)
 	if err != nil {
-		return &itemProblem{metric.Expression, fmt.Sprintf("time %s: %v", m.Time, err)}
+		return &itemProblem{metric.Expression, fmt.Sprintf("time %s: %v", m.Time, err), nil}
 	}
 	if v.isNull() {
-		return &itemProblem{metric.Missing, fmt.Sprintf("time %s is missing", m.Time)}
+		return &itemProblem{metric.Missing, fmt.Sprintf("time %s is missing", m.Time), nil}
 	}
 	if row.Time, err = m.readTime(v); err != nil {
-		return &itemProblem{metric.NotTime, fmt.Sprintf("time %s: %v", m.Time, err)}
+		return &itemProblem{metric.NotTime, fmt.Sprintf("time %s: %v", m.Time, err), nil}
 	}
 	return nil
 }
