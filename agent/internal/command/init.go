@@ -400,7 +400,7 @@ func (i *inquiry) summary(draft *infer.Draft, series int) {
 	} else {
 		asked += fmt.Sprintf(": %d", i.first.status)
 	}
-	i.say("%s, %s, %s", asked, i.request.Format, setting.Bytes(len(i.first.body)))
+	i.say("%s, %s, %s", asked, i.request.Format, size(i.first.body))
 	for _, line := range draft.Seen() {
 		i.say("%s", line)
 	}
@@ -411,8 +411,20 @@ func (i *inquiry) summary(draft *infer.Draft, series int) {
 		}
 		i.say("  pages: %s, %s%s", p.Why, count(i.requests, "request"), guess)
 	}
-	i.say("%s, %s; %s left out: see the comments", count(len(draft.Metrics()), "metric"), count(series, "series"), count(draft.Left(), "field"))
+	i.say("%s, %d series; %s left out: see the comments", count(len(draft.Metrics()), "metric"), series, count(draft.Left(), "field"))
 	i.next(draft.Job)
+}
+
+// size returns the size of an answer, for people.
+func size(body []byte) string {
+	switch n := len(body); {
+	case n >= 10<<20:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 10<<10:
+		return fmt.Sprintf("%d KiB", n>>10)
+	default:
+		return count(n, "byte")
+	}
 }
 
 // next says what to do with the configuration.
@@ -437,7 +449,7 @@ func (i *inquiry) scrape(ctx context.Context) error {
 	if _, err := (scrubber{i.Out, i.vault}).Write(text); err != nil {
 		return err
 	}
-	i.say("asked once: %d, Prometheus text, %s: a scrape passes it on as it is", i.first.status, setting.Bytes(len(i.first.body)))
+	i.say("asked once: %d, Prometheus text, %s: a scrape passes it on as it is", i.first.status, size(i.first.body))
 	i.next(infer.JobName(i.request))
 	return ctx.Err()
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/agent/internal/infer"
 	"github.com/collectington/collectington/agent/jq"
-	"github.com/collectington/collectington/agent/setting"
 )
 
 // isAddress reports whether the argument of try is a URL, not a job.
@@ -40,7 +39,7 @@ func (c *tryCmd) runURL(ctx context.Context, a *App, g *globals) error {
 	}
 	t.headers(i.first)
 	t.section("document")
-	t.line("%s, %s", i.request.Format, setting.Bytes(len(i.first.body)))
+	t.line("%s, %s", i.request.Format, size(i.first.body))
 	if c.Document {
 		t.text(i.answers[0])
 	}

@@ -79,7 +79,7 @@ func textRemedy(expression, text string) string {
 		return "; it is a time: write " + pipeTo(expression, how)
 	case numberInText.MatchString(text):
 		return "; for the number in it write " + pipeTo(expression, `capture("(?<n>-?[0-9.]+)").n`)
-	case text == "":
+	case text == "" || slices.Contains([]string{"nan", "null", "none", "inf", "+inf", "-inf", "n/a", "-", "unknown"}, strings.ToLower(text)):
 		return ""
 	}
 	return "; to give texts numbers set map and default"
