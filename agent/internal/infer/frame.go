@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,7 +103,7 @@ func (d *finder) fields(f *frame, n *node, keys []string) {
 	case kind == document.Object || kind == document.Array:
 		f.truncated++ // of mixed kinds
 	default:
-		f.add(&column{keys: slices.Clone(keys), top: f.items == "", path: pathOf(f.self, keys), cell: func(r *row) cell { return cellOf(follow(r.v, keys)) }})
+		f.add(&column{keys: slices.Clone(keys), top: f.items == "", path: cmp.Or(pathOf(f.self, keys), "."), cell: func(r *row) cell { return cellOf(follow(r.v, keys)) }})
 	}
 }
 
