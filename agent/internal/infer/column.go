@@ -35,13 +35,13 @@ func (r role) String() string {
 
 // column is a field of the items of a frame.
 type column struct {
-	keys     []string
-	around   []string // the keys of the object that the lists of the frame stand side by side in
-	path     string   // in what the frame's items gives
-	cell     func(*row) cell
-	isKey    bool
-	top      bool // it is of the document, not of an item
-	position int
+	keys    []string
+	around  []string // the keys of the object that the lists of the frame stand side by side in
+	path    string   // in what the frame's items gives
+	cell    func(*row) cell
+	isKey   bool
+	top     bool // it is of the document, not of an item
+	unnamed bool // its key is only a position
 
 	cells, then []cell // by row, of the last answer and the one before
 	role        role
@@ -163,7 +163,7 @@ func (c *column) classify() {
 // classifyNumbers tells times, ids and codes from numbers to measure.
 func (c *column) classifyNumbers() {
 	w := c.last()
-	if namesTime(w) && c.timesOfNumbers() {
+	if (namesTime(w) || c.unnamed && len(c.order) == len(c.cells) && len(c.cells) > 1) && c.timesOfNumbers() {
 		return
 	}
 	integers := !slices.ContainsFunc(c.order, func(s string) bool { return strings.ContainsAny(s, ".eE") })

@@ -96,6 +96,12 @@ func (d *finder) documentFrame(root *node) *frame {
 func (d *finder) fields(f *frame, n *node, keys []string) {
 	kind, one := n.kind()
 	switch {
+	case kind == document.Array && one && isPair(n):
+		for i := range n.most {
+			path := cmp.Or(pathOf(f.self, keys), ".") + "[" + strconv.Itoa(i) + "]"
+			key := []string{"time", "value"}[i]
+			f.add(&column{keys: append(slices.Clone(keys), key), path: path, cell: func(r *row) cell { return cellOf(item(follow(r.v, keys), i)) }})
+		}
 	case kind == document.Object && one && n.names, kind == document.Array && one:
 		d.sub(f, n, keys)
 	case kind == document.Object && one:
@@ -105,6 +111,11 @@ func (d *finder) fields(f *frame, n *node, keys []string) {
 	default:
 		f.add(&column{keys: slices.Clone(keys), top: f.items == "", path: cmp.Or(pathOf(f.self, keys), "."), cell: func(r *row) cell { return cellOf(follow(r.v, keys)) }})
 	}
+}
+
+// isPair reports whether a list is a time and a number as a text, as Prometheus' API has samples.
+func isPair(n *node) bool {
+	return n.elem != nil && n.least == 2 && n.most == 2 && n.elem.kinds[document.Number] > 0 && n.elem.kinds[document.Number] == n.elem.kinds[document.String] && n.elem.kinds[document.Number]*2 == n.elem.seen
 }
 
 // object adds the columns and lists of an object's members.
@@ -331,7 +342,7 @@ func (d *finder) rowsOfCells(g *frame, n *node) {
 	for i := range n.most {
 		g.add(&column{
 			keys: []string{"column_" + strconv.Itoa(i)}, path: pathOf(g.self, nil) + ".[" + strconv.Itoa(i) + "]",
-			cell: func(r *row) cell { return cellOf(item(r.v, i)) }, position: i,
+			cell: func(r *row) cell { return cellOf(item(r.v, i)) }, unnamed: true,
 		})
 	}
 }
@@ -380,7 +391,7 @@ func (f *frame) nameColumns(roots []document.Value) {
 		return
 	}
 	for i, c := range f.columns {
-		c.keys = []string{names[i]}
+		c.keys, c.unnamed = []string{names[i]}, false
 	}
 	f.header = 1
 	f.items = f.list + "[1:][]"

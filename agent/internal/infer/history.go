@@ -8,7 +8,7 @@ import (
 
 // over reports whether the list is values over time: of regular times, or of times that only rise or only fall.
 func (l *listing) over(regular bool) bool {
-	if !slices.ContainsFunc(l.columns, func(c *column) bool { return c.role == measure || c.role == flag }) || l.frame.outer != nil {
+	if !slices.ContainsFunc(l.columns, func(c *column) bool { return c.role == measure || c.role == flag }) || l.frame.outer != nil && l.frame.outer.n != 1 {
 		return false
 	}
 	for _, c := range l.columns {

@@ -61,10 +61,27 @@ func (l *listing) recognize() {
 
 func (c *column) isKeyed() bool { return c != nil && c.isKey }
 
+// machine reports whether most names look like ids that a machine made.
+func machine(names []string) bool {
+	made := 0
+	for _, name := range names {
+		digits := 0
+		for _, r := range name {
+			if r >= '0' && r <= '9' {
+				digits++
+			}
+		}
+		if isRandom(name) || digits >= 4 {
+			made++
+		}
+	}
+	return 2*made > len(names)
+}
+
 // own reports whether a column describes the item itself, not a thing within it.
 func (c *column) own() bool {
 	for _, key := range c.keys[:max(len(c.keys)-1, 0)] {
-		if !isGeneric(key) && !has([]string{strings.ToLower(key)}, "info", "device", "spec", "details", "general") {
+		if !isGeneric(key) && !has([]string{strings.ToLower(key)}, "info", "device", "spec", "details", "general", "metric", "tags", "labels") {
 			return false
 		}
 	}
@@ -75,6 +92,9 @@ func (c *column) own() bool {
 func (l *listing) named() *column {
 	var best *column
 	rank := func(c *column) int {
+		if c.isKey && machine(c.order) {
+			return 1 // a name is better
+		}
 		if c.isKey {
 			return -1
 		}
@@ -245,6 +265,8 @@ func (l *listing) labelName(c *column) string {
 	}
 	if slices.Contains(l.identity, c) && c.own() && (has(c.last(), "name", "id", "key", "uid", "uuid", "label") || c.isKey) {
 		switch {
+		case c.keys[0] == "index":
+			return "index"
 		case l.frame.by != "":
 			return l.frame.by
 		case l.onlyValues() && c.isKey && !slices.ContainsFunc(c.order, func(s string) bool { return len(s) != 3 || !isCode(s) }):
@@ -509,7 +531,7 @@ func (l *listing) observed(c *column, name string) {
 
 // few01 reports whether all numbers are 0 or 1.
 func few01(c *column) bool {
-	return !slices.ContainsFunc(c.order, func(s string) bool { return s != "0" && s != "1" })
+	return slices.Contains(c.order, "0") && !slices.ContainsFunc(c.order, func(s string) bool { return s != "0" && s != "1" })
 }
 
 func factorOf(factor string) float64 {

@@ -68,7 +68,7 @@ func (p *plan) frame(f *frame, outer []pick, outerSeries int) {
 		}
 	}
 	for _, sub := range f.subs {
-		if l.kind != things || len(l.identity) == 0 {
+		if f.n != 1 && (l.kind != things || len(l.identity) == 0) {
 			p.leaveOut("%s: a list in a list whose items have no name", sub.items)
 			continue
 		}

@@ -74,7 +74,7 @@ func unitOfText(text string) unit {
 		"km/h": {name: "kilometers_per_hour"}, "m/s": {name: "meters_per_second"}, "mm": {name: "millimeters"}, "cm": {name: "centimeters"}, "m": {name: "meters"}, "km": {name: "kilometers"}, "inch": {name: "inches"}, "mp/h": {name: "miles_per_hour"}, "mph": {name: "miles_per_hour"},
 		"kn": {name: "knots"}, "hPa": {name: "hpa"}, "Pa": {name: "pascals"}, "kWh": {name: "kilowatthours"}, "Wh": {name: "watthours"}, "W": {name: "watts"}, "kW": {name: "kilowatts"}, "MW": {name: "megawatts"}, "V": {name: "volts"}, "A": {name: "amperes"}, "mA": {name: "milliamperes"},
 		"Hz": {name: "hertz"}, "MHz": {name: "megahertz"}, "dBm": {name: "dbm"}, "lx": {name: "lux"}, "B": {name: "bytes"}, "bytes": {name: "bytes"},
-		"KiB": {name: "bytes", factor: " * 1024"}, "MiB": {name: "bytes", factor: " * 1048576"}, "GiB": {name: "bytes", factor: " * 1073741824"}, "TiB": {name: "bytes", factor: " * 1099511627776"},
+		"KiB": {name: "bytes", factor: " * 1024"}, "Ki": {name: "bytes", factor: " * 1024"}, "Mi": {name: "bytes", factor: " * 1048576"}, "Gi": {name: "bytes", factor: " * 1073741824"}, "MiB": {name: "bytes", factor: " * 1048576"}, "GiB": {name: "bytes", factor: " * 1073741824"}, "TiB": {name: "bytes", factor: " * 1099511627776"},
 		"KB": {name: "kilobytes"}, "kB": {name: "kilobytes"}, "MB": {name: "megabytes"}, "GB": {name: "gigabytes"}, "TB": {name: "terabytes"},
 		"W/m²": {name: "watts_per_square_meter"}, "μg/m³": {name: "micrograms_per_cubic_meter"}, "µg/m³": {name: "micrograms_per_cubic_meter"}, "m³": {name: "cubic_meters"}, "$": {name: "usd"}, "€": {name: "eur"}, "£": {name: "gbp"},
 	}
