@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -80,6 +81,14 @@ func (c *column) last() []string {
 		}
 	}
 	return nil
+}
+
+// title returns what a column is in the document, for people.
+func (c *column) title() string {
+	if len(c.around) > 0 || strings.HasPrefix(c.path, ".[") && len(c.keys) > 0 && !c.unnamed {
+		return pathOf("", slices.Concat(c.around, c.keys))
+	}
+	return oneLine(cmp.Or(c.path, "."))
 }
 
 // scope returns the words that say what a label is: those of its key, and of the object around it where its key is name.

@@ -23,7 +23,7 @@ func (l *listing) describe() {
 			l.note("    and more fields")
 			break
 		}
-		l.note("    %-24s %s%s%s", c.path, c.role, c.about(), because(c.why))
+		l.note("    %-24s %s%s%s", c.title(), c.role, c.about(), because(c.why))
 	}
 }
 

@@ -109,11 +109,11 @@ func (l *listing) history() {
 		held.guard = ""
 		name := l.columnName(c)
 		if c.role == flag {
-			l.propose(&drafted{name: name, kind: "gauge", help: "1 if " + c.path + " is true, else 0.", items: items, value: c.path, labels: labels, score: 60, series: series})
+			l.propose(&drafted{name: name, kind: "gauge", help: "1 if " + c.title() + " is true, else 0.", items: items, value: c.path, labels: labels, score: 60, series: series})
 			continue
 		}
 		l.number(&held, items, name, labels, "", 74, series)
-		l.metrics[len(l.metrics)-1].help = "The newest number at " + c.path + " that is not in the future."
+		l.metrics[len(l.metrics)-1].help = "The newest number at " + c.title() + " that is not in the future."
 		l.metrics[len(l.metrics)-1].why = ""
 	}
 	if !any {

@@ -192,7 +192,7 @@ func (p *plan) number(c *column, items, name string, labels []pick, duplicate st
 			m.name, m.unit = joinUnit(strings.Join(w, "_"), c.unit.name), c.unit.name
 		}
 	}
-	m.help = "The number at " + shown(c.path) + "."
+	m.help = "The number at " + c.title() + "."
 	switch {
 	case c.counter:
 		m.kind, m.why = "counter", "a counter: "+c.why
@@ -204,7 +204,7 @@ func (p *plan) number(c *column, items, name string, labels []pick, duplicate st
 		m.score += 2
 	}
 	if c.unit.factor != "" {
-		m.help = "The number at " + shown(c.path) + ", in " + c.unit.name + "."
+		m.help = "The number at " + c.title() + ", in " + c.unit.name + "."
 	}
 	p.propose(m)
 }
@@ -243,14 +243,6 @@ func joinUnit(name, unit string) string {
 	return join(name) + "_" + unit
 }
 
-// shown returns a path for a help text, which has one line.
-func shown(path string) string {
-	if path == "" {
-		return "."
-	}
-	return oneLine(path)
-}
-
 // age proposes the time since or until a time.
 func (p *plan) age(c *column, items, name string, labels []pick, series int) {
 	latest := c.newest()
@@ -267,9 +259,9 @@ func (p *plan) age(c *column, items, name string, labels []pick, series int) {
 	}
 	seconds := c.form.of(c.path)
 	if latest.After(p.now()) || has(w, "expires", "expiry", "expiration", "deadline", "due", "until") && !has(w, "last") {
-		m.name, m.value, m.help = name+"_remaining_seconds", seconds+" - now", "Seconds until "+shown(c.path)+"."
+		m.name, m.value, m.help = name+"_remaining_seconds", seconds+" - now", "Seconds until "+c.title()+"."
 	} else {
-		m.name, m.value, m.help = name+"_age_seconds", "now - "+seconds, "Seconds since "+shown(c.path)+"."
+		m.name, m.value, m.help = name+"_age_seconds", "now - "+seconds, "Seconds since "+c.title()+"."
 	}
 	if has(w, "last", "updated", "seen", "heartbeat", "expires", "expiry", "checked", "modified", "pushed", "sync", "backup", "checkin") {
 		m.score = 58
@@ -306,13 +298,13 @@ func (p *plan) stateOf(c *column, items, name string, labels []pick, series int)
 	}
 	if all && len(c.order) > 0 {
 		m.name, m.value, m.otherwise = name+"_ok", c.path, "0"
-		m.help = "1 if " + shown(c.path) + " is a good state, else 0."
+		m.help = "1 if " + c.title() + " is a good state, else 0."
 		m.why = "which states are good is a guess"
 	} else {
 		m.mapping = nil
 		m.name, m.value = name, "1"
 		m.labels = append(slices.Clone(labels), pick{join(c.last()...), c.path})
-		m.help = "1 for the current state at " + shown(c.path) + "."
+		m.help = "1 for the current state at " + c.title() + "."
 	}
 	p.propose(m)
 }
