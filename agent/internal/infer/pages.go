@@ -189,8 +189,21 @@ func (w *ways) cursors() {
 	}
 	for _, known := range [][]string{
 		// the field, then the parameters that may ask for it, the usual one first
-		{"next_cursor", "cursor", "starting_after", "after"}, {"nextcursor", "cursor"}, {"next_page_token", "pageToken", "page_token"}, {"next_token", "next_token", "pagination_token", "nextToken"},
-		{"continuation_token", "continuationToken", "continuation_token"}, {"continuation", "continuation"}, {"continue", "continue"}, {"end_cursor", "after", "cursor"}, {"after", "after"}, {"cursor", "cursor"}, {"scroll_id", "scroll_id"}, {"next_marker", "marker"}, {"marker", "marker"}, {"next_page_cursor", "cursor"}, {"next", "cursor", "after", "page", "next"},
+		{"next_cursor", "cursor", "starting_after", "after"},
+		{"nextcursor", "cursor"},
+		{"next_page_token", "pageToken", "page_token"},
+		{"next_token", "next_token", "pagination_token", "nextToken"},
+		{"continuation_token", "continuationToken", "continuation_token"},
+		{"continuation", "continuation"},
+		{"continue", "continue"},
+		{"end_cursor", "after", "cursor"},
+		{"after", "after"},
+		{"cursor", "cursor"},
+		{"scroll_id", "scroll_id"},
+		{"next_marker", "marker"},
+		{"marker", "marker"},
+		{"next_page_cursor", "cursor"},
+		{"next", "cursor", "after", "page", "next"},
 	} {
 		f := w.get(known[0])
 		if f == nil || f.value.Kind() != document.String && f.value.Kind() != document.Number {

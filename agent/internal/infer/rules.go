@@ -323,6 +323,12 @@ func (p *plan) parallelUnits(f *frame) {
 			}
 		}
 	}
+	measures := 0
+	for _, c := range f.columns {
+		if c.role == measure {
+			measures++
+		}
+	}
 	for _, c := range f.columns {
 		if len(c.keys) == 0 || c.role != measure && c.role != label {
 			continue
@@ -337,7 +343,7 @@ func (p *plan) parallelUnits(f *frame) {
 			tries = append(tries, with(up, around+"_units", key), with(up, around+"Units", key), with(up, "units", key), with(up, "units", around, key), with(up, around+"_unit"))
 		}
 		tries = append(tries, with(before, key+"_unit"), with(before, key+"_units"), with(before, key+"Unit"), with(before, "units", key), with(before, "unit", key))
-		if isGeneric(key) || len(before) > 0 && has(words(key), "value", "reading", "current", "measurement") {
+		if measures == 1 || isGeneric(key) || len(before) > 0 && has(words(key), "value", "reading", "current", "measurement") {
 			tries = append(tries, with(before, "unit"), with(before, "units"), with(before, "uom"), with(before, "unit_of_measurement"), with(before, "unitCode"))
 		}
 		for _, try := range tries {
