@@ -176,14 +176,7 @@ func (w *ways) nextURL() {
 
 // cursors finds the cursor of the next page, and the parameter that asks for it.
 func (w *ways) cursors() {
-	if name := w.header.Get("X-Next-Page"); name != "" || w.header["X-Next-Page"] != nil {
-		w.add(Pages{Paginate: "cursor: {header: X-Next-Page, param: page}", Without: "page", Why: "the header X-Next-Page"})
-	}
-	for _, name := range []string{"X-Next-Cursor", "X-Cursor-Next", "X-Next-Token", "X-Continuation-Token", "X-Ms-Continuation"} {
-		if w.header.Get(name) != "" {
-			w.add(Pages{Paginate: "cursor: {header: " + name + ", param: " + w.parameter("cursor", "cursor", "after", "token") + "}", Why: "the header " + name})
-		}
-	}
+	w.cursorHeaders()
 	if w.graphQL() {
 		return
 	}
@@ -236,6 +229,18 @@ func (w *ways) cursors() {
 			Paginate: "cursor: {from: " + yamlText("select("+more.path+") | "+w.list+"[-1]"+w.lastID()) + ", param: " + w.parameter("starting_after", "starting_after", "after") + "}",
 			Why:      more.path + " and the last id", Guess: true,
 		})
+	}
+}
+
+// cursorHeaders finds the cursor of the next page in a header.
+func (w *ways) cursorHeaders() {
+	if name := w.header.Get("X-Next-Page"); name != "" || w.header["X-Next-Page"] != nil {
+		w.add(Pages{Paginate: "cursor: {header: X-Next-Page, param: page}", Without: "page", Why: "the header X-Next-Page"})
+	}
+	for _, name := range []string{"X-Next-Cursor", "X-Cursor-Next", "X-Next-Token", "X-Continuation-Token", "X-Ms-Continuation"} {
+		if w.header.Get(name) != "" {
+			w.add(Pages{Paginate: "cursor: {header: " + name + ", param: " + w.parameter("cursor", "cursor", "after", "token") + "}", Why: "the header " + name})
+		}
 	}
 }
 
