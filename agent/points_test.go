@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient/memnet"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
 // meter is an API that shows each minute some of what its rooms measured: a stretch of the past in any order, often what it
@@ -79,7 +79,7 @@ func TestPointsAreStoredOnce(t *testing.T) {
 
 func storedOnce(t *testing.T, seed uint64) {
 	m := &meter{dice: rand.New(rand.NewPCG(seed, 5)), begin: time.Now(), last: map[string]int64{}, shown: map[string][]reading{}}
-	net, prometheus := memnet.NewNetwork(), sinktest.NewPrometheus(t)
+	net, prometheus := memnet.NewNetwork(), peers.NewPrometheus(t)
 	net.Serve(t, "api.test:80", m)
 	net.Serve(t, "rw.test:80", prometheus)
 	config := fmt.Sprintf(`

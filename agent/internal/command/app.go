@@ -12,9 +12,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/collectington/collectington/agent/durable"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/legacy"
@@ -43,7 +45,10 @@ type App struct {
 	// Dial connects instead of net.Dialer, if it is not nil.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	vault   *setting.Vault
+	// StateDir returns the directory of the state file instead of durable.NewDir, if it is not nil.
+	StateDir func(path string) durable.FS
+
+	vault   *setting.SecretStore
 	traffic *httpclient.SharedState // of all jobs, kept over reloads
 	logins  logins                  // of all jobs and sinks, kept over reloads
 	log     *slog.Logger
@@ -102,7 +107,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 	}
 	if err == nil {
 		c.Named = slices.ContainsFunc(parsed.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == "config" })
-		a.vault = &setting.Vault{Dir: filepath.Dir(c.Config)}
+		a.vault = &setting.SecretStore{Dir: filepath.Dir(c.Config)}
 		a.traffic = &httpclient.SharedState{}
 		a.logins = logins{}
 		a.log = a.logger(&c.globals)
@@ -200,15 +205,52 @@ func (a *App) stateFile(plan *config.Plan) string {
 	return filepath.Join(a.vault.Dir, plan.StateFile)
 }
 
-// openState opens and locks the plan's state file, nil if it has none. It logs damage in the file.
-func (a *App) openState(ctx context.Context, plan *config.Plan) (*state.File, error) {
+// stateRetry is how often a state file that cannot be read is tried again.
+const stateRetry = 5 * time.Second
+
+// openState opens and locks the plan's state file, nil if it has none. It logs damage in the file. A file that cannot be read is
+// waited for, if wait is set: no job may start from zero because of it.
+func (a *App) openState(ctx context.Context, plan *config.Plan, wait bool) (*state.File, error) {
+	for logged := ""; ; {
+		file, err := a.tryState(ctx, plan)
+		switch {
+		case err == nil:
+			return file, nil
+		case !state.IsUnreadable(err) || ctx.Err() != nil:
+			return nil, err
+		case !wait:
+			return nil, &exitError{exitDelivery, err}
+		}
+		if text := err.Error(); text != logged {
+			a.log.Error("no job starts until the state file can be read", "error", err)
+			logged = text
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(stateRetry):
+		}
+	}
+}
+
+func (a *App) tryState(ctx context.Context, plan *config.Plan) (*state.File, error) {
 	path := a.stateFile(plan)
 	if path == "" {
 		return nil, nil
 	}
-	file, problems, err := state.Open(ctx, path)
+	options := state.Options{Fold: run.FoldSaved, Log: a.log}
+	open := func() (*state.File, []error, error) { return state.Open(ctx, path, options) }
+	if a.StateDir != nil {
+		open = func() (*state.File, []error, error) {
+			return state.OpenOn(ctx, path, a.StateDir(filepath.Dir(path)), options)
+		}
+	}
+	file, problems, err := open()
 	for _, p := range problems {
 		a.log.Error(p.Error())
+	}
+	if _, held := errors.AsType[*durable.HeldError](err); held {
+		return nil, &exitError{exitDelivery, err}
 	}
 	return file, err
 }
@@ -229,7 +271,7 @@ func (a *App) savedState(plan *config.Plan, job string) *run.Saved {
 	}
 	var saved *run.Saved
 	if err == nil {
-		saved, err = run.ReadSaved(section.Data)
+		saved, err = run.ReadSaved(section.Records)
 	}
 	if err != nil {
 		a.log.Warn("the job's saved state cannot be used", "error", err)
@@ -250,7 +292,7 @@ func (e *exitError) Unwrap() error { return e.err }
 // scrubber removes secrets from a stream. It finds a secret only if one Write has all of it.
 type scrubber struct {
 	w     io.Writer
-	vault *setting.Vault
+	vault *setting.SecretStore
 }
 
 func (s scrubber) Write(p []byte) (int, error) {

@@ -28,6 +28,11 @@ type assembly struct {
 	answer  http.RoundTripper                         // responds to all requests instead of the network, if not nil
 	tap     func(http.RoundTripper) http.RoundTripper // wraps what answers the jobs' requests
 	drain   time.Duration                             // how long a sink may continue to deliver at the end
+	waits   bool                                      // for a state file that cannot be read
+	once    bool                                      // no later run follows soon
+	unready unready                                   // if nil, a source whose files cannot be read is an error
+
+	versions map[string]string // of sources, by the name and key of their jobs
 
 	providers map[string]httpclient.Provider // the plan's logins, by name
 }
@@ -37,7 +42,7 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	if built, err = b.build(plan); err != nil {
 		return nil, built, nil, err
 	}
-	file, err := b.openState(ctx, plan)
+	file, err := b.openState(ctx, plan, b.waits)
 	if err != nil {
 		return nil, built, nil, err
 	}
@@ -87,24 +92,12 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 			b.observe(x)
 		}
 	})
-	env.Web.Shared = b.traffic
-	if j.FetcherConfig != nil {
-		fetch, err := j.FetcherConfig.New(env)
-		if err != nil {
-			return run.Job{}, err
-		}
-		if b.fetcher != nil {
-			fetch = b.fetcher(fetch)
-		}
-		env.Fetch = fetch
-	}
-	source, err := j.SourceConfig.New(env)
+	env.Web.Shared, env.Web.Unready = b.traffic, b.unready.of("jobs."+j.Name)
+	source, err := b.source(j, env)
 	if err != nil {
 		return run.Job{}, err
 	}
-	if v, ok := source.(sources.Versioned); ok {
-		j.Key += " " + v.Version()
-	}
+	j.Key = b.versioned(j.Name, j.Key, source)
 	delay := schedule.Jitter(time.Duration(j.Jitter), j.Name, hostName())
 	return run.Job{Job: j, Delay: delay, Source: source, Requests: requests, Log: env.Log}, nil
 }
@@ -113,9 +106,10 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 	requests := &run.Requests{}
 	env := sinks.Env{
 		Name: s.Name, Log: b.log.With("sink", s.Name), Stats: &sinks.Stats{}, Out: b.Out,
-		External: external(plan), Instance: hostName(), Drain: b.drain,
+		External: external(plan), Instance: hostName(), Drain: b.drain, Once: b.once,
 		Web: b.host(func(x httpclient.Exchange) { requests.Count(x.Host, x.Code) }),
 	}
+	env.Web.Unready = b.unready.of("sinks." + s.Name)
 	sink, err := s.Config.New(env)
 	if err != nil {
 		return run.Sink{}, err

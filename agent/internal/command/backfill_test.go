@@ -62,7 +62,7 @@ func TestBackfillExitCodes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out strings.Builder
-			a := &App{Out: &out, Err: io.Discard, vault: &setting.Vault{}}
+			a := &App{Out: &out, Err: io.Discard, vault: &setting.SecretStore{}}
 			stats := &sinks.Stats{}
 			if c.dropped != "" {
 				stats.Drop(c.dropped, 3)

@@ -14,7 +14,7 @@ import (
 	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/internal/command"
 	"github.com/collectington/collectington/agent/metric"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -163,7 +163,7 @@ ticks_total 2
 // TestPanicInBackfill checks that a window of which a run panics is read again, and that no total is lost.
 func TestPanicInBackfill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net, prometheus := memnet.NewNetwork(), sinktest.NewPrometheus(t)
+		net, prometheus := memnet.NewNetwork(), peers.NewPrometheus(t)
 		net.Serve(t, "rw.test:80", prometheus)
 		file := write(t, "cton.yaml", `
 sinks: {rw: {remote_write: {url: "http://rw.test/api/v1/write"}}}

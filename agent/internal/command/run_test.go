@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient/memnet"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
 // TestReload checks that a reload with a wrong configuration changes nothing and says what is wrong, and that the next one
@@ -71,7 +71,7 @@ func TestLogFormat(t *testing.T) {
 // TestExternalLabels checks that external_labels are on the samples that a sink pushes, the agent's own ones included.
 func TestExternalLabels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net, prometheus := memnet.NewNetwork(), sinktest.NewPrometheus(t)
+		net, prometheus := memnet.NewNetwork(), peers.NewPrometheus(t)
 		net.Serve(t, "rw.test:80", prometheus)
 		file := write(t, "cton.yaml", `
 external_labels: {site: oslo-7, instance: edge}

@@ -82,7 +82,7 @@ func jobNames(sections map[string]state.Section) string {
 }
 
 func readJob(name string, section state.Section) (savedJob, error) {
-	saved, err := run.ReadSaved(section.Data)
+	saved, err := run.ReadSaved(section.Records)
 	if err != nil {
 		return savedJob{}, err
 	}

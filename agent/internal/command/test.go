@@ -61,7 +61,7 @@ func (c *testCmd) test(ctx context.Context, a *App, g *globals, file string) (ru
 	if err := t.Extract(dir); err != nil {
 		return wrong(err)
 	}
-	vault := &setting.Vault{Dir: dir, LookupEnv: t.LookupEnv}
+	vault := &setting.SecretStore{Dir: dir, LookupEnv: t.LookupEnv}
 	path, err := testConfig(t, g, dir, vault)
 	if err != nil {
 		return wrong(err)
@@ -81,7 +81,7 @@ func (c *testCmd) test(ctx context.Context, a *App, g *globals, file string) (ru
 
 // testConfig returns the path of the test's configuration: that in the archive, else that of -c, whose files are then read
 // from its own folder. In both cases the secrets are the test's.
-func testConfig(t *jobtest.Test, g *globals, dir string, vault *setting.Vault) (string, error) {
+func testConfig(t *jobtest.Test, g *globals, dir string, vault *setting.SecretStore) (string, error) {
 	own := t.Config.Line > 0
 	switch {
 	case own && g.Named:
@@ -99,7 +99,7 @@ func testConfig(t *jobtest.Test, g *globals, dir string, vault *setting.Vault) (
 }
 
 // testJob builds the job that is tested. Its secrets and the responses to its requests are the test's.
-func testJob(t *jobtest.Test, a *App, g *globals, path string, vault *setting.Vault) (*run.Worker, error) {
+func testJob(t *jobtest.Test, a *App, g *globals, path string, vault *setting.SecretStore) (*run.Worker, error) {
 	own, flags := &App{Version: a.Version, Catalogue: a.Catalogue, Out: a.Out, Err: a.Err, vault: vault, logins: logins{}}, *g
 	own.log = own.logger(g)
 	flags.Config = path

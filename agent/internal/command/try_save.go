@@ -41,7 +41,7 @@ func (c *tryCmd) save(ctx context.Context, a *App, g *globals, r *recorder, at t
 }
 
 // archiveOf returns the archive of a test.
-func archiveOf(job string, r *recorder, vault *setting.Vault, at time.Time) (string, error) {
+func archiveOf(job string, r *recorder, vault *setting.SecretStore, at time.Time) (string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.all) == 0 {
@@ -93,7 +93,7 @@ func archiveOf(job string, r *recorder, vault *setting.Vault, at time.Time) (str
 }
 
 // keptQuery returns a query without the parameters that are secrets, "" if one is left out: then any query matches.
-func keptQuery(query url.Values, vault *setting.Vault) string {
+func keptQuery(query url.Values, vault *setting.SecretStore) string {
 	text := query.Encode()
 	if vault.Scrub(text) != text {
 		return ""

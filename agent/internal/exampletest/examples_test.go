@@ -99,7 +99,7 @@ func TestDemoCounts(t *testing.T) {
 // assemble makes what a job describes.
 func assemble(t *testing.T, job *config.Job) sources.Source {
 	t.Helper()
-	env := sources.Env{Job: job.Name, Web: &httpclient.Host{Secrets: &setting.Vault{}, UserAgent: "test"}}
+	env := sources.Env{Job: job.Name, Web: &httpclient.Host{Secrets: &setting.SecretStore{}, UserAgent: "test"}}
 	var err error
 	if env.Fetch, err = job.FetcherConfig.New(env); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/collectington/collectington/agent/text"
 )
 
 // Responses is an http.RoundTripper with the responses of a test. It is safe for concurrent use.
@@ -112,7 +114,7 @@ func (r *Responses) find(req *http.Request, body string) (*response, error) {
 			continue
 		}
 		if missing := one.missing(req, body); missing != "" {
-			err = fmt.Errorf("line %d of the test expects %s in it, which is neither a header nor in the body: %.500s", one.Line, missing, strings.Join(strings.Fields(body), " "))
+			err = fmt.Errorf("line %d of the test expects %s in it, which is neither a header nor in the body: %s", one.Line, missing, text.Cut(text.OneLine(body), 500))
 		} else if best == nil || one.before(best) {
 			best = one
 		}

@@ -32,11 +32,11 @@ type Ledger struct {
 	order     []*table
 	sets      *labelSets
 	tick      uint32
-	last      int64 // time of the last applied tick, Unix milliseconds; 0 = none yet
-	resume    int64 // start timestamp of series that are new in the first tick, Unix milliseconds; 0 = unknown
-	seen      int64 // when the events of the current tick count as seen, Unix milliseconds
-
-	snapshot int // size of the last snapshot, bytes
+	last      int64    // time of the last applied tick, Unix milliseconds; 0 = none yet
+	journal   *journal // nil = changes are not kept
+	exact     bool     // what was restored has the last values of all series
+	resume    int64    // start timestamp of series that are new in the first tick, Unix milliseconds; 0 = unknown
+	seen      int64    // when the events of the current tick count as seen, Unix milliseconds
 }
 
 // Until returns how long the last values of a metric remain valid if it cannot be measured, given when it last was.
@@ -121,7 +121,11 @@ func (l *Ledger) settle(s step) {
 		}
 		l.sets.endTick(l.held())
 	case committing:
+		journal := l.journal
 		*l = *New(l.validUntil, l.maxSeries)
+		if journal != nil {
+			l.Journal(journal.values)
+		}
 	}
 }
 
@@ -159,7 +163,7 @@ func (r *Result) pass(m *metric.Measured) {
 		r.Problems = append(r.Problems, Problem{m.Desc.Name, m.Err})
 	}
 	if len(m.Series) > 0 {
-		r.Families = append(r.Families, metric.Family{Desc: m.Desc, Series: m.Series})
+		r.Families = append(r.Families, metric.Family{Desc: m.Desc, Series: m.Series, Earlier: m.Earlier})
 		r.Series += len(m.Series)
 		r.Readings += len(m.Series)
 	}
@@ -203,6 +207,7 @@ func (l *Ledger) show(at time.Time, c *commit) {
 	l.removeIdle()
 	for _, t := range l.inherited { // of metrics that are not declared any more
 		l.sets.drop(len(t.entries))
+		l.journal.drop(t.saved)
 	}
 	l.inherited = nil
 	l.sets.endTick(l.order)
@@ -215,6 +220,7 @@ func (l *Ledger) removeIdle() {
 		idle := t.idle(l.tick)
 		if idle {
 			delete(l.tables, t.desc)
+			l.journal.drop(t.saved)
 		}
 		return idle
 	})
@@ -228,13 +234,14 @@ func (l *Ledger) table(d *metric.Desc, r *Result) *table {
 	}
 	switch t = l.inherited[d.Name]; {
 	case t == nil:
-		t = newTable(d, l.sets)
+		t = newTable(d, l.sets, l.journal)
 	case !sameState(t.desc, d):
 		r.Restarted = append(r.Restarted, d.Name)
-		t = newTable(d, l.sets)
+		t = newTable(d, l.sets, l.journal)
 	default:
 		delete(l.inherited, d.Name)
 		t.desc = d
+		t.declare(l.journal)
 		t.begin()
 	}
 	l.tables[d] = t
@@ -251,6 +258,10 @@ func (l *Ledger) Inherit(old *Ledger) {
 		l.inherited[t.desc.Name] = t
 	}
 	l.sets, l.tick, l.last = old.sets, old.tick, old.last
+	if l.journal != nil && old.journal != nil {
+		old.journal.values = l.journal.values
+		l.journal = old.journal
+	}
 }
 
 // Resume sets the start timestamp of running totals that are new in the next tick. It is called after Restore, if nothing

@@ -19,12 +19,12 @@ type Agent struct {
 	log  *slog.Logger
 	self func(State) metric.Readings
 
-	state       *state.File // nil if no state is kept
-	stateReport report
+	state *state.File // nil if no state is kept
 
 	// The agent's own metrics.
 	selfLedger *ledger.Ledger
 	selfTime   time.Time     // of their last batch
+	selfStarts starts        // of their counters
 	selfDue    chan struct{} // holds a token if they should be delivered soon
 
 	mu         sync.Mutex              // guards the fields below
@@ -46,8 +46,8 @@ type Options struct {
 // New returns an agent that does nothing yet.
 func New(o Options) *Agent {
 	return &Agent{
-		log: o.Log, self: o.Self, state: o.State, stateReport: report{log: o.Log}, latest: map[string]metric.Batch{},
-		selfLedger: ledger.New(ledger.For(time.Minute), 1<<20), selfDue: make(chan struct{}, 1),
+		log: o.Log, self: o.Self, state: o.State, latest: map[string]metric.Batch{},
+		selfLedger: ledger.New(ledger.For(time.Minute), 1<<20), selfStarts: starts{last: time.Now()}, selfDue: make(chan struct{}, 1),
 	}
 }
 
@@ -59,7 +59,6 @@ func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 	a.put(ctx, plan, cancel)
 	var own sync.WaitGroup
 	own.Go(func() { a.deliverSelfRegularly(ctx) })
-	own.Go(func() { a.keepState(ctx) })
 	for ctx.Err() == nil {
 		select {
 		case next := <-reload:
@@ -70,9 +69,9 @@ func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 	own.Wait()
 	a.log.Info("stopping: waiting for current runs, then for sinks to deliver", "at_most", (jobGrace + Drain).String())
 	stopJobs(a.jobs)
-	a.saveFinal(a.jobs)
 	a.deliverSelf()
 	stopSinks(a.sinks)
+	a.saveFinal(a.jobs)
 	a.logUndelivered()
 	if err, ok := context.Cause(ctx).(*sinkError); ok {
 		return err
@@ -97,10 +96,11 @@ func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outco
 		j.restore()
 		a.jobs = append(a.jobs, j)
 	}
-	a.resume(a.jobs)
 	for _, p := range plan.Sinks {
-		s := newSink(p, drain)
-		a.sinks = append(a.sinks, s)
+		a.sinks = append(a.sinks, newSink(p, drain))
+	}
+	a.repeatLast(a.jobs)
+	for _, s := range a.sinks {
 		s.start(ctx, cancel)
 	}
 	a.reloaded, a.reloadGood = time.Now(), true
@@ -112,15 +112,16 @@ func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outco
 				if !ok {
 					break
 				}
+				j.life, j.release = ctx, sync.OnceFunc(release)
 				more = j.tick(ctx)
-				release()
+				j.release()
 			}
 		})
 	}
 	wg.Wait()
-	a.saveFinal(a.jobs)
 	a.deliverSelf()
 	stopSinks(a.sinks)
+	a.saveFinal(a.jobs)
 	out := Outcome{State: a.State()}
 	for i, s := range a.sinks {
 		if s.lost || out.Sinks[i].lostAny() {
@@ -153,7 +154,6 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 			j.restore()
 		}
 	}
-	a.resume(newJobs)
 	a.endRemoved(jobs, oldJobs)
 
 	sinks, newSinks, oldSinks := a.compareSinks(plan.Sinks)
@@ -179,6 +179,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 			a.latest[name] = b
 		}
 	}
+	a.repeatLast(newJobs)
 	a.mu.Unlock()
 	stopSinks(oldSinks)
 
@@ -330,6 +331,7 @@ func (a *Agent) deliverSelf() {
 		a.log.Error("the agent's own metrics cannot be computed", "error", err)
 		return
 	}
+	a.selfStarts.set(result.Families, now)
 	a.deliver(&Job{}, metric.Batch{Job: Self, Time: now, Families: result.Families})
 }
 
@@ -378,81 +380,44 @@ func (a *Agent) logUndelivered() {
 	}
 }
 
-// statePause is the least time between two saves of a job's state, and between two writes of the state file.
-const statePause = 5 * time.Second
-
-// keepState writes the state file when it has changed, at most every statePause.
-func (a *Agent) keepState(ctx context.Context) {
+// repeatLast queues the last batch of restored jobs for their sinks that can take it again: the process that made it may have
+// been killed before it was delivered.
+func (a *Agent) repeatLast(jobs []*job) {
 	if a.state == nil {
 		return
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-a.state.Dirty():
+	for _, j := range jobs {
+		if j.restored == nil {
+			continue
 		}
-		a.saveState()
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(statePause):
+		b := j.last()
+		j.restored = nil
+		for _, s := range a.sinks {
+			if j.GoesTo(s.Name) {
+				s.repeat(b)
+			}
 		}
 	}
+	a.state.Loaded()
 }
 
-// saveState writes the state file and reports whether it could.
-func (a *Agent) saveState() bool {
-	const what = "state file"
-	if err := a.state.Write(); err != nil {
-		a.stateReport.failed("the state cannot be saved; a restart would continue from the state that was saved last", what, err)
-		return false
-	}
-	a.stateReport.recovered(what)
-	return true
-}
-
-// A series that is new in the first tick after a restart was zero when the agent started. With that as its start
-// timestamp, queries see its first increment. But it holds only if the state file has everything that the earlier process
-// delivered. So an orderly shutdown marks the jobs' sections as final, and the next process removes the mark before its
-// first tick.
-
-// saveFinal saves the jobs, which have stopped, and marks their state as final.
+// saveFinal appends the whole state of the jobs, which have stopped, to the state file, with a note whether the sinks, which have
+// stopped too, have taken everything.
 func (a *Agent) saveFinal(jobs []*job) {
 	if a.state == nil {
 		return
 	}
 	for _, j := range jobs {
-		switch {
-		case j.ticked:
-			j.put(true)
-		case j.restored != nil:
-			j.restored.Final = true
-			j.putSection(j.restored)
+		if j.ticked {
+			a.state.Append(j.Name, j.record(true, a.hasDelivered(j)))
 		}
 	}
-	select {
-	case <-a.state.Dirty():
-		a.saveState()
-	default:
-	}
+	a.state.Flush()
 }
 
-// resume gives new series a start timestamp of now, for jobs whose restored state is final. If the mark cannot be removed
-// from the state file, it does nothing: after a kill the next process would trust a mark that no longer holds.
-func (a *Agent) resume(jobs []*job) {
-	jobs = slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return j.restored == nil })
-	if len(jobs) == 0 {
-		return
-	}
-	for _, j := range jobs {
-		j.restored.Final = false
-		j.putSection(j.restored)
-	}
-	if !a.saveState() {
-		return
-	}
-	for _, j := range jobs {
-		j.Ledger.Resume(time.Now())
-	}
+// hasDelivered reports whether the sinks of a job have taken everything. What waits on disk they have taken.
+func (a *Agent) hasDelivered(j *job) bool {
+	return !slices.ContainsFunc(a.sinks, func(s *sink) bool {
+		return j.GoesTo(s.Name) && (s.lost || s.Stats.Dropped()[sinks.Shutdown] > 0)
+	})
 }

@@ -3,11 +3,13 @@ package run
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sources"
 )
 
 // job is a job of a running agent. Its goroutine owns all fields but status.
@@ -17,23 +19,30 @@ type job struct {
 	status *jobStatus
 	report report
 
-	showing  bool      // the sinks have series of the job
-	expireAt time.Time // when these expire; zero while ticks succeed
+	showing   bool      // the sinks have series of the job
+	delivered time.Time // of the last tick whose batch the sinks have
+	expireAt  time.Time // when its series expire; zero while ticks succeed
 
-	restored *Saved    // the final state of an earlier process, until a tick succeeds
+	restored *Saved    // the state of an earlier process, until the sinks know of it
 	ticked   bool      // a tick of this process has succeeded
-	unsaved  bool      // the state file lacks the last tick
 	savedAt  time.Time // when the state was last handed to the state file
+
+	life    context.Context // ends when the current tick has to end because the agent stops
+	release func()          // gives up the slot of the current tick
 
 	stop context.CancelFunc
 	done chan struct{}
 }
 
 func (a *Agent) newJob(plan Job) *job {
-	return &job{
+	j := &job{
 		Worker: NewWorker(plan), agent: a, status: newJobStatus(plan.Name, plan.Requests, a.selfChanged), report: report{log: plan.Log},
 		done: make(chan struct{}),
 	}
+	if a.state != nil {
+		j.Ledger.Journal(plan.Windows != nil)
+	}
+	return j
 }
 
 // errOverlap ends a tick that still runs when the next one is due, with overlap: cancel.
@@ -42,7 +51,6 @@ var errOverlap = errors.New("cancelled because the next run is due (overlap: can
 // run runs the job whenever it is due, until ctx ends. The current tick then has jobGrace to finish.
 func (j *job) run(ctx context.Context) {
 	defer close(j.done)
-	defer j.save()
 	due := j.firstDue(time.Now())
 	for !due.IsZero() && j.waitFor(ctx, due.Add(j.Delay)) {
 		next := j.Schedule.Next(due)
@@ -59,7 +67,7 @@ func (j *job) firstDue(now time.Time) time.Time {
 	return j.Schedule.Next(now)
 }
 
-// waitFor waits until a time. Meanwhile it ends the job's series when they expire, and saves the job's state. It reports
+// waitFor waits until a time. Meanwhile it ends the job's series when they expire. It reports
 // false if ctx has ended. It reads the clock every minute, since the clock may be set and the machine suspended.
 func (j *job) waitFor(ctx context.Context, until time.Time) bool {
 	j.status.wait(until)
@@ -72,10 +80,6 @@ func (j *job) waitFor(ctx context.Context, until time.Time) bool {
 		if !j.expireAt.IsZero() && j.expireAt.Before(until) {
 			j.expireIfDue()
 			pause = min(pause, max(time.Until(j.expireAt), time.Millisecond))
-		}
-		if j.unsaved {
-			j.saveIfDue()
-			pause = min(pause, max(time.Until(j.savedAt.Add(statePause)), time.Millisecond))
 		}
 		select {
 		case <-ctx.Done():
@@ -93,14 +97,16 @@ func (j *job) burst(ctx context.Context, due, next time.Time) (more bool) {
 		if !ok {
 			return false
 		}
+		j.release = sync.OnceFunc(release)
 		tick, end := withGrace(ctx)
+		j.life = tick
 		if j.Overlap == schedule.Cancel {
 			// A tick that started late has until the next due time in the future.
 			tick, end = withDeadline(tick, end, later(j.Schedule.Next(time.Now().Add(-j.Delay)), next).Add(j.Delay))
 		}
 		more = j.tick(tick)
 		end()
-		release()
+		j.release()
 		if !more || ctx.Err() != nil || !next.IsZero() && !time.Now().Before(next.Add(j.Delay)) {
 			break
 		}
@@ -127,7 +133,7 @@ func (j *job) tick(ctx context.Context) (more bool) {
 	case err != nil:
 		j.status.fail(err, time.Since(at))
 		j.report.failed("run failed", wholeRun, err)
-		j.expireAt = j.ValidUntil(j.LastSuccess)
+		j.expireAt = j.ValidUntil(j.delivered)
 		j.expireIfDue()
 		return false
 	}
@@ -150,15 +156,68 @@ func (j *job) now() time.Time {
 	return now
 }
 
-// commit notes that the state has changed, and hands it to the state file.
-func (j *job) commit(*ledger.Result) {
-	j.unsaved, j.ticked, j.restored = j.agent.state != nil, true, nil
-	j.saveIfDue()
+// lazySave is how old the state file's time of a job may be if the job keeps nothing that would be missed.
+const lazySave = time.Minute
+
+// commit appends what the tick has changed to the state file. If it has changed something that only the ledger knows, commit
+// returns when that is on disk: what a restart goes on from is never behind what was delivered. While the disk fails, the batch
+// is held back, and the job does not run.
+func (j *job) commit(*ledger.Result) error {
+	j.ticked = true
+	if j.agent.state == nil {
+		return nil
+	}
+	if !j.Ledger.Keeps() && !j.Dated() {
+		if j.Ledger.Grown() || time.Since(j.savedAt) >= lazySave {
+			j.agent.state.AppendLazily(j.Name, j.record(false, false))
+		}
+		return nil
+	}
+	written := j.agent.state.Append(j.Name, j.record(false, false)).Done()
+	select {
+	case <-written:
+		return nil
+	default:
+	}
+	j.release()
+	held := time.NewTicker(time.Second)
+	defer held.Stop()
+	for {
+		select {
+		case <-written:
+			j.report.recovered(stateFile)
+			return nil
+		case <-j.life.Done():
+			return errStopped
+		case <-held.C:
+		}
+		if why := j.agent.state.Status().Error; why != "" {
+			j.status.hold(why)
+			j.report.failed("the run is held back until its state is on disk", stateFile, errors.New(why))
+		}
+		if j.expireAt.IsZero() {
+			j.expireAt = j.ValidUntil(j.delivered)
+		}
+		j.expireIfDue()
+	}
 }
+
+// record returns a record of the job's state: of all of it, or of what has changed since the last one.
+func (j *job) record(all, delivered bool) []byte {
+	j.savedAt = time.Now()
+	saved := &Saved{LastSuccess: j.LastSuccess.UTC(), Fetches: digest(j.Fetches), Delivered: delivered}
+	if j.Windows != nil {
+		saved.Cursor = j.Cursor.UTC()
+	}
+	return append(saved.header(nil), j.Ledger.Changes(all)...)
+}
+
+// stateFile is the subject of reports of the state file.
+const stateFile = "state file"
 
 // deliver queues the batch for the job's sinks.
 func (j *job) deliver(b metric.Batch) error {
-	j.showing, j.expireAt = true, time.Time{}
+	j.showing, j.delivered, j.expireAt = true, j.LastSuccess, time.Time{}
 	j.agent.deliver(&j.Job, b)
 	return nil
 }
@@ -171,7 +230,7 @@ func (j *job) expireIfDue() {
 	j.expireAt = time.Time{}
 	if j.showing {
 		j.showing = false
-		j.Log.Warn("the job's series end: the last values have expired (valid_for)", "last_success", j.LastSuccess)
+		j.Log.Warn("the job's series end: the last values have expired (valid_for)", "last_success", j.delivered)
 		j.agent.deliver(&j.Job, metric.Batch{Job: j.Name, Time: time.Now()})
 	}
 }
@@ -213,7 +272,7 @@ func (j *job) inherit(removed []*job) bool {
 		if old.Fetches == j.Fetches {
 			j.Ledger.Inherit(old.Ledger)
 		}
-		j.LastSuccess, j.Cursor, j.showing, j.expireAt = old.LastSuccess, old.Cursor, old.showing, old.expireAt
+		j.LastSuccess, j.Cursor, j.showing, j.delivered, j.expireAt = old.LastSuccess, old.Cursor, old.showing, old.delivered, old.expireAt
 		j.ticked, j.restored = old.ticked, old.restored
 		j.status.inherit(old.status)
 		return true
@@ -221,16 +280,16 @@ func (j *job) inherit(removed []*job) bool {
 	return false
 }
 
-// restore loads the job's section of the state file. If that cannot be used, the job starts without state.
+// restore loads the job's state from the state file. If that cannot be used, the job starts without state.
 func (j *job) restore() {
 	if j.agent.state == nil {
 		return
 	}
-	section := j.agent.state.Section(j.Name)
-	if section == nil {
+	records := j.agent.state.Records(j.Name)
+	if records == nil {
 		return
 	}
-	saved, err := ReadSaved(section)
+	saved, err := ReadSaved(records)
 	if err == nil {
 		err = saved.Restore(j.Worker, time.Now())
 	}
@@ -240,46 +299,25 @@ func (j *job) restore() {
 	}
 	if saved.Fetches != digest(j.Fetches) {
 		j.Log.Warn("the job fetches something else than when its state was saved; its totals start from zero")
+	} else if !saved.old || saved.Delivered {
+		// Nothing newer was delivered: a series that is new from here on was zero until now.
+		j.Ledger.Resume(time.Now())
 	}
-	j.showing = true
-	if saved.Final {
-		j.restored = saved
-	}
+	j.showing, j.delivered, j.restored = true, j.LastSuccess, saved
+	j.expireAt = j.ValidUntil(j.delivered)
 	j.status.restore(j.LastSuccess, j.Cursor)
 }
 
-// saveIfDue saves unless the last time was less than statePause ago. In that case waitFor saves later.
-func (j *job) saveIfDue() {
-	if time.Since(j.savedAt) >= statePause {
-		j.save()
+// last returns the last batch before a restart, for sinks that may not have it.
+func (j *job) last() metric.Batch {
+	var descs []*metric.Desc
+	if d, ok := j.SourceConfig.(sources.Declarer); ok {
+		descs = d.Declares()
 	}
-}
-
-// save hands the job's state to the state file if it has changed.
-func (j *job) save() {
-	if !j.unsaved {
-		return
-	}
-	j.put(false)
-	j.unsaved, j.savedAt = false, time.Now()
-}
-
-// put hands the job's state to the state file. Final says that no batch will be delivered after it.
-func (j *job) put(final bool) {
-	saved := &Saved{LastSuccess: j.LastSuccess.UTC(), Fetches: digest(j.Fetches), Final: final, snapshot: j.Ledger.Snapshot()}
-	if j.Windows != nil {
-		saved.Cursor = j.Cursor.UTC()
-	}
-	j.putSection(saved)
-}
-
-func (j *job) putSection(saved *Saved) {
-	section, err := saved.section()
-	if err != nil {
-		j.Log.Error("the job's state cannot be saved", "error", err)
-		return
-	}
-	j.agent.state.Put(j.Name, section)
+	b := metric.Batch{Job: j.Name}
+	b.Families, b.Known, b.Time = j.Ledger.Last(descs, j.restored.Delivered || j.restored.old)
+	b.Every = j.interval(b.Time)
+	return b
 }
 
 // jobGrace is how long the current tick may continue when its job is stopped.

@@ -1,7 +1,8 @@
 package run
 
 import (
-	"os"
+	"fmt"
+	"log/slog"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -19,7 +20,7 @@ func TestReloadKeepsWhatWasSaved(t *testing.T) {
 		time.Sleep(90 * time.Second)
 		l.end(t)
 
-		file, _, err := state.Open(t.Context(), path)
+		file, _, err := state.Open(t.Context(), path, state.Options{Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,12 +42,12 @@ func TestReloadKeepsWhatWasSaved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		saved, err := ReadSaved(sections["job"].Data)
+		saved, err := ReadSaved(sections["job"].Records)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !saved.LastSuccess.Equal(ticked) || saved.Final {
-			t.Errorf("the file has the tick of %s (final: %t), want that of %s", saved.LastSuccess, saved.Final, ticked.UTC())
+		if !saved.LastSuccess.Equal(ticked) || saved.Delivered {
+			t.Errorf("the file has the tick of %s (delivered: %t), want that of %s", saved.LastSuccess, saved.Delivered, ticked.UTC())
 		}
 		if err := stop(); err != nil {
 			t.Error(err)
@@ -54,46 +55,28 @@ func TestReloadKeepsWhatWasSaved(t *testing.T) {
 	})
 }
 
-// TestResume checks the start timestamp of a series that is new after a restart: the start of the process. If the state file
-// has no mark of a final state, or the mark could not be removed, it is the last saved tick, since the earlier process may
-// have delivered the series after that.
+// TestResume checks the start timestamp of a series that is new after a restart: the start of the process, after an orderly end
+// and after a kill.
 func TestResume(t *testing.T) {
-	for _, c := range []struct {
-		name        string
-		killed, bad bool // the first process was killed; the state file cannot be written
-		want        time.Duration
-	}{
-		{"final", false, false, 30 * time.Second},
-		{"killed", true, false, 2 * time.Minute},
-		{"cannot be written", false, true, 2 * time.Minute},
-	} {
-		t.Run(c.name, func(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		t.Run(fmt.Sprint("killed ", killed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				dir := t.TempDir()
-				path := filepath.Join(dir, "state")
-				l := begin(t, path, "@every 10s", &registry{}, &last{})
+				l := begin(t, filepath.Join(dir, "state"), "@every 10s", &registry{}, &last{})
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				killed, err := os.ReadFile(path)
-				l.end(t)
-				if err == nil && c.killed {
-					err = os.WriteFile(path, killed, 0o600)
-				}
-				if err != nil {
-					t.Fatal(err)
+				if killed {
+					dir = l.kill(t, dir)
+				} else {
+					l.end(t)
 				}
 				time.Sleep(time.Until(time.Now().Truncate(time.Minute).Add(90 * time.Second)))
 
-				file, _, err := state.Open(t.Context(), path)
+				file, _, err := state.Open(t.Context(), filepath.Join(dir, "state"), state.Options{Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer file.Close()
-				if c.bad { // a folder where the new file would be written
-					if err := os.MkdirAll(filepath.Join(path+".tmp", "x"), 0o700); err != nil {
-						t.Fatal(err)
-					}
-				}
 				page, agent := &shelf{}, newAgent()
 				agent.state = file
 				stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{planJob(t, "job", "0 * * * * *", newScripted(nil))}, Sinks: []Sink{planSink("page", page)}}, nil)
@@ -103,8 +86,8 @@ func TestResume(t *testing.T) {
 				}
 				batch := page.batches[len(page.batches)-1]
 				started := time.UnixMilli(batch.Families[0].Series[0].Start)
-				if age := batch.Time.Sub(started); age != c.want {
-					t.Errorf("the series starts %s before the tick, want %s", age, c.want)
+				if age := batch.Time.Sub(started); age != 30*time.Second {
+					t.Errorf("the series starts %s before the tick, want 30s", age)
 				}
 			})
 		})

@@ -15,6 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/collectington/collectington/agent/durable"
+	"github.com/collectington/collectington/agent/durable/disktest"
 	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sources"
@@ -87,7 +89,8 @@ func (s *teller) Collect(_ context.Context, tick sources.Tick) (metric.Readings,
 type last struct {
 	mu     sync.Mutex
 	values map[string]float64
-	sum    float64 // of all changes
+	sum    float64  // of all changes
+	back   []string // totals that have stepped back
 }
 
 func (s *last) Write(_ context.Context, b metric.Batch) error {
@@ -96,10 +99,14 @@ func (s *last) Write(_ context.Context, b metric.Batch) error {
 	if b.Job == Self {
 		return nil
 	}
+	before := s.values
 	s.values = map[string]float64{}
 	for _, f := range b.Families {
 		for _, series := range f.Series {
 			s.values[f.Desc.Name] = series.Value
+			if f.Desc.Type == metric.Counter && series.Value < before[f.Desc.Name] {
+				s.back = append(s.back, fmt.Sprintf("%s: %v after %v", f.Desc.Name, series.Value, before[f.Desc.Name]))
+			}
 		}
 	}
 	s.sum += s.values["change"]
@@ -122,13 +129,18 @@ type life struct {
 
 func begin(t *testing.T, path, spec string, r *registry, s *last) *life {
 	t.Helper()
+	return beginOn(t, durable.NewDir(filepath.Dir(path)), path, spec, r, s)
+}
+
+func beginOn(t *testing.T, fsys durable.FS, path, spec string, r *registry, s *last) *life {
+	t.Helper()
 	l := &life{}
-	file, problems, err := state.Open(t.Context(), path)
+	log := slog.New(slog.NewTextHandler(&l.log, nil))
+	file, problems, err := state.OpenOn(t.Context(), path, fsys, state.Options{Fold: FoldSaved, Log: log})
 	if err != nil || len(problems) > 0 {
 		t.Fatal(problems, err)
 	}
 	l.file = file
-	log := slog.New(slog.NewTextHandler(&l.log, nil))
 	l.agent = New(Options{
 		Log:  log,
 		Self: func(State) metric.Readings { return nil }, State: file,
@@ -147,37 +159,47 @@ func (l *life) end(t *testing.T) {
 	l.file.Close()
 }
 
-// TestKilled kills an agent again and again: the next one finds the file as it was at that moment. What was counted since
-// it was written is counted once more from there, so that all totals come out as what has happened.
+// kill ends the agent as kill -9 does: the next one has the files as they are now, which are in the directory returned.
+func (l *life) kill(t *testing.T, dir string) string {
+	t.Helper()
+	killed := t.TempDir()
+	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	l.end(t)
+	return killed
+}
+
+// TestKilled kills an agent again and again: no total steps back, and all come out as what has happened.
 func TestKilled(t *testing.T) {
 	for seed := range uint64(9) {
 		synctest.Test(t, func(t *testing.T) {
 			dice := rand.New(rand.NewPCG(seed, 0))
 			dir, r, s := t.TempDir(), &registry{}, &last{}
-			path := filepath.Join(dir, "state")
 			interval := []string{"@every 19s", "@every 2m", "@every 10m"}[dice.IntN(3)]
 			for range 15 {
-				l := begin(t, path, interval, r, s)
+				l := begin(t, filepath.Join(dir, "state"), interval, r, s)
 				for range dice.IntN(20) {
 					time.Sleep(time.Duration(1 + dice.IntN(60_000_000_000)))
 					r.happen()
 				}
 				time.Sleep(time.Duration(dice.IntN(8_000_000_000)))
 				synctest.Wait()
-				killed, err := os.ReadFile(path)
-				l.end(t)
-				if dice.IntN(3) > 0 && err == nil { // else the end was an orderly one
-					if err := os.WriteFile(path, killed, 0o600); err != nil {
-						t.Fatal(err)
-					}
+				if dice.IntN(3) > 0 {
+					dir = l.kill(t, dir)
+				} else {
+					l.end(t)
 				}
 			}
-			l := begin(t, path, "@every 1s", r, s)
+			l := begin(t, filepath.Join(dir, "state"), "@every 1s", r, s)
 			time.Sleep(1500 * time.Millisecond)
 			synctest.Wait()
 			want := r.count()
 			if events, increments := s.get("events_total"), s.get("increments_total"); events != want || increments != want {
 				t.Errorf("seed %d: %d events and %d increments are counted, %d have happened\n%s", seed, events, increments, want, &l.log)
+			}
+			if len(s.back) > 0 {
+				t.Errorf("seed %d: %q", seed, s.back)
 			}
 			l.end(t)
 		})
@@ -216,52 +238,34 @@ func TestStopped(t *testing.T) {
 	})
 }
 
-// TestSavedSoon checks that the file is no older than twice the pause, however often the job ticks, and is not written more
-// often than that.
-func TestSavedSoon(t *testing.T) {
+// TestHeldBack checks that a run whose state cannot be written is held back, that the job does not run meanwhile and its series
+// expire, that this is logged once, and that all comes out right when the disk works again. A job that keeps nothing goes on.
+func TestHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		path, r := filepath.Join(t.TempDir(), "state"), &registry{}
-		l := begin(t, path, "0-2 0 * * * *", r, &last{}) // three ticks, a second apart, at each full hour
-		time.Sleep(time.Until(time.Now().Truncate(time.Hour).Add(time.Hour + 2*time.Second + 2*statePause + time.Millisecond)))
+		disk, r, s := disktest.New(1), &registry{}, &last{}
+		l := beginOn(t, disk, "/var/lib/cton/state", "@every 10s", r, s)
+		time.Sleep(25 * time.Second)
+		r.happen()
 		synctest.Wait()
-		sections, _, err := state.Read(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		saved, err := ReadSaved(sections["job"].Data)
-		if err != nil || !saved.LastSuccess.Equal(l.agent.State().Jobs[0].LastSuccess) {
-			t.Errorf("saved is %+v, %v; the last tick was at %v", saved, err, l.agent.State().Jobs[0].LastSuccess)
-		}
-		l.end(t)
-	})
-}
-
-// TestUnwritable checks that an agent keeps running if its state cannot be written, logs that once, and saves it when it can.
-func TestUnwritable(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		dir := filepath.Join(t.TempDir(), "dir")
-		path, r, s := filepath.Join(dir, "state"), &registry{}, &last{}
-		next := path + ".tmp" // a directory where the new file would be
-		if err := os.MkdirAll(filepath.Join(next, "x"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		l := begin(t, path, "@every 1s", r, s)
+		disk.Capacity = 1
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		failed := l.agent.State().File.Failed
-		if failed < 10 || failed > 14 || s.get("increments_total") != 0 || !l.agent.State().Jobs[0].Up {
-			t.Errorf("%d writes have failed; state %+v", failed, l.agent.State())
+		job := l.agent.State().Jobs[0]
+		if job.Up || !strings.HasSuffix(job.Error, "no space left on device") || s.get("events_total") != 0 || len(s.values) > 0 {
+			t.Errorf("with a full disk: up %t, error %q, the sink has %v", job.Up, job.Error, s.values)
 		}
-		if err := os.RemoveAll(next); err != nil {
-			t.Fatal(err)
+		for range 3 {
+			r.happen()
 		}
-		time.Sleep(10 * time.Second)
+		disk.Capacity = 0
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if job := l.agent.State().Jobs[0]; !job.Up || s.get("events_total") != 4 || s.get("increments_total") != 4 || len(s.back) > 0 {
+			t.Errorf("with a disk that works again: up %t, the sink has %v, %q", job.Up, s.values, s.back)
+		}
 		l.end(t)
-		if n := strings.Count(l.log.String(), "the state cannot be saved"); n != 1 || !strings.Contains(l.log.String(), "recovered") {
+		if n := strings.Count(l.log.String(), "the run is held back until its state is on disk"); n != 1 || !strings.Contains(l.log.String(), "recovered") {
 			t.Errorf("logged %d times:\n%s", n, &l.log)
-		}
-		if sections, _, err := state.Read(path); err != nil || len(sections) != 1 {
-			t.Errorf("%v, %v", sections, err)
 		}
 	})
 }
@@ -271,32 +275,41 @@ func TestUnwritable(t *testing.T) {
 func TestUnusable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, r, s := filepath.Join(t.TempDir(), "state"), &registry{}, &last{}
-		for section, want := range map[string]string{
-			"":             "the section has no first line",
-			"{}":           "the section has no first line",
-			"{\n":          "first line: unexpected end of JSON input",
-			"{}\n\x00":     "",
-			"{}\n\x00\x07": "unexpected end of the snapshot",
+		for record, want := range map[string]string{
+			"":                     "it has no header",
+			"{}":                   "it has no first line",
+			"{\n":                  "first line: unexpected end of JSON input",
+			"{}\n\x00":             "",
+			"{}\n\x00\x07":         "unexpected end of the snapshot",
+			"\x01\x00":             "it has no header",
+			"\x01\x0012345678":     "its header is cut short",
+			"\x01\x0012345678\x02": "",
 		} {
 			l := begin(t, path, "@every 10s", r, s)
 			l.end(t)
-			file, _, err := state.Open(t.Context(), path)
+			file, _, err := state.Open(t.Context(), path, state.Options{Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if strings.HasPrefix(section, "{}\n") {
-				section = `{"fetches":"` + digest("") + `"}` + section[2:]
+			if strings.HasPrefix(record, "{}\n") {
+				record = `{"fetches":"` + digest("") + `"}` + record[2:]
 			}
-			file.Put("job", []byte(section))
-			if err := file.Write(); err != nil {
-				t.Fatal(err)
-			}
+			<-file.Append("job", []byte(record)).Done()
 			file.Close()
 			l = begin(t, path, "@every 10s", r, s)
 			time.Sleep(time.Second)
 			l.end(t)
 			if text := l.log.String(); want != "" && !strings.Contains(text, want) || !l.agent.State().Jobs[0].Up {
-				t.Errorf("%q: want %q\n%s", section, want, text)
+				t.Errorf("%q: want %q\n%s", record, want, text)
+			}
+			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+			journals, _ := filepath.Glob(path + ".journal-*")
+			for _, journal := range journals {
+				if err := os.Remove(journal); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
 		saved := &Saved{LastSuccess: time.Now().Add(time.Hour)}

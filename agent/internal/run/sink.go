@@ -109,6 +109,14 @@ func newDelivery(s Sink) *delivery {
 	return &delivery{Sink: s, report: report{log: s.Log}, wake: make(chan struct{}, 1)}
 }
 
+// repeat queues the last batch before a restart, if the sink can take it again. It is called before the first add.
+func (d *delivery) repeat(b metric.Batch) {
+	if _, ok := d.Sink.Sink.(sinks.Repeater); ok {
+		b.Repeated = true
+		d.waiting = append(d.waiting, b)
+	}
+}
+
 // add queues a batch.
 func (d *delivery) add(b metric.Batch) {
 	d.mu.Lock()
@@ -215,7 +223,11 @@ func (d *delivery) try(ctx context.Context, b metric.Batch) (err error) {
 	defer cancel()
 	panicked := true
 	err = contain(d.Log, "sink", func() error {
-		err := d.Sink.Sink.Write(ctx, b)
+		write := d.Sink.Sink.Write
+		if b.Repeated {
+			write = d.Sink.Sink.(sinks.Repeater).Repeat
+		}
+		err := write(ctx, b)
 		panicked = false
 		return err
 	})

@@ -135,6 +135,11 @@ func (s *jobStatus) begin(at time.Time) {
 	s.change(func(j *JobState) { j.LastStart = at })
 }
 
+// hold notes that the current run waits for the disk.
+func (s *jobStatus) hold(why string) {
+	s.change(func(j *JobState) { j.Up, j.Error = false, why })
+}
+
 func (s *jobStatus) wait(until time.Time) {
 	s.change(func(j *JobState) { j.NextRun = until })
 }

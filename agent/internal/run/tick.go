@@ -34,8 +34,9 @@ func NewWorker(job Job) *Worker {
 type Steps struct {
 	// Collected gets the readings before the ledger does. It may remove rows.
 	Collected func(readings metric.Readings)
-	// Commit makes the tick durable. The ledger, LastSuccess and Cursor have moved on, and no sink has the batch yet.
-	Commit func(result *ledger.Result)
+	// Commit makes the tick durable. The ledger, LastSuccess and Cursor have moved on, and no sink has the batch yet. After
+	// an error none gets it.
+	Commit func(result *ledger.Result) error
 	// Deliver hands the batch to the sinks.
 	Deliver func(batch metric.Batch) error
 }
@@ -64,7 +65,9 @@ func (w *Worker) Tick(ctx context.Context, tick sources.Tick, do Steps) (*ledger
 	}
 	w.LastSuccess, w.Cursor = tick.Time, tick.End
 	if do.Commit != nil {
-		do.Commit(result)
+		if err := do.Commit(result); err != nil {
+			return nil, err
+		}
 	}
 	if do.Deliver == nil {
 		return result, nil

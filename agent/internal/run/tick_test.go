@@ -150,8 +150,9 @@ func TestTickOrder(t *testing.T) {
 			steps = append(steps, fmt.Sprintf("collected %v, empty ledger %t", r[0].Rows[0].Value, worker.Ledger.Empty()))
 			r[0].Rows[0].Value = 7
 		},
-		Commit: func(*ledger.Result) {
+		Commit: func(*ledger.Result) error {
 			steps = append(steps, fmt.Sprintf("commit, read to %s, empty ledger %t", worker.Cursor.Format(time.Kitchen), worker.Ledger.Empty()))
+			return nil
 		},
 		Deliver: func(b metric.Batch) error {
 			steps = append(steps, fmt.Sprintf("deliver %v, every %s", b.Families[0].Series[0].Value, b.Every))

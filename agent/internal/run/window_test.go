@@ -117,7 +117,7 @@ func TestEveryWindowOnce(t *testing.T) {
 			var log bytes.Buffer
 			job.Log = slog.New(slog.NewTextHandler(&log, nil))
 			live := func(pause time.Duration, kill bool) {
-				file, _, err := state.Open(t.Context(), path)
+				file, _, err := state.Open(t.Context(), path, state.Options{Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -125,15 +125,16 @@ func TestEveryWindowOnce(t *testing.T) {
 				stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{job}, Sinks: []Sink{planSink("last", shown)}}, nil)
 				time.Sleep(pause)
 				synctest.Wait()
-				killed, err := os.ReadFile(path)
+				killed := t.TempDir()
+				if err := os.CopyFS(killed, os.DirFS(filepath.Dir(path))); err != nil {
+					t.Fatal(err)
+				}
 				if stopped := stop(); stopped != nil {
 					t.Error(stopped)
 				}
 				file.Close()
-				if kill && err == nil {
-					if err := os.WriteFile(path, killed, 0o600); err != nil {
-						t.Fatal(err)
-					}
+				if kill {
+					path = filepath.Join(killed, "state")
 					source.forget(t, path)
 				}
 			}
@@ -157,7 +158,7 @@ func (s *reader) forget(t *testing.T, path string) {
 	}
 	var cursor time.Time
 	if section, ok := sections["job"]; ok {
-		saved, err := ReadSaved(section.Data)
+		saved, err := ReadSaved(section.Records)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -357,7 +358,7 @@ func TestWindowsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, source := filepath.Join(t.TempDir(), "state"), newReader()
 		once := func() JobState {
-			file, _, err := state.Open(t.Context(), path)
+			file, _, err := state.Open(t.Context(), path, state.Options{Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -21,7 +21,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/compute/goclass"
 )
@@ -84,8 +84,8 @@ func catalogue() config.Catalogue {
 }
 
 // network has the API and a receiver.
-func (m *month) network(t *testing.T) (*memnet.Network, *sinktest.Prometheus) {
-	net, storage := memnet.NewNetwork(), sinktest.NewPrometheusFor(t, 2*m.end.Sub(m.begin))
+func (m *month) network(t *testing.T) (*memnet.Network, *peers.Prometheus) {
+	net, storage := memnet.NewNetwork(), peers.NewPrometheusFor(t, 2*m.end.Sub(m.begin))
 	net.Serve(t, "api.test:80", &m.API)
 	net.Serve(t, "prometheus.test:80", storage)
 	return net, storage
@@ -106,7 +106,7 @@ func TestMonth(t *testing.T) {
 			t.Fatal(err)
 		}
 		net, storage := m.network(t)
-		host := &httpclient.Host{Secrets: &setting.Vault{Dir: dir}, Dial: net.Dial}
+		host := &httpclient.Host{Secrets: &setting.SecretStore{Dir: dir}, Dial: net.Dial}
 		quiet := slog.New(slog.DiscardHandler)
 		sink, err := plan.Sinks[0].Config.New(sinks.Env{Name: "prometheus", Log: quiet, Web: host, Stats: &sinks.Stats{}, Instance: "test", Drain: time.Minute})
 		if err != nil {
