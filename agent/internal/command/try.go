@@ -64,15 +64,12 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if c.Save != "" {
 		b.tap = recorder.tap
 	}
-	plan, err := a.load(g, "")
+	plan, err := a.load(g, c.Job)
 	if err == nil && c.Job == "" && len(plan.Jobs) > 1 {
 		err = fmt.Errorf("which job? There are %s", strings.Join(namesOfJobs(plan), ", "))
 	}
 	if err == nil && c.Job == "" {
 		c.Job = plan.Jobs[0].Name
-	}
-	if err == nil {
-		err = keepJobs(plan, []string{c.Job})
 	}
 	if err != nil {
 		return err
