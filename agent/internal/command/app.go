@@ -72,6 +72,7 @@ type cli struct {
 	Test     testCmd     `cmd:"" help:"Test jobs with recorded responses, without a network. Exit codes: 0 ok, 1 a test failed."`
 	State    stateCmd    `cmd:"" help:"Show the state file."`
 	Check    checkCmd    `cmd:"" help:"Check the configuration, without a network."`
+	Init     initCmd     `cmd:"" help:"Look at the answer of an API and print a first configuration for it."`
 	Convert  convertCmd  `cmd:"" help:"Convert the config.json of the Python Collectington to a configuration of cton."`
 	Explain  explainCmd  `cmd:"" help:"Show the settings of jobs, and of each kind of fetcher, source and sink."`
 	Demo     demoCmd     `cmd:"" help:"Run the agent with a sample API on this machine."`
