@@ -17,7 +17,6 @@ import (
 	"strconv"
 	"strings"
 
-
 	"github.com/collectington/collectington/agent/internal/config"
 )
 
@@ -326,4 +325,3 @@ func goodName(name string) bool {
 func labelName(name string) bool {
 	return len(name) <= 200 && regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`).MatchString(name) && !strings.HasPrefix(name, "__")
 }
-

@@ -59,11 +59,12 @@ type jsonExporter struct {
 
 // entry is a metric of a module: one name, one value and its labels.
 type entry struct {
-	metric *metricOut
-	base   path   // of type object; otherwise empty
-	each   bool   // base leads to the items
-	value  string // jq of the value, within an item; a number as it is
-	fixed  bool   // value is a number
+	metric   *metricOut
+	base     path   // of type object; otherwise empty
+	each     bool   // base leads to the items
+	value    string // jq of the value, within an item; a number as it is
+	fixed    bool   // value is a number
+	baseText string // jq of the items, in place of base
 }
 
 // metrics converts the metrics of a module.

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -108,7 +109,7 @@ func (e entry) item(labels []string) string {
 	if !e.each {
 		return b.String() + "?"
 	}
-	return "(" + e.base.jq() + " | " + b.String() + ")?"
+	return "(" + cmp.Or(e.baseText, e.base.jq()) + " | " + b.String() + ")?"
 }
 
 // commonConstants returns the static labels that all entries have with the same value.

@@ -82,7 +82,7 @@ type metricOut struct {
 	duplicate        string // on_duplicate
 	mapped           map[string]float64
 	fallback         string // the default of mapped
-	names            int // label names, with those that are empty
+	names            int    // label names, with those that are empty
 	notes            []note
 }
 
@@ -98,6 +98,10 @@ func (m *metricOut) clone() *metricOut {
 func text(s string) *yaml.Node {
 	n := &yaml.Node{}
 	n.SetString(s)
+	switch strings.ToLower(s) {
+	case "y", "n", "yes", "no", "on", "off": // other readers of YAML take them for true and false
+		n.Style = yaml.SingleQuotedStyle
+	}
 	return n
 }
 

@@ -18,7 +18,9 @@ import (
 )
 
 // isPrometheus reports whether a file is a configuration of Prometheus, of its agent mode or of vmagent.
-func isPrometheus(n *node) bool { return n.get("scrape_configs") != nil && n.get("scrape_configs").kind == list }
+func isPrometheus(n *node) bool {
+	return n.get("scrape_configs") != nil && n.get("scrape_configs").kind == list
+}
 
 // target is a target of a scrape after relabelling.
 type target struct {

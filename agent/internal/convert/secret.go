@@ -20,7 +20,9 @@ func secretText(value string) bool {
 	if regexp.MustCompile(`(?i)\b(bearer|basic|token|apikey)[ =:]+\S|(password|passwd|pwd|secret|token|api_?key|credential)s?["']?\s*[=: ]\s*["']?\S`).MatchString(value) {
 		return true
 	}
-	for _, w := range strings.FieldsFunc(value, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-+/=", r) }) {
+	for _, w := range strings.FieldsFunc(value, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-+/=", r)
+	}) {
 		if random(w) {
 			return true
 		}
