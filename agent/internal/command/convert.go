@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,11 +17,12 @@ type convertCmd struct {
 	Files       []string `arg:"" optional:"" name:"file" help:"The files of the other tool; default that of -c, else config.json of the Python Collectington."`
 	Service     string   `short:"s" help:"Convert only this service of the Python Collectington." placeholder:"SERVICE"`
 	Answer      []string `help:"An answer of the API of a job, where names of metrics come out of data. May be repeated." placeholder:"JOB=FILE" sep:"none"`
+	Against     []string `name:"check-against" help:"The URL of the old exporter's page: compare its series with what the converted file gives. May be repeated." placeholder:"URL" sep:"none"`
 	RemoteWrite string   `help:"The URL of a remote_write sink, for a file without one." placeholder:"URL"`
 }
 
 // Run shows the converted configuration, or the problems of the old one.
-func (c *convertCmd) Run(a *App, g *globals) error {
+func (c *convertCmd) Run(ctx context.Context, a *App, g *globals) error {
 	files := c.Files
 	switch {
 	case len(files) > 0:
@@ -40,11 +42,11 @@ func (c *convertCmd) Run(a *App, g *globals) error {
 		}
 		all = append(all, convert.File{Name: name, Text: text})
 	}
-	return c.convert(a, files[0], all)
+	return c.convert(ctx, a, files[0], all)
 }
 
 // convert converts the files of another tool.
-func (c *convertCmd) convert(a *App, first string, files []convert.File) error {
+func (c *convertCmd) convert(ctx context.Context, a *App, first string, files []convert.File) error {
 	options := convert.Options{Answers: map[string][]byte{}, RemoteWrite: c.RemoteWrite, Catalogue: a.Catalogue, Files: convert.Files{Dir: filepath.Dir(first)}}
 	for _, answer := range c.Answer {
 		job, file, ok := strings.Cut(answer, "=")
@@ -60,6 +62,10 @@ func (c *convertCmd) convert(a *App, first string, files []convert.File) error {
 	result, err := convert.Convert(files, options)
 	if err != nil {
 		return fmt.Errorf("convert %w", err)
+	}
+	if len(c.Against) > 0 && result.Jobs > 0 {
+		a.vault.Dir = options.Files.Dir
+		return compareSeries(ctx, a, result.YAML, c.Against)
 	}
 	if _, err := (scrubber{a.Out, a.vault}).Write(result.YAML); err != nil {
 		return err

@@ -118,6 +118,7 @@ func Convert(files []File, o Options) (Result, error) {
 	}
 	out.defaultSink()
 	out.pages()
+	out.repair(o.Catalogue)
 	names := make([]string, 0, len(files))
 	for _, f := range files {
 		names = append(names, word(filepath.Base(f.Name)))

@@ -385,24 +385,25 @@ func (o *output) add(j *job) {
 		}
 		return
 	}
-	j.name = o.unused(j.name)
+	if !j.named {
+		j.name = o.unused(j.name)
+	}
 	o.jobs = append(o.jobs, j)
 }
 
-// unused returns a name that no job has.
+// unused returns a name that no job has, and reserves it.
 func (o *output) unused(name string) string {
+	if o.reserved == nil {
+		o.reserved = map[string]bool{}
+	}
 	name = word(strings.TrimSpace(name))
 	if name == "" {
 		name = "job"
 	}
-	taken := map[string]bool{}
-	for _, j := range o.jobs {
-		taken[j.name] = true
-	}
-	for n, try := 2, name; ; n++ {
-		if !taken[try] {
-			return try
-		}
+	try := name
+	for n := 2; o.reserved[try]; n++ {
 		try = name + "-" + strconv.Itoa(n)
 	}
+	o.reserved[try] = true
+	return try
 }

@@ -49,7 +49,8 @@ type output struct {
 	external map[string]string
 	sinks    []sink
 	jobs     []*job
-	lost     int // notes about what was not converted
+	lost     int             // notes about what was not converted
+	reserved map[string]bool // names of jobs
 	problems []note
 }
 
@@ -61,15 +62,15 @@ type sink struct {
 
 // job is a job under construction.
 type job struct {
-	name      string
-	schedule  string
-	timeout   string
-	kind      string // http, exec, file, sql or scrape
-	settings  *yaml.Node
-	metrics   []*metricOut
-	notes     []note
-	sinks     []string
-	maxSeries int
+	name     string
+	schedule string
+	timeout  string
+	kind     string // http, exec, file, sql or scrape
+	settings *yaml.Node
+	metrics  []*metricOut
+	notes    []note
+	sinks    []string
+	named    bool // the name is reserved
 }
 
 // metricOut is a metric under construction.
@@ -220,9 +221,6 @@ func comment(lines []string) string {
 
 func (j *job) yaml() *yaml.Node {
 	n := object("schedule", j.schedule, "timeout", j.timeout)
-	if j.maxSeries > 0 {
-		put(n, "max_series", plain(strconv.Itoa(j.maxSeries)))
-	}
 	put(n, "sinks", texts(j.sinks))
 	n.Content = append(n.Content, text(j.kind), orEmpty(j.settings))
 	metrics := object()

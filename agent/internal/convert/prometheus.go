@@ -390,7 +390,7 @@ func (p *prometheus) scrape(s scrapeJob) {
 		if i == 0 {
 			j.notes = s.notes
 		}
-		j.name = p.out.unused(j.name)
+		j.name, j.named = p.out.unused(j.name), true
 		j.settings = p.scrapeSettings(s, g.targets, j, i == 0)
 		p.out.add(j)
 	}

@@ -143,7 +143,7 @@ func (t *telegraf) interval(n *node) string {
 // finish parses the format of a job, applies filters and processors, and adds the job. Tags are constants of the source.
 func (t *telegraf) finish(plugin string, n *node, j job, tags []tagOut) {
 	job := &j
-	job.name = t.out.unused(job.name)
+	job.name, job.named = t.out.unused(job.name), true
 	r := reading{t: t, n: n, job: job, answer: t.options.Answers[job.name]}
 	for _, b := range r.blocks() {
 		b.line = cmp.Or(b.line, n.line)

@@ -268,7 +268,7 @@ func (t *telegraf) sql(n *node, base job) {
 		}
 		j.settings = object("driver", driver, "dsn", dsn, "query", strings.TrimRight(strings.TrimSpace(q.str("query")), "; \n"))
 		job := &j
-		job.name = t.out.unused(job.name)
+		job.name, job.named = t.out.unused(job.name), true
 		b := t.columns(q, job)
 		t.block("sql", n, job, b, nil)
 		t.out.add(job)
