@@ -61,6 +61,7 @@ func arrows() map[string][]string {
 		"agent/internal/backfill":    {"agent/httpclient", "agent/internal/ledger", "agent/internal/run", "agent/metric", "sinks", "sources"},
 		"agent/internal/command":     slices.Concat(kit, []string{"agent/internal/*", "sinks", "sources", "sinks/remotewrite/spool", "deploy/examples"}),
 		"agent/internal/config":      {"agent/internal/auth", "agent/internal/schedule", "agent/setting", "sinks", "sources"},
+		"agent/internal/convert":     {"agent/internal/config", "agent/jq", "agent/relabel"},
 		"agent/internal/demo":        {},
 		"agent/internal/jobtest":     {"agent/setting"},
 		"agent/internal/ledger":      {"agent/metric"},

@@ -64,7 +64,7 @@ type cli struct {
 	Test     testCmd     `cmd:"" help:"Test jobs on answers that are written down, without a network: 0 ok, 1 not."`
 	State    stateCmd    `cmd:"" help:"Look into the state file."`
 	Check    checkCmd    `cmd:"" help:"Check the configuration, without a network."`
-	Convert  convertCmd  `cmd:"" help:"Show the config.json of the Python Collectington as a configuration of cton."`
+	Convert  convertCmd  `cmd:"" help:"Convert a configuration of json_exporter, Telegraf, Prometheus, sql_exporter, script_exporter or the Python Collectington: 0 all, 4 some, 1 none."`
 	Explain  explainCmd  `cmd:"" help:"Show every setting: of jobs, of metrics, of a kind of source or sink."`
 	Demo     demoCmd     `cmd:"" help:"Run the agent against a sample API, all on this machine."`
 	Spool    spoolCmd    `cmd:"" help:"Show, replay and drop what a remote-write sink holds on disk."`

@@ -131,7 +131,7 @@ func (c *client) headers(n *node) *yaml.Node {
 		switch {
 		case secretText(m.key):
 			c.out.lose(c.notes, m.line, "headers", "the name of a header looks like a secret and is not copied")
-		case secretName(m.key) || secretText(value):
+		case !plainHeader(m.key) || secretText(value):
 			ref := reference(c.name, m.key)
 			say(c.notes, m.line, m.key, "the header is not copied, since it can be a secret: set %s to its whole value", strings.TrimPrefix(ref, "env:"))
 			put(h, m.key, ref)
@@ -147,5 +147,29 @@ func (c *client) headers(n *node) *yaml.Node {
 func (c *client) variables(line int, key, text string) {
 	if substituted(text) {
 		c.out.lose(c.notes, line, key, "it refers to a variable, which stays as it is: cton has references only in secrets, headers and query parameters")
+	}
+}
+
+// single keeps one kind of authentication of a request: a header Authorization, or the first.
+func (c *client) single(set *yaml.Node, line int) {
+	found := ""
+	for i := 0; i+1 < len(set.Content); {
+		key, value := set.Content[i].Value, set.Content[i+1]
+		switch key {
+		case "headers":
+			for k := 0; k+1 < len(value.Content); k += 2 {
+				if strings.EqualFold(value.Content[k].Value, "authorization") {
+					found = "the header Authorization"
+				}
+			}
+		case "basic_auth", "authorization", "oauth2", "sigv4":
+			if found != "" {
+				c.out.lose(c.notes, line, key, "it is left out, since %s is set too", found)
+				set.Content = append(set.Content[:i], set.Content[i+2:]...)
+				continue
+			}
+			found = key
+		}
+		i += 2
 	}
 }

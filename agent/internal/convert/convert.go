@@ -136,8 +136,11 @@ func read(f File) (input, error) {
 		return input{}, fmt.Errorf("%s: %w", f.Name, err)
 	}
 	root, err := parseYAML(f.Name, f.Text)
+	if problems, ok := errors.AsType[config.Problems](err); ok && len(problems) > 0 {
+		return input{}, errors.New(problems[0].Brief()) // without the line of the file, which can hold a secret
+	}
 	if err != nil {
-		return input{}, err
+		return input{}, fmt.Errorf("%s: %w", f.Name, err)
 	}
 	if root, err = unwrapped(root); err != nil {
 		return input{}, fmt.Errorf("%s: %w", f.Name, err)
@@ -250,13 +253,17 @@ func (o *output) pages() {
 		return
 	}
 	var pages [][]*job
+	var shown []map[string][]*metricOut // the metrics of each page, by name
 	for _, j := range o.jobs {
-		i := slices.IndexFunc(pages, func(page []*job) bool { return fits(page, j) })
+		i := slices.IndexFunc(shown, func(page map[string][]*metricOut) bool { return fits(page, j) })
 		if i < 0 {
-			pages = append(pages, nil)
-			i = len(pages) - 1
+			i = len(pages)
+			pages, shown = append(pages, nil), append(shown, map[string][]*metricOut{})
 		}
 		pages[i] = append(pages[i], j)
+		for _, m := range j.metrics {
+			shown[i][m.name] = append(shown[i][m.name], m)
+		}
 	}
 	first := o.sinks[0]
 	for i, page := range pages {
@@ -277,13 +284,11 @@ func (o *output) pages() {
 }
 
 // fits reports whether the metrics of a job can be on a page with those of others.
-func fits(page []*job, j *job) bool {
-	for _, other := range page {
-		for _, m := range j.metrics {
-			for _, o := range other.metrics {
-				if m.name == o.name && (m.kind != o.kind || !apart(m, o) && !apart(o, m)) {
-					return false
-				}
+func fits(page map[string][]*metricOut, j *job) bool {
+	for _, m := range j.metrics {
+		for _, o := range page[m.name] {
+			if m.kind != o.kind || !apart(m, o) && !apart(o, m) {
+				return false
 			}
 		}
 	}

@@ -287,7 +287,7 @@ func (x *jsonExporter) labels(m module, n *node, to *metricOut, prefix []step, n
 
 // settings returns the settings of the request of a module.
 func (x *jsonExporter) settings(m module, j *job, target string, line int) *yaml.Node {
-	c := client{x.out, &j.notes, j.name}
+	c := client{x.out, &j.notes, m.name}
 	a, ok := split(target, j.name, line)
 	if !ok {
 		x.out.lose(&j.notes, line, "target", "the address is not copied, since it is no URL or can hold a secret")
@@ -309,6 +309,7 @@ func (x *jsonExporter) settings(m module, j *job, target string, line int) *yaml
 	if h := m.node.get("http_client_config"); h != nil {
 		c.apply(s, h)
 	}
+	c.single(s, m.node.line)
 	if v := m.node.get("valid_status_codes"); v != nil {
 		x.out.lose(&j.notes, v.line, "valid_status_codes", "there is no counterpart: a run fails unless the status is 2xx")
 	}

@@ -417,6 +417,7 @@ func (p *prometheus) scrapeSettings(s scrapeJob, all []target, j *job, first boo
 	put(set, "metric_relabel_configs", rules)
 	c := client{p.out, notes, s.name}
 	c.apply(set, s.node)
+	c.single(set, s.node.line)
 	if !first {
 		p.out.lost = lost
 	}

@@ -60,6 +60,7 @@ func (p *prometheus) remoteWrite(n *node, own bool) {
 	for _, m := range n.pairs() {
 		p.remoteWriteKey(set, m, &s)
 	}
+	c.single(set, n.line)
 	rules := &yaml.Node{Kind: yaml.SequenceNode}
 	if own {
 		rules.Content = append(rules.Content, ownLabels()...)

@@ -43,7 +43,7 @@ func (o *output) repair(catalogue config.Catalogue) {
 func (o *output) remove(path string) {
 	for i, s := range o.sinks {
 		if under(path, "sinks."+s.name) {
-			o.lose(&o.problems, 0, "sinks", "%s is not valid as converted and left out", s.name)
+			o.lose(&o.problems, 0, "sinks", "%s is left out, since %s is not valid as converted", s.name, word(path))
 			o.sinks = slices.Delete(o.sinks, i, i+1)
 			o.defaultSink()
 			return
@@ -55,12 +55,13 @@ func (o *output) remove(path string) {
 		}
 		for k, m := range j.metrics {
 			if under(path, "jobs."+j.name+".metrics."+m.name) {
-				o.lose(&o.problems, 0, m.name, "the metric is not valid as converted and left out of the job %s", word(j.name))
+				o.lose(&o.problems, 0, m.name, "the metric is left out, since %s is not valid as converted", word(path))
 				j.metrics = slices.Delete(j.metrics, k, k+1)
 				return
 			}
 		}
-		o.lose(&o.problems, 0, word(j.name), "the job is not valid as converted and left out")
+		o.lose(&o.problems, 0, word(j.name), "the job is left out, since %s is not valid as converted", word(path))
+		o.problems = append(o.problems, j.notes...)
 		o.jobs = slices.Delete(o.jobs, i, i+1)
 		return
 	}

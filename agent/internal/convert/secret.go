@@ -15,9 +15,14 @@ func secretName(name string) bool {
 	return regexp.MustCompile(`(?i)auth|key|token|secret|pass|pwd|cookie|session|credential|signature|\bsig\b|jwt|private|bearer`).MatchString(name)
 }
 
+// plainHeader reports whether a header of this name says nothing secret. All others can.
+func plainHeader(name string) bool {
+	return regexp.MustCompile(`(?i)^(accept|content|user-agent|cache|range|origin|host|referer|pragma|x-requested|x-forwarded)|tenant|org|scope|client|version|format|lang|encoding`).MatchString(name) && !secretName(name)
+}
+
 // secretText reports whether a value looks like a secret: credentials with their scheme, or a long word of letters and digits.
 func secretText(value string) bool {
-	if regexp.MustCompile(`(?i)\b(bearer|basic|token|apikey)[ =:]+\S|(password|passwd|pwd|secret|token|api_?key|credential)s?["']?\s*[=: ]\s*["']?\S`).MatchString(value) {
+	if regexp.MustCompile(`(?i)\b(bearer|basic)\s+\S{4}|\btoken\s+[\w.-]*\d|(password|passwd|pwd|secret|token|api_?key|credential)s?["']?\s*[=:]\s*["']?\S`).MatchString(value) {
 		return true
 	}
 	for _, w := range strings.FieldsFunc(value, func(r rune) bool {

@@ -214,6 +214,9 @@ func (x *sqlExporter) metric(all []*sqlQuery, c, n *node, t sqlTarget) []*sqlQue
 	case !goodName(name):
 		x.out.lose(&q.notes, n.line, "metric_name", "it is missing or not the name of a metric")
 		return all
+	case secretText(text):
+		x.out.lose(&q.notes, n.line, "query", "the query of %s can hold a secret and is not copied; the metric is left out", name)
+		return all
 	case strings.TrimSpace(text) == "":
 		x.out.lose(&q.notes, n.line, "query", "%s has none; the metric is left out", name)
 		return all

@@ -127,9 +127,12 @@ func (t *telegraf) credentials(set *yaml.Node, n *node, a address, c client) {
 		"insecure_skip_verify", n.is("insecure_skip_verify"))
 	put(set, "tls_config", tls)
 	if proxy := n.str("http_proxy_url"); proxy != "" {
-		c.apply(set, &node{kind: mapping, members: []member{{"proxy_url", n.get("http_proxy_url").line, n.get("http_proxy_url")}}})
+		settings := &node{kind: mapping}
+		settings.set("proxy_url", n.get("http_proxy_url").line, n.get("http_proxy_url"))
+		c.apply(set, settings)
 	}
 	put(set, "proxy_from_environment", n.is("use_system_proxy"))
+	c.single(set, n.line)
 }
 
 // exec adds a job for each command.

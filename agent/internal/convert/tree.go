@@ -3,7 +3,6 @@ package convert
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -34,6 +33,7 @@ type node struct {
 	text    string // of a scalar
 	items   []*node
 	members []member
+	at      map[string]int // the members by key
 }
 
 // member is a key of a mapping, its line and its value.
@@ -49,8 +49,8 @@ func (n *node) get(path ...string) *node {
 		if n == nil || n.kind != mapping {
 			return nil
 		}
-		i := slices.IndexFunc(n.members, func(m member) bool { return m.key == key })
-		if i < 0 {
+		i, ok := n.at[key]
+		if !ok {
 			return nil
 		}
 		n = n.members[i].value
@@ -114,10 +114,14 @@ func (n *node) empty() bool {
 
 // set sets a member of a mapping.
 func (n *node) set(key string, line int, value *node) {
-	if i := slices.IndexFunc(n.members, func(m member) bool { return m.key == key }); i >= 0 {
+	if i, ok := n.at[key]; ok {
 		n.members[i].value = value
 		return
 	}
+	if n.at == nil {
+		n.at = map[string]int{}
+	}
+	n.at[key] = len(n.members)
 	n.members = append(n.members, member{key, line, value})
 }
 
