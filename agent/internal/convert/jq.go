@@ -15,7 +15,7 @@ func quote(s string) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// keyword has the words that cannot follow a dot.
+// plainKey reports whether a key can follow a dot without quotes.
 func plainKey(key string) bool {
 	return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(key)
 }

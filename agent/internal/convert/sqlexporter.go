@@ -49,7 +49,7 @@ func (x *sqlExporter) convert(roots []*node) {
 		}
 		x.times(root)
 		x.collectors = append(x.collectors, root.list("collectors")...)
-		for _, f := range root.get("collector_files").items2() {
+		for _, f := range root.get("collector_files").asList() {
 			x.readCollectors(f)
 		}
 		for _, t := range x.targets(root) {
@@ -68,8 +68,8 @@ func (x *sqlExporter) convert(roots []*node) {
 	}
 }
 
-// items2 returns the items of a list, or a scalar as its only item.
-func (n *node) items2() []*node {
+// asList returns the items of a list, or a scalar as its only item.
+func (n *node) asList() []*node {
 	switch {
 	case n == nil:
 		return nil

@@ -50,9 +50,9 @@ func (t *telegraf) timeout(n *node, j *job) string {
 
 // http adds a job for each URL of an input.
 func (t *telegraf) http(plugin string, n *node, base job) {
-	urls := n.get("urls").items2()
+	urls := n.get("urls").asList()
 	if plugin == "httpjson" {
-		urls = n.get("servers").items2()
+		urls = n.get("servers").asList()
 		base.name = "httpjson_" + n.str("name")
 	}
 	for _, u := range urls {
@@ -137,9 +137,9 @@ func (t *telegraf) credentials(set *yaml.Node, n *node, a address, c client) {
 
 // exec adds a job for each command.
 func (t *telegraf) exec(n *node, base job) {
-	commands := n.get("commands").items2()
+	commands := n.get("commands").asList()
 	if len(commands) == 0 {
-		commands = n.get("command").items2()
+		commands = n.get("command").asList()
 	}
 	for _, c := range commands {
 		j := base
@@ -154,7 +154,7 @@ func (t *telegraf) exec(n *node, base job) {
 			continue
 		}
 		var env []member
-		for _, e := range n.get("environment").items2() {
+		for _, e := range n.get("environment").asList() {
 			name, value, _ := strings.Cut(e.str(), "=")
 			env = append(env, member{name, e.line, &node{kind: scalarString, text: value}})
 		}
@@ -212,7 +212,7 @@ func shellWords(s string) ([]string, error) {
 
 // file adds a job for each file or pattern.
 func (t *telegraf) file(n *node, base job) {
-	for _, f := range n.get("files").items2() {
+	for _, f := range n.get("files").asList() {
 		name := f.str()
 		if strings.ContainsAny(name, "*?[") {
 			names, err := t.options.Files.Glob(name)

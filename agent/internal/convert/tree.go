@@ -33,7 +33,7 @@ type node struct {
 	text    string // of a scalar
 	items   []*node
 	members []member
-	at      map[string]int // the members by key
+	index   map[string]int // of the members, by key
 }
 
 // member is a key of a mapping, its line and its value.
@@ -49,7 +49,7 @@ func (n *node) get(path ...string) *node {
 		if n == nil || n.kind != mapping {
 			return nil
 		}
-		i, ok := n.at[key]
+		i, ok := n.index[key]
 		if !ok {
 			return nil
 		}
@@ -114,14 +114,14 @@ func (n *node) empty() bool {
 
 // set sets a member of a mapping.
 func (n *node) set(key string, line int, value *node) {
-	if i, ok := n.at[key]; ok {
+	if i, ok := n.index[key]; ok {
 		n.members[i].value = value
 		return
 	}
-	if n.at == nil {
-		n.at = map[string]int{}
+	if n.index == nil {
+		n.index = map[string]int{}
 	}
-	n.at[key] = len(n.members)
+	n.index[key] = len(n.members)
 	n.members = append(n.members, member{key, line, value})
 }
 
