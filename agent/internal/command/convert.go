@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,6 +35,9 @@ func (c *convertCmd) Run(ctx context.Context, a *App, g *globals) error {
 	var all []convert.File
 	for _, name := range files {
 		text, err := config.ReadFile(name, a.In)
+		if errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("convert %s: there is no such file", name)
+		}
 		if err != nil {
 			return fmt.Errorf("convert: %w", err)
 		}

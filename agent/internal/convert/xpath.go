@@ -128,7 +128,7 @@ func (r *reading) xpath(n *node) []*block {
 			b.measurement = x.jq
 		}
 	}
-	prefix := [2]string{"", ""} // of relative and of absolute paths
+	var prefix xpathPrefix
 	if s := n.str("metric_selection"); s != "" && s != "/" {
 		x, err := parseXPath(s)
 		if err != nil {
@@ -137,18 +137,36 @@ func (r *reading) xpath(n *node) []*block {
 		}
 		b.many = true
 		b.items = ". as $root | " + x.jq + " | {root: $root, item: .}"
-		prefix = [2]string{".item", ".root"}
+		prefix = xpathPrefix{".item", ".root"}
 	}
-	at := func(x xpathExpr) string {
-		p := prefix[0]
-		if x.absolute {
-			p = prefix[1]
+	uses := r.xpathMembers(b, n, prefix)
+	for _, key := range []string{"timestamp", "field_selection", "tag_selection", "fields_bytes_as_hex", "fields_bytes_as_base64"} {
+		if n.has(key) {
+			r.lose(n.get(key).line, key, "there is no counterpart")
 		}
-		if x.jq == "." && p != "" {
-			return p
-		}
-		return p + x.jq
 	}
+	if !uses && b.items != "" {
+		r.plainItems(b)
+	}
+	return []*block{b}
+}
+
+// xpathPrefix has what leads to relative paths, and to absolute ones.
+type xpathPrefix struct{ relative, absolute string }
+
+func (p xpathPrefix) jq(x xpathExpr) string {
+	to := p.relative
+	if x.absolute {
+		to = p.absolute
+	}
+	if x.jq == "." && to != "" {
+		return to
+	}
+	return to + x.jq
+}
+
+// xpathMembers adds the tags and fields of a section, and reports whether one is of the whole answer.
+func (r *reading) xpathMembers(b *block, n *node, prefix xpathPrefix) bool {
 	uses := false
 	for _, m := range n.pairs("tags") {
 		x, err := parseXPath(m.value.str())
@@ -159,7 +177,7 @@ func (r *reading) xpath(n *node) []*block {
 			b.tags = append(b.tags, tagOut{name: m.key, value: x.jq, constant: true})
 		default:
 			uses = uses || x.absolute
-			b.tags = append(b.tags, tagOut{name: m.key, value: present(at(x))})
+			b.tags = append(b.tags, tagOut{name: m.key, value: present(prefix.jq(x))})
 		}
 	}
 	for _, key := range []string{"fields", "fields_int"} {
@@ -177,18 +195,10 @@ func (r *reading) xpath(n *node) []*block {
 			case r.n.is("xpath_native_types") && !x.text:
 				kind = fieldNative
 			}
-			b.fields = append(b.fields, fieldOut{name: m.key, path: at(x), kind: kind})
+			b.fields = append(b.fields, fieldOut{name: m.key, path: prefix.jq(x), kind: kind})
 		}
 	}
-	for _, key := range []string{"timestamp", "field_selection", "tag_selection", "fields_bytes_as_hex", "fields_bytes_as_base64"} {
-		if n.has(key) {
-			r.lose(n.get(key).line, key, "there is no counterpart")
-		}
-	}
-	if !uses && b.items != "" {
-		r.plainItems(b)
-	}
-	return []*block{b}
+	return uses
 }
 
 // plainItems drops the wrapping of items that need nothing of the whole answer.
