@@ -1,4 +1,4 @@
-# Everything here needs Go and git; check also a C compiler (for the race detector), and e2e Debian's apt-get.
+# All targets need Go and git. check needs a C compiler (for the race detector), e2e needs Debian's apt-get.
 
 FUZZTIME    = 10s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -7,17 +7,17 @@ GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
 
-demo: build ## run the agent against a sample API, all on this machine
+demo: build ## run the agent with a sample API on this machine
 	@bin/cton demo
 
 test: ## run the tests
 	go test -timeout 5m ./...
 
-# Go itself stamps the version from the repository's tags: cton version shows it.
-build: ## make the static binary bin/cton
+# Go takes the version from the repository's tags. cton version shows it.
+build: ## build the static binary bin/cton
 	CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags='-s -w' -o bin/cton ./agent/cton
 
-check: vet staticcheck gofumpt race ## run everything that finds mistakes without being asked
+check: vet staticcheck gofumpt race ## run all static checks and the race detector
 
 vet:
 	go vet -tags e2e ./...
@@ -31,7 +31,7 @@ gofumpt:
 
 HISTORIES = 10000
 
-exact: ## count HISTORIES (10000) random histories through a faulty API and an agent that is killed, and compare with the truth
+exact: ## run HISTORIES (10000) random histories of a faulty API and a killed agent, and compare the totals with the truth
 	go test -run='^TestExactness$$' -timeout 3h ./agent -histories $(HISTORIES)
 
 MUTATIONS = 100
@@ -42,13 +42,13 @@ mutants: ## run the tests against MUTATIONS (100) random mutations of the core, 
 race:
 	go test -race -short -timeout 10m ./...
 
-fuzz: ## run each fuzz target for FUZZTIME (10s)
+fuzz: ## run every fuzz target for FUZZTIME (10s)
 	.ci/fuzz $(FUZZTIME)
 
 bench: ## run the benchmarks
 	go test -run='^$$' -bench=. -benchmem ./...
 
-e2e: build ## deliver to real receivers, fetched from Debian, also through outages
+e2e: build ## test delivery to real receivers from Debian, also with outages
 	deploy/e2e/run.sh bin/cton
 
 clean: ## remove what was built

@@ -1,5 +1,5 @@
-// Package agent is the program: the catalogue of what it can do, and Main. A build of your own with further sources is a
-// main of a few lines that calls Main with their kinds.
+// Package agent is the program: Main, and the catalogue of its kinds of fetchers, sources and sinks. To add kinds of your
+// own, write a main of a few lines that calls Main with them.
 package agent
 
 import (
@@ -13,8 +13,8 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Main runs the command line of this process, with more kinds of sources than the catalogue has, and returns the exit code.
-// The first interrupt asks for a stop, the second ends the process at once.
+// Main runs the command line of this process and returns the exit code. More are kinds of sources in addition to the
+// catalogue's. The first interrupt stops the agent in order, the second ends the process at once.
 func Main(more ...sources.Kind[sources.Source]) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -31,18 +31,18 @@ func Main(more ...sources.Kind[sources.Source]) int {
 	return app.Main(ctx, os.Args[1:])
 }
 
-// gcPercent is by how much the heap may grow until it is collected. The agent lives with little that stays and little that
-// goes at each tick, so half of Go's default costs it a few per cent of CPU and saves a quarter of its memory.
+// gcPercent is the growth of the heap that starts a garbage collection. Half of Go's default costs the agent a few per cent
+// of CPU and saves a quarter of its memory.
 const gcPercent = 50
 
-// saveMemory makes the garbage collector work sooner than Go has it, unless the environment says how it is to work.
+// saveMemory has the garbage collector run more often than by default, unless the environment configures it.
 func saveMemory() {
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
 }
 
-// version is what the build says of itself.
+// version returns the version of the build.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {

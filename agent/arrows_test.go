@@ -15,7 +15,7 @@ const module = "github.com/collectington/collectington/"
 
 // arrows says which folder may import which of ours. A pattern with * stands for a folder of a kind.
 func arrows() map[string][]string {
-	kit := []string{"agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/relabel", "agent/setting"}
+	kit := []string{"agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/relabel", "agent/setting", "agent/text"}
 	source := func(more ...string) []string { return slices.Concat(kit, []string{"sources"}, more) }
 	sink := func(more ...string) []string { return slices.Concat(kit, []string{"sinks"}, more) }
 	return map[string][]string{
@@ -23,12 +23,13 @@ func arrows() map[string][]string {
 		"agent/document":          {},
 		"agent/durable":           {},
 		"agent/durable/disktest":  {"agent/durable"}, // for tests
-		"agent/httpclient":        {"agent/setting"},
+		"agent/httpclient":        {"agent/durable", "agent/setting", "agent/text"},
 		"agent/httpclient/memnet": {"agent/httpclient"}, // for tests
 		"agent/jq":                {},
 		"agent/metric":            {},
 		"agent/relabel":           {"agent/setting"},
 		"agent/setting":           {},
+		"agent/text":              {},
 
 		// Sources.
 		"sources":                          kit,
@@ -40,7 +41,7 @@ func arrows() map[string][]string {
 		"sources/compute/starlark":         source("sources/compute/starlark/sandbox"),
 		"sources/compute/starlark/sandbox": {},
 		"sources/scrape":                   source("sources/scrape/exposition"),
-		"sources/scrape/exposition":        {"agent/metric"},
+		"sources/scrape/exposition":        {"agent/metric", "agent/text"},
 		"sources/scrape/scrapetest":        {},                                // for tests
 		"sources/sourcetest":               source("agent/httpclient/memnet"), // for tests
 
@@ -49,10 +50,11 @@ func arrows() map[string][]string {
 		"sinks/*":                   sink(),
 		"sinks/remotewrite":         sink("sinks/remotewrite/encode", "sinks/remotewrite/deliver", "sinks/remotewrite/spool", "sinks/remotewrite/wire"),
 		"sinks/remotewrite/encode":  {"agent/metric", "sinks", "sinks/remotewrite/spool", "sinks/remotewrite/wire"},
-		"sinks/remotewrite/deliver": {"agent/httpclient", "agent/metric", "agent/setting", "sinks", "sinks/remotewrite/spool", "sinks/remotewrite/wire"},
+		"sinks/remotewrite/deliver": {"agent/httpclient", "agent/metric", "agent/setting", "agent/text", "sinks", "sinks/remotewrite/spool", "sinks/remotewrite/wire"},
 		"sinks/remotewrite/wire":    {"agent/metric"},
 		"sinks/remotewrite/spool":   {"agent/durable"},
 		"sinks/sinktest":            sink("agent/httpclient/memnet"), // for tests
+		"sinks/sinktest/peers":      {},                              // for tests
 
 		// The program.
 		"agent":                      {"agent/internal/command", "agent/internal/config", "sources", "sinks", "sources/fetch/*", "sources/compute/*", "sources/*", "sinks/*"},
@@ -60,14 +62,14 @@ func arrows() map[string][]string {
 		"agent/internal/auth":        {"agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/setting"},
 		"agent/internal/backfill":    {"agent/httpclient", "agent/internal/ledger", "agent/internal/run", "agent/metric", "sinks", "sources"},
 		"agent/internal/command":     slices.Concat(kit, []string{"agent/internal/*", "sinks", "sources", "sinks/remotewrite/spool", "deploy/examples"}),
-		"agent/internal/config":      {"agent/internal/auth", "agent/internal/schedule", "agent/setting", "sinks", "sources"},
+		"agent/internal/config":      {"agent/internal/auth", "agent/internal/schedule", "agent/setting", "agent/text", "sinks", "sources"},
 		"agent/internal/convert":     {"agent/internal/config", "agent/jq", "agent/relabel"},
 		"agent/internal/demo":        {},
-		"agent/internal/jobtest":     {"agent/setting"},
+		"agent/internal/jobtest":     {"agent/internal/run", "agent/metric", "agent/setting", "agent/text"},
 		"agent/internal/ledger":      {"agent/metric"},
 		"agent/internal/legacy":      {"agent/internal/config", "agent/setting"},
 		"agent/internal/mutants":     {},
-		"agent/internal/run":         {"agent/internal/ledger", "agent/internal/schedule", "agent/internal/state", "agent/metric", "sinks", "sources"},
+		"agent/internal/run":         {"agent/internal/config", "agent/internal/ledger", "agent/internal/schedule", "agent/internal/state", "agent/metric", "sinks", "sources"},
 		"agent/internal/schedule":    {},
 		"agent/internal/selfmetrics": {"agent/internal/run", "agent/metric"},
 		"agent/internal/state":       {"agent/durable"},

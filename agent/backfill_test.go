@@ -18,7 +18,7 @@ import (
 	"github.com/collectington/collectington/agent"
 	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/internal/command"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
 // archive is an API that has a value for every minute, shows those of a window and of a while before it, and is often busy.
@@ -66,7 +66,7 @@ func TestBackfillGoesOn(t *testing.T) {
 
 func goesOn(t *testing.T, seed uint64) {
 	dice := rand.New(rand.NewPCG(seed, 6))
-	net, prometheus := memnet.NewNetwork(), sinktest.NewPrometheus(t)
+	net, prometheus := memnet.NewNetwork(), peers.NewPrometheus(t)
 	net.Serve(t, "api.test:80", &archive{dice: rand.New(rand.NewPCG(seed, 7))})
 	net.Serve(t, "rw.test:80", prometheus)
 	file := filepath.Join(t.TempDir(), "cton.yaml")
@@ -83,7 +83,7 @@ func goesOn(t *testing.T, seed uint64) {
 		app := command.App{Version: "test", Catalogue: agent.Catalogue(), In: strings.NewReader(""), Out: &out, Err: &log, Dial: net.Dial}
 		code := app.Main(ctx, strings.Fields(line)[1:])
 		cancel()
-		_, line, _ = strings.Cut(strings.TrimSpace(out.String()), "go on with: ")
+		_, line, _ = strings.Cut(strings.TrimSpace(out.String()), "continue with: ")
 		if code == 0 != (line == "") || code == 1 || code == 3 {
 			t.Fatalf("exit code %d\n%s%s", code, out.String(), log.String())
 		}
@@ -140,7 +140,7 @@ func TestBackfillReadsAsTheJobDoes(t *testing.T) {
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			net, asked, prometheus := memnet.NewNetwork(), &diary{}, sinktest.NewPrometheus(t)
+			net, asked, prometheus := memnet.NewNetwork(), &diary{}, peers.NewPrometheus(t)
 			net.Serve(t, "api.test:80", asked)
 			net.Serve(t, "rw.test:80", prometheus)
 			file := filepath.Join(t.TempDir(), "cton.yaml")

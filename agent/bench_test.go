@@ -97,7 +97,7 @@ func newBench(b *testing.B) *bench {
 	})
 	server := httptest.NewServer(mux)
 	b.Cleanup(server.Close)
-	s.host = &httpclient.Host{Secrets: &setting.Vault{}, UserAgent: "bench"}
+	s.host = &httpclient.Host{Secrets: &setting.SecretStore{}, UserAgent: "bench"}
 	s.fetcher = configured(b, fetch.Kind.Defaults(), "url: "+server.URL+"/records\n", func(c sources.Config[sources.Fetcher]) (sources.Fetcher, error) {
 		return c.New(sources.Env{Web: s.host})
 	})

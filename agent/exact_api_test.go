@@ -56,6 +56,16 @@ func (f *flaky) visible(from, to time.Time) (all []happening) {
 	return all
 }
 
+// total is how many events there have been.
+func (f *flaky) total() (n int) {
+	for _, e := range f.events {
+		if !e.At.After(time.Now()) {
+			n++
+		}
+	}
+	return n
+}
+
 func (f *flaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -68,6 +78,10 @@ func (f *flaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		to = time.Now().Add(time.Hour)
 	}
 	events := f.visible(from, to)
+	if r.URL.Path == "/total" {
+		_ = json.NewEncoder(w).Encode(map[string]int{"total": f.total()})
+		return
+	}
 	if r.URL.Path == "/count" {
 		_ = json.NewEncoder(w).Encode(map[string]int{"count": len(events)})
 		return

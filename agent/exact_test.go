@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -17,9 +18,11 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent"
+	"github.com/collectington/collectington/agent/durable"
+	"github.com/collectington/collectington/agent/durable/disktest"
 	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/internal/command"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
 var histories = flag.Int("histories", 50, "how many histories TestExactness goes through")
@@ -44,7 +47,7 @@ func TestExactness(t *testing.T) {
 }
 
 func exactly(t *testing.T, first uint64) {
-	network, storage := memnet.NewNetwork(), sinktest.NewPrometheus(t)
+	network, storage := memnet.NewNetwork(), peers.NewPrometheus(t)
 	network.Serve(t, "prometheus.test:80", storage)
 	var all sync.WaitGroup
 	var runs []*exact
@@ -156,28 +159,42 @@ jobs:
     http: {url: "http://%s/count"%s}
     metrics:
       count_total: {type: counter, from: increment, value: .count}
-`, x.seed, spool, []string{"@every 60s", "* * * * *", "@every 45s"}[x.dice.IntN(3)], window, host, query, paging, host, closed)
+  totals:
+    schedule: "@every 50s"
+    timeout: 15s
+    http: {url: "http://%s/total"}
+    metrics:
+      seen_total: {type: counter, value: .total}
+      seen_change: {type: gauge, delta: true, value: .total}
+`, x.seed, spool, []string{"@every 60s", "* * * * *", "@every 45s"}[x.dice.IntN(3)], window, host, query, paging, host, closed, host)
 }
 
 // live goes through the history: the agent runs, ends in one way or another, is away for a while, and comes back.
 func (x *exact) live() {
 	end := x.begin.Add(exactMinutes * time.Minute)
 	for time.Now().Before(end) {
-		a := x.start()
-		span := 5*time.Minute + time.Duration(x.dice.Int64N(int64(30*time.Minute)))
-		if time.Until(end) < span+10*time.Minute {
+		span := 5*time.Minute + time.Duration(x.dice.Int64N(int64(10*time.Minute)))
+		if time.Until(end) < 20*time.Minute {
+			a := x.start(&process{})
 			time.Sleep(time.Until(end.Add(exactPeace)))
 			a.stop()
 			break
 		}
-		time.Sleep(span)
-		if x.dice.IntN(2) == 0 {
+		switch x.dice.IntN(6) {
+		case 0, 1:
+			a := x.start(&process{})
+			time.Sleep(span)
 			a.stop()
-		} else {
-			x.kills++
+		case 2:
+			a := x.start(&process{})
+			time.Sleep(span)
 			a.kill()
+		case 3, 4: // at an operation of the state's disk
+			x.start(&process{killAtOp: 1 + x.dice.IntN(50), powerCut: x.dice.IntN(2) == 0}).wait(span)
+		case 5: // before or after something is sent
+			x.start(&process{killAtSend: 1 + x.dice.IntN(50), after: x.dice.IntN(2) == 0}).wait(span)
 		}
-		time.Sleep(time.Duration(x.dice.Int64N(int64(8 * time.Minute))))
+		time.Sleep(time.Duration(x.dice.Int64N(int64(4 * time.Minute))))
 	}
 	x.closing.Wait()
 }
@@ -188,25 +205,38 @@ type process struct {
 	end  context.CancelFunc
 	done chan struct{}
 
-	mu    sync.Mutex
-	dead  bool // nothing of it reaches anybody
-	conns []net.Conn
+	killAtOp   int  // of the state's disk; 0 = never
+	powerCut   bool // what was not synced is lost, at least in part
+	killAtSend int  // of all connections; 0 = never
+	after      bool // it was sent
+
+	mu     sync.Mutex
+	dead   bool // nothing of it reaches anybody
+	killed chan struct{}
+	conns  []net.Conn
+	ops    int
+	sends  int
+	disk   *stateDisk
 }
 
-func (x *exact) start() *process {
+func (x *exact) start(p *process) *process {
 	x.starts++
 	file := filepath.Join(x.dir, "cton.yaml")
 	if err := os.WriteFile(file, []byte(x.config), 0o600); err != nil {
 		x.Error(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &process{exact: x, end: cancel, done: make(chan struct{})}
+	p.exact, p.end, p.done, p.killed = x, cancel, make(chan struct{}), make(chan struct{})
 	app := command.App{
 		Version: "test", Catalogue: agent.Catalogue(), In: strings.NewReader(""), Out: io.Discard, Err: &x.logs, Dial: p.dial,
+		StateDir: func(path string) durable.FS {
+			p.disk = &stateDisk{Dir: durable.NewDir(path), p: p, synced: map[string]int64{}}
+			return p.disk
+		},
 	}
 	go func() {
 		defer close(p.done)
-		if code := app.Main(ctx, []string{"run", "-c", file}); code != 0 {
+		if code := app.Main(ctx, []string{"run", "-c", file}); code != 0 && !p.isDead() {
 			x.Errorf("history %d: exit code %d:\n%s", x.seed, code, x.logs.String())
 		}
 	}()
@@ -222,8 +252,43 @@ func (p *process) dial(ctx context.Context, network, address string) (net.Conn, 
 	conn, err := p.net.Dial(ctx, network, address)
 	if err == nil {
 		p.conns = append(p.conns, conn)
+		conn = &sending{conn, p}
 	}
 	return conn, err
+}
+
+// sending is a connection whose process may be killed when it sends.
+type sending struct {
+	net.Conn
+	p *process
+}
+
+func (c *sending) Write(b []byte) (n int, err error) {
+	c.p.mu.Lock()
+	if c.p.counts() {
+		c.p.sends++
+	}
+	kill := c.p.killAtSend > 0 && c.p.sends == c.p.killAtSend
+	c.p.mu.Unlock()
+	if kill && !c.p.after {
+		c.p.kill()
+		return 0, os.ErrClosed
+	}
+	n, err = c.Conn.Write(b)
+	if kill {
+		c.p.kill()
+	}
+	return n, err
+}
+
+// counts reports whether operations count for the kill. In the first minutes of all they do not: what happens before the first run
+// has ended is known to none.
+func (p *process) counts() bool { return time.Since(p.begin) > 4*time.Minute }
+
+func (p *process) isDead() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dead
 }
 
 // stop is an orderly end.
@@ -232,24 +297,137 @@ func (p *process) stop() {
 	<-p.done
 }
 
+// wait waits for the kill, or stops the process after a while.
+func (p *process) wait(span time.Duration) {
+	select {
+	case <-p.killed:
+	case <-time.After(span):
+		if !p.isDead() {
+			p.stop()
+		}
+	}
+}
+
 // kill is kill -9: what is on disk at this moment is all that is left.
 func (p *process) kill() {
+	p.mu.Lock()
+	if p.dead {
+		p.mu.Unlock()
+		return
+	}
+	p.dead = true
+	conns := p.conns
+	p.mu.Unlock()
 	next := p.TempDir()
 	if err := os.CopyFS(next, os.DirFS(p.dir)); err != nil {
 		p.Error(err)
 	}
+	if p.powerCut {
+		p.disk.lose(next)
+	}
 	p.dir = next
-	p.mu.Lock()
-	p.dead = true
-	for _, conn := range p.conns {
+	p.kills++
+	for _, conn := range conns {
 		conn.Close()
 	}
-	p.mu.Unlock()
 	p.end()
 	p.closing.Go(func() { <-p.done })
+	close(p.killed)
 }
 
-func (x *exact) check(storage *sinktest.Prometheus) {
+// stateDisk is the directory of the state file. At an operation its process is killed.
+type stateDisk struct {
+	*durable.Dir
+	p *process
+
+	mu     sync.Mutex
+	synced map[string]int64 // the sizes of files as of their last sync
+}
+
+// do does an operation unless the process ends there. It takes its time, so that what does not wait for it comes before.
+func (d *stateDisk) do(f func() error) error {
+	time.Sleep(time.Duration(d.p.killAtOp) * time.Millisecond)
+	d.p.mu.Lock()
+	if d.p.counts() {
+		d.p.ops++
+	}
+	kill, dead := d.p.killAtOp > 0 && d.p.ops == d.p.killAtOp, d.p.dead
+	d.p.mu.Unlock()
+	if kill {
+		d.p.kill()
+	}
+	if kill || dead {
+		return disktest.ErrEnded
+	}
+	return f()
+}
+
+// lose cuts the files of a copy somewhere behind what was synced.
+func (d *stateDisk) lose(dir string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for name, synced := range d.synced {
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && info.Size() > synced {
+			if err := os.Truncate(path, synced+d.p.dice.Int64N(info.Size()-synced+1)); err != nil {
+				d.p.Error(err)
+			}
+		}
+	}
+}
+
+func (d *stateDisk) Create(name string) (durable.File, error) { return d.open(name, d.Dir.Create) }
+func (d *stateDisk) Append(name string) (durable.File, error) { return d.open(name, d.Dir.Append) }
+
+func (d *stateDisk) open(name string, how func(string) (durable.File, error)) (f durable.File, err error) {
+	err = d.do(func() error {
+		f, err = how(name)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &stateFile{f, d, name}, nil
+}
+
+func (d *stateDisk) Rename(from, to string) error {
+	return d.do(func() error { return d.Dir.Rename(from, to) })
+}
+
+func (d *stateDisk) Remove(name string) error {
+	return d.do(func() error { return d.Dir.Remove(name) })
+}
+func (d *stateDisk) SyncDir() error { return d.do(d.Dir.SyncDir) }
+
+type stateFile struct {
+	durable.File
+	disk *stateDisk
+	name string
+}
+
+func (f *stateFile) Write(b []byte) (n int, err error) {
+	err = f.disk.do(func() error {
+		n, err = f.File.Write(b)
+		return err
+	})
+	return n, err
+}
+
+func (f *stateFile) Sync() error {
+	return f.disk.do(func() error {
+		if err := f.File.Sync(); err != nil {
+			return err
+		}
+		f.disk.mu.Lock()
+		defer f.disk.mu.Unlock()
+		if info, err := os.Stat(filepath.Join(f.disk.p.dir, f.name)); err == nil {
+			f.disk.synced[f.name] = info.Size()
+		}
+		return nil
+	})
+}
+
+func (x *exact) check(storage *peers.Prometheus) {
 	end := x.begin.Add(exactMinutes*time.Minute + exactPeace)
 	want := map[string]float64{}
 	span := end.Sub(x.begin).Truncate(time.Second).String()
@@ -269,9 +447,7 @@ func (x *exact) check(storage *sinktest.Prometheus) {
 		native := fmt.Sprintf(`native_seconds{history="%d"}`, x.seed)
 		want["histogram_count("+native+")"]++
 		want["histogram_sum("+native+")"] += e.Seconds
-		if x.kills == 0 { // a total that had been told may go back then
-			want[fmt.Sprintf("increase(events_total{%s}[%s] anchored)", labels, span)]++
-		}
+		want[fmt.Sprintf("increase(events_total{%s}[%s] anchored)", labels, span)]++
 	}
 	wrong := []string{}
 	for query, truth := range want {
@@ -279,6 +455,7 @@ func (x *exact) check(storage *sinktest.Prometheus) {
 			wrong = append(wrong, fmt.Sprintf("%s: %v, the truth is %v", query, got, truth))
 		}
 	}
+	wrong = append(wrong, x.steps(storage)...)
 	if len(wrong) > 0 {
 		slices.Sort(wrong)
 		x.Errorf("history %d, %d events, %d starts, %d kills, %d failures of the API:\n%s\n%s", x.seed, len(x.api.events), x.starts, x.kills,
@@ -287,4 +464,55 @@ func (x *exact) check(storage *sinktest.Prometheus) {
 			x.Log(x.logs.String())
 		}
 	}
+}
+
+// steps looks at the samples as they are stored: no total steps back, those of events begin at zero, and each change is there
+// once.
+func (x *exact) steps(storage *peers.Prometheus) (wrong []string) {
+	for name, ours := range map[string]bool{
+		"events_total": true, "took_seconds_count": true, "took_seconds_sum": true, "took_seconds_bucket": true, "count_total": true, "seen_total": false,
+	} {
+		for series, points := range storage.Points(x, fmt.Sprintf(`%s{history="%d"}`, name, x.seed)) {
+			last := math.Inf(-1)
+			if ours && points[0].Value != 0 {
+				wrong = append(wrong, fmt.Sprintf("%s begins at %v", series, points[0].Value))
+			}
+			for i, p := range points {
+				at := time.UnixMilli(p.Time).Sub(x.begin)
+				switch {
+				case p.Stale:
+				case p.Value < last:
+					wrong = append(wrong, fmt.Sprintf("%s steps back at %s, from %v to %v", series, at, last, p.Value))
+				case !ours && p.Value == 0 && i > 0 && last > 0:
+					wrong = append(wrong, fmt.Sprintf("%s is zero at %s", series, at))
+				}
+				if !p.Stale {
+					last = p.Value
+				}
+			}
+		}
+	}
+	changes, first, lastTotal := 0.0, math.NaN(), math.NaN()
+	for _, points := range storage.Points(x, fmt.Sprintf(`seen_change{history="%d"}`, x.seed)) {
+		for _, p := range points {
+			if !p.Stale {
+				changes += p.Value
+			}
+		}
+	}
+	for _, points := range storage.Points(x, fmt.Sprintf(`seen_total{history="%d"}`, x.seed)) {
+		first = points[0].Value
+		for _, p := range points {
+			if !p.Stale {
+				lastTotal = p.Value
+			}
+		}
+	}
+	if lastTotal-first != changes {
+		wrong = append(wrong, fmt.Sprintf("the changes add up to %v, the total went from %v to %v", changes, first, lastTotal))
+	}
+	if truth := float64(len(x.api.events)); lastTotal != truth {
+		wrong = append(wrong, fmt.Sprintf("the total is %v, the truth is %v", lastTotal, truth))
+	}
+	return wrong
 }

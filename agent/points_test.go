@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient/memnet"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
 // meter is an API that shows each minute some of what its rooms measured: a stretch of the past in any order, often what it
@@ -79,7 +79,7 @@ func TestPointsAreStoredOnce(t *testing.T) {
 
 func storedOnce(t *testing.T, seed uint64) {
 	m := &meter{dice: rand.New(rand.NewPCG(seed, 5)), begin: time.Now(), last: map[string]int64{}, shown: map[string][]reading{}}
-	net, prometheus := memnet.NewNetwork(), sinktest.NewPrometheus(t)
+	net, prometheus := memnet.NewNetwork(), peers.NewPrometheus(t)
 	net.Serve(t, "api.test:80", m)
 	net.Serve(t, "rw.test:80", prometheus)
 	config := fmt.Sprintf(`
@@ -95,7 +95,7 @@ jobs:
 `, filepath.Join(t.TempDir(), "state"), []string{"1.0", "2.0", "auto"}[seed%3])
 	for range 4 {
 		logged := runFor(t, net, config, time.Now().Add(10*time.Minute+30*time.Second))
-		for _, wrong := range []string{"refused", "left out", "panic"} {
+		for _, wrong := range []string{"refused", "dropped", "panic"} {
 			if strings.Contains(logged, wrong) {
 				t.Fatalf("the log speaks of %q:\n%s", wrong, logged)
 			}

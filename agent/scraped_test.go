@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,11 +22,12 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/collectington/collectington/agent/httpclient/memnet"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 	"github.com/collectington/collectington/sources/scrape/scrapetest"
 )
 
-// pages is an exporter that serves one page after the other, and the last one from then on. An empty page is a 503.
+// pages is an exporter that serves one page after the other, and the last one from then on. An empty page is a 503, and
+// "nothing" is a page without a byte.
 type pages struct {
 	contentType string
 	bodies      []string
@@ -40,14 +42,14 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", p.contentType)
-	_, _ = io.WriteString(w, body)
+	_, _ = io.WriteString(w, strings.TrimPrefix(body, "nothing"))
 }
 
 // scraped runs the agent until its job has scraped the exporters n times, by their host, and returns what Prometheus' own
 // receiver has stored of it.
-func scraped(t *testing.T, n int, settings string, exporters map[string]*pages) *sinktest.Prometheus {
+func scraped(t *testing.T, n int, settings string, exporters map[string]*pages) *peers.Prometheus {
 	t.Helper()
-	network, prometheus := memnet.NewNetwork(), sinktest.NewPrometheus(t)
+	network, prometheus := memnet.NewNetwork(), peers.NewPrometheus(t)
 	network.Serve(t, "rw.test:80", prometheus)
 	targets := ""
 	for host, p := range exporters {

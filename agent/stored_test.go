@@ -11,17 +11,17 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
 // receiver is Prometheus, made when something is first sent to it.
-type receiver func() *sinktest.Prometheus
+type receiver func() *peers.Prometheus
 
 // receivers are two for a story: /prometheus/write takes a series' samples in order alone, /reordering/write in any order.
 func receivers(t testing.TB, mux *http.ServeMux) map[string]receiver {
 	all := map[string]receiver{
-		"prometheus": sync.OnceValue(func() *sinktest.Prometheus { return sinktest.NewPrometheus(t) }),
-		"reordering": sync.OnceValue(func() *sinktest.Prometheus { return sinktest.NewOutOfOrder(t, 100*365*24*time.Hour) }),
+		"prometheus": sync.OnceValue(func() *peers.Prometheus { return peers.NewPrometheus(t) }),
+		"reordering": sync.OnceValue(func() *peers.Prometheus { return peers.NewOutOfOrder(t, 100*365*24*time.Hour) }),
 	}
 	for name, r := range all {
 		mux.HandleFunc("/"+name+"/write", func(w http.ResponseWriter, q *http.Request) { r().ServeHTTP(w, q) })

@@ -19,7 +19,7 @@ import (
 	"github.com/collectington/collectington/agent"
 	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/internal/command"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
 // history is what has really happened upstream, and an API that shows it with the faults that APIs have. A minute is a
@@ -140,11 +140,11 @@ func TestTruth(t *testing.T) {
 		begin := time.Now().Add(time.Minute) // the first tick
 		time.Sleep(30 * time.Second)
 		h, net := newHistory(begin), memnet.NewNetwork()
-		v1, v2 := sinktest.NewPrometheus(t), sinktest.NewPrometheus(t)
+		v1, v2 := peers.NewPrometheus(t), peers.NewPrometheus(t)
 		net.Serve(t, "api.test:80", h)
 		net.Serve(t, "v1.test:80", &outage{v1, begin})
 		net.Serve(t, "v2.test:80", &outage{v2, begin})
-		gateway := sinktest.NewGateway(t)
+		gateway := peers.NewPushgateway(t)
 		net.Serve(t, "gw.test:80", &outage{gateway, begin})
 		var mu sync.Mutex
 		during := map[int]string{}
@@ -186,7 +186,7 @@ func runFor(t *testing.T, net *memnet.Network, config string, end time.Time) str
 	return log.String()
 }
 
-func checkTruth(t *testing.T, protocol string, h *history, p *sinktest.Prometheus, begin time.Time) {
+func checkTruth(t *testing.T, protocol string, h *history, p *peers.Prometheus, begin time.Time) {
 	t.Helper()
 	end := begin.Add((minutes - 1) * time.Minute)
 	want := func(query string, at time.Time, truth float64) {
@@ -228,7 +228,7 @@ func checkTruth(t *testing.T, protocol string, h *history, p *sinktest.Prometheu
 	want(`requests_total{team="a"}`, begin.Add(8*time.Minute), math.NaN())               // for two intervals
 	want(`count_over_time(requests_total{team="a"}[40m])`, end, float64(minutes-3))      // each good tick once, none lost in the outage
 	want(`cton_job_up{cton_job="api"}`, end, 1)
-	want(`cton_job_ticks_total{cton_job="api",result="error"}`, end, 3)
+	want(`cton_job_runs_total{cton_job="api",result="error"}`, end, 3)
 }
 
 // checkGateway holds what the Pushgateway shows, at the end and on the way, against the truth.

@@ -30,6 +30,14 @@ type Runner interface {
 	Run(ctx context.Context) error
 }
 
+// Repeater is a sink whose receiver keeps the past, so that it loses samples if the agent is killed before they are delivered.
+type Repeater interface {
+	// Repeat takes the last batch of a job before a restart, with its own time, before the first Write. The receiver may have its
+	// samples already: that it refuses them is no error and no loss. The series of the batch, those in Known included, have been
+	// delivered before: those that the next batch of the job does not have are ended by it.
+	Repeat(ctx context.Context, batch metric.Batch) error
+}
+
 // Checker is a sink that can tell, without sending metrics, whether it would work.
 type Checker interface {
 	Check(ctx context.Context) error
@@ -90,6 +98,7 @@ type Env struct {
 	External []metric.Label // external labels, sorted by name; a pushing sink adds those that a series lacks
 	Instance string         // the value of the instance label where the external labels have none: the host's name
 	Drain    time.Duration  // how long Run may go on after its context has ended
+	Once     bool           // no process follows soon: Run also tries for as long as Drain what could be left on disk
 	Out      io.Writer      // where a sink that shows its batches writes them
 }
 

@@ -51,7 +51,7 @@ func Ask(ctx context.Context, f Fetcher, tick Tick, r Request) (*Document, error
 	}
 	if end, ok := ctx.Deadline(); ok {
 		half := time.Until(end) / 2
-		why := fmt.Errorf("no response within %s, half of the time that the tick had left", half.Round(time.Millisecond))
+		why := fmt.Errorf("no response within %s, half of the time that the run had left", half.Round(time.Millisecond))
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, half, why)
 		defer cancel()

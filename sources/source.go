@@ -54,7 +54,8 @@ type Config[T any] interface {
 	// Validate is pure: it reads no file and asks no network. It reports every problem, joined, each made by
 	// setting.Bad and so naming its setting.
 	Validate() error
-	// New makes the thing. It may read secrets; it opens nothing that needs closing.
+	// New makes the thing. It may read secrets; it opens nothing that needs closing. If it cannot read a file, its error wraps
+	// the *fs.PathError: then the job's runs fail, each of which calls New again, and all other jobs work.
 	New(env Env) (T, error)
 }
 

@@ -6,19 +6,18 @@ import (
 	"math"
 )
 
-// Builder makes a document of what is not JSON: values are added in the order in which they would be written, an object's
-// keys as texts before their values. It keeps its memory from one document to the next, so a document is valid until the
-// next is begun. The zero value is ready.
+// Builder builds a document of values in the order of JSON: the key of a member is added as a string before its value. It
+// uses its memory again, so a document is valid until the next Reset. The zero value is ready to use.
 type Builder struct {
 	tree Tree
-	open []uint32 // the lists and objects under way
-	err  error    // the first bound that was passed; nothing is added from then on
+	open []uint32 // the lists and objects that have not ended
+	err  error    // the first limit that was exceeded; nothing is added after it
 }
 
-// Place is a text in a builder's memory. It can stand at any number of places in the document and costs its bytes once.
-type Place struct{ start, end uint32 }
+// TextRef refers to a string in a Builder. The string can be added any number of times, and takes its memory once.
+type TextRef struct{ start, end uint32 }
 
-// Reset begins a document of about so many values and bytes of text, keys included.
+// Reset begins a document. The sizes are hints: the number of values, and the bytes of strings, including keys.
 func (b *Builder) Reset(values, text int) {
 	b.tree.made, b.tree.nodes, b.tree.text, b.open, b.err = true, b.tree.nodes[:0], b.tree.text[:0], b.open[:0], nil
 	if cap(b.tree.nodes) < values {
@@ -29,13 +28,13 @@ func (b *Builder) Reset(values, text int) {
 	}
 }
 
-// maxMade bounds the values of a document that is built: what is not JSON may have many in few bytes.
+// maxMade is the maximum number of values of a built document: formats other than JSON may hold many in few bytes.
 const maxMade = 8 << 20
 
-// ErrMany says that a document that is built has too many values.
+// ErrMany is the error of a built document with too many values.
 var ErrMany = errors.New("more than 8 million values")
 
-// Value is the document; without any value in it, null. Its errors are ErrDepth, ErrSize and ErrMany.
+// Value returns the document, or null if no value was added. It returns ErrDepth, ErrSize or ErrMany if a limit was exceeded.
 func (b *Builder) Value() (Value, error) {
 	if b.err != nil || len(b.tree.nodes) == 0 {
 		return Value{}, b.err
@@ -43,13 +42,13 @@ func (b *Builder) Value() (Value, error) {
 	return Value{&b.tree, 0}, nil
 }
 
-// Values and Bytes are how large the document is by now.
+// Values returns the number of values so far.
 func (b *Builder) Values() int { return len(b.tree.nodes) }
 
-// Bytes is the length of all texts, each place counted once.
+// Bytes returns the length of all strings so far, each TextRef counted once.
 func (b *Builder) Bytes() int { return len(b.tree.text) }
 
-// Begin begins a list or an object, which lasts until End.
+// Begin begins a list or an object. End ends it.
 func (b *Builder) Begin(kind Kind) {
 	if len(b.open) >= MaxDepth && b.err == nil {
 		b.err = ErrDepth
@@ -58,7 +57,7 @@ func (b *Builder) Begin(kind Kind) {
 	b.add(kind, b.here())
 }
 
-// End ends the list or object that was begun last.
+// End ends the innermost list or object.
 func (b *Builder) End() {
 	at := b.open[len(b.open)-1]
 	b.open = b.open[:len(b.open)-1]
@@ -69,22 +68,22 @@ func (b *Builder) End() {
 	}
 }
 
-// Text adds a text, or an object's key.
+// Text adds a string, or the key of a member.
 func (b *Builder) Text(text []byte) { b.TextAt(b.Keep(text)) }
 
-// TextAt adds a text, or an object's key, that is kept already.
-func (b *Builder) TextAt(p Place) { b.add(String, p) }
+// TextAt adds a string, or the key of a member, that Keep has stored.
+func (b *Builder) TextAt(p TextRef) { b.add(String, p) }
 
 // Literal adds null, true or false.
 func (b *Builder) Literal(kind Kind) { b.add(kind, b.here()) }
 
-// Keep puts a text into the builder's memory without adding a value.
-func (b *Builder) Keep(text []byte) Place {
+// Keep stores a string without adding a value.
+func (b *Builder) Keep(text []byte) TextRef {
 	if b.err == nil && uint64(len(b.tree.text))+uint64(len(text)) > math.MaxUint32 {
 		b.err = ErrSize
 	}
 	if b.err != nil {
-		return Place{}
+		return TextRef{}
 	}
 	p := b.here()
 	b.tree.text = append(b.tree.text, text...)
@@ -92,8 +91,8 @@ func (b *Builder) Keep(text []byte) Place {
 	return p
 }
 
-// Number adds a decimal number with all its digits. It may have a plus sign, zeros in front, and nothing before or after
-// its point; what JSON does not know of these is left out. False means that it is none, and nothing was added.
+// Number adds a decimal number with all its digits. It accepts a plus sign, leading zeros, and no digits before or after the
+// point, and writes the number as JSON. It reports false, and adds nothing, if text is not a number.
 func (b *Builder) Number(text []byte) bool {
 	unsigned := bytes.TrimLeft(text, "+-")
 	whole, rest := digits(unsigned)
@@ -145,12 +144,12 @@ func isExponent(text []byte) bool {
 	return len(n) > 0 && len(rest) == 0
 }
 
-func (b *Builder) here() Place {
+func (b *Builder) here() TextRef {
 	at := uint32(len(b.tree.text))
-	return Place{at, at}
+	return TextRef{at, at}
 }
 
-func (b *Builder) add(kind Kind, p Place) {
+func (b *Builder) add(kind Kind, p TextRef) {
 	if b.err == nil && len(b.tree.nodes) >= maxMade {
 		b.err = ErrMany
 	}
@@ -159,5 +158,5 @@ func (b *Builder) add(kind Kind, p Place) {
 	}
 }
 
-// At is a text that is kept, valid until the next is.
-func (b *Builder) At(p Place) []byte { return b.tree.text[p.start:p.end] }
+// At returns a string that Keep has stored. It is valid until the next Keep.
+func (b *Builder) At(p TextRef) []byte { return b.tree.text[p.start:p.end] }

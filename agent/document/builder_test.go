@@ -11,7 +11,7 @@ import (
 
 func TestBuilder(t *testing.T) {
 	var b Builder
-	for range 2 { // the second in the memory of the first
+	for range 2 { // the second uses the memory of the first
 		b.Reset(0, 0)
 		b.Begin(Object)
 		key := b.Keep([]byte("k"))
@@ -19,7 +19,7 @@ func TestBuilder(t *testing.T) {
 		b.Begin(Array)
 		for _, n := range []string{"1", "-007.50e+3", "+.5", "5."} {
 			if !b.Number([]byte(n)) {
-				t.Errorf("%s is no number", n)
+				t.Errorf("%s is not a number", n)
 			}
 		}
 		b.Begin(Object)
@@ -43,7 +43,7 @@ func TestBuilder(t *testing.T) {
 	}
 }
 
-// A long text that stands in many places is not written out in all of them.
+// The JSON of a document that shares a long key is bounded.
 func TestRawIsBounded(t *testing.T) {
 	var b Builder
 	b.Reset(0, 0)
@@ -89,7 +89,7 @@ func TestBuilderIsBounded(t *testing.T) {
 	}
 }
 
-// FuzzNumber holds that a number is written as JSON and is still the same, with all its digits.
+// FuzzNumber checks that a number becomes valid JSON with the same value and digits.
 func FuzzNumber(f *testing.F) {
 	for _, s := range []string{"0", "-0", "+1", "007", ".5", "5.", ".", "1e5", "1E+05", "1e", "-", "+-1", "1_0", "0x1", "123456789012345678901234567890.10", ""} {
 		f.Add(s)
@@ -100,7 +100,7 @@ func FuzzNumber(f *testing.F) {
 		ok := b.Number([]byte(text))
 		want, known := new(big.Float).SetPrec(2000).SetString(text)
 		decimal := text != "" && strings.Trim(text, "0123456789+-.eE") == ""
-		if ok != (known && decimal) && len(text) < 20 { // larger exponents than big.Float has are numbers too
+		if ok != (known && decimal) && len(text) < 20 { // exponents may exceed those of big.Float
 			t.Fatalf("%q is a number: %v", text, ok)
 		}
 		v, err := b.Value()
@@ -141,7 +141,7 @@ func TestParseLines(t *testing.T) {
 	}
 }
 
-// FuzzParseLines holds each line to what Parse says of it.
+// FuzzParseLines compares each line with Parse.
 func FuzzParseLines(f *testing.F) {
 	for _, s := range []string{"{\"a\":1}\n[2]\n", "\x1e1\n", "1 2\n", "\"\n\"", "\r\n\r", "null\n\n{"} {
 		f.Add(s)
@@ -160,7 +160,7 @@ func FuzzParseLines(f *testing.F) {
 		v, err := new(Parser).ParseLines([]byte(text))
 		if broken != (err != nil) {
 			if errors.Is(err, ErrDepth) {
-				return // a list is around it
+				return // the list adds a level
 			}
 			t.Fatalf("%v, but broken is %v", err, broken)
 		}

@@ -118,7 +118,7 @@ func TestWrong(t *testing.T) {
 	}
 }
 
-// TestReuse holds that a parser leaves nothing of one document in the next, and allocates nothing once it is warm.
+// TestReuse checks that a Parser leaves nothing of one document in the next, and allocates nothing after the first.
 func TestReuse(t *testing.T) {
 	var p Parser
 	for _, text := range []string{`{"a":"\n","b":[1,2,3]}`, `[`, `"x"`, `{"a":2}`} {
@@ -139,7 +139,7 @@ func TestReuse(t *testing.T) {
 	}
 }
 
-// FuzzParse holds the parser to what Go's own says: the same texts are JSON, and mean the same.
+// FuzzParse compares the Parser with encoding/json.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		`{"a":[1,-2.5e+3,true,false,null,"x\u00e9\n"],"a":2}`, `[[],{}]`, `"\ud800"`, ` 0 `, `1e`, `{"a":1,}`, "\"\x1f\"",
@@ -173,7 +173,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// A clone is the same value, and stays so when the parser goes on.
+// A clone is equal, and stays valid when the Parser is used again.
 func TestClone(t *testing.T) {
 	var p Parser
 	text := []byte(`{"a": [1, {"b\n": "x\u00e9"}], "c": null}`)

@@ -1,25 +1,25 @@
 package document
 
-// Lookup finds some members of one object after another. It reads an object's keys once, whichever number of its members
-// is asked for, and expects the same keys in the same order as in the object before. The zero value is ready.
+// Lookup finds members in many similar objects. It reads the keys of an object once for all members, and is fast if an object
+// has the same keys in the same order as the one before. The zero value is ready to use.
 type Lookup struct {
 	slots     map[string]int
-	object    Value    // whose members have been found; null where there is none
-	found     []Value  // by slot
-	layout    []placed // the keys of objects before, in their order; none with a backslash
-	unescaped []byte   // a key
+	object    Value     // the object that found belongs to, or null
+	found     []Value   // by slot
+	layout    []keySlot // the keys of the objects before, in their order; none with an escape
+	unescaped []byte    // buffer of a key
 }
 
-// maxLayout bounds the keys that are expected, of objects with very many.
+// maxLayout is the maximum number of keys in layout.
 const maxLayout = 1024
 
-// placed is a key and its slot, -1 where nobody asks for it.
-type placed struct {
+// keySlot is a key and its slot, or -1 if it is not looked up.
+type keySlot struct {
 	key  string
 	slot int
 }
 
-// Slot is the number under which Get knows a key.
+// Slot returns the number of a key, for Get.
 func (l *Lookup) Slot(key string) int {
 	slot, known := l.slots[key]
 	if !known {
@@ -34,13 +34,13 @@ func (l *Lookup) Slot(key string) int {
 	return slot
 }
 
-// Forget has to be called before a parser is used again whose document has been asked.
+// Forget has to be called before the Parser of a document that Get was called with is used again.
 func (l *Lookup) Forget() {
 	clear(l.found)
 	l.object, l.layout = Value{}, l.layout[:0]
 }
 
-// Get is what Get of the object is with the slot's key.
+// Get returns what object.Get returns for the key of the slot.
 func (l *Lookup) Get(object Value, slot int) Value {
 	if object != l.object {
 		l.read(object)
@@ -68,14 +68,14 @@ func (l *Lookup) read(object Value) {
 	}
 }
 
-// learn is the slot of an object's n-th key, which is expected of the next object too.
+// learn returns the slot of the n-th key of an object, and expects it in the next object.
 func (l *Lookup) learn(n int, key Value) int {
 	if key.node().escaped() {
 		l.unescaped = key.AppendText(l.unescaped[:0])
 		return l.slotOf(view(l.unescaped))
 	}
 	raw := key.Raw()
-	p := placed{raw, l.slotOf(raw)}
+	p := keySlot{raw, l.slotOf(raw)}
 	switch {
 	case n < len(l.layout):
 		l.layout[n] = p

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestLookup holds that a lookup finds what Get finds, in objects that have much in common and in such that have nothing.
+// TestLookup compares Lookup.Get with Value.Get, in objects with similar and with different keys.
 func TestLookup(t *testing.T) {
 	var l Lookup
 	r := rand.New(rand.NewPCG(1, 2))
@@ -63,7 +63,7 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-// TestLookupOfManyKeys holds that objects with very many members cost no memory beyond a bound.
+// TestLookupOfManyKeys checks that the memory for objects with very many members is bounded.
 func TestLookupOfManyKeys(t *testing.T) {
 	var l Lookup
 	last := l.Slot("k5000")

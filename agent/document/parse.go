@@ -7,35 +7,46 @@ import (
 	"math"
 )
 
-// MaxDepth is how deep lists and objects may be nested.
+// MaxDepth is the maximum depth of nested lists and objects.
 const MaxDepth = 300
 
-// What keeps a text from being a document.
+// The errors of a text that is cut off or exceeds a limit.
 var (
 	ErrDepth = fmt.Errorf("nested more than %d deep", MaxDepth)
 	ErrShort = errors.New("cut short")
 	ErrSize  = errors.New("larger than 4 GiB or 268 million values")
 )
 
-// SyntaxError is where a text stops being JSON.
+// SyntaxError is an error in the syntax of JSON.
 type SyntaxError struct {
-	At   int // byte, from 0
+	At   int // position in bytes, from 0
 	Want string
 }
 
 func (e *SyntaxError) Error() string { return fmt.Sprintf("at byte %d: want %s", e.At, e.Want) }
 
-// Parser decodes documents. It keeps its memory from one to the next, so a document is valid until the next is parsed.
-// The zero value is ready.
+// separator precedes each text of a JSON text sequence (RFC 7464 section 2.2).
+const separator = "\x1e"
+
+// LineError is an error in a line.
+type LineError struct {
+	Line int // from 1
+	Err  error
+}
+
+func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
+func (e *LineError) Unwrap() error { return e.Err }
+
+// Parser decodes JSON. It uses its memory again, so a document is valid until the next call. The zero value is ready to use.
 type Parser struct {
 	tree Tree
 	at   int
 }
 
-// nodeText is how much text a value takes at least, in most documents. It bounds what is made ahead for the nodes.
+// nodeText is the least text of a value in most documents. It bounds the memory that is allocated for nodes in advance.
 const nodeText = 8
 
-// values is how many values and keys a text has, or more where its texts have commas, colons and brackets.
+// values returns the number of values and keys in a text, or more if its strings contain commas, colons or brackets.
 func values(text []byte) int {
 	n := 1
 	for _, mark := range []string{",", ":", "{", "["} {
@@ -60,6 +71,52 @@ func (p *Parser) Parse(text []byte) (Value, error) {
 	return Value{&p.tree, 0}, nil
 }
 
+// ParseLines decodes one JSON text a line (NDJSON, JSON Lines) into a list. It skips empty lines. A separator of RFC 7464 ends
+// a line too. The text must not change while the document is in use. An error is a *LineError; the position in it is that
+// in the whole text.
+func (p *Parser) ParseLines(text []byte) (Value, error) {
+	if err := p.begin(text); err != nil {
+		return Value{}, err
+	}
+	p.tree.made = true // the text is not the JSON of the list
+	p.add(Array, 0, len(text), false)
+	ends := "\n"
+	if bytes.Contains(text, []byte(separator)) {
+		ends += separator
+	}
+	for line := 1; p.at < len(text); line++ {
+		end := len(text)
+		if n := bytes.IndexAny(text[p.at:], ends); n >= 0 {
+			end = p.at + n
+		}
+		if err := p.line(text[:end]); err != nil {
+			return Value{}, &LineError{line, err}
+		}
+		if end < len(text) && text[end] == separator[0] {
+			line-- // a separator is on the line of its text
+		}
+		p.at = end + 1
+	}
+	p.tree.text = text
+	p.tree.nodes[0].lead(len(p.tree.nodes))
+	return Value{&p.tree, 0}, nil
+}
+
+// line parses a line that ends with the text. It may be empty.
+func (p *Parser) line(text []byte) error {
+	p.tree.text = text
+	if p.space(); p.at == len(text) {
+		return nil
+	}
+	if err := p.value(1); err != nil {
+		return err
+	}
+	if p.space(); p.at < len(text) {
+		return p.want("the end of the line")
+	}
+	return nil
+}
+
 func (p *Parser) begin(text []byte) error {
 	if uint64(len(text)) > math.MaxUint32 {
 		return ErrSize
@@ -71,7 +128,7 @@ func (p *Parser) begin(text []byte) error {
 	return nil
 }
 
-// want is the error of what stands at the place.
+// want returns the error at the current position.
 func (p *Parser) want(what string) error {
 	if p.at >= len(p.tree.text) {
 		return ErrShort
@@ -90,7 +147,7 @@ func (p *Parser) space() {
 	}
 }
 
-// peek is the byte at the place, 0 at the end.
+// peek returns the current byte, or 0 at the end.
 func (p *Parser) peek() byte {
 	if p.at < len(p.tree.text) {
 		return p.tree.text[p.at]
@@ -98,13 +155,13 @@ func (p *Parser) peek() byte {
 	return 0
 }
 
-// add appends a node that ends at the place and has nothing within it.
+// add appends a node without nodes within it.
 func (p *Parser) add(kind Kind, start, end int, escaped bool) {
 	p.tree.nodes = append(p.tree.nodes, newNode(start, end, len(p.tree.nodes)+1, kind, escaped))
 }
 
 func (p *Parser) value(depth int) error {
-	if len(p.tree.nodes) >= maxNodes-2 { // and a key behind it
+	if len(p.tree.nodes) >= maxNodes-2 { // and a key
 		return ErrSize
 	}
 	switch c := p.peek(); c {
@@ -140,7 +197,7 @@ func (p *Parser) word(word string, kind Kind) error {
 	return nil
 }
 
-// container reads a list or an object, whose node is finished when its end is known.
+// container parses a list or an object.
 func (p *Parser) container(kind Kind, end byte, depth int) error {
 	if depth > MaxDepth {
 		return ErrDepth
@@ -190,7 +247,40 @@ func (p *Parser) key() error {
 	return nil
 }
 
-// number reads a number by the grammar of RFC 8259 section 6: no leading zeros or plus, digits around the point.
+// string parses a string. It leaves its escapes as they are.
+func (p *Parser) string() error {
+	text := p.tree.text
+	start, escaped := p.at+1, false
+	for i := start; ; {
+		i = special(text, i)
+		if i >= len(text) {
+			p.at = i
+			return ErrShort
+		}
+		switch c := text[i]; {
+		case c == '"':
+			p.add(String, start, i, escaped)
+			p.at = i + 1
+			return nil
+		case c == '\\':
+			n := escape(text[i:])
+			if n == 0 {
+				p.at = i
+				if rest := len(text) - i; rest < 2 || text[i+1] == 'u' && rest < 6 {
+					return ErrShort
+				}
+				return p.want(`an escape such as \n or \u00e9`)
+			}
+			escaped = true
+			i += n
+		default:
+			p.at = i
+			return p.want("no control character in a text")
+		}
+	}
+}
+
+// number parses a number (RFC 8259 section 6): no leading zeros or plus sign, digits on both sides of the point.
 func (p *Parser) number() error {
 	start := p.at
 	if p.peek() == '-' {

@@ -22,7 +22,7 @@ func dialError(err error) error {
 }
 
 func TestErrors(t *testing.T) {
-	client := &Client{redact: redactor{new(setting.Vault)}}
+	client := &Client{redact: redactor{new(setting.SecretStore)}}
 	client.redact.secrets.Remember("hunter22")
 	for _, c := range []struct {
 		err  error
@@ -56,7 +56,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestErrorsOfOtherOrigin(t *testing.T) {
-	client := &Client{redact: redactor{new(setting.Vault)}}
+	client := &Client{redact: redactor{new(setting.SecretStore)}}
 	client.redact.secrets.Remember("hunter22")
 	if got := client.explain(errors.New("parse hunter22")).Error(); got != "parse <secret>" {
 		t.Errorf("got %s", got)
@@ -78,7 +78,7 @@ func TestNamesSecret(t *testing.T) {
 }
 
 func TestRememberNamed(t *testing.T) {
-	h := &Host{Secrets: new(setting.Vault)}
+	h := &Host{Secrets: new(setting.SecretStore)}
 	h.RememberNamed("X-Api-Key", "literal-key")
 	h.RememberNamed("X-Api-Key-Version", "2026")
 	h.RememberNamed("X-Scope", "operations")
@@ -96,7 +96,7 @@ func FuzzRedactURL(f *testing.F) {
 		if err != nil || strings.Contains(u.Scheme, "hunter22") {
 			return
 		}
-		h := &Host{Secrets: new(setting.Vault)}
+		h := &Host{Secrets: new(setting.SecretStore)}
 		h.Secrets.Remember("hunter22")
 		shown := h.redactor().url(u)
 		if strings.Contains(shown, "hunter22") {

@@ -26,7 +26,7 @@ func Example() {
 	defer receiver.Close()
 
 	host := &httpclient.Host{
-		Secrets: &setting.Vault{LookupEnv: func(string) (string, bool) { return "hunter22", true }},
+		Secrets: &setting.SecretStore{LookupEnv: func(string) (string, bool) { return "hunter22", true }},
 		Observe: func(e httpclient.Exchange) { fmt.Println(e.Method, e.Header.Get("Authorization"), e.Code) },
 	}
 	client, err := host.Client(&httpclient.Settings{BasicAuth: &httpclient.BasicAuth{Username: "ops", Password: "env:PASSWORD"}})

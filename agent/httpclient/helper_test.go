@@ -34,7 +34,7 @@ func newWorld(t *testing.T) *world {
 		return value, ok
 	}
 	w.host = &Host{
-		Secrets:   &setting.Vault{Dir: t.TempDir(), LookupEnv: lookup},
+		Secrets:   &setting.SecretStore{Dir: t.TempDir(), LookupEnv: lookup},
 		UserAgent: "cton/test",
 		Dial:      w.Dial,
 		Observe: func(e Exchange) {

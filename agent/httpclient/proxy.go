@@ -53,7 +53,7 @@ func parseProxy(text string) (*url.URL, error) {
 }
 
 // proxyFunc returns the function that finds a request's proxy, nil if there is none. It reads a reference at each call.
-func (p *Proxy) proxyFunc(secrets *setting.Vault) func(*http.Request) (*url.URL, error) {
+func (p *Proxy) proxyFunc(secrets *setting.SecretStore) func(*http.Request) (*url.URL, error) {
 	if p.ProxyURL == "" && !p.ProxyFromEnvironment {
 		return nil
 	}

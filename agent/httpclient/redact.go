@@ -7,9 +7,9 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"unicode"
 
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
 )
 
 // blank stands for a secret in what is shown.
@@ -33,7 +33,7 @@ func NamesSecret(name string) bool {
 const minGuessed = 8
 
 // redactor removes secrets from what is shown.
-type redactor struct{ secrets *setting.Vault }
+type redactor struct{ secrets *setting.SecretStore }
 
 // secret replaces the secrets that are known.
 func (r redactor) secret(text string) string { return r.secrets.Scrub(text) }
@@ -45,11 +45,11 @@ var (
 )
 
 // text returns a text of any origin as it may be shown: one line, without secrets, queries and control characters.
-func (r redactor) text(text string) string {
-	text = r.secret(text)
-	text = queryInText.ReplaceAllString(text, "")
-	text = userInText.ReplaceAllString(text, "//")
-	return printable(text)
+func (r redactor) text(s string) string {
+	s = r.secret(s)
+	s = queryInText.ReplaceAllString(s, "")
+	s = userInText.ReplaceAllString(s, "//")
+	return text.OneLine(s)
 }
 
 // header returns a copy of a header without secrets.
@@ -104,7 +104,7 @@ func (r redactor) body(req *http.Request) func() string {
 		if err != nil || len(raw) > maxBodyRead {
 			return fmt.Sprintf("%d bytes", req.ContentLength)
 		}
-		return cut(r.secret(blankFields(string(raw))), maxBodyShown)
+		return text.Cut(r.secret(blankFields(string(raw))), maxBodyShown)
 	}
 }
 
@@ -125,18 +125,4 @@ func blankFields(text string) string {
 		})
 	}
 	return text
-}
-
-// printable returns a text as one line: runs of white space become one space, and what cannot be printed is left out.
-func printable(text string) string {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsPrint(r):
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(text, ""))
-	return strings.Join(strings.Fields(text), " ")
 }

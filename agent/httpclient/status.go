@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/collectington/collectington/agent/text"
 )
 
 // StatusError is a status that is not a success.
@@ -29,7 +31,7 @@ func newStatusError(redact redactor, resp *http.Response, body string) *StatusEr
 		body = pageTitle(body)
 	}
 	line, _, _ := strings.Cut(body, "\n")
-	if line = cut(printable(line), maxStatusText); line != "" {
+	if line = text.Cut(text.OneLine(line), maxStatusText); line != "" {
 		e.text += ": " + line
 	}
 	if name := providerOf(resp); name != "" && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden) {
@@ -41,24 +43,6 @@ func newStatusError(redact redactor, resp *http.Response, body string) *StatusEr
 	return e
 }
 
-// pageTitle returns the title of an HTML page, "" if it has none.
-func pageTitle(page string) string {
-	_, after, _ := strings.Cut(page, "<title>")
-	title, _, found := strings.Cut(after, "</title>")
-	if !found {
-		return ""
-	}
-	return strings.Join(strings.Fields(title), " ")
-}
-
 func statusText(code int) string {
 	return strings.TrimSpace(fmt.Sprintf("%d %s", code, http.StatusText(code)))
-}
-
-// cut returns the beginning of a text, at most max bytes and whole characters.
-func cut(text string, max int) string {
-	if len(text) <= max {
-		return text
-	}
-	return strings.ToValidUTF8(text[:max], "") + "…"
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func TestStatusError(t *testing.T) {
-	h := &Host{Secrets: new(setting.Vault)}
+	h := &Host{Secrets: new(setting.SecretStore)}
 	h.Secrets.Remember("hunter22")
 	long := strings.Repeat("x", 190) + "hunter22" + strings.Repeat("é", 50)
 	for _, c := range []struct {
@@ -24,7 +24,7 @@ func TestStatusError(t *testing.T) {
 		{400, "", `{"error": "no such field"}`, `400 Bad Request: {"error": "no such field"}`},
 		{401, "", "wrong key hunter22", "401 Unauthorized: wrong key <secret>"},
 		{401, "", "hunter22", "401 Unauthorized: <secret>"},
-		{400, "", "a\x1b[31mred\x00\u202e\xff", "400 Bad Request: a[31mred"},
+		{400, "", "a\x1b[31mred\x00\u202e\xff", "400 Bad Request: a [31mred"},
 		{502, "", "<html><head><title>Bad\n gateway</title></head>", "502 Bad Gateway: Bad gateway"},
 		{502, "", "<html><p>no title", "502 Bad Gateway"},
 		{599, "", "odd", "599: odd"},
@@ -55,7 +55,7 @@ func FuzzStatusError(f *testing.F) {
 	f.Add("upstream down", "hunter22")
 	f.Add("<title>é\x1b</title>", "tit")
 	f.Fuzz(func(t *testing.T, body, secret string) {
-		h := &Host{Secrets: new(setting.Vault)}
+		h := &Host{Secrets: new(setting.SecretStore)}
 		h.Secrets.Remember(secret)
 		got := newStatusError(h.redactor(), &http.Response{StatusCode: 200}, body).Error()
 		if len(got) > maxStatusText+20 || !utf8.ValidString(got) || strings.ContainsAny(got, "\n\r\x1b\x00") {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Bytes is a size, written as 512KiB, 64MiB, 1GiB, or with kB, MB, GB for powers of ten, or as a plain number of bytes.
+// Bytes is a size in bytes. It is written as 512KiB, 64MiB or 1GiB, as 5MB or 1GB (powers of ten), or as a plain number.
 type Bytes int64
 
 var errBytes = errors.New("want a size such as 512KiB, 64MiB or 1GiB")
@@ -17,7 +17,7 @@ type byteUnit struct {
 	size   int64
 }
 
-// units are tried in order, so that a suffix stands before those it ends with.
+// units returns the units. A suffix precedes those that it ends with, since they are tried in order.
 func units() []byteUnit {
 	return []byteUnit{
 		{"TiB", 1 << 40},
@@ -33,7 +33,7 @@ func units() []byteUnit {
 	}
 }
 
-// UnmarshalText reads a whole number and a unit; a size that does not fit 63 bits is refused.
+// UnmarshalText parses a whole number and a unit. It refuses a size of more than 63 bits.
 func (b *Bytes) UnmarshalText(text []byte) error {
 	s := string(text)
 	for _, u := range units() {
@@ -51,7 +51,7 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 	return errBytes
 }
 
-// String uses the largest unit that divides the size.
+// String returns the size in the largest unit that divides it.
 func (b Bytes) String() string {
 	for _, u := range units() {
 		if u.size > 1 && b != 0 && int64(b)%u.size == 0 {
@@ -61,5 +61,5 @@ func (b Bytes) String() string {
 	return strconv.FormatInt(int64(b), 10)
 }
 
-// MarshalText is String.
+// MarshalText returns what String returns.
 func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }

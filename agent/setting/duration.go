@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Duration is a span of time, written as 30s, 1m30s, 2h, 7d or 1w. A day is 24 hours. It is never negative.
+// Duration is a duration that is not negative. It is written as 30s, 1m30s, 2h, 7d or 1w. A day has 24 hours.
 type Duration time.Duration
 
 var errDuration = errors.New("want a duration such as 30s, 5m, 1h or 7d")
 
-// UnmarshalText reads the forms of time.ParseDuration, and whole days (d) and weeks (w) ahead of them.
+// UnmarshalText parses whole weeks (w) and days (d), followed by what [time.ParseDuration] accepts.
 func (d *Duration) UnmarshalText(text []byte) error {
 	rest, total := string(text), time.Duration(0)
 	for _, unit := range []struct {
@@ -42,7 +42,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// String is the shortest form that reads back as the same duration.
+// String returns the shortest form that UnmarshalText parses to the same duration.
 func (d Duration) String() string {
 	const day = 24 * time.Hour
 	t := time.Duration(d)
@@ -59,5 +59,5 @@ func (d Duration) String() string {
 	return s
 }
 
-// MarshalText is String.
+// MarshalText returns what String returns.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }

@@ -109,7 +109,7 @@ func FuzzBytes(f *testing.F) {
 func TestURL(t *testing.T) {
 	var u URL
 	if !u.IsZero() {
-		t.Error("an address that was not given is not zero")
+		t.Error("a URL that was not given is not zero")
 	}
 	const text = "https://api.example.com:8443/v1/a%2Fb?key=hunter22#top"
 	if err := u.UnmarshalText([]byte(text)); err != nil {
@@ -133,13 +133,13 @@ func TestURLRefuses(t *testing.T) {
 		"":                               "http://",
 		"api.example.com/v1":             "http://",
 		"ftp://api.example.com":          "http://",
-		"https://":                       "no host",
-		"https://:8080/":                 "no host",
-		"https:///path":                  "no host",
-		"https://[::1":                   "not an address",
+		"https://":                       "has no host",
+		"https://:8080/":                 "has no host",
+		"https:///path":                  "has no host",
+		"https://[::1":                   "not a valid URL",
 		"https://bob:hunter22@a.example": "basic_auth",
 		"https://token@a.example":        "basic_auth",
-		"https://a.example/\x7f":         "not an address",
+		"https://a.example/\x7f":         "not a valid URL",
 	} {
 		var u URL
 		err := u.UnmarshalText([]byte(text))

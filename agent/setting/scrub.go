@@ -1,12 +1,10 @@
 package setting
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,65 +13,24 @@ import (
 	"unicode/utf8"
 )
 
-// minSecret is the length from which a value is scrubbed: a shorter one would blank ordinary words and numbers.
+// minSecret is the minimum length of a secret that is removed. A shorter one would remove ordinary words and numbers.
 const minSecret = 4
 
-// maxKnown bounds each of the two generations of remembered values.
+// maxKnown is the maximum number of values in each of the two generations.
 const maxKnown = 512
 
-// blank stands where a secret stood.
+// blank replaces a secret.
 const blank = "<secret>"
 
-// known is what a vault remembers. Tokens that live for minutes would make it grow for ever, so it has two generations:
-// when the young one is full it becomes the old one, and what is seen again is young again.
+// known holds the values to remove. Two generations bound its size, since tokens may change every few minutes: when the
+// young generation is full, it replaces the old one. A value that is seen again is young again.
 type known struct {
 	mu         sync.RWMutex
 	young, old map[string]bool
-	replacer   *strings.Replacer // nil = to be made
+	replacer   *strings.Replacer // nil after a change
 }
 
-// Remember marks a value as secret though it came from elsewhere: a token out of a login's reply, a literal API key. The
-// value is also blanked as it stands in a query, a path, JSON and quoted text.
-func (v *Vault) Remember(value string) {
-	if v == nil || len(value) < minSecret {
-		return
-	}
-	k := &v.known
-	k.mu.RLock()
-	fresh := !k.young[value]
-	k.mu.RUnlock()
-	if fresh {
-		k.add(value)
-	}
-}
-
-// RememberLogin marks user:password in base64, which is what basic authentication (RFC 7617) sends of a password.
-func (v *Vault) RememberLogin(user, password string) {
-	v.Remember(password)
-	v.Remember(base64.StdEncoding.EncodeToString([]byte(user + ":" + password)))
-}
-
-// credential is what proves who asks in the value of an Authorization header (RFC 9110, section 11.4): the key in "Token
-// token=key" or in "Bearer key".
-var credential = regexp.MustCompile(`^(?:[A-Za-z][\w-]* +)?(?:[A-Za-z][\w-]*=)?"?([^\s"=]+=*)"?$`)
-
-// rememberRead marks a secret that was read. Of one that is a whole header a server may tell the key alone.
-func (v *Vault) rememberRead(value string) {
-	v.Remember(value)
-	if parts := credential.FindStringSubmatch(value); parts != nil {
-		v.Remember(parts[1])
-	}
-}
-
-// Scrub replaces every known secret in text by <secret>.
-func (v *Vault) Scrub(text string) string {
-	if v == nil {
-		return text
-	}
-	return v.known.withoutCut(v.known.ready().Replace(text))
-}
-
-// withoutCut blanks the beginning of a secret that whoever made the text has cut off, as jq does in its errors.
+// withoutCut replaces the beginning of a secret before an ellipsis. Libraries cut long values in their errors, as jq does.
 func (k *known) withoutCut(text string) string {
 	var all []string
 	for _, mark := range []string{" ...", "…"} {
@@ -105,7 +62,7 @@ func (k *known) withoutCut(text string) string {
 	return text
 }
 
-// all is every form of every known value.
+// all returns every form of every known value.
 func (k *known) all() []string {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -128,7 +85,7 @@ func (k *known) add(value string) {
 	k.replacer = nil
 }
 
-// ready is the replacer, made anew where values have come since it was made.
+// ready returns the replacer, and builds it after a change.
 func (k *known) ready() *strings.Replacer {
 	k.mu.RLock()
 	replacer := k.replacer
@@ -146,7 +103,7 @@ func (k *known) ready() *strings.Replacer {
 			}
 		}
 	}
-	// Where two secrets begin alike the replacer takes the first, so the longest goes first and is blanked whole.
+	// The replacer takes the first pair that matches, so the longest form comes first and is replaced whole.
 	sorted := slices.SortedFunc(maps.Keys(all), func(a, b string) int { return len(b) - len(a) })
 	pairs := make([]string, 0, 2*len(sorted))
 	for _, form := range sorted {
@@ -156,7 +113,7 @@ func (k *known) ready() *strings.Replacer {
 	return k.replacer
 }
 
-// forms are the ways in which a value can stand in a message.
+// forms returns the forms that a value can have in a message.
 func forms(value string) []string {
 	all := []string{value, url.QueryEscape(value), url.PathEscape(value), unquote(strconv.Quote(value))}
 	if text, err := json.Marshal(value); err == nil {
@@ -167,14 +124,14 @@ func forms(value string) []string {
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err == nil {
 		text := unquote(strings.TrimSpace(plain.String()))
-		for _, text := range []string{text, inASCII(text)} { // as PHP and Python have it
+		for _, text := range []string{text, inASCII(text)} { // as PHP and Python write it
 			all = append(all, text, strings.ReplaceAll(text, "/", `\/`))
 		}
 	}
 	return all
 }
 
-// inASCII is a text of JSON with all other characters escaped (RFC 8259, section 7).
+// inASCII returns a JSON string with all characters beyond ASCII escaped (RFC 8259, section 7).
 func inASCII(text string) string {
 	var b strings.Builder
 	for _, r := range text {

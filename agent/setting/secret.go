@@ -7,12 +7,12 @@ import (
 )
 
 // Secret is a reference to a secret, never the secret itself: env:NAME, file:/path, or file:/path#KEY for the line
-// KEY=value of a file of such lines. A [Vault] reads it.
+// KEY=value of that file. [SecretStore.Secret] reads it.
 type Secret string
 
-var errSecret = errors.New(`a secret is not written here but referred to: "env:NAME", "file:/path" or "file:/path#KEY"`)
+var errSecret = errors.New(`a secret must not be written here: refer to it by "env:NAME", "file:/path" or "file:/path#KEY"`)
 
-// UnmarshalText accepts references alone, so that no secret stands in a configuration file.
+// UnmarshalText accepts only a reference, so that no configuration file contains a secret.
 func (s *Secret) UnmarshalText(text []byte) error {
 	if !isReference(string(text)) {
 		return errSecret
@@ -21,10 +21,10 @@ func (s *Secret) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Text is a value that is written out, or a reference as of [Secret]. Text that starts like a reference is one.
+// Text is a value, or a reference to one in the form of [Secret]. A text that starts with env: or file: is a reference.
 type Text string
 
-// UnmarshalText refuses a reference that names nothing.
+// UnmarshalText refuses a reference without a name.
 func (t *Text) UnmarshalText(text []byte) error {
 	s := string(text)
 	if (strings.HasPrefix(s, "env:") || strings.HasPrefix(s, "file:")) && !isReference(s) {
@@ -34,10 +34,10 @@ func (t *Text) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// IsReference tells whether the text stands for a secret.
+// IsReference reports whether the text is a reference to a secret.
 func (t Text) IsReference() bool { return isReference(string(t)) }
 
-// LogValue keeps a text that may be a key out of logs.
+// LogValue returns a reference as it is, and "<text>" for a value, which may be a key.
 func (t Text) LogValue() slog.Value {
 	if isReference(string(t)) {
 		return slog.StringValue(string(t))

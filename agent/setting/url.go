@@ -7,39 +7,39 @@ import (
 	"strings"
 )
 
-// URL is an absolute http or https address.
+// URL is an absolute http or https URL without a user or password.
 type URL struct{ url.URL }
 
-// UnmarshalText refuses what is not absolute, has another scheme, or carries a password (which belongs into basic_auth).
+// UnmarshalText parses a URL. It refuses a relative URL, another scheme, and a URL with a user or password.
 func (u *URL) UnmarshalText(text []byte) error {
 	parsed, err := url.Parse(string(text))
 	switch {
 	case err != nil:
-		return errors.New("not an address: want one such as https://api.example.com/v1")
+		return errors.New("not a valid URL: want one such as https://api.example.com/v1")
 	case parsed.Scheme != "http" && parsed.Scheme != "https":
-		return errors.New("want an address that starts with http:// or https://")
+		return errors.New("want a URL that starts with http:// or https://")
 	case parsed.Hostname() == "" || strings.ContainsAny(parsed.Host, " \t"):
-		return errors.New("the address names no host")
+		return errors.New("the URL has no host")
 	case parsed.User != nil:
-		return errors.New("a password does not belong into an address: use basic_auth")
+		return errors.New("a URL must not contain a user or password: use basic_auth")
 	}
 	u.URL = *parsed
 	return nil
 }
 
-// MarshalText is the address as it was written.
+// MarshalText returns the URL as it was written.
 func (u URL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 
-// LogValue keeps the query out of logs.
+// LogValue returns the URL without its query.
 func (u URL) LogValue() slog.Value { return slog.StringValue(u.Place()) }
 
-// IsZero tells whether no address was given.
+// IsZero reports whether no URL was given.
 func (u URL) IsZero() bool { return u.Host == "" }
 
-// Place is the address without its query, fit for messages: a query can hold keys.
+// Place returns the URL without its query and fragment, for messages: a query may hold keys.
 func (u URL) Place() string { return Place(&u.URL) }
 
-// Place is scheme, host and path of an address, without user, query and fragment.
+// Place returns scheme, host and path of a URL, without user, query and fragment.
 func Place(u *url.URL) string {
 	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
 	return bare.String()

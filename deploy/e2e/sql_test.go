@@ -33,7 +33,7 @@ func (d *database) fetcher(t *testing.T, dsn, query string, args ...any) sources
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	vault := &setting.Vault{LookupEnv: func(string) (string, bool) { return dsn, true }}
+	vault := &setting.SecretStore{LookupEnv: func(string) (string, bool) { return dsn, true }}
 	f, err := c.New(sources.Env{Job: "test", Web: &httpclient.Host{Secrets: vault}})
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func TestPostgres(t *testing.T) {
 		`SELECT count(*) AS n FROM jobs WHERE queue = $1 <- ' OR true --`:    `[{"n":0}]`,
 		`SELECT $1::bigint AS n <- {{ unix .Now }}`:                          `[{"n":1782900000}]`,
 
-		`SELECT 1, 2`:        `two columns are called "?column?": name one of them otherwise with AS`,
+		`SELECT 1, 2`:        `two columns have the name "?column?": rename one of them with AS`,
 		`SELECT * FROM gone`: `relation "gone" does not exist at character 15 (SQLSTATE 42P01): name the schema too`,
 		`SELEKT 1`:           `syntax error at or near "SELEKT" at character 1 (SQLSTATE 42601)`,
 		`SELECT 1; SELECT 2`: `cannot insert multiple commands into a prepared statement (SQLSTATE 42601)`,
@@ -137,13 +137,13 @@ func TestPostgres(t *testing.T) {
 	if got := d.ask(ctx, t, `SELECT count(*) AS n FROM jobs`); got != `[{"n":2}]` {
 		t.Errorf("something was written: %s", got)
 	}
-	if got := answer(ctx, t, d.fetcher(t, d.dsn(login, "hunter22-wrong"), "SELECT 1")); !strings.Contains(got, "password authentication failed") || !strings.Contains(got, "look at the user and password in dsn") {
+	if got := answer(ctx, t, d.fetcher(t, d.dsn(login, "hunter22-wrong"), "SELECT 1")); !strings.Contains(got, "password authentication failed") || !strings.Contains(got, "check the user and password in dsn") {
 		t.Error(got)
 	}
-	if got := answer(ctx, t, d.fetcher(t, d.dsn("reader", password), "SELECT id FROM jobs")); !strings.Contains(got, "permission denied for table jobs (SQLSTATE 42501): grant the login SELECT") {
+	if got := answer(ctx, t, d.fetcher(t, d.dsn("reader", password), "SELECT id FROM jobs")); !strings.Contains(got, "permission denied for table jobs (SQLSTATE 42501): grant the user SELECT") {
 		t.Error(got)
 	}
-	if got := answer(ctx, t, d.fetcher(t, "postgres://a:hunter22@[::1/x", "SELECT 1")); !strings.Contains(got, "dsn is no address of a PostgreSQL database") {
+	if got := answer(ctx, t, d.fetcher(t, "postgres://a:hunter22@[::1/x", "SELECT 1")); !strings.Contains(got, "dsn is not the address of a PostgreSQL database") {
 		t.Error(got)
 	}
 	running := `SELECT count(*) AS n FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'`
@@ -196,7 +196,7 @@ func TestMariaDB(t *testing.T) {
 		`SELECT COUNT(*) AS n FROM jobs WHERE queue = ? <- ' OR TRUE -- `:       `[{"n":0}]`,
 		`SELECT ? + 0 AS n <- {{ unix .Now }}`:                                  `[{"n":1782900000}]`,
 
-		`SELECT 1 AS n, 2 AS n`:            `two columns are called "n": name one of them otherwise with AS`,
+		`SELECT 1 AS n, 2 AS n`:            `two columns have the name "n": rename one of them with AS`,
 		`SELECT * FROM gone`:               `Table 'shop.gone' doesn't exist (error 1146)`,
 		`SELEKT 1`:                         `You have an error in your SQL syntax`,
 		`SELECT 1; SELECT 2`:               `You have an error in your SQL syntax`,
@@ -214,13 +214,13 @@ func TestMariaDB(t *testing.T) {
 	if got := d.ask(ctx, t, `SELECT COUNT(*) AS n FROM jobs`); got != `[{"n":2}]` {
 		t.Errorf("something was written: %s", got)
 	}
-	if got := answer(ctx, t, d.fetcher(t, d.dsn(login, "hunter22-wrong"), "SELECT 1")); !strings.Contains(got, "Access denied for user 'agent'") || !strings.Contains(got, "look at the user and password in dsn") {
+	if got := answer(ctx, t, d.fetcher(t, d.dsn(login, "hunter22-wrong"), "SELECT 1")); !strings.Contains(got, "Access denied for user 'agent'") || !strings.Contains(got, "check the user and password in dsn") {
 		t.Error(got)
 	}
-	if got := answer(ctx, t, d.fetcher(t, strings.Replace(d.dsn("reader", password), "/shop", "/", 1), "SELECT id FROM shop.jobs")); !strings.Contains(got, "grant the login SELECT") {
+	if got := answer(ctx, t, d.fetcher(t, strings.Replace(d.dsn("reader", password), "/shop", "/", 1), "SELECT id FROM shop.jobs")); !strings.Contains(got, "grant the user SELECT") {
 		t.Error(got)
 	}
-	if got := answer(ctx, t, d.fetcher(t, "a:hunter22@tcp(x/y", "SELECT 1")); !strings.Contains(got, "dsn is no address of a MySQL database") {
+	if got := answer(ctx, t, d.fetcher(t, "a:hunter22@tcp(x/y", "SELECT 1")); !strings.Contains(got, "dsn is not the address of a MySQL database") {
 		t.Error(got)
 	}
 	running := `SELECT COUNT(*) AS n FROM information_schema.processlist WHERE command <> 'Sleep' AND info LIKE 'SELECT SUM%'`
@@ -269,7 +269,7 @@ func (d *database) checkConnections(ctx context.Context, t *testing.T, sleep, id
 	}
 	t.Logf("killed during a query: %s", got)
 	<-d.done
-	if got := answer(ctx, t, f); !strings.Contains(got, "is the database at the address in dsn") {
+	if got := answer(ctx, t, f); !strings.Contains(got, "is the database running, and is its address in dsn right") {
 		t.Errorf("without a server: %s", got)
 	}
 }

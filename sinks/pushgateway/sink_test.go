@@ -16,6 +16,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
 func address(t *testing.T, text string) setting.URL {
@@ -31,14 +32,14 @@ func address(t *testing.T, text string) setting.URL {
 type rig struct {
 	sinks.Sink
 	env      sinks.Env
-	gateway  *sinktest.Gateway
+	gateway  *peers.Pushgateway
 	logged   func() string
 	response atomic.Pointer[http.HandlerFunc]
 }
 
 func newRig(t *testing.T, change func(*Config, *sinks.Env)) *rig {
 	t.Helper()
-	r := &rig{gateway: sinktest.NewGateway(t)}
+	r := &rig{gateway: peers.NewPushgateway(t)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if f := r.response.Load(); f != nil {
 			(*f)(w, q)
@@ -302,6 +303,37 @@ func TestRedirected(t *testing.T) {
 	}
 	if n := r.env.Stats.Sent.Load(); n != 0 {
 		t.Errorf("%d samples are counted as sent", n)
+	}
+}
+
+// TestPage holds that a web page with status 200 is not the answer of a Pushgateway, and that the push is tried again.
+func TestPage(t *testing.T) {
+	r := newRig(t, nil)
+	r.respond(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html><title>Log in</title>") })
+	const want = `200 OK: a web page with the title "Log in": this is not a Pushgateway: check url`
+	err := r.Write(t.Context(), metric.Batch{Job: "j", Families: []metric.Family{gauge("up")}})
+	if err == nil || sinks.IsPermanent(err) || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v", err)
+	}
+	if n := r.env.Stats.Sent.Load(); n != 0 {
+		t.Errorf("%d samples are counted as sent", n)
+	}
+	if err := r.Sink.(sinks.Checker).Check(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Check: %v", err)
+	}
+}
+
+// TestRedirectToAnotherGroup holds that a redirect to another path is no success, though it keeps the method.
+func TestRedirectToAnotherGroup(t *testing.T) {
+	r := newRig(t, nil)
+	r.respond(func(w http.ResponseWriter, q *http.Request) {
+		if q.URL.Path != "/other" {
+			http.Redirect(w, q, "/other", http.StatusTemporaryRedirect)
+		}
+	})
+	err := r.Write(t.Context(), metric.Batch{Job: "j", Families: []metric.Family{gauge("up")}})
+	if err == nil || !strings.HasSuffix(err.Error(), "/other: set url to the address of the Pushgateway") {
+		t.Errorf("got %v", err)
 	}
 }
 

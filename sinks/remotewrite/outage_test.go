@@ -16,7 +16,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
 // line is the network to a receiver. It has a latency and can break.
@@ -129,7 +129,7 @@ func TestOutageOfSixHours(t *testing.T) {
 	} {
 		t.Run(c.String(), func(t *testing.T) {
 			t.Parallel()
-			s := &server{sinktest.NewOutOfOrder(t, 12*time.Hour)}
+			s := &server{peers.NewOutOfOrder(t, 12*time.Hour)}
 			if c.order == spool.OldestFirst {
 				s = newServer(t)
 			}

@@ -11,22 +11,24 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// at is the time of the last batch.
-func (s *session) at() time.Time {
+// at returns the time of the last batch.
+func (s *suite) at() time.Time {
 	return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).Add(time.Duration(s.ticks) * 15 * time.Second)
 }
 
-func (s *session) write(job string, families ...metric.Family) {
+// write writes a batch, which has to succeed.
+func (s *suite) write(job string, families ...metric.Family) {
 	s.Helper()
 	s.ticks++
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if err := s.Sink.Write(ctx, metric.Batch{Job: job, Time: s.at(), Families: families}); err != nil {
 		s.Fatalf("Write: %v", err)
 	}
 }
 
-func (s *session) holds(want map[string]float64) Holding {
+// holds compares the values that the receiver holds.
+func (s *suite) holds(want map[string]float64) Holding {
 	s.Helper()
 	got := s.Holds(s.T, s.at())
 	if diff := cmp.Diff(want, got.Values); diff != "" {
@@ -35,12 +37,12 @@ func (s *session) holds(want map[string]float64) Holding {
 	return got
 }
 
-func (s *session) delivers() {
+func (s *suite) delivers() {
 	s.write("first", everyType()...)
 	got := s.holds(map[string]float64{
 		`st_temp{room="a"}`:                21.5,
 		`st_temp{room="b \"c\" \\ \n d"}`:  -0.25,
-		`st_temp`:                          9007199254740991, // 2^53 - 1: no digit is lost
+		`st_temp`:                          9007199254740991, // 2^53 - 1
 		`st_calls_total{code="200"}`:       1,
 		`st_took_bucket{le="0.1"}`:         1,
 		`st_took_bucket{le="2.5"}`:         3,
@@ -53,11 +55,11 @@ func (s *session) delivers() {
 	})
 	types := map[string]string{"st_temp": "gauge", "st_calls_total": "counter", "st_took": "histogram", "st_size": "summary"}
 	if diff := cmp.Diff(types, got.Types); got.Types != nil && diff != "" {
-		s.Errorf("types arrive changed (-want +got):\n%s", diff)
+		s.Errorf("the receiver has other types (-want +got):\n%s", diff)
 	}
 }
 
-func (s *session) replaces() {
+func (s *suite) replaces() {
 	s.write("first", gauge("st_load", 1, "a", "b"), gauge("st_gone", 5, "a"))
 	s.write("first", gauge("st_load", 2, "b", "c"))
 	s.holds(map[string]float64{`st_load{room="b"}`: 2, `st_load{room="c"}`: 2})
@@ -65,7 +67,7 @@ func (s *session) replaces() {
 	s.holds(map[string]float64{`st_load{room="a"}`: 3})
 }
 
-func (s *session) ends() {
+func (s *suite) ends() {
 	s.write("first", gauge("st_load", 1, "a"))
 	s.write("other", gauge("st_rest", 2, "a"))
 	s.write("first")
@@ -74,7 +76,7 @@ func (s *session) ends() {
 	s.holds(map[string]float64{`st_load{room="a"}`: 4, `st_rest{room="a"}`: 2})
 }
 
-func (s *session) separates() {
+func (s *suite) separates() {
 	s.write("first", gauge("st_load", 1, "a"))
 	s.write("other", gauge("st_rest", 2, "a", "b"))
 	s.write("first", gauge("st_load", 3, "c"))
@@ -82,7 +84,7 @@ func (s *session) separates() {
 }
 
 // sharesLabels writes two families that have their label sets in common, as the ledger makes them.
-func (s *session) sharesLabels() {
+func (s *suite) sharesLabels() {
 	load, rest := gauge("st_load", 1, "a", "b"), gauge("st_rest", 2, "a", "b")
 	family := func(of metric.Family, values ...float64) metric.Family {
 		f := metric.Family{Desc: of.Desc}
@@ -101,55 +103,55 @@ func (s *session) sharesLabels() {
 	s.holds(map[string]float64{`st_load{room="a"}`: 7, `st_load{room="b"}`: 8})
 }
 
-func (s *session) leaves() {
+func (s *suite) leaves() {
 	batch := everyType()
 	s.write("first", batch...)
 	s.write("first", gauge("st_load", 1, "a"))
 	s.Holds(s.T, s.at())
 	if !reflect.DeepEqual(batch, everyType()) {
-		s.Error("the batch has been changed")
+		s.Error("Write changed the batch")
 	}
 }
 
-func (s *session) cancels() {
+func (s *suite) cancels() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// Refused or taken: what counts is that it returns.
+		// An error and success are both allowed.
 		_ = s.Sink.Write(ctx, metric.Batch{Job: "first", Time: s.at(), Families: everyType()})
 	}()
 	select {
 	case <-done:
-	case <-time.After(patience):
-		s.Fatalf("Write goes on %s after its context has ended", patience)
+	case <-time.After(timeout):
+		s.Fatalf("Write has not returned %s after the end of its context", timeout)
 	}
 }
 
-func (s *session) stops() {
+func (s *suite) stops() {
 	s.write("first", everyType()...)
 	s.write("other", gauge("st_rest", 2, "a"))
-	s.stop() // what is left is found at the end of every test
+	s.stop() // Run checks for goroutines
 }
 
-func (s *session) keepsSecrets() {
+func (s *suite) keepsSecrets() {
 	if s.Refuse == nil || s.Secret == "" {
-		s.Skip("it has no secret, or nobody who could repeat it")
+		s.Skip("the sink has no secret, or no receiver")
 	}
 	s.Refuse()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	err := s.Sink.Write(ctx, metric.Batch{Job: "first", Time: s.at(), Families: everyType()})
 	s.stop()
-	said := s.Logged()
+	output := s.Logged()
 	if err != nil {
-		said += "\n" + err.Error()
+		output += "\n" + err.Error()
 	}
-	if strings.TrimSpace(said) == "" {
-		s.Error("a refused delivery is passed over in silence")
+	if strings.TrimSpace(output) == "" {
+		s.Error("a refused delivery is neither returned as an error nor logged")
 	}
-	if strings.Contains(said, s.Secret) {
-		s.Errorf("the secret is told:\n%s", said)
+	if strings.Contains(output, s.Secret) {
+		s.Errorf("the secret is revealed:\n%s", output)
 	}
 }

@@ -13,39 +13,39 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// Env is an environment for a sink under test, and what the sink logs.
+// Env returns an environment for a sink, and a function that returns what the sink has logged.
 func Env(t *testing.T) (env sinks.Env, logged func() string) {
-	log := new(buffer)
+	log := new(lockedBuffer)
 	return sinks.Env{
 		Name:     "under_test",
 		Log:      slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Web:      &httpclient.Host{Secrets: &setting.Vault{Dir: t.TempDir()}, UserAgent: "sinktest"},
+		Web:      &httpclient.Host{Secrets: &setting.SecretStore{Dir: t.TempDir()}, UserAgent: "sinktest"},
 		Stats:    new(sinks.Stats),
 		Instance: "host-1",
 		Drain:    5 * time.Second,
-		Out:      new(buffer),
+		Out:      new(lockedBuffer),
 	}, log.String
 }
 
-// buffer is a strings.Builder for several goroutines.
-type buffer struct {
+// lockedBuffer is a strings.Builder that is safe for concurrent use.
+type lockedBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
-func (b *buffer) Write(p []byte) (int, error) {
+func (b *lockedBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.Write(p)
 }
 
-func (b *buffer) String() string {
+func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.String()
 }
 
-// everyType is a family of each type, the same at each call.
+// everyType returns a family of each type. The families are equal at each call.
 func everyType() []metric.Family {
 	calls := &metric.Desc{Name: "st_calls_total", Help: "Calls\nby code.", Type: metric.Counter, LabelNames: []string{"code"}}
 	took := &metric.Desc{Name: "st_took", Help: "Time.", Type: metric.Histogram, Buckets: []float64{0.1, 2.5}}
@@ -67,7 +67,7 @@ func everyType() []metric.Family {
 	}
 }
 
-// gauge is a family with a series for each room, all of one value.
+// gauge returns a family with a series of the same value for each room.
 func gauge(name string, value float64, rooms ...string) metric.Family {
 	d := &metric.Desc{Name: name, Help: "A gauge.", Type: metric.Gauge, LabelNames: []string{"room"}}
 	f := metric.Family{Desc: d}

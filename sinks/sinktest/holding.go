@@ -14,15 +14,15 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Holding is what a receiver holds.
+// Holding is what a receiver holds: the last value of each series, and the types.
 type Holding struct {
-	// Values by series, written as in the text format with sorted labels: `up{job="a"}`, `took_bucket{le="0.5"}`.
+	// Values are by series, in the text format with sorted labels: `up{job="a"}`, `took_bucket{le="0.5"}`.
 	Values map[string]float64
-	// Types by family: gauge, counter, histogram, summary; nil = this receiver does not know types.
+	// Types are by family: gauge, counter, histogram or summary. nil = the receiver does not store types.
 	Types map[string]string
 }
 
-// Set enters a series under its canonical name. The labels named in drop are left out: those that a sink adds.
+// Set sets the value of a series. It leaves out the labels in drop: those that the sink adds.
 func (h *Holding) Set(name string, labels map[string]string, value float64, drop ...string) {
 	var set metric.Labels
 	for _, label := range slices.Sorted(maps.Keys(labels)) {
@@ -36,7 +36,7 @@ func (h *Holding) Set(name string, labels map[string]string, value float64, drop
 	h.Values[name+set.String()] = value
 }
 
-// FromText reads a text exposition. The labels named in drop are left out.
+// FromText parses a text exposition. It leaves out the labels in drop.
 func FromText(t testing.TB, text string, drop ...string) Holding {
 	t.Helper()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
@@ -47,7 +47,7 @@ func FromText(t testing.TB, text string, drop ...string) Holding {
 	return FromFamilies(families, drop...)
 }
 
-// FromFamilies reads client_model's form. The labels named in drop are left out.
+// FromFamilies converts families of client_model. It leaves out the labels in drop.
 func FromFamilies(families map[string]*dto.MetricFamily, drop ...string) Holding {
 	h := Holding{Values: map[string]float64{}, Types: map[string]string{}}
 	for name, f := range families {
@@ -59,6 +59,7 @@ func FromFamilies(families map[string]*dto.MetricFamily, drop ...string) Holding
 	return h
 }
 
+// metric adds the series of a metric.
 func (h *Holding) metric(name string, m *dto.Metric, drop []string) {
 	labels := map[string]string{}
 	for _, l := range m.Label {
@@ -93,5 +94,5 @@ func (h *Holding) metric(name string, m *dto.Metric, drop []string) {
 	}
 }
 
-// bound is a bucket's or quantile's bound as it stands in a label.
+// bound returns the bound of a bucket or quantile as a label value.
 func bound(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }

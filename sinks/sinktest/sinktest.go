@@ -1,4 +1,19 @@
-// Package sinktest is the suite that every sink passes: what the agent relies on when it hands a sink a batch.
+// Package sinktest is the test suite for sinks. It tests what the agent relies on: see the contract in package sinks.
+//
+// A sink's test calls [Run] with a function that returns the sink and a receiver. [Env] makes the sink's environment:
+//
+//	func TestSuite(t *testing.T) {
+//		sinktest.Run(t, func(t *testing.T) sinktest.Peer {
+//			env, logged := sinktest.Env(t)
+//			receiver := startReceiver(t)
+//			config := &Config{URL: receiver.URL}
+//			sink, err := config.New(env)
+//			if err != nil {
+//				t.Fatal(err)
+//			}
+//			return sinktest.Peer{Sink: sink, Logged: logged, Holds: receiver.holds}
+//		})
+//	}
 package sinktest
 
 import (
@@ -11,48 +26,48 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// Peer is a sink that nothing has been written to, and the receiver behind it. The suite starts the sink's Run.
+// Peer is a new sink and its receiver. The suite calls the sink's Run if it has one.
 type Peer struct {
 	Sink sinks.Sink
 
-	// Holds is what the receiver shows at the time of the last batch, when all that was written has arrived. Labels that
-	// the sink adds are left out: see [FromText].
+	// Holds waits until everything that was written has arrived, and returns what the receiver holds at the time of the
+	// last batch. Labels that the sink adds are left out: see [FromText].
 	Holds func(t *testing.T, at time.Time) Holding
 
-	// Refuse makes the receiver answer every delivery from now on with an error that repeats all that was sent to it:
-	// address, headers and credentials. nil = the sink delivers to nobody.
+	// Refuse makes the receiver answer every delivery from now on with an error that repeats the request: address, headers
+	// and credentials. nil = the sink has no receiver.
 	Refuse func()
-	// Secret is a credential that the sink has been given; it must not appear in an error or in the log. "" = none.
+	// Secret is a credential of the sink. It must not appear in an error or the log. "" = none.
 	Secret string
-	// Logged is all that the sink has logged; see [Env].
+	// Logged returns what the sink has logged: see [Env].
 	Logged func() string
 }
 
-// Run tests the sink that open makes, afresh for each test, with everything it needs closed by t.Cleanup.
+// Run runs the suite. It calls open for each test. What open starts has to be closed by t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) Peer) {
 	for _, c := range []struct {
 		name string
-		test func(*session)
+		test func(*suite)
 	}{
-		{"delivers every type", (*session).delivers},
-		{"replaces the batch before", (*session).replaces},
-		{"ends a job", (*session).ends},
-		{"keeps jobs apart", (*session).separates},
-		{"tells families with shared labels apart", (*session).sharesLabels},
-		{"leaves the batch as it is", (*session).leaves},
-		{"returns when it is cancelled", (*session).cancels},
-		{"takes everything down", (*session).stops},
-		{"keeps secrets", (*session).keepsSecrets},
+		{"delivers every type", (*suite).delivers},
+		{"replaces the previous batch", (*suite).replaces},
+		{"ends the series of a job", (*suite).ends},
+		{"keeps jobs apart", (*suite).separates},
+		{"tells families with shared labels apart", (*suite).sharesLabels},
+		{"does not change the batch", (*suite).leaves},
+		{"returns when its context is canceled", (*suite).cancels},
+		{"leaves no goroutines", (*suite).stops},
+		{"does not reveal secrets", (*suite).keepsSecrets},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
-			// Registered first and so run last, when the peer's own servers have closed.
+			// Registered first, so that it runs after open's cleanups.
 			t.Cleanup(func() {
 				if err := goleak.Find(before); err != nil && !t.Failed() {
-					t.Errorf("goroutines are left after Run has ended: %v", err)
+					t.Errorf("goroutines are running after the end of Run: %v", err)
 				}
 			})
-			s := &session{T: t, Peer: open(t)}
+			s := &suite{T: t, Peer: open(t)}
 			s.start()
 			c.test(s)
 			s.stop()
@@ -60,17 +75,18 @@ func Run(t *testing.T, open func(t *testing.T) Peer) {
 	}
 }
 
-type session struct {
+// suite is one test of the suite.
+type suite struct {
 	*testing.T
 	Peer
 	ticks int
 	stop  func()
 }
 
-// patience bounds everything that the suite waits for.
-const patience = 10 * time.Second
+// timeout is the longest time that the suite waits for anything.
+const timeout = 10 * time.Second
 
-func (s *session) start() {
+func (s *suite) start() {
 	s.stop = func() {}
 	runner, runs := s.Sink.(sinks.Runner)
 	if !runs {
@@ -91,8 +107,8 @@ func (s *session) start() {
 			if err != nil {
 				s.Errorf("Run: %v", err)
 			}
-		case <-time.After(patience):
-			s.Errorf("Run goes on %s after its context has ended", patience)
+		case <-time.After(timeout):
+			s.Errorf("Run has not returned %s after the end of its context", timeout)
 		}
 	}
 	s.Cleanup(func() { s.stop() })

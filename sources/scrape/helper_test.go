@@ -44,7 +44,7 @@ func sourceOf(t testing.TB, change func(*Config)) *source {
 	}
 	s, err := c.New(sources.Env{
 		Job: "node", Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
-		Web: &httpclient.Host{Secrets: &setting.Vault{}, UserAgent: "test"},
+		Web: &httpclient.Host{Secrets: &setting.SecretStore{}, UserAgent: "test"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-func (s *session) measures() {
+func (s *suite) measures() {
 	i := s.open()
 	for _, document := range s.Documents {
 		i.peer.answer(document)
@@ -23,12 +23,12 @@ func (s *session) measures() {
 	first := i.rows(s.Documents[0])
 	for name, n := range i.rows(s.Documents[0]) {
 		if n > first[name] {
-			s.Errorf("%s has %d readings of a document, and %d of the same once more: is the last tick still among them?", name, first[name], n)
+			s.Errorf("%s has %d readings of a document, and %d of the same document again: are readings of the tick before left?", name, first[name], n)
 		}
 	}
 }
 
-// rows is how many readings each metric has of a document.
+// rows returns the number of readings of each metric in a tick with this document.
 func (i *instance) rows(document string) map[string]int {
 	i.Helper()
 	i.peer.answer(document)
@@ -43,12 +43,12 @@ func (i *instance) rows(document string) map[string]int {
 	return rows
 }
 
-func (s *session) fails() {
+func (s *suite) fails() {
 	want := s.open()
 	want.collect(s.Documents[0])
 	after := want.collect(s.Documents[1])
 	ended, end := context.WithCancelCause(s.Context())
-	end(errors.New("the tick is over"))
+	end(errors.New("the tick has ended"))
 	for name, fail := range map[string]func(i *instance) (metric.Readings, error){
 		"no answer":   func(i *instance) (metric.Readings, error) { i.peer.set(breaks, ""); return i.tick(s.Context()) },
 		"refusal":     func(i *instance) (metric.Readings, error) { i.peer.set(refuses, ""); return i.tick(s.Context()) },
@@ -63,20 +63,20 @@ func (s *session) fails() {
 		if err == nil && i.peer.asked > 0 {
 			i.allFail(name, readings)
 		}
-		i.ticks = 1 // as if the tick had never been
+		i.ticks = 1 // as if the tick had not been tried
 		if got := i.collect(s.Documents[1]); err != nil && got != after {
 			s.Errorf("%s: the tick after the failed one measures\n%swithout it\n%s", name, got, after)
 		}
 	}
 }
 
-// half does a tick on half of a document.
+// half runs a tick with half of a document.
 func (i *instance) half() (metric.Readings, error) {
 	i.peer.answer(i.Documents[1][:len(i.Documents[1])/2])
 	return i.tick(i.Context())
 }
 
-// allFail holds that what could not be asked is nobody's measurement.
+// allFail checks that each metric of a failed request has an error.
 func (i *instance) allFail(name string, readings metric.Readings) {
 	i.Helper()
 	failed := map[string]bool{}
@@ -88,12 +88,12 @@ func (i *instance) allFail(name string, readings metric.Readings) {
 	}
 	for declared := range i.declared() {
 		if _, there := failed[declared]; !there {
-			i.Errorf("%s: %s is gone, as if it had been measured; want an error", name, declared)
+			i.Errorf("%s: %s has no entry, which means that it has no series; want an error", name, declared)
 		}
 	}
 }
 
-func (s *session) returns() {
+func (s *suite) returns() {
 	i := s.open()
 	i.peer.set(hangs, "")
 	ctx, cancel := context.WithCancel(s.Context())
@@ -101,25 +101,25 @@ func (s *session) returns() {
 	reached, done := i.peer.reached, make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = i.source.Collect(ctx, sources.Tick{Time: time.Unix(0, 0)}) // what counts is that it returns
+		_, _ = i.source.Collect(ctx, sources.Tick{Time: time.Unix(0, 0)}) // it only has to return
 	}()
 	select {
 	case <-reached:
 	case <-done:
-		return // it asks nobody
-	case <-time.After(patience):
-		s.Fatalf("nothing is asked within %s", patience)
+		return // it sends no request
+	case <-time.After(timeout):
+		s.Fatalf("no request within %s", timeout)
 	}
 	cancel()
 	select {
 	case <-done:
-	case <-time.After(patience):
-		s.Fatalf("Collect goes on %s after its context has ended", patience)
+	case <-time.After(timeout):
+		s.Fatalf("Collect has not returned %s after the end of its context", timeout)
 	}
 }
 
-// leaves has sources of the same settings work at the same time, as a check and a reload make them.
-func (s *session) leaves() {
+// leaves runs sources of the same settings at the same time, as a check or a reload does.
+func (s *suite) leaves() {
 	a := s.open()
 	a.peer.answer(s.Documents[0])
 	kept, err := a.tick(s.Context())
@@ -142,28 +142,28 @@ func (s *session) leaves() {
 	}
 	both.Wait()
 	if now := text(kept); now != before {
-		s.Errorf("readings changed before the next tick, from\n%sto\n%s", before, now)
+		s.Errorf("readings changed before the next tick of their source, from\n%sto\n%s", before, now)
 	}
 }
 
-func (s *session) keepsSecrets() {
+func (s *suite) keepsSecrets() {
 	i := s.open()
 	for _, behave := range []behaviour{refuses, breaks} {
 		i.peer.set(behave, "")
-		_, _ = i.tick(s.Context()) // whatever it says has been looked at
+		_, _ = i.tick(s.Context()) // tick checks the error
 	}
 	i.collect(s.Documents[0])
 }
 
-func (s *session) divides() {
+func (s *suite) divides() {
 	if s.Partial == "" {
-		s.Skip("there is no document of which one metric cannot be measured")
+		s.Skip("the subject has no partial document")
 	}
 	i := s.open()
 	i.peer.answer(s.Partial)
 	readings, err := i.tick(s.Context())
 	if err != nil {
-		s.Fatalf("the problem of %s costs the whole tick: %v", s.Failing, err)
+		s.Fatalf("the problem of %s fails the whole tick: %v", s.Failing, err)
 	}
 	i.isWhole(readings, s.Failing)
 	for _, m := range readings {

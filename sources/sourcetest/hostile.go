@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// endures has every hostile document taken, with an error or with readings that are well formed; the next good one is
+// endures runs a tick with each hostile document. Each returns an error or valid readings, and a good document after them is
 // measured.
-func (s *session) endures() {
+func (s *suite) endures() {
 	i := s.open()
 	for _, document := range append(hostile(), variants(s.Documents[0])...) {
 		i.peer.answer(document)
-		_, _ = i.tick(s.Context()) // what it gives is held there
+		_, _ = i.tick(s.Context()) // tick checks the result
 		if s.Failed() {
 			s.Fatalf("on %.300q", document)
 		}
@@ -26,7 +26,7 @@ func (s *session) endures() {
 	i.isWhole(readings, "")
 }
 
-// hostile are documents that no source asked for.
+// hostile returns documents that no API should send.
 func hostile() []string {
 	return []string{
 		"", " ", "null", "true", "0", "-0", "1e400", "-1e-400", `"text"`, `"\ud800"`, `"\u0000"`, "\"\xff\"", "[]", "{}", "[null]", "[{}]", `{"": null}`,
@@ -37,10 +37,10 @@ func hostile() []string {
 	}
 }
 
-// maxVariants bounds the documents that are made of one.
+// maxVariants is the maximum number of variants of a document.
 const maxVariants = 3000
 
-// variants are a document with, at each of its places in turn, something else than what belongs there.
+// variants returns copies of a document. In each, one value is replaced by another, or one member is removed.
 func variants(document string) []string {
 	nasty := []any{
 		nil, true, false, -1, 0, 1e308, json.Number("12345678901234567890123"), json.Number("1e999"), "", "text", "1e999", "NaN", "line\nbreak\x00\x1b[31m",

@@ -16,63 +16,63 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// secret is what every reference to the environment stands for.
+// secret is the value of every secret.
 const secret = "s3cret-of-the-suite"
 
-// peer is whatever a source can ask: a fetcher, and the server behind its HTTP.
+// peer answers a source: it is the fetcher, and the server of every HTTP request.
 type peer struct {
 	mu       sync.Mutex
 	document string
 	behave   behaviour
 	asked    int
-	reached  chan struct{} // closed when something hangs
+	reached  chan struct{} // closed when a request hangs
 
-	buffer []byte // as a real fetcher's, used again for each document
+	buffer []byte // used again for each document, as in a real fetcher
 	parser sources.Parser
-	said   strings.Builder // all that was logged and shown
+	output strings.Builder // what was logged and shown
 }
 
-// behaviour is how the peer takes a request.
+// behaviour is how the peer answers.
 type behaviour int
 
 const (
 	answers behaviour = iota
-	breaks            // there is no answer
-	hangs             // there is none until the context ends
-	refuses           // the answer is an error that repeats all that was sent
+	breaks            // fails without an answer
+	hangs             // does not answer until the context ends
+	refuses           // answers with an error that repeats the request
 )
 
 func newPeer(t *testing.T) *peer {
 	p := &peer{}
 	t.Cleanup(func() {
-		if strings.Contains(p.heard(), secret) {
-			t.Errorf("the secret is told:\n%s", p.heard())
+		if strings.Contains(p.logged(), secret) {
+			t.Errorf("the secret is revealed:\n%s", p.logged())
 		}
 	})
 	return p
 }
 
 func (p *peer) env(dir string) sources.Env {
-	vault := &setting.Vault{Dir: dir, LookupEnv: func(string) (string, bool) { return secret, true }}
+	secrets := &setting.SecretStore{Dir: dir, LookupEnv: func(string) (string, bool) { return secret, true }}
 	return sources.Env{
 		Job: "under_test",
 		Log: slog.New(slog.NewTextHandler(p, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Web: &httpclient.Host{Secrets: vault, UserAgent: "sourcetest", Transport: p}, Fetch: p, Dir: dir,
+		Web: &httpclient.Host{Secrets: secrets, UserAgent: "sourcetest", Transport: p}, Fetch: p, Dir: dir,
 		Show: func(section, line string) { fmt.Fprintln(p, section, line) },
 	}
 }
 
-// Write takes what is logged.
+// Write records what is logged.
 func (p *peer) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.said.Write(text)
+	return p.output.Write(text)
 }
 
-func (p *peer) heard() string {
+func (p *peer) logged() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.said.String()
+	return p.output.String()
 }
 
 func (p *peer) answer(document string) { p.set(answers, document) }
@@ -83,7 +83,7 @@ func (p *peer) set(behave behaviour, document string) {
 	p.behave, p.document, p.asked, p.reached = behave, document, 0, make(chan struct{})
 }
 
-// ask is how every request begins: what is answered, or why nothing is.
+// ask returns the answer to a request.
 func (p *peer) ask(ctx context.Context) (document string, behave behaviour, err error) {
 	p.mu.Lock()
 	document, behave, reached := p.document, p.behave, p.reached
@@ -105,7 +105,7 @@ func (p *peer) ask(ctx context.Context) (document string, behave behaviour, err 
 	return document, behave, nil
 }
 
-// Fetch is as a fetcher's: the document is valid until the next call.
+// Fetch implements sources.Fetcher. As with a real fetcher, the document is valid until the next call.
 func (p *peer) Fetch(ctx context.Context, _ sources.Tick) (*sources.Document, error) {
 	const from = "GET https://api.example.com/v1"
 	document, behave, err := p.ask(ctx)
@@ -115,7 +115,7 @@ func (p *peer) Fetch(ctx context.Context, _ sources.Tick) (*sources.Document, er
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}
-	// Texts of the last document become garbage, as they may.
+	// Overwrite the last document.
 	for i := range p.buffer {
 		p.buffer[i] = '#'
 	}
@@ -127,12 +127,12 @@ func (p *peer) Fetch(ctx context.Context, _ sources.Tick) (*sources.Document, er
 	return doc, nil
 }
 
-// Ask gives every request the same answer.
+// Ask answers every request with the document.
 func (p *peer) Ask(ctx context.Context, tick sources.Tick, _ sources.Request) (*sources.Document, error) {
 	return p.Fetch(ctx, tick)
 }
 
-// RoundTrip answers in place of every server.
+// RoundTrip answers every HTTP request.
 func (p *peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	sent := new(strings.Builder)
 	fmt.Fprintln(sent, req.Method, req.URL, req.Header)

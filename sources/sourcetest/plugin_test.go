@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/sources/sourcetest"
 )
 
-// TestPlugIn runs the suite as the author of a plug-in does, on a source with HTTP of its own.
+// TestPlugIn runs the suite on a source with its own HTTP requests, as the author of a plug-in would.
 func TestPlugIn(t *testing.T) {
 	sourcetest.Run(t, sourcetest.Subject{
 		Config:    func(*testing.T) sources.Config[sources.Source] { return &queueConfig{Key: "env:QUEUE_KEY"} },
@@ -25,7 +25,7 @@ func TestPlugIn(t *testing.T) {
 	})
 }
 
-// queueConfig measures a queue.
+// queueConfig holds the settings of a source that measures a queue.
 type queueConfig struct{ Key setting.Secret }
 
 func (*queueConfig) Validate() error { return nil }
@@ -56,10 +56,10 @@ type queue struct {
 	readings metric.Readings
 }
 
-// maxAnswer bounds the answer, in bytes.
+// maxAnswer is the maximum length of the answer, in bytes.
 const maxAnswer = 1 << 20
 
-// Collect asks once.
+// Collect sends one request.
 func (q *queue) Collect(ctx context.Context, _ sources.Tick) (metric.Readings, error) {
 	key, err := q.web.Secrets.Secret(q.key)
 	if err != nil {
@@ -89,7 +89,7 @@ func (q *queue) Collect(ctx context.Context, _ sources.Tick) (metric.Readings, e
 		if value, ok := answer[field].(float64); ok {
 			m.Rows = append(m.Rows, metric.Reading{Value: value})
 		} else {
-			m.Err = fmt.Errorf("%s is no number", field)
+			m.Err = fmt.Errorf("%s is not a number", field)
 		}
 	}
 	return q.readings, nil

@@ -1,4 +1,13 @@
-// Package sourcetest is the suite that every source passes: what the agent relies on when it asks a source for a tick.
+// Package sourcetest is the test suite for sources. It tests what the agent relies on: see the contract in package sources.
+//
+// A source's test calls [Run] with the settings and with documents to measure:
+//
+//	func TestSuite(t *testing.T) {
+//		sourcetest.Run(t, sourcetest.Subject{
+//			Config:    func(*testing.T) sources.Config[sources.Source] { return &Config{Key: "env:KEY"} },
+//			Documents: []string{`{"waiting": 3}`, `{"waiting": 0}`},
+//		})
+//	}
 package sourcetest
 
 import (
@@ -11,66 +20,66 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Subject is a source, and what it is tested on. Whatever it asks, through its fetcher or through HTTP of its own, is
-// answered by the suite; every secret that it refers to by env:NAME is one of the suite's.
+// Subject is the source to test. The suite answers each request of its fetcher and of its HTTP client, and has a value for
+// each secret env:NAME.
 type Subject struct {
-	// Config is the settings, fresh at each call.
+	// Config returns new settings.
 	Config func(t *testing.T) sources.Config[sources.Source]
 
-	// Dir is the folder that the settings' relative paths are taken from; "" = an empty one.
+	// Dir is the directory of relative paths in the settings. "" = an empty directory.
 	Dir string
 
-	// Documents are what is answered, one for each tick: at least two JSON texts, of which every metric is measured whole.
+	// Documents are the answers, one for each tick: at least two JSON texts. Every metric can be measured in each of them.
 	Documents []string
 
-	// Partial is a document of which the metric called Failing cannot be measured, and every other metric can; "" = there
-	// is no such thing.
+	// Partial is a document in which only the metric Failing cannot be measured. "" = there is no such document.
 	Partial, Failing string
 }
 
-// Run tests the source, made afresh for each test.
+// Run runs the suite. It makes a new source for each test.
 func Run(t *testing.T, subject Subject) {
 	if len(subject.Documents) < 2 {
 		t.Fatal("the suite needs at least two documents")
 	}
 	for _, c := range []struct {
 		name string
-		test func(*session)
+		test func(*suite)
 	}{
-		{"measures what it declares", (*session).measures},
-		{"leaves no trace of a failed tick", (*session).fails},
-		{"returns when its context ends", (*session).returns},
-		{"leaves readings alone", (*session).leaves},
-		{"takes hostile documents", (*session).endures},
-		{"keeps secrets", (*session).keepsSecrets},
-		{"keeps the problem of one metric from the others", (*session).divides},
+		{"measures what it declares", (*suite).measures},
+		{"leaves no trace of a failed tick", (*suite).fails},
+		{"returns when its context ends", (*suite).returns},
+		{"does not change earlier readings", (*suite).leaves},
+		{"survives hostile documents", (*suite).endures},
+		{"does not reveal secrets", (*suite).keepsSecrets},
+		{"reports the problem of one metric and measures the others", (*suite).divides},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.test(&session{T: t, Subject: subject})
+			c.test(&suite{T: t, Subject: subject})
 		})
 	}
 }
 
-type session struct {
+// suite is one test of the suite.
+type suite struct {
 	*testing.T
 	Subject
 }
 
-// patience bounds everything that the suite waits for.
-const patience = 10 * time.Second
+// timeout is the longest time that the suite waits for anything.
+const timeout = 10 * time.Second
 
-// instance is a source at work.
+// instance is a source with its peer.
 type instance struct {
-	*session
+	*suite
 	peer   *peer
 	config sources.Config[sources.Source]
 	source sources.Source
 	ticks  int
-	descs  map[string]*metric.Desc // as the source gave them first
+	descs  map[string]*metric.Desc // of the first tick, by name
 }
 
-// open makes a source of fresh settings.
-func (s *session) open() *instance {
+// open makes a source of new settings.
+func (s *suite) open() *instance {
 	s.Helper()
 	config := s.Config(s.T)
 	if err := config.Validate(); err != nil {
@@ -79,9 +88,10 @@ func (s *session) open() *instance {
 	return s.make(config)
 }
 
-func (s *session) make(config sources.Config[sources.Source]) *instance {
+// make makes a source of the settings.
+func (s *suite) make(config sources.Config[sources.Source]) *instance {
 	s.Helper()
-	i := &instance{session: s, peer: newPeer(s.T), config: config, descs: map[string]*metric.Desc{}}
+	i := &instance{suite: s, peer: newPeer(s.T), config: config, descs: map[string]*metric.Desc{}}
 	dir := s.Dir
 	if dir == "" {
 		dir = s.TempDir()
@@ -94,10 +104,10 @@ func (s *session) make(config sources.Config[sources.Source]) *instance {
 	return i
 }
 
-// tick does one tick on what the peer answers. A panic is a failed test.
+// tick runs one tick and checks its readings or error. A panic fails the test.
 func (i *instance) tick(ctx context.Context) (readings metric.Readings, err error) {
 	i.Helper()
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
@@ -115,7 +125,7 @@ func (i *instance) tick(ctx context.Context) (readings metric.Readings, err erro
 	return readings, nil
 }
 
-// collect does a tick that has to succeed, and is its readings as text.
+// collect runs a tick that has to succeed, and returns its readings as text.
 func (i *instance) collect(document string) string {
 	i.Helper()
 	i.peer.answer(document)
@@ -126,7 +136,7 @@ func (i *instance) collect(document string) string {
 	return text(readings)
 }
 
-// text is readings as text.
+// text returns readings as text.
 func text(readings metric.Readings) string {
 	all := ""
 	for _, m := range readings {

@@ -9,7 +9,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// declared is what the settings say beforehand of what is measured; nil = they do not.
+// declared returns the metrics that the settings declare, or nil if they declare none.
 func (i *instance) declared() map[string]*metric.Desc {
 	d, ok := i.config.(sources.Declarer)
 	if !ok {
@@ -22,7 +22,7 @@ func (i *instance) declared() map[string]*metric.Desc {
 	return all
 }
 
-// isDeclared tells whether a metric is what was declared. How it is computed may be known only once its source is made.
+// isDeclared reports whether a metric is as declared. How may be empty in the declaration.
 func isDeclared(declared, d *metric.Desc) bool {
 	if declared == nil {
 		return false
@@ -34,23 +34,23 @@ func isDeclared(declared, d *metric.Desc) bool {
 	return reflect.DeepEqual(&before, d)
 }
 
-// wellFormed holds readings against what the ledger relies on.
+// wellFormed checks what the ledger relies on.
 func (i *instance) wellFormed(readings metric.Readings) {
 	i.Helper()
 	declared, seen := i.declared(), map[string]bool{}
 	for _, m := range readings {
 		name := m.Desc.Name
 		if seen[name] {
-			i.Errorf("%s stands twice in one tick's readings", name)
+			i.Errorf("%s is in the readings of a tick twice", name)
 		}
 		seen[name] = true
-		// The state of a metric is found by the pointer.
+		// The ledger finds the state of a metric by this pointer.
 		if first := i.descs[name]; first != nil && first != m.Desc {
-			i.Errorf("%s has another Desc than in the tick before: its totals would begin anew", name)
+			i.Errorf("%s has another Desc than in the first tick: its totals would start again at zero", name)
 		}
 		i.descs[name] = m.Desc
 		if declared != nil && !isDeclared(declared[name], m.Desc) {
-			i.Errorf("%s is not as it was declared:\n%+v\n%+v", name, declared[name], m.Desc)
+			i.Errorf("%s differs from its declaration:\n%+v\n%+v", name, declared[name], m.Desc)
 		}
 		if m.Err != nil {
 			i.isOneLine(m.Err.Error())
@@ -72,20 +72,20 @@ func (i *instance) wellFormed(readings metric.Readings) {
 	}
 }
 
-// maxError is more than anybody reads of an error, in bytes.
+// maxError is the maximum length of an error, in bytes.
 const maxError = 4096
 
 func (i *instance) isOneLine(text string) {
 	i.Helper()
 	if strings.ContainsAny(text, "\r\n") || len(text) > maxError || text == "" {
-		i.Errorf("want one line that says what is wrong, got %.200q", text)
+		i.Errorf("want an error of one line, got %.200q", text)
 	}
 	if strings.Contains(text, secret) {
-		i.Errorf("the secret is told: %s", text)
+		i.Errorf("the secret is revealed: %s", text)
 	}
 }
 
-// isWhole finds metrics that were not measured.
+// isWhole checks that every metric but one was measured.
 func (i *instance) isWhole(readings metric.Readings, but string) {
 	i.Helper()
 	measured := map[string]bool{}

@@ -15,6 +15,7 @@
 package disktest
 
 import (
+	"errors"
 	"io/fs"
 	"maps"
 	"math/rand/v2"
@@ -54,7 +55,8 @@ type Disk struct {
 	boots   int
 	locked  map[string]bool
 	ops     int
-	stop    int // the operation at which the process ends; 0 means never
+	stop    int  // the operation at which the process ends; 0 means never
+	ended   bool // an operation has failed with ErrEnded
 }
 
 // change is a change of names.
@@ -70,6 +72,10 @@ func New(seed uint64) *Disk {
 
 // Crash is how a process ends.
 type Crash bool
+
+// ErrEnded is what Fail returns for the operations of a process that has ended at the first of them, where the code under test
+// has goroutines of its own, which Run cannot end. The first one may be done in part, the others have no effect.
+var ErrEnded = errors.New("the process has ended")
 
 // Killed keeps what the process has written, synced or not. PowerCut loses a part of what it has not synced.
 const (
@@ -99,7 +105,7 @@ func (d *Disk) Reboot(how Crash) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.boots++
-	d.stop = 0
+	d.stop, d.ended = 0, false
 	clear(d.locked)
 	if how == Killed {
 		return
@@ -168,6 +174,11 @@ func (d *Disk) do(kind, name string, f func() error) error {
 	}
 	d.mu.Unlock()
 	err := d.failure(op)
+	if errors.Is(err, ErrEnded) && kind != "write" {
+		d.mu.Lock()
+		d.ended = true
+		d.mu.Unlock()
+	}
 	if err == nil {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -445,7 +456,8 @@ func (f *file) Write(data []byte) (n int, err error) {
 		}
 		f.disk.mu.Lock()
 		defer f.disk.mu.Unlock()
-		if f.boot == f.disk.boots && len(data) > 0 {
+		if f.boot == f.disk.boots && len(data) > 0 && !f.disk.ended {
+			f.disk.ended = errors.Is(err, ErrEnded)
 			n = min(f.disk.dice.IntN(len(data)), f.disk.room())
 			f.append(data[:n])
 		}
@@ -475,7 +487,7 @@ func (f *file) Sync() error {
 		f.sync()
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrEnded) {
 		f.disk.mu.Lock()
 		defer f.disk.mu.Unlock()
 		f.failSync(f.disk.dice)

@@ -42,7 +42,7 @@ func newWorld(t *testing.T, text string) *world {
 		fmt.Fprintf(rw, `{"token": "token-%d", "ttl": 3600}`, n)
 	}
 	w.host = &httpclient.Host{
-		Secrets:   &setting.Vault{Dir: t.TempDir(), LookupEnv: w.lookup},
+		Secrets:   &setting.SecretStore{Dir: t.TempDir(), LookupEnv: w.lookup},
 		Providers: map[string]httpclient.Provider{"cloud": s.Provider()},
 		Dial:      w.Dial,
 		Observe: func(x httpclient.Exchange) {

@@ -1,8 +1,8 @@
-// Package backfill walks a job over the past: window after window, each as a tick at the window's end, through a ledger of
-// its own.
+// Package backfill runs a job over the past, window by window. Each window is one tick at the window's end. The job has a
+// ledger of its own, which starts empty.
 //
-//	[from, from+step) ▶ collect ▶ ledger ▶ batch ▶ sinks ──▶ the receivers' answers
-//	      └─ the next window, as long as not too much waits for an answer
+//	[from, from+step) ─▶ collect ─▶ apply ─▶ deliver ─▶ sinks ─▶ receivers
+//	      └─ the next window, unless too many samples wait for a response
 package backfill
 
 import (
@@ -10,24 +10,27 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sources"
 )
 
-// Walk is one way through the past.
+// Walk is a backfill of one job.
 type Walk struct {
-	Job      *run.Job
+	Job      *run.Worker // Run replaces its ledger
 	Sinks    []run.Sink
 	From, To time.Time
-	Step     time.Duration // 0 = as the job itself reads: its windows, or from one due time to the next
-	Patience time.Duration // how long receivers may take to answer for what waits
+	Step     time.Duration // the length of a window; 0 = the job's own windows, or its due times
+	Patience time.Duration // how long to wait for the receivers' responses
 	Log      *slog.Logger
-	Progress func(done, all int, end time.Time) // told of each window; nil = nobody
+	Progress func(done, all int, end time.Time) // called after each window, if not nil
 }
 
 // Why a walk ends early.
@@ -36,28 +39,30 @@ var (
 	ErrDelivery = errors.New("what was measured could not be delivered")
 )
 
-// Report is what a walk came to.
+// Report is the result of a walk.
 type Report struct {
-	Windows  int       // measured
-	Partial  int       // of those, in which some metric could not be
-	Next     time.Time // up to here the receivers have answered for everything
-	measured time.Time // up to here
+	Windows  int       // windows that were measured
+	Partial  int       // of these, windows in which some metric was not measured
+	Next     time.Time // where another walk can continue: the receivers have responded to everything before
+	measured time.Time // everything before is measured
 	Readings int
-	Outside  int                   // readings whose own times lie before From or after To
-	Drops    map[metric.Reason]int // readings left out
-	Problem  string                // the first metric that could not be measured, and why
-	Err      error                 // why it ended early: ErrFetch, ErrDelivery or the context's
+	Outside  int                   // readings left out because their own times are before From or after To
+	Drops    map[metric.Reason]int // readings dropped
+	Problem  string                // why the first metric was not measured
+	Err      error                 // why the walk ended early: ErrFetch, ErrDelivery, or the cause of the context's end
 }
 
-// Run walks until all is done, a window cannot be measured, the receivers take nothing, or ctx ends.
+// Run runs until all windows are done, a window cannot be measured, the receivers take nothing, or ctx ends.
 func (w *Walk) Run(ctx context.Context) *Report {
 	r := &Report{Next: w.From, measured: w.From, Drops: map[metric.Reason]int{}}
+	// A metric that cannot be measured keeps its last value for two windows, as in a running job.
+	w.Job.Ledger = ledger.New(func(measured time.Time) time.Time { return w.next(w.next(measured)) }, w.Job.MaxSeries)
 	end := w.startSinks(ctx)
 	r.Err = w.walk(ctx, r)
 	if ctx.Err() != nil {
 		r.Err = context.Cause(ctx)
 	}
-	// What was measured is worth waiting for, also where the walk ends early.
+	// Wait for the responses also if the walk has ended early.
 	if err := w.settle(context.WithoutCancel(ctx), w.patience(ctx)); err == nil {
 		r.Next = r.measured
 	} else if r.Err == nil {
@@ -67,32 +72,33 @@ func (w *Walk) Run(ctx context.Context) *Report {
 	return r
 }
 
-// stopPatience is how long what waits may take once the walk was told to stop.
-const stopPatience = 10 * time.Second
-
-func (w *Walk) patience(ctx context.Context) time.Duration {
-	if ctx.Err() != nil {
-		return min(w.Patience, stopPatience)
+// startSinks starts the sinks and returns what stops them.
+func (w *Walk) startSinks(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	for _, s := range w.Sinks {
+		if r, ok := s.Sink.(sinks.Runner); ok {
+			running.Go(func() {
+				if err := r.Run(ctx); err != nil {
+					s.Log.Error("the sink cannot work", "error", err)
+				}
+			})
+		}
 	}
-	return w.Patience
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 func (w *Walk) walk(ctx context.Context, r *Report) error {
-	// A metric that cannot be measured shows its last value for two windows, as in a job that runs.
-	book := ledger.New(func(measured time.Time) time.Time { return w.next(w.next(measured)) }, w.Job.MaxSeries)
 	for all := w.Windows(); r.measured.Before(w.To); {
 		tick := w.tick(r.measured)
-		result, err := w.measure(ctx, r, book, tick)
+		result, err := w.measure(ctx, r, tick)
 		if err != nil {
 			return err
 		}
-		r.note(result)
-		batch := metric.Batch{Job: w.Job.Name, Time: tick.Time, Families: result.Families}
-		for _, s := range w.Sinks {
-			if err := s.Sink.Write(ctx, batch); err != nil {
-				return fmt.Errorf("%w: sinks.%s: %w", ErrDelivery, s.Name, err)
-			}
-		}
+		r.add(result)
 		r.Windows++
 		r.measured = tick.End
 		if w.Progress != nil {
@@ -105,7 +111,7 @@ func (w *Walk) walk(ctx context.Context, r *Report) error {
 	return nil
 }
 
-func (r *Report) note(result *ledger.Result) {
+func (r *Report) add(result *ledger.Result) {
 	r.Readings += result.Readings
 	for _, d := range result.Drops {
 		r.Drops[d.Reason] += d.Count
@@ -118,21 +124,69 @@ func (r *Report) note(result *ledger.Result) {
 	}
 }
 
-// startSinks has the sinks send what they are given; the function that it returns ends them.
-func (w *Walk) startSinks(ctx context.Context) (end func()) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var running sync.WaitGroup
-	for _, s := range w.Sinks {
-		if r, ok := s.Sink.(sinks.Runner); ok {
-			running.Go(func() {
-				if err := r.Run(ctx); err != nil {
-					s.Log.Error(err.Error())
-				}
-			})
+// Tries of a window, and the pause before the second. Each further pause is twice as long.
+const (
+	tries      = 4
+	firstPause = 500 * time.Millisecond
+)
+
+// measure runs the job over one window and delivers the batch. If the window cannot be measured, it tries again, since an
+// API may refuse one request of thousands. If the API asks for a pause, it waits that long. If the ledger has lost its
+// totals, it does not try again: the rest of the walk would be wrong.
+func (w *Walk) measure(ctx context.Context, r *Report, tick sources.Tick) (*ledger.Result, error) {
+	outside := 0
+	steps := run.Steps{
+		Collected: func(readings metric.Readings) { outside = w.keepInside(readings) },
+		Deliver:   func(b metric.Batch) error { return w.deliver(ctx, b) },
+	}
+	empty := w.Job.Ledger.Empty()
+	pause := firstPause
+	for n := 1; ; n++ {
+		result, err := w.Job.Tick(ctx, tick, steps)
+		if result != nil {
+			r.Outside += outside
+			return result, err
+		}
+		wait := pause
+		if asked, ok := errors.AsType[*httpclient.WaitError](err); ok {
+			wait = time.Until(asked.Until)
+			n-- // no request was sent
+		} else {
+			pause *= 2
+		}
+		if ctx.Err() != nil || n == tries || !empty && w.Job.Ledger.Empty() {
+			return nil, fmt.Errorf("%w: from %s to %s: %w", ErrFetch, format(tick.Start), format(tick.End), err)
+		}
+		w.Log.Warn("window not measured, trying again", "end", format(tick.End), "error", err, "pause", wait.Round(time.Millisecond).String())
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
 		}
 	}
-	return func() {
-		cancel()
-		running.Wait()
+}
+
+func format(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// keepInside removes readings whose own times are outside the walk, and returns how many. A walk that continues another
+// would deliver them twice.
+func (w *Walk) keepInside(readings metric.Readings) (outside int) {
+	from, to := w.From.UnixMilli(), w.To.UnixMilli()
+	for i := range readings {
+		m := &readings[i]
+		before := len(m.Rows)
+		m.Rows = slices.DeleteFunc(m.Rows, func(r metric.Reading) bool { return r.Time != 0 && (r.Time < from || r.Time > to) })
+		outside += before - len(m.Rows)
 	}
+	return outside
+}
+
+// deliver writes a batch to the sinks.
+func (w *Walk) deliver(ctx context.Context, b metric.Batch) error {
+	b.Every = 0 // do not send samples of the past again
+	for _, s := range w.Sinks {
+		if err := s.Sink.Write(ctx, b); err != nil {
+			return fmt.Errorf("%w: sinks.%s: %w", ErrDelivery, s.Name, err)
+		}
+	}
+	return nil
 }

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Samples that may wait for an answer before the next window is asked for, and how often it is looked whether they do.
+// How many samples may wait for a response before the next window is fetched, and how often that is checked.
 const (
 	maxWaiting = 10_000
-	lookEvery  = 10 * time.Millisecond
+	checkEvery = 10 * time.Millisecond
 )
 
-// pace waits while too much waits for an answer, and ends a walk of which receivers take nothing: all that follows would
-// be asked for in vain.
+// pace waits while too many samples wait for a response. It fails if a receiver has refused samples and taken none: the
+// rest of the walk would be fetched in vain.
 func (w *Walk) pace(ctx context.Context, r *Report) error {
 	if w.waiting() > maxWaiting {
 		if err := w.settle(ctx, w.Patience); err != nil {
@@ -32,6 +32,7 @@ func (w *Walk) pace(ctx context.Context, r *Report) error {
 	return nil
 }
 
+// waiting returns how many samples wait for a response.
 func (w *Walk) waiting() (samples int64) {
 	for _, s := range w.Sinks {
 		samples += s.Stats.Pending().Samples
@@ -39,18 +40,28 @@ func (w *Walk) waiting() (samples int64) {
 	return samples
 }
 
-// settle waits until nothing waits for an answer.
+// settle waits until there is a response to every sample.
 func (w *Walk) settle(ctx context.Context, patience time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w: no answer for all of it within %s", ErrDelivery, patience))
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w: no response to everything within %s", ErrDelivery, patience))
 	defer cancel()
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
+	check := time.NewTicker(checkEvery)
+	defer check.Stop()
 	for w.waiting() > 0 {
 		select {
-		case <-look.C:
+		case <-check.C:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 	return nil
+}
+
+// stopPatience is the most time to wait for responses once the walk is stopped.
+const stopPatience = 10 * time.Second
+
+func (w *Walk) patience(ctx context.Context) time.Duration {
+	if ctx.Err() != nil {
+		return min(w.Patience, stopPatience)
+	}
+	return w.Patience
 }

@@ -1,4 +1,4 @@
-// Package command is the command line: one file per sub-command. It talks to the streams that it is given.
+// Package command is the command line, with one file per sub-command.
 package command
 
 import (
@@ -12,37 +12,45 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/collectington/collectington/agent/durable"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/agent/internal/legacy"
+	"github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// The exit codes. They are for scripts: a cron job tells by them what went wrong.
+// The exit codes.
 const (
 	exitOK       = 0
 	exitConfig   = 1 // the configuration or the command line is wrong
 	exitFetch    = 2 // no job could be measured
-	exitDelivery = 3 // something measured could not be delivered
+	exitDelivery = 3 // something could not be delivered
 	exitPartial  = 4 // some job or metric could not be measured; the rest was delivered
 )
 
-// App is one call of the program.
+// App is one call of the program. The zero values of Reload and Dial are usable.
 type App struct {
 	Version   string
 	Catalogue config.Catalogue
 	In        io.Reader
 	Out, Err  io.Writer
-	Reload    <-chan os.Signal // each asks for the configuration to be read again
+	Reload    <-chan os.Signal // a signal reloads the configuration
 
-	// Dial replaces the system's way to connect; nil = the system's.
+	// Dial connects instead of net.Dialer, if it is not nil.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	vault   *setting.Vault
-	traffic *httpclient.SharedState // of all jobs, also of those that a reload brings
-	logins  logins                  // likewise
+	// StateDir returns the directory of the state file instead of durable.NewDir, if it is not nil.
+	StateDir func(path string) durable.FS
+
+	vault   *setting.SecretStore
+	traffic *httpclient.SharedState // of all jobs, kept over reloads
+	logins  logins                  // of all jobs and sinks, kept over reloads
 	log     *slog.Logger
 	level   slog.LevelVar // of log
 }
@@ -50,25 +58,25 @@ type App struct {
 // globals are the flags of every sub-command.
 type globals struct {
 	Config string `short:"c" default:"cton.yaml" help:"Configuration file (${default}); - is standard input." placeholder:"FILE"`
-	Named  bool   `kong:"-"` // Config was given
+	Named  bool   `kong:"-"` // Config is from the command line, not the default
 
-	LogLevel  string `enum:",debug,info,warn,error" default:"" help:"What is logged: debug, info, warn or error; default info." placeholder:"LEVEL"`
-	LogFormat string `default:"logfmt" enum:"logfmt,json" help:"How it is logged: logfmt or json."`
+	LogLevel  string `enum:",debug,info,warn,error" default:"" help:"The least level that is logged: debug, info, warn or error; default info." placeholder:"LEVEL"`
+	LogFormat string `default:"logfmt" enum:"logfmt,json" help:"The format of the log: logfmt or json."`
 }
 
 type cli struct {
 	globals
-	Run      runCmd      `cmd:"" default:"withargs" help:"Run the jobs until stopped. This is also what cton does without a command."`
-	Once     onceCmd     `cmd:"" help:"Run each job once, deliver, and exit: 0 ok, 1 configuration, 2 fetch, 3 delivery, 4 partial."`
-	Try      tryCmd      `cmd:"" help:"Run one job once and show request, document, readings, ledger and metrics. Sends nothing."`
-	Test     testCmd     `cmd:"" help:"Test jobs on answers that are written down, without a network: 0 ok, 1 not."`
-	State    stateCmd    `cmd:"" help:"Look into the state file."`
+	Run      runCmd      `cmd:"" default:"withargs" help:"Run the jobs on their schedules until stopped. The default command."`
+	Once     onceCmd     `cmd:"" help:"Run each job once, deliver, and exit. Exit codes: 0 ok, 1 configuration error, 2 no job measured, 3 not everything delivered, 4 some job or metric not measured."`
+	Try      tryCmd      `cmd:"" help:"Run one job once and show request, document, readings, ledger and metrics. Delivers nothing."`
+	Test     testCmd     `cmd:"" help:"Test jobs with recorded responses, without a network. Exit codes: 0 ok, 1 a test failed."`
+	State    stateCmd    `cmd:"" help:"Show the state file."`
 	Check    checkCmd    `cmd:"" help:"Check the configuration, without a network."`
-	Convert  convertCmd  `cmd:"" help:"Convert a configuration of json_exporter, Telegraf, Prometheus, sql_exporter, script_exporter or the Python Collectington: 0 all, 4 some, 1 none."`
-	Explain  explainCmd  `cmd:"" help:"Show every setting: of jobs, of metrics, of a kind of source or sink."`
-	Demo     demoCmd     `cmd:"" help:"Run the agent against a sample API, all on this machine."`
-	Spool    spoolCmd    `cmd:"" help:"Show, replay and drop what a remote-write sink holds on disk."`
-	Backfill backfillCmd `cmd:"" help:"Run a job over the past, window by window, and deliver to remote_write: exit codes as once."`
+	Convert  convertCmd  `cmd:"" help:"Convert a configuration of json_exporter, Telegraf, Prometheus, sql_exporter, script_exporter or the Python Collectington. Exit codes: 0 all, 4 some, 1 nothing converted."`
+	Explain  explainCmd  `cmd:"" help:"Show the settings of jobs, and of each kind of fetcher, source and sink."`
+	Demo     demoCmd     `cmd:"" help:"Run the agent with a sample API on this machine."`
+	Spool    spoolCmd    `cmd:"" help:"Show, replay and drop the requests in the spool of a remote_write sink."`
+	Backfill backfillCmd `cmd:"" help:"Run a job over the past, window by window, and deliver to remote_write. Exit codes as of once."`
 	Version  versionCmd  `cmd:"" help:"Show the version."`
 }
 
@@ -98,7 +106,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 	}
 	if err == nil {
 		c.Named = slices.ContainsFunc(parsed.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == "config" })
-		a.vault = &setting.Vault{Dir: filepath.Dir(c.Config)}
+		a.vault = &setting.SecretStore{Dir: filepath.Dir(c.Config)}
 		a.traffic = &httpclient.SharedState{}
 		a.logins = logins{}
 		a.log = a.logger(&c.globals)
@@ -107,7 +115,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 	return a.exit(err)
 }
 
-// exit shows an error and is the code for it.
+// exit shows an error and returns its exit code.
 func (a *App) exit(err error) int {
 	if err == nil {
 		return exitOK
@@ -122,6 +130,7 @@ func (a *App) exit(err error) int {
 	return exitConfig
 }
 
+// complain writes an error to Err, without secrets.
 func (a *App) complain(err error) {
 	text := err.Error()
 	if _, ours := errors.AsType[config.Problems](err); !ours {
@@ -133,16 +142,6 @@ func (a *App) complain(err error) {
 	fmt.Fprintln(a.Err, text)
 }
 
-// exitError is an error with its own exit code.
-type exitError struct {
-	code int
-	err  error // nil = nothing to say
-}
-
-func (e *exitError) Error() string { return fmt.Sprint(e.err) }
-
-func (e *exitError) Unwrap() error { return e.err }
-
 func (a *App) logger(g *globals) *slog.Logger {
 	a.setLevel(g.LogLevel)
 	out, options := scrubber{a.Err, a.vault}, &slog.HandlerOptions{Level: &a.level}
@@ -152,17 +151,147 @@ func (a *App) logger(g *globals) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, options))
 }
 
-// setLevel sets what is logged; nothing is info.
+// setLevel sets the least level that is logged; "" is info.
 func (a *App) setLevel(name string) {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(strings.ToUpper(name))) // the flag's enum, or the file's check, has checked it
+	_ = level.UnmarshalText([]byte(strings.ToUpper(name))) // checked already, by the flag's enum or the file's check
 	a.level.Set(level)
 }
 
-// scrubber keeps secrets out of a stream. A secret within one write is found.
+// load reads the configuration. If a service is named, the plan has only that job.
+func (a *App) load(g *globals, service string) (*config.Plan, error) {
+	return a.loadAs(g, legacy.Options{Service: service})
+}
+
+// loadAs is load with options for the translation of a configuration of the Python Collectington.
+func (a *App) loadAs(g *globals, o legacy.Options) (*config.Plan, error) {
+	doc, err := a.parse(g.Config)
+	if err != nil {
+		return nil, err
+	}
+	if legacy.Is(doc) {
+		legacy.Literals(doc, (&httpclient.Host{Secrets: a.vault}).RememberNamed)
+		o.Catalogue, o.Files = a.Catalogue, a.vault
+		old := legacy.Translate(doc, o)
+		if g.LogLevel == "" {
+			a.setLevel(old.LogLevel)
+		}
+		return old.Plan()
+	}
+	plan, err := doc.Plan(doc.Root, a.Catalogue, nil)
+	if err != nil || o.Service == "" {
+		return plan, err
+	}
+	return plan, keepJobs(plan, []string{o.Service})
+}
+
+func (a *App) parse(file string) (*config.File, error) {
+	text, err := config.ReadFile(file, a.In)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("read %s: there is no such file; name the configuration with -c FILE, or try an example with: cton demo", file)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return config.Parse(file, text)
+}
+
+// stateFile returns the path of the state file, "" if there is none.
+func (a *App) stateFile(plan *config.Plan) string {
+	if plan.StateFile == "" || filepath.IsAbs(plan.StateFile) {
+		return plan.StateFile
+	}
+	return filepath.Join(a.vault.Dir, plan.StateFile)
+}
+
+// stateRetry is how often a state file that cannot be read is tried again.
+const stateRetry = 5 * time.Second
+
+// openState opens and locks the plan's state file, nil if it has none. It logs damage in the file. A file that cannot be read is
+// waited for, if wait is set: no job may start from zero because of it.
+func (a *App) openState(ctx context.Context, plan *config.Plan, wait bool) (*state.File, error) {
+	for logged := ""; ; {
+		file, err := a.tryState(ctx, plan)
+		switch {
+		case err == nil:
+			return file, nil
+		case !state.IsUnreadable(err) || ctx.Err() != nil:
+			return nil, err
+		case !wait:
+			return nil, &exitError{exitDelivery, err}
+		}
+		if text := err.Error(); text != logged {
+			a.log.Error("no job starts until the state file can be read", "error", err)
+			logged = text
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(stateRetry):
+		}
+	}
+}
+
+func (a *App) tryState(ctx context.Context, plan *config.Plan) (*state.File, error) {
+	path := a.stateFile(plan)
+	if path == "" {
+		return nil, nil
+	}
+	options := state.Options{Fold: run.FoldSaved, Log: a.log}
+	open := func() (*state.File, []error, error) { return state.Open(ctx, path, options) }
+	if a.StateDir != nil {
+		open = func() (*state.File, []error, error) {
+			return state.OpenOn(ctx, path, a.StateDir(filepath.Dir(path)), options)
+		}
+	}
+	file, problems, err := open()
+	for _, p := range problems {
+		a.log.Error(p.Error())
+	}
+	if _, held := errors.AsType[*durable.HeldError](err); held {
+		return nil, &exitError{exitDelivery, err}
+	}
+	return file, err
+}
+
+// savedState returns a job's saved state, nil if there is none. It does not lock or change the file.
+func (a *App) savedState(plan *config.Plan, job string) *run.Saved {
+	path := a.stateFile(plan)
+	if path == "" {
+		return nil
+	}
+	sections, damage, err := state.Read(path)
+	if err == nil {
+		err = damage[job]
+	}
+	section, found := sections[job]
+	if err == nil && !found {
+		return nil
+	}
+	var saved *run.Saved
+	if err == nil {
+		saved, err = run.ReadSaved(section.Records)
+	}
+	if err != nil {
+		a.log.Warn("the job's saved state cannot be used", "error", err)
+	}
+	return saved
+}
+
+// exitError is an error with its own exit code.
+type exitError struct {
+	code int
+	err  error // nil if everything is already shown
+}
+
+func (e *exitError) Error() string { return fmt.Sprint(e.err) }
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// scrubber removes secrets from a stream. It finds a secret only if one Write has all of it.
 type scrubber struct {
 	w     io.Writer
-	vault *setting.Vault
+	vault *setting.SecretStore
 }
 
 func (s scrubber) Write(p []byte) (int, error) {
@@ -170,4 +299,43 @@ func (s scrubber) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// keepJobs removes all jobs but the named ones from a plan, and the sinks that only removed jobs go to. Without names it
+// removes nothing.
+func keepJobs(plan *config.Plan, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	var kept []config.Job
+	var known []string
+	found := map[string]bool{}
+	for _, j := range plan.Jobs {
+		known = append(known, j.Name)
+		for _, name := range names {
+			if j.Name == name && !found[name] {
+				found[name] = true
+				kept = append(kept, j)
+			}
+		}
+	}
+	for _, name := range names {
+		if !found[name] {
+			return fmt.Errorf("no job %q; there are %s", name, strings.Join(known, ", "))
+		}
+	}
+	goes := func(jobs []config.Job, s config.Sink) bool {
+		return slices.ContainsFunc(jobs, func(j config.Job) bool { return j.GoesTo(s.Name) })
+	}
+	plan.Sinks = slices.DeleteFunc(plan.Sinks, func(s config.Sink) bool { return goes(plan.Jobs, s) && !goes(kept, s) })
+	plan.Jobs = kept
+	return nil
+}
+
+// count returns a number of things, in words: 1 job, 2 jobs.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -2,6 +2,7 @@ package command
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -12,24 +13,46 @@ import (
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/schedule"
+	"github.com/collectington/collectington/agent/internal/selfmetrics"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
 )
 
-// assembly makes what a plan describes.
+// assembly builds what a plan describes. Nil functions are not called.
 type assembly struct {
 	*App
-	observe func(httpclient.Exchange)             // told of the jobs' exchanges too; nil = nobody
-	fetcher func(sources.Fetcher) sources.Fetcher // put around each job's fetcher; nil = nothing
-	show    func(section, line string)            // told what jobs show of themselves; nil = nobody
-	answer  http.RoundTripper                     // answers every request; nil = the network does
-	drain   time.Duration
+	observe func(httpclient.Exchange)             // gets the jobs' HTTP exchanges
+	fetcher func(sources.Fetcher) sources.Fetcher // wraps each job's fetcher
+	show    func(section, line string)            // gets what sources show of their work
+	answer  http.RoundTripper                     // responds to all requests instead of the network, if not nil
+	drain   time.Duration                         // how long a sink may continue to deliver at the end
+	waits   bool                                  // for a state file that cannot be read
+	once    bool                                  // no later run follows soon
+	unready unready                               // if nil, a source whose files cannot be read is an error
 
-	providers map[string]httpclient.Provider // the plan's logins
+	versions map[string]string // of sources, by the name and key of their jobs
+
+	providers map[string]httpclient.Provider // the plan's logins, by name
 }
 
-// build makes everything of a plan. Nothing of it has begun.
+// start builds a plan, opens its state file and returns an agent for it. CloseState releases the state file.
+func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Agent, built run.Plan, closeState func(), err error) {
+	if built, err = b.build(plan); err != nil {
+		return nil, built, nil, err
+	}
+	file, err := b.openState(ctx, plan, b.waits)
+	if err != nil {
+		return nil, built, nil, err
+	}
+	closeState = func() {}
+	if file != nil {
+		closeState = func() { file.Close() }
+	}
+	return run.New(run.Options{Log: b.log, Self: selfmetrics.New(b.Version).Readings, State: file}), built, closeState, nil
+}
+
+// build builds the jobs and sinks of a plan. It starts nothing.
 func (b *assembly) build(plan *config.Plan) (run.Plan, error) {
 	out := run.Plan{Concurrency: plan.Concurrency}
 	b.providers = b.logins.of(plan)
@@ -50,6 +73,15 @@ func (b *assembly) build(plan *config.Plan) (run.Plan, error) {
 	return out, nil
 }
 
+// buildJob builds the only job of a plan, without the plan's sinks.
+func (b *assembly) buildJob(plan *config.Plan) (*run.Worker, error) {
+	built, err := b.build(&config.Plan{Concurrency: 1, Auth: plan.Auth, Jobs: plan.Jobs[:1]})
+	if err != nil {
+		return nil, err
+	}
+	return run.NewWorker(built.Jobs[0]), nil
+}
+
 func (b *assembly) job(j config.Job) (run.Job, error) {
 	requests := &run.Requests{}
 	env := sources.Env{Job: j.Name, Log: b.log.With("job", j.Name), Dir: b.vault.Dir, Show: b.show}
@@ -59,38 +91,24 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 			b.observe(x)
 		}
 	})
-	env.Web.Shared = b.traffic
-	if j.Fetcher != nil {
-		fetch, err := j.Fetcher.New(env)
-		if err != nil {
-			return run.Job{}, err
-		}
-		if b.fetcher != nil {
-			fetch = b.fetcher(fetch)
-		}
-		env.Fetch = fetch
-	}
-	source, err := j.Source.New(env)
+	env.Web.Shared, env.Web.Unready = b.traffic, b.unready.of("jobs."+j.Name)
+	source, err := b.source(j, env)
 	if err != nil {
 		return run.Job{}, err
 	}
-	key := j.Key
-	if v, ok := source.(sources.Versioned); ok {
-		key += " " + v.Version()
-	}
-	return run.Job{
-		Name: j.Name, Key: key, Fetches: j.Fetches, Schedule: j.Schedule, Jitter: schedule.Jitter(j.Jitter, j.Name, hostName()), Timeout: j.Timeout, Overlap: j.Overlap,
-		ValidFor: j.ValidFor, Windows: j.Windows, MaxSeries: j.MaxSeries, Sinks: j.Sinks, Source: source, Requests: requests, Log: env.Log,
-	}, nil
+	j.Key = b.versioned(j.Name, j.Key, source)
+	delay := schedule.Jitter(time.Duration(j.Jitter), j.Name, hostName())
+	return run.Job{Job: j, Delay: delay, Source: source, Requests: requests, Log: env.Log}, nil
 }
 
 func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 	requests := &run.Requests{}
 	env := sinks.Env{
 		Name: s.Name, Log: b.log.With("sink", s.Name), Stats: &sinks.Stats{}, Out: b.Out,
-		External: external(plan), Instance: hostName(), Drain: b.drain,
+		External: external(plan), Instance: hostName(), Drain: b.drain, Once: b.once,
 		Web: b.host(func(x httpclient.Exchange) { requests.Count(x.Host, x.Code) }),
 	}
+	env.Web.Unready = b.unready.of("sinks." + s.Name)
 	sink, err := s.Config.New(env)
 	if err != nil {
 		return run.Sink{}, err
@@ -105,7 +123,7 @@ func (b *assembly) host(observe func(httpclient.Exchange)) *httpclient.Host {
 	}
 }
 
-// observe counts what an exchange has cost.
+// observe counts a request and its cost.
 func observe(requests *run.Requests, x httpclient.Exchange) {
 	if !x.Unsent {
 		requests.Count(x.Host, x.Code)
@@ -116,7 +134,7 @@ func observe(requests *run.Requests, x httpclient.Exchange) {
 	var c run.Cost
 	switch {
 	case x.Unsent:
-		c.Reused = 1
+		c.Cached = 1
 	case !x.Revalidated:
 		c.Received = x.Bytes
 	}
@@ -126,7 +144,7 @@ func observe(requests *run.Requests, x httpclient.Exchange) {
 	requests.Add(x.Host, c)
 }
 
-// external is the plan's external labels, sorted by name.
+// external returns the plan's external labels, sorted by name.
 func external(plan *config.Plan) []metric.Label {
 	labels := make([]metric.Label, 0, len(plan.External))
 	for name, value := range plan.External {
@@ -136,11 +154,28 @@ func external(plan *config.Plan) []metric.Label {
 	return labels
 }
 
-// hostName is what the instance label says where nothing else does.
+// hostName returns the value of the instance label if the external labels have none.
 func hostName() string {
 	name, err := os.Hostname()
 	if err != nil {
 		return "localhost"
 	}
 	return name
+}
+
+// logins holds every login that the process has used, by name and settings. So a reload that does not change a login
+// keeps its token, also a reload that restores an earlier configuration.
+type logins map[string]httpclient.Provider
+
+// of returns a plan's logins by name.
+func (l logins) of(plan *config.Plan) map[string]httpclient.Provider {
+	providers := make(map[string]httpclient.Provider, len(plan.Auth))
+	for _, a := range plan.Auth {
+		key := a.Name + " " + a.Key
+		if l[key] == nil {
+			l[key] = a.Settings.Provider()
+		}
+		providers[a.Name] = l[key]
+	}
+	return providers
 }

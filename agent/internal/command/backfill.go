@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/collectington/collectington/agent/internal/backfill"
 	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
@@ -17,17 +21,17 @@ import (
 
 type backfillCmd struct {
 	Job      string           `arg:"" help:"The job to run over the past."`
-	From     moment           `required:"" help:"Where the first window begins: 2026-01-31, which is midnight in UTC, or 2026-01-31T18:00:00Z." placeholder:"TIME"`
-	To       moment           `help:"Where the last window ends; default now." placeholder:"TIME"`
-	Step     setting.Duration `help:"How long a window is; default as the job itself reads: its windows, or from one due time to the next." placeholder:"DURATION"`
-	Sink     []string         `help:"The remote_write sink to deliver to; default all that the job goes to." placeholder:"NAME"`
-	Deadline time.Duration    `default:"60s" help:"How long receivers may take to answer for what waits, tries included."`
+	From     moment           `required:"" help:"Start of the first window: 2026-01-31 (midnight UTC) or 2026-01-31T18:00:00Z." placeholder:"TIME"`
+	To       moment           `help:"End of the last window; default now." placeholder:"TIME"`
+	Step     setting.Duration `help:"Length of a window; default as in the job: its windows, or from one due time to the next." placeholder:"DURATION"`
+	Sink     []string         `help:"The remote_write sink to deliver to; default all of the job." placeholder:"NAME"`
+	Deadline time.Duration    `default:"60s" help:"How long to wait for the receivers' responses, including retries."`
 }
 
 // moment is a time on the command line.
 type moment struct{ time.Time }
 
-// UnmarshalText reads a time of RFC 3339, or a day, which begins at midnight in UTC.
+// UnmarshalText parses a time in RFC 3339, or a day, which means midnight UTC.
 func (m *moment) UnmarshalText(text []byte) error {
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
 		if t, err := time.Parse(layout, string(text)); err == nil {
@@ -38,7 +42,7 @@ func (m *moment) UnmarshalText(text []byte) error {
 	return errors.New("want a day such as 2026-01-31, or a time such as 2026-01-31T18:00:00Z")
 }
 
-// Run walks the job over the past.
+// Run runs the job over the past and shows a report.
 func (c *backfillCmd) Run(ctx context.Context, a *App, g *globals) error {
 	plan, err := a.load(g, c.Job)
 	if err != nil {
@@ -56,15 +60,15 @@ func (c *backfillCmd) Run(ctx context.Context, a *App, g *globals) error {
 	}
 	progress := &progress{out: a.Err, bar: isTerminal(a.Err)}
 	w := &backfill.Walk{
-		Job: &built.Jobs[0], Sinks: built.Sinks, From: c.From.Time, To: c.To.Time, Step: time.Duration(c.Step),
-		Patience: c.Deadline, Log: built.Jobs[0].Log, Progress: progress.tell,
+		Job: run.NewWorker(built.Jobs[0]), Sinks: built.Sinks, From: c.From.Time, To: c.To.Time, Step: time.Duration(c.Step),
+		Patience: c.Deadline, Log: built.Jobs[0].Log, Progress: progress.show,
 	}
 	report := w.Run(ctx)
 	progress.end()
 	return c.report(a, g, w, report)
 }
 
-// check fills in what was not given, and says why the job cannot be run over that past.
+// check sets the defaults of flags. It fails if the job cannot be run over that past.
 func (c *backfillCmd) check(job *config.Job) error {
 	now := time.Now().UTC().Truncate(time.Second)
 	if c.To.IsZero() {
@@ -73,16 +77,16 @@ func (c *backfillCmd) check(job *config.Job) error {
 	step := time.Duration(c.Step)
 	switch {
 	case step != 0 && job.Windows != nil:
-		return fmt.Errorf("jobs.%s reads windows of its own: leave out --step", job.Name)
+		return fmt.Errorf("jobs.%s has its own windows (window): leave out --step", job.Name)
 	case c.To.After(now):
-		return fmt.Errorf("--to %s has not come yet; leave it out for now", c.To.Format(time.RFC3339))
+		return fmt.Errorf("--to %s is in the future; leave it out to run up to now", c.To.Format(time.RFC3339))
 	case !c.From.Before(c.To.Time):
 		return fmt.Errorf("--from %s is not before --to %s", c.From.Format(time.RFC3339), c.To.Format(time.RFC3339))
 	case step != 0 && step < time.Second:
 		return errors.New("--step: want at least 1s")
 	case !job.Dated():
-		return fmt.Errorf("jobs.%s gets the same whatever the window is: each of the past would get today's numbers; "+
-			"ask for a window, as in query: {from: \"{{ rfc3339 .Window.Start }}\"}, or give all its metrics a time", job.Name)
+		return fmt.Errorf("jobs.%s does not depend on the window: each window of the past would get today's numbers; "+
+			"request the window, as in query: {from: \"{{ rfc3339 .Window.Start }}\"}, or give all its metrics a time", job.Name)
 	}
 	if w := job.Windows; w != nil {
 		return c.wholeWindows(w, now)
@@ -90,22 +94,22 @@ func (c *backfillCmd) check(job *config.Job) error {
 	return nil
 }
 
-// wholeWindows has the walk begin with the window that --from is in, and end with the last that is over by --to and can be
-// read: a part of one would be told with a part of its numbers.
+// wholeWindows moves From to the start of its window, and To to the end of the last window that is closed by then, since a
+// part of a window would have a part of its numbers.
 func (c *backfillCmd) wholeWindows(w *schedule.Windows, now time.Time) error {
 	from, to := w.Closed(c.From.Add(w.Settle)), w.Closed(c.To.Add(w.Settle))
 	if closed := w.Closed(now); to.After(closed) {
 		to = closed
 	}
 	if !from.Before(to) {
-		return fmt.Errorf("no window of %s is closed between --from %s and --to %s; the one that --from is in can be read from %s on",
+		return fmt.Errorf("no window of %s is closed between --from %s and --to %s; the window of --from can be read from %s",
 			setting.Duration(w.Length), c.From.Format(time.RFC3339), c.To.Format(time.RFC3339), w.Ready(from).UTC().Format(time.RFC3339))
 	}
 	c.From.Time, c.To.Time = from.UTC(), to.UTC()
 	return nil
 }
 
-// pastSinks are the plan's sinks whose receivers keep samples of the past, without the spools that the agent holds.
+// pastSinks returns the job's sinks that accept samples of the past, set up for a backfill.
 func (c *backfillCmd) pastSinks(plan *config.Plan) ([]config.Sink, error) {
 	var kept []config.Sink
 	var able []string
@@ -121,12 +125,138 @@ func (c *backfillCmd) pastSinks(plan *config.Plan) ([]config.Sink, error) {
 		}
 	}
 	if len(able) == 0 {
-		return nil, fmt.Errorf("jobs.%s goes to no sink that takes samples of the past: add a remote_write sink", plan.Jobs[0].Name)
+		return nil, fmt.Errorf("jobs.%s has no sink that accepts samples of the past: add a remote_write sink", plan.Jobs[0].Name)
 	}
 	for _, name := range c.Sink {
 		if !slices.Contains(able, name) {
-			return nil, fmt.Errorf("--sink %s: not a sink of the job that takes samples of the past; there are %s", name, strings.Join(able, ", "))
+			return nil, fmt.Errorf("--sink %s: the job has no such sink that accepts samples of the past; there are %s", name, strings.Join(able, ", "))
 		}
 	}
 	return kept, nil
+}
+
+// report shows the result, and the command that continues it if something is left. It returns an error with the exit code.
+func (c *backfillCmd) report(a *App, g *globals, w *backfill.Walk, r *backfill.Report) error {
+	say := func(format string, args ...any) { fmt.Fprintln(a.Out, a.vault.Scrub(fmt.Sprintf(format, args...))) }
+	say("%s of %d, %s measured", count(r.Windows, "window"), w.Windows(), count(r.Readings, "reading"))
+	if r.Outside > 0 {
+		say("dropped as before --from or after --to: %s", count(r.Outside, "reading"))
+	}
+	for _, reason := range slices.Sorted(maps.Keys(r.Drops)) {
+		say("dropped as %s: %s", reason, count(r.Drops[reason], "reading"))
+	}
+	if r.Partial > 0 {
+		say("measured in part: %s; the first: %s", count(r.Partial, "window"), r.Problem)
+	}
+	lost := false
+	for _, s := range w.Sinks {
+		lost = sayDelivered(say, s, w.From) || lost
+	}
+	if r.Next.Before(w.To) {
+		say("continue with: %s", c.continuation(g, r.Next))
+	}
+	switch {
+	case errors.Is(r.Err, backfill.ErrFetch):
+		return &exitError{exitFetch, r.Err}
+	case r.Err != nil && !errors.Is(r.Err, backfill.ErrDelivery):
+		return &exitError{exitPartial, errors.New("stopped before the end")}
+	case r.Err != nil:
+		return &exitError{exitDelivery, r.Err}
+	case lost:
+		return &exitError{exitDelivery, errors.New("not everything was delivered")}
+	case r.Partial > 0:
+		return &exitError{exitPartial, errors.New("some windows were measured only in part")}
+	}
+	return nil
+}
+
+// sayDelivered shows how many samples a sink has delivered and dropped. It reports whether it has dropped any.
+func sayDelivered(say func(string, ...any), s run.Sink, from time.Time) (lost bool) {
+	dropped := s.Stats.Dropped()
+	say("%s accepted %s", s.Name, count(int(s.Stats.Sent.Load()), "sample"))
+	for _, reason := range slices.Sorted(maps.Keys(dropped)) {
+		if n := dropped[reason]; n > 0 {
+			lost = true
+			say("  dropped as %s: %s", reason, count(int(n), "sample"))
+		}
+	}
+	for _, r := range s.Stats.Refusals() {
+		say("  %s: %s", count(int(r.Samples), "sample"), r.Why)
+	}
+	if dropped[sinks.Refused] > 0 {
+		say("  a receiver refuses samples that are older than its newest one and outside its out-of-order window: "+
+			"set out_of_order_time_window of Prometheus or Mimir to at least %s", setting.Duration(time.Since(from).Truncate(time.Hour)+time.Hour))
+	}
+	if dropped[sinks.Past] > 0 {
+		say("  the sink drops samples older than max_sample_age: raise it for the backfill")
+	}
+	return lost
+}
+
+// continuation returns the command that continues from a time.
+func (c *backfillCmd) continuation(g *globals, from time.Time) string {
+	args := []string{"cton", "backfill", c.Job, "--from", from.UTC().Format(time.RFC3339Nano), "--to", c.To.Format(time.RFC3339Nano)}
+	if c.Step != 0 {
+		args = append(args, "--step", c.Step.String())
+	}
+	for _, name := range c.Sink {
+		args = append(args, "--sink", name)
+	}
+	if c.Deadline != time.Minute {
+		args = append(args, "--deadline", c.Deadline.String())
+	}
+	if g.Named {
+		args = append(args, "-c", g.Config)
+	}
+	for i, arg := range args {
+		if strings.ContainsFunc(arg, func(r rune) bool { return !strings.ContainsRune("-_./:@%+=,", r) && !isWord(r) }) {
+			args[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(args, " ")
+}
+
+func isWord(r rune) bool {
+	return '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+}
+
+// progress shows progress: a bar on a terminal, else a line for each tenth.
+type progress struct {
+	out   io.Writer
+	bar   bool
+	tenth int  // the last one shown
+	open  bool // the bar's line has not ended
+}
+
+// barWidth is the bar's width in characters.
+const barWidth = 40
+
+// show shows that so many of all windows are done, up to a time.
+func (p *progress) show(done, all int, end time.Time) {
+	if p.bar {
+		full := barWidth * done / all
+		fmt.Fprintf(p.out, "\r[%s%s] %d of %d, up to %s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), done, all, end.UTC().Format(time.RFC3339))
+		p.open = true
+		return
+	}
+	if tenth := 10 * done / all; tenth > p.tenth {
+		p.tenth = tenth
+		fmt.Fprintf(p.out, "%d of %d windows, up to %s\n", done, all, end.UTC().Format(time.RFC3339))
+	}
+}
+
+func (p *progress) end() {
+	if p.open {
+		fmt.Fprintln(p.out)
+	}
+}
+
+// isTerminal reports whether a stream is a terminal.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

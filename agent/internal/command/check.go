@@ -13,20 +13,20 @@ import (
 )
 
 type checkCmd struct {
-	Connect bool   `help:"Also ask each sink whether it would work. Sends no metrics."`
-	Service string `short:"s" help:"Check this job alone." placeholder:"JOB"`
+	Connect bool   `help:"Also check that each sink can reach its receiver. Sends no metrics."`
+	Service string `short:"s" help:"Check only this job." placeholder:"JOB"`
 }
 
-// checkTimeout bounds what one sink takes to say whether it would work.
+// checkTimeout bounds the check of one sink.
 const checkTimeout = 10 * time.Second
 
-// Run checks the configuration.
+// Run checks the configuration and shows what it found.
 func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 	plan, err := a.loadAs(g, legacy.Options{Service: c.Service, WithoutSecrets: true})
 	if err != nil {
 		return err
 	}
-	if err := a.checkFiles(plan); err != nil {
+	if err := checkFiles(a, plan); err != nil {
 		return err
 	}
 	for _, s := range plan.Sinks {
@@ -37,59 +37,71 @@ func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 		}
 	}
 	if c.Connect {
-		built, err := (&assembly{App: a}).build(plan)
-		if err != nil {
+		if err := connect(ctx, a, plan); err != nil {
 			return err
-		}
-		bad := 0
-		for _, s := range built.Sinks {
-			checker, ok := s.Sink.(sinks.Checker)
-			if !ok {
-				continue
-			}
-			if err := ask(ctx, checker); err != nil {
-				bad++
-				a.complain(fmt.Errorf("sinks.%s: %w", s.Name, err))
-				continue
-			}
-			fmt.Fprintf(a.Out, "sinks.%s: works\n", s.Name)
-		}
-		if bad > 0 {
-			return &exitError{code: exitDelivery}
 		}
 	}
 	fmt.Fprintf(a.Out, "%s: %s, %s\n", g.Config, count(len(plan.Jobs), "job"), count(len(plan.Sinks), "sink"))
 	return nil
 }
 
-// checkFiles has every job look at the files that its settings name.
-func (a *App) checkFiles(plan *config.Plan) error {
-	bad := false
+// connect looks for files that jobs and sinks cannot use, and asks each sink whether it would work.
+func connect(ctx context.Context, a *App, plan *config.Plan) error {
+	code := exitOK
+	unusable := map[string]error{}
+	b := &assembly{App: a, unready: func(place string, err error) { unusable[place] = err }}
+	built, err := b.build(plan)
+	if err != nil {
+		return err
+	}
+	for _, j := range built.Jobs {
+		if err := unusable["jobs."+j.Name]; err != nil {
+			code = exitConfig
+			a.complain(fmt.Errorf("jobs.%s: %w", j.Name, err))
+		}
+	}
+	for _, s := range built.Sinks {
+		err := unusable["sinks."+s.Name]
+		checker, ok := s.Sink.(sinks.Checker)
+		if err == nil && ok {
+			err = checkSink(ctx, checker)
+		}
+		switch {
+		case err != nil:
+			code = exitDelivery
+			a.complain(fmt.Errorf("sinks.%s: %w", s.Name, err))
+		case ok:
+			fmt.Fprintf(a.Out, "sinks.%s: works\n", s.Name)
+		}
+	}
+	if code != exitOK {
+		return &exitError{code: code}
+	}
+	return nil
+}
+
+// checkFiles checks the files that the settings of jobs name.
+func checkFiles(a *App, plan *config.Plan) error {
+	failed := false
 	for _, j := range plan.Jobs {
-		checker, ok := j.Source.(sources.Checker)
+		checker, ok := j.SourceConfig.(sources.Checker)
 		if !ok {
 			continue
 		}
 		if err := checker.Check(sources.Env{Job: j.Name, Log: a.log, Dir: a.vault.Dir}); err != nil {
-			bad = true
+			failed = true
 			a.complain(fmt.Errorf("jobs.%s: %w", j.Name, err))
 		}
 	}
-	if bad {
+	if failed {
 		return &exitError{code: exitConfig}
 	}
 	return nil
 }
 
-func ask(ctx context.Context, c sinks.Checker) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errors.New("no answer within "+checkTimeout.String()))
+// checkSink asks a sink whether it would work.
+func checkSink(ctx context.Context, c sinks.Checker) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errors.New("timed out after "+checkTimeout.String()))
 	defer cancel()
 	return c.Check(ctx)
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

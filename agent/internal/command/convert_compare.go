@@ -12,8 +12,6 @@ import (
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/convert"
-	"github.com/collectington/collectington/agent/internal/run"
-	"github.com/collectington/collectington/agent/internal/selfmetrics"
 	"github.com/collectington/collectington/agent/setting"
 )
 
@@ -100,11 +98,11 @@ func convertedPage(ctx context.Context, a *App, text []byte) (*convert.Page, err
 	shown := a.Out
 	a.Out = &out // of the sink
 	defer func() { a.Out = shown }()
-	built, err := (&assembly{App: a, drain: time.Second}).build(plan)
+	agent, built, closeState, err := (&assembly{App: a, drain: time.Second, once: true, unready: func(string, error) {}}).start(ctx, plan)
 	if err != nil {
 		return nil, err
 	}
-	agent := run.New(run.Options{Log: a.log, Self: selfmetrics.New(a.Version).Readings})
+	defer closeState()
 	outcome, err := agent.Once(ctx, built, time.Second)
 	if err != nil {
 		return nil, err

@@ -17,16 +17,16 @@ import (
 )
 
 type demoCmd struct {
-	Listen string `default:":8000" help:"Where the page of metrics listens." placeholder:"ADDRESS"`
+	Listen string `default:":8000" help:"The address of the metrics page." placeholder:"ADDRESS"`
 }
 
-// The sample API: where it listens unless that is taken, and how much of a past it has.
+// The sample API: its address, if that is free, and how far its data goes back.
 const (
 	demoAddress = "127.0.0.1:8001"
 	demoPast    = 3 * time.Minute
 )
 
-// Run runs the agent against the sample API until the context ends.
+// Run runs the agent with the sample API until the context ends.
 func (c *demoCmd) Run(ctx context.Context, a *App, g *globals) error {
 	api, stop, err := serveDemo()
 	if err != nil {
@@ -50,29 +50,29 @@ func (c *demoCmd) Run(ctx context.Context, a *App, g *globals) error {
 	}
 	fmt.Fprintf(a.Out, "config:  %s\nAPI:     %s\nmetrics: %s\nStop with Ctrl-C.\n",
 		own.Config, api+demo.Path, pageURL(c.Listen))
-	err = a.runPlan(ctx, plan, load)
+	err = (&service{App: a, load: load}).run(ctx, plan)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("serve the page: %s is in use by another program; choose another address, as in: cton demo --listen :8010", c.Listen)
 	}
 	return err
 }
 
-// serveDemo serves the sample API on loopback, and returns its root and what ends it.
+// serveDemo serves the sample API on the loopback interface. It returns its base URL and what stops it.
 func serveDemo() (root string, stop func(), err error) {
 	l, err := net.Listen("tcp", demoAddress)
 	if err != nil {
-		// Another demo has the port, or something else: any will do.
+		// The port is in use, perhaps by another demo. Any other will do.
 		l, err = net.Listen("tcp", "127.0.0.1:0")
 	}
 	if err != nil {
 		return "", nil, err
 	}
 	server := &http.Server{Handler: demo.Handler(time.Now().Add(-demoPast), time.Now), ReadHeaderTimeout: 5 * time.Second}
-	go func() { _ = server.Serve(l) }() // ends by stop, with nothing to say
+	go func() { _ = server.Serve(l) }() // returns after stop, with no error of interest
 	return "http://" + l.Addr().String(), func() { server.Close() }, nil
 }
 
-// pageURL is where a browser on this machine finds the page that listens on an address.
+// pageURL returns the URL of the page that listens on an address, for a browser on this machine.
 func pageURL(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {

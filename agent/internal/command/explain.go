@@ -12,24 +12,24 @@ import (
 )
 
 type explainCmd struct {
-	Kind string `arg:"" optional:"" help:"A kind of source or sink, or job for what every job has; without it, all are listed."`
-	Job  string `help:"Show of a job's expressions which run straight on the document and which need jq." placeholder:"JOB"`
+	Kind string `arg:"" optional:"" help:"A kind of fetcher, source or sink, or job for the settings of every job; default: list all."`
+	Job  string `help:"Show which expressions of a job are evaluated directly on the document, and which need jq." placeholder:"JOB"`
 }
 
-// Run shows the example of a kind, which names every setting, or a job's expressions.
+// Run shows the example of a kind, which has every setting, or the expressions of a job.
 func (c *explainCmd) Run(a *App, g *globals) error {
 	if c.Job != "" {
 		if c.Kind != "" {
-			return fmt.Errorf("explain either a kind or, with --job, a job: leave out %s", c.Kind)
+			return fmt.Errorf("explain either a kind or a job, not both: leave out %s, or --job", c.Kind)
 		}
 		return c.explainJob(a, g)
 	}
-	examples := a.examples()
+	examples := explanations(a.Catalogue)
 	if c.Kind == "" {
 		for _, e := range examples {
 			fmt.Fprintf(a.Out, "%-14s %s\n", e.name, e.what)
 		}
-		fmt.Fprintln(a.Out, "\nSee the settings of one with: cton explain KIND")
+		fmt.Fprintln(a.Out, "\nTo see the settings of one, run: cton explain KIND")
 		return nil
 	}
 	var names []string
@@ -43,14 +43,14 @@ func (c *explainCmd) Run(a *App, g *globals) error {
 	return fmt.Errorf("no kind %q; there are %s", c.Kind, strings.Join(names, ", "))
 }
 
-// explainJob has a line for each expression.
+// explainJob shows a line for each expression.
 func (c *explainCmd) explainJob(a *App, g *globals) error {
 	plan, err := a.load(g, c.Job)
 	if err != nil {
 		return err
 	}
 	for _, j := range plan.Jobs {
-		e, ok := j.Source.(sources.Explainer)
+		e, ok := j.SourceConfig.(sources.Explainer)
 		if !ok {
 			return fmt.Errorf("jobs.%s has no jq expressions in %s: its source computes metrics in another way", j.Name, j.MetricsAt)
 		}
@@ -69,26 +69,26 @@ func (c *explainCmd) explainJob(a *App, g *globals) error {
 	return nil
 }
 
-type example struct{ name, what, text string }
+type explanation struct{ name, what, text string }
 
-// examples are what can be explained: the file, then its kinds. What a kind is for stands in its example's first line.
-func (a *App) examples() []example {
-	all := []example{{"job", "what every job has", config.Example()}}
+// explanations returns what can be explained: jobs, then each kind. The first line of a kind's example says what it is for.
+func explanations(kinds config.Catalogue) []explanation {
+	all := []explanation{{"job", "what every job has", config.Example()}}
 	add := func(name, what, text string) {
 		first, _, _ := strings.Cut(text, "\n")
 		if about, ok := strings.CutPrefix(first, "# "); ok {
 			what = about
 		}
-		all = append(all, example{name, what, text})
+		all = append(all, explanation{name, what, text})
 	}
 	add("auth", "", auth.Example())
-	for _, k := range a.Catalogue.Fetchers {
+	for _, k := range kinds.Fetchers {
 		add(k.Name, "where data comes from", k.Example)
 	}
-	for _, k := range a.Catalogue.Sources {
+	for _, k := range kinds.Sources {
 		add(k.Name, "how readings are computed", k.Example)
 	}
-	for _, k := range a.Catalogue.Sinks {
+	for _, k := range kinds.Sinks {
 		add(k.Name, "a sink", k.Example)
 	}
 	add("test", "", jobtest.Example())

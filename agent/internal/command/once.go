@@ -10,15 +10,14 @@ import (
 
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/run"
-	"github.com/collectington/collectington/agent/internal/selfmetrics"
 )
 
 type onceCmd struct {
-	Jobs     []string      `arg:"" optional:"" name:"job" help:"The jobs to run; without any, all."`
-	Deadline time.Duration `default:"60s" help:"How long delivery may take, tries included."`
+	Jobs     []string      `arg:"" optional:"" name:"job" help:"The jobs to run; default all."`
+	Deadline time.Duration `default:"60s" help:"How long delivery may take, including retries."`
 }
 
-// Run runs each job once.
+// Run runs each job once and delivers.
 func (c *onceCmd) Run(ctx context.Context, a *App, g *globals) error {
 	plan, err := a.load(g, "")
 	if err != nil {
@@ -30,18 +29,12 @@ func (c *onceCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if err := keepPushing(plan); err != nil {
 		return err
 	}
-	built, err := (&assembly{App: a, drain: c.Deadline}).build(plan)
+	found := func(string, error) {} // the run or the delivery fails with it
+	agent, built, closeState, err := (&assembly{App: a, drain: c.Deadline, once: true, unready: found}).start(ctx, plan)
 	if err != nil {
 		return err
 	}
-	file, err := a.openState(ctx, plan)
-	if err != nil {
-		return err
-	}
-	if file != nil {
-		defer file.Close()
-	}
-	agent := run.New(run.Options{Log: a.log, Self: selfmetrics.New(a.Version).Readings, State: file})
+	defer closeState()
 	out, err := agent.Once(ctx, built, c.Deadline)
 	if err != nil {
 		return &exitError{exitDelivery, err}
@@ -49,7 +42,7 @@ func (c *onceCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return verdict(out)
 }
 
-// keepPushing leaves out the sinks that wait to be asked: after a single run nobody can.
+// keepPushing removes the sinks that wait to be scraped: the process ends before a scrape.
 func keepPushing(plan *config.Plan) error {
 	var kept []config.Sink
 	for _, s := range plan.Sinks {
@@ -58,18 +51,18 @@ func keepPushing(plan *config.Plan) error {
 		}
 	}
 	if len(kept) == 0 {
-		return errors.New("no sink to deliver to: a single run needs one that pushes, such as pushgateway, remote_write or print; to look at a job's metrics, there is: cton try JOB")
+		return errors.New("no sink to deliver to: cton once needs a sink that pushes, such as pushgateway, remote_write or print; to see the metrics of a job, run: cton try JOB")
 	}
 	for _, j := range plan.Jobs {
 		if !slices.ContainsFunc(kept, func(s config.Sink) bool { return j.GoesTo(s.Name) }) {
-			return fmt.Errorf("jobs.%s: none of its sinks pushes, so that a single run would deliver nothing of it; name the jobs to run: cton once JOB", j.Name)
+			return fmt.Errorf("jobs.%s: none of its sinks pushes, so cton once cannot deliver it; name the jobs to run: cton once JOB", j.Name)
 		}
 	}
 	plan.Sinks = kept
 	return nil
 }
 
-// verdict is the exit code of what a single run came to.
+// verdict returns an error with the exit code for an outcome, nil for success.
 func verdict(out run.Outcome) error {
 	var failed, partial []string
 	for _, j := range out.Jobs {
@@ -86,7 +79,7 @@ func verdict(out run.Outcome) error {
 	case len(out.Undelivered) > 0:
 		return &exitError{exitDelivery, fmt.Errorf("not everything was delivered to %s", strings.Join(out.Undelivered, ", "))}
 	case len(failed)+len(partial) > 0:
-		return &exitError{exitPartial, fmt.Errorf("not measured, or not whole: %s", strings.Join(append(failed, partial...), ", "))}
+		return &exitError{exitPartial, fmt.Errorf("not measured, or only in part: %s", strings.Join(append(failed, partial...), ", "))}
 	}
 	return nil
 }

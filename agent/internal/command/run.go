@@ -6,90 +6,90 @@ import (
 
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/run"
-	"github.com/collectington/collectington/agent/internal/selfmetrics"
 )
 
 type runCmd struct {
-	Service string `short:"s" help:"Run this job alone." placeholder:"JOB"`
+	Service string `short:"s" help:"Run only this job." placeholder:"JOB"`
 }
 
-// Run runs the plan until the context ends, and reads the configuration again whenever it is asked to.
+// Run runs the jobs until the context ends, and reloads the configuration on request.
 func (c *runCmd) Run(ctx context.Context, a *App, g *globals) error {
 	plan, err := a.load(g, c.Service)
 	if err != nil {
 		return err
 	}
-	return a.runPlan(ctx, plan, func() (*config.Plan, error) { return a.load(g, c.Service) })
+	return (&service{App: a, load: func() (*config.Plan, error) { return a.load(g, c.Service) }}).run(ctx, plan)
 }
 
-func (a *App) runPlan(ctx context.Context, plan *config.Plan, again func() (*config.Plan, error)) error {
-	b := &assembly{App: a, drain: run.Drain}
-	built, err := b.build(plan)
+// service is an agent that runs until its context ends.
+type service struct {
+	*App
+	load func() (*config.Plan, error) // reads the configuration again
+}
+
+func (s *service) run(ctx context.Context, plan *config.Plan) error {
+	b := &assembly{App: s.App, drain: run.Drain, waits: true, unready: s.logUnready}
+	agent, built, closeState, err := b.start(ctx, plan)
 	if err != nil {
 		return err
 	}
-	file, err := a.openState(ctx, plan)
-	if err != nil {
-		return err
-	}
-	if file != nil {
-		defer file.Close()
-	}
-	agent := run.New(run.Options{Log: a.log, Self: selfmetrics.New(a.Version).Readings, State: file})
+	defer closeState()
 	plans := make(chan run.Plan)
-	done, stop := context.WithCancel(ctx)
+	reloads, stop := context.WithCancel(ctx)
 	defer stop()
-	go a.reloads(done, agent, plans, func() (run.Plan, error) {
-		next, err := again()
-		if err != nil {
-			return run.Plan{}, err
-		}
-		if next.StateFile != plan.StateFile {
-			a.log.Warn("another state_file is used after a restart alone", "state_file", plan.StateFile)
-		}
-		var built run.Plan
-		err = a.traffic.Reload(func() (err error) {
-			built, err = b.build(next)
-			return err
-		})
-		return built, err
-	})
-	a.log.Info("started", "version", a.Version, "jobs", len(built.Jobs), "sinks", len(built.Sinks))
+	go s.reload(reloads, agent, plans, func() (run.Plan, error) { return s.rebuild(b, plan) })
+	s.log.Info("started", "version", s.Version, "jobs", len(built.Jobs), "sinks", len(built.Sinks))
 	err = agent.Run(ctx, built, plans)
-	a.log.Info("stopped")
+	s.log.Info("stopped")
 	return err
 }
 
-// reloads makes a new plan for each signal. One that is wrong is logged and changes nothing.
-func (a *App) reloads(ctx context.Context, agent *run.Agent, plans chan<- run.Plan, make func() (run.Plan, error)) {
+// reload sends a new plan for each signal. If the configuration is wrong, it logs why and the current plan keeps running.
+func (s *service) reload(ctx context.Context, agent *run.Agent, plans chan<- run.Plan, build func() (run.Plan, error)) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-a.Reload:
+		case <-s.Reload:
 		}
-		plan, err := make()
+		plan, err := build()
 		if err != nil {
 			agent.ReloadFailed()
-			a.logProblems("reload: the configuration is wrong, the one at work goes on", err)
+			s.logProblems("reload failed: the configuration is wrong; the previous one stays in use", err)
 			continue
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case plans <- plan:
-			a.log.Info("reloaded", "jobs", len(plan.Jobs), "sinks", len(plan.Sinks))
+			s.log.Info("reloaded", "jobs", len(plan.Jobs), "sinks", len(plan.Sinks))
 		}
 	}
 }
 
-// logProblems logs what is wrong with a configuration, a line for each problem.
-func (a *App) logProblems(what string, err error) {
+// rebuild reads the configuration again and builds it. First is the plan that the process has started with.
+func (s *service) rebuild(b *assembly, first *config.Plan) (built run.Plan, err error) {
+	plan, err := s.load()
+	if err != nil {
+		return run.Plan{}, err
+	}
+	if plan.StateFile != first.StateFile {
+		s.log.Warn("a change of state_file takes effect only after a restart", "state_file", first.StateFile)
+	}
+	err = s.traffic.Reload(func() (err error) {
+		built, err = b.build(plan)
+		return err
+	})
+	return built, err
+}
+
+// logProblems logs the problems of a configuration, one line each.
+func (s *service) logProblems(message string, err error) {
 	problems, ok := errors.AsType[config.Problems](err)
 	if !ok {
-		a.log.Error(what, "error", err)
+		s.log.Error(message, "error", err)
 	}
 	for _, p := range problems {
-		a.log.Error(what, "problem", p.Brief())
+		s.log.Error(message, "problem", p.Brief())
 	}
 }

@@ -1,11 +1,15 @@
 package command
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
+	"text/tabwriter"
+	"time"
 
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/sinks"
@@ -13,24 +17,24 @@ import (
 )
 
 type spoolCmd struct {
-	Sink   string         `short:"s" help:"The sink; needed where several queue on disk." placeholder:"SINK"`
-	Ls     spoolListCmd   `cmd:"" help:"List the requests that wait on disk, and those that were set aside and why."`
-	Replay spoolReplayCmd `cmd:"" help:"Let requests that were set aside wait again, in their old place. Stop the agent first."`
-	Drop   spoolDropCmd   `cmd:"" help:"Remove requests for good. Stop the agent first."`
+	Sink   string         `short:"s" help:"The sink; needed if several have a spool." placeholder:"SINK"`
+	Ls     spoolListCmd   `cmd:"" help:"List the requests that wait, and those that were set aside and why."`
+	Replay spoolReplayCmd `cmd:"" help:"Put requests that were set aside back in their place in the queue. Stop the agent first."`
+	Drop   spoolDropCmd   `cmd:"" help:"Delete requests. Stop the agent first."`
 }
 
 type spoolReplayCmd struct {
-	IDs []uint64 `arg:"" optional:"" name:"id" help:"Which: numbers that ls shows."`
-	All bool     `help:"All that are set aside."`
+	IDs []uint64 `arg:"" optional:"" name:"id" help:"The requests, by the numbers that ls shows."`
+	All bool     `help:"All requests that are set aside."`
 }
 
 type spoolDropCmd struct {
-	IDs []uint64 `arg:"" optional:"" name:"id" help:"Which: numbers that ls shows."`
-	Bad bool     `help:"All that are set aside."`
-	All bool     `help:"All that wait and all that are set aside."`
+	IDs []uint64 `arg:"" optional:"" name:"id" help:"The requests, by the numbers that ls shows."`
+	Bad bool     `help:"All requests that are set aside."`
+	All bool     `help:"All requests: those that wait and those that are set aside."`
 }
 
-// dir is the directory of the sink's queue.
+// dir returns the directory of the sink's spool.
 func (c *spoolCmd) dir(a *App, g *globals) (string, error) {
 	plan, err := a.load(g, "")
 	if err != nil {
@@ -44,11 +48,11 @@ func (c *spoolCmd) dir(a *App, g *globals) (string, error) {
 	}
 	switch {
 	case len(dirs) == 0 && c.Sink != "":
-		return "", fmt.Errorf("no sink %q that queues on disk: give it a directory, spool: {dir: …}", c.Sink)
+		return "", fmt.Errorf("no sink %q with a spool; set spool: {dir: …}", c.Sink)
 	case len(dirs) == 0:
-		return "", errors.New("no sink queues on disk: give one a directory, spool: {dir: …}")
+		return "", errors.New("no sink has a spool; set spool: {dir: …} of a remote_write sink")
 	case len(dirs) > 1:
-		return "", fmt.Errorf("several sinks queue on disk: name one with -s: %s", strings.Join(names, ", "))
+		return "", fmt.Errorf("several sinks have a spool; name one with -s: %s", strings.Join(names, ", "))
 	case filepath.IsAbs(dirs[0]):
 		return dirs[0], nil
 	}
@@ -62,7 +66,7 @@ func spoolDir(s config.Sink) string {
 	return ""
 }
 
-// Run puts requests that were set aside back.
+// Run puts requests back.
 func (c *spoolReplayCmd) Run(a *App, g *globals, of *cli) error {
 	dir, err := of.Spool.dir(a, g)
 	if err != nil {
@@ -73,11 +77,11 @@ func (c *spoolReplayCmd) Run(a *App, g *globals, of *cli) error {
 		return err
 	}
 	done, err := spool.Replay(dir, ids...)
-	a.tell("put back", done)
+	summarize(a, "put back", done)
 	return err
 }
 
-// Run removes requests.
+// Run deletes requests.
 func (c *spoolDropCmd) Run(a *App, g *globals, of *cli) error {
 	dir, err := of.Spool.dir(a, g)
 	if err != nil {
@@ -88,14 +92,14 @@ func (c *spoolDropCmd) Run(a *App, g *globals, of *cli) error {
 		return err
 	}
 	done, err := spool.Drop(dir, ids...)
-	a.tell("dropped", done)
+	summarize(a, "dropped", done)
 	return err
 }
 
-// chosen is the records that are meant: those named, those set aside, those waiting.
+// chosen returns the named requests, and all that are set aside or waiting if asked for.
 func chosen(dir string, ids []uint64, bad, waiting bool) ([]uint64, error) {
 	if len(ids) == 0 && !bad && !waiting {
-		return nil, errors.New("which requests? name their numbers, or --all")
+		return nil, errors.New("no request is named; give numbers that cton spool ls shows, or --all")
 	}
 	all, err := spool.List(dir)
 	if err != nil {
@@ -110,17 +114,99 @@ func chosen(dir string, ids []uint64, bad, waiting bool) ([]uint64, error) {
 	}
 	for _, id := range ids {
 		if !slices.Contains(known, id) {
-			return nil, fmt.Errorf("no request %d; see them with: cton spool ls", id)
+			return nil, fmt.Errorf("no request %d; list them with: cton spool ls", id)
 		}
 	}
 	return ids, nil
 }
 
-// tell says what was done to which records.
-func (a *App) tell(what string, records []spool.Meta) {
+// summarize shows what was done to how many requests.
+func summarize(a *App, what string, records []spool.Meta) {
 	samples := 0
 	for _, m := range records {
 		samples += m.Samples + m.Histograms
 	}
 	fmt.Fprintf(a.Out, "%s: %s with %s\n", what, count(len(records), "request"), count(samples, "sample"))
+}
+
+type spoolListCmd struct {
+	JSON bool `help:"As JSON, one request a line."`
+}
+
+// spooled is a request as --json shows it.
+type spooled struct {
+	ID       uint64    `json:"id"`
+	Taken    time.Time `json:"taken"`
+	Samples  int       `json:"samples"` // native histograms among them
+	Bytes    int       `json:"bytes"`
+	Oldest   time.Time `json:"oldest"`
+	Newest   time.Time `json:"newest"`
+	SetAside bool      `json:"set_aside"`
+	Later    bool      `json:"later_version,omitempty"` // it stays until a later cton sends it
+	Problem  string    `json:"problem,omitempty"`       // why it is not sent; replay accepts one that is set aside without a problem
+}
+
+func spooledOf(l spool.Listed) spooled {
+	at := func(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+	one := spooled{
+		ID: l.ID, Taken: at(l.Taken), Samples: l.Samples + l.Histograms, Bytes: l.Bytes, Oldest: at(l.Oldest), Newest: at(l.Newest),
+		SetAside: l.State == spool.SetAside, Later: l.State == spool.Later,
+	}
+	if l.Err != nil {
+		one.Problem = l.Err.Error()
+	}
+	return one
+}
+
+// Run lists the requests in a spool.
+func (c *spoolListCmd) Run(a *App, g *globals, of *cli) error {
+	dir, err := of.Spool.dir(a, g)
+	if err != nil {
+		return err
+	}
+	listed, err := spool.List(dir)
+	if err != nil {
+		return err
+	}
+	all := make([]spooled, 0, len(listed))
+	for _, l := range listed {
+		all = append(all, spooledOf(l))
+	}
+	if c.JSON {
+		return listJSON(a.Out, all)
+	}
+	return listTable(a.Out, all, time.Now())
+}
+
+func listJSON(w io.Writer, all []spooled) error {
+	to := json.NewEncoder(w)
+	for _, one := range all {
+		if err := to.Encode(one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func listTable(out io.Writer, all []spooled, now time.Time) error {
+	if len(all) == 0 {
+		fmt.Fprintln(out, "the spool is empty")
+		return nil
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "id\tage\tsamples\tbytes\toldest\tnewest\tstate")
+	for _, one := range all {
+		state := "waits"
+		switch {
+		case one.Later:
+			state = "waits for a later cton: " + one.Problem
+		case one.Problem != "":
+			state = "set aside: " + one.Problem
+		case one.SetAside:
+			state = "set aside, undamaged: replay accepts it"
+		}
+		fmt.Fprintf(w, "%d\t%s\t%d\t%d\t%s\t%s\t%s\n", one.ID, now.Sub(one.Taken).Round(time.Second), one.Samples, one.Bytes,
+			one.Oldest.Format(time.RFC3339), one.Newest.Format(time.RFC3339), state)
+	}
+	return w.Flush()
 }

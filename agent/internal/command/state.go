@@ -1,79 +1,31 @@
 package command
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/state"
 )
 
 type stateCmd struct {
-	Show stateShowCmd `cmd:"" help:"Show what the state file holds of each job, also while an agent uses it."`
+	Show stateShowCmd `cmd:"" help:"Show the saved state of each job. Works while an agent is running."`
 }
 
 type stateShowCmd struct {
-	Job  string `arg:"" optional:"" help:"The job to show; without it, all."`
+	Job  string `arg:"" optional:"" help:"The job to show; default all."`
 	JSON bool   `name:"json" help:"As JSON."`
 }
 
-// stateFile is the path of the state file, "" without one.
-func (a *App) stateFile(plan *config.Plan) string {
-	if plan.StateFile == "" || filepath.IsAbs(plan.StateFile) {
-		return plan.StateFile
-	}
-	return filepath.Join(a.vault.Dir, plan.StateFile)
-}
-
-// openState takes the plan's state file for this process, nil where it has none. What is wrong with its content is logged.
-func (a *App) openState(ctx context.Context, plan *config.Plan) (*state.File, error) {
-	path := a.stateFile(plan)
-	if path == "" {
-		return nil, nil
-	}
-	file, problems, err := state.Open(ctx, path)
-	for _, p := range problems {
-		a.log.Error(p.Error())
-	}
-	return file, err
-}
-
-// saved is what the state file holds of a job, nil where it holds nothing. The file stays as it is.
-func (a *App) saved(plan *config.Plan, job string) *run.Saved {
-	path := a.stateFile(plan)
-	if path == "" {
-		return nil
-	}
-	sections, damage, err := state.Read(path)
-	if err == nil {
-		err = damage[job]
-	}
-	section, found := sections[job]
-	if err == nil && !found {
-		return nil
-	}
-	var saved *run.Saved
-	if err == nil {
-		saved, err = run.ReadSaved(section.Data)
-	}
-	if err != nil {
-		a.log.Warn("the job's state cannot be used", "error", err)
-	}
-	return saved
-}
-
-// savedJob is a job of the state file as it is shown.
+// savedJob is what is shown of a job.
 type savedJob struct {
 	Job         string           `json:"job"`
 	LastSuccess time.Time        `json:"last_success"`
@@ -82,7 +34,7 @@ type savedJob struct {
 	Metrics     []ledger.Holding `json:"metrics"`
 }
 
-// Run shows the state file.
+// Run shows the saved state of jobs.
 func (c *stateShowCmd) Run(a *App, g *globals) error {
 	plan, err := a.load(g, "")
 	if err != nil {
@@ -90,7 +42,7 @@ func (c *stateShowCmd) Run(a *App, g *globals) error {
 	}
 	path := a.stateFile(plan)
 	if path == "" {
-		return errors.New("no state is kept: the configuration sets no state_file")
+		return errors.New("no state is kept: the configuration has no state_file")
 	}
 	sections, damage, err := state.Read(path)
 	if err != nil {
@@ -109,7 +61,7 @@ func (c *stateShowCmd) Run(a *App, g *globals) error {
 		jobs = append(jobs, j)
 	}
 	if c.Job != "" && len(jobs) == 0 && damage[c.Job] == nil {
-		return fmt.Errorf("%s holds nothing of job %q; it holds %s", path, c.Job, holds(sections))
+		return fmt.Errorf("%s has no job %q; it has %s", path, c.Job, jobNames(sections))
 	}
 	if err := showJobs(scrubber{a.Out, a.vault}, jobs, c.JSON); err != nil {
 		return err
@@ -121,7 +73,8 @@ func (c *stateShowCmd) Run(a *App, g *globals) error {
 	return errors.Join(bad...)
 }
 
-func holds(sections map[string]state.Section) string {
+// jobNames returns the names of the jobs in a state file, for a message.
+func jobNames(sections map[string]state.Section) string {
 	if len(sections) == 0 {
 		return "no job"
 	}
@@ -129,15 +82,15 @@ func holds(sections map[string]state.Section) string {
 }
 
 func readJob(name string, section state.Section) (savedJob, error) {
-	saved, err := run.ReadSaved(section.Data)
+	saved, err := run.ReadSaved(section.Records)
 	if err != nil {
 		return savedJob{}, err
 	}
-	book, err := saved.Ledger()
+	l, err := saved.Ledger()
 	if err != nil {
 		return savedJob{}, err
 	}
-	return savedJob{name, saved.LastSuccess, saved.Cursor, section.Saved, book.Holdings()}, nil
+	return savedJob{name, saved.LastSuccess, saved.Cursor, section.Saved, l.Holdings()}, nil
 }
 
 func showJobs(w io.Writer, jobs []savedJob, asJSON bool) error {

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
-	"github.com/collectington/collectington/agent/internal/config"
-	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/metric"
@@ -24,93 +22,84 @@ type tryCmd struct {
 	Job string `arg:"" help:"The job to try."`
 }
 
-// How much of each thing is shown.
+// How much is shown.
 const (
 	maxDocument = 2000 // bytes
 	maxReadings = 20   // of one metric
 )
 
-// Run does one tick of a job and shows each step of it.
+// Run runs a job once and shows each step.
 func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 	plan, err := a.load(g, c.Job)
 	if err != nil {
 		return err
 	}
 	t := &try{App: a}
-	b := &assembly{App: a, observe: t.exchange, show: t.show, fetcher: t.showing}
-	built, err := b.build(&config.Plan{Concurrency: 1, Auth: plan.Auth, Jobs: plan.Jobs})
+	job, err := (&assembly{App: a, observe: t.exchange, show: t.show, fetcher: t.wrap}).buildJob(plan)
 	if err != nil {
 		return err
 	}
-	return t.tick(ctx, &built.Jobs[0], a.saved(plan, c.Job))
+	return t.run(ctx, job, a.savedState(plan, c.Job))
 }
 
-// try is one tick on show.
+// try shows one run of a job.
 type try struct {
 	*App
-	mu sync.Mutex // of what requests show, of which several may be under way
+	mu sync.Mutex // for output of concurrent requests
 }
 
-// tick goes on from what is saved of the job, if anything is.
-func (t *try) tick(ctx context.Context, job *run.Job, saved *run.Saved) error {
+// run runs the job once, from its saved state if there is any.
+func (t *try) run(ctx context.Context, job *run.Worker, saved *run.Saved) error {
 	now := time.Now()
-	book := ledger.New(job.ValidUntil, job.MaxSeries)
-	var cursor time.Time
 	if saved != nil {
-		var err error
-		if _, cursor, err = saved.Restore(job, book, now); err != nil {
+		if err := saved.Restore(job, now); err != nil {
 			return fmt.Errorf("the state of job %s: %w", job.Name, err)
 		}
 	}
-	tick, skipped, due := job.Window(cursor, now)
-	if !due {
-		// Whoever tries a job wants to see something of it.
-		book = ledger.New(job.ValidUntil, job.MaxSeries)
-		tick, skipped, _ = job.Window(time.Time{}, now)
+	read := job.Cursor
+	tick, skipped, due := job.NextWindow(read, now)
+	if !due { // show the last window again, as if nothing were saved
+		job = run.NewWorker(job.Job)
+		tick, skipped, _ = job.NextWindow(time.Time{}, now)
 	}
 	if job.Windows != nil {
-		t.window(job.Windows, tick, cursor, skipped)
+		t.window(job.Windows, tick, read, skipped)
 	}
-	readings, err := run.Collect(ctx, job, tick)
+	var readings metric.Readings
+	result, err := job.Tick(ctx, tick, run.Steps{Collected: func(r metric.Readings) {
+		readings = r
+		t.readings(r)
+		t.section("ledger before")
+		job.Ledger.Dump(scrubber{t.Out, t.vault})
+	}})
 	if err != nil {
-		t.section("error")
-		t.line("%v", err)
-		return &exitError{code: exitFetch}
-	}
-	t.readings(readings)
-	t.section("ledger before")
-	book.Dump(scrubber{t.Out, t.vault})
-	result, err := book.ApplyWindow(now, tick.End, readings)
-	if err != nil {
+		t.problems(run.Unmeasured(readings))
 		t.section("error")
 		t.line("%v", err)
 		return &exitError{code: exitFetch}
 	}
 	t.section("ledger after")
-	book.Dump(scrubber{t.Out, t.vault})
+	job.Ledger.Dump(scrubber{t.Out, t.vault})
 	t.section("metrics")
 	if err := metric.WriteText(scrubber{t.Out, t.vault}, result.Families); err != nil {
 		return err
 	}
-	t.problems(result)
-	if run.Unmeasured(readings) != nil {
-		return &exitError{code: exitFetch}
-	}
+	t.problems(run.Problems(result))
 	if len(result.Problems) > 0 {
 		return &exitError{code: exitPartial}
 	}
 	return nil
 }
 
-// window shows which window is tried.
-func (t *try) window(w *schedule.Windows, tick sources.Tick, cursor time.Time, skipped int) {
+// window shows the window of the run.
+func (t *try) window(w *schedule.Windows, tick sources.Tick, read time.Time, skipped int) {
 	t.section("window")
 	t.line("%s to %s", tick.Start.UTC().Format(time.RFC3339), tick.End.UTC().Format(time.RFC3339))
 	if skipped > 0 {
-		t.line("%s before it would be skipped, further back than window.max_catch_up", count(skipped, "window"))
+		t.line("%s before it would be skipped: they lie further back than window.max_catch_up", count(skipped, "window"))
 	}
-	if !tick.End.After(cursor) {
-		t.line("it is read already, and tried without what is saved; the next can be read from %s on", w.Ready(cursor).UTC().Format(time.RFC3339))
+	if !tick.End.After(read) {
+		t.line("this window is read already, and is shown without the saved state; the next one can be read from %s", w.Ready(read).UTC().Format(time.RFC3339))
 	}
 }
 
@@ -120,7 +109,7 @@ func (t *try) line(format string, args ...any) {
 	fmt.Fprintln(t.Out, t.vault.Scrub(fmt.Sprintf(format, args...)))
 }
 
-// exchange shows a request and what came of it.
+// exchange shows a request and its response.
 func (t *try) exchange(x httpclient.Exchange) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -137,20 +126,20 @@ func (t *try) exchange(x httpclient.Exchange) {
 		return
 	}
 	if x.Unsent {
-		t.line("nothing sent, an answer was there: %d bytes", x.Bytes)
+		t.line("nothing sent, the response was cached: %d bytes", x.Bytes)
 		return
 	}
 	t.line("%d, %d bytes in %s", x.Code, x.Bytes, x.Took.Round(time.Millisecond))
 }
 
-// shown shows the documents of a fetcher.
+// shown is a fetcher whose documents are shown.
 type shown struct {
 	sources.Fetcher
 	try *try
 }
 
-// showing is a fetcher that is shown, and an Asker if it was one.
-func (t *try) showing(f sources.Fetcher) sources.Fetcher {
+// wrap returns a fetcher that shows its documents. It is an Asker if f is one.
+func (t *try) wrap(f sources.Fetcher) sources.Fetcher {
 	if a, ok := f.(sources.Asker); ok {
 		return &shownAsker{shown{f, t}, a}
 	}
@@ -165,7 +154,7 @@ func (s *shown) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document
 	return doc, err
 }
 
-// shownAsker shows the documents of an Asker.
+// shownAsker is an Asker whose documents are shown.
 type shownAsker struct {
 	shown
 	asker sources.Asker
@@ -179,7 +168,7 @@ func (s *shownAsker) Ask(ctx context.Context, tick sources.Tick, r sources.Reque
 	return doc, err
 }
 
-// show shows what a source says of itself.
+// show shows a line from a source.
 func (t *try) show(section, line string) {
 	t.section(section)
 	t.line("%s", line)
@@ -193,18 +182,18 @@ func (t *try) document(doc *sources.Document) {
 		text = pretty.String()
 	}
 	if len(text) > maxDocument {
-		t.line("%s\n… %d bytes more", strings.ToValidUTF8(text[:maxDocument], ""), len(text)-maxDocument)
+		t.line("%s\n… %d more bytes", strings.ToValidUTF8(text[:maxDocument], ""), len(text)-maxDocument)
 		return
 	}
 	t.line("%s", text)
 }
 
-// readings shows what was measured, before the ledger has seen it.
+// readings shows the readings before the ledger gets them.
 func (t *try) readings(readings metric.Readings) {
 	t.section("readings")
 	for _, m := range readings {
 		if m.Series != nil {
-			t.line("%s: %d series, ready-made", m.Desc.Name, len(m.Series))
+			t.line("%s: %d series, passed on as they are", m.Desc.Name, len(m.Series))
 			continue
 		}
 		t.line("%s: %s", m.Desc.Name, count(len(m.Rows), "reading"))
@@ -225,9 +214,8 @@ func (t *try) readings(readings metric.Readings) {
 	}
 }
 
-// problems shows what could not be measured.
-func (t *try) problems(r *ledger.Result) {
-	lines := problems(r)
+// problems shows what was not measured.
+func (t *try) problems(lines []string) {
 	if len(lines) > 0 {
 		t.section("problems")
 	}

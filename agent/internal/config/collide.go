@@ -47,7 +47,7 @@ type declared struct {
 func (d *declared) path() string { return join("jobs", d.job.Name, d.at, d.name) }
 
 func declares(job *Job) []declared {
-	d, ok := job.Source.(sources.Declarer)
+	d, ok := job.SourceConfig.(sources.Declarer)
 	if !ok {
 		return nil
 	}

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
 )
 
 // maxFile is the maximum size of a configuration file, in bytes.
@@ -114,11 +115,9 @@ func (f *File) Problem(n *yaml.Node, path, text string) Problem {
 	return f.problem(n.Line, n.Column, path, text)
 }
 
-func (f *File) problem(line, col int, path, text string) Problem {
-	return Problem{File: f.name, Line: line, Col: col, Path: oneLine(path), Text: oneLine(text), Source: f.line(line)}
+func (f *File) problem(line, col int, path, what string) Problem {
+	return Problem{File: f.name, Line: line, Col: col, Path: text.OneLine(path), Text: text.OneLine(what), Source: f.line(line)}
 }
-
-func oneLine(text string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(text) }
 
 // syntax returns the problem of a file that is not valid YAML.
 func (f *File) syntax(err error) Problem {

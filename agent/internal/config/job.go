@@ -14,19 +14,6 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// jobSettings are the settings that every job has.
-type jobSettings struct {
-	Schedule  string           `yaml:"schedule"`
-	Timezone  string           `yaml:"timezone"`
-	Jitter    setting.Duration `yaml:"jitter"`
-	Timeout   setting.Duration `yaml:"timeout"`
-	Overlap   schedule.Overlap `yaml:"overlap"`
-	ValidFor  setting.Duration `yaml:"valid_for"`
-	Window    *windowSettings  `yaml:"window"` // nil = from the last tick that succeeded to this one
-	MaxSeries int              `yaml:"max_series"`
-	Sinks     []string         `yaml:"sinks"`
-}
-
 // The defaults of a job.
 const (
 	defaultTimeout   = setting.Duration(30 * time.Second)
@@ -40,7 +27,7 @@ func (r *reader) jobs(plan *Plan, n *yaml.Node) {
 			return
 		}
 		if key.Value == "cton" {
-			r.bad(key, path, "the name cton is reserved for the metrics of the agent itself")
+			r.bad(key, path, "the name cton is reserved for the agent's own metrics")
 			return
 		}
 		if value.Kind != yaml.MappingNode {
@@ -54,7 +41,7 @@ func (r *reader) jobs(plan *Plan, n *yaml.Node) {
 // job reads one job. Each of its keys is a setting of every job, or the name of a kind.
 func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 	own := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column}
-	known := settingsAt(reflect.TypeFor[jobSettings](), "")
+	known := settingsAt(reflect.TypeFor[JobSettings](), "")
 	job := Job{Name: key.Value, Key: fingerprint(n)}
 	var fetchKey, sourceKey *yaml.Node
 	r.entries(n, path, "a schedule, a source of data, and metrics", func(key, value *yaml.Node) {
@@ -63,19 +50,19 @@ func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 			return
 		}
 		if kind, ok := kindOf(r.catalogue.Fetchers, key.Value); ok {
-			job.Fetcher = readKind(r, kind, key, value, path, fetchKey, "source")
+			job.FetcherConfig = readKind(r, kind, key, value, path, fetchKey, "source")
 			job.Fetches = key.Value + " " + fingerprint(value)
-			if id, ok := job.Fetcher.(sources.Identifier); ok {
+			if id, ok := job.FetcherConfig.(sources.Identifier); ok {
 				job.Fetches = key.Value + " " + id.Identity()
 			}
 			fetchKey = key
-			job.Key += r.authKey(plan, value, join(path, kind.Name), job.Fetcher)
+			job.Key += r.authKey(plan, value, join(path, kind.Name), job.FetcherConfig)
 			return
 		}
 		if kind, ok := kindOf(r.catalogue.Sources, key.Value); ok {
-			job.Source = readKind(r, kind, key, value, path, sourceKey, "way to compute metrics")
+			job.SourceConfig = readKind(r, kind, key, value, path, sourceKey, "way to compute metrics")
 			sourceKey = key
-			job.Key += r.authKey(plan, value, join(path, kind.Name), job.Source)
+			job.Key += r.authKey(plan, value, join(path, kind.Name), job.SourceConfig)
 			if job.MetricsAt = kind.Name; kind.Name != "metrics" {
 				job.MetricsAt = kind.Name + ".metrics"
 			}
@@ -93,9 +80,11 @@ func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 	return job
 }
 
+// jobSettings reads the settings that every job has.
 func (r *reader) jobSettings(job *Job, key, own *yaml.Node, path string) {
-	s := jobSettings{Timeout: defaultTimeout, MaxSeries: defaultMaxSeries}
-	r.load(own, path, &s)
+	s := &job.JobSettings
+	s.Timeout, s.MaxSeries = defaultTimeout, defaultMaxSeries
+	r.load(own, path, s)
 	at := func(name string) *yaml.Node {
 		if k, v := child(own, name); k != nil {
 			return v
@@ -107,10 +96,10 @@ func (r *reader) jobSettings(job *Job, key, own *yaml.Node, path string) {
 		r.bad(at("timezone"), join(path, "timezone"), "%v", err)
 	}
 	switch {
-	case s.Schedule == "":
+	case s.ScheduleText == "":
 		r.missing(at("schedule"), join(path, "schedule"), `"@every 60s", or cron text such as "*/5 * * * *"`)
 	case zone != nil:
-		if job.Schedule, err = schedule.Parse(s.Schedule, zone); err != nil {
+		if job.Schedule, err = schedule.Parse(s.ScheduleText, zone); err != nil {
 			r.bad(at("schedule"), join(path, "schedule"), "%v", err)
 		}
 	}
@@ -120,18 +109,15 @@ func (r *reader) jobSettings(job *Job, key, own *yaml.Node, path string) {
 	if s.MaxSeries < 1 {
 		r.bad(at("max_series"), join(path, "max_series"), "want at least 1")
 	}
-	job.Jitter, job.Timeout, job.ValidFor = time.Duration(s.Jitter), time.Duration(s.Timeout), time.Duration(s.ValidFor)
-	job.Overlap, job.MaxSeries = s.Overlap, s.MaxSeries
-	if n := at("window"); s.Window != nil && job.Schedule != nil && resolve(n).Kind == yaml.MappingNode {
-		r.windows(job, s.Window, zone, n, join(path, "window"))
+	if n := at("window"); s.WindowSettings != nil && job.Schedule != nil && resolve(n).Kind == yaml.MappingNode {
+		r.windows(job, zone, n, join(path, "window"))
 	}
 	if k, v := child(own, "sinks"); k != nil && resolve(v).Kind == yaml.SequenceNode {
 		r.jobSinks(v, k, join(path, "sinks"), s.Sinks)
-		job.Sinks = s.Sinks
 	}
 }
 
-// jobSinks checks the sinks that a job names.
+// jobSinks checks the names of the sinks that a job goes to.
 func (r *reader) jobSinks(n, key *yaml.Node, path string, named []string) {
 	if len(named) == 0 {
 		r.bad(key, path, "the list is empty; leave it out to use all sinks")

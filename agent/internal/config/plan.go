@@ -1,13 +1,12 @@
-// Package config reads a configuration file into a checked plan. It finds all problems of the file at once, and shows each in
-// words for the file's author, at the line of the file.
+// Package config reads a configuration file into a checked plan. It reports all problems at once, each with its line.
 package config
 
 import (
 	"slices"
-	"time"
 
 	"github.com/collectington/collectington/agent/internal/auth"
 	"github.com/collectington/collectington/agent/internal/schedule"
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
 )
@@ -44,26 +43,45 @@ type Sink struct {
 	Key    string // equal for two sinks with the same settings, those of their login included
 }
 
-// Job is one entry of jobs.
+// Job is one entry of jobs: its settings as written, and what the check has made of them.
 type Job struct {
-	Name      string
-	Schedule  *schedule.Schedule
-	Jitter    time.Duration
-	Timeout   time.Duration
-	Overlap   schedule.Overlap
-	ValidFor  time.Duration     // 0 = two intervals
-	Windows   *schedule.Windows // nil = a tick reads from the last one that succeeded on
-	MaxSeries int
-	Sinks     []string                        // the sinks that get its metrics; nil = all
-	Fetcher   sources.Config[sources.Fetcher] // nil where the job has none
-	Source    sources.Config[sources.Source]
-	MetricsAt string // where the source's metrics are declared, below the job: metrics, script.metrics
-	Key       string // equal for two jobs that are configured alike, the login that they name included
-	Fetches   string // equal for two jobs that fetch the same thing
+	JobSettings
+
+	Name          string
+	Schedule      *schedule.Schedule
+	Windows       *schedule.Windows               // nil = each run reads from where the last successful one ended
+	FetcherConfig sources.Config[sources.Fetcher] // nil if the job has no fetcher
+	SourceConfig  sources.Config[sources.Source]
+	MetricsAt     string // the setting that declares the metrics: metrics, script.metrics
+	Key           string // equal for two jobs with equal settings, including those of the login that they name
+	Fetches       string // equal for two jobs that fetch the same thing
+}
+
+// JobSettings are the settings that every job has.
+type JobSettings struct {
+	ScheduleText   string           `yaml:"schedule"`
+	Timezone       string           `yaml:"timezone"`
+	Jitter         setting.Duration `yaml:"jitter"` // the largest delay; each host delays by its own share of it
+	Timeout        setting.Duration `yaml:"timeout"`
+	Overlap        schedule.Overlap `yaml:"overlap"`
+	ValidFor       setting.Duration `yaml:"valid_for"` // 0 = two intervals
+	WindowSettings *WindowSettings  `yaml:"window"`    // nil = Job.Windows is nil
+	MaxSeries      int              `yaml:"max_series"`
+	Sinks          []string         `yaml:"sinks"` // the sinks that get the job's metrics; nil = all
+}
+
+// WindowSettings say which closed windows of time a job reads. A nil setting has its default.
+type WindowSettings struct {
+	Length     setting.Duration  `yaml:"length"`
+	Settle     *setting.Duration `yaml:"settle"`
+	Overlap    setting.Duration  `yaml:"overlap"`
+	MaxCatchUp *setting.Duration `yaml:"max_catch_up"`
 }
 
 // Dated reports whether what the job measures depends on the tick's window.
-func (j *Job) Dated() bool { return isDated(j.Source) || j.Fetcher != nil && isDated(j.Fetcher) }
+func (j *Job) Dated() bool {
+	return isDated(j.SourceConfig) || j.FetcherConfig != nil && isDated(j.FetcherConfig)
+}
 
 func isDated(config any) bool {
 	d, ok := config.(sources.Dated)

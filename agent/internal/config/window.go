@@ -10,23 +10,16 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// windowSettings are the settings of the windows that a job reads.
-type windowSettings struct {
-	Length     setting.Duration  `yaml:"length"`
-	Settle     *setting.Duration `yaml:"settle"`
-	Overlap    setting.Duration  `yaml:"overlap"`
-	MaxCatchUp *setting.Duration `yaml:"max_catch_up"`
-}
-
 const (
 	// defaultSettle allows for APIs and clocks that are a little behind.
 	defaultSettle = time.Minute
-	defaultOutage = 24 * time.Hour // how long the agent can be down without missing a window
+	defaultOutage = 24 * time.Hour // an outage that misses no window, in addition to the schedule's longest pause
 	maxLength     = 366 * 24 * time.Hour
 )
 
-// windows sets the windows of a job with a valid schedule.
-func (r *reader) windows(job *Job, s *windowSettings, zone *time.Location, n *yaml.Node, path string) {
+// windows sets the windows of a job whose schedule is valid.
+func (r *reader) windows(job *Job, zone *time.Location, n *yaml.Node, path string) {
+	s := job.WindowSettings
 	length := time.Duration(s.Length)
 	bad := func(setting, format string, args ...any) {
 		r.bad(find(n, setting), join(path, setting), format, args...)
@@ -55,7 +48,7 @@ func (r *reader) windows(job *Job, s *windowSettings, zone *time.Location, n *ya
 		r.bad(n, path, "nothing uses the window, so that every window would get the same data: use it, as in query: "+
 			"{from: \"{{ rfc3339 .Window.Start }}\"}, or use $start and $end in the expressions of each metric")
 	}
-	if d, ok := job.Source.(sources.Declarer); ok && w.Overlap > 0 {
+	if d, ok := job.SourceConfig.(sources.Declarer); ok && w.Overlap > 0 {
 		for _, m := range d.Declares() {
 			switch {
 			case m.Once && m.Remember < 2*length:

@@ -131,19 +131,19 @@ func (e example) series(t *testing.T, text []byte) []string {
 
 func (e example) run(t *testing.T, j config.Job) []string {
 	t.Helper()
-	vault := &setting.Vault{Dir: e.dir}
+	secrets := &setting.SecretStore{Dir: e.dir}
 	env := sources.Env{
 		Job: j.Name, Log: slog.New(slog.DiscardHandler), Dir: e.dir,
-		Web: &httpclient.Host{Secrets: vault, Transport: e.web, Shared: &httpclient.SharedState{}},
+		Web: &httpclient.Host{Secrets: secrets, Transport: e.web, Shared: &httpclient.SharedState{}},
 	}
-	if j.Fetcher != nil {
-		f, err := j.Fetcher.New(env)
+	if j.FetcherConfig != nil {
+		f, err := j.FetcherConfig.New(env)
 		if err != nil {
 			t.Fatal(err)
 		}
 		env.Fetch = f
 	}
-	source, err := j.Source.New(env)
+	source, err := j.SourceConfig.New(env)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,6 +46,8 @@ type scrapeJob struct {
 	interval string
 	timeout  string
 	targets  []target
+	urls     bool // a target is a URL
+	valid    bool // the rules are
 	notes    []note
 }
 
@@ -105,6 +107,7 @@ func (p *prometheus) targets(j *scrapeJob) {
 	if !ok {
 		return
 	}
+	j.valid = true
 	groups := j.node.list("static_configs")
 	for _, sd := range j.node.list("file_sd_configs") {
 		for _, pattern := range sd.strs("files") {
@@ -117,6 +120,7 @@ func (p *prometheus) targets(j *scrapeJob) {
 			static[l.key] = l.value.str()
 		}
 		for _, address := range g.strs("targets") {
+			j.urls = j.urls || strings.Contains(address, "/")
 			t, keep := p.relabelled(j, address, static, rules)
 			t.line = g.get("targets").at(g.line)
 			if t.message != "" {
@@ -129,7 +133,7 @@ func (p *prometheus) targets(j *scrapeJob) {
 		}
 	}
 	for _, m := range j.node.pairs() {
-		if strings.HasSuffix(m.key, "_sd_configs") && m.key != "file_sd_configs" {
+		if strings.HasSuffix(m.key, "_sd_configs") && m.key != "file_sd_configs" && m.key != "http_sd_configs" {
 			p.out.lose(&j.notes, m.line, m.key, "there is no counterpart: write its targets into targets, or let it write files for file_sd")
 		}
 	}
@@ -150,9 +154,6 @@ func (p *prometheus) fileTargets(j *scrapeJob, sd *node, pattern string) []*node
 			continue
 		}
 		groups = append(groups, n.items...)
-	}
-	if len(groups) > 0 {
-		say(&j.notes, line, "file_sd_configs", "the targets are those that the files list now")
 	}
 	for _, g := range groups {
 		g.line = line
@@ -329,7 +330,12 @@ func rule(pairs ...any) *yaml.Node {
 // convert adds the scrape jobs, and the sinks.
 func (p *prometheus) convert() {
 	for _, j := range p.scrapeJobs() {
-		p.scrape(j)
+		switch {
+		case j.live() && (len(j.targets) > 0 || j.node.has("file_sd_configs") || j.node.has("http_sd_configs")):
+			p.live(j)
+		default:
+			p.scrape(j)
+		}
 	}
 	p.sinks(false)
 	p.leftOut()
@@ -384,6 +390,9 @@ func (p *prometheus) scrape(s scrapeJob) {
 			p.out.lose(&p.out.problems, s.node.line, "job_name", "%s has no targets and is left out", word(s.name))
 		}
 		return
+	}
+	if s.node.has("file_sd_configs") {
+		say(&s.notes, s.node.line, "file_sd_configs", "the targets are those that the files list now")
 	}
 	for i, g := range groups {
 		j := &job{name: s.name, schedule: s.interval, timeout: s.timeout, kind: "scrape"}
@@ -455,12 +464,14 @@ func (p *prometheus) scrapeKey(set *yaml.Node, m member, notes *[]note) {
 		if text := m.value.str(); text != "" && text != "0" {
 			put(set, m.key, strings.NewReplacer("KB", "KiB", "MB", "MiB", "GB", "GiB").Replace(strings.Replace(text, "i", "", 1)))
 		}
-	case "convert_classic_histograms_to_nhcb", "scrape_native_histograms":
+	case "fallback_scrape_protocol":
+		put(set, m.key, m.value.str())
+	case "convert_classic_histograms_to_nhcb", "scrape_native_histograms", "always_scrape_classic_histograms":
 		put(set, m.key, m.value.is())
 	case "job_name", "scrape_interval", "scrape_timeout", "metrics_path", "scheme", "params", "static_configs", "file_sd_configs", "relabel_configs",
 		"metric_relabel_configs", "basic_auth", "authorization", "bearer_token", "bearer_token_file", "oauth2", "tls_config", "proxy_url", "no_proxy",
 		"proxy_from_environment", "proxy_connect_header", "follow_redirects", "enable_http2", "http_headers":
-	case "enable_compression", "scrape_protocols", "fallback_scrape_protocol", "keep_dropped_targets", "metric_name_validation_scheme", "track_timestamps_staleness":
+	case "enable_compression", "scrape_protocols", "keep_dropped_targets", "metric_name_validation_scheme", "track_timestamps_staleness":
 		say(notes, m.line, m.key, "there is no counterpart")
 	default:
 		if !strings.HasSuffix(m.key, "_sd_configs") {

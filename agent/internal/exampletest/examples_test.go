@@ -50,7 +50,7 @@ func TestDemoPassesTheCheck(t *testing.T) {
 	}
 	types := map[metric.Type]bool{}
 	delta := false
-	for _, d := range plan.Jobs[0].Source.(sources.Declarer).Declares() {
+	for _, d := range plan.Jobs[0].SourceConfig.(sources.Declarer).Declares() {
 		types[d.Type] = true
 		delta = delta || d.Delta && len(d.LabelNames) > 0
 	}
@@ -99,12 +99,12 @@ func TestDemoCounts(t *testing.T) {
 // assemble makes what a job describes.
 func assemble(t *testing.T, job *config.Job) sources.Source {
 	t.Helper()
-	env := sources.Env{Job: job.Name, Web: &httpclient.Host{Secrets: &setting.Vault{}, UserAgent: "test"}}
+	env := sources.Env{Job: job.Name, Web: &httpclient.Host{Secrets: &setting.SecretStore{}, UserAgent: "test"}}
 	var err error
-	if env.Fetch, err = job.Fetcher.New(env); err != nil {
+	if env.Fetch, err = job.FetcherConfig.New(env); err != nil {
 		t.Fatal(err)
 	}
-	source, err := job.Source.New(env)
+	source, err := job.SourceConfig.New(env)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,7 @@ func declared(t *testing.T, file string, text []byte) (all []string) {
 		t.Fatal(err)
 	}
 	for _, job := range plan.Jobs {
-		for _, d := range job.Source.(sources.Declarer).Declares() {
+		for _, d := range job.SourceConfig.(sources.Declarer).Declares() {
 			all = append(all, d.Name, d.Name+"_bucket", d.Name+"_sum", d.Name+"_count")
 		}
 	}

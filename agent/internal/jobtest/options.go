@@ -10,15 +10,15 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Options stand in the archive's first lines, before its first section.
+// Options are set in the archive's first lines, before its first section.
 type Options struct {
 	Job   string            // job: NAME; "" = the only one
-	Start time.Time         // start: when the first tick is due at the earliest, as in RFC 3339
-	Every time.Duration     // every: the time from tick to tick; 0 = as the job's schedule has it
-	Env   map[string]string // env NAME=value: what env:NAME refers to; the others are test-NAME
+	Start time.Time         // start: the first tick is due then or later; in RFC 3339
+	Every time.Duration     // every: the time between ticks; 0 = as in the job's schedule
+	Env   map[string]string // env NAME=value: the value of env:NAME; others are test-NAME
 }
 
-// LookupEnv is the environment that the test's secrets come from.
+// LookupEnv returns a variable of the test's environment, from which its secrets come.
 func (o *Options) LookupEnv(name string) (string, bool) {
 	if value, ok := o.Env[name]; ok {
 		return value, true
@@ -26,8 +26,8 @@ func (o *Options) LookupEnv(name string) (string, bool) {
 	return "test-" + name, true
 }
 
-// readOptions reads a comment's lines. One that has the form of an option must be one: a mistyped option would be obeyed
-// by nobody.
+// readOptions reads the lines of the comment. A line in the form of an option must be one, so that a mistyped option is an
+// error.
 func (t *Test) readOptions(file, comment string) error {
 	t.Start, t.Env = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), map[string]string{}
 	form := regexp.MustCompile(`^([a-z]+): +(.*)$`)
@@ -52,7 +52,7 @@ func (t *Test) readOptions(file, comment string) error {
 func (t *Test) readEnv(text string) error {
 	name, value, ok := strings.Cut(text, "=")
 	if !ok || name == "" || strings.Contains(name, " ") {
-		return errors.New("env: want env NAME=value; begin the line with # if it is a description")
+		return errors.New("env: want env NAME=value; start the line with # if it is a description")
 	}
 	t.Env[name] = value
 	return nil
@@ -78,7 +78,7 @@ func (t *Test) readOption(name, value string) error {
 		}
 		t.Every = time.Duration(every)
 	default:
-		return fmt.Errorf("%s is no option; there are job, start, every and env; begin the line with # if it is a description", name)
+		return fmt.Errorf("no option %q; there are job, start, every and env; start the line with # if it is a description", name)
 	}
 	return nil
 }

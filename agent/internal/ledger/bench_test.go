@@ -59,8 +59,8 @@ func BenchmarkApply30000(b *testing.B) {
 	}
 }
 
-// BenchmarkSnapshot saves and restores a job with 100,000 series and one with 1,000,000 event IDs.
-func BenchmarkSnapshot(b *testing.B) {
+// BenchmarkRecords saves and loads a job of 100,000 series and one of 1,000,000 event ids.
+func BenchmarkRecords(b *testing.B) {
 	series := &metric.Desc{Name: "gauge", Type: metric.Gauge, LabelNames: []string{"host", "disk"}}
 	events := &metric.Desc{Name: "m_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: time.Hour, MaxEvents: 1 << 20}
 	for _, c := range []struct {
@@ -75,19 +75,21 @@ func BenchmarkSnapshot(b *testing.B) {
 			}
 		}
 		l := New(For(time.Hour), 1<<20)
+		l.Journal(false)
 		if _, err := l.Apply(epoch(), metric.Readings{{Desc: c.d, Rows: rows}}); err != nil {
 			b.Fatal(err)
 		}
-		snapshot := l.Snapshot()
+		record := l.Changes(true)
 		b.Run(fmt.Sprint("save ", c.d.Name, c.n), func(b *testing.B) {
 			for b.Loop() {
-				l.Snapshot()
+				l.journal.based = false
+				l.Changes(true)
 			}
-			b.ReportMetric(float64(len(snapshot)), "bytes")
+			b.ReportMetric(float64(len(record)), "bytes")
 		})
 		b.Run(fmt.Sprint("load ", c.d.Name, c.n), func(b *testing.B) {
 			for b.Loop() {
-				if err := New(For(time.Hour), 1<<20).Restore(snapshot); err != nil {
+				if err := New(For(time.Hour), 1<<20).Restore(record); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -12,6 +12,7 @@ import (
 // are too many, the ones not seen for longest are forgotten early.
 type events struct {
 	remember int64 // milliseconds
+	slack    int64 // the journal's last sighting of an ID can be older than the true one by less, milliseconds
 	max      int
 	known    map[string]*sighting
 	ring     sighting // head of the ring of committed sightings, the one not seen for longest first
@@ -30,7 +31,7 @@ type sighting struct {
 }
 
 func newEvents(remember time.Duration, max int) *events {
-	e := &events{remember: remember.Milliseconds(), max: max, known: map[string]*sighting{}}
+	e := &events{remember: remember.Milliseconds(), slack: 1, max: max, known: map[string]*sighting{}}
 	e.ring.before, e.ring.after = &e.ring, &e.ring
 	return e
 }
@@ -74,8 +75,11 @@ func (e *events) rollback() {
 }
 
 // commit remembers the current tick's events as seen at a time, and forgets old ones.
-func (e *events) commit(at int64, d *drops) {
+func (e *events) commit(at int64, saved *saved, d *drops) {
 	for _, s := range e.shown {
+		if s.after == nil || s.at/e.slack != at/e.slack {
+			saved.see(s.id)
+		}
 		s.at, s.shown, s.counts = at, false, false
 		s.unlink()
 		s.linkBefore(&e.ring)
@@ -88,6 +92,7 @@ func (e *events) commit(at int64, d *drops) {
 				break
 			}
 			early++
+			saved.forget(s.id)
 		}
 		s.unlink()
 		delete(e.known, s.id)

@@ -59,17 +59,19 @@ func TestMetricsShareLabelSets(t *testing.T) {
 		return r
 	}
 	l := New(For(time.Hour), 1000)
+	l.Journal(false)
 	before := tick(l, 10)
 	for range 2 * maxIdle { // the index is dropped meanwhile
 		checkLabelSets(t, []*Result{before}, tick(l, 10))
 	}
 	tick(l, 30)
 	heir := New(For(time.Hour), 1000)
+	heir.Journal(false)
 	heir.Inherit(l)
 	before = tick(heir, 30)
 	checkLabelSets(t, []*Result{before}, tick(heir, 60))
 	restored := New(For(time.Hour), 1000)
-	if err := restored.Restore(heir.Snapshot()); err != nil {
+	if err := restored.Restore(heir.Changes(true)); err != nil {
 		t.Fatal(err)
 	}
 	tick(restored, 60)

@@ -32,11 +32,11 @@ type Ledger struct {
 	order     []*table
 	sets      *labelSets
 	tick      uint32
-	last      int64 // time of the last applied tick, Unix milliseconds; 0 = none yet
-	resume    int64 // start timestamp of series that are new in the first tick, Unix milliseconds; 0 = unknown
-	seen      int64 // when the events of the current tick count as seen, Unix milliseconds
-
-	snapshot int // size of the last snapshot, bytes
+	last      int64    // time of the last applied tick, Unix milliseconds; 0 = none yet
+	journal   *journal // nil = changes are not kept
+	exact     bool     // what was restored has the last values of all series
+	resume    int64    // start timestamp of series that are new in the first tick, Unix milliseconds; 0 = unknown
+	seen      int64    // when the events of the current tick count as seen, Unix milliseconds
 }
 
 // Until returns how long the last values of a metric remain valid if it cannot be measured, given when it last was.
@@ -88,19 +88,49 @@ func (l *Ledger) ApplyWindow(at, end time.Time, readings metric.Readings) (*Resu
 		t.begin()
 	}
 	r := &Result{}
+	step := matching
+	defer func() { l.settle(step) }()
 	for i := range readings {
 		l.match(at, &readings[i], r)
 	}
 	if n := l.series() + r.Series; n > l.maxSeries {
+		return nil, fmt.Errorf("%d series are more than max_series (%d)", n, l.maxSeries)
+	}
+	step = committing
+	l.show(at, l.commit(at, r))
+	step = done
+	return r, nil
+}
+
+// step is how far an Apply has come.
+type step int
+
+const (
+	matching step = iota
+	committing
+	done
+)
+
+// settle ends an Apply that has failed or panicked. While it only matched, its changes are rolled back. A panic later
+// leaves totals that are partly changed, which are of no use: the ledger is empty then.
+func (l *Ledger) settle(s step) {
+	switch s {
+	case matching:
 		for _, t := range l.order {
 			t.rollback()
 		}
 		l.sets.endTick(l.held())
-		return nil, fmt.Errorf("%d series are more than max_series (%d)", n, l.maxSeries)
+	case committing:
+		journal := l.journal
+		*l = *New(l.validUntil, l.maxSeries)
+		if journal != nil {
+			l.Journal(journal.values)
+		}
 	}
-	l.show(at, l.commit(at, r))
-	return r, nil
 }
+
+// Empty reports whether the ledger holds no state at all.
+func (l *Ledger) Empty() bool { return len(l.order) == 0 && len(l.inherited) == 0 }
 
 // match finds the series of a metric's readings. It can be rolled back.
 func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
@@ -114,7 +144,7 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	t := l.table(m.Desc, r)
 	err := m.Err
 	if t.visited == l.tick {
-		err = fmt.Errorf("%s was measured twice in one tick; put all its readings together", m.Desc.Name)
+		err = fmt.Errorf("%s was measured twice in one run; put all its readings together", m.Desc.Name)
 	}
 	t.visited = l.tick
 	if err == nil {
@@ -133,7 +163,7 @@ func (r *Result) pass(m *metric.Measured) {
 		r.Problems = append(r.Problems, Problem{m.Desc.Name, m.Err})
 	}
 	if len(m.Series) > 0 {
-		r.Families = append(r.Families, metric.Family{Desc: m.Desc, Series: m.Series})
+		r.Families = append(r.Families, metric.Family{Desc: m.Desc, Series: m.Series, Earlier: m.Earlier})
 		r.Series += len(m.Series)
 		r.Readings += len(m.Series)
 	}
@@ -177,6 +207,7 @@ func (l *Ledger) show(at time.Time, c *commit) {
 	l.removeIdle()
 	for _, t := range l.inherited { // of metrics that are not declared any more
 		l.sets.drop(len(t.entries))
+		l.journal.drop(t.saved)
 	}
 	l.inherited = nil
 	l.sets.endTick(l.order)
@@ -189,6 +220,7 @@ func (l *Ledger) removeIdle() {
 		idle := t.idle(l.tick)
 		if idle {
 			delete(l.tables, t.desc)
+			l.journal.drop(t.saved)
 		}
 		return idle
 	})
@@ -202,13 +234,14 @@ func (l *Ledger) table(d *metric.Desc, r *Result) *table {
 	}
 	switch t = l.inherited[d.Name]; {
 	case t == nil:
-		t = newTable(d, l.sets)
+		t = newTable(d, l.sets, l.journal)
 	case !sameState(t.desc, d):
 		r.Restarted = append(r.Restarted, d.Name)
-		t = newTable(d, l.sets)
+		t = newTable(d, l.sets, l.journal)
 	default:
 		delete(l.inherited, d.Name)
 		t.desc = d
+		t.declare(l.journal)
 		t.begin()
 	}
 	l.tables[d] = t
@@ -225,6 +258,10 @@ func (l *Ledger) Inherit(old *Ledger) {
 		l.inherited[t.desc.Name] = t
 	}
 	l.sets, l.tick, l.last = old.sets, old.tick, old.last
+	if l.journal != nil && old.journal != nil {
+		old.journal.values = l.journal.values
+		l.journal = old.journal
+	}
 }
 
 // Resume sets the start timestamp of running totals that are new in the next tick. It is called after Restore, if nothing

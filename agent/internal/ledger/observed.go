@@ -17,6 +17,7 @@ type observed struct {
 	summary   *metric.SummaryValue
 	shown     *metric.More  // the values in the last batch
 	window    []observation // of a summary with quantiles, oldest first
+	unsaved   int           // so many of them, at the end, are not in the journal yet
 
 	changed uint32 // the tick that copied the value, so that it is copied once per tick
 }
@@ -56,6 +57,7 @@ func (e *entry) observe(d *metric.Desc, c *commit, p *pending) {
 			o.window = o.window[len(o.window)-maxWindow+1:]
 		}
 		o.window = append(o.window, observation{c.at, p.value})
+		o.unsaved++
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestRestarts holds that a ledger which is restored from its snapshot now and then gives the same results as one that is not,
-// over random histories.
+// TestRestarts holds that a ledger which is restored from its records now and then, after an orderly end or a kill, gives the same
+// results as one that is not, over random histories.
 func TestRestarts(t *testing.T) {
 	for seed := range uint64(150) {
 		code := make([]byte, 2000)
@@ -32,20 +32,18 @@ func restart(t *testing.T, code []byte, dice *rand.Rand) {
 	s := &script{code: code}
 	descs := s.descs()
 	maxSeries := []int{1000, 25}[s.pick(2)]
-	without, with := New(For(2*time.Minute), maxSeries), New(For(2*time.Minute), maxSeries)
+	lives := New(For(2*time.Minute), maxSeries)
+	life := newLife(maxSeries, dice)
 	at := epoch()
 	for tick := 0; len(s.code) > 0; tick++ {
-		at = at.Add([]time.Duration{time.Minute, time.Minute, time.Second, 7 * time.Minute, 0}[s.pick(5)])
+		at = at.Add([]time.Duration{time.Minute, time.Minute, time.Second, 7 * time.Minute, time.Millisecond}[s.pick(5)])
 		readings := s.readings(descs, at)
 		if dice.IntN(3) == 0 {
-			next := New(For(2*time.Minute), maxSeries)
-			if err := next.Restore(with.Snapshot()); err != nil {
-				t.Fatalf("tick %d: %v", tick, err)
-			}
-			with, readings = next, whole(descs, readings)
+			life.restart(t)
+			readings = whole(descs, readings)
 		}
-		want, wantErr := apply(without, at, readings)
-		got, err := apply(with, at, readings)
+		want, wantErr := apply(lives, at, readings)
+		got, err := life.apply(at, readings)
 		if (err != nil) != (wantErr != nil) {
 			t.Fatalf("tick %d: error %v, want %v", tick, err, wantErr)
 		}
@@ -62,8 +60,172 @@ func restart(t *testing.T, code []byte, dice *rand.Rand) {
 	}
 }
 
-// whole returns the readings with an entry for each metric, as a source makes them: after a restore, a metric without an entry
-// in the first tick is removed.
+// TestRestartsWithoutValues plays such histories with a journal that leaves out what the source gives again: the same series
+// are shown with the same values, but for a metric that could not be measured since.
+func TestRestartsWithoutValues(t *testing.T) {
+	for seed := range uint64(100) {
+		code := make([]byte, 2000)
+		chacha := rand.NewChaCha8([32]byte{byte(seed), 4, 2})
+		chacha.Read(code)
+		dice, s := rand.New(chacha), &script{code: code}
+		descs := s.descs()
+		lives, life := New(For(2*time.Minute), 1000), newLife(1000, dice)
+		life.values = false
+		life.renew()
+		at, measured := epoch(), map[string]bool{} // since the last restart
+		for tick := 0; len(s.code) > 0; tick++ {
+			at = at.Add([]time.Duration{time.Minute, time.Second, 7 * time.Minute}[s.pick(3)])
+			readings := s.readings(descs, at)
+			if dice.IntN(3) == 0 {
+				life.restart(t)
+				clear(measured)
+				readings = whole(descs, readings)
+			}
+			want, wantErr := apply(lives, at, readings)
+			got, err := life.apply(at, readings)
+			if err != nil || wantErr != nil {
+				t.Fatal(err, wantErr)
+			}
+			for _, m := range readings {
+				measured[m.Desc.Name] = measured[m.Desc.Name] || !slices.ContainsFunc(got.Problems, func(p Problem) bool { return p.Metric == m.Desc.Name })
+			}
+			if diff := cmp.Diff(valuesOf(want, measured), valuesOf(got, measured)); diff != "" {
+				t.Fatalf("seed %d, tick %d at %s (-without restarts +with):\n%s", seed, tick, since(at), diff)
+			}
+		}
+	}
+}
+
+// valuesOf returns the series of metrics that are kept or were measured, the starts of upstream totals left out.
+func valuesOf(r *Result, measured map[string]bool) []string {
+	var lines []string
+	for _, f := range r.Families {
+		d := f.Desc
+		if !d.Accumulates() && !d.Delta && !measured[d.Name] {
+			continue
+		}
+		for i := range f.Series {
+			line := d.Name + showSeries(&f, &f.Series[i])
+			if d.Type == metric.Counter && d.From == metric.Total {
+				line, _, _ = strings.Cut(line, " since")
+			}
+			lines = append(lines, line)
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// TestEventsAreNotForgottenEarly holds that a ledger restored from records, which have few sightings of an event that the source
+// shows in each answer, remembers the event for at least as long as one that lives, and not more than an eighth longer.
+func TestEventsAreNotForgottenEarly(t *testing.T) {
+	d := &metric.Desc{Name: "m_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: 80 * time.Minute, MaxEvents: 100}
+	for gone := range 60 { // the minute of the last answer that shows the event
+		l := New(For(time.Hour), 10)
+		l.Journal(false)
+		var records [][]byte
+		at := epoch()
+		for range gone + 1 {
+			mustApply(t, l, at, metric.Measured{Desc: d, Rows: []metric.Reading{{Value: 1, Event: "e"}}})
+			records = append(records, l.Changes(false))
+			at = at.Add(time.Minute)
+		}
+		for _, c := range []struct {
+			after time.Duration
+			want  float64
+		}{{79 * time.Minute, 1}, {91 * time.Minute, 2}} {
+			restored := New(For(time.Hour), 10)
+			if err := restored.Restore(records...); err != nil {
+				t.Fatal(err)
+			}
+			r := mustApply(t, restored, at.Add(c.after), metric.Measured{Desc: d, Rows: []metric.Reading{{Value: 1, Event: "e"}}})
+			if got := r.Families[0].Series[0].Value; got != c.want {
+				t.Fatalf("seen last at minute %d, shown again after %s: the total is %v, want %v", gone, c.after, got, c.want)
+			}
+		}
+	}
+}
+
+// TestRecordsAreSmall holds what a record of a tick takes.
+func TestRecordsAreSmall(t *testing.T) {
+	gauge := &metric.Desc{Name: "up", Type: metric.Gauge, LabelNames: []string{"host"}}
+	total := &metric.Desc{Name: "calls_total", Type: metric.Counter, LabelNames: []string{"host"}}
+	events := &metric.Desc{Name: "seen_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: time.Hour, MaxEvents: 1 << 20}
+	l := New(For(time.Hour), 1<<20)
+	l.Journal(false)
+	tick := func(n int) []byte {
+		rows, seen := make([]metric.Reading, 1000), make([]metric.Reading, 10_000+n)
+		for i := range rows {
+			rows[i] = metric.Reading{Labels: []string{fmt.Sprint("host-", i)}, Value: float64(1000*n + i)}
+		}
+		for i := range seen {
+			seen[i] = metric.Reading{Value: 1, Event: fmt.Sprintf("incident-%06d", i)}
+		}
+		mustApply(t, l, epoch().Add(time.Duration(n)*time.Second), metric.Measured{Desc: gauge, Rows: rows}, metric.Measured{Desc: total, Rows: rows}, metric.Measured{Desc: events, Rows: seen})
+		return l.Changes(false)
+	}
+	tick(0)
+	if n := len(tick(50)); n > 50*20+100 {
+		t.Errorf("2,000 gauges and totals, 10,000 event ids that are known and 50 new ones: %d bytes", n)
+	}
+}
+
+// life is a ledger whose records are kept, over its restarts.
+type life struct {
+	*Ledger
+	dice      *rand.Rand
+	maxSeries int
+	values    bool
+	records   [][]byte
+}
+
+// newLife makes a life that keeps the values of all series, and when each event was last seen.
+func newLife(maxSeries int, dice *rand.Rand) *life {
+	f := &life{dice: dice, maxSeries: maxSeries, values: true}
+	f.renew()
+	return f
+}
+
+func (f *life) renew() {
+	f.Ledger = New(For(2*time.Minute), f.maxSeries)
+	f.Journal(f.values)
+	f.journal.sightings = 1 << 60
+}
+
+func (f *life) apply(at time.Time, readings metric.Readings) (*Result, error) {
+	r, err := apply(f.Ledger, at, readings)
+	if err == nil {
+		f.records = append(f.records, f.Changes(false))
+	}
+	return r, err
+}
+
+// restart is an orderly end or a kill, with some records folded, some of them written twice, and the ledger restored.
+func (f *life) restart(t *testing.T) {
+	t.Helper()
+	if len(f.records) == 0 {
+		return
+	}
+	if f.dice.IntN(2) == 0 {
+		f.records = append(f.records, f.Changes(true))
+	}
+	if n := f.dice.IntN(2 * len(f.records)); n < len(f.records) {
+		folded, err := fold(f.records[:n+1], 1<<60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.records = append([][]byte{folded}, f.records[n+1:]...)
+	}
+	if last := len(f.records) - 1; last > 0 && f.dice.IntN(4) == 0 {
+		f.records = append(f.records, f.records[last])
+	}
+	f.renew()
+	if err := f.Restore(f.records...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// whole is the readings with all metrics among them, as sources have it: what the first tick does not name has gone.
 func whole(descs []*metric.Desc, readings metric.Readings) metric.Readings {
 	all := slices.Clone(readings)
 	for _, d := range descs {
@@ -88,15 +250,16 @@ func lines(r *Result) []string {
 	return text
 }
 
-// TestRestoreOlder holds that a ledger restored from an older snapshot counts the events since then again, if the API still
-// shows them, so that totals are right.
+// TestRestoreOlder holds that a ledger which comes back from any earlier record counts what it has counted since once
+// more, from that base, where the API still shows it: totals come out as if nothing had happened.
 func TestRestoreOlder(t *testing.T) {
 	for seed := range uint64(50) {
 		dice := rand.New(rand.NewPCG(seed, 3))
 		d := &metric.Desc{Name: "m_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: time.Hour, MaxEvents: 1000}
 		h := &metric.Desc{Name: "h", Type: metric.Histogram, Once: true, Remember: time.Hour, MaxEvents: 1000, Buckets: []float64{10}}
 		l := New(For(time.Hour), 10)
-		snapshots := [][]byte{l.Snapshot()}
+		l.Journal(false)
+		records := [][]byte{l.Changes(false)}
 		var shown []metric.Reading
 		for tick := range 40 {
 			for range dice.IntN(5) {
@@ -104,7 +267,9 @@ func TestRestoreOlder(t *testing.T) {
 			}
 			if dice.IntN(4) == 0 {
 				l = New(For(time.Hour), 10)
-				if err := l.Restore(snapshots[dice.IntN(len(snapshots))]); err != nil {
+				l.Journal(false)
+				records = records[:1+dice.IntN(len(records))]
+				if err := l.Restore(records...); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -114,7 +279,7 @@ func TestRestoreOlder(t *testing.T) {
 					t.Fatalf("seed %d, tick %d: %v and %d, want %d", seed, tick, total, count, len(shown))
 				}
 			}
-			snapshots = append(snapshots, l.Snapshot())
+			records = append(records, l.Changes(false))
 		}
 	}
 }
@@ -177,17 +342,27 @@ func FuzzRestore(f *testing.F) {
 		code := make([]byte, 900)
 		rand.NewChaCha8([32]byte{byte(seed), 3}).Read(code)
 		s, l := &script{code: code}, New(For(time.Hour), 1000)
+		l.Journal(seed%2 == 0)
 		descs := s.descs()
+		var records [][]byte
 		for at := epoch(); len(s.code) > 0; at = at.Add(time.Minute) {
 			if _, err := apply(l, at, s.readings(descs, at)); err != nil {
 				f.Fatal(err)
 			}
+			records = append(records, l.Changes(false))
 		}
-		f.Add(l.Snapshot())
+		for i := 1; i < len(records); i += 3 {
+			folded, err := Fold(records[:i])
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(folded, records[i])
+		}
 	}
-	f.Fuzz(func(t *testing.T, snapshot []byte) {
+	f.Fuzz(func(t *testing.T, first, second []byte) {
 		l := New(For(time.Hour), 1000)
-		if err := l.Restore(snapshot); err != nil {
+		l.Journal(false)
+		if err := l.Restore(first, second); err != nil {
 			if strings.Contains(err.Error(), "\n") || len(l.Holdings()) > 0 {
 				t.Fatalf("%q, holding %v", err, l.Holdings())
 			}
@@ -200,8 +375,11 @@ func FuzzRestore(f *testing.F) {
 		if _, err := l.Apply(epoch(), readings); err != nil {
 			return
 		}
-		if err := New(For(time.Hour), 1000).Restore(l.Snapshot()); err != nil {
-			t.Fatalf("its own snapshot: %v", err)
+		if err := New(For(time.Hour), 1000).Restore(first, second, l.Changes(false)); err != nil {
+			t.Fatalf("with its own record: %v", err)
+		}
+		if _, err := Fold([][]byte{first, second}); err != nil {
+			t.Fatalf("fold: %v", err)
 		}
 	})
 }
@@ -209,9 +387,10 @@ func FuzzRestore(f *testing.F) {
 // TestRestoreRefuses holds that a snapshot that is too short or too long is refused.
 func TestRestoreRefuses(t *testing.T) {
 	l := New(For(time.Hour), 10)
+	l.Journal(false)
 	d := &metric.Desc{Name: "m_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: time.Hour, MaxEvents: 10, LabelNames: []string{"a"}}
 	mustApply(t, l, epoch(), metric.Measured{Desc: d, Rows: []metric.Reading{{Labels: []string{"x"}, Value: 1, Event: "e"}}})
-	whole := l.Snapshot()
+	whole := l.Changes(false)
 	for n := range len(whole) {
 		if err := New(For(time.Hour), 10).Restore(whole[:n]); err == nil {
 			t.Errorf("%d of %d bytes are accepted", n, len(whole))
@@ -244,11 +423,13 @@ func TestResumedTotalsBeginThen(t *testing.T) {
 	}
 	begin := time.UnixMilli(1_800_000_000_000)
 	before := New(For(time.Minute), 100)
+	before.Journal(false)
 	first := tick(before, begin, "a")["a"]
+	record := before.Changes(false)
 	again, now := begin.Add(time.Minute), begin.Add(90*time.Second)
 	for name, resumed := range map[string]bool{"resumed": true, "not resumed": false} {
 		l := New(For(time.Minute), 100)
-		if err := l.Restore(before.Snapshot()); err != nil {
+		if err := l.Restore(record); err != nil {
 			t.Fatal(err)
 		}
 		want := begin
@@ -276,5 +457,37 @@ func TestInheritTwice(t *testing.T) {
 	r := mustApply(t, third, epoch().Add(time.Minute), of(d, 4))
 	if got := show(r.Families); !slices.Equal(got, []string{"seen_total 7 since -1ms"}) {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestKeeps holds after which ticks a record must be on disk before the batch is delivered: those that leave something which the
+// source does not give again.
+func TestKeeps(t *testing.T) {
+	gauge := &metric.Desc{Name: "g", Type: metric.Gauge}
+	for name, c := range map[string]struct {
+		desc   *metric.Desc
+		values bool
+		rows   []metric.Reading // one a tick
+		want   string
+	}{
+		"gauge":            {gauge, false, []metric.Reading{{Value: 1}, {Value: 2}}, "false false"},
+		"gauge of windows": {gauge, true, []metric.Reading{{Value: 1}, {Value: 2}}, "true true"},
+		"point":            {gauge, false, []metric.Reading{{Value: 1}, {Value: 2, Time: milli(0)}}, "false true"},
+		"delta":            {&metric.Desc{Name: "d", Type: metric.Gauge, Delta: true}, false, []metric.Reading{{Value: 1}, {Value: 1}}, "true true"},
+		"increment":        {&metric.Desc{Name: "i_total", Type: metric.Counter, From: metric.Increment}, false, []metric.Reading{{Value: 1}, {Value: 0}}, "true true"},
+		"total":            {&metric.Desc{Name: "t_total", Type: metric.Counter}, false, []metric.Reading{{Value: 5}, {Value: 7}, {Value: 1}, {Value: 2}}, "false false true false"},
+		"kept total":       {&metric.Desc{Name: "t_total", Type: metric.Counter, OnDecrease: metric.DecreaseIgnore}, false, []metric.Reading{{Value: 5}, {Value: 5}}, "true true"},
+	} {
+		l := New(For(time.Hour), 10)
+		l.Journal(c.values)
+		var got []string
+		for i, row := range c.rows {
+			mustApply(t, l, epoch().Add(time.Duration(i)*time.Minute), metric.Measured{Desc: c.desc, Rows: []metric.Reading{row}})
+			got = append(got, fmt.Sprint(l.Keeps()))
+			l.Changes(false)
+		}
+		if text := strings.Join(got, " "); text != c.want {
+			t.Errorf("%s: %s, want %s", name, text, c.want)
+		}
 	}
 }

@@ -6,64 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/collectington/collectington/agent/metric"
 )
-
-// Snapshot returns the state after the last tick, or the inherited state before the first tick, for Restore. The bytes are
-// a copy.
-func (l *Ledger) Snapshot() []byte {
-	w := &writer{b: make([]byte, 0, l.snapshot+l.snapshot/8)}
-	w.int(l.last)
-	tables := slices.DeleteFunc(l.held(), func(t *table) bool { return stateKey(t.desc) == "" })
-	w.count(len(tables))
-	for _, t := range tables {
-		w.table(t)
-	}
-	l.snapshot = len(w.b)
-	return w.b
-}
-
-func (w *writer) table(t *table) {
-	w.text(stateKey(t.desc))
-	w.int(nanoseconds(t.measured))
-	known := 0
-	for i := range t.entries {
-		if t.entries[i].known {
-			known++
-		}
-	}
-	w.count(known)
-	for i := range t.entries {
-		if e := &t.entries[i]; e.known {
-			w.entry(t, e)
-		}
-	}
-	if t.events != nil {
-		w.events(t.events)
-	}
-}
-
-func (w *writer) entry(t *table, e *entry) {
-	w.bools(e.hidden, e.gone)
-	for _, name := range t.desc.LabelNames {
-		w.text(e.labels.Get(name))
-	}
-	w.int(e.time)
-	w.int(e.start)
-	switch {
-	case e.observed == nil:
-		w.float(e.value)
-		w.float(e.upstream)
-	case e.observed.histogram != nil:
-		w.histogram(e.observed)
-	default:
-		w.summary(e.observed)
-	}
-}
 
 func (w *writer) histogram(o *observed) {
 	h := o.histogram
@@ -86,22 +33,6 @@ func (w *writer) histogram(o *observed) {
 	}
 }
 
-func (w *writer) summary(o *observed) {
-	s := o.summary
-	w.uint(s.Count)
-	w.float(s.Sum)
-	for _, q := range s.Quantiles {
-		w.float(q)
-	}
-	w.count(len(o.window))
-	at := int64(0)
-	for _, x := range o.window {
-		w.int(x.at - at)
-		w.float(x.value)
-		at = x.at
-	}
-}
-
 // events writes the event IDs, the ones not seen for longest first.
 func (w *writer) events(e *events) {
 	w.count(len(e.known))
@@ -121,35 +52,31 @@ func nanoseconds(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// Restore loads a snapshot into an empty ledger. A metric that is declared as in the snapshot continues from there. After an
-// error nothing has changed.
-func (l *Ledger) Restore(snapshot []byte) error {
+// version1 reads a snapshot of version 1, as files of earlier builds have it.
+func (re *restoring) version1(snapshot []byte) (tables []*table, last int64, err error) {
 	r := &reader{s: string(snapshot)}
-	last := r.int()
-	tables, sets := map[string]*table{}, newLabelSets()
+	last = r.int()
+	names := map[string]bool{}
 	for range r.count(4) {
-		t, err := r.table(sets)
+		t, err := r.table(re.sets, re.journal)
 		if err != nil {
-			return err
+			return nil, 0, err
 		}
-		if tables[t.desc.Name] != nil {
-			return fmt.Errorf("snapshot: the metric %q is in it twice", t.desc.Name)
+		if names[t.desc.Name] {
+			return nil, 0, fmt.Errorf("snapshot: the metric %q is in it twice", t.desc.Name)
 		}
-		tables[t.desc.Name] = t
+		names[t.desc.Name] = true
+		tables = append(tables, t)
 	}
 	if r.err == nil && len(r.s) > 0 {
 		r.fail(fmt.Errorf("%d bytes too many", len(r.s)))
 	}
-	if r.err != nil {
-		return r.err
-	}
-	l.inherited, l.sets, l.last = tables, sets, last
-	return nil
+	return tables, last, r.err
 }
 
 // table reads one metric. Its declaration was checked when it was configured, but the bytes may be damaged: what the table
 // relies on is checked here.
-func (r *reader) table(sets *labelSets) (*table, error) {
+func (r *reader) table(sets *labelSets, j *journal) (*table, error) {
 	text := r.text()
 	if r.err != nil {
 		return nil, r.err
@@ -158,7 +85,7 @@ func (r *reader) table(sets *labelSets) (*table, error) {
 	if err := json.Unmarshal([]byte(text), d); err != nil {
 		return nil, fmt.Errorf("a metric's declaration: %w", err)
 	}
-	t := newTable(d, sets)
+	t := newTable(d, sets, j)
 	if !t.distinct() {
 		r.fail(errors.New("two labels have the same name"))
 	}

@@ -20,6 +20,7 @@ type table struct {
 	sets   *labelSets // of the ledger
 
 	entries []entry // one per series, in the order in which they appeared
+	saved   *saved  // what the journal has of the table; nil without a journal
 	slots   []int32 // open addressing by hash: index of an entry, from 1; 0 = free. A third is kept free
 
 	events *events // nil if readings have no event IDs
@@ -55,6 +56,7 @@ type entry struct {
 	known    bool   // it has a value; of a delta, a value to compare with
 	hidden   bool   // it is a delta without a change to show yet
 	gone     bool   // it is not shown; only its last time is remembered
+	changed  bool   // the journal has to be told
 	value    float64
 	upstream float64 // the last reading of a delta
 	time     int64
@@ -86,11 +88,14 @@ const (
 	maxGone       = 100_000
 )
 
-func newTable(d *metric.Desc, sets *labelSets) *table {
-	t := &table{desc: d, sets: sets}
+func newTable(d *metric.Desc, sets *labelSets, j *journal) *table {
+	t := &table{desc: d, sets: sets, saved: j.table(d)}
 	sets.tables = append(sets.tables, t)
 	if d.Once {
 		t.events = newEvents(d.Remember, d.MaxEvents)
+		if j != nil {
+			t.events.slack = max(t.events.remember/j.sightings, 1)
+		}
 	}
 	for i, name := range d.LabelNames {
 		t.labels = append(t.labels, label{name: name, value: i})
@@ -126,6 +131,7 @@ func (t *table) rollback() {
 	}
 	if n := len(t.entries) - t.live; n > 0 {
 		t.entries = slices.Clone(t.entries[:t.live])
+		t.saved.truncate(t.live)
 		t.index(t.live)
 		t.sets.drop(n)
 	}
@@ -227,6 +233,7 @@ func (t *table) find(values []string) int {
 		}
 	}
 	t.entries = append(t.entries, entry{labels: t.sets.get(t, hash, encoded), hash: hash})
+	t.saved.add()
 	t.slots[slot] = int32(len(t.entries))
 	t.guess = len(t.entries)
 	return t.guess - 1
@@ -298,7 +305,7 @@ func (t *table) combine(p, next *pending) error {
 	case how == metric.DuplicateLast, how == metric.DuplicateMax && next.value > p.value, how == metric.DuplicateMin && next.value < p.value:
 		p.value, p.time = next.value, next.time
 	case how == metric.DuplicateError:
-		when := "in one tick"
+		when := "in one run"
 		if t.timed {
 			when = "of one time"
 		}
@@ -414,7 +421,7 @@ func (t *table) commit(c *commit) {
 		t.apply(c, &t.pending[i])
 	}
 	if t.events != nil {
-		t.events.commit(c.seen, &t.drops)
+		t.events.commit(c.seen, t.saved, &t.drops)
 	}
 	t.removeGone(c)
 	c.result.Readings += t.taken
@@ -432,6 +439,16 @@ func (t *table) keepEarlier(c *commit, e *entry) {
 // apply sets the value of a series by a reading.
 func (t *table) apply(c *commit, p *pending) {
 	e := &t.entries[p.entry]
+	if t.saved == nil {
+		t.set(c, e, p)
+		return
+	}
+	before := *e
+	t.set(c, e, p)
+	e.changed = e.changed || t.saved.differs(&before, e)
+}
+
+func (t *table) set(c *commit, e *entry, p *pending) {
 	if e.gone { // it starts again, after its last time
 		e.gone, e.known, e.start = false, false, 0
 	}
@@ -440,12 +457,13 @@ func (t *table) apply(c *commit, p *pending) {
 		t.accumulate(c, e, p)
 		return
 	case d.Type == metric.Counter:
+		e.hidden = false
 		t.follow(c, e, p)
 	case d.Delta:
 		e.hidden = !e.known
 		e.value, e.upstream = p.value-e.upstream, p.value
 	default:
-		e.value = p.value
+		e.hidden, e.value = false, p.value
 	}
 	e.known, e.time = true, p.time
 }
@@ -490,20 +508,25 @@ func (t *table) removeGone(c *commit) {
 	kept, gone := 0, 0
 	for i := range t.entries {
 		e := &t.entries[i]
+		before := e.gone
 		if e.gone = !t.remains(e, c.tick); e.gone {
 			if gone == maxGone || !t.remembers(e, c.at) {
+				t.saved.remove(i)
 				continue
 			}
 			gone++
 		}
+		e.changed = e.changed || e.gone != before
 		if kept < i {
 			t.entries[kept] = *e
+			t.saved.move(i, kept)
 		}
 		kept++
 	}
 	if n := len(t.entries) - kept; n > 0 {
 		clear(t.entries[kept:])
 		t.entries = t.entries[:kept]
+		t.saved.truncate(kept)
 		t.index(kept)
 		t.sets.drop(n)
 	}
@@ -538,13 +561,18 @@ func (t *table) family(c *commit) metric.Family {
 		if e.hidden || e.gone {
 			continue
 		}
-		s := metric.Series{Labels: e.labels, Value: e.value, Time: e.time, Start: e.start}
-		if e.observed != nil {
-			e.observed.show(t.desc, c, &s)
-		}
-		f.Series = append(f.Series, s)
+		f.Series = append(f.Series, t.series(e, c))
 	}
 	return f
+}
+
+// series returns what an entry shows.
+func (t *table) series(e *entry, c *commit) metric.Series {
+	s := metric.Series{Labels: e.labels, Value: e.value, Time: e.time, Start: e.start}
+	if e.observed != nil {
+		e.observed.show(t.desc, c, &s)
+	}
+	return s
 }
 
 // idle reports whether the tick has nothing of the metric and there is nothing to remember of it.

@@ -48,7 +48,7 @@ func Is(file *config.File) bool {
 type Options struct {
 	Service   string // the only service to translate; "" means all
 	Catalogue config.Catalogue
-	Files     *setting.Vault // resolves paths, and reads the names of secrets, not their values
+	Files     *setting.SecretStore // resolves paths, and reads the names of secrets, not their values
 
 	WithoutSecrets bool // accept that a file of secrets is missing: the plan is only checked
 }

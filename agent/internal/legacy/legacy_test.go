@@ -41,7 +41,7 @@ func catalogue() config.Catalogue {
 }
 
 // folder returns a folder with the files that the old files of these tests refer to.
-func folder(t testing.TB) *setting.Vault {
+func folder(t testing.TB) *setting.SecretStore {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -55,7 +55,7 @@ func folder(t testing.TB) *setting.Vault {
 			t.Fatal(err)
 		}
 	}
-	return &setting.Vault{Dir: dir}
+	return &setting.SecretStore{Dir: dir}
 }
 
 // seed is the example on the page of the Python framework. Its class is a Go source here.
@@ -79,7 +79,7 @@ const seed = `{
 	}
 }`
 
-func translate(t testing.TB, text string, files *setting.Vault) *legacy.Translation {
+func translate(t testing.TB, text string, files *setting.SecretStore) *legacy.Translation {
 	t.Helper()
 	doc, err := config.Parse("config.json", []byte(text))
 	if err != nil {
@@ -104,7 +104,7 @@ func TestClassInGo(t *testing.T) {
 	if job.Name != "splunk" || every.Seconds() != 2 || job.MetricsAt != "SplunkApi.metrics" || old.LogLevel != "info" || len(plan.Sinks) != 1 {
 		t.Errorf("the plan is %+v, the log level %s", plan, old.LogLevel)
 	}
-	got := job.Source.(*class)
+	got := job.SourceConfig.(*class)
 	if diff := cmp.Diff(map[string]any{"api_url": "https://api.victorops.com/api-reporting/v2/incidents", "api_key": "", "api_id": ""}, got.Settings); diff != "" {
 		t.Errorf("settings, - wanted, + got:\n%s", diff)
 	}
@@ -255,7 +255,7 @@ func TestHostile(t *testing.T) {
 			doc, err := config.Parse("config.json", []byte(c.text))
 			var plan *config.Plan
 			if err == nil {
-				old := legacy.Translate(doc, legacy.Options{Catalogue: catalogue(), Files: &setting.Vault{Dir: t.TempDir()}})
+				old := legacy.Translate(doc, legacy.Options{Catalogue: catalogue(), Files: &setting.SecretStore{Dir: t.TempDir()}})
 				if plan, err = old.Plan(); err == nil {
 					same(t, old, plan, "config.json")
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,60 +14,51 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// Agent runs plans.
+// Agent runs a plan.
 type Agent struct {
 	log  *slog.Logger
 	self func(State) metric.Readings
 
-	state       *state.File
-	stateReport report
+	state *state.File // nil if no state is kept
 
 	// The agent's own metrics.
-	own      *ledger.Ledger
-	toldSelf time.Time
-	poke     chan struct{} // one token where they have something new to tell
+	selfLedger *ledger.Ledger
+	selfTime   time.Time     // of their last batch
+	selfStarts starts        // of their counters
+	selfDue    chan struct{} // holds a token if they should be delivered soon
 
-	mu         sync.Mutex    // guards what follows
-	places     chan struct{} // one token for each tick under way
-	jobs       []*job
-	sinks      []*sink
-	latest     map[string]metric.Batch // by job: what a sink that joins later has to know
+	mu         sync.Mutex              // guards the fields below
+	slots      chan struct{}           // holds a token for each running tick
+	jobs       []*job                  // in the order of the plan
+	sinks      []*sink                 // in the order of the plan
+	latest     map[string]metric.Batch // by job: what a new sink gets first
 	reloaded   time.Time
 	reloadGood bool
 }
 
 // Options are what an agent needs besides a plan.
 type Options struct {
-	Log  *slog.Logger
-	Self func(State) metric.Readings // the agent's own metrics
-
-	State *state.File // keeps the jobs' state over a restart; nil = nothing does
+	Log   *slog.Logger
+	Self  func(State) metric.Readings // computes the agent's own metrics
+	State *state.File                 // keeps the jobs' state over a restart; nil = it is not kept
 }
 
-// How often the agent's own metrics are delivered: at least, and at most.
-const (
-	selfInterval = 15 * time.Second
-	selfPause    = time.Second
-)
-
-// New makes an agent at rest.
+// New returns an agent that does nothing yet.
 func New(o Options) *Agent {
 	return &Agent{
-		log: o.Log, self: o.Self, state: o.State, stateReport: report{log: o.Log}, latest: map[string]metric.Batch{},
-		own: ledger.New(ledger.For(time.Minute), 1<<20), poke: make(chan struct{}, 1),
+		log: o.Log, self: o.Self, state: o.State, latest: map[string]metric.Batch{},
+		selfLedger: ledger.New(ledger.For(time.Minute), 1<<20), selfStarts: starts{last: time.Now()}, selfDue: make(chan struct{}, 1),
 	}
 }
 
-// Run puts a plan to work and blocks until ctx ends, all jobs have stopped and all sinks have drained. A plan that comes
-// through reload takes the place of the one before: jobs and sinks that it does not change go on with their state. The
-// error is that of a sink that cannot work at all.
+// Run runs a plan until ctx ends and everything has stopped. A plan from reload replaces the current one; jobs and sinks
+// that it does not change keep running with their state. The error is that of a sink that cannot work at all.
 func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	a.put(ctx, plan, cancel)
 	var own sync.WaitGroup
-	own.Go(func() { a.tellSelf(ctx) })
-	own.Go(func() { a.keepState(ctx) })
+	own.Go(func() { a.deliverSelfRegularly(ctx) })
 	for ctx.Err() == nil {
 		select {
 		case next := <-reload:
@@ -75,28 +67,74 @@ func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 		}
 	}
 	own.Wait()
-	a.log.Info("stopping: ticks under way end first, then sinks deliver what is left", "at_most", (jobGrace + Drain).String())
-	a.stopJobs(a.jobs)
-	a.finish(a.jobs)
+	a.log.Info("stopping: waiting for current runs, then for sinks to deliver", "at_most", (jobGrace + Drain).String())
+	stopJobs(a.jobs)
 	a.deliverSelf()
-	a.stopSinks(a.sinks)
-	a.tellLost()
+	stopSinks(a.sinks)
+	a.saveFinal(a.jobs)
+	a.logUndelivered()
 	if err, ok := context.Cause(ctx).(*sinkError); ok {
 		return err
 	}
 	return nil
 }
 
-// tellLost says what could not be delivered before the end.
-func (a *Agent) tellLost() {
-	for _, s := range a.State().Sinks {
-		if n := s.Dropped[sinks.Shutdown]; n > 0 {
-			a.log.Warn("samples not delivered before the end", "sink", s.Name, "samples", n)
-		}
-	}
+// Outcome is the result of Once.
+type Outcome struct {
+	State
+	Undelivered []string // sinks that could not deliver everything
 }
 
-// sinkError says which sink cannot work.
+// Once runs every job once, or once for each window that it has not read, delivers the batches, and returns when the sinks
+// have drained. Each may take as long as drain for that.
+func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outcome, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a.slots = make(chan struct{}, plan.Concurrency)
+	for _, p := range plan.Jobs {
+		j := a.newJob(p)
+		j.restore()
+		a.jobs = append(a.jobs, j)
+	}
+	for _, p := range plan.Sinks {
+		a.sinks = append(a.sinks, newSink(p, drain))
+	}
+	a.repeatLast(a.jobs)
+	for _, s := range a.sinks {
+		s.start(ctx, cancel)
+	}
+	a.reloaded, a.reloadGood = time.Now(), true
+	var wg sync.WaitGroup
+	for _, j := range a.jobs {
+		wg.Go(func() {
+			for more := true; more; {
+				release, ok := a.acquire(ctx)
+				if !ok {
+					break
+				}
+				j.life, j.release = ctx, sync.OnceFunc(release)
+				more = j.tick(ctx)
+				j.release()
+			}
+		})
+	}
+	wg.Wait()
+	a.deliverSelf()
+	stopSinks(a.sinks)
+	a.saveFinal(a.jobs)
+	out := Outcome{State: a.State()}
+	for i, s := range a.sinks {
+		if s.lost || out.Sinks[i].lostAny() {
+			out.Undelivered = append(out.Undelivered, s.Name)
+		}
+	}
+	if err, ok := context.Cause(ctx).(*sinkError); ok {
+		return out, err
+	}
+	return out, nil
+}
+
+// sinkError is the error of a sink that cannot work.
 type sinkError struct {
 	name string
 	err  error
@@ -106,36 +144,164 @@ func (e *sinkError) Error() string { return fmt.Sprintf("sinks.%s: %v", e.name, 
 
 func (e *sinkError) Unwrap() error { return e.err }
 
-// enter waits for one of the places for ticks under way; leave gives it back.
-func (a *Agent) enter(ctx context.Context) (leave func(), ok bool) {
+// put replaces the current plan. Unchanged jobs and sinks keep running. Removed jobs stop before removed sinks; added
+// sinks start before added jobs. A sink that cannot work calls fail, if that is not nil.
+func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc) {
+	jobs, newJobs, oldJobs := a.compareJobs(plan.Jobs)
+	stopJobs(oldJobs)
+	for _, j := range newJobs {
+		if !j.inherit(oldJobs) {
+			j.restore()
+		}
+	}
+	a.endRemoved(jobs, oldJobs)
+
+	sinks, newSinks, oldSinks := a.compareSinks(plan.Sinks)
 	a.mu.Lock()
-	places := a.places
+	before := a.jobs
+	a.jobs, a.sinks = jobs, sinks
+	if cap(a.slots) != plan.Concurrency {
+		a.slots = make(chan struct{}, plan.Concurrency)
+	}
+	// New sinks queue from here on, so that nothing is lost while old ones drain. They start only then, since the old
+	// ones may hold an address or a directory that they need.
+	for name, b := range a.latest {
+		// The old sinks may have sent this batch again, or its staleness markers, later than its own time.
+		b.Time = time.Now()
+		added := false
+		for _, s := range sinks {
+			if goes(jobs, b.Job, s.Name) && (slices.Contains(newSinks, s) || !goes(before, b.Job, s.Name)) {
+				s.add(b)
+				added = true
+			}
+		}
+		if added {
+			a.latest[name] = b
+		}
+	}
+	a.repeatLast(newJobs)
+	a.mu.Unlock()
+	stopSinks(oldSinks)
+
+	for _, s := range newSinks {
+		s.start(ctx, fail)
+	}
+	for _, j := range newJobs {
+		var jobCtx context.Context
+		jobCtx, j.stop = context.WithCancel(ctx)
+		go j.run(jobCtx)
+	}
+	a.mu.Lock()
+	a.reloaded, a.reloadGood = time.Now(), true
+	a.mu.Unlock()
+	a.selfChanged()
+}
+
+// compareJobs returns the jobs of a plan, those of them that are not running yet, and the running ones that it removes.
+func (a *Agent) compareJobs(plan []Job) (all, added, removed []*job) {
+	same := func(p *Job, j *job) bool { return j.Name == p.Name && j.Key == p.Key }
+	return compare(plan, a.jobs, same, a.newJob)
+}
+
+// compareSinks is compareJobs for sinks.
+func (a *Agent) compareSinks(plan []Sink) (all, added, removed []*sink) {
+	same := func(p *Sink, s *sink) bool { return s.Name == p.Name && s.Key == p.Key }
+	return compare(plan, a.sinks, same, func(p Sink) *sink { return newSink(p, Drain) })
+}
+
+// compare finds the running job or sink for each entry of a plan, and builds those that are not running.
+func compare[P, R any](plan []P, running []*R, same func(*P, *R) bool, build func(P) *R) (all, added, removed []*R) {
+	removed = slices.Clone(running)
+	for i := range plan {
+		at := slices.IndexFunc(removed, func(r *R) bool { return same(&plan[i], r) })
+		if at >= 0 {
+			all = append(all, removed[at])
+			removed = slices.Delete(removed, at, at+1)
+			continue
+		}
+		r := build(plan[i])
+		all, added = append(all, r), append(added, r)
+	}
+	return all, added, removed
+}
+
+// goes reports whether a sink gets the batches of the named job, which is one of jobs or Self.
+func goes(jobs []*job, name, sink string) bool {
+	return name == Self || slices.ContainsFunc(jobs, func(j *job) bool { return j.Name == name && j.GoesTo(sink) })
+}
+
+// endRemoved ends the series of removed jobs in each sink that no longer gets a job of that name.
+func (a *Agent) endRemoved(jobs, removed []*job) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, j := range removed {
+		for _, s := range a.sinks {
+			if j.GoesTo(s.Name) && !goes(jobs, j.Name, s.Name) {
+				s.add(metric.Batch{Job: j.Name, Time: time.Now()})
+			}
+		}
+		if !slices.ContainsFunc(jobs, func(n *job) bool { return n.Name == j.Name }) {
+			delete(a.latest, j.Name)
+		}
+	}
+}
+
+// stopJobs stops jobs together and waits for their current ticks.
+func stopJobs(jobs []*job) {
+	for _, j := range jobs {
+		j.stop()
+	}
+	for _, j := range jobs {
+		<-j.done
+	}
+}
+
+// stopSinks drains sinks together.
+func stopSinks(sinks []*sink) {
+	var wg sync.WaitGroup
+	for _, s := range sinks {
+		wg.Go(s.end)
+	}
+	wg.Wait()
+}
+
+// acquire waits for one of the slots for running ticks, and returns what releases it. It reports false if ctx has ended.
+func (a *Agent) acquire(ctx context.Context) (release func(), ok bool) {
+	a.mu.Lock()
+	slots := a.slots
 	a.mu.Unlock()
 	select {
-	case places <- struct{}{}:
-		return func() { <-places }, true
+	case slots <- struct{}{}:
+		return func() { <-slots }, true
 	case <-ctx.Done():
 		return nil, false
 	}
 }
 
-// deliver hands a batch to the sinks that its job goes to.
+// deliver queues a batch for the sinks that its job goes to. A tick that ran during a reload may be older than the batch
+// that the reload has sent again; its batch then gets a later time, so that samples stay in order.
 func (a *Agent) deliver(job *Job, b metric.Batch) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if last := a.latest[b.Job].Time; !b.Time.After(last) {
-		b.Time = last.Add(time.Millisecond) // a tick that was under way during a reload
+		b.Time = last.Add(time.Millisecond)
 	}
 	a.latest[b.Job] = b
 	for _, s := range a.sinks {
-		if job.goesTo(s.Name) {
+		if job.GoesTo(s.Name) {
 			s.add(b)
 		}
 	}
 }
 
-// tellSelf delivers the agent's own metrics at once, from then on regularly, and soon after something has changed.
-func (a *Agent) tellSelf(ctx context.Context) {
+// How often the agent's own metrics are delivered: at least every selfInterval, and at most every selfPause.
+const (
+	selfInterval = 15 * time.Second
+	selfPause    = time.Second
+)
+
+// deliverSelfRegularly delivers the agent's own metrics at once, then every selfInterval, and soon after a change.
+func (a *Agent) deliverSelfRegularly(ctx context.Context) {
 	for {
 		a.deliverSelf()
 		next := time.After(selfInterval)
@@ -147,36 +313,45 @@ func (a *Agent) tellSelf(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-a.poke:
+		case <-a.selfDue:
 		case <-next:
 		}
 	}
 }
 
+// deliverSelf delivers the agent's own metrics. No two batches have the same time.
 func (a *Agent) deliverSelf() {
-	// Two samples of a series never share a time.
 	now := time.Now()
-	if earliest := a.toldSelf.Add(time.Millisecond); now.Before(earliest) {
+	if earliest := a.selfTime.Add(time.Millisecond); now.Before(earliest) {
 		now = earliest
 	}
-	a.toldSelf = now
-	result, err := a.own.Apply(now, a.self(a.State()))
+	a.selfTime = now
+	result, err := a.selfLedger.Apply(now, a.self(a.State()))
 	if err != nil {
-		a.log.Error("the agent's own metrics: " + err.Error())
+		a.log.Error("the agent's own metrics cannot be computed", "error", err)
 		return
 	}
-	a.deliver(&Job{Name: Self}, metric.Batch{Job: Self, Time: now, Families: result.Families})
+	a.selfStarts.set(result.Families, now)
+	a.deliver(&Job{}, metric.Batch{Job: Self, Time: now, Families: result.Families})
 }
 
-// tellNow has the agent's own metrics delivered soon: a job has gone up or down, or a reload has ended.
-func (a *Agent) tellNow() {
+// selfChanged has the agent's own metrics delivered soon, because a job has gone up or down or a reload has ended.
+func (a *Agent) selfChanged() {
 	select {
-	case a.poke <- struct{}{}:
+	case a.selfDue <- struct{}{}:
 	default:
 	}
 }
 
-// State is what the agent is doing now.
+// ReloadFailed notes that the configuration could not be reloaded. The current plan keeps running.
+func (a *Agent) ReloadFailed() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reloadGood = false
+	a.selfChanged()
+}
+
+// State returns the current state of the agent.
 func (a *Agent) State() State {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -196,10 +371,53 @@ func (a *Agent) State() State {
 	return s
 }
 
-// ReloadFailed notes that a new plan could not be made; the one at work goes on.
-func (a *Agent) ReloadFailed() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.reloadGood = false
-	a.tellNow()
+// logUndelivered logs what could not be delivered before the end.
+func (a *Agent) logUndelivered() {
+	for _, s := range a.State().Sinks {
+		if n := s.Dropped[sinks.Shutdown]; n > 0 {
+			a.log.Warn("samples not delivered before the end", "sink", s.Name, "samples", n)
+		}
+	}
+}
+
+// repeatLast queues the last batch of restored jobs for their sinks that can take it again: the process that made it may have
+// been killed before it was delivered.
+func (a *Agent) repeatLast(jobs []*job) {
+	if a.state == nil {
+		return
+	}
+	for _, j := range jobs {
+		if j.restored == nil {
+			continue
+		}
+		b := j.last()
+		j.restored = nil
+		for _, s := range a.sinks {
+			if j.GoesTo(s.Name) {
+				s.repeat(b)
+			}
+		}
+	}
+	a.state.Loaded()
+}
+
+// saveFinal appends the whole state of the jobs, which have stopped, to the state file, with a note whether the sinks, which have
+// stopped too, have taken everything.
+func (a *Agent) saveFinal(jobs []*job) {
+	if a.state == nil {
+		return
+	}
+	for _, j := range jobs {
+		if j.ticked {
+			a.state.Append(j.Name, j.record(true, a.hasDelivered(j)))
+		}
+	}
+	a.state.Flush()
+}
+
+// hasDelivered reports whether the sinks of a job have taken everything. What waits on disk they have taken.
+func (a *Agent) hasDelivered(j *job) bool {
+	return !slices.ContainsFunc(a.sinks, func(s *sink) bool {
+		return j.GoesTo(s.Name) && (s.lost || s.Stats.Dropped()[sinks.Shutdown] > 0)
+	})
 }

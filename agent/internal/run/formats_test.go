@@ -16,12 +16,12 @@ func TestNativeHistogramOfVersion1(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	saved, err := ReadSaved(sections["oncall"].Data)
+	saved, err := ReadSaved(sections["oncall"].Records)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := ledger.New(ledger.For(time.Hour), 100)
-	if err := l.Restore(saved.snapshot); err != nil {
+	if err := l.Restore(saved.records...); err != nil {
 		t.Fatal(err)
 	}
 	desc := &metric.Desc{

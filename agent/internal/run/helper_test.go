@@ -8,14 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
 )
 
-// scripted is a source that does what a test says on its n-th tick, counted from 0. A tick that succeeds measures one
-// increment of 1.
+// scripted is a source that calls do with the number of each tick, from 0. A successful tick measures one increment of 1.
 type scripted struct {
 	do func(ctx context.Context, n int) error
 
@@ -47,7 +48,7 @@ func (s *scripted) Collect(ctx context.Context, tick sources.Tick) (metric.Readi
 	return metric.Readings{{Desc: s.desc, Rows: []metric.Reading{{Value: 1}}}}, nil
 }
 
-// shelf is a sink that keeps the last value of each job, and what it was asked to write.
+// shelf is a sink that keeps all batches and the last value of each job.
 type shelf struct {
 	fail func(n int) error // nil = never
 
@@ -107,8 +108,9 @@ func planJob(t testing.TB, name, spec string, source sources.Source) Job {
 	if err != nil {
 		t.Fatal(err)
 	}
+	settings := config.JobSettings{Timeout: setting.Duration(30 * time.Second), MaxSeries: 10}
 	return Job{
-		Name: name, Key: name, Schedule: when, Timeout: 30 * time.Second, MaxSeries: 10,
+		Job:    config.Job{JobSettings: settings, Name: name, Key: name, Schedule: when},
 		Source: source, Requests: &Requests{}, Log: slog.New(slog.DiscardHandler),
 	}
 }
@@ -127,7 +129,7 @@ func newAgent() *Agent {
 	})
 }
 
-// start runs a plan until the returned function is called, which gives the agent's error once everything has stopped.
+// start runs a plan until stop is called, which returns the agent's error once everything has stopped.
 func start(t *testing.T, a *Agent, plan Plan, reload chan Plan) (stop func() error) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

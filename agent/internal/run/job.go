@@ -3,29 +3,32 @@ package run
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/internal/schedule"
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sources"
 )
 
-// job is a job at work. Its goroutine owns all but status.
+// job is a job of a running agent. Its goroutine owns all fields but status.
 type job struct {
-	Job
+	*Worker
 	agent  *Agent
-	ledger *ledger.Ledger
 	status *jobStatus
 	report report
 
-	lastSuccess time.Time
-	cursor      time.Time // everything before is read: the end of the last window
-	showing     bool      // the sinks show series of the job
-	expireAt    time.Time // when those are no longer valid; zero while ticks succeed
+	showing   bool      // the sinks have series of the job
+	delivered time.Time // of the last tick whose batch the sinks have
+	expireAt  time.Time // when its series expire; zero while ticks succeed
 
-	whole   *Saved // what was restored, while nothing was told that it does not hold
-	ticked  bool   // some tick of this process has succeeded
-	unsaved bool   // the state file does not know of the last tick
-	savedAt time.Time
+	restored *Saved    // the state of an earlier process, until the sinks know of it
+	ticked   bool      // a tick of this process has succeeded
+	savedAt  time.Time // when the state was last handed to the state file
+
+	life    context.Context // ends when the current tick has to end because the agent stops
+	release func()          // gives up the slot of the current tick
 
 	stop context.CancelFunc
 	done chan struct{}
@@ -33,29 +36,30 @@ type job struct {
 
 func (a *Agent) newJob(plan Job) *job {
 	j := &job{
-		Job: plan, agent: a, status: newJobStatus(plan.Name, plan.Requests, a.tellNow), report: report{log: plan.Log},
+		Worker: NewWorker(plan), agent: a, status: newJobStatus(plan.Name, plan.Requests, a.selfChanged), report: report{log: plan.Log},
 		done: make(chan struct{}),
 	}
-	j.ledger = ledger.New(j.ValidUntil, plan.MaxSeries)
+	if a.state != nil {
+		j.Ledger.Journal(plan.Windows != nil)
+	}
 	return j
 }
 
-// errOverlap ends a tick that is under way when the next is due, under overlap: cancel.
-var errOverlap = errors.New("cancelled because the next tick is due (overlap: cancel)")
+// errOverlap ends a tick that still runs when the next one is due, with overlap: cancel.
+var errOverlap = errors.New("cancelled because the next run is due (overlap: cancel)")
 
-// run ticks the job whenever it is due, until ctx ends. A tick under way then has grace to finish.
+// run runs the job whenever it is due, until ctx ends. The current tick then has jobGrace to finish.
 func (j *job) run(ctx context.Context) {
 	defer close(j.done)
-	defer j.save()
 	due := j.firstDue(time.Now())
-	for !due.IsZero() && j.waitFor(ctx, due.Add(j.Jitter)) {
+	for !due.IsZero() && j.waitFor(ctx, due.Add(j.Delay)) {
 		next := j.Schedule.Next(due)
 		more := j.burst(ctx, due, next)
 		due = j.afterTick(next, more)
 	}
 }
 
-// firstDue is at once for an interval, and when the clock says so for cron text.
+// firstDue returns now for an interval, and the next due time for a cron expression.
 func (j *job) firstDue(now time.Time) time.Time {
 	if _, every := j.Schedule.Every(); every {
 		return now
@@ -63,16 +67,184 @@ func (j *job) firstDue(now time.Time) time.Time {
 	return j.Schedule.Next(now)
 }
 
-// maxMissed is how many due times that have passed are counted one by one. More of them are a clock that was set.
+// waitFor waits until a time. Meanwhile it ends the job's series when they expire. It reports
+// false if ctx has ended. It reads the clock every minute, since the clock may be set and the machine suspended.
+func (j *job) waitFor(ctx context.Context, until time.Time) bool {
+	j.status.wait(until)
+	for {
+		pause := min(time.Until(until), time.Minute)
+		if pause <= 0 {
+			return ctx.Err() == nil
+		}
+		// If the series expire when the job is due, the tick comes first.
+		if !j.expireAt.IsZero() && j.expireAt.Before(until) {
+			j.expireIfDue()
+			pause = min(pause, max(time.Until(j.expireAt), time.Millisecond))
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(pause):
+		}
+	}
+}
+
+// burst does what is due at a time: one tick, or with windows one for each window that can be read, until the next due
+// time. It reports whether windows are left.
+func (j *job) burst(ctx context.Context, due, next time.Time) (more bool) {
+	for range j.Burst(due, next) {
+		release, ok := j.agent.acquire(ctx)
+		if !ok {
+			return false
+		}
+		j.release = sync.OnceFunc(release)
+		tick, end := withGrace(ctx)
+		j.life = tick
+		if j.Overlap == schedule.Cancel {
+			// A tick that started late has until the next due time in the future.
+			tick, end = withDeadline(tick, end, later(j.Schedule.Next(time.Now().Add(-j.Delay)), next).Add(j.Delay))
+		}
+		more = j.tick(tick)
+		end()
+		j.release()
+		if !more || ctx.Err() != nil || !next.IsZero() && !time.Now().Before(next.Add(j.Delay)) {
+			break
+		}
+	}
+	return more
+}
+
+// tick runs the job once and records how it went. It reports whether another window may be ready.
+func (j *job) tick(ctx context.Context) (more bool) {
+	at, read := j.now(), j.Cursor
+	window, skipped, due := j.NextWindow(read, at)
+	if !due {
+		j.status.idle()
+		return false
+	}
+	j.status.begin(at)
+	result, err := j.Tick(ctx, window, Steps{Commit: j.commit, Deliver: j.deliver})
+	switch {
+	case errors.Is(err, errStopped): // the job itself has not failed
+		if j.abandoned != nil {
+			j.Log.Warn("run abandoned", "error", err)
+		}
+		return false
+	case err != nil:
+		j.status.fail(err, time.Since(at))
+		j.report.failed("run failed", wholeRun, err)
+		j.expireAt = j.ValidUntil(j.delivered)
+		j.expireIfDue()
+		return false
+	}
+	j.status.succeed(result, time.Since(at))
+	j.status.read(j.Cursor, skipped)
+	j.report.succeeded(result)
+	if skipped > 0 {
+		j.Log.Error("windows skipped: they lie further back than window.max_catch_up", "windows", skipped, "from", read, "to", window.Start)
+	}
+	return j.Windows != nil
+}
+
+// now returns the time of a tick. It is later than that of the last tick, also if many windows are read at once or the
+// clock was set back a little, so that samples stay in order.
+func (j *job) now() time.Time {
+	now := time.Now()
+	if gap := now.Round(0).Sub(j.LastSuccess); gap > -time.Minute && gap < time.Millisecond {
+		return j.LastSuccess.Add(time.Millisecond)
+	}
+	return now
+}
+
+// lazySave is how old the state file's time of a job may be if the job keeps nothing that would be missed.
+const lazySave = time.Minute
+
+// commit appends what the tick has changed to the state file. If it has changed something that only the ledger knows, commit
+// returns when that is on disk: what a restart goes on from is never behind what was delivered. While the disk fails, the batch
+// is held back, and the job does not run.
+func (j *job) commit(*ledger.Result) error {
+	j.ticked = true
+	if j.agent.state == nil {
+		return nil
+	}
+	if !j.Ledger.Keeps() && !j.Dated() {
+		if j.Ledger.Grown() || time.Since(j.savedAt) >= lazySave {
+			j.agent.state.AppendLazily(j.Name, j.record(false, false))
+		}
+		return nil
+	}
+	written := j.agent.state.Append(j.Name, j.record(false, false)).Done()
+	select {
+	case <-written:
+		return nil
+	default:
+	}
+	j.release()
+	held := time.NewTicker(time.Second)
+	defer held.Stop()
+	for {
+		select {
+		case <-written:
+			j.report.recovered(stateFile)
+			return nil
+		case <-j.life.Done():
+			return errStopped
+		case <-held.C:
+		}
+		if why := j.agent.state.Status().Error; why != "" {
+			j.status.hold(why)
+			j.report.failed("the run is held back until its state is on disk", stateFile, errors.New(why))
+		}
+		if j.expireAt.IsZero() {
+			j.expireAt = j.ValidUntil(j.delivered)
+		}
+		j.expireIfDue()
+	}
+}
+
+// record returns a record of the job's state: of all of it, or of what has changed since the last one.
+func (j *job) record(all, delivered bool) []byte {
+	j.savedAt = time.Now()
+	saved := &Saved{LastSuccess: j.LastSuccess.UTC(), Fetches: digest(j.Fetches), Delivered: delivered}
+	if j.Windows != nil {
+		saved.Cursor = j.Cursor.UTC()
+	}
+	return append(saved.header(nil), j.Ledger.Changes(all)...)
+}
+
+// stateFile is the subject of reports of the state file.
+const stateFile = "state file"
+
+// deliver queues the batch for the job's sinks.
+func (j *job) deliver(b metric.Batch) error {
+	j.showing, j.delivered, j.expireAt = true, j.LastSuccess, time.Time{}
+	j.agent.deliver(&j.Job, b)
+	return nil
+}
+
+// expireIfDue ends the job's series if they have expired. The ledger keeps its totals.
+func (j *job) expireIfDue() {
+	if j.expireAt.IsZero() || time.Now().Before(j.expireAt) {
+		return
+	}
+	j.expireAt = time.Time{}
+	if j.showing {
+		j.showing = false
+		j.Log.Warn("the job's series end: the last values have expired (valid_for)", "last_success", j.delivered)
+		j.agent.deliver(&j.Job, metric.Batch{Job: j.Name, Time: time.Now()})
+	}
+}
+
+// maxMissed bounds how many missed due times are counted. More of them mean that the clock was set.
 const maxMissed = 1000
 
-// afterTick is the due time to wait for, where the first one after the tick's own was next. Those that have passed
-// meanwhile are left out, but for one where the policy is to run late rather than not, or where windows wait to be read.
+// afterTick returns the due time to wait for. Next is the first one after that of the tick. Due times that have passed
+// are skipped. The last of them is kept if the overlap policy is to run late, or if windows are left to read.
 func (j *job) afterTick(next time.Time, more bool) time.Time {
 	now := time.Now()
 	late := 0
 	last := next
-	for ; !next.IsZero() && next.Add(j.Jitter).Before(now); late++ {
+	for ; !next.IsZero() && next.Add(j.Delay).Before(now); late++ {
 		if late == maxMissed {
 			next = j.Schedule.Next(now)
 			break
@@ -90,45 +262,70 @@ func (j *job) afterTick(next time.Time, more bool) time.Time {
 	return next
 }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+// inherit takes over the state of a removed job of the same name, as far as it still applies. It reports whether there
+// was one.
+func (j *job) inherit(removed []*job) bool {
+	for _, old := range removed {
+		if old.Name != j.Name {
+			continue
+		}
+		if old.Fetches == j.Fetches {
+			j.Ledger.Inherit(old.Ledger)
+		}
+		j.LastSuccess, j.Cursor, j.showing, j.delivered, j.expireAt = old.LastSuccess, old.Cursor, old.showing, old.delivered, old.expireAt
+		j.ticked, j.restored = old.ticked, old.restored
+		j.status.inherit(old.status)
+		return true
 	}
+	return false
+}
+
+// restore loads the job's state from the state file. If that cannot be used, the job starts without state.
+func (j *job) restore() {
+	if j.agent.state == nil {
+		return
+	}
+	records := j.agent.state.Records(j.Name)
+	if records == nil {
+		return
+	}
+	saved, err := ReadSaved(records)
+	if err == nil {
+		err = saved.Restore(j.Worker, time.Now())
+	}
+	if err != nil {
+		j.Log.Error("the job's saved state cannot be used; its totals start from zero", "error", err)
+		return
+	}
+	if saved.Fetches != digest(j.Fetches) {
+		j.Log.Warn("the job fetches something else than when its state was saved; its totals start from zero")
+	} else if !saved.old || saved.Delivered {
+		// Nothing newer was delivered: a series that is new from here on was zero until now.
+		j.Ledger.Resume(time.Now())
+	}
+	j.showing, j.delivered, j.restored = true, j.LastSuccess, saved
+	j.expireAt = j.ValidUntil(j.delivered)
+	j.status.restore(j.LastSuccess, j.Cursor)
+}
+
+// last returns the last batch before a restart, for sinks that may not have it.
+func (j *job) last() metric.Batch {
+	var descs []*metric.Desc
+	if d, ok := j.SourceConfig.(sources.Declarer); ok {
+		descs = d.Declares()
+	}
+	b := metric.Batch{Job: j.Name}
+	b.Families, b.Known, b.Time = j.Ledger.Last(descs, j.restored.Delivered || j.restored.old)
+	b.Every = j.interval(b.Time)
 	return b
 }
 
-// waitFor waits until a time, ending the job's series meanwhile if they become invalid. It is false when ctx has ended.
-// The clock is looked at again every minute: it may have been set, or the machine asleep.
-func (j *job) waitFor(ctx context.Context, until time.Time) bool {
-	j.status.wait(until)
-	for {
-		pause := min(time.Until(until), time.Minute)
-		if pause <= 0 {
-			return ctx.Err() == nil
-		}
-		// Where both come at once, the tick has its chance first.
-		if !j.expireAt.IsZero() && j.expireAt.Before(until) {
-			j.expireIfDue()
-			pause = min(pause, max(time.Until(j.expireAt), time.Millisecond))
-		}
-		if j.unsaved {
-			j.saveIfDue()
-			pause = min(pause, max(time.Until(j.savedAt.Add(statePause)), time.Millisecond))
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(pause):
-		}
-	}
-}
-
-// jobGrace is how long a tick under way may go on once its job is to stop.
+// jobGrace is how long the current tick may continue when its job is stopped.
 const jobGrace = 5 * time.Second
 
 var errStopped = errors.New("the agent is stopping")
 
-// withGrace is a context that ends some time after its parent.
+// withGrace returns a context that ends jobGrace after its parent.
 func withGrace(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent))
 	var timer *time.Timer

@@ -33,7 +33,7 @@ func equal(t *testing.T, what string, got, want []int) {
 	}
 }
 
-// TestOverlap holds the three policies against a tick that takes 25 s where one is due every 10 s.
+// TestOverlap checks the three policies against a tick that takes 25 s where one is due every 10 s.
 func TestOverlap(t *testing.T) {
 	for _, c := range []struct {
 		policy    schedule.Overlap
@@ -81,7 +81,7 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
-// TestValidFor holds that the values of a failing job stay for two intervals, then end, and come back with their totals.
+// TestValidFor checks that the values of a failing job stay for two intervals, then end, and come back with their totals.
 func TestValidFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newScripted(func(_ context.Context, n int) error {
@@ -138,7 +138,7 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	})
 }
 
-// TestStop holds that a tick under way may finish within its grace, that what it measured is still delivered, and that a
+// TestStop checks that a tick under way may finish within its grace, that what it measured is still delivered, and that a
 // tick that does not end is ended.
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -26,7 +26,7 @@ func (s *slowToOpen) Write(_ context.Context, b metric.Batch) error {
 	return nil
 }
 
-// TestPointsAreNotSuperseded holds that a batch with points, which no later one has, waits for its sink, and that those for
+// TestPointsAreNotSuperseded checks that a batch with points, which no later one has, waits for its sink, and that those for
 // which there is no room are counted.
 func TestPointsAreNotSuperseded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

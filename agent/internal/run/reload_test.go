@@ -12,8 +12,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestReload holds that jobs and sinks that a new plan does not change go on with their state, that what it drops ends,
-// and that a sink that is new learns at once what jobs show.
+// TestReload checks that unchanged jobs and sinks keep their state over a reload, that the series of removed jobs end,
+// and that a new sink gets the current batches at once.
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		keep, gone, changed, next := newScripted(nil), newScripted(nil), newScripted(nil), newScripted(nil)
@@ -51,7 +51,7 @@ func TestReload(t *testing.T) {
 		}
 		agent.ReloadFailed()
 		if agent.State().ReloadGood {
-			t.Error("a reload that failed is not told")
+			t.Error("a failed reload is not in the state")
 		}
 		if err := stop(); err != nil {
 			t.Error(err)
@@ -59,7 +59,7 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// TestReloadKeepsTotals holds that a job that changes, but measures the same, goes on counting; and that one that measures
+// TestReloadKeepsTotals checks that a job that changes, but measures the same, continues counting, and that one that measures
 // something else does not.
 func TestReloadKeepsTotals(t *testing.T) {
 	for _, same := range []bool{true, false} {
@@ -91,7 +91,7 @@ func TestReloadKeepsTotals(t *testing.T) {
 	}
 }
 
-// TestSinksOfAJob holds that a job's batches go to the sinks that it names alone, and that a reload which changes the names
+// TestSinksOfAJob checks that a job's batches go to the sinks that it names alone, and that a reload which changes the names
 // ends its series in one sink and shows them in another at once.
 func TestSinksOfAJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestSinksOfAJob(t *testing.T) {
 	})
 }
 
-// TestReloadOfASink holds that nothing is lost while the sink that goes takes its time.
+// TestReloadOfASink checks that nothing is lost while the sink that goes takes its time.
 func TestReloadOfASink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newScripted(nil)
@@ -152,7 +152,7 @@ func TestReloadOfASink(t *testing.T) {
 	})
 }
 
-// TestValidUntil holds that two intervals are those after the last good tick, however uneven.
+// TestValidUntil checks that two intervals are those after the last good tick, however uneven.
 func TestValidUntil(t *testing.T) {
 	zone, err := time.LoadLocation("Europe/Oslo")
 	if err != nil {
@@ -168,14 +168,14 @@ func TestValidUntil(t *testing.T) {
 		if got := j.ValidUntil(friday); !got.Equal(want) {
 			t.Errorf("%s: valid until %s, want %s", spec, got, want)
 		}
-		j.Jitter = 10 * time.Second
-		if got := j.ValidUntil(friday.Add(j.Jitter)); !got.Equal(want.Add(j.Jitter)) {
+		j.Delay = 10 * time.Second
+		if got := j.ValidUntil(friday.Add(j.Delay)); !got.Equal(want.Add(j.Delay)) {
 			t.Errorf("%s with jitter: valid until %s", spec, got)
 		}
 	}
 }
 
-// TestClockSetForward holds that a clock that jumps by decades does not have every missed tick looked at.
+// TestClockSetForward checks that a clock that jumps by decades does not have every missed tick looked at.
 func TestClockSetForward(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := newAgent().newJob(planJob(t, "j", "* * * * *", newScripted(nil)))
@@ -205,9 +205,9 @@ func TestOnce(t *testing.T) {
 	})
 }
 
-// TestANewSinkIsToldAsOfNow holds that samples of a slow job do not come behind those that the sink before, which tells them
-// again and again, has sent of it.
-func TestANewSinkIsToldAsOfNow(t *testing.T) {
+// TestNewSinkGetsCurrentTime checks that a new sink gets the batch of a slow job with the current time: the sink before may
+// have sent the batch again, later than the batch's own time.
+func TestNewSinkGetsCurrentTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		next, reload := &shelf{}, make(chan Plan)
 		source := newScripted(nil)
@@ -225,5 +225,53 @@ func TestANewSinkIsToldAsOfNow(t *testing.T) {
 			t.Errorf("the new sink is given samples of %s ago", age)
 		}
 		stop()
+	})
+}
+
+// TestReloadOfAnotherAddress checks that a job that fetches something else after a reload does not continue the totals of
+// what it fetched before.
+func TestReloadOfAnotherAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, page, reload := newScripted(nil), &shelf{}, make(chan Plan)
+		plan := func(address string) Plan {
+			j := planJob(t, "j", "@every 10s", source)
+			j.Key, j.Fetches = address, address
+			return Plan{Concurrency: 1, Jobs: []Job{j}, Sinks: []Sink{planSink("page", page)}}
+		}
+		stop := start(t, newAgent(), plan("https://a.example"), reload)
+		time.Sleep(25 * time.Second) // ticks at 0, 10 and 20
+		reload <- plan("https://b.example")
+		time.Sleep(5 * time.Second) // a tick at 25
+		synctest.Wait()
+		if got := page.shows()["j"]; got != 1 {
+			t.Errorf("after the reload the total is %v, want 1", got)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestTickDuringReload checks that a batch of a tick that ran during a reload is later than the batch that the reload has
+// given to a new sink, though its tick started earlier.
+func TestTickDuringReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := newScripted(func(context.Context, int) error { time.Sleep(5 * time.Second); return nil })
+		added, reload := &shelf{}, make(chan Plan)
+		plan := func(sinks ...Sink) Plan {
+			return Plan{Concurrency: 1, Jobs: []Job{planJob(t, "j", "@every 10s", source)}, Sinks: sinks}
+		}
+		old := planSink("old", &shelf{})
+		stop := start(t, newAgent(), plan(old), reload)
+		time.Sleep(12 * time.Second) // the tick of 10 runs
+		reload <- plan(old, planSink("added", added))
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		if len(added.batches) != 2 || !added.batches[1].Time.After(added.batches[0].Time) || added.shows()["j"] != 2 {
+			t.Errorf("the new sink has %+v", added.batches)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
 	})
 }

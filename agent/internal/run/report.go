@@ -3,28 +3,30 @@ package run
 import (
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// report logs what happens to a job or a sink: an error once, and again when its text changes; then that it is over.
+// report logs the errors of a job or a sink: each error once, again when its text changes, and once when it is over.
 type report struct {
 	log     *slog.Logger
-	failing map[string]*failure // by what fails: a sink delivers for many jobs
-	metrics map[string]string   // what is wrong with single metrics, by metric and reason
+	failing map[string]*failure // by what fails, for a sink by job
+	metrics map[string]string   // problems of single metrics, by metric and reason
 }
 
-// failure is an error under way.
+// failure is an error that is not over.
 type failure struct {
 	text  string
 	times int
 }
 
-// failed logs an error of what, unless it is logged already, for this or for another.
+// failed logs an error, unless one of the same text is not over.
 func (r *report) failed(message, what string, err error) {
 	text := err.Error()
-	known := r.says(text)
+	known := r.logged(text)
 	f := r.failing[what]
 	if f == nil {
 		f = &failure{}
@@ -40,8 +42,8 @@ func (r *report) failed(message, what string, err error) {
 	}
 }
 
-// says tells whether an error of this text is under way.
-func (r *report) says(text string) bool {
+// logged reports whether an error of this text is not over.
+func (r *report) logged(text string) bool {
 	for _, f := range r.failing {
 		if f.text == text {
 			return true
@@ -50,27 +52,27 @@ func (r *report) says(text string) bool {
 	return false
 }
 
-// recovered logs the end of an error, once nothing has it any more.
+// recovered logs that an error is over, if nothing else fails with the same text.
 func (r *report) recovered(what string) {
 	f := r.failing[what]
 	if f == nil {
 		return
 	}
 	delete(r.failing, what)
-	if !r.says(f.text) {
+	if !r.logged(f.text) {
 		r.log.Info("recovered", "failures", f.times, "last_error", f.text)
 	}
 }
 
-// theTick is what fails where a job's whole tick does.
-const theTick = "tick"
+// wholeRun is what fails if a tick as a whole fails.
+const wholeRun = "run"
 
-// took logs a tick that has succeeded, and what was wrong with single metrics of it.
-func (r *report) took(result *ledger.Result) {
-	r.recovered(theTick)
-	r.log.Debug("tick", "readings", result.Readings, "series", result.Series)
+// succeeded logs a successful tick, and the problems of single metrics.
+func (r *report) succeeded(result *ledger.Result) {
+	r.recovered(wholeRun)
+	r.log.Debug("run succeeded", "readings", result.Readings, "series", result.Series)
 	for _, name := range result.Restarted {
-		r.log.Warn("metric begins anew: it is declared otherwise than before", "metric", name)
+		r.log.Warn("the metric starts from zero: its declaration has changed", "metric", name)
 	}
 	now := make(map[string]string, len(result.Problems)+len(result.Drops))
 	for _, p := range result.Problems {
@@ -78,13 +80,13 @@ func (r *report) took(result *ledger.Result) {
 	}
 	for _, d := range result.Drops {
 		if d.Reason == metric.NotNewer {
-			continue // nothing is wrong: an API shows its past again
+			continue // not a problem: the API shows the past again
 		}
 		name := d.Metric
 		if d.Reason == metric.Skipped {
-			name = "*" // it is the same for all metrics, and told once
+			name = "*" // the same for all metrics, so logged once
 		}
-		r.note(now, name+" "+string(d.Reason), name, "readings left out", string(d.Reason), "first", d.First, "count", d.Count)
+		r.note(now, name+" "+string(d.Reason), name, "readings dropped", string(d.Reason), "first", d.First, "count", d.Count)
 	}
 	for key := range r.metrics {
 		if now[key] == "" {
@@ -94,22 +96,71 @@ func (r *report) took(result *ledger.Result) {
 	r.metrics = now
 }
 
-// note logs one such thing unless it was so in the last tick, or has been noted in this one.
-func (r *report) note(now map[string]string, key, name, what, reason string, more ...any) {
-	told := now[key] == reason || r.metrics[key] == reason
+// note logs a problem, unless the last tick had it, or it was noted for this tick.
+func (r *report) note(now map[string]string, key, name, message, reason string, more ...any) {
+	logged := now[key] == reason || r.metrics[key] == reason
 	now[key] = reason
-	if told {
+	if logged {
 		return
 	}
 	args := append([]any{"metric", name, "reason", reason}, more...)
-	r.log.Warn(what, args...)
+	r.log.Warn(message, args...)
 }
 
-// first is what went wrong in a tick, in one line; empty where nothing did.
+// first returns the first problem of a tick in one line, "" if there is none.
 func first(result *ledger.Result) string {
 	if len(result.Problems) > 0 {
 		p := result.Problems[0]
 		return fmt.Sprintf("%s: %v", p.Metric, p.Err)
 	}
 	return ""
+}
+
+// Problems returns what a tick could not measure or has dropped, one line each, for people to read.
+func Problems(r *ledger.Result) []string {
+	var lines []string
+	for _, p := range r.Problems {
+		lines = append(lines, fmt.Sprintf("%s: %v", p.Metric, p.Err))
+	}
+	for _, d := range r.Drops {
+		if line := describe(d.Metric, &d.Drop); line != "" && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// Unmeasured is Problems for readings that no ledger has got, because the tick has failed.
+func Unmeasured(readings metric.Readings) []string {
+	var lines []string
+	for i := range readings {
+		m := &readings[i]
+		if m.Desc == nil {
+			continue // a bug of the source, which the tick's error names
+		}
+		if m.Err != nil {
+			lines = append(lines, fmt.Sprintf("%s: %v", m.Desc.Name, m.Err))
+		}
+		for k := range m.Drops {
+			if line := describe(m.Desc.Name, &m.Drops[k]); line != "" && !slices.Contains(lines, line) {
+				lines = append(lines, line)
+			}
+		}
+	}
+	return lines
+}
+
+// describe returns a line for dropped readings, "" if they are no problem.
+func describe(name string, d *metric.Drop) string {
+	what := "readings"
+	if d.Count == 1 {
+		what = "reading"
+	}
+	switch d.Reason {
+	case metric.NotNewer: // the API shows the past again
+		return ""
+	case metric.Skipped: // the same for all metrics
+		return fmt.Sprintf("%d %s skipped, the first: %s", d.Count, strings.Replace(what, "reading", "item", 1), d.First)
+	}
+	return fmt.Sprintf("%s: %d %s dropped, %s: %s", name, d.Count, what, d.Reason, d.First)
 }

@@ -24,7 +24,7 @@ func newReport() (*report, *strings.Builder) {
 	return &report{log: slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: drop}))}, &b
 }
 
-// TestReportSinks holds that one error of many jobs is logged once, its end once, and another error in between by itself.
+// TestReportSinks checks that one error of many jobs is logged once, its end once, and another error in between by itself.
 func TestReportSinks(t *testing.T) {
 	r, log := newReport()
 	away, refused := errors.New("connection refused"), errors.New("job b: 400 Bad Request")
@@ -47,19 +47,19 @@ level=INFO msg=recovered failures=5 last_error="job b: 400 Bad Request"
 	}
 }
 
-// TestReportMetrics holds that what is wrong with a metric is logged when it begins and when it ends.
+// TestReportMetrics checks that what is wrong with a metric is logged when it begins and when it ends.
 func TestReportMetrics(t *testing.T) {
 	r, log := newReport()
 	bad := &ledger.Result{
 		Problems: []ledger.Problem{{Metric: "x", Err: errors.New("items .a[]: cannot iterate over null")}},
 		Drops:    []ledger.Drop{{Metric: "y", Drop: metric.Drop{Reason: metric.Missing, Count: 2, First: "item 0"}}},
 	}
-	r.took(bad)
-	r.took(bad)
-	r.took(&ledger.Result{})
+	r.succeeded(bad)
+	r.succeeded(bad)
+	r.succeeded(&ledger.Result{})
 	want := []string{
 		`level=WARN msg="metric not measured" metric=x reason="items .a[]: cannot iterate over null"`,
-		`level=WARN msg="readings left out" metric=y reason=missing first="item 0" count=2`,
+		`level=WARN msg="readings dropped" metric=y reason=missing first="item 0" count=2`,
 		`level=INFO msg="metric recovered" metric=x`,
 		`level=INFO msg="metric recovered" metric="y missing"`,
 	}
@@ -73,7 +73,7 @@ func TestReportMetrics(t *testing.T) {
 	}
 }
 
-// TestSelfTimes holds that the agent's own metrics come at once, soon after a change, and never twice at one time.
+// TestSelfTimes checks that the agent's own metrics come at once, soon after a change, and never twice at one time.
 func TestSelfTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var times []time.Duration

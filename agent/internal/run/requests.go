@@ -5,27 +5,27 @@ import (
 	"sync"
 )
 
-// Requests counts a job's or sink's requests. The zero value is ready; it is safe for concurrent use.
+// Requests counts the requests of a job or sink. The zero value is ready to use, and safe for concurrent use.
 type Requests struct {
 	mu     sync.Mutex
 	counts map[Request]int64
 	costs  map[string]Cost // by host
 }
 
-// Request is what requests are told apart by. Code is 0 where no response came.
+// Request is the key by which requests are counted. Code is 0 if there was no response.
 type Request struct {
 	Host string
 	Code int
 }
 
-// Cost is what else requests to a host have cost.
+// Cost is what requests to a host have cost.
 type Cost struct {
 	Received int64  // bytes of bodies, decompressed
-	Reused   int64  // answers that were there already, so that nothing was sent
-	Left     *int64 // requests that the host still takes for now, as it says; nil where it does not
+	Cached   int64  // responses served from the cache, for which nothing was sent
+	Left     *int64 // requests that the host still accepts, by its own rate limit headers; nil if it sends none
 }
 
-// Add adds what one more request has cost.
+// Add adds the cost of one request.
 func (r *Requests) Add(host string, c Cost) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -34,14 +34,14 @@ func (r *Requests) Add(host string, c Cost) {
 	}
 	sum := r.costs[host]
 	sum.Received += c.Received
-	sum.Reused += c.Reused
+	sum.Cached += c.Cached
 	if c.Left != nil {
 		sum.Left = c.Left
 	}
 	r.costs[host] = sum
 }
 
-// Costs is a copy of the costs, by host.
+// Costs returns a copy of the costs by host.
 func (r *Requests) Costs() map[string]Cost {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,7 +58,7 @@ func (r *Requests) Count(host string, code int) {
 	r.counts[Request{host, code}]++
 }
 
-// Counts is a copy of the counts.
+// Counts returns a copy of the counts.
 func (r *Requests) Counts() map[Request]int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()

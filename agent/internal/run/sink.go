@@ -3,21 +3,22 @@ package run
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"runtime/debug"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 )
 
-// Drain is how long a sink may go on delivering when the agent stops.
+// Drain is how long a sink may continue to deliver when the agent stops.
 const Drain = 10 * time.Second
 
-// rerunPause is how long a sink that came with a reload and cannot work waits before it is tried again.
+// rerunPause is the time until a sink that a reload has added, and that cannot work, is started again.
 const rerunPause = 10 * time.Second
 
-// sink is a sink at work.
+// sink is a running sink.
 type sink struct {
 	*delivery
 	drain  time.Duration
@@ -30,7 +31,7 @@ func newSink(plan Sink, drain time.Duration) *sink {
 	return &sink{delivery: newDelivery(plan), drain: drain, stop: make(chan struct{})}
 }
 
-// start sets the sink to work. Its end comes by end alone, so that it outlives the jobs.
+// start starts the sink. It runs until end, also if ctx ends before, so that it outlives the jobs.
 func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if r, ok := s.Sink.Sink.(sinks.Runner); ok {
@@ -39,7 +40,7 @@ func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 	write, end := context.WithCancel(context.WithoutCancel(ctx))
 	s.wg.Go(func() {
 		defer end()
-		// The sink itself may go on until all is handed to it.
+		// The sink's Run ends only when everything has been written to it.
 		defer s.cancel()
 		go func() {
 			select {
@@ -57,10 +58,10 @@ func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 	})
 }
 
-// serve runs the sink's own work. If that cannot be done at all, the agent ends, or else tries again.
+// serve calls the sink's Run. If that fails, serve calls fail, which ends the agent. If fail is nil, it calls Run again later.
 func (s *sink) serve(ctx context.Context, r sinks.Runner, fail context.CancelCauseFunc) {
 	for {
-		err := contained(s.Log, func() error { return r.Run(ctx) })
+		err := contain(s.Log, "sink", func() error { return r.Run(ctx) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -69,7 +70,7 @@ func (s *sink) serve(ctx context.Context, r sinks.Runner, fail context.CancelCau
 			return
 		}
 		if err != nil {
-			s.Log.Error(err.Error())
+			s.Log.Error("the sink cannot work, it is started again later", "error", err, "pause", rerunPause.String())
 		}
 		select {
 		case <-ctx.Done():
@@ -79,19 +80,174 @@ func (s *sink) serve(ctx context.Context, r sinks.Runner, fail context.CancelCau
 	}
 }
 
-// end delivers what is left, within a bound, and waits for the sink to finish.
+// end delivers what is queued, for as long as drain, and waits for the sink to finish.
 func (s *sink) end() {
 	close(s.stop)
 	s.wg.Wait()
 }
 
-// contained turns a panic into an error.
-func contained(log *slog.Logger, f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			log.Error("sink panicked", "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("sink panicked: %v", p)
+// How batches are delivered.
+const (
+	writeTimeout = 30 * time.Second
+	firstPause   = time.Second // bounds the first pause between tries; doubled up to lastPause; the pause is a random part of it
+	lastPause    = time.Minute
+	maxWaiting   = 64 // batches of one job; the oldest is dropped, since batches hold running totals
+)
+
+// delivery writes batches to one sink, one at a time and in order.
+type delivery struct {
+	Sink
+	report report
+
+	mu      sync.Mutex
+	waiting []metric.Batch
+	wake    chan struct{} // holds a token if waiting may have grown
+	lost    bool          // a batch could not be delivered
+}
+
+func newDelivery(s Sink) *delivery {
+	return &delivery{Sink: s, report: report{log: s.Log}, wake: make(chan struct{}, 1)}
+}
+
+// repeat queues the last batch before a restart, if the sink can take it again. It is called before the first add.
+func (d *delivery) repeat(b metric.Batch) {
+	if _, ok := d.Sink.Sink.(sinks.Repeater); ok {
+		b.Repeated = true
+		d.waiting = append(d.waiting, b)
+	}
+}
+
+// add queues a batch.
+func (d *delivery) add(b metric.Batch) {
+	d.mu.Lock()
+	same := 0
+	for i := range d.waiting {
+		if d.waiting[i].Job == b.Job {
+			same++
 		}
-	}()
-	return f()
+	}
+	if same >= maxWaiting {
+		oldest := slices.IndexFunc(d.waiting, func(w metric.Batch) bool { return w.Job == b.Job })
+		if n := d.waiting[oldest].Points(); n > 0 {
+			d.Stats.Drop(sinks.QueueFull, n)
+		}
+		d.waiting = slices.Delete(d.waiting, oldest, oldest+1)
+	}
+	d.waiting = append(d.waiting, b)
+	d.mu.Unlock()
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (d *delivery) next() (metric.Batch, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.waiting) == 0 {
+		return metric.Batch{}, false
+	}
+	b := d.waiting[0]
+	d.waiting = slices.Delete(d.waiting, 0, 1)
+	return b, true
+}
+
+// superseded reports whether a newer batch of the same job is waiting.
+func (d *delivery) superseded(b metric.Batch) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(d.waiting, func(w metric.Batch) bool { return w.Job == b.Job })
+}
+
+// run delivers until stop is closed and nothing is waiting. After ctx has ended, batches are dropped instead of tried again.
+func (d *delivery) run(ctx context.Context, stop <-chan struct{}) {
+	for stopping := false; ; {
+		if b, ok := d.next(); ok {
+			d.write(ctx, b)
+			continue
+		}
+		if stopping {
+			return
+		}
+		select {
+		case <-d.wake:
+		case <-stop:
+			stopping = true
+		}
+	}
+}
+
+// write delivers one batch. After an error it tries again, until the batch is superseded, the error is permanent, or ctx ends.
+func (d *delivery) write(ctx context.Context, b metric.Batch) {
+	pause := firstPause
+	for {
+		err := d.try(ctx, b)
+		if err == nil {
+			if len(b.Families) > 0 { // ending a job may have needed no request
+				d.report.recovered(b.Job)
+			}
+			return
+		}
+		d.Stats.Failed.Add(1)
+		if ctx.Err() == nil {
+			d.report.failed("cannot deliver", b.Job, err)
+		}
+		if sinks.IsPermanent(err) {
+			d.lose(sinks.Refused, b)
+			return
+		}
+		wait := max(time.Duration(rand.Int64N(int64(pause))), sinks.Pause(err))
+		pause = min(2*pause, lastPause)
+		select {
+		case <-ctx.Done():
+			d.lose(sinks.Shutdown, b)
+			return
+		case <-time.After(wait):
+		}
+		if d.superseded(b) && b.Points() == 0 {
+			return // the newer batch has everything
+		}
+		d.Stats.Retried.Add(1)
+	}
+}
+
+// lose counts a batch that will not be delivered.
+func (d *delivery) lose(reason metric.Reason, b metric.Batch) {
+	d.Stats.Drop(reason, b.Samples())
+	d.lost = true
+}
+
+// try writes a batch once. A panic is a permanent error.
+func (d *delivery) try(ctx context.Context, b metric.Batch) (err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, fmt.Errorf("timed out after %s", writeTimeout))
+	defer cancel()
+	panicked := true
+	err = contain(d.Log, "sink", func() error {
+		write := d.Sink.Sink.Write
+		if b.Repeated {
+			write = d.Sink.Sink.(sinks.Repeater).Repeat
+		}
+		err := write(ctx, b)
+		panicked = false
+		return err
+	})
+	if panicked {
+		return sinks.Permanent(err)
+	}
+	return err
+}
+
+// state returns the current state of the sink.
+func (d *delivery) state() SinkState {
+	dropped := d.Stats.Dropped()
+	if dropped == nil {
+		dropped = map[metric.Reason]int64{}
+	}
+	for _, reason := range sinks.Reasons() {
+		dropped[reason] += 0
+	}
+	return SinkState{
+		Name: d.Name, Sent: d.Stats.Sent.Load(), Failed: d.Stats.Failed.Load(), Retried: d.Stats.Retried.Load(),
+		Dropped: dropped, Pending: d.Stats.Pending(), Requests: d.Requests.Counts(),
+	}
 }

@@ -11,17 +11,17 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// State is the agent's work at one moment.
+// State is the state of an agent at one moment.
 type State struct {
 	Jobs       []JobState  // in the order of the plan
 	Sinks      []SinkState // in the order of the plan
-	Reloaded   time.Time   // when the plan was last put to work
-	ReloadGood bool        // whether the last try to reload succeeded
+	Reloaded   time.Time   // when the current plan was loaded
+	ReloadGood bool        // the last reload succeeded
 
-	File *state.Status // the state file; nil where there is none
+	File *state.Status // of the state file; nil if there is none
 }
 
-// JobState is what is known of one job.
+// JobState is the state of one job.
 type JobState struct {
 	Name        string
 	Up          bool // the last tick succeeded
@@ -29,21 +29,21 @@ type JobState struct {
 	LastSuccess time.Time
 	NextRun     time.Time
 	Duration    time.Duration // of the last tick
-	Error       string        // of the last tick; empty where it succeeded
-	Readings    int           // of the last tick that succeeded
+	Error       string        // of the last tick; empty if it succeeded
+	Readings    int           // of the last successful tick
 	Series      int
-	Unmeasured  int              // metrics that the last tick that succeeded could not measure
+	Unmeasured  int              // metrics that the last successful tick could not measure
 	Ticks       map[string]int64 // by result: success, partial, error, skipped
 	Drops       map[metric.Reason]int64
 	Resets      int64
-	Windowed    bool      // it reads closed windows
-	Cursor      time.Time // up to where it has read
-	Skipped     int64     // windows that lay too far back to be read
+	Windowed    bool      // the job reads closed windows
+	Cursor      time.Time // everything before is read
+	Skipped     int64     // windows left out because they lay too far back
 	Requests    map[Request]int64
 	Costs       map[string]Cost // by host
 }
 
-// SinkState is what is known of one sink.
+// SinkState is the state of one sink.
 type SinkState struct {
 	Name     string
 	Sent     int64
@@ -54,6 +54,16 @@ type SinkState struct {
 	Requests map[Request]int64
 }
 
+// lostAny reports whether a sink has dropped samples, or still holds some.
+func (s *SinkState) lostAny() bool {
+	for _, n := range s.Dropped {
+		if n > 0 {
+			return true
+		}
+	}
+	return s.Pending.Samples > 0
+}
+
 // The results of ticks.
 const (
 	Succeeded = "success"
@@ -62,7 +72,7 @@ const (
 	Skipped   = "skipped"
 )
 
-// jobStatus is a job's state as it changes.
+// jobStatus holds the state of a job. It is safe for concurrent use.
 type jobStatus struct {
 	mu       sync.Mutex
 	state    JobState
@@ -79,7 +89,7 @@ func newJobStatus(name string, requests *Requests, upOrDown func()) *jobStatus {
 	return s
 }
 
-// change is how all of the below change the state.
+// change changes the state.
 func (s *jobStatus) change(f func(*JobState)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,8 +100,8 @@ func (s *jobStatus) change(f func(*JobState)) {
 	}
 }
 
-// goOn takes over what was known of a job before it changed.
-func (s *jobStatus) goOn(old *jobStatus) {
+// inherit takes over the state of the job before a reload changed it. Requests are counted from zero.
+func (s *jobStatus) inherit(old *jobStatus) {
 	state := old.get()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,12 +109,12 @@ func (s *jobStatus) goOn(old *jobStatus) {
 	s.state = state
 }
 
-// restore takes over what is known of the job from before a restart.
+// restore sets what the state file has of the job.
 func (s *jobStatus) restore(lastSuccess, cursor time.Time) {
 	s.change(func(j *JobState) { j.LastSuccess, j.Cursor = lastSuccess, cursor })
 }
 
-// idle notes that the job has nothing to read, with which nothing is wrong.
+// idle notes that the job is well, but has no window to read.
 func (s *jobStatus) idle() {
 	s.change(func(j *JobState) {
 		if !j.Up {
@@ -113,7 +123,7 @@ func (s *jobStatus) idle() {
 	})
 }
 
-// read notes up to where the job has read, and how many windows it has skipped.
+// read notes the job's cursor, and that it has left out windows.
 func (s *jobStatus) read(cursor time.Time, skipped int) {
 	s.change(func(j *JobState) {
 		j.Cursor = cursor
@@ -123,6 +133,11 @@ func (s *jobStatus) read(cursor time.Time, skipped int) {
 
 func (s *jobStatus) begin(at time.Time) {
 	s.change(func(j *JobState) { j.LastStart = at })
+}
+
+// hold notes that the current run waits for the disk.
+func (s *jobStatus) hold(why string) {
+	s.change(func(j *JobState) { j.Up, j.Error = false, why })
 }
 
 func (s *jobStatus) wait(until time.Time) {
@@ -163,18 +178,4 @@ func (s *jobStatus) get() JobState {
 	j.Drops, j.Ticks = maps.Clone(j.Drops), maps.Clone(j.Ticks)
 	j.Requests, j.Costs = s.requests.Counts(), s.requests.Costs()
 	return j
-}
-
-func (d *delivery) state() SinkState {
-	dropped := d.Stats.Dropped()
-	if dropped == nil {
-		dropped = map[metric.Reason]int64{}
-	}
-	for _, reason := range sinks.Reasons() {
-		dropped[reason] += 0
-	}
-	return SinkState{
-		Name: d.Name, Sent: d.Stats.Sent.Load(), Failed: d.Stats.Failed.Load(), Retried: d.Stats.Retried.Load(),
-		Dropped: dropped, Pending: d.Stats.Pending(), Requests: d.Requests.Counts(),
-	}
 }

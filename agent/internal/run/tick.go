@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"time"
 
@@ -12,86 +13,157 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// tick does one tick, from the fetch to the sinks. Whatever goes wrong before the batch leaves no trace in the ledger, and
-// the window unread. It tells whether another window may wait to be read.
-func (j *job) tick(ctx context.Context) (more bool) {
-	at := j.now()
-	window, skipped, due := j.Window(j.cursor, at)
-	if !due {
-		j.status.idle()
-		return false
-	}
-	j.status.begin(at)
-	readings, err := Collect(ctx, &j.Job, window)
-	if err == nil {
-		err = Unmeasured(readings)
-	}
-	if err == nil {
-		err = j.take(window, readings)
-	}
-	if errors.Is(err, errStopped) {
-		if j.left != nil {
-			j.Log.Warn("tick left behind", "error", err)
-		}
-		return false // nothing is wrong with the job
-	}
+// Worker runs the ticks of one job, one at a time. It has the state that one tick leaves to the next.
+type Worker struct {
+	Job
+	Ledger      *ledger.Ledger
+	LastSuccess time.Time // the time of the last successful tick
+	Cursor      time.Time // the end of its window; everything before is read
+
+	abandoned chan struct{} // closed when an abandoned Collect has returned; nil if there is none
+}
+
+// NewWorker returns a worker for a job that has not run yet.
+func NewWorker(job Job) *Worker {
+	w := &Worker{Job: job}
+	w.Ledger = ledger.New(w.ValidUntil, w.MaxSeries)
+	return w
+}
+
+// Steps are what a command adds to a tick. Any of them may be nil.
+type Steps struct {
+	// Collected gets the readings before the ledger does. It may remove rows.
+	Collected func(readings metric.Readings)
+	// Commit makes the tick durable. The ledger, LastSuccess and Cursor have moved on, and no sink has the batch yet. After
+	// an error none gets it.
+	Commit func(result *ledger.Result) error
+	// Deliver hands the batch to the sinks.
+	Deliver func(batch metric.Batch) error
+}
+
+// Tick runs the job once, over the window of the tick, which [Job.NextWindow] returns:
+//
+//	window ─▶ collect ─▶ apply ─▶ commit ─▶ deliver
+//
+// An error up to apply leaves no trace: the ledger and the cursor are as before, and the window can be read again. So does
+// a panic of the source or the ledger, which becomes the tick's error. Commit comes before Deliver, so that a process that
+// is killed never restores less than it has delivered. An error of Deliver comes with the result, since the tick is applied.
+func (w *Worker) Tick(ctx context.Context, tick sources.Tick, do Steps) (*ledger.Result, error) {
+	readings, err := w.collect(ctx, tick)
 	if err != nil {
-		j.status.fail(err, time.Since(at))
-		j.report.failed("tick failed", theTick, err)
-		j.expireAt = j.ValidUntil(j.lastSuccess)
-		j.expireIfDue()
-		return false
+		return nil, err
 	}
-	if skipped > 0 {
-		j.Log.Error("windows skipped: they lie further back than window.max_catch_up", "windows", skipped, "from", j.cursor, "to", window.Start)
+	if do.Collected != nil {
+		err := contain(w.Log, "the step after collect", func() error { do.Collected(readings); return nil })
+		if err != nil {
+			return nil, err
+		}
 	}
-	j.lastSuccess, j.cursor, j.expireAt = at, window.End, time.Time{}
-	j.status.read(j.cursor, skipped)
-	j.unsaved, j.ticked, j.whole = j.agent.state != nil, true, nil
-	j.saveIfDue()
-	return j.Windows != nil
+	result, err := w.apply(tick, readings)
+	if err != nil {
+		return nil, err
+	}
+	w.LastSuccess, w.Cursor = tick.Time, tick.End
+	if do.Commit != nil {
+		if err := do.Commit(result); err != nil {
+			return nil, err
+		}
+	}
+	if do.Deliver == nil {
+		return result, nil
+	}
+	return result, do.Deliver(metric.Batch{Job: w.Name, Time: tick.Time, Families: result.Families, Every: w.interval(tick.Time)})
 }
 
-// now is the time of a tick: its samples come behind those of the one before, also where many windows are read at once, or
-// the clock was set back a little.
-func (j *job) now() time.Time {
-	now := time.Now()
-	if gap := now.Round(0).Sub(j.lastSuccess); gap > -time.Minute && gap < time.Millisecond {
-		return j.lastSuccess.Add(time.Millisecond)
+// abandonAfter is how long a source may continue after its context has ended. Then the tick ends without it.
+const abandonAfter = 3 * time.Second
+
+// collect calls the source within the job's timeout. A source that does not return in time is abandoned, and is not called
+// again until it has returned.
+func (w *Worker) collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
+	if w.abandoned != nil {
+		select {
+		case <-w.abandoned:
+			w.abandoned = nil
+		default:
+			return nil, errors.New("the source is still busy with an earlier run that timed out")
+		}
 	}
-	return now
+	timeout := time.Duration(w.Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("timed out after %s (timeout)", timeout))
+	defer cancel()
+	var readings metric.Readings
+	var err error
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		err = contain(w.Log, "source", func() (err error) {
+			readings, err = w.Source.Collect(ctx, tick)
+			return err
+		})
+	}()
+	select {
+	case <-returned:
+	case <-ctx.Done():
+		select {
+		case <-returned:
+		case <-time.After(abandonAfter):
+			w.abandoned = returned
+			return nil, fmt.Errorf("%w, and the source did not stop", context.Cause(ctx))
+		}
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case ctx.Err() != nil: // readings that came too late
+		return nil, context.Cause(ctx)
+	}
+	return readings, nil
 }
 
-// take turns readings into a batch and hands it to the sinks.
-func (j *job) take(tick sources.Tick, readings metric.Readings) (err error) {
+// apply gives the readings to the ledger. It fails if no metric could be measured.
+func (w *Worker) apply(tick sources.Tick, readings metric.Readings) (*ledger.Result, error) {
+	var result *ledger.Result
+	empty := w.Ledger.Empty()
+	err := contain(w.Log, "ledger", func() (err error) {
+		if err := unmeasured(readings); err != nil {
+			return err
+		}
+		result, err = w.Ledger.ApplyWindow(tick.Time, tick.End, readings)
+		return err
+	})
+	switch {
+	case err != nil && !empty && w.Ledger.Empty():
+		return nil, fmt.Errorf("%w; the job's totals start from zero", err)
+	case err != nil:
+		return nil, err
+	}
+	return result, nil
+}
+
+// unmeasured returns why no metric was measured. It returns nil if at least one was, or if there is none.
+func unmeasured(readings metric.Readings) error {
+	for _, m := range readings {
+		if m.Err == nil {
+			return nil
+		}
+	}
+	switch len(readings) {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("%s: %w", readings[0].Desc.Name, readings[0].Err)
+	}
+	return fmt.Errorf("none of %d metrics could be measured; %s: %w", len(readings), readings[0].Desc.Name, readings[0].Err)
+}
+
+// contain turns a panic of f into an error, and logs its stack. Who is the part of the program that f calls.
+func contain(log *slog.Logger, who string, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			j.Log.Error("ledger panicked", "panic", p, "stack", string(debug.Stack()))
-			j.ledger = ledger.New(j.ValidUntil, j.MaxSeries)
-			err = fmt.Errorf("ledger panicked, its totals begin anew: %v", p)
+			log.Error(who+" panicked", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("%s panicked: %v", who, p)
 		}
 	}()
-	at := tick.Time
-	result, err := j.ledger.ApplyWindow(at, tick.End, readings)
-	if err != nil {
-		return err
-	}
-	j.status.succeed(result, time.Since(at))
-	j.report.took(result)
-	j.showing = true
-	j.agent.deliver(&j.Job, metric.Batch{Job: j.Name, Time: at, Families: result.Families, Every: j.pace(at)})
-	return nil
-}
-
-// expireIfDue ends the job's series once its last values are no longer valid. The ledger keeps its totals.
-func (j *job) expireIfDue() {
-	if j.expireAt.IsZero() || time.Now().Before(j.expireAt) {
-		return
-	}
-	j.expireAt = time.Time{}
-	if j.showing {
-		j.showing = false
-		j.Log.Warn("the last values are no longer valid: ending the job's series", "last_success", j.lastSuccess)
-		j.agent.deliver(&j.Job, metric.Batch{Job: j.Name, Time: time.Now()})
-	}
+	return f()
 }

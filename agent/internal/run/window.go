@@ -1,17 +1,16 @@
 package run
 
 import (
-	"context"
 	"time"
 
-	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/sources"
 )
 
-// minBurst is less than maxWaiting, so that a sink that is slow is told of all windows.
+// minBurst is less than maxWaiting, so that a slow sink gets the batches of all windows.
 const minBurst = 60
 
-// Burst is how many windows are read for one due time at most: 60, or twice as many as come until the next.
+// Burst returns how many windows may be read for one due time: 60, or twice as many as close until the next due time.
+// Without windows it is 1.
 func (j *Job) Burst(due, next time.Time) int {
 	if j.Windows == nil {
 		return 1
@@ -19,11 +18,13 @@ func (j *Job) Burst(due, next time.Time) int {
 	return max(minBurst, int(2*next.Sub(due)/j.Windows.Length))
 }
 
-// Window is the tick at a time, where everything up to read is read already: all that is new since, or one interval where
-// nothing is read yet, or the clock was set back behind it. Of a job with windows it is the next closed one, before which so many were skipped, and due is false
-// where none is left.
-func (j *Job) Window(read, at time.Time) (tick sources.Tick, skipped int, due bool) {
-	read = read.Round(0) // so that it is compared as the clock on the wall shows it
+// NextWindow returns the tick at a time, if everything before read is read already.
+//
+// Without windows the tick reads from read to at. If nothing is read yet, or the clock was set back, it reads one
+// interval. With windows it reads the next closed window. Skipped is how many older windows are left out because they
+// lie further back than max_catch_up. Due is false if no window is closed yet.
+func (j *Job) NextWindow(read, at time.Time) (tick sources.Tick, skipped int, due bool) {
+	read = read.Round(0) // compare wall clock times, without the monotonic clock
 	tick = sources.Tick{Time: at, Start: read, End: at, Interval: j.Schedule.Interval(at)}
 	if j.Windows == nil {
 		if read.IsZero() || read.After(at) {
@@ -39,32 +40,32 @@ func (j *Job) Window(read, at time.Time) (tick sources.Tick, skipped int, due bo
 	return tick, w.Skipped, due
 }
 
-// ValidUntil is how long what was measured at a time stands in for what a failing tick could not measure. Between windows
-// nothing is to be measured: with them the time counts from when the next one can be read.
+// ValidUntil returns until when values measured at a time remain valid while ticks fail: for valid_for, or until the
+// second due time. With windows the time counts from when the next window can be read.
 func (j *Job) ValidUntil(measured time.Time) time.Time {
 	var next time.Time // when the next window can be read
 	if j.Windows != nil && !measured.IsZero() {
 		next = j.Windows.Ready(j.Windows.Closed(measured))
 	}
 	if j.ValidFor > 0 {
-		return later(measured, next).Add(j.ValidFor)
+		return later(measured, next).Add(time.Duration(j.ValidFor))
 	}
 	until := j.secondDue(measured)
 	if !next.IsZero() {
 		secondWindow := next.Add(j.Windows.Length)
-		until = later(until, j.Schedule.Next(secondWindow.Add(-j.Jitter)).Add(j.Jitter))
+		until = later(until, j.Schedule.Next(secondWindow.Add(-j.Delay)).Add(j.Delay))
 	}
 	return until
 }
 
-// secondDue is the second due time after a time.
+// secondDue returns the second due time after a time.
 func (j *Job) secondDue(after time.Time) time.Time {
-	due := j.Schedule.Next(after.Add(-j.Jitter))
-	return j.Schedule.Next(due).Add(j.Jitter)
+	due := j.Schedule.Next(after.Add(-j.Delay))
+	return j.Schedule.Next(due).Add(j.Delay)
 }
 
-// pace is how long the job takes from what it measures to what it measures next.
-func (j *Job) pace(at time.Time) time.Duration {
+// interval returns the time from one batch of the job to the next.
+func (j *Job) interval(at time.Time) time.Duration {
 	interval := j.Schedule.Interval(at)
 	if j.Windows != nil {
 		interval = max(interval, j.Windows.Length)
@@ -72,25 +73,9 @@ func (j *Job) pace(at time.Time) time.Duration {
 	return interval
 }
 
-// burst is what is done for a due time: a tick, and while windows wait to be read more of them, until the next due time. It
-// tells whether windows still wait.
-func (j *job) burst(ctx context.Context, due, next time.Time) (more bool) {
-	for range j.Burst(due, next) {
-		leave, ok := j.agent.enter(ctx)
-		if !ok {
-			return false
-		}
-		tick, end := withGrace(ctx)
-		if j.Overlap == schedule.Cancel {
-			// A tick that began late has the time until the next one that is still to come.
-			tick, end = withDeadline(tick, end, later(j.Schedule.Next(time.Now().Add(-j.Jitter)), next).Add(j.Jitter))
-		}
-		more = j.tick(tick)
-		end()
-		leave()
-		if !more || ctx.Err() != nil || !next.IsZero() && !time.Now().Before(next.Add(j.Jitter)) {
-			break
-		}
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
 	}
-	return more
+	return b
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -100,7 +101,7 @@ func expect(t *testing.T, what string, got []string, want ...string) {
 }
 
 // TestEveryWindowOnce has API and agent fail at random, whatever schedule, length, settling and overlap are: every window is
-// read once, in order, and all events are counted once. After a kill the job goes on from what was saved.
+// read once, in order, and all events are counted once. After a kill the job continues from the saved state.
 func TestEveryWindowOnce(t *testing.T) {
 	for seed := range uint64(12) {
 		synctest.Test(t, func(t *testing.T) {
@@ -116,7 +117,7 @@ func TestEveryWindowOnce(t *testing.T) {
 			var log bytes.Buffer
 			job.Log = slog.New(slog.NewTextHandler(&log, nil))
 			live := func(pause time.Duration, kill bool) {
-				file, _, err := state.Open(t.Context(), path)
+				file, _, err := state.Open(t.Context(), path, state.Options{Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -124,15 +125,16 @@ func TestEveryWindowOnce(t *testing.T) {
 				stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{job}, Sinks: []Sink{planSink("last", shown)}}, nil)
 				time.Sleep(pause)
 				synctest.Wait()
-				killed, err := os.ReadFile(path)
+				killed := t.TempDir()
+				if err := os.CopyFS(killed, os.DirFS(filepath.Dir(path))); err != nil {
+					t.Fatal(err)
+				}
 				if stopped := stop(); stopped != nil {
 					t.Error(stopped)
 				}
 				file.Close()
-				if kill && err == nil {
-					if err := os.WriteFile(path, killed, 0o600); err != nil {
-						t.Fatal(err)
-					}
+				if kill {
+					path = filepath.Join(killed, "state")
 					source.forget(t, path)
 				}
 			}
@@ -156,7 +158,7 @@ func (s *reader) forget(t *testing.T, path string) {
 	}
 	var cursor time.Time
 	if section, ok := sections["job"]; ok {
-		saved, err := ReadSaved(section.Data)
+		saved, err := ReadSaved(section.Records)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +190,7 @@ func (s *reader) check(t *testing.T, seed uint64, w *schedule.Windows, shown *la
 	}
 }
 
-// TestWindowsCatchUp holds that after an outage windows are read at once and in order, so many for one due time, each as a
+// TestWindowsCatchUp checks that after an outage windows are read at once and in order, so many for one due time, each as a
 // tick of its own, and that a window that fails is tried again before any other.
 func TestWindowsCatchUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -227,7 +229,7 @@ func TestWindowsCatchUp(t *testing.T) {
 	})
 }
 
-// TestWindowsSlowCatchUp holds that windows are read without a pause where reading them takes longer than the schedule has
+// TestWindowsSlowCatchUp checks that windows are read without a pause where reading them takes longer than the schedule has
 // between two due times, and that no due time counts as skipped meanwhile.
 func TestWindowsSlowCatchUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -253,7 +255,7 @@ func TestWindowsSlowCatchUp(t *testing.T) {
 	})
 }
 
-// TestWindowsTooFarBack holds that what lies further back than max_catch_up is skipped, told and counted, once it is certain.
+// TestWindowsTooFarBack checks that what lies further back than max_catch_up is skipped, logged and counted, once it is certain.
 func TestWindowsTooFarBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newReader()
@@ -285,7 +287,7 @@ func TestWindowsTooFarBack(t *testing.T) {
 	})
 }
 
-// TestWindowsStayValid holds that a job's values stay between windows however often it is due, end two windows after the
+// TestWindowsStayValid checks that a job's values stay between windows however often it is due, end two windows after the
 // last that was read, or valid_for after the next could be read, and that a tick without a window is no tick.
 func TestWindowsStayValid(t *testing.T) {
 	for validFor, until := range map[time.Duration]string{0: "03:05", 30 * time.Minute: "02:32", 3 * time.Hour: "05:02"} {
@@ -293,7 +295,7 @@ func TestWindowsStayValid(t *testing.T) {
 			source, page := newReader(), &shelf{}
 			agent := newAgent()
 			job := windowed(t, "*/5 * * * *", source, time.Hour, 2*time.Minute)
-			job.ValidFor = validFor
+			job.ValidFor = setting.Duration(validFor)
 			stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{job}, Sinks: []Sink{planSink("page", page)}}, nil)
 			ended := ""
 			for range 6 * 60 {
@@ -320,7 +322,7 @@ func TestWindowsStayValid(t *testing.T) {
 	}
 }
 
-// TestWindowsOverReload holds that other settings go on from where the ones before have read, and so does a job that gets
+// TestWindowsOverReload checks that a job with changed windows continues from where it has read, and so does a job that gets
 // windows, or loses them.
 func TestWindowsOverReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -351,12 +353,12 @@ func TestWindowsOverReload(t *testing.T) {
 	})
 }
 
-// TestWindowsOnce holds that a single run reads all windows that are due, and the next run none of them again.
+// TestWindowsOnce checks that a single run reads all windows that are due, and the next run none of them again.
 func TestWindowsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, source := filepath.Join(t.TempDir(), "state"), newReader()
 		once := func() JobState {
-			file, _, err := state.Open(t.Context(), path)
+			file, _, err := state.Open(t.Context(), path, state.Options{Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -379,13 +381,13 @@ func TestWindowsOnce(t *testing.T) {
 	})
 }
 
-// TestWindowOfAClockThatWasSetBack holds that no window ends before its start: what was read by the wrong clock is over, and
+// TestWindowAfterClockSetBack checks that no window ends before its start: what was read by the wrong clock is over, and
 // the tick has one interval, as the first. The clock on the wall counts, and not the process's own.
-func TestWindowOfAClockThatWasSetBack(t *testing.T) {
+func TestWindowAfterClockSetBack(t *testing.T) {
 	job := planJob(t, "job", "@every 5m", nil)
 	at := time.Now()
 	read := at.Round(0).Add(time.Hour)
-	if tick, _, _ := job.Window(read, at); !tick.Start.Equal(at.Add(-5*time.Minute)) || !tick.End.Equal(at) {
+	if tick, _, _ := job.NextWindow(read, at); !tick.Start.Equal(at.Add(-5*time.Minute)) || !tick.End.Equal(at) {
 		t.Errorf("an hour back: %s to %s", tick.Start, tick.End)
 	}
 }

@@ -1,4 +1,4 @@
-// Package selfmetrics returns the agent's state as metrics, prefixed with cton_.
+// Package selfmetrics computes the agent's own metrics from its state.
 package selfmetrics
 
 import (
@@ -12,15 +12,15 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Metrics makes the agent's own metrics. They exist before the first run of a job, so that their absence means that the agent
-// is not running.
+// Metrics computes the agent's own metrics. They exist before the first run of a job, so that their absence means that the
+// agent is down.
 type Metrics struct {
 	version  string
 	readings metric.Readings
 	at       map[string]int // index of a metric in readings, by name
 }
 
-// Labels of the metrics. The label of the job's name is not "job", since a scrape or a push sets that one.
+// The labels. The job's name is not in the label job, which a scrape or a push would overwrite.
 const (
 	jobLabel    = "cton_job"
 	sinkLabel   = "sink"
@@ -30,39 +30,39 @@ const (
 // New returns the metrics of an agent of the given version.
 func New(version string) *Metrics {
 	m := &Metrics{version: version, at: map[string]int{}}
-	m.gauge("cton_build_info", "1, with the agent's version.", "version", "goversion")
-	m.gauge("cton_config_last_reload_successful", "1 where the last try to reload the configuration succeeded.")
-	m.gauge("cton_config_last_reload_success_timestamp_seconds", "When the configuration at work was loaded.")
+	m.gauge("cton_build_info", "Always 1, with the agent's version.", "version", "goversion")
+	m.gauge("cton_config_last_reload_successful", "Whether the last reload of the configuration succeeded.")
+	m.gauge("cton_config_last_reload_success_timestamp_seconds", "When the current configuration was loaded.")
 
-	m.gauge("cton_state_last_write_timestamp_seconds", "When the state file was last written; 0 before the first time. Where a state file is set.")
-	m.counter("cton_state_failed_writes_total", "Tries to write the state file that have failed. Where a state file is set.")
+	m.gauge("cton_state_last_write_timestamp_seconds", "When the state file was last written; 0 before the first time. Only with a state file.")
+	m.counter("cton_state_failed_writes_total", "Failed writes of the state file. Only with a state file.")
 
-	m.gauge("cton_job_up", "1 where the job's last tick succeeded; 0 before the first.", jobLabel)
-	m.gauge("cton_job_last_start_timestamp_seconds", "When the job's last tick began; 0 before the first.", jobLabel)
-	m.gauge("cton_job_last_success_timestamp_seconds", "When the job's last tick that succeeded began; 0 before the first.", jobLabel)
+	m.gauge("cton_job_up", "Whether the job's last run succeeded; 0 before the first.", jobLabel)
+	m.gauge("cton_job_last_start_timestamp_seconds", "When the job's last run started; 0 before the first.", jobLabel)
+	m.gauge("cton_job_last_success_timestamp_seconds", "When the job's last successful run started; 0 before the first.", jobLabel)
 	m.gauge("cton_job_next_run_timestamp_seconds", "When the job is due next.", jobLabel)
-	m.gauge("cton_job_last_duration_seconds", "How long the job's last tick took.", jobLabel)
-	m.gauge("cton_job_readings", "Readings of the job's last tick that succeeded.", jobLabel)
-	m.gauge("cton_job_series", "Series that the job's last tick that succeeded has left.", jobLabel)
-	m.gauge("cton_job_unmeasured_metrics", "Metrics that the job's last tick that succeeded could not measure.", jobLabel)
-	m.counter("cton_job_ticks_total", "Ticks of the job by result.", jobLabel, "result")
-	m.counter("cton_job_dropped_readings_total", "Readings left out, by reason.", jobLabel, reasonLabel)
-	m.counter("cton_job_upstream_resets_total", "Upstream totals that fell and were taken to have begun anew.", jobLabel)
-	m.gauge("cton_job_cursor_timestamp_seconds", "The end of the last window that the job has read; 0 before the first. Where a window is set.", jobLabel)
-	m.counter("cton_job_skipped_windows_total", "Windows that the job has not read, since they lay further back than max_catch_up. Where a window is set.", jobLabel)
-	m.counter("cton_job_requests_total", "Requests of the job by host and status code, 0 where no response came.", jobLabel, "host", "code")
-	m.counter("cton_job_received_bytes_total", "Bytes of answers that the job has received, decompressed.", jobLabel, "host")
-	m.counter("cton_job_reused_answers_total", "Answers that were there already, so that the job sent no request (cache_for).", jobLabel, "host")
-	m.gauge("cton_job_quota_remaining", "Requests that the host still takes for now, as it says.", jobLabel, "host")
+	m.gauge("cton_job_last_duration_seconds", "Duration of the job's last run.", jobLabel)
+	m.gauge("cton_job_readings", "Readings of the job's last successful run.", jobLabel)
+	m.gauge("cton_job_series", "Series of the job after its last successful run.", jobLabel)
+	m.gauge("cton_job_unmeasured_metrics", "Metrics that the job's last successful run could not measure.", jobLabel)
+	m.counter("cton_job_runs_total", "Runs of the job by result: success, partial, error or skipped.", jobLabel, "result")
+	m.counter("cton_job_dropped_readings_total", "Dropped readings of the job by reason.", jobLabel, reasonLabel)
+	m.counter("cton_job_upstream_resets_total", "Upstream totals that decreased, which was taken for a counter reset.", jobLabel)
+	m.gauge("cton_job_cursor_timestamp_seconds", "The end of the last window that the job has read; 0 before the first. Only for jobs with a window.", jobLabel)
+	m.counter("cton_job_skipped_windows_total", "Windows that the job has skipped because they lay further back than max_catch_up. Only for jobs with a window.", jobLabel)
+	m.counter("cton_job_requests_total", "Requests of the job by host and status code; code 0 means no response.", jobLabel, "host", "code")
+	m.counter("cton_job_received_bytes_total", "Size of the response bodies that the job has received, decompressed.", jobLabel, "host")
+	m.counter("cton_job_cached_responses_total", "Responses that the job took from its cache without a request (cache_for).", jobLabel, "host")
+	m.gauge("cton_job_remaining_requests", "Requests that the host still accepts, by its rate limit headers.", jobLabel, "host")
 
 	m.counter("cton_sink_sent_samples_total", "Samples that the sink has delivered.", sinkLabel)
-	m.counter("cton_sink_failed_deliveries_total", "Deliveries of the sink that ended in an error.", sinkLabel)
-	m.counter("cton_sink_retried_deliveries_total", "Deliveries of the sink that were tried again.", sinkLabel)
+	m.counter("cton_sink_failed_deliveries_total", "Deliveries of the sink that failed.", sinkLabel)
+	m.counter("cton_sink_retried_deliveries_total", "Deliveries of the sink that were retried.", sinkLabel)
 	m.counter("cton_sink_dropped_samples_total", "Samples that the sink will never deliver, by reason.", sinkLabel, reasonLabel)
-	m.gauge("cton_sink_pending_samples", "Samples that the sink holds undelivered.", sinkLabel)
-	m.gauge("cton_sink_pending_bytes", "Bytes that the sink holds undelivered.", sinkLabel)
-	m.gauge("cton_sink_oldest_pending_age_seconds", "Age of the oldest sample that the sink holds undelivered.", sinkLabel)
-	m.counter("cton_sink_requests_total", "Requests of the sink by host and status code, 0 where no response came.", sinkLabel, "host", "code")
+	m.gauge("cton_sink_pending_samples", "Samples that the sink has not delivered yet.", sinkLabel)
+	m.gauge("cton_sink_pending_bytes", "Size of what the sink has not delivered yet.", sinkLabel)
+	m.gauge("cton_sink_oldest_pending_age_seconds", "Age of the oldest sample that the sink has not delivered yet.", sinkLabel)
+	m.counter("cton_sink_requests_total", "Requests of the sink by host and status code; code 0 means no response.", sinkLabel, "host", "code")
 	return m
 }
 
@@ -84,7 +84,7 @@ func (m *Metrics) set(name string, value float64, labels ...string) {
 	r.Rows = append(r.Rows, metric.Reading{Labels: labels, Value: value})
 }
 
-// Readings returns the metrics of a state. They are valid until the next call.
+// Readings returns the readings for a state. They are valid until the next call.
 func (m *Metrics) Readings(s run.State) metric.Readings {
 	for i := range m.readings {
 		m.readings[i].Rows = m.readings[i].Rows[:0]
@@ -120,7 +120,7 @@ func (m *Metrics) job(j *run.JobState) {
 		m.set("cton_job_skipped_windows_total", float64(j.Skipped), j.Name)
 	}
 	for _, result := range slices.Sorted(maps.Keys(j.Ticks)) {
-		m.set("cton_job_ticks_total", float64(j.Ticks[result]), j.Name, result)
+		m.set("cton_job_runs_total", float64(j.Ticks[result]), j.Name, result)
 	}
 	m.reasons("cton_job_dropped_readings_total", j.Name, j.Drops)
 	m.requests("cton_job_requests_total", j.Name, j.Requests)
@@ -158,9 +158,9 @@ func (m *Metrics) requests(metric, name string, counts map[run.Request]int64) {
 func (m *Metrics) costs(j *run.JobState) {
 	for host, c := range j.Costs {
 		m.set("cton_job_received_bytes_total", float64(c.Received), j.Name, host)
-		m.set("cton_job_reused_answers_total", float64(c.Reused), j.Name, host)
+		m.set("cton_job_cached_responses_total", float64(c.Cached), j.Name, host)
 		if c.Left != nil {
-			m.set("cton_job_quota_remaining", float64(*c.Left), j.Name, host)
+			m.set("cton_job_remaining_requests", float64(*c.Left), j.Name, host)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,27 +18,31 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// The format is two lines of text and the sections, one after the other:
+// The snapshot is two lines of text and the sections, one after the other:
 //
-//	cton state 1 5e3c41d2                                            the version, and the checksum of the second line
-//	{"jobs":[{"name":"oncall","saved":"…","bytes":812,"crc":"…"}]}   the index: the sections, in their order
+//	cton state 2 5e3c41d2                                            the version, and the checksum of the second line
+//	{"journal":7,"jobs":[{"name":"oncall","saved":"…","bytes":812,"crc":"…","records":[812]}]}   the index
 //	…
+//
+// A section is the records of one name, one after the other. The journal's number is the first one whose records are not in
+// the sections. Version 1 had no journal, and one record in each section.
 //
 // Checksums are CRC-32C (Castagnoli) in hexadecimal digits. Each later version begins with the same words and its number, so
 // that each earlier program recognizes it. testdata has a file of each version: every later program reads it.
 const (
 	magic   = "cton state "
-	version = 1
+	version = 2
 )
 
 // VersionError is the error for a file of a later version of the format.
 type VersionError struct {
 	Version int
+	Newest  int // the newest version that this program reads
 }
 
 func (e *VersionError) Error() string {
 	return fmt.Sprintf("it has version %d of the format, and this cton reads versions up to %d: start the later cton that wrote it, "+
-		"or move the file away to start all jobs without state", e.Version, version)
+		"or move the file away to start all jobs without state", e.Version, e.Newest)
 }
 
 // maxFile is the maximum size of a file, in bytes.
@@ -45,103 +50,161 @@ const maxFile = 1 << 30
 
 // index is the second line.
 type index struct {
-	Jobs []indexEntry `json:"jobs"`
+	Journal uint64       `json:"journal,omitempty"`
+	Jobs    []indexEntry `json:"jobs"`
 }
 
 type indexEntry struct {
-	Name  string    `json:"name"`
-	Saved time.Time `json:"saved"`
-	Bytes int       `json:"bytes"`
-	CRC   string    `json:"crc"`
+	Name    string    `json:"name"`
+	Saved   time.Time `json:"saved"`
+	Bytes   int       `json:"bytes"`
+	CRC     string    `json:"crc"`
+	Records []int     `json:"records,omitempty"` // their sizes; none means one
 }
 
-func checksum(data []byte) string {
-	return fmt.Sprintf("%08x", crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)))
+// Section is the state of one name.
+type Section struct {
+	Saved   time.Time
+	Records [][]byte // oldest first
 }
 
-// header returns the first two lines of a file, and the jobs in the order of their sections.
-func header(sections map[string]Section) (text []byte, jobs []string, err error) {
-	var x index
-	size := 0
-	jobs = slices.Sorted(maps.Keys(sections))
-	for _, job := range jobs {
-		s := sections[job]
-		x.Jobs = append(x.Jobs, indexEntry{job, s.Saved, len(s.Data), checksum(s.Data)})
-		size += len(s.Data)
+func (s *Section) size() (n int) {
+	for _, r := range s.Records {
+		n += len(r)
 	}
-	line, err := json.Marshal(x)
-	if err != nil {
-		return nil, nil, err
-	}
-	text = fmt.Appendf(nil, "%s%d %s\n%s\n", magic, version, checksum(line), line)
-	if size += len(text); size > maxFile {
-		return nil, nil, fmt.Errorf("the state has %d bytes, more than %d", size, maxFile)
-	}
-	return text, jobs, nil
+	return n
 }
 
-// parse returns the sections of a file that are whole, and what is wrong with the others. It returns an error if there is
-// something wrong with the file as a whole.
-func parse(text []byte) (sections map[string]Section, damage map[string]error, err error) {
+// snapshot is the content of a snapshot file.
+type snapshot struct {
+	version  int    // of the format
+	missing  bool   // there is no file
+	size     int    // bytes
+	journal  uint64 // the first journal that is not in the sections
+	sections map[string]Section
+	damage   map[string]error // what is wrong with the other sections
+}
+
+// add adds a record of a journal.
+func (s *snapshot) add(e entry) {
+	section := s.sections[e.name]
+	s.sections[e.name] = Section{e.saved, append(section.Records, e.data)}
+}
+
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
+
+func checksum(data ...[]byte) string {
+	crc := uint32(0)
+	for _, d := range data {
+		crc = crc32.Update(crc, castagnoli(), d)
+	}
+	return fmt.Sprintf("%08x", crc)
+}
+
+// parse returns the content of a snapshot file. It returns an error if there is something wrong with the file as a whole.
+func parse(text []byte) (*snapshot, error) {
 	rest, ok := bytes.CutPrefix(text, []byte(magic))
 	if !ok {
-		return nil, nil, errors.New("it is not a state file of cton")
+		return nil, errors.New("it is not a state file of cton")
 	}
 	first, rest, _ := bytes.Cut(rest, []byte("\n"))
 	number, crc, _ := strings.Cut(string(first), " ")
-	if v, err := strconv.Atoi(number); err == nil && v > version {
-		return nil, nil, &VersionError{v}
+	v, err := strconv.Atoi(number)
+	if err == nil && v > version {
+		return nil, &VersionError{v, version}
 	}
 	line, rest, whole := bytes.Cut(rest, []byte("\n"))
-	if number != strconv.Itoa(version) || !whole || checksum(line) != crc {
-		return nil, nil, errors.New("its beginning is damaged")
+	if err != nil || v < 1 || number != strconv.Itoa(v) || !whole || checksum(line) != crc {
+		return nil, errors.New("its beginning is damaged")
 	}
 	var x index
 	if err := json.Unmarshal(line, &x); err != nil {
-		return nil, nil, fmt.Errorf("its index is damaged: %w", err)
+		return nil, fmt.Errorf("its index is damaged: %w", err)
 	}
-	sections, damage = map[string]Section{}, map[string]error{}
+	s := &snapshot{version: v, size: len(text), journal: x.Journal, sections: map[string]Section{}, damage: map[string]error{}}
 	for _, e := range x.Jobs {
 		data := rest[:min(max(e.Bytes, 0), len(rest))]
 		rest = rest[len(data):]
 		switch {
 		case len(data) != e.Bytes:
-			damage[e.Name] = errors.New("the file is cut short")
+			s.damage[e.Name] = errors.New("the file is cut short")
 		case checksum(data) != e.CRC:
-			damage[e.Name] = errors.New("the checksum does not match")
+			s.damage[e.Name] = errors.New("the checksum does not match")
 		default:
-			sections[e.Name] = Section{e.Saved, data}
+			records, err := e.split(data)
+			if err != nil {
+				s.damage[e.Name] = err
+				continue
+			}
+			s.sections[e.Name] = Section{e.Saved, records}
 		}
 	}
-	return sections, damage, nil
+	return s, nil
 }
 
-// read reads and parses a file. A missing file has no sections.
-func read(fsys durable.FS, name string) (map[string]Section, map[string]error, error) {
+// split returns the records of a section.
+func (e *indexEntry) split(data []byte) (records [][]byte, err error) {
+	if len(e.Records) == 0 {
+		return [][]byte{data}, nil
+	}
+	for _, n := range e.Records {
+		if n < 0 || n > len(data) {
+			return nil, errors.New("its records are longer than the section")
+		}
+		records = append(records, data[:n:n])
+		data = data[n:]
+	}
+	return records, nil
+}
+
+// readSnapshot reads a snapshot file. A missing file has no sections.
+func readSnapshot(fsys durable.FS, name string) (*snapshot, error) {
 	text, err := fsys.ReadFile(name, maxFile+1)
 	if isNotExist(err) {
-		return map[string]Section{}, nil, nil
+		return &snapshot{missing: true, sections: map[string]Section{}}, nil
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, &readError{err}
 	}
 	if len(text) > maxFile {
-		return nil, nil, fmt.Errorf("it is larger than %d bytes", maxFile)
+		return nil, fmt.Errorf("it is larger than %d bytes", maxFile)
 	}
 	return parse(text)
 }
 
-// replace replaces a file by one with these sections.
-func replace(fsys durable.FS, name string, sections map[string]Section) error {
-	text, jobs, err := header(sections)
-	if err != nil {
-		return err
+// readError is that a file could not be read. It says nothing of what is in it.
+type readError struct{ error }
+
+func (e *readError) Unwrap() error { return e.error }
+
+// writeSnapshot replaces a snapshot file. It returns the size of the new one.
+func writeSnapshot(fsys durable.FS, name string, journal uint64, sections map[string]Section) (size int, err error) {
+	x := index{Journal: journal, Jobs: []indexEntry{}}
+	names := slices.Sorted(maps.Keys(sections))
+	for _, job := range names {
+		s := sections[job]
+		e := indexEntry{Name: job, Saved: s.Saved, Bytes: s.size(), CRC: checksum(s.Records...)}
+		for _, r := range s.Records {
+			e.Records = append(e.Records, len(r))
+		}
+		x.Jobs = append(x.Jobs, e)
+		size += e.Bytes
 	}
-	return durable.Replace(fsys, name, func(w io.Writer) error {
+	line, err := json.Marshal(x)
+	if err != nil {
+		return 0, err
+	}
+	text := fmt.Appendf(nil, "%s%d %s\n%s\n", magic, version, checksum(line), line)
+	if size += len(text); size > maxFile {
+		return 0, fmt.Errorf("the state has %d bytes, more than %d", size, maxFile)
+	}
+	return size, durable.Replace(fsys, name, func(w io.Writer) error {
 		_, err := w.Write(text)
-		for _, job := range jobs {
-			if err == nil {
-				_, err = w.Write(sections[job].Data)
+		for _, job := range names {
+			for _, r := range sections[job].Records {
+				if err == nil {
+					_, err = w.Write(r)
+				}
 			}
 		}
 		return err
@@ -149,3 +212,127 @@ func replace(fsys durable.FS, name string, sections map[string]Section) error {
 }
 
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// A journal is a line of text and batches of records:
+//
+//	cton journal 1 7            the version, and the journal's number
+//	mark size crc payload       of each batch
+//
+// The mark is four fixed bytes, by which the next batch is found behind a damaged one. Size and checksum are those of the
+// payload, four bytes each, little-endian. The payload has of each record the name, the time in Unix milliseconds and the data;
+// the name and the data are behind their lengths, and numbers are varints.
+//
+// A batch is synced before the next one is written, so only the last can be incomplete: what was being written when the process
+// ended. Each other one that is not whole is damaged.
+const (
+	journalMagic   = "cton journal "
+	journalVersion = 1
+	batchMark      = "\xc7\x0aJb"
+	batchHead      = len(batchMark) + 8
+)
+
+// entry is a record in a journal.
+type entry struct {
+	name  string
+	saved time.Time
+	data  []byte
+}
+
+func journalHead(number uint64) []byte {
+	return fmt.Appendf(nil, "%s%d %d\n", journalMagic, journalVersion, number)
+}
+
+// appendBatch appends records as a journal has them.
+func appendBatch(b []byte, entries []entry) []byte {
+	b = append(b, batchMark...)
+	head := len(b)
+	b = append(b, make([]byte, 8)...)
+	for _, e := range entries {
+		b = append(binary.AppendUvarint(b, uint64(len(e.name))), e.name...)
+		b = binary.AppendVarint(b, e.saved.UnixMilli())
+		b = append(binary.AppendUvarint(b, uint64(len(e.data))), e.data...)
+	}
+	payload := b[head+8:]
+	binary.LittleEndian.PutUint32(b[head:], uint32(len(payload)))
+	binary.LittleEndian.PutUint32(b[head+4:], crc32.Checksum(payload, castagnoli()))
+	return b
+}
+
+// parseJournal returns the records of a journal, the size up to the end of the last batch, and how many bytes before that are
+// damaged.
+func parseJournal(text []byte, number uint64) (entries []entry, whole, damaged int, err error) {
+	line, _, found := bytes.Cut(text, []byte("\n"))
+	words := strings.Fields(string(line[:min(len(line), 100)]))
+	if found && len(words) == 4 && strings.HasPrefix(string(line), journalMagic) {
+		if v, err := strconv.Atoi(words[2]); err == nil && v > journalVersion {
+			return nil, 0, 0, &VersionError{v, journalVersion}
+		}
+	}
+	head := journalHead(number)
+	inHead := 0 // damaged bytes before the first batch
+	if bytes.HasPrefix(text, head) {
+		whole = len(head)
+	}
+	batches := 0
+	for at := whole; at < len(text); {
+		if batch, n := parseBatch(text[at:]); n > 0 {
+			if batches == 0 && whole == 0 && at == len(head) {
+				inHead = at
+			} else {
+				damaged += at - whole
+			}
+			batches++
+			entries = append(entries, batch...)
+			at += n
+			whole = at
+			continue
+		}
+		next := bytes.Index(text[at+1:], []byte(batchMark))
+		if next < 0 {
+			break
+		}
+		at += 1 + next
+	}
+	if batches > 1 { // else the first line is of the last batch, and may be incomplete as that
+		damaged += inHead
+	}
+	return entries, whole, damaged, nil
+}
+
+// parseBatch returns the records of the batch at the beginning of text and its size, which is 0 if there is none.
+func parseBatch(text []byte) (entries []entry, size int) {
+	if len(text) < batchHead || string(text[:len(batchMark)]) != batchMark {
+		return nil, 0
+	}
+	n := binary.LittleEndian.Uint32(text[len(batchMark):])
+	if uint64(n) > uint64(len(text)-batchHead) {
+		return nil, 0
+	}
+	payload := text[batchHead : batchHead+int(n)]
+	if crc32.Checksum(payload, castagnoli()) != binary.LittleEndian.Uint32(text[len(batchMark)+4:]) {
+		return nil, 0
+	}
+	for rest := payload; len(rest) > 0; {
+		name, after, ok := cutBytes(rest)
+		at, used := binary.Varint(after)
+		if !ok || used <= 0 {
+			return nil, 0
+		}
+		var data []byte
+		if data, rest, ok = cutBytes(after[used:]); !ok {
+			return nil, 0
+		}
+		entries = append(entries, entry{string(name), time.UnixMilli(at).UTC(), data})
+	}
+	return entries, batchHead + int(n)
+}
+
+// cutBytes returns the bytes behind their length at the beginning of b, and the rest.
+func cutBytes(b []byte) (first, rest []byte, ok bool) {
+	n, used := binary.Uvarint(b)
+	if used <= 0 || n > uint64(len(b)-used) {
+		return nil, nil, false
+	}
+	b = b[used:]
+	return b[:n:n], b[n:], true
+}

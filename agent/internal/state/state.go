@@ -1,63 +1,86 @@
-// Package state keeps the state of jobs in one file, so that it survives a restart. For this package, the state of a job is a
-// name and some bytes: a section.
+// Package state keeps the state of jobs on disk, so that it survives a restart, a kill and a power cut. For this package, the
+// state is records, each under a name: what a record holds, its caller knows.
 //
-// The file is always whole: each write replaces it, as package durable does. A damaged section is lost for its job alone. A
-// file of a later version of the format is left as it is: Open returns an error.
+// There are two kinds of files: a snapshot, which is replaced as a whole, and journals beside it, to which records are
+// appended. A record counts as written when its journal is synced. Records that come together share one sync. From time to time
+// the journals are folded into a new snapshot, in the background.
+//
+// Damage costs the records that it meets. A file of a later version of the format is left as it is: Open returns an error. A file
+// that cannot be read is not a damaged one: Open returns an error then too, and changes nothing.
 package state
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// Section is the state of one job.
-type Section struct {
-	Saved time.Time
-	Data  []byte // never changed after it was put
+// Options are what a File needs to know of its records.
+type Options struct {
+	// Fold returns one record in place of several of one name. If it fails, they stay as they are.
+	Fold func(name string, records [][]byte) ([]byte, error)
+	Log  *slog.Logger
 }
 
-// File is an open state file. It is safe for concurrent use.
+// File is the open state of an agent: a snapshot and its journals. It is safe for concurrent use.
 type File struct {
-	path  string
-	fsys  durable.FS    // the directory of path
-	dirty chan struct{} // holds one token while there is something to write
+	Options
+	path string
+	fsys durable.FS // the directory of path
 
-	mu       sync.Mutex
-	sections map[string]Section
-	status   Status
+	mu      sync.Mutex
+	waiting []*Write       // for the next sync
+	writing bool           // flush is at work
+	folding bool           // compact is at work
+	hurry   chan struct{}  // holds a token to end the pause after a failed write
+	lazy    *time.Timer    // until the next flush of records that nobody waits for
+	closed  bool           // Close was called
+	stop    chan struct{}  // closed by Close
+	done    sync.WaitGroup // of flush and compact
+	status  Status
+	records map[string]Section // what was read by Open, until Loaded
 
-	writing sync.Mutex // guards the fields below
-	locked  bool
-	unread  bool // the file on disk could not be read, nor be set aside
+	journalBytes int64     // of all journals that are not in the snapshot
+	snapshotSize int64     // bytes
+	notBefore    time.Time // of the next compact, after one that failed
+
+	appending sync.Mutex // guards the fields below
+	journal
+	locked bool
 }
 
-// Status says how writing the file goes.
+// Status says how writing goes.
 type Status struct {
 	Written time.Time // the last successful write; zero before the first
 	Failed  int64     // the number of failed writes
+	Error   string    // why records wait that cannot be written; "" = none do
+	Bytes   int64     // written to disk
 }
 
 // lockTimeout is how long Open waits for another process, which may be about to end.
 const lockTimeout = 10 * time.Second
 
-// Open locks the state file for this process and reads it. The problems say what is wrong with its content, each in one line:
-// the damaged file is set aside, and the jobs of its damaged sections have no state. Open returns an error, and leaves the
-// file as it is, if another process has locked it (*durable.HeldError), if it has a later version (*VersionError), if path is
-// not a regular file, or if ctx ends.
-func Open(ctx context.Context, path string) (f *File, problems []error, err error) {
-	return open(ctx, path, durable.NewDir(filepath.Dir(path)))
+// Open locks the state of a path for this process and reads it. The problems say what is wrong with its content, each in one
+// line: a damaged file is set aside, and what was damaged in it is missing. Open returns an error, and leaves the files as they
+// are, if another process has locked them (*durable.HeldError), if one has a later version (*VersionError), if one cannot be
+// read, or if ctx ends.
+func Open(ctx context.Context, path string, o Options) (f *File, problems []error, err error) {
+	return OpenOn(ctx, path, durable.NewDir(filepath.Dir(path)), o)
 }
 
-func open(ctx context.Context, path string, fsys durable.FS) (*File, []error, error) {
-	f := &File{path: path, fsys: fsys, dirty: make(chan struct{}, 1), sections: map[string]Section{}}
+// OpenOn is Open with another file system in place of the directory of path, for tests.
+func OpenOn(ctx context.Context, path string, fsys durable.FS, o Options) (*File, []error, error) {
+	f := &File{Options: o, path: path, fsys: fsys, stop: make(chan struct{}), hurry: make(chan struct{}, 1)}
 	unlocked := f.waitForLock(ctx)
 	if isHeld(unlocked) {
 		return nil, nil, fmt.Errorf("open the state file %s: %w: stop that process, or give each agent its own state_file", path, unlocked)
@@ -67,7 +90,7 @@ func open(ctx context.Context, path string, fsys durable.FS) (*File, []error, er
 	}
 	problems, err := f.load()
 	if err != nil {
-		f.Close()
+		f.unlock()
 		return nil, nil, fmt.Errorf("read the state file %s: %w", path, err)
 	}
 	if unlocked != nil {
@@ -92,7 +115,7 @@ func (f *File) waitForLock(ctx context.Context) error {
 	}
 }
 
-// lock locks the file, and creates its directory if it is missing.
+// lock locks the state, and creates its directory if it is missing.
 func (f *File) lock() error {
 	err := f.fsys.Mkdir(".")
 	if err == nil {
@@ -105,157 +128,243 @@ func (f *File) lock() error {
 	return err
 }
 
-func isHeld(err error) bool {
-	_, held := errors.AsType[*durable.HeldError](err)
-	return held
-}
-
-// load reads the file. If it is damaged, load sets it aside and writes a new one with the sections that are whole. It returns
-// an error if the file must stay as it is.
-func (f *File) load() (problems []error, err error) {
-	sections, damage, err := read(f.fsys, f.name())
-	if err == nil && len(damage) == 0 {
-		f.sections = sections
-		return nil, nil
-	}
-	if errors.Is(err, durable.ErrNotRegular) {
-		return nil, fmt.Errorf("%w: name a file", err)
-	}
-	if _, later := errors.AsType[*VersionError](err); later {
-		return nil, err
-	}
-	how := f.fsys.Rename
-	if len(sections) > 0 {
-		how = f.fsys.Link // this file stays in place until the new one replaces it
-		f.sections = sections
-	}
-	where := "it could not be set aside"
-	if name, err := f.setAside(how); err == nil {
-		where = "it is set aside as " + name
-	} else {
-		f.unread = true
-	}
-	if err != nil {
-		return []error{fmt.Errorf("read the state file %s: %w; %s, and all jobs start without state", f.path, err, where)}, nil
-	}
-	for _, job := range slices.Sorted(maps.Keys(damage)) {
-		problems = append(problems, fmt.Errorf("read the state file %s: the state of job %s: %w; %s, and the job starts without state",
-			f.path, job, damage[job], where))
-	}
-	if err := f.Write(); err != nil {
-		problems = append(problems, err)
-	}
-	return problems, nil
-}
-
-// setAside gives the file another name, by renaming or linking it, and returns the new path.
-func (f *File) setAside(how func(from, to string) error) (string, error) {
-	aside := f.name() + ".damaged-" + time.Now().UTC().Format("20060102T150405.000Z")
-	if err := how(f.name(), aside); err != nil {
-		return "", err
-	}
-	return filepath.Join(filepath.Dir(f.path), aside), nil
-}
-
-// Section returns the state of a job, or nil if there is none.
-func (f *File) Section(job string) []byte {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.sections[job].Data
-}
-
-// Put replaces the state of a job, which the next Write writes. The caller must not change data afterwards.
-func (f *File) Put(job string, data []byte) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.sections[job] = Section{time.Now().UTC().Truncate(time.Millisecond), data}
-	f.setDirty()
-}
-
-func (f *File) setDirty() {
-	select {
-	case f.dirty <- struct{}{}:
-	default:
-	}
-}
-
-// Dirty returns a channel that yields a value when there is something to write.
-func (f *File) Dirty() <-chan struct{} { return f.dirty }
-
-// Status says how writing the file goes.
-func (f *File) Status() Status {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.status
-}
-
-// Write writes all sections to disk, whether or not they have changed. After an error the file on disk has its old content,
-// and Dirty yields again.
-func (f *File) Write() error {
-	f.writing.Lock()
-	defer f.writing.Unlock()
-	select {
-	case <-f.dirty:
-	default:
-	}
-	f.mu.Lock()
-	sections := maps.Clone(f.sections)
-	f.mu.Unlock()
-	err := f.write(sections)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err != nil {
-		f.status.Failed++
-		f.setDirty()
-		return fmt.Errorf("write the state file %s: %w", f.path, err)
-	}
-	f.status.Written = time.Now()
-	return nil
-}
-
-func (f *File) write(sections map[string]Section) error {
-	if !f.locked {
-		if err := f.lock(); err != nil {
-			return err
-		}
-	}
-	if f.unread {
-		if err := f.makeRoom(); err != nil {
-			return err
-		}
-		f.unread = false
-	}
-	return replace(f.fsys, f.name(), sections)
-}
-
-// makeRoom sets aside a file that could not be read, unless it can be read now and has a later version.
-func (f *File) makeRoom() error {
-	_, _, err := read(f.fsys, f.name())
-	if _, later := errors.AsType[*VersionError](err); later {
-		return err
-	}
-	if _, err := f.setAside(f.fsys.Rename); err != nil && !isNotExist(err) {
-		return err
-	}
-	return nil
-}
-
-// Close unlocks the file. It does not write.
-func (f *File) Close() {
-	f.writing.Lock()
-	defer f.writing.Unlock()
+func (f *File) unlock() {
 	if f.locked {
 		_ = f.fsys.Unlock() // the lock ends with the process at the latest
 		f.locked = false
 	}
 }
 
-// Read reads a state file, also while another process uses it, and changes nothing. A missing file has no sections. The
+func isHeld(err error) bool {
+	_, held := errors.AsType[*durable.HeldError](err)
+	return held
+}
+
+// load reads the snapshot and the journals.
+func (f *File) load() (problems []error, err error) {
+	s, err := readSnapshot(f.fsys, f.name())
+	if fatal := f.mustStay(err); fatal != nil {
+		return nil, fatal
+	}
+	damaged := err != nil || len(s.damage) > 0
+	if err != nil {
+		problems = append(problems, fmt.Errorf("read the state file %s: %w; %s, and what it holds is missing", f.path, err, f.setAside(f.name(), f.fsys.Rename)))
+		s = &snapshot{sections: map[string]Section{}}
+	}
+	if len(s.damage) > 0 {
+		aside := f.setAside(f.name(), f.fsys.Link) // this file stays in place until a new one replaces it
+		for _, job := range slices.Sorted(maps.Keys(s.damage)) {
+			problems = append(problems, fmt.Errorf("read the state file %s: the state of job %s: %w; %s, and the job starts without it", f.path, job, s.damage[job], aside))
+		}
+	}
+	more, err := f.loadJournals(s)
+	if err != nil {
+		return nil, err
+	}
+	f.records = s.sections
+	f.snapshotSize = int64(s.size)
+	if err := f.syncLast(); err != nil {
+		problems = append(problems, fmt.Errorf("sync the state journal %s: %w", journalName(f.path, f.number), err))
+	}
+	if damaged || len(more) > 0 || s.version == 1 {
+		// So that a program of version 1 does not go on from a snapshot without its journals.
+		if err := f.compact(); err != nil {
+			problems = append(problems, fmt.Errorf("write the state file %s: %w", f.path, err))
+		}
+	}
+	return append(problems, more...), nil
+}
+
+// mustStay returns the error for a file that is not to be touched: nothing is known of what is in it.
+func (f *File) mustStay(err error) error {
+	if errors.Is(err, durable.ErrNotRegular) {
+		return fmt.Errorf("%w: name a file", err)
+	}
+	if _, unread := errors.AsType[*readError](err); unread {
+		return err
+	}
+	if _, later := errors.AsType[*VersionError](err); later {
+		return err
+	}
+	return nil
+}
+
+// IsUnreadable reports whether an error of Open is that a file could not be read. The file may be read later.
+func IsUnreadable(err error) bool {
+	_, unread := errors.AsType[*readError](err)
+	return unread && !errors.Is(err, durable.ErrNotRegular)
+}
+
+// setAside gives a file another name, by renaming or linking it, and says which.
+func (f *File) setAside(name string, how func(from, to string) error) string {
+	aside := name + ".damaged-" + time.Now().UTC().Format("20060102T150405.000Z")
+	if err := how(name, aside); err != nil {
+		return "it could not be set aside"
+	}
+	return "it is set aside as " + filepath.Join(filepath.Dir(f.path), aside)
+}
+
+// journals returns the numbers of the journals on disk, in order.
+func journals(fsys durable.FS, name string) (numbers []uint64, err error) {
+	names, err := fsys.ReadDir(".")
+	if isNotExist(err) {
+		return nil, nil
+	}
+	for _, file := range names {
+		if digits, found := strings.CutPrefix(file, name+journalInfix); found {
+			if n, err := strconv.ParseUint(digits, 10, 64); err == nil && digits == strconv.FormatUint(n, 10) {
+				numbers = append(numbers, n)
+			}
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, err
+}
+
+// loadJournals adds the records of the journals to the sections of the snapshot.
+func (f *File) loadJournals(s *snapshot) (problems []error, err error) {
+	numbers, err := journals(f.fsys, f.name())
+	if err != nil {
+		return nil, &readError{err}
+	}
+	f.number = max(s.journal, 1) - 1
+	synced := f.fsys.SyncDir() // the snapshot may not be durable under its name yet
+	for _, number := range numbers {
+		if number < s.journal {
+			if synced == nil {
+				_ = f.fsys.Remove(journalName(f.name(), number)) // it is in the snapshot; the next start tries again
+			}
+			continue
+		}
+		if s.missing { // a snapshot is written before the first journal: somebody has removed it
+			problems = append(problems, fmt.Errorf("the state file %s is missing, but not its journal %s; %s, and all jobs start without state",
+				f.path, filepath.Base(journalName(f.path, number)), f.setAside(journalName(f.name(), number), f.fsys.Rename)))
+			continue
+		}
+		entries, whole, size, damaged, err := readJournal(f.fsys, f.name(), number)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", journalName(f.path, number), err)
+		}
+		if damaged > 0 {
+			problems = append(problems, fmt.Errorf("read the state journal %s: %d bytes are damaged; %s, and the jobs whose records were there may go on from an older state",
+				journalName(f.path, number), damaged, f.setAside(journalName(f.name(), number), f.fsys.Link)))
+		}
+		for _, e := range entries {
+			s.add(e)
+		}
+		f.number, f.size, f.torn = number, int64(whole), size > whole
+		f.journalBytes += int64(whole)
+	}
+	return problems, nil
+}
+
+func readJournal(fsys durable.FS, name string, number uint64) (entries []entry, whole, size, damaged int, err error) {
+	text, err := fsys.ReadFile(journalName(name, number), maxFile+1)
+	if err != nil {
+		return nil, 0, 0, 0, &readError{err}
+	}
+	if len(text) > maxFile {
+		return nil, 0, 0, 0, fmt.Errorf("it is larger than %d bytes", maxFile)
+	}
+	entries, whole, damaged, err = parseJournal(text, number)
+	return entries, whole, len(text), damaged, err
+}
+
+// Records returns the records of a name, oldest first, or nil if there are none.
+func (f *File) Records(name string) [][]byte {
+	f.mu.Lock()
+	if f.records != nil {
+		defer f.mu.Unlock()
+		return f.records[name].Records
+	}
+	f.mu.Unlock()
+	f.Flush()
+	sections, _, err := readAll(f.fsys, f.name())
+	if err != nil {
+		f.Log.Error("cannot read the state file", "error", err)
+		return nil
+	}
+	return sections[name].Records
+}
+
+// Loaded frees the memory of what Open has read. Records reads the files again from then on.
+func (f *File) Loaded() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.records = nil
+}
+
+// Status says how writing goes.
+func (f *File) Status() Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.status
+}
+
+// Close writes what waits, tries it once if that fails, and unlocks the state.
+func (f *File) Close() {
+	f.Flush()
+	f.mu.Lock()
+	if !f.closed {
+		f.closed = true
+		close(f.stop)
+	}
+	if f.lazy != nil {
+		f.lazy.Stop()
+	}
+	f.mu.Unlock()
+	f.done.Wait()
+	if f.isDue() {
+		f.compactAndLog()
+	}
+	f.appending.Lock()
+	defer f.appending.Unlock()
+	f.closeJournal()
+	f.unlock()
+}
+
+// Read reads the state of a path, also while another process uses it, and changes nothing. A missing file has no sections. The
 // damage is by job.
 func Read(path string) (sections map[string]Section, damage map[string]error, err error) {
-	sections, damage, err = read(durable.NewDir(filepath.Dir(path)), filepath.Base(path))
+	sections, damage, err = readAll(durable.NewDir(filepath.Dir(path)), filepath.Base(path))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the state file %s: %w", path, err)
 	}
 	return sections, damage, nil
+}
+
+// maxRereads is how often readAll begins again because the files have changed under it.
+const maxRereads = 5
+
+func readAll(fsys durable.FS, name string) (sections map[string]Section, damage map[string]error, err error) {
+	for range maxRereads {
+		s, err := readSnapshot(fsys, name)
+		if err != nil {
+			return nil, nil, err
+		}
+		numbers, err := journals(fsys, name)
+		if err != nil {
+			return nil, nil, err
+		}
+		folded := false
+		for _, number := range numbers {
+			if number < s.journal {
+				continue
+			}
+			entries, _, _, _, err := readJournal(fsys, name, number)
+			if folded = isNotExist(err); folded {
+				break
+			}
+			if err != nil {
+				return nil, nil, err
+			}
+			for _, e := range entries {
+				s.add(e)
+			}
+		}
+		if !folded {
+			return s.sections, s.damage, nil
+		}
+	}
+	return nil, nil, errors.New("the files change faster than they can be read: try again")
 }

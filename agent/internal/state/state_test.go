@@ -1,10 +1,12 @@
 package state
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"io/fs"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -19,68 +21,93 @@ import (
 	"github.com/collectington/collectington/agent/durable/disktest"
 )
 
-func mustOpen(t *testing.T, d *disktest.Disk) (*File, []error) {
+// join folds records by putting them together.
+func join(_ string, records [][]byte) ([]byte, error) { return bytes.Join(records, nil), nil }
+
+func options() Options { return Options{Fold: join, Log: slog.New(slog.DiscardHandler)} }
+
+func mustOpen(t *testing.T, d durable.FS) (*File, []error) {
 	t.Helper()
-	f, problems, err := open(t.Context(), "/var/lib/cton/state", d)
+	f, problems, err := OpenOn(t.Context(), "/var/lib/cton/state", d, options())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return f, problems
 }
 
-// history is what jobs have put and what was written. The state of a job is its name and a number, which grows with each Put.
+// history is what jobs have appended: each record of a job is a number, counted from 1.
 type history struct {
 	dice    *rand.Rand
 	put     map[string]int // the last number of each job
-	written map[string]int // the numbers as of the last successful Write
+	written map[string]int // the last number that was on disk for certain
 }
 
 func newHistory(seed uint64) *history {
-	return &history{dice: rand.New(rand.NewPCG(seed, 2)), put: map[string]int{}}
+	return &history{dice: rand.New(rand.NewPCG(seed, 2)), put: map[string]int{}, written: map[string]int{}}
 }
 
-func (h *history) play(f *File, steps int) {
+// play appends records, of several jobs together, and folds them now and then.
+func (h *history) play(t *testing.T, f *File, steps int) {
 	for range steps {
-		job := fmt.Sprint("job", h.dice.IntN(3))
-		h.put[job]++
-		f.Put(job, fmt.Appendf(nil, "%s %d", job, h.put[job]))
-		if h.dice.IntN(2) == 0 && f.Write() == nil {
-			h.written = maps.Clone(h.put)
+		last := map[string]*Write{}
+		for range 1 + h.dice.IntN(3) {
+			job := fmt.Sprint("job", h.dice.IntN(3))
+			h.put[job]++
+			last[job] = f.Append(job, fmt.Appendf(nil, "%d;", h.put[job]))
 		}
-	}
-}
-
-// check holds that each job has a state that it has put, not older than the last one written.
-func (h *history) check(t *testing.T, f *File) {
-	t.Helper()
-	for job, last := range h.put {
-		number := 0
-		if text := f.Section(job); text != nil {
-			if n, err := fmt.Sscanf(string(text), job+" %d", &number); n != 1 || err != nil {
-				t.Fatalf("%s has %q", job, text)
+		f.Flush()
+		for job, w := range last {
+			select {
+			case <-w.Done():
+				h.written[job] = h.put[job]
+			default:
 			}
 		}
-		if number < h.written[job] || number > last {
-			t.Fatalf("%s has number %d; written was %d, put %d", job, number, h.written[job], last)
+		if h.dice.IntN(4) == 0 {
+			_ = f.compact() // on a disk that fails
+		}
+		synctest.Wait()
+	}
+}
+
+// check holds that each job has the records that it has appended, in order, up to one that is not older than the last that was
+// written. Records may be there twice.
+func (h *history) check(t *testing.T, f *File) {
+	t.Helper()
+	for job := range h.put {
+		last := 0
+		for _, number := range strings.Split(strings.TrimSuffix(string(bytes.Join(f.Records(job), nil)), ";"), ";") {
+			n := 0
+			_, _ = fmt.Sscan(number, &n)
+			if n > last+1 {
+				t.Fatalf("%s: %d follows %d", job, n, last)
+			}
+			last = max(last, n)
+		}
+		if last < h.written[job] || last > h.put[job] {
+			t.Fatalf("%s ends at %d; %d was written, %d appended", job, last, h.written[job], h.put[job])
 		}
 	}
 }
 
-// TestCrash kills the process, or cuts the power, at each operation: the file is whole, and each job has a state that it has
-// put, not older than the last one written.
+// endAt ends the process at an operation.
+func endAt(d *disktest.Disk, stop int) {
+	first := d.Ops()
+	d.Fail = func(op disktest.Op) error {
+		if op.Number >= first+stop {
+			return disktest.ErrEnded
+		}
+		return nil
+	}
+}
+
+// TestCrash ends the process, by a kill or a power cut, at each operation: nothing that was written is lost, and nothing is out of
+// order.
 func TestCrash(t *testing.T) {
 	for _, how := range []disktest.Crash{disktest.Killed, disktest.PowerCut} {
 		for stop := 1; ; stop++ {
-			d := disktest.New(uint64(stop))
-			f, _ := mustOpen(t, d)
-			h := newHistory(uint64(stop))
-			survived := d.Run(stop, func() { h.play(f, 30) })
-			d.Reboot(how)
-			f, problems := mustOpen(t, d)
-			if len(problems) > 0 {
-				t.Fatalf("operation %d: %v", stop, problems)
-			}
-			h.check(t, f)
+			survived := false
+			synctest.Test(t, func(t *testing.T) { survived = crash(t, stop, how) })
 			if survived {
 				break
 			}
@@ -88,61 +115,175 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestDiskFails lets the disk fail for some operations: what was written before stays, and what was put meanwhile is written
-// once the disk works.
+func crash(t *testing.T, stop int, how disktest.Crash) (survived bool) {
+	d := disktest.New(uint64(stop))
+	f, _ := mustOpen(t, d)
+	h := newHistory(uint64(stop))
+	h.play(t, f, 5)
+	endAt(d, stop)
+	before := d.Ops()
+	h.play(t, f, 25)
+	f.Close()
+	survived = d.Ops()-before < stop
+	for lives := range 3 {
+		d.Fail = nil
+		d.Reboot(how)
+		f, problems := mustOpen(t, d)
+		if len(problems) > 0 {
+			t.Fatalf("operation %d: %v", stop, problems)
+		}
+		h.check(t, f)
+		for job := range h.put { // what was read is what counts from here on
+			h.put[job] = lastOf(f, job)
+			h.written[job] = h.put[job]
+		}
+		if lives == 0 { // what a kill has left is durable once it was read
+			f.Close()
+			d.Reboot(disktest.PowerCut)
+			f, _ = mustOpen(t, d)
+			h.check(t, f)
+		}
+		if lives == 1 {
+			endAt(d, 1+h.dice.IntN(40))
+		}
+		h.play(t, f, 5)
+		f.Close()
+	}
+	return survived
+}
+
+func lastOf(f *File, job string) (last int) {
+	for _, number := range strings.Split(string(bytes.Join(f.Records(job), nil)), ";") {
+		n := 0
+		_, _ = fmt.Sscan(number, &n)
+		last = max(last, n)
+	}
+	return last
+}
+
+// TestDiskFails lets the disk fail for some operations: what was written stays, and what was appended meanwhile is written, in
+// order, once the disk works.
 func TestDiskFails(t *testing.T) {
-	for seed := range uint64(300) {
-		dice, d := rand.New(rand.NewPCG(seed, 1)), disktest.New(seed)
-		from := 1 + dice.IntN(80)
-		until := from + 1 + dice.IntN(30)
+	for seed := range uint64(200) {
+		synctest.Test(t, func(t *testing.T) {
+			dice, d := rand.New(rand.NewPCG(seed, 1)), disktest.New(seed)
+			from := 1 + dice.IntN(80)
+			until := from + 1 + dice.IntN(30)
+			d.Fail = func(op disktest.Op) error {
+				if op.Number >= from && op.Number < until {
+					return syscall.ENOSPC
+				}
+				return nil
+			}
+			f, _, err := OpenOn(t.Context(), "/var/lib/cton/state", d, options())
+			if err != nil { // the first operations have failed
+				d.Fail = nil
+				f, _ = mustOpen(t, d)
+			}
+			h := newHistory(seed)
+			h.play(t, f, 40)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if status := f.Status(); status.Error != "" || status.Written.IsZero() {
+				t.Fatalf("seed %d: status %+v", seed, status)
+			}
+			for job := range h.put {
+				h.written[job] = h.put[job]
+			}
+			d.Reboot(disktest.PowerCut)
+			f.Close()
+			f, problems := mustOpen(t, d)
+			if h.check(t, f); len(problems) > 0 {
+				t.Fatalf("seed %d: %v", seed, problems)
+			}
+			f.Close()
+		})
+	}
+}
+
+// TestFull holds what a full disk costs: nothing but time. The status says why.
+func TestFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := disktest.New(1)
+		f, _ := mustOpen(t, d)
+		first := f.Append("job", []byte("1;"))
+		<-first.Done()
+		d.Capacity = 1
+		second := f.Append("job", []byte("2;"))
+		time.Sleep(time.Minute)
+		select {
+		case <-second.Done():
+			t.Error("a record is written to a full disk")
+		default:
+		}
+		if s := f.Status(); s.Failed < 5 || !strings.HasPrefix(s.Error, "write the journal of the state file /var/lib/cton/state: ") || !strings.HasSuffix(s.Error, "no space left on device") {
+			t.Errorf("status %+v", s)
+		}
+		d.Capacity = 0
+		time.Sleep(lastPause)
+		<-second.Done()
+		f.Close()
+		f, _ = mustOpen(t, d)
+		if got := string(bytes.Join(f.Records("job"), nil)); got != "1;2;" {
+			t.Errorf("got %q", got)
+		}
+		f.Close()
+	})
+}
+
+// TestOneSync holds that records which come together share a sync, and that one that nobody waits for causes none of its own.
+func TestOneSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, syncs := disktest.New(1), 0
 		d.Fail = func(op disktest.Op) error {
-			if op.Number >= from && op.Number < until {
-				return syscall.ENOSPC
+			if op.Kind == "sync" {
+				syncs++
 			}
 			return nil
 		}
 		f, _ := mustOpen(t, d)
-		h := newHistory(seed)
-		h.play(f, 60)
-		d.Fail = nil
-		select {
-		case <-f.Dirty():
-			if err := f.Write(); err != nil {
-				t.Fatal(err)
-			}
-			h.written = maps.Clone(h.put)
-		default:
+		d.Delay = time.Second
+		var all []*Write
+		for i := range 100 {
+			all = append(all, f.Append(fmt.Sprint("job", i), []byte("x")))
 		}
-		if !maps.Equal(h.written, h.put) {
-			t.Fatalf("seed %d: Dirty does not yield, and not all of %v is written", seed, h.put)
+		for _, w := range all {
+			<-w.Done()
 		}
-		if failed := f.Status().Failed; f.Status().Written.IsZero() || failed == 0 && d.Ops() > until && from > 3 {
-			t.Errorf("seed %d: status %+v", seed, f.Status())
+		if syncs > 2 {
+			t.Errorf("%d syncs for 100 records", syncs)
 		}
-		d.Reboot(disktest.PowerCut)
-		f, problems := mustOpen(t, d)
-		if h.check(t, f); len(problems) > 0 {
-			t.Fatalf("seed %d: %v", seed, problems)
+		syncs = 0
+		for range 100 {
+			f.AppendLazily("job", []byte("y"))
 		}
-	}
+		time.Sleep(lazyPause + 10*time.Second)
+		if syncs != 1 || f.Status().Error != "" {
+			t.Errorf("%d syncs for 100 lazy records", syncs)
+		}
+		f.Close()
+	})
 }
 
-// written returns a disk with a state file of three jobs, and the file's content.
+// written returns a disk with a snapshot of three jobs, and its content.
 func written(t *testing.T) (*disktest.Disk, []byte) {
 	t.Helper()
 	d := disktest.New(1)
 	f, _ := mustOpen(t, d)
 	for _, job := range []string{"a", "b", "c"} {
-		f.Put(job, []byte("the state of "+job))
+		<-f.Append(job, []byte("the state of "+job)).Done()
 	}
-	if err := f.Write(); err != nil {
+	if err := f.compact(); err != nil {
 		t.Fatal(err)
 	}
 	f.Close()
+	if names := d.Names(); !slices.Equal(names, []string{"state"}) {
+		t.Fatalf("files are %q", names)
+	}
 	return d, d.Content("state")
 }
 
-// TestDamage flips each byte and cuts the file at each place: the agent starts, the damaged file is set aside as it is, and
+// TestDamage flips each byte of a snapshot and cuts it at each place: the agent starts, the damaged file is set aside as it is, and
 // damage of a section is damage for its job alone.
 func TestDamage(t *testing.T) {
 	_, whole := written(t)
@@ -175,7 +316,7 @@ func checkDamage(t *testing.T, d *disktest.Disk, bad []byte, want int) {
 	f, problems := mustOpen(t, d)
 	kept := 0
 	for _, job := range []string{"a", "b", "c"} {
-		if s := f.Section(job); string(s) == "the state of "+job {
+		if s := f.Records(job); len(s) == 1 && string(s[0]) == "the state of "+job {
 			kept++
 		} else if s != nil {
 			t.Errorf("job %s has %q", job, s)
@@ -191,8 +332,51 @@ func checkDamage(t *testing.T, d *disktest.Disk, bad []byte, want int) {
 		t.Errorf("files are %q; the problem is %s", d.Names(), text)
 	}
 	f.Close()
-	if again, problems := mustOpen(t, d); len(problems) > 0 || len(again.sections) != kept {
-		t.Errorf("the next start has %d jobs; problems: %v", len(again.sections), problems)
+	again, problems := mustOpen(t, d)
+	if len(problems) > 0 || len(again.records) != kept {
+		t.Errorf("the next start has %d jobs; problems: %v", len(again.records), problems)
+	}
+	again.Close()
+}
+
+// TestDamagedJournal flips each byte of a journal of three records: the others are read, and what is damaged in the middle is set
+// aside and said. The end may be torn.
+func TestDamagedJournal(t *testing.T) {
+	d := disktest.New(1)
+	f, _ := mustOpen(t, d)
+	for _, job := range []string{"a", "b", "c"} {
+		<-f.Append(job, []byte("the state of "+job)).Done()
+	}
+	f.Close()
+	whole, snapshot := d.Content("state.journal-1"), d.Content("state")
+	entry := (len(whole) - len(journalHead(1))) / 3
+	for at := len(journalHead(1)); at < len(whole); at++ {
+		bad := slices.Clone(whole)
+		bad[at] ^= 0x10
+		d := disktest.New(1)
+		d.Put("state", snapshot)
+		d.Put("state.journal-1", bad)
+		f, problems := mustOpen(t, d)
+		number := (at - len(journalHead(1))) / entry // of the damaged record
+		for i, job := range []string{"a", "b", "c"} {
+			if got := len(f.Records(job)); got != 1 && i != number || got != 0 && i == number {
+				t.Fatalf("byte %d: job %s has %d records", at, job, got)
+			}
+		}
+		if len(problems) != 1 && number < 2 || len(problems) != 0 && number == 2 {
+			t.Fatalf("byte %d: %v", at, problems)
+		}
+		if number < 2 && !strings.Contains(problems[0].Error(), fmt.Sprintf("read the state journal /var/lib/cton/state.journal-1: %d bytes are damaged; it is set aside as ", entry)) {
+			t.Fatalf("byte %d: %v", at, problems)
+		}
+		w := f.Append("a", []byte("more"))
+		<-w.Done()
+		f.Close()
+		f, problems = mustOpen(t, d)
+		if got := string(bytes.Join(f.Records("a"), nil)); !strings.HasSuffix(got, "more") || len(problems) > 0 {
+			t.Fatalf("byte %d: the next start has %q; problems: %v", at, got, problems)
+		}
+		f.Close()
 	}
 }
 
@@ -206,42 +390,99 @@ func TestForeignFile(t *testing.T) {
 	} {
 		d := disktest.New(1)
 		d.Put("state", []byte(text))
-		_, problems := mustOpen(t, d)
+		f, problems := mustOpen(t, d)
 		if len(problems) != 1 || !strings.Contains(problems[0].Error(), "read the state file /var/lib/cton/state: "+want+"; it is set aside as ") {
 			t.Errorf("%q: %v", text, problems)
+		}
+		f.Close()
+	}
+}
+
+// TestLaterVersion holds that files of a later version stay as they are, with their names, and that Open and Read return an error
+// that says what to do.
+func TestLaterVersion(t *testing.T) {
+	for name, text := range map[string]string{
+		"state":           "cton state 3 and whatever follows\x00\xff",
+		"state.journal-7": "cton journal 2 7\nand whatever follows\x00\xff",
+	} {
+		d, snapshot := written(t)
+		d.Put(name, []byte(text))
+		names := d.Names()
+		_, problems, err := OpenOn(t.Context(), "/var/lib/cton/state", d, options())
+		if _, ok := errors.AsType[*VersionError](err); !ok || len(problems) > 0 || !strings.HasPrefix(err.Error(), "read the state file /var/lib/cton/state: ") ||
+			!strings.HasSuffix(err.Error(), "start the later cton that wrote it, or move the file away to start all jobs without state") {
+			t.Errorf("Open: problems %v, error %v", problems, err)
+		}
+		if !slices.Equal(d.Names(), names) || string(d.Content(name)) != text {
+			t.Errorf("files are %q; %s holds %q", d.Names(), name, d.Content(name))
+		}
+		if err := d.Lock("state.lock"); err != nil {
+			t.Errorf("after Open has failed: %v", err)
+		}
+		path := filepath.Join(t.TempDir(), "state")
+		err = os.WriteFile(path, snapshot, 0o600)
+		if err := errors.Join(err, os.WriteFile(filepath.Join(filepath.Dir(path), name), []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := Read(path); err == nil {
+			t.Error("Read returns no error")
 		}
 	}
 }
 
-// TestLaterVersion holds that a file of a later version stays as it is, with its name, and that Open and Read return an error
-// that says what to do.
-func TestLaterVersion(t *testing.T) {
-	const text = "cton state 2 and whatever follows\x00\xff"
+// TestRemoved holds that a journal whose snapshot was removed, as people do who want to start again, is not used.
+func TestRemoved(t *testing.T) {
 	d := disktest.New(1)
-	d.Put("state", []byte(text))
-	_, problems, err := open(t.Context(), "/var/lib/cton/state", d)
-	want := "read the state file /var/lib/cton/state: it has version 2 of the format, and this cton reads versions up to 1: " +
-		"start the later cton that wrote it, or move the file away to start all jobs without state"
-	if later, ok := errors.AsType[*VersionError](err); !ok || later.Version != 2 || err.Error() != want || len(problems) > 0 {
-		t.Errorf("Open: problems %v, error %v, want %s", problems, err, want)
-	}
-	if names := d.Names(); !slices.Equal(names, []string{"state"}) || string(d.Content("state")) != text {
-		t.Errorf("files are %q; state holds %q", names, d.Content("state"))
-	}
-	if err := d.Lock("state.lock"); err != nil {
-		t.Errorf("after Open has failed: %v", err)
-	}
-	path := filepath.Join(t.TempDir(), "state")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	f, _ := mustOpen(t, d)
+	<-f.Append("a", []byte("1;")).Done()
+	f.Close()
+	if err := d.Remove("state"); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Read(path); err == nil || err.Error() != strings.Replace(want, "/var/lib/cton/state", path, 1) {
-		t.Errorf("Read: %v", err)
+	f, problems := mustOpen(t, d)
+	if len(f.Records("a")) > 0 || len(problems) != 1 || !strings.Contains(problems[0].Error(), "is missing, but not its journal state.journal-1; it is set aside as /var/lib/cton/state.journal-1.damaged-") {
+		t.Errorf("records %q, problems %v", f.Records("a"), problems)
+	}
+	<-f.Append("a", []byte("2;")).Done()
+	f.Close()
+	f, problems = mustOpen(t, d)
+	if got := string(bytes.Join(f.Records("a"), nil)); got != "2;" || len(problems) > 0 {
+		t.Errorf("records %q, problems %v", got, problems)
+	}
+	f.Close()
+}
+
+// TestUnreadable holds that files which cannot be read are left as they are, and that Open returns why.
+func TestUnreadable(t *testing.T) {
+	for _, failing := range []string{"state", "state.journal-2"} {
+		d, snapshot := written(t)
+		f, _ := mustOpen(t, d)
+		<-f.Append("a", []byte("more")).Done()
+		f.Close()
+		names := d.Names()
+		d.Fail = func(op disktest.Op) error {
+			if op.Kind == "read" && op.Name == failing {
+				return syscall.EACCES
+			}
+			return nil
+		}
+		if _, problems, err := OpenOn(t.Context(), "/var/lib/cton/state", d, options()); !errors.Is(err, syscall.EACCES) || len(problems) > 0 {
+			t.Fatalf("%s: problems %v, error %v", failing, problems, err)
+		}
+		if !slices.Equal(d.Names(), names) || !bytes.Equal(d.Content("state"), snapshot) {
+			t.Errorf("%s: files are %q", failing, d.Names())
+		}
+		d.Fail = nil
+		f, _ = mustOpen(t, d)
+		if got := string(bytes.Join(f.Records("a"), nil)); got != "the state of amore" {
+			t.Errorf("%s: then %q is read", failing, got)
+		}
+		f.Close()
 	}
 }
 
-// TestVersion1 reads a file that the first version's build has written. agent/testdata/command/state-version-1.txtar holds what
-// its sections mean.
+// TestVersion1 reads a file that the first version's build has written, and writes it in this version at once.
+// agent/testdata/command/state-version-1.txtar holds what its sections mean.
 func TestVersion1(t *testing.T) {
 	text, err := os.ReadFile("testdata/version-1/state")
 	if err != nil {
@@ -249,88 +490,86 @@ func TestVersion1(t *testing.T) {
 	}
 	d := disktest.New(1)
 	d.Put("state", text)
-	f, problems := mustOpen(t, d)
-	if len(problems) > 0 || len(f.sections) != 2 {
-		t.Fatalf("%d jobs; problems: %v", len(f.sections), problems)
-	}
-	for job, size := range map[string]int{"hourly": 403, "oncall": 2485} {
-		s := f.sections[job]
-		if len(s.Data) != size || !strings.HasPrefix(string(s.Data), `{"last_success":"2026-11-29T13:21:12.`) {
-			t.Errorf("job %s has %d bytes: %.60q", job, len(s.Data), s.Data)
-		}
-		if saved := s.Saved.Format(time.RFC3339Nano); saved != "2026-11-29T13:21:12.481Z" {
-			t.Errorf("job %s was saved at %s", job, saved)
-		}
-	}
-}
-
-// TestUnreadable holds that a file that can be neither read nor set aside is not overwritten, and that it is set aside as soon
-// as that is possible, unless it has a later version.
-func TestUnreadable(t *testing.T) {
-	_, whole := written(t)
-	for _, later := range []bool{false, true} {
-		text := whole
-		if later {
-			text = []byte("cton state 2 …")
-		}
-		d := disktest.New(1)
-		d.Put("state", text)
-		d.Fail = func(disktest.Op) error { return syscall.EIO }
+	for range 2 {
 		f, problems := mustOpen(t, d)
-		if len(problems) != 2 { // of the file and of the lock
-			t.Fatal(problems)
+		if len(problems) > 0 || len(f.records) != 2 {
+			t.Fatalf("%d jobs; problems: %v", len(f.records), problems)
 		}
-		f.Put("a", []byte("new"))
-		if f.Write() == nil || f.Status().Failed != 1 {
-			t.Fatalf("status %+v", f.Status())
-		}
-		d.Fail = nil
-		err := f.Write()
-		if _, refused := errors.AsType[*VersionError](err); later != refused || !later && err != nil {
-			t.Errorf("later version %t: %v", later, err)
-		}
-		var kept []string
-		for _, name := range d.Names() {
-			if string(d.Content(name)) == string(text) {
-				kept = append(kept, name)
+		for job, size := range map[string]int{"hourly": 403, "oncall": 2485} {
+			s := f.records[job]
+			if len(s.Records) != 1 || len(s.Records[0]) != size || !strings.HasPrefix(string(s.Records[0]), `{"last_success":"2026-11-29T13:21:12.`) {
+				t.Errorf("job %s has %.60q", job, s.Records)
+			}
+			if saved := s.Saved.Format(time.RFC3339Nano); saved != "2026-11-29T13:21:12.481Z" {
+				t.Errorf("job %s was saved at %s", job, saved)
 			}
 		}
-		if len(kept) != 1 || strings.HasPrefix(kept[0], "state.damaged-") == later {
-			t.Errorf("later version %t: the file is kept as %q of %q", later, kept, d.Names())
+		f.Close()
+		if !strings.HasPrefix(string(d.Content("state")), "cton state 2 ") {
+			t.Errorf("the file is %.40q", d.Content("state"))
 		}
 	}
 }
 
-// TestLock holds that two agents do not open one file, and that the second waits for the first to end.
+// TestCompact holds that journals do not grow without end, and that the state is read while they are folded.
+func TestCompact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := disktest.New(1)
+		o := options()
+		o.Fold = func(_ string, records [][]byte) ([]byte, error) { return records[len(records)-1], nil }
+		f, _, err := OpenOn(t.Context(), "/var/lib/cton/state", d, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 200 {
+			<-f.Append("job", append(bytes.Repeat([]byte("x"), 10_000), fmt.Sprint(i)...)).Done()
+			synctest.Wait()
+		}
+		size := 0
+		for _, name := range d.Names() {
+			size += len(d.Content(name))
+		}
+		if size > 3*minCompact {
+			t.Errorf("%d bytes in %q", size, d.Names())
+		}
+		f.Loaded()
+		if got := f.Records("job"); !bytes.HasSuffix(got[len(got)-1], []byte("x199")) {
+			t.Errorf("got %.60q", got)
+		}
+		f.Close()
+		if sections, damage, err := readAll(d, "state"); err != nil || len(damage) > 0 || len(sections) != 1 {
+			t.Errorf("read: %v, %v, %v", sections, damage, err)
+		}
+	})
+}
+
+// TestLock holds that two agents do not open one state, and that the second waits for the first to end.
 func TestLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "state")
 	synctest.Test(t, func(t *testing.T) {
-		f, problems, err := Open(t.Context(), path)
+		f, problems, err := Open(t.Context(), path, options())
 		if err != nil || len(problems) > 0 {
 			t.Fatal(problems, err)
 		}
-		_, _, err = Open(t.Context(), path)
+		_, _, err = Open(t.Context(), path, options())
 		want := fmt.Sprintf("open the state file %s: in use by process %d: stop that process, or give each agent its own state_file", path, os.Getpid())
 		if _, held := errors.AsType[*durable.HeldError](err); !held || err.Error() != want {
 			t.Errorf("got %v\nwant %s", err, want)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, _, err := Open(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
+		if _, _, err := Open(ctx, path, options()); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("with a context that ends: %v", err)
 		}
-		f.Put("a", []byte("1"))
-		if err := f.Write(); err != nil {
-			t.Fatal(err)
-		}
+		<-f.Append("a", []byte("1")).Done()
 		time.AfterFunc(3*time.Second, f.Close)
-		next, problems, err := Open(t.Context(), path)
-		if err != nil || len(problems) > 0 || string(next.Section("a")) != "1" {
+		next, problems, err := Open(t.Context(), path, options())
+		if err != nil || len(problems) > 0 || string(bytes.Join(next.Records("a"), nil)) != "1" {
 			t.Fatal(problems, err)
 		}
 		next.Close()
 		sections, damage, err := Read(path)
-		if err != nil || len(damage) > 0 || string(sections["a"].Data) != "1" {
+		if err != nil || len(damage) > 0 || string(sections["a"].Records[0]) != "1" {
 			t.Errorf("read: %v, %v, %v", sections, damage, err)
 		}
 	})
@@ -338,24 +577,64 @@ func TestLock(t *testing.T) {
 
 // FuzzParse holds that any bytes are sections, or an error of one line.
 func FuzzParse(f *testing.F) {
-	text, _, err := header(map[string]Section{"a": {Data: []byte("x")}, "b": {Data: []byte("y")}})
-	if err != nil {
+	d := disktest.New(1)
+	if _, err := writeSnapshot(d, "state", 3, map[string]Section{"a": {Records: [][]byte{[]byte("x"), []byte("yz")}}, "b": {}}); err != nil {
 		f.Fatal(err)
 	}
-	f.Add(append(text, "xy"...))
-	line := `{"jobs":[{"name":"a","bytes":-1},{"name":"a","bytes":99999999999}]}`
-	f.Add(fmt.Appendf(nil, "cton state 1 %s\n%s\n", checksum([]byte(line)), line))
+	f.Add(d.Content("state"))
+	for _, line := range []string{
+		`{"jobs":[{"name":"a","bytes":-1},{"name":"a","bytes":99999999999}]}`,
+		`{"jobs":[{"name":"a","bytes":2,"crc":"x","records":[-1,3]}]}`,
+	} {
+		f.Add(fmt.Appendf(nil, "cton state 2 %s\n%s\n", checksum([]byte(line)), line))
+	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		sections, damage, err := parse(text)
-		if err != nil && strings.Contains(err.Error(), "\n") {
-			t.Errorf("got %q", err)
+		s, err := parse(text)
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("got %q", err)
+			}
+			return
 		}
 		size := 0
-		for _, section := range sections {
-			size += len(section.Data)
+		for _, section := range s.sections {
+			size += section.size()
 		}
-		if size > len(text) || err != nil && len(sections)+len(damage) > 0 {
-			t.Errorf("%d bytes of %d are sections, damage %v, error %v", size, len(text), damage, err)
+		if size > len(text) {
+			t.Errorf("%d bytes of %d are sections, damage %v", size, len(text), s.damage)
 		}
 	})
+}
+
+// FuzzParseJournal holds that any bytes are records, and that what is whole and what is damaged are within them.
+func FuzzParseJournal(f *testing.F) {
+	text := journalHead(7)
+	for _, name := range []string{"a", "job", ""} {
+		e := entry{name, time.UnixMilli(1_800_000_000_000), []byte("the state of " + name)}
+		text = appendBatch(text, []entry{e, e})
+	}
+	f.Add(text)
+	f.Add(text[:len(text)-3])
+	f.Add(append(slices.Clone(text), text[20:]...))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		entries, whole, damaged, err := parseJournal(text, 7)
+		size := 0
+		for _, e := range entries {
+			size += len(e.name) + len(e.data)
+		}
+		if err == nil && (whole > len(text) || damaged < 0 || size+damaged > len(text)) {
+			t.Errorf("%d of %d bytes are whole, %d damaged, %d records of %d bytes", whole, len(text), damaged, len(entries), size)
+		}
+		if rest, _, _, _ := parseJournal(append(slices.Clone(text), appendBatch(nil, []entry{{"last", time.Now(), []byte("x")}})...), 7); err == nil && whole == len(text) && len(rest) != len(entries)+1 {
+			t.Errorf("a record that was appended is not read: %d records, then %d", len(entries), len(rest))
+		}
+	})
+}
+
+// TestReadOfAMissingFile holds that there is nothing wrong with a state that is not there yet.
+func TestReadOfAMissingFile(t *testing.T) {
+	sections, damage, err := Read(filepath.Join(t.TempDir(), "nowhere", "state"))
+	if err != nil || len(sections)+len(damage) > 0 || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v, %v, %v", sections, damage, err)
+	}
 }

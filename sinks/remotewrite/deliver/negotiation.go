@@ -7,8 +7,12 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// probeInterval is how long a receiver is sent 1.0 before 2.0 is tried again.
-const probeInterval = 24 * time.Hour
+// Fallbacks end. After probeInterval, a record is sent in 2.0 again. If the fallback was not after 415, something else than the
+// receiver may have answered: so a request without samples, which is small, is sent in 2.0 each smallProbeInterval.
+const (
+	probeInterval      = 24 * time.Hour
+	smallProbeInterval = 5 * time.Minute
+)
 
 // negotiation finds the protocol that the receiver accepts. It starts with 2.0 and falls back to 1.0.
 type negotiation struct {
@@ -17,6 +21,8 @@ type negotiation struct {
 	mu       sync.Mutex
 	fellBack time.Time // zero = 2.0 is sent
 	accepts2 bool      // a request of 2.0 was accepted, since the last fallback
+	unclear  bool      // the fallback was not after 415
+	probed   time.Time // the last small probe, or the fallback
 	guessed  bool      // the fallback was after a response that may have had another reason
 	why      string    // the response before the fallback; "" once the receiver has accepted 1.0
 }
@@ -53,6 +59,18 @@ func (n *negotiation) fallBack(p wire.Protocol, r response, now time.Time) bool 
 		}
 	}
 	n.fellBack, n.accepts2, n.guessed = now, false, guess
+	n.unclear, n.probed = r.code != 415, now
+	return true
+}
+
+// probeDue reports whether a small probe is due, and counts it as sent.
+func (n *negotiation) probeDue(now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fellBack.IsZero() || !n.unclear || n.guessed || now.Sub(n.probed) < smallProbeInterval {
+		return false
+	}
+	n.probed = now
 	return true
 }
 

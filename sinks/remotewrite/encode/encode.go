@@ -70,11 +70,7 @@ func New(o Options, now time.Time) *Encoder {
 // The slice is valid until the next call. The payloads are never written again.
 func (e *Encoder) Encode(batch *metric.Batch, resend bool, f Format) []spool.Record {
 	now := time.Now()
-	j := e.jobs[batch.Job]
-	if j == nil {
-		j = &job{options: &e.options, target: e.options.Target(batch.Job), registry: e.registry, buffer: &e.samples}
-		e.jobs[batch.Job] = j
-	}
+	j := e.job(batch.Job)
 	for reason, n := range j.collect(batch, resend, e.bounds(now)) {
 		e.options.Dropped(reason, n)
 	}
@@ -86,6 +82,34 @@ func (e *Encoder) Encode(batch *metric.Batch, resend bool, f Format) []spool.Rec
 	}
 	return e.requests.finish()
 }
+
+// Repeat is Encode for the last batch of a job before a restart. The receiver may have its samples. The series of batch.Known were
+// sent before: they are remembered as if their samples were in the batch, and get no zero at their start. A receiver refuses the
+// zero of another one if it has the batch; then the request is sent without.
+func (e *Encoder) Repeat(batch *metric.Batch, f Format) []spool.Record {
+	now := time.Now()
+	j := e.job(batch.Job)
+	floor := e.registry.floor
+	j.known, e.registry.floor = batch.Known, 0
+	j.collect(batch, false, e.bounds(now)) // what is dropped was counted before the restart
+	j.known, e.registry.floor = nil, floor
+	e.requests.begin(f, now)
+	j.write(e.requests)
+	return e.requests.finish()
+}
+
+func (e *Encoder) job(name string) *job {
+	j := e.jobs[name]
+	if j == nil {
+		j = &job{options: &e.options, target: e.options.Target(name), registry: e.registry, buffer: &e.samples}
+		e.jobs[name] = j
+	}
+	return j
+}
+
+// BeyondLegacy returns the first name of a metric or label that is not of letters, digits, underscores and colons, or "". The
+// specification of 1.0 does not allow such a name; that of 2.0 does.
+func (e *Encoder) BeyondLegacy() string { return e.registry.beyondLegacy }
 
 // Jobs returns the names of the jobs that have series.
 func (e *Encoder) Jobs() []string { return slices.Sorted(maps.Keys(e.jobs)) }

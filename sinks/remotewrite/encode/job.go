@@ -21,7 +21,8 @@ type job struct {
 	resend  bool
 	bounds  bounds
 	dropped map[metric.Reason]int
-	changed bool // it has a group that the previous batch lacks
+	changed bool            // it has a group that the previous batch lacks
+	known   []metric.Family // series that an earlier process has sent
 
 	groups, previous []*group            // of this batch and of the previous one, in their order
 	next             int                 // in previous, the index after the group that was found last
@@ -68,6 +69,11 @@ func (j *job) collect(b *metric.Batch, resend bool, bounds bounds) map[metric.Re
 	j.groups, j.previous = j.previous[:0], j.groups
 	j.buffer.reset(b.Samples())
 	at := b.Time.UnixMilli()
+	for i := range j.known {
+		for k := range j.known[i].Series {
+			j.addKnown(&j.known[i], &j.known[i].Series[k])
+		}
+	}
 	for i := range b.Families {
 		f := &b.Families[i]
 		for k := range f.Series {
@@ -92,6 +98,7 @@ func (j *job) addSeries(f *metric.Family, s *metric.Series, at int64) {
 	if s.Time != 0 && (j.resend || first && s.Time == g.ownTime) {
 		return // a sample with its own timestamp is sent once
 	}
+	s = withValidExemplars(s)
 	from := len(j.buffer.samples)
 	for _, p := range f.Earlier[s.Labels] {
 		j.addPoint(g, &metric.Series{Value: p.Value, Time: p.Time, Start: p.Start}, p.Time)
@@ -101,6 +108,17 @@ func (j *job) addSeries(f *metric.Family, s *metric.Series, at int64) {
 		g.samples = added
 	} else {
 		j.buffer.trailing = append(j.buffer.trailing, groupSamples{g, added})
+	}
+}
+
+// addKnown remembers a series as if its sample was in this batch.
+func (j *job) addKnown(f *metric.Family, s *metric.Series) {
+	g, _ := j.group(f.Desc, s)
+	for _, p := range g.parts {
+		if p != nil {
+			p.batch, p.sampled, p.ownTime = j.batch, true, s.Time != 0
+			p.native = s.Histogram() != nil && s.Histogram().Native != nil
+		}
 	}
 }
 
@@ -138,8 +156,7 @@ func (j *job) addPoint(g *group, s *metric.Series, time int64) {
 
 // addSample adds the sample of part i of a family's series, after a zero at its start if it is the first.
 func (j *job) addSample(p *series, d *metric.Desc, s *metric.Series, i int, next sample, start int64) {
-	p.native = s.Histogram() != nil && s.Histogram().Native != nil
-	if p.native {
+	if p.native = isNative(d, s, i); p.native {
 		next.histogram = normalHistogram(s.Histogram())
 	}
 	if isCumulative(d, i) {
@@ -149,7 +166,7 @@ func (j *job) addSample(p *series, d *metric.Desc, s *metric.Series, i int, next
 		}
 	}
 	if len(s.Exemplars()) > 0 {
-		next.exemplars = p.newExemplars(exemplarsOf(d, s, i))
+		next.exemplars = j.registry.newExemplars(p, exemplarsOf(d, s, i), next.time)
 	}
 	j.buffer.samples = append(j.buffer.samples, next)
 	p.last, p.sampled, p.ownTime = next.time, true, s.Time != 0

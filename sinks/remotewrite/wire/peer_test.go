@@ -15,7 +15,7 @@ import (
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
 // send sends a request to a receiver and returns its response.
@@ -82,7 +82,7 @@ func TestPrometheus(t *testing.T) {
 			t.Fatal(err)
 		}
 		for way, requests := range map[string][]wire.Request{"built": {build(p)}, "rewritten": {rewritten(p)}, "split": {first, second}} {
-			receiver := sinktest.NewPrometheus(t)
+			receiver := peers.NewPrometheus(t)
 			for _, q := range requests {
 				w := send(t, receiver, q)
 				if p == wire.V2 {

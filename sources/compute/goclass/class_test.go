@@ -61,7 +61,7 @@ func made(t testing.TB, methods Methods, text string, a *api) sources.Source {
 	}
 	s, err := c.New(sources.Env{
 		Job: "test", Fetch: a, Log: slog.New(slog.DiscardHandler),
-		Web: &httpclient.Host{Secrets: &setting.Vault{LookupEnv: func(name string) (string, bool) { return "the " + name, true }}},
+		Web: &httpclient.Host{Secrets: &setting.SecretStore{LookupEnv: func(name string) (string, bool) { return "the " + name, true }}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
+	agenttext "github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -148,7 +149,7 @@ func (c *Config) Explain() []sources.Expression {
 		m := (*c)[name]
 		add := func(setting string, x *Expr, several bool) {
 			if x != nil {
-				all = append(all, sources.Expression{Setting: name + "." + setting, Text: oneLine(x.text), Needs: x.needsJQ(several)})
+				all = append(all, sources.Expression{Setting: name + "." + setting, Text: agenttext.OneLine(x.text), Needs: x.needsJQ(several)})
 			}
 		}
 		add("items", m.Items, true)
@@ -166,15 +167,12 @@ func (c *Config) Explain() []sources.Expression {
 func (x *Expr) needsJQ(several bool) string {
 	switch {
 	case x.stages == nil:
-		return short(oneLine(x.needs))
+		return short(agenttext.OneLine(x.needs))
 	case !several && x.step == nil:
 		return ".[]"
 	}
 	return ""
 }
-
-// oneLine returns the text with single spaces.
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // Float is a number in a map.
 type Float float64

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/collectington/collectington/agent/metric"
+	agenttext "github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -244,12 +245,7 @@ func (p *itemProblem) report(m *metric.Measured, missing Missing, items *Expr, a
 const maxText = 300
 
 // short returns at most maxText bytes of a message.
-func short(text string) string {
-	if len(text) <= maxText {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxText], "") + "…"
-}
+func short(s string) string { return agenttext.Cut(s, maxText) }
 
 // labels returns the label values of an item. A missing one is empty, and reported as a problem.
 func (s *source) labels(ctx context.Context, g *labelGroup, in *item) ([]string, *itemProblem) {

@@ -43,7 +43,7 @@ func TestSecret(t *testing.T) {
 		}
 		var shown strings.Builder
 		env := &s.(*source).env
-		env.Web = &httpclient.Host{Secrets: &setting.Vault{Dir: dir}}
+		env.Web = &httpclient.Host{Secrets: &setting.SecretStore{Dir: dir}}
 		env.Show = func(section, line string) { shown.WriteString(section + ": " + line + "\n") }
 		readings, err := s.Collect(t.Context(), tickAt())
 		if err != nil {
@@ -65,7 +65,7 @@ func TestSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.(*source).env.Web = &httpclient.Host{Secrets: &setting.Vault{Dir: dir}}
+	s.(*source).env.Web = &httpclient.Host{Secrets: &setting.SecretStore{Dir: dir}}
 	for key, want := range map[string]string{"first-key": "x 1\n", "second-key": "x 2\n"} {
 		write(key)
 		if readings, err := s.Collect(t.Context(), tickAt()); err != nil || show(readings) != want {

@@ -10,6 +10,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/compute/starlark/sandbox"
 )
@@ -220,11 +221,11 @@ func unpackRequest(name string, args starlark.Tuple, kwargs []starlark.Tuple) (r
 		text := string(x)
 		r.Body = &text
 	case starlark.IterableMapping, *starlark.List:
-		text, err := sandbox.EncodeJSON(x)
+		encoded, err := sandbox.EncodeJSON(x)
 		if err != nil {
-			return r, 0, fmt.Errorf("%s: body: %s", name, oneLine(err.Error(), maxMessage))
+			return r, 0, fmt.Errorf("%s: body: %s", name, text.Cut(text.OneLine(err.Error()), maxMessage))
 		}
-		r.Body = &text
+		r.Body = &encoded
 	default:
 		return r, 0, fmt.Errorf("%s: body: want a string, or a dict or list to send as JSON, got %s", name, describe(body))
 	}

@@ -245,9 +245,9 @@ def get_d(): return 1
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		readings, err := s.Collect(ctx, tickAt())
-		const want = "a: test.star:2:30: read_data: no response within 15s, half of the time that the tick had left\n" +
-			"b: test.star:2:30: read_data: no response within 15s, half of the time that the tick had left\n" +
-			"c: test.star:5:26: get_c: no response within 7.5s, half of the time that the tick had left\nd 1\n"
+		const want = "a: test.star:2:30: read_data: no response within 15s, half of the time that the run had left\n" +
+			"b: test.star:2:30: read_data: no response within 15s, half of the time that the run had left\n" +
+			"c: test.star:5:26: get_c: no response within 7.5s, half of the time that the run had left\nd 1\n"
 		if got := show(readings); got != want || err != nil {
 			t.Errorf("got %v and\n%s", err, got)
 		}

@@ -17,6 +17,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sources/compute/starlark/sandbox"
 )
 
@@ -37,7 +38,7 @@ func readProgram(dir, file string) (*program, error) {
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("script.file: %s does not exist", path)
+		return nil, &failure{fmt.Sprintf("script.file: %s does not exist", path), err}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("script.file: %w", err)
@@ -65,7 +66,7 @@ func compile(file, text string) (*program, error) {
 }
 
 // compileError returns the first error of the compiler, with the line that it is about.
-func compileError(text string, err error) error {
+func compileError(script string, err error) error {
 	var pos syntax.Position
 	var message string
 	if list, ok := errors.AsType[resolve.ErrorList](err); ok && len(list) > 0 {
@@ -75,13 +76,13 @@ func compileError(text string, err error) error {
 	} else {
 		return err
 	}
-	lines := strings.Split(text, "\n")
+	lines := strings.Split(script, "\n")
 	if n := int(pos.Line); n >= 1 && n <= len(lines) {
 		if line := strings.TrimSpace(lines[n-1]); line != "" {
 			message += fmt.Sprintf(", in: %.120s", line)
 		}
 	}
-	return fmt.Errorf("%s: %s", pos, oneLine(message, maxMessage))
+	return fmt.Errorf("%s: %s", pos, text.Cut(text.OneLine(message), maxMessage))
 }
 
 // registry has what the top level of a script registers.

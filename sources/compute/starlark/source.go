@@ -12,6 +12,7 @@ import (
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/compute/starlark/sandbox"
 )
@@ -214,29 +215,17 @@ func (s *source) explainNone(message string) string {
 }
 
 // vault returns the secrets. It may be nil, which reads them but does not scrub.
-func (s *source) vault() *setting.Vault {
+func (s *source) vault() *setting.SecretStore {
 	if s.env.Web == nil {
 		return nil
 	}
 	return s.env.Web.Secrets
 }
 
-// clip returns a text of the script as one line of at most max bytes, without secrets. It scrubs before it cuts, so that no
-// part of a secret is left.
-func (s *source) clip(text string, max int) string { return oneLine(s.vault().Scrub(text), max) }
-
-// oneLine returns the text as one line of at most max bytes.
-func oneLine(text string, max int) string {
-	if len(text) > max {
-		text = text[:max] + "…"
-	}
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, ""))
-	return strings.TrimSpace(text)
+// clip returns a text of the script as one line of at most limit bytes, without secrets. It scrubs before it cuts, so that
+// no part of a secret is left.
+func (s *source) clip(long string, limit int) string {
+	return text.Cut(text.OneLine(s.vault().Scrub(long)), limit)
 }
 
 // failure is an error with a message of ours and the cause of another.

@@ -28,7 +28,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// config is the defaults with settings over them, as a user would write them.
+// config returns the defaults with the settings of text.
 func config(t *testing.T, text string) *Config {
 	t.Helper()
 	c := Kind.Defaults().(*Config)
@@ -38,15 +38,15 @@ func config(t *testing.T, text string) *Config {
 	return c
 }
 
-// fresh makes a fetcher as the agent would. Secrets are hunter22, whatever their name.
+// fresh returns a fetcher. Every secret has the value hunter22.
 func fresh(t *testing.T, dir, text string) sources.Fetcher {
 	t.Helper()
 	c := config(t, text)
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	vault := &setting.Vault{LookupEnv: func(string) (string, bool) { return "hunter22", true }}
-	f, err := c.New(sources.Env{Job: "test", Web: &httpclient.Host{Secrets: vault}, Dir: dir})
+	secrets := &setting.SecretStore{LookupEnv: func(string) (string, bool) { return "hunter22", true }}
+	f, err := c.New(sources.Env{Job: "test", Web: &httpclient.Host{Secrets: secrets}, Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,8 +98,8 @@ func TestFetch(t *testing.T) {
 		`command: [echo, '[{{ unix .Window.Start }}, "{{ "{{" }}x}}"]']`: `[1782899940, "{{x}}"]`,
 		`shell: "date -d @{{ unix .Now }} +%s"`:                          `1782900000`,
 		`{command: [cat], stdin: '["{{ .Now }}"]'}`:                      `["2026-07-01T10:00:00Z"]`,
-		`{command: [echo, 1], stdin: "nobody reads this"}`:               `1`,
-		`shell: "cat; echo 1"`:                                           `1`, // no input is an end of input, not a wait
+		`{command: [echo, 1], stdin: "is not read"}`:                     `1`,
+		`shell: "cat; echo 1"`:                                           `1`, // an empty stdin ends at once
 		`{shell: 'echo \"$A $B\"', env: {A: text, B: "env:KEY"}}`:        `text hunter22`,
 		`shell: 'echo \"$AGENTS_OWN$LANG$TZ\"'`:                          `CUTC`,
 		`{shell: 'echo \"$TZ\"', env: {TZ: CET}}`:                        `CET`,
@@ -109,25 +109,25 @@ func TestFetch(t *testing.T) {
 		`{shell: "printf 'a;b\\n1;2\\n'", format: csv, csv: {delimiter: ";"}}`: `[{"a":"1","b":"2"}]`,
 
 		`{command: ["false"]}`:                                                `run false: exit code 1`,
-		`shell: "echo 1; echo disk is gone >&2; exit 2"`:                      `run /bin/sh: exit code 2: it says "disk is gone"`,
-		`shell: "printf 'a\\nb\\n\\033[1mc\\n' >&2; exit 2"`:                  `run /bin/sh: exit code 2: it says "a" … "\x1b[1mc"`,
+		`shell: "echo 1; echo disk is gone >&2; exit 2"`:                      `run /bin/sh: exit code 2: stderr: "disk is gone"`,
+		`shell: "printf 'a\\nb\\n\\033[1mc\\n' >&2; exit 2"`:                  `run /bin/sh: exit code 2: stderr: "a" … "\x1b[1mc"`,
 		`shell: "kill -9 $$"`:                                                 `run /bin/sh: ended by signal: killed`,
-		`shell: "echo about to say >&2; echo no"`:                             `run /bin/sh: want JSON, got text that begins with "no": it says "about to say"`,
+		`shell: "echo about to say >&2; echo no"`:                             `run /bin/sh: want JSON, got text that begins with "no": stderr: "about to say"`,
 		`command: ["true"]`:                                                   `run true: want JSON, got an empty body`,
-		`{shell: 'echo "no $B" >&2; exit 1', env: {B: "env:KEY"}}`:            `run /bin/sh: exit code 1: it says "no <secret>"`,
+		`{shell: 'echo "no $B" >&2; exit 1', env: {B: "env:KEY"}}`:            `run /bin/sh: exit code 1: stderr: "no <secret>"`,
 		`{shell: 'echo "x$B"', env: {B: "env:KEY"}}`:                          `run /bin/sh: want JSON, got text that begins with "x<secret>"`,
-		`{shell: 'echo "$API_KEY" >&2; exit 1', env: {API_KEY: written-out}}`: `run /bin/sh: exit code 1: it says "<secret>"`,
+		`{shell: 'echo "$API_KEY" >&2; exit 1', env: {API_KEY: written-out}}`: `run /bin/sh: exit code 1: stderr: "<secret>"`,
 		`{shell: 'printf "%030d$B" 0', env: {B: "env:KEY"}}`:                  `run /bin/sh: want JSON, got text that begins with "000000000000000000000000000000<secret>"`,
-		`{command: [yes], max_output: 10KiB}`:                                 `run yes: its output exceeds max_output (10KiB)`,
+		`{command: [yes], max_output: 10KiB}`:                                 `run yes: the output exceeds max_output (10KiB)`,
 		`{command: [printf, "%010d", "0"], max_output: 10}`:                   `run printf: want JSON`,
-		`command: [no-such-program]`:                                          `run no-such-program: there is no such program in PATH (`,
-		`command: [./nothing]`:                                                `run ./nothing: there is no such program, or none that the script names in its first line, after #!, to run it`,
-		`command: [./adrift]`:                                                 `run ./adrift: there is no such program, or none that the script names in its first line, after #!, to run it`,
-		`command: [./unfit]`:                                                  `run ./unfit: may not be run: chmod +x it, or have the agent run as a user that may`,
-		`command: [./sub]`:                                                    `run ./sub: may not be run: chmod +x it, or have the agent run as a user that may`,
-		`command: [./bytes]`:                                                  `run ./bytes: is no program for this machine: a script begins with a line such as #!/bin/sh`,
+		`command: [no-such-program]`:                                          `run no-such-program: program not found in PATH (`,
+		`command: [./nothing]`:                                                `run ./nothing: program not found, or the interpreter in the first line (#!) of the script not found`,
+		`command: [./adrift]`:                                                 `run ./adrift: program not found, or the interpreter in the first line (#!) of the script not found`,
+		`command: [./unfit]`:                                                  `run ./unfit: no permission to run it: make it executable with chmod +x, or run the agent as another user`,
+		`command: [./sub]`:                                                    `run ./sub: no permission to run it: make it executable with chmod +x, or run the agent as another user`,
+		`command: [./bytes]`:                                                  `run ./bytes: not a program for this machine: a script needs a first line such as #!/bin/sh`,
 		`{command: [echo], dir: nothing}`:                                     `run echo: dir: stat ` + filepath.Join(dir, "nothing") + `: no such file or directory`,
-		`{command: [echo], dir: plain}`:                                       `run echo: dir: ` + filepath.Join(dir, "plain") + ` is no directory`,
+		`{command: [echo], dir: plain}`:                                       `run echo: dir: ` + filepath.Join(dir, "plain") + ` is not a directory`,
 	} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
@@ -146,7 +146,7 @@ func TestResult(t *testing.T) {
 		`{command: ["true"], document: result}`:                             "0 ",
 		`{shell: "exit 4", document: result, ok_exit_codes: [0, 1, 2, 3]}`:  "run /bin/sh: exit code 4",
 		`{shell: "kill -9 $$", document: result}`:                           "run /bin/sh: ended by signal: killed",
-		`{command: [no-such-program], document: result, env: {PATH: /bin}}`: "run no-such-program: there is no such program in PATH (" + os.Getenv("PATH") + ")",
+		`{command: [no-such-program], document: result, env: {PATH: /bin}}`: "run no-such-program: program not found in PATH (" + os.Getenv("PATH") + ")",
 	} {
 		got := fetch(t, t.TempDir(), text)
 		var r struct {
@@ -166,7 +166,7 @@ func TestResult(t *testing.T) {
 	}
 }
 
-// A fetcher keeps nothing of one tick in the next.
+// A fetcher keeps no data from one tick in the next.
 func TestFetchAgain(t *testing.T) {
 	dir := t.TempDir()
 	f := fresh(t, dir, `command: [cat, data]`)
@@ -179,15 +179,15 @@ func TestFetchAgain(t *testing.T) {
 	}
 }
 
-// hold makes a file that whoever is alive can hold open: its end is read once all are gone.
-func hold(t *testing.T, dir string) (opened func() *os.File) {
+// makeFIFO makes a FIFO that processes hold open. Its reader gets to its end when all of them have ended.
+func makeFIFO(t *testing.T, dir string) (opened func() *os.File) {
 	t.Helper()
 	path := filepath.Join(dir, "held")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return func() *os.File {
-		held, err := os.Open(path) // waits until somebody else has opened it
+		held, err := os.Open(path) // blocks until a process has opened it
 		if err != nil {
 			t.Error(err)
 		}
@@ -195,32 +195,32 @@ func hold(t *testing.T, dir string) (opened func() *os.File) {
 	}
 }
 
-// gone holds that everybody who held the file is gone.
-func gone(t *testing.T, held *os.File) {
+// waitForEnd checks that all processes that held the FIFO have ended.
+func waitForEnd(t *testing.T, held *os.File) {
 	t.Helper()
 	defer held.Close()
 	if err := held.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.Copy(io.Discard, held); err != nil {
-		t.Errorf("a process of the command's is alive: %v", err)
+		t.Errorf("a process of the command is alive: %v", err)
 	}
 }
 
-// TestTimeoutEndsTheGroup has a command hang that has begun others, one of which will not be asked.
+// TestTimeoutEndsTheGroup runs a command that hangs and has started others. Some ignore SIGTERM.
 func TestTimeoutEndsTheGroup(t *testing.T) {
 	for name, text := range map[string]string{
-		"all can be asked":            "sleep 600 & READY; sleep 600",
-		"the command cannot be asked": "trap '' TERM; READY; sleep 600",
-		"none can be asked":           "trap '' TERM; sleep 600 & READY; sleep 600",
-		"the command alone is asked":  "(trap '' TERM; READY; sleep 600 >/dev/null 2>&1) & sleep 600",
-		"it leaves its input unread":  "READY; sleep 600",
+		"all end at SIGTERM":              "sleep 600 & READY; sleep 600",
+		"the command ignores SIGTERM":     "trap '' TERM; READY; sleep 600",
+		"all ignore SIGTERM":              "trap '' TERM; sleep 600 & READY; sleep 600",
+		"a child ignores SIGTERM":         "(trap '' TERM; READY; sleep 600 >/dev/null 2>&1) & sleep 600",
+		"the command does not read stdin": "READY; sleep 600",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			opened := hold(t, dir)
-			errTimeout := errors.New("no end within the timeout of 1s")
+			opened := makeFIFO(t, dir)
+			errTimeout := errors.New("timed out after 1s")
 			ctx, cancel := context.WithCancelCause(t.Context())
 			ready, ends := make(chan int), make(chan *os.File)
 			go func() {
@@ -242,25 +242,25 @@ func TestTimeoutEndsTheGroup(t *testing.T) {
 				t.Errorf("got %d, %v", code, err)
 			}
 			if pid := <-ready; !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-				t.Errorf("process %d is not gone, or not waited for", pid)
+				t.Errorf("process %d has not ended, or was not waited for", pid)
 			}
-			gone(t, <-ends)
+			waitForEnd(t, <-ends)
 		})
 	}
 }
 
-// TestLeftBehind has a command end well and leave a process behind.
+// TestLeftBehind runs commands that succeed and leave a process behind.
 func TestLeftBehind(t *testing.T) {
 	for text, want := range map[string]error{
 		"sleep 600 & echo 1":                              errLeftOpen,
 		"sleep 600 >/dev/null & echo 1":                   errLeftOpen, // its standard error is open
 		"sleep 600 </dev/null >/dev/null 2>/dev/null & :": nil,
-		"(sleep 0.01; echo 1) & :":                        nil, // which is what pipelines do
+		"(sleep 0.01; echo 1) & :":                        nil, // as a pipeline may
 	} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			opened := hold(t, dir)
+			opened := makeFIFO(t, dir)
 			ready := make(chan *os.File)
 			go func() { ready <- opened() }()
 			p := &process{
@@ -270,25 +270,25 @@ func TestLeftBehind(t *testing.T) {
 			if code, err := p.run(t.Context()); !errors.Is(err, want) || code != 0 {
 				t.Errorf("got %d, %v, want %v", code, err, want)
 			}
-			gone(t, <-ready)
+			waitForEnd(t, <-ready)
 			if strings.Contains(text, "(") && string(p.stdout.text) != "1\n" {
-				t.Errorf("what came late is lost: %q", p.stdout.text)
+				t.Errorf("late output is lost: %q", p.stdout.text)
 			}
 		})
 	}
 }
 
-// A process that has left the group holds the output, and is not waited for.
+// A process outside the group that keeps the output open is not waited for.
 func TestOutputHeldFromOutside(t *testing.T) {
 	p := &process{
 		args: []string{"/bin/sh", "-c", "setsid sleep 5 & echo 1"}, dir: t.TempDir(),
 		stdout: capture{max: 100}, stderr: capture{max: 100}, grace: 50 * time.Millisecond,
 	}
-	begun := time.Now()
+	start := time.Now()
 	if code, err := p.run(t.Context()); !errors.Is(err, errLeftOpen) || code != 0 {
 		t.Errorf("got %d, %v", code, err)
 	}
-	if took := time.Since(begun); took > 4*time.Second {
+	if took := time.Since(start); took > 4*time.Second {
 		t.Errorf("waited %s", took)
 	}
 }
@@ -298,11 +298,11 @@ func TestCapture(t *testing.T) {
 	c := capture{max: 3, full: func() { full++ }}
 	for _, s := range []string{"", "a", "bc", ""} {
 		if n, err := c.Write([]byte(s)); n != len(s) || err != nil || full != 0 {
-			t.Errorf("%q: %d, %v, told %d times", s, n, err, full)
+			t.Errorf("%q: %d, %v, full called %d times", s, n, err, full)
 		}
 	}
 	if n, err := c.Write([]byte("d")); n != 0 || err == nil || full != 1 {
-		t.Errorf("one too many: %d, %v, told %d times", n, err, full)
+		t.Errorf("one too many: %d, %v, full called %d times", n, err, full)
 	}
 	c = capture{max: 3}
 	if n, err := io.Copy(&c, bytes.NewReader([]byte("abcdef"))); n != 6 || err != nil || string(c.text) != "abc" {
@@ -310,20 +310,20 @@ func TestCapture(t *testing.T) {
 	}
 }
 
-func TestProblems(t *testing.T) {
+func TestValidate(t *testing.T) {
 	for text, want := range map[string]string{
-		`{}`:                                            "command: is needed: a program and its arguments, such as [df, --output=size]; or shell, with what /bin/sh is to run",
-		`{command: [a], shell: b}`:                      "shell: stands beside command: keep one of them",
-		`command: [""]`:                                 "command.0: is empty: want a program",
-		`command: ["{{ .Now }}"]`:                       "command.0: a program is no template: only its arguments are",
+		`{}`:                                            "command: is required, or shell: set a program and its arguments, such as [df, --output=size]",
+		`{command: [a], shell: b}`:                      "shell: set either command or shell, not both",
+		`command: [""]`:                                 "command.0: is empty: want the name or path of a program",
+		`command: ["{{ .Now }}"]`:                       "command.0: must not contain a template: only the arguments may",
 		`command: [docker, "{{.Names}}"]`:               "command.1: no value .Names: there are .Window.Start, .Window.End and .Now",
 		`shell: "{{.Names}}"`:                           "shell: no value .Names: there are .Window.Start, .Window.End and .Now",
 		`{command: [a], stdin: "{{ x }}"}`:              "stdin: function \"x\" not defined: there are rfc3339, unix, unixms, date, before and truncate",
-		`command: [a, "\0"]`:                            "command.1: holds a zero byte, which no argument can",
-		`{command: [a], env: {"A=B": x}}`:               "env.A=B: is no name of an environment variable",
-		`{command: [a], env: {A: "\0"}}`:                "env.A: holds a zero byte, which no environment variable can",
+		`command: [a, "\0"]`:                            "command.1: contains a zero byte",
+		`{command: [a], env: {"A=B": x}}`:               "env.A=B: is not a valid name of an environment variable",
+		`{command: [a], env: {A: "\0"}}`:                "env.A: contains a zero byte",
 		`{command: [a], ok_exit_codes: [256]}`:          "ok_exit_codes.0: want 0 to 255",
-		`{command: [a], format: csv, document: result}`: "format: goes with document: output; of a result the output is text",
+		`{command: [a], format: csv, document: result}`: "format: cannot be set with document: result, where the output is text",
 		`{command: [a], format: text}`:                  `text.pattern: is needed: a regular expression such as (?m)^(?P<name>\w+) = (?P<value>\S+)$`,
 		`{command: [a], max_output: 0}`:                 "max_output: want more than 0, such as 10MiB",
 	} {

@@ -19,17 +19,17 @@ import (
 
 // fetcher runs one command. Its buffer and decoder keep their memory from tick to tick.
 type fetcher struct {
-	set   *Config
-	web   *httpclient.Host
-	show  func(section, line string) // nil = nobody looks
-	dir   string
-	texts []*template.Template // of the settings' templates, in their order
+	config    *Config
+	web       *httpclient.Host
+	show      func(section, line string) // nil = do not show
+	dir       string
+	templates []*template.Template // of Config.templates
 
 	output  []byte
 	decoder *format.Decoder
 }
 
-// Fetch runs the command once. Its errors begin with the program.
+// Fetch runs the command once.
 func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
 	from := "run " + f.program()
 	doc, err := f.fetch(ctx, tick, from)
@@ -44,26 +44,26 @@ func (f *fetcher) fetch(ctx context.Context, tick sources.Tick, from string) (*s
 	if err != nil {
 		return nil, err
 	}
-	begun := time.Now()
+	start := time.Now()
 	code, err := p.run(ctx)
-	took := time.Since(begun)
+	took := time.Since(start)
 	f.output = p.stdout.text
 	f.shown(p, code, took, err)
 	if err == nil && !f.isOK(code) {
 		err = fmt.Errorf("exit code %d", code)
 	}
 	if err != nil {
-		return nil, f.withComplaint(err, p.stderr.text)
+		return nil, f.withStderr(err, p.stderr.text)
 	}
 	doc, err := f.decode(from, code, took)
 	if err != nil {
-		return nil, f.withComplaint(err, p.stderr.text)
+		return nil, f.withStderr(err, p.stderr.text)
 	}
 	return doc, nil
 }
 
 func (f *fetcher) decode(from string, code int, took time.Duration) (*sources.Document, error) {
-	if f.set.Document == Output {
+	if f.config.Document == Output {
 		text, err := format.UTF8("", f.output)
 		if err != nil {
 			return nil, err
@@ -74,24 +74,24 @@ func (f *fetcher) decode(from string, code int, took time.Duration) (*sources.Do
 	if err != nil {
 		return nil, err
 	}
-	return f.decoder.Decode(from, "", text) // which is JSON, since the format is auto
+	return f.decoder.Decode(from, "", text) // JSON, since the format is auto
 }
 
-// program is what is run, for messages.
+// program returns the name of the program.
 func (f *fetcher) program() string {
-	if f.set.Shell != "" {
+	if f.config.Shell != "" {
 		return "/bin/sh"
 	}
-	return f.set.Command[0]
+	return f.config.Command[0]
 }
 
-// process is the tick's command, ready to run.
+// process returns the command of the tick.
 func (f *fetcher) process(tick sources.Tick) (*process, error) {
 	var texts []string
-	for i, t := range f.texts {
+	for i, t := range f.templates {
 		text, err := t.Execute(tick)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.set.templates()[i].path, err)
+			return nil, fmt.Errorf("%s: %w", f.config.templates()[i].path, err)
 		}
 		texts = append(texts, text)
 	}
@@ -100,17 +100,17 @@ func (f *fetcher) process(tick sources.Tick) (*process, error) {
 		return nil, err
 	}
 	p := &process{dir: f.dir, env: env, stdin: texts[0], grace: grace}
-	p.stdout = capture{text: f.output[:0], max: int(f.set.MaxOutput)}
-	p.stderr = capture{max: maxComplaint}
+	p.stdout = capture{text: f.output[:0], max: int(f.config.MaxOutput)}
+	p.stderr = capture{max: maxStderr}
 	p.args = append([]string{f.program()}, texts[1:]...)
-	if f.set.Shell != "" {
+	if f.config.Shell != "" {
 		p.args = []string{f.program(), "-c", texts[1]}
 	}
 	return p, nil
 }
 
-// environment is what the command needs to work at all, and what the settings name. All else stays with the agent: its
-// environment is where its secrets are.
+// environment returns the environment of the command: a few variables of the agent's own, and those of the settings. The
+// agent's environment may hold secrets.
 func (f *fetcher) environment() ([]string, error) {
 	var all []string
 	for _, name := range []string{"PATH", "HOME", "LANG", "TZ"} {
@@ -118,8 +118,8 @@ func (f *fetcher) environment() ([]string, error) {
 			all = append(all, name+"="+value)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(f.set.Env)) {
-		text := f.set.Env[name]
+	for _, name := range slices.Sorted(maps.Keys(f.config.Env)) {
+		text := f.config.Env[name]
 		if !text.IsReference() {
 			f.web.RememberNamed(name, string(text))
 		}
@@ -133,25 +133,25 @@ func (f *fetcher) environment() ([]string, error) {
 }
 
 func (f *fetcher) isOK(code int) bool {
-	if f.set.OKExitCodes == nil {
-		return code == 0 || f.set.Document == Result
+	if f.config.OKExitCodes == nil {
+		return code == 0 || f.config.Document == Result
 	}
-	return slices.Contains(f.set.OKExitCodes, code)
+	return slices.Contains(f.config.OKExitCodes, code)
 }
 
-// shown shows the command and what came of it.
+// shown shows the command and its result.
 func (f *fetcher) shown(p *process, code int, took time.Duration, err error) {
 	if f.show == nil {
 		return
 	}
-	came := fmt.Sprintf("exit code %d, %d bytes", code, len(p.stdout.text))
+	end := fmt.Sprintf("exit code %d, %d bytes", code, len(p.stdout.text))
 	if err != nil {
-		came = "no end of its own"
+		end = "did not end by itself"
 	}
-	f.show("command", fmt.Sprintf("%s\n%s in %s", strings.Join(p.args, " "), came, took.Round(time.Millisecond)))
+	f.show("command", fmt.Sprintf("%s\n%s in %s", strings.Join(p.args, " "), end, took.Round(time.Millisecond)))
 }
 
-// result is a command's end as JSON. As in a shell, line breaks at the output's end are not part of it.
+// result returns the result of a command as JSON. As in a shell, line breaks at the end of the output are removed.
 func result(code int, took time.Duration, output []byte) ([]byte, error) {
 	return json.Marshal(struct {
 		ExitCode int     `json:"exit_code"`
@@ -161,13 +161,13 @@ func result(code int, took time.Duration, output []byte) ([]byte, error) {
 }
 
 const (
-	maxComplaint = 64 << 10 // kept of what a command complains of, so that a secret is seen whole and blanked
-	maxShown     = 200      // bytes of a line of it that are shown
+	maxStderr = 64 << 10 // bytes of standard error that are kept: enough to find a secret in it whole
+	maxShown  = 200      // bytes of a line of it that are shown
 )
 
-// withComplaint adds what the command wrote to its standard error: the first line, where a shell says what is wrong, and
-// the last, where most languages do.
-func (f *fetcher) withComplaint(err error, stderr []byte) error {
+// withStderr adds the first and the last line of the command's standard error. A shell reports its error first, most
+// languages report it last.
+func (f *fetcher) withStderr(err error, stderr []byte) error {
 	text := strings.TrimSpace(f.web.Secrets.Scrub(string(stderr)))
 	if text == "" {
 		return err
@@ -178,5 +178,5 @@ func (f *fetcher) withComplaint(err error, stderr []byte) error {
 		last := rest[strings.LastIndex(rest, "\n")+1:]
 		said += " … " + sources.Excerpt([]byte(strings.TrimSpace(last)), maxShown)
 	}
-	return fmt.Errorf("%w: it says %s", err, said)
+	return fmt.Errorf("%w: stderr: %s", err, said)
 }

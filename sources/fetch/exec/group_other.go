@@ -4,7 +4,7 @@ package exec
 
 import "os/exec"
 
-// ownGroup leaves the command as it is: there are no process groups, and at its end it alone is killed.
+// ownGroup does nothing: there are no process groups, and only the command itself is killed.
 func ownGroup(*exec.Cmd) {}
 
 func killGroup(*exec.Cmd) {}

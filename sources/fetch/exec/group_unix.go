@@ -7,14 +7,14 @@ import (
 	"syscall"
 )
 
-// ownGroup has the command lead a process group of its own, which is asked to terminate where the command would be killed.
+// ownGroup runs the command in a process group of its own. When its context ends, the group gets SIGTERM.
 func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 }
 
-// killGroup kills what is left of a group whose leader has ended. A group that has members keeps its number; that of an
-// empty one goes to somebody else only once all others have been used.
+// killGroup kills the processes that are left of a group after its leader has ended. A group with members keeps its id,
+// and the id of an empty group is not used again soon.
 func killGroup(cmd *exec.Cmd) {
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // an empty group is what there should be
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // fails if the group is empty
 }

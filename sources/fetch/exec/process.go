@@ -14,10 +14,10 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// grace is how long a command that is to end may take for it, and how long one that has ended may leave its output open.
+// grace is how long a command may take to end after SIGTERM, and how long its output may stay open after its end.
 const grace = 2 * time.Second
 
-var errLeftOpen = errors.New("it has ended, but a process that it began keeps its output open: have that one write elsewhere")
+var errLeftOpen = errors.New("the command ended, but a process that it started keeps its output open: redirect the output of that process")
 
 // process is one run of a command.
 type process struct {
@@ -26,22 +26,21 @@ type process struct {
 	env    []string
 	stdin  string
 	stdout capture // all of it; more than its max ends the command
-	stderr capture // its beginning
+	stderr capture // the beginning
 	grace  time.Duration
 }
 
-// run runs the command until it has ended by itself, and returns its exit code. When ctx ends, its process group is asked
-// to terminate, and killed after a grace. Whatever of the group outlives the command is killed too, so that what ticks
-// leave behind does not pile up.
+// run runs the command until it ends, and returns its exit code. When ctx ends, the process group gets SIGTERM, and
+// SIGKILL after a grace period. Processes of the group that outlive the command are killed, so that they do not pile up.
 func (p *process) run(ctx context.Context) (code int, err error) {
 	if info, err := os.Stat(p.dir); err != nil {
 		return 0, fmt.Errorf("dir: %w", err)
 	} else if !info.IsDir() {
-		return 0, fmt.Errorf("dir: %s is no directory", p.dir)
+		return 0, fmt.Errorf("dir: %s is not a directory", p.dir)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p.stdout.full = func() { cancel(fmt.Errorf("its output exceeds max_output (%s)", setting.Bytes(p.stdout.max))) }
+	p.stdout.full = func() { cancel(fmt.Errorf("the output exceeds max_output (%s)", setting.Bytes(p.stdout.max))) }
 	cmd := exec.CommandContext(ctx, p.args[0], p.args[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = p.dir, p.env, &p.stdout, &p.stderr, p.grace
 	if p.stdin != "" {
@@ -71,35 +70,35 @@ func (p *process) run(ctx context.Context) (code int, err error) {
 	return code, nil
 }
 
-// startError says why a command could not be begun, and what to do.
+// startError returns why a command cannot be started, and what to do.
 func startError(program string, err error) error {
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		return fmt.Errorf("there is no such program in PATH (%s)", os.Getenv("PATH"))
+		return fmt.Errorf("program not found in PATH (%s)", os.Getenv("PATH"))
 	case errors.Is(err, exec.ErrDot):
-		return fmt.Errorf("it is in the current directory: call it ./%s", program)
+		return fmt.Errorf("the program is in the current directory: write ./%s", program)
 	case errors.Is(err, fs.ErrNotExist):
-		return errors.New("there is no such program, or none that the script names in its first line, after #!, to run it")
+		return errors.New("program not found, or the interpreter in the first line (#!) of the script not found")
 	case errors.Is(err, fs.ErrPermission):
-		return errors.New("may not be run: chmod +x it, or have the agent run as a user that may")
+		return errors.New("no permission to run it: make it executable with chmod +x, or run the agent as another user")
 	case errors.Is(err, syscall.ENOEXEC):
-		return errors.New("is no program for this machine: a script begins with a line such as #!/bin/sh")
+		return errors.New("not a program for this machine: a script needs a first line such as #!/bin/sh")
 	}
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		err = path.Err
 	}
-	return fmt.Errorf("cannot be begun: %w", err)
+	return fmt.Errorf("start: %w", err)
 }
 
 // capture keeps the beginning of a stream.
 type capture struct {
 	text []byte
 	max  int
-	full func() // told when there is more; nil = the rest is let go
+	full func() // called when there is more; nil = discard the rest
 }
 
-var errFull = errors.New("more than is kept")
+var errFull = errors.New("output exceeds the limit")
 
 func (c *capture) Write(p []byte) (int, error) {
 	fits := min(len(p), c.max-len(c.text))

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/collectington/collectington/agent/document"
@@ -18,39 +20,39 @@ import (
 
 // fetcher reads the same files each tick. Its buffers and decoders keep their memory.
 type fetcher struct {
-	set  *Config
-	show func(section, line string) // nil = nobody looks
-	dir  string
+	config *Config
+	show   func(section, line string) // nil = do not show
+	dir    string
 
 	text    []byte // the document
 	body    []byte // one file of a list
 	decoder *format.Decoder
 	list    sources.Parser
-	last    []version // of what text was made of; nil = it cannot be used again
+	last    []version // the files that text was read from; nil = text cannot be used again
 }
 
-// version is a file as it was when it was read.
+// version is the state of a file when it was read.
 type version struct {
 	name string
 	info fs.FileInfo
 }
 
-// Fetch reads the files. Its errors begin with the file.
+// Fetch reads the files.
 func (f *fetcher) Fetch(ctx context.Context, _ sources.Tick) (*sources.Document, error) {
 	names, err := f.find()
 	if err != nil {
 		return nil, fmt.Errorf("read files: %w", err)
 	}
 	from := "read files"
-	if f.set.Path != "" {
-		from = "read " + f.set.Path
+	if f.config.Path != "" {
+		from = "read " + f.config.Path
 	}
 	if f.unchanged(names) {
-		return f.document(from) // anew, since a document grows by being read
+		return f.document(from) // decoded again: reading a document can change it
 	}
-	begun, versions := time.Now(), []version(nil)
+	start, versions := time.Now(), []version(nil)
 	f.last = nil
-	if f.set.Path == "" {
+	if f.config.Path == "" {
 		versions, err = f.readList(ctx, names)
 	} else {
 		versions, err = f.readOne(ctx, from)
@@ -59,30 +61,30 @@ func (f *fetcher) Fetch(ctx context.Context, _ sources.Tick) (*sources.Document,
 		return nil, err
 	}
 	doc, err := f.document(from)
-	if err == nil && f.set.ChangedOnly && isSettled(versions, begun) {
+	if err == nil && f.config.ChangedOnly && isSettled(versions, start) {
 		f.last = versions
 	}
 	return doc, err
 }
 
 func (f *fetcher) readOne(ctx context.Context, from string) ([]version, error) {
-	text, info, err := f.read(ctx, f.set.Path, f.text[:0])
+	text, info, err := f.read(ctx, f.config.Path, f.text[:0])
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}
 	f.text = text
-	f.shown(f.set.Path, info, len(text))
-	return []version{{f.set.Path, info}}, nil
+	f.shown(f.config.Path, info, len(text))
+	return []version{{f.config.Path, info}}, nil
 }
 
-// readList makes the list of {file, modified, size, document}. A file that a pattern found and that is gone since is not
-// part of it.
+// readList reads the list of {file, modified, size, document}. It skips a file that a pattern matched and that was removed
+// since.
 func (f *fetcher) readList(ctx context.Context, names []string) (versions []version, err error) {
 	versions = []version{}
 	f.text = append(f.text[:0], '[')
 	for _, name := range names {
 		body, info, err := f.read(ctx, name, f.body[:0])
-		if errors.Is(err, fs.ErrNotExist) && !slices.Contains(f.set.Paths, name) {
+		if errors.Is(err, fs.ErrNotExist) && !slices.Contains(f.config.Paths, name) {
 			continue
 		}
 		if err != nil {
@@ -98,8 +100,8 @@ func (f *fetcher) readList(ctx context.Context, names []string) (versions []vers
 			f.text = append(f.text, ',')
 		}
 		f.text = f.appendFile(name, info, len(body), doc.Root)
-		if int64(len(f.text)) > int64(f.set.MaxBytes) {
-			return nil, fmt.Errorf("read files: they exceed max_bytes (%s) together", f.set.MaxBytes)
+		if int64(len(f.text)) > int64(f.config.MaxBytes) {
+			return nil, fmt.Errorf("read files: together they exceed max_bytes (%s)", f.config.MaxBytes)
 		}
 		versions = append(versions, version{name, info})
 	}
@@ -107,26 +109,26 @@ func (f *fetcher) readList(ctx context.Context, names []string) (versions []vers
 	return versions, nil
 }
 
-// appendFile is the list's text with a file as JSON. Its time is in Unix seconds, to the millisecond.
+// appendFile returns the text of the list with a file as JSON. Its time is in Unix seconds, with milliseconds.
 func (f *fetcher) appendFile(name string, info fs.FileInfo, size int, body document.Value) []byte {
-	quoted, _ := json.Marshal(name) // a text always can be
+	quoted, _ := json.Marshal(name) // cannot fail for a string
 	into := append(append(f.text, `{"file":`...), quoted...)
 	into = append(into, `,"modified":`...)
 	into = strconv.AppendFloat(into, float64(info.ModTime().UnixMilli())/1000, 'f', -1, 64)
 	into = strconv.AppendInt(append(into, `,"size":`...), int64(size), 10)
-	into = body.AppendJSON(append(into, `,"document":`...), int(f.set.MaxBytes))
+	into = body.AppendJSON(append(into, `,"document":`...), int(f.config.MaxBytes))
 	return append(into, '}')
 }
 
-// document is what the text holds.
+// document decodes the text.
 func (f *fetcher) document(from string) (*sources.Document, error) {
-	if f.set.Path != "" {
+	if f.config.Path != "" {
 		return f.decode(from, f.text)
 	}
 	return f.list.JSON(from, f.text)
 }
 
-// decode decodes a file. The error begins with where the text is from.
+// decode decodes a file.
 func (f *fetcher) decode(from string, text []byte) (*sources.Document, error) {
 	plain, err := format.UTF8("", text)
 	if err != nil {
@@ -139,14 +141,14 @@ func (f *fetcher) decode(from string, text []byte) (*sources.Document, error) {
 	return doc, nil
 }
 
-// unchanged tells whether the files are those that the text was made of. Each is looked at by its name, so that a file
-// that stands in place of another is seen.
+// unchanged reports whether the files are those that the text was read from. It looks at each by name, so that it notices
+// a file that was replaced.
 func (f *fetcher) unchanged(names []string) bool {
 	if f.last == nil || len(f.last) != len(names) {
 		return false
 	}
 	for i, v := range f.last {
-		info, err := os.Stat(f.at(names[i]))
+		info, err := os.Stat(f.path(names[i]))
 		if err != nil || v.name != names[i] || !same(v.info, info) {
 			return false
 		}
@@ -154,19 +156,111 @@ func (f *fetcher) unchanged(names []string) bool {
 	return true
 }
 
-// settle is how long a file must have been left alone for its time to tell one version from the next: file systems keep
-// times as coarse as two seconds (FAT).
-const settle = 2 * time.Second
+// minAge is how old a file's last change must be when it is read, so that a later change gets another time. File systems
+// store times in steps of up to two seconds (FAT).
+const minAge = 2 * time.Second
 
-// isSettled tells whether later versions of the files are sure to have other times.
+// isSettled reports whether a later change of the files is sure to change their times.
 func isSettled(versions []version, read time.Time) bool {
 	return !slices.ContainsFunc(versions, func(v version) bool {
-		return v.info.Size() == 0 || v.info.ModTime().After(read.Add(-settle)) // those of /proc have neither size nor time
+		return v.info.Size() == 0 || v.info.ModTime().After(read.Add(-minAge)) // files of /proc have neither size nor time
 	})
 }
 
+// shown shows a file.
 func (f *fetcher) shown(name string, info fs.FileInfo, size int) {
 	if f.show != nil {
 		f.show("file", fmt.Sprintf("%s\n%d bytes, modified %s", name, size, info.ModTime().UTC().Format(time.RFC3339)))
 	}
+}
+
+// wild holds the characters that make a path a pattern.
+const wild = `*?[\`
+
+// find returns the names of the files to read, sorted, each once. Relative names stay relative to the configuration's
+// directory. A pattern may match nothing, but the directory before its first wildcard must exist. So must a file that is
+// named without a pattern.
+func (f *fetcher) find() ([]string, error) {
+	if f.config.Path != "" {
+		return []string{f.config.Path}, nil
+	}
+	var all []string
+	for _, pattern := range f.config.Paths {
+		if !strings.ContainsAny(pattern, wild) {
+			all = append(all, filepath.Clean(pattern))
+			continue
+		}
+		if root := f.path(rootOf(pattern)); !isDirectory(root) {
+			return nil, fmt.Errorf("%s: the directory %s does not exist or cannot be read", pattern, root)
+		}
+		names, err := f.match(pattern)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", pattern, err)
+		}
+		all = append(all, names...)
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	if len(all) > f.config.MaxFiles {
+		return nil, fmt.Errorf("%d files exceed max_files (%d)", len(all), f.config.MaxFiles)
+	}
+	return all, nil
+}
+
+// match returns the names that a pattern matches. The directory of the configuration can have a name with wildcard characters. A
+// directory that a wildcard stands for and that must not be read has no files; any other error of reading one is returned.
+func (f *fetcher) match(pattern string) ([]string, error) {
+	if filepath.IsAbs(pattern) {
+		return readable(sources.Glob(pattern))
+	}
+	plain := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(f.dir)
+	names, err := readable(sources.Glob(filepath.Join(plain, pattern)))
+	for i := range names {
+		if names[i], err = filepath.Rel(f.dir, names[i]); err != nil {
+			return nil, err
+		}
+	}
+	return names, err
+}
+
+// readable removes an error that consists of refused permissions.
+func readable(names []string, err error) ([]string, error) {
+	if refused(err) {
+		err = nil
+	}
+	return names, err
+}
+
+func refused(err error) bool {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(many.Unwrap(), func(e error) bool { return !refused(e) })
+	}
+	return errors.Is(err, fs.ErrPermission)
+}
+
+// rootOf returns the directory before the first part with a wildcard.
+func rootOf(pattern string) string {
+	root := pattern
+	for strings.ContainsAny(root, wild) {
+		root = filepath.Dir(root)
+	}
+	return root
+}
+
+func isDirectory(path string) bool {
+	dir, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	info, err := dir.Stat()
+	return err == nil && info.IsDir()
+}
+
+// path returns the path of a name.
+func (f *fetcher) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(f.dir, name)
 }

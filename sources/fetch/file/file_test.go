@@ -39,9 +39,9 @@ func fresh(t *testing.T, dir, text string) *fetcher {
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	vault := &setting.Vault{}
-	vault.Remember("hunter22")
-	f, err := c.New(sources.Env{Job: "test", Web: &httpclient.Host{Secrets: vault}, Dir: dir})
+	secrets := &setting.SecretStore{}
+	secrets.Remember("hunter22")
+	f, err := c.New(sources.Env{Job: "test", Web: &httpclient.Host{Secrets: secrets}, Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,20 +111,20 @@ func TestFetch(t *testing.T) {
 		`path: nothing.json`:                             `read nothing.json: file does not exist`,
 		`path: one.json/x`:                               `read one.json/x: not a directory`,
 		`paths: [nothing.json, "*.json"]`:                `read nothing.json: file does not exist`,
-		`paths: ["nothing/*"]`:                           `read files: nothing/*: there is no folder ` + dir + `/nothing, or it may not be read`,
-		`paths: ["one.json/*"]`:                          `read files: one.json/*: there is no folder ` + dir + `/one.json, or it may not be read`,
-		`path: sub`:                                      `read sub: it is a directory, want a file: set paths to a pattern such as sub/*.json`,
-		`paths: ["s*"]`:                                  `read sub: it is a directory, want a file: set paths to a pattern such as sub/*.json`,
-		`path: bad/fifo`:                                 `read bad/fifo: it is a FIFO, want a file: exec can read from it, such as by [cat, fifo]`,
-		`path: /dev/null`:                                `read /dev/null: it is a device or a socket (Dc---------), want a file`,
+		`paths: ["nothing/*"]`:                           `read files: nothing/*: the directory ` + dir + `/nothing does not exist or cannot be read`,
+		`paths: ["one.json/*"]`:                          `read files: one.json/*: the directory ` + dir + `/one.json does not exist or cannot be read`,
+		`path: sub`:                                      `read sub: a directory, want a file: set paths to a pattern such as sub/*.json`,
+		`paths: ["s*"]`:                                  `read sub: a directory, want a file: set paths to a pattern such as sub/*.json`,
+		`path: bad/fifo`:                                 `read bad/fifo: a FIFO, want a file: read it with exec and command: [cat, fifo]`,
+		`path: /dev/null`:                                `read /dev/null: a device or a socket (Dc---------), want a file`,
 		`path: bad/loose`:                                `read bad/loose: file does not exist`,
 		`paths: ["bad/loos?"]`:                           `[]`,
 		`path: bad/torn.json`:                            `read bad/torn.json: the JSON is cut short: it ends with "{\"n\":" after 6 bytes`,
 		`paths: ["bad/*.json"]`:                          `read bad/key.json: want JSON, got text that begins with "\"<secret>"`,
-		`{path: one.json, max_bytes: 11}`:                `read one.json: the text exceeds max_bytes (11)`,
+		`{path: one.json, max_bytes: 11}`:                `read one.json: the file exceeds max_bytes (11)`,
 		`{path: one.json, max_bytes: 12}`:                `{"n": 1}`,
-		`{paths: [one.json, link], max_bytes: 90}`:       `read files: they exceed max_bytes (90) together`,
-		`{paths: ["*.json", link], max_files: 1}`:        `read files: 2 files are more than max_files (1)`,
+		`{paths: [one.json, link], max_bytes: 90}`:       `read files: together they exceed max_bytes (90)`,
+		`{paths: ["*.json", link], max_files: 1}`:        `read files: 2 files exceed max_files (1)`,
 	} {
 		f := fresh(t, dir, text)
 		for range 2 {
@@ -139,7 +139,7 @@ func TestSocketIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	l, err := net.Listen("unix", filepath.Join(dir, "s"))
 	if err != nil {
-		t.Skip(err) // the folder's name may be too long for one
+		t.Skip(err) // the path may be too long
 	}
 	defer l.Close()
 	if got := fetch(t, t.Context(), fresh(t, dir, "path: s")); !strings.Contains(got, "a device or a socket") {
@@ -147,12 +147,12 @@ func TestSocketIsRefused(t *testing.T) {
 	}
 }
 
-// The files of /proc have no size before they are read.
+// Files of /proc have no size.
 func TestFileWithoutSize(t *testing.T) {
 	const path = "/proc/sys/kernel/threads-max"
 	text, err := os.ReadFile(path)
 	if err != nil {
-		t.Skip("there is no " + path)
+		t.Skip("no " + path)
 	}
 	f := fresh(t, "", "{path: "+path+", changed_only: true}")
 	if got := fetch(t, t.Context(), f); got != strings.TrimSpace(string(text)) || f.last != nil {
@@ -160,7 +160,7 @@ func TestFileWithoutSize(t *testing.T) {
 	}
 }
 
-// meanwhile is a context that does something each time it is asked, which is while a file is read.
+// meanwhile is a context that calls do at each call of Err, which is while a file is read.
 type meanwhile struct {
 	context.Context
 	do func() error
@@ -171,26 +171,26 @@ func (m meanwhile) Err() error { return m.do() }
 func TestTornWrites(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		do   func(path string, n int) // done when the file is read the n-th time
+		do   func(path string, n int) // called when the file is read for the n-th time
 		want string
 	}{
-		{"it grows once", func(path string, n int) {
+		{"grows once", func(path string, n int) {
 			if n == 1 {
 				write(t, path, `[1, 2]`, old())
 			}
 		}, `[1, 2]`},
-		{"it is written over once", func(path string, n int) {
+		{"is overwritten once", func(path string, n int) {
 			if n == 1 {
 				write(t, path, `[2]`, old().Add(time.Second))
 			}
 		}, `[2]`},
-		{"another takes its place", func(path string, n int) {
+		{"is replaced", func(path string, n int) {
 			write(t, path+".new", `[2]`, old())
 			_ = os.Rename(path+".new", path)
 		}, `[1]`}, // which is whole
-		{"it never rests", func(path string, n int) {
+		{"changes all the time", func(path string, n int) {
 			write(t, path, `[1]`, old().Add(time.Duration(n)*time.Second))
-		}, "read x.json: it changes while it is read: write it under another name and rename it"},
+		}, "read x.json: the file changed while it was read: write it under another name and rename it"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -209,14 +209,13 @@ func TestEndOfContext(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/x.json", `[1]`, old())
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(errors.New("no end within the timeout of 30s"))
-	if got := fetch(t, ctx, fresh(t, dir, "path: x.json")); got != "read x.json: no end within the timeout of 30s" {
+	cancel(errors.New("timed out after 30s"))
+	if got := fetch(t, ctx, fresh(t, dir, "path: x.json")); got != "read x.json: timed out after 30s" {
 		t.Errorf("got %s", got)
 	}
 }
 
-// TestChangedOnly tells what was read from the file's time: a text that is changed and keeps its size and time shows
-// whether it was read again.
+// TestChangedOnly changes the text of a file but not its size and time, to see whether it was read again.
 func TestChangedOnly(t *testing.T) {
 	for _, settings := range []string{"path: x.json", `paths: ["*.json"]`} {
 		dir := t.TempDir()
@@ -247,30 +246,30 @@ func TestChangedOnly(t *testing.T) {
 				t.Errorf("%s: tick %d: got %s, want %s", settings, i, got, c.text)
 			}
 		}
-		// Rotation: another file under the same name, of the same size and time.
+		// Another file under the same name, with the same size and time.
 		write(t, path+".new", `"é\u00e9 10"`[:9]+`A"`, old())
 		if err := os.Rename(path+".new", path); err != nil {
 			t.Fatal(err)
 		}
 		if got := fetch(t, t.Context(), changed); !strings.Contains(got, "A") {
-			t.Errorf("%s: the file in place of another is not read: %s", settings, got)
+			t.Errorf("%s: the file that replaced it was not read: %s", settings, got)
 		}
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
 		if got := fetch(t, t.Context(), changed); strings.Contains(got, "A") {
-			t.Errorf("%s: the file is gone: %s", settings, got)
+			t.Errorf("%s: the file was removed, but its text is used: %s", settings, got)
 		}
 	}
 }
 
-func TestProblems(t *testing.T) {
+func TestValidate(t *testing.T) {
 	for text, want := range map[string]string{
-		`{}`:                        "path: is needed: the file to read; or paths, a list of patterns such as /var/lib/jobs/*.json",
-		`{path: a, paths: [b]}`:     "paths: stands beside path: keep one of them",
-		`paths: ["a[b"]`:            `paths.0: is no pattern: want a closing bracket after [, and a character after \`,
+		`{}`:                        "path: is required, or paths: set the file to read, or a list of patterns such as /var/lib/jobs/*.json",
+		`{path: a, paths: [b]}`:     "paths: set either path or paths, not both",
+		`paths: ["a[b"]`:            `paths.0: is not a valid pattern: want a closing bracket after [, and a character after \`,
 		`paths: [a, ""]`:            "paths.1: is empty",
-		`paths: ["/var/**/x.json"]`: "paths.0: ** is not understood: a * stands for one folder or name, so name each depth in a pattern of its own",
+		`paths: ["/var/**/x.json"]`: "paths.0: ** is not supported: * matches one directory or file name, so write one pattern for each depth",
 		`{path: a, max_files: 0}`:   "max_files: want at least 1",
 		`{path: a, max_bytes: 0}`:   "max_bytes: want more than 0, such as 64MiB",
 	} {
@@ -290,7 +289,7 @@ func BenchmarkFetch(b *testing.B) {
 	}
 	c := Kind.Defaults().(*Config)
 	c.Paths = []string{"*.json"}
-	f, err := c.New(sources.Env{Web: &httpclient.Host{Secrets: &setting.Vault{}}, Dir: dir})
+	f, err := c.New(sources.Env{Web: &httpclient.Host{Secrets: &setting.SecretStore{}}, Dir: dir})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -12,12 +12,13 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-var errTorn = errors.New("it changes while it is read: write it under another name and rename it")
+var errChanged = errors.New("the file changed while it was read: write it under another name and rename it")
 
-// read appends a file's text, and says what the file was then. A file that changes meanwhile is read again, once.
+// read appends the text of a file and returns the state that it was in. If the file changes meanwhile, it is read again
+// once.
 func (f *fetcher) read(ctx context.Context, name string, into []byte) ([]byte, fs.FileInfo, error) {
 	for range 2 {
-		text, info, whole, err := readOnce(ctx, f.at(name), into, int64(f.set.MaxBytes))
+		text, info, whole, err := readOnce(ctx, f.path(name), into, int64(f.config.MaxBytes))
 		if err != nil {
 			return into, nil, withoutPath(err)
 		}
@@ -25,10 +26,10 @@ func (f *fetcher) read(ctx context.Context, name string, into []byte) ([]byte, f
 			return text, info, nil
 		}
 	}
-	return into, nil, errTorn
+	return into, nil, errChanged
 }
 
-// readOnce reads a file from where its name leads now. Whole is false where it changed meanwhile.
+// readOnce reads a file. Whole is false if the file changed meanwhile.
 func readOnce(ctx context.Context, path string, into []byte, max int64) (text []byte, before fs.FileInfo, whole bool, err error) {
 	file, err := open(path)
 	if err != nil {
@@ -49,13 +50,13 @@ func readOnce(ctx context.Context, path string, into []byte, max int64) (text []
 		return into, nil, false, err
 	}
 	size := int64(len(text) - len(into))
-	// The files of /proc have no size until they are read.
+	// Files of /proc have no size.
 	whole = same(before, after) && (before.Size() == size || before.Size() == 0)
 	return text, before, whole, nil
 }
 
-// open opens a file. What is none is not opened, since that alone can do things; what becomes none meanwhile does not
-// block.
+// open opens a regular file. Anything else is not opened, since opening a device can have effects, and opening a FIFO
+// blocks. O_NONBLOCK covers a file that is replaced meanwhile.
 func open(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -72,11 +73,11 @@ func isFile(info fs.FileInfo) error {
 	case mode.IsRegular():
 		return nil
 	case mode.IsDir():
-		return errors.New("it is a directory, want a file: set paths to a pattern such as " + info.Name() + "/*.json")
+		return errors.New("a directory, want a file: set paths to a pattern such as " + info.Name() + "/*.json")
 	case mode&fs.ModeNamedPipe != 0:
-		return errors.New("it is a FIFO, want a file: exec can read from it, such as by [cat, " + info.Name() + "]")
+		return errors.New("a FIFO, want a file: read it with exec and command: [cat, " + info.Name() + "]")
 	default:
-		return fmt.Errorf("it is a device or a socket (%s), want a file", mode.Type())
+		return fmt.Errorf("a device or a socket (%s), want a file", mode.Type())
 	}
 }
 
@@ -84,10 +85,10 @@ func same(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// chunk is how much is read before ctx is looked at again.
+// chunk is the maximum of bytes that are read between two looks at ctx.
 const chunk = 1 << 20
 
-// readAll appends what a file holds, as long as all is not more than max.
+// readAll appends what r holds. It is an error if the result is longer than max.
 func readAll(ctx context.Context, r io.Reader, into []byte, max int64) ([]byte, error) {
 	for {
 		if cap(into)-len(into) < 512 {
@@ -97,7 +98,7 @@ func readAll(ctx context.Context, r io.Reader, into []byte, max int64) ([]byte, 
 		into = into[:len(into)+n]
 		switch {
 		case int64(len(into)) > max:
-			return nil, fmt.Errorf("the text exceeds max_bytes (%s)", setting.Bytes(max))
+			return nil, fmt.Errorf("the file exceeds max_bytes (%s)", setting.Bytes(max))
 		case errors.Is(err, io.EOF):
 			return into, nil
 		case err != nil:
@@ -108,7 +109,7 @@ func readAll(ctx context.Context, r io.Reader, into []byte, max int64) ([]byte, 
 	}
 }
 
-// withoutPath leaves out of an error the path, which the error's reader knows.
+// withoutPath removes the path from an error, since the caller adds the name.
 func withoutPath(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		if errors.Is(err, fs.ErrNotExist) {

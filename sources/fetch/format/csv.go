@@ -33,7 +33,7 @@ func (d *Decoder) table(text []byte, delimiter byte, quotes bool) error {
 	return nil
 }
 
-func (d *Decoder) row(c *cells, columns []document.Place) error {
+func (d *Decoder) row(c *cells, columns []document.TextRef) error {
 	line, n := c.line, 0
 	d.built.Begin(document.Object)
 	for last := false; !last; n++ {
@@ -56,9 +56,9 @@ func (d *Decoder) row(c *cells, columns []document.Place) error {
 }
 
 // columns returns the names of the columns, from the settings or the first row.
-func (d *Decoder) columns(c *cells) (places []document.Place, err error) {
+func (d *Decoder) columns(c *cells) (places []document.TextRef, err error) {
 	set := d.set.CSV
-	header := []document.Place{}
+	header := []document.TextRef{}
 	if set.Header {
 		if !c.skip() {
 			return nil, errors.New("is empty, want a first row with the names of the columns; for tables without one set csv.header: false and csv.columns")
@@ -80,7 +80,7 @@ func (d *Decoder) columns(c *cells) (places []document.Place, err error) {
 }
 
 // header reads the row of names. If they are used, they must be distinct and not empty.
-func (d *Decoder) header(c *cells, used bool) (places []document.Place, err error) {
+func (d *Decoder) header(c *cells, used bool) (places []document.TextRef, err error) {
 	line, seen := c.line, map[string]int{}
 	for last := false; !last; {
 		var name []byte

@@ -14,7 +14,7 @@ import (
 // Decoder decodes documents. It reuses its memory, so a document is valid until the next one is decoded.
 type Decoder struct {
 	set    Settings
-	vault  *setting.Vault
+	vault  *setting.SecretStore
 	json   sources.Parser
 	lines  document.Parser
 	doc    sources.Document
@@ -23,7 +23,9 @@ type Decoder struct {
 }
 
 // Decoder returns a decoder whose errors do not contain the secrets of the vault.
-func (s *Settings) Decoder(vault *setting.Vault) *Decoder { return &Decoder{set: *s, vault: vault} }
+func (s *Settings) Decoder(vault *setting.SecretStore) *Decoder {
+	return &Decoder{set: *s, vault: vault}
+}
 
 // Decode decodes a text in UTF-8, which must not change while the document is in use. The argument from says where the text
 // comes from, for messages. The content type selects the format if the settings do not.

@@ -12,7 +12,7 @@ import (
 
 // family has the metadata of a metric family.
 type family struct {
-	kind, help document.Place
+	kind, help document.TextRef
 	hasKind    bool
 	hasHelp    bool
 	parts      []string // suffixes of the names of its samples
@@ -24,9 +24,9 @@ type family struct {
 type exposition struct {
 	built    *document.Builder
 	families map[string]*family
-	keys     map[string]document.Place // of a sample, and the type untyped
-	seen     map[string]bool           // labels of the current sample
-	at       []byte                    // the rest of the current line
+	keys     map[string]document.TextRef // of a sample, and the type untyped
+	seen     map[string]bool             // labels of the current sample
+	at       []byte                      // the rest of the current line
 	scratch  []byte
 }
 
@@ -35,7 +35,7 @@ func (d *Decoder) prometheus(text []byte) error {
 	lines := min(bytes.Count(text, []byte("\n"))+1, len(text)/4+1)
 	labels := min(bytes.Count(text, []byte("=")), len(text)/5)
 	d.built.Reset(9*lines+2*labels, len(text))
-	x := &exposition{built: &d.built, families: map[string]*family{}, keys: map[string]document.Place{}, seen: map[string]bool{}}
+	x := &exposition{built: &d.built, families: map[string]*family{}, keys: map[string]document.TextRef{}, seen: map[string]bool{}}
 	for _, key := range []string{"name", "type", "help", "labels", "value", "timestamp", "untyped"} {
 		x.keys[key] = d.built.Keep([]byte(key))
 	}

@@ -26,7 +26,7 @@ func (d *Decoder) text(text []byte) error {
 	}
 	d.built.Reset(len(matches)*(1+2*pattern.NumSubexp()), len(text))
 	names := pattern.SubexpNames()
-	places := make([]document.Place, len(names))
+	places := make([]document.TextRef, len(names))
 	for i, name := range names {
 		places[i] = d.built.Keep([]byte(name))
 	}

@@ -23,7 +23,7 @@ const (
 // stands for none, since it is that of the root's parent.
 type element struct {
 	name        int32 // index in names, or noName
-	value       document.Place
+	value       document.TextRef
 	first, next uint32
 	twin        uint32 // the next child of the same name
 	isTwin      bool
@@ -42,7 +42,7 @@ type elements struct {
 	lists []string
 
 	// By index in names:
-	keys   []document.Place
+	keys   []document.TextRef
 	listed []bool
 	parent []uint32 // the last element with a child of the name …
 	last   []uint32 // … and the last of these children
@@ -302,7 +302,7 @@ func (x *elements) member(c uint32) {
 }
 
 // textOf returns the text of an element: its pieces joined.
-func (x *elements) textOf(at uint32) (document.Place, bool) {
+func (x *elements) textOf(at uint32) (document.TextRef, bool) {
 	x.spare = x.spare[:0]
 	for c := x.all[at].first; c != 0; c = x.all[c].next {
 		if x.all[c].name == noName {
@@ -311,7 +311,7 @@ func (x *elements) textOf(at uint32) (document.Place, bool) {
 	}
 	trimmed := bytes.TrimSpace(x.spare)
 	if len(trimmed) == 0 {
-		return document.Place{}, false
+		return document.TextRef{}, false
 	}
 	return x.built.Keep(trimmed), true
 }

@@ -62,9 +62,9 @@ func TestAsk(t *testing.T) {
 func TestAskRefuses(t *testing.T) {
 	text := "x"
 	for want, r := range map[string]sources.Request{
-		"url: want an address that starts with http:// or https://": {URL: "file:///etc/passwd"},
-		"url: not a valid URL": {URL: "http://[::1"},
-		"url: a password does not belong into an address: use basic_auth":                               {URL: "http://a:b@c.example/"},
+		"url: want a URL that starts with http:// or https://":                                          {URL: "file:///etc/passwd"},
+		"url: not a valid URL":                                                                          {URL: "http://[::1"},
+		"url: a URL must not contain a user or password: use basic_auth":                                {URL: "http://a:b@c.example/"},
 		`method: want GET or POST, got "PUT"`:                                                           {Method: "PUT"},
 		"body: a GET request has no body":                                                               {Method: "GET", Body: &text},
 		`GET http://a.example/v1/x: headers: Host is set by the agent`:                                  {Headers: []sources.Parameter{{Name: "Host", Value: "b"}}},

@@ -43,7 +43,7 @@ func BenchmarkPages(b *testing.B) {
 				b.Fatal(err)
 			}
 			c.Paginate = paginate
-			f, err := c.New(sources.Env{Web: &httpclient.Host{Secrets: &setting.Vault{}, Dial: network.Dial}})
+			f, err := c.New(sources.Env{Web: &httpclient.Host{Secrets: &setting.SecretStore{}, Dial: network.Dial}})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -35,7 +35,7 @@ func newPlace(t *testing.T) *place {
 		UserAgent: "cton/test",
 		Dial:      p.Dial,
 		Observe:   func(e httpclient.Exchange) { p.seen = append(p.seen, e) },
-		Secrets: &setting.Vault{Dir: t.TempDir(), LookupEnv: func(name string) (string, bool) {
+		Secrets: &setting.SecretStore{Dir: t.TempDir(), LookupEnv: func(name string) (string, bool) {
 			return map[string]string{"KEY": "hunter/22&key", "LINES": "hunter22\nX-Evil: yes"}[name], true
 		}},
 	}
@@ -367,9 +367,8 @@ func TestTimesAreNotSecrets(t *testing.T) {
 func TestNewFails(t *testing.T) {
 	p := newPlace(t)
 	for text, want := range map[string]string{
-		address + "tls_config: {ca_file: gone.pem}": "tls_config: ",
-		address + "body: '{{'":                      "body: unclosed action",
-		address + "query: {a: '{{ .X }}'}":          "query.a: no value .X",
+		address + "body: '{{'":             "body: unclosed action",
+		address + "query: {a: '{{ .X }}'}": "query.a: no value .X",
 	} {
 		_, err := config(t, text).New(sources.Env{Web: p.web})
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -413,7 +412,7 @@ func BenchmarkFetch(b *testing.B) {
 	if err := c.URL.UnmarshalText([]byte(server.URL)); err != nil {
 		b.Fatal(err)
 	}
-	f, err := c.New(sources.Env{Web: &httpclient.Host{Secrets: new(setting.Vault)}})
+	f, err := c.New(sources.Env{Web: &httpclient.Host{Secrets: new(setting.SecretStore)}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func TestRefusal(t *testing.T) {
 		{"fail_if: .body.error", `{"error": 0}`, `fail_if: want true, false or a string, got "0"`},
 		{"fail_if: .body.error", `{"error": {"code": 1}}`, `fail_if: want true, false or a string, got "{\"code\":1}"`},
 		{"fail_if: .body.error", `[1]`, `fail_if failed: "expected an object but got: array ([1])"`},
-		{"fail_if: .body[].error", `[{}, {}]`, `fail_if failed: "it gives more than one value"`},
+		{"fail_if: .body[].error", `[{}, {}]`, `fail_if failed: "returns more than one value"`},
 		{"fail_if: 'empty'", `{}`, ""},
 		{"fail_if: .body.error", `{"error": "key hunter/22&key\nis wrong"}`, `fail_if: "key <secret>\nis wrong"`},
 		{"fail_if: .body.error", `{"error": "` + strings.Repeat("long ", 1000) + `"}`, `fail_if: "` + strings.Repeat("long ", 40) + `"…`},

@@ -12,14 +12,14 @@ import (
 	"github.com/collectington/collectington/sources/fetch/template"
 )
 
-// argument is a value for a placeholder of the query.
+// argument is the value of a placeholder.
 type argument struct {
 	value any                // nil, bool, int64, float64, string or time.Time
-	text  *template.Template // in place of it
-	kind  kind
+	text  *template.Template // nil, or what gives the value
+	kind  kind               // of what text gives
 }
 
-// kind is what a template gives to the database.
+// kind is the type of value that a template gives.
 type kind int
 
 const (
@@ -28,7 +28,7 @@ const (
 	anInteger
 )
 
-// newArgument takes a value as YAML has it.
+// newArgument returns an argument of a value of the configuration file.
 func newArgument(value any) (argument, error) {
 	switch v := value.(type) {
 	case nil, bool, int64, time.Time:
@@ -47,11 +47,11 @@ func newArgument(value any) (argument, error) {
 		t, err := template.Parse(v)
 		return argument{text: t, kind: kindOf(v)}, err
 	}
-	return argument{}, errors.New("want a text, a number of at most 64 bits, true, false or null")
+	return argument{}, errors.New("want a string, a number of at most 64 bits, true, false or null")
 }
 
-// kindOf tells what a template gives: one that is a time and nothing else gives a time, unix and unixms give integers, and
-// all else gives text.
+// kindOf returns the type of value that a template gives. A time alone gives a time, unix and unixms give an integer,
+// anything else gives text.
 func kindOf(text string) kind {
 	inner, left := strings.CutPrefix(strings.TrimSpace(text), "{{")
 	inner, right := strings.CutSuffix(inner, "}}")
@@ -64,7 +64,7 @@ func kindOf(text string) kind {
 	return aTime
 }
 
-// at is the value for a tick: nil, bool, int64, float64, string, or time.Time in whole seconds.
+// at returns the value for a tick: nil, bool, int64, float64, string, or time.Time in whole seconds.
 func (a argument) at(tick sources.Tick) (any, error) {
 	if a.text == nil {
 		return a.value, nil
@@ -86,7 +86,7 @@ func (a argument) at(tick sources.Tick) (any, error) {
 	return text, nil
 }
 
-// values are all arguments for a tick.
+// values returns all arguments for a tick.
 func (f *fetcher) values(tick sources.Tick) ([]any, error) {
 	var all []any
 	for i, a := range f.args {
@@ -99,7 +99,7 @@ func (f *fetcher) values(tick sources.Tick) ([]any, error) {
 	return all, nil
 }
 
-// written is a value as text, which is how it is shown, and how PostgreSQL gets it.
+// written returns a value as text, for display and for PostgreSQL.
 func written(value any) string {
 	switch v := value.(type) {
 	case float64:

@@ -7,53 +7,54 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sources"
 )
 
-// idle is how long a connection that nobody uses is kept for the next tick. It closes itself, since nobody tells a
-// fetcher that its job is gone.
-const idle = 5 * time.Minute
+// maxIdle is how long a connection is kept for the next tick. A timer closes it then, since a fetcher is not told when its
+// job is removed.
+const maxIdle = 5 * time.Minute
 
-// lastly is how long it may take to say farewell to a database.
-const lastly = time.Second
+// closeTimeout bounds what a driver sends to the server to end a query or a connection.
+const closeTimeout = time.Second
 
 // session is a connection to a database.
 type session interface {
-	// begin begins a read-only transaction. Where that fails the connection may be one that the server has ended.
+	// begin begins a read-only transaction. It fails if the server has closed the connection.
 	begin(ctx context.Context) error
-	// query asks in the transaction, which ends with it. It ends soon after ctx, and has the server end the query too.
+	// query runs the query in the transaction, and ends the transaction. When ctx ends it returns soon, and ends the query
+	// on the server too.
 	query(ctx context.Context, query string, args []any, into *table) error
 	close()
 }
 
-// fetcher asks one query. It keeps its connection and memory from tick to tick.
+// fetcher runs one query. It keeps its connection and memory from tick to tick.
 type fetcher struct {
-	set     *Config
-	secrets *setting.Vault
-	show    func(section, line string) // nil = nobody looks
-	path    string                     // of SQLite
+	config  *Config
+	secrets *setting.SecretStore
+	show    func(section, line string) // nil = do not show
+	path    string                     // of SQLite's file
 	args    []argument
 	wire    *wire
 	rows    table
 	doc     sources.Document
 
-	mu    sync.Mutex // of what follows, which the timer uses too
+	mu    sync.Mutex // guards what follows, which the timer uses too
 	kept  session    // nil = none
-	dsn   string     // what it was opened with
+	dsn   string     // that kept was opened with
 	timer *time.Timer
 }
 
-// Fetch asks once. Its errors begin with the driver.
+// Fetch runs the query.
 func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
 	root, err := f.fetch(ctx, tick)
 	if err != nil {
-		return nil, fmt.Errorf("query %s: %w", f.set.Driver, f.explain(ctx, err))
+		return nil, fmt.Errorf("query %s: %w", f.config.Driver, f.clean(ctx, err))
 	}
-	f.doc = sources.Document{From: "query " + string(f.set.Driver), Root: root}
+	f.doc = sources.Document{From: "query " + string(f.config.Driver), Root: root}
 	return &f.doc, nil
 }
 
@@ -63,13 +64,13 @@ func (f *fetcher) fetch(ctx context.Context, tick sources.Tick) (document.Value,
 		return document.Value{}, err
 	}
 	begun := time.Now()
-	f.wire.allow(int64(f.set.MaxBytes))
+	f.wire.allow(int64(f.config.MaxBytes))
 	s, dsn, err := f.begin(ctx)
 	if err != nil {
 		return document.Value{}, err
 	}
-	f.rows.maxRows, f.rows.maxBytes = f.set.MaxRows, int(f.set.MaxBytes)
-	if err := s.query(ctx, f.set.Query, args, &f.rows); err != nil {
+	f.rows.maxRows, f.rows.maxBytes = f.config.MaxRows, int(f.config.MaxBytes)
+	if err := s.query(ctx, f.config.Query, args, &f.rows); err != nil {
 		s.close()
 		return document.Value{}, err
 	}
@@ -78,12 +79,12 @@ func (f *fetcher) fetch(ctx context.Context, tick sources.Tick) (document.Value,
 	return f.rows.end()
 }
 
-// begin begins a transaction, in the kept connection if that still works, else in a new one.
+// begin begins a transaction in the kept connection, or in a new one if that does not work.
 func (f *fetcher) begin(ctx context.Context) (session, string, error) {
 	dsn := f.path
-	if f.set.Driver != SQLite {
+	if f.config.Driver != SQLite {
 		var err error
-		if dsn, err = f.secrets.Text(f.set.DSN); err != nil {
+		if dsn, err = f.secrets.Text(f.config.DSN); err != nil {
 			return nil, "", err
 		}
 	}
@@ -105,28 +106,28 @@ func (f *fetcher) begin(ctx context.Context) (session, string, error) {
 }
 
 func (f *fetcher) open(ctx context.Context, dsn string) (session, error) {
-	switch f.set.Driver {
+	switch f.config.Driver {
 	case Postgres:
 		return f.openPostgres(ctx, dsn)
 	case MySQL:
 		return f.openMySQL(ctx, dsn)
 	}
-	return openSQLite(ctx, dsn, int(f.set.MaxBytes))
+	return openSQLite(ctx, dsn, int(f.config.MaxBytes))
 }
 
-// keep keeps a connection for a while. A file is opened anew at each tick, since another may stand in its place by then.
+// keep keeps a connection for the next tick. A file of SQLite is closed: it may have been replaced by then.
 func (f *fetcher) keep(s session, dsn string) {
-	if f.set.Driver == SQLite {
+	if f.config.Driver == SQLite {
 		s.close()
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.kept, f.dsn = s, dsn
-	f.timer = time.AfterFunc(idle, f.close)
+	f.timer = time.AfterFunc(maxIdle, f.close)
 }
 
-// take is the kept connection, nil where there is none that was opened with this DSN.
+// take returns the kept connection, or nil if none was opened with this DSN.
 func (f *fetcher) take(dsn string) session {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -154,35 +155,29 @@ func (f *fetcher) close() {
 	}
 }
 
-// explain is an error as one line without secrets. Of an end of the tick's time it says just that.
-func (f *fetcher) explain(ctx context.Context, err error) error {
+// clean returns an error of one line, with advice and without secrets. If ctx has ended, it returns the cause of that.
+func (f *fetcher) clean(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if b, ok := errors.AsType[*bound](err); ok {
-		return b
+	if e, ok := errors.AsType[*limitError](err); ok {
+		return e
 	}
 	if f.wire.isSpent() {
 		return f.rows.tooLarge()
 	}
-	text := strings.Join(strings.FieldsFunc(f.secrets.Scrub(remedy(err)), func(r rune) bool {
-		return unicode.IsControl(r) || unicode.IsSpace(r)
-	}), " ")
-	if text = strings.ToValidUTF8(text, "�"); len(text) > maxShown {
-		text = strings.ToValidUTF8(text[:maxShown], "") + "…"
-	}
-	return errors.New(text)
+	return errors.New(text.Cut(text.OneLine(f.secrets.Scrub(explain(err))), maxShown))
 }
 
-// maxShown bounds, in bytes, what is shown of a database's error.
+// maxShown is the maximum length of a database's error in a message.
 const maxShown = 500
 
-// shown shows the query and what came of it.
+// shown shows the query, its arguments and the number of rows.
 func (f *fetcher) shown(args []any, took time.Duration) {
 	if f.show == nil {
 		return
 	}
-	line := strings.TrimSpace(f.set.Query)
+	line := strings.TrimSpace(f.config.Query)
 	for i, value := range args {
 		line += fmt.Sprintf("\n%d: %s", i+1, written(value))
 	}

@@ -12,15 +12,15 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// mysqlDB is a connection, and what makes another, to end a query by.
-type mysqlDB struct {
+// mysqlSession is a connection, and the connector for a second one, which ends a query.
+type mysqlSession struct {
 	connector driver.Connector
 	db        *sql.DB // of one connection
 	tx        *sql.Tx
-	id        uint64 // of the connection, by which the server knows it
+	id        uint64 // the server's connection id
 }
 
-var errMySQLDSN = errors.New("dsn is no address of a MySQL database: want user:password@tcp(host:3306)/database?tls=true")
+var errMySQLDSN = errors.New("dsn is not the address of a MySQL database: want user:password@tcp(host:3306)/database?tls=true")
 
 func (f *fetcher) openMySQL(_ context.Context, dsn string) (session, error) {
 	config, err := mysql.ParseDSN(dsn)
@@ -31,13 +31,13 @@ func (f *fetcher) openMySQL(_ context.Context, dsn string) (session, error) {
 	config.DialFunc = f.wire.dial
 	config.Logger = &mysql.NopLogger{}
 	config.ParseTime = true
-	// A server may ask for any file that it is allowed, and a second statement could end the transaction.
+	// A server could ask for files of this machine, and a second statement could end the transaction.
 	config.AllowAllFiles, config.MultiStatements = false, false
 	if config.Params["time_zone"] == "" && config.Loc == time.UTC {
 		if config.Params == nil {
 			config.Params = map[string]string{}
 		}
-		config.Params["time_zone"] = "'+00:00'" // in which TIMESTAMP comes
+		config.Params["time_zone"] = "'+00:00'" // the zone of TIMESTAMP values
 	}
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
@@ -45,12 +45,12 @@ func (f *fetcher) openMySQL(_ context.Context, dsn string) (session, error) {
 	}
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(1)
-	return &mysqlDB{connector: connector, db: db}, nil
+	return &mysqlSession{connector: connector, db: db}, nil
 }
 
-// begin has all that follows be read-only, and not the transaction alone: a statement such as DROP TABLE would end that
-// first (MySQL's reference, 15.3.3, implicit commit), and then be carried out.
-func (m *mysqlDB) begin(ctx context.Context) (err error) {
+// begin makes the session read-only, not only the transaction: a statement such as DROP TABLE first commits the
+// transaction (MySQL reference, 15.3.3, implicit commit), and would then be executed.
+func (m *mysqlSession) begin(ctx context.Context) (err error) {
 	if _, err := m.db.ExecContext(ctx, "SET SESSION TRANSACTION READ ONLY"); err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (m *mysqlDB) begin(ctx context.Context) (err error) {
 	return m.tx.QueryRowContext(ctx, "SELECT CONNECTION_ID()").Scan(&m.id)
 }
 
-func (m *mysqlDB) query(ctx context.Context, query string, args []any, into *table) error {
+func (m *mysqlSession) query(ctx context.Context, query string, args []any, into *table) error {
 	killed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(killed)
@@ -73,7 +73,7 @@ func (m *mysqlDB) query(ctx context.Context, query string, args []any, into *tab
 	return errors.Join(err, m.tx.Rollback())
 }
 
-func (m *mysqlDB) read(ctx context.Context, query string, args []any, into *table) error {
+func (m *mysqlSession) read(ctx context.Context, query string, args []any, into *table) error {
 	rows, err := m.tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
@@ -84,15 +84,15 @@ func (m *mysqlDB) read(ctx context.Context, query string, args []any, into *tabl
 		return err
 	}
 	names := make([]string, len(types))
-	values, places := make([]any, len(types)), make([]any, len(types))
+	values, targets := make([]any, len(types)), make([]any, len(types))
 	for i, t := range types {
-		names[i], places[i] = t.Name(), &values[i]
+		names[i], targets[i] = t.Name(), &values[i]
 	}
 	if err := into.begin(names); err != nil {
 		return err
 	}
 	for rows.Next() {
-		if err := rows.Scan(places...); err != nil {
+		if err := rows.Scan(targets...); err != nil {
 			return err
 		}
 		if err := into.row(func(i int) { mysqlCell(types[i].DatabaseTypeName(), values[i], into) }); err != nil {
@@ -100,7 +100,7 @@ func (m *mysqlDB) read(ctx context.Context, query string, args []any, into *tabl
 		}
 	}
 	if rows.Err() == nil && rows.NextResultSet() {
-		return errors.New("the query has several results: want one")
+		return errors.New("the query has several result sets: want one")
 	}
 	return rows.Err()
 }
@@ -120,7 +120,7 @@ func mysqlCell(kind string, value any, into *table) {
 	case time.Time:
 		switch {
 		case v.IsZero():
-			into.null() // 0000-00-00, of which there is no time
+			into.null() // 0000-00-00
 		case kind == "DATE":
 			into.text([]byte(v.Format(time.DateOnly)))
 		default:
@@ -140,13 +140,13 @@ func mysqlCell(kind string, value any, into *table) {
 	}
 }
 
-// kill has the server end the query, which goes on after its connection is closed.
-func (m *mysqlDB) kill() {
-	ctx, cancel := context.WithTimeout(context.Background(), lastly)
+// kill ends the query on the server, where it would go on after its connection is closed.
+func (m *mysqlSession) kill() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	db := sql.OpenDB(m.connector)
 	defer db.Close()
-	_, _ = db.ExecContext(ctx, "KILL QUERY ?", m.id) // it may have ended by itself
+	_, _ = db.ExecContext(ctx, "KILL QUERY ?", m.id) // the query may have ended by then
 }
 
-func (m *mysqlDB) close() { _ = m.db.Close() } // nothing waits for what it says
+func (m *mysqlSession) close() { _ = m.db.Close() } // nothing was written

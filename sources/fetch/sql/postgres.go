@@ -9,10 +9,11 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// postgres is a connection. It speaks the protocol itself, in which all values are texts: so a numeric keeps its digits.
-type postgres struct{ conn *pgconn.PgConn }
+// postgresSession is a connection. It uses the protocol itself, where all values are texts, so that a numeric keeps its
+// digits.
+type postgresSession struct{ conn *pgconn.PgConn }
 
-var errPostgresDSN = errors.New("dsn is no address of a PostgreSQL database: " +
+var errPostgresDSN = errors.New("dsn is not the address of a PostgreSQL database: " +
 	"want postgres://user:password@host/database?sslmode=verify-full, or host=HOST user=USER password=PASSWORD dbname=NAME")
 
 func (f *fetcher) openPostgres(ctx context.Context, dsn string) (session, error) {
@@ -22,7 +23,7 @@ func (f *fetcher) openPostgres(ctx context.Context, dsn string) (session, error)
 	}
 	f.secrets.Remember(config.Password)
 	config.DialFunc = f.wire.dial
-	config.MaxProtocolMessageBodyLen = int(f.set.MaxBytes) + handshake
+	config.MaxProtocolMessageBodyLen = int(f.config.MaxBytes) + handshake
 	config.RuntimeParams["client_encoding"] = "UTF8"
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "cton"
@@ -31,17 +32,17 @@ func (f *fetcher) openPostgres(ctx context.Context, dsn string) (session, error)
 	if err != nil {
 		return nil, err
 	}
-	return &postgres{conn}, nil
+	return &postgresSession{conn}, nil
 }
 
-// begin has times come in ISO 8601, and bytes in hexadecimal, whatever the login's settings are.
-func (p *postgres) begin(ctx context.Context) error {
+// begin sets the format of times (ISO 8601) and of bytes (hexadecimal), whatever the user's settings are.
+func (p *postgresSession) begin(ctx context.Context) error {
 	return p.conn.Exec(ctx, "BEGIN READ ONLY; SET LOCAL DateStyle = ISO; SET LOCAL bytea_output = hex; "+
 		"SET LOCAL extra_float_digits = 1").Close()
 }
 
-// query relies on pgconn to send a cancel request where ctx ends first.
-func (p *postgres) query(ctx context.Context, query string, args []any, into *table) error {
+// query relies on pgconn to send a cancel request when ctx ends.
+func (p *postgresSession) query(ctx context.Context, query string, args []any, into *table) error {
 	rows := p.conn.ExecParams(ctx, query, asText(args), nil, nil, nil)
 	if err := read(rows, into); err != nil {
 		if _, ok := errors.AsType[*pgproto3.ExceededMaxBodyLenErr](err); ok {
@@ -55,7 +56,7 @@ func (p *postgres) query(ctx context.Context, query string, args []any, into *ta
 	return p.conn.Exec(ctx, "ROLLBACK").Close()
 }
 
-// read reads rows. After an error of its own the connection is of no use, since rows may still come.
+// read reads the rows. After an error the connection cannot be used again: more rows may come.
 func read(rows *pgconn.ResultReader, into *table) error {
 	fields, begun := rows.FieldDescriptions(), false
 	for rows.NextRow() {
@@ -87,7 +88,7 @@ func names(fields []pgconn.FieldDescription) []string {
 	return all
 }
 
-// asText is the arguments as texts, of which the server finds the types by where they stand in the query.
+// asText returns the arguments as texts. The server derives their types from the query.
 func asText(args []any) [][]byte {
 	all := make([][]byte, len(args))
 	for i, value := range args {
@@ -98,7 +99,7 @@ func asText(args []any) [][]byte {
 	return all
 }
 
-// The types that are not texts, by their ids (PostgreSQL's pg_type.dat).
+// The object ids of the types that do not become texts (PostgreSQL's pg_type.dat).
 const (
 	oidBool        = 16
 	oidBytea       = 17
@@ -128,7 +129,7 @@ func cell(oid uint32, text []byte, into *table) {
 			into.time(t)
 			return
 		}
-		into.text(text) // infinity, or a year that RFC 3339 has not
+		into.text(text) // infinity, or a year that RFC 3339 cannot express
 	case oidBytea:
 		if raw, err := hex.AppendDecode(nil, text[min(2, len(text)):]); err == nil {
 			into.text(raw)
@@ -140,8 +141,8 @@ func cell(oid uint32, text []byte, into *table) {
 	}
 }
 
-func (p *postgres) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), lastly)
+func (p *postgresSession) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	_ = p.conn.Close(ctx) // nothing waits for what it says
+	_ = p.conn.Close(ctx) // nothing was written
 }

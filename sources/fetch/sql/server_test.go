@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// serve answers each connection until the test ends, and is where.
+// serve answers each connection until the test ends. It returns the address.
 func serve(t *testing.T, answer func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -35,8 +35,8 @@ func serve(t *testing.T, answer func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-// TestServersThatAreNone meets what is no database at all. Real ones are in deploy/e2e.
-func TestServersThatAreNone(t *testing.T) {
+// TestServerIsNotADatabase connects to servers with another protocol. Tests with real databases are in deploy/e2e.
+func TestServerIsNotADatabase(t *testing.T) {
 	zeros := bytes.Repeat([]byte{0}, 1<<16)
 	for name, answer := range map[string]func(net.Conn){
 		"closes": func(net.Conn) {},
@@ -54,11 +54,11 @@ func TestServersThatAreNone(t *testing.T) {
 			"mysql":    "agent:hunter22@tcp(" + address + ")/x",
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-			begun := time.Now()
+			start := time.Now()
 			got := fetch(t, ctx, fresh(t, "", dsn, "{driver: "+driver+", dsn: env:DSN, query: SELECT 1}"))
 			cancel()
-			if !strings.HasPrefix(got, "query "+driver+": ") || strings.Contains(got, "hunter22") || strings.Contains(got, "failed to") || time.Since(begun) > 2*time.Second {
-				t.Errorf("%s: %s after %s", name, got, time.Since(begun))
+			if !strings.HasPrefix(got, "query "+driver+": ") || strings.Contains(got, "hunter22") || strings.Contains(got, "failed to") || time.Since(start) > 2*time.Second {
+				t.Errorf("%s: %s after %s", name, got, time.Since(start))
 			}
 			t.Logf("%s: %s", name, got)
 		}
@@ -80,40 +80,40 @@ func TestWireIsBounded(t *testing.T) {
 	}
 	w.allow(2 * handshake)
 	if w.isSpent() {
-		t.Error("the next tick may read nothing")
+		t.Error("the limit of a tick applies to the next one")
 	}
 }
 
-// fake is a session that says whether it is closed.
-type fake struct {
+// fakeSession records whether it is closed.
+type fakeSession struct {
 	session
 	closed bool
 }
 
-func (f *fake) close() { f.closed = true }
+func (f *fakeSession) close() { f.closed = true }
 
 func TestConnectionIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, a := &fetcher{set: &Config{Driver: Postgres}}, &fake{}
+		f, a := &fetcher{config: &Config{Driver: Postgres}}, &fakeSession{}
 		f.keep(a, "dsn")
-		time.Sleep(idle - time.Second)
+		time.Sleep(maxIdle - time.Second)
 		if f.take("dsn") != session(a) || f.take("dsn") != nil {
-			t.Error("the connection is not kept for the next tick")
+			t.Error("the connection is not kept for the next tick, or kept twice")
 		}
-		time.Sleep(2 * idle)
+		time.Sleep(2 * maxIdle)
 		if a.closed {
 			t.Error("a connection in use is closed")
 		}
 		f.keep(a, "dsn")
 		if f.take("another") != nil || !a.closed {
-			t.Error("a connection of a DSN that was rotated is kept")
+			t.Error("a connection is used with another DSN")
 		}
-		b := &fake{}
+		b := &fakeSession{}
 		f.keep(b, "dsn")
-		time.Sleep(idle + time.Second)
+		time.Sleep(maxIdle + time.Second)
 		synctest.Wait()
 		if !b.closed || f.take("dsn") != nil {
-			t.Error("a connection that nobody uses is kept for ever")
+			t.Error("an idle connection is not closed")
 		}
 	})
 }
@@ -123,7 +123,7 @@ func TestErrorsWithoutSecrets(t *testing.T) {
 		"postgres://a:hunter22@[::1/x":                                "query postgres: " + errPostgresDSN.Error(),
 		"host=x password=hunter22 sslmode=nonsense":                   "query postgres: " + errPostgresDSN.Error(),
 		"postgres://a:hunter22@127.0.0.1:1/x?sslrootcert=/nowhere/ca": "query postgres: dsn: /nowhere/ca: no such file or directory",
-		"postgres://a:hunter22@127.0.0.1:1/hunter22?sslmode=disable":  "query postgres: dial tcp 127.0.0.1:1: connect: connection refused: is the database at the address in dsn, and does it listen?",
+		"postgres://a:hunter22@127.0.0.1:1/hunter22?sslmode=disable":  "query postgres: dial tcp 127.0.0.1:1: connect: connection refused: is the database running, and is its address in dsn right?",
 	} {
 		if got := fetch(t, t.Context(), fresh(t, "", dsn, "{driver: postgres, dsn: env:DSN, query: SELECT 1}")); got != want {
 			t.Errorf("%s:\ngot  %s\nwant %s", dsn, got, want)
@@ -132,8 +132,8 @@ func TestErrorsWithoutSecrets(t *testing.T) {
 	for dsn, want := range map[string]string{
 		"a:hunter22@tcp(x/y":                   "query mysql: " + errMySQLDSN.Error(),
 		"a:hunter22@tcp(x)/y?tls=hunter22":     "query mysql: " + errMySQLDSN.Error(),
-		"a:hunter22@tcp(127.0.0.1:1)/hunter22": "query mysql: dial tcp 127.0.0.1:1: connect: connection refused: is the database at the address in dsn, and does it listen?",
-		"a:hunter22@unix(/nowhere/hunter22)/y": "query mysql: dial unix /nowhere/<secret>: connect: no such file or directory: is the database at the address in dsn, and does it listen?",
+		"a:hunter22@tcp(127.0.0.1:1)/hunter22": "query mysql: dial tcp 127.0.0.1:1: connect: connection refused: is the database running, and is its address in dsn right?",
+		"a:hunter22@unix(/nowhere/hunter22)/y": "query mysql: dial unix /nowhere/<secret>: connect: no such file or directory: is the database running, and is its address in dsn right?",
 	} {
 		if got := fetch(t, t.Context(), fresh(t, "", dsn, "{driver: mysql, dsn: env:DSN, query: SELECT 1}")); got != want {
 			t.Errorf("%s:\ngot  %s\nwant %s", dsn, got, want)

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// config is the defaults with settings over them, as a user would write them.
+// config returns the defaults with the settings of text.
 func config(t *testing.T, text string) *Config {
 	t.Helper()
 	c := Kind.Defaults().(*Config)
@@ -33,15 +33,15 @@ func config(t *testing.T, text string) *Config {
 	return c
 }
 
-// fresh makes a fetcher as the agent would. Secrets are dsn, whatever their name.
+// fresh returns a fetcher. Every secret has the value dsn.
 func fresh(t *testing.T, dir, dsn, text string) *fetcher {
 	t.Helper()
 	c := config(t, text)
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	vault := &setting.Vault{LookupEnv: func(string) (string, bool) { return dsn, true }}
-	f, err := c.New(sources.Env{Job: "test", Web: &httpclient.Host{Secrets: vault}, Dir: dir})
+	secrets := &setting.SecretStore{LookupEnv: func(string) (string, bool) { return dsn, true }}
+	f, err := c.New(sources.Env{Job: "test", Web: &httpclient.Host{Secrets: secrets}, Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func fetch(t *testing.T, ctx context.Context, f sources.Fetcher) string {
 	return doc.Root.Raw()
 }
 
-// write runs statements in a file, which is made where there is none.
+// write runs statements in a file, which it creates if needed.
 func write(t *testing.T, path string, statements ...string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -80,7 +80,7 @@ func write(t *testing.T, path string, statements ...string) {
 	}
 }
 
-// jobs is a file with a few rows.
+// jobs creates jobs.db with two rows.
 func jobs(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -95,39 +95,39 @@ const prefix = "query sqlite: "
 
 func TestSQLite(t *testing.T) {
 	dir := jobs(t)
-	if err := os.WriteFile(filepath.Join(dir, "text"), []byte(strings.Repeat("no database ", 100)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "text"), []byte(strings.Repeat("not a database ", 100)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for settings, want := range map[string]string{
 		`query: SELECT * FROM jobs`: `[{"id":9223372036854775807,"queue":"a\"é","done":true,"at":"2026-07-01T09:30:00Z","cost":0.1,"note":"hé"},` +
 			`{"id":-9223372036854775808,"queue":null,"done":false,"at":"2026-07-01T09:30:00.25Z","cost":"+Inf","note":"/wA="}]`,
-		`query: SELECT id FROM jobs WHERE 0`:                                                                                           `[]`,
-		`query: "SELECT 1 AS n;  -- and nothing else"`:                                                                                 `[{"n":1}]`,
-		`query: WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM t WHERE n < 3) SELECT n FROM t`:                             `[{"n":1},{"n":2},{"n":3}]`,
-		`{query: "SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e, typeof(?4) AS f", args: [null, true, 9223372036854775807, "7", 1.5]}`: `[{"a":null,"b":1,"c":9223372036854775807,"d":"7","e":1.5,"f":"text"}]`,
+		`query: SELECT id FROM jobs WHERE 0`:    `[]`,
+		`query: "SELECT 1 AS n;  -- a comment"`: `[{"n":1}]`,
+		`query: WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM t WHERE n < 3) SELECT n FROM t`:                                                                            `[{"n":1},{"n":2},{"n":3}]`,
+		`{query: "SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e, typeof(?4) AS f", args: [null, true, 9223372036854775807, "7", 1.5]}`:                                                `[{"a":null,"b":1,"c":9223372036854775807,"d":"7","e":1.5,"f":"text"}]`,
 		`{query: "SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e", args: ["{{ .Window.Start }}", "{{ before \"1h\" .Now }}", "{{unix .Now}}", "{{ rfc3339 .Now }}", "to {{ .Now }}"]}`: `[{"a":"2026-07-01 09:00:00","b":"2026-07-01 09:00:00","c":1782900000,"d":"2026-07-01T10:00:00Z","e":"to 2026-07-01T10:00:00Z"}]`,
 		`{query: SELECT count(*) AS n FROM jobs WHERE at >= ? AND at < ?, args: ["{{ .Window.Start }}", "{{ .Window.End }}"]}`:                                                        `[{"n":1}]`,
 
-		`query: "SELECT 1 AS n, 2 AS n"`:                        prefix + `two columns are called "n": name one of them otherwise with AS`,
+		`query: "SELECT 1 AS n, 2 AS n"`:                        prefix + `two columns have the name "n": rename one of them with AS`,
 		`query: SELECT * FROM gone`:                             prefix + `no such table: gone`,
 		`query: SELEKT 1`:                                       prefix + `near "SELEKT": syntax error`,
 		`query: "-- nothing"`:                                   prefix + errNoColumns.Error(),
 		`query: BEGIN`:                                          prefix + errNoColumns.Error(),
-		`query: SELECT 1; SELECT 2`:                             prefix + `there is more behind the query's first statement: want one`,
-		`query: SELECT 1; nonsense`:                             prefix + `there is more behind the query's first statement: want one`,
-		`query: SELECT ? AS n`:                                  prefix + `the query has 1 placeholders, and args has 0 values`,
-		`{query: SELECT 1, args: [1]}`:                          prefix + `the query has 0 placeholders, and args has 1 values`,
-		`{query: SELECT id FROM jobs, max_rows: 1}`:             prefix + `the query has more than max_rows (1) rows: count or sum in the query, or bound it by the window`,
+		`query: SELECT 1; SELECT 2`:                             prefix + `the query has more than one statement: want one`,
+		`query: SELECT 1; nonsense`:                             prefix + `the query has more than one statement: want one`,
+		`query: SELECT ? AS n`:                                  prefix + `the query has 1 placeholders, but args has 0 values`,
+		`{query: SELECT 1, args: [1]}`:                          prefix + `the query has 0 placeholders, but args has 1 values`,
+		`{query: SELECT id FROM jobs, max_rows: 1}`:             prefix + `the query has more than max_rows (1) rows: aggregate in the query, or limit it to the window`,
 		`{query: SELECT id FROM jobs, max_rows: 2}`:             `[{"id":9223372036854775807},{"id":-9223372036854775808}]`,
-		`{query: SELECT hex(id) AS x FROM jobs, max_bytes: 60}`: prefix + `the rows exceed max_bytes (60): ask for fewer rows or columns`,
+		`{query: SELECT hex(id) AS x FROM jobs, max_bytes: 60}`: prefix + `the rows exceed max_bytes (60): select fewer rows or columns`,
 
-		`query: DELETE FROM jobs`:                              prefix + `the query writes, and may only read`,
-		`query: CREATE TABLE x (n)`:                            prefix + `the query writes, and may only read`,
-		`query: DELETE FROM jobs RETURNING id`:                 prefix + `the query writes, and may only read`,
-		`query: VACUUM INTO 'new.db'`:                          prefix + `the query writes, and may only read`,
+		`query: DELETE FROM jobs`:                              prefix + `the query writes: only a statement that reads is allowed, such as SELECT`,
+		`query: CREATE TABLE x (n)`:                            prefix + `the query writes: only a statement that reads is allowed, such as SELECT`,
+		`query: DELETE FROM jobs RETURNING id`:                 prefix + `the query writes: only a statement that reads is allowed, such as SELECT`,
+		`query: VACUUM INTO 'new.db'`:                          prefix + `the query writes: only a statement that reads is allowed, such as SELECT`,
 		`{query: "ATTACH 'new.db' AS x"}`:                      prefix + errNoColumns.Error(),
 		`{dsn: nothing.db, query: SELECT 1}`:                   prefix + dir + `/nothing.db: no such file or directory`,
-		`{dsn: ., query: SELECT 1}`:                            prefix + dir + ` is no file`,
+		`{dsn: ., query: SELECT 1}`:                            prefix + dir + ` is not a regular file`,
 		`{dsn: text, query: SELECT * FROM jobs}`:               prefix + `file is not a database`,
 		`{dsn: "jobs.db?mode=rwc", query: SELECT * FROM jobs}`: prefix + dir + `/jobs.db?mode=rwc: no such file or directory`,
 	} {
@@ -150,7 +150,7 @@ func TestSQLite(t *testing.T) {
 	}
 	for _, name := range []string{"nothing.db", "new.db"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			t.Errorf("%s has been made", name)
+			t.Errorf("%s was created", name)
 		}
 	}
 }
@@ -170,16 +170,16 @@ func TestFileReplacedBetweenTicks(t *testing.T) {
 	}
 }
 
-// endless gives its first row at once and then computes for ever.
+// endless returns its first row at once, and no other row ever.
 const endless = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT n FROM t WHERE n = 1 OR n < 0"
 
 func TestTimeout(t *testing.T) {
 	for _, query := range []string{endless, "SELECT count(*) AS n FROM (" + endless + ")"} {
-		ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("no end within the timeout of 50ms"))
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("timed out after 50ms"))
 		defer cancel()
-		begun := time.Now()
+		start := time.Now()
 		got := fetch(t, ctx, fresh(t, jobs(t), "", "{driver: sqlite, dsn: jobs.db, query: "+query+"}"))
-		if took := time.Since(begun); got != prefix+"no end within the timeout of 50ms" || took > 2*time.Second {
+		if took := time.Since(start); got != prefix+"timed out after 50ms" || took > 2*time.Second {
 			t.Errorf("%s after %s", got, took)
 		}
 	}
@@ -230,9 +230,39 @@ func TestReadsWriteAheadLog(t *testing.T) {
 	}
 }
 
+func TestSQLiteLimits(t *testing.T) {
+	for query, want := range map[string]string{
+		"SELECT 1" + strings.Repeat("+1", 2000) + " AS n":                 "Expression tree is too large (maximum depth 1000)",
+		"SELECT 1" + strings.Repeat(", 1", 2000):                          "too many columns in result set",
+		"SELECT 1 AS n" + strings.Repeat(" UNION ALL SELECT 1 AS n", 501): "too many terms in compound SELECT",
+	} {
+		got := fetch(t, t.Context(), fresh(t, jobs(t), "", "{driver: sqlite, dsn: jobs.db, query: '"+query+"'}"))
+		if got != prefix+want {
+			t.Errorf("%.40s: %s, want %s", query, got, want)
+		}
+	}
+}
+
+func TestSQLiteAttachesNoFile(t *testing.T) {
+	dir := jobs(t)
+	s, err := openSQLite(t.Context(), filepath.Join(dir, "jobs.db"), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	stmt, _, err := s.(*sqliteSession).conn.prepare("ATTACH 'other.db' AS other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stmt.close()
+	if _, err := stmt.step(); err == nil || err.Error() != "too many attached databases - max 0" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestMillionRows(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long where races are looked for")
+		t.Skip("slow with the race detector")
 	}
 	dir := jobs(t)
 	const million = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 1000000) SELECT n FROM t"
@@ -254,12 +284,12 @@ func TestMillionRows(t *testing.T) {
 
 func TestLargeCell(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long where races are looked for")
+		t.Skip("slow with the race detector")
 	}
 	dir := t.TempDir()
 	write(t, dir+"/jobs.db", "CREATE TABLE t (n)", fmt.Sprintf("INSERT INTO t VALUES (zeroblob(%d))", 100<<20))
 	for _, query := range []string{"SELECT n FROM t", "SELECT zeroblob(100000000) AS n", "SELECT hex(zeroblob(60000000)) AS n"} {
-		if got := fetch(t, t.Context(), fresh(t, dir, "", "{driver: sqlite, dsn: jobs.db, query: "+query+"}")); got != prefix+"string or blob too big: a cell is larger than max_bytes" {
+		if got := fetch(t, t.Context(), fresh(t, dir, "", "{driver: sqlite, dsn: jobs.db, query: "+query+"}")); got != prefix+"string or blob too big: a value is larger than max_bytes" {
 			t.Errorf("%.200s", got)
 		}
 	}
@@ -268,17 +298,17 @@ func TestLargeCell(t *testing.T) {
 	}
 }
 
-func TestProblems(t *testing.T) {
+func TestValidate(t *testing.T) {
 	const good = "driver: sqlite, dsn: a.db, query: SELECT 1"
 	for text, want := range map[string]string{
-		`{}`: "driver: is needed: postgres, mysql (for MariaDB too) or sqlite\n" +
-			"dsn: is needed: where a secret with the database's address is, such as env:DATABASE_URL\n" +
-			"query: is needed: one statement that reads",
-		`{driver: sqlite, query: SELECT 1}`:                          "dsn: is needed: the path of the database's file",
-		`{driver: sqlite, dsn: "file:a.db", query: SELECT 1}`:        "dsn: of sqlite is the path of the database's file and nothing else, such as /var/lib/jobs.db",
-		`{driver: mysql, dsn: "root:hunter22@/db", query: SELECT 1}`: `dsn: a secret is not written here but referred to: "env:NAME", "file:/path" or "file:/path#KEY"`,
-		`{driver: mysql, dsn: env:A, query: "SELECT {{ .Now }}"}`:    "query: is no template, so that no value can change what it says: write $1 (postgres) or ? for a value, and the value into args",
-		`{` + good + `, args: [[1], "{{ .Nope }}", 1e999, .nan]}`: "args.0: want a text, a number of at most 64 bits, true, false or null\n" +
+		`{}`: "driver: is required: postgres, mysql (also for MariaDB) or sqlite\n" +
+			"dsn: is required: a reference to the secret that holds the database's address, such as env:DATABASE_URL\n" +
+			"query: is required: one statement that reads, such as SELECT",
+		`{driver: sqlite, query: SELECT 1}`:                          "dsn: is required: the path of the database file",
+		`{driver: sqlite, dsn: "file:a.db", query: SELECT 1}`:        "dsn: for sqlite, want the path of the database file, such as /var/lib/jobs.db",
+		`{driver: mysql, dsn: "root:hunter22@/db", query: SELECT 1}`: `dsn: a secret must not be written here: refer to it by "env:NAME", "file:/path" or "file:/path#KEY"`,
+		`{driver: mysql, dsn: env:A, query: "SELECT {{ .Now }}"}`:    "query: must not contain a template: write $1 (postgres) or ? for a value, and put the value in args",
+		`{` + good + `, args: [[1], "{{ .Nope }}", 1e999, .nan]}`: "args.0: want a string, a number of at most 64 bits, true, false or null\n" +
 			"args.1: no value .Nope: there are .Window.Start, .Window.End and .Now\n" +
 			"args.3: want a finite number",
 		`{` + good + `, max_rows: 0}`:     "max_rows: want at least 1",

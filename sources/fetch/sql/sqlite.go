@@ -5,236 +5,154 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
-	"unsafe"
 
-	"modernc.org/libc"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// sqliteDB is an open file. It is SQLite's own interface (https://sqlite.org/c3ref/intro.html) and not the one of
-// database/sql above it, which opens for writing too and cannot interrupt a query that has given its first row.
-type sqliteDB struct {
-	tls *libc.TLS
-	db  uintptr
-	own []uintptr // memory that SQLite is given, which is freed at the end
-}
+// sqliteSession is an open file of SQLite.
+type sqliteSession struct{ conn *sqliteConn }
 
-// leastLength is what SQLite's own rows, such as those of the schema, may be long.
-const leastLength = 1 << 20
+const (
+	// minLength and maxLength bound the limit of a value's length. SQLite's own rows, such as the schema's, have to fit.
+	minLength = 1 << 20
+	maxLength = 1_000_000_000
 
-// busyFor is how long a query waits for a writer, at most.
-const busyFor = time.Second
+	// maxBusy is the longest time that a query waits for a writer.
+	maxBusy = time.Second
+)
 
-// openSQLite opens a file for reading. It must be there.
+// openSQLite opens a file for reading. The file has to exist.
 func openSQLite(ctx context.Context, path string, maxBytes int) (session, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is no file", path)
+		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
-	s := &sqliteDB{tls: libc.NewTLS()}
-	place := s.place()
-	rc := sqlite3.Xsqlite3_open_v2(s.tls, s.text(path), place, sqlite3.SQLITE_OPEN_READONLY, 0)
-	s.db = pointerAt(place)
-	if rc != sqlite3.SQLITE_OK {
-		err := s.failure(rc)
-		s.close()
+	wait := maxBusy
+	if end, ok := ctx.Deadline(); ok {
+		wait = min(wait, time.Until(end)+interruptEvery)
+	}
+	conn, err := openReadOnly(path, min(max(maxBytes, minLength), maxLength), wait)
+	if err != nil {
 		return nil, err
 	}
-	sqlite3.Xsqlite3_extended_result_codes(s.tls, s.db, 1)
-	sqlite3.Xsqlite3_limit(s.tls, s.db, sqlite3.SQLITE_LIMIT_LENGTH, int32(min(max(maxBytes, leastLength), 1_000_000_000)))
-	wait := busyFor
-	if end, ok := ctx.Deadline(); ok {
-		wait = min(wait, time.Until(end)+again)
-	}
-	sqlite3.Xsqlite3_busy_timeout(s.tls, s.db, int32(wait.Milliseconds()))
-	return s, nil
+	return &sqliteSession{conn}, nil
 }
 
-// begin does nothing: a statement is a transaction of its own, and the file is open for reading alone.
-func (s *sqliteDB) begin(context.Context) error { return nil }
+// begin does nothing: a statement is a transaction of its own, and the file is open for reading only.
+func (s *sqliteSession) begin(context.Context) error { return nil }
 
-func (s *sqliteDB) close() {
-	sqlite3.Xsqlite3_close_v2(s.tls, s.db)
-	for _, p := range s.own {
-		libc.Xfree(s.tls, p)
-	}
-	s.tls.Close()
-}
+func (s *sqliteSession) close() { s.conn.close() }
 
-func (s *sqliteDB) query(ctx context.Context, query string, args []any, into *table) error {
+func (s *sqliteSession) query(ctx context.Context, query string, args []any, into *table) error {
 	stmt, err := s.prepare(query)
 	if err != nil {
 		return err
 	}
-	defer sqlite3.Xsqlite3_finalize(s.tls, stmt)
-	if err := s.bind(stmt, args); err != nil {
+	defer stmt.close()
+	if err := bindSQLite(stmt, args); err != nil {
 		return err
 	}
-	names := make([]string, sqlite3.Xsqlite3_column_count(s.tls, stmt))
-	types := make([]string, len(names)) // as they are declared; "" of an expression
-	for i := range names {
-		names[i] = libc.GoString(sqlite3.Xsqlite3_column_name(s.tls, stmt, int32(i)))
-		types[i] = strings.ToUpper(libc.GoString(sqlite3.Xsqlite3_column_decltype(s.tls, stmt, int32(i))))
-	}
+	names, types := stmt.columns()
 	if err := into.begin(names); err != nil {
 		return err
 	}
-	defer s.interruptAtEnd(ctx)()
+	defer s.conn.interruptAfter(ctx)()
 	for ctx.Err() == nil {
-		switch rc := sqlite3.Xsqlite3_step(s.tls, stmt); rc {
-		case sqlite3.SQLITE_DONE:
-			return nil
-		case sqlite3.SQLITE_ROW:
-			if err := into.row(func(i int) { s.cell(stmt, i, types[i], into) }); err != nil {
-				return err
-			}
-		default:
-			return s.failure(rc)
+		row, err := stmt.step()
+		if err != nil || !row {
+			return err
+		}
+		if err := into.row(func(i int) { sqliteCell(stmt, i, types[i], into) }); err != nil {
+			return err
 		}
 	}
 	return ctx.Err()
 }
 
-// prepare compiles the query, which must be one statement that reads.
-func (s *sqliteDB) prepare(query string) (stmt uintptr, err error) {
-	place, tail := s.place(), s.place()
-	if rc := sqlite3.Xsqlite3_prepare_v2(s.tls, s.db, s.text(query), -1, place, tail); rc != sqlite3.SQLITE_OK {
-		return 0, s.failure(rc)
-	}
-	if stmt = pointerAt(place); stmt == 0 {
-		return 0, errNoColumns
-	}
-	rc := sqlite3.Xsqlite3_prepare_v2(s.tls, s.db, pointerAt(tail), -1, place, 0)
-	second := pointerAt(place)
-	sqlite3.Xsqlite3_finalize(s.tls, second)
+// prepare compiles the query, which has to be one statement that reads.
+func (s *sqliteSession) prepare(query string) (*sqliteStmt, error) {
+	stmt, rest, err := s.conn.prepare(query)
 	switch {
-	case sqlite3.Xsqlite3_stmt_readonly(s.tls, stmt) == 0:
-		err = errors.New("the query writes, and may only read")
-	case rc != sqlite3.SQLITE_OK || second != 0:
-		err = errors.New("there is more behind the query's first statement: want one")
+	case err != nil:
+		return nil, err
+	case stmt == nil:
+		return nil, errNoColumns
+	case !stmt.readOnly():
+		err = errors.New("the query writes: only a statement that reads is allowed, such as SELECT")
+	default:
+		second, _, e := s.conn.prepare(rest)
+		if second != nil {
+			second.close()
+		}
+		if second != nil || e != nil {
+			err = errors.New("the query has more than one statement: want one")
+		}
 	}
 	if err != nil {
-		sqlite3.Xsqlite3_finalize(s.tls, stmt)
+		stmt.close()
+		return nil, err
 	}
-	return stmt, err
+	return stmt, nil
 }
 
-// bind gives the placeholders their values. SQLite would take what is missing for NULL.
-func (s *sqliteDB) bind(stmt uintptr, args []any) error {
-	if want := int(sqlite3.Xsqlite3_bind_parameter_count(s.tls, stmt)); want != len(args) {
-		return fmt.Errorf("the query has %d placeholders, and args has %d values", want, len(args))
+// bindSQLite sets the placeholders. SQLite would take a missing one for NULL.
+func bindSQLite(stmt *sqliteStmt, args []any) error {
+	if want := stmt.placeholders(); want != len(args) {
+		return fmt.Errorf("the query has %d placeholders, but args has %d values", want, len(args))
 	}
 	for i, value := range args {
-		at, rc := int32(i+1), int32(sqlite3.SQLITE_OK)
-		switch v := value.(type) {
-		case nil:
-		case bool:
-			rc = sqlite3.Xsqlite3_bind_int64(s.tls, stmt, at, int64(libc.Bool32(v)))
-		case int64:
-			rc = sqlite3.Xsqlite3_bind_int64(s.tls, stmt, at, v)
-		case float64:
-			rc = sqlite3.Xsqlite3_bind_double(s.tls, stmt, at, v)
-		case time.Time: // as datetime() and CURRENT_TIMESTAMP write it, so that texts compare as times do
-			rc = s.bindText(stmt, at, v.UTC().Format(time.DateTime))
-		case string:
-			rc = s.bindText(stmt, at, v)
+		if t, ok := value.(time.Time); ok {
+			value = t.UTC().Format(time.DateTime) // as datetime() and CURRENT_TIMESTAMP write it, so that texts compare as times do
 		}
-		if rc != sqlite3.SQLITE_OK {
-			return s.failure(rc)
+		if err := stmt.bind(i+1, value); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (s *sqliteDB) bindText(stmt uintptr, at int32, text string) int32 {
-	return sqlite3.Xsqlite3_bind_text(s.tls, stmt, at, s.text(text), int32(len(text)), sqlite3.SQLITE_TRANSIENT)
-}
-
-// cell adds a cell. What a column is declared as tells only times and booleans from texts and integers.
-func (s *sqliteDB) cell(stmt uintptr, column int, declared string, into *table) {
-	i := int32(column)
-	switch sqlite3.Xsqlite3_column_type(s.tls, stmt, i) {
+// sqliteCell adds a cell. SQLite has no times and booleans: only a column's declared type, in upper case, tells them from
+// texts and integers.
+func sqliteCell(stmt *sqliteStmt, column int, declared string, into *table) {
+	switch stmt.kind(column) {
 	case sqlite3.SQLITE_NULL:
 		into.null()
 	case sqlite3.SQLITE_INTEGER:
-		v := sqlite3.Xsqlite3_column_int64(s.tls, stmt, i)
+		v := stmt.integer(column)
 		if (declared == "BOOLEAN" || declared == "BOOL") && (v == 0 || v == 1) {
 			into.bool(v == 1)
 			return
 		}
 		into.integer(v)
 	case sqlite3.SQLITE_FLOAT:
-		into.float(sqlite3.Xsqlite3_column_double(s.tls, stmt, i), 64)
+		into.float(stmt.float(column), 64)
 	default:
-		p := sqlite3.Xsqlite3_column_blob(s.tls, stmt, i)
-		text := libc.GoBytes(p, int(sqlite3.Xsqlite3_column_bytes(s.tls, stmt, i)))
+		v := stmt.bytes(column)
 		if declared == "DATETIME" || declared == "TIMESTAMP" {
-			if t, ok := parseTime(string(text)); ok {
+			if t, ok := parseTime(string(v)); ok {
 				into.time(t)
 				return
 			}
 		}
-		into.text(text)
+		into.text(v)
 	}
 }
 
-// again is how soon an interrupt is repeated: one that comes just before a step begins is lost.
-const again = 10 * time.Millisecond
-
-// interruptAtEnd has the query end with ctx; what it returns is to be called when the query has ended.
-func (s *sqliteDB) interruptAtEnd(ctx context.Context) func() {
-	over, done := make(chan struct{}), make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(done)
-		tls := libc.NewTLS() // one belongs to one goroutine
-		defer tls.Close()
-		for {
-			sqlite3.Xsqlite3_interrupt(tls, s.db)
-			select {
-			case <-over:
-				return
-			case <-time.After(again):
-			}
-		}
-	})
-	return func() {
-		if close(over); !stop() {
-			<-done
-		}
+// explainSQLite adds advice by result code (https://sqlite.org/rescode.html).
+func explainSQLite(e *sqliteError) string {
+	switch {
+	case e.is(sqlite3.SQLITE_BUSY), e.is(sqlite3.SQLITE_LOCKED):
+		return fmt.Sprintf("%s by a writer for more than %s: keep its transactions short, or set journal_mode to WAL, so that readers do not wait", e.text, maxBusy)
+	case e.is(sqlite3.SQLITE_CANTOPEN):
+		return e.text + ": the agent needs permission to read it; in WAL mode also to write in its directory"
+	case e.is(sqlite3.SQLITE_READONLY):
+		return e.text + ": its last writer did not finish: open it once for writing"
+	case e.is(sqlite3.SQLITE_TOOBIG):
+		return e.text + ": a value is larger than max_bytes"
 	}
-}
-
-// text is a zero-terminated copy for SQLite. Without memory for it SQLite gets none, and says so.
-func (s *sqliteDB) text(text string) uintptr {
-	p, err := libc.CString(text)
-	if err != nil {
-		return 0
-	}
-	s.own = append(s.own, p)
-	return p
-}
-
-// place is where SQLite is to put a pointer, which pointerAt reads.
-func (s *sqliteDB) place() uintptr { return s.text(string(make([]byte, unsafe.Sizeof(uintptr(0))))) }
-
-func pointerAt(place uintptr) uintptr {
-	bytes := libc.GoBytes(place, int(unsafe.Sizeof(uintptr(0))))
-	return *(*uintptr)(unsafe.Pointer(unsafe.SliceData(bytes)))
-}
-
-// sqliteError is a result code (https://sqlite.org/rescode.html) with what SQLite says of it.
-type sqliteError struct {
-	code int32
-	text string
-}
-
-func (e *sqliteError) Error() string { return e.text }
-
-func (s *sqliteDB) failure(rc int32) error {
-	return &sqliteError{rc, libc.GoString(sqlite3.Xsqlite3_errmsg(s.tls, s.db))}
+	return e.text
 }

@@ -8,17 +8,17 @@ import (
 	"syscall"
 )
 
-// wire makes connections of which no more than a number of bytes is read, so that a database that sends without end, or
-// a cell that no memory can hold, ends the query.
+// wire opens connections and limits the bytes that are read from them in a tick. It bounds a result that is larger than
+// memory, before a driver reads a whole row.
 type wire struct {
 	connect func(ctx context.Context, network, address string) (net.Conn, error)
 	left    atomic.Int64
 }
 
-// handshake is what is read beside the rows, at most: greetings, certificates, the names of columns.
+// handshake is the maximum of what is read besides rows: greetings, certificates, names of columns.
 const handshake = 1 << 20
 
-var errWire = errors.New("the answer is larger than max_bytes")
+var errWire = errors.New("the result is larger than max_bytes")
 
 func newWire(connect func(context.Context, string, string) (net.Conn, error)) *wire {
 	if connect == nil {
@@ -27,10 +27,10 @@ func newWire(connect func(context.Context, string, string) (net.Conn, error)) *w
 	return &wire{connect: connect}
 }
 
-// allow begins a tick, in which rows of so many bytes may come.
+// allow begins a tick with rows of at most so many bytes.
 func (w *wire) allow(bytes int64) { w.left.Store(bytes + handshake) }
 
-// isSpent tells whether more than that has come.
+// isSpent reports whether the limit was exceeded.
 func (w *wire) isSpent() bool { return w.left.Load() < 0 }
 
 func (w *wire) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -41,6 +41,7 @@ func (w *wire) dial(ctx context.Context, network, address string) (net.Conn, err
 	return &metered{conn, w}, nil
 }
 
+// metered counts the bytes that are read.
 type metered struct {
 	net.Conn
 	*wire
@@ -57,10 +58,10 @@ func (m *metered) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// SyscallConn lets a driver see whether the connection still stands.
+// SyscallConn lets a driver check whether the connection is still open.
 func (m *metered) SyscallConn() (syscall.RawConn, error) {
 	if c, ok := m.Conn.(syscall.Conn); ok {
 		return c.SyscallConn()
 	}
-	return nil, errors.New("not a socket of the system's")
+	return nil, errors.New("not a socket")
 }

@@ -2,24 +2,12 @@ package exposition
 
 import (
 	"errors"
-	"strings"
-	"unicode"
+
+	"github.com/collectington/collectington/agent/text"
 )
 
 // oneLine returns an error whose text is printable. A parser's text may quote the page.
 func oneLine(err error) error { return errors.New(printable(err.Error())) }
 
-// printable returns at most 200 bytes of the text, in one line.
-func printable(text string) string {
-	const most = 200
-	cut := text
-	if len(cut) > most {
-		cut = cut[:most] + "…"
-	}
-	return strings.Map(func(c rune) rune {
-		if !unicode.IsPrint(c) {
-			return ' '
-		}
-		return c
-	}, strings.ToValidUTF8(cut, "?"))
-}
+// printable returns s as one line of at most 200 bytes.
+func printable(s string) string { return text.Cut(text.OneLine(s), 200) }

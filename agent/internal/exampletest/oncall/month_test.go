@@ -17,12 +17,11 @@ import (
 	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/internal/command"
 	"github.com/collectington/collectington/agent/internal/config"
-	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/compute/goclass"
 )
@@ -85,8 +84,8 @@ func catalogue() config.Catalogue {
 }
 
 // network has the API and a receiver.
-func (m *month) network(t *testing.T) (*memnet.Network, *sinktest.Prometheus) {
-	net, storage := memnet.NewNetwork(), sinktest.NewPrometheusFor(t, 2*m.end.Sub(m.begin))
+func (m *month) network(t *testing.T) (*memnet.Network, *peers.Prometheus) {
+	net, storage := memnet.NewNetwork(), peers.NewPrometheusFor(t, 2*m.end.Sub(m.begin))
 	net.Serve(t, "api.test:80", &m.API)
 	net.Serve(t, "prometheus.test:80", storage)
 	return net, storage
@@ -107,7 +106,7 @@ func TestMonth(t *testing.T) {
 			t.Fatal(err)
 		}
 		net, storage := m.network(t)
-		host := &httpclient.Host{Secrets: &setting.Vault{Dir: dir}, Dial: net.Dial}
+		host := &httpclient.Host{Secrets: &setting.SecretStore{Dir: dir}, Dial: net.Dial}
 		quiet := slog.New(slog.DiscardHandler)
 		sink, err := plan.Sinks[0].Config.New(sinks.Env{Name: "prometheus", Log: quiet, Web: host, Stats: &sinks.Stats{}, Instance: "test", Drain: time.Minute})
 		if err != nil {
@@ -134,29 +133,27 @@ func TestMonth(t *testing.T) {
 // drive does all the month's ticks of a job.
 func (m *month) drive(t *testing.T, planned *config.Job, env sources.Env, sink sinks.Sink) {
 	var err error
-	if env.Fetch, err = planned.Fetcher.New(env); err != nil {
+	if env.Fetch, err = planned.FetcherConfig.New(env); err != nil {
 		t.Error(err)
 		return
 	}
-	job := run.Job{Name: planned.Name, Schedule: planned.Schedule, Timeout: planned.Timeout, Log: env.Log}
-	if job.Source, err = planned.Source.New(env); err != nil {
+	job := run.NewWorker(run.Job{Job: *planned, Log: env.Log})
+	if job.Source, err = planned.SourceConfig.New(env); err != nil {
 		t.Error(err)
 		return
 	}
-	book := ledger.New(job.ValidUntil, planned.MaxSeries)
 	good, last := 0, m.begin.Add(-every)
 	for at := m.begin; !at.After(m.end); at = at.Add(every) {
 		time.Sleep(time.Until(at))
-		readings, err := run.Collect(t.Context(), &job, sources.Tick{Time: at, Start: last, End: at})
-		if err != nil {
+		result, err := job.Tick(t.Context(), sources.Tick{Time: at, Start: last, End: at}, run.Steps{Deliver: func(b metric.Batch) error {
+			b.Every = 0
+			return sink.Write(t.Context(), b)
+		}})
+		if result == nil {
 			continue
 		}
-		result, err := book.Apply(at, readings)
 		if err != nil || len(result.Problems)+len(result.Drops) > 0 {
 			t.Errorf("%s at %s: %v, %v, %v", job.Name, at, err, result.Problems, result.Drops)
-		}
-		if err := sink.Write(t.Context(), metric.Batch{Job: job.Name, Time: at, Families: result.Families}); err != nil {
-			t.Error(err)
 		}
 		good, last = good+1, at
 	}
@@ -179,7 +176,7 @@ func TestDay(t *testing.T) {
 		if code := app.Main(ctx, []string{"run", "-c", filepath.Join(dir, "cton.yaml")}); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
-		for _, want := range []string{"503 Service Unavailable: down for maintenance", "500 Internal Server Error", "no end within the timeout of 30s"} {
+		for _, want := range []string{"503 Service Unavailable: down for maintenance", "500 Internal Server Error", "timed out after 30s"} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("%s is not in the log", want)
 			}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/deploy/examples/oncall/fakeapi"
-	"github.com/collectington/collectington/sinks/sinktest"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
 const every = 20 * time.Minute // from tick to tick
@@ -98,7 +98,7 @@ func sum(all []time.Duration) (total time.Duration) {
 }
 
 // check holds what a storage believes at the end of the month against the truth.
-func (m *month) check(t *testing.T, storage *sinktest.Prometheus) {
+func (m *month) check(t *testing.T, storage *peers.Prometheus) {
 	t.Helper()
 	// The range begins before the first sample, from which on what has grown counts.
 	over := fmt.Sprintf("[%dd] anchored", int(m.end.Sub(m.begin).Hours()/24)+1)

@@ -1,0 +1,53 @@
+package jobtest
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// expectations splits a response's section. Its first lines that begin with > must be in the request, each as a header or as
+// a part of the body. The rest is the response.
+//
+//	> X-Api-Key: test-KEY
+//	> {"after": "b"}
+//	{"items": []}
+func expectations(text string) (expects []string, rest string) {
+	for {
+		line, ok := strings.CutPrefix(text, ">")
+		if !ok {
+			return expects, text
+		}
+		line, text, _ = strings.Cut(line, "\n")
+		expects = append(expects, strings.TrimSpace(line))
+	}
+}
+
+// missing returns the first expected line that is not in the request, "" if there is none.
+func (r *response) missing(req *http.Request, body string) string {
+	for _, want := range r.expects {
+		name, value, _ := strings.Cut(want, ": ")
+		if !slices.Contains(req.Header.Values(name), value) && !strings.Contains(body, want) {
+			return want
+		}
+	}
+	return ""
+}
+
+// maxBody bounds a request's body, in bytes.
+const maxBody = 16 << 20
+
+// bodyOf reads a request's body.
+func bodyOf(req *http.Request) (string, error) {
+	if req.Body == nil {
+		return "", nil
+	}
+	defer req.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(req.Body, maxBody))
+	if err != nil {
+		return "", fmt.Errorf("read the request's body: %w", err)
+	}
+	return string(text), nil
+}

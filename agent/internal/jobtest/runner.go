@@ -1,0 +1,169 @@
+package jobtest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// Runner runs a test: the job's ticks at the test's times, and the comparison with what the test expects.
+type Runner struct {
+	*Test
+	Job    *run.Worker
+	Dir    string                   // the folder of the test's files, which is another at each run
+	Scrub  func(text string) string // removes secrets
+	Update bool                     // accept what differs from the expectation
+
+	shown    []metric.Family
+	rewrite  map[*Section]string
+	failures []string
+}
+
+// Run runs all ticks and returns the test's failures. With Update, the second result is the archive with its expectations
+// updated, nil if nothing has changed.
+func (r *Runner) Run(ctx context.Context) (failures []string, updated []byte) {
+	r.rewrite = map[*Section]string{}
+	r.ticks(ctx)
+	switch {
+	case ctx.Err() != nil:
+		r.fail("%s: stopped", r.Config.File)
+		return r.failures, nil
+	case len(r.rewrite) > 0:
+		updated = r.Rewrite(r.rewrite)
+	}
+	return r.failures, updated
+}
+
+func (r *Runner) ticks(ctx context.Context) {
+	at := r.first()
+	for n := 1; n <= r.Ticks && ctx.Err() == nil; n++ {
+		if at.IsZero() {
+			r.fail("%s: the schedule has no run %d: set every: in the archive's first lines", r.Config.Place(), n)
+			return
+		}
+		r.Responses.Begin(n)
+		problems := r.tick(ctx, at.UTC())
+		r.compare(n, Errors, r.Clean(lines(problems)))
+		r.compare(n, Metrics, r.Clean(r.page()))
+		at = r.next(at)
+	}
+	for s, instead := range r.Responses.Unused() {
+		if instead != nil {
+			r.fail("%s: %s: was never requested: line %d matches more of the request and is used before it", s.Place(), s.Name, instead.Line)
+			continue
+		}
+		r.fail("%s: %s: was never requested", s.Place(), s.Name)
+	}
+	if len(r.failures) == 0 && !r.Expects() {
+		r.fail("%s: expects nothing: add an empty section -- 1 metrics --, and cton test -u fills it in", r.Config.File)
+	}
+}
+
+// first returns the time of the first tick: the start, or with a cron expression the first due time at or after it.
+func (r *Runner) first() time.Time {
+	if _, every := r.Job.Schedule.Every(); every || r.Every > 0 {
+		return r.Start
+	}
+	return r.Job.Schedule.Next(r.Start.Add(-time.Nanosecond))
+}
+
+func (r *Runner) next(at time.Time) time.Time {
+	if r.Every > 0 {
+		return at.Add(r.Every)
+	}
+	return r.Job.Schedule.Next(at)
+}
+
+// tick does what the agent does at a due time: it runs the job once, or once for each window that can be read. It returns
+// the problems. If a tick fails, the last values are shown while they are valid.
+func (r *Runner) tick(ctx context.Context, at time.Time) (problems []string) {
+	for n := range r.Job.Burst(at, r.next(at)) {
+		tick, _, due := r.Job.NextWindow(r.Job.Cursor, at.Add(time.Duration(n)*time.Millisecond))
+		if !due {
+			break
+		}
+		result, err := r.Job.Tick(ctx, tick, run.Steps{})
+		if err != nil {
+			if !at.Before(r.Job.ValidUntil(r.Job.LastSuccess)) {
+				r.shown = nil
+			}
+			return append(problems, err.Error())
+		}
+		r.shown = result.Families
+		problems = append(problems, run.Problems(result)...)
+	}
+	return problems
+}
+
+// page returns the job's metrics in the text format, sorted, so that the order of a document does not matter.
+func (r *Runner) page() string {
+	families := slices.Clone(r.shown)
+	slices.SortFunc(families, func(a, b metric.Family) int { return cmp.Compare(a.Desc.Name, b.Desc.Name) })
+	for i := range families {
+		series := slices.Clone(families[i].Series)
+		slices.SortFunc(series, func(a, b metric.Series) int { return cmp.Compare(a.Labels.String(), b.Labels.String()) })
+		families[i].Series = series
+	}
+	var page strings.Builder
+	if err := metric.WriteText(&page, families); err != nil {
+		r.fail("%s: %v", r.Config.File, err)
+	}
+	return page.String()
+}
+
+// compare compares the result of a tick with its section. Errors need a section; metrics without one are not compared.
+func (r *Runner) compare(tick int, what, got string) {
+	want := r.Expected(tick, what)
+	switch {
+	case want == nil && what == Metrics:
+	case want == nil:
+		if got != "" {
+			r.fail("%s: run %d has errors, and no section -- %d errors -- expects them:\n%s", r.Config.File, tick, tick, got)
+		}
+	case strings.ReplaceAll(want.Text, "\r\n", "\n") == got:
+	case r.Update:
+		r.rewrite[want] = got
+	default:
+		r.fail("%s: the %s of run %d differ:\n%s", want.Place(), what, tick, difference(want.Text, got))
+	}
+}
+
+func (r *Runner) fail(format string, args ...any) {
+	r.failures = append(r.failures, strings.TrimSuffix(r.Clean(fmt.Sprintf(format, args...)), "\n"))
+}
+
+// Clean returns a text without secrets and without the name of the folder.
+func (r *Runner) Clean(text string) string {
+	return r.Scrub(strings.ReplaceAll(text, r.Dir+string(filepath.Separator), ""))
+}
+
+// lines joins texts to lines. A line break within a text becomes a space.
+func lines(all []string) string {
+	var b strings.Builder
+	for _, line := range all {
+		b.WriteString(strings.NewReplacer("\n", " ", "\r", " ").Replace(line) + "\n")
+	}
+	return b.String()
+}
+
+// maxDifference bounds the lines that are shown of a difference.
+const maxDifference = 50
+
+// difference returns the difference between what is expected (-) and what was measured (+).
+func difference(want, got string) string {
+	all := strings.SplitAfter(string(diff.Diff("expected", []byte(strings.ReplaceAll(want, "\r\n", "\n")), "measured", []byte(got))), "\n")
+	all = all[1:] // the command line of diff
+	if more := len(all) - maxDifference; more > 0 {
+		all = append(all[:maxDifference], fmt.Sprintf("… %d more lines\n", more))
+	}
+	return strings.Join(all, "")
+}

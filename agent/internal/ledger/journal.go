@@ -1,0 +1,384 @@
+package ledger
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// journal is what a ledger has to know to write records: the state as a whole, and then what each tick changes of it. A
+// record holds the new state of what has changed, not the difference, so a record that is read twice does no harm.
+//
+// Kept are the values that only the ledger has: running totals of its own, deltas, observations, event IDs, times of readings
+// that have their own. What the source gives again in its next answer is kept as labels alone, so that a series which is
+// missing there can be ended; of an upstream's total the value at its start and at each reset is kept, so that a reset is not
+// seen twice.
+type journal struct {
+	values  bool     // keep all values: the source does not give them again
+	based   bool     // a record with the whole state has been written
+	tables  uint32   // the number of the last table
+	removed []uint32 // numbers of tables that are gone since the last record
+
+	// sightings is how often an event that the source shows in every answer is written while it is remembered.
+	sightings int64
+}
+
+// saved is what the journal has of one table. Its methods do nothing for nil.
+type saved struct {
+	number    uint32   // of the table; 0 = not in the journal yet
+	values    bool     // of all changes, see keepsValues
+	totals    bool     // of the start and the resets of an upstream's total
+	ids       []uint32 // of the table's entries, in their order; 0 = not in the journal yet
+	last      uint32   // the last number given to an entry
+	before    uint32   // that number before the last record that was restored
+	removed   []uint32 // numbers of entries that are gone since the last record
+	seen      []string // event IDs whose sighting is not in the journal yet
+	forgotten []string // event IDs that were forgotten before their time since the last record
+}
+
+// Journal makes the ledger keep track of changes for Changes. It is called before the first Apply, Inherit or Restore. With
+// values, the values of all series are kept: those of a job that reads each window once are not in its next answer.
+func (l *Ledger) Journal(values bool) { l.journal = newJournal(values) }
+
+func newJournal(values bool) *journal { return &journal{values: values, sightings: 8} }
+
+func (j *journal) table(d *metric.Desc) *saved {
+	if j == nil {
+		return nil
+	}
+	s := &saved{}
+	s.declare(j, d)
+	return s
+}
+
+func (j *journal) drop(s *saved) {
+	if s != nil && s.number != 0 {
+		j.removed = append(j.removed, s.number)
+	}
+}
+
+func (s *saved) declare(j *journal, d *metric.Desc) {
+	total := d.Type == metric.Counter && d.From == metric.Total
+	s.values = j.values || d.Accumulates() || d.Delta || total && d.OnDecrease != metric.DecreaseReset
+	s.totals = total
+}
+
+// declare notes that the metric is declared again, maybe so that more has to be kept of it.
+func (t *table) declare(j *journal) {
+	if t.saved == nil {
+		return
+	}
+	before := t.saved.values
+	t.saved.declare(j, t.desc)
+	if t.saved.values && !before {
+		for i := range t.entries {
+			t.entries[i].changed = true
+		}
+	}
+}
+
+// differs reports whether the journal has to have the entry's new state.
+func (s *saved) differs(before, e *entry) bool {
+	if s.values || e.time != 0 || before.time != 0 {
+		return e.observed != nil || e.known != before.known || e.hidden != before.hidden || e.gone != before.gone ||
+			e.value != before.value || e.upstream != before.upstream || e.time != before.time || e.start != before.start
+	}
+	return s.totals && (e.start != before.start || !before.known)
+}
+
+func (s *saved) add() {
+	if s != nil {
+		s.ids = append(s.ids, 0)
+	}
+}
+
+func (s *saved) move(from, to int) {
+	if s != nil {
+		s.ids[to] = s.ids[from]
+	}
+}
+
+func (s *saved) truncate(n int) {
+	if s != nil {
+		s.ids = s.ids[:n]
+	}
+}
+
+func (s *saved) remove(i int) {
+	if s != nil && s.ids[i] != 0 {
+		s.removed = append(s.removed, s.ids[i])
+	}
+}
+
+func (s *saved) see(id string) {
+	if s != nil {
+		s.seen = append(s.seen, id)
+	}
+}
+
+func (s *saved) forget(id string) {
+	if s != nil {
+		s.forgotten = append(s.forgotten, id)
+	}
+}
+
+// written notes that a record has all changes.
+func (s *saved) written() {
+	s.removed = s.removed[:0]
+	clear(s.seen)
+	clear(s.forgotten)
+	s.seen, s.forgotten = s.seen[:0], s.forgotten[:0]
+}
+
+// Keeps reports whether the last tick has left something that only the ledger knows, so that a record must be on disk before
+// the batch is delivered: a restart would otherwise go on from an older value than the one delivered.
+func (l *Ledger) Keeps() bool {
+	return slices.ContainsFunc(l.order, func(t *table) bool {
+		if t.events != nil || t.saved.values && len(t.entries) > 0 || t.earlier != nil {
+			return true
+		}
+		for i := range t.entries {
+			e := &t.entries[i]
+			if e.time != 0 || e.changed && t.saved.ids[i] != 0 { // or a reset
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// Grown reports whether series have come or gone that no record has yet.
+func (l *Ledger) Grown() bool {
+	return len(l.journal.removed) > 0 || slices.ContainsFunc(l.order, func(t *table) bool {
+		return len(t.saved.removed) > 0 || slices.Contains(t.saved.ids, 0)
+	})
+}
+
+// recordMark is the first byte of a record. A snapshot of version 1 begins with a time, which is never -1.
+const recordMark = 1
+
+// Changes returns a record of what has changed since the last call, for Restore. The first record of a ledger that was not
+// restored has its whole state, and replaces all earlier ones. With all, the values of all series are in it.
+func (l *Ledger) Changes(all bool) []byte {
+	w := &writer{b: make([]byte, 0, 64)}
+	w.record(l, !l.journal.based, all)
+	l.journal.based = true
+	l.journal.removed = l.journal.removed[:0]
+	for _, t := range l.held() {
+		t.saved.written()
+	}
+	return w.b
+}
+
+// Fold returns one record in place of several: what Restore makes of it is what it makes of them.
+func Fold(records [][]byte) ([]byte, error) { return fold(records, newJournal(false).sightings) }
+
+func fold(records [][]byte, sightings int64) ([]byte, error) {
+	l := New(For(0), 0)
+	l.journal = newJournal(false)
+	l.journal.sightings = sightings
+	if err := l.restore(records, true); err != nil {
+		return nil, err
+	}
+	w := &writer{}
+	w.record(l, true, l.exact)
+	return w.b, nil
+}
+
+// record writes a record: of the whole state, or of what has changed.
+func (w *writer) record(l *Ledger, whole, all bool) {
+	w.b = append(w.b, recordMark)
+	w.bools(whole, all)
+	w.int(l.last)
+	w.int(l.seen - l.last)
+	w.count(len(l.journal.removed))
+	for _, number := range l.journal.removed {
+		w.uint(uint64(number))
+	}
+	for _, t := range l.held() {
+		if key := stateKey(t.desc); key != "" && (whole || t.unsaved(l, all)) {
+			w.tableRecord(l, t, key, whole, all)
+		}
+	}
+	w.uint(0)
+	w.notMeasured(l)
+}
+
+// notMeasured writes when those metrics were measured last that the last tick has not measured.
+func (w *writer) notMeasured(l *Ledger) {
+	for _, t := range l.held() {
+		if t.saved.number != 0 && t.measured.UnixMilli() != l.last {
+			w.uint(uint64(t.saved.number))
+			w.int(nanoseconds(t.measured))
+		}
+	}
+	w.uint(0)
+}
+
+// unsaved reports whether the table has changes for a record.
+func (t *table) unsaved(l *Ledger, all bool) bool {
+	s := t.saved
+	return all || s.number == 0 || len(s.removed)+len(s.seen)+len(s.forgotten) > 0 || t.earlier != nil ||
+		slices.Contains(s.ids, 0) || t.hasChanged()
+}
+
+func (t *table) hasChanged() bool {
+	for i := range t.entries {
+		if t.entries[i].changed {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *writer) tableRecord(l *Ledger, t *table, key string, whole, all bool) {
+	s := t.saved
+	isNew := whole || s.number == 0
+	if s.number == 0 {
+		l.journal.tables++
+		s.number = l.journal.tables
+	}
+	w.uint(uint64(s.number))
+	w.bools(isNew, s.values)
+	if isNew {
+		w.text(key)
+	}
+	entries := 0
+	for i := range t.entries {
+		if isNew || all || s.ids[i] == 0 || t.entries[i].changed {
+			entries++
+		}
+	}
+	w.count(entries)
+	last := uint32(0)
+	for i := range t.entries {
+		e := &t.entries[i]
+		fresh := isNew || s.ids[i] == 0
+		if !fresh && !all && !e.changed {
+			continue
+		}
+		if s.ids[i] == 0 {
+			s.last++
+			s.ids[i] = s.last
+		}
+		w.int(int64(s.ids[i]) - int64(last))
+		last = s.ids[i]
+		w.entryRecord(t, e, fresh, all)
+		e.changed = false
+	}
+	w.count(len(s.removed))
+	for _, id := range s.removed {
+		w.uint(uint64(id))
+	}
+	if t.events != nil {
+		w.eventsRecord(t.events, s, isNew)
+	}
+}
+
+// entryRecord writes the state of one series.
+func (w *writer) entryRecord(t *table, e *entry, isNew, all bool) {
+	hasValue := e.known && (all || t.saved.values || t.saved.totals || e.time != 0)
+	points := t.earlier[e.labels]
+	w.bools(isNew, hasValue, e.hidden, e.gone, e.time != 0, e.start != 0, e.upstream != 0, len(points) > 0)
+	if isNew {
+		for _, name := range t.desc.LabelNames {
+			w.text(e.labels.Get(name))
+		}
+	}
+	if e.time != 0 {
+		w.int(e.time)
+	}
+	if e.start != 0 {
+		w.int(e.start)
+	}
+	if e.upstream != 0 {
+		w.number(e.upstream)
+	}
+	if len(points) > 0 {
+		w.count(len(points))
+		for _, p := range points {
+			w.int(p.Time)
+			w.number(p.Value)
+			w.int(p.Start)
+		}
+	}
+	switch {
+	case !hasValue:
+	case t.desc.Type == metric.Histogram:
+		w.histogram(e.observed)
+	case t.desc.Type == metric.Summary:
+		w.summaryRecord(e.observed, isNew)
+	default:
+		w.number(e.value)
+	}
+}
+
+// summaryRecord writes a summary with the observations that are new since the last record, or all of them.
+func (w *writer) summaryRecord(o *observed, all bool) {
+	n := min(o.unsaved, len(o.window))
+	if all {
+		n = len(o.window)
+	}
+	o.unsaved = 0
+	w.uint(o.summary.Count)
+	w.float(o.summary.Sum)
+	w.count(n)
+	at := int64(0)
+	for _, x := range o.window[len(o.window)-n:] {
+		w.int(x.at - at)
+		w.float(x.value)
+		at = x.at
+	}
+}
+
+// eventsRecord writes the event IDs that were seen since the last record, or all of them with their times.
+func (w *writer) eventsRecord(e *events, s *saved, whole bool) {
+	if whole {
+		w.events(e)
+		w.count(0)
+		return
+	}
+	for _, ids := range [][]string{s.seen, s.forgotten} {
+		w.count(len(ids))
+		for _, id := range ids {
+			w.text(id)
+		}
+	}
+}
+
+// number writes a float: an integer that a float holds exactly as a varint, any other as a zero and eight bytes.
+func (w *writer) number(f float64) {
+	if n := int64(f); float64(n) == f && n > -1<<52 && n < 1<<52 && (n != 0 || !math.Signbit(f)) {
+		w.uint(uint64(n<<1) ^ uint64(n>>63) + 1)
+		return
+	}
+	w.uint(0)
+	w.float(f)
+}
+
+// Last returns what the last tick before Restore has shown, for a receiver that may not have it: the series whose values are
+// there, and as known those that were shown before that tick, or of which only the labels are there. If the last batch was
+// delivered, all series are among known alone. descs are the metrics as they are declared now.
+func (l *Ledger) Last(descs []*metric.Desc, delivered bool) (families, known []metric.Family, at time.Time) {
+	c := &commit{tick: l.tick, at: l.last, result: &Result{}}
+	for _, t := range l.held() {
+		i := slices.IndexFunc(descs, func(d *metric.Desc) bool { return d.Name == t.desc.Name && sameState(d, t.desc) })
+		if i >= 0 {
+			t.desc = descs[i]
+		}
+		shown, earlier := t.family(c), metric.Family{Desc: t.desc}
+		for i := range t.entries {
+			if e := &t.entries[i]; !e.gone && (e.hidden || !delivered && t.saved.ids[i] <= t.saved.before) {
+				earlier.Series = append(earlier.Series, t.series(e, c))
+			}
+		}
+		if delivered {
+			known = append(known, shown, earlier)
+		} else {
+			families, known = append(families, shown), append(known, earlier)
+		}
+	}
+	return families, known, time.UnixMilli(l.last)
+}

@@ -1,0 +1,95 @@
+package run
+
+import (
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/collectington/collectington/agent/internal/state"
+)
+
+// TestReloadKeepsWhatWasSaved checks that a reload, after which the process may be killed before the job is due again, leaves
+// the state file as new as it was.
+func TestReloadKeepsWhatWasSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path, r, s := filepath.Join(t.TempDir(), "state"), &registry{}, &last{}
+		l := begin(t, path, "@every 1m", r, s)
+		time.Sleep(90 * time.Second)
+		l.end(t)
+
+		file, _, err := state.Open(t.Context(), path, state.Options{Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		agent, reload := newAgent(), make(chan Plan)
+		agent.state = file
+		plan := func(key, spec string) Plan {
+			job := planJob(t, "job", spec, r.source())
+			job.Key = key
+			return Plan{Concurrency: 1, Jobs: []Job{job}}
+		}
+		stop := start(t, agent, plan("before", "@every 1m"), reload)
+		time.Sleep(10*time.Minute + time.Second)
+		ticked := agent.State().Jobs[0].LastSuccess
+		reload <- plan("after", "@daily")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		sections, _, err := state.Read(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		saved, err := ReadSaved(sections["job"].Records)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !saved.LastSuccess.Equal(ticked) || saved.Delivered {
+			t.Errorf("the file has the tick of %s (delivered: %t), want that of %s", saved.LastSuccess, saved.Delivered, ticked.UTC())
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestResume checks the start timestamp of a series that is new after a restart: the start of the process, after an orderly end
+// and after a kill.
+func TestResume(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		t.Run(fmt.Sprint("killed ", killed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := t.TempDir()
+				l := begin(t, filepath.Join(dir, "state"), "@every 10s", &registry{}, &last{})
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if killed {
+					dir = l.kill(t, dir)
+				} else {
+					l.end(t)
+				}
+				time.Sleep(time.Until(time.Now().Truncate(time.Minute).Add(90 * time.Second)))
+
+				file, _, err := state.Open(t.Context(), filepath.Join(dir, "state"), state.Options{Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer file.Close()
+				page, agent := &shelf{}, newAgent()
+				agent.state = file
+				stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{planJob(t, "job", "0 * * * * *", newScripted(nil))}, Sinks: []Sink{planSink("page", page)}}, nil)
+				time.Sleep(time.Minute)
+				if err := stop(); err != nil {
+					t.Error(err)
+				}
+				batch := page.batches[len(page.batches)-1]
+				started := time.UnixMilli(batch.Families[0].Series[0].Start)
+				if age := batch.Time.Sub(started); age != 30*time.Second {
+					t.Errorf("the series starts %s before the tick, want 30s", age)
+				}
+			})
+		})
+	}
+}

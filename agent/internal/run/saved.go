@@ -1,0 +1,166 @@
+package run
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/collectington/collectington/agent/internal/ledger"
+)
+
+// Saved is the state of a job as the state file has it. Each record is a header, and what the ledger has changed since the
+// record before.
+type Saved struct {
+	LastSuccess time.Time
+	Cursor      time.Time // the end of the last window that was read; zero = LastSuccess
+	Fetches     string    // a digest, since the original may contain secrets
+
+	// Delivered reports that the sinks took everything up to here, because the agent was shut down in order.
+	Delivered bool
+
+	old     bool     // the last record is of a version that did not write it before the batch was delivered
+	records [][]byte // of the ledger
+}
+
+// headerMark is the first byte of a header. An earlier version had a line of JSON there.
+const headerMark = 1
+
+const (
+	flagCursor    = 1 << 0
+	flagDelivered = 1 << 1
+)
+
+// digestSize is the size of a digest in bytes.
+const digestSize = 8
+
+// header appends the header of a record.
+func (s *Saved) header(b []byte) []byte {
+	flags := byte(0)
+	if !s.Cursor.IsZero() {
+		flags |= flagCursor
+	}
+	if s.Delivered {
+		flags |= flagDelivered
+	}
+	fetches, _ := hex.DecodeString(s.Fetches)
+	b = append(append(b, headerMark, flags), fetches...)
+	b = binary.AppendVarint(b, nanoseconds(s.LastSuccess))
+	if flags&flagCursor != 0 {
+		b = binary.AppendVarint(b, nanoseconds(s.Cursor))
+	}
+	return b
+}
+
+func nanoseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func fromNanoseconds(ns int64) time.Time {
+	if ns == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ns).UTC()
+}
+
+// ReadSaved reads the records of a job.
+func ReadSaved(records [][]byte) (*Saved, error) {
+	s := &Saved{}
+	for i, record := range records {
+		if err := s.read(record); err != nil {
+			return nil, fmt.Errorf("record %d of %d: %w", i+1, len(records), err)
+		}
+	}
+	return s, nil
+}
+
+func (s *Saved) read(record []byte) error {
+	if len(record) > 0 && record[0] == '{' {
+		return s.readVersion1(record)
+	}
+	if len(record) < 2+digestSize || record[0] != headerMark {
+		return errors.New("it has no header")
+	}
+	flags := record[1]
+	*s = Saved{Fetches: hex.EncodeToString(record[2 : 2+digestSize]), Delivered: flags&flagDelivered != 0, records: s.records}
+	rest := record[2+digestSize:]
+	for _, t := range []*time.Time{&s.LastSuccess, &s.Cursor} {
+		if t == &s.Cursor && flags&flagCursor == 0 {
+			continue
+		}
+		ns, n := binary.Varint(rest)
+		if n <= 0 {
+			return errors.New("its header is cut short")
+		}
+		*t, rest = fromNanoseconds(ns), rest[n:]
+	}
+	s.records = append(s.records, rest)
+	return nil
+}
+
+func (s *Saved) readVersion1(record []byte) error {
+	line, snapshot, found := bytes.Cut(record, []byte("\n"))
+	if !found {
+		return errors.New("it has no first line")
+	}
+	var old struct {
+		LastSuccess time.Time `json:"last_success"`
+		Cursor      time.Time `json:"cursor"`
+		Fetches     string    `json:"fetches"`
+		Whole       bool      `json:"whole"`
+	}
+	if err := json.Unmarshal(line, &old); err != nil {
+		return fmt.Errorf("its first line: %w", err)
+	}
+	*s = Saved{LastSuccess: old.LastSuccess, Cursor: old.Cursor, Fetches: old.Fetches, Delivered: old.Whole, old: true, records: [][]byte{snapshot}}
+	return nil
+}
+
+// FoldSaved returns one record in place of several of a name. It is what the state file folds its journal with.
+func FoldSaved(_ string, records [][]byte) ([]byte, error) {
+	s, err := ReadSaved(records)
+	if err != nil {
+		return nil, err
+	}
+	folded, err := ledger.Fold(s.records)
+	if err != nil {
+		return nil, err
+	}
+	return append(s.header(nil), folded...), nil
+}
+
+// Ledger returns the saved ledger, for reading only.
+func (s *Saved) Ledger() (*ledger.Ledger, error) {
+	l := ledger.New(ledger.For(0), 0)
+	return l, l.Restore(s.records...)
+}
+
+// Restore loads the saved state into a new worker, whose next tick may be at now. If the job fetches something else than
+// when the state was saved, only LastSuccess and Cursor are loaded.
+func (s *Saved) Restore(w *Worker, now time.Time) error {
+	if s.Fetches == digest(w.Fetches) {
+		if err := w.Ledger.Restore(s.records...); err != nil {
+			return err
+		}
+	}
+	w.LastSuccess, w.Cursor = s.LastSuccess.Local(), s.Cursor.Local()
+	if s.LastSuccess.After(now) {
+		w.LastSuccess = now // the clock was set back
+	}
+	if s.Cursor.IsZero() || w.Windows == nil && s.Cursor.After(now) {
+		w.Cursor = w.LastSuccess
+	}
+	return nil
+}
+
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:digestSize])
+}

@@ -1,0 +1,321 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/collectington/collectington/agent/durable"
+	"github.com/collectington/collectington/agent/durable/disktest"
+	"github.com/collectington/collectington/agent/internal/state"
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sources"
+)
+
+// registry is an upstream of events. It returns those of a window, as a number and one by one.
+type registry struct {
+	mu    sync.Mutex
+	times []time.Time
+	broke bool // requests fail
+}
+
+func (r *registry) happen() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.times = append(r.times, time.Now())
+}
+
+func (r *registry) breaks(broke bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broke = broke
+}
+
+func (r *registry) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.times)
+}
+
+// teller is a source on a registry: increments of the window, and events of the last hour.
+type teller struct {
+	*registry
+	increments, events, change *metric.Desc
+}
+
+func (r *registry) source() *teller {
+	return &teller{
+		registry:   r,
+		increments: &metric.Desc{Name: "increments_total", Type: metric.Counter, From: metric.Increment},
+		events:     &metric.Desc{Name: "events_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: 3 * time.Hour, MaxEvents: 1e6},
+		change:     &metric.Desc{Name: "change", Type: metric.Gauge, Delta: true},
+	}
+}
+
+func (s *teller) Collect(_ context.Context, tick sources.Tick) (metric.Readings, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broke {
+		return nil, errors.New("503 Service Unavailable")
+	}
+	increments := metric.Reading{}
+	var events []metric.Reading
+	for i, at := range s.times {
+		if at.After(tick.Start) && !at.After(tick.End) {
+			increments.Value++
+		}
+		if at.After(tick.End.Add(-time.Hour)) {
+			events = append(events, metric.Reading{Value: 1, Event: fmt.Sprint(i)})
+		}
+	}
+	return metric.Readings{
+		{Desc: s.increments, Rows: []metric.Reading{increments}},
+		{Desc: s.events, Rows: events},
+		{Desc: s.change, Rows: []metric.Reading{{Value: float64(len(s.times))}}},
+	}, nil
+}
+
+// last is a sink that keeps the last values of a job.
+type last struct {
+	mu     sync.Mutex
+	values map[string]float64
+	sum    float64  // of all changes
+	back   []string // totals that have stepped back
+}
+
+func (s *last) Write(_ context.Context, b metric.Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b.Job == Self {
+		return nil
+	}
+	before := s.values
+	s.values = map[string]float64{}
+	for _, f := range b.Families {
+		for _, series := range f.Series {
+			s.values[f.Desc.Name] = series.Value
+			if f.Desc.Type == metric.Counter && series.Value < before[f.Desc.Name] {
+				s.back = append(s.back, fmt.Sprintf("%s: %v after %v", f.Desc.Name, series.Value, before[f.Desc.Name]))
+			}
+		}
+	}
+	s.sum += s.values["change"]
+	return nil
+}
+
+func (s *last) get(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int(s.values[name])
+}
+
+// life is an agent with a state file, from its start to its end.
+type life struct {
+	log   bytes.Buffer
+	agent *Agent
+	stop  func() error
+	file  *state.File
+}
+
+func begin(t *testing.T, path, spec string, r *registry, s *last) *life {
+	t.Helper()
+	return beginOn(t, durable.NewDir(filepath.Dir(path)), path, spec, r, s)
+}
+
+func beginOn(t *testing.T, fsys durable.FS, path, spec string, r *registry, s *last) *life {
+	t.Helper()
+	l := &life{}
+	log := slog.New(slog.NewTextHandler(&l.log, nil))
+	file, problems, err := state.OpenOn(t.Context(), path, fsys, state.Options{Fold: FoldSaved, Log: log})
+	if err != nil || len(problems) > 0 {
+		t.Fatal(problems, err)
+	}
+	l.file = file
+	l.agent = New(Options{
+		Log:  log,
+		Self: func(State) metric.Readings { return nil }, State: file,
+	})
+	job := planJob(t, "job", spec, r.source())
+	job.Log = log
+	l.stop = start(t, l.agent, Plan{Concurrency: 1, Jobs: []Job{job}, Sinks: []Sink{planSink("last", s)}}, nil)
+	return l
+}
+
+func (l *life) end(t *testing.T) {
+	t.Helper()
+	if err := l.stop(); err != nil {
+		t.Error(err)
+	}
+	l.file.Close()
+}
+
+// kill ends the agent as kill -9 does: the next one has the files as they are now, which are in the directory returned.
+func (l *life) kill(t *testing.T, dir string) string {
+	t.Helper()
+	killed := t.TempDir()
+	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	l.end(t)
+	return killed
+}
+
+// TestKilled kills an agent again and again: no total steps back, and all come out as what has happened.
+func TestKilled(t *testing.T) {
+	for seed := range uint64(9) {
+		synctest.Test(t, func(t *testing.T) {
+			dice := rand.New(rand.NewPCG(seed, 0))
+			dir, r, s := t.TempDir(), &registry{}, &last{}
+			interval := []string{"@every 19s", "@every 2m", "@every 10m"}[dice.IntN(3)]
+			for range 15 {
+				l := begin(t, filepath.Join(dir, "state"), interval, r, s)
+				for range dice.IntN(20) {
+					time.Sleep(time.Duration(1 + dice.IntN(60_000_000_000)))
+					r.happen()
+				}
+				time.Sleep(time.Duration(dice.IntN(8_000_000_000)))
+				synctest.Wait()
+				if dice.IntN(3) > 0 {
+					dir = l.kill(t, dir)
+				} else {
+					l.end(t)
+				}
+			}
+			l := begin(t, filepath.Join(dir, "state"), "@every 1s", r, s)
+			time.Sleep(1500 * time.Millisecond)
+			synctest.Wait()
+			want := r.count()
+			if events, increments := s.get("events_total"), s.get("increments_total"); events != want || increments != want {
+				t.Errorf("seed %d: %d events and %d increments are counted, %d have happened\n%s", seed, events, increments, want, &l.log)
+			}
+			if len(s.back) > 0 {
+				t.Errorf("seed %d: %q", seed, s.back)
+			}
+			l.end(t)
+		})
+	}
+}
+
+// TestStopped checks that after an orderly end nothing is counted twice or lost, changes included, wherever it comes.
+func TestStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dice := rand.New(rand.NewPCG(1, 0))
+		path, r, s := filepath.Join(t.TempDir(), "state"), &registry{}, &last{}
+		for range 40 {
+			l := begin(t, path, "@every 3s", r, s)
+			for range dice.IntN(5) {
+				time.Sleep(time.Duration(dice.IntN(9_000_000_000)))
+				r.happen()
+			}
+			synctest.Wait()
+			if dice.IntN(4) == 0 {
+				r.breaks(true)
+				time.Sleep(10 * time.Second)
+			}
+			l.end(t)
+			r.breaks(false)
+		}
+		l := begin(t, path, "@every 3s", r, s)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if want := r.count(); s.get("events_total") != want || s.get("increments_total") != want || int(s.sum) != want {
+			t.Errorf("%d events, %d increments, changes of %v; %d have happened", s.get("events_total"), s.get("increments_total"), s.sum, want)
+		}
+		if up := l.agent.State(); up.File.Written.IsZero() || up.Jobs[0].LastSuccess.IsZero() {
+			t.Errorf("state %+v", up)
+		}
+		l.end(t)
+	})
+}
+
+// TestHeldBack checks that a run whose state cannot be written is held back, that the job does not run meanwhile and its series
+// expire, that this is logged once, and that all comes out right when the disk works again. A job that keeps nothing goes on.
+func TestHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, r, s := disktest.New(1), &registry{}, &last{}
+		l := beginOn(t, disk, "/var/lib/cton/state", "@every 10s", r, s)
+		time.Sleep(25 * time.Second)
+		r.happen()
+		synctest.Wait()
+		disk.Capacity = 1
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		job := l.agent.State().Jobs[0]
+		if job.Up || !strings.HasSuffix(job.Error, "no space left on device") || s.get("events_total") != 0 || len(s.values) > 0 {
+			t.Errorf("with a full disk: up %t, error %q, the sink has %v", job.Up, job.Error, s.values)
+		}
+		for range 3 {
+			r.happen()
+		}
+		disk.Capacity = 0
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if job := l.agent.State().Jobs[0]; !job.Up || s.get("events_total") != 4 || s.get("increments_total") != 4 || len(s.back) > 0 {
+			t.Errorf("with a disk that works again: up %t, the sink has %v, %q", job.Up, s.values, s.back)
+		}
+		l.end(t)
+		if n := strings.Count(l.log.String(), "the run is held back until its state is on disk"); n != 1 || !strings.Contains(l.log.String(), "recovered") {
+			t.Errorf("logged %d times:\n%s", n, &l.log)
+		}
+	})
+}
+
+// TestUnusable checks that a section that cannot be read costs its job alone, and that a clock that was set back makes no
+// window that ends before it begins.
+func TestUnusable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path, r, s := filepath.Join(t.TempDir(), "state"), &registry{}, &last{}
+		for record, want := range map[string]string{
+			"":                     "it has no header",
+			"{}":                   "it has no first line",
+			"{\n":                  "first line: unexpected end of JSON input",
+			"{}\n\x00":             "",
+			"{}\n\x00\x07":         "unexpected end of the snapshot",
+			"\x01\x00":             "it has no header",
+			"\x01\x0012345678":     "its header is cut short",
+			"\x01\x0012345678\x02": "",
+		} {
+			l := begin(t, path, "@every 10s", r, s)
+			l.end(t)
+			file, _, err := state.Open(t.Context(), path, state.Options{Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasPrefix(record, "{}\n") {
+				record = `{"fetches":"` + digest("") + `"}` + record[2:]
+			}
+			<-file.Append("job", []byte(record)).Done()
+			file.Close()
+			l = begin(t, path, "@every 10s", r, s)
+			time.Sleep(time.Second)
+			l.end(t)
+			if text := l.log.String(); want != "" && !strings.Contains(text, want) || !l.agent.State().Jobs[0].Up {
+				t.Errorf("%q: want %q\n%s", record, want, text)
+			}
+			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+			journals, _ := filepath.Glob(path + ".journal-*")
+			for _, journal := range journals {
+				if err := os.Remove(journal); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		saved := &Saved{LastSuccess: time.Now().Add(time.Hour)}
+		w := &Worker{}
+		if err := saved.Restore(w, time.Now()); err != nil || !w.LastSuccess.Equal(time.Now()) {
+			t.Errorf("saved in the future: %v, %v", w.LastSuccess, err)
+		}
+	})
+}

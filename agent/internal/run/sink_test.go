@@ -1,0 +1,149 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks"
+)
+
+func TestDeliverTriesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway := &shelf{fail: func(n int) error {
+			if n < 4 {
+				return errors.New("connection refused")
+			}
+			return nil
+		}}
+		sink := planSink("gateway", gateway)
+		job := planJob(t, "daily", "@daily", newScripted(nil))
+		agent := newAgent()
+		agent.self = func(State) metric.Readings { return nil }
+		s := newSink(sink, Drain)
+		s.start(t.Context(), nil)
+		s.add(metric.Batch{Job: job.Name, Families: nil})
+		time.Sleep(time.Minute)
+		s.end()
+		if len(gateway.batches) != 1 || sink.Stats.Failed.Load() != 4 || sink.Stats.Retried.Load() != 4 {
+			t.Errorf("%d batches, %d failed, %d retried; want 1, 4, 4", len(gateway.batches), sink.Stats.Failed.Load(), sink.Stats.Retried.Load())
+		}
+	})
+}
+
+// TestDeliverNewest checks that a batch that waits for another try gives way to the next one of its job.
+func TestDeliverNewest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		gateway := &shelf{fail: func(int) error {
+			if time.Since(begin) < time.Minute {
+				return errors.New("connection refused")
+			}
+			return nil
+		}}
+		source := newScripted(nil)
+		stop := start(t, newAgent(), Plan{Concurrency: 1, Jobs: []Job{planJob(t, "j", "@every 10s", source)}, Sinks: []Sink{planSink("gateway", gateway)}}, nil)
+		time.Sleep(3 * time.Minute)
+		synctest.Wait()
+		if got := gateway.shows()["j"]; got != float64(source.succeeded) {
+			t.Errorf("shows %v, want %d", got, source.succeeded)
+		}
+		for i := 1; i < len(gateway.batches); i++ {
+			if !gateway.batches[i].Time.After(gateway.batches[i-1].Time) {
+				t.Errorf("batch %d is older than the one before", i)
+			}
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestDeliverPermanentAndPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		var tries []time.Duration
+		gateway := &shelf{fail: func(n int) error {
+			tries = append(tries, time.Since(begin))
+			switch n {
+			case 0:
+				return sinks.After(errors.New("429"), 20*time.Second)
+			case 1:
+				return sinks.Permanent(errors.New("400"))
+			}
+			return nil
+		}}
+		plan := planSink("gateway", gateway)
+		s := newSink(plan, Drain)
+		s.start(t.Context(), nil)
+		desc := &metric.Desc{Name: "x", Type: metric.Gauge}
+		s.add(metric.Batch{Job: "j", Families: []metric.Family{{Desc: desc, Series: make([]metric.Series, 3)}}})
+		time.Sleep(5 * time.Minute)
+		s.end()
+		if len(tries) != 2 || tries[1] < 20*time.Second {
+			t.Errorf("tried at %v, want a pause of 20s and two tries", tries)
+		}
+		if got := plan.Stats.Dropped()[sinks.Refused]; got != 3 {
+			t.Errorf("%d samples counted as refused, want 3", got)
+		}
+	})
+}
+
+// TestDeliverStops checks that a receiver that is away keeps the agent from stopping no longer than Drain, and that what it
+// did not get is counted.
+func TestDeliverStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway := &shelf{fail: func(int) error { return errors.New("connection refused") }}
+		plan := planSink("gateway", gateway)
+		stop := start(t, newAgent(), Plan{Concurrency: 1, Jobs: []Job{planJob(t, "j", "@every 10m", newScripted(nil))}, Sinks: []Sink{plan}}, nil)
+		time.Sleep(time.Second)
+		asked := time.Now()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(asked); took > Drain+time.Second {
+			t.Errorf("stopping took %s", took)
+		}
+		if got := plan.Stats.Dropped()[sinks.Shutdown]; got != 1 {
+			t.Errorf("%d samples counted as lost at the end, want 1", got)
+		}
+	})
+}
+
+// broken is a sink whose Run fails.
+type broken struct{ shelf }
+
+func (b *broken) Run(context.Context) error { return errors.New("listen on :8000: in use") }
+
+func TestSinkCannotWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		err := newAgent().Run(t.Context(), Plan{Concurrency: 1, Sinks: []Sink{planSink("page", &broken{})}}, nil)
+		if err == nil || err.Error() != "sinks.page: listen on :8000: in use" {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+type panicking struct{}
+
+func (panicking) Write(context.Context, metric.Batch) error { panic("a bug in a sink") }
+
+func TestSinkPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		page, plan := &shelf{}, planSink("bad", panicking{})
+		stop := start(t, newAgent(), Plan{
+			Concurrency: 1, Jobs: []Job{planJob(t, "j", "@every 10s", newScripted(nil))},
+			Sinks: []Sink{plan, planSink("page", page)},
+		}, nil)
+		time.Sleep(25 * time.Second)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if page.values["j"] != 3 || plan.Stats.Dropped()[sinks.Refused] != 3 {
+			t.Errorf("the page shows %v, the panicking sink dropped %v", page.values, plan.Stats.Dropped())
+		}
+	})
+}

@@ -1,0 +1,200 @@
+package setting
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// maxSecretFile is the maximum size of a file with secrets.
+const maxSecretFile = 1 << 20
+
+// maxKeys is the maximum number of names that Keys returns.
+const maxKeys = 1000
+
+// SecretStore reads secrets and remembers their values, so that [SecretStore.Scrub] can remove them from every text that
+// leaves the agent. It is safe for concurrent use. The zero value is ready to use. A nil *SecretStore reads secrets, but
+// remembers none.
+type SecretStore struct {
+	Dir       string                      // the directory of relative paths
+	LookupEnv func(string) (string, bool) // default os.LookupEnv
+
+	// StandIns replaces files, for tests of jobs: if it is not nil, LookupEnv returns the secrets of files too. The name it
+	// is given is the KEY of file:/path#KEY, or else the base name of the file. Keys returns StandIns for a missing file.
+	StandIns []string
+
+	known known
+}
+
+// Secret returns the value of a secret. It reads the value at each call, so that a rotated secret takes effect. It is an
+// error if the variable, file or key is missing or empty.
+func (s *SecretStore) Secret(ref Secret) (string, error) {
+	if s == nil {
+		s = &SecretStore{}
+	}
+	value, err := s.read(string(ref))
+	if err != nil {
+		return "", fmt.Errorf("secret %s: %w", ref, err)
+	}
+	s.rememberRead(value)
+	return value, nil
+}
+
+// Text returns the text, or the secret that it refers to.
+func (s *SecretStore) Text(t Text) (string, error) {
+	if isReference(string(t)) {
+		return s.Secret(Secret(t))
+	}
+	return string(t), nil
+}
+
+func (s *SecretStore) read(ref string) (string, error) {
+	if name, ok := strings.CutPrefix(ref, "env:"); ok {
+		lookup := s.LookupEnv
+		if lookup == nil {
+			lookup = os.LookupEnv
+		}
+		value, set := lookup(name)
+		if !set || value == "" {
+			return "", fmt.Errorf("the environment variable %s is not set", name)
+		}
+		return value, nil
+	}
+	path, key, keyed := strings.Cut(strings.TrimPrefix(ref, "file:"), "#")
+	if s.StandIns != nil {
+		return s.read("env:" + cmp.Or(key, filepath.Base(path)))
+	}
+	data, err := s.readFile(path)
+	if err != nil {
+		return "", err
+	}
+	if keyed {
+		return lineOf(data, path, key)
+	}
+	value := string(bytes.TrimRight(data, "\r\n"))
+	if value == "" {
+		return "", fmt.Errorf("%s is empty", path)
+	}
+	return value, nil
+}
+
+func (s *SecretStore) readFile(path string) ([]byte, error) {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(s.Dir, path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxSecretFile {
+		return nil, fmt.Errorf("%s is larger than %s", path, Bytes(maxSecretFile))
+	}
+	return data, nil
+}
+
+// Keys returns the keys of a file of lines KEY=value, in their order and each once. It returns no values.
+func (s *SecretStore) Keys(path string) ([]string, error) {
+	if s == nil {
+		s = &SecretStore{}
+	}
+	data, err := s.readFile(path)
+	if s.StandIns != nil && errors.Is(err, os.ErrNotExist) {
+		return s.StandIns, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	name := regexp.MustCompile(`^[a-zA-Z_][\w.-]*$`) // nothing that may be part of a secret
+	var keys []string
+	for key := range linesOf(data) {
+		if name.MatchString(key) && !slices.Contains(keys, key) && len(keys) < maxKeys {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
+// Remember makes Scrub remove a value that the store has not read itself, such as the token of a login. Scrub also finds
+// the value in its encoded forms: in a query, a path, JSON and quoted text.
+func (s *SecretStore) Remember(value string) {
+	if s == nil || len(value) < minSecret {
+		return
+	}
+	k := &s.known
+	k.mu.RLock()
+	fresh := !k.young[value]
+	k.mu.RUnlock()
+	if fresh {
+		k.add(value)
+	}
+}
+
+// RememberLogin is Remember for a password and for the form that basic authentication (RFC 7617) sends it in.
+func (s *SecretStore) RememberLogin(user, password string) {
+	s.Remember(password)
+	s.Remember(base64.StdEncoding.EncodeToString([]byte(user + ":" + password)))
+}
+
+// credential matches the credential in the value of an Authorization header (RFC 9110, section 11.4): the key in "Token
+// token=key" or "Bearer key".
+var credential = regexp.MustCompile(`^(?:[A-Za-z][\w-]* +)?(?:[A-Za-z][\w-]*=)?"?([^\s"=]+=*)"?$`)
+
+// rememberRead remembers a secret that was read. If it is the value of a header, a server may repeat only its credential.
+func (s *SecretStore) rememberRead(value string) {
+	s.Remember(value)
+	if parts := credential.FindStringSubmatch(value); parts != nil {
+		s.Remember(parts[1])
+	}
+}
+
+// Scrub returns text with each known secret replaced by "<secret>".
+func (s *SecretStore) Scrub(text string) string {
+	if s == nil {
+		return text
+	}
+	return s.known.withoutCut(s.known.ready().Replace(text))
+}
+
+// lineOf returns the value of the line KEY=value or KEY="value".
+func lineOf(data []byte, path, key string) (string, error) {
+	for name, value := range linesOf(data) {
+		if name != key {
+			continue
+		}
+		if n := len(value); n >= 2 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
+			value = value[1 : n-1]
+		}
+		if value == "" {
+			return "", fmt.Errorf("%s: %s is empty", path, key)
+		}
+		return value, nil
+	}
+	return "", fmt.Errorf("%s has no line %s=VALUE", path, key)
+}
+
+// linesOf yields the keys and values of lines KEY=value. It skips comments (#), and "export " before a key.
+func linesOf(data []byte) iter.Seq2[string, string] {
+	return func(yield func(key, value string) bool) {
+		for line := range strings.Lines(string(data)) {
+			key, value, found := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
+			key = strings.TrimSpace(key)
+			if found && key != "" && key[0] != '#' && !yield(key, strings.TrimSpace(value)) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,255 @@
+package setting
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSecretIsAReference(t *testing.T) {
+	for text, ok := range map[string]bool{
+		"env:API_KEY": true, "file:/run/secrets/x": true, "file:rel/x": true, "file:/x#KEY": true,
+		"": false, "hunter22": false, "env:": false, "env:A B": false, "env:A=b": false, "file:": false, "file:#KEY": false,
+		"file:/x#": false, "ENV:A": false, "vault:x": false,
+	} {
+		var s Secret
+		err := s.UnmarshalText([]byte(text))
+		if (err == nil) != ok {
+			t.Errorf("secret %q: %v", text, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "hunter22") {
+			t.Errorf("the error shows the secret: %v", err)
+		}
+	}
+}
+
+func TestTextIsItselfOrAReference(t *testing.T) {
+	for text, ok := range map[string]bool{
+		"": true, "plain": true, "env:KEY": true, "envelope": true, "file:/x": true, "env:": false, "file:": false, "file:/x#": false,
+	} {
+		var s Text
+		if err := s.UnmarshalText([]byte(text)); (err == nil) != ok {
+			t.Errorf("text %q: %v", text, err)
+		}
+	}
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "a", Text("hunter22"), "b", Text("env:KEY"))
+	if strings.Contains(log.String(), "hunter22") || !strings.Contains(log.String(), "env:KEY") {
+		t.Errorf("logged %s", &log)
+	}
+}
+
+func TestSecretStoreReads(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "plain"), "hunter22\r\n")
+	write(t, filepath.Join(dir, "lines"), "# A=comment\nexport TOKEN = \"quoted value\"\nBARE=x=y\nSINGLE='it'\nEMPTY=\nHALF=\"\n")
+	write(t, filepath.Join(dir, "empty"), "\n")
+	write(t, filepath.Join(dir, "huge"), strings.Repeat("x", maxSecretFile+1))
+	v := &SecretStore{Dir: dir, LookupEnv: func(name string) (string, bool) {
+		value, ok := map[string]string{"KEY": "from env", "NONE": ""}[name]
+		return value, ok
+	}}
+	for ref, want := range map[string]string{
+		"env:KEY": "from env", "file:plain": "hunter22", joined("file:", dir, "/plain"): "hunter22",
+		"file:lines#TOKEN": "quoted value", "file:lines#BARE": "x=y", "file:lines#SINGLE": "it", "file:lines#HALF": `"`,
+	} {
+		if got, err := v.Secret(Secret(ref)); got != want || err != nil {
+			t.Errorf("%s: got %q, %v, want %q", ref, got, err, want)
+		}
+	}
+	for ref, want := range map[string]string{
+		"env:NONE": "NONE is not set", "env:GONE": "GONE is not set", "file:empty": "empty is empty", "file:gone": "no such file",
+		"file:huge": "larger than 1MiB", "file:lines#EMPTY": "EMPTY is empty", "file:lines#A": "no line A=VALUE", "file:": "directory",
+	} {
+		if got, err := v.Secret(Secret(ref)); err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.HasPrefix(err.Error(), "secret "+ref) {
+			t.Errorf("%s: got %q, %v, want … %s …", ref, got, err, want)
+		}
+	}
+	if got, err := v.Text("literal"); got != "literal" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if got, err := v.Text("env:KEY"); got != "from env" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// TestSecretStoreKeys checks that Keys returns names only, and nothing that may be part of a value.
+func TestSecretStoreKeys(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "lines"), "# A=comment\nexport TOKEN = \"quoted=value\"\nBARE=x=y\nBARE=again\nc.d-e=\n=x\nnothing\nMII+/a=\n-----BEGIN a=b\n  IN = 1\r\n")
+	write(t, filepath.Join(dir, "huge"), strings.Repeat("x", maxSecretFile+1))
+	var many strings.Builder
+	for i := range maxKeys + 5 {
+		fmt.Fprintf(&many, "K%d=v\n", i)
+	}
+	write(t, filepath.Join(dir, "many"), many.String())
+	v := &SecretStore{Dir: dir}
+	if got, err := v.Keys("lines"); err != nil || strings.Join(got, " ") != "TOKEN BARE c.d-e IN" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if got, err := v.Keys("many"); err != nil || len(got) != maxKeys {
+		t.Errorf("got %d names, %v", len(got), err)
+	}
+	for _, path := range []string{"huge", "gone", "."} {
+		if got, err := v.Keys(path); err == nil {
+			t.Errorf("%s: got %q", path, got)
+		}
+	}
+	var none *SecretStore
+	if got, err := none.Keys(filepath.Join(dir, "lines")); err != nil || len(got) != 4 {
+		t.Errorf("without a vault: %q, %v", got, err)
+	}
+}
+
+// joined joins the parts of a reference.
+func joined(parts ...string) string { return strings.Join(parts, "") }
+
+func TestSecretStoreNoticesARotatedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	var v SecretStore
+	for _, secret := range []string{"first-secret", "second-secret"} {
+		write(t, path, secret)
+		if got, err := v.Secret(Secret("file:" + path)); got != secret || err != nil {
+			t.Fatalf("got %q, %v", got, err)
+		}
+	}
+	if got := v.Scrub("first-secret second-secret third-secret"); got != "<secret> <secret> third-secret" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestScrubKnowsTheFormsOfASecret(t *testing.T) {
+	const secret = "p&ss w\"rd/+é\n<x>\\\x01😀"
+	var v SecretStore
+	v.Remember(secret)
+	html, _ := json.Marshal(secret)
+	for what, text := range map[string]string{
+		"itself": secret, "query": url.QueryEscape(secret), "path": url.PathEscape(secret), "JSON": string(html),
+		"quoted": fmt.Sprintf("%q", secret), "address": "https://a.example/x?" + url.Values{"k": {secret}}.Encode(),
+		"JSON of Python": `"p&ss w\"rd/+\u00e9\n<x>\\\u0001\ud83d\ude00"`, "JSON of PHP": `"p&ss w\"rd\/+\u00e9\n<x>\\\u0001\ud83d\ude00"`,
+		"JSON with slashes": `"p&ss w\"rd\/+é\n<x>\\\u0001😀"`,
+	} {
+		got := v.Scrub("before " + text + " after")
+		if !strings.Contains(got, blank) || strings.Contains(got, "rd") || !strings.HasSuffix(got, " after") {
+			t.Errorf("%s: %q is left as %q", what, text, got)
+		}
+	}
+	v.RememberLogin("ops", "hunter22")
+	if got := v.Scrub("Basic " + base64.StdEncoding.EncodeToString([]byte("ops:hunter22"))); got != "Basic <secret>" {
+		t.Errorf("got %q", got)
+	}
+	if got := v.Scrub("hunter22"); got != blank {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestScrubKnowsAKeyWithoutItsScheme checks a secret that is the value of a header: its credential alone is removed, and
+// its other words are kept.
+func TestScrubKnowsAKeyWithoutItsScheme(t *testing.T) {
+	for secret, key := range map[string]string{
+		"Token token=k3y-of-mine": "k3y-of-mine", `Token token="k3y-of-mine"`: "k3y-of-mine", "Bearer k3y.of_mine": "k3y.of_mine",
+		"token=k3y-of-mine": "k3y-of-mine", "Basic b3BzOmh1bnRlcjI=": "b3BzOmh1bnRlcjI=", "ApiKey  k3y-of-mine": "k3y-of-mine",
+		"k3y-of-mine": "k3y-of-mine", "correct horse battery": "correct horse battery",
+	} {
+		v := SecretStore{LookupEnv: func(string) (string, bool) { return secret, true }}
+		if _, err := v.Secret("env:KEY"); err != nil {
+			t.Fatal(err)
+		}
+		text := "the Token " + key + " or Bearer, ApiKey, Basic or token: a horse"
+		if got, want := v.Scrub(text), strings.Replace(text, key, blank, 1); got != want {
+			t.Errorf("%s: got %q, want %q", secret, got, want)
+		}
+	}
+}
+
+func TestScrubTakesTheLongerSecretFirst(t *testing.T) {
+	var v SecretStore
+	v.Remember("token")
+	v.Remember("token-and-more")
+	v.Remember("abc") // too short
+	if got := v.Scrub("token-and-more token abc"); got != "<secret> <secret> abc" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestNilSecretStore(t *testing.T) {
+	var v *SecretStore
+	v.Remember("hunter22")
+	v.RememberLogin("ops", "hunter22")
+	if got := v.Scrub("hunter22"); got != "hunter22" {
+		t.Errorf("got %q", got)
+	}
+	t.Setenv("SETTING_TEST_KEY", "hunter22")
+	if got, err := v.Secret("env:SETTING_TEST_KEY"); got != "hunter22" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// Many short-lived tokens must not fill the memory, and must not displace a secret in use.
+func TestSecretStoreIsBounded(t *testing.T) {
+	var v SecretStore
+	for i := range 3 * maxKnown {
+		v.Remember(fmt.Sprintf("token-%d", i))
+		v.Remember("in-daily-use")
+	}
+	if n := len(v.known.young) + len(v.known.old); n > 2*maxKnown {
+		t.Errorf("%d values are remembered", n)
+	}
+	newest := fmt.Sprintf("token-%d", 3*maxKnown-1)
+	if got := v.Scrub("in-daily-use " + newest); got != "<secret> <secret>" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestSecretStoreIsSafeForConcurrentUse(t *testing.T) {
+	var v SecretStore
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			for j := range 50 {
+				secret := fmt.Sprintf("secret-%d-%d", i, j)
+				v.Remember(secret)
+				if got := v.Scrub(secret); got != blank {
+					t.Errorf("got %q", got)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+func FuzzScrub(f *testing.F) {
+	f.Add("hunter22", "the password is hunter22!", "22th")
+	f.Add("aaaa", "aaaaaaa", "aaaaa")
+	f.Fuzz(func(t *testing.T, secret, text, other string) {
+		if strings.Contains(blank, secret) || strings.Contains(blank, other) {
+			return
+		}
+		var v SecretStore
+		v.Remember(secret)
+		v.Remember(other)
+		got := v.Scrub(text + secret + text)
+		for _, s := range []string{secret, other} {
+			// A secret with < or > can appear around the replacement.
+			if len(s) >= minSecret && !strings.ContainsAny(s, "<>") && strings.Contains(got, s) {
+				t.Errorf("%q is left in %q", s, got)
+			}
+		}
+	})
+}

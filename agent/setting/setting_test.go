@@ -1,0 +1,48 @@
+package setting
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+)
+
+func texts(err error) string {
+	var lines []string
+	for _, p := range Problems(err) {
+		lines = append(lines, p.Path+"|"+p.Text)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestProblemsKeepOrderAndPath(t *testing.T) {
+	inner := errors.Join(Bad("password", "required"), Bad("", "wants %s", "a name"), io.EOF)
+	err := errors.Join(Bad("url", "required"), nil, Under("basic_auth", inner), errors.Join(Bad("scopes.0", "empty")))
+	want := "url|required\nbasic_auth.password|required\nbasic_auth|wants a name\nbasic_auth|EOF\nscopes.0|empty"
+	if got := texts(err); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestUnderNothingIsNoError(t *testing.T) {
+	if err := Under("tls_config", nil); err != nil {
+		t.Errorf("got %v", err)
+	}
+	if got := Problems(nil); got != nil {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestProblemTextNamesTheSetting(t *testing.T) {
+	if got := Bad("a.b", "want %d", 3).Error(); got != "a.b: want 3" {
+		t.Errorf("got %q", got)
+	}
+	if got := Bad("", "alone").Error(); got != "alone" {
+		t.Errorf("got %q", got)
+	}
+	// A wrapped problem is found.
+	if got := texts(fmt.Errorf("sink x: %w", Bad("url", "required"))); got != "url|required" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,0 +1,159 @@
+// Package exec runs a command and fetches its output, or its exit code, as a document.
+package exec
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/fetch/format"
+	"github.com/collectington/collectington/sources/fetch/template"
+)
+
+//go:embed example.yaml
+var example string
+
+// Kind is the exec fetcher.
+var Kind = sources.Kind[sources.Fetcher]{
+	Name: "exec",
+	Defaults: func() sources.Config[sources.Fetcher] {
+		return &Config{Document: Output, MaxOutput: 10 << 20, Decoding: format.Defaults()}
+	},
+	Example: example,
+}
+
+// Config holds the settings of the exec fetcher. The job's timeout bounds the command.
+type Config struct {
+	Command []string `yaml:"command"` // a program and its arguments, which are templates
+	Shell   string   `yaml:"shell"`   // a script for /bin/sh, instead of a command; a template
+
+	Dir   string                  `yaml:"dir"` // working directory, relative to that of the configuration file
+	Env   map[string]setting.Text `yaml:"env"`
+	Stdin string                  `yaml:"stdin"` // a template
+
+	Document    DocumentKind `yaml:"document"`
+	OKExitCodes []int        `yaml:"ok_exit_codes"` // others fail the tick; nil = 0 for Output, all for Result
+
+	MaxOutput setting.Bytes `yaml:"max_output"`
+
+	Decoding format.Settings `yaml:",inline"` // of Output
+}
+
+// DocumentKind is what the document contains.
+type DocumentKind string
+
+// The kinds of documents.
+const (
+	Output DocumentKind = "output" // the decoded output of the command
+	Result DocumentKind = "result" // {exit_code, seconds, output}, with output as text
+)
+
+// UnmarshalText parses the name of a kind.
+func (d *DocumentKind) UnmarshalText(text []byte) error {
+	if DocumentKind(text) != Output && DocumentKind(text) != Result {
+		return errors.New("want output or result")
+	}
+	*d = DocumentKind(text)
+	return nil
+}
+
+// maxExitCode is the highest exit code of a process (POSIX.1-2024, _exit: status & 0377).
+const maxExitCode = 255
+
+// Validate returns every problem of the settings.
+func (c *Config) Validate() error {
+	var problems []error
+	bad := func(path, format string, args ...any) {
+		problems = append(problems, setting.Bad(path, format, args...))
+	}
+	switch {
+	case len(c.Command) == 0 && c.Shell == "":
+		bad("command", "is required, or shell: set a program and its arguments, such as [df, --output=size]")
+	case len(c.Command) > 0 && c.Shell != "":
+		bad("shell", "set either command or shell, not both")
+	case len(c.Command) > 0 && c.Command[0] == "":
+		bad("command.0", "is empty: want the name or path of a program")
+	case len(c.Command) > 0 && strings.Contains(c.Command[0], "{{"):
+		bad("command.0", "must not contain a template: only the arguments may")
+	}
+	for _, t := range c.templates() {
+		if _, err := template.Parse(t.text); err != nil {
+			bad(t.path, "%v", err)
+		}
+	}
+	for i, arg := range c.Command {
+		if strings.Contains(arg, "\x00") {
+			bad(fmt.Sprintf("command.%d", i), "contains a zero byte")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
+		switch {
+		case name == "" || strings.ContainsAny(name, "=\x00"):
+			bad("env."+name, "is not a valid name of an environment variable")
+		case strings.Contains(string(c.Env[name]), "\x00"):
+			bad("env."+name, "contains a zero byte")
+		}
+	}
+	for i, code := range c.OKExitCodes {
+		if code < 0 || code > maxExitCode {
+			bad(fmt.Sprintf("ok_exit_codes.%d", i), "want 0 to %d", maxExitCode)
+		}
+	}
+	if c.MaxOutput <= 0 {
+		bad("max_output", "want more than 0, such as 10MiB")
+	}
+	if c.Document == Result && c.Decoding.Format != format.Auto {
+		bad("format", "cannot be set with document: result, where the output is text")
+	}
+	return errors.Join(append(problems, c.Decoding.Validate())...)
+}
+
+// New returns the fetcher.
+func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
+	f := &fetcher{config: c, web: env.Web, show: env.Show, dir: c.Dir, decoder: c.Decoding.Decoder(env.Web.Secrets)}
+	if !filepath.IsAbs(f.dir) {
+		f.dir = filepath.Clean(filepath.Join(env.Dir, f.dir))
+	}
+	for _, s := range c.templates() {
+		t, err := template.Parse(s.text)
+		if err != nil {
+			return nil, setting.Bad(s.path, "%v", err)
+		}
+		f.templates = append(f.templates, t)
+	}
+	return f, nil
+}
+
+// templateSetting is a setting that is a template.
+type templateSetting struct{ path, text string }
+
+// templates returns the settings that are templates: stdin, then the script or the arguments.
+func (c *Config) templates() []templateSetting {
+	all := []templateSetting{{"stdin", c.Stdin}}
+	if c.Shell != "" {
+		return append(all, templateSetting{"shell", c.Shell})
+	}
+	for i := 1; i < len(c.Command); i++ {
+		all = append(all, templateSetting{fmt.Sprintf("command.%d", i), c.Command[i]})
+	}
+	return all
+}
+
+// Identity implements sources.Identifier. It leaves out the environment, which holds credentials.
+func (c *Config) Identity() string {
+	return fmt.Sprintf("%q %q %q %q %s", c.Command, c.Shell, c.Dir, c.Stdin, c.Document)
+}
+
+// Dated reports whether a template uses the window or time of the tick.
+func (c *Config) Dated() bool {
+	return slices.ContainsFunc(c.templates(), func(t templateSetting) bool {
+		parsed, err := template.Parse(t.text)
+		return err != nil || parsed.Varies()
+	})
+}
