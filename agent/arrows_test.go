@@ -64,6 +64,7 @@ func arrows() map[string][]string {
 		"agent/internal/backfill":    {"agent/httpclient", "agent/internal/ledger", "agent/internal/run", "agent/metric", "sinks", "sources"},
 		"agent/internal/command":     slices.Concat(kit, []string{"agent/internal/*", "sinks", "sources", "sinks/remotewrite/spool", "sources/fetch/format", "deploy/examples"}),
 		"agent/internal/config":      {"agent/internal/auth", "agent/internal/schedule", "agent/setting", "agent/text", "sinks", "sources"},
+		"agent/internal/convert":     {"agent/internal/config", "agent/jq", "agent/relabel"},
 		"agent/internal/demo":        {},
 		"agent/internal/infer":       {"agent/document", "agent/httpclient", "agent/jq", "agent/setting", "sources", "sources/fetch/format"},
 		"agent/internal/jobtest":     {"agent/internal/run", "agent/metric", "agent/setting", "agent/text"},

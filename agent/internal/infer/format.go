@@ -2,6 +2,7 @@ package infer
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"mime"
@@ -195,7 +196,7 @@ func unquoted(line string) string { return quoted.ReplaceAllString(line, "") }
 // Decode decodes an answer.
 func (f Format) Decode(text []byte) (document.Value, error) {
 	s := f.settings
-	doc, err := s.Decoder(nil).Decode("the answer", "", text)
+	doc, err := s.Decoder(nil).Decode(context.Background(), "the answer", "", text)
 	if err != nil {
 		return document.Value{}, err
 	}
