@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -77,6 +78,8 @@ const (
 	maxResultBytes = 1 << 20
 )
 
+var errEnough = errors.New("enough results")
+
 // evaluate shows the results of an expression for a document, a line each.
 func (t *try) evaluate(ctx context.Context, expression string, root document.Value) error {
 	var e jq.Expression
@@ -85,24 +88,22 @@ func (t *try) evaluate(ctx context.Context, expression string, root document.Val
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxEvaluation)
 	defer cancel()
-	results := e.All(ctx, root.JQ())
-	written := 0
-	for n := 0; ; n++ {
-		v, some := results.Next()
-		if !some {
-			return nil
-		}
-		if err, failed := v.(error); failed {
-			return &exitError{exitFetch, fmt.Errorf("-e: %w", err)}
-		}
+	written, n := 0, 0
+	err := e.Each(ctx, root.JQ(), func(v any) error {
 		text, err := json.Marshal(v)
 		if err != nil {
-			return &exitError{exitFetch, fmt.Errorf("-e: %w", err)}
+			return err
 		}
 		if written += len(text); n == maxResults || written > maxResultBytes {
 			t.line("… more results; the first %d are shown", n)
-			return nil
+			return errEnough
 		}
+		n++
 		t.line("%s", text)
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return &exitError{exitFetch, fmt.Errorf("-e: %w", err)}
 	}
+	return nil
 }

@@ -284,7 +284,7 @@ func TestRestoreOlder(t *testing.T) {
 	}
 }
 
-// TestStateKey holds that state is not inherited if any field of the declaration differs, except the help and first_run, and
+// TestStateKey holds that state is not inherited if any field of the declaration differs, except the help, first_run and what only scraped series have, and
 // that the key can be read back.
 func TestStateKey(t *testing.T) {
 	d := metric.Desc{Name: "m_total"}
@@ -306,7 +306,7 @@ func TestStateKey(t *testing.T) {
 		default:
 			t.Fatalf("%s: this test cannot set a field of this kind", name)
 		}
-		same := name == "Help" || name == "FirstRun"
+		same := slices.Contains([]string{"Help", "FirstRun", "Scraped", "KeepClassic"}, name)
 		if sameState(&d, &other) != same {
 			t.Errorf("with another %s, the state is inherited: %v", name, !same)
 		}
