@@ -59,8 +59,8 @@ func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prome
 		encoder: newEncoder(c, env, rules, time.Now()),
 		resends: map[string]*resend{},
 	}
-	if vault := env.Web.Secrets; s.durable && vault != nil && !filepath.IsAbs(s.spoolDir) {
-		s.spoolDir = filepath.Join(vault.Dir, s.spoolDir)
+	if s.durable && !filepath.IsAbs(s.spoolDir) {
+		s.spoolDir = filepath.Join(env.Dir, s.spoolDir)
 	}
 	env.Stats.TellPending(s.pending)
 	if !s.durable {

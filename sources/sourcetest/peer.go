@@ -105,8 +105,8 @@ func (p *peer) ask(ctx context.Context) (document string, behave behaviour, err 
 	return document, behave, nil
 }
 
-// Fetch implements sources.Fetcher. As with a real fetcher, the document is valid until the next call.
-func (p *peer) Fetch(ctx context.Context, _ sources.Tick) (*sources.Document, error) {
+// Fetch implements sources.Fetcher. It answers every request with the document. As with a real fetcher, the document is valid until the next call.
+func (p *peer) Fetch(ctx context.Context, _ sources.Tick, _ sources.Request) (*sources.Document, error) {
 	const from = "GET https://api.example.com/v1"
 	document, behave, err := p.ask(ctx)
 	if err == nil && behave == refuses {
@@ -125,11 +125,6 @@ func (p *peer) Fetch(ctx context.Context, _ sources.Tick) (*sources.Document, er
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}
 	return doc, nil
-}
-
-// Ask answers every request with the document.
-func (p *peer) Ask(ctx context.Context, tick sources.Tick, _ sources.Request) (*sources.Document, error) {
-	return p.Fetch(ctx, tick)
 }
 
 // RoundTrip answers every HTTP request.

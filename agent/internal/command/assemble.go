@@ -102,8 +102,8 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 	if err != nil {
 		return run.Job{}, err
 	}
-	if v, ok := source.(sources.Versioned); ok {
-		j.Key += " " + v.Version()
+	if j.SourceKind.Version != nil {
+		j.Key += " " + j.SourceKind.Version(source)
 	}
 	delay := schedule.Jitter(time.Duration(j.Jitter), j.Name, hostName())
 	return run.Job{Job: j, Delay: delay, Source: source, Requests: requests, Log: env.Log}, nil
@@ -113,7 +113,7 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 	requests := &run.Requests{}
 	env := sinks.Env{
 		Name: s.Name, Log: b.log.With("sink", s.Name), Stats: &sinks.Stats{}, Out: b.Out,
-		External: external(plan), Instance: hostName(), Drain: b.drain,
+		External: external(plan), Instance: hostName(), Drain: b.drain, Dir: b.vault.Dir,
 		Web: b.host(func(x httpclient.Exchange) { requests.Count(x.Host, x.Code) }),
 	}
 	sink, err := s.Config.New(env)

@@ -50,7 +50,7 @@ func fresh(t *testing.T, dir, text string) *fetcher {
 
 func fetch(t *testing.T, ctx context.Context, f sources.Fetcher) string {
 	t.Helper()
-	doc, err := f.Fetch(ctx, sources.Tick{})
+	doc, err := f.Fetch(ctx, sources.Tick{}, sources.Request{})
 	if err != nil {
 		if s := err.Error(); strings.ContainsAny(s, "\r\n\x1b") || len(s) > 500 || !utf8.ValidString(s) {
 			t.Errorf("not one short line: %q", s)
@@ -295,7 +295,7 @@ func BenchmarkFetch(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := f.Fetch(b.Context(), sources.Tick{}); err != nil {
+		if _, err := f.Fetch(b.Context(), sources.Tick{}, sources.Request{}); err != nil {
 			b.Fatal(err)
 		}
 	}
