@@ -1,6 +1,7 @@
 package sourcetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ const secret = "s3cret-of-the-suite"
 type peer struct {
 	mu       sync.Mutex
 	document string
+	kind     string // the Content-Type of answers
 	behave   behaviour
 	asked    int
 	reached  chan struct{} // closed when a request hangs
@@ -42,8 +44,8 @@ const (
 	refuses           // answers with an error that repeats the request
 )
 
-func newPeer(t *testing.T) *peer {
-	p := &peer{}
+func newPeer(t *testing.T, kind string) *peer {
+	p := &peer{kind: cmp.Or(kind, "application/json")}
 	t.Cleanup(func() {
 		if strings.Contains(p.logged(), secret) {
 			t.Errorf("the secret is revealed:\n%s", p.logged())
@@ -145,6 +147,6 @@ func (p *peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return &http.Response{
 		StatusCode: code, Status: fmt.Sprint(code, " ", http.StatusText(code)), Request: req,
-		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(document)),
+		Header: http.Header{"Content-Type": {p.kind}}, Body: io.NopCloser(strings.NewReader(document)),
 	}, nil
 }
