@@ -67,14 +67,18 @@ func TestStories(t *testing.T) {
 // setKinds sets the names of kinds, so that stories need not list them, as messages do.
 func setKinds(env *testscript.Env) {
 	c := agent.Catalogue()
-	var fetchers, sinks []string
+	var fetchers, sources, sinks []string
 	for _, k := range c.Fetchers {
 		fetchers = append(fetchers, k.Name)
+	}
+	for _, k := range c.Sources {
+		sources = append(sources, k.Name)
 	}
 	for _, k := range c.Sinks {
 		sinks = append(sinks, k.Name)
 	}
 	env.Setenv("FETCHERS", strings.Join(fetchers, " or "))
+	env.Setenv("SOURCES", strings.Join(sources, " or "))
 	env.Setenv("SINKS", strings.Join(sinks, ", "))
 	env.Setenv("KINDS", strings.Join(append(append([]string{"job", "auth"}, c.Names()...), "test"), ", "))
 }
