@@ -15,7 +15,7 @@ const module = "github.com/collectington/collectington/"
 
 // arrows says which folder may import which of ours. A pattern with * stands for a folder of a kind.
 func arrows() map[string][]string {
-	kit := []string{"agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/relabel", "agent/setting", "agent/text"}
+	kit := []string{"agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/pattern", "agent/relabel", "agent/setting", "agent/text"}
 	source := func(more ...string) []string { return slices.Concat(kit, []string{"sources"}, more) }
 	sink := func(more ...string) []string { return slices.Concat(kit, []string{"sinks"}, more) }
 	return map[string][]string{
@@ -23,10 +23,11 @@ func arrows() map[string][]string {
 		"agent/document":          {},
 		"agent/durable":           {},
 		"agent/durable/disktest":  {"agent/durable"}, // for tests
-		"agent/httpclient":        {"agent/setting", "agent/text"},
+		"agent/httpclient":        {"agent/durable", "agent/setting", "agent/text"},
 		"agent/httpclient/memnet": {"agent/httpclient"}, // for tests
-		"agent/jq":                {},
+		"agent/jq":                {"agent/pattern"},
 		"agent/metric":            {},
+		"agent/pattern":           {},
 		"agent/relabel":           {"agent/setting"},
 		"agent/setting":           {},
 		"agent/text":              {},
@@ -34,7 +35,7 @@ func arrows() map[string][]string {
 		// Sources.
 		"sources":                          kit,
 		"sources/fetch/*":                  source("sources/fetch/format", "sources/fetch/template"),
-		"sources/fetch/format":             {"sources", "agent/document", "agent/setting"},
+		"sources/fetch/format":             {"sources", "agent/document", "agent/pattern", "agent/setting"},
 		"sources/fetch/template":           {"sources", "agent/setting"},
 		"sources/fetch/http/fakeapi":       {}, // for tests
 		"sources/compute/*":                source(),

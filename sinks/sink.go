@@ -88,8 +88,16 @@ type Env struct {
 	External []metric.Label   // external labels, sorted by name; a pushing sink adds those that a series lacks
 	Instance string           // the value of the instance label if the external labels have none: the name of the host
 	Drain    time.Duration    // how long Run may continue after its context ends
+	Once     bool             // no process follows soon: Run also tries for as long as Drain what could be left on disk
 	Dir      string           // the folder of the configuration file, to which paths are relative
 	Out      io.Writer        // for a sink that shows its batches
+	Memory   Memory           // what the sink knows from before a restart; nil = nothing is kept
+}
+
+// Memory keeps a few bytes of a sink over restarts. It is usable from the first Write or Run on, not in New.
+type Memory interface {
+	Load() []byte      // what was stored last, or nil
+	Store(data []byte) // soon on disk; for what costs a request to find out again
 }
 
 // Permanent marks an error after which the agent does not try again.

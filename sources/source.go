@@ -64,7 +64,8 @@ type Config[T any] interface {
 	// Validate reads no files and sends no requests. It returns every problem, joined with errors.Join, each made by
 	// setting.Bad, which names the setting.
 	Validate() error
-	// New makes the fetcher or source. It may read secrets. It opens nothing that needs closing.
+	// New makes the fetcher or source. It may read secrets. It opens nothing that needs closing. If it cannot read a file, its
+	// error wraps the *fs.PathError: then the job's runs fail, each of which calls New again, and all other jobs work.
 	New(env Env) (T, error)
 }
 

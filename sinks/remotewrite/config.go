@@ -51,6 +51,7 @@ type Config struct {
 	Headers  map[string]setting.Text `yaml:"headers"`
 	Timeout  setting.Duration        `yaml:"timeout"` // of one request
 	Request  Request                 `yaml:"request"`
+	Refusals Refusals                `yaml:"on_refusal"` // of requests that the receiver refuses
 	Spool    Spool                   `yaml:"spool"`
 
 	Connections int `yaml:"connections"` // each sends its own part of the series
@@ -136,6 +137,25 @@ func (o Order) String() string { return [...]string{"oldest_first", "newest_firs
 // MarshalText returns the text that UnmarshalText accepts.
 func (o Order) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
+// Refusals says what becomes of a request that the receiver refuses.
+type Refusals deliver.Refusals
+
+func (r Refusals) String() string { return [...]string{"auto", "drop", "search"}[r] }
+
+// UnmarshalText accepts auto, drop and search.
+func (r *Refusals) UnmarshalText(text []byte) error {
+	for _, known := range []deliver.Refusals{deliver.Auto, deliver.Drop, deliver.Search} {
+		if string(text) == Refusals(known).String() {
+			*r = Refusals(known)
+			return nil
+		}
+	}
+	return errors.New("want auto, drop or search")
+}
+
+// MarshalText returns the text that UnmarshalText accepts.
+func (r Refusals) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
 // Validate implements sinks.Config.
 func (c *Config) Validate() error {
 	var all []error
@@ -192,7 +212,7 @@ func (c *Config) forBackfill() *Config {
 // wrongHeader returns why a header cannot be set, or "".
 func (c *Config) wrongHeader(name string) string {
 	switch http.CanonicalHeaderKey(name) {
-	case "Content-Type", "Content-Encoding", "Content-Length", "Transfer-Encoding", "Host", "Connection", deliver.VersionHeader:
+	case "Content-Type", "Content-Encoding", "Content-Length", "Transfer-Encoding", "Host", "Connection", "User-Agent", deliver.VersionHeader:
 		return "the protocol sets this header: remove it"
 	case "Authorization":
 		if c.Web.Authenticates() {

@@ -14,6 +14,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/internal/selfmetrics"
+	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
@@ -28,8 +29,13 @@ type assembly struct {
 	answer  http.RoundTripper                     // responds to all requests instead of the network, if not nil
 	drain   time.Duration                         // how long a sink may continue to deliver at the end
 	waits   bool                                  // for a state file that cannot be read
+	once    bool                                  // no later run follows soon
+	unready unready                               // if nil, a source whose files cannot be read is an error
+
+	versions map[string]string // of sources, by the name and key of their jobs
 
 	providers map[string]httpclient.Provider // the plan's logins, by name
+	state     *state.File                    // nil if there is none, and before it is open
 }
 
 // start builds a plan, opens its state file and returns an agent for it. CloseState releases the state file.
@@ -41,6 +47,7 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	if err != nil {
 		return nil, built, nil, err
 	}
+	b.state = file
 	closeState = func() {}
 	if file != nil {
 		closeState = func() { file.Close() }
@@ -87,24 +94,12 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 			b.observe(x)
 		}
 	})
-	env.Web.Shared = b.traffic
-	if j.FetcherConfig != nil {
-		fetch, err := j.FetcherConfig.New(env)
-		if err != nil {
-			return run.Job{}, err
-		}
-		if b.fetcher != nil {
-			fetch = b.fetcher(fetch)
-		}
-		env.Fetch = fetch
-	}
-	source, err := j.SourceConfig.New(env)
+	env.Web.Shared, env.Web.Unready = b.traffic, b.unready.of("jobs."+j.Name)
+	source, err := b.source(j, env)
 	if err != nil {
 		return run.Job{}, err
 	}
-	if j.SourceKind.Version != nil {
-		j.Key += " " + j.SourceKind.Version(source)
-	}
+	j.Key = b.versioned(&j, source)
 	delay := schedule.Jitter(time.Duration(j.Jitter), j.Name, hostName())
 	return run.Job{Job: j, Delay: delay, Source: source, Requests: requests, Log: env.Log}, nil
 }
@@ -113,9 +108,11 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 	requests := &run.Requests{}
 	env := sinks.Env{
 		Name: s.Name, Log: b.log.With("sink", s.Name), Stats: &sinks.Stats{}, Out: b.Out,
-		External: external(plan), Instance: hostName(), Drain: b.drain, Dir: b.vault.Dir,
-		Web: b.host(func(x httpclient.Exchange) { requests.Count(x.Host, x.Code) }),
+		External: external(plan), Instance: hostName(), Drain: b.drain, Once: b.once, Dir: b.vault.Dir,
+		Memory: run.SinkMemory{Sink: s.Name, File: func() *state.File { return b.state }},
+		Web:    b.host(func(x httpclient.Exchange) { requests.Count(x.Host, x.Code) }),
 	}
+	env.Web.Unready = b.unready.of("sinks." + s.Name)
 	sink, err := s.Config.New(env)
 	if err != nil {
 		return run.Sink{}, err

@@ -46,6 +46,41 @@ func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return nil
 }
 
+// connect looks for files that jobs and sinks cannot use, and asks each sink whether it would work.
+func connect(ctx context.Context, a *App, plan *config.Plan) error {
+	code := exitOK
+	unusable := map[string]error{}
+	b := &assembly{App: a, unready: func(place string, err error) { unusable[place] = err }}
+	built, err := b.build(plan)
+	if err != nil {
+		return err
+	}
+	for _, j := range built.Jobs {
+		if err := unusable["jobs."+j.Name]; err != nil {
+			code = exitConfig
+			a.complain(fmt.Errorf("jobs.%s: %w", j.Name, err))
+		}
+	}
+	for _, s := range built.Sinks {
+		err := unusable["sinks."+s.Name]
+		checker, ok := s.Sink.(sinks.Checker)
+		if err == nil && ok {
+			err = checkSink(ctx, checker)
+		}
+		switch {
+		case err != nil:
+			code = exitDelivery
+			a.complain(fmt.Errorf("sinks.%s: %w", s.Name, err))
+		case ok:
+			fmt.Fprintf(a.Out, "sinks.%s: works\n", s.Name)
+		}
+	}
+	if code != exitOK {
+		return &exitError{code: code}
+	}
+	return nil
+}
+
 // checkFiles checks the files that the settings of jobs name.
 func checkFiles(a *App, plan *config.Plan) error {
 	failed := false
@@ -60,31 +95,6 @@ func checkFiles(a *App, plan *config.Plan) error {
 	}
 	if failed {
 		return &exitError{code: exitConfig}
-	}
-	return nil
-}
-
-// connect checks each sink that can be checked, and shows the result.
-func connect(ctx context.Context, a *App, plan *config.Plan) error {
-	built, err := (&assembly{App: a}).build(plan)
-	if err != nil {
-		return err
-	}
-	failed := false
-	for _, s := range built.Sinks {
-		checker, ok := s.Sink.(sinks.Checker)
-		if !ok {
-			continue
-		}
-		if err := checkSink(ctx, checker); err != nil {
-			failed = true
-			a.complain(fmt.Errorf("sinks.%s: %w", s.Name, err))
-			continue
-		}
-		fmt.Fprintf(a.Out, "sinks.%s: works\n", s.Name)
-	}
-	if failed {
-		return &exitError{code: exitDelivery}
 	}
 	return nil
 }

@@ -459,3 +459,35 @@ func TestInheritTwice(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestKeeps holds after which ticks a record must be on disk before the batch is delivered: those that leave something which the
+// source does not give again.
+func TestKeeps(t *testing.T) {
+	gauge := &metric.Desc{Name: "g", Type: metric.Gauge}
+	for name, c := range map[string]struct {
+		desc   *metric.Desc
+		values bool
+		rows   []metric.Reading // one a tick
+		want   string
+	}{
+		"gauge":            {gauge, false, []metric.Reading{{Value: 1}, {Value: 2}}, "false false"},
+		"gauge of windows": {gauge, true, []metric.Reading{{Value: 1}, {Value: 2}}, "true true"},
+		"point":            {gauge, false, []metric.Reading{{Value: 1}, {Value: 2, Time: milli(0)}}, "false true"},
+		"delta":            {&metric.Desc{Name: "d", Type: metric.Gauge, Delta: true}, false, []metric.Reading{{Value: 1}, {Value: 1}}, "true true"},
+		"increment":        {&metric.Desc{Name: "i_total", Type: metric.Counter, From: metric.Increment}, false, []metric.Reading{{Value: 1}, {Value: 0}}, "true true"},
+		"total":            {&metric.Desc{Name: "t_total", Type: metric.Counter}, false, []metric.Reading{{Value: 5}, {Value: 7}, {Value: 1}, {Value: 2}}, "false false true false"},
+		"kept total":       {&metric.Desc{Name: "t_total", Type: metric.Counter, OnDecrease: metric.DecreaseIgnore}, false, []metric.Reading{{Value: 5}, {Value: 5}}, "true true"},
+	} {
+		l := New(For(time.Hour), 10)
+		l.Journal(c.values)
+		var got []string
+		for i, row := range c.rows {
+			mustApply(t, l, epoch().Add(time.Duration(i)*time.Minute), metric.Measured{Desc: c.desc, Rows: []metric.Reading{row}})
+			got = append(got, fmt.Sprint(l.Keeps()))
+			l.Changes(false)
+		}
+		if text := strings.Join(got, " "); text != c.want {
+			t.Errorf("%s: %s, want %s", name, text, c.want)
+		}
+	}
+}

@@ -24,6 +24,7 @@ type Agent struct {
 	// The agent's own metrics.
 	selfLedger *ledger.Ledger
 	selfTime   time.Time     // of their last batch
+	selfStarts starts        // of their counters
 	selfDue    chan struct{} // holds a token if they should be delivered soon
 
 	mu         sync.Mutex              // guards the fields below
@@ -46,7 +47,7 @@ type Options struct {
 func New(o Options) *Agent {
 	return &Agent{
 		log: o.Log, self: o.Self, state: o.State, latest: map[string]metric.Batch{},
-		selfLedger: ledger.New(ledger.For(time.Minute), 1<<20), selfDue: make(chan struct{}, 1),
+		selfLedger: ledger.New(ledger.For(time.Minute), 1<<20), selfStarts: starts{last: time.Now()}, selfDue: make(chan struct{}, 1),
 	}
 }
 
@@ -330,6 +331,7 @@ func (a *Agent) deliverSelf() {
 		a.log.Error("the agent's own metrics cannot be computed", "error", err)
 		return
 	}
+	a.selfStarts.set(result.Families, now)
 	a.deliver(&Job{}, metric.Batch{Job: Self, Time: now, Families: result.Families})
 }
 

@@ -29,6 +29,8 @@ type source struct {
 	arena     []string  // label values of the current tick
 	evaluator evaluator // of the current tick
 	window    window    // of the current tick
+
+	local map[int][]localTime // readings of the current tick in the hour that comes twice, by metric
 }
 
 // walk is a pass over the items of one or more metrics.
@@ -99,6 +101,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	}
 	s.arena, s.window = s.arena[:0], windowOf(tick)
 	s.evaluator.reset(tick)
+	s.local = map[int][]localTime{}
 	for i := range s.measured {
 		m := &s.measured[i]
 		m.Rows, m.Err, m.Drops = m.Rows[:0], nil, nil
@@ -115,10 +118,14 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 			s.fail(w, fmt.Errorf("needs the whole document, which lacks %d of its items; the first: %w", doc.Skipped.Items, doc.Skipped.First))
 		}
 	}
-	if ctx.Err() != nil {
+	switch {
+	case s.evaluator.ended != nil:
+		return nil, fmt.Errorf("compute metrics: %w", s.evaluator.ended)
+	case ctx.Err() != nil:
 		return nil, fmt.Errorf("compute metrics: %w", context.Cause(ctx))
 	}
 	for i := range s.measured {
+		resolveLocal(s.measured[i].Rows, s.local[i], tick.Time)
 		failWhole(&s.measured[i])
 		doc.Skipped.Count(&s.measured[i])
 	}
@@ -165,7 +172,7 @@ func (s *source) collectWalk(ctx context.Context, w *walk, root *item) error {
 			return ctx.Err()
 		}
 		s.collectItem(ctx, w, &item{value: v, index: n - 1})
-		return nil
+		return s.evaluator.ended
 	})
 }
 
@@ -206,6 +213,10 @@ func (s *source) collectItem(ctx context.Context, w *walk, in *item) {
 				p = r.ownTime(ctx, &s.evaluator, in, s.window, &row)
 			}
 			if p == nil {
+				if twice := s.evaluator.twice; twice != nil {
+					twice.row, s.evaluator.twice = len(m.Rows), nil
+					s.local[r.index] = append(s.local[r.index], *twice)
+				}
 				m.Rows = append(m.Rows, row)
 				continue
 			}

@@ -114,7 +114,7 @@ func (f *fetcher) send(client *httpclient.Client, from string, req *http.Request
 		return nil, resp.Wrap(err)
 	}
 	contentType := resp.Header.Get("Content-Type")
-	doc, err := f.decoder.Decode(from, contentType, f.text)
+	doc, err := f.decoder.Decode(req.Context(), from, contentType, f.text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}
