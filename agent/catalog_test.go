@@ -125,6 +125,13 @@ func TestCatalogueRefuses(t *testing.T) {
 	}
 }
 
+// TestMainRefuses checks that Main does not start with a kind that is refused.
+func TestMainRefuses(t *testing.T) {
+	if code := agent.Main(agent.Catalogue().Sinks[0]); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+}
+
 // TestExamples checks the example of every kind: it decodes strictly, is valid, names every setting, and sets each setting that
 // has a default to it.
 func TestExamples(t *testing.T) {
