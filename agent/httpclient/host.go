@@ -53,6 +53,10 @@ type Host struct {
 	// read. Rate limits, authentication, redaction and observation work as usual.
 	Transport http.RoundTripper
 
+	// Tap, if not nil, wraps what answers every request, below authentication. It sees requests as they are sent and bodies
+	// without gzip.
+	Tap func(http.RoundTripper) http.RoundTripper
+
 	// Shared is the state that the jobs of the process share; nil = no rate limits and no cache.
 	Shared *SharedState
 

@@ -43,7 +43,11 @@ func newTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
 	if network == nil {
 		network = newNetworkTransport(h, t, p)
 	}
-	return &exchangeTransport{next: withSharedState(h, network, t, p), host: h, redact: h.redactor()}
+	transport := http.RoundTripper(&exchangeTransport{next: withSharedState(h, network, t, p), host: h, redact: h.redactor()})
+	if h.Tap != nil {
+		transport = h.Tap(transport)
+	}
+	return transport
 }
 
 // newNetworkTransport returns the layer that connects to servers.

@@ -23,14 +23,15 @@ import (
 // assembly builds what a plan describes. Nil functions are not called.
 type assembly struct {
 	*App
-	observe func(httpclient.Exchange)             // gets the jobs' HTTP exchanges
-	fetcher func(sources.Fetcher) sources.Fetcher // wraps each job's fetcher
-	show    func(section, line string)            // gets what sources show of their work
-	answer  http.RoundTripper                     // responds to all requests instead of the network, if not nil
-	drain   time.Duration                         // how long a sink may continue to deliver at the end
-	waits   bool                                  // for a state file that cannot be read
-	once    bool                                  // no later run follows soon
-	unready unready                               // if nil, a source whose files cannot be read is an error
+	observe func(httpclient.Exchange)                 // gets the jobs' HTTP exchanges
+	fetcher func(sources.Fetcher) sources.Fetcher     // wraps each job's fetcher
+	show    func(section, line string)                // gets what sources show of their work
+	answer  http.RoundTripper                         // responds to all requests instead of the network, if not nil
+	tap     func(http.RoundTripper) http.RoundTripper // wraps what answers the jobs' requests
+	drain   time.Duration                             // how long a sink may continue to deliver at the end
+	waits   bool                                      // for a state file that cannot be read
+	once    bool                                      // no later run follows soon
+	unready unready                                   // if nil, a source whose files cannot be read is an error
 
 	versions map[string]string // of sources, by the name and key of their jobs
 
@@ -123,7 +124,7 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 
 func (b *assembly) host(observe func(httpclient.Exchange)) *httpclient.Host {
 	return &httpclient.Host{
-		Secrets: b.vault, UserAgent: "cton/" + b.Version, Providers: b.providers, Dial: b.Dial, Transport: b.answer, Observe: observe,
+		Secrets: b.vault, UserAgent: "cton/" + b.Version, Providers: b.providers, Dial: b.Dial, Transport: b.answer, Tap: b.tap, Observe: observe,
 	}
 }
 

@@ -102,14 +102,14 @@ func (m *Metric) ownTime(ctx context.Context, on *evaluator, in *item, w window,
 	}
 	v, err := m.Time.evalOne(ctx, on, in)
 	if err != nil {
-		return &itemProblem{metric.Expression, fmt.Sprintf("time %s: %v", m.Time, err)}
+		return &itemProblem{metric.Expression, fmt.Sprintf("time %s: %v", m.Time, err), nil}
 	}
 	if v.isNull() {
-		return &itemProblem{metric.Missing, fmt.Sprintf("time %s is missing", m.Time)}
+		return &itemProblem{metric.Missing, fmt.Sprintf("time %s is missing", m.Time), nil}
 	}
 	var second time.Time
 	if row.Time, second, err = m.readTimes(v); err != nil {
-		return &itemProblem{metric.NotTime, fmt.Sprintf("time %s: %v", m.Time, err)}
+		return &itemProblem{metric.NotTime, fmt.Sprintf("time %s: %v", m.Time, err), nil}
 	}
 	if !second.IsZero() {
 		on.twice = &localTime{first: time.UnixMilli(row.Time), second: second}
