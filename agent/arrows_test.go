@@ -78,6 +78,7 @@ func arrows() map[string][]string {
 
 		"agent/internal/exampletest":        {}, // tests alone
 		"agent/internal/exampletest/oncall": {}, // tests alone
+		"agent/internal/exampletest/plugin": {}, // tests alone
 
 		"deploy/examples":                {},
 		"deploy/examples/oncall/fakeapi": {}, // for tests

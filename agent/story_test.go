@@ -54,6 +54,7 @@ func TestStories(t *testing.T) {
 					env.Setenv("PAGES", pages.URL)
 					env.Setenv("AUTH", newAuthAPI(env).URL)
 					env.Setenv("KEY", "s3cr3t-key")
+					setKinds(env)
 					states, err := filepath.Abs("internal/state/testdata") // state files of earlier versions
 					env.Setenv("STATES", states)
 					return err
@@ -61,6 +62,25 @@ func TestStories(t *testing.T) {
 			})
 		})
 	}
+}
+
+// setKinds sets the names of kinds, so that stories need not list them, as messages do.
+func setKinds(env *testscript.Env) {
+	c := agent.Catalogue()
+	var fetchers, sources, sinks []string
+	for _, k := range c.Fetchers {
+		fetchers = append(fetchers, k.Name)
+	}
+	for _, k := range c.Sources {
+		sources = append(sources, k.Name)
+	}
+	for _, k := range c.Sinks {
+		sinks = append(sinks, k.Name)
+	}
+	env.Setenv("FETCHERS", strings.Join(fetchers, " or "))
+	env.Setenv("SOURCES", strings.Join(sources, " or "))
+	env.Setenv("SINKS", strings.Join(sinks, ", "))
+	env.Setenv("KINDS", strings.Join(append(append([]string{"job", "auth"}, c.Names()...), "test"), ", "))
 }
 
 var update = flag.Bool("update", false, "take what stories show for right")

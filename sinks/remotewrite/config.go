@@ -35,7 +35,14 @@ import (
 var example string
 
 // Kind is the entry in the catalogue.
-var Kind = sinks.Kind{Name: "remote_write", Defaults: func() sinks.Config { return defaults() }, Example: example}
+var Kind = sinks.Kind{
+	Name:        "remote_write",
+	Defaults:    func() sinks.Config { return defaults() },
+	Example:     example,
+	Notes:       func(c sinks.Config) []string { return c.(*Config).notes() },
+	SpoolDir:    func(c sinks.Config) string { return c.(*Config).Spool.Dir },
+	ForBackfill: func(c sinks.Config) sinks.Config { return c.(*Config).forBackfill() },
+}
 
 // Config is the settings of the sink.
 type Config struct {
@@ -186,8 +193,8 @@ func (c *Config) Claims() []string {
 	return []string{"the spool " + filepath.Clean(c.Spool.Dir)}
 }
 
-// Notes implements sinks.Noter. It names what the receiver must support.
-func (c *Config) Notes() []string {
+// notes names what the receiver must support.
+func (c *Config) notes() []string {
 	if c.Spool.Order == Order(spool.NewestFirst) {
 		return []string{"spool.order newest_first needs a receiver that takes samples out of order " +
 			"(Prometheus and Mimir: out_of_order_time_window, at least spool.max_age)"}
@@ -195,11 +202,8 @@ func (c *Config) Notes() []string {
 	return nil
 }
 
-// SpoolDir implements sinks.Spooler.
-func (c *Config) SpoolDir() string { return c.Spool.Dir }
-
-// ForBackfill implements sinks.Backfiller.
-func (c *Config) ForBackfill() sinks.Config {
+// forBackfill returns the settings for a backfill.
+func (c *Config) forBackfill() *Config {
 	past := *c
 	past.Spool.Dir, past.Spool.Order, past.StaleOnExit = "", Order(spool.OldestFirst), false
 	return &past

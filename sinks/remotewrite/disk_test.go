@@ -13,7 +13,6 @@ import (
 
 	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/metric"
-	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
 )
@@ -179,7 +178,7 @@ func TestSpoolIsRelativeToConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, memnet.NewNetwork(), func(c *Config, env *sinks.Env) {
 		c.Spool.Dir = "queue"
-		env.Web.Secrets, env.Drain = &setting.SecretStore{Dir: dir}, 0
+		env.Dir, env.Drain = dir, 0
 	})
 	r.run()
 	r.write("j", gauge("x", 1, "a"))

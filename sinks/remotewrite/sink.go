@@ -58,8 +58,8 @@ func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prome
 		encoder: newEncoder(c, env, rules, time.Now()),
 		resends: map[string]*resend{},
 	}
-	if vault := env.Web.Secrets; s.spoolDir != "" && vault != nil && !filepath.IsAbs(s.spoolDir) {
-		s.spoolDir = filepath.Join(vault.Dir, s.spoolDir)
+	if s.spoolDir != "" && !filepath.IsAbs(s.spoolDir) {
+		s.spoolDir = filepath.Join(env.Dir, s.spoolDir)
 	}
 	env.Stats.TellPending(s.pending)
 	return s

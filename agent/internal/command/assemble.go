@@ -100,7 +100,7 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 	if err != nil {
 		return run.Job{}, err
 	}
-	j.Key = b.versioned(j.Name, j.Key, source)
+	j.Key = b.versioned(&j, source)
 	delay := schedule.Jitter(time.Duration(j.Jitter), j.Name, hostName())
 	return run.Job{Job: j, Delay: delay, Source: source, Requests: requests, Log: env.Log}, nil
 }
@@ -109,7 +109,7 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 	requests := &run.Requests{}
 	env := sinks.Env{
 		Name: s.Name, Log: b.log.With("sink", s.Name), Stats: &sinks.Stats{}, Out: b.Out,
-		External: external(plan), Instance: hostName(), Drain: b.drain, Once: b.once,
+		External: external(plan), Instance: hostName(), Drain: b.drain, Once: b.once, Dir: b.vault.Dir,
 		Memory: run.SinkMemory{Sink: s.Name, File: func() *state.File { return b.state }},
 		Web:    b.host(func(x httpclient.Exchange) { requests.Count(x.Host, x.Code) }),
 	}

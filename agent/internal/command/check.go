@@ -30,10 +30,11 @@ func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 		return err
 	}
 	for _, s := range plan.Sinks {
-		if noter, ok := s.Config.(sinks.Noter); ok {
-			for _, note := range noter.Notes() {
-				fmt.Fprintf(a.Out, "sinks.%s: %s\n", s.Name, note)
-			}
+		if s.Kind.Notes == nil {
+			continue
+		}
+		for _, note := range s.Kind.Notes(s.Config) {
+			fmt.Fprintf(a.Out, "sinks.%s: %s\n", s.Name, note)
 		}
 	}
 	if c.Connect {
@@ -84,11 +85,10 @@ func connect(ctx context.Context, a *App, plan *config.Plan) error {
 func checkFiles(a *App, plan *config.Plan) error {
 	failed := false
 	for _, j := range plan.Jobs {
-		checker, ok := j.SourceConfig.(sources.Checker)
-		if !ok {
+		if j.SourceKind.Check == nil {
 			continue
 		}
-		if err := checker.Check(sources.Env{Job: j.Name, Log: a.log, Dir: a.vault.Dir}); err != nil {
+		if err := j.SourceKind.Check(j.SourceConfig, sources.Env{Job: j.Name, Log: a.log, Dir: a.vault.Dir}); err != nil {
 			failed = true
 			a.complain(fmt.Errorf("jobs.%s: %w", j.Name, err))
 		}

@@ -284,8 +284,8 @@ type kept struct {
 	root *document.Value
 }
 
-func (k *kept) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
-	doc, err := k.Fetcher.Fetch(ctx, tick)
+func (k *kept) Fetch(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
+	doc, err := k.Fetcher.Fetch(ctx, tick, r)
 	if err == nil {
 		*k.root = doc.Root.Clone()
 	}

@@ -55,19 +55,19 @@ func (b *assembly) buildSource(j config.Job, env sources.Env) (sources.Source, e
 
 // versioned returns the key of a job with the version of its source. While the source cannot be read it is the version of the
 // last plan, so that a reload leaves the job as it is.
-func (b *assembly) versioned(name, key string, source sources.Source) string {
+func (b *assembly) versioned(j *config.Job, source sources.Source) string {
 	if _, late := source.(*lateSource); late {
-		return key + b.versions[name+" "+key]
+		return j.Key + b.versions[j.Name+" "+j.Key]
 	}
-	v, ok := source.(sources.Versioned)
-	if !ok {
-		return key
+	if j.SourceKind.Version == nil {
+		return j.Key
 	}
 	if b.versions == nil {
 		b.versions = map[string]string{}
 	}
-	b.versions[name+" "+key] = " " + v.Version()
-	return key + " " + v.Version()
+	version := " " + j.SourceKind.Version(source)
+	b.versions[j.Name+" "+j.Key] = version
+	return j.Key + version
 }
 
 // lateSource is a source that could not be made because a file could not be read. Each tick tries again until it is made.

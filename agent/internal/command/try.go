@@ -198,30 +198,11 @@ type shown struct {
 	try *try
 }
 
-// wrap returns a fetcher that shows its documents. It is an Asker if f is one.
-func (t *try) wrap(f sources.Fetcher) sources.Fetcher {
-	if a, ok := f.(sources.Asker); ok {
-		return &shownAsker{shown{f, t}, a}
-	}
-	return &shown{f, t}
-}
+// wrap returns a fetcher that shows its documents.
+func (t *try) wrap(f sources.Fetcher) sources.Fetcher { return &shown{f, t} }
 
-func (s *shown) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
-	doc, err := s.Fetcher.Fetch(ctx, tick)
-	if err == nil {
-		s.try.document(doc)
-	}
-	return doc, err
-}
-
-// shownAsker is an Asker whose documents are shown.
-type shownAsker struct {
-	shown
-	asker sources.Asker
-}
-
-func (s *shownAsker) Ask(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
-	doc, err := s.asker.Ask(ctx, tick, r)
+func (s *shown) Fetch(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
+	doc, err := s.Fetcher.Fetch(ctx, tick, r)
 	if err == nil {
 		s.try.document(doc)
 	}

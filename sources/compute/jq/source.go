@@ -95,7 +95,7 @@ func (m *Metric) atNode(p *pathNode) *Metric {
 
 // Collect fetches the document and computes every metric.
 func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
-	doc, err := s.fetch.Fetch(ctx, tick)
+	doc, err := s.fetch.Fetch(ctx, tick, sources.Request{})
 	if err != nil {
 		return nil, err
 	}

@@ -205,8 +205,8 @@ type skipping struct {
 	skipped sources.Skipped
 }
 
-func (s *skipping) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
-	doc, err := s.fixed.Fetch(ctx, tick)
+func (s *skipping) Fetch(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
+	doc, err := s.fixed.Fetch(ctx, tick, sources.Request{})
 	if err == nil {
 		doc.Skipped = s.skipped
 	}

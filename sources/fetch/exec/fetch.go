@@ -30,7 +30,10 @@ type fetcher struct {
 }
 
 // Fetch runs the command once.
-func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
+func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
+	if !r.IsZero() {
+		return nil, sources.ErrFixedRequest
+	}
 	from := "run " + f.program()
 	doc, err := f.fetch(ctx, tick, from)
 	if err != nil {

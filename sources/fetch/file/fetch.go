@@ -38,7 +38,10 @@ type version struct {
 }
 
 // Fetch reads the files.
-func (f *fetcher) Fetch(ctx context.Context, _ sources.Tick) (*sources.Document, error) {
+func (f *fetcher) Fetch(ctx context.Context, _ sources.Tick, r sources.Request) (*sources.Document, error) {
+	if !r.IsZero() {
+		return nil, sources.ErrFixedRequest
+	}
 	names, err := f.find()
 	if err != nil {
 		return nil, fmt.Errorf("read files: %w", err)

@@ -50,7 +50,7 @@ func fresh(t *testing.T, dir, text string) *fetcher {
 
 func fetch(t *testing.T, ctx context.Context, f sources.Fetcher) string {
 	t.Helper()
-	doc, err := f.Fetch(ctx, sources.Tick{})
+	doc, err := f.Fetch(ctx, sources.Tick{}, sources.Request{})
 	if err != nil {
 		if s := err.Error(); strings.ContainsAny(s, "\r\n\x1b") || len(s) > 500 || !utf8.ValidString(s) {
 			t.Errorf("not one short line: %q", s)
@@ -147,7 +147,7 @@ func TestBrokenFilesAmongMany(t *testing.T) {
 	}
 	f := fresh(t, dir, `{paths: ["*.json", nothing.json], max_bytes: 1000, changed_only: true}`)
 	for range 2 {
-		doc, err := f.Fetch(t.Context(), sources.Tick{})
+		doc, err := f.Fetch(t.Context(), sources.Tick{}, sources.Request{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestBrokenFilesAmongMany(t *testing.T) {
 		}
 	}
 	write(t, dir+"/b.json", `3`, old())
-	if doc, err := f.Fetch(t.Context(), sources.Tick{}); err != nil || doc.Skipped.Items != 3 || doc.Root.Len() != 3 {
+	if doc, err := f.Fetch(t.Context(), sources.Tick{}, sources.Request{}); err != nil || doc.Skipped.Items != 3 || doc.Root.Len() != 3 {
 		t.Errorf("after b.json was mended: %v", err)
 	}
 }
@@ -326,7 +326,7 @@ func BenchmarkFetch(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := f.Fetch(b.Context(), sources.Tick{}); err != nil {
+		if _, err := f.Fetch(b.Context(), sources.Tick{}, sources.Request{}); err != nil {
 			b.Fatal(err)
 		}
 	}
