@@ -284,7 +284,7 @@ func TestRestoreOlder(t *testing.T) {
 	}
 }
 
-// TestStateKey holds that state is not inherited if any field of the declaration differs, except the help, first_run and what only scraped series have, and
+// TestStateKey holds that state is not inherited if any field of the declaration differs, except the help, first_run and whether it was scraped, and
 // that the key can be read back.
 func TestStateKey(t *testing.T) {
 	d := metric.Desc{Name: "m_total"}
@@ -306,7 +306,7 @@ func TestStateKey(t *testing.T) {
 		default:
 			t.Fatalf("%s: this test cannot set a field of this kind", name)
 		}
-		same := slices.Contains([]string{"Help", "FirstRun", "Scraped", "KeepClassic"}, name)
+		same := slices.Contains([]string{"Help", "FirstRun", "Scraped"}, name)
 		if sameState(&d, &other) != same {
 			t.Errorf("with another %s, the state is inherited: %v", name, !same)
 		}
