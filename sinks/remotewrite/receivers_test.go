@@ -164,7 +164,7 @@ func TestAnswerOfARedirect(t *testing.T) {
 		want    int64
 	}{{"/elsewhere", false, 0}, {"/elsewhere", true, 1}, {"/api/v1/write/", false, 1}} {
 		mux := http.NewServeMux()
-		mux.HandleFunc("/api/v1/write", func(w http.ResponseWriter, q *http.Request) { http.Redirect(w, q, c.to, 307) })
+		mux.HandleFunc("/api/v1/write", func(w http.ResponseWriter, q *http.Request) { http.Redirect(w, q, c.to, http.StatusTemporaryRedirect) })
 		mux.HandleFunc(c.to, func(w http.ResponseWriter, _ *http.Request) {
 			if c.written {
 				setWritten(w, 1, 0)

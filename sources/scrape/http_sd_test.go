@@ -78,7 +78,7 @@ func TestHTTPSD(t *testing.T) {
 				t.Errorf("the targets are %v, want %v", instances, want)
 			}
 			if len(want) > 0 {
-				if v := got.everything()[fmt.Sprintf(`x{instance="a.test",job="node",rack="7"}`)]; v != 1 && want[0] == "a.test7" {
+				if v := got.everything()[`x{instance="a.test",job="node",rack="7"}`]; v != 1 && want[0] == "a.test7" {
 					t.Errorf("a target that is listed has %v", v)
 				}
 			}

@@ -53,8 +53,7 @@ func modulesOf(n *node) []module {
 
 // jsonExporter converts the modules of json_exporter.
 type jsonExporter struct {
-	out     *output
-	answers map[string]any // by job
+	out *output
 }
 
 // entry is a metric of a module: one name, one value and its labels.

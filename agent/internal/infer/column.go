@@ -414,22 +414,6 @@ func numbersOf(cells []cell) []float64 {
 	return out
 }
 
-// unique reports whether all values are there and different.
-func (c *column) unique() bool {
-	return c.absent == 0 && len(c.order) == len(c.cells) && len(c.cells) > 0
-}
-
-// span returns the least and the largest number.
-func (c *column) span() (least, largest float64) {
-	least, largest = math.Inf(1), math.Inf(-1)
-	for _, n := range c.numbers {
-		if !math.IsNaN(n) {
-			least, largest = min(least, n), max(largest, n)
-		}
-	}
-	return least, largest
-}
-
 // about returns a few words about the values.
 func (c *column) about() string {
 	out := ""
