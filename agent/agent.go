@@ -1,29 +1,39 @@
-// Package agent is the program: Main, and the catalogue of its kinds of fetchers, sources and sinks. To add kinds of your
-// own, write a main of a few lines that calls Main with them.
+// Package agent is the program: Main, and the catalogue of its kinds of fetchers, sources and sinks. To add your own kinds, write a
+// program that calls Main with them. Packages sources and sinks say how to write a kind.
 package agent
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
 	"syscall"
 
 	"github.com/collectington/collectington/agent/internal/command"
-	"github.com/collectington/collectington/sources"
 )
 
-// Main runs the command line of this process and returns the exit code. More are kinds of sources in addition to the
-// catalogue's. The first interrupt stops the agent in order, the second ends the process at once.
-func Main(more ...sources.Kind[sources.Source]) int {
+// Kind is a kind of fetcher, source or sink: a sources.Kind[sources.Fetcher], a sources.Kind[sources.Source] or a sinks.Kind.
+type Kind interface {
+	KindName() string
+}
+
+// Main runs the command line of this process and returns the exit code. It knows the given kinds in addition to those of the
+// catalogue. The first interrupt stops the agent in order, the second ends the process immediately.
+func Main(kinds ...Kind) int {
+	catalogue := Catalogue()
+	for _, k := range kinds {
+		if err := catalogue.Add(k); err != nil {
+			fmt.Fprintln(os.Stderr, "cton: "+err.Error())
+			return 1
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	saveMemory()
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
-	catalogue := Catalogue()
-	catalogue.Sources = append(catalogue.Sources, more...)
 	app := command.App{
 		Version: version(), Catalogue: catalogue,
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Reload: reload,

@@ -15,7 +15,7 @@ const module = "github.com/collectington/collectington/"
 
 // arrows says which folder may import which of ours. A pattern with * stands for a folder of a kind.
 func arrows() map[string][]string {
-	kit := []string{"agent/clock", "agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/relabel", "agent/setting", "agent/text"}
+	kit := []string{"agent/clock", "agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/pattern", "agent/relabel", "agent/setting", "agent/text"}
 	source := func(more ...string) []string { return slices.Concat(kit, []string{"sources"}, more) }
 	sink := func(more ...string) []string { return slices.Concat(kit, []string{"sinks"}, more) }
 	return map[string][]string{
@@ -25,10 +25,11 @@ func arrows() map[string][]string {
 		"agent/document":          {},
 		"agent/durable":           {},
 		"agent/durable/disktest":  {"agent/durable"}, // for tests
-		"agent/httpclient":        {"agent/setting", "agent/text"},
+		"agent/httpclient":        {"agent/durable", "agent/setting", "agent/text"},
 		"agent/httpclient/memnet": {"agent/httpclient"}, // for tests
-		"agent/jq":                {},
+		"agent/jq":                {"agent/pattern"},
 		"agent/metric":            {},
+		"agent/pattern":           {},
 		"agent/relabel":           {"agent/setting"},
 		"agent/setting":           {},
 		"agent/text":              {},
@@ -36,7 +37,7 @@ func arrows() map[string][]string {
 		// Sources.
 		"sources":                          kit,
 		"sources/fetch/*":                  source("sources/fetch/format", "sources/fetch/template"),
-		"sources/fetch/format":             {"sources", "agent/document", "agent/setting"},
+		"sources/fetch/format":             {"sources", "agent/document", "agent/pattern", "agent/setting"},
 		"sources/fetch/template":           {"sources", "agent/setting"},
 		"sources/fetch/http/fakeapi":       {}, // for tests
 		"sources/compute/*":                source(),
@@ -63,9 +64,11 @@ func arrows() map[string][]string {
 		"agent/cton":                 {"agent"},
 		"agent/internal/auth":        {"agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/setting"},
 		"agent/internal/backfill":    {"agent/httpclient", "agent/internal/ledger", "agent/internal/run", "agent/metric", "sinks", "sources"},
-		"agent/internal/command":     slices.Concat(kit, []string{"agent/internal/*", "sinks", "sources", "sinks/remotewrite/spool", "deploy/examples"}),
+		"agent/internal/command":     slices.Concat(kit, []string{"agent/internal/*", "sinks", "sources", "sinks/remotewrite/spool", "sources/fetch/format", "deploy/examples"}),
 		"agent/internal/config":      {"agent/internal/auth", "agent/internal/schedule", "agent/setting", "agent/text", "sinks", "sources"},
+		"agent/internal/convert":     {"agent/internal/config", "agent/jq", "agent/relabel"},
 		"agent/internal/demo":        {},
+		"agent/internal/infer":       {"agent/document", "agent/httpclient", "agent/jq", "agent/setting", "sources", "sources/fetch/format"},
 		"agent/internal/jobtest":     {"agent/internal/run", "agent/metric", "agent/setting", "agent/text"},
 		"agent/internal/ledger":      {"agent/metric"},
 		"agent/internal/legacy":      {"agent/internal/config", "agent/setting"},
@@ -77,6 +80,7 @@ func arrows() map[string][]string {
 
 		"agent/internal/exampletest":        {}, // tests alone
 		"agent/internal/exampletest/oncall": {}, // tests alone
+		"agent/internal/exampletest/plugin": {}, // tests alone
 
 		"deploy/examples":                {},
 		"deploy/examples/oncall/fakeapi": {}, // for tests

@@ -70,7 +70,9 @@ type bench struct {
 // ready is a fetcher of a document that is there already.
 type ready struct{ doc *sources.Document }
 
-func (r *ready) Fetch(context.Context, sources.Tick) (*sources.Document, error) { return r.doc, nil }
+func (r *ready) Fetch(context.Context, sources.Tick, sources.Request) (*sources.Document, error) {
+	return r.doc, nil
+}
 
 func newBench(b *testing.B) *bench {
 	s := &bench{ready: &ready{}, ledger: ledger.New(ledger.For(time.Hour), samples), stats: &sinks.Stats{}}
@@ -200,7 +202,11 @@ func BenchmarkTick(b *testing.B) {
 		if s.request != nil {
 			run(0, func() { out = s.bare(n, &parser, out) })
 		}
-		run(1, func() { var err error; s.ready.doc, err = s.fetcher.Fetch(b.Context(), tick); check(err) })
+		run(1, func() {
+			var err error
+			s.ready.doc, err = s.fetcher.Fetch(b.Context(), tick, sources.Request{})
+			check(err)
+		})
 		run(2, func() { var err error; readings, err = s.source.Collect(b.Context(), tick); check(err) })
 		run(3, func() { var err error; result, err = s.ledger.Apply(at, readings); check(err) })
 		run(4, func() {

@@ -2,8 +2,13 @@ package agent_test
 
 import (
 	"context"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,26 +17,128 @@ import (
 
 	"github.com/collectington/collectington/agent"
 	"github.com/collectington/collectington/agent/internal/auth"
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/compute/goclass"
 )
 
-// TestExamples holds every kind's example against its settings: it decodes strictly, passes the kind's own check, names
-// every setting, and stands at the defaults wherever there is one.
-func TestExamples(t *testing.T) {
+// kind is a kind of the catalogue, for tests of all of them.
+type kind struct {
+	name, example string
+	defaults      func() any // new settings
+	suite         string     // the suite that its tests call
+}
+
+// catalogueKinds returns every kind of the catalogue, and goclass, which users add.
+func catalogueKinds() []kind {
 	c := agent.Catalogue()
+	var all []kind
 	for _, k := range c.Fetchers {
-		t.Run(k.Name, func(t *testing.T) { checkExample(t, k.Example, func() any { return k.Defaults() }) })
-	}
-	for _, k := range c.Sources {
-		t.Run(k.Name, func(t *testing.T) { checkExample(t, k.Example, func() any { return k.Defaults() }) })
+		all = append(all, kind{k.Name, k.Example, func() any { return k.Defaults() }, "sourcetest.RunFetcher"})
 	}
 	nop := goclass.Method{Measure: func(context.Context, *goclass.Tick) ([]goclass.Reading, error) { return nil, nil }}
 	own := goclass.Kind("class", goclass.Methods{"incidents": nop, "queue_change": nop, "resolution_seconds": nop, "acknowledge_seconds": nop})
-	t.Run(own.Name, func(t *testing.T) { checkExample(t, own.Example, func() any { return own.Defaults() }) })
-	t.Run("auth", func(t *testing.T) { checkExample(t, auth.Example(), func() any { return &auth.Settings{} }) })
-	for _, k := range c.Sinks {
-		t.Run(k.Name, func(t *testing.T) { checkExample(t, k.Example, func() any { return k.Defaults() }) })
+	for _, k := range append(c.Sources, own) {
+		all = append(all, kind{k.Name, k.Example, func() any { return k.Defaults() }, "sourcetest.Run"})
 	}
+	for _, k := range c.Sinks {
+		all = append(all, kind{k.Name, k.Example, func() any { return k.Defaults() }, "sinktest.Run"})
+	}
+	return all
+}
+
+// TestCatalogueSuites checks that the tests of each kind call the suite of its role.
+func TestCatalogueSuites(t *testing.T) {
+	for _, k := range catalogueKinds() {
+		of := reflect.TypeOf(k.defaults()).Elem()
+		folder, ours := strings.CutPrefix(of.PkgPath(), module)
+		if !ours {
+			t.Errorf("%s: the settings are a %v, want a type of the kind's own package", k.name, of)
+			continue
+		}
+		if calls := suiteCalls(t, filepath.Join("..", filepath.FromSlash(folder))); !slices.Contains(calls, k.suite) {
+			t.Errorf("%s: no test in %s calls %s", k.name, folder, k.suite)
+		}
+	}
+	if calls := suiteCalls(t, filepath.Join("..", "sinks", "print")); !slices.Equal(calls, []string{"sinktest.Run"}) {
+		t.Errorf("the tests of sinks/print call %q", calls)
+	}
+	if calls := suiteCalls(t, filepath.Join("..", "sources", "fetch", "template")); calls != nil {
+		t.Errorf("the tests of sources/fetch/template, which is no kind, call %q", calls)
+	}
+}
+
+// suiteCalls returns the functions of suites that the tests in a folder call.
+func suiteCalls(t *testing.T, folder string) (calls []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			if of, ok := call.Fun.(*ast.SelectorExpr); ok {
+				if pkg, ok := of.X.(*ast.Ident); ok && (pkg.Name == "sourcetest" || pkg.Name == "sinktest") && strings.HasPrefix(of.Sel.Name, "Run") {
+					calls = append(calls, pkg.Name+"."+of.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+	return calls
+}
+
+// TestCatalogueRefuses checks that a kind that cannot be found or made is refused.
+func TestCatalogueRefuses(t *testing.T) {
+	defaults := func() sinks.Config { return nil }
+	for _, c := range []struct {
+		kind any
+		want string
+	}{
+		{sinks.Kind{Name: "own", Defaults: defaults}, ""},
+		{sinks.Kind{Defaults: defaults}, "add a kind: it has no name"},
+		{sinks.Kind{Name: "own"}, `add the kind "own": it has no Defaults`},
+		{sinks.Kind{Name: "http", Defaults: defaults}, `add the kind "http": the catalogue has a kind of this name: choose another`},
+		{sources.Kind[sources.Fetcher]{Name: "print"}, `add the kind "print": it has no Defaults`},
+		{sinks.Kind{Name: "timeout", Defaults: defaults}, `add the kind "timeout": the name is reserved: choose another`},
+		{sources.Kind[int]{Name: "own"}, "add a kind of type sources.Kind[int]: want a kind of fetcher, source or sink"},
+	} {
+		catalogue := agent.Catalogue()
+		got := ""
+		if err := catalogue.Add(c.kind); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%+v: %q, want %q", c.kind, got, c.want)
+		}
+		if added := len(catalogue.Names()) - len(catalogueKinds()) + 1; (added == 1) != (c.want == "") {
+			t.Errorf("%+v: %d kinds were added", c.kind, added)
+		}
+	}
+}
+
+// TestMainRefuses checks that Main does not start with a kind that is refused.
+func TestMainRefuses(t *testing.T) {
+	if code := agent.Main(agent.Catalogue().Sinks[0]); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+}
+
+// TestExamples checks the example of every kind: it decodes strictly, is valid, names every setting, and sets each setting that
+// has a default to it.
+func TestExamples(t *testing.T) {
+	for _, k := range catalogueKinds() {
+		t.Run(k.name, func(t *testing.T) { checkExample(t, k.example, k.defaults) })
+	}
+	t.Run("auth", func(t *testing.T) { checkExample(t, auth.Example(), func() any { return &auth.Settings{} }) })
 }
 
 func checkExample(t *testing.T, example string, defaults func() any) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,7 +26,8 @@ import (
 	"github.com/collectington/collectington/sources/scrape/scrapetest"
 )
 
-// pages is an exporter that serves one page after the other, and the last one from then on. An empty page is a 503.
+// pages is an exporter that serves one page after the other, and the last one from then on. An empty page is a 503, and
+// "nothing" is a page without a byte.
 type pages struct {
 	contentType string
 	bodies      []string
@@ -40,7 +42,7 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", p.contentType)
-	_, _ = io.WriteString(w, body)
+	_, _ = io.WriteString(w, strings.TrimPrefix(body, "nothing"))
 }
 
 // scraped runs the agent until its job has scraped the exporters n times, by their host, and returns what Prometheus' own

@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -25,7 +24,7 @@ import (
 	_ "modernc.org/sqlite" // makes the databases of stories
 
 	"github.com/collectington/collectington/agent"
-	"github.com/collectington/collectington/sinks/remotewrite/spool"
+	"github.com/collectington/collectington/agent/durable"
 	"github.com/collectington/collectington/sources/fetch/http/fakeapi"
 )
 
@@ -46,6 +45,7 @@ func TestStories(t *testing.T) {
 				Setup: func(env *testscript.Env) error {
 					api := newOddAPI(t, env)
 					env.Setenv("API", api.URL)
+					env.Setenv("HOST", strings.TrimPrefix(api.URL, "http://"))
 					env.Setenv("OTHER", api.other.URL)
 					fake := fakeapi.New(api.other.URL)
 					env.Values["pages"] = fake
@@ -54,6 +54,7 @@ func TestStories(t *testing.T) {
 					env.Setenv("PAGES", pages.URL)
 					env.Setenv("AUTH", newAuthAPI(env).URL)
 					env.Setenv("KEY", "s3cr3t-key")
+					setKinds(env)
 					states, err := filepath.Abs("internal/state/testdata") // state files of earlier versions
 					env.Setenv("STATES", states)
 					return err
@@ -61,6 +62,25 @@ func TestStories(t *testing.T) {
 			})
 		})
 	}
+}
+
+// setKinds sets the names of kinds, so that stories need not list them, as messages do.
+func setKinds(env *testscript.Env) {
+	c := agent.Catalogue()
+	var fetchers, sources, sinks []string
+	for _, k := range c.Fetchers {
+		fetchers = append(fetchers, k.Name)
+	}
+	for _, k := range c.Sources {
+		sources = append(sources, k.Name)
+	}
+	for _, k := range c.Sinks {
+		sinks = append(sinks, k.Name)
+	}
+	env.Setenv("FETCHERS", strings.Join(fetchers, " or "))
+	env.Setenv("SOURCES", strings.Join(sources, " or "))
+	env.Setenv("SINKS", strings.Join(sinks, ", "))
+	env.Setenv("KINDS", strings.Join(append(append([]string{"job", "auth"}, c.Names()...), "test"), ", "))
 }
 
 var update = flag.Bool("update", false, "take what stories show for right")
@@ -113,9 +133,10 @@ func showing(ts *testscript.TestScript, _ bool, args []string) {
 
 // holding takes a spool's directory, as an agent that runs does, until the story ends.
 func holding(ts *testscript.TestScript, _ bool, args []string) {
-	q, err := spool.Open(ts.MkAbs(args[0]), spool.Options{Shards: 1, Log: slog.New(slog.DiscardHandler)})
-	ts.Check(err)
-	ts.Defer(func() { ts.Check(q.Close()) })
+	dir := durable.NewDir(ts.MkAbs(args[0]))
+	ts.Check(dir.Mkdir("."))
+	ts.Check(dir.Lock("lock"))
+	ts.Defer(func() { ts.Check(dir.Unlock()) })
 }
 
 // database runs the statements of a file in a database's file, which is made where there is none: sqlite jobs.db jobs.sql.
@@ -161,6 +182,7 @@ func newOddAPI(t testing.TB, env *testscript.Env) *oddAPI {
 		"/500":       text(500, "text/plain", "the database is down\nsecond line"),
 		"/429":       retryLater,
 		"/html":      text(200, "text/html", "<!DOCTYPE html><html><title>Log in</title></html>"),
+		"/page/":     text(200, "text/html", "<!DOCTYPE html><html><title>Log in</title></html>"), // at any path
 		"/truncated": text(200, "application/json", `{"total": 3, "items": [{"name": "a`),
 		"/empty":     text(200, "application/json", ""),
 		"/deep":      text(200, "application/json", strings.Repeat("[", 100_000)),

@@ -1,7 +1,3 @@
-// Package sinks says what a sink is. Each folder below is one kind.
-//
-// A sink delivers batches. To write a kind, make a folder with a Config struct (its yaml tags are the settings), an
-// example.yaml that names every setting at its default, and a Kind; then add one line to the catalogue.
 package sinks
 
 import (
@@ -16,97 +12,100 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Sink delivers one job's tick.
+// Sink delivers batches.
 type Sink interface {
-	// Write takes a batch; nil means that it was delivered, or that the sink answers for it from now on. The agent calls
-	// it one batch at a time, and again after an error: see [Permanent] and [After]. A batch replaces the one before of
-	// the same job: a series that is gone from it is gone. A batch without families ends all series of its job.
+	// Write takes a batch. nil means that it was delivered, or that the sink will deliver it. The agent calls it with one batch
+	// at a time, and again after an error: see [Permanent] and [After]. A batch replaces the previous one of its job: a series
+	// that is not in it has ended. A batch without families ends all series of its job. Write does not change the batch, and
+	// does not keep it after it returns.
 	Write(ctx context.Context, batch metric.Batch) error
 }
 
-// Runner is a sink with work between writes: a server to serve, a queue to drain.
+// Runner is an optional interface of a Sink that works between writes: a server, or a queue.
 type Runner interface {
-	// Run blocks until ctx ends, then finishes what it holds within Env.Drain and returns. An error before ctx ends says
-	// that the sink cannot work at all.
+	// Run returns after ctx ends. It first finishes what the sink holds, within Env.Drain. An error before the end of ctx means
+	// that the sink cannot work.
 	Run(ctx context.Context) error
 }
 
-// Repeater is a sink whose receiver keeps the past, so that it loses samples if the agent is killed before they are delivered.
-type Repeater interface {
-	// Repeat takes the last batch of a job before a restart, with its own time, before the first Write. The receiver may have its
-	// samples already: that it refuses them is no error and no loss. The series of the batch, those in Known included, have been
-	// delivered before: those that the next batch of the job does not have are ended by it.
-	Repeat(ctx context.Context, batch metric.Batch) error
-}
-
-// Checker is a sink that can tell, without sending metrics, whether it would work.
+// Checker is an optional interface of a Sink. Check reports whether the sink would work. It sends no metrics.
 type Checker interface {
 	Check(ctx context.Context) error
 }
 
-// Config is a kind's settings, and the only way to make its sink.
+// Repeater is an optional interface of a Sink whose receiver keeps the past. Without it, a sink loses the samples that it had not
+// delivered when the agent was killed.
+type Repeater interface {
+	// Repeat takes the last batch of a job before a restart, with its own time, before the first Write. The receiver may have its
+	// samples already: that it refuses them is neither an error nor a loss. The series of the batch, including those in Known,
+	// were delivered before: the next batch of the job ends those that it does not have.
+	Repeat(ctx context.Context, batch metric.Batch) error
+}
+
+// Kind is an entry of the catalogue. Functions that are nil are not called. They get the settings that Defaults has returned,
+// after the configuration file was read into them.
+type Kind struct {
+	Name     string        // the key in the configuration file
+	Defaults func() Config // returns new settings with the defaults set
+	Example  string        // the example.yaml of the folder
+	Pull     bool          // the sink waits for requests; a single run leaves it out
+
+	// Merges reports whether series of two jobs can be the same for the sink, because the name of the job is not among
+	// their labels. The check then compares the metrics of jobs.
+	Merges func(c Config) bool
+	// Notes returns what to tell the user about valid settings.
+	Notes func(c Config) []string
+	// SpoolDir returns the directory of the sink's queue, relative to that of the configuration. "" = the queue is in memory.
+	SpoolDir func(c Config) string
+	// ForBackfill returns the settings for a backfill while the agent runs: the queue is in memory, since the agent has locked
+	// the spool, and no series ends. Only a kind whose receiver accepts samples of the past has it.
+	ForBackfill func(c Config) Config
+}
+
+// KindName returns the name of the kind. With it, a Kind can be given to agent.Main.
+func (k Kind) KindName() string { return k.Name }
+
+// Config holds the settings of a kind, and makes the sink that they describe.
 type Config interface {
-	// Validate is pure: it reads no file and asks no network. It reports every problem, joined, each made by
-	// setting.Bad and so naming its setting.
+	// Validate reads no files and sends no requests. It returns every problem, joined with errors.Join, each made by
+	// setting.Bad, which names the setting.
 	Validate() error
-	// New makes the sink. It may read secrets; it opens nothing that needs closing.
+	// New makes the sink. It may read secrets. It opens nothing that needs closing.
 	New(env Env) (Sink, error)
 }
 
-// Claimer is a Config that names what only one sink can hold: an address to listen on, a group on a gateway.
+// Claimer is an optional interface of a Config. Claims returns what only one sink can use: an address to listen on, a group of a
+// gateway.
 type Claimer interface {
 	Claims() []string
 }
 
-// Merger is a Config whose sink may show the series of all jobs side by side without the job's name, so that two jobs can
-// collide.
-type Merger interface {
-	Merges() bool
-}
-
-// Spooler is a Config whose sink may queue on disk.
-type Spooler interface {
-	// SpoolDir is where, relative to the configuration's folder; "" = it queues in memory.
-	SpoolDir() string
-}
-
-// Backfiller is a Config whose receiver keeps samples of the past.
-type Backfiller interface {
-	// ForBackfill is the settings for a run beside the agent's own: its sink waits in memory, since the agent holds the
-	// spool, and ends no series that the agent goes on with.
-	ForBackfill() Config
-}
-
-// Noter is a Config that has something to say to whoever checks it, though nothing is wrong.
-type Noter interface {
-	Notes() []string
-}
-
-// Kind is one entry of the catalogue.
-type Kind struct {
-	Name     string        // the key in the configuration file
-	Defaults func() Config // fresh settings at each call, defaults filled in
-	Example  string        // the folder's example.yaml
-	Pull     bool          // it waits to be asked; a single run leaves it out
-}
-
-// Env is what the agent lends a sink.
+// Env is what the agent provides to a sink.
 type Env struct {
 	Name     string
 	Log      *slog.Logger
-	Web      *httpclient.Host
-	Clock    *clock.Clock   // nil = this machine's
-	Stats    *Stats         // what the sink tells of its work
-	External []metric.Label // external labels, sorted by name; a pushing sink adds those that a series lacks
-	Instance string         // the value of the instance label where the external labels have none: the host's name
-	Drain    time.Duration  // how long Run may go on after its context has ended
-	Out      io.Writer      // where a sink that shows its batches writes them
+	Web      *httpclient.Host // makes HTTP clients and resolves secrets
+	Clock    *clock.Clock     // nil = this machine's
+	Stats    *Stats           // counts what the sink sends and drops
+	External []metric.Label   // external labels, sorted by name; a pushing sink adds those that a series lacks
+	Instance string           // the value of the instance label if the external labels have none: the name of the host
+	Drain    time.Duration    // how long Run may continue after its context ends
+	Once     bool             // no process follows soon: Run also tries for as long as Drain what could be left on disk
+	Dir      string           // the folder of the configuration file, to which paths are relative
+	Out      io.Writer        // for a sink that shows its batches
+	Memory   Memory           // what the sink knows from before a restart; nil = nothing is kept
 }
 
-// Permanent marks an error that trying again cannot mend.
+// Memory keeps a few bytes of a sink over restarts. It is usable from the first Write or Run on, not in New.
+type Memory interface {
+	Load() []byte      // what was stored last, or nil
+	Store(data []byte) // soon on disk; for what costs a request to find out again
+}
+
+// Permanent marks an error after which the agent does not try again.
 func Permanent(err error) error { return &permanent{err} }
 
-// IsPermanent tells whether err was marked so.
+// IsPermanent reports whether err was marked by [Permanent].
 func IsPermanent(err error) bool {
 	_, ok := errors.AsType[*permanent](err)
 	return ok
@@ -116,10 +115,10 @@ type permanent struct{ error }
 
 func (p *permanent) Unwrap() error { return p.error }
 
-// After marks an error that asks for a pause before the next try.
+// After marks an error after which the agent waits for a pause before it tries again.
 func After(err error, pause time.Duration) error { return &after{err, pause} }
 
-// Pause is what the error asks for, 0 where it asks for nothing.
+// Pause returns the pause of an error marked by [After], or 0.
 func Pause(err error) time.Duration {
 	if a, ok := errors.AsType[*after](err); ok {
 		return a.pause

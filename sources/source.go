@@ -1,16 +1,3 @@
-// Package sources says what a source is. Each folder below is one kind.
-//
-// A job has a source, which turns one tick into readings, and may have a fetcher, which gets the documents that the source
-// computes from:
-//
-//	jobs:
-//	  oncall:
-//	    http: {url: …}          # a fetcher: where data comes from
-//	    metrics: {…}            # a source: how readings are computed from it
-//
-// To write a kind, make a folder with a Config struct (its yaml tags are the settings), an example.yaml that names every
-// setting at its default, and a Kind; then add one line to the catalogue, and have package sourcetest test it. The agent
-// does the rest: retries, time-outs, panics, logging and the metrics about the job are its business and no source's.
 package sources
 
 import (
@@ -32,10 +19,14 @@ type Source interface {
 	Collect(ctx context.Context, tick Tick) (metric.Readings, error)
 }
 
-// Fetcher gets documents.
+// Fetcher fetches documents.
 type Fetcher interface {
-	// Fetch gets one document. It is valid until the next call.
-	Fetch(ctx context.Context, tick Tick) (*Document, error)
+	// Fetch fetches the document of a request; the zero Request is the one of the settings. A fetcher that accepts no other
+	// returns [ErrFixedRequest] for it. Fetch returns soon after ctx ends, and after an error it behaves as if it had not been
+	// called. The document is valid until the next call.
+	//
+	// The credentials and headers of the settings go only to the origin (RFC 6454) of the settings' address.
+	Fetch(ctx context.Context, tick Tick, r Request) (*Document, error)
 }
 
 // Tick is one run of a job.
@@ -49,68 +40,67 @@ type Tick struct {
 	Interval time.Duration // how long after it the next one is due
 }
 
-// Config is a kind's settings, and the only way to make what they describe.
+// Kind is an entry of the catalogue. T is Fetcher or Source. Functions that are nil are not called. They get the settings that
+// Defaults has returned, after the configuration file was read into them.
+type Kind[T any] struct {
+	Name     string           // the key in the configuration file
+	Defaults func() Config[T] // returns new settings with the defaults set
+	Example  string           // the example.yaml of the folder
+
+	// Check reads the files that the settings name, for cton check: Validate must not. Env has neither Web nor Fetch.
+	Check func(c Config[T], env Env) error
+	// Expressions returns the jq expressions of the settings and how each of them runs.
+	Expressions func(c Config[T]) []Expression
+	// Version returns the version of what the thing is made of besides its settings, such as a script. A reload replaces the
+	// thing if its version differs.
+	Version func(made T) string
+}
+
+// KindName returns the name of the kind. With it, a Kind can be given to agent.Main.
+func (k Kind[T]) KindName() string { return k.Name }
+
+// Config holds the settings of a kind, and makes what they describe.
 type Config[T any] interface {
-	// Validate is pure: it reads no file and asks no network. It reports every problem, joined, each made by
-	// setting.Bad and so naming its setting.
+	// Validate reads no files and sends no requests. It returns every problem, joined with errors.Join, each made by
+	// setting.Bad, which names the setting.
 	Validate() error
-	// New makes the thing. It may read secrets; it opens nothing that needs closing.
+	// New makes the fetcher or source. It may read secrets. It opens nothing that needs closing. If it cannot read a file, its
+	// error wraps the *fs.PathError: then the job's runs fail, each of which calls New again, and all other jobs work.
 	New(env Env) (T, error)
 }
 
-// Declarer is a source's Config that knows beforehand which metrics it will measure. The check uses it to find metrics
-// of two jobs that would collide.
+// Declarer is an optional interface of a source's Config: the metrics are known before the first tick. The check of a
+// configuration then finds metrics of two jobs that collide.
 type Declarer interface {
 	Declares() []*metric.Desc
 }
 
-// Identifier is a fetcher's Config that can tell what it fetches apart from how: a job whose header or time-out changes
-// still measures the same thing, and keeps its totals over a reload.
+// Identifier is an optional interface of a fetcher's Config: it returns what is fetched, without how. A job whose header or
+// timeout changes still measures the same thing, and keeps its totals over a reload.
 type Identifier interface {
 	Identity() string
 }
 
-// Checker is a source's Config whose settings name files. The check reads them, which Validate may not.
-type Checker interface {
-	Check(env Env) error // env has neither Web nor Fetch
-}
-
-// Explainer is a source's Config of jq expressions, which can tell how each of them runs.
-type Explainer interface {
-	Explain() []Expression
-}
-
-// Expression is one jq expression of a configuration.
-type Expression struct {
-	Setting string // where it stands, below the source
-	Text    string
-	Needs   string // the part of it for which the document is converted and jq is run; "" = it runs straight on the document
-}
-
-// Dated is a Config that can tell whether what it makes can speak of the past: it asks for a tick's window, or its readings
-// have times of their own. Where neither a job's fetcher nor its source does, each window of a backfill would get today's
-// numbers. A Config that does not tell may well do so.
+// Dated is an optional interface of a Config. It reports whether what is fetched or computed depends on the tick's window, or has
+// times of its own. A job for which it is false can be neither backfilled nor given windows: each window would get today's
+// numbers. Without the interface it is true.
 type Dated interface{ Dated() bool }
 
-// Versioned is a source that is made of more than its settings, such as a file. A reload replaces it when its version
-// differs, even where the settings are the same.
-type Versioned interface{ Version() string }
-
-// Kind is one entry of the catalogue.
-type Kind[T any] struct {
-	Name     string           // the key in the configuration file
-	Defaults func() Config[T] // fresh settings at each call, defaults filled in
-	Example  string           // the folder's example.yaml
+// Expression is a jq expression of a configuration.
+type Expression struct {
+	Setting string // its path below the source's settings
+	Text    string
+	Needs   string // the part that needs jq and a converted document; "" = it runs directly on the document
 }
 
-// Env is what the agent lends a source or fetcher.
+// Env is what the agent provides to a source or fetcher.
 type Env struct {
 	Job   string
 	Log   *slog.Logger
 	Web   *httpclient.Host // makes HTTP clients and resolves secrets
-	Fetch Fetcher          // for a source: the job's fetcher, nil where it has none
-	Dir   string           // the folder of the configuration file, from which relative paths are taken
+	Fetch Fetcher          // for a source: the job's fetcher, or nil
+	Dir   string           // the folder of the configuration file, to which paths are relative
 
-	// Show is told of what people who try a job want to see: a section's name and a line for it. Nil = nobody looks.
+	// Show gets what cton try shows: the name of a section and a line. nil = nothing is shown.
 	Show func(section, line string)
 }

@@ -306,9 +306,16 @@ func (p *Parser) number() error {
 			return p.want("a digit")
 		}
 	}
+	if p.at-start > maxNumber {
+		p.at = start
+		return p.want("a number of at most 4096 characters")
+	}
 	p.add(Number, start, p.at, false)
 	return nil
 }
+
+// maxNumber bounds the characters of a number. To calculate with more takes time in proportion to the square of their number.
+const maxNumber = 4096
 
 func (p *Parser) digits() bool {
 	start := p.at

@@ -9,6 +9,7 @@
 //     end in the middle of a record, or in zeros. A reader must find the end of what is whole, for instance by checksums,
 //     and truncate the file to it before it appends.
 //   - A file that [FS.Lock] has locked is locked for one process until Unlock, or until the process ends.
+//   - A symbolic link stays: Replace and ReplaceFile replace the file that it leads to, and Lock changes no such file.
 //
 // [Dir] is a directory on disk. Package [github.com/collectington/collectington/agent/durable/disktest] has a simulated
 // one, which fails and loses what was not synced, for tests.
@@ -72,8 +73,18 @@ const tempSuffix = ".tmp"
 func TempName(name string) string { return name + tempSuffix }
 
 // Replace replaces a file, or creates it, with what write writes. After an error the file has its old content, or, if only
-// SyncDir failed, the new content, which a power cut may undo. One process at a time may replace the file: see FS.Lock.
+// SyncDir failed, the new content, which a power cut may undo. One process at a time may replace the file: see FS.Lock. If name
+// is a symbolic link, the file that it leads to is replaced, whose directory then has the temporary file.
 func Replace(fsys FS, name string, write func(io.Writer) error) error {
+	if d, ok := fsys.(*Dir); ok {
+		target, err := follow(d.at(name))
+		if err != nil {
+			return err
+		}
+		if target != d.at(name) {
+			fsys, name = NewDir(filepath.Dir(target)), filepath.Base(target)
+		}
+	}
 	_, err := ReplaceAll(fsys, []string{name}, func(_ int, w io.Writer) error { return write(w) })
 	return err
 }
@@ -86,7 +97,7 @@ type Replaced struct {
 }
 
 // ReplaceAll replaces several files as Replace replaces one, and syncs the directory once. It works in order and stops at
-// the first file that fails.
+// the first file that fails. A symbolic link is replaced itself.
 func ReplaceAll(fsys FS, names []string, write func(i int, w io.Writer) error) (r Replaced, err error) {
 	created, synced, err := writeTemp(fsys, names, write)
 	for r.Named < synced {
@@ -143,11 +154,15 @@ const staleAfter = time.Hour
 // ReplaceFile replaces a file, or creates it, for its owner only. Unlike Replace it needs no lock: the last of several
 // processes wins. It removes temporary files that crashed processes have left.
 func ReplaceFile(path string, content []byte) error {
+	path, err := follow(path)
+	if err != nil {
+		return err
+	}
 	dir, base := filepath.Dir(path), filepath.Base(path)
 	removeStale(dir, base)
 	d := NewDir(dir)
 	temp := uniqueName(base)
-	err := write(d, temp, content)
+	err = write(d, temp, content)
 	if err == nil {
 		err = d.Rename(temp, base)
 	}
@@ -172,6 +187,10 @@ func write(fsys FS, name string, content []byte) error {
 
 // CheckReplace returns why ReplaceFile could not replace a file, or nil. It creates and removes a temporary file.
 func CheckReplace(path string) error {
+	path, err := follow(path)
+	if err != nil {
+		return err
+	}
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is %w: name a file", path, ErrNotRegular)
 	}

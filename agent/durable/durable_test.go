@@ -117,3 +117,86 @@ func TestReplaceFile(t *testing.T) {
 		}
 	}
 }
+
+// TestReplaceBehindLinks replaces files behind symbolic links, also relative ones in directories that are links themselves. The
+// links stay, and nothing is left beside them.
+func TestReplaceBehindLinks(t *testing.T) {
+	for name, replace := range map[string]func(path, content string) error{
+		"Replace": func(path, content string) error {
+			return durable.Replace(durable.NewDir(filepath.Dir(path)), filepath.Base(path), func(w io.Writer) error {
+				_, err := io.WriteString(w, content)
+				return err
+			})
+		},
+		"ReplaceFile": func(path, content string) error {
+			return errors.Join(durable.CheckReplace(path), durable.ReplaceFile(path, []byte(content)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			err := errors.Join(os.MkdirAll(filepath.Join(dir, "data", "deep"), 0o700), os.Mkdir(filepath.Join(dir, "etc"), 0o700),
+				os.Symlink(filepath.Join("data", "deep"), filepath.Join(dir, "way")), // way/.. is data
+				os.Symlink("../way/../state", filepath.Join(dir, "etc", "relative")),
+				os.Symlink(filepath.Join(dir, "etc", "relative"), filepath.Join(dir, "absolute")),
+				os.Symlink("loop", filepath.Join(dir, "loop")), os.Symlink("none/x", filepath.Join(dir, "nowhere")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, link := range []string{"etc/relative", "absolute"} {
+				content := fmt.Sprint("content ", i)
+				if err := replace(filepath.Join(dir, link), content); err != nil {
+					t.Errorf("%s: %v", link, err)
+				}
+				if data, err := os.ReadFile(filepath.Join(dir, "data", "state")); string(data) != content || err != nil {
+					t.Errorf("%s: the target has %q, %v; want %q", link, data, err, content)
+				}
+				if info, err := os.Lstat(filepath.Join(dir, link)); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+					t.Errorf("%s is no link any more: %v, %v", link, info, err)
+				}
+			}
+			for _, broken := range []string{"loop", "nowhere"} {
+				if err := replace(filepath.Join(dir, broken), "x"); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, broken)) {
+					t.Errorf("%s: %v", broken, err)
+				}
+			}
+			for _, left := range []string{"etc/*", "etc/.*", "data/*", "data/.*"} {
+				names, _ := filepath.Glob(filepath.Join(dir, left))
+				for _, name := range names {
+					if base := filepath.Base(name); base != "relative" && base != "state" && base != "deep" {
+						t.Errorf("left behind: %s", name)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestLockBehindLink holds that a lock behind a symbolic link holds, that the file there keeps its content, and that none is made.
+func TestLockBehindLink(t *testing.T) {
+	dir := t.TempDir()
+	foreign := filepath.Join(dir, "foreign")
+	err := errors.Join(os.WriteFile(foreign, []byte("precious"), 0o600), os.Mkdir(filepath.Join(dir, "spool"), 0o700),
+		os.Symlink("../foreign", filepath.Join(dir, "spool", "lock")), os.Symlink("../missing", filepath.Join(dir, "spool", "dangling")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := durable.NewDir(filepath.Join(dir, "spool")), durable.NewDir(filepath.Join(dir, "spool"))
+	if err := a.Lock("lock"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Lock("lock"); err == nil || err.Error() != "in use by another process" {
+		t.Errorf("locked twice: %v", err)
+	}
+	if err := errors.Join(a.Unlock(), b.Lock("lock"), b.Unlock()); err != nil {
+		t.Errorf("after Unlock: %v", err)
+	}
+	if data, err := os.ReadFile(foreign); string(data) != "precious" || err != nil {
+		t.Errorf("the file behind the link has %q, %v", data, err)
+	}
+	if err := a.Lock("dangling"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a link to a missing file: %v", err)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "missing")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("locking has made the file behind the link: %v", err)
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"runtime"
 )
 
+const noFollow = 0
+
 // tryLock returns an error: package syscall has no file locks for this system.
 func tryLock(*os.File) (held bool, err error) {
 	return false, fmt.Errorf("cannot lock files on %s: %w", runtime.GOOS, errors.ErrUnsupported)

@@ -20,9 +20,15 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("in use by process %d", e.PID)
 }
 
-// Lock locks a file and writes the process' number into it.
+// Lock locks a file and writes the process' number into it. If the name is a symbolic link, it locks the file that the link
+// leads to, which must exist and keeps its content.
 func (d *Dir) Lock(name string) error {
-	f, err := os.OpenFile(d.at(name), os.O_RDWR|os.O_CREATE, 0o600)
+	link := isLink(d.at(name))
+	flag := os.O_RDWR | os.O_CREATE | noFollow
+	if link {
+		flag = os.O_RDWR
+	}
+	f, err := os.OpenFile(d.at(name), flag, 0o600)
 	if err != nil {
 		return err
 	}
@@ -34,9 +40,11 @@ func (d *Dir) Lock(name string) error {
 		f.Close()
 		return err
 	}
-	// The number is for people. On a full disk it can be missing.
-	_ = f.Truncate(0)
-	_, _ = fmt.Fprintln(f, os.Getpid())
+	if !link {
+		// The number is for people. On a full disk it can be missing.
+		_ = f.Truncate(0)
+		_, _ = fmt.Fprintln(f, os.Getpid())
+	}
 	d.lock = f
 	return nil
 }

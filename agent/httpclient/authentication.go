@@ -39,7 +39,7 @@ func (h *Host) Authenticator(s *Settings) (Authenticator, error) {
 			return nil, setting.Bad("auth", "there is no auth.%s", s.Auth)
 		}
 		tokenHost.policy = nil // a response to a login must not come from the cache
-		return provider.Authenticator(&tokenHost)
+		return provider.Authenticator(tokenHost.Under("auth." + s.Auth))
 	case s.BasicAuth != nil:
 		return authorization(func() (string, error) { return s.BasicAuth.header(h) }), nil
 	case s.Authorization != nil:

@@ -18,12 +18,10 @@ type Client struct {
 }
 
 // Client returns a client with these settings. It reads the secrets that the settings refer to at each request, so a rotated
-// secret is used at once. It fails if a file of tls_config cannot be used or auth names no provider.
+// secret is used at once, and so it does with the files of tls_config: as long as one cannot be used, requests fail, and
+// Host.Unready is called. It returns an error if auth names no provider.
 func (h *Host) Client(s *Settings) (*Client, error) {
-	transport, err := newTransport(h, s.TLS, &s.Proxy)
-	if err != nil {
-		return nil, err
-	}
+	transport := newTransport(h, s.TLS, &s.Proxy)
 	authenticator, err := h.Authenticator(s)
 	if err != nil {
 		return nil, err

@@ -18,8 +18,10 @@
 //   - A body is read within a limit, which holds for what it is decompressed to. gzip is undone.
 //   - Every error is ready to be shown: it begins with the method and the URL, says what went wrong and which setting helps,
 //     and contains no query and no secret. errors.Is and errors.As find the original error.
-//   - TLS, proxies and authentication follow the settings. Secrets and files are read again when they change.
+//   - TLS, proxies and authentication follow the settings. Secrets and files are read again when they change. A file that cannot
+//     be used makes requests fail until it can, and nothing else.
 //   - Credentials never go to another origin: redirects that leave it are refused.
+//   - A server whose name gets another address is followed, within 20 seconds or with the next request.
 //   - Rate limits, Retry-After and quotas of a server hold for all jobs that send it requests, if the host has [SharedState].
 //   - The context of a request is its only time-out.
 package httpclient
@@ -28,6 +30,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/collectington/collectington/agent/setting"
@@ -42,15 +45,26 @@ type Host struct {
 	// Dial replaces the way to connect; nil = the system's. Tests set an in-memory network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
+	// Resolve replaces the lookup of a host's addresses; nil = the system's. With it, Dial is called with addresses. If only
+	// Dial is set, it resolves names itself, and their changes are not followed.
+	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+
 	// Transport, if not nil, answers every request in place of the network. No connection is made and no certificate is
 	// read. Rate limits, authentication, redaction and observation work as usual.
 	Transport http.RoundTripper
+
+	// Tap, if not nil, wraps what answers every request, below authentication. It sees requests as they are sent and bodies
+	// without gzip.
+	Tap func(http.RoundTripper) http.RoundTripper
 
 	// Shared is the state that the jobs of the process share; nil = no rate limits and no cache.
 	Shared *SharedState
 
 	// Observe is called after every exchange, possibly by several goroutines at once; nil = no observer.
 	Observe func(Exchange)
+
+	// Unready is called by Client if requests would fail because a file of tls_config cannot be used; nil = no observer.
+	Unready func(error)
 
 	policy    *RequestPolicy // nil = none
 	forTokens bool           // its requests ask for tokens, so their bodies are not shown
@@ -83,6 +97,15 @@ func (h *Host) RememberNamed(name, value string) {
 	if NamesSecret(name) && len(value) >= minGuessed {
 		h.Secrets.Remember(value)
 	}
+}
+
+// Under returns the host for a client whose settings are under the setting of a path, which errors given to Unready then name.
+func (h *Host) Under(path string) *Host {
+	under := *h
+	if h.Unready != nil {
+		under.Unready = func(err error) { h.Unready(setting.Under(path, err)) }
+	}
+	return &under
 }
 
 func (h *Host) redactor() redactor { return redactor{h.Secrets} }

@@ -39,7 +39,7 @@ func NewOAuth2Provider(o *OAuth2, grant Grant) *OAuth2Provider {
 
 // Authenticator implements Provider.
 func (p *OAuth2Provider) Authenticator(h *Host) (Authenticator, error) {
-	client, err := h.Client(&Settings{TLS: p.set.TLS, Proxy: p.set.Proxy})
+	client, err := h.Under("oauth2").Client(&Settings{TLS: p.set.TLS, Proxy: p.set.Proxy})
 	if err != nil {
 		return nil, setting.Under("oauth2", err)
 	}

@@ -43,16 +43,6 @@ func newStatusError(redact redactor, resp *http.Response, body string) *StatusEr
 	return e
 }
 
-// pageTitle returns the title of an HTML page, "" if it has none.
-func pageTitle(page string) string {
-	_, after, _ := strings.Cut(page, "<title>")
-	title, _, found := strings.Cut(after, "</title>")
-	if !found {
-		return ""
-	}
-	return text.OneLine(title)
-}
-
 func statusText(code int) string {
 	return strings.TrimSpace(fmt.Sprintf("%d %s", code, http.StatusText(code)))
 }

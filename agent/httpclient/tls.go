@@ -4,18 +4,22 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	promconfig "github.com/prometheus/common/config"
 
+	"github.com/collectington/collectington/agent/durable"
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// TLS is the settings of TLS connections. The files are read again when they change. The keys are those of Prometheus.
+// TLS is the settings of TLS connections. The files are read again when they change. Requests
+// fail as long as one of them cannot be used. The keys are those of Prometheus.
 type TLS struct {
 	CAFile             string     `yaml:"ca_file"`
 	CertFile           string     `yaml:"cert_file"`
@@ -60,9 +64,9 @@ func (t *TLS) validate() error {
 	return nil
 }
 
-// transport returns a transport made by newTransport. It is made again when a file of these settings changes. Relative paths
-// are relative to dir.
-func (t *TLS) transport(dir string, newTransport func(*tls.Config) (http.RoundTripper, error)) (http.RoundTripper, error) {
+// transport returns a transport made by newTransport. It is made again when a file of these settings changes. As long as a
+// file cannot be used, requests fail. Relative paths are relative to dir.
+func (t *TLS) transport(dir string, newTransport func(*tls.Config) http.RoundTripper) http.RoundTripper {
 	if t == nil {
 		return newTransport(&tls.Config{MinVersion: tls.VersionTLS12})
 	}
@@ -71,34 +75,59 @@ func (t *TLS) transport(dir string, newTransport func(*tls.Config) (http.RoundTr
 		ServerName: t.ServerName, MinVersion: promconfig.TLSVersion(t.MinVersion), InsecureSkipVerify: t.InsecureSkipVerify,
 	}
 	cfg.SetDirectory(dir)
-	build := func() (http.RoundTripper, error) {
-		config, err := promconfig.NewTLSConfigWithContext(context.Background(), &cfg)
-		if err != nil {
-			return nil, setting.Bad("tls_config", "%v", err)
-		}
-		return newTransport(config)
-	}
-	reloading := &reloadingTransport{build: build}
-	for _, path := range []string{cfg.CAFile, cfg.CertFile, cfg.KeyFile} {
-		if path != "" {
-			reloading.files = append(reloading.files, filepath.Clean(path))
+	reloading := &reloadingTransport{config: cfg, newTransport: newTransport}
+	for _, f := range []tlsFile{{"ca_file", cfg.CAFile}, {"cert_file", cfg.CertFile}, {"key_file", cfg.KeyFile}} {
+		if f.path != "" {
+			reloading.files = append(reloading.files, f)
 		}
 	}
-	if len(reloading.files) == 0 {
-		return build()
-	}
-	_, err := reloading.current()
-	return reloading, err
+	return reloading
 }
 
-// reloadingTransport is a transport that is built again when one of its files changes.
+// tlsFile is a file of the settings.
+type tlsFile struct{ setting, path string }
+
+// maxTLSFile is the maximum size of a certificate or key file, in bytes. A bundle of all public authorities has 250 kB.
+const maxTLSFile = 4 << 20
+
+// read returns the content of the file. Its errors name the setting.
+func (f *tlsFile) read() ([]byte, error) {
+	dir, name := filepath.Split(f.path)
+	data, err := durable.NewDir(dir).ReadFile(name, maxTLSFile+1)
+	switch {
+	case errors.Is(err, durable.ErrNotRegular):
+		err = fmt.Errorf("%s is %w", f.path, err)
+	case err == nil && len(data) > maxTLSFile:
+		err = fmt.Errorf("%s is larger than %s", f.path, setting.Bytes(maxTLSFile))
+	case err == nil && f.setting == "key_file" && isEncrypted(data):
+		err = fmt.Errorf("the private key in %s is encrypted, and there is no setting for its passphrase: "+
+			"write the key without it, with openssl pkey -in %[1]s -out FILE, and protect FILE by its mode", f.path)
+	}
+	if err != nil {
+		return nil, setting.Bad("tls_config."+f.setting, "%v", err)
+	}
+	return data, nil
+}
+
+// isEncrypted reports whether a private key needs a passphrase: PKCS #8 (RFC 5958), or the older form with headers (RFC 1421).
+func isEncrypted(file []byte) bool {
+	for block, rest := pem.Decode(file); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+			return true
+		}
+	}
+	return false
+}
+
+// reloadingTransport is a transport that is made at the first request, and again when one of its files changes.
 type reloadingTransport struct {
-	build func() (http.RoundTripper, error)
-	files []string
+	config       promconfig.TLSConfig
+	newTransport func(*tls.Config) http.RoundTripper
+	files        []tlsFile
 
 	mu        sync.Mutex
 	transport http.RoundTripper
-	sum       [sha256.Size]byte // of the files that transport was built from
+	sum       [sha256.Size]byte // of the files that transport was made from
 }
 
 func (r *reloadingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -110,12 +139,18 @@ func (r *reloadingTransport) RoundTrip(req *http.Request) (*http.Response, error
 	return transport.RoundTrip(req)
 }
 
+// ready returns why requests fail, or nil.
+func (r *reloadingTransport) ready() error {
+	_, err := r.current()
+	return err
+}
+
 func (r *reloadingTransport) current() (http.RoundTripper, error) {
 	all := sha256.New()
 	for _, file := range r.files {
-		data, err := os.ReadFile(file)
+		data, err := file.read()
 		if err != nil {
-			return nil, setting.Bad("tls_config", "%v", err)
+			return nil, err
 		}
 		part := sha256.Sum256(data)
 		all.Write(part[:])
@@ -126,15 +161,15 @@ func (r *reloadingTransport) current() (http.RoundTripper, error) {
 	if r.transport != nil && sum == r.sum {
 		return r.transport, nil
 	}
-	next, err := r.build()
+	config, err := promconfig.NewTLSConfigWithContext(context.Background(), &r.config)
 	if err != nil {
-		return nil, err
+		return nil, setting.Bad("tls_config", "%v", err)
 	}
 	if r.transport != nil {
 		closeIdle(r.transport)
 	}
-	r.transport, r.sum = next, sum
-	return next, nil
+	r.transport, r.sum = r.newTransport(config), sum
+	return r.transport, nil
 }
 
 // CloseIdleConnections closes the connections that no request uses.

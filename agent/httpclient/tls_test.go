@@ -155,19 +155,67 @@ func TestTLSMismatch(t *testing.T) {
 	wantError(t, err, "the certificate has expired or is not yet valid, or this host's clock is wrong")
 }
 
-func TestInvalidTLSFiles(t *testing.T) {
-	w := tlsWorld(t)
-	if err := os.WriteFile(filepath.Join(w.host.Secrets.Dir, "not.pem"), []byte("hello"), 0o600); err != nil {
+// TestTLSFilesThatCannotBeUsed holds that a file that is missing, unreadable or wrong costs the requests and not the client,
+// that Unready gets the same reason at once, and that requests work as soon as the files do.
+func TestTLSFilesThatCannotBeUsed(t *testing.T) {
+	w, ca := tlsWorld(t), newAuthority(t)
+	cert := ca.issue(t, time.Now().Add(time.Hour))
+	server := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}})
+	dir := w.host.Secrets.Dir
+	key, err := x509.MarshalPKCS8PrivateKey(ca.key)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for text, want := range map[string]string{
-		`tls_config: {ca_file: gone.pem}`:                     "tls_config: ",
-		`tls_config: {ca_file: not.pem}`:                      "not.pem",
-		`tls_config: {cert_file: not.pem, key_file: not.pem}`: "tls_config: ",
-		`oauth2: {client_id: a, client_secret: "env:PASSWORD", token_url: "http://l.example", tls_config: {ca_file: gone.pem}}`: "oauth2.tls_config: ",
+	oldKey := "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"
+	for name, content := range map[string]string{"text.pem": "hello", "old.pem": oldKey, "large.pem": strings.Repeat("x", maxTLSFile+1)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writePEM(t, filepath.Join(dir, "ca.pem"), "CERTIFICATE", ca.cert.Raw)
+	writePEM(t, filepath.Join(dir, "cert.pem"), "CERTIFICATE", cert.Certificate[0])
+	writePEM(t, filepath.Join(dir, "key.pem"), "PRIVATE KEY", key)
+	writePEM(t, filepath.Join(dir, "new.pem"), "ENCRYPTED PRIVATE KEY", key)
+	if err := os.Mkdir(filepath.Join(dir, "folder.pem"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const oauth2 = `oauth2: {client_id: a, client_secret: "env:PASSWORD", token_url: "` // its own settings of TLS
+	for _, c := range []struct{ settings, late, want string }{
+		{`tls_config: {ca_file: late.pem}`, "ca.pem", "tls_config.ca_file: stat " + dir + "/late.pem: no such file or directory"},
+		{`tls_config: {ca_file: late.pem/x}`, "", "tls_config.ca_file: stat " + dir + "/late.pem/x: no"},
+		{`tls_config: {ca_file: text.pem}`, "", "unable to use specified CA cert file " + dir + "/text.pem"},
+		{`tls_config: {ca_file: folder.pem}`, "", "tls_config.ca_file: " + dir + "/folder.pem is not a regular file"},
+		{`tls_config: {ca_file: large.pem}`, "", "tls_config.ca_file: " + dir + "/large.pem is larger than 4MiB"},
+		{`tls_config: {ca_file: ca.pem, cert_file: cert.pem, key_file: late.pem}`, "key.pem", "tls_config.key_file: stat " + dir + "/late.pem: no such file or directory"},
+		{`tls_config: {ca_file: ca.pem, cert_file: cert.pem, key_file: text.pem}`, "", "tls_config: unable to use specified client cert (file " + dir + "/cert.pem) & key (file " + dir + "/text.pem)"},
+		{`tls_config: {ca_file: ca.pem, cert_file: cert.pem, key_file: old.pem}`, "", "tls_config.key_file: the private key in " + dir + "/old.pem is encrypted"},
+		{`tls_config: {ca_file: ca.pem, cert_file: cert.pem, key_file: new.pem}`, "", "write the key without it, with openssl pkey -in " + dir + "/new.pem"},
+		{oauth2 + server.URL + `", tls_config: {ca_file: gone.pem}}`, "", "tls_config.ca_file: stat " + dir + "/gone.pem: no such file or directory"},
 	} {
-		_, err := w.host.Client(settings(t, text))
-		wantError(t, err, want)
+		var early []string
+		host := *w.host
+		host.Unready = func(err error) { early = append(early, err.Error()) }
+		client, err := host.Client(settings(t, c.settings))
+		if err != nil {
+			t.Errorf("%s: %v", c.settings, err)
+			continue
+		}
+		if len(early) != 1 || !strings.Contains(early[0], c.want) || strings.HasPrefix(c.settings, "oauth2") != strings.HasPrefix(early[0], "oauth2.tls_config") {
+			t.Errorf("%s: at once: %q, want %s", c.settings, early, c.want)
+		}
+		_, _, err = w.get(t.Context(), client, server.URL+"/x")
+		wantError(t, err, c.want)
+		if c.late == "" {
+			continue
+		}
+		late := filepath.Join(dir, "late.pem")
+		if err := os.Link(filepath.Join(dir, c.late), late); err != nil {
+			t.Fatal(err)
+		}
+		w.mustGet(t, client, server.URL)
+		if err := os.Remove(late); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 //	exchangeTransport   User-Agent, gzip, Host.Observe (this file)
 //	cacheTransport      cached and conditional responses (cache.go)
 //	throttledTransport  rate limits, Retry-After, quotas (throttle.go)
+//	movingTransport     new connections when the server's name gets another address (moving.go)
 //	http.Transport      TLS, proxy (tls.go, proxy.go), or Host.Transport
 
 // Bounds of connections. The bound of a request is its context.
@@ -37,51 +38,56 @@ const (
 )
 
 // newTransport returns the layers from exchangeTransport on.
-func newTransport(h *Host, t *TLS, p *Proxy) (http.RoundTripper, error) {
+func newTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
 	network := h.Transport
 	if network == nil {
-		var err error
-		if network, err = newNetworkTransport(h, t, p); err != nil {
-			return nil, err
-		}
+		network = newNetworkTransport(h, t, p)
 	}
-	return &exchangeTransport{next: withSharedState(h, network, t, p), host: h, redact: h.redactor()}, nil
+	transport := http.RoundTripper(&exchangeTransport{next: withSharedState(h, network, t, p), host: h, redact: h.redactor()})
+	if h.Tap != nil {
+		transport = h.Tap(transport)
+	}
+	return transport
 }
 
 // newNetworkTransport returns the layer that connects to servers.
-func newNetworkTransport(h *Host, t *TLS, p *Proxy) (http.RoundTripper, error) {
-	dial := h.Dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
+func newNetworkTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
 	dir := ""
 	if h.Secrets != nil {
 		dir = h.Secrets.Dir
 	}
-	return t.transport(dir, func(cfg *tls.Config) (http.RoundTripper, error) {
+	transport := t.transport(dir, func(cfg *tls.Config) http.RoundTripper {
 		protocols := new(http.Protocols)
 		protocols.SetHTTP1(true)
 		protocols.SetHTTP2(true)
-		return &http.Transport{
-			Proxy:                  p.proxyFunc(h.Secrets),
-			OnProxyConnectResponse: checkProxyConnect,
-			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-				defer cancel()
-				return dial(ctx, network, address)
-			},
-			TLSClientConfig:     cfg,
-			TLSHandshakeTimeout: handshakeTimeout,
-			Protocols:           protocols,
-			// Pings detect a dead HTTP/2 connection: the time-out of a request does not close it.
-			HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
-			DisableCompression:     true, // exchangeTransport undoes gzip
-			MaxIdleConns:           maxIdle,
-			MaxIdleConnsPerHost:    maxIdlePerHost,
-			IdleConnTimeout:        idleTimeout,
-			MaxResponseHeaderBytes: maxHeaderBytes,
-		}, nil
+		return newMovingTransport(h, func(dial dialFunc) *http.Transport {
+			return &http.Transport{
+				Proxy:                  p.proxyFunc(h.Secrets),
+				OnProxyConnectResponse: checkProxyConnect,
+				DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+					ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+					defer cancel()
+					return dial(ctx, network, address)
+				},
+				TLSClientConfig:     cfg,
+				TLSHandshakeTimeout: handshakeTimeout,
+				Protocols:           protocols,
+				// Pings detect a dead HTTP/2 connection: the time-out of a request does not close it.
+				HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+				DisableCompression:     true, // exchangeTransport undoes gzip
+				MaxIdleConns:           maxIdle,
+				MaxIdleConnsPerHost:    maxIdlePerHost,
+				IdleConnTimeout:        idleTimeout,
+				MaxResponseHeaderBytes: maxHeaderBytes,
+			}
+		})
 	})
+	if r, ok := transport.(*reloadingTransport); ok && h.Unready != nil {
+		if err := r.ready(); err != nil {
+			h.Unready(err)
+		}
+	}
+	return transport
 }
 
 func closeIdle(transport http.RoundTripper) {

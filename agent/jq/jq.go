@@ -7,8 +7,8 @@
 //   - An error of compiling names the character and suggests what was meant.
 //
 // A kind uses [Expression] as the type of a setting. It compiles the text when the configuration is read, and
-// [Expression.Run] returns one value and [Expression.All] all values. A run ends when its context ends. Other than that gojq
-// bounds neither the time nor the memory of a run: a caller must give it a context with a timeout, and input of bounded size.
+// [Expression.Run] returns one value and [Expression.Each] all values. A run ends soon after its context, and when it is over its
+// bounds of memory and depth: see [Exceeded]. A caller must give it a context with a timeout, and input of bounded size.
 //
 // Values are those of gojq: nil, bool, int, float64, *big.Int, json.Number, string, []any and map[string]any. The package is part of
 // the public kit for plug-ins, and its exported names stay as they are within a major version.
@@ -26,13 +26,13 @@ import (
 // maxText bounds an expression, in bytes.
 const maxText = 16 << 10
 
-// Compile parses and compiles an expression.
-func Compile(text string) (*gojq.Query, *gojq.Code, error) {
-	query, err := parse(text)
+// Compile parses and compiles an expression. The query is for reading alone.
+func Compile(text string) (*gojq.Query, *Code, error) {
+	query, own, err := parse(text)
 	if err != nil {
 		return nil, nil, err
 	}
-	code, err := compile(query)
+	code, err := compile(own)
 	return query, code, err
 }
 
@@ -41,37 +41,37 @@ const nowVariable = "$__now"
 
 // CompileAt is like Compile for code that is run with variables, such as "$start". The first value of a run is the [Epoch] that
 // the function now returns; the values of the variables follow.
-func CompileAt(text string, variables ...string) (*gojq.Query, *gojq.Code, error) {
-	query, err := parse(text)
+func CompileAt(text string, variables ...string) (*gojq.Query, *Code, error) {
+	query, own, err := parse(text)
 	if err != nil {
 		return nil, nil, err
 	}
 	now := &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: nowVariable}}}
-	timed := *query
-	timed.FuncDefs = append([]*gojq.FuncDef{{Name: "now", Body: now}}, query.FuncDefs...)
-	code, err := compile(&timed, gojq.WithVariables(append([]string{nowVariable}, variables...)))
+	own.FuncDefs = append([]*gojq.FuncDef{{Name: "now", Body: now}}, own.FuncDefs...)
+	code, err := compile(own, append([]string{nowVariable}, variables...)...)
 	return query, code, err
 }
 
 // Epoch returns a time as jq's now does: in seconds since 1970.
 func Epoch(t time.Time) float64 { return float64(t.Unix()) + float64(t.Nanosecond())/1e9 }
 
-func parse(text string) (*gojq.Query, error) {
+// parse parses an expression twice: the second query is for compiling, which changes it.
+func parse(text string) (query, own *gojq.Query, err error) {
 	if len(text) > maxText {
-		return nil, fmt.Errorf("the expression exceeds %d bytes: use a script for logic of this size", maxText)
+		return nil, nil, fmt.Errorf("the expression exceeds %d bytes: use a script for logic of this size", maxText)
 	}
-	query, err := gojq.Parse(text)
-	if err != nil {
+	if query, err = gojq.Parse(text); err != nil {
 		if p, ok := errors.AsType[*gojq.ParseError](err); ok {
-			return nil, fmt.Errorf("not a jq expression: %w, after %d characters%s", err, max(0, p.Offset-len(p.Token)), hint(p.Token))
+			return nil, nil, fmt.Errorf("not a jq expression: %w, after %d characters%s", err, max(0, p.Offset-len(p.Token)), hint(p.Token))
 		}
-		return nil, fmt.Errorf("not a jq expression: %w", err)
+		return nil, nil, fmt.Errorf("not a jq expression: %w", err)
 	}
-	return query, nil
+	own, err = gojq.Parse(text)
+	return query, own, err
 }
 
-func compile(query *gojq.Query, options ...gojq.CompilerOption) (*gojq.Code, error) {
-	code, err := gojq.Compile(query, append(options, gojq.WithFunction("timestamp", 0, 0, timestamp))...)
+func compile(query *gojq.Query, variables ...string) (*Code, error) {
+	code, err := newCode(query, variables...)
 	if err != nil {
 		return nil, fmt.Errorf("jq: %w%s", err, hint(err.Error()))
 	}

@@ -17,8 +17,8 @@ func TestCompile(t *testing.T) {
 		"." + strings.Repeat(" ", 16000): "",
 		strings.Repeat(".", 17<<10):      "the expression exceeds 16384 bytes: use a script for logic of this size",
 	} {
-		at := func(text string) (*gojq.Query, *gojq.Code, error) { return CompileAt(text, "$start") }
-		for name, compile := range map[string]func(string) (*gojq.Query, *gojq.Code, error){"Compile": Compile, "CompileAt": at} {
+		at := func(text string) (*gojq.Query, *Code, error) { return CompileAt(text, "$start") }
+		for name, compile := range map[string]func(string) (*gojq.Query, *Code, error){"Compile": Compile, "CompileAt": at} {
 			query, code, err := compile(text)
 			if err == nil && (query == nil || code == nil || want != "") || err != nil && err.Error() != want {
 				t.Errorf("%s of %.20s: got %v, want %s", name, text, err, want)
@@ -40,7 +40,7 @@ func TestNowIsTheTimeOfTheRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, _ := code.Run(nil, Epoch(at)).Next(); got != want {
+		if got, _ := code.One(t.Context(), nil, Epoch(at)); got != want {
 			t.Errorf("%s is %v, want %v", text, got, want)
 		}
 	}

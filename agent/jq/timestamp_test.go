@@ -52,16 +52,14 @@ func TestTimestamp(t *testing.T) {
 				if err != nil {
 					return err.Error(), nil
 				}
-				v, _ := code.Run(nil).Next()
-				return fmt.Sprint(v), v
+				return shown(code.One(t.Context(), nil))
 			},
 			"CompileAt": func(text string) (string, any) {
 				_, code, err := CompileAt(text)
 				if err != nil {
 					return err.Error(), nil
 				}
-				v, _ := code.Run(nil, 0.0).Next()
-				return fmt.Sprint(v), v
+				return shown(code.One(t.Context(), nil, 0.0))
 			},
 		} {
 			whole := text + " | timestamp"
@@ -121,4 +119,12 @@ func BenchmarkParseTime(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// shown returns a value or an error as text, and the value.
+func shown(v any, err error) (string, any) {
+	if err != nil {
+		return err.Error(), err
+	}
+	return fmt.Sprint(v), v
 }

@@ -74,7 +74,7 @@ type Series struct {
 
 // More is what few series have, apart from the others to save memory.
 type More struct {
-	Exemplars []Exemplar      // of a counter or histogram; a sink that cannot carry them leaves them out
+	Exemplars []Exemplar      // a sink that cannot carry them leaves them out
 	Histogram *HistogramValue // of a histogram
 	Summary   *SummaryValue   // of a summary
 }
@@ -110,12 +110,15 @@ type Point struct {
 	Start int64 // as in Series
 }
 
-// Exemplar is one of the observations that a series has counted, with labels such as a trace ID. In a histogram it belongs
-// to the bucket of its value.
+// Exemplar is one of the observations that a series has counted, with labels such as a trace ID.
 type Exemplar struct {
 	Labels []Label // sorted by name
 	Value  float64
 	Time   int64 // Unix milliseconds; 0 = the sample's
+
+	// Sample is which sample of a classic histogram or of a summary has it. 1 is the first bucket or quantile; behind the
+	// last, which in a histogram is +Inf, come the sum and the count. 0 = the bucket of its value.
+	Sample int
 }
 
 // HistogramValue is the value of a histogram. It is immutable.

@@ -33,6 +33,7 @@ type Converter struct {
 	counters   slab[dto.Counter]
 	untyped    slab[dto.Untyped]
 	starts     slab[timestamppb.Timestamp]
+	exemplars  exemplarSlabs
 	histograms histogramSlabs
 	summaries  summarySlabs
 }
@@ -48,6 +49,8 @@ func (c *Converter) Reset() {
 	c.counters.reset()
 	c.untyped.reset()
 	c.starts.reset()
+	c.exemplars.values.reset()
+	c.exemplars.lists.reset()
 	c.histograms.reset()
 	c.summaries.reset()
 }
@@ -110,8 +113,12 @@ func (c *Converter) series(d *Desc, s *Series) *dto.Metric {
 	case Counter:
 		m.Counter = c.counters.one()
 		m.Counter.Value, m.Counter.CreatedTimestamp = &s.Value, c.start(s.Start)
+		m.Counter.Exemplar = c.newestExemplar(s, everyExemplar)
 	case Histogram, GaugeHistogram:
 		m.Histogram = c.histogram(d, s.Histogram(), c.start(s.Start))
+		if len(s.Exemplars()) > 0 {
+			c.histogramExemplars(d, s, m.Histogram)
+		}
 	case Summary:
 		m.Summary = c.summary(d, s.Summary(), c.start(s.Start))
 	default:
@@ -130,6 +137,10 @@ func (c *Converter) pairsOf(set *LabelSet) []*dto.LabelPair {
 		c.labels = c.Labels(c.labels, labels)
 		labels = c.labels[n:]
 	}
+	return c.pairsOfLabels(labels)
+}
+
+func (c *Converter) pairsOfLabels(labels []Label) []*dto.LabelPair {
 	list, pairs := c.pairLists.some(len(labels)), c.pairs.some(len(labels))
 	for i := range labels {
 		pairs[i].Name, pairs[i].Value = &labels[i].Name, &labels[i].Value
@@ -242,7 +253,7 @@ func (c *Converter) classic(bounds []float64, counts []uint64) []*dto.Bucket {
 		sum += n
 		sums[i] = sum
 		b := &buckets[i]
-		b.CumulativeCount = &sums[i]
+		b.CumulativeCount, b.Exemplar = &sums[i], nil
 		if i < len(bounds) {
 			b.UpperBound = &bounds[i]
 		} else {

@@ -17,8 +17,8 @@ import (
 // Type is a metric's type, as in Prometheus.
 type Type uint8
 
-// The types of metrics. Unknown and GaugeHistogram cannot be declared; only scraped metrics have them. A GaugeHistogram has
-// native buckets only.
+// The types of metrics. Only Gauge to Summary can be declared; only scraped metrics have the others. A GaugeHistogram has native
+// buckets only. Info and StateSet are values of [Desc.Scraped]; the Type of such a metric is Gauge.
 const (
 	Unknown Type = iota
 	Gauge
@@ -26,6 +26,8 @@ const (
 	Histogram
 	Summary
 	GaugeHistogram
+	Info
+	StateSet
 )
 
 // From is what a counter's readings are.
@@ -93,6 +95,10 @@ type Desc struct {
 	// adds such labels does not add them to these series.
 	Targeted bool `json:"targeted,omitempty"`
 
+	// Scraped is the type that an exporter states for a metric that is passed on as gauges: Info, StateSet, or GaugeHistogram
+	// for the series of a classic one. A sink that sends types sends it in place of Type. 0 = Type.
+	Scraped Type `json:"-"`
+
 	Delta       bool        `json:"delta,omitempty"`       // gauge: its value is the change since the last tick
 	From        From        `json:"from,omitempty"`        // counter
 	OnDecrease  OnDecrease  `json:"on_decrease,omitempty"` // counter
@@ -106,10 +112,14 @@ type Desc struct {
 
 	FirstRun FirstRun `json:"-"`
 
-	Buckets   []float64     `json:"buckets,omitempty"`   // classic histogram: upper bounds, ascending, without +Inf
-	Native    bool          `json:"native,omitempty"`    // histogram: native buckets, besides the classic ones if any
-	Quantiles []float64     `json:"quantiles,omitempty"` // summary
-	MaxAge    time.Duration `json:"max_age,omitempty"`   // summary: quantiles are computed over observations of this time
+	Buckets   []float64 `json:"buckets,omitempty"`   // classic histogram: upper bounds, ascending, without +Inf
+	Native    bool      `json:"native,omitempty"`    // histogram: native buckets, besides the classic ones if any
+	Quantiles []float64 `json:"quantiles,omitempty"` // summary
+
+	// KeepClassic makes a sink that sends native buckets send the classic ones too.
+	KeepClassic bool `json:"keep_classic,omitempty"`
+
+	MaxAge time.Duration `json:"max_age,omitempty"` // summary: quantiles are computed over observations of this time
 }
 
 // Accumulates reports whether readings add to a running total that the ledger keeps. A tick without a reading of such a

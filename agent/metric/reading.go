@@ -21,6 +21,9 @@ type Measured struct {
 	// series from tick to tick (see LabelSet).
 	Series []Series
 
+	// Earlier has points of Series that are older than their values, as [Family.Earlier] does.
+	Earlier map[*LabelSet][]Point
+
 	// Err is why the metric could not be measured in this tick. Its rows are not used, and its last values remain while
 	// they are valid.
 	Err error

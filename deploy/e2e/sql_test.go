@@ -45,7 +45,7 @@ func (d *database) fetcher(t *testing.T, dsn, query string, args ...any) sources
 func answer(ctx context.Context, t *testing.T, f sources.Fetcher) string {
 	t.Helper()
 	end := time.Date(2026, 7, 1, 10, 0, 0, 0, time.UTC)
-	doc, err := f.Fetch(ctx, sources.Tick{Time: end, Start: end.Add(-time.Hour), End: end})
+	doc, err := f.Fetch(ctx, sources.Tick{Time: end, Start: end.Add(-time.Hour), End: end}, sources.Request{})
 	if err != nil {
 		if strings.Contains(err.Error(), "hunter22") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("shows a password, or is not one line: %q", err)

@@ -24,8 +24,14 @@ import (
 //go:embed example.yaml
 var example string
 
-// Kind is the catalogue's entry.
-var Kind = sinks.Kind{Name: "expose", Defaults: func() sinks.Config { return defaults() }, Example: example, Pull: true}
+// Kind is the catalogue's entry. Without a job label, two jobs can have the same series.
+var Kind = sinks.Kind{
+	Name:     "expose",
+	Defaults: func() sinks.Config { return defaults() },
+	Example:  example,
+	Pull:     true,
+	Merges:   func(c sinks.Config) bool { return c.(*Config).JobLabel == "" },
+}
 
 // Config is the settings of one page.
 type Config struct {
@@ -84,9 +90,6 @@ func (c *Config) Claims() []string {
 	}
 	return []string{"the address " + net.JoinHostPort(host, strconv.Itoa(int(port)))}
 }
-
-// Merges implements [sinks.Merger]: without a job label, two jobs can have the same series.
-func (c *Config) Merges() bool { return c.JobLabel == "" }
 
 // New implements [sinks.Config].
 func (c *Config) New(env sinks.Env) (sinks.Sink, error) { return newSink(c, env), nil }

@@ -73,7 +73,7 @@ func TestClaims(t *testing.T) {
 			t.Errorf("%s claims %q, want %q", listen, got, want)
 		}
 	}
-	if !(&Config{}).Merges() || (&Config{JobLabel: "x"}).Merges() {
+	if !Kind.Merges(&Config{}) || Kind.Merges(&Config{JobLabel: "x"}) {
 		t.Error("jobs are merged only without a job label")
 	}
 }

@@ -30,6 +30,8 @@ const (
 	maxHeader     = 16 << 10
 	maxScrapes    = 40
 	lastScrape    = time.Second // for scrapes in progress when the agent stops
+
+	webPause = 5 * time.Second // until a web config file that cannot be used is read again
 )
 
 // Check implements [sinks.Checker]. It checks that the web config file is valid and the address is free.
@@ -44,14 +46,20 @@ func (s *sink) Check(ctx context.Context) error {
 	return l.Close()
 }
 
-// Run implements [sinks.Runner]. It serves until ctx ends.
+// Run implements [sinks.Runner]. It serves until ctx ends, from when the web config file can be used on.
 func (s *sink) Run(ctx context.Context) error {
-	if err := s.checkWeb(); err != nil {
-		return err
-	}
 	l, err := s.listen(ctx)
 	if err != nil {
 		return err
+	}
+	if s.checkWeb() != nil {
+		l.Close() // so that scrapes fail and do not wait
+		if !s.waitForWeb(ctx) {
+			return nil
+		}
+		if l, err = s.listen(ctx); err != nil {
+			return err
+		}
 	}
 	defer l.Close()
 	log := s.env.Log.Handler()
@@ -138,6 +146,25 @@ func (s *sink) checkWeb() error {
 		problem += " (basic_auth_users needs passwords hashed with bcrypt, as by htpasswd -nB)"
 	}
 	return fmt.Errorf("read web_config_file %s: %w", s.config.WebConfigFile, &textError{problem, err})
+}
+
+// waitForWeb waits until the web config file can be used, and logs why it cannot. It returns false if ctx ends before that.
+func (s *sink) waitForWeb(ctx context.Context) bool {
+	for logged := ""; ; {
+		err := s.checkWeb()
+		if err == nil {
+			return true
+		}
+		if err.Error() != logged {
+			logged = err.Error()
+			s.env.Log.Error("the page is not served until the web config file can be used", "error", err)
+		}
+		select {
+		case <-time.After(webPause):
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // url returns the URL of the page for a browser on this machine.

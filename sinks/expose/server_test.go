@@ -22,6 +22,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -235,12 +236,30 @@ func TestBadWebConfigFile(t *testing.T) {
 			path = write(t, dir, "web.yml", content)
 		}
 		b := open(t, Config{WebConfigFile: path})
-		for name, err := range map[string]error{"Check": b.Check(t.Context()), "Run": b.Run(t.Context())} {
-			if err == nil || !strings.HasPrefix(err.Error(), "read web_config_file "+path+": ") || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
-				t.Errorf("%s of %q: %v", name, content, err)
-			}
+		if err := b.Check(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "read web_config_file "+path+": ") || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("Check of %q: %v", content, err)
 		}
 	}
+}
+
+// TestWebConfigFileComesLate holds that the page waits for its web config file and says so once, for each reason.
+func TestWebConfigFileComesLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		b := open(t, Config{WebConfigFile: filepath.Join(dir, "web.yml")})
+		begun, ready := time.Now(), make(chan bool)
+		go func() { ready <- b.waitForWeb(t.Context()) }()
+		time.Sleep(time.Minute + time.Second)
+		write(t, dir, "web.yml", "odd: 1")
+		time.Sleep(time.Minute)
+		if n := strings.Count(b.logged(), "level=ERROR msg=\"the page is not served until the web config file can be used\""); n != 2 {
+			t.Errorf("%d lines are logged, want 2:\n%s", n, b.logged())
+		}
+		write(t, dir, "web.yml", "basic_auth_users: {}")
+		if ok := <-ready; !ok || time.Since(begun) != 2*time.Minute+webPause {
+			t.Errorf("ready is %t after %s", ok, time.Since(begun))
+		}
+	})
 }
 
 func write(t *testing.T, dir, name, content string) string {

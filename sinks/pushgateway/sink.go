@@ -191,9 +191,22 @@ func (s *sink) Check(ctx context.Context) error {
 	}
 	defer resp.Close()
 	if resp.StatusCode/100 == 2 || resp.StatusCode == http.StatusNotFound { // old versions do not have the path
-		return nil
+		return resp.Wrap(notGateway(resp))
 	}
 	return resp.StatusError()
+}
+
+// maxAnswer is how much of an answer is read, in bytes.
+const maxAnswer = 8 << 10
+
+// notGateway returns an error if a web page has answered, such as that of a login.
+func notGateway(resp *httpclient.Response) error {
+	page := resp.WebPage(resp.Excerpt(maxAnswer))
+	if page == "" {
+		return nil
+	}
+	return fmt.Errorf("%d %s: %s: this is not a Pushgateway: check url, and whether a login or a proxy answers in its place",
+		resp.StatusCode, http.StatusText(resp.StatusCode), page)
 }
 
 // doer sends the requests of a pusher. It adds the context, which the pusher does not pass on when it deletes, and returns
@@ -222,11 +235,15 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	}
 	defer resp.Close()
 	switch code := resp.StatusCode; {
-	case resp.Request.Method != req.Method:
-		// A 301 or 302 turns a push into a GET (RFC 9110 section 15.4). Its success does not mean that anything was pushed.
+	case resp.Request.Method != req.Method || resp.Request.URL.Path != req.URL.Path:
+		// A 301 or 302 turns a push into a GET (RFC 9110 section 15.4), and the path is the group. The success of such a request
+		// does not mean that the group was pushed.
 		to := resp.Request.URL
 		return nil, &statusError{fmt.Errorf("redirected to %s://%s%s: set url to the address of the Pushgateway", to.Scheme, to.Host, to.Path), http.StatusMovedPermanently, 0}
 	case code == http.StatusOK || code == http.StatusAccepted:
+		if err := notGateway(resp); err != nil {
+			return nil, &statusError{err, code, 0}
+		}
 		// The push package does not accept 200 for a deletion.
 		return &http.Response{StatusCode: http.StatusAccepted, Body: http.NoBody}, nil
 	}

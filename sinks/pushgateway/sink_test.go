@@ -306,6 +306,37 @@ func TestRedirected(t *testing.T) {
 	}
 }
 
+// TestPage holds that a web page with status 200 is not the answer of a Pushgateway, and that the push is tried again.
+func TestPage(t *testing.T) {
+	r := newRig(t, nil)
+	r.respond(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html><title>Log in</title>") })
+	const want = `200 OK: a web page with the title "Log in": this is not a Pushgateway: check url`
+	err := r.Write(t.Context(), metric.Batch{Job: "j", Families: []metric.Family{gauge("up")}})
+	if err == nil || sinks.IsPermanent(err) || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v", err)
+	}
+	if n := r.env.Stats.Sent.Load(); n != 0 {
+		t.Errorf("%d samples are counted as sent", n)
+	}
+	if err := r.Sink.(sinks.Checker).Check(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Check: %v", err)
+	}
+}
+
+// TestRedirectToAnotherGroup holds that a redirect to another path is no success, though it keeps the method.
+func TestRedirectToAnotherGroup(t *testing.T) {
+	r := newRig(t, nil)
+	r.respond(func(w http.ResponseWriter, q *http.Request) {
+		if q.URL.Path != "/other" {
+			http.Redirect(w, q, "/other", http.StatusTemporaryRedirect)
+		}
+	})
+	err := r.Write(t.Context(), metric.Batch{Job: "j", Families: []metric.Family{gauge("up")}})
+	if err == nil || !strings.HasSuffix(err.Error(), "/other: set url to the address of the Pushgateway") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestDeleteReturns200 holds that a deletion may be answered with 200.
 func TestDeleteReturns200(t *testing.T) {
 	r := newRig(t, nil)

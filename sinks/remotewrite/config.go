@@ -35,7 +35,14 @@ import (
 var example string
 
 // Kind is the entry in the catalogue.
-var Kind = sinks.Kind{Name: "remote_write", Defaults: func() sinks.Config { return defaults() }, Example: example}
+var Kind = sinks.Kind{
+	Name:        "remote_write",
+	Defaults:    func() sinks.Config { return defaults() },
+	Example:     example,
+	Notes:       func(c sinks.Config) []string { return c.(*Config).notes() },
+	SpoolDir:    func(c sinks.Config) string { return c.(*Config).Spool.Dir },
+	ForBackfill: func(c sinks.Config) sinks.Config { return c.(*Config).forBackfill() },
+}
 
 // Config is the settings of the sink.
 type Config struct {
@@ -44,6 +51,7 @@ type Config struct {
 	Headers  map[string]setting.Text `yaml:"headers"`
 	Timeout  setting.Duration        `yaml:"timeout"` // of one request
 	Request  Request                 `yaml:"request"`
+	Refusals Refusals                `yaml:"on_refusal"` // of requests that the receiver refuses
 	Spool    Spool                   `yaml:"spool"`
 
 	Connections int `yaml:"connections"` // each sends its own part of the series
@@ -129,6 +137,25 @@ func (o Order) String() string { return [...]string{"oldest_first", "newest_firs
 // MarshalText returns the text that UnmarshalText accepts.
 func (o Order) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
+// Refusals says what becomes of a request that the receiver refuses.
+type Refusals deliver.Refusals
+
+func (r Refusals) String() string { return [...]string{"auto", "drop", "search"}[r] }
+
+// UnmarshalText accepts auto, drop and search.
+func (r *Refusals) UnmarshalText(text []byte) error {
+	for _, known := range []deliver.Refusals{deliver.Auto, deliver.Drop, deliver.Search} {
+		if string(text) == Refusals(known).String() {
+			*r = Refusals(known)
+			return nil
+		}
+	}
+	return errors.New("want auto, drop or search")
+}
+
+// MarshalText returns the text that UnmarshalText accepts.
+func (r Refusals) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
 // Validate implements sinks.Config.
 func (c *Config) Validate() error {
 	var all []error
@@ -166,8 +193,8 @@ func (c *Config) Claims() []string {
 	return []string{"the spool " + filepath.Clean(c.Spool.Dir)}
 }
 
-// Notes implements sinks.Noter. It names what the receiver must support.
-func (c *Config) Notes() []string {
+// notes names what the receiver must support.
+func (c *Config) notes() []string {
 	if c.Spool.Order == Order(spool.NewestFirst) {
 		return []string{"spool.order newest_first needs a receiver that takes samples out of order " +
 			"(Prometheus and Mimir: out_of_order_time_window, at least spool.max_age)"}
@@ -175,11 +202,8 @@ func (c *Config) Notes() []string {
 	return nil
 }
 
-// SpoolDir implements sinks.Spooler.
-func (c *Config) SpoolDir() string { return c.Spool.Dir }
-
-// ForBackfill implements sinks.Backfiller.
-func (c *Config) ForBackfill() sinks.Config {
+// forBackfill returns the settings for a backfill.
+func (c *Config) forBackfill() *Config {
 	past := *c
 	past.Spool.Dir, past.Spool.Order, past.StaleOnExit = "", Order(spool.OldestFirst), false
 	return &past
@@ -188,7 +212,7 @@ func (c *Config) ForBackfill() sinks.Config {
 // wrongHeader returns why a header cannot be set, or "".
 func (c *Config) wrongHeader(name string) string {
 	switch http.CanonicalHeaderKey(name) {
-	case "Content-Type", "Content-Encoding", "Content-Length", "Transfer-Encoding", "Host", "Connection", deliver.VersionHeader:
+	case "Content-Type", "Content-Encoding", "Content-Length", "Transfer-Encoding", "Host", "Connection", "User-Agent", deliver.VersionHeader:
 		return "the protocol sets this header: remove it"
 	case "Authorization":
 		if c.Web.Authenticates() {

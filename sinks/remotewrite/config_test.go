@@ -75,4 +75,17 @@ func TestValidate(t *testing.T) {
 		"headers.: not a header's name", "headers.a b: not", "headers.content-type: the protocol sets")
 	wrong("{url: 'http://m', headers: {authorization: d}, basic_auth: {username: a, password: 'env:P'}}",
 		"headers.authorization: another setting sets this header")
+	wrong("{url: 'http://m', headers: {user-agent: custom/1}}", "headers.user-agent: the protocol sets this header: remove it")
+}
+
+func TestOnRefusal(t *testing.T) {
+	for _, text := range []string{"auto", "drop", "search"} {
+		c, err := load(t, "on_refusal: "+text)
+		if got, _ := c.Refusals.MarshalText(); err != nil || string(got) != text {
+			t.Errorf("%s is %s, %v", text, got, err)
+		}
+	}
+	if _, err := load(t, "on_refusal: retry"); err == nil || !strings.Contains(err.Error(), "want auto, drop or search") {
+		t.Errorf("retry: %v", err)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/collectington/collectington/agent/httpclient/memnet"
+	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/deliver"
@@ -81,15 +83,22 @@ func TestFallBack(t *testing.T) {
 				if n := r.stats.Sent.Load(); n != 3 {
 					r.Errorf("Sent is %d, want 3", n)
 				}
-				// 2.0 is tried again after a day.
+				// 2.0 is tried again after a day, and after five minutes by an empty request if it was not 415.
 				d.set(acceptAll)
-				time.Sleep(24 * time.Hour)
+				after, want := 24*time.Hour, []Protocol{2, 2}
+				if name != "415" {
+					after, want = 5*time.Minute, []Protocol{2, 2, 2}
+				}
+				time.Sleep(after - 2*time.Minute) // since the last write; the fallback was two minutes before it
 				for range 2 {
 					r.write("j", gauge("x", 1, "a"))
 					r.tick()
 				}
-				if got, want := protocols(d.all()[4:]), []Protocol{2, 2}; !slices.Equal(got, want) {
-					r.Errorf("after a day protocols %v, want %v", got, want)
+				if got := protocols(d.all()[4:]); !slices.Equal(got, want) {
+					r.Errorf("after %s protocols %v, want %v", after, got, want)
+				}
+				if n := len(points(d.all()[4:])); n != 2 {
+					r.Errorf("%d samples were sent, want 2", n)
 				}
 				r.wantLogged("accepts remote-write 2.0 now", 1)
 				r.wantDropped(sinks.Refused, 0)
@@ -134,12 +143,19 @@ func TestFixedProtocolHasNoFallBack(t *testing.T) {
 			}
 		})
 	}
+	// A 2xx that does not say what was written is no success of 2.0. What answers may be another server.
 	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(200) }}
 	withReceiver(t, d, withProtocol(Protocol2), func(r *rig) {
 		r.write("j", gauge("x", 1, "a"))
 		r.tick()
-		r.wantLogged("it supports 1.0 only", 1)
-		r.wantDropped(sinks.Refused, 1)
+		r.wantLogged("the receiver supports 1.0 only; set protocol to auto or 1.0", 1)
+		r.wantDropped(sinks.Refused, 0)
+		d.set(acceptAll)
+		time.Sleep(maxPause)
+		r.tick()
+		if n := r.stats.Sent.Load(); n != 1 {
+			r.Errorf("Sent is %d, want 1", n)
+		}
 	})
 }
 
@@ -189,12 +205,12 @@ func TestRejectionIsLoggedOnceWithHint(t *testing.T) {
 		r.wantLogged("400 Bad Request: failed pushing to ingester", 1)
 		r.wantLogged("out_of_order_time_window", 1)
 		r.wantLogged(`series="{room=\"}0\"}"`, 1)
-		refuse(404, "<html>\n\n<body>nothing here, k-s3cret k-s3cret")
+		refuse(410, "nothing here, k-s3cret k-s3cret")
 		r.sink.env.Web.Secrets.Remember("k-s3cret")
 		r.write("j", gauge("x", 1, "a"))
 		r.tick()
 		r.wantLogged("the receiver refused samples", 2)
-		r.wantLogged("check the path of url", 1)
+		r.wantLogged("410 Gone: nothing here", 1)
 		r.wantLogged(`series="{__name__=\"x\"`, 1)
 		r.wantLogged("k-s3cret", 0)
 		r.wantDropped(sinks.Refused, 4)
@@ -239,8 +255,10 @@ func TestRetriesKeepOrder(t *testing.T) {
 				time.Sleep(2 * maxPause)
 				r.tick()
 				var times []int64
-				for _, q := range d.all()[failed:] {
-					times = append(times, q.points[0].time)
+				for _, q := range d.all()[failed:] { // records that waited may be joined
+					for _, p := range q.points {
+						times = append(times, p.time)
+					}
 				}
 				want := []int64{0, 60e3, 120e3, 180e3, 240e3}
 				for i := range want {
@@ -559,4 +577,84 @@ func TestOnceBehindBacklog(t *testing.T) {
 		r.stop()
 		r.wantNothingPending()
 	})
+}
+
+// A metric that was scraped and is passed on as gauges keeps the type that its exporter states.
+func TestScrapedTypes(t *testing.T) {
+	types := map[string]metric.Type{"build_info": metric.Info, "state": metric.StateSet, "q_bucket": metric.GaugeHistogram, "temp": 0}
+	want := map[string]string{"build_info": "INFO", "state": "STATESET", "q_bucket": "GAUGEHISTOGRAM", "temp": "GAUGE"}
+	for _, p := range []Protocol{Protocol1, Protocol2} {
+		d := new(fakeReceiver)
+		withReceiver(t, d, withProtocol(p), func(r *rig) {
+			for name, is := range types {
+				f := gauge(name, 1, "a")
+				f.Desc.Scraped = is
+				r.write(name, f)
+			}
+			r.tick()
+			got := map[string]string{}
+			for _, q := range d.all() {
+				for of, text := range q.metadata {
+					for name := range types {
+						if of == name || strings.Contains(of, `__name__="`+name+`"`) {
+							got[name], _, _ = strings.Cut(text, " ")
+						}
+					}
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				r.Errorf("%s: types differ (-want +got):\n%s", p, diff)
+			}
+		})
+	}
+}
+
+// notes is a sinks.Memory.
+type notes struct {
+	mu   sync.Mutex
+	data []byte
+}
+
+func (n *notes) Load() []byte {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.data
+}
+
+func (n *notes) Store(data []byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.data = data
+}
+
+// TestProtocolIsRemembered holds that a receiver of 1.0 is asked for 2.0 once, and not by each process, until it is due again,
+// and that another receiver is asked.
+func TestProtocolIsRemembered(t *testing.T) {
+	memory, d := &notes{}, &fakeReceiver{answer: accept1Only}
+	process := func(url string) (protocols []Protocol) {
+		before := len(d.all())
+		withReceiver(t, d, func(c *Config, env *sinks.Env) {
+			env.Memory = memory
+			if url != "" {
+				if err := c.URL.UnmarshalText([]byte(url)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, func(r *rig) {
+			r.write("house", gauge("temp", 20, "a"))
+			r.tick()
+		})
+		for _, request := range d.all()[before:] {
+			protocols = append(protocols, request.protocol)
+		}
+		return protocols
+	}
+	for i, want := range [][]Protocol{{Protocol2, Protocol1}, {Protocol1}, {Protocol1}} {
+		if got := process(""); !slices.Equal(got, want) {
+			t.Errorf("process %d sends %v, want %v", i, got, want)
+		}
+	}
+	if got := process("http://receiver/other"); !slices.Equal(got, []Protocol{Protocol2, Protocol1}) {
+		t.Errorf("to another receiver: %v", got)
+	}
 }

@@ -1,7 +1,7 @@
 package remotewrite
 
 import (
-	"context"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,7 +13,6 @@ import (
 
 	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/metric"
-	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
 )
@@ -47,41 +46,131 @@ func TestSamplesStayOnDisk(t *testing.T) {
 	})
 }
 
-// If the directory cannot be used, or another sink uses it, Run returns an error. Write waits until its context ends. Run can
-// be called again.
+// A sink whose spool cannot be opened, since another process has it or there is a file in its place, delivers from memory and does
+// not end. When the spool can be opened, what waits is put on disk.
 func TestSpoolThatCannotBeOpened(t *testing.T) {
 	dir := t.TempDir()
+	for name, block := range map[string]func(t *testing.T, dir string) (free func()){
+		"in use": func(t *testing.T, dir string) func() {
+			other := spool.Open(dir, spool.Options{Shards: 1, Log: slog.New(slog.DiscardHandler)})
+			return func() {
+				if err := other.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		},
+		"a file": func(t *testing.T, dir string) func() {
+			if err := os.WriteFile(dir, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return func() {
+				if err := os.Remove(dir); err != nil {
+					t.Error(err)
+				}
+			}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			dir, network, d := filepath.Join(dir, name), memnet.NewNetwork(), new(fakeReceiver)
+			free := block(t, dir)
+			r := newRig(t, network, onDisk(dir))
+			r.run()
+			r.write("j", gauge("x", 1, "a"))
+			r.tick()
+			r.wantLogged("level=ERROR msg=\"the spool cannot be opened", 1)
+			if n := r.stats.Pending().Samples; n != 1 {
+				t.Errorf("%s: %d samples are pending, want 1", name, n)
+			}
+			free()
+			r.write("j", gauge("x", 2, "a"))
+			waiting, err := spool.List(dir)
+			if len(waiting) != 2 || err != nil {
+				t.Errorf("%s: %d records are on disk, %v; want 2", name, len(waiting), err)
+			}
+			network.Serve(t, "receiver:80", d)
+			r.tick()
+			r.stop()
+			r.wantNothingPending()
+			if all := d.all(); len(all) != 2 || all[0].points[0].value != 1 || all[1].points[0].value != 2 {
+				t.Errorf("%s: %v came", name, points(all))
+			}
+			if left, err := spool.List(dir); len(left) != 0 || err != nil {
+				t.Errorf("%s: left on disk are %v, %v", name, left, err)
+			}
+		})
+	}
+}
+
+// TestEndWithoutReceiver ends a sink whose receiver is down. With all on disk that takes no longer than one try, with samples in
+// memory, or if no other run is to come, as long as Drain.
+func TestEndWithoutReceiver(t *testing.T) {
+	refuse := func(*fakeReceiver) {}
+	hang := func(d *fakeReceiver) {
+		d.set(func(_ http.ResponseWriter, _ request) { time.Sleep(time.Hour) })
+	}
+	unavailable := func(d *fakeReceiver) {
+		d.set(func(w http.ResponseWriter, _ request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	}
+	for _, c := range []struct {
+		name         string
+		down         func(*fakeReceiver)
+		memory, once bool
+		want         time.Duration
+		pending      int64
+	}{
+		{"refused", refuse, false, false, 0, 2},
+		{"unavailable", unavailable, false, false, 0, 2},
+		{"hangs", hang, false, false, 2 * time.Second, 2},
+		{"refused, in memory", refuse, true, false, 10 * time.Second, 0},
+		{"unavailable, once", unavailable, false, true, 10 * time.Second, 2},
+	} {
+		dir := t.TempDir()
+		synctest.Test(t, func(t *testing.T) {
+			network, d := memnet.NewNetwork(), new(fakeReceiver)
+			if c.down(d); c.name != "refused" && !c.memory {
+				network.Serve(t, "receiver:80", d)
+			}
+			r := newRig(t, network, func(s *Config, env *sinks.Env) {
+				if env.Once = c.once; !c.memory {
+					s.Spool.Dir = dir
+				}
+			})
+			r.run()
+			r.write("j", gauge("x", 1, "a"))
+			r.tick()
+			r.write("j", gauge("x", 2, "a"))
+			time.Sleep(5 * time.Second)
+			began := time.Now()
+			r.stop()
+			if took := time.Since(began); took.Truncate(time.Second) != c.want {
+				t.Errorf("%s: the end took %s, want %s", c.name, took, c.want)
+			}
+			if n := r.stats.Pending().Samples; n != c.pending {
+				t.Errorf("%s: %d samples are pending, want %d", c.name, n, c.pending)
+			}
+			time.Sleep(time.Hour) // until the handlers that hang return
+		})
+	}
+}
+
+// TestEndWithReceiver sends what is on disk before it ends, as long as the receiver accepts it.
+func TestEndWithReceiver(t *testing.T) {
+	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, memnet.NewNetwork(), onDisk(dir))
-		other, err := spool.Open(dir, spool.Options{Shards: 1, Log: r.sink.env.Log})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.sink.Run(t.Context()); err == nil || !strings.Contains(err.Error(), ": stop that process, or give each sink its own directory") {
-			t.Errorf("Run with a directory that another has: %v", err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		began := time.Now()
-		err = r.sink.Write(ctx, batchOf(gauge("x", 1, "a")))
-		if err == nil || sinks.IsPermanent(err) || time.Since(began) != time.Minute {
-			t.Errorf("Write without a queue: %v after %s", err, time.Since(began))
-		}
-		if err := other.Close(); err != nil {
-			t.Fatal(err)
-		}
+		network := memnet.NewNetwork()
+		r := newRig(t, network, onDisk(dir))
 		r.run()
-		r.write("j", gauge("x", 1, "a"))
+		for i := range 5 {
+			r.write("j", gauge("x", float64(i), "a"))
+			time.Sleep(time.Second)
+		}
+		network.Serve(t, "receiver:80", &fakeReceiver{answer: func(w http.ResponseWriter, r request) {
+			time.Sleep(time.Second)
+			acceptAll(w, r)
+		}})
 		r.stop()
+		r.wantNothingPending()
 	})
-	file := filepath.Join(dir, "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r := newRig(t, memnet.NewNetwork(), onDisk(file))
-	if err := r.sink.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "open the spool "+file) {
-		t.Errorf("Run with a file for a directory: %v", err)
-	}
 }
 
 // A relative directory is relative to the directory of the configuration file.
@@ -89,7 +178,7 @@ func TestSpoolIsRelativeToConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, memnet.NewNetwork(), func(c *Config, env *sinks.Env) {
 		c.Spool.Dir = "queue"
-		env.Web.Secrets, env.Drain = &setting.SecretStore{Dir: dir}, 0
+		env.Dir, env.Drain = dir, 0
 	})
 	r.run()
 	r.write("j", gauge("x", 1, "a"))

@@ -67,12 +67,20 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-// receiving runs test with a sink that sends to handler. change may change the settings and the environment.
+// servedBy is a header of requests that names the address that has received them.
+const servedBy = "X-Served-By"
+
+// withReceiver runs test with a sink that sends to handler. change may change the settings and the environment.
 func withReceiver(t *testing.T, handler http.Handler, change func(*Config, *sinks.Env), test func(*rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		network := memnet.NewNetwork()
-		network.Serve(t, "receiver:80", handler)
+		for _, address := range []string{"receiver:80", "10.0.0.1:80", "10.0.0.2:80"} { // the last two are for tests that set Resolve
+			network.Serve(t, address, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+				q.Header.Set(servedBy, address)
+				handler.ServeHTTP(w, q)
+			}))
+		}
 		r := newRig(t, network, change)
 		r.run()
 		test(r)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/deliver"
 )
 
 // responseCase is a behavior of a receiver, and what becomes of five batches of a number of series.
@@ -22,6 +23,8 @@ type responseCase struct {
 	protocol Protocol
 	series   int
 	durable  bool
+	path     string // of url, "" = that of Prometheus
+	refusals Refusals
 	answer   func(began time.Time) func(http.ResponseWriter, request)
 
 	sent, refused int64
@@ -72,12 +75,12 @@ func TestResponses(t *testing.T) {
 			w.WriteHeader(400)
 		}), sent: 250, refused: 250, requests: 5},
 		{
-			does: "stores the good part of a 400 without saying so", protocol: Protocol1, series: 100,
+			does: "stores the good part of a 400 without saying so", protocol: Protocol1, series: 100, path: "/api/v1/push",
 			answer: rejectAny(400, "failed pushing to ingester (err-mimir-sample-out-of-order)", "r7"), refused: 500, requests: 5,
 		},
 		{
 			does: "rejects all for one series and names it", protocol: Protocol1, series: 100,
-			answer: rejectAny(400, "out of order: series=SERIES, sorry", "r7"), sent: 495, refused: 5, requests: 10,
+			answer: rejectAny(400, "out of order: series=SERIES, sorry", "r7"), sent: 495, refused: 5, requests: 15 + 4*2,
 		},
 		{
 			does: "rejects all for one series of many", protocol: Protocol1, series: 1000,
@@ -93,9 +96,37 @@ func TestResponses(t *testing.T) {
 		},
 		{
 			does: "rejects everything", protocol: Protocol1, series: 1000,
-			answer: always(respond(400)), refused: 5000, requests: 65 + 4*4,
+			answer: always(respond(400)), refused: 5000, requests: 1999 + 4*2, within: 15 * time.Minute,
 		},
-		{does: "does not know the path", protocol: Protocol1, series: 10, answer: always(respond(404)), refused: 50, requests: 5},
+		{
+			does: "rejects all for one series, and is to be asked once", protocol: Protocol1, series: 100, refusals: Refusals(deliver.Drop),
+			answer: rejectAny(400, "out of order sample", "r7"), refused: 500, requests: 5,
+		},
+		{
+			does: "rejects all for one series, and nothing is known of it", protocol: Protocol1, series: 100, path: "/in",
+			answer: rejectAny(400, "out of order sample", "r7"), refused: 500, requests: 5,
+		},
+		{
+			does: "rejects all for one series, at an address of its own", protocol: Protocol1, series: 1000, path: "/in", refusals: Refusals(deliver.Search),
+			answer: rejectAny(400, "out of order sample", "r7"), sent: 4995, refused: 5, requests: 21 + 4*2,
+		},
+		{
+			does: "rejects two series, one of them for three minutes", protocol: Protocol1, series: 1000,
+			answer: func(began time.Time) func(http.ResponseWriter, request) {
+				both, one := rejectAny(400, "", "r7", "r801")(began), rejectAny(400, "", "r7")(began)
+				return func(w http.ResponseWriter, q request) {
+					if time.Since(began) < 3*time.Minute {
+						both(w, q)
+						return
+					}
+					one(w, q)
+				}
+			}, sent: 4992, refused: 8, requests: 42 + 4*3,
+		},
+		{
+			does: "does not know the path for a while, with the queue in memory", protocol: Protocol1, series: 10,
+			answer: until(time.Hour, respond(404)), sent: 50, requests: 500, least: 50, within: time.Hour + 2*maxPause,
+		},
 		{
 			does: "does not know the path for a while", protocol: Protocol1, series: 10, durable: true,
 			answer: until(time.Hour, respond(404)), sent: 50, requests: 500, least: 50, within: time.Hour + 2*maxPause,
@@ -103,6 +134,14 @@ func TestResponses(t *testing.T) {
 		{
 			does: "does not know the token for a while", protocol: Auto, series: 10, durable: true,
 			answer: until(time.Hour, respond(401)), sent: 50, requests: 500, least: 50, within: time.Hour + 2*maxPause,
+		},
+		{
+			does: "is behind a firewall that finds a series suspicious", protocol: Protocol1, series: 10,
+			answer: rejectAny(403, "<html><title>Blocked</title>", "r7"), refused: 50, requests: 5*20 + 1, within: 30 * time.Minute,
+		},
+		{
+			does: "is behind a firewall that answers 400", protocol: Protocol2, series: 10, path: "/in",
+			answer: rejectAny(400, "<html><title>Blocked</title>", "r7"), refused: 50, requests: 5*20 + 1, within: 30 * time.Minute,
 		},
 		{does: "asks for a pause in seconds", protocol: Protocol2, series: 10, answer: until(time.Minute, func(w http.ResponseWriter, _ request) {
 			w.Header().Set("Retry-After", "50")
@@ -140,6 +179,10 @@ func (c responseCase) run(t *testing.T) {
 	d := &fakeReceiver{}
 	withReceiver(t, d, func(config *Config, _ *sinks.Env) {
 		config.Protocol = c.protocol
+		config.Refusals = c.refusals
+		if c.path != "" {
+			_ = config.URL.UnmarshalText([]byte("http://receiver" + c.path))
+		}
 		if c.durable {
 			config.Spool.Dir = t.TempDir()
 		}
@@ -288,4 +331,38 @@ func TestOutageOf500DividesNothing(t *testing.T) {
 			r.Errorf("requests of %v samples, want %v", sizes, want)
 		}
 	})
+}
+
+// A receiver that refuses everything is not hammered, and each sample is tried alone once.
+func TestSearchPauses(t *testing.T) {
+	for _, code := range []int{400, 413} {
+		d := &fakeReceiver{answer: respond(code)}
+		withReceiver(t, d, withProtocol(Protocol1), func(r *rig) {
+			var rooms []string
+			for i := range 1000 {
+				rooms = append(rooms, fmt.Sprint("r", i))
+			}
+			r.write("j", gauge("x", 1, rooms...))
+			time.Sleep(time.Second)
+			if n := len(d.all()); n > 20 {
+				r.Errorf("%d: %d requests in the first second", code, n)
+			}
+			for r.stats.Pending().Samples > 0 {
+				r.tick()
+			}
+			if took := time.Since(r.began); took < 5*time.Minute || took > 15*time.Minute {
+				r.Errorf("%d: it took %s", code, took)
+			}
+			alone := map[string]bool{}
+			for _, q := range d.all() {
+				if len(q.points) == 1 {
+					alone[q.points[0].series] = true
+				}
+			}
+			if len(alone) != 1000 {
+				r.Errorf("%d: %d series were tried alone, want 1000", code, len(alone))
+			}
+			r.wantDropped(sinks.Refused, 1000)
+		})
+	}
 }

@@ -295,7 +295,7 @@ func TestExemplarsAreSentOnce(t *testing.T) {
 		span := familyOf(&metric.Desc{Name: "span", Type: metric.Histogram, Native: true, LabelNames: []string{"room"}},
 			metric.Series{More: &metric.More{Histogram: nativeOf(1, 2), Exemplars: []metric.Exemplar{trace("first", 1, at), trace("second", 2, at+1)}}}, "a")
 		plain := gauge("temp", 1, "a")
-		plain.Series[0].More = &metric.More{Exemplars: []metric.Exemplar{trace("never", 1, 0)}} // a gauge has none
+		plain.Series[0].More = &metric.More{Exemplars: []metric.Exemplar{trace("warm", 1, 0)}}
 		for range 3 {
 			r.write("shop", calls, lasted, span, plain)
 			r.tick()
@@ -306,7 +306,7 @@ func TestExemplarsAreSentOnce(t *testing.T) {
 		r.tick()
 		want := map[string][]string{
 			"calls_total": {"one", "two"}, `took_bucket{le="1.0"}`: {"low"}, `took_bucket{le="2.0"}`: nil, `took_bucket{le="+Inf"}`: {"high"},
-			"span": {"first", "second"}, "temp": nil,
+			"span": {"first", "second"}, "temp": {"warm"},
 		}
 		got := map[string][]string{}
 		for series := range want {

@@ -2,12 +2,14 @@ package remotewrite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"syscall"
@@ -27,7 +29,7 @@ func TestNothingIsLost(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			dice := rand.New(rand.NewPCG(seed, 1))
-			m := &flakyReceiver{dice: rand.New(rand.NewPCG(seed, 2)), breaks: seed%2 == 1, holds: map[string]int64{}}
+			m := &flakyReceiver{dice: rand.New(rand.NewPCG(seed, 2)), breaks: seed%2 == 1, moves: seed%4 > 1, holds: map[string]int64{}}
 			withReceiver(t, m, func(c *Config, env *sinks.Env) {
 				c.Protocol = Protocol(seed % 3)
 				c.Connections = 1 + dice.IntN(4)
@@ -37,8 +39,12 @@ func TestNothingIsLost(t *testing.T) {
 				if seed%10 == 9 {
 					c.Spool.Dir = t.TempDir()
 				}
-				env.Drain = 10 * time.Hour
+				env.Drain, env.Once = 10*time.Hour, true // until all is delivered
+				c.Refusals = Refusals(dice.IntN(3))
 				env.Web.Dial = m.dial(env.Web.Dial)
+				if m.moves {
+					env.Web.Resolve = m.resolve
+				}
 			}, func(r *rig) {
 				shadow := newRig(r.TB, memnet.NewNetwork(), nil) // queues everything, sends nothing
 				in := 0
@@ -132,9 +138,11 @@ func numbersIn(families []metric.Family) (n int) {
 	return n
 }
 
-// flakyReceiver is a receiver that often fails. If breaks is set, its network fails too.
+// flakyReceiver is a receiver that often fails, and in whose place something else often answers. If breaks is set, its network
+// fails too. If moves is set, it has another address every few minutes, and something else answers at the old one.
 type flakyReceiver struct {
 	breaks   bool
+	moves    bool
 	anyOrder bool
 
 	mu      sync.Mutex // a request that hangs goes on beside the next
@@ -178,7 +186,44 @@ func (m *flakyReceiver) take(points []point) {
 	}
 }
 
+// resolve returns the address of the receiver at this time.
+func (m *flakyReceiver) resolve(context.Context, string) ([]netip.Addr, error) {
+	if m.breaks && m.roll(4) == 0 {
+		return nil, errors.New("no DNS")
+	}
+	return []netip.Addr{netip.MustParseAddr(m.address())}, nil
+}
+
+func (m *flakyReceiver) address() string { return fmt.Sprint("10.0.0.", 1+time.Now().Minute()/4%2) }
+
+// answerInPlace answers as what is in the receiver's place: a web page, a proxy, a server that knows nothing of remote-write.
+func (m *flakyReceiver) answerInPlace(w http.ResponseWriter, r *http.Request) {
+	switch m.roll(5) {
+	case 0:
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<html><title>Log in</title>")
+	case 1:
+		w.WriteHeader([]int{401, 403, 404, 405, 407}[m.roll(5)])
+	case 2:
+		http.Redirect(w, r, "/login", []int{301, 302, 303, 307, 308}[m.roll(5)])
+	case 3:
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader([]int{400, 409, 422}[m.roll(3)])
+		_, _ = io.WriteString(w, "<title>Bad Request</title>")
+	case 4:
+		w.WriteHeader(503)
+	}
+}
+
 func (m *flakyReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/login" {
+		return // 200 without a body
+	}
+	if m.moves && r.Header.Get(servedBy) != m.address()+":80" || m.roll(10) == 0 {
+		_, _ = io.Copy(io.Discard, r.Body)
+		m.answerInPlace(w, r)
+		return
+	}
 	got, err := decode(r)
 	if err != nil {
 		panic(http.ErrAbortHandler) // the request was cut

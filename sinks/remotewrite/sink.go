@@ -25,19 +25,20 @@ import (
 type sink struct {
 	env          sinks.Env
 	client       *httpclient.Client
-	durable      bool
 	staleOnExit  bool
 	spoolDir     string // "" = in memory
 	spoolOptions spool.Options
 
-	queue  atomic.Pointer[spool.Queue] // nil before it is open
-	opened chan struct{}               // closed when it is open
-	sender *deliver.Sender
+	opening sync.Once
+	queue   atomic.Pointer[spool.Queue] // nil before the first use
+	sender  *deliver.Sender
 
 	mu      sync.Mutex
 	ended   bool
 	encoder *encode.Encoder
 	resends map[string]*resend // by job
+
+	warnedOfName bool // that 1.0 does not allow a name
 }
 
 func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prometheus.Config) *sink {
@@ -47,7 +48,6 @@ func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prome
 	s := &sink{
 		env:         env,
 		client:      client,
-		durable:     c.Spool.Dir != "",
 		staleOnExit: c.StaleOnExit,
 		spoolDir:    c.Spool.Dir,
 		spoolOptions: spool.Options{
@@ -59,18 +59,14 @@ func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prome
 			Log:       env.Log,
 			Dropped:   func(why spool.Reason, m spool.Meta) { env.Stats.Drop(metric.Reason(why), m.Samples+m.Histograms) },
 		},
-		opened:  make(chan struct{}),
 		sender:  newSender(c, env, client),
 		encoder: newEncoder(c, env, rules, env.Clock.Now()),
 		resends: map[string]*resend{},
 	}
-	if vault := env.Web.Secrets; s.durable && vault != nil && !filepath.IsAbs(s.spoolDir) {
-		s.spoolDir = filepath.Join(vault.Dir, s.spoolDir)
+	if s.spoolDir != "" && !filepath.IsAbs(s.spoolDir) {
+		s.spoolDir = filepath.Join(env.Dir, s.spoolDir)
 	}
 	env.Stats.TellPending(s.pending)
-	if !s.durable {
-		_ = s.open() // cannot fail in memory
-	}
 	return s
 }
 
@@ -97,26 +93,23 @@ func newSender(c *Config, env sinks.Env, client *httpclient.Client) *deliver.Sen
 		Host:     env.Web,
 		Protocol: wire.Protocol(c.Protocol),
 		Shards:   c.Connections,
+		MaxJoin:  c.Request.MaxSamples,
 		Order:    spool.Order(c.Spool.Order),
+		Refusals: deliver.Refusals(c.Refusals),
 		MaxAge:   time.Duration(c.Spool.MaxAge),
 		Durable:  c.Spool.Dir != "",
+		Patient:  env.Once,
 		Stats:    env.Stats,
 		Log:      env.Log,
+		Memory:   env.Memory,
 	})
 }
 
-// open opens the queue unless it is open.
-func (s *sink) open() error {
-	if s.queue.Load() != nil {
-		return nil
-	}
-	q, err := spool.Open(s.spoolDir, s.spoolOptions)
-	if err != nil {
-		return err
-	}
-	s.queue.Store(q)
-	close(s.opened)
-	return nil
+// open returns the queue, and opens it at the first call: New must not, since the sink that this one replaces may still have the
+// spool.
+func (s *sink) open() *spool.Queue {
+	s.opening.Do(func() { s.queue.Store(spool.Open(s.spoolDir, s.spoolOptions)) })
+	return s.queue.Load()
 }
 
 func (s *sink) pending() sinks.Pending {
@@ -129,13 +122,8 @@ func (s *sink) pending() sinks.Pending {
 }
 
 // Write implements sinks.Sink. It queues the samples of a batch, and staleness markers for the series of the job's previous
-// batch that it lacks. It waits until the queue is open, and for the disk.
-func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
-	select {
-	case <-s.opened:
-	case <-ctx.Done():
-		return fmt.Errorf("queue samples for remote-write: the spool %s is not open: %w", s.spoolDir, context.Cause(ctx))
-	}
+// batch that it lacks. It waits for the disk.
+func (s *sink) Write(_ context.Context, batch metric.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
@@ -154,12 +142,7 @@ func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 
 // Repeat implements sinks.Repeater. The batch of a slow job may have been sent again since, with later times than its own, and
 // is valid now: it is sent with the current time.
-func (s *sink) Repeat(ctx context.Context, batch metric.Batch) error {
-	select {
-	case <-s.opened:
-	case <-ctx.Done():
-		return fmt.Errorf("queue samples for remote-write: the spool %s is not open: %w", s.spoolDir, context.Cause(ctx))
-	}
+func (s *sink) Repeat(_ context.Context, batch metric.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.env.Clock.Read()
@@ -168,7 +151,7 @@ func (s *sink) Repeat(ctx context.Context, batch metric.Batch) error {
 		s.resends[batch.Job] = r
 	}
 	protocol, maxBytes := s.sender.Format()
-	s.queue.Load().Put(s.encoder.Repeat(&batch, encode.Format{Protocol: protocol, MaxBytes: maxBytes})...)
+	s.open().Put(s.encoder.Repeat(&batch, encode.Format{Protocol: protocol, MaxBytes: maxBytes})...)
 	return nil
 }
 
@@ -176,15 +159,18 @@ func (s *sink) Repeat(ctx context.Context, batch metric.Batch) error {
 func (s *sink) put(batch *metric.Batch, resend bool) {
 	protocol, maxBytes := s.sender.Format()
 	records := s.encoder.Encode(batch, resend, encode.Format{Protocol: protocol, MaxBytes: maxBytes})
-	s.queue.Load().Put(records...)
+	if name := s.encoder.BeyondLegacy(); name != "" && protocol == wire.V1 && !s.warnedOfName {
+		s.warnedOfName = true
+		s.env.Log.Warn("remote-write 1.0 has no such names: they are sent as they are, which Prometheus 3 and VictoriaMetrics accept and older receivers drop; "+
+			"rename them in the job or by write_relabel_configs if they do not arrive", "name", name)
+	}
+	s.open().Put(records...)
 }
 
 // Run implements sinks.Runner. It sends what is queued until ctx is done, and then what is left for at most Env.Drain. What
 // cannot be sent stays on disk for the next process, or is dropped if it is in memory.
 func (s *sink) Run(ctx context.Context) error {
-	if err := s.open(); err != nil {
-		return err
-	}
+	queue := s.open()
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	defer context.AfterFunc(ctx, func() {
@@ -196,9 +182,9 @@ func (s *sink) Run(ctx context.Context) error {
 	})()
 	defer s.client.CloseIdleConnections()
 	go s.runResends(ctx)
-	s.sender.Run(life, ctx, s.queue.Load())
+	s.sender.Run(life, ctx, queue)
 	if s.staleOnExit && s.endSeries() {
-		s.sender.Run(life, ctx, s.queue.Load())
+		s.sender.Run(life, ctx, queue)
 	}
 	return s.close()
 }
@@ -219,11 +205,21 @@ func (s *sink) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
-	return s.queue.Load().Close()
+	return s.open().Close()
 }
 
-// Check implements sinks.Checker. It sends the receiver a request without samples.
-func (s *sink) Check(ctx context.Context) error { return s.sender.Check(ctx) }
+// Check implements sinks.Checker. It sends the receiver a request without samples, and checks that the spool can be used.
+func (s *sink) Check(ctx context.Context) error {
+	err := s.sender.Check(ctx)
+	if s.spoolDir == "" {
+		return err
+	}
+	unusable := spool.Check(s.spoolDir)
+	if err != nil && unusable != nil {
+		return fmt.Errorf("%w; %w", unusable, err)
+	}
+	return errors.Join(unusable, err)
+}
 
 // Prometheus looks back five minutes for the last sample of a series. A job with an interval above slowFrom would have
 // gaps, so its last batch is sent again every resendInterval until the next one.

@@ -231,7 +231,8 @@ func TestSpecification1(t *testing.T) {
 				t.Errorf("the whole was sent %d times more", n)
 			}
 		}},
-		{"404 is not retried", respond(404), sends(10, 10)},
+		{"4xx is not retried", respond(410), sends(10, 10)},
+		{"404 does not come from a receiver, and is waited out", respond(404), sends(11, 100)},
 		{"times are in milliseconds", nil, func(t *testing.T, p *recorder) {
 			first := p.ones[0].Timeseries[0].Samples
 			if at := first[len(first)-1].Timestamp; at != p.times[0].UnixMilli() {
@@ -366,7 +367,7 @@ func TestSpecification2(t *testing.T) {
 			}
 		}},
 		{"2xx without the headers of what was written is a receiver of 1.0", respond(204), func(t *testing.T, p *recorder) {
-			if len(p.twos) != 1 || len(p.ones) != 10 {
+			if len(p.twos) != 2 || len(p.ones) != 10 || len(p.twos[1].Timeseries) > 0 { // an empty one asks again
 				t.Errorf("%d requests of 2.0, %d of 1.0", len(p.twos), len(p.ones))
 			}
 		}},

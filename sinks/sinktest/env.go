@@ -23,6 +23,7 @@ func Env(t *testing.T) (env sinks.Env, logged func() string) {
 		Stats:    new(sinks.Stats),
 		Instance: "host-1",
 		Drain:    5 * time.Second,
+		Dir:      t.TempDir(),
 		Out:      new(lockedBuffer),
 	}, log.String
 }

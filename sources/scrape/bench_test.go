@@ -55,7 +55,7 @@ func BenchmarkPage(b *testing.B) {
 				}
 			}
 			s := sourceOf(b, func(c *Config) { c.Targets = addresses(b, "http://bench:1") })
-			s.discover()
+			s.discover(b.Context(), tickAt(time.Now()))
 			cache, now := s.caches[0], time.Now().UnixMilli()
 			one := func() {
 				s.pool.Begin(now)

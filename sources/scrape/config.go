@@ -8,8 +8,13 @@ import (
 	_ "embed" // the example
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/relabel"
@@ -25,22 +30,38 @@ var example string
 var Kind = sources.Kind[sources.Source]{
 	Name: "scrape",
 	Defaults: func() sources.Config[sources.Source] {
-		return &Config{HonorTimestamps: true, SampleLimit: 100_000, BodySizeLimit: 64 << 20}
+		return &Config{
+			HTTPSD: HTTPSD{RefreshInterval: setting.Duration(time.Minute)},
+			Scheme: "http", MetricsPath: "/metrics",
+			HonorTimestamps: true, SampleLimit: 100_000, BodySizeLimit: 64 << 20,
+		}
 	},
 	Example: example,
 }
 
 // Config is the settings of a scrape. Those that Prometheus' scrape_config has too have the same names.
 type Config struct {
-	Targets []Address `yaml:"targets"`
-	FileSD  FileSD    `yaml:"file_sd"`
+	Targets []Address         `yaml:"targets"`
+	Labels  map[string]string `yaml:"labels"` // of Targets
+	FileSD  FileSD            `yaml:"file_sd"`
+	HTTPSD  HTTPSD            `yaml:"http_sd"`
+
+	// What all targets have unless their address or a label says otherwise.
+	Scheme      string                    `yaml:"scheme"`
+	MetricsPath string                    `yaml:"metrics_path"`
+	Params      map[string][]setting.Text `yaml:"params"`
+
+	Relabel relabel.Rules `yaml:"relabel_configs"` // of targets
 
 	HonorLabels     bool          `yaml:"honor_labels"`
 	HonorTimestamps bool          `yaml:"honor_timestamps"`
 	MetricRelabel   relabel.Rules `yaml:"metric_relabel_configs"`
 
 	NativeHistograms bool `yaml:"scrape_native_histograms"`
+	AlwaysClassic    bool `yaml:"always_scrape_classic_histograms"`
 	ClassicToNHCB    bool `yaml:"convert_classic_histograms_to_nhcb"`
+
+	FallbackProtocol string `yaml:"fallback_scrape_protocol"` // "" = none
 
 	// Limits of one target's scrape, which fails beyond them; 0 = no limit.
 	SampleLimit           int           `yaml:"sample_limit"` // after relabelling
@@ -57,45 +78,67 @@ type FileSD struct {
 	Files []string `yaml:"files"`
 }
 
-// Address is the URL of a target's page, written in full or as host:port. The default path is /metrics.
-type Address struct{ setting.URL }
-
-// UnmarshalText parses either form.
-func (a *Address) UnmarshalText(text []byte) error {
-	if !strings.Contains(string(text), "://") {
-		text = append([]byte("http://"), text...)
-	}
-	if err := a.URL.UnmarshalText(text); err != nil {
-		return err
-	}
-	if a.Path == "" {
-		a.Path = "/metrics"
-	}
-	return nil
-}
-
 // Validate implements [sources.Config].
 func (c *Config) Validate() error {
 	var errs []error
 	bad := func(path, format string, args ...any) { errs = append(errs, setting.Bad(path, format, args...)) }
-	if len(c.Targets)+len(c.FileSD.Files) == 0 {
-		bad("targets", `is needed: what to scrape, such as ["localhost:9100"]; or file_sd: {files: [targets/*.yaml]}`)
-	}
-	hosts := map[string]int{}
-	for i, a := range c.Targets {
-		if first, twice := hosts[a.Host]; twice {
-			bad(fmt.Sprintf("targets.%d", i), "has the same instance label (%s) as targets.%d: their series would be the same", a.Host, first)
-		}
-		hosts[a.Host] = i
+	if len(c.Targets)+len(c.FileSD.Files) == 0 && !c.HTTPSD.isSet() {
+		bad("targets", `is needed: what to scrape, such as ["localhost:9100"]; or file_sd: {files: [targets/*.yaml]}; or http_sd: {url: …}`)
 	}
 	for i, pattern := range c.FileSD.Files {
 		if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
 			bad(fmt.Sprintf("file_sd.files.%d", i), "want a file name or a pattern such as targets/*.yaml")
 		}
 	}
+	if c.Scheme != "http" && c.Scheme != "https" {
+		bad("scheme", "want http or https")
+	}
+	if !strings.HasPrefix(c.MetricsPath, "/") {
+		bad("metrics_path", "want a path that begins with /; a query belongs into params")
+	}
+	if c.FallbackProtocol != "" && protocols()[c.FallbackProtocol] == "" {
+		bad("fallback_scrape_protocol", "want one of %s", strings.Join(slices.Sorted(maps.Keys(protocols())), ", "))
+	}
 	if _, err := c.MetricRelabel.Compile("metric_relabel_configs"); err != nil {
 		errs = append(errs, err)
 	}
+	errs = append(errs, c.validateTargets(), c.validateLimits(), setting.Under("http_sd", c.HTTPSD.validate()))
+	return errors.Join(append(errs, c.Settings.Validate())...)
+}
+
+// validateTargets checks the targets of the settings, and what makes endpoints of them.
+func (c *Config) validateTargets() error {
+	var errs []error
+	for name := range c.Labels {
+		if !model.UTF8Validation.IsValidLabelName(name) {
+			errs = append(errs, setting.Bad("labels", "%.80q is not a valid label name", name))
+		}
+	}
+	made, err := newEndpoints(c, "JOB") // its name is not known yet
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	first := map[string]int{}
+	for i := range c.Targets {
+		path := fmt.Sprintf("targets.%d", i)
+		e, keep, err := made.of(&c.Targets[i], &group{Labels: c.Labels})
+		if err != nil {
+			errs = append(errs, setting.Bad(path, "%v", err))
+		}
+		if !keep {
+			continue
+		}
+		if other, twice := first[e.labels.String()]; twice {
+			errs = append(errs, setting.Bad(path, "has the same labels (instance=%q) as targets.%d: their series would be the same", e.labels.Get(model.InstanceLabel), other))
+		} else {
+			first[e.labels.String()] = i
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) validateLimits() error {
+	var errs []error
 	for _, limit := range []struct {
 		name string
 		n    int
@@ -106,13 +149,22 @@ func (c *Config) Validate() error {
 		{"label_value_length_limit", c.LabelValueLengthLimit},
 	} {
 		if limit.n < 0 {
-			bad(limit.name, "want a number above 0, or 0 for no limit")
+			errs = append(errs, setting.Bad(limit.name, "want a number above 0, or 0 for no limit"))
 		}
 	}
 	if c.BodySizeLimit <= 0 {
-		bad("body_size_limit", "want more than 0, such as 64MiB")
+		errs = append(errs, setting.Bad("body_size_limit", "want more than 0, such as 64MiB"))
 	}
-	return errors.Join(append(errs, c.Settings.Validate())...)
+	return errors.Join(errs...)
+}
+
+// protocols returns the media type of each protocol that Prometheus has a name for.
+func protocols() map[string]string {
+	const text, openMetrics, protobuf = "text/plain", "application/openmetrics-text", "application/vnd.google.protobuf"
+	return map[string]string{
+		"PrometheusProto": protobuf, "PrometheusText0.0.4": text, "PrometheusText1.0.0": text,
+		"OpenMetricsText0.0.1": openMetrics, "OpenMetricsText1.0.0": openMetrics,
+	}
 }
 
 // New implements [sources.Config]. It returns an error if the job has a fetcher, which would not be used.
@@ -128,12 +180,23 @@ func (c *Config) New(env sources.Env) (sources.Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	made, err := newEndpoints(c, env.Job)
+	if err != nil {
+		return nil, err
+	}
+	lists := httpSD{config: &c.HTTPSD}
+	if c.HTTPSD.isSet() {
+		if lists.client, err = env.Web.Under("http_sd").Client(&c.HTTPSD.Settings); err != nil {
+			return nil, fmt.Errorf("http_sd: %w", err)
+		}
+	}
 	return &source{
-		config: c, env: env, client: client,
-		files: files{dir: env.Dir, patterns: c.FileSD.Files},
+		config: c, env: env, client: client, made: made,
+		files: files{dir: env.Dir, patterns: c.FileSD.Files}, lists: lists,
 		pool: exposition.NewPool(exposition.Options{
 			HonorLabels: c.HonorLabels, HonorTimestamps: c.HonorTimestamps,
 			NativeHistograms: c.NativeHistograms, ClassicToNHCB: c.ClassicToNHCB, MetricRelabel: rules,
+			AlwaysClassic: c.AlwaysClassic, Fallback: protocols()[c.FallbackProtocol],
 			SampleLimit: c.SampleLimit, LabelLimit: c.LabelLimit,
 			LabelNameLengthLimit: c.LabelNameLengthLimit, LabelValueLengthLimit: c.LabelValueLengthLimit,
 			Gauges: gauges(), Redact: func(text string) string { return env.Web.Secrets.Scrub(text) }, Log: env.Log,

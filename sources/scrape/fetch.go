@@ -27,14 +27,11 @@ func (s *source) fetch(ctx context.Context, t *target, reader *exposition.Reader
 	if ctx.Err() != nil {
 		return "", t.wrap(context.Cause(ctx))
 	}
-	if t.url.RawQuery != "" {
-		for name, values := range t.url.Query() {
-			for _, value := range values {
-				s.env.Web.RememberNamed(name, value)
-			}
-		}
+	address, err := s.address(t)
+	if err != nil {
+		return "", err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url.String(), http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return "", fmt.Errorf("GET %s: not a valid URL", setting.Place(&t.url))
 	}
@@ -46,7 +43,7 @@ func (s *source) fetch(ctx context.Context, t *target, reader *exposition.Reader
 		seconds := max(0, time.Until(deadline).Seconds())
 		req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strconv.FormatFloat(seconds, 'f', 3, 64))
 	}
-	resp, err := s.client.DoAnyStatus(req)
+	resp, err := t.client.DoAnyStatus(req)
 	if err != nil {
 		return "", err
 	}
@@ -55,6 +52,33 @@ func (s *source) fetch(ctx context.Context, t *target, reader *exposition.Reader
 		return "", err
 	}
 	return resp.Header.Get("Content-Type"), nil
+}
+
+// address returns the target's URL with the secrets that params refer to. A reference in a list of targets is not followed.
+func (s *source) address(t *target) (string, error) {
+	if t.url.RawQuery == "" {
+		return t.url.String(), nil
+	}
+	query, changed := t.url.Query(), false
+	for name, values := range query {
+		for i, value := range values {
+			if i < len(s.config.Params[name]) && s.config.Params[name][i] == setting.Text(value) && setting.Text(value).IsReference() {
+				secret, err := s.env.Web.Secrets.Text(setting.Text(value))
+				if err != nil {
+					return "", t.wrap(fmt.Errorf("params.%s: %w", name, err))
+				}
+				values[i], changed = secret, true
+				continue
+			}
+			s.env.Web.RememberNamed(name, value)
+		}
+	}
+	if !changed {
+		return t.url.String(), nil
+	}
+	full := t.url
+	full.RawQuery = query.Encode()
+	return full.String(), nil
 }
 
 func (s *source) read(resp *httpclient.Response, t *target, reader *exposition.Reader, b *buffers) ([]byte, error) {

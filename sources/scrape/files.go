@@ -11,17 +11,23 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 	"go.yaml.in/yaml/v4"
 
 	"github.com/collectington/collectington/agent/text"
+
+	"github.com/collectington/collectington/sources"
 )
 
 const maxFile = 16 << 20 // bytes
 
 // group is one entry of a targets file, in the format of Prometheus' file_sd_config.
 type group struct {
-	Targets []string          `yaml:"targets"`
-	Labels  map[string]string `yaml:"labels"`
+	Targets []string          `yaml:"targets" json:"targets"`
+	Labels  map[string]string `yaml:"labels" json:"labels"`
+
+	meta     labels.Label // where it was found, for relabel_configs
+	isRemote bool         // from a server
 }
 
 // files reads files that list targets. For a file that is not valid, the targets that it listed before stay.
@@ -29,6 +35,7 @@ type files struct {
 	dir      string
 	patterns []string
 	known    map[string]*file
+	reads    int // counts changes
 }
 
 type file struct {
@@ -38,14 +45,23 @@ type file struct {
 	err      error // of the last read
 }
 
-// refresh reads the files that have changed. It returns the groups of all files, in the order of the patterns.
+// refresh reads the files that have changed. It returns the groups of all files, in the order of the patterns. Files in a directory
+// that cannot be read are as they were before.
 func (f *files) refresh() (all []group, problems []error) {
 	seen := map[string]*file{}
 	for _, pattern := range f.patterns {
 		if !filepath.IsAbs(pattern) {
 			pattern = filepath.Join(f.dir, pattern)
 		}
-		paths, err := filepath.Glob(pattern)
+		paths, err := sources.Glob(pattern)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("read targets from %s: %w", pattern, err))
+			for path := range f.known {
+				if ok, _ := filepath.Match(pattern, path); ok && !slices.Contains(paths, path) {
+					paths = append(paths, path)
+				}
+			}
+		}
 		if err == nil && len(paths) == 0 && !strings.ContainsAny(pattern, `*?[\`) {
 			paths = []string{pattern} // a name without a pattern: a missing file is a problem
 		}
@@ -62,6 +78,11 @@ func (f *files) refresh() (all []group, problems []error) {
 			}
 		}
 	}
+	for path := range f.known {
+		if seen[path] == nil {
+			f.reads++
+		}
+	}
 	f.known = seen
 	return all, problems
 }
@@ -75,17 +96,25 @@ func (f *files) read(path string) *file {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
+		if len(known.groups) > 0 {
+			f.reads++
+		}
 		return &file{err: errors.New("no such file")}
 	case err != nil:
 		known.err = withoutPath(err)
 		return known
 	case info.ModTime().Equal(known.modified) && info.Size() == known.size:
+		known.err = nil // it was valid, but may have been unreadable since
 		return known
 	}
 	known.modified, known.size = info.ModTime(), info.Size()
 	groups, err := readGroups(path)
 	if known.err = err; err == nil {
+		for i := range groups {
+			groups[i].meta = labels.Label{Name: model.MetaLabelPrefix + "filepath", Value: path}
+		}
 		known.groups = groups
+		f.reads++
 	} else {
 		known.modified = time.Time{} // read it again, also if size and time stay the same
 	}
@@ -120,21 +149,26 @@ func readGroups(path string) ([]group, error) {
 	if err := yaml.Load(raw, &groups, yaml.WithKnownFields()); err != nil {
 		return nil, fmt.Errorf("want a list of {targets, labels}: %s", text.Cut(text.OneLine(err.Error()), 200))
 	}
+	return groups, checkGroups(groups)
+}
+
+// checkGroups checks the addresses and the names of labels.
+func checkGroups(groups []group) error {
 	n := 0
 	for i := range groups {
 		for _, target := range groups[i].Targets {
 			if err := new(Address).UnmarshalText([]byte(target)); err != nil {
-				return nil, fmt.Errorf("target %.80q: %w", target, err)
+				return fmt.Errorf("target %.80q: %w", target, err)
 			}
 		}
 		for name := range groups[i].Labels {
 			if !model.UTF8Validation.IsValidLabelName(name) {
-				return nil, fmt.Errorf("%.80q is not a valid label name", name)
+				return fmt.Errorf("%.80q is not a valid label name", name)
 			}
 		}
 		if n += len(groups[i].Targets); n > maxTargets {
-			return nil, fmt.Errorf("the file lists more than %d targets", maxTargets)
+			return fmt.Errorf("it lists more than %d targets", maxTargets)
 		}
 	}
-	return groups, nil
+	return nil
 }

@@ -46,7 +46,7 @@ func TestHostilePages(t *testing.T) {
 		"not a number":   {textKind, "a 1\nb x\n", "parse error after 1 samples: ", nil},
 		"long quote":     {textKind, "a 1\nb{" + strings.Repeat("\x1b", 5000), "parse error after 1 samples: ", nil},
 		"label twice":    {textKind, "a{x=\"1\",x=\"2\"} 1\n", "a series of a has the label x twice", nil},
-		"too many":       {textKind, "a 1\nb 1\nc 1\n", "more samples than sample_limit (2)", func(c *Config) { c.SampleLimit = 2 }},
+		"too many":       {textKind, "a 1\nb 1\nc 1\n", "3 samples, more than sample_limit (2)", func(c *Config) { c.SampleLimit = 2 }},
 		"labels":         {textKind, "a{x=\"1\"} 1\n", "a series of a has 4 labels, more than label_limit (3)", func(c *Config) { c.LabelLimit = 3 }},
 		"label name":     {textKind, "a{extraordinary=\"1\"} 1\n", "a label name of a is longer than label_name_length_limit (10): extraordinary", func(c *Config) { c.LabelNameLengthLimit = 10 }},
 		"label value":    {textKind, "a{x=\"12345678901234567890123456789012\"} 1\n", "the label x of a is longer than label_value_length_limit (30)", func(c *Config) { c.LabelValueLengthLimit = 30 }},
@@ -241,7 +241,7 @@ func FuzzPage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, format uint8, body []byte) {
 		kind := []string{textKind, omKind, string(expfmt.FmtProtoDelim)}[format%3]
 		s := sourceOf(t, func(c *Config) { c.Targets = addresses(t, "http://fuzz:1"); c.SampleLimit = 1000 })
-		s.discover()
+		s.discover(t.Context(), tickAt(time.Now()))
 		cache := s.caches[0]
 		var before string
 		for i := range 3 {

@@ -1,6 +1,7 @@
 package scrape
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -101,6 +102,36 @@ func TestInvalidFileIsReadAgain(t *testing.T) {
 	if groups, err := f.refresh(); len(groups) != 1 || err != nil {
 		t.Errorf("a repaired file gives %v and %v", groups, err)
 	}
+}
+
+// TestUnreadableDirectory holds that targets stay while the directory of their files cannot be read, and go with the file.
+func TestUnreadableDirectory(t *testing.T) {
+	dir := t.TempDir()
+	targets := filepath.Join(dir, "targets")
+	if err := errors.Join(os.Mkdir(targets, 0o700), os.WriteFile(filepath.Join(targets, "a.yaml"), []byte("- targets: [a:1]"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	f := files{dir: dir, patterns: []string{"targets/*.yaml"}}
+	want := func(when string, groups, problems int) {
+		t.Helper()
+		if got, err := f.refresh(); len(got) != groups || len(err) != problems {
+			t.Errorf("%s: %v and %v", when, got, err)
+		}
+	}
+	want("at first", 1, 0)
+	if err := errors.Join(os.Rename(targets, dir+"/aside"), os.Symlink("targets", targets)); err != nil { // ELOOP, also for root
+		t.Fatal(err)
+	}
+	want("unreadable", 1, 2)
+	want("still unreadable", 1, 2)
+	if err := errors.Join(os.Remove(targets), os.Rename(dir+"/aside", targets)); err != nil {
+		t.Fatal(err)
+	}
+	want("readable", 1, 0)
+	if err := os.Remove(filepath.Join(targets, "a.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	want("gone", 0, 0)
 }
 
 // FuzzChangedPage holds that the samples of a page do not depend on the page before.

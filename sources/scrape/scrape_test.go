@@ -256,6 +256,14 @@ size_created 1700000002
 			t.Errorf("%s is a %s, want %s", name, d.Type, want)
 		}
 	}
+	for name, want := range map[string]metric.Type{
+		"jobs_seconds_total": 0, "build_info": metric.Info, "state": metric.StateSet, "queue_bucket": metric.GaugeHistogram,
+		"queue_gsum": metric.GaugeHistogram, "took": 0,
+	} {
+		if d := got.family(name).Desc; d.Scraped != want {
+			t.Errorf("%s was scraped as %d, want %d", name, d.Scraped, want)
+		}
+	}
 	for name, want := range map[string]int64{"jobs_seconds_total": 1700000000500, "took": 1700000001000, "size": 1700000002000} {
 		if at := got.family(name).Series[0].Start; at != want {
 			t.Errorf("%s has the start timestamp %d, want %d", name, at, want)
@@ -275,7 +283,7 @@ size_created 1700000002
 	if diff := cmp.Diff(want, jobs.Series[0].Exemplars()); diff != "" {
 		t.Errorf("the counter's exemplars (-want +got):\n%s", diff)
 	}
-	want[0] = metric.Exemplar{Labels: []metric.Label{{Name: "trace_id", Value: "y"}}, Value: .5}
+	want[0] = metric.Exemplar{Labels: []metric.Label{{Name: "trace_id", Value: "y"}}, Value: .5, Sample: 1}
 	if diff := cmp.Diff(want, took.Series[0].Exemplars()); diff != "" {
 		t.Errorf("the histogram's exemplars (-want +got):\n%s", diff)
 	}
@@ -372,7 +380,7 @@ func TestSettings(t *testing.T) {
 		want   string
 	}{
 		"nothing":      {func(*Config) {}, "targets: is needed"},
-		"twice":        {func(c *Config) { c.Targets = addresses(t, "a:1", "http://a:1/other") }, "targets.1: has the same instance label (a:1) as targets.0"},
+		"twice":        {func(c *Config) { c.Targets = addresses(t, "a:1", "http://a:1/other") }, "targets.1: has the same labels (instance=\"a:1\") as targets.0"},
 		"pattern":      {func(c *Config) { c.FileSD.Files = []string{"["} }, "file_sd.files.0: want a file name"},
 		"body":         {func(c *Config) { c.BodySizeLimit = 0 }, "body_size_limit: want more than 0"},
 		"limit":        {func(c *Config) { c.LabelLimit = -1 }, "label_limit: want a number above 0"},
@@ -398,11 +406,11 @@ func TestSettings(t *testing.T) {
 
 func TestAddress(t *testing.T) {
 	for text, want := range map[string]string{
-		"localhost:9100":           "http://localhost:9100/metrics",
-		"host":                     "http://host/metrics",
+		"localhost:9100":           "localhost:9100",
+		"host":                     "host",
 		"https://h:1/m?x=1":        "https://h:1/m?x=1",
 		"http://h:1/":              "http://h:1/",
-		"[::1]:9100":               "http://[::1]:9100/metrics",
+		"[::1]:9100":               "[::1]:9100",
 		"http://ops:secret@h:9100": "",
 		"":                         "",
 		"ftp://x":                  "",

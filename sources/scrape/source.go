@@ -1,6 +1,7 @@
 package scrape
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/scrape/exposition"
 )
@@ -28,8 +30,14 @@ type source struct {
 	config *Config
 	env    sources.Env
 	client *httpclient.Client
+	made   *endpoints
 	files  files
+	lists  httpSD
 	pool   *exposition.Pool
+
+	listed   []endpoint // of the last discovery
+	problems []error    // of listed
+	reads    int        // of files and lists, in listed; 0 = never
 
 	targets []*target
 	caches  []*exposition.Cache // those of targets
@@ -45,7 +53,7 @@ type buffers struct {
 // Collect scrapes every target once. A target that fails is a problem of the metric up, and costs the others nothing.
 func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
 	s.pool.Begin(tick.Time.UnixMilli())
-	discovery := s.discover()
+	discovery := s.discover(ctx, tick)
 	s.scrapeAll(ctx, tick)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -61,53 +69,85 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 }
 
 // discover updates the targets. One that stays keeps its cache.
-func (s *source) discover() []error {
-	endpoints, problems := s.endpoints()
+func (s *source) discover(ctx context.Context, tick sources.Tick) (problems []error) {
+	groups, problems := s.files.refresh()
+	if s.lists.config.isSet() {
+		if err := s.lists.refresh(ctx, tick); err != nil {
+			problems = append(problems, err)
+		}
+		groups = append(groups, s.lists.groups...)
+	}
+	if reads := 1 + s.files.reads + s.lists.reads; s.reads != reads {
+		s.reads = reads
+		s.listed, s.problems = s.endpoints(groups)
+		s.problems = append(s.problems, s.replaceTargets()...)
+	}
+	return append(problems, s.problems...)
+}
+
+// replaceTargets makes targets of the endpoints that are listed. It returns why some cannot be scraped.
+func (s *source) replaceTargets() (problems []error) {
 	old := map[string]*target{}
 	for _, t := range s.targets {
 		old[t.key()] = t
 	}
 	s.targets, s.caches = s.targets[:0], s.caches[:0]
-	for _, e := range endpoints {
+	for _, e := range s.listed {
 		t := old[e.key()]
 		if t == nil {
-			t = &target{endpoint: e, cache: s.pool.NewCache(e.labels)}
+			client, err := s.clientOf(&e)
+			if err != nil {
+				problems = append(problems, fmt.Errorf("%s is not scraped: %w", unixScheme+e.socket, err))
+				continue
+			}
+			t = &target{endpoint: e, client: client, cache: s.pool.NewCache(e.labels)}
 		}
 		delete(old, e.key())
 		s.targets, s.caches = append(s.targets, t), append(s.caches, t.cache)
 	}
 	for _, t := range old {
 		s.pool.Remove(t.cache)
+		if t.client != s.client {
+			t.client.CloseIdleConnections()
+		}
 	}
 	return problems
 }
 
-// endpoints returns the endpoints in the settings and the files, each once.
-func (s *source) endpoints() (all []endpoint, problems []error) {
+// clientOf returns the client for an endpoint: that of all targets, or one of its unix socket.
+func (s *source) clientOf(e *endpoint) (*httpclient.Client, error) {
+	if e.socket == "" {
+		return s.client, nil
+	}
+	return socketClient(s.env.Web, s.config.Settings, e.socket)
+}
+
+// endpoints returns the endpoints of the settings and of the groups, each once.
+func (s *source) endpoints(groups []group) (all []endpoint, problems []error) {
 	taken := map[string]bool{}
-	add := func(a *Address, labels map[string]string) {
-		e := newEndpoint(a, s.env.Job, labels)
-		switch {
-		case taken[e.key()]:
+	add := func(a *Address, g *group) {
+		e, keep, err := s.made.of(a, g)
+		switch place := cmp.Or(setting.Place(&e.url), a.Place()); {
+		case err != nil:
+			problems = append(problems, fmt.Errorf("%s is not scraped: %w", a.Place(), err))
+		case !keep, taken[e.key()]:
 		case taken[e.labels.String()]:
-			problems = append(problems, fmt.Errorf("%s is not scraped: another target has the same labels %s", a.Place(), e.labels))
+			problems = append(problems, fmt.Errorf("%s is not scraped: another target has the same labels %s", place, e.labels))
 		case len(all) == maxTargets:
-			problems = append(problems, fmt.Errorf("%s is not scraped: a job can have at most %d targets", a.Place(), maxTargets))
+			problems = append(problems, fmt.Errorf("%s is not scraped: a job can have at most %d targets", place, maxTargets))
 		default:
 			taken[e.key()], taken[e.labels.String()] = true, true
 			all = append(all, e)
 		}
 	}
 	for i := range s.config.Targets {
-		add(&s.config.Targets[i], nil)
+		add(&s.config.Targets[i], &group{Labels: s.config.Labels})
 	}
-	groups, bad := s.files.refresh()
-	problems = append(problems, bad...)
 	for i := range groups {
 		for _, text := range groups[i].Targets {
 			var a Address
-			if err := a.UnmarshalText([]byte(text)); err == nil { // readGroups has checked it
-				add(&a, groups[i].Labels)
+			if err := a.UnmarshalText([]byte(text)); err == nil { // checkGroups has checked it
+				add(&a, &groups[i])
 			}
 		}
 	}

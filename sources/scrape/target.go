@@ -1,6 +1,7 @@
 package scrape
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -10,7 +11,9 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/relabel"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources/scrape/exposition"
 )
@@ -18,44 +21,132 @@ import (
 // endpoint is the URL of a target and the labels of its series.
 type endpoint struct {
 	url    url.URL
-	labels labels.Labels // job, instance, and those of the group
-}
-
-// newEndpoint returns the endpoint of an address in a group with these labels, as in Prometheus: __metrics_path__,
-// __scheme__ and __param_NAME change the URL, other labels that begin with __ are ignored, and the rest are on every series,
-// also job and instance.
-func newEndpoint(a *Address, job string, group map[string]string) endpoint {
-	e := endpoint{url: a.URL.URL}
-	query, changed := e.url.Query(), false
-	b := labels.NewBuilder(labels.FromStrings(model.JobLabel, job, model.InstanceLabel, a.Host))
-	for _, name := range slices.Sorted(maps.Keys(group)) {
-		value := group[name]
-		parameter, isParameter := strings.CutPrefix(name, model.ParamLabelPrefix)
-		switch {
-		case name == model.MetricsPathLabel:
-			e.url.Path = value
-		case name == model.SchemeLabel:
-			e.url.Scheme = value
-		case isParameter:
-			query.Set(parameter, value)
-			changed = true
-		case !strings.HasPrefix(name, model.ReservedLabelPrefix):
-			b.Set(name, value)
-		}
-	}
-	if changed {
-		e.url.RawQuery = query.Encode()
-	}
-	e.labels = b.Labels()
-	return e
+	socket string        // path of a unix socket, "" = none
+	labels labels.Labels // without those that begin with __
 }
 
 // key identifies the endpoint.
-func (e *endpoint) key() string { return e.url.String() + " " + e.labels.String() }
+func (e *endpoint) key() string { return e.url.String() + " " + e.socket + " " + e.labels.String() }
+
+// endpoints makes endpoints of addresses, as Prometheus makes targets.
+type endpoints struct {
+	config  *Config
+	job     string
+	rules   []*relabel.Config
+	builder *labels.Builder
+}
+
+func newEndpoints(c *Config, job string) (*endpoints, error) {
+	rules, err := c.Relabel.Compile("relabel_configs")
+	return &endpoints{config: c, job: job, rules: rules, builder: labels.NewBuilder(labels.EmptyLabels())}, err
+}
+
+// of returns the endpoint of an address in a group. It reports false if relabel_configs drop it.
+//
+// The labels __address__, __scheme__, __metrics_path__ and __param_NAME make the URL. Other labels that begin with __ are for
+// the rules only.
+func (x *endpoints) of(a *Address, g *group) (e endpoint, keep bool, err error) {
+	if g.isRemote && g.namesSocket(a) {
+		return endpoint{}, false, errRemoteSocket
+	}
+	params := x.discovered(a, g)
+	b := x.builder
+	if !relabel.ProcessBuilder(b, x.rules...) {
+		return endpoint{}, false, nil
+	}
+	e.socket = b.Get(socketLabel)
+	address := b.Get(model.AddressLabel)
+	if address == "" {
+		return endpoint{}, false, errors.New("relabel_configs leave no __address__")
+	}
+	e.url = url.URL{Scheme: b.Get(model.SchemeLabel), Host: address, Path: b.Get(model.MetricsPathLabel), RawQuery: a.RawQuery}
+	if err := checkEndpoint(&e.url); err != nil {
+		return endpoint{}, false, err
+	}
+	b.Range(func(l labels.Label) {
+		if name, ok := strings.CutPrefix(l.Name, model.ParamLabelPrefix); ok {
+			if len(params[name]) == 0 {
+				params[name] = []string{""}
+			}
+			params[name][0] = l.Value
+		}
+	})
+	if !maps.EqualFunc(params, a.Query(), slices.Equal) { // else the query stays as it is written
+		e.url.RawQuery = params.Encode()
+	}
+	if b.Get(model.InstanceLabel) == "" {
+		if a.socket != "" {
+			address = a.String() // else all sockets have one instance
+		}
+		b.Set(model.InstanceLabel, address)
+	}
+	b.Range(func(l labels.Label) {
+		if strings.HasPrefix(l.Name, model.ReservedLabelPrefix) {
+			b.Del(l.Name)
+		}
+	})
+	e.labels = b.Labels()
+	err = e.labels.Validate(func(l labels.Label) error {
+		if !model.UTF8Validation.IsValidLabelName(l.Name) || !model.LabelValue(l.Value).IsValid() {
+			return fmt.Errorf("the label %.80q is not valid UTF-8", l.Name)
+		}
+		return nil
+	})
+	return e, err == nil, err
+}
+
+// discovered puts the labels that the rules are applied to into the builder. It returns the parameters of the URL, of which
+// the first value of each name is a label.
+func (x *endpoints) discovered(a *Address, g *group) url.Values {
+	b, c := x.builder, x.config
+	b.Reset(labels.EmptyLabels())
+	set := func(name, value string) {
+		if b.Get(name) == "" {
+			b.Set(name, value)
+		}
+	}
+	b.Set(model.AddressLabel, a.Host)
+	for name, value := range g.Labels {
+		set(name, value)
+	}
+	if g.meta.Name != "" {
+		b.Set(g.meta.Name, g.meta.Value)
+	}
+	a.setSocket(b)
+	set(model.JobLabel, x.job)
+	set(model.SchemeLabel, a.Scheme)
+	set(model.SchemeLabel, c.Scheme)
+	set(model.MetricsPathLabel, a.Path)
+	set(model.MetricsPathLabel, c.MetricsPath)
+	params := url.Values{}
+	for name, values := range c.Params {
+		for _, v := range values {
+			params.Add(name, string(v))
+		}
+	}
+	maps.Copy(params, a.Query())
+	for name, values := range params {
+		set(model.ParamLabelPrefix+name, values[0])
+	}
+	return params
+}
+
+// checkEndpoint checks what labels have made of a URL.
+func checkEndpoint(u *url.URL) error {
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("the scheme %.20q is not http or https", u.Scheme)
+	}
+	var a setting.URL
+	if err := a.UnmarshalText([]byte("http://" + u.Host)); err != nil || a.Host != u.Host || a.Path != "" || a.RawQuery != "" || a.Fragment != "" {
+		return fmt.Errorf("%.80q is not host:port", u.Host)
+	}
+	return nil
+}
 
 // target is an endpoint and the result of its last scrape.
 type target struct {
 	endpoint
+	client   *httpclient.Client
 	cache    *exposition.Cache
 	err      error
 	duration time.Duration

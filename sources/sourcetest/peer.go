@@ -1,6 +1,7 @@
 package sourcetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ const secret = "s3cret-of-the-suite"
 type peer struct {
 	mu       sync.Mutex
 	document string
+	kind     string // the Content-Type of answers
 	behave   behaviour
 	asked    int
 	reached  chan struct{} // closed when a request hangs
@@ -42,8 +44,8 @@ const (
 	refuses           // answers with an error that repeats the request
 )
 
-func newPeer(t *testing.T) *peer {
-	p := &peer{}
+func newPeer(t *testing.T, kind string) *peer {
+	p := &peer{kind: cmp.Or(kind, "application/json")}
 	t.Cleanup(func() {
 		if strings.Contains(p.logged(), secret) {
 			t.Errorf("the secret is revealed:\n%s", p.logged())
@@ -105,8 +107,8 @@ func (p *peer) ask(ctx context.Context) (document string, behave behaviour, err 
 	return document, behave, nil
 }
 
-// Fetch implements sources.Fetcher. As with a real fetcher, the document is valid until the next call.
-func (p *peer) Fetch(ctx context.Context, _ sources.Tick) (*sources.Document, error) {
+// Fetch implements sources.Fetcher. It answers every request with the document. As with a real fetcher, the document is valid until the next call.
+func (p *peer) Fetch(ctx context.Context, _ sources.Tick, _ sources.Request) (*sources.Document, error) {
 	const from = "GET https://api.example.com/v1"
 	document, behave, err := p.ask(ctx)
 	if err == nil && behave == refuses {
@@ -127,11 +129,6 @@ func (p *peer) Fetch(ctx context.Context, _ sources.Tick) (*sources.Document, er
 	return doc, nil
 }
 
-// Ask answers every request with the document.
-func (p *peer) Ask(ctx context.Context, tick sources.Tick, _ sources.Request) (*sources.Document, error) {
-	return p.Fetch(ctx, tick)
-}
-
 // RoundTrip answers every HTTP request.
 func (p *peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	sent := new(strings.Builder)
@@ -150,6 +147,6 @@ func (p *peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return &http.Response{
 		StatusCode: code, Status: fmt.Sprint(code, " ", http.StatusText(code)), Request: req,
-		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(document)),
+		Header: http.Header{"Content-Type": {p.kind}}, Body: io.NopCloser(strings.NewReader(document)),
 	}, nil
 }

@@ -1,6 +1,7 @@
-// Package sourcetest is the test suite for sources. It tests what the agent relies on: see the contract in package sources.
+// Package sourcetest is the test suites for sources and fetchers. They test what the agent relies on: see the contract in package
+// sources.
 //
-// A source's test calls [Run] with the settings and with documents to measure:
+// A fetcher's test calls [RunFetcher] with a function that returns the fetcher and what it fetches from. A source's test calls [Run] with the settings and with documents to measure:
 //
 //	func TestSuite(t *testing.T) {
 //		sourcetest.Run(t, sourcetest.Subject{
@@ -13,6 +14,7 @@ package sourcetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -31,6 +33,15 @@ type Subject struct {
 
 	// Documents are the answers, one for each tick: at least two JSON texts. Every metric can be measured in each of them.
 	Documents []string
+
+	// ContentType is that of the documents. "" = application/json.
+	ContentType string
+
+	// PassesOn says that the source passes on the series in its documents, which it fetches itself. A failed request is then the
+	// Err of one of its metrics.
+	PassesOn bool
+	// Varying are the names of metrics that differ from tick to tick, though the document is the same.
+	Varying []string
 
 	// Partial is a document in which only the metric Failing cannot be measured. "" = there is no such document.
 	Partial, Failing string
@@ -91,12 +102,16 @@ func (s *suite) open() *instance {
 // make makes a source of the settings.
 func (s *suite) make(config sources.Config[sources.Source]) *instance {
 	s.Helper()
-	i := &instance{suite: s, peer: newPeer(s.T), config: config, descs: map[string]*metric.Desc{}}
+	i := &instance{suite: s, peer: newPeer(s.T, s.ContentType), config: config, descs: map[string]*metric.Desc{}}
 	dir := s.Dir
 	if dir == "" {
 		dir = s.TempDir()
 	}
-	source, err := config.New(i.peer.env(dir))
+	env := i.peer.env(dir)
+	if s.PassesOn {
+		env.Fetch = nil
+	}
+	source, err := config.New(env)
 	if err != nil {
 		s.Fatalf("New: %v", err)
 	}
@@ -133,16 +148,22 @@ func (i *instance) collect(document string) string {
 	if err != nil {
 		i.Fatalf("Collect of %.200q: %v", document, err)
 	}
-	return text(readings)
+	return i.text(readings)
 }
 
-// text returns readings as text.
-func text(readings metric.Readings) string {
+// text returns readings as text, without the metrics that vary.
+func (s *suite) text(readings metric.Readings) string {
 	all := ""
 	for _, m := range readings {
+		if slices.Contains(s.Varying, m.Desc.Name) {
+			continue
+		}
 		all += fmt.Sprintf("%s error %v drops %v\n", m.Desc.Name, m.Err, m.Drops)
 		for _, r := range m.Rows {
 			all += fmt.Sprintf("  %q %v %d %q\n", r.Labels, r.Value, r.Time, r.Event)
+		}
+		for _, series := range m.Series {
+			all += fmt.Sprintf("  %v %v %d\n", series.Labels, series.Value, series.Time)
 		}
 	}
 	return all

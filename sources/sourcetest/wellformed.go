@@ -3,6 +3,7 @@ package sourcetest
 import (
 	"reflect"
 	"strings"
+	"testing"
 	"unicode/utf8"
 
 	"github.com/collectington/collectington/agent/metric"
@@ -77,11 +78,17 @@ const maxError = 4096
 
 func (i *instance) isOneLine(text string) {
 	i.Helper()
+	oneLine(i.T, text)
+}
+
+// oneLine checks a text that users see.
+func oneLine(t *testing.T, text string) {
+	t.Helper()
 	if strings.ContainsAny(text, "\r\n") || len(text) > maxError || text == "" {
-		i.Errorf("want an error of one line, got %.200q", text)
+		t.Errorf("want an error of one line, got %.200q", text)
 	}
 	if strings.Contains(text, secret) {
-		i.Errorf("the secret is revealed: %s", text)
+		t.Errorf("the secret is revealed: %s", text)
 	}
 }
 
@@ -90,7 +97,7 @@ func (i *instance) isWhole(readings metric.Readings, but string) {
 	i.Helper()
 	measured := map[string]bool{}
 	for _, m := range readings {
-		measured[m.Desc.Name] = m.Err == nil && len(m.Rows) > 0
+		measured[m.Desc.Name] = m.Err == nil && len(m.Rows)+len(m.Series) > 0
 		if m.Err != nil && m.Desc.Name != but {
 			i.Errorf("%s is not measured: %v", m.Desc.Name, m.Err)
 		}

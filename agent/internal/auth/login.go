@@ -134,7 +134,7 @@ type loginProvider struct {
 
 // Authenticator implements httpclient.Provider.
 func (p *loginProvider) Authenticator(h *httpclient.Host) (httpclient.Authenticator, error) {
-	client, err := h.Client(&httpclient.Settings{TLS: p.set.TLS, Proxy: p.set.Proxy})
+	client, err := h.Under("login").Client(&httpclient.Settings{TLS: p.set.TLS, Proxy: p.set.Proxy})
 	if err != nil {
 		return nil, setting.Under("login", err)
 	}

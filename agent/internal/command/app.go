@@ -74,7 +74,8 @@ type cli struct {
 	Test     testCmd     `cmd:"" help:"Test jobs with recorded responses, without a network. Exit codes: 0 ok, 1 a test failed."`
 	State    stateCmd    `cmd:"" help:"Show the state file."`
 	Check    checkCmd    `cmd:"" help:"Check the configuration, without a network."`
-	Convert  convertCmd  `cmd:"" help:"Convert the config.json of the Python Collectington to a configuration of cton."`
+	Init     initCmd     `cmd:"" help:"Look at the answer of an API and print a first configuration for it."`
+	Convert  convertCmd  `cmd:"" help:"Convert a configuration of json_exporter, Telegraf, Prometheus, sql_exporter, script_exporter or the Python Collectington. Exit codes: 0 all, 4 some, 1 nothing converted."`
 	Explain  explainCmd  `cmd:"" help:"Show the settings of jobs, and of each kind of fetcher, source and sink."`
 	Demo     demoCmd     `cmd:"" help:"Run the agent with a sample API on this machine."`
 	Spool    spoolCmd    `cmd:"" help:"Show, replay and drop the requests in the spool of a remote_write sink."`

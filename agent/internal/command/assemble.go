@@ -14,6 +14,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/internal/selfmetrics"
+	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
@@ -22,14 +23,20 @@ import (
 // assembly builds what a plan describes. Nil functions are not called.
 type assembly struct {
 	*App
-	observe func(httpclient.Exchange)             // gets the jobs' HTTP exchanges
-	fetcher func(sources.Fetcher) sources.Fetcher // wraps each job's fetcher
-	show    func(section, line string)            // gets what sources show of their work
-	answer  http.RoundTripper                     // responds to all requests instead of the network, if not nil
-	drain   time.Duration                         // how long a sink may continue to deliver at the end
-	waits   bool                                  // for a state file that cannot be read
+	observe func(httpclient.Exchange)                 // gets the jobs' HTTP exchanges
+	fetcher func(sources.Fetcher) sources.Fetcher     // wraps each job's fetcher
+	show    func(section, line string)                // gets what sources show of their work
+	answer  http.RoundTripper                         // responds to all requests instead of the network, if not nil
+	tap     func(http.RoundTripper) http.RoundTripper // wraps what answers the jobs' requests
+	drain   time.Duration                             // how long a sink may continue to deliver at the end
+	waits   bool                                      // for a state file that cannot be read
+	once    bool                                      // no later run follows soon
+	unready unready                                   // if nil, a source whose files cannot be read is an error
+
+	versions map[string]string // of sources, by the name and key of their jobs
 
 	providers map[string]httpclient.Provider // the plan's logins, by name
+	state     *state.File                    // nil if there is none, and before it is open
 }
 
 // start builds a plan, opens its state file and returns an agent for it. CloseState releases the state file.
@@ -41,6 +48,7 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	if err != nil {
 		return nil, built, nil, err
 	}
+	b.state = file
 	closeState = func() {}
 	if file != nil {
 		closeState = func() { file.Close() }
@@ -87,24 +95,12 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 			b.observe(x)
 		}
 	})
-	env.Web.Shared = b.traffic
-	if j.FetcherConfig != nil {
-		fetch, err := j.FetcherConfig.New(env)
-		if err != nil {
-			return run.Job{}, err
-		}
-		if b.fetcher != nil {
-			fetch = b.fetcher(fetch)
-		}
-		env.Fetch = fetch
-	}
-	source, err := j.SourceConfig.New(env)
+	env.Web.Shared, env.Web.Unready = b.traffic, b.unready.of("jobs."+j.Name)
+	source, err := b.source(j, env)
 	if err != nil {
 		return run.Job{}, err
 	}
-	if v, ok := source.(sources.Versioned); ok {
-		j.Key += " " + v.Version()
-	}
+	j.Key = b.versioned(&j, source)
 	delay := schedule.Jitter(time.Duration(j.Jitter), j.Name, hostName())
 	return run.Job{Job: j, Delay: delay, Source: source, Requests: requests, Log: env.Log}, nil
 }
@@ -113,9 +109,11 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 	requests := &run.Requests{}
 	env := sinks.Env{
 		Name: s.Name, Log: b.log.With("sink", s.Name), Stats: &sinks.Stats{}, Out: b.Out, Clock: b.clock,
-		External: external(plan), Instance: hostName(), Drain: b.drain,
-		Web: b.host(func(x httpclient.Exchange) { requests.Count(x.Host, x.Code) }),
+		External: external(plan), Instance: hostName(), Drain: b.drain, Once: b.once, Dir: b.vault.Dir,
+		Memory: run.SinkMemory{Sink: s.Name, File: func() *state.File { return b.state }},
+		Web:    b.host(func(x httpclient.Exchange) { requests.Count(x.Host, x.Code) }),
 	}
+	env.Web.Unready = b.unready.of("sinks." + s.Name)
 	sink, err := s.Config.New(env)
 	if err != nil {
 		return run.Sink{}, err
@@ -126,7 +124,7 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 
 func (b *assembly) host(observe func(httpclient.Exchange)) *httpclient.Host {
 	return &httpclient.Host{
-		Secrets: b.vault, UserAgent: "cton/" + b.Version, Providers: b.providers, Dial: b.Dial, Transport: b.answer, Observe: observe,
+		Secrets: b.vault, UserAgent: "cton/" + b.Version, Providers: b.providers, Dial: b.Dial, Transport: b.answer, Tap: b.tap, Observe: observe,
 	}
 }
 

@@ -114,13 +114,12 @@ func (c *backfillCmd) pastSinks(plan *config.Plan) ([]config.Sink, error) {
 	var kept []config.Sink
 	var able []string
 	for _, s := range plan.Sinks {
-		past, ok := s.Config.(sinks.Backfiller)
-		if !ok || !plan.Jobs[0].GoesTo(s.Name) {
+		if s.Kind.ForBackfill == nil || !plan.Jobs[0].GoesTo(s.Name) {
 			continue
 		}
 		able = append(able, s.Name)
 		if len(c.Sink) == 0 || slices.Contains(c.Sink, s.Name) {
-			s.Config = past.ForBackfill()
+			s.Config = s.Kind.ForBackfill(s.Config)
 			kept = append(kept, s)
 		}
 	}

@@ -30,10 +30,11 @@ func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 		return err
 	}
 	for _, s := range plan.Sinks {
-		if noter, ok := s.Config.(sinks.Noter); ok {
-			for _, note := range noter.Notes() {
-				fmt.Fprintf(a.Out, "sinks.%s: %s\n", s.Name, note)
-			}
+		if s.Kind.Notes == nil {
+			continue
+		}
+		for _, note := range s.Kind.Notes(s.Config) {
+			fmt.Fprintf(a.Out, "sinks.%s: %s\n", s.Name, note)
 		}
 	}
 	if c.Connect {
@@ -45,46 +46,55 @@ func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return nil
 }
 
+// connect looks for files that jobs and sinks cannot use, and asks each sink whether it would work.
+func connect(ctx context.Context, a *App, plan *config.Plan) error {
+	code := exitOK
+	unusable := map[string]error{}
+	b := &assembly{App: a, unready: func(place string, err error) { unusable[place] = err }}
+	built, err := b.build(plan)
+	if err != nil {
+		return err
+	}
+	for _, j := range built.Jobs {
+		if err := unusable["jobs."+j.Name]; err != nil {
+			code = exitConfig
+			a.complain(fmt.Errorf("jobs.%s: %w", j.Name, err))
+		}
+	}
+	for _, s := range built.Sinks {
+		err := unusable["sinks."+s.Name]
+		checker, ok := s.Sink.(sinks.Checker)
+		if err == nil && ok {
+			err = checkSink(ctx, checker)
+		}
+		switch {
+		case err != nil:
+			code = exitDelivery
+			a.complain(fmt.Errorf("sinks.%s: %w", s.Name, err))
+		case ok:
+			fmt.Fprintf(a.Out, "sinks.%s: works\n", s.Name)
+		}
+	}
+	if code != exitOK {
+		return &exitError{code: code}
+	}
+	return nil
+}
+
 // checkFiles checks the files that the settings of jobs name.
 func checkFiles(a *App, plan *config.Plan) error {
 	failed := false
 	for _, j := range plan.Jobs {
-		checker, ok := j.SourceConfig.(sources.Checker)
-		if !ok {
+		if j.SourceKind.Check == nil {
 			continue
 		}
-		if err := checker.Check(sources.Env{Job: j.Name, Log: a.log, Dir: a.vault.Dir}); err != nil {
+		if err := j.SourceKind.Check(j.SourceConfig, sources.Env{Job: j.Name, Log: a.log, Dir: a.vault.Dir}); err != nil {
 			failed = true
 			a.complain(fmt.Errorf("jobs.%s: %w", j.Name, err))
 		}
 	}
 	if failed {
 		return &exitError{code: exitConfig}
-	}
-	return nil
-}
-
-// connect checks each sink that can be checked, and shows the result.
-func connect(ctx context.Context, a *App, plan *config.Plan) error {
-	built, err := (&assembly{App: a}).build(plan)
-	if err != nil {
-		return err
-	}
-	failed := false
-	for _, s := range built.Sinks {
-		checker, ok := s.Sink.(sinks.Checker)
-		if !ok {
-			continue
-		}
-		if err := checkSink(ctx, checker); err != nil {
-			failed = true
-			a.complain(fmt.Errorf("sinks.%s: %w", s.Name, err))
-			continue
-		}
-		fmt.Fprintf(a.Out, "sinks.%s: works\n", s.Name)
-	}
-	if failed {
-		return &exitError{code: exitDelivery}
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/collectington/collectington/agent/internal/auth"
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/jobtest"
-	"github.com/collectington/collectington/sources"
 )
 
 type explainCmd struct {
@@ -50,12 +49,11 @@ func (c *explainCmd) explainJob(a *App, g *globals) error {
 		return err
 	}
 	for _, j := range plan.Jobs {
-		e, ok := j.SourceConfig.(sources.Explainer)
-		if !ok {
+		if j.SourceKind.Expressions == nil {
 			return fmt.Errorf("jobs.%s has no jq expressions in %s: its source computes metrics in another way", j.Name, j.MetricsAt)
 		}
 		table := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
-		for _, x := range e.Explain() {
+		for _, x := range j.SourceKind.Expressions(j.SourceConfig) {
 			how := "direct"
 			if x.Needs != "" {
 				how = "jq, for " + x.Needs

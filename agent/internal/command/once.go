@@ -29,7 +29,8 @@ func (c *onceCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if err := keepPushing(plan); err != nil {
 		return err
 	}
-	agent, built, closeState, err := (&assembly{App: a, drain: c.Deadline}).start(ctx, plan)
+	found := func(string, error) {} // the run or the delivery fails with it
+	agent, built, closeState, err := (&assembly{App: a, drain: c.Deadline, once: true, unready: found}).start(ctx, plan)
 	if err != nil {
 		return err
 	}

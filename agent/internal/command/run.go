@@ -28,7 +28,7 @@ type service struct {
 }
 
 func (s *service) run(ctx context.Context, plan *config.Plan) error {
-	b := &assembly{App: s.App, drain: run.Drain, waits: true}
+	b := &assembly{App: s.App, drain: run.Drain, waits: true, unready: s.logUnready}
 	agent, built, closeState, err := b.start(ctx, plan)
 	if err != nil {
 		return err

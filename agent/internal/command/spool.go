@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/internal/config"
-	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
 )
 
@@ -60,10 +59,10 @@ func (c *spoolCmd) dir(a *App, g *globals) (string, error) {
 }
 
 func spoolDir(s config.Sink) string {
-	if c, ok := s.Config.(sinks.Spooler); ok {
-		return c.SpoolDir()
+	if s.Kind.SpoolDir == nil {
+		return ""
 	}
-	return ""
+	return s.Kind.SpoolDir(s.Config)
 }
 
 // Run puts requests back.

@@ -50,7 +50,7 @@ func (c *stateShowCmd) Run(a *App, g *globals) error {
 	}
 	jobs := []savedJob{}
 	for _, name := range slices.Sorted(maps.Keys(sections)) {
-		if c.Job != "" && c.Job != name {
+		if c.Job != "" && c.Job != name || !run.IsJob(name) {
 			continue
 		}
 		j, err := readJob(name, sections[name])
@@ -75,10 +75,11 @@ func (c *stateShowCmd) Run(a *App, g *globals) error {
 
 // jobNames returns the names of the jobs in a state file, for a message.
 func jobNames(sections map[string]state.Section) string {
-	if len(sections) == 0 {
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(sections)), func(name string) bool { return !run.IsJob(name) })
+	if len(names) == 0 {
 		return "no job"
 	}
-	return strings.Join(slices.Sorted(maps.Keys(sections)), ", ")
+	return strings.Join(names, ", ")
 }
 
 func readJob(name string, section state.Section) (savedJob, error) {

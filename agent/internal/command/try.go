@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,7 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/metric"
@@ -19,8 +22,16 @@ import (
 )
 
 type tryCmd struct {
-	Job string `arg:"" help:"The job to try."`
+	asking
+	Job        string `arg:"" optional:"" help:"The job to try, or a URL to look at without a configuration."`
+	Document   bool   `help:"Show the document whole."`
+	Save       string `placeholder:"FILE" help:"Write the requests and responses to FILE as a test (cton explain test). Secrets are replaced."`
+	Replay     string `placeholder:"FILE" help:"Answer requests from FILE, as of --save or a test, and send nothing."`
+	Expression string `short:"e" placeholder:"JQ" help:"Show only what a jq expression makes of the document."`
 }
+
+// maxEvaluation bounds the time of an expression.
+const maxEvaluation = 30 * time.Second
 
 // How much is shown.
 const (
@@ -30,27 +41,73 @@ const (
 
 // Run runs a job once and shows each step.
 func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
+	if isAddress(c.Job) || c.Curl != "" {
+		return c.runURL(ctx, a, g)
+	}
+	if len(c.Header) > 0 || c.Data != "" || c.Auth != "" {
+		return errors.New("-H, --data and --auth are of a URL: a job has its request in the configuration")
+	}
+	now := time.Now()
+	t := &try{App: a, whole: c.Document, only: c.Expression}
+	b := &assembly{App: a, observe: t.exchange, show: t.show, fetcher: t.wrap}
+	if t.only != "" {
+		b.observe, b.show = nil, nil
+	}
+	if c.Replay != "" {
+		test, err := c.replayed(a, g)
+		if err != nil {
+			return err
+		}
+		now, b.answer = test.Start, test.Responses
+	}
+	recorder := &recorder{}
+	if c.Save != "" {
+		b.tap = recorder.tap
+	}
 	plan, err := a.load(g, c.Job)
+	if err == nil && c.Job == "" && len(plan.Jobs) > 1 {
+		err = fmt.Errorf("which job? There are %s", strings.Join(namesOfJobs(plan), ", "))
+	}
+	if err == nil && c.Job == "" {
+		c.Job = plan.Jobs[0].Name
+	}
 	if err != nil {
 		return err
 	}
-	t := &try{App: a}
-	job, err := (&assembly{App: a, observe: t.exchange, show: t.show, fetcher: t.wrap}).buildJob(plan)
+	job, err := b.buildJob(plan)
 	if err != nil {
 		return err
 	}
-	return t.run(ctx, job, a.savedState(plan, c.Job))
+	var saved *run.Saved
+	if c.Replay == "" {
+		saved = a.savedState(plan, c.Job)
+	}
+	err = t.run(ctx, job, saved, now)
+	if c.Save == "" {
+		return err
+	}
+	return errors.Join(c.save(ctx, a, g, recorder, now), err)
+}
+
+func namesOfJobs(plan *config.Plan) []string {
+	var names []string
+	for _, j := range plan.Jobs {
+		names = append(names, j.Name)
+	}
+	return names
 }
 
 // try shows one run of a job.
 type try struct {
 	*App
-	mu sync.Mutex // for output of concurrent requests
+	mu    sync.Mutex       // for output of concurrent requests
+	whole bool             // the document is shown whole
+	only  string           // an expression whose results alone are shown
+	docs  []document.Value // for it
 }
 
 // run runs the job once, from its saved state if there is any.
-func (t *try) run(ctx context.Context, job *run.Worker, saved *run.Saved) error {
-	now := time.Now()
+func (t *try) run(ctx context.Context, job *run.Worker, saved *run.Saved, now time.Time) error {
 	if saved != nil {
 		if err := saved.Restore(job, now); err != nil {
 			return fmt.Errorf("the state of job %s: %w", job.Name, err)
@@ -61,6 +118,9 @@ func (t *try) run(ctx context.Context, job *run.Worker, saved *run.Saved) error 
 	if !due { // show the last window again, as if nothing were saved
 		job = run.NewWorker(job.Job)
 		tick, skipped, _ = job.NextWindow(time.Time{}, now)
+	}
+	if t.only != "" {
+		return t.expression(ctx, job, tick)
 	}
 	if job.Windows != nil {
 		t.window(job.Windows, tick, read, skipped)
@@ -138,30 +198,11 @@ type shown struct {
 	try *try
 }
 
-// wrap returns a fetcher that shows its documents. It is an Asker if f is one.
-func (t *try) wrap(f sources.Fetcher) sources.Fetcher {
-	if a, ok := f.(sources.Asker); ok {
-		return &shownAsker{shown{f, t}, a}
-	}
-	return &shown{f, t}
-}
+// wrap returns a fetcher that shows its documents.
+func (t *try) wrap(f sources.Fetcher) sources.Fetcher { return &shown{f, t} }
 
-func (s *shown) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
-	doc, err := s.Fetcher.Fetch(ctx, tick)
-	if err == nil {
-		s.try.document(doc)
-	}
-	return doc, err
-}
-
-// shownAsker is an Asker whose documents are shown.
-type shownAsker struct {
-	shown
-	asker sources.Asker
-}
-
-func (s *shownAsker) Ask(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
-	doc, err := s.asker.Ask(ctx, tick, r)
+func (s *shown) Fetch(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
+	doc, err := s.Fetcher.Fetch(ctx, tick, r)
 	if err == nil {
 		s.try.document(doc)
 	}
@@ -175,14 +216,40 @@ func (t *try) show(section, line string) {
 }
 
 func (t *try) document(doc *sources.Document) {
+	if t.only != "" {
+		t.docs = append(t.docs, doc.Root.Clone())
+		return
+	}
 	t.section("document")
-	text := doc.Root.Raw()
+	t.text(doc.Root)
+}
+
+// expression shows what an expression makes of the documents of a run.
+func (t *try) expression(ctx context.Context, job *run.Worker, tick sources.Tick) error {
+	_, err := job.Tick(ctx, tick, run.Steps{})
+	if len(t.docs) == 0 {
+		if err == nil {
+			err = errors.New("-e: the job has no document: it is not one that fetches")
+		}
+		return &exitError{exitFetch, err}
+	}
+	for _, doc := range t.docs {
+		if err := t.evaluate(ctx, t.only, doc); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// text shows a document.
+func (t *try) text(root document.Value) {
+	text := root.Raw()
 	var pretty bytes.Buffer
 	if json.Indent(&pretty, []byte(text), "", "  ") == nil {
 		text = pretty.String()
 	}
-	if len(text) > maxDocument {
-		t.line("%s\n… %d more bytes", strings.ToValidUTF8(text[:maxDocument], ""), len(text)-maxDocument)
+	if len(text) > maxDocument && !t.whole {
+		t.line("%s\n… %d more bytes; --document shows all, -e JQ a part", strings.ToValidUTF8(text[:maxDocument], ""), len(text)-maxDocument)
 		return
 	}
 	t.line("%s", text)

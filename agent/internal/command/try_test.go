@@ -30,7 +30,7 @@ jobs:
 	if code := faultyApp(&out, &log, nil).Main(t.Context(), []string{"try", "api", "-c", file}); code != 0 {
 		t.Errorf("exit code %d\n%s", code, log.String())
 	}
-	contains(t, "the output", out.String(), "== document\n[\n", "\n… ", " more bytes\n== readings\nitem: 25 readings\n", `{name="item-19`, "\n  … 5 more\n== ledger before\n", `item{name="item-24`)
+	contains(t, "the output", out.String(), "== document\n[\n", "\n… ", " more bytes; --document shows all, -e JQ a part\n== readings\nitem: 25 readings\n", `{name="item-19`, "\n  … 5 more\n== ledger before\n", `item{name="item-24`)
 	if _, readings, _ := strings.Cut(out.String(), "== readings"); strings.Contains(strings.Split(readings, "== ")[0], "item-20") {
 		t.Errorf("more than 20 readings are shown:\n%s", readings)
 	}

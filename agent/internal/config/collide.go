@@ -24,7 +24,7 @@ func (r *reader) collisions(plan *Plan, root *yaml.Node) {
 				claimed[claim] = s.Name
 			}
 		}
-		if m, ok := s.Config.(sinks.Merger); ok && m.Merges() {
+		if s.Kind.Merges != nil && s.Kind.Merges(s.Config) {
 			merging = append(merging, s.Name)
 		}
 	}

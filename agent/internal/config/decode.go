@@ -106,7 +106,7 @@ func decoderMessage(message string) string {
 // unknownSetting returns the problem of an unknown setting, and notes which setting it was taken for.
 func (r *reader) unknownSetting(path, name string, known []string) string {
 	text := fmt.Sprintf("unknown setting %q", name)
-	if hint := prometheusKeys()[name]; hint.text != "" {
+	if hint := prometheusKeys()[name]; hint.text != "" && (hint.setting == "" || hint.isOfJob() || slices.Contains(known, hint.setting)) {
 		r.meant[join(path, hint.setting)] = true
 		return text + "; " + hint.text
 	}
@@ -122,6 +122,9 @@ func (r *reader) unknownSetting(path, name string, known []string) string {
 
 // hint says which setting replaces one of another program.
 type hint struct{ setting, text string }
+
+// isOfJob reports whether the setting is one of the job, also where the other program has it elsewhere.
+func (h hint) isOfJob() bool { return h.setting == "schedule" }
 
 // prometheusKeys returns settings of Prometheus that have another name here.
 func prometheusKeys() map[string]hint {
@@ -139,6 +142,10 @@ func prometheusKeys() map[string]hint {
 		"cron":               {"schedule", `write schedule: "*/5 * * * *"`},
 		"http_headers":       {"headers", "write headers"},
 		"params":             {"query", "write query"},
+		"static_configs":     {"targets", `write targets: ["host:9100"], and labels: {…} beside it`},
+		"file_sd_configs":    {"file_sd", "write file_sd: {files: […]}"},
+		"http_sd_configs":    {"http_sd", "write http_sd: {url: …}"},
+		"scrape_timeout":     {"", "the job's timeout is that of each scrape; write timeout: 10s beside scrape"},
 		"remote_write":       {"", "sinks have a name: sinks: {NAME: {remote_write: …}}"},
 	}
 }

@@ -60,7 +60,7 @@ func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 			return
 		}
 		if kind, ok := kindOf(r.catalogue.Sources, key.Value); ok {
-			job.SourceConfig = readKind(r, kind, key, value, path, sourceKey, "way to compute metrics")
+			job.SourceKind, job.SourceConfig = kind, readKind(r, kind, key, value, path, sourceKey, "way to compute metrics")
 			sourceKey = key
 			job.Key += r.authKey(plan, value, join(path, kind.Name), job.SourceConfig)
 			if job.MetricsAt = kind.Name; kind.Name != "metrics" {

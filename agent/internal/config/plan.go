@@ -11,13 +11,6 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Catalogue has the kinds that a configuration file can use.
-type Catalogue struct {
-	Fetchers []sources.Kind[sources.Fetcher]
-	Sources  []sources.Kind[sources.Source]
-	Sinks    []sinks.Kind
-}
-
 // Plan is a checked configuration.
 type Plan struct {
 	External    map[string]string // external labels
@@ -51,6 +44,7 @@ type Job struct {
 	Schedule      *schedule.Schedule
 	Windows       *schedule.Windows               // nil = each run reads from where the last successful one ended
 	FetcherConfig sources.Config[sources.Fetcher] // nil if the job has no fetcher
+	SourceKind    sources.Kind[sources.Source]
 	SourceConfig  sources.Config[sources.Source]
 	MetricsAt     string // the setting that declares the metrics: metrics, script.metrics
 	Key           string // equal for two jobs with equal settings, including those of the login that they name

@@ -134,7 +134,7 @@ func (r *reader) sinks(plan *Plan, n *yaml.Node) {
 
 func (r *reader) sink(plan *Plan, key, value *yaml.Node, path string) (Sink, bool) {
 	if value.Kind != yaml.MappingNode || len(value.Content) == 0 {
-		r.bad(key, path, "has no kind: want one of %s", strings.Join(r.sinkKinds(), ", "))
+		r.bad(key, path, "has no kind: want one of %s", strings.Join(r.catalogue.sinkNames(), ", "))
 		return Sink{}, false
 	}
 	if len(value.Content) > 2 {
@@ -156,16 +156,8 @@ func (r *reader) sink(plan *Plan, key, value *yaml.Node, path string) (Sink, boo
 		s.Key += r.authKey(plan, settings, path, s.Config)
 		return s, true
 	}
-	r.bad(kindKey, path, "%s", unknown("kind of sink", kindKey.Value, r.sinkKinds()))
+	r.bad(kindKey, path, "%s", unknown("kind of sink", kindKey.Value, r.catalogue.sinkNames()))
 	return Sink{}, false
-}
-
-func (r *reader) sinkKinds() []string {
-	var names []string
-	for _, k := range r.catalogue.Sinks {
-		names = append(names, k.Name)
-	}
-	return names
 }
 
 // entries calls f for each key of a mapping, in the order of the file. It reports a problem if there is none.

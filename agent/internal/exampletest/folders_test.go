@@ -110,6 +110,9 @@ func folders(t *testing.T) (all []string) {
 		t.Fatal(err)
 	}
 	for _, entry := range entries {
+		if _, err := os.Stat(filepath.Join(entry.Name(), "go.mod")); err == nil {
+			continue // a program
+		}
 		if entry.IsDir() {
 			all = append(all, entry.Name())
 		}

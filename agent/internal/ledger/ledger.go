@@ -163,7 +163,7 @@ func (r *Result) pass(m *metric.Measured) {
 		r.Problems = append(r.Problems, Problem{m.Desc.Name, m.Err})
 	}
 	if len(m.Series) > 0 {
-		r.Families = append(r.Families, metric.Family{Desc: m.Desc, Series: m.Series})
+		r.Families = append(r.Families, metric.Family{Desc: m.Desc, Series: m.Series, Earlier: m.Earlier})
 		r.Series += len(m.Series)
 		r.Readings += len(m.Series)
 	}

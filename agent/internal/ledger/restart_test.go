@@ -284,7 +284,7 @@ func TestRestoreOlder(t *testing.T) {
 	}
 }
 
-// TestStateKey holds that state is not inherited if any field of the declaration differs, except the help and first_run, and
+// TestStateKey holds that state is not inherited if any field of the declaration differs, except the help, first_run and whether it was scraped, and
 // that the key can be read back.
 func TestStateKey(t *testing.T) {
 	d := metric.Desc{Name: "m_total"}
@@ -306,7 +306,7 @@ func TestStateKey(t *testing.T) {
 		default:
 			t.Fatalf("%s: this test cannot set a field of this kind", name)
 		}
-		same := name == "Help" || name == "FirstRun"
+		same := slices.Contains([]string{"Help", "FirstRun", "Scraped"}, name)
 		if sameState(&d, &other) != same {
 			t.Errorf("with another %s, the state is inherited: %v", name, !same)
 		}
@@ -457,5 +457,37 @@ func TestInheritTwice(t *testing.T) {
 	r := mustApply(t, third, epoch().Add(time.Minute), of(d, 4))
 	if got := show(r.Families); !slices.Equal(got, []string{"seen_total 7 since -1ms"}) {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestKeeps holds after which ticks a record must be on disk before the batch is delivered: those that leave something which the
+// source does not give again.
+func TestKeeps(t *testing.T) {
+	gauge := &metric.Desc{Name: "g", Type: metric.Gauge}
+	for name, c := range map[string]struct {
+		desc   *metric.Desc
+		values bool
+		rows   []metric.Reading // one a tick
+		want   string
+	}{
+		"gauge":            {gauge, false, []metric.Reading{{Value: 1}, {Value: 2}}, "false false"},
+		"gauge of windows": {gauge, true, []metric.Reading{{Value: 1}, {Value: 2}}, "true true"},
+		"point":            {gauge, false, []metric.Reading{{Value: 1}, {Value: 2, Time: milli(0)}}, "false true"},
+		"delta":            {&metric.Desc{Name: "d", Type: metric.Gauge, Delta: true}, false, []metric.Reading{{Value: 1}, {Value: 1}}, "true true"},
+		"increment":        {&metric.Desc{Name: "i_total", Type: metric.Counter, From: metric.Increment}, false, []metric.Reading{{Value: 1}, {Value: 0}}, "true true"},
+		"total":            {&metric.Desc{Name: "t_total", Type: metric.Counter}, false, []metric.Reading{{Value: 5}, {Value: 7}, {Value: 1}, {Value: 2}}, "false false true false"},
+		"kept total":       {&metric.Desc{Name: "t_total", Type: metric.Counter, OnDecrease: metric.DecreaseIgnore}, false, []metric.Reading{{Value: 5}, {Value: 5}}, "true true"},
+	} {
+		l := New(For(time.Hour), 10)
+		l.Journal(c.values)
+		var got []string
+		for i, row := range c.rows {
+			mustApply(t, l, epoch().Add(time.Duration(i)*time.Minute), metric.Measured{Desc: c.desc, Rows: []metric.Reading{row}})
+			got = append(got, fmt.Sprint(l.Keeps()))
+			l.Changes(false)
+		}
+		if text := strings.Join(got, " "); text != c.want {
+			t.Errorf("%s: %s, want %s", name, text, c.want)
+		}
 	}
 }

@@ -27,6 +27,7 @@ type Agent struct {
 	selfLedger *ledger.Ledger
 	selfTime   time.Time     // of their last batch
 	selfClock  timekeeper    // of selfTime and selfLedger
+	selfStarts starts        // of their counters
 	selfDue    chan struct{} // holds a token if they should be delivered soon
 
 	mu         sync.Mutex              // guards the fields below
@@ -54,7 +55,7 @@ func New(o Options) *Agent {
 	}
 	return &Agent{
 		log: o.Log, self: o.Self, clock: o.Clock, state: o.State, latest: map[string]metric.Batch{},
-		selfLedger: ledger.New(ledger.For(time.Minute), 1<<20), selfDue: make(chan struct{}, 1),
+		selfLedger: ledger.New(ledger.For(time.Minute), 1<<20), selfStarts: starts{last: o.Clock.Now()}, selfDue: make(chan struct{}, 1),
 		selfClock: newTimekeeper(o.Clock), time: newTimekeeper(o.Clock),
 	}
 }
@@ -337,6 +338,7 @@ func (a *Agent) deliverSelf() {
 		a.log.Error("the clock has jumped: samples have the new time from here on, and intervals go by the time that has passed",
 			"by", by.Round(time.Millisecond).String(), "now", now.UTC().Format(time.RFC3339), "jumps", reading.Jumps)
 		move(&a.selfTime, by)
+		move(&a.selfStarts.last, by)
 		a.selfLedger.Shift(by, true)
 	}
 	if earliest := a.selfTime.Add(time.Millisecond); now.Before(earliest) {
@@ -348,6 +350,7 @@ func (a *Agent) deliverSelf() {
 		a.log.Error("the agent's own metrics cannot be computed", "error", err)
 		return
 	}
+	a.selfStarts.set(result.Families, now)
 	a.deliver(&Job{}, metric.Batch{Job: Self, Time: now, Families: result.Families})
 }
 

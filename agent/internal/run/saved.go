@@ -8,9 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/collectington/collectington/agent/internal/ledger"
+	"github.com/collectington/collectington/agent/internal/state"
 )
 
 // Saved is the state of a job as the state file has it. Each record is a header, and what the ledger has changed since the
@@ -123,8 +125,43 @@ func (s *Saved) readVersion1(record []byte) error {
 	return nil
 }
 
+// sinkPrefix begins the names of sinks in the state file. No name of a job has a zero byte.
+const sinkPrefix = "\x00sinks/"
+
+// IsJob reports whether a name in the state file is that of a job.
+func IsJob(name string) bool { return !strings.HasPrefix(name, sinkPrefix) }
+
+// SinkMemory implements sinks.Memory by the state file.
+type SinkMemory struct {
+	Sink string
+	File func() *state.File // nil = there is none
+}
+
+// Load returns what was stored last, or nil.
+func (m SinkMemory) Load() []byte {
+	file := m.File()
+	if file == nil {
+		return nil
+	}
+	records := file.Records(sinkPrefix + m.Sink)
+	if len(records) == 0 {
+		return nil
+	}
+	return records[len(records)-1]
+}
+
+// Store appends data to the state file.
+func (m SinkMemory) Store(data []byte) {
+	if file := m.File(); file != nil {
+		file.AppendLazily(sinkPrefix+m.Sink, data)
+	}
+}
+
 // FoldSaved returns one record in place of several of a name. It is what the state file folds its journal with.
-func FoldSaved(_ string, records [][]byte) ([]byte, error) {
+func FoldSaved(name string, records [][]byte) ([]byte, error) {
+	if strings.HasPrefix(name, sinkPrefix) {
+		return records[len(records)-1], nil
+	}
 	s, err := ReadSaved(records)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"time"
@@ -14,12 +15,15 @@ const (
 	maxRetryAfter = 5 * time.Minute
 )
 
-// backoff is the state of the retries of a chunk.
-type backoff struct{ retries int }
+// backoff is the state of retries.
+type backoff struct {
+	retries int
+	limit   time.Duration // of a pause; 0 = maxPause
+}
 
 // next returns the pause before the next retry.
 func (b *backoff) next(retryAfter time.Duration) time.Duration {
-	bound := min(maxPause, firstPause<<min(b.retries, 10))
+	bound := min(cmp.Or(b.limit, maxPause), firstPause<<min(b.retries, 10))
 	b.retries++
 	return min(retryAfter, maxRetryAfter) + rand.N(bound)
 }

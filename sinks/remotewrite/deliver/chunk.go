@@ -17,6 +17,8 @@ type chunk struct {
 	// Numbers of requests that the receiver had accepted when the chunk was made, and at its first response of 500.
 	acceptedAtStart, acceptedAtError int64
 	serverErrors                     int // number of responses of 500
+
+	suspect bool // its series were refused before
 }
 
 // counts counts samples as the specification does, with native histograms apart.
@@ -125,7 +127,7 @@ func (c *chunk) halves(minSeries int, accepted int64) []*chunk {
 	if err != nil || b.Counts.Total() == 0 {
 		return nil
 	}
-	first, second := &chunk{acceptedAtStart: accepted}, &chunk{acceptedAtStart: accepted}
+	first, second := &chunk{acceptedAtStart: accepted, suspect: c.suspect}, &chunk{acceptedAtStart: accepted, suspect: c.suspect}
 	first.set(a)
 	second.set(b)
 	return []*chunk{first, second}

@@ -5,13 +5,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
-	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
@@ -52,7 +50,11 @@ func (c *client) send(ctx context.Context, p wire.Protocol, packed []byte) (resp
 		return response{}, err
 	}
 	defer reply.Close()
-	r := response{code: reply.StatusCode, text: text.Cut(text.OneLine(reply.Excerpt(maxBody)), maxText)}
+	body := reply.Excerpt(maxBody)
+	r := response{code: reply.StatusCode, text: reply.WebPage(body), movedTo: movedTo(reply, request.URL.Path)}
+	if r.isPage = r.text != ""; !r.isPage {
+		r.text = text.Cut(text.OneLine(body), maxText)
+	}
 	r.retryAfter, _ = reply.RetryAfter()
 	if p == wire.V2 {
 		r.written, r.hasWritten = readWritten(reply.Header)
@@ -89,7 +91,9 @@ func (c *client) request(ctx context.Context, p wire.Protocol, packed []byte) (*
 // response is what the receiver has answered.
 type response struct {
 	code       int
-	text       string // the start of the body in one line, without secrets
+	text       string // the start of the body in one line, or what the page is, without secrets
+	isPage     bool   // the body is a web page
+	movedTo    string // the path that has answered, if it is another than that of the request
 	retryAfter time.Duration
 	written    counts
 	hasWritten bool // written is from the headers of the response
@@ -121,10 +125,17 @@ func (r *response) error(place string) error { return fmt.Errorf("POST %s: %s", 
 
 // errorWithHint returns the response as an error that says what to do, if that is known.
 func (r *response) errorWithHint(place string) error {
-	if do := hint(r.code, r.text); do != "" {
-		return fmt.Errorf("%w (%s)", r.error(place), do)
+	do := hint(r.code, r.text)
+	switch {
+	case do != "":
+	case r.isForeign():
+		do = r.foreignHint()
+	case r.code/100 == 2:
+		do = fmt.Sprintf("without the %s header: the receiver supports 1.0 only; set protocol to auto or 1.0", samplesHeader)
+	default:
+		return r.error(place)
 	}
-	return r.error(place)
+	return fmt.Errorf("%w (%s)", r.error(place), do)
 }
 
 // isTransient reports whether the request can succeed later. The specification names 429 and 5xx. RFC 9110 (15.5.9) lets a
@@ -158,42 +169,6 @@ func (r *response) series() string {
 		}
 	}
 	return r.text[start:]
-}
-
-// rejectedLabels returns the labels of the first series in the text, sorted by name, with the metric name as __name__. It
-// returns nil if that is not a series.
-func (r *response) rejectedLabels() (all []metric.Label) {
-	start := strings.IndexByte(r.text, '{')
-	if start < 0 {
-		return nil
-	}
-	name := r.text[strings.LastIndexAny(r.text[:start], " \t\"'(=:,")+1 : start]
-	if name != "" && !strings.HasSuffix(name, ":") {
-		all = append(all, metric.Label{Name: "__name__", Value: name})
-	}
-	for text := r.text[start+1:]; ; {
-		rest := strings.TrimLeft(text, ", ")
-		if strings.HasPrefix(rest, "}") {
-			break
-		}
-		label, err := strconv.QuotedPrefix(rest)
-		if err != nil {
-			label = rest[:max(0, strings.IndexByte(rest, '='))]
-		}
-		rest, found := strings.CutPrefix(rest[len(label):], "=")
-		value, err := strconv.QuotedPrefix(rest)
-		if !found || err != nil {
-			return nil
-		}
-		text = rest[len(value):]
-		value, _ = strconv.Unquote(value)
-		if unquoted, err := strconv.Unquote(label); err == nil {
-			label = unquoted
-		}
-		all = append(all, metric.Label{Name: label, Value: value})
-	}
-	slices.SortFunc(all, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
-	return all
 }
 
 // gist returns the code, and the text up to its first series without digits. It is the same for responses that differ only

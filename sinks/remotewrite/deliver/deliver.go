@@ -1,21 +1,22 @@
 // Package deliver sends the records of a queue, which are remote-write requests, to a receiver.
 //
 //	*spool.Queue
-//	     │   Sender.Run: a loop for each shard, one record at a time
+//	     │   Sender.Run: a loop for each shard, one request at a time
 //	     ▼
-//	  delivery       a record that is being sent, in one or more chunks
+//	  delivery       a record that is being sent, or several that waited, in one or more chunks
 //	     │   client: one HTTP request, and its response
 //	     ▼
 //	  receiver
 //
 // What a response means for a chunk is decided by delivery.judge: the chunk is settled, or sent again, at once in another
-// form or after a pause. The forms are the other protocol (type negotiation) and parts of the chunk, if the receiver rejects
-// all of it for one bad series.
+// form or after a pause. The forms are the other protocol (type negotiation) and parts of the chunk, if the receiver is one
+// that refuses all of it for one bad sample (search).
 package deliver
 
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -44,25 +45,31 @@ type Options struct {
 
 	Protocol wire.Protocol // 0 = the best that the receiver accepts
 	Shards   int           // of the queue; each is sent over its own connection
+	MaxJoin  int           // samples of a request to which several records are joined
 	Order    spool.Order
+	Refusals Refusals
 	MaxAge   time.Duration // of a record, since it was put into the queue
 	Durable  bool          // records that are not sent stay on disk
+	Patient  bool          // at the end, records on disk are tried for as long as the others
 
-	Stats *sinks.Stats
-	Log   *slog.Logger
+	Stats  *sinks.Stats
+	Log    *slog.Logger
+	Memory sinks.Memory // keeps the protocol that the receiver accepts; nil = it is found out again
 }
 
 // Sender sends records to one receiver.
 type Sender struct {
 	options    Options
 	client     client
+	receiver   receiver
 	protocol   negotiation
 	size       sizeLimit
+	suspects   suspects
+	joining    joining
 	outage     outage
 	rejections rejections
 
-	accepted    atomic.Int64 // number of accepted requests
-	allRejected atomic.Bool  // of the last record that was bisected, no part was accepted
+	accepted atomic.Int64 // number of accepted requests
 }
 
 // New returns a Sender.
@@ -70,7 +77,9 @@ func New(o Options) *Sender {
 	return &Sender{
 		options:    o,
 		client:     client{http: o.HTTP, url: o.URL, place: o.Place, headers: o.Headers, host: o.Host, timeout: o.Timeout},
-		protocol:   negotiation{fixed: o.Protocol},
+		receiver:   receiverOf(o.URL),
+		protocol:   negotiation{fixed: o.Protocol, memory: o.Memory, receiver: o.URL},
+		suspects:   suspects{seed: maphash.MakeSeed()},
 		outage:     outage{log: o.Log},
 		rejections: rejections{log: o.Log, stats: o.Stats, place: o.Place},
 	}
@@ -85,12 +94,12 @@ func (s *Sender) Format() (wire.Protocol, int) {
 // Check sends a request without samples. It returns an error if the receiver would not accept one with samples.
 func (s *Sender) Check(ctx context.Context) error {
 	p := max(s.options.Protocol, wire.V1)
-	b := wire.NewTable().NewBuilder()
-	b.Begin(p)
-	r, err := s.client.send(ctx, p, snappy.Encode(nil, b.End().Raw))
+	r, err := s.sendEmpty(ctx, p)
 	switch {
 	case err != nil:
 		return err
+	case r.isForeign():
+		return r.errorWithHint(s.options.Place)
 	case r.code/100 == 2, r.code == 400: // some receivers reject a request without samples
 		return nil
 	case r.code == 415 && s.options.Protocol == 0:
@@ -101,6 +110,24 @@ func (s *Sender) Check(ctx context.Context) error {
 	return r.errorWithHint(s.options.Place)
 }
 
+// sendEmpty sends a request without samples.
+func (s *Sender) sendEmpty(ctx context.Context, p wire.Protocol) (response, error) {
+	b := wire.NewTable().NewBuilder()
+	b.Begin(p)
+	return s.client.send(ctx, p, snappy.Encode(nil, b.End().Raw))
+}
+
+// probe finds out, from time to time, whether the receiver accepts 2.0 after all.
+func (s *Sender) probe(ctx context.Context) {
+	if !s.protocol.probeDue(time.Now()) {
+		return
+	}
+	if r, err := s.sendEmpty(ctx, wire.V2); err == nil && r.code/100 == 2 && r.hasWritten {
+		message, _ := s.protocol.accepted(wire.V2)
+		s.options.Log.Info(message, "url", s.options.Place)
+	}
+}
+
 // Run sends the records of q until stopping is done and q is empty, or life is done.
 func (s *Sender) Run(life, stopping context.Context, q *spool.Queue) {
 	// Records of this process wait for those of an earlier one, which may be in another shard. So a shard may end before
@@ -108,31 +135,42 @@ func (s *Sender) Run(life, stopping context.Context, q *spool.Queue) {
 	for left := -1; left != 0 && life.Err() == nil; {
 		before := left
 		var shards sync.WaitGroup
+		var failed atomic.Bool
 		for shard := range s.options.Shards {
-			shards.Go(func() { s.runShard(life, stopping, q, shard) })
+			shards.Go(func() {
+				if !s.runShard(life, stopping, q, shard) {
+					failed.Store(true)
+				}
+			})
 		}
 		shards.Wait()
-		if left = q.Pending().Records; left == before {
-			return // they cannot be read now
+		if left = q.Pending().Records; left == before || failed.Load() {
+			return // they cannot be read or sent now
 		}
 	}
 }
 
-func (s *Sender) runShard(life, stopping context.Context, q *spool.Queue, shard int) {
+// runShard sends the records of a shard, and reports whether it has sent all that it could get.
+func (s *Sender) runShard(life, stopping context.Context, q *spool.Queue, shard int) bool {
 	var pace pace
+	refusals := backoff{limit: maxSearchPause}
 	for life.Err() == nil {
 		r, ok := q.Next(stopping, shard, s.options.Order)
 		if !ok {
-			return
+			return true
 		}
 		pace.wait(stopping, time.Now().Add(-r.Age))
-		d := s.newDelivery(r)
+		s.probe(life)
+		records := s.joined(q, r)
+		d := s.newDelivery(records, &refusals)
+		d.saved = func() bool { return q.Saved(idsOf(records)...) }
 		if !d.run(life, stopping) {
-			if s.options.Durable || !d.partlySettled {
-				return // it stays on disk, or is dropped with the queue
+			if d.saved() || !d.partlySettled {
+				return false // it stays on disk, or is dropped with the queue
 			}
 			d.drop(sinks.Shutdown)
 		}
-		q.Ack(r.ID)
+		q.Ack(idsOf(records)...)
 	}
+	return false
 }

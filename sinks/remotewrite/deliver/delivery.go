@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/collectington/collectington/agent/metric"
@@ -14,27 +12,46 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// delivery is a record that is being sent.
+// delivery is a record that is being sent, or several in one request.
 type delivery struct {
 	*Sender
-	queued        time.Time // when the record was put into the queue
-	chunks        []*chunk  // those that are not settled, in the order of sending; at first one, the whole record
+	saved         func() bool // reports whether all of it is on disk
+	queued        time.Time   // when the last record was put into the queue
+	chunks        []*chunk    // those that are not settled, in the order of sending; at first one, the whole record
 	partlySettled bool
 	lastAccepted  *chunk // nil = none of the record
-	bisections    int    // number of requests caused by bisect
 	backoff       backoff
+	refusals      *backoff // after refusals in a row, of this record and of those before it
+	refused       bool     // the last response was a refusal
+
+	waits  int  // responses to the first chunk that do not come from a receiver
+	blamed bool // meanwhile, a request without samples was accepted
 }
 
-func (s *Sender) newDelivery(r spool.Record) *delivery {
-	whole := &chunk{
-		protocol: wire.Protocol(r.Protocol), packed: r.Payload,
-		counts: counts{r.Samples, r.Histograms}, acceptedAtStart: s.accepted.Load(),
+func (s *Sender) newDelivery(records []spool.Record, refusals *backoff) *delivery {
+	d := &delivery{Sender: s, queued: time.Now().Add(-records[len(records)-1].Age), refusals: refusals}
+	if len(records) > 1 {
+		if c := join(s.protocol.current(time.Now()), records); c != nil {
+			d.chunks = []*chunk{c}
+		}
 	}
-	return &delivery{Sender: s, queued: time.Now().Add(-r.Age), chunks: []*chunk{whole}}
+	if d.chunks == nil {
+		for _, r := range records {
+			d.chunks = append(d.chunks, &chunk{
+				protocol: wire.Protocol(r.Protocol), packed: r.Payload, counts: counts{r.Samples, r.Histograms},
+			})
+		}
+	}
+	for _, c := range d.chunks {
+		c.acceptedAtStart = s.accepted.Load()
+	}
+	d.setSuspectsApart()
+	return d
 }
 
 // run sends the record until all of it is settled, and reports whether it is. It is not if life is done before. Once
-// stopping is done, pauses are short. A panic costs the record only.
+// stopping is done, pauses are short, and a record on disk is left to the next process at the first failure, unless
+// Options.Patient is set. A panic costs the record only.
 func (d *delivery) run(life, stopping context.Context) (done bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -51,15 +68,12 @@ func (d *delivery) run(life, stopping context.Context) (done bool) {
 		if !first {
 			d.options.Stats.Retried.Add(1)
 		}
-		if !d.step(life, stopping) {
+		if !d.step(life, stopping) && len(d.chunks) > 0 {
 			return false
 		}
 	}
 	if d.lastAccepted == nil {
 		d.protocol.rejected()
-	}
-	if d.bisections > 0 {
-		d.allRejected.Store(d.lastAccepted == nil)
 	}
 	return true
 }
@@ -69,18 +83,56 @@ func (d *delivery) step(life, stopping context.Context) bool {
 	for d.chunks[0].size() > d.size.bytes(time.Now()) && d.split(d.chunks[0]) {
 	}
 	c := d.chunks[0]
-	r, err := d.send(life, c)
-	if err != nil && life.Err() != nil {
+	ctx, done := d.lifeOf(life, stopping)
+	r, err := d.send(ctx, c)
+	ended := err != nil && ctx.Err() != nil
+	done()
+	if ended {
 		return false
 	}
 	switch d.judge(c, r, err) {
 	case settled:
 		d.chunks, d.partlySettled = d.chunks[1:], true
-		d.backoff = backoff{}
+		d.backoff, d.waits, d.blamed = backoff{}, 0, false
 	case retryLater:
+		if d.waits > 0 && d.waits%maxWaits == 0 {
+			d.blamed = d.acceptsEmpty(life)
+		}
+		if d.mayLeave(stopping) {
+			return false
+		}
 		return d.backoff.wait(life, stopping, r.retryAfter)
 	}
+	if d.refused {
+		d.refused = false
+		return d.refusals.wait(life, stopping, 0)
+	}
 	return true
+}
+
+// lastTry is how long a request may take, once the process is to end, if its record is on disk.
+const lastTry = 2 * time.Second
+
+// mayLeave reports whether the process is to end and the next one can send the record.
+func (d *delivery) mayLeave(stopping context.Context) bool {
+	return stopping.Err() != nil && !d.options.Patient && d.saved()
+}
+
+// lifeOf returns the context of a request: it is done with life, or lastTry after stopping if the record may be left.
+func (d *delivery) lifeOf(life, stopping context.Context) (ctx context.Context, done func()) {
+	ctx, cancel := context.WithCancel(life)
+	stop := context.AfterFunc(stopping, func() {
+		timer := time.NewTimer(lastTry)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			if d.mayLeave(stopping) {
+				cancel()
+			}
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() { stop(); cancel() }
 }
 
 // send sends a chunk in the current protocol.
@@ -125,17 +177,25 @@ func (d *delivery) judge(c *chunk, r response, err error) verdict {
 	case r.code == 500:
 		failed.Add(1)
 		return d.serverError(c, r)
-	case r.isTransient(), d.options.Durable && r.isAboutAccess():
+	case r.isTransient(), d.isMute(c, r), d.waitsOut(r):
 		failed.Add(1)
 		d.outage.begin(r.code, r.errorWithHint(d.options.Place))
 		return retryLater
 	}
 	d.outage.end()
 	switch {
-	case r.code/100 == 2 && (c.protocol == wire.V1 || r.hasWritten):
+	case r.code/100 == 2 && (c.protocol == wire.V1 || r.hasWritten || d.options.Protocol != 0):
 		d.accept(c, r)
 		return settled
-	case d.protocol.fallBack(c.protocol, r, time.Now()), d.tooLarge(c, r), d.bisect(c, r):
+	case d.protocol.fallBack(c.protocol, r, time.Now()):
+		failed.Add(1)
+		return retryNow
+	}
+	d.refused = true
+	if r.code == 413 {
+		d.size.exceeded(c.size(), time.Now())
+	}
+	if d.search(c, r) {
 		failed.Add(1)
 		return retryNow
 	}
@@ -143,15 +203,46 @@ func (d *delivery) judge(c *chunk, r response, err error) verdict {
 	return settled
 }
 
+// maxWaits is how many responses that do not come from a receiver make a chunk suspect. A firewall may answer them to one
+// request for its contents, and then the others must not wait for it.
+const maxWaits = 16
+
+// waitsOut reports whether a response does not come from a receiver, and counts it. When the receiver accepts other requests at
+// the time, a 4xx is a refusal of the chunk.
+func (d *delivery) waitsOut(r response) bool {
+	if !r.isAboutAccess() && !r.isForeign() || d.blamed && r.code/100 == 4 {
+		return false
+	}
+	d.waits++
+	return true
+}
+
+// acceptsEmpty reports whether a request without samples is accepted.
+func (d *delivery) acceptsEmpty(ctx context.Context) bool {
+	p := d.protocol.current(time.Now())
+	r, err := d.sendEmpty(ctx, p)
+	return err == nil && r.code/100 == 2 && !r.isForeign() && (p == wire.V1 || r.hasWritten)
+}
+
+// isMute reports whether a response to 2.0, which is the only protocol to send, does not say what was written. 202 is a
+// success without it: Mimir and Cortex answer it to the replica that their HA tracker has not elected.
+func (d *delivery) isMute(c *chunk, r response) bool {
+	return d.options.Protocol == wire.V2 && c.protocol == wire.V2 && r.code/100 == 2 && r.code != 202 && !r.hasWritten
+}
+
 // accept counts an accepted chunk. A receiver of 2.0 may have left out a part of it.
 func (d *delivery) accept(c *chunk, r response) {
 	d.accepted.Add(1)
 	d.lastAccepted = c
+	*d.refusals = backoff{limit: maxSearchPause}
+	if c.suspect {
+		d.suspects.accepted(c)
+	}
 	if message, why := d.protocol.accepted(c.protocol); message != "" {
 		d.options.Log.Info(message, "url", d.options.Place, "answer", why)
 	}
 	written := c.counts
-	if c.protocol == wire.V2 {
+	if c.protocol == wire.V2 && r.hasWritten {
 		written = r.written
 	}
 	if lost := d.settle(c, written); lost > 0 {
@@ -163,6 +254,11 @@ func (d *delivery) accept(c *chunk, r response) {
 // reject counts a rejected chunk. A receiver of 2.0 may have stored a part of it.
 func (d *delivery) reject(c *chunk, r response) {
 	d.options.Stats.Failed.Add(1)
+	if d.searches(c, r) {
+		d.suspects.refused(c, time.Now())
+	} else if d.receiver != storesRest && !r.hasWritten {
+		d.joining.refused(time.Now())
+	}
 	d.rejections.wholly(c, r, d.settle(c, r.written))
 }
 
@@ -192,67 +288,6 @@ func (d *delivery) split(c *chunk) bool {
 	}
 	d.chunks = append(halves, d.chunks[1:]...)
 	return true
-}
-
-// tooLarge splits a chunk that is too large for the receiver, and remembers its size.
-func (d *delivery) tooLarge(c *chunk, r response) bool {
-	if r.code != 413 {
-		return false
-	}
-	d.size.exceeded(c.size(), time.Now())
-	return d.split(c)
-}
-
-// A receiver of 1.0, such as Prometheus, may reject all of a request for one bad sample. Then up to maxBisections more
-// requests are sent for the record to find the good samples, or up to maxBisectionsAfterNone if none of the last record
-// was accepted.
-const (
-	maxBisections          = 64
-	maxBisectionsAfterNone = 3
-)
-
-// bisect reduces a rejected chunk: it leaves out the zeros that package encode has added, then the series that the
-// receiver names, or else splits the chunk. It reports whether there is something to send again.
-func (d *delivery) bisect(c *chunk, r response) bool {
-	if r.code != 400 && r.code != 409 && r.code != 422 || r.hasWritten || storesRest(r.text) || c.isProbe() {
-		return false
-	}
-	limit := maxBisections
-	if d.allRejected.Load() && d.lastAccepted == nil {
-		limit = maxBisectionsAfterNone
-	}
-	if d.bisections >= limit {
-		return false
-	}
-	q, err := c.decode()
-	if err != nil {
-		return false
-	}
-	d.bisections++
-	if n := c.leaveOutZeros(q); n > 0 {
-		d.leftOut(n)
-		return true
-	}
-	if labels := r.rejectedLabels(); labels != nil {
-		if n := c.keep(q, func(i *wire.Item) bool { return !slices.Equal(i.Labels, labels) }); n > 0 {
-			d.leftOut(n)
-			d.rejections.wholly(c, r, n)
-			return true
-		}
-	}
-	d.bisections++
-	return d.split(c)
-}
-
-func (d *delivery) leftOut(samples int) {
-	d.options.Stats.Drop(sinks.Refused, samples)
-	d.partlySettled = true
-}
-
-// storesRest reports whether the text of a rejection is that of a receiver that has stored the good samples of the
-// request. Mimir and Cortex do.
-func storesRest(text string) bool {
-	return strings.Contains(text, "err-mimir-") || strings.HasPrefix(text, "user=")
 }
 
 // maxServerErrors is how many responses of 500 make a chunk suspect. Receivers answer 500 to a request that they cannot

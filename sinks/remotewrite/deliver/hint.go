@@ -27,6 +27,7 @@ func hintRules() []hintRule {
 		many  = "use fewer label values, or raise the receiver's limit for this tenant"
 		label = "shorten or drop that label in the job, or raise the receiver's limit"
 		large = "lower request.max_samples, or raise the receiver's limit"
+		names = "rename the metric or label in the job or by write_relabel_configs: the receiver accepts letters, digits and underscores only"
 		org   = "set headers: {X-Scope-OrgID: …} to your tenant"
 		hist  = "let the receiver accept native histograms, or set native to false"
 	)
@@ -42,6 +43,8 @@ func hintRules() []hintRule {
 		{0, "err-mimir-max-label-names-per-series", label},
 		{0, "err-mimir-label-name-too-long", label},
 		{0, "err-mimir-label-value-too-long", label},
+		{0, "err-mimir-metric-name-invalid", names},
+		{0, "err-mimir-label-invalid", names},
 		{0, "err-mimir-distributor-max-write-", large},
 		{0, "native-histogram", hist},
 		// Prometheus, Thanos (409) and Cortex.
@@ -52,6 +55,8 @@ func hintRules() []hintRule {
 		{0, "out of bounds", old},
 		{0, "too old", old},
 		{0, "series limit", many},
+		{0, "invalid metric name", names},
+		{0, "invalid label", names},
 		{0, "label value too long", label},
 		{0, "no org id", org},
 		{0, "enable-remote-write-receiver", "start Prometheus with --web.enable-remote-write-receiver"},

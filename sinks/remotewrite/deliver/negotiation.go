@@ -1,28 +1,76 @@
 package deliver
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"sync"
 	"time"
 
+	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// probeInterval is how long a receiver is sent 1.0 before 2.0 is tried again.
-const probeInterval = 24 * time.Hour
+// Fallbacks end. After probeInterval, a record is sent in 2.0 again. If the fallback was not after 415, something else than the
+// receiver may have answered: so a request without samples, which is small, is sent in 2.0 each smallProbeInterval.
+const (
+	probeInterval      = 24 * time.Hour
+	smallProbeInterval = 5 * time.Minute
+)
 
 // negotiation finds the protocol that the receiver accepts. It starts with 2.0 and falls back to 1.0.
 type negotiation struct {
-	fixed wire.Protocol // the only protocol to send; 0 = negotiate
+	fixed    wire.Protocol // the only protocol to send; 0 = negotiate
+	memory   sinks.Memory  // nil = a restart begins with 2.0
+	receiver string        // its URL
+
+	remembered sync.Once
 
 	mu       sync.Mutex
 	fellBack time.Time // zero = 2.0 is sent
 	accepts2 bool      // a request of 2.0 was accepted, since the last fallback
+	unclear  bool      // the fallback was not after 415
+	probed   time.Time // the last small probe, or the fallback
 	guessed  bool      // the fallback was after a response that may have had another reason
 	why      string    // the response before the fallback; "" once the receiver has accepted 1.0
 }
 
+// remembered is what the sink's memory has of a receiver.
+type remembered struct {
+	Receiver string    `json:"receiver"` // a digest, since a URL may have a secret
+	FellBack time.Time `json:"fell_back,omitzero"`
+	Unclear  bool      `json:"unclear,omitempty"`
+}
+
+func (n *negotiation) digest() string {
+	sum := sha256.Sum256([]byte(n.receiver))
+	return hex.EncodeToString(sum[:8])
+}
+
+// recall continues a fallback of an earlier process.
+func (n *negotiation) recall() {
+	if n.memory == nil || n.fixed != 0 {
+		return
+	}
+	var m remembered
+	if json.Unmarshal(n.memory.Load(), &m) == nil && m.Receiver == n.digest() {
+		n.fellBack, n.unclear, n.probed = m.FellBack, m.Unclear, m.FellBack
+	}
+}
+
+// remember stores what the receiver accepts.
+func (n *negotiation) remember() {
+	if n.memory == nil {
+		return
+	}
+	if text, err := json.Marshal(remembered{n.digest(), n.fellBack, n.unclear}); err == nil {
+		n.memory.Store(text)
+	}
+}
+
 // current returns the protocol of the next request.
 func (n *negotiation) current(now time.Time) wire.Protocol {
+	n.remembered.Do(n.recall)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {
@@ -53,6 +101,18 @@ func (n *negotiation) fallBack(p wire.Protocol, r response, now time.Time) bool 
 		}
 	}
 	n.fellBack, n.accepts2, n.guessed = now, false, guess
+	n.unclear, n.probed = r.code != 415, now
+	return true
+}
+
+// probeDue reports whether a small probe is due, and counts it as sent.
+func (n *negotiation) probeDue(now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fellBack.IsZero() || !n.unclear || n.guessed || now.Sub(n.probed) < smallProbeInterval {
+		return false
+	}
+	n.probed = now
 	return true
 }
 
@@ -66,13 +126,18 @@ func (n *negotiation) accepted(p wire.Protocol) (message, why string) {
 	case p == wire.V1:
 		if n.why != "" {
 			message = "the receiver does not accept remote-write 2.0: sending 1.0"
+			n.remember()
 		}
 		why, n.why, n.guessed = n.why, "", false
 	default:
 		if !n.fellBack.IsZero() {
 			message = "the receiver accepts remote-write 2.0 now"
 		}
+		changed := !n.fellBack.IsZero()
 		n.fellBack, n.accepts2 = time.Time{}, true
+		if changed {
+			n.remember()
+		}
 	}
 	return message, why
 }

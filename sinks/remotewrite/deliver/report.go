@@ -62,11 +62,7 @@ func (l *rejections) partly(c *chunk, r response, lost int) {
 // wholly notes that a receiver has rejected a chunk, of which it may have stored a part.
 func (l *rejections) wholly(c *chunk, r response, lost int) {
 	err, do := r.error(l.place), hint(r.code, r.text)
-	switch {
-	case r.code/100 == 2:
-		err = fmt.Errorf("%w, without the %s header: it supports 1.0 only", err, samplesHeader)
-		do = "set protocol to auto or 1.0"
-	case r.code == 415:
+	if r.code == 415 {
 		do = wrongProtocol(c.protocol)
 	}
 	l.note(r.gist(), err, c, r, lost, do)

@@ -132,6 +132,10 @@ func (e *Encoder) job(name string) *job {
 	return j
 }
 
+// BeyondLegacy returns the first name of a metric or label that is not of letters, digits, underscores and colons, or "". The
+// specification of 1.0 does not allow such a name; that of 2.0 does.
+func (e *Encoder) BeyondLegacy() string { return e.registry.beyondLegacy }
+
 // Jobs returns the names of the jobs that have series.
 func (e *Encoder) Jobs() []string { return slices.Sorted(maps.Keys(e.jobs)) }
 

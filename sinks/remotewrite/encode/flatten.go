@@ -2,7 +2,7 @@ package encode
 
 import (
 	"math"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,8 +16,8 @@ import (
 //	native histogram          NAME
 //	summary                   NAME{quantile}…, NAME_sum, NAME_count
 //
-// A histogram with native buckets is sent as a native histogram only, even if it has classic buckets too. Prometheus stores
-// scraped histograms in the same way unless always_scrape_classic_histograms is set.
+// A histogram with native buckets is sent as a native histogram only, even if it has classic buckets too. With
+// Desc.KeepClassic the native histogram follows the classic parts.
 
 // partsOf returns the number of parts of a family's series. A histogram or summary without a value has none.
 func partsOf(d *metric.Desc, s *metric.Series) int {
@@ -25,13 +25,30 @@ func partsOf(d *metric.Desc, s *metric.Series) int {
 	case isHistogram(d) && s.Histogram() == nil, d.Type == metric.Summary && s.Summary() == nil:
 		return 0
 	case s.Histogram() != nil && s.Histogram().Native != nil:
+		if keepsClassic(d, s.Histogram()) {
+			return classicParts(d) + 1
+		}
 		return 1
 	case isHistogram(d):
-		return len(d.Buckets) + 3
+		return classicParts(d)
 	case d.Type == metric.Summary:
 		return len(d.Quantiles) + 2
 	}
 	return 1
+}
+
+// classicParts returns the number of parts of a classic histogram: buckets with +Inf, sum and count.
+func classicParts(d *metric.Desc) int { return len(d.Buckets) + 3 }
+
+// keepsClassic reports whether a native histogram is sent as a classic one too.
+func keepsClassic(d *metric.Desc, h *metric.HistogramValue) bool {
+	return d.KeepClassic && h.Counts != nil
+}
+
+// isNative reports whether part i of a family's series is a native histogram.
+func isNative(d *metric.Desc, s *metric.Series, i int) bool {
+	h := s.Histogram()
+	return h != nil && h.Native != nil && (!keepsClassic(d, h) || i == classicParts(d))
 }
 
 func isHistogram(d *metric.Desc) bool {
@@ -40,8 +57,11 @@ func isHistogram(d *metric.Desc) bool {
 
 // part returns the name of part i of n, and its le or quantile label if it has one.
 func part(d *metric.Desc, i, n int) (name string, own metric.Label) {
+	if isHistogram(d) && n > classicParts(d) {
+		n-- // the native histogram is the last
+	}
 	switch {
-	case n == 1:
+	case n == 1 || i == n:
 		return d.Name, own
 	case i == n-2:
 		return d.Name + "_sum", own
@@ -80,7 +100,7 @@ func appendValues(dst []float64, d *metric.Desc, s *metric.Series) []float64 {
 	switch {
 	case partsOf(d, s) == 0:
 		return dst
-	case s.Histogram() != nil && s.Histogram().Native != nil:
+	case isNative(d, s, 0):
 		return append(dst, 0)
 	case isHistogram(d):
 		h, cumulative := s.Histogram(), uint64(0)
@@ -90,7 +110,11 @@ func appendValues(dst []float64, d *metric.Desc, s *metric.Series) []float64 {
 			}
 			dst = append(dst, float64(cumulative))
 		}
-		return append(dst, float64(h.Count), normalNaN(h.Sum), float64(h.Count))
+		dst = append(dst, float64(h.Count), normalNaN(h.Sum), float64(h.Count))
+		if h.Native != nil {
+			dst = append(dst, 0)
+		}
+		return dst
 	case d.Type == metric.Summary:
 		for i := range d.Quantiles {
 			q := math.NaN()
@@ -122,18 +146,28 @@ func normalHistogram(h *metric.HistogramValue) *metric.HistogramValue {
 	return &normal
 }
 
-// exemplarsOf returns the exemplars of part i of a family's series. An exemplar of a classic histogram belongs to the
-// bucket that contains its value.
+// exemplarsOf returns the exemplars of part i of a family's series. Those of a native histogram need a timestamp, as in
+// Prometheus.
 func exemplarsOf(d *metric.Desc, s *metric.Series, i int) []metric.Exemplar {
-	switch {
-	case d.Type == metric.Counter, s.Histogram() != nil && s.Histogram().Native != nil:
-		return s.Exemplars()
-	case d.Type != metric.Histogram || i > len(d.Buckets):
-		return nil
+	all := s.Exemplars()
+	if isNative(d, s, i) {
+		hasOwn := slices.ContainsFunc(all, func(e metric.Exemplar) bool { return e.Sample == 0 }) // else it has those of its buckets
+		unfit := func(e metric.Exemplar) bool { return e.Time == 0 || hasOwn && e.Sample != 0 }
+		if !slices.ContainsFunc(all, unfit) {
+			return all
+		}
+		return slices.DeleteFunc(slices.Clone(all), unfit)
+	}
+	if !isHistogram(d) && d.Type != metric.Summary {
+		return all
 	}
 	var own []metric.Exemplar
-	for _, e := range s.Exemplars() {
-		if sort.SearchFloat64s(d.Buckets, e.Value) == i {
+	for _, e := range all {
+		sample := e.Sample
+		if sample == 0 && d.Type == metric.Histogram && s.Histogram().Native == nil {
+			sample = e.Bucket(d.Buckets) + 1
+		}
+		if sample == i+1 {
 			own = append(own, e)
 		}
 	}

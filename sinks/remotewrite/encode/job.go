@@ -98,6 +98,7 @@ func (j *job) addSeries(f *metric.Family, s *metric.Series, at int64) {
 	if s.Time != 0 && (j.resend || first && s.Time == g.ownTime) {
 		return // a sample with its own timestamp is sent once
 	}
+	s = withValidExemplars(s)
 	from := len(j.buffer.samples)
 	for _, p := range f.Earlier[s.Labels] {
 		j.addPoint(g, &metric.Series{Value: p.Value, Time: p.Time, Start: p.Start}, p.Time)
@@ -155,8 +156,7 @@ func (j *job) addPoint(g *group, s *metric.Series, time int64) {
 
 // addSample adds the sample of part i of a family's series, after a zero at its start if it is the first.
 func (j *job) addSample(p *series, d *metric.Desc, s *metric.Series, i int, next sample, start int64) {
-	p.native = s.Histogram() != nil && s.Histogram().Native != nil
-	if p.native {
+	if p.native = isNative(d, s, i); p.native {
 		next.histogram = normalHistogram(s.Histogram())
 	}
 	if isCumulative(d, i) {
@@ -166,7 +166,7 @@ func (j *job) addSample(p *series, d *metric.Desc, s *metric.Series, i int, next
 		}
 	}
 	if len(s.Exemplars()) > 0 {
-		next.exemplars = p.newExemplars(exemplarsOf(d, s, i))
+		next.exemplars = j.registry.newExemplars(p, exemplarsOf(d, s, i), next.time)
 	}
 	j.buffer.samples = append(j.buffer.samples, next)
 	p.last, p.sampled, p.ownTime = next.time, true, s.Time != 0

@@ -47,9 +47,6 @@ func (m *sample) write(b *wire.Builder) {
 		return
 	}
 	for _, e := range *m.exemplars {
-		if e.Time == 0 {
-			e.Time = m.time
-		}
 		b.AddExemplar(&m.series.wire, e.Labels, e.Value, e.Time)
 	}
 }

@@ -1,6 +1,7 @@
 package encode
 
 import (
+	"cmp"
 	"hash/maphash"
 	"math"
 	"slices"
@@ -24,13 +25,24 @@ type series struct {
 	// closed says that the registry no longer has it: another job, whose series relabelling made equal, has ended it.
 	closed bool
 
-	lastExemplar *exemplar // nil = none
+	exemplars *exemplars // nil = none
 }
 
-// exemplar identifies an exemplar. An exporter exposes an exemplar until there is a newer one.
-type exemplar struct {
-	time  int64
-	value float64
+// exemplars identifies the exemplars that a series had last. An exporter exposes an exemplar until there is a newer one.
+type exemplars struct {
+	time int64    // of the newest one that was sent
+	keys []uint64 // of all
+}
+
+// exemplarKey returns a hash of an exemplar. One without a timestamp stays the same one while its labels and its value do.
+func (r *registry) exemplarKey(e *metric.Exemplar) uint64 {
+	var h maphash.Hash
+	h.SetSeed(r.seed)
+	maphash.WriteComparable(&h, [2]uint64{uint64(e.Time), math.Float64bits(e.Value)})
+	for _, l := range e.Labels {
+		maphash.WriteComparable(&h, l)
+	}
+	return h.Sum64()
 }
 
 // marker returns a staleness marker for the series. It is in order even if the clock was set back.
@@ -46,19 +58,34 @@ func (s *series) marker(at int64) sample {
 // staleNaN returns the value of a staleness marker, StaleNaN of Prometheus' model/value.
 func staleNaN() float64 { return math.Float64frombits(0x7ff0000000000002) }
 
-// newExemplars returns those exemplars that are newer than the last one of the series, or nil.
-func (s *series) newExemplars(all []metric.Exemplar) *[]metric.Exemplar {
-	var fresh []metric.Exemplar
-	for _, e := range all {
-		if last := s.lastExemplar; last != nil && (e.Time < last.time || e.Time == last.time && e.Value == last.value) {
-			continue
-		}
-		s.lastExemplar = &exemplar{e.Time, e.Value}
-		fresh = append(fresh, e)
+// newExemplars returns those exemplars that the sample before did not have, in order of time, or nil. One that is older than
+// the newest one of that sample is left out: a receiver refuses it.
+func (r *registry) newExemplars(s *series, all []metric.Exemplar, at int64) *[]metric.Exemplar {
+	if len(all) == 0 {
+		return nil
 	}
+	if s.exemplars == nil {
+		s.exemplars = &exemplars{}
+	}
+	last := s.exemplars
+	var fresh []metric.Exemplar
+	r.keys = r.keys[:0]
+	for _, e := range all {
+		key := r.exemplarKey(&e)
+		r.keys = append(r.keys, key)
+		e.Time = cmp.Or(e.Time, at)
+		if e.Time >= last.time && !slices.Contains(last.keys, key) {
+			fresh = append(fresh, e)
+		}
+	}
+	last.keys = append(last.keys[:0], r.keys...)
 	if fresh == nil {
 		return nil
 	}
+	slices.SortStableFunc(fresh, func(a, b metric.Exemplar) int {
+		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Value, b.Value))
+	})
+	last.time = fresh[len(fresh)-1].Time
 	return &fresh
 }
 
@@ -68,6 +95,7 @@ type registry struct {
 	seed  maphash.Seed
 	table *wire.Table
 	live  map[uint64]*series
+	keys  []uint64       // reused
 	stale []*wire.Series // to remove from the table when the batch is written
 
 	closed map[uint64]int64 // last timestamps of closed series
@@ -75,6 +103,8 @@ type registry struct {
 	// floor is the last timestamp that may have been sent of an unknown series: by an earlier process, or before the
 	// series was closed and forgotten.
 	floor int64
+
+	beyondLegacy string // as Encoder.BeyondLegacy returns it
 }
 
 type closedSeries struct {
@@ -135,6 +165,9 @@ func (r *registry) open(labels []metric.Label, desc *metric.Desc, batch uint32) 
 		r.stale = append(r.stale, new(s.wire))
 		s.wire = r.table.Series(labels, desc)
 		return s
+	}
+	if r.beyondLegacy == "" {
+		r.beyondLegacy = beyondLegacy(labels)
 	}
 	s := &series{wire: r.table.Series(labels, desc), hash: hash, last: r.closed[hash]}
 	delete(r.closed, hash)

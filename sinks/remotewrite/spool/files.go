@@ -7,9 +7,6 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/collectington/collectington/agent/durable"
@@ -23,8 +20,7 @@ const (
 	badDir   = "bad" // of files that were set aside
 	maxBad   = 100   // files in badDir; a new one replaces the oldest
 
-	maxGroup    = 32          // files that are open at once while records are written
-	crowdedWait = time.Second // until a file is opened again after the process had no file descriptor left
+	maxGroup = 32 // files that are open at once while records are written
 )
 
 // lock locks a spool's directory.
@@ -36,92 +32,10 @@ func lock(fsys durable.FS) error {
 	return err
 }
 
-// load locks the directory and lists the records of earlier runs. It reads names only, so that a large backlog does not delay
-// the start: the content is checked when a record is sent. Files that are not a spool's stay as they are.
-func (q *Queue) load() error {
-	if err := lock(q.fsys); err != nil {
-		return err
-	}
-	names, err := q.fsys.ReadDir(".")
-	if err != nil {
-		return err
-	}
-	bad, err := q.fsys.ReadDir(badDir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	for _, name := range records(bad) {
-		q.lastID = max(q.lastID, idOf(name)) // a file that Replay puts back must find its number free
-		if file := path.Join(badDir, name); laterVersion(q.fsys, file) == nil {
-			q.bad = append(q.bad, file)
-		}
-	}
-	for _, name := range names {
-		if strings.HasSuffix(name, durable.TempName(suffix)) {
-			q.remove(name) // Put has not returned
-		}
-	}
-	var found []Meta
-	for _, name := range records(names) {
-		m, ok := parseName(name)
-		if ok {
-			found = append(found, m)
-			continue
-		}
-		if later := laterVersion(q.fsys, name); later != nil {
-			q.lastID = max(q.lastID, idOf(name))
-			q.leave(name, later)
-			continue
-		}
-		q.setAside(name, errors.New("does not have the name of a record"))
-	}
-	q.inherit(found)
-	return nil
-}
-
-// records returns the names that end as those of records do.
-func records(names []string) []string {
-	return slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, suffix) })
-}
-
-// idOf returns the ID at the beginning of a file name, or 0 if there is none.
-func idOf(name string) uint64 {
-	first, _, _ := strings.Cut(name, ".")
-	id, err := strconv.ParseUint(first, 10, 64)
-	if err != nil || id >= maxID {
-		return 0
-	}
-	return id
-}
-
-// inherit adds the records of earlier runs, sorted by ID, to the index.
-func (q *Queue) inherit(found []Meta) {
-	last, now := uint64(0), q.now().UnixMilli()
-	for _, m := range found {
-		if m.ID != last {
-			last = m.ID
-			q.index.add(&entry{Meta: m, put: min(m.Taken, now), saved: true, file: true})
-			continue
-		}
-		if later := laterVersion(q.fsys, m.name()); later != nil {
-			q.leave(m.name(), later)
-			continue
-		}
-		q.setAside(m.name(), errors.New("has the number of another record"))
-		q.options.Dropped(Damaged, m)
-	}
-	q.lastID = max(q.lastID, last)
-	q.index.inherited, q.index.lastInherited = q.index.records, last
-	if p := q.Pending(); p.Records > 0 {
-		q.options.Log.Info("the spool holds samples of an earlier run",
-			"samples", p.Samples, "requests", p.Records, "oldest", p.Oldest.UTC().Format(time.RFC3339))
-	}
-}
-
 // save writes the records that are only in memory, oldest first, until all are on disk or the disk fails. The caller holds
 // saving.
 func (q *Queue) save() (all bool) {
-	if q.fsys == nil {
+	if !q.tryOpen() {
 		return false
 	}
 	q.mu.Lock()
@@ -175,43 +89,6 @@ func (q *Queue) written(group []*entry, done durable.Replaced) (c cleanup) {
 		}
 	}
 	return c
-}
-
-// read returns the payload of a record that was taken. If its file is damaged, read sets it aside and counts the record. If it
-// has a later version, the file stays.
-func (q *Queue) read(e *entry) ([]byte, error) {
-	q.mu.Lock()
-	payload, saved := e.payload, e.saved
-	q.mu.Unlock()
-	if !saved {
-		return payload, nil
-	}
-	data, err := q.fsys.ReadFile(e.name(), int64(e.size())+1)
-	q.mu.Lock()
-	closed := q.closed
-	q.mu.Unlock()
-	if closed {
-		return nil, fs.ErrClosed // the file stays for the next run
-	}
-	if err == nil {
-		payload, err = e.decode(data)
-	}
-	if crowded(err) {
-		q.fails(err)
-	} else if later, ok := errors.AsType[*VersionError](err); ok {
-		q.forget(e)
-		q.leave(e.name(), later)
-	} else if err != nil {
-		q.forget(e)
-		q.setAside(e.name(), err)
-		q.options.Dropped(Damaged, e.Meta)
-	}
-	return payload, err
-}
-
-// crowded reports whether err says that the process, or the system, cannot open one more file.
-func crowded(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
 
 // remove removes files. If the disk fails, the next save tries again.

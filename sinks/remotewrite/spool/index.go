@@ -15,6 +15,9 @@ type entry struct {
 	file    bool   // its file may exist
 	out     bool   // Next has returned it
 	gone    bool   // it was removed from the index
+
+	unread bool      // its file could not be read
+	again  time.Time // when to read it again, if others are sent before it; zero if they are not
 }
 
 // A record takes whole blocks on disk, and some bytes more than its payload in memory.
@@ -37,8 +40,10 @@ type index struct {
 
 	// inherited is the number of records of earlier runs, and lastInherited the highest ID that such a record had at the
 	// start. An earlier run may have had another number of shards, so that older samples of a series wait in another shard.
-	inherited     int
+	inherited     int // without those that others are sent before
 	lastInherited uint64
+
+	unread int // records whose files could not be read
 }
 
 func newIndex(shards int) index { return index{shards: make([][]*entry, max(1, shards))} }
@@ -64,9 +69,36 @@ func (x *index) remove(e *entry) {
 	}
 	e.gone = true
 	x.count(e, -1)
-	if e.ID <= x.lastInherited {
+	if e.ID <= x.lastInherited && e.again.IsZero() {
 		x.inherited--
 	}
+	x.read(e)
+}
+
+// read notes that the file of a record can be read, or does not matter any more.
+func (x *index) read(e *entry) {
+	if e.unread {
+		e.unread = false
+		x.unread--
+	}
+}
+
+// passOver lets others be sent before a record until a time.
+func (x *index) passOver(e *entry, until time.Time) {
+	if e.again.IsZero() && e.ID <= x.lastInherited {
+		x.inherited--
+	}
+	e.again = until
+}
+
+// nextRead returns when to read the first of a shard's records that others are sent before, or zero if there is none.
+func (x *index) nextRead(shard int) (first time.Time) {
+	for _, e := range *x.shard(shard) {
+		if !e.out && !e.again.IsZero() && (first.IsZero() || e.again.Before(first)) {
+			first = e.again
+		}
+	}
+	return first
 }
 
 func (x *index) count(e *entry, sign int) {
@@ -99,21 +131,26 @@ func (x *index) find(id uint64) *entry {
 func byID(e *entry, id uint64) int { return cmp.Compare(e.ID, id) }
 
 // next returns the record that Next returns, or nil. Records of earlier runs, of all shards, come first.
-func (x *index) next(shard int, order Order) *entry {
+func (x *index) next(shard int, order Order, now time.Time) *entry {
 	line := *x.shard(shard)
 	if order == NewestFirst {
 		for _, e := range slices.Backward(line) {
-			if !e.out {
+			if !e.out && !e.again.After(now) {
 				return e
 			}
 		}
 		return nil
 	}
-	e := waiting(line)
-	if e != nil && x.inherited > 0 && e.ID > x.lastInherited {
-		return nil
+	for _, e := range line {
+		switch {
+		case e.out || e.again.After(now):
+		case x.inherited > 0 && e.ID > x.lastInherited:
+			return nil
+		default:
+			return e
+		}
 	}
-	return e
+	return nil
 }
 
 // waiting returns the oldest of a shard's records that Next has not returned, or nil.

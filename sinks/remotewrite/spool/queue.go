@@ -1,17 +1,16 @@
 // Package spool is the queue of a remote-write sink. It holds encoded requests that wait to be sent, each in a file, so that
-// they survive a restart, a power cut and an outage of the receiver. Without a directory, and while the disk fails, it holds
-// them in memory.
+// they survive a restart, a power cut and an outage of the receiver. Without a directory, and while the disk fails or the directory
+// cannot be opened, it holds them in memory.
 //
 // A record is sent at least once. It is sent twice only if the process ends between the receiver's answer and the end of
 // Ack, or if its file cannot be removed until then. A receiver ignores the same samples again unless it has got newer ones of
-// their series in between: while the disk works, those of at most one record of a shard.
+// their series in between: while the disk works, those of at most the records of a shard that were sent in one request.
 //
 // Records of a later version of the format stay in the directory as they are: see [List].
 package spool
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -64,13 +63,19 @@ type Pending struct {
 // Queue holds records until they are acknowledged. It is safe for concurrent use.
 type Queue struct {
 	options Options
+	dir     string     // for messages
 	fsys    durable.FS // nil if all records are in memory
 
-	saving sync.Mutex // held while records are written; locked before mu
+	saving   sync.Mutex // held while the directory is opened and while records are written; locked before mu
+	tryAgain time.Time  // when to open the directory again
+	unopened unopened
 
 	mu        sync.Mutex
+	open      bool // the directory is locked, and its records are in index
 	index     index
-	shift     time.Duration // Reading.Shift when the index was used last
+	shift     time.Duration     // Reading.Shift when the index was used last
+	handed    map[uint64]*entry // records that Next returned before the directory was open, by their ID then
+	unread    time.Time         // since when there are records that cannot be read; zero if there are none
 	lastID    uint64
 	changed   chan struct{} // closed when there may be something new for Next
 	leftover  []string      // files that could not be removed
@@ -80,34 +85,9 @@ type Queue struct {
 	closed    bool
 }
 
-// Open opens the queue in dir, with the records of earlier runs. It creates dir if it is missing. If dir is empty, the queue
-// is in memory.
-func Open(dir string, o Options) (*Queue, error) {
-	if dir == "" {
-		return newQueue(nil, o), nil
-	}
-	q := newQueue(durable.NewDir(dir), o)
-	err := q.fsys.Mkdir(".")
-	if err == nil {
-		err = q.load()
-	}
-	if err != nil {
-		_ = q.fsys.Unlock() // nothing has been written
-		return nil, fmt.Errorf("open the spool %s: %w", dir, err)
-	}
-	return q, nil
-}
-
-func newQueue(fsys durable.FS, o Options) *Queue {
-	if o.Clock == nil {
-		o.Clock = clock.New()
-	}
-	return &Queue{options: o, fsys: fsys, index: newIndex(o.Shards), shift: o.Clock.Read().Shift, changed: make(chan struct{})}
-}
-
 // Put adds records, in this order, and reports whether all records of the queue survive a power cut. Those that do not, because
-// the disk fails or there is none, wait in memory, and a later Put writes them to disk. What exceeds a bound is dropped, oldest
-// first.
+// the disk fails or there is none, or the directory cannot be opened, wait in memory, and a later Put writes them to disk. What
+// exceeds a bound is dropped, oldest first.
 func (q *Queue) Put(records ...Record) (durable bool) {
 	q.saving.Lock()
 	defer q.saving.Unlock()
@@ -118,25 +98,28 @@ func (q *Queue) Put(records ...Record) (durable bool) {
 }
 
 // Next waits for the next record of a shard that no other caller of Next has, and returns it. The caller then calls Ack or
-// Return. To keep series in order, a caller takes no second record of a shard before that. Next returns false if nothing
+// Return. To keep series in order, a caller takes no other record of a shard before that, except by [Queue.More]. Next
+// returns false if nothing
 // waits and ctx has ended, or if the queue is closed.
 func (q *Queue) Next(ctx context.Context, shard int, order Order) (Record, bool) {
 	for {
-		e, changed, rest := q.take(shard, order)
+		e, meta, changed, rest := q.take(shard, order)
 		q.finish(rest)
 		var pause <-chan time.Time
-		if e != nil {
+		switch {
+		case e != nil:
 			payload, err := q.read(e)
-			switch {
-			case err == nil:
-				return Record{Meta: e.Meta, Payload: payload, Age: q.age(e)}, true
-			case !crowded(err):
-				continue // read has dealt with it
+			if err == nil {
+				return Record{Meta: meta, Payload: payload, Age: q.age(e)}, true
 			}
-			q.Return(e.ID)
-			changed, pause = nil, time.After(crowdedWait)
-		} else if changed == nil {
+			if !q.waits(e, err) {
+				continue // another record is next
+			}
+			changed, pause = nil, time.After(readWait)
+		case changed == nil:
 			return Record{}, false
+		default:
+			pause = q.nextRead(shard)
 		}
 		if ctx.Err() != nil {
 			return Record{}, false
@@ -167,28 +150,58 @@ func (q *Queue) age(e *entry) time.Duration {
 	return max(0, now.Sub(time.UnixMilli(e.put)))
 }
 
+// More returns the next record of a shard as Next does, to be sent together with those that the caller has. It does not wait,
+// and returns false if there is none that fits.
+func (q *Queue) More(shard int, order Order, fits func(Meta) bool) (Record, bool) {
+	q.mu.Lock()
+	e := q.index.next(shard, order, time.Now())
+	if e == nil || q.closed || !fits(e.Meta) {
+		q.mu.Unlock()
+		return Record{}, false
+	}
+	e.out = true
+	meta := e.Meta
+	q.mu.Unlock()
+	payload, err := q.read(e)
+	if err != nil {
+		q.waits(e, err) // or another record is next
+	}
+	return Record{Meta: meta, Payload: payload, Age: q.age(e)}, err == nil
+}
+
 // take takes the next record of a shard. If there is none, changed is closed when there may be one, and nil if the queue is
-// closed.
-func (q *Queue) take(shard int, order Order) (e *entry, changed <-chan struct{}, c cleanup) {
+// closed. The meta has the ID that the caller knows the record by.
+func (q *Queue) take(shard int, order Order) (e *entry, meta Meta, changed <-chan struct{}, c cleanup) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		return nil, nil, c
+		return nil, meta, nil, c
 	}
 	q.expire(&c)
-	if e = q.index.next(shard, order); e != nil {
-		e.out = true
+	if e = q.index.next(shard, order, time.Now()); e != nil {
+		e.out, meta = true, e.Meta
 	}
-	return e, q.changed, c
+	return e, meta, q.changed, c
 }
 
-// Ack removes a record that Next has returned: it was delivered, or the caller gives it up and counts it. After Ack a power
-// cut does not bring the record back, unless the disk fails or Put is still writing it.
-func (q *Queue) Ack(id uint64) {
+// find returns the record with the ID that Next has returned, or nil. The caller holds mu.
+func (q *Queue) find(id uint64) *entry {
+	if e := q.handed[id]; e != nil {
+		return e
+	}
+	return q.index.find(id)
+}
+
+// Ack removes records that Next has returned: they were delivered, or the caller gives them up and counts them. After Ack a
+// power cut does not bring the records back, unless the disk fails or Put is still writing them.
+func (q *Queue) Ack(ids ...uint64) {
 	q.mu.Lock()
 	var rest cleanup
-	if e := q.index.find(id); e != nil && !q.closed {
-		rest = q.settle(e)
+	for _, id := range ids {
+		if e := q.find(id); e != nil && !e.gone && !q.closed {
+			rest.files = append(rest.files, q.settle(e).files...)
+		}
+		delete(q.handed, id)
 	}
 	q.mu.Unlock()
 	q.finish(rest)
@@ -203,10 +216,23 @@ func (q *Queue) Ack(id uint64) {
 func (q *Queue) Return(id uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if e := q.index.find(id); e != nil {
+	if e := q.find(id); e != nil {
 		e.out = false
 		q.wake()
 	}
+	delete(q.handed, id)
+}
+
+// Saved reports whether records that Next has returned are on disk, so that they survive the end of the process.
+func (q *Queue) Saved(ids ...uint64) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, id := range ids {
+		if e := q.find(id); e == nil || !e.saved {
+			return false
+		}
+	}
+	return true
 }
 
 // Pending returns what the queue holds. It is a cheap call.
@@ -221,6 +247,7 @@ func (q *Queue) Pending() Pending {
 func (q *Queue) Close() error {
 	q.saving.Lock()
 	defer q.saving.Unlock()
+	q.tryAgain = time.Time{}
 	q.save()
 	q.finish(q.shut())
 	if q.fsys == nil {
@@ -235,7 +262,7 @@ func (q *Queue) add(records []Record) (c cleanup) {
 	defer q.mu.Unlock()
 	q.expire(&c)
 	limit := q.options.MaxBytes
-	if q.fsys == nil {
+	if !q.open {
 		limit = q.options.MaxMemory
 	}
 	now := q.now().UnixMilli()
@@ -293,6 +320,9 @@ func (q *Queue) settle(e *entry) (c cleanup) {
 	}
 	if q.index.inherited == 0 && e.ID <= q.index.lastInherited {
 		q.wake()
+	}
+	if q.index.unread == 0 {
+		q.unread = time.Time{}
 	}
 	return c
 }

@@ -57,12 +57,11 @@ func openOn(t *testing.T, f durable.FS, change func(*Options)) *harness {
 func openIn(t *testing.T, dir string) *harness {
 	t.Helper()
 	b := &harness{T: t}
-	q, err := Open(dir, b.options(nil))
-	if err != nil {
-		t.Fatal(err)
+	b.Queue = Open(dir, b.options(nil))
+	if !b.open {
+		t.Fatal(&b.log)
 	}
-	b.Queue = q
-	t.Cleanup(func() { q.Close() })
+	t.Cleanup(func() { b.Queue.Close() })
 	return b
 }
 

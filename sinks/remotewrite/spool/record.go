@@ -70,11 +70,17 @@ func (e *VersionError) Error() string {
 
 // laterVersion returns an error if a file has a later version of the format.
 func laterVersion(fsys durable.FS, name string) *VersionError {
+	later, _ := inspect(fsys, name) // what cannot be read is not known to be of a later version
+	return later
+}
+
+// inspect reads the version of a file.
+func inspect(fsys durable.FS, name string) (later *VersionError, err error) {
 	text, err := fsys.ReadFile(name, int64(len(magic)+10))
 	if v := versionOf(text); err == nil && v > version {
-		return &VersionError{v}
+		return &VersionError{v}, nil
 	}
-	return nil
+	return nil, err
 }
 
 // versionOf returns the version in a file's first line, or 0 if there is none.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -116,7 +117,7 @@ func (b *Builder) AddMetadata(family *metric.Desc) {
 		return
 	}
 	dst, at := beginMessage(b.metadata, metadata1)
-	dst = appendUint(dst, familyType, typeNumber(family.Type))
+	dst = appendUint(dst, familyType, typeNumber(cmp.Or(family.Scraped, family.Type)))
 	dst = appendString(dst, familyName, family.Name)
 	if family.Help != "" {
 		dst = appendString(dst, familyHelp, family.Help)

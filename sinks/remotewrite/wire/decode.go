@@ -346,7 +346,7 @@ func (d *decoder) metadata2(raw []byte) error {
 }
 
 func typeOf(number uint64) (metric.Type, error) {
-	for t := metric.Unknown; t <= metric.GaugeHistogram; t++ {
+	for t := metric.Unknown; t <= metric.StateSet; t++ {
 		if typeNumber(t) == number {
 			return t, nil
 		}

@@ -85,6 +85,10 @@ func typeNumber(t metric.Type) uint64 {
 		return 5
 	case metric.GaugeHistogram:
 		return 4
+	case metric.Info:
+		return 6
+	case metric.StateSet:
+		return 7
 	}
 	return 0
 }

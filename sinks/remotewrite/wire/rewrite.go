@@ -9,31 +9,46 @@ import (
 // Rewrite returns a request of protocol p with those items of q for which keep returns true. If keep is nil, it has all of
 // them. It has new memory. Metadata is kept as far as q has it; start timestamps are lost in 1.0.
 func (q Request) Rewrite(p Protocol, keep func(*Item) bool) (Request, error) {
-	table := NewTable()
-	b := table.NewBuilder()
+	return Join(p, keep, q)
+}
+
+// Join returns a request of protocol p with those items of requests, in their order, for which keep returns true, as Rewrite
+// does. A series that several requests have gets a message for each.
+func Join(p Protocol, keep func(*Item) bool, requests ...Request) (Request, error) {
+	b := NewTable().NewBuilder()
 	b.Begin(p)
+	sent := families{}
+	for _, q := range requests {
+		if err := q.copyTo(b, sent, keep); err != nil {
+			return Request{}, err
+		}
+	}
+	return b.End(), nil
+}
+
+// copyTo adds items to a builder. sent has the families whose metadata it has.
+func (q Request) copyTo(b *Builder, sent families, keep func(*Item) bool) error {
 	var s *Series
 	number := -1 // i.Series of s
-	sent := families{}
 	for i, err := range q.Items() {
 		if err != nil {
-			return Request{}, err
+			return err
 		}
 		if keep != nil && !keep(i) {
 			continue
 		}
 		if i.Series != number {
-			number, s = i.Series, new(table.Series(i.Labels, i.Family))
+			number, s = i.Series, new(b.symbols.table.Series(i.Labels, i.Family))
 			if sent.add(i.Family) {
 				b.AddMetadata(i.Family)
 			}
 		}
 		b.add(s, i)
 		if b.Size() > MaxRequest {
-			return Request{}, fmt.Errorf("rewrite a remote-write request %s: the result exceeds %d bytes", q.Protocol, MaxRequest)
+			return fmt.Errorf("rewrite a remote-write request %s: the result exceeds %d bytes", q.Protocol, MaxRequest)
 		}
 	}
-	return b.End(), nil
+	return nil
 }
 
 // families is a set of families by their metadata.

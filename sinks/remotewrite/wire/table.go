@@ -58,7 +58,7 @@ func (t *Table) Series(labels []metric.Label, family *metric.Desc) Series {
 		t.scratch = appendVarint(t.scratch, uint64(t.acquire(l.Name)))
 		t.scratch = appendVarint(t.scratch, uint64(t.acquire(l.Value)))
 	}
-	return Series{table: t, refs: refs(t.scratch), help: t.acquire(family.Help), unit: t.acquire(family.Unit), metricType: family.Type}
+	return Series{table: t, refs: refs(t.scratch), help: t.acquire(family.Help), unit: t.acquire(family.Unit), metricType: cmp.Or(family.Scraped, family.Type)}
 }
 
 // Forget releases the strings of the series, which must not be used afterwards.

@@ -7,8 +7,8 @@
 //	                                       Request    of protocol 1.0 or 2.0, not compressed
 //	                                          │
 //	                      ┌───────────────────┼──────────────────┐
-//	                   Decode               Split             Rewrite
-//	                   and Items          in halves        in the other protocol, or without some items
+//	                   Decode               Split           Rewrite, Join
+//	                   and Items          in halves        in the other protocol, without some items, several in one
 //
 // The protocols are https://prometheus.io/docs/specs/prw/remote_write_spec/ (1.0, message prometheus.WriteRequest) and
 // https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/ (2.0, message io.prometheus.write.v2.Request as of 2.0-rc.4:

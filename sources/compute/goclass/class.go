@@ -146,12 +146,12 @@ func (m Method) declare(d *metric.Desc) error {
 	}
 	if m.Once {
 		if err := sources.EnableOnce(d); err != nil {
-			return fmt.Errorf("Once is only valid for %w", err)
+			return fmt.Errorf("the setting Once is only valid for %w", err)
 		}
 	}
 	if m.Delta {
 		if err := sources.EnableDelta(d); err != nil {
-			return fmt.Errorf("Delta is only valid for %w", err)
+			return fmt.Errorf("the setting Delta is only valid for %w", err)
 		}
 	}
 	return nil

@@ -26,11 +26,7 @@ type api struct {
 	skipped sources.Skipped // of each document
 }
 
-func (a *api) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
-	return a.Ask(ctx, tick, sources.Request{})
-}
-
-func (a *api) Ask(_ context.Context, _ sources.Tick, r sources.Request) (*sources.Document, error) {
+func (a *api) Fetch(_ context.Context, _ sources.Tick, r sources.Request) (*sources.Document, error) {
 	a.asked = append(a.asked, r.URL)
 	text, ok := a.texts[r.URL]
 	if !ok {

@@ -46,11 +46,10 @@ func (t *Tick) Fetch(ctx context.Context, r sources.Request) (document.Value, er
 	if len(t.responses) >= maxFetches {
 		return document.Value{}, fmt.Errorf("more than %d distinct requests in one run", maxFetches)
 	}
-	own := key == (sources.Request{}).Key()
-	doc, err := t.ask(ctx, r, own)
+	doc, err := t.send(ctx, r)
 	t.responses[key] = response{doc, err}
 	switch {
-	case err != nil && own:
+	case err != nil && r.IsZero():
 		t.ownErr = err
 	case err != nil && t.otherErr == nil:
 		t.otherErr = err
@@ -58,19 +57,18 @@ func (t *Tick) Fetch(ctx context.Context, r sources.Request) (document.Value, er
 	return doc, err
 }
 
-// ask sends a request.
-func (t *Tick) ask(ctx context.Context, r sources.Request, own bool) (document.Value, error) {
+// send sends a request.
+func (t *Tick) send(ctx context.Context, r sources.Request) (document.Value, error) {
 	fetcher := t.source.env.Fetch
 	if fetcher == nil {
 		return document.Value{}, fmt.Errorf("the job has no fetcher: add one next to %s, such as http", t.source.class)
 	}
-	var doc *sources.Document
-	var err error
-	if own {
-		doc, err = fetcher.Fetch(ctx, t.Tick)
-	} else {
-		doc, err = sources.Ask(ctx, fetcher, t.Tick, r)
+	if !r.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = sources.WithHalfTime(ctx)
+		defer cancel()
 	}
+	doc, err := fetcher.Fetch(ctx, t.Tick, r)
 	if err != nil {
 		return document.Value{}, err
 	}

@@ -22,6 +22,8 @@ type evaluator struct {
 	strings   strings.Builder // the bytes of new strings; earlier strings stay valid
 	boxes     []box           // of new strings; pointers to earlier ones stay valid
 	visited   int             // items of lists and objects
+	twice     *localTime      // of the last time that was read, if its local time comes twice; the reader takes it
+	ended     error           // why the tick ends, with the expression; nil while it goes on
 }
 
 // Bounds on the new strings of a tick, which live until its end. Beyond them gojq makes the strings, and frees them earlier.

@@ -20,7 +20,7 @@ type Expr struct {
 	stages []stage  // the direct form; nil if the expression needs gojq
 	step   step     // the direct form if it is a single step; else nil
 	needs  string   // the part that needs gojq
-	code   *gojq.Code
+	code   *jq.Code
 }
 
 // UnmarshalText compiles the expression.
@@ -74,18 +74,22 @@ func (x *Expr) evalOne(ctx context.Context, e *evaluator, in *item) (value, erro
 			return value{}, err
 		}
 	}
-	iter := x.code.RunWithContext(ctx, in.forJQ(), e.variables...)
-	first, ok := iter.Next()
-	if !ok {
-		return value{}, nil
+	if e.ended != nil {
+		return value{}, e.ended
 	}
-	if err, failed := first.(error); failed {
-		return value{}, err
+	var only any
+	some := false
+	err := x.code.Each(ctx, in.forJQ(), func(v any) error {
+		if some {
+			return errSeveral
+		}
+		only, some = v, true
+		return nil
+	}, e.variables...)
+	if err != nil {
+		return value{}, x.ended(ctx, e, err)
 	}
-	if _, more := iter.Next(); more {
-		return value{}, errSeveral
-	}
-	return ofJQ(first), nil
+	return ofJQ(only), nil
 }
 
 // evalAll evaluates the expression and yields its values.
@@ -100,22 +104,23 @@ func (x *Expr) evalAll(ctx context.Context, e *evaluator, in *item, yield func(v
 			return x.explainPath(in.doc())
 		}
 	}
-	iter := x.code.RunWithContext(ctx, in.forJQ(), e.variables...)
-	for {
-		next, ok := iter.Next()
-		if !ok {
-			return nil
-		}
-		if err, failed := next.(error); failed {
-			return err
-		}
+	return x.ended(ctx, e, x.code.Each(ctx, in.forJQ(), func(next any) error {
 		if known--; known >= 0 {
-			continue // yielded by the direct form before it failed
+			return nil // yielded by the direct form before it failed
 		}
-		if err := yield(ofJQ(next)); err != nil {
-			return err
-		}
+		return yield(ofJQ(next))
+	}, e.variables...))
+}
+
+// ended returns the error of gojq. The first one of a run over its bounds, or after the end of ctx, ends the tick.
+func (x *Expr) ended(ctx context.Context, e *evaluator, err error) error {
+	if err == nil || e.ended != nil {
+		return err
 	}
+	if _, over := errors.AsType[*jq.Exceeded](err); over || ctx.Err() != nil {
+		e.ended = fmt.Errorf("%s: %w", short(x.text), err)
+	}
+	return err
 }
 
 // resolvePath follows a path as jq does. A key of null is null, a key of anything but an object is an error.

@@ -19,7 +19,7 @@ type fixed struct {
 	parser sources.Parser
 }
 
-func (d *fixed) Fetch(context.Context, sources.Tick) (*sources.Document, error) {
+func (d *fixed) Fetch(context.Context, sources.Tick, sources.Request) (*sources.Document, error) {
 	return d.parser.JSON("GET http://api.test", []byte(d.text))
 }
 

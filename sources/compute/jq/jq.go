@@ -28,9 +28,10 @@ var example string
 
 // Kind is the entry of the catalogue.
 var Kind = sources.Kind[sources.Source]{
-	Name:     "metrics",
-	Defaults: func() sources.Config[sources.Source] { return &Config{} },
-	Example:  example,
+	Name:        "metrics",
+	Defaults:    func() sources.Config[sources.Source] { return &Config{} },
+	Example:     example,
+	Expressions: func(c sources.Config[sources.Source]) []sources.Expression { return c.(*Config).expressions() },
 }
 
 // Config has the metrics by name.
@@ -142,8 +143,8 @@ func (c *Config) Dated() bool {
 	return true
 }
 
-// Explain returns the expressions of every metric, and the parts that only gojq can evaluate.
-func (c *Config) Explain() []sources.Expression {
+// expressions returns the expressions of every metric, and the parts that only gojq can evaluate.
+func (c *Config) expressions() []sources.Expression {
 	var all []sources.Expression
 	for _, name := range slices.Sorted(maps.Keys(*c)) {
 		m := (*c)[name]

@@ -99,7 +99,7 @@ func TestExplain(t *testing.T) {
 	for _, x := range configOf(t, `
 b: {type: gauge, items: '.list[] | select(test("x"))', value: '.v | floor', labels: {m: .m, l: '.[]'}}
 a_total: {type: counter, items: '.list[]', once_by: "[.id,\n  .at]"}
-`).Explain() {
+`).expressions() {
 		got = append(got, fmt.Sprintf("%s: %s: %q", x.Setting, x.Text, x.Needs))
 	}
 	want := []string{

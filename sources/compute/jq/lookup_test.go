@@ -62,7 +62,7 @@ type reused struct {
 	parser sources.Parser
 }
 
-func (r *reused) Fetch(context.Context, sources.Tick) (*sources.Document, error) {
+func (r *reused) Fetch(context.Context, sources.Tick, sources.Request) (*sources.Document, error) {
 	r.body = append(r.body[:0], r.text...)
 	return r.parser.JSON("GET http://api.test", r.body)
 }

@@ -29,6 +29,8 @@ type source struct {
 	arena     []string  // label values of the current tick
 	evaluator evaluator // of the current tick
 	window    window    // of the current tick
+
+	local map[int][]localTime // readings of the current tick in the hour that comes twice, by metric
 }
 
 // walk is a pass over the items of one or more metrics.
@@ -93,12 +95,13 @@ func (m *Metric) atNode(p *pathNode) *Metric {
 
 // Collect fetches the document and computes every metric.
 func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
-	doc, err := s.fetch.Fetch(ctx, tick)
+	doc, err := s.fetch.Fetch(ctx, tick, sources.Request{})
 	if err != nil {
 		return nil, err
 	}
 	s.arena, s.window = s.arena[:0], windowOf(tick)
 	s.evaluator.reset(tick)
+	s.local = map[int][]localTime{}
 	for i := range s.measured {
 		m := &s.measured[i]
 		m.Rows, m.Err, m.Drops = m.Rows[:0], nil, nil
@@ -115,10 +118,14 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 			s.fail(w, fmt.Errorf("needs the whole document, which lacks %d of its items; the first: %w", doc.Skipped.Items, doc.Skipped.First))
 		}
 	}
-	if ctx.Err() != nil {
+	switch {
+	case s.evaluator.ended != nil:
+		return nil, fmt.Errorf("compute metrics: %w", s.evaluator.ended)
+	case ctx.Err() != nil:
 		return nil, fmt.Errorf("compute metrics: %w", context.Cause(ctx))
 	}
 	for i := range s.measured {
+		resolveLocal(s.measured[i].Rows, s.local[i], tick.Time)
 		failWhole(&s.measured[i])
 		doc.Skipped.Count(&s.measured[i])
 	}
@@ -165,7 +172,7 @@ func (s *source) collectWalk(ctx context.Context, w *walk, root *item) error {
 			return ctx.Err()
 		}
 		s.collectItem(ctx, w, &item{value: v, index: n - 1})
-		return nil
+		return s.evaluator.ended
 	})
 }
 
@@ -190,7 +197,7 @@ func (s *source) collectItem(ctx context.Context, w *walk, in *item) {
 	for _, g := range w.groups {
 		labels, problem := s.labels(ctx, g, in)
 		if w.items != nil && in.isNull() {
-			problem = &itemProblem{metric.Missing, "it is null"}
+			problem = &itemProblem{metric.Missing, "it is null", nil}
 		}
 		for _, r := range g.metrics {
 			m := &s.measured[r.index]
@@ -206,10 +213,14 @@ func (s *source) collectItem(ctx context.Context, w *walk, in *item) {
 				p = r.ownTime(ctx, &s.evaluator, in, s.window, &row)
 			}
 			if p == nil {
+				if twice := s.evaluator.twice; twice != nil {
+					twice.row, s.evaluator.twice = len(m.Rows), nil
+					s.local[r.index] = append(s.local[r.index], *twice)
+				}
 				m.Rows = append(m.Rows, row)
 				continue
 			}
-			p.report(m, r.Missing, w.items, in.index)
+			p.report(m, r.Missing, w.items, in)
 		}
 	}
 }
@@ -218,15 +229,21 @@ func (s *source) collectItem(ctx context.Context, w *walk, in *item) {
 type itemProblem struct {
 	reason metric.Reason
 	text   string
+	remedy *remedy // nil = nothing is known
+}
+
+// explain returns the problem in words, with what would do.
+func (p *itemProblem) explain(items *Expr, in *item) string {
+	return short(p.text) + p.remedy.text(items, in)
 }
 
 // report counts the problem as a drop, or sets the metric's error if a value is missing and missing is error.
-func (p *itemProblem) report(m *metric.Measured, missing Missing, items *Expr, at int) {
+func (p *itemProblem) report(m *metric.Measured, missing Missing, items *Expr, in *item) {
 	text := func() string {
 		if items == nil {
-			return short(p.text)
+			return p.explain(items, in)
 		}
-		return fmt.Sprintf("item %d of %s: %s", at, items, short(p.text))
+		return fmt.Sprintf("item %d of %s: %s", in.index, items, p.explain(items, in))
 	}
 	if p.reason == metric.Missing && missing == Error {
 		m.Err = errors.New(text())
@@ -256,19 +273,19 @@ func (s *source) labels(ctx context.Context, g *labelGroup, in *item) ([]string,
 		text, ok := "", true
 		switch {
 		case err != nil:
-			return nil, &itemProblem{metric.Expression, fmt.Sprintf("label %s: %v", x, err)}
+			return nil, &itemProblem{metric.Expression, fmt.Sprintf("label %s: %v", x, err), nil}
 		case v.isNull():
-			missing = &itemProblem{metric.Missing, fmt.Sprintf("label %s is missing", x)}
+			missing = &itemProblem{metric.Missing, fmt.Sprintf("label %s is missing", x), &remedy{expr: x, give: remedyMissing}}
 		default:
 			text, ok = v.label()
 		}
 		switch {
 		case !ok:
-			return nil, &itemProblem{metric.NotLabel, fmt.Sprintf("label %s: want a string, got %s", x, v.preview())}
+			return nil, &itemProblem{metric.NotLabel, fmt.Sprintf("label %s: want a string, got %s", x, v.preview()), &remedy{x, v, remedyLabel}}
 		case !utf8.ValidString(text):
-			return nil, &itemProblem{metric.NotLabel, fmt.Sprintf("label %s is not UTF-8", x)}
+			return nil, &itemProblem{metric.NotLabel, fmt.Sprintf("label %s is not UTF-8", x), nil}
 		case len(text) > maxLabel:
-			return nil, &itemProblem{metric.LabelTooBig, fmt.Sprintf("label %s has %d bytes, more than %d", x, len(text), maxLabel)}
+			return nil, &itemProblem{metric.LabelTooBig, fmt.Sprintf("label %s has %d bytes, more than %d", x, len(text), maxLabel), nil}
 		}
 		s.arena = append(s.arena, text)
 	}
@@ -280,11 +297,11 @@ func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.R
 	if r.OnceBy != nil {
 		v, err := r.OnceBy.evalOne(ctx, &s.evaluator, in)
 		if err != nil {
-			return &itemProblem{metric.Expression, fmt.Sprintf("once_by %s: %v", r.OnceBy, err)}
+			return &itemProblem{metric.Expression, fmt.Sprintf("once_by %s: %v", r.OnceBy, err), nil}
 		}
 		id, ok := v.id()
 		if v.isNull() || !ok || id == "" {
-			return &itemProblem{metric.Missing, fmt.Sprintf("once_by %s is missing", r.OnceBy)}
+			return &itemProblem{metric.Missing, fmt.Sprintf("once_by %s is missing", r.OnceBy), nil}
 		}
 		row.Event = id
 	}
@@ -295,17 +312,17 @@ func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.R
 	v, err := r.Value.evalOne(ctx, &s.evaluator, in)
 	switch {
 	case err != nil:
-		return &itemProblem{metric.Expression, fmt.Sprintf("value %s: %v", r.Value, err)}
+		return &itemProblem{metric.Expression, fmt.Sprintf("value %s: %v", r.Value, err), nil}
 	case v.isNull() && r.Missing == Zero:
 		return nil
 	case v.isNull():
-		return &itemProblem{metric.Missing, fmt.Sprintf("value %s is missing", r.Value)}
+		return &itemProblem{metric.Missing, fmt.Sprintf("value %s is missing", r.Value), &remedy{expr: r.Value, give: remedyMissing}}
 	case r.Map != nil:
 		return r.mapped(v, row)
 	}
 	number, ok := v.number()
 	if !ok {
-		return &itemProblem{metric.NotNumber, fmt.Sprintf("value %s: want a number, got %s", r.Value, strings.TrimSpace(v.preview()))}
+		return &itemProblem{metric.NotNumber, fmt.Sprintf("value %s: want a number, got %s", r.Value, strings.TrimSpace(v.preview())), &remedy{r.Value, v, remedyNumber}}
 	}
 	row.Value = number
 	return nil
@@ -319,7 +336,7 @@ func (m *Metric) mapped(v value, row *metric.Reading) *itemProblem {
 		return nil
 	}
 	if m.Default.Drop {
-		return &itemProblem{metric.Unmapped, fmt.Sprintf("value %s: %s is not in map", m.Value, v.preview())}
+		return &itemProblem{metric.Unmapped, fmt.Sprintf("value %s: %s is not in map", m.Value, v.preview()), nil}
 	}
 	row.Value = float64(m.Default.Value)
 	return nil

@@ -44,7 +44,7 @@ x{id="1655371000",jq="1655371000"} 1
 	f("labels that read alike one after another are not the same",
 		"x: {type: gauge, value: 1, labels: {l: .a, m: .b.c}}\ny: {type: gauge, value: 1, labels: {l: .a.b, m: .c}}",
 		`{"a":{"b":"deep"},"b":{"c":2},"c":3}`, `
-x: no reading is valid: label .a: want a string, got {"b":"deep"}
+x: no reading is valid: label .a: want a string, got {"b":"deep"}; it has b: write such as .a.b
 y{l="deep",m="3"} 1
 `)
 	f("the parent's label",
@@ -75,7 +75,7 @@ x{n="a"} 1
 x drops 3 missing: item 1 of .[]: value .v is missing
 `)
 	f("missing is an error", `x: {type: gauge, value: .v, missing: error}`+"\n"+`y: {type: gauge, value: .w}`,
-		`{"w":2}`, "x: value .v is missing\ny 2\n")
+		`{"w":2}`, "x: value .v is missing; at . there is w\ny 2\n")
 	f("missing is zero, or no label", `x: {type: gauge, items: '.[]', value: .v, labels: {n: .n}, missing: zero}`,
 		`[{"n":"a"},{"v":2}]`, "x{n=\"a\"} 0\nx 2\n")
 
@@ -85,9 +85,9 @@ x drops 3 missing: item 1 of .[]: value .v is missing
 		`{"s":"odd"}`, "x drops 1 unmapped: value .s: \"odd\" is not in map\n")
 
 	f("not a number", `x: {type: gauge, items: '.[]', value: ., on_duplicate: last}`,
-		`["95.2 Mbps",{"a":1},[2],"NaN","0x10","",1e999]`, "x: no reading is valid: item 0 of .[]: value .: want a number, got \"95.2 Mbps\"\n")
+		`["95.2 Mbps",{"a":1},[2],"NaN","0x10","",1e999]`, "x: no reading is valid: item 0 of .[]: value .: want a number, got \"95.2 Mbps\"; for the number in it write capture(\"(?<n>-?[0-9.]+)\").n\n")
 	f("not a label", `x: {type: gauge, value: 1, labels: {l: .l}}`,
-		`{"l":[1]}`, "x: no reading is valid: label .l: want a string, got [1]\n")
+		`{"l":[1]}`, "x: no reading is valid: label .l: want a string, got [1]; for its items as one text write .l | join(\",\")\n")
 	f("a label that is too long", `x: {type: gauge, value: 1, labels: {l: .l}}`,
 		`{"l":"`+strings.Repeat("a", 5000)+`"}`, "x: no reading is valid: label .l has 5000 bytes, more than 4096\n")
 	f("a label that is not UTF-8", `x: {type: gauge, value: 1, labels: {l: .l}}`,
@@ -121,7 +121,7 @@ func TestReuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tick := range []struct{ text, want string }{
-		{`[{"n":"a","v":1},{"n":"b","v":2},{"n":"c"}]`, "x{n=\"a\"} 1\nx{n=\"b\"} 2\nx drops 1 missing: item 2 of .[]: value .v is missing\n"},
+		{`[{"n":"a","v":1},{"n":"b","v":2},{"n":"c"}]`, "x{n=\"a\"} 1\nx{n=\"b\"} 2\nx drops 1 missing: item 2 of .[]: value .v is missing; at . there is n\n"},
 		{`7`, "x: items .[]: cannot iterate over 7\n"},
 		{`[{"n":"d","v":3}]`, "x{n=\"d\"} 3\n"},
 		{`[{"o":"d","v":4,"n":"e"}]`, "x{n=\"e\"} 4\n"},
@@ -205,8 +205,8 @@ type skipping struct {
 	skipped sources.Skipped
 }
 
-func (s *skipping) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
-	doc, err := s.fixed.Fetch(ctx, tick)
+func (s *skipping) Fetch(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
+	doc, err := s.fixed.Fetch(ctx, tick, sources.Request{})
 	if err == nil {
 		doc.Skipped = s.skipped
 	}

@@ -102,13 +102,17 @@ func (m *Metric) ownTime(ctx context.Context, on *evaluator, in *item, w window,
 	}
 	v, err := m.Time.evalOne(ctx, on, in)
 	if err != nil {
-		return &itemProblem{metric.Expression, fmt.Sprintf("time %s: %v", m.Time, err)}
+		return &itemProblem{metric.Expression, fmt.Sprintf("time %s: %v", m.Time, err), nil}
 	}
 	if v.isNull() {
-		return &itemProblem{metric.Missing, fmt.Sprintf("time %s is missing", m.Time)}
+		return &itemProblem{metric.Missing, fmt.Sprintf("time %s is missing", m.Time), nil}
 	}
-	if row.Time, err = m.readTime(v); err != nil {
-		return &itemProblem{metric.NotTime, fmt.Sprintf("time %s: %v", m.Time, err)}
+	var second time.Time
+	if row.Time, second, err = m.readTimes(v); err != nil {
+		return &itemProblem{metric.NotTime, fmt.Sprintf("time %s: %v", m.Time, err), nil}
+	}
+	if !second.IsZero() {
+		on.twice = &localTime{first: time.UnixMilli(row.Time), second: second}
 	}
 	return nil
 }
@@ -121,27 +125,42 @@ const maxTime = 253402300799999
 
 // readTime returns the time that a value stands for, in Unix milliseconds.
 func (m *Metric) readTime(v value) (int64, error) {
+	at, _, err := m.readTimes(v)
+	return at, err
+}
+
+// readTimes returns the first time that a value stands for, and the second one if its local time comes twice.
+func (m *Metric) readTimes(v value) (at int64, second time.Time, err error) {
 	text, ok := v.label()
 	if !ok || text == "true" || text == "false" {
-		return 0, fmt.Errorf("want a time, got %s", v.preview())
+		return 0, second, fmt.Errorf("want a time, got %s", v.preview())
 	}
 	number, isNumber := v.number()
 	switch {
 	case m.TimeFormat == unixMilli && isNumber:
-		return checkTime(number, text, "Unix milliseconds")
+		at, err = checkTime(number, text, "Unix milliseconds")
+		return at, second, err
 	case m.TimeFormat == "" && isNumber:
-		return checkTime(number*1000, text, "Unix seconds: for milliseconds set time_format: unix_ms")
+		at, err = checkTime(number*1000, text, "Unix seconds: for milliseconds set time_format: unix_ms")
+		return at, second, err
 	case m.TimeFormat == unixMilli:
-		return 0, fmt.Errorf("want Unix milliseconds, got %.40q", text)
+		return 0, second, fmt.Errorf("want Unix milliseconds, got %.40q", text)
 	}
 	t, err := m.parseTime(text)
 	switch {
 	case err != nil && m.TimeFormat == "":
-		return 0, fmt.Errorf("%.40q is neither an RFC 3339 time, such as 2006-01-02T15:04:05Z, nor Unix seconds: set time_format to its layout", text)
+		return 0, second, fmt.Errorf("%.40q is neither an RFC 3339 time, such as 2006-01-02T15:04:05Z, nor Unix seconds: set time_format to its layout", text)
 	case err != nil:
-		return 0, fmt.Errorf("%.40q does not match the time_format %q", text, m.TimeFormat)
+		return 0, second, fmt.Errorf("%.40q does not match the time_format %q", text, m.TimeFormat)
 	}
-	return checkTime(float64(t.UnixMilli()), text, "a year from 1970 to 9999")
+	if m.TimeZone.Location != nil {
+		first, other, twice := sources.Twice(t)
+		if t = first; twice {
+			second = other
+		}
+	}
+	at, err = checkTime(float64(t.UnixMilli()), text, "a year from 1970 to 9999")
+	return at, second, err
 }
 
 func (m *Metric) parseTime(text string) (time.Time, error) {

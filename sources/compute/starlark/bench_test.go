@@ -14,7 +14,9 @@ import (
 // ready is a fetcher that returns a decoded document.
 type ready struct{ doc *sources.Document }
 
-func (r ready) Fetch(context.Context, sources.Tick) (*sources.Document, error) { return r.doc, nil }
+func (r ready) Fetch(context.Context, sources.Tick, sources.Request) (*sources.Document, error) {
+	return r.doc, nil
+}
 
 // BenchmarkTick measures one value with labels of each of 10,000 records, by a script and by jq expressions.
 func BenchmarkTick(b *testing.B) {

@@ -26,7 +26,7 @@ func (s *source) predeclared(config starlark.Value, top *registry) starlark.Stri
 		"job":                 starlark.String(s.env.Job),
 		"window":              window{source: s},
 		"math":                starmath.Module,
-		"time":                extended(startime.Module, "strptime", strptime, "rfc3339", rfc3339, "parse_duration", parseDuration),
+		"time":                extended(startime.Module, "strptime", s.strptime, "rfc3339", rfc3339, "parse_duration", parseDuration),
 		"re":                  s.patterns.module(),
 		"statistics":          &starlarkstruct.Module{Name: "statistics", Members: statistics()},
 		"inc":                 operationOf("inc"),

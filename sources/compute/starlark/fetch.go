@@ -122,11 +122,13 @@ func (t *tick) send(r sources.Request) (starlark.Value, int, error) {
 	}
 	var doc *sources.Document
 	var err error
-	if r.Key() == (sources.Request{}).Key() {
-		doc, err = fetcher.Fetch(t.ctx, t.at)
+	if r.IsZero() {
+		doc, err = fetcher.Fetch(t.ctx, t.at, r)
 		t.ownFailed = err != nil
 	} else {
-		doc, err = sources.Ask(t.ctx, fetcher, t.at, r)
+		ctx, cancel := sources.WithHalfTime(t.ctx)
+		defer cancel()
+		doc, err = fetcher.Fetch(ctx, t.at, r)
 		t.otherFailed = t.otherFailed || err != nil
 	}
 	if err != nil {

@@ -218,13 +218,9 @@ def get_b(): return get_data_from_store("x")["n"]
 // slow is a fetcher that never returns a document.
 type slow struct{}
 
-func (slow) Fetch(ctx context.Context, _ sources.Tick) (*sources.Document, error) {
+func (slow) Fetch(ctx context.Context, _ sources.Tick, _ sources.Request) (*sources.Document, error) {
 	<-ctx.Done()
 	return nil, context.Cause(ctx)
-}
-
-func (s slow) Ask(ctx context.Context, tick sources.Tick, _ sources.Request) (*sources.Document, error) {
-	return s.Fetch(ctx, tick)
 }
 
 // TestSlowFetch checks that a request gets half of the time that is left.

@@ -22,11 +22,7 @@ type api struct {
 	parser sources.Parser
 }
 
-func (a *api) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
-	return a.Ask(ctx, tick, sources.Request{})
-}
-
-func (a *api) Ask(_ context.Context, _ sources.Tick, r sources.Request) (*sources.Document, error) {
+func (a *api) Fetch(_ context.Context, _ sources.Tick, r sources.Request) (*sources.Document, error) {
 	what := r.Method + r.URL
 	for _, p := range r.Query {
 		what += "?" + p.Name + "=" + p.Value

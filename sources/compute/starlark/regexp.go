@@ -1,6 +1,8 @@
 package starlark
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -8,113 +10,156 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 
+	"github.com/collectington/collectington/agent/pattern"
 	"github.com/collectington/collectington/sources/compute/starlark/sandbox"
 )
 
 // Bounds on patterns.
 const (
 	maxPatterns = 256       // of the cache
-	maxPattern  = 4096      // bytes of a pattern
 	maxSubject  = 64 << 20  // bytes of the text
 	maxFound    = 1_000_000 // matches of one findall
 )
 
 // patterns is a cache of the regular expressions (RE2) that a script has used.
-type patterns struct{ compiled map[string]*regexp.Regexp }
+type patterns struct {
+	compiled map[string]*pattern.Pattern
+}
 
 // module returns the module re, with the functions of Python's.
 func (p *patterns) module() *starlarkstruct.Module {
 	members := starlark.StringDict{}
-	for name, f := range map[string]func(*regexp.Regexp, string) starlark.Value{
-		"search": func(re *regexp.Regexp, text string) starlark.Value { return groups(re.FindStringSubmatch(text)) },
-		"match": func(re *regexp.Regexp, text string) starlark.Value {
-			if at := re.FindStringIndex(text); at == nil || at[0] != 0 {
-				return starlark.None
-			}
-			return groups(re.FindStringSubmatch(text))
-		},
-		"findall": findall,
+	for name, f := range map[string]func(context.Context, *pattern.Pattern, string) (starlark.Value, error){
+		"search": search, "match": match, "findall": findall,
 	} {
-		members[name] = starlark.NewBuiltin("re."+name, func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-			var pattern, text string
-			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "pattern", &pattern, "text", &text); err != nil {
+		members[name] = starlark.NewBuiltin("re."+name, func(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			var expression, text string
+			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "pattern", &expression, "text", &text); err != nil {
 				return nil, err
 			}
-			re, err := p.compile(pattern, text)
+			re, err := p.compile(expression, text)
 			if err != nil {
 				return nil, err
 			}
-			return f(re, text), nil
+			ctx := sandbox.Context(thread)
+			found, err := f(ctx, re, text)
+			return found, ended(ctx, b, err)
 		})
 	}
 	members["sub"] = starlark.NewBuiltin("re.sub", p.sub)
 	return &starlarkstruct.Module{Name: "re", Members: members}
 }
 
-// compile returns the compiled pattern. It checks that the text is short enough, too.
-func (p *patterns) compile(pattern, text string) (*regexp.Regexp, error) {
-	if len(pattern) > maxPattern {
-		return nil, fmt.Errorf("re: the pattern exceeds %d bytes", maxPattern)
+// ended returns the error of a search, with the cause if its context has ended.
+func ended(ctx context.Context, b *starlark.Builtin, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", b.Name(), context.Cause(ctx))
 	}
+	return err
+}
+
+// compile returns the compiled pattern. It checks that the text is short enough, too.
+func (p *patterns) compile(expression, text string) (*pattern.Pattern, error) {
 	if len(text) > maxSubject {
 		return nil, fmt.Errorf("re: the text exceeds %d MiB", maxSubject>>20)
 	}
-	if re := p.compiled[pattern]; re != nil {
+	if re := p.compiled[expression]; re != nil {
 		return re, nil
 	}
-	pattern = strings.Clone(pattern) // a string of a document keeps all of the document in memory
-	re, err := regexp.Compile(pattern)
+	re, err := pattern.Compile(expression)
 	if err != nil {
 		return nil, fmt.Errorf("re: %w", err)
 	}
 	if p.compiled == nil || len(p.compiled) >= maxPatterns {
-		p.compiled = map[string]*regexp.Regexp{}
+		p.compiled = map[string]*pattern.Pattern{}
 	}
-	p.compiled[pattern] = re
+	p.compiled[strings.Clone(expression)] = re // a string of a document keeps all of the document in memory
 	return re, nil
 }
 
+func search(ctx context.Context, re *pattern.Pattern, text string) (starlark.Value, error) {
+	found, err := re.Find(ctx, text)
+	return groups(text, found), err
+}
+
+// match is search for a match at the beginning of the text.
+func match(ctx context.Context, re *pattern.Pattern, text string) (starlark.Value, error) {
+	found, err := re.Find(ctx, text)
+	if err != nil || found == nil || found[0] != 0 {
+		return starlark.None, err
+	}
+	return groups(text, found), nil
+}
+
 // groups returns the match and its groups as a tuple, or None.
-func groups(found []string) starlark.Value {
+func groups(text string, found []int) starlark.Value {
 	if found == nil {
 		return starlark.None
 	}
-	list := make(starlark.Tuple, len(found))
-	for i, text := range found {
-		list[i] = starlark.String(text)
+	list := make(starlark.Tuple, len(found)/2)
+	for i := range list {
+		list[i] = group(text, found, i)
 	}
 	return list
 }
 
-// findall returns the matches as Python does: of a pattern with one group that group, with several groups tuples of them.
-func findall(re *regexp.Regexp, text string) starlark.Value {
-	list := []starlark.Value{}
-	for _, found := range re.FindAllStringSubmatch(text, maxFound) {
-		switch len(found) {
-		case 1:
-			list = append(list, starlark.String(found[0]))
-		case 2:
-			list = append(list, starlark.String(found[1]))
-		default:
-			list = append(list, groups(found[1:]))
-		}
+// group returns a group of a match. One that did not match is empty.
+func group(text string, found []int, i int) starlark.String {
+	if found[2*i] < 0 {
+		return ""
 	}
-	return starlark.NewList(list)
+	return starlark.String(text[found[2*i]:found[2*i+1]])
+}
+
+var errEnough = errors.New("enough matches")
+
+// findall returns the matches as Python does: of a pattern with one group that group, with several groups tuples of them.
+func findall(ctx context.Context, re *pattern.Pattern, text string) (starlark.Value, error) {
+	list := []starlark.Value{}
+	err := re.Each(ctx, text, func(found []int) error {
+		switch len(found) / 2 {
+		case 1:
+			list = append(list, group(text, found, 0))
+		case 2:
+			list = append(list, group(text, found, 1))
+		default:
+			list = append(list, groups(text, found[2:]))
+		}
+		if len(list) == maxFound {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return starlark.NewList(list), err
 }
 
 // sub is re.sub(pattern, replacement, text). In the replacement, \1 is the first group.
-func (p *patterns) sub(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var pattern, replacement, text string
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "pattern", &pattern, "replacement", &replacement, "text", &text); err != nil {
+func (p *patterns) sub(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var expression, replacement, text string
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "pattern", &expression, "replacement", &replacement, "text", &text); err != nil {
 		return nil, err
 	}
-	re, err := p.compile(pattern, text)
+	re, err := p.compile(expression, text)
 	if err != nil {
 		return nil, err
 	}
-	if (len(text)+1)*(len(replacement)+1) > sandbox.MaxString && len(text)*(len(replacement)+1) > sandbox.MaxString {
-		return nil, sandbox.ErrString
-	}
 	template := regexp.MustCompile(`\\(\d)`).ReplaceAllString(strings.ReplaceAll(replacement, "$", "$$"), "$${${1}}")
-	return starlark.String(re.ReplaceAllString(text, template)), nil
+	ctx := sandbox.Context(thread)
+	var out []byte
+	end := 0
+	err = re.Each(ctx, text, func(found []int) error {
+		out = append(out, text[end:found[0]]...)
+		out = re.Regexp().ExpandString(out, template, text, found)
+		if end = found[1]; len(out) > sandbox.MaxString {
+			return sandbox.ErrString
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, ended(ctx, b, err)
+	}
+	return starlark.String(append(out, text[end:]...)), nil
 }

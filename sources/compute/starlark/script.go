@@ -38,7 +38,7 @@ func readProgram(dir, file string) (*program, error) {
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("script.file: %s does not exist", path)
+		return nil, &failure{fmt.Sprintf("script.file: %s does not exist", path), err}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("script.file: %w", err)

@@ -3,8 +3,6 @@ package starlark
 import (
 	"strings"
 	"testing"
-
-	"github.com/collectington/collectington/sources"
 )
 
 // TestWhichFunction checks which function computes a metric, and the errors of loading a script.
@@ -100,7 +98,7 @@ func TestVersionIsThatOfTheText(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return s.(sources.Versioned).Version()
+		return Kind.Version(s)
 	}
 	a, b := version("def get_x(): return 1"), version("def get_x(): return 2")
 	if a == b || a != version("def get_x(): return 1") {

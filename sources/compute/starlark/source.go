@@ -75,9 +75,6 @@ func newSource(c *Config, env sources.Env, p *program) (*source, error) {
 	return s, nil
 }
 
-// Version returns the hash of the script.
-func (s *source) Version() string { return s.program.version }
-
 // Collect calls the function of each metric once.
 func (s *source) Collect(ctx context.Context, at sources.Tick) (metric.Readings, error) {
 	s.tick = newTick(ctx, at, s)

@@ -31,6 +31,8 @@ var Kind = sources.Kind[sources.Source]{
 	Name:     "script",
 	Defaults: func() sources.Config[sources.Source] { return &Config{MaxMemory: 512 << 20} },
 	Example:  example,
+	Check:    func(c sources.Config[sources.Source], env sources.Env) error { return c.(*Config).check(env) },
+	Version:  func(made sources.Source) string { return made.(*source).program.version },
 }
 
 // Config has the settings: the script, what it may read, and what it measures.
@@ -45,7 +47,7 @@ type Config struct {
 // minMemory is the smallest max_memory.
 const minMemory = 1 << 20
 
-// Validate checks every setting. Check and New read the script itself.
+// Validate checks every setting. check and New read the script itself.
 func (c *Config) Validate() error {
 	var errs []error
 	if c.File == "" {
@@ -63,8 +65,8 @@ func (c *Config) Validate() error {
 // Declares returns the descriptions of the metrics.
 func (c *Config) Declares() []*metric.Desc { return c.Metrics.Descs() }
 
-// Check reads and compiles the script.
-func (c *Config) Check(env sources.Env) error {
+// check reads and compiles the script.
+func (c *Config) check(env sources.Env) error {
 	_, err := c.New(env)
 	return err
 }

@@ -10,6 +10,8 @@ import (
 
 	startime "go.starlark.net/lib/time"
 	"go.starlark.net/starlark"
+
+	"github.com/collectington/collectington/sources"
 )
 
 // rfc3339 is time.rfc3339(text).
@@ -101,8 +103,9 @@ func badDuration(text string) error {
 	return fmt.Errorf("%.60q is not a duration such as 1h30m or PT1H30M", text)
 }
 
-// strptime is time.strptime(text, format, location = "UTC"), with the directives of C and Python.
-func strptime(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+// strptime is time.strptime(text, format, location = "UTC"), with the directives of C and Python. Of two times that a local time
+// may stand for when the clocks go back, it returns the one that is not after the tick.
+func (s *source) strptime(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var text, format string
 	location := "UTC"
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "text", &text, "format", &format, "location?", &location); err != nil {
@@ -127,6 +130,11 @@ func strptime(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 	if strings.Contains(layout, "MST") && t.Location() != zone && t.Location() != time.UTC {
 		if name, _ := t.Zone(); name != "GMT" { // package time has invented a zone with the offset of UTC
 			return nil, fmt.Errorf("strptime: %s has no time zone %.20q: set location to a place that has it, such as Europe/Oslo", zone, name)
+		}
+	}
+	if zoned := strings.Contains(layout, "MST") || strings.Contains(layout, "Z07"); !zoned && s.tick != nil {
+		if first, second, twice := sources.Twice(t); twice {
+			t = sources.NotAfter(s.tick.at.Time, first, second)
 		}
 	}
 	return startime.Time(t), nil

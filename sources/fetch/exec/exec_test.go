@@ -60,7 +60,7 @@ func tickAt() sources.Tick {
 
 func fetch(t *testing.T, dir, text string) string {
 	t.Helper()
-	doc, err := fresh(t, dir, text).Fetch(t.Context(), tickAt())
+	doc, err := fresh(t, dir, text).Fetch(t.Context(), tickAt(), sources.Request{})
 	if err != nil {
 		if s := err.Error(); strings.ContainsAny(s, "\r\n\x1b") || len(s) > 800 || !utf8.ValidString(s) {
 			t.Errorf("not one short line: %q", s)
@@ -172,7 +172,7 @@ func TestFetchAgain(t *testing.T) {
 	f := fresh(t, dir, `command: [cat, data]`)
 	for _, want := range []string{`["a long text"]`, `1`, `[2]`} {
 		script(t, dir, "data", want, 0o600)
-		doc, err := f.Fetch(t.Context(), tickAt())
+		doc, err := f.Fetch(t.Context(), tickAt(), sources.Request{})
 		if err != nil || doc.Root.Raw() != want || doc.From != "run cat" {
 			t.Fatalf("got %v, %v, want %s", doc, err, want)
 		}

@@ -30,7 +30,10 @@ type fetcher struct {
 }
 
 // Fetch runs the command once.
-func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
+func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
+	if !r.IsZero() {
+		return nil, sources.ErrFixedRequest
+	}
 	from := "run " + f.program()
 	doc, err := f.fetch(ctx, tick, from)
 	if err != nil {
@@ -55,26 +58,26 @@ func (f *fetcher) fetch(ctx context.Context, tick sources.Tick, from string) (*s
 	if err != nil {
 		return nil, f.withStderr(err, p.stderr.text)
 	}
-	doc, err := f.decode(from, code, took)
+	doc, err := f.decode(ctx, from, code, took)
 	if err != nil {
 		return nil, f.withStderr(err, p.stderr.text)
 	}
 	return doc, nil
 }
 
-func (f *fetcher) decode(from string, code int, took time.Duration) (*sources.Document, error) {
+func (f *fetcher) decode(ctx context.Context, from string, code int, took time.Duration) (*sources.Document, error) {
 	if f.config.Document == Output {
 		text, err := format.UTF8("", f.output)
 		if err != nil {
 			return nil, err
 		}
-		return f.decoder.Decode(from, "", text)
+		return f.decoder.Decode(ctx, from, "", text)
 	}
 	text, err := result(code, took, f.output)
 	if err != nil {
 		return nil, err
 	}
-	return f.decoder.Decode(from, "", text) // JSON, since the format is auto
+	return f.decoder.Decode(ctx, from, "", text) // JSON, since the format is auto
 }
 
 // program returns the name of the program.

@@ -38,7 +38,10 @@ type version struct {
 }
 
 // Fetch reads the files.
-func (f *fetcher) Fetch(ctx context.Context, _ sources.Tick) (*sources.Document, error) {
+func (f *fetcher) Fetch(ctx context.Context, _ sources.Tick, r sources.Request) (*sources.Document, error) {
+	if !r.IsZero() {
+		return nil, sources.ErrFixedRequest
+	}
 	names, err := f.find()
 	if err != nil {
 		return nil, fmt.Errorf("read files: %w", err)
@@ -48,23 +51,27 @@ func (f *fetcher) Fetch(ctx context.Context, _ sources.Tick) (*sources.Document,
 		from = "read " + f.config.Path
 	}
 	if f.unchanged(names) {
-		return f.document(from) // decoded again: reading a document can change it
+		return f.document(ctx, from) // decoded again: reading a document can change it
 	}
 	start, versions := time.Now(), []version(nil)
 	f.last = nil
+	var skipped sources.Skipped
 	if f.config.Path == "" {
-		versions, err = f.readList(ctx, names)
+		versions, skipped, err = f.readList(ctx, names)
 	} else {
 		versions, err = f.readOne(ctx, from)
 	}
 	if err != nil {
 		return nil, err
 	}
-	doc, err := f.document(from)
-	if err == nil && f.config.ChangedOnly && isSettled(versions, start) {
+	doc, err := f.document(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	if doc.Skipped = skipped; skipped.Items == 0 && f.config.ChangedOnly && isSettled(versions, start) {
 		f.last = versions
 	}
-	return doc, err
+	return doc, nil
 }
 
 func (f *fetcher) readOne(ctx context.Context, from string) ([]version, error) {
@@ -77,36 +84,51 @@ func (f *fetcher) readOne(ctx context.Context, from string) ([]version, error) {
 	return []version{{f.config.Path, info}}, nil
 }
 
-// readList reads the list of {file, modified, size, document}. It skips a file that a pattern matched and that was removed
-// since.
-func (f *fetcher) readList(ctx context.Context, names []string) (versions []version, err error) {
+// readList reads the list of {file, modified, size, document}. A file that a pattern found and that is gone since is not part
+// of it. A file that cannot be read or decoded is left out of it, unless that is so of all files.
+func (f *fetcher) readList(ctx context.Context, names []string) (versions []version, skipped sources.Skipped, err error) {
 	versions = []version{}
 	f.text = append(f.text[:0], '[')
 	for _, name := range names {
-		body, info, err := f.read(ctx, name, f.body[:0])
-		if errors.Is(err, fs.ErrNotExist) && !slices.Contains(f.config.Paths, name) {
+		v, err := f.readFile(ctx, name, len(versions) > 0)
+		switch {
+		case ctx.Err() != nil:
+			return nil, skipped, fmt.Errorf("read %s: %w", name, context.Cause(ctx))
+		case errors.Is(err, fs.ErrNotExist) && !slices.Contains(f.config.Paths, name):
+			continue
+		case err != nil:
+			skipped.Add(sources.Skipped{Items: 1, First: err})
 			continue
 		}
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
-		f.body = body
-		f.shown(name, info, len(body))
-		doc, err := f.decode("read "+name, body)
-		if err != nil {
-			return nil, err
-		}
-		if len(versions) > 0 {
-			f.text = append(f.text, ',')
-		}
-		f.text = f.appendFile(name, info, len(body), doc.Root)
 		if int64(len(f.text)) > int64(f.config.MaxBytes) {
-			return nil, fmt.Errorf("read files: together they exceed max_bytes (%s)", f.config.MaxBytes)
+			return nil, skipped, fmt.Errorf("read files: together they exceed max_bytes (%s)", f.config.MaxBytes)
 		}
-		versions = append(versions, version{name, info})
+		versions = append(versions, v)
+	}
+	if len(versions) == 0 && skipped.Items > 0 {
+		return nil, skipped, skipped.First
 	}
 	f.text = append(f.text, ']')
-	return versions, nil
+	return versions, skipped, nil
+}
+
+// readFile appends one file to the list. Its errors begin with the file.
+func (f *fetcher) readFile(ctx context.Context, name string, more bool) (version, error) {
+	body, info, err := f.read(ctx, name, f.body[:0])
+	if err != nil {
+		return version{}, fmt.Errorf("read %s: %w", name, err)
+	}
+	f.body = body
+	f.shown(name, info, len(body))
+	doc, err := f.decode(ctx, "read "+name, body)
+	if err != nil {
+		return version{}, err
+	}
+	if more {
+		f.text = append(f.text, ',')
+	}
+	f.text = f.appendFile(name, info, len(body), doc.Root)
+	return version{name, info}, nil
 }
 
 // appendFile returns the text of the list with a file as JSON. Its time is in Unix seconds, with milliseconds.
@@ -121,20 +143,20 @@ func (f *fetcher) appendFile(name string, info fs.FileInfo, size int, body docum
 }
 
 // document decodes the text.
-func (f *fetcher) document(from string) (*sources.Document, error) {
+func (f *fetcher) document(ctx context.Context, from string) (*sources.Document, error) {
 	if f.config.Path != "" {
-		return f.decode(from, f.text)
+		return f.decode(ctx, from, f.text)
 	}
 	return f.list.JSON(from, f.text)
 }
 
 // decode decodes a file.
-func (f *fetcher) decode(from string, text []byte) (*sources.Document, error) {
+func (f *fetcher) decode(ctx context.Context, from string, text []byte) (*sources.Document, error) {
 	plain, err := format.UTF8("", text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}
-	doc, err := f.decoder.Decode(from, "", plain)
+	doc, err := f.decoder.Decode(ctx, from, "", plain)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}
@@ -207,19 +229,35 @@ func (f *fetcher) find() ([]string, error) {
 	return all, nil
 }
 
-// match returns the files that a pattern matches. The name of the configuration's directory is not part of the pattern.
+// match returns the names that a pattern matches. The directory of the configuration can have a name with wildcard characters. A
+// directory that a wildcard stands for and that must not be read has no files; any other error of reading one is returned.
 func (f *fetcher) match(pattern string) ([]string, error) {
 	if filepath.IsAbs(pattern) {
-		return filepath.Glob(pattern)
+		return readable(sources.Glob(pattern))
 	}
 	plain := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(f.dir)
-	names, err := filepath.Glob(filepath.Join(plain, pattern))
+	names, err := readable(sources.Glob(filepath.Join(plain, pattern)))
 	for i := range names {
 		if names[i], err = filepath.Rel(f.dir, names[i]); err != nil {
 			return nil, err
 		}
 	}
 	return names, err
+}
+
+// readable removes an error that consists of refused permissions.
+func readable(names []string, err error) ([]string, error) {
+	if refused(err) {
+		err = nil
+	}
+	return names, err
+}
+
+func refused(err error) bool {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(many.Unwrap(), func(e error) bool { return !refused(e) })
+	}
+	return errors.Is(err, fs.ErrPermission)
 }
 
 // rootOf returns the directory before the first part with a wildcard.

@@ -50,7 +50,7 @@ func fresh(t *testing.T, dir, text string) *fetcher {
 
 func fetch(t *testing.T, ctx context.Context, f sources.Fetcher) string {
 	t.Helper()
-	doc, err := f.Fetch(ctx, sources.Tick{})
+	doc, err := f.Fetch(ctx, sources.Tick{}, sources.Request{})
 	if err != nil {
 		if s := err.Error(); strings.ContainsAny(s, "\r\n\x1b") || len(s) > 500 || !utf8.ValidString(s) {
 			t.Errorf("not one short line: %q", s)
@@ -110,7 +110,7 @@ func TestFetch(t *testing.T) {
 		`paths: ["sub/*.csv"]`:                           `[]`,
 		`path: nothing.json`:                             `read nothing.json: file does not exist`,
 		`path: one.json/x`:                               `read one.json/x: not a directory`,
-		`paths: [nothing.json, "*.json"]`:                `read nothing.json: file does not exist`,
+		`paths: [nothing.json, "n*.json"]`:               `read nothing.json: file does not exist`,
 		`paths: ["nothing/*"]`:                           `read files: nothing/*: the directory ` + dir + `/nothing does not exist or cannot be read`,
 		`paths: ["one.json/*"]`:                          `read files: one.json/*: the directory ` + dir + `/one.json does not exist or cannot be read`,
 		`path: sub`:                                      `read sub: a directory, want a file: set paths to a pattern such as sub/*.json`,
@@ -132,6 +132,37 @@ func TestFetch(t *testing.T) {
 				t.Errorf("%s:\ngot  %s\nwant %s", text, got, want)
 			}
 		}
+	}
+}
+
+// TestBrokenFilesAmongMany checks that a file that cannot be read or decoded is left out and counted, and the others stay.
+func TestBrokenFilesAmongMany(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/a.json", `1`, old())
+	write(t, dir+"/b.json", `{"n": `, old())
+	write(t, dir+"/c.json", `"`+strings.Repeat("x", 2000)+`"`, old())
+	write(t, dir+"/e.json", `2`, old())
+	if err := os.Mkdir(dir+"/d.json", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f := fresh(t, dir, `{paths: ["*.json", nothing.json], max_bytes: 1000, changed_only: true}`)
+	for range 2 {
+		doc, err := f.Fetch(t.Context(), sources.Tick{}, sources.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for item := range doc.Root.Items {
+			got = append(got, item.Get("file").Text()+" "+item.Get("document").Raw())
+		}
+		const first = `read b.json: the JSON is cut short: it ends with "{\"n\":" after 6 bytes`
+		if all := strings.Join(got, ", "); all != "a.json 1, e.json 2" || doc.Skipped.Items != 4 || doc.Skipped.First.Error() != first {
+			t.Errorf("%s, %d skipped, the first: %v", all, doc.Skipped.Items, doc.Skipped.First)
+		}
+	}
+	write(t, dir+"/b.json", `3`, old())
+	if doc, err := f.Fetch(t.Context(), sources.Tick{}, sources.Request{}); err != nil || doc.Skipped.Items != 3 || doc.Root.Len() != 3 {
+		t.Errorf("after b.json was mended: %v", err)
 	}
 }
 
@@ -295,7 +326,7 @@ func BenchmarkFetch(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := f.Fetch(b.Context(), sources.Tick{}); err != nil {
+		if _, err := f.Fetch(b.Context(), sources.Tick{}, sources.Request{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -43,7 +44,7 @@ func BenchmarkDecode(b *testing.B) {
 			b.SetBytes(int64(len(text)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := d.Decode("x", "", text); err != nil {
+				if _, err := d.Decode(context.Background(), "x", "", text); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -27,21 +28,21 @@ func (s *Settings) Decoder(vault *setting.SecretStore) *Decoder {
 	return &Decoder{set: *s, vault: vault}
 }
 
-// Decode decodes a text in UTF-8, which must not change while the document is in use. The argument from says where the text
+// Decode decodes a text in UTF-8, which must not change while the document is in use. A search for a pattern ends with ctx. The argument from says where the text
 // comes from, for messages. The content type selects the format if the settings do not.
-func (d *Decoder) Decode(from, contentType string, text []byte) (*sources.Document, error) {
-	doc, err := d.decodeAs(from, contentType, text)
+func (d *Decoder) Decode(ctx context.Context, from, contentType string, text []byte) (*sources.Document, error) {
+	doc, err := d.decodeAs(ctx, from, contentType, text)
 	if err != nil {
-		return nil, d.withoutSecrets(contentType, text, err)
+		return nil, d.withoutSecrets(ctx, contentType, text, err)
 	}
 	return doc, nil
 }
 
 // withoutSecrets returns an error of decoding without secrets. The error may quote only a part of a secret that the server
 // echoed, which would not be recognized. So the text is scrubbed and decoded again.
-func (d *Decoder) withoutSecrets(contentType string, text []byte, err error) error {
+func (d *Decoder) withoutSecrets(ctx context.Context, contentType string, text []byte, err error) error {
 	if scrubbed := d.vault.Scrub(string(text)); scrubbed != string(text) {
-		if _, err = d.decodeAs("", contentType, []byte(scrubbed)); err == nil {
+		if _, err = d.decodeAs(ctx, "", contentType, []byte(scrubbed)); err == nil {
 			return errors.New("the document is invalid; it is not quoted since it contains a configured secret")
 		}
 	}
@@ -51,19 +52,19 @@ func (d *Decoder) withoutSecrets(contentType string, text []byte, err error) err
 	return err
 }
 
-func (d *Decoder) decodeAs(from, contentType string, text []byte) (*sources.Document, error) {
+func (d *Decoder) decodeAs(ctx context.Context, from, contentType string, text []byte) (*sources.Document, error) {
 	name, known := d.set.Format, true
 	if name == Auto {
 		name, known = detect(contentType)
 	}
-	doc, err := d.decode(name, from, text)
+	doc, err := d.decode(ctx, name, from, text)
 	if said := mediaType(contentType); err != nil && d.set.Format == Auto && said != "" && said != "text/html" && (name != JSON || !known) {
 		return nil, fmt.Errorf("%w; the server's content type is %s, which is read as %s: if it is something else, set format", err, said, name)
 	}
 	return doc, err
 }
 
-func (d *Decoder) decode(name Name, from string, text []byte) (*sources.Document, error) {
+func (d *Decoder) decode(ctx context.Context, name Name, from string, text []byte) (*sources.Document, error) {
 	if name == JSON {
 		return d.json.JSON(from, text)
 	}
@@ -71,7 +72,7 @@ func (d *Decoder) decode(name Name, from string, text []byte) (*sources.Document
 		return nil, fmt.Errorf("want %s, got an HTML page that begins with %s: is it a login or error page?",
 			title(name), sources.Excerpt(bytes.TrimSpace(text), 40))
 	}
-	root, err := d.root(name, text)
+	root, err := d.root(ctx, name, text)
 	if err != nil {
 		return nil, fmt.Errorf("invalid %s: %w", title(name), err)
 	}
@@ -79,7 +80,7 @@ func (d *Decoder) decode(name Name, from string, text []byte) (*sources.Document
 	return &d.doc, nil
 }
 
-func (d *Decoder) root(name Name, text []byte) (document.Value, error) {
+func (d *Decoder) root(ctx context.Context, name Name, text []byte) (document.Value, error) {
 	var err error
 	switch name {
 	case NDJSON:
@@ -96,7 +97,7 @@ func (d *Decoder) root(name Name, text []byte) (document.Value, error) {
 	case Prometheus:
 		err = d.prometheus(text)
 	case PlainText:
-		err = d.text(text)
+		err = d.text(ctx, text)
 	}
 	if err != nil {
 		return document.Value{}, err

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ func decoder(t testing.TB, settings string) *Decoder {
 // decoded returns the document as JSON, or the error.
 func decoded(t testing.TB, d *Decoder, text string) string {
 	t.Helper()
-	doc, err := d.Decode("GET http://a.example", "", []byte(text))
+	doc, err := d.Decode(context.Background(), "GET http://a.example", "", []byte(text))
 	if err != nil {
 		if message := err.Error(); len(message) > 500 || strings.ContainsAny(message, "\n\x1b") {
 			t.Errorf("not one short line: %q", message)

@@ -10,10 +10,10 @@ import (
 	"fmt"
 	"mime"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/collectington/collectington/agent/pattern"
 	"github.com/collectington/collectington/agent/setting"
 )
 
@@ -92,31 +92,27 @@ func (c *Char) UnmarshalText(text []byte) error {
 
 // Bounds on patterns.
 const (
-	maxPattern = 4 << 10 // bytes
-	maxGroups  = 50
+	maxGroups = 50
 )
 
 // Pattern is a regular expression (RE2) with named groups.
-type Pattern struct{ *regexp.Regexp }
+type Pattern struct{ *pattern.Pattern }
 
 // UnmarshalText compiles the pattern.
 func (p *Pattern) UnmarshalText(text []byte) error {
-	p.Regexp = nil
+	p.Pattern = nil
 	if len(text) == 0 {
 		return nil
 	}
-	if len(text) > maxPattern {
-		return fmt.Errorf("the pattern exceeds %d bytes", maxPattern)
-	}
-	compiled, err := regexp.Compile(string(text))
+	compiled, err := pattern.Compile(string(text))
 	if err != nil {
 		return fmt.Errorf("not a regular expression (RE2): %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
-	named := slices.ContainsFunc(compiled.SubexpNames(), func(name string) bool { return name != "" })
-	if !named || compiled.NumSubexp() > maxGroups {
+	named := slices.ContainsFunc(compiled.Regexp().SubexpNames(), func(name string) bool { return name != "" })
+	if !named || compiled.Regexp().NumSubexp() > maxGroups {
 		return fmt.Errorf(`want 1 to %d groups, at least one of them with a name, such as (?P<name>\w+)`, maxGroups)
 	}
-	p.Regexp = compiled
+	p.Pattern = compiled
 	return nil
 }
 
@@ -141,9 +137,9 @@ func (s *Settings) Validate() error {
 		bad("xml.lists", "a name is empty")
 	}
 	switch {
-	case s.Text.Pattern.Regexp == nil && is(PlainText):
+	case s.Text.Pattern.Pattern == nil && is(PlainText):
 		bad("text.pattern", `is needed: a regular expression such as (?m)^(?P<name>\w+) = (?P<value>\S+)$`)
-	case s.Text.Pattern.Regexp != nil && !is(PlainText):
+	case s.Text.Pattern.Pattern != nil && !is(PlainText):
 		bad("text", "is only valid with format: text")
 	}
 	return errors.Join(problems...)

@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"encoding/xml"
@@ -26,7 +27,7 @@ import (
 
 // root returns the document, or nil if the text is refused.
 func root(t *testing.T, d *Decoder, text []byte) *document.Value {
-	doc, err := d.Decode("x", "", text)
+	doc, err := d.Decode(context.Background(), "x", "", text)
 	if err != nil {
 		if message := err.Error(); len(message) > 500 || strings.ContainsAny(message, "\n\x1b") {
 			t.Errorf("not one short line: %q", message)
@@ -302,7 +303,7 @@ func FuzzText(f *testing.F) {
 	f.Add(`(?P<a>)`, []byte("\xffé"))
 	f.Fuzz(func(t *testing.T, pattern string, text []byte) {
 		var p Pattern
-		if p.UnmarshalText([]byte(pattern)) != nil || p.Regexp == nil {
+		if p.UnmarshalText([]byte(pattern)) != nil || p.Pattern == nil {
 			return
 		}
 		s := Defaults()
@@ -312,7 +313,7 @@ func FuzzText(f *testing.F) {
 			for range got.Items {
 				n++
 			}
-			if want := len(p.FindAllIndex(text, -1)); n != want {
+			if want := len(p.Regexp().FindAllIndex(text, -1)); n != want {
 				t.Errorf("%q of %q: %d matches, want %d", pattern, text, n, want)
 			}
 		}

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -109,7 +110,7 @@ func TestHostileBodies(t *testing.T) {
 				}
 			}()
 			begin := time.Now()
-			_, err := d.Decode("x", "", text)
+			_, err := d.Decode(context.Background(), "x", "", text)
 			took := time.Since(begin)
 			close(done)
 			<-stopped
@@ -124,7 +125,7 @@ func TestHostileBodies(t *testing.T) {
 
 func TestXMLHasABoundOnItsElements(t *testing.T) {
 	d := decoder(t, "format: xml")
-	if _, err := d.Decode("x", "", []byte("<r>"+strings.Repeat("<a/>", maxElements)+"</r>")); !errors.Is(err, document.ErrMany) {
+	if _, err := d.Decode(context.Background(), "x", "", []byte("<r>"+strings.Repeat("<a/>", maxElements)+"</r>")); !errors.Is(err, document.ErrMany) {
 		t.Errorf("got %v", err)
 	}
 }

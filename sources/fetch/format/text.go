@@ -1,31 +1,41 @@
 package format
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/collectington/collectington/agent/document"
 )
 
-// Bounds on texts. A search takes time in proportion to the length of the pattern times that of the text, and cannot be
-// interrupted.
+// Bounds on texts.
 const (
 	maxText    = 16 << 20 // bytes
 	maxMatched = 250_000  // groups of all matches
 )
 
 // text returns a list with an object of the named groups for each match. A group that did not match is null.
-func (d *Decoder) text(text []byte) error {
+func (d *Decoder) text(ctx context.Context, text []byte) error {
 	if len(text) > maxText {
 		return fmt.Errorf("exceeds %d MiB, the most that text.pattern can search", maxText>>20)
 	}
 	pattern := d.set.Text.Pattern
-	most := maxMatched / (1 + pattern.NumSubexp())
-	matches := pattern.FindAllSubmatchIndex(text, most+1)
-	if len(matches) > most {
-		return fmt.Errorf("more than %d matches of text.pattern", most)
+	names := pattern.Regexp().SubexpNames()
+	most := maxMatched / len(names)
+	var matches [][]int
+	err := pattern.Each(ctx, string(text), func(match []int) error {
+		if len(matches) == most {
+			return fmt.Errorf("more than %d matches of text.pattern", most)
+		}
+		matches = append(matches, match)
+		return nil
+	})
+	if ctx.Err() != nil {
+		return fmt.Errorf("search for text.pattern: %w", context.Cause(ctx))
 	}
-	d.built.Reset(len(matches)*(1+2*pattern.NumSubexp()), len(text))
-	names := pattern.SubexpNames()
+	if err != nil {
+		return err
+	}
+	d.built.Reset(len(matches)*(2*len(names)-1), len(text))
 	places := make([]document.TextRef, len(names))
 	for i, name := range names {
 		places[i] = d.built.Keep([]byte(name))

@@ -49,7 +49,7 @@ func BenchmarkPages(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := f.Fetch(b.Context(), tickAt()); err != nil {
+				if _, err := f.Fetch(b.Context(), tickAt(), sources.Request{}); err != nil {
 					b.Fatal(err)
 				}
 			}

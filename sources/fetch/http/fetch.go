@@ -37,14 +37,9 @@ type fetcher struct {
 	workers  []*fetcher // of for_each, each with its own buffers
 }
 
-// Fetch implements sources.Fetcher.
-func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
-	return f.Ask(ctx, tick, sources.Request{})
-}
-
-// Ask fetches what the request describes. If it has the settings' URL, it fetches all items and pages. Errors begin with the
+// Fetch fetches what the request describes. If it has the settings' URL, it fetches all items and pages. Errors begin with the
 // number of the page after the first, the method and the URL.
-func (f *fetcher) Ask(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
+func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
 	for _, given := range [][]sources.Parameter{r.Query, r.Headers} {
 		for _, p := range given {
 			f.host.RememberNamed(p.Name, p.Value)
@@ -119,7 +114,7 @@ func (f *fetcher) send(client *httpclient.Client, from string, req *http.Request
 		return nil, resp.Wrap(err)
 	}
 	contentType := resp.Header.Get("Content-Type")
-	doc, err := f.decoder.Decode(from, contentType, f.text)
+	doc, err := f.decoder.Decode(req.Context(), from, contentType, f.text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}

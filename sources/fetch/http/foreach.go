@@ -115,24 +115,17 @@ type item struct {
 // in returns the items of a list.
 func (e *ForEach) in(ctx context.Context, root document.Value) ([]item, error) {
 	var items []item
-	iter := e.Items.All(ctx, root.JQ())
-	for {
-		v, more := iter.Next()
-		if !more {
-			return items, nil
-		}
-		if err, failed := v.(error); failed {
-			return nil, err
-		}
+	err := e.Items.Each(ctx, root.JQ(), func(v any) error {
 		if len(items) == e.maxItems() {
-			return nil, fmt.Errorf("more than %d items: raise for_each.max, or select fewer in for_each.items", e.maxItems())
+			return fmt.Errorf("more than %d items: raise for_each.max, or select fewer in for_each.items", e.maxItems())
 		}
 		text, err := gojq.Marshal(v)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			items = append(items, item{v, text})
 		}
-		items = append(items, item{v, text})
-	}
+		return err
+	})
+	return items, err
 }
 
 // field returns the value at a path of the item as it is sent in a request.

@@ -28,7 +28,7 @@ func TestForEach(t *testing.T) {
 		p.web.Observe = nil
 		f := p.fetcher(t, users)
 		for range 2 {
-			doc, err := f.Fetch(t.Context(), tickAt())
+			doc, err := f.Fetch(t.Context(), tickAt(), sources.Request{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -197,7 +197,7 @@ func TestForEachAsked(t *testing.T) {
 		p, _ := fakePlace(t)
 		p.web.Observe = nil
 		f := p.fetcher(t, users)
-		doc, err := f.Ask(t.Context(), tickAt(), sources.Request{URL: "/users/2/jobs"})
+		doc, err := f.Fetch(t.Context(), tickAt(), sources.Request{URL: "/users/2/jobs"})
 		if err != nil || doc.Root.Raw() != `{"of": "2", "open": 1}` {
 			t.Errorf("got %v, %v", doc, err)
 		}

@@ -15,7 +15,7 @@ import (
 func (p *place) tick(t *testing.T, f *fetcher) (*sources.Document, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	return f.Fetch(ctx, sources.Tick{Time: time.Now(), Start: time.Now(), End: time.Now()})
+	return f.Fetch(ctx, sources.Tick{Time: time.Now(), Start: time.Now(), End: time.Now()}, sources.Request{})
 }
 
 // TestRetryAfterOverTicks holds that a job sends no requests for as long as Retry-After says, over several ticks.

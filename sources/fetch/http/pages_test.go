@@ -77,7 +77,7 @@ func TestPages(t *testing.T) {
 			p, api := fakePlace(t)
 			f := p.fetcher(t, c.settings)
 			for range 2 { // the second fetch starts at the first page
-				doc, err := f.Fetch(t.Context(), tickAt())
+				doc, err := f.Fetch(t.Context(), tickAt(), sources.Request{})
 				if err != nil {
 					t.Fatalf("%s: %v", c.name, err)
 				}
@@ -153,10 +153,10 @@ func TestPagesAfterAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := fakePlace(t)
 		f := p.fetcher(t, "url: http://a.example/fails-once\npaginate: {page: {param: page}}")
-		if _, err := f.Fetch(t.Context(), tickAt()); err == nil {
+		if _, err := f.Fetch(t.Context(), tickAt(), sources.Request{}); err == nil {
 			t.Fatal("page 2 did not fail")
 		}
-		doc, err := f.Fetch(t.Context(), tickAt())
+		doc, err := f.Fetch(t.Context(), tickAt(), sources.Request{})
 		if err != nil || ids(doc) != "9 8 7 6 5 4 3" {
 			t.Errorf("got %v, %v", doc, err)
 		}
@@ -168,10 +168,10 @@ func TestPagesAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)
 		f := p.fetcher(t, "url: http://a.example/plain\nquery: {team: a}\npaginate: {page: {param: page}}")
-		if doc, err := f.Ask(t.Context(), tickAt(), sources.Request{Query: []sources.Parameter{{Name: "team", Value: "b"}}}); err != nil || ids(doc) != "9 8 7 6 5 4 3" {
+		if doc, err := f.Fetch(t.Context(), tickAt(), sources.Request{Query: []sources.Parameter{{Name: "team", Value: "b"}}}); err != nil || ids(doc) != "9 8 7 6 5 4 3" {
 			t.Errorf("got %v, %v", doc, err)
 		}
-		if doc, err := f.Ask(t.Context(), tickAt(), sources.Request{URL: "/plain?page=2"}); err != nil || ids(doc) != "6 5 4" {
+		if doc, err := f.Fetch(t.Context(), tickAt(), sources.Request{URL: "/plain?page=2"}); err != nil || ids(doc) != "6 5 4" {
 			t.Errorf("got %v, %v", doc, err)
 		}
 		want := []string{"/plain?page=1&team=b", "/plain?page=2&team=b", "/plain?page=3&team=b", "/plain?page=4&team=b", "/plain?page=2"}
@@ -186,7 +186,7 @@ func TestPagesAskedByLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)
 		f := p.fetcher(t, "url: http://a.example/link\npaginate: {link: true}")
-		if doc, err := f.Ask(t.Context(), tickAt(), sources.Request{Query: []sources.Parameter{{Name: "team", Value: "b"}}}); err != nil || ids(doc) != "9 8 7 6 5 4 3" {
+		if doc, err := f.Fetch(t.Context(), tickAt(), sources.Request{Query: []sources.Parameter{{Name: "team", Value: "b"}}}); err != nil || ids(doc) != "9 8 7 6 5 4 3" {
 			t.Errorf("got %v, %v", doc, err)
 		}
 		if got := strings.Join(api.Asked(), " "); got != "/link?team=b /link?from=3 /link?from=6" {

@@ -57,9 +57,9 @@ func TestOwnCondition(t *testing.T) {
 			io.WriteString(w, `{"v":`+version+`}`)
 		}))
 		f := p.fetcher(t, address+`headers: {If-None-Match: '"1"'}`)
-		f.Fetch(t.Context(), tickAt())
+		f.Fetch(t.Context(), tickAt(), sources.Request{})
 		version = "1"
-		doc, err := f.Fetch(t.Context(), tickAt())
+		doc, err := f.Fetch(t.Context(), tickAt(), sources.Request{})
 		if err == nil {
 			t.Errorf("version %s is there, got version %s", version, doc.Root.Get("v").Raw())
 		}
@@ -78,7 +78,7 @@ func TestItemsAreNoSecrets(t *testing.T) {
 		return "{}"
 	})
 	f := p.fetcher(t, address+"for_each: {url: /list, items: '.[]'}\nquery: {key: '{{ .Item.id }}'}\n")
-	if _, err := f.Fetch(t.Context(), sources.Tick{}); err != nil {
+	if _, err := f.Fetch(t.Context(), sources.Tick{}, sources.Request{}); err != nil {
 		t.Error(err)
 	}
 	if got := p.web.Secrets.Scrub("PROJECT-00001"); got != "PROJECT-00001" {

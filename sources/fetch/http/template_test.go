@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/fetch/http/fakeapi"
 )
 
@@ -46,7 +47,7 @@ func TestTemplatesOfDays(t *testing.T) {
 		tick := tickAt()
 		tick.Zone = time.FixedZone("NZST", 12*60*60)
 		tick.Start = time.Date(2026, 7, 1, 0, 0, 0, 0, tick.Zone)
-		doc, err := f.Fetch(t.Context(), tick)
+		doc, err := f.Fetch(t.Context(), tick, sources.Request{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -49,7 +49,10 @@ type fetcher struct {
 }
 
 // Fetch runs the query.
-func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
+func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
+	if !r.IsZero() {
+		return nil, sources.ErrFixedRequest
+	}
 	root, err := f.fetch(ctx, tick)
 	if err != nil {
 		return nil, fmt.Errorf("query %s: %w", f.config.Driver, f.clean(ctx, err))

@@ -55,7 +55,7 @@ func tickAt() sources.Tick {
 
 func fetch(t *testing.T, ctx context.Context, f sources.Fetcher) string {
 	t.Helper()
-	doc, err := f.Fetch(ctx, tickAt())
+	doc, err := f.Fetch(ctx, tickAt(), sources.Request{})
 	if err != nil {
 		if s := err.Error(); strings.ContainsAny(s, "\r\n\x1b") || len(s) > 800 || !utf8.ValidString(s) {
 			t.Errorf("not one short line: %q", s)
@@ -269,7 +269,7 @@ func TestMillionRows(t *testing.T) {
 	if got := fetch(t, t.Context(), fresh(t, dir, "", "{driver: sqlite, dsn: jobs.db, query: "+million+"}")); !strings.Contains(got, "more than max_rows (100000)") {
 		t.Error(got)
 	}
-	doc, err := fresh(t, dir, "", "{driver: sqlite, dsn: jobs.db, max_rows: 1000000, query: "+million+"}").Fetch(t.Context(), tickAt())
+	doc, err := fresh(t, dir, "", "{driver: sqlite, dsn: jobs.db, max_rows: 1000000, query: "+million+"}").Fetch(t.Context(), tickAt(), sources.Request{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,11 +24,14 @@ type Cache struct {
 	last, current   []*line              // of the last successful scrape and of the current one, in the page's order
 	next            int                  // in last: the line that is expected next
 
+	good    uint32  // the round of the last successful scrape
+	pointed []*line // that have several points on the current page
+
 	shown []*series // of the current round; while a page is parsed, all series that have a line
 	spare []*series // memory for the next scrape
 }
 
-// Counts counts the samples of the current scrape.
+// Counts counts the samples of the current scrape, as Prometheus does: a histogram that is stored as a native one is one sample.
 type Counts struct {
 	Scraped int // on the page
 	Kept    int // after relabelling
@@ -37,7 +40,7 @@ type Counts struct {
 
 // Begin begins a scrape. The caller must call Finish or Discard of the reader.
 func (c *Cache) Begin() *Reader {
-	c.shown, c.current, c.next = c.shown[:0], c.current[:0], 0
+	c.shown, c.current, c.pointed, c.next = c.shown[:0], c.current[:0], c.pointed[:0], 0
 	c.Counts = Counts{}
 	return &Reader{pool: c.pool, cache: c, format: formatText}
 }
@@ -110,7 +113,7 @@ func (c *Cache) end() {
 			}
 		}
 	}
-	c.last, c.current = c.current, c.last
+	c.last, c.current, c.good = c.current, c.last, p.round
 	clear(c.current[:cap(c.current)])
 	maps.DeleteFunc(c.families, func(_ string, m *metadata) bool {
 		if m.seen == p.round {

@@ -56,17 +56,27 @@ func (p *parts) check(t metric.Type) bool {
 	return p.isComplete || p.native != nil
 }
 
+// What follows the bounds in a shape.
+const (
+	shapeNative = 'n' // native buckets replace the classic ones where a sink can send them
+	shapeBoth   = 'b' // both are sent
+)
+
 // shape encodes what the series of a family have in common apart from name and type: the bounds of the buckets, and whether
-// there are native buckets, from the page or by conversion.
-func (p *parts) shape(convert bool) string {
+// there are native buckets, from the page or by conversion, and then whether the classic ones are sent too.
+func (p *parts) shape(o *Options, t metric.Type) string {
 	var b []byte
 	if p.isComplete {
 		for _, l := range p.buckets {
 			b = binary.BigEndian.AppendUint64(b, math.Float64bits(l.bound))
 		}
 	}
-	if p.native != nil || convert && len(b) > 0 {
-		b = append(b, 'n')
+	switch {
+	case p.native == nil && (!o.ClassicToNHCB || t != metric.Histogram || len(b) == 0):
+	case o.AlwaysClassic && len(b) > 0:
+		b = append(b, shapeBoth)
+	default:
+		b = append(b, shapeNative)
 	}
 	return string(b)
 }
@@ -90,18 +100,22 @@ func isCount(v float64) bool { return v >= 0 && v <= 1<<53 && v == math.Trunc(v)
 
 // showHistogram shows the histogram: native, classic or both. A classic histogram that is not valid is shown line by line.
 func (x *series) showHistogram(pool *Pool) {
-	p := x.parts
+	p, o := x.parts, &pool.options
 	v := &pool.histograms.alloc(1)[0]
-	var of *line // whose timestamps and exemplars it has
+	var of *line // whose timestamps it has
 	if n := p.native; n != nil && n.updated == pool.round && n.needExtra().histogram != nil {
 		of, *v = n, *n.extra.histogram
 	}
-	isValid := p.isComplete && x.setCounts(pool, v)
-	if isValid && of == nil {
+	isNative := of != nil
+	isValid := p.isComplete && !x.split && x.setCounts(pool, v)
+	if isValid && !isNative {
 		of, v.Count, v.Sum = p.count, uint64(p.count.value), p.sum.value
-		if pool.options.ClassicToNHCB {
+		if o.ClassicToNHCB {
 			v.Native = customBuckets(x.family.describe().Buckets, v.Counts)
 		}
+	}
+	if !isNative && o.ClassicToNHCB {
+		x.countConverted(o, isValid)
 	}
 	if !isValid {
 		x.showLines(pool)
@@ -110,14 +124,48 @@ func (x *series) showHistogram(pool *Pool) {
 		return
 	}
 	m := &pool.mores.alloc(1)[0]
-	*m = metric.More{Histogram: v, Exemplars: of.exemplars()}
-	if len(m.Exemplars) == 0 {
-		for _, l := range p.buckets {
-			m.Exemplars = append(m.Exemplars, l.exemplars()...)
-		}
+	m.Histogram = v
+	if isNative {
+		m.Exemplars = of.exemplars()
+	}
+	if isValid && (len(m.Exemplars) == 0 || o.AlwaysClassic) {
+		m.Exemplars = p.exemplars(m.Exemplars)
 	}
 	p.reading = metric.Series{Labels: x.labels, More: m, Time: of.time, Start: x.start(pool.round, of.start)}
 	x.show()
+}
+
+// countConverted counts the samples of a histogram for convert_classic_histograms_to_nhcb: one if it can be converted, else
+// its lines.
+func (x *series) countConverted(o *Options, isValid bool) {
+	n := int(x.got)
+	switch {
+	case isValid && o.AlwaysClassic:
+		n++
+	case isValid:
+		n = 1
+	}
+	x.cache.Scraped += n
+	x.cache.Kept += n
+}
+
+// exemplars appends those of the lines to the slice, each with its place.
+func (p *parts) exemplars(all []metric.Exemplar) []metric.Exemplar {
+	add := func(l *line, sample int) {
+		if l == nil {
+			return
+		}
+		for _, e := range l.exemplars() {
+			e.Sample = sample
+			all = append(all[:len(all):len(all)], e)
+		}
+	}
+	for i, l := range p.buckets {
+		add(l, i+1)
+	}
+	add(p.sum, len(p.buckets)+1)
+	add(p.count, len(p.buckets)+2)
+	return all
 }
 
 // setCounts sets the count of each bucket by itself. It reports false if the lines are no valid classic histogram: a line is
@@ -141,7 +189,7 @@ func (x *series) setCounts(pool *Pool, v *metric.HistogramValue) bool {
 // showSummary shows the summary, or its lines if it is not valid.
 func (x *series) showSummary(pool *Pool) {
 	p := x.parts
-	if !p.isComplete || !p.isCurrent(pool.round) || !isCount(p.count.value) {
+	if !p.isComplete || x.split || !p.isCurrent(pool.round) || !isCount(p.count.value) {
 		x.showLines(pool)
 		return
 	}
@@ -152,7 +200,7 @@ func (x *series) showSummary(pool *Pool) {
 		v.Quantiles[i] = l.value
 	}
 	m := &pool.mores.alloc(1)[0]
-	m.Summary = v
+	m.Summary, m.Exemplars = v, p.exemplars(nil)
 	p.reading = metric.Series{Labels: x.labels, More: m, Time: p.count.time, Start: x.start(pool.round, p.count.start)}
 	x.show()
 }

@@ -23,9 +23,10 @@ type family struct {
 	desc       *metric.Desc    // nil after a change; otherwise always the same pointer
 
 	// Of the current round.
-	round  uint32
-	count  int
-	series []metric.Series
+	round   uint32
+	count   int
+	series  []metric.Series
+	earlier map[*metric.LabelSet][]metric.Point
 }
 
 // acquire returns the family of a series with these labels, and makes it if it is new.
@@ -56,13 +57,20 @@ func (p *Pool) release(f *family) {
 	}
 }
 
+func (f *family) addEarlier(of *metric.LabelSet, points []metric.Point) {
+	if f.earlier == nil {
+		f.earlier = map[*metric.LabelSet][]metric.Point{}
+	}
+	f.earlier[of] = points
+}
+
 func (f *family) describe() *metric.Desc {
 	if f.desc != nil {
 		return f.desc
 	}
 	d := &metric.Desc{
 		Name: f.key.name, Help: f.key.help, Unit: f.key.unit, Type: f.key.typ,
-		LabelNames: slices.Sorted(maps.Keys(f.labelNames)), Targeted: true,
+		LabelNames: slices.Sorted(maps.Keys(f.labelNames)), Targeted: true, Scraped: f.key.scraped,
 	}
 	var bounds []float64
 	shape := []byte(f.key.shape)
@@ -71,7 +79,7 @@ func (f *family) describe() *metric.Desc {
 	}
 	switch d.Type {
 	case metric.Histogram, metric.GaugeHistogram:
-		d.Native = len(shape) > 0
+		d.Native, d.KeepClassic = len(shape) > 0, string(shape) == string(shapeBoth)
 		d.Buckets = bounds[:max(0, len(bounds)-1)] // without +Inf
 	case metric.Summary:
 		d.Quantiles = bounds

@@ -35,6 +35,19 @@ func suffixes(t model.MetricType) []string {
 	return nil
 }
 
+// scrapedType returns the type of a metric that is passed on as gauges, 0 if it is a gauge.
+func scrapedType(t model.MetricType) metric.Type {
+	switch t {
+	case model.MetricTypeInfo:
+		return metric.Info
+	case model.MetricTypeStateset:
+		return metric.StateSet
+	case model.MetricTypeGaugeHistogram:
+		return metric.GaugeHistogram
+	}
+	return 0
+}
+
 // inFamily returns the identity of a series in a family of this type, given the suffix that it had before relabelling. A part
 // of a histogram or summary that relabelling has changed becomes a series of its own.
 func (id identity) inFamily(t model.MetricType, suffix string, final labels.Labels) identity {

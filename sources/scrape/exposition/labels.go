@@ -2,6 +2,7 @@ package exposition
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -11,29 +12,49 @@ import (
 )
 
 // relabel adds the labels of the target to those of a series, and applies the rules. A label that both have becomes
-// exported_NAME, or stays with honor_labels. It reports whether the rules keep the series.
-func (c *Cache) relabel(scraped labels.Labels) (final labels.Labels, keep bool) {
+// exported_NAME, or stays with honor_labels, even if its value is empty. Without labels, the rules have dropped the series.
+func (c *Cache) relabel(scraped labels.Labels) labels.Labels {
 	o, b := &c.pool.options, c.pool.builder
 	b.Reset(scraped)
+	var conflicts []labels.Label
 	c.labels.Range(func(l labels.Label) {
-		value := scraped.Get(l.Name)
-		if value != "" && o.HonorLabels {
+		if o.HonorLabels && scraped.Has(l.Name) {
 			return
+		}
+		if value := scraped.Get(l.Name); value != "" {
+			conflicts = append(conflicts, labels.Label{Name: l.Name, Value: value})
 		}
 		b.Set(l.Name, l.Value)
-		if value == "" {
-			return
-		}
+	})
+	// In the order of Prometheus, so that the same names have one more exported_.
+	slices.SortStableFunc(conflicts, func(a, b labels.Label) int { return len(a.Name) - len(b.Name) })
+	for _, l := range conflicts {
 		name := model.ExportedLabelPrefix + l.Name
 		for b.Get(name) != "" {
 			name = model.ExportedLabelPrefix + name
 		}
-		b.Set(name, value)
-	})
-	if !relabel.ProcessBuilder(b, o.MetricRelabel...) || b.Get(model.MetricNameLabel) == "" {
-		return labels.EmptyLabels(), false
+		b.Set(name, l.Value)
 	}
-	return b.Labels(), true
+	if !relabel.ProcessBuilder(b, o.MetricRelabel...) {
+		return labels.EmptyLabels()
+	}
+	return b.Labels()
+}
+
+// final returns the labels of a series after relabelling; without labels, it is dropped. An error fails the scrape: the series
+// has no valid name, or exceeds a limit.
+func (c *Cache) final(scraped labels.Labels) (labels.Labels, error) {
+	final := c.relabel(scraped)
+	switch {
+	case final.IsEmpty():
+		return final, nil
+	case final.Get(model.MetricNameLabel) == "":
+		return final, fmt.Errorf("metric_relabel_configs leave no metric name (__name__) on a series of %s; use action: drop to drop a series",
+			printable(scraped.Get(model.MetricNameLabel)))
+	case !final.IsValid(model.UTF8Validation):
+		return final, fmt.Errorf("a series of %s has a name that is not valid: %s", printable(scraped.Get(model.MetricNameLabel)), printable(final.String()))
+	}
+	return final, c.pool.options.checkLabels(final)
 }
 
 // checkLabels checks the limits on labels. As in Prometheus, the metric name counts as a label.
@@ -56,10 +77,11 @@ func (o *Options) checkLabels(all labels.Labels) error {
 	})
 }
 
-// appendLabels appends the labels for [metric.LabelSetOf], except for the metric name and the label except.
+// appendLabels appends the labels for [metric.LabelSetOf], except for the metric name, the label except and
+// labels with an empty value, which are absent.
 func appendLabels(text []byte, all labels.Labels, except string) []byte {
 	all.Range(func(l labels.Label) {
-		if l.Name != model.MetricNameLabel && l.Name != except {
+		if l.Value != "" && l.Name != model.MetricNameLabel && l.Name != except {
 			text = metric.AppendLabel(text, l.Name, l.Value)
 		}
 	})

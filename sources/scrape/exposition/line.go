@@ -41,6 +41,7 @@ type line struct {
 	duplicate bool // another line has the same role in the same series
 
 	seen, updated uint32 // the last rounds that had the line, and that used it
+	older         int32  // see setOlder
 
 	// Of the current round.
 	value       float64
@@ -56,6 +57,9 @@ type extra struct {
 	// Of the current round.
 	exemplars []metric.Exemplar
 	histogram *metric.HistogramValue
+
+	points *points // nil = there was never more than one
+	same   *line   // of a duplicate: the line of this round that has its role
 }
 
 // metadata is what a page says about a family.

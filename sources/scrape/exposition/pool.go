@@ -27,7 +27,9 @@ type Options struct {
 	HonorLabels      bool
 	HonorTimestamps  bool
 	NativeHistograms bool
-	ClassicToNHCB    bool // convert_classic_histograms_to_nhcb
+	ClassicToNHCB    bool   // convert_classic_histograms_to_nhcb
+	AlwaysClassic    bool   // always_scrape_classic_histograms
+	Fallback         string // fallback_scrape_protocol, as a Content-Type; "" = none
 	MetricRelabel    []*relabel.Config
 
 	// Limits of one scrape, which fails beyond them; 0 = no limit.
@@ -146,7 +148,12 @@ func (p *Pool) Readings(targets []*Cache, problem error) metric.Readings {
 	for _, f := range p.readFamilies {
 		f.series, block = block[:0:f.count], block[f.count:]
 	}
-	eachSeries(targets, func(x *series) { x.family.series = append(x.family.series, x.reading(p.round)) })
+	eachSeries(targets, func(x *series) {
+		x.family.series = append(x.family.series, x.reading(p.round))
+		if earlier := x.earlier(p.round); len(earlier) > 0 {
+			x.family.addEarlier(x.labels, earlier)
+		}
+	})
 	clear(p.readings)
 	p.readings = append(p.readings[:0], metric.Measured{
 		Desc: p.first.describe(), Series: []metric.Series{}, Err: problem, Drops: p.drops,
@@ -155,9 +162,9 @@ func (p *Pool) Readings(targets []*Cache, problem error) metric.Readings {
 		if f == p.first {
 			p.readings[0].Series = f.series
 		} else {
-			p.readings = append(p.readings, metric.Measured{Desc: f.describe(), Series: f.series})
+			p.readings = append(p.readings, metric.Measured{Desc: f.describe(), Series: f.series, Earlier: f.earlier})
 		}
-		f.series = nil
+		f.series, f.earlier = nil, nil
 	}
 	return p.readings
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
-	"mime"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,6 +43,8 @@ type Reader struct {
 	family   *metadata         // of the last line of metadata
 	typ      model.MetricType  // of the last # TYPE line
 	exemplar exemplar.Exemplar // reused
+	beside   beside
+	exceeded bool // sample_limit
 
 	// Of text formats.
 	body   []byte
@@ -76,19 +77,28 @@ func (r *Reader) parse(body []byte, contentType string) error {
 	if r.failed != nil {
 		return r.failed
 	}
-	if contentType != "" { // a page without a type is text
-		format, _, err := mime.ParseMediaType(contentType)
-		if err != nil || format != formatText && format != formatOpenMetrics && format != formatProtobuf {
-			return fmt.Errorf("unsupported Content-Type %.60q: want text/plain, OpenMetrics or protobuf; is it a login or error page?", contentType)
-		}
-		r.format = format
+	if len(body) == 0 && len(r.cache.current) == 0 {
+		return nil // as in Prometheus, a page without a byte has no samples, whatever its type is
 	}
 	body = slices.Grow(body, 1) // for the line feed that the parser appends, which would copy the body otherwise
-	parser, err := textparse.New(body, contentType, nil, textparse.ParserOptions{
-		KeepClassicOnClassicAndNativeHistograms: true, IgnoreNativeHistograms: !r.pool.options.NativeHistograms, FallbackContentType: formatText,
+	o := &r.pool.options
+	fallback := o.Fallback
+	if contentType == "" && fallback == "" {
+		fallback = formatText // unlike in Prometheus
+	}
+	parser, _ := textparse.New(body, contentType, nil, textparse.ParserOptions{
+		KeepClassicOnClassicAndNativeHistograms: true, IgnoreNativeHistograms: !o.NativeHistograms, FallbackContentType: fallback,
 	})
-	if parser == nil {
-		return fmt.Errorf("unsupported Content-Type: %w", oneLine(err))
+	switch parser.(type) {
+	case *textparse.PromParser:
+		r.format = formatText
+	case *textparse.OpenMetricsParser:
+		r.format = formatOpenMetrics
+	case *textparse.ProtobufParser:
+		r.format = formatProtobuf
+	default:
+		return fmt.Errorf("unsupported Content-Type %.60q: want text/plain, OpenMetrics or protobuf; is it a login or error page? "+
+			"If it is a page of metrics, set fallback_scrape_protocol, such as PrometheusText0.0.4", contentType)
 	}
 	r.parser = parser
 	r.openText(body)
@@ -98,7 +108,12 @@ func (r *Reader) parse(body []byte, contentType string) error {
 	if r.format == formatText && !isComments(r.rest) {
 		return r.parseError(errors.New("a zero byte outside of a label value"))
 	}
-	r.cache.assemble()
+	if !r.exceeded {
+		r.cache.assemble()
+	}
+	if limit := r.pool.options.SampleLimit; limit > 0 && r.cache.Kept > limit {
+		return fmt.Errorf("%d samples, more than sample_limit (%d)", r.cache.Kept, limit)
+	}
 	return nil
 }
 
@@ -168,7 +183,7 @@ func (r *Reader) takeKnown() (any bool, err error) {
 		r.rest = end[size:]
 		if l.role >= roleMetadata {
 			r.takeMetadata(l)
-		} else if l, err = r.open(l, text, nil, false); l != nil {
+		} else if l, _ := r.open(l, text, nil, false); l != nil {
 			l.set(value)
 		}
 	}
@@ -223,6 +238,7 @@ func (r *Reader) take(entry textparse.Entry) error {
 // metadata returns the metadata of the family of this name, and makes it if it is new.
 func (r *Reader) metadata(name []byte) *metadata {
 	r.advance(name)
+	r.beside.end()
 	if m := r.family; m != nil && m.name == string(name) {
 		return m
 	}
@@ -270,16 +286,22 @@ func (r *Reader) advance(part []byte) {
 func (r *Reader) takeSample() error {
 	text, timestamp, value := r.parser.Series()
 	r.advance(text)
-	l, err := r.line(text, timestamp, false)
+	if r.beside.next(text); r.beside.isHidden {
+		return nil
+	}
+	l, again, err := r.line(text, timestamp, false)
 	if l == nil || err != nil {
 		return err
 	}
+	if again {
+		r.addPoint(l, text, *timestamp, value)
+		return nil
+	}
 	l.set(value)
-	isCounter := l.role == roleValue && l.series.typ == metric.Counter
-	if isCounter || l.role == roleBucket {
+	if l.role != roleCreated {
 		r.takeExemplars(l)
 	}
-	if r.format == formatProtobuf && (isCounter || l.role == roleCount) {
+	if r.format == formatProtobuf && (l.role == roleCount || l.role == roleValue && l.series.typ == metric.Counter) {
 		l.start = r.parser.StartTimestamp()
 	}
 	return nil
@@ -288,9 +310,18 @@ func (r *Reader) takeSample() error {
 // takeHistogram takes a native histogram.
 func (r *Reader) takeHistogram() error {
 	text, timestamp, h, floats := r.parser.Histogram()
-	l, err := r.line(text, timestamp, true)
+	r.beside.end()
+	l, again, err := r.line(text, timestamp, true)
+	isGauge := l != nil && l.series.typ == metric.GaugeHistogram // whose classic lines are gauges of their own
+	if !r.pool.options.AlwaysClassic && !isGauge {
+		r.beside.begin(text, l == nil)
+	}
 	if l == nil || err != nil {
 		return err
+	}
+	if again {
+		r.pool.drop(metric.Duplicate, func() string { return printable(string(text)) + ": a second point of a native histogram" })
+		return nil
 	}
 	l.needExtra().histogram, err = nativeValue(h, floats)
 	if err != nil {
@@ -305,10 +336,13 @@ func (r *Reader) takeHistogram() error {
 // takeExemplars gives the line the exemplars that the parser has for it.
 func (r *Reader) takeExemplars(l *line) {
 	x := &r.exemplar
-	for r.parser.Exemplar(x) {
+	for ; r.parser.Exemplar(x); *x = (exemplar.Exemplar{}) {
 		e := metric.Exemplar{Value: x.Value}
 		length := 0
 		x.Labels.Range(func(label labels.Label) {
+			if label.Value == "" { // the label is absent
+				return
+			}
 			length += utf8.RuneCountInString(label.Name) + utf8.RuneCountInString(label.Value)
 			// Cloned, because a label keeps the memory of all labels.
 			e.Labels = append(e.Labels, metric.Label{Name: strings.Clone(label.Name), Value: strings.Clone(label.Value)})
@@ -316,80 +350,140 @@ func (r *Reader) takeExemplars(l *line) {
 		if x.HasTs {
 			e.Time = x.Ts
 		}
-		if length > maxExemplar {
+		name, isTwice := x.Labels.HasDuplicateLabelNames()
+		switch {
+		case isTwice:
+			r.pool.drop(metric.Invalid, func() string { return "an exemplar that has the label " + printable(name) + " twice" })
+		case length > maxExemplar:
 			r.pool.drop(metric.LabelTooBig, func() string { return fmt.Sprintf("an exemplar with labels of %d characters", length) })
-		} else {
+		default:
 			extra := l.needExtra()
 			extra.exemplars = append(extra.exemplars, e)
 		}
-		*x = exemplar.Exemplar{}
 	}
 }
 
-// line returns the line of the current sample, ready for its value. It returns nil if the sample is left out.
-func (r *Reader) line(text []byte, timestamp *int64, isNative bool) (*line, error) {
+// line returns the line of the current sample. It returns nil if the sample is left out. The line is ready for the value, or
+// again reports that it has one, and that this one is another point.
+func (r *Reader) line(text []byte, timestamp *int64, isNative bool) (l *line, again bool, err error) {
 	hash := maphash.Bytes(r.pool.seed, text)
-	l := r.cache.find(hash, len(text))
+	l = r.cache.find(hash, len(text))
 	isNew := l == nil
+	if isNew && r.exceeded {
+		return nil, false, r.countOnly()
+	}
 	if isNew {
 		l = &line{hash: hash, length: uint32(len(text))}
 	}
 	if isNew || l.isOutdated(r.cache) {
 		if err := r.resolve(l, isNative); err != nil {
-			return nil, err
+			if r.beside.isActive {
+				return nil, false, nil
+			}
+			r.cache.Scraped++
+			return nil, false, err
 		}
 	}
 	if isNew {
 		r.pool.index.add(l)
 	}
-	return r.open(l, text, timestamp, isNew)
+	l, again = r.open(l, text, timestamp, isNew)
+	return l, again, nil
 }
 
-// open counts the current sample and prepares its line for the value. It returns nil if the sample is left out.
-func (r *Reader) open(l *line, text []byte, timestamp *int64, isNew bool) (*line, error) {
-	c := r.cache
-	c.Scraped++
-	again := c.see(l)
-	if l.series == nil && !l.duplicate {
-		return nil, nil // dropped by relabelling
+// countOnly counts a sample beyond sample_limit.
+func (r *Reader) countOnly() error {
+	r.cache.Scraped++
+	final, err := r.cache.final(r.labels())
+	if !final.IsEmpty() {
+		r.cache.Kept++
 	}
-	limit := r.pool.options.SampleLimit
-	if c.Kept++; limit > 0 && c.Kept > limit {
-		return nil, fmt.Errorf("more samples than sample_limit (%d)", limit)
+	return err
+}
+
+// open counts the current sample and prepares its line for the value. It returns nil if the sample is left out. The sample may
+// be another point of the line that it returns.
+func (r *Reader) open(l *line, text []byte, timestamp *int64, isNew bool) (_ *line, again bool) {
+	c, o := r.cache, &r.pool.options
+	isKept, isCounted := l.series != nil || l.duplicate, r.isCounted(l)
+	if isCounted {
+		c.Scraped++
 	}
-	if again || l.duplicate {
-		r.pool.drop(metric.Duplicate, func() string { return printable(string(text)) })
-		return nil, nil
+	again = c.see(l)
+	if !isKept {
+		return nil, false // dropped by relabelling
 	}
-	if isNew {
+	if isCounted {
+		c.Kept++
+		r.exceeded = o.SampleLimit > 0 && c.Kept > o.SampleLimit
+	}
+	if isNew && !again && (isCounted || l.role == roleCount && !r.beside.isActive) {
 		c.Added++
 	}
-	return r.openSeries(l, text, timestamp), nil
+	if r.exceeded {
+		return nil, false // the scrape fails
+	}
+	drop := func() { r.pool.drop(metric.Duplicate, func() string { return printable(string(text)) }) }
+	if l.duplicate {
+		if l.extra == nil || l.extra.same == nil {
+			drop() // another target has the series
+			return nil, false
+		}
+		l, again = l.extra.same, true
+	}
+	switch {
+	case !again || l.updated != r.pool.round:
+		return r.openSeries(l, text, timestamp), false
+	case timestamp != nil && o.HonorTimestamps:
+		return l, true
+	}
+	drop()
+	return nil, false
+}
+
+// isCounted reports whether the line counts as a sample. Lines of a histogram that is to be converted are counted when it is
+// assembled.
+func (r *Reader) isCounted(l *line) bool {
+	switch {
+	case r.beside.isActive:
+		return false
+	case l.series == nil:
+		return true
+	case l.role == roleCreated:
+		return false
+	}
+	return !r.pool.options.ClassicToNHCB || l.series.typ != metric.Histogram || l.role == roleNative
 }
 
 // openSeries sets the timestamp of the line, and shows its series. It returns nil if the timestamp is in the future.
 func (r *Reader) openSeries(l *line, text []byte, timestamp *int64) *line {
 	p := r.pool
+	before := int64(0)
+	if l.updated == r.cache.good {
+		before = l.time
+	}
 	l.time, l.start = 0, 0
 	if l.extra != nil {
 		l.extra.exemplars, l.extra.histogram = nil, nil
+		if l.extra.points != nil {
+			l.extra.points.all = l.extra.points.all[:0]
+		}
 	}
 	if timestamp != nil && p.options.HonorTimestamps {
-		if l.time = *timestamp; l.time == 0 {
-			l.time = 1 // 0 means no timestamp
-		}
+		l.time = ownTime(*timestamp)
 		if l.time > p.now+maxFuture {
 			p.drop(metric.Future, func() string { return fmt.Sprintf("%s at %d", printable(string(text)), l.time) })
 			return nil
 		}
 	}
+	l.setOlder(before)
 	l.updated = p.round
 	if l.role == roleCreated {
 		return l
 	}
 	x := l.series
 	if x.seen != p.round {
-		x.seen, x.got = p.round, 0
+		x.seen, x.got, x.split = p.round, 0, false
 		r.cache.shown = append(r.cache.shown, x)
 	}
 	x.got++
@@ -408,13 +502,13 @@ func (r *Reader) resolve(l *line, isNative bool) error {
 	if m != nil {
 		l.version = m.version
 	}
-	final, keep := r.cache.relabel(scraped)
-	if !keep {
+	final, err := r.cache.final(scraped)
+	if err != nil {
+		return err
+	}
+	if final.IsEmpty() {
 		r.pool.detach(l)
 		return nil
-	}
-	if err := r.pool.options.checkLabels(final); err != nil {
-		return err
 	}
 	id := identity{name: final.Get(model.MetricNameLabel)}
 	switch {

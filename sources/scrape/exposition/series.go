@@ -24,6 +24,7 @@ type series struct {
 	expected int32  // lines with a sample, when they were last sorted
 	changed  bool   // since then
 	isGauge  bool   // about the scrape, without a line
+	split    bool   // a line of the round seen has several points, so each line is shown by itself
 
 	got  int32  // lines with a sample in the round seen
 	seen uint32 // the last round that had a line
@@ -33,6 +34,7 @@ type series struct {
 type description struct {
 	name, help, unit string
 	typ              metric.Type
+	scraped          metric.Type // as in metric.Desc
 }
 
 // share returns a shared copy of d.
@@ -51,8 +53,11 @@ func (id identity) describe(before *description, m *metadata) description {
 	switch {
 	case m != nil:
 		d.help, d.unit = m.help, m.unit
+		if d.typ == metric.Gauge {
+			d.scraped = scrapedType(m.typ)
+		}
 	case before != nil:
-		d.help, d.unit = before.help, before.unit
+		d.help, d.unit, d.scraped = before.help, before.unit, before.scraped
 	}
 	return d
 }
@@ -67,6 +72,9 @@ func (c *Cache) attach(l *line, id identity, final labels.Labels) {
 	if x.cache != c || x.isGauge || other != nil && !isReplaced {
 		p.detach(l)
 		l.duplicate = true
+		if x.cache == c && !x.isGauge {
+			l.needExtra().same = other
+		}
 		return
 	}
 	if l.series != x {
@@ -83,9 +91,11 @@ func (c *Cache) attach(l *line, id identity, final labels.Labels) {
 
 // detach takes the line from its series. A series without lines is removed.
 func (p *Pool) detach(l *line) {
-	if l.extra != nil && l.extra.own != nil {
-		p.release(l.extra.own.family)
-		l.extra.own = nil
+	if e := l.extra; e != nil {
+		if e.own != nil {
+			p.release(e.own.family)
+		}
+		e.own, e.same = nil, nil
 	}
 	x := l.series
 	l.series, l.duplicate = nil, false
@@ -160,6 +170,7 @@ func (x *series) remove(l *line) {
 
 // assemble turns the series that have a line in this round into those that are shown.
 func (c *Cache) assemble() {
+	c.settlePoints()
 	p, seen := c.pool, c.shown
 	c.shown = c.shown[:0:0]
 	if cap(c.spare) >= len(seen) {
@@ -208,7 +219,7 @@ func (x *series) sortLines(p *Pool) {
 	case x.single != nil:
 		next = p.acquire(familyKey{description: *x.description}, x.labels)
 	case x.parts != nil && x.parts.check(x.typ):
-		shape := x.parts.shape(p.options.ClassicToNHCB && x.typ == metric.Histogram)
+		shape := x.parts.shape(&p.options, x.typ)
 		next = p.acquire(familyKey{*x.description, shape}, x.labels)
 	}
 	p.release(x.family)
@@ -224,7 +235,7 @@ func (x *series) reading(round uint32) metric.Series {
 		return x.parts.reading
 	}
 	r := metric.Series{Labels: x.labels, Value: l.value, Time: l.time}
-	if exemplars := l.exemplars(); exemplars != nil {
+	if exemplars := l.exemplars(); len(exemplars) > 0 {
 		r.More = &metric.More{Exemplars: exemplars}
 	}
 	if x.typ == metric.Counter {

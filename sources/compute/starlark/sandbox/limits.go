@@ -3,32 +3,31 @@ package sandbox
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"strings"
 
 	starjson "go.starlark.net/lib/json"
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
 )
 
 // Bounds of a single operation.
 const (
 	MaxString = 64 << 20 // bytes of a string
 
-	maxItems = 4 << 20    // items of a list
-	maxRange = 10_000_000 // numbers of a range
-	maxBits  = 1 << 16    // bits of an int that is multiplied
-	maxDepth = 1000       // levels of a value that is written out
+	maxItems  = 4 << 20    // items of a list
+	maxRange  = 10_000_000 // numbers of a range
+	maxBits   = 1 << 16    // bits of an int that is multiplied
+	maxDepth  = 1000       // levels of a value that is written out or read
+	maxDigits = 4096       // of a number that is read
 )
 
 // ErrString is the error of an operation whose result would exceed MaxString.
 var ErrString = fmt.Errorf("the string would exceed %d MiB", MaxString>>20)
 
 var (
-	errItems = fmt.Errorf("the list would exceed %d items", maxItems)
-	errBits  = errors.New("the numbers are too large to multiply")
-	errDepth = fmt.Errorf("is nested more than %d levels deep", maxDepth)
-	errJSON  = fmt.Errorf("the text has more than %d lists and objects", maxItems)
+	errItems  = fmt.Errorf("the list would exceed %d items", maxItems)
+	errBits   = errors.New("the numbers are too large to multiply")
+	errDigits = fmt.Errorf("the number has more than %d digits", maxDigits)
+	errDepth  = fmt.Errorf("is nested more than %d levels deep", maxDepth)
+	errJSON   = fmt.Errorf("the text has more than %d values", maxItems)
 )
 
 // Size returns about how many bytes a value has when it is written out, and an error if these are more than max. A value
@@ -124,28 +123,4 @@ func checkSizes(args starlark.Tuple) error {
 		}
 	}
 	return nil
-}
-
-// boundedJSON is the module json with bounded functions.
-func boundedJSON(m *starlarkstruct.Module) *starlarkstruct.Module {
-	members := maps.Clone(m.Members)
-	for _, name := range []string{"encode", "encode_indent"} {
-		encode := m.Members[name]
-		members[name] = starlark.NewBuiltin("json."+name, func(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-			if err := checkSizes(args); err != nil {
-				return nil, fmt.Errorf("%s: %w", b.Name(), err)
-			}
-			return starlark.Call(thread, encode, args, kwargs)
-		})
-	}
-	decode := m.Members["decode"]
-	members["decode"] = starlark.NewBuiltin("json.decode", func(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-		if len(args) > 0 {
-			if text, ok := args[0].(starlark.String); ok && strings.Count(string(text), "[")+strings.Count(string(text), "{") > maxItems {
-				return nil, fmt.Errorf("%s: %w", b.Name(), errJSON)
-			}
-		}
-		return starlark.Call(thread, decode, args, kwargs)
-	})
-	return &starlarkstruct.Module{Name: m.Name, Members: members}
 }

@@ -2,8 +2,8 @@
 //
 // Memory is bounded in two ways. A script whose memory grows step by step is stopped once it holds too much, see
 // [Limits.Run]. A single operation that could allocate too much cannot be interrupted, so it is refused before it starts:
-// repeating, formatting, joining, replacing and splitting strings, extending lists, multiplying large ints, writing out
-// nested values, and long ranges. [Compile] rewrites such operations so that they pass a check, and [Predeclared] has the
+// repeating, formatting, joining, replacing and splitting strings, extending and collecting lists, multiplying and reading large
+// ints, reading and writing out nested values, and long ranges. [Compile] rewrites such operations so that they pass a check, and [Predeclared] has the
 // checks and bounded versions of Starlark's own functions.
 //
 // A script that was compiled by Compile needs all names of Predeclared in its environment.
@@ -48,7 +48,7 @@ func Compile(file, text string, isPredeclared func(name string) bool) (*starlark
 // Predeclared returns the names that every script needs in its environment: the checks that Compile inserts, and bounded
 // versions of Starlark's functions and of its module json.
 func Predeclared() starlark.StringDict {
-	return starlark.StringDict{
+	all := starlark.StringDict{
 		operandName:      starlark.NewBuiltin("*", guardOperand),
 		rightOperandName: starlark.NewBuiltin("*=", guardRightOperand),
 		formatName:       starlark.NewBuiltin("%=", guardFormat),
@@ -61,8 +61,13 @@ func Predeclared() starlark.StringDict {
 		"str":            starlark.NewBuiltin("str", boundedString),
 		"repr":           starlark.NewBuiltin("repr", boundedString),
 		"print":          starlark.NewBuiltin("print", boundedString),
+		"int":            starlark.NewBuiltin("int", boundedInt),
 		"json":           boundedJSON(starjson.Module),
 	}
+	for _, name := range []string{"list", "tuple", "reversed", "enumerate", "dict", "zip"} {
+		all[name] = starlark.NewBuiltin(name, collected)
+	}
+	return all
 }
 
 // Limits bounds one call of a script.
@@ -77,20 +82,34 @@ func (l Limits) Run(ctx context.Context, thread *starlark.Thread, run func(*star
 	thread.OnMaxSteps = func(t *starlark.Thread) {
 		t.Cancel(fmt.Sprintf("exceeded %d steps: is it an endless loop?", l.Steps))
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	stop := context.AfterFunc(ctx, func() { thread.Cancel(context.Cause(ctx).Error()) })
 	defer stop()
-	defer watchMemory(thread, l.Memory)()
+	thread.SetLocal(contextKey, ctx)
+	defer watchMemory(l.Memory, cancel)()
 	return run(thread)
+}
+
+// contextKey is the name of a thread's context.
+const contextKey = "context"
+
+// Context returns the context of a thread of Run. It ends when the thread has to.
+func Context(thread *starlark.Thread) context.Context {
+	if ctx, ok := thread.Local(contextKey).(context.Context); ok {
+		return ctx
+	}
+	return context.Background()
 }
 
 // watchInterval is how often the memory is measured.
 const watchInterval = 10 * time.Millisecond
 
-// watchMemory cancels the thread when the live heap of the process has grown by more than max. The function it returns
+// watchMemory calls cancel when the live heap of the process has grown by more than max. The function it returns
 // ends the watch.
 //
 // The heap is that of the whole process: what other jobs allocate at the same time counts too.
-func watchMemory(thread *starlark.Thread, max int64) (stop func()) {
+func watchMemory(max int64, cancel context.CancelCauseFunc) (stop func()) {
 	if held, live := heap(); held-live > max/4 {
 		runtime.GC() // otherwise garbage of the past would count as room
 	}
@@ -112,7 +131,7 @@ func watchMemory(thread *starlark.Thread, max int64) (stop func()) {
 			}
 			runtime.GC() // garbage does not count
 			if held, _ = heap(); held-before > max {
-				thread.Cancel(fmt.Sprintf("exceeded max_memory (%d MiB): keep less data at once, or raise max_memory", max>>20))
+				cancel(fmt.Errorf("exceeded max_memory (%d MiB): keep less data at once, or raise max_memory", max>>20))
 				return
 			}
 		}

@@ -48,7 +48,7 @@ func TestAsk(t *testing.T) {
 				}))
 			}
 			f := p.fetcher(t, asking+"basic_auth: {username: ops, password: \"env:KEY\"}\n")
-			_, err := f.Ask(t.Context(), tickAt(), c.request)
+			_, err := f.Fetch(t.Context(), tickAt(), c.request)
 			if f.other != nil {
 				f.other.CloseIdleConnections()
 			}
@@ -71,7 +71,7 @@ func TestAskRefuses(t *testing.T) {
 		`GET http://a.example/v1/x: headers: "a b" is not a valid header name`:                          {Headers: []sources.Parameter{{Name: "a b", Value: "b"}}},
 		`GET http://a.example/v1/x: headers: the value of A contains a line break or control character`: {Headers: []sources.Parameter{{Name: "A", Value: "b\nc"}}},
 	} {
-		_, err := newPlace(t).fetcher(t, asking).Ask(t.Context(), tickAt(), r)
+		_, err := newPlace(t).fetcher(t, asking).Fetch(t.Context(), tickAt(), r)
 		if err == nil || err.Error() != want || strings.Contains(err.Error(), "hunter") {
 			t.Errorf("got %v, want %s", err, want)
 		}
@@ -98,7 +98,7 @@ func TestAskRedirects(t *testing.T) {
 				}))
 			}
 			f := p.fetcher(t, address)
-			_, err := f.Ask(t.Context(), tickAt(), sources.Request{URL: from, Headers: []sources.Parameter{{Name: "X-Token", Value: "own-token"}}})
+			_, err := f.Fetch(t.Context(), tickAt(), sources.Request{URL: from, Headers: []sources.Parameter{{Name: "X-Token", Value: "own-token"}}})
 			if f.other != nil {
 				f.other.CloseIdleConnections()
 			}

@@ -1,0 +1,249 @@
+package convert_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+	_ "modernc.org/sqlite" // makes the databases of cases
+
+	"github.com/collectington/collectington/agent"
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/agent/internal/convert"
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources"
+)
+
+// answers is a network with a file for each method and URL.
+type answers map[string]string
+
+func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	code := http.StatusOK
+	text, ok := a[r.Method+" "+r.URL.String()]
+	if !ok {
+		code, text = http.StatusNotFound, "no answer for "+r.Method+" "+r.URL.String()
+	}
+	kind := "application/json"
+	if strings.HasPrefix(text, "#") {
+		kind = "text/plain; version=0.0.4"
+	}
+	return &http.Response{StatusCode: code, Header: http.Header{"Content-Type": {kind}}, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
+}
+
+// example is a case: the files of a tool, the answers of its APIs, and the series that the tool gives.
+type example struct {
+	dir     string
+	configs []convert.File
+	options convert.Options
+	web     answers
+	skip    []string          // jobs that need a server
+	want    map[string]string // want, lost and comments
+}
+
+// load reads a case. Its comment names the files to convert, the answers for --answer as JOB=FILE or JOB=METHOD|URL, and jobs
+// that are not run as -JOB.
+func load(t testing.TB, name string) example {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := txtar.Parse(text)
+	e := example{dir: t.TempDir(), web: answers{}, want: map[string]string{}}
+	files := map[string][]byte{}
+	for _, f := range a.Files {
+		files[f.Name] = f.Data
+		if method, url, ok := strings.Cut(f.Name, " "); ok {
+			e.web[method+" "+url] = string(f.Data)
+			continue
+		}
+		path := filepath.Join(e.dir, f.Name)
+		if err := os.WriteFile(path, f.Data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if base, ok := strings.CutSuffix(f.Name, ".sql"); ok {
+			db, err := sql.Open("sqlite", filepath.Join(e.dir, base+".db"))
+			if err == nil {
+				_, err = db.Exec(string(f.Data))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			db.Close()
+		}
+	}
+	e.options = convert.Options{Answers: map[string][]byte{}, Catalogue: agent.Catalogue(), Files: convert.Files{Dir: e.dir}}
+	for word := range strings.FieldsSeq(string(a.Comment)) {
+		if job, ok := strings.CutPrefix(word, "-"); ok {
+			e.skip = append(e.skip, job)
+			continue
+		}
+		if job, file, ok := strings.Cut(word, "="); ok {
+			e.options.Answers[job] = files[file]
+			if strings.Contains(file, "|") { // of a request
+				e.options.Answers[job] = []byte(e.web[strings.Replace(file, "|", " ", 1)])
+			}
+			continue
+		}
+		e.configs = append(e.configs, convert.File{Name: filepath.Join(e.dir, word), Text: files[word]})
+	}
+	for _, name := range []string{"want", "lost", "comments"} {
+		e.want[name] = strings.TrimSpace(string(files[name]))
+	}
+	return e
+}
+
+// series runs each job of a configuration once and returns its series, sorted.
+func (e example) series(t *testing.T, text []byte) []string {
+	t.Helper()
+	for _, m := range regexp.MustCompile(`env:([A-Z0-9_]+)`).FindAllSubmatch(text, -1) {
+		t.Setenv(string(m[1]), "hunter2")
+	}
+	plan, err := config.Load("cton.yaml", text, e.options.Catalogue)
+	if err != nil {
+		t.Fatalf("%v\nin\n%s", err, text)
+	}
+	var all []string
+	for _, j := range plan.Jobs {
+		if slices.Contains(e.skip, j.Name) {
+			continue
+		}
+		all = append(all, e.run(t, j)...)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func (e example) run(t *testing.T, j config.Job) []string {
+	t.Helper()
+	secrets := &setting.SecretStore{Dir: e.dir}
+	env := sources.Env{
+		Job: j.Name, Log: slog.New(slog.DiscardHandler), Dir: e.dir,
+		Web: &httpclient.Host{Secrets: secrets, Transport: e.web, Shared: &httpclient.SharedState{}},
+	}
+	if j.FetcherConfig != nil {
+		f, err := j.FetcherConfig.New(env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		env.Fetch = f
+	}
+	source, err := j.SourceConfig.New(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	readings, err := source.Collect(ctx, sources.Tick{Time: time.Now()})
+	if err != nil {
+		t.Fatalf("job %s: %v", j.Name, err)
+	}
+	last := map[string]string{}
+	var order []string
+	for _, m := range readings {
+		if m.Err != nil && !strings.Contains(m.Err.Error(), "two readings") {
+			t.Logf("job %s: %s: %v", j.Name, m.Desc.Name, m.Err)
+		}
+		if m.Desc.Name == "script_duration_seconds" {
+			continue // differs from run to run
+		}
+		for _, row := range m.Rows {
+			labels := map[string]string{}
+			for _, l := range m.Desc.Const {
+				labels[l.Name] = l.Value
+			}
+			for i, l := range row.Labels {
+				labels[m.Desc.LabelNames[i]] = l
+			}
+			key := m.Desc.Name + shown(labels)
+			if _, again := last[key]; !again {
+				order = append(order, key)
+			}
+			last[key] = strconv.FormatFloat(row.Value, 'g', -1, 64)
+			if row.Time != 0 {
+				last[key] += fmt.Sprintf(" at %d", row.Time)
+			}
+		}
+		for _, one := range m.Series {
+			if name := m.Desc.Name; name != "up" && !strings.HasPrefix(name, "scrape_") {
+				labels := map[string]string{}
+				for l := range one.Labels.All() {
+					labels[l.Name] = l.Value
+				}
+				order = append(order, name+shown(labels))
+				last[name+shown(labels)] = strconv.FormatFloat(one.Value, 'g', -1, 64)
+			}
+		}
+	}
+	var all []string
+	for _, key := range order {
+		all = append(all, key+" "+last[key])
+	}
+	return all
+}
+
+func shown(labels map[string]string) string {
+	var parts []string
+	for k, v := range labels {
+		if v != "" {
+			parts = append(parts, k+"="+strconv.Quote(v))
+		}
+	}
+	slices.Sort(parts)
+	if len(parts) == 0 {
+		return ""
+	}
+	return "{" + strings.Join(parts, ",") + "}"
+}
+
+// TestSameSeries holds that a converted configuration gives the series of the tool, for the cases in testdata. A case says how
+// many settings have no counterpart, and what the comments must say.
+func TestSameSeries(t *testing.T) {
+	names, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(names) < 10 {
+		t.Fatalf("%d cases, %v", len(names), err)
+	}
+	for _, name := range names {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			e := load(t, name)
+			result, err := convert.Convert(e.configs, e.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(strings.Split(e.want["want"], "\n"), e.series(t, result.YAML)); diff != "" {
+				t.Errorf("- wanted, + got:\n%s\nof\n%s", diff, result.YAML)
+			}
+			if want := e.want["lost"]; want == "" && result.Lost != 0 || want != "" && strconv.Itoa(result.Lost) != want {
+				t.Errorf("%d settings without a counterpart, want %q:\n%s", result.Lost, want, result.YAML)
+			}
+			for line := range strings.SplitSeq(e.want["comments"], "\n") {
+				if !bytes.Contains(result.YAML, []byte(line)) {
+					t.Errorf("no comment %q in\n%s", line, result.YAML)
+				}
+			}
+		})
+	}
+}
+
+// valid holds that a configuration passes the check.
+func valid(t *testing.T, text []byte) {
+	t.Helper()
+	if _, err := config.Load("cton.yaml", text, agent.Catalogue()); err != nil {
+		t.Errorf("%v\nin\n%s", err, text)
+	}
+}

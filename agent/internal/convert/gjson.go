@@ -1,0 +1,232 @@
+package convert
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// gjson translates a path of the gjson library, which Telegraf's parsers use, to jq. Of a path over all items of a list, items
+// leads to the items and rest into one of them.
+func gjson(text string) (items, rest string, err error) {
+	text = strings.TrimSpace(text)
+	if len(text) > 4096 {
+		return "", "", fmt.Errorf("the path is longer than 4096 characters")
+	}
+	if text == "" || text == "@this" {
+		return "", ".", nil
+	}
+	g := gjsonReader{rest: strings.TrimPrefix(text, "@this.")}
+	for g.rest != "" {
+		if err := g.part(); err != nil {
+			return "", "", err
+		}
+	}
+	return g.items, jqOr(g.jq), nil
+}
+
+func jqOr(s string) string {
+	if s == "" {
+		return "."
+	}
+	return s
+}
+
+type gjsonReader struct {
+	rest  string
+	items string // up to the last list
+	jq    string
+}
+
+// add adds an access such as .name or [0] to the expression.
+func (g *gjsonReader) add(access string) {
+	if strings.HasPrefix(access, "[") && g.jq == "" {
+		access = "." + access
+	}
+	g.jq += access
+}
+
+// wrap makes the expression so far the input of a function of jq.
+func (g *gjsonReader) wrap(pipe string) { g.jq = "(" + jqOr(g.jq) + " | " + pipe + ")" }
+
+func (g *gjsonReader) part() error {
+	if strings.HasPrefix(g.rest, "{") {
+		return g.object()
+	}
+	if strings.HasPrefix(g.rest, "#(") {
+		return g.query()
+	}
+	word, end := g.word()
+	switch {
+	case strings.HasPrefix(word, "@"):
+		name, _, _ := strings.Cut(word, ":")
+		switch name {
+		case "@this":
+		case "@values":
+			g.wrap("[.[]]")
+		case "@keys":
+			g.wrap("keys_unsorted")
+		case "@reverse":
+			g.wrap(`if type == "array" then reverse else . end`)
+		case "@flatten":
+			g.wrap("flatten(1)")
+		default:
+			return fmt.Errorf("a modifier has no counterpart")
+		}
+	case word == "#" && end:
+		g.wrap("length")
+	case word == "#":
+		g.items = jqOr(joined(g.items, g.jq)) + "[]"
+		g.jq = ""
+	case strings.ContainsAny(strings.NewReplacer(`\*`, "", `\?`, "").Replace(word), "*?") || strings.Contains(word, "|"):
+		return fmt.Errorf("a pattern in a name has no counterpart")
+	default:
+		name := unescape(word)
+		if n, err := strconv.Atoi(name); err == nil && n >= 0 {
+			g.wrap(fmt.Sprintf("if type == \"array\" then .[%d] else .%q end", n, name))
+			return nil
+		}
+		g.add(field(name))
+	}
+	return nil
+}
+
+func joined(items, rest string) string {
+	switch {
+	case items == "":
+		return rest
+	case rest == "":
+		return items
+	case strings.HasPrefix(rest, "."):
+		return items + rest
+	}
+	return items + " | " + rest
+}
+
+// word returns the next part of the path, and whether it is the last.
+func (g *gjsonReader) word() (string, bool) {
+	for i := 0; i < len(g.rest); i++ {
+		switch g.rest[i] {
+		case '\\':
+			i++
+		case '.', '|':
+			w := g.rest[:i]
+			g.rest = g.rest[i+1:]
+			return w, false
+		}
+	}
+	w := g.rest
+	g.rest = ""
+	return w, true
+}
+
+func unescape(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) {
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// query reads #(k=="v") and #(k=="v")#.
+func (g *gjsonReader) query() error {
+	end := closing(g.rest[1:], '(', ')')
+	if end < 0 {
+		return fmt.Errorf("a query is not closed")
+	}
+	inner := g.rest[2 : end+1]
+	g.rest = g.rest[end+2:]
+	all := strings.HasPrefix(g.rest, "#")
+	g.rest = strings.TrimPrefix(strings.TrimPrefix(g.rest, "#"), ".")
+	condition, err := gjsonCondition(inner)
+	if err != nil {
+		return err
+	}
+	if all {
+		g.items = jqOr(joined(g.items, g.jq)) + "[] | select(" + condition + ")"
+		g.jq = ""
+		if g.rest == "#" {
+			return fmt.Errorf("the number of matches has no counterpart")
+		}
+		g.rest = strings.TrimPrefix(g.rest, "#.")
+		return nil
+	}
+	g.jq = "([" + jqOr(g.jq) + "[] | select(" + condition + ")][0])"
+	return nil
+}
+
+func gjsonCondition(inner string) (string, error) {
+	for _, op := range []string{"==", "!=", ">=", "<=", ">", "<", "=", "!%", "%"} {
+		i := outsideQuotes(inner, op)
+		if i < 0 {
+			continue
+		}
+		left, right := strings.TrimSpace(inner[:i]), strings.TrimSpace(inner[i+len(op):])
+		l := "."
+		if left != "" {
+			items, rest, err := gjson(left)
+			if err != nil || items != "" {
+				return "", fmt.Errorf("a query over several values has no counterpart")
+			}
+			l = rest
+		}
+		if len(right) > 1 && right[0] == '"' {
+			s, err := unquote(right)
+			if err != nil {
+				return "", err
+			}
+			if strings.HasSuffix(op, "%") {
+				match := l + ` | tostring | test(` + quote("^"+globPattern(s)+"$") + ")"
+				if op == "!%" {
+					match += " | not"
+				}
+				return match, nil
+			}
+			right = quote(s)
+		} else if _, err := strconv.ParseFloat(right, 64); err != nil && right != "true" && right != "false" && right != "null" {
+			return "", fmt.Errorf("want a text in quotes or a number in a query")
+		}
+		if op == "=" {
+			op = "=="
+		}
+		return l + " " + op + " " + right, nil
+	}
+	items, rest, err := gjson(inner)
+	if err != nil || items != "" {
+		return "", fmt.Errorf("a query over several values has no counterpart")
+	}
+	return rest + " != null", nil
+}
+
+// object reads {x:a.b,c}.
+func (g *gjsonReader) object() error {
+	end := closing(g.rest, '{', '}')
+	if end < 0 {
+		return fmt.Errorf("a brace is not closed")
+	}
+	inner := g.rest[1:end]
+	g.rest = strings.TrimPrefix(g.rest[end+1:], ".")
+	var parts []string
+	for part := range strings.SplitSeq(inner, ",") {
+		name, path, named := strings.Cut(part, ":")
+		if !named {
+			name, path = "", part
+		}
+		items, rest, err := gjson(path)
+		if err != nil || items != "" {
+			return fmt.Errorf("a member of an object has no counterpart")
+		}
+		if name == "" {
+			name = path[strings.LastIndexByte(path, '.')+1:]
+		}
+		parts = append(parts, quote(strings.Trim(strings.TrimSpace(name), `"`))+": "+rest)
+	}
+	if g.jq != "" {
+		g.jq += " | "
+	}
+	g.jq = "(" + g.jq + "{" + strings.Join(parts, ", ") + "})"
+	return nil
+}

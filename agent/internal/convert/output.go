@@ -1,0 +1,271 @@
+package convert
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// note is a sentence about a key of the old file.
+type note struct {
+	line int // 0: of no line
+	key  string
+	text string
+}
+
+func (n note) String() string {
+	text := n.text
+	if n.key != "" {
+		text = word(n.key) + ": " + text
+	}
+	if n.line > 0 {
+		text = "line " + strconv.Itoa(n.line) + ", " + text
+	}
+	return text
+}
+
+// word returns a key of the file for a comment: one line of bounded length.
+func word(key string) string {
+	const most = 80
+	key = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r == 0xfffd {
+			return ' '
+		}
+		return r
+	}, key)
+	if len(key) > most {
+		key = strings.ToValidUTF8(key[:most], "") + "…"
+	}
+	return key
+}
+
+// output is a configuration of cton under construction.
+type output struct {
+	head     []string // comments at the top
+	external map[string]string
+	sinks    []sink
+	jobs     []*job
+	lost     int             // notes about what was not converted
+	reserved map[string]bool // names of jobs
+	problems []note
+}
+
+type sink struct {
+	name, kind string
+	settings   *yaml.Node
+	notes      []note
+}
+
+// job is a job under construction.
+type job struct {
+	name     string
+	schedule string
+	timeout  string
+	kind     string // http, exec, file, sql or scrape
+	settings *yaml.Node
+	metrics  []*metricOut
+	notes    []note
+	sinks    []string
+	named    bool // the name is reserved
+}
+
+// metricOut is a metric under construction.
+type metricOut struct {
+	name, kind, help string
+	items, value     string
+	labels, constant map[string]string
+	time, timeFormat string
+	timeZone         string
+	duplicate        string // on_duplicate
+	mapped           map[string]float64
+	fallback         string // the default of mapped
+	names            int    // label names, with those that are empty
+	notes            []note
+}
+
+// clone returns a copy that can be changed.
+func (m *metricOut) clone() *metricOut {
+	c := *m
+	c.labels, c.constant, c.notes = maps.Clone(m.labels), maps.Clone(m.constant), slices.Clone(m.notes)
+	return &c
+}
+
+// The YAML nodes that settings are made of.
+
+func text(s string) *yaml.Node {
+	n := &yaml.Node{}
+	n.SetString(s)
+	switch strings.ToLower(s) {
+	case "y", "n", "yes", "no", "on", "off": // other readers of YAML take them for true and false
+		n.Style = yaml.SingleQuotedStyle
+	}
+	return n
+}
+
+func plain(s string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: s} }
+
+func number(f float64) *yaml.Node { return plain(strconv.FormatFloat(f, 'g', -1, 64)) }
+
+func texts(all []string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+	for _, s := range all {
+		n.Content = append(n.Content, text(s))
+	}
+	return n
+}
+
+// object returns a mapping of keys and values that alternate. A value is a *yaml.Node or a string; "" and nil are left out.
+func object(pairs ...any) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		put(n, pairs[i].(string), pairs[i+1])
+	}
+	return n
+}
+
+// put adds a member to a mapping, unless it is empty.
+func put(n *yaml.Node, key string, value any) {
+	var v *yaml.Node
+	switch x := value.(type) {
+	case string:
+		if x == "" {
+			return
+		}
+		v = text(x)
+	case bool:
+		if !x {
+			return
+		}
+		v = plain("true")
+	case *yaml.Node:
+		if x == nil || x.Kind != yaml.ScalarNode && len(x.Content) == 0 {
+			return
+		}
+		v = x
+	}
+	n.Content = append(n.Content, text(key), v)
+}
+
+// flow returns a mapping in one line, sorted by key.
+func flow(m map[string]string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		n.Content = append(n.Content, text(k), text(m[k]))
+	}
+	return n
+}
+
+// YAML returns the configuration as a file.
+func (o *output) YAML() ([]byte, error) {
+	root := object()
+	put(root, "external_labels", flow(o.external))
+	sinks := object()
+	for _, s := range o.sinks {
+		put(sinks, s.name, object(s.kind, orEmpty(s.settings)))
+		remark(sinks, s.notes)
+	}
+	put(root, "sinks", sinks)
+	jobs := object()
+	for _, j := range o.jobs {
+		put(jobs, j.name, j.yaml())
+		remark(jobs, j.notes)
+	}
+	put(root, "jobs", jobs)
+	head := slices.Clone(o.head)
+	for _, p := range o.problems {
+		head = append(head, p.String())
+	}
+	root.HeadComment = comment(head)
+	return yaml.Dump(root, yaml.WithQuotePreference(yaml.QuoteSingle), yaml.WithLineWidth(-1))
+}
+
+func orEmpty(n *yaml.Node) *yaml.Node {
+	if n == nil {
+		return &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle, Content: nil}
+	}
+	return n
+}
+
+// remark puts comments above the last member of a mapping.
+func remark(n *yaml.Node, notes []note) {
+	if len(n.Content) == 0 || len(notes) == 0 {
+		return
+	}
+	var lines []string
+	for _, x := range notes {
+		if s := x.String(); !slices.Contains(lines, s) {
+			lines = append(lines, s)
+		}
+	}
+	n.Content[len(n.Content)-2].HeadComment = comment(lines)
+}
+
+func comment(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	for i, l := range lines {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString("# ")
+		b.WriteString(l)
+	}
+	return b.String()
+}
+
+func (j *job) yaml() *yaml.Node {
+	n := object("schedule", j.schedule, "timeout", j.timeout)
+	put(n, "sinks", texts(j.sinks))
+	n.Content = append(n.Content, text(j.kind), orEmpty(j.settings))
+	metrics := object()
+	for _, m := range j.metrics {
+		put(metrics, m.name, m.yaml())
+		remark(metrics, m.notes)
+	}
+	put(n, "metrics", metrics)
+	return n
+}
+
+func (m *metricOut) yaml() *yaml.Node {
+	n := object("type", m.kind, "help", m.help, "items", m.items, "value", expression(m.value), "labels", flow(m.labels), "const_labels", flow(m.constant),
+		"time", m.time, "time_format", m.timeFormat, "time_zone", m.timeZone, "on_duplicate", m.duplicate)
+	if len(m.mapped) > 0 {
+		put(n, "map", func() *yaml.Node {
+			all := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+			for _, k := range slices.Sorted(maps.Keys(m.mapped)) {
+				all.Content = append(all.Content, text(k), number(m.mapped[k]))
+			}
+			return all
+		}())
+		put(n, "default", plain(m.fallback))
+	}
+	return n
+}
+
+// expression returns a value: a number as it is.
+func expression(value string) *yaml.Node {
+	if value == "" {
+		return nil
+	}
+	if _, err := strconv.ParseFloat(value, 64); err == nil {
+		return plain(value)
+	}
+	return text(value)
+}
+
+// lose records something that the configuration lacks, in the comments of a job, a metric or the file.
+func (o *output) lose(to *[]note, line int, key, format string, args ...any) {
+	o.lost++
+	*to = append(*to, note{line, key, fmt.Sprintf(format, args...)})
+}
+
+// say records something that the user should know; nothing is lost.
+func say(to *[]note, line int, key, format string, args ...any) {
+	*to = append(*to, note{line, key, fmt.Sprintf(format, args...)})
+}

@@ -1,0 +1,136 @@
+package convert
+
+import (
+	"math"
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// secretName reports whether a header, parameter or variable of this name can hold a secret.
+func secretName(name string) bool {
+	return regexp.MustCompile(`(?i)auth|key|token|secret|pass|pwd|cookie|session|credential|signature|\bsig\b|jwt|private|bearer`).MatchString(name)
+}
+
+// plainHeader reports whether a header of this name says nothing secret. All others can.
+func plainHeader(name string) bool {
+	return regexp.MustCompile(`(?i)^(accept|content|user-agent|cache|range|origin|host|referer|pragma|x-requested|x-forwarded)|tenant|org|scope|client|version|format|lang|encoding`).MatchString(name) && !secretName(name)
+}
+
+// secretText reports whether a value looks like a secret: credentials with their scheme, or a long word of letters and digits.
+func secretText(value string) bool {
+	if regexp.MustCompile(`(?i)\b(bearer|basic)\s+\S{4}|\btoken\s+[\w.-]*\d|(password|passwd|pwd|secret|token|api_?key|credential)s?["']?\s*[=:]\s*["']?\S`).MatchString(value) {
+		return true
+	}
+	for _, w := range strings.FieldsFunc(value, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-+/=", r)
+	}) {
+		if random(w) {
+			return true
+		}
+	}
+	return false
+}
+
+// random reports whether a word looks like a generated key: long, and without a structure that people write.
+func random(w string) bool {
+	if len(w) < 20 || strings.Count(w, "/") > 1 || strings.Count(w, "-") > 3 && !regexp.MustCompile(`^[0-9a-f-]{36}$`).MatchString(w) {
+		return false
+	}
+	counts, digits := map[rune]float64{}, 0
+	for _, r := range w {
+		counts[r]++
+		if unicode.IsDigit(r) {
+			digits++
+		}
+	}
+	entropy := 0.0
+	for _, n := range counts {
+		p := n / float64(len([]rune(w)))
+		entropy -= p * math.Log2(p)
+	}
+	return digits > 1 && entropy > 3
+}
+
+// reference returns the reference to a secret that the user puts into an environment variable.
+func reference(parts ...string) string {
+	name := strings.ToUpper(strings.Join(parts, "_"))
+	name = strings.Trim(regexp.MustCompile(`[^A-Z0-9]+`).ReplaceAllString(name, "_"), "_")
+	if name == "" || name[0] >= '0' && name[0] <= '9' {
+		name = "CTON_" + name
+	}
+	return "env:" + name
+}
+
+// address is a URL without what can be secret in it.
+type address struct {
+	url            string
+	query          *yaml.Node // parameters that are references
+	user, password string     // password is a reference
+	notes          []note
+}
+
+// split takes the credentials out of a URL. What is no URL is returned as it is, unless it can hold a secret.
+func split(raw, job string, line int) (a address, ok bool) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return address{}, false
+	}
+	a.query = object()
+	if u.User != nil {
+		password, has := u.User.Password()
+		a.user = u.User.Username()
+		if !has || secretText(a.user) {
+			a.user = ""
+		}
+		if password != "" || has || a.user == "" {
+			a.password = reference(job, "password")
+			say(&a.notes, line, "url", "the password of the address is not copied: set %s", strings.TrimPrefix(a.password, "env:"))
+		}
+		u.User = nil
+	}
+	if u.RawQuery != "" && (secretName(u.RawQuery) || secretText(u.RawQuery)) {
+		a.query = splitQuery(u, &a, job, line)
+	}
+	u.Fragment = ""
+	if secretText(u.Path) {
+		return address{}, false
+	}
+	a.url = u.String()
+	return a, true
+}
+
+// splitQuery takes the parameters that can be secret out of a URL's query.
+func splitQuery(u *url.URL, a *address, job string, line int) *yaml.Node {
+	query := object()
+	var kept []string
+	for part := range strings.SplitSeq(u.RawQuery, "&") {
+		name, value, _ := strings.Cut(part, "=")
+		plainName, err := url.QueryUnescape(name)
+		plainValue, err2 := url.QueryUnescape(value)
+		if err == nil && err2 == nil && !secretName(plainName) && !secretText(plainValue) {
+			kept = append(kept, part)
+			continue
+		}
+		if err != nil || secretText(plainName) {
+			say(&a.notes, line, "url", "a parameter of the address is not copied, since it can be a secret")
+			continue
+		}
+		ref := reference(job, plainName)
+		put(query, plainName, ref)
+		say(&a.notes, line, "url", "the parameter %s is not copied: set %s", word(plainName), strings.TrimPrefix(ref, "env:"))
+	}
+	u.RawQuery = strings.Join(kept, "&")
+	return query
+}
+
+// escapeTemplate returns a text for a setting that is a template.
+func escapeTemplate(s string) string { return strings.ReplaceAll(s, "{{", `{{ "{{" }}`) }
+
+// substituted reports whether a text refers to a variable that the old tool would have replaced.
+func substituted(s string) bool {
+	return regexp.MustCompile(`\$\{[A-Za-z_][^}]*\}|\$[A-Z_][A-Z0-9_]{2,}|%\{[A-Za-z_]+\}|@\{[^}]+\}`).MatchString(s)
+}

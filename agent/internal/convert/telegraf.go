@@ -1,0 +1,322 @@
+package convert
+
+import (
+	"cmp"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/collectington/collectington/agent/jq"
+)
+
+// isTelegraf reports whether a file is a configuration of Telegraf.
+func isTelegraf(n *node) bool {
+	return n.get("inputs") != nil || n.get("outputs") != nil && n.get("agent") != nil
+}
+
+// telegraf converts a configuration of Telegraf.
+type telegraf struct {
+	out     *output
+	options Options
+
+	root       *node
+	processors []processor
+	outputs    []*node // that have metrics of this configuration, with their filters
+	version    int     // of the metrics of prometheus_client
+	strings    bool    // string fields become labels
+	times      bool    // timestamps are exported
+}
+
+// fieldKind says how the values of a field become numbers.
+type fieldKind uint8
+
+const (
+	fieldNumber fieldKind = iota // numbers only
+	fieldNative                  // numbers and booleans
+	fieldTyped                   // also texts that are numbers
+	fieldBool                    // also the texts true and false
+	fieldText                    // a text: a label, if at all
+	fieldMapped                  // texts that a processor maps
+)
+
+// fieldOut is a field of a measurement.
+type fieldOut struct {
+	name     string
+	path     string // jq, within an item
+	kind     fieldKind
+	mapped   map[string]float64
+	fallback string
+}
+
+// tagOut is a tag: a constant, or jq within an item that gives a text.
+type tagOut struct {
+	name, value string
+	constant    bool
+}
+
+// block is a measurement of an input.
+type block struct {
+	measurement string
+	items       string
+	many        bool // items can be several
+	fields      []fieldOut
+	tags        []tagOut
+	time        string
+	timeFormat  string
+	timeZone    string
+	needs       string // why it has no fields
+	line        int
+}
+
+// compiles reports whether an expression is valid.
+func compiles(text string) bool {
+	_, _, err := jq.Compile(text)
+	return err == nil
+}
+
+// present returns a label's value: the text of a scalar, "" where there is none.
+func present(path string) string { return "(" + path + ` | select(. != null) | tostring) // ""` }
+
+func (t *telegraf) convert(roots []*node) {
+	t.root = &node{kind: mapping}
+	for _, r := range roots {
+		t.root = r // files of one Telegraf are converted one after the other
+		t.processors = processors(r)
+		t.readOutputs()
+		t.sections()
+		for _, kind := range r.pairs("inputs") {
+			for _, n := range kind.value.list() {
+				t.input(kind.key, n)
+			}
+		}
+	}
+}
+
+// sections says what of the file has no counterpart.
+func (t *telegraf) sections() {
+	for _, m := range t.root.pairs() {
+		switch m.key {
+		case "agent", "inputs", "outputs", "processors", "global_tags", "tags":
+		default:
+			t.out.lose(&t.out.problems, m.line, m.key, "there is no counterpart")
+		}
+	}
+}
+
+// input adds the jobs of an input.
+func (t *telegraf) input(plugin string, n *node) {
+	base := job{schedule: every(t.interval(n)), name: cmp.Or(n.str("name_prefix")+cmp.Or(n.str("name_override"), plugin)+n.str("name_suffix"), plugin)}
+	if !n.has("name_override") {
+		for _, b := range n.list("json_v2") {
+			if m := b.str("measurement_name"); m != "" {
+				base.name = n.str("name_prefix") + m + n.str("name_suffix")
+				break
+			}
+		}
+	}
+	switch plugin {
+	case "http", "httpjson":
+		t.http(plugin, n, base)
+	case "exec":
+		t.exec(n, base)
+	case "file":
+		t.file(n, base)
+	case "sql":
+		t.sql(n, base)
+	default:
+		t.out.lose(&t.out.problems, n.line, "inputs."+plugin, "there is no counterpart: for hosts, node_exporter and a scrape")
+	}
+}
+
+func (t *telegraf) interval(n *node) string {
+	text := cmp.Or(n.str("interval"), t.root.str("agent", "interval"), "10s")
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		d = 10 * time.Second
+		t.out.lose(&t.out.problems, n.get("interval").at(n.line), "interval", "it is not a duration; 10s is assumed")
+	}
+	return short(d)
+}
+
+// finish parses the format of a job, applies filters and processors, and adds the job. Tags are constants of the source.
+func (t *telegraf) finish(plugin string, n *node, j job, tags []tagOut) {
+	job := &j
+	job.name, job.named = t.out.unused(job.name), true
+	r := reading{t: t, n: n, job: job, answer: t.options.Answers[job.name]}
+	for _, b := range r.blocks() {
+		b.line = cmp.Or(b.line, n.line)
+		if b.needs != "" {
+			t.out.lose(&job.notes, b.line, "data_format", "%s: add --answer %s=FILE with an answer of the source", b.needs, word(job.name))
+		}
+		t.block(plugin, n, job, b, tags)
+	}
+	t.out.add(job)
+}
+
+// block applies everything that changes a measurement, and adds its metrics.
+func (t *telegraf) block(plugin string, n *node, j *job, b *block, tags []tagOut) {
+	b.measurement = cmp.Or(n.str("name_override"), b.measurement, plugin)
+	b.measurement = n.str("name_prefix") + b.measurement + n.str("name_suffix")
+	for _, x := range tags {
+		b.setTag(x.name, x.value, false)
+	}
+	for _, m := range n.pairs("tags") {
+		b.setTag(m.key, m.value.str(), false)
+	}
+	b.fields = unique(b.fields)
+	if len(b.fields) == 0 || !(filter{n}).apply(t, b, &j.notes) {
+		return
+	}
+	globals := t.root.pairs("global_tags")
+	for _, m := range append(globals, t.root.pairs("tags")...) {
+		c := client{t.out, &j.notes, j.name}
+		c.variables(m.line, m.key, m.value.str())
+		b.setTag(m.key, m.value.str(), false)
+	}
+	if host := t.root.str("agent", "hostname"); host != "" && !t.root.is("agent", "omit_hostname") && (filter{n}).tag("host") {
+		b.setTag("host", host, false)
+	}
+	for _, p := range t.processors {
+		t.process(p, b, &j.notes)
+	}
+	for _, o := range t.outputs {
+		if !(filter{o}).apply(t, b, &j.notes) {
+			return
+		}
+	}
+	t.metrics(j, b)
+}
+
+// unique keeps the last of fields with the same name.
+func unique(all []fieldOut) []fieldOut {
+	var kept []fieldOut
+	for i, f := range all {
+		if !slices.ContainsFunc(all[i+1:], func(o fieldOut) bool { return o.name == f.name }) {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// sanitize returns a name as Telegraf writes it for Prometheus.
+func sanitize(name string, colon bool) string {
+	var b strings.Builder
+	for i, r := range name {
+		ok := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_' || colon && r == ':' || i > 0 && r >= '0' && r <= '9'
+		if !ok {
+			r = '_'
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// metrics adds the metrics of a block.
+func (t *telegraf) metrics(j *job, b *block) {
+	labels, constant := map[string]string{}, map[string]string{}
+	for _, x := range b.tags {
+		name := sanitize(x.name, false)
+		switch {
+		case !labelName(name):
+			t.out.lose(&j.notes, b.line, "tags", "a tag cannot be a label")
+		case x.constant && x.value != "":
+			constant[name] = x.value
+		case !x.constant:
+			labels[name] = x.value
+		}
+	}
+	for _, f := range b.fields {
+		if f.kind != fieldText {
+			continue
+		}
+		name := sanitize(f.name, false)
+		if !t.strings || !labelName(name) || labels[name] != "" {
+			say(&j.notes, b.line, f.name, "a text is no metric")
+			continue
+		}
+		labels[name] = "(" + f.path + ` | strings) // ""`
+	}
+	for _, f := range b.fields {
+		if f.kind == fieldText {
+			continue
+		}
+		name := sanitize(b.measurement+"_"+f.name, true)
+		if f.name == "value" && t.version == 1 {
+			name = sanitize(b.measurement, true)
+		}
+		m := &metricOut{name: name, kind: "gauge", help: "Telegraf collected metric", items: b.items, labels: maps.Clone(labels), constant: maps.Clone(constant)}
+		m.value = f.number()
+		m.mapped, m.fallback = f.mapped, f.fallback
+		if b.many {
+			m.duplicate = "last"
+		}
+		if t.times && b.time != "" {
+			m.time, m.timeFormat, m.timeZone = b.time, b.timeFormat, b.timeZone
+		}
+		t.place(j, m)
+	}
+}
+
+// place adds a metric. One of a name that the job has is merged into it, or left out.
+func (t *telegraf) place(j *job, m *metricOut) {
+	if !goodName(m.name) {
+		t.out.lose(&j.notes, 0, "field", "it has no name that a metric can have")
+		return
+	}
+	i := slices.IndexFunc(j.metrics, func(o *metricOut) bool { return o.name == m.name })
+	if i < 0 {
+		j.metrics = append(j.metrics, m)
+		return
+	}
+	if old := j.metrics[i]; old.items == m.items && maps.Equal(old.labels, m.labels) && maps.Equal(old.constant, m.constant) {
+		old.value = "(" + old.value + ") // (" + m.value + ")"
+		return
+	}
+	j.metrics[i] = joinMetrics(j.metrics[i], m)
+}
+
+// joinMetrics returns one metric for two of the same name.
+func joinMetrics(a, b *metricOut) *metricOut {
+	x := jsonExporter{out: &output{}}
+	var both []entry
+	for _, m := range []*metricOut{a, b} {
+		both = append(both, entry{metric: m, each: m.items != "", value: m.value, baseText: m.items})
+	}
+	m := x.merged(both)
+	m.value, m.duplicate = ".v", cmp.Or(a.duplicate, b.duplicate)
+	m.mapped, m.fallback = a.mapped, a.fallback
+	return m
+}
+
+// number returns the value of a field.
+func (f fieldOut) number() string {
+	switch f.kind {
+	case fieldNumber:
+		return piped(f.path, "numbers")
+	case fieldNative:
+		return piped(f.path, "numbers, booleans")
+	case fieldBool:
+		return numberText(f.path)
+	}
+	return f.path
+}
+
+func piped(path, function string) string {
+	if path == "." {
+		return function
+	}
+	return path + " | " + function
+}
+
+// lastPart returns the last part of a path of gjson.
+func lastPart(path string) string {
+	parts := regexp.MustCompile(`(?:[^.\\]|\\.)+`).FindAllString(path, -1)
+	for i := len(parts) - 1; i >= 0; i-- {
+		if p := parts[i]; p != "#" && !strings.HasPrefix(p, "#(") && !strings.HasPrefix(p, "@") {
+			return unescape(p)
+		}
+	}
+	return ""
+}

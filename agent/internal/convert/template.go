@@ -1,0 +1,144 @@
+package convert
+
+import (
+	"fmt"
+	"strings"
+)
+
+// parsed is a text with paths in braces, as json_exporter reads it.
+type parsed struct {
+	parts []part
+	notes []string
+}
+
+// part is a text, or a path.
+type part struct {
+	text string
+	path *path
+}
+
+// parseTemplate parses a text with paths in braces. Of the form of 0.1 it is a path without braces.
+func parseTemplate(s string, old bool) (parsed, error) {
+	s = strings.TrimSpace(s)
+	var t parsed
+	if s == "" {
+		return t, fmt.Errorf("there is no path")
+	}
+	if old || !strings.Contains(s, "{") {
+		s = "{" + s + "}"
+	}
+	for s != "" {
+		open := strings.IndexByte(s, '{')
+		if open < 0 {
+			t.parts = append(t.parts, part{text: s})
+			break
+		}
+		if open > 0 {
+			t.parts = append(t.parts, part{text: s[:open]})
+		}
+		end := closing(s[open:], '{', '}')
+		if end < 0 {
+			return t, fmt.Errorf("a brace is not closed")
+		}
+		inner := strings.TrimSpace(s[open+1 : open+end])
+		s = s[open+end+1:]
+		switch {
+		case strings.HasPrefix(inner, "range ") || inner == "end":
+			return t, fmt.Errorf("range has no counterpart")
+		case len(inner) > 1 && (inner[0] == '"' || inner[0] == '\''):
+			text, err := unquote(inner)
+			if err != nil {
+				return t, err
+			}
+			t.parts = append(t.parts, part{text: text})
+			continue
+		}
+		p, err := parsePath(inner)
+		if err != nil {
+			return t, err
+		}
+		t.notes = append(t.notes, p.notes...)
+		t.parts = append(t.parts, part{path: &p})
+	}
+	return t, nil
+}
+
+// only returns the path if there is nothing else.
+func (t parsed) only() (path, bool) {
+	if len(t.parts) != 1 || t.parts[0].path == nil {
+		return path{}, false
+	}
+	return *t.parts[0].path, true
+}
+
+// within reports whether all paths begin with the steps.
+func (t parsed) within(prefix []step) bool {
+	for _, p := range t.parts {
+		if p.path == nil {
+			continue
+		}
+		if len(p.path.steps) < len(prefix) {
+			return false
+		}
+		for i, s := range prefix {
+			if p.path.steps[i] != s {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// label returns the text as jq, behind the first steps of its paths.
+func (t parsed) label(skip int) string {
+	if p, ok := t.only(); ok {
+		return labelText(path{steps: p.steps[skip:]})
+	}
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, p := range t.parts {
+		if p.path != nil {
+			b.WriteString(`\(` + labelText(path{steps: p.path.steps[skip:]}) + `)`)
+			continue
+		}
+		q := quote(p.text)
+		b.WriteString(q[1 : len(q)-1])
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// labelText returns the label value of a path as json_exporter writes it: "" if the path finds nothing, the text null for null.
+func labelText(p path) string {
+	n := len(p.steps)
+	if n == 0 {
+		return "tostring"
+	}
+	last := p.steps[n-1]
+	if p.many() {
+		if last.kind == stepKey {
+			return "([" + join(p.steps[:n-1]) + " | objects | select(has(" + quote(last.key) + "))" + field(last.key) + ` | tostring] | join(" "))? // ""`
+		}
+		return "([" + p.jq() + ` | tostring] | join(" "))? // ""`
+	}
+	if last.kind == stepIndex {
+		return "(" + p.jq() + ` | values | tostring)? // ""`
+	}
+	parent := join(p.steps[:n-1])
+	if parent == "." {
+		parent = ""
+	} else {
+		parent += "? | "
+	}
+	return "(" + parent + "objects | select(has(" + quote(last.key) + "))" + field(last.key) + ` | tostring) // ""`
+}
+
+// numberText returns the number of a value as json_exporter reads it: also the texts true and false.
+func numberText(value string) string {
+	if value == "." {
+		value = ""
+	} else {
+		value += " | "
+	}
+	return value + "{true: 1, t: 1, false: 0, f: 0}[tostring | ascii_downcase] // ."
+}

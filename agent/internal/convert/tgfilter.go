@@ -1,0 +1,152 @@
+package convert
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// globPattern returns a glob of Telegraf as a regular expression without anchors.
+func globPattern(glob string) string {
+	var b strings.Builder
+	for i := 0; i < len(glob); i++ {
+		switch c := glob[i]; c {
+		case '*':
+			b.WriteString(".*")
+		case '?':
+			b.WriteString(".")
+		case '[':
+			if end := strings.IndexByte(glob[i:], ']'); end > 0 {
+				b.WriteString("[" + strings.Replace(glob[i+1:i+end], "!", "^", 1) + "]")
+				i += end
+				continue
+			}
+			b.WriteString(`\[`)
+		case '{':
+			if end := strings.IndexByte(glob[i:], '}'); end > 0 {
+				var parts []string
+				for p := range strings.SplitSeq(glob[i+1:i+end], ",") {
+					parts = append(parts, globPattern(p))
+				}
+				b.WriteString("(" + strings.Join(parts, "|") + ")")
+				i += end
+				continue
+			}
+			b.WriteString(`\{`)
+		case '\\':
+			if i+1 < len(glob) {
+				i++
+			}
+			b.WriteString(regexp.QuoteMeta(string(glob[i])))
+		default:
+			b.WriteString(regexp.QuoteMeta(string(c)))
+		}
+	}
+	return b.String()
+}
+
+// globs is a list of globs. The zero value matches nothing.
+type globs []string
+
+func (g globs) pattern() string {
+	var parts []string
+	for _, glob := range g {
+		parts = append(parts, globPattern(glob))
+	}
+	return "^(" + strings.Join(parts, "|") + ")$"
+}
+
+func (g globs) match(name string) bool {
+	if len(g) == 0 {
+		return false
+	}
+	re, err := regexp.Compile("(?s)" + g.pattern())
+	return err == nil && re.MatchString(name)
+}
+
+// exact reports whether the globs are names.
+func (g globs) exact() bool {
+	return len(g) > 0 && !slices.ContainsFunc(g, func(s string) bool { return strings.ContainsAny(s, `*?[{\`) })
+}
+
+// filter has the metric filters of an input, a processor or an output.
+type filter struct {
+	n *node
+}
+
+func (f filter) of(keys ...string) globs {
+	var all globs
+	for _, k := range keys {
+		all = append(all, f.n.strs(k)...)
+	}
+	return all
+}
+
+func (f filter) included() globs { return f.of("fieldinclude", "fieldpass") }
+
+// keeps reports whether a name passes two lists: of those to keep, where an empty one keeps all, and of those to drop.
+func keeps(name string, pass, drop globs) bool {
+	return (len(pass) == 0 || pass.match(name)) && !drop.match(name)
+}
+
+// field reports whether a field is kept.
+func (f filter) field(name string) bool {
+	return keeps(name, f.included(), f.of("fieldexclude", "fielddrop"))
+}
+
+// measurement reports whether a measurement is kept.
+func (f filter) measurement(name string) bool { return keeps(name, f.of("namepass"), f.of("namedrop")) }
+
+func (f filter) tag(name string) bool { return keeps(name, f.of("taginclude"), f.of("tagexclude")) }
+
+// apply filters a block, and reports whether anything of it is left.
+func (f filter) apply(t *telegraf, b *block, notes *[]note) bool {
+	if !f.measurement(b.measurement) {
+		return false
+	}
+	for _, pass := range []bool{true, false} {
+		key := map[bool]string{true: "tagpass", false: "tagdrop"}[pass]
+		var parts []string
+		for _, m := range f.n.pairs(key) {
+			part, ok := b.tagTest(m.key, globs(f.n.strs(key, m.key)))
+			if ok {
+				parts = append(parts, part)
+			}
+		}
+		switch {
+		case len(f.n.pairs(key)) == 0:
+		case len(parts) == 0 && pass:
+			return false
+		case len(parts) == 0:
+		case pass:
+			b.choose(strings.Join(parts, " or "))
+		default:
+			b.choose("(" + strings.Join(parts, " or ") + ") | not")
+		}
+	}
+	if f.n.has("metricpass") {
+		t.out.lose(notes, f.n.get("metricpass").line, "metricpass", "there is no counterpart")
+	}
+	b.fields = slices.DeleteFunc(b.fields, func(x fieldOut) bool { return !f.field(x.name) })
+	b.tags = slices.DeleteFunc(b.tags, func(x tagOut) bool { return !f.tag(x.name) })
+	return len(b.fields) > 0
+}
+
+// tagTest returns the condition that a tag matches globs, and whether the block has the tag.
+func (b *block) tagTest(name string, g globs) (string, bool) {
+	for _, x := range b.tags {
+		if x.name != name {
+			continue
+		}
+		if x.constant {
+			return map[bool]string{true: "true", false: "false"}[g.match(x.value)], true
+		}
+		return "(" + x.value + " | tostring | test(" + quote(g.pattern()) + "))", true
+	}
+	return "", false
+}
+
+// choose keeps the items that meet a condition.
+func (b *block) choose(condition string) {
+	b.items = jqOr(b.items) + " | select(" + condition + ")"
+}

@@ -1,0 +1,227 @@
+package convert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/collectington/collectington/agent/jq"
+)
+
+// maxValues bounds what is taken of an answer.
+const maxValues = 10_000
+
+var errTooMany = errors.New("too many values")
+
+// values returns what an expression gives for the answer, or nil.
+func (r *reading) values(expression string) []any {
+	if len(r.answer) == 0 {
+		return nil
+	}
+	doc, err := decodeJSON(r.answer)
+	if err != nil {
+		r.lose(0, "--answer", "the answer of the job is not JSON")
+		r.answer = nil
+		return nil
+	}
+	_, code, err := jq.Compile(expression)
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var all []any
+	_ = code.Each(ctx, doc, func(v any) error { // what came before an error counts
+		if len(all) == maxValues {
+			return errTooMany
+		}
+		all = append(all, v)
+		return nil
+	})
+	return all
+}
+
+// leaf is a scalar of an item: its flattened name and how jq gets it.
+type leaf struct {
+	name  string
+	last  string // the last key of the name
+	path  string
+	value any
+}
+
+const maxLeaves = 20_000
+
+// flatten returns the scalars of a value, by flattened name.
+func flatten(v any, name, last, path string, all []leaf) []leaf {
+	if len(all) >= maxLeaves || strings.Count(path, ".")+strings.Count(path, "[") > maxDepth {
+		return all
+	}
+	under := func(key string) string {
+		if name == "" {
+			return key
+		}
+		return name + "_" + key
+	}
+	switch x := v.(type) {
+	case map[string]any:
+		for _, k := range sortedKeys(x) {
+			all = flatten(x[k], under(k), k, path+field(k), all)
+		}
+	case []any:
+		for i, e := range x {
+			access := "[" + strconv.Itoa(i) + "]"
+			if path == "" {
+				access = "." + access
+			}
+			all = flatten(e, under(strconv.Itoa(i)), strconv.Itoa(i), path+access, all)
+		}
+	case nil:
+	default:
+		all = append(all, leaf{name, last, path, v})
+	}
+	return all
+}
+
+// leaves returns the scalars of all items, each path once. A scalar that is a text in one item and a number in another is both.
+func leaves(items []any) []leaf {
+	var all []leaf
+	at := map[string]bool{}
+	for _, item := range items {
+		for _, l := range flatten(item, "", "", "", nil) {
+			kind := fmt.Sprintf("%T %s", l.value, l.path)
+			if !at[kind] && len(all) < maxLeaves {
+				at[kind] = true
+				all = append(all, l)
+			}
+		}
+	}
+	return all
+}
+
+// flatItems is the jq that makes an object of flattened names of an item.
+const flatItems = `[paths(type | . != "object" and . != "array") as $p | {key: ($p | map(tostring) | join("_")), value: getpath($p)}] | from_entries`
+
+// each is the jq for the items of a list, or the value itself.
+const each = `if type == "array" then .[] else . end`
+
+// json reads Telegraf's first format for JSON: each number of an item is a field, by flattened name.
+func (r *reading) json() []*block {
+	if r.job.kind == "http" {
+		r.set("json")
+	}
+	b := &block{line: r.n.get("data_format").line, many: true}
+	prefix := "."
+	if q := r.n.str("json_query"); q != "" {
+		items, rest, err := gjson(q)
+		if err != nil {
+			r.lose(r.n.get("json_query").line, "json_query", "%v", err)
+			return nil
+		}
+		prefix = jqOr(joined(items, strings.TrimPrefix(rest, map[bool]string{true: "."}[rest == "." && items != ""])))
+		if items != "" {
+			prefix = "[" + prefix + "]"
+		}
+	}
+	if r.n.has("json_name_key") {
+		r.lose(r.n.get("json_name_key").line, "json_name_key", "the name is data, which has no counterpart")
+	}
+	found := r.values(prefix)
+	items := []any{}
+	for _, v := range found {
+		if l, ok := v.([]any); ok {
+			items = append(items, l...)
+			b.items = iterate(prefix)
+		} else {
+			items = append(items, v)
+			b.items, b.many = prefix, false
+		}
+	}
+	if b.items == "." {
+		b.items = ""
+	}
+	if len(found) == 0 {
+		r.jsonByNames(b, prefix)
+		return []*block{b}
+	}
+	r.jsonFields(b, leaves(items))
+	return []*block{b}
+}
+
+// iterate returns the jq for the items of a list.
+func iterate(list string) string {
+	if strings.HasSuffix(list, ")") || strings.HasSuffix(list, "]") && !strings.HasPrefix(list, "[") || plainPath(list) {
+		return list + "[]"
+	}
+	return list + " | .[]"
+}
+
+func plainPath(s string) bool { return !strings.ContainsAny(s, " |") && strings.HasPrefix(s, ".") }
+
+// jsonFields sets the fields and tags of a block by the scalars of the answer.
+func (r *reading) jsonFields(b *block, all []leaf) {
+	tags, texts := globs(r.n.strs("tag_keys")), globs(r.n.strs("json_string_fields"))
+	timeKey := ""
+	if keys := r.n.strs("json_time_key"); len(keys) > 0 {
+		timeKey = keys[0]
+	}
+	seen := map[string]int{}
+	for _, l := range all {
+		switch _, number := l.value.(float64); {
+		case tags.match(l.name):
+			if !slices.ContainsFunc(b.tags, func(x tagOut) bool { return x.name == l.name }) {
+				b.tags = append(b.tags, tagOut{name: l.name, value: present(l.path)})
+			}
+		case l.name == timeKey:
+			r.timeOf(b, l.path, r.n.str("json_time_format"), r.n.str("json_timezone"), r.n.get("json_time_key").line)
+		case number:
+			f := fieldOut{name: l.name, path: l.path, kind: fieldNumber}
+			if i, again := seen[l.name]; again {
+				b.fields[i].path = "(" + b.fields[i].path + " // " + l.path + ")"
+				continue
+			}
+			seen[l.name] = len(b.fields)
+			b.fields = append(b.fields, f)
+		case texts.match(l.name):
+			kind := fieldText
+			if _, truth := l.value.(bool); truth {
+				kind = fieldNative
+			}
+			if _, again := seen[l.name]; !again {
+				seen[l.name] = len(b.fields)
+				b.fields = append(b.fields, fieldOut{name: l.name, path: l.path, kind: kind})
+			}
+		}
+	}
+}
+
+// jsonByNames sets the fields that the file names, where there is no answer.
+func (r *reading) jsonByNames(b *block, prefix string) {
+	included := filter{r.n}.included()
+	tags := globs(r.n.strs("tag_keys"))
+	b.items, b.many = prefix+" | "+each+" | "+flatItems, true
+	if prefix == "." {
+		b.items = each + " | " + flatItems
+	}
+	for _, name := range tags {
+		if (globs{name}).exact() {
+			b.tags = append(b.tags, tagOut{name: name, value: present(field(name))})
+		}
+	}
+	texts := globs(r.n.strs("json_string_fields"))
+	for _, name := range included {
+		switch {
+		case !(globs{name}).exact() || tags.match(name):
+		case texts.match(name):
+			b.fields = append(b.fields, fieldOut{name: name, path: field(name), kind: fieldText})
+		default:
+			b.fields = append(b.fields, fieldOut{name: name, path: field(name), kind: fieldNumber})
+		}
+	}
+	if !included.exact() || len(tags) > 0 && !tags.exact() {
+		b.needs = "the names of the fields are those of the data"
+	}
+}

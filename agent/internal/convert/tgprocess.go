@@ -1,0 +1,259 @@
+package convert
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// processor is a processor of Telegraf, in its order.
+type processor struct {
+	name  string
+	n     *node
+	order int
+}
+
+func processors(root *node) []processor {
+	var all []processor
+	for _, kind := range root.pairs("processors") {
+		for _, n := range kind.value.list() {
+			order, _ := strconv.Atoi(n.str("order"))
+			all = append(all, processor{kind.key, n, order})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b processor) int {
+		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.n.line, b.n.line))
+	})
+	return all
+}
+
+// process applies a processor to a block.
+func (t *telegraf) process(p processor, b *block, notes *[]note) {
+	f := filter{p.n}
+	if !f.measurement(b.measurement) {
+		return
+	}
+	for _, key := range []string{"tagpass", "tagdrop", "fieldpass", "fieldinclude", "fielddrop", "fieldexclude", "metricpass"} {
+		if p.n.has(key) {
+			t.out.lose(notes, p.n.get(key).line, key, "there is no counterpart for it in a processor")
+		}
+	}
+	switch p.name {
+	case "rename":
+		for _, r := range p.n.list("replace") {
+			b.rename(r)
+		}
+	case "enum":
+		for _, m := range p.n.list("mapping") {
+			t.enum(b, m, notes)
+		}
+	case "converter":
+		t.converter(b, p.n, notes)
+	case "regex":
+		for _, key := range []string{"tags", "fields", "tag_rename", "field_rename", "metric_rename"} {
+			for _, r := range p.n.list(key) {
+				t.regex(b, key, r, notes)
+			}
+		}
+	case "override", "defaults":
+		for _, m := range p.n.pairs("tags") {
+			b.setTag(m.key, m.value.str(), p.name == "override")
+		}
+		for _, key := range []string{"name_override", "name_prefix", "name_suffix"} {
+			b.named(key, p.n.str(key))
+		}
+	case "strings":
+		t.letterCase(b, p.n, notes)
+	default:
+		t.out.lose(notes, p.n.line, "processors."+p.name, "there is no counterpart")
+	}
+}
+
+func (b *block) named(key, value string) {
+	switch {
+	case value == "":
+	case key == "name_override":
+		b.measurement = value
+	case key == "name_prefix":
+		b.measurement = value + b.measurement
+	case key == "name_suffix":
+		b.measurement += value
+	}
+}
+
+// setTag sets a constant tag. One that the block has is replaced only if told so.
+func (b *block) setTag(name, value string, replace bool) {
+	i := slices.IndexFunc(b.tags, func(x tagOut) bool { return x.name == name })
+	switch {
+	case i < 0:
+		b.tags = append(b.tags, tagOut{name: name, value: value, constant: true})
+	case replace:
+		b.tags[i] = tagOut{name: name, value: value, constant: true}
+	case !b.tags[i].constant: // that of the data, if there is one
+		b.tags[i].value = "((" + b.tags[i].value + ` | select(. != "")) // ` + quote(value) + ")"
+	}
+}
+
+func (b *block) rename(r *node) {
+	dest := r.str("dest")
+	if dest == "" {
+		return
+	}
+	if m := r.str("measurement"); m != "" && m == b.measurement {
+		b.measurement = dest
+	}
+	for i := range b.fields {
+		if r.has("field") && b.fields[i].name == r.str("field") {
+			b.fields[i].name = dest
+		}
+	}
+	for i := range b.tags {
+		if r.has("tag") && b.tags[i].name == r.str("tag") {
+			b.tags[i].name = dest
+		}
+	}
+}
+
+// enum maps the texts of a field or a tag.
+func (t *telegraf) enum(b *block, m *node, notes *[]note) {
+	names := globs(append(m.strs("field"), m.strs("fields")...))
+	tags := globs(append(m.strs("tag"), m.strs("tags")...))
+	dest := m.str("dest")
+	mapping := &node{kind: mapping}
+	if v := m.get("value_mappings"); v != nil {
+		mapping = v
+	}
+	var added []fieldOut
+	for i := range b.fields {
+		if !names.match(b.fields[i].name) {
+			continue
+		}
+		x := b.fields[i]
+		x.name = cmp.Or(dest, x.name)
+		x.kind, x.mapped, x.fallback = fieldMapped, map[string]float64{}, cmp.Or(m.str("default"), "drop")
+		for _, v := range mapping.pairs() {
+			f, err := strconv.ParseFloat(v.value.str(), 64)
+			if err != nil {
+				t.out.lose(notes, v.line, "value_mappings", "a value is no number; it is left out")
+				continue
+			}
+			x.mapped[v.key] = f
+		}
+		if dest != "" {
+			added = append(added, x)
+			continue
+		}
+		b.fields[i] = x
+	}
+	b.fields = append(b.fields, added...)
+	for i := range b.tags {
+		if !tags.match(b.tags[i].name) {
+			continue
+		}
+		x := b.tags[i]
+		if x.constant {
+			x.value = cmp.Or(mapping.str(x.value), m.str("default"), x.value)
+		} else {
+			var parts []string
+			for _, v := range mapping.pairs() {
+				parts = append(parts, quote(v.key)+": "+quote(v.value.str()))
+			}
+			fallback := "."
+			if m.has("default") {
+				fallback = quote(m.str("default"))
+			}
+			x.value = "(" + x.value + " | {" + strings.Join(parts, ", ") + "}[tostring] // " + fallback + ")"
+		}
+		if dest != "" {
+			x.name = dest
+			b.tags = append(b.tags, x)
+			continue
+		}
+		b.tags[i] = x
+	}
+}
+
+// converter makes tags of fields.
+func (t *telegraf) converter(b *block, n *node, notes *[]note) {
+	tags := globs(n.strs("fields", "tag"))
+	b.fields = slices.DeleteFunc(b.fields, func(x fieldOut) bool {
+		if !tags.match(x.name) {
+			return false
+		}
+		b.tags = append(b.tags, tagOut{name: x.name, value: present(x.path)})
+		return true
+	})
+	for _, m := range n.pairs("fields") {
+		switch m.key {
+		case "tag":
+		case "integer", "unsigned", "float", "boolean":
+			g := globs(n.strs("fields", m.key))
+			for i := range b.fields {
+				if g.match(b.fields[i].name) {
+					b.fields[i].kind = fieldTyped
+				}
+			}
+		default:
+			t.out.lose(notes, m.line, m.key, "the conversion has no counterpart")
+		}
+	}
+	for _, m := range n.pairs("tags") {
+		g := globs(n.strs("tags", m.key))
+		if m.key == "measurement" || m.key == "string" {
+			t.out.lose(notes, m.line, m.key, "the conversion has no counterpart")
+			continue
+		}
+		b.tags = slices.DeleteFunc(b.tags, func(x tagOut) bool {
+			if !g.match(x.name) || x.constant {
+				return false
+			}
+			b.fields = append(b.fields, fieldOut{name: x.name, path: x.value, kind: fieldTyped})
+			return true
+		})
+	}
+}
+
+// regex rewrites tags, or names.
+func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
+	pattern, replacement := r.str("pattern"), r.str("replacement")
+	key := r.str("key")
+	jq := "sub(" + quote(pattern) + "; " + quote(jqReplacement(replacement)) + ")"
+	if where != "tags" || strings.Contains(replacement, "$") || r.has("append") || !compiles(". | "+jq) {
+		t.out.lose(notes, r.line, "processors.regex", "the rule has no counterpart: write it into the expression of the label")
+		return
+	}
+	for i := range b.tags {
+		x := b.tags[i]
+		if x.name != key || x.constant {
+			continue
+		}
+		x.value = "(" + x.value + " | " + jq + ")"
+		if k := r.str("result_key"); k != "" {
+			x.name = k
+			b.tags = append(b.tags, x)
+			continue
+		}
+		b.tags[i] = x
+	}
+}
+
+func jqReplacement(s string) string { return strings.ReplaceAll(s, `\(`, `(`) }
+
+// letterCase changes the case of tags.
+func (t *telegraf) letterCase(b *block, n *node, notes *[]note) {
+	for _, m := range n.pairs() {
+		jq := map[string]string{"lowercase": "ascii_downcase", "uppercase": "ascii_upcase"}[m.key]
+		for _, r := range m.value.list() {
+			if jq == "" || !r.has("tag") {
+				t.out.lose(notes, r.line, "processors.strings", "the rule has no counterpart: write it into the expression of the label")
+				continue
+			}
+			for i := range b.tags {
+				if b.tags[i].name == r.str("tag") && !b.tags[i].constant {
+					b.tags[i].value = "(" + b.tags[i].value + " | " + jq + ")"
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,427 @@
+package infer
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/collectington/collectington/agent/document"
+)
+
+// role is what the values of a column are good for.
+type role int
+
+// The roles of columns.
+const (
+	nothing  role = iota // says nothing: always null, or of mixed kinds
+	measure              // numbers to measure
+	flag                 // true and false
+	moment               // times
+	label                // few texts: a label
+	naming               // texts that tell the items apart: a label where there are few items
+	identity             // ids: they count an event once, and are no label
+	address              // URLs, addresses, paths, hashes
+	prose                // free text
+	place                // coordinates
+	paging               // the API's own bookkeeping: pages and limits
+	unitName             // the unit of another column
+)
+
+func (r role) String() string {
+	return [...]string{"nothing", "number", "true or false", "time", "label", "name", "id", "address", "free text", "place", "page", "unit"}[r]
+}
+
+// column is a field of the items of a frame.
+type column struct {
+	keys    []string
+	around  []string // the keys of the object that the lists of the frame stand side by side in
+	path    string   // in what the frame's items gives
+	cell    func(*row) cell
+	isKey   bool
+	top     bool // it is of the document, not of an item
+	unnamed bool // its key is only a position
+
+	cells, then []cell // by row, of the last answer and the one before
+	role        role
+	why         string // why it is not a label, or a counter
+	expr        string // the jq of the number
+	guard       string // what select needs so that an item without the number costs nothing; "" = every item has it
+	unit        unit
+	form        timeForm
+	times       []time.Time // zero where there is none
+	numbers     []float64   // NaN where there is none
+	distinct    map[string]int
+	order       []string // the distinct texts, by their first place
+	absent      int      // values that are null or missing
+	counter     bool
+	moved       bool
+	state       bool
+}
+
+// name returns the words of the column's keys, without those that say nothing.
+func (c *column) name() []string {
+	var out []string
+	for i, key := range c.keys {
+		if isGeneric(key) && (i < len(c.keys)-1 || i > 0 && has(words(key), "value", "values")) || i < len(c.keys)-3 {
+			continue
+		}
+		out = append(out, words(key)...)
+	}
+	return out
+}
+
+// last returns the words of the column's own key. For a key such as value it is that of the object around it.
+func (c *column) last() []string {
+	for i := len(c.keys) - 1; i >= 0; i-- {
+		if w := words(c.keys[i]); len(w) > 0 && (!isGeneric(c.keys[i]) || i == 0) {
+			return w
+		}
+	}
+	return nil
+}
+
+// title returns what a column is in the document, for people.
+func (c *column) title() string {
+	if len(c.around) > 0 || strings.HasPrefix(c.path, ".[") && len(c.keys) > 0 && !c.unnamed {
+		return pathOf("", slices.Concat(c.around, c.keys))
+	}
+	return oneLine(cmp.Or(c.path, "."))
+}
+
+// scope returns the words that say what a label is: those of its key, and of the object around it where its key is name.
+func (c *column) scope() []string {
+	w := c.last()
+	if n := len(c.keys); n > 1 && has(words(c.keys[n-1]), "name", "id", "title", "login", "label", "value", "key", "display") {
+		w = append(words(c.keys[n-2]), w...)
+	}
+	return w
+}
+
+// load reads the column's values.
+func (f *frame) load(roots []document.Value) {
+	for answer, root := range roots {
+		f.n, f.outerOf = 0, nil
+		numbers := map[*row]string{}
+		f.each(root, func(r *row) bool {
+			f.n++
+			if r.outer != nil {
+				if numbers[r.outer] == "" {
+					numbers[r.outer] = strconv.Itoa(len(numbers) + 1)
+				}
+				f.outerOf = append(f.outerOf, numbers[r.outer])
+			}
+			for _, c := range f.columns {
+				v := c.cell(r)
+				if answer == len(roots)-1 {
+					c.cells = append(c.cells, v)
+				} else {
+					c.then = append(c.then, v)
+				}
+			}
+			return true
+		})
+	}
+	for _, c := range f.columns {
+		c.classify()
+	}
+}
+
+// classify finds out what a column is good for.
+func (c *column) classify() {
+	kinds := [7]int{}
+	c.distinct = map[string]int{}
+	for _, v := range c.cells {
+		kinds[v.kind]++
+		if v.kind == document.Null {
+			c.absent++
+			continue
+		}
+		if c.distinct[v.text]++; c.distinct[v.text] == 1 {
+			c.order = append(c.order, v.text)
+		}
+	}
+	for _, v := range c.then {
+		kinds[v.kind]++
+	}
+	bools, present := kinds[document.True]+kinds[document.False], len(c.cells)-c.absent
+	switch {
+	case present == 0:
+		c.why = "always null"
+	case bools > 0 && c.top && isPaging(c.keys):
+		c.role, c.why = paging, "about pages"
+	case bools > 0 && kinds[document.Number]+kinds[document.String] == 0:
+		c.role, c.expr = flag, c.path
+		if c.absent > 0 {
+			c.guard = c.path + " != null"
+		}
+	case bools > 0 || kinds[document.Array]+kinds[document.Object] > 0:
+		c.why = "values of several kinds"
+	case kinds[document.String] == 0:
+		c.classifyNumbers()
+	default:
+		c.classifyTexts()
+	}
+	if c.role == measure {
+		c.readNumbers()
+	}
+}
+
+// classifyNumbers tells times, ids and codes from numbers to measure.
+func (c *column) classifyNumbers() {
+	w := c.last()
+	if (namesTime(w) || c.unnamed && len(c.order) == len(c.cells) && len(c.cells) > 1) && c.timesOfNumbers() {
+		return
+	}
+	integers := !slices.ContainsFunc(c.order, func(s string) bool { return strings.ContainsAny(s, ".eE") })
+	switch {
+	case c.isKey && integers:
+		c.role = naming
+	case isID(w) && integers:
+		c.role, c.why = identity, "an id"
+	case isPlace(w):
+		c.role, c.why = place, "a place"
+	case c.top && isPaging(c.keys):
+		c.role, c.why = paging, "about pages"
+	case isCodeName(w) && integers && len(c.order) <= maxValues:
+		c.role = label
+	case isFixed(w), isCodeName(w) && integers && len(c.order) > maxValues || has(w, "code"):
+		c.role, c.why = nothing, "fixed"
+	default:
+		c.role, c.expr = measure, c.path
+		if c.absent > 0 {
+			c.guard = c.path + " != null"
+		}
+	}
+}
+
+// timesOfNumbers reads Unix times, and reports whether all values are some.
+func (c *column) timesOfNumbers() bool {
+	form := noTime
+	times := make([]time.Time, len(c.cells))
+	for i, v := range c.cells {
+		if v.kind == document.Null || v.text == "0" {
+			continue
+		}
+		n, ok := document.ParseNumber(v.text)
+		t, f := numberTime(n)
+		if !ok || f == noTime || form != noTime && f != form {
+			return false
+		}
+		form, times[i] = f, t
+	}
+	if form == noTime {
+		return false
+	}
+	c.role, c.form, c.times = moment, form, times
+	return true
+}
+
+// classifyTexts tells numbers in texts, times, names, labels and free texts apart.
+func (c *column) classifyTexts() {
+	w := c.last()
+	switch {
+	case c.numbersInTexts(w), c.timesInTexts(), c.amountsInTexts(w):
+		return
+	}
+	longest, spaces, addresses, machine := 0, 0, 0, 0
+	for _, text := range c.order {
+		longest = max(longest, len(text))
+		if strings.Count(text, " ") > 3 || strings.ContainsAny(text, "\n\r") {
+			spaces++
+		}
+		if looksURL.MatchString(text) {
+			addresses++
+		}
+		if isRandom(text) {
+			machine++
+		}
+	}
+	most := func(n int) bool { return 2*n > len(c.order) }
+	present := len(c.cells) - c.absent
+	few := len(c.order) <= maxValues && (2*len(c.order) <= present || present <= 10 && len(c.order) < present || isLabelName(c.scope()))
+	switch {
+	case c.isKey:
+		c.role = naming
+	case looksIP.MatchString(c.order[0]):
+		c.role, c.why = naming, "addresses"
+	case most(addresses) || has(w, "url", "uri", "href", "link", "avatar", "email", "sha", "hash", "md5", "etag", "path"):
+		c.role, c.why = address, "addresses"
+	case isID(w) && !few || most(machine):
+		c.role, c.why = identity, "ids"
+	case longest > 60 || most(spaces) || isProse(w) && !few:
+		c.role, c.why = prose, "free text"
+	case isID(w):
+		c.role, c.why = identity, "ids"
+	case few && !isProse(w):
+		c.role, c.state = label, isStateName(w)
+	default:
+		c.role, c.why = naming, "texts"
+	}
+}
+
+// numbersInTexts reports whether the texts are numbers, but for some that stand for none.
+func (c *column) numbersInTexts(w []string) bool {
+	numbers, none := 0, 0
+	for _, text := range c.order {
+		switch {
+		case isNumber(text):
+			numbers++
+		case isNone(text):
+			none++
+		default:
+			return false
+		}
+	}
+	if numbers == 0 || isID(w) || isVersion(w) || isCodeName(w) || c.isKey || isProse(w) {
+		return false
+	}
+	if namesTime(w) && none == 0 && c.timesOfNumbers() {
+		c.form = timeForm(strings.Replace("| tonumber"+strings.TrimPrefix(string(c.form), "."), "| tonumber", ". | tonumber", 1))
+		return true
+	}
+	if isPlace(w) || c.top && isPaging(c.keys) {
+		c.role, c.why = place, "a place"
+		return true
+	}
+	c.role, c.expr = measure, c.path
+	switch {
+	case none > 0:
+		c.guard = "(" + c.path + " | tonumber?)"
+	case c.absent > 0:
+		c.guard = c.path + " != null"
+	}
+	return true
+}
+
+// timesInTexts reports whether all texts are times in one form.
+func (c *column) timesInTexts() bool {
+	form := noTime
+	times := make([]time.Time, len(c.cells))
+	for i, v := range c.cells {
+		if v.kind == document.Null || v.text == "" {
+			continue
+		}
+		t, f := textTime(v.text)
+		if f == noTime || form != noTime && f != form {
+			return false
+		}
+		form, times[i] = f, t
+	}
+	if form == noTime {
+		return false
+	}
+	c.role, c.form, c.times = moment, form, times
+	return true
+}
+
+// amountsInTexts reports whether the texts are numbers with one unit, such as "-53 dBm", or spans such as "3d 4h".
+func (c *column) amountsInTexts(w []string) bool {
+	if isID(w) || isVersion(w) || isProse(w) || c.isKey {
+		return false
+	}
+	allSpans, allAmounts, some, none, comma := true, true, 0, 0, false
+	suffix := ""
+	for _, text := range c.order {
+		if isNone(text) {
+			none++
+			continue
+		}
+		allSpans = allSpans && spans.MatchString(strings.ToLower(text))
+		m := amount.FindStringSubmatch(text)
+		if m == nil || some > 0 && suffix != m[1]+m[3] {
+			allAmounts = false
+		} else {
+			suffix = m[1] + m[3]
+			comma = comma || strings.Contains(m[2], ",")
+		}
+		some++
+	}
+	switch {
+	case some == 0:
+		return false
+	case allSpans:
+		c.expr = "[" + c.path + ` | ascii_downcase | scan("([0-9.]+) *([dhms])") | (.[0] | tonumber) * {d: 86400, h: 3600, m: 60, s: 1}[.[1]]] | add`
+		c.unit = unit{name: "seconds"}
+	case allAmounts && !comma:
+		c.expr = c.path + ` | capture("(?<n>-?[0-9]*[.]?[0-9]+)").n | tonumber`
+		c.unit = unitOfText(suffix)
+	case allAmounts:
+		c.expr = c.path + ` | gsub(","; "") | capture("(?<n>-?[0-9]*[.]?[0-9]+)").n | tonumber`
+		c.unit = unitOfText(suffix)
+	default:
+		return false
+	}
+	c.role = measure
+	switch {
+	case none > 0:
+		c.guard = "(" + c.path + ` // "" | test("[0-9]"))`
+	case c.absent > 0:
+		c.guard = c.path + " != null"
+	}
+	return true
+}
+
+// readNumbers reads the numbers, and finds out how they moved from one answer to the next.
+func (c *column) readNumbers() {
+	c.numbers = numbersOf(c.cells)
+	before := numbersOf(c.then)
+	rose, fell := 0, 0
+	if len(before) == len(c.numbers) {
+		for i, n := range c.numbers {
+			switch {
+			case n > before[i]:
+				rose++
+			case n < before[i]:
+				fell++
+			}
+		}
+	}
+	c.moved = rose+fell > 0
+	whole := true
+	for _, n := range c.numbers {
+		if n < 0 || n != math.Trunc(n) {
+			whole = whole && math.IsNaN(n)
+		}
+	}
+	w := c.name()
+	switch {
+	case !whole || fell > 0 || isGaugeName(w):
+	case isCounterName(w):
+		c.counter, c.why = true, "its name is that of a counter"
+	case rose > 0 && isEventName(w):
+		c.counter, c.why = true, "it only rose from one answer to the next"
+	}
+	if c.unit.name == "" {
+		c.unit = unitOfName(c.last())
+	}
+}
+
+func numbersOf(cells []cell) []float64 {
+	out := make([]float64, len(cells))
+	for i, v := range cells {
+		n, ok := document.ParseNumber(strings.TrimSpace(v.text))
+		if m := amount.FindStringSubmatch(v.text); !ok && m != nil {
+			n, ok = document.ParseNumber(strings.ReplaceAll(m[2], ",", ""))
+		}
+		if !ok {
+			n = math.NaN()
+		}
+		out[i] = n
+	}
+	return out
+}
+
+// about returns a few words about the values.
+func (c *column) about() string {
+	out := ""
+	if n := len(c.order); n > 1 {
+		out = ", " + strconv.Itoa(n) + " values"
+	}
+	if c.absent > 0 {
+		out += ", null " + strconv.Itoa(c.absent) + "x"
+	}
+	return out
+}

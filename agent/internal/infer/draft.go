@@ -1,0 +1,114 @@
+package infer
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Bounds on what is proposed.
+const (
+	maxMetrics = 30
+	maxSeries  = 1000 // of all metrics
+	maxOfOne   = 200  // series of one metric
+	maxLabels  = 4
+	maxPerList = 12 // metrics of one list's numbers
+)
+
+// drafted is a metric that is proposed.
+type drafted struct {
+	name      string
+	kind      string // gauge, counter, histogram
+	help      string
+	unit      string
+	items     string
+	value     string
+	labels    []pick
+	duplicate string
+	onceBy    string
+	mapping   [][2]string
+	otherwise string
+	buckets   []string
+	why       string // a comment
+	score     int    // how useful; the least useful are left out first
+	series    int
+}
+
+// pick is a label of a metric.
+type pick struct{ name, expr string }
+
+// guarded returns the jq of the items that fulfil a condition.
+func guarded(items, condition string) string {
+	switch {
+	case condition == "":
+		return items
+	case items == "":
+		return "select(" + condition + ")"
+	}
+	return items + " | select(" + condition + ")"
+}
+
+// plan collects metrics, and what is left out.
+type plan struct {
+	job     string
+	metrics []*drafted
+	left    []string
+	notes   []string // for standard error
+	names   map[string]bool
+	root    *frame
+	clock   time.Time
+}
+
+// propose adds a metric. A name that is taken gets the next number.
+func (p *plan) propose(m *drafted) {
+	if p.names == nil {
+		p.names = map[string]bool{}
+	}
+	if strings.HasPrefix(m.name, "cton_") {
+		m.name = "api_" + m.name
+	}
+	suffix := ""
+	if m.kind == "counter" {
+		m.name = strings.TrimSuffix(m.name, "_total")
+		suffix = "_total"
+	}
+	if m.unit != "" && !strings.HasSuffix(m.name, "_"+m.unit) {
+		m.unit = ""
+	}
+	base := m.name
+	for n := 2; p.names[base+suffix] || p.names[base]; n++ {
+		base = m.name + "_" + string(rune('0'+min(n, 9)))
+		m.unit = ""
+		if n > 9 {
+			p.leaveOut("a metric %s: its name is taken", m.name)
+			return
+		}
+	}
+	m.name = base + suffix
+	p.names[m.name], p.names[base] = true, true
+	p.metrics = append(p.metrics, m)
+}
+
+// trim keeps the most useful metrics within the bounds, in the order in which they were found.
+func (p *plan) trim() {
+	order := slices.Clone(p.metrics)
+	slices.SortStableFunc(order, func(a, b *drafted) int { return cmp.Compare(b.score, a.score) })
+	series := 0
+	kept := map[*drafted]bool{}
+	for _, m := range order {
+		if len(kept) < maxMetrics && series+m.series <= maxSeries {
+			kept[m] = true
+			series += m.series
+		}
+	}
+	var all []*drafted
+	for _, m := range p.metrics {
+		if kept[m] {
+			all = append(all, m)
+			continue
+		}
+		p.leaveOut("%s: %s", m.name, cmp.Or(m.items, ".")+" | "+m.value)
+	}
+	p.metrics = all
+}

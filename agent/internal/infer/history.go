@@ -1,0 +1,129 @@
+package infer
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// over reports whether the list is values over time: of regular times, or of times that only rise or only fall.
+func (l *listing) over(regular bool) bool {
+	if !slices.ContainsFunc(l.columns, func(c *column) bool { return c.role == measure || c.role == flag }) || l.frame.outer != nil && l.frame.outer.n != 1 {
+		return false
+	}
+	for _, c := range l.columns {
+		if c.role != moment || !c.own() || slices.ContainsFunc(c.times, time.Time.IsZero) || len(c.times) < 2 {
+			continue
+		}
+		groups := l.groupsOf(c)
+		if groups == nil && !rising(c.times) {
+			continue
+		}
+		if regular && (groups != nil || !even(c.times) || l.id != nil && !l.onlyMeasures()) || !regular && (l.id != nil && groups == nil) {
+			continue
+		}
+		l.when, l.groups = c, groups
+		return true
+	}
+	return false
+}
+
+// onlyMeasures reports whether the items have nothing but numbers, times and ids.
+func (l *listing) onlyMeasures() bool {
+	return !slices.ContainsFunc(l.columns, func(c *column) bool { return c.role == label || c.role == naming || c.role == prose || c.role == flag })
+}
+
+// groupsOf returns the labels by which the times are of several series, nil if they are of one.
+func (l *listing) groupsOf(when *column) []*column {
+	if len(when.order) == len(when.cells) {
+		return nil
+	}
+	for _, c := range l.columns {
+		if (c.role == label || c.role == naming) && !c.state && c.absent == 0 && len(c.order) <= maxOfOne && len(c.order) < l.n && l.distinguishes([]*column{c, when}) {
+			return []*column{c}
+		}
+	}
+	return nil
+}
+
+// rising reports whether times only rise, or only fall.
+func rising(times []time.Time) bool {
+	up, down := true, true
+	for i := 1; i < len(times); i++ {
+		up = up && times[i].After(times[i-1])
+		down = down && times[i].Before(times[i-1])
+	}
+	return up || down
+}
+
+// even reports whether there are at least three times with the same distance, by and large.
+func even(times []time.Time) bool {
+	if len(times) < 3 || !rising(times) {
+		return false
+	}
+	var gaps []time.Duration
+	for i := 1; i < len(times); i++ {
+		gaps = append(gaps, times[i].Sub(times[i-1]).Abs())
+	}
+	slices.Sort(gaps)
+	middle := gaps[len(gaps)/2]
+	alike := 0
+	for _, gap := range gaps {
+		if gap >= middle*4/5 && gap <= middle*6/5 {
+			alike++
+		}
+	}
+	return 5*alike >= 4*len(gaps)
+}
+
+// history proposes the newest values that are not in the future.
+func (l *listing) history() {
+	seconds := l.when.form.of(l.when.path)
+	any := slices.ContainsFunc(l.when.times, func(t time.Time) bool { return !t.After(l.now()) })
+	shown := 0
+	for _, c := range l.columns {
+		if c.role != measure && c.role != flag || c == l.when {
+			continue
+		}
+		if shown++; shown > maxPerList {
+			l.leaveOut("%s of %s: a number more", c.path, l.items)
+			continue
+		}
+		condition, pickOne := seconds+" <= now", "max_by"+argument(seconds)
+		if !any {
+			condition, pickOne = "", "min_by"+argument(seconds)
+		}
+		if c.guard != "" {
+			condition = strings.TrimPrefix(condition+" and "+c.guard, " and ")
+		}
+		items := "[" + guarded(l.items, condition) + "]"
+		series := 1
+		labels := slices.Clone(l.outer)
+		if len(l.groups) > 0 {
+			items += " | group_by(" + l.groups[0].path + ")[]"
+			labels = l.labels(l.groups...)
+			series = len(l.groups[0].order)
+		}
+		items += " | " + pickOne + " // empty"
+		held := *c
+		held.guard = ""
+		name := l.columnName(c)
+		if c.role == flag {
+			l.propose(&drafted{name: name, kind: "gauge", help: "1 if " + c.title() + " is true, else 0.", items: items, value: c.path, labels: labels, score: 60, series: series})
+			continue
+		}
+		l.number(&held, items, name, labels, "", 74, series)
+		l.metrics[len(l.metrics)-1].help = "The newest number at " + c.title() + " that is not in the future."
+		l.metrics[len(l.metrics)-1].why = ""
+	}
+	if !any {
+		l.note("  all times of %s are in the future: the first one is taken", l.items)
+	}
+}
+
+func argument(expr string) string {
+	if strings.HasPrefix(expr, "(") && strings.HasSuffix(expr, ")") {
+		return expr
+	}
+	return "(" + expr + ")"
+}

@@ -1,0 +1,547 @@
+package infer
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/collectington/collectington/agent/document"
+)
+
+// listing is a list whose metrics are to be proposed.
+type listing struct {
+	*plan
+	*frame
+	noun     string
+	outer    []pick // labels of the items around it
+	kind     kindOf
+	identity []*column // that tell the items apart
+	context  []*column // further labels of each item
+	when     *column   // of history
+	groups   []*column // of history: one series each
+	from, to *column   // times between which an event lasts
+	id       *column   // of events
+	used     map[*column]bool
+}
+
+// recognize finds out what the list is.
+func (l *listing) recognize() {
+	l.parallelUnits(l.frame)
+	l.used = map[*column]bool{}
+	l.from, l.to = l.lasting()
+	l.id = l.eventID()
+	named := l.named()
+	regular := l.over(true)
+	switch {
+	case regular && (named == nil || !named.isKey && nameRank(named.last()) == nameRank(nil)):
+		l.kind = history
+	case l.to != nil && l.frame.outer == nil && !named.isKeyed():
+		l.kind = events
+	case named != nil && l.n <= maxOfOne:
+		l.kind, l.identity = things, []*column{named}
+	case l.over(false):
+		l.kind = history
+	case l.id != nil && l.hasBirth():
+		l.kind = events
+	case l.id != nil && l.n <= maxOfOne && !slices.ContainsFunc(l.id.order, func(s string) bool { return isRandom(s) || isNumber(s) }):
+		l.kind, l.identity = things, []*column{l.id}
+	case l.n <= maxOfOne && l.combined():
+		l.kind = things
+	case l.n <= maxOfOne && l.ordinal():
+		l.kind = things
+	default:
+		l.kind = sums
+	}
+	if l.kind == things {
+		l.context = l.scopes()
+	}
+}
+
+func (c *column) isKeyed() bool { return c != nil && c.isKey }
+
+// machine reports whether most names look like ids that a machine made.
+func machine(names []string) bool {
+	made := 0
+	for _, name := range names {
+		digits := 0
+		for _, r := range name {
+			if r >= '0' && r <= '9' {
+				digits++
+			}
+		}
+		if isRandom(name) || digits >= 4 {
+			made++
+		}
+	}
+	return 2*made > len(names)
+}
+
+// own reports whether a column describes the item itself, not a thing within it.
+func (c *column) own() bool {
+	for _, key := range c.keys[:max(len(c.keys)-1, 0)] {
+		if !isGeneric(key) && !has([]string{strings.ToLower(key)}, "info", "device", "spec", "details", "general", "metric", "tags", "labels") {
+			return false
+		}
+	}
+	return true
+}
+
+// named returns the column that names the items, nil if there is none.
+func (l *listing) named() *column {
+	var best *column
+	rank := func(c *column) int {
+		if c.isKey && machine(c.order) {
+			return 1 // a name is better
+		}
+		if c.isKey {
+			return -1
+		}
+		return nameRank(c.last())
+	}
+	for _, c := range l.columns {
+		if c.role != naming && c.role != label || !l.distinguishes([]*column{c}) || !c.own() || isProse(c.last()) {
+			continue
+		}
+		if rank(c) == nameRank(nil) && (c.role != naming && scopeRank(c.scope()) == len(scopes()) || isStateName(c.last()) || l.hasBirth()) {
+			continue
+		}
+		if best == nil || rank(c) < rank(best) {
+			best = c
+		}
+	}
+	return best
+}
+
+// distinguishes reports whether no two items have the same values, those of one outer item where there are some.
+func (l *listing) distinguishes(columns []*column) bool {
+	seen := map[string]bool{}
+	for i := range l.n {
+		key := l.outerKey(i)
+		for _, c := range columns {
+			if i >= len(c.cells) || c.cells[i].kind == document.Null {
+				return false
+			}
+			key += "\x00" + c.cells[i].text
+		}
+		if seen[key] {
+			return false
+		}
+		seen[key] = true
+	}
+	return l.n > 0
+}
+
+// outerKey tells the outer items of rows apart.
+func (l *listing) outerKey(i int) string {
+	if i < len(l.frame.outerOf) {
+		return l.frame.outerOf[i]
+	}
+	return ""
+}
+
+// combined finds two or three labels that tell the items apart together.
+func (l *listing) combined() bool {
+	var all []*column
+	for _, c := range l.columns {
+		if (c.role == naming || c.role == label) && !isProse(c.last()) && c.absent == 0 && !c.state {
+			all = append(all, c)
+		}
+	}
+	if len(all) > 12 {
+		all = all[:12]
+	}
+	for i, a := range all {
+		for _, b := range all[i+1:] {
+			if l.distinguishes([]*column{a, b}) {
+				l.identity = []*column{a, b}
+				return true
+			}
+		}
+	}
+	return len(l.outer) > 0 && l.n > 0 && l.distinguishes(nil)
+}
+
+// ordinal takes a small number as the name of an item, as of the ports of a switch.
+func (l *listing) ordinal() bool {
+	for _, c := range l.columns {
+		whole := !slices.ContainsFunc(c.order, func(s string) bool { return len(s) > 3 || !isNumber(s) || strings.ContainsAny(s, ".-") })
+		named := has(c.last(), "port", "index", "slot", "channel", "id", "number", "position", "core", "cpu", "bay", "phase", "zone", "unit", "fan", "line")
+		if whole && named && c.own() && len(c.order) <= 64 && l.distinguishes([]*column{c}) && (l.frame.outer != nil || !l.hasBirth()) {
+			l.identity = []*column{c}
+			return true
+		}
+	}
+	return false
+}
+
+// hasBirth reports whether items have a time at which they came to be.
+func (l *listing) hasBirth() bool {
+	return slices.ContainsFunc(l.columns, func(c *column) bool {
+		return c.role == moment && len(c.order) > 1 && c.own() && !has(c.last(), "last", "updated", "modified", "seen", "expires", "heartbeat", "pushed", "checked")
+	})
+}
+
+// eventID returns the column that counts an event once.
+func (l *listing) eventID() *column {
+	var found *column
+	for _, c := range l.columns {
+		if c.role == identity && c.own() && l.distinguishes([]*column{c}) && !has(c.last(), "hash", "sha", "etag", "token", "ref") && (found == nil || len(c.keys) < len(found.keys)) {
+			found = c
+		}
+	}
+	return found
+}
+
+// lasting returns the times between which an event lasts.
+func (l *listing) lasting() (from, to *column) {
+	begins := []string{"started", "start", "begin", "begins", "began", "triggered", "created", "opened", "queued", "submitted", "received", "from"}
+	ends := []string{"resolved", "closed", "finished", "completed", "completion", "ended", "end", "stopped", "merged", "done"}
+	find := func(list []string) *column {
+		for _, word := range list {
+			for _, c := range l.columns {
+				if c.role == moment && c.own() && has(c.last(), word) && !has(c.last(), "expected", "planned", "scheduled", "due", "period", "last") {
+					return c
+				}
+			}
+		}
+		return nil
+	}
+	from, to = find(begins), find(ends)
+	if from == nil || to == nil || from == to {
+		return nil, nil
+	}
+	pairs := 0
+	for i, end := range to.times {
+		if end.IsZero() || from.times[i].IsZero() {
+			continue
+		}
+		pairs++
+		if end.Before(from.times[i]) || end.After(l.now().Add(time.Minute)) {
+			return nil, nil
+		}
+	}
+	if pairs == 0 || l.adjoin(from, to) {
+		return nil, nil
+	}
+	return from, to
+}
+
+// adjoin reports whether each item begins where another ends, as hours of a day do: these are no events.
+func (l *listing) adjoin(from, to *column) bool {
+	starts := map[int64]bool{}
+	for _, t := range from.times {
+		starts[t.Unix()] = true
+	}
+	touching := 0
+	for _, t := range to.times {
+		if !t.IsZero() && starts[t.Unix()] {
+			touching++
+		}
+	}
+	return l.n > 1 && 2*touching >= l.n-1
+}
+
+// scopes returns labels that group the things: those with few values that do not change.
+func (l *listing) scopes() []*column {
+	var all []*column
+	for _, c := range l.columns {
+		if c.role == label && !c.state && !slices.Contains(l.identity, c) && scopeRank(c.scope()) < len(scopes()) && len(c.order) > 1 && len(all) < 2 && c.cells[0].kind == document.String {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// labelName returns the name of a label.
+func (l *listing) labelName(c *column) string {
+	w := c.name()
+	if len(c.keys) > 2 {
+		w = c.scope()
+	}
+	if n := len(w); n > 1 && has(w[n-1:], "name", "id", "key", "title", "label", "login") {
+		w = w[:n-1]
+	}
+	if slices.Contains(l.identity, c) && c.own() && (has(c.last(), "name", "id", "key", "uid", "uuid", "label") || c.isKey) {
+		switch {
+		case c.keys[0] == "index":
+			return "index"
+		case l.frame.by != "":
+			return l.frame.by
+		case l.onlyValues() && c.isKey && !slices.ContainsFunc(c.order, func(s string) bool { return len(s) != 3 || !isCode(s) }):
+			return "currency"
+		case l.onlyValues():
+			return "name"
+		case l.noun != "":
+			return join(l.noun)
+		}
+	}
+	return join(w...)
+}
+
+// onlyValues reports whether the items are plain values.
+func (l *listing) onlyValues() bool {
+	return !slices.ContainsFunc(l.columns, func(c *column) bool {
+		return !slices.Contains(l.identity, c) && slices.ContainsFunc(c.keys, func(key string) bool { return !isGeneric(key) })
+	})
+}
+
+// labels returns the labels of columns, after those of the items around.
+func (l *listing) labels(columns ...*column) []pick {
+	all := slices.Clone(l.outer)
+	for _, c := range columns {
+		name := l.labelName(c)
+		if slices.ContainsFunc(all, func(p pick) bool { return p.name == name }) {
+			name = join(l.noun, name)
+		}
+		if slices.ContainsFunc(all, func(p pick) bool { return p.name == name }) || strings.HasPrefix(name, "__") {
+			continue
+		}
+		l.used[c] = true
+		expr := c.path
+		if c.absent > 0 {
+			expr += ` // "none"`
+		}
+		all = append(all, pick{name, cmp.Or(expr, ".")})
+	}
+	return all
+}
+
+// counting returns the labels by which items are counted: few values, the most telling first, no two that say the same.
+func (l *listing) counting() []*column {
+	var all []*column
+	for _, c := range l.columns {
+		several := len(c.order) > 1 || c.absent > 0 || c.state
+		near := c.own() || len(c.scope()) > len(c.last()) || has(c.last(), "status", "state", "phase", "type", "brand")
+		if c.role == label && several && len(c.order) > 0 && near {
+			all = append(all, c)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *column) int { return cmp.Compare(scopeRank(a.scope()), scopeRank(b.scope())) })
+	var out []*column
+	for _, c := range all {
+		if slices.ContainsFunc(out, func(o *column) bool { return sameText(o, c) }) {
+			continue
+		}
+		if next := append(slices.Clone(out), c); len(out) < maxLabels && l.combinations(next) <= maxOfOne/2 {
+			out = next
+		} else {
+			l.leaveOut("%s of %s: a label more%s", c.path, l.items, c.about())
+		}
+	}
+	return out
+}
+
+// combinations returns how many combinations of values there are.
+func (l *listing) combinations(columns []*column) int {
+	seen := map[string]bool{}
+	for i := range l.n {
+		key := ""
+		for _, c := range columns {
+			key += "\x00" + c.cells[i].text
+		}
+		seen[key] = true
+	}
+	return len(seen)
+}
+
+// sameText reports whether two columns say the same in other words.
+func sameText(a, b *column) bool {
+	related := len(a.keys) > 1 && len(b.keys) > 1 && a.keys[0] == b.keys[0] || has(a.last(), b.last()...)
+	if len(a.order) != len(b.order) || len(a.order) < 2 || !related && len(a.cells) < 20 {
+		return false
+	}
+	there, back := map[string]string{}, map[string]string{}
+	for i, v := range a.cells {
+		w := b.cells[i]
+		if other, known := there[v.text]; known && other != w.text {
+			return false
+		}
+		if other, known := back[w.text]; known && other != v.text {
+			return false
+		}
+		there[v.text], back[w.text] = w.text, v.text
+	}
+	return true
+}
+
+// count proposes the number of items, by what has few values.
+func (l *listing) count(score int) {
+	name := join(pluralOf(l.noun))
+	if l.frame.outer != nil {
+		name = join(l.outerNoun(), pluralOf(l.noun))
+	}
+	columns := l.counting()
+	m := &drafted{name: name, kind: "gauge", help: "How many there are.", score: score, series: max(1, l.combinations(columns)) * max(1, l.outerRows())}
+	if len(columns) == 0 && l.frame.outer == nil && l.list != "" {
+		m.value = l.list + " | length"
+		m.series = 1
+	} else {
+		m.items, m.value, m.duplicate = l.items, "1", "count"
+		m.labels = l.labels(columns...)
+	}
+	l.propose(m)
+}
+
+func (l *listing) outerNoun() string {
+	if l.frame.outer != nil {
+		return l.frame.outer.noun
+	}
+	return ""
+}
+
+func (l *listing) outerRows() int {
+	if l.frame.outer != nil {
+		return l.frame.outer.n
+	}
+	return 1
+}
+
+// columnName returns the name of the metric of a column.
+func (l *listing) columnName(c *column) string {
+	if c.isKey || len(c.name()) == 0 {
+		return join(l.outerNoun(), l.noun)
+	}
+	w := c.name()
+	if len(w) == 1 && has(w, "value", "values", "data", "number", "result") {
+		w = nil
+	}
+	return join(append([]string{l.outerNoun(), l.noun}, w...)...)
+}
+
+// things proposes a series for each item and number.
+func (l *listing) things() {
+	labels := l.labels(append(slices.Clone(l.identity), l.context...)...)
+	score, shown := 70-10*(l.depth-1), 0
+	for _, c := range l.columns {
+		if slices.Contains(l.identity, c) || slices.Contains(l.context, c) {
+			continue
+		}
+		name := l.columnName(c)
+		switch c.role {
+		case measure:
+			if shown++; shown <= maxPerList {
+				l.number(c, l.items, name, labels, "", score, l.n)
+			} else {
+				l.leaveOut("%s of %s: a number more", c.path, l.items)
+			}
+		case flag:
+			l.propose(&drafted{name: name, kind: "gauge", help: "1 if " + c.path + " is true, else 0.", items: guarded(l.items, c.guard), value: c.path, labels: labels, score: score - 10, series: l.n})
+		case moment:
+			l.age(c, l.items, name, labels, l.n)
+		case label:
+			if c.state && !slices.Contains(l.context, c) {
+				l.stateOf(c, l.items, name, labels, l.n)
+			}
+		}
+	}
+	if len(l.counting()) > 0 || shown == 0 {
+		l.count(score + 4)
+	}
+}
+
+// counted proposes the number of items, the sums of their numbers, and how long events lasted.
+func (l *listing) counted() {
+	l.count(90 - 10*(l.depth-1))
+	columns := l.counting()
+	labels := l.labels(columns...)
+	if l.to != nil && l.id != nil && l.kind == events {
+		l.duration()
+	} else if l.to != nil {
+		l.leaveOut("the time from %s to %s of %s: no id to count an event once", l.from.path, l.to.path, l.items)
+	}
+	for _, c := range l.columns {
+		if c.role != measure {
+			continue
+		}
+		name := l.columnName(c)
+		switch {
+		case few01(c):
+			l.number(c, l.items, join(pluralOf(l.noun), strings.Join(c.name(), "_")), labels, "sum", 50, l.combinations(columns))
+		case c.unit.name == "seconds" && l.id != nil || l.id != nil && !isAdditive(c.last()) && l.kind == events:
+			l.observed(c, name)
+		case isAdditive(c.last()) || c.unit.name == "bytes":
+			l.number(c, l.items, join(pluralOf(l.noun), strings.Join(c.name(), "_")), labels, "sum", 62, l.combinations(columns))
+		default:
+			l.leaveOut("%s of %s: a number of items that have no name", c.path, l.items)
+		}
+	}
+	for _, c := range l.columns {
+		if c.role == flag {
+			l.propose(&drafted{name: join(pluralOf(l.noun), strings.Join(c.name(), "_")), kind: "gauge", help: "How many have " + c.path + " true.", items: "", value: "[" + l.items + " | select(" + c.path + ")] | length", score: 50, series: 1})
+		}
+	}
+}
+
+// lasted returns the labels of an event's histogram: those that do not change.
+func (l *listing) lasted() []pick {
+	var still []*column
+	for _, c := range l.counting() {
+		if !c.state && len(still) < 2 {
+			still = append(still, c)
+		}
+	}
+	return l.labels(still...)
+}
+
+// duration proposes the time from the begin to the end of events.
+func (l *listing) duration() {
+	var seconds []float64
+	for i, end := range l.to.times {
+		if !end.IsZero() && !l.from.times[i].IsZero() {
+			seconds = append(seconds, end.Sub(l.from.times[i]).Seconds())
+		}
+	}
+	condition := l.to.path
+	if l.from.absent > 0 {
+		condition += " and " + l.from.path
+	}
+	items := guarded(l.items, condition)
+	if l.to.absent == 0 && l.from.absent == 0 {
+		items = l.items
+	}
+	l.used[l.id] = true
+	l.propose(&drafted{
+		name: join(l.noun, "duration") + "_seconds", kind: "histogram", unit: "seconds", help: "Seconds from " + l.from.path + " to " + l.to.path + ".", items: items, onceBy: l.id.path,
+		value: l.to.form.of(l.to.path) + " - " + l.from.form.of(l.from.path), labels: l.lasted(), buckets: buckets(seconds, true), score: 85, series: 10,
+	})
+}
+
+// observed proposes a number of events as a histogram.
+func (l *listing) observed(c *column, name string) {
+	numbers := slices.Clone(c.numbers)
+	l.used[l.id] = true
+	before := len(l.metrics)
+	l.number(c, l.items, name, l.lasted(), "", 64, 10)
+	if len(l.metrics) == before {
+		return
+	}
+	m := l.metrics[len(l.metrics)-1]
+	m.kind, m.onceBy, m.why = "histogram", l.id.path, ""
+	for i := range numbers {
+		numbers[i] *= factorOf(c.unit.factor)
+	}
+	m.buckets = buckets(numbers, c.unit.name == "seconds")
+	if slices.ContainsFunc(numbers, func(n float64) bool { return n < 0 }) || c.counter {
+		l.metrics = l.metrics[:before]
+		l.leaveOut("%s of %s: a number of events", c.path, l.items)
+	}
+}
+
+// few01 reports whether all numbers are 0 or 1.
+func few01(c *column) bool {
+	return slices.Contains(c.order, "0") && !slices.ContainsFunc(c.order, func(s string) bool { return s != "0" && s != "1" })
+}
+
+func factorOf(factor string) float64 {
+	var op string
+	var n float64
+	if _, err := fmt.Sscan(factor, &op, &n); err != nil || n == 0 {
+		return 1
+	}
+	if op == "/" {
+		return 1 / n
+	}
+	return n
+}

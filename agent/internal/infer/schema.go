@@ -1,0 +1,260 @@
+package infer
+
+import (
+	"strings"
+
+	"github.com/collectington/collectington/agent/document"
+)
+
+// Bounds on what is looked at of a document. What lies beyond is named, or counted with the rest.
+const (
+	maxNodes    = 4000 // places in the tree
+	maxMembers  = 400  // of one object, of those whose keys are fields
+	maxNesting  = 12
+	maxRows     = 5000 // items of one list
+	maxDistinct = 1000 // values of one place
+	maxText     = 200  // bytes of a value that are kept
+)
+
+// node is a place in the documents: all values that stand there, in all items of the lists around it.
+type node struct {
+	key      string
+	seen     int // how many values stand here; the parent's objects that lack it are missing
+	kinds    [7]int
+	members  []*node
+	byKey    map[string]*node
+	elem     *node // of lists
+	least    int   // items of the shortest list
+	most     int   // and of the longest
+	distinct map[string]int
+	more     bool // there are more distinct values than are counted
+	order    []string
+	names    bool // an object whose keys are names: elem is the schema of its values
+}
+
+// schema builds the tree of a document's places.
+type schema struct{ nodes int }
+
+// tree returns the merged tree of the documents.
+func tree(roots ...document.Value) *node {
+	s := &schema{}
+	n := &node{}
+	for _, root := range roots {
+		s.add(n, root, 0)
+	}
+	n.findNames()
+	return n
+}
+
+// add adds a value to its place.
+func (s *schema) add(n *node, v document.Value, depth int) {
+	n.seen++
+	n.kinds[v.Kind()]++
+	if depth > maxNesting {
+		return
+	}
+	switch v.Kind() {
+	case document.Object:
+		for key, member := range v.Members {
+			if m := s.member(n, key); m != nil {
+				s.add(m, member, depth+1)
+			}
+		}
+	case document.Array:
+		s.addItems(n, v, depth)
+	case document.Null:
+	default:
+		n.count(clip(v.Text()))
+	}
+}
+
+func (s *schema) addItems(n *node, v document.Value, depth int) {
+	if n.elem == nil {
+		n.elem = &node{}
+		s.nodes++
+	}
+	count := 0
+	for item := range v.Items {
+		if count++; count <= maxRows {
+			s.add(n.elem, item, depth+1)
+		}
+	}
+	if n.kinds[document.Array] == 1 || count < n.least {
+		n.least = count
+	}
+	n.most = max(n.most, count)
+}
+
+// member returns the place of an object's member, nil if there are too many.
+func (s *schema) member(n *node, key string) *node {
+	if m := n.byKey[key]; m != nil {
+		return m
+	}
+	if s.nodes >= maxNodes || len(n.members) >= maxMembers {
+		n.more = true
+		return nil
+	}
+	s.nodes++
+	m := &node{key: strings.Clone(key)}
+	if n.byKey == nil {
+		n.byKey = map[string]*node{}
+	}
+	n.byKey[m.key] = m
+	n.members = append(n.members, m)
+	return m
+}
+
+func (n *node) count(text string) {
+	if _, known := n.distinct[text]; !known {
+		if len(n.distinct) >= maxDistinct {
+			n.more = true
+			return
+		}
+		if n.distinct == nil {
+			n.distinct = map[string]int{}
+		}
+		text = strings.Clone(text)
+		n.order = append(n.order, text)
+	}
+	n.distinct[text]++
+}
+
+// kind returns the kind of the values that are not null, false if there are several. True and false are one kind.
+func (n *node) kind() (document.Kind, bool) {
+	found := document.Null
+	for k := document.False; k <= document.Object; k++ {
+		if n.kinds[k] == 0 || k == document.True && found == document.False {
+			continue
+		}
+		if found != document.Null {
+			return found, false
+		}
+		found = k
+	}
+	return found, true
+}
+
+// is reports whether all values that are not null have the kind.
+func (n *node) is(kind document.Kind) bool {
+	k, one := n.kind()
+	return one && k == kind
+}
+
+// findNames finds the objects whose keys are names, not fields, and merges their values.
+func (n *node) findNames() {
+	if n.elem != nil {
+		n.elem.findNames()
+	}
+	if n.is(document.Object) && keysAreNames(n) {
+		n.names = true
+		n.elem = &node{}
+		for _, m := range n.members {
+			n.elem.merge(m)
+		}
+		n.least, n.most = len(n.members), len(n.members)
+		n.elem.findNames()
+		return
+	}
+	for _, m := range n.members {
+		m.findNames()
+	}
+}
+
+// merge adds all that is known of another place.
+func (n *node) merge(o *node) {
+	n.seen += o.seen
+	for k, count := range o.kinds {
+		n.kinds[k] += count
+	}
+	for _, text := range o.order {
+		n.count(text)
+		n.distinct[text] += o.distinct[text] - 1
+	}
+	n.more = n.more || o.more
+	if o.elem != nil {
+		if n.elem == nil {
+			n.elem, n.least = &node{}, o.least
+		}
+		n.elem.merge(o.elem)
+		n.least, n.most = min(n.least, o.least), max(n.most, o.most)
+	}
+	for _, m := range o.members {
+		mine := n.byKey[m.key]
+		if mine == nil {
+			mine = &node{key: m.key}
+			if n.byKey == nil {
+				n.byKey = map[string]*node{}
+			}
+			n.byKey[m.key] = mine
+			n.members = append(n.members, mine)
+		}
+		mine.merge(m)
+	}
+}
+
+// keysAreNames reports whether the keys of an object are names of things of one kind, as in {"EUR": {…}, "USD": {…}}.
+func keysAreNames(n *node) bool {
+	if len(n.members) < 2 {
+		return false
+	}
+	var kind document.Kind
+	for i, m := range n.members {
+		k, one := m.kind()
+		if !one || i > 0 && k != kind || k == document.Null {
+			return false
+		}
+		kind = k
+	}
+	switch kind {
+	case document.Object:
+		return alike(n.members)
+	case document.Number:
+		return namesOfNumbers(n)
+	}
+	return false
+}
+
+// alike reports whether objects have the same members, by and large: those of most are at least two thirds of all.
+func alike(objects []*node) bool {
+	all := map[string]int{}
+	for _, o := range objects {
+		for _, m := range o.members {
+			all[m.key]++
+		}
+	}
+	shared := 0
+	for _, times := range all {
+		if 2*times >= len(objects)+1 {
+			shared++
+		}
+	}
+	return shared > 0 && 3*shared >= 2*len(all) && (len(objects) > 2 || shared == len(all) || oddKeys(objects))
+}
+
+// namesOfNumbers reports whether an object of numbers maps names to numbers, rather than having fields.
+func namesOfNumbers(n *node) bool {
+	plural := len(n.members) >= 3 && isPlural(n.key) || strings.HasPrefix(strings.ToLower(n.key), "by") && len(n.key) > 2
+	return oddKeys(n.members) || plural || len(n.members) > 40
+}
+
+// oddKeys reports whether keys look like codes, dates or addresses: no field is called so.
+func oddKeys(members []*node) bool {
+	codes, odd := 0, 0
+	for _, m := range members {
+		switch {
+		case isCode(m.key):
+			codes++
+		case !isIdentifier(m.key):
+			odd++
+		}
+	}
+	return codes == len(members) && len(members) >= 3 || 2*(odd+codes) > len(members) && odd > 0
+}
+
+// clip cuts a value to what is kept of it.
+func clip(text string) string {
+	if len(text) > maxText {
+		return strings.ToValidUTF8(text[:maxText], "") + "…"
+	}
+	return text
+}

@@ -1,0 +1,131 @@
+package infer
+
+import (
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/agent/jq"
+)
+
+// timeForm is a way to write times, with the jq that reads it.
+type timeForm string
+
+// The forms of times.
+const (
+	noTime     timeForm = ""
+	rfc3339    timeForm = "timestamp"
+	zoneless   timeForm = `. + "Z" | timestamp`
+	minutes    timeForm = `. + ":00Z" | timestamp`
+	minutesZ   timeForm = `sub("Z$"; ":00Z") | timestamp`
+	dateOnly   timeForm = `. + "T00:00:00Z" | timestamp`
+	httpDate   timeForm = `strptime("%a, %d %b %Y %H:%M:%S GMT") | mktime`
+	mailDate   timeForm = `strptime("%a, %d %b %Y %H:%M:%S %z") | mktime`
+	unix       timeForm = "."
+	unixMillis timeForm = ". / 1000"
+	unixMicros timeForm = ". / 1000000"
+	unixNanos  timeForm = ". / 1000000000"
+)
+
+// of returns the jq of the Unix seconds of what path selects.
+func (f timeForm) of(path string) string {
+	switch f {
+	case unix:
+		return path
+	case unixMillis, unixMicros, unixNanos:
+		return "(" + path + strings.TrimPrefix(string(f), ".") + ")"
+	case zoneless, minutes, dateOnly:
+		return "(" + path + strings.TrimPrefix(string(f), ".") + ")"
+	}
+	return "(" + path + " | " + string(f) + ")"
+}
+
+// textTime returns the time that a text is, and its form.
+func textTime(text string) (time.Time, timeForm) {
+	if len(text) < 10 || len(text) > 40 {
+		return time.Time{}, noTime
+	}
+	if t, err := jq.ParseTime(text); err == nil {
+		return t, rfc3339
+	}
+	for _, try := range []struct {
+		suffix string
+		form   timeForm
+		length int
+	}{{"Z", zoneless, 0}, {":00Z", minutes, len("2006-01-02T15:04")}, {"T00:00:00Z", dateOnly, len("2006-01-02")}} {
+		if try.length > 0 && len(text) != try.length {
+			continue
+		}
+		if t, err := jq.ParseTime(text + try.suffix); err == nil {
+			return t, try.form
+		}
+	}
+	if whole, ok := strings.CutSuffix(text, "Z"); ok && len(text) == len("2006-01-02T15:04Z") {
+		if t, err := jq.ParseTime(whole + ":00Z"); err == nil {
+			return t, minutesZ
+		}
+	}
+	if t, err := time.Parse(time.RFC1123, text); err == nil && strings.HasSuffix(text, "GMT") {
+		return t, httpDate
+	}
+	if t, err := time.Parse(time.RFC1123Z, text); err == nil {
+		return t, mailDate
+	}
+	return time.Time{}, noTime
+}
+
+// numberTime returns the time that a number is, by its size, and its form: from 2000 to 2100.
+func numberTime(n float64) (time.Time, timeForm) {
+	const from, to = 946684800, 4102444800
+	for _, try := range []struct {
+		per  float64
+		form timeForm
+	}{{1, unix}, {1e3, unixMillis}, {1e6, unixMicros}, {1e9, unixNanos}} {
+		if n >= from*try.per && n < to*try.per {
+			return time.UnixMilli(int64(n / try.per * 1000)).UTC(), try.form
+		}
+	}
+	return time.Time{}, noTime
+}
+
+// namesTime reports whether the words of a key are those of a time.
+func namesTime(w []string) bool {
+	if len(w) == 0 {
+		return false
+	}
+	last := w[len(w)-1]
+	return has([]string{last}, "at", "on", "time", "timestamp", "ts", "date", "datetime", "epoch", "dt", "created", "updated", "modified", "started", "finished", "ended", "begin", "begins",
+		"expires", "expiry", "expiration", "since", "until", "seen", "start", "end", "from", "to", "closed", "opened", "resolved", "completed", "deadline", "due", "heartbeat", "checkin", "after", "before", "sunrise", "sunset", "utc", "published", "lastrun", "timems", "millis", "unix", "generated", "mtime", "ctime", "sync", "boot", "check") ||
+		has(w, "timestamp", "created", "updated", "epoch", "expires", "datetime") || w[0] == "last" && last != "count" || last == "ms" && has(w, "time", "timestamp", "at")
+}
+
+var (
+	looksURL  = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://|^(mailto|data|urn|arn|git@|www\.)|^/[^ ]*/|^[^ @]+@[^ @]+\.[a-z]+$`)
+	looksIP   = regexp.MustCompile(`^[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]+)?$|^[0-9a-fA-F]{0,4}(:[0-9a-fA-F]{0,4}){3,7}$`)
+	looksUUID = regexp.MustCompile(`(?i)^\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?$`)
+	looksHash = regexp.MustCompile(`^(sha[0-9]*:)?([0-9a-f]{7,}|[0-9A-F]{16,})$`)
+	longDigit = regexp.MustCompile(`[0-9]{6,}`)
+	amount    = regexp.MustCompile(`^\s*([$€£¥]?)\s*([-+]?[0-9][0-9,]*(?:\.[0-9]+)?|[-+]?\.[0-9]+)\s*([^\s0-9.,:;/-][^0-9:,;]{0,11})?$`)
+	spans     = regexp.MustCompile(`^(?:[0-9]+(?:\.[0-9]+)?\s*(?:days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)[\s,]*)+$`)
+	random    = regexp.MustCompile(`^[A-Za-z]{1,8}[_-][A-Za-z0-9]{10,}$|^[A-Za-z0-9_-]{20,}$`)
+)
+
+// isRandom reports whether a text looks like an id that a machine made.
+func isRandom(text string) bool {
+	mixed := strings.ContainsAny(text, "0123456789") && strings.IndexFunc(text, func(r rune) bool { return r >= 'A' && r <= 'z' }) >= 0
+	return looksUUID.MatchString(text) || looksHash.MatchString(text) && strings.ContainsAny(text, "0123456789") ||
+		longDigit.MatchString(text) || mixed && random.MatchString(text)
+}
+
+// isNone reports whether a text stands for a value that is not there.
+func isNone(text string) bool {
+	return has([]string{strings.ToLower(strings.TrimSpace(text))}, "", "-", "--", "n/a", "na", "none", "null", "nil", "nan", "unknown", "unavailable", "?")
+}
+
+// isNumber reports whether a text is a number, and not an id or version that looks like one.
+func isNumber(text string) bool {
+	_, ok := document.ParseNumber(text)
+	digits := strings.TrimPrefix(text, "-")
+	return ok && !(len(digits) > 1 && digits[0] == '0' && digits[1] != '.' && digits[1] != 'e')
+}

@@ -1,0 +1,79 @@
+package metric
+
+import (
+	"slices"
+	"sort"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/model"
+)
+
+type exemplarSlabs struct {
+	values slab[dto.Exemplar]
+	lists  slab[*dto.Exemplar]
+}
+
+// Bucket returns the index of the bucket of a classic histogram that has the exemplar, or -1 if another sample has it.
+func (e *Exemplar) Bucket(bounds []float64) int {
+	switch {
+	case e.Sample == 0:
+		return sort.SearchFloat64s(bounds, e.Value)
+	case e.Sample <= len(bounds)+1:
+		return e.Sample - 1
+	}
+	return -1
+}
+
+// maxExemplarTime bounds the timestamps of exemplars, in Unix milliseconds: formats have them in nanoseconds.
+const maxExemplarTime = 9e12
+
+// isPortable reports whether every format can have the exemplar. One that is not is left out.
+func (e *Exemplar) isPortable() bool {
+	isLegacy := func(l Label) bool { return model.LegacyValidation.IsValidLabelName(l.Name) }
+	return e.Time >= 0 && e.Time < maxExemplarTime && len(e.Labels) > 0 && !slices.ContainsFunc(e.Labels, func(l Label) bool { return !isLegacy(l) })
+}
+
+func everyExemplar(*Exemplar) bool { return true }
+
+// newestExemplar returns the message for the newest exemplar of those that fit, or nil. Formats have one for a counter or
+// bucket.
+func (c *Converter) newestExemplar(s *Series, fits func(*Exemplar) bool) *dto.Exemplar {
+	var newest *Exemplar
+	all := s.Exemplars()
+	for i := range all {
+		if e := &all[i]; fits(e) && e.isPortable() && (newest == nil || e.Time >= newest.Time) {
+			newest = e
+		}
+	}
+	if newest == nil {
+		return nil
+	}
+	return c.exemplar(newest)
+}
+
+func (c *Converter) exemplar(e *Exemplar) *dto.Exemplar {
+	m := c.exemplars.values.one()
+	m.Reset()
+	m.Value, m.Timestamp, m.Label = &e.Value, c.start(e.Time), c.pairsOfLabels(e.Labels)
+	return m
+}
+
+// histogramExemplars sets the exemplars of the buckets, and those of a native histogram, which need a timestamp.
+func (c *Converter) histogramExemplars(d *Desc, s *Series, h *dto.Histogram) {
+	for i, b := range h.Bucket {
+		b.Exemplar = c.newestExemplar(s, func(e *Exemplar) bool {
+			return (e.Sample != 0 || s.Histogram().Native == nil) && e.Bucket(d.Buckets) == i
+		})
+	}
+	if h.Schema == nil {
+		return
+	}
+	all := s.Exemplars()
+	list := c.exemplars.lists.some(len(all))[:0]
+	for i := range all {
+		if e := &all[i]; e.Sample == 0 && e.Time != 0 && e.isPortable() {
+			list = append(list, c.exemplar(e))
+		}
+	}
+	h.Exemplars = list
+}

@@ -1,0 +1,66 @@
+// Package environment is a fetcher whose document is an object of environment variables.
+package environment
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources"
+)
+
+//go:embed example.yaml
+var example string
+
+// Kind is the entry in the catalogue.
+var Kind = sources.Kind[sources.Fetcher]{
+	Name:     "environment",
+	Defaults: func() sources.Config[sources.Fetcher] { return &Config{} },
+	Example:  example,
+}
+
+// Config holds the settings.
+type Config struct {
+	Variables []string `yaml:"variables"`
+}
+
+// Validate returns every problem of the settings.
+func (c *Config) Validate() error {
+	if len(c.Variables) == 0 {
+		return setting.Bad("variables", "is required: the names of environment variables, such as [HOME]")
+	}
+	return nil
+}
+
+// New makes the fetcher.
+func (c *Config) New(sources.Env) (sources.Fetcher, error) {
+	return &fetcher{variables: c.Variables}, nil
+}
+
+type fetcher struct {
+	variables []string
+	parser    sources.Parser // its memory is used again for each document
+}
+
+// Fetch reads the variables.
+func (f *fetcher) Fetch(_ context.Context, _ sources.Tick, r sources.Request) (*sources.Document, error) {
+	if !r.IsZero() {
+		return nil, sources.ErrFixedRequest
+	}
+	values := map[string]string{}
+	for _, name := range f.variables {
+		value, ok := os.LookupEnv(name)
+		if !ok {
+			return nil, fmt.Errorf("read environment: %s is not set", name)
+		}
+		values[name] = value
+	}
+	text, err := json.Marshal(values)
+	if err != nil {
+		return nil, fmt.Errorf("read environment: %w", err)
+	}
+	return f.parser.JSON("read environment", text)
+}

@@ -1,0 +1,69 @@
+// Package textfile is a sink that writes a file per job, for the textfile collector of node_exporter.
+package textfile
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sinks"
+)
+
+//go:embed example.yaml
+var example string
+
+// Kind is the entry in the catalogue.
+var Kind = sinks.Kind{Name: "textfile", Defaults: func() sinks.Config { return &Config{} }, Example: example}
+
+// Config holds the settings.
+type Config struct {
+	Directory string `yaml:"directory"`
+}
+
+// Validate returns every problem of the settings.
+func (c *Config) Validate() error {
+	if c.Directory == "" {
+		return setting.Bad("directory", "is required: where the files are written")
+	}
+	return nil
+}
+
+// New makes the sink.
+func (c *Config) New(env sinks.Env) (sinks.Sink, error) {
+	dir := c.Directory
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(env.Dir, dir)
+	}
+	return &sink{dir: dir, stats: env.Stats}, nil
+}
+
+type sink struct {
+	dir   string
+	stats *sinks.Stats
+}
+
+// Write replaces the file of the batch's job.
+func (s *sink) Write(ctx context.Context, b metric.Batch) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var text bytes.Buffer
+	if err := metric.WriteText(&text, b.Families); err != nil {
+		return sinks.Permanent(fmt.Errorf("write job %s: %w", b.Job, err))
+	}
+	file := filepath.Join(s.dir, url.PathEscape(b.Job)+".prom")
+	if err := os.WriteFile(file+".new", text.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("write job %s: %w", b.Job, err)
+	}
+	if err := os.Rename(file+".new", file); err != nil { // so that nobody reads half of a file
+		return fmt.Errorf("write job %s: %w", b.Job, err)
+	}
+	s.stats.Sent.Add(int64(b.Series()))
+	return nil
+}

@@ -1,0 +1,203 @@
+package deliver
+
+import (
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
+)
+
+// A receiver such as Prometheus refuses all of a 1.0 request for one bad sample. The search halves a refused request until
+// each bad sample is alone, so that no good sample stays untried. It pauses after each refusal, and it remembers the series
+// that were refused: those of later requests are sent apart from the others, one of them alone and the rest together.
+
+// maxSearchPause bounds the pause after a refusal. It is short, since the samples behind the request wait for the search.
+const maxSearchPause = 500 * time.Millisecond
+
+// searches reports whether a refused chunk is searched for samples that the receiver accepts.
+func (d *delivery) searches(c *chunk, r response) bool {
+	if r.code != 400 && r.code != 409 && r.code != 413 && r.code != 422 || r.hasWritten || c.isProbe() {
+		return false
+	}
+	switch d.options.Refusals {
+	case Drop:
+		return false
+	case Search:
+		return true
+	}
+	return r.code == 413 || c.protocol == wire.V1 && d.receiver == refusesWhole
+}
+
+// search reduces a refused chunk: it leaves out the zeros that package encode has added, or else splits the chunk. It reports
+// whether there is something to send again.
+func (d *delivery) search(c *chunk, r response) bool {
+	if !d.searches(c, r) || c.suspect {
+		return false
+	}
+	if r.code != 413 {
+		q, err := c.decode()
+		if err != nil {
+			return false
+		}
+		if n := c.leaveOutZeros(q); n > 0 {
+			d.options.Stats.Drop(sinks.Refused, n)
+			d.partlySettled = true
+			return true
+		}
+	}
+	return d.split(c)
+}
+
+// setSuspectsApart divides the first chunk by what earlier searches have found: the series without a refusal, one suspect to
+// try alone, and the other suspects.
+func (d *delivery) setSuspectsApart() {
+	c := d.chunks[0]
+	if d.suspects.empty() {
+		return
+	}
+	q, err := c.decode()
+	if err != nil {
+		return // judged when it is sent
+	}
+	found, alone := d.suspects.in(q, time.Now())
+	if len(found) == 0 {
+		return
+	}
+	var parts []*chunk
+	for i, keep := range []func(uint64) bool{
+		func(h uint64) bool { return !found[h] },
+		func(h uint64) bool { return h == alone },
+		func(h uint64) bool { return found[h] && h != alone },
+	} {
+		part, err := q.Rewrite(q.Protocol, func(i *wire.Item) bool { return keep(d.suspects.hash(i.Labels)) })
+		if err != nil {
+			return
+		}
+		if part.Counts.Total() > 0 {
+			p := &chunk{acceptedAtStart: c.acceptedAtStart, suspect: i > 0}
+			p.set(part)
+			parts = append(parts, p)
+		}
+	}
+	d.chunks = append(parts, d.chunks[1:]...)
+}
+
+// Bounds of what a search remembers.
+const (
+	maxSuspects  = 20_000    // series
+	suspectedFor = time.Hour // after the last refusal
+)
+
+// suspects are the series of which samples were refused alone.
+type suspects struct {
+	seed maphash.Seed
+
+	mu  sync.Mutex
+	all map[uint64]suspect // by the hash of the labels
+}
+
+type suspect struct{ refused, triedAlone time.Time }
+
+func (s *suspects) hash(labels []metric.Label) uint64 {
+	var h maphash.Hash
+	h.SetSeed(s.seed)
+	for _, l := range labels {
+		_, _ = h.WriteString(l.Name)
+		_ = h.WriteByte(0xff) // never part of UTF-8
+		_, _ = h.WriteString(l.Value)
+		_ = h.WriteByte(0xff)
+	}
+	return h.Sum64()
+}
+
+func (s *suspects) empty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.all) == 0
+}
+
+// in returns the suspects that a request has, and the one of them that was tried alone longest ago, which it counts as tried
+// now.
+func (s *suspects) in(q wire.Request, now time.Time) (found map[uint64]bool, alone uint64) {
+	found = map[uint64]bool{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, err := range q.Items() {
+		if err != nil {
+			return nil, 0
+		}
+		h := s.hash(i.Labels)
+		x, known := s.all[h]
+		switch {
+		case !known || found[h]:
+			continue
+		case now.Sub(x.refused) > suspectedFor:
+			delete(s.all, h)
+			continue
+		}
+		if len(found) == 0 || x.triedAlone.Before(s.all[alone].triedAlone) {
+			alone = h
+		}
+		found[h] = true
+	}
+	if len(found) > 0 {
+		s.all[alone] = suspect{s.all[alone].refused, now}
+	}
+	return found, alone
+}
+
+// refused remembers the series of a chunk.
+func (s *suspects) refused(c *chunk, now time.Time) {
+	s.each(c, func(h uint64) {
+		x, known := s.all[h]
+		if !known && len(s.all) >= maxSuspects {
+			s.expire(now)
+		}
+		if !known && len(s.all) >= maxSuspects {
+			return
+		}
+		if !known {
+			x.triedAlone = now
+		}
+		x.refused = now
+		s.all[h] = x
+	})
+}
+
+// accepted forgets the series of a chunk.
+func (s *suspects) accepted(c *chunk) {
+	s.each(c, func(h uint64) { delete(s.all, h) })
+}
+
+func (s *suspects) each(c *chunk, f func(uint64)) {
+	q, err := c.decode()
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = map[uint64]suspect{}
+	}
+	series := -1
+	for i, err := range q.Items() {
+		if err != nil {
+			return
+		}
+		if i.Series != series {
+			series = i.Series
+			f(s.hash(i.Labels))
+		}
+	}
+}
+
+func (s *suspects) expire(now time.Time) {
+	for h, x := range s.all {
+		if now.Sub(x.refused) > suspectedFor {
+			delete(s.all, h)
+		}
+	}
+}

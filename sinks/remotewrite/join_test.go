@@ -1,0 +1,133 @@
+package remotewrite
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/deliver"
+	"github.com/collectington/collectington/sinks/remotewrite/spool"
+)
+
+// Sixty jobs of one sample each ten seconds stay less than two seconds behind, though a response takes 300 ms.
+func TestManySmallJobs(t *testing.T) {
+	const jobs, every = 60, 10 * time.Second
+	for name, c := range map[string]struct {
+		spread  bool
+		durable bool
+		order   spool.Order
+		p       Protocol
+	}{
+		"at once": {p: Protocol2}, "spread": {spread: true, p: Protocol2}, "in 1.0": {p: Protocol1},
+		"on disk": {durable: true, spread: true, p: Protocol2}, "newest first": {order: spool.NewestFirst, p: Protocol2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rounds := 30
+			if c.durable {
+				rounds = 4 // each record is synced
+			}
+			var late time.Duration
+			last := map[string]int64{}
+			d := &fakeReceiver{answer: func(w http.ResponseWriter, q request) {
+				for _, p := range q.points {
+					late = max(late, time.Since(time.UnixMilli(p.time)))
+					if p.time <= last[p.series] {
+						t.Errorf("%s comes after the sample at %d", p, last[p.series])
+					}
+					last[p.series] = p.time
+				}
+				time.Sleep(300 * time.Millisecond)
+				acceptAll(w, q)
+			}}
+			withReceiver(t, d, func(config *Config, _ *sinks.Env) {
+				config.Protocol, config.Spool.Order = c.p, Order(c.order)
+				if c.durable {
+					config.Spool.Dir = t.TempDir()
+				}
+			}, func(r *rig) {
+				for range rounds {
+					for i := range jobs {
+						r.write(fmt.Sprint("j", i), gauge("x", 1, "a"))
+						if c.spread {
+							time.Sleep(every / jobs)
+						}
+					}
+					if !c.spread {
+						time.Sleep(every)
+					}
+				}
+				r.tick()
+				if late >= 2*time.Second {
+					t.Errorf("a sample arrived %s late", late)
+				}
+				if n := r.stats.Sent.Load(); n != int64(jobs*rounds) {
+					t.Errorf("Sent is %d, want %d", n, jobs*rounds)
+				}
+				if n := len(d.all()); n > jobs*rounds*3/4 {
+					t.Errorf("%d requests", n)
+				}
+			})
+		})
+	}
+}
+
+// Records are joined up to max_samples, and not to large ones.
+func TestJoinedSizes(t *testing.T) {
+	d := &fakeReceiver{answer: func(w http.ResponseWriter, q request) { time.Sleep(time.Second); acceptAll(w, q) }}
+	withReceiver(t, d, func(c *Config, _ *sinks.Env) { c.Request.MaxSamples = 10 }, func(r *rig) {
+		for i, n := range []int{1, 5, 4, 1, 6, 2, 3} {
+			var rooms []string
+			for k := range n {
+				rooms = append(rooms, fmt.Sprint("r", k))
+			}
+			r.write(fmt.Sprint("j", i), gauge("x", 1, rooms...))
+			synctest.Wait()
+		}
+		r.tick()
+		var got []int
+		for _, q := range d.all() {
+			got = append(got, len(q.points))
+		}
+		if text := fmt.Sprint(got); text != "[1 10 6 5]" {
+			t.Errorf("requests of %s samples", text)
+		}
+	})
+}
+
+// The bad sample of one job does not cost the samples of another job each time, whatever is known of the receiver.
+func TestJoinedRefusal(t *testing.T) {
+	for path, most := range map[string]int64{"/api/v1/write": 0, "/elsewhere": 10} {
+		d := &fakeReceiver{answer: func(w http.ResponseWriter, q request) {
+			time.Sleep(300 * time.Millisecond)
+			for _, p := range q.points {
+				if strings.Contains(p.series, "bad") {
+					http.Error(w, "out of order", 400)
+					return
+				}
+			}
+			acceptAll(w, q)
+		}}
+		withReceiver(t, d, func(c *Config, _ *sinks.Env) {
+			c.Protocol, c.Refusals = Protocol1, Refusals(deliver.Auto)
+			_ = c.URL.UnmarshalText([]byte("http://receiver" + path))
+		}, func(r *rig) {
+			for range 9 {
+				for i := range 9 {
+					r.write(fmt.Sprint("j", i), gauge("x", 1, "a"))
+				}
+				r.write("bad", gauge("x", 1, "a"))
+				r.tick()
+			}
+			if n := r.stats.Dropped()[sinks.Refused]; n < 9 || n > 9+most {
+				t.Errorf("%s: %d samples were refused, want 9 to %d", path, n, 9+most)
+			}
+			if in := r.stats.Sent.Load() + r.stats.Dropped()[sinks.Refused]; in != 90 {
+				t.Errorf("%s: %d samples are counted, want 90", path, in)
+			}
+		})
+	}
+}

@@ -1,0 +1,205 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/collectington/collectington/agent/clock"
+	"github.com/collectington/collectington/agent/durable"
+)
+
+// memoryID is the ID of the first record that is put before the directory is open. Such a record gets its place behind those
+// of earlier runs when the directory is opened. No file has such an ID.
+const memoryID = 1 << 62
+
+// openPause is how long the directory is not opened again after it could not be.
+const openPause = 5 * time.Second
+
+// Open returns the queue in dir, with the records of earlier runs. It creates dir if it is missing. As long as dir cannot be
+// opened, which is logged, the records that are put wait in memory; Put and Close try again. If dir is empty, the queue is in
+// memory.
+func Open(dir string, o Options) *Queue {
+	if dir == "" {
+		return newQueue(nil, o)
+	}
+	q := newQueue(durable.NewDir(dir), o)
+	q.dir = dir
+	q.saving.Lock()
+	defer q.saving.Unlock()
+	q.tryOpen()
+	return q
+}
+
+func newQueue(fsys durable.FS, o Options) *Queue {
+	if o.Clock == nil {
+		o.Clock = clock.New()
+	}
+	q := &Queue{options: o, fsys: fsys, index: newIndex(o.Shards), shift: o.Clock.Read().Shift, changed: make(chan struct{}), handed: map[uint64]*entry{}}
+	q.unopened.log = o.Log
+	if fsys != nil {
+		q.lastID = memoryID
+	}
+	return q
+}
+
+// tryOpen opens the directory unless it is open, and reports whether it is. The caller holds saving.
+func (q *Queue) tryOpen() bool {
+	q.mu.Lock()
+	open, closed := q.open, q.closed
+	q.mu.Unlock()
+	if open || closed || q.fsys == nil || time.Now().Before(q.tryAgain) {
+		return open
+	}
+	err := q.fsys.Mkdir(".")
+	if err == nil {
+		err = q.load()
+	}
+	if err != nil {
+		q.tryAgain = time.Now().Add(openPause)
+		q.unopened.failed(fmt.Errorf("open the spool %s: %w", q.dir, err))
+		return false
+	}
+	q.unopened.recovered()
+	return true
+}
+
+// unopened logs that the directory cannot be opened: once, and again when the reason changes.
+type unopened struct {
+	log   *slog.Logger
+	since time.Time // zero = it is open, or was not opened yet
+	why   string
+}
+
+func (u *unopened) failed(err error) {
+	if u.since.IsZero() {
+		u.since = time.Now()
+	}
+	if why := err.Error(); why != u.why {
+		u.why = why
+		u.log.Error("the spool cannot be opened: samples wait in memory until it can, and those that wait at the end of the process are lost",
+			"error", err)
+	}
+}
+
+func (u *unopened) recovered() {
+	if !u.since.IsZero() {
+		u.log.Info("the spool is open, and has the samples that have waited in memory", "after", time.Since(u.since).Round(time.Millisecond))
+	}
+	u.since, u.why = time.Time{}, ""
+}
+
+// load locks the directory and lists the records of earlier runs. It reads names only, so that a large backlog does not delay
+// the start: the content is checked when a record is sent. Files that are not a spool's stay as they are. After an error nothing
+// has changed.
+func (q *Queue) load() error {
+	if err := lock(q.fsys); err != nil {
+		return err
+	}
+	names, err := q.fsys.ReadDir(".")
+	var bad []string
+	if err == nil {
+		if bad, err = q.fsys.ReadDir(badDir); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return errors.Join(err, q.fsys.Unlock())
+	}
+	last := uint64(0)
+	for _, name := range records(bad) {
+		last = max(last, idOf(name)) // a file that Replay puts back must find its number free
+		if file := path.Join(badDir, name); laterVersion(q.fsys, file) == nil {
+			q.bad = append(q.bad, file)
+		}
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, durable.TempName(suffix)) {
+			q.remove(name) // Put has not returned
+		}
+	}
+	var found []Meta
+	for _, name := range records(names) {
+		m, ok := parseName(name)
+		switch {
+		case !ok:
+			last = max(last, q.strange(name, errors.New("does not have the name of a record")))
+		case len(found) > 0 && m.ID == found[len(found)-1].ID:
+			if q.strange(m.name(), errors.New("has the number of another record")) == 0 {
+				q.options.Dropped(Damaged, m)
+			}
+		default:
+			found = append(found, m)
+		}
+	}
+	q.inherit(found, last)
+	return nil
+}
+
+// strange deals with a file that has no place in the queue. It sets the file aside and returns 0, unless the file has a later
+// version or cannot be read: then the file stays, and strange returns its ID.
+func (q *Queue) strange(name string, why error) (id uint64) {
+	later, err := inspect(q.fsys, name)
+	switch {
+	case later != nil:
+		q.leave(name, later)
+	case err != nil && isUnreadable(err):
+		q.options.Log.Warn("a file of the spool cannot be read, and stays: check its owner and mode, and the disk", "file", name, "error", err)
+	default:
+		q.setAside(name, why)
+		return 0
+	}
+	return idOf(name)
+}
+
+// inherit puts the records of earlier runs, sorted by ID, into the index, before those that were put since. Last is the largest ID
+// of other files.
+func (q *Queue) inherit(found []Meta, last uint64) {
+	q.mu.Lock()
+	now := q.now().UnixMilli()
+	since := q.index.unsaved()
+	q.index = newIndex(q.options.Shards)
+	for _, m := range found {
+		q.index.add(&entry{Meta: m, put: min(m.Taken, now), saved: true, file: true})
+		q.index.lastInherited = m.ID
+	}
+	q.index.inherited = q.index.records
+	q.lastID = max(last, q.index.lastInherited)
+	p := q.index.pending()
+	for _, e := range since {
+		if e.out {
+			q.handed[e.ID] = e
+		}
+		q.lastID++
+		e.ID = q.lastID
+		q.index.add(e)
+	}
+	q.open = true
+	q.wake()
+	q.mu.Unlock()
+	if p.Records > 0 {
+		q.options.Log.Info("the spool holds samples of an earlier run",
+			"samples", p.Samples, "requests", p.Records, "oldest", p.Oldest.UTC().Format(time.RFC3339))
+	}
+}
+
+// records returns the names that end as those of records do.
+func records(names []string) []string {
+	return slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, suffix) })
+}
+
+// idOf returns the ID at the beginning of a file name, or 0 if there is none.
+func idOf(name string) uint64 {
+	first, _, _ := strings.Cut(name, ".")
+	id, err := strconv.ParseUint(first, 10, 64)
+	if err != nil || id >= maxID {
+		return 0
+	}
+	return id
+}

@@ -1,0 +1,285 @@
+package spool
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/collectington/collectington/agent/durable/disktest"
+)
+
+// startOn returns a queue on a disk that may not let it be opened.
+func startOn(t *testing.T, d *disktest.Disk, change func(*Options)) *harness {
+	b := &harness{T: t}
+	b.Queue = newQueue(d, b.options(change))
+	b.saving.Lock()
+	defer b.saving.Unlock()
+	b.tryOpen()
+	return b
+}
+
+// logged returns the number of lines that contain a text.
+func (b *harness) logged(text string) (n int) {
+	for line := range strings.Lines(b.log.String()) {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+// TestOpenLater opens a spool that cannot be opened at first. Records are taken from memory meanwhile. Then they are written to disk,
+// and those that wait come behind those of the earlier run.
+func TestOpenLater(t *testing.T) {
+	for _, kind := range []string{"mkdir", "lock", "readdir"} {
+		synctest.Test(t, func(t *testing.T) {
+			d := disktest.New(1)
+			before := openOn(t, d, nil)
+			before.Put(before.recordIn(0), before.recordIn(1))
+			before.Close()
+			files := fmt.Sprint(d.Names())
+
+			d.Fail = failing(kind, syscall.EACCES)
+			b := startOn(t, d, nil)
+			b.want("durable", b.Put(b.recordIn(0), b.recordIn(0), b.recordIn(1)), false)
+			b.want("pending", b.Pending().Records, 3)
+			out, ok := b.Next(t.Context(), 0, OldestFirst)
+			b.want("taken from memory", ok, true)
+			acked, _ := b.Next(t.Context(), 1, OldestFirst)
+			b.Ack(acked.ID)
+			b.want("saved", b.Saved(out.ID), false)
+			time.Sleep(openPause)
+			b.want("durable", b.Put(b.recordIn(0)), false)
+			b.want("files", d.Names(), files)
+			b.want("lines that say so", b.logged("level=ERROR msg=\"the spool cannot be opened: samples wait in memory"), 1)
+
+			d.Fail = nil
+			b.want("durable within the pause", b.Put(), false)
+			time.Sleep(openPause)
+			b.want("durable", b.Put(), true)
+			b.want("lines that it is open", b.logged("the spool is open"), 1)
+			b.want("saved", b.Saved(out.ID), true)
+			b.want("the earlier run's", b.nextIDs(0, OldestFirst), []int{1})
+			r, _ := b.Next(t.Context(), 0, OldestFirst)
+			b.Ack(r.ID)
+			r, _ = b.Next(t.Context(), 1, OldestFirst)
+			b.want("of the other shard", r.ID, 2)
+			b.Ack(r.ID)
+			b.want("then those since, but for the one that is out", b.nextIDs(0, OldestFirst), []int{4, 5})
+			b.Return(out.ID)
+			b.want("and that one", b.nextIDs(0, OldestFirst), []int{3, 4, 5})
+			out, _ = b.Next(t.Context(), 0, OldestFirst)
+			b.Ack(out.ID)
+			b.want("files", len(recordFiles(d)), 2)
+			b.want("lost", b.lost, []string{})
+			b.Close()
+			b = openOn(t, d, nil)
+			b.want("after a restart", b.nextIDs(0, OldestFirst), []int{4, 5})
+		})
+	}
+}
+
+// TestAckAcrossOpening acknowledges a record that was taken before the directory was open: its file goes.
+func TestAckAcrossOpening(t *testing.T) {
+	d := disktest.New(1)
+	d.Fail = failing("lock", syscall.EIO)
+	b := startOn(t, d, nil)
+	b.Put(b.recordIn(0), b.recordIn(0))
+	r, _ := b.Next(t.Context(), 0, OldestFirst)
+	d.Fail, b.tryAgain = nil, time.Time{}
+	b.want("durable", b.Put(), true)
+	b.Ack(r.ID)
+	b.Ack(r.ID)
+	b.want("left", b.nextIDs(0, OldestFirst), []int{2})
+	b.want("files", len(recordFiles(d)), 1)
+	b.want("names handed out before", len(b.handed), 0)
+}
+
+// TestNeverOpened bounds memory while the directory cannot be opened, and counts what is lost at the end.
+func TestNeverOpened(t *testing.T) {
+	d := disktest.New(1)
+	d.Fail = failing("lock", syscall.EROFS)
+	b := startOn(t, d, func(o *Options) { o.MaxMemory = 2 * 300 })
+	b.Put(b.recordIn(0), b.recordIn(0), b.recordIn(0))
+	b.want("pending", b.Pending().Records, 2)
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if len(b.lost) != 3 || !strings.HasPrefix(b.lost[0], "queue_full ") || !strings.HasPrefix(b.lost[1], "shutdown ") {
+		t.Errorf("lost %q", b.lost)
+	}
+	b.want("files", d.Names(), []string{})
+}
+
+// TestOpenedAtTheEnd holds that Close opens the directory if it can, whenever that was tried last.
+func TestOpenedAtTheEnd(t *testing.T) {
+	d := disktest.New(1)
+	d.Fail = failing("lock", syscall.EIO)
+	b := startOn(t, d, nil)
+	b.Put(b.recordIn(0))
+	d.Fail = nil
+	b.Close()
+	b.want("lost", b.lost, []string{})
+	b.want("files", len(recordFiles(d)), 1)
+}
+
+// TestOpenTwice holds that a queue whose directory another process has waits in memory until it is free.
+func TestOpenTwice(t *testing.T) {
+	dir := t.TempDir()
+	a := openIn(t, dir)
+	a.Put(a.recordIn(0))
+	b := &harness{T: t}
+	b.Queue = Open(dir, b.options(nil))
+	want := fmt.Sprintf("open the spool %s: in use by process %d: stop that process, or give each sink its own directory", dir, os.Getpid())
+	b.want("lines that say so", b.logged(want), 1)
+	b.want("durable", b.Put(b.recordIn(0)), false)
+	a.Close()
+	b.tryAgain = time.Time{}
+	b.want("durable", b.Put(), true)
+	b.want("order", b.nextIDs(0, OldestFirst), []int{1})
+	b.Close()
+}
+
+// TestOpenNowhere says which directory cannot be opened.
+func TestOpenNowhere(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "file")
+	put(t, name, nil)
+	b := &harness{T: t}
+	q := Open(filepath.Join(name, "spool"), b.options(nil))
+	b.want("lines that say so", b.logged("open the spool "+name+"/spool: mkdir "+name+"/spool: not a directory"), 1)
+	if err := q.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOpenBehindLinks opens a spool whose directory and whose lock are symbolic links. Both stay.
+func TestOpenBehindLinks(t *testing.T) {
+	dir := t.TempDir()
+	link, lock := filepath.Join(dir, "link"), filepath.Join(dir, "real", "lock")
+	for _, err := range []error{os.Mkdir(filepath.Join(dir, "real"), 0o700), os.Symlink("real", link), os.Symlink("../elsewhere", lock)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, filepath.Join(dir, "elsewhere"), []byte("precious"))
+	b := openIn(t, link)
+	b.want("durable", b.Put(b.recordIn(0)), true)
+	b.Close()
+	for _, name := range []string{link, lock} {
+		if info, err := os.Lstat(name); err != nil || info.Mode()&os.ModeSymlink == 0 {
+			t.Errorf("%s is no link any more", name)
+		}
+	}
+	b.want("the file behind the lock", string(content(t, filepath.Join(dir, "elsewhere"))), "precious")
+	all, err := List(filepath.Join(dir, "real"))
+	b.want("listed", fmt.Sprint(listed(all), err), "1 waiting<nil>")
+}
+
+// TestUnreadableRecord holds that a record that cannot be read is neither lost nor moved. It holds up the others for a while, which
+// are then sent before it, and is sent when it can be read.
+func TestUnreadableRecord(t *testing.T) {
+	for _, errno := range []error{syscall.EACCES, syscall.EIO} {
+		synctest.Test(t, func(t *testing.T) {
+			d := disktest.New(1)
+			b := openOn(t, d, nil)
+			b.Put(b.recordIn(0), b.recordIn(0), b.recordIn(0))
+			b.Close()
+			b = openOn(t, d, nil)
+			b.Put(b.recordIn(1)) // after those of the earlier run
+			files := fmt.Sprint(d.Names())
+			d.Fail = func(op disktest.Op) error {
+				if op.Kind == "read" && strings.Contains(op.Name, "0002.") {
+					return errno
+				}
+				return nil
+			}
+			began := time.Now()
+			r, _ := b.Next(t.Context(), 0, OldestFirst)
+			b.want("first", fmt.Sprint(r.ID, time.Since(began)), "1 0s")
+			b.Return(r.ID)
+			done, cancel := context.WithCancel(t.Context())
+			cancel()
+			first, _ := b.Next(done, 0, OldestFirst)
+			b.Ack(first.ID)
+			if r, ok := b.Next(done, 0, OldestFirst); ok {
+				t.Errorf("record %d is sent before one that could not be read once", r.ID)
+			}
+			r, _ = b.Next(t.Context(), 0, OldestFirst)
+			b.want("after the patience", fmt.Sprint(r.ID, time.Since(began)), "3 1m0s")
+			b.Ack(r.ID)
+			r, _ = b.Next(t.Context(), 1, OldestFirst)
+			b.want("of this run", fmt.Sprint(r.ID, time.Since(began)), "4 1m0s")
+			b.Return(r.ID)
+			time.AfterFunc(25*time.Second, func() { d.Fail = nil })
+			r, _ = b.Next(t.Context(), 0, OldestFirst)
+			b.want("when it can be read", fmt.Sprint(r.ID, len(r.Payload), time.Since(began)), "2 10 1m30s")
+			b.Return(r.ID)
+			b.want("lost", b.lost, []string{})
+			if len(recordFiles(d)) != 2 || !strings.HasPrefix(files, "[0000000000000001.") {
+				t.Errorf("files before: %s, and now: %s", files, d.Names())
+			}
+			b.want("warnings", b.logged("WARN"), 1)
+			b.want("of the record", b.logged("cannot be read, and waits"), 1)
+			b.want("lines that it can be read", b.logged("can be read again"), 1)
+		})
+	}
+}
+
+// TestUnreadableRecords holds that many records that cannot be read hold up the others for as long as one does, and come in their
+// order when they can be read.
+func TestUnreadableRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := disktest.New(1)
+		b := openOn(t, d, nil)
+		for range 300 {
+			b.Put(b.recordIn(0))
+		}
+		d.Fail = failing("read", syscall.EACCES)
+		b.Close()
+		b = openOn(t, d, nil)
+		began := time.Now()
+		go func() {
+			time.Sleep(2 * time.Minute)
+			d.Fail = func(op disktest.Op) error {
+				if op.Kind == "read" && !strings.Contains(op.Name, "0301.") {
+					return syscall.EACCES
+				}
+				return nil
+			}
+			b.Put(b.recordIn(0))
+		}()
+		r, _ := b.Next(t.Context(), 0, OldestFirst)
+		b.want("the one that can be read", fmt.Sprint(r.ID, time.Since(began)), "301 2m0s")
+		b.Ack(r.ID)
+		b.want("pending", b.Pending().Records, 300)
+		d.Fail = nil
+		for id := range uint64(300) {
+			r, _ := b.Next(t.Context(), 0, OldestFirst)
+			if r.ID != id+1 {
+				t.Fatalf("record %d came in place of %d", r.ID, id+1)
+			}
+			b.Ack(r.ID)
+		}
+		b.want("lost", b.lost, []string{})
+		b.want("bounded", b.index.unread, 0)
+	})
+}
+
+// TestStrangeFileStays holds that a file of a strange name that cannot be read is not set aside.
+func TestStrangeFileStays(t *testing.T) {
+	d := disktest.New(1)
+	d.Put("0000000000000007.strange.rec", []byte("?"))
+	d.Fail = failing("read", syscall.EIO)
+	b := openOn(t, d, nil)
+	b.want("files", d.Names(), []string{"0000000000000007.strange.rec"})
+	b.Put(b.recordIn(0))
+	b.want("the next number", b.nextIDs(0, NewestFirst), []int{})
+	d.Fail = nil
+	b.want("the next number", b.nextIDs(0, NewestFirst), []int{8})
+}

@@ -1,0 +1,129 @@
+package spool
+
+import (
+	"errors"
+	"io/fs"
+	"syscall"
+	"time"
+
+	"github.com/collectington/collectington/agent/durable"
+)
+
+// A record whose file cannot be read (EACCES, EIO and the like) is not damaged: it waits, and its file stays as it is. It holds
+// up its shard for readPatience, since receivers refuse samples that come out of order. If it can still not be read, others are
+// sent before it, and it is read again every rereadPause.
+//
+// If the process has no file descriptor left, nothing else works either, and records wait for as long as that takes.
+const (
+	readWait     = time.Second
+	readPatience = time.Minute
+	rereadPause  = 10 * time.Second
+)
+
+// unreadableError says that a file could not be read, whatever it holds.
+type unreadableError struct{ error }
+
+func (e *unreadableError) Unwrap() error { return e.error }
+
+// isUnreadable reports whether an error of reading a file says nothing about what the file holds.
+func isUnreadable(err error) bool {
+	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, durable.ErrNotRegular)
+}
+
+// isCrowded reports whether err says that the process, or the system, cannot open one more file.
+func isCrowded(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+}
+
+// read returns the payload of a record that was taken. If its file is damaged, read sets it aside and counts the record. If it
+// has a later version, the file stays. The error is an *unreadableError if the record waits.
+func (q *Queue) read(e *entry) ([]byte, error) {
+	q.mu.Lock()
+	payload, saved := e.payload, e.saved
+	q.mu.Unlock()
+	if !saved {
+		return payload, nil
+	}
+	data, err := q.fsys.ReadFile(e.name(), int64(e.size())+1)
+	q.mu.Lock()
+	closed := q.closed
+	q.mu.Unlock()
+	switch {
+	case closed:
+		return nil, fs.ErrClosed // the file stays for the next run
+	case err != nil && isUnreadable(err):
+		return nil, &unreadableError{err}
+	case err == nil:
+		q.readable(e)
+		payload, err = e.decode(data)
+	}
+	if later, ok := errors.AsType[*VersionError](err); ok {
+		q.forget(e)
+		q.leave(e.name(), later)
+	} else if err != nil {
+		q.forget(e)
+		q.setAside(e.name(), err)
+		q.options.Dropped(Damaged, e.Meta)
+	}
+	return payload, err
+}
+
+// waits puts back a record that could not be read, and reports whether to wait for it. Otherwise another record is next.
+func (q *Queue) waits(e *entry, err error) bool {
+	unreadable, ok := errors.AsType[*unreadableError](err)
+	if !ok {
+		return false // read has dealt with it
+	}
+	if isCrowded(err) {
+		q.fails(unreadable.error)
+		q.Return(e.ID)
+		return true
+	}
+	q.mu.Lock()
+	e.out = false
+	first := q.unread.IsZero()
+	if first {
+		q.unread = time.Now()
+	}
+	if !e.unread {
+		e.unread = true
+		q.index.unread++
+	}
+	passed := time.Since(q.unread) >= readPatience
+	if passed {
+		q.index.passOver(e, time.Now().Add(rereadPause))
+		q.wake() // others may have waited for it
+	}
+	q.mu.Unlock()
+	if first {
+		q.options.Log.Warn("a record of the spool cannot be read, and waits: check the owner and mode of the spool's files, and the disk; "+
+			"after "+readPatience.String()+" newer records are sent before it", "file", e.name(), "error", unreadable.error)
+	}
+	return !passed
+}
+
+// readable notes that a record can be read.
+func (q *Queue) readable(e *entry) {
+	q.mu.Lock()
+	since := q.unread
+	all := e.unread && q.index.unread == 1
+	q.index.read(e)
+	if all {
+		q.unread = time.Time{}
+	}
+	q.mu.Unlock()
+	if all {
+		q.options.Log.Info("all records of the spool that were tried can be read again", "after", time.Since(since).Round(time.Millisecond))
+	}
+}
+
+// nextRead returns a channel that gets a value when a record of the shard that others were sent before is to be read again, or
+// nil if there is none.
+func (q *Queue) nextRead(shard int) <-chan time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if next := q.index.nextRead(shard); !next.IsZero() {
+		return time.After(time.Until(next))
+	}
+	return nil
+}

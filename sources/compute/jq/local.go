@@ -1,0 +1,104 @@
+package jq
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sources"
+)
+
+// localTime is the time of a reading in the hour that comes twice: two times, of which one is meant.
+type localTime struct {
+	row           int
+	first, second time.Time
+}
+
+// resolveLocal sets the times of a metric's readings in the hour that comes twice. In a list in order of time, readings before
+// those that go back are in the first hour, and the others in the second. A reading that could be in either is in the one that
+// is not after the tick.
+func resolveLocal(rows []metric.Reading, local []localTime, tick time.Time) {
+	if len(local) == 0 {
+		return
+	}
+	ambiguous := map[int]localTime{}
+	for _, l := range local {
+		ambiguous[l.row] = l
+	}
+	series := map[string][]int{}
+	for i, r := range rows {
+		key := strings.Join(r.Labels, "\xff")
+		series[key] = append(series[key], i)
+	}
+	for _, at := range series {
+		if descends(rows, at) {
+			slices.Reverse(at)
+		}
+		used := map[int64]bool{}
+		for from := 0; from < len(at); from++ {
+			to := from
+			for to < len(at) {
+				if _, ok := ambiguous[at[to]]; !ok {
+					break
+				}
+				to++
+			}
+			if to > from {
+				resolveRun(rows, at[from:to], ambiguous, from > 0, tick, used)
+				from = to
+			}
+		}
+	}
+}
+
+// descends reports whether more readings are before the one they follow than after it. Those in the hour that comes twice have
+// the first of their times.
+func descends(rows []metric.Reading, at []int) bool {
+	balance := 0
+	for i := 1; i < len(at); i++ {
+		switch before, now := rows[at[i-1]].Time, rows[at[i]].Time; {
+		case now > before:
+			balance++
+		case now < before:
+			balance--
+		}
+	}
+	return balance < 0
+}
+
+// resolveRun sets the times of readings that follow each other in the list, after others or not. No two are of one time as long
+// as another is free.
+func resolveRun(rows []metric.Reading, at []int, ambiguous map[int]localTime, after bool, tick time.Time, used map[int64]bool) {
+	back, times := 0, 0 // where the list goes back, and how often
+	for i := 1; i < len(at); i++ {
+		if rows[at[i]].Time <= rows[at[i-1]].Time {
+			back, times = i, times+1
+		}
+	}
+	last := ambiguous[at[len(at)-1]]
+	inFirst := after || isFirst(last, tick)
+	for i, row := range at {
+		l := ambiguous[row]
+		switch {
+		case times == 1:
+			inFirst = i < back
+		case times > 1: // not in order
+			inFirst = isFirst(l, tick)
+		}
+		chosen, other := l.first.UnixMilli(), l.second.UnixMilli()
+		if !inFirst {
+			chosen, other = other, chosen
+		}
+		if used[chosen] && !used[other] {
+			chosen = other
+		}
+		used[chosen] = true
+		rows[row].Time = chosen
+	}
+}
+
+// isFirst reports whether a time by itself is taken to be in the first hour.
+func isFirst(l localTime, tick time.Time) bool {
+	return sources.NotAfter(tick, l.first, l.second).Equal(l.first)
+}

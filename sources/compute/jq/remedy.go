@@ -1,0 +1,188 @@
+package jq
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/collectington/collectington/agent/jq"
+)
+
+// Bounds on a remedy. It names members of the document, which may be many and long.
+const (
+	maxNamed  = 8  // members
+	maxMember = 40 // bytes of one
+)
+
+// remedy is what an expression has returned in place of what is needed. Its text is made for the first problem of a kind alone.
+type remedy struct {
+	expr *Expr
+	v    value
+	give remedyKind
+}
+
+// remedyKind is what is needed.
+type remedyKind uint8
+
+const (
+	remedyNumber remedyKind = iota
+	remedyLabel
+	remedyMissing
+)
+
+// text returns the expression that would do, "" if nothing is known.
+func (r *remedy) text(items *Expr, in *item) string {
+	switch {
+	case r == nil:
+		return ""
+	case r.give == remedyNumber:
+		return numberRemedy(r.expr.text, items, r.v.jq())
+	case r.give == remedyLabel:
+		return labelRemedy(r.expr.text, r.v.jq())
+	}
+	return missingRemedy(r.expr.text, in.forJQ())
+}
+
+// numberRemedy returns how to get a number from a value that is none, "" if nothing is likely. The expression is that of the
+// value, and items that of the items it is computed from.
+func numberRemedy(expression string, items *Expr, v any) string {
+	if len(expression) > maxMember*2 {
+		return ""
+	}
+	switch v := v.(type) {
+	case []any:
+		each := expression + "[]"
+		if items != nil {
+			each = items.text + " | " + each
+		}
+		return fmt.Sprintf("; for a reading of each item write items: %s, and for their number %s", each, pipeTo(expression, "length"))
+	case map[string]any:
+		return membersRemedy(expression, v)
+	case string:
+		return textRemedy(expression, v)
+	}
+	return ""
+}
+
+var numberInText = regexp.MustCompile(`[-+]?[0-9]`)
+
+// textRemedy returns the expression for a text that is a time or has a number in it.
+func textRemedy(expression, text string) string {
+	_, err := jq.ParseTime(text)
+	switch {
+	case err == nil:
+		return fmt.Sprintf("; it is a time: %s gives its Unix seconds, and now - (%s) its age", pipeTo(expression, "timestamp"), pipeTo(expression, "timestamp"))
+	case strings.Contains(err.Error(), "write "):
+		_, how, _ := strings.Cut(err.Error(), "write ")
+		return "; it is a time: write " + pipeTo(expression, how)
+	case numberInText.MatchString(text):
+		return "; for the number in it write " + pipeTo(expression, `capture("(?<n>-?[0-9.]+)").n`)
+	case text == "" || slices.Contains([]string{"nan", "null", "none", "inf", "+inf", "-inf", "n/a", "-", "unknown"}, strings.ToLower(text)):
+		return ""
+	}
+	return "; to give texts numbers set map and default"
+}
+
+func pipeTo(expression, next string) string {
+	if expression == "." {
+		return next
+	}
+	return expression + " | " + next
+}
+
+// membersRemedy names the members of an object, as expressions.
+func membersRemedy(expression string, object map[string]any) string {
+	names := named(object)
+	if names == "" {
+		return "; the object is empty"
+	}
+	for _, usual := range []string{"value", "name", "id"} {
+		if _, ok := object[usual]; ok {
+			return fmt.Sprintf("; it has %s: write such as %s", names, memberOf(expression, usual))
+		}
+	}
+	return fmt.Sprintf("; it has %s: write such as %s", names, memberOf(expression, slices.Min(slices.Collect(maps.Keys(object)))))
+}
+
+var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+func memberOf(expression, name string) string {
+	if len(name) > maxMember {
+		name = strings.ToValidUTF8(name[:maxMember], "") + "…"
+	}
+	if expression == "." {
+		expression = ""
+	}
+	if plainName.MatchString(name) {
+		return expression + "." + name
+	}
+	if expression == "" {
+		expression = "."
+	}
+	return fmt.Sprintf("%s[%q]", expression, name)
+}
+
+// named returns the names of the members of an object, at most maxNamed.
+func named(object map[string]any) string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		if len(names) == maxNamed {
+			names = append(names, fmt.Sprintf("and %d more", len(object)-maxNamed))
+			return strings.Join(names[:maxNamed], ", ") + " " + names[maxNamed]
+		}
+		if len(name) > maxMember {
+			name = strings.ToValidUTF8(name[:maxMember], "") + "…"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// missingRemedy returns what there is in place of a member that is not there: the members of the deepest object on the way to
+// it. For one that is there and null it returns "".
+func missingRemedy(expression string, item any) string {
+	query, _, err := jq.Compile(expression)
+	if err != nil {
+		return ""
+	}
+	path, each := jq.Path(query)
+	if each || len(path) == 0 {
+		return ""
+	}
+	at := ""
+	for _, name := range path {
+		object, ok := item.(map[string]any)
+		if !ok {
+			return ""
+		}
+		next, there := object[name]
+		if !there {
+			if at == "" {
+				at = "."
+			}
+			if names := named(object); names != "" {
+				verb := "are"
+				if len(object) == 1 {
+					verb = "is"
+				}
+				return fmt.Sprintf("; at %s there %s %s", at, verb, names)
+			}
+			return fmt.Sprintf("; %s is empty", at)
+		}
+		item, at = next, memberOf(at, name)
+	}
+	return ""
+}
+
+// labelRemedy returns how to get a label from a list or an object.
+func labelRemedy(expression string, v any) string {
+	switch v := v.(type) {
+	case map[string]any:
+		return membersRemedy(expression, v)
+	case []any:
+		return "; for its items as one text write " + pipeTo(expression, `join(",")`)
+	}
+	return ""
+}

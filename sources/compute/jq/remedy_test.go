@@ -1,0 +1,68 @@
+package jq
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/collectington/collectington/sources"
+)
+
+// TestRemedies holds what a message proposes where a value is not what is needed, and that the proposal gives a number.
+func TestRemedies(t *testing.T) {
+	const doc = `{"list":[1,2],"hourly":{"t":[3,4]},"o":{"value":5,"unit":"C"},"p":{"b":1,"a-b":2},"time":"2026-03-01T12:00:00Z","day":"2026-03-01","db":"-50 dBm","word":"open","e":{}}`
+	for _, c := range []struct{ metric, remedy, instead string }{
+		{"value: .list", `for a reading of each item write items: .list[], and for their number .list | length`, "value: .list | length"},
+		{"value: .hourly.t", `items: .hourly.t[]`, "{items: '.hourly.t[]', value: ., on_duplicate: sum}"},
+		{"{items: .hourly, value: .t}", `items: .hourly | .t[]`, "{items: '.hourly | .t[]', value: ., on_duplicate: sum}"},
+		{"value: .o", `it has unit, value: write such as .o.value`, "value: .o.value"},
+		{"value: .p", `it has a-b, b: write such as .p["a-b"]`, `value: '.p["a-b"]'`},
+		{"value: .e", "the object is empty", "value: 1"},
+		{"value: .time", ".time | timestamp gives its Unix seconds, and now - (.time | timestamp) its age", "value: .time | timestamp"},
+		{"value: .day", `.day | . + "T00:00:00Z" | timestamp`, `value: '.day | . + "T00:00:00Z" | timestamp'`},
+		{"value: .db", `.db | capture("(?<n>-?[0-9.]+)").n`, `value: '.db | capture("(?<n>-?[0-9.]+)").n'`},
+		{"value: .word", "set map and default", "{value: .word, map: {open: 1}, default: 0}"},
+		{"value: .o.valu", "at .o there are unit, value", "value: .o.value"},
+		{"value: .tim", "at . there are day, db, e, hourly, list, o, p, time and 1 more", "value: 1"},
+		{"{value: 1, labels: {l: .o}}", "write such as .o.value", "{value: 1, labels: {l: .o.value}}"},
+		{"{value: 1, labels: {l: .list}}", `.list | join(",")`, `{value: 1, labels: {l: '.list | map(tostring) | join(",")'}}`},
+	} {
+		collect := func(metric string) string {
+			metric = strings.TrimSuffix(strings.TrimPrefix(metric, "{"), "}")
+			s, err := configOf(t, "x: {type: gauge, "+quoteValue(metric)+"}").New(sources.Env{Fetch: &fixed{text: doc}})
+			if err != nil {
+				t.Fatal(metric, err)
+			}
+			readings, err := s.Collect(t.Context(), sources.Tick{})
+			if err != nil {
+				t.Fatal(metric, err)
+			}
+			return show(readings)
+		}
+		if got := collect(c.metric); !strings.Contains(got, c.remedy) {
+			t.Errorf("%s: got %s, want it to say %s", c.metric, got, c.remedy)
+		}
+		if got := collect(c.instead); !strings.HasPrefix(got, "x") || strings.Contains(got, ":") || strings.Contains(got, "drops") {
+			t.Errorf("%s: %s", c.instead, got)
+		}
+	}
+}
+
+// quoteValue quotes a plain value that YAML would read otherwise.
+func quoteValue(metric string) string {
+	if value, ok := strings.CutPrefix(metric, "value: ."); ok && !strings.Contains(value, ",") {
+		return "value: '." + value + "'"
+	}
+	return metric
+}
+
+func TestRemedyIsBounded(t *testing.T) {
+	object := map[string]any{}
+	for i := range 1000 {
+		object[strings.Repeat("k", 1000)+string(rune('a'+i%26))+strings.Repeat("x", i)] = i
+	}
+	for _, text := range []string{membersRemedy(".o", object), missingRemedy(".o.p", map[string]any{"o": object}), textRemedy(".t", strings.Repeat("9", 1<<20))} {
+		if len(text) > 600 {
+			t.Errorf("%d bytes: %.100s", len(text), text)
+		}
+	}
+}

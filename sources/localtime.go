@@ -1,0 +1,33 @@
+package sources
+
+import "time"
+
+// Twice reports whether the local time of t comes twice since the clocks go back, and returns both times. Otherwise both are t.
+func Twice(t time.Time) (first, second time.Time, twice bool) {
+	_, offset := t.Zone()
+	start, end := t.ZoneBounds()
+	if !start.IsZero() {
+		_, before := start.Add(-1).Zone()
+		if other := t.Add(time.Duration(offset-before) * time.Second); before > offset && other.Before(start) {
+			return other, t, true
+		}
+	}
+	if !end.IsZero() {
+		_, after := end.Zone()
+		if other := t.Add(time.Duration(offset-after) * time.Second); after < offset && !other.Before(end) {
+			return t, other, true
+		}
+	}
+	return t, t, false
+}
+
+// skew is how much later than the agent's clock the clock of an API may be.
+const skew = time.Minute
+
+// NotAfter returns the later of two times that is not after the time of a tick, or the first.
+func NotAfter(tick, first, second time.Time) time.Time {
+	if second.After(tick.Add(skew)) {
+		return first
+	}
+	return second
+}

@@ -1,0 +1,93 @@
+package scrape
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// Address is a target: host:port, the URL of its page, whose scheme, path and query then replace those of the settings, or a
+// unix socket such as unix:///run/app.sock.
+type Address struct {
+	setting.URL
+	socket string // path of a unix socket
+}
+
+// unixScheme begins the address of a unix socket.
+const unixScheme = "unix://"
+
+// UnmarshalText parses any form. The scheme is empty unless it is a URL.
+func (a *Address) UnmarshalText(text []byte) error {
+	written := string(text)
+	if path, ok := strings.CutPrefix(written, unixScheme); ok {
+		if !filepath.IsAbs(path) || strings.ContainsRune(path, 0) {
+			return errors.New("want the absolute path of a unix socket, such as unix:///run/app.sock")
+		}
+		a.socket, a.Host = path, "localhost"
+		return nil
+	}
+	isURL := strings.Contains(written, "://")
+	if !isURL {
+		text = append([]byte("http://"), text...)
+	}
+	if err := a.URL.UnmarshalText(text); err != nil {
+		return err
+	}
+	if !isURL {
+		a.Scheme = ""
+	}
+	return nil
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (a Address) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// String returns the address as it is written.
+func (a *Address) String() string {
+	if a.socket != "" {
+		return unixScheme + a.socket
+	}
+	return strings.TrimPrefix(a.URL.String(), "//")
+}
+
+// Place returns the address without its query, for messages.
+func (a *Address) Place() string {
+	if a.socket != "" {
+		return a.String()
+	}
+	return strings.TrimPrefix(a.URL.Place(), "//")
+}
+
+// socketLabel is the label of a target that names its unix socket, as in Prometheus.
+const socketLabel = "__unix_socket__"
+
+// errRemoteSocket refuses to let a server choose a socket of this machine.
+var errRemoteSocket = errors.New("a list from http_sd cannot name a unix socket")
+
+func (g *group) namesSocket(a *Address) bool { return a.socket != "" || g.Labels[socketLabel] != "" }
+
+// setSocket sets the labels of the target's unix socket, if it has one.
+func (a *Address) setSocket(b *labels.Builder) {
+	if a.socket != "" {
+		b.Set(socketLabel, a.socket)
+	}
+}
+
+// socketClient returns a client whose requests go to a unix socket, past any proxy. It has no part in the rate limits and the
+// cache of the process, which are for addresses of servers.
+func socketClient(env *httpclient.Host, settings httpclient.Settings, path string) (*httpclient.Client, error) {
+	host := *env
+	host.Shared = nil
+	host.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}
+	settings.Proxy = httpclient.Proxy{}
+	return host.Client(&settings)
+}

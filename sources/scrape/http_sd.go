@@ -1,0 +1,118 @@
+package scrape
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources"
+)
+
+// HTTPSD is a URL that lists targets, as in Prometheus' http_sd_config.
+type HTTPSD struct {
+	URL             setting.URL      `yaml:"url"`
+	RefreshInterval setting.Duration `yaml:"refresh_interval"`
+
+	httpclient.Settings `yaml:",inline"`
+}
+
+func (h *HTTPSD) isSet() bool { return !h.URL.IsZero() }
+
+func (h *HTTPSD) validate() error {
+	var errs []error
+	if !h.isSet() && h.Settings != (httpclient.Settings{}) {
+		errs = append(errs, setting.Bad("url", "is needed: the address of a list of targets"))
+	}
+	if h.RefreshInterval <= 0 {
+		errs = append(errs, setting.Bad("refresh_interval", "want more than 0, such as 60s"))
+	}
+	return errors.Join(append(errs, h.Settings.Validate())...)
+}
+
+// maxDiscovery bounds the time for a list of targets, which precedes the scrapes. It has a third of the run's time at most.
+const maxDiscovery = 10 * time.Second
+
+// httpSD asks for the targets. Those of the last answer stay while the server fails.
+type httpSD struct {
+	config *HTTPSD
+	client *httpclient.Client
+	at     time.Time // of the last answer
+	groups []group
+	reads  int // counts answers
+}
+
+// refresh asks for the targets if the last answer is older than refresh_interval.
+func (h *httpSD) refresh(ctx context.Context, tick sources.Tick) error {
+	// At the run that is nearest to the due time.
+	if !h.at.IsZero() && time.Since(h.at)+tick.Interval/2 < time.Duration(h.config.RefreshInterval) {
+		return nil
+	}
+	limit := maxDiscovery
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)/3)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errors.New("timed out: the list of targets has a third of the run's time, and at most 10s"))
+	defer cancel()
+	groups, err := h.fetch(ctx)
+	if err != nil {
+		return fmt.Errorf("read targets from http_sd: %w", err)
+	}
+	h.groups, h.at = groups, time.Now()
+	h.reads++
+	return nil
+}
+
+func (h *httpSD) fetch(ctx context.Context) ([]group, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.config.URL.String(), http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("GET %s: not a valid URL", h.config.URL.Place())
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("X-Prometheus-Refresh-Interval-Seconds", strconv.FormatFloat(time.Duration(h.config.RefreshInterval).Seconds(), 'f', -1, 64))
+	resp, err := h.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Close()
+	if format, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || format != "application/json" {
+		return nil, resp.Wrap(fmt.Errorf("unsupported Content-Type %.60q: want application/json; is it a login or error page?", resp.Header.Get("Content-Type")))
+	}
+	body, err := resp.ReadBody(nil, httpclient.Limit{Bytes: maxFile})
+	if err != nil {
+		return nil, err
+	}
+	groups, err := parseJSON(body)
+	if err != nil {
+		return nil, resp.Wrap(err)
+	}
+	for i := range groups {
+		groups[i].isRemote = true
+		groups[i].meta = labels.Label{Name: model.MetaLabelPrefix + "url", Value: h.config.URL.Place()}
+	}
+	return groups, nil
+}
+
+// parseJSON parses a list of groups.
+func parseJSON(text []byte) ([]group, error) {
+	var groups []group
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&groups); err != nil {
+		return nil, fmt.Errorf("want a JSON list of {targets, labels}: %.200w", err)
+	}
+	if decoder.More() {
+		return nil, errors.New("want a JSON list of {targets, labels} and nothing after it")
+	}
+	return groups, checkGroups(groups)
+}
