@@ -339,3 +339,42 @@ func TestOwnMetricsGoOn(t *testing.T) {
 		})
 	}
 }
+
+// TestRestoredCursorAhead checks that a cursor of an earlier process that lies ahead of the clock is told, once. If it lies further
+// ahead than max_catch_up, the last closed window is read.
+func TestRestoredCursorAhead(t *testing.T) {
+	for _, c := range []struct {
+		ahead time.Duration
+		reads int
+		want  string
+	}{
+		{0, 0, ""}, // all closed windows are read
+		{time.Hour, 0, "no window can be read"},
+		{3 * time.Hour, 1, "the last closed window is read again"},
+	} {
+		t.Run(c.ahead.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				source := newReader()
+				plan := windowed(t, "@every 1m", source, 5*time.Minute, 0)
+				plan.Windows.MaxCatchUp = 2 * time.Hour
+				var log bytes.Buffer
+				plan.Log = slog.New(slog.NewTextHandler(&log, nil))
+				j := newAgent().newJob(plan)
+				j.life, j.release = t.Context(), func() {}
+				j.Cursor = time.Now().Round(0).Add(c.ahead)
+				for range 2 {
+					j.tick(t.Context())
+				}
+				if len(source.read) != c.reads {
+					t.Errorf("%d windows were read, want %d", len(source.read), c.reads)
+				}
+				if up := c.want != "no window can be read"; j.status.get().Up != up {
+					t.Errorf("the job is up: %t, its error is %q", !up, j.status.get().Error)
+				}
+				if n := strings.Count(log.String(), c.want); c.want == "" && log.Len() > 0 || c.want != "" && n != 1 {
+					t.Errorf("it logged\n%s\nwant %q once", log.String(), c.want)
+				}
+			})
+		})
+	}
+}
