@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,9 +76,9 @@ func TestWhatAnswers(t *testing.T) {
 				if p == Protocol2 && c.want2 != "" {
 					want = c.want2
 				}
-				answers := true
+				var accepts atomic.Bool
 				d := &fakeReceiver{answer: func(w http.ResponseWriter, q request) {
-					if !answers {
+					if accepts.Load() {
 						acceptAll(w, q)
 						return
 					}
@@ -106,7 +107,7 @@ func TestWhatAnswers(t *testing.T) {
 					if bad := c.want == waits || c.want == refused && c.code != 400; (checked != nil) != bad {
 						r.Errorf("check: %v", checked)
 					}
-					answers = false
+					accepts.Store(true)
 					time.Sleep(maxPause)
 					r.tick()
 					if n := r.stats.Sent.Load(); n != 1 && want != refused {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,11 +42,14 @@ func TestHTTPSD(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memnet.NewNetwork()
 		list := &inventory{kind: "application/json; charset=utf-8", body: `[{"targets": ["a.test"], "labels": {"rack": "7"}}]`, code: 200}
+		var mu sync.Mutex
 		var scrapes []*http.Request
 		n.Serve(t, "sd.test:80", list)
 		for _, host := range []string{"a.test:80", "b.test:80"} {
 			n.Serve(t, host, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
 				scrapes = append(scrapes, r)
+				mu.Unlock()
 				_, _ = io.WriteString(w, "x 1\n")
 			}))
 		}

@@ -35,8 +35,8 @@ type Op struct {
 	Name   string // of the file; of Rename and Link the old one
 }
 
-// Disk is a simulated directory. It implements durable.FS and is safe for concurrent use. Set its fields before use, or
-// between uses.
+// Disk is a simulated directory. It implements durable.FS and is safe for concurrent use. Set its fields before use, between
+// uses, or in Change.
 type Disk struct {
 	// Fail returns the error with which an operation fails. It may use the disk. A write that fails has written a part.
 	Fail func(Op) error
@@ -121,6 +121,13 @@ func (d *Disk) Reboot(how Crash) {
 	}
 }
 
+// Change calls f, which sets fields of the disk while it is in use.
+func (d *Disk) Change(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f()
+}
+
 // Ops returns how many operations there have been.
 func (d *Disk) Ops() int {
 	d.mu.Lock()
@@ -162,8 +169,11 @@ func (d *Disk) Synced() bool {
 
 // do does one operation. It does not call f if the operation fails or the process ends there.
 func (d *Disk) do(kind, name string, f func() error) error {
-	if d.Delay > 0 {
-		time.Sleep(d.Delay)
+	d.mu.Lock()
+	delay := d.Delay
+	d.mu.Unlock()
+	if delay > 0 {
+		time.Sleep(delay)
 	}
 	d.mu.Lock()
 	d.ops++
@@ -172,8 +182,9 @@ func (d *Disk) do(kind, name string, f func() error) error {
 		d.mu.Unlock()
 		panic(stopped{})
 	}
+	fail, readOnly := d.Fail, d.ReadOnly
 	d.mu.Unlock()
-	err := d.failure(op)
+	err := failure(op, fail, readOnly)
 	if errors.Is(err, ErrEnded) && kind != "write" {
 		d.mu.Lock()
 		d.ended = true
@@ -190,13 +201,13 @@ func (d *Disk) do(kind, name string, f func() error) error {
 	return nil
 }
 
-func (d *Disk) failure(op Op) error {
-	if d.Fail != nil {
-		if err := d.Fail(op); err != nil {
+func failure(op Op, fail func(Op) error, readOnly bool) error {
+	if fail != nil {
+		if err := fail(op); err != nil {
 			return err
 		}
 	}
-	if d.ReadOnly && slices.Contains([]string{"mkdir", "create", "append", "write", "truncate", "rename", "link", "remove"}, op.Kind) {
+	if readOnly && slices.Contains([]string{"mkdir", "create", "append", "write", "truncate", "rename", "link", "remove"}, op.Kind) {
 		return syscall.EROFS
 	}
 	return nil

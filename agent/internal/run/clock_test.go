@@ -36,7 +36,7 @@ type clocked struct {
 	agent  *Agent
 	source *scripted
 	sink   *punctual
-	log    bytes.Buffer
+	log    lockedBuffer
 	stop   func() error
 }
 
@@ -208,12 +208,12 @@ func TestValidForIsElapsed(t *testing.T) {
 		t.Run(by.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newClocked(t, "@every 10s", func(j *Job) { j.ValidFor = setting.Duration(35 * time.Second) })
-				c.source.do = func(_ context.Context, n int) error {
+				c.source.then(func(_ context.Context, n int) error {
 					if n >= 3 {
 						return errors.New("503")
 					}
 					return nil
-				}
+				})
 				time.Sleep(22 * time.Second) // the last success was at 20 s
 				c.Set(by)
 				time.Sleep(29 * time.Second) // the last failure was at 50 s

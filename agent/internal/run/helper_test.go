@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"maps"
@@ -27,6 +28,31 @@ type scripted struct {
 	times     []time.Time
 }
 
+// then replaces what the source does.
+func (s *scripted) then(do func(ctx context.Context, n int) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.do = do
+}
+
+// lockedBuffer is a bytes.Buffer for several goroutines.
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
+
 func newScripted(do func(ctx context.Context, n int) error) *scripted {
 	return &scripted{do: do, desc: &metric.Desc{Name: "done_total", Type: metric.Counter, From: metric.Increment}}
 }
@@ -36,9 +62,10 @@ func (s *scripted) Collect(ctx context.Context, tick sources.Tick) (metric.Readi
 	n := s.ticks
 	s.ticks++
 	s.times = append(s.times, tick.Time)
+	do := s.do
 	s.mu.Unlock()
-	if s.do != nil {
-		if err := s.do(ctx, n); err != nil {
+	if do != nil {
+		if err := do(ctx, n); err != nil {
 			return nil, err
 		}
 	}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -113,6 +115,18 @@ func (s *last) Write(_ context.Context, b metric.Batch) error {
 	return nil
 }
 
+func (s *last) all() map[string]float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.values)
+}
+
+func (s *last) stepsBack() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.back)
+}
+
 func (s *last) get(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,8 +212,8 @@ func TestKilled(t *testing.T) {
 			if events, increments := s.get("events_total"), s.get("increments_total"); events != want || increments != want {
 				t.Errorf("seed %d: %d events and %d increments are counted, %d have happened\n%s", seed, events, increments, want, &l.log)
 			}
-			if len(s.back) > 0 {
-				t.Errorf("seed %d: %q", seed, s.back)
+			if back := s.stepsBack(); len(back) > 0 {
+				t.Errorf("seed %d: %q", seed, back)
 			}
 			l.end(t)
 		})
@@ -247,21 +261,21 @@ func TestHeldBack(t *testing.T) {
 		time.Sleep(25 * time.Second)
 		r.happen()
 		synctest.Wait()
-		disk.Capacity = 1
+		disk.Change(func() { disk.Capacity = 1 })
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		job := l.agent.State().Jobs[0]
-		if job.Up || !strings.HasSuffix(job.Error, "no space left on device") || s.get("events_total") != 0 || len(s.values) > 0 {
-			t.Errorf("with a full disk: up %t, error %q, the sink has %v", job.Up, job.Error, s.values)
+		if job.Up || !strings.HasSuffix(job.Error, "no space left on device") || s.get("events_total") != 0 || len(s.all()) > 0 {
+			t.Errorf("with a full disk: up %t, error %q, the sink has %v", job.Up, job.Error, s.all())
 		}
 		for range 3 {
 			r.happen()
 		}
-		disk.Capacity = 0
+		disk.Change(func() { disk.Capacity = 0 })
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
-		if job := l.agent.State().Jobs[0]; !job.Up || s.get("events_total") != 4 || s.get("increments_total") != 4 || len(s.back) > 0 {
-			t.Errorf("with a disk that works again: up %t, the sink has %v, %q", job.Up, s.values, s.back)
+		if job := l.agent.State().Jobs[0]; !job.Up || s.get("events_total") != 4 || s.get("increments_total") != 4 || len(s.stepsBack()) > 0 {
+			t.Errorf("with a disk that works again: up %t, the sink has %v, %q", job.Up, s.all(), s.stepsBack())
 		}
 		l.end(t)
 		if n := strings.Count(l.log.String(), "the run is held back until its state is on disk"); n != 1 || !strings.Contains(l.log.String(), "recovered") {

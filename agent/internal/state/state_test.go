@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -208,7 +209,7 @@ func TestFull(t *testing.T) {
 		f, _ := mustOpen(t, d)
 		first := f.Append("job", []byte("1;"))
 		<-first.Done()
-		d.Capacity = 1
+		d.Change(func() { d.Capacity = 1 })
 		second := f.Append("job", []byte("2;"))
 		time.Sleep(time.Minute)
 		select {
@@ -219,7 +220,7 @@ func TestFull(t *testing.T) {
 		if s := f.Status(); s.Failed < 5 || !strings.HasPrefix(s.Error, "write the journal of the state file /var/lib/cton/state: ") || !strings.HasSuffix(s.Error, "no space left on device") {
 			t.Errorf("status %+v", s)
 		}
-		d.Capacity = 0
+		d.Change(func() { d.Capacity = 0 })
 		time.Sleep(lastPause)
 		<-second.Done()
 		f.Close()
@@ -234,15 +235,15 @@ func TestFull(t *testing.T) {
 // TestOneSync holds that records which come together share a sync, and that one that nobody waits for causes none of its own.
 func TestOneSync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, syncs := disktest.New(1), 0
+		d, syncs := disktest.New(1), new(atomic.Int64)
 		d.Fail = func(op disktest.Op) error {
 			if op.Kind == "sync" {
-				syncs++
+				syncs.Add(1)
 			}
 			return nil
 		}
 		f, _ := mustOpen(t, d)
-		d.Delay = time.Second
+		d.Change(func() { d.Delay = time.Second })
 		var all []*Write
 		for i := range 100 {
 			all = append(all, f.Append(fmt.Sprint("job", i), []byte("x")))
@@ -250,16 +251,15 @@ func TestOneSync(t *testing.T) {
 		for _, w := range all {
 			<-w.Done()
 		}
-		if syncs > 2 {
-			t.Errorf("%d syncs for 100 records", syncs)
+		if n := syncs.Swap(0); n > 2 {
+			t.Errorf("%d syncs for 100 records", n)
 		}
-		syncs = 0
 		for range 100 {
 			f.AppendLazily("job", []byte("y"))
 		}
 		time.Sleep(lazyPause + 10*time.Second)
-		if syncs != 1 || f.Status().Error != "" {
-			t.Errorf("%d syncs for 100 lazy records", syncs)
+		if n := syncs.Load(); n != 1 || f.Status().Error != "" {
+			t.Errorf("%d syncs for 100 lazy records", n)
 		}
 		f.Close()
 	})

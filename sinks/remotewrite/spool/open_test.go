@@ -216,7 +216,7 @@ func TestUnreadableRecord(t *testing.T) {
 			r, _ = b.Next(t.Context(), 1, OldestFirst)
 			b.want("of this run", fmt.Sprint(r.ID, time.Since(began)), "4 1m0s")
 			b.Return(r.ID)
-			time.AfterFunc(25*time.Second, func() { d.Fail = nil })
+			time.AfterFunc(25*time.Second, func() { d.Change(func() { d.Fail = nil }) })
 			r, _ = b.Next(t.Context(), 0, OldestFirst)
 			b.want("when it can be read", fmt.Sprint(r.ID, len(r.Payload), time.Since(began)), "2 10 1m30s")
 			b.Return(r.ID)
@@ -246,19 +246,21 @@ func TestUnreadableRecords(t *testing.T) {
 		began := time.Now()
 		go func() {
 			time.Sleep(2 * time.Minute)
-			d.Fail = func(op disktest.Op) error {
-				if op.Kind == "read" && !strings.Contains(op.Name, "0301.") {
-					return syscall.EACCES
+			d.Change(func() {
+				d.Fail = func(op disktest.Op) error {
+					if op.Kind == "read" && !strings.Contains(op.Name, "0301.") {
+						return syscall.EACCES
+					}
+					return nil
 				}
-				return nil
-			}
+			})
 			b.Put(b.recordIn(0))
 		}()
 		r, _ := b.Next(t.Context(), 0, OldestFirst)
 		b.want("the one that can be read", fmt.Sprint(r.ID, time.Since(began)), "301 2m0s")
 		b.Ack(r.ID)
 		b.want("pending", b.Pending().Records, 300)
-		d.Fail = nil
+		d.Change(func() { d.Fail = nil })
 		for id := range uint64(300) {
 			r, _ := b.Next(t.Context(), 0, OldestFirst)
 			if r.ID != id+1 {

@@ -250,9 +250,9 @@ func TestValidate(t *testing.T) {
 		{Methods{"a": {Measure: nop}, "b": {Measure: nop}}, "metrics: {a: {type: gauge}}", "metrics: is missing b, which class Shop measures: declare it"},
 		{Methods{"a": {Measure: nop}, "a_total": {Measure: nop}}, "metrics: {a_total: {type: counter}}", "metrics: is missing a, which class Shop measures: declare it"},
 		{Methods{"a": {}}, "metrics: {a: {type: gauge}}", "metrics.a: Shop.a: the method has no Measure"},
-		{Methods{"a": {Measure: nop, Delta: true}}, "metrics: {a: {type: summary}}", "metrics.a: Shop.a: Delta is only valid for a gauge or a counter of totals"},
-		{Methods{"a": {Measure: nop, Once: true}}, "metrics: {a: {type: gauge}}", "metrics.a: Shop.a: Once is only valid for a counter, a histogram or a summary"},
-		{Methods{"a": {Measure: nop, Once: true, Delta: true}}, "metrics: {a_total: {type: counter}}", "metrics.a_total: Shop.a: Delta is only valid for a gauge or a counter of totals"},
+		{Methods{"a": {Measure: nop, Delta: true}}, "metrics: {a: {type: summary}}", "metrics.a: Shop.a: the setting Delta is only valid for a gauge or a counter of totals"},
+		{Methods{"a": {Measure: nop, Once: true}}, "metrics: {a: {type: gauge}}", "metrics.a: Shop.a: the setting Once is only valid for a counter, a histogram or a summary"},
+		{Methods{"a": {Measure: nop, Once: true, Delta: true}}, "metrics: {a_total: {type: counter}}", "metrics.a_total: Shop.a: the setting Delta is only valid for a gauge or a counter of totals"},
 		{Methods{"a": {Measure: nop}}, "metrics: {a: }", "metrics.a: needs at least a type"},
 		{Methods{"a": {Measure: nop}}, "{}", "metrics: names no metric\nmetrics: is missing a, which class Shop measures: declare it"},
 	} {
