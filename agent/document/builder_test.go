@@ -91,7 +91,7 @@ func TestBuilderIsBounded(t *testing.T) {
 
 // FuzzNumber checks that a number becomes valid JSON with the same value and digits.
 func FuzzNumber(f *testing.F) {
-	for _, s := range []string{"0", "-0", "+1", "007", ".5", "5.", ".", "1e5", "1E+05", "1e", "-", "+-1", "1_0", "0x1", "123456789012345678901234567890.10", ""} {
+	for _, s := range []string{"0", "-0", "+1", "007", ".5", "5.", ".", "1e5", "1E+05", "1e", "5E5555555555", "-", "+-1", "1_0", "0x1", "123456789012345678901234567890.10", ""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -100,7 +100,8 @@ func FuzzNumber(f *testing.F) {
 		ok := b.Number([]byte(text))
 		want, known := new(big.Float).SetPrec(2000).SetString(text)
 		decimal := text != "" && strings.Trim(text, "0123456789+-.eE") == ""
-		if ok != (known && decimal) && len(text) < 20 { // exponents may exceed those of big.Float
+		_, exponent, _ := strings.Cut(strings.ToLower(text), "e")
+		if ok != (known && decimal) && len(exponent) < 9 { // larger exponents may exceed those of big.Float
 			t.Fatalf("%q is a number: %v", text, ok)
 		}
 		v, err := b.Value()
