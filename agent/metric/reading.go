@@ -1,5 +1,7 @@
 package metric
 
+import "fmt"
+
 // Reading is one measured value of one declared metric.
 type Reading struct {
 	// Labels are the values of the metric's labels, in the order of Desc.LabelNames; "" is an absent label. They may point
@@ -30,6 +32,9 @@ type Measured struct {
 
 	// Drops counts the readings that could not be used, one entry per reason.
 	Drops []Drop
+
+	// Warnings say what is probably not meant, although the readings are used.
+	Warnings []string
 }
 
 // Drop counts a reading that could not be used. first describes it; it is kept for the first reading of a reason.
@@ -41,6 +46,38 @@ func (m *Measured) Drop(reason Reason, first string) {
 		}
 	}
 	m.Drops = append(m.Drops, Drop{Reason: reason, Count: 1, First: first})
+}
+
+// Count returns the number of readings, those left out included. Items that were skipped have none.
+func (m *Measured) Count() int {
+	n := len(m.Rows) + len(m.Series)
+	for _, d := range m.Drops {
+		if d.Reason != Skipped {
+			n += d.Count
+		}
+	}
+	return n
+}
+
+// FailIfAllDropped sets Err if the source has dropped all readings of the metric: it was not measured then. Strings that map drops
+// are no error, since the document may have nothing else.
+func (m *Measured) FailIfAllDropped() {
+	if m.Err != nil || len(m.Rows) > 0 {
+		return
+	}
+	first := ""
+	for _, d := range m.Drops {
+		if d.Reason != Unmapped && first == "" {
+			first = d.First
+		}
+	}
+	switch all := m.Count(); {
+	case first == "":
+	case all == 1:
+		m.Err = fmt.Errorf("no reading is valid: %s", first)
+	default:
+		m.Err = fmt.Errorf("none of %d readings is valid: %s", all, first)
+	}
 }
 
 // Readings is what a tick measured, one entry per metric. The series of a declared metric without an entry are gone.

@@ -62,6 +62,9 @@ func (i *instance) wellFormed(readings metric.Readings) {
 				i.Errorf("%s drops %d readings: %s", name, d.Count, d.Reason)
 			}
 		}
+		for _, text := range m.Warnings {
+			i.isOneLine(text)
+		}
 		for _, row := range m.Rows {
 			if len(row.Labels) != len(m.Desc.LabelNames) {
 				i.Errorf("%s has labels %q, wants one for each of %q", name, row.Labels, m.Desc.LabelNames)

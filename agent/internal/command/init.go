@@ -261,6 +261,9 @@ func (i *inquiry) tick(ctx context.Context, text []byte, answer http.RoundTrippe
 	for _, d := range result.Drops {
 		t.add(d.Metric, d.First)
 	}
+	for _, w := range result.Warnings {
+		t.add(w.Metric, w.Text)
+	}
 	return root, t, nil
 }
 

@@ -30,9 +30,9 @@ func (d *drops) count() int {
 }
 
 // appendTo appends the drops to the list and clears them.
-func (d *drops) appendTo(list []Drop, name string) []Drop {
+func (d *drops) appendTo(list []Drop, name string, of int) []Drop {
 	for _, drop := range d.all {
-		list = append(list, Drop{name, drop})
+		list = append(list, Drop{name, of, drop})
 	}
 	d.reset()
 	return list

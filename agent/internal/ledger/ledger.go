@@ -59,6 +59,7 @@ type Result struct {
 	Resets    int             // decreases of upstream totals that were taken as resets
 	Problems  []Problem       // metrics that could not be measured
 	Drops     []Drop          // readings that were left out
+	Warnings  []Warning       // what is probably not meant
 	Restarted []string        // metrics that lost their earlier state, since they are declared differently now
 }
 
@@ -71,7 +72,13 @@ type Problem struct {
 // Drop is the readings of one metric that were left out for one reason.
 type Drop struct {
 	Metric string
+	Of     int // all readings of the metric in the tick, those left out included
 	metric.Drop
+}
+
+// Warning is what is probably not meant about one metric, although its readings are used.
+type Warning struct {
+	Metric, Text string
 }
 
 // Apply applies a tick's readings. It returns an error if the tick as a whole is refused; nothing has changed then.
@@ -134,8 +141,12 @@ func (l *Ledger) Empty() bool { return len(l.order) == 0 && len(l.inherited) == 
 
 // match finds the series of a metric's readings. It can be rolled back.
 func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
+	of := m.Count()
 	for _, d := range m.Drops {
-		r.Drops = append(r.Drops, Drop{m.Desc.Name, d})
+		r.Drops = append(r.Drops, Drop{m.Desc.Name, of, d})
+	}
+	for _, text := range m.Warnings {
+		r.Warnings = append(r.Warnings, Warning{m.Desc.Name, text})
 	}
 	if m.Series != nil {
 		r.pass(m)
@@ -146,7 +157,7 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	if t.visited == l.tick {
 		err = fmt.Errorf("%s was measured twice in one run; put all its readings together", m.Desc.Name)
 	}
-	t.visited = l.tick
+	t.visited, t.of = l.tick, of
 	if err == nil {
 		err = t.match(at.UnixMilli(), l.seen, l.tick, m.Rows)
 	}

@@ -34,6 +34,7 @@ type table struct {
 	guess   int  // index of the entry that the next reading probably belongs to
 	pending []pending
 	timed   bool // some pending readings have times of their own
+	of      int  // number of readings, those left out included
 	taken   int  // number of readings taken
 	drops   drops
 
@@ -425,7 +426,7 @@ func (t *table) commit(c *commit) {
 	}
 	t.removeGone(c)
 	c.result.Readings += t.taken
-	c.result.Drops = t.drops.appendTo(c.result.Drops, t.desc.Name)
+	c.result.Drops = t.drops.appendTo(c.result.Drops, t.desc.Name, t.of)
 }
 
 // keepEarlier keeps the value of an entry as a point, before a later reading of the same tick replaces it.

@@ -82,11 +82,17 @@ func (r *report) succeeded(result *ledger.Result) {
 		if d.Reason == metric.NotNewer {
 			continue // not a problem: the API shows the past again
 		}
+		if explained(result.Problems, &d) {
+			continue
+		}
 		name := d.Metric
 		if d.Reason == metric.Skipped {
 			name = "*" // the same for all metrics, so logged once
 		}
-		r.note(now, name+" "+string(d.Reason), name, "readings dropped", string(d.Reason), "first", d.First, "count", d.Count)
+		r.note(now, name+" "+string(d.Reason), name, "readings dropped", string(d.Reason), "first", d.First, "count", d.Count, "of", d.Of)
+	}
+	for _, w := range result.Warnings {
+		r.note(now, w.Metric+" "+w.Text, w.Metric, "metric is probably wrong", w.Text)
 	}
 	for key := range r.metrics {
 		if now[key] == "" {
@@ -116,6 +122,13 @@ func first(result *ledger.Result) string {
 	return ""
 }
 
+// explained reports whether the metric could not be measured because of the dropped readings: that problem says all of them.
+func explained(problems []ledger.Problem, d *ledger.Drop) bool {
+	return slices.ContainsFunc(problems, func(p ledger.Problem) bool {
+		return p.Metric == d.Metric && strings.Contains(p.Err.Error(), d.First)
+	})
+}
+
 // Problems returns what a tick could not measure or has dropped, one line each, for people to read.
 func Problems(r *ledger.Result) []string {
 	var lines []string
@@ -123,9 +136,15 @@ func Problems(r *ledger.Result) []string {
 		lines = append(lines, fmt.Sprintf("%s: %v", p.Metric, p.Err))
 	}
 	for _, d := range r.Drops {
-		if line := describe(d.Metric, &d.Drop); line != "" && !slices.Contains(lines, line) {
+		if explained(r.Problems, &d) {
+			continue
+		}
+		if line := describe(d.Metric, &d.Drop, d.Of); line != "" && !slices.Contains(lines, line) {
 			lines = append(lines, line)
 		}
+	}
+	for _, w := range r.Warnings {
+		lines = append(lines, w.Metric+": "+w.Text)
 	}
 	return lines
 }
@@ -142,7 +161,10 @@ func Unmeasured(readings metric.Readings) []string {
 			lines = append(lines, fmt.Sprintf("%s: %v", m.Desc.Name, m.Err))
 		}
 		for k := range m.Drops {
-			if line := describe(m.Desc.Name, &m.Drops[k]); line != "" && !slices.Contains(lines, line) {
+			if m.Err != nil && strings.Contains(m.Err.Error(), m.Drops[k].First) {
+				continue
+			}
+			if line := describe(m.Desc.Name, &m.Drops[k], m.Count()); line != "" && !slices.Contains(lines, line) {
 				lines = append(lines, line)
 			}
 		}
@@ -151,16 +173,19 @@ func Unmeasured(readings metric.Readings) []string {
 }
 
 // describe returns a line for dropped readings, "" if they are no problem.
-func describe(name string, d *metric.Drop) string {
-	what := "readings"
-	if d.Count == 1 {
-		what = "reading"
-	}
+func describe(name string, d *metric.Drop, of int) string {
 	switch d.Reason {
 	case metric.NotNewer: // the API shows the past again
 		return ""
 	case metric.Skipped: // the same for all metrics
-		return fmt.Sprintf("%d %s skipped, the first: %s", d.Count, strings.Replace(what, "reading", "item", 1), d.First)
+		return fmt.Sprintf("%s skipped, the first: %s", counted(d.Count, "item"), d.First)
 	}
-	return fmt.Sprintf("%s: %d %s dropped, %s: %s", name, d.Count, what, d.Reason, d.First)
+	return fmt.Sprintf("%s: %d of %s dropped, %s: %s", name, d.Count, counted(of, "reading"), d.Reason, d.First)
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -52,14 +52,14 @@ func TestReportMetrics(t *testing.T) {
 	r, log := newReport()
 	bad := &ledger.Result{
 		Problems: []ledger.Problem{{Metric: "x", Err: errors.New("items .a[]: cannot iterate over null")}},
-		Drops:    []ledger.Drop{{Metric: "y", Drop: metric.Drop{Reason: metric.Missing, Count: 2, First: "item 0"}}},
+		Drops:    []ledger.Drop{{Metric: "y", Of: 38, Drop: metric.Drop{Reason: metric.Missing, Count: 2, First: "item 0"}}},
 	}
 	r.succeeded(bad)
 	r.succeeded(bad)
 	r.succeeded(&ledger.Result{})
 	want := []string{
 		`level=WARN msg="metric not measured" metric=x reason="items .a[]: cannot iterate over null"`,
-		`level=WARN msg="readings dropped" metric=y reason=missing first="item 0" count=2`,
+		`level=WARN msg="readings dropped" metric=y reason=missing first="item 0" count=2 of=38`,
 		`level=INFO msg="metric recovered" metric=x`,
 		`level=INFO msg="metric recovered" metric="y missing"`,
 	}

@@ -71,6 +71,9 @@ func show(readings metric.Readings) string {
 		for _, d := range m.Drops {
 			fmt.Fprintf(&b, "%s drops %d %s: %s\n", m.Desc.Name, d.Count, d.Reason, d.First)
 		}
+		for _, text := range m.Warnings {
+			fmt.Fprintf(&b, "%s warns: %s\n", m.Desc.Name, text)
+		}
 	}
 	return b.String()
 }

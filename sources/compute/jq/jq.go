@@ -206,10 +206,10 @@ func (d *Default) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Missing says what happens if a value or label is null or absent.
+// Missing says what happens if a value is null or absent. A label that is null or absent is an absent label.
 type Missing uint8
 
-// Drop drops the reading. Error fails the metric. Zero makes a missing value zero, and a missing label an absent one.
+// Drop drops the reading. Error fails the metric, of a missing label too. Zero makes a missing value zero.
 const (
 	Drop Missing = iota
 	Error

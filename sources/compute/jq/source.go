@@ -40,10 +40,52 @@ type walk struct {
 	groups []*labelGroup
 }
 
+// begin forgets the tick before.
+func (w *walk) begin() {
+	w.root.forget()
+	for _, g := range w.groups {
+		clear(g.absent)
+	}
+}
+
 // labelGroup has the metrics of a walk that have the same labels.
 type labelGroup struct {
 	labels  []*Expr // in the order of the metrics' label names
+	absent  []absence
 	metrics []metricPlan
+}
+
+// absence is of a label that no item of a tick has had so far.
+type absence struct {
+	over  bool   // an item has it
+	items int    // that lack it
+	first string // why the first one does, with a remedy
+}
+
+// lacks counts an item without the label of that index.
+func (g *labelGroup) lacks(i int, in *item) {
+	a := &g.absent[i]
+	if a.over {
+		return
+	}
+	if a.items++; a.items == 1 {
+		a.first = missingRemedy(g.labels[i].text, in.forJQ())
+	}
+}
+
+// warnings returns a line for each label that no item has.
+func (g *labelGroup) warnings(items *Expr) []string {
+	var lines []string
+	for i, a := range g.absent {
+		switch {
+		case a.over || a.items == 0:
+		case items == nil:
+			lines = append(lines, short(fmt.Sprintf("label %s is missing", g.labels[i]))+a.first)
+		default:
+			lines = append(lines, short(fmt.Sprintf("label %s is missing in all items of %s (%d)", g.labels[i], items, a.items))+a.first)
+		}
+	}
+	return lines
 }
 
 // metricPlan is a metric and its index in the readings.
@@ -77,7 +119,7 @@ func newSource(c Config, fetch sources.Fetcher) *source {
 		}
 		g := groups[key]
 		if g == nil {
-			g = &labelGroup{labels: labels}
+			g = &labelGroup{labels: labels, absent: make([]absence, len(labels))}
 			groups[key] = g
 			w.groups = append(w.groups, g)
 		}
@@ -104,12 +146,12 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	s.local = map[int][]localTime{}
 	for i := range s.measured {
 		m := &s.measured[i]
-		m.Rows, m.Err, m.Drops = m.Rows[:0], nil, nil
+		m.Rows, m.Err, m.Drops, m.Warnings = m.Rows[:0], nil, nil, nil
 	}
 	// The root is converted for gojq at most once a tick, when the first expression needs it.
 	root := &item{value: ofDocument(doc.Root)}
 	for _, w := range s.walks {
-		w.root.forget()
+		w.begin()
 		err := s.collectWalk(ctx, w, root)
 		switch {
 		case err != nil:
@@ -124,9 +166,12 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("compute metrics: %w", context.Cause(ctx))
 	}
+	for _, w := range s.walks {
+		s.warn(w)
+	}
 	for i := range s.measured {
 		resolveLocal(s.measured[i].Rows, s.local[i], tick.Time)
-		failWhole(&s.measured[i])
+		s.measured[i].FailIfAllDropped()
 		doc.Skipped.Count(&s.measured[i])
 	}
 	return s.measured, nil
@@ -141,16 +186,12 @@ func (s *source) fail(w *walk, err error) {
 	}
 }
 
-// failWhole sets the metric's error if it has no readings because of errors. Missing values and strings that map drops are no
-// errors: the document may have nothing else.
-func failWhole(m *metric.Measured) {
-	if m.Err != nil || len(m.Rows) > 0 {
-		return
-	}
-	for _, d := range m.Drops {
-		if d.Reason != metric.Missing && d.Reason != metric.Unmapped {
-			m.Err = fmt.Errorf("no reading is valid: %s", d.First)
-			return
+// warn tells of the labels that no item of a walk has: their paths are probably wrong.
+func (s *source) warn(w *walk) {
+	for _, g := range w.groups {
+		lines := g.warnings(w.items)
+		for _, r := range g.metrics {
+			s.measured[r.index].Warnings = lines
 		}
 	}
 }
@@ -194,10 +235,12 @@ func (i *item) forJQ() any {
 
 // collectItem computes the readings of one item.
 func (s *source) collectItem(ctx context.Context, w *walk, in *item) {
+	nullItem := w.items != nil && in.isNull()
 	for _, g := range w.groups {
-		labels, problem := s.labels(ctx, g, in)
-		if w.items != nil && in.isNull() {
-			problem = &itemProblem{metric.Missing, "it is null", nil}
+		var labels []string
+		problem := &itemProblem{metric.Missing, "it is null", nil}
+		if !nullItem {
+			labels, problem = s.labels(ctx, g, in)
 		}
 		for _, r := range g.metrics {
 			m := &s.measured[r.index]
@@ -206,7 +249,7 @@ func (s *source) collectItem(ctx context.Context, w *walk, in *item) {
 			}
 			row := metric.Reading{Labels: labels}
 			p := problem
-			if p == nil || p.reason == metric.Missing && r.Missing == Zero && !in.isNull() {
+			if p == nil || p.reason == metric.Missing && r.Missing != Error && !nullItem { // the label is absent
 				p = s.reading(ctx, r.Metric, in, &row)
 			}
 			if p == nil && r.Time != nil {
@@ -264,19 +307,22 @@ const maxText = 300
 // short returns at most maxText bytes of a message.
 func short(s string) string { return agenttext.Cut(s, maxText) }
 
-// labels returns the label values of an item. A missing one is empty, and reported as a problem.
+// labels returns the label values of an item. A missing one is empty, as absent labels are, and reported for those metrics for
+// which that is an error.
 func (s *source) labels(ctx context.Context, g *labelGroup, in *item) ([]string, *itemProblem) {
 	from := len(s.arena)
 	var missing *itemProblem
-	for _, x := range g.labels {
+	for i, x := range g.labels {
 		v, err := x.evalOne(ctx, &s.evaluator, in)
 		text, ok := "", true
 		switch {
 		case err != nil:
 			return nil, &itemProblem{metric.Expression, fmt.Sprintf("label %s: %v", x, err), nil}
 		case v.isNull():
+			g.lacks(i, in)
 			missing = &itemProblem{metric.Missing, fmt.Sprintf("label %s is missing", x), &remedy{expr: x, give: remedyMissing}}
 		default:
+			g.absent[i].over = true
 			text, ok = v.label()
 		}
 		switch {

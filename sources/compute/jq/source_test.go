@@ -67,15 +67,27 @@ x_total{team="b"} 1 event two
 	f("an event's id of two fields", `x_total: {type: counter, items: '.[]', once_by: '[.id, .at]', value: .n}`,
 		`[{"id":1,"at":"z","n":7}]`, "x_total 7 event [1,\"z\"]\n")
 	f("an event without an id", `x_total: {type: counter, items: '.[]', once_by: .id}`,
-		`[{"id":null},{}]`, "x_total drops 2 missing: item 0 of .[]: once_by .id is missing\n")
+		`[{"id":null},{}]`, "x_total: none of 2 readings is valid: item 0 of .[]: once_by .id is missing\n")
 
 	f("missing is dropped and counted", `x: {type: gauge, items: '.[]', value: .v, labels: {n: .n}}`,
 		`[{"v":1,"n":"a"},{"v":null,"n":"b"},{"n":"c"},{"v":4}]`, `
 x{n="a"} 1
-x drops 3 missing: item 1 of .[]: value .v is missing
+x 4
+x drops 2 missing: item 1 of .[]: value .v is missing
 `)
 	f("missing is an error", `x: {type: gauge, value: .v, missing: error}`+"\n"+`y: {type: gauge, value: .w}`,
 		`{"w":2}`, "x: value .v is missing; at . there is w\ny 2\n")
+	f("a label that is missing is absent", `x: {type: gauge, items: '.[]', value: .v, labels: {n: .n, m: .m, o: .o}}`,
+		`[{"v":1,"n":null,"m":"a"},null,{"v":2,"n":"b","p":1}]`, `
+x{m="a"} 1
+x{n="b"} 2
+x drops 1 missing: item 1 of .[]: it is null
+x warns: label .o is missing in all items of .[] (2); at . there are m, n, v
+`)
+	f("the only label is missing", `x: {type: gauge, value: .v, labels: {n: .data.name}}`,
+		`{"v":1,"data":{"nme":"a"}}`, "x 1\nx warns: label .data.name is missing; at .data there is nme\n")
+	f("a label that is missing is an error", `x: {type: gauge, items: '.[]', value: .v, labels: {n: .n}, missing: error}`,
+		`[{"v":1,"n":"a"},{"v":2}]`, "x: item 1 of .[]: label .n is missing; at . there is v\n")
 	f("missing is zero, or no label", `x: {type: gauge, items: '.[]', value: .v, labels: {n: .n}, missing: zero}`,
 		`[{"n":"a"},{"v":2}]`, "x{n=\"a\"} 0\nx 2\n")
 
@@ -85,7 +97,7 @@ x drops 3 missing: item 1 of .[]: value .v is missing
 		`{"s":"odd"}`, "x drops 1 unmapped: value .s: \"odd\" is not in map\n")
 
 	f("not a number", `x: {type: gauge, items: '.[]', value: ., on_duplicate: last}`,
-		`["95.2 Mbps",{"a":1},[2],"NaN","0x10","",1e999]`, "x: no reading is valid: item 0 of .[]: value .: want a number, got \"95.2 Mbps\"; for the number in it write capture(\"(?<n>-?[0-9.]+)\").n\n")
+		`["95.2 Mbps",{"a":1},[2],"NaN","0x10","",1e999]`, "x: none of 7 readings is valid: item 0 of .[]: value .: want a number, got \"95.2 Mbps\"; for the number in it write capture(\"(?<n>-?[0-9.]+)\").n\n")
 	f("not a label", `x: {type: gauge, value: 1, labels: {l: .l}}`,
 		`{"l":[1]}`, "x: no reading is valid: label .l: want a string, got [1]; for its items as one text write .l | join(\",\")\n")
 	f("a label that is too long", `x: {type: gauge, value: 1, labels: {l: .l}}`,
@@ -106,7 +118,7 @@ x drops 1 expression: item 1 of .[]: value .v | ascii_downcase | length: ascii_d
 	f("items that are null cost their metrics alone",
 		`x: {type: gauge, items: '.list[]', value: .v}`+"\n"+`y: {type: gauge, value: .y}`,
 		`{"list":null,"y":1}`, "x: items .list[]: cannot iterate over null; write []? if the list may be missing\ny 1\n")
-	f("items that are not there", `x: {type: gauge, items: .qeues, value: 1}`, `{"queues":[1]}`, "x drops 1 missing: item 0 of .qeues: it is null\n")
+	f("items that are not there", `x: {type: gauge, items: .qeues, value: 1}`, `{"queues":[1]}`, "x: no reading is valid: item 0 of .qeues: it is null\n")
 	f("a path through a list", `x: {type: gauge, items: .list, value: .v}`, `{"list":[1]}`,
 		"x: no reading is valid: item 0 of .list: value .v: cannot look up \"v\" in a list; write [] to iterate over its items\n")
 	f("items that may be missing", `x: {type: gauge, items: '.list[]?', value: .v}`, `{}`, "")
@@ -232,7 +244,7 @@ func TestSkippedItems(t *testing.T) {
 func TestItemsAreBounded(t *testing.T) {
 	const config = "x: {type: gauge, items: '.[]', value: 'null'}"
 	items := strings.Repeat("0,", maxItems-1)
-	if got := collect(t, config, "["+items+"0]"); got != "x drops 2000000 missing: item 0 of .[]: value null is missing\n" {
+	if got := collect(t, config, "["+items+"0]"); got != "x: none of 2000000 readings is valid: item 0 of .[]: value null is missing\n" {
 		t.Errorf("got %.300s", got)
 	}
 	if got := collect(t, config, "["+items+"0,0]"); got != "x: items .[]: more than 2000000 items\n" {

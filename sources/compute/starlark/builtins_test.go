@@ -34,7 +34,7 @@ func TestSecret(t *testing.T) {
 		`{}[secret("KEY")]`:                   "x: test.star:2:14: get_x: key \"<secret>\" not in dict\n",
 		`fail("x" * 495 + secret("KEY"))`:     "x: test.star:2:16: get_x: fail: " + strings.Repeat("x", 494) + "…\n",
 		`"x" * 30 + secret("KEY") + "x" * 30`: "x: test.star:1:1: get_x: want a number, got a string of 69 bytes\n",
-		`print("x" * 1995 + secret("KEY"))`:   "x drops 1 missing: get_x returned None\n",
+		`print("x" * 1995 + secret("KEY"))`:   "x: no reading is valid: get_x returned None; return [] if there is nothing to measure\n",
 		`[1, "x" * 390, secret("KEY")]`:       "x: test.star:1:1: get_x: item 0: want one number, got a list of numbers\n",
 	} {
 		s, err := made(t, keys, "def get_x():\n    return "+call, nil)

@@ -33,7 +33,7 @@ func (b *readingBuilder) reset() { b.labels = b.labels[:0] }
 
 // take adds the readings of what a metric's function returned:
 //
-//	None                      nothing was measured
+//	None                      the metric could not be measured
 //	5, 1.5, a duration, True  one reading without labels
 //	{"team": "a", "n": 5}     every label, and one more key with the value
 //	inc(5, team = "a")        an operation
@@ -56,7 +56,7 @@ func (b *readingBuilder) take(f *metricFunc, v starlark.Value, into *metric.Meas
 func (b *readingBuilder) takeOne(f *metricFunc, v starlark.Value, listed bool, into *metric.Measured) error {
 	switch x := v.(type) {
 	case starlark.NoneType:
-		into.Drop(metric.Missing, f.fn.Name()+" returned None")
+		into.Drop(metric.Missing, f.fn.Name()+" returned None; return [] if there is nothing to measure")
 		return nil
 	case *object:
 		return b.takeDict(f, x.Dict(), into)
@@ -105,10 +105,10 @@ func (b *readingBuilder) takeDict(f *metricFunc, d *starlark.Dict, into *metric.
 		return err
 	}
 	row := metric.Reading{}
-	missing, err := b.labelValues(f, c, &row)
-	if err != nil {
+	if err := b.labelValues(f, c, &row); err != nil {
 		return err
 	}
+	missing := ""
 	if f.onceBy != "" {
 		if c.id == nil {
 			return fmt.Errorf("the key %q, the event id of once_by, is missing", f.onceBy)
@@ -168,15 +168,11 @@ func (b *readingBuilder) takeOperation(f *metricFunc, o *operation, into *metric
 		return fmt.Errorf("%s: the metric has no label %s", o.name, string(names[0][0].(starlark.String)))
 	}
 	row := metric.Reading{Event: o.id}
-	missing, err := b.labelValues(f, c, &row)
-	if err != nil {
+	if err := b.labelValues(f, c, &row); err != nil {
 		return fmt.Errorf("%s: %w", o.name, err)
 	}
 	if own == starlark.None {
-		missing = "its time is None"
-	}
-	if missing != "" {
-		into.Drop(metric.Missing, missing)
+		into.Drop(metric.Missing, "its time is None")
 		return nil
 	}
 	if own != nil {
@@ -223,26 +219,25 @@ func (b *readingBuilder) sort(f *metricFunc, entries iter.Seq2[starlark.Value, s
 	return c, nil
 }
 
-// labelValues fills in the label values. It reports a label that is None as missing, and returns an error for one without
-// a key.
-func (b *readingBuilder) labelValues(f *metricFunc, c *cells, row *metric.Reading) (missing string, err error) {
+// labelValues fills in the label values. A label that is None is an absent one; one without a key is an error.
+func (b *readingBuilder) labelValues(f *metricFunc, c *cells, row *metric.Reading) error {
 	from := len(b.labels)
 	for i, name := range f.desc.LabelNames {
 		v := c.labels[i]
 		if v == nil {
-			return "", fmt.Errorf("the label %q is missing", name)
+			return fmt.Errorf("the label %q is missing", name)
 		}
 		text, ok := labelText(v)
 		if v == starlark.None {
-			missing, ok = "label "+name+" is None", true
+			text, ok = "", true
 		}
 		if !ok {
-			return "", fmt.Errorf("label %s: want a string, got %s", name, describe(v))
+			return fmt.Errorf("label %s: want a string, got %s", name, describe(v))
 		}
 		b.labels = append(b.labels, text)
 	}
 	row.Labels = b.labels[from:len(b.labels):len(b.labels)]
-	return missing, nil
+	return nil
 }
 
 // otherKeys lists a few of the keys that are neither labels nor the event id, for messages.

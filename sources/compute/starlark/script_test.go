@@ -68,7 +68,7 @@ func TestOnceInTheScript(t *testing.T) {
 		{"x_total: {type: counter}", "[event(7), event(8, 2)]", "x_total 1 event 7\nx_total 2 event 8\n"},
 		{"x_total: {type: counter, from: events, labels: [a]}", "event('k', a = 1)", "x_total{a=\"1\"} 1 event k\n"},
 		{"x: {type: histogram, labels: [a]}", "[event(1, 0.5, a = 'b')]", "x{a=\"b\"} 0.5 event 1\n"},
-		{"x: {type: summary}", "None", "x drops 1 missing: f returned None\n"},
+		{"x: {type: summary}", "None", "x: no reading is valid: f returned None; return [] if there is nothing to measure\n"},
 		{"x: {type: summary}", "5", "x: test.star:1:1: f: want event(id, …), alone or in a list, got the number 5\n"},
 		{"x: {type: summary}", "[{'id': 1, 'n': 2}]", "x: test.star:1:1: f: item 0: want event(id, …), alone or in a list, got a dict\n"},
 		{"x: {type: summary}", "observe(5)", "x: test.star:1:1: f: observe is only valid for a histogram or summary without once_by: use event(id, …)\n"},

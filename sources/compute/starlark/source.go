@@ -104,6 +104,7 @@ func (s *source) Collect(ctx context.Context, at sources.Tick) (metric.Readings,
 		return nil, otherErr
 	}
 	for i := range s.measured {
+		s.measured[i].FailIfAllDropped()
 		s.tick.skipped.Count(&s.measured[i])
 	}
 	return s.measured, nil
