@@ -81,4 +81,4 @@ export CTON PROMETHEUS PUSHGATEWAY VICTORIAMETRICS
 network
 databases
 echo "everything is in place after $SECONDS s" >&2
-exec go test -tags e2e -count=1 -v -timeout 8m -parallel 3 ./deploy/e2e "$@"
+exec go test -tags e2e -count=1 -v -timeout 10m -parallel 3 ./deploy/e2e "$@"

@@ -77,7 +77,7 @@ func FuzzCSV(f *testing.F) {
 
 // FuzzXML compares the elements, attributes and texts with those of encoding/xml.
 func FuzzXML(f *testing.F) {
-	for _, s := range []string{`<a b="1"><c>x</c><c/>y</a>`, `<m:a xmlns:m="u"><a/><n:a n:b="1"/></m:a>`, `<a>&lt;<![CDATA[x]]><!--c--></a>`, `<!DOCTYPE a><a/>`, `<?xml version="1.0"?><a><b><b/></b></a>`} {
+	for _, s := range []string{`<a b="1"><c>x</c><c/>y</a>`, `<m:a xmlns:m="u"><a/><n:a n:b="1"/></m:a>`, `<a l:="u" :m="v"/>`, `<a>&lt;<![CDATA[x]]><!--c--></a>`, `<!DOCTYPE a><a/>`, `<?xml version="1.0"?><a><b><b/></b></a>`} {
 		f.Add([]byte(s))
 	}
 	d := decoder(f, "{format: xml, xml: {lists: [c]}}")
@@ -129,10 +129,11 @@ func FuzzXML(f *testing.F) {
 
 // flatten lists the values of an XML document. The items of a list have the name of the list.
 func flatten(v document.Value, name string, into *[]string) {
-	_, local, prefixed := strings.Cut(name, ":")
-	if !prefixed {
+	prefix, local, _ := strings.Cut(strings.TrimPrefix(name, "@"), ":")
+	switch {
+	case prefix == "" || local == "": // a colon at one end belongs to the name, as in encoding/xml
 		local = name
-	} else if name[0] == '@' {
+	case name[0] == '@':
 		local = "@" + local
 	}
 	switch {
