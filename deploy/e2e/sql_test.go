@@ -200,7 +200,7 @@ func TestMariaDB(t *testing.T) {
 		`SELECT * FROM gone`:               `Table 'shop.gone' doesn't exist (error 1146)`,
 		`SELEKT 1`:                         `You have an error in your SQL syntax`,
 		`SELECT 1; SELECT 2`:               `You have an error in your SQL syntax`,
-		`CALL two()`:                       `the query has several results: want one`,
+		`CALL two()`:                       `the query has several result sets: want one`,
 		`INSERT INTO jobs (id) VALUES (3)`: `Cannot execute statement in a READ ONLY transaction (error 1792): the query may only read`,
 		`DELETE FROM jobs`:                 `Cannot execute statement in a READ ONLY transaction`,
 		`DROP TABLE jobs`:                  `Cannot execute statement in a READ ONLY transaction`,

@@ -87,7 +87,7 @@ func FuzzXML(f *testing.F) {
 			return
 		}
 		var want, have []string
-		var open []strings.Builder
+		var open []*strings.Builder
 		r := xml.NewDecoder(bytes.NewReader(text))
 		r.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil }
 		for {
@@ -100,7 +100,7 @@ func FuzzXML(f *testing.F) {
 			}
 			switch token := token.(type) {
 			case xml.StartElement:
-				open = append(open, strings.Builder{})
+				open = append(open, &strings.Builder{})
 				want = append(want, token.Name.Local+"=")
 				for _, a := range token.Attr {
 					if a.Name.Space != "xmlns" && a.Name.Local != "xmlns" {
