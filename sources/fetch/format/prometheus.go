@@ -63,6 +63,9 @@ func (d *Decoder) prometheus(text []byte) error {
 // comment reads # HELP and # TYPE, and ignores other comments.
 func (x *exposition) comment() error {
 	x.at = x.at[1:]
+	if len(x.at) == 0 || x.at[0] != ' ' && x.at[0] != '\t' {
+		return nil // #HELP is an ordinary comment, as for Prometheus
+	}
 	x.space()
 	word := string(x.word())
 	if word != "HELP" && word != "TYPE" || len(x.at) == 0 {
