@@ -7,7 +7,7 @@ import (
 )
 
 // asleep returns how long the machine was suspended since it was started: the boot clock goes on then, the monotonic clock
-// stands still. It returns 0 if the kernel does not tell.
+// stands still. It returns 0 if the kernel does not report it.
 func asleep() time.Duration {
 	var total time.Duration
 	for range 5 {

@@ -2,7 +2,7 @@
 //
 // The time of day is what samples, cron expressions and windows need. It can be set, by a person or by NTP. What has to take a
 // certain time, such as an interval or the age of a record, goes by the time that has passed. It includes the time that the
-// machine was suspended, where the system tells it (Linux).
+// machine was suspended, if the system reports it (Linux does).
 //
 // Code that keeps times of day reads [Reading.Shift], and moves its times by the difference when that has changed. Its times
 // then stay as far from now as they were.
@@ -81,7 +81,7 @@ func (c *Clock) Changed() <-chan struct{} {
 }
 
 // System returns the source of this machine's time. What has passed is Go's monotonic time, and the time asleep where the
-// system tells it.
+// system reports it.
 func System() Source {
 	start := time.Now()
 	asleepBefore := asleep()

@@ -27,7 +27,7 @@ func TestJumps(t *testing.T) {
 		f.Set(-30 * time.Second)
 		select {
 		case <-changed:
-			t.Error("a jump was told before the clock was read")
+			t.Error("a jump was reported before the clock was read")
 		default:
 		}
 		want("set back", 1, -30*time.Second, time.Hour, time.Hour-30*time.Second)

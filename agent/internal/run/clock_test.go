@@ -131,7 +131,7 @@ func jumpWhileRunning(t *testing.T, by time.Duration, moment, spec string) {
 		t.Errorf("%d ticks in the two minutes after the jump, want 12", n)
 	}
 	if n := strings.Count(c.log.String(), "the clock has jumped"); n != 1 {
-		t.Errorf("the jump was told %d times:\n%s", n, c.log.String())
+		t.Errorf("the jump was logged %d times:\n%s", n, c.log.String())
 	}
 	if n := c.agent.State().ClockJumps; n != 1 {
 		t.Errorf("%d jumps were counted", n)
