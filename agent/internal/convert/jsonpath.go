@@ -2,6 +2,7 @@ package convert
 
 import (
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"unicode"
@@ -270,20 +271,11 @@ func (p *pathParser) operand(text string) (string, error) {
 // closing returns the index of the bracket that closes the first, or -1.
 func closing(s string, open, end byte) int {
 	depth := 0
-	var quoted byte
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case quoted != 0:
-			if c == '\\' {
-				i++
-			} else if c == quoted {
-				quoted = 0
-			}
-		case c == '\'' || c == '"':
-			quoted = c
-		case c == open:
+	for i, c := range unquoted(s) {
+		switch c {
+		case open:
 			depth++
-		case c == end:
+		case end:
 			if depth--; depth == 0 {
 				return i
 			}
@@ -294,22 +286,32 @@ func closing(s string, open, end byte) int {
 
 // outsideQuotes returns the index of the first sep outside of quotes, or -1.
 func outsideQuotes(s, sep string) int {
-	var quoted byte
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case quoted != 0:
-			if c == '\\' {
-				i++
-			} else if c == quoted {
-				quoted = 0
-			}
-		case c == '\'' || c == '"':
-			quoted = c
-		case strings.HasPrefix(s[i:], sep):
+	for i := range unquoted(s) {
+		if strings.HasPrefix(s[i:], sep) {
 			return i
 		}
 	}
 	return -1
+}
+
+// unquoted returns the bytes outside of single and double quotes, with their indexes. A backslash in quotes escapes.
+func unquoted(s string) iter.Seq2[int, byte] {
+	return func(yield func(int, byte) bool) {
+		var quote byte
+		for i := 0; i < len(s); i++ {
+			switch c := s[i]; {
+			case quote != 0 && c == '\\':
+				i++
+			case quote != 0 && c == quote:
+				quote = 0
+			case quote != 0:
+			case c == '\'' || c == '"':
+				quote = c
+			case !yield(i, c):
+				return
+			}
+		}
+	}
 }
 
 // unquote returns the text in single or double quotes.
