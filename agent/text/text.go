@@ -5,10 +5,11 @@
 //
 //	return fmt.Errorf("read the queue: %s", text.Cut(text.OneLine(body), 200))
 //
-// Neither function removes secrets: use [github.com/collectington/collectington/agent/setting.SecretStore.Scrub] first.
+// No function removes secrets: use [github.com/collectington/collectington/agent/setting.SecretStore.Scrub] first.
 package text
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 )
@@ -35,4 +36,12 @@ func Cut(s string, limit int) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:limit], "") + "…"
+}
+
+// Count returns a number of things in words: 1 job, 2 jobs.
+func Count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -63,3 +63,11 @@ func ExampleCut() {
 	fmt.Println(Cut(OneLine(body), 20))
 	// Output: <html> <h1>Service U…
 }
+
+func TestCount(t *testing.T) {
+	for n, want := range map[int]string{0: "0 jobs", 1: "1 job", 2: "2 jobs"} {
+		if got := Count(n, "job"); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

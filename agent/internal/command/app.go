@@ -334,11 +334,3 @@ func keepJobs(plan *config.Plan, names []string) error {
 	plan.Jobs = kept
 	return nil
 }
-
-// count returns a number of things, in words: 1 job, 2 jobs.
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

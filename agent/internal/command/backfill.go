@@ -16,6 +16,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sinks"
 )
 
@@ -137,15 +138,15 @@ func (c *backfillCmd) pastSinks(plan *config.Plan) ([]config.Sink, error) {
 // report shows the result, and the command that continues it if something is left. It returns an error with the exit code.
 func (c *backfillCmd) report(a *App, g *globals, w *backfill.Walk, r *backfill.Report) error {
 	say := func(format string, args ...any) { fmt.Fprintln(a.Out, a.vault.Scrub(fmt.Sprintf(format, args...))) }
-	say("%s of %d, %s measured", count(r.Windows, "window"), w.Windows(), count(r.Readings, "reading"))
+	say("%s of %d, %s measured", text.Count(r.Windows, "window"), w.Windows(), text.Count(r.Readings, "reading"))
 	if r.Outside > 0 {
-		say("dropped as before --from or after --to: %s", count(r.Outside, "reading"))
+		say("dropped as before --from or after --to: %s", text.Count(r.Outside, "reading"))
 	}
 	for _, reason := range slices.Sorted(maps.Keys(r.Drops)) {
-		say("dropped as %s: %s", reason, count(r.Drops[reason], "reading"))
+		say("dropped as %s: %s", reason, text.Count(r.Drops[reason], "reading"))
 	}
 	if r.Partial > 0 {
-		say("measured in part: %s; the first: %s", count(r.Partial, "window"), r.Problem)
+		say("measured in part: %s; the first: %s", text.Count(r.Partial, "window"), r.Problem)
 	}
 	lost := false
 	for _, s := range w.Sinks {
@@ -172,15 +173,15 @@ func (c *backfillCmd) report(a *App, g *globals, w *backfill.Walk, r *backfill.R
 // sayDelivered shows how many samples a sink has delivered and dropped. It reports whether it has dropped any.
 func sayDelivered(say func(string, ...any), s run.Sink, from time.Time) (lost bool) {
 	dropped := s.Stats.Dropped()
-	say("%s accepted %s", s.Name, count(int(s.Stats.Sent.Load()), "sample"))
+	say("%s accepted %s", s.Name, text.Count(int(s.Stats.Sent.Load()), "sample"))
 	for _, reason := range slices.Sorted(maps.Keys(dropped)) {
 		if n := dropped[reason]; n > 0 {
 			lost = true
-			say("  dropped as %s: %s", reason, count(int(n), "sample"))
+			say("  dropped as %s: %s", reason, text.Count(int(n), "sample"))
 		}
 	}
 	for _, r := range s.Stats.Refusals() {
-		say("  %s: %s", count(int(r.Samples), "sample"), r.Why)
+		say("  %s: %s", text.Count(int(r.Samples), "sample"), r.Why)
 	}
 	if dropped[sinks.Refused] > 0 {
 		say("  a receiver refuses samples that are older than its newest one and outside its out-of-order window: "+

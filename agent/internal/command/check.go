@@ -8,6 +8,7 @@ import (
 
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/legacy"
+	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
 )
@@ -42,7 +43,7 @@ func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 			return err
 		}
 	}
-	fmt.Fprintf(a.Out, "%s: %s, %s\n", g.Config, count(len(plan.Jobs), "job"), count(len(plan.Sinks), "sink"))
+	fmt.Fprintf(a.Out, "%s: %s, %s\n", g.Config, text.Count(len(plan.Jobs), "job"), text.Count(len(plan.Sinks), "sink"))
 	return nil
 }
 

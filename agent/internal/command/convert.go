@@ -12,6 +12,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/convert"
 	"github.com/collectington/collectington/agent/internal/legacy"
+	"github.com/collectington/collectington/agent/text"
 )
 
 type convertCmd struct {
@@ -78,7 +79,7 @@ func (c *convertCmd) convert(ctx context.Context, a *App, first string, files []
 	case result.Jobs == 0:
 		return &exitError{exitConfig, fmt.Errorf("convert: nothing of the file could be converted; the comments say why")}
 	case result.Lost > 0:
-		return &exitError{exitPartial, fmt.Errorf("convert: %s without a counterpart; the comments say which", count(result.Lost, "setting"))}
+		return &exitError{exitPartial, fmt.Errorf("convert: %s without a counterpart; the comments say which", text.Count(result.Lost, "setting"))}
 	}
 	return nil
 }

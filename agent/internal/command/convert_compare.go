@@ -13,6 +13,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/convert"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
 )
 
 // compareTimeout bounds one comparison.
@@ -20,14 +21,14 @@ const compareTimeout = 2 * time.Minute
 
 // compareSeries runs each job of a converted configuration once, and shows where its series differ from those of the old
 // exporter. It delivers nothing. The old pages are read before and after, since values move.
-func compareSeries(ctx context.Context, a *App, text []byte, urls []string) error {
+func compareSeries(ctx context.Context, a *App, converted []byte, urls []string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, compareTimeout, errors.New("timed out after "+compareTimeout.String()))
 	defer cancel()
 	before, err := oldPages(ctx, a, urls)
 	if err != nil {
 		return err
 	}
-	now, err := convertedPage(ctx, a, text)
+	now, err := convertedPage(ctx, a, converted)
 	if err != nil {
 		return err
 	}
@@ -39,7 +40,7 @@ func compareSeries(ctx context.Context, a *App, text []byte, urls []string) erro
 	for _, d := range c.Differences {
 		fmt.Fprintln(a.Out, a.vault.Scrub(d))
 	}
-	fmt.Fprintf(a.Out, "%d series are the same, %s\n", c.Same, count(len(c.Differences), "difference"))
+	fmt.Fprintf(a.Out, "%d series are the same, %s\n", c.Same, text.Count(len(c.Differences), "difference"))
 	switch {
 	case len(c.Differences) == 0:
 		return nil

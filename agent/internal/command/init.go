@@ -20,6 +20,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/infer"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/fetch/format"
 )
@@ -412,9 +413,9 @@ func (i *inquiry) summary(draft *infer.Draft, series int) {
 		if p.Guess {
 			guess = "; the parameter is a guess: compare the number of items"
 		}
-		i.say("  pages: %s, %s%s", p.Why, count(i.requests, "request"), guess)
+		i.say("  pages: %s, %s%s", p.Why, text.Count(i.requests, "request"), guess)
 	}
-	i.say("%s, %d series; %s left out: see the comments", count(len(draft.Metrics()), "metric"), series, count(draft.Left(), "field"))
+	i.say("%s, %d series; %s left out: see the comments", text.Count(len(draft.Metrics()), "metric"), series, text.Count(draft.Left(), "field"))
 	i.next(draft.Job)
 }
 
@@ -426,7 +427,7 @@ func size(body []byte) string {
 	case n >= 10<<10:
 		return fmt.Sprintf("%d KiB", n>>10)
 	default:
-		return count(n, "byte")
+		return text.Count(n, "byte")
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
 )
 
@@ -125,7 +126,7 @@ func summarize(a *App, what string, records []spool.Meta) {
 	for _, m := range records {
 		samples += m.Samples + m.Histograms
 	}
-	fmt.Fprintf(a.Out, "%s: %s with %s\n", what, count(len(records), "request"), count(samples, "sample"))
+	fmt.Fprintf(a.Out, "%s: %s with %s\n", what, text.Count(len(records), "request"), text.Count(samples, "sample"))
 }
 
 type spoolListCmd struct {

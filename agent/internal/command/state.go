@@ -14,6 +14,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/state"
+	"github.com/collectington/collectington/agent/text"
 )
 
 type stateCmd struct {
@@ -111,7 +112,7 @@ func showJobs(w io.Writer, jobs []savedJob, asJSON bool) error {
 		fmt.Fprintln(w)
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		for _, m := range j.Metrics {
-			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", m.Metric, m.Type, fmt.Sprintf("%d series", m.Series), count(m.Events, "event id"))
+			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", m.Metric, m.Type, fmt.Sprintf("%d series", m.Series), text.Count(m.Events, "event id"))
 		}
 		if err := table.Flush(); err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/jobtest"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
 )
 
 type testCmd struct {
@@ -34,7 +35,7 @@ func (c *testCmd) Run(ctx context.Context, a *App, g *globals) error {
 			fmt.Fprintf(a.Out, "FAIL %s\n%s\n", file, strings.Join(failures, "\n"))
 			continue
 		}
-		fmt.Fprintf(a.Out, "ok   %s (%s)\n", file, count(runs, "run"))
+		fmt.Fprintf(a.Out, "ok   %s (%s)\n", file, text.Count(runs, "run"))
 	}
 	if failed {
 		return &exitError{code: exitConfig}
@@ -109,7 +110,7 @@ func testJob(t *jobtest.Test, a *App, g *globals, path string, vault *setting.Se
 	}
 	if len(plan.Jobs) != 1 {
 		return nil, fmt.Errorf("the configuration has %s: name the one to test in the archive's first lines, as in job: %s",
-			count(len(plan.Jobs), "job"), plan.Jobs[0].Name)
+			text.Count(len(plan.Jobs), "job"), plan.Jobs[0].Name)
 	}
 	job, err := (&assembly{App: own, answer: t.Responses}).buildJob(plan)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -156,7 +157,7 @@ func (t *try) window(w *schedule.Windows, tick sources.Tick, read time.Time, ski
 	t.section("window")
 	t.line("%s to %s", tick.Start.UTC().Format(time.RFC3339), tick.End.UTC().Format(time.RFC3339))
 	if skipped > 0 {
-		t.line("%s before it would be skipped: they lie further back than window.max_catch_up", count(skipped, "window"))
+		t.line("%s before it would be skipped: they lie further back than window.max_catch_up", text.Count(skipped, "window"))
 	}
 	if !tick.End.After(read) {
 		t.line("this window is read already, and is shown without the saved state; the next one can be read from %s", w.Ready(read).UTC().Format(time.RFC3339))
@@ -263,7 +264,7 @@ func (t *try) readings(readings metric.Readings) {
 			t.line("%s: %d series, passed on as they are", m.Desc.Name, len(m.Series))
 			continue
 		}
-		t.line("%s: %s", m.Desc.Name, count(len(m.Rows), "reading"))
+		t.line("%s: %s", m.Desc.Name, text.Count(len(m.Rows), "reading"))
 		for i, row := range m.Rows {
 			if i == maxReadings {
 				t.line("  … %d more", len(m.Rows)-i)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/text"
 )
 
 // report logs the errors of a job or a sink: each error once, again when its text changes, and once when it is over.
@@ -178,14 +179,7 @@ func describe(name string, d *metric.Drop, of int) string {
 	case metric.NotNewer: // the API shows the past again
 		return ""
 	case metric.Skipped: // the same for all metrics
-		return fmt.Sprintf("%s skipped, the first: %s", counted(d.Count, "item"), d.First)
+		return fmt.Sprintf("%s skipped, the first: %s", text.Count(d.Count, "item"), d.First)
 	}
-	return fmt.Sprintf("%s: %d of %s dropped, %s: %s", name, d.Count, counted(of, "reading"), d.Reason, d.First)
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return fmt.Sprintf("%s: %d of %s dropped, %s: %s", name, d.Count, text.Count(of, "reading"), d.Reason, d.First)
 }
