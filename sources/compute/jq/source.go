@@ -238,9 +238,10 @@ func (s *source) collectItem(ctx context.Context, w *walk, in *item) {
 	nullItem := w.items != nil && in.isNull()
 	for _, g := range w.groups {
 		var labels []string
+		var absent *Expr
 		problem := &itemProblem{metric.Missing, "it is null", nil}
 		if !nullItem {
-			labels, problem = s.labels(ctx, g, in)
+			labels, absent, problem = s.labels(ctx, g, in)
 		}
 		for _, r := range g.metrics {
 			m := &s.measured[r.index]
@@ -249,7 +250,11 @@ func (s *source) collectItem(ctx context.Context, w *walk, in *item) {
 			}
 			row := metric.Reading{Labels: labels}
 			p := problem
-			if p == nil || p.reason == metric.Missing && r.Missing != Error && !nullItem { // the label is absent
+			switch {
+			case p != nil:
+			case absent != nil && r.Missing == Error:
+				p = &itemProblem{metric.Missing, fmt.Sprintf("label %s is missing", absent), &remedy{expr: absent, give: remedyMissing}}
+			default:
 				p = s.reading(ctx, r.Metric, in, &row)
 			}
 			if p == nil && r.Time != nil {
@@ -307,35 +312,34 @@ const maxText = 300
 // short returns at most maxText bytes of a message.
 func short(s string) string { return agenttext.Cut(s, maxText) }
 
-// labels returns the label values of an item. A missing one is empty, as absent labels are, and reported for those metrics for
-// which that is an error.
-func (s *source) labels(ctx context.Context, g *labelGroup, in *item) ([]string, *itemProblem) {
+// labels returns the label values of an item. One that is missing is empty, as absent labels are; the last of them is returned too,
+// since it is an error for some metrics.
+func (s *source) labels(ctx context.Context, g *labelGroup, in *item) (values []string, absent *Expr, problem *itemProblem) {
 	from := len(s.arena)
-	var missing *itemProblem
 	for i, x := range g.labels {
 		v, err := x.evalOne(ctx, &s.evaluator, in)
 		text, ok := "", true
 		switch {
 		case err != nil:
-			return nil, &itemProblem{metric.Expression, fmt.Sprintf("label %s: %v", x, err), nil}
+			return nil, nil, &itemProblem{metric.Expression, fmt.Sprintf("label %s: %v", x, err), nil}
 		case v.isNull():
 			g.lacks(i, in)
-			missing = &itemProblem{metric.Missing, fmt.Sprintf("label %s is missing", x), &remedy{expr: x, give: remedyMissing}}
+			absent = x
 		default:
 			g.absent[i].over = true
 			text, ok = v.label()
 		}
 		switch {
 		case !ok:
-			return nil, &itemProblem{metric.NotLabel, fmt.Sprintf("label %s: want a string, got %s", x, v.preview()), &remedy{x, v, remedyLabel}}
+			return nil, nil, &itemProblem{metric.NotLabel, fmt.Sprintf("label %s: want a string, got %s", x, v.preview()), &remedy{x, v, remedyLabel}}
 		case !utf8.ValidString(text):
-			return nil, &itemProblem{metric.NotLabel, fmt.Sprintf("label %s is not UTF-8", x), nil}
+			return nil, nil, &itemProblem{metric.NotLabel, fmt.Sprintf("label %s is not UTF-8", x), nil}
 		case len(text) > maxLabel:
-			return nil, &itemProblem{metric.LabelTooBig, fmt.Sprintf("label %s has %d bytes, more than %d", x, len(text), maxLabel), nil}
+			return nil, nil, &itemProblem{metric.LabelTooBig, fmt.Sprintf("label %s has %d bytes, more than %d", x, len(text), maxLabel), nil}
 		}
 		s.arena = append(s.arena, text)
 	}
-	return s.arena[from:len(s.arena):len(s.arena)], missing
+	return s.arena[from:len(s.arena):len(s.arena)], absent, nil
 }
 
 // reading sets the event id and the value.
