@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,6 +151,11 @@ func FuzzChangedPage(f *testing.F) {
 		{"# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 1\ns_count 1\n", "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\"1\"} 2\ns_sum 3\ns_count 1\n"},
 		{"# TYPE a counter\na_total 1\na_created 5\n# EOF\n", "# TYPE a counter\na_total 2 # {t=\"1\"} 1\na_created 6\n# EOF\n"},
 		{"a 1\nb 2\n# EOF\n", "a 1\nb 2\n"},
+		// A # TYPE line that is gone, that comes later, and that another follows.
+		{histogram + "x{le=\"1\"} 1\n", histogram[1:] + "x{le=\"1\"} 1\n"},
+		{histogram, strings.Replace(histogram, "# TYPE", "# HELP", 1)},
+		{histogram, "h_bucket{le=\"1\"} 1\n# TYPE h histogram\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n"},
+		{histogram + "x{le=\"1\"} 1\n", histogram + "# TYPE x gauge\nx{le=\"1\"} 1\n"},
 	} {
 		f.Add(pages[0], pages[1])
 	}

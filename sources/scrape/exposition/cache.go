@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/collectington/collectington/agent/metric"
@@ -116,11 +117,12 @@ func (c *Cache) end() {
 	c.last, c.current, c.good = c.current, c.last, p.round
 	clear(c.current[:cap(c.current)])
 	maps.DeleteFunc(c.families, func(_ string, m *metadata) bool {
-		if m.seen == p.round {
+		if m.isIn(p.round) {
 			return false
 		}
+		m.typ = model.MetricTypeUnknown
 		m.version++ // outdates the lines that stay
-		return true
+		return m.seen != p.round
 	})
 	p.index.reset()
 }

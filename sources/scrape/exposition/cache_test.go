@@ -76,7 +76,7 @@ func TestSeriesKeepTheirPointers(t *testing.T) {
 	for _, page := range []string{
 		"# TYPE a gauge\na{x=\"1\"} 5\na{x=\"2\"} 2\n",
 		"# TYPE a gauge\nnew 1\na{x=\"3\"} 2\na{x=\"1\"} 5\n",
-		"a{x=\"1\"} 5\n",
+		"# TYPE a gauge\na{x=\"1\"} 5\nb 1\n",
 		"broken",
 		"# TYPE a gauge\na{x=\"1\"} 5\n",
 	} {

@@ -2,6 +2,7 @@ package exposition
 
 import (
 	"bytes"
+	"math"
 	"strconv"
 
 	"github.com/prometheus/common/model"
@@ -25,6 +26,31 @@ const (
 	roleType     // # TYPE
 )
 
+// bounds is the label whose value is a number to be written in one way: 1 and 1.0 are the same bound. As in Prometheus, it is
+// that of the last # TYPE line, whatever the family of the sample is.
+type bounds uint8
+
+const (
+	boundsNone bounds = iota
+	boundsLe
+	boundsQuantile
+)
+
+func boundsOf(typ model.MetricType) bounds {
+	switch typ {
+	case model.MetricTypeHistogram:
+		return boundsLe
+	case model.MetricTypeSummary:
+		return boundsQuantile
+	}
+	return boundsNone
+}
+
+// label returns the name of the label, or "".
+func (b bounds) label() string {
+	return [...]string{boundsNone: "", boundsLe: model.BucketLabel, boundsQuantile: model.QuantileLabel}[b]
+}
+
 // line is one line of a page: a sample, or metadata of a family. It is kept while the page has it.
 //
 // There is one for each sample, so it is small. The text of the line is represented by a hash. Two lines of a page have one
@@ -38,6 +64,7 @@ type line struct {
 	next      *line   // of the same series
 	bound     float64 // of a bucket: le or quantile
 	role      role
+	bounds    bounds
 	duplicate bool // another line has the same role in the same series
 
 	seen, updated uint32 // the last rounds that had the line, and that used it
@@ -49,6 +76,9 @@ type line struct {
 
 	extra *extra // nil = empty
 }
+
+// neverCurrent is a version that neither a family nor the families of a cache ever have.
+const neverCurrent = math.MaxUint32
 
 // extra is what few lines have.
 type extra struct {
@@ -67,7 +97,12 @@ type metadata struct {
 	name, help, unit string
 	typ              model.MetricType
 	version          uint32 // counts changes
-	seen             uint32 // the last round that had it
+	seen, typed      uint32 // the last rounds that had any line of it, and its # TYPE
+}
+
+// isIn reports whether the page of this round has shown so far all that is remembered of the family.
+func (m *metadata) isIn(round uint32) bool {
+	return m.seen == round && (m.typed == round || m.typ == model.MetricTypeUnknown)
 }
 
 // needExtra returns the line's extra, and makes it if there is none.
@@ -85,15 +120,17 @@ func (l *line) exemplars() []metric.Exemplar {
 	return l.extra.exemplars
 }
 
-// isOutdated reports whether the line must be resolved again.
-func (l *line) isOutdated(c *Cache) bool {
+// isOutdated reports whether the line must be resolved again, given what is normalized at its place in the page.
+func (l *line) isOutdated(c *Cache, normalized bounds) bool {
 	switch {
-	case l.duplicate: // the other line may be gone
+	case l.role >= roleMetadata:
+		return l.version != l.family.version
+	case l.duplicate, l.bounds != normalized: // the other line may be gone
 		return true
 	case l.family == nil:
 		return l.version != c.familiesVersion
 	}
-	return l.version != l.family.version
+	return l.version != l.family.version || !l.family.isIn(c.pool.round)
 }
 
 // set sets the value that the page has.

@@ -171,7 +171,7 @@ func (r *Reader) takeKnown() (any bool, err error) {
 	for c := r.cache; c.next < len(c.last) && err == nil; any = true {
 		l := c.last[c.next]
 		n := int(l.length)
-		if n >= len(r.rest) || l.isOutdated(c) || l.hash != maphash.Bytes(r.pool.seed, r.rest[:n]) {
+		if n >= len(r.rest) || l.isOutdated(c, boundsOf(r.typ)) || l.hash != maphash.Bytes(r.pool.seed, r.rest[:n]) {
 			break
 		}
 		text, end := r.rest[:n], r.rest[n:]
@@ -193,7 +193,7 @@ func (r *Reader) takeKnown() (any bool, err error) {
 // takeMetadata takes a line of metadata that the last scrape had too.
 func (r *Reader) takeMetadata(l *line) {
 	if l.role == roleType {
-		r.typ = l.family.typ
+		r.typ, l.family.typed = l.family.typ, r.pool.round
 	}
 	l.family.seen, r.family = r.pool.round, l.family
 	r.cache.see(l)
@@ -210,6 +210,7 @@ func (r *Reader) take(entry textparse.Entry) error {
 			m.typ = typ
 			m.version++
 		}
+		m.typed = r.pool.round
 		r.remember(name, m, roleType)
 	case textparse.EntryHelp:
 		name, help := r.parser.Help()
@@ -375,7 +376,7 @@ func (r *Reader) line(text []byte, timestamp *int64, isNative bool) (l *line, ag
 	if isNew {
 		l = &line{hash: hash, length: uint32(len(text))}
 	}
-	if isNew || l.isOutdated(r.cache) {
+	if isNew || l.isOutdated(r.cache, boundsOf(r.typ)) {
 		if err := r.resolve(l, isNative); err != nil {
 			if r.beside.isActive {
 				return nil, false, nil
@@ -498,8 +499,11 @@ func (r *Reader) resolve(l *line, isNative bool) error {
 		return fmt.Errorf("a series of %s has the label %s twice", printable(name), printable(label))
 	}
 	m, suffix := r.cache.metadata(name)
-	l.family, l.version = m, r.cache.familiesVersion
-	if m != nil {
+	l.family, l.version, l.bounds = m, r.cache.familiesVersion, boundsOf(r.typ)
+	switch {
+	case m != nil && !m.isIn(r.pool.round): // on the last page; on this one not yet, or no longer
+		m, l.family, l.version = nil, nil, neverCurrent
+	case m != nil:
 		l.version = m.version
 	}
 	final, err := r.cache.final(scraped)
@@ -530,13 +534,7 @@ func (r *Reader) resolve(l *line, isNative bool) error {
 // labels returns the labels of the sample that the parser has read.
 func (r *Reader) labels() (all labels.Labels) {
 	r.parser.Labels(&all)
-	name := ""
-	switch r.typ {
-	case model.MetricTypeHistogram:
-		name = model.BucketLabel
-	case model.MetricTypeSummary:
-		name = model.QuantileLabel
-	}
+	name := boundsOf(r.typ).label()
 	// Behind a # TYPE line the parser normalizes bounds. A parser of the rest of a page does not know about the line.
 	if text := all.Get(name); text != "" {
 		if bound, err := strconv.ParseFloat(text, 64); err == nil {
