@@ -106,7 +106,7 @@ func TestHistogramIsNotDivided(t *testing.T) {
 	for _, c := range got {
 		sizes = append(sizes, len(c))
 	}
-	if want := []int{5, 7, 3}; !slices.Equal(sizes, want) {
+	if want := []int{7, 7, 1}; !slices.Equal(sizes, want) {
 		t.Errorf("requests of %v samples, want %v", sizes, want)
 	}
 	// A histogram that is too large for a request has its own.

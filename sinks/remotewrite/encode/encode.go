@@ -65,9 +65,10 @@ func New(o Options, now time.Time) *Encoder {
 		o.Clock = clock.New()
 	}
 	r := newRegistry(now)
+	requests := newRequestWriter(r.table, o.Shards, o.MaxSamples)
 	return &Encoder{
-		options: o, registry: r, jobs: map[string]*job{}, shift: o.Clock.Read().Shift,
-		requests: newRequestWriter(r.table, o.Shards, o.MaxSamples),
+		options: o, registry: r, jobs: map[string]*job{}, shift: o.Clock.Read().Shift, requests: requests,
+		samples: sampleBuffer{trial: requests.builders[0]},
 	}
 }
 
@@ -79,6 +80,7 @@ func New(o Options, now time.Time) *Encoder {
 func (e *Encoder) Encode(batch *metric.Batch, resend bool, f Format) []spool.Record {
 	now := e.now(batch)
 	j := e.job(batch.Job)
+	e.samples.protocol = f.Protocol
 	for reason, n := range j.collect(batch, resend, e.bounds(now)) {
 		e.options.Dropped(reason, n)
 	}
@@ -97,6 +99,7 @@ func (e *Encoder) Encode(batch *metric.Batch, resend bool, f Format) []spool.Rec
 func (e *Encoder) Repeat(batch *metric.Batch, f Format) []spool.Record {
 	now := e.now(batch)
 	j := e.job(batch.Job)
+	e.samples.protocol = f.Protocol
 	floor := e.registry.floor
 	j.known, e.registry.floor = batch.Known, 0
 	j.collect(batch, false, e.bounds(now)) // what is dropped was counted before the restart

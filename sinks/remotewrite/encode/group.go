@@ -4,6 +4,7 @@ import (
 	"hash/fnv"
 	"unicode/utf8"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/relabel"
 
@@ -66,7 +67,7 @@ func (g *group) first() *series {
 func (j *job) newGroup(key groupKey, d *metric.Desc, s *metric.Series, n int) *group {
 	j.own = s.Labels.Append(j.own[:0])
 	g := allocGroup(n)
-	g.key, g.shard = key, j.hash(j.target, j.own, []metric.Label{{Name: d.Name}})
+	g.key, g.shard = key, j.hash(j.target, j.own)
 	for i := range n {
 		all := j.relabel(j.labels(d, i, n))
 		if len(all) == 0 {
@@ -133,11 +134,15 @@ func valid(all []metric.Label) bool {
 	return named
 }
 
-// hash returns the shard for lists of labels. It is the same in every process.
+// hash returns the shard for lists of labels, without the metric's name: what has all other labels in common compresses best in one
+// request. It is the same in every process.
 func (j *job) hash(lists ...[]metric.Label) int32 {
 	h := fnv.New32a()
 	for _, list := range lists {
 		for _, l := range list {
+			if l.Name == model.MetricNameLabel {
+				continue
+			}
 			j.text = append(append(j.text[:0], l.Name...), 0xff) // never part of UTF-8
 			_, _ = h.Write(append(append(j.text, l.Value...), 0xff))
 		}

@@ -29,6 +29,8 @@ type job struct {
 	byKey            map[groupKey]*group // groups and previous by key; nil while each batch has the order of the one before
 	searched         bool                // this batch has needed byKey
 	sorted           []*group            // groups in the order in which they compress best
+	order            order               // that order; nil = not found yet
+	trial            trial
 
 	// Scratch memory.
 	values              []float64
@@ -40,6 +42,8 @@ type job struct {
 type sampleBuffer struct {
 	samples  []sample
 	trailing []groupSamples // of groups that have other samples in the batch, or that are gone; written last
+	protocol wire.Protocol  // that it will be sent in
+	trial    *wire.Builder  // for what is not sent; used only while no request is being built
 }
 
 // sampleRange is a range of indexes into a sampleBuffer.
@@ -252,17 +256,6 @@ func (j *job) find(key groupKey) *group {
 		j.next = int(g.index) + 1
 	}
 	return g
-}
-
-// sort sorts the batch's groups by their first series. Groups that send no series are last or first; they have no samples.
-func (j *job) sort() {
-	j.sorted = append(j.sorted[:0], j.groups...)
-	slices.SortStableFunc(j.sorted, func(a, b *group) int {
-		if x, y := a.first(), b.first(); x != nil && y != nil {
-			return wire.Compare(&x.wire, &y.wire)
-		}
-		return a.sent() - b.sent()
-	})
 }
 
 // write writes the collected samples into requests.

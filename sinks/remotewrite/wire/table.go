@@ -2,6 +2,7 @@ package wire
 
 import (
 	"cmp"
+	"iter"
 	"strings"
 
 	"github.com/collectington/collectington/agent/metric"
@@ -131,18 +132,40 @@ func (s *Series) Labels(dst []metric.Label) []metric.Label {
 // String returns the series for messages, such as {__name__="x",team="a"}.
 func (s *Series) String() string { return metric.Labels(s.Labels(nil)).String() }
 
-// Compare compares two series of one table by their labels, so that neighbors have most in common.
-func Compare(a, b *Series) int {
-	x, y := a.refs, b.refs
-	for x != "" && y != "" {
-		var p, q uint32
-		p, x = x.cut()
-		q, y = y.cut()
-		if p != q {
-			return strings.Compare(a.table.strings[p].text, b.table.strings[q].text)
+// Symbol is a string of a table. Symbol 0 is "".
+type Symbol uint32
+
+// Symbol returns the symbol of a text, and whether the table has it.
+func (t *Table) Symbol(text string) (s Symbol, known bool) {
+	slot, known := t.slots[text]
+	return Symbol(slot), known
+}
+
+// Text returns the text of a symbol.
+func (t *Table) Text(s Symbol) string { return t.strings[s].text }
+
+// Symbols returns the name and the value of each label.
+func (s *Series) Symbols() iter.Seq2[Symbol, Symbol] {
+	return func(yield func(name, value Symbol) bool) {
+		for rest := s.refs; rest != ""; {
+			var name, value uint32
+			name, rest = rest.cut()
+			value, rest = rest.cut()
+			if !yield(Symbol(name), Symbol(value)) {
+				return
+			}
 		}
 	}
-	return cmp.Compare(len(x), len(y))
+}
+
+// Value returns the value of a label, 0 if the series does not have it.
+func (s *Series) Value(name Symbol) Symbol {
+	for n, value := range s.Symbols() {
+		if n == name {
+			return value
+		}
+	}
+	return 0
 }
 
 // Equal reports whether the series has these labels, sorted by name.

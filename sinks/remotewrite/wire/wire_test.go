@@ -169,20 +169,16 @@ func TestSeries(t *testing.T) {
 	if diff := cmp.Diff(labels, s.Labels(nil)); diff != "" {
 		t.Error(diff)
 	}
-	ordered := [][]metric.Label{
-		{{Name: "__name__", Value: "x"}},
-		labels,
-		{{Name: "__name__", Value: "x"}, {Name: "a", Value: "1"}, {Name: "b", Value: "0"}},
-		{{Name: "__name__", Value: "x"}, {Name: "a", Value: "10"}},
-		{{Name: "__name__", Value: "x"}, {Name: "b", Value: "0"}},
-		{{Name: "__name__", Value: "y"}},
+	a, known := table.Symbol("a")
+	if text := table.Text(s.Value(a)); !known || text != "1" {
+		t.Errorf("the value of a is %q, known is %t", text, known)
 	}
-	for i := range ordered {
-		for k := range ordered {
-			a, b := new(table.Series(ordered[i], &metric.Desc{})), new(table.Series(ordered[k], &metric.Desc{}))
-			if got := Compare(a, b); got > 0 != (i > k) || got < 0 != (i < k) {
-				t.Errorf("%s and %s compare to %d", a, b, got)
-			}
+	if missing, known := table.Symbol("b"); known || s.Value(missing) != 0 {
+		t.Errorf("a label that no series has is %d, known is %t", missing, known)
+	}
+	for name, value := range s.Symbols() {
+		if got, want := table.Text(value), map[string]string{"__name__": "x", "a": "1"}[table.Text(name)]; got != want {
+			t.Errorf("label %s is %q, want %q", table.Text(name), got, want)
 		}
 	}
 }
