@@ -50,6 +50,13 @@ func TestOrder(t *testing.T) {
 			[]string{"instance", "job", "stack", "region", "team", "id", "__name__"},
 			13,
 		},
+		"gauges of records in 1.0": {
+			wire.V1, records(10_000, metric.Gauge, inRecords, services, func(i, k int) float64 {
+				return []float64{float64(r.IntN(500)), float64(i%997 + r.IntN(7)), float64(r.IntN(3_000_000)) / 1e6}[k]
+			}),
+			[]string{"instance", "job", "stack", "region", "team", "id", "__name__"},
+			15.5,
+		},
 		"counters of records": {
 			wire.V2, records(10_000, metric.Counter, inRecords, services, integers),
 			[]string{"instance", "job", "stack", "region", "team", "id", "__name__"},
