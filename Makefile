@@ -1,4 +1,4 @@
-# All targets need Go and git. check needs a C compiler (for the race detector), e2e needs Debian's apt-get.
+# All targets need Go and git. check needs a C compiler (for the race detector), e2e and compare need Debian's apt-get.
 
 FUZZTIME    = 10s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -51,7 +51,10 @@ bench: ## run the benchmarks
 e2e: build ## test delivery to real receivers from Debian, also with outages
 	deploy/e2e/run.sh bin/cton
 
+compare: build ## measure the binary beside its peers, with flags in COMPARE
+	deploy/compare/run.sh bin/cton $(COMPARE)
+
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help demo test build check vet staticcheck gofumpt race fuzz exact mutants bench e2e clean
+.PHONY: help demo test build check vet staticcheck gofumpt race fuzz exact mutants bench e2e compare clean

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"hash/maphash"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/golang/snappy"
+	"github.com/prometheus/prometheus/model/value"
+	"github.com/prometheus/prometheus/prompb"
+	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
+)
+
+// receiver takes remote-write of both versions and counts what arrives.
+type receiver struct {
+	address string
+
+	mu     sync.Mutex
+	counts counts
+	// seen holds a hash of each series and timestamp, so that what was sent twice counts once. nil = it is not asked for.
+	seen map[uint64]struct{}
+	seed maphash.Seed
+
+	arrived func() // called with each request, before it is answered; nil = not at all
+
+	server *http.Server
+	done   chan struct{}
+}
+
+// counts is what a receiver has taken since the last reset.
+type counts struct {
+	requests int64
+	bytes    int64     // of request bodies, as they were sent
+	all      int64     // samples
+	samples  int64     // of the workload's metrics, without staleness markers
+	distinct int64     // of them, if the receiver keeps what it has seen
+	first    time.Time // when the first of the workload's samples arrived
+	last     time.Time
+	failures int64 // requests that could not be decoded
+}
+
+// open listens on the receiver's address, on a free port the first time.
+func (r *receiver) open() error {
+	l, err := net.Listen("tcp", cmp.Or(r.address, "127.0.0.1:0"))
+	if err != nil {
+		return err
+	}
+	r.address, r.done = l.Addr().String(), make(chan struct{})
+	r.server = &http.Server{Handler: http.HandlerFunc(r.write)}
+	go func(s *http.Server, done chan struct{}) {
+		defer close(done)
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			panic(err)
+		}
+	}(r.server, r.done)
+	return nil
+}
+
+// close closes the port and all connections: for a sender, the receiver is gone.
+func (r *receiver) close() {
+	_ = r.server.Close()
+	<-r.done
+}
+
+// reset begins to count from 0. judges says whether samples that arrive twice are to be found.
+func (r *receiver) reset(judges bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counts, r.seen = counts{}, nil
+	if judges {
+		r.seen, r.seed = map[uint64]struct{}{}, maphash.MakeSeed()
+	}
+}
+
+func (r *receiver) snapshot() counts {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts
+}
+
+// wait waits until the counts are as wanted, and reports whether they are.
+func (r *receiver) wait(ctx context.Context, isWanted func(counts) bool) bool {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !isWanted(r.snapshot()) {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
+}
+
+func (r *receiver) write(w http.ResponseWriter, q *http.Request) {
+	got, err := r.read(q)
+	if err != nil {
+		r.mu.Lock()
+		r.counts.failures++
+		r.mu.Unlock()
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	r.add(got)
+	if r.arrived != nil {
+		r.arrived()
+	}
+	w.Header().Set("X-Prometheus-Remote-Write-Samples-Written", strconv.FormatInt(got.all, 10))
+	w.Header().Set("X-Prometheus-Remote-Write-Histograms-Written", "0")
+	w.Header().Set("X-Prometheus-Remote-Write-Exemplars-Written", "0")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// request is what one request holds.
+type request struct {
+	bytes, all int64
+	samples    []sampleKey // of the workload's metrics
+}
+
+// sampleKey identifies a sample: its series and its timestamp.
+type sampleKey struct {
+	series string
+	time   int64
+}
+
+func (r *receiver) read(q *http.Request) (got request, err error) {
+	body, err := io.ReadAll(q.Body)
+	if err != nil {
+		return got, err
+	}
+	got.bytes = int64(len(body))
+	raw, err := snappy.Decode(nil, body)
+	if err != nil {
+		return got, err
+	}
+	if strings.Contains(q.Header.Get("Content-Type"), "io.prometheus.write.v2.Request") {
+		return got, got.addV2(raw)
+	}
+	return got, got.addV1(raw)
+}
+
+func (got *request) addV1(raw []byte) error {
+	var q prompb.WriteRequest
+	if err := q.Unmarshal(raw); err != nil {
+		return err
+	}
+	for i := range q.Timeseries {
+		s := &q.Timeseries[i]
+		var key strings.Builder
+		for _, l := range s.Labels {
+			appendKey(&key, l.Name, l.Value)
+		}
+		for _, p := range s.Samples {
+			got.add(key.String(), p.Timestamp, p.Value)
+		}
+	}
+	return nil
+}
+
+func (got *request) addV2(raw []byte) error {
+	var q writev2.Request
+	if err := q.Unmarshal(raw); err != nil {
+		return err
+	}
+	for i := range q.Timeseries {
+		s := &q.Timeseries[i]
+		var key strings.Builder
+		for k := 0; k+1 < len(s.LabelsRefs); k += 2 {
+			if max(s.LabelsRefs[k], s.LabelsRefs[k+1]) >= uint32(len(q.Symbols)) {
+				return errors.New("a reference beyond the symbols")
+			}
+			appendKey(&key, q.Symbols[s.LabelsRefs[k]], q.Symbols[s.LabelsRefs[k+1]])
+		}
+		for _, p := range s.Samples {
+			got.add(key.String(), p.Timestamp, p.Value)
+		}
+	}
+	return nil
+}
+
+// appendKey appends a label to the key of a series. Labels that name the sender are left out: they change when it restarts.
+func appendKey(b *strings.Builder, name, value string) {
+	if name != "instance" && name != "job" {
+		b.WriteString(name + "\xff" + value + "\xff")
+	}
+}
+
+func (got *request) add(series string, at int64, v float64) {
+	got.all++
+	if strings.Contains(series, "__name__\xff"+metricPrefix) && !value.IsStaleNaN(v) && !math.IsNaN(v) {
+		got.samples = append(got.samples, sampleKey{series, at})
+	}
+}
+
+func (r *receiver) add(got request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := &r.counts
+	c.requests++
+	c.bytes += got.bytes
+	c.all += got.all
+	c.samples += int64(len(got.samples))
+	if len(got.samples) == 0 {
+		return
+	}
+	c.last = time.Now()
+	if c.first.IsZero() {
+		c.first = c.last
+	}
+	if r.seen == nil {
+		return
+	}
+	for _, k := range got.samples {
+		r.seen[maphash.Comparable(r.seed, k)] = struct{}{}
+	}
+	c.distinct = int64(len(r.seen))
+}
