@@ -38,19 +38,19 @@ type trial struct {
 // sort sorts the batch's groups. Groups that send no series have no samples, and their place does not matter.
 func (j *job) sort() {
 	t := trial{groups: len(j.groups), protocol: j.buffer.protocol}
+	s := sorter{table: j.registry.table, rows: make([]row, len(j.groups))}
 	if j.order == nil || t.groups > 2*j.trial.groups || t.protocol != j.trial.protocol {
-		j.order, j.trial = j.bestOrder(), t
+		j.order, j.trial = j.bestOrder(&s), t
 	}
-	j.sorted = j.order.sort(j.registry.table, j.sorted, j.groups)
+	j.sorted = s.sort(j.order, j.sorted, j.groups)
 }
 
 // bestOrder returns the order in which a part of the batch takes the fewest bytes.
-func (j *job) bestOrder() (best order) {
+func (j *job) bestOrder(s *sorter) (best order) {
 	least := math.MaxInt
-	var sorted []*group
 	for _, o := range j.orders() {
-		sorted = o.sort(j.registry.table, sorted, j.groups)
-		if size := j.trialSize(sorted); size < least {
+		j.sorted = s.sort(o, j.sorted, j.groups)
+		if size := j.trialSize(j.sorted); size < least {
 			best, least = o, size
 		}
 	}
@@ -112,30 +112,10 @@ func (j *job) trialSize(sorted []*group) int {
 	return len(snappy.Encode(nil, b.End().Raw))
 }
 
-// sort puts the groups into dst in this order.
-func (o order) sort(table *wire.Table, dst, groups []*group) []*group {
-	s := sorter{table: table, rows: make([]row, len(groups))}
-	for i, g := range groups {
-		s.rows[i].group = g
-	}
-	var labels []wire.Symbol
-	for _, name := range o {
-		if label, known := table.Symbol(name); known {
-			labels = append(labels, label)
-		}
-	}
-	s.sort(labels, s.rows)
-	dst = dst[:0]
-	for i := range s.rows {
-		dst = append(dst, s.rows[i].group)
-	}
-	return dst
-}
-
-// sorter sorts groups by one label after another.
+// sorter sorts groups. It reuses its rows.
 type sorter struct {
 	table *wire.Table
-	rows  []row
+	rows  []row // one for each group
 }
 
 // row is a group with its value of the label that is sorted by.
@@ -144,8 +124,27 @@ type row struct {
 	value wire.Symbol
 }
 
-// sort sorts the rows by the first label, and those of one value by the other labels.
-func (s *sorter) sort(labels []wire.Symbol, rows []row) {
+// sort puts the groups into dst in an order.
+func (s *sorter) sort(o order, dst, groups []*group) []*group {
+	for i, g := range groups {
+		s.rows[i].group = g
+	}
+	var labels []wire.Symbol
+	for _, name := range o {
+		if label, known := s.table.Symbol(name); known {
+			labels = append(labels, label)
+		}
+	}
+	s.sortRows(labels, s.rows)
+	dst = dst[:0]
+	for i := range s.rows {
+		dst = append(dst, s.rows[i].group)
+	}
+	return dst
+}
+
+// sortRows sorts the rows by the first label, and those of one value by the other labels.
+func (s *sorter) sortRows(labels []wire.Symbol, rows []row) {
 	if len(labels) == 0 || len(rows) < 2 {
 		return
 	}
@@ -164,9 +163,9 @@ func (s *sorter) sort(labels []wire.Symbol, rows []row) {
 	from := 0
 	for i := range rows {
 		if rows[i].value != rows[from].value {
-			s.sort(labels[1:], rows[from:i])
+			s.sortRows(labels[1:], rows[from:i])
 			from = i
 		}
 	}
-	s.sort(labels[1:], rows[from:])
+	s.sortRows(labels[1:], rows[from:])
 }
