@@ -51,10 +51,13 @@ bench: ## run the benchmarks
 e2e: build ## test delivery to real receivers from Debian, also with outages
 	deploy/e2e/run.sh bin/cton
 
+chart: build ## render the Helm chart, and decode and check what comes out
+	cd deploy/helm/check && CTON=$(CURDIR)/bin/cton go test -timeout 20m ./...
+
 compare: build ## measure the binary beside its peers, with flags in COMPARE
 	deploy/compare/run.sh bin/cton $(COMPARE)
 
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help demo test build check vet staticcheck gofumpt race fuzz exact mutants bench e2e compare clean
+.PHONY: help demo test build check vet staticcheck gofumpt race fuzz exact mutants bench e2e chart compare clean
