@@ -82,6 +82,7 @@ func arrows() map[string][]string {
 		"agent/internal/exampletest/oncall": {}, // tests alone
 		"agent/internal/exampletest/plugin": {}, // tests alone
 
+		"deploy/compare":                 {}, // a program of its own
 		"deploy/examples":                {},
 		"deploy/examples/oncall/fakeapi": {}, // for tests
 	}
