@@ -18,7 +18,7 @@ import (
 // kind inlines it into its own settings of a metric.
 type Declaration struct {
 	Type  metric.Type `yaml:"type"`
-	Help  string      `yaml:"help"`
+	Help  string      `yaml:"help" setting:"verbatim"`
 	Unit  string      `yaml:"unit"`
 	Const Labels      `yaml:"const_labels"`
 

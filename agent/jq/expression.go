@@ -27,6 +27,9 @@ func (e *Expression) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Verbatim implements setting.Verbatim.
+func (Expression) Verbatim() {}
+
 // String returns the expression as it was written.
 func (e Expression) String() string { return e.text }
 

@@ -29,6 +29,9 @@ type Rule struct {
 	Action       string   `yaml:"action"`
 }
 
+// Verbatim implements setting.Verbatim: replacements have $1 and ${1}.
+func (Rules) Verbatim() {}
+
 // Compile checks the rules and returns them in Prometheus' form. It reports all invalid rules, by their index under path.
 func (rules Rules) Compile(path string) ([]*relabel.Config, error) {
 	var all []*relabel.Config

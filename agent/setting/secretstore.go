@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // maxSecretFile is the maximum size of a file with secrets.
@@ -49,12 +50,33 @@ func (s *SecretStore) Secret(ref Secret) (string, error) {
 	return value, nil
 }
 
-// Text returns the text, or the secret that it refers to.
+// Text returns the text, or the secret that it refers to. Secrets within the text are filled in as they are.
 func (s *SecretStore) Text(t Text) (string, error) {
-	if isReference(string(t)) {
-		return s.Secret(Secret(t))
+	if t.IsReference() {
+		value, err := s.Secret(Secret(t))
+		if err != nil {
+			err = fmt.Errorf("%w%s", err, orLetters(string(t)))
+		}
+		return value, err
 	}
-	return string(t), nil
+	if !strings.Contains(string(t), "{{") {
+		return string(t), nil
+	}
+	pieces, err := Pieces(string(t))
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, p := range pieces {
+		value := Letters(p.Letters)
+		if p.Secret != "" {
+			if value, err = s.Secret(p.Secret); err != nil {
+				return "", err
+			}
+		}
+		b.WriteString(value)
+	}
+	return b.String(), nil
 }
 
 func (s *SecretStore) read(ref string) (string, error) {
@@ -91,11 +113,19 @@ func (s *SecretStore) readFile(path string) ([]byte, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(s.Dir, path)
 	}
-	f, err := os.Open(path)
+	// Without O_NONBLOCK, a named pipe would block the run until somebody writes to it.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is %s: want a regular file", path, kindOf(info.Mode()))
+	}
 	data, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
 	if err != nil {
 		return nil, err
@@ -104,6 +134,19 @@ func (s *SecretStore) readFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s is larger than %s", path, Bytes(maxSecretFile))
 	}
 	return data, nil
+}
+
+// kindOf returns what a file that is not regular is called.
+func kindOf(mode os.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "a directory"
+	case mode&os.ModeNamedPipe != 0:
+		return "a named pipe"
+	case mode&os.ModeSocket != 0:
+		return "a socket"
+	}
+	return "a device"
 }
 
 // Keys returns the keys of a file of lines KEY=value, in their order and each once. It returns no values.

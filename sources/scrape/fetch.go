@@ -62,13 +62,15 @@ func (s *source) address(t *target) (string, error) {
 	query, changed := t.url.Query(), false
 	for name, values := range query {
 		for i, value := range values {
-			if i < len(s.config.Params[name]) && s.config.Params[name][i] == setting.Text(value) && setting.Text(value).IsReference() {
-				secret, err := s.env.Web.Secrets.Text(setting.Text(value))
+			if i < len(s.config.Params[name]) && s.config.Params[name][i] == setting.Text(value) {
+				filled, err := s.env.Web.Secrets.Text(setting.Text(value))
 				if err != nil {
 					return "", t.wrap(fmt.Errorf("params.%s: %w", name, err))
 				}
-				values[i], changed = secret, true
-				continue
+				if filled != value {
+					values[i], changed = filled, true
+					continue
+				}
 			}
 			s.env.Web.RememberNamed(name, value)
 		}

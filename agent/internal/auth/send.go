@@ -34,6 +34,9 @@ func (p *placedHeader) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Verbatim implements setting.Verbatim.
+func (*placedHeader) Verbatim() {}
+
 func (s *Send) validate() error {
 	given := 0
 	for _, set := range []bool{s.Header.name != "", s.Cookie != "", s.Query != ""} {

@@ -196,7 +196,11 @@ func (a *App) parse(file string) (*config.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	return config.Parse(file, text)
+	f, err := config.Parse(file, text)
+	if err == nil {
+		f.Secrets = a.vault
+	}
+	return f, err
 }
 
 // stateFile returns the path of the state file, "" if there is none.

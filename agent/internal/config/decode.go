@@ -12,25 +12,30 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// load decodes a node strictly into a pointer. It translates the decoder's errors into problems in words for the author of the
-// file. The path is that of the node.
-func (r *reader) load(n *yaml.Node, path string, into any) {
+// load fills in the references of a node and decodes it strictly into a pointer. It translates the decoder's errors into problems
+// in words for the author of the file. The path is that of the node. It returns the node with its references filled in.
+func (r *reader) load(n *yaml.Node, path string, into any) *yaml.Node {
+	n = (&filler{r, map[place]*yaml.Node{}}).fill(n, path, reflect.TypeOf(into), false)
 	err := n.Load(into, yaml.WithKnownFields())
 	if err == nil {
-		return
+		return n
 	}
 	many, ok := errors.AsType[*yaml.LoadErrors](err)
 	if !ok {
 		r.bad(n, path, "%v", err)
-		return
+		return n
 	}
 	for _, e := range many.Errors {
 		r.translate(n, path, e, reflect.TypeOf(into))
 	}
+	return n
 }
 
 func (r *reader) translate(n *yaml.Node, path string, e *yaml.LoadError, into reflect.Type) {
 	line, col := e.Mark.Line, e.Mark.Column
+	if r.unfilled[position{line, col}] {
+		return
+	}
 	inside, _, _ := pathTo(n, line, col)
 	path = join(path, inside)
 	text, known := decoderMessage(e.Message), settingsAt(into, inside)

@@ -48,7 +48,8 @@ func Load(name string, text []byte, catalogue Catalogue) (*Plan, error) {
 
 // File is a parsed configuration file.
 type File struct {
-	Root *yaml.Node // the value at the top level
+	Root    *yaml.Node           // the value at the top level
+	Secrets *setting.SecretStore // reads the references in settings that are no secrets; nil = from the environment and files
 
 	name  string
 	lines []string
@@ -92,7 +93,7 @@ func splitLines(text string) []string {
 // lines and columns of the nodes that they were made from. The problems of a translation name the settings of f. They are
 // returned with those found before. An error is Problems.
 func (f *File) Plan(root *yaml.Node, catalogue Catalogue, before Problems) (*Plan, error) {
-	r := &reader{File: f, catalogue: catalogue, meant: map[string]bool{}, problems: slices.Clone(before)}
+	r := &reader{File: f, catalogue: catalogue, meant: map[string]bool{}, unfilled: map[position]bool{}, problems: slices.Clone(before)}
 	plan := r.plan(root)
 	if len(r.problems) == 0 {
 		return plan, nil

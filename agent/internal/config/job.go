@@ -50,7 +50,10 @@ func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 			return
 		}
 		if kind, ok := kindOf(r.catalogue.Fetchers, key.Value); ok {
-			job.FetcherConfig = readKind(r, kind, key, value, path, fetchKey, "source")
+			before := value
+			if job.FetcherConfig, value = readKind(r, kind, key, value, path, fetchKey, "source"); value != before {
+				job.Key += " " + fingerprint(value)
+			}
 			job.Fetches = key.Value + " " + fingerprint(value)
 			if id, ok := job.FetcherConfig.(sources.Identifier); ok {
 				job.Fetches = key.Value + " " + id.Identity()
@@ -60,7 +63,11 @@ func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 			return
 		}
 		if kind, ok := kindOf(r.catalogue.Sources, key.Value); ok {
-			job.SourceKind, job.SourceConfig = kind, readKind(r, kind, key, value, path, sourceKey, "way to compute metrics")
+			job.SourceKind = kind
+			before := value
+			if job.SourceConfig, value = readKind(r, kind, key, value, path, sourceKey, "way to compute metrics"); value != before {
+				job.Key += " " + fingerprint(value)
+			}
 			sourceKey = key
 			job.Key += r.authKey(plan, value, join(path, kind.Name), job.SourceConfig)
 			if job.MetricsAt = kind.Name; kind.Name != "metrics" {
@@ -84,7 +91,9 @@ func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 func (r *reader) jobSettings(job *Job, key, own *yaml.Node, path string) {
 	s := &job.JobSettings
 	s.Timeout, s.MaxSeries = defaultTimeout, defaultMaxSeries
-	r.load(own, path, s)
+	if filled := r.load(own, path, s); filled != own {
+		own, job.Key = filled, job.Key+" "+fingerprint(filled)
+	}
 	at := func(name string) *yaml.Node {
 		if k, v := child(own, name); k != nil {
 			return v
@@ -133,19 +142,22 @@ func (r *reader) jobSinks(n, key *yaml.Node, path string, named []string) {
 	}
 }
 
-// readKind reads the settings of a kind. A job can have only one of its role: other is the key of the one before.
-func readKind[T any](r *reader, kind sources.Kind[T], key, value *yaml.Node, path string, other *yaml.Node, role string) sources.Config[T] {
+// readKind reads the settings of a kind, and returns them and their node with its references filled in. A job can have only one of
+// its role: other is the key of the one before.
+func readKind[T any](
+	r *reader, kind sources.Kind[T], key, value *yaml.Node, path string, other *yaml.Node, role string,
+) (sources.Config[T], *yaml.Node) {
 	if other != nil {
 		r.bad(key, path, "a job can have only one %s; %q is already set", role, other.Value)
 	}
 	path = join(path, kind.Name)
 	c := kind.Defaults()
 	before := len(r.problems)
-	r.load(value, path, c)
+	value = r.load(value, path, c)
 	if len(r.problems) == before {
 		r.validate(value, key, path, c)
 	}
-	return c
+	return c, value
 }
 
 func kindOf[T any](kinds []sources.Kind[T], name string) (sources.Kind[T], bool) {

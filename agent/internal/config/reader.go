@@ -18,9 +18,10 @@ type reader struct {
 	*File
 	catalogue Catalogue
 	problems  Problems
-	sinkNames []string        // of all sinks in the file, those with problems included
-	authNames []string        // likewise of logins
-	meant     map[string]bool // the paths of settings that a mistyped name was taken for
+	sinkNames []string          // of all sinks in the file, those with problems included
+	authNames []string          // likewise of logins
+	meant     map[string]bool   // the paths of settings that a mistyped name was taken for
+	unfilled  map[position]bool // the values that cannot be filled in: they have one problem already
 }
 
 // topLevel are the settings at the top level of a file.
@@ -38,7 +39,7 @@ const defaultConcurrency = 64
 
 func (r *reader) plan(root *yaml.Node) *Plan {
 	t := topLevel{Concurrency: defaultConcurrency}
-	r.load(root, "", &t)
+	root = r.load(root, "", &t)
 	if len(r.problems) > 0 && t.Jobs.IsZero() && t.Sinks.IsZero() {
 		return nil
 	}
@@ -82,9 +83,9 @@ func (r *reader) auth(plan *Plan, n *yaml.Node) {
 		}
 		r.authNames = append(r.authNames, key.Value)
 		path := "auth." + key.Value
-		a := Auth{Name: key.Value, Settings: &auth.Settings{}, Key: fingerprint(value)}
+		a := Auth{Name: key.Value, Settings: &auth.Settings{}}
 		before := len(r.problems)
-		r.load(value, path, a.Settings)
+		a.Key = fingerprint(r.load(value, path, a.Settings))
 		if len(r.problems) == before {
 			r.validate(value, key, path, a.Settings)
 		}
@@ -149,7 +150,9 @@ func (r *reader) sink(plan *Plan, key, value *yaml.Node, path string) (Sink, boo
 		path = join(path, kind.Name)
 		s := Sink{Name: key.Value, Kind: kind, Config: kind.Defaults(), Key: fingerprint(value)}
 		before := len(r.problems)
-		r.load(settings, path, s.Config)
+		if filled := r.load(settings, path, s.Config); filled != settings {
+			s.Key += " " + fingerprint(filled)
+		}
 		if len(r.problems) == before {
 			r.validate(settings, kindKey, path, s.Config)
 		}
@@ -216,6 +219,9 @@ func (r *reader) missing(n *yaml.Node, path, want string) {
 }
 
 func (r *reader) bad(n *yaml.Node, path, format string, args ...any) {
+	if n != nil && r.unfilled[position{n.Line, n.Column}] {
+		return
+	}
 	r.problems = append(r.problems, r.Problem(n, path, fmt.Sprintf(format, args...)))
 }
 

@@ -35,6 +35,9 @@ func (x *Expr) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Verbatim implements setting.Verbatim.
+func (*Expr) Verbatim() {}
+
 // atNode returns the expression with its direct form compiled for the values at a node.
 func (x *Expr) atNode(p *pathNode) *Expr {
 	if x == nil {

@@ -30,12 +30,12 @@ var Kind = sources.Kind[sources.Fetcher]{
 
 // Config holds the settings of the exec fetcher. The job's timeout bounds the command.
 type Config struct {
-	Command []string `yaml:"command"` // a program and its arguments, which are templates
-	Shell   string   `yaml:"shell"`   // a script for /bin/sh, instead of a command; a template
+	Command []string `yaml:"command" setting:"verbatim"` // a program and its arguments, which are templates
+	Shell   string   `yaml:"shell" setting:"verbatim"`   // a script for /bin/sh, instead of a command; a template
 
 	Dir   string                  `yaml:"dir"` // working directory, relative to that of the configuration file
 	Env   map[string]setting.Text `yaml:"env"`
-	Stdin string                  `yaml:"stdin"` // a template
+	Stdin string                  `yaml:"stdin" setting:"verbatim"` // a template
 
 	Document    DocumentKind `yaml:"document"`
 	OKExitCodes []int        `yaml:"ok_exit_codes"` // others fail the tick; nil = 0 for Output, all for Result
@@ -83,7 +83,13 @@ func (c *Config) Validate() error {
 		bad("command.0", "must not contain a template: only the arguments may")
 	}
 	for _, t := range c.templates() {
-		if _, err := template.Parse(t.text); err != nil {
+		_, err := template.Parse(t.text)
+		switch within := setting.Text(t.text).HasSecret() && !setting.IsReference(t.text); {
+		case within && t.path == "stdin":
+			bad(t.path, `want a reference to a secret as the whole value: "env:NAME"`)
+		case within:
+			bad(t.path, `other users of this host can see the arguments of a command: set env: {TOKEN: "env:NAME"} and let the command read the variable TOKEN`)
+		case err != nil:
 			bad(t.path, "%v", err)
 		}
 	}

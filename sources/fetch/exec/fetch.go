@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/fetch/format"
 	"github.com/collectington/collectington/sources/fetch/template"
@@ -102,6 +103,11 @@ func (f *fetcher) process(tick sources.Tick) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	if whole := setting.Text(f.config.Stdin); whole.IsReference() {
+		if texts[0], err = f.web.Secrets.Text(whole); err != nil {
+			return nil, fmt.Errorf("stdin: %w", err)
+		}
+	}
 	p := &process{dir: f.dir, env: env, stdin: texts[0], grace: grace}
 	p.stdout = capture{text: f.output[:0], max: int(f.config.MaxOutput)}
 	p.stderr = capture{max: maxStderr}
@@ -123,7 +129,7 @@ func (f *fetcher) environment() ([]string, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.config.Env)) {
 		text := f.config.Env[name]
-		if !text.IsReference() {
+		if !text.HasSecret() {
 			f.web.RememberNamed(name, string(text))
 		}
 		value, err := f.web.Secrets.Text(text)

@@ -116,6 +116,9 @@ func (p *Pattern) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Verbatim implements setting.Verbatim.
+func (*Pattern) Verbatim() {}
+
 // Validate returns all problems, each with its setting.
 func (s *Settings) Validate() error {
 	problems := s.CSV.validate()

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -32,13 +33,13 @@ var Kind = sources.Kind[sources.Fetcher]{
 
 // Config is the settings of the request. The time-out is that of the job.
 type Config struct {
-	URL    setting.URL `yaml:"url"`
+	URL    setting.URL `yaml:"url" setting:"template"`
 	Method string      `yaml:"method"`
 
 	// Query is added to the query of the URL. A value is a template, or a reference to a secret.
 	Query   map[string]setting.Text `yaml:"query"`
-	Headers map[string]setting.Text `yaml:"headers"` // alike
-	Body    string                  `yaml:"body"`    // of a POST; a template
+	Headers map[string]setting.Text `yaml:"headers"`                 // alike
+	Body    string                  `yaml:"body" setting:"verbatim"` // of a POST; a template
 
 	MaxBody setting.Bytes `yaml:"max_body"` // of the response, decompressed
 
@@ -74,7 +75,7 @@ func (c *Config) literals() url.Values {
 	all := c.URL.Query()
 	for _, given := range []map[string]setting.Text{c.Query, c.Headers} {
 		for name, value := range given {
-			if !value.IsReference() {
+			if !value.HasSecret() {
 				all.Add(name, string(value))
 			}
 		}
@@ -116,7 +117,7 @@ func (c *Config) Validate() error {
 		bad("body", "a GET request has no body: set method to POST")
 	}
 	_, err := c.templates()
-	problems = append(problems, err)
+	problems = append(problems, err, c.checkBody())
 	if c.Paginate != nil {
 		problems = append(problems, c.Paginate.validate(c))
 	}
@@ -129,6 +130,20 @@ func (c *Config) Validate() error {
 	problems = append(problems, c.validateHeaders(), c.Decoding.Validate(), c.RequestPolicy.Validate(), c.Settings.Validate())
 	return errors.Join(problems...)
 }
+
+// checkBody returns an error for what looks like a reference but would be sent as letters. GraphQL has variables of its own.
+func (c *Config) checkBody() error {
+	if graphQL.MatchString(c.Body) {
+		return nil
+	}
+	if err := setting.CheckText(c.Body); err != nil {
+		return setting.Bad("body", "%v", err)
+	}
+	return nil
+}
+
+// graphQL matches the body of a GraphQL request: JSON with a query, or the query itself.
+var graphQL = regexp.MustCompile(`"query"\s*:|^\s*(query|mutation|subscription)\b`)
 
 func (c *Config) validateHeaders() error {
 	var problems []error

@@ -131,6 +131,9 @@ func (l *listPath) in(root document.Value) (document.Value, error) {
 	return v, nil
 }
 
+// Verbatim implements setting.Verbatim.
+func (*listPath) Verbatim() {}
+
 func (l *listPath) String() string {
 	if l.text == "" {
 		return "."
@@ -154,6 +157,9 @@ func (p *bodyPath) UnmarshalText(text []byte) error {
 	*p = path
 	return nil
 }
+
+// Verbatim implements setting.Verbatim.
+func (*bodyPath) Verbatim() {}
 
 func (p bodyPath) String() string { return "." + strings.Join(p, ".") }
 

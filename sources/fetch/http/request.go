@@ -161,10 +161,10 @@ func (b *requestBuilder) forItem(tick sources.Tick, i *item, r sources.Request) 
 	r.Method = cmp.Or(r.Method, b.set.Method)
 	if r.Query == nil {
 		for _, p := range b.templates.query {
-			if p.text == nil {
-				continue
+			if p.text == nil || p.text.hasSecret() && !p.text.namesItem() {
+				continue // queryOf adds it
 			}
-			value, err := p.text.execute(tick, i, noEscape)
+			value, err := p.text.execute(tick, i, b.host.Secrets.Secret, noEscape)
 			if err != nil {
 				return r, fmt.Errorf("query.%s: %w", p.name, err)
 			}
@@ -176,7 +176,7 @@ func (b *requestBuilder) forItem(tick sources.Tick, i *item, r sources.Request) 
 		if !h.text.namesItem() {
 			continue
 		}
-		value, err := h.text.execute(tick, i, noEscape)
+		value, err := h.text.execute(tick, i, b.host.Secrets.Secret, noEscape)
 		if err != nil {
 			return r, fmt.Errorf("headers.%s: %w", h.name, err)
 		}
@@ -200,7 +200,7 @@ func (b *requestBuilder) url(tick sources.Tick, i *item) (*url.URL, error) {
 	if b.templates.path == nil || i == nil && b.templates.path.namesItem() {
 		return &base, nil
 	}
-	path, err := b.templates.path.execute(tick, i, escapePath)
+	path, err := b.templates.path.execute(tick, i, b.host.Secrets.Secret, escapePath)
 	if err != nil {
 		return nil, fmt.Errorf("url: %w", err)
 	}
@@ -214,11 +214,10 @@ func (b *requestBuilder) url(tick sources.Tick, i *item) (*url.URL, error) {
 
 // bodyFor returns the body of a POST for a tick and an item.
 func (b *requestBuilder) bodyFor(tick sources.Tick, i *item) (string, error) {
-	escape := noEscape
-	if b.templates.json {
-		escape = escapeJSON
+	if whole := setting.Text(b.set.Body); whole.IsReference() {
+		return b.host.Secrets.Text(whole)
 	}
-	text, err := b.templates.body.execute(tick, i, escape)
+	text, err := b.templates.body.execute(tick, i, b.host.Secrets.Secret, b.templates.escape)
 	if err != nil {
 		return "", fmt.Errorf("body: %w", err)
 	}
@@ -243,11 +242,11 @@ func (b *requestBuilder) setHeaders(req *http.Request, tick sources.Tick) error 
 	return nil
 }
 
-// queryOf returns the settings' query, or only its references to secrets.
+// queryOf returns the settings' query, or only its parameters with secrets that name no item.
 func (b *requestBuilder) queryOf(tick sources.Tick, secretsOnly bool) (url.Values, error) {
 	query := url.Values{}
 	for _, p := range b.templates.query {
-		if secretsOnly && p.text != nil {
+		if secretsOnly && p.text != nil && (!p.text.hasSecret() || p.text.namesItem()) {
 			continue
 		}
 		value, err := b.valueOf(p, tick)
@@ -264,7 +263,7 @@ func (b *requestBuilder) valueOf(p parameter, tick sources.Tick) (string, error)
 	if p.text == nil {
 		return b.host.Secrets.Text(p.value)
 	}
-	return p.text.execute(tick, nil, noEscape)
+	return p.text.execute(tick, nil, b.host.Secrets.Secret, noEscape)
 }
 
 // maxShown bounds what an error shows of a response, in bytes.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/fetch/template"
 )
@@ -15,6 +16,7 @@ import (
 // argument is the value of a placeholder.
 type argument struct {
 	value any                // nil, bool, int64, float64, string or time.Time
+	ref   setting.Secret     // "", or the reference to the value
 	text  *template.Template // nil, or what gives the value
 	kind  kind               // of what text gives
 }
@@ -41,6 +43,14 @@ func newArgument(value any) (argument, error) {
 		}
 		return argument{value: v}, nil
 	case string:
+		switch l := setting.FindLookalike(v); {
+		case setting.IsReference(v):
+			return argument{ref: setting.Secret(v)}, nil
+		case setting.Text(v).HasSecret():
+			return argument{}, errors.New(`want a reference as the whole value: "env:NAME"`)
+		case l != nil:
+			return argument{}, errors.New(l.Whole())
+		}
 		if !strings.Contains(v, "{{") {
 			return argument{value: v}, nil
 		}
@@ -65,7 +75,10 @@ func kindOf(text string) kind {
 }
 
 // at returns the value for a tick: nil, bool, int64, float64, string, or time.Time in whole seconds.
-func (a argument) at(tick sources.Tick) (any, error) {
+func (a argument) at(tick sources.Tick, secrets *setting.SecretStore) (any, error) {
+	if a.ref != "" {
+		return secrets.Text(setting.Text(a.ref))
+	}
 	if a.text == nil {
 		return a.value, nil
 	}
@@ -90,7 +103,7 @@ func (a argument) at(tick sources.Tick) (any, error) {
 func (f *fetcher) values(tick sources.Tick) ([]any, error) {
 	var all []any
 	for i, a := range f.args {
-		value, err := a.at(tick)
+		value, err := a.at(tick, f.secrets)
 		if err != nil {
 			return nil, fmt.Errorf("args.%d: %w", i, err)
 		}

@@ -28,7 +28,7 @@ var Kind = sources.Kind[sources.Fetcher]{
 type Config struct {
 	Driver Driver       `yaml:"driver"`
 	DSN    setting.Text `yaml:"dsn"` // a reference to a secret; for SQLite a path, relative to the directory of the configuration file
-	Query  string       `yaml:"query"`
+	Query  string       `yaml:"query" setting:"verbatim"`
 	Args   []any        `yaml:"args"` // scalars; strings are templates
 
 	MaxRows  int           `yaml:"max_rows"`

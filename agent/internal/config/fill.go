@@ -1,0 +1,148 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// filler replaces the references in the settings of a kind by their values, before the settings are read. It finds them by the
+// types of the settings, so that no kind has to do it. It never changes a node, since an anchor makes it one of several settings.
+type filler struct {
+	*reader
+	filled map[place]*yaml.Node // by node and type; the node itself while it is filled
+}
+
+type place struct {
+	node *yaml.Node
+	t    reflect.Type
+}
+
+// fill returns the node with its references replaced. A type that is not filled in reads its references itself, or has forms of
+// its own: see [setting.Verbatim].
+func (f *filler) fill(n *yaml.Node, path string, t reflect.Type, isTemplate bool) *yaml.Node {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if n == nil || t.Kind() == reflect.Interface || t == reflect.TypeFor[yaml.Node]() || isVerbatim(t) {
+		return n
+	}
+	if known, ok := f.filled[place{n, t}]; ok {
+		return known
+	}
+	f.filled[place{n, t}] = n // an alias can contain itself
+	filled := n
+	switch n.Kind {
+	case yaml.AliasNode:
+		if to := f.fill(n.Alias, path, t, isTemplate); to != n.Alias {
+			filled = to
+		}
+	case yaml.MappingNode, yaml.SequenceNode:
+		filled = f.children(n, path, t, isTemplate)
+	case yaml.ScalarNode:
+		filled = f.scalar(n, path, t, isTemplate)
+	}
+	f.filled[place{n, t}] = filled
+	return filled
+}
+
+// children fills in the values of a mapping, or the items of a list.
+func (f *filler) children(n *yaml.Node, path string, t reflect.Type, isTemplate bool) *yaml.Node {
+	changed := *n
+	changed.Content, changed.Anchor = slices.Clone(n.Content), ""
+	for i, value := range n.Content {
+		switch {
+		case n.Kind == yaml.SequenceNode && (t.Kind() == reflect.Slice || t.Kind() == reflect.Array):
+			changed.Content[i] = f.fill(value, path, t.Elem(), isTemplate)
+		case n.Kind == yaml.SequenceNode: // the mappings that << merges into one of this type
+			changed.Content[i] = f.fill(value, path, t, isTemplate)
+		case i%2 == 1:
+			key := resolve(n.Content[i-1])
+			if key.ShortTag() == "!!merge" {
+				changed.Content[i] = f.fill(value, path, t, isTemplate)
+				break
+			}
+			inner := join(path, key.Value)
+			if t.Kind() == reflect.Map {
+				changed.Content[i] = f.fill(value, inner, t.Elem(), isTemplate)
+			}
+			for _, field := range settingFields(t) {
+				tag := field.Tag.Get("setting")
+				if settingName(field) == key.Value && tag != "verbatim" {
+					changed.Content[i] = f.fill(value, inner, field.Type, tag == "template")
+				}
+			}
+		}
+	}
+	if slices.Equal(changed.Content, n.Content) {
+		return n
+	}
+	return &changed
+}
+
+// scalar fills in one value. It reports a reference that cannot be read, and text that only looks like one.
+func (f *filler) scalar(n *yaml.Node, path string, t reflect.Type, isTemplate bool) *yaml.Node {
+	if n.ShortTag() != "!!str" {
+		return n
+	}
+	value := n.Value
+	if setting.IsReference(value) {
+		var err error
+		if value, err = f.Secrets.Value(value); err != nil {
+			f.bad(n, path, "%v", err)
+			f.unfilled[position{n.Line, n.Column}] = true
+			return n
+		}
+	} else {
+		if problem := misread(value, t, isTemplate); problem != "" {
+			f.bad(n, path, "%s", problem)
+			f.unfilled[position{n.Line, n.Column}] = true
+			return n
+		}
+		if !isTemplate {
+			value = setting.Letters(value)
+		}
+	}
+	if value == n.Value {
+		return n
+	}
+	filled := *n
+	filled.Value, filled.Anchor = value, ""
+	if k := t.Kind(); k >= reflect.Bool && k <= reflect.Float64 && !isText(t) {
+		filled.Tag, filled.Style = "", 0 // the value is a number, not the text of one
+	}
+	return &filled
+}
+
+// misread returns what is wrong with a value that looks as if something were filled in, or "".
+func misread(value string, t reflect.Type, isTemplate bool) string {
+	look := setting.FindLookalike(value)
+	switch isURL := t == reflect.TypeFor[setting.URL](); {
+	case isURL && isTemplate && look != nil:
+		return look.InURL()
+	case isURL && look != nil:
+		return look.WholeURL()
+	case isURL && !isTemplate && strings.Contains(value, "{{"):
+		return `this URL is not a template: write it as it is, or set it from elsewhere with env:NAME as the whole value`
+	case look != nil:
+		return look.Whole()
+	}
+	return ""
+}
+
+// position is a line and column of the file.
+type position struct{ line, col int }
+
+func isVerbatim(t reflect.Type) bool {
+	verbatim := reflect.TypeFor[setting.Verbatim]()
+	return t.Implements(verbatim) || reflect.PointerTo(t).Implements(verbatim)
+}
+
+// isText reports whether a type reads its value from a text.
+func isText(t reflect.Type) bool {
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[interface{ UnmarshalText(text []byte) error }]())
+}

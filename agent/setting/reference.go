@@ -1,0 +1,178 @@
+package setting
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Verbatim is implemented by the types of settings whose text the reader of the configuration must not change: those that read
+// references themselves, such as [Text], and those whose text has forms of its own, such as an expression. For a field of another
+// type, the tag `setting:"verbatim"` says the same. In all other settings, a reference is replaced by its value before they are
+// read, and what only looks like a reference is an error.
+type Verbatim interface{ Verbatim() }
+
+// Verbatim implements [Verbatim]: the value is read at each use.
+func (Secret) Verbatim() {}
+
+// Verbatim implements [Verbatim]: the value is read at each use.
+func (Text) Verbatim() {}
+
+// action matches {{ secret "env:NAME" }} and {{ "letters" }}.
+var action = regexp.MustCompile(`\{\{\s*(secret\s+)?("(?:[^"\\\n]|\\.)*"|` + "`[^`]*`" + `)\s*\}\}`)
+
+// Piece is a part of a text: letters, or a reference to a secret.
+type Piece struct {
+	Letters string
+	Secret  Secret // "" = Letters
+}
+
+// Pieces splits a text at each {{ secret "env:NAME" }}. Letters are as they are written.
+func Pieces(text string) ([]Piece, error) {
+	var all []Piece
+	from := 0
+	for _, at := range action.FindAllStringSubmatchIndex(text, -1) {
+		if at[2] < 0 {
+			continue // letters
+		}
+		name, err := strconv.Unquote(text[at[4]:at[5]])
+		if err != nil || !IsReference(name) {
+			return nil, errInside
+		}
+		all = append(all, Piece{Letters: text[from:at[0]]}, Piece{Secret: Secret(name)})
+		from = at[1]
+	}
+	return append(all, Piece{Letters: text[from:]}), nil
+}
+
+var errInside = errors.New(`want {{ secret "env:NAME" }}, {{ secret "file:/path" }} or {{ secret "file:/path#KEY" }}`)
+
+// Letters returns a text with each {{ "letters" }} replaced by the letters. So letters that look like a reference can be written.
+func Letters(text string) string {
+	if !strings.Contains(text, "{{") {
+		return text
+	}
+	return action.ReplaceAllStringFunc(text, func(found string) string {
+		parts := action.FindStringSubmatch(found)
+		letters, err := strconv.Unquote(parts[2])
+		if parts[1] != "" || err != nil {
+			return found
+		}
+		return letters
+	})
+}
+
+// IsReference reports whether a text as a whole is a reference: env:NAME, file:/path or file:/path#KEY.
+func IsReference(s string) bool {
+	if name, ok := strings.CutPrefix(s, "env:"); ok {
+		return name != "" && !strings.ContainsAny(name, " =")
+	}
+	path, ok := strings.CutPrefix(s, "file:")
+	if !ok {
+		return false
+	}
+	path, key, keyed := strings.Cut(path, "#")
+	return path != "" && (!keyed || key != "")
+}
+
+// lookalike matches what is meant to be a value from elsewhere, but is only letters: a reference within a text, and the variables
+// of shells, of Kubernetes and of other template languages. Names of variables are in upper case, since env:prod within a text can
+// also be a search for a tag.
+var lookalike = regexp.MustCompile(`\benv:([A-Z_][A-Z0-9_]*)\b` +
+	`|\bfile:/[^/\s"'&,;)\]}][^\s"'&,;)\]}]*` +
+	`|\$\{([A-Za-z_]\w*)(?::?[-?+=][^}]*)?\}` +
+	`|\$\(([A-Z_][A-Z0-9_]*)\)` +
+	`|\$([A-Z_][A-Z0-9_]{2,})\b` +
+	`|\{\{-?\s*(?:secret|env|\.Env)\b`)
+
+// Lookalike is a part of a text that is meant to be a reference, but would be sent as letters.
+type Lookalike struct {
+	Letters   string // without what may be a secret
+	Reference string // what is probably meant
+}
+
+// FindLookalike returns the first lookalike of a text, nil if there is none.
+func FindLookalike(text string) *Lookalike {
+	parts := lookalike.FindStringSubmatch(action.ReplaceAllString(text, "\x00"))
+	if parts == nil {
+		return nil
+	}
+	for _, name := range parts[1:] {
+		if name == "" {
+			continue
+		}
+		letters, _, defaulted := strings.Cut(parts[0], ":")
+		switch {
+		case strings.HasPrefix(parts[0], "env:"):
+			letters = parts[0]
+		case strings.HasPrefix(parts[0], "${"):
+			letters = "${" + name + "}"
+		case !defaulted:
+			letters = parts[0]
+		}
+		return &Lookalike{letters, "env:" + name}
+	}
+	if strings.HasPrefix(parts[0], "{{") {
+		return &Lookalike{parts[0] + " … }}", "env:NAME"}
+	}
+	return &Lookalike{parts[0], parts[0]}
+}
+
+// Inside returns what is wrong with a text that can contain secrets.
+func (l *Lookalike) Inside() string {
+	return fmt.Sprintf("%s would be sent as these letters: write {{ secret %q }} for the value, or {{ %q }} for the letters", l.Letters, l.Reference, l.Letters)
+}
+
+// Whole returns what is wrong with a text that cannot contain secrets.
+func (l *Lookalike) Whole() string {
+	return fmt.Sprintf("%s stays these letters: write %s as the whole value, or {{ %q }} for the letters", l.Letters, l.Reference, l.Letters)
+}
+
+// InURL returns what is wrong with a URL whose path can contain secrets.
+func (l *Lookalike) InURL() string {
+	return fmt.Sprintf("%s would be sent as these letters: in the path write {{ secret %q }} for the value or %s for the letters, and set a parameter under query",
+		l.Letters, l.Reference, l.escaped())
+}
+
+// WholeURL returns what is wrong with a URL that cannot contain secrets.
+func (l *Lookalike) WholeURL() string {
+	return fmt.Sprintf("%s would be sent as these letters: put the whole URL into a variable and write env:NAME, or write %s for the letters", l.Letters, l.escaped())
+}
+
+// escaped returns the letters as a URL can contain them.
+func (l *Lookalike) escaped() string {
+	return strings.NewReplacer("$", "%24", ":", "%3A", "{", "%7B").Replace(l.Letters)
+}
+
+// maxValue is the maximum size of a value that is no secret, in bytes.
+const maxValue = 64 << 10
+
+// Value returns the value that a reference refers to, for a setting that is no secret: it is not remembered. It is an error if it
+// is missing or empty, longer than 64 KiB, or not UTF-8.
+func (s *SecretStore) Value(reference string) (string, error) {
+	if s == nil {
+		s = &SecretStore{}
+	}
+	value, err := s.read(reference)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%s: %w%s", reference, err, orLetters(reference))
+	case len(value) > maxValue:
+		return "", fmt.Errorf("%s: the value is larger than %s", reference, Bytes(maxValue))
+	case !utf8.ValidString(value):
+		return "", fmt.Errorf("%s: the value is not UTF-8", reference)
+	}
+	return value, nil
+}
+
+// orLetters returns what to write if a reference that cannot be read is meant as letters, "" if it is surely meant as a reference.
+func orLetters(reference string) string {
+	name, isVariable := strings.CutPrefix(reference, "env:")
+	if !isVariable || strings.ToUpper(name) == name {
+		return ""
+	}
+	return fmt.Sprintf("; if these letters are meant, write {{ %q }}", reference)
+}
