@@ -192,6 +192,7 @@ func newOddAPI(t testing.TB, env *testscript.Env) *oddAPI {
 		"/echo": func(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "key "+r.URL.Query().Get("key"), http.StatusForbidden)
 		},
+		"/sent/": sent,
 		"/redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, a.other.URL+"/stolen", http.StatusFound)
 		},
@@ -268,6 +269,25 @@ func (a *oddAPI) grows(w http.ResponseWriter, _ *http.Request) {
 		incidents = append(incidents, fmt.Sprintf(`{"id": %d}`, i+1))
 	}
 	fmt.Fprintf(w, `{"total": %d, "incidents": [%s]}`, 10*n, strings.Join(incidents, ", "))
+}
+
+// sent answers only to the request that the stories about references mean to send: total is 3 for all of it.
+func sent(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	for _, part := range []struct{ name, got, want string }{
+		{"path", r.URL.EscapedPath(), "/sent/s3cr3t-key/a%2Fb"},
+		{"header", r.Header.Get("Authorization"), "Bearer s3cr3t-key"},
+		{"letters", r.Header.Get("X-Letters"), "env:KEY $(KEY)"},
+		{"query", r.URL.Query().Get("q"), "(s3cr3t-key)"},
+		{"whole", r.URL.Query().Get("whole"), "s3cr3t-key"},
+		{"body", string(body), `{"user": "o\"ps", "password": "s3cr3t-key"}`},
+	} {
+		if err != nil || part.got != part.want {
+			http.Error(w, fmt.Sprintf("%s is %q", part.name, part.got), http.StatusBadRequest)
+			return
+		}
+	}
+	_, _ = io.WriteString(w, `{"total": 3}`)
 }
 
 func retryLater(w http.ResponseWriter, _ *http.Request) {

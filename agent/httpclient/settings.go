@@ -140,15 +140,3 @@ func (o *TokenServer) Validate() error {
 	problems = append(problems, setting.Under("tls_config", o.TLS.validate()), o.Proxy.validate())
 	return errors.Join(problems...)
 }
-
-// IsToken reports whether s is a token (RFC 9110 section 5.6.2), as names of headers and authentication schemes are.
-func IsToken(s string) bool {
-	for _, c := range []byte(s) {
-		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
-		digit := '0' <= c && c <= '9'
-		if !letter && !digit && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
-			return false
-		}
-	}
-	return s != ""
-}

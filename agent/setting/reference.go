@@ -91,7 +91,7 @@ var lookalike = regexp.MustCompile(`\benv:([A-Z_][A-Z0-9_]*)\b` +
 // Lookalike is a part of a text that is meant to be a reference, but would be sent as letters.
 type Lookalike struct {
 	Letters   string // without what may be a secret
-	Reference string // what is probably meant
+	Reference string // what is probably meant; "" = the form is that of a template
 }
 
 // FindLookalike returns the first lookalike of a text, nil if there is none.
@@ -116,35 +116,47 @@ func FindLookalike(text string) *Lookalike {
 		return &Lookalike{letters, "env:" + name}
 	}
 	if strings.HasPrefix(parts[0], "{{") {
-		return &Lookalike{parts[0] + " … }}", "env:NAME"}
+		return &Lookalike{parts[0] + " … }}", ""}
 	}
 	return &Lookalike{parts[0], parts[0]}
 }
 
 // Inside returns what is wrong with a text that can contain secrets.
 func (l *Lookalike) Inside() string {
+	if l.Reference == "" {
+		return l.Letters + " is not filled in: " + errInside.Error()
+	}
 	return fmt.Sprintf("%s would be sent as these letters: write {{ secret %q }} for the value, or {{ %q }} for the letters", l.Letters, l.Reference, l.Letters)
 }
 
 // Whole returns what is wrong with a text that cannot contain secrets.
 func (l *Lookalike) Whole() string {
+	if l.Reference == "" {
+		return l.Letters + " is not filled in: write env:NAME, file:/path or file:/path#KEY as the whole value"
+	}
 	return fmt.Sprintf("%s stays these letters: write %s as the whole value, or {{ %q }} for the letters", l.Letters, l.Reference, l.Letters)
 }
 
 // InURL returns what is wrong with a URL whose path can contain secrets.
 func (l *Lookalike) InURL() string {
+	if l.Reference == "" {
+		return l.Inside()
+	}
 	return fmt.Sprintf("%s would be sent as these letters: in the path write {{ secret %q }} for the value or %s for the letters, and set a parameter under query",
 		l.Letters, l.Reference, l.escaped())
 }
 
 // WholeURL returns what is wrong with a URL that cannot contain secrets.
 func (l *Lookalike) WholeURL() string {
+	if l.Reference == "" {
+		return l.Whole()
+	}
 	return fmt.Sprintf("%s would be sent as these letters: put the whole URL into a variable and write env:NAME, or write %s for the letters", l.Letters, l.escaped())
 }
 
 // escaped returns the letters as a URL can contain them.
 func (l *Lookalike) escaped() string {
-	return strings.NewReplacer("$", "%24", ":", "%3A", "{", "%7B").Replace(l.Letters)
+	return strings.NewReplacer("$", "%24", ":", "%3A", "{", "%7B", "}", "%7D").Replace(l.Letters)
 }
 
 // maxValue is the maximum size of a value that is no secret, in bytes.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -14,12 +15,12 @@ type URL struct{ url.URL }
 func (u *URL) UnmarshalText(text []byte) error {
 	parsed, err := url.Parse(string(text))
 	switch {
+	case regexp.MustCompile(`^https?://[^/?#"]*\{\{`).Match(text):
+		return errors.New("the host of a URL cannot be a template: write the host, or env:NAME as the whole URL")
 	case err != nil:
 		return errors.New("not a valid URL: want one such as https://api.example.com/v1")
 	case parsed.Scheme != "http" && parsed.Scheme != "https":
 		return errors.New("want a URL that starts with http:// or https://")
-	case strings.Contains(parsed.Host, "{"):
-		return errors.New("the host of a URL cannot be a template: write the host, or env:NAME as the whole URL")
 	case parsed.Hostname() == "" || strings.ContainsAny(parsed.Host, " \t"):
 		return errors.New("the URL has no host")
 	case parsed.User != nil:

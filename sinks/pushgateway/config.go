@@ -82,7 +82,9 @@ func (c *Config) New(env sinks.Env) (sinks.Sink, error) {
 func (c *Config) group(env *sinks.Env) []metric.Label {
 	all := map[string]string{}
 	for _, l := range sinks.Attach(nil, nil, env.Target(""), env.External) {
-		all[l.Name] = l.Value
+		if !strings.HasPrefix(l.Name, "__") { // a Pushgateway refuses them; only receivers of remote-write know __replica__
+			all[l.Name] = l.Value
+		}
 	}
 	maps.Copy(all, c.Grouping)
 	delete(all, "job")

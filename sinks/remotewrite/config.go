@@ -219,10 +219,7 @@ func (c *Config) wrongHeader(name string) string {
 			return "another setting sets this header: keep one of them"
 		}
 	}
-	if !httpclient.IsToken(name) {
-		return "not a header's name: want letters, digits and hyphens"
-	}
-	return ""
+	return httpclient.CheckHeader(name, c.Headers[name])
 }
 
 // New implements sinks.Config.

@@ -72,7 +72,7 @@ func TestValidate(t *testing.T) {
 	wrong("{url: 'http://m', timeout: 0s, request: {max_samples: 0}, spool: {max_bytes: 0, max_age: 0s}, connections: 17}",
 		"timeout: want more than 0", "request.max_samples: want", "spool.max_bytes: want", "spool.max_age: want", "connections: want 1 to 16")
 	wrong("{url: 'http://m', headers: {content-type: a, 'a b': b, '': c, Authorization: d}}",
-		"headers.: not a header's name", "headers.a b: not", "headers.content-type: the protocol sets")
+		"headers.: not a valid header name", "headers.a b: not", "headers.content-type: the protocol sets")
 	wrong("{url: 'http://m', headers: {authorization: d}, basic_auth: {username: a, password: 'env:P'}}",
 		"headers.authorization: another setting sets this header")
 	wrong("{url: 'http://m', headers: {user-agent: custom/1}}", "headers.user-agent: the protocol sets this header: remove it")

@@ -40,7 +40,7 @@ func setHeaders(h *httpclient.Host, req *http.Request, texts map[string]setting.
 		return err
 	}
 	for name, value := range values {
-		if !isLine(value) {
+		if !httpclient.IsHeaderValue(value) {
 			return fmt.Errorf("headers.%s: the secret contains a line break or control character: %s", name, texts[name])
 		}
 		req.Header.Set(name, value)

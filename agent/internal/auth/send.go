@@ -27,7 +27,7 @@ var errHeader = errors.New(`want a name, a colon and a value that contains the t
 func (p *placedHeader) UnmarshalText(text []byte) error {
 	name, value, colon := strings.Cut(string(text), ":")
 	parts := regexp.MustCompile(`\{\{\s*\.Token\s*\}\}`).Split(strings.TrimSpace(value), -1)
-	if !colon || !httpclient.IsToken(name) || len(parts) != 2 || strings.Contains(parts[0]+parts[1], "{{") || !isLine(value) {
+	if !colon || !httpclient.IsToken(name) || len(parts) != 2 || strings.Contains(parts[0]+parts[1], "{{") || !httpclient.IsHeaderValue(value) {
 		return errHeader
 	}
 	*p = placedHeader{name, parts[0], parts[1]}

@@ -81,19 +81,11 @@ func (c clientSettings) Authenticator(h *httpclient.Host) (httpclient.Authentica
 func validateHeaders(all map[string]setting.Text) error {
 	var problems []error
 	for name, value := range all {
-		switch {
-		case !httpclient.IsToken(name):
-			problems = append(problems, setting.Bad(name, "not a valid header name: use letters, digits and hyphens"))
-		case !isLine(string(value)):
-			problems = append(problems, setting.Bad(name, "the value must be one line without control characters"))
+		if problem := httpclient.CheckHeader(name, value); problem != "" {
+			problems = append(problems, setting.Bad(name, "%s", problem))
 		}
 	}
 	return errors.Join(problems...)
-}
-
-// isLine reports whether a value is valid in a header (RFC 9110 section 5.5).
-func isLine(value string) bool {
-	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
 
 // resolve returns the values of texts, with secrets as they are now.

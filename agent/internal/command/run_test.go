@@ -68,13 +68,14 @@ func TestLogFormat(t *testing.T) {
 	}
 }
 
-// TestExternalLabels checks that external_labels are on the samples that a sink pushes, the agent's own ones included.
+// TestExternalLabels checks that external_labels, __replica__ for the HA tracker of Mimir included, are on the samples that a sink pushes, the agent's own ones included.
 func TestExternalLabels(t *testing.T) {
+	t.Setenv("CTON_TEST_HOST", "edge")
 	synctest.Test(t, func(t *testing.T) {
 		net, prometheus := memnet.NewNetwork(), peers.NewPrometheus(t)
 		net.Serve(t, "rw.test:80", prometheus)
 		file := write(t, "cton.yaml", `
-external_labels: {site: oslo-7, instance: edge}
+external_labels: {site: oslo-7, instance: "env:CTON_TEST_HOST", __replica__: two}
 sinks: {rw: {remote_write: {url: "http://rw.test/api/v1/write"}}}
 jobs:
   api: {schedule: "@every 10s", faulty: {}}
@@ -84,8 +85,8 @@ jobs:
 			t.Fatalf("exit code %d\n%s", code, log.String())
 		}
 		for query, want := range map[string]string{
-			`ticks_total`: `{__name__="ticks_total", instance="edge", job="api", site="oslo-7"}`,
-			`cton_job_up`: `{__name__="cton_job_up", cton_job="api", instance="edge", job="cton", site="oslo-7"}`,
+			`ticks_total`: `{__name__="ticks_total", __replica__="two", instance="edge", job="api", site="oslo-7"}`,
+			`cton_job_up`: `{__name__="cton_job_up", __replica__="two", cton_job="api", instance="edge", job="cton", site="oslo-7"}`,
 		} {
 			if got := prometheus.Vector(t, time.Now(), query); len(got) != 1 || got[0].Metric.String() != want {
 				t.Errorf("%s is %v, want %s", query, got, want)

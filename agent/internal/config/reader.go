@@ -62,8 +62,10 @@ func (r *reader) externalLabels(root *yaml.Node, labels map[string]string) {
 	for label, value := range labels {
 		path := "external_labels." + label
 		switch n := find(root, path); {
-		case !name.MatchString(label) || strings.HasPrefix(label, "__"):
+		case !name.MatchString(label):
 			r.bad(n, path, "%q is not a valid label name", label)
+		case label == "__name__":
+			r.bad(n, path, "the label __name__ is the name of the metric")
 		case value == "":
 			r.bad(n, path, "the value is empty: a label without a value does not exist")
 		case label == "job":

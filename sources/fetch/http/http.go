@@ -155,35 +155,17 @@ func (c *Config) validateHeaders() error {
 		canonical := http.CanonicalHeaderKey(name)
 		first, twice := seen[canonical]
 		seen[canonical] = name
+		problem := httpclient.CheckHeader(name, c.Headers[name])
 		switch {
-		case !httpclient.IsToken(name):
-			bad("not a valid header name: use letters, digits and hyphens")
-		case isOwn(name):
-			bad("is set by the agent and cannot be set here")
+		case problem != "":
+			bad("%s", problem)
 		case canonical == "Authorization" && c.Authenticates():
 			bad("is set by auth, basic_auth, authorization, oauth2 or sigv4: set only one way to authenticate")
 		case twice:
 			bad("is the same header as %s", first)
-		case !validValue(string(c.Headers[name])):
-			bad("the value must be one line without control characters")
 		}
 	}
 	return errors.Join(problems...)
-}
-
-// isOwn reports whether a header is set by the agent.
-func isOwn(name string) bool { return slices.Contains(ownHeaders(), http.CanonicalHeaderKey(name)) }
-
-// ownHeaders returns the headers that belong to the connection or to net/http.
-func ownHeaders() []string {
-	return []string{
-		"Host", "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Upgrade",
-	}
-}
-
-// validValue reports whether a value is valid in a header (RFC 9110 section 5.5).
-func validValue(value string) bool {
-	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
 
 func sorted(m map[string]setting.Text) []string { return slices.Sorted(maps.Keys(m)) }

@@ -133,9 +133,9 @@ func addHeaders(req *http.Request, headers []sources.Parameter) error {
 		switch {
 		case !httpclient.IsToken(h.Name):
 			return fmt.Errorf("headers: %.40q is not a valid header name", h.Name)
-		case isOwn(h.Name):
+		case httpclient.IsConnectionHeader(h.Name):
 			return fmt.Errorf("headers: %s is set by the agent", h.Name)
-		case !validValue(h.Value):
+		case !httpclient.IsHeaderValue(h.Value):
 			return fmt.Errorf("headers: the value of %s contains a line break or control character", h.Name)
 		}
 		req.Header.Set(h.Name, h.Value)
@@ -234,7 +234,7 @@ func (b *requestBuilder) setHeaders(req *http.Request, tick sources.Tick) error 
 		if err != nil {
 			return fmt.Errorf("headers.%s: %w", h.name, err)
 		}
-		if !validValue(value) {
+		if !httpclient.IsHeaderValue(value) {
 			return fmt.Errorf("headers.%s: the secret contains a line break or control character: %s", h.name, h.value)
 		}
 		req.Header.Set(h.name, value)
