@@ -1,20 +1,18 @@
 package setting
 
 import (
-	"encoding/json"
-	"fmt"
-	"maps"
-	"net/url"
+	"cmp"
+	"encoding/binary"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"unicode/utf16"
-	"unicode/utf8"
 )
 
 // minSecret is the minimum length of a secret that is removed. A shorter one would remove ordinary words and numbers.
 const minSecret = 4
+
+// minCut is the length from which the beginning or end of a secret is removed without the rest.
+const minCut = 8
 
 // maxKnown is the maximum number of values in each of the two generations.
 const maxKnown = 512
@@ -26,124 +24,212 @@ const blank = "<secret>"
 // young generation is full, it replaces the old one. A value that is seen again is young again.
 type known struct {
 	mu         sync.RWMutex
-	young, old map[string]bool
-	replacer   *strings.Replacer // nil after a change
+	young, old generation
 }
 
-// withoutCut replaces the beginning of a secret before an ellipsis. Libraries cut long values in their errors, as jq does.
-func (k *known) withoutCut(text string) string {
-	var all []string
-	for _, mark := range []string{" ...", "…"} {
-		for from := 0; ; {
-			n := strings.Index(text[from:], mark)
-			if n < 0 {
-				break
-			}
-			if all == nil {
-				all = k.all()
-			}
-			end := from + n
-			before := strings.TrimRight(text[:end], "\"\\")
-			begin := len(before)
-			for _, form := range all {
-				for size := min(len(form), len(before)); size > len(before)-begin && size >= minSecret; size-- {
-					if strings.HasSuffix(before, form[:size]) {
-						begin = len(before) - size
-					}
-				}
-			}
-			if begin < len(before) {
-				text = text[:begin] + blank + text[len(before):]
-				end += begin + len(blank) - len(before)
-			}
-			from = end + len(mark)
-		}
-	}
-	return text
+// generation holds values and finds their forms in a text.
+type generation struct {
+	values map[string]bool
+	index  index
 }
 
-// all returns every form of every known value.
-func (k *known) all() []string {
+func (k *known) has(value string) bool {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	var all []string
-	for _, generation := range []map[string]bool{k.young, k.old} {
-		for value := range generation {
-			all = append(all, forms(value)...)
-		}
-	}
-	return all
+	return k.young.values[value]
 }
 
 func (k *known) add(value string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.young == nil || len(k.young) >= maxKnown {
-		k.old, k.young = k.young, map[string]bool{}
+	if k.young.values == nil || len(k.young.values) >= maxKnown {
+		k.old, k.young = k.young, generation{map[string]bool{}, newIndex()}
 	}
-	k.young[value] = true
-	k.replacer = nil
+	if !k.young.values[value] {
+		k.young.values[value] = true
+		k.young.index.add(value)
+	}
 }
 
-// ready returns the replacer, and builds it after a change.
-func (k *known) ready() *strings.Replacer {
+// A long text is searched piece by piece, which bounds the memory. The pieces overlap by more than the length of a token.
+const (
+	pieceSize = 1 << 20
+	overlap   = 16 << 10
+)
+
+// scrub returns the text with what it shows of the values replaced.
+func (k *known) scrub(text string) string {
 	k.mu.RLock()
-	replacer := k.replacer
-	k.mu.RUnlock()
-	if replacer != nil {
-		return replacer
+	defer k.mu.RUnlock()
+	if len(k.young.values)+len(k.old.values) == 0 {
+		return text
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	all := map[string]bool{}
-	for _, generation := range []map[string]bool{k.young, k.old} {
-		for value := range generation {
-			for _, form := range forms(value) {
-				all[form] = true
+	var found []span
+	for at := 0; at == 0 || at < len(text); at += pieceSize {
+		for _, s := range k.find(text[at:min(at+pieceSize+overlap, len(text))]) {
+			found = append(found, span{s.from + at, s.to + at})
+		}
+	}
+	if found == nil {
+		return text
+	}
+	slices.SortFunc(found, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	var b strings.Builder
+	done := 0
+	for i := 0; i < len(found); {
+		s := found[i]
+		for i++; i < len(found) && found[i].from < s.to; i++ {
+			s.to = max(s.to, found[i].to)
+		}
+		b.WriteString(text[done:s.from] + blank)
+		done = s.to
+	}
+	return b.String() + text[done:]
+}
+
+// find returns where the text shows a value: as it is, and as what its escapes mean, which can be nested.
+func (k *known) find(text string) []span {
+	var found []span
+	for v, level := newView(text), 0; v != nil && level <= maxNested; v, level = v.decoded(), level+1 {
+		for _, g := range []*generation{&k.young, &k.old} {
+			if g.values != nil {
+				found = append(found, g.index.find(v, text)...)
 			}
 		}
 	}
-	// The replacer takes the first pair that matches, so the longest form comes first and is replaced whole.
-	sorted := slices.SortedFunc(maps.Keys(all), func(a, b string) int { return len(b) - len(a) })
-	pairs := make([]string, 0, 2*len(sorted))
-	for _, form := range sorted {
-		pairs = append(pairs, form, blank)
-	}
-	k.replacer = strings.NewReplacer(pairs...)
-	return k.replacer
+	return found
 }
 
-// forms returns the forms that a value can have in a message.
-func forms(value string) []string {
-	all := []string{value, url.QueryEscape(value), url.PathEscape(value), unquote(strconv.Quote(value))}
-	if text, err := json.Marshal(value); err == nil {
-		all = append(all, unquote(string(text)))
-	}
-	var plain strings.Builder
-	encoder := json.NewEncoder(&plain)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err == nil {
-		text := unquote(strings.TrimSpace(plain.String()))
-		for _, text := range []string{text, inASCII(text)} { // as PHP and Python write it
-			all = append(all, text, strings.ReplaceAll(text, "/", `\/`))
-		}
-	}
-	return all
+// span is a part of a text.
+type span struct{ from, to int }
+
+// index finds the forms of values by their first and last bytes, so that the time for a text does not depend on how many values
+// there are.
+type index struct {
+	begins map[uint64][]form // by their first 8 bytes
+	ends   map[uint64][]form // by their last 8
+	four   map[uint32][]form // by their first 4
+	filter []bool            // by a hash of the first 4 bytes of any key
 }
 
-// inASCII returns a JSON string with all characters beyond ASCII escaped (RFC 8259, section 7).
-func inASCII(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		if r < utf8.RuneSelf {
-			b.WriteRune(r)
+const filterBits = 14
+
+func newIndex() index {
+	return index{map[uint64][]form{}, map[uint64][]form{}, map[uint32][]form{}, make([]bool, 1<<filterBits)}
+}
+
+func hash(four uint32) uint32 { return four * 2654435761 >> (32 - filterBits) }
+
+func (x *index) add(value string) {
+	var seen []string
+	for kind := range kinds {
+		f := form{value, kind}
+		text := f.text()
+		if len(text) < f.least() || slices.Contains(seen, text) {
 			continue
 		}
-		for _, unit := range utf16.AppendRune(nil, r) {
-			fmt.Fprintf(&b, `\u%04x`, unit)
+		seen = append(seen, text)
+		four := binary.LittleEndian.Uint32([]byte(text))
+		x.four[four] = append(x.four[four], f)
+		x.filter[hash(four)] = true
+		if len(text) < minCut {
+			continue
 		}
+		begin, end := []byte(text[:minCut]), []byte(text[len(text)-minCut:])
+		x.begins[binary.LittleEndian.Uint64(begin)] = append(x.begins[binary.LittleEndian.Uint64(begin)], f)
+		x.ends[binary.LittleEndian.Uint64(end)] = append(x.ends[binary.LittleEndian.Uint64(end)], f)
+		x.filter[hash(binary.LittleEndian.Uint32(end))] = true
 	}
-	return b.String()
 }
 
-func unquote(s string) string { return s[1 : len(s)-1] }
+// find returns where a view shows a value, as positions in the text.
+func (x *index) find(v *view, text string) []span {
+	var found []span
+	add := func(f form, from, to int) {
+		for from < to-1 && v.plain[from] == ' ' { // between a scheme and the key
+			from++
+		}
+		s := v.span(from, to)
+		if f.kind.isBase64() {
+			s = s.widen(text)
+		}
+		found = append(found, s)
+	}
+	b := v.folded
+	for i := 0; i+minSecret <= len(b); i++ {
+		four := binary.LittleEndian.Uint32(b[i:])
+		if !x.filter[hash(four)] {
+			continue
+		}
+		x.short(v, i, four, add)
+		if i+minCut > len(b) {
+			continue
+		}
+		eight := binary.LittleEndian.Uint64(b[i:])
+		longest := 0
+		for _, f := range x.begins[eight] {
+			whole := f.text()
+			n := common(whole, b[i:])
+			if n > longest && (n == len(whole) || f.isCut(n, v.isMark(i+n))) {
+				longest = n
+				add(f, i, i+n)
+			}
+		}
+		longest = 0
+		for _, f := range x.ends[eight] {
+			whole := f.text()
+			n := commonEnd(whole, b[:i+minCut])
+			if n > longest && n < len(whole) && f.isCut(-n, false) {
+				longest = n
+				add(f, i+minCut-n, i+minCut)
+			}
+		}
+	}
+	return found
+}
+
+// short finds values shorter than minCut, and the first characters of longer ones before a mark that says that they are cut.
+func (x *index) short(v *view, i int, four uint32, add func(f form, from, to int)) {
+	for _, f := range x.four[four] {
+		whole := f.text()
+		n := common(whole, v.folded[i:])
+		switch {
+		case n == len(whole) && n < minCut && f.is(v.plain[i:i+n]):
+			add(f, i, i+n)
+		case n < len(whole) && n < minCut && f.kind == asIs && v.isMark(i+n):
+			add(f, i, i+n)
+		}
+	}
+}
+
+// common returns how many bytes two texts have in common at their beginnings.
+func common(a string, b []byte) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// commonEnd returns how many bytes two texts have in common at their ends.
+func commonEnd(a string, b []byte) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[len(a)-1-n] == b[len(b)-1-n] {
+		n++
+	}
+	return n
+}
+
+// widen returns the span with the rest of the base64 that it is a part of.
+func (s span) widen(text string) span {
+	isBase64 := func(c byte) bool {
+		return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("+/-_=", c) >= 0
+	}
+	for s.from > 0 && isBase64(text[s.from-1]) {
+		s.from--
+	}
+	for s.to < len(text) && isBase64(text[s.to]) {
+		s.to++
+	}
+	return s
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -172,17 +173,14 @@ func (s *SecretStore) Keys(path string) ([]string, error) {
 }
 
 // Remember makes Scrub remove a value that the store has not read itself, such as the token of a login. Scrub also finds
-// the value in its encoded forms: in a query, a path, JSON and quoted text.
+// the value in its encoded forms: percent-encoding, escapes of JSON and HTML, hexadecimal, base64 also within other base64; and if
+// it is cut to eight or more characters, or to four before an ellipsis.
 func (s *SecretStore) Remember(value string) {
 	if s == nil || len(value) < minSecret {
 		return
 	}
-	k := &s.known
-	k.mu.RLock()
-	fresh := !k.young[value]
-	k.mu.RUnlock()
-	if fresh {
-		k.add(value)
+	if !s.known.has(value) {
+		s.known.add(value)
 	}
 }
 
@@ -199,6 +197,10 @@ var credential = regexp.MustCompile(`^(?:[A-Za-z][\w-]* +)?(?:[A-Za-z][\w-]*=)?"
 // rememberRead remembers a secret that was read. If it is the value of a header, a server may repeat only its credential.
 func (s *SecretStore) rememberRead(value string) {
 	s.Remember(value)
+	if u, err := url.Parse(value); err == nil && u.User != nil {
+		password, _ := u.User.Password()
+		s.Remember(password)
+	}
 	if parts := credential.FindStringSubmatch(value); parts != nil {
 		s.Remember(parts[1])
 	}
@@ -209,7 +211,7 @@ func (s *SecretStore) Scrub(text string) string {
 	if s == nil {
 		return text
 	}
-	return s.known.withoutCut(s.known.ready().Replace(text))
+	return s.known.scrub(text)
 }
 
 // lineOf returns the value of the line KEY=value or KEY="value".

@@ -208,7 +208,7 @@ func TestSecretStoreIsBounded(t *testing.T) {
 		v.Remember(fmt.Sprintf("token-%d", i))
 		v.Remember("in-daily-use")
 	}
-	if n := len(v.known.young) + len(v.known.old); n > 2*maxKnown {
+	if n := len(v.known.young.values) + len(v.known.old.values); n > 2*maxKnown {
 		t.Errorf("%d values are remembered", n)
 	}
 	newest := fmt.Sprintf("token-%d", 3*maxKnown-1)
