@@ -23,15 +23,34 @@ const (
 
 func (k formKind) isBase64() bool { return k >= base64At0 }
 
-// form is a value as it is written in some way. Its text is made when it is needed: all texts would need far more memory than the
-// values.
+// maxKept is the maximum length of a value whose forms are kept, in bytes. Those of a longer one are made when they are needed,
+// since they need far more memory than the value.
+const maxKept = 2 << 10
+
+// form is a value as it is written in some way.
 type form struct {
 	value string
 	kind  formKind
+	kept  string // the text; "" = it is not kept
+	size  int    // of the text
+
+	isAddress bool // of a database or proxy
+}
+
+func newForm(value string, kind formKind) form {
+	f := form{value: value, kind: kind, isAddress: address.MatchString(value)}
+	text := f.text()
+	if f.size = len(text); len(value) <= maxKept {
+		f.kept = text
+	}
+	return f
 }
 
 // text returns the form as it is in the folded bytes of a view.
 func (f form) text() string {
+	if f.kept != "" {
+		return f.kept
+	}
 	switch f.kind {
 	case asIs:
 		return string(newView(f.value).folded)
@@ -61,6 +80,34 @@ func (f form) text() string {
 	return string(newView(text[skip:]).folded)
 }
 
+// comparable returns what [form.common] compares: the text, or a value that has the same folded bytes.
+func (f form) comparable() string {
+	if f.kept == "" && f.kind == asIs {
+		return f.value
+	}
+	return f.text()
+}
+
+// common returns how many bytes the form and a text have in common at their beginnings.
+func (f form) common(text []byte) int {
+	whole := f.comparable()
+	n := 0
+	for n < len(whole) && n < len(text) && (whole[n] == text[n] || foldByte(whole[n]) == text[n]) {
+		n++
+	}
+	return n
+}
+
+// commonEnd returns how many bytes the form and a text have in common at their ends.
+func (f form) commonEnd(text []byte) int {
+	whole := f.comparable()
+	n := 0
+	for n < len(whole) && n < len(text) && (whole[len(whole)-1-n] == text[len(text)-1-n] || foldByte(whole[len(whole)-1-n]) == text[len(text)-1-n]) {
+		n++
+	}
+	return n
+}
+
 // least returns the minimum length of the form's text: a part of base64 is shorter than its value.
 func (f form) least() int {
 	if f.kind.isBase64() {
@@ -87,16 +134,16 @@ func (f form) isCut(n int, marked bool) bool {
 	if f.kind == inHex || f.kind.isBase64() {
 		return true
 	}
-	written := f.text()
-	if f.kind == asIs {
-		written = f.value // with the case of its letters
+	written := f.value // with the case of its letters
+	if f.kind != asIs {
+		written = f.text()
 	}
 	part := written[:max(n, 0)]
 	if n < 0 {
 		part = written[len(written)+n:]
 	}
 	switch {
-	case address.MatchString(f.value):
+	case f.isAddress:
 		return false
 	case marked || 4*len(part) >= 3*len(written):
 		return true

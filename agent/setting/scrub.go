@@ -123,7 +123,7 @@ func hash(four uint32) uint32 { return four * 2654435761 >> (32 - filterBits) }
 func (x *index) add(value string) {
 	var seen []string
 	for kind := range kinds {
-		f := form{value, kind}
+		f := newForm(value, kind)
 		text := f.text()
 		if len(text) < f.least() || slices.Contains(seen, text) {
 			continue
@@ -141,6 +141,9 @@ func (x *index) add(value string) {
 		x.filter[hash(binary.LittleEndian.Uint32(end))] = true
 	}
 }
+
+// maxOverlap is how much of a value is searched for others that overlap it, in bytes. The ends of those beyond are found.
+const maxOverlap = 256
 
 // find returns where a view shows a value, as positions in the text.
 func (x *index) find(v *view, text string) []span {
@@ -168,18 +171,20 @@ func (x *index) find(v *view, text string) []span {
 		eight := binary.LittleEndian.Uint64(b[i:])
 		longest := 0
 		for _, f := range x.begins[eight] {
-			whole := f.text()
-			n := common(whole, b[i:])
-			if n > longest && (n == len(whole) || f.isCut(n, v.isMark(i+n))) {
+			n := f.common(b[i:])
+			if n > longest && (n == f.size || f.isCut(n, v.isMark(i+n))) {
 				longest = n
 				add(f, i, i+n)
 			}
 		}
+		if longest > maxOverlap {
+			i += longest - maxOverlap // else a secret of one letter would take the square of its length
+			continue
+		}
 		longest = 0
 		for _, f := range x.ends[eight] {
-			whole := f.text()
-			n := commonEnd(whole, b[:i+minCut])
-			if n > longest && n < len(whole) && f.isCut(-n, false) {
+			n := f.commonEnd(b[:i+minCut])
+			if n > longest && n < f.size && f.isCut(-n, false) {
 				longest = n
 				add(f, i+minCut-n, i+minCut)
 			}
@@ -191,33 +196,14 @@ func (x *index) find(v *view, text string) []span {
 // short finds values shorter than minCut, and the first characters of longer ones before a mark that says that they are cut.
 func (x *index) short(v *view, i int, four uint32, add func(f form, from, to int)) {
 	for _, f := range x.four[four] {
-		whole := f.text()
-		n := common(whole, v.folded[i:])
+		n := f.common(v.folded[i:min(i+minCut, len(v.folded))])
 		switch {
-		case n == len(whole) && n < minCut && f.is(v.plain[i:i+n]):
+		case n == f.size && n < minCut && f.is(v.plain[i:i+n]):
 			add(f, i, i+n)
-		case n < len(whole) && n < minCut && f.kind == asIs && v.isMark(i+n):
+		case n < f.size && n < minCut && f.kind == asIs && v.isMark(i+n):
 			add(f, i, i+n)
 		}
 	}
-}
-
-// common returns how many bytes two texts have in common at their beginnings.
-func common(a string, b []byte) int {
-	n := 0
-	for n < len(a) && n < len(b) && a[n] == b[n] {
-		n++
-	}
-	return n
-}
-
-// commonEnd returns how many bytes two texts have in common at their ends.
-func commonEnd(a string, b []byte) int {
-	n := 0
-	for n < len(a) && n < len(b) && a[len(a)-1-n] == b[len(b)-1-n] {
-		n++
-	}
-	return n
 }
 
 // widen returns the span with the rest of the base64 that it is a part of.

@@ -94,6 +94,20 @@ func TestScrubFindsCutSecrets(t *testing.T) {
 	}
 }
 
+// TestScrubFindsCutEscapes holds a secret with characters that are escaped, which a library has cut and a log has quoted.
+func TestScrubFindsCutEscapes(t *testing.T) {
+	const secret = `MARKER/s3cr+t&K=y "q'<end`
+	var v SecretStore
+	v.Remember(secret)
+	for _, cut := range []string{`MARKER/s3cr+t&K=y \"q'<e ...`, `MARKER/s3cr+t&K=y \"q'<e`, `MARKER\/s3cr\u002bt\u0026K...`, `KER/s3cr+t&K=y \"q'<end`, `MARKER%2fs3cr%2bt`} {
+		for _, text := range []string{"got " + cut, fmt.Sprintf("%q", "got "+cut)} {
+			if got := v.Scrub(text); strings.Contains(got, "s3cr") || strings.Contains(got, "K=") || !strings.Contains(got, "got <secret>") {
+				t.Errorf("%s is left as %s", text, got)
+			}
+		}
+	}
+}
+
 // TestScrubKeepsWords checks that words which a secret has in common with a message are kept.
 func TestScrubKeepsWords(t *testing.T) {
 	v := SecretStore{LookupEnv: func(name string) (string, bool) { return name, true }}
@@ -130,6 +144,12 @@ func TestScrubIsBounded(t *testing.T) {
 	if few, many := took(1), took(2*maxKnown); many > 100*few+time.Second {
 		t.Errorf("%v with 1 secret, %v with %d", few, many, 2*maxKnown)
 	}
+	var same SecretStore
+	same.Remember(strings.Repeat("a", maxSecretFile))
+	begun := time.Now()
+	if got := same.Scrub(strings.Repeat("a", maxSecretFile)); got != blank || time.Since(begun) > 20*time.Second {
+		t.Errorf("%d bytes in %v", len(got), time.Since(begun))
+	}
 	long := strings.Repeat("x", pieceSize-10) + "hunter22-and-more" + strings.Repeat("y", pieceSize)
 	var v SecretStore
 	v.Remember("hunter22-and-more")
@@ -159,6 +179,34 @@ func FuzzScrubEncodings(f *testing.F) {
 			if strings.Contains(shown, text) && !strings.Contains(before+" "+after, text) {
 				t.Errorf("%s: %q is left in %q", what, text, shown)
 			}
+		}
+	})
+}
+
+func BenchmarkScrub(b *testing.B) {
+	line := `time=2026-01-02T03:04:05Z level=ERROR msg="run failed" job=api error="GET https://api.example.com/v1: 401 Unauthorized: {\"message\":\"bad key\"}"`
+	for _, secrets := range []int{1, 100, 2 * maxKnown} {
+		b.Run(fmt.Sprint(secrets), func(b *testing.B) {
+			var v SecretStore
+			random := rand.New(rand.NewPCG(1, 2))
+			for range secrets {
+				v.Remember(fmt.Sprintf("eyJhbGciOiJIUzI1NiJ9.%x%x%x", random.Uint64(), random.Uint64(), random.Uint64()))
+			}
+			b.SetBytes(int64(len(line)))
+			for b.Loop() {
+				v.Scrub(line)
+			}
+		})
+	}
+	b.Run("all begin alike", func(b *testing.B) {
+		var v SecretStore
+		for i := range 2 * maxKnown {
+			v.Remember(fmt.Sprintf("eyJhbGciOiJIUzI1NiJ9.%d", i))
+		}
+		text := strings.Repeat("eyJhbGciOiJIUzI1NiJ9. ", 1000)
+		b.SetBytes(int64(len(text)))
+		for b.Loop() {
+			v.Scrub(text)
 		}
 	})
 }
