@@ -142,12 +142,12 @@ func (f form) isCut(n int, marked bool) bool {
 	if n < 0 {
 		part = written[len(written)+n:]
 	}
+	plain := strings.TrimFunc(part, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	switch {
 	case f.isAddress:
 		return false
-	case marked || 4*len(part) >= 3*len(written):
+	case marked:
 		return true
 	}
-	part = strings.TrimFunc(part, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
-	return !words.MatchString(part)
+	return len(plain) >= minCut && (4*len(plain) >= 3*len(written) || !words.MatchString(plain))
 }
