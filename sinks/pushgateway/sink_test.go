@@ -126,7 +126,7 @@ func TestSuite(t *testing.T) {
 
 func TestGroup(t *testing.T) {
 	r := newRig(t, func(c *Config, env *sinks.Env) {
-		env.External = []metric.Label{{Name: "site", Value: "oslo"}}
+		env.External = []metric.Label{{Name: "__replica__", Value: "left out: a Pushgateway refuses it"}, {Name: "site", Value: "oslo"}}
 		c.Grouping = map[string]string{"team": "a/b", "empty": ""}
 	})
 	r.write(t, "on/call", gauge("up", metric.Label{Name: "instance", Value: "i-7"}, metric.Label{Name: "job", Value: "x"}, metric.Label{Name: "room", Value: "r"}))

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -93,3 +95,43 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 var _ = url.Parse
+
+// TestSecretsWithin holds what is sent of secrets within a text: each is escaped as its place needs it, and shown nowhere.
+func TestSecretsWithin(t *testing.T) {
+	const key = `k"<&/ +%é`
+	for text, want := range map[string]string{
+		"url: 'http://a.example/v/{{ secret \"env:KEY\" }}/x'\n":                                                                       `GET /v/k%22%3C&%2F%20+%25%C3%A9/x  `,
+		"url: 'http://a.example/v/{{ secret \"file:keys#KEY\" }}/x'\n":                                                                 `GET /v/k%22%3C&%2F%20+%25%C3%A9/x  `,
+		address + "query: {q: '({{ secret \"env:KEY\" }})', w: \"env:KEY\"}\n":                                                         `GET /v1/x?q=%28k%22%3C%26%2F+%2B%25%C3%A9%29&w=k%22%3C%26%2F+%2B%25%C3%A9  `,
+		address + "headers: {X-Key: 'key={{ secret \"env:ASCII\" }}'}\n":                                                               `GET /v1/x key=abc123def `,
+		address + "method: POST\nbody: '{\"k\": \"{{ secret \"env:KEY\" }}\"}'\n":                                                      `POST /v1/x  {"k": "k\"\u003c\u0026/ +%é"}`,
+		address + "method: POST\nbody: '<k>{{ secret \"env:KEY\" }}</k>'\n":                                                            `POST /v1/x  <k>k&#34;&lt;&amp;/ +%é</k>`,
+		address + "method: POST\nbody: 'k {{ secret \"env:KEY\" }} {{ \"$A\" }}'\n":                                                    `POST /v1/x  k k"<&/ +%é $A`,
+		address + "method: POST\nbody: \"env:KEY\"\n":                                                                                  `POST /v1/x  k"<&/ +%é`,
+		address + "method: POST\nheaders: {content-type: application/x-www-form-urlencoded}\nbody: 'a=1&k={{ secret \"env:KEY\" }}'\n": `POST /v1/x  a=1&k=k%22%3C%26%2F+%2B%25%C3%A9`,
+		"url: 'http://a.example/{{ .Item }}/{{ secret \"env:ASCII\" }}'\nquery: {i: '{{ .Item }}-{{ secret \"env:ASCII\" }}', s: '{{ secret \"env:ASCII\" }}'}\nfor_each: {items: '\"b\"'}\n": `GET /b/abc123def?i=b-abc123def&s=abc123def  `,
+	} {
+		t.Run(text, func(t *testing.T) {
+			p := newPlace(t)
+			if err := os.WriteFile(filepath.Join(p.web.Secrets.Dir, "keys"), []byte("KEY="+key+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p.web.Secrets.LookupEnv = func(name string) (string, bool) {
+				return map[string]string{"KEY": key, "ASCII": "abc123def"}[name], true
+			}
+			got := ""
+			p.Serve(t, "a.example:80", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				got = fmt.Sprintf("%s %s %s %s", r.Method, r.RequestURI, r.Header.Get("X-Key"), body)
+				http.Error(w, got, http.StatusBadRequest)
+			}))
+			_, err := p.fetch(t, text)
+			if got != want {
+				t.Errorf("sent %s\nwant %s", got, want)
+			}
+			if err == nil || !strings.Contains(err.Error(), "<secret>") || strings.Contains(err.Error(), `k"<`) || strings.Contains(err.Error(), "abc123") {
+				t.Errorf("shown: %v", err)
+			}
+		})
+	}
+}

@@ -319,3 +319,13 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// TestReferenceAsArgument holds that an argument can be a reference, and the letters of one.
+func TestReferenceAsArgument(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a.db"), "CREATE TABLE x (a TEXT)")
+	f := fresh(t, dir, "tenant-7", `{driver: sqlite, dsn: a.db, query: "SELECT ? AS a, ? AS b", args: ["env:TENANT", '{{ "env:TENANT" }}']}`)
+	if got, want := fetch(t, t.Context(), f), `[{"a":"tenant-7","b":"env:TENANT"}]`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
