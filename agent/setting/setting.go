@@ -9,6 +9,9 @@
 //   - A value is safe to log: a URL without its query, a Text that is no reference not at all.
 //   - The zero value means that the setting was not given.
 //
+// The reader of the configuration replaces a reference (env:NAME, file:/path) in any setting by its value before the setting is
+// read, except where the type is [Verbatim] or the field has the tag `setting:"verbatim"`.
+//
 // Config.Validate reports every problem, each with the name of its setting:
 //
 //	func (c *Config) Validate() error {

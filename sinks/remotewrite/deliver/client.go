@@ -72,6 +72,9 @@ func (c *client) request(ctx context.Context, p wire.Protocol, packed []byte) (*
 		if err != nil {
 			return nil, fmt.Errorf("header %s: %w", name, err)
 		}
+		if !httpclient.IsHeaderValue(value) {
+			return nil, fmt.Errorf("header %s: the secret contains a line break or control character: %s", name, text)
+		}
 		if httpclient.NamesSecret(name) {
 			c.host.Secrets.Remember(value)
 		}
