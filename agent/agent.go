@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/collectington/collectington/agent/internal/command"
+	"github.com/collectington/collectington/agent/process"
 )
 
 // Kind is a kind of fetcher, source or sink: a sources.Kind[sources.Fetcher], a sources.Kind[sources.Source] or a sinks.Kind.
@@ -28,6 +29,7 @@ func Main(kinds ...Kind) int {
 			return 1
 		}
 	}
+	go reap()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
@@ -39,6 +41,13 @@ func Main(kinds ...Kind) int {
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Reload: reload,
 	}
 	return app.Main(ctx, os.Args[1:])
+}
+
+// reap reaps orphans for as long as the process lives, if it is process 1 of a container.
+func reap() {
+	if err := process.Reap(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "cton: "+err.Error()+": processes that commands leave behind stay as zombies; run cton with an init, such as docker run --init")
+	}
 }
 
 // gcPercent is the growth of the heap that starts a garbage collection. Half of Go's default costs the agent a few per cent

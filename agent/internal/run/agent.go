@@ -76,7 +76,7 @@ func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 		}
 	}
 	own.Wait()
-	a.log.Info("stopping: waiting for current runs, then for sinks to deliver", "at_most", (jobGrace + Drain).String())
+	a.log.Info("stopping: waiting for current runs, then for sinks to deliver", "at_most", (longestEnd(a.jobs) + Drain).String())
 	stopJobs(a.jobs)
 	a.deliverSelf()
 	stopSinks(a.sinks)
@@ -264,6 +264,15 @@ func stopJobs(jobs []*job) {
 	for _, j := range jobs {
 		<-j.done
 	}
+}
+
+// longestEnd returns how long the current ticks of jobs may still take after stopJobs, at most.
+func longestEnd(jobs []*job) time.Duration {
+	overtime := time.Duration(0)
+	for _, j := range jobs {
+		overtime = max(overtime, j.overtime())
+	}
+	return jobGrace + overtime
 }
 
 // stopSinks drains sinks together.
