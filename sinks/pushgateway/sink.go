@@ -1,6 +1,7 @@
 package pushgateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,13 +34,13 @@ type sink struct {
 	warned       bool // that timestamps are not pushed
 
 	mu     sync.Mutex
-	pushed map[string]bool // jobs whose group this sink has pushed
+	pushed map[part]bool // groups that this sink has pushed
 }
 
 func newSink(c *Config, env sinks.Env, client *httpclient.Client) *sink {
 	s := &sink{
 		url: c.URL.String(), place: c.URL.Place(), group: c.group(&env), deleteOnExit: c.DeleteOnExit,
-		env: env, client: client, pushed: map[string]bool{},
+		env: env, client: client, pushed: map[part]bool{},
 	}
 	reserved := append([]metric.Label{{Name: "job"}}, s.group...)
 	s.converter.Untimed = true // a Pushgateway refuses samples with timestamps
@@ -59,8 +60,71 @@ func rename(own, reserved []metric.Label) []metric.Label {
 	return slices.DeleteFunc(sinks.Attach(nil, own, reserved, nil), isReserved)
 }
 
-// Write replaces the job's group. A batch without series deletes the group, if this sink has pushed it.
+// Write replaces the job's group. A batch without series deletes the group, if this sink has pushed it. A batch that is part of what
+// several processes push has a group for each value of the label that tells the parts apart, and replaces the families in it.
 func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
+	if batch.PartBy == "" {
+		return s.write(ctx, batch, part{job: batch.Job})
+	}
+	for _, value := range values(&batch) {
+		p := part{job: batch.Job, label: metric.Label{Name: batch.PartBy, Value: value}}
+		if err := s.write(ctx, only(batch, p.label), p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// part is a group: that of a job, or that of a job and a label.
+type part struct {
+	job   string
+	label metric.Label
+}
+
+// values returns the values of the label that tells the parts of a batch apart, in order.
+func values(batch *metric.Batch) []string {
+	found := map[string]bool{}
+	for _, f := range batch.Families {
+		for _, series := range f.Series {
+			found[valueOf(&series, batch.PartBy)] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+func valueOf(series *metric.Series, name string) string {
+	for l := range series.Labels.All() {
+		if l.Name == name {
+			return l.Value
+		}
+	}
+	return ""
+}
+
+// only returns a batch with the series that have a label, without that label.
+func only(batch metric.Batch, label metric.Label) metric.Batch {
+	families := batch.Families
+	batch.Families = nil
+	for _, f := range families {
+		all := f.Series
+		f.Series = nil
+		for _, series := range all {
+			if valueOf(&series, label.Name) != label.Value {
+				continue
+			}
+			own := slices.DeleteFunc(slices.Collect(series.Labels.All()), func(l metric.Label) bool { return l.Name == label.Name })
+			series.Labels = metric.NewLabelSet(own)
+			f.Series = append(f.Series, series)
+		}
+		if len(f.Series) > 0 {
+			batch.Families = append(batch.Families, f)
+		}
+	}
+	return batch
+}
+
+// write pushes a batch to its group.
+func (s *sink) write(ctx context.Context, batch metric.Batch, p part) error {
 	all := batch.Series()
 	batch.Families = slices.DeleteFunc(slices.Clone(batch.Families), func(f metric.Family) bool {
 		return f.Desc.Type == metric.GaugeHistogram // the Pushgateway cannot show it in every format
@@ -70,7 +134,7 @@ func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 		s.env.Stats.Drop(sinks.Unsupported, all-n)
 	}
 	if n == 0 {
-		return s.delete(ctx, batch.Job)
+		return s.delete(ctx, p)
 	}
 	s.warnOfTimestamps(&batch)
 	gather := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
@@ -83,10 +147,15 @@ func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 		}
 		return families, nil
 	})
-	if err := s.pusher(ctx, batch.Job).Gatherer(gather).PushContext(ctx); err != nil {
+	push := s.pusher(ctx, p).Gatherer(gather)
+	do := push.PushContext
+	if p.label.Name != "" {
+		do = push.AddContext
+	}
+	if err := do(ctx); err != nil {
 		return s.wrap("push to", batch.Job, err)
 	}
-	s.setPushed(batch.Job, true)
+	s.setPushed(p, true)
 	s.env.Stats.Sent.Add(int64(n))
 	return nil
 }
@@ -102,40 +171,45 @@ func (s *sink) warnOfTimestamps(batch *metric.Batch) {
 	}
 }
 
-// delete deletes the job's group, if this sink has pushed it.
-func (s *sink) delete(ctx context.Context, job string) error {
-	if !s.hasPushed(job) {
+// delete deletes a group, if this sink has pushed it.
+func (s *sink) delete(ctx context.Context, p part) error {
+	if !s.hasPushed(p) {
 		return nil
 	}
-	if err := s.pusher(ctx, job).Delete(); err != nil {
-		return s.wrap("delete group at", job, err)
+	if err := s.pusher(ctx, p).Delete(); err != nil {
+		return s.wrap("delete group at", p.job, err)
 	}
-	s.setPushed(job, false)
+	s.setPushed(p, false)
 	return nil
 }
 
-func (s *sink) setPushed(job string, pushed bool) {
+func (s *sink) setPushed(p part, pushed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if pushed {
-		s.pushed[job] = true
+		s.pushed[p] = true
 	} else {
-		delete(s.pushed, job)
+		delete(s.pushed, p)
 	}
 }
 
-func (s *sink) hasPushed(job string) bool {
+func (s *sink) hasPushed(p part) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.pushed[job]
+	return s.pushed[p]
 }
 
-func (s *sink) pusher(ctx context.Context, job string) *push.Pusher {
-	p := push.New(s.url, job).Client(&doer{ctx, s})
+func (s *sink) pusher(ctx context.Context, p part) *push.Pusher {
+	pusher := push.New(s.url, p.job).Client(&doer{ctx, s})
 	for _, l := range s.group {
-		p = p.Grouping(l.Name, l.Value)
+		if l.Name != p.label.Name {
+			pusher = pusher.Grouping(l.Name, l.Value)
+		}
 	}
-	return p
+	if p.label.Name != "" {
+		pusher = pusher.Grouping(p.label.Name, p.label.Value)
+	}
+	return pusher
 }
 
 // wrap adds what failed to an error, and whether a retry can help.
@@ -169,10 +243,10 @@ func (s *sink) Run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.env.Drain)
 	defer cancel()
 	s.mu.Lock()
-	jobs := slices.Sorted(maps.Keys(s.pushed))
+	groups := slices.SortedFunc(maps.Keys(s.pushed), func(a, b part) int { return cmp.Compare(a.job+a.label.Value, b.job+b.label.Value) })
 	s.mu.Unlock()
-	for _, job := range jobs {
-		if err := s.delete(ctx, job); err != nil {
+	for _, p := range groups {
+		if err := s.delete(ctx, p); err != nil {
 			s.env.Log.Error(err.Error())
 		}
 	}

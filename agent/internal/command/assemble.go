@@ -44,7 +44,7 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	if built, err = b.build(plan); err != nil {
 		return nil, built, nil, err
 	}
-	file, err := b.openState(ctx, plan, b.waits)
+	file, err := b.openState(ctx, plan, b.waits, b.once)
 	if err != nil {
 		return nil, built, nil, err
 	}
@@ -119,7 +119,8 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 		return run.Sink{}, err
 	}
 	key := fmt.Sprint(s.Key, env.External, env.Instance)
-	return run.Sink{Name: s.Name, Key: key, Sink: sink, Stats: env.Stats, Requests: requests, Log: env.Log}, nil
+	durable := s.Kind.SpoolDir != nil && s.Kind.SpoolDir(s.Config) != ""
+	return run.Sink{Name: s.Name, Key: key, Sink: sink, Durable: durable, Stats: env.Stats, Requests: requests, Log: env.Log}, nil
 }
 
 func (b *assembly) host(observe func(httpclient.Exchange)) *httpclient.Host {

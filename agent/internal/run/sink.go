@@ -103,17 +103,64 @@ type delivery struct {
 	waiting []metric.Batch
 	wake    chan struct{} // holds a token if waiting may have grown
 	lost    bool          // a batch could not be delivered
+	undone  int           // batches that wait, and the one that is being written
+	done    chan struct{} // closed when undone gets 0, and replaced when it grows again
 }
 
 func newDelivery(s Sink) *delivery {
-	return &delivery{Sink: s, report: report{log: s.Log}, wake: make(chan struct{}, 1)}
+	done := make(chan struct{})
+	close(done)
+	return &delivery{Sink: s, report: report{log: s.Log}, wake: make(chan struct{}, 1), done: done}
 }
 
-// repeat queues the last batch before a restart, if the sink can take it again. It is called before the first add.
+// repeat queues the last batch of a job before a restart, if the sink can take it again. It is called before the first add for
+// the job.
 func (d *delivery) repeat(b metric.Batch) {
 	if _, ok := d.Sink.Sink.(sinks.Repeater); ok {
 		b.Repeated = true
-		d.waiting = append(d.waiting, b)
+		d.mu.Lock()
+		d.push(b)
+		d.mu.Unlock()
+		d.wakeUp()
+	}
+}
+
+// push appends a batch to those that wait. The caller holds mu.
+func (d *delivery) push(b metric.Batch) {
+	if d.undone == 0 {
+		d.done = make(chan struct{})
+	}
+	d.undone++
+	d.waiting = append(d.waiting, b)
+}
+
+// finished notes that a batch waits no more and is not being written.
+func (d *delivery) finished() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pop()
+}
+
+// pop is finished for a caller that holds mu.
+func (d *delivery) pop() {
+	d.undone--
+	if d.undone == 0 {
+		close(d.done)
+	}
+}
+
+// written waits until all batches that were queued are written, or lost.
+func (d *delivery) written() {
+	d.mu.Lock()
+	done := d.done
+	d.mu.Unlock()
+	<-done
+}
+
+func (d *delivery) wakeUp() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -132,13 +179,11 @@ func (d *delivery) add(b metric.Batch) {
 			d.Stats.Drop(sinks.QueueFull, n)
 		}
 		d.waiting = slices.Delete(d.waiting, oldest, oldest+1)
+		d.pop()
 	}
-	d.waiting = append(d.waiting, b)
+	d.push(b)
 	d.mu.Unlock()
-	select {
-	case d.wake <- struct{}{}:
-	default:
-	}
+	d.wakeUp()
 }
 
 func (d *delivery) next() (metric.Batch, bool) {
@@ -164,6 +209,7 @@ func (d *delivery) run(ctx context.Context, stop <-chan struct{}) {
 	for stopping := false; ; {
 		if b, ok := d.next(); ok {
 			d.write(ctx, b)
+			d.finished()
 			continue
 		}
 		if stopping {
