@@ -2,6 +2,8 @@ package remotewrite
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -56,6 +58,7 @@ func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prome
 			MaxMemory: min(int64(c.Spool.MaxBytes), maxMemory),
 			MaxAge:    time.Duration(c.Spool.MaxAge),
 			Clock:     env.Clock,
+			Inbox:     inboxOf(c),
 			Log:       env.Log,
 			Dropped:   func(why spool.Reason, m spool.Meta) { env.Stats.Drop(metric.Reason(why), m.Samples+m.Histograms) },
 		},
@@ -186,7 +189,19 @@ func (s *sink) Run(ctx context.Context) error {
 	if s.staleOnExit && s.endSeries() {
 		s.sender.Run(life, ctx, queue)
 	}
+	for s.env.Once && queue.AwaitTurn(life) {
+		s.sender.Run(life, ctx, queue)
+	}
+	if n := queue.Given(); n > 0 {
+		s.env.Log.Warn("requests wait in the spool: the process that sends from it has not delivered them yet", "requests", n)
+	}
 	return s.close()
+}
+
+// inboxOf returns the folder of a spool into which other processes put what is for the receiver of c.
+func inboxOf(c *Config) string {
+	sum := sha256.Sum256(fmt.Append(nil, c.URL.String(), c.Headers)) // maps are printed in order of their keys
+	return "inbox-" + hex.EncodeToString(sum[:6])
 }
 
 // endSeries queues staleness markers for all series, and reports whether there were any series.
