@@ -58,7 +58,7 @@ func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prome
 			MaxMemory: min(int64(c.Spool.MaxBytes), maxMemory),
 			MaxAge:    time.Duration(c.Spool.MaxAge),
 			Clock:     env.Clock,
-			Inbox:     inboxOf(c),
+			Inbox:     destination(c),
 			Log:       env.Log,
 			Dropped:   func(why spool.Reason, m spool.Meta) { env.Stats.Drop(metric.Reason(why), m.Samples+m.Histograms) },
 		},
@@ -198,10 +198,10 @@ func (s *sink) Run(ctx context.Context) error {
 	return s.close()
 }
 
-// inboxOf returns the folder of a spool into which other processes put what is for the receiver of c.
-func inboxOf(c *Config) string {
-	sum := sha256.Sum256(fmt.Append(nil, c.URL.String(), c.Headers)) // maps are printed in order of their keys
-	return "inbox-" + hex.EncodeToString(sum[:6])
+// destination returns what stands for the receiver and the tenant of c: processes that have the same may send each other's samples.
+func destination(c *Config) string {
+	sum := sha256.Sum256(fmt.Append(nil, c.URL.String(), c.Headers)) // maps are printed in the order of their keys
+	return hex.EncodeToString(sum[:6])
 }
 
 // endSeries queues staleness markers for all series, and reports whether there were any series.

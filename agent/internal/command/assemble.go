@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
@@ -113,6 +114,9 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 		Memory: run.SinkMemory{Sink: s.Name, File: func() *state.File { return b.state }},
 		Web:    b.host(func(x httpclient.Exchange) { requests.Count(x.Host, x.Code) }),
 	}
+	if b.once {
+		env.Pod = podOf()
+	}
 	env.Web.Unready = b.unready.of("sinks." + s.Name)
 	sink, err := s.Config.New(env)
 	if err != nil {
@@ -167,6 +171,18 @@ func hostName() string {
 		return "localhost"
 	}
 	return name
+}
+
+// namespaceFile has the namespace of a pod, unless it has no token of a service account.
+const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// podOf returns the pod of Kubernetes that this process is in, or nil.
+func podOf() *sinks.Pod {
+	if os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
+		return nil
+	}
+	namespace, _ := os.ReadFile(namespaceFile) // "" = unknown
+	return &sinks.Pod{Namespace: strings.TrimSpace(string(namespace))}
 }
 
 // logins holds every login that the process has used, by name and settings. So a reload that does not change a login

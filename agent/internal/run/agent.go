@@ -393,6 +393,6 @@ func (a *Agent) saveFinal(jobs []*job) {
 // hasDelivered reports whether the sinks of a job have taken everything. What waits on disk they have taken.
 func (a *Agent) hasDelivered(j *job) bool {
 	return !slices.ContainsFunc(a.sinks, func(s *sink) bool {
-		return j.GoesTo(s.Name) && (s.lost || s.Stats.Dropped()[sinks.Shutdown] > 0)
+		return j.GoesTo(s.Name) && (s.hasLost() || s.Stats.Dropped()[sinks.Shutdown] > 0)
 	})
 }

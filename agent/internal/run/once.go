@@ -102,6 +102,7 @@ func (o *once) lock(ctx context.Context, j *job) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.held[j] = unlock
+	o.selfStarts.last = o.clock.Now() // the process before may have told of the job until now
 	return nil
 }
 
@@ -147,27 +148,26 @@ func (o *once) waitFor(ctx context.Context, j *job) bool {
 	return false
 }
 
-// end delivers what is left, and returns the outcome. The next process may run the jobs as soon as this one cannot overtake it any
-// more: its samples are on disk, or are delivered.
+// end delivers what is left, and returns the outcome. The next process may run the jobs as soon as all samples of this one are on disk
+// or delivered, since receivers refuse samples that are older than others of their series.
 func (o *once) end() Outcome {
 	o.Agent.mu.Lock()
 	o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return o.state != nil && !o.hasLocked(j) }) // another process tells of them
 	o.Agent.mu.Unlock()
 	o.deliverSelf()
-	durable := !slices.ContainsFunc(o.sinks, func(s *sink) bool { return !s.Durable })
-	if durable {
-		for _, s := range o.sinks {
-			s.written()
-		}
-		o.release()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		stopSinks(o.sinks)
+	}()
+	for _, s := range o.sinks {
+		s.settled(stopped)
 	}
-	stopSinks(o.sinks)
-	if !durable {
-		o.release()
-	}
+	o.release()
+	<-stopped
 	out := Outcome{State: o.State(), Busy: o.busy}
 	for i, s := range o.sinks {
-		if s.lost || out.Sinks[i].lostAny() {
+		if s.hasLost() || out.Sinks[i].lostAny() {
 			out.Undelivered = append(out.Undelivered, s.Name)
 		}
 	}

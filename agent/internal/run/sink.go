@@ -149,12 +149,31 @@ func (d *delivery) pop() {
 	}
 }
 
-// written waits until all batches that were queued are written, or lost.
-func (d *delivery) written() {
+// settled waits until everything that was queued is on disk or delivered, or until the sink has stopped.
+func (d *delivery) settled(stopped <-chan struct{}) {
 	d.mu.Lock()
 	done := d.done
 	d.mu.Unlock()
-	<-done
+	select {
+	case <-done:
+	case <-stopped:
+		return
+	}
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for !d.Durable && d.Stats.Pending().Samples > 0 {
+		select {
+		case <-look.C:
+		case <-stopped:
+			return
+		}
+	}
+}
+
+func (d *delivery) hasLost() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lost
 }
 
 func (d *delivery) wakeUp() {
@@ -260,6 +279,8 @@ func (d *delivery) write(ctx context.Context, b metric.Batch) {
 // lose counts a batch that will not be delivered.
 func (d *delivery) lose(reason metric.Reason, b metric.Batch) {
 	d.Stats.Drop(reason, b.Samples())
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.lost = true
 }
 

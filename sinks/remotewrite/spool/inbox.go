@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +25,8 @@ import (
 //
 //	1764433333333333.IV2B6ZQH3T.s0.p2.t1795958472481.o1795958472477.n1795958472478.v36.h2.e0.b764.rec
 const (
+	inboxPrefix = "inbox-" // of the name of the subdirectory; what follows stands for the destination
+
 	guestPause = 200 * time.Millisecond // between a guest's tries to become the owner
 	adoptPause = 500 * time.Millisecond // between an owner's looks at the inbox
 )
@@ -49,6 +53,7 @@ func newGuest(dir, folder string) guest {
 	if dir == "" || folder == "" {
 		return guest{}
 	}
+	folder = inboxPrefix + folder
 	return guest{inbox: durable.NewDir(filepath.Join(dir, folder)), folder: folder, word: rand.Text()[:10]}
 }
 
@@ -67,14 +72,14 @@ func parseGuestName(name string) (m Meta, ok bool) {
 
 // isHeld notes whether another process owns the directory, so that this one is a guest.
 func (q *Queue) isHeld(err error) bool {
-	_, held := errors.AsType[*durable.HeldError](err)
+	owner, held := errors.AsType[*durable.HeldError](err)
 	held = held && q.guest.inbox != nil
 	q.mu.Lock()
 	first := held && !q.guest.held
 	q.guest.held = held
 	q.mu.Unlock()
 	if first {
-		q.options.Log.Info("another process sends from the spool: this one puts its samples there, and sends when it is its turn", "spool", q.dir, "reason", err)
+		q.options.Log.Info("another process sends from the spool: this one puts its samples there, and sends when it is its turn", "spool", q.dir, "process", owner.PID)
 	}
 	return held
 }
@@ -262,4 +267,16 @@ func (q *Queue) takeIn(names []string, last *uint64) (adopted []Meta) {
 		}
 	}
 	return adopted
+}
+
+// guests returns the records in all inboxes of a spool, oldest first.
+func guests(dir string) (all []Listed) {
+	names, _ := filepath.Glob(filepath.Join(dir, inboxPrefix+"*", "*"+suffix)) // the error is of the pattern: none is bad
+	for _, name := range names {
+		if m, ok := parseGuestName(filepath.Base(name)); ok {
+			all = append(all, Listed{m, path.Join(filepath.Base(filepath.Dir(name)), filepath.Base(name)), Waiting, nil})
+		}
+	}
+	slices.SortFunc(all, func(a, b Listed) int { return cmp.Compare(a.ID, b.ID) })
+	return all
 }

@@ -26,7 +26,7 @@ type Options struct {
 	MaxMemory int64         // in memory, of records that are not on disk
 	MaxAge    time.Duration // since a record was put
 	Clock     *clock.Clock  // nil = this machine's
-	Inbox     string        // the subdirectory for what other processes put for the same receiver; "" = they cannot
+	Inbox     string        // stands for the receiver: processes that have the same can use dir at once; "" = they cannot
 	Log       *slog.Logger
 	// Dropped is called for every record that will never be sent. It may call methods of the queue.
 	Dropped func(Reason, Meta)
