@@ -2,13 +2,12 @@ package run
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/collectington/collectington/agent/durable"
+	"github.com/collectington/collectington/agent/internal/state"
 )
 
 // Outcome is the result of Once.
@@ -88,11 +87,11 @@ func (o *once) prepare(plan Plan) error {
 	return nil
 }
 
-// lock waits until no other process runs a job, until ctx ends: the error is a *durable.HeldError then. If the job cannot be locked
+// lock waits until no other process runs a job, until ctx ends: state.IsHeld is true for the error then. If the job cannot be locked
 // for another reason, it runs all the same, as it does if the state file cannot be locked.
 func (o *once) lock(ctx context.Context, j *job) error {
 	unlock, err := o.state.LockJob(ctx, j.Name)
-	if _, held := errors.AsType[*durable.HeldError](err); held {
+	if state.IsHeld(err) {
 		return err
 	}
 	if err != nil {

@@ -66,7 +66,9 @@ func (s slowToEnd) Collect(ctx context.Context, tick sources.Tick) (metric.Readi
 }
 
 // overrunner is a config whose source may take another 10 seconds.
-type overrunner struct{ sources.Config[sources.Fetcher] }
+type overrunner struct {
+	sources.Config[sources.Fetcher]
+}
 
 func (overrunner) Overtime() time.Duration { return 10 * time.Second }
 
@@ -83,6 +85,7 @@ func TestOvertime(t *testing.T) {
 			if _, err := NewWorker(job).Tick(t.Context(), sources.Tick{}, Steps{}); fmt.Sprint(err) != want {
 				t.Errorf("%s: got %v, want %s", takes, err, want)
 			}
+			time.Sleep(time.Minute) // an abandoned source ends
 		})
 	}
 }

@@ -132,7 +132,7 @@ func TestSingle(t *testing.T) {
 				t.Errorf("%s %q: not of a job", m.Desc.Name, row.Labels)
 			}
 			if strings.Contains(m.Desc.Name, "timestamp") || m.Desc.Name == "cton_job_up" {
-				got = append(got, fmt.Sprint(m.Desc.Name, row.Labels, row.Value))
+				got = append(got, fmt.Sprintf("%s%s%v", m.Desc.Name, row.Labels, row.Value))
 			}
 		}
 	}

@@ -30,7 +30,7 @@ func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), turnTimeout)
 	defer cancel()
 	unlock, err := f.wait(ctx, f.name()+".turn", 2*time.Millisecond)
-	if err != nil && !isHeld(err) && !toWrite {
+	if err != nil && !IsHeld(err) && !toWrite {
 		unlock, err = func() {}, nil
 	}
 	if err == nil {
@@ -61,7 +61,7 @@ func (f *File) wait(ctx context.Context, name string, pause time.Duration) (unlo
 			return func() {}, nil
 		case err == nil:
 			return func() { _ = dir.Unlock() }, nil // it ends with the process at the latest
-		case !isHeld(err):
+		case !IsHeld(err):
 			return nil, err
 		}
 		select {

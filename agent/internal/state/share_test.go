@@ -114,7 +114,7 @@ func TestSharedLocks(t *testing.T) {
 	} else {
 		other()
 	}
-	if _, err := b.LockJob(ended, long); !isHeld(err) {
+	if _, err := b.LockJob(ended, long); !IsHeld(err) {
 		t.Errorf("the same job: %v", err)
 	}
 	unlock()

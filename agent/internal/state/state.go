@@ -87,7 +87,7 @@ func Open(ctx context.Context, path string, o Options) (f *File, problems []erro
 func OpenOn(ctx context.Context, path string, fsys durable.FS, o Options) (*File, []error, error) {
 	f := &File{Options: o, path: path, fsys: fsys, stop: make(chan struct{}), hurry: make(chan struct{}, 1)}
 	unlocked := f.waitForLock(ctx)
-	if isHeld(unlocked) {
+	if IsHeld(unlocked) {
 		return nil, nil, fmt.Errorf("open the state file %s: %w: stop that process, or give each agent its own state_file", path, unlocked)
 	}
 	if ctx.Err() != nil {
@@ -114,7 +114,7 @@ func (f *File) name() string { return filepath.Base(f.path) }
 func (f *File) waitForLock(ctx context.Context) error {
 	for deadline := time.Now().Add(lockTimeout); ; {
 		err := f.lock()
-		if !isHeld(err) || !time.Now().Before(deadline) {
+		if !IsHeld(err) || !time.Now().Before(deadline) {
 			return err
 		}
 		select {
@@ -158,7 +158,8 @@ func (f *File) unlock() {
 	}
 }
 
-func isHeld(err error) bool {
+// IsHeld reports whether another process has what was to be locked.
+func IsHeld(err error) bool {
 	_, held := errors.AsType[*durable.HeldError](err)
 	return held
 }

@@ -201,8 +201,7 @@ func (q *Queue) forgetDelivered() {
 	q.guest.given = left
 }
 
-// adopt takes what is in the inbox into the queue, if it is time to look. The records that are only in memory are saved before, since
-// all on disk are older.
+// adopt takes what is in the inbox into the queue, if it is time to look.
 func (q *Queue) adopt() {
 	q.mu.Lock()
 	due := q.guest.inbox != nil && q.open && !q.closed && time.Since(q.guest.look) >= adoptPause
@@ -215,6 +214,15 @@ func (q *Queue) adopt() {
 	}
 	q.saving.Lock()
 	defer q.saving.Unlock()
+	q.takeAll()
+}
+
+// takeAll takes what is in the inbox into the queue. The records that are only in memory are saved before, since all on disk are
+// older. The caller holds saving.
+func (q *Queue) takeAll() {
+	if q.guest.inbox == nil || !q.isOpen() {
+		return
+	}
 	names := q.inboxNames()
 	if len(names) == 0 || !q.save() {
 		return

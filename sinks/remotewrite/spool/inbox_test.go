@@ -90,11 +90,23 @@ func TestGuestsTurn(t *testing.T) {
 	}
 	b.Put(text("b2"))
 	a.Put(text("a2"))
-	if got := sent(t, a, 6); got != "o1 o2 b1 a1 a2 b2" {
+	if got := sent(t, a, 6); got != "o1 b1 a1 o2 b2 a2" {
 		t.Errorf("sent %q", got)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*", "*")); len(left) > 0 {
 		t.Errorf("left: %q", left)
+	}
+}
+
+// TestGuestsBefore holds that what a guest has put comes before what the owner puts later.
+func TestGuestsBefore(t *testing.T) {
+	dir := t.TempDir()
+	owner, a := openShared(t, dir, "x"), openShared(t, dir, "x")
+	owner.adopt() // the next regular look is later
+	a.Put(text("a1"))
+	owner.Put(text("o1"))
+	if got := sent(t, owner, 2); got != "a1 o1" {
+		t.Errorf("sent %q", got)
 	}
 }
 

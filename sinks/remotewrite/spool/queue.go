@@ -93,6 +93,7 @@ type Queue struct {
 func (q *Queue) Put(records ...Record) (durable bool) {
 	q.saving.Lock()
 	defer q.saving.Unlock()
+	q.takeAll() // they may be of an earlier run of the same job
 	q.finish(q.add(records))
 	durable = q.save()
 	q.finish(q.boundMemory())
