@@ -398,15 +398,15 @@ func TestParts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r.shows(t, `seen{instance="host-1",job="cton",of="a"} 1`, `seen{instance="test",job="cton",of="b"} 1`,
-		`up{instance="host-1",job="cton",of="a"} 1`, `up{instance="test",job="cton",of="b"} 1`)
+	r.shows(t, `seen{instance="host-1",job="cton",of="a"} 1`, `seen{instance="host-1",job="cton",of="b"} 1`,
+		`up{instance="host-1",job="cton",of="a"} 1`, `up{instance="host-1",job="cton",of="b"} 1`)
 	both := part("a", up)
 	both.Families[0].Series = append(both.Families[0].Series, metric.Series{Labels: both.Families[0].Desc.LabelSet([]string{"c"}), Value: 2})
 	if err := r.Write(t.Context(), both); err != nil {
 		t.Fatal(err)
 	}
-	r.shows(t, `seen{instance="host-1",job="cton",of="a"} 1`, `seen{instance="test",job="cton",of="b"} 1`,
-		`up{instance="host-1",job="cton",of="a"} 1`, `up{instance="test",job="cton",of="b"} 1`, `up{instance="test",job="cton",of="c"} 2`)
+	r.shows(t, `seen{instance="host-1",job="cton",of="a"} 1`, `seen{instance="host-1",job="cton",of="b"} 1`,
+		`up{instance="host-1",job="cton",of="a"} 1`, `up{instance="host-1",job="cton",of="b"} 1`, `up{instance="host-1",job="cton",of="c"} 2`)
 }
 
 // TestPod holds what the group of a pod that runs once is.

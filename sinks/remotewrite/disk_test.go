@@ -46,8 +46,8 @@ func TestSamplesStayOnDisk(t *testing.T) {
 	})
 }
 
-// A sink whose spool cannot be opened, since another process has it or there is a file in its place, delivers from memory and does
-// not end. When the spool can be opened, what waits is put on disk.
+// A sink whose spool another process has puts its samples there. One whose spool cannot be opened, since there is a file in its place,
+// delivers from memory and does not end. When the spool can be opened, what waits is put on disk.
 func TestSpoolThatCannotBeOpened(t *testing.T) {
 	dir := t.TempDir()
 	for name, block := range map[string]func(t *testing.T, dir string) (free func()){
@@ -77,7 +77,10 @@ func TestSpoolThatCannotBeOpened(t *testing.T) {
 			r.run()
 			r.write("j", gauge("x", 1, "a"))
 			r.tick()
-			r.wantLogged("level=ERROR msg=\"the spool cannot be opened", 1)
+			r.wantLogged(map[string]string{
+				"in use": "level=INFO msg=\"another process sends from the spool",
+				"a file": "level=ERROR msg=\"the spool cannot be opened",
+			}[name], 1)
 			if n := r.stats.Pending().Samples; n != 1 {
 				t.Errorf("%s: %d samples are pending, want 1", name, n)
 			}
