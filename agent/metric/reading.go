@@ -110,8 +110,3 @@ const (
 	Skipped     Reason = "skipped"        // its item could not be fetched, with on_error: skip; counted once per item
 	NotNewer    Reason = "not_newer"      // its own time is not after the last one of its series
 )
-
-// Reasons returns all reasons of readings, so that their counters can exist before the first drop.
-func Reasons() []Reason {
-	return []Reason{Missing, NotNumber, Unmapped, NotLabel, Expression, LabelTooBig, Future, Decreased, TooMany, Invalid, Duplicate, NotTime, Skipped, NotNewer}
-}

@@ -59,7 +59,7 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 
 // build builds the jobs and sinks of a plan. It starts nothing.
 func (b *assembly) build(plan *config.Plan) (run.Plan, error) {
-	out := run.Plan{Concurrency: plan.Concurrency}
+	out := run.Plan{Concurrency: plan.Concurrency, Own: run.OwnMetrics{Interval: time.Duration(plan.Own.Interval), Sinks: plan.Own.Sinks}}
 	b.providers = b.logins.of(plan)
 	for _, s := range plan.Sinks {
 		sink, err := b.sink(plan, s)
@@ -124,7 +124,9 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 	}
 	key := fmt.Sprint(s.Key, env.External, env.Instance)
 	durable := s.Kind.SpoolDir != nil && s.Kind.SpoolDir(s.Config) != ""
-	return run.Sink{Name: s.Name, Key: key, Sink: sink, Durable: durable, Stats: env.Stats, Requests: requests, Log: env.Log}, nil
+	return run.Sink{
+		Name: s.Name, Key: key, Pull: s.Kind.Pull, Sink: sink, Durable: durable, Stats: env.Stats, Requests: requests, Log: env.Log,
+	}, nil
 }
 
 func (b *assembly) host(observe func(httpclient.Exchange)) *httpclient.Host {

@@ -16,9 +16,16 @@ type Plan struct {
 	External    map[string]string // external labels
 	Concurrency int               // how many ticks may be active at once
 	StateFile   string            // keeps the state of jobs over a restart; "" means that it is lost
-	Auth        []Auth            // by name
-	Sinks       []Sink            // by name
-	Jobs        []Job             // by name
+	Own         OwnMetrics
+	Auth        []Auth // by name
+	Sinks       []Sink // by name
+	Jobs        []Job  // by name
+}
+
+// OwnMetrics say when and where the agent's own metrics are delivered.
+type OwnMetrics struct {
+	Interval setting.Duration `yaml:"interval"`
+	Sinks    []string         `yaml:"sinks"` // the sinks that get all of them; nil = each sink gets those that concern it
 }
 
 // Auth is an entry of auth: a named login.

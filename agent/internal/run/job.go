@@ -40,7 +40,7 @@ type job struct {
 
 func (a *Agent) newJob(plan Job) *job {
 	j := &job{
-		Worker: NewWorker(plan), agent: a, status: newJobStatus(plan.Name, plan.Requests, a.selfChanged), report: report{log: plan.Log},
+		Worker: NewWorker(plan), agent: a, status: newJobStatus(plan.Name, plan.Requests, a.own.changed), report: report{log: plan.Log},
 		done: make(chan struct{}), time: newTimekeeper(a.clock),
 	}
 	if a.state != nil {
