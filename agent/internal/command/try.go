@@ -65,13 +65,7 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if c.Save != "" {
 		b.tap = recorder.tap
 	}
-	plan, err := a.load(g, c.Job)
-	if err == nil && c.Job == "" && len(plan.Jobs) > 1 {
-		err = fmt.Errorf("which job? There are %s", strings.Join(namesOfJobs(plan), ", "))
-	}
-	if err == nil && c.Job == "" {
-		c.Job = plan.Jobs[0].Name
-	}
+	plan, err := a.loadOne(g, &c.Job)
 	if err != nil {
 		return err
 	}
@@ -88,6 +82,19 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 		return err
 	}
 	return errors.Join(c.save(ctx, a, g, recorder, now), err)
+}
+
+// loadOne returns a plan with one job, the named one. If none is named, it is the only one, and its name is set.
+func (a *App) loadOne(g *globals, job *string) (*config.Plan, error) {
+	plan, err := a.load(g, *job)
+	switch {
+	case err != nil:
+		return nil, err
+	case *job == "" && len(plan.Jobs) > 1:
+		return nil, fmt.Errorf("which job? There are %s", list(namesOfJobs(plan)))
+	}
+	*job = plan.Jobs[0].Name
+	return plan, nil
 }
 
 func namesOfJobs(plan *config.Plan) []string {
