@@ -45,6 +45,16 @@ func (r *remedy) text(items *Expr, in *item) string {
 	return missingRemedy(r.expr.text, in.forJQ())
 }
 
+// failed returns the error of an expression, with a remedy if it is a common one.
+func failed(err error) error {
+	rest, isTime := strings.CutPrefix(err.Error(), `strptime("%Y-%m-%dT%H:%M:%S%z") cannot be applied to `)
+	if !isTime {
+		return err
+	}
+	got, _, _ := strings.Cut(rest, `: failed to parse `)
+	return fmt.Errorf("fromdate cannot be applied to %s: write timestamp, which reads fractions of seconds and offsets too", got)
+}
+
 // numberRemedy returns how to get a number from a value that is none, "" if nothing is likely. The expression is that of the
 // value, and items that of the items it is computed from.
 func numberRemedy(expression string, items *Expr, v any) string {
