@@ -292,7 +292,7 @@ func (a *Agent) State() State {
 func (a *Agent) logUndelivered() {
 	for _, s := range a.State().Sinks {
 		if n := s.Dropped[sinks.Shutdown]; n > 0 {
-			a.log.Warn("samples not delivered before the end", "sink", s.Name, "samples", n)
+			a.log.Warn("samples not delivered before the end: with spool: {dir: …} of remote_write they wait on disk", "sink", s.Name, "samples", n)
 		}
 	}
 }

@@ -172,7 +172,7 @@ func unmeasured(readings metric.Readings) error {
 func contain(log *slog.Logger, who string, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			log.Error(who+" panicked", "panic", p, "stack", string(debug.Stack()))
+			log.Error(who+" panicked: this is a bug, please report it with the stack", "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("%s panicked: %v", who, p)
 		}
 	}()
