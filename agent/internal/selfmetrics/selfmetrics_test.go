@@ -176,7 +176,7 @@ func TestSingle(t *testing.T) {
 			}
 		}
 	}
-	want := "cton_job_up[failed]0 cton_job_up[worked]1 cton_job_last_start_timestamp_seconds[failed]5 cton_job_last_start_timestamp_seconds[worked]5 cton_job_last_success_timestamp_seconds[worked]5"
+	want := "cton_job_up[failed]0 cton_job_up[worked]1 cton_job_last_success_timestamp_seconds[worked]5"
 	if strings.Join(got, " ") != want {
 		t.Errorf("got  %s\nwant %s", strings.Join(got, " "), want)
 	}
