@@ -137,6 +137,9 @@ func (w *Worker) apply(tick sources.Tick, readings metric.Readings) (*ledger.Res
 	var result *ledger.Result
 	empty := w.Ledger.Empty()
 	err := contain(w.Log, "ledger", func() (err error) {
+		for i := range readings {
+			readings[i].FailIfTooFew()
+		}
 		if err := unmeasured(readings); err != nil {
 			return err
 		}
