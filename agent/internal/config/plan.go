@@ -17,9 +17,10 @@ type Plan struct {
 	Concurrency int               // how many ticks may be active at once
 	StateFile   string            // keeps the state of jobs over a restart; "" means that it is lost
 	Own         OwnMetrics
-	Auth        []Auth // by name
-	Sinks       []Sink // by name
-	Jobs        []Job  // by name
+	Auth        []Auth    // by name
+	Sinks       []Sink    // by name
+	Jobs        []Job     // by name
+	Warnings    []Warning // what is valid and probably not meant
 }
 
 // OwnMetrics say when and where the agent's own metrics are delivered.

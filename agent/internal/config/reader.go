@@ -60,6 +60,9 @@ func (r *reader) plan(root *yaml.Node) *Plan {
 	if len(r.problems) == 0 {
 		r.collisions(plan, root)
 	}
+	if len(r.problems) == 0 && root == r.Root { // a translation has no names of its author
+		r.warn(plan, root)
+	}
 	return plan
 }
 
