@@ -37,6 +37,9 @@ func NewOAuth2Provider(o *OAuth2, grant Grant) *OAuth2Provider {
 	return &OAuth2Provider{set: o, grant: grant, tokens: NewTokenCache()}
 }
 
+// Keep implements Keeper.
+func (p *OAuth2Provider) Keep(memory TokenMemory) { p.tokens.Keep(memory) }
+
 // Authenticator implements Provider.
 func (p *OAuth2Provider) Authenticator(h *Host) (Authenticator, error) {
 	client, err := h.Under("oauth2").Client(&Settings{TLS: p.set.TLS, Proxy: p.set.Proxy})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -60,7 +61,7 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 // build builds the jobs and sinks of a plan. It starts nothing.
 func (b *assembly) build(plan *config.Plan) (run.Plan, error) {
 	out := run.Plan{Concurrency: plan.Concurrency, Own: run.OwnMetrics{Interval: time.Duration(plan.Own.Interval), Sinks: plan.Own.Sinks}}
-	b.providers = b.logins.of(plan)
+	b.providers = b.logins.of(plan, func() *state.File { return b.state })
 	for _, s := range plan.Sinks {
 		sink, err := b.sink(plan, s)
 		if err != nil {
@@ -191,15 +192,36 @@ func podOf() *sinks.Pod {
 // keeps its token, also a reload that restores an earlier configuration.
 type logins map[string]httpclient.Provider
 
-// of returns a plan's logins by name.
-func (l logins) of(plan *config.Plan) map[string]httpclient.Provider {
+// of returns a plan's logins by name. They keep their tokens in the state file, if there is one.
+func (l logins) of(plan *config.Plan, file func() *state.File) map[string]httpclient.Provider {
 	providers := make(map[string]httpclient.Provider, len(plan.Auth))
 	for _, a := range plan.Auth {
 		key := a.Name + " " + a.Key
 		if l[key] == nil {
-			l[key] = a.Settings.Provider()
+			l[key] = a.Settings.Provider(func(what string) httpclient.TokenMemory {
+				return run.LoginMemory{Login: a.Name + "/" + what, Settings: a.Key, File: file}
+			})
 		}
 		providers[a.Name] = l[key]
 	}
 	return providers
+}
+
+// logoutTimeout bounds the logouts at the end of the process.
+const logoutTimeout = 5 * time.Second
+
+// logout ends the sessions of the logins whose tokens are not kept. It logs what fails.
+func (a *App) logout(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoutTimeout)
+	defer cancel()
+	for _, key := range slices.Sorted(maps.Keys(a.logins)) {
+		p, ok := a.logins[key].(httpclient.LogoutProvider)
+		if !ok {
+			continue
+		}
+		if err := p.Logout(ctx); err != nil {
+			name, _, _ := strings.Cut(key, " ")
+			a.log.Warn("logout failed: the session stays open until it expires", "auth", name, "error", err)
+		}
+	}
 }

@@ -65,6 +65,7 @@ func (c *backfillCmd) Run(ctx context.Context, a *App, g *globals) error {
 		Patience: c.Deadline, Log: built.Jobs[0].Log, Progress: progress.show,
 	}
 	report := w.Run(ctx)
+	a.logout(ctx)
 	progress.end()
 	return c.report(a, g, w, report)
 }

@@ -67,6 +67,7 @@ func connect(ctx context.Context, a *App, plan *config.Plan) error {
 	if err != nil {
 		return err
 	}
+	defer a.logout(ctx)
 	for _, j := range built.Jobs {
 		if err := unusable["jobs."+j.Name]; err != nil {
 			code = exitConfig

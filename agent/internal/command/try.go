@@ -79,6 +79,7 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 	}
 	t.plan = plan
 	err = t.run(ctx, job, saved, now)
+	a.logout(ctx)
 	if c.Save == "" {
 		return err
 	}

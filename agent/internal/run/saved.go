@@ -125,11 +125,14 @@ func (s *Saved) readVersion1(record []byte) error {
 	return nil
 }
 
-// sinkPrefix begins the names of sinks in the state file. No name of a job has a zero byte.
-const sinkPrefix = "\x00sinks/"
+// What begins the names of sinks and of logins in the state file. No name of a job has a zero byte.
+const (
+	sinkPrefix  = "\x00sinks/"
+	loginPrefix = "\x00logins/"
+)
 
-// IsJob reports whether a name in the state file is that of a job.
-func IsJob(name string) bool { return !strings.HasPrefix(name, sinkPrefix) }
+// IsJob reports whether a name in the state file is that of a job. Nothing else is shown: the records of logins are secret.
+func IsJob(name string) bool { return !strings.HasPrefix(name, "\x00") }
 
 // SinkMemory implements sinks.Memory by the state file.
 type SinkMemory struct {
@@ -157,9 +160,52 @@ func (m SinkMemory) Store(data []byte) {
 	}
 }
 
+// LoginMemory implements httpclient.TokenMemory by the state file.
+type LoginMemory struct {
+	Login    string             // its name, and of what this is a memory
+	Settings string             // of the login; what was stored with others is not loaded
+	File     func() *state.File // nil = there is none
+}
+
+// storeTimeout bounds how long Store waits for the disk.
+const storeTimeout = 5 * time.Second
+
+// Load returns what was stored last, or nil.
+func (m LoginMemory) Load() []byte {
+	if !m.Lasts() {
+		return nil
+	}
+	records := m.File().Records(loginPrefix + m.Login)
+	if len(records) == 0 {
+		return nil
+	}
+	data, same := bytes.CutPrefix(records[len(records)-1], []byte(digest(m.Settings)+"\n"))
+	if !same {
+		return nil
+	}
+	return data
+}
+
+// Store replaces what is stored.
+func (m LoginMemory) Store(data []byte) error {
+	if !m.Lasts() {
+		return nil
+	}
+	written := m.File().Append(loginPrefix+m.Login, append([]byte(digest(m.Settings)+"\n"), data...))
+	select {
+	case <-written.Done():
+		return nil
+	case <-time.After(storeTimeout):
+		return fmt.Errorf("the state file cannot be written: %s", m.File().Status().Error)
+	}
+}
+
+// Lasts reports whether there is a state file.
+func (m LoginMemory) Lasts() bool { return m.File() != nil }
+
 // FoldSaved returns one record in place of several of a name. It is what the state file folds its journal with.
 func FoldSaved(name string, records [][]byte) ([]byte, error) {
-	if strings.HasPrefix(name, sinkPrefix) {
+	if !IsJob(name) {
 		return records[len(records)-1], nil
 	}
 	s, err := ReadSaved(records)
