@@ -28,9 +28,10 @@ type TokenSource interface {
 
 // TokenMemory keeps what a provider knows over restarts. What it keeps is secret. Its methods are called one at a time.
 type TokenMemory interface {
-	Load() []byte            // what was stored last; nil = nothing
-	Store(data []byte) error // returns when the data is on disk, or why it is not
-	Lasts() bool             // reports whether anything is kept; false = Store does nothing
+	Load() []byte // what was stored last; nil = nothing
+	// Store reports whether the data is on disk, or why it cannot be. It is neither if nothing is kept over restarts.
+	Store(data []byte) (kept bool, err error)
+	Ready() error // why Store would fail; nil = it would not
 }
 
 // Keeper is an optional interface of a Provider: its tokens can be kept over restarts.
@@ -79,6 +80,7 @@ type TokenCache struct {
 	memory TokenMemory // nil = tokens are not kept over restarts
 
 	token  Token
+	kept   bool   // the memory has it
 	key    string // of the secrets that were used last
 	got    time.Time
 	failed int       // failed logins in a row
@@ -114,7 +116,7 @@ func (t *TokenCache) restore(now time.Time) {
 	if json.Unmarshal(t.memory.Load(), &kept) != nil || kept.Key != hashed(t.key) || kept.Value == "" || kept.Got.After(now) {
 		return
 	}
-	t.token, t.got = Token{kept.Value, kept.Expires}, kept.Got
+	t.token, t.got, t.kept = Token{kept.Value, kept.Expires}, kept.Got, true
 	if !t.valid(now) {
 		t.token = Token{}
 	}
@@ -122,14 +124,14 @@ func (t *TokenCache) restore(now time.Time) {
 
 // keep stores the token. Without it the next start logs in again, so an error costs nothing else.
 func (t *TokenCache) keep() {
-	if t.memory == nil || !t.memory.Lasts() {
+	if t.memory == nil {
 		return
 	}
 	var data []byte
 	if t.token.Value != "" {
 		data, _ = json.Marshal(keptToken{hashed(t.key), t.token.Value, t.token.Expires, t.got}) // of strings and times it cannot fail
 	}
-	_ = t.memory.Store(data)
+	t.kept, _ = t.memory.Store(data)
 }
 
 // Take removes the token and returns it, so that it can be ended at the server. It returns false if there is none, or if it is
@@ -139,7 +141,7 @@ func (t *TokenCache) Take(ctx context.Context) (token Token, ok bool) {
 		return Token{}, false
 	}
 	defer t.unlock()
-	if t.token.Value == "" || !t.valid(time.Now()) || t.memory != nil && t.memory.Lasts() {
+	if t.token.Value == "" || !t.valid(time.Now()) || t.kept {
 		return Token{}, false
 	}
 	token, t.token = t.token, Token{}

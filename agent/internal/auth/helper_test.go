@@ -36,16 +36,18 @@ type memory struct {
 	data  []byte
 	lasts bool
 	err   error // of Store
+
+	notReady error // of Ready
 }
 
 func (m *memory) Load() []byte { return m.data }
-func (m *memory) Lasts() bool  { return m.lasts }
+func (m *memory) Ready() error { return m.notReady }
 
-func (m *memory) Store(data []byte) error {
+func (m *memory) Store(data []byte) (bool, error) {
 	if m.lasts && m.err == nil {
 		m.data = data
 	}
-	return m.err
+	return m.lasts && m.err == nil, m.err
 }
 
 func newWorld(t *testing.T, text string) *world {

@@ -91,6 +91,8 @@ func TestRotatedRefreshTokenIsKept(t *testing.T) {
 		w.memories["refresh_token"].err = errors.New("no space left on device")
 		time.Sleep(time.Hour)
 		w.wantError(t, w.again(t), "oauth2.refresh_token: no space left on device: after a restart there would be no valid refresh token", 4)
+		w.memories["refresh_token"].notReady = errors.New("the state file is not open")
+		w.wantError(t, w.again(t), "oauth2.refresh_token: the state file is not open; it is not spent", 4)
 	})
 }
 

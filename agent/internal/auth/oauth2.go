@@ -120,6 +120,11 @@ func (r *refresh) Params(h *httpclient.Host) (url.Values, error) {
 			r.last = kept
 		}
 	}
+	if r.set.TokenFile == "" && r.last != r.seed { // the server replaces refresh tokens
+		if err := r.memory.Ready(); err != nil {
+			return nil, setting.Bad("oauth2.refresh_token", "%v; it is not spent", err)
+		}
+	}
 	if file := r.file(h); file != "" {
 		// Before the token is spent: one that cannot be kept would be lost with the process.
 		if err := durable.CheckReplace(file); err != nil {
@@ -149,10 +154,11 @@ func (r *refresh) Granted(h *httpclient.Host, token string) error {
 	case file == "" && r.set.TokenFile != "": // the tokens are not real
 		return nil
 	case file == "":
-		if err := r.memory.Store(tokenText(r.seed, r.last)); err != nil {
+		kept, err := r.memory.Store(tokenText(r.seed, r.last))
+		if err != nil {
 			return setting.Bad("oauth2.refresh_token", "%v: after a restart there would be no valid refresh token", err)
 		}
-		r.unsaved = !r.memory.Lasts()
+		r.unsaved = !kept
 		return nil
 	}
 	if err := writeToken(file, r.seed, r.last); err != nil {

@@ -61,7 +61,7 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 // build builds the jobs and sinks of a plan. It starts nothing.
 func (b *assembly) build(plan *config.Plan) (run.Plan, error) {
 	out := run.Plan{Concurrency: plan.Concurrency, Own: run.OwnMetrics{Interval: time.Duration(plan.Own.Interval), Sinks: plan.Own.Sinks}}
-	b.providers = b.logins.of(plan, func() *state.File { return b.state })
+	b.providers = b.logins.of(plan, b.memory(plan))
 	for _, s := range plan.Sinks {
 		sink, err := b.sink(plan, s)
 		if err != nil {
@@ -81,7 +81,7 @@ func (b *assembly) build(plan *config.Plan) (run.Plan, error) {
 
 // buildJob builds the only job of a plan, without the plan's sinks.
 func (b *assembly) buildJob(plan *config.Plan) (*run.Worker, error) {
-	built, err := b.build(&config.Plan{Concurrency: 1, Auth: plan.Auth, Jobs: plan.Jobs[:1]})
+	built, err := b.build(&config.Plan{Concurrency: 1, StateFile: plan.StateFile, Auth: plan.Auth, Jobs: plan.Jobs[:1]})
 	if err != nil {
 		return nil, err
 	}
@@ -192,14 +192,30 @@ func podOf() *sinks.Pod {
 // keeps its token, also a reload that restores an earlier configuration.
 type logins map[string]httpclient.Provider
 
-// of returns a plan's logins by name. They keep their tokens in the state file, if there is one.
-func (l logins) of(plan *config.Plan, file func() *state.File) map[string]httpclient.Provider {
+// memory returns the memory of logins: the state file, which a command that has not opened it only reads.
+func (b *assembly) memory(plan *config.Plan) run.LoginMemory {
+	m := run.LoginMemory{File: func() *state.File { return b.state }}
+	if path := b.stateFile(plan); path != "" && b.answer == nil {
+		m.Saved = func(name string) [][]byte {
+			sections, _, err := state.Read(path)
+			if err != nil {
+				b.log.Warn("the tokens of logins in the state file cannot be used", "error", err)
+			}
+			return sections[name].Records
+		}
+	}
+	return m
+}
+
+// of returns a plan's logins by name. They keep their tokens in the memory.
+func (l logins) of(plan *config.Plan, memory run.LoginMemory) map[string]httpclient.Provider {
 	providers := make(map[string]httpclient.Provider, len(plan.Auth))
 	for _, a := range plan.Auth {
 		key := a.Name + " " + a.Key
 		if l[key] == nil {
 			l[key] = a.Settings.Provider(func(what string) httpclient.TokenMemory {
-				return run.LoginMemory{Login: a.Name + "/" + what, Settings: a.Key, File: file}
+				memory.Login, memory.Settings = a.Name+"/"+what, a.Key
+				return memory
 			})
 		}
 		providers[a.Name] = l[key]
