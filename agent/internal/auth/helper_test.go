@@ -27,7 +27,7 @@ type world struct {
 	env    map[string]string
 	logins int
 	answer func(w http.ResponseWriter, r *http.Request, n int) // to the login number n
-	good   string                                              // the token that the API accepts; "" = the last one issued
+	good   string                                              // the token that the API accepts, or any; "" = the last one issued
 	shown  []string                                            // the observed exchanges
 }
 
@@ -106,6 +106,9 @@ func (w *world) data(rw http.ResponseWriter, r *http.Request) {
 	want := w.good
 	if want == "" {
 		want = fmt.Sprintf("Bearer token-%d", w.logins)
+	}
+	if want == "any" {
+		want = r.Header.Get("Authorization")
 	}
 	if got := r.Header.Get("Authorization"); got != want {
 		http.Error(rw, "no such token: "+got, http.StatusUnauthorized)

@@ -182,8 +182,8 @@ func badName(m *metric.Desc) (what, remedy string) {
 	switch unit := otherUnits()[end]; {
 	case m.Type != metric.Counter && base != m.Name:
 		return "ends in _total, which is for counters", "leave out _total, or make it a counter"
-	case unit != "" && end != base:
-		return "has the unit " + end + ", which is no base unit of Prometheus", "call it " + strings.TrimSuffix(base, end) + unit
+	case unit != "" && end != base && m.Unit != end:
+		return "has the unit " + end + ", which is no base unit of Prometheus", "call it " + strings.TrimSuffix(base, end) + unit + "; or, if it is meant, set unit: " + end
 	case m.Unit == "" && regexp.MustCompile(`[a-z][A-Z]`).MatchString(m.Name):
 		return "is not in snake_case, as names of metrics are", "call it " + snake(m.Name)
 	}

@@ -10,8 +10,8 @@ import (
 // StatusCodes is a set of status codes, such as 2xx and 503. The empty set is 2xx.
 type StatusCodes []StatusRange
 
-// StatusRange is the status codes from first to last, both included.
-type StatusRange struct{ first, last int }
+// StatusRange is the status codes from First to Last, both included.
+type StatusRange struct{ First, Last int }
 
 // The status codes of final responses (RFC 9110 section 15).
 const (
@@ -28,9 +28,9 @@ func (s *StatusRange) UnmarshalText(text []byte) error {
 		first, last = class+"00", class+"99"
 	}
 	var errs [2]error
-	s.first, errs[0] = strconv.Atoi(first)
-	s.last, errs[1] = strconv.Atoi(last)
-	if errors.Join(errs[:]...) != nil || len(first) != 3 || s.first < minStatus || s.last > maxStatus {
+	s.First, errs[0] = strconv.Atoi(first)
+	s.Last, errs[1] = strconv.Atoi(last)
+	if errors.Join(errs[:]...) != nil || len(first) != 3 || s.First < minStatus || s.Last > maxStatus {
 		return errStatus
 	}
 	return nil
@@ -42,7 +42,7 @@ func (c StatusCodes) has(status int) bool {
 		return status >= 200 && status <= 299
 	}
 	for _, r := range c {
-		if r.first <= status && status <= r.last {
+		if r.First <= status && status <= r.Last {
 			return true
 		}
 	}
@@ -52,7 +52,7 @@ func (c StatusCodes) has(status int) bool {
 // hasRedirects reports whether a redirect is a valid response, so that it is not followed.
 func (c StatusCodes) hasRedirects() bool {
 	for _, r := range c {
-		if r.first <= 399 && r.last >= 300 {
+		if r.First <= 399 && r.Last >= 300 {
 			return true
 		}
 	}
