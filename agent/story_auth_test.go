@@ -148,8 +148,11 @@ func (a *authAPI) cookies(w http.ResponseWriter, _ *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, c := range []http.Cookie{
-		{Name: "session", Value: "before-login"}, {Name: "session", Value: "gone", Path: "/old"}, {Name: "session", Value: a.next()},
-		{Name: "session", Value: "gone", Path: "/old", MaxAge: -1}, {Name: "other", Value: "x"},
+		{Name: "session", Value: "before-login"},
+		{Name: "session", Value: "gone", Path: "/old"},
+		{Name: "session", Value: a.next()},
+		{Name: "session", Value: "gone", Path: "/old", MaxAge: -1},
+		{Name: "other", Value: "x"},
 	} {
 		http.SetCookie(w, &c)
 	}

@@ -61,7 +61,8 @@ func (s *Settings) Provider(memory func(what string) httpclient.TokenMemory) htt
 	keep := func(p interface {
 		httpclient.Provider
 		httpclient.Keeper
-	}) httpclient.Provider {
+	},
+	) httpclient.Provider {
 		p.Keep(memory("token"))
 		return p
 	}
