@@ -1,19 +1,21 @@
 package pushgateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/push"
+	client "github.com/prometheus/client_golang/prometheus/push"
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/collectington/collectington/agent/httpclient"
@@ -29,8 +31,14 @@ type sink struct {
 	deleteOnExit bool
 	env          sinks.Env
 	client       *httpclient.Client
-	converter    metric.Converter
-	warned       bool // that timestamps are not pushed
+	spool        *spool // nil = there is none
+
+	replayError string // the last that was logged
+
+	pushing   sync.Mutex // one push at a time: the older of two pushes of a group comes first; guards the fields below
+	converter metric.Converter
+	warned    bool // that timestamps are not pushed
+	down      bool // the last push of the spool could not be delivered
 
 	mu     sync.Mutex
 	pushed map[string]bool // jobs whose group this sink has pushed
@@ -40,6 +48,13 @@ func newSink(c *Config, env sinks.Env, client *httpclient.Client) *sink {
 	s := &sink{
 		url: c.URL.String(), place: c.URL.Place(), group: c.group(&env), deleteOnExit: c.DeleteOnExit,
 		env: env, client: client, pushed: map[string]bool{},
+	}
+	if dir := cmp.Or(c.Spool.Dir, env.Spool); dir != "" {
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(env.Dir, dir)
+		}
+		s.spool = newSpool(dir, env.Log)
+		env.Stats.TellPending(func() sinks.Pending { return sinks.Pending{Samples: s.spool.samples()} })
 	}
 	reserved := append([]metric.Label{{Name: "job"}}, s.group...)
 	s.converter.Untimed = true // a Pushgateway refuses samples with timestamps
@@ -59,35 +74,65 @@ func rename(own, reserved []metric.Label) []metric.Label {
 	return slices.DeleteFunc(sinks.Attach(nil, own, reserved, nil), isReserved)
 }
 
-// Write replaces the job's group. A batch without series deletes the group, if this sink has pushed it.
+// Write replaces the job's group, or the metrics of a partial batch in it. A batch without series deletes the group, if this sink
+// has pushed it. With a spool, the batch is on disk first.
 func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
+	s.pushing.Lock()
+	defer s.pushing.Unlock()
 	all := batch.Series()
 	batch.Families = slices.DeleteFunc(slices.Clone(batch.Families), func(f metric.Family) bool {
 		return f.Desc.Type == metric.GaugeHistogram // the Pushgateway cannot show it in every format
 	})
-	n := batch.Series()
-	if n < all {
-		s.env.Stats.Drop(sinks.Unsupported, all-n)
+	p := &push{Job: batch.Job, Group: s.group, Partial: batch.Partial, Series: batch.Series()}
+	if p.Series < all {
+		s.env.Stats.Drop(sinks.Unsupported, all-p.Series)
 	}
-	if n == 0 {
-		return s.delete(ctx, batch.Job)
+	if p.Series == 0 {
+		return s.delete(ctx, p)
 	}
 	s.warnOfTimestamps(&batch)
-	gather := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
-		s.converter.Reset()
-		families := make([]*dto.MetricFamily, 0, len(batch.Families))
-		for i := range batch.Families {
-			if len(batch.Families[i].Series) > 0 {
-				families = append(families, s.converter.Family(&batch.Families[i]))
-			}
+	s.converter.Reset()
+	for i := range batch.Families {
+		if len(batch.Families[i].Series) > 0 {
+			p.families = append(p.families, s.converter.Family(&batch.Families[i]))
 		}
-		return families, nil
-	})
-	if err := s.pusher(ctx, batch.Job).Gatherer(gather).PushContext(ctx); err != nil {
-		return s.wrap("push to", batch.Job, err)
 	}
-	s.setPushed(batch.Job, true)
-	s.env.Stats.Sent.Add(int64(n))
+	if s.spool == nil {
+		return s.send(ctx, p)
+	}
+	p, unsaved := s.spool.put(p)
+	if unsaved != nil {
+		s.env.Log.Error("the push is not on disk: it is lost if the Pushgateway cannot be reached", "error", unsaved)
+		return s.send(ctx, p)
+	}
+	return s.sendSaved(ctx, p)
+}
+
+// sendSaved pushes what the spool has, which removes it then.
+func (s *sink) sendSaved(ctx context.Context, p *push) error {
+	err := s.send(ctx, p)
+	if s.down = err != nil && !sinks.IsPermanent(err); s.down {
+		return sinks.Saved(err)
+	}
+	if failed := s.spool.done(p); failed != nil {
+		s.env.Log.Error("a push stays in the spool, and is repeated", "error", failed)
+	}
+	return err
+}
+
+// send pushes a group.
+func (s *sink) send(ctx context.Context, p *push) error {
+	gather := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return p.families, nil })
+	pusher := s.pusher(ctx, p).Gatherer(gather)
+	do := pusher.PushContext
+	if p.Partial {
+		do = pusher.AddContext
+	}
+	if err := do(ctx); err != nil {
+		return s.wrap("push to", p.Job, err)
+	}
+	s.setPushed(p.Job, true)
+	s.env.Stats.Sent.Add(int64(p.Series))
 	return nil
 }
 
@@ -103,14 +148,19 @@ func (s *sink) warnOfTimestamps(batch *metric.Batch) {
 }
 
 // delete deletes the job's group, if this sink has pushed it.
-func (s *sink) delete(ctx context.Context, job string) error {
-	if !s.hasPushed(job) {
+func (s *sink) delete(ctx context.Context, p *push) error {
+	if s.spool != nil {
+		if err := s.spool.drop(p); err != nil {
+			return err
+		}
+	}
+	if !s.hasPushed(p.Job) {
 		return nil
 	}
-	if err := s.pusher(ctx, job).Delete(); err != nil {
-		return s.wrap("delete group at", job, err)
+	if err := s.pusher(ctx, p).Delete(); err != nil {
+		return s.wrap("delete group at", p.Job, err)
 	}
-	s.setPushed(job, false)
+	s.setPushed(p.Job, false)
 	return nil
 }
 
@@ -130,12 +180,12 @@ func (s *sink) hasPushed(job string) bool {
 	return s.pushed[job]
 }
 
-func (s *sink) pusher(ctx context.Context, job string) *push.Pusher {
-	p := push.New(s.url, job).Client(&doer{ctx, s})
-	for _, l := range s.group {
-		p = p.Grouping(l.Name, l.Value)
+func (s *sink) pusher(ctx context.Context, p *push) *client.Pusher {
+	pusher := client.New(s.url, p.Job).Client(&doer{ctx, s})
+	for _, l := range p.Group {
+		pusher = pusher.Grouping(l.Name, l.Value)
 	}
-	return p
+	return pusher
 }
 
 // wrap adds what failed to an error, and whether a retry can help.
@@ -159,10 +209,11 @@ func (s *sink) wrap(act, job string, err error) error {
 	return err
 }
 
-// Run implements [sinks.Runner]. When ctx ends, it deletes the groups that this sink has pushed, if delete_on_exit is set.
+// Run implements [sinks.Runner]. It pushes what the spool has of other processes. When ctx ends, it tries that once more, and
+// deletes the groups that this sink has pushed, if delete_on_exit is set.
 func (s *sink) Run(ctx context.Context) error {
-	<-ctx.Done()
 	defer s.client.CloseIdleConnections()
+	s.replayRegularly(ctx)
 	if !s.deleteOnExit {
 		return nil
 	}
@@ -172,11 +223,77 @@ func (s *sink) Run(ctx context.Context) error {
 	jobs := slices.Sorted(maps.Keys(s.pushed))
 	s.mu.Unlock()
 	for _, job := range jobs {
-		if err := s.delete(ctx, job); err != nil {
+		if err := s.delete(ctx, &push{Job: job, Group: s.group}); err != nil {
 			s.env.Log.Error(err.Error())
 		}
 	}
 	return nil
+}
+
+// How the spool is pushed.
+const (
+	firstReplay = time.Second // after the start: what this process has itself comes first
+	replayEvery = 30 * time.Second
+	lastTry     = 2 * time.Second // once the process is to end
+)
+
+// replayRegularly replays the spool until ctx ends, and once more then.
+func (s *sink) replayRegularly(ctx context.Context) {
+	if s.spool == nil {
+		<-ctx.Done()
+		return
+	}
+	for pause := firstReplay; ctx.Err() == nil; pause = replayEvery {
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+			s.replay(ctx)
+		}
+	}
+	s.pushing.Lock()
+	down := s.down
+	s.pushing.Unlock()
+	if down {
+		return
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(lastTry, s.env.Drain))
+	defer cancel()
+	s.replay(last)
+}
+
+// replay pushes the groups that wait in the spool, one after the other, until one fails.
+func (s *sink) replay(ctx context.Context) {
+	names, err := s.spool.list()
+	var later error
+	for i := 0; i < len(names) && err == nil && ctx.Err() == nil; i++ {
+		if err = s.replayOne(ctx, names[i]); errors.Is(err, errLater) {
+			later, err = err, nil
+		}
+	}
+	if err == nil {
+		err = later
+	}
+	if err != nil && ctx.Err() == nil && err.Error() != s.replayError {
+		s.env.Log.Warn("pushes of earlier processes wait in the spool", "error", err)
+		s.replayError = err.Error()
+	}
+}
+
+// replayOne pushes a file of the spool. One that the Pushgateway refuses is dropped.
+func (s *sink) replayOne(ctx context.Context, name string) error {
+	s.pushing.Lock()
+	defer s.pushing.Unlock()
+	p, err := s.spool.get(name)
+	if err != nil || p == nil {
+		return err
+	}
+	err = s.sendSaved(ctx, p)
+	if sinks.IsPermanent(err) {
+		s.env.Stats.Drop(sinks.Refused, p.Series)
+		s.env.Log.Error("dropped a push from the spool", "error", err)
+		return nil
+	}
+	return err
 }
 
 // Check implements [sinks.Checker]. It asks the Pushgateway whether it is ready.

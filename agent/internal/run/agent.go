@@ -106,7 +106,7 @@ func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outco
 		a.jobs = append(a.jobs, j)
 	}
 	for _, p := range plan.Sinks {
-		a.sinks = append(a.sinks, newSink(p, drain))
+		a.sinks = append(a.sinks, newSink(p, drain, true))
 	}
 	a.repeatLast(a.jobs)
 	for _, s := range a.sinks {
@@ -216,7 +216,7 @@ func (a *Agent) compareJobs(plan []Job) (all, added, removed []*job) {
 // compareSinks is compareJobs for sinks.
 func (a *Agent) compareSinks(plan []Sink) (all, added, removed []*sink) {
 	same := func(p *Sink, s *sink) bool { return s.Name == p.Name && s.Key == p.Key }
-	return compare(plan, a.sinks, same, func(p Sink) *sink { return newSink(p, Drain) })
+	return compare(plan, a.sinks, same, func(p Sink) *sink { return newSink(p, Drain, false) })
 }
 
 // compare finds the running job or sink for each entry of a plan, and builds those that are not running.

@@ -27,8 +27,13 @@ type sink struct {
 	wg     sync.WaitGroup
 }
 
-func newSink(plan Sink, drain time.Duration) *sink {
-	return &sink{delivery: newDelivery(plan), drain: drain, stop: make(chan struct{})}
+// newSink returns a sink. A patient one tries for as long as drain, at the end, what could be left on disk.
+func newSink(plan Sink, drain time.Duration, patient bool) *sink {
+	s := &sink{delivery: newDelivery(plan), drain: drain, stop: make(chan struct{})}
+	if !patient {
+		s.leave = s.stop
+	}
+	return s
 }
 
 // start starts the sink. It runs until end, also if ctx ends before, so that it outlives the jobs.
@@ -103,6 +108,8 @@ type delivery struct {
 	waiting []metric.Batch
 	wake    chan struct{} // holds a token if waiting may have grown
 	lost    bool          // a batch could not be delivered
+
+	leave <-chan struct{} // closed: what the sink has saved is not tried again; nil = it is
 }
 
 func newDelivery(s Sink) *delivery {
@@ -198,8 +205,19 @@ func (d *delivery) write(ctx context.Context, b metric.Batch) {
 		}
 		wait := max(time.Duration(rand.Int64N(int64(pause))), sinks.Pause(err))
 		pause = min(2*pause, lastPause)
+		var leave <-chan struct{}
+		if sinks.IsSaved(err) {
+			leave = d.leave
+		}
 		select {
+		case <-leave:
+			d.lost = true
+			return
 		case <-ctx.Done():
+			if sinks.IsSaved(err) {
+				d.lost = true
+				return
+			}
 			d.lose(sinks.Shutdown, b)
 			return
 		case <-time.After(wait):
