@@ -23,11 +23,12 @@ import (
 )
 
 type execCmd struct {
-	Words []string `arg:"" optional:"" name:"words" help:"[NAME] -- COMMAND [ARG…]: the name of the job, by default that of the program, and the command."`
+	Name    string   `arg:"" optional:"" help:"The name of the job: the label job of its metrics. Default the name of the program."`
+	Command []string `arg:"" optional:"" help:"The command with its arguments, after --."`
 
 	Pushgateway string            `env:"CTON_PUSHGATEWAY" help:"Push to this Pushgateway." placeholder:"URL"`
 	RemoteWrite string            `env:"CTON_REMOTE_WRITE" help:"Send to this receiver of remote-write. For a login or other settings, use sinks of a configuration: -c FILE." placeholder:"URL"`
-	Instance    *string           `env:"CTON_INSTANCE" help:"The label instance; default the name of the host, '' none: for hosts that come and go, such as pods." placeholder:"NAME"`
+	Instance    *string           `env:"CTON_INSTANCE" help:"The label instance; default the name of the host. Empty: none, for hosts that come and go, such as pods." placeholder:"NAME"`
 	Label       map[string]string `help:"A label of all metrics of the run; can be repeated." placeholder:"NAME=VALUE"`
 
 	Every       string           `help:"When the next run is due: an interval such as 24h, or a schedule such as '0 3 * * *'." placeholder:"SCHEDULE"`
@@ -65,7 +66,9 @@ func (c *execCmd) Run(a *App, g *globals, k *kong.Context) error {
 	if err != nil {
 		return &exitError{exitUnusable, fmt.Errorf("exec: %w", err)}
 	}
-	signal.Ignore(a.Ignored...)
+	if len(a.Ignored) > 0 { // without arguments, Ignore is about all signals
+		signal.Ignore(a.Ignored...)
+	}
 	signals, stop := wrap.Signals()
 	defer stop()
 	e.signals = signals
@@ -107,13 +110,12 @@ func (e *execution) split(args []string) error {
 		return errors.New("write -- before the command: cton exec NAME -- COMMAND")
 	case n == 0:
 		return errors.New("no command follows --")
-	case len(e.Words)-n > 1:
-		return fmt.Errorf("only a name can precede --, not %q", strings.Join(e.Words[:len(e.Words)-n], " "))
-	}
-	e.args = e.Words[len(e.Words)-n:]
-	e.name = filepath.Base(e.args[0])
-	if len(e.Words) > n {
-		e.name = e.Words[0]
+	case len(e.Command) > n:
+		return fmt.Errorf("only a name can precede --, not %q", strings.Join(append([]string{e.Name}, e.Command[:len(e.Command)-n]...), " "))
+	case len(e.Command) == n:
+		e.name, e.args = e.Name, e.Command
+	default: // the first word of the command was taken for the name
+		e.name, e.args = filepath.Base(e.Name), append([]string{e.Name}, e.Command...)
 	}
 	return nil
 }
@@ -206,7 +208,9 @@ func (e *execution) run() error {
 	e.keep(func(h *wrap.History) error { return h.End(result, retries) })
 	e.deliver(&outcome{result, text()})
 	unlock()
-	wrap.Die(result.Signal)
+	if result.Signal != 0 {
+		wrap.Die(result.Signal)
+	}
 	return &exitError{result.Code, nil}
 }
 
