@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/collectington/collectington/sinks/sinktest"
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
@@ -45,6 +46,21 @@ func (s *shaky) kill(down bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.peer, s.down = peers.NewPushgateway(s.t), down
+}
+
+// killCommand kills the last command that has written its number to a file, if it runs.
+func killCommand(truth string) {
+	text, err := os.ReadFile(truth)
+	if err != nil {
+		return // none has begun
+	}
+	lines := strings.Fields(string(text))
+	last := lines[len(lines)-1]
+	pid, err := strconv.Atoi(last)
+	line, gone := os.ReadFile("/proc/" + last + "/cmdline")
+	if err == nil && gone == nil && strings.Contains(string(line), truth) {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
+	}
 }
 
 // TestExecKilled holds that every run is counted once, although cton, the command and the receiver are killed at random moments.
@@ -83,12 +99,7 @@ func TestExecKilled(t *testing.T) {
 		case 0:
 			_ = cmd.Process.Kill() // it may have ended
 		case 1:
-			if text, err := os.ReadFile(truth); err == nil {
-				lines := strings.Fields(string(text))
-				if pid, err := strconv.Atoi(lines[max(0, len(lines)-1)]); err == nil {
-					_ = syscall.Kill(pid, syscall.SIGKILL) // likewise
-				}
-			}
+			killCommand(truth)
 		case 2:
 			receiver.kill(dice.IntN(2) == 0)
 		}
@@ -105,7 +116,7 @@ func TestExecKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	ran := len(strings.Fields(string(text)))
-	pushed := receiver.peer.Holds(t, "job")
+	pushed := sinktest.FromText(t, receiver.peer.Text(t), "job", "instance")
 	total := 0.0
 	for _, result := range []string{"success", "failure", "lost"} {
 		total += pushed.Values[`cton_exec_runs_total{result="`+result+`"}`]

@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -52,21 +53,36 @@ const cldStopped = 5
 // awaitStop waits until a child is stopped, and returns the signal that has stopped it. It returns 0 if the child has ended, which
 // it does not reap.
 func awaitStop(pid int) syscall.Signal {
-	var info unix.Siginfo
 	for {
-		err := unix.Waitid(unix.P_PID, pid, &info, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT, nil)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil || info.Code != cldStopped {
+		info, err := wait(pid, unix.WEXITED|unix.WNOWAIT)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil || info.Code != cldStopped:
 			return 0
-		}
-		// It may have been continued since, together with this process.
-		info = unix.Siginfo{}
-		if err := unix.Waitid(unix.P_PID, pid, &info, unix.WSTOPPED|unix.WNOHANG, nil); err == nil && info.Signo != 0 {
-			return status(&info)
+		case staysStopped(pid):
+			if info, err := wait(pid, unix.WNOHANG); err == nil && info.Signo != 0 {
+				return status(&info)
+			}
 		}
 	}
+}
+
+// staysStopped reports whether a child that has been stopped is still stopped a moment later. If the keyboard has stopped it, this
+// process was stopped too, and both are continued by now, one just after the other.
+func staysStopped(pid int) bool {
+	for range 3 {
+		time.Sleep(3 * time.Millisecond)
+		if info, err := wait(pid, unix.WNOHANG|unix.WNOWAIT); err != nil || info.Signo == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// wait returns the state of a stopped child.
+func wait(pid, options int) (info unix.Siginfo, err error) {
+	err = unix.Waitid(unix.P_PID, pid, &info, unix.WSTOPPED|options, nil)
+	return info, err
 }
 
 // status returns si_status, which follows si_pid and si_uid.
