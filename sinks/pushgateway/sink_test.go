@@ -35,6 +35,7 @@ type rig struct {
 	gateway  *peers.Pushgateway
 	logged   func() string
 	response atomic.Pointer[http.HandlerFunc]
+	server   *httptest.Server
 }
 
 func newRig(t *testing.T, change func(*Config, *sinks.Env)) *rig {
@@ -48,6 +49,7 @@ func newRig(t *testing.T, change func(*Config, *sinks.Env)) *rig {
 		r.gateway.ServeHTTP(w, q)
 	}))
 	t.Cleanup(server.Close)
+	r.server = server
 	r.env, r.logged = sinktest.Env(t)
 	c := &Config{URL: address(t, server.URL)}
 	if change != nil {
