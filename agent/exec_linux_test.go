@@ -48,7 +48,9 @@ type ending struct {
 	status         string
 }
 
-func (e ending) String() string { return fmt.Sprintf("%s\nstdout: %q\nstderr: %q", e.status, e.stdout, e.stderr) }
+func (e ending) String() string {
+	return fmt.Sprintf("%s\nstdout: %q\nstderr: %q", e.status, e.stdout, e.stderr)
+}
 
 // play runs a line of sh in which w is the wrapper. What send lists is sent to the process group of the shell when the line has
 // written "ready".
@@ -216,7 +218,6 @@ func (x *terminal) shown() string {
 	defer x.mu.Unlock()
 	return string(x.text)
 }
-
 
 // TestExecOnTerminal compares what a terminal shows without cton exec and with it: keys that send signals, and job control.
 func TestExecOnTerminal(t *testing.T) {
