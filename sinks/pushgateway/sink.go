@@ -111,13 +111,20 @@ func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 // sendSaved pushes what the spool has, which removes it then.
 func (s *sink) sendSaved(ctx context.Context, p *push) error {
 	err := s.send(ctx, p)
-	if s.down = err != nil && !sinks.IsPermanent(err); s.down {
+	if s.down = err != nil && !isRefusal(err); s.down {
 		return sinks.Saved(err)
 	}
 	if failed := s.spool.done(p); failed != nil {
 		s.env.Log.Error("a push stays in the spool, and is repeated", "error", failed)
 	}
 	return err
+}
+
+// isRefusal reports whether a Pushgateway has refused what was pushed. Every other response, such as 401, 404 or a redirect, may come
+// from what is in front of it, and does not speak of the push.
+func isRefusal(err error) bool {
+	status, ok := errors.AsType[*httpclient.StatusError](err)
+	return ok && slices.Contains([]int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity}, status.Code)
 }
 
 // send pushes a group.
@@ -288,7 +295,7 @@ func (s *sink) replayOne(ctx context.Context, name string) error {
 		return err
 	}
 	err = s.sendSaved(ctx, p)
-	if sinks.IsPermanent(err) {
+	if err != nil && !sinks.IsSaved(err) {
 		s.env.Stats.Drop(sinks.Refused, p.Series)
 		s.env.Log.Error("dropped a push from the spool", "error", err)
 		return nil

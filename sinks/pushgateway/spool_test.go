@@ -144,6 +144,20 @@ func TestSpoolRefused(t *testing.T) {
 	if names, _ := filepath.Glob(filepath.Join(dir, "*"+suffix)); len(names) > 0 {
 		t.Errorf("left in the spool: %q", names)
 	}
+	// What is in front of the Pushgateway does not speak of the push.
+	for _, code := range []int{301, 401, 403, 404, 429, 500, 502} {
+		f := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			w.Header().Set("Location", "/login")
+			w.WriteHeader(code)
+		})
+		r.response.Store(&f)
+		if err := r.Write(t.Context(), gaugeBatch("a", false, map[string]float64{"x": 1})); !sinks.IsSaved(err) {
+			t.Errorf("%d: %v, want an error after which the batch is saved", code, err)
+		}
+		if names, _ := filepath.Glob(filepath.Join(dir, "*"+suffix)); len(names) != 1 {
+			t.Errorf("%d: in the spool are %q", code, names)
+		}
+	}
 }
 
 func FuzzParsePush(f *testing.F) {

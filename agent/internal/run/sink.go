@@ -196,17 +196,22 @@ func (d *delivery) write(ctx context.Context, b metric.Batch) {
 			return
 		}
 		d.Stats.Failed.Add(1)
+		saved := sinks.IsSaved(err)
 		if ctx.Err() == nil {
-			d.report.failed("cannot deliver", b.Job, err)
+			message := "cannot deliver"
+			if saved {
+				message = "cannot deliver now: it waits on disk"
+			}
+			d.report.failed(message, b.Job, err)
 		}
-		if sinks.IsPermanent(err) {
+		if !saved && sinks.IsPermanent(err) {
 			d.lose(sinks.Refused, b)
 			return
 		}
 		wait := max(time.Duration(rand.Int64N(int64(pause))), sinks.Pause(err))
 		pause = min(2*pause, lastPause)
 		var leave <-chan struct{}
-		if sinks.IsSaved(err) {
+		if saved {
 			leave = d.leave
 		}
 		select {
@@ -214,7 +219,7 @@ func (d *delivery) write(ctx context.Context, b metric.Batch) {
 			d.lost = true
 			return
 		case <-ctx.Done():
-			if sinks.IsSaved(err) {
+			if saved {
 				d.lost = true
 				return
 			}

@@ -278,6 +278,10 @@ func parse(text []byte) (Totals, error) {
 	if err := json.Unmarshal([]byte(rest), &t); err != nil {
 		return Totals{}, err
 	}
+	for result := range fresh.Runs {
+		fresh.Runs[result] = t.Runs[result]
+	}
+	t.Runs = fresh.Runs
 	if !slices.Equal(t.Bounds, fresh.Bounds) || len(t.Counts) != len(fresh.Counts) {
 		t.Bounds, t.Counts, t.Sum = fresh.Bounds, fresh.Counts, 0 // those of an earlier version
 	}
