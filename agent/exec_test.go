@@ -126,6 +126,52 @@ func filesBelow(t *testing.T, dir string) (files []string) {
 	return files
 }
 
+// TestExecSpoolOfConfiguration holds that cton once delivers what cton exec has left in the spools of a configuration.
+func TestExecSpoolOfConfiguration(t *testing.T) {
+	t.Parallel()
+	pushgateway, prometheus := peers.NewPushgateway(t), peers.NewPrometheus(t)
+	gateway, gatewayURL := serve(t, pushgateway)
+	storage, storageURL := serve(t, prometheus)
+	dir := t.TempDir()
+	config := filepath.Join(dir, "cton.yaml")
+	text := `
+external_labels: {instance: h}
+sinks:
+  gateway: {pushgateway: {url: "` + gatewayURL + `", spool: {dir: pushes}}}
+  tsdb: {remote_write: {url: "` + storageURL + `", spool: {dir: samples}}}
+  page: {expose: {listen: "127.0.0.1:0"}}
+jobs:
+  date: {schedule: "@every 60s", sinks: [gateway, tsdb], exec: {command: [date, +%s]}, metrics: {date_seconds: {type: gauge, value: .}}}
+`
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gateway.down.Store(true)
+	storage.down.Store(true)
+	for range 2 {
+		if code, out := cton(t, "exec", "nightly", "-c", config, "--state-dir", filepath.Join(dir, "state"), "--", "true"); code != 0 {
+			t.Errorf("exit code %d: %s", code, out)
+		}
+	}
+	if code, out := cton(t, "exec", "date", "-c", config, "--state-dir", filepath.Join(dir, "state"), "--", "sh", "-c", "exit 6"); code != 6 || !strings.Contains(out, "the configuration has a job date") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	gateway.down.Store(false)
+	storage.down.Store(false)
+	if code, out := cton(t, "once", "-c", config); code != 0 {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	got := sinktest.FromText(t, pushgateway.Text(t), "instance").Values
+	if n := got[`cton_exec_runs_total{job="nightly",result="success"}`]; n != 2 || got[`date_seconds{job="date"}`] == 0 {
+		t.Errorf("the Pushgateway has %v", got)
+	}
+	for series, points := range prometheus.Points(t, `{__name__="cton_exec_runs_total",result="success"}`) {
+		if len(points) != 2 || points[0].Value != 1 || points[1].Value != 2 {
+			t.Errorf("Prometheus has %s %v", series, points)
+		}
+	}
+}
+
 // TestExecOnNewHosts holds that a host without state leaves the last success of another host in the group that they share.
 func TestExecOnNewHosts(t *testing.T) {
 	t.Parallel()

@@ -104,10 +104,17 @@ func (r *rig) write(t *testing.T, job string, families ...metric.Family) {
 	}
 }
 
-func TestSuite(t *testing.T) {
+func TestSuite(t *testing.T) { runSuite(t, false) }
+
+func TestSuiteWithSpool(t *testing.T) { runSuite(t, true) }
+
+func runSuite(t *testing.T, spooled bool) {
 	const secret = "hunter2hunter2"
 	sinktest.Run(t, func(t *testing.T) sinktest.Peer {
 		r := newRig(t, func(c *Config, env *sinks.Env) {
+			if spooled {
+				c.Spool.Dir = "spool"
+			}
 			env.Web.Secrets.LookupEnv = func(string) (string, bool) { return secret, true }
 			c.Web.BasicAuth = &httpclient.BasicAuth{Username: "ops", Password: "env:PASSWORD"}
 		})

@@ -61,7 +61,7 @@ func (c *execCmd) Run(a *App, g *globals, k *kong.Context) error {
 	e := &execution{App: a, execCmd: c}
 	err := e.split(k.Args)
 	if err == nil {
-		err = e.check()
+		err = e.check(g)
 	}
 	if err != nil {
 		return &exitError{exitUnusable, fmt.Errorf("exec: %w", err)}
@@ -110,8 +110,6 @@ func (e *execution) split(args []string) error {
 		return errors.New("write -- before the command: cton exec NAME -- COMMAND")
 	case n == 0:
 		return errors.New("no command follows --")
-	case len(e.Command) > n:
-		return fmt.Errorf("only a name can precede --, not %q", strings.Join(append([]string{e.Name}, e.Command[:len(e.Command)-n]...), " "))
 	case len(e.Command) == n:
 		e.name, e.args = e.Name, e.Command
 	default: // the first word of the command was taken for the name
@@ -120,8 +118,10 @@ func (e *execution) split(args []string) error {
 	return nil
 }
 
-func (e *execution) check() error {
+func (e *execution) check(g *globals) error {
 	switch {
+	case g.Named && g.Config == "-":
+		return errors.New("standard input is the command's: name a file with -c")
 	case e.name == run.Self:
 		return fmt.Errorf("%q is the name of the agent's own metrics: choose another name", run.Self)
 	case e.name == "" || len(e.name) > maxJobName || strings.ContainsFunc(e.name, unicode.IsControl):
