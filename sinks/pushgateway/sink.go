@@ -241,7 +241,7 @@ func (s *sink) Run(ctx context.Context) error {
 const (
 	firstReplay = time.Second // after the start: what this process has itself comes first
 	replayEvery = 30 * time.Second
-	lastTry     = 2 * time.Second // once the process is to end
+	lastTry     = 2 * time.Second // once the process is to end, and another one follows
 )
 
 // replayRegularly replays the spool until ctx ends, and once more then.
@@ -263,7 +263,11 @@ func (s *sink) replayRegularly(ctx context.Context) {
 	if down {
 		return
 	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(lastTry, s.env.Drain))
+	limit := s.env.Drain
+	if !s.env.Once {
+		limit = min(limit, lastTry)
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	s.replay(last)
 }
