@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/collectington/collectington/agent/internal/command"
+	"github.com/collectington/collectington/agent/process"
 )
 
 // Kind is a kind of fetcher, source or sink: a sources.Kind[sources.Fetcher], a sources.Kind[sources.Source] or a sinks.Kind.
@@ -30,6 +31,7 @@ func Main(kinds ...Kind) int {
 		}
 	}
 	ignored := slices.DeleteFunc([]os.Signal{os.Interrupt, syscall.SIGHUP}, func(s os.Signal) bool { return !signal.Ignored(s) })
+	go reap()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
@@ -41,6 +43,13 @@ func Main(kinds ...Kind) int {
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Reload: reload, Ignored: ignored,
 	}
 	return app.Main(ctx, os.Args[1:])
+}
+
+// reap reaps orphans for as long as the process lives, if it is process 1 of a container.
+func reap() {
+	if err := process.Reap(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "cton: "+err.Error()+": processes that commands leave behind stay as zombies; run cton with an init, such as docker run --init")
+	}
 }
 
 // gcPercent is the growth of the heap that starts a garbage collection. Half of Go's default costs the agent a few per cent

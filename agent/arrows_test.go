@@ -61,7 +61,7 @@ func arrows() map[string][]string {
 		"sinks/sinktest/peers":      {},                              // for tests
 
 		// The program.
-		"agent":                      {"agent/internal/command", "agent/internal/config", "sources", "sinks", "sources/fetch/*", "sources/compute/*", "sources/*", "sinks/*"},
+		"agent":                      {"agent/internal/command", "agent/internal/config", "agent/process", "sources", "sinks", "sources/fetch/*", "sources/compute/*", "sources/*", "sinks/*"},
 		"agent/cton":                 {"agent"},
 		"agent/internal/auth":        {"agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/setting"},
 		"agent/internal/backfill":    {"agent/httpclient", "agent/internal/ledger", "agent/internal/run", "agent/metric", "sinks", "sources"},

@@ -25,6 +25,7 @@ import (
 
 	"github.com/collectington/collectington/agent"
 	"github.com/collectington/collectington/agent/durable"
+	"github.com/collectington/collectington/sinks/sinktest/peers"
 	"github.com/collectington/collectington/sources/fetch/http/fakeapi"
 )
 
@@ -36,12 +37,19 @@ func TestMain(m *testing.M) {
 // TestStories plays testdata/*.txtar: a configuration, commands, and all that a user sees. With -update, what is shown
 // is taken for right.
 func TestStories(t *testing.T) {
+	gateway := peers.NewPushgateway(t)
+	pushed := httptest.NewServer(gateway)
+	t.Cleanup(pushed.Close)
+	// gateway writes what the Pushgateway shows to a file: gateway shown.
+	shown := func(ts *testscript.TestScript, _ bool, args []string) {
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(gateway.Text(t)), 0o600))
+	}
 	for _, folder := range []string{"testdata/config", "testdata/command"} {
 		t.Run(strings.TrimPrefix(folder, "testdata/"), func(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Dir:           folder,
 				UpdateScripts: *update,
-				Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "expand": expand, "asked": asked, "shows": showing, "holds": holding, "stored": stored, "sqlite": database},
+				Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "expand": expand, "asked": asked, "shows": showing, "holds": holding, "stored": stored, "sqlite": database, "gateway": shown},
 				Setup: func(env *testscript.Env) error {
 					api := newOddAPI(t, env)
 					env.Setenv("API", api.URL)
@@ -52,6 +60,7 @@ func TestStories(t *testing.T) {
 					pages := httptest.NewServer(fake)
 					env.Defer(pages.Close)
 					env.Setenv("PAGES", pages.URL)
+					env.Setenv("GATEWAY", pushed.URL)
 					env.Setenv("AUTH", newAuthAPI(env).URL)
 					env.Setenv("KEY", "s3cr3t-key")
 					setKinds(env)

@@ -89,12 +89,19 @@ type Env struct {
 	Stats    *Stats           // counts what the sink sends and drops
 	External []metric.Label   // external labels, sorted by name; a pushing sink adds those that a series lacks
 	Instance string           // the value of the instance label if the external labels have none: the name of the host
+	Pod      *Pod             // set for a single run in a pod of Kubernetes, after which its Instance is never seen again
 	Drain    time.Duration    // how long Run may continue after its context ends
 	Once     bool             // no process follows soon: Run also tries for as long as Drain what could be left on disk
 	Spool    string           // where the sink's queue is if its settings name no directory; "" = in memory
 	Dir      string           // the folder of the configuration file, to which paths are relative
 	Out      io.Writer        // for a sink that shows its batches
 	Memory   Memory           // what the sink knows from before a restart; nil = nothing is kept
+}
+
+// Pod is a pod of Kubernetes. A sink whose receiver keeps for ever what it has of an instance uses Namespace, as the label of that name,
+// in place of Instance.
+type Pod struct {
+	Namespace string // "" = unknown
 }
 
 // Memory keeps a few bytes of a sink over restarts. It is usable from the first Write or Run on, not in New.

@@ -38,6 +38,9 @@ type Tick struct {
 	Zone *time.Location // of dates, where windows are whole days; nil = UTC
 
 	Interval time.Duration // how long after it the next one is due
+
+	Timeout  time.Duration // of the job
+	Deadline time.Time     // when it ends; zero = there is none. The context of an Overrunner ends later
 }
 
 // Kind is an entry of the catalogue. T is Fetcher or Source. Functions that are nil are not called. They get the settings that
@@ -85,6 +88,10 @@ type Identifier interface {
 // times of its own. A job for which it is false can be neither backfilled nor given windows: each window would get today's
 // numbers. Without the interface it is true.
 type Dated interface{ Dated() bool }
+
+// Overrunner is an optional interface of a Config. It returns how long after Tick.Deadline the fetcher or source may still be at
+// work, to end in order what it has started, such as a command, and to return what came of it. The context ends that much later.
+type Overrunner interface{ Overtime() time.Duration }
 
 // Expression is a jq expression of a configuration.
 type Expression struct {

@@ -22,7 +22,12 @@ func (e *HeldError) Error() string {
 
 // Lock locks a file and writes the process' number into it. If the name is a symbolic link, it locks the file that the link
 // leads to, which must exist and keeps its content.
-func (d *Dir) Lock(name string) error {
+func (d *Dir) Lock(name string) error { return d.acquire(name, false) }
+
+// LockShared is Lock for several processes at once: none of them has the file alone, and none can get it alone meanwhile.
+func (d *Dir) LockShared(name string) error { return d.acquire(name, true) }
+
+func (d *Dir) acquire(name string, shared bool) error {
 	link := isLink(d.at(name))
 	flag := os.O_RDWR | os.O_CREATE | noFollow
 	if link {
@@ -32,7 +37,7 @@ func (d *Dir) Lock(name string) error {
 	if err != nil {
 		return err
 	}
-	held, err := tryLock(f)
+	held, err := tryLock(f, shared)
 	if held {
 		err = &HeldError{PID: holder(f)}
 	}

@@ -20,6 +20,11 @@ type Batch struct {
 	// Every is the interval between the job's ticks, 0 if it is not known. A sink whose receiver drops series that it has
 	// not received for some time re-sends the batch in between.
 	Every time.Duration
+
+	// PartBy is the name of a label, or "". Other processes deliver batches of the same Job at the same time, with other values of
+	// the label. A sink that replaces what it has of a job replaces only the series with the values of this batch, and of these
+	// only the families that the batch has.
+	PartBy string
 }
 
 // Series returns the number of series in the batch.

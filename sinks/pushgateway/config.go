@@ -89,10 +89,18 @@ func (c *Config) New(env sinks.Env) (sinks.Sink, error) {
 }
 
 // group returns the labels of every group besides job, sorted by name: instance and the external labels, so that two hosts do
-// not replace each other's groups, and grouping.
+// not replace each other's groups, and grouping. For a pod that runs once, its namespace takes the place of instance, which would be
+// its name: that is new each time, so that no group would ever be replaced.
 func (c *Config) group(env *sinks.Env) []metric.Label {
 	all := map[string]string{}
-	for _, l := range sinks.Attach(nil, nil, env.Target(""), env.External) {
+	target := env.Target("")
+	if env.Pod != nil {
+		target = slices.DeleteFunc(target, func(l metric.Label) bool { return l.Name == "instance" })
+		if env.Pod.Namespace != "" {
+			all["namespace"] = env.Pod.Namespace
+		}
+	}
+	for _, l := range sinks.Attach(nil, nil, target, env.External) {
 		if !strings.HasPrefix(l.Name, "__") { // a Pushgateway refuses them; only receivers of remote-write know __replica__
 			all[l.Name] = l.Value
 		}

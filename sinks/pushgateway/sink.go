@@ -41,13 +41,13 @@ type sink struct {
 	down      bool // the last push of the spool could not be delivered
 
 	mu     sync.Mutex
-	pushed map[string]bool // jobs whose group this sink has pushed
+	pushed map[string]*push // groups that this sink has pushed, by name
 }
 
 func newSink(c *Config, env sinks.Env, client *httpclient.Client) *sink {
 	s := &sink{
 		url: c.URL.String(), place: c.URL.Place(), group: c.group(&env), deleteOnExit: c.DeleteOnExit,
-		env: env, client: client, pushed: map[string]bool{},
+		env: env, client: client, pushed: map[string]*push{},
 	}
 	if dir := cmp.Or(c.Spool.Dir, env.Spool); dir != "" {
 		if !filepath.IsAbs(dir) {
@@ -75,15 +75,68 @@ func rename(own, reserved []metric.Label) []metric.Label {
 }
 
 // Write replaces the job's group, or the metrics of a partial batch in it. A batch without series deletes the group, if this sink
-// has pushed it. With a spool, the batch is on disk first.
+// has pushed it. A batch that is part of what several processes push has a group for each value of the label that tells the parts
+// apart, and replaces the metrics in it. With a spool, the batch is on disk first.
 func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 	s.pushing.Lock()
 	defer s.pushing.Unlock()
+	if batch.PartBy == "" {
+		return s.write(ctx, batch, s.group)
+	}
+	batch.Partial = true
+	var waits error
+	for _, value := range values(&batch) {
+		label := metric.Label{Name: batch.PartBy, Value: value}
+		group := slices.DeleteFunc(slices.Clone(s.group), func(l metric.Label) bool { return l.Name == label.Name })
+		err := s.write(ctx, only(batch, label), append(group, label))
+		if err != nil && !sinks.IsSaved(err) {
+			return err
+		}
+		waits = cmp.Or(waits, err) // the others are saved too
+	}
+	return waits
+}
+
+// values returns the values of the label that tells the parts of a batch apart, in order.
+func values(batch *metric.Batch) []string {
+	found := map[string]bool{}
+	for _, f := range batch.Families {
+		for _, series := range f.Series {
+			found[series.Labels.Get(batch.PartBy)] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// only returns a batch with the series that have a label, without that label.
+func only(batch metric.Batch, label metric.Label) metric.Batch {
+	families := batch.Families
+	batch.Families = nil
+	for _, f := range families {
+		all := f.Series
+		f.Series = nil
+		for _, series := range all {
+			if series.Labels.Get(label.Name) != label.Value {
+				continue
+			}
+			own := slices.DeleteFunc(slices.Collect(series.Labels.All()), func(l metric.Label) bool { return l.Name == label.Name })
+			series.Labels = metric.NewLabelSet(own)
+			f.Series = append(f.Series, series)
+		}
+		if len(f.Series) > 0 {
+			batch.Families = append(batch.Families, f)
+		}
+	}
+	return batch
+}
+
+// write pushes a batch to a group.
+func (s *sink) write(ctx context.Context, batch metric.Batch, group []metric.Label) error {
 	all := batch.Series()
 	batch.Families = slices.DeleteFunc(slices.Clone(batch.Families), func(f metric.Family) bool {
 		return f.Desc.Type == metric.GaugeHistogram // the Pushgateway cannot show it in every format
 	})
-	p := &push{Job: batch.Job, Group: s.group, Partial: batch.Partial, Series: batch.Series()}
+	p := &push{Job: batch.Job, Group: group, Partial: batch.Partial, Series: batch.Series()}
 	if p.Series < all {
 		s.env.Stats.Drop(sinks.Unsupported, all-p.Series)
 	}
@@ -138,7 +191,7 @@ func (s *sink) send(ctx context.Context, p *push) error {
 	if err := do(ctx); err != nil {
 		return s.wrap("push to", p.Job, err)
 	}
-	s.setPushed(p.Job, true)
+	s.setPushed(p, true)
 	s.env.Stats.Sent.Add(int64(p.Series))
 	return nil
 }
@@ -154,37 +207,37 @@ func (s *sink) warnOfTimestamps(batch *metric.Batch) {
 	}
 }
 
-// delete deletes the job's group, if this sink has pushed it.
+// delete deletes a group, if this sink has pushed it.
 func (s *sink) delete(ctx context.Context, p *push) error {
 	if s.spool != nil {
 		if err := s.spool.drop(p); err != nil {
 			return err
 		}
 	}
-	if !s.hasPushed(p.Job) {
+	if !s.hasPushed(p) {
 		return nil
 	}
 	if err := s.pusher(ctx, p).Delete(); err != nil {
 		return s.wrap("delete group at", p.Job, err)
 	}
-	s.setPushed(p.Job, false)
+	s.setPushed(p, false)
 	return nil
 }
 
-func (s *sink) setPushed(job string, pushed bool) {
+func (s *sink) setPushed(p *push, pushed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if pushed {
-		s.pushed[job] = true
+		s.pushed[p.name()] = &push{Job: p.Job, Group: p.Group}
 	} else {
-		delete(s.pushed, job)
+		delete(s.pushed, p.name())
 	}
 }
 
-func (s *sink) hasPushed(job string) bool {
+func (s *sink) hasPushed(p *push) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.pushed[job]
+	return s.pushed[p.name()] != nil
 }
 
 func (s *sink) pusher(ctx context.Context, p *push) *client.Pusher {
@@ -227,10 +280,10 @@ func (s *sink) Run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.env.Drain)
 	defer cancel()
 	s.mu.Lock()
-	jobs := slices.Sorted(maps.Keys(s.pushed))
+	groups := slices.Collect(maps.Values(s.pushed))
 	s.mu.Unlock()
-	for _, job := range jobs {
-		if err := s.delete(ctx, &push{Job: job, Group: s.group}); err != nil {
+	for _, p := range groups {
+		if err := s.delete(ctx, p); err != nil {
 			s.env.Log.Error(err.Error())
 		}
 	}

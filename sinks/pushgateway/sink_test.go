@@ -389,3 +389,54 @@ func TestAddress(t *testing.T) {
 		}
 	}
 }
+
+// TestParts holds that processes which push parts of what one job has leave the parts of the others alone, and what they do not push.
+func TestParts(t *testing.T) {
+	part := func(label string, families ...metric.Family) metric.Batch {
+		for i := range families {
+			desc := &metric.Desc{Name: families[i].Desc.Name, Type: metric.Gauge, LabelNames: []string{"of"}}
+			families[i].Desc = desc
+			families[i].Series = []metric.Series{{Labels: desc.LabelSet([]string{label}), Value: 1}}
+		}
+		return metric.Batch{Job: "cton", Time: time.Unix(1, 0), Families: families, PartBy: "of"}
+	}
+	up, seen := metric.Family{Desc: &metric.Desc{Name: "up"}}, metric.Family{Desc: &metric.Desc{Name: "seen"}}
+	r := newRig(t, nil)
+	for _, b := range []metric.Batch{part("a", up, seen), part("b", up, seen), part("a", up)} {
+		if err := r.Write(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.shows(t, `seen{instance="host-1",job="cton",of="a"} 1`, `seen{instance="test",job="cton",of="b"} 1`,
+		`up{instance="host-1",job="cton",of="a"} 1`, `up{instance="test",job="cton",of="b"} 1`)
+	both := part("a", up)
+	both.Families[0].Series = append(both.Families[0].Series, metric.Series{Labels: both.Families[0].Desc.LabelSet([]string{"c"}), Value: 2})
+	if err := r.Write(t.Context(), both); err != nil {
+		t.Fatal(err)
+	}
+	r.shows(t, `seen{instance="host-1",job="cton",of="a"} 1`, `seen{instance="test",job="cton",of="b"} 1`,
+		`up{instance="host-1",job="cton",of="a"} 1`, `up{instance="test",job="cton",of="b"} 1`, `up{instance="test",job="cton",of="c"} 2`)
+}
+
+// TestPod holds what the group of a pod that runs once is.
+func TestPod(t *testing.T) {
+	for _, c := range []struct {
+		pod      *sinks.Pod
+		external []metric.Label
+		grouping map[string]string
+		want     string
+	}{
+		{nil, nil, nil, "[{instance host-1}]"},
+		{&sinks.Pod{}, nil, nil, "[]"},
+		{&sinks.Pod{Namespace: "prod"}, nil, nil, "[{namespace prod}]"},
+		{&sinks.Pod{Namespace: "prod"}, []metric.Label{{Name: "namespace", Value: "own"}}, nil, "[{namespace own}]"},
+		{&sinks.Pod{Namespace: "prod"}, []metric.Label{{Name: "instance", Value: "own"}}, nil, "[{instance own} {namespace prod}]"},
+		{&sinks.Pod{Namespace: "prod"}, nil, map[string]string{"instance": "own", "namespace": "mine"}, "[{instance own} {namespace mine}]"},
+	} {
+		env, _ := sinktest.Env(t)
+		env.Pod, env.External = c.pod, c.external
+		if got := fmt.Sprint((&Config{Grouping: c.grouping}).group(&env)); got != c.want {
+			t.Errorf("%+v: got %s, want %s", c, got, c.want)
+		}
+	}
+}

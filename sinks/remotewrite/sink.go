@@ -3,6 +3,8 @@ package remotewrite
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -58,6 +60,7 @@ func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prome
 			MaxMemory: min(int64(c.Spool.MaxBytes), maxMemory),
 			MaxAge:    time.Duration(c.Spool.MaxAge),
 			Clock:     env.Clock,
+			Inbox:     destination(c),
 			Log:       env.Log,
 			Dropped:   func(why spool.Reason, m spool.Meta) { env.Stats.Drop(metric.Reason(why), m.Samples+m.Histograms) },
 		},
@@ -188,7 +191,19 @@ func (s *sink) Run(ctx context.Context) error {
 	if s.staleOnExit && s.endSeries() {
 		s.sender.Run(life, ctx, queue)
 	}
+	for s.env.Once && queue.AwaitTurn(life) {
+		s.sender.Run(life, ctx, queue)
+	}
+	if n := queue.Given(); n > 0 {
+		s.env.Log.Warn("requests wait in the spool: the process that sends from it has not delivered them yet", "requests", n)
+	}
 	return s.close()
+}
+
+// destination returns what stands for the receiver and the tenant of c: processes that have the same may send each other's samples.
+func destination(c *Config) string {
+	sum := sha256.Sum256(fmt.Append(nil, c.URL.String(), c.Headers)) // maps are printed in the order of their keys
+	return hex.EncodeToString(sum[:6])
 }
 
 // endSeries queues staleness markers for all series, and reports whether there were any series.

@@ -217,10 +217,10 @@ func (a *App) stateFile(plan *config.Plan) string {
 const stateRetry = 5 * time.Second
 
 // openState opens and locks the plan's state file, nil if it has none. It logs damage in the file. A file that cannot be read is
-// waited for, if wait is set: no job may start from zero because of it.
-func (a *App) openState(ctx context.Context, plan *config.Plan, wait bool) (*state.File, error) {
+// waited for, if wait is set: no job may start from zero because of it. Other processes may use a shared one at the same time.
+func (a *App) openState(ctx context.Context, plan *config.Plan, wait, shared bool) (*state.File, error) {
 	for logged := ""; ; {
-		file, err := a.tryState(ctx, plan)
+		file, err := a.tryState(ctx, plan, shared)
 		switch {
 		case err == nil:
 			return file, nil
@@ -241,12 +241,12 @@ func (a *App) openState(ctx context.Context, plan *config.Plan, wait bool) (*sta
 	}
 }
 
-func (a *App) tryState(ctx context.Context, plan *config.Plan) (*state.File, error) {
+func (a *App) tryState(ctx context.Context, plan *config.Plan, shared bool) (*state.File, error) {
 	path := a.stateFile(plan)
 	if path == "" {
 		return nil, nil
 	}
-	options := state.Options{Fold: run.FoldSaved, Log: a.log}
+	options := state.Options{Fold: run.FoldSaved, Log: a.log, Shared: shared && a.StateDir == nil}
 	open := func() (*state.File, []error, error) { return state.Open(ctx, path, options) }
 	if a.StateDir != nil {
 		open = func() (*state.File, []error, error) {

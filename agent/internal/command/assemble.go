@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
@@ -46,7 +47,7 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	if built, err = b.build(plan); err != nil {
 		return nil, built, nil, err
 	}
-	file, err := b.openState(ctx, plan, b.waits)
+	file, err := b.openState(ctx, plan, b.waits, b.once)
 	if err != nil {
 		return nil, built, nil, err
 	}
@@ -115,6 +116,9 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 		Memory: run.SinkMemory{Sink: s.Name, File: func() *state.File { return b.state }},
 		Web:    b.host(func(x httpclient.Exchange) { requests.Count(x.Host, x.Code) }),
 	}
+	if b.once {
+		env.Pod = podOf()
+	}
 	env.Web.Unready = b.unready.of("sinks." + s.Name)
 	if b.instance != nil {
 		env.Instance = *b.instance
@@ -127,7 +131,8 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 		return run.Sink{}, err
 	}
 	key := fmt.Sprint(s.Key, env.External, env.Instance)
-	return run.Sink{Name: s.Name, Key: key, Sink: sink, Stats: env.Stats, Requests: requests, Log: env.Log}, nil
+	durable := s.Kind.SpoolDir != nil && s.Kind.SpoolDir(s.Config) != ""
+	return run.Sink{Name: s.Name, Key: key, Sink: sink, Durable: durable, Stats: env.Stats, Requests: requests, Log: env.Log}, nil
 }
 
 func (b *assembly) host(observe func(httpclient.Exchange)) *httpclient.Host {
@@ -174,6 +179,18 @@ func hostName() string {
 		return "localhost"
 	}
 	return name
+}
+
+// namespaceFile has the namespace of a pod, unless it has no token of a service account.
+const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// podOf returns the pod of Kubernetes that this process is in, or nil.
+func podOf() *sinks.Pod {
+	if os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
+		return nil
+	}
+	namespace, _ := os.ReadFile(namespaceFile) // "" = unknown
+	return &sinks.Pod{Namespace: strings.TrimSpace(string(namespace))}
 }
 
 // logins holds every login that the process has used, by name and settings. So a reload that does not change a login

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,7 +17,6 @@ import (
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/internal/wrap"
 	"github.com/collectington/collectington/agent/metric"
-	"github.com/collectington/collectington/agent/process"
 	"github.com/collectington/collectington/agent/setting"
 )
 
@@ -190,17 +188,10 @@ func (e *execution) run() error {
 		return &exitError{code, nil}
 	}
 	defer unlock()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		if err := process.Reap(ctx); err != nil {
-			e.log.Warn(err.Error())
-		}
-	}()
 	now := time.Now()
 	e.keep(func(h *wrap.History) error { return h.Begin(now, e.next(now)) })
 	beats := e.beat()
-	result, retries, text := e.attempts(ctx)
+	result, retries, text := e.attempts()
 	if result.Err != nil {
 		e.complain(result.Err)
 	}
@@ -215,7 +206,7 @@ func (e *execution) run() error {
 }
 
 // attempts runs the command, and again if it fails. Text returns the metrics that the last run has written.
-func (e *execution) attempts(ctx context.Context) (result wrap.Result, retries int, text func() written) {
+func (e *execution) attempts() (result wrap.Result, retries int, text func() written) {
 	command := &wrap.Command{
 		Args: e.args, Stdin: e.In, Stdout: e.Out, Stderr: e.Err,
 		Timeout: time.Duration(e.Timeout), Grace: time.Duration(e.Grace), Signals: e.signals,
@@ -226,7 +217,7 @@ func (e *execution) attempts(ctx context.Context) (result wrap.Result, retries i
 		text = e.watch()
 		result = command.Run()
 		stop := result.Code == 0 || result.Signaled || result.Err != nil || retries >= e.Retry
-		if stop || !command.Pause(ctx, time.Duration(e.RetryDelay)) {
+		if stop || !command.Pause(time.Duration(e.RetryDelay)) {
 			break
 		}
 	}

@@ -74,6 +74,8 @@ func verdict(out run.Outcome) error {
 		}
 	}
 	switch {
+	case len(out.Busy) > 0:
+		return &exitError{exitDelivery, fmt.Errorf("not run: %s", strings.Join(out.Busy, "; "))}
 	case len(failed) > 0 && len(failed) == len(out.Jobs):
 		return &exitError{exitFetch, fmt.Errorf("not measured: %s", strings.Join(failed, ", "))}
 	case len(out.Undelivered) > 0:

@@ -21,9 +21,11 @@ type Agent struct {
 	self  func(State) metric.Readings
 	clock *clock.Clock
 
-	state *state.File // nil if no state is kept
+	state  *state.File // nil if no state is kept
+	single bool        // Once was called
 
 	// The agent's own metrics.
+	partBy     string // PartBy of their batches
 	selfLedger *ledger.Ledger
 	selfTime   time.Time     // of their last batch
 	selfClock  timekeeper    // of selfTime and selfLedger
@@ -76,7 +78,7 @@ func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 		}
 	}
 	own.Wait()
-	a.log.Info("stopping: waiting for current runs, then for sinks to deliver", "at_most", (jobGrace + Drain).String())
+	a.log.Info("stopping: waiting for current runs, then for sinks to deliver", "at_most", (longestEnd(a.jobs) + Drain).String())
 	stopJobs(a.jobs)
 	a.deliverSelf()
 	stopSinks(a.sinks)
@@ -86,61 +88,6 @@ func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 		return err
 	}
 	return nil
-}
-
-// Outcome is the result of Once.
-type Outcome struct {
-	State
-	Undelivered []string // sinks that could not deliver everything
-}
-
-// Once runs every job once, or once for each window that it has not read, delivers the batches, and returns when the sinks
-// have drained. Each may take as long as drain for that.
-func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outcome, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	a.slots = make(chan struct{}, plan.Concurrency)
-	for _, p := range plan.Jobs {
-		j := a.newJob(p)
-		j.restore()
-		a.jobs = append(a.jobs, j)
-	}
-	for _, p := range plan.Sinks {
-		a.sinks = append(a.sinks, newSink(p, drain, true))
-	}
-	a.repeatLast(a.jobs)
-	for _, s := range a.sinks {
-		s.start(ctx, cancel)
-	}
-	a.reloaded, a.reloadGood = a.clock.Now(), true
-	var wg sync.WaitGroup
-	for _, j := range a.jobs {
-		wg.Go(func() {
-			for more := true; more; {
-				release, ok := a.acquire(ctx)
-				if !ok {
-					break
-				}
-				j.life, j.release = ctx, sync.OnceFunc(release)
-				more = j.tick(ctx)
-				j.release()
-			}
-		})
-	}
-	wg.Wait()
-	a.deliverSelf()
-	stopSinks(a.sinks)
-	a.saveFinal(a.jobs)
-	out := Outcome{State: a.State()}
-	for i, s := range a.sinks {
-		if s.lost || out.Sinks[i].lostAny() {
-			out.Undelivered = append(out.Undelivered, s.Name)
-		}
-	}
-	if err, ok := context.Cause(ctx).(*sinkError); ok {
-		return out, err
-	}
-	return out, nil
 }
 
 // sinkError is the error of a sink that cannot work.
@@ -266,6 +213,15 @@ func stopJobs(jobs []*job) {
 	}
 }
 
+// longestEnd returns how long the current ticks of jobs may still take after stopJobs, at most.
+func longestEnd(jobs []*job) time.Duration {
+	overtime := time.Duration(0)
+	for _, j := range jobs {
+		overtime = max(overtime, j.overtime())
+	}
+	return jobGrace + overtime
+}
+
 // stopSinks drains sinks together.
 func stopSinks(sinks []*sink) {
 	var wg sync.WaitGroup
@@ -351,7 +307,7 @@ func (a *Agent) deliverSelf() {
 		return
 	}
 	a.selfStarts.set(result.Families, now)
-	a.deliver(&Job{}, metric.Batch{Job: Self, Time: now, Families: result.Families})
+	a.deliver(&Job{}, metric.Batch{Job: Self, Time: now, Families: result.Families, PartBy: a.partBy})
 }
 
 // selfChanged has the agent's own metrics delivered soon, because a job has gone up or down or a reload has ended.
@@ -374,7 +330,7 @@ func (a *Agent) ReloadFailed() {
 func (a *Agent) State() State {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := State{Reloaded: a.reloaded, ReloadGood: a.reloadGood, ClockJumps: a.clock.Read().Jumps}
+	s := State{Single: a.single, Reloaded: a.reloaded, ReloadGood: a.reloadGood, ClockJumps: a.clock.Read().Jumps}
 	if a.state != nil {
 		file := a.state.Status()
 		s.File = &file
@@ -437,6 +393,6 @@ func (a *Agent) saveFinal(jobs []*job) {
 // hasDelivered reports whether the sinks of a job have taken everything. What waits on disk they have taken.
 func (a *Agent) hasDelivered(j *job) bool {
 	return !slices.ContainsFunc(a.sinks, func(s *sink) bool {
-		return j.GoesTo(s.Name) && (s.lost || s.Stats.Dropped()[sinks.Shutdown] > 0)
+		return j.GoesTo(s.Name) && (s.hasLost() || s.Stats.Dropped()[sinks.Shutdown] > 0)
 	})
 }

@@ -47,6 +47,7 @@ type Sink struct {
 	Name     string
 	Key      string
 	Sink     sinks.Sink
+	Durable  bool // what Write has taken is on disk
 	Stats    *sinks.Stats
 	Requests *Requests
 	Log      *slog.Logger

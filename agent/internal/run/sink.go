@@ -108,19 +108,85 @@ type delivery struct {
 	waiting []metric.Batch
 	wake    chan struct{} // holds a token if waiting may have grown
 	lost    bool          // a batch could not be delivered
+	undone  int           // batches that wait, and the one that is being written
+	done    chan struct{} // closed when undone gets 0, and replaced when it grows again
 
 	leave <-chan struct{} // closed: what the sink has saved is not tried again; nil = it is
 }
 
 func newDelivery(s Sink) *delivery {
-	return &delivery{Sink: s, report: report{log: s.Log}, wake: make(chan struct{}, 1)}
+	done := make(chan struct{})
+	close(done)
+	return &delivery{Sink: s, report: report{log: s.Log}, wake: make(chan struct{}, 1), done: done}
 }
 
-// repeat queues the last batch before a restart, if the sink can take it again. It is called before the first add.
+// repeat queues the last batch of a job before a restart, if the sink can take it again. It is called before the first add for
+// the job.
 func (d *delivery) repeat(b metric.Batch) {
 	if _, ok := d.Sink.Sink.(sinks.Repeater); ok {
 		b.Repeated = true
-		d.waiting = append(d.waiting, b)
+		d.mu.Lock()
+		d.push(b)
+		d.mu.Unlock()
+		d.wakeUp()
+	}
+}
+
+// push appends a batch to those that wait. The caller holds mu.
+func (d *delivery) push(b metric.Batch) {
+	if d.undone == 0 {
+		d.done = make(chan struct{})
+	}
+	d.undone++
+	d.waiting = append(d.waiting, b)
+}
+
+// finished notes that a batch waits no more and is not being written.
+func (d *delivery) finished() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pop()
+}
+
+// pop is finished for a caller that holds mu.
+func (d *delivery) pop() {
+	d.undone--
+	if d.undone == 0 {
+		close(d.done)
+	}
+}
+
+// settled waits until everything that was queued is on disk or delivered, or until the sink has stopped.
+func (d *delivery) settled(stopped <-chan struct{}) {
+	d.mu.Lock()
+	done := d.done
+	d.mu.Unlock()
+	select {
+	case <-done:
+	case <-stopped:
+		return
+	}
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for !d.Durable && d.Stats.Pending().Samples > 0 {
+		select {
+		case <-look.C:
+		case <-stopped:
+			return
+		}
+	}
+}
+
+func (d *delivery) hasLost() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lost
+}
+
+func (d *delivery) wakeUp() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -139,13 +205,11 @@ func (d *delivery) add(b metric.Batch) {
 			d.Stats.Drop(sinks.QueueFull, n)
 		}
 		d.waiting = slices.Delete(d.waiting, oldest, oldest+1)
+		d.pop()
 	}
-	d.waiting = append(d.waiting, b)
+	d.push(b)
 	d.mu.Unlock()
-	select {
-	case d.wake <- struct{}{}:
-	default:
-	}
+	d.wakeUp()
 }
 
 func (d *delivery) next() (metric.Batch, bool) {
@@ -171,6 +235,7 @@ func (d *delivery) run(ctx context.Context, stop <-chan struct{}) {
 	for stopping := false; ; {
 		if b, ok := d.next(); ok {
 			d.write(ctx, b)
+			d.finished()
 			continue
 		}
 		if stopping {
@@ -216,11 +281,11 @@ func (d *delivery) write(ctx context.Context, b metric.Batch) {
 		}
 		select {
 		case <-leave:
-			d.lost = true
+			d.setLost()
 			return
 		case <-ctx.Done():
 			if saved {
-				d.lost = true
+				d.setLost()
 				return
 			}
 			d.lose(sinks.Shutdown, b)
@@ -237,6 +302,12 @@ func (d *delivery) write(ctx context.Context, b metric.Batch) {
 // lose counts a batch that will not be delivered.
 func (d *delivery) lose(reason metric.Reason, b metric.Batch) {
 	d.Stats.Drop(reason, b.Samples())
+	d.setLost()
+}
+
+func (d *delivery) setLost() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.lost = true
 }
 

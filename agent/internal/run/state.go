@@ -13,6 +13,7 @@ import (
 
 // State is the state of an agent at one moment.
 type State struct {
+	Single     bool        // each job runs once, and other processes run other jobs
 	Jobs       []JobState  // in the order of the plan
 	Sinks      []SinkState // in the order of the plan
 	Reloaded   time.Time   // when the current plan was loaded

@@ -89,8 +89,9 @@ func (w *Worker) collect(ctx context.Context, tick sources.Tick) (metric.Reading
 			return nil, errors.New("the source is still busy with an earlier run that timed out")
 		}
 	}
-	timeout := time.Duration(w.Timeout)
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("timed out after %s (timeout)", timeout))
+	timeout, overtime := time.Duration(w.Timeout), w.overtime()
+	tick.Timeout, tick.Deadline = timeout, time.Now().Add(timeout)
+	ctx, cancel := context.WithDeadlineCause(ctx, tick.Deadline.Add(overtime), fmt.Errorf("timed out after %s (timeout)", timeout))
 	defer cancel()
 	var readings metric.Readings
 	var err error
@@ -107,7 +108,7 @@ func (w *Worker) collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	case <-ctx.Done():
 		select {
 		case <-returned:
-		case <-time.After(abandonAfter):
+		case <-time.After(abandonAfter + overtime):
 			w.abandoned = returned
 			return nil, fmt.Errorf("%w, and the source did not stop", context.Cause(ctx))
 		}
@@ -119,6 +120,16 @@ func (w *Worker) collect(ctx context.Context, tick sources.Tick) (metric.Reading
 		return nil, context.Cause(ctx)
 	}
 	return readings, nil
+}
+
+// overtime returns how long after the timeout the source may still be at work.
+func (w *Worker) overtime() (longest time.Duration) {
+	for _, config := range []any{w.SourceConfig, w.FetcherConfig} {
+		if o, ok := config.(sources.Overrunner); ok {
+			longest = max(longest, o.Overtime())
+		}
+	}
+	return longest
 }
 
 // apply gives the readings to the ledger. It fails if no metric could be measured.

@@ -54,6 +54,42 @@ func TestSourceDoesNotStop(t *testing.T) {
 	})
 }
 
+// slowToEnd is a source that ends what it has started after the deadline of the tick.
+type slowToEnd struct{ takes time.Duration }
+
+func (s slowToEnd) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
+	if time.Until(tick.Deadline) != tick.Timeout {
+		return nil, fmt.Errorf("%s until the deadline, and a timeout of %s", time.Until(tick.Deadline), tick.Timeout)
+	}
+	time.Sleep(tick.Timeout + s.takes)
+	return nil, ctx.Err()
+}
+
+// overrunner is a config whose source may take another 10 seconds.
+type overrunner struct {
+	sources.Config[sources.Fetcher]
+}
+
+func (overrunner) Overtime() time.Duration { return 10 * time.Second }
+
+// TestOvertime checks that a source which says so may be at work after the timeout.
+func TestOvertime(t *testing.T) {
+	for takes, want := range map[time.Duration]string{
+		9 * time.Second:  "<nil>",
+		11 * time.Second: "context deadline exceeded",
+		24 * time.Second: "timed out after 30s (timeout), and the source did not stop",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			job := planJob(t, "j", "@every 1m", slowToEnd{takes})
+			job.FetcherConfig = overrunner{}
+			if _, err := NewWorker(job).Tick(t.Context(), sources.Tick{}, Steps{}); fmt.Sprint(err) != want {
+				t.Errorf("%s: got %v, want %s", takes, err, want)
+			}
+			time.Sleep(time.Minute) // an abandoned source ends
+		})
+	}
+}
+
 // TestStopWithBusySource checks that such a source does not delay the end of the agent, and that its job is shown as failed.
 func TestStopWithBusySource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

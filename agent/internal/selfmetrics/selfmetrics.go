@@ -22,7 +22,7 @@ type Metrics struct {
 
 // The labels. The job's name is not in the label job, which a scrape or a push would overwrite.
 const (
-	jobLabel    = "cton_job"
+	jobLabel    = run.JobLabel
 	sinkLabel   = "sink"
 	reasonLabel = "reason"
 )
@@ -90,6 +90,10 @@ func (m *Metrics) Readings(s run.State) metric.Readings {
 	for i := range m.readings {
 		m.readings[i].Rows = m.readings[i].Rows[:0]
 	}
+	if s.Single {
+		m.single(&s)
+		return m.readings
+	}
 	m.set("cton_build_info", 1, m.version, runtime.Version())
 	m.set("cton_config_last_reload_successful", truth(s.ReloadGood))
 	m.set("cton_config_last_reload_success_timestamp_seconds", seconds(s.Reloaded))
@@ -105,6 +109,19 @@ func (m *Metrics) Readings(s run.State) metric.Readings {
 		m.sink(&s.Sinks[i])
 	}
 	return m.readings
+}
+
+// single sets the metrics of a single run, which are those of its jobs: what is true of its process alone ends with it, and other
+// processes with other jobs would tell the same series of themselves. What it does not know it leaves out, since an earlier process
+// may have told it.
+func (m *Metrics) single(s *run.State) {
+	for i := range s.Jobs {
+		m.job(&s.Jobs[i])
+	}
+	for _, unknown := range []string{"cton_job_last_success_timestamp_seconds", "cton_job_next_run_timestamp_seconds", "cton_job_cursor_timestamp_seconds"} {
+		r := &m.readings[m.at[unknown]]
+		r.Rows = slices.DeleteFunc(r.Rows, func(row metric.Reading) bool { return row.Value == 0 })
+	}
 }
 
 func (m *Metrics) job(j *run.JobState) {

@@ -118,3 +118,26 @@ func text(t *testing.T, s run.State) string {
 	}
 	return page.String()
 }
+
+// TestSingle holds that a single run tells only of its jobs, and nothing that it does not know.
+func TestSingle(t *testing.T) {
+	state := run.State{
+		Single: true, ReloadGood: true, Reloaded: time.Unix(1, 0), File: &state.Status{}, Sinks: []run.SinkState{{Name: "rw"}},
+		Jobs: []run.JobState{{Name: "failed", LastStart: time.Unix(5, 0)}, {Name: "worked", Up: true, LastStart: time.Unix(5, 0), LastSuccess: time.Unix(5, 0)}},
+	}
+	var got []string
+	for _, m := range New("1.0").Readings(state) {
+		for _, row := range m.Rows {
+			if row.Labels[0] != "failed" && row.Labels[0] != "worked" || len(m.Desc.LabelNames) == 0 || m.Desc.LabelNames[0] != run.JobLabel {
+				t.Errorf("%s %q: not of a job", m.Desc.Name, row.Labels)
+			}
+			if strings.Contains(m.Desc.Name, "timestamp") || m.Desc.Name == "cton_job_up" {
+				got = append(got, fmt.Sprintf("%s%s%v", m.Desc.Name, row.Labels, row.Value))
+			}
+		}
+	}
+	want := "cton_job_up[failed]0 cton_job_up[worked]1 cton_job_last_start_timestamp_seconds[failed]5 cton_job_last_start_timestamp_seconds[worked]5 cton_job_last_success_timestamp_seconds[worked]5"
+	if strings.Join(got, " ") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, " "), want)
+	}
+}

@@ -162,6 +162,11 @@ func (f *File) Flush() {
 // writeAll appends records to the journal and syncs it. After an error nothing is known of what is on disk, so the next try
 // writes them to a new journal: a record that is there twice does no harm.
 func (f *File) writeAll(batch []*Write) (err error) {
+	endTurn, err := f.takeTurn(true)
+	if err != nil {
+		return err
+	}
+	defer endTurn()
 	f.appending.Lock()
 	defer f.appending.Unlock()
 	defer func() {
@@ -297,7 +302,11 @@ func (f *File) compactAndLog() {
 	if busy {
 		return
 	}
-	err := f.compact()
+	endTurn, err := f.takeTurn(true)
+	if err == nil {
+		err = f.compact()
+		endTurn()
+	}
 	if err != nil {
 		f.Log.Warn("cannot fold the state's journals into its snapshot: they grow meanwhile", "error", err)
 	}

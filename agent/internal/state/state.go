@@ -30,6 +30,8 @@ type Options struct {
 	// Fold returns one record in place of several of one name. If it fails, they stay as they are.
 	Fold func(name string, records [][]byte) ([]byte, error)
 	Log  *slog.Logger
+	// Shared lets other processes that say so use the state at the same time.
+	Shared bool
 }
 
 // File is the open state of an agent: a snapshot and its journals. It is safe for concurrent use.
@@ -53,6 +55,9 @@ type File struct {
 	journalBytes int64     // of all journals that are not in the snapshot
 	snapshotSize int64     // bytes
 	notBefore    time.Time // of the next compact, after one that failed
+
+	life *durable.Dir // holds the lock that processes share; nil = this process has the state alone
+	turn sync.Mutex   // held while this process has its turn; locked before appending
 
 	appending sync.Mutex // guards the fields below
 	journal
@@ -82,13 +87,18 @@ func Open(ctx context.Context, path string, o Options) (f *File, problems []erro
 func OpenOn(ctx context.Context, path string, fsys durable.FS, o Options) (*File, []error, error) {
 	f := &File{Options: o, path: path, fsys: fsys, stop: make(chan struct{}), hurry: make(chan struct{}, 1)}
 	unlocked := f.waitForLock(ctx)
-	if isHeld(unlocked) {
+	if IsHeld(unlocked) {
 		return nil, nil, fmt.Errorf("open the state file %s: %w: stop that process, or give each agent its own state_file", path, unlocked)
 	}
 	if ctx.Err() != nil {
 		return nil, nil, fmt.Errorf("open the state file %s: %w", path, unlocked)
 	}
-	problems, err := f.load()
+	endTurn, err := f.takeTurn(false)
+	var problems []error
+	if err == nil {
+		problems, err = f.load()
+		endTurn()
+	}
 	if err != nil {
 		f.unlock()
 		return nil, nil, fmt.Errorf("read the state file %s: %w", path, err)
@@ -104,7 +114,7 @@ func (f *File) name() string { return filepath.Base(f.path) }
 func (f *File) waitForLock(ctx context.Context) error {
 	for deadline := time.Now().Add(lockTimeout); ; {
 		err := f.lock()
-		if !isHeld(err) || !time.Now().Before(deadline) {
+		if !IsHeld(err) || !time.Now().Before(deadline) {
 			return err
 		}
 		select {
@@ -119,7 +129,7 @@ func (f *File) waitForLock(ctx context.Context) error {
 func (f *File) lock() error {
 	err := f.fsys.Mkdir(".")
 	if err == nil {
-		err = f.fsys.Lock(f.name() + ".lock")
+		err = f.lockLife(f.name() + ".lock")
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
 		err = nil // this system has no locks: two agents must not share a file
@@ -128,14 +138,28 @@ func (f *File) lock() error {
 	return err
 }
 
+func (f *File) lockLife(name string) error {
+	if !f.Shared {
+		return f.fsys.Lock(name)
+	}
+	if f.life == nil {
+		f.life = durable.NewDir(filepath.Dir(f.path))
+	}
+	return f.life.LockShared(name)
+}
+
 func (f *File) unlock() {
 	if f.locked {
 		_ = f.fsys.Unlock() // the lock ends with the process at the latest
+		if f.life != nil {
+			_ = f.life.Unlock()
+		}
 		f.locked = false
 	}
 }
 
-func isHeld(err error) bool {
+// IsHeld reports whether another process has what was to be locked.
+func IsHeld(err error) bool {
 	_, held := errors.AsType[*durable.HeldError](err)
 	return held
 }

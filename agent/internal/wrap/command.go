@@ -4,7 +4,6 @@
 package wrap
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -163,13 +162,11 @@ func startError(program string, err error) error {
 }
 
 // Pause waits before a retry, and reports whether it was not interrupted by a signal.
-func (c *Command) Pause(ctx context.Context, d time.Duration) bool {
+func (c *Command) Pause(d time.Duration) bool {
 	select {
 	case <-time.After(d):
 		return true
 	case <-c.Signals:
-		return false
-	case <-ctx.Done():
 		return false
 	}
 }

@@ -36,7 +36,7 @@ func lock(fsys durable.FS) error {
 // saving.
 func (q *Queue) save() (all bool) {
 	if !q.tryOpen() {
-		return false
+		return q.give()
 	}
 	q.mu.Lock()
 	closed, leftover, todo := q.closed, q.leftover, q.index.unsaved()

@@ -35,7 +35,7 @@ func List(dir string) ([]Listed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the spool %s: %w", dir, err)
 	}
-	return all, nil
+	return append(all, guests(dir)...), nil
 }
 
 func list(fsys durable.FS) (all []Listed, err error) {
@@ -117,7 +117,7 @@ func change(what, dir string, f func(fsys durable.FS, all []Listed) error) error
 		defer func() { _ = fsys.Unlock() }() // the lock ends with the process at the latest
 		var all []Listed
 		if all, err = list(fsys); err == nil {
-			err = f(fsys, all)
+			err = f(fsys, append(all, guests(dir)...))
 		}
 	}
 	if err != nil {

@@ -30,7 +30,7 @@ func Open(dir string, o Options) *Queue {
 		return newQueue(nil, o)
 	}
 	q := newQueue(durable.NewDir(dir), o)
-	q.dir = dir
+	q.dir, q.guest = dir, newGuest(dir, o.Inbox)
 	q.saving.Lock()
 	defer q.saving.Unlock()
 	q.tryOpen()
@@ -60,6 +60,10 @@ func (q *Queue) tryOpen() bool {
 	err := q.fsys.Mkdir(".")
 	if err == nil {
 		err = q.load()
+	}
+	if q.isHeld(err) {
+		q.tryAgain = time.Now().Add(guestPause)
+		return false
 	}
 	if err != nil {
 		q.tryAgain = time.Now().Add(openPause)
@@ -138,6 +142,10 @@ func (q *Queue) load() error {
 			found = append(found, m)
 		}
 	}
+	if n := len(found); n > 0 {
+		last = max(last, found[n-1].ID)
+	}
+	found = append(found, q.takeIn(q.inboxNames(), &last)...)
 	q.inherit(found, last)
 	return nil
 }
@@ -180,7 +188,7 @@ func (q *Queue) inherit(found []Meta, last uint64) {
 		e.ID = q.lastID
 		q.index.add(e)
 	}
-	q.open = true
+	q.open, q.guest.given = true, nil
 	q.wake()
 	q.mu.Unlock()
 	if p.Records > 0 {

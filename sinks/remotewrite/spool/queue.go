@@ -26,6 +26,7 @@ type Options struct {
 	MaxMemory int64         // in memory, of records that are not on disk
 	MaxAge    time.Duration // since a record was put
 	Clock     *clock.Clock  // nil = this machine's
+	Inbox     string        // stands for the receiver: processes that have the same can use dir at once; "" = they cannot
 	Log       *slog.Logger
 	// Dropped is called for every record that will never be sent. It may call methods of the queue.
 	Dropped func(Reason, Meta)
@@ -68,6 +69,7 @@ type Queue struct {
 
 	saving   sync.Mutex // held while the directory is opened and while records are written; locked before mu
 	tryAgain time.Time  // when to open the directory again
+	guest    guest      // guarded by mu, but for lastID, which saving guards
 	unopened unopened
 
 	mu        sync.Mutex
@@ -91,6 +93,7 @@ type Queue struct {
 func (q *Queue) Put(records ...Record) (durable bool) {
 	q.saving.Lock()
 	defer q.saving.Unlock()
+	q.takeAll() // they may be of an earlier run of the same job
 	q.finish(q.add(records))
 	durable = q.save()
 	q.finish(q.boundMemory())
@@ -103,6 +106,7 @@ func (q *Queue) Put(records ...Record) (durable bool) {
 // waits and ctx has ended, or if the queue is closed.
 func (q *Queue) Next(ctx context.Context, shard int, order Order) (Record, bool) {
 	for {
+		q.adopt()
 		e, meta, changed, rest := q.take(shard, order)
 		q.finish(rest)
 		var pause <-chan time.Time
@@ -120,6 +124,9 @@ func (q *Queue) Next(ctx context.Context, shard int, order Order) (Record, bool)
 			return Record{}, false
 		default:
 			pause = q.nextRead(shard)
+		}
+		if pause == nil && q.guest.inbox != nil {
+			pause = time.After(adoptPause)
 		}
 		if ctx.Err() != nil {
 			return Record{}, false
@@ -155,7 +162,7 @@ func (q *Queue) age(e *entry) time.Duration {
 func (q *Queue) More(shard int, order Order, fits func(Meta) bool) (Record, bool) {
 	q.mu.Lock()
 	e := q.index.next(shard, order, time.Now())
-	if e == nil || q.closed || !fits(e.Meta) {
+	if e == nil || q.closed || q.guest.held || !fits(e.Meta) {
 		q.mu.Unlock()
 		return Record{}, false
 	}
@@ -178,6 +185,9 @@ func (q *Queue) take(shard int, order Order) (e *entry, meta Meta, changed <-cha
 		return nil, meta, nil, c
 	}
 	q.expire(&c)
+	if q.guest.held {
+		return nil, meta, q.changed, c
+	}
 	if e = q.index.next(shard, order, time.Now()); e != nil {
 		e.out, meta = true, e.Meta
 	}
@@ -240,7 +250,16 @@ func (q *Queue) Pending() Pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.now()
-	return q.index.pending()
+	p := q.index.pending()
+	for _, g := range q.guest.given {
+		p.Records++
+		p.Samples += int64(g.Samples + g.Histograms)
+		p.Bytes += g.onDisk()
+		if t := time.UnixMilli(g.Taken); p.Oldest.IsZero() || t.Before(p.Oldest) {
+			p.Oldest = t
+		}
+	}
+	return p
 }
 
 // Close writes what is not on disk yet, if the disk works, and unlocks the directory. All calls of Next return.

@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/collectington/collectington/agent/process"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/fetch/format"
@@ -23,7 +25,7 @@ var example string
 var Kind = sources.Kind[sources.Fetcher]{
 	Name: "exec",
 	Defaults: func() sources.Config[sources.Fetcher] {
-		return &Config{Document: Output, MaxOutput: 10 << 20, Decoding: format.Defaults()}
+		return &Config{Document: Output, MaxOutput: 10 << 20, Grace: setting.Duration(process.DefaultGrace), Decoding: format.Defaults()}
 	},
 	Example: example,
 }
@@ -40,7 +42,8 @@ type Config struct {
 	Document    DocumentKind `yaml:"document"`
 	OKExitCodes []int        `yaml:"ok_exit_codes"` // others fail the tick; nil = 0 for Output, all for Result
 
-	MaxOutput setting.Bytes `yaml:"max_output"`
+	MaxOutput setting.Bytes    `yaml:"max_output"`
+	Grace     setting.Duration `yaml:"grace"` // from SIGTERM to SIGKILL
 
 	Decoding format.Settings `yaml:",inline"` // of Output
 }
@@ -51,7 +54,7 @@ type DocumentKind string
 // The kinds of documents.
 const (
 	Output DocumentKind = "output" // the decoded output of the command
-	Result DocumentKind = "result" // {exit_code, seconds, output}, with output as text
+	Result DocumentKind = "result" // {exit_code, seconds, output}, with output as text, null if it is not whole
 )
 
 // UnmarshalText parses the name of a kind.
@@ -122,7 +125,7 @@ func (c *Config) Validate() error {
 
 // New returns the fetcher.
 func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
-	f := &fetcher{config: c, web: env.Web, show: env.Show, dir: c.Dir, decoder: c.Decoding.Decoder(env.Web.Secrets)}
+	f := &fetcher{config: c, web: env.Web, log: env.Log, show: env.Show, dir: c.Dir, decoder: c.Decoding.Decoder(env.Web.Secrets)}
 	if !filepath.IsAbs(f.dir) {
 		f.dir = filepath.Clean(filepath.Join(env.Dir, f.dir))
 	}
@@ -155,6 +158,12 @@ func (c *Config) templates() []templateSetting {
 func (c *Config) Identity() string {
 	return fmt.Sprintf("%q %q %q %q %s", c.Command, c.Shell, c.Dir, c.Stdin, c.Document)
 }
+
+// afterGrace is the time for what follows the end of a command that was stopped: its last output, and the computation of the metrics.
+const afterGrace = 5 * time.Second
+
+// Overtime implements sources.Overrunner.
+func (c *Config) Overtime() time.Duration { return time.Duration(c.Grace) + afterGrace }
 
 // Dated reports whether a template uses the window or time of the tick.
 func (c *Config) Dated() bool {

@@ -8,12 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -46,7 +45,7 @@ func fresh(t *testing.T, dir, text string) sources.Fetcher {
 		t.Fatal(err)
 	}
 	secrets := &setting.SecretStore{LookupEnv: func(string) (string, bool) { return "hunter22", true }}
-	f, err := c.New(sources.Env{Job: "test", Web: &httpclient.Host{Secrets: secrets}, Dir: dir})
+	f, err := c.New(sources.Env{Job: "test", Log: slog.New(slog.DiscardHandler), Web: &httpclient.Host{Secrets: secrets}, Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,14 +110,15 @@ func TestFetch(t *testing.T) {
 		`{command: ["false"]}`:                                                `run false: exit code 1`,
 		`shell: "echo 1; echo disk is gone >&2; exit 2"`:                      `run /bin/sh: exit code 2: stderr: "disk is gone"`,
 		`shell: "printf 'a\\nb\\n\\033[1mc\\n' >&2; exit 2"`:                  `run /bin/sh: exit code 2: stderr: "a" … "\x1b[1mc"`,
-		`shell: "kill -9 $$"`:                                                 `run /bin/sh: ended by signal: killed`,
+		`shell: "kill -9 $$"`:                                                 `run /bin/sh: ended by signal: killed (exit code 137)`,
+		`{shell: "echo 1; kill -9 $$", ok_exit_codes: [137]}`:                 `1`,
 		`shell: "echo about to say >&2; echo no"`:                             `run /bin/sh: want JSON, got text that begins with "no": stderr: "about to say"`,
 		`command: ["true"]`:                                                   `run true: want JSON, got an empty body`,
 		`{shell: 'echo "no $B" >&2; exit 1', env: {B: "env:KEY"}}`:            `run /bin/sh: exit code 1: stderr: "no <secret>"`,
 		`{shell: 'echo "x$B"', env: {B: "env:KEY"}}`:                          `run /bin/sh: want JSON, got text that begins with "x<secret>"`,
 		`{shell: 'echo "$API_KEY" >&2; exit 1', env: {API_KEY: written-out}}`: `run /bin/sh: exit code 1: stderr: "<secret>"`,
 		`{shell: 'printf "%030d$B" 0', env: {B: "env:KEY"}}`:                  `run /bin/sh: want JSON, got text that begins with "000000000000000000000000000000<secret>"`,
-		`{command: [yes], max_output: 10KiB}`:                                 `run yes: the output exceeds max_output (10KiB)`,
+		`{shell: "yes | head -c 10241", max_output: 10KiB}`:                   `run /bin/sh: the output exceeds max_output (10KiB)`,
 		`{command: [printf, "%010d", "0"], max_output: 10}`:                   `run printf: want JSON`,
 		`command: [no-such-program]`:                                          `run no-such-program: program not found in PATH (`,
 		`command: [./nothing]`:                                                `run ./nothing: program not found, or the interpreter in the first line (#!) of the script not found`,
@@ -145,21 +145,12 @@ func TestResult(t *testing.T) {
 		`{shell: "printf '\\377\\001\"é'", document: result}`:               "0 \uFFFD\x01\"é",
 		`{command: ["true"], document: result}`:                             "0 ",
 		`{shell: "exit 4", document: result, ok_exit_codes: [0, 1, 2, 3]}`:  "run /bin/sh: exit code 4",
-		`{shell: "kill -9 $$", document: result}`:                           "run /bin/sh: ended by signal: killed",
+		`{shell: "echo 1; kill -9 $$", document: result}`:                   "137 1",
+		`{shell: "kill -15 $$", document: result}`:                          "143 ",
+		`{shell: "kill -9 $$", document: result, ok_exit_codes: [0]}`:       "run /bin/sh: ended by signal: killed (exit code 137)",
 		`{command: [no-such-program], document: result, env: {PATH: /bin}}`: "run no-such-program: program not found in PATH (" + os.Getenv("PATH") + ")",
 	} {
-		got := fetch(t, t.TempDir(), text)
-		var r struct {
-			ExitCode int     `json:"exit_code"`
-			Seconds  float64 `json:"seconds"`
-			Output   string  `json:"output"`
-		}
-		if json.Unmarshal([]byte(got), &r) == nil {
-			if r.Seconds <= 0 || r.Seconds > 60 {
-				t.Errorf("%s: took %v seconds", text, r.Seconds)
-			}
-			got = strconv.Itoa(r.ExitCode) + " " + r.Output
-		}
+		got := resultIn(t, fetch(t, t.TempDir(), text))
 		if got != want {
 			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
@@ -179,134 +170,171 @@ func TestFetchAgain(t *testing.T) {
 	}
 }
 
-// makeFIFO makes a FIFO that processes hold open. Its reader gets to its end when all of them have ended.
-func makeFIFO(t *testing.T, dir string) (opened func() *os.File) {
-	t.Helper()
-	path := filepath.Join(dir, "held")
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return func() *os.File {
-		held, err := os.Open(path) // blocks until a process has opened it
-		if err != nil {
-			t.Error(err)
-		}
-		return held
-	}
-}
-
-// waitForEnd checks that all processes that held the FIFO have ended.
-func waitForEnd(t *testing.T, held *os.File) {
-	t.Helper()
-	defer held.Close()
-	if err := held.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(io.Discard, held); err != nil {
-		t.Errorf("a process of the command is alive: %v", err)
-	}
-}
-
-// TestTimeoutEndsTheGroup runs a command that hangs and has started others. Some ignore SIGTERM.
-func TestTimeoutEndsTheGroup(t *testing.T) {
-	for name, text := range map[string]string{
-		"all end at SIGTERM":              "sleep 600 & READY; sleep 600",
-		"the command ignores SIGTERM":     "trap '' TERM; READY; sleep 600",
-		"all ignore SIGTERM":              "trap '' TERM; sleep 600 & READY; sleep 600",
-		"a child ignores SIGTERM":         "(trap '' TERM; READY; sleep 600 >/dev/null 2>&1) & sleep 600",
-		"the command does not read stdin": "READY; sleep 600",
+// TestStopped runs commands past the deadline of the tick, and past the end of its context.
+func TestStopped(t *testing.T) {
+	timeout := "run /bin/sh: timed out after 1s (timeout)"
+	hangs := "echo begun; trap 'echo cleaned; echo why >&2; exit 0' TERM; sleep 600 & wait"
+	stubborn := "echo begun; trap '' TERM; sleep 600"
+	for _, c := range []struct {
+		name, settings, script string
+		cancelled              bool
+		want                   string
+	}{
+		{"output", "document: output", hangs, false, timeout + `: stderr: "why"`},
+		{"output, killed", "grace: 10ms", stubborn, false, timeout},
+		{"an output that 124 is fine for", "ok_exit_codes: [0, 124]", hangs, false, timeout + `: stderr: "why"`},
+		{"result", "document: result", hangs, false, "124 begun\ncleaned"},
+		{"result, killed", "{document: result, grace: 10ms}", stubborn, false, "124 begun"},
+		{"result that is not fine", "{document: result, ok_exit_codes: [0]}", hangs, false, timeout + `: stderr: "why"`},
+		{"the agent stops", "document: result", hangs, true, `run /bin/sh: the agent stops: stderr: "why"`},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			opened := makeFIFO(t, dir)
-			errTimeout := errors.New("timed out after 1s")
+			script(t, dir, "job", c.script, 0o600)
+			f := fresh(t, dir, "{shell: '. ./job'}")
+			own := config(t, c.settings)
+			settings := f.(*fetcher).config
+			settings.Document, settings.OKExitCodes, settings.Grace = own.Document, own.OKExitCodes, own.Grace
+			tick := tickAt()
+			tick.Timeout, tick.Deadline = time.Second, time.Now().Add(2*time.Second)
 			ctx, cancel := context.WithCancelCause(t.Context())
-			ready, ends := make(chan int), make(chan *os.File)
-			go func() {
-				held := opened()
-				var pid int
-				if _, err := fmt.Fscanln(held, &pid); err != nil {
-					t.Error(err)
-				}
-				cancel(errTimeout)
-				ready <- pid
-				ends <- held
-			}()
-			p := &process{
-				args: []string{"/bin/sh", "-c", "exec 9>held; " + strings.ReplaceAll(text, "READY", "echo $$ >&9")}, dir: dir,
-				stdin:  strings.Repeat("x", 1<<20),
-				stdout: capture{max: 100}, stderr: capture{max: 100}, grace: 50 * time.Millisecond,
+			defer cancel(nil)
+			if c.cancelled {
+				tick.Deadline = time.Now().Add(time.Hour)
+				time.AfterFunc(time.Second, func() { cancel(errors.New("the agent stops")) })
 			}
-			if code, err := p.run(ctx); !errors.Is(err, errTimeout) {
-				t.Errorf("got %d, %v", code, err)
+			doc, err := f.Fetch(ctx, tick, sources.Request{})
+			got := fmt.Sprint(err)
+			if err == nil {
+				got = resultIn(t, doc.Root.Raw())
 			}
-			if pid := <-ready; !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-				t.Errorf("process %d has not ended, or was not waited for", pid)
+			if got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
 			}
-			waitForEnd(t, <-ends)
 		})
 	}
 }
 
-// TestLeftBehind runs commands that succeed and leave a process behind.
-func TestLeftBehind(t *testing.T) {
-	for text, want := range map[string]error{
-		"sleep 600 & echo 1":                              errLeftOpen,
-		"sleep 600 >/dev/null & echo 1":                   errLeftOpen, // its standard error is open
-		"sleep 600 </dev/null >/dev/null 2>/dev/null & :": nil,
-		"(sleep 0.01; echo 1) & :":                        nil, // as a pipeline may
+// resultIn returns the exit code and the output of a result, and the document itself if it is another one.
+func resultIn(t *testing.T, raw string) string {
+	t.Helper()
+	var r struct {
+		ExitCode *int    `json:"exit_code"`
+		Seconds  float64 `json:"seconds"`
+		Output   *string `json:"output"`
+	}
+	if json.Unmarshal([]byte(raw), &r) != nil || r.ExitCode == nil {
+		return raw
+	}
+	if r.Seconds <= 0 || r.Seconds > 60 {
+		t.Errorf("took %v seconds", r.Seconds)
+	}
+	if r.Output == nil {
+		return strconv.Itoa(*r.ExitCode) + " null"
+	}
+	return strconv.Itoa(*r.ExitCode) + " " + *r.Output
+}
+
+// TestRunsToItsEnd holds that no command ends because of what it prints.
+func TestRunsToItsEnd(t *testing.T) {
+	for settings, want := range map[string]string{
+		"document: output": "run /bin/sh: the output exceeds max_output (10KiB)",
+		"document: result": "5 null",
 	} {
-		t.Run(text, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			opened := makeFIFO(t, dir)
-			ready := make(chan *os.File)
-			go func() { ready <- opened() }()
-			p := &process{
-				args: []string{"/bin/sh", "-c", "exec 9>held; " + text}, dir: dir,
-				stdout: capture{max: 100}, stderr: capture{max: 100}, grace: 200 * time.Millisecond,
-			}
-			if code, err := p.run(t.Context()); !errors.Is(err, want) || code != 0 {
-				t.Errorf("got %d, %v, want %v", code, err, want)
-			}
-			waitForEnd(t, <-ready)
-			if strings.Contains(text, "(") && string(p.stdout.text) != "1\n" {
-				t.Errorf("late output is lost: %q", p.stdout.text)
-			}
-		})
+		dir := t.TempDir()
+		got := fetch(t, dir, `{shell: "head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2; touch ended; exit 5", ok_exit_codes: [5], max_output: 10KiB, `+settings+`}`)
+		if got = resultIn(t, got); got != want {
+			t.Errorf("%s: got %q, want %q", settings, got, want)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "ended")); err != nil {
+			t.Errorf("%s: the command did not get to its end: %v", settings, err)
+		}
 	}
 }
 
-// A process outside the group that keeps the output open is not waited for.
-func TestOutputHeldFromOutside(t *testing.T) {
-	p := &process{
-		args: []string{"/bin/sh", "-c", "setsid sleep 5 & echo 1"}, dir: t.TempDir(),
-		stdout: capture{max: 100}, stderr: capture{max: 100}, grace: 50 * time.Millisecond,
-	}
-	start := time.Now()
-	if code, err := p.run(t.Context()); !errors.Is(err, errLeftOpen) || code != 0 {
-		t.Errorf("got %d, %v", code, err)
-	}
-	if took := time.Since(start); took > 4*time.Second {
-		t.Errorf("waited %s", took)
+// TestNotes holds that what a command reports without failing the run is logged, once.
+func TestNotes(t *testing.T) {
+	dir := t.TempDir()
+	var log bytes.Buffer
+	f := fresh(t, dir, `{shell: ". ./job", document: result, max_output: 10, env: {KEY: "env:KEY"}}`)
+	f.(*fetcher).log = slog.New(slog.NewTextHandler(&log, nil))
+	for _, step := range []struct{ script, want string }{
+		{"echo fine >&2", ""},
+		{"echo as bad as $KEY >&2; exit 1", `level=WARN msg="the command has reported a problem" command=/bin/sh exit_code=1 stderr="\"as bad as <secret>\""`},
+		{"echo as bad as $KEY >&2; exit 1", ""},
+		{"exit 2", ""},
+		{"echo 0123456789", `level=WARN msg="the result has no output (null), since it is not whole" command=/bin/sh exit_code=0 reason="the output exceeds max_output (10)"`},
+		{"sleep 600 & exit 3", `level=WARN msg="the result has no output (null), since it is not whole" command=/bin/sh exit_code=3 reason="the command ended, but a process that it started keeps its output open: redirect the output of that process"`},
+	} {
+		log.Reset()
+		script(t, dir, "job", step.script, 0o600)
+		if _, err := f.Fetch(t.Context(), tickAt(), sources.Request{}); err != nil {
+			t.Errorf("%s: %v", step.script, err)
+		}
+		_, got, _ := strings.Cut(strings.TrimSpace(log.String()), " ")
+		if got != step.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", step.script, got, step.want)
+		}
 	}
 }
 
 func TestCapture(t *testing.T) {
-	full := 0
-	c := capture{max: 3, full: func() { full++ }}
-	for _, s := range []string{"", "a", "bc", ""} {
-		if n, err := c.Write([]byte(s)); n != len(s) || err != nil || full != 0 {
-			t.Errorf("%q: %d, %v, full called %d times", s, n, err, full)
+	c := capture{max: 3}
+	for _, s := range []string{"", "a", "bc", "", "d"} {
+		if n, err := c.Write([]byte(s)); n != len(s) || err != nil || c.over != (s == "d") {
+			t.Errorf("%q: %d, %v, over %v", s, n, err, c.over)
 		}
 	}
-	if n, err := c.Write([]byte("d")); n != 0 || err == nil || full != 1 {
-		t.Errorf("one too many: %d, %v, full called %d times", n, err, full)
+	if string(c.text) != "abc" {
+		t.Errorf("got %q", c.text)
 	}
-	c = capture{max: 3}
-	if n, err := io.Copy(&c, bytes.NewReader([]byte("abcdef"))); n != 6 || err != nil || string(c.text) != "abc" {
-		t.Errorf("got %d, %v, %q", n, err, c.text)
+}
+
+func TestEdges(t *testing.T) {
+	for _, c := range []struct {
+		writes      []string
+		first, last string
+	}{
+		{[]string{""}, "", ""},
+		{[]string{"a\nb"}, "a\nb", ""},
+		{[]string{"a\nb\n", "c\nd\n", "e\nf\n"}, "a\nb\nc\nd\ne\nf\n", ""}, // 12 bytes, 6 and 6
+		{[]string{"a\nb\n", "c\nd\n", "e\nf\ng\n"}, "a\nb\nc\n", "f\ng\n"},
+		{[]string{"a\nb\nc\nd\ne\nf\ng\n", "hi\nj\n"}, "a\nb\nc\n", "hi\nj\n"},
+		{[]string{"a\nsecret", strings.Repeat("-", 100), "secret\nz"}, "a\n", "z"}, // cut through lines
+		{[]string{strings.Repeat("-", 100)}, "", ""},
+	} {
+		e := edges{head: capture{max: 6}}
+		for _, s := range c.writes {
+			if n, err := e.Write([]byte(s)); n != len(s) || err != nil {
+				t.Errorf("%q: %d, %v", s, n, err)
+			}
+		}
+		if first, last := e.parts(); first != c.first || last != c.last {
+			t.Errorf("%q: got %q, %q", c.writes, first, last)
+		}
+		if len(e.tail) > 12 {
+			t.Errorf("keeps %d bytes", len(e.tail))
+		}
+	}
+}
+
+func TestSaid(t *testing.T) {
+	var lines []string
+	for i := range 30 {
+		lines = append(lines, strconv.Itoa(i))
+	}
+	e := edges{head: capture{max: 1 << 10}}
+	fmt.Fprint(&e, "\n"+strings.Join(lines, "\r\n")+"\n\n")
+	s := newSaid(strings.ToUpper, &e)
+	if got, want := s.text(), "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n…\n20\n21\n22\n23\n24\n25\n26\n27\n28\n29"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := s.line(); got != `"0" … "29"` {
+		t.Errorf("got %s", got)
+	}
+	if got := (said{"\x1b[1mred\t" + strings.Repeat("é", 200)}).text(); got != "\uFFFD[1mred\t"+strings.Repeat("é", 96)+"…" {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -22,12 +23,14 @@ import (
 type fetcher struct {
 	config    *Config
 	web       *httpclient.Host
+	log       *slog.Logger
 	show      func(section, line string) // nil = do not show
 	dir       string
 	templates []*template.Template // of Config.templates
 
 	output  []byte
 	decoder *format.Decoder
+	noted   string // what note has logged
 }
 
 // Fetch runs the command once.
@@ -44,29 +47,74 @@ func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick, r sources.Reques
 }
 
 func (f *fetcher) fetch(ctx context.Context, tick sources.Tick, from string) (*sources.Document, error) {
-	p, err := f.process(tick)
+	c, err := f.command(tick)
 	if err != nil {
 		return nil, err
 	}
-	start := time.Now()
-	code, err := p.run(ctx)
-	took := time.Since(start)
-	f.output = p.stdout.text
-	f.shown(p, code, took, err)
-	if err == nil && !f.isOK(code) {
-		err = fmt.Errorf("exit code %d", code)
+	limit := ctx
+	if !tick.Deadline.IsZero() {
+		var cancel context.CancelFunc
+		limit, cancel = context.WithDeadlineCause(ctx, tick.Deadline, fmt.Errorf("timed out after %s (timeout)", tick.Timeout))
+		defer cancel()
+	}
+	end, err := c.run(ctx, limit)
+	f.output = c.stdout.text
+	said := newSaid(f.web.Secrets.Scrub, &c.stderr)
+	f.shown(c, &end, said, err)
+	if err == nil {
+		err = f.failure(&end)
 	}
 	if err != nil {
-		return nil, f.withStderr(err, p.stderr.text)
+		return nil, said.add(err)
 	}
-	doc, err := f.decode(ctx, from, code, took)
+	f.note(&end, said)
+	doc, err := f.decode(ctx, from, &end)
 	if err != nil {
-		return nil, f.withStderr(err, p.stderr.text)
+		return nil, said.add(err)
 	}
 	return doc, nil
 }
 
-func (f *fetcher) decode(ctx context.Context, from string, code int, took time.Duration) (*sources.Document, error) {
+// failure returns why the way that the command has ended fails the run, or nil. An output has to be whole. For a result, the exit code
+// is all that counts.
+func (f *fetcher) failure(e *ending) error {
+	isResult := f.config.Document == Result
+	switch {
+	case isResult && f.isOK(e.Code):
+		return nil
+	case e.timeout != nil:
+		return e.timeout
+	case e.Signal != "" && !f.isOK(e.Code):
+		return fmt.Errorf("ended by signal: %s (exit code %d)", e.Signal, e.Code)
+	case !f.isOK(e.Code):
+		return fmt.Errorf("exit code %d", e.Code)
+	}
+	return e.cut
+}
+
+// note logs what does not fail the run and should be known, unless it was so at the run before.
+func (f *fetcher) note(e *ending, said said) {
+	var now string
+	if e.cut != nil || e.Code != 0 && len(said) > 0 {
+		now = fmt.Sprint(e.Code, e.cut, said)
+	}
+	if now == "" || now == f.noted {
+		f.noted = now
+		return
+	}
+	f.noted = now
+	args := []any{"command", f.program(), "exit_code", e.Code}
+	if len(said) > 0 {
+		args = append(args, "stderr", said.line())
+	}
+	if e.cut != nil {
+		f.log.Warn("the result has no output (null), since it is not whole", append(args, "reason", e.cut)...)
+		return
+	}
+	f.log.Warn("the command has reported a problem", args...)
+}
+
+func (f *fetcher) decode(ctx context.Context, from string, e *ending) (*sources.Document, error) {
 	if f.config.Document == Output {
 		text, err := format.UTF8("", f.output)
 		if err != nil {
@@ -74,7 +122,7 @@ func (f *fetcher) decode(ctx context.Context, from string, code int, took time.D
 		}
 		return f.decoder.Decode(ctx, from, "", text)
 	}
-	text, err := result(code, took, f.output)
+	text, err := result(e, f.output)
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +137,8 @@ func (f *fetcher) program() string {
 	return f.config.Command[0]
 }
 
-// process returns the command of the tick.
-func (f *fetcher) process(tick sources.Tick) (*process, error) {
+// command returns the command of the tick.
+func (f *fetcher) command(tick sources.Tick) (*command, error) {
 	var texts []string
 	for i, t := range f.templates {
 		text, err := t.Execute(tick)
@@ -108,14 +156,14 @@ func (f *fetcher) process(tick sources.Tick) (*process, error) {
 			return nil, fmt.Errorf("stdin: %w", err)
 		}
 	}
-	p := &process{dir: f.dir, env: env, stdin: texts[0], grace: grace}
-	p.stdout = capture{text: f.output[:0], max: int(f.config.MaxOutput)}
-	p.stderr = capture{max: maxStderr}
-	p.args = append([]string{f.program()}, texts[1:]...)
+	c := &command{dir: f.dir, env: env, stdin: texts[0], grace: time.Duration(f.config.Grace)}
+	c.stdout = capture{text: f.output[:0], max: int(f.config.MaxOutput)}
+	c.stderr.head.max = maxStderr
+	c.args = append([]string{f.program()}, texts[1:]...)
 	if f.config.Shell != "" {
-		p.args = []string{f.program(), "-c", texts[1]}
+		c.args = []string{f.program(), "-c", texts[1]}
 	}
-	return p, nil
+	return c, nil
 }
 
 // environment returns the environment of the command: a few variables of the agent's own, and those of the settings. The
@@ -148,44 +196,40 @@ func (f *fetcher) isOK(code int) bool {
 	return slices.Contains(f.config.OKExitCodes, code)
 }
 
-// shown shows the command and its result.
-func (f *fetcher) shown(p *process, code int, took time.Duration, err error) {
+// shown shows the command, its result, and its standard error.
+func (f *fetcher) shown(c *command, e *ending, said said, err error) {
 	if f.show == nil {
 		return
 	}
-	end := fmt.Sprintf("exit code %d, %d bytes", code, len(p.stdout.text))
-	if err != nil {
+	end := fmt.Sprintf("exit code %d, %d bytes", e.Code, len(c.stdout.text))
+	switch {
+	case err != nil:
 		end = "did not end by itself"
+	case e.timeout != nil:
+		end = e.timeout.Error() + ": " + end
+	case e.Signal != "":
+		end += ", ended by signal: " + e.Signal
 	}
-	f.show("command", fmt.Sprintf("%s\n%s in %s", strings.Join(p.args, " "), end, took.Round(time.Millisecond)))
+	if c.stdout.over {
+		end += " and more, which are not read (max_output)"
+	}
+	f.show("command", fmt.Sprintf("%s\n%s in %s", strings.Join(c.args, " "), end, e.took.Round(time.Millisecond)))
+	if len(said) > 0 {
+		f.show("stderr", said.text())
+	}
 }
 
-// result returns the result of a command as JSON. As in a shell, line breaks at the end of the output are removed.
-func result(code int, took time.Duration, output []byte) ([]byte, error) {
+// result returns the result of a command as JSON. As in a shell, line breaks at the end of the output are removed. An output that is
+// not whole is null.
+func result(e *ending, output []byte) ([]byte, error) {
+	var whole *string
+	if e.cut == nil {
+		text := string(bytes.TrimRight(output, "\r\n"))
+		whole = &text
+	}
 	return json.Marshal(struct {
 		ExitCode int     `json:"exit_code"`
 		Seconds  float64 `json:"seconds"`
-		Output   string  `json:"output"`
-	}{code, took.Seconds(), string(bytes.TrimRight(output, "\r\n"))})
-}
-
-const (
-	maxStderr = 64 << 10 // bytes of standard error that are kept: enough to find a secret in it whole
-	maxShown  = 200      // bytes of a line of it that are shown
-)
-
-// withStderr adds the first and the last line of the command's standard error. A shell reports its error first, most
-// languages report it last.
-func (f *fetcher) withStderr(err error, stderr []byte) error {
-	text := strings.TrimSpace(f.web.Secrets.Scrub(string(stderr)))
-	if text == "" {
-		return err
-	}
-	first, rest, _ := strings.Cut(text, "\n")
-	said := sources.Excerpt([]byte(strings.TrimSpace(first)), maxShown)
-	if rest != "" {
-		last := rest[strings.LastIndex(rest, "\n")+1:]
-		said += " … " + sources.Excerpt([]byte(strings.TrimSpace(last)), maxShown)
-	}
-	return fmt.Errorf("%w: stderr: %s", err, said)
+		Output   *string `json:"output"`
+	}{e.Code, e.took.Seconds(), whole})
 }

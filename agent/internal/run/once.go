@@ -1,0 +1,182 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/collectington/collectington/agent/internal/state"
+)
+
+// Outcome is the result of Once.
+type Outcome struct {
+	State
+	Undelivered []string // sinks that could not deliver everything
+	Busy        []string // why jobs did not run: another process ran them
+}
+
+// once is a single run of each job. Other processes may run other jobs at the same time, with the same state file and sinks, and wait
+// for their turn to run the same.
+type once struct {
+	*Agent
+	drain time.Duration
+
+	mu   sync.Mutex
+	busy []string
+	held map[*job]func() // unlocks the jobs that this process has locked
+}
+
+// JobLabel is the label of the agent's own metrics that has the name of the job.
+const JobLabel = "cton_job"
+
+// Once runs every job once, or once for each window that it has not read, delivers the batches, and returns when the sinks
+// have drained. Each may take as long as drain for that.
+func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outcome, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a.slots = make(chan struct{}, plan.Concurrency)
+	a.single, a.partBy = true, JobLabel
+	o := &once{Agent: a, drain: drain, held: map[*job]func(){}}
+	if err := o.prepare(plan); err != nil {
+		return Outcome{}, err
+	}
+	for _, s := range a.sinks {
+		s.start(ctx, cancel)
+	}
+	a.reloaded, a.reloadGood = a.clock.Now(), true
+	var wg sync.WaitGroup
+	for _, j := range a.jobs {
+		wg.Go(func() { o.run(ctx, j) })
+	}
+	wg.Wait()
+	out := o.end()
+	if err, ok := context.Cause(ctx).(*sinkError); ok {
+		return out, err
+	}
+	return out, nil
+}
+
+// prepare makes the jobs and sinks. It restores the jobs that no other process runs.
+func (o *once) prepare(plan Plan) error {
+	for _, p := range plan.Jobs {
+		o.jobs = append(o.jobs, o.newJob(p))
+	}
+	for _, p := range plan.Sinks {
+		o.sinks = append(o.sinks, newSink(p, o.drain, true))
+	}
+	if o.state == nil {
+		return nil
+	}
+	ended, end := context.WithCancel(context.Background())
+	end()
+	var free []*job
+	for _, j := range o.jobs {
+		if o.lock(ended, j) == nil {
+			free = append(free, j)
+		}
+	}
+	if err := o.state.Reread(); err != nil {
+		return err
+	}
+	for _, j := range free {
+		j.restore()
+	}
+	o.repeatLast(free)
+	return nil
+}
+
+// lock waits until no other process runs a job, until ctx ends: state.IsHeld is true for the error then. If the job cannot be locked
+// for another reason, it runs all the same, as it does if the state file cannot be locked.
+func (o *once) lock(ctx context.Context, j *job) error {
+	unlock, err := o.state.LockJob(ctx, j.Name)
+	if state.IsHeld(err) {
+		return err
+	}
+	if err != nil {
+		j.Log.Error("cannot lock the job: another process may run it at the same time", "error", err)
+		unlock = func() {}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held[j] = unlock
+	o.selfStarts.last = o.clock.Now() // the process before may have told of the job until now
+	return nil
+}
+
+// run runs a job.
+func (o *once) run(ctx context.Context, j *job) {
+	if o.state != nil && !o.hasLocked(j) && !o.waitFor(ctx, j) {
+		return
+	}
+	for more := true; more; {
+		release, ok := o.acquire(ctx)
+		if !ok {
+			return
+		}
+		j.life, j.release = ctx, sync.OnceFunc(release)
+		more = j.tick(ctx)
+		j.release()
+	}
+}
+
+func (o *once) hasLocked(j *job) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.held[j] != nil
+}
+
+// waitFor waits for another process that runs a job, for as long as the job's timeout, and goes on from what that process has left.
+// It reports whether the job may run.
+func (o *once) waitFor(ctx context.Context, j *job) bool {
+	timeout := time.Duration(j.Timeout)
+	limit, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := o.lock(limit, j)
+	if err == nil {
+		j.restore()
+		o.repeatLast([]*job{j})
+		return true
+	}
+	why := fmt.Sprintf("it is %v, which has not finished within %s (timeout)", err, timeout)
+	j.Log.Error("the job has not run", "error", why)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.busy = append(o.busy, j.Name+": "+why)
+	return false
+}
+
+// end delivers what is left, and returns the outcome. The next process may run the jobs as soon as all samples of this one are on disk
+// or delivered, since receivers refuse samples that are older than others of their series.
+func (o *once) end() Outcome {
+	o.Agent.mu.Lock()
+	o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return o.state != nil && !o.hasLocked(j) }) // another process tells of them
+	o.Agent.mu.Unlock()
+	o.deliverSelf()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		stopSinks(o.sinks)
+	}()
+	for _, s := range o.sinks {
+		s.settled(stopped)
+	}
+	o.release()
+	<-stopped
+	out := Outcome{State: o.State(), Busy: o.busy}
+	for i, s := range o.sinks {
+		if s.hasLost() || out.Sinks[i].lostAny() {
+			out.Undelivered = append(out.Undelivered, s.Name)
+		}
+	}
+	return out
+}
+
+// release saves the jobs, and lets other processes run them.
+func (o *once) release() {
+	o.saveFinal(o.jobs)
+	for _, unlock := range o.held {
+		unlock()
+	}
+}

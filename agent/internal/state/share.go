@@ -1,0 +1,145 @@
+package state
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"github.com/collectington/collectington/agent/durable"
+)
+
+// With Options.Shared, several processes use a state at once. Each of them shares a lock for as long as it has the state open, so that
+// none that wants it alone begins meanwhile. For each reading or writing of the files it has its turn, under another lock. And it runs
+// a job only under the lock of that job.
+
+// turnTimeout is how long a process waits for its turn, in which others read and write some files.
+const turnTimeout = 10 * time.Second
+
+// takeTurn waits until no other process reads or writes the files, and finds out what has become of them. Without Options.Shared
+// it does nothing. To read, it also goes on if the lock cannot be had for another reason, such as a read-only disk.
+func (f *File) takeTurn(toWrite bool) (end func(), err error) {
+	if !f.Shared {
+		return func() {}, nil
+	}
+	f.turn.Lock()
+	ctx, cancel := context.WithTimeout(context.Background(), turnTimeout)
+	defer cancel()
+	unlock, err := f.wait(ctx, f.name()+".turn", 2*time.Millisecond)
+	if err != nil && !IsHeld(err) && !toWrite {
+		unlock, err = func() {}, nil
+	}
+	if err == nil {
+		if err = f.rejoin(); err != nil {
+			unlock()
+		}
+	}
+	if err != nil {
+		f.turn.Unlock()
+		return nil, err
+	}
+	return func() {
+		f.appending.Lock()
+		f.closeJournal()
+		f.appending.Unlock()
+		unlock()
+		f.turn.Unlock()
+	}, nil
+}
+
+// wait waits for a lock until ctx ends, and tries it every pause.
+func (f *File) wait(ctx context.Context, name string, pause time.Duration) (unlock func(), err error) {
+	dir := durable.NewDir(filepath.Dir(f.path))
+	for {
+		err := dir.Lock(name)
+		switch {
+		case errors.Is(err, errors.ErrUnsupported): // as for the lock of the state
+			return func() {}, nil
+		case err == nil:
+			return func() { _ = dir.Unlock() }, nil // it ends with the process at the latest
+		case !IsHeld(err):
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// rejoin finds out what other processes have done to the files.
+func (f *File) rejoin() error {
+	s, err := readSnapshot(f.fsys, f.name())
+	if stay := f.mustStay(err); stay != nil {
+		return stay
+	}
+	if err != nil {
+		s = &snapshot{}
+	}
+	numbers, err := journals(f.fsys, f.name())
+	if err != nil {
+		return &readError{err}
+	}
+	f.appending.Lock()
+	defer f.appending.Unlock()
+	f.closeJournal()
+	f.journal = journal{number: max(s.journal, 1) - 1}
+	bytes := int64(0)
+	for _, number := range numbers {
+		if number < s.journal {
+			continue
+		}
+		_, whole, size, _, err := readJournal(f.fsys, f.name(), number)
+		if err != nil {
+			return err
+		}
+		f.journal = journal{number: number, size: int64(whole), torn: size > whole}
+		bytes += int64(whole)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.journalBytes, f.snapshotSize = bytes, int64(s.size)
+	return nil
+}
+
+// LockJob waits until no other process has the lock of a job, until ctx ends: the error is a *durable.HeldError then. Without
+// Options.Shared there is no other process.
+func (f *File) LockJob(ctx context.Context, job string) (unlock func(), err error) {
+	if !f.Shared {
+		return func() {}, nil
+	}
+	return f.wait(ctx, f.name()+".job-"+fileName(job), 50*time.Millisecond)
+}
+
+// maxFileName is how long the part of a file's name that stands for a job may be.
+const maxFileName = 128
+
+// fileName returns a part of a file's name for a job.
+func fileName(job string) string {
+	name := url.PathEscape(job)
+	if len(name) > maxFileName {
+		sum := sha256.Sum256([]byte(job))
+		name = hex.EncodeToString(sum[:])
+	}
+	return name
+}
+
+// Reread reads the files again, for Records: other processes may have written since Open.
+func (f *File) Reread() error {
+	if !f.Shared {
+		return nil
+	}
+	sections, _, err := readAll(f.fsys, f.name())
+	if err != nil {
+		return fmt.Errorf("read the state file %s: %w", f.path, err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.records = sections
+	return nil
+}

@@ -1,0 +1,132 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/collectington/collectington/agent/durable"
+)
+
+// openShared opens a state as one of several processes does.
+func openShared(t *testing.T, path string) *File {
+	t.Helper()
+	f, problems, err := Open(t.Context(), path, Options{
+		Shared: true, Log: slog.New(slog.DiscardHandler),
+		Fold: func(_ string, records [][]byte) ([]byte, error) { return bytes.Join(records, nil), nil },
+	})
+	if err != nil || len(problems) > 0 {
+		t.Fatal(err, problems)
+	}
+	t.Cleanup(f.Close)
+	return f
+}
+
+// TestShared appends from several processes at once, which fold the journals meanwhile: no record is lost or there twice.
+func TestShared(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	const processes, records = 6, 30
+	var all sync.WaitGroup
+	for p := range processes {
+		all.Go(func() {
+			f := openShared(t, path)
+			for i := range records {
+				<-f.Append(fmt.Sprint("job", p), fmt.Appendf(nil, "%d ", i)).Done()
+				if i%10 == p {
+					f.compactAndLog()
+				}
+			}
+		})
+	}
+	all.Wait()
+	var want strings.Builder
+	for i := range records {
+		fmt.Fprintf(&want, "%d ", i)
+	}
+	sections, damage, err := Read(path)
+	if err != nil || len(damage) > 0 || len(sections) != processes {
+		t.Fatal(err, damage, len(sections))
+	}
+	for name, s := range sections {
+		if got := string(bytes.Join(s.Records, nil)); got != want.String() {
+			t.Errorf("%s: got %q", name, got)
+		}
+	}
+}
+
+// TestSharedReread holds that a process sees what others have written since it has opened the state.
+func TestSharedReread(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	a, b := openShared(t, path), openShared(t, path)
+	<-a.Append("job", []byte("1")).Done()
+	if err := b.Reread(); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Records("job"); len(got) != 1 || string(got[0]) != "1" {
+		t.Errorf("got %q", got)
+	}
+	b.Loaded()
+	<-a.Append("job", []byte("2")).Done()
+	if got := b.Records("job"); len(got) != 2 {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestSharedTorn appends after another process was killed while it wrote.
+func TestSharedTorn(t *testing.T) {
+	dir := t.TempDir()
+	a, b := openShared(t, filepath.Join(dir, "state")), openShared(t, filepath.Join(dir, "state"))
+	<-a.Append("job", []byte("1")).Done()
+	torn, err := durable.NewDir(dir).Append("state.journal-1")
+	if err == nil {
+		_, err = torn.Write([]byte("half a rec"))
+	}
+	if err := errors.Join(err, torn.Close()); err != nil {
+		t.Fatal(err)
+	}
+	<-b.Append("job", []byte("2")).Done()
+	<-a.Append("job", []byte("3")).Done()
+	sections, damage, err := Read(filepath.Join(dir, "state"))
+	if got := string(bytes.Join(sections["job"].Records, nil)); got != "123" || err != nil || len(damage) > 0 {
+		t.Errorf("got %q, %v, %v", got, damage, err)
+	}
+}
+
+// TestSharedLocks holds who waits for whom.
+func TestSharedLocks(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	a, b := openShared(t, path), openShared(t, path)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	long := "a/b " + strings.Repeat("ü", 100)
+	unlock, err := a.LockJob(ended, long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other, err := b.LockJob(ended, "b"); err != nil {
+		t.Errorf("another job: %v", err)
+	} else {
+		other()
+	}
+	if _, err := b.LockJob(ended, long); !IsHeld(err) {
+		t.Errorf("the same job: %v", err)
+	}
+	unlock()
+	again, err := b.LockJob(ended, long)
+	if err != nil {
+		t.Errorf("unlocked: %v", err)
+	}
+	again()
+
+	alone, _, err := Open(ended, path, Options{})
+	if err == nil {
+		alone.Close()
+		t.Error("one that wants the state alone has opened it")
+	}
+}

@@ -1,0 +1,152 @@
+package spool
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// openShared returns a queue in dir for a receiver.
+func openShared(t *testing.T, dir, receiver string) *Queue {
+	t.Helper()
+	q := Open(dir, Options{
+		Shards: 1, MaxBytes: 1 << 20, MaxMemory: 1 << 20, MaxAge: time.Hour, Inbox: receiver, Log: slog.New(slog.DiscardHandler),
+		Dropped: func(why Reason, m Meta) { t.Errorf("dropped: %s %+v", why, m) },
+	})
+	t.Cleanup(func() {
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return q
+}
+
+func text(payload string) Record {
+	return Record{Meta: Meta{Samples: 1, Oldest: 1, Newest: 2}, Payload: []byte(payload)}
+}
+
+// sent returns the payloads that a queue has, in order, and acknowledges them.
+func sent(t *testing.T, q *Queue, n int) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var all []string
+	for range n {
+		r, ok := q.Next(ctx, 0, OldestFirst)
+		if !ok {
+			break
+		}
+		all = append(all, string(r.Payload))
+		q.Ack(r.ID)
+	}
+	return strings.Join(all, " ")
+}
+
+// TestGuests puts records of three processes into one spool. One sends all of them, in order.
+func TestGuests(t *testing.T) {
+	dir := t.TempDir()
+	owner, a, b := openShared(t, dir, "x"), openShared(t, dir, "x"), openShared(t, dir, "x")
+	if !owner.Put(text("o1")) || !a.Put(text("a1"), text("a2")) || !b.Put(text("b1")) || !a.Put(text("a3")) {
+		t.Fatal("not durable")
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, ok := a.Next(ended, 0, OldestFirst); ok {
+		t.Error("a guest sends")
+	}
+	if p := a.Pending(); p.Records != 3 || p.Samples != 3 || a.Given() != 3 || a.AwaitTurn(ended) {
+		t.Errorf("pending %+v, given %d", p, a.Given())
+	}
+	if listed, err := List(dir); err != nil || len(listed) != 5 {
+		t.Errorf("listed %+v, %v", listed, err)
+	}
+	if got := sent(t, owner, 5); got != "o1 a1 a2 b1 a3" {
+		t.Errorf("sent %q", got)
+	}
+	if a.AwaitTurn(t.Context()) || a.Pending().Records != 0 {
+		t.Errorf("a guest whose records are sent waits: %+v", a.Pending())
+	}
+}
+
+// TestGuestsTurn ends an owner that has not sent everything: a guest takes over all of it, and sends it before its own.
+func TestGuestsTurn(t *testing.T) {
+	dir := t.TempDir()
+	owner, a, b := openShared(t, dir, "x"), openShared(t, dir, "x"), openShared(t, dir, "x")
+	for _, put := range []struct {
+		q    *Queue
+		text string
+	}{{owner, "o1"}, {b, "b1"}, {a, "a1"}, {owner, "o2"}} {
+		put.q.Put(text(put.text))
+	}
+	if err := owner.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !a.AwaitTurn(t.Context()) {
+		t.Fatal("not the owner")
+	}
+	b.Put(text("b2"))
+	a.Put(text("a2"))
+	if got := sent(t, a, 6); got != "o1 b1 a1 o2 b2 a2" {
+		t.Errorf("sent %q", got)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*", "*")); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
+// TestGuestsBefore holds that what a guest has put comes before what the owner puts later.
+func TestGuestsBefore(t *testing.T) {
+	dir := t.TempDir()
+	owner, a := openShared(t, dir, "x"), openShared(t, dir, "x")
+	owner.adopt() // the next regular look is later
+	a.Put(text("a1"))
+	owner.Put(text("o1"))
+	if got := sent(t, owner, 2); got != "a1 o1" {
+		t.Errorf("sent %q", got)
+	}
+}
+
+// TestGuestsOfOthers holds that an owner does not send what is for another receiver.
+func TestGuestsOfOthers(t *testing.T) {
+	dir := t.TempDir()
+	owner, other := openShared(t, dir, "x"), openShared(t, dir, "y")
+	other.Put(text("y1"))
+	owner.Put(text("x1"))
+	if got := sent(t, owner, 1); got != "x1" {
+		t.Errorf("sent %q", got)
+	}
+	owner.guest.look = time.Time{}
+	owner.adopt()
+	if owner.Pending().Records != 0 || other.Given() != 1 {
+		t.Errorf("the owner has %+v", owner.Pending())
+	}
+	if err := owner.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !other.AwaitTurn(t.Context()) || sent(t, other, 1) != "y1" {
+		t.Error("the other receiver's record is lost")
+	}
+}
+
+// TestGuestsNowhere holds that records wait in memory while the inbox cannot be written.
+func TestGuestsNowhere(t *testing.T) {
+	dir := t.TempDir()
+	owner := openShared(t, dir, "x")
+	if err := os.WriteFile(filepath.Join(dir, inboxPrefix+"x"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := openShared(t, dir, "x")
+	if a.Put(text("a1")) || a.Pending().Records != 1 {
+		t.Errorf("pending %+v", a.Pending())
+	}
+	if err := owner.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !a.AwaitTurn(t.Context()) || sent(t, a, 1) != "a1" {
+		t.Error("not sent")
+	}
+}
