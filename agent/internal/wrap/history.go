@@ -74,7 +74,7 @@ const (
 	runPrefix  = "run-"  // of the file that a run has locked
 	maxRecord  = 1 << 20 // bytes
 	maxOpen    = 1000    // runs at once; of more, the oldest are not followed
-	lockWait   = time.Second
+	lockWait   = 2500 * time.Millisecond
 	maxAhead   = 10 * time.Minute // of Sample: beyond, the clock was wrong
 )
 

@@ -50,7 +50,7 @@ func TestHistoryGoesOn(t *testing.T) {
 func TestHistoryAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	var wg sync.WaitGroup
-	const runs = 20
+	const runs = 8
 	for range runs {
 		wg.Go(func() { played(t, dir, Result{}) })
 	}
