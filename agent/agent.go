@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	"github.com/collectington/collectington/agent/internal/command"
@@ -29,6 +30,7 @@ func Main(kinds ...Kind) int {
 			return 1
 		}
 	}
+	ignored := slices.DeleteFunc([]os.Signal{os.Interrupt, syscall.SIGHUP}, func(s os.Signal) bool { return !signal.Ignored(s) })
 	go reap()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -38,7 +40,7 @@ func Main(kinds ...Kind) int {
 	signal.Notify(reload, syscall.SIGHUP)
 	app := command.App{
 		Version: version(), Catalogue: catalogue,
-		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Reload: reload,
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Reload: reload, Ignored: ignored,
 	}
 	return app.Main(ctx, os.Args[1:])
 }

@@ -78,6 +78,7 @@ func arrows() map[string][]string {
 		"agent/internal/schedule":    {},
 		"agent/internal/selfmetrics": {"agent/internal/run", "agent/metric"},
 		"agent/internal/state":       {"agent/durable"},
+		"agent/internal/wrap":        {"agent/durable", "agent/metric", "agent/process", "agent/setting", "sources/scrape/exposition"},
 
 		"agent/internal/exampletest":        {}, // tests alone
 		"agent/internal/exampletest/oncall": {}, // tests alone

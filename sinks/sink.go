@@ -92,6 +92,7 @@ type Env struct {
 	Pod      *Pod             // set for a single run in a pod of Kubernetes, after which its Instance is never seen again
 	Drain    time.Duration    // how long Run may continue after its context ends
 	Once     bool             // no process follows soon: Run also tries for as long as Drain what could be left on disk
+	Spool    string           // where the sink's queue is if its settings name no directory; "" = in memory
 	Dir      string           // the folder of the configuration file, to which paths are relative
 	Out      io.Writer        // for a sink that shows its batches
 	Memory   Memory           // what the sink knows from before a restart; nil = nothing is kept
@@ -121,6 +122,19 @@ func IsPermanent(err error) bool {
 type permanent struct{ error }
 
 func (p *permanent) Unwrap() error { return p.error }
+
+// Saved marks an error after which the batch is on disk: the sink delivers it later, also in another process.
+func Saved(err error) error { return &saved{err} }
+
+// IsSaved reports whether err was marked by [Saved].
+func IsSaved(err error) bool {
+	_, ok := errors.AsType[*saved](err)
+	return ok
+}
+
+type saved struct{ error }
+
+func (s *saved) Unwrap() error { return s.error }
 
 // After marks an error after which the agent waits for a pause before it tries again.
 func After(err error, pause time.Duration) error { return &after{err, pause} }

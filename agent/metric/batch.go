@@ -13,6 +13,10 @@ type Batch struct {
 	Repeated bool
 	Known    []Family
 
+	// Partial marks a batch that does not have all series of its job: those that it lacks have not ended. A sink whose receiver
+	// replaces the series of a job replaces only the metrics of the batch.
+	Partial bool
+
 	// Every is the interval between the job's ticks, 0 if it is not known. A sink whose receiver drops series that it has
 	// not received for some time re-sends the batch in between.
 	Every time.Duration

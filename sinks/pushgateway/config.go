@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -28,8 +29,14 @@ type Config struct {
 	URL          setting.URL       `yaml:"url"`
 	Grouping     map[string]string `yaml:"grouping"`
 	DeleteOnExit bool              `yaml:"delete_on_exit"`
+	Spool        Spool             `yaml:"spool"`
 
 	Web httpclient.Settings `yaml:",inline"`
+}
+
+// Spool is the settings of the queue on disk.
+type Spool struct {
+	Dir string `yaml:"dir"` // "" = there is none
 }
 
 // Validate implements [sinks.Config].
@@ -65,7 +72,11 @@ func (c *Config) Claims() []string {
 	if len(grouping) > 0 {
 		claim += " with " + strings.Join(grouping, ", ")
 	}
-	return []string{claim}
+	claims := []string{claim}
+	if c.Spool.Dir != "" {
+		claims = append(claims, "the spool "+filepath.Clean(c.Spool.Dir))
+	}
+	return claims
 }
 
 // New implements [sinks.Config].

@@ -8,13 +8,14 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/push"
+	client "github.com/prometheus/client_golang/prometheus/push"
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/collectington/collectington/agent/httpclient"
@@ -30,17 +31,30 @@ type sink struct {
 	deleteOnExit bool
 	env          sinks.Env
 	client       *httpclient.Client
-	converter    metric.Converter
-	warned       bool // that timestamps are not pushed
+	spool        *spool // nil = there is none
+
+	replayError string // the last that was logged
+
+	pushing   sync.Mutex // one push at a time: the older of two pushes of a group comes first; guards the fields below
+	converter metric.Converter
+	warned    bool // that timestamps are not pushed
+	down      bool // the last push of the spool could not be delivered
 
 	mu     sync.Mutex
-	pushed map[part]bool // groups that this sink has pushed
+	pushed map[string]*push // groups that this sink has pushed, by name
 }
 
 func newSink(c *Config, env sinks.Env, client *httpclient.Client) *sink {
 	s := &sink{
 		url: c.URL.String(), place: c.URL.Place(), group: c.group(&env), deleteOnExit: c.DeleteOnExit,
-		env: env, client: client, pushed: map[part]bool{},
+		env: env, client: client, pushed: map[string]*push{},
+	}
+	if dir := cmp.Or(c.Spool.Dir, env.Spool); dir != "" {
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(env.Dir, dir)
+		}
+		s.spool = newSpool(dir, env.Log)
+		env.Stats.TellPending(func() sinks.Pending { return sinks.Pending{Samples: s.spool.samples()} })
 	}
 	reserved := append([]metric.Label{{Name: "job"}}, s.group...)
 	s.converter.Untimed = true // a Pushgateway refuses samples with timestamps
@@ -60,25 +74,27 @@ func rename(own, reserved []metric.Label) []metric.Label {
 	return slices.DeleteFunc(sinks.Attach(nil, own, reserved, nil), isReserved)
 }
 
-// Write replaces the job's group. A batch without series deletes the group, if this sink has pushed it. A batch that is part of what
-// several processes push has a group for each value of the label that tells the parts apart, and replaces the families in it.
+// Write replaces the job's group, or the metrics of a partial batch in it. A batch without series deletes the group, if this sink
+// has pushed it. A batch that is part of what several processes push has a group for each value of the label that tells the parts
+// apart, and replaces the metrics in it. With a spool, the batch is on disk first.
 func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
+	s.pushing.Lock()
+	defer s.pushing.Unlock()
 	if batch.PartBy == "" {
-		return s.write(ctx, batch, part{job: batch.Job})
+		return s.write(ctx, batch, s.group)
 	}
+	batch.Partial = true
+	var waits error
 	for _, value := range values(&batch) {
-		p := part{job: batch.Job, label: metric.Label{Name: batch.PartBy, Value: value}}
-		if err := s.write(ctx, only(batch, p.label), p); err != nil {
+		label := metric.Label{Name: batch.PartBy, Value: value}
+		group := slices.DeleteFunc(slices.Clone(s.group), func(l metric.Label) bool { return l.Name == label.Name })
+		err := s.write(ctx, only(batch, label), append(group, label))
+		if err != nil && !sinks.IsSaved(err) {
 			return err
 		}
+		waits = cmp.Or(waits, err) // the others are saved too
 	}
-	return nil
-}
-
-// part is a group: that of a job, or that of a job and a label.
-type part struct {
-	job   string
-	label metric.Label
+	return waits
 }
 
 // values returns the values of the label that tells the parts of a batch apart, in order.
@@ -86,19 +102,10 @@ func values(batch *metric.Batch) []string {
 	found := map[string]bool{}
 	for _, f := range batch.Families {
 		for _, series := range f.Series {
-			found[valueOf(&series, batch.PartBy)] = true
+			found[series.Labels.Get(batch.PartBy)] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
-}
-
-func valueOf(series *metric.Series, name string) string {
-	for l := range series.Labels.All() {
-		if l.Name == name {
-			return l.Value
-		}
-	}
-	return ""
 }
 
 // only returns a batch with the series that have a label, without that label.
@@ -109,7 +116,7 @@ func only(batch metric.Batch, label metric.Label) metric.Batch {
 		all := f.Series
 		f.Series = nil
 		for _, series := range all {
-			if valueOf(&series, label.Name) != label.Value {
+			if series.Labels.Get(label.Name) != label.Value {
 				continue
 			}
 			own := slices.DeleteFunc(slices.Collect(series.Labels.All()), func(l metric.Label) bool { return l.Name == label.Name })
@@ -123,40 +130,69 @@ func only(batch metric.Batch, label metric.Label) metric.Batch {
 	return batch
 }
 
-// write pushes a batch to its group.
-func (s *sink) write(ctx context.Context, batch metric.Batch, p part) error {
+// write pushes a batch to a group.
+func (s *sink) write(ctx context.Context, batch metric.Batch, group []metric.Label) error {
 	all := batch.Series()
 	batch.Families = slices.DeleteFunc(slices.Clone(batch.Families), func(f metric.Family) bool {
 		return f.Desc.Type == metric.GaugeHistogram // the Pushgateway cannot show it in every format
 	})
-	n := batch.Series()
-	if n < all {
-		s.env.Stats.Drop(sinks.Unsupported, all-n)
+	p := &push{Job: batch.Job, Group: group, Partial: batch.Partial, Series: batch.Series()}
+	if p.Series < all {
+		s.env.Stats.Drop(sinks.Unsupported, all-p.Series)
 	}
-	if n == 0 {
+	if p.Series == 0 {
 		return s.delete(ctx, p)
 	}
 	s.warnOfTimestamps(&batch)
-	gather := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
-		s.converter.Reset()
-		families := make([]*dto.MetricFamily, 0, len(batch.Families))
-		for i := range batch.Families {
-			if len(batch.Families[i].Series) > 0 {
-				families = append(families, s.converter.Family(&batch.Families[i]))
-			}
+	s.converter.Reset()
+	for i := range batch.Families {
+		if len(batch.Families[i].Series) > 0 {
+			p.families = append(p.families, s.converter.Family(&batch.Families[i]))
 		}
-		return families, nil
-	})
-	push := s.pusher(ctx, p).Gatherer(gather)
-	do := push.PushContext
-	if p.label.Name != "" {
-		do = push.AddContext
+	}
+	if s.spool == nil {
+		return s.send(ctx, p)
+	}
+	p, unsaved := s.spool.put(p)
+	if unsaved != nil {
+		s.env.Log.Error("the push is not on disk: it is lost if the Pushgateway cannot be reached", "error", unsaved)
+		return s.send(ctx, p)
+	}
+	return s.sendSaved(ctx, p)
+}
+
+// sendSaved pushes what the spool has, which removes it then.
+func (s *sink) sendSaved(ctx context.Context, p *push) error {
+	err := s.send(ctx, p)
+	if s.down = err != nil && !isRefusal(err); s.down {
+		return sinks.Saved(err)
+	}
+	if failed := s.spool.done(p); failed != nil {
+		s.env.Log.Error("a push stays in the spool, and is repeated", "error", failed)
+	}
+	return err
+}
+
+// isRefusal reports whether a Pushgateway has refused what was pushed. Every other response, such as 401, 404 or a redirect, may come
+// from what is in front of it, and does not speak of the push.
+func isRefusal(err error) bool {
+	status, ok := errors.AsType[*httpclient.StatusError](err)
+	return ok && slices.Contains([]int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity}, status.Code)
+}
+
+// send pushes a group.
+func (s *sink) send(ctx context.Context, p *push) error {
+	gather := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return p.families, nil })
+	pusher := s.pusher(ctx, p).Gatherer(gather)
+	do := pusher.PushContext
+	if p.Partial {
+		do = pusher.AddContext
 	}
 	if err := do(ctx); err != nil {
-		return s.wrap("push to", batch.Job, err)
+		return s.wrap("push to", p.Job, err)
 	}
 	s.setPushed(p, true)
-	s.env.Stats.Sent.Add(int64(n))
+	s.env.Stats.Sent.Add(int64(p.Series))
 	return nil
 }
 
@@ -172,42 +208,42 @@ func (s *sink) warnOfTimestamps(batch *metric.Batch) {
 }
 
 // delete deletes a group, if this sink has pushed it.
-func (s *sink) delete(ctx context.Context, p part) error {
+func (s *sink) delete(ctx context.Context, p *push) error {
+	if s.spool != nil {
+		if err := s.spool.drop(p); err != nil {
+			return err
+		}
+	}
 	if !s.hasPushed(p) {
 		return nil
 	}
 	if err := s.pusher(ctx, p).Delete(); err != nil {
-		return s.wrap("delete group at", p.job, err)
+		return s.wrap("delete group at", p.Job, err)
 	}
 	s.setPushed(p, false)
 	return nil
 }
 
-func (s *sink) setPushed(p part, pushed bool) {
+func (s *sink) setPushed(p *push, pushed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if pushed {
-		s.pushed[p] = true
+		s.pushed[p.name()] = &push{Job: p.Job, Group: p.Group}
 	} else {
-		delete(s.pushed, p)
+		delete(s.pushed, p.name())
 	}
 }
 
-func (s *sink) hasPushed(p part) bool {
+func (s *sink) hasPushed(p *push) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.pushed[p]
+	return s.pushed[p.name()] != nil
 }
 
-func (s *sink) pusher(ctx context.Context, p part) *push.Pusher {
-	pusher := push.New(s.url, p.job).Client(&doer{ctx, s})
-	for _, l := range s.group {
-		if l.Name != p.label.Name {
-			pusher = pusher.Grouping(l.Name, l.Value)
-		}
-	}
-	if p.label.Name != "" {
-		pusher = pusher.Grouping(p.label.Name, p.label.Value)
+func (s *sink) pusher(ctx context.Context, p *push) *client.Pusher {
+	pusher := client.New(s.url, p.Job).Client(&doer{ctx, s})
+	for _, l := range p.Group {
+		pusher = pusher.Grouping(l.Name, l.Value)
 	}
 	return pusher
 }
@@ -233,17 +269,18 @@ func (s *sink) wrap(act, job string, err error) error {
 	return err
 }
 
-// Run implements [sinks.Runner]. When ctx ends, it deletes the groups that this sink has pushed, if delete_on_exit is set.
+// Run implements [sinks.Runner]. It pushes what the spool has of other processes. When ctx ends, it tries that once more, and
+// deletes the groups that this sink has pushed, if delete_on_exit is set.
 func (s *sink) Run(ctx context.Context) error {
-	<-ctx.Done()
 	defer s.client.CloseIdleConnections()
+	s.replayRegularly(ctx)
 	if !s.deleteOnExit {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.env.Drain)
 	defer cancel()
 	s.mu.Lock()
-	groups := slices.SortedFunc(maps.Keys(s.pushed), func(a, b part) int { return cmp.Compare(a.job+a.label.Value, b.job+b.label.Value) })
+	groups := slices.Collect(maps.Values(s.pushed))
 	s.mu.Unlock()
 	for _, p := range groups {
 		if err := s.delete(ctx, p); err != nil {
@@ -251,6 +288,76 @@ func (s *sink) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// How the spool is pushed.
+const (
+	firstReplay = time.Second // after the start: what this process has itself comes first
+	replayEvery = 30 * time.Second
+	lastTry     = 2 * time.Second // once the process is to end, and another one follows
+)
+
+// replayRegularly replays the spool until ctx ends, and once more then.
+func (s *sink) replayRegularly(ctx context.Context) {
+	if s.spool == nil {
+		<-ctx.Done()
+		return
+	}
+	for pause := firstReplay; ctx.Err() == nil; pause = replayEvery {
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+			s.replay(ctx)
+		}
+	}
+	s.pushing.Lock()
+	down := s.down
+	s.pushing.Unlock()
+	if down {
+		return
+	}
+	limit := s.env.Drain
+	if !s.env.Once {
+		limit = min(limit, lastTry)
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer cancel()
+	s.replay(last)
+}
+
+// replay pushes the groups that wait in the spool, one after the other, until one fails.
+func (s *sink) replay(ctx context.Context) {
+	names, err := s.spool.list()
+	var later error
+	for i := 0; i < len(names) && err == nil && ctx.Err() == nil; i++ {
+		if err = s.replayOne(ctx, names[i]); errors.Is(err, errLater) {
+			later, err = err, nil
+		}
+	}
+	if err == nil {
+		err = later
+	}
+	if err != nil && ctx.Err() == nil && err.Error() != s.replayError {
+		s.env.Log.Warn("pushes of earlier processes wait in the spool", "error", err)
+		s.replayError = err.Error()
+	}
+}
+
+// replayOne pushes a file of the spool. One that the Pushgateway refuses is dropped.
+func (s *sink) replayOne(ctx context.Context, name string) error {
+	s.pushing.Lock()
+	defer s.pushing.Unlock()
+	p, err := s.spool.get(name)
+	if err != nil || p == nil {
+		return err
+	}
+	err = s.sendSaved(ctx, p)
+	if err != nil && !sinks.IsSaved(err) {
+		s.env.Stats.Drop(sinks.Refused, p.Series)
+		s.env.Log.Error("dropped a push from the spool", "error", err)
+		return nil
+	}
+	return err
 }
 
 // Check implements [sinks.Checker]. It asks the Pushgateway whether it is ready.

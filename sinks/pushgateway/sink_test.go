@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -36,6 +36,7 @@ type rig struct {
 	gateway  *peers.Pushgateway
 	logged   func() string
 	response atomic.Pointer[http.HandlerFunc]
+	server   *httptest.Server
 }
 
 func newRig(t *testing.T, change func(*Config, *sinks.Env)) *rig {
@@ -49,6 +50,7 @@ func newRig(t *testing.T, change func(*Config, *sinks.Env)) *rig {
 		r.gateway.ServeHTTP(w, q)
 	}))
 	t.Cleanup(server.Close)
+	r.server = server
 	r.env, r.logged = sinktest.Env(t)
 	c := &Config{URL: address(t, server.URL)}
 	if change != nil {
@@ -105,10 +107,17 @@ func (r *rig) write(t *testing.T, job string, families ...metric.Family) {
 	}
 }
 
-func TestSuite(t *testing.T) {
+func TestSuite(t *testing.T) { runSuite(t, false) }
+
+func TestSuiteWithSpool(t *testing.T) { runSuite(t, true) }
+
+func runSuite(t *testing.T, spooled bool) {
 	const secret = "hunter2hunter2"
 	sinktest.Run(t, func(t *testing.T) sinktest.Peer {
 		r := newRig(t, func(c *Config, env *sinks.Env) {
+			if spooled {
+				c.Spool.Dir = "spool"
+			}
 			env.Web.Secrets.LookupEnv = func(string) (string, bool) { return secret, true }
 			c.Web.BasicAuth = &httpclient.BasicAuth{Username: "ops", Password: "env:PASSWORD"}
 		})

@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -47,11 +48,12 @@ func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prome
 	if env.Clock == nil {
 		env.Clock = clock.New()
 	}
+	dir := cmp.Or(c.Spool.Dir, env.Spool)
 	s := &sink{
 		env:         env,
 		client:      client,
 		staleOnExit: c.StaleOnExit,
-		spoolDir:    c.Spool.Dir,
+		spoolDir:    dir,
 		spoolOptions: spool.Options{
 			Shards:    c.Connections,
 			MaxBytes:  int64(c.Spool.MaxBytes),
@@ -100,7 +102,7 @@ func newSender(c *Config, env sinks.Env, client *httpclient.Client) *deliver.Sen
 		Order:    spool.Order(c.Spool.Order),
 		Refusals: deliver.Refusals(c.Refusals),
 		MaxAge:   time.Duration(c.Spool.MaxAge),
-		Durable:  c.Spool.Dir != "",
+		Durable:  cmp.Or(c.Spool.Dir, env.Spool) != "",
 		Patient:  env.Once,
 		Stats:    env.Stats,
 		Log:      env.Log,

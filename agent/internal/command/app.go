@@ -42,6 +42,7 @@ type App struct {
 	In        io.Reader
 	Out, Err  io.Writer
 	Reload    <-chan os.Signal // a signal reloads the configuration
+	Ignored   []os.Signal      // were ignored when the process started, as by nohup
 
 	// Dial connects instead of net.Dialer, if it is not nil.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -80,6 +81,7 @@ type cli struct {
 	Convert  convertCmd  `cmd:"" help:"Convert a configuration of json_exporter, Telegraf, Prometheus, sql_exporter, script_exporter or the Python Collectington. Exit codes: 0 all, 4 some, 1 nothing converted."`
 	Explain  explainCmd  `cmd:"" help:"Show the settings of jobs, and of each kind of fetcher, source and sink."`
 	Demo     demoCmd     `cmd:"" help:"Run the agent with a sample API on this machine."`
+	Exec     execCmd     `cmd:"" help:"Run a command of cron, CI or a CronJob, and deliver how it went: cton exec NAME -- COMMAND. Its input, output, signals and exit code pass through."`
 	Spool    spoolCmd    `cmd:"" help:"Show, replay and drop the requests in the spool of a remote_write sink."`
 	Backfill backfillCmd `cmd:"" help:"Run a job over the past, window by window, and deliver to remote_write. Exit codes as of once."`
 	Version  versionCmd  `cmd:"" help:"Show the version."`

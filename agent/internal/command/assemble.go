@@ -25,15 +25,17 @@ import (
 // assembly builds what a plan describes. Nil functions are not called.
 type assembly struct {
 	*App
-	observe func(httpclient.Exchange)                 // gets the jobs' HTTP exchanges
-	fetcher func(sources.Fetcher) sources.Fetcher     // wraps each job's fetcher
-	show    func(section, line string)                // gets what sources show of their work
-	answer  http.RoundTripper                         // responds to all requests instead of the network, if not nil
-	tap     func(http.RoundTripper) http.RoundTripper // wraps what answers the jobs' requests
-	drain   time.Duration                             // how long a sink may continue to deliver at the end
-	waits   bool                                      // for a state file that cannot be read
-	once    bool                                      // no later run follows soon
-	unready unready                                   // if nil, a source whose files cannot be read is an error
+	observe  func(httpclient.Exchange)                 // gets the jobs' HTTP exchanges
+	fetcher  func(sources.Fetcher) sources.Fetcher     // wraps each job's fetcher
+	show     func(section, line string)                // gets what sources show of their work
+	answer   http.RoundTripper                         // responds to all requests instead of the network, if not nil
+	tap      func(http.RoundTripper) http.RoundTripper // wraps what answers the jobs' requests
+	drain    time.Duration                             // how long a sink may continue to deliver at the end
+	waits    bool                                      // for a state file that cannot be read
+	once     bool                                      // no later run follows soon
+	instance *string                                   // the value of the label instance; nil = the name of the host
+	spool    func(config.Sink) string                  // where the queue of a sink is whose settings name no directory; nil = in memory
+	unready  unready                                   // if nil, a source whose files cannot be read is an error
 
 	versions map[string]string // of sources, by the name and key of their jobs
 
@@ -119,6 +121,12 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 		env.Pod = podOf()
 	}
 	env.Web.Unready = b.unready.of("sinks." + s.Name)
+	if b.instance != nil {
+		env.Instance = *b.instance
+	}
+	if b.spool != nil {
+		env.Spool = b.spool(s)
+	}
 	sink, err := s.Config.New(env)
 	if err != nil {
 		return run.Sink{}, err

@@ -69,6 +69,9 @@ func unexpected(c *kong.Context, arg string) error {
 		known := childNames(node)
 		return sentences(unknown("command", arg, known), "there are "+list(known))
 	}
+	if node.Name == "exec" { // the argument is of the command
+		return errors.New("cton exec takes one name, and then -- and the command: cton exec NAME -- COMMAND")
+	}
 	return fmt.Errorf("%s takes no argument %q; see: %s --help", command(node), arg, command(node))
 }
 

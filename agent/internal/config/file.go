@@ -108,6 +108,17 @@ func (f *File) Plan(root *yaml.Node, catalogue Catalogue, before Problems) (*Pla
 	return nil, slices.CompactFunc(r.problems, func(a, b Problem) bool { return a == b })
 }
 
+// Sinks checks the sinks of a configuration, which need not have jobs, and returns a plan. An error is Problems.
+func (f *File) Sinks(catalogue Catalogue) (*Plan, error) {
+	r := &reader{File: f, catalogue: catalogue, meant: map[string]bool{}, sinksOnly: true}
+	plan := r.plan(f.Root)
+	if len(r.problems) == 0 {
+		return plan, nil
+	}
+	r.problems.sort()
+	return nil, r.problems
+}
+
 // Problem returns a problem at a node, or, without a node, of the file as a whole. The path is that of the setting.
 func (f *File) Problem(n *yaml.Node, path, text string) Problem {
 	if n == nil {

@@ -18,6 +18,7 @@ import (
 type reader struct {
 	*File
 	catalogue Catalogue
+	sinksOnly bool // the file needs no jobs
 	problems  Problems
 	sinkNames []string          // of all sinks in the file, those with problems included
 	authNames []string          // likewise of logins
@@ -56,7 +57,9 @@ func (r *reader) plan(root *yaml.Node) *Plan {
 	r.auth(plan, &t.Auth)
 	r.sinks(plan, &t.Sinks)
 	r.ownMetrics(root, &t.Own)
-	r.jobs(plan, &t.Jobs)
+	if !r.sinksOnly || !t.Jobs.IsZero() {
+		r.jobs(plan, &t.Jobs)
+	}
 	if len(r.problems) == 0 {
 		r.collisions(plan, root)
 	}

@@ -157,7 +157,7 @@ func (a *Agent) compareJobs(plan []Job) (all, added, removed []*job) {
 // compareSinks is compareJobs for sinks.
 func (a *Agent) compareSinks(plan []Sink) (all, added, removed []*sink) {
 	same := func(p *Sink, s *sink) bool { return s.Name == p.Name && s.Key == p.Key }
-	return compare(plan, a.sinks, same, func(p Sink) *sink { return newSink(p, Drain) })
+	return compare(plan, a.sinks, same, func(p Sink) *sink { return newSink(p, Drain, false) })
 }
 
 // compare finds the running job or sink for each entry of a plan, and builds those that are not running.

@@ -61,7 +61,7 @@ func (o *once) prepare(plan Plan) error {
 		o.jobs = append(o.jobs, o.newJob(p))
 	}
 	for _, p := range plan.Sinks {
-		o.sinks = append(o.sinks, newSink(p, o.drain))
+		o.sinks = append(o.sinks, newSink(p, o.drain, true))
 	}
 	if o.state == nil {
 		return nil

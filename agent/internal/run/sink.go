@@ -27,8 +27,13 @@ type sink struct {
 	wg     sync.WaitGroup
 }
 
-func newSink(plan Sink, drain time.Duration) *sink {
-	return &sink{delivery: newDelivery(plan), drain: drain, stop: make(chan struct{})}
+// newSink returns a sink. A patient one tries for as long as drain, at the end, what could be left on disk.
+func newSink(plan Sink, drain time.Duration, patient bool) *sink {
+	s := &sink{delivery: newDelivery(plan), drain: drain, stop: make(chan struct{})}
+	if !patient {
+		s.leave = s.stop
+	}
+	return s
 }
 
 // start starts the sink. It runs until end, also if ctx ends before, so that it outlives the jobs.
@@ -105,6 +110,8 @@ type delivery struct {
 	lost    bool          // a batch could not be delivered
 	undone  int           // batches that wait, and the one that is being written
 	done    chan struct{} // closed when undone gets 0, and replaced when it grows again
+
+	leave <-chan struct{} // closed: what the sink has saved is not tried again; nil = it is
 }
 
 func newDelivery(s Sink) *delivery {
@@ -254,17 +261,33 @@ func (d *delivery) write(ctx context.Context, b metric.Batch) {
 			return
 		}
 		d.Stats.Failed.Add(1)
-		if ctx.Err() == nil {
+		saved := sinks.IsSaved(err)
+		switch {
+		case ctx.Err() != nil:
+		case saved:
+			d.report.failed("cannot deliver now: it waits on disk", b.Job, err)
+		default:
 			d.report.failed("cannot deliver", b.Job, err)
 		}
-		if sinks.IsPermanent(err) {
+		if !saved && sinks.IsPermanent(err) {
 			d.lose(sinks.Refused, b)
 			return
 		}
 		wait := max(time.Duration(rand.Int64N(int64(pause))), sinks.Pause(err))
 		pause = min(2*pause, lastPause)
+		var leave <-chan struct{}
+		if saved {
+			leave = d.leave
+		}
 		select {
+		case <-leave:
+			d.setLost()
+			return
 		case <-ctx.Done():
+			if saved {
+				d.setLost()
+				return
+			}
 			d.lose(sinks.Shutdown, b)
 			return
 		case <-time.After(wait):
@@ -279,6 +302,10 @@ func (d *delivery) write(ctx context.Context, b metric.Batch) {
 // lose counts a batch that will not be delivered.
 func (d *delivery) lose(reason metric.Reason, b metric.Batch) {
 	d.Stats.Drop(reason, b.Samples())
+	d.setLost()
+}
+
+func (d *delivery) setLost() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.lost = true

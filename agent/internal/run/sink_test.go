@@ -21,7 +21,7 @@ func TestDeliverTriesAgain(t *testing.T) {
 		}}
 		sink := planSink("gateway", gateway)
 		job := planJob(t, "daily", "@daily", newScripted(nil))
-		s := newSink(sink, Drain)
+		s := newSink(sink, Drain, false)
 		s.start(t.Context(), nil)
 		s.add(metric.Batch{Job: job.Name, Families: nil})
 		time.Sleep(time.Minute)
@@ -75,7 +75,7 @@ func TestDeliverPermanentAndPause(t *testing.T) {
 			return nil
 		}}
 		plan := planSink("gateway", gateway)
-		s := newSink(plan, Drain)
+		s := newSink(plan, Drain, false)
 		s.start(t.Context(), nil)
 		desc := &metric.Desc{Name: "x", Type: metric.Gauge}
 		s.add(metric.Batch{Job: "j", Families: []metric.Family{{Desc: desc, Series: make([]metric.Series, 3)}}})

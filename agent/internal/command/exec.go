@@ -1,0 +1,338 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/collectington/collectington/agent/durable"
+	"github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/internal/schedule"
+	"github.com/collectington/collectington/agent/internal/wrap"
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
+)
+
+type execCmd struct {
+	Name    string   `arg:"" optional:"" help:"The name of the job: the label job of its metrics. Default the name of the program."`
+	Command []string `arg:"" optional:"" help:"The command with its arguments, after --."`
+
+	Pushgateway string            `env:"CTON_PUSHGATEWAY" help:"Push to this Pushgateway." placeholder:"URL"`
+	RemoteWrite string            `env:"CTON_REMOTE_WRITE" help:"Send to this receiver of remote-write. For a login or other settings, use sinks of a configuration: -c FILE." placeholder:"URL"`
+	Instance    *string           `env:"CTON_INSTANCE" help:"The label instance; default the name of the host. Empty: none, for hosts that come and go, such as pods." placeholder:"NAME"`
+	Label       map[string]string `help:"A label of all metrics of the run; can be repeated." placeholder:"NAME=VALUE"`
+
+	Every       string           `help:"When the next run is due: an interval such as 24h, or a schedule such as '0 3 * * *'." placeholder:"SCHEDULE"`
+	Heartbeat   setting.Duration `help:"Deliver that the command runs at its start and in this interval." placeholder:"DURATION"`
+	Metrics     string           `help:"Deliver the metrics that the command writes to a file, or to its standard output (-), in Prometheus' text format." placeholder:"FILE"`
+	CountOutput bool             `help:"Count the bytes that the command writes. As with --metrics -, its output is a pipe then."`
+
+	Timeout    setting.Duration `help:"Stop the command with SIGTERM after this time; the exit code is 124." placeholder:"DURATION"`
+	Grace      setting.Duration `default:"10s" help:"After the timeout, kill the command after this time; the exit code is 137."`
+	Retry      int              `help:"Run the command again if it fails, at most N times." placeholder:"N"`
+	RetryDelay setting.Duration `default:"10s" help:"The pause before a retry."`
+	Lock       string           `help:"Run only one command with this lock at a time on this host." placeholder:"NAME"`
+	IfLocked   string           `enum:"skip,wait,fail" default:"skip" help:"What to do if the lock is taken: skip the run (exit code 0), wait, or fail (75)."`
+
+	StateDir string           `env:"CTON_STATE_DIR" help:"Keeps totals, the last success and what could not be delivered; default /var/lib/cton, or ~/.local/state/cton of other users than root." placeholder:"DIR"`
+	Deadline setting.Duration `default:"5s" help:"How long delivery may take after the command; what is not delivered waits in the state directory for the next run."`
+}
+
+// The exit codes of cton exec itself, as those of timeout(1) and sysexits.h. All others are those of the command.
+const (
+	exitUnusable = 125 // the command line is wrong: nothing was run
+	exitLocked   = 75
+)
+
+// maxJobName is how long the name of a job may be, as in a configuration.
+const maxJobName = 100
+
+// Run runs the command and delivers how it went.
+func (c *execCmd) Run(a *App, g *globals, k *kong.Context) error {
+	e := &execution{App: a, execCmd: c}
+	err := e.split(k.Args)
+	if err == nil {
+		err = e.check(g)
+	}
+	if err != nil {
+		return &exitError{exitUnusable, fmt.Errorf("exec: %w", err)}
+	}
+	if len(a.Ignored) > 0 { // without arguments, Ignore is about all signals
+		signal.Ignore(a.Ignored...)
+	}
+	signals, stop := wrap.Signals()
+	defer stop()
+	e.signals = signals
+	if g.LogLevel == "" {
+		a.setLevel("warn")
+	}
+	e.dir = e.stateDir()
+	e.history = wrap.NewHistory(e.dir, e.name)
+	e.sinks = e.buildSinks(g)
+	return e.run()
+}
+
+// execution is one run of a command.
+type execution struct {
+	*App
+	*execCmd
+	name    string
+	args    []string
+	every   *schedule.Schedule // nil = the next run is not expected at any time
+	dir     string             // of state; "" = none is kept
+	history *wrap.History
+	sinks   delivery
+	signals <-chan os.Signal
+	stdout  *wrap.Tee // nil = it is not read
+	stderr  *wrap.Tee
+}
+
+// split finds the name and the command. What follows -- is the command.
+func (e *execution) split(args []string) error {
+	n := -1
+	for i, arg := range args {
+		if arg == "--" {
+			n = len(args) - i - 1
+			break
+		}
+	}
+	switch {
+	case n < 0:
+		return errors.New("write -- before the command: cton exec NAME -- COMMAND")
+	case n == 0:
+		return errors.New("no command follows --")
+	case len(e.Command) == n:
+		e.name, e.args = e.Name, e.Command
+	default: // the first word of the command was taken for the name
+		e.name, e.args = filepath.Base(e.Name), append([]string{e.Name}, e.Command...)
+	}
+	return nil
+}
+
+func (e *execution) check(g *globals) error {
+	switch {
+	case g.Named && g.Config == "-":
+		return errors.New("standard input is the command's: name a file with -c")
+	case e.name == run.Self:
+		return fmt.Errorf("%q is the name of the agent's own metrics: choose another name", run.Self)
+	case e.name == "" || len(e.name) > maxJobName || strings.ContainsFunc(e.name, unicode.IsControl):
+		return fmt.Errorf("want a name of at most %d characters, without control characters", maxJobName)
+	case e.Retry < 0:
+		return errors.New("--retry: want 0 or more")
+	}
+	if e.Every == "" {
+		return nil
+	}
+	text := e.Every
+	var interval setting.Duration
+	if interval.UnmarshalText([]byte(text)) == nil {
+		text = "@every " + time.Duration(interval).String()
+	}
+	var err error
+	if e.every, err = schedule.Parse(text, nil); err != nil {
+		return fmt.Errorf("--every: %w", err)
+	}
+	return nil
+}
+
+// stateDir returns the directory that keeps state, "" if there is none. One that is not named need not be usable.
+func (e *execution) stateDir() string {
+	if e.execCmd.StateDir != "" {
+		return e.execCmd.StateDir
+	}
+	dir := "/var/lib/cton"
+	if os.Geteuid() != 0 {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return ""
+		}
+		dir = filepath.Join(home, ".local", "state", "cton")
+		if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
+			dir = filepath.Join(state, "cton")
+		}
+	}
+	err := durable.NewDir(dir).Mkdir(".")
+	if err == nil {
+		err = durable.CheckReplace(filepath.Join(dir, "check"))
+	}
+	if err != nil {
+		e.log.Info("no state is kept: name a directory with --state-dir", "error", err)
+		return ""
+	}
+	return dir
+}
+
+// next returns when the next run is expected, zero if that is unknown.
+func (e *execution) next(now time.Time) time.Time {
+	if e.every == nil {
+		return time.Time{}
+	}
+	return e.every.Next(now)
+}
+
+func (e *execution) run() error {
+	unlock, code, err := e.lock()
+	if err != nil {
+		return &exitError{exitUnusable, fmt.Errorf("exec: %w", err)}
+	}
+	if unlock == nil {
+		e.keep(func(h *wrap.History) error { return h.Skip(e.next(time.Now())) })
+		e.deliver(nil)
+		return &exitError{code, nil}
+	}
+	defer unlock()
+	now := time.Now()
+	e.keep(func(h *wrap.History) error { return h.Begin(now, e.next(now)) })
+	beats := e.beat()
+	result, retries, text := e.attempts()
+	if result.Err != nil {
+		e.complain(result.Err)
+	}
+	beats()
+	e.keep(func(h *wrap.History) error { return h.End(result, retries) })
+	e.deliver(&outcome{result, text()})
+	unlock()
+	if result.Signal != 0 {
+		wrap.Die(result.Signal)
+	}
+	return &exitError{result.Code, nil}
+}
+
+// attempts runs the command, and again if it fails. Text returns the metrics that the last run has written.
+func (e *execution) attempts() (result wrap.Result, retries int, text func() written) {
+	command := &wrap.Command{
+		Args: e.args, Stdin: e.In, Stdout: e.Out, Stderr: e.Err,
+		Timeout: time.Duration(e.Timeout), Grace: time.Duration(e.Grace), Signals: e.signals,
+	}
+	began := time.Now()
+	for ; ; retries++ {
+		e.tee(command)
+		text = e.watch()
+		result = command.Run()
+		stop := result.Code == 0 || result.Signaled || result.Err != nil || retries >= e.Retry
+		if stop || !command.Pause(time.Duration(e.RetryDelay)) {
+			break
+		}
+	}
+	result.Start = began
+	return result, retries, text
+}
+
+// tee puts a pipe between the command and its output, if that is to be read.
+func (e *execution) tee(command *wrap.Command) {
+	if e.Metrics == "-" || e.CountOutput {
+		e.stdout = wrap.NewTee(e.Out, e.Metrics == "-")
+		command.Stdout = e.stdout
+	}
+	if e.CountOutput {
+		e.stderr = wrap.NewTee(e.Err, false)
+		command.Stderr = e.stderr
+	}
+}
+
+// written is a text of metrics, or why there is none. nil text without an error: it was not asked for.
+type written struct {
+	text []byte
+	err  error
+}
+
+// watch returns a function that returns the metrics that a run which begins now has written.
+func (e *execution) watch() func() written {
+	switch e.Metrics {
+	case "":
+		return func() written { return written{} }
+	case "-":
+		return func() (w written) { w.text, w.err = e.stdout.Text(); return w }
+	}
+	file := wrap.WatchFile(e.Metrics)
+	return func() (w written) { w.text, w.err = file.Read(); return w }
+}
+
+// diskWait is how long the command waits for a disk that hangs.
+const diskWait = 3 * time.Second
+
+// keep changes the history, and goes on without one if the disk hangs.
+func (e *execution) keep(change func(*wrap.History) error) {
+	done := make(chan error, 1)
+	h := e.history
+	go func() { done <- change(h) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			e.log.Error("the totals of this command are not kept", "error", err)
+		}
+	case <-time.After(diskWait):
+		e.log.Error("the state directory does not respond: the totals of this command are not kept", "dir", e.dir)
+		e.history = wrap.NewHistory("", e.name)
+		_ = change(e.history) // in memory
+	}
+}
+
+// lockPause is how often a lock that is taken is tried.
+const lockPause = 100 * time.Millisecond
+
+// lock takes the lock, if there is one to take. If another process has it and this one does not wait, unlock is nil.
+func (e *execution) lock() (unlock func(), code int, err error) {
+	if e.Lock == "" {
+		return func() {}, 0, nil
+	}
+	if e.dir == "" {
+		return nil, 0, errors.New("--lock: there is no directory for the lock: name one with --state-dir")
+	}
+	dir := durable.NewDir(filepath.Join(e.dir, "locks"))
+	if err := dir.Mkdir("."); err != nil {
+		return nil, 0, fmt.Errorf("--lock: %w", err)
+	}
+	for {
+		err := dir.Lock(wrap.FileName(e.Lock))
+		if err == nil {
+			return func() { _ = dir.Unlock() }, 0, nil
+		}
+		if _, held := errors.AsType[*durable.HeldError](err); !held {
+			return nil, 0, fmt.Errorf("--lock: %w", err)
+		}
+		switch e.IfLocked {
+		case "skip":
+			e.log.Info("skipped: the lock is taken", "lock", e.Lock, "error", err)
+			return nil, exitOK, nil
+		case "fail":
+			e.log.Error("not run: the lock is taken", "lock", e.Lock, "error", err)
+			return nil, exitLocked, nil
+		}
+		select {
+		case s := <-e.signals:
+			return nil, 0, fmt.Errorf("--lock: %s while waiting for the lock", s)
+		case <-time.After(lockPause):
+		}
+	}
+}
+
+// outcome is what is delivered at the end of a run.
+type outcome struct {
+	wrap.Result
+	metrics written
+}
+
+// families returns the metrics of the runs, and with an outcome those that the command has written.
+func (e *execution) families(o *outcome) (own, commands []metric.Family) {
+	var output *wrap.Output
+	if o != nil && e.CountOutput {
+		output = &wrap.Output{Stdout: e.stdout.Count(), Stderr: e.stderr.Count()}
+	}
+	own = e.history.Families(output)
+	if o == nil || e.Metrics == "" {
+		return own, nil
+	}
+	commands, err := wrap.ParseMetrics(o.metrics.text, o.metrics.err, time.Now(), e.log)
+	if err != nil {
+		e.log.Error("the command's metrics are not all delivered", "error", err)
+	}
+	return own, commands
+}

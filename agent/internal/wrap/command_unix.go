@@ -1,0 +1,131 @@
+//go:build unix
+
+package wrap
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Signals returns the signals that are passed on to a command: those that this process could get in its place and that were not
+// ignored at its start. What was ignored stays ignored for the command too, as with nohup. The caller calls stop.
+func Signals() (signals <-chan os.Signal, stop func()) {
+	all := make(chan os.Signal, 64)
+	for _, s := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGCONT} {
+		if !signal.Ignored(s) {
+			signal.Notify(all, s)
+		}
+	}
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, unix.SIGPIPE) // a log line that nobody reads must not end this process
+	return all, func() { signal.Stop(all); signal.Stop(broken) }
+}
+
+// isScript reports whether a file could not be started because the kernel does not know its format.
+func isScript(err error) bool { return errors.Is(err, unix.ENOEXEC) }
+
+// hasTerminal reports whether this process has a controlling terminal.
+func hasTerminal() bool {
+	f, err := os.OpenFile("/dev/tty", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return false
+	}
+	f.Close()
+	return true
+}
+
+func (p *process) prepare() {
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: p.ownGroup}
+	endWithWrapper(p.cmd.SysProcAttr)
+}
+
+func (p *process) send(s syscall.Signal) {
+	pid := p.cmd.Process.Pid
+	if p.ownGroup {
+		pid = -pid
+	}
+	_ = syscall.Kill(pid, s) // fails if it has ended
+}
+
+// pass passes a signal on, and reports whether it was one that may end the command. One that the terminal has sent to the whole
+// process group has reached the command already.
+func (p *process) pass(s os.Signal) bool {
+	number, ok := s.(syscall.Signal)
+	if !ok || !p.ownGroup && (number == unix.SIGINT || number == unix.SIGQUIT) && isForeground() {
+		return ok
+	}
+	p.send(number)
+	return number != unix.SIGCONT
+}
+
+// isForeground reports whether the keys of the terminal send signals to this process group. On a terminal that was closed they
+// did.
+func isForeground() bool {
+	f, err := os.OpenFile("/dev/tty", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	group, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPGRP)
+	return err != nil || group == unix.Getpgrp()
+}
+
+// terminate asks the command to end, also if it is stopped.
+func (p *process) terminate() {
+	p.send(unix.SIGTERM)
+	p.send(unix.SIGCONT)
+}
+
+func (p *process) kill() { p.send(unix.SIGKILL) }
+
+// endGroup waits for what is left of the command's own group, until it is to be killed.
+func (p *process) endGroup(kill <-chan time.Time) {
+	if !p.ownGroup {
+		return
+	}
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for syscall.Kill(-p.cmd.Process.Pid, 0) == nil {
+		select {
+		case <-look.C:
+		case <-kill:
+			p.kill()
+			return
+		}
+	}
+}
+
+// result fills in how the command ended.
+func (p *process) result(r *Result) {
+	state := p.cmd.ProcessState
+	if state == nil {
+		r.Code = -1
+		return
+	}
+	r.Code = state.ExitCode()
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		r.Signal = status.Signal()
+		r.Code = firstSignal + int(r.Signal)
+	}
+	r.User, r.System = state.UserTime(), state.SystemTime()
+	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
+		r.MaxMemory = int64(usage.Maxrss) * maxrssUnit
+	}
+}
+
+// Die ends this process by a signal, so that its parent sees what it would have seen of the command. It returns if it cannot, such
+// as in process 1 of a container.
+func Die(s syscall.Signal) {
+	if os.Getpid() == 1 {
+		return
+	}
+	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // the core file is the command's
+	restoreDefault(s)
+	_ = syscall.Kill(os.Getpid(), s)
+	time.Sleep(time.Second) // another thread may get it
+}

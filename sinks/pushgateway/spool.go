@@ -1,0 +1,283 @@
+package pushgateway
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/protobuf/encoding/protodelim"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/collectington/collectington/agent/durable"
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// spool keeps the newest push of each group on disk until the Pushgateway has it: one file for each group. Several processes may
+// use the directory at once: each holds its lock for the time of one call. It is safe for concurrent use.
+type spool struct {
+	path string
+	log  *slog.Logger
+
+	mu      sync.Mutex
+	waiting map[string]int // samples, by file
+}
+
+// push is one push of a group.
+type push struct {
+	Job      string         `json:"job"`
+	Group    []metric.Label `json:"group"`   // besides job
+	Partial  bool           `json:"partial"` // the group keeps the metrics that the push lacks
+	Series   int            `json:"series"`
+	families []*dto.MetricFamily
+}
+
+const (
+	lockFile  = "lock"
+	suffix    = ".push"
+	maxGroups = 10_000
+	maxPush   = 256 << 20 // bytes
+	lockWait  = 2 * time.Second
+)
+
+func newSpool(path string, log *slog.Logger) *spool {
+	return &spool{path: path, log: log, waiting: map[string]int{}}
+}
+
+// name returns the name of the group's file.
+func (p *push) name() string {
+	text := new(bytes.Buffer)
+	for _, l := range append([]metric.Label{{Name: "job", Value: p.Job}}, p.Group...) {
+		fmt.Fprintf(text, "%q=%q,", l.Name, l.Value)
+	}
+	sum := sha256.Sum256(text.Bytes())
+	return hex.EncodeToString(sum[:16]) + suffix
+}
+
+// put stores a push. A partial one is added to what waits of its group already, and put returns all of it.
+func (s *spool) put(p *push) (*push, error) {
+	dir, err := s.open()
+	if err != nil {
+		return p, err
+	}
+	defer s.close(dir)
+	switch before, err := s.read(dir, p.name()); {
+	case errors.Is(err, errLater):
+		return p, err
+	case err == nil && p.Partial:
+		p = before.with(p)
+	}
+	if names, err := dir.ReadDir("."); err == nil && len(names) > maxGroups && !slices.Contains(names, p.name()) {
+		return p, fmt.Errorf("spool %s: it holds %d groups: look whether the Pushgateway is there", s.path, maxGroups)
+	}
+	if err := durable.Replace(dir, p.name(), p.write); err != nil {
+		return p, fmt.Errorf("spool %s: %w", s.path, err)
+	}
+	s.note(p.name(), p.Series)
+	return p, nil
+}
+
+// with returns the push with the metrics of a later one in place of its own.
+func (p *push) with(later *push) *push {
+	all := *p
+	all.families = slices.DeleteFunc(slices.Clone(p.families), func(f *dto.MetricFamily) bool {
+		return slices.ContainsFunc(later.families, func(l *dto.MetricFamily) bool { return l.GetName() == f.GetName() })
+	})
+	all.families = append(all.families, later.families...)
+	all.Series = 0
+	for _, f := range all.families {
+		all.Series += len(f.Metric)
+	}
+	return &all
+}
+
+// done removes a push that was delivered or refused, unless a later one of the group has replaced it.
+func (s *spool) done(p *push) error {
+	dir, err := s.open()
+	if err != nil {
+		return err
+	}
+	defer s.close(dir)
+	var ours bytes.Buffer
+	if err := p.write(&ours); err != nil {
+		return err
+	}
+	stored, err := dir.ReadFile(p.name(), maxPush)
+	if err == nil && !bytes.Equal(stored, ours.Bytes()) {
+		return nil
+	}
+	return s.remove(dir, p.name())
+}
+
+// drop removes the push of a group, whatever it is.
+func (s *spool) drop(p *push) error {
+	dir, err := s.open()
+	if err != nil {
+		return err
+	}
+	defer s.close(dir)
+	return s.remove(dir, p.name())
+}
+
+func (s *spool) remove(dir *durable.Dir, name string) error {
+	if err := dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("spool %s: %w", s.path, err)
+	}
+	s.note(name, 0)
+	return dir.SyncDir()
+}
+
+// list returns the names of the files of all groups that wait.
+func (s *spool) list() ([]string, error) {
+	names, err := durable.NewDir(s.path).ReadDir(".")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, suffix) }), err
+}
+
+// get returns the push of a file, or nil if there is none any more. A damaged file is removed, which is logged.
+func (s *spool) get(name string) (*push, error) {
+	dir, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	defer s.close(dir)
+	p, err := s.read(dir, name)
+	switch {
+	case errors.Is(err, errLater):
+		return nil, err
+	case errors.Is(err, fs.ErrNotExist):
+		s.note(name, 0)
+		return nil, nil
+	case errors.Is(err, errDamaged):
+		s.log.Error("dropped a push from the spool", "file", name, "error", err)
+		return nil, s.remove(dir, name)
+	case err != nil:
+		return nil, fmt.Errorf("spool %s: %w", s.path, err)
+	}
+	s.note(name, p.Series)
+	return p, nil
+}
+
+// open locks the directory, which it creates if it is missing.
+func (s *spool) open() (*durable.Dir, error) {
+	dir := durable.NewDir(s.path)
+	if err := dir.Mkdir("."); err != nil {
+		return nil, fmt.Errorf("spool %s: %w", s.path, err)
+	}
+	for deadline := time.Now().Add(lockWait); ; {
+		err := dir.Lock(lockFile)
+		switch _, held := errors.AsType[*durable.HeldError](err); {
+		case err == nil, errors.Is(err, errors.ErrUnsupported):
+			return dir, nil
+		case !held || time.Now().After(deadline):
+			return nil, fmt.Errorf("spool %s: %w", s.path, err)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func (s *spool) close(dir *durable.Dir) { _ = dir.Unlock() } // the lock ends with the process at the latest
+
+// note notes how many samples of a file wait.
+func (s *spool) note(name string, samples int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting[name] = samples
+	if samples == 0 {
+		delete(s.waiting, name)
+	}
+}
+
+// samples returns how many samples are known to wait.
+func (s *spool) samples() (n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for samples := range maps.Values(s.waiting) {
+		n += int64(samples)
+	}
+	return n
+}
+
+// The format: a line with the name of the format, its version and the CRC-32C (Castagnoli) of the rest; a line of JSON with the
+// group; the families as delimited messages of client_model.
+const (
+	magic   = "cton-push "
+	version = 1
+)
+
+var (
+	errDamaged = errors.New("the file is damaged")
+	errLater   = errors.New("a later version of cton has written it: it stays")
+)
+
+func checksum(text []byte) uint32 { return crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli)) }
+
+func (p *push) write(w io.Writer) error {
+	head, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	text := bytes.NewBuffer(append(head, '\n'))
+	deterministic := protodelim.MarshalOptions{MarshalOptions: proto.MarshalOptions{Deterministic: true}} // done compares files
+	for _, f := range p.families {
+		if _, err := deterministic.MarshalTo(text, f); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(w, "%s%d %08x\n%s", magic, version, checksum(text.Bytes()), text.Bytes())
+	return err
+}
+
+func (s *spool) read(dir *durable.Dir, name string) (*push, error) {
+	text, err := dir.ReadFile(name, maxPush)
+	if err != nil {
+		return nil, err
+	}
+	p, err := parsePush(text)
+	if err == nil && p.name() != name {
+		err = fmt.Errorf("%w: it is that of another group", errDamaged)
+	}
+	return p, err
+}
+
+// parsePush parses the content of a file.
+func parsePush(text []byte) (*push, error) {
+	first, rest, _ := bytes.Cut(text, []byte("\n"))
+	v, sum := 0, uint32(0)
+	if _, err := fmt.Sscanf(string(first), magic+"%d %08x", &v, &sum); err != nil {
+		return nil, fmt.Errorf("%w: it is not a push", errDamaged)
+	}
+	if v > version {
+		return nil, errLater
+	}
+	if checksum(rest) != sum {
+		return nil, fmt.Errorf("%w: it does not match its checksum", errDamaged)
+	}
+	head, body, _ := bytes.Cut(rest, []byte("\n"))
+	p := &push{}
+	if err := json.Unmarshal(head, p); err != nil {
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	for r := bytes.NewReader(body); r.Len() > 0; {
+		f := &dto.MetricFamily{}
+		if err := protodelim.UnmarshalFrom(r, f); err != nil {
+			return nil, fmt.Errorf("%w: %w", errDamaged, err)
+		}
+		p.families = append(p.families, f)
+	}
+	return p, nil
+}
