@@ -15,7 +15,7 @@ const module = "github.com/collectington/collectington/"
 
 // arrows says which folder may import which of ours. A pattern with * stands for a folder of a kind.
 func arrows() map[string][]string {
-	kit := []string{"agent/clock", "agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/pattern", "agent/process", "agent/relabel", "agent/setting", "agent/text"}
+	kit := []string{"agent/clock", "agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/pattern", "agent/process", "agent/relabel", "agent/setting", "agent/text", "agent/webserver"}
 	source := func(more ...string) []string { return slices.Concat(kit, []string{"sources"}, more) }
 	sink := func(more ...string) []string { return slices.Concat(kit, []string{"sinks"}, more) }
 	return map[string][]string{
@@ -34,6 +34,7 @@ func arrows() map[string][]string {
 		"agent/relabel":           {"agent/setting"},
 		"agent/setting":           {},
 		"agent/text":              {},
+		"agent/webserver":         {"agent/text"},
 
 		// Sources.
 		"sources":                          kit,

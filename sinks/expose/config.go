@@ -10,14 +10,12 @@ package expose
 import (
 	_ "embed"
 	"errors"
-	"net"
-	"net/netip"
-	"strconv"
 	"strings"
 
 	"github.com/prometheus/common/model"
 
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/webserver"
 	"github.com/collectington/collectington/sinks"
 )
 
@@ -50,7 +48,7 @@ const healthPath = "/-/healthy"
 // Validate implements [sinks.Config].
 func (c *Config) Validate() error {
 	var all []error
-	if _, _, err := c.address(); err != nil {
+	if webserver.CheckListen(c.Listen) != nil {
 		all = append(all, setting.Bad("listen", "want host:port, such as :8000 or 127.0.0.1:8000"))
 	}
 	if !strings.HasPrefix(c.Path, "/") || strings.ContainsAny(c.Path, "?#") || c.Path == healthPath {
@@ -66,29 +64,12 @@ func (c *Config) Validate() error {
 	return errors.Join(all...)
 }
 
-// address returns the host and the port of listen. The host is "" for all addresses of the machine.
-func (c *Config) address() (host string, port uint16, err error) {
-	host, digits, err := net.SplitHostPort(c.Listen)
-	if err != nil {
-		return "", 0, err
-	}
-	n, err := strconv.ParseUint(digits, 10, 16)
-	if ip, e := netip.ParseAddr(host); e == nil && ip.IsUnspecified() {
-		host = ""
-	}
-	return host, uint16(n), err
-}
-
 // Claims implements [sinks.Claimer]: two sinks cannot have one address. Port 0 is any free port.
 func (c *Config) Claims() []string {
-	host, port, err := c.address()
-	if err != nil || port == 0 {
-		return nil
+	if claim := webserver.Claim(c.Listen); claim != "" {
+		return []string{claim}
 	}
-	if strings.EqualFold(host, "localhost") {
-		host = "127.0.0.1"
-	}
-	return []string{"the address " + net.JoinHostPort(host, strconv.Itoa(int(port)))}
+	return nil
 }
 
 // New implements [sinks.Config].

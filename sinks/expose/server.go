@@ -1,194 +1,37 @@
 package expose
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"html"
-	"log/slog"
-	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/exporter-toolkit/web"
-	"go.yaml.in/yaml/v4"
 
-	"github.com/collectington/collectington/agent/text"
+	"github.com/collectington/collectington/agent/webserver"
 )
 
-// Limits of connections.
-const (
-	headerTimeout = 10 * time.Second
-	writeTimeout  = 2 * time.Minute // scrapers give up earlier
-	idleTimeout   = 5 * time.Minute // Prometheus keeps its connections as long
-	maxHeader     = 16 << 10
-	maxScrapes    = 40
-	lastScrape    = time.Second // for scrapes in progress when the agent stops
+// maxScrapes is how many scrapes may be in progress.
+const maxScrapes = 40
 
-	webPause = 5 * time.Second // until a web config file that cannot be used is read again
-)
+// newServer returns the server of the page.
+func (s *sink) newServer() *webserver.Server {
+	return &webserver.Server{
+		Listen: s.config.Listen, WebConfigFile: s.config.WebConfigFile, Path: s.config.Path, Started: "serving metrics",
+		Handler: s.handler(), Drain: s.env.Drain, Log: s.env.Log,
+	}
+}
 
 // Check implements [sinks.Checker]. It checks that the web config file is valid and the address is free.
-func (s *sink) Check(ctx context.Context) error {
-	if err := s.checkWeb(); err != nil {
-		return err
-	}
-	l, err := s.listen(ctx)
-	if err != nil {
-		return err
-	}
-	return l.Close()
-}
+func (s *sink) Check(ctx context.Context) error { return s.server.Check(ctx) }
 
 // Run implements [sinks.Runner]. It serves until ctx ends, from when the web config file can be used on.
-func (s *sink) Run(ctx context.Context) error {
-	l, err := s.listen(ctx)
-	if err != nil {
-		return err
-	}
-	if s.checkWeb() != nil {
-		l.Close() // so that scrapes fail and do not wait
-		if !s.waitForWeb(ctx) {
-			return nil
-		}
-		if l, err = s.listen(ctx); err != nil {
-			return err
-		}
-	}
-	defer l.Close()
-	log := s.env.Log.Handler()
-	server := &http.Server{
-		Handler:           s.handler(),
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       headerTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(log, slog.LevelDebug), // port scans would fill the log
-	}
-	ended := make(chan error, 1)
-	go func() {
-		ended <- web.Serve(l, server, &web.FlagConfig{WebConfigFile: &s.config.WebConfigFile}, slog.New(warningsOnly{log}))
-	}()
-	address := l.Addr().String()
-	s.bound.Store(&address)
-	s.env.Log.Info("serving metrics", "url", s.url(address))
-	select {
-	case err := <-ended:
-		return fmt.Errorf("serve metrics on %s: %w", s.config.Listen, err)
-	case <-ctx.Done():
-	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(s.env.Drain, lastScrape))
-	defer cancel()
-	if server.Shutdown(last) != nil {
-		_ = server.Close()
-	}
-	<-ended
-	return nil
-}
+func (s *sink) Run(ctx context.Context) error { return s.server.Run(ctx) }
 
 // Addr returns the address that Run has bound, or "".
-func (s *sink) Addr() string {
-	if address := s.bound.Load(); address != nil {
-		return *address
-	}
-	return ""
-}
-
-// listen binds the address. Its error says what to do.
-func (s *sink) listen(ctx context.Context) (net.Listener, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.Listen)
-	if err == nil {
-		return l, nil
-	}
-	text := ""
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		text = "the address is in use by another program; choose another with listen"
-	case errors.Is(err, syscall.EACCES):
-		text = "permission denied; choose a port above 1023 with listen"
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		text = "this machine does not have the address; choose another with listen"
-	default:
-		if op, ok := errors.AsType[*net.OpError](err); ok {
-			text = op.Err.Error()
-		}
-	}
-	return nil, fmt.Errorf("listen on %s: %w", s.config.Listen, &textError{cmp.Or(text, err.Error()), err})
-}
-
-// textError is an error with another text.
-type textError struct {
-	text string
-	err  error
-}
-
-func (e *textError) Error() string { return e.text }
-func (e *textError) Unwrap() error { return e.err }
-
-// checkWeb reads the web config file and the files that it names.
-func (s *sink) checkWeb() error {
-	err := web.Validate(s.config.WebConfigFile)
-	if err == nil {
-		return nil
-	}
-	problem := text.OneLine(err.Error())
-	if path, ok := errors.AsType[*os.PathError](err); ok && path.Path == s.config.WebConfigFile {
-		problem = path.Err.Error()
-	}
-	if strings.Contains(problem, "bcrypt") {
-		problem += " (basic_auth_users needs passwords hashed with bcrypt, as by htpasswd -nB)"
-	}
-	return fmt.Errorf("read web_config_file %s: %w", s.config.WebConfigFile, &textError{problem, err})
-}
-
-// waitForWeb waits until the web config file can be used, and logs why it cannot. It returns false if ctx ends before that.
-func (s *sink) waitForWeb(ctx context.Context) bool {
-	for logged := ""; ; {
-		err := s.checkWeb()
-		if err == nil {
-			return true
-		}
-		if err.Error() != logged {
-			logged = err.Error()
-			s.env.Log.Error("the page is not served until the web config file can be used", "error", err)
-		}
-		select {
-		case <-time.After(webPause):
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
-
-// url returns the URL of the page for a browser on this machine.
-func (s *sink) url(address string) string {
-	scheme := "http://"
-	var file struct {
-		TLS map[string]any `yaml:"tls_server_config"`
-	}
-	if text, err := os.ReadFile(s.config.WebConfigFile); err == nil && yaml.Unmarshal(text, &file) == nil && len(file.TLS) > 0 {
-		scheme = "https://"
-	}
-	host, port, err := net.SplitHostPort(address)
-	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
-		address = net.JoinHostPort("localhost", port)
-	}
-	return scheme + address + s.config.Path
-}
-
-// warningsOnly drops what exporter-toolkit logs below warnings. Run logs the address itself.
-type warningsOnly struct{ slog.Handler }
-
-func (p warningsOnly) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= slog.LevelWarn && p.Handler.Enabled(ctx, level)
-}
+func (s *sink) Addr() string { return s.server.Addr() }
 
 // handler serves the page, the health check, and an index page.
 func (s *sink) handler() http.Handler {

@@ -22,7 +22,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -114,10 +113,6 @@ func TestServes(t *testing.T) {
 	}
 	if !strings.Contains(b.logged(), `msg="serving metrics" url=`+url) {
 		t.Errorf("logged:\n%s", b.logged())
-	}
-	b.config.WebConfigFile = write(t, t.TempDir(), "web.yml", "basic_auth_users: {}\n")
-	if got := b.url("[::]:8000"); got != "http://localhost:8000/metrics" {
-		t.Errorf("url %s", got)
 	}
 }
 
@@ -240,26 +235,6 @@ func TestBadWebConfigFile(t *testing.T) {
 			t.Errorf("Check of %q: %v", content, err)
 		}
 	}
-}
-
-// TestWebConfigFileComesLate holds that the page waits for its web config file and says so once, for each reason.
-func TestWebConfigFileComesLate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
-		b := open(t, Config{WebConfigFile: filepath.Join(dir, "web.yml")})
-		begun, ready := time.Now(), make(chan bool)
-		go func() { ready <- b.waitForWeb(t.Context()) }()
-		time.Sleep(time.Minute + time.Second)
-		write(t, dir, "web.yml", "odd: 1")
-		time.Sleep(time.Minute)
-		if n := strings.Count(b.logged(), "level=ERROR msg=\"the page is not served until the web config file can be used\""); n != 2 {
-			t.Errorf("%d lines are logged, want 2:\n%s", n, b.logged())
-		}
-		write(t, dir, "web.yml", "basic_auth_users: {}")
-		if ok := <-ready; !ok || time.Since(begun) != 2*time.Minute+webPause {
-			t.Errorf("ready is %t after %s", ok, time.Since(begun))
-		}
-	})
 }
 
 func write(t *testing.T, dir, name, content string) string {

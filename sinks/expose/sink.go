@@ -13,6 +13,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/webserver"
 	"github.com/collectington/collectington/sinks"
 )
 
@@ -28,7 +29,7 @@ type sink struct {
 	env    sinks.Env
 
 	renderings atomic.Pointer[map[variant]*rendering] // the map does not change
-	bound      atomic.Pointer[string]                 // the address, once it is bound
+	server     *webserver.Server
 
 	mu        sync.Mutex // guards what follows
 	store     familyStore
@@ -39,6 +40,7 @@ type sink struct {
 
 func newSink(c *Config, env sinks.Env) *sink {
 	s := &sink{config: *c, env: env, warned: map[string]string{}}
+	s.server = s.newServer()
 	s.renderings.Store(&map[variant]*rendering{})
 	s.store = familyStore{hasJobLabel: c.JobLabel != "", families: map[string]*family{}, jobs: map[string][]*family{}}
 	if c.JobLabel != "" {

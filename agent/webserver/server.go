@@ -1,0 +1,238 @@
+// Package webserver serves HTTP on one address, with TLS and authentication by a web configuration file of exporter-toolkit
+// (https://prometheus.io/docs/prometheus/latest/configuration/https/).
+package webserver
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/exporter-toolkit/web"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/text"
+)
+
+// Limits of connections.
+const (
+	headerTimeout = 10 * time.Second
+	writeTimeout  = 2 * time.Minute // scrapers give up earlier
+	idleTimeout   = 5 * time.Minute // Prometheus keeps its connections as long
+	maxHeader     = 16 << 10
+	lastRequests  = time.Second // for requests in progress when the server stops
+
+	webPause = 5 * time.Second // until a web config file that cannot be used is read again
+)
+
+// Server is a server of one address. Its fields must not change after the first call of a method.
+type Server struct {
+	Listen        string // host:port, the setting listen
+	WebConfigFile string // the setting web_config_file; "" = neither TLS nor authentication
+	Path          string // of the URL that is logged
+	Started       string // what is logged when the server has started, such as "serving metrics"
+	Handler       http.Handler
+	ReadTimeout   time.Duration // for a request with its body; 0 = as for its headers
+	Drain         time.Duration // for requests in progress when Run ends, at most one second
+	Log           *slog.Logger
+
+	bound atomic.Pointer[string] // the address, once it is bound
+}
+
+// Check returns why the server could not start: the web config file is not valid, or the address is in use.
+func (s *Server) Check(ctx context.Context) error {
+	if err := CheckFile(s.WebConfigFile); err != nil {
+		return err
+	}
+	l, err := s.listen(ctx)
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
+// Run serves until ctx ends, from when the web config file can be used on.
+func (s *Server) Run(ctx context.Context) error {
+	l, err := s.listen(ctx)
+	if err != nil {
+		return err
+	}
+	if CheckFile(s.WebConfigFile) != nil {
+		l.Close() // so that requests fail and do not wait
+		if !s.waitForFile(ctx) {
+			return nil
+		}
+		if l, err = s.listen(ctx); err != nil {
+			return err
+		}
+	}
+	defer l.Close()
+	log := s.Log.Handler()
+	server := &http.Server{
+		Handler:           s.Handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       cmp.Or(s.ReadTimeout, headerTimeout),
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log, slog.LevelDebug), // port scans would fill the log
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- web.Serve(l, server, &web.FlagConfig{WebConfigFile: &s.WebConfigFile}, slog.New(warningsOnly{log}))
+	}()
+	address := l.Addr().String()
+	s.bound.Store(&address)
+	s.Log.Info(s.Started, "url", s.url(address))
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve on %s: %w", s.Listen, err)
+	case <-ctx.Done():
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(s.Drain, lastRequests))
+	defer cancel()
+	if server.Shutdown(last) != nil {
+		_ = server.Close()
+	}
+	<-ended
+	return nil
+}
+
+// Addr returns the address that Run has bound, or "".
+func (s *Server) Addr() string {
+	if address := s.bound.Load(); address != nil {
+		return *address
+	}
+	return ""
+}
+
+// listen binds the address. Its error says what to do.
+func (s *Server) listen(ctx context.Context) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Listen)
+	if err == nil {
+		return l, nil
+	}
+	text := ""
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		text = "the address is in use by another program; choose another with listen"
+	case errors.Is(err, syscall.EACCES):
+		text = "permission denied; choose a port above 1023 with listen"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		text = "this machine does not have the address; choose another with listen"
+	default:
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			text = op.Err.Error()
+		}
+	}
+	return nil, fmt.Errorf("listen on %s: %w", s.Listen, &textError{cmp.Or(text, err.Error()), err})
+}
+
+// textError is an error with another text.
+type textError struct {
+	text string
+	err  error
+}
+
+func (e *textError) Error() string { return e.text }
+func (e *textError) Unwrap() error { return e.err }
+
+// CheckFile reads a web config file and the files that it names. It returns why the file cannot be used. The path "" is no error.
+func CheckFile(path string) error {
+	err := web.Validate(path)
+	if err == nil {
+		return nil
+	}
+	problem := text.OneLine(err.Error())
+	if failed, ok := errors.AsType[*os.PathError](err); ok && failed.Path == path {
+		problem = failed.Err.Error()
+	}
+	if strings.Contains(problem, "bcrypt") {
+		problem += " (basic_auth_users needs passwords hashed with bcrypt, as by htpasswd -nB)"
+	}
+	return fmt.Errorf("read web_config_file %s: %w", path, &textError{problem, err})
+}
+
+// waitForFile waits until the web config file can be used, and logs why it cannot. It returns false if ctx ends before that.
+func (s *Server) waitForFile(ctx context.Context) bool {
+	for logged := ""; ; {
+		err := CheckFile(s.WebConfigFile)
+		if err == nil {
+			return true
+		}
+		if err.Error() != logged {
+			logged = err.Error()
+			s.Log.Error("no requests are served until the web config file can be used", "error", err)
+		}
+		select {
+		case <-time.After(webPause):
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// url returns the URL for a client on this machine.
+func (s *Server) url(address string) string {
+	scheme := "http://"
+	var file struct {
+		TLS map[string]any `yaml:"tls_server_config"`
+	}
+	if text, err := os.ReadFile(s.WebConfigFile); err == nil && yaml.Unmarshal(text, &file) == nil && len(file.TLS) > 0 {
+		scheme = "https://"
+	}
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		address = net.JoinHostPort("localhost", port)
+	}
+	return scheme + address + s.Path
+}
+
+// warningsOnly drops what exporter-toolkit logs below warnings. Run logs the address itself.
+type warningsOnly struct{ slog.Handler }
+
+func (p warningsOnly) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && p.Handler.Enabled(ctx, level)
+}
+
+// CheckListen returns why a value of the setting listen is wrong.
+func CheckListen(listen string) error {
+	_, _, err := split(listen)
+	return err
+}
+
+// split returns the host and the port of listen. The host is "" for all addresses of the machine.
+func split(listen string) (host string, port uint16, err error) {
+	host, digits, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(digits, 10, 16)
+	if ip, e := netip.ParseAddr(host); e == nil && ip.IsUnspecified() {
+		host = ""
+	}
+	return host, uint16(n), err
+}
+
+// Claim returns what only one server can use: the address of listen in words, the same for the same address. It returns "" for
+// port 0, which is any free port.
+func Claim(listen string) string {
+	host, port, err := split(listen)
+	if err != nil || port == 0 {
+		return ""
+	}
+	if strings.EqualFold(host, "localhost") {
+		host = "127.0.0.1"
+	}
+	return "the address " + net.JoinHostPort(host, strconv.Itoa(int(port)))
+}

@@ -1,0 +1,87 @@
+package webserver
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// log is a log that is read while it is written.
+type log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFileComesLate holds that the server waits for its web config file and says so once, for each reason.
+func TestFileComesLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file, logged := filepath.Join(t.TempDir(), "web.yml"), &log{}
+		s := &Server{WebConfigFile: file, Log: slog.New(slog.NewTextHandler(logged, nil))}
+		begun, ready := time.Now(), make(chan bool)
+		go func() { ready <- s.waitForFile(t.Context()) }()
+		time.Sleep(time.Minute + time.Second)
+		write(t, file, "odd: 1")
+		time.Sleep(time.Minute)
+		if n := strings.Count(logged.String(), "level=ERROR msg=\"no requests are served until the web config file can be used\""); n != 2 {
+			t.Errorf("%d lines are logged, want 2:\n%s", n, logged)
+		}
+		write(t, file, "basic_auth_users: {}")
+		if ok := <-ready; !ok || time.Since(begun) != 2*time.Minute+webPause {
+			t.Errorf("ready is %t after %s", ok, time.Since(begun))
+		}
+	})
+}
+
+func TestURL(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "web.yml")
+	s := &Server{WebConfigFile: file, Path: "/metrics"}
+	for content, want := range map[string]string{
+		"basic_auth_users: {}\n":                         "http://localhost:8000/metrics",
+		"tls_server_config: {cert_file: a, key_file: b}": "https://localhost:8000/metrics",
+	} {
+		write(t, file, content)
+		if got := s.url("[::]:8000"); got != want {
+			t.Errorf("%s: url %s, want %s", content, got, want)
+		}
+	}
+}
+
+// TestClaim holds that two values of listen claim the same if they are the same address.
+func TestClaim(t *testing.T) {
+	for listen, want := range map[string]string{
+		":8000": "the address :8000", "0.0.0.0:8000": "the address :8000", "[::]:08000": "the address :8000",
+		"localhost:8000": "the address 127.0.0.1:8000", "127.0.0.1:8000": "the address 127.0.0.1:8000", ":0": "", "no port": "",
+	} {
+		if got := Claim(listen); got != want {
+			t.Errorf("%s: %q, want %q", listen, got, want)
+		}
+	}
+	if CheckListen(":70000") == nil || CheckListen(":9091") != nil {
+		t.Error("a port above 65535 passes, or 9091 does not")
+	}
+}
