@@ -19,6 +19,14 @@ type Source interface {
 	Collect(ctx context.Context, tick Tick) (metric.Readings, error)
 }
 
+// Runner is an optional interface of a Source that works between ticks, such as a server that others push to.
+type Runner interface {
+	// Run works while the job runs, at the same time as Collect. It returns after ctx ends. After an error before that, it is
+	// called again later. When a job ends, Collect is called once more after Run has returned, so that what came since the last
+	// tick is delivered. A single run of a job, such as that of cton once, does not call Run.
+	Run(ctx context.Context) error
+}
+
 // Fetcher fetches documents.
 type Fetcher interface {
 	// Fetch fetches the document of a request; the zero Request is the one of the settings. A fetcher that accepts no other
@@ -49,6 +57,7 @@ type Kind[T any] struct {
 	Name     string           // the key in the configuration file
 	Defaults func() Config[T] // returns new settings with the defaults set
 	Example  string           // the example.yaml of the folder
+	Schedule string           // of a job that sets none; "" = the job must set one
 
 	// Check reads the files that the settings name, for cton check: Validate must not. Env has neither Web nor Fetch.
 	Check func(c Config[T], env Env) error
@@ -93,6 +102,10 @@ type Dated interface{ Dated() bool }
 // work, to end in order what it has started, such as a command, and to return what came of it. The context ends that much later.
 type Overrunner interface{ Overtime() time.Duration }
 
+// Claimer is an optional interface of a source's Config. Claims returns what only one job or sink can use, in words: an address to
+// listen on, a directory.
+type Claimer interface{ Claims() []string }
+
 // Expression is a jq expression of a configuration.
 type Expression struct {
 	Setting string // its path below the source's settings
@@ -107,6 +120,8 @@ type Env struct {
 	Web   *httpclient.Host // makes HTTP clients and resolves secrets
 	Fetch Fetcher          // for a source: the job's fetcher, or nil
 	Dir   string           // the folder of the configuration file, to which paths are relative
+
+	MaxSeries int // of the job: a tick with more fails
 
 	// Show gets what cton try shows: the name of a section and a line. nil = nothing is shown.
 	Show func(section, line string)

@@ -92,7 +92,7 @@ func (b *assembly) buildJob(plan *config.Plan) (*run.Worker, error) {
 
 func (b *assembly) job(j config.Job) (run.Job, error) {
 	requests := &run.Requests{}
-	env := sources.Env{Job: j.Name, Log: b.log.With("job", j.Name), Dir: b.vault.Dir, Show: b.show}
+	env := sources.Env{Job: j.Name, Log: b.log.With("job", j.Name), Dir: b.vault.Dir, MaxSeries: j.MaxSeries, Show: b.show}
 	env.Web = b.host(func(x httpclient.Exchange) {
 		observe(requests, x)
 		if b.observe != nil {

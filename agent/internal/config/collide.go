@@ -14,18 +14,26 @@ import (
 // collisions checks jobs and sinks that are valid alone against each other.
 func (r *reader) collisions(plan *Plan, root *yaml.Node) {
 	claimed := map[string]string{}
+	claim := func(c sinks.Claimer, role, name string) {
+		for _, claim := range c.Claims() {
+			if other := claimed[claim]; other != "" {
+				r.bad(keyAt(root, role, name), join(role, name), "%s is already used by %s", claim, other)
+			}
+			claimed[claim] = join(role, name)
+		}
+	}
 	var merging []string
 	for _, s := range plan.Sinks {
 		if c, ok := s.Config.(sinks.Claimer); ok {
-			for _, claim := range c.Claims() {
-				if other := claimed[claim]; other != "" {
-					r.bad(keyAt(root, "sinks", s.Name), "sinks."+s.Name, "%s is already used by sinks.%s", claim, other)
-				}
-				claimed[claim] = s.Name
-			}
+			claim(c, "sinks", s.Name)
 		}
 		if s.Kind.Merges != nil && s.Kind.Merges(s.Config) {
 			merging = append(merging, s.Name)
+		}
+	}
+	for _, j := range plan.Jobs {
+		if c, ok := j.SourceConfig.(sources.Claimer); ok {
+			claim(c, "jobs", j.Name)
 		}
 	}
 	r.metricCollisions(plan, root, merging)

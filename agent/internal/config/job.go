@@ -104,6 +104,9 @@ func (r *reader) jobSettings(job *Job, key, own *yaml.Node, path string) {
 	if err != nil {
 		r.bad(at("timezone"), join(path, "timezone"), "%v", err)
 	}
+	if s.ScheduleText == "" {
+		s.ScheduleText = job.SourceKind.Schedule
+	}
 	switch {
 	case s.ScheduleText == "":
 		r.missing(at("schedule"), join(path, "schedule"), `"@every 60s", or cron text such as "*/5 * * * *"`)

@@ -52,9 +52,11 @@ func (a *Agent) newJob(plan Job) *job {
 // errOverlap ends a tick that still runs when the next one is due, with overlap: cancel.
 var errOverlap = errors.New("cancelled because the next run is due (overlap: cancel)")
 
-// run runs the job whenever it is due, until ctx ends. The current tick then has jobGrace to finish.
+// run runs the job whenever it is due, and what its source does between ticks, until ctx ends. The current tick then has jobGrace
+// to finish.
 func (j *job) run(ctx context.Context) {
 	defer close(j.done)
+	defer j.startRunner(ctx)()
 	j.due = j.firstDue(j.keepTime().Wall)
 	for j.waitUntilDue(ctx) {
 		due := j.due

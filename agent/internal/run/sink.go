@@ -15,9 +15,6 @@ import (
 // Drain is how long a sink may continue to deliver when the agent stops.
 const Drain = 10 * time.Second
 
-// rerunPause is the time until a sink that a reload has added, and that cannot work, is started again.
-const rerunPause = 10 * time.Second
-
 // sink is a running sink.
 type sink struct {
 	*delivery
@@ -65,24 +62,12 @@ func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 
 // serve calls the sink's Run. If that fails, serve calls fail, which ends the agent. If fail is nil, it calls Run again later.
 func (s *sink) serve(ctx context.Context, r sinks.Runner, fail context.CancelCauseFunc) {
-	for {
-		err := contain(s.Log, "sink", func() error { return r.Run(ctx) })
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil && fail != nil {
+	keepRunning(ctx, s.Log, "sink", r.Run, func(err error) (ended bool) {
+		if fail != nil {
 			fail(&sinkError{s.Name, err})
-			return
 		}
-		if err != nil {
-			s.Log.Error("the sink cannot work, it is started again later", "error", err, "pause", rerunPause.String())
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(rerunPause):
-		}
-	}
+		return fail != nil
+	})
 }
 
 // end delivers what is queued, for as long as drain, and waits for the sink to finish.

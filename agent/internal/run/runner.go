@@ -1,0 +1,59 @@
+package run
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/collectington/collectington/sources"
+)
+
+// rerunPause is the time until a sink or source that cannot work is started again.
+const rerunPause = 10 * time.Second
+
+// keepRunning calls the Run of a sink or source until ctx ends, also after it has failed. Failed gets each error and reports whether
+// to end. Who is the part of the program that run belongs to.
+func keepRunning(ctx context.Context, log *slog.Logger, who string, run func(context.Context) error, failed func(error) (ended bool)) {
+	for logged := ""; ; {
+		err := contain(log, who, func() error { return run(ctx) })
+		if ctx.Err() != nil || err != nil && failed(err) {
+			return
+		}
+		if err != nil && err.Error() != logged {
+			logged = err.Error()
+			log.Error("the "+who+" cannot work, it is started again later", "error", err, "pause", rerunPause.String())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(rerunPause):
+		}
+	}
+}
+
+// startRunner starts the Run of a source that has one, until ctx ends. It returns a function that waits for the end of Run, and then
+// runs the job once more.
+func (j *job) startRunner(ctx context.Context) (wait func()) {
+	r, ok := j.Source.(sources.Runner)
+	if !ok {
+		return func() {}
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		keepRunning(ctx, j.Log, "source", r.Run, func(error) bool { return false })
+	}()
+	return func() {
+		<-ended
+		last, end := withGrace(ctx)
+		defer end()
+		release, ok := j.agent.acquire(last)
+		if !ok {
+			return
+		}
+		j.life, j.release = last, sync.OnceFunc(release)
+		defer j.release()
+		j.tick(last)
+	}
+}
