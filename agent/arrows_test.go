@@ -45,8 +45,11 @@ func arrows() map[string][]string {
 		"sources/compute/*":                source(),
 		"sources/compute/starlark":         source("sources/compute/starlark/sandbox"),
 		"sources/compute/starlark/sandbox": {},
+		"sources/native":                   {"agent/metric", "agent/text"},
+		"sources/receive":                  source("sources/receive/groups"),
+		"sources/receive/groups":           {"agent/durable", "agent/metric", "agent/text", "sources/native"},
 		"sources/scrape":                   source("sources/scrape/exposition"),
-		"sources/scrape/exposition":        {"agent/metric", "agent/text"},
+		"sources/scrape/exposition":        {"agent/metric", "agent/text", "sources/native"},
 		"sources/scrape/scrapetest":        {},                                // for tests
 		"sources/sourcetest":               source("agent/httpclient/memnet"), // for tests
 

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sources/native"
 )
 
 // isComposite reports whether series of the type have several lines.
@@ -111,7 +112,7 @@ func (x *series) showHistogram(pool *Pool) {
 	if isValid && !isNative {
 		of, v.Count, v.Sum = p.count, uint64(p.count.value), p.sum.value
 		if o.ClassicToNHCB {
-			v.Native = customBuckets(x.family.describe().Buckets, v.Counts)
+			v.Native = native.Custom(x.family.describe().Buckets, v.Counts)
 		}
 	}
 	if !isNative && o.ClassicToNHCB {

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/model/textparse"
 
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sources/native"
 )
 
 // Media types of pages.
@@ -324,7 +325,7 @@ func (r *Reader) takeHistogram() error {
 		r.pool.drop(metric.Duplicate, func() string { return printable(string(text)) + ": a second point of a native histogram" })
 		return nil
 	}
-	l.needExtra().histogram, err = nativeValue(h, floats)
+	l.needExtra().histogram, err = native.Value(h, floats)
 	if err != nil {
 		r.pool.drop(metric.Invalid, func() string { return fmt.Sprintf("%s%s: %v", l.series.name, l.series.labels, err) })
 		return nil

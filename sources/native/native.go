@@ -1,20 +1,24 @@
-package exposition
+// Package native converts native histograms of Prometheus to those of the agent.
+package native
 
 import (
+	"errors"
 	"math"
 
 	"github.com/prometheus/prometheus/model/histogram"
 
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/text"
 )
 
-// nativeValue converts a native histogram with integer counts, or with float counts if h is nil.
-func nativeValue(h *histogram.Histogram, floats *histogram.FloatHistogram) (*metric.HistogramValue, error) {
+// Value converts a native histogram with integer counts, or with float counts if h is nil. The error says why Prometheus
+// does not accept it.
+func Value(h *histogram.Histogram, floats *histogram.FloatHistogram) (*metric.HistogramValue, error) {
 	if h == nil {
-		return nativeFloatValue(floats)
+		return floatValue(floats)
 	}
 	if err := h.Validate(); err != nil {
-		return nil, oneLine(err)
+		return nil, errors.New(text.Cut(text.OneLine(err.Error()), 200))
 	}
 	n := &metric.NativeBuckets{
 		Schema: h.Schema, Bounds: h.CustomValues, ZeroThreshold: h.ZeroThreshold, ZeroCount: h.ZeroCount,
@@ -22,7 +26,7 @@ func nativeValue(h *histogram.Histogram, floats *histogram.FloatHistogram) (*met
 	}
 	buckets := func(spans []histogram.Span, deltas []int64) []metric.NativeBucket {
 		total := int64(0)
-		return nativeBuckets(spans, len(deltas), func(i int) uint64 {
+		return bucketsOf(spans, len(deltas), func(i int) uint64 {
 			total += deltas[i]
 			return uint64(total)
 		})
@@ -31,23 +35,23 @@ func nativeValue(h *histogram.Histogram, floats *histogram.FloatHistogram) (*met
 	return &metric.HistogramValue{Count: h.Count, Sum: h.Sum, Native: n}, nil
 }
 
-func nativeFloatValue(h *histogram.FloatHistogram) (*metric.HistogramValue, error) {
+func floatValue(h *histogram.FloatHistogram) (*metric.HistogramValue, error) {
 	if err := h.Validate(); err != nil {
-		return nil, oneLine(err)
+		return nil, errors.New(text.Cut(text.OneLine(err.Error()), 200))
 	}
 	n := &metric.NativeBuckets{
 		Schema: h.Schema, Bounds: h.CustomValues, ZeroThreshold: h.ZeroThreshold, ZeroCount: math.Float64bits(h.ZeroCount),
 		Gauge: h.CounterResetHint == histogram.GaugeType, Fractions: true,
 	}
 	buckets := func(spans []histogram.Span, counts []float64) []metric.NativeBucket {
-		return nativeBuckets(spans, len(counts), func(i int) uint64 { return math.Float64bits(counts[i]) })
+		return bucketsOf(spans, len(counts), func(i int) uint64 { return math.Float64bits(counts[i]) })
 	}
 	n.Positive, n.Negative = buckets(h.PositiveSpans, h.PositiveBuckets), buckets(h.NegativeSpans, h.NegativeBuckets)
 	return &metric.HistogramValue{Count: math.Float64bits(h.Count), Sum: h.Sum, Native: n}, nil
 }
 
-// nativeBuckets returns the buckets of spans that are not empty. There are n in all; count returns the count of the i-th.
-func nativeBuckets(spans []histogram.Span, n int, count func(i int) uint64) []metric.NativeBucket {
+// bucketsOf returns the buckets of spans that are not empty. There are n in all; count returns the count of the i-th.
+func bucketsOf(spans []histogram.Span, n int, count func(i int) uint64) []metric.NativeBucket {
 	all := make([]metric.NativeBucket, 0, n)
 	index, next := int32(0), 0
 	for _, s := range spans {
@@ -63,8 +67,8 @@ func nativeBuckets(spans []histogram.Span, n int, count func(i int) uint64) []me
 	return all
 }
 
-// customBuckets converts a classic histogram to a native one with the same bounds. The last count is that of +Inf.
-func customBuckets(bounds []float64, counts []uint64) *metric.NativeBuckets {
+// Custom converts a classic histogram to a native one with the same bounds. The last count is that of +Inf.
+func Custom(bounds []float64, counts []uint64) *metric.NativeBuckets {
 	n := &metric.NativeBuckets{Schema: metric.CustomBounds, Bounds: bounds}
 	for i, c := range counts {
 		if c > 0 {
