@@ -14,6 +14,7 @@ import (
 	"github.com/collectington/collectington/sources/fetch/file"
 	"github.com/collectington/collectington/sources/fetch/http"
 	"github.com/collectington/collectington/sources/fetch/sql"
+	"github.com/collectington/collectington/sources/receive"
 	"github.com/collectington/collectington/sources/scrape"
 )
 
@@ -30,6 +31,7 @@ func Catalogue() config.Catalogue {
 			jq.Kind,
 			starlark.Kind,
 			scrape.Kind,
+			receive.Kind,
 		},
 		Sinks: []sinks.Kind{
 			expose.Kind,

@@ -1,0 +1,110 @@
+package groups
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"slices"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"google.golang.org/protobuf/encoding/protodelim"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/collectington/collectington/agent/text"
+)
+
+// Decode reads the families of a body, sorted by name. It is delimited protobuf if the Content-Type says so, and otherwise the text
+// format, as for a Pushgateway. A body of more than limit lines, or messages, is refused before it takes much memory.
+func Decode(body []byte, contentType string, scheme model.ValidationScheme, limit int) ([]*dto.MetricFamily, error) {
+	families := map[string]*dto.MetricFamily{}
+	if isProtobuf(contentType) {
+		if !fits(body, limit, 0) {
+			return nil, fmt.Errorf("the body has more than %d messages", limit)
+		}
+		for in := bytes.NewReader(body); ; {
+			family := &dto.MetricFamily{}
+			err := protodelim.UnmarshalOptions{MaxSize: int64(len(body))}.UnmarshalFrom(in, family)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read protobuf: %s", text.OneLine(err.Error()))
+			}
+			families[family.GetName()] = family // the last one of a name counts
+		}
+	} else {
+		if bytes.Count(body, []byte("\n")) > limit {
+			return nil, fmt.Errorf("the body has more than %d lines", limit)
+		}
+		parser := expfmt.NewTextParser(scheme)
+		var err error
+		if families, err = parser.TextToMetricFamilies(bytes.NewReader(body)); err != nil {
+			return nil, errors.New(text.Cut(text.OneLine(err.Error()), 1000))
+		}
+	}
+	sorted := make([]*dto.MetricFamily, 0, len(families))
+	for _, name := range slices.Sorted(maps.Keys(families)) {
+		sorted = append(sorted, families[name])
+	}
+	return sorted, nil
+}
+
+func isProtobuf(contentType string) bool {
+	media, parameters, err := mime.ParseMediaType(contentType)
+	return err == nil && media == "application/vnd.google.protobuf" &&
+		parameters["encoding"] == "delimited" && parameters["proto"] == "io.prometheus.client.MetricFamily"
+}
+
+// maxDepth is the depth up to which fits counts: family, metric, histogram, bucket.
+const maxDepth = 4
+
+// fits reports whether delimited messages have at most limit fields that can be messages or list items. An empty message takes two bytes on the
+// wire and a hundred in memory.
+func fits(body []byte, limit, depth int) bool {
+	n := 0
+	var count func(message []byte, depth int) bool
+	count = func(message []byte, depth int) bool {
+		for len(message) > 0 {
+			_, kind, size := protowire.ConsumeTag(message)
+			if size < 0 {
+				return true // not a message, or an error of the decoder
+			}
+			message = message[size:]
+			if n++; n > limit {
+				return false
+			}
+			if kind != protowire.BytesType {
+				if size = protowire.ConsumeFieldValue(1, kind, message); size < 0 {
+					return true
+				}
+				message = message[size:]
+				continue
+			}
+			inner, size := protowire.ConsumeBytes(message)
+			if size < 0 {
+				return true
+			}
+			if depth < maxDepth && !count(inner, depth+1) {
+				return false
+			}
+			message = message[size:]
+		}
+		return true
+	}
+	for len(body) > 0 {
+		message, size := protowire.ConsumeBytes(body)
+		if size < 0 {
+			break
+		}
+		if n++; !count(message, depth) || n > limit {
+			return false
+		}
+		body = body[size:]
+	}
+	return true
+}

@@ -1,0 +1,201 @@
+// Package groups keeps the groups of metrics that were pushed, as a Pushgateway does.
+//
+//	path ─▶ ParsePath   the labels of the group
+//	body ─▶ Decode      the pushed families
+//	     ─▶ Store       converts, checks, writes to disk; then the push is answered and the group is shown
+//
+// A group is immutable: a push makes another one. So what is shown needs no lock, and a push that cannot be written is undone by
+// showing the group before.
+package groups
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// The metrics of each group, as in a Pushgateway.
+const (
+	PushTime            = "push_time_seconds"
+	PushTimeHelp        = "Last Unix time when changing this group in the Pushgateway succeeded."
+	PushFailureTime     = "push_failure_time_seconds"
+	PushFailureTimeHelp = "Last Unix time when changing this group in the Pushgateway failed."
+)
+
+// Group is the metrics that were pushed with the same grouping labels. It is immutable.
+type Group struct {
+	Labels   []metric.Label // sorted by name; values can be empty
+	Pushed   time.Time      // of the last push that succeeded; zero = none
+	Failed   time.Time      // of the last push that was refused; zero = none
+	Changed  time.Time      // of the last push
+	Families []*Family      // sorted by name, without those of the times
+
+	key   string
+	set   *metric.LabelSet // of the metrics of the times
+	bytes int64            // about its memory
+}
+
+// LastPushSucceeded reports whether the last push was not refused.
+func (g *Group) LastPushSucceeded() bool { return !g.Failed.After(g.Pushed) }
+
+// All returns the families with those of the times, sorted by name.
+func (g *Group) All() []*Family {
+	all := slices.Clone(g.Families)
+	pushed, refused := g.Times()
+	for _, f := range []*Family{g.time(PushTime, PushTimeHelp, pushed), g.time(PushFailureTime, PushFailureTimeHelp, refused)} {
+		at, _ := slices.BinarySearchFunc(all, f.Name, func(f *Family, name string) int { return strings.Compare(f.Name, name) })
+		all = slices.Insert(all, at, f)
+	}
+	return all
+}
+
+// Times returns the series of the times of the last push that succeeded and the last that was refused.
+func (g *Group) Times() (pushed, refused metric.Series) {
+	return metric.Series{Labels: g.set, Value: seconds(g.Pushed)}, metric.Series{Labels: g.set, Value: seconds(g.Failed)}
+}
+
+// time returns one of the metrics of the times.
+func (g *Group) time(name, help string, s metric.Series) *Family {
+	return &Family{Name: name, Type: metric.Gauge, Help: help, Time: g.Changed, Parts: []metric.Family{
+		{Desc: &metric.Desc{Name: name, Help: help, Type: metric.Gauge, Targeted: true}, Series: []metric.Series{s}},
+	}}
+}
+
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixNano()) / 1e9
+}
+
+// series returns the number of series, with those of the times.
+func (g *Group) series() int {
+	if g == nil {
+		return 0
+	}
+	n := 2
+	for _, f := range g.Families {
+		for _, p := range f.Parts {
+			n += len(p.Series)
+		}
+	}
+	return n
+}
+
+// family returns the family of a name, or nil.
+func (g *Group) family(name string) *Family {
+	if g == nil {
+		return nil
+	}
+	at, found := slices.BinarySearchFunc(g.Families, name, func(f *Family, name string) int { return strings.Compare(f.Name, name) })
+	if !found {
+		return nil
+	}
+	return g.Families[at]
+}
+
+// newGroup returns a group without metrics.
+func newGroup(labels []metric.Label, key string) *Group {
+	var own []metric.Label
+	for _, l := range labels {
+		if l.Value != "" {
+			own = append(own, l)
+		}
+	}
+	g := &Group{Labels: labels, key: key, set: metric.NewLabelSet(own)}
+	g.weigh()
+	return g
+}
+
+// copyOf returns a copy of a group that may be changed before it is shown, or a new group if there is none.
+func copyOf(g *Group, labels []metric.Label, key string) *Group {
+	if g == nil {
+		return newGroup(labels, key)
+	}
+	c := *g
+	return &c
+}
+
+// pushed returns the group after a push. Replace removes what was not pushed; with sum, running totals are added up, and stay.
+func (g *Group) pushed(families []*Family, replace, sum bool) (*Group, error) {
+	next := *g
+	next.Families = nil
+	for _, f := range g.Families {
+		stays := !replace || sum && isTotal(f.Type)
+		if stays && !slices.ContainsFunc(families, func(p *Family) bool { return p.Name == f.Name }) {
+			next.Families = append(next.Families, f)
+		}
+	}
+	fresh := make([]*Family, 0, len(families))
+	for _, f := range families {
+		if sum {
+			var err error
+			if f, err = add(g.family(f.Name), f); err != nil {
+				return nil, err
+			}
+		}
+		fresh = append(fresh, f)
+	}
+	g.handDown(fresh)
+	next.Families = append(next.Families, fresh...)
+	slices.SortFunc(next.Families, func(a, b *Family) int { return strings.Compare(a.Name, b.Name) })
+	next.weigh()
+	return &next, nil
+}
+
+// handDown gives new families the label sets of the group's series, by which sinks know a series.
+func (g *Group) handDown(fresh []*Family) {
+	known := map[string]*metric.LabelSet{}
+	for _, f := range fresh {
+		before := g.family(f.Name)
+		if before == nil {
+			continue
+		}
+		clear(known)
+		for _, p := range before.Parts {
+			for i := range p.Series {
+				known[p.Series[i].Labels.String()] = p.Series[i].Labels
+			}
+		}
+		for _, p := range f.Parts {
+			for i := range p.Series {
+				if set := known[p.Series[i].Labels.String()]; set != nil {
+					p.Series[i].Labels = set
+				}
+			}
+		}
+	}
+}
+
+// weigh estimates the memory of a group.
+func (g *Group) weigh() {
+	const ofGroup, ofFamily, ofSeries, ofLabel, ofNumber = 1000, 200, 150, 4, 16
+	g.bytes = ofGroup
+	for _, l := range g.Labels {
+		g.bytes += int64(3 * (len(l.Name) + len(l.Value)))
+	}
+	for _, f := range g.Families {
+		g.bytes += int64(ofFamily + len(f.Name) + len(f.Help))
+		for _, p := range f.Parts {
+			g.bytes += ofFamily + ofNumber*int64(len(p.Desc.Buckets)+len(p.Desc.Quantiles))
+			for i := range p.Series {
+				s := &p.Series[i]
+				g.bytes += ofSeries
+				for l := range s.Labels.All() {
+					g.bytes += int64(ofLabel + len(l.Name) + len(l.Value))
+				}
+				if h := s.Histogram(); h != nil {
+					g.bytes += ofNumber * int64(len(h.Counts)+8)
+					if h.Native != nil {
+						g.bytes += ofNumber * int64(len(h.Native.Positive)+len(h.Native.Negative))
+					}
+				}
+				for _, e := range s.Exemplars() {
+					g.bytes += ofSeries + int64(ofNumber*len(e.Labels))
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package receive
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"github.com/golang/snappy"
+
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
+	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/receive/groups"
+)
+
+// Bounds of all pushes together.
+const (
+	maxHeld      = 256 << 20 // bytes of bodies; or max_body, if that is larger
+	maxDecoding  = 2         // bodies that are decoded at the same time, which takes much more memory than their bytes
+	linesPerItem = 10        // lines or messages of a body for each series that the job can have: a histogram has many
+	moreLines    = 10_000
+)
+
+// handler answers the requests of a Pushgateway.
+type handler struct {
+	config *Config
+	env    *sources.Env
+	store  *groups.Store
+	pages  *pages
+
+	held     atomic.Int64 // bytes of bodies
+	decoding chan struct{}
+}
+
+// newHandler returns the handler. Requests that a browser sends for another site are refused.
+func newHandler(c *Config, env *sources.Env, store *groups.Store) http.Handler {
+	h := &handler{config: c, env: env, store: store, pages: newPages(store), decoding: make(chan struct{}, maxDecoding)}
+	return http.NewCrossOriginProtection().Handler(h)
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	path := r.URL.Path
+	group, ofGroup := strings.CutPrefix(path, "/metrics/")
+	switch {
+	case ofGroup && (r.Method == http.MethodPut || r.Method == http.MethodPost):
+		h.push(w, r, group)
+	case ofGroup && r.Method == http.MethodDelete:
+		h.remove(w, r, group)
+	case ofGroup:
+		notAllowed(w, "PUT, POST, DELETE")
+	case path == "/api/v1/admin/wipe":
+		h.wipe(w, r)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		notAllowed(w, "GET, HEAD")
+	case path == "/-/healthy", path == "/-/ready":
+		if err := h.store.Err(); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		_, _ = io.WriteString(w, "OK")
+	default:
+		h.pages.ServeHTTP(w, r)
+	}
+}
+
+func notAllowed(w http.ResponseWriter, methods string) {
+	w.Header().Set("Allow", methods)
+	http.Error(w, "method not allowed: use "+methods, http.StatusMethodNotAllowed)
+}
+
+// push stores the metrics of a body. It answers when they are on disk.
+func (h *handler) push(w http.ResponseWriter, r *http.Request, path string) {
+	labels, err := groups.ParsePath(path, h.config.scheme())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	body, release, err := h.read(r)
+	defer release()
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	select {
+	case h.decoding <- struct{}{}:
+	case <-r.Context().Done():
+		return // the client is gone
+	}
+	families, err := groups.Decode(body, r.Header.Get("Content-Type"), h.config.scheme(), linesPerItem*h.env.MaxSeries+moreLines)
+	<-h.decoding
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		h.env.Log.Debug("push refused", "group", path, "error", err)
+		return
+	}
+	if err := h.store.Push(r.Context(), labels, families, r.Method == http.MethodPut); err != nil {
+		h.fail(w, r, err)
+	}
+}
+
+func (h *handler) remove(w http.ResponseWriter, r *http.Request, path string) {
+	labels, err := groups.ParsePath(path, h.config.scheme())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if err := h.store.Delete(r.Context(), labels); err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusAccepted)
+}
+
+func (h *handler) wipe(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case !h.config.AdminAPI:
+		http.NotFound(w, r)
+	case r.Method != http.MethodPut:
+		notAllowed(w, http.MethodPut)
+	default:
+		if err := h.store.Wipe(r.Context()); err != nil {
+			h.fail(w, r, err)
+			return
+		}
+		w.WriteHeader(http.StatusAccepted)
+	}
+}
+
+// fail answers with an error, and logs it.
+func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	code, words := http.StatusServiceUnavailable, err.Error()
+	if status, ok := errors.AsType[*statusError](err); ok {
+		code = status.code
+	} else if _, refused := errors.AsType[groups.Refusal](err); refused {
+		code, words = http.StatusBadRequest, "pushed metrics are invalid or inconsistent with existing metrics: "+words
+	} else if _, full := errors.AsType[groups.FullError](err); full {
+		code = http.StatusInsufficientStorage
+	}
+	http.Error(w, words, code)
+	h.env.Log.Warn("push refused", "method", r.Method, "path", text.Cut(text.OneLine(r.URL.Path), 300), "from", r.RemoteAddr, "code", code, "error", words)
+}
+
+// statusError is an error with its status.
+type statusError struct {
+	error
+	code int
+}
+
+// read returns a request's body, decompressed. Release must be called when it is not used any more.
+func (h *handler) read(r *http.Request) (body []byte, release func(), err error) {
+	var from io.Reader = r.Body
+	switch strings.ToLower(r.Header.Get("Content-Encoding")) {
+	case "gzip":
+		unzip, err := gzip.NewReader(r.Body)
+		if err != nil {
+			return nil, func() {}, &statusError{fmt.Errorf("read gzip: %w", err), http.StatusBadRequest}
+		}
+		defer unzip.Close()
+		from = unzip
+	case "snappy":
+		from = snappy.NewReader(r.Body)
+	}
+	limit := int64(h.config.MaxBody)
+	bounded := &budgetReader{from: from, held: &h.held, most: max(maxHeld, limit)}
+	var all bytes.Buffer
+	_, err = io.Copy(&all, io.LimitReader(bounded, limit+1))
+	release = func() { h.held.Add(-bounded.taken) }
+	switch {
+	case err == nil && int64(all.Len()) > limit:
+		err = &statusError{fmt.Errorf("the body is larger than %s (max_body)", setting.Bytes(limit)), http.StatusRequestEntityTooLarge}
+	case err != nil && !errors.Is(err, errBusy) && !errors.Is(err, context.Canceled):
+		err = &statusError{fmt.Errorf("read the body: %s", text.OneLine(err.Error())), http.StatusBadRequest}
+	}
+	return all.Bytes(), release, err
+}
+
+var errBusy = errors.New("too many pushes are being received: try again later")
+
+// budgetReader counts what it reads in held, and fails when that is more than most.
+type budgetReader struct {
+	from  io.Reader
+	held  *atomic.Int64
+	most  int64
+	taken int64
+}
+
+func (b *budgetReader) Read(p []byte) (int, error) {
+	n, err := b.from.Read(p)
+	b.taken += int64(n)
+	if b.held.Add(int64(n)) > b.most {
+		return n, errBusy
+	}
+	return n, err
+}

@@ -1,0 +1,167 @@
+package receive
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/webserver"
+	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/receive/groups"
+)
+
+const (
+	readTimeout = time.Minute // for a push with its body
+	drain       = time.Second // for pushes in progress when the job ends
+)
+
+// source shows the groups of its store.
+type source struct {
+	config *Config
+	env    sources.Env
+
+	mu      sync.Mutex    // guards what follows
+	store   *groups.Store // nil before the first Run
+	failed  error         // why Run has failed
+	address *webserver.Server
+
+	// Collect alone uses what follows.
+	shown           []*groups.Group // that readings are made of
+	version         int
+	readings        metric.Readings
+	pushed, refused *metric.Desc
+}
+
+func newSource(c *Config, env sources.Env) *source {
+	gauge := func(name, help string) *metric.Desc {
+		return &metric.Desc{Name: name, Help: help, Type: metric.Gauge, Targeted: true}
+	}
+	return &source{
+		config: c, env: env,
+		pushed: gauge(groups.PushTime, groups.PushTimeHelp), refused: gauge(groups.PushFailureTime, groups.PushFailureTimeHelp),
+	}
+}
+
+// Run implements [sources.Runner]. It serves until ctx ends.
+func (s *source) Run(ctx context.Context) error {
+	err := s.run(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = err
+	return err
+}
+
+func (s *source) run(ctx context.Context) error {
+	store, err := s.open()
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	var committing sync.WaitGroup
+	committing.Go(func() { store.Run(life) })
+	defer committing.Wait()
+	defer end() // after the last request
+	server := &webserver.Server{
+		Listen: s.config.Listen, WebConfigFile: s.config.WebConfigFile, Started: "receiving pushes",
+		Handler: newHandler(s.config, &s.env, store), ReadTimeout: readTimeout, Drain: drain, Log: s.env.Log,
+	}
+	s.mu.Lock()
+	s.address, s.failed = server, nil
+	s.mu.Unlock()
+	return server.Run(ctx)
+}
+
+// open returns the store. One that is in memory stays when Run is called again.
+func (s *source) open() (*groups.Store, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.store != nil && s.config.Dir == "" {
+		return s.store, nil
+	}
+	store, problems, err := groups.Open(s.config.storeOptions(&s.env))
+	if err != nil {
+		return nil, err
+	}
+	s.log(problems)
+	s.store = store
+	return store, nil
+}
+
+// Addr returns the address that Run has bound, or "".
+func (s *source) Addr() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.address == nil {
+		return ""
+	}
+	return s.address.Addr()
+}
+
+// Collect returns the metrics of all groups. Without Run, as in a single run of the job, it reads those on disk.
+func (s *source) Collect(ctx context.Context, _ sources.Tick) (metric.Readings, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	store, failed, err := s.current()
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Err(); failed == nil && err != nil {
+		failed = fmt.Errorf("pushes are refused: %w", err)
+	}
+	shown, version := store.Groups()
+	if s.readings == nil || version != s.version || !slices.Equal(shown, s.shown) {
+		s.readings, s.shown, s.version = s.measure(shown), shown, version
+	}
+	readings := slices.Clone(s.readings)
+	readings[0].Err = failed
+	return readings, nil
+}
+
+// current returns the store, and why pushes cannot be received. Without Run it is a store of what is on disk now.
+func (s *source) current() (store *groups.Store, failed, err error) {
+	s.mu.Lock() // so that Run does not find the directory locked
+	defer s.mu.Unlock()
+	if s.store != nil {
+		return s.store, s.failed, nil
+	}
+	store, problems, err := groups.Open(s.config.storeOptions(&s.env))
+	if err != nil {
+		return nil, nil, err
+	}
+	s.log(problems)
+	return store, s.failed, store.Close()
+}
+
+func (s *source) log(problems []error) {
+	for _, p := range problems {
+		s.env.Log.Error(p.Error())
+	}
+}
+
+// measure returns the readings of groups. The first metric is that of the times of pushes, and is always there.
+func (s *source) measure(all []*groups.Group) metric.Readings {
+	readings := metric.Readings{{Desc: s.pushed, Series: []metric.Series{}}, {Desc: s.refused, Series: []metric.Series{}}}
+	places := map[*metric.Desc]int{}
+	for _, g := range all {
+		pushed, refused := g.Times()
+		readings[0].Series = append(readings[0].Series, pushed)
+		readings[1].Series = append(readings[1].Series, refused)
+		for _, f := range g.Families {
+			for _, p := range f.Parts {
+				at, known := places[p.Desc]
+				if !known {
+					at = len(readings)
+					places[p.Desc] = at
+					readings = append(readings, metric.Measured{Desc: p.Desc})
+				}
+				readings[at].Series = append(readings[at].Series, p.Series...)
+			}
+		}
+	}
+	return readings
+}
