@@ -26,7 +26,7 @@ const (
 
 // Group is the metrics that were pushed with the same grouping labels. It is immutable.
 type Group struct {
-	Labels   []metric.Label // sorted by name; values can be empty
+	Labels   []metric.Label // sorted by name, none empty
 	Pushed   time.Time      // of the last push that succeeded; zero = none
 	Failed   time.Time      // of the last push that was refused; zero = none
 	Changed  time.Time      // of the last push
@@ -104,7 +104,7 @@ func newGroup(labels []metric.Label, key string) *Group {
 			own = append(own, l)
 		}
 	}
-	g := &Group{Labels: labels, key: key, set: metric.NewLabelSet(own)}
+	g := &Group{Labels: own, key: key, set: metric.NewLabelSet(own)}
 	g.weigh()
 	return g
 }

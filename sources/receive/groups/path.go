@@ -97,11 +97,14 @@ func decodeBase64(text string) (string, error) {
 
 func byName(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) }
 
-// keyOf returns the key of the group with these labels. Two groups have the same key if they have the same labels.
+// keyOf returns the key of the group with these labels. Two groups have the same key if they have the same labels. An empty label is
+// an absent one, as everywhere in Prometheus: two groups that differ in it would have the same series.
 func keyOf(labels []metric.Label) string {
 	var key []byte
 	for _, l := range labels {
-		key = metric.AppendLabel(key, l.Name, l.Value)
+		if l.Value != "" {
+			key = metric.AppendLabel(key, l.Name, l.Value)
+		}
 	}
 	return string(key)
 }

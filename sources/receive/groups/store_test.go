@@ -233,8 +233,10 @@ func TestLabels(t *testing.T) {
 	g.shows("mf1{instance=\"instance2\",job=\"job1\"} 43\n")
 	g.mustPush("POST", "job/job1", "mf1{job=\"job1\"} 44\n")
 	g.shows("mf1{job=\"job1\"} 44\nmf1{instance=\"instance2\",job=\"job1\"} 43\n")
+	g.mustPush("POST", "job/job1/instance@base64/=", "mf1{instance=\"x\"} 45\n") // the same group: an empty label is an absent one
+	g.shows("mf1{job=\"job1\"} 45\nmf1{instance=\"instance2\",job=\"job1\"} 43\n")
 	g.mustPush("POST", "job/job1", "push_time_seconds 5\npush_failure_time_seconds 6\n") // not overwritten by a push
-	if all, _ := g.Groups(); seconds(all[0].Pushed) != 1_800_000_004 || len(all[0].Families) != 1 {
+	if all, _ := g.Groups(); seconds(all[0].Pushed) != 1_800_000_005 || len(all[0].Families) != 1 {
 		t.Errorf("the group is %+v", all[0])
 	}
 }
