@@ -15,7 +15,7 @@ import (
 func (s *suite) measures() {
 	i := s.open()
 	for _, document := range s.Documents {
-		i.peer.answer(document)
+		i.answer(document)
 		readings, err := i.tick(s.Context())
 		if err != nil {
 			s.Fatalf("Collect of %.200q: %v", document, err)
@@ -33,7 +33,7 @@ func (s *suite) measures() {
 // rows returns the number of readings of each metric in a tick with this document.
 func (i *instance) rows(document string) map[string]int {
 	i.Helper()
-	i.peer.answer(document)
+	i.answer(document)
 	readings, err := i.tick(i.Context())
 	if err != nil {
 		i.Fatalf("Collect of %.200q: %v", document, err)
@@ -54,10 +54,10 @@ func (s *suite) fails() {
 	for name, fail := range map[string]func(i *instance) (metric.Readings, error){
 		"no answer":   func(i *instance) (metric.Readings, error) { i.peer.set(breaks, ""); return i.tick(s.Context()) },
 		"refusal":     func(i *instance) (metric.Readings, error) { i.peer.set(refuses, ""); return i.tick(s.Context()) },
-		"no JSON":     func(i *instance) (metric.Readings, error) { i.peer.answer("<html>"); return i.tick(s.Context()) },
+		"no JSON":     func(i *instance) (metric.Readings, error) { i.answer("<html>"); return i.tick(s.Context()) },
 		"ended":       func(i *instance) (metric.Readings, error) { i.peer.set(breaks, ""); return i.tick(ended) },
 		"short JSON":  func(i *instance) (metric.Readings, error) { return i.half() },
-		"empty reply": func(i *instance) (metric.Readings, error) { i.peer.answer(""); return i.tick(s.Context()) },
+		"empty reply": func(i *instance) (metric.Readings, error) { i.answer(""); return i.tick(s.Context()) },
 	} {
 		if s.PassesOn && (strings.Contains(name, "JSON") || name == "empty reply") {
 			continue // a page can be empty, and it can end anywhere
@@ -77,7 +77,7 @@ func (s *suite) fails() {
 
 // half runs a tick with half of a document.
 func (i *instance) half() (metric.Readings, error) {
-	i.peer.answer(i.Documents[1][:len(i.Documents[1])/2])
+	i.answer(i.Documents[1][:len(i.Documents[1])/2])
 	return i.tick(i.Context())
 }
 
@@ -105,6 +105,9 @@ func (i *instance) allFail(name string, readings metric.Readings) {
 }
 
 func (s *suite) returns() {
+	if s.Push != nil {
+		s.Skip("the source sends no requests")
+	}
 	i := s.open()
 	i.peer.set(hangs, "")
 	ctx, cancel := context.WithCancel(s.Context())
@@ -132,7 +135,7 @@ func (s *suite) returns() {
 // leaves runs sources of the same settings at the same time, as a check or a reload does.
 func (s *suite) leaves() {
 	a := s.open()
-	a.peer.answer(s.Documents[0])
+	a.answer(s.Documents[0])
 	kept, err := a.tick(s.Context())
 	if err != nil {
 		s.Fatal(err)
@@ -144,7 +147,7 @@ func (s *suite) leaves() {
 		b := s.make(a.config)
 		both.Go(func() {
 			for _, document := range s.Documents {
-				b.peer.answer(document)
+				b.answer(document)
 				if _, err := b.tick(s.Context()); err != nil {
 					s.Error(err)
 				}
@@ -171,7 +174,7 @@ func (s *suite) divides() {
 		s.Skip("the subject has no partial document")
 	}
 	i := s.open()
-	i.peer.answer(s.Partial)
+	i.answer(s.Partial)
 	readings, err := i.tick(s.Context())
 	if err != nil {
 		s.Fatalf("the problem of %s fails the whole tick: %v", s.Failing, err)

@@ -12,13 +12,13 @@ import (
 func (s *suite) endures() {
 	i := s.open()
 	for _, document := range append(hostile(), variants(s.Documents[0])...) {
-		i.peer.answer(document)
+		i.answer(document)
 		_, _ = i.tick(s.Context()) // tick checks the result
 		if s.Failed() {
 			s.Fatalf("on %.300q", document)
 		}
 	}
-	i.peer.answer(s.Documents[1])
+	i.answer(s.Documents[1])
 	readings, err := i.tick(s.Context())
 	if err != nil {
 		s.Fatalf("Collect of a good document after them: %v", err)

@@ -60,7 +60,7 @@ func (p *peer) env(dir string) sources.Env {
 		Job: "under_test",
 		Log: slog.New(slog.NewTextHandler(p, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Web: &httpclient.Host{Secrets: secrets, UserAgent: "sourcetest", Transport: p}, Fetch: p, Dir: dir,
-		Show: func(section, line string) { fmt.Fprintln(p, section, line) },
+		Show: func(section, line string) { fmt.Fprintln(p, section, line) }, MaxSeries: 100_000,
 	}
 }
 

@@ -40,6 +40,8 @@ type Subject struct {
 	// PassesOn says that the source passes on the series in its documents, which it fetches itself. A failed request is then the
 	// Err of one of its metrics.
 	PassesOn bool
+	// Push delivers a document to a source that others push to. nil = the source fetches its documents.
+	Push func(t *testing.T, source sources.Source, document string)
 	// Varying are the names of metrics that differ from tick to tick, though the document is the same.
 	Varying []string
 
@@ -140,10 +142,19 @@ func (i *instance) tick(ctx context.Context) (readings metric.Readings, err erro
 	return readings, nil
 }
 
+// answer makes the source have the document in the next tick.
+func (i *instance) answer(document string) {
+	i.Helper()
+	i.peer.answer(document)
+	if i.Push != nil {
+		i.Push(i.T, i.source, document)
+	}
+}
+
 // collect runs a tick that has to succeed, and returns its readings as text.
 func (i *instance) collect(document string) string {
 	i.Helper()
-	i.peer.answer(document)
+	i.answer(document)
 	readings, err := i.tick(i.Context())
 	if err != nil {
 		i.Fatalf("Collect of %.200q: %v", document, err)
