@@ -46,8 +46,10 @@ func arrows() map[string][]string {
 		"sources/compute/starlark":         source("sources/compute/starlark/sandbox"),
 		"sources/compute/starlark/sandbox": {},
 		"sources/native":                   {"agent/metric", "agent/text"},
-		"sources/receive":                  source("sources/receive/groups"),
-		"sources/receive/groups":           {"agent/durable", "agent/metric", "agent/text", "sources/native"},
+		"sources/receive":                  source("sources/receive/groups", "sources/receive/samples"),
+		"sources/receive/groups":           {"agent/durable", "agent/metric", "agent/text", "sources/native", "sources/receive/protobuf"},
+		"sources/receive/samples":          {"agent/metric", "agent/text", "sources/native", "sources/receive/protobuf"},
+		"sources/receive/protobuf":         {},
 		"sources/scrape":                   source("sources/scrape/exposition"),
 		"sources/scrape/exposition":        {"agent/metric", "agent/text", "sources/native"},
 		"sources/scrape/scrapetest":        {},                                // for tests

@@ -42,6 +42,13 @@ type Repeater interface {
 	Repeat(ctx context.Context, batch metric.Batch) error
 }
 
+// Forwarder is an optional interface of a Sink that passes on samples that others have made.
+type Forwarder interface {
+	// Forward takes a stream. nil means that it was delivered, or that the sink will deliver it, also after the process was killed if
+	// the sink has a directory for that. After an error, the sink may have taken a part of it. It is safe for concurrent use with Write.
+	Forward(ctx context.Context, stream metric.Stream) error
+}
+
 // Kind is an entry of the catalogue. Functions that are nil are not called. They get the settings that Defaults has returned,
 // after the configuration file was read into them.
 type Kind struct {
@@ -49,6 +56,7 @@ type Kind struct {
 	Defaults func() Config // returns new settings with the defaults set
 	Example  string        // the example.yaml of the folder
 	Pull     bool          // the sink waits for requests; a single run leaves it out
+	Forwards bool          // the sink is a Forwarder
 
 	// Merges reports whether series of two jobs can be the same for the sink, because the name of the job is not among
 	// their labels. The check then compares the metrics of jobs.

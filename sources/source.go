@@ -63,6 +63,8 @@ type Kind[T any] struct {
 	Check func(c Config[T], env Env) error
 	// Expressions returns the jq expressions of the settings and how each of them runs.
 	Expressions func(c Config[T]) []Expression
+	// Forwards reports whether the source gives streams to Env.Forward. The job then needs sinks that take them.
+	Forwards func(c Config[T]) bool
 	// Version returns the version of what the thing is made of besides its settings, such as a script. A reload replaces the
 	// thing if its version differs.
 	Version func(made T) string
@@ -122,6 +124,10 @@ type Env struct {
 	Dir   string           // the folder of the configuration file, to which paths are relative
 
 	MaxSeries int // of the job: a tick with more fails
+
+	// Forward passes a stream to all sinks of the job. nil means that all of them have taken it: see sinks.Forwarder. Only the Run
+	// of a source can call it.
+	Forward func(ctx context.Context, stream metric.Stream) error
 
 	// Show gets what cton try shows: the name of a section and a line. nil = nothing is shown.
 	Show func(section, line string)

@@ -39,6 +39,7 @@ var Kind = sinks.Kind{
 	Name:        "remote_write",
 	Defaults:    func() sinks.Config { return defaults() },
 	Example:     example,
+	Forwards:    true,
 	Notes:       func(c sinks.Config) []string { return c.(*Config).notes() },
 	SpoolDir:    func(c sinks.Config) string { return c.(*Config).Spool.Dir },
 	ForBackfill: func(c sinks.Config) sinks.Config { return c.(*Config).forBackfill() },

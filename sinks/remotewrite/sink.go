@@ -160,16 +160,50 @@ func (s *sink) Repeat(_ context.Context, batch metric.Batch) error {
 	return nil
 }
 
+// How full the queue may be for samples of others, whose sender can keep them itself, and how long it is to wait.
+const (
+	forwardShare = 0.75
+	forwardPause = 5 * time.Second
+)
+
+// Forward implements sinks.Forwarder. It waits for the disk.
+func (s *sink) Forward(_ context.Context, stream metric.Stream) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return errors.New("queue samples for remote-write: the sink has ended")
+	}
+	most := s.spoolOptions.MaxBytes
+	if s.spoolDir == "" {
+		most = s.spoolOptions.MaxMemory
+	}
+	if held := s.open().Pending().Bytes; float64(held) > forwardShare*float64(most) {
+		return sinks.After(fmt.Errorf("queue samples for remote-write: %d bytes are waiting already", held), forwardPause)
+	}
+	protocol, maxBytes := s.sender.Format()
+	records := s.encoder.Forward(stream, encode.Format{Protocol: protocol, MaxBytes: maxBytes})
+	s.warnOfName(protocol)
+	if isDurable := s.open().Put(records...); !isDurable && s.spoolDir != "" {
+		return errors.New("queue samples for remote-write: they are in memory, but not on disk")
+	}
+	return nil
+}
+
 // put encodes a batch into the queue.
 func (s *sink) put(batch *metric.Batch, resend bool) {
 	protocol, maxBytes := s.sender.Format()
 	records := s.encoder.Encode(batch, resend, encode.Format{Protocol: protocol, MaxBytes: maxBytes})
+	s.warnOfName(protocol)
+	s.open().Put(records...)
+}
+
+// warnOfName warns once of a name that 1.0 does not allow.
+func (s *sink) warnOfName(protocol wire.Protocol) {
 	if name := s.encoder.BeyondLegacy(); name != "" && protocol == wire.V1 && !s.warnedOfName {
 		s.warnedOfName = true
 		s.env.Log.Warn("remote-write 1.0 has no such names: they are sent as they are, which Prometheus 3 and VictoriaMetrics accept and older receivers drop; "+
 			"rename them in the job or by write_relabel_configs if they do not arrive", "name", name)
 	}
-	s.open().Put(records...)
 }
 
 // Run implements sinks.Runner. It sends what is queued until ctx is done, and then what is left for at most Env.Drain. What

@@ -35,6 +35,7 @@ var Kind = sources.Kind[sources.Source]{
 	Check: func(c sources.Config[sources.Source], _ sources.Env) error {
 		return webserver.CheckFile(c.(*Config).WebConfigFile)
 	},
+	Forwards: func(c sources.Config[sources.Source]) bool { return c.(*Config).RemoteWrite },
 }
 
 // Config is the settings.
@@ -42,6 +43,8 @@ type Config struct {
 	Listen        string `yaml:"listen"`
 	WebConfigFile string `yaml:"web_config_file"`
 	Dir           string `yaml:"dir"`
+
+	RemoteWrite bool `yaml:"remote_write"`
 
 	AddUp      bool             `yaml:"add_up"`
 	TTL        setting.Duration `yaml:"ttl"`

@@ -17,6 +17,7 @@ import (
 	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/receive/groups"
+	"github.com/collectington/collectington/sources/receive/samples"
 )
 
 // Bounds of all pushes together.
@@ -33,6 +34,8 @@ type handler struct {
 	env    *sources.Env
 	store  *groups.Store
 	pages  *pages
+
+	families samples.Families
 
 	held     atomic.Int64 // bytes of bodies
 	decoding chan struct{}
@@ -55,6 +58,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.remove(w, r, group)
 	case ofGroup:
 		notAllowed(w, "PUT, POST, DELETE")
+	case path == writePath && h.config.RemoteWrite:
+		if r.Method != http.MethodPost {
+			notAllowed(w, http.MethodPost)
+			return
+		}
+		h.write(w, r)
 	case path == "/api/v1/admin/wipe":
 		h.wipe(w, r)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
@@ -167,6 +176,16 @@ func (h *handler) read(r *http.Request) (body []byte, release func(), err error)
 	case "snappy":
 		from = snappy.NewReader(r.Body)
 	}
+	return h.readAll(from)
+}
+
+// readRaw returns a request's body as it is.
+func (h *handler) readRaw(r *http.Request) (body []byte, release func(), err error) {
+	return h.readAll(r.Body)
+}
+
+// readAll reads a body within the bounds of one and of all.
+func (h *handler) readAll(from io.Reader) (body []byte, release func(), err error) {
 	limit := int64(h.config.MaxBody)
 	bounded := &budgetReader{from: from, held: &h.held, most: max(maxHeld, limit)}
 	var all bytes.Buffer

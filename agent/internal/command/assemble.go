@@ -41,6 +41,7 @@ type assembly struct {
 
 	providers map[string]httpclient.Provider // the plan's logins, by name
 	state     *state.File                    // nil if there is none, and before it is open
+	agent     *run.Agent                     // nil before it is made
 }
 
 // start builds a plan, opens its state file and returns an agent for it. CloseState releases the state file.
@@ -57,7 +58,8 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	if file != nil {
 		closeState = func() { file.Close() }
 	}
-	return run.New(run.Options{Log: b.log, Self: selfmetrics.New(b.Version).Readings, State: file, Clock: b.clock}), built, closeState, nil
+	b.agent = run.New(run.Options{Log: b.log, Self: selfmetrics.New(b.Version).Readings, State: file, Clock: b.clock})
+	return b.agent, built, closeState, nil
 }
 
 // build builds the jobs and sinks of a plan. It starts nothing.
@@ -100,6 +102,7 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 		}
 	})
 	env.Web.Shared, env.Web.Unready = b.traffic, b.unready.of("jobs."+j.Name)
+	env.Forward = func(ctx context.Context, stream metric.Stream) error { return b.agent.Forward(ctx, j.Name, stream) }
 	source, err := b.source(j, env)
 	if err != nil {
 		return run.Job{}, err

@@ -36,7 +36,23 @@ func (r *reader) collisions(plan *Plan, root *yaml.Node) {
 			claim(c, "jobs", j.Name)
 		}
 	}
+	r.forwards(plan, root)
 	r.metricCollisions(plan, root, merging)
+}
+
+// forwards checks that each job that passes on samples of others has only sinks that take them.
+func (r *reader) forwards(plan *Plan, root *yaml.Node) {
+	for i := range plan.Jobs {
+		j := &plan.Jobs[i]
+		if j.SourceKind.Forwards == nil || !j.SourceKind.Forwards(j.SourceConfig) {
+			continue
+		}
+		for _, s := range plan.Sinks {
+			if j.GoesTo(s.Name) && !s.Kind.Forwards {
+				r.bad(keyAt(root, "jobs", j.Name), join("jobs", j.Name), "receives samples that the sink %s cannot pass on: name sinks that can, such as a remote_write sink, with sinks: […]", s.Name)
+			}
+		}
+	}
 }
 
 // declared is a name of series that a metric of a job has.

@@ -2,10 +2,13 @@ package run
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -56,4 +59,35 @@ func (j *job) startRunner(ctx context.Context) (wait func()) {
 		defer j.release()
 		j.tick(last)
 	}
+}
+
+// Forward passes a stream of a job's source to all sinks of the job. It returns when all have taken it, or why one has not.
+func (a *Agent) Forward(ctx context.Context, job string, stream metric.Stream) error {
+	for _, s := range a.sinksOf(job) {
+		select {
+		case <-s.ready: // until then, the sink that it replaces may hold its directory
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		f, ok := s.Sink.Sink.(sinks.Forwarder)
+		if !ok {
+			return fmt.Errorf("sinks.%s: cannot pass on samples of others", s.Name)
+		}
+		if err := contain(s.Log, "sink", func() error { return f.Forward(ctx, stream) }); err != nil {
+			return fmt.Errorf("sinks.%s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+// sinksOf returns the running sinks of a job.
+func (a *Agent) sinksOf(job string) (all []*sink) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.sinks {
+		if goes(a.jobs, job, s.Name) {
+			all = append(all, s)
+		}
+	}
+	return all
 }

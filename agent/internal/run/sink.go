@@ -19,6 +19,7 @@ const Drain = 10 * time.Second
 type sink struct {
 	*delivery
 	drain  time.Duration
+	ready  chan struct{} // closed: started
 	stop   chan struct{} // closed: deliver what is left
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -26,7 +27,7 @@ type sink struct {
 
 // newSink returns a sink. A patient one tries for as long as drain, at the end, what could be left on disk.
 func newSink(plan Sink, drain time.Duration, patient bool) *sink {
-	s := &sink{delivery: newDelivery(plan), drain: drain, stop: make(chan struct{})}
+	s := &sink{delivery: newDelivery(plan), drain: drain, ready: make(chan struct{}), stop: make(chan struct{})}
 	if !patient {
 		s.leave = s.stop
 	}
@@ -35,6 +36,7 @@ func newSink(plan Sink, drain time.Duration, patient bool) *sink {
 
 // start starts the sink. It runs until end, also if ctx ends before, so that it outlives the jobs.
 func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
+	defer close(s.ready)
 	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if r, ok := s.Sink.Sink.(sinks.Runner); ok {
 		s.wg.Go(func() { s.serve(ctx, r, fail) })

@@ -93,19 +93,32 @@ func (w *requestWriter) add(shard int, family *metric.Desc, samples []sample) {
 	}
 }
 
-// addTogether adds samples of one family to one request.
+// addTogether adds samples of one family to one request. The family is nil if nothing is known of it.
 func (w *requestWriter) addTogether(shard int, family *metric.Desc, samples []sample) {
 	b := w.builders[shard]
 	if n := b.Counts().Total(); n > 0 && (n+len(samples) > w.maxSamples || b.Size() >= w.size) {
 		w.end(shard)
 		b.Begin(w.protocol)
 	}
-	if w.protocol == wire.V1 && w.metadata.due(family, w.now) {
+	if w.protocol == wire.V1 && family != nil && w.metadata.due(family, w.now) {
 		b.AddMetadata(family)
 	}
 	b.EndSeries() // so that two samples in one message are a zero and its sample, which a sender can leave out again
 	for i := range samples {
 		samples[i].write(b)
+	}
+}
+
+// addExemplars adds exemplars of a series, without a sample.
+func (w *requestWriter) addExemplars(shard int, s *series, all []metric.Exemplar) {
+	b := w.builders[shard]
+	b.EndSeries()
+	for _, e := range all {
+		if b.Size() >= w.size {
+			w.end(shard)
+			b.Begin(w.protocol)
+		}
+		b.AddExemplar(&s.wire, e.Labels, e.Value, e.Time)
 	}
 }
 
@@ -126,7 +139,7 @@ func (w *requestWriter) end(shard int) {
 func (w *requestWriter) finish() []spool.Record {
 	w.records = slices.Grow(w.records, len(w.builders))
 	for shard, b := range w.builders {
-		if b.Counts().Total() > 0 {
+		if c := b.Counts(); c.Total()+c.Exemplars > 0 {
 			w.end(shard)
 		}
 	}

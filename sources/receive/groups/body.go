@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/collectington/collectington/agent/text"
+	"github.com/collectington/collectington/sources/receive/protobuf"
 )
 
 // Decode reads the families of a body, sorted by name. It is delimited protobuf if the Content-Type says so, and otherwise the text
@@ -23,8 +24,8 @@ import (
 func Decode(body []byte, contentType string, scheme model.ValidationScheme, limit int) ([]*dto.MetricFamily, error) {
 	families := map[string]*dto.MetricFamily{}
 	if isProtobuf(contentType) {
-		if !fits(body, limit, 0) {
-			return nil, fmt.Errorf("the body has more than %d messages", limit)
+		if !fits(body, limit) {
+			return nil, fmt.Errorf("the body has more than %d fields", limit)
 		}
 		for in := bytes.NewReader(body); ; {
 			family := &dto.MetricFamily{}
@@ -60,51 +61,18 @@ func isProtobuf(contentType string) bool {
 		parameters["encoding"] == "delimited" && parameters["proto"] == "io.prometheus.client.MetricFamily"
 }
 
-// maxDepth is the depth up to which fits counts: family, metric, histogram, bucket.
-const maxDepth = 4
-
-// fits reports whether delimited messages have at most limit fields that can be messages or list items. An empty message takes two bytes on the
-// wire and a hundred in memory.
-func fits(body []byte, limit, depth int) bool {
-	n := 0
-	var count func(message []byte, depth int) bool
-	count = func(message []byte, depth int) bool {
-		for len(message) > 0 {
-			_, kind, size := protowire.ConsumeTag(message)
-			if size < 0 {
-				return true // not a message, or an error of the decoder
-			}
-			message = message[size:]
-			if n++; n > limit {
-				return false
-			}
-			if kind != protowire.BytesType {
-				if size = protowire.ConsumeFieldValue(1, kind, message); size < 0 {
-					return true
-				}
-				message = message[size:]
-				continue
-			}
-			inner, size := protowire.ConsumeBytes(message)
-			if size < 0 {
-				return true
-			}
-			if depth < maxDepth && !count(inner, depth+1) {
-				return false
-			}
-			message = message[size:]
-		}
-		return true
-	}
+// fits reports whether delimited messages have at most limit fields.
+func fits(body []byte, limit int) bool {
 	for len(body) > 0 {
 		message, size := protowire.ConsumeBytes(body)
 		if size < 0 {
-			break
-		}
-		if n++; !count(message, depth) || n > limit {
-			return false
+			return true // an error of the decoder
 		}
 		body = body[size:]
+		left, ok := protobuf.Fits(message, limit-1)
+		if limit = left; !ok || limit < 0 {
+			return false
+		}
 	}
 	return true
 }

@@ -500,7 +500,7 @@ func TestHostileProtobuf(t *testing.T) {
 	body.Write([]byte{0x83, 0x80, 0x80, 0x01}) // its length, 2<<20 + 3
 	body.Write(family)
 	allocated := testing.AllocsPerRun(1, func() {
-		if _, err := Decode(body.Bytes(), protobufType, model.LegacyValidation, 1000); err == nil || !strings.Contains(err.Error(), "more than 1000 messages") {
+		if _, err := Decode(body.Bytes(), protobufType, model.LegacyValidation, 1000); err == nil || !strings.Contains(err.Error(), "more than 1000 fields") {
 			t.Errorf("error %v", err)
 		}
 	})

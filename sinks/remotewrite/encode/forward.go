@@ -1,0 +1,63 @@
+package encode
+
+import (
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/spool"
+)
+
+// Forward returns the requests of samples that somebody else has made. They stay as they are: in the order in which they came, with
+// their values, also staleness markers. External labels are added, and relabelling is done. Samples outside of the bounds of any
+// sample are left out, and counted.
+//
+// The slice is valid until the next call. The payloads are never written again.
+func (e *Encoder) Forward(stream metric.Stream, f Format) []spool.Record {
+	now := e.options.Clock.Read().Wall
+	j := &job{options: &e.options, registry: e.registry, bounds: e.bounds(now)}
+	e.requests.begin(f, now)
+	opened := make([]*series, 0, len(stream))
+	for i := range stream {
+		if x := j.forward(&stream[i], e.requests); x != nil {
+			opened = append(opened, x)
+		}
+	}
+	for reason, n := range j.dropped {
+		e.options.Dropped(reason, n)
+	}
+	records := e.requests.finish()
+	for _, x := range opened {
+		x.wire.Forget()
+	}
+	return records
+}
+
+// forward writes a series of a stream. It returns the series if it was opened.
+func (j *job) forward(s *metric.StreamSeries, w *requestWriter) *series {
+	j.scratch = sinks.Attach(j.scratch, s.Labels, nil, j.options.External)
+	all := j.relabel(j.scratch)
+	if len(all) == 0 {
+		return nil
+	}
+	if !valid(all) {
+		j.drop(metric.Invalid, len(s.Samples))
+		return nil
+	}
+	family := s.Family
+	if family == nil {
+		family = &metric.Desc{}
+	}
+	x := &series{wire: j.registry.table.Series(all, family)}
+	if j.registry.beyondLegacy == "" {
+		j.registry.beyondLegacy = beyondLegacy(all)
+	}
+	shard := int(j.hash(all))
+	for _, p := range s.Samples {
+		if reason := j.bounds.check(p.Time); reason != "" {
+			j.drop(reason, 1)
+			continue
+		}
+		w.addTogether(shard, s.Family, []sample{{series: x, time: p.Time, start: p.Start, value: p.Value, histogram: p.Histogram}})
+	}
+	w.addExemplars(shard, x, s.Exemplars)
+	return x
+}
