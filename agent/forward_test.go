@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math"
 	"net"
-	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
@@ -214,49 +213,4 @@ func TestForward(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestForwardOutage holds that samples that were answered while the receiver was down are delivered later.
-func TestForwardOutage(t *testing.T) {
-	target := peers.NewPrometheus(t)
-	down := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case <-down:
-			target.ServeHTTP(w, r)
-		default:
-			http.Error(w, "down", http.StatusServiceUnavailable)
-		}
-	}))
-	defer server.Close()
-	address, spool := freeAddress(t), filepath.Join(t.TempDir(), "spool")
-	receiving(t, address, server.URL, spool)
-	newSender(t, "http://"+address, remoteapi.WriteV2MessageType).fill(t, 10, 10)
-	eventually(t, func() error {
-		files, err := os.ReadDir(spool)
-		samples := 0
-		for _, f := range files {
-			for part := range strings.SplitSeq(f.Name(), ".") {
-				var n int
-				if _, err := fmt.Sscanf(part, "v%d", &n); err == nil {
-					samples += n
-				}
-			}
-		}
-		if samples < 100 {
-			return fmt.Errorf("the spool has %d samples, %v", samples, err)
-		}
-		return nil
-	})
-	close(down)
-	eventually(t, func() error {
-		n := 0
-		for _, list := range points(t, target, "moved_total") {
-			n += len(list)
-		}
-		if n != 100 {
-			return fmt.Errorf("%d samples of 100 have arrived", n)
-		}
-		return nil
-	})
 }

@@ -45,9 +45,7 @@ func (r *running) collected(t *testing.T) string {
 
 // TestManyGroups pushes to 10,000 groups from several clients, and collects them. A tick without a push in between shows the same series.
 func TestManyGroups(t *testing.T) {
-	c := defaults()
-	c.Dir = t.TempDir()
-	r := start(t, c)
+	r := start(t, defaults())
 	const groups, clients = 10_000, 32
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
 	var wg sync.WaitGroup
