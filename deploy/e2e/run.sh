@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests a binary with Debian's Prometheus, Pushgateway, VictoriaMetrics, PostgreSQL and MariaDB as separate programs:
+# Tests a binary with Debian's Prometheus, Pushgateway, VictoriaMetrics, PostgreSQL, MariaDB and Python client as separate programs:
 #   deploy/e2e/run.sh bin/cton [flags for go test, such as -run TestOutage]
 #
 # Programs that are not installed are unpacked below bin/debian, see debian.sh. The tests end after 10 minutes at most.
@@ -35,11 +35,19 @@ databases() {
 	export POSTGRES MARIADB DATABASE_LIBRARIES
 }
 
+# python prints where the Python client of Prometheus is.
+python() {
+	local packages=usr/lib/python3/dist-packages
+	[ -d "$debian/python/$packages" ] || unpack python download python3-prometheus-client python3-decorator
+	echo "$debian/python/$packages"
+}
+
 CTON=$cton
 PROMETHEUS=$(peer prometheus)
 PUSHGATEWAY=$(peer prometheus-pushgateway)
 VICTORIAMETRICS=$(peer victoria-metrics)
-export CTON PROMETHEUS PUSHGATEWAY VICTORIAMETRICS
+PYTHON_CLIENT=$(python)
+export CTON PROMETHEUS PUSHGATEWAY VICTORIAMETRICS PYTHON_CLIENT
 network
 databases
 echo "everything is in place after $SECONDS s" >&2
