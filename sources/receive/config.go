@@ -50,6 +50,7 @@ type Config struct {
 	TTL        setting.Duration `yaml:"ttl"`
 	DropLabels []string         `yaml:"drop_labels"`
 	UTF8Names  bool             `yaml:"utf8_names"`
+	Native     bool             `yaml:"native_histograms"`
 	AdminAPI   bool             `yaml:"admin_api"`
 
 	MaxBody   setting.Bytes `yaml:"max_body"`

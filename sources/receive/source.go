@@ -33,6 +33,7 @@ type source struct {
 	version         int
 	readings        metric.Readings
 	pushed, refused *metric.Desc
+	classic         classics
 }
 
 func newSource(c *Config, env sources.Env) *source {
@@ -153,6 +154,12 @@ func (s *source) measure(all []*groups.Group) metric.Readings {
 		readings[1].Series = append(readings[1].Series, refused)
 		for _, f := range g.Families {
 			for _, p := range f.Parts {
+				if p.Desc.Native && !s.config.Native {
+					if p.Desc.Type == metric.GaugeHistogram {
+						continue // it has nothing else
+					}
+					p = s.classic.of(p)
+				}
 				at, known := places[p.Desc]
 				if !known {
 					at = len(readings)
@@ -163,5 +170,6 @@ func (s *source) measure(all []*groups.Group) metric.Readings {
 			}
 		}
 	}
+	s.classic.forget(places)
 	return readings
 }

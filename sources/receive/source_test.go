@@ -138,6 +138,46 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// TestNativeHistograms holds that native histograms are passed on as such only where that is set, and else as classic ones.
+func TestNativeHistograms(t *testing.T) {
+	for _, isNative := range []bool{false, true} {
+		c := defaults()
+		c.Native = isNative
+		r := start(t, c)
+		body := protobuf(t, histograms())
+		for range 2 {
+			if code, text := r.ask(t, "PUT", "/metrics/job/a", body, "Content-Type", "application/vnd.google.protobuf; encoding=delimited; proto=io.prometheus.client.MetricFamily"); code != 200 {
+				t.Fatal(code, text)
+			}
+		}
+		before, err := r.Collect(t.Context(), sources.Tick{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.ask(t, "PUT", "/metrics/job/b", "x 1\n")
+		after, _ := r.Collect(t.Context(), sources.Tick{})
+		natives := 0
+		for i, m := range before {
+			if m.Desc != after[i].Desc {
+				t.Errorf("native %t: %s has another description in the next tick", isNative, m.Desc.Name)
+			}
+			for _, s := range m.Series {
+				if h := s.Histogram(); h != nil && (h.Native != nil) != m.Desc.Native {
+					t.Errorf("native %t: %+v is %+v", isNative, m.Desc, h)
+				} else if h != nil && h.Native != nil {
+					natives++
+				}
+			}
+		}
+		if want := map[bool]int{true: 2}[isNative]; natives != want {
+			t.Errorf("native %t: %d native histograms, want %d", isNative, natives, want)
+		}
+		if text := r.collected(t); !isNative && (!strings.Contains(text, `mfh_bucket{job="a",testing="int native",le="+Inf"} 4`) || !strings.Contains(text, `mfh_count{job="a",testing="float native"} 15`)) {
+			t.Errorf("collected:\n%s", text)
+		}
+	}
+}
+
 // TestCannotReceive holds that a tick shows the groups and says that none can be pushed.
 func TestCannotReceive(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
