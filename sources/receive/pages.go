@@ -77,7 +77,7 @@ func answer(w http.ResponseWriter, data any) {
 // does not add its own.
 func (p *pages) metrics(w http.ResponseWriter, r *http.Request) {
 	all, _ := p.store.Groups()
-	format := expfmt.Negotiate(r.Header)
+	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultAcceptedFormats()...)
 	w.Header().Set("Content-Type", string(format))
 	encoder := expfmt.NewEncoder(w, format)
 	converter := metric.Converter{Labels: withInstance}
