@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/collectington/collectington/sources"
@@ -8,6 +9,7 @@ import (
 )
 
 func TestSourceSuite(t *testing.T) {
+	var mu sync.Mutex
 	servers := map[sources.Source]*running{}
 	sourcetest.Run(t, sourcetest.Subject{
 		Config: func(*testing.T) sources.Config[sources.Source] {
@@ -18,10 +20,14 @@ func TestSourceSuite(t *testing.T) {
 		PassesOn: true,
 		Varying:  []string{"push_time_seconds", "push_failure_time_seconds"},
 		Push: func(t *testing.T, s sources.Source, document string) {
-			if servers[s] == nil {
-				servers[s] = run(t, s.(*source))
+			mu.Lock()
+			r := servers[s]
+			if r == nil {
+				r = run(t, s.(*source))
+				servers[s] = r
 			}
-			servers[s].ask(t, "PUT", "/metrics/job/a", document) // hostile documents are refused
+			mu.Unlock()
+			r.ask(t, "PUT", "/metrics/job/a", document) // hostile documents are refused
 		},
 		Documents: []string{
 			"# TYPE jobs_total counter\njobs_total{queue=\"a\"} 12\nload 0.5\n",
