@@ -1,6 +1,6 @@
 // Package samples decodes remote-write requests, 1.0 and 2.0, to streams.
 //
-// The messages are decoded by Prometheus' own types. A series that no receiver can store costs itself alone: it is left out, and said.
+// A series that no receiver can store costs itself alone: it is left out, and said.
 package samples
 
 import (
@@ -10,9 +10,6 @@ import (
 	"strings"
 
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/histogram"
-	"github.com/prometheus/prometheus/prompb"
-	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/text"
@@ -42,57 +39,42 @@ func (f *Families) Decode(raw []byte, isV2 bool) (*Request, error) {
 	if _, ok := protobuf.Fits(raw, maxFields); !ok {
 		return nil, fmt.Errorf("the request has more than %d fields", maxFields)
 	}
-	q := &Request{}
+	q, m := &Request{}, &message{}
+	read, name := m.readV1, "prometheus.WriteRequest"
 	if isV2 {
-		var pushed writev2.Request
-		if err := pushed.Unmarshal(raw); err != nil {
-			return nil, fmt.Errorf("decode io.prometheus.write.v2.Request: %s", text.OneLine(err.Error()))
-		}
-		if len(pushed.Symbols) > 0 && pushed.Symbols[0] != "" {
-			return nil, errors.New("decode io.prometheus.write.v2.Request: the first symbol is not empty")
-		}
-		q.Stream = make(metric.Stream, 0, len(pushed.Timeseries))
-		for i := range pushed.Timeseries {
-			q.addV2(f, &pushed.Timeseries[i], pushed.Symbols)
-		}
-		return q, nil
+		read, name = m.readV2, "io.prometheus.write.v2.Request"
 	}
-	var pushed prompb.WriteRequest
-	if err := pushed.Unmarshal(raw); err != nil {
-		return nil, fmt.Errorf("decode prometheus.WriteRequest: %s", text.OneLine(err.Error()))
+	if err := read(raw); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", name, err)
 	}
-	for i := range pushed.Metadata {
-		m := &pushed.Metadata[i]
-		f.learn(metadata{m.MetricFamilyName, typeOf(int32(m.Type)), valid(m.Help), valid(m.Unit)})
+	if len(m.symbols) > 0 && m.symbols[0] != "" {
+		return nil, fmt.Errorf("decode %s: the first symbol is not empty", name)
 	}
-	q.Stream = make(metric.Stream, 0, len(pushed.Timeseries))
-	for i := range pushed.Timeseries {
-		q.addV1(f, &pushed.Timeseries[i])
+	for _, known := range m.known {
+		f.learn(metadata{known.name, known.typ, valid(known.help), valid(known.unit)})
+	}
+	q.Stream = make(metric.Stream, 0, len(m.series))
+	for i := range m.series {
+		if isV2 {
+			q.addV2(f, &m.series[i], m.symbols)
+		} else {
+			q.addV1(f, &m.series[i])
+		}
 	}
 	return q, nil
 }
 
 func valid(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
 
-// typeOf returns a type by its number, which is the same in both protocols for all types.
+// typeOf returns a type by its number, which is the same in both protocols.
 func typeOf(number int32) metric.Type {
-	switch prompb.MetricMetadata_MetricType(number) {
-	case prompb.MetricMetadata_COUNTER:
-		return metric.Counter
-	case prompb.MetricMetadata_GAUGE:
-		return metric.Gauge
-	case prompb.MetricMetadata_HISTOGRAM:
-		return metric.Histogram
-	case prompb.MetricMetadata_GAUGEHISTOGRAM:
-		return metric.GaugeHistogram
-	case prompb.MetricMetadata_SUMMARY:
-		return metric.Summary
-	case prompb.MetricMetadata_INFO:
-		return metric.Info
-	case prompb.MetricMetadata_STATESET:
-		return metric.StateSet
+	types := []metric.Type{
+		metric.Unknown, metric.Counter, metric.Gauge, metric.Histogram, metric.GaugeHistogram, metric.Summary, metric.Info, metric.StateSet,
 	}
-	return metric.Unknown
+	if number < 0 || int(number) >= len(types) {
+		return metric.Unknown
+	}
+	return types[number]
 }
 
 // leave counts samples that are left out.
@@ -105,85 +87,36 @@ func (q *Request) leave(n int, err error) {
 	}
 }
 
-func (q *Request) addV1(f *Families, pushed *prompb.TimeSeries) {
-	labels := make([]metric.Label, 0, len(pushed.Labels))
-	for _, l := range pushed.Labels {
-		labels = append(labels, metric.Label{Name: l.Name, Value: l.Value})
-	}
-	labels, err := sortLabels(labels)
+func (q *Request) addV1(f *Families, s *series) {
+	labels, err := sortLabels(s.labels)
 	if err != nil {
-		q.leave(len(pushed.Samples)+len(pushed.Histograms), err)
+		q.leave(len(s.samples)+len(s.histograms), err)
 		return
 	}
-	s := metric.StreamSeries{Labels: labels, Family: f.ofSeries(metric.Labels(labels).Get(model.MetricNameLabel))}
-	for _, p := range pushed.Samples {
-		s.Samples = append(s.Samples, metric.StreamSample{Time: p.Timestamp, Value: p.Value})
-	}
-	for i := range pushed.Histograms {
-		h := &pushed.Histograms[i]
-		q.addHistogram(&s, h.Timestamp, 0, h.ToIntHistogram, h.ToFloatHistogram)
-	}
-	for _, e := range pushed.Exemplars {
-		made := metric.Exemplar{Value: e.Value, Time: e.Timestamp}
-		for _, l := range e.Labels {
-			made.Labels = append(made.Labels, metric.Label{Name: l.Name, Value: l.Value})
-		}
-		q.addExemplar(&s, made)
-	}
-	q.add(&s)
+	out := metric.StreamSeries{Labels: labels, Family: f.ofSeries(metric.Labels(labels).Get(model.MetricNameLabel)), Samples: s.samples}
+	q.add(&out, s)
 }
 
-func (q *Request) addV2(f *Families, pushed *writev2.TimeSeries, symbols []string) {
-	all := len(pushed.Samples) + len(pushed.Histograms)
-	labels, err := resolve(pushed.LabelsRefs, symbols)
+func (q *Request) addV2(f *Families, s *series, symbols []string) {
+	labels, err := resolve(s.refs, symbols)
 	if err == nil {
 		labels, err = sortLabels(labels)
 	}
-	m := &pushed.Metadata
-	if err == nil && (int(m.HelpRef) >= len(symbols) || int(m.UnitRef) >= len(symbols)) {
-		err = fmt.Errorf("series %s refers to symbols that the request does not have", metric.Labels(labels))
+	if err == nil && (int(s.help) >= len(symbols) || int(s.unit) >= len(symbols)) {
+		err = fmt.Errorf("series %s refers to symbols that the request does not have", text.Cut(metric.Labels(labels).String(), 200))
 	}
 	if err != nil {
-		q.leave(all, err)
+		q.leave(len(s.samples)+len(s.histograms), err)
 		return
 	}
-	known := metadata{metric.Labels(labels).Get(model.MetricNameLabel), typeOfV2(m.Type), valid(symbols[m.HelpRef]), valid(symbols[m.UnitRef])}
-	s := metric.StreamSeries{Labels: labels, Family: f.describe(known, len(pushed.Histograms) > 0)}
-	for _, p := range pushed.Samples {
-		s.Samples = append(s.Samples, metric.StreamSample{Time: p.Timestamp, Value: p.Value, Start: p.StartTimestamp})
-	}
-	for i := range pushed.Histograms {
-		h := &pushed.Histograms[i]
-		q.addHistogram(&s, h.Timestamp, h.StartTimestamp, h.ToIntHistogram, h.ToFloatHistogram)
-	}
-	for _, e := range pushed.Exemplars {
-		made := metric.Exemplar{Value: e.Value, Time: e.Timestamp}
-		if made.Labels, err = resolve(e.LabelsRefs, symbols); err == nil {
-			q.addExemplar(&s, made)
+	known := metadata{metric.Labels(labels).Get(model.MetricNameLabel), s.typ, valid(symbols[s.help]), valid(symbols[s.unit])}
+	for i := range s.exemplars {
+		e := &s.exemplars[i]
+		if e.Labels, err = resolve(e.refs, symbols); err != nil {
+			e.Labels = []metric.Label{{}} // not valid
 		}
 	}
-	q.add(&s)
-}
-
-// typeOfV2 returns a type by its number in 2.0.
-func typeOfV2(t writev2.Metadata_MetricType) metric.Type {
-	switch t {
-	case writev2.Metadata_METRIC_TYPE_COUNTER:
-		return metric.Counter
-	case writev2.Metadata_METRIC_TYPE_GAUGE:
-		return metric.Gauge
-	case writev2.Metadata_METRIC_TYPE_HISTOGRAM:
-		return metric.Histogram
-	case writev2.Metadata_METRIC_TYPE_GAUGEHISTOGRAM:
-		return metric.GaugeHistogram
-	case writev2.Metadata_METRIC_TYPE_SUMMARY:
-		return metric.Summary
-	case writev2.Metadata_METRIC_TYPE_INFO:
-		return metric.Info
-	case writev2.Metadata_METRIC_TYPE_STATESET:
-		return metric.StateSet
-	}
-	return metric.Unknown
+	q.add(&metric.StreamSeries{Labels: labels, Family: f.describe(known, len(s.histograms) > 0), Samples: s.samples}, s)
 }
 
 // resolve returns the labels that pairs of references name.
@@ -225,45 +158,34 @@ func sortLabels(labels []metric.Label) ([]metric.Label, error) {
 	return labels, nil
 }
 
-// addHistogram adds a native histogram to a series, or leaves it out.
-func (q *Request) addHistogram(s *metric.StreamSeries, time, start int64, ints func() *histogram.Histogram, floats func() *histogram.FloatHistogram) {
-	var v *metric.HistogramValue
-	var err error
-	if h := ints(); h != nil {
-		v, err = native.Value(h, nil)
-	} else {
-		v, err = native.Value(nil, floats())
+// add adds a series to the stream, with the histograms and exemplars of a message, and counts it.
+func (q *Request) add(out *metric.StreamSeries, s *series) {
+	q.Samples += len(out.Samples)
+	for i := range s.histograms {
+		h := &s.histograms[i]
+		v, err := native.Value(h.values())
+		if err != nil {
+			q.leave(1, fmt.Errorf("series %s: %w", text.Cut(metric.Labels(out.Labels).String(), 200), err))
+			continue
+		}
+		out.Samples = append(out.Samples, metric.StreamSample{Time: h.time, Start: h.start, Histogram: v})
+		q.Histograms++
 	}
-	if err != nil {
-		q.leave(1, fmt.Errorf("series %s: %w", text.Cut(metric.Labels(s.Labels).String(), 200), err))
-		return
-	}
-	s.Samples = append(s.Samples, metric.StreamSample{Time: time, Start: start, Histogram: v})
-}
-
-// addExemplar adds an exemplar to a series. One with labels that are not valid is left out, as Prometheus does without an error.
-func (q *Request) addExemplar(s *metric.StreamSeries, e metric.Exemplar) {
-	for _, l := range e.Labels {
-		if !model.UTF8Validation.IsValidLabelName(l.Name) || !model.LabelValue(l.Value).IsValid() {
-			return
+	for i := range s.exemplars {
+		if e := s.exemplars[i].Exemplar; areValid(e.Labels) {
+			slices.SortFunc(e.Labels, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
+			out.Exemplars = append(out.Exemplars, e)
 		}
 	}
-	slices.SortFunc(e.Labels, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
-	s.Exemplars = append(s.Exemplars, e)
+	q.Exemplars += len(out.Exemplars)
+	if len(out.Samples)+len(out.Exemplars) > 0 {
+		q.Stream = append(q.Stream, *out)
+	}
 }
 
-// add adds a series to the stream, and counts it.
-func (q *Request) add(s *metric.StreamSeries) {
-	if len(s.Samples)+len(s.Exemplars) == 0 {
-		return
-	}
-	for i := range s.Samples {
-		if s.Samples[i].Histogram != nil {
-			q.Histograms++
-		} else {
-			q.Samples++
-		}
-	}
-	q.Exemplars += len(s.Exemplars)
-	q.Stream = append(q.Stream, *s)
+// areValid reports whether the labels of an exemplar are valid. One with others is left out, as Prometheus does without an error.
+func areValid(labels []metric.Label) bool {
+	return !slices.ContainsFunc(labels, func(l metric.Label) bool {
+		return !model.UTF8Validation.IsValidLabelName(l.Name) || !model.LabelValue(l.Value).IsValid()
+	})
 }
