@@ -15,17 +15,17 @@ import (
 // rerunPause is the time until a sink or source that cannot work is started again.
 const rerunPause = 10 * time.Second
 
-// keepRunning calls the Run of a sink or source until ctx ends, also after it has failed. Failed gets each error and reports whether
-// to end. Who is the part of the program that run belongs to.
-func keepRunning(ctx context.Context, log *slog.Logger, who string, run func(context.Context) error, failed func(error) (ended bool)) {
+// keepRunning calls the Run of a sink or source until ctx ends, also after it has failed. failed gets each error and reports whether
+// to end. part is what run belongs to: the sink or the source.
+func keepRunning(ctx context.Context, log *slog.Logger, part string, run func(context.Context) error, failed func(error) (ended bool)) {
 	for logged := ""; ; {
-		err := contain(log, who, func() error { return run(ctx) })
+		err := contain(log, part, func() error { return run(ctx) })
 		if ctx.Err() != nil || err != nil && failed(err) {
 			return
 		}
 		if err != nil && err.Error() != logged {
 			logged = err.Error()
-			log.Error("the "+who+" cannot work, it is started again later", "error", err, "pause", rerunPause.String())
+			log.Error("the "+part+" cannot work, it is started again later", "error", err, "pause", rerunPause.String())
 		}
 		select {
 		case <-ctx.Done():
