@@ -20,6 +20,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/collectington/collectington/agent/text"
+	"github.com/collectington/collectington/sinks"
 )
 
 // Limits of connections.
@@ -64,7 +65,7 @@ func (s *sink) Run(ctx context.Context) error {
 	defer l.Close()
 	log := s.env.Log.Handler()
 	server := &http.Server{
-		Handler:           s.handler(),
+		Handler:           s.handler(func() sinks.Reach { return sinks.ReachOf(l.Addr(), s.config.WebConfigFile) }),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       headerTimeout,
 		WriteTimeout:      writeTimeout,
@@ -99,6 +100,22 @@ func (s *sink) Addr() string {
 		return *address
 	}
 	return ""
+}
+
+// Ready implements [sinks.Readier].
+func (s *sink) Ready() error {
+	if s.bound.Load() == nil {
+		return fmt.Errorf("does not listen on %s yet", s.config.Listen)
+	}
+	return nil
+}
+
+// Describe implements [sinks.Describer].
+func (s *sink) Describe() []sinks.Fact {
+	if s.bound.Load() == nil {
+		return []sinks.Fact{{Name: "page", Text: "not served yet"}}
+	}
+	return []sinks.Fact{{Name: "page", Text: s.url(s.Addr())}}
 }
 
 // listen binds the address. Its error says what to do.
@@ -190,15 +207,20 @@ func (p warningsOnly) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn && p.Handler.Enabled(ctx, level)
 }
 
-// handler serves the page, the health check, and an index page.
-func (s *sink) handler() http.Handler {
+// handler serves the page and the health check. The rest is the agent's status page; without one, it is an index page.
+func (s *sink) handler(reach func() sinks.Reach) http.Handler {
+	rest := http.Handler(http.HandlerFunc(s.index))
+	if s.env.Status != nil {
+		rest = s.env.Status(reach)
+	}
 	scrapes := make(chan struct{}, maxScrapes)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		switch {
+		case r.URL.Path != s.config.Path && r.URL.Path != healthPath:
+			rest.ServeHTTP(w, r)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "method not allowed: use GET or HEAD", http.StatusMethodNotAllowed)
+			refuseMethod(w)
 		case r.URL.Path == s.config.Path:
 			select {
 			case scrapes <- struct{}{}:
@@ -207,15 +229,28 @@ func (s *sink) handler() http.Handler {
 			default:
 				http.Error(w, fmt.Sprintf("%d scrapes are in progress: try again later", maxScrapes), http.StatusServiceUnavailable)
 			}
-		case r.URL.Path == healthPath:
-			fmt.Fprintln(w, "OK")
-		case r.URL.Path == "/":
-			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			fmt.Fprintf(w, index, html.EscapeString(s.config.Path))
 		default:
-			http.NotFound(w, r)
+			fmt.Fprintln(w, "OK")
 		}
 	})
+}
+
+func refuseMethod(w http.ResponseWriter) {
+	w.Header().Set("Allow", "GET, HEAD")
+	http.Error(w, "method not allowed: use GET or HEAD", http.StatusMethodNotAllowed)
+}
+
+// index serves a page with a link to the metrics.
+func (s *sink) index(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		refuseMethod(w)
+	case r.URL.Path == "/":
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprintf(w, index, html.EscapeString(s.config.Path))
+	default:
+		http.NotFound(w, r)
+	}
 }
 
 const index = `<!DOCTYPE html>

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
@@ -16,6 +17,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/internal/selfmetrics"
 	"github.com/collectington/collectington/agent/internal/state"
+	"github.com/collectington/collectington/agent/internal/statuspage"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
@@ -32,12 +34,15 @@ type assembly struct {
 	drain   time.Duration                             // how long a sink may continue to deliver at the end
 	waits   bool                                      // for a state file that cannot be read
 	once    bool                                      // no later run follows soon
+	history *statuspage.History                       // gets what happens, if not nil
+	page    *statuspage.Page                          // set with history, before anything starts
 	unready unready                                   // if nil, a source whose files cannot be read is an error
 
 	versions map[string]string // of sources, by the name and key of their jobs
 
-	providers map[string]httpclient.Provider // the plan's logins, by name
-	state     *state.File                    // nil if there is none, and before it is open
+	providers map[string]httpclient.Provider                 // the plan's logins, by name
+	current   atomic.Pointer[map[string]httpclient.Provider] // the same, for the status page
+	state     *state.File                                    // nil if there is none, and before it is open
 }
 
 // start builds a plan, opens its state file and returns an agent for it. CloseState releases the state file.
@@ -54,13 +59,19 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	if file != nil {
 		closeState = func() { file.Close() }
 	}
-	return run.New(run.Options{Log: b.log, Self: selfmetrics.New(b.Version).Readings, State: file, Clock: b.clock}), built, closeState, nil
+	options := run.Options{Log: b.log, Self: selfmetrics.New(b.Version).Readings, State: file, Clock: b.clock}
+	if b.history != nil {
+		options.Observer = b.history
+	}
+	return run.New(options), built, closeState, nil
 }
 
 // build builds the jobs and sinks of a plan. It starts nothing.
 func (b *assembly) build(plan *config.Plan) (run.Plan, error) {
 	out := run.Plan{Concurrency: plan.Concurrency}
-	b.providers = b.logins.of(plan)
+	providers := b.logins.of(plan)
+	b.providers = providers
+	b.current.Store(&providers)
 	for _, s := range plan.Sinks {
 		sink, err := b.sink(plan, s)
 		if err != nil {
@@ -95,6 +106,9 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 		if b.observe != nil {
 			b.observe(x)
 		}
+		if b.history != nil {
+			b.history.JobRequested(j.Name, x)
+		}
 	})
 	env.Web.Shared, env.Web.Unready = b.traffic, b.unready.of("jobs."+j.Name)
 	source, err := b.source(j, env)
@@ -112,7 +126,15 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 		Name: s.Name, Log: b.log.With("sink", s.Name), Stats: &sinks.Stats{}, Out: b.Out, Clock: b.clock,
 		External: external(plan), Instance: hostName(), Drain: b.drain, Once: b.once, Dir: b.vault.Dir,
 		Memory: run.SinkMemory{Sink: s.Name, File: func() *state.File { return b.state }},
-		Web:    b.host(func(x httpclient.Exchange) { requests.Count(x.Host, x.Code) }),
+		Web: b.host(func(x httpclient.Exchange) {
+			requests.Count(x.Host, x.Code)
+			if b.history != nil {
+				b.history.SinkRequested(s.Name, x)
+			}
+		}),
+	}
+	if b.history != nil {
+		env.Status = func(reach func() sinks.Reach) http.Handler { return b.page.Handler(reach) }
 	}
 	if b.once {
 		env.Pod = podOf()
@@ -124,7 +146,9 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 	}
 	key := fmt.Sprint(s.Key, env.External, env.Instance)
 	durable := s.Kind.SpoolDir != nil && s.Kind.SpoolDir(s.Config) != ""
-	return run.Sink{Name: s.Name, Key: key, Sink: sink, Durable: durable, Stats: env.Stats, Requests: requests, Log: env.Log}, nil
+	return run.Sink{
+		Name: s.Name, Kind: s.Kind.Name, Key: key, Sink: sink, Durable: durable, Stats: env.Stats, Requests: requests, Log: env.Log,
+	}, nil
 }
 
 func (b *assembly) host(observe func(httpclient.Exchange)) *httpclient.Host {

@@ -50,7 +50,7 @@ func (c *demoCmd) Run(ctx context.Context, a *App, g *globals) error {
 	}
 	fmt.Fprintf(a.Out, "config:  %s\nAPI:     %s\nmetrics: %s\nStop with Ctrl-C.\n",
 		own.Config, api+demo.Path, pageURL(c.Listen))
-	err = (&service{App: a, load: load}).run(ctx, plan)
+	err = (&service{App: a, file: own.Config, load: load, asked: make(chan struct{}, 1)}).run(ctx, plan)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("serve the page: %s is in use by another program; choose another address, as in: cton demo --listen :8010", c.Listen)
 	}

@@ -20,6 +20,7 @@ type Agent struct {
 	log   *slog.Logger
 	self  func(State) metric.Readings
 	clock *clock.Clock
+	watch Observer
 
 	state  *state.File // nil if no state is kept
 	single bool        // Once was called
@@ -40,6 +41,7 @@ type Agent struct {
 	time       timekeeper              // of the times of latest
 	reloaded   time.Time
 	reloadGood bool
+	reloadBad  string
 }
 
 // Options are what an agent needs besides a plan.
@@ -48,6 +50,8 @@ type Options struct {
 	Self  func(State) metric.Readings // computes the agent's own metrics
 	State *state.File                 // keeps the jobs' state over a restart; nil = it is not kept
 	Clock *clock.Clock                // nil = this machine's
+
+	Observer Observer // sees every run; nil = none
 }
 
 // New returns an agent that does nothing yet.
@@ -55,8 +59,11 @@ func New(o Options) *Agent {
 	if o.Clock == nil {
 		o.Clock = clock.New()
 	}
+	if o.Observer == nil {
+		o.Observer = noObserver{}
+	}
 	return &Agent{
-		log: o.Log, self: o.Self, clock: o.Clock, state: o.State, latest: map[string]metric.Batch{},
+		log: o.Log, watch: o.Observer, self: o.Self, clock: o.Clock, state: o.State, latest: map[string]metric.Batch{},
 		selfLedger: ledger.New(ledger.For(time.Minute), 1<<20), selfStarts: starts{last: o.Clock.Now()}, selfDue: make(chan struct{}, 1),
 		selfClock: newTimekeeper(o.Clock), time: newTimekeeper(o.Clock),
 	}
@@ -149,7 +156,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 		go j.run(jobCtx)
 	}
 	a.mu.Lock()
-	a.reloaded, a.reloadGood = a.clock.Now(), true
+	a.reloaded, a.reloadGood, a.reloadBad = a.clock.Now(), true, ""
 	a.mu.Unlock()
 	a.selfChanged()
 }
@@ -318,11 +325,11 @@ func (a *Agent) selfChanged() {
 	}
 }
 
-// ReloadFailed notes that the configuration could not be reloaded. The current plan keeps running.
-func (a *Agent) ReloadFailed() {
+// ReloadFailed notes that the configuration could not be reloaded, and why. The current plan keeps running.
+func (a *Agent) ReloadFailed(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.reloadGood = false
+	a.reloadGood, a.reloadBad = false, err.Error()
 	a.selfChanged()
 }
 
@@ -330,7 +337,9 @@ func (a *Agent) ReloadFailed() {
 func (a *Agent) State() State {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := State{Single: a.single, Reloaded: a.reloaded, ReloadGood: a.reloadGood, ClockJumps: a.clock.Read().Jumps}
+	s := State{
+		Single: a.single, Reloaded: a.reloaded, ReloadGood: a.reloadGood, ReloadBad: a.reloadBad, ClockJumps: a.clock.Read().Jumps,
+	}
 	if a.state != nil {
 		file := a.state.Status()
 		s.File = &file

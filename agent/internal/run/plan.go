@@ -45,6 +45,7 @@ type Job struct {
 // Sink is a sink of the configuration. A reload keeps a sink whose Name and Key are unchanged, with its queue.
 type Sink struct {
 	Name     string
+	Kind     string
 	Key      string
 	Sink     sinks.Sink
 	Durable  bool // what Write has taken is on disk
