@@ -99,6 +99,9 @@ func countsInWords(by map[string]int64) string {
 	return strings.Join(all, ", ")
 }
 
+// String returns the series as Prometheus writes it, without its value.
+func (s Series) String() string { return s.Metric + labelsInWords(s.Labels) }
+
 // labelsInWords returns labels as Prometheus writes them.
 func labelsInWords(labels map[string]string) string {
 	if len(labels) == 0 {
