@@ -233,6 +233,9 @@ func writeJob(w io.Writer, j *statuspage.Job, now time.Time) {
 func printable(s string) string { return text.OneLine(s) }
 
 func took(seconds float64) string {
+	if seconds == 0 {
+		return "–"
+	}
 	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond).String()
 }
 

@@ -46,6 +46,7 @@ func covered(n *yaml.Node, secret bool, depth int, left *int) *yaml.Node {
 			c.Value, c.Tag, c.Style = starred, "!!str", 0
 		}
 	case yaml.MappingNode:
+		c.Style = 0 // one setting a line
 		for _, p := range pairs(n, 0) {
 			if *left < 0 {
 				break

@@ -35,6 +35,10 @@ func functions() template.FuncMap {
 		"seconds": func(s float64) string { return inWords(time.Duration(s * float64(time.Second))) },
 		"sortby":  sortBy,
 		"page":    pageAt,
+		"edition": edition,
+		"results": resultsInWords,
+		"result":  func(r Run) mark { return stateInWords(resultState(r.Result)) },
+		"last":    lastRuns,
 		"spark":   spark,
 		"state":   stateInWords,
 		"strip":   strip,
@@ -70,6 +74,24 @@ func codeInWords(r Request) string {
 // mark is the sign and the word of a state, so that it can be read without colour.
 type mark struct{ Sign, Word, Class string }
 
+// resultState returns the state of a job after a run.
+func resultState(result string) string {
+	switch result {
+	case run.Succeeded:
+		return JobOK
+	case run.Failed:
+		return JobFailed
+	}
+	return result
+}
+
+// lastRuns returns the last runs, newest first.
+func lastRuns(runs []Run, n int) []Run {
+	last := slices.Clone(runs[max(0, len(runs)-n):])
+	slices.Reverse(last)
+	return last
+}
+
 func stateInWords(state string) mark {
 	switch state {
 	case JobOK:
@@ -94,6 +116,9 @@ func countsInWords(by map[string]int64) string {
 	})
 	var all []string
 	for _, name := range names {
+		if by[name] == 0 {
+			continue
+		}
 		all = append(all, countInWords(by[name])+" "+strings.ReplaceAll(name, "_", " "))
 	}
 	return strings.Join(all, ", ")
@@ -101,6 +126,22 @@ func countsInWords(by map[string]int64) string {
 
 // String returns the series as Prometheus writes it, without its value.
 func (s Series) String() string { return s.Metric + labelsInWords(s.Labels) }
+
+// resultsInWords returns counts of runs.
+func resultsInWords(by map[string]int64) string {
+	var all []string
+	for _, result := range results() {
+		if n := by[result.name]; n > 0 {
+			all = append(all, countInWords(n)+" "+result.word)
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// results returns the results of runs with their words.
+func results() []struct{ name, word string } {
+	return []struct{ name, word string }{{run.Succeeded, "ok"}, {run.Partial, "partial"}, {run.Failed, "failed"}, {run.Skipped, "skipped"}}
+}
 
 // labelsInWords returns labels as Prometheus writes them.
 func labelsInWords(labels map[string]string) string {
@@ -191,17 +232,17 @@ func strip(runs []Run) template.HTML {
 		}
 	}
 	var said []string
-	for _, kind := range []struct{ result, word string }{{run.Succeeded, "ok"}, {run.Partial, "partial"}, {run.Failed, "failed"}, {run.Skipped, "skipped"}} {
-		if n := counts[kind.result]; n > 0 {
+	for _, kind := range results() {
+		if n := counts[kind.name]; n > 0 {
 			said = append(said, fmt.Sprintf("%d %s", n, kind.word))
 		}
 	}
 	var out strings.Builder
 	label := fmt.Sprintf("last %s: %s", text.Count(len(runs), "run"), strings.Join(said, ", "))
 	fmt.Fprintf(&out, `<svg class="strip" width="%d" height="%d" role="img" aria-label="%s"><title>%s</title>`, len(runs)*stripStep, stripUp+stripDown, label, label)
-	for _, result := range []string{run.Succeeded, run.Partial, run.Failed, run.Skipped} {
-		if b := paths[result]; b != nil {
-			fmt.Fprintf(&out, `<path class="%s" d="%s"/>`, result, b)
+	for _, result := range results() {
+		if b := paths[result.name]; b != nil {
+			fmt.Fprintf(&out, `<path class="%s" d="%s"/>`, result.name, b)
 		}
 	}
 	out.WriteString("</svg>")
@@ -250,7 +291,7 @@ func spark(points []Point) template.HTML {
 	if len(l.at) < 2 {
 		return ""
 	}
-	return template.HTML(fmt.Sprintf(`<svg class="spark" width="102" height="22" aria-hidden="true"><path d="%s"/></svg>`, l.draw(100, 20, false))) //nolint:gosec // numbers only
+	return template.HTML(fmt.Sprintf(`<svg class="spark" width="102" height="18" aria-hidden="true"><path d="%s"/></svg>`, l.draw(100, 16, false))) //nolint:gosec // numbers only
 }
 
 // curve draws what has waited in a sink, or, if nothing has, what it has sent.
@@ -271,8 +312,11 @@ func curve(samples []Sample) template.HTML {
 		}
 	}
 	over := inWords(samples[len(samples)-1].At.Sub(samples[0].At))
+	if most == 0 && len(sent.at) < 2 {
+		return ""
+	}
 	label, class, shown := fmt.Sprintf("waiting over the last %s: at most %s", over, text.Count(int(most), "sample")), "waiting", &waiting
-	if most == 0 && len(sent.at) > 1 {
+	if most == 0 {
 		label, class, shown = fmt.Sprintf("samples sent a second over the last %s", over), "sent", &sent
 	}
 	path := shown.draw(160, 28, true)

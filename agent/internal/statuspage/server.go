@@ -12,6 +12,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"hash/maphash"
 	"net"
 	"net/http"
@@ -151,6 +152,16 @@ func (p *Page) ready(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, "ready")
+}
+
+// edition returns a text that changes with the static files, so that browsers get new ones at once.
+func edition() string {
+	hash := fnv.New32a()
+	for _, name := range []string{"static/page.css", "static/page.js"} {
+		text, _ := static.ReadFile(name) // embedded: it is there
+		_, _ = hash.Write(text)
+	}
+	return strconv.FormatUint(uint64(hash.Sum32()), 36)
 }
 
 func serveStatic(w http.ResponseWriter, r *http.Request) {

@@ -84,19 +84,20 @@ func (l *listener) viewOf(r *http.Request, shown *url.URL, since time.Time) *vie
 		if v.Job = l.job(name, queryOf(shown.Query())); v.Job == nil {
 			return nil
 		}
-		v.Title = name
+		v.Title = v.Job.Name
 		v.add(l.views, "head", "head", v)
 		v.add(l.views, "job-now", "job-now", v)
 		v.add(l.views, "job-runs", "job-runs", v)
 		v.add(l.views, "job-left", "job-left", v)
 		v.add(l.views, "job-series", "job-series", v)
+		v.add(l.views, "job-requests", "job-requests", v)
 		v.add(l.views, "job-document", "job-document", v)
 		v.add(l.views, "job-configuration", "job-configuration", v)
 	case kind == "sinks":
 		if v.Sink = l.sink(name); v.Sink == nil {
 			return nil
 		}
-		v.Title = name
+		v.Title = v.Sink.Name
 		v.add(l.views, "head", "head", v)
 		v.add(l.views, "sink-now", "sink-now", v)
 		v.add(l.views, "sink-requests", "sink-requests", v)

@@ -125,8 +125,6 @@ func inWords(d time.Duration) string {
 		d = -d
 	}
 	switch {
-	case d == 0:
-		return "0 s"
 	case d < time.Millisecond:
 		return "<1 ms"
 	case d < time.Second:
