@@ -38,7 +38,10 @@ type Options struct {
 }
 
 // maxStrips bounds the runs of all jobs together in one answer.
-const maxStrips = 10_000
+const maxStrips = 5000
+
+// maxWrong bounds the problems of one answer.
+const maxWrong = 30
 
 // limits of states.
 const (
@@ -101,6 +104,9 @@ func (p *Page) build() *Status {
 	p.History.mu.Unlock()
 	s.Logins = p.logins()
 	s.Problems = append(s.Problems, problems(s)...)
+	if more := len(s.Problems) - maxWrong; more > 0 {
+		s.Problems, s.More = s.Problems[:maxWrong], more
+	}
 	slices.SortStableFunc(s.Jobs, func(a, b Job) int { return cmp.Compare(rank(a.State), rank(b.State)) })
 	return s
 }
@@ -137,10 +143,14 @@ func jobOf(s *run.JobState, h *jobHistory, strip int, now time.Time) Job {
 		return j
 	}
 	for _, r := range h.runs[max(0, len(h.runs)-strip):] {
-		j.Runs = append(j.Runs, Run{
-			Start: time.UnixMilli(r.start).UTC(), Duration: float64(r.took) / 1000, Result: r.result,
-			Readings: int(r.readings), Series: int(r.series), Error: r.err,
-		})
+		one := Run{
+			Start: time.UnixMilli(r.start).UTC(), Duration: float64(r.took) / 1000, Result: results()[r.result].name,
+			Readings: int(r.readings), Series: int(r.series),
+		}
+		if r.err != nil {
+			one.Error = *r.err
+		}
+		j.Runs = append(j.Runs, one)
 	}
 	return j
 }

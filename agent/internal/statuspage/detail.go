@@ -92,7 +92,7 @@ func (p *Page) sink(name string) *Sink {
 // summary removes all but names, states and times, for a listener that is open to the network.
 func (s *Status) summary() *Status {
 	out := &Status{
-		Version: s.Version, Now: s.Now, Started: s.Started, Summary: true, Ready: s.Ready, Problems: []Problem{},
+		Version: s.Version, Now: s.Now, Started: s.Started, Summary: true, Ready: s.Ready, Problems: []Problem{}, More: s.More,
 		Configuration: Configuration{Loaded: s.Configuration.Loaded, OK: s.Configuration.OK},
 	}
 	for _, p := range s.Problems {

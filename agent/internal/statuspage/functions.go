@@ -20,7 +20,6 @@ func functions() template.FuncMap {
 	return template.FuncMap{
 		"bytes":   bytesInWords,
 		"change":  changeInWords,
-		"clock":   clock,
 		"code":    codeInWords,
 		"count":   func(n any) string { return countInWords(toInt(n)) },
 		"counts":  countsInWords,
@@ -31,16 +30,18 @@ func functions() template.FuncMap {
 		"labels":  labelsInWords,
 		"plural":  func(n int, what string) string { return text.Count(n, what) },
 		"rate":    func(f float64) string { return strconv.FormatFloat(f, 'g', 3, 64) },
-		"rfc":     func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+		"rfc":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"seconds": func(s float64) string { return inWords(time.Duration(s * float64(time.Second))) },
 		"sortby":  sortBy,
 		"page":    pageAt,
 		"edition": edition,
 		"results": resultsInWords,
-		"result":  func(r Run) mark { return stateInWords(resultState(r.Result)) },
+		"result":  func(r Run) string { return resultState(r.Result) },
 		"last":    lastRuns,
+		"total":   func(s *Status) int { return len(s.Problems) + s.More },
 		"spark":   spark,
 		"state":   stateInWords,
+		"time":    timeInWords,
 		"strip":   strip,
 	}
 }
@@ -55,8 +56,14 @@ func toInt(n any) int64 {
 	return 0
 }
 
-// clock returns the time of day. The page's script shows how long ago that is.
-func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
+// timeInWords returns the time of day. The page's script shows how long ago that is.
+func timeInWords(t time.Time) template.HTML {
+	if t.IsZero() {
+		return "–"
+	}
+	at := t.UTC().Format(time.RFC3339)
+	return template.HTML(`<time datetime="` + at + `">` + at[len("2006-01-02T"):len("2006-01-02T15:04:05")] + `</time>`) //nolint:gosec // digits only
+}
 
 // codeInWords returns a status code, or what there was instead.
 func codeInWords(r Request) string {
@@ -71,8 +78,6 @@ func codeInWords(r Request) string {
 	return strconv.Itoa(r.Code)
 }
 
-// mark is the sign and the word of a state, so that it can be read without colour.
-type mark struct{ Sign, Word, Class string }
 
 // resultState returns the state of a job after a run.
 func resultState(result string) string {
@@ -92,18 +97,18 @@ func lastRuns(runs []Run, n int) []Run {
 	return last
 }
 
-func stateInWords(state string) mark {
+// stateInWords returns the word of a state. The style sheet gives its class a sign, so that it can be read without colour.
+func stateInWords(state string) template.HTML {
+	class := "s-off"
 	switch state {
 	case JobOK:
-		return mark{"✓", "ok", "ok"}
+		class = "s-ok"
 	case JobFailed, SinkFailing:
-		return mark{"✕", state, "bad"}
+		class = "s-bad"
 	case JobPartial, JobOverdue, SinkBehind:
-		return mark{"▲", state, "warn"}
-	case JobPaused:
-		return mark{"‖", state, "off"}
+		class = "s-warn"
 	}
-	return mark{"…", state, "off"}
+	return template.HTML(`<b class="` + class + `">` + template.HTMLEscapeString(state) + `</b>`) //nolint:gosec // escaped
 }
 
 // countsInWords returns counts by reason, the largest first.
@@ -138,9 +143,12 @@ func resultsInWords(by map[string]int64) string {
 	return strings.Join(all, ", ")
 }
 
-// results returns the results of runs with their words.
-func results() []struct{ name, word string } {
-	return []struct{ name, word string }{{run.Succeeded, "ok"}, {run.Partial, "partial"}, {run.Failed, "failed"}, {run.Skipped, "skipped"}}
+// result is a result of a run with its word, and the class of its marks in a strip.
+type result struct{ name, word, class string }
+
+// results returns the results of runs.
+func results() [4]result {
+	return [...]result{{run.Succeeded, "ok", ""}, {run.Partial, "partial", ` class="p"`}, {run.Failed, "failed", ` class="f"`}, {run.Skipped, "skipped", ` class="k"`}}
 }
 
 // labelsInWords returns labels as Prometheus writes them.
@@ -190,7 +198,7 @@ func pageAt(p SeriesPage, by int) string {
 	return "?" + url.Values{"q": {p.Search}, "sort": {p.Sort}, "offset": {strconv.Itoa(to)}}.Encode() + "#series"
 }
 
-// The size of a strip, in pixels.
+// The size of a strip, in pixels. Its height is in the style sheet.
 const (
 	stripUp   = 16 // of the tallest run
 	stripDown = 8  // below the line
@@ -206,47 +214,53 @@ func strip(runs []Run) template.HTML {
 	for i := range runs {
 		longest = max(longest, runs[i].Duration)
 	}
-	paths, counts := map[string]*strings.Builder{}, map[string]int{}
+	all := results()
+	var paths [len(all)][]byte
+	var counts [len(all)]int
 	for i := range runs {
 		r := &runs[i]
-		counts[r.Result]++
-		b := paths[r.Result]
-		if b == nil {
-			b = &strings.Builder{}
-			paths[r.Result] = b
+		kind := slices.IndexFunc(all[:], func(k result) bool { return k.name == r.Result })
+		if kind < 0 {
+			continue
 		}
-		x, up := i*stripStep+2, 2
+		counts[kind]++
+		up := 2
 		if longest > 0 {
-			up = 2 + int(math.Round(float64(stripUp-2)*r.Duration/longest))
+			up += int(math.Round(float64(stripUp-2) * r.Duration / longest))
 		}
+		x := i*stripStep + 2
 		switch r.Result {
 		case run.Failed:
-			fmt.Fprintf(b, "M%d %dv%d", x, stripUp+1, stripDown-1)
+			paths[kind] = bar(paths[kind], x, stripUp+1, stripDown-1)
 		case run.Partial:
-			fmt.Fprintf(b, "M%d %dv%d", x, stripUp, -up)
-			fmt.Fprintf(b, "m0 %dv3", up+1)
+			paths[kind] = bar(bar(paths[kind], x, stripUp, -up), x, stripUp+1, 3)
 		case run.Skipped:
-			fmt.Fprintf(b, "M%d %dv2", x, stripUp-1)
+			paths[kind] = bar(paths[kind], x, stripUp-1, 2)
 		default:
-			fmt.Fprintf(b, "M%d %dv%d", x, stripUp, -up)
+			paths[kind] = bar(paths[kind], x, stripUp, -up)
 		}
 	}
 	var said []string
-	for _, kind := range results() {
-		if n := counts[kind.name]; n > 0 {
-			said = append(said, fmt.Sprintf("%d %s", n, kind.word))
+	for i, n := range counts {
+		if n > 0 {
+			said = append(said, strconv.Itoa(n)+" "+all[i].word)
 		}
 	}
-	var out strings.Builder
-	label := fmt.Sprintf("last %s: %s", text.Count(len(runs), "run"), strings.Join(said, ", "))
-	fmt.Fprintf(&out, `<svg class="strip" width="%d" height="%d" role="img" aria-label="%s"><title>%s</title>`, len(runs)*stripStep, stripUp+stripDown, label, label)
-	for _, result := range results() {
-		if b := paths[result.name]; b != nil {
-			fmt.Fprintf(&out, `<path class="%s" d="%s"/>`, result.name, b)
+	out := `<svg class="r" width="` + strconv.Itoa(len(runs)*stripStep) + `" role="img"><title>last ` + text.Count(len(runs), "run") + ": " +
+		strings.Join(said, ", ") + "</title>"
+	for i, d := range paths {
+		if d != nil {
+			out += "<path" + all[i].class + ` d="` + string(d) + `"/>`
 		}
 	}
-	out.WriteString("</svg>")
-	return template.HTML(out.String()) //nolint:gosec // numbers and fixed words only
+	return template.HTML(out + "</svg>") //nolint:gosec // numbers and fixed words only
+}
+
+// bar appends a vertical bar to a path.
+func bar(path []byte, x, y, height int) []byte {
+	path = strconv.AppendInt(append(path, 'M'), int64(x), 10)
+	path = strconv.AppendInt(append(path, ' '), int64(y), 10)
+	return strconv.AppendInt(append(path, 'v'), int64(height), 10)
 }
 
 // line is a curve to draw.
@@ -320,6 +334,6 @@ func curve(samples []Sample) template.HTML {
 		label, class, shown = fmt.Sprintf("samples sent a second over the last %s", over), "sent", &sent
 	}
 	path := shown.draw(160, 28, true)
-	return template.HTML(fmt.Sprintf(`<svg class="curve %s" width="162" height="30" role="img" aria-label="%s"><title>%s</title><path class="area" d="%sL161 29L1 29Z"/><path d="%s"/></svg>`,
-		class, label, label, path, path)) //nolint:gosec // numbers and fixed words only
+	return template.HTML(fmt.Sprintf(`<svg class="curve %s" width="162" height="30" role="img"><title>%s</title><path class="area" d="%sL161 29L1 29Z"/><path d="%s"/></svg>`,
+		class, label, path, path)) //nolint:gosec // numbers and fixed words only
 }

@@ -2,6 +2,7 @@ package statuspage
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,8 +61,8 @@ type ranOnce struct {
 	start            int64 // Unix milliseconds
 	took             int32 // milliseconds
 	readings, series int32
-	result           string
-	err              string
+	result           uint8   // in results
+	err              *string // nil = none; runs with the same error share it
 }
 
 // asked is a request and its outcome.
@@ -87,9 +88,12 @@ type sinkSample struct {
 	at, sent, pending, bytes, dropped int64
 }
 
-// push appends to a ring of a length.
+// push appends to a ring of a length. It takes no more memory than that.
 func push[T any](ring []T, one T, most int) []T {
 	if len(ring) < most {
+		if len(ring) == cap(ring) {
+			ring = append(make([]T, 0, min(most, max(4, 2*len(ring)))), ring...)
+		}
 		return append(ring, one)
 	}
 	copy(ring, ring[1:])
@@ -117,15 +121,16 @@ func (h *History) sink(name string) *sinkHistory {
 
 // Ran implements run.Observer.
 func (h *History) Ran(e run.Ended) {
+	all := results()
 	one := ranOnce{
-		start: e.Start.UnixMilli(), took: int32(e.Took.Milliseconds()), result: e.Result,
-		readings: int32(e.Readings), series: int32(e.Series), err: text.Cut(e.Error, maxText),
+		start: e.Start.UnixMilli(), took: int32(e.Took.Milliseconds()), readings: int32(e.Readings), series: int32(e.Series),
+		result: uint8(slices.IndexFunc(all[:], func(r result) bool { return r.name == e.Result })),
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	j := h.job(e.Job)
-	if n := len(j.runs); n > 0 && j.runs[n-1].err == one.err {
-		one.err = j.runs[n-1].err // one string for all runs of an outage
+	if e.Error != "" {
+		one.err = j.shared(text.Cut(e.Error, maxText))
 	}
 	j.runs = push(j.runs, one, maxRuns)
 	if e.Result == run.Succeeded || e.Result == run.Partial {
@@ -134,6 +139,20 @@ func (h *History) Ran(e run.Ended) {
 		j.follow.tick(e.Families, e.Start, h.now().Sub(j.looked) < lookedFor)
 	}
 	h.signal()
+}
+
+// shared returns an error's text, which is that of the last failed run if it is the same.
+func (j *jobHistory) shared(err string) *string {
+	for _, r := range slices.Backward(j.runs) {
+		if r.err == nil {
+			continue
+		}
+		if *r.err == err {
+			return r.err
+		}
+		break
+	}
+	return &err
 }
 
 // bounded returns the first lines of a list, cut.

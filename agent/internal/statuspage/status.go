@@ -15,6 +15,7 @@ type Status struct {
 	Unready  string    `json:"unready,omitempty"` // why the agent is not ready
 	Actions  bool      `json:"actions"`           // jobs can be run and paused, and the configuration reloaded, by POST
 	Problems []Problem `json:"problems"`          // what is wrong, the worst first
+	More     int       `json:"more_problems,omitempty"` // that are not listed
 	Jobs     []Job     `json:"jobs"`
 	Sinks    []Sink    `json:"sinks"`
 	Logins   []Login   `json:"logins,omitempty"`

@@ -123,19 +123,42 @@ func (l *listener) overview(v *view, search string) {
 			v.Hidden++
 			continue
 		}
-		v.add(l.views, "job "+j.Name, "job-row", row[Job]{v.Status, j})
+		v.add(l.views, "job "+j.Name, "job-row", rowOf(j, v.Status.Summary))
 	}
 	for i := range v.Status.Sinks {
 		s := &v.Status.Sinks[i]
-		v.add(l.views, "sink "+s.Name, "sink-row", row[Sink]{v.Status, s})
+		v.add(l.views, "sink "+s.Name, "sink-row", sinkRow{v.Status, s})
 	}
 	v.add(l.views, "agent", "agent", v)
 }
 
-// row is what the template of a row gets.
-type row[T any] struct {
+// sinkRow is what the template of a sink's row gets.
+type sinkRow struct {
 	Status *Status
-	It     *T
+	It     *Sink
+}
+
+// jobRow is what the template of a job's row gets. It is ready-made, since templates are slow and rows many.
+type jobRow struct {
+	Summary               bool
+	Name, State, Schedule string
+	Readings, Series      string
+	Mark, Strip           template.HTML
+	Last, Next            template.HTML
+}
+
+func rowOf(j *Job, summary bool) *jobRow {
+	last := timeInWords(j.LastStart)
+	switch {
+	case j.Running:
+		last += "<small>running</small>"
+	case !j.LastStart.IsZero():
+		last += template.HTML("<small>took " + template.HTMLEscapeString(inWords(time.Duration(j.Duration*float64(time.Second)))) + "</small>") //nolint:gosec // escaped
+	}
+	return &jobRow{
+		Summary: summary, Name: j.Name, State: j.State, Schedule: j.Schedule, Readings: countInWords(int64(j.Readings)), Series: countInWords(int64(j.Series)),
+		Mark: stateInWords(j.State), Strip: strip(j.Runs), Last: last, Next: timeInWords(j.NextRun),
+	}
 }
 
 // add renders a part. A template that fails is a bug, and shows as one line.

@@ -21,6 +21,7 @@ function showTimes() {
 		const seconds = (Date.parse(t.dateTime) - now) / 1000;
 		const text = Math.abs(seconds) < 0.5 ? "now" : seconds > 0 ? "in " + inWords(seconds) : inWords(seconds) + " ago";
 		if (t.textContent !== text) t.textContent = text;
+		if (!t.title) t.title = new Date(t.dateTime).toLocaleString();
 	}
 }
 
