@@ -14,6 +14,7 @@ import (
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/internal/runtimemetrics"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/internal/selfmetrics"
 	"github.com/collectington/collectington/agent/internal/state"
@@ -59,7 +60,12 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	if file != nil {
 		closeState = func() { file.Close() }
 	}
-	options := run.Options{Log: b.log, Self: selfmetrics.New(b.Version).Readings, State: file, Clock: b.clock}
+	self := selfmetrics.New(b.Version).Readings
+	if plan.Runtime {
+		own, process := self, runtimemetrics.New()
+		self = func(s run.State) metric.Readings { return append(slices.Clone(own(s)), process.Readings()...) }
+	}
+	options := run.Options{Log: b.log, Self: self, State: file, Clock: b.clock}
 	if b.history != nil {
 		options.Observer = b.history
 	}

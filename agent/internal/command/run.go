@@ -99,8 +99,8 @@ func (s *service) rebuild(b *assembly, first *config.Plan) (built run.Plan, err 
 	if plan.StateFile != first.StateFile {
 		s.log.Warn("a change of state_file takes effect only after a restart", "state_file", first.StateFile)
 	}
-	if plan.Web != first.Web || plan.WatchConfig != first.WatchConfig {
-		s.log.Warn("a change of web or watch_config takes effect only after a restart")
+	if plan.Web != first.Web || plan.WatchConfig != first.WatchConfig || plan.Runtime != first.Runtime {
+		s.log.Warn("a change of web, watch_config or runtime_metrics takes effect only after a restart")
 	}
 	err = s.traffic.Reload(func() (err error) {
 		built, err = b.build(plan)

@@ -16,6 +16,7 @@ type Plan struct {
 	External    map[string]string // external labels
 	Concurrency int               // how many ticks may be active at once
 	StateFile   string            // keeps the state of jobs over a restart; "" means that it is lost
+	Runtime     bool              // the agent's own metrics include go_* and process_*
 	WatchConfig bool              // the configuration is loaded again when its file changes
 	Web         Web
 	Auth        []Auth // by name

@@ -31,6 +31,7 @@ type topLevel struct {
 	External    map[string]string `yaml:"external_labels"`
 	Concurrency int               `yaml:"concurrency"`
 	StateFile   string            `yaml:"state_file"`
+	Runtime     bool              `yaml:"runtime_metrics"`
 	WatchConfig bool              `yaml:"watch_config"`
 	Web         Web               `yaml:"web"`
 	Auth        yaml.Node         `yaml:"auth"`
@@ -47,7 +48,7 @@ func (r *reader) plan(root *yaml.Node) *Plan {
 	if len(r.problems) > 0 && t.Jobs.IsZero() && t.Sinks.IsZero() {
 		return nil
 	}
-	plan := &Plan{External: t.External, Concurrency: t.Concurrency, StateFile: t.StateFile, WatchConfig: t.WatchConfig, Web: t.Web}
+	plan := &Plan{External: t.External, Concurrency: t.Concurrency, StateFile: t.StateFile, Runtime: t.Runtime, WatchConfig: t.WatchConfig, Web: t.Web}
 	if t.Concurrency < 1 {
 		r.bad(find(root, "concurrency"), "concurrency", "want at least 1")
 	}

@@ -204,7 +204,7 @@ func sinkOf(s *run.SinkState, h *sinkHistory, now time.Time) Sink {
 		})
 	}
 	if n := len(h.requests); n > 0 && h.requests[n-1].failed() {
-		sink.State, sink.Error = SinkFailing, h.requests[n-1].problem()
+		sink.State, sink.Error, sink.Since = SinkFailing, h.requests[n-1].problem(), time.UnixMilli(h.failing).UTC()
 	}
 	sink.pace(now)
 	return sink

@@ -78,7 +78,6 @@ func codeInWords(r Request) string {
 	return strconv.Itoa(r.Code)
 }
 
-
 // resultState returns the state of a job after a run.
 func resultState(result string) string {
 	switch result {

@@ -81,6 +81,7 @@ type asked struct {
 type sinkHistory struct {
 	samples  []sinkSample // oldest first
 	requests []asked      // oldest first
+	failing  int64        // when the first of the last requests ended that all failed, Unix milliseconds; 0 = the last was good
 }
 
 // sinkSample is the state of a sink at a time.
@@ -180,6 +181,12 @@ func (h *History) SinkRequested(sink string, x httpclient.Exchange) {
 	defer h.mu.Unlock()
 	s := h.sink(sink)
 	s.requests = remember(s.requests, one)
+	switch {
+	case !one.failed():
+		s.failing = 0
+	case s.failing == 0:
+		s.failing = one.at
+	}
 }
 
 func (h *History) asked(x httpclient.Exchange) asked {

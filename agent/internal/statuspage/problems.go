@@ -95,7 +95,7 @@ func (j *Job) failingSince() (since time.Time) {
 func sinkProblems(s *Sink, now time.Time) (all []Problem) {
 	switch s.State {
 	case SinkFailing:
-		p := Problem{Level: levelError, Kind: "sink", Name: s.Name, Text: s.Error, Since: s.Oldest}
+		p := Problem{Level: levelError, Kind: "sink", Name: s.Name, Text: s.Error, Since: s.Since}
 		if s.Pending > 0 {
 			p.Do = fmt.Sprintf("%s wait; they are delivered when the receiver accepts them.", text.Count(int(s.Pending), "sample"))
 		}

@@ -12,9 +12,9 @@ type Status struct {
 	Started  time.Time `json:"started"`
 	Summary  bool      `json:"summary"` // the listener is open to the network: only names, states and times are shown
 	Ready    bool      `json:"ready"`
-	Unready  string    `json:"unready,omitempty"` // why the agent is not ready
-	Actions  bool      `json:"actions"`           // jobs can be run and paused, and the configuration reloaded, by POST
-	Problems []Problem `json:"problems"`          // what is wrong, the worst first
+	Unready  string    `json:"unready,omitempty"`       // why the agent is not ready
+	Actions  bool      `json:"actions"`                 // jobs can be run and paused, and the configuration reloaded, by POST
+	Problems []Problem `json:"problems"`                // what is wrong, the worst first
 	More     int       `json:"more_problems,omitempty"` // that are not listed
 	Jobs     []Job     `json:"jobs"`
 	Sinks    []Sink    `json:"sinks"`
@@ -167,6 +167,7 @@ type Sink struct {
 	Dropped map[string]int64 `json:"dropped_samples,omitempty"`  // since the start, by reason
 	CatchUp float64          `json:"catch_up_seconds,omitempty"` // until nothing waits, at the pace of the last five minutes
 	Error   string           `json:"error,omitempty"`            // of the last request
+	Since   time.Time        `json:"failing_since,omitzero"`     // the first of the last requests that all failed
 	Refusal *Refusal         `json:"refusal,omitempty"`          // of the most samples
 	Curve   []Sample         `json:"curve,omitempty"`            // the last hour, oldest first
 	Facts   []Fact           `json:"facts,omitempty"`            // what it says of itself

@@ -91,14 +91,20 @@ function connect() {
 	clearTimeout(retry);
 	source?.close();
 	source = new EventSource("/events?" + new URLSearchParams({ page: page.dataset.page, version: page.dataset.version }));
-	source.onopen = () => { live.textContent = "Live"; };
+	source.onopen = () => { live.textContent = "Live"; page.classList.remove("stale"); };
 	source.onmessage = (event) => {
 		const change = JSON.parse(event.data);
 		if (change.reload) return again(1000);
 		Object.assign(waiting, change.parts);
 		showParts();
 	};
-	source.onerror = () => { live.textContent = "Not connected; the page shows the state of " + new Date(Date.now() + ahead).toLocaleTimeString(); again(5000); };
+	source.onerror = () => again(1000);
+}
+
+// tellStale says that the page is not up to date.
+function tellStale() {
+	if (!page.classList.contains("stale")) live.textContent = "▲ The agent does not answer. This is the state of " + new Date().toLocaleTimeString() + ".";
+	page.classList.add("stale");
 }
 
 // again loads the page and connects, after a pause.
@@ -107,7 +113,7 @@ function again(pause) {
 	clearTimeout(retry);
 	retry = setTimeout(async () => {
 		if (document.hidden || selecting()) return again(1000);
-		try { await load(); connect(); } catch { again(5000); }
+		try { await load(); connect(); } catch { tellStale(); again(5000); }
 	}, pause);
 }
 
