@@ -45,6 +45,7 @@ func (c *demoCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if err := os.WriteFile(own.Config, []byte(examples.Demo(api, c.Listen)), 0o600); err != nil {
 		return fmt.Errorf("write the demo's configuration: %w", err)
 	}
+	seen := digestOf(own.Config)
 	load := func() (*config.Plan, error) { return a.load(&own, "") }
 	plan, err := load()
 	if err != nil {
@@ -52,7 +53,7 @@ func (c *demoCmd) Run(ctx context.Context, a *App, g *globals) error {
 	}
 	page := pageURL(c.Listen)
 	fmt.Fprintf(a.Out, "page:    %s/\nmetrics: %s/metrics\nAPI:     %s\nconfig:  %s\n%s\nStop with Ctrl-C.\n", page, page, api+demo.Path, own.Config, demoTroubles)
-	err = (&service{App: a, file: own.Config, load: load, asked: make(chan struct{}, 1)}).run(ctx, plan)
+	err = (&service{App: a, file: own.Config, seen: seen, load: load, asked: make(chan struct{}, 1)}).run(ctx, plan)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("serve the page: %s is in use by another program; choose another address, as in: cton demo --listen 127.0.0.1:8010", c.Listen)
 	}

@@ -17,8 +17,7 @@ func (s *service) watchFile(ctx context.Context) {
 		s.log.Warn("standard input cannot be watched (watch_config)")
 		return
 	}
-	loaded := digestOf(s.file)
-	last := loaded
+	loaded, last := s.seen, s.seen
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -39,8 +38,11 @@ func (s *service) watchFile(ctx context.Context) {
 
 type digest [sha256.Size]byte
 
-// digestOf returns a digest of a file's content, zero if it cannot be read.
+// digestOf returns a digest of a file's content, zero if it cannot be read. Standard input, "-", is not read.
 func digestOf(path string) digest {
+	if path == "-" {
+		return digest{}
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return digest{}
