@@ -3,7 +3,6 @@ package sinks
 import (
 	"net"
 	"os"
-	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -45,5 +44,5 @@ func authenticates(webConfigFile string) bool {
 	if err != nil || yaml.Unmarshal(text, &file) != nil {
 		return false
 	}
-	return len(file.Users) > 0 || strings.EqualFold(file.TLS.ClientAuth, "RequireAndVerifyClientCert")
+	return len(file.Users) > 0 || file.TLS.ClientAuth == "RequireAndVerifyClientCert"
 }

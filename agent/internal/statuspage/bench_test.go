@@ -1,6 +1,7 @@
 package statuspage
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -8,10 +9,12 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sources"
 )
 
 // fleet returns an agent with jobs that have run 60 times, and series in all of them together. Every tenth job fails.
@@ -142,4 +145,46 @@ func BenchmarkRun(b *testing.B) {
 			}
 		})
 	}
+}
+
+// steady is a source of the same readings in each run.
+type steady struct{ readings metric.Readings }
+
+func (s *steady) Collect(context.Context, sources.Tick) (metric.Readings, error) { return s.readings, nil }
+
+// BenchmarkShare is what the history adds to runs of 500 jobs with 200 series each, while nobody looks: share-% is the time of the
+// history in that of the runs, without what they fetch, compute and deliver. Both are timed in turn.
+func BenchmarkShare(b *testing.B) {
+	const jobs, series = 500, 200
+	d := &metric.Desc{Name: "m", Type: metric.Gauge, LabelNames: []string{"host"}}
+	source := &steady{metric.Readings{{Desc: d}}}
+	for i := range series {
+		source.readings[0].Rows = append(source.readings[0].Rows, metric.Reading{Labels: []string{fmt.Sprintf("host-%05d.example.com", i)}, Value: float64(i)})
+	}
+	var workers []*run.Worker
+	var names []string
+	for i := range jobs {
+		names = append(names, fmt.Sprint("job-", i))
+		settings := config.JobSettings{Timeout: setting.Duration(time.Minute), MaxSeries: 1000, ValidFor: setting.Duration(time.Hour)}
+		workers = append(workers, run.NewWorker(run.Job{Job: config.Job{Name: names[i], JobSettings: settings}, Source: source}))
+	}
+	h := NewHistory()
+	var ticking, noting time.Duration
+	at := time.Now()
+	for b.Loop() {
+		for i, w := range workers {
+			at = at.Add(time.Millisecond)
+			began := time.Now()
+			result, err := w.Tick(b.Context(), sources.Tick{Time: at, End: at}, run.Steps{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			ended := time.Now()
+			h.JobRequested(names[i], httpclient.Exchange{Method: "GET", URL: "https://api.example.com/v1/metrics?service=" + names[i], Code: 200, Bytes: 5000})
+			h.Ran(run.Ended{Job: names[i], Start: at, Result: run.Succeeded, Readings: result.Readings, Series: result.Series, Families: result.Families})
+			ticking, noting = ticking+ended.Sub(began), noting+time.Since(ended)
+		}
+	}
+	b.ReportMetric(100*noting.Seconds()/ticking.Seconds(), "share-%")
+	b.ReportMetric(float64(noting.Nanoseconds())/float64(b.N)/jobs, "ns/run")
 }

@@ -142,7 +142,7 @@ func jobOf(s *run.JobState, h *jobHistory, strip int, now time.Time) Job {
 	if h == nil {
 		return j
 	}
-	for _, r := range h.runs[max(0, len(h.runs)-strip):] {
+	for r := range h.runs.last(strip) {
 		one := Run{
 			Start: time.UnixMilli(r.start).UTC(), Duration: float64(r.took) / 1000, Result: results()[r.result].name,
 			Readings: int(r.readings), Series: int(r.series),
@@ -198,13 +198,13 @@ func sinkOf(s *run.SinkState, h *sinkHistory, now time.Time) Sink {
 	if h == nil {
 		return sink
 	}
-	for _, one := range h.samples {
+	for one := range h.samples.last(maxSamples) {
 		sink.Curve = append(sink.Curve, Sample{
 			At: time.UnixMilli(one.at).UTC(), Sent: one.sent, Pending: one.pending, Bytes: one.bytes, Dropped: one.dropped,
 		})
 	}
-	if n := len(h.requests); n > 0 && h.requests[n-1].failed() {
-		sink.State, sink.Error, sink.Since = SinkFailing, h.requests[n-1].problem(), time.UnixMilli(h.failing).UTC()
+	if h.requests.len() > 0 && h.requests.back(0).failed() {
+		sink.State, sink.Error, sink.Since = SinkFailing, h.requests.back(0).problem(), time.UnixMilli(h.failing).UTC()
 	}
 	sink.pace(now)
 	return sink
@@ -241,9 +241,9 @@ func (a *asked) problem() string {
 }
 
 // requests returns requests, newest first.
-func requests(ring []asked) []Request {
+func requests(r *ring[asked]) []Request {
 	all := []Request{}
-	for _, a := range slices.Backward(ring) {
+	for a := range r.newest() {
 		all = append(all, Request{
 			At: time.UnixMilli(a.at).UTC(), Method: a.method, URL: a.url, Code: int(a.code), Bytes: a.bytes,
 			Duration: float64(a.took) / 1000, Cached: a.cached, Unchanged: a.unchanged, Error: a.err,

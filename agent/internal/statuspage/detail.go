@@ -25,7 +25,7 @@ func (p *Page) job(name string, q seriesQuery) *Job {
 	j := jobOf(&state.Jobs[at], h, maxRuns, now)
 	j.Schedule = scheduleInWords(&plan.Jobs[of].Job)
 	d := &JobDetail{
-		Configuration: plan.Jobs[of].Shown, Sinks: []string{}, Requests: requests(h.requests), Problems: slices.Clone(h.problems), Series: series,
+		Configuration: plan.Jobs[of].Shown, Sinks: []string{}, Requests: requests(&h.requests), Problems: slices.Clone(h.problems), Series: series,
 	}
 	if !h.window.End.IsZero() && state.Jobs[at].Windowed {
 		d.Window = &Window{Start: utc(h.window.Start), End: utc(h.window.End)}
@@ -72,7 +72,7 @@ func (p *Page) sink(name string) *Sink {
 	p.History.mu.Lock()
 	h := p.History.sink(name)
 	s := sinkOf(&state.Sinks[at], h, now)
-	d.Requests = requests(h.requests)
+	d.Requests = requests(&h.requests)
 	p.History.mu.Unlock()
 	s.Kind, s.Refusal = plan.Sinks[of].Kind, firstRefusal(d.Refusals)
 	for r, n := range state.Sinks[at].Requests {

@@ -29,7 +29,7 @@ type seriesKey struct {
 }
 
 // past is the last hour of a series.
-type past struct{ points []point }
+type past struct{ points ring[point] }
 
 // point is a value at a time.
 type point struct {
@@ -67,18 +67,21 @@ func (f *follow) tick(families []metric.Family, at time.Time, looked bool) {
 
 // add adds a value. Of a job that runs more often than pointEvery, the last value of each interval stays.
 func (p *past) add(at int64, value float64) {
-	n := len(p.points)
-	if n > 1 && at-p.points[n-2].At < pointEvery.Milliseconds() {
-		p.points[n-1] = point{at, value}
+	if p.points.len() > 1 && at-p.points.back(1).At < pointEvery.Milliseconds() {
+		*p.points.back(0) = point{at, value}
 		return
 	}
-	p.points = push(p.points, point{at, value}, maxPoints)
+	p.points.add(point{at, value}, maxPoints)
 }
 
 // show returns the past of a series that is shown, and follows it from here on. The longest followed give way to new ones.
 func (f *follow) show(key seriesKey, now int64, value float64) []point {
 	if p := f.series[key]; p != nil {
-		return append([]point(nil), p.points...)
+		var all []point
+		for one := range p.points.last(maxPoints) {
+			all = append(all, *one)
+		}
+		return all
 	}
 	if f.series == nil {
 		f.series = map[seriesKey]*past{}

@@ -46,9 +46,10 @@ func NewHistory() *History {
 
 // jobHistory is what is remembered of a job.
 type jobHistory struct {
-	runs     []ranOnce // oldest first
-	requests []asked   // oldest first
-	problems []string  // of the last run that has measured something
+	runs     ring[ranOnce]
+	requests ring[asked]
+	err      *string  // of the last failed run
+	problems []string // of the last run that has measured something
 	window   sources.Tick
 
 	looked time.Time // when its page was last requested
@@ -79,27 +80,14 @@ type asked struct {
 
 // sinkHistory is what is remembered of a sink.
 type sinkHistory struct {
-	samples  []sinkSample // oldest first
-	requests []asked      // oldest first
-	failing  int64        // when the first of the last requests ended that all failed, Unix milliseconds; 0 = the last was good
+	samples  ring[sinkSample]
+	requests ring[asked]
+	failing  int64 // when the first of the last requests ended that all failed, Unix milliseconds; 0 = the last was good
 }
 
 // sinkSample is the state of a sink at a time.
 type sinkSample struct {
 	at, sent, pending, bytes, dropped int64
-}
-
-// push appends to a ring of a length. It takes no more memory than that.
-func push[T any](ring []T, one T, most int) []T {
-	if len(ring) < most {
-		if len(ring) == cap(ring) {
-			ring = append(make([]T, 0, min(most, max(4, 2*len(ring)))), ring...)
-		}
-		return append(ring, one)
-	}
-	copy(ring, ring[1:])
-	ring[len(ring)-1] = one
-	return ring
 }
 
 func (h *History) job(name string) *jobHistory {
@@ -133,7 +121,7 @@ func (h *History) Ran(e run.Ended) {
 	if e.Error != "" {
 		one.err = j.shared(text.Cut(e.Error, maxText))
 	}
-	j.runs = push(j.runs, one, maxRuns)
+	j.runs.add(one, maxRuns)
 	if e.Result == run.Succeeded || e.Result == run.Partial {
 		j.window = e.Window
 		j.problems = bounded(e.Problems)
@@ -144,16 +132,10 @@ func (h *History) Ran(e run.Ended) {
 
 // shared returns an error's text, which is that of the last failed run if it is the same.
 func (j *jobHistory) shared(err string) *string {
-	for _, r := range slices.Backward(j.runs) {
-		if r.err == nil {
-			continue
-		}
-		if *r.err == err {
-			return r.err
-		}
-		break
+	if j.err == nil || *j.err != err {
+		j.err = &err
 	}
-	return &err
+	return j.err
 }
 
 // bounded returns the first lines of a list, cut.
@@ -171,7 +153,7 @@ func (h *History) JobRequested(job string, x httpclient.Exchange) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	j := h.job(job)
-	j.requests = remember(j.requests, one)
+	remember(&j.requests, one)
 }
 
 // SinkRequested notes a request of a sink.
@@ -180,7 +162,7 @@ func (h *History) SinkRequested(sink string, x httpclient.Exchange) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.sink(sink)
-	s.requests = remember(s.requests, one)
+	remember(&s.requests, one)
 	switch {
 	case !one.failed():
 		s.failing = 0
@@ -200,15 +182,12 @@ func (h *History) asked(x httpclient.Exchange) asked {
 	return one
 }
 
-// remember appends a request. Requests of one address share its text.
-func remember(ring []asked, one asked) []asked {
-	for i := range ring {
-		if ring[i].url == one.url {
-			one.url = ring[i].url
-			break
-		}
+// remember adds a request. Requests of one address in a row share its text.
+func remember(r *ring[asked], one asked) {
+	if r.len() > 0 && r.back(0).url == one.url {
+		one.url = r.back(0).url
 	}
-	return push(ring, one, maxRequests)
+	r.add(one, maxRequests)
 }
 
 // Run samples the sinks until ctx ends.
@@ -246,7 +225,7 @@ func (h *History) sample(s run.State) {
 		state := &s.Sinks[i]
 		known[state.Name] = true
 		sink := h.sink(state.Name)
-		sink.samples = push(sink.samples, sinkSample{at, state.Sent, state.Pending.Samples, state.Pending.Bytes, sum(state.Dropped)}, maxSamples)
+		sink.samples.add(sinkSample{at, state.Sent, state.Pending.Samples, state.Pending.Bytes, sum(state.Dropped)}, maxSamples)
 	}
 	for name := range h.sinks {
 		if !known[name] {

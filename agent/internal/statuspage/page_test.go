@@ -443,3 +443,64 @@ func TestEvents(t *testing.T) {
 		t.Errorf("an old page gets %q, %v", text, err)
 	}
 }
+
+// overviewVersion returns the version of the page of all jobs.
+func overviewVersion(p *Page) string {
+	l := &listener{Page: p, reach: func() sinks.Reach { return sinks.Machine }}
+	return l.viewOf(httptest.NewRequest("GET", "http://localhost/", nil), &url.URL{Path: "/"}, time.Now()).Version
+}
+
+// TestManyStreams opens more streams than are served, and closes them: their places are free again.
+func TestManyStreams(t *testing.T) {
+	s := &stage{}
+	s.addJob("j")
+	p, h := s.open(sinks.Machine)
+	server := httptest.NewServer(h)
+	defer server.Close()
+	version := overviewVersion(p)
+	var open []io.Closer
+	refused := 0
+	for range 2 * maxStreams {
+		resp, err := http.Get(server.URL + "/events?page=/&version=" + version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode == http.StatusServiceUnavailable {
+			refused++
+		}
+		open = append(open, resp.Body)
+	}
+	if refused != maxStreams {
+		t.Errorf("%d streams are refused, want %d", refused, maxStreams)
+	}
+	for _, c := range open {
+		c.Close()
+	}
+	for range maxStreams {
+		p.streams <- struct{}{} // waits until the stream has ended
+	}
+}
+
+// stuck is a response that cannot be written in time.
+type stuck struct{ http.ResponseWriter }
+
+func (s stuck) SetWriteDeadline(at time.Time) error {
+	if time.Until(at) > slowReader {
+		return errors.New("longer than a slow reader has")
+	}
+	return nil
+}
+func (s stuck) SetReadDeadline(time.Time) error { return nil }
+func (s stuck) FlushError() error               { return errors.New("i/o timeout") }
+
+// TestSlowReader holds that a stream ends when its client does not read.
+func TestSlowReader(t *testing.T) {
+	s := &stage{}
+	s.addJob("j")
+	p, h := s.open(sinks.Machine)
+	r := httptest.NewRequest("GET", "http://localhost/events?page=/&version="+overviewVersion(p), nil)
+	h.ServeHTTP(stuck{httptest.NewRecorder()}, r) // returns
+	if n := len(p.streams); n != 0 {
+		t.Errorf("%d streams are counted", n)
+	}
+}
