@@ -38,15 +38,22 @@ jobs:
   api: {schedule: "0 3 1 1 *", http: {url: "%API/"}, metrics: {total: {type: gauge, help: H., value: .total}}}
 `
 
-// socket returns a path that is short enough for a socket.
-func socket(t *testing.T) string {
+// leftSocket returns the path of a socket as an agent leaves it behind that was killed. It is short enough for a socket.
+func leftSocket(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "cton")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	return filepath.Join(dir, "s")
+	path := filepath.Join(dir, "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	l.Close()
+	return path
 }
 
 // call runs a command line and returns its exit code and what it wrote.
@@ -59,13 +66,7 @@ func call(t *testing.T, args ...string) (int, string) {
 
 // TestWeb walks through the life of an agent with a socket: its status, its actions, and a reload.
 func TestWeb(t *testing.T) {
-	path := socket(t)
-	l, err := net.Listen("unix", path) // as an agent that was killed leaves it behind
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	l.Close()
+	path := leftSocket(t)
 	d, file := startAgent(t, "web: {listen: \"unix://"+path+"\", actions: true}\nruntime_metrics: true\nsinks: {out: {print: {}}}"+oneJob)
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)

@@ -38,7 +38,7 @@ func TestTroubles(t *testing.T) {
 					t.Errorf("after %s: total %d, want %d", time.Since(begin), p.Total, q.Total)
 				}
 			}
-			time.Sleep(asked.Add(5 * time.Second).Sub(time.Now()))
+			time.Sleep(time.Until(asked.Add(5 * time.Second)))
 		}
 		if slow != 8 || down != 8 || resets != 2 {
 			t.Errorf("%d slow answers, %d failures, %d resets; want 8, 8 and 2", slow, down, resets)

@@ -150,7 +150,9 @@ func BenchmarkRun(b *testing.B) {
 // steady is a source of the same readings in each run.
 type steady struct{ readings metric.Readings }
 
-func (s *steady) Collect(context.Context, sources.Tick) (metric.Readings, error) { return s.readings, nil }
+func (s *steady) Collect(context.Context, sources.Tick) (metric.Readings, error) {
+	return s.readings, nil
+}
 
 // BenchmarkShare is what the history adds to runs of 500 jobs with 200 series each, while nobody looks: share-% is the time of the
 // history in that of the runs, without what they fetch, compute and deliver. Both are timed in turn.
