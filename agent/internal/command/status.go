@@ -1,7 +1,6 @@
 package command
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,9 +11,11 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/statuspage"
 	"github.com/collectington/collectington/agent/text"
@@ -29,8 +30,11 @@ type statusCmd struct {
 	JSON  bool          `name:"json" help:"Show the JSON of /api/v1/."`
 }
 
-// maxStatus bounds the answer of the agent, in bytes.
-const maxStatus = 64 << 20
+// Bounds of the answer of the agent: its size in bytes, and how long it may take.
+const (
+	maxStatus     = 64 << 20
+	statusTimeout = 10 * time.Second
+)
 
 // Run shows the status of a running agent. The exit code is 4 if something is wrong.
 func (c *statusCmd) Run(ctx context.Context, a *App, g *globals) error {
@@ -44,7 +48,7 @@ func (c *statusCmd) Run(ctx context.Context, a *App, g *globals) error {
 			return errors.New("the configuration serves no status page: set web.listen, or add an expose sink")
 		}
 	}
-	client, base, err := statusClient(address)
+	client, base, err := a.statusClient(address)
 	if err != nil {
 		return err
 	}
@@ -93,24 +97,23 @@ func withScheme(listen, webConfigFile string) string {
 }
 
 // statusClient returns a client for the address of a status page, and its URL without a path.
-func statusClient(address string) (*http.Client, *url.URL, error) {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+func (a *App) statusClient(address string) (*httpclient.Client, *url.URL, error) {
+	host := &httpclient.Host{Secrets: a.vault, UserAgent: "cton/" + a.Version, Dial: a.Dial}
+	base, err := url.Parse(address)
 	if path, ok := strings.CutPrefix(address, "unix://"); ok {
-		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		host.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
 		}
-		return client, &url.URL{Scheme: "http", Host: "localhost"}, nil
-	}
-	base, err := url.Parse(address)
-	if err != nil || base.Host == "" {
+		base = &url.URL{Scheme: "http", Host: "localhost"}
+	} else if err != nil || base.Host == "" {
 		return nil, nil, errors.New("--url: want a URL such as http://localhost:8000 or unix:///run/cton.sock")
 	}
-	return client, base, nil
+	client, err := host.Client(&httpclient.Settings{})
+	return client, base, err
 }
 
 // show shows the status once. It reports whether something is wrong.
-func (c *statusCmd) show(ctx context.Context, a *App, client *http.Client, base *url.URL) (wrong bool, err error) {
+func (c *statusCmd) show(ctx context.Context, a *App, client *httpclient.Client, base *url.URL) (wrong bool, err error) {
 	at := base.JoinPath("api/v1/status")
 	if c.Job != "" {
 		at = base.JoinPath("api/v1/jobs", url.PathEscape(c.Job))
@@ -148,27 +151,28 @@ func (c *statusCmd) show(ctx context.Context, a *App, client *http.Client, base 
 	return wrong, out.Flush()
 }
 
-func getStatus(ctx context.Context, client *http.Client, at *url.URL) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
+func getStatus(ctx context.Context, client *httpclient.Client, at *url.URL) ([]byte, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, statusTimeout, fmt.Errorf("timed out after %s", statusTimeout))
+	defer cancel()
+	bare := *at
+	bare.User = nil
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, bare.String(), nil)
 	if err != nil {
 		return nil, err
 	}
+	if at.User != nil {
+		password, _ := at.User.Password()
+		req.SetBasicAuth(at.User.Username(), password)
+	}
 	resp, err := client.Do(req)
-	if err != nil {
-		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err
-		}
-		return nil, fmt.Errorf("GET %s: %w; does the agent run?", at.Redacted(), err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxStatus))
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = errors.New(cmp.Or(text.Cut(text.OneLine(string(body)), 300), resp.Status))
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("%w; does the agent run?", err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("GET %s: %w", at.Redacted(), err)
+		return nil, err
 	}
-	return body, nil
+	defer resp.Close()
+	return resp.ReadBody(nil, httpclient.Limit{Bytes: maxStatus})
 }
 
 func writeStatus(w io.Writer, s *statuspage.Status) {
