@@ -25,6 +25,8 @@ type authAPI struct {
 
 	mu      sync.Mutex
 	logins  int
+	logouts int
+	ended   int // the login whose session has ended
 	refused int
 	refresh int // the number of the refresh token that is taken next
 }
@@ -45,6 +47,9 @@ func newAuthAPI(env *testscript.Env) *authAPI {
 	mux.HandleFunc("/form", a.form)
 	mux.HandleFunc("/token", a.token)
 	mux.HandleFunc("/data", a.data)
+	mux.HandleFunc("/logout", a.logout)
+	mux.HandleFunc("/cookies", a.cookies)
+	mux.HandleFunc("/count", a.count)
 	mux.HandleFunc("/write", func(w http.ResponseWriter, r *http.Request) {
 		if a.in(w, r) {
 			written(w, r)
@@ -126,6 +131,40 @@ func (a *authAPI) token(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"access_token": %q, "token_type": "bearer", "expires_in": 3600%s}`, a.next(), more)
 }
 
+// logout ends the session of the request.
+func (a *authAPI) logout(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodDelete || !a.in(w, r) {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.logouts++
+	a.ended = a.logins
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// cookies is a form login that sets its cookie several times, as behind a proxy: the last one counts, and a deleted one does not.
+func (a *authAPI) cookies(w http.ResponseWriter, _ *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range []http.Cookie{
+		{Name: "session", Value: "before-login"},
+		{Name: "session", Value: "gone", Path: "/old"},
+		{Name: "session", Value: a.next()},
+		{Name: "session", Value: "gone", Path: "/old", MaxAge: -1},
+		{Name: "other", Value: "x"},
+	} {
+		http.SetCookie(w, &c)
+	}
+}
+
+// count tells how many logins and logouts there were.
+func (a *authAPI) count(w http.ResponseWriter, _ *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	fmt.Fprintf(w, `{"logins": %d, "logouts": %d}`, a.logins, a.logouts)
+}
+
 // in tells whether the request has the last token, wherever it stands; otherwise it is answered.
 func (a *authAPI) in(w http.ResponseWriter, r *http.Request) bool {
 	a.mu.Lock()
@@ -134,7 +173,7 @@ func (a *authAPI) in(w http.ResponseWriter, r *http.Request) bool {
 	if c, err := r.Cookie("session"); err == nil {
 		got += c.Value
 	}
-	if a.logins == 0 || got != fmt.Sprintf("s3ss10n-%d", a.logins) {
+	if a.logins == a.ended || got != fmt.Sprintf("s3ss10n-%d", a.logins) {
 		http.Error(w, "no such session: "+got, http.StatusUnauthorized)
 		return false
 	}

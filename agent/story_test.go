@@ -211,6 +211,14 @@ func newOddAPI(t testing.TB, env *testscript.Env) *oddAPI {
 			w.Header().Set("Content-Type", r.URL.Query().Get("type"))
 			http.ServeFileFS(w, r, os.DirFS(env.WorkDir), strings.TrimPrefix(r.URL.Path, "/file/"))
 		},
+		"/wants/": func(w http.ResponseWriter, r *http.Request) { // a scheme of authentication
+			w.Header().Set("WWW-Authenticate", strings.TrimPrefix(r.URL.Path, "/wants/")+` realm="x"`)
+			http.Error(w, "no", http.StatusUnauthorized)
+		},
+		"/not-gzip": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = io.WriteString(w, `{"total": 3}`)
+		},
 		"/write":  written,
 		"/hours":  hours,
 		"/refuse": text(400, "text/plain", "out of order sample"),

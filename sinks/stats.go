@@ -24,11 +24,6 @@ const (
 	Damaged     metric.Reason = "damaged"     // it waited on disk, and cannot be read any more
 )
 
-// Reasons lists them all, so that their counters exist before the first drop.
-func Reasons() []metric.Reason {
-	return []metric.Reason{Refused, QueueFull, TooOld, Shutdown, Unsupported, NotNewer, metric.Future, metric.Invalid, Past, Collision, Damaged}
-}
-
 // Stats is what a sink tells of its work, read by the agent's own metrics. The zero value is ready; all methods are safe
 // for concurrent use.
 type Stats struct {
@@ -121,4 +116,11 @@ func (s *Stats) Pending() Pending {
 		return Pending{}
 	}
 	return f()
+}
+
+// Queues reports whether the sink has said what it holds.
+func (s *Stats) Queues() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pending != nil
 }

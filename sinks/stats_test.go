@@ -47,16 +47,6 @@ func TestStatsPending(t *testing.T) {
 	}
 }
 
-func TestReasonsDiffer(t *testing.T) {
-	seen := map[string]bool{}
-	for _, r := range Reasons() {
-		if r == "" || seen[string(r)] {
-			t.Errorf("the reason %q is there twice, or says nothing", r)
-		}
-		seen[string(r)] = true
-	}
-}
-
 // TestMarks holds that what an error says about trying again is seen through wrapping, and does not change its text.
 func TestMarks(t *testing.T) {
 	cause := errors.New("no")

@@ -27,6 +27,8 @@ type Declaration struct {
 	OnDecrease  metric.OnDecrease  `yaml:"on_decrease"`
 	OnDuplicate metric.OnDuplicate `yaml:"on_duplicate"`
 
+	Expect *Expect `yaml:"expect"` // nil = any number of readings is right
+
 	FirstRun  metric.FirstRun  `yaml:"first_run"`
 	Remember  setting.Duration `yaml:"remember"`
 	MaxEvents int              `yaml:"max_events"`
@@ -35,6 +37,11 @@ type Declaration struct {
 	Native    bool             `yaml:"native"`
 	Quantiles []float64        `yaml:"quantiles"`
 	MaxAge    setting.Duration `yaml:"max_age"`
+}
+
+// Expect says which numbers of readings are right in a tick.
+type Expect struct {
+	Min int `yaml:"min"` // fewer are an error of the metric
 }
 
 // Labels are label names and values.
@@ -66,6 +73,9 @@ func (d *Declaration) Desc(name string, labels []string, once bool) *metric.Desc
 		desc.Const = append(desc.Const, metric.Label{Name: name, Value: value})
 	}
 	slices.SortFunc(desc.Const, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
+	if d.Expect != nil {
+		desc.MinReadings = &d.Expect.Min
+	}
 	if desc.Type == metric.Counter && once {
 		desc.From = metric.Events
 	}
@@ -170,6 +180,9 @@ func (d *Declaration) checkMeaning(once bool) error {
 	only(d.Native, "native", d.Type == metric.Histogram, "a histogram")
 	only(d.Quantiles != nil, "quantiles", d.Type == metric.Summary, "a summary")
 	only(d.MaxAge != 0, "max_age", d.Quantiles != nil, "quantiles")
+	if d.Expect != nil && d.Expect.Min < 0 {
+		errs = append(errs, setting.Bad("expect.min", "want 0 or more: 0 if no reading is right, 1 if it is an error"))
+	}
 	if d.MaxEvents < 0 {
 		errs = append(errs, setting.Bad("max_events", "want a number above 0"))
 	}

@@ -72,7 +72,9 @@ func notJSON(body []byte, err error) error {
 	case errors.Is(err, document.ErrShort):
 		return fmt.Errorf("the JSON is cut short: it ends with %s after %d bytes", excerptEnd(text, 40), len(body))
 	}
-	if e, ok := errors.AsType[*document.SyntaxError](err); ok {
+	if e, ok := errors.AsType[*document.SyntaxError](err); ok && e.Want == "the end" && (body[e.At] == '{' || body[e.At] == '[') {
+		return fmt.Errorf("the JSON has a second document at byte %d, %s: set format: ndjson if each line is one", e.At, Excerpt(body[e.At:], 40))
+	} else if ok {
 		return fmt.Errorf("the JSON is broken at byte %d, before %s: want %s", e.At, Excerpt(body[e.At:], 40), e.Want)
 	}
 	return fmt.Errorf("the JSON is %w", err)

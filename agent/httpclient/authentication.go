@@ -52,6 +52,15 @@ func (h *Host) Authenticator(s *Settings) (Authenticator, error) {
 	return nil, nil
 }
 
+// CredentialsError reports that a request was not sent, since its credentials could not be had: a login has failed, or a secret
+// cannot be read. Its text is that of the cause.
+type CredentialsError struct{ Cause error }
+
+func (e *CredentialsError) Error() string { return e.Cause.Error() }
+
+// Unwrap returns the cause.
+func (e *CredentialsError) Unwrap() error { return e.Cause }
+
 // authorization returns the value of the Authorization header. It reads its secret at each request.
 type authorization func() (string, error)
 
@@ -131,7 +140,7 @@ func (a *authTransport) send(req *http.Request) (resp *http.Response, expired bo
 		if a.provider != "" {
 			err = fmt.Errorf("auth.%s: %w", a.provider, err)
 		}
-		return nil, false, err
+		return nil, false, &CredentialsError{err}
 	}
 	resp, err = a.next.RoundTrip(signed)
 	if err != nil {

@@ -127,9 +127,31 @@ func tlsText(err error) string {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return "the server does not speak TLS: use http://"
 	}
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" { // a TLS alert has no type of its own
-		return "the server refused the TLS handshake: " + strings.TrimPrefix(op.Err.Error(), "tls: ") +
-			" (a client certificate is set by tls_config.cert_file and key_file)"
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
+		return alertText(strings.TrimPrefix(op.Err.Error(), "tls: "))
+	}
+	if strings.HasPrefix(err.Error(), "tls: server selected unsupported protocol version") {
+		return "the server speaks only an old version of TLS: set tls_config.min_version: TLS10"
 	}
 	return ""
+}
+
+// alertText explains an alert of the server, and names the setting that helps. Alerts have no types of their own: these are the texts
+// of crypto/tls for those of RFC 8446, section 6.2.
+func alertText(alert string) string {
+	text := "the server refused the TLS handshake: " + alert
+	switch alert {
+	case "protocol version not supported":
+		return text + ": it speaks only an old version of TLS: set tls_config.min_version: TLS10"
+	case "handshake failure", "insufficient security level":
+		return text + ": it shares no cipher with cton, or wants a client certificate: for an old device set tls_config.min_version: TLS10, " +
+			"and if it has RSA key exchange alone start cton with the environment variable GODEBUG=tlsrsakex=1; " +
+			"a client certificate is set by tls_config.cert_file and key_file"
+	case "unrecognized name":
+		return text + ": it does not know the name of the URL: set tls_config.server_name"
+	case "certificate required", "bad certificate", "unknown certificate", "unknown certificate authority", "unsupported certificate",
+		"expired certificate", "revoked certificate", "access denied":
+		return text + ": it wants another client certificate: set tls_config.cert_file and key_file"
+	}
+	return text
 }

@@ -37,6 +37,9 @@ func NewOAuth2Provider(o *OAuth2, grant Grant) *OAuth2Provider {
 	return &OAuth2Provider{set: o, grant: grant, tokens: NewTokenCache()}
 }
 
+// Keep implements Keeper.
+func (p *OAuth2Provider) Keep(memory TokenMemory) { p.tokens.Keep(memory) }
+
 // State returns the state of the token.
 func (p *OAuth2Provider) State() LoginState { return p.tokens.State() }
 

@@ -137,7 +137,7 @@ func TestBrokenGzip(t *testing.T) {
 	z.Close()
 	for body, want := range map[string]string{
 		"":                                    "",
-		"plain text":                          "gzip: invalid header",
+		"plain text":                          "the header Content-Encoding says gzip, but the body is not compressed",
 		good.String()[:good.Len()-10]:         "the body was cut short",
 		good.String()[:good.Len()-1] + "\xff": "gzip: invalid checksum",
 	} {

@@ -34,6 +34,9 @@ func newStatusError(redact redactor, resp *http.Response, body string) *StatusEr
 	if line = text.Cut(text.OneLine(line), maxStatusText); line != "" {
 		e.text += ": " + line
 	}
+	if e.Code == http.StatusUnauthorized {
+		e.text += challengeText(resp)
+	}
 	if name := providerOf(resp); name != "" && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden) {
 		e.text += fmt.Sprintf(" (authenticated by auth.%s)", name)
 	}
@@ -41,6 +44,30 @@ func newStatusError(redact redactor, resp *http.Response, body string) *StatusEr
 		e.text += fmt.Sprintf(" (the server asks to retry after %s)", pause.Round(time.Second))
 	}
 	return e
+}
+
+// challengeText returns what a server that answers 401 wants, by its WWW-Authenticate headers (RFC 9110, section 11.6.1), and how to
+// give it. It is empty if the server does not say, or refuses credentials
+// of a scheme that the client has.
+func challengeText(resp *http.Response) string {
+	signed := resp.Request != nil && (resp.Request.Context().Value(providerKey{}) != nil || resp.Request.Header.Get("Authorization") != "")
+	var unable string
+	for _, challenge := range resp.Header.Values("WWW-Authenticate") {
+		scheme, _, _ := strings.Cut(strings.TrimSpace(challenge), " ")
+		switch scheme = strings.ToLower(scheme); {
+		case signed && (scheme == "basic" || scheme == "bearer"):
+			return ""
+		case scheme == "basic":
+			return " (the server wants Basic authentication: set basic_auth)"
+		case scheme == "bearer":
+			return " (the server wants a bearer token: set authorization: {credentials: \"env:NAME\"}, or a login under auth)"
+		case scheme == "digest":
+			unable = " (the server wants Digest authentication, which cton does not have: let exec run curl --digest)"
+		case scheme == "negotiate", scheme == "ntlm":
+			unable = " (the server wants Kerberos or NTLM, which cton does not have: let exec run curl --negotiate or curl --ntlm)"
+		}
+	}
+	return unable
 }
 
 func statusText(code int) string {

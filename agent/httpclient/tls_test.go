@@ -139,7 +139,30 @@ func TestClientCertificate(t *testing.T) {
 
 	w.mustGet(t, w.client(t, `tls_config: {ca_file: ca.pem, cert_file: cert.pem, key_file: key.pem}`), server.URL)
 	_, _, err = w.get(t.Context(), w.client(t, `tls_config: {ca_file: ca.pem}`), server.URL)
-	wantError(t, err, "(a client certificate is set by tls_config.cert_file and key_file)")
+	wantError(t, err, "or wants a client certificate: for an old device set tls_config.min_version: TLS10, ")
+	wantError(t, err, "a client certificate is set by tls_config.cert_file and key_file")
+}
+
+// TestOldTLS checks what is said of servers that speak only an old version of TLS or an old key exchange, and that it helps.
+func TestOldTLS(t *testing.T) {
+	w, ca := tlsWorld(t), newAuthority(t)
+	cert := ca.issue(t, time.Now().Add(time.Hour))
+	writePEM(t, filepath.Join(w.host.Secrets.Dir, "ca.pem"), "CERTIFICATE", ca.cert.Raw)
+	old := httptest.NewUnstartedServer(say("x")) // HTTP/2 needs TLS 1.2
+	old.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}
+	old.Config.ErrorLog = log.New(io.Discard, "", 0)
+	old.StartTLS()
+	defer old.Close()
+	_, _, err := w.get(t.Context(), w.client(t, `tls_config: {ca_file: ca.pem}`), old.URL)
+	wantError(t, err, "protocol version not supported: it speaks only an old version of TLS: set tls_config.min_version: TLS10")
+	w.mustGet(t, w.client(t, `tls_config: {ca_file: ca.pem, min_version: TLS10}`), old.URL)
+
+	none := serveTLS(t, &tls.Config{
+		Certificates: []tls.Certificate{cert}, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA},
+	})
+	_, _, err = w.get(t.Context(), w.client(t, `tls_config: {ca_file: ca.pem}`), none.URL)
+	wantError(t, err, "handshake failure: it shares no cipher with cton, or wants a client certificate: for an old device set tls_config.min_version: TLS10, "+
+		"and if it has RSA key exchange alone start cton with the environment variable GODEBUG=tlsrsakex=1; a client certificate is set by")
 }
 
 func TestTLSMismatch(t *testing.T) {

@@ -2,9 +2,13 @@ package httpclient
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -21,6 +25,25 @@ type TokenSource interface {
 	Key() (string, error)
 	// Token requests a token. An error that will not go away soon is marked by [Refused].
 	Token(ctx context.Context) (Token, error)
+}
+
+// TokenMemory keeps what a provider knows over restarts. What it keeps is secret. Its methods are called one at a time.
+type TokenMemory interface {
+	Load() []byte // what was stored last; nil = nothing
+	// Store reports whether the data is on disk, or why it cannot be. It is neither if nothing is kept over restarts.
+	Store(data []byte) (kept bool, err error)
+	Ready() error // why Store would fail; nil = it would not
+}
+
+// Keeper is an optional interface of a Provider: its tokens can be kept over restarts.
+type Keeper interface {
+	Keep(memory TokenMemory) // to be called before the first request
+}
+
+// LogoutProvider is an optional interface of a Provider that can end its session at the server.
+type LogoutProvider interface {
+	// Logout ends the session, unless there is none, or its token is kept for the next start.
+	Logout(ctx context.Context) error
 }
 
 // Refused marks the error of a login that was refused or whose response is of no use. The login is then not repeated soon,
@@ -55,7 +78,10 @@ const proven = time.Minute
 type TokenCache struct {
 	busy chan struct{}
 
+	memory TokenMemory // nil = tokens are not kept over restarts
+
 	token  Token
+	kept   bool   // the memory has it
 	key    string // of the secrets that were used last
 	got    time.Time
 	failed int       // failed logins in a row
@@ -82,6 +108,63 @@ func (t *TokenCache) State() LoginState {
 
 // NewTokenCache returns an empty cache.
 func NewTokenCache() *TokenCache { return &TokenCache{busy: make(chan struct{}, 1)} }
+
+// Keep makes the cache keep its token in a memory. To be called before the first Get.
+func (t *TokenCache) Keep(memory TokenMemory) { t.memory = memory }
+
+// keptToken is a token in a memory.
+type keptToken struct {
+	Key     string    `json:"key"` // SHA-256 of TokenSource.Key
+	Value   string    `json:"value"`
+	Expires time.Time `json:"expires,omitzero"`
+	Got     time.Time `json:"got"`
+}
+
+func hashed(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:])
+}
+
+// restore takes the token that is kept, if it was requested with the same secrets and is still valid.
+func (t *TokenCache) restore(now time.Time) {
+	if t.memory == nil {
+		return
+	}
+	var kept keptToken
+	if json.Unmarshal(t.memory.Load(), &kept) != nil || kept.Key != hashed(t.key) || kept.Value == "" || kept.Got.After(now) {
+		return
+	}
+	t.token, t.got, t.kept = Token{kept.Value, kept.Expires}, kept.Got, true
+	if !t.valid(now) {
+		t.token = Token{}
+	}
+}
+
+// keep stores the token. Without it the next start logs in again, so an error costs nothing else.
+func (t *TokenCache) keep() {
+	if t.memory == nil {
+		return
+	}
+	var data []byte
+	if t.token.Value != "" {
+		data, _ = json.Marshal(keptToken{hashed(t.key), t.token.Value, t.token.Expires, t.got}) // of strings and times it cannot fail
+	}
+	t.kept, _ = t.memory.Store(data)
+}
+
+// Take removes the token and returns it, so that it can be ended at the server. It returns false if there is none, or if it is
+// kept for the next start.
+func (t *TokenCache) Take(ctx context.Context) (token Token, ok bool) {
+	if t.lock(ctx) != nil {
+		return Token{}, false
+	}
+	defer t.unlock()
+	if t.token.Value == "" || !t.valid(time.Now()) || t.kept {
+		return Token{}, false
+	}
+	token, t.token = t.token, Token{}
+	return token, true
+}
 
 func (t *TokenCache) lock(ctx context.Context) error {
 	select {
@@ -117,6 +200,7 @@ func (t *TokenCache) Get(ctx context.Context, source TokenSource) (token Token, 
 	now := time.Now()
 	if key != t.key {
 		t.key, t.token, t.failed, t.again = key, Token{}, 0, time.Time{}
+		t.restore(now)
 	}
 	if t.token.Value != "" {
 		if now.Sub(t.got) >= proven || !t.valid(now) {
@@ -141,6 +225,7 @@ func (t *TokenCache) Get(ctx context.Context, source TokenSource) (token Token, 
 		}
 		return Token{}, false, t.fail(err, t.got)
 	}
+	t.keep()
 	return t.token, false, nil
 }
 
@@ -184,6 +269,7 @@ func (t *TokenCache) Forget(ctx context.Context, token string) error {
 		_ = t.fail(Refused(errTokensRefused), now) // the next Get returns it
 	}
 	t.token = Token{}
+	t.keep()
 	return nil
 }
 
@@ -203,6 +289,9 @@ func (a *TokenAuthenticator) Sign(req *http.Request) (string, bool, error) {
 		return "", false, err
 	}
 	a.Host.Secrets.Remember(token.Value) // at each use, since the oldest secrets are forgotten
+	if _, bare, typed := strings.Cut(token.Value, " "); typed {
+		a.Host.Secrets.Remember(bare)
+	}
 	a.SetToken(req, token.Value)
 	return token.Value, used, nil
 }

@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"bufio"
 	"cmp"
 	"compress/gzip"
 	"context"
@@ -225,7 +226,13 @@ type gzipReader struct {
 
 func (g *gzipReader) Read(p []byte) (int, error) {
 	if g.gzip == nil && g.err == nil {
-		g.gzip, g.err = gzip.NewReader(g.from)
+		from := bufio.NewReader(g.from)
+		if begin, _ := from.Peek(2); len(begin) > 0 && string(begin) != "\x1f\x8b" { // the magic number, RFC 1952
+			g.err = errors.New("the header Content-Encoding says gzip, but the body is not compressed: mend the server or the proxy before it, " +
+				"or let exec run curl")
+		} else {
+			g.gzip, g.err = gzip.NewReader(from)
+		}
 	}
 	if g.err != nil {
 		return 0, g.err

@@ -112,6 +112,12 @@ type Desc struct {
 
 	FirstRun FirstRun `json:"-"`
 
+	// MinReadings is the least number of readings in a tick: fewer are an error of the metric. nil = the declaration does not say,
+	// so that none is right, but perhaps not meant.
+	MinReadings *int `json:"-"`
+
+	OwnTimes bool `json:"-"` // readings have times of their own
+
 	Buckets   []float64 `json:"buckets,omitempty"`   // classic histogram: upper bounds, ascending, without +Inf
 	Native    bool      `json:"native,omitempty"`    // histogram: native buckets, besides the classic ones if any
 	Quantiles []float64 `json:"quantiles,omitempty"` // summary
@@ -126,6 +132,12 @@ type Desc struct {
 // series leaves it unchanged. A series of any other metric is gone without a reading.
 func (d *Desc) Accumulates() bool {
 	return d.Type == Histogram || d.Type == Summary || d.Type == Counter && d.From != Total
+}
+
+// IsZeroWhenEmpty reports whether a tick without readings measures 0: the metric is the number or the sum of the readings, and has a
+// single series.
+func (d *Desc) IsZeroWhenEmpty() bool {
+	return d.Type == Gauge && len(d.LabelNames) == 0 && !d.OwnTimes && (d.OnDuplicate == DuplicateSum || d.OnDuplicate == DuplicateCount)
 }
 
 // LabelSet returns a new set of the declared labels with these values, and the constant ones. Labels with empty values are

@@ -151,16 +151,6 @@ func TestBatchSeries(t *testing.T) {
 	}
 }
 
-func TestReasonsDiffer(t *testing.T) {
-	seen := map[Reason]bool{}
-	for _, r := range Reasons() {
-		if r == "" || seen[r] {
-			t.Errorf("the reason %q is empty or in the list twice", r)
-		}
-		seen[r] = true
-	}
-}
-
 // TestWords holds that every value of an enumeration can be read from its text.
 func TestWords(t *testing.T) {
 	read := func(into encoding.TextUnmarshaler, value fmt.Stringer) {

@@ -80,6 +80,20 @@ func (m *Measured) FailIfAllDropped() {
 	}
 }
 
+// FailIfTooFew sets Err if the metric has fewer readings than its declaration expects.
+func (m *Measured) FailIfTooFew() {
+	if m.Err != nil || m.Desc == nil || m.Desc.MinReadings == nil || len(m.Rows) >= *m.Desc.MinReadings {
+		return
+	}
+	m.Err = fmt.Errorf("has %d of at least %d readings (expect.min): the source returns less, or the expressions do not match it any more; "+
+		"if fewer readings are right, lower expect.min", len(m.Rows), *m.Desc.MinReadings)
+}
+
+// IsEmpty reports whether nothing was measured, without an error or a reading that was left out.
+func (m *Measured) IsEmpty() bool {
+	return m.Err == nil && m.Desc != nil && m.Series == nil && len(m.Rows) == 0 && len(m.Drops) == 0
+}
+
 // Readings is what a tick measured, one entry per metric. The series of a declared metric without an entry are gone.
 type Readings []Measured
 
@@ -110,8 +124,3 @@ const (
 	Skipped     Reason = "skipped"        // its item could not be fetched, with on_error: skip; counted once per item
 	NotNewer    Reason = "not_newer"      // its own time is not after the last one of its series
 )
-
-// Reasons returns all reasons of readings, so that their counters can exist before the first drop.
-func Reasons() []Reason {
-	return []Reason{Missing, NotNumber, Unmapped, NotLabel, Expression, LabelTooBig, Future, Decreased, TooMany, Invalid, Duplicate, NotTime, Skipped, NotNewer}
-}

@@ -19,14 +19,35 @@ import (
 // world is an API, a login, and clients that share a provider.
 type world struct {
 	*memnet.Network
-	host *httpclient.Host
+	host     *httpclient.Host
+	renew    func()             // begins with a new provider, as a new process does
+	memories map[string]*memory // that the providers keep tokens in
 
 	mu     sync.Mutex
 	env    map[string]string
 	logins int
 	answer func(w http.ResponseWriter, r *http.Request, n int) // to the login number n
-	good   string                                              // the token that the API accepts; "" = the last one issued
+	good   string                                              // the token that the API accepts, or any; "" = the last one issued
 	shown  []string                                            // the observed exchanges
+}
+
+// memory keeps tokens over restarts of a test, if lasts is set.
+type memory struct {
+	data  []byte
+	lasts bool
+	err   error // of Store
+
+	notReady error // of Ready
+}
+
+func (m *memory) Load() []byte { return m.data }
+func (m *memory) Ready() error { return m.notReady }
+
+func (m *memory) Store(data []byte) (bool, error) {
+	if m.lasts && m.err == nil {
+		m.data = data
+	}
+	return m.lasts && m.err == nil, m.err
 }
 
 func newWorld(t *testing.T, text string) *world {
@@ -41,16 +62,25 @@ func newWorld(t *testing.T, text string) *world {
 	w.answer = func(rw http.ResponseWriter, _ *http.Request, n int) {
 		fmt.Fprintf(rw, `{"token": "token-%d", "ttl": 3600}`, n)
 	}
+	w.memories = map[string]*memory{}
+	w.renew = func() {
+		w.host.Providers = map[string]httpclient.Provider{"cloud": s.Provider(func(what string) httpclient.TokenMemory {
+			if w.memories[what] == nil {
+				w.memories[what] = &memory{}
+			}
+			return w.memories[what]
+		})}
+	}
 	w.host = &httpclient.Host{
-		Secrets:   &setting.SecretStore{Dir: t.TempDir(), LookupEnv: w.lookup},
-		Providers: map[string]httpclient.Provider{"cloud": s.Provider()},
-		Dial:      w.Dial,
+		Secrets: &setting.SecretStore{Dir: t.TempDir(), LookupEnv: w.lookup},
+		Dial:    w.Dial,
 		Observe: func(x httpclient.Exchange) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.shown = append(w.shown, fmt.Sprint(x.Method, x.URL, x.Header, x.Err))
 		},
 	}
+	w.renew()
 	w.Serve(t, "login.example:80", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		r.ParseForm()
 		w.mu.Lock()
@@ -76,6 +106,9 @@ func (w *world) data(rw http.ResponseWriter, r *http.Request) {
 	want := w.good
 	if want == "" {
 		want = fmt.Sprintf("Bearer token-%d", w.logins)
+	}
+	if want == "any" {
+		want = r.Header.Get("Authorization")
 	}
 	if got := r.Header.Get("Authorization"); got != want {
 		http.Error(rw, "no such token: "+got, http.StatusUnauthorized)

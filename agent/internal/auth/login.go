@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/itchyny/gojq"
@@ -36,6 +37,8 @@ type Login struct {
 	TokenHeader string        `yaml:"token_header"`
 	TokenCookie string        `yaml:"token_cookie"`
 	Expires     jq.Expression `yaml:"expires"` // applied to the response: seconds from now, or a time; none = the token is used until it is refused
+
+	Logout *Logout `yaml:"logout"` // nil = the session ends by itself
 
 	Send *Send `yaml:"send"` // nil = in the header or cookie that it came in; from JSON as a bearer token
 
@@ -92,6 +95,9 @@ func (l *Login) validate() error {
 	if from != 1 {
 		bad("token", "set one of token (jq on the response, such as .access_token), token_header and token_cookie")
 	}
+	if l.Logout != nil {
+		problems = append(problems, setting.Under("logout", l.Logout.validate()))
+	}
 	if l.Send != nil {
 		problems = append(problems, setting.Under("send", l.Send.validate()))
 	}
@@ -130,7 +136,13 @@ func validateBody(path string, v any) error {
 type loginProvider struct {
 	set   *Login
 	cache *httpclient.TokenCache
+
+	mu   sync.Mutex
+	host *httpclient.Host // of the first authenticator, for the logout
 }
+
+// Keep implements httpclient.Keeper.
+func (p *loginProvider) Keep(memory httpclient.TokenMemory) { p.cache.Keep(memory) }
 
 // Authenticator implements httpclient.Provider.
 func (p *loginProvider) Authenticator(h *httpclient.Host) (httpclient.Authenticator, error) {
@@ -138,6 +150,9 @@ func (p *loginProvider) Authenticator(h *httpclient.Host) (httpclient.Authentica
 	if err != nil {
 		return nil, setting.Under("login", err)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.host = cmp.Or(p.host, h)
 	if !p.set.readsBody() {
 		client.ReturnRedirects() // the response to a login form is often a redirect that sets a cookie
 	}
@@ -316,11 +331,10 @@ func (s *loginSource) parse(ctx context.Context, resp *httpclient.Response, root
 			return token, fmt.Errorf("the response has no header %s", s.set.TokenHeader)
 		}
 	case s.set.TokenCookie != "":
-		i := slices.IndexFunc(resp.Cookies(), func(c *http.Cookie) bool { return c.Name == s.set.TokenCookie && c.Value != "" })
-		if i < 0 {
+		cookie := lastCookie(resp, s.set.TokenCookie)
+		if cookie == nil {
 			return token, fmt.Errorf("the response sets no cookie %s", s.set.TokenCookie)
 		}
-		cookie := resp.Cookies()[i]
 		token.Value, token.Expires = cookie.Value, cookieExpiry(cookie)
 	default:
 		v, err := s.set.Token.Run(ctx, root.JQ())
@@ -345,6 +359,32 @@ func (s *loginSource) parse(ctx context.Context, resp *httpclient.Response, root
 		}
 	}
 	return token, nil
+}
+
+// lastCookie returns the cookie of a name that a browser would have after a response: the last one that the response sets and does
+// not delete (RFC 6265 section 5.3). If there is none it returns the one that was deleted last, whose expiry is the error, and nil if
+// that is empty.
+func lastCookie(resp *httpclient.Response, name string) *http.Cookie {
+	var set []*http.Cookie
+	var last *http.Cookie
+	for _, c := range resp.Cookies() {
+		if c.Name != name {
+			continue
+		}
+		if last = c; c.Value == "" {
+			last = nil
+		}
+		set = slices.DeleteFunc(set, func(old *http.Cookie) bool { // it replaces the one of the same place
+			return strings.EqualFold(old.Domain, c.Domain) && cmp.Or(old.Path, "/") == cmp.Or(c.Path, "/")
+		})
+		if expires := cookieExpiry(c); c.Value != "" && (expires.IsZero() || expires.After(time.Now())) {
+			set = append(set, c)
+		}
+	}
+	if len(set) == 0 {
+		return last
+	}
+	return set[len(set)-1]
 }
 
 // cookieExpiry returns when a cookie expires (RFC 6265 section 5.3), zero if it does not say.

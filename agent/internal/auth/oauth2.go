@@ -16,7 +16,7 @@ type OAuth2 struct {
 	Username     setting.Text   `yaml:"username"`
 	Password     setting.Secret `yaml:"password"`
 	RefreshToken setting.Secret `yaml:"refresh_token"`
-	TokenFile    string         `yaml:"token_file"` // keeps the refresh tokens that replace refresh_token; "" = only in memory
+	TokenFile    string         `yaml:"token_file"` // keeps the refresh tokens that replace refresh_token; "" = the state file does
 
 	httpclient.OAuth2 `yaml:",inline"`
 }
@@ -54,12 +54,12 @@ func ownParams(given map[string]setting.Text) error {
 	return errors.Join(problems...)
 }
 
-func (o *OAuth2) grant() httpclient.Grant {
+func (o *OAuth2) grant(memory httpclient.TokenMemory) httpclient.Grant {
 	switch {
 	case o.Username != "":
 		return password{o}
 	case o.RefreshToken != "":
-		return &refresh{set: o}
+		return &refresh{set: o, memory: memory}
 	}
 	return nil
 }
@@ -93,7 +93,8 @@ func (password) Granted(*httpclient.Host, string) error { return nil }
 // the last one, so the last one is kept.
 type refresh struct {
 	set     *OAuth2
-	seed    string // the token of the settings, from which last was obtained
+	memory  httpclient.TokenMemory // in place of a token file
+	seed    string                 // the token of the settings, from which last was obtained
 	last    string
 	unsaved bool // last is newer than the token in the file, which could not be written
 }
@@ -115,6 +116,14 @@ func (r *refresh) Params(h *httpclient.Host) (url.Values, error) {
 	}
 	if seed != r.seed {
 		r.seed, r.last, r.unsaved = seed, seed, false
+		if kept, err := parseToken(r.memory.Load(), seed); err == nil && kept != "" && r.set.TokenFile == "" {
+			r.last = kept
+		}
+	}
+	if r.set.TokenFile == "" && r.last != r.seed { // the server replaces refresh tokens
+		if err := r.memory.Ready(); err != nil {
+			return nil, setting.Bad("oauth2.refresh_token", "%v; it is not spent", err)
+		}
 	}
 	if file := r.file(h); file != "" {
 		// Before the token is spent: one that cannot be kept would be lost with the process.
@@ -139,7 +148,17 @@ func (r *refresh) Granted(h *httpclient.Host, token string) error {
 		r.last, r.unsaved = token, true
 	}
 	file := r.file(h)
-	if file == "" || !r.unsaved {
+	switch {
+	case !r.unsaved:
+		return nil
+	case file == "" && r.set.TokenFile != "": // the tokens are not real
+		return nil
+	case file == "":
+		kept, err := r.memory.Store(tokenText(r.seed, r.last))
+		if err != nil {
+			return setting.Bad("oauth2.refresh_token", "%v: after a restart there would be no valid refresh token", err)
+		}
+		r.unsaved = !kept
 		return nil
 	}
 	if err := writeToken(file, r.seed, r.last); err != nil {

@@ -57,6 +57,14 @@ func (s *Send) validate() error {
 func (s *Send) setToken(req *http.Request, token string) {
 	switch {
 	case s.Cookie != "":
+		if others := req.Cookies(); len(req.CookiesNamed(s.Cookie)) > 0 { // of two with one name a server may take either
+			req.Header.Del("Cookie")
+			for _, c := range others {
+				if c.Name != s.Cookie {
+					req.AddCookie(c)
+				}
+			}
+		}
 		req.AddCookie(&http.Cookie{Name: s.Cookie, Value: token})
 	case s.Query != "":
 		req.URL.RawQuery = strings.Trim(req.URL.RawQuery+"&"+url.QueryEscape(s.Query)+"="+url.QueryEscape(token), "&")

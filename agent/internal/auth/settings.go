@@ -55,15 +55,24 @@ func (s *Settings) Validate() error {
 	return errors.Join(problems...)
 }
 
-// Provider returns the provider of settings that have passed Validate.
-func (s *Settings) Provider() httpclient.Provider {
+// Provider returns the provider of settings that have passed Validate. It keeps its tokens in the memory that memory returns for
+// the name of a token.
+func (s *Settings) Provider(memory func(what string) httpclient.TokenMemory) httpclient.Provider {
+	keep := func(p interface {
+		httpclient.Provider
+		httpclient.Keeper
+	},
+	) httpclient.Provider {
+		p.Keep(memory("token"))
+		return p
+	}
 	switch {
 	case s.Login != nil:
-		return &loginProvider{set: s.Login, cache: httpclient.NewTokenCache()}
+		return keep(&loginProvider{set: s.Login, cache: httpclient.NewTokenCache()})
 	case s.OAuth2 != nil:
-		return httpclient.NewOAuth2Provider(&s.OAuth2.OAuth2, s.OAuth2.grant())
+		return keep(httpclient.NewOAuth2Provider(&s.OAuth2.OAuth2, s.OAuth2.grant(memory("refresh_token"))))
 	case s.JWTBearer != nil:
-		return httpclient.NewOAuth2Provider(&httpclient.OAuth2{TokenServer: s.JWTBearer.TokenServer}, bearer{s.JWTBearer})
+		return keep(httpclient.NewOAuth2Provider(&httpclient.OAuth2{TokenServer: s.JWTBearer.TokenServer}, bearer{s.JWTBearer}))
 	case len(s.Headers) > 0:
 		return headers(s.Headers)
 	}

@@ -51,9 +51,18 @@ func readToken(path, configured string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	token, err := parseToken(text, configured)
+	if err != nil {
+		return "", fmt.Errorf("%s is damaged, or not a token file: delete it, and put a new refresh token where refresh_token refers to", path)
+	}
+	return token, nil
+}
+
+// parseToken returns the token in a record, or "" if it belongs to another configured token.
+func parseToken(text []byte, configured string) (string, error) {
 	var r tokenRecord
 	if json.Unmarshal(text, &r) != nil || r.RefreshToken == "" || r.From == "" { // its error could show the token
-		return "", fmt.Errorf("%s is damaged, or not a token file: delete it, and put a new refresh token where refresh_token refers to", path)
+		return "", errors.New("not a token")
 	}
 	if r.From != hash(configured) {
 		return "", nil
@@ -61,11 +70,13 @@ func readToken(path, configured string) (string, error) {
 	return r.RefreshToken, nil
 }
 
+// tokenText returns the record of a token.
+func tokenText(configured, token string) []byte {
+	text, _ := json.Marshal(tokenRecord{token, hash(configured)}) // of strings it cannot fail
+	return append(text, '\n')
+}
+
 // writeToken replaces a token file. After a crash the file holds the old token or the new one.
 func writeToken(path, configured, token string) error {
-	text, err := json.Marshal(tokenRecord{token, hash(configured)})
-	if err != nil {
-		return err
-	}
-	return durable.ReplaceFile(path, append(text, '\n'))
+	return durable.ReplaceFile(path, tokenText(configured, token))
 }

@@ -68,6 +68,8 @@ type globals struct {
 
 type cli struct {
 	globals
+	ShowVersion versionFlag `name:"version" short:"v" help:"Show the version."`
+
 	Run      runCmd      `cmd:"" default:"withargs" help:"Run the jobs on their schedules until stopped. The default command."`
 	Once     onceCmd     `cmd:"" help:"Run each job once, deliver, and exit. Exit codes: 0 ok, 1 configuration error, 2 no job measured, 3 not everything delivered, 4 some job or metric not measured."`
 	Try      tryCmd      `cmd:"" help:"Run one job once and show request, document, readings, ledger and metrics. Delivers nothing."`
@@ -106,9 +108,11 @@ func (a *App) Main(ctx context.Context, args []string) int {
 	}
 	parsed, err := parser.Parse(args)
 	if code >= 0 {
-		return code // --help has been shown
+		return code // --help or --version has been shown
 	}
-	if err == nil {
+	if err != nil {
+		err = misused(err)
+	} else {
 		c.Named = slices.ContainsFunc(parsed.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == "config" })
 		a.vault = &setting.SecretStore{Dir: filepath.Dir(c.Config)}
 		a.traffic, a.clock = &httpclient.SharedState{}, clock.New()
@@ -329,7 +333,7 @@ func keepJobs(plan *config.Plan, names []string) error {
 	}
 	for _, name := range names {
 		if !found[name] {
-			return fmt.Errorf("no job %q; there are %s", name, strings.Join(known, ", "))
+			return noSuch("job", name, known)
 		}
 	}
 	goes := func(jobs []config.Job, s config.Sink) bool {

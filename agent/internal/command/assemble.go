@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -74,8 +75,8 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 
 // build builds the jobs and sinks of a plan. It starts nothing.
 func (b *assembly) build(plan *config.Plan) (run.Plan, error) {
-	out := run.Plan{Concurrency: plan.Concurrency}
-	providers := b.logins.of(plan)
+	out := run.Plan{Concurrency: plan.Concurrency, Own: run.OwnMetrics{Interval: time.Duration(plan.Own.Interval), Sinks: plan.Own.Sinks}}
+	providers := b.logins.of(plan, b.memory(plan))
 	b.providers = providers
 	b.current.Store(&providers)
 	for _, s := range plan.Sinks {
@@ -97,7 +98,7 @@ func (b *assembly) build(plan *config.Plan) (run.Plan, error) {
 
 // buildJob builds the only job of a plan, without the plan's sinks.
 func (b *assembly) buildJob(plan *config.Plan) (*run.Worker, error) {
-	built, err := b.build(&config.Plan{Concurrency: 1, Auth: plan.Auth, Jobs: plan.Jobs[:1]})
+	built, err := b.build(&config.Plan{Concurrency: 1, StateFile: plan.StateFile, Auth: plan.Auth, Jobs: plan.Jobs[:1]})
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +154,7 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 	key := fmt.Sprint(s.Key, env.External, env.Instance)
 	durable := s.Kind.SpoolDir != nil && s.Kind.SpoolDir(s.Config) != ""
 	return run.Sink{
-		Name: s.Name, Kind: s.Kind.Name, Key: key, Sink: sink, Durable: durable, Stats: env.Stats, Requests: requests, Log: env.Log,
+		Name: s.Name, Kind: s.Kind.Name, Key: key, Pull: s.Kind.Pull, Sink: sink, Durable: durable, Stats: env.Stats, Requests: requests, Log: env.Log,
 	}, nil
 }
 
@@ -219,15 +220,52 @@ func podOf() *sinks.Pod {
 // keeps its token, also a reload that restores an earlier configuration.
 type logins map[string]httpclient.Provider
 
-// of returns a plan's logins by name.
-func (l logins) of(plan *config.Plan) map[string]httpclient.Provider {
+// memory returns the memory of logins: the state file, which a command that has not opened it only reads.
+func (b *assembly) memory(plan *config.Plan) run.LoginMemory {
+	m := run.LoginMemory{File: func() *state.File { return b.state }}
+	if path := b.stateFile(plan); path != "" && b.answer == nil {
+		m.Saved = func(name string) [][]byte {
+			sections, _, err := state.Read(path)
+			if err != nil {
+				b.log.Warn("the tokens of logins in the state file cannot be used", "error", err)
+			}
+			return sections[name].Records
+		}
+	}
+	return m
+}
+
+// of returns a plan's logins by name. They keep their tokens in the memory.
+func (l logins) of(plan *config.Plan, memory run.LoginMemory) map[string]httpclient.Provider {
 	providers := make(map[string]httpclient.Provider, len(plan.Auth))
 	for _, a := range plan.Auth {
 		key := a.Name + " " + a.Key
 		if l[key] == nil {
-			l[key] = a.Settings.Provider()
+			l[key] = a.Settings.Provider(func(what string) httpclient.TokenMemory {
+				memory.Login, memory.Settings = a.Name+"/"+what, a.Key
+				return memory
+			})
 		}
 		providers[a.Name] = l[key]
 	}
 	return providers
+}
+
+// logoutTimeout bounds the logouts at the end of the process.
+const logoutTimeout = 5 * time.Second
+
+// logout ends the sessions of the logins whose tokens are not kept. It logs what fails.
+func (a *App) logout(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoutTimeout)
+	defer cancel()
+	for _, key := range slices.Sorted(maps.Keys(a.logins)) {
+		p, ok := a.logins[key].(httpclient.LogoutProvider)
+		if !ok {
+			continue
+		}
+		if err := p.Logout(ctx); err != nil {
+			name, _, _ := strings.Cut(key, " ")
+			a.log.Warn("logout failed: the session stays open until it expires", "auth", name, "error", err)
+		}
+	}
 }

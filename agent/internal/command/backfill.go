@@ -21,7 +21,7 @@ import (
 )
 
 type backfillCmd struct {
-	Job      string           `arg:"" help:"The job to run over the past."`
+	Job      string           `arg:"" optional:"" help:"The job to run over the past; needed if there are several."`
 	From     moment           `required:"" help:"Start of the first window: 2026-01-31 (midnight UTC) or 2026-01-31T18:00:00Z." placeholder:"TIME"`
 	To       moment           `help:"End of the last window; default now." placeholder:"TIME"`
 	Step     setting.Duration `help:"Length of a window; default as in the job: its windows, or from one due time to the next." placeholder:"DURATION"`
@@ -45,7 +45,7 @@ func (m *moment) UnmarshalText(text []byte) error {
 
 // Run runs the job over the past and shows a report.
 func (c *backfillCmd) Run(ctx context.Context, a *App, g *globals) error {
-	plan, err := a.load(g, c.Job)
+	plan, err := a.loadOne(g, &c.Job)
 	if err != nil {
 		return err
 	}
@@ -65,6 +65,7 @@ func (c *backfillCmd) Run(ctx context.Context, a *App, g *globals) error {
 		Patience: c.Deadline, Log: built.Jobs[0].Log, Progress: progress.show,
 	}
 	report := w.Run(ctx)
+	a.logout(ctx)
 	progress.end()
 	return c.report(a, g, w, report)
 }
@@ -129,7 +130,7 @@ func (c *backfillCmd) pastSinks(plan *config.Plan) ([]config.Sink, error) {
 	}
 	for _, name := range c.Sink {
 		if !slices.Contains(able, name) {
-			return nil, fmt.Errorf("--sink %s: the job has no such sink that accepts samples of the past; there are %s", name, strings.Join(able, ", "))
+			return nil, fmt.Errorf("jobs.%s: %w", plan.Jobs[0].Name, noSuch("sink that accepts samples of the past", name, able))
 		}
 	}
 	return kept, nil

@@ -15,6 +15,7 @@ import (
 
 type checkCmd struct {
 	Connect bool   `help:"Also check that each sink can reach its receiver. Sends no metrics."`
+	Strict  bool   `help:"Make warnings errors: exit with 1 if there is one."`
 	Service string `short:"s" help:"Check only this job." placeholder:"JOB"`
 }
 
@@ -43,7 +44,17 @@ func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 			return err
 		}
 	}
-	fmt.Fprintf(a.Out, "%s: %s, %s\n", g.Config, text.Count(len(plan.Jobs), "job"), text.Count(len(plan.Sinks), "sink"))
+	for _, w := range plan.Warnings {
+		fmt.Fprintln(a.Out, a.vault.Scrub("warning: "+w.String()))
+	}
+	found := ""
+	if n := len(plan.Warnings); n > 0 {
+		found = ", " + text.Count(n, "warning")
+	}
+	fmt.Fprintf(a.Out, "%s: %s, %s%s\n", g.Config, text.Count(len(plan.Jobs), "job"), text.Count(len(plan.Sinks), "sink"), found)
+	if found != "" && c.Strict {
+		return &exitError{code: exitConfig}
+	}
 	return nil
 }
 
@@ -56,6 +67,7 @@ func connect(ctx context.Context, a *App, plan *config.Plan) error {
 	if err != nil {
 		return err
 	}
+	defer a.logout(ctx)
 	for _, j := range built.Jobs {
 		if err := unusable["jobs."+j.Name]; err != nil {
 			code = exitConfig

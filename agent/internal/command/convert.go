@@ -88,7 +88,7 @@ func (c *convertCmd) convert(ctx context.Context, a *App, first string, files []
 func (c *convertCmd) legacy(a *App, file string, doc *config.File) error {
 	a.vault.Dir = filepath.Dir(file)
 	legacy.Literals(doc, (&httpclient.Host{Secrets: a.vault}).RememberNamed)
-	old := legacy.Translate(doc, legacy.Options{Service: c.Service, Catalogue: a.Catalogue, Files: a.vault})
+	old := legacy.Translate(doc, legacy.Options{Service: c.Service, Catalogue: a.Catalogue, Files: a.vault, WithoutScripts: true})
 	if _, err := old.Plan(); err != nil {
 		return err
 	}
@@ -96,6 +96,9 @@ func (c *convertCmd) legacy(a *App, file string, doc *config.File) error {
 	if err != nil {
 		return fmt.Errorf("convert %s: %w", file, err)
 	}
-	_, err = scrubber{a.Out, a.vault}.Write(text)
-	return err
+	if _, err = (scrubber{a.Out, a.vault}).Write(text); err != nil || old.Missing == nil {
+		return err
+	}
+	return &exitError{exitPartial, fmt.Errorf("convert: %s does not exist yet: write the functions of the class there in Starlark, see: cton explain script",
+		strings.Join(old.Missing, ", "))}
 }

@@ -39,7 +39,7 @@ func (c *explainCmd) Run(a *App, g *globals) error {
 		}
 		names = append(names, e.name)
 	}
-	return fmt.Errorf("no kind %q; there are %s", c.Kind, strings.Join(names, ", "))
+	return noSuch("kind", c.Kind, names)
 }
 
 // explainJob shows a line for each expression.

@@ -36,6 +36,7 @@ func (c *onceCmd) Run(ctx context.Context, a *App, g *globals) error {
 	}
 	defer closeState()
 	out, err := agent.Once(ctx, built, c.Deadline)
+	a.logout(ctx)
 	if err != nil {
 		return &exitError{exitDelivery, err}
 	}

@@ -64,6 +64,7 @@ func (s *service) run(ctx context.Context, plan *config.Plan) error {
 	go s.reload(reloads, agent, plans, func() (run.Plan, error) { return s.rebuild(b, plan) })
 	s.log.Info("started", "version", s.Version, "jobs", len(built.Jobs), "sinks", len(built.Sinks))
 	err = agent.Run(ctx, built, plans)
+	s.logout(ctx)
 	s.log.Info("stopped")
 	return err
 }

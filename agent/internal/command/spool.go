@@ -40,15 +40,20 @@ func (c *spoolCmd) dir(a *App, g *globals) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var names, dirs []string
+	var known, names, dirs []string
 	for _, s := range plan.Sinks {
-		if dir := spoolDir(s); dir != "" && (c.Sink == "" || c.Sink == s.Name) {
+		dir := spoolDir(s)
+		if dir == "" {
+			continue
+		}
+		known = append(known, s.Name)
+		if c.Sink == "" || c.Sink == s.Name {
 			names, dirs = append(names, s.Name), append(dirs, dir)
 		}
 	}
 	switch {
-	case len(dirs) == 0 && c.Sink != "":
-		return "", fmt.Errorf("no sink %q with a spool; set spool: {dir: …}", c.Sink)
+	case len(dirs) == 0 && len(known) > 0:
+		return "", noSuch("sink with a spool", c.Sink, known)
 	case len(dirs) == 0:
 		return "", errors.New("no sink has a spool; set spool: {dir: …} of a remote_write sink")
 	case len(dirs) > 1:

@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -62,7 +61,7 @@ func (c *stateShowCmd) Run(a *App, g *globals) error {
 		jobs = append(jobs, j)
 	}
 	if c.Job != "" && len(jobs) == 0 && damage[c.Job] == nil {
-		return fmt.Errorf("%s has no job %q; it has %s", path, c.Job, jobNames(sections))
+		return fmt.Errorf("%s: %w", path, noSuch("saved job", c.Job, jobNames(sections)))
 	}
 	if err := showJobs(scrubber{a.Out, a.vault}, jobs, c.JSON); err != nil {
 		return err
@@ -74,13 +73,9 @@ func (c *stateShowCmd) Run(a *App, g *globals) error {
 	return errors.Join(bad...)
 }
 
-// jobNames returns the names of the jobs in a state file, for a message.
-func jobNames(sections map[string]state.Section) string {
-	names := slices.DeleteFunc(slices.Sorted(maps.Keys(sections)), func(name string) bool { return !run.IsJob(name) })
-	if len(names) == 0 {
-		return "no job"
-	}
-	return strings.Join(names, ", ")
+// jobNames returns the names of the jobs in a state file.
+func jobNames(sections map[string]state.Section) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(sections)), func(name string) bool { return !run.IsJob(name) })
 }
 
 func readJob(name string, section state.Section) (savedJob, error) {

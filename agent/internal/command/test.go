@@ -29,13 +29,16 @@ func (c *testCmd) Run(ctx context.Context, a *App, g *globals) error {
 		if file == "-" {
 			return errors.New("test: a test is read from a file, not from standard input")
 		}
-		runs, failures := c.test(ctx, a, g, file)
+		runs, failures, warnings := c.test(ctx, a, g, file)
 		if len(failures) > 0 {
 			failed = true
 			fmt.Fprintf(a.Out, "FAIL %s\n%s\n", file, strings.Join(failures, "\n"))
 			continue
 		}
 		fmt.Fprintf(a.Out, "ok   %s (%s)\n", file, text.Count(runs, "run"))
+		for _, w := range warnings {
+			fmt.Fprintf(a.Out, "warning: %s\n", w)
+		}
 	}
 	if failed {
 		return &exitError{code: exitConfig}
@@ -43,9 +46,10 @@ func (c *testCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return nil
 }
 
-// test runs the test in a file. It returns the number of runs of the job, and the failures.
-func (c *testCmd) test(ctx context.Context, a *App, g *globals, file string) (runs int, failures []string) {
-	wrong := func(err error) (int, []string) { return 0, []string{err.Error()} }
+// test runs the test in a file. It returns the number of runs of the job, the failures, and
+// what is probably not meant.
+func (c *testCmd) test(ctx context.Context, a *App, g *globals, file string) (runs int, failures []string, warnings []config.Warning) {
+	wrong := func(err error) (int, []string, []config.Warning) { return 0, []string{err.Error()}, nil }
 	text, err := config.ReadFile(file, nil)
 	if err != nil {
 		return wrong(fmt.Errorf("read the test: %w", err))
@@ -77,7 +81,10 @@ func (c *testCmd) test(ctx context.Context, a *App, g *globals, file string) (ru
 			failures = append(failures, fmt.Sprintf("rewrite the test: %v", err))
 		}
 	}
-	return t.Ticks, failures
+	for _, d := range r.Empty() {
+		warnings = append(warnings, config.Warning{Place: file + ": " + d.Name, Text: emptyText(d) + " in any run", Remedy: emptyRemedy})
+	}
+	return t.Ticks, failures, warnings
 }
 
 // testConfig returns the path of the test's configuration: that in the archive, else that of -c, whose files are then read

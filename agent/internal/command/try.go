@@ -65,13 +65,7 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if c.Save != "" {
 		b.tap = recorder.tap
 	}
-	plan, err := a.load(g, c.Job)
-	if err == nil && c.Job == "" && len(plan.Jobs) > 1 {
-		err = fmt.Errorf("which job? There are %s", strings.Join(namesOfJobs(plan), ", "))
-	}
-	if err == nil && c.Job == "" {
-		c.Job = plan.Jobs[0].Name
-	}
+	plan, err := a.loadOne(g, &c.Job)
 	if err != nil {
 		return err
 	}
@@ -83,11 +77,26 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if c.Replay == "" {
 		saved = a.savedState(plan, c.Job)
 	}
+	t.plan = plan
 	err = t.run(ctx, job, saved, now)
+	a.logout(ctx)
 	if c.Save == "" {
 		return err
 	}
 	return errors.Join(c.save(ctx, a, g, recorder, now), err)
+}
+
+// loadOne returns a plan with one job, the named one. If none is named, it is the only one, and its name is set.
+func (a *App) loadOne(g *globals, job *string) (*config.Plan, error) {
+	plan, err := a.load(g, *job)
+	switch {
+	case err != nil:
+		return nil, err
+	case *job == "" && len(plan.Jobs) > 1:
+		return nil, fmt.Errorf("which job? There are %s", list(namesOfJobs(plan)))
+	}
+	*job = plan.Jobs[0].Name
+	return plan, nil
 }
 
 func namesOfJobs(plan *config.Plan) []string {
@@ -105,6 +114,7 @@ type try struct {
 	whole bool             // the document is shown whole
 	only  string           // an expression whose results alone are shown
 	docs  []document.Value // for it
+	plan  *config.Plan
 }
 
 // run runs the job once, from its saved state if there is any.
@@ -146,6 +156,7 @@ func (t *try) run(ctx context.Context, job *run.Worker, saved *run.Saved, now ti
 		return err
 	}
 	t.problems(run.Problems(result))
+	t.warnings(job, readings, now)
 	if len(result.Problems) > 0 {
 		return &exitError{code: exitPartial}
 	}
@@ -290,4 +301,53 @@ func (t *try) problems(lines []string) {
 	for _, line := range lines {
 		t.line("%s", line)
 	}
+}
+
+// warnings shows what is probably not meant in the job's settings, and in what it has measured.
+func (t *try) warnings(job *run.Worker, readings metric.Readings, now time.Time) {
+	all := slices.DeleteFunc(slices.Clone(t.plan.Warnings), func(w config.Warning) bool { return w.Job != job.Name })
+	add := func(name, text, remedy string) {
+		all = append(all, config.Warning{Place: "jobs." + job.Name + "." + job.MetricsAt + "." + name, Text: text, Remedy: remedy})
+	}
+	for i := range readings {
+		m := &readings[i]
+		if m.IsEmpty() && m.Desc.MinReadings == nil {
+			add(m.Desc.Name, emptyText(m.Desc), emptyRemedy)
+		}
+		page := t.plan.Page(&job.Job.Job)
+		newest := newestOf(m.Rows)
+		if page != "" && newest > 0 && now.Sub(time.UnixMilli(newest)) > config.LookBack {
+			text, remedy := config.Unseen(page, "the newest is of "+time.UnixMilli(newest).UTC().Format(time.RFC3339))
+			add(m.Desc.Name, text, remedy)
+		}
+	}
+	if len(all) > 0 {
+		t.section("warnings")
+	}
+	for _, w := range all {
+		t.line("%s", w)
+	}
+}
+
+// emptyRemedy says what to do about a metric without readings.
+const emptyRemedy = "if that is right, set expect: {min: 0}; if it is an error, expect: {min: 1}; else correct the expressions (cton try JOB -e JQ shows what one gives)"
+
+// emptyText says that a metric has no readings, and what that makes of it.
+func emptyText(d *metric.Desc) string {
+	if d.IsZeroWhenEmpty() {
+		return "has no reading, so it is 0"
+	}
+	return "has no reading"
+}
+
+// newestOf returns the latest own time of readings, 0 if one has none.
+func newestOf(rows []metric.Reading) int64 {
+	newest := int64(0)
+	for i := range rows {
+		if rows[i].Time == 0 {
+			return 0
+		}
+		newest = max(newest, rows[i].Time)
+	}
+	return newest
 }

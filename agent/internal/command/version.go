@@ -3,6 +3,8 @@ package command
 import (
 	"fmt"
 	"runtime"
+
+	"github.com/alecthomas/kong"
 )
 
 type versionCmd struct{}
@@ -11,4 +13,13 @@ type versionCmd struct{}
 func (versionCmd) Run(a *App) error {
 	fmt.Fprintf(a.Out, "cton %s (%s, %s/%s)\n", a.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return nil
+}
+
+// versionFlag shows the version instead of running a command.
+type versionFlag bool
+
+// BeforeReset is called when the flag is parsed, before the rest of the command line is checked.
+func (versionFlag) BeforeReset(k *kong.Kong, a *App) error {
+	defer k.Exit(exitOK)
+	return versionCmd{}.Run(a)
 }

@@ -131,6 +131,11 @@ func (r *reader) jobSinks(n, key *yaml.Node, path string, named []string) {
 	if len(named) == 0 {
 		r.bad(key, path, "the list is empty; leave it out to use all sinks")
 	}
+	r.sinkList(n, path, named)
+}
+
+// sinkList checks a list of names of sinks.
+func (r *reader) sinkList(n *yaml.Node, path string, named []string) {
 	for i, name := range named {
 		_, at := child(n, strconv.Itoa(i))
 		switch {

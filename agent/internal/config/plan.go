@@ -19,9 +19,11 @@ type Plan struct {
 	Runtime     bool              // the agent's own metrics include go_* and process_*
 	WatchConfig bool              // the configuration is loaded again when its file changes
 	Web         Web
-	Auth        []Auth // by name
-	Sinks       []Sink // by name
-	Jobs        []Job  // by name
+	Own         OwnMetrics
+	Auth        []Auth    // by name
+	Sinks       []Sink    // by name
+	Jobs        []Job     // by name
+	Warnings    []Warning // what is valid and probably not meant
 }
 
 // Web is where the status page is served, and what it allows.
@@ -30,6 +32,12 @@ type Web struct {
 	WebConfigFile string `yaml:"web_config_file"`
 	Actions       bool   `yaml:"actions"`
 	Profiling     bool   `yaml:"profiling"`
+}
+
+// OwnMetrics say when and where the agent's own metrics are delivered.
+type OwnMetrics struct {
+	Interval setting.Duration `yaml:"interval"`
+	Sinks    []string         `yaml:"sinks"` // the sinks that get all of them; nil = each sink gets those that concern it
 }
 
 // Auth is an entry of auth: a named login.

@@ -103,9 +103,13 @@ func hideSecrets(line string) string {
 		parts := login.FindStringSubmatch(match)
 		return parts[1] + stars(parts[2]) + parts[3]
 	})
-	query := regexp.MustCompile(`([?&][\w.-]+=)([^&\s"',}]+)`)
+	query := regexp.MustCompile(`([?&][\w.-]+=)((?:\{\{[^}]*\}\}|[^&\s"',}])+)`)
+	templates := regexp.MustCompile(`^(?:\{\{[^}]*\}\})+$`)
 	return query.ReplaceAllStringFunc(line, func(match string) string {
 		parts := query.FindStringSubmatch(match)
+		if templates.MatchString(parts[2]) {
+			return match // it has no value of its own
+		}
 		return parts[1] + stars(parts[2])
 	})
 }

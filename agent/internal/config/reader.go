@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -34,21 +35,27 @@ type topLevel struct {
 	Runtime     bool              `yaml:"runtime_metrics"`
 	WatchConfig bool              `yaml:"watch_config"`
 	Web         Web               `yaml:"web"`
+	Own         OwnMetrics        `yaml:"own_metrics"`
 	Auth        yaml.Node         `yaml:"auth"`
 	Sinks       yaml.Node         `yaml:"sinks"`
 	Jobs        yaml.Node         `yaml:"jobs"`
 }
 
-// defaultConcurrency is how many runs may be active at once.
-const defaultConcurrency = 64
+// The defaults of the whole file.
+const (
+	defaultConcurrency = 64 // how many runs may be active at once
+	defaultOwnInterval = setting.Duration(2 * time.Minute)
+)
 
 func (r *reader) plan(root *yaml.Node) *Plan {
-	t := topLevel{Concurrency: defaultConcurrency}
+	t := topLevel{Concurrency: defaultConcurrency, Own: OwnMetrics{Interval: defaultOwnInterval}}
 	root = r.load(root, "", &t)
 	if len(r.problems) > 0 && t.Jobs.IsZero() && t.Sinks.IsZero() {
 		return nil
 	}
-	plan := &Plan{External: t.External, Concurrency: t.Concurrency, StateFile: t.StateFile, Runtime: t.Runtime, WatchConfig: t.WatchConfig, Web: t.Web}
+	plan := &Plan{
+		External: t.External, Concurrency: t.Concurrency, StateFile: t.StateFile, Runtime: t.Runtime, WatchConfig: t.WatchConfig, Web: t.Web, Own: t.Own,
+	}
 	if t.Concurrency < 1 {
 		r.bad(find(root, "concurrency"), "concurrency", "want at least 1")
 	}
@@ -58,9 +65,13 @@ func (r *reader) plan(root *yaml.Node) *Plan {
 	r.externalLabels(root, t.External)
 	r.auth(plan, &t.Auth)
 	r.sinks(plan, &t.Sinks)
+	r.ownMetrics(root, &t.Own)
 	r.jobs(plan, &t.Jobs)
 	if len(r.problems) == 0 {
 		r.collisions(plan, root)
+	}
+	if len(r.problems) == 0 && root == r.Root { // a translation has no names of its author
+		r.warn(plan, root)
 	}
 	return plan
 }
@@ -97,6 +108,18 @@ func (r *reader) externalLabels(root *yaml.Node, labels map[string]string) {
 		case label == "job":
 			r.bad(n, path, "the label job is reserved for the name of the job")
 		}
+	}
+}
+
+func (r *reader) ownMetrics(root *yaml.Node, own *OwnMetrics) {
+	const path = "own_metrics"
+	if own.Interval < setting.Duration(time.Second) {
+		r.bad(find(root, path+".interval"), path+".interval", "want at least 1s")
+	}
+	if own.Sinks != nil {
+		_, settings := child(root, path)
+		_, list := child(settings, "sinks")
+		r.sinkList(list, path+".sinks", own.Sinks)
 	}
 }
 

@@ -29,7 +29,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// answers is a network with a file for each method and URL.
+// answers is a network with a file for each method and URL. A first line such as "status 503" is the status.
 type answers map[string]string
 
 func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -37,6 +37,11 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	text, ok := a[r.Method+" "+r.URL.String()]
 	if !ok {
 		code, text = http.StatusNotFound, "no answer for "+r.Method+" "+r.URL.String()
+	}
+	if rest, ok := strings.CutPrefix(text, "status "); ok {
+		status, body, _ := strings.Cut(rest, "\n")
+		code, _ = strconv.Atoi(status)
+		text = body
 	}
 	kind := "application/json"
 	if strings.HasPrefix(text, "#") {

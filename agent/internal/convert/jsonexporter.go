@@ -309,9 +309,7 @@ func (x *jsonExporter) settings(m module, j *job, target string, line int) *yaml
 		c.apply(s, h)
 	}
 	c.single(s, m.node.line)
-	if v := m.node.get("valid_status_codes"); v != nil {
-		x.out.lose(&j.notes, v.line, "valid_status_codes", "there is no counterpart: a run fails unless the status is 2xx")
-	}
+	put(s, "valid_status_codes", x.out.statusCodes(&j.notes, m.node, "valid_status_codes"))
 	for _, p := range m.node.pairs() {
 		switch p.key {
 		case "metrics", "headers", "body", "http_client_config", "valid_status_codes", "modules":

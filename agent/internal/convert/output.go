@@ -118,6 +118,19 @@ func texts(all []string) *yaml.Node {
 	return n
 }
 
+// statusCodes returns the status codes of responses that the tool uses as those of valid_status_codes, nil for the default.
+func (o *output) statusCodes(to *[]note, n *node, key string) *yaml.Node {
+	codes := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+	for _, code := range n.strs(key) {
+		if number, err := strconv.Atoi(code); err != nil || number < 200 || number > 599 {
+			o.lose(to, n.get(key).line, key, "%s is no status of a response", code)
+			continue
+		}
+		codes.Content = append(codes.Content, plain(code))
+	}
+	return codes // put leaves out an empty one
+}
+
 // object returns a mapping of keys and values that alternate. A value is a *yaml.Node or a string; "" and nil are left out.
 func object(pairs ...any) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}

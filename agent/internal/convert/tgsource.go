@@ -94,9 +94,7 @@ func (t *telegraf) request(n, u *node, j *job) (*yaml.Node, []tagOut) {
 		put(set, "body", escapeTemplate(body))
 	}
 	t.credentials(set, n, a, c)
-	if codes := n.strs("success_status_codes"); len(codes) > 0 && !slices.Equal(codes, []string{"200"}) {
-		t.out.lose(&j.notes, n.get("success_status_codes").line, "success_status_codes", "there is no counterpart: a run fails unless the status is 2xx")
-	}
+	put(set, "valid_status_codes", t.out.statusCodes(&j.notes, n, "success_status_codes"))
 	if !ok || a.url != u.str() {
 		return set, nil // the tag would show what is not copied
 	}

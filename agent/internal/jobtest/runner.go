@@ -26,12 +26,35 @@ type Runner struct {
 	shown    []metric.Family
 	rewrite  map[*Section]string
 	failures []string
+	readings map[*metric.Desc]bool // whether a run had any; of the metrics that do not say how many are right
+}
+
+// Empty returns the metrics that no run had a reading of, although some run measured them, in the order of their names.
+func (r *Runner) Empty() []*metric.Desc {
+	var all []*metric.Desc
+	for d, some := range r.readings {
+		if !some {
+			all = append(all, d)
+		}
+	}
+	slices.SortFunc(all, func(a, b *metric.Desc) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+// collected notes which metrics have readings.
+func (r *Runner) collected(readings metric.Readings) {
+	for i := range readings {
+		m := &readings[i]
+		if m.Desc != nil && m.Desc.MinReadings == nil && (m.IsEmpty() || m.Count() > 0) {
+			r.readings[m.Desc] = r.readings[m.Desc] || m.Count() > 0
+		}
+	}
 }
 
 // Run runs all ticks and returns the test's failures. With Update, the second result is the archive with its expectations
 // updated, nil if nothing has changed.
 func (r *Runner) Run(ctx context.Context) (failures []string, updated []byte) {
-	r.rewrite = map[*Section]string{}
+	r.rewrite, r.readings = map[*Section]string{}, map[*metric.Desc]bool{}
 	r.ticks(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -91,7 +114,7 @@ func (r *Runner) tick(ctx context.Context, at time.Time) (problems []string) {
 		if !due {
 			break
 		}
-		result, err := r.Job.Tick(ctx, tick, run.Steps{})
+		result, err := r.Job.Tick(ctx, tick, run.Steps{Collected: r.collected})
 		if err != nil {
 			if !at.Before(r.Job.ValidUntil(r.Job.LastSuccess)) {
 				r.shown = nil

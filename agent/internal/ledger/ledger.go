@@ -161,6 +161,9 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	if err == nil {
 		err = t.match(at.UnixMilli(), l.seen, l.tick, m.Rows)
 	}
+	if err == nil && of == 0 && len(m.Drops) == 0 && m.Desc.IsZeroWhenEmpty() {
+		t.addZero(l.tick)
+	}
 	if err != nil {
 		t.rollback()
 		t.failing = true

@@ -284,7 +284,7 @@ func TestRestoreOlder(t *testing.T) {
 	}
 }
 
-// TestStateKey holds that state is not inherited if any field of the declaration differs, except the help, first_run and whether it was scraped, and
+// TestStateKey holds that state is not inherited if any field of the declaration differs, except those that say nothing of its state, and
 // that the key can be read back.
 func TestStateKey(t *testing.T) {
 	d := metric.Desc{Name: "m_total"}
@@ -301,12 +301,14 @@ func TestStateKey(t *testing.T) {
 			field.SetUint(1)
 		case reflect.Int, reflect.Int64:
 			field.SetInt(7)
+		case reflect.Pointer:
+			field.Set(reflect.New(field.Type().Elem()))
 		case reflect.Slice:
 			field.Set(reflect.MakeSlice(field.Type(), 1, 1))
 		default:
 			t.Fatalf("%s: this test cannot set a field of this kind", name)
 		}
-		same := slices.Contains([]string{"Help", "FirstRun", "Scraped"}, name)
+		same := slices.Contains([]string{"Help", "FirstRun", "Scraped", "MinReadings", "OwnTimes"}, name)
 		if sameState(&d, &other) != same {
 			t.Errorf("with another %s, the state is inherited: %v", name, !same)
 		}

@@ -294,6 +294,13 @@ func (t *table) add(at int, tick uint32, row *metric.Reading) error {
 	return t.combine(&t.pending[e.pending], &next)
 }
 
+// addZero adds the sum, or the number, of no readings.
+func (t *table) addZero(tick uint32) {
+	at := t.find(nil)
+	t.entries[at].seen, t.entries[at].pending = tick, int32(len(t.pending))
+	t.pending = append(t.pending, pending{entry: int32(at)})
+}
+
 // combine combines two readings into p, as on_duplicate says.
 func (t *table) combine(p, next *pending) error {
 	p.count += next.count

@@ -51,11 +51,13 @@ type Options struct {
 	Files     *setting.SecretStore // resolves paths, and reads the names of secrets, not their values
 
 	WithoutSecrets bool // accept that a file of secrets is missing: the plan is only checked
+	WithoutScripts bool // accept that scripts are missing: the plan is only converted
 }
 
 // Translation is a translated file.
 type Translation struct {
-	LogLevel string // a value of --log-level; "" if the file does not set it
+	LogLevel string   // a value of --log-level; "" if the file does not set it
+	Missing  []string // the scripts that do not exist, if that is accepted
 
 	file      *config.File
 	catalogue config.Catalogue
@@ -80,7 +82,7 @@ func Translate(file *config.File, o Options) *Translation {
 	} else {
 		t.root = r.topLevel(t)
 	}
-	t.problems = r.problems
+	t.problems, t.Missing = r.problems, r.missingScripts
 	return t
 }
 

@@ -29,6 +29,8 @@ type reader struct {
 	allMetrics  bool     // every service could be read
 	interval    *yaml.Node
 	pages       pages
+
+	missingScripts []string
 }
 
 // topLevel translates the file.
@@ -186,6 +188,8 @@ func (r *reader) source(s member, o object) (kind string, settings *yaml.Node) {
 		r.bad(at, o.path(keyModule), "want the name without its extension, as in a Python import: %q", bare)
 	case module != "" && !fs.ValidPath(file):
 		r.bad(at, o.path(keyModule), "want a name as in a Python import, relative to the folder of this file, such as splunk_api or package.splunk_api")
+	case module != "" && errors.Is(err, fs.ErrNotExist) && r.WithoutScripts:
+		r.missingScripts = append(r.missingScripts, path)
 	case module != "" && errors.Is(err, fs.ErrNotExist): // one that cannot be read fails the runs of its job
 		r.bad(at, o.path(keyModule), "%s does not exist: write the functions of the class there in Starlark (see cton explain script), or build cton with a Go source that has the name of service_class%s", path, r.quoteClass(class))
 	}

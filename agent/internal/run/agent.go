@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/clock"
-	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
@@ -18,25 +17,18 @@ import (
 // Agent runs a plan.
 type Agent struct {
 	log   *slog.Logger
-	self  func(State) metric.Readings
 	clock *clock.Clock
 	watch Observer
+	own   *own
 
 	state  *state.File // nil if no state is kept
 	single bool        // Once was called
-
-	// The agent's own metrics.
-	partBy     string // PartBy of their batches
-	selfLedger *ledger.Ledger
-	selfTime   time.Time     // of their last batch
-	selfClock  timekeeper    // of selfTime and selfLedger
-	selfStarts starts        // of their counters
-	selfDue    chan struct{} // holds a token if they should be delivered soon
 
 	mu         sync.Mutex              // guards the fields below
 	slots      chan struct{}           // holds a token for each running tick
 	jobs       []*job                  // in the order of the plan
 	sinks      []*sink                 // in the order of the plan
+	ownMetrics OwnMetrics              // of the plan
 	latest     map[string]metric.Batch // by job: what a new sink gets first
 	time       timekeeper              // of the times of latest
 	reloaded   time.Time
@@ -62,11 +54,11 @@ func New(o Options) *Agent {
 	if o.Observer == nil {
 		o.Observer = noObserver{}
 	}
-	return &Agent{
-		log: o.Log, watch: o.Observer, self: o.Self, clock: o.Clock, state: o.State, latest: map[string]metric.Batch{},
-		selfLedger: ledger.New(ledger.For(time.Minute), 1<<20), selfStarts: starts{last: o.Clock.Now()}, selfDue: make(chan struct{}, 1),
-		selfClock: newTimekeeper(o.Clock), time: newTimekeeper(o.Clock),
+	a := &Agent{
+		log: o.Log, clock: o.Clock, watch: o.Observer, state: o.State, latest: map[string]metric.Batch{}, time: newTimekeeper(o.Clock),
 	}
+	a.own = newOwn(a, o.Self, o.Clock)
+	return a
 }
 
 // Run runs a plan until ctx ends and everything has stopped. A plan from reload replaces the current one; jobs and sinks
@@ -76,7 +68,7 @@ func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 	defer cancel(nil)
 	a.put(ctx, plan, cancel)
 	var own sync.WaitGroup
-	own.Go(func() { a.deliverSelfRegularly(ctx) })
+	own.Go(func() { a.own.run(ctx) })
 	for ctx.Err() == nil {
 		select {
 		case next := <-reload:
@@ -87,7 +79,7 @@ func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 	own.Wait()
 	a.log.Info("stopping: waiting for current runs, then for sinks to deliver", "at_most", (longestEnd(a.jobs) + Drain).String())
 	stopJobs(a.jobs)
-	a.deliverSelf()
+	a.own.deliver(true)
 	stopSinks(a.sinks)
 	a.saveFinal(a.jobs)
 	a.logUndelivered()
@@ -123,13 +115,17 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	a.mu.Lock()
 	a.moveLatest()
 	before := a.jobs
-	a.jobs, a.sinks = jobs, sinks
+	a.endOwn(&plan.Own)
+	a.jobs, a.sinks, a.ownMetrics = jobs, sinks, plan.Own
 	if cap(a.slots) != plan.Concurrency {
 		a.slots = make(chan struct{}, plan.Concurrency)
 	}
 	// New sinks queue from here on, so that nothing is lost while old ones drain. They start only then, since the old
 	// ones may hold an address or a directory that they need.
 	for name, b := range a.latest {
+		if name == Self {
+			continue // all sinks get new ones soon
+		}
 		// The old sinks may have sent this batch again, or its staleness markers, later than its own time.
 		b.Time = a.clock.Now()
 		added := false
@@ -158,7 +154,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	a.mu.Lock()
 	a.reloaded, a.reloadGood, a.reloadBad = a.clock.Now(), true, ""
 	a.mu.Unlock()
-	a.selfChanged()
+	a.own.changed()
 }
 
 // compareJobs returns the jobs of a plan, those of them that are not running yet, and the running ones that it removes.
@@ -189,9 +185,9 @@ func compare[P, R any](plan []P, running []*R, same func(*P, *R) bool, build fun
 	return all, added, removed
 }
 
-// goes reports whether a sink gets the batches of the named job, which is one of jobs or Self.
+// goes reports whether a sink gets the batches of the named job, which is one of jobs.
 func goes(jobs []*job, name, sink string) bool {
-	return name == Self || slices.ContainsFunc(jobs, func(j *job) bool { return j.Name == name && j.GoesTo(sink) })
+	return slices.ContainsFunc(jobs, func(j *job) bool { return j.Name == name && j.GoesTo(sink) })
 }
 
 // endRemoved ends the series of removed jobs in each sink that no longer gets a job of that name.
@@ -251,16 +247,11 @@ func (a *Agent) acquire(ctx context.Context) (release func(), ok bool) {
 	}
 }
 
-// deliver queues a batch for the sinks that its job goes to. A tick that ran during a reload may be older than the batch
-// that the reload has sent again; its batch then gets a later time, so that samples stay in order.
+// deliver queues a batch for the sinks that its job goes to.
 func (a *Agent) deliver(job *Job, b metric.Batch) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.inTime(&b)
-	if last := a.latest[b.Job].Time; !b.Time.After(last) {
-		b.Time = last.Add(time.Millisecond)
-	}
-	a.latest[b.Job] = b
+	a.inOrder(&b)
 	for _, s := range a.sinks {
 		if job.GoesTo(s.Name) {
 			s.add(b)
@@ -268,61 +259,14 @@ func (a *Agent) deliver(job *Job, b metric.Batch) {
 	}
 }
 
-// How often the agent's own metrics are delivered: at least every selfInterval, and at most every selfPause.
-const (
-	selfInterval = 15 * time.Second
-	selfPause    = time.Second
-)
-
-// deliverSelfRegularly delivers the agent's own metrics at once, then every selfInterval, and soon after a change.
-func (a *Agent) deliverSelfRegularly(ctx context.Context) {
-	for {
-		a.deliverSelf()
-		next := time.After(selfInterval)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(selfPause):
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-a.selfDue:
-		case <-next:
-		}
+// inOrder makes a batch the latest of its job. A tick that ran during a reload may be older than the batch that the reload has sent
+// again; its batch then gets a later time, so that samples stay in order. The caller holds mu.
+func (a *Agent) inOrder(b *metric.Batch) {
+	a.inTime(b)
+	if last := a.latest[b.Job].Time; !b.Time.After(last) {
+		b.Time = last.Add(time.Millisecond)
 	}
-}
-
-// deliverSelf delivers the agent's own metrics. No two batches have the same time.
-func (a *Agent) deliverSelf() {
-	reading, by := a.selfClock.read()
-	now := reading.Wall
-	if by != 0 {
-		a.log.Error("the clock has jumped: samples have the new time from here on, and intervals go by the time that has passed",
-			"by", by.Round(time.Millisecond).String(), "now", now.UTC().Format(time.RFC3339), "jumps", reading.Jumps)
-		move(&a.selfTime, by)
-		move(&a.selfStarts.last, by)
-		a.selfLedger.Shift(by, true)
-	}
-	if earliest := a.selfTime.Add(time.Millisecond); now.Before(earliest) {
-		now = earliest
-	}
-	a.selfTime = now
-	result, err := a.selfLedger.Apply(now, a.self(a.State()))
-	if err != nil {
-		a.log.Error("the agent's own metrics cannot be computed", "error", err)
-		return
-	}
-	a.selfStarts.set(result.Families, now)
-	a.deliver(&Job{}, metric.Batch{Job: Self, Time: now, Families: result.Families, PartBy: a.partBy})
-}
-
-// selfChanged has the agent's own metrics delivered soon, because a job has gone up or down or a reload has ended.
-func (a *Agent) selfChanged() {
-	select {
-	case a.selfDue <- struct{}{}:
-	default:
-	}
+	a.latest[b.Job] = *b
 }
 
 // ReloadFailed notes that the configuration could not be reloaded, and why. The current plan keeps running.
@@ -330,7 +274,7 @@ func (a *Agent) ReloadFailed(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.reloadGood, a.reloadBad = false, err.Error()
-	a.selfChanged()
+	a.own.changed()
 }
 
 // State returns the current state of the agent.
@@ -359,7 +303,7 @@ func (a *Agent) State() State {
 func (a *Agent) logUndelivered() {
 	for _, s := range a.State().Sinks {
 		if n := s.Dropped[sinks.Shutdown]; n > 0 {
-			a.log.Warn("samples not delivered before the end", "sink", s.Name, "samples", n)
+			a.log.Warn("samples not delivered before the end: with spool: {dir: …} of remote_write they wait on disk", "sink", s.Name, "samples", n)
 		}
 	}
 }

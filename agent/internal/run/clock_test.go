@@ -327,7 +327,7 @@ func TestOwnMetricsGoOn(t *testing.T) {
 			c.agent.mu.Lock()
 			own := c.agent.latest[Self]
 			c.agent.mu.Unlock()
-			if late := c.Clock.Now().Sub(own.Time); late < 0 || late > selfInterval+time.Second {
+			if late := c.Clock.Now().Sub(own.Time); late < 0 || late > ownInterval+time.Second {
 				t.Errorf("%s: their time is %s ago", by, late)
 			}
 			if s := own.Families[0].Series[0]; s.Value != 1 || s.Start >= own.Time.UnixMilli() {

@@ -42,7 +42,7 @@ type job struct {
 
 func (a *Agent) newJob(plan Job) *job {
 	j := &job{
-		Worker: NewWorker(plan), agent: a, status: newJobStatus(plan.Name, plan.Requests, a.selfChanged), report: report{log: plan.Log},
+		Worker: NewWorker(plan), agent: a, status: newJobStatus(plan.Name, plan.Requests, a.own.changed), report: report{log: plan.Log},
 		done: make(chan struct{}), ask: make(chan struct{}, 1), time: newTimekeeper(a.clock),
 	}
 	if a.state != nil {
@@ -160,7 +160,7 @@ func (j *job) tick(ctx context.Context) (more bool) {
 	switch {
 	case errors.Is(err, errStopped): // the job itself has not failed
 		if j.abandoned != nil {
-			j.Log.Warn("run abandoned", "error", err)
+			j.Log.Warn("run abandoned: the source did not end with the agent", "error", err)
 		}
 		return false
 	case err != nil:
@@ -178,7 +178,7 @@ func (j *job) tick(ctx context.Context) (more bool) {
 	j.status.read(j.Cursor, skipped)
 	j.report.succeeded(result)
 	if skipped > 0 {
-		j.Log.Error("windows skipped: they lie further back than window.max_catch_up", "windows", skipped, "from", read, "to", window.Start)
+		j.Log.Error("windows skipped: they lie further back than window.max_catch_up; read them with: cton backfill, and raise max_catch_up for the next time", "windows", skipped, "from", read, "to", window.Start)
 	}
 	return j.Windows != nil
 }

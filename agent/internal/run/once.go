@@ -28,16 +28,13 @@ type once struct {
 	held map[*job]func() // unlocks the jobs that this process has locked
 }
 
-// JobLabel is the label of the agent's own metrics that has the name of the job.
-const JobLabel = "cton_job"
-
 // Once runs every job once, or once for each window that it has not read, delivers the batches, and returns when the sinks
 // have drained. Each may take as long as drain for that.
 func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	a.slots = make(chan struct{}, plan.Concurrency)
-	a.single, a.partBy = true, JobLabel
+	a.slots, a.ownMetrics = make(chan struct{}, plan.Concurrency), plan.Own
+	a.single, a.own.partBy = true, JobLabel
 	o := &once{Agent: a, drain: drain, held: map[*job]func(){}}
 	if err := o.prepare(plan); err != nil {
 		return Outcome{}, err
@@ -101,7 +98,7 @@ func (o *once) lock(ctx context.Context, j *job) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.held[j] = unlock
-	o.selfStarts.last = o.clock.Now() // the process before may have told of the job until now
+	o.own.starts.last = o.clock.Now() // the process before may have told of the job until now
 	return nil
 }
 
@@ -153,7 +150,7 @@ func (o *once) end() Outcome {
 	o.Agent.mu.Lock()
 	o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return o.state != nil && !o.hasLocked(j) }) // another process tells of them
 	o.Agent.mu.Unlock()
-	o.deliverSelf()
+	o.own.deliver(true)
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)

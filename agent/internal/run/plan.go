@@ -30,6 +30,7 @@ type Plan struct {
 	Concurrency int // how many ticks may run at once
 	Jobs        []Job
 	Sinks       []Sink
+	Own         OwnMetrics
 }
 
 // Job is a job of the configuration with its source. A reload keeps a job whose Name and Key are unchanged, with its
@@ -47,6 +48,7 @@ type Sink struct {
 	Name     string
 	Kind     string
 	Key      string
+	Pull     bool // waits to be scraped
 	Sink     sinks.Sink
 	Durable  bool // what Write has taken is on disk
 	Stats    *sinks.Stats

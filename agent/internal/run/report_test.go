@@ -73,8 +73,8 @@ func TestReportMetrics(t *testing.T) {
 	}
 }
 
-// TestSelfTimes checks that the agent's own metrics come at once, soon after a change, and never twice at one time.
-func TestSelfTimes(t *testing.T) {
+// TestOwnTimes checks that the agent's own metrics come at once, soon after a change, and never twice at one time.
+func TestOwnTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var times []time.Duration
 		begin := time.Now()
@@ -93,7 +93,7 @@ func TestSelfTimes(t *testing.T) {
 				t.Errorf("own metrics at %v", times)
 			}
 		}
-		if len(times) < 3 || times[0] != 0 || times[1] > selfPause {
+		if len(times) < 3 || times[0] != 0 || times[1] > ownPause {
 			t.Errorf("own metrics at %v", times)
 		}
 	})

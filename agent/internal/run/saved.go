@@ -125,11 +125,14 @@ func (s *Saved) readVersion1(record []byte) error {
 	return nil
 }
 
-// sinkPrefix begins the names of sinks in the state file. No name of a job has a zero byte.
-const sinkPrefix = "\x00sinks/"
+// What begins the names of sinks and of logins in the state file. No name of a job has a zero byte.
+const (
+	sinkPrefix  = "\x00sinks/"
+	loginPrefix = "\x00logins/"
+)
 
-// IsJob reports whether a name in the state file is that of a job.
-func IsJob(name string) bool { return !strings.HasPrefix(name, sinkPrefix) }
+// IsJob reports whether a name in the state file is that of a job. Nothing else is shown: the records of logins are secret.
+func IsJob(name string) bool { return !strings.HasPrefix(name, "\x00") }
 
 // SinkMemory implements sinks.Memory by the state file.
 type SinkMemory struct {
@@ -157,9 +160,74 @@ func (m SinkMemory) Store(data []byte) {
 	}
 }
 
+// LoginMemory implements httpclient.TokenMemory by the state file.
+type LoginMemory struct {
+	Login    string                     // its name, and of what this is a memory
+	Settings string                     // of the login; what was stored with others is not loaded
+	File     func() *state.File         // nil = there is none, or it is not open
+	Saved    func(name string) [][]byte // reads a file that is not open; nil = there is none
+}
+
+// storeTimeout bounds how long Store waits for the disk.
+const storeTimeout = 5 * time.Second
+
+var errNotOpen = errors.New("the token is kept in the state file, which only cton run and cton once write")
+
+func (m LoginMemory) name() string { return loginPrefix + m.Login }
+
+// Load returns what was stored last, or nil.
+func (m LoginMemory) Load() []byte {
+	var records [][]byte
+	switch file := m.File(); {
+	case file != nil:
+		records = file.Records(m.name())
+	case m.Saved != nil:
+		records = m.Saved(m.name())
+	}
+	if len(records) == 0 {
+		return nil
+	}
+	data, same := bytes.CutPrefix(records[len(records)-1], m.mark())
+	if !same {
+		return nil
+	}
+	return data
+}
+
+// mark begins each record.
+func (m LoginMemory) mark() []byte { return []byte(digest(m.Settings) + "\n") }
+
+// Store replaces what is stored.
+func (m LoginMemory) Store(data []byte) (kept bool, err error) {
+	file := m.File()
+	if file == nil {
+		return false, m.Ready()
+	}
+	written := file.Append(m.name(), append(m.mark(), data...))
+	select {
+	case <-written.Done():
+		return true, nil
+	case <-time.After(storeTimeout):
+		return false, fmt.Errorf("the state file cannot be written: %s", file.Status().Error)
+	}
+}
+
+// Ready returns why the state file cannot be written, nil if it can, or if there is none.
+func (m LoginMemory) Ready() error {
+	switch file := m.File(); {
+	case file == nil && m.Saved == nil:
+		return nil
+	case file == nil:
+		return errNotOpen
+	case file.Status().Error != "":
+		return errors.New(file.Status().Error)
+	}
+	return nil
+}
+
 // FoldSaved returns one record in place of several of a name. It is what the state file folds its journal with.
 func FoldSaved(name string, records [][]byte) ([]byte, error) {
-	if strings.HasPrefix(name, sinkPrefix) {
+	if !IsJob(name) {
 		return records[len(records)-1], nil
 	}
 	s, err := ReadSaved(records)

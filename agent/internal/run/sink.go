@@ -306,15 +306,8 @@ func (d *delivery) try(ctx context.Context, b metric.Batch) (err error) {
 
 // state returns the current state of the sink.
 func (d *delivery) state() SinkState {
-	dropped := d.Stats.Dropped()
-	if dropped == nil {
-		dropped = map[metric.Reason]int64{}
-	}
-	for _, reason := range sinks.Reasons() {
-		dropped[reason] += 0
-	}
 	return SinkState{
 		Name: d.Name, Sent: d.Stats.Sent.Load(), Failed: d.Stats.Failed.Load(), Retried: d.Stats.Retried.Load(),
-		Dropped: dropped, Pending: d.Stats.Pending(), Requests: d.Requests.Counts(),
+		Dropped: d.Stats.Dropped(), Pending: d.Stats.Pending(), Queues: d.Stats.Queues(), Requests: d.Requests.Counts(),
 	}
 }

@@ -21,8 +21,6 @@ func TestDeliverTriesAgain(t *testing.T) {
 		}}
 		sink := planSink("gateway", gateway)
 		job := planJob(t, "daily", "@daily", newScripted(nil))
-		agent := newAgent()
-		agent.self = func(State) metric.Readings { return nil }
 		s := newSink(sink, Drain)
 		s.start(t.Context(), nil)
 		s.add(metric.Batch{Job: job.Name, Families: nil})

@@ -56,6 +56,7 @@ type SinkState struct {
 	Retried  int64
 	Dropped  map[metric.Reason]int64
 	Pending  sinks.Pending
+	Queues   bool // the sink has a queue, of which Pending is the content
 	Requests map[Request]int64
 }
 
@@ -87,10 +88,7 @@ type jobStatus struct {
 
 func newJobStatus(name string, requests *Requests, upOrDown func()) *jobStatus {
 	s := &jobStatus{requests: requests, upOrDown: upOrDown, state: JobState{Name: name, Drops: map[metric.Reason]int64{}}}
-	s.state.Ticks = map[string]int64{Succeeded: 0, Partial: 0, Failed: 0, Skipped: 0}
-	for _, reason := range metric.Reasons() {
-		s.state.Drops[reason] = 0
-	}
+	s.state.Ticks = map[string]int64{}
 	return s
 }
 

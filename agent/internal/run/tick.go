@@ -137,6 +137,9 @@ func (w *Worker) apply(tick sources.Tick, readings metric.Readings) (*ledger.Res
 	var result *ledger.Result
 	empty := w.Ledger.Empty()
 	err := contain(w.Log, "ledger", func() (err error) {
+		for i := range readings {
+			readings[i].FailIfTooFew()
+		}
 		if err := unmeasured(readings); err != nil {
 			return err
 		}
@@ -172,7 +175,7 @@ func unmeasured(readings metric.Readings) error {
 func contain(log *slog.Logger, who string, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			log.Error(who+" panicked", "panic", p, "stack", string(debug.Stack()))
+			log.Error(who+" panicked: this is a bug, please report it with the stack", "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("%s panicked: %v", who, p)
 		}
 	}()

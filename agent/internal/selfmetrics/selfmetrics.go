@@ -13,17 +13,17 @@ import (
 )
 
 // Metrics computes the agent's own metrics. They exist before the first run of a job, so that their absence means that the
-// agent is down.
+// agent is down. They are few, since each job of a user has them: an idle job has at most a dozen series. What can fail or be lost has
+// a total that exists from the start; its parts by reason, and counters of what never happens to most jobs, exist once it happens.
 type Metrics struct {
 	version  string
 	readings metric.Readings
 	at       map[string]int // index of a metric in readings, by name
 }
 
-// The labels. The job's name is not in the label job, which a scrape or a push would overwrite.
 const (
 	jobLabel    = run.JobLabel
-	sinkLabel   = "sink"
+	sinkLabel   = run.SinkLabel
 	reasonLabel = "reason"
 )
 
@@ -31,39 +31,40 @@ const (
 func New(version string) *Metrics {
 	m := &Metrics{version: version, at: map[string]int{}}
 	m.gauge("cton_build_info", "Always 1, with the agent's version.", "version", "goversion")
-	m.gauge("cton_config_last_reload_successful", "Whether the last reload of the configuration succeeded.")
-	m.gauge("cton_config_last_reload_success_timestamp_seconds", "When the current configuration was loaded.")
-	m.counter("cton_clock_jumps_total", "Jumps of the clock by a second or more, forward or back.")
+	m.gauge("cton_config_last_reload_successful", "Whether the last reload succeeded.")
+	m.gauge("cton_config_last_reload_success_timestamp_seconds", "When the configuration was loaded.")
+	m.counter("cton_clock_jumps_total", "Jumps of the clock by a second or more.")
 
-	m.gauge("cton_state_last_write_timestamp_seconds", "When the state file was last written; 0 before the first time. Only with a state file.")
-	m.counter("cton_state_failed_writes_total", "Failed writes of the state file. Only with a state file.")
+	m.gauge("cton_state_last_write_timestamp_seconds", "When the state file was last written.")
+	m.counter("cton_state_failed_writes_total", "Failed writes of the state file.")
 
-	m.gauge("cton_job_up", "Whether the job's last run succeeded; 0 before the first.", jobLabel)
-	m.gauge("cton_job_last_start_timestamp_seconds", "When the job's last run started; 0 before the first.", jobLabel)
-	m.gauge("cton_job_last_success_timestamp_seconds", "When the job's last successful run started; 0 before the first.", jobLabel)
+	m.gauge("cton_job_up", "Whether the last run succeeded.", jobLabel)
+	m.gauge("cton_job_last_success_timestamp_seconds", "When the last successful run started.", jobLabel)
 	m.gauge("cton_job_next_run_timestamp_seconds", "When the job is due next.", jobLabel)
-	m.gauge("cton_job_last_duration_seconds", "Duration of the job's last run.", jobLabel)
-	m.gauge("cton_job_readings", "Readings of the job's last successful run.", jobLabel)
-	m.gauge("cton_job_series", "Series of the job after its last successful run.", jobLabel)
-	m.gauge("cton_job_unmeasured_metrics", "Metrics that the job's last successful run could not measure.", jobLabel)
-	m.counter("cton_job_runs_total", "Runs of the job by result: success, partial, error or skipped.", jobLabel, "result")
-	m.counter("cton_job_dropped_readings_total", "Dropped readings of the job by reason.", jobLabel, reasonLabel)
-	m.counter("cton_job_upstream_resets_total", "Upstream totals that decreased, which was taken for a counter reset.", jobLabel)
-	m.gauge("cton_job_cursor_timestamp_seconds", "The end of the last window that the job has read; 0 before the first. Only for jobs with a window.", jobLabel)
-	m.counter("cton_job_skipped_windows_total", "Windows that the job has skipped because they lay further back than max_catch_up. Only for jobs with a window.", jobLabel)
-	m.counter("cton_job_requests_total", "Requests of the job by host and status code; code 0 means no response.", jobLabel, "host", "code")
-	m.counter("cton_job_received_bytes_total", "Size of the response bodies that the job has received, decompressed.", jobLabel, "host")
-	m.counter("cton_job_cached_responses_total", "Responses that the job took from its cache without a request (cache_for).", jobLabel, "host")
+	m.gauge("cton_job_last_duration_seconds", "Duration of the last run.", jobLabel)
+	m.gauge("cton_job_readings", "Readings of the last successful run.", jobLabel)
+	m.gauge("cton_job_series", "Series after the last successful run.", jobLabel)
+	m.gauge("cton_job_unmeasured_metrics", "Metrics that the last successful run could not measure.", jobLabel)
+	m.counter("cton_job_runs_total", "Runs by result.", jobLabel, "result")
+	m.counter("cton_job_dropped_readings_total", "Dropped readings.", jobLabel)
+	m.counter("cton_job_dropped_readings_by_reason_total", "Dropped readings by reason.", jobLabel, reasonLabel)
+	m.counter("cton_job_upstream_resets_total", "Upstream totals that decreased, taken for a counter reset.", jobLabel)
+	m.gauge("cton_job_cursor_timestamp_seconds", "The end of the last window read.", jobLabel)
+	m.counter("cton_job_skipped_windows_total", "Windows skipped because they lay further back than max_catch_up.", jobLabel)
+	m.counter("cton_job_requests_total", "Requests by status code; 0 means no response.", jobLabel, "host", "code")
+	m.counter("cton_job_received_bytes_total", "Size of response bodies, decompressed.", jobLabel, "host")
+	m.counter("cton_job_cached_responses_total", "Responses from the cache (cache_for).", jobLabel, "host")
 	m.gauge("cton_job_remaining_requests", "Requests that the host still accepts, by its rate limit headers.", jobLabel, "host")
 
-	m.counter("cton_sink_sent_samples_total", "Samples that the sink has delivered.", sinkLabel)
-	m.counter("cton_sink_failed_deliveries_total", "Deliveries of the sink that failed.", sinkLabel)
-	m.counter("cton_sink_retried_deliveries_total", "Deliveries of the sink that were retried.", sinkLabel)
-	m.counter("cton_sink_dropped_samples_total", "Samples that the sink will never deliver, by reason.", sinkLabel, reasonLabel)
-	m.gauge("cton_sink_pending_samples", "Samples that the sink has not delivered yet.", sinkLabel)
-	m.gauge("cton_sink_pending_bytes", "Size of what the sink has not delivered yet.", sinkLabel)
-	m.gauge("cton_sink_oldest_pending_age_seconds", "Age of the oldest sample that the sink has not delivered yet.", sinkLabel)
-	m.counter("cton_sink_requests_total", "Requests of the sink by host and status code; code 0 means no response.", sinkLabel, "host", "code")
+	m.counter("cton_sink_sent_samples_total", "Delivered samples.", sinkLabel)
+	m.counter("cton_sink_failed_deliveries_total", "Failed deliveries.", sinkLabel)
+	m.counter("cton_sink_retried_deliveries_total", "Retried deliveries.", sinkLabel)
+	m.counter("cton_sink_dropped_samples_total", "Samples that will never be delivered.", sinkLabel)
+	m.counter("cton_sink_dropped_samples_by_reason_total", "Samples that will never be delivered, by reason.", sinkLabel, reasonLabel)
+	m.gauge("cton_sink_pending_samples", "Samples in the queue.", sinkLabel)
+	m.gauge("cton_sink_pending_bytes", "Size of the queue.", sinkLabel)
+	m.gauge("cton_sink_oldest_pending_age_seconds", "Age of the oldest sample in the queue.", sinkLabel)
+	m.counter("cton_sink_requests_total", "Requests by status code; 0 means no response.", sinkLabel, "host", "code")
 	return m
 }
 
@@ -126,22 +127,24 @@ func (m *Metrics) single(s *run.State) {
 
 func (m *Metrics) job(j *run.JobState) {
 	m.set("cton_job_up", truth(j.Up), j.Name)
-	m.set("cton_job_last_start_timestamp_seconds", seconds(j.LastStart), j.Name)
 	m.set("cton_job_last_success_timestamp_seconds", seconds(j.LastSuccess), j.Name)
-	m.set("cton_job_next_run_timestamp_seconds", seconds(j.NextRun), j.Name)
+	if !j.NextRun.IsZero() {
+		m.set("cton_job_next_run_timestamp_seconds", seconds(j.NextRun), j.Name)
+	}
 	m.set("cton_job_last_duration_seconds", j.Duration.Seconds(), j.Name)
 	m.set("cton_job_readings", float64(j.Readings), j.Name)
 	m.set("cton_job_series", float64(j.Series), j.Name)
 	m.set("cton_job_unmeasured_metrics", float64(j.Unmeasured), j.Name)
-	m.set("cton_job_upstream_resets_total", float64(j.Resets), j.Name)
+	m.once("cton_job_upstream_resets_total", j.Resets, j.Name)
 	if j.Windowed {
 		m.set("cton_job_cursor_timestamp_seconds", seconds(j.Cursor), j.Name)
 		m.set("cton_job_skipped_windows_total", float64(j.Skipped), j.Name)
 	}
-	for _, result := range slices.Sorted(maps.Keys(j.Ticks)) {
-		m.set("cton_job_runs_total", float64(j.Ticks[result]), j.Name, result)
-	}
-	m.reasons("cton_job_dropped_readings_total", j.Name, j.Drops)
+	m.set("cton_job_runs_total", float64(j.Ticks[run.Succeeded]), j.Name, run.Succeeded)
+	m.set("cton_job_runs_total", float64(j.Ticks[run.Failed]), j.Name, run.Failed)
+	m.once("cton_job_runs_total", j.Ticks[run.Partial], j.Name, run.Partial)
+	m.once("cton_job_runs_total", j.Ticks[run.Skipped], j.Name, run.Skipped)
+	m.drops("cton_job_dropped_readings", j.Name, j.Drops)
 	m.requests("cton_job_requests_total", j.Name, j.Requests)
 	m.costs(j)
 }
@@ -149,11 +152,14 @@ func (m *Metrics) job(j *run.JobState) {
 func (m *Metrics) sink(s *run.SinkState) {
 	m.set("cton_sink_sent_samples_total", float64(s.Sent), s.Name)
 	m.set("cton_sink_failed_deliveries_total", float64(s.Failed), s.Name)
-	m.set("cton_sink_retried_deliveries_total", float64(s.Retried), s.Name)
-	m.reasons("cton_sink_dropped_samples_total", s.Name, s.Dropped)
+	m.once("cton_sink_retried_deliveries_total", s.Retried, s.Name)
+	m.drops("cton_sink_dropped_samples", s.Name, s.Dropped)
+	m.requests("cton_sink_requests_total", s.Name, s.Requests)
+	if !s.Queues {
+		return
+	}
 	m.set("cton_sink_pending_samples", float64(s.Pending.Samples), s.Name)
 	m.set("cton_sink_pending_bytes", float64(s.Pending.Bytes), s.Name)
-	m.requests("cton_sink_requests_total", s.Name, s.Requests)
 	age := 0.0
 	if !s.Pending.Oldest.IsZero() {
 		age = max(0, time.Since(s.Pending.Oldest).Seconds())
@@ -161,10 +167,21 @@ func (m *Metrics) sink(s *run.SinkState) {
 	m.set("cton_sink_oldest_pending_age_seconds", age, s.Name)
 }
 
-func (m *Metrics) reasons(name, of string, counts map[metric.Reason]int64) {
-	for _, reason := range slices.Sorted(maps.Keys(counts)) {
-		m.set(name, float64(counts[reason]), of, string(reason))
+// once sets a counter if it is not 0.
+func (m *Metrics) once(name string, count int64, labels ...string) {
+	if count != 0 {
+		m.set(name, float64(count), labels...)
 	}
+}
+
+// drops sets a total of drops, and its parts by reason.
+func (m *Metrics) drops(name, of string, counts map[metric.Reason]int64) {
+	var total int64
+	for _, reason := range slices.Sorted(maps.Keys(counts)) {
+		total += counts[reason]
+		m.once(name+"_by_reason_total", counts[reason], of, string(reason))
+	}
+	m.set(name+"_total", float64(total), of)
 }
 
 func (m *Metrics) requests(metric, name string, counts map[run.Request]int64) {
@@ -177,7 +194,7 @@ func (m *Metrics) requests(metric, name string, counts map[run.Request]int64) {
 func (m *Metrics) costs(j *run.JobState) {
 	for host, c := range j.Costs {
 		m.set("cton_job_received_bytes_total", float64(c.Received), j.Name, host)
-		m.set("cton_job_cached_responses_total", float64(c.Cached), j.Name, host)
+		m.once("cton_job_cached_responses_total", c.Cached, j.Name, host)
 		if c.Left != nil {
 			m.set("cton_job_remaining_requests", float64(*c.Left), j.Name, host)
 		}

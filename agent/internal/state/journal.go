@@ -308,7 +308,7 @@ func (f *File) compactAndLog() {
 		endTurn()
 	}
 	if err != nil {
-		f.Log.Warn("cannot fold the state's journals into its snapshot: they grow meanwhile", "error", err)
+		f.Log.Warn("cannot write the snapshot of the state, and its journals grow: check the disk's free space and health", "error", err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

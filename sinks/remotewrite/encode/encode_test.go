@@ -26,7 +26,7 @@ func TestFormatBound(t *testing.T) {
 	}
 }
 
-// The metadata of a family is due once a minute. A family that is no longer sent is forgotten.
+// The metadata of a family is due once in each interval. A family that is no longer sent is forgotten.
 func TestMetadataSchedule(t *testing.T) {
 	a, b := &metric.Desc{Name: "a"}, &metric.Desc{Name: "b"}
 	var m metadataSchedule

@@ -135,9 +135,10 @@ func (w *requestWriter) finish() []spool.Record {
 	return all
 }
 
-// metadataInterval is how often protocol 1.0 sends the metadata of a family: with its first samples after each interval.
-// It is Prometheus' own interval. Protocol 2.0 sends metadata with every series.
-const metadataInterval = time.Minute
+// metadataInterval is how often protocol 1.0 sends the metadata of a family: with its first samples after each interval. Mimir
+// and Cortex keep it for 10 minutes (metadata-retain-period); Prometheus sends it every minute, which costs a third of a slow
+// job's traffic. Protocol 2.0 sends metadata with every series.
+const metadataInterval = 5 * time.Minute
 
 // metadataSchedule decides when the metadata of a family is sent.
 type metadataSchedule struct {

@@ -135,7 +135,7 @@ func (q *Queue) setAside(name string, why error) {
 			"file", name, "error", why, "disk", err)
 		return
 	}
-	q.options.Log.Warn("set aside a file of the spool", "file", to, "error", why)
+	q.options.Log.Warn("set aside a file of the spool: to see why, run cton spool ls", "file", to, "error", why)
 	q.mu.Lock()
 	q.bad = append(q.bad, to)
 	oldest := q.bad[:max(0, len(q.bad)-maxBad)]

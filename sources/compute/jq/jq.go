@@ -98,7 +98,7 @@ func (m *Metric) labelNames() []string { return slices.Sorted(maps.Keys(m.Labels
 
 func (m *Metric) desc(name string) *metric.Desc {
 	d := m.Desc(name, m.labelNames(), m.OnceBy != nil)
-	d.How = m.fingerprint()
+	d.How, d.OwnTimes = m.fingerprint(), m.Time != nil
 	return d
 }
 

@@ -5,9 +5,11 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/collectington/collectington/agent/jq"
+	agenttext "github.com/collectington/collectington/agent/text"
 )
 
 // Bounds on a remedy. It names members of the document, which may be many and long.
@@ -43,6 +45,16 @@ func (r *remedy) text(items *Expr, in *item) string {
 		return labelRemedy(r.expr.text, r.v.jq())
 	}
 	return missingRemedy(r.expr.text, in.forJQ())
+}
+
+// failed returns the error of an expression, with a remedy if it is a common one.
+func failed(err error) error {
+	rest, isTime := strings.CutPrefix(err.Error(), `strptime("%Y-%m-%dT%H:%M:%S%z") cannot be applied to `)
+	if !isTime {
+		return err
+	}
+	got, _, _ := strings.Cut(rest, `: failed to parse `)
+	return fmt.Errorf("fromdate cannot be applied to %s: write timestamp, which reads fractions of seconds and offsets too", got)
 }
 
 // numberRemedy returns how to get a number from a value that is none, "" if nothing is likely. The expression is that of the
@@ -151,11 +163,11 @@ func missingRemedy(expression string, item any) string {
 	if each || len(path) == 0 {
 		return ""
 	}
-	at := ""
+	at, whole := "", item
 	for _, name := range path {
 		object, ok := item.(map[string]any)
 		if !ok {
-			return ""
+			return ifError(whole)
 		}
 		next, there := object[name]
 		if !there {
@@ -172,6 +184,15 @@ func missingRemedy(expression string, item any) string {
 			return fmt.Sprintf("; %s is empty", at)
 		}
 		item, at = next, memberOf(at, name)
+	}
+	return ifError(whole)
+}
+
+// ifError returns what the member error of an item says: it is likely to be why another member is null.
+func ifError(item any) string {
+	object, _ := item.(map[string]any)
+	if text, ok := object["error"].(string); ok && text != "" {
+		return "; .error is " + agenttext.Cut(strconv.Quote(text), maxText)
 	}
 	return ""
 }

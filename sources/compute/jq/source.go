@@ -268,7 +268,7 @@ func (s *source) collectItem(ctx context.Context, w *walk, in *item) {
 				m.Rows = append(m.Rows, row)
 				continue
 			}
-			p.report(m, r.Missing, w.items, in)
+			p.report(m, r.Missing, w.items, in, g, labels)
 		}
 	}
 }
@@ -286,12 +286,12 @@ func (p *itemProblem) explain(items *Expr, in *item) string {
 }
 
 // report counts the problem as a drop, or sets the metric's error if a value is missing and missing is error.
-func (p *itemProblem) report(m *metric.Measured, missing Missing, items *Expr, in *item) {
+func (p *itemProblem) report(m *metric.Measured, missing Missing, items *Expr, in *item, g *labelGroup, labels []string) {
 	text := func() string {
 		if items == nil {
 			return p.explain(items, in)
 		}
-		return fmt.Sprintf("item %d of %s: %s", in.index, items, p.explain(items, in))
+		return fmt.Sprintf("item %d of %s%s: %s", in.index, items, g.named(labels), p.explain(items, in))
 	}
 	if p.reason == metric.Missing && missing == Error {
 		m.Err = errors.New(text())
@@ -304,6 +304,21 @@ func (p *itemProblem) report(m *metric.Measured, missing Missing, items *Expr, i
 		}
 	}
 	m.Drops = append(m.Drops, metric.Drop{Reason: p.reason, Count: 1, First: text()})
+}
+
+// named returns the label values of an item in parentheses, "" if there are none: the position of an item is not always that in the
+// document, since to_entries sorts and select leaves out.
+func (g *labelGroup) named(labels []string) string {
+	var shown []string
+	for i, value := range labels {
+		if value != "" && len(shown) < maxNamed {
+			shown = append(shown, fmt.Sprintf("%s: %q", g.labels[i], agenttext.Cut(value, maxMember)))
+		}
+	}
+	if shown == nil {
+		return ""
+	}
+	return " (" + strings.Join(shown, ", ") + ")"
 }
 
 // maxText bounds a message, in bytes. The error of an expression can contain the whole document.
@@ -321,7 +336,7 @@ func (s *source) labels(ctx context.Context, g *labelGroup, in *item) (values []
 		text, ok := "", true
 		switch {
 		case err != nil:
-			return nil, nil, &itemProblem{metric.Expression, fmt.Sprintf("label %s: %v", x, err), nil}
+			return nil, nil, &itemProblem{metric.Expression, fmt.Sprintf("label %s: %v", x, failed(err)), nil}
 		case v.isNull():
 			g.lacks(i, in)
 			absent = x
@@ -347,7 +362,7 @@ func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.R
 	if r.OnceBy != nil {
 		v, err := r.OnceBy.evalOne(ctx, &s.evaluator, in)
 		if err != nil {
-			return &itemProblem{metric.Expression, fmt.Sprintf("once_by %s: %v", r.OnceBy, err), nil}
+			return &itemProblem{metric.Expression, fmt.Sprintf("once_by %s: %v", r.OnceBy, failed(err)), nil}
 		}
 		id, ok := v.id()
 		if v.isNull() || !ok || id == "" {
@@ -362,7 +377,7 @@ func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.R
 	v, err := r.Value.evalOne(ctx, &s.evaluator, in)
 	switch {
 	case err != nil:
-		return &itemProblem{metric.Expression, fmt.Sprintf("value %s: %v", r.Value, err), nil}
+		return &itemProblem{metric.Expression, fmt.Sprintf("value %s: %v", r.Value, failed(err)), nil}
 	case v.isNull() && r.Missing == Zero:
 		return nil
 	case v.isNull():

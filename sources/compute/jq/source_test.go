@@ -73,7 +73,7 @@ x_total{team="b"} 1 event two
 		`[{"v":1,"n":"a"},{"v":null,"n":"b"},{"n":"c"},{"v":4}]`, `
 x{n="a"} 1
 x 4
-x drops 2 missing: item 1 of .[]: value .v is missing
+x drops 2 missing: item 1 of .[] (.n: "b"): value .v is missing
 `)
 	f("missing is an error", `x: {type: gauge, value: .v, missing: error}`+"\n"+`y: {type: gauge, value: .w}`,
 		`{"w":2}`, "x: value .v is missing; at . there is w\ny 2\n")
@@ -133,7 +133,7 @@ func TestReuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tick := range []struct{ text, want string }{
-		{`[{"n":"a","v":1},{"n":"b","v":2},{"n":"c"}]`, "x{n=\"a\"} 1\nx{n=\"b\"} 2\nx drops 1 missing: item 2 of .[]: value .v is missing; at . there is n\n"},
+		{`[{"n":"a","v":1},{"n":"b","v":2},{"n":"c"}]`, "x{n=\"a\"} 1\nx{n=\"b\"} 2\nx drops 1 missing: item 2 of .[] (.n: \"c\"): value .v is missing; at . there is n\n"},
 		{`7`, "x: items .[]: cannot iterate over 7\n"},
 		{`[{"n":"d","v":3}]`, "x{n=\"d\"} 3\n"},
 		{`[{"o":"d","v":4,"n":"e"}]`, "x{n=\"e\"} 4\n"},

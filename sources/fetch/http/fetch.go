@@ -7,7 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
+	"time"
 
 	"github.com/itchyny/gojq"
 
@@ -21,19 +21,24 @@ import (
 // fetcher fetches a document. Its buffers and decoder keep their memory from tick to tick.
 type fetcher struct {
 	*requestBuilder
-	client *httpclient.Client
-	other  *httpclient.Client // for other origins, without credentials; nil until the first request
+	client   *httpclient.Client
+	valid    StatusCodes
+	document DocumentKind
+	other    *httpclient.Client // for other origins, without credentials; nil until the first request
 
 	buffer  []byte
 	text    []byte // of the buffer, in UTF-8
 	decoder *format.Decoder
 
 	// Of the last response.
+	status int
 	header http.Header
+	whole  []byte // the response as JSON
 	at     *url.URL
-	// Of joined pages and items.
+	// Of joined pages and items, and of whole responses.
 	pageText []byte
 	joined   sources.Parser
+	lister   *fetcher   // of the list of for_each; nil until the first tick
 	workers  []*fetcher // of for_each, each with its own buffers
 }
 
@@ -104,55 +109,72 @@ func (f *fetcher) clientFor(plan *plannedRequest) (*httpclient.Client, error) {
 
 // send sends the request and decodes the response.
 func (f *fetcher) send(client *httpclient.Client, from string, req *http.Request) (*sources.Document, error) {
-	resp, err := client.Do(req)
+	f.status = 0
+	begin := time.Now()
+	resp, err := client.DoAnyStatus(req)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Close()
-	f.header, f.at = resp.Header, resp.Request.URL
-	if err := f.read(resp); err != nil {
-		return nil, resp.Wrap(err)
+	f.status, f.header, f.at = resp.StatusCode, resp.Header, resp.Request.URL
+	if !f.valid.has(resp.StatusCode) {
+		return nil, resp.StatusError()
+	}
+	if f.buffer, err = resp.ReadBody(f.buffer[:0], httpclient.Limit{Bytes: f.set.MaxBody, Setting: "max_body"}); err != nil {
+		return nil, err
+	}
+	took := time.Since(begin)
+	doc, err := f.decode(req.Context(), from, resp)
+	if err != nil && f.document != Response {
+		return nil, err
+	}
+	if refused := f.checkRefusal(req, resp, doc); refused != nil {
+		return nil, fmt.Errorf("%s: %w", from, refused)
+	}
+	if f.document == Response {
+		return f.response(from, took, doc, err)
+	}
+	return doc, nil
+}
+
+// decode decodes the body in the buffer. If a response without a body is a valid one, it has no document.
+func (f *fetcher) decode(ctx context.Context, from string, resp *httpclient.Response) (*sources.Document, error) {
+	if len(f.buffer) == 0 && f.document == Response {
+		return nil, nil
+	}
+	if resp.StatusCode == http.StatusNoContent {
+		return nil, resp.Wrap(errors.New("204 No Content: the server sent no document; to measure the status set document: response"))
 	}
 	contentType := resp.Header.Get("Content-Type")
-	doc, err := f.decoder.Decode(req.Context(), from, contentType, f.text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", from, err)
+	var err error
+	if f.text, err = format.UTF8(contentType, f.buffer); err != nil {
+		return nil, resp.Wrap(err)
 	}
-	if err := f.checkRefusal(req, resp, doc); err != nil {
+	doc, err := f.decoder.Decode(ctx, from, contentType, f.text)
+	if err != nil && resp.StatusCode > 299 {
+		err = fmt.Errorf("%d %s: %w", resp.StatusCode, http.StatusText(resp.StatusCode), err)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}
 	return doc, nil
 }
 
-// read reads the body into the buffer.
-func (f *fetcher) read(resp *httpclient.Response) error {
-	if resp.StatusCode == http.StatusNoContent {
-		return errors.New("204 No Content: the server sent no document")
-	}
-	var err error
-	f.buffer, err = resp.ReadBody(f.buffer[:0], httpclient.Limit{Bytes: f.set.MaxBody, Setting: "max_body"})
-	if err != nil {
-		return err
-	}
-	f.text, err = format.UTF8(resp.Header.Get("Content-Type"), f.buffer)
-	return err
-}
-
-// checkRefusal returns an error if a response of status 2xx is none of success: GraphQL sends errors with status 200, and
-// fail_if detects those of other APIs.
+// checkRefusal returns an error if a response of a valid status is none of success: GraphQL sends errors with status 200, and
+// fail_if detects those of other APIs. The document is nil if the body cannot be decoded.
 func (f *fetcher) checkRefusal(req *http.Request, resp *httpclient.Response, doc *sources.Document) error {
-	if why, failed := graphQLError(req, doc.Root); failed {
+	var root document.Value
+	if doc != nil {
+		root = doc.Root
+	}
+	if why, failed := graphQLError(req, root); failed {
 		return fmt.Errorf("GraphQL returned no data: %s", f.excerpt(why))
 	}
 	if f.set.FailIf.IsZero() {
 		return nil
 	}
-	headers := map[string]any{}
-	for name, values := range resp.Header {
-		headers[strings.ToLower(name)] = strings.Join(values, ", ")
-	}
 	answer, err := f.set.FailIf.Run(req.Context(), map[string]any{
-		"status": resp.StatusCode, "headers": headers, "body": doc.Root.JQ(),
+		"status": resp.StatusCode, "headers": headersOf(resp.Header), "body": root.JQ(),
 	})
 	if err != nil {
 		return fmt.Errorf("fail_if failed: %s", f.excerpt(err.Error()))

@@ -22,7 +22,7 @@ import (
 
 // ForEach sends the settings' request once for each item of a list, which is fetched first or written in the settings. Fields
 // of the item, such as {{ .Item.id }}, are filled into path, query, headers and body. The document is the list of
-// {"item": …, "body": …}, in the order of the items.
+// {"item": …, "body": …}, in the order of the items; with keepItem also "status", and "error" for an item that failed.
 type ForEach struct {
 	URL         string    `yaml:"url"`      // of the list, absolute or relative to the settings' URL; "" = items is the list
 	Paginate    *Paginate `yaml:"paginate"` // of the list
@@ -30,20 +30,23 @@ type ForEach struct {
 	Max         int       `yaml:"max"`      // more items fail the tick; 0 = 1000
 	Concurrency int       `yaml:"concurrency"`
 	OnError     onError   `yaml:"on_error"`
+
+	Timeout setting.Duration `yaml:"timeout"` // of one item; 0 = that of the job
 }
 
-// onError is the effect of an item that cannot be fetched: the tick fails, or the item is left out.
+// onError is the effect of an item that cannot be fetched: the tick fails, the item is left out, or it stays without a body.
 type onError string
 
 const (
 	failTick onError = "fail"
 	skipItem onError = "skip"
+	keepItem onError = "keep"
 )
 
-// UnmarshalText parses fail or skip.
+// UnmarshalText parses fail, skip or keep.
 func (o *onError) UnmarshalText(text []byte) error {
-	if *o = onError(text); *o != failTick && *o != skipItem {
-		return errors.New("want fail or skip")
+	if *o = onError(text); *o != failTick && *o != skipItem && *o != keepItem {
+		return errors.New("want fail, skip or keep")
 	}
 	return nil
 }
@@ -178,8 +181,8 @@ func (f *fetcher) fetchEach(ctx context.Context, tick sources.Tick, r sources.Re
 		if len(text) > 1 {
 			text = append(text, ',')
 		}
-		text = append(append(append(text, `{"item":`...), items[i].json...), `,"body":`...)
-		text = append(append(text, a.body...), '}')
+		text = append(append(append(text, `{"item":`...), items[i].json...), ',')
+		text = append(append(text, a.members...), '}')
 	}
 	f.pageText = append(text, ']')
 	doc, err := f.joined.JSON(from, f.pageText)
@@ -196,20 +199,23 @@ func (f *fetcher) fetchList(ctx context.Context, tick sources.Tick) (*sources.Do
 	if e.URL == "" {
 		return &sources.Document{From: f.host.Secrets.Scrub(f.set.Method + " " + setting.Place(&f.set.URL.URL))}, nil
 	}
-	return f.fetchPaged(ctx, tick, sources.Request{URL: e.URL}, e.Paginate)
+	if f.lister == nil { // its response is a list and nothing else, whatever the settings say of the items
+		f.lister = &fetcher{requestBuilder: f.requestBuilder, client: f.client, decoder: f.set.Decoding.Decoder(f.host.Secrets)}
+	}
+	return f.lister.fetchPaged(ctx, tick, sources.Request{URL: e.URL}, e.Paginate)
 }
 
 // itemResult is the outcome of one item.
 type itemResult struct {
-	body []byte // JSON
-	err  error  // why the item is skipped
+	members []byte // of the item's object in the document, as JSON
+	err     error  // why the item is skipped
 }
 
-// fetchItems returns the results in the order of the items. Their bodies together are bounded by max_body.
+// fetchItems returns the results in the order of the items. Their members together are bounded by max_body.
 func (f *fetcher) fetchItems(ctx context.Context, tick sources.Tick, r sources.Request, items []item) ([]itemResult, error) {
 	for len(f.workers) < min(f.set.ForEach.concurrency(), len(items)) {
 		f.workers = append(f.workers, &fetcher{
-			requestBuilder: f.requestBuilder, client: f.client, decoder: f.set.Decoding.Decoder(f.host.Secrets),
+			requestBuilder: f.requestBuilder, client: f.client, decoder: f.set.Decoding.Decoder(f.host.Secrets), valid: f.valid, document: f.document,
 		})
 	}
 	ctx, stop := context.WithCancelCause(ctx)
@@ -220,20 +226,16 @@ func (f *fetcher) fetchItems(ctx context.Context, tick sources.Tick, r sources.R
 	for _, worker := range f.workers {
 		work.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(items)) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				body, err := worker.fetchItem(ctx, tick, r, &items[i])
-				switch {
-				case err == nil && size.Add(int64(len(body))) > int64(f.set.MaxBody):
-					stop(fmt.Errorf("the bodies of all items together exceed max_body (%s)", f.set.MaxBody))
-				case err == nil:
-					results[i].body = body
-				case ctx.Err() == nil && f.skips(err):
-					failed.Add(1)
-					results[i].err = err
-				default:
-					stop(err)
+				result, lost, err := worker.fetchItem(ctx, tick, r, &items[i])
+				results[i] = result
+				if size.Add(int64(len(result.members))) > int64(f.set.MaxBody) {
+					err = fmt.Errorf("the bodies of all items together exceed max_body (%s)", f.set.MaxBody)
 				}
-				if err != nil && failed.Load() == int64(len(items)) {
-					stop(fmt.Errorf("all items of for_each failed: %w", err))
+				if err == nil && lost != nil && failed.Add(1) == int64(len(items)) {
+					err = fmt.Errorf("all items of for_each failed: %w", lost)
+				}
+				if err != nil {
+					stop(err)
 				}
 			}
 		})
@@ -242,14 +244,46 @@ func (f *fetcher) fetchItems(ctx context.Context, tick sources.Tick, r sources.R
 	return results, context.Cause(ctx)
 }
 
-// skips reports whether an error skips only its item. A rate limit concerns all items.
-func (f *fetcher) skips(err error) bool {
-	_, waits := errors.AsType[*httpclient.WaitError](err)
-	return f.set.ForEach.OnError == skipItem && !waits
+// fetchItem fetches one item. If lost is not nil, nothing is known of the item, not even a status: when that is true of all
+// items, the server itself is probably down. An error fails the tick.
+func (f *fetcher) fetchItem(ctx context.Context, tick sources.Tick, r sources.Request, i *item) (result itemResult, lost, err error) {
+	body, err := f.itemBody(ctx, tick, r, i)
+	keeps := f.set.ForEach.OnError == keepItem
+	switch {
+	case err == nil && keeps && f.document == Body:
+		result.members = fmt.Appendf(nil, `"status":%d,"body":%s`, f.status, body)
+	case err == nil && f.document == Body:
+		result.members = append([]byte(`"body":`), body...)
+	case err == nil:
+		result.members = body[1 : len(body)-1] // of the response, which has a body and a status
+	case ctx.Err() != nil || !f.set.ForEach.concernsItem(err):
+		return result, nil, err
+	case keeps:
+		if f.status == 0 {
+			lost = err
+		}
+		result.members = appendError(fmt.Appendf(nil, `"status":%d,"body":null`, f.status), err)
+	default:
+		lost, result.err = err, err
+	}
+	return result, lost, nil
 }
 
-// fetchItem returns the body for one item.
-func (f *fetcher) fetchItem(ctx context.Context, tick sources.Tick, r sources.Request, i *item) ([]byte, error) {
+// concernsItem reports whether an error is of the item alone. A rate limit and a login that fails concern all items.
+func (e *ForEach) concernsItem(err error) bool {
+	_, waits := errors.AsType[*httpclient.WaitError](err)
+	_, unsigned := errors.AsType[*httpclient.CredentialsError](err)
+	return (e.OnError == skipItem || e.OnError == keepItem) && !waits && !unsigned
+}
+
+// itemBody returns the document of one item as JSON.
+func (f *fetcher) itemBody(ctx context.Context, tick sources.Tick, r sources.Request, i *item) ([]byte, error) {
+	f.status = 0
+	if timeout := time.Duration(f.set.ForEach.Timeout); timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("timed out after %s (for_each.timeout)", timeout))
+		defer cancel()
+	}
 	request, err := f.forItem(tick, i, r)
 	if err != nil {
 		return nil, fmt.Errorf("for_each, %s: %s", f.excerpt(string(i.json)), f.host.Secrets.Scrub(err.Error()))

@@ -26,7 +26,7 @@ var example string
 var Kind = sources.Kind[sources.Fetcher]{
 	Name: "http",
 	Defaults: func() sources.Config[sources.Fetcher] {
-		return &Config{Method: http.MethodGet, MaxBody: 64 << 20, Decoding: format.Defaults()}
+		return &Config{Method: http.MethodGet, ValidStatusCodes: StatusCodes{{200, 299}}, Document: Body, MaxBody: 64 << 20, Decoding: format.Defaults()}
 	},
 	Example: example,
 }
@@ -41,13 +41,16 @@ type Config struct {
 	Headers map[string]setting.Text `yaml:"headers"`                 // alike
 	Body    string                  `yaml:"body" setting:"verbatim"` // of a POST; a template
 
+	ValidStatusCodes StatusCodes  `yaml:"valid_status_codes"` // of responses that are used; others fail the tick
+	Document         DocumentKind `yaml:"document"`
+
 	MaxBody setting.Bytes `yaml:"max_body"` // of the response, decompressed
 
 	Paginate *Paginate `yaml:"paginate"` // nil = one page
 	ForEach  *ForEach  `yaml:"for_each"` // nil = one request
 
 	Decoding format.Settings `yaml:",inline"`
-	FailIf   jq.Expression   `yaml:"fail_if"` // true or a string for a response of status 2xx that reports a failure
+	FailIf   jq.Expression   `yaml:"fail_if"` // true or a string for a response of a valid status that reports a failure
 
 	httpclient.RequestPolicy `yaml:",inline"`
 	httpclient.Settings      `yaml:",inline"`
@@ -60,13 +63,16 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.ValidStatusCodes.hasRedirects() {
+		client.ReturnRedirects()
+	}
 	templates, err := c.templates()
 	if err != nil {
 		return nil, err
 	}
 	return &fetcher{
 		requestBuilder: &requestBuilder{set: c, host: host, templates: templates, literals: c.literals()},
-		client:         client, decoder: c.Decoding.Decoder(env.Web.Secrets),
+		client:         client, decoder: c.Decoding.Decoder(env.Web.Secrets), valid: c.ValidStatusCodes, document: c.Document,
 	}, nil
 }
 
@@ -88,6 +94,9 @@ func (c *Config) Identity() string {
 	request := fmt.Sprint(c.Method, " ", c.URL.String(), " ", c.Query, " ", c.Body)
 	if c.ForEach != nil {
 		request += fmt.Sprint(" for ", c.ForEach.Items, " of ", c.ForEach.URL)
+	}
+	if c.Document != Body { // the default adds nothing, so that states of earlier versions are carried on
+		request += " as " + string(c.Document)
 	}
 	return request
 }
@@ -123,6 +132,9 @@ func (c *Config) Validate() error {
 	}
 	if c.ForEach != nil {
 		problems = append(problems, c.ForEach.validate(c))
+	}
+	if c.Paginate != nil && c.Document == Response {
+		bad("document", "response cannot be set with paginate: the pages together have no single status")
 	}
 	if c.MaxBody <= 0 {
 		bad("max_body", "want more than 0, such as 64MiB")

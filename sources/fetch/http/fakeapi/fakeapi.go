@@ -39,6 +39,7 @@ func New(elsewhere string) *API {
 	a.limits()
 	a.users()
 	a.windows()
+	a.health()
 	return a
 }
 

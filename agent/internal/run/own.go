@@ -1,0 +1,171 @@
+package run
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/collectington/collectington/agent/clock"
+	"github.com/collectington/collectington/agent/internal/ledger"
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// The labels of the agent's own metrics that name a job or a sink. The name of a job is not in the label job, which a scrape or a
+// push would overwrite.
+const (
+	JobLabel  = "cton_job"
+	SinkLabel = "sink"
+)
+
+// OwnMetrics say when and where the agent's own metrics are delivered.
+type OwnMetrics struct {
+	Interval time.Duration // at least this often to sinks that push; 0 = two minutes
+
+	// Sinks get all of them. If it is nil, each sink gets those about its jobs, about itself and about the agent.
+	Sinks []string
+}
+
+// How often the agent's own metrics are delivered.
+const (
+	ownInterval  = 2 * time.Minute  // to sinks that push, by default
+	pageInterval = 15 * time.Second // to sinks that wait to be scraped: it costs no traffic
+	ownPause     = time.Second      // at most
+)
+
+func (o *OwnMetrics) interval() time.Duration {
+	if o.Interval == 0 {
+		return ownInterval
+	}
+	return o.Interval
+}
+
+// goTo reports whether a sink gets any of the agent's own metrics.
+func (o *OwnMetrics) goTo(sink string) bool { return o.Sinks == nil || slices.Contains(o.Sinks, sink) }
+
+// own computes and delivers the agent's own metrics.
+type own struct {
+	agent   *Agent
+	compute func(State) metric.Readings
+	ledger  *ledger.Ledger
+	last    time.Time     // the time of the last batch
+	time    timekeeper    // of last, ledger and starts
+	starts  starts        // of their counters
+	due     chan struct{} // holds a token if they should be delivered soon
+	partBy  string        // PartBy of their batches
+}
+
+func newOwn(a *Agent, compute func(State) metric.Readings, c *clock.Clock) *own {
+	return &own{
+		agent: a, compute: compute, ledger: ledger.New(ledger.For(time.Minute), 1<<20), time: newTimekeeper(c),
+		starts: starts{last: c.Now()}, due: make(chan struct{}, 1),
+	}
+}
+
+// run delivers the metrics at once, then regularly, and soon after a change.
+func (o *own) run(ctx context.Context) {
+	pushed := time.Now()
+	o.deliver(true)
+	for {
+		until := pushed.Add(o.interval())
+		page := time.After(min(pageInterval, time.Until(until)))
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(ownPause):
+		}
+		all := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-o.due:
+			all = true
+		case <-page:
+		}
+		// A reload may have changed the interval.
+		now := time.Now()
+		if all = all || now.Sub(pushed) >= o.interval(); all {
+			pushed = now
+		}
+		o.deliver(all)
+	}
+}
+
+func (o *own) interval() time.Duration {
+	o.agent.mu.Lock()
+	defer o.agent.mu.Unlock()
+	return o.agent.ownMetrics.interval()
+}
+
+// deliver delivers the metrics to all of their sinks, or only to those that wait to be scraped. No two batches have the same time.
+func (o *own) deliver(all bool) {
+	a := o.agent
+	reading, by := o.time.read()
+	now := reading.Wall
+	if by != 0 {
+		a.log.Error("the clock has jumped: samples have the new time from here on, and intervals go by the time that has passed",
+			"by", by.Round(time.Millisecond).String(), "now", now.UTC().Format(time.RFC3339), "jumps", reading.Jumps)
+		move(&o.last, by)
+		move(&o.starts.last, by)
+		o.ledger.Shift(by, true)
+	}
+	if earliest := o.last.Add(time.Millisecond); now.Before(earliest) {
+		now = earliest
+	}
+	o.last = now
+	result, err := o.ledger.Apply(now, o.compute(a.State()))
+	if err != nil {
+		a.log.Error("the agent's own metrics cannot be computed", "error", err)
+		return
+	}
+	o.starts.set(result.Families, now)
+	b := metric.Batch{Job: Self, Time: now, Families: result.Families, PartBy: o.partBy}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.inOrder(&b)
+	for _, s := range a.sinks {
+		if a.ownMetrics.goTo(s.Name) && (all || s.Pull) {
+			part := b
+			part.Families = a.ownPart(b.Families, s.Name)
+			s.add(part)
+		}
+	}
+}
+
+// changed has the metrics delivered soon, because a job has gone up or down or a reload has ended.
+func (o *own) changed() {
+	select {
+	case o.due <- struct{}{}:
+	default:
+	}
+}
+
+// endOwn ends the agent's own metrics in running sinks that do not get them any longer. The caller holds mu.
+func (a *Agent) endOwn(next *OwnMetrics) {
+	for _, s := range a.sinks {
+		if a.ownMetrics.goTo(s.Name) && !next.goTo(s.Name) {
+			s.add(metric.Batch{Job: Self, Time: a.clock.Now()})
+		}
+	}
+}
+
+// ownPart returns the agent's own metrics without those that name a job or another sink which do not concern a sink. A sink that
+// gets all jobs, and one that the configuration names, get everything. The caller holds mu.
+func (a *Agent) ownPart(families []metric.Family, sink string) []metric.Family {
+	foreign := func(j *job) bool { return !j.GoesTo(sink) }
+	if a.ownMetrics.Sinks != nil || !slices.ContainsFunc(a.jobs, foreign) {
+		return families
+	}
+	mine := func(s metric.Series) bool {
+		job, ofSink := s.Labels.Get(JobLabel), s.Labels.Get(SinkLabel)
+		return (job == "" || goes(a.jobs, job, sink)) && (ofSink == "" || ofSink == sink)
+	}
+	var part []metric.Family
+	for _, f := range families {
+		kept := slices.DeleteFunc(slices.Clone(f.Series), func(s metric.Series) bool { return !mine(s) })
+		if len(kept) > 0 {
+			f.Series = kept
+			part = append(part, f)
+		}
+	}
+	return part
+}

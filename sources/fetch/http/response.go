@@ -1,0 +1,75 @@
+package http
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/collectington/collectington/sources"
+)
+
+// DocumentKind is what the document contains.
+type DocumentKind string
+
+// The kinds of documents.
+const (
+	Body     DocumentKind = "body"     // the decoded body
+	Response DocumentKind = "response" // {status, seconds, headers, body}, and error if the body cannot be decoded
+)
+
+// UnmarshalText parses the name of a kind.
+func (d *DocumentKind) UnmarshalText(text []byte) error {
+	if DocumentKind(text) != Body && DocumentKind(text) != Response {
+		return errors.New("want body or response")
+	}
+	*d = DocumentKind(text)
+	return nil
+}
+
+// headersOf returns the headers of a response as they are in documents: names in lower case, and several values of a name
+// joined, as HTTP allows (RFC 9110 section 5.3).
+func headersOf(header http.Header) map[string]any {
+	headers := make(map[string]any, len(header))
+	for name, values := range header {
+		headers[strings.ToLower(name)] = strings.Join(values, ", ")
+	}
+	return headers
+}
+
+// response returns a whole response as a document. The decoded body is nil if there is none, and invalid is why it cannot be
+// decoded. Cookies are left out, since they hold credentials.
+func (f *fetcher) response(from string, took time.Duration, body *sources.Document, invalid error) (*sources.Document, error) {
+	headers := headersOf(f.header)
+	delete(headers, "set-cookie")
+	text, err := json.Marshal(struct {
+		Status  int            `json:"status"`
+		Seconds float64        `json:"seconds"`
+		Headers map[string]any `json:"headers"`
+	}{f.status, took.Seconds(), headers})
+	if err != nil {
+		return nil, err
+	}
+	text = append(text[:len(text)-1], `,"body":`...)
+	if body == nil {
+		text = append(text, "null"...)
+	} else {
+		text = body.Root.AppendJSON(text, int(f.set.MaxBody))
+	}
+	if invalid != nil {
+		text = appendError(text, invalid)
+	}
+	f.whole = append(text, '}')
+	doc, err := f.joined.JSON(from, f.whole)
+	if err == nil && body != nil {
+		doc.Skipped = body.Skipped
+	}
+	return doc, err
+}
+
+// appendError appends the member error to an object that is not closed.
+func appendError(text []byte, err error) []byte {
+	quoted, _ := json.Marshal(err.Error()) // of a string it cannot fail
+	return append(append(text, `,"error":`...), quoted...)
+}

@@ -1,0 +1,60 @@
+package http
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// StatusCodes is a set of status codes, such as 2xx and 503. The empty set is 2xx.
+type StatusCodes []StatusRange
+
+// StatusRange is the status codes from First to Last, both included.
+type StatusRange struct{ First, Last int }
+
+// The status codes of final responses (RFC 9110 section 15).
+const (
+	minStatus = 200
+	maxStatus = 599
+)
+
+var errStatus = fmt.Errorf("want a status code from %d to %d, or a class such as 2xx", minStatus, maxStatus)
+
+// UnmarshalText parses a status code or a class of them.
+func (s *StatusRange) UnmarshalText(text []byte) error {
+	first, last := string(text), string(text)
+	if class, ok := strings.CutSuffix(strings.ToLower(string(text)), "xx"); ok {
+		first, last = class+"00", class+"99"
+	}
+	var errs [2]error
+	s.First, errs[0] = strconv.Atoi(first)
+	s.Last, errs[1] = strconv.Atoi(last)
+	if errors.Join(errs[:]...) != nil || len(first) != 3 || s.First < minStatus || s.Last > maxStatus {
+		return errStatus
+	}
+	return nil
+}
+
+// has reports whether a status is in the set.
+func (c StatusCodes) has(status int) bool {
+	if len(c) == 0 {
+		return status >= 200 && status <= 299
+	}
+	for _, r := range c {
+		if r.First <= status && status <= r.Last {
+			return true
+		}
+	}
+	return false
+}
+
+// hasRedirects reports whether a redirect is a valid response, so that it is not followed.
+func (c StatusCodes) hasRedirects() bool {
+	for _, r := range c {
+		if r.First <= 399 && r.Last >= 300 {
+			return true
+		}
+	}
+	return false
+}
