@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/collectington/collectington/agent/clock"
@@ -32,6 +33,20 @@ type Runner interface {
 type Checker interface {
 	Check(ctx context.Context) error
 }
+
+// Readier is an optional interface of a Sink that others reach, such as a server. Ready returns nil once they can, else why not.
+type Readier interface {
+	Ready() error
+}
+
+// Describer is an optional interface of a Sink. Describe returns what the status page shows of it, such as the protocol that the
+// receiver has chosen. It does not wait for the network.
+type Describer interface {
+	Describe() []Fact
+}
+
+// Fact is a line of the status page.
+type Fact struct{ Name, Text string }
 
 // Repeater is an optional interface of a Sink whose receiver keeps the past. Without it, a sink loses the samples that it had not
 // delivered when the agent was killed.
@@ -88,6 +103,11 @@ type Claimer interface {
 	Claims() []string
 }
 
+// Server is an optional interface of a Config whose sink serves HTTP. Serves returns the address that it listens on.
+type Server interface {
+	Serves() string
+}
+
 // Env is what the agent provides to a sink.
 type Env struct {
 	Name     string
@@ -104,6 +124,10 @@ type Env struct {
 	Dir      string           // the folder of the configuration file, to which paths are relative
 	Out      io.Writer        // for a sink that shows its batches
 	Memory   Memory           // what the sink knows from before a restart; nil = nothing is kept
+
+	// Status returns the handler of the agent's status page, for a sink that serves HTTP. What it shows to a request depends on
+	// who can reach the server then. nil = there is no page.
+	Status func(reach func() Reach) http.Handler
 }
 
 // Pod is a pod of Kubernetes. A sink whose receiver keeps for ever what it has of an instance uses Namespace, as the label of that name,

@@ -40,6 +40,9 @@ func NewOAuth2Provider(o *OAuth2, grant Grant) *OAuth2Provider {
 // Keep implements Keeper.
 func (p *OAuth2Provider) Keep(memory TokenMemory) { p.tokens.Keep(memory) }
 
+// State returns the state of the token.
+func (p *OAuth2Provider) State() LoginState { return p.tokens.State() }
+
 // Authenticator implements Provider.
 func (p *OAuth2Provider) Authenticator(h *Host) (Authenticator, error) {
 	client, err := h.Under("oauth2").Client(&Settings{TLS: p.set.TLS, Proxy: p.set.Proxy})

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -86,6 +87,23 @@ type TokenCache struct {
 	failed int       // failed logins in a row
 	again  time.Time // no login before this time
 	why    error     // the last failure
+
+	state atomic.Pointer[LoginState] // as of the last unlock
+}
+
+// LoginState is what the status page shows of a login.
+type LoginState struct {
+	Got     time.Time // when the token was received; zero = there is none
+	Expires time.Time // zero = it is used until it is refused
+	Error   string    // why there is no token; empty if there is one, or none was needed yet
+}
+
+// State returns the current state. It does not wait for a request.
+func (t *TokenCache) State() LoginState {
+	if s := t.state.Load(); s != nil {
+		return *s
+	}
+	return LoginState{}
 }
 
 // NewTokenCache returns an empty cache.
@@ -157,7 +175,17 @@ func (t *TokenCache) lock(ctx context.Context) error {
 	}
 }
 
-func (t *TokenCache) unlock() { <-t.busy }
+func (t *TokenCache) unlock() {
+	s := LoginState{}
+	switch {
+	case t.token.Value != "":
+		s.Got, s.Expires = t.got, t.token.Expires
+	case t.why != nil && t.failed > 0:
+		s.Error = t.why.Error()
+	}
+	t.state.Store(&s)
+	<-t.busy
+}
 
 // Get returns a valid token. Used reports whether an earlier call returned the same one.
 func (t *TokenCache) Get(ctx context.Context, source TokenSource) (token Token, used bool, err error) {

@@ -46,7 +46,7 @@ type Server struct {
 	Drain         time.Duration // for requests in progress when Run ends, at most one second
 	Log           *slog.Logger
 
-	bound atomic.Pointer[string] // the address, once it is bound
+	bound atomic.Pointer[net.Addr] // nil before the address is bound
 }
 
 // Check returns why the server could not start: the web config file is not valid, or the address is in use.
@@ -87,13 +87,12 @@ func (s *Server) Run(ctx context.Context) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(log, slog.LevelDebug), // port scans would fill the log
 	}
+	s.bound.Store(new(l.Addr()))
 	ended := make(chan error, 1)
 	go func() {
 		ended <- web.Serve(l, server, &web.FlagConfig{WebConfigFile: &s.WebConfigFile}, slog.New(warningsOnly{log}))
 	}()
-	address := l.Addr().String()
-	s.bound.Store(&address)
-	s.Log.Info(s.Started, "url", s.url(address))
+	s.Log.Info(s.Started, "url", s.URL())
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve on %s: %w", s.Listen, err)
@@ -108,10 +107,18 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// Addr returns the address that Run has bound, or "".
-func (s *Server) Addr() string {
+// Bound returns the address that Run has bound, or nil.
+func (s *Server) Bound() net.Addr {
 	if address := s.bound.Load(); address != nil {
 		return *address
+	}
+	return nil
+}
+
+// Addr returns the address that Run has bound, or "".
+func (s *Server) Addr() string {
+	if address := s.Bound(); address != nil {
+		return address.String()
 	}
 	return ""
 }
@@ -182,7 +189,9 @@ func (s *Server) waitForFile(ctx context.Context) bool {
 	}
 }
 
-// url returns the URL for a client on this machine.
+// URL returns the URL for a client on this machine, once the address is bound.
+func (s *Server) URL() string { return s.url(s.Addr()) }
+
 func (s *Server) url(address string) string {
 	scheme := "http://"
 	var file struct {

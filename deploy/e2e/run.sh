@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Tests a binary with Debian's Prometheus, Pushgateway, VictoriaMetrics, PostgreSQL, MariaDB and Python client as separate programs:
+# Tests a binary with Debian's Prometheus, Pushgateway, VictoriaMetrics, PostgreSQL, MariaDB, Chromium and Python client as separate
+# programs:
 #   deploy/e2e/run.sh bin/cton [flags for go test, such as -run TestOutage]
 #
 # Programs that are not installed are unpacked below bin/debian, see debian.sh. The tests end after 10 minutes at most.
@@ -42,6 +43,19 @@ python() {
 	echo "$debian/python/$packages"
 }
 
+# browser finds Chromium. Only root can unpack it, since it needs libraries: without root, its tests are skipped.
+browser() {
+	local dir=$debian/chromium
+	CHROMIUM=$(command -v chromium || true) CHROMIUM_LIBRARIES=
+	if [ -z "$CHROMIUM" ]; then
+		if [ "$(id -u)" = 0 ] && [ ! -d "$dir" ]; then unpack_all chromium chromium fonts-dejavu-core; fi
+		CHROMIUM=$dir/usr/lib/chromium/chromium
+		CHROMIUM_LIBRARIES=$(libraries chromium):$(echo "$dir"/usr/lib/*-linux-gnu*/pulseaudio):$dir/usr/lib/chromium
+		[ -x "$CHROMIUM" ] || CHROMIUM=
+	fi
+	export CHROMIUM CHROMIUM_LIBRARIES
+}
+
 CTON=$cton
 PROMETHEUS=$(peer prometheus)
 PUSHGATEWAY=$(peer prometheus-pushgateway)
@@ -50,5 +64,6 @@ PYTHON_CLIENT=$(python)
 export CTON PROMETHEUS PUSHGATEWAY VICTORIAMETRICS PYTHON_CLIENT
 network
 databases
+browser
 echo "everything is in place after $SECONDS s" >&2
 exec go test -tags e2e -count=1 -v -timeout 10m -parallel 3 ./deploy/e2e "$@"

@@ -72,5 +72,8 @@ func (c *Config) Claims() []string {
 	return nil
 }
 
+// Serves implements [sinks.Server].
+func (c *Config) Serves() string { return c.Listen }
+
 // New implements [sinks.Config].
 func (c *Config) New(env sinks.Env) (sinks.Sink, error) { return newSink(c, env), nil }

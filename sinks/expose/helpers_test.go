@@ -43,7 +43,7 @@ func open(t *testing.T, settings Config) *bench {
 		t.Fatal(err)
 	}
 	s := made.(*sink)
-	return &bench{sink: s, env: env, logged: logged, http: s.handler()}
+	return &bench{sink: s, env: env, logged: logged, http: s.handler(func() sinks.Reach { return sinks.Machine })}
 }
 
 func (b *bench) write(t testing.TB, job string, families ...metric.Family) {

@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/collectington/collectington/agent/webserver"
+	"github.com/collectington/collectington/sinks"
 )
 
 // maxScrapes is how many scrapes may be in progress.
@@ -18,11 +20,15 @@ const maxScrapes = 40
 
 // newServer returns the server of the page.
 func (s *sink) newServer() *webserver.Server {
+	handler := sync.OnceValue(func() http.Handler { return s.handler(s.reach) }) // the status page is there only when the agent runs
 	return &webserver.Server{
 		Listen: s.config.Listen, WebConfigFile: s.config.WebConfigFile, Path: s.config.Path, Started: "serving metrics",
-		Handler: s.handler(), Drain: s.env.Drain, Log: s.env.Log,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler().ServeHTTP(w, r) }), Drain: s.env.Drain, Log: s.env.Log,
 	}
 }
+
+// reach returns who can reach the page.
+func (s *sink) reach() sinks.Reach { return sinks.ReachOf(s.server.Bound(), s.config.WebConfigFile) }
 
 // Check implements [sinks.Checker]. It checks that the web config file is valid and the address is free.
 func (s *sink) Check(ctx context.Context) error { return s.server.Check(ctx) }
@@ -33,15 +39,36 @@ func (s *sink) Run(ctx context.Context) error { return s.server.Run(ctx) }
 // Addr returns the address that Run has bound, or "".
 func (s *sink) Addr() string { return s.server.Addr() }
 
-// handler serves the page, the health check, and an index page.
-func (s *sink) handler() http.Handler {
+// Ready implements [sinks.Readier].
+func (s *sink) Ready() error {
+	if s.Addr() == "" {
+		return fmt.Errorf("does not listen on %s yet", s.config.Listen)
+	}
+	return nil
+}
+
+// Describe implements [sinks.Describer].
+func (s *sink) Describe() []sinks.Fact {
+	if s.Addr() == "" {
+		return []sinks.Fact{{Name: "page", Text: "not served yet"}}
+	}
+	return []sinks.Fact{{Name: "page", Text: s.server.URL()}}
+}
+
+// handler serves the page and the health check. The rest is the agent's status page; without one, it is an index page.
+func (s *sink) handler(reach func() sinks.Reach) http.Handler {
+	rest := http.Handler(http.HandlerFunc(s.index))
+	if s.env.Status != nil {
+		rest = s.env.Status(reach)
+	}
 	scrapes := make(chan struct{}, maxScrapes)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		switch {
+		case r.URL.Path != s.config.Path && r.URL.Path != healthPath:
+			rest.ServeHTTP(w, r)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "method not allowed: use GET or HEAD", http.StatusMethodNotAllowed)
+			refuseMethod(w)
 		case r.URL.Path == s.config.Path:
 			select {
 			case scrapes <- struct{}{}:
@@ -50,15 +77,28 @@ func (s *sink) handler() http.Handler {
 			default:
 				http.Error(w, fmt.Sprintf("%d scrapes are in progress: try again later", maxScrapes), http.StatusServiceUnavailable)
 			}
-		case r.URL.Path == healthPath:
-			fmt.Fprintln(w, "OK")
-		case r.URL.Path == "/":
-			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			fmt.Fprintf(w, index, html.EscapeString(s.config.Path))
 		default:
-			http.NotFound(w, r)
+			fmt.Fprintln(w, "OK")
 		}
 	})
+}
+
+func refuseMethod(w http.ResponseWriter) {
+	w.Header().Set("Allow", "GET, HEAD")
+	http.Error(w, "method not allowed: use GET or HEAD", http.StatusMethodNotAllowed)
+}
+
+// index serves a page with a link to the metrics.
+func (s *sink) index(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		refuseMethod(w)
+	case r.URL.Path == "/":
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprintf(w, index, html.EscapeString(s.config.Path))
+	default:
+		http.NotFound(w, r)
+	}
 }
 
 const index = `<!DOCTYPE html>

@@ -17,6 +17,7 @@ import (
 	"github.com/collectington/collectington/agent/clock"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/deliver"
 	"github.com/collectington/collectington/sinks/remotewrite/encode"
@@ -124,6 +125,27 @@ func (s *sink) pending() sinks.Pending {
 	}
 	p := q.Pending()
 	return sinks.Pending{Samples: p.Samples, Bytes: p.Bytes, Oldest: p.Oldest}
+}
+
+// Describe implements sinks.Describer.
+func (s *sink) Describe() []sinks.Fact {
+	facts := []sinks.Fact{{Name: "protocol", Text: s.sender.Protocol()}}
+	if s.spoolDir == "" {
+		return append(facts, sinks.Fact{Name: "queue", Text: "in memory; what waits is lost when the agent stops (spool keeps it on disk)"})
+	}
+	facts = append(facts, sinks.Fact{Name: "queue", Text: "on disk in " + s.spoolDir})
+	q := s.queue.Load()
+	if q == nil {
+		return facts
+	}
+	aside, failing := q.Health()
+	if aside > 0 {
+		facts = append(facts, sinks.Fact{Name: "set aside", Text: text.Count(aside, "damaged file") + "; see them with: cton spool"})
+	}
+	if !failing.IsZero() {
+		facts = append(facts, sinks.Fact{Name: "disk", Text: "fails since " + failing.UTC().Format(time.RFC3339) + "; samples wait in memory"})
+	}
+	return facts
 }
 
 // Write implements sinks.Sink. It queues the samples of a batch, and staleness markers for the series of the job's previous

@@ -161,6 +161,9 @@ func (p *loginProvider) Authenticator(h *httpclient.Host) (httpclient.Authentica
 	}, nil
 }
 
+// State returns the state of the token.
+func (p *loginProvider) State() httpclient.LoginState { return p.cache.State() }
+
 // loginSource gets tokens by a Login through one host.
 type loginSource struct {
 	set    *Login

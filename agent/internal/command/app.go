@@ -74,6 +74,7 @@ type cli struct {
 	Run      runCmd      `cmd:"" default:"withargs" help:"Run the jobs on their schedules until stopped. The default command."`
 	Once     onceCmd     `cmd:"" help:"Run each job once, deliver, and exit. Exit codes: 0 ok, 1 configuration error, 2 no job measured, 3 not everything delivered, 4 some job or metric not measured."`
 	Try      tryCmd      `cmd:"" help:"Run one job once and show request, document, readings, ledger and metrics. Delivers nothing."`
+	Status   statusCmd   `cmd:"" help:"Show the status of a running agent. Exit codes: 0 all is well, 4 something is wrong."`
 	Test     testCmd     `cmd:"" help:"Test jobs with recorded responses, without a network. Exit codes: 0 ok, 1 a test failed."`
 	State    stateCmd    `cmd:"" help:"Show the state file."`
 	Check    checkCmd    `cmd:"" help:"Check the configuration, without a network."`

@@ -9,14 +9,17 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/internal/runtimemetrics"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/internal/selfmetrics"
 	"github.com/collectington/collectington/agent/internal/state"
+	"github.com/collectington/collectington/agent/internal/statuspage"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
@@ -35,13 +38,16 @@ type assembly struct {
 	once     bool                                      // no later run follows soon
 	instance *string                                   // the value of the label instance; nil = the name of the host
 	spool    func(config.Sink) string                  // where the queue of a sink is whose settings name no directory; nil = in memory
+	history  *statuspage.History                       // gets what happens, if not nil
+	page     *statuspage.Page                          // set with history, before anything starts
 	unready  unready                                   // if nil, a source whose files cannot be read is an error
 
 	versions map[string]string // of sources, by the name and key of their jobs
 
-	providers map[string]httpclient.Provider // the plan's logins, by name
-	state     *state.File                    // nil if there is none, and before it is open
-	agent     *run.Agent                     // nil before it is made
+	providers map[string]httpclient.Provider                 // the plan's logins, by name
+	current   atomic.Pointer[map[string]httpclient.Provider] // the same, for the status page
+	state     *state.File                                    // nil if there is none, and before it is open
+	agent     *run.Agent                                     // nil before it is made
 }
 
 // start builds a plan, opens its state file and returns an agent for it. CloseState releases the state file.
@@ -58,14 +64,25 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	if file != nil {
 		closeState = func() { file.Close() }
 	}
-	b.agent = run.New(run.Options{Log: b.log, Self: selfmetrics.New(b.Version).Readings, State: file, Clock: b.clock})
+	self := selfmetrics.New(b.Version).Readings
+	if plan.Runtime {
+		own, process := self, runtimemetrics.New()
+		self = func(s run.State) metric.Readings { return append(slices.Clone(own(s)), process.Readings()...) }
+	}
+	options := run.Options{Log: b.log, Self: self, State: file, Clock: b.clock}
+	if b.history != nil {
+		options.Observer = b.history
+	}
+	b.agent = run.New(options)
 	return b.agent, built, closeState, nil
 }
 
 // build builds the jobs and sinks of a plan. It starts nothing.
 func (b *assembly) build(plan *config.Plan) (run.Plan, error) {
 	out := run.Plan{Concurrency: plan.Concurrency, Own: run.OwnMetrics{Interval: time.Duration(plan.Own.Interval), Sinks: plan.Own.Sinks}}
-	b.providers = b.logins.of(plan, b.memory(plan))
+	providers := b.logins.of(plan, b.memory(plan))
+	b.providers = providers
+	b.current.Store(&providers)
 	for _, s := range plan.Sinks {
 		sink, err := b.sink(plan, s)
 		if err != nil {
@@ -100,6 +117,9 @@ func (b *assembly) job(j config.Job) (run.Job, error) {
 		if b.observe != nil {
 			b.observe(x)
 		}
+		if b.history != nil {
+			b.history.JobRequested(j.Name, x)
+		}
 	})
 	env.Web.Shared, env.Web.Unready = b.traffic, b.unready.of("jobs."+j.Name)
 	env.Forward = func(ctx context.Context, stream metric.Stream) error { return b.agent.Forward(ctx, j.Name, stream) }
@@ -118,7 +138,15 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 		Name: s.Name, Log: b.log.With("sink", s.Name), Stats: &sinks.Stats{}, Out: b.Out, Clock: b.clock,
 		External: external(plan), Instance: hostName(), Drain: b.drain, Once: b.once, Dir: b.vault.Dir,
 		Memory: run.SinkMemory{Sink: s.Name, File: func() *state.File { return b.state }},
-		Web:    b.host(func(x httpclient.Exchange) { requests.Count(x.Host, x.Code) }),
+		Web: b.host(func(x httpclient.Exchange) {
+			requests.Count(x.Host, x.Code)
+			if b.history != nil {
+				b.history.SinkRequested(s.Name, x)
+			}
+		}),
+	}
+	if b.history != nil {
+		env.Status = func(reach func() sinks.Reach) http.Handler { return b.page.Handler(reach) }
 	}
 	if b.once {
 		env.Pod = podOf()
@@ -137,7 +165,7 @@ func (b *assembly) sink(plan *config.Plan, s config.Sink) (run.Sink, error) {
 	key := fmt.Sprint(s.Key, env.External, env.Instance)
 	durable := s.Kind.SpoolDir != nil && s.Kind.SpoolDir(s.Config) != ""
 	return run.Sink{
-		Name: s.Name, Key: key, Pull: s.Kind.Pull, Sink: sink, Durable: durable, Stats: env.Stats, Requests: requests, Log: env.Log,
+		Name: s.Name, Kind: s.Kind.Name, Key: key, Pull: s.Kind.Pull, Sink: sink, Durable: durable, Stats: env.Stats, Requests: requests, Log: env.Log,
 	}, nil
 }
 

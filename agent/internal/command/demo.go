@@ -17,7 +17,7 @@ import (
 )
 
 type demoCmd struct {
-	Listen string `default:":8000" help:"The address of the metrics page." placeholder:"ADDRESS"`
+	Listen string `default:"127.0.0.1:8000" help:"The address of the page; an address that is open to the network shows less." placeholder:"ADDRESS"`
 }
 
 // The sample API: its address, if that is free, and how far its data goes back.
@@ -25,6 +25,8 @@ const (
 	demoAddress = "127.0.0.1:8001"
 	demoPast    = 3 * time.Minute
 )
+
+const demoTroubles = "Every 5 minutes the API is slow, then fails, then its total starts from zero: see on the page what becomes of it."
 
 // Run runs the agent with the sample API until the context ends.
 func (c *demoCmd) Run(ctx context.Context, a *App, g *globals) error {
@@ -43,16 +45,17 @@ func (c *demoCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if err := os.WriteFile(own.Config, []byte(examples.Demo(api, c.Listen)), 0o600); err != nil {
 		return fmt.Errorf("write the demo's configuration: %w", err)
 	}
+	seen := digestOf(own.Config)
 	load := func() (*config.Plan, error) { return a.load(&own, "") }
 	plan, err := load()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.Out, "config:  %s\nAPI:     %s\nmetrics: %s\nStop with Ctrl-C.\n",
-		own.Config, api+demo.Path, pageURL(c.Listen))
-	err = (&service{App: a, load: load}).run(ctx, plan)
+	page := pageURL(c.Listen)
+	fmt.Fprintf(a.Out, "page:    %s/\nmetrics: %s/metrics\nAPI:     %s\nconfig:  %s\n%s\nStop with Ctrl-C.\n", page, page, api+demo.Path, own.Config, demoTroubles)
+	err = (&service{App: a, file: own.Config, seen: seen, load: load, asked: make(chan struct{}, 1)}).run(ctx, plan)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("serve the page: %s is in use by another program; choose another address, as in: cton demo --listen :8010", c.Listen)
+		return fmt.Errorf("serve the page: %s is in use by another program; choose another address, as in: cton demo --listen 127.0.0.1:8010", c.Listen)
 	}
 	return err
 }
@@ -67,16 +70,17 @@ func serveDemo() (root string, stop func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	server := &http.Server{Handler: demo.Handler(time.Now().Add(-demoPast), time.Now), ReadHeaderTimeout: 5 * time.Second}
+	now := time.Now()
+	server := &http.Server{Handler: demo.Troubled(now.Add(-demoPast), now, time.Now), ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(l) }() // returns after stop, with no error of interest
 	return "http://" + l.Addr().String(), func() { server.Close() }, nil
 }
 
-// pageURL returns the URL of the page that listens on an address, for a browser on this machine.
+// pageURL returns the URL, without a path, of what listens on an address, for a browser on this machine.
 func pageURL(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
 		host = "localhost"
 	}
-	return "http://" + net.JoinHostPort(host, port) + "/metrics"
+	return "http://" + net.JoinHostPort(host, port)
 }

@@ -48,6 +48,9 @@ func (b *assembly) buildSource(j config.Job, env sources.Env) (sources.Source, e
 		if b.fetcher != nil {
 			fetch = b.fetcher(fetch)
 		}
+		if b.history != nil {
+			fetch = b.history.Fetcher(j.Name, fetch)
+		}
 		env.Fetch = fetch
 	}
 	return j.SourceConfig.New(env)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/internal/statuspage"
 )
 
 type runCmd struct {
@@ -14,29 +15,52 @@ type runCmd struct {
 
 // Run runs the jobs until the context ends, and reloads the configuration on request.
 func (c *runCmd) Run(ctx context.Context, a *App, g *globals) error {
+	seen := digestOf(g.Config)
 	plan, err := a.load(g, c.Service)
 	if err != nil {
 		return err
 	}
-	return (&service{App: a, load: func() (*config.Plan, error) { return a.load(g, c.Service) }}).run(ctx, plan)
+	load := func() (*config.Plan, error) { return a.load(g, c.Service) }
+	return (&service{App: a, file: g.Config, seen: seen, load: load, asked: make(chan struct{}, 1)}).run(ctx, plan)
 }
 
 // service is an agent that runs until its context ends.
 type service struct {
 	*App
-	load func() (*config.Plan, error) // reads the configuration again
+	file  string                       // of the configuration
+	seen  digest                       // of the file's content, before it was loaded
+	load  func() (*config.Plan, error) // reads the configuration again
+	asked chan struct{}                // holds a token if a reload was asked for, other than by a signal
+}
+
+// askReload asks for a reload.
+func (s *service) askReload() {
+	select {
+	case s.asked <- struct{}{}:
+	default: // one is about to begin
+	}
 }
 
 func (s *service) run(ctx context.Context, plan *config.Plan) error {
-	b := &assembly{App: s.App, drain: run.Drain, waits: true, unready: s.logUnready}
+	b := &assembly{App: s.App, drain: run.Drain, waits: true, unready: s.logUnready, history: statuspage.NewHistory()}
 	agent, built, closeState, err := b.start(ctx, plan)
 	if err != nil {
 		return err
 	}
 	defer closeState()
+	b.page = s.newPage(plan, agent, b)
+	stopWeb, err := s.serveWeb(ctx, plan.Web, b.page)
+	if err != nil {
+		return err
+	}
+	defer stopWeb()
 	plans := make(chan run.Plan)
 	reloads, stop := context.WithCancel(ctx)
 	defer stop()
+	go b.history.Run(reloads, agent.State)
+	if plan.WatchConfig {
+		go s.watchFile(reloads)
+	}
 	go s.reload(reloads, agent, plans, func() (run.Plan, error) { return s.rebuild(b, plan) })
 	s.log.Info("started", "version", s.Version, "jobs", len(built.Jobs), "sinks", len(built.Sinks))
 	err = agent.Run(ctx, built, plans)
@@ -52,10 +76,11 @@ func (s *service) reload(ctx context.Context, agent *run.Agent, plans chan<- run
 		case <-ctx.Done():
 			return
 		case <-s.Reload:
+		case <-s.asked:
 		}
 		plan, err := build()
 		if err != nil {
-			agent.ReloadFailed()
+			agent.ReloadFailed(err)
 			s.logProblems("reload failed: the configuration is wrong; the previous one stays in use", err)
 			continue
 		}
@@ -76,6 +101,9 @@ func (s *service) rebuild(b *assembly, first *config.Plan) (built run.Plan, err 
 	}
 	if plan.StateFile != first.StateFile {
 		s.log.Warn("a change of state_file takes effect only after a restart", "state_file", first.StateFile)
+	}
+	if plan.Web != first.Web || plan.WatchConfig != first.WatchConfig || plan.Runtime != first.Runtime {
+		s.log.Warn("a change of web, watch_config or runtime_metrics takes effect only after a restart")
 	}
 	err = s.traffic.Reload(func() (err error) {
 		built, err = b.build(plan)

@@ -42,7 +42,7 @@ func (r *reader) jobs(plan *Plan, n *yaml.Node) {
 func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 	own := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column}
 	known := settingsAt(reflect.TypeFor[JobSettings](), "")
-	job := Job{Name: key.Value, Key: fingerprint(n)}
+	job := Job{Name: key.Value, Key: fingerprint(n), Shown: shown(n)}
 	var fetchKey, sourceKey *yaml.Node
 	r.entries(n, path, "a schedule, a source of data, and metrics", func(key, value *yaml.Node) {
 		if slices.Contains(known, key.Value) {

@@ -16,11 +16,22 @@ type Plan struct {
 	External    map[string]string // external labels
 	Concurrency int               // how many ticks may be active at once
 	StateFile   string            // keeps the state of jobs over a restart; "" means that it is lost
+	Runtime     bool              // the agent's own metrics include go_* and process_*
+	WatchConfig bool              // the configuration is loaded again when its file changes
+	Web         Web
 	Own         OwnMetrics
 	Auth        []Auth    // by name
 	Sinks       []Sink    // by name
 	Jobs        []Job     // by name
 	Warnings    []Warning // what is valid and probably not meant
+}
+
+// Web is where the status page is served, and what it allows.
+type Web struct {
+	Listen        string `yaml:"listen"`
+	WebConfigFile string `yaml:"web_config_file"`
+	Actions       bool   `yaml:"actions"`
+	Profiling     bool   `yaml:"profiling"`
 }
 
 // OwnMetrics say when and where the agent's own metrics are delivered.
@@ -57,6 +68,7 @@ type Job struct {
 	MetricsAt     string // the setting that declares the metrics: metrics, script.metrics
 	Key           string // equal for two jobs with equal settings, including those of the login that they name
 	Fetches       string // equal for two jobs that fetch the same thing
+	Shown         string // its settings as YAML, secrets starred
 }
 
 // JobSettings are the settings that every job has.

@@ -2,8 +2,10 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,6 +33,9 @@ type topLevel struct {
 	External    map[string]string `yaml:"external_labels"`
 	Concurrency int               `yaml:"concurrency"`
 	StateFile   string            `yaml:"state_file"`
+	Runtime     bool              `yaml:"runtime_metrics"`
+	WatchConfig bool              `yaml:"watch_config"`
+	Web         Web               `yaml:"web"`
 	Own         OwnMetrics        `yaml:"own_metrics"`
 	Auth        yaml.Node         `yaml:"auth"`
 	Sinks       yaml.Node         `yaml:"sinks"`
@@ -49,9 +54,14 @@ func (r *reader) plan(root *yaml.Node) *Plan {
 	if len(r.problems) > 0 && t.Jobs.IsZero() && t.Sinks.IsZero() {
 		return nil
 	}
-	plan := &Plan{External: t.External, Concurrency: t.Concurrency, StateFile: t.StateFile, Own: t.Own}
+	plan := &Plan{
+		External: t.External, Concurrency: t.Concurrency, StateFile: t.StateFile, Runtime: t.Runtime, WatchConfig: t.WatchConfig, Web: t.Web, Own: t.Own,
+	}
 	if t.Concurrency < 1 {
 		r.bad(find(root, "concurrency"), "concurrency", "want at least 1")
+	}
+	if problem := t.Web.listenProblem(); problem != "" {
+		r.bad(find(root, "web.listen"), "web.listen", "%s", problem)
 	}
 	r.externalLabels(root, t.External)
 	r.auth(plan, &t.Auth)
@@ -67,6 +77,24 @@ func (r *reader) plan(root *yaml.Node) *Plan {
 		r.warn(plan, root)
 	}
 	return plan
+}
+
+// listenProblem returns what is wrong with the address, or "".
+func (w *Web) listenProblem() string {
+	if path, ok := strings.CutPrefix(w.Listen, "unix://"); ok {
+		if !strings.HasPrefix(path, "/") || strings.ContainsRune(path, 0) {
+			return "want an absolute path, such as unix:///run/cton.sock"
+		}
+		return ""
+	}
+	if w.Listen == "" {
+		return ""
+	}
+	_, port, err := net.SplitHostPort(w.Listen)
+	if _, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil {
+		return "want host:port, such as 127.0.0.1:8002, or unix:///run/cton.sock"
+	}
+	return ""
 }
 
 func (r *reader) externalLabels(root *yaml.Node, labels map[string]string) {

@@ -24,6 +24,11 @@ const (
 
 // Handler is the API. The first incident is opened at start, cut to whole seconds; now is the clock.
 func Handler(start time.Time, now func() time.Time) http.Handler {
+	return handler(start, now, func(*page, query) {})
+}
+
+// handler is the API with answers that adjust changes.
+func handler(start time.Time, now func() time.Time, adjust func(*page, query)) http.Handler {
 	h := &history{start: start.Truncate(time.Second)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+Path, func(w http.ResponseWriter, r *http.Request) {
@@ -33,7 +38,9 @@ func Handler(start time.Time, now func() time.Time) http.Handler {
 			write(w, map[string]string{"message": err.Error()})
 			return
 		}
-		write(w, h.answer(now(), q))
+		p := h.answer(now(), q)
+		adjust(&p, q)
+		write(w, p)
 	})
 	return mux
 }

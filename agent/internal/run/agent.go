@@ -18,6 +18,7 @@ import (
 type Agent struct {
 	log   *slog.Logger
 	clock *clock.Clock
+	watch Observer
 	own   *own
 
 	state  *state.File // nil if no state is kept
@@ -32,6 +33,7 @@ type Agent struct {
 	time       timekeeper              // of the times of latest
 	reloaded   time.Time
 	reloadGood bool
+	reloadBad  string
 }
 
 // Options are what an agent needs besides a plan.
@@ -40,6 +42,8 @@ type Options struct {
 	Self  func(State) metric.Readings // computes the agent's own metrics
 	State *state.File                 // keeps the jobs' state over a restart; nil = it is not kept
 	Clock *clock.Clock                // nil = this machine's
+
+	Observer Observer // sees every run; nil = none
 }
 
 // New returns an agent that does nothing yet.
@@ -47,7 +51,12 @@ func New(o Options) *Agent {
 	if o.Clock == nil {
 		o.Clock = clock.New()
 	}
-	a := &Agent{log: o.Log, clock: o.Clock, state: o.State, latest: map[string]metric.Batch{}, time: newTimekeeper(o.Clock)}
+	if o.Observer == nil {
+		o.Observer = noObserver{}
+	}
+	a := &Agent{
+		log: o.Log, clock: o.Clock, watch: o.Observer, state: o.State, latest: map[string]metric.Batch{}, time: newTimekeeper(o.Clock),
+	}
 	a.own = newOwn(a, o.Self, o.Clock)
 	return a
 }
@@ -143,7 +152,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 		go j.run(jobCtx)
 	}
 	a.mu.Lock()
-	a.reloaded, a.reloadGood = a.clock.Now(), true
+	a.reloaded, a.reloadGood, a.reloadBad = a.clock.Now(), true, ""
 	a.mu.Unlock()
 	a.own.changed()
 }
@@ -260,11 +269,11 @@ func (a *Agent) inOrder(b *metric.Batch) {
 	a.latest[b.Job] = *b
 }
 
-// ReloadFailed notes that the configuration could not be reloaded. The current plan keeps running.
-func (a *Agent) ReloadFailed() {
+// ReloadFailed notes that the configuration could not be reloaded, and why. The current plan keeps running.
+func (a *Agent) ReloadFailed(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.reloadGood = false
+	a.reloadGood, a.reloadBad = false, err.Error()
 	a.own.changed()
 }
 
@@ -272,7 +281,9 @@ func (a *Agent) ReloadFailed() {
 func (a *Agent) State() State {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := State{Single: a.single, Reloaded: a.reloaded, ReloadGood: a.reloadGood, ClockJumps: a.clock.Read().Jumps}
+	s := State{
+		Single: a.single, Reloaded: a.reloaded, ReloadGood: a.reloadGood, ReloadBad: a.reloadBad, ClockJumps: a.clock.Read().Jumps,
+	}
 	if a.state != nil {
 		file := a.state.Status()
 		s.File = &file

@@ -20,8 +20,9 @@ type job struct {
 	status *jobStatus
 	report report
 
-	time timekeeper // of the times that the job keeps, its worker's included
-	due  time.Time  // when the job is due next, without Delay; zero = never
+	time  timekeeper // of the times that the job keeps, its worker's included
+	due   time.Time  // when the job is due next, without Delay; zero = never
+	asked bool       // the next run was asked for by hand
 
 	showing   bool      // the sinks have series of the job
 	delivered time.Time // of the last tick whose batch the sinks have
@@ -34,6 +35,7 @@ type job struct {
 	life    context.Context // ends when the current tick has to end because the agent stops
 	release func()          // gives up the slot of the current tick
 
+	ask  chan struct{} // holds a token if the job should run although it is not due
 	stop context.CancelFunc
 	done chan struct{}
 }
@@ -41,7 +43,7 @@ type job struct {
 func (a *Agent) newJob(plan Job) *job {
 	j := &job{
 		Worker: NewWorker(plan), agent: a, status: newJobStatus(plan.Name, plan.Requests, a.own.changed), report: report{log: plan.Log},
-		done: make(chan struct{}), time: newTimekeeper(a.clock),
+		done: make(chan struct{}), ask: make(chan struct{}, 1), time: newTimekeeper(a.clock),
 	}
 	if a.state != nil {
 		j.Ledger.Journal(plan.Windows != nil)
@@ -61,6 +63,11 @@ func (j *job) run(ctx context.Context) {
 	for j.waitUntilDue(ctx) {
 		due := j.due
 		j.due = j.Schedule.Next(due)
+		if !j.asked && j.status.paused() {
+			j.skip(1)
+			continue
+		}
+		j.asked = false
 		more := j.burst(ctx, due)
 		j.afterTick(more)
 	}
@@ -99,6 +106,8 @@ func (j *job) waitUntilDue(ctx context.Context) bool {
 		case <-ctx.Done():
 			return false
 		case <-changed:
+		case <-j.ask:
+			j.due, j.asked = j.keepTime().Wall.Add(-j.Delay), true
 		case <-time.After(pause):
 		}
 	}
@@ -148,6 +157,7 @@ func (j *job) tick(ctx context.Context) (more bool) {
 			"cursor", read, "from", window.Start, "to", window.End)
 	}
 	j.status.begin(at)
+	defer j.status.end()
 	result, err := j.Tick(ctx, window, Steps{Commit: j.commit, Deliver: j.deliver})
 	switch {
 	case errors.Is(err, errStopped): // the job itself has not failed
@@ -156,13 +166,17 @@ func (j *job) tick(ctx context.Context) (more bool) {
 		}
 		return false
 	case err != nil:
-		j.status.fail(err, j.keepTime().Elapsed-began)
+		took := j.keepTime().Elapsed - began
+		j.status.fail(err, took)
+		j.agent.watch.Ran(Ended{Job: j.Name, Start: at, Took: took, Result: Failed, Error: err.Error()})
 		j.report.failed("run failed", wholeRun, err)
 		j.expireAt = j.ValidUntil(j.delivered)
 		j.expireIfDue()
 		return false
 	}
-	j.status.succeed(result, j.keepTime().Elapsed-began)
+	took := j.keepTime().Elapsed - began
+	j.status.succeed(result, took)
+	j.agent.watch.Ran(succeeded(j.Name, at, took, window, result))
 	j.status.read(j.Cursor, skipped)
 	j.report.succeeded(result)
 	if skipped > 0 {
@@ -281,8 +295,11 @@ func (j *job) expireIfDue() {
 	}
 }
 
-// maxMissed bounds how many missed due times are counted.
-const maxMissed = 1000
+// Bounds of missed due times: how many are counted, and how many the observer sees.
+const (
+	maxMissed      = 1000
+	maxShownMissed = 60
+)
 
 // afterTick skips the due times that have passed. The last of them is kept if the overlap policy is to run late, or if windows
 // are left to read.
@@ -301,7 +318,16 @@ func (j *job) afterTick(more bool) {
 		late--
 		j.due = last
 	}
-	j.status.skip(late)
+	j.skip(late)
+}
+
+// skip notes that n due times have passed without a run.
+func (j *job) skip(n int) {
+	j.status.skip(n)
+	at := j.keepTime().Wall
+	for range min(n, maxShownMissed) {
+		j.agent.watch.Ran(Ended{Job: j.Name, Start: at, Result: Skipped})
+	}
 }
 
 // inherit takes over the state of a removed job of the same name, as far as it still applies. It reports whether there

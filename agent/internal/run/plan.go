@@ -46,6 +46,7 @@ type Job struct {
 // Sink is a sink of the configuration. A reload keeps a sink whose Name and Key are unchanged, with its queue.
 type Sink struct {
 	Name     string
+	Kind     string
 	Key      string
 	Pull     bool // waits to be scraped
 	Sink     sinks.Sink

@@ -49,7 +49,7 @@ func TestReload(t *testing.T) {
 		if gone.ticks != 5 || changed.ticks != 5 {
 			t.Errorf("jobs that went have had %d and %d ticks, want 5", gone.ticks, changed.ticks)
 		}
-		agent.ReloadFailed()
+		agent.ReloadFailed(errors.New("wrong"))
 		if agent.State().ReloadGood {
 			t.Error("a failed reload is not in the state")
 		}

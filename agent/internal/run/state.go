@@ -18,6 +18,7 @@ type State struct {
 	Sinks      []SinkState // in the order of the plan
 	Reloaded   time.Time   // when the current plan was loaded
 	ReloadGood bool        // the last reload succeeded
+	ReloadBad  string      // why the last reload failed; empty if it succeeded
 	ClockJumps int         // how often the clock has jumped since the start
 
 	File *state.Status // of the state file; nil if there is none
@@ -27,6 +28,8 @@ type State struct {
 type JobState struct {
 	Name        string
 	Up          bool // the last tick succeeded
+	Running     bool // a tick is active
+	Paused      bool // by hand: the job is not run when it is due
 	LastStart   time.Time
 	LastSuccess time.Time
 	NextRun     time.Time
@@ -132,7 +135,24 @@ func (s *jobStatus) read(cursor time.Time, skipped int) {
 }
 
 func (s *jobStatus) begin(at time.Time) {
-	s.change(func(j *JobState) { j.LastStart = at })
+	s.change(func(j *JobState) { j.LastStart, j.Running = at, true })
+}
+
+// end notes that no run is active.
+func (s *jobStatus) end() {
+	s.change(func(j *JobState) { j.Running = false })
+}
+
+// pause notes that the job is paused, or is not any more.
+func (s *jobStatus) pause(paused bool) {
+	s.change(func(j *JobState) { j.Paused = paused })
+}
+
+// paused reports whether the job is paused.
+func (s *jobStatus) paused() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.Paused
 }
 
 // hold notes that the current run waits for the disk.

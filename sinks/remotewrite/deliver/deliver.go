@@ -85,6 +85,9 @@ func New(o Options) *Sender {
 	}
 }
 
+// Protocol returns the protocol of the next request in words, and why it is that one.
+func (s *Sender) Protocol() string { return s.protocol.describe(time.Now()) }
+
 // Format returns the protocol of the next request, and its largest size in bytes before compression.
 func (s *Sender) Format() (wire.Protocol, int) {
 	now := time.Now()

@@ -33,6 +33,7 @@ type negotiation struct {
 	probed   time.Time // the last small probe, or the fallback
 	guessed  bool      // the fallback was after a response that may have had another reason
 	why      string    // the response before the fallback; "" once the receiver has accepted 1.0
+	reason   string    // the same, until 2.0 is accepted
 }
 
 // remembered is what the sink's memory has of a receiver.
@@ -82,6 +83,24 @@ func (n *negotiation) current(now time.Time) wire.Protocol {
 	return wire.V1
 }
 
+// describe returns the protocol of the next request, and why it is that one.
+func (n *negotiation) describe(now time.Time) string {
+	p := n.current(now)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.fixed != 0:
+		return "remote-write " + p.String() + ", as configured"
+	case n.reason != "":
+		return "remote-write " + p.String() + ", since the receiver answered 2.0 with: " + n.reason
+	case !n.fellBack.IsZero():
+		return "remote-write " + p.String() + ", since the receiver did not accept 2.0"
+	case n.accepts2:
+		return "remote-write " + p.String() + ", which the receiver accepts"
+	}
+	return "remote-write " + p.String() + " is tried first; the receiver has not answered yet"
+}
+
 // fallBack falls back to 1.0 if a response to a request in protocol p gives reason to, and reports whether it does.
 //
 // The reasons are 415, and a 2xx without the headers of what was written. 400 and 406 are a reason until the receiver has
@@ -99,6 +118,7 @@ func (n *negotiation) fallBack(p wire.Protocol, r response, now time.Time) bool 
 		if silent {
 			n.why += ", without the " + samplesHeader + " header"
 		}
+		n.reason = n.why
 	}
 	n.fellBack, n.accepts2, n.guessed = now, false, guess
 	n.unclear, n.probed = r.code != 415, now
@@ -134,7 +154,7 @@ func (n *negotiation) accepted(p wire.Protocol) (message, why string) {
 			message = "the receiver accepts remote-write 2.0 now"
 		}
 		changed := !n.fellBack.IsZero()
-		n.fellBack, n.accepts2 = time.Time{}, true
+		n.fellBack, n.accepts2, n.reason = time.Time{}, true, ""
 		if changed {
 			n.remember()
 		}

@@ -87,6 +87,13 @@ type Queue struct {
 	closed    bool
 }
 
+// Health returns how many files were set aside, and since when the disk fails; zero if it works.
+func (q *Queue) Health() (aside int, failing time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.bad), q.failing
+}
+
 // Put adds records, in this order, and reports whether all records of the queue survive a power cut. Those that do not, because
 // the disk fails or there is none, or the directory cannot be opened, wait in memory, and a later Put writes them to disk. What
 // exceeds a bound is dropped, oldest first.

@@ -1,0 +1,45 @@
+package demo
+
+import (
+	"net/http"
+	"time"
+)
+
+// The troubles of the API, as times of a cycle. They are what a status page is for.
+const (
+	cycle      = 5 * time.Minute
+	slowFrom   = time.Minute
+	slowTo     = slowFrom + 20*time.Second
+	downFrom   = 2*time.Minute + 30*time.Second
+	downTo     = downFrom + 20*time.Second
+	resetAt    = 4 * time.Minute
+	slowness   = 1500 * time.Millisecond
+	retryAfter = "5" // seconds
+)
+
+// Troubled is the API with troubles, which begin at a time: every five minutes it is slow for a while, then fails for a while, and
+// then its total starts from zero again.
+func Troubled(start, begin time.Time, now func() time.Time) http.Handler {
+	h := &history{start: start.Truncate(time.Second)}
+	api := handler(start, now, func(p *page, q query) {
+		if since := now().Sub(begin); since >= resetAt && q.after.IsZero() && q.before.IsZero() {
+			p.Total -= h.opened(begin.Add(resetAt + (since-resetAt)/cycle*cycle))
+		}
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch at := now().Sub(begin) % cycle; {
+		case at >= downFrom && at < downTo:
+			w.Header().Set("Retry-After", retryAfter)
+			w.WriteHeader(http.StatusServiceUnavailable)
+			write(w, map[string]string{"message": "maintenance, back soon"})
+			return
+		case at >= slowFrom && at < slowTo:
+			select {
+			case <-time.After(slowness):
+			case <-r.Context().Done():
+				return
+			}
+		}
+		api.ServeHTTP(w, r)
+	})
+}

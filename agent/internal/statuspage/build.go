@@ -1,0 +1,291 @@
+package statuspage
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/text"
+	"github.com/collectington/collectington/sinks"
+)
+
+// Agent is what the page shows and acts on. *run.Agent implements it.
+type Agent interface {
+	State() run.State
+	Plan() run.Plan
+	Latest(job string) (metric.Batch, bool)
+	Ready() error
+	RunNow(job string) bool
+	Pause(job string, paused bool) bool
+}
+
+// Options are what a page needs.
+type Options struct {
+	Agent   Agent
+	History *History
+	Version string
+	Started time.Time
+	Scrub   func(string) string                     // removes secrets
+	Logins  func() map[string]httpclient.LoginState // by name; nil = there are none
+	Reload  func()                                  // reloads the configuration
+	Log     func(action string, args ...any)        // logs an action
+	Actions bool                                    // POST requests are allowed
+	Profile bool                                    // /debug/pprof is served
+}
+
+// maxStrips bounds the runs of all jobs together in one answer.
+const maxStrips = 5000
+
+// maxWrong bounds the problems of one answer.
+const maxWrong = 30
+
+// limits of states.
+const (
+	overdueAfter = time.Minute     // since the time of the next run
+	behindAfter  = 2 * time.Minute // of the oldest sample that waits
+	rateOver     = 5 * time.Minute
+)
+
+// fresh is how old a status may be that answers a request, so that many requests cost little.
+const fresh = 500 * time.Millisecond
+
+// status returns the whole state, without secrets, as it was at a time or later. It is shared: do not change it.
+func (p *Page) status(since time.Time) *Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.latest == nil || p.made.Before(since) {
+		p.made = p.History.now()
+		s := p.build()
+		scrub(s, p.Scrub)
+		p.latest = s
+	}
+	return p.latest
+}
+
+// build returns the state as it is.
+func (p *Page) build() *Status {
+	state, plan, now := p.Agent.State(), p.Agent.Plan(), p.History.now()
+	s := &Status{
+		Version: p.Version, Now: now.UTC(), Started: p.Started.UTC(), Ready: true, Actions: p.Actions, ClockJumps: state.ClockJumps,
+		Configuration: Configuration{Loaded: utc(state.Reloaded), OK: state.ReloadGood || state.Reloaded.IsZero(), Error: state.ReloadBad},
+		Problems:      []Problem{}, Jobs: make([]Job, 0, len(state.Jobs)), Sinks: make([]Sink, 0, len(state.Sinks)),
+	}
+	if err := p.Agent.Ready(); err != nil {
+		s.Ready, s.Unready = false, err.Error()
+	}
+	if f := state.File; f != nil {
+		s.StateFile = &StateFile{Written: utc(f.Written), Failed: f.Failed, Bytes: f.Bytes, Error: f.Error}
+	}
+	p.History.mu.Lock()
+	strip := maxRuns
+	if n := len(state.Jobs); n > 0 {
+		strip = min(maxRuns, max(10, maxStrips/n))
+	}
+	for i := range state.Jobs {
+		j := jobOf(&state.Jobs[i], p.History.jobs[state.Jobs[i].Name], strip, now)
+		if i < len(plan.Jobs) && plan.Jobs[i].Name == j.Name {
+			j.Schedule = scheduleInWords(&plan.Jobs[i].Job)
+		}
+		s.Jobs = append(s.Jobs, j)
+	}
+	for i := range state.Sinks {
+		sink := sinkOf(&state.Sinks[i], p.History.sinks[state.Sinks[i].Name], now)
+		if i < len(plan.Sinks) && plan.Sinks[i].Name == sink.Name {
+			sink.Kind = plan.Sinks[i].Kind
+			sink.Facts = factsOf(&plan.Sinks[i])
+			sink.Refusal = firstRefusal(refusals(plan.Sinks[i].Stats))
+		}
+		s.Sinks = append(s.Sinks, sink)
+	}
+	p.History.mu.Unlock()
+	s.Logins = p.logins()
+	s.Problems = append(s.Problems, problems(s)...)
+	if more := len(s.Problems) - maxWrong; more > 0 {
+		s.Problems, s.More = s.Problems[:maxWrong], more
+	}
+	slices.SortStableFunc(s.Jobs, func(a, b Job) int { return cmp.Compare(rank(a.State), rank(b.State)) })
+	return s
+}
+
+// utc returns a time in UTC, and the zero time as it is.
+func utc(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.UTC()
+}
+
+// rank orders jobs: what is wrong comes first.
+func rank(state string) int {
+	switch state {
+	case JobFailed:
+		return 0
+	case JobOverdue, JobPartial:
+		return 1
+	}
+	return 2
+}
+
+func jobOf(s *run.JobState, h *jobHistory, strip int, now time.Time) Job {
+	j := Job{
+		Name: s.Name, State: stateOf(s, now), Running: s.Running, LastStart: utc(s.LastStart), LastSuccess: utc(s.LastSuccess),
+		NextRun: utc(s.NextRun), Duration: s.Duration.Seconds(), Readings: s.Readings, Series: s.Series, Error: s.Error, Results: s.Ticks,
+		Dropped: counts(s.Drops),
+	}
+	if s.Windowed {
+		j.Cursor = utc(s.Cursor)
+	}
+	if h == nil {
+		return j
+	}
+	for r := range h.runs.last(strip) {
+		one := Run{
+			Start: time.UnixMilli(r.start).UTC(), Duration: float64(r.took) / 1000, Result: results()[r.result].name,
+			Readings: int(r.readings), Series: int(r.series),
+		}
+		if r.err != nil {
+			one.Error = *r.err
+		}
+		j.Runs = append(j.Runs, one)
+	}
+	return j
+}
+
+// stateOf returns the state of a job.
+func stateOf(s *run.JobState, now time.Time) string {
+	ended := s.Ticks[run.Succeeded] + s.Ticks[run.Partial] + s.Ticks[run.Failed]
+	switch {
+	case s.Paused:
+		return JobPaused
+	case !s.Running && !s.NextRun.IsZero() && now.Sub(s.NextRun) > overdueAfter:
+		return JobOverdue
+	case !s.Up && (ended > 0 || s.Error != ""):
+		return JobFailed
+	case ended == 0:
+		return JobNew
+	case s.Unmeasured > 0:
+		return JobPartial
+	}
+	return JobOK
+}
+
+// counts returns the counts that are not zero, nil if all are.
+func counts(by map[metric.Reason]int64) map[string]int64 {
+	var out map[string]int64
+	for reason, n := range by {
+		if n != 0 {
+			if out == nil {
+				out = map[string]int64{}
+			}
+			out[string(reason)] = n
+		}
+	}
+	return out
+}
+
+func sinkOf(s *run.SinkState, h *sinkHistory, now time.Time) Sink {
+	sink := Sink{
+		Name: s.Name, State: SinkOK, Sent: s.Sent, Failed: s.Failed, Retried: s.Retried, Pending: s.Pending.Samples,
+		Bytes: s.Pending.Bytes, Oldest: utc(s.Pending.Oldest), Dropped: counts(s.Dropped),
+	}
+	if !sink.Oldest.IsZero() && now.Sub(sink.Oldest) > behindAfter {
+		sink.State = SinkBehind
+	}
+	if h == nil {
+		return sink
+	}
+	for one := range h.samples.last(maxSamples) {
+		sink.Curve = append(sink.Curve, Sample{
+			At: time.UnixMilli(one.at).UTC(), Sent: one.sent, Pending: one.pending, Bytes: one.bytes, Dropped: one.dropped,
+		})
+	}
+	if h.requests.len() > 0 && h.requests.back(0).failed() {
+		sink.State, sink.Error, sink.Since = SinkFailing, h.requests.back(0).problem(), time.UnixMilli(h.failing).UTC()
+	}
+	sink.pace(now)
+	return sink
+}
+
+// pace sets what follows from the samples of the last five minutes: the rate, and when the queue will be empty.
+func (s *Sink) pace(now time.Time) {
+	first := slices.IndexFunc(s.Curve, func(one Sample) bool { return now.Sub(one.At) <= rateOver })
+	if first < 0 {
+		return
+	}
+	from := s.Curve[first]
+	took := now.Sub(from.At).Seconds()
+	if took < 1 || s.Sent < from.Sent {
+		return
+	}
+	s.Rate = float64(s.Sent-from.Sent) / took
+	if less := float64(from.Pending-s.Pending) / took; s.Pending > 0 && less > 0 && now.Sub(s.Oldest) > time.Minute {
+		s.CatchUp = float64(s.Pending) / less
+	}
+}
+
+func (a *asked) failed() bool {
+	return !a.cached && (a.err != "" || a.code/100 != 2 && a.code != 304)
+}
+
+// problem returns what went wrong with a request, in one line.
+func (a *asked) problem() string {
+	line := a.method + " " + a.url + ": "
+	if a.err != "" {
+		return line + a.err
+	}
+	return line + "status " + strconv.Itoa(int(a.code))
+}
+
+// requests returns requests, newest first.
+func requests(r *ring[asked]) []Request {
+	all := []Request{}
+	for a := range r.newest() {
+		all = append(all, Request{
+			At: time.UnixMilli(a.at).UTC(), Method: a.method, URL: a.url, Code: int(a.code), Bytes: a.bytes,
+			Duration: float64(a.took) / 1000, Cached: a.cached, Unchanged: a.unchanged, Error: a.err,
+		})
+	}
+	return all
+}
+
+func refusals(stats *sinks.Stats) []Refusal {
+	var all []Refusal
+	for _, r := range stats.Refusals() {
+		all = append(all, Refusal{Samples: r.Samples, Why: text.Cut(text.OneLine(r.Why), maxText), Do: r.Do})
+	}
+	return all
+}
+
+func firstRefusal(all []Refusal) *Refusal {
+	if len(all) == 0 {
+		return nil
+	}
+	return &all[0]
+}
+
+func (p *Page) logins() []Login {
+	if p.Logins == nil {
+		return nil
+	}
+	var all []Login
+	for name, s := range p.Logins() {
+		all = append(all, Login{Name: name, Got: utc(s.Got), Expires: utc(s.Expires), Error: text.Cut(text.OneLine(s.Error), maxText)})
+	}
+	slices.SortFunc(all, func(a, b Login) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+// factsOf returns what a sink says of itself.
+func factsOf(s *run.Sink) []Fact {
+	var all []Fact
+	if describer, ok := s.Sink.(sinks.Describer); ok {
+		for _, f := range describer.Describe() {
+			all = append(all, Fact(f))
+		}
+	}
+	return all
+}

@@ -1,0 +1,153 @@
+package statuspage
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/text"
+)
+
+// The size of a strip, in pixels. Its height is in the style sheet.
+const (
+	stripUp   = 16 // of the tallest run
+	stripDown = 8  // below the line
+	stripStep = 4
+)
+
+// strip draws runs: what was measured rises above a line by its duration, what failed hangs below it, what was skipped is a dot on it.
+func strip(runs []Run) template.HTML {
+	if len(runs) == 0 {
+		return ""
+	}
+	longest := 0.0
+	for i := range runs {
+		longest = max(longest, runs[i].Duration)
+	}
+	all := results()
+	var paths [len(all)][]byte
+	var counts [len(all)]int
+	for i := range runs {
+		r := &runs[i]
+		kind := slices.IndexFunc(all[:], func(k result) bool { return k.name == r.Result })
+		if kind < 0 {
+			continue
+		}
+		counts[kind]++
+		up := 2
+		if longest > 0 {
+			up += int(math.Round(float64(stripUp-2) * r.Duration / longest))
+		}
+		x := i*stripStep + 2
+		switch r.Result {
+		case run.Failed:
+			paths[kind] = bar(paths[kind], x, stripUp+1, stripDown-1)
+		case run.Partial:
+			paths[kind] = bar(bar(paths[kind], x, stripUp, -up), x, stripUp+1, 3)
+		case run.Skipped:
+			paths[kind] = bar(paths[kind], x, stripUp-1, 2)
+		default:
+			paths[kind] = bar(paths[kind], x, stripUp, -up)
+		}
+	}
+	var said []string
+	for i, n := range counts {
+		if n > 0 {
+			said = append(said, strconv.Itoa(n)+" "+all[i].word)
+		}
+	}
+	out := `<svg class="r" width="` + strconv.Itoa(len(runs)*stripStep) + `" role="img"><title>last ` + text.Count(len(runs), "run") + ": " +
+		strings.Join(said, ", ") + "</title>"
+	for i, d := range paths {
+		if d != nil {
+			out += "<path" + all[i].class + ` d="` + string(d) + `"/>`
+		}
+	}
+	return template.HTML(out + "</svg>") //nolint:gosec // numbers and fixed words only
+}
+
+// bar appends a vertical bar to a path.
+func bar(path []byte, x, y, height int) []byte {
+	path = strconv.AppendInt(append(path, 'M'), int64(x), 10)
+	path = strconv.AppendInt(append(path, ' '), int64(y), 10)
+	return strconv.AppendInt(append(path, 'v'), int64(height), 10)
+}
+
+// line is a curve to draw.
+type line struct {
+	at, value []float64
+}
+
+// draw returns the path of a curve in a box, with its lowest value at the bottom.
+func (l *line) draw(width, height float64, fromZero bool) string {
+	lowest, highest := math.Inf(1), math.Inf(-1)
+	for _, v := range l.value {
+		lowest, highest = min(lowest, v), max(highest, v)
+	}
+	if fromZero {
+		lowest = min(lowest, 0)
+	}
+	from, to := l.at[0], l.at[len(l.at)-1]
+	var b strings.Builder
+	for i, v := range l.value {
+		x, y := width, height/2
+		if to > from {
+			x = (l.at[i] - from) / (to - from) * width
+		}
+		if highest > lowest {
+			y = height - (v-lowest)/(highest-lowest)*height
+		} else if fromZero {
+			y = height
+		}
+		fmt.Fprintf(&b, "%c%.1f %.1f", "ML"[min(i, 1)], x+1, y+1)
+	}
+	return b.String()
+}
+
+// spark draws the past of a series.
+func spark(points []Point) template.HTML {
+	var l line
+	for _, p := range points {
+		if v := float64(p.Value); !math.IsNaN(v) && !math.IsInf(v, 0) {
+			l.at, l.value = append(l.at, float64(p.At.UnixMilli())), append(l.value, v)
+		}
+	}
+	if len(l.at) < 2 {
+		return ""
+	}
+	return template.HTML(fmt.Sprintf(`<svg class="spark" width="102" height="18" aria-hidden="true"><path d="%s"/></svg>`, l.draw(100, 16, false))) //nolint:gosec // numbers only
+}
+
+// curve draws what has waited in a sink, or, if nothing has, what it has sent.
+func curve(samples []Sample) template.HTML {
+	if len(samples) < 2 {
+		return ""
+	}
+	var waiting, sent line
+	most := int64(0)
+	for i := range samples {
+		at := float64(samples[i].At.Unix())
+		waiting.at, waiting.value = append(waiting.at, at), append(waiting.value, float64(samples[i].Pending))
+		most = max(most, samples[i].Pending)
+		if i > 0 {
+			if took := at - float64(samples[i-1].At.Unix()); took > 0 {
+				sent.at, sent.value = append(sent.at, at), append(sent.value, max(0, float64(samples[i].Sent-samples[i-1].Sent))/took)
+			}
+		}
+	}
+	over := inWords(samples[len(samples)-1].At.Sub(samples[0].At))
+	if most == 0 && len(sent.at) < 2 {
+		return ""
+	}
+	label, class, shown := fmt.Sprintf("waiting over the last %s: at most %s", over, text.Count(int(most), "sample")), "waiting", &waiting
+	if most == 0 {
+		label, class, shown = fmt.Sprintf("samples sent a second over the last %s", over), "sent", &sent
+	}
+	path := shown.draw(160, 28, true)
+	return template.HTML(fmt.Sprintf(`<svg class="curve %s" width="162" height="30" role="img"><title>%s</title><path class="area" d="%sL161 29L1 29Z"/><path d="%s"/></svg>`,
+		class, label, path, path)) //nolint:gosec // numbers and fixed words only
+}

@@ -1,0 +1,139 @@
+package statuspage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/maphash"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// Times of a stream.
+const (
+	streamPause = time.Second      // between two events at least
+	heartbeat   = 15 * time.Second // between two events at most
+	slowReader  = 10 * time.Second // a client that takes longer for an event is disconnected
+	longStream  = time.Hour        // a client connects again after this
+)
+
+// change is an event: the parts of a page that have changed. Reload says that the page has other parts than before.
+type change struct {
+	Parts  map[string]string `json:"parts,omitempty"`
+	Reload bool              `json:"reload,omitempty"`
+}
+
+// events streams the changes of the page that the parameter page names.
+func (l *listener) events(w http.ResponseWriter, r *http.Request) {
+	shown, err := url.Parse(r.URL.Query().Get("page"))
+	if err != nil {
+		http.Error(w, "want page, the path of a page", http.StatusBadRequest)
+		return
+	}
+	select {
+	case l.streams <- struct{}{}:
+		defer func() { <-l.streams }()
+	default:
+		w.Header().Set("Retry-After", "30")
+		http.Error(w, "too many streams: reload the page now and then", http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no")
+	ctx, cancel := context.WithTimeout(r.Context(), longStream)
+	defer cancel()
+	s := &stream{w: w, control: http.NewResponseController(w), seed: l.seed, version: r.URL.Query().Get("version")}
+	for ctx.Err() == nil {
+		changed := l.History.Changed()
+		view := l.viewOf(r, shown, l.History.now())
+		if view == nil {
+			return
+		}
+		if more, err := s.send(view.parts); !more || err != nil {
+			return
+		}
+		if !wait(ctx, time.After(streamPause), nil) || !wait(ctx, time.After(heartbeat), changed) {
+			return
+		}
+	}
+}
+
+// wait waits for one of two. It reports false if ctx has ended.
+func wait(ctx context.Context, a <-chan time.Time, b <-chan struct{}) bool {
+	select {
+	case <-a:
+	case <-b:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
+}
+
+// stream is what one client has got.
+type stream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	seed    maphash.Seed
+	version string            // of the page that the client has
+	sent    map[string]uint64 // the hash of each part, by its name; nil before the first
+}
+
+// versionOf returns a text that is equal for equal pages.
+func versionOf(parts []part, seed maphash.Seed) string {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	for _, p := range parts {
+		_, _ = h.WriteString(p.name)
+		_, _ = h.WriteString(string(p.html))
+	}
+	return strconv.FormatUint(h.Sum64(), 36)
+}
+
+// send sends the parts that have changed, or a comment. If the client has another page, or the page has other parts now, it tells the
+// client to load the page again, and reports false: the client then connects again.
+func (s *stream) send(parts []part) (more bool, err error) {
+	c := change{Parts: map[string]string{}}
+	if s.sent == nil {
+		c.Reload = versionOf(parts, s.seed) != s.version
+	} else {
+		c.Reload = len(parts) != len(s.sent)
+	}
+	sent := make(map[string]uint64, len(parts))
+	for _, p := range parts {
+		hash := maphash.String(s.seed, string(p.html))
+		before, known := s.sent[p.name]
+		if s.sent != nil && !known {
+			c.Reload = true
+		}
+		if known && before != hash {
+			c.Parts[p.name] = string(p.html)
+		}
+		sent[p.name] = hash
+	}
+	s.sent = sent
+	line := ": still here\n\n"
+	if c.Reload {
+		c.Parts = nil
+	}
+	if c.Reload || len(c.Parts) > 0 {
+		text, err := json.Marshal(c)
+		if err != nil {
+			return false, err
+		}
+		line = fmt.Sprintf("data: %s\n\n", text)
+	}
+	return !c.Reload, s.write(line)
+}
+
+func (s *stream) write(line string) error {
+	// The server's own limits are those of short answers.
+	_ = s.control.SetReadDeadline(time.Time{})
+	if err := s.control.SetWriteDeadline(time.Now().Add(slowReader)); err != nil {
+		return err
+	}
+	if _, err := s.w.Write([]byte(line)); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}

@@ -1,0 +1,98 @@
+package statuspage
+
+import (
+	"context"
+
+	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/agent/text"
+	"github.com/collectington/collectington/sources"
+)
+
+// Bounds of an excerpt.
+const (
+	maxNodes    = 250
+	maxDepth    = 8
+	maxMembers  = 12  // of an object or a list
+	maxNodeText = 120 // bytes
+)
+
+// excerpt is the beginning of a document.
+type excerpt struct {
+	from string
+	root Node
+}
+
+// Node is a value of a document.
+type Node struct {
+	Key   string `json:"key,omitempty"`   // of a member of an object
+	Text  string `json:"text,omitempty"`  // of a string, number, boolean or null, cut to 120 bytes; of the rest how many members it has
+	Nodes []Node `json:"nodes,omitempty"` // the first members of an object or a list
+	More  int    `json:"more,omitempty"`  // members that are left out
+}
+
+// Fetcher returns a fetcher that keeps an excerpt of each document of a job that somebody looks at.
+func (h *History) Fetcher(job string, f sources.Fetcher) sources.Fetcher { return &watched{f, h, job} }
+
+type watched struct {
+	sources.Fetcher
+	history *History
+	job     string
+}
+
+// Fetch implements sources.Fetcher.
+func (w *watched) Fetch(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
+	d, err := w.Fetcher.Fetch(ctx, tick, r)
+	if err != nil || d == nil || !w.history.lookedAt(w.job) {
+		return d, err
+	}
+	left := maxNodes
+	e := &excerpt{from: text.Cut(d.From, maxText), root: nodeOf("", d.Root, 0, &left)}
+	w.history.mu.Lock()
+	w.history.job(w.job).doc = e
+	w.history.mu.Unlock()
+	return d, nil
+}
+
+// nodeOf returns the node of a value. Left is how many nodes the excerpt can still have.
+func nodeOf(key string, v document.Value, depth int, left *int) Node {
+	*left--
+	n := Node{Key: text.Cut(text.OneLine(key), maxNodeText)}
+	switch v.Kind() {
+	case document.Object:
+		n.More = members(v)
+		n.Text = "{" + text.Count(n.More, "member") + "}"
+		v.Members(func(key string, v document.Value) bool { return n.add(key, v, depth, left) })
+	case document.Array:
+		n.More = v.Len()
+		n.Text = "[" + text.Count(n.More, "item") + "]"
+		v.Items(func(v document.Value) bool { return n.add("", v, depth, left) })
+	case document.String:
+		n.Text = `"` + text.Cut(text.OneLine(firstBytes(v.Text())), maxNodeText) + `"`
+		return n
+	default:
+		n.Text = text.Cut(v.Raw(), maxNodeText)
+		return n
+	}
+	n.More -= len(n.Nodes)
+	return n
+}
+
+// add adds a member. It reports whether there is room for another one.
+func (n *Node) add(key string, v document.Value, depth int, left *int) bool {
+	if *left <= 0 || depth >= maxDepth || len(n.Nodes) >= maxMembers {
+		return false
+	}
+	n.Nodes = append(n.Nodes, nodeOf(key, v, depth+1, left))
+	return true
+}
+
+// firstBytes returns the beginning of a text, of which not more is shown.
+func firstBytes(s string) string { return text.Cut(s, 4*maxNodeText) }
+
+// members returns how many members an object has.
+func members(v document.Value) (n int) {
+	for range v.Members {
+		n++
+	}
+	return n
+}

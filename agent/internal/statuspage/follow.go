@@ -1,0 +1,113 @@
+package statuspage
+
+import (
+	"math"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// Bounds of the series with a past.
+const (
+	maxFollowed = 200 // of a job
+	maxPoints   = 120 // of a series
+	pointEvery  = 30 * time.Second
+)
+
+// follow keeps the batch before the last of a job that somebody looks at, and the last hour of the series that were shown. The zero
+// value is ready.
+type follow struct {
+	last, before []metric.Family
+	series       map[seriesKey]*past
+	order        []seriesKey // oldest first
+}
+
+// seriesKey identifies a series of a job.
+type seriesKey struct {
+	metric string
+	labels *metric.LabelSet
+}
+
+// past is the last hour of a series.
+type past struct{ points ring[point] }
+
+// point is a value at a time.
+type point struct {
+	At    int64 // Unix milliseconds
+	Value float64
+}
+
+// tick takes the families of a run. Of a job that nobody looks at, nothing is kept.
+func (f *follow) tick(families []metric.Family, at time.Time, looked bool) {
+	if !looked {
+		*f = follow{}
+		return
+	}
+	f.before, f.last = f.last, families
+	if len(f.series) == 0 {
+		return
+	}
+	wanted := map[string]bool{}
+	for key := range f.series {
+		wanted[key.metric] = true
+	}
+	for i := range families {
+		name := families[i].Desc.Name
+		if !wanted[name] {
+			continue
+		}
+		for k := range families[i].Series {
+			s := &families[i].Series[k]
+			if p := f.series[seriesKey{name, s.Labels}]; p != nil {
+				p.add(at.UnixMilli(), valueOf(s))
+			}
+		}
+	}
+}
+
+// add adds a value. Of a job that runs more often than pointEvery, the last value of each interval stays.
+func (p *past) add(at int64, value float64) {
+	if p.points.len() > 1 && at-p.points.back(1).At < pointEvery.Milliseconds() {
+		*p.points.back(0) = point{at, value}
+		return
+	}
+	p.points.add(point{at, value}, maxPoints)
+}
+
+// show returns the past of a series that is shown, and follows it from here on. The longest followed give way to new ones.
+func (f *follow) show(key seriesKey, now int64, value float64) []point {
+	if p := f.series[key]; p != nil {
+		var all []point
+		for one := range p.points.last(maxPoints) {
+			all = append(all, *one)
+		}
+		return all
+	}
+	if f.series == nil {
+		f.series = map[seriesKey]*past{}
+	}
+	if len(f.order) >= maxFollowed {
+		delete(f.series, f.order[0])
+		f.order = f.order[1:]
+	}
+	f.order = append(f.order, key)
+	p := &past{}
+	p.add(now, value)
+	f.series[key] = p
+	return nil
+}
+
+// valueOf returns the value of a series in one number: of a histogram or summary, the count of its observations.
+func valueOf(s *metric.Series) float64 {
+	switch {
+	case s.Histogram() != nil:
+		h := s.Histogram()
+		if h.Native != nil && h.Native.Fractions {
+			return math.Float64frombits(h.Count)
+		}
+		return float64(h.Count)
+	case s.Summary() != nil:
+		return float64(s.Summary().Count)
+	}
+	return s.Value
+}

@@ -1,0 +1,124 @@
+package statuspage
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/text"
+)
+
+// The levels of problems.
+const (
+	levelError   = "error"
+	levelWarning = "warning"
+)
+
+// problems returns what is wrong, errors first.
+func problems(s *Status) []Problem {
+	var all []Problem
+	if !s.Configuration.OK {
+		all = append(all, Problem{
+			Level: levelError, Kind: "configuration", Text: "the configuration could not be reloaded: " + s.Configuration.Error,
+			Do: "The previous configuration stays in use. Correct the file (cton check) and reload.",
+		})
+	}
+	if s.StateFile != nil && s.StateFile.Error != "" {
+		all = append(all, Problem{
+			Level: levelError, Kind: "state_file", Text: s.StateFile.Error,
+			Do: "Runs are held back until the disk works again. Free space or correct its permissions.",
+		})
+	}
+	if !s.Ready {
+		all = append(all, Problem{Level: levelError, Kind: "configuration", Text: "not ready: " + s.Unready})
+	}
+	for i := range s.Logins {
+		if l := &s.Logins[i]; l.Error != "" {
+			all = append(all, Problem{Level: levelError, Kind: "login", Name: l.Name, Text: l.Error})
+		}
+	}
+	for i := range s.Sinks {
+		all = append(all, sinkProblems(&s.Sinks[i], s.Now)...)
+	}
+	for i := range s.Jobs {
+		if p, wrong := jobProblem(&s.Jobs[i]); wrong {
+			all = append(all, p)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Problem) int {
+		if a.Level == b.Level {
+			return 0
+		}
+		if a.Level == levelError {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+func jobProblem(j *Job) (Problem, bool) {
+	p := Problem{Level: levelError, Kind: "job", Name: j.Name, Text: j.Error, Since: j.failingSince()}
+	switch j.State {
+	case JobFailed:
+		if j.LastSuccess.IsZero() {
+			p.Do = "It has not measured anything yet. See one run in detail with: cton try"
+		}
+	case JobPartial:
+		p.Level = levelWarning
+	case JobOverdue:
+		p.Level, p.Text = levelWarning, "should have run and has not: it waits for one of the runs that may be active at once (concurrency)"
+		if j.Error != "" {
+			p.Text = "should have run and has not; its last error: " + j.Error
+		}
+		p.Since = j.NextRun
+	default:
+		return p, false
+	}
+	return p, true
+}
+
+// failingSince returns the start of the first of the last runs that all failed, as far as they are remembered.
+func (j *Job) failingSince() (since time.Time) {
+	for _, r := range slices.Backward(j.Runs) {
+		switch r.Result {
+		case run.Failed, run.Partial:
+			since = r.Start
+		case run.Succeeded:
+			return since
+		}
+	}
+	return since
+}
+
+func sinkProblems(s *Sink, now time.Time) (all []Problem) {
+	switch s.State {
+	case SinkFailing:
+		p := Problem{Level: levelError, Kind: "sink", Name: s.Name, Text: s.Error, Since: s.Since}
+		if s.Pending > 0 {
+			p.Do = fmt.Sprintf("%s wait; they are delivered when the receiver accepts them.", text.Count(int(s.Pending), "sample"))
+		}
+		all = append(all, p)
+	case SinkBehind:
+		all = append(all, Problem{
+			Level: levelWarning, Kind: "sink", Name: s.Name, Since: s.Oldest,
+			Text: fmt.Sprintf("%s wait, the oldest for %s", text.Count(int(s.Pending), "sample"), inWords(now.Sub(s.Oldest))),
+		})
+	}
+	if len(s.Curve) == 0 {
+		return all
+	}
+	var total int64
+	for _, n := range s.Dropped {
+		total += n
+	}
+	if lost := total - s.Curve[0].Dropped; lost > 0 {
+		p := Problem{Level: levelWarning, Kind: "sink", Name: s.Name, Text: text.Count(int(lost), "sample") + " dropped in the last hour"}
+		if s.Refusal != nil {
+			p.Text, p.Do = p.Text+"; the receiver: "+s.Refusal.Why, s.Refusal.Do
+		}
+		all = append(all, p)
+	}
+	return all
+}

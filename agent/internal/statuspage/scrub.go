@@ -1,0 +1,36 @@
+package statuspage
+
+import "reflect"
+
+// scrub applies f to every text of a value that a pointer points to, so that no new field can be forgotten.
+func scrub(pointer any, f func(string) string) { scrubValue(reflect.ValueOf(pointer).Elem(), f) }
+
+func scrubValue(v reflect.Value, f func(string) string) {
+	switch v.Kind() {
+	case reflect.String:
+		if v.Len() > 0 {
+			v.SetString(f(v.String()))
+		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			scrubValue(v.Elem(), f)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			scrubValue(v.Index(i), f)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if field := v.Field(i); field.CanSet() {
+				scrubValue(field, f)
+			}
+		}
+	case reflect.Map:
+		if v.Type().Elem().Kind() != reflect.String {
+			return // counts by fixed reasons
+		}
+		for _, key := range v.MapKeys() {
+			v.SetMapIndex(key, reflect.ValueOf(f(v.MapIndex(key).String())))
+		}
+	}
+}

@@ -1,0 +1,229 @@
+package statuspage
+
+import "time"
+
+// The types of this file are the answers of /api/v1/. Fields are added, and never renamed or removed. Times are RFC 3339 in UTC;
+// one that is not known is left out. Durations are seconds.
+
+// Status is the answer of /api/v1/status.
+type Status struct {
+	Version  string    `json:"version"`
+	Now      time.Time `json:"now"`
+	Started  time.Time `json:"started"`
+	Summary  bool      `json:"summary"` // the listener is open to the network: only names, states and times are shown
+	Ready    bool      `json:"ready"`
+	Unready  string    `json:"unready,omitempty"`       // why the agent is not ready
+	Actions  bool      `json:"actions"`                 // jobs can be run and paused, and the configuration reloaded, by POST
+	Problems []Problem `json:"problems"`                // what is wrong, the worst first
+	More     int       `json:"more_problems,omitempty"` // that are not listed
+	Jobs     []Job     `json:"jobs"`
+	Sinks    []Sink    `json:"sinks"`
+	Logins   []Login   `json:"logins,omitempty"`
+
+	Configuration Configuration `json:"configuration"`
+	StateFile     *StateFile    `json:"state_file,omitempty"`
+	ClockJumps    int           `json:"clock_jumps"` // since the start
+}
+
+// Problem is something that is wrong.
+type Problem struct {
+	Level string    `json:"level"`          // error: something is not measured or not delivered; warning: it soon may be
+	Kind  string    `json:"kind"`           // job, sink, login, configuration, state_file
+	Name  string    `json:"name,omitempty"` // of the job, sink or login
+	Text  string    `json:"text"`
+	Do    string    `json:"do,omitempty"`   // what to do about it
+	Since time.Time `json:"since,omitzero"` // the first failed run of those in a row that are remembered
+}
+
+// The states of a job.
+const (
+	JobOK      = "ok"
+	JobPartial = "partial" // some metric could not be measured
+	JobFailed  = "failed"
+	JobNew     = "waiting" // has not run yet
+	JobPaused  = "paused"
+	JobOverdue = "overdue" // should have run and does not
+)
+
+// Job is the state of a job.
+type Job struct {
+	Name        string           `json:"name"`
+	State       string           `json:"state"` // ok, partial, failed, waiting, paused, overdue
+	Running     bool             `json:"running"`
+	Schedule    string           `json:"schedule,omitempty"` // in words
+	LastStart   time.Time        `json:"last_start,omitzero"`
+	LastSuccess time.Time        `json:"last_success,omitzero"`
+	NextRun     time.Time        `json:"next_run,omitzero"`
+	Duration    float64          `json:"duration_seconds"` // of the last run
+	Readings    int              `json:"readings"`         // of the last run that measured something
+	Series      int              `json:"series"`
+	Error       string           `json:"error,omitempty"`            // of the last run
+	Runs        []Run            `json:"runs,omitempty"`             // the last 60, oldest first
+	Results     map[string]int64 `json:"results,omitempty"`          // runs since the start by result: success, partial, error, skipped
+	Dropped     map[string]int64 `json:"dropped_readings,omitempty"` // since the start, by reason
+	Cursor      time.Time        `json:"cursor,omitzero"`            // of a job with a window: everything before is read
+
+	Detail *JobDetail `json:"detail,omitempty"` // of /api/v1/jobs/NAME only
+}
+
+// Run is one run of a job.
+type Run struct {
+	Start    time.Time `json:"start"`
+	Duration float64   `json:"duration_seconds"`
+	Result   string    `json:"result"` // success, partial, error, skipped
+	Readings int       `json:"readings"`
+	Series   int       `json:"series"`
+	Error    string    `json:"error,omitempty"`
+}
+
+// JobDetail is what only the page of a job shows.
+type JobDetail struct {
+	Configuration string     `json:"configuration"` // YAML, secrets starred
+	Sinks         []string   `json:"sinks"`
+	Requests      []Request  `json:"requests"` // the last 20, newest first
+	Quota         []Quota    `json:"quota,omitempty"`
+	Problems      []string   `json:"problems,omitempty"` // what the last run could not measure or left out
+	Window        *Window    `json:"window,omitempty"`   // of the last run that measured something
+	Document      *Document  `json:"document,omitempty"` // nil until the job has run while somebody looked at its page
+	Series        SeriesPage `json:"series"`
+}
+
+// Request is a request of a job or a sink.
+type Request struct {
+	At        time.Time `json:"at"`
+	Method    string    `json:"method"`
+	URL       string    `json:"url"`
+	Code      int       `json:"code"` // 0 = no response
+	Bytes     int64     `json:"bytes"`
+	Duration  float64   `json:"duration_seconds"`
+	Cached    bool      `json:"cached,omitempty"`    // answered by the cache: nothing was sent
+	Unchanged bool      `json:"unchanged,omitempty"` // 304 Not Modified
+	Error     string    `json:"error,omitempty"`
+}
+
+// Quota is what a host still allows, by its own headers.
+type Quota struct {
+	Host string `json:"host"`
+	Left int64  `json:"left"`
+}
+
+// Window is the window of time that a run has read.
+type Window struct {
+	Start time.Time `json:"start,omitzero"`
+	End   time.Time `json:"end"`
+}
+
+// Document is the beginning of the last document of a job.
+type Document struct {
+	From string `json:"from"`
+	Root Node   `json:"root"`
+}
+
+// SeriesPage is a part of the series of a job.
+type SeriesPage struct {
+	Total   int      `json:"total"`   // of the job
+	Matched int      `json:"matched"` // by the search
+	Offset  int      `json:"offset"`
+	Search  string   `json:"search,omitempty"`
+	Sort    string   `json:"sort,omitempty"` // name, value, change; with - before it descending
+	Series  []Series `json:"series"`
+}
+
+// Series is a series with its current value. Of a histogram or summary that is the count of its observations.
+type Series struct {
+	Metric string            `json:"metric"`
+	Type   string            `json:"type"`
+	Labels map[string]string `json:"labels,omitempty"`
+	Value  Number            `json:"value"`
+	Before *Number           `json:"before,omitempty"` // in the run before; nil while it is not known
+	Points []Point           `json:"points,omitempty"` // the last hour, from when the series was first shown on
+}
+
+// Point is a value at a time.
+type Point struct {
+	At    time.Time `json:"at"`
+	Value Number    `json:"value"`
+}
+
+// The states of a sink.
+const (
+	SinkOK      = "ok"
+	SinkFailing = "failing" // the last request failed
+	SinkBehind  = "behind"  // samples wait for longer than two minutes
+)
+
+// Sink is the state of a sink.
+type Sink struct {
+	Name    string           `json:"name"`
+	Kind    string           `json:"kind,omitempty"`
+	State   string           `json:"state"` // ok, failing, behind
+	Sent    int64            `json:"sent_samples"`
+	Rate    float64          `json:"samples_per_second"` // over the last five minutes
+	Failed  int64            `json:"failed_deliveries"`
+	Retried int64            `json:"retried_deliveries"`
+	Pending int64            `json:"pending_samples"`
+	Bytes   int64            `json:"pending_bytes"`
+	Oldest  time.Time        `json:"oldest_pending,omitzero"`
+	Dropped map[string]int64 `json:"dropped_samples,omitempty"`  // since the start, by reason
+	CatchUp float64          `json:"catch_up_seconds,omitempty"` // until nothing waits, at the pace of the last five minutes
+	Error   string           `json:"error,omitempty"`            // of the last request
+	Since   time.Time        `json:"failing_since,omitzero"`     // the first of the last requests that all failed
+	Refusal *Refusal         `json:"refusal,omitempty"`          // of the most samples
+	Curve   []Sample         `json:"curve,omitempty"`            // the last hour, oldest first
+	Facts   []Fact           `json:"facts,omitempty"`            // what it says of itself
+
+	Detail *SinkDetail `json:"detail,omitempty"` // of /api/v1/sinks/NAME only
+}
+
+// Sample is the state of a sink at a time.
+type Sample struct {
+	At      time.Time `json:"at"`
+	Sent    int64     `json:"sent_samples"`
+	Pending int64     `json:"pending_samples"`
+	Bytes   int64     `json:"pending_bytes"`
+	Dropped int64     `json:"dropped_samples"`
+}
+
+// Refusal is why a receiver has refused samples.
+type Refusal struct {
+	Samples int64  `json:"samples"`
+	Why     string `json:"why"`
+	Do      string `json:"do,omitempty"`
+}
+
+// SinkDetail is what only the page of a sink shows.
+type SinkDetail struct {
+	Codes    map[string]int64 `json:"requests_by_status,omitempty"` // since the start; 0 = no response
+	Requests []Request        `json:"requests,omitempty"`           // the last 20, newest first
+	Refusals []Refusal        `json:"refusals,omitempty"`
+	Jobs     []string         `json:"jobs"` // those that the sink gets
+}
+
+// Fact is something that a sink says of itself.
+type Fact struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// Login is the state of an entry of auth.
+type Login struct {
+	Name    string    `json:"name"`
+	Got     time.Time `json:"got,omitzero"`     // when its token was received
+	Expires time.Time `json:"expires,omitzero"` // absent = the token is used until it is refused
+	Error   string    `json:"error,omitempty"`
+}
+
+// Configuration is the state of the configuration.
+type Configuration struct {
+	Loaded time.Time `json:"loaded,omitzero"`
+	OK     bool      `json:"ok"`              // the last reload succeeded
+	Error  string    `json:"error,omitempty"` // why it did not; the one before stays in use
+}
+
+// StateFile is the state of the state file.
+type StateFile struct {
+	Written time.Time `json:"written,omitzero"`
+	Failed  int64     `json:"failed_writes"`
+	Bytes   int64     `json:"written_bytes"`
+	Error   string    `json:"error,omitempty"`
+}

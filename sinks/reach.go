@@ -1,0 +1,48 @@
+package sinks
+
+import (
+	"net"
+	"os"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Reach is who can reach a server.
+type Reach uint8
+
+// From the widest to the narrowest.
+const (
+	Anyone  Reach = iota // on the network, without a password
+	Machine              // programs on this machine, browsers among them
+	Trusted              // those who have a password, a client certificate, or access to the socket's file
+)
+
+// ReachOf returns who can reach a server that listens on an address with a web config file of exporter-toolkit; "" = none. The file
+// is read at each call, as the toolkit reads it at each request.
+func ReachOf(address net.Addr, webConfigFile string) Reach {
+	if address.Network() == "unix" || authenticates(webConfigFile) {
+		return Trusted
+	}
+	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		return Machine
+	}
+	return Anyone
+}
+
+// authenticates reports whether a web config file asks for a password or a client certificate.
+func authenticates(webConfigFile string) bool {
+	if webConfigFile == "" {
+		return false
+	}
+	text, err := os.ReadFile(webConfigFile)
+	var file struct {
+		Users map[string]string `yaml:"basic_auth_users"`
+		TLS   struct {
+			ClientAuth string `yaml:"client_auth_type"`
+		} `yaml:"tls_server_config"`
+	}
+	if err != nil || yaml.Unmarshal(text, &file) != nil {
+		return false
+	}
+	return len(file.Users) > 0 || file.TLS.ClientAuth == "RequireAndVerifyClientCert"
+}
