@@ -72,7 +72,7 @@ func arrows() map[string][]string {
 		"agent/internal/auth":           {"agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/setting"},
 		"agent/internal/backfill":       {"agent/httpclient", "agent/internal/ledger", "agent/internal/run", "agent/metric", "sinks", "sources"},
 		"agent/internal/command":        slices.Concat(kit, []string{"agent/internal/*", "sinks", "sources", "sinks/remotewrite/spool", "sources/fetch/format", "deploy/examples"}),
-		"agent/internal/config":         {"agent/httpclient", "agent/internal/auth", "agent/internal/schedule", "agent/metric", "agent/setting", "agent/text", "sinks", "sources"},
+		"agent/internal/config":         {"agent/webserver", "agent/httpclient", "agent/internal/auth", "agent/internal/schedule", "agent/metric", "agent/setting", "agent/text", "sinks", "sources"},
 		"agent/internal/convert":        {"agent/internal/config", "agent/jq", "agent/relabel"},
 		"agent/internal/demo":           {},
 		"agent/internal/infer":          {"agent/document", "agent/httpclient", "agent/jq", "agent/setting", "sources", "sources/fetch/format"},

@@ -10,12 +10,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
-	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/exporter-toolkit/web"
@@ -37,16 +34,18 @@ const (
 
 // Server is a server of one address. Its fields must not change after the first call of a method.
 type Server struct {
-	Listen        string // host:port, the setting listen
+	Listen        string // the setting listen: host:port, or unix:///path if the caller allows it
 	WebConfigFile string // the setting web_config_file; "" = neither TLS nor authentication
 	Path          string // of the URL that is logged
 	Started       string // what is logged when the server has started, such as "serving metrics"
 	Handler       http.Handler
 	ReadTimeout   time.Duration // for a request with its body; 0 = as for its headers
+	MaxClients    int           // connections at once, 0 = any number; those beyond it are closed at once
 	Drain         time.Duration // for requests in progress when Run ends, at most one second
 	Log           *slog.Logger
 
-	bound atomic.Pointer[net.Addr] // nil before the address is bound
+	opened net.Listener             // by Open; nil = Run opens it
+	bound  atomic.Pointer[net.Addr] // nil before the address is bound
 }
 
 // Check returns why the server could not start: the web config file is not valid, or the address is in use.
@@ -61,11 +60,25 @@ func (s *Server) Check(ctx context.Context) error {
 	return l.Close()
 }
 
-// Run serves until ctx ends, from when the web config file can be used on.
-func (s *Server) Run(ctx context.Context) error {
-	l, err := s.listen(ctx)
+// Open binds the address, on which Run then serves. Its error is that of Check.
+func (s *Server) Open(ctx context.Context) error {
+	err := CheckFile(s.WebConfigFile)
 	if err != nil {
 		return err
+	}
+	if s.opened, err = s.listen(ctx); err == nil {
+		s.bound.Store(new(s.opened.Addr()))
+	}
+	return err
+}
+
+// Run serves until ctx ends, from when the web config file can be used on.
+func (s *Server) Run(ctx context.Context) error {
+	l, err := s.opened, error(nil)
+	if l == nil {
+		if l, err = s.listen(ctx); err != nil {
+			return err
+		}
 	}
 	if CheckFile(s.WebConfigFile) != nil {
 		l.Close() // so that requests fail and do not wait
@@ -77,6 +90,10 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	}
 	defer l.Close()
+	return s.serve(ctx, l)
+}
+
+func (s *Server) serve(ctx context.Context, l net.Listener) error {
 	log := s.Log.Handler()
 	server := &http.Server{
 		Handler:           s.Handler,
@@ -88,6 +105,9 @@ func (s *Server) Run(ctx context.Context) error {
 		ErrorLog:          slog.NewLogLogger(log, slog.LevelDebug), // port scans would fill the log
 	}
 	s.bound.Store(new(l.Addr()))
+	if s.MaxClients > 0 {
+		l = newLimited(l, s.MaxClients)
+	}
 	ended := make(chan error, 1)
 	go func() {
 		ended <- web.Serve(l, server, &web.FlagConfig{WebConfigFile: &s.WebConfigFile}, slog.New(warningsOnly{log}))
@@ -121,28 +141,6 @@ func (s *Server) Addr() string {
 		return address.String()
 	}
 	return ""
-}
-
-// listen binds the address. Its error says what to do.
-func (s *Server) listen(ctx context.Context) (net.Listener, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Listen)
-	if err == nil {
-		return l, nil
-	}
-	text := ""
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		text = "the address is in use by another program; choose another with listen"
-	case errors.Is(err, syscall.EACCES):
-		text = "permission denied; choose a port above 1023 with listen"
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		text = "this machine does not have the address; choose another with listen"
-	default:
-		if op, ok := errors.AsType[*net.OpError](err); ok {
-			text = op.Err.Error()
-		}
-	}
-	return nil, fmt.Errorf("listen on %s: %w", s.Listen, &textError{cmp.Or(text, err.Error()), err})
 }
 
 // textError is an error with another text.
@@ -193,6 +191,9 @@ func (s *Server) waitForFile(ctx context.Context) bool {
 func (s *Server) URL() string { return s.url(s.Addr()) }
 
 func (s *Server) url(address string) string {
+	if strings.HasPrefix(s.Listen, unixPrefix) {
+		return s.Listen
+	}
 	scheme := "http://"
 	var file struct {
 		TLS map[string]any `yaml:"tls_server_config"`
@@ -212,36 +213,4 @@ type warningsOnly struct{ slog.Handler }
 
 func (p warningsOnly) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn && p.Handler.Enabled(ctx, level)
-}
-
-// CheckListen returns why a value of the setting listen is wrong.
-func CheckListen(listen string) error {
-	_, _, err := split(listen)
-	return err
-}
-
-// split returns the host and the port of listen. The host is "" for all addresses of the machine.
-func split(listen string) (host string, port uint16, err error) {
-	host, digits, err := net.SplitHostPort(listen)
-	if err != nil {
-		return "", 0, err
-	}
-	n, err := strconv.ParseUint(digits, 10, 16)
-	if ip, e := netip.ParseAddr(host); e == nil && ip.IsUnspecified() {
-		host = ""
-	}
-	return host, uint16(n), err
-}
-
-// Claim returns what only one server can use: the address of listen in words, the same for the same address. It returns "" for
-// port 0, which is any free port.
-func Claim(listen string) string {
-	host, port, err := split(listen)
-	if err != nil || port == 0 {
-		return ""
-	}
-	if strings.EqualFold(host, "localhost") {
-		host = "127.0.0.1"
-	}
-	return "the address " + net.JoinHostPort(host, strconv.Itoa(int(port)))
 }

@@ -2,7 +2,10 @@ package webserver
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,5 +86,47 @@ func TestClaim(t *testing.T) {
 	}
 	if CheckListen(":70000") == nil || CheckListen(":9091") != nil {
 		t.Error("a port above 65535 passes, or 9091 does not")
+	}
+}
+
+// TestSocket holds that a server listens on a unix socket, also where one was left behind, and that its file is not open to others.
+func TestSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	left, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.(*net.UnixListener).SetUnlinkOnClose(false)
+	left.Close()
+	s := &Server{Listen: "unix://" + path, Started: "serving", Handler: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler)}
+	if err := s.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.URL(); got != "unix://"+path {
+		t.Errorf("the URL is %s", got)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}}
+	response, err := client.Get("http://cton/")
+	if err != nil || response.StatusCode != http.StatusNotFound {
+		t.Errorf("the answer is %v, %v", response, err)
+	} else {
+		response.Body.Close()
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("the socket has mode %v, %v", info.Mode(), err)
+	}
+	second := &Server{Listen: s.Listen, Log: s.Log}
+	if err := second.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("a second server gets %v", err)
+	}
+	client.CloseIdleConnections()
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -18,11 +18,14 @@ import (
 // maxScrapes is how many scrapes may be in progress.
 const maxScrapes = 40
 
+// maxClients is how many connections the page has at once.
+const maxClients = 500
+
 // newServer returns the server of the page.
 func (s *sink) newServer() *webserver.Server {
 	handler := sync.OnceValue(func() http.Handler { return s.handler(s.reach) }) // the status page is there only when the agent runs
 	return &webserver.Server{
-		Listen: s.config.Listen, WebConfigFile: s.config.WebConfigFile, Path: s.config.Path, Started: "serving metrics",
+		Listen: s.config.Listen, WebConfigFile: s.config.WebConfigFile, Path: s.config.Path, Started: "serving metrics", MaxClients: maxClients,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler().ServeHTTP(w, r) }), Drain: s.env.Drain, Log: s.env.Log,
 	}
 }

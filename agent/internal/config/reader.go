@@ -2,10 +2,8 @@ package config
 
 import (
 	"fmt"
-	"net"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 
 	"github.com/collectington/collectington/agent/internal/auth"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/webserver"
 )
 
 // reader reads one file into a plan, from the top of the file down, and collects its problems. Jobs are in job.go, strict
@@ -60,8 +59,10 @@ func (r *reader) plan(root *yaml.Node) *Plan {
 	if t.Concurrency < 1 {
 		r.bad(find(root, "concurrency"), "concurrency", "want at least 1")
 	}
-	if problem := t.Web.listenProblem(); problem != "" {
-		r.bad(find(root, "web.listen"), "web.listen", "%s", problem)
+	if t.Web.Listen != "" {
+		if err := webserver.CheckSocket(t.Web.Listen); err != nil {
+			r.bad(find(root, "web.listen"), "web.listen", "%v", err)
+		}
 	}
 	r.externalLabels(root, t.External)
 	r.auth(plan, &t.Auth)
@@ -77,24 +78,6 @@ func (r *reader) plan(root *yaml.Node) *Plan {
 		r.warn(plan, root)
 	}
 	return plan
-}
-
-// listenProblem returns what is wrong with the address, or "".
-func (w *Web) listenProblem() string {
-	if path, ok := strings.CutPrefix(w.Listen, "unix://"); ok {
-		if !strings.HasPrefix(path, "/") || strings.ContainsRune(path, 0) {
-			return "want an absolute path, such as unix:///run/cton.sock"
-		}
-		return ""
-	}
-	if w.Listen == "" {
-		return ""
-	}
-	_, port, err := net.SplitHostPort(w.Listen)
-	if _, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil {
-		return "want host:port, such as 127.0.0.1:8002, or unix:///run/cton.sock"
-	}
-	return ""
 }
 
 func (r *reader) externalLabels(root *yaml.Node, labels map[string]string) {

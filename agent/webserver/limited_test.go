@@ -1,4 +1,4 @@
-package command
+package webserver
 
 import (
 	"errors"

@@ -1,0 +1,166 @@
+package webserver
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// unixPrefix begins the address of a unix socket, which an absolute path follows.
+const unixPrefix = "unix://"
+
+// socketMode is the mode of a unix socket: the agent's user and group can use it.
+const socketMode = 0o660
+
+// listen binds the address. Its error says what to do.
+func (s *Server) listen(ctx context.Context) (net.Listener, error) {
+	l, err := listen(ctx, s.Listen)
+	if err == nil {
+		return l, nil
+	}
+	text := ""
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		text = "the address is in use by another program; choose another with listen"
+	case errors.Is(err, syscall.EACCES):
+		text = "permission denied; choose a port above 1023 with listen"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		text = "this machine does not have the address; choose another with listen"
+	default:
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			text = op.Err.Error()
+		}
+	}
+	return nil, fmt.Errorf("listen on %s: %w", s.Listen, &textError{cmp.Or(text, err.Error()), err})
+}
+
+// listen listens on host:port or unix:///path. A socket that an agent has left behind is replaced.
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	path, isUnix := strings.CutPrefix(address, unixPrefix)
+	if !isUnix {
+		return new(net.ListenConfig).Listen(ctx, "tcp", address)
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
+	if errors.Is(err, syscall.EADDRINUSE) && isLeftSocket(path) {
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+		l, err = new(net.ListenConfig).Listen(ctx, "unix", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// isLeftSocket reports whether a path is a socket on which nobody listens.
+func isLeftSocket(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Type() != fs.ModeSocket {
+		return false
+	}
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		c.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// limited is a listener with a bound on its open connections. Connections beyond it are closed at once.
+type limited struct {
+	net.Listener
+	open chan struct{} // holds a token for each
+}
+
+func newLimited(l net.Listener, most int) *limited { return &limited{l, make(chan struct{}, most)} }
+
+// Accept implements net.Listener.
+func (l *limited) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case l.open <- struct{}{}:
+			return &counted{Conn: c, open: l.open}, nil
+		default:
+			c.Close()
+		}
+	}
+}
+
+// counted is a connection that gives its token back once.
+type counted struct {
+	net.Conn
+	open chan struct{}
+	once sync.Once
+}
+
+// Close implements net.Conn.
+func (c *counted) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() { <-c.open })
+	return err
+}
+
+// CheckListen returns why a value of the setting listen is no host:port.
+func CheckListen(listen string) error {
+	_, _, err := split(listen)
+	return err
+}
+
+// CheckSocket returns why a value of the setting listen is neither host:port nor unix:///path.
+func CheckSocket(listen string) error {
+	path, isUnix := strings.CutPrefix(listen, unixPrefix)
+	if !isUnix {
+		if CheckListen(listen) != nil {
+			return errors.New("want host:port, such as 127.0.0.1:8002, or unix:///run/cton.sock")
+		}
+		return nil
+	}
+	if !strings.HasPrefix(path, "/") || strings.ContainsRune(path, 0) {
+		return errors.New("want an absolute path, such as unix:///run/cton.sock")
+	}
+	return nil
+}
+
+// split returns the host and the port of listen. The host is "" for all addresses of the machine.
+func split(listen string) (host string, port uint16, err error) {
+	host, digits, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(digits, 10, 16)
+	if ip, e := netip.ParseAddr(host); e == nil && ip.IsUnspecified() {
+		host = ""
+	}
+	return host, uint16(n), err
+}
+
+// Claim returns what only one server can use: the address of listen in words, the same for the same address. It returns "" for
+// port 0, which is any free port.
+func Claim(listen string) string {
+	host, port, err := split(listen)
+	if err != nil || port == 0 {
+		return ""
+	}
+	if strings.EqualFold(host, "localhost") {
+		host = "127.0.0.1"
+	}
+	return "the address " + net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
