@@ -82,7 +82,7 @@ func TestResult(t *testing.T) {
 // TestStop stops commands that have started others. Some ignore SIGTERM, some clean up.
 func TestStop(t *testing.T) {
 	for name, c := range map[string]struct {
-		script string // 9 gets ready when it may be stopped
+		script string // READY is when it may be stopped: what is started later does not get SIGTERM
 		grace  time.Duration
 		code   int
 		output string
@@ -91,8 +91,8 @@ func TestStop(t *testing.T) {
 		"the command ignores SIGTERM":     {"trap '' TERM; READY; sleep 600", 50 * time.Millisecond, 137, ""},
 		"all ignore SIGTERM":              {"trap '' TERM; sleep 600 & READY; sleep 600", 50 * time.Millisecond, 137, ""},
 		"a child ignores SIGTERM":         {"(trap '' TERM; READY; exec sleep 600 >/dev/null 2>&1) & sleep 600", 50 * time.Millisecond, 143, ""},
-		"the command cleans up":           {"trap 'echo cleaned; exit 7' TERM; READY; sleep 600 & wait", time.Hour, 7, "cleaned\n"},
-		"a child cleans up":               {"(trap 'sleep 0.2; echo cleaned; exit 7' TERM; READY; sleep 600 & wait) & sleep 600", time.Hour, 143, "cleaned\n"},
+		"the command cleans up":           {"trap 'echo cleaned; exit 7' TERM; sh -c 'READY; exec sleep 600' & wait", time.Hour, 7, "cleaned\n"},
+		"a child cleans up":               {"(trap 'sleep 0.2; echo cleaned; exit 7' TERM; sh -c 'READY; exec sleep 600' & wait) & sleep 600", time.Hour, 143, "cleaned\n"},
 		"the command does not read stdin": {"READY; sleep 600", time.Hour, 143, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -168,7 +168,7 @@ func TestOutputUnwanted(t *testing.T) {
 // TestSignal holds that a signal gets to the whole group.
 func TestSignal(t *testing.T) {
 	var out bytes.Buffer
-	p, held := start(t, "trap 'echo got it; exit 5' USR1; (trap 'exit 0' USR1; echo ready >&9; sleep 600 & wait) & wait", func(cmd *exec.Cmd) { cmd.Stdout = &out })
+	p, held := start(t, "trap 'echo got it; exit 5' USR1; (trap 'exit 0' USR1; sh -c 'echo ready >&9; exec sleep 600' & wait) & wait", func(cmd *exec.Cmd) { cmd.Stdout = &out })
 	if _, err := fmt.Fscanln(held, new(string)); err != nil {
 		t.Fatal(err)
 	}

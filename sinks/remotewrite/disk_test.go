@@ -3,6 +3,7 @@ package remotewrite
 import (
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -292,4 +293,43 @@ func TestConnectionsSendConcurrently(t *testing.T) {
 			r.Errorf("%d connections have %d series", len(shards), n)
 		}
 	})
+}
+
+// TestZeroThatWasSent ends a sink whose request the receiver has stored, without a response: the next one sends the record again. Prometheus
+// refuses the zero then, since it has the sample after it, and that is no loss.
+func TestZeroThatWasSent(t *testing.T) {
+	for _, p := range []Protocol{Protocol1, Protocol2} {
+		dir, network, s := t.TempDir(), memnet.NewNetwork(), newServer(t)
+		synctest.Test(t, func(t *testing.T) {
+			change := func(c *Config, env *sinks.Env) {
+				onDisk(dir)(c, env)
+				c.Protocol = p
+			}
+			var first atomic.Bool
+			network.Serve(t, "receiver:80", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if first.CompareAndSwap(false, true) {
+					s.ServeHTTP(httptest.NewRecorder(), r)
+					<-r.Context().Done() // the response does not arrive
+					return
+				}
+				s.ServeHTTP(w, r)
+			}))
+			r := newRig(t, network, change)
+			r.run()
+			r.tick()
+			r.write("j", counter("calls_total", 1, r.began, "a"), gauge("x", 1, "a"))
+			time.Sleep(time.Second)
+			r.stop()
+			if left, err := spool.List(dir); len(left) != 1 || err != nil {
+				t.Fatalf("%d records are left, %v", len(left), err)
+			}
+			r = newRig(t, network, change)
+			r.run()
+			r.tick()
+			r.stop()
+			r.wantNothingPending()
+			r.wantDropped(sinks.Refused, 0)
+			r.wantLogged("refused samples", 0)
+		})
+	}
 }

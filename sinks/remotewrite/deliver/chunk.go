@@ -19,6 +19,7 @@ type chunk struct {
 	serverErrors                     int // number of responses of 500
 
 	suspect bool // its series were refused before
+	again   bool // an earlier process may have sent it
 }
 
 // counts counts samples as the specification does, with native histograms apart.
@@ -88,16 +89,26 @@ func (c *chunk) keep(q wire.Request, keep func(*wire.Item) bool) (leftOut int) {
 }
 
 // leaveOutZeros leaves out the zeros that package encode has put before the first samples of running totals, and returns
-// how many there were. In a request of 1.0, such a zero and its sample are the only two of one series in one message.
+// how many there were.
 func (c *chunk) leaveOutZeros(q wire.Request) int {
 	if q.Protocol != wire.V1 {
 		return 0 // a receiver of 2.0 leaves them out itself
 	}
-	var zeros []bool // by number of the item
+	zeros := zerosOf(q)
+	n := -1
+	return c.keep(q, func(*wire.Item) bool {
+		n++
+		return n >= len(zeros) || !zeros[n]
+	})
+}
+
+// zerosOf returns for each item of a request whether it is a zero that package encode has put before the first sample of a running
+// total. Such a zero and its sample are the only two of one series in one message.
+func zerosOf(q wire.Request) (zeros []bool) {
 	last, isZero := -1, false
 	for i, err := range q.Items() {
 		if err != nil {
-			return 0
+			return nil
 		}
 		if isZero && i.Series == last {
 			zeros[len(zeros)-1] = true
@@ -106,11 +117,25 @@ func (c *chunk) leaveOutZeros(q wire.Request) int {
 		last = i.Series
 		isZero = i.Kind == wire.Sample && i.Value == 0 || i.Kind == wire.Histogram && i.Histogram.Count == 0
 	}
-	n := -1
-	return c.keep(q, func(*wire.Item) bool {
-		n++
-		return !zeros[n]
-	})
+	return zeros
+}
+
+// hasZeros reports whether n samples can all be zeros that the receiver refuses, because it has had the samples after them from an
+// earlier process.
+func (c *chunk) hasZeros(n int) bool {
+	if !c.again {
+		return false
+	}
+	q, err := c.decode()
+	if err != nil {
+		return false
+	}
+	for _, isZero := range zerosOf(q) {
+		if isZero {
+			n--
+		}
+	}
+	return n <= 0
 }
 
 // halves returns the two halves of a chunk of at least minSeries series. It returns nil if the chunk cannot be divided or
@@ -127,7 +152,7 @@ func (c *chunk) halves(minSeries int, accepted int64) []*chunk {
 	if err != nil || b.Counts.Total() == 0 {
 		return nil
 	}
-	first, second := &chunk{acceptedAtStart: accepted, suspect: c.suspect}, &chunk{acceptedAtStart: accepted, suspect: c.suspect}
+	first, second := &chunk{acceptedAtStart: accepted, suspect: c.suspect, again: c.again}, &chunk{acceptedAtStart: accepted, suspect: c.suspect, again: c.again}
 	first.set(a)
 	second.set(b)
 	return []*chunk{first, second}

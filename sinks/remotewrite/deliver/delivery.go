@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/collectington/collectington/agent/metric"
@@ -42,8 +43,9 @@ func (s *Sender) newDelivery(records []spool.Record, refusals *backoff) *deliver
 			})
 		}
 	}
+	inherited := slices.ContainsFunc(records, func(r spool.Record) bool { return r.Inherited })
 	for _, c := range d.chunks {
-		c.acceptedAtStart = s.accepted.Load()
+		c.acceptedAtStart, c.again = s.accepted.Load(), inherited
 	}
 	d.setSuspectsApart()
 	return d
@@ -259,14 +261,20 @@ func (d *delivery) reject(c *chunk, r response) {
 	} else if d.receiver != storesRest && !r.hasWritten {
 		d.joining.refused(time.Now())
 	}
-	d.rejections.wholly(c, r, d.settle(c, r.written))
+	if lost := d.settle(c, r.written); lost > 0 {
+		d.rejections.wholly(c, r, lost)
+	}
 }
 
-// settle counts what was written of a chunk as sent, and the rest as rejected. It returns the size of the rest.
+// settle counts what was written of a chunk as sent, and the rest as rejected. It returns the size of the rest. Zeros that are refused
+// because the receiver has had the chunk before are sent, too.
 func (d *delivery) settle(c *chunk, written counts) (lost int) {
 	arrived := min(c.counts.samples, written.samples) + min(c.counts.histograms, written.histograms)
+	if lost = c.counts.total() - arrived; lost > 0 && c.hasZeros(lost) {
+		arrived, lost = c.counts.total(), 0
+	}
 	d.options.Stats.Sent.Add(int64(arrived))
-	if lost = c.counts.total() - arrived; lost > 0 {
+	if lost > 0 {
 		d.options.Stats.Drop(sinks.Refused, lost)
 	}
 	return lost

@@ -43,7 +43,11 @@ func (d *delivery) search(c *chunk, r response) bool {
 			return false
 		}
 		if n := c.leaveOutZeros(q); n > 0 {
-			d.options.Stats.Drop(sinks.Refused, n)
+			if c.again {
+				d.options.Stats.Sent.Add(int64(n)) // by the earlier process
+			} else {
+				d.options.Stats.Drop(sinks.Refused, n)
+			}
 			d.partlySettled = true
 			return true
 		}
@@ -77,7 +81,7 @@ func (d *delivery) setSuspectsApart() {
 			return
 		}
 		if part.Counts.Total() > 0 {
-			p := &chunk{acceptedAtStart: c.acceptedAtStart, suspect: i > 0}
+			p := &chunk{acceptedAtStart: c.acceptedAtStart, suspect: i > 0, again: c.again}
 			p.set(part)
 			parts = append(parts, p)
 		}

@@ -121,7 +121,7 @@ func (q *Queue) Next(ctx context.Context, shard int, order Order) (Record, bool)
 		case e != nil:
 			payload, err := q.read(e)
 			if err == nil {
-				return Record{Meta: meta, Payload: payload, Age: q.age(e)}, true
+				return Record{Meta: meta, Payload: payload, Age: q.age(e), Inherited: q.isInherited(e)}, true
 			}
 			if !q.waits(e, err) {
 				continue // another record is next
@@ -144,6 +144,12 @@ func (q *Queue) Next(ctx context.Context, shard int, order Order) (Record, bool)
 		case <-ctx.Done():
 		}
 	}
+}
+
+func (q *Queue) isInherited(e *entry) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return e.ID <= q.index.lastInherited
 }
 
 // now reads the clock. If it has jumped, the records stay as old as they were. The caller holds mu.

@@ -19,6 +19,8 @@ type Record struct {
 	Meta
 	Payload []byte        // not changed after it was put
 	Age     time.Duration // since it was put, whatever the clock was set to; set by Next
+	// Inherited says that an earlier run has put the record and may have sent it, without the end of Ack; set by Next.
+	Inherited bool
 }
 
 // Meta describes a record. The name of the record's file holds all of it.
