@@ -178,7 +178,11 @@ func (s *sink) Repeat(_ context.Context, batch metric.Batch) error {
 		s.resends[batch.Job] = r
 	}
 	protocol, maxBytes := s.sender.Format()
-	s.open().Put(s.encoder.Repeat(&batch, encode.Format{Protocol: protocol, MaxBytes: maxBytes})...)
+	records := s.encoder.Repeat(&batch, encode.Format{Protocol: protocol, MaxBytes: maxBytes})
+	for i := range records {
+		records[i].Again = true
+	}
+	s.open().Put(records...)
 	return nil
 }
 

@@ -19,7 +19,7 @@ type chunk struct {
 	serverErrors                     int // number of responses of 500
 
 	suspect bool // its series were refused before
-	again   bool // an earlier process may have sent it
+	again   bool // it may have been sent before
 }
 
 // counts counts samples as the specification does, with native histograms apart.

@@ -43,9 +43,9 @@ func (s *Sender) newDelivery(records []spool.Record, refusals *backoff) *deliver
 			})
 		}
 	}
-	inherited := slices.ContainsFunc(records, func(r spool.Record) bool { return r.Inherited })
+	again := slices.ContainsFunc(records, func(r spool.Record) bool { return r.Again })
 	for _, c := range d.chunks {
-		c.acceptedAtStart, c.again = s.accepted.Load(), inherited
+		c.acceptedAtStart, c.again = s.accepted.Load(), again
 	}
 	d.setSuspectsApart()
 	return d

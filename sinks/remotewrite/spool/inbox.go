@@ -234,7 +234,7 @@ func (q *Queue) takeAll() {
 	q.mu.Lock()
 	now := q.now().UnixMilli()
 	for _, m := range adopted {
-		q.index.add(&entry{Meta: m, put: min(m.Taken, now), saved: true, file: true})
+		q.index.add(&entry{Meta: m, put: min(m.Taken, now), saved: true, file: true, repeated: true})
 	}
 	q.lastID = last
 	q.wake()

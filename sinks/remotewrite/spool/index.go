@@ -16,6 +16,8 @@ type entry struct {
 	out     bool   // Next has returned it
 	gone    bool   // it was removed from the index
 
+	repeated bool // Record.Again when it was put
+
 	unread bool      // its file could not be read
 	again  time.Time // when to read it again, if others are sent before it; zero if they are not
 }

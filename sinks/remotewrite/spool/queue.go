@@ -121,7 +121,7 @@ func (q *Queue) Next(ctx context.Context, shard int, order Order) (Record, bool)
 		case e != nil:
 			payload, err := q.read(e)
 			if err == nil {
-				return Record{Meta: meta, Payload: payload, Age: q.age(e), Inherited: q.isInherited(e)}, true
+				return Record{Meta: meta, Payload: payload, Age: q.age(e), Again: q.isRepeated(e)}, true
 			}
 			if !q.waits(e, err) {
 				continue // another record is next
@@ -146,10 +146,10 @@ func (q *Queue) Next(ctx context.Context, shard int, order Order) (Record, bool)
 	}
 }
 
-func (q *Queue) isInherited(e *entry) bool {
+func (q *Queue) isRepeated(e *entry) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return e.ID <= q.index.lastInherited
+	return e.repeated || e.ID <= q.index.lastInherited
 }
 
 // now reads the clock. If it has jumped, the records stay as old as they were. The caller holds mu.
@@ -300,7 +300,7 @@ func (q *Queue) add(records []Record) (c cleanup) {
 	now := q.now().UnixMilli()
 	for _, r := range records {
 		q.lastID++
-		e := &entry{Meta: r.Meta, put: now, payload: r.Payload}
+		e := &entry{Meta: r.Meta, put: now, payload: r.Payload, repeated: r.Again}
 		e.ID, e.Taken, e.Bytes = q.lastID, now, len(r.Payload)
 		switch {
 		case q.closed:

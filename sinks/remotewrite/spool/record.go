@@ -19,8 +19,9 @@ type Record struct {
 	Meta
 	Payload []byte        // not changed after it was put
 	Age     time.Duration // since it was put, whatever the clock was set to; set by Next
-	// Inherited says that an earlier run has put the record and may have sent it, without the end of Ack; set by Next.
-	Inherited bool
+	// Again says that its samples may have been sent before. Next also sets it for the record of an earlier run, which may have ended
+	// between the response and the end of Ack, and of another process, which may repeat what one before it has sent.
+	Again bool
 }
 
 // Meta describes a record. The name of the record's file holds all of it.
