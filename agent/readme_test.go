@@ -1,103 +1,86 @@
 package agent_test
 
 import (
-	"bytes"
-	"net/http/httptest"
+	"html"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/collectington/collectington/agent"
-	"github.com/collectington/collectington/agent/internal/command"
-	"github.com/collectington/collectington/agent/internal/demo"
 )
 
-// TestReadme runs what README.md shows: its configuration, its commands, and what they print.
+// TestReadme runs what README.md shows: its configurations, its commands, and what they print.
 func TestReadme(t *testing.T) {
-	root, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
+	readme := openPage(t, filepath.Join("..", "README.md"))
+	if len(readme.only("yaml")) != 1 || len(readme.only("console")) < 3 {
+		t.Fatalf("%d configurations and %d sessions", len(readme.only("yaml")), len(readme.only("console")))
 	}
-	readme := readText(t, filepath.Join(root, "README.md"))
-	blocks := fenced(readme)
-	if len(blocks["yaml"]) != 1 || len(blocks["console"]) < 3 {
-		t.Fatalf("%d configurations and %d sessions", len(blocks["yaml"]), len(blocks["console"]))
-	}
-
-	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	api := httptest.NewServer(demo.Handler(start, func() time.Time { return start.Add(3 * time.Minute) }))
-	defer api.Close()
-	const shown = "http://127.0.0.1:8001" // what README has for it
 	t.Chdir(t.TempDir())
-	config := strings.ReplaceAll(blocks["yaml"][0], shown, api.URL)
-	if err := os.WriteFile("cton.yaml", []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-
-	makefile := readText(t, filepath.Join(root, "Makefile"))
-	for _, s := range sessions(blocks["console"]) {
-		verb, rest, _ := strings.Cut(s.command, " ")
-		switch verb {
-		case "cton":
-			got := strings.ReplaceAll(runShown(t, rest), api.URL, shown)
-			if !matches(s.output, got) {
-				t.Errorf("$ %s\nREADME.md has\n%s\nit prints\n%s", s.command, s.output, got)
-			}
-		case "make":
-			if !strings.Contains(makefile, "\n"+rest+":") {
-				t.Errorf("$ %s: no such target", s.command)
-			}
-		case "go":
-			folder, found := strings.CutPrefix(rest, "install github.com/collectington/collectington/")
-			if _, err := os.Stat(filepath.Join(root, strings.TrimSuffix(folder, "@latest"), "main.go")); !found || err != nil {
-				t.Errorf("$ %s: %v", s.command, err)
-			}
-		default:
-			t.Errorf("$ %s: this test does not know how to check it", s.command)
-		}
-	}
-
-	for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(readme, -1) {
-		if strings.Contains(link[1], "://") {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join(root, link[1])); err != nil {
-			t.Errorf("link: %v", err)
-		}
+	readme.check(t)
+	if got := run(t, readme.dial, "try", "oncall"); !strings.Contains(got, "\nincidents_total 45\n") {
+		t.Errorf("cton try oncall prints\n%s", got)
 	}
 }
 
-// TestReadmeExplains checks that cton explain knows what README.md names.
-func TestReadmeExplains(t *testing.T) {
+// TestReadmeIsShort holds that README.md is a page to begin with; more is in the guides.
+func TestReadmeIsShort(t *testing.T) {
+	if n := len(strings.Fields(readText(t, filepath.Join("..", "README.md")))); n >= 700 {
+		t.Errorf("README.md has %d words, 700 is too many", n)
+	}
+}
+
+// TestReadmeFigures checks that each bold figure is in the note that its item links to.
+func TestReadmeFigures(t *testing.T) {
 	readme := readText(t, filepath.Join("..", "README.md"))
-	named := regexp.MustCompile("`cton explain\\s(\\w+)`").FindAllStringSubmatch(readme, -1)
-	if len(named) < 5 {
-		t.Fatalf("README.md names %d kinds to explain", len(named))
-	}
-	for _, found := range named {
-		if text := runShown(t, "explain "+found[1]); !strings.Contains(text, "# ") {
-			t.Errorf("cton explain %s prints %q", found[1], text)
+	_, promises, _ := strings.Cut(readme, "\n## Five promises\n")
+	promises, _, _ = strings.Cut(promises, "\n## ")
+	figure := regexp.MustCompile(`\*\*([0-9][^*]*)\*\*`)
+	source := regexp.MustCompile(`\]\((agent/decisions/[^)]+|deploy/e2e/[^)]+)\)`)
+	items := 0
+	for _, item := range strings.Split(promises, "\n- ")[1:] {
+		items++
+		before, figures := "", 0
+		for _, at := range source.FindAllStringSubmatchIndex(item, -1) {
+			text := readText(t, filepath.Join("..", item[at[2]:at[3]]))
+			for _, found := range figure.FindAllStringSubmatch(item[len(before):at[0]], -1) {
+				figures++
+				if !regexp.MustCompile(`(^|[^\d.])` + regexp.QuoteMeta(found[1]) + `($|[^\d.]|\.\D)`).MatchString(text) {
+					t.Errorf("%s is not in %s", found[1], item[at[2]:at[3]])
+				}
+			}
+			before = item[:at[1]]
 		}
+		if figures == 0 || figure.MatchString(item[len(before):]) {
+			t.Errorf("%d figures with a source in: %s", figures, item)
+		}
+	}
+	if items != 5 {
+		t.Errorf("%d promises", items)
 	}
 }
 
-// TestReadmeNamesEveryCommand holds its table against the command line.
+// TestReadmePicture computes the series of the picture from its answer and its lines of YAML.
+func TestReadmePicture(t *testing.T) {
+	picture := readText(t, filepath.Join("..", "deploy", "guides", "overview.svg"))
+	lines := map[string]string{}
+	for _, found := range regexp.MustCompile(`<text class="([a-z]+)"[^>]*>([^<]*)</text>`).FindAllStringSubmatch(picture, -1) {
+		lines[found[1]] += html.UnescapeString(found[2]) + "\n"
+	}
+	t.Chdir(t.TempDir())
+	example{answer: lines["json"], metrics: lines["yaml"], series: lines["series"]}.check(t)
+}
+
+// TestReadmeNamesEveryCommand holds the table of commands.md against the command line.
 func TestReadmeNamesEveryCommand(t *testing.T) {
-	readme := readText(t, filepath.Join("..", "README.md"))
-	_, listed, found := strings.Cut(runShown(t, "--help"), "Commands:\n")
-	if !found {
-		t.Fatal("--help lists no commands")
-	}
-	names := regexp.MustCompile(`(?m)^  ([a-z]+) `).FindAllStringSubmatch(listed, -1)
+	guide := readText(t, filepath.Join("..", "deploy", "guides", "commands.md"))
+	names := commands(t)
 	if len(names) < 7 {
 		t.Fatalf("commands: %q", names)
 	}
 	for _, name := range names {
-		if !regexp.MustCompile("(?m)^\\| `cton " + name[1] + "[ `]").MatchString(readme) {
-			t.Errorf("README.md does not have cton %s", name[1])
+		name, _, _ = strings.Cut(name, " ")
+		if !regexp.MustCompile("(?m)^\\| `cton " + name + "[ `]").MatchString(guide) {
+			t.Errorf("commands.md does not have cton %s", name)
 		}
 	}
 }
@@ -142,15 +125,6 @@ func sessions(blocks []string) []session {
 	return all
 }
 
-// fenced is the fenced blocks of a Markdown text by their language.
-func fenced(text string) map[string][]string {
-	blocks := map[string][]string{}
-	for _, b := range regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
-		blocks[b[1]] = append(blocks[b[1]], b[2])
-	}
-	return blocks
-}
-
 // matches tells whether a text is as wanted, where a line "…" stands for any lines, or none.
 func matches(want, got string) bool {
 	var parts []string
@@ -162,17 +136,6 @@ func matches(want, got string) bool {
 		}
 	}
 	return regexp.MustCompile(`\A` + strings.Join(parts, "") + `\z`).MatchString(got)
-}
-
-// runShown runs a command line and returns what it prints.
-func runShown(t *testing.T, line string) string {
-	t.Helper()
-	var out, complaints bytes.Buffer
-	app := command.App{Version: "devel", Catalogue: agent.Catalogue(), In: strings.NewReader(""), Out: &out, Err: &complaints}
-	if code := app.Main(t.Context(), strings.Fields(line)); code != 0 {
-		t.Errorf("cton %s: exit code %d: %s", line, code, &complaints)
-	}
-	return out.String()
 }
 
 func readText(t *testing.T, path string) string {
