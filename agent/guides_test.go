@@ -37,6 +37,21 @@ func TestGuides(t *testing.T) {
 	}
 }
 
+// TestGuidesLogged checks that errors.md has messages as they are logged.
+func TestGuidesLogged(t *testing.T) {
+	logged := strings.Split(readText(t, filepath.Join("testdata", "logged.txt")), "\n")
+	_, table, _ := strings.Cut(readText(t, filepath.Join("..", "deploy", "guides", "errors.md")), "\n## Messages of the log\n")
+	messages := regexp.MustCompile("(?m)^\\| `(.*?)` \\|").FindAllStringSubmatch(table, -1)
+	if len(messages) < 10 {
+		t.Fatalf("%d messages", len(messages))
+	}
+	for _, m := range messages {
+		if !slices.Contains(logged, m[1]) {
+			t.Errorf("%q is not in logged.txt", m[1])
+		}
+	}
+}
+
 // TestGuidesAreListed checks that the list of guides has all of them.
 func TestGuidesAreListed(t *testing.T) {
 	list := readText(t, filepath.Join("..", "deploy", "guides", "README.md"))
@@ -53,6 +68,8 @@ func TestGuidesAreListed(t *testing.T) {
 //	yaml             a whole configuration, which cton check accepts
 //	yaml part        sections of one
 //	yaml metrics     metrics of a job; between a block json and a block text they are computed, and give that text
+//	yaml problem     such metrics; cton try reports the problems of the block text
+//	yaml wrong       a configuration that cton check refuses with the block text
 //	yaml prometheus  a part of Prometheus' configuration
 //	console          commands, run one after the other in the folder of the last whole configuration, and what they print
 //	sh               commands whose names and flags are checked
@@ -61,8 +78,10 @@ func TestGuidesAreListed(t *testing.T) {
 type page struct {
 	file, text string // file is absolute
 	blocks     []block
-	dial       func(ctx context.Context, network, address string) (net.Conn, error) // connects to the demo's API in place of shownAPI
+	dial       dialer // connects to the demo's API in place of shownAPI
 }
+
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // block is a fenced block, or a table of jq expressions.
 type block struct{ kind, text string }
@@ -76,6 +95,9 @@ var (
 	shown    = regexp.MustCompile("`cton( [^`]+)`")
 	flags    = regexp.MustCompile(`(?:^|[\s\[])(--[a-z][a-z-]*)`)
 	explains = regexp.MustCompile(`^ explain (\w+)$`)
+	// A part of a configuration may have logins alone.
+	unusedLogin = regexp.MustCompile(`(?m)^warning: .*: no job and no sink uses this login;.*\n`)
+
 	replaced = regexp.MustCompile(` \| sed s/(\w+)/(\w+)/$`)
 )
 
@@ -131,6 +153,10 @@ func (p *page) check(t *testing.T) {
 			checkConfig(t, framed(b.text))
 		case "yaml metrics":
 			p.example(i).check(t)
+		case "yaml problem":
+			p.example(i).checkProblems(t)
+		case "yaml wrong":
+			checkRefused(t, b.text, p.example(i).series)
 		case "yaml prometheus":
 			if _, err := promconfig.Load(b.text, nil); err != nil {
 				t.Errorf("%s\n%v", b.text, err)
@@ -210,6 +236,30 @@ func (e example) check(t *testing.T) {
 	}
 	if want := strings.TrimSpace(e.series); want != strings.Join(got, "\n") {
 		t.Errorf("the metrics\n%s\ngive\n%s\nnot\n%s", e.metrics, strings.Join(got, "\n"), want)
+	}
+}
+
+// checkProblems checks that the series of the example are the problems that cton try reports.
+func (e example) checkProblems(t *testing.T) {
+	t.Helper()
+	write(t, "cton.yaml", exampleFrame+indented(e.metrics, "      "))
+	write(t, "answer.json", e.answer)
+	printed, complaints, _ := runAny(t, nil, "try", "example")
+	_, problems, _ := strings.Cut(printed+complaints, "== problems\n")
+	if i := strings.Index(problems, "== "); i >= 0 {
+		problems = problems[:i]
+	}
+	if problems != e.series {
+		t.Errorf("the metrics\n%s\nhave the problems\n%s\nnot\n%s", e.metrics, problems, e.series)
+	}
+}
+
+// checkRefused checks that cton check refuses a configuration with an error.
+func checkRefused(t *testing.T, config, want string) {
+	t.Helper()
+	write(t, "cton.yaml", config)
+	if _, got, code := runAny(t, nil, "check"); code != 1 || got != want {
+		t.Errorf("cton check: exit code %d\n%s\nnot\n%s", code, got, want)
 	}
 }
 
@@ -395,20 +445,29 @@ func framed(sections string) string {
 func checkConfig(t *testing.T, config string) {
 	t.Helper()
 	write(t, "cton.yaml", config)
-	if got := run(t, nil, "check"); !strings.HasPrefix(got, "cton.yaml: ") {
+	got := run(t, nil, "check")
+	if !strings.HasPrefix(unusedLogin.ReplaceAllString(got, ""), "cton.yaml: ") {
 		t.Errorf("%s\n%s", config, got)
 	}
 }
 
-// run runs a command line and returns what it prints.
-func run(t *testing.T, dial func(context.Context, string, string) (net.Conn, error), args ...string) string {
+// run runs a command line, which must succeed, and returns what it prints.
+func run(t *testing.T, dial dialer, args ...string) string {
 	t.Helper()
-	var out, complaints bytes.Buffer
-	app := command.App{Version: "devel", Catalogue: agent.Catalogue(), In: strings.NewReader(""), Out: &out, Err: &complaints, Dial: dial}
-	if code := app.Main(t.Context(), args); code != 0 {
-		t.Errorf("cton %s: exit code %d: %s", strings.Join(args, " "), code, &complaints)
+	printed, complaints, code := runAny(t, dial, args...)
+	if code != 0 {
+		t.Errorf("cton %s: exit code %d: %s", strings.Join(args, " "), code, complaints)
 	}
-	return out.String()
+	return printed
+}
+
+// runAny runs a command line and returns its standard output, standard error and exit code.
+func runAny(t *testing.T, dial dialer, args ...string) (printed, complaints string, code int) {
+	t.Helper()
+	var out, err bytes.Buffer
+	app := command.App{Version: "devel", Catalogue: agent.Catalogue(), In: strings.NewReader(""), Out: &out, Err: &err, Dial: dial}
+	code = app.Main(t.Context(), args)
+	return out.String(), err.String(), code
 }
 
 // repository returns the folder of the repository that a file is in.
