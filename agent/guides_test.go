@@ -115,6 +115,9 @@ func openPage(t *testing.T, file string) *page {
 			p.blocks = append(p.blocks, block{found[1], found[2]})
 		}
 	}
+	if shown := strings.Count(p.text, "```"); shown != 2*(len(p.blocks)-len(p.only("table"))) {
+		t.Errorf("%s has blocks that are not checked: a language and how to check it stand after ```", file)
+	}
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	api := httptest.NewServer(demo.Handler(start, func() time.Time { return start.Add(3 * time.Minute) }))
 	t.Cleanup(api.Close)
