@@ -5,7 +5,6 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -234,18 +233,5 @@ func TestCronJob(t *testing.T) {
 	b.want(t, map[string]float64{"cton_exec_runs_total,backup,success": 2, "cton_exec_last_success,backup": 1})
 	if pushed := b.pushed(t); pushed["push_time_seconds,,backup"] == 0 { // without an instance
 		t.Errorf("the group has an instance: %v", pushed)
-	}
-}
-
-// TestBatchAlerts runs the tests of the alerts by promtool.
-func TestBatchAlerts(t *testing.T) {
-	t.Parallel()
-	promtool := filepath.Join(filepath.Dir(env(t, "PROMETHEUS")), "promtool")
-	for _, args := range [][]string{{"check", "rules", "batch.yaml"}, {"test", "rules", "batch_test.yaml"}} {
-		cmd := exec.Command(promtool, args...)
-		cmd.Dir = "../alerts"
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("promtool %s: %v\n%s", fmt.Sprint(args), err, out)
-		}
 	}
 }
