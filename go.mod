@@ -12,6 +12,7 @@ require (
 	github.com/google/go-cmp v0.7.0
 	github.com/itchyny/gojq v0.12.20
 	github.com/jackc/pgx/v5 v5.12.0
+	github.com/mccutchen/go-httpbin/v2 v2.26.0
 	github.com/pelletier/go-toml/v2 v2.4.3
 	github.com/prometheus/client_golang v1.25.0
 	github.com/prometheus/client_golang/exp v0.0.0-20260907100614-57bb367da472
@@ -34,6 +35,8 @@ require (
 	modernc.org/libc v1.79.0
 	modernc.org/sqlite v1.61.1
 )
+
+require github.com/icholy/digest v1.2.0 // indirect
 
 require (
 	cloud.google.com/go/auth v0.23.2 // indirect

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mccutchen/go-httpbin/v2/httpbin"
 	"github.com/rogpeppe/go-internal/testscript"
 	_ "modernc.org/sqlite" // makes the databases of stories
 
@@ -63,6 +65,9 @@ func TestStories(t *testing.T) {
 					env.Setenv("GATEWAY", pushed.URL)
 					env.Setenv("AUTH", newAuthAPI(env).URL)
 					env.Setenv("KEY", "s3cr3t-key")
+					if err := serveHTTPBin(env); err != nil {
+						return err
+					}
 					setKinds(env)
 					states, err := filepath.Abs("internal/state/testdata") // state files of earlier versions
 					env.Setenv("STATES", states)
@@ -71,6 +76,28 @@ func TestStories(t *testing.T) {
 			})
 		})
 	}
+}
+
+// serveHTTPBin serves httpbin, which echoes requests and checks credentials, at $HTTPBIN and at the unix socket $SOCKET.
+func serveHTTPBin(env *testscript.Env) error {
+	bin := httpbin.New().Handler()
+	server := httptest.NewServer(bin)
+	env.Defer(server.Close)
+	env.Setenv("HTTPBIN", server.URL)
+	dir, err := os.MkdirTemp("", "cton") // the path of a socket has at most 107 bytes
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { os.RemoveAll(dir) })
+	env.Setenv("SOCKET", filepath.Join(dir, "bin.sock"))
+	listener, err := net.Listen("unix", filepath.Join(dir, "bin.sock"))
+	if err != nil {
+		return err
+	}
+	local := &httptest.Server{Listener: listener, Config: &http.Server{Handler: bin}}
+	local.Start()
+	env.Defer(local.Close)
+	return nil
 }
 
 // setKinds sets the names of kinds, so that stories need not list them, as messages do.

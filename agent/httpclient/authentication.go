@@ -32,6 +32,7 @@ type Provider interface {
 func (h *Host) Authenticator(s *Settings) (Authenticator, error) {
 	tokenHost := *h
 	tokenHost.forTokens = true
+	tokenHost.socket = ""
 	switch {
 	case s.Auth != "":
 		provider := h.Providers[s.Auth]
@@ -180,7 +181,7 @@ func providerOf(resp *http.Response) string {
 // rewound returns the request with its body from the start.
 func rewound(req *http.Request) (*http.Request, error) {
 	again := req.Clone(req.Context())
-	if req.Body == nil || req.Body == http.NoBody {
+	if !hasBody(req) {
 		return again, nil
 	}
 	if req.GetBody == nil {
@@ -190,6 +191,8 @@ func rewound(req *http.Request) (*http.Request, error) {
 	again.Body, err = req.GetBody()
 	return again, err
 }
+
+func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
 
 func closeBody(req *http.Request) {
 	if req.Body != nil {

@@ -67,6 +67,7 @@ type Host struct {
 	Unready func(error)
 
 	policy    *RequestPolicy // nil = none
+	socket    string         // path of the unix socket to which all requests go; "" = none
 	forTokens bool           // its requests ask for tokens, so their bodies are not shown
 }
 

@@ -80,6 +80,8 @@ func (c *movingConn) Close() error {
 func newMovingTransport(h *Host, build func(dialFunc) *http.Transport) http.RoundTripper {
 	m := &movingTransport{build: build, dial: h.Dial, resolve: h.Resolve, peers: map[string]*peer{}}
 	switch {
+	case h.socket != "":
+		return build(h.dialSocket)
 	case m.resolve != nil:
 	case m.dial != nil:
 		return build(m.dial) // only dial knows how names are resolved

@@ -23,10 +23,28 @@ func (p redirectPolicy) check(next *http.Request, via []*http.Request) error {
 		return requestError(p.redact, from, fmt.Errorf(
 			"redirected to %s (%s): not followed, since credentials would be sent there; set url to the new address", difference, origin))
 	}
+	if changes := changedBy(via[0], next); changes != "" {
+		return requestError(p.redact, from, fmt.Errorf("redirected with %d, which %s: not followed; set url to the new address",
+			next.Response.StatusCode, changes))
+	}
 	if len(via) > maxRedirects {
 		return requestError(p.redact, via[0], fmt.Errorf("redirected more than %d times", maxRedirects))
 	}
 	return nil
+}
+
+// changedBy returns how a redirect changes the first request into another one, "" if it does not. A POST becomes a GET by custom: it
+// leads to the result (RFC 9110 section 15.4).
+func changedBy(first, next *http.Request) string {
+	switch {
+	case first.Method == http.MethodPost:
+		return ""
+	case first.Method != next.Method:
+		return "makes a " + next.Method + " of the " + first.Method
+	case hasBody(first) && !hasBody(next):
+		return "drops the body"
+	}
+	return ""
 }
 
 // SameOrigin reports whether two URLs have the same origin (RFC 6454), so that credentials for one may be sent to the other.

@@ -25,7 +25,7 @@ func (s *SharedState) Reload(build func() error) error { return s.throttle.reloa
 
 // withSharedState puts the layers of rate limits and cache before the network, if the host has shared state.
 func withSharedState(h *Host, network http.RoundTripper, t *TLS, p *Proxy) http.RoundTripper {
-	if h.Shared == nil {
+	if h.Shared == nil || h.socket != "" {
 		return network
 	}
 	keys := requestKeys{identity: fmt.Sprintf("%+v %+v", t, p)}
@@ -58,7 +58,7 @@ func (k requestKeys) sender(req *http.Request) digest { return k.key(req, "", Na
 // key hashes the origin, and the headers and parameters whose name is included.
 func (k requestKeys) key(req *http.Request, uri string, included func(name string) bool) (sum digest) {
 	hash := sha256.New()
-	fmt.Fprintf(hash, "%q %q %q", originOf(req.URL), k.identity, uri)
+	fmt.Fprintf(hash, "%q %q %q %q", originOf(req.URL), req.Host, k.identity, uri)
 	query := req.URL.Query()
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		if included(name) {

@@ -53,6 +53,9 @@ func newTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
 
 // newNetworkTransport returns the layer that connects to servers.
 func newNetworkTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
+	if h.socket != "" {
+		p = &Proxy{}
+	}
 	dir := ""
 	if h.Secrets != nil {
 		dir = h.Secrets.Dir
@@ -126,6 +129,9 @@ func (e *exchangeTransport) RoundTrip(req *http.Request) (*http.Response, error)
 			URL:    e.redact.url(req.URL),
 			Host:   req.URL.Host,
 			Header: e.redact.header(req.Header),
+		}
+		if req.Host != "" && req.Host != req.URL.Host {
+			o.exchange.Header.Set("Host", e.redact.secret(req.Host))
 		}
 		if !e.host.forTokens {
 			o.exchange.Body = e.redact.body(req)

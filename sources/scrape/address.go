@@ -1,10 +1,7 @@
 package scrape
 
 import (
-	"context"
 	"errors"
-	"net"
-	"path/filepath"
 	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -20,18 +17,12 @@ type Address struct {
 	socket string // path of a unix socket
 }
 
-// unixScheme begins the address of a unix socket.
-const unixScheme = "unix://"
-
 // UnmarshalText parses any form. The scheme is empty unless it is a URL.
 func (a *Address) UnmarshalText(text []byte) error {
 	written := string(text)
-	if path, ok := strings.CutPrefix(written, unixScheme); ok {
-		if !filepath.IsAbs(path) || strings.ContainsRune(path, 0) {
-			return errors.New("want the absolute path of a unix socket, such as unix:///run/app.sock")
-		}
+	if path, ok := strings.CutPrefix(written, httpclient.SocketScheme); ok {
 		a.socket, a.Host = path, "localhost"
-		return nil
+		return httpclient.CheckSocket(path)
 	}
 	isURL := strings.Contains(written, "://")
 	if !isURL {
@@ -52,7 +43,7 @@ func (a Address) MarshalText() ([]byte, error) { return []byte(a.String()), nil 
 // String returns the address as it is written.
 func (a *Address) String() string {
 	if a.socket != "" {
-		return unixScheme + a.socket
+		return httpclient.SocketScheme + a.socket
 	}
 	return strings.TrimPrefix(a.URL.String(), "//")
 }
@@ -78,16 +69,4 @@ func (a *Address) setSocket(b *labels.Builder) {
 	if a.socket != "" {
 		b.Set(socketLabel, a.socket)
 	}
-}
-
-// socketClient returns a client whose requests go to a unix socket, past any proxy. It has no part in the rate limits and the
-// cache of the process, which are for addresses of servers.
-func socketClient(env *httpclient.Host, settings httpclient.Settings, path string) (*httpclient.Client, error) {
-	host := *env
-	host.Shared = nil
-	host.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
-	}
-	settings.Proxy = httpclient.Proxy{}
-	return host.Client(&settings)
 }

@@ -97,7 +97,7 @@ func (s *source) replaceTargets() (problems []error) {
 		if t == nil {
 			client, err := s.clientOf(&e)
 			if err != nil {
-				problems = append(problems, fmt.Errorf("%s is not scraped: %w", unixScheme+e.socket, err))
+				problems = append(problems, fmt.Errorf("%s is not scraped: %w", httpclient.SocketScheme+e.socket, err))
 				continue
 			}
 			t = &target{endpoint: e, client: client, cache: s.pool.NewCache(e.labels)}
@@ -119,7 +119,7 @@ func (s *source) clientOf(e *endpoint) (*httpclient.Client, error) {
 	if e.socket == "" {
 		return s.client, nil
 	}
-	return socketClient(s.env.Web, s.config.Settings, e.socket)
+	return s.env.Web.OverSocket(e.socket).Client(&s.config.Settings)
 }
 
 // endpoints returns the endpoints of the settings and of the groups, each once.

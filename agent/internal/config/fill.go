@@ -121,7 +121,7 @@ func (f *filler) scalar(n *yaml.Node, path string, t reflect.Type, isTemplate bo
 // misread returns what is wrong with a value that looks as if something were filled in, or "".
 func misread(value string, t reflect.Type, isTemplate bool) string {
 	look := setting.FindLookalike(value)
-	switch isURL := t == reflect.TypeFor[setting.URL](); {
+	switch isURL := t == reflect.TypeFor[setting.URL]() || isTemplate; {
 	case isURL && isTemplate && look != nil:
 		return look.InURL()
 	case isURL && look != nil:

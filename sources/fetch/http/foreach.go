@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -86,7 +85,7 @@ func (e *ForEach) validate(c *Config) error {
 		bad("concurrency", "want 1 to %d", maxConcurrency)
 	}
 	if e.Paginate != nil {
-		list := &Config{URL: setting.URL{URL: *address}, Method: http.MethodGet}
+		list := &Config{URL: Address{URL: setting.URL{URL: *address}}}
 		problems = append(problems, e.Paginate.validate(list))
 	}
 	if templates, err := c.templates(); err == nil && !templates.any(itemTemplate.namesItem) {
@@ -197,7 +196,7 @@ func (f *fetcher) fetchEach(ctx context.Context, tick sources.Tick, r sources.Re
 func (f *fetcher) fetchList(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
 	e := f.set.ForEach
 	if e.URL == "" {
-		return &sources.Document{From: f.host.Secrets.Scrub(f.set.Method + " " + setting.Place(&f.set.URL.URL))}, nil
+		return &sources.Document{From: f.host.Secrets.Scrub(f.set.method() + " " + setting.Place(&f.set.URL.URL.URL))}, nil
 	}
 	if f.lister == nil { // its response is a list and nothing else, whatever the settings say of the items
 		f.lister = &fetcher{requestBuilder: f.requestBuilder, client: f.client, decoder: f.set.Decoding.Decoder(f.host.Secrets)}

@@ -26,20 +26,21 @@ var example string
 var Kind = sources.Kind[sources.Fetcher]{
 	Name: "http",
 	Defaults: func() sources.Config[sources.Fetcher] {
-		return &Config{Method: http.MethodGet, ValidStatusCodes: StatusCodes{{200, 299}}, Document: Body, MaxBody: 64 << 20, Decoding: format.Defaults()}
+		return &Config{ValidStatusCodes: StatusCodes{{200, 299}}, Document: Body, MaxBody: 64 << 20, Decoding: format.Defaults()}
 	},
 	Example: example,
 }
 
 // Config is the settings of the request. The time-out is that of the job.
 type Config struct {
-	URL    setting.URL `yaml:"url" setting:"template"`
-	Method string      `yaml:"method"`
+	URL    Address `yaml:"url" setting:"template"`
+	Method string  `yaml:"method"` // "" = POST with a body or form, else GET
 
 	// Query is added to the query of the URL. A value is a template, or a reference to a secret.
 	Query   map[string]setting.Text `yaml:"query"`
 	Headers map[string]setting.Text `yaml:"headers"`                 // alike
-	Body    string                  `yaml:"body" setting:"verbatim"` // of a POST; a template
+	Body    string                  `yaml:"body" setting:"verbatim"` // a template
+	Form    map[string]setting.Text `yaml:"form"`                    // a body of these fields (application/x-www-form-urlencoded)
 
 	ValidStatusCodes StatusCodes  `yaml:"valid_status_codes"` // of responses that are used; others fail the tick
 	Document         DocumentKind `yaml:"document"`
@@ -58,8 +59,8 @@ type Config struct {
 
 // New implements sources.Config.
 func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
-	host := env.Web.WithPolicy(env.Job, &c.URL.URL, &c.RequestPolicy)
-	client, err := host.Client(&c.Settings)
+	host := env.Web.WithPolicy(env.Job, &c.URL.URL.URL, &c.RequestPolicy)
+	client, err := c.client(host)
 	if err != nil {
 		return nil, err
 	}
@@ -76,10 +77,18 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 	}, nil
 }
 
+// client returns the client for the settings' own origin.
+func (c *Config) client(host *httpclient.Host) (*httpclient.Client, error) {
+	if c.URL.socket != "" {
+		host = host.OverSocket(c.URL.socket)
+	}
+	return host.Client(&c.Settings)
+}
+
 // literals returns the values in the settings that are sent as they are written, some of which may be keys.
 func (c *Config) literals() url.Values {
 	all := c.URL.Query()
-	for _, given := range []map[string]setting.Text{c.Query, c.Headers} {
+	for _, given := range []map[string]setting.Text{c.Query, c.Headers, c.Form} {
 		for name, value := range given {
 			if !value.HasSecret() {
 				all.Add(name, string(value))
@@ -91,7 +100,10 @@ func (c *Config) literals() url.Values {
 
 // Identity implements sources.Identifier. It is the request without its headers, which hold credentials.
 func (c *Config) Identity() string {
-	request := fmt.Sprint(c.Method, " ", c.URL.String(), " ", c.Query, " ", c.Body)
+	request := fmt.Sprint(c.method(), " ", c.URL.String(), " ", c.Query, " ", c.Body)
+	if c.Form != nil {
+		request += fmt.Sprint(" form ", c.Form)
+	}
 	if c.ForEach != nil {
 		request += fmt.Sprint(" for ", c.ForEach.Items, " of ", c.ForEach.URL)
 	}
@@ -119,12 +131,7 @@ func (c *Config) Validate() error {
 	case strings.Contains(c.URL.RawQuery, "{{"):
 		bad("url", "templates are not filled in after the ?: move the parameter to query")
 	}
-	switch {
-	case c.Method != http.MethodGet && c.Method != http.MethodPost:
-		bad("method", "want GET or POST")
-	case c.Method == http.MethodGet && c.Body != "":
-		bad("body", "a GET request has no body: set method to POST")
-	}
+	problems = append(problems, c.validateMethod())
 	_, err := c.templates()
 	problems = append(problems, err, c.checkBody())
 	if c.Paginate != nil {
@@ -140,6 +147,24 @@ func (c *Config) Validate() error {
 		bad("max_body", "want more than 0, such as 64MiB")
 	}
 	problems = append(problems, c.validateHeaders(), c.Decoding.Validate(), c.RequestPolicy.Validate(), c.Settings.Validate())
+	return errors.Join(problems...)
+}
+
+// validateMethod returns what is wrong with the method, and with the body and the document that it must have.
+func (c *Config) validateMethod() error {
+	var problems []error
+	if problem := checkMethod(c.method()); problem != "" {
+		problems = append(problems, setting.Bad("method", "%s", problem))
+	}
+	if c.method() == http.MethodHead && c.Document != Response {
+		problems = append(problems, setting.Bad("method", "a response to HEAD has no body: set document: response"))
+	}
+	if c.Body != "" && c.Form != nil {
+		problems = append(problems, setting.Bad("form", "body is set too: set only one of them"))
+	}
+	if c.URL.socket != "" && c.RequestPolicy != (httpclient.RequestPolicy{}) {
+		problems = append(problems, setting.Bad("url", "a unix socket has no rate_limit and no cache_for: leave them out"))
+	}
 	return errors.Join(problems...)
 }
 
@@ -167,10 +192,17 @@ func (c *Config) validateHeaders() error {
 		canonical := http.CanonicalHeaderKey(name)
 		first, twice := seen[canonical]
 		seen[canonical] = name
-		problem := httpclient.CheckHeader(name, c.Headers[name])
+		problem := ""
+		if canonical != "Host" {
+			problem = httpclient.CheckHeader(name, c.Headers[name])
+		}
 		switch {
 		case problem != "":
 			bad("%s", problem)
+		case canonical == "Host" && !c.Headers[name].IsReference() && (c.Headers[name] == "" || !httpclient.IsHeaderValue(string(c.Headers[name]))):
+			bad("want the name of a host, such as app.example.com")
+		case canonical == "Content-Type" && c.Form != nil:
+			bad("is set by form: leave it out")
 		case canonical == "Authorization" && c.Authenticates():
 			bad("is set by auth, basic_auth, authorization, oauth2 or sigv4: set only one way to authenticate")
 		case twice:

@@ -186,7 +186,7 @@ func (p *pager) byURL(address string) (*pageStep, error) {
 	}
 	target := p.at.ResolveReference(relative)
 	target.Fragment, target.RawFragment = "", ""
-	if !httpclient.SameOrigin(&p.fetcher.set.URL.URL, target) {
+	if !httpclient.SameOrigin(&p.fetcher.set.URL.URL.URL, target) {
 		origin := (&url.URL{Scheme: target.Scheme, Host: target.Host}).String()
 		return nil, fmt.Errorf("the next page has another origin, %s: not fetched, since credentials would be sent there", p.excerpt(origin))
 	}

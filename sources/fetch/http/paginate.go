@@ -93,7 +93,7 @@ func (p *Paginate) validate(c *Config) error {
 	case !p.Link && p.NextURL.IsZero():
 		problems = append(problems, setting.Under(ways[0], p.parameter().validate(c, ways[0])))
 	}
-	if len(ways) == 1 && (p.Link || !p.NextURL.IsZero()) && c.Method != http.MethodGet {
+	if len(ways) == 1 && (p.Link || !p.NextURL.IsZero()) && c.method() != http.MethodGet {
 		bad(ways[0], "needs method: GET")
 	}
 	if p.Page != nil && p.Page.Start != nil && *p.Page.Start < 0 {
@@ -116,8 +116,8 @@ func (p PageParameter) validate(c *Config, way string) error {
 		return setting.Bad("body", "param is set too: set only one of them")
 	case p.Param != "" && (c.URL.Query().Has(p.Param) || c.Query[p.Param] != ""):
 		return setting.Bad("param", "%s is set in the query too: leave it out there", p.Param)
-	case p.Body != nil && c.Method != http.MethodPost:
-		return setting.Bad("body", "a GET request has no body: set method to POST, or set param instead of body")
+	case p.Body != nil && c.Body == "":
+		return setting.Bad("body", "the request has no body: set it, or set param instead of body")
 	}
 	templates, err := c.templates()
 	if p.Body == nil || err != nil || templates.body.namesItem() {

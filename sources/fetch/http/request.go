@@ -49,21 +49,18 @@ func (b *requestBuilder) plan(tick sources.Tick, r sources.Request) (*plannedReq
 		if err := target.UnmarshalText([]byte(base.ResolveReference(relative).String())); err != nil {
 			return nil, fmt.Errorf("url: %w", err)
 		}
-		plan.target, plan.own = target.URL, httpclient.SameOrigin(&b.set.URL.URL, &target.URL)
+		plan.target, plan.own = target.URL, httpclient.SameOrigin(&b.set.URL.URL.URL, &target.URL)
 	}
 	plan.method = r.Method
 	switch {
 	case plan.method == "" && r.Body != nil:
 		plan.method = http.MethodPost
 	case plan.method == "" && plan.plain:
-		plan.method = b.set.Method
+		plan.method = b.set.method()
 	}
 	plan.method = cmp.Or(plan.method, http.MethodGet)
-	if plan.method != http.MethodGet && plan.method != http.MethodPost {
-		return nil, fmt.Errorf("method: want GET or POST, got %.20q", r.Method)
-	}
-	if plan.method == http.MethodGet && r.Body != nil {
-		return nil, errors.New("body: a GET request has no body")
+	if problem := checkMethod(plan.method); problem != "" {
+		return nil, fmt.Errorf("method: %s, got %.20q", problem, r.Method)
 	}
 	return plan, nil
 }
@@ -100,6 +97,9 @@ func (b *requestBuilder) build(ctx context.Context, tick sources.Tick, plan *pla
 	req.Header.Set("Accept", b.set.Decoding.Format.Accept())
 	if text != "" {
 		req.Header.Set("Content-Type", contentType([]byte(text)))
+		if b.set.Form != nil && plan.Body == nil {
+			req.Header.Set("Content-Type", formType)
+		}
 	}
 	if plan.own {
 		if err := b.setHeaders(req, tick); err != nil {
@@ -114,7 +114,7 @@ func (b *requestBuilder) bodyOf(tick sources.Tick, plan *plannedRequest) (text s
 	switch {
 	case plan.Body != nil:
 		text = *plan.Body
-	case plan.plain && plan.method == http.MethodPost:
+	case plan.plain && b.set.sendsBody(plan.method):
 		if text, err = b.bodyFor(tick, nil); err != nil {
 			return "", err
 		}
@@ -133,15 +133,27 @@ func addHeaders(req *http.Request, headers []sources.Parameter) error {
 		switch {
 		case !httpclient.IsToken(h.Name):
 			return fmt.Errorf("headers: %.40q is not a valid header name", h.Name)
-		case httpclient.IsConnectionHeader(h.Name):
+		case httpclient.IsConnectionHeader(h.Name) && http.CanonicalHeaderKey(h.Name) != "Host":
 			return fmt.Errorf("headers: %s is set by the agent", h.Name)
 		case !httpclient.IsHeaderValue(h.Value):
 			return fmt.Errorf("headers: the value of %s contains a line break or control character", h.Name)
 		}
-		req.Header.Set(h.Name, h.Value)
+		setHeader(req, h.Name, h.Value)
 	}
 	return nil
 }
+
+// setHeader sets a header of a request. net/http has a field of its own for Host.
+func setHeader(req *http.Request, name, value string) {
+	if http.CanonicalHeaderKey(name) == "Host" {
+		req.Host = value
+		return
+	}
+	req.Header.Set(name, value)
+}
+
+// formType is the type of a body of form.
+const formType = "application/x-www-form-urlencoded"
 
 // contentType returns the type of a body for which no header says it.
 func contentType(body []byte) string {
@@ -158,7 +170,7 @@ func (b *requestBuilder) forItem(tick sources.Tick, i *item, r sources.Request) 
 		return r, err
 	}
 	r.URL = address.String()
-	r.Method = cmp.Or(r.Method, b.set.Method)
+	r.Method = cmp.Or(r.Method, b.set.method())
 	if r.Query == nil {
 		for _, p := range b.templates.query {
 			if p.text == nil || p.text.hasSecret() && !p.text.namesItem() {
@@ -183,20 +195,23 @@ func (b *requestBuilder) forItem(tick sources.Tick, i *item, r sources.Request) 
 		b.host.RememberNamed(h.name, value)
 		headers = append(headers, sources.Parameter{Name: h.name, Value: value})
 	}
-	r.Headers = append(headers, r.Headers...)
-	if r.Body == nil && r.Method == http.MethodPost {
+	if r.Body == nil && b.set.hasBody() && b.set.sendsBody(r.Method) {
 		text, err := b.bodyFor(tick, i)
 		if err != nil {
 			return r, err
 		}
 		r.Body = &text
+		if b.set.Form != nil {
+			headers = append(headers, sources.Parameter{Name: "Content-Type", Value: formType})
+		}
 	}
+	r.Headers = append(headers, r.Headers...)
 	return r, nil
 }
 
 // url returns the settings' URL for a tick and an item. Without an item, a path that names one is not filled in.
 func (b *requestBuilder) url(tick sources.Tick, i *item) (*url.URL, error) {
-	base := b.set.URL.URL
+	base := b.set.URL.URL.URL
 	if b.templates.path == nil || i == nil && b.templates.path.namesItem() {
 		return &base, nil
 	}
@@ -212,8 +227,11 @@ func (b *requestBuilder) url(tick sources.Tick, i *item) (*url.URL, error) {
 	return filled, nil
 }
 
-// bodyFor returns the body of a POST for a tick and an item.
+// bodyFor returns the settings' body for a tick and an item.
 func (b *requestBuilder) bodyFor(tick sources.Tick, i *item) (string, error) {
+	if b.set.Form != nil {
+		return b.formFor(tick, i)
+	}
 	if whole := setting.Text(b.set.Body); whole.IsReference() {
 		return b.host.Secrets.Text(whole)
 	}
@@ -224,20 +242,34 @@ func (b *requestBuilder) bodyFor(tick sources.Tick, i *item) (string, error) {
 	return text, nil
 }
 
+// formFor returns the body of form.
+func (b *requestBuilder) formFor(tick sources.Tick, i *item) (string, error) {
+	form := url.Values{}
+	for _, p := range b.templates.form {
+		value, err := b.valueOf(p, tick, i)
+		if err != nil {
+			return "", fmt.Errorf("form.%s: %w", p.name, err)
+		}
+		b.host.RememberNamed(p.name, value)
+		form.Set(p.name, value)
+	}
+	return form.Encode(), nil
+}
+
 // setHeaders sets the settings' headers, except those that name an item: forItem adds them.
 func (b *requestBuilder) setHeaders(req *http.Request, tick sources.Tick) error {
 	for _, h := range b.templates.headers {
 		if h.text.namesItem() {
 			continue
 		}
-		value, err := b.valueOf(h, tick)
+		value, err := b.valueOf(h, tick, nil)
 		if err != nil {
 			return fmt.Errorf("headers.%s: %w", h.name, err)
 		}
 		if !httpclient.IsHeaderValue(value) {
 			return fmt.Errorf("headers.%s: the secret contains a line break or control character: %s", h.name, h.value)
 		}
-		req.Header.Set(h.name, value)
+		setHeader(req, h.name, value)
 	}
 	return nil
 }
@@ -249,7 +281,7 @@ func (b *requestBuilder) queryOf(tick sources.Tick, secretsOnly bool) (url.Value
 		if secretsOnly && p.text != nil && (!p.text.hasSecret() || p.text.namesItem()) {
 			continue
 		}
-		value, err := b.valueOf(p, tick)
+		value, err := b.valueOf(p, tick, nil)
 		if err != nil {
 			return nil, fmt.Errorf("query.%s: %w", p.name, err)
 		}
@@ -258,12 +290,12 @@ func (b *requestBuilder) queryOf(tick sources.Tick, secretsOnly bool) (url.Value
 	return query, nil
 }
 
-// valueOf returns the value of a parameter that names no item. It reads secrets again.
-func (b *requestBuilder) valueOf(p parameter, tick sources.Tick) (string, error) {
+// valueOf returns the value of a parameter. The item may be nil if the parameter names none. It reads secrets again.
+func (b *requestBuilder) valueOf(p parameter, tick sources.Tick, i *item) (string, error) {
 	if p.text == nil {
 		return b.host.Secrets.Text(p.value)
 	}
-	return p.text.execute(tick, nil, b.host.Secrets.Secret, noEscape)
+	return p.text.execute(tick, i, b.host.Secrets.Secret, noEscape)
 }
 
 // maxShown bounds what an error shows of a response, in bytes.

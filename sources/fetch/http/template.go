@@ -19,6 +19,7 @@ type templates struct {
 	path    itemTemplate // nil = the path has no template
 	query   []parameter
 	headers []parameter
+	form    []parameter
 	body    itemTemplate
 
 	escape func(string) (string, error) // of what is filled into the body
@@ -56,6 +57,7 @@ func (c *Config) templates() (*templates, error) {
 		t.path = parse("url", path)
 	}
 	t.query, t.headers = parameters("query", c.Query), parameters("headers", c.Headers)
+	t.form = parameters("form", c.Form)
 	t.body = parse("body", c.Body)
 	t.escape = c.bodyEscape()
 	return t, errors.Join(problems...)
@@ -81,7 +83,7 @@ func (c *Config) bodyEscape() func(string) (string, error) {
 
 // any reports whether a template satisfies is.
 func (t *templates) any(is func(itemTemplate) bool) bool {
-	for _, p := range append(append([]parameter{}, t.query...), t.headers...) {
+	for _, p := range slices.Concat(t.query, t.headers, t.form) {
 		if is(p.text) {
 			return true
 		}

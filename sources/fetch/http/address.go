@@ -1,0 +1,39 @@
+package http
+
+import (
+	"strings"
+
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// Address is the URL of a request, or a unix socket and a path, such as unix:///run/app.sock:/v1/info.
+type Address struct {
+	setting.URL
+	socket string // path of the unix socket; "" = none
+}
+
+// UnmarshalText parses either form. A request to a socket has the host localhost.
+func (a *Address) UnmarshalText(text []byte) error {
+	rest, isSocket := strings.CutPrefix(string(text), httpclient.SocketScheme)
+	if !isSocket {
+		return a.URL.UnmarshalText(text)
+	}
+	socket, path, _ := strings.Cut(rest, ":/")
+	a.socket = socket
+	if err := httpclient.CheckSocket(socket); err != nil {
+		return err
+	}
+	return a.URL.UnmarshalText([]byte("http://localhost/" + path))
+}
+
+// MarshalText returns the address as it was written.
+func (a Address) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// String returns the address as it was written.
+func (a *Address) String() string {
+	if a.socket == "" {
+		return a.URL.String()
+	}
+	return httpclient.SocketScheme + a.socket + ":" + strings.TrimPrefix(a.URL.String(), "http://localhost")
+}
