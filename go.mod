@@ -36,7 +36,7 @@ require (
 	modernc.org/sqlite v1.61.1
 )
 
-require github.com/icholy/digest v1.2.0 // indirect
+require github.com/icholy/digest v1.2.0
 
 require (
 	cloud.google.com/go/auth v0.23.2 // indirect

@@ -147,7 +147,7 @@ func (a *authTransport) send(req *http.Request) (resp *http.Response, expired bo
 	if err != nil {
 		return nil, false, err
 	}
-	resp.Request = a.withProvider(req) // without the credentials
+	resp.Request = withProvider(req, a.provider) // without the credentials
 	if resp.StatusCode != http.StatusUnauthorized {
 		return resp, false, nil
 	}
@@ -164,9 +164,9 @@ func (a *authTransport) CloseIdleConnections() {
 
 type providerKey struct{}
 
-// withProvider returns the request with the provider's name in its context, for messages.
-func (a *authTransport) withProvider(req *http.Request) *http.Request {
-	return req.WithContext(context.WithValue(req.Context(), providerKey{}, a.provider))
+// withProvider returns the request with the name of the provider that signed it in its context, for messages.
+func withProvider(req *http.Request, name string) *http.Request {
+	return req.WithContext(context.WithValue(req.Context(), providerKey{}, name))
 }
 
 // providerOf returns the name of the provider that signed a response's request, "" if none did.

@@ -27,7 +27,7 @@ type cacheTransport struct {
 }
 
 func (c *cacheTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Method != http.MethodGet || hasBody(req) || req.Header.Get("Range") != "" || hasSigV4(req) {
+	if req.Method != http.MethodGet || hasBody(req) || req.Header.Get("Range") != "" || signedOnce(req) {
 		return c.next.RoundTrip(req)
 	}
 	key := c.keys.request(req)

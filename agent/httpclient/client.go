@@ -3,6 +3,7 @@ package httpclient
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -25,6 +26,9 @@ func (h *Host) Client(s *Settings) (*Client, error) {
 	authenticator, err := h.Authenticator(s)
 	if err != nil {
 		return nil, err
+	}
+	if s.DigestAuth != nil {
+		transport = &digestTransport{next: transport, host: h, set: s.DigestAuth}
 	}
 	if authenticator != nil {
 		transport = &authTransport{next: transport, authenticator: authenticator, provider: s.Auth}
@@ -72,6 +76,19 @@ func (c *Client) KeepMethod() {
 	c.http.CheckRedirect = func(next *http.Request, via []*http.Request) error {
 		if next.Method != via[0].Method {
 			return http.ErrUseLastResponse
+		}
+		return check(next, via)
+	}
+}
+
+// RefuseChanges makes a redirect an error if following it would change the request's method, unless it was POST, or drop its body.
+// Call it before the first request.
+func (c *Client) RefuseChanges() {
+	check := c.http.CheckRedirect
+	c.http.CheckRedirect = func(next *http.Request, via []*http.Request) error {
+		if changes := changedBy(via[0], next); changes != "" {
+			return requestError(c.redact, via[len(via)-1], fmt.Errorf("redirected with %d, which %s: not followed; set url to the new address",
+				next.Response.StatusCode, changes))
 		}
 		return check(next, via)
 	}

@@ -23,10 +23,6 @@ func (p redirectPolicy) check(next *http.Request, via []*http.Request) error {
 		return requestError(p.redact, from, fmt.Errorf(
 			"redirected to %s (%s): not followed, since credentials would be sent there; set url to the new address", difference, origin))
 	}
-	if changes := changedBy(via[0], next); changes != "" {
-		return requestError(p.redact, from, fmt.Errorf("redirected with %d, which %s: not followed; set url to the new address",
-			next.Response.StatusCode, changes))
-	}
 	if len(via) > maxRedirects {
 		return requestError(p.redact, via[0], fmt.Errorf("redirected more than %d times", maxRedirects))
 	}

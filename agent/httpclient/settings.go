@@ -12,6 +12,7 @@ import (
 type Settings struct {
 	Auth          string         `yaml:"auth"` // the name of a [Provider]; "" = none
 	BasicAuth     *BasicAuth     `yaml:"basic_auth"`
+	DigestAuth    *DigestAuth    `yaml:"digest_auth"`
 	Authorization *Authorization `yaml:"authorization"`
 	OAuth2        *OAuth2        `yaml:"oauth2"`
 	SigV4         *SigV4         `yaml:"sigv4"`
@@ -61,6 +62,10 @@ func (s *Settings) Validate() error {
 		given = append(given, "basic_auth")
 		problems = append(problems, setting.Under("basic_auth", s.BasicAuth.validate()))
 	}
+	if s.DigestAuth != nil {
+		given = append(given, "digest_auth")
+		problems = append(problems, setting.Under("digest_auth", s.DigestAuth.validate()))
+	}
 	if s.Authorization != nil {
 		given = append(given, "authorization")
 		problems = append(problems, setting.Under("authorization", s.Authorization.validate()))
@@ -82,7 +87,7 @@ func (s *Settings) Validate() error {
 
 // Authenticates reports whether the settings authenticate requests, so that no Authorization header may be set.
 func (s *Settings) Authenticates() bool {
-	return s.Auth != "" || s.BasicAuth != nil || s.Authorization != nil || s.OAuth2 != nil || s.SigV4 != nil
+	return s.Auth != "" || s.BasicAuth != nil || s.DigestAuth != nil || s.Authorization != nil || s.OAuth2 != nil || s.SigV4 != nil
 }
 
 func (b *BasicAuth) validate() error {

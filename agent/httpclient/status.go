@@ -55,14 +55,14 @@ func challengeText(resp *http.Response) string {
 	for _, challenge := range resp.Header.Values("WWW-Authenticate") {
 		scheme, _, _ := strings.Cut(strings.TrimSpace(challenge), " ")
 		switch scheme = strings.ToLower(scheme); {
-		case signed && (scheme == "basic" || scheme == "bearer"):
+		case signed && (scheme == "basic" || scheme == "bearer" || scheme == "digest"):
 			return ""
 		case scheme == "basic":
 			return " (the server wants Basic authentication: set basic_auth)"
 		case scheme == "bearer":
 			return " (the server wants a bearer token: set authorization: {credentials: \"env:NAME\"}, or a login under auth)"
 		case scheme == "digest":
-			unable = " (the server wants Digest authentication, which cton does not have: let exec run curl --digest)"
+			return " (the server wants Digest authentication: set digest_auth)"
 		case scheme == "negotiate", scheme == "ntlm":
 			unable = " (the server wants Kerberos or NTLM, which cton does not have: let exec run curl --negotiate or curl --ntlm)"
 		}

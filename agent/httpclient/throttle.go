@@ -74,21 +74,30 @@ func (k requestKeys) key(req *http.Request, uri string, included func(name strin
 	return sum
 }
 
-const sigV4Prefix = "AWS4-HMAC-SHA256"
+const (
+	sigV4Prefix  = "AWS4-HMAC-SHA256"
+	digestPrefix = "Digest "
+)
 
-// withoutSignature returns a header's values without the signature of AWS (Signature Version 4), which differs for each
-// request.
+// withoutSignature returns a header's values without the signature of AWS (Signature Version 4) or the answer to a Digest challenge,
+// which differ for each request.
 func withoutSignature(values []string) []string {
 	if len(values) == 1 && strings.HasPrefix(values[0], sigV4Prefix) {
 		credential, _, _ := strings.Cut(values[0], ",")
 		return []string{credential}
 	}
+	if len(values) == 1 && strings.HasPrefix(values[0], digestPrefix) {
+		user, _, _ := strings.Cut(values[0], ", nonce=")
+		return []string{user}
+	}
 	return values
 }
 
-// hasSigV4 reports whether a request has a signature of AWS, which includes the time: no two requests are equal.
-func hasSigV4(req *http.Request) bool {
-	return strings.HasPrefix(req.Header.Get("Authorization"), sigV4Prefix)
+// signedOnce reports whether a request has a signature of AWS, which includes the time, or an answer to a Digest challenge, which
+// has a number: no two requests are equal.
+func signedOnce(req *http.Request) bool {
+	credentials := req.Header.Get("Authorization")
+	return strings.HasPrefix(credentials, sigV4Prefix) || strings.HasPrefix(credentials, digestPrefix)
 }
 
 // throttledTransport delays requests until rate limits and the server's own limits allow them.

@@ -15,10 +15,10 @@ type Address struct {
 
 // UnmarshalText parses either form. A request to a socket has the host localhost.
 func (a *Address) UnmarshalText(text []byte) error {
-	rest, isSocket := strings.CutPrefix(string(text), httpclient.SocketScheme)
-	if !isSocket {
+	if !strings.HasPrefix(string(text), "unix:") {
 		return a.URL.UnmarshalText(text)
 	}
+	rest := strings.TrimPrefix(string(text), httpclient.SocketScheme)
 	socket, path, _ := strings.Cut(rest, ":/")
 	a.socket = socket
 	if err := httpclient.CheckSocket(socket); err != nil {

@@ -58,8 +58,8 @@ func tags(t reflect.Type) (all []string) {
 }
 
 func TestDefaultsAreFresh(t *testing.T) {
-	Kind.Defaults().(*Config).Method = "POST"
-	if got := Kind.Defaults().(*Config).Method; got != "GET" {
+	Kind.Defaults().(*Config).MaxBody = 1
+	if got := Kind.Defaults().(*Config).MaxBody; got == 1 {
 		t.Errorf("got %s", got)
 	}
 }
@@ -77,19 +77,22 @@ func TestValidate(t *testing.T) {
 		"url: 'https://a.example/?t={{ .Now }}'":  "url: templates are not filled in after the ?: move the parameter to query",
 		"url: 'https://a.example/{{ .Item.id }}'": "url: no value .Item.id: there are .Window.Start, .Window.End and .Now",
 		url + "headers: {X-At: '{{ .Soon }}'}":    "headers.X-At: no value .Soon: there are .Window.Start, .Window.End and .Now",
-		url + "method: get":                       "method: want GET or POST",
-		url + "method: DELETE":                    "method: want GET or POST",
-		url + "body: x":                           "body: a GET request has no body: set method to POST",
+		url + "method: get":                       "method: want a method in upper case, such as GET, POST, PUT or PROPFIND",
+		url + "method: 'GET /'":                   "method: want a method in upper case, such as GET, POST, PUT or PROPFIND",
+		url + "method: TRACE":                     "method: TRACE is about the connection and gives no document",
+		url + "method: DELETE":                    "",
+		url + "body: x":                           "",
+		url + "form: {a: '{{ .X }}'}":             "form.a: no value .X: there are .Window.Start, .Window.End and .Now",
 		url + "max_body: 0":                       "max_body: want more than 0, such as 64MiB",
 		url + "query: {b: '{{', a: '{{ x }}'}":    "query.a: function \"x\" not defined: there are rfc3339, unix, unixms, date, before and truncate\nquery.b: unclosed action",
 		url + "method: POST\nbody: '{{ .X }}'":    "body: no value .X: there are .Window.Start, .Window.End and .Now",
 		url + "headers: {'a b': x, '': y}":        "headers.: not a valid header name: use letters, digits and hyphens\nheaders.a b: not a valid header name: use letters, digits and hyphens",
 		url + "headers: {host: x, Content-Length: '1', transfer-encoding: x}": "headers.Content-Length: is set by the agent and cannot be set here\n" +
-			"headers.host: is set by the agent and cannot be set here\nheaders.transfer-encoding: is set by the agent and cannot be set here",
+			"headers.transfer-encoding: is set by the agent and cannot be set here",
 		url + "headers: {X-A: '1', x-a: '2'}":                          "headers.x-a: is the same header as X-A",
 		url + "headers: {X-A: \"a\\r\\nB: c\"}":                        "headers.X-A: the value must be one line without control characters",
-		url + "headers: {authorization: x}\nbasic_auth: {username: a}": "headers.authorization: is set by auth, basic_auth, authorization, oauth2 or sigv4: set only one way to authenticate",
-		"method: PUT\nmax_body: 0\nauthorization: {}":                  "url: is needed: the URL to fetch, such as https://api.example.com/v1/incidents\nmethod: want GET or POST\nmax_body: want more than 0, such as 64MiB\nauthorization.credentials: required",
+		url + "headers: {authorization: x}\nbasic_auth: {username: a}": "headers.authorization: is set by auth, basic_auth, digest_auth, authorization, oauth2 or sigv4: set only one way to authenticate",
+		"method: put\nmax_body: 0\nauthorization: {}":                  "url: is needed: the URL to fetch, such as https://api.example.com/v1/incidents\nmethod: want a method in upper case, such as GET, POST, PUT or PROPFIND\nmax_body: want more than 0, such as 64MiB\nauthorization.credentials: required",
 	} {
 		var lines []string
 		for _, p := range setting.Problems(config(t, text).Validate()) {

@@ -64,6 +64,7 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 	if err != nil {
 		return nil, err
 	}
+	client.RefuseChanges()
 	if c.ValidStatusCodes.hasRedirects() {
 		client.ReturnRedirects()
 	}
@@ -101,7 +102,7 @@ func (c *Config) literals() url.Values {
 // Identity implements sources.Identifier. It is the request without its headers, which hold credentials.
 func (c *Config) Identity() string {
 	request := fmt.Sprint(c.method(), " ", c.URL.String(), " ", c.Query, " ", c.Body)
-	if c.Form != nil {
+	if len(c.Form) > 0 {
 		request += fmt.Sprint(" form ", c.Form)
 	}
 	if c.ForEach != nil {
@@ -159,7 +160,7 @@ func (c *Config) validateMethod() error {
 	if c.method() == http.MethodHead && c.Document != Response {
 		problems = append(problems, setting.Bad("method", "a response to HEAD has no body: set document: response"))
 	}
-	if c.Body != "" && c.Form != nil {
+	if c.Body != "" && len(c.Form) > 0 {
 		problems = append(problems, setting.Bad("form", "body is set too: set only one of them"))
 	}
 	if c.URL.socket != "" && c.RequestPolicy != (httpclient.RequestPolicy{}) {
@@ -201,10 +202,10 @@ func (c *Config) validateHeaders() error {
 			bad("%s", problem)
 		case canonical == "Host" && !c.Headers[name].IsReference() && (c.Headers[name] == "" || !httpclient.IsHeaderValue(string(c.Headers[name]))):
 			bad("want the name of a host, such as app.example.com")
-		case canonical == "Content-Type" && c.Form != nil:
+		case canonical == "Content-Type" && len(c.Form) > 0:
 			bad("is set by form: leave it out")
 		case canonical == "Authorization" && c.Authenticates():
-			bad("is set by auth, basic_auth, authorization, oauth2 or sigv4: set only one way to authenticate")
+			bad("is set by auth, basic_auth, digest_auth, authorization, oauth2 or sigv4: set only one way to authenticate")
 		case twice:
 			bad("is the same header as %s", first)
 		}

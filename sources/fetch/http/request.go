@@ -97,7 +97,7 @@ func (b *requestBuilder) build(ctx context.Context, tick sources.Tick, plan *pla
 	req.Header.Set("Accept", b.set.Decoding.Format.Accept())
 	if text != "" {
 		req.Header.Set("Content-Type", contentType([]byte(text)))
-		if b.set.Form != nil && plan.Body == nil {
+		if len(b.set.Form) > 0 && plan.Body == nil {
 			req.Header.Set("Content-Type", formType)
 		}
 	}
@@ -201,7 +201,7 @@ func (b *requestBuilder) forItem(tick sources.Tick, i *item, r sources.Request) 
 			return r, err
 		}
 		r.Body = &text
-		if b.set.Form != nil {
+		if len(b.set.Form) > 0 {
 			headers = append(headers, sources.Parameter{Name: "Content-Type", Value: formType})
 		}
 	}
@@ -229,7 +229,7 @@ func (b *requestBuilder) url(tick sources.Tick, i *item) (*url.URL, error) {
 
 // bodyFor returns the settings' body for a tick and an item.
 func (b *requestBuilder) bodyFor(tick sources.Tick, i *item) (string, error) {
-	if b.set.Form != nil {
+	if len(b.set.Form) > 0 {
 		return b.formFor(tick, i)
 	}
 	if whole := setting.Text(b.set.Body); whole.IsReference() {

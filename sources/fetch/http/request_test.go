@@ -65,9 +65,8 @@ func TestAskRefuses(t *testing.T) {
 		"url: want a URL that starts with http:// or https://":                                          {URL: "file:///etc/passwd"},
 		"url: not a valid URL":                                                                          {URL: "http://[::1"},
 		"url: a URL must not contain a user or password: use basic_auth":                                {URL: "http://a:b@c.example/"},
-		`method: want GET or POST, got "PUT"`:                                                           {Method: "PUT"},
-		"body: a GET request has no body":                                                               {Method: "GET", Body: &text},
-		`GET http://a.example/v1/x: headers: Host is set by the agent`:                                  {Headers: []sources.Parameter{{Name: "Host", Value: "b"}}},
+		`method: want a method in upper case, such as GET, POST, PUT or PROPFIND, got "A B"`:            {Method: "A B", Body: &text},
+		`GET http://a.example/v1/x: headers: Trailer is set by the agent`:                               {Headers: []sources.Parameter{{Name: "Trailer", Value: "b"}}},
 		`GET http://a.example/v1/x: headers: "a b" is not a valid header name`:                          {Headers: []sources.Parameter{{Name: "a b", Value: "b"}}},
 		`GET http://a.example/v1/x: headers: the value of A contains a line break or control character`: {Headers: []sources.Parameter{{Name: "A", Value: "b\nc"}}},
 	} {
