@@ -26,6 +26,7 @@ func (s *source) predeclared(config starlark.Value, top *registry) starlark.Stri
 		"job":                 starlark.String(s.env.Job),
 		"window":              window{source: s},
 		"math":                starmath.Module,
+		"crypto":              s.crypto(),
 		"time":                extended(startime.Module, "strptime", s.strptime, "rfc3339", rfc3339, "parse_duration", parseDuration),
 		"re":                  s.patterns.module(),
 		"statistics":          &starlarkstruct.Module{Name: "statistics", Members: statistics()},
@@ -46,6 +47,7 @@ func (s *source) predeclared(config starlark.Value, top *registry) starlark.Stri
 	} {
 		all[name] = starlark.NewBuiltin(name, f)
 	}
+	maps.Copy(all, codecs())
 	maps.Copy(all, statistics())
 	maps.Copy(all, sandbox.Predeclared())
 	return all
