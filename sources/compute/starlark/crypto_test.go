@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
@@ -44,7 +45,7 @@ func TestCrypto(t *testing.T) {
 		`base64.decode("?")`:                     "error: base64.decode: not base64",
 		`hex.decode("x")`:                        "error: hex.decode: encoding/hex: invalid byte: U+0078 'x'",
 	} {
-		v, err := starlark.Eval(&starlark.Thread{}, "x.star", call, names)
+		v, err := starlark.EvalOptions(&syntax.FileOptions{}, &starlark.Thread{}, "x.star", call, names)
 		got := ""
 		if err != nil {
 			got = "error: " + err.Error()
