@@ -11,7 +11,7 @@ import (
 // Code is a compiled expression. It may be run by several goroutines at once.
 type Code struct {
 	compile func() (*machine, error)
-	max     int // bytes by which a run may let the memory grow
+	max     int64 // bytes by which a run may let the memory grow
 
 	mu   sync.Mutex
 	idle []*machine // compiled, and not in use

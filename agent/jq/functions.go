@@ -117,9 +117,9 @@ func (m *meter) original(name string, in any, arguments ...any) any {
 func (m *meter) checkItems(v any) error {
 	switch x := v.(type) {
 	case []any:
-		return m.allocate(2 * slotSize * len(x))
+		return m.allocate(2 * slotSize * int64(len(x)))
 	case map[string]any:
-		return m.allocate(2 * slotSize * len(x))
+		return m.allocate(2 * slotSize * int64(len(x)))
 	}
 	return nil
 }
@@ -132,7 +132,7 @@ func (m *meter) checkText(v any) error {
 	case json.Number, *big.Int:
 		return nil
 	case string:
-		return m.allocate(3 * len(x))
+		return m.allocate(3 * int64(len(x)))
 	}
 	size, err := m.measure(v)
 	if err != nil {
@@ -158,7 +158,7 @@ func (m *meter) checkTable(v any) error {
 			longest = max(longest, len(list))
 		}
 	}
-	return m.allocate(2 * slotSize * longest * len(rows))
+	return m.allocate(2 * slotSize * int64(longest) * int64(len(rows)))
 }
 
 // checkWhole measures a value.

@@ -40,7 +40,7 @@ func (m *meter) sorted(in any, a []any) (items []keyed, ok bool, err error) {
 	if !ok {
 		return nil, false, nil
 	}
-	if err := m.allocate(2 * slotSize * len(list)); err != nil {
+	if err := m.allocate(2 * slotSize * int64(len(list))); err != nil {
 		return nil, true, err
 	}
 	items = make([]keyed, len(list))

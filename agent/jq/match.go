@@ -126,7 +126,7 @@ func (m *meter) match(in any, a []any) any {
 	matches := []any{}
 	at, characters := 0, 0
 	err = s.each(func(match []int) error {
-		if err := m.allocate(matchSize * len(match) / 2); err != nil {
+		if err := m.allocate(matchSize * int64(len(match)) / 2); err != nil {
 			return err
 		}
 		characters += utf8.RuneCountInString(s.text[at:match[0]])
@@ -182,7 +182,7 @@ func (m *meter) pieces(in any, a []any) any {
 	parts := []any{}
 	end := 0
 	err = s.each(func(match []int) error {
-		if err := m.allocate(pieceSize + matchSize*(len(match)/2-1)); err != nil {
+		if err := m.allocate(int64(pieceSize + matchSize*(len(match)/2-1))); err != nil {
 			return err
 		}
 		parts = append(parts, []any{s.text[end:match[0]], s.captures(match, 0)})
@@ -207,7 +207,7 @@ func (m *meter) assemble(in any, a []any) any {
 			all = append(all, &strings.Builder{})
 		}
 		if size += len(text); size > every {
-			if err := m.allocate(2 * size); err != nil {
+			if err := m.allocate(2 * int64(size)); err != nil {
 				return err
 			}
 			size = 0
@@ -216,7 +216,7 @@ func (m *meter) assemble(in any, a []any) any {
 	}
 	list := make([]any, len(all))
 	tail := a[0].(string)
-	if err := m.allocate(len(tail) * len(all)); err != nil {
+	if err := m.allocate(int64(len(tail)) * int64(len(all))); err != nil {
 		return err
 	}
 	for i, b := range all {

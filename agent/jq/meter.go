@@ -41,14 +41,14 @@ func exceeded(format string, args ...any) error { return &Exceeded{fmt.Sprintf(f
 type meter struct {
 	context.Context
 	closed    chan struct{}
-	max       int   // bytes by which the memory may grow
+	max       int64 // bytes by which the memory may grow
 	stop      error // why the run ends
-	steps     int
-	due       int   // steps at which the context is looked at
-	allocated int   // bytes of larger operations
-	limit     int   // bytes at which the memory is measured
+	steps     int64
+	due       int64 // steps at which the context is looked at
+	allocated int64 // bytes of larger operations
+	limit     int64 // bytes at which the memory is measured
 	before    int64 // bytes of the heap without what the run allocated; 0 if it was not measured yet
-	deepAt    int   // steps at which the depth of values is checked again
+	deepAt    int64 // steps at which the depth of values is checked again
 	patterns  map[[2]string]*pattern.Pattern
 	originals map[string]*gojq.Code
 }
@@ -86,18 +86,18 @@ func (m *meter) look() error {
 	return m.stop
 }
 
-func (m *meter) spent() int { return m.steps*stepSize + m.allocated }
+func (m *meter) spent() int64 { return m.steps*stepSize + m.allocated }
 
 // work counts n units of work of a function that gojq does not interrupt.
 func (m *meter) work(n int) error {
-	if m.steps += n; m.steps < m.due {
+	if m.steps += int64(n); m.steps < m.due {
 		return nil
 	}
 	return m.look()
 }
 
 // allocate counts bytes that are going to be allocated. They must not be allocated after an error.
-func (m *meter) allocate(n int) error {
+func (m *meter) allocate(n int64) error {
 	if m.allocated += n; m.spent() <= m.limit {
 		return nil
 	}
@@ -111,13 +111,13 @@ func (m *meter) allocate(n int) error {
 }
 
 // weigh measures the memory, with bytes that are going to be allocated.
-func (m *meter) weigh(more int) error {
+func (m *meter) weigh(more int64) error {
 	held := heap()
 	if m.before == 0 {
-		m.before = max(held-int64(m.spent()-more), 1)
+		m.before = max(held-(m.spent()-more), 1)
 	}
 	m.before = min(m.before, held)
-	over := func() bool { return held-m.before+int64(more) > int64(m.max) }
+	over := func() bool { return held-m.before+more > m.max }
 	if over() && more < m.max {
 		runtime.GC() // garbage does not count
 		held = heap()
@@ -126,7 +126,7 @@ func (m *meter) weigh(more int) error {
 	if over() && m.spent() > m.max/4 {
 		return exceeded("used more than %d MiB of memory: select less of the document, or build smaller values", m.max>>20)
 	}
-	m.limit = m.spent() + max((m.max-int(held-m.before))/4, m.max/32)
+	m.limit = m.spent() + max((m.max-(held-m.before))/4, m.max/32)
 	return nil
 }
 
@@ -154,15 +154,15 @@ const (
 
 // measure counts a value that is about to be written out, copied or compared as a whole, each part as often as it occurs. The
 // result is about the bytes of its text.
-func (m *meter) measure(v any) (int, error) { return m.measureAt(v, 0) }
+func (m *meter) measure(v any) (int64, error) { return m.measureAt(v, 0) }
 
-func (m *meter) measureAt(v any, depth int) (size int, err error) {
+func (m *meter) measureAt(v any, depth int) (size int64, err error) {
 	if depth > maxDepth {
 		return 0, m.fail(exceeded("made a value that is nested more than %d levels deep", maxDepth))
 	}
 	switch x := v.(type) {
 	case string:
-		return len(x) + 2, m.work(len(x) >> 8)
+		return int64(len(x)) + 2, m.work(len(x) >> 8)
 	case []any:
 		if err = m.work(len(x)); err != nil {
 			return 0, err
@@ -183,7 +183,7 @@ func (m *meter) measureAt(v any, depth int) (size int, err error) {
 			if err != nil {
 				return 0, err
 			}
-			size += len(key) + n + 4
+			size += int64(len(key)) + n + 4
 		}
 	default:
 		return 8, nil

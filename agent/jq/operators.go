@@ -59,7 +59,7 @@ func (m *meter) add(in any, a []any) any {
 		}
 	case string:
 		if y, ok := r.(string); ok {
-			if err := m.allocate(len(x) + len(y)); err != nil {
+			if err := m.allocate(int64(len(x)) + int64(len(y))); err != nil {
 				return err
 			}
 			return x + y
@@ -86,7 +86,7 @@ func (m *meter) addLists(l, r []any) any {
 	if len(r) == 0 {
 		return l
 	}
-	if err := m.allocate(slotSize * (len(l) + len(r))); err != nil {
+	if err := m.allocate(slotSize * int64(len(l)+len(r))); err != nil {
 		return err
 	}
 	sum := make([]any, len(l)+len(r))
@@ -102,7 +102,7 @@ func (m *meter) addObjects(l, r map[string]any) any {
 	if len(r) == 0 {
 		return l
 	}
-	if err := m.allocate(pairSize * (len(l) + len(r))); err != nil {
+	if err := m.allocate(pairSize * int64(len(l)+len(r))); err != nil {
 		return err
 	}
 	sum := make(map[string]any, len(l)+len(r))
@@ -175,7 +175,7 @@ func (m *meter) checkProduct(l, r any) error {
 	case string:
 		times, ok := gojq.ToFloat64(r)
 		if ok && times > 1 && float64(len(x))*times < 1<<31 { // gojq refuses longer ones
-			return m.allocate(int(float64(len(x)) * times))
+			return m.allocate(int64(float64(len(x)) * times))
 		}
 	case map[string]any:
 		if y, ok := r.(map[string]any); ok {
@@ -242,7 +242,7 @@ func (m *meter) split(name string, in any, a []any, text, separator any) any {
 		return []any{}
 	}
 	n := strings.Count(s, sep) + 1
-	if err := m.allocate(3 * slotSize * n); err != nil {
+	if err := m.allocate(3 * slotSize * int64(n)); err != nil {
 		return err
 	}
 	parts := make([]any, 0, n)

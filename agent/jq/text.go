@@ -19,7 +19,7 @@ func (m *meter) join(in any, a []any) any {
 	if !ok || !isText {
 		return m.original("join", in, a...)
 	}
-	if err := m.allocate(len(list) * len(separator)); err != nil {
+	if err := m.allocate(int64(len(list)) * int64(len(separator))); err != nil {
 		return err
 	}
 	var b strings.Builder
@@ -54,7 +54,7 @@ func (m *meter) fromJSON(in any, _ []any) any {
 		if longest > maxDigits {
 			return m.fail(exceeded("reads a number of %d digits, more than %d", longest, maxDigits))
 		}
-		if err := m.allocate(len(text) + itemSize*values); err != nil {
+		if err := m.allocate(int64(len(text)) + itemSize*int64(values)); err != nil {
 			return err
 		}
 	}
