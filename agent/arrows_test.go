@@ -80,6 +80,7 @@ func arrows() map[string][]string {
 		"agent/internal/ledger":         {"agent/metric"},
 		"agent/internal/legacy":         {"agent/internal/config", "agent/setting"},
 		"agent/internal/mutants":        {},
+		"agent/internal/notify":         {},
 		"agent/internal/run":            {"agent/clock", "agent/internal/config", "agent/internal/ledger", "agent/internal/schedule", "agent/internal/state", "agent/metric", "agent/text", "sinks", "sources"},
 		"agent/internal/runtimemetrics": {"agent/metric"},
 		"agent/internal/schedule":       {},

@@ -3,8 +3,10 @@ package command
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/agent/internal/notify"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/statuspage"
 )
@@ -31,6 +33,8 @@ type service struct {
 	seen  digest                       // of the file's content, before it was loaded
 	load  func() (*config.Plan, error) // reads the configuration again
 	asked chan struct{}                // holds a token if a reload was asked for, other than by a signal
+
+	manager *notify.Manager // that has started the process; nil if there is none
 }
 
 // askReload asks for a reload.
@@ -42,6 +46,8 @@ func (s *service) askReload() {
 }
 
 func (s *service) run(ctx context.Context, plan *config.Plan) error {
+	s.manager = notify.Connect(s.log)
+	defer s.manager.Close()
 	b := &assembly{App: s.App, drain: run.Drain, waits: true, unready: s.logUnready, history: statuspage.NewHistory()}
 	agent, built, closeState, err := b.start(ctx, plan)
 	if err != nil {
@@ -63,6 +69,9 @@ func (s *service) run(ctx context.Context, plan *config.Plan) error {
 	}
 	go s.reload(reloads, agent, plans, func() (run.Plan, error) { return s.rebuild(b, plan) })
 	s.log.Info("started", "version", s.Version, "jobs", len(built.Jobs), "sinks", len(built.Sinks))
+	s.manager.Ready(running(built))
+	go s.manager.Beat(reloads, func() { agent.State() }) // takes each lock of the agent
+	defer context.AfterFunc(ctx, s.manager.Stopping)()
 	err = agent.Run(ctx, built, plans)
 	s.logout(ctx)
 	s.log.Info("stopped")
@@ -78,10 +87,12 @@ func (s *service) reload(ctx context.Context, agent *run.Agent, plans chan<- run
 		case <-s.Reload:
 		case <-s.asked:
 		}
+		s.manager.Reloading()
 		plan, err := build()
 		if err != nil {
 			agent.ReloadFailed(err)
 			s.logProblems("reload failed: the configuration is wrong; the previous one stays in use", err)
+			s.manager.Ready("the last reload failed: the configuration is wrong; the previous one stays in use")
 			continue
 		}
 		select {
@@ -89,8 +100,14 @@ func (s *service) reload(ctx context.Context, agent *run.Agent, plans chan<- run
 			return
 		case plans <- plan:
 			s.log.Info("reloaded", "jobs", len(plan.Jobs), "sinks", len(plan.Sinks))
+			s.manager.Ready(running(plan))
 		}
 	}
+}
+
+// running says what a plan runs.
+func running(plan run.Plan) string {
+	return fmt.Sprintf("running: jobs: %d, sinks: %d", len(plan.Jobs), len(plan.Sinks))
 }
 
 // rebuild reads the configuration again and builds it. First is the plan that the process has started with.
