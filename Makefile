@@ -54,10 +54,13 @@ e2e: build ## test delivery to real receivers from Debian, also with outages
 chart: build ## render the Helm chart, and decode and check what comes out
 	cd deploy/helm/check && CTON=$(CURDIR)/bin/cton go test -timeout 20m ./...
 
+release: ## build archives, packages and the container image of the last commit in dist
+	cd deploy/release && go test -timeout 20m ./... && go run . -o $(CURDIR)/dist
+
 compare: build ## measure the binary beside its peers, with flags in COMPARE
 	deploy/compare/run.sh bin/cton $(COMPARE)
 
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help demo test build check vet staticcheck gofumpt race fuzz exact mutants bench e2e chart compare clean
+.PHONY: help demo test build check vet staticcheck gofumpt race fuzz exact mutants bench e2e chart release compare clean

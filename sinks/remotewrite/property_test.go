@@ -53,7 +53,7 @@ func TestNothingIsLost(t *testing.T) {
 					r.write(j, families...)
 					shadow.write(j, families...)
 					in += numbersIn(families)
-					time.Sleep(time.Duration(1 + dice.IntN(60e9)))
+					time.Sleep(time.Duration(1 + dice.Int64N(60e9)))
 				}
 				written := in - int(shadow.stats.Dropped()[sinks.NotNewer])
 				queued := int(shadow.stats.Pending().Samples)

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"path"
 	"slices"
@@ -216,7 +217,7 @@ func failure(op Op, fail func(Op) error, readOnly bool) error {
 // room returns how many more bytes fit.
 func (d *Disk) room() int {
 	if d.Capacity == 0 {
-		return 1 << 40
+		return math.MaxInt
 	}
 	room := d.Capacity
 	seen := map[*inode]bool{}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// entry is a file or a directory of an archive.
+type entry struct {
+	name string // of a directory with / at the end
+	mode int64
+	user int // its number, also of the group
+	data []byte
+}
+
+// writeTar writes entries with one time and without names of users.
+func writeTar(w io.Writer, mtime time.Time, entries []entry) error {
+	t := tar.NewWriter(w)
+	for _, e := range entries {
+		h := &tar.Header{Format: tar.FormatUSTAR, Name: e.name, Mode: e.mode, Uid: e.user, Gid: e.user, ModTime: mtime, Typeflag: tar.TypeReg, Size: int64(len(e.data))}
+		if e.name[len(e.name)-1] == '/' {
+			h.Typeflag = tar.TypeDir
+		}
+		if err := t.WriteHeader(h); err != nil {
+			return err
+		}
+		if _, err := t.Write(e.data); err != nil {
+			return err
+		}
+	}
+	return t.Close()
+}
+
+// compressed returns the entries as .tar.gz.
+func compressed(mtime time.Time, entries []entry) ([]byte, error) {
+	var out bytes.Buffer
+	z, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeTar(z, mtime, entries); err != nil {
+		return nil, err
+	}
+	err = z.Close()
+	return out.Bytes(), err
+}
+
+// writeArchive writes the binary with what a user without a package manager needs. A completion or a man page goes here and into
+// packageFiles.
+func (b *build) writeArchive(out string) error {
+	entries := []entry{{name: "cton", mode: 0o755}, {name: "LICENSE", mode: 0o644}, {name: "README.md", mode: 0o644}}
+	for i, path := range []string{b.binary, filepath.Join(b.root, "LICENSE"), filepath.Join(b.root, "README.md")} {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		entries[i].data = data
+	}
+	entries = append(entries, entry{name: "THIRD_PARTY_LICENSES", mode: 0o644, data: b.thirdParty()})
+	dir := b.name() + "/"
+	for i := range entries {
+		entries[i].name = dir + entries[i].name
+	}
+	data, err := compressed(b.time, append([]entry{{name: dir, mode: 0o755}}, entries...))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(out, b.name()+".tar.gz"), data, 0o644)
+}
+
+// writeSums writes SHA256SUMS, for sha256sum -c, of the files in a directory.
+func writeSums(dir string) error {
+	var sums bytes.Buffer
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		if d.IsDir() {
+			return filepath.SkipDir
+		}
+		data, err := os.ReadFile(path)
+		if err == nil {
+			fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(data), d.Name())
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "SHA256SUMS"), sums.Bytes(), 0o644)
+}

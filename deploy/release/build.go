@@ -1,0 +1,100 @@
+package main
+
+import (
+	"debug/buildinfo"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+)
+
+// mainPackage is the program, relative to the repository.
+const mainPackage = "./agent/cton"
+
+// build is the program for one target.
+type build struct {
+	target
+	root    string // the repository
+	dir     string // for files that packages are made of
+	binary  string // its path
+	size    int64
+	version string    // with v, as Go takes it from the tags
+	goes    string    // the version of Go
+	time    time.Time // of the commit; files get it
+	modules []module  // that are linked in, sorted
+}
+
+// name returns the beginning of the names of all files for the target.
+func (b *build) name() string { return "cton_" + strings.TrimPrefix(b.version, "v") + "_" + b.label() }
+
+// compile builds the program and gathers what is inside. Dir is made.
+func compile(root, dir string, t target) (*build, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	b := &build{target: t, root: root, dir: dir, binary: filepath.Join(dir, "cton")}
+	binary, err := filepath.Abs(b.binary)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := b.run("build", "-buildvcs=true", "-trimpath", "-ldflags=-s -w", "-o", binary, mainPackage); err != nil {
+		return nil, err
+	}
+	file, err := os.Stat(b.binary)
+	if err != nil {
+		return nil, err
+	}
+	b.size = file.Size()
+	if err := b.identify(); err != nil {
+		return nil, err
+	}
+	b.modules, err = b.linked()
+	return b, err
+}
+
+// run runs go in the repository, for the target, and returns its output.
+func (b *build) run(args ...string) ([]byte, error) {
+	cmd := exec.Command("go", args...)
+	cmd.Dir = b.root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0",
+		"GOOS="+b.os, "GOARCH="+b.arch, "GOARM="+b.arm)
+	var text strings.Builder
+	cmd.Stderr = &text
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("go %s: %w\n%s", args[0], err, text.String())
+	}
+	return out, nil
+}
+
+// identify reads version and time from the binary.
+func (b *build) identify() error {
+	info, err := buildinfo.ReadFile(b.binary)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "vcs.time" })
+	if at < 0 || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return fmt.Errorf("the binary has no version: build in a clone of the repository, with git")
+	}
+	b.version, b.goes = info.Main.Version, strings.TrimPrefix(info.GoVersion, "go")
+	b.time, err = time.Parse(time.RFC3339, info.Settings[at].Value)
+	return err
+}
+
+// pseudo matches the version of a commit without a tag, with its time.
+var pseudo = regexp.MustCompile(`^v(\d+\.\d+\.\d+)-(?:.*\.)?(\d{14})-[0-9a-f]{12}(\+dirty)?$`)
+
+// packageVersion returns the version in a form that all package managers take and sort as Go does.
+func packageVersion(version string) string {
+	if m := pseudo.FindStringSubmatch(version); m != nil {
+		return m[1] + "-git" + m[2]
+	}
+	v, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), "+")
+	return v
+}

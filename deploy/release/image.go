@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/crypto/x509roots/fallback/bundle"
+)
+
+// user is the number of the user in the image. It has no rights outside /var/lib/cton and /tmp.
+const user = 65532
+
+// layout is an OCI image layout under construction: its blobs by their paths.
+type layout map[string][]byte
+
+// add adds a blob and describes it.
+func (l layout) add(mediaType string, data []byte) v1.Descriptor {
+	d := digest.NewDigestFromBytes(digest.SHA256, sum(data))
+	l["blobs/sha256/"+d.Encoded()] = data
+	return v1.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(data))}
+}
+
+func sum(data []byte) []byte {
+	s := sha256.Sum256(data)
+	return s[:]
+}
+
+// addJSON adds a value as JSON.
+func (l layout) addJSON(mediaType string, v any) (v1.Descriptor, error) {
+	data, err := json.Marshal(v)
+	return l.add(mediaType, data), err
+}
+
+// writeImage writes the container image for those targets that have one, as an archive of an OCI layout:
+// podman load, skopeo copy oci-archive:, docker load.
+func writeImage(out string, built []*build) error {
+	built = slices.DeleteFunc(slices.Clone(built), func(b *build) bool { return b.os != "linux" || b.arch == "arm" })
+	if len(built) == 0 {
+		return nil
+	}
+	l := layout{}
+	var manifests []v1.Descriptor
+	for _, b := range built {
+		m, err := b.addImage(l)
+		if err != nil {
+			return err
+		}
+		manifests = append(manifests, m)
+	}
+	b := built[0]
+	all, err := l.addJSON(v1.MediaTypeImageIndex, v1.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: manifests, Annotations: b.annotations(),
+	})
+	if err != nil {
+		return err
+	}
+	tag := strings.ReplaceAll(strings.TrimPrefix(b.version, "v"), "+", "-")
+	all.Annotations = map[string]string{v1.AnnotationRefName: tag, "io.containerd.image.name": "localhost/cton:" + tag}
+	index, err := json.Marshal(v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{all}})
+	if err != nil {
+		return err
+	}
+	head, err := json.Marshal(v1.ImageLayout{Version: v1.ImageLayoutVersion})
+	if err != nil {
+		return err
+	}
+	l[v1.ImageLayoutFile], l[v1.ImageIndexFile] = head, index
+	return l.write(filepath.Join(out, "cton_"+tag+"_image.oci.tar"), b)
+}
+
+// write writes the layout as an archive.
+func (l layout) write(file string, b *build) error {
+	entries := []entry{{name: "blobs/", mode: 0o755}, {name: "blobs/sha256/", mode: 0o755}}
+	for name, data := range l {
+		entries = append(entries, entry{name: name, mode: 0o644, data: data})
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	var data bytes.Buffer
+	if err := writeTar(&data, b.time, entries); err != nil {
+		return err
+	}
+	return os.WriteFile(file, data.Bytes(), 0o644)
+}
+
+// annotations say what the image is.
+func (b *build) annotations() map[string]string {
+	return map[string]string{
+		v1.AnnotationTitle: "cton", v1.AnnotationVersion: strings.TrimPrefix(b.version, "v"), v1.AnnotationLicenses: "Apache-2.0",
+		v1.AnnotationSource: "https://github.com/collectington/collectington", v1.AnnotationCreated: b.time.UTC().Format("2006-01-02T15:04:05Z07:00"),
+		v1.AnnotationDescription: "Metrics of any API for Prometheus",
+	}
+}
+
+// addImage adds the image for the target, of one layer, and describes its manifest.
+func (b *build) addImage(l layout) (v1.Descriptor, error) {
+	entries, err := b.imageFiles()
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	var plain bytes.Buffer
+	if err := writeTar(&plain, b.time, entries); err != nil {
+		return v1.Descriptor{}, err
+	}
+	packed, err := compressed(b.time, entries)
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	platform := v1.Platform{OS: b.os, Architecture: b.arch}
+	config, err := l.addJSON(v1.MediaTypeImageConfig, v1.Image{
+		Created: &b.time, Platform: platform,
+		Config: v1.ImageConfig{
+			User: "65532:65532", ExposedPorts: map[string]struct{}{"8000/tcp": {}}, WorkingDir: "/var/lib/cton",
+			Env: []string{"PATH=/", "CTON_STATE_DIR=/var/lib/cton"}, Entrypoint: []string{"/cton"}, Cmd: []string{"run", "-c", "/etc/cton/cton.yaml"},
+			Labels: b.annotations(),
+		},
+		RootFS:  v1.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.NewDigestFromBytes(digest.SHA256, sum(plain.Bytes()))}},
+		History: []v1.History{{Created: &b.time, CreatedBy: "deploy/release"}},
+	})
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	manifest, err := l.addJSON(v1.MediaTypeImageManifest, v1.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest, Config: config,
+		Layers: []v1.Descriptor{l.add(v1.MediaTypeImageLayerGzip, packed)}, Annotations: b.annotations(),
+	})
+	manifest.Platform = &platform
+	return manifest, err
+}
+
+// imageFiles returns the files of the image. Zone data is in the binary.
+func (b *build) imageFiles() ([]entry, error) {
+	binary, err := os.ReadFile(b.binary)
+	if err != nil {
+		return nil, err
+	}
+	licence, err := os.ReadFile(filepath.Join(b.root, "LICENSE"))
+	if err != nil {
+		return nil, err
+	}
+	return []entry{
+		{name: "cton", mode: 0o755, data: binary},
+		{name: "etc/", mode: 0o755},
+		{name: "etc/cton/", mode: 0o755},
+		{name: "etc/passwd", mode: 0o644, data: []byte("root:x:0:0:root:/:/sbin/nologin\ncton:x:65532:65532:cton:/var/lib/cton:/sbin/nologin\n")},
+		{name: "etc/group", mode: 0o644, data: []byte("root:x:0:\ncton:x:65532:\n")},
+		{name: "etc/ssl/", mode: 0o755},
+		{name: "etc/ssl/certs/", mode: 0o755},
+		{name: "etc/ssl/certs/ca-certificates.crt", mode: 0o644, data: certificates()},
+		{name: "licenses/", mode: 0o755},
+		{name: "licenses/LICENSE", mode: 0o644, data: licence},
+		{name: "licenses/THIRD_PARTY_LICENSES", mode: 0o644, data: b.thirdParty()},
+		{name: "tmp/", mode: 0o1777},
+		{name: "var/", mode: 0o755},
+		{name: "var/lib/", mode: 0o755},
+		{name: "var/lib/cton/", mode: 0o750, user: user},
+	}, nil
+}
+
+// certificates returns the certificate authorities that Mozilla trusts, as the Go project keeps them. Those that are trusted only within limits are left
+// out, since a file of certificates cannot carry limits.
+func certificates() []byte {
+	var out bytes.Buffer
+	for root := range bundle.Roots() {
+		if root.Constraint == nil {
+			_ = pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: root.Certificate}) // a buffer takes everything
+		}
+	}
+	return out.Bytes()
+}

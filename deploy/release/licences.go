@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/google/licensecheck"
+)
+
+// module is a module with packages that are linked into the binary.
+type module struct {
+	path, version string
+	sum           string   // h1, of go.sum
+	spdx          []string // licences, by their SPDX names, sorted
+	files         []notice
+}
+
+// notice is a licence or a notice that must go with the binary.
+type notice struct {
+	name string // its path in the module
+	text string
+}
+
+// goPackage is what go list prints of a package.
+type goPackage struct {
+	Dir      string
+	Standard bool
+	Module   *struct {
+		Path, Version, Dir, Sum string
+		Main                    bool
+		Replace                 *struct{ Path, Version, Dir, Sum string }
+	}
+}
+
+// linked returns the modules of the binary, with the licences of those of their packages that are in it. Go itself is the module std.
+func (b *build) linked() ([]module, error) {
+	list, err := b.run("list", "-deps", "-json=Dir,Standard,Module", mainPackage)
+	if err != nil {
+		return nil, err
+	}
+	goroot, err := b.run("env", "GOROOT")
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]*module{"std": {path: "std", version: b.goes}}
+	if err := found["std"].gather(strings.TrimSpace(string(goroot)), "."); err != nil {
+		return nil, err
+	}
+	for d := json.NewDecoder(bytes.NewReader(list)); ; {
+		var p goPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		if p.Standard || p.Module == nil || p.Module.Main {
+			continue
+		}
+		m := found[p.Module.Path]
+		if m == nil {
+			m = &module{path: p.Module.Path, version: p.Module.Version, sum: p.Module.Sum}
+			found[m.path] = m
+		}
+		in, err := filepath.Rel(p.Module.Dir, p.Dir)
+		if err != nil {
+			return nil, err
+		}
+		if err := m.gather(p.Module.Dir, in); err != nil {
+			return nil, err
+		}
+	}
+	return sorted(found)
+}
+
+func sorted(found map[string]*module) ([]module, error) {
+	var all []module
+	var problems []error
+	for _, m := range found {
+		slices.SortFunc(m.files, func(a, b notice) int { return cmp.Compare(a.name, b.name) })
+		slices.Sort(m.spdx)
+		m.spdx = slices.Compact(m.spdx)
+		if len(m.spdx) == 0 {
+			problems = append(problems, fmt.Errorf("%s %s has no licence that is known: it cannot be distributed before someone has looked at it", m.path, m.version))
+		}
+		all = append(all, *m)
+	}
+	slices.SortFunc(all, func(a, b module) int { return cmp.Compare(a.path, b.path) })
+	return all, errors.Join(problems...)
+}
+
+// legal matches the names of files with licences and notices. Data of tests and tools have their own.
+var legal = regexp.MustCompile(`(?i)^(licen[cs]e|copying|copyright|notice|patents|unlicense)([-._].*)?$`)
+
+// source matches what is not a text.
+var source = regexp.MustCompile(`(?i)\.(go|s|c|h|py|sh|tmpl|json)$`)
+
+// enough is how much of a text must be that of known licences, in per cent.
+const enough = 60
+
+// gather reads the licences and notices in a directory of the module, and in those above it.
+func (m *module) gather(root, in string) error {
+	for ; ; in = filepath.Dir(in) {
+		entries, err := os.ReadDir(filepath.Join(root, in))
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			name := filepath.ToSlash(filepath.Join(in, e.Name()))
+			known := slices.ContainsFunc(m.files, func(n notice) bool { return n.name == name })
+			if !e.Type().IsRegular() || known || !legal.MatchString(e.Name()) || source.MatchString(e.Name()) {
+				continue
+			}
+			text, err := os.ReadFile(filepath.Join(root, name))
+			if err != nil {
+				return err
+			}
+			m.files = append(m.files, notice{name, string(text)})
+			if c := licensecheck.Scan(text); c.Percent >= enough {
+				for _, match := range c.Match {
+					m.spdx = append(m.spdx, match.ID)
+				}
+			}
+		}
+		if in == "." {
+			return nil
+		}
+	}
+}
+
+// thirdParty returns the licences and notices of all modules as one text.
+func (b *build) thirdParty() []byte {
+	var out bytes.Buffer
+	out.WriteString("This program contains parts of the modules below. Their licences follow.\n\n")
+	for _, m := range b.modules {
+		fmt.Fprintf(&out, "%s %s (%s)\n", m.path, m.version, strings.Join(m.spdx, ", "))
+	}
+	for _, m := range b.modules {
+		for _, f := range m.files {
+			fmt.Fprintf(&out, "\n%s\n%s %s: %s\n%[1]s\n\n%s\n", strings.Repeat("=", 80), m.path, m.version, f.name, strings.TrimSpace(f.text))
+		}
+	}
+	return out.Bytes()
+}

@@ -1,0 +1,124 @@
+// Command release builds what a release has: an archive of the binary for each system, packages for Debian, Red Hat and Alpine, a
+// container image, and for each of them the licences and the list of what is inside. The same commit and the same Go give the same
+// bytes. It builds the last commit, in a clone of its own: what is not committed is not in a release. It calls go and git, and nothing
+// else:
+//
+//	cd deploy/release && go run . -o ../../dist
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+func main() {
+	root := flag.String("root", "../..", "the repository")
+	out := flag.String("o", "../../dist", "the directory to write to; it is emptied first")
+	only := flag.String("only", "", "build for this system alone, such as linux/amd64")
+	flag.Parse()
+	if err := release(*root, *out, *only); err != nil {
+		fmt.Fprintln(os.Stderr, "release: "+err.Error())
+		os.Exit(1)
+	}
+}
+
+// target is a system that the program is built for.
+type target struct {
+	os, arch string
+	arm      string // GOARM
+}
+
+func (t target) String() string { return t.os + "/" + t.arch }
+
+// label names the target in the name of a file.
+func (t target) label() string {
+	if t.arm != "" {
+		return t.os + "_" + t.arch + "v" + t.arm
+	}
+	return t.os + "_" + t.arch
+}
+
+func targets() []target {
+	return []target{
+		{os: "linux", arch: "amd64"},
+		{os: "linux", arch: "arm64"},
+		{os: "linux", arch: "arm", arm: "7"},
+		{os: "darwin", arch: "amd64"},
+		{os: "darwin", arch: "arm64"},
+	}
+}
+
+// release builds everything into a directory. Only restricts it to one target, unless it is empty.
+func release(root, out, only string) error {
+	work, err := os.MkdirTemp("", "cton-release-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	source := filepath.Join(work, "source")
+	if err := clone(root, source); err != nil {
+		return err
+	}
+	if err := errors.Join(os.RemoveAll(out), os.MkdirAll(out, 0o755)); err != nil {
+		return err
+	}
+	var built []*build
+	for _, t := range targets() {
+		if only != "" && only != t.String() {
+			continue
+		}
+		b, err := compile(source, filepath.Join(work, t.label()), t)
+		if err != nil {
+			return fmt.Errorf("%s: %w", t, err)
+		}
+		fmt.Printf("%s: %s, %.1f MB, %d modules\n", t, b.version, float64(b.size)/1e6, len(b.modules))
+		if err := b.write(out); err != nil {
+			return fmt.Errorf("%s: %w", t, err)
+		}
+		built = append(built, b)
+	}
+	if len(built) == 0 {
+		return fmt.Errorf("-only %s: there is no such system", only)
+	}
+	if err := writeImage(out, built); err != nil {
+		return fmt.Errorf("image: %w", err)
+	}
+	return writeSums(out)
+}
+
+// clone copies the last commit of a repository into a directory, which go can take the version from.
+func clone(root, dir string) error {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return err
+	}
+	if out, err := exec.Command("git", "clone", "--quiet", "--shared", root, dir).CombinedOutput(); err != nil {
+		return fmt.Errorf("git clone %s: %w\n%s", root, err, out)
+	}
+	changes, err := exec.Command("git", "-C", root, "status", "--porcelain").Output()
+	if err == nil && len(changes) > 0 {
+		fmt.Fprintf(os.Stderr, "release: these changes are not committed, and not in the release:\n%s", changes)
+	}
+	return err
+}
+
+// write writes what is made of one binary.
+func (b *build) write(out string) error {
+	if err := b.writeArchive(out); err != nil {
+		return fmt.Errorf("archive: %w", err)
+	}
+	if err := b.writeSBOM(filepath.Join(out, b.name()+".cdx.json")); err != nil {
+		return fmt.Errorf("SBOM: %w", err)
+	}
+	if b.os != "linux" {
+		return nil
+	}
+	if err := b.writePackages(out); err != nil {
+		return fmt.Errorf("packages: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/goreleaser/nfpm/v2"
+	_ "github.com/goreleaser/nfpm/v2/apk" // registers itself
+	_ "github.com/goreleaser/nfpm/v2/deb" // registers itself
+	"github.com/goreleaser/nfpm/v2/files"
+	_ "github.com/goreleaser/nfpm/v2/rpm" // registers itself
+)
+
+// writePackages writes the packages of Debian, Red Hat and Alpine.
+func (b *build) writePackages(out string) error {
+	for _, format := range []string{"deb", "rpm", "apk"} {
+		info, err := b.packageInfo(format)
+		if err != nil {
+			return err
+		}
+		if err := nfpm.PrepareForPackager(info, format); err != nil {
+			return err
+		}
+		packager, err := nfpm.Get(format)
+		if err != nil {
+			return err
+		}
+		var data bytes.Buffer
+		if err := packager.Package(info, &data); err != nil {
+			return fmt.Errorf("%s: %w", format, err)
+		}
+		name := filepath.Join(out, packager.ConventionalFileName(info))
+		if err := os.WriteFile(name, data.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// packageInfo describes the package of a format.
+func (b *build) packageInfo(format string) (*nfpm.Info, error) {
+	contents, err := b.packageFiles()
+	if err != nil {
+		return nil, err
+	}
+	script := func(name string) string { return filepath.Join(b.root, "deploy/release/package", name) }
+	info := &nfpm.Info{
+		Name: "cton", Platform: "linux", Arch: b.arch + b.arm, Version: packageVersion(b.version), Section: "net", Priority: "optional",
+		Maintainer: "The Collectington authors <collectington@users.noreply.github.com>", Homepage: "https://github.com/collectington/collectington",
+		License: "Apache-2.0", MTime: b.time, DisableGlobbing: true,
+		Description: "Metrics of any API for Prometheus\nAsks APIs, commands, files and databases on a schedule, computes metrics, and serves them to\nPrometheus or pushes them by remote-write or to a Pushgateway.",
+		Overridables: nfpm.Overridables{
+			Contents: contents,
+			Scripts: nfpm.Scripts{
+				PreInstall: script("preinstall.sh"), PostInstall: script("postinstall.sh"),
+				PreRemove: script("preremove.sh"), PostRemove: script("postremove.sh"),
+			},
+		},
+	}
+	info.RPM.BuildHost = "localhost"
+	switch format {
+	case "deb":
+		info.Deb.Predepends = []string{"passwd"}
+		info.Recommends = []string{"ca-certificates"}
+	case "rpm":
+		info.Depends = []string{"shadow-utils"}
+		info.Recommends = []string{"ca-certificates"}
+	case "apk":
+		info.Depends = []string{"ca-certificates-bundle"}
+		info.APK.Scripts.PostUpgrade = script("postinstall.sh")
+	}
+	return nfpm.WithDefaults(info), nil
+}
+
+// packageFiles returns what is in each package. A completion or a man page goes here and into writeArchive.
+func (b *build) packageFiles() (files.Contents, error) {
+	licences := filepath.Join(b.dir, "THIRD_PARTY_LICENSES")
+	if err := os.WriteFile(licences, b.thirdParty(), 0o644); err != nil {
+		return nil, err
+	}
+	file := func(from, to string, mode os.FileMode) *files.Content {
+		return &files.Content{Source: from, Destination: to, FileInfo: &files.ContentFileInfo{Mode: mode, Owner: "root", Group: "root"}}
+	}
+	dir := func(path string, mode os.FileMode, owner string) *files.Content {
+		return &files.Content{Destination: path, Type: files.TypeDir, FileInfo: &files.ContentFileInfo{Mode: mode, Owner: owner, Group: "cton"}}
+	}
+	own := func(path string) string { return filepath.Join(b.root, path) }
+	config := file(own("deploy/release/package/cton.yaml"), "/etc/cton/cton.yaml", 0o640)
+	config.Type, config.FileInfo.Group = files.TypeConfigNoReplace, "cton"
+	all := files.Contents{
+		file(b.binary, "/usr/bin/cton", 0o755),
+		dir("/etc/cton", 0o750, "root"),
+		config,
+		dir("/var/lib/cton", 0o750, "cton"),
+		file(own("LICENSE"), "/usr/share/doc/cton/copyright", 0o644),
+		file(licences, "/usr/share/doc/cton/THIRD_PARTY_LICENSES", 0o644),
+	}
+	for _, unit := range []string{"cton.service", "cton-once.service", "cton-once.timer"} {
+		all = append(all, file(own("deploy/systemd/"+unit), "/usr/lib/systemd/system/"+unit, 0o644))
+	}
+	for _, c := range all {
+		c.FileInfo.MTime = b.time
+		c.Type = cmp.Or(c.Type, files.TypeFile)
+	}
+	return all, nil
+}
