@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Installs, upgrades, removes and purges packages of Debian on a copy of this system, and checks what is there after each step:
+#   unshare --mount --pid --fork deploy/e2e/package.sh OLD.deb NEW.deb
+#
+# The copy is an overlay in memory and a mount namespace of its own, so nothing of this system changes. It has no running systemd.
+set -euo pipefail
+old=$1 new=$2
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+mount --make-rprivate /
+base=$(mktemp -d)
+mount -t tmpfs none "$base"
+mkdir "$base"/{upper,work,root}
+root=$base/root
+if ! mount -t overlay overlay -o "lowerdir=/,upperdir=$base/upper,workdir=$base/work" "$root"; then
+	echo "SKIPPED: no overlay can be mounted" >&2
+	exit 77
+fi
+mount -t proc proc "$root/proc"
+mount -t tmpfs none "$root/run"
+mount --rbind /dev "$root/dev"
+cp "$old" "$root/old.deb"
+cp "$new" "$root/new.deb"
+copy() { chroot "$root" "$@"; }
+dpkg() { copy env DEBIAN_FRONTEND=noninteractive LC_ALL=C dpkg "$@"; }
+# is PATH "MODE USER GROUP" checks a file.
+is() { [ "$(copy stat -c '%a %U %G' "$1")" = "$2" ] || fail "$1 is $(copy stat -c '%a %U %G' "$1"), want $2"; }
+gone() { [ ! -e "$root$1" ] || fail "$1 is still there"; }
+# has PATH TEXT checks the contents of a file.
+has() { grep -qF -- "$2" "$root$1" || fail "$1 has no $2"; }
+
+# measure runs the installed service as its user until the page shows a metric, and ends it.
+measure() {
+	chroot "$root" setpriv --reuid cton --regid cton --init-groups cton run -c /etc/cton/cton.yaml 2>"$base/log" &
+	local pid=$! try
+	for try in {1..100}; do # 20 s
+		curl -sf http://127.0.0.1:8971/metrics | grep -q '^host_load1 [0-9]' && break
+		[ "$try" != 100 ] || { cat "$base/log" >&2; fail "no metric on the page"; }
+		sleep 0.2
+	done
+	kill -"$1" "$pid"
+	wait "$pid" || true
+}
+ip link set lo up 2>/dev/null || true
+
+step() { echo "== $*"; }
+step install
+! copy id cton 2>/dev/null || fail "this system has a user cton already"
+dpkg -i old.deb
+is /etc/cton "750 root cton"
+is /etc/cton/cton.yaml "640 root cton"
+is /var/lib/cton "750 cton cton"
+is /usr/bin/cton "755 root root"
+[ "$(copy getent passwd cton | cut -d: -f6,7)" = /var/lib/cton:/usr/sbin/nologin ] || fail "the user is wrong: $(copy getent passwd cton)"
+copy cton check -c /etc/cton/cton.yaml
+copy systemd-analyze verify /usr/lib/systemd/system/cton.service /usr/lib/systemd/system/cton-once.timer
+for unit in cton.service cton-once.service; do
+	copy systemd-analyze security --offline=true --threshold=30 "$unit" | tail -n 1
+done
+
+step run, and kill
+sed -i 's/127.0.0.1:8000/127.0.0.1:8971/' "$root/etc/cton/cton.yaml"
+measure KILL
+[ -n "$(ls "$root/var/lib/cton")" ] || fail "there is no state"
+mkdir "$root/var/lib/cton/spool"
+echo waits >"$root/var/lib/cton/spool/request"
+copy chown -R cton:cton /var/lib/cton/spool
+kept=$(cd "$root/var/lib/cton" && sha256sum -- $(find . -type f | sort))
+
+step upgrade
+copy systemctl enable cton.service
+before=$(copy cton version)
+dpkg -i --force-confold new.deb
+[ "$(copy cton version)" != "$before" ] || fail "the binary is still $before"
+has /etc/cton/cton.yaml 127.0.0.1:8971
+[ "$(cd "$root/var/lib/cton" && sha256sum -- $(find . -type f | sort))" = "$kept" ] || fail "the upgrade has changed state or spool"
+[ -L "$root/etc/systemd/system/multi-user.target.wants/cton.service" ] || fail "the upgrade has disabled the service"
+measure TERM
+
+step remove
+dpkg -r cton
+gone /usr/bin/cton
+gone /usr/lib/systemd/system/cton.service
+gone /etc/systemd/system/multi-user.target.wants/cton.service
+has /var/lib/cton/spool/request waits
+has /etc/cton/cton.yaml 127.0.0.1:8971
+
+step install again, and run with the state that is there
+dpkg -i --force-confold new.deb
+is /var/lib/cton "750 cton cton"
+measure TERM
+
+step purge
+dpkg -P cton
+gone /var/lib/cton
+gone /etc/cton
+gone /usr/bin/cton
+gone /usr/share/doc/cton
+echo "== passed"
