@@ -100,6 +100,9 @@ func sorted(found map[string]*module) ([]module, error) {
 // legal matches the names of files with licences and notices. Data of tests and tools have their own.
 var legal = regexp.MustCompile(`(?i)^(licen[cs]e|copying|copyright|notice|patents|unlicense)([-._].*)?$`)
 
+// licence matches those of them that have licences, and nothing else.
+var licence = regexp.MustCompile(`(?i)^(licen[cs]e|copying|unlicense)`)
+
 // source matches what is not a text.
 var source = regexp.MustCompile(`(?i)\.(go|s|c|h|py|sh|tmpl|json)$`)
 
@@ -124,7 +127,7 @@ func (m *module) gather(root, in string) error {
 				return err
 			}
 			m.files = append(m.files, notice{name, string(text)})
-			if c := licensecheck.Scan(text); c.Percent >= enough {
+			if c := licensecheck.Scan(text); c.Percent >= enough && licence.MatchString(e.Name()) {
 				for _, match := range c.Match {
 					m.spdx = append(m.spdx, match.ID)
 				}

@@ -1,0 +1,282 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/CycloneDX/cyclonedx-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// TestRelease builds twice, in two directories, and checks that the bytes are the same, and what is in the files.
+func TestRelease(t *testing.T) {
+	only := "linux/amd64"
+	if runtime.GOARCH == "arm64" {
+		only = "linux/arm64"
+	}
+	var built [2]map[string][]byte
+	for i := range built {
+		dir := filepath.Join(t.TempDir(), fmt.Sprint("dist", i))
+		if err := release("../..", dir, only); err != nil {
+			t.Fatal(err)
+		}
+		built[i] = read(t, dir)
+	}
+	for name, data := range built[0] {
+		if !bytes.Equal(data, built[1][name]) {
+			t.Errorf("%s differs between two builds", name)
+		}
+	}
+	if len(built[0]) != 7 || len(built[1]) != 7 {
+		t.Errorf("%d and %d files, want an archive, an SBOM, three packages, an image and the sums", len(built[0]), len(built[1]))
+	}
+	checkSums(t, built[0])
+	checkArchive(t, one(t, built[0], ".tar.gz"))
+	checkSBOM(t, one(t, built[0], ".cdx.json"), one(t, built[0], ".tar.gz"))
+	checkImage(t, one(t, built[0], ".oci.tar"))
+}
+
+// read returns the files of a directory.
+func read(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	all := map[string][]byte{}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if all[e.Name()], err = os.ReadFile(filepath.Join(dir, e.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// one returns the only file whose name ends so.
+func one(t *testing.T, files map[string][]byte, end string) []byte {
+	t.Helper()
+	var found [][]byte
+	for name, data := range files {
+		if strings.HasSuffix(name, end) {
+			found = append(found, data)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d files *%s", len(found), end)
+	}
+	return found[0]
+}
+
+func checkSums(t *testing.T, files map[string][]byte) {
+	t.Helper()
+	lines := 0
+	for line := range strings.Lines(string(files["SHA256SUMS"])) {
+		sum, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
+		if got := fmt.Sprintf("%x", sha256.Sum256(files[name])); got != sum {
+			t.Errorf("SHA256SUMS has %s for %s, which is %s", sum, name, got)
+		}
+		lines++
+	}
+	if lines != len(files)-1 {
+		t.Errorf("SHA256SUMS has %d lines for %d files", lines, len(files)-1)
+	}
+}
+
+// unpack returns the entries of an archive by name, and their headers.
+func unpack(t *testing.T, r io.Reader) (map[string][]byte, map[string]*tar.Header) {
+	t.Helper()
+	data, headers := map[string][]byte{}, map[string]*tar.Header{}
+	for a := tar.NewReader(r); ; {
+		h, err := a.Next()
+		if errors.Is(err, io.EOF) {
+			return data, headers
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		headers[h.Name] = h
+		if data[h.Name], err = io.ReadAll(a); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func gunzip(t *testing.T, data []byte) io.Reader {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return z
+}
+
+// binary returns the program of an archive.
+func binary(t *testing.T, archive []byte) []byte {
+	t.Helper()
+	files, _ := unpack(t, gunzip(t, archive))
+	for name, data := range files {
+		if strings.HasSuffix(name, "/cton") {
+			return data
+		}
+	}
+	t.Fatal("the archive has no program")
+	return nil
+}
+
+func checkArchive(t *testing.T, data []byte) {
+	t.Helper()
+	files, headers := unpack(t, gunzip(t, data))
+	for _, name := range []string{"cton", "LICENSE", "README.md", "THIRD_PARTY_LICENSES"} {
+		found := false
+		for path, h := range headers {
+			_, base, _ := strings.Cut(path, "/")
+			if base != name {
+				continue
+			}
+			found = true
+			if want := map[bool]int64{true: 0o755, false: 0o644}[name == "cton"]; h.Mode != want || h.Uid != 0 || len(files[path]) == 0 {
+				t.Errorf("%s: mode %o, user %d, %d bytes", path, h.Mode, h.Uid, len(files[path]))
+			}
+			if name == "THIRD_PARTY_LICENSES" {
+				checkLicences(t, string(files[path]))
+			}
+		}
+		if !found {
+			t.Errorf("the archive has no %s", name)
+		}
+	}
+}
+
+func checkLicences(t *testing.T, text string) {
+	t.Helper()
+	for _, want := range []string{"\ngithub.com/itchyny/gojq v", "The Go Authors", "Apache License", "std 1."} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the licences lack %q", want)
+		}
+	}
+	if bad := regexp.MustCompile(`(?m)^\S+ v?[0-9]\S+ \((|.*(GPL|Commercial|NC).*)\)$`).FindAllString(text, -1); bad != nil {
+		t.Errorf("modules whose licence does not allow this: %s", bad)
+	}
+}
+
+func checkSBOM(t *testing.T, data, archive []byte) {
+	t.Helper()
+	var bom cyclonedx.BOM
+	if err := cyclonedx.NewBOMDecoder(bytes.NewReader(data), cyclonedx.BOMFileFormatJSON).Decode(&bom); err != nil {
+		t.Fatal(err)
+	}
+	main := bom.Metadata.Component
+	if want := fmt.Sprintf("%x", sha256.Sum256(binary(t, archive))); (*main.Hashes)[0].Value != want {
+		t.Errorf("the SBOM is of a program with the sum %s, not %s", (*main.Hashes)[0].Value, want)
+	}
+	found := slices.ContainsFunc(*bom.Components, func(c cyclonedx.Component) bool {
+		return strings.HasPrefix(c.PackageURL, "pkg:golang/github.com/itchyny/gojq@v") && (*c.Licenses)[0].Expression == "MIT" && c.Properties != nil
+	})
+	for _, c := range *bom.Components {
+		if !regexp.MustCompile(`^[A-Za-z0-9.-]+( AND [A-Za-z0-9.-]+)*$`).MatchString((*c.Licenses)[0].Expression) || strings.Contains((*c.Licenses)[0].Expression, "Patents") {
+			t.Errorf("%s: %s is no expression of SPDX", c.Name, (*c.Licenses)[0].Expression)
+		}
+	}
+	if !found || len(*bom.Components) < 20 {
+		t.Errorf("the SBOM has %d components, gojq with its licence and sum: %t", len(*bom.Components), found)
+	}
+}
+
+// checkImage follows the image from index.json to its files, as an engine does.
+func checkImage(t *testing.T, data []byte) {
+	t.Helper()
+	files, _ := unpack(t, bytes.NewReader(data))
+	blob := func(d v1.Descriptor) []byte {
+		data := files["blobs/sha256/"+d.Digest.Encoded()]
+		if int64(len(data)) != d.Size || d.Digest.Encoded() != fmt.Sprintf("%x", sha256.Sum256(data)) {
+			t.Fatalf("%s: size or sum is wrong", d.Digest)
+		}
+		return data
+	}
+	index := decode[v1.Index](t, files["index.json"])
+	platforms := decode[v1.Index](t, blob(index.Manifests[0]))
+	manifest := decode[v1.Manifest](t, blob(platforms.Manifests[0]))
+	config := decode[v1.Image](t, blob(manifest.Config))
+	if config.Config.User != "65532:65532" || config.OS != "linux" || config.Architecture != platforms.Manifests[0].Platform.Architecture {
+		t.Errorf("the image is %+v", config)
+	}
+	layer, err := io.ReadAll(gunzip(t, blob(manifest.Layers[0])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintf("%x", sha256.Sum256(layer)); got != config.RootFS.DiffIDs[0].Encoded() {
+		t.Errorf("the layer has the sum %s, not %s", got, config.RootFS.DiffIDs[0])
+	}
+	content, headers := unpack(t, bytes.NewReader(layer))
+	if h := headers["var/lib/cton/"]; h == nil || h.Uid != user || h.Mode != 0o750 {
+		t.Errorf("var/lib/cton is %+v", h)
+	}
+	if h := headers["tmp/"]; h == nil || h.Mode != 0o1777 {
+		t.Errorf("tmp is %+v", h)
+	}
+	if h := headers["cton"]; h == nil || h.Mode != 0o755 || !bytes.Contains(content["cton"], []byte("Europe/Oslo")) {
+		t.Errorf("cton is %+v, or has no zone data", h)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(content["etc/ssl/certs/ca-certificates.crt"]) || bytes.Count(content["etc/ssl/certs/ca-certificates.crt"], []byte("BEGIN")) < 100 {
+		t.Error("the image has no certificates")
+	}
+}
+
+func decode[T any](t *testing.T, data []byte) (v T) {
+	t.Helper()
+	if err := json.Unmarshal(data, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TestPackageVersion checks versions that package managers sort as Go does.
+func TestPackageVersion(t *testing.T) {
+	for version, want := range map[string]string{
+		"v1.2.3":                                    "1.2.3",
+		"v1.2.3-rc.1":                               "1.2.3-rc.1",
+		"v0.0.0-20261129181259-43f1385f1ab1":        "0.0.0-git20261129181259",
+		"v1.2.4-0.20261129181259-43f1385f1ab1":      "1.2.4-git20261129181259",
+		"v1.2.3-rc.1.0.20261129181259-43f1385f1ab1": "1.2.3-git20261129181259",
+	} {
+		if got := packageVersion(version); got != want {
+			t.Errorf("%s: got %s, want %s", version, got, want)
+		}
+	}
+}
+
+// TestUnits checks that both services have the same limits.
+func TestUnits(t *testing.T) {
+	limits := func(file string) string {
+		data, err := os.ReadFile(filepath.Join("../systemd", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, text, found := strings.Cut(string(data), "\n# What the service can see and do.")
+		if !found {
+			t.Fatalf("%s has no limits", file)
+		}
+		text, _, _ = strings.Cut(text, "\n[Install]")
+		return strings.TrimSpace(strings.ReplaceAll(text, strings.TrimSuffix(file, ".service"), "UNIT"))
+	}
+	service, once := limits("cton.service"), limits("cton-once.service")
+	service, once = strings.ReplaceAll(service, "systemctl edit UNIT", ""), strings.ReplaceAll(once, "systemctl edit UNIT", "")
+	if strings.ReplaceAll(service, "UNIT", "cton") != strings.ReplaceAll(once, "UNIT", "cton") {
+		t.Errorf("the limits differ:\n%s\n\n%s", service, once)
+	}
+}
