@@ -17,7 +17,7 @@ test: ## run the tests
 build: ## build the static binary bin/cton
 	CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags='-s -w' -o bin/cton ./agent/cton
 
-check: vet staticcheck gofumpt race ## run all static checks and the race detector
+check: vet staticcheck gofumpt race narrow ## run all static checks and the race detector
 
 vet:
 	go vet -tags e2e ./...
@@ -42,6 +42,10 @@ mutants: ## run the tests against MUTATIONS (100) random mutations of the core, 
 race:
 	go test -race -short -timeout 10m ./...
 
+# 386 stands for arm v7, which few machines can run.
+narrow: ## run the tests of the core on 32 bit
+	GOARCH=386 CGO_ENABLED=0 go test -timeout 10m ./agent/document/... ./agent/durable/... ./agent/jq/... ./agent/metric/... ./agent/internal/ledger/... ./sinks/remotewrite/...
+
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	.ci/fuzz $(FUZZTIME)
 
@@ -63,4 +67,4 @@ compare: build ## measure the binary beside its peers, with flags in COMPARE
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help demo test build check vet staticcheck gofumpt race fuzz exact mutants bench e2e chart release compare clean
+.PHONY: help demo test build check vet staticcheck gofumpt race narrow fuzz exact mutants bench e2e chart release compare clean
