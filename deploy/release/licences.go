@@ -148,7 +148,7 @@ func (b *build) thirdParty() []byte {
 	}
 	for _, m := range b.modules {
 		for _, f := range m.files {
-			fmt.Fprintf(&out, "\n%s\n%s %s: %s\n%[1]s\n\n%s\n", strings.Repeat("=", 80), m.path, m.version, f.name, strings.TrimSpace(f.text))
+			fmt.Fprintf(&out, "\n%s\n%s %s: %s\n%[1]s\n\n%[5]s\n", strings.Repeat("=", 80), m.path, m.version, f.name, strings.TrimSpace(f.text))
 		}
 	}
 	return out.Bytes()

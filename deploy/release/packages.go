@@ -24,6 +24,12 @@ func (b *build) writePackages(out string) error {
 		if err := nfpm.PrepareForPackager(info, format); err != nil {
 			return err
 		}
+		// An apk has the times of the scripts.
+		for _, s := range []string{info.Scripts.PreInstall, info.Scripts.PostInstall, info.Scripts.PreRemove, info.Scripts.PostRemove} {
+			if err := os.Chtimes(s, b.time, b.time); err != nil {
+				return err
+			}
+		}
 		packager, err := nfpm.Get(format)
 		if err != nil {
 			return err
