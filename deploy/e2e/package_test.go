@@ -3,10 +3,13 @@
 package e2e
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 )
 
 // TestPackage builds two versions of the package for Debian, and installs, upgrades, removes and purges them on a copy of this system.
@@ -22,10 +25,9 @@ func TestPackage(t *testing.T) {
 		t.Fatal(err)
 	}
 	command(t, dir, "git", "clone", "--quiet", "--shared", root, source)
-	deb := func(version string) string {
-		command(t, source, "git", "-c", "user.name=e2e", "-c", "user.email=e2e@example.com", "commit", "--quiet", "--allow-empty", "-m", version)
-		command(t, source, "git", "tag", version)
-		out := filepath.Join(dir, version)
+	deb := func(name string) string {
+		command(t, source, "git", "-c", "user.name=e2e", "-c", "user.email=e2e@example.com", "commit", "--quiet", "--allow-empty", "-m", name)
+		out := filepath.Join(dir, name)
 		command(t, filepath.Join(source, "deploy/release"), "go", "run", ".", "-root", source, "-o", out, "-only", "linux/amd64")
 		found, err := filepath.Glob(filepath.Join(out, "*.deb"))
 		if err != nil || len(found) != 1 {
@@ -33,7 +35,7 @@ func TestPackage(t *testing.T) {
 		}
 		return found[0]
 	}
-	older, newer := deb("v98.0.0"), deb("v99.0.0-rc.1")
+	older, newer := deb("older"), deb("newer")
 	script, err := filepath.Abs("package.sh")
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +48,40 @@ func TestPackage(t *testing.T) {
 	}
 	if err != nil {
 		t.Error(err)
+	}
+	t.Run("systemd", func(t *testing.T) { bootPackage(t, newer) })
+}
+
+// bootPackage boots systemd on a copy of this system, and runs the service of a package in it.
+func bootPackage(t *testing.T, deb string) {
+	script, err := filepath.Abs("systemd.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := os.CreateTemp("/dev/shm", "cton-e2e-")
+	if err != nil {
+		t.Skip(err)
+	}
+	defer os.Remove(result.Name())
+	defer result.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--cgroup", "--ipc", "--uts", script, deb, result.Name())
+	go func() { // systemd stays after the check
+		for ctx.Err() == nil {
+			if text, _ := os.ReadFile(result.Name()); strings.HasSuffix(string(text), "\npassed\n") {
+				cancel()
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+	}()
+	out, _ := cmd.CombinedOutput() // the result says how it went
+	if cmd.ProcessState.ExitCode() == 77 {
+		t.Skipf("systemd cannot run here: %s", out)
+	}
+	text, err := os.ReadFile(result.Name())
+	if err != nil || !strings.HasSuffix(string(text), "\npassed\n") {
+		t.Errorf("%v\n%s\n%s", err, out, text)
 	}
 }
 
