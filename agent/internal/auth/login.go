@@ -391,7 +391,7 @@ func lastCookie(resp *httpclient.Response, name string) *http.Cookie {
 func cookieExpiry(c *http.Cookie) time.Time {
 	switch {
 	case c.MaxAge > 0:
-		return time.Now().Add(time.Duration(min(c.MaxAge, int(maxLifetime/time.Second))) * time.Second)
+		return time.Now().Add(time.Duration(min(int64(c.MaxAge), int64(maxLifetime/time.Second))) * time.Second)
 	case c.MaxAge < 0:
 		return time.Now() // the server deletes the cookie
 	}
