@@ -22,6 +22,10 @@
 //		return errors.Join(problems...)
 //	}
 //
+// A setting that is a path has the tag setting:"path". One that is a folder, by default the folder of the file, has
+// setting:"dir". With the tag, a path in a file that another one includes is relative to its own file, as references to secrets are:
+// New then finds it relative to Env.Dir. A setting of any type whose strings may be references has the tag setting:"text".
+//
 // The package does not know files. The reader of the configuration file finds the line from the name of the setting.
 package setting
 

@@ -70,8 +70,8 @@ type Request struct {
 
 // Spool is the settings of the queue.
 type Spool struct {
-	Dir      string           `yaml:"dir"`       // "" = in memory
-	MaxBytes setting.Bytes    `yaml:"max_bytes"` // in memory at most maxMemory
+	Dir      string           `yaml:"dir" setting:"path"` // "" = in memory
+	MaxBytes setting.Bytes    `yaml:"max_bytes"`          // in memory at most maxMemory
 	MaxAge   setting.Duration `yaml:"max_age"`
 	Order    Order            `yaml:"order"`
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -59,8 +60,8 @@ type App struct {
 
 // globals are the flags of every sub-command.
 type globals struct {
-	Config string `short:"c" default:"cton.yaml" help:"Configuration file (${default}); - is standard input." placeholder:"FILE"`
-	Named  bool   `kong:"-"` // Config is from the command line, not the default
+	Config []string `short:"c" default:"cton.yaml" sep:"none" help:"Configuration file (${default}), or a directory with files *.yaml; - is standard input. Several are merged." placeholder:"FILE"`
+	Named  bool     `kong:"-"` // Config is from the command line, not the default
 
 	LogLevel  string `enum:",debug,info,warn,error" default:"" help:"The least level that is logged: debug, info, warn or error; default info." placeholder:"LEVEL"`
 	LogFormat string `default:"logfmt" enum:"logfmt,json" help:"The format of the log: logfmt or json."`
@@ -109,7 +110,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 	}
 	if err == nil {
 		c.Named = slices.ContainsFunc(parsed.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == "config" })
-		a.vault = &setting.SecretStore{Dir: filepath.Dir(c.Config)}
+		a.vault = &setting.SecretStore{Dir: config.Dir(c.Config)}
 		a.traffic, a.clock = &httpclient.SharedState{}, clock.New()
 		a.logins = logins{}
 		a.log = a.logger(&c.globals)
@@ -188,15 +189,28 @@ func (a *App) loadAs(g *globals, o legacy.Options) (*config.Plan, error) {
 	return plan, keepJobs(plan, []string{o.Service})
 }
 
-func (a *App) parse(file string) (*config.File, error) {
-	text, err := config.ReadFile(file, a.In)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("read %s: there is no such file; name the configuration with -c FILE, or try an example with: cton demo", file)
+func (a *App) parse(files []string) (*config.File, error) {
+	doc, err := config.Read(files, a.In)
+	if _, ours := errors.AsType[config.Problems](err); ours || err == nil {
+		return doc, err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+	if missing, ok := errors.AsType[*fs.PathError](err); ok && errors.Is(err, fs.ErrNotExist) && slices.Contains(files, missing.Path) {
+		return nil, fmt.Errorf("read %s: there is no such file; name the configuration with -c FILE, or try an example with: cton demo", missing.Path)
 	}
-	return config.Parse(file, text)
+	return nil, fmt.Errorf("read configuration: %w", err)
+}
+
+// name returns the paths of the configuration for people.
+func (g *globals) name() string { return strings.Join(g.Config, ", ") }
+
+// arguments returns the arguments that name the configuration, if it is not the default.
+func (g *globals) arguments() (args []string) {
+	for _, path := range g.Config {
+		if g.Named {
+			args = append(args, "-c", path)
+		}
+	}
+	return args
 }
 
 // stateFile returns the path of the state file, "" if there is none.

@@ -205,9 +205,7 @@ func (c *backfillCmd) continuation(g *globals, from time.Time) string {
 	if c.Deadline != time.Minute {
 		args = append(args, "--deadline", c.Deadline.String())
 	}
-	if g.Named {
-		args = append(args, "-c", g.Config)
-	}
+	args = append(args, g.arguments()...)
 	for i, arg := range args {
 		if strings.ContainsFunc(arg, func(r rune) bool { return !strings.ContainsRune("-_./:@%+=,", r) && !isWord(r) }) {
 			args[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"

@@ -15,6 +15,7 @@ import (
 
 type checkCmd struct {
 	Connect bool   `help:"Also check that each sink can reach its receiver. Sends no metrics."`
+	Print   bool   `help:"Print the configuration with all its files and defaults merged, and no secrets."`
 	Service string `short:"s" help:"Check only this job." placeholder:"JOB"`
 }
 
@@ -26,6 +27,9 @@ func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 	plan, err := a.loadAs(g, legacy.Options{Service: c.Service, WithoutSecrets: true})
 	if err != nil {
 		return err
+	}
+	if c.Print {
+		return a.print(plan)
 	}
 	if err := checkFiles(a, plan); err != nil {
 		return err
@@ -43,8 +47,26 @@ func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 			return err
 		}
 	}
-	fmt.Fprintf(a.Out, "%s: %s, %s\n", g.Config, text.Count(len(plan.Jobs), "job"), text.Count(len(plan.Sinks), "sink"))
+	fmt.Fprintf(a.Out, "%s: %s, %s%s\n", g.name(), text.Count(len(plan.Jobs), "job"), text.Count(len(plan.Sinks), "sink"), inFiles(plan))
 	return nil
+}
+
+// print shows the merged configuration.
+func (a *App) print(plan *config.Plan) error {
+	merged, err := plan.YAML()
+	if err != nil {
+		return err
+	}
+	_, err = scrubber{a.Out, a.vault}.Write(merged)
+	return err
+}
+
+// inFiles returns how many files a plan was read from, if several.
+func inFiles(plan *config.Plan) string {
+	if n := len(plan.Files()); n > 1 {
+		return fmt.Sprintf(" in %d files", n)
+	}
+	return ""
 }
 
 // connect looks for files that jobs and sinks cannot use, and asks each sink whether it would work.

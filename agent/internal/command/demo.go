@@ -39,8 +39,9 @@ func (c *demoCmd) Run(ctx context.Context, a *App, g *globals) error {
 	}
 	defer os.RemoveAll(dir)
 	own := *g
-	own.Config = filepath.Join(dir, "cton.yaml")
-	if err := os.WriteFile(own.Config, []byte(examples.Demo(api, c.Listen)), 0o600); err != nil {
+	file := filepath.Join(dir, "cton.yaml")
+	own.Config = []string{file}
+	if err := os.WriteFile(file, []byte(examples.Demo(api, c.Listen)), 0o600); err != nil {
 		return fmt.Errorf("write the demo's configuration: %w", err)
 	}
 	load := func() (*config.Plan, error) { return a.load(&own, "") }
@@ -49,7 +50,7 @@ func (c *demoCmd) Run(ctx context.Context, a *App, g *globals) error {
 		return err
 	}
 	fmt.Fprintf(a.Out, "config:  %s\nAPI:     %s\nmetrics: %s\nStop with Ctrl-C.\n",
-		own.Config, api+demo.Path, pageURL(c.Listen))
+		file, api+demo.Path, pageURL(c.Listen))
 	err = (&service{App: a, load: load}).run(ctx, plan)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("serve the page: %s is in use by another program; choose another address, as in: cton demo --listen :8010", c.Listen)

@@ -69,7 +69,7 @@ func (c *testCmd) test(ctx context.Context, a *App, g *globals, file string) (ru
 	}
 	r := &jobtest.Runner{Test: t, Dir: dir, Scrub: vault.Scrub, Update: c.Update}
 	if r.Job, err = testJob(t, a, g, path, vault); err != nil {
-		return wrong(errors.New(strings.TrimSuffix(r.Clean(inArchive(t, err).Error()), "\n")))
+		return wrong(errors.New(strings.TrimSuffix(r.Clean(inArchive(t, path, err).Error()), "\n")))
 	}
 	failures, updated := r.Run(ctx)
 	if updated != nil {
@@ -82,25 +82,25 @@ func (c *testCmd) test(ctx context.Context, a *App, g *globals, file string) (ru
 
 // testConfig returns the path of the test's configuration: that in the archive, else that of -c, whose files are then read
 // from its own folder. In both cases the secrets are the test's.
-func testConfig(t *jobtest.Test, g *globals, dir string, vault *setting.SecretStore) (string, error) {
+func testConfig(t *jobtest.Test, g *globals, dir string, vault *setting.SecretStore) ([]string, error) {
 	own := t.Config.Line > 0
 	switch {
 	case own && g.Named:
-		return "", fmt.Errorf("%s: the archive has its own configuration: leave out -c %s, or that section", t.Config.Place(), g.Config)
+		return nil, fmt.Errorf("%s: the archive has its own configuration: leave out -c %s, or that section", t.Config.Place(), g.name())
 	case own:
-		return filepath.Join(dir, t.Config.Name), nil
-	case g.Config == "-":
-		return "", errors.New("test: the configuration is read from a file, not from standard input")
+		return []string{filepath.Join(dir, t.Config.Name)}, nil
+	case slices.Contains(g.Config, "-"):
+		return nil, errors.New("test: the configuration is read from a file, not from standard input")
 	}
-	if _, err := os.Stat(g.Config); err != nil && !g.Named {
-		return "", fmt.Errorf("%s: there is no configuration: add -- cton.yaml --, or name one with -c FILE", t.Config.File)
+	if _, err := os.Stat(g.Config[0]); err != nil && !g.Named {
+		return nil, fmt.Errorf("%s: there is no configuration: add -- cton.yaml --, or name one with -c FILE", t.Config.File)
 	}
-	vault.Dir, vault.StandIns = filepath.Dir(g.Config), append([]string{}, slices.Sorted(maps.Keys(t.Env))...)
+	vault.Dir, vault.StandIns = config.Dir(g.Config), append([]string{}, slices.Sorted(maps.Keys(t.Env))...)
 	return g.Config, nil
 }
 
 // testJob builds the job that is tested. Its secrets and the responses to its requests are the test's.
-func testJob(t *jobtest.Test, a *App, g *globals, path string, vault *setting.SecretStore) (*run.Worker, error) {
+func testJob(t *jobtest.Test, a *App, g *globals, path []string, vault *setting.SecretStore) (*run.Worker, error) {
 	own, flags := &App{Version: a.Version, Catalogue: a.Catalogue, Out: a.Out, Err: a.Err, vault: vault, logins: logins{}}, *g
 	own.log = own.logger(g)
 	flags.Config = path
@@ -121,7 +121,7 @@ func testJob(t *jobtest.Test, a *App, g *globals, path string, vault *setting.Se
 }
 
 // inArchive returns an error with positions in the archive instead of positions in the configuration that it contains.
-func inArchive(t *jobtest.Test, err error) error {
+func inArchive(t *jobtest.Test, path []string, err error) error {
 	problems, ok := errors.AsType[config.Problems](err)
 	switch {
 	case t.Config.Line == 0:
@@ -131,7 +131,9 @@ func inArchive(t *jobtest.Test, err error) error {
 	}
 	problems = slices.Clone(problems)
 	for i := range problems {
-		if p := &problems[i]; p.Line > 0 {
+		if p := &problems[i]; p.File != path[0] {
+			continue // of a file that the configuration includes
+		} else if p.Line > 0 {
 			p.File, p.Line = t.Config.File, t.Config.Line+p.Line
 		} else {
 			p.File = t.Config.Place()

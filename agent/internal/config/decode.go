@@ -33,7 +33,7 @@ func (r *reader) translate(n *yaml.Node, path string, e *yaml.LoadError, into re
 	line, col := e.Mark.Line, e.Mark.Column
 	inside, _, _ := pathTo(n, line, col)
 	path = join(path, inside)
-	text, known := decoderMessage(e.Message), settingsAt(into, inside)
+	text, known := r.decoderMessage(e.Message, line), settingsAt(into, inside)
 	name, kind := unknownField(e.Message), mismatch(e.Message)
 	switch {
 	case name != "" && isSecret(path) && prometheusKeys()[name].text == "" && Closest(name, known) == "":
@@ -95,10 +95,11 @@ func wanted(goType string) string {
 	return "a mapping of settings"
 }
 
-// decoderMessage returns a message of the decoder in words for the author of the file.
-func decoderMessage(message string) string {
+// decoderMessage returns a message of the decoder about a line in words for the author of the file.
+func (f *File) decoderMessage(message string, line int) string {
 	if parts := regexp.MustCompile(`(?s)^mapping key "?(.*?)"? already defined at line (\d+)$`).FindStringSubmatch(message); parts != nil {
-		return fmt.Sprintf("%q is set twice, first in line %s", parts[1], parts[2])
+		first, _ := strconv.Atoi(parts[2])
+		return fmt.Sprintf("%q is set twice, first in %s", parts[1], f.place(first, line))
 	}
 	return strings.TrimPrefix(message, "yaml: ")
 }

@@ -4,6 +4,8 @@ package config
 import (
 	"slices"
 
+	"go.yaml.in/yaml/v4"
+
 	"github.com/collectington/collectington/agent/internal/auth"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/setting"
@@ -19,7 +21,13 @@ type Plan struct {
 	Auth        []Auth            // by name
 	Sinks       []Sink            // by name
 	Jobs        []Job             // by name
+
+	files *File
+	root  *yaml.Node // the top level, with the jobs as they are written
 }
+
+// Files returns the names of the files that the plan was read from.
+func (p *Plan) Files() []string { return p.files.Names() }
 
 // Auth is an entry of auth: a named login.
 type Auth struct {
@@ -49,19 +57,22 @@ type Job struct {
 	MetricsAt     string // the setting that declares the metrics: metrics, script.metrics
 	Key           string // equal for two jobs with equal settings, including those of the login that they name
 	Fetches       string // equal for two jobs that fetch the same thing
+
+	at, node *yaml.Node // its name, and its settings with the defaults
 }
 
 // JobSettings are the settings that every job has.
 type JobSettings struct {
-	ScheduleText   string           `yaml:"schedule"`
-	Timezone       string           `yaml:"timezone"`
-	Jitter         setting.Duration `yaml:"jitter"` // the largest delay; each host delays by its own share of it
-	Timeout        setting.Duration `yaml:"timeout"`
-	Overlap        schedule.Overlap `yaml:"overlap"`
-	ValidFor       setting.Duration `yaml:"valid_for"` // 0 = two intervals
-	WindowSettings *WindowSettings  `yaml:"window"`    // nil = Job.Windows is nil
-	MaxSeries      int              `yaml:"max_series"`
-	Sinks          []string         `yaml:"sinks"` // the sinks that get the job's metrics; nil = all
+	ScheduleText   string            `yaml:"schedule"`
+	Timezone       string            `yaml:"timezone"`
+	Jitter         setting.Duration  `yaml:"jitter"` // the largest delay; each host delays by its own share of it
+	Timeout        setting.Duration  `yaml:"timeout"`
+	Overlap        schedule.Overlap  `yaml:"overlap"`
+	ValidFor       setting.Duration  `yaml:"valid_for"` // 0 = two intervals
+	WindowSettings *WindowSettings   `yaml:"window"`    // nil = Job.Windows is nil
+	MaxSeries      int               `yaml:"max_series"`
+	Labels         map[string]string `yaml:"labels"` // that each of its series has, unless the metric has labels of these names
+	Sinks          []string          `yaml:"sinks"`  // the sinks that get the job's metrics; nil = all
 }
 
 // WindowSettings say which closed windows of time a job reads. A nil setting has its default.

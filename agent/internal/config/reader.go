@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,16 +19,20 @@ type reader struct {
 	*File
 	catalogue Catalogue
 	problems  Problems
-	sinkNames []string        // of all sinks in the file, those with problems included
-	authNames []string        // likewise of logins
-	meant     map[string]bool // the paths of settings that a mistyped name was taken for
+	sinkNames []string            // of all sinks in the file, those with problems included
+	authNames []string            // likewise of logins
+	meant     map[string]bool     // the paths of settings that a mistyped name was taken for
+	defaults  *yaml.Node          // of jobs; nil if there are none
+	moved     map[*yaml.Node]bool // relative paths that relocate has changed
 }
 
 // topLevel are the settings at the top level of a file.
 type topLevel struct {
 	External    map[string]string `yaml:"external_labels"`
 	Concurrency int               `yaml:"concurrency"`
-	StateFile   string            `yaml:"state_file"`
+	StateFile   string            `yaml:"state_file" setting:"path"`
+	Include     yaml.Node         `yaml:"include"` // is read before
+	Defaults    yaml.Node         `yaml:"defaults"`
 	Auth        yaml.Node         `yaml:"auth"`
 	Sinks       yaml.Node         `yaml:"sinks"`
 	Jobs        yaml.Node         `yaml:"jobs"`
@@ -38,6 +43,8 @@ const defaultConcurrency = 64
 
 func (r *reader) plan(root *yaml.Node) *Plan {
 	t := topLevel{Concurrency: defaultConcurrency}
+	root = withoutExtensions(root)
+	r.relocate(root, reflect.TypeOf(t), "", 0)
 	r.load(root, "", &t)
 	if len(r.problems) > 0 && t.Jobs.IsZero() && t.Sinks.IsZero() {
 		return nil
@@ -49,7 +56,9 @@ func (r *reader) plan(root *yaml.Node) *Plan {
 	r.externalLabels(root, t.External)
 	r.auth(plan, &t.Auth)
 	r.sinks(plan, &t.Sinks)
+	r.setDefaults(&t.Defaults)
 	r.jobs(plan, &t.Jobs)
+	plan.root, plan.files = root, r.File
 	if len(r.problems) == 0 {
 		r.collisions(plan, root)
 	}
@@ -82,12 +91,14 @@ func (r *reader) auth(plan *Plan, n *yaml.Node) {
 		}
 		r.authNames = append(r.authNames, key.Value)
 		path := "auth." + key.Value
-		a := Auth{Name: key.Value, Settings: &auth.Settings{}, Key: fingerprint(value)}
+		a := Auth{Name: key.Value, Settings: &auth.Settings{}}
 		before := len(r.problems)
+		r.relocate(value, reflect.TypeOf(a.Settings), "", 0)
 		r.load(value, path, a.Settings)
 		if len(r.problems) == before {
 			r.validate(value, key, path, a.Settings)
 		}
+		a.Key = fingerprint(value)
 		plan.Auth = append(plan.Auth, a)
 	})
 }
@@ -147,13 +158,14 @@ func (r *reader) sink(plan *Plan, key, value *yaml.Node, path string) (Sink, boo
 			continue
 		}
 		path = join(path, kind.Name)
-		s := Sink{Name: key.Value, Kind: kind, Config: kind.Defaults(), Key: fingerprint(value)}
+		s := Sink{Name: key.Value, Kind: kind, Config: kind.Defaults()}
+		r.relocate(settings, reflect.TypeOf(s.Config), "", 0)
 		before := len(r.problems)
 		r.load(settings, path, s.Config)
 		if len(r.problems) == before {
 			r.validate(settings, kindKey, path, s.Config)
 		}
-		s.Key += r.authKey(plan, settings, path, s.Config)
+		s.Key = fingerprint(value) + r.authKey(plan, settings, path, s.Config)
 		return s, true
 	}
 	r.bad(kindKey, path, "%s", unknown("kind of sink", kindKey.Value, r.catalogue.sinkNames()))
@@ -174,7 +186,7 @@ func (r *reader) entries(n *yaml.Node, path, want string, f func(key, value *yam
 	seen := map[string]int{}
 	for _, p := range pairs(n, 0) {
 		if first := seen[p.key.Value]; first > 0 {
-			r.bad(p.key, path, "%q is set twice, first in line %d", p.key.Value, first)
+			r.bad(p.key, path, "%q is set twice, first in %s", p.key.Value, r.place(first, p.key.Line))
 			continue
 		}
 		seen[p.key.Value] = p.key.Line

@@ -125,6 +125,13 @@ func (c *Config) Declares() []*metric.Desc {
 	return all
 }
 
+// AddLabels implements [sources.Labeler].
+func (c *Config) AddLabels(labels map[string]string) {
+	for _, m := range *c {
+		m.Declaration.AddLabels(labels, m.labelNames())
+	}
+}
+
 // New creates the source. The job needs a fetcher.
 func (c *Config) New(env sources.Env) (sources.Source, error) {
 	if env.Fetch == nil {

@@ -33,7 +33,7 @@ type Config struct {
 	Command []string `yaml:"command"` // a program and its arguments, which are templates
 	Shell   string   `yaml:"shell"`   // a script for /bin/sh, instead of a command; a template
 
-	Dir   string                  `yaml:"dir"` // working directory, relative to that of the configuration file
+	Dir   string                  `yaml:"dir" setting:"dir"` // working directory, relative to that of the configuration file
 	Env   map[string]setting.Text `yaml:"env"`
 	Stdin string                  `yaml:"stdin"` // a template
 
