@@ -32,6 +32,9 @@ type TLS struct {
 // TLSVersion is a version of TLS, written as TLS10, TLS11, TLS12 or TLS13. The zero value is Go's default.
 type TLSVersion uint16
 
+// Words returns the values of the setting.
+func (TLSVersion) Words() []string { return []string{"TLS10", "TLS11", "TLS12", "TLS13"} }
+
 // UnmarshalText parses TLS10, TLS11, TLS12 or TLS13.
 func (v *TLSVersion) UnmarshalText(text []byte) error {
 	for version, name := range tlsNames() {

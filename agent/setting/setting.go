@@ -34,6 +34,11 @@ import (
 	"fmt"
 )
 
+// Enum is an optional interface of the type of a setting that has fixed values.
+type Enum interface {
+	Words() []string // that UnmarshalText accepts
+}
+
 // Problem is an error about one setting. Path is relative to the value that was validated, with dots between keys and
 // numbers for list items: "basic_auth.password", "scopes.0". An empty path means the value as a whole.
 type Problem struct {

@@ -223,9 +223,12 @@ const (
 	Zero
 )
 
+// Words returns the values of the setting.
+func (Missing) Words() []string { return []string{"drop", "error", "zero"} }
+
 // UnmarshalText parses drop, error or zero.
 func (m *Missing) UnmarshalText(text []byte) error {
-	i := slices.Index([]string{"drop", "error", "zero"}, string(text))
+	i := slices.Index(m.Words(), string(text))
 	if i < 0 {
 		return errors.New("want drop, error or zero")
 	}

@@ -54,6 +54,9 @@ const (
 	Result DocumentKind = "result" // {exit_code, seconds, output}, with output as text
 )
 
+// Words returns the values of the setting.
+func (DocumentKind) Words() []string { return []string{string(Output), string(Result)} }
+
 // UnmarshalText parses the name of a kind.
 func (d *DocumentKind) UnmarshalText(text []byte) error {
 	if DocumentKind(text) != Output && DocumentKind(text) != Result {

@@ -40,6 +40,9 @@ const (
 	skipItem onError = "skip"
 )
 
+// Words returns the values of the setting.
+func (onError) Words() []string { return []string{string(failTick), string(skipItem)} }
+
 // UnmarshalText parses fail or skip.
 func (o *onError) UnmarshalText(text []byte) error {
 	if *o = onError(text); *o != failTick && *o != skipItem {

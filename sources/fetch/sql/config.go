@@ -45,6 +45,9 @@ const (
 	SQLite   Driver = "sqlite"
 )
 
+// Words returns the values of the setting.
+func (Driver) Words() []string { return []string{string(Postgres), string(MySQL), string(SQLite)} }
+
 // UnmarshalText parses the name of a driver.
 func (d *Driver) UnmarshalText(text []byte) error {
 	switch Driver(text) {
