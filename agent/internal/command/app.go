@@ -136,9 +136,10 @@ func (a *App) exit(err error) int {
 
 // complain writes an error to Err, without secrets.
 func (a *App) complain(err error) {
-	text := err.Error()
-	if _, ours := errors.AsType[config.Problems](err); !ours {
-		text = "cton: " + text
+	style := styleOf(a.Err)
+	text := style.bold("cton: " + err.Error())
+	if problems, ours := errors.AsType[config.Problems](err); ours {
+		text = style.problems(problems)
 	}
 	if a.vault != nil {
 		text = a.vault.Scrub(text)
@@ -173,6 +174,11 @@ func (a *App) loadAs(g *globals, o legacy.Options) (*config.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	return a.plan(doc, g, o)
+}
+
+// plan checks a configuration that is parsed.
+func (a *App) plan(doc *config.File, g *globals, o legacy.Options) (*config.Plan, error) {
 	if legacy.Is(doc) {
 		legacy.Literals(doc, (&httpclient.Host{Secrets: a.vault}).RememberNamed)
 		o.Catalogue, o.Files = a.Catalogue, a.vault

@@ -4,48 +4,170 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/jobtest"
+	"github.com/collectington/collectington/agent/internal/legacy"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/text"
 )
 
 type testCmd struct {
-	Files  []string `arg:"" name:"file" help:"Test archives: responses of an API, the expected metrics and errors, and the configuration unless it is that of -c. See cton explain test."`
+	Files  []string `arg:"" name:"file" help:"Test archives, or directories with files *.txtar: responses of an API, the expected metrics and errors, and the configuration unless it is that of -c. See cton explain test."`
 	Update bool     `short:"u" help:"Rewrite the sections whose expectation differs from what was measured."`
+	JSON   bool     `name:"json" help:"Print the results as JSON."`
+	JUnit  string   `name:"junit" help:"Write the results to this file too, as JUnit XML for a CI system." placeholder:"FILE"`
+
+	parsed *config.File // the configuration of -c, once a test has needed it
+}
+
+// testResult is the result of a test.
+type testResult struct {
+	File     string   `json:"file"`
+	Job      string   `json:"job,omitempty"`
+	OK       bool     `json:"ok"`
+	Runs     int      `json:"runs"`
+	Seconds  float64  `json:"seconds"`
+	Failures []string `json:"failures,omitempty"`
+
+	shared bool // it tests the configuration of -c
+}
+
+// testReport is what test --json prints.
+type testReport struct {
+	OK       bool         `json:"ok"`
+	Tests    []testResult `json:"tests"`
+	Untested []string     `json:"jobs_without_test"`
 }
 
 // Run runs each test, and exits with 1 if one fails.
 func (c *testCmd) Run(ctx context.Context, a *App, g *globals) error {
-	failed := false
-	for _, file := range c.Files {
-		if file == "-" {
-			return errors.New("test: a test is read from a file, not from standard input")
-		}
-		runs, failures := c.test(ctx, a, g, file)
-		if len(failures) > 0 {
-			failed = true
-			fmt.Fprintf(a.Out, "FAIL %s\n%s\n", file, strings.Join(failures, "\n"))
-			continue
-		}
-		fmt.Fprintf(a.Out, "ok   %s (%s)\n", file, text.Count(runs, "run"))
+	files, err := archives(c.Files)
+	if err != nil {
+		return err
 	}
-	if failed {
+	bar := &progress{out: a.Err, bar: isTerminal(a.Err)}
+	report := testReport{OK: true, Tests: []testResult{}, Untested: []string{}}
+	for i, file := range files {
+		result := c.test(ctx, a, g, file)
+		report.OK = report.OK && result.OK
+		report.Tests = append(report.Tests, result)
+		if !c.JSON {
+			bar.clear()
+			showTest(a, result)
+		}
+		if bar.bar && i+1 < len(files) {
+			bar.show(i+1, len(files), files[i+1])
+		}
+	}
+	bar.clear()
+	if len(files) > len(c.Files) || len(c.Files) == 1 && files[0] != c.Files[0] { // a directory is to test all jobs
+		report.Untested = append(report.Untested, c.untested(a, g, report.Tests)...)
+	}
+	if c.JSON {
+		err = printJSON(a, report)
+	} else if len(report.Untested) > 0 {
+		fmt.Fprintf(a.Out, "without a test: %s\n", strings.Join(report.Untested, ", "))
+	}
+	if err == nil && c.JUnit != "" {
+		err = report.junit().write(a, c.JUnit)
+	}
+	if err == nil && !report.OK {
 		return &exitError{code: exitConfig}
 	}
-	return nil
+	return err
 }
 
-// test runs the test in a file. It returns the number of runs of the job, and the failures.
-func (c *testCmd) test(ctx context.Context, a *App, g *globals, file string) (runs int, failures []string) {
-	wrong := func(err error) (int, []string) { return 0, []string{err.Error()} }
+func showTest(a *App, r testResult) {
+	if r.OK {
+		fmt.Fprintf(a.Out, "%s   %s (%s)\n", styleOf(a.Out).good("ok"), r.File, text.Count(r.Runs, "run"))
+		return
+	}
+	fmt.Fprintf(a.Out, "%s %s\n%s\n", styleOf(a.Out).bad("FAIL"), r.File, strings.Join(r.Failures, "\n"))
+}
+
+// maxArchives is the maximum number of tests in directories.
+const maxArchives = 10_000
+
+// archives returns the files that are named, and those *.txtar in directories that are named.
+func archives(named []string) (files []string, err error) {
+	for _, name := range named {
+		if name == "-" {
+			return nil, errors.New("test: a test is read from a file, not from standard input")
+		}
+		if info, err := os.Stat(name); err != nil || !info.IsDir() {
+			files = append(files, name)
+			continue
+		}
+		before := len(files)
+		err := filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && path != name && strings.HasPrefix(d.Name(), "."):
+				return fs.SkipDir
+			case d.Type().IsRegular() && filepath.Ext(path) == ".txtar":
+				files = append(files, path)
+			}
+			if len(files) > maxArchives {
+				return fmt.Errorf("more than %d tests", maxArchives)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("test: %w", err)
+		}
+		if len(files) == before {
+			return nil, fmt.Errorf("test: the directory %s has no files *.txtar", name)
+		}
+	}
+	return files, nil
+}
+
+// untested returns the jobs of the configuration of -c that no test has tested, if one has tested a job of it.
+func (c *testCmd) untested(a *App, g *globals, results []testResult) (names []string) {
+	if c.parsed == nil {
+		return nil
+	}
+	tested := map[string]bool{}
+	for _, r := range results {
+		if r.shared {
+			tested[r.Job] = true
+		}
+	}
+	plan, err := a.plan(c.parsed, g, legacy.Options{WithoutSecrets: true})
+	if err != nil {
+		return nil // each test has said it
+	}
+	for _, j := range plan.Jobs {
+		if !tested[j.Name] {
+			names = append(names, j.Name)
+		}
+	}
+	return names
+}
+
+// test runs the test in a file.
+func (c *testCmd) test(ctx context.Context, a *App, g *globals, file string) (result testResult) {
+	began := time.Now()
+	result = testResult{File: file}
+	result.Failures = c.run(ctx, a, g, &result)
+	result.OK, result.Seconds = len(result.Failures) == 0, time.Since(began).Seconds()
+	return result
+}
+
+// run runs the test in the result's file and returns its failures. It sets the job and the number of its runs.
+func (c *testCmd) run(ctx context.Context, a *App, g *globals, result *testResult) (failures []string) {
+	file := result.File
+	wrong := func(err error) []string { return []string{err.Error()} }
 	text, err := config.ReadFile(file, nil)
 	if err != nil {
 		return wrong(fmt.Errorf("read the test: %w", err))
@@ -68,16 +190,19 @@ func (c *testCmd) test(ctx context.Context, a *App, g *globals, file string) (ru
 		return wrong(err)
 	}
 	r := &jobtest.Runner{Test: t, Dir: dir, Scrub: vault.Scrub, Update: c.Update}
-	if r.Job, err = testJob(t, a, g, path, vault); err != nil {
+	result.Job, result.shared = t.Job, t.Config.Line == 0
+	if r.Job, err = c.job(t, a, g, path, vault); err != nil {
 		return wrong(errors.New(strings.TrimSuffix(r.Clean(inArchive(t, path, err).Error()), "\n")))
 	}
+	result.Job = r.Job.Name
 	failures, updated := r.Run(ctx)
 	if updated != nil {
 		if err := os.WriteFile(file, updated, 0o600); err != nil { // an existing file keeps its mode
 			failures = append(failures, fmt.Sprintf("rewrite the test: %v", err))
 		}
 	}
-	return t.Ticks, failures
+	result.Runs = t.Ticks
+	return failures
 }
 
 // testConfig returns the path of the test's configuration: that in the archive, else that of -c, whose files are then read
@@ -99,12 +224,22 @@ func testConfig(t *jobtest.Test, g *globals, dir string, vault *setting.SecretSt
 	return g.Config, nil
 }
 
-// testJob builds the job that is tested. Its secrets and the responses to its requests are the test's.
-func testJob(t *jobtest.Test, a *App, g *globals, path []string, vault *setting.SecretStore) (*run.Worker, error) {
+// job builds the job that is tested. Its secrets and the responses to its requests are the test's.
+func (c *testCmd) job(t *jobtest.Test, a *App, g *globals, path []string, vault *setting.SecretStore) (*run.Worker, error) {
 	own, flags := &App{Version: a.Version, Catalogue: a.Catalogue, Out: a.Out, Err: a.Err, vault: vault, logins: logins{}}, *g
 	own.log = own.logger(g)
 	flags.Config = path
-	plan, err := own.load(&flags, t.Job)
+	doc := c.parsed
+	if own := t.Config.Line > 0; own || doc == nil {
+		var err error
+		if doc, err = a.parse(path); err != nil {
+			return nil, err
+		}
+		if !own {
+			c.parsed = doc
+		}
+	}
+	plan, err := own.plan(doc.Only(t.Job), &flags, legacy.Options{Service: t.Job})
 	if err != nil {
 		return nil, err
 	}

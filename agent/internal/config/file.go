@@ -35,6 +35,7 @@ type File struct {
 	parts    []part
 	lines    []string // of all parts
 	problems Problems // of the merge
+	moved    map[*yaml.Node]bool // relative paths that are changed already: a File can have several plans
 }
 
 // part is a file that a File was read from.
@@ -46,7 +47,7 @@ type part struct {
 
 // Parse parses a configuration file. It reads no file that it includes. An error is Problems.
 func Parse(name string, text []byte) (*File, error) {
-	f := &File{parts: []part{{name: name}}, lines: splitLines(string(text))}
+	f := &File{moved: map[*yaml.Node]bool{}, parts: []part{{name: name}}, lines: splitLines(string(text))}
 	var doc yaml.Node
 	err := yaml.Load(text, &doc)
 	if err != nil && strings.Contains(err.Error(), "invalid Unicode character escape") {
@@ -57,6 +58,30 @@ func Parse(name string, text []byte) (*File, error) {
 	}
 	f.Root = doc.Content[0]
 	return f, nil
+}
+
+// Only returns the configuration with one job only, or with all if it has no such job.
+func (f *File) Only(job string) *File {
+	_, jobs := child(f.Root, "jobs")
+	if jobs = resolve(jobs); jobs == nil {
+		return f
+	}
+	for _, p := range pairs(jobs, 0) {
+		if p.key.Value != job {
+			continue
+		}
+		one, root := *f, *f.Root
+		one.Root, root.Content = &root, slices.Clone(root.Content)
+		for i := 0; i+1 < len(root.Content); i += 2 {
+			if root.Content[i].Value == "jobs" {
+				root.Content[i+1] = &yaml.Node{
+					Kind: yaml.MappingNode, Tag: "!!map", Line: jobs.Line, Column: jobs.Column, Content: []*yaml.Node{p.key, p.value},
+				}
+			}
+		}
+		return &one
+	}
+	return f
 }
 
 // Names returns the names of the files.
@@ -106,7 +131,7 @@ func splitLines(text string) []string {
 // lines and columns of the nodes that they were made from. The problems of a translation name the settings of f. They are
 // returned with those found before. An error is Problems.
 func (f *File) Plan(root *yaml.Node, catalogue Catalogue, before Problems) (*Plan, error) {
-	r := &reader{File: f, catalogue: catalogue, meant: map[string]bool{}, moved: map[*yaml.Node]bool{}, problems: slices.Concat(f.problems, before)}
+	r := &reader{File: f, catalogue: catalogue, meant: map[string]bool{}, problems: slices.Concat(f.problems, before)}
 	plan := r.plan(root)
 	if len(r.problems) == 0 {
 		return plan, nil

@@ -223,7 +223,7 @@ func included(pattern, dir string) ([]string, error) {
 
 // merge returns the files as one.
 func (l *loader) merge() *File {
-	out := &File{}
+	out := &File{moved: map[*yaml.Node]bool{}}
 	m := merger{File: out}
 	base := absolute(l.dir)
 	for _, f := range l.files {

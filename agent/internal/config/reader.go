@@ -23,7 +23,6 @@ type reader struct {
 	authNames []string            // likewise of logins
 	meant     map[string]bool     // the paths of settings that a mistyped name was taken for
 	defaults  *yaml.Node          // of jobs; nil if there are none
-	moved     map[*yaml.Node]bool // relative paths that relocate has changed
 }
 
 // topLevel are the settings at the top level of a file.
