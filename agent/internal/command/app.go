@@ -60,11 +60,11 @@ type App struct {
 
 // globals are the flags of every sub-command.
 type globals struct {
-	Config []string `short:"c" default:"cton.yaml" sep:"none" help:"Configuration file (${default}), or a directory with files *.yaml; - is standard input. Several are merged." placeholder:"FILE"`
+	Config []string `short:"c" default:"cton.yaml" sep:"none" help:"Configuration file (${default}), or a directory with files *.yaml; - is standard input. Several are merged." placeholder:"FILE" env:"CTON_CONFIG"`
 	Named  bool     `kong:"-"` // Config is from the command line, not the default
 
-	LogLevel  string `enum:",debug,info,warn,error" default:"" help:"The least level that is logged: debug, info, warn or error; default info." placeholder:"LEVEL"`
-	LogFormat string `default:"logfmt" enum:"logfmt,json" help:"The format of the log: logfmt or json."`
+	LogLevel  string `enum:",debug,info,warn,error" default:"" help:"The least level that is logged: debug, info, warn or error; default info." placeholder:"LEVEL" env:"CTON_LOG_LEVEL"`
+	LogFormat string `default:"logfmt" enum:"logfmt,json" help:"The format of the log: logfmt or json." placeholder:"FORMAT" env:"CTON_LOG_FORMAT"`
 }
 
 type cli struct {
@@ -82,6 +82,10 @@ type cli struct {
 	Spool    spoolCmd    `cmd:"" help:"Show, replay and drop the requests in the spool of a remote_write sink."`
 	Backfill backfillCmd `cmd:"" help:"Run a job over the past, window by window, and deliver to remote_write. Exit codes as of once."`
 	Version  versionCmd  `cmd:"" help:"Show the version."`
+
+	Completion completionCmd `cmd:"" help:"Print what has a shell complete the arguments of cton: cton completion bash|zsh|fish."`
+	Complete   completeCmd   `cmd:"" hidden:"" help:"Print the candidates for the last word, for completion."`
+	Man        manCmd        `cmd:"" hidden:"" help:"Print the manual page."`
 }
 
 // Main runs the command line and returns the exit code.
@@ -150,10 +154,21 @@ func (a *App) complain(err error) {
 func (a *App) logger(g *globals) *slog.Logger {
 	a.setLevel(g.LogLevel)
 	out, options := scrubber{a.Err, a.vault}, &slog.HandlerOptions{Level: &a.level}
+	if isJournal(a.Err) {
+		options.ReplaceAttr = withoutTime
+	}
 	if g.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(out, options))
 	}
 	return slog.New(slog.NewTextHandler(out, options))
+}
+
+// withoutTime removes the time of a log line.
+func withoutTime(groups []string, attr slog.Attr) slog.Attr {
+	if len(groups) == 0 && attr.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return attr
 }
 
 // setLevel sets the least level that is logged; "" is info.

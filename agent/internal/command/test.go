@@ -26,7 +26,7 @@ type testCmd struct {
 	JSON   bool     `name:"json" help:"Print the results as JSON."`
 	JUnit  string   `name:"junit" help:"Write the results to this file too, as JUnit XML for a CI system." placeholder:"FILE"`
 
-	parsed *config.File // the configuration of -c, once a test has needed it
+	parsed map[string]*config.File // configurations that tests share, by their paths
 }
 
 // testResult is the result of a test.
@@ -38,7 +38,7 @@ type testResult struct {
 	Seconds  float64  `json:"seconds"`
 	Failures []string `json:"failures,omitempty"`
 
-	shared bool // it tests the configuration of -c
+	config string // the paths of the configuration; "" if it is in the archive
 }
 
 // testReport is what test --json prints.
@@ -54,10 +54,15 @@ func (c *testCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if err != nil {
 		return err
 	}
+	c.parsed = map[string]*config.File{}
 	bar := &progress{out: a.Err, bar: isTerminal(a.Err)}
 	report := testReport{OK: true, Tests: []testResult{}, Untested: []string{}}
 	for i, file := range files {
-		result := c.test(ctx, a, g, file)
+		flags := *g
+		if file.config != "" && !g.Named {
+			flags.Config = []string{file.config}
+		}
+		result := c.test(ctx, a, &flags, file.name)
 		report.OK = report.OK && result.OK
 		report.Tests = append(report.Tests, result)
 		if !c.JSON {
@@ -65,11 +70,11 @@ func (c *testCmd) Run(ctx context.Context, a *App, g *globals) error {
 			showTest(a, result)
 		}
 		if bar.bar && i+1 < len(files) {
-			bar.show(i+1, len(files), files[i+1])
+			bar.show(i+1, len(files), files[i+1].name)
 		}
 	}
 	bar.clear()
-	if len(files) > len(c.Files) || len(c.Files) == 1 && files[0] != c.Files[0] { // a directory is to test all jobs
+	if slices.ContainsFunc(files, func(f archive) bool { return f.found }) { // one test alone need not be of all jobs
 		report.Untested = append(report.Untested, c.untested(a, g, report.Tests)...)
 	}
 	if c.JSON {
@@ -97,14 +102,21 @@ func showTest(a *App, r testResult) {
 // maxArchives is the maximum number of tests in directories.
 const maxArchives = 10_000
 
+// archive is a file with a test.
+type archive struct {
+	name   string
+	found  bool   // in a directory
+	config string // the file cton.yaml beside it, or in a directory above within the one that is named; "" if there is none
+}
+
 // archives returns the files that are named, and those *.txtar in directories that are named.
-func archives(named []string) (files []string, err error) {
+func archives(named []string) (files []archive, err error) {
 	for _, name := range named {
 		if name == "-" {
 			return nil, errors.New("test: a test is read from a file, not from standard input")
 		}
 		if info, err := os.Stat(name); err != nil || !info.IsDir() {
-			files = append(files, name)
+			files = append(files, archive{name: name})
 			continue
 		}
 		before := len(files)
@@ -115,7 +127,7 @@ func archives(named []string) (files []string, err error) {
 			case d.IsDir() && path != name && strings.HasPrefix(d.Name(), "."):
 				return fs.SkipDir
 			case d.Type().IsRegular() && filepath.Ext(path) == ".txtar":
-				files = append(files, path)
+				files = append(files, archive{path, true, nearest(path, name)})
 			}
 			if len(files) > maxArchives {
 				return fmt.Errorf("more than %d tests", maxArchives)
@@ -132,24 +144,39 @@ func archives(named []string) (files []string, err error) {
 	return files, nil
 }
 
-// untested returns the jobs of the configuration of -c that no test has tested, if one has tested a job of it.
-func (c *testCmd) untested(a *App, g *globals, results []testResult) (names []string) {
-	if c.parsed == nil {
-		return nil
-	}
-	tested := map[string]bool{}
-	for _, r := range results {
-		if r.shared {
-			tested[r.Job] = true
+// nearest returns the file cton.yaml that is beside a file, or in a directory above it up to root, or "".
+func nearest(file, root string) string {
+	for dir := filepath.Dir(file); ; dir = filepath.Dir(dir) {
+		path := filepath.Join(dir, "cton.yaml")
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path
+		}
+		if dir == filepath.Clean(root) || dir == filepath.Dir(dir) {
+			return ""
 		}
 	}
-	plan, err := a.plan(c.parsed, g, legacy.Options{WithoutSecrets: true})
-	if err != nil {
-		return nil // each test has said it
+}
+
+// untested returns the jobs that no test has tested, of the configurations of which a test has tested a job. With several
+// configurations, their files are named.
+func (c *testCmd) untested(a *App, g *globals, results []testResult) (names []string) {
+	tested := map[string]bool{}
+	for _, r := range results {
+		tested[r.config+"\x00"+r.Job] = true
 	}
-	for _, j := range plan.Jobs {
-		if !tested[j.Name] {
-			names = append(names, j.Name)
+	for _, path := range slices.Sorted(maps.Keys(c.parsed)) {
+		plan, err := a.plan(c.parsed[path], g, legacy.Options{WithoutSecrets: true})
+		if err != nil {
+			continue // each test of it has failed
+		}
+		for _, j := range plan.Jobs {
+			switch {
+			case tested[path+"\x00"+j.Name]:
+			case len(c.parsed) > 1:
+				names = append(names, strings.ReplaceAll(path, "\x00", ", ")+": "+j.Name)
+			default:
+				names = append(names, j.Name)
+			}
 		}
 	}
 	return names
@@ -190,7 +217,9 @@ func (c *testCmd) run(ctx context.Context, a *App, g *globals, result *testResul
 		return wrong(err)
 	}
 	r := &jobtest.Runner{Test: t, Dir: dir, Scrub: vault.Scrub, Update: c.Update}
-	result.Job, result.shared = t.Job, t.Config.Line == 0
+	if result.Job = t.Job; t.Config.Line == 0 {
+		result.config = strings.Join(path, "\x00")
+	}
 	if r.Job, err = c.job(t, a, g, path, vault); err != nil {
 		return wrong(errors.New(strings.TrimSuffix(r.Clean(inArchive(t, path, err).Error()), "\n")))
 	}
@@ -229,15 +258,16 @@ func (c *testCmd) job(t *jobtest.Test, a *App, g *globals, path []string, vault 
 	own, flags := &App{Version: a.Version, Catalogue: a.Catalogue, Out: a.Out, Err: a.Err, vault: vault, logins: logins{}}, *g
 	own.log = own.logger(g)
 	flags.Config = path
-	doc := c.parsed
-	if own := t.Config.Line > 0; own || doc == nil {
+	key := strings.Join(path, "\x00")
+	doc := c.parsed[key]
+	if doc == nil {
 		var err error
 		if doc, err = a.parse(path); err != nil {
 			return nil, err
 		}
-		if !own {
-			c.parsed = doc
-		}
+	}
+	if t.Config.Line == 0 && c.parsed != nil {
+		c.parsed[key] = doc
 	}
 	plan, err := own.plan(doc.Only(t.Job), &flags, legacy.Options{Service: t.Job})
 	if err != nil {

@@ -33,8 +33,8 @@ type File struct {
 	Root *yaml.Node // the value at the top level
 
 	parts    []part
-	lines    []string // of all parts
-	problems Problems // of the merge
+	lines    []string            // of all parts
+	problems Problems            // of the merge
 	moved    map[*yaml.Node]bool // relative paths that are changed already: a File can have several plans
 }
 
@@ -82,6 +82,16 @@ func (f *File) Only(job string) *File {
 		return &one
 	}
 	return f
+}
+
+// JobNames returns the names of the jobs, in their order.
+func (f *File) JobNames() (names []string) {
+	if _, jobs := child(f.Root, "jobs"); resolve(jobs) != nil {
+		for _, p := range pairs(jobs, 0) {
+			names = append(names, p.key.Value)
+		}
+	}
+	return names
 }
 
 // Names returns the names of the files.

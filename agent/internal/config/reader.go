@@ -19,10 +19,10 @@ type reader struct {
 	*File
 	catalogue Catalogue
 	problems  Problems
-	sinkNames []string            // of all sinks in the file, those with problems included
-	authNames []string            // likewise of logins
-	meant     map[string]bool     // the paths of settings that a mistyped name was taken for
-	defaults  *yaml.Node          // of jobs; nil if there are none
+	sinkNames []string        // of all sinks in the file, those with problems included
+	authNames []string        // likewise of logins
+	meant     map[string]bool // the paths of settings that a mistyped name was taken for
+	defaults  *yaml.Node      // of jobs; nil if there are none
 }
 
 // topLevel are the settings at the top level of a file.
