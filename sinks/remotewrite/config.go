@@ -105,7 +105,9 @@ const (
 func (p Protocol) String() string { return [...]string{"auto", "1.0", "2.0"}[p] }
 
 // Words returns the values of the setting.
-func (Protocol) Words() []string { return []string{Auto.String(), Protocol1.String(), Protocol2.String()} }
+func (Protocol) Words() []string {
+	return []string{Auto.String(), Protocol1.String(), Protocol2.String()}
+}
 
 // UnmarshalText accepts auto, 1.0 and 2.0.
 func (p *Protocol) UnmarshalText(text []byte) error {
