@@ -20,6 +20,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/statuspage"
+	"github.com/collectington/collectington/agent/webserver"
 	"github.com/collectington/collectington/sinks"
 )
 
@@ -60,6 +61,7 @@ func (s *service) serveWeb(ctx context.Context, w config.Web, page *statuspage.P
 	if w.Listen == "" {
 		return func() {}, nil
 	}
+	w.WebConfigFile = webserver.File(s.vault.Dir, w.WebConfigFile)
 	if err := web.Validate(w.WebConfigFile); err != nil {
 		return nil, fmt.Errorf("web: read web_config_file %s: %w", w.WebConfigFile, err)
 	}

@@ -38,8 +38,8 @@ type Config struct {
 
 	// Query is added to the query of the URL. A value is a template, or a reference to a secret.
 	Query   map[string]setting.Text `yaml:"query"`
-	Headers map[string]setting.Text `yaml:"headers"`                 // alike
-	Body    string                  `yaml:"body" setting:"verbatim"` // of a POST; a template
+	Headers map[string]setting.Text `yaml:"headers"`                      // alike
+	Body    string                  `yaml:"body" setting:"verbatim,text"` // of a POST; a template
 
 	ValidStatusCodes StatusCodes  `yaml:"valid_status_codes"` // of responses that are used; others fail the tick
 	Document         DocumentKind `yaml:"document"`
