@@ -36,7 +36,10 @@ require (
 	modernc.org/sqlite v1.61.1
 )
 
-require github.com/icholy/digest v1.2.0
+require (
+	github.com/icholy/digest v1.2.0
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
+)
 
 require (
 	cloud.google.com/go/auth v0.23.2 // indirect
@@ -142,7 +145,7 @@ require (
 	golang.org/x/net v0.61.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0
-	golang.org/x/term v0.47.0 // indirect
+	golang.org/x/term v0.47.0
 	golang.org/x/time v0.15.0 // indirect
 	google.golang.org/api v0.297.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260825221802-da73d73af1c5 // indirect

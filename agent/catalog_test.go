@@ -132,6 +132,15 @@ func TestMainRefuses(t *testing.T) {
 	}
 }
 
+// TestLabels checks that a job can have labels whatever its source is.
+func TestLabels(t *testing.T) {
+	for _, k := range catalogueKinds() {
+		if _, ok := k.defaults().(sources.Labeler); !ok && k.suite == "sourcetest.Run" {
+			t.Errorf("%s cannot add labels to its metrics", k.name)
+		}
+	}
+}
+
 // TestExamples checks the example of every kind: it decodes strictly, is valid, names every setting, and sets each setting that
 // has a default to it.
 func TestExamples(t *testing.T) {

@@ -121,7 +121,7 @@ type Env struct {
 	Drain    time.Duration    // how long Run may continue after its context ends
 	Once     bool             // no process follows soon: Run also tries for as long as Drain what could be left on disk
 	Spool    string           // where the sink's queue is if its settings name no directory; "" = in memory
-	Dir      string           // the folder of the configuration file, to which paths are relative
+	Dir      string           // the folder of the configuration, to which paths are relative; see package setting
 	Out      io.Writer        // for a sink that shows its batches
 	Memory   Memory           // what the sink knows from before a restart; nil = nothing is kept
 

@@ -3,6 +3,7 @@ package sources
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -103,6 +104,18 @@ func (d *Declaration) Validate(name string, labels []string, once bool) error {
 		d.checkMeaning(once),
 		d.checkShape(),
 	)
+}
+
+// AddLabels adds constant labels that the metric does not have. own are the names of the labels that readings carry.
+func (d *Declaration) AddLabels(labels map[string]string, own []string) {
+	all := Labels{}
+	for name, value := range labels {
+		if !slices.Contains(own, name) {
+			all[name] = value
+		}
+	}
+	maps.Copy(all, d.Const)
+	d.Const = all
 }
 
 func (d *Declaration) checkName(name string) error {

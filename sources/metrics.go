@@ -65,6 +65,13 @@ func (all Metrics) Descs() []*metric.Desc {
 	return descs
 }
 
+// AddLabels adds constant labels to each metric that does not have labels of these names.
+func (all Metrics) AddLabels(labels map[string]string) {
+	for _, m := range all {
+		m.Declaration.AddLabels(labels, m.Labels)
+	}
+}
+
 // Desc is one metric as the ledger wants it.
 func (m *Metric) Desc(name string) *metric.Desc {
 	return m.Declaration.Desc(name, m.Labels, m.OnceBy != "")

@@ -89,6 +89,12 @@ type Declarer interface {
 	Declares() []*metric.Desc
 }
 
+// Labeler is an optional interface of a source's Config: the job can have labels. AddLabels adds them to every metric that has no label
+// of the same name. It is called after Validate and before New.
+type Labeler interface {
+	AddLabels(labels map[string]string)
+}
+
 // Identifier is an optional interface of a fetcher's Config: it returns what is fetched, without how. A job whose header or
 // timeout changes still measures the same thing, and keeps its totals over a reload.
 type Identifier interface {
@@ -121,7 +127,7 @@ type Env struct {
 	Log   *slog.Logger
 	Web   *httpclient.Host // makes HTTP clients and resolves secrets
 	Fetch Fetcher          // for a source: the job's fetcher, or nil
-	Dir   string           // the folder of the configuration file, to which paths are relative
+	Dir   string           // the folder of the configuration, to which paths are relative; see package setting
 
 	MaxSeries int // of the job: a tick with more fails
 

@@ -21,9 +21,9 @@ import (
 // TLS is the settings of TLS connections. The files are read again when they change. Requests
 // fail as long as one of them cannot be used. The keys are those of Prometheus.
 type TLS struct {
-	CAFile             string     `yaml:"ca_file"`
-	CertFile           string     `yaml:"cert_file"`
-	KeyFile            string     `yaml:"key_file"`
+	CAFile             string     `yaml:"ca_file" setting:"path"`
+	CertFile           string     `yaml:"cert_file" setting:"path"`
+	KeyFile            string     `yaml:"key_file" setting:"path"`
 	ServerName         string     `yaml:"server_name"`
 	MinVersion         TLSVersion `yaml:"min_version"`
 	InsecureSkipVerify bool       `yaml:"insecure_skip_verify"`
@@ -31,6 +31,9 @@ type TLS struct {
 
 // TLSVersion is a version of TLS, written as TLS10, TLS11, TLS12 or TLS13. The zero value is Go's default.
 type TLSVersion uint16
+
+// Words returns the values of the setting.
+func (TLSVersion) Words() []string { return []string{"TLS10", "TLS11", "TLS12", "TLS13"} }
 
 // UnmarshalText parses TLS10, TLS11, TLS12 or TLS13.
 func (v *TLSVersion) UnmarshalText(text []byte) error {

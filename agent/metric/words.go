@@ -32,6 +32,9 @@ func (t Type) String() string { return typeWords()[t] }
 // MarshalText returns the text that UnmarshalText accepts.
 func (t Type) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
+// Words returns the values of the setting.
+func (Type) Words() []string { return typeWords()[1:5] }
+
 // UnmarshalText accepts gauge, counter, histogram or summary.
 func (t *Type) UnmarshalText(text []byte) error {
 	i, err := typeWords().read(text, typeWords()[1:5])
@@ -43,6 +46,9 @@ func (f From) String() string { return fromWords()[f] }
 
 // MarshalText returns the text that UnmarshalText accepts.
 func (f From) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// Words returns the values of the setting.
+func (From) Words() []string { return fromWords() }
 
 // UnmarshalText accepts total, increment or events.
 func (f *From) UnmarshalText(text []byte) error {
@@ -56,6 +62,9 @@ func (o OnDecrease) String() string { return decreaseWords()[o] }
 // MarshalText returns the text that UnmarshalText accepts.
 func (o OnDecrease) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
+// Words returns the values of the setting.
+func (OnDecrease) Words() []string { return decreaseWords() }
+
 // UnmarshalText accepts reset, ignore or error.
 func (o *OnDecrease) UnmarshalText(text []byte) error {
 	i, err := decreaseWords().read(text, decreaseWords())
@@ -68,6 +77,9 @@ func (o OnDuplicate) String() string { return duplicateWords()[o] }
 // MarshalText returns the text that UnmarshalText accepts.
 func (o OnDuplicate) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
+// Words returns the values of the setting.
+func (OnDuplicate) Words() []string { return duplicateWords() }
+
 // UnmarshalText accepts error, sum, last, max, min or count.
 func (o *OnDuplicate) UnmarshalText(text []byte) error {
 	i, err := duplicateWords().read(text, duplicateWords())
@@ -76,6 +88,9 @@ func (o *OnDuplicate) UnmarshalText(text []byte) error {
 }
 
 func (f FirstRun) String() string { return firstRunWords()[f] }
+
+// Words returns the values of the setting.
+func (FirstRun) Words() []string { return firstRunWords() }
 
 // UnmarshalText accepts count or skip.
 func (f *FirstRun) UnmarshalText(text []byte) error {

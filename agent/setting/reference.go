@@ -48,6 +48,18 @@ func Pieces(text string) ([]Piece, error) {
 	return append(all, Piece{Letters: text[from:]}), nil
 }
 
+// MapReferences returns a text with the reference in each {{ secret "env:NAME" }} replaced by what a function returns for it.
+func MapReferences(text string, to func(reference string) string) string {
+	return action.ReplaceAllStringFunc(text, func(found string) string {
+		parts := action.FindStringSubmatch(found)
+		reference, err := strconv.Unquote(parts[2])
+		if parts[1] == "" || err != nil || !IsReference(reference) || to(reference) == reference {
+			return found
+		}
+		return "{{ secret " + strconv.Quote(to(reference)) + " }}"
+	})
+}
+
 var errInside = errors.New(`want {{ secret "env:NAME" }}, {{ secret "file:/path" }} or {{ secret "file:/path#KEY" }}`)
 
 // Letters returns a text with each {{ "letters" }} replaced by the letters. So letters that look like a reference can be written.

@@ -93,6 +93,18 @@ func TestSecretFileThatIsNone(t *testing.T) {
 	}
 }
 
+func TestMapReferences(t *testing.T) {
+	to := func(reference string) string { return strings.Replace(reference, "file:", "file:a/", 1) }
+	for text, want := range map[string]string{
+		`x {{ secret "file:k#N" }}{{secret "env:K"}} y`: `x {{ secret "file:a/k#N" }}{{secret "env:K"}} y`, "{{ secret `file:k` }}": `{{ secret "file:a/k" }}`,
+		`{{ "file:k" }} file:k {{ .Item.file }}`: `{{ "file:k" }} file:k {{ .Item.file }}`, `{{ secret "k" }}`: `{{ secret "k" }}`,
+	} {
+		if got := MapReferences(text, to); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestValue(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "long"), strings.Repeat("x", maxValue+1))

@@ -25,6 +25,11 @@
 //		return errors.Join(problems...)
 //	}
 //
+// A setting that is a path has the tag setting:"path". One that is a folder, by default the folder of the file, has
+// setting:"dir". With the tag, a path in a file that another one includes is relative to its own file, as references to secrets are:
+// New then finds it relative to Env.Dir. A setting that reads references itself, and is no Text, has setting:"text". A tag can have
+// several words, with commas between them.
+//
 // The package does not know files. The reader of the configuration file finds the line from the name of the setting.
 package setting
 
@@ -32,6 +37,11 @@ import (
 	"errors"
 	"fmt"
 )
+
+// Enum is an optional interface of the type of a setting that has fixed values.
+type Enum interface {
+	Words() []string // that UnmarshalText accepts
+}
 
 // Problem is an error about one setting. Path is relative to the value that was validated, with dots between keys and
 // numbers for list items: "basic_auth.password", "scopes.0". An empty path means the value as a whole.

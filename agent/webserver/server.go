@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -151,6 +152,14 @@ type textError struct {
 
 func (e *textError) Error() string { return e.text }
 func (e *textError) Unwrap() error { return e.err }
+
+// File returns the path of a web config file, which is relative to the folder of the configuration. "" is none.
+func File(dir, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
 
 // CheckFile reads a web config file and the files that it names. It returns why the file cannot be used. The path "" is no error.
 func CheckFile(path string) error {

@@ -37,7 +37,7 @@ type Config struct {
 	Path          string `yaml:"path"`
 	JobLabel      string `yaml:"job_label"`
 	CreatedSeries bool   `yaml:"created_series"`
-	WebConfigFile string `yaml:"web_config_file"`
+	WebConfigFile string `yaml:"web_config_file" setting:"path"`
 }
 
 func defaults() *Config { return &Config{Listen: ":8000", Path: "/metrics"} }

@@ -25,13 +25,15 @@ const maxClients = 500
 func (s *sink) newServer() *webserver.Server {
 	handler := sync.OnceValue(func() http.Handler { return s.handler(s.reach) }) // the status page is there only when the agent runs
 	return &webserver.Server{
-		Listen: s.config.Listen, WebConfigFile: s.config.WebConfigFile, Path: s.config.Path, Started: "serving metrics", MaxClients: maxClients,
+		Listen: s.config.Listen, WebConfigFile: s.webConfigFile(), Path: s.config.Path, Started: "serving metrics", MaxClients: maxClients,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler().ServeHTTP(w, r) }), Drain: s.env.Drain, Log: s.env.Log,
 	}
 }
 
 // reach returns who can reach the page.
-func (s *sink) reach() sinks.Reach { return sinks.ReachOf(s.server.Bound(), s.config.WebConfigFile) }
+func (s *sink) reach() sinks.Reach { return sinks.ReachOf(s.server.Bound(), s.webConfigFile()) }
+
+func (s *sink) webConfigFile() string { return webserver.File(s.env.Dir, s.config.WebConfigFile) }
 
 // Check implements [sinks.Checker]. It checks that the web config file is valid and the address is free.
 func (s *sink) Check(ctx context.Context) error { return s.server.Check(ctx) }

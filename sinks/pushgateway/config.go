@@ -36,7 +36,7 @@ type Config struct {
 
 // Spool is the settings of the queue on disk.
 type Spool struct {
-	Dir string `yaml:"dir"` // "" = there is none
+	Dir string `yaml:"dir" setting:"path"` // "" = there is none
 }
 
 // Validate implements [sinks.Config].

@@ -71,8 +71,8 @@ type Request struct {
 
 // Spool is the settings of the queue.
 type Spool struct {
-	Dir      string           `yaml:"dir"`       // "" = in memory
-	MaxBytes setting.Bytes    `yaml:"max_bytes"` // in memory at most maxMemory
+	Dir      string           `yaml:"dir" setting:"path"` // "" = in memory
+	MaxBytes setting.Bytes    `yaml:"max_bytes"`          // in memory at most maxMemory
 	MaxAge   setting.Duration `yaml:"max_age"`
 	Order    Order            `yaml:"order"`
 }
@@ -105,6 +105,11 @@ const (
 
 func (p Protocol) String() string { return [...]string{"auto", "1.0", "2.0"}[p] }
 
+// Words returns the values of the setting.
+func (Protocol) Words() []string {
+	return []string{Auto.String(), Protocol1.String(), Protocol2.String()}
+}
+
 // UnmarshalText accepts auto, 1.0 and 2.0.
 func (p *Protocol) UnmarshalText(text []byte) error {
 	for _, known := range []Protocol{Auto, Protocol1, Protocol2} {
@@ -121,6 +126,11 @@ func (p Protocol) MarshalText() ([]byte, error) { return []byte(p.String()), nil
 
 // Order is the order in which queued requests are sent.
 type Order spool.Order
+
+// Words returns the values of the setting.
+func (Order) Words() []string {
+	return []string{Order(spool.OldestFirst).String(), Order(spool.NewestFirst).String()}
+}
 
 // UnmarshalText accepts oldest_first and newest_first.
 func (o *Order) UnmarshalText(text []byte) error {
@@ -142,6 +152,11 @@ func (o Order) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 type Refusals deliver.Refusals
 
 func (r Refusals) String() string { return [...]string{"auto", "drop", "search"}[r] }
+
+// Words returns the values of the setting.
+func (Refusals) Words() []string {
+	return []string{Refusals(deliver.Auto).String(), Refusals(deliver.Drop).String(), Refusals(deliver.Search).String()}
+}
 
 // UnmarshalText accepts auto, drop and search.
 func (r *Refusals) UnmarshalText(text []byte) error {

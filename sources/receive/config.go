@@ -32,8 +32,8 @@ var Kind = sources.Kind[sources.Source]{
 	Defaults: func() sources.Config[sources.Source] { return defaults() },
 	Example:  example,
 	Schedule: "@every 15s",
-	Check: func(c sources.Config[sources.Source], _ sources.Env) error {
-		return webserver.CheckFile(c.(*Config).WebConfigFile)
+	Check: func(c sources.Config[sources.Source], env sources.Env) error {
+		return webserver.CheckFile(webserver.File(env.Dir, c.(*Config).WebConfigFile))
 	},
 	Forwards: func(c sources.Config[sources.Source]) bool { return c.(*Config).RemoteWrite },
 }
@@ -41,8 +41,8 @@ var Kind = sources.Kind[sources.Source]{
 // Config is the settings.
 type Config struct {
 	Listen        string `yaml:"listen"`
-	WebConfigFile string `yaml:"web_config_file"`
-	Dir           string `yaml:"dir"`
+	WebConfigFile string `yaml:"web_config_file" setting:"path"`
+	Dir           string `yaml:"dir" setting:"path"`
 
 	RemoteWrite bool `yaml:"remote_write"`
 

@@ -67,7 +67,7 @@ func (s *source) run(ctx context.Context) error {
 	defer committing.Wait()
 	defer end() // after the last request
 	server := &webserver.Server{
-		Listen: s.config.Listen, WebConfigFile: s.config.WebConfigFile, Started: "receiving pushes",
+		Listen: s.config.Listen, WebConfigFile: webserver.File(s.env.Dir, s.config.WebConfigFile), Started: "receiving pushes",
 		Handler: newHandler(s.config, &s.env, store), ReadTimeout: readTimeout, Drain: drain, Log: s.env.Log,
 	}
 	s.mu.Lock()

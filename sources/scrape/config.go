@@ -71,12 +71,17 @@ type Config struct {
 	BodySizeLimit         setting.Bytes `yaml:"body_size_limit"` // decompressed; never 0
 
 	httpclient.Settings `yaml:",inline"`
+
+	jobLabels map[string]string // of all targets
 }
 
 // FileSD names files that list targets.
 type FileSD struct {
-	Files []string `yaml:"files"`
+	Files []string `yaml:"files" setting:"path"`
 }
+
+// AddLabels implements [sources.Labeler]. Targets have the labels unless they have others of these names.
+func (c *Config) AddLabels(labels map[string]string) { c.jobLabels = labels }
 
 // Validate implements [sources.Config].
 func (c *Config) Validate() error {

@@ -109,6 +109,9 @@ func (x *endpoints) discovered(a *Address, g *group) url.Values {
 	for name, value := range g.Labels {
 		set(name, value)
 	}
+	for name, value := range c.jobLabels {
+		set(name, value)
+	}
 	if g.meta.Name != "" {
 		b.Set(g.meta.Name, g.meta.Value)
 	}

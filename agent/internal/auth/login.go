@@ -30,7 +30,7 @@ type Login struct {
 	Method  string                  `yaml:"method"` // "" = POST
 	Query   map[string]setting.Text `yaml:"query"`
 	Headers map[string]setting.Text `yaml:"headers"`
-	Body    any                     `yaml:"body"` // a string, or a value that is sent as JSON; strings in it may be references
+	Body    any                     `yaml:"body" setting:"text"` // a string, or a value that is sent as JSON; strings in it may be references
 	Form    map[string]setting.Text `yaml:"form"`
 
 	Token       jq.Expression `yaml:"token"` // applied to the response, which is JSON

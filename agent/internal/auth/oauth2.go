@@ -16,7 +16,7 @@ type OAuth2 struct {
 	Username     setting.Text   `yaml:"username"`
 	Password     setting.Secret `yaml:"password"`
 	RefreshToken setting.Secret `yaml:"refresh_token"`
-	TokenFile    string         `yaml:"token_file"` // keeps the refresh tokens that replace refresh_token; "" = the state file does
+	TokenFile    string         `yaml:"token_file" setting:"path"` // keeps the refresh tokens that replace refresh_token; "" = the state file does
 
 	httpclient.OAuth2 `yaml:",inline"`
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -60,11 +61,11 @@ type App struct {
 
 // globals are the flags of every sub-command.
 type globals struct {
-	Config string `short:"c" default:"cton.yaml" help:"Configuration file (${default}); - is standard input." placeholder:"FILE"`
-	Named  bool   `kong:"-"` // Config is from the command line, not the default
+	Config []string `short:"c" default:"cton.yaml" sep:"none" help:"Configuration file (${default}), or a directory with files *.yaml; - is standard input. Several are merged." placeholder:"FILE" env:"CTON_CONFIG"`
+	Named  bool     `kong:"-"` // Config is from the command line, not the default
 
-	LogLevel  string `enum:",debug,info,warn,error" default:"" help:"The least level that is logged: debug, info, warn or error; default info." placeholder:"LEVEL"`
-	LogFormat string `default:"logfmt" enum:"logfmt,json" help:"The format of the log: logfmt or json."`
+	LogLevel  string `enum:",debug,info,warn,error" default:"" help:"The least level that is logged: debug, info, warn or error; default info." placeholder:"LEVEL" env:"CTON_LOG_LEVEL"`
+	LogFormat string `default:"logfmt" enum:"logfmt,json" help:"The format of the log: logfmt or json." placeholder:"FORMAT" env:"CTON_LOG_FORMAT"`
 }
 
 type cli struct {
@@ -86,6 +87,10 @@ type cli struct {
 	Spool    spoolCmd    `cmd:"" help:"Show, replay and drop the requests in the spool of a remote_write sink."`
 	Backfill backfillCmd `cmd:"" help:"Run a job over the past, window by window, and deliver to remote_write. Exit codes as of once."`
 	Version  versionCmd  `cmd:"" help:"Show the version."`
+
+	Completion completionCmd `cmd:"" help:"Print what has a shell complete the arguments of cton: cton completion bash|zsh|fish."`
+	Complete   completeCmd   `cmd:"" hidden:"" help:"Print the candidates for the last word, for completion."`
+	Man        manCmd        `cmd:"" hidden:"" help:"Print the manual page."`
 }
 
 // Main runs the command line and returns the exit code.
@@ -116,7 +121,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 		err = misused(err)
 	} else {
 		c.Named = slices.ContainsFunc(parsed.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == "config" })
-		a.vault = &setting.SecretStore{Dir: filepath.Dir(c.Config)}
+		a.vault = &setting.SecretStore{Dir: config.Dir(c.Config)}
 		a.traffic, a.clock = &httpclient.SharedState{}, clock.New()
 		a.logins = logins{}
 		a.log = a.logger(&c.globals)
@@ -142,9 +147,10 @@ func (a *App) exit(err error) int {
 
 // complain writes an error to Err, without secrets.
 func (a *App) complain(err error) {
-	text := err.Error()
-	if _, ours := errors.AsType[config.Problems](err); !ours {
-		text = "cton: " + text
+	style := styleOf(a.Err)
+	text := style.bold("cton: " + err.Error())
+	if problems, ours := errors.AsType[config.Problems](err); ours {
+		text = style.problems(problems)
 	}
 	if a.vault != nil {
 		text = a.vault.Scrub(text)
@@ -155,10 +161,21 @@ func (a *App) complain(err error) {
 func (a *App) logger(g *globals) *slog.Logger {
 	a.setLevel(g.LogLevel)
 	out, options := scrubber{a.Err, a.vault}, &slog.HandlerOptions{Level: &a.level}
+	if isJournal(a.Err) {
+		options.ReplaceAttr = withoutTime
+	}
 	if g.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(out, options))
 	}
 	return slog.New(slog.NewTextHandler(out, options))
+}
+
+// withoutTime removes the time of a log line.
+func withoutTime(groups []string, attr slog.Attr) slog.Attr {
+	if len(groups) == 0 && attr.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return attr
 }
 
 // setLevel sets the least level that is logged; "" is info.
@@ -179,6 +196,11 @@ func (a *App) loadAs(g *globals, o legacy.Options) (*config.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	return a.plan(doc, g, o)
+}
+
+// plan checks a configuration that is parsed.
+func (a *App) plan(doc *config.File, g *globals, o legacy.Options) (*config.Plan, error) {
 	if legacy.Is(doc) {
 		legacy.Literals(doc, (&httpclient.Host{Secrets: a.vault}).RememberNamed)
 		o.Catalogue, o.Files = a.Catalogue, a.vault
@@ -195,19 +217,32 @@ func (a *App) loadAs(g *globals, o legacy.Options) (*config.Plan, error) {
 	return plan, keepJobs(plan, []string{o.Service})
 }
 
-func (a *App) parse(file string) (*config.File, error) {
-	text, err := config.ReadFile(file, a.In)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("read %s: there is no such file; name the configuration with -c FILE, or try an example with: cton demo", file)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
-	}
-	f, err := config.Parse(file, text)
+func (a *App) parse(files []string) (*config.File, error) {
+	doc, err := config.Read(files, a.In)
 	if err == nil {
-		f.Secrets = a.vault
+		doc.Secrets = a.vault
+		return doc, nil
 	}
-	return f, err
+	if _, ours := errors.AsType[config.Problems](err); ours {
+		return nil, err
+	}
+	if missing, ok := errors.AsType[*fs.PathError](err); ok && errors.Is(err, fs.ErrNotExist) && slices.Contains(files, missing.Path) {
+		return nil, fmt.Errorf("read %s: there is no such file; name the configuration with -c FILE, or try an example with: cton demo", missing.Path)
+	}
+	return nil, fmt.Errorf("read configuration: %w", err)
+}
+
+// name returns the paths of the configuration for people.
+func (g *globals) name() string { return strings.Join(g.Config, ", ") }
+
+// arguments returns the arguments that name the configuration, if it is not the default.
+func (g *globals) arguments() (args []string) {
+	for _, path := range g.Config {
+		if g.Named {
+			args = append(args, "-c", path)
+		}
+	}
+	return args
 }
 
 // stateFile returns the path of the state file, "" if there is none.

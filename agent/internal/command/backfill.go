@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -59,10 +57,12 @@ func (c *backfillCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if err != nil {
 		return err
 	}
-	progress := &progress{out: a.Err, bar: isTerminal(a.Err)}
+	progress := &progress{out: a.Err, what: "windows", bar: isTerminal(a.Err)}
 	w := &backfill.Walk{
 		Job: run.NewWorker(built.Jobs[0]), Sinks: built.Sinks, From: c.From.Time, To: c.To.Time, Step: time.Duration(c.Step),
-		Patience: c.Deadline, Log: built.Jobs[0].Log, Progress: progress.show,
+		Patience: c.Deadline, Log: built.Jobs[0].Log, Progress: func(done, all int, end time.Time) {
+			progress.show(done, all, "up to "+end.UTC().Format(time.RFC3339))
+		},
 	}
 	report := w.Run(ctx)
 	a.logout(ctx)
@@ -206,9 +206,7 @@ func (c *backfillCmd) continuation(g *globals, from time.Time) string {
 	if c.Deadline != time.Minute {
 		args = append(args, "--deadline", c.Deadline.String())
 	}
-	if g.Named {
-		args = append(args, "-c", g.Config)
-	}
+	args = append(args, g.arguments()...)
 	for i, arg := range args {
 		if strings.ContainsFunc(arg, func(r rune) bool { return !strings.ContainsRune("-_./:@%+=,", r) && !isWord(r) }) {
 			args[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
@@ -219,45 +217,4 @@ func (c *backfillCmd) continuation(g *globals, from time.Time) string {
 
 func isWord(r rune) bool {
 	return '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
-}
-
-// progress shows progress: a bar on a terminal, else a line for each tenth.
-type progress struct {
-	out   io.Writer
-	bar   bool
-	tenth int  // the last one shown
-	open  bool // the bar's line has not ended
-}
-
-// barWidth is the bar's width in characters.
-const barWidth = 40
-
-// show shows that so many of all windows are done, up to a time.
-func (p *progress) show(done, all int, end time.Time) {
-	if p.bar {
-		full := barWidth * done / all
-		fmt.Fprintf(p.out, "\r[%s%s] %d of %d, up to %s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), done, all, end.UTC().Format(time.RFC3339))
-		p.open = true
-		return
-	}
-	if tenth := 10 * done / all; tenth > p.tenth {
-		p.tenth = tenth
-		fmt.Fprintf(p.out, "%d of %d windows, up to %s\n", done, all, end.UTC().Format(time.RFC3339))
-	}
-}
-
-func (p *progress) end() {
-	if p.open {
-		fmt.Fprintln(p.out)
-	}
-}
-
-// isTerminal reports whether a stream is a terminal.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -87,13 +87,13 @@ func TestProgress(t *testing.T) {
 	end := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	var bar, lines strings.Builder
 	for out, isBar := range map[*strings.Builder]bool{&bar: true, &lines: false} {
-		p := &progress{out: out, bar: isBar}
+		p := &progress{out: out, what: "windows", bar: isBar}
 		for n := 1; n <= 40; n++ {
-			p.show(n, 40, end)
+			p.show(n, 40, "up to "+end.Format(time.RFC3339))
 		}
 		p.end()
 	}
-	if n := strings.Count(bar.String(), "\n"); n != 1 || !strings.HasSuffix(bar.String(), "\r["+strings.Repeat("#", 40)+"] 40 of 40, up to 2026-01-01T00:00:00Z\n") {
+	if n := strings.Count(bar.String(), "\n"); n != 1 || !strings.HasSuffix(bar.String(), "\r["+strings.Repeat("#", 40)+"] 40 of 40, up to 2026-01-01T00:00:00Z\x1b[K\n") {
 		t.Errorf("%d line breaks: %q", n, bar.String())
 	}
 	if n := strings.Count(lines.String(), "\n"); n != 10 || !strings.HasPrefix(lines.String(), "4 of 40 windows, up to 2026-01-01T00:00:00Z\n8 of 40 ") {

@@ -16,6 +16,10 @@ import (
 type checkCmd struct {
 	Connect bool   `help:"Also check that each sink can reach its receiver. Sends no metrics."`
 	Strict  bool   `help:"Make warnings errors: exit with 1 if there is one."`
+	JSON    bool   `name:"json" help:"Print what was found as JSON."`
+	JUnit   string `name:"junit" help:"Write what was found to this file too, as JUnit XML for a CI system." placeholder:"FILE"`
+	Diff    string `help:"Also show which series end and which are new, compared with this older configuration." placeholder:"FILE"`
+	Print   bool   `help:"Print the configuration with all its files and defaults merged, and no secrets."`
 	Service string `short:"s" help:"Check only this job." placeholder:"JOB"`
 }
 
@@ -24,11 +28,44 @@ const checkTimeout = 10 * time.Second
 
 // Run checks the configuration and shows what it found.
 func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
-	plan, err := a.loadAs(g, legacy.Options{Service: c.Service, WithoutSecrets: true})
-	if err != nil {
+	report := &checkReport{OK: true, strict: c.Strict, Files: []string{}, Jobs: []string{}, Sinks: []string{}, Problems: []checkProblem{}}
+	err := c.check(ctx, a, g, report)
+	if c.JUnit != "" {
+		if err := report.junit().write(a, c.JUnit); err != nil {
+			return err
+		}
+	}
+	if !c.JSON {
 		return err
 	}
-	if err := checkFiles(a, plan); err != nil {
+	if err := printJSON(a, report); err != nil {
+		return err
+	}
+	if failed, ok := errors.AsType[*exitError](err); ok {
+		return &exitError{code: failed.code}
+	} else if err != nil {
+		return &exitError{code: exitConfig}
+	}
+	return nil
+}
+
+// check checks the configuration, shows what it found unless as JSON, and adds it to the report.
+func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkReport) error {
+	say := func(format string, args ...any) {
+		if !c.JSON {
+			fmt.Fprintf(a.Out, format+"\n", args...)
+		}
+	}
+	plan, err := a.loadAs(g, legacy.Options{Service: c.Service, WithoutSecrets: true})
+	if err != nil {
+		report.problem("", err)
+		return err
+	}
+	report.add(plan)
+	if c.Print {
+		return a.print(plan)
+	}
+	if err := checkFiles(a, plan, c.fault(a, report)); err != nil {
 		return err
 	}
 	for _, s := range plan.Sinks {
@@ -36,30 +73,69 @@ func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 			continue
 		}
 		for _, note := range s.Kind.Notes(s.Config) {
-			fmt.Fprintf(a.Out, "sinks.%s: %s\n", s.Name, note)
+			report.Notes = append(report.Notes, "sinks."+s.Name+": "+note)
+			say("sinks.%s: %s", s.Name, note)
 		}
 	}
 	if c.Connect {
-		if err := connect(ctx, a, plan); err != nil {
+		if err := connect(ctx, a, plan, c.fault(a, report), say); err != nil {
 			return err
 		}
 	}
-	for _, w := range plan.Warnings {
-		fmt.Fprintln(a.Out, a.vault.Scrub("warning: "+w.String()))
+	if c.Diff != "" {
+		if report.Changes, err = a.diff(plan, c.Diff, g); err != nil {
+			report.problem("", err)
+			return err
+		}
+		for _, change := range report.Changes {
+			say("%s", change)
+		}
 	}
 	found := ""
 	if n := len(plan.Warnings); n > 0 {
 		found = ", " + text.Count(n, "warning")
 	}
-	fmt.Fprintf(a.Out, "%s: %s, %s%s\n", g.Config, text.Count(len(plan.Jobs), "job"), text.Count(len(plan.Sinks), "sink"), found)
-	if found != "" && c.Strict {
+	for _, w := range plan.Warnings {
+		say("%s", a.vault.Scrub("warning: "+w.String()))
+	}
+	say("%s: %s, %s%s%s", g.name(), text.Count(len(plan.Jobs), "job"), text.Count(len(plan.Sinks), "sink"), inFiles(plan), found)
+	if c.Strict && found != "" {
+		report.OK = false
 		return &exitError{code: exitConfig}
 	}
 	return nil
 }
 
+// fault returns what shows an error of a job or sink and adds it to the report.
+func (c *checkCmd) fault(a *App, report *checkReport) func(setting string, err error) {
+	return func(setting string, err error) {
+		report.problem(setting, err)
+		if !c.JSON {
+			a.complain(fmt.Errorf("%s: %w", setting, err))
+		}
+	}
+}
+
+// print shows the merged configuration.
+func (a *App) print(plan *config.Plan) error {
+	merged, err := plan.YAML()
+	if err != nil {
+		return err
+	}
+	_, err = scrubber{a.Out, a.vault}.Write(merged)
+	return err
+}
+
+// inFiles returns how many files a plan was read from, if several.
+func inFiles(plan *config.Plan) string {
+	if n := len(plan.Files()); n > 1 {
+		return fmt.Sprintf(" in %d files", n)
+	}
+	return ""
+}
+
 // connect looks for files that jobs and sinks cannot use, and asks each sink whether it would work.
-func connect(ctx context.Context, a *App, plan *config.Plan) error {
+func connect(ctx context.Context, a *App, plan *config.Plan, fault func(string, error), say func(string, ...any)) error {
 	code := exitOK
 	unusable := map[string]error{}
 	b := &assembly{App: a, unready: func(place string, err error) { unusable[place] = err }}
@@ -71,7 +147,7 @@ func connect(ctx context.Context, a *App, plan *config.Plan) error {
 	for _, j := range built.Jobs {
 		if err := unusable["jobs."+j.Name]; err != nil {
 			code = exitConfig
-			a.complain(fmt.Errorf("jobs.%s: %w", j.Name, err))
+			fault("jobs."+j.Name, err)
 		}
 	}
 	for _, s := range built.Sinks {
@@ -83,9 +159,9 @@ func connect(ctx context.Context, a *App, plan *config.Plan) error {
 		switch {
 		case err != nil:
 			code = exitDelivery
-			a.complain(fmt.Errorf("sinks.%s: %w", s.Name, err))
+			fault("sinks."+s.Name, err)
 		case ok:
-			fmt.Fprintf(a.Out, "sinks.%s: works\n", s.Name)
+			say("sinks.%s: works", s.Name)
 		}
 	}
 	if code != exitOK {
@@ -95,7 +171,7 @@ func connect(ctx context.Context, a *App, plan *config.Plan) error {
 }
 
 // checkFiles checks the files that the settings of jobs name.
-func checkFiles(a *App, plan *config.Plan) error {
+func checkFiles(a *App, plan *config.Plan, fault func(string, error)) error {
 	failed := false
 	for _, j := range plan.Jobs {
 		if j.SourceKind.Check == nil {
@@ -103,7 +179,7 @@ func checkFiles(a *App, plan *config.Plan) error {
 		}
 		if err := j.SourceKind.Check(j.SourceConfig, sources.Env{Job: j.Name, Log: a.log, Dir: a.vault.Dir}); err != nil {
 			failed = true
-			a.complain(fmt.Errorf("jobs.%s: %w", j.Name, err))
+			fault("jobs."+j.Name, err)
 		}
 	}
 	if failed {

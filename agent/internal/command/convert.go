@@ -29,7 +29,7 @@ func (c *convertCmd) Run(ctx context.Context, a *App, g *globals) error {
 	switch {
 	case len(files) > 0:
 	case g.Named:
-		files = []string{g.Config}
+		files = g.Config
 	default:
 		files = []string{"config.json"}
 	}

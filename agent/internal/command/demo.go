@@ -35,29 +35,40 @@ func (c *demoCmd) Run(ctx context.Context, a *App, g *globals) error {
 		return fmt.Errorf("serve the sample API: %w", err)
 	}
 	defer stop()
-	dir, err := os.MkdirTemp("", "cton-demo-")
-	if err != nil {
-		return fmt.Errorf("write the demo's configuration: %w", err)
+	text := []byte(examples.Demo(api, c.Listen))
+	own, where := *g, "in memory, since no file can be written"
+	load := func() (*config.Plan, error) { return config.Load("cton.yaml", text, a.Catalogue) }
+	if file, remove, err := writeDemo(text); err == nil {
+		defer remove()
+		own.Config, where = []string{file}, file
+		load = func() (*config.Plan, error) { return a.load(&own, "") }
 	}
-	defer os.RemoveAll(dir)
-	own := *g
-	own.Config = filepath.Join(dir, "cton.yaml")
-	if err := os.WriteFile(own.Config, []byte(examples.Demo(api, c.Listen)), 0o600); err != nil {
-		return fmt.Errorf("write the demo's configuration: %w", err)
-	}
-	seen := digestOf(own.Config)
-	load := func() (*config.Plan, error) { return a.load(&own, "") }
 	plan, err := load()
 	if err != nil {
 		return err
 	}
 	page := pageURL(c.Listen)
-	fmt.Fprintf(a.Out, "page:    %s/\nmetrics: %s/metrics\nAPI:     %s\nconfig:  %s\n%s\nStop with Ctrl-C.\n", page, page, api+demo.Path, own.Config, demoTroubles)
-	err = (&service{App: a, file: own.Config, seen: seen, load: load, asked: make(chan struct{}, 1)}).run(ctx, plan)
+	fmt.Fprintf(a.Out, "page:    %s/\nmetrics: %s/metrics\nAPI:     %s\nconfig:  %s\n%s\nStop with Ctrl-C.\n", page, page, api+demo.Path, where, demoTroubles)
+	err = (&service{App: a, paths: own.Config, load: load, asked: make(chan struct{}, 1)}).run(ctx, plan)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("serve the page: %s is in use by another program; choose another address, as in: cton demo --listen 127.0.0.1:8010", c.Listen)
 	}
 	return err
+}
+
+// writeDemo writes the demo's configuration, for people to look at and to change, into a folder that remove removes.
+func writeDemo(text []byte) (file string, remove func(), err error) {
+	dir, err := os.MkdirTemp("", "cton-demo-")
+	if err != nil {
+		return "", nil, err
+	}
+	remove = func() { os.RemoveAll(dir) }
+	file = filepath.Join(dir, "cton.yaml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		remove()
+		return "", nil, err
+	}
+	return file, remove, nil
 }
 
 // serveDemo serves the sample API on the loopback interface. It returns its base URL and what stops it.

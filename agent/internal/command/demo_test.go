@@ -44,9 +44,10 @@ type demonstration struct {
 	end             context.CancelFunc
 }
 
-func startDemo(t *testing.T, listen string) *demonstration {
+// startDemo starts a demo, whose temporary files are in a new folder or the one that is given.
+func startDemo(t *testing.T, listen string, temporary ...string) *demonstration {
 	t.Helper()
-	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("TMPDIR", append(temporary, t.TempDir())[0])
 	d := &demonstration{reload: make(chan os.Signal, 1), code: make(chan int, 1)}
 	var ctx context.Context
 	ctx, d.end = context.WithCancel(t.Context())
@@ -152,6 +153,21 @@ func TestDemo(t *testing.T) {
 		if text := get(gone); text != "" {
 			t.Errorf("%s still answers", gone)
 		}
+	}
+}
+
+// TestDemoWithoutFiles checks that the demo runs, and can be reloaded, where no file can be written.
+func TestDemoWithoutFiles(t *testing.T) {
+	d := startDemo(t, freeAddress(t), "/dev/null/none")
+	d.until(t, "metrics", func() bool { return strings.Contains(get(d.found("metrics")), "incidents_total") })
+	if got := d.found("config"); got != "in memory, since no file can be written" {
+		t.Errorf("the configuration is said to be %q", got)
+	}
+	d.reload <- syscall.SIGHUP
+	d.until(t, "a reload", func() bool { return strings.Contains(d.complaints.String(), "msg=reloaded") })
+	d.end()
+	if code := d.wait(t, 2*time.Second); code != 0 {
+		t.Errorf("exit code %d: %s", code, &d.complaints)
 	}
 }
 

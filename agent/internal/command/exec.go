@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -118,7 +119,7 @@ func (e *execution) split(args []string) error {
 
 func (e *execution) check(g *globals) error {
 	switch {
-	case g.Named && g.Config == "-":
+	case g.Named && slices.Contains(g.Config, "-"):
 		return errors.New("standard input is the command's: name a file with -c")
 	case e.name == run.Self:
 		return fmt.Errorf("%q is the name of the agent's own metrics: choose another name", run.Self)

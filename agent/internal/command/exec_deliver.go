@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/collectington/collectington/agent/durable"
@@ -56,12 +57,14 @@ func (e *execution) sinkPlan(g *globals) (*config.Plan, error) {
 		if err != nil {
 			return nil, err
 		}
-		path, err := filepath.Abs(g.Config)
-		if err != nil {
-			return nil, err
+		paths := make([]string, len(g.Config))
+		for i, path := range g.Config {
+			if paths[i], err = filepath.Abs(path); err != nil {
+				return nil, err
+			}
 		}
 		for i := range plan.Sinks {
-			plan.Sinks[i].Key = path // its queue stays when its settings change
+			plan.Sinks[i].Key = strings.Join(paths, "\n") // its queue stays when its settings change
 		}
 	}
 	for _, flag := range []struct{ name, kind, url string }{

@@ -11,8 +11,9 @@ import (
 )
 
 type explainCmd struct {
-	Kind string `arg:"" optional:"" help:"A kind of fetcher, source or sink, or job for the settings of every job; default: list all."`
-	Job  string `help:"Show which expressions of a job are evaluated directly on the document, and which need jq." placeholder:"JOB"`
+	Kind   string `arg:"" optional:"" help:"A kind of fetcher, source or sink, or job for the settings of every job; default: list all."`
+	Schema bool   `help:"Print a JSON Schema of the configuration, for editors."`
+	Job    string `help:"Show which expressions of a job are evaluated directly on the document, and which need jq." placeholder:"JOB"`
 }
 
 // Run shows the example of a kind, which has every setting, or the expressions of a job.
@@ -22,6 +23,14 @@ func (c *explainCmd) Run(a *App, g *globals) error {
 			return fmt.Errorf("explain either a kind or a job, not both: leave out %s, or --job", c.Kind)
 		}
 		return c.explainJob(a, g)
+	}
+	if c.Schema {
+		schema, err := a.Catalogue.Schema()
+		if err != nil {
+			return err
+		}
+		_, err = a.Out.Write(schema)
+		return err
 	}
 	examples := explanations(a.Catalogue)
 	if c.Kind == "" {

@@ -17,20 +17,18 @@ type runCmd struct {
 
 // Run runs the jobs until the context ends, and reloads the configuration on request.
 func (c *runCmd) Run(ctx context.Context, a *App, g *globals) error {
-	seen := digestOf(g.Config)
 	plan, err := a.load(g, c.Service)
 	if err != nil {
 		return err
 	}
 	load := func() (*config.Plan, error) { return a.load(g, c.Service) }
-	return (&service{App: a, file: g.Config, seen: seen, load: load, asked: make(chan struct{}, 1)}).run(ctx, plan)
+	return (&service{App: a, paths: g.Config, load: load, asked: make(chan struct{}, 1)}).run(ctx, plan)
 }
 
 // service is an agent that runs until its context ends.
 type service struct {
 	*App
-	file  string                       // of the configuration
-	seen  digest                       // of the file's content, before it was loaded
+	paths []string                     // of the configuration
 	load  func() (*config.Plan, error) // reads the configuration again
 	asked chan struct{}                // holds a token if a reload was asked for, other than by a signal
 
@@ -65,7 +63,7 @@ func (s *service) run(ctx context.Context, plan *config.Plan) error {
 	defer stop()
 	go b.history.Run(reloads, agent.State)
 	if plan.WatchConfig {
-		go s.watchFile(reloads)
+		go s.watchFiles(reloads, plan.Origins())
 	}
 	go s.reload(reloads, agent, plans, func() (run.Plan, error) { return s.rebuild(b, plan) })
 	s.log.Info("started", "version", s.Version, "jobs", len(built.Jobs), "sinks", len(built.Sinks))

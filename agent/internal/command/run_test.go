@@ -51,6 +51,39 @@ func TestReload(t *testing.T) {
 	})
 }
 
+// TestReloadFiles checks that a reload reads all files again: a job of a new file starts, and with a file that is wrong nothing changes.
+func TestReloadFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := filepath.Dir(write(t, "cton.yaml", "include: [jobs/*.yaml]\nsinks: {out: {print: {}}}\ndefaults: {schedule: \"@every 10s\"}\njobs: {api: {faulty: {}}}\n"))
+		var out, log strings.Builder
+		app, reload := faultyApp(&out, &log, nil), make(chan os.Signal)
+		app.Reload = reload
+		ctx, cancel := context.WithCancel(t.Context())
+		code := make(chan int)
+		if err := os.Mkdir(filepath.Join(dir, "jobs"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		go func() { code <- app.Main(ctx, []string{"run", "-c", dir}) }()
+		add := func(name, text string) {
+			time.Sleep(15 * time.Second)
+			if err := os.WriteFile(filepath.Join(dir, "jobs", name), []byte(text), 0o600); err != nil {
+				t.Error(err)
+			}
+			reload <- os.Interrupt
+		}
+		add("added.yaml", "jobs: {added: {faulty: {}}}\n")
+		add("wrong.yaml", "jobs: {added: {faulty: {}, timeout: 1s}}\n")
+		time.Sleep(15 * time.Second)
+		cancel()
+		if got := <-code; got != 0 {
+			t.Errorf("exit code %d", got)
+		}
+		contains(t, "the log", log.String(), "msg=started", "msg=reloaded jobs=2 sinks=1",
+			filepath.Join(dir, "jobs", "wrong.yaml")+":1:8: jobs.added: is set differently in "+filepath.Join(dir, "jobs", "added.yaml")+":1", "msg=stopped")
+		contains(t, "the output", out.String(), "# job added at ", "cton_config_last_reload_successful 0\n", "# job added at ")
+	})
+}
+
 // TestLogFormat checks that every line of the log is JSON with --log-format json.
 func TestLogFormat(t *testing.T) {
 	file := write(t, "cton.yaml", "sinks: {out: {print: {}}}\njobs:\n  api: {schedule: \"@every 10s\", faulty: {panic: [1]}}\n  good: {schedule: \"@every 10s\", faulty: {}}\n")

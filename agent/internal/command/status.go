@@ -19,6 +19,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/statuspage"
 	"github.com/collectington/collectington/agent/text"
+	"github.com/collectington/collectington/agent/webserver"
 	"github.com/collectington/collectington/sinks"
 )
 
@@ -44,7 +45,7 @@ func (c *statusCmd) Run(ctx context.Context, a *App, g *globals) error {
 		if err != nil {
 			return fmt.Errorf("%w\nor name the address of the status page with --url", err)
 		}
-		if address = statusAddress(plan); address == "" {
+		if address = a.statusAddress(plan); address == "" {
 			return errors.New("the configuration serves no status page: set web.listen, or add an expose sink")
 		}
 	}
@@ -72,9 +73,9 @@ func (c *statusCmd) Run(ctx context.Context, a *App, g *globals) error {
 }
 
 // statusAddress returns where a plan serves the status page: on its own listener, else on a sink.
-func statusAddress(plan *config.Plan) string {
+func (a *App) statusAddress(plan *config.Plan) string {
 	if plan.Web.Listen != "" {
-		return withScheme(plan.Web.Listen, plan.Web.WebConfigFile)
+		return withScheme(plan.Web.Listen, webserver.File(a.vault.Dir, plan.Web.WebConfigFile))
 	}
 	for _, s := range plan.Sinks {
 		if server, ok := s.Config.(sinks.Server); ok {

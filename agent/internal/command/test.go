@@ -4,52 +4,213 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/jobtest"
+	"github.com/collectington/collectington/agent/internal/legacy"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/text"
 )
 
 type testCmd struct {
-	Files  []string `arg:"" name:"file" help:"Test archives: responses of an API, the expected metrics and errors, and the configuration unless it is that of -c. See cton explain test."`
+	Files  []string `arg:"" name:"file" help:"Test archives, or directories with files *.txtar: responses of an API, the expected metrics and errors, and the configuration unless it is that of -c. See cton explain test."`
 	Update bool     `short:"u" help:"Rewrite the sections whose expectation differs from what was measured."`
+	JSON   bool     `name:"json" help:"Print the results as JSON."`
+	JUnit  string   `name:"junit" help:"Write the results to this file too, as JUnit XML for a CI system." placeholder:"FILE"`
+
+	parsed map[string]*config.File // configurations that tests share, by their paths
+}
+
+// testResult is the result of a test.
+type testResult struct {
+	File     string   `json:"file"`
+	Job      string   `json:"job,omitempty"`
+	OK       bool     `json:"ok"`
+	Runs     int      `json:"runs"`
+	Seconds  float64  `json:"seconds"`
+	Failures []string `json:"failures,omitempty"`
+
+	Warnings []config.Warning `json:"warnings,omitempty"` // of a test that passes
+
+	config string // the paths of the configuration; "" if it is in the archive
+}
+
+// testReport is what test --json prints.
+type testReport struct {
+	OK       bool         `json:"ok"`
+	Tests    []testResult `json:"tests"`
+	Untested []string     `json:"jobs_without_test"`
 }
 
 // Run runs each test, and exits with 1 if one fails.
 func (c *testCmd) Run(ctx context.Context, a *App, g *globals) error {
-	failed := false
-	for _, file := range c.Files {
-		if file == "-" {
-			return errors.New("test: a test is read from a file, not from standard input")
+	files, err := archives(c.Files)
+	if err != nil {
+		return err
+	}
+	c.parsed = map[string]*config.File{}
+	bar := &progress{out: a.Err, bar: isTerminal(a.Err)}
+	report := testReport{OK: true, Tests: []testResult{}, Untested: []string{}}
+	for i, file := range files {
+		flags := *g
+		if file.config != "" && !g.Named {
+			flags.Config = []string{file.config}
 		}
-		runs, failures, warnings := c.test(ctx, a, g, file)
-		if len(failures) > 0 {
-			failed = true
-			fmt.Fprintf(a.Out, "FAIL %s\n%s\n", file, strings.Join(failures, "\n"))
-			continue
+		result := c.test(ctx, a, &flags, file.name)
+		report.OK = report.OK && result.OK
+		report.Tests = append(report.Tests, result)
+		if !c.JSON {
+			bar.clear()
+			showTest(a, result)
 		}
-		fmt.Fprintf(a.Out, "ok   %s (%s)\n", file, text.Count(runs, "run"))
-		for _, w := range warnings {
-			fmt.Fprintf(a.Out, "warning: %s\n", w)
+		if bar.bar && i+1 < len(files) {
+			bar.show(i+1, len(files), files[i+1].name)
 		}
 	}
-	if failed {
+	bar.clear()
+	if slices.ContainsFunc(files, func(f archive) bool { return f.found }) { // one test alone need not be of all jobs
+		report.Untested = append(report.Untested, c.untested(a, g, report.Tests)...)
+	}
+	if c.JSON {
+		err = printJSON(a, report)
+	} else if len(report.Untested) > 0 {
+		fmt.Fprintf(a.Out, "without a test: %s\n", strings.Join(report.Untested, ", "))
+	}
+	if err == nil && c.JUnit != "" {
+		err = report.junit().write(a, c.JUnit)
+	}
+	if err == nil && !report.OK {
 		return &exitError{code: exitConfig}
 	}
-	return nil
+	return err
 }
 
-// test runs the test in a file. It returns the number of runs of the job, the failures, and
-// what is probably not meant.
-func (c *testCmd) test(ctx context.Context, a *App, g *globals, file string) (runs int, failures []string, warnings []config.Warning) {
-	wrong := func(err error) (int, []string, []config.Warning) { return 0, []string{err.Error()}, nil }
+func showTest(a *App, r testResult) {
+	if r.OK {
+		fmt.Fprintf(a.Out, "%s   %s (%s)\n", styleOf(a.Out).good("ok"), r.File, text.Count(r.Runs, "run"))
+		for _, w := range r.Warnings {
+			fmt.Fprintf(a.Out, "warning: %s\n", w)
+		}
+		return
+	}
+	fmt.Fprintf(a.Out, "%s %s\n%s\n", styleOf(a.Out).bad("FAIL"), r.File, strings.Join(r.Failures, "\n"))
+}
+
+// maxArchives is the maximum number of tests in directories.
+const maxArchives = 10_000
+
+// archive is a file with a test.
+type archive struct {
+	name   string
+	found  bool   // in a directory
+	config string // the file cton.yaml beside it, or in a directory above within the one that is named; "" if there is none
+}
+
+// archives returns the files that are named, and those *.txtar in directories that are named.
+func archives(named []string) (files []archive, err error) {
+	for _, name := range named {
+		if name == "-" {
+			return nil, errors.New("test: a test is read from a file, not from standard input")
+		}
+		if info, err := os.Stat(name); err != nil || !info.IsDir() {
+			files = append(files, archive{name: name})
+			continue
+		}
+		before := len(files)
+		err := filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && path != name && strings.HasPrefix(d.Name(), "."):
+				return fs.SkipDir
+			case d.Type().IsRegular() && filepath.Ext(path) == ".txtar":
+				files = append(files, archive{path, true, nearest(path, name)})
+			}
+			if len(files) > maxArchives {
+				return fmt.Errorf("more than %d tests", maxArchives)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("test: %w", err)
+		}
+		if len(files) == before {
+			return nil, fmt.Errorf("test: the directory %s has no files *.txtar", name)
+		}
+	}
+	return files, nil
+}
+
+// nearest returns the file cton.yaml that is beside a file, or in a directory above it up to root, or "".
+func nearest(file, root string) string {
+	for dir := filepath.Dir(file); ; dir = filepath.Dir(dir) {
+		path := filepath.Join(dir, "cton.yaml")
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path
+		}
+		if dir == filepath.Clean(root) || dir == filepath.Dir(dir) {
+			return ""
+		}
+	}
+}
+
+// untested returns the jobs that no test has tested, of the configurations of which a test has tested a job. With several
+// configurations, their files are named.
+func (c *testCmd) untested(a *App, g *globals, results []testResult) (names []string) {
+	tested := map[string]bool{}
+	for _, r := range results {
+		tested[r.config+"\x00"+r.Job] = true
+	}
+	for _, path := range slices.Sorted(maps.Keys(c.parsed)) {
+		for _, job := range a.jobNames(c.parsed[path], g) {
+			switch {
+			case tested[path+"\x00"+job]:
+			case len(c.parsed) > 1:
+				names = append(names, strings.ReplaceAll(path, "\x00", ", ")+": "+job)
+			default:
+				names = append(names, job)
+			}
+		}
+	}
+	return names
+}
+
+// jobNames returns the names of the jobs of a configuration, whose references only its tests can read.
+func (a *App) jobNames(doc *config.File, g *globals) (names []string) {
+	if !legacy.Is(doc) {
+		return doc.JobNames()
+	}
+	plan, err := a.plan(doc, g, legacy.Options{WithoutSecrets: true})
+	if err != nil {
+		return nil // each test of it has failed
+	}
+	for _, j := range plan.Jobs {
+		names = append(names, j.Name)
+	}
+	return names
+}
+
+// test runs the test in a file.
+func (c *testCmd) test(ctx context.Context, a *App, g *globals, file string) (result testResult) {
+	began := time.Now()
+	result = testResult{File: file}
+	result.Failures = c.run(ctx, a, g, &result)
+	result.OK, result.Seconds = len(result.Failures) == 0, time.Since(began).Seconds()
+	return result
+}
+
+// run runs the test in the result's file and returns its failures. It sets the job and the number of its runs.
+func (c *testCmd) run(ctx context.Context, a *App, g *globals, result *testResult) (failures []string) {
+	file := result.File
+	wrong := func(err error) []string { return []string{err.Error()} }
 	text, err := config.ReadFile(file, nil)
 	if err != nil {
 		return wrong(fmt.Errorf("read the test: %w", err))
@@ -72,9 +233,13 @@ func (c *testCmd) test(ctx context.Context, a *App, g *globals, file string) (ru
 		return wrong(err)
 	}
 	r := &jobtest.Runner{Test: t, Dir: dir, Scrub: vault.Scrub, Update: c.Update}
-	if r.Job, err = testJob(t, a, g, path, vault); err != nil {
-		return wrong(errors.New(strings.TrimSuffix(r.Clean(inArchive(t, err).Error()), "\n")))
+	if result.Job = t.Job; t.Config.Line == 0 {
+		result.config = strings.Join(path, "\x00")
 	}
+	if r.Job, err = c.job(t, a, g, path, vault); err != nil {
+		return wrong(errors.New(strings.TrimSuffix(r.Clean(inArchive(t, path, err).Error()), "\n")))
+	}
+	result.Job = r.Job.Name
 	failures, updated := r.Run(ctx)
 	if updated != nil {
 		if err := os.WriteFile(file, updated, 0o600); err != nil { // an existing file keeps its mode
@@ -82,36 +247,50 @@ func (c *testCmd) test(ctx context.Context, a *App, g *globals, file string) (ru
 		}
 	}
 	for _, d := range r.Empty() {
-		warnings = append(warnings, config.Warning{Place: file + ": " + d.Name, Text: emptyText(d) + " in any run", Remedy: emptyRemedy})
+		result.Warnings = append(result.Warnings, config.Warning{Place: file + ": " + d.Name, Text: emptyText(d) + " in any run", Remedy: emptyRemedy})
 	}
-	return t.Ticks, failures, warnings
+	result.Runs = t.Ticks
+	return failures
 }
 
 // testConfig returns the path of the test's configuration: that in the archive, else that of -c, whose files are then read
 // from its own folder. In both cases the secrets are the test's.
-func testConfig(t *jobtest.Test, g *globals, dir string, vault *setting.SecretStore) (string, error) {
+func testConfig(t *jobtest.Test, g *globals, dir string, vault *setting.SecretStore) ([]string, error) {
 	own := t.Config.Line > 0
 	switch {
 	case own && g.Named:
-		return "", fmt.Errorf("%s: the archive has its own configuration: leave out -c %s, or that section", t.Config.Place(), g.Config)
+		return nil, fmt.Errorf("%s: the archive has its own configuration: leave out -c %s, or that section", t.Config.Place(), g.name())
 	case own:
-		return filepath.Join(dir, t.Config.Name), nil
-	case g.Config == "-":
-		return "", errors.New("test: the configuration is read from a file, not from standard input")
+		return []string{filepath.Join(dir, t.Config.Name)}, nil
+	case slices.Contains(g.Config, "-"):
+		return nil, errors.New("test: the configuration is read from a file, not from standard input")
 	}
-	if _, err := os.Stat(g.Config); err != nil && !g.Named {
-		return "", fmt.Errorf("%s: there is no configuration: add -- cton.yaml --, or name one with -c FILE", t.Config.File)
+	if _, err := os.Stat(g.Config[0]); err != nil && !g.Named {
+		return nil, fmt.Errorf("%s: there is no configuration: add -- cton.yaml --, or name one with -c FILE", t.Config.File)
 	}
-	vault.Dir, vault.StandIns = filepath.Dir(g.Config), append([]string{}, slices.Sorted(maps.Keys(t.Env))...)
+	vault.Dir, vault.StandIns = config.Dir(g.Config), append([]string{}, slices.Sorted(maps.Keys(t.Env))...)
 	return g.Config, nil
 }
 
-// testJob builds the job that is tested. Its secrets and the responses to its requests are the test's.
-func testJob(t *jobtest.Test, a *App, g *globals, path string, vault *setting.SecretStore) (*run.Worker, error) {
+// job builds the job that is tested. Its secrets and the responses to its requests are the test's.
+func (c *testCmd) job(t *jobtest.Test, a *App, g *globals, path []string, vault *setting.SecretStore) (*run.Worker, error) {
 	own, flags := &App{Version: a.Version, Catalogue: a.Catalogue, Out: a.Out, Err: a.Err, vault: vault, logins: logins{}}, *g
 	own.log = own.logger(g)
 	flags.Config = path
-	plan, err := own.load(&flags, t.Job)
+	key := strings.Join(path, "\x00")
+	doc := c.parsed[key]
+	if doc == nil {
+		var err error
+		if doc, err = a.parse(path); err != nil {
+			return nil, err
+		}
+	}
+	if t.Config.Line == 0 && c.parsed != nil {
+		c.parsed[key] = doc
+	}
+	only := *doc.Only(t.Job)
+	only.Secrets = vault
+	plan, err := own.plan(&only, &flags, legacy.Options{Service: t.Job})
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +307,7 @@ func testJob(t *jobtest.Test, a *App, g *globals, path string, vault *setting.Se
 }
 
 // inArchive returns an error with positions in the archive instead of positions in the configuration that it contains.
-func inArchive(t *jobtest.Test, err error) error {
+func inArchive(t *jobtest.Test, path []string, err error) error {
 	problems, ok := errors.AsType[config.Problems](err)
 	switch {
 	case t.Config.Line == 0:
@@ -138,7 +317,9 @@ func inArchive(t *jobtest.Test, err error) error {
 	}
 	problems = slices.Clone(problems)
 	for i := range problems {
-		if p := &problems[i]; p.Line > 0 {
+		if p := &problems[i]; p.File != path[0] {
+			continue // of a file that the configuration includes
+		} else if p.Line > 0 {
 			p.File, p.Line = t.Config.File, t.Config.Line+p.Line
 		} else {
 			p.File = t.Config.Place()

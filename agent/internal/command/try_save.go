@@ -33,10 +33,10 @@ func (c *tryCmd) save(ctx context.Context, a *App, g *globals, r *recorder, at t
 		return fmt.Errorf("--save: %w", err)
 	}
 	test, flags := &testCmd{Update: true}, *g
-	if _, failures, _ := test.test(ctx, a, &flags, c.Save); len(failures) > 0 {
-		return fmt.Errorf("--save: %s is written, but does not pass as a test yet:\n%s", c.Save, strings.Join(failures, "\n"))
+	if result := test.test(ctx, a, &flags, c.Save); !result.OK {
+		return fmt.Errorf("--save: %s is written, but does not pass as a test yet:\n%s", c.Save, strings.Join(result.Failures, "\n"))
 	}
-	fmt.Fprintf(a.Err, "saved: run it with: cton test -c %s %s; ask it again with: cton try %s --replay %s\n", g.Config, c.Save, c.Job, c.Save)
+	fmt.Fprintf(a.Err, "saved: run it with: cton test -c %s %s; ask it again with: cton try %s --replay %s\n", strings.Join(g.Config, " -c "), c.Save, c.Job, c.Save)
 	return nil
 }
 

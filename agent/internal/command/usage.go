@@ -35,7 +35,7 @@ func misused(err error) error {
 	case find(`^unknown flag (-[^,]*)`) != "":
 		name := find(`^unknown flag (-[^,]*)`)
 		return sentences(unknown("flag", name, flagNames(parse.Context)), see)
-	case find(`^(--?[\w-]+): expected \w+ value but got "EOL"`) != "":
+	case find(`^(--?[\w-]+): (?:expected \w+ value but got "EOL"|missing value)`) != "":
 		return sentences("the flag "+find(`^(--?[\w-]+): `)+" needs a value", see)
 	case find(`^(--?[\w-]+): expected duration `) != "":
 		return fmt.Errorf("%s: want a duration such as 30s or 5m, got %s", find(`^(--?[\w-]+): `), find(`but got ("[^"]*")`))

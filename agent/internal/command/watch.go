@@ -2,22 +2,27 @@ package command
 
 import (
 	"context"
-	"crypto/sha256"
-	"os"
+	"slices"
 	"time"
+
+	"github.com/collectington/collectington/agent/internal/config"
 )
 
-// watchEvery is how often the configuration file is looked at.
+// watchEvery is how often the files of the configuration are looked at.
 const watchEvery = 2 * time.Second
 
-// watchFile asks for a reload when the content of the configuration file has changed and has stayed the same since the last look, until
-// ctx ends. It reads the file by its name, so that it also sees a link that is moved, as in a Kubernetes ConfigMap.
-func (s *service) watchFile(ctx context.Context) {
-	if s.file == "-" {
+// watchFiles asks for a reload when the files of the configuration have changed and have stayed the same since the last look, until
+// ctx ends. It reads files by their names, so that it also sees a link that is moved, as in a Kubernetes ConfigMap. Loaded is what the
+// configuration in use was read from.
+func (s *service) watchFiles(ctx context.Context, loaded []config.Origin) {
+	if slices.Contains(s.paths, "-") {
 		s.log.Warn("standard input cannot be watched (watch_config)")
 		return
 	}
-	loaded, last := s.seen, s.seen
+	if len(loaded) == 0 {
+		return // it is in memory
+	}
+	last := loaded
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -26,26 +31,28 @@ func (s *service) watchFile(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		now := digestOf(s.file)
-		if now != loaded && now == last && now != (digest{}) {
+		now := config.Look(last)
+		switch {
+		case !slices.Equal(now, last):
+			now = config.Origins(s.paths) // it can have other files now
+		case slices.Equal(now, loaded) || slices.ContainsFunc(now, config.Origin.IsMissing):
+		default:
+			s.log.Info("files of the configuration have changed", "files", changed(loaded, now))
 			loaded = now
-			s.log.Info("the configuration file has changed", "file", s.file)
 			s.askReload()
 		}
 		last = now
 	}
 }
 
-type digest [sha256.Size]byte
-
-// digestOf returns a digest of a file's content, zero if it cannot be read. Standard input, "-", is not read.
-func digestOf(path string) digest {
-	if path == "-" {
-		return digest{}
+// changed returns the names of files that are not in both lists or differ.
+func changed(before, now []config.Origin) (names []string) {
+	for _, all := range [][2][]config.Origin{{now, before}, {before, now}} {
+		for _, o := range all[0] {
+			if !o.IsPattern && !slices.Contains(all[1], o) && !slices.Contains(names, o.Name) {
+				names = append(names, o.Name)
+			}
+		}
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return digest{}
-	}
-	return sha256.Sum256(text)
+	return names
 }

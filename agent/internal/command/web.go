@@ -43,6 +43,7 @@ func (s *service) serveWeb(ctx context.Context, w config.Web, page *statuspage.P
 	if w.Listen == "" {
 		return func() {}, nil
 	}
+	w.WebConfigFile = webserver.File(s.vault.Dir, w.WebConfigFile)
 	server := &webserver.Server{
 		Listen: w.Listen, WebConfigFile: w.WebConfigFile, Path: "/", Started: "serving the status page", MaxClients: webMaxClients, Log: s.log,
 	}

@@ -218,3 +218,42 @@ func TestWebProblems(t *testing.T) {
 		}
 	}
 }
+
+// TestWatchManyFiles changes a file that another one includes, and adds one that matches its pattern.
+func TestWatchManyFiles(t *testing.T) {
+	dir := t.TempDir()
+	job := func(name string) string {
+		return "jobs:\n  " + name + `: {schedule: "@daily", exec: {command: [echo, "{}"]}, metrics: {` + name + `: {type: gauge, help: H., value: "1"}}}`
+	}
+	put := func(name, text string) {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("conf/cton.yaml", "watch_config: true\ninclude: [../jobs/*.yaml]\nsinks: {out: {print: {}}}")
+	put("jobs/a.yaml", job("one"))
+	d := &demonstration{code: make(chan int, 1)}
+	var ctx context.Context
+	ctx, d.end = context.WithCancel(t.Context())
+	app := command.App{Version: "test", Catalogue: agent.Catalogue(), In: strings.NewReader(""), Out: &d.out, Err: &d.complaints}
+	go func() { d.code <- app.Main(ctx, []string{"run", "-c", filepath.Join(dir, "conf")}) }()
+	d.until(t, "the start", func() bool { return strings.Contains(d.complaints.String(), "msg=started") })
+	put("conf/notes.txt", "is no configuration")
+	put("jobs/a.yaml", job("one")+strings.TrimPrefix(job("two"), "jobs:"))
+	d.until(t, "a reload", func() bool { return strings.Contains(d.complaints.String(), "msg=reloaded jobs=2 sinks=1") })
+	put("jobs/b.yaml", job("three")+"\nwrong: 1")
+	d.until(t, "a failed reload", func() bool { return strings.Contains(d.complaints.String(), "b.yaml:3:1: unknown setting") })
+	put("jobs/b.yaml", job("three"))
+	d.until(t, "a second reload", func() bool { return strings.Contains(d.complaints.String(), "msg=reloaded jobs=3 sinks=1") })
+	if n := strings.Count(d.complaints.String(), "have changed"); n != 3 {
+		t.Errorf("%d changes:\n%s", n, &d.complaints)
+	}
+	d.end()
+	if code := d.wait(t, 20*time.Second); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}

@@ -12,9 +12,10 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// load fills in the references of a node and decodes it strictly into a pointer. It translates the decoder's errors into problems
+// load makes the paths of a node relative to the configuration, fills in its references, and decodes it strictly into a pointer. It translates the decoder's errors into problems
 // in words for the author of the file. The path is that of the node. It returns the node with its references filled in.
 func (r *reader) load(n *yaml.Node, path string, into any) *yaml.Node {
+	(&relocator{r.File, map[place]bool{}}).relocate(n, reflect.TypeOf(into), "")
 	n = (&filler{r, map[place]*yaml.Node{}}).fill(n, path, reflect.TypeOf(into), false)
 	err := n.Load(into, yaml.WithKnownFields())
 	if err == nil {
@@ -38,7 +39,7 @@ func (r *reader) translate(n *yaml.Node, path string, e *yaml.LoadError, into re
 	}
 	inside, _, _ := pathTo(n, line, col)
 	path = join(path, inside)
-	text, known := decoderMessage(e.Message), settingsAt(into, inside)
+	text, known := r.decoderMessage(e.Message, line), settingsAt(into, inside)
 	name, kind := unknownField(e.Message), mismatch(e.Message)
 	switch {
 	case name != "" && isSecret(path) && prometheusKeys()[name].text == "" && Closest(name, known) == "":
@@ -100,10 +101,11 @@ func wanted(goType string) string {
 	return "a mapping of settings"
 }
 
-// decoderMessage returns a message of the decoder in words for the author of the file.
-func decoderMessage(message string) string {
+// decoderMessage returns a message of the decoder about a line in words for the author of the file.
+func (f *File) decoderMessage(message string, line int) string {
 	if parts := regexp.MustCompile(`(?s)^mapping key "?(.*?)"? already defined at line (\d+)$`).FindStringSubmatch(message); parts != nil {
-		return fmt.Sprintf("%q is set twice, first in line %s", parts[1], parts[2])
+		first, _ := strconv.Atoi(parts[2])
+		return fmt.Sprintf("%q is set twice, first in %s", parts[1], f.place(first, line))
 	}
 	return strings.TrimPrefix(message, "yaml: ")
 }

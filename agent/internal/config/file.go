@@ -3,10 +3,9 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"regexp"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -17,25 +16,8 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// maxFile is the maximum size of a configuration file, in bytes.
-const maxFile = 4 << 20
-
-// ReadFile reads the text of a configuration file. The path "-" is standard input.
-func ReadFile(path string, stdin io.Reader) ([]byte, error) {
-	if path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		stdin = f
-	}
-	text, err := io.ReadAll(io.LimitReader(stdin, maxFile+1))
-	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("%s is larger than %s", path, setting.Bytes(maxFile))
-	}
-	return text, err
-}
+// emptyFile is the problem of a file without settings.
+const emptyFile = "the file is empty: it needs sinks and jobs"
 
 // Load parses and checks a configuration file. An error is Problems.
 func Load(name string, text []byte, catalogue Catalogue) (*Plan, error) {
@@ -46,18 +28,29 @@ func Load(name string, text []byte, catalogue Catalogue) (*Plan, error) {
 	return f.Plan(f.Root, catalogue, nil)
 }
 
-// File is a parsed configuration file.
+// File is a parsed configuration: one file, or several that are merged. Lines count through all of its parts, so that a line says
+// which file it is in.
 type File struct {
 	Root    *yaml.Node           // the value at the top level
 	Secrets *setting.SecretStore // reads the references in settings that are no secrets; nil = from the environment and files
 
-	name  string
-	lines []string
+	parts    []part
+	lines    []string            // of all parts
+	problems Problems            // of the merge
+	moved    map[*yaml.Node]bool // relative paths that are changed already: a File can have several plans
+	origins  []Origin            // of the parts
 }
 
-// Parse parses a configuration file. An error is Problems.
+// part is a file that a File was read from.
+type part struct {
+	name   string
+	prefix string // what makes its relative paths relative to the File's folder; "" if it is in that folder
+	before int    // the number of lines in the parts before it
+}
+
+// Parse parses a configuration file. It reads no file that it includes. An error is Problems.
 func Parse(name string, text []byte) (*File, error) {
-	f := &File{name: name, lines: splitLines(string(text))}
+	f := &File{moved: map[*yaml.Node]bool{}, parts: []part{{name: name}}, lines: splitLines(string(text))}
 	var doc yaml.Node
 	err := yaml.Load(text, &doc)
 	if err != nil && strings.Contains(err.Error(), "invalid Unicode character escape") {
@@ -68,6 +61,64 @@ func Parse(name string, text []byte) (*File, error) {
 	}
 	f.Root = doc.Content[0]
 	return f, nil
+}
+
+// Only returns the configuration with one job only, or with all if it has no such job.
+func (f *File) Only(job string) *File {
+	_, jobs := child(f.Root, "jobs")
+	if jobs = resolve(jobs); jobs == nil {
+		return f
+	}
+	for _, p := range pairs(jobs, 0) {
+		if p.key.Value != job {
+			continue
+		}
+		one, root := *f, *f.Root
+		one.Root, root.Content = &root, slices.Clone(root.Content)
+		for i := 0; i+1 < len(root.Content); i += 2 {
+			if root.Content[i].Value == "jobs" {
+				root.Content[i+1] = &yaml.Node{
+					Kind: yaml.MappingNode, Tag: "!!map", Line: jobs.Line, Column: jobs.Column, Content: []*yaml.Node{p.key, p.value},
+				}
+			}
+		}
+		return &one
+	}
+	return f
+}
+
+// JobNames returns the names of the jobs, in their order.
+func (f *File) JobNames() (names []string) {
+	if _, jobs := child(f.Root, "jobs"); resolve(jobs) != nil {
+		for _, p := range pairs(jobs, 0) {
+			names = append(names, p.key.Value)
+		}
+	}
+	return names
+}
+
+// Names returns the names of the files.
+func (f *File) Names() []string {
+	all := make([]string, len(f.parts))
+	for i, p := range f.parts {
+		all[i] = p.name
+	}
+	return all
+}
+
+// part returns the part that a line is in.
+func (f *File) part(line int) part {
+	after := sort.Search(len(f.parts), func(i int) bool { return f.parts[i].before >= line })
+	return f.parts[max(after-1, 0)]
+}
+
+// place returns the file and the line in it for people, relative to another line.
+func (f *File) place(line, from int) string {
+	p := f.part(line)
+	if p == f.part(from) {
+		return fmt.Sprintf("line %d", line-p.before)
+	}
+	return fmt.Sprintf("%s:%d", p.name, line-p.before)
 }
 
 // joinSurrogates rewrites the surrogate pairs that JSON uses for characters beyond U+FFFF (RFC 8259, section 7) as YAML
@@ -93,30 +144,35 @@ func splitLines(text string) []string {
 // lines and columns of the nodes that they were made from. The problems of a translation name the settings of f. They are
 // returned with those found before. An error is Problems.
 func (f *File) Plan(root *yaml.Node, catalogue Catalogue, before Problems) (*Plan, error) {
-	r := &reader{File: f, catalogue: catalogue, meant: map[string]bool{}, unfilled: map[position]bool{}, problems: slices.Clone(before)}
+	r := f.reader(catalogue)
+	r.problems = slices.Concat(f.problems, before)
+	known := len(r.problems)
 	plan := r.plan(root)
 	if len(r.problems) == 0 {
 		return plan, nil
 	}
 	if root != f.Root {
-		for i := len(before); i < len(r.problems); i++ {
+		for i := known; i < len(r.problems); i++ {
 			p := &r.problems[i]
-			p.Path = settingPath(f.Root, p.Line, p.Col)
+			p.Path = settingPath(f.Root, p.at, p.Col)
 		}
 	}
-	r.problems.sort()
-	return nil, slices.CompactFunc(r.problems, func(a, b Problem) bool { return a == b })
+	return nil, r.problems.tidy()
 }
 
 // Sinks checks the sinks of a configuration, which need not have jobs, and returns a plan. An error is Problems.
 func (f *File) Sinks(catalogue Catalogue) (*Plan, error) {
-	r := &reader{File: f, catalogue: catalogue, meant: map[string]bool{}, sinksOnly: true}
+	r := f.reader(catalogue)
+	r.problems, r.sinksOnly = slices.Clone(f.problems), true
 	plan := r.plan(f.Root)
 	if len(r.problems) == 0 {
 		return plan, nil
 	}
-	r.problems.sort()
-	return nil, r.problems
+	return nil, r.problems.tidy()
+}
+
+func (f *File) reader(catalogue Catalogue) *reader {
+	return &reader{File: f, catalogue: catalogue, meant: map[string]bool{}, unfilled: map[position]bool{}}
 }
 
 // Problem returns a problem at a node, or, without a node, of the file as a whole. The path is that of the setting.
@@ -128,7 +184,11 @@ func (f *File) Problem(n *yaml.Node, path, text string) Problem {
 }
 
 func (f *File) problem(line, col int, path, what string) Problem {
-	return Problem{File: f.name, Line: line, Col: col, Path: text.OneLine(path), Text: text.OneLine(what), Source: f.line(line)}
+	p := f.part(line)
+	return Problem{
+		File: text.OneLine(p.name), Line: max(line-p.before, 0), Col: col, Path: text.OneLine(path), Text: text.OneLine(what),
+		Source: f.line(line), at: line,
+	}
 }
 
 // syntax returns the problem of a file that is not valid YAML.
@@ -140,10 +200,10 @@ func (f *File) syntax(err error) Problem {
 	if !ok {
 		return f.problem(0, 0, "", err.Error())
 	}
-	text, at := decoderMessage(e.Message), e.Mark
+	text, at := f.decoderMessage(e.Message, e.Mark.Line), e.Mark
 	switch {
 	case strings.Contains(text, "no documents"):
-		text = "the file is empty: it needs sinks and jobs"
+		text = emptyFile
 	case strings.Contains(text, "found multiple"):
 		text = "the file has more than one YAML document: remove the second, from --- on"
 	case strings.Contains(text, "cannot start any token") && strings.HasPrefix(f.line(at.Line), "\t"):

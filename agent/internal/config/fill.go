@@ -72,8 +72,8 @@ func (f *filler) children(n *yaml.Node, path string, t reflect.Type, isTemplate 
 			}
 			for _, field := range settingFields(t) {
 				tag := field.Tag.Get("setting")
-				if settingName(field) == key.Value && tag != "verbatim" {
-					changed.Content[i] = f.fill(value, inner, field.Type, tag == "template")
+				if settingName(field) == key.Value && !hasTag(tag, "verbatim") {
+					changed.Content[i] = f.fill(value, inner, field.Type, hasTag(tag, "template"))
 				}
 			}
 		}
@@ -136,6 +136,9 @@ func misread(value string, t reflect.Type, isTemplate bool) string {
 
 // position is a line and column of the file.
 type position struct{ line, col int }
+
+// hasTag reports whether the tag setting of a field, a list with commas, has a word.
+func hasTag(tag, word string) bool { return slices.Contains(strings.Split(tag, ","), word) }
 
 func isVerbatim(t reflect.Type) bool {
 	verbatim := reflect.TypeFor[setting.Verbatim]()

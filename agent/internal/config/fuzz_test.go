@@ -67,3 +67,49 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// FuzzFiles holds that any two files are a plan or a list of problems, each at a line that its file has.
+func FuzzFiles(f *testing.F) {
+	f.Add("sinks: {page: {expose: {}}}\ndefaults: {labels: {a: b}, http: {headers: {a: b}}}\n", "jobs: {a: {schedule: '@every 60s', http: {url: 'http://a'}, metrics: {a: {type: gauge, value: .n}}}}")
+	f.Add("x-a: &a {b: 1}\njobs: {<<: *a}", "jobs:\n- a\nsinks: null\nauth: {a: {headers: {a: 'file:b'}}}")
+	f.Add("defaults: &d {http: *d}\n", "defaults: &d {http: *d, labels: []}\ninclude: [.., a.yaml, '*']")
+	catalogue, dir := agent.Catalogue(), f.TempDir()
+	f.Fuzz(func(t *testing.T, a, b string) {
+		dir, err := os.MkdirTemp(dir, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		lines := map[string]int{}
+		for name, text := range map[string]string{filepath.Join(dir, "a.yaml"): a, filepath.Join(dir, "sub", "b.yaml"): b} {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte(text), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			lines[name] = 1 + len(regexp.MustCompile("\r\n|[\r\n\u0085\u2028\u2029]").FindAllString(text, -1))
+		}
+		if strings.Contains(a+b, "include") && strings.ContainsAny(a+b, "/.") {
+			t.Skip("could read any file of this machine")
+		}
+		doc, err := config.Read([]string{dir, filepath.Join(dir, "sub")}, strings.NewReader(""))
+		var plan *config.Plan
+		if err == nil {
+			plan, err = doc.Plan(doc.Root, catalogue, nil)
+		}
+		if err == nil {
+			_, err := plan.YAML()
+			if err != nil && !strings.HasPrefix(err.Error(), "print: ") {
+				t.Error(err)
+			}
+			return
+		}
+		problems, ok := errors.AsType[config.Problems](err)
+		if !ok || plan != nil {
+			t.Fatalf("got %T %v and a plan %v", err, err, plan)
+		}
+		for _, p := range problems {
+			if p.Line > lines[p.File] {
+				t.Errorf("a problem at line %d of %d: %q", p.Line, lines[p.File], p.Brief())
+			}
+		}
+	})
+}

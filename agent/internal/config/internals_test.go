@@ -194,3 +194,17 @@ func TestApart(t *testing.T) {
 		}
 	}
 }
+
+// TestExpandBound checks that the expansion of aliases ends at its bound, also of one that contains itself.
+func TestExpandBound(t *testing.T) {
+	for _, text := range []string{"[a, b, c, d, e, f]", "&a [*a]"} {
+		f, err := Parse("cton.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &expander{left: 5}
+		if e.expand(f.Root, "", 0); e.left >= 0 {
+			t.Errorf("%s: the bound of 5 values was not reached", text)
+		}
+	}
+}

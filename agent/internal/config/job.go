@@ -1,12 +1,14 @@
 package config
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v4"
 
 	"github.com/collectington/collectington/agent/internal/schedule"
@@ -40,9 +42,10 @@ func (r *reader) jobs(plan *Plan, n *yaml.Node) {
 
 // job reads one job. Each of its keys is a setting of every job, or the name of a kind.
 func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
+	n = r.withDefaults(n)
 	own := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column}
 	known := settingsAt(reflect.TypeFor[JobSettings](), "")
-	job := Job{Name: key.Value, Key: fingerprint(n), Shown: shown(n)}
+	job := Job{Name: key.Value, at: key, node: n}
 	var fetchKey, sourceKey *yaml.Node
 	r.entries(n, path, "a schedule, a source of data, and metrics", func(key, value *yaml.Node) {
 		if slices.Contains(known, key.Value) {
@@ -84,6 +87,7 @@ func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 		r.bad(key, path, "has no source of data: add %s", strings.Join(names(r.catalogue.Fetchers), " or "))
 	}
 	r.jobSettings(&job, key, own, path)
+	job.Key, job.Shown = fingerprint(n)+job.Key, shown(n)
 	return job
 }
 
@@ -124,9 +128,35 @@ func (r *reader) jobSettings(job *Job, key, own *yaml.Node, path string) {
 	if n := at("window"); s.WindowSettings != nil && job.Schedule != nil && resolve(n).Kind == yaml.MappingNode {
 		r.windows(job, zone, n, join(path, "window"))
 	}
+	r.jobLabels(job, at("labels"), path)
 	if k, v := child(own, "sinks"); k != nil && resolve(v).Kind == yaml.SequenceNode {
 		r.jobSinks(v, k, join(path, "sinks"), s.Sinks)
 	}
+}
+
+// jobLabels checks the labels of a job and adds them to its metrics.
+func (r *reader) jobLabels(job *Job, n *yaml.Node, path string) {
+	before := len(r.problems)
+	for _, name := range slices.Sorted(maps.Keys(job.Labels)) {
+		at := join(path, "labels", name)
+		switch n := find(n, name); {
+		case !model.UTF8Validation.IsValidLabelName(name) || strings.HasPrefix(name, "__"):
+			r.bad(n, at, "%q is not a valid label name", name)
+		case job.Labels[name] == "":
+			r.bad(n, at, "the value is empty: a label without a value does not exist")
+		case name == "job" || name == "le" || name == "quantile":
+			r.bad(n, at, "the label %s is reserved: give it another name", name)
+		}
+	}
+	if len(job.Labels) == 0 || len(r.problems) > before || job.SourceConfig == nil {
+		return
+	}
+	labeler, ok := job.SourceConfig.(sources.Labeler)
+	if !ok {
+		r.bad(n, join(path, "labels"), "%s cannot add labels to its metrics", job.SourceKind.Name)
+		return
+	}
+	labeler.AddLabels(job.Labels)
 }
 
 // jobSinks checks the names of the sinks that a job goes to.

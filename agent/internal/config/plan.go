@@ -4,6 +4,8 @@ package config
 import (
 	"slices"
 
+	"go.yaml.in/yaml/v4"
+
 	"github.com/collectington/collectington/agent/internal/auth"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/setting"
@@ -17,19 +19,22 @@ type Plan struct {
 	Concurrency int               // how many ticks may be active at once
 	StateFile   string            // keeps the state of jobs over a restart; "" means that it is lost
 	Runtime     bool              // the agent's own metrics include go_* and process_*
-	WatchConfig bool              // the configuration is loaded again when its file changes
+	WatchConfig bool              // the configuration is loaded again when its files change
 	Web         Web
 	Own         OwnMetrics
 	Auth        []Auth    // by name
 	Sinks       []Sink    // by name
 	Jobs        []Job     // by name
 	Warnings    []Warning // what is valid and probably not meant
+
+	files *File
+	root  *yaml.Node // the top level, with the jobs as they are written
 }
 
 // Web is where the status page is served, and what it allows.
 type Web struct {
 	Listen        string `yaml:"listen"`
-	WebConfigFile string `yaml:"web_config_file"`
+	WebConfigFile string `yaml:"web_config_file" setting:"path"`
 	Actions       bool   `yaml:"actions"`
 	Profiling     bool   `yaml:"profiling"`
 }
@@ -39,6 +44,12 @@ type OwnMetrics struct {
 	Interval setting.Duration `yaml:"interval"`
 	Sinks    []string         `yaml:"sinks"` // the sinks that get all of them; nil = each sink gets those that concern it
 }
+
+// Files returns the names of the files that the plan was read from.
+func (p *Plan) Files() []string { return p.files.Names() }
+
+// Origins returns what the plan was read from, as it was then. It is empty for a plan of a text.
+func (p *Plan) Origins() []Origin { return p.files.origins }
 
 // Auth is an entry of auth: a named login.
 type Auth struct {
@@ -69,19 +80,22 @@ type Job struct {
 	Key           string // equal for two jobs with equal settings, including those of the login that they name
 	Fetches       string // equal for two jobs that fetch the same thing
 	Shown         string // its settings as YAML, secrets starred
+
+	at, node *yaml.Node // its name, and its settings with the defaults
 }
 
 // JobSettings are the settings that every job has.
 type JobSettings struct {
-	ScheduleText   string           `yaml:"schedule"`
-	Timezone       string           `yaml:"timezone"`
-	Jitter         setting.Duration `yaml:"jitter"` // the largest delay; each host delays by its own share of it
-	Timeout        setting.Duration `yaml:"timeout"`
-	Overlap        schedule.Overlap `yaml:"overlap"`
-	ValidFor       setting.Duration `yaml:"valid_for"` // 0 = two intervals
-	WindowSettings *WindowSettings  `yaml:"window"`    // nil = Job.Windows is nil
-	MaxSeries      int              `yaml:"max_series"`
-	Sinks          []string         `yaml:"sinks"` // the sinks that get the job's metrics; nil = all
+	ScheduleText   string            `yaml:"schedule"`
+	Timezone       string            `yaml:"timezone"`
+	Jitter         setting.Duration  `yaml:"jitter"` // the largest delay; each host delays by its own share of it
+	Timeout        setting.Duration  `yaml:"timeout"`
+	Overlap        schedule.Overlap  `yaml:"overlap"`
+	ValidFor       setting.Duration  `yaml:"valid_for"` // 0 = two intervals
+	WindowSettings *WindowSettings   `yaml:"window"`    // nil = Job.Windows is nil
+	MaxSeries      int               `yaml:"max_series"`
+	Labels         map[string]string `yaml:"labels"` // that each of its series has, unless the metric has labels of these names
+	Sinks          []string          `yaml:"sinks"`  // the sinks that get the job's metrics; nil = all
 }
 
 // WindowSettings say which closed windows of time a job reads. A nil setting has its default.

@@ -15,6 +15,8 @@ type Problem struct {
 	Path      string // of the setting: "sinks.mimir.remote_write.url"; empty at the top level
 	Text      string
 	Source    string // the line of the file
+
+	at int // the line of the File, which counts through all of its parts
 }
 
 // Brief returns where the problem is and what it is, in one line.
@@ -38,7 +40,7 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s\n%5d | %s\n      | %s", p.Brief(), p.Line, line, caret)
 }
 
-// Problems are all problems of a file, in the order of its lines.
+// Problems are all problems of a configuration, in the order of its files and lines.
 type Problems []Problem
 
 func (p Problems) Error() string {
@@ -49,9 +51,14 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (p Problems) sort() {
+// tidy returns the problems in the order of the files, without repetitions. Settings that several jobs share by an anchor or by
+// defaults have a problem once.
+func (p Problems) tidy() Problems {
 	slices.SortStableFunc(p, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Text, b.Text))
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Text, b.Text))
+	})
+	return slices.CompactFunc(p, func(a, b Problem) bool {
+		return a == b || a.at > 0 && a.at == b.at && a.Col == b.Col && a.Text == b.Text
 	})
 }
 
@@ -98,6 +105,11 @@ func hideSecrets(line string) string {
 		}
 		return parts[1] + stars(parts[2])
 	})
+	return hideInURLs(line)
+}
+
+// hideInURLs replaces user names, passwords and the values of queries in URLs by stars.
+func hideInURLs(line string) string {
 	login := regexp.MustCompile(`(://)([^/\s"'@]+)(@)`)
 	line = login.ReplaceAllStringFunc(line, func(match string) string {
 		parts := login.FindStringSubmatch(match)

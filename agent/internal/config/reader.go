@@ -25,17 +25,20 @@ type reader struct {
 	authNames []string          // likewise of logins
 	meant     map[string]bool   // the paths of settings that a mistyped name was taken for
 	unfilled  map[position]bool // the values that cannot be filled in: they have one problem already
+	defaults  *yaml.Node        // of jobs; nil if there are none
 }
 
 // topLevel are the settings at the top level of a file.
 type topLevel struct {
 	External    map[string]string `yaml:"external_labels"`
 	Concurrency int               `yaml:"concurrency"`
-	StateFile   string            `yaml:"state_file"`
+	StateFile   string            `yaml:"state_file" setting:"path"`
 	Runtime     bool              `yaml:"runtime_metrics"`
 	WatchConfig bool              `yaml:"watch_config"`
 	Web         Web               `yaml:"web"`
 	Own         OwnMetrics        `yaml:"own_metrics"`
+	Include     yaml.Node         `yaml:"include"` // is read before
+	Defaults    yaml.Node         `yaml:"defaults"`
 	Auth        yaml.Node         `yaml:"auth"`
 	Sinks       yaml.Node         `yaml:"sinks"`
 	Jobs        yaml.Node         `yaml:"jobs"`
@@ -47,9 +50,15 @@ const (
 	defaultOwnInterval = setting.Duration(2 * time.Minute)
 )
 
+func defaultTopLevel() topLevel {
+	return topLevel{Concurrency: defaultConcurrency, Own: OwnMetrics{Interval: defaultOwnInterval}}
+}
+
 func (r *reader) plan(root *yaml.Node) *Plan {
-	t := topLevel{Concurrency: defaultConcurrency, Own: OwnMetrics{Interval: defaultOwnInterval}}
-	root = r.load(root, "", &t)
+	t := defaultTopLevel()
+	translated := root != r.Root
+	written := withoutExtensions(root)
+	root = r.load(written, "", &t)
 	if len(r.problems) > 0 && t.Jobs.IsZero() && t.Sinks.IsZero() {
 		return nil
 	}
@@ -68,13 +77,15 @@ func (r *reader) plan(root *yaml.Node) *Plan {
 	r.auth(plan, &t.Auth)
 	r.sinks(plan, &t.Sinks)
 	r.ownMetrics(root, &t.Own)
+	r.setDefaults(&t.Defaults)
 	if !r.sinksOnly || !t.Jobs.IsZero() {
 		r.jobs(plan, &t.Jobs)
 	}
+	plan.root, plan.files = written, r.File
 	if len(r.problems) == 0 {
 		r.collisions(plan, root)
 	}
-	if len(r.problems) == 0 && root == r.Root { // a translation has no names of its author
+	if len(r.problems) == 0 && !translated { // a translation has no names of its author
 		r.warn(plan, root)
 	}
 	return plan
@@ -185,9 +196,10 @@ func (r *reader) sink(plan *Plan, key, value *yaml.Node, path string) (Sink, boo
 			continue
 		}
 		path = join(path, kind.Name)
-		s := Sink{Name: key.Value, Kind: kind, Config: kind.Defaults(), Key: fingerprint(value)}
+		s := Sink{Name: key.Value, Kind: kind, Config: kind.Defaults()}
 		before := len(r.problems)
-		if filled := r.load(settings, path, s.Config); filled != settings {
+		filled := r.load(settings, path, s.Config)
+		if s.Key = fingerprint(value); filled != settings {
 			s.Key += " " + fingerprint(filled)
 		}
 		if len(r.problems) == before {
@@ -214,7 +226,7 @@ func (r *reader) entries(n *yaml.Node, path, want string, f func(key, value *yam
 	seen := map[string]int{}
 	for _, p := range pairs(n, 0) {
 		if first := seen[p.key.Value]; first > 0 {
-			r.bad(p.key, path, "%q is set twice, first in line %d", p.key.Value, first)
+			r.bad(p.key, path, "%q is set twice, first in %s", p.key.Value, r.place(first, p.key.Line))
 			continue
 		}
 		seen[p.key.Value] = p.key.Line

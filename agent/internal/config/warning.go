@@ -53,14 +53,14 @@ type warner struct {
 func (w *warner) add(job string, path []string, what, remedy string) {
 	place := w.Problem(keyAt(w.root, path...), join(path...), "")
 	w.plan.Warnings = append(w.plan.Warnings, Warning{
-		Place: strings.TrimSuffix(place.Brief(), ": "), Text: text.OneLine(what), Remedy: remedy, Job: job, line: place.Line,
+		Place: strings.TrimSuffix(place.Brief(), ": "), Text: text.OneLine(what), Remedy: remedy, Job: job, line: place.at,
 	})
 }
 
 // unused warns of logins that nothing names, and of sinks that no job goes to.
 func (w *warner) unused() {
 	used := map[string]bool{}
-	namesAuth(w.root, used)
+	namesAuth(w.root, used, map[*yaml.Node]bool{})
 	for _, a := range w.plan.Auth {
 		if !used[a.Name] {
 			w.add("", []string{"auth", a.Name}, "no job and no sink uses this login", "name it by auth: "+a.Name+", or remove it")
@@ -73,13 +73,17 @@ func (w *warner) unused() {
 	}
 }
 
-// namesAuth collects the names that a setting auth has anywhere in the file. It follows no alias: what one means is in the file too.
-func namesAuth(n *yaml.Node, used map[string]bool) {
+// namesAuth collects the names that a setting auth has anywhere in the file. Seen are the nodes behind aliases: one can contain itself.
+func namesAuth(n *yaml.Node, used map[string]bool, seen map[*yaml.Node]bool) {
+	if n.Kind == yaml.AliasNode && !seen[n.Alias] {
+		seen[n.Alias] = true
+		namesAuth(n.Alias, used, seen)
+	}
 	for i, child := range n.Content {
 		if n.Kind == yaml.MappingNode && i%2 == 1 && n.Content[i-1].Value == "auth" {
 			used[resolve(child).Value] = true
 		}
-		namesAuth(child, used)
+		namesAuth(child, used, seen)
 	}
 }
 

@@ -11,6 +11,7 @@ func Probe(r Request) *Draft {
 func ScrapeYAML(r Request) []byte {
 	w := &writer{}
 	w.line(0, "# Proposed by cton init: the answer is a page of metrics, which a scrape passes on as they are. Every setting: cton explain scrape")
+	w.line(0, "%s", modeline)
 	w.sinks()
 	if r.Logins != "" {
 		w.line(0, "")

@@ -37,6 +37,9 @@ func yamlText(text string) string {
 	return b.String()
 }
 
+// modeline has editors with a YAML language server complete and check the file, by a schema beside it.
+const modeline = "# Completion in editors, after cton explain --schema > cton.schema.json:\n# yaml-language-server: $schema=cton.schema.json"
+
 // YAML returns the configuration.
 func (d *Draft) YAML() []byte {
 	w := &writer{}
@@ -45,6 +48,7 @@ func (d *Draft) YAML() []byte {
 		from = "two answers"
 	}
 	w.line(0, "# Proposed by cton init from %s. Delete what you do not want. Every setting: cton explain job", from)
+	w.line(0, "%s", modeline)
 	w.sinks()
 	if d.request.Logins != "" {
 		w.line(0, "")

@@ -233,6 +233,9 @@ func overlapWords() [3]string { return [3]string{"skip", "queue", "cancel"} }
 
 func (o Overlap) String() string { return overlapWords()[o] }
 
+// Words returns the values of the setting.
+func (Overlap) Words() []string { words := overlapWords(); return words[:] }
+
 // UnmarshalText accepts skip, queue or cancel.
 func (o *Overlap) UnmarshalText(text []byte) error {
 	for i, word := range overlapWords() {

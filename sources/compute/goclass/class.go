@@ -169,6 +169,9 @@ func (c *Config) Declares() []*metric.Desc {
 	return descs
 }
 
+// AddLabels implements [sources.Labeler].
+func (c *Config) AddLabels(labels map[string]string) { c.Metrics.AddLabels(labels) }
+
 // New creates the source, with the method of each metric.
 func (c *Config) New(env sources.Env) (sources.Source, error) {
 	s := &source{Config: c, env: env}

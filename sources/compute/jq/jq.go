@@ -125,6 +125,13 @@ func (c *Config) Declares() []*metric.Desc {
 	return all
 }
 
+// AddLabels implements [sources.Labeler].
+func (c *Config) AddLabels(labels map[string]string) {
+	for _, m := range *c {
+		m.Declaration.AddLabels(labels, m.labelNames())
+	}
+}
+
 // New creates the source. The job needs a fetcher.
 func (c *Config) New(env sources.Env) (sources.Source, error) {
 	if env.Fetch == nil {
@@ -216,9 +223,12 @@ const (
 	Zero
 )
 
+// Words returns the values of the setting.
+func (Missing) Words() []string { return []string{"drop", "error", "zero"} }
+
 // UnmarshalText parses drop, error or zero.
 func (m *Missing) UnmarshalText(text []byte) error {
-	i := slices.Index([]string{"drop", "error", "zero"}, string(text))
+	i := slices.Index(m.Words(), string(text))
 	if i < 0 {
 		return errors.New("want drop, error or zero")
 	}

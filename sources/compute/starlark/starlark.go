@@ -37,7 +37,7 @@ var Kind = sources.Kind[sources.Source]{
 
 // Config has the settings: the script, what it may read, and what it measures.
 type Config struct {
-	File      string                    `yaml:"file"`
+	File      string                    `yaml:"file" setting:"path"`
 	Settings  map[string]any            `yaml:"settings"`
 	Secrets   map[string]setting.Secret `yaml:"secrets"`
 	MaxMemory setting.Bytes             `yaml:"max_memory"`
@@ -64,6 +64,9 @@ func (c *Config) Validate() error {
 
 // Declares returns the descriptions of the metrics.
 func (c *Config) Declares() []*metric.Desc { return c.Metrics.Descs() }
+
+// AddLabels implements [sources.Labeler].
+func (c *Config) AddLabels(labels map[string]string) { c.Metrics.AddLabels(labels) }
 
 // check reads and compiles the script.
 func (c *Config) check(env sources.Env) error {

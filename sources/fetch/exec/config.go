@@ -35,7 +35,7 @@ type Config struct {
 	Command []string `yaml:"command" setting:"verbatim"` // a program and its arguments, which are templates
 	Shell   string   `yaml:"shell" setting:"verbatim"`   // a script for /bin/sh, instead of a command; a template
 
-	Dir   string                  `yaml:"dir"` // working directory, relative to that of the configuration file
+	Dir   string                  `yaml:"dir" setting:"dir"` // working directory, relative to that of the configuration file
 	Env   map[string]setting.Text `yaml:"env"`
 	Stdin string                  `yaml:"stdin" setting:"verbatim"` // a template
 
@@ -56,6 +56,9 @@ const (
 	Output DocumentKind = "output" // the decoded output of the command
 	Result DocumentKind = "result" // {exit_code, seconds, output}, with output as text, null if it is not whole
 )
+
+// Words returns the values of the setting.
+func (DocumentKind) Words() []string { return []string{string(Output), string(Result)} }
 
 // UnmarshalText parses the name of a kind.
 func (d *DocumentKind) UnmarshalText(text []byte) error {

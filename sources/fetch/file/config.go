@@ -27,8 +27,8 @@ var Kind = sources.Kind[sources.Fetcher]{
 
 // Config holds the settings of the file fetcher.
 type Config struct {
-	Path  string   `yaml:"path"`  // one file: the document
-	Paths []string `yaml:"paths"` // patterns, instead of path: the document is a list of the files
+	Path  string   `yaml:"path" setting:"path"`  // one file: the document
+	Paths []string `yaml:"paths" setting:"path"` // patterns, instead of path: the document is a list of the files
 
 	ChangedOnly bool `yaml:"changed_only"`
 

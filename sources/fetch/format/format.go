@@ -64,10 +64,14 @@ const (
 	PlainText  Name = "text"
 )
 
+// Words returns the values of the setting.
+func (Name) Words() []string {
+	return []string{string(Auto), string(JSON), string(NDJSON), string(CSVTable), string(TSVTable), string(XMLTree), string(YAML), string(Prometheus), string(PlainText)}
+}
+
 // UnmarshalText parses a name.
 func (n *Name) UnmarshalText(text []byte) error {
-	all := []Name{Auto, JSON, NDJSON, CSVTable, TSVTable, XMLTree, YAML, Prometheus, PlainText}
-	if !slices.Contains(all, Name(text)) {
+	if !slices.Contains(n.Words(), string(text)) {
 		return errors.New("want auto, json, ndjson, csv, tsv, xml, yaml, prometheus or text")
 	}
 	*n = Name(text)

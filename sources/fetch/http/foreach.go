@@ -42,6 +42,11 @@ const (
 	keepItem onError = "keep"
 )
 
+// Words returns the values of the setting.
+func (onError) Words() []string {
+	return []string{string(failTick), string(skipItem), string(keepItem)}
+}
+
 // UnmarshalText parses fail, skip or keep.
 func (o *onError) UnmarshalText(text []byte) error {
 	if *o = onError(text); *o != failTick && *o != skipItem && *o != keepItem {

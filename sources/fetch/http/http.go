@@ -38,9 +38,9 @@ type Config struct {
 
 	// Query is added to the query of the URL. A value is a template, or a reference to a secret.
 	Query   map[string]setting.Text `yaml:"query"`
-	Headers map[string]setting.Text `yaml:"headers"`                 // alike
-	Body    string                  `yaml:"body" setting:"verbatim"` // a template
-	Form    map[string]setting.Text `yaml:"form"`                    // a body of these fields (application/x-www-form-urlencoded)
+	Headers map[string]setting.Text `yaml:"headers"`                      // alike
+	Body    string                  `yaml:"body" setting:"verbatim,text"` // a template
+	Form    map[string]setting.Text `yaml:"form"`                         // a body of these fields (application/x-www-form-urlencoded)
 
 	ValidStatusCodes StatusCodes  `yaml:"valid_status_codes"` // of responses that are used; others fail the tick
 	Document         DocumentKind `yaml:"document"`

@@ -27,7 +27,7 @@ var Kind = sources.Kind[sources.Fetcher]{
 // Config holds the settings of the sql fetcher. The job's timeout bounds the query.
 type Config struct {
 	Driver Driver       `yaml:"driver"`
-	DSN    setting.Text `yaml:"dsn"` // a reference to a secret; for SQLite a path, relative to the directory of the configuration file
+	DSN    setting.Text `yaml:"dsn" setting:"path"` // a reference to a secret; for SQLite a path, relative to the directory of the configuration file
 	Query  string       `yaml:"query" setting:"verbatim"`
 	Args   []any        `yaml:"args"` // scalars; strings are templates
 
@@ -44,6 +44,9 @@ const (
 	MySQL    Driver = "mysql"
 	SQLite   Driver = "sqlite"
 )
+
+// Words returns the values of the setting.
+func (Driver) Words() []string { return []string{string(Postgres), string(MySQL), string(SQLite)} }
 
 // UnmarshalText parses the name of a driver.
 func (d *Driver) UnmarshalText(text []byte) error {

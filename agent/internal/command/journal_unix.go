@@ -1,0 +1,24 @@
+//go:build unix
+
+package command
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+)
+
+// isJournal reports whether a stream goes to systemd's journal, which has the time of each line itself (systemd.exec(5), JOURNAL_STREAM).
+func isJournal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("JOURNAL_STREAM") == "" {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && os.Getenv("JOURNAL_STREAM") == fmt.Sprintf("%d:%d", stat.Dev, stat.Ino)
+}

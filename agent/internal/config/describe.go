@@ -1,0 +1,80 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+)
+
+// described is what an example says about a setting, and about those within it.
+type described struct {
+	text   string
+	within map[string]*described
+}
+
+// at returns what is said about a setting within d, or nothing.
+func (d *described) at(name string) *described {
+	if d == nil || d.within[name] == nil {
+		return &described{}
+	}
+	return d.within[name]
+}
+
+// any returns what is said about the settings within any of those in d, whose names are the user's.
+func (d *described) any() *described {
+	all := &described{within: map[string]*described{}}
+	for _, one := range d.within {
+		for name, of := range one.within {
+			if have := all.within[name]; have == nil || have.text == "" {
+				all.within[name] = of
+			}
+		}
+	}
+	return all
+}
+
+// isRequired reports whether the example says that a setting is required.
+func (d *described) isRequired() bool {
+	return regexp.MustCompile(`^required(:|;|$)`).MatchString(d.text)
+}
+
+// describe reads the comments of an example: what follows a setting in its line, and lines below it in which a comment begins in
+// the same column. Settings that are commented out count too.
+func describe(example string) *described {
+	type open struct {
+		indent int
+		at     *described
+	}
+	root := &described{within: map[string]*described{}}
+	stack := []open{{-1, root}}
+	line := regexp.MustCompile(`^([ #-]*?)([A-Za-z_][\w.-]*):(?:\s+(?:[^#\s]|\S#)(?:[^#]|\S#)*?)?(?:\s+# +(.*))?$`)
+	more := regexp.MustCompile(`^([ #]*)# +(.*)$`)
+	var last *described
+	column := 0 // of the comment of last
+	for text := range strings.Lines(example) {
+		text = strings.TrimRight(text, "\n")
+		if parts := more.FindStringSubmatch(text); parts != nil && last != nil && len([]rune(parts[1])) == column {
+			last.text += " " + parts[2]
+			continue
+		}
+		parts := line.FindStringSubmatch(text)
+		if last = nil; parts == nil {
+			continue
+		}
+		indent := len(parts[1])
+		for stack[len(stack)-1].indent >= indent {
+			stack = stack[:len(stack)-1]
+		}
+		in := stack[len(stack)-1].at
+		one := in.within[parts[2]]
+		if one == nil {
+			one = &described{within: map[string]*described{}}
+			in.within[parts[2]] = one
+		}
+		if parts[3] != "" && one.text == "" {
+			one.text = parts[3]
+			last, column = one, len([]rune(text[:len(text)-len(parts[3])]))-2
+		}
+		stack = append(stack, open{indent, one})
+	}
+	return root
+}

@@ -1,0 +1,375 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/agent/text"
+	"github.com/collectington/collectington/sources"
+)
+
+// The bounds of a configuration.
+const (
+	maxFile  = 4 << 20  // bytes of one file
+	maxTotal = 64 << 20 // bytes of all files
+	maxFiles = 10_000
+)
+
+// ReadFile reads the text of a configuration file. The path "-" is standard input.
+func ReadFile(path string, stdin io.Reader) ([]byte, error) {
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		stdin = f
+	}
+	text, err := io.ReadAll(io.LimitReader(stdin, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s is larger than %s", path, setting.Bytes(maxFile))
+	}
+	return text, err
+}
+
+// Dir returns the folder to which the relative paths of a configuration are: that of its first path.
+func Dir(paths []string) string {
+	if len(paths) == 0 {
+		return "."
+	}
+	if info, err := os.Stat(paths[0]); err == nil && info.IsDir() {
+		return filepath.Clean(paths[0])
+	}
+	return filepath.Dir(paths[0])
+}
+
+// Read reads and merges the files of a configuration. A path is a file, "-" for standard input, or a directory: that is, its files
+// *.yaml and *.yml in the order of their names. The setting include of a file names further ones. Each file is read once. What
+// two files set differently is a problem, which Plan reports. An error is Problems if it is about the text of a file.
+func Read(paths []string, stdin io.Reader) (*File, error) {
+	l := &loader{stdin: stdin, dir: Dir(paths), seen: map[string]bool{}}
+	for _, path := range paths {
+		if err := l.path(path); err != nil {
+			return nil, err
+		}
+	}
+	if len(l.files) == 0 {
+		l.problems = append(l.problems, l.empty...)
+	}
+	if len(l.problems) > 0 {
+		for _, w := range l.wrong {
+			l.problems = append(l.problems, w.file.Problem(w.node, w.path, w.text))
+		}
+		return nil, l.problems
+	}
+	return l.merge(), nil
+}
+
+// loader reads the files of a configuration.
+type loader struct {
+	stdin    io.Reader
+	dir      string
+	seen     map[string]bool // real paths
+	total    int             // bytes
+	files    []*File         // of one part each
+	problems Problems        // of their syntax
+	wrong    []wrongInclude
+	empty    Problems // of files without settings, which only matter if there are no others
+	origins  []Origin
+}
+
+// wrongInclude is what is wrong with an entry of include.
+type wrongInclude struct {
+	file       *File
+	node       *yaml.Node
+	path, text string
+}
+
+// path reads what a path of the command line names.
+func (l *loader) path(path string) error {
+	info, err := os.Stat(path)
+	if path == "-" || err != nil || !info.IsDir() {
+		return l.file(path)
+	}
+	for _, pattern := range filesOf(path) {
+		l.origins = append(l.origins, patternOrigin(pattern))
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	found := false
+	for _, e := range entries {
+		name := e.Name()
+		if ext := filepath.Ext(name); ext != ".yaml" && ext != ".yml" || strings.HasPrefix(name, ".") {
+			continue
+		}
+		file := filepath.Join(path, name)
+		if info, err := os.Stat(file); err == nil && info.IsDir() {
+			continue
+		}
+		if found = true; !l.isRegular(file) {
+			return fmt.Errorf("%s is not a regular file", file)
+		}
+		if err := l.file(file); err != nil {
+			return err
+		}
+	}
+	if !found {
+		return fmt.Errorf("the directory %s has no files *.yaml or *.yml", path)
+	}
+	return nil
+}
+
+// isRegular reports whether a file can be read without an end: a pipe could block for ever. An error of the file is that of reading it.
+func (l *loader) isRegular(path string) bool {
+	info, err := os.Stat(path)
+	return err != nil || info.Mode().IsRegular()
+}
+
+// file reads a file, and those that it includes, unless it was read before.
+func (l *loader) file(path string) error {
+	key := path
+	if path != "-" {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			key = absolute(real)
+		}
+	}
+	if l.seen[key] {
+		return nil
+	}
+	if l.seen[key] = true; len(l.seen) > maxFiles {
+		return fmt.Errorf("the configuration has more than %d files", maxFiles)
+	}
+	data, err := ReadFile(path, l.stdin)
+	l.origins = append(l.origins, fileOrigin(path, data, err))
+	if err != nil {
+		return err
+	}
+	if l.total += len(data); l.total > maxTotal {
+		return fmt.Errorf("the files of the configuration are larger than %s", setting.Bytes(maxTotal))
+	}
+	f, err := Parse(path, data)
+	if problems, ok := errors.AsType[Problems](err); ok {
+		if strings.HasSuffix(problems[0].Text, emptyFile) {
+			l.empty = append(l.empty, problems...)
+			return nil
+		}
+		l.problems = append(l.problems, problems...)
+		return nil
+	}
+	l.files = append(l.files, f)
+	return l.include(f, path)
+}
+
+// include reads the files that a file includes.
+func (l *loader) include(f *File, path string) error {
+	_, list := child(f.Root, "include")
+	list = resolve(list)
+	if list == nil {
+		return nil
+	}
+	if list.Kind != yaml.SequenceNode {
+		l.wrong = append(l.wrong, wrongInclude{f, list, "include", `want a list of files or patterns, such as [jobs/*.yaml]`})
+		return nil
+	}
+	for i, n := range list.Content {
+		n = resolve(n)
+		bad := func(format string, args ...any) {
+			l.wrong = append(l.wrong, wrongInclude{f, list.Content[i], "include." + strconv.Itoa(i), fmt.Sprintf(format, args...)})
+		}
+		if n.Kind != yaml.ScalarNode || n.Value == "" {
+			bad(`want a file or a pattern, such as jobs/*.yaml`)
+			continue
+		}
+		full := n.Value
+		if !filepath.IsAbs(full) {
+			full = filepath.Join(filepath.Dir(path), full)
+		}
+		l.origins = append(l.origins, patternOrigin(full))
+		found, err := included(n.Value, full)
+		if err != nil {
+			bad("%v", err)
+		}
+		for _, file := range found {
+			if !l.isRegular(file) {
+				bad("%s is not a regular file", file)
+			} else if err := l.file(file); err != nil {
+				return fmt.Errorf("include of %s: %w", text.OneLine(path), err)
+			}
+		}
+	}
+	return nil
+}
+
+// included returns the files that a pattern names, which is full relative to its file. A pattern with wildcards may match no file.
+func included(pattern, full string) ([]string, error) {
+	found, err := sources.Glob(full)
+	if err != nil || len(found) > 0 {
+		return found, err
+	}
+	if !strings.ContainsAny(pattern, `*?[`) {
+		return nil, fmt.Errorf("there is no file %s", full)
+	}
+	folder := filepath.Dir(full)
+	if _, err := os.Stat(folder); err != nil && !strings.ContainsAny(folder, `*?[`) {
+		return nil, fmt.Errorf("there is no folder %s", folder)
+	}
+	return nil, nil
+}
+
+// merge returns the files as one.
+func (l *loader) merge() *File {
+	out := &File{moved: map[*yaml.Node]bool{}, origins: l.origins}
+	m := merger{File: out}
+	base := absolute(l.dir)
+	for _, f := range l.files {
+		p := part{name: f.parts[0].name, before: len(out.lines)}
+		p.prefix = prefix(base, absolute(filepath.Dir(p.name)))
+		out.parts = append(out.parts, p)
+		out.lines = append(out.lines, f.lines...)
+		shift(f.Root, p.before)
+	}
+	for _, f := range l.files {
+		m.add(f.Root)
+	}
+	out.Root = m.root
+	for _, w := range l.wrong {
+		m.bad(w.node, w.path, "%s", w.text)
+	}
+	return out
+}
+
+// prefix returns what makes paths relative to a folder relative to base, "" if the folder is base.
+func prefix(base, folder string) string {
+	rel, err := filepath.Rel(base, folder)
+	switch {
+	case rel == ".":
+		return ""
+	case err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)):
+		return folder // through a symbolic link, .. is not where it seems to be
+	}
+	return rel
+}
+
+func absolute(path string) string {
+	full, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	return full
+}
+
+// shift adds to the lines of a node and all within it.
+func shift(n *yaml.Node, lines int) {
+	if n.Line += lines; lines == 0 {
+		n.Line -= lines
+		return
+	}
+	for _, c := range n.Content {
+		shift(c, lines)
+	}
+}
+
+// merger merges the top levels of files.
+type merger struct {
+	*File
+	root *yaml.Node
+}
+
+// depths says how deep the settings at the top level are merged: those that are not listed are one value. Entries of jobs, sinks and
+// auth are whole: a part of a job in another file would be easy to miss.
+func depths() map[string]int {
+	return map[string]int{"jobs": 1, "sinks": 1, "auth": 1, "external_labels": 1, "defaults": maxMergeDepth}
+}
+
+// maxMergeDepth is how deep defaults are merged. An alias can contain itself.
+const maxMergeDepth = 16
+
+// add merges the top level of a file into the root.
+func (m *merger) add(n *yaml.Node) {
+	if m.root == nil && len(m.parts) == 1 {
+		m.root = n // as it is, so that it is read strictly
+		return
+	}
+	if m.root == nil {
+		m.root = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: 1, Column: 1}
+	}
+	if n.Kind != yaml.MappingNode {
+		if n.Kind != yaml.ScalarNode || n.Value != "" {
+			m.bad(n, "", "want settings, such as jobs: {…}")
+		}
+		return
+	}
+	first := map[string]*yaml.Node{}
+	rest := &yaml.Node{Kind: n.Kind, Tag: n.Tag, Line: n.Line, Column: n.Column}
+	for _, p := range pairs(n, 0) {
+		name := p.key.Value
+		if first[name] != nil {
+			m.bad(p.key, "", "%q is set twice, first in %s", name, m.place(first[name].Line, p.key.Line))
+			continue
+		}
+		if first[name] = p.key; name != "include" && !isExtension(name) {
+			rest.Content = append(rest.Content, p.key, p.value)
+		}
+	}
+	m.merge(m.root, rest, "", 0)
+}
+
+// merge adds the entries of a mapping to another. It reports what both have with different values.
+func (m *merger) merge(into, from *yaml.Node, path string, depth int) {
+	for _, p := range pairs(from, 0) {
+		at := join(path, p.key.Value)
+		key, value := child(into, p.key.Value)
+		deeper := depth - 1
+		if path == "" {
+			deeper = depths()[p.key.Value]
+		}
+		theirs := resolve(p.value)
+		isMap := theirs.Kind == yaml.MappingNode && deeper > 0
+		switch {
+		case theirs.ShortTag() == "!!null" && path == "":
+		case key == nil && isMap: // a copy, since others are added to it
+			own := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: theirs.Line, Column: theirs.Column}
+			into.Content = append(into.Content, p.key, own)
+			m.merge(own, theirs, at, deeper)
+		case key == nil:
+			into.Content = append(into.Content, p.key, p.value)
+		case isMap && resolve(value).Kind == yaml.MappingNode:
+			m.merge(value, theirs, at, deeper)
+		case fingerprint(resolve(value)) != fingerprint(theirs):
+			m.bad(p.key, at, "is set differently in %s", m.place(key.Line, p.key.Line))
+		}
+	}
+}
+
+func (m *merger) bad(n *yaml.Node, path, format string, args ...any) {
+	m.problems = append(m.problems, m.Problem(n, path, fmt.Sprintf(format, args...)))
+}
+
+// isExtension reports whether a key at the top level is one that is not read, and only holds an anchor.
+func isExtension(key string) bool { return strings.HasPrefix(key, "x-") }
+
+// withoutExtensions returns the top level of a file without the keys that are not read.
+func withoutExtensions(n *yaml.Node) *yaml.Node {
+	if n.Kind != yaml.MappingNode || !slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return isExtension(c.Value) }) {
+		return n
+	}
+	kept := *n
+	kept.Content = nil
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if !isExtension(n.Content[i].Value) {
+			kept.Content = append(kept.Content, n.Content[i], n.Content[i+1])
+		}
+	}
+	return &kept
+}

@@ -1,0 +1,115 @@
+package config
+
+import (
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// relocator changes the relative paths in settings, which are relative to the file in which they are written, to be relative to the
+// folder of the configuration. References have paths, also those within texts, and so do settings with the tag setting:"path" or
+// setting:"dir": a folder that is by default the one of the file. The tag setting:"text" says that strings within a setting can have
+// references, although the reader does not fill them in.
+type relocator struct {
+	*File
+	seen map[place]bool // mappings and lists: an alias can contain itself
+}
+
+func (r *relocator) relocate(n *yaml.Node, t reflect.Type, tag string) {
+	n = resolve(n)
+	if n == nil || len(r.parts) == 1 || t == reflect.TypeFor[yaml.Node]() {
+		return
+	}
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if n.Kind == yaml.ScalarNode {
+		r.value(n, t, tag)
+		return
+	}
+	if r.seen[place{n, t}] {
+		return
+	}
+	r.seen[place{n, t}] = true
+	if n.Kind == yaml.MappingNode {
+		r.mapping(n, t, tag)
+		return
+	}
+	for _, c := range n.Content {
+		r.relocate(c, element(t), tag)
+	}
+}
+
+func (r *relocator) mapping(n *yaml.Node, t reflect.Type, tag string) {
+	fields := settingFields(t)
+	for _, p := range pairs(n, 0) {
+		if len(fields) == 0 {
+			r.relocate(p.value, element(t), tag)
+		}
+		for _, f := range fields {
+			if settingName(f) == p.key.Value {
+				r.relocate(p.value, f.Type, f.Tag.Get("setting"))
+			}
+		}
+	}
+	prefix := r.part(n.Line).prefix
+	for _, f := range fields {
+		if !hasTag(f.Tag.Get("setting"), "dir") || prefix == "" {
+			continue
+		}
+		if key, _ := child(n, settingName(f)); key == nil {
+			node := func(text string) *yaml.Node {
+				return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text, Line: n.Line, Column: n.Column}
+			}
+			value := node(prefix)
+			r.moved[value] = true
+			n.Content = append(n.Content, node(settingName(f)), value)
+		}
+	}
+}
+
+// value changes a single value, if it is a relative path or has one.
+func (r *relocator) value(n *yaml.Node, t reflect.Type, tag string) {
+	prefix := r.part(n.Line).prefix
+	if prefix == "" || r.moved[n] || n.Value == "" {
+		return
+	}
+	value, isText := n.Value, hasTag(tag, "text") || t == reflect.TypeFor[setting.Secret]() || t == reflect.TypeFor[setting.Text]()
+	switch {
+	case setting.IsReference(value):
+		if isText || !hasTag(tag, "verbatim") && !isVerbatim(t) && t.Kind() != reflect.Interface {
+			value = relocated(value, prefix)
+		}
+	case hasTag(tag, "path") || hasTag(tag, "dir"):
+		if !filepath.IsAbs(value) {
+			value = filepath.Join(prefix, value)
+		}
+	case isText || hasTag(tag, "template"):
+		value = setting.MapReferences(value, func(reference string) string { return relocated(reference, prefix) })
+	}
+	if value != n.Value {
+		r.moved[n] = true
+		n.Value = value
+	}
+}
+
+// relocated returns a reference whose relative path begins with a prefix.
+func relocated(reference, prefix string) string {
+	path, isFile := strings.CutPrefix(reference, "file:")
+	if !isFile || filepath.IsAbs(path) {
+		return reference
+	}
+	return "file:" + filepath.Join(prefix, path)
+}
+
+// element returns the type of the values of a map or list, and another type as it is.
+func element(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Map || t.Kind() == reflect.Slice {
+		return t.Elem()
+	}
+	return t
+}
