@@ -56,7 +56,12 @@ type Config struct {
 	MaxBody   setting.Bytes `yaml:"max_body"`
 	MaxGroups int           `yaml:"max_groups"`
 	MaxBytes  setting.Bytes `yaml:"max_bytes"`
+
+	labels map[string]string // of the job
 }
+
+// AddLabels implements [sources.Labeler]. What is pushed has the labels unless it has others of these names.
+func (c *Config) AddLabels(labels map[string]string) { c.labels = labels }
 
 func defaults() *Config {
 	return &Config{Listen: ":9091", MaxBody: 16 << 20, MaxGroups: 10_000, MaxBytes: 256 << 20}

@@ -36,6 +36,7 @@ type handler struct {
 	pages  *pages
 
 	families samples.Families
+	adder    *adder // of labels to what is passed on
 
 	held     atomic.Int64 // bytes of bodies
 	decoding chan struct{}
@@ -43,7 +44,7 @@ type handler struct {
 
 // newHandler returns the handler. Requests that a browser sends for another site are refused.
 func newHandler(c *Config, env *sources.Env, store *groups.Store) http.Handler {
-	h := &handler{config: c, env: env, store: store, pages: newPages(store), decoding: make(chan struct{}, maxDecoding)}
+	h := &handler{config: c, env: env, store: store, pages: newPages(store), adder: newAdder(c.labels), decoding: make(chan struct{}, maxDecoding)}
 	return http.NewCrossOriginProtection().Handler(h)
 }
 

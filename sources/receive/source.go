@@ -34,6 +34,7 @@ type source struct {
 	readings        metric.Readings
 	pushed, refused *metric.Desc
 	classic         classics
+	adder           *adder
 }
 
 func newSource(c *Config, env sources.Env) *source {
@@ -41,7 +42,7 @@ func newSource(c *Config, env sources.Env) *source {
 		return &metric.Desc{Name: name, Help: help, Type: metric.Gauge, Targeted: true}
 	}
 	return &source{
-		config: c, env: env,
+		config: c, env: env, adder: newAdder(c.labels),
 		pushed: gauge(groups.PushTime, groups.PushTimeHelp), refused: gauge(groups.PushFailureTime, groups.PushFailureTimeHelp),
 	}
 }
@@ -171,5 +172,6 @@ func (s *source) measure(all []*groups.Group) metric.Readings {
 		}
 	}
 	s.classic.forget(places)
+	s.adder.toAll(readings)
 	return readings
 }

@@ -42,6 +42,7 @@ func (h *handler) write(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
+	h.adder.toStream(request.Stream)
 	if err := h.env.Forward(r.Context(), request.Stream); err != nil {
 		w.Header().Set("Retry-After", retryAfter)
 		setWritten(w, &samples.Request{}, isV2)
