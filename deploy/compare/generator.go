@@ -11,7 +11,6 @@ import (
 
 // shape is the form of the records that the generator serves.
 type shape struct {
-	name   string
 	record func(b []byte, i int, values [3]string) []byte // a record as JSON
 	labels func(i int) string                             // the labels of its series, in the text format
 }
