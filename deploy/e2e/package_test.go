@@ -13,10 +13,13 @@ import (
 )
 
 // TestPackage builds two versions of the package for Debian, and installs, upgrades, removes and purges them on a copy of this system.
-// It is skipped without root, and where no overlay can be mounted.
+// It is skipped without root, and where no namespace can be made or no overlay mounted.
 func TestPackage(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can install packages")
+	}
+	if out, err := exec.Command("unshare", "--mount", "--pid", "--fork", "true").CombinedOutput(); err != nil {
+		t.Skipf("namespaces are not permitted here: %v %s", err, out)
 	}
 	dir := t.TempDir()
 	source := filepath.Join(dir, "source")
