@@ -130,7 +130,7 @@ func TestExecKilled(t *testing.T) {
 	if n := pushed.Values["cton_exec_duration_seconds_count"]; n != total-lost {
 		t.Errorf("the histogram has %g runs, want %g", n, total-lost)
 	}
-	if lost == 0 || ran == 0 {
+	if ran == 0 || lost == 0 && !testing.Short() { // few moments may miss the command
 		t.Error("nothing was lost, so the test has shown nothing")
 	}
 }

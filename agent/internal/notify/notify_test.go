@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -82,9 +83,10 @@ func TestWatchdog(t *testing.T) {
 	defer m.Close()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		hang, hung := make(chan struct{}), false
+		hang := make(chan struct{})
+		var hung atomic.Bool
 		go m.Beat(ctx, func() {
-			if hung {
+			if hung.Load() {
 				<-hang
 			}
 		})
@@ -102,7 +104,7 @@ func TestWatchdog(t *testing.T) {
 		if n := count(61 * time.Second); n != 7 {
 			t.Errorf("%d beats in 61 s, want 7: at once and each 10 s", n)
 		}
-		hung = true
+		hung.Store(true)
 		if n := count(time.Minute); n != 0 {
 			t.Errorf("%d beats of a process that hangs", n)
 		}

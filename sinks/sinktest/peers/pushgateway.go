@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	dto "github.com/prometheus/client_model/go"
@@ -20,12 +21,16 @@ type Pushgateway struct {
 	store *storage.DiskMetricStore
 }
 
+// setSchemes sets what main sets in the Pushgateway. Tests run at the same time.
+var setSchemes = sync.OnceFunc(func() {
+	handler.EscapingScheme, handler.ValidationScheme = model.NoEscaping, model.LegacyValidation
+})
+
 // NewPushgateway returns an empty Pushgateway. It is shut down when the test ends.
 func NewPushgateway(t testing.TB) *Pushgateway {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	// As main does in the Pushgateway.
-	handler.EscapingScheme, handler.ValidationScheme = model.NoEscaping, model.LegacyValidation
+	setSchemes()
 	g := &Pushgateway{store: storage.NewDiskMetricStore("", 0, nil, quiet)}
 	t.Cleanup(func() {
 		if err := g.store.Shutdown(); err != nil {
