@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -298,10 +299,13 @@ func TestValidate(t *testing.T) {
 func TestClientGone(t *testing.T) {
 	r := start(t, defaults())
 	ctx, cancel := context.WithCancel(t.Context())
-	reader, writer := net.Pipe()
-	defer writer.Close()
+	reader, writer := io.Pipe()
 	req, _ := http.NewRequestWithContext(ctx, "PUT", r.url+"/metrics/job/a", reader)
-	go func() { _, _ = writer.Write([]byte("x 1\n")); cancel() }()
+	go func() {
+		_, _ = writer.Write([]byte("x 1\n"))
+		cancel()
+		writer.CloseWithError(context.Canceled) // or the client waits for the rest of its body
+	}()
 	if resp, err := http.DefaultClient.Do(req); err == nil {
 		resp.Body.Close()
 	}
