@@ -329,6 +329,18 @@ func (a *Agent) repeatLast(jobs []*job) {
 	a.state.Loaded()
 }
 
+// awaitRepeated waits until the sinks of a job have on disk what repeatLast has queued, or until the job ends.
+func (a *Agent) awaitRepeated(j *job) {
+	a.mu.Lock()
+	all := slices.Clone(a.sinks)
+	a.mu.Unlock()
+	for _, s := range all {
+		if j.GoesTo(s.Name) {
+			s.awaitRepeated(j.life)
+		}
+	}
+}
+
 // saveFinal appends the whole state of the jobs, which have stopped, to the state file, with a note whether the sinks, which have
 // stopped too, have taken everything.
 func (a *Agent) saveFinal(jobs []*job) {

@@ -218,8 +218,13 @@ const lazySave = time.Minute
 // commit appends what the tick has changed to the state file. If it has changed something that only the ledger knows, commit
 // returns when that is on disk: what a restart goes on from is never behind what was delivered. While the disk fails, the batch
 // is held back, and the job does not run.
+//
+// Only the last batch is repeated after a kill. So the sinks have the one before on disk first.
 func (j *job) commit(*ledger.Result) error {
 	j.ticked = true
+	if j.agent.state != nil {
+		j.agent.awaitRepeated(j)
+	}
 	now := j.keepTime().Wall // the clock may have jumped since the tick began
 	if j.agent.state == nil {
 		return nil

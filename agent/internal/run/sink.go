@@ -98,13 +98,16 @@ type delivery struct {
 	undone  int           // batches that wait, and the one that is being written
 	done    chan struct{} // closed when undone gets 0, and replaced when it grows again
 
+	repeats  int           // the undone ones that are repeated
+	repeated chan struct{} // likewise, of repeats
+
 	leave <-chan struct{} // closed: what the sink has saved is not tried again; nil = it is
 }
 
 func newDelivery(s Sink) *delivery {
 	done := make(chan struct{})
 	close(done)
-	return &delivery{Sink: s, report: report{log: s.Log}, wake: make(chan struct{}, 1), done: done}
+	return &delivery{Sink: s, report: report{log: s.Log}, wake: make(chan struct{}, 1), done: done, repeated: done}
 }
 
 // repeat queues the last batch of a job before a restart, if the sink can take it again. It is called before the first add for
@@ -125,21 +128,49 @@ func (d *delivery) push(b metric.Batch) {
 		d.done = make(chan struct{})
 	}
 	d.undone++
+	if b.Repeated {
+		if d.repeats == 0 {
+			d.repeated = make(chan struct{})
+		}
+		d.repeats++
+	}
 	d.waiting = append(d.waiting, b)
 }
 
 // finished notes that a batch waits no more and is not being written.
-func (d *delivery) finished() {
+func (d *delivery) finished(b metric.Batch) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.pop()
+	d.pop(b)
 }
 
 // pop is finished for a caller that holds mu.
-func (d *delivery) pop() {
+func (d *delivery) pop(b metric.Batch) {
 	d.undone--
 	if d.undone == 0 {
 		close(d.done)
+	}
+	if !b.Repeated {
+		return
+	}
+	d.repeats--
+	if d.repeats == 0 {
+		close(d.repeated)
+	}
+}
+
+// awaitRepeated waits until all batches that the sink repeats are on disk, or until ctx ends. A sink without a queue on disk has
+// nothing to wait for: its receiver may be away for long.
+func (d *delivery) awaitRepeated(ctx context.Context) {
+	if !d.Durable {
+		return
+	}
+	d.mu.Lock()
+	repeated := d.repeated
+	d.mu.Unlock()
+	select {
+	case <-repeated:
+	case <-ctx.Done():
 	}
 }
 
@@ -191,8 +222,9 @@ func (d *delivery) add(b metric.Batch) {
 		if n := d.waiting[oldest].Points(); n > 0 {
 			d.Stats.Drop(sinks.QueueFull, n)
 		}
+		dropped := d.waiting[oldest]
 		d.waiting = slices.Delete(d.waiting, oldest, oldest+1)
-		d.pop()
+		d.pop(dropped)
 	}
 	d.push(b)
 	d.mu.Unlock()
@@ -222,7 +254,7 @@ func (d *delivery) run(ctx context.Context, stop <-chan struct{}) {
 	for stopping := false; ; {
 		if b, ok := d.next(); ok {
 			d.write(ctx, b)
-			d.finished()
+			d.finished(b)
 			continue
 		}
 		if stopping {
