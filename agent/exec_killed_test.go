@@ -130,10 +130,7 @@ func TestExecKilled(t *testing.T) {
 	if n := pushed.Values["cton_exec_duration_seconds_count"]; n != total-lost {
 		t.Errorf("the histogram has %g runs, want %g", n, total-lost)
 	}
-	if ran == 0 {
-		t.Error("no command ran")
-	}
-	if lost == 0 && !t.Failed() {
-		t.Skip("no moment has hit a run on this machine, so the test has shown little")
+	if ran == 0 || lost == 0 && !testing.Short() { // the few moments of a short test may miss all runs
+		t.Error("nothing was lost, so the test has shown nothing")
 	}
 }

@@ -95,17 +95,12 @@ func TestKilled(t *testing.T) {
 	config := write(t, dir, "cton.yaml", fmt.Sprintf(killedConfig, r.root, l.Addr()))
 	launch := func() *process { return start(t, env(t, "CTON"), "run", "-c", config) }
 	dice := rand.New(rand.NewPCG(1, 1))
-	// The first series are stored before the first kill: two kills before the first batches are on disk would leave them without their
-	// zeros, since only the last batch is repeated.
-	agent := launch()
-	time.Sleep(2 * time.Second)
-	agent.kill()
 	for range killings {
 		agent := launch()
 		time.Sleep(time.Duration(20+dice.IntN(380)) * time.Millisecond)
 		agent.kill()
 	}
-	agent = launch()
+	agent := launch()
 	time.Sleep(3 * time.Second)
 	truth := float64(api.stop())
 	wantSteps := func() error {

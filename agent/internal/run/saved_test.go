@@ -333,3 +333,81 @@ func TestUnusable(t *testing.T) {
 		}
 	})
 }
+
+// slow is a sink with a queue on disk, which needs a time to repeat a batch.
+type slow struct {
+	last
+	order []string // of what it has got
+}
+
+func (s *slow) Write(ctx context.Context, b metric.Batch) error {
+	s.got("written", b)
+	return s.last.Write(ctx, b)
+}
+
+func (s *slow) Repeat(_ context.Context, b metric.Batch) error {
+	time.Sleep(15 * time.Second)
+	s.got("repeated", b)
+	return nil
+}
+
+func (s *slow) got(what string, b metric.Batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b.Job != Self {
+		s.order = append(s.order, what)
+	}
+}
+
+// TestRepeatedFirst checks that a restarted job commits no run before a sink with a queue on disk has the last batch of the process
+// before: after another kill, only what was committed last is repeated. A sink without such a queue holds nothing up.
+func TestRepeatedFirst(t *testing.T) {
+	for _, isDurable := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			dir, r, s := t.TempDir(), &registry{}, &slow{}
+			l := begin(t, filepath.Join(dir, "state"), "@every 10s", r, &last{})
+			time.Sleep(5 * time.Second)
+			r.happen()
+			time.Sleep(10 * time.Second)
+			dir = l.kill(t, dir)
+
+			file, _, err := state.OpenOn(t.Context(), filepath.Join(dir, "state"), durable.NewDir(dir), state.Options{Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			agent := New(Options{Log: slog.New(slog.DiscardHandler), Self: func(State) metric.Readings { return nil }, State: file})
+			sink := planSink("slow", s)
+			sink.Durable = isDurable
+			r.happen()
+			stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{planJob(t, "job", "@every 10s", r.source())}, Sinks: []Sink{sink}}, nil)
+			committed := func() time.Time {
+				synctest.Wait()
+				sections, _, err := state.Read(filepath.Join(dir, "state"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				saved, err := ReadSaved(sections["job"].Records)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return saved.LastSuccess
+			}
+			before := committed()
+			time.Sleep(14 * time.Second)
+			if moved := committed().After(before); moved == isDurable {
+				t.Errorf("while the batch is being repeated, another run is committed: %t (durable %t)", moved, isDurable)
+			}
+			time.Sleep(12 * time.Second)
+			if !committed().After(before) {
+				t.Error("no run is committed after the batch was repeated")
+			}
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+			file.Close()
+			if len(s.order) < 2 || s.order[0] != "repeated" || s.order[1] != "written" {
+				t.Errorf("the sink has got %q", s.order)
+			}
+		})
+	}
+}
