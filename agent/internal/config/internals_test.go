@@ -203,7 +203,7 @@ func TestExpandBound(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := &expander{left: 5}
-		if e.expand(f.Root, "", 0); e.left >= 0 {
+		if e.expand(f.Root, "", false, 0); e.left >= 0 {
 			t.Errorf("%s: the bound of 5 values was not reached", text)
 		}
 	}

@@ -3,11 +3,11 @@ package config
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/text"
 )
@@ -18,7 +18,7 @@ const maxPrinted = 1_000_000
 // YAML returns the plan as one configuration file: files and defaults are merged, and aliases are written out. A job says which file it
 // is from. What looks like a secret is replaced.
 func (p *Plan) YAML() ([]byte, error) {
-	e := &expander{left: maxPrinted}
+	e := &expander{left: maxPrinted, hides: func(of, key string) bool { return holdsTexts(of) && httpclient.NamesSecret(key) }}
 	root := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	for _, entry := range pairs(p.root, 0) {
 		value := entry.value
@@ -32,7 +32,7 @@ func (p *Plan) YAML() ([]byte, error) {
 				return slices.ContainsFunc(p.Sinks, func(s Sink) bool { return s.Name == name })
 			})
 		}
-		root.Content = append(root.Content, e.expand(entry.key, "", 0), e.expand(value, entry.key.Value, 0))
+		root.Content = append(root.Content, e.expand(entry.key, "", false, 0), e.expand(value, entry.key.Value, false, 0))
 	}
 	if e.left < 0 {
 		return nil, errors.New("print: the configuration is too large with all aliases written out")
@@ -69,32 +69,50 @@ func only(n *yaml.Node, keep func(name string) bool) *yaml.Node {
 	return kept
 }
 
-// expander copies nodes without their aliases, merges and secrets.
-type expander struct{ left int } // how many more nodes may be copied; below 0 they were too many
+// maxDepth is how deep the values of a configuration that is shown can be nested.
+const maxDepth = 100
 
-// expand copies the value of a setting.
-func (e *expander) expand(n *yaml.Node, name string, depth int) *yaml.Node {
+// expander copies nodes without their aliases, merges and secrets.
+type expander struct {
+	left  int                       // how many more nodes may be copied; below 0 they were too many
+	plain bool                      // without comments, one setting a line
+	hides func(of, key string) bool // reports whether the values of a key in the mapping of this name can be secrets
+}
+
+// expand copies the value of the setting name. hidden says that its texts can be secrets. What is too deep or too much is "…".
+func (e *expander) expand(n *yaml.Node, name string, hidden bool, depth int) *yaml.Node {
 	n = resolve(n)
-	if e.left--; e.left < 0 || depth > 100 {
+	if e.left--; e.left < 0 || depth > maxDepth {
 		e.left = -1
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "…"}
 	}
 	c := &yaml.Node{Kind: n.Kind, Tag: n.Tag, Value: n.Value, Style: n.Style, HeadComment: n.HeadComment}
+	if e.plain {
+		c.HeadComment = ""
+	}
 	switch n.Kind {
 	case yaml.ScalarNode:
 		c.Value = hideInURLs(n.Value)
+		if hidden && !setting.Text(n.Value).IsReference() {
+			c.Value, c.Tag, c.Style = starred, "!!str", yaml.DoubleQuotedStyle
+		}
 	case yaml.SequenceNode:
 		for _, item := range n.Content {
-			c.Content = append(c.Content, e.expand(item, name, depth+1))
+			if e.left < 0 {
+				break
+			}
+			c.Content = append(c.Content, e.expand(item, name, hidden, depth+1))
 		}
 	case yaml.MappingNode:
-		secret := regexp.MustCompile(`(?i)password|passwd|secret|token|credential|authorization|cookie|key`)
+		if e.plain {
+			c.Style = 0
+		}
 		for _, p := range pairs(n, 0) {
-			value := e.expand(p.value, p.key.Value, depth+1)
-			if holdsTexts(name) && secret.MatchString(p.key.Value) && value.Kind == yaml.ScalarNode && !setting.Text(value.Value).IsReference() {
-				value.Value, value.Style = "<secret>", yaml.DoubleQuotedStyle
+			if e.left < 0 {
+				break
 			}
-			c.Content = append(c.Content, e.expand(p.key, "", depth+1), value)
+			hidden := hidden || e.hides(name, p.key.Value)
+			c.Content = append(c.Content, e.expand(p.key, "", false, depth+1), e.expand(p.value, p.key.Value, hidden, depth+1))
 		}
 	}
 	return c
