@@ -85,6 +85,17 @@ func notAllowed(w http.ResponseWriter, methods string) {
 	http.Error(w, "method not allowed: use "+methods, http.StatusMethodNotAllowed)
 }
 
+// beginDecoding waits until few other bodies are being decoded. It returns false if the client is gone before. The caller takes from
+// decoding at the end.
+func (h *handler) beginDecoding(ctx context.Context) bool {
+	select {
+	case h.decoding <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // push stores the metrics of a body. It answers when they are on disk.
 func (h *handler) push(w http.ResponseWriter, r *http.Request, path string) {
 	labels, err := groups.ParsePath(path, h.config.scheme())
@@ -98,16 +109,13 @@ func (h *handler) push(w http.ResponseWriter, r *http.Request, path string) {
 		h.fail(w, r, err)
 		return
 	}
-	select {
-	case h.decoding <- struct{}{}:
-	case <-r.Context().Done():
-		return // the client is gone
+	if !h.beginDecoding(r.Context()) {
+		return
 	}
 	families, err := groups.Decode(body, r.Header.Get("Content-Type"), h.config.scheme(), linesPerItem*h.env.MaxSeries+moreLines)
 	<-h.decoding
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		h.env.Log.Debug("push refused", "group", path, "error", err)
+		h.fail(w, r, &statusError{err, http.StatusBadRequest})
 		return
 	}
 	if err := h.store.Push(r.Context(), labels, families, r.Method == http.MethodPut); err != nil {

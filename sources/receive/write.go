@@ -31,10 +31,8 @@ func (h *handler) write(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	select {
-	case h.decoding <- struct{}{}:
-	case <-r.Context().Done():
-		return // the client is gone
+	if !h.beginDecoding(r.Context()) {
+		return
 	}
 	request, err := h.unpack(packed, isV2)
 	<-h.decoding
