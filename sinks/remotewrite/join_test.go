@@ -131,3 +131,28 @@ func TestJoinedRefusal(t *testing.T) {
 		})
 	}
 }
+
+// TestJoinedZeros joins a record whose zero Prometheus refuses, since it has the sample after it, with a record of a new series: the
+// zero of that one is stored.
+func TestJoinedZeros(t *testing.T) {
+	s := newServer(t)
+	slow := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		time.Sleep(time.Second) // so that records wait and are joined
+		s.ServeHTTP(w, q)
+	})
+	withReceiver(t, slow, func(c *Config, _ *sinks.Env) { c.Protocol, c.Refusals = Protocol1, Refusals(deliver.Search) }, func(r *rig) {
+		r.tick()
+		r.write("old", counter("old_total", 1, r.began, "a"))
+		r.tick()
+		r.sink.encoder = newEncoder(r.config, r.sink.env, nil, r.began) // as after a restart
+		r.write("busy", gauge("x", 1, "a"))
+		synctest.Wait()
+		r.write("old", counter("old_total", 2, r.began, "a"))
+		r.write("new", counter("new_total", 3, time.Now().Add(-time.Second), "a"))
+		r.tick()
+		at := time.Now()
+		s.want(r.TB, at, `count_over_time(new_total[10m])`, 2)
+		s.want(r.TB, at, `count_over_time(old_total[10m])`, 3)
+		r.wantDropped(sinks.Refused, 1) // the zero of old_total
+	})
+}

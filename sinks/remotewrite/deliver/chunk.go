@@ -5,6 +5,7 @@ import (
 
 	"github.com/golang/snappy"
 
+	"github.com/collectington/collectington/sinks/remotewrite/spool"
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
@@ -20,6 +21,8 @@ type chunk struct {
 
 	suspect bool // its series were refused before
 	again   bool // it may have been sent before
+
+	joined []spool.Record // that the chunk is made of, if there are several; nil = one, or a part
 }
 
 // counts counts samples as the specification does, with native histograms apart.

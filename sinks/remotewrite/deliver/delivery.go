@@ -33,22 +33,27 @@ func (s *Sender) newDelivery(records []spool.Record, refusals *backoff) *deliver
 	d := &delivery{Sender: s, queued: time.Now().Add(-records[len(records)-1].Age), refusals: refusals}
 	if len(records) > 1 {
 		if c := join(s.protocol.current(time.Now()), records); c != nil {
+			c.acceptedAtStart, c.joined = s.accepted.Load(), records
+			c.again = slices.ContainsFunc(records, func(r spool.Record) bool { return r.Again })
 			d.chunks = []*chunk{c}
 		}
 	}
 	if d.chunks == nil {
-		for _, r := range records {
-			d.chunks = append(d.chunks, &chunk{
-				protocol: wire.Protocol(r.Protocol), packed: r.Payload, counts: counts{r.Samples, r.Histograms},
-			})
-		}
-	}
-	again := slices.ContainsFunc(records, func(r spool.Record) bool { return r.Again })
-	for _, c := range d.chunks {
-		c.acceptedAtStart, c.again = s.accepted.Load(), again
+		d.chunks = d.apart(records)
 	}
 	d.setSuspectsApart()
 	return d
+}
+
+// apart returns a chunk for each record.
+func (d *delivery) apart(records []spool.Record) (all []*chunk) {
+	for _, r := range records {
+		all = append(all, &chunk{
+			protocol: wire.Protocol(r.Protocol), packed: r.Payload, counts: counts{r.Samples, r.Histograms},
+			acceptedAtStart: d.accepted.Load(), again: r.Again,
+		})
+	}
+	return all
 }
 
 // run sends the record until all of it is settled, and reports whether it is. It is not if life is done before. Once

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,8 +32,8 @@ func (d *delivery) searches(c *chunk, r response) bool {
 	return r.code == 413 || c.protocol == wire.V1 && d.receiver == refusesWhole
 }
 
-// search reduces a refused chunk: it leaves out the zeros that package encode has added, or else splits the chunk. It reports
-// whether there is something to send again.
+// search reduces a refused chunk: it sends joined records apart if they have zeros that package encode has added, leaves out the zeros,
+// or else splits the chunk. It reports whether there is something to send again.
 func (d *delivery) search(c *chunk, r response) bool {
 	if !d.searches(c, r) || c.suspect {
 		return false
@@ -41,6 +42,11 @@ func (d *delivery) search(c *chunk, r response) bool {
 		q, err := c.decode()
 		if err != nil {
 			return false
+		}
+		if c.joined != nil && slices.Contains(zerosOf(q), true) {
+			// A zero of a record that the receiver has already says nothing of the zeros of the other records.
+			d.chunks = append(d.apart(c.joined), d.chunks[1:]...)
+			return true
 		}
 		if n := c.leaveOutZeros(q); n > 0 {
 			if c.again {
