@@ -158,7 +158,7 @@ func (a *authAPI) cookies(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// count tells how many logins and logouts there were.
+// count returns how many logins and logouts there were.
 func (a *authAPI) count(w http.ResponseWriter, _ *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -1,6 +1,6 @@
 package metric
 
-// Stream is samples that somebody else has made, to be passed on as they are: labels, times and values do not change, and nothing is
+// Stream is samples of another sender, to be passed on as they are: labels, times and values do not change, and nothing is
 // added or ended. It is immutable, and valid until the call that it is given to returns.
 type Stream []StreamSeries
 

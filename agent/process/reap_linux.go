@@ -58,7 +58,7 @@ const (
 // zombie is a process that has ended and was not reaped.
 type zombie struct {
 	pid     int
-	started string // in clock ticks since the start of the machine: tells it from a later process with its pid
+	started string // in clock ticks since the start of the machine: distinguishes it from a later process with the same pid
 }
 
 type sighting struct {

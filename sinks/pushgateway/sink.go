@@ -75,7 +75,7 @@ func rename(own, reserved []metric.Label) []metric.Label {
 }
 
 // Write replaces the job's group, or the metrics of a partial batch in it. A batch without series deletes the group, if this sink
-// has pushed it. A batch that is part of what several processes push has a group for each value of the label that tells the parts
+// has pushed it. A batch that is part of what several processes push has a group for each value of the label that separates the parts
 // apart, and replaces the metrics in it. With a spool, the batch is on disk first.
 func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 	s.pushing.Lock()
@@ -97,7 +97,7 @@ func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 	return waits
 }
 
-// values returns the values of the label that tells the parts of a batch apart, in order.
+// values returns the values of the label that separates the parts of a batch, in order.
 func values(batch *metric.Batch) []string {
 	found := map[string]bool{}
 	for _, f := range batch.Families {

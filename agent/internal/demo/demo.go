@@ -47,7 +47,7 @@ func handler(start time.Time, now func() time.Time, adjust func(*page, query)) h
 
 func write(w http.ResponseWriter, answer any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(answer) // the client has gone: nobody is left to tell
+	_ = json.NewEncoder(w).Encode(answer) // an error means that the client has gone
 }
 
 // page is the API's answer: of all the incidents asked for, newest first, those of one page.

@@ -98,7 +98,7 @@ func (o *once) lock(ctx context.Context, j *job) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.held[j] = unlock
-	o.own.starts.last = o.clock.Now() // the process before may have told of the job until now
+	o.own.starts.last = o.clock.Now() // the process before may have delivered metrics of the job until now
 	return nil
 }
 
@@ -148,7 +148,7 @@ func (o *once) waitFor(ctx context.Context, j *job) bool {
 // or delivered, since receivers refuse samples that are older than others of their series.
 func (o *once) end() Outcome {
 	o.Agent.mu.Lock()
-	o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return o.state != nil && !o.hasLocked(j) }) // another process tells of them
+	o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return o.state != nil && !o.hasLocked(j) }) // another process delivers their metrics
 	o.Agent.mu.Unlock()
 	o.own.deliver(true)
 	stopped := make(chan struct{})

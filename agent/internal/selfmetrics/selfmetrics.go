@@ -113,8 +113,8 @@ func (m *Metrics) Readings(s run.State) metric.Readings {
 }
 
 // single sets the metrics of a single run, which are those of its jobs: what is true of its process alone ends with it, and other
-// processes with other jobs would tell the same series of themselves. What it does not know it leaves out, since an earlier process
-// may have told it.
+// processes with other jobs would write the same series. A time that is unknown is left out, since an earlier process may have
+// delivered it.
 func (m *Metrics) single(s *run.State) {
 	for i := range s.Jobs {
 		m.job(&s.Jobs[i])

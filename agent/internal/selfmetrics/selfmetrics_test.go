@@ -159,7 +159,7 @@ func text(t *testing.T, s run.State) string {
 	return page.String()
 }
 
-// TestSingle holds that a single run tells only of its jobs, and nothing that it does not know.
+// TestSingle holds that a single run delivers only metrics of its jobs, and no unknown times.
 func TestSingle(t *testing.T) {
 	state := run.State{
 		Single: true, ReloadGood: true, Reloaded: time.Unix(1, 0), File: &state.Status{}, Sinks: []run.SinkState{{Name: "rw"}},

@@ -98,7 +98,7 @@ func TestSharedTorn(t *testing.T) {
 	}
 }
 
-// TestSharedLocks holds who waits for whom.
+// TestSharedLocks holds which processes wait for which.
 func TestSharedLocks(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	a, b := openShared(t, path), openShared(t, path)

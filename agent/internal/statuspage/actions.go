@@ -41,5 +41,5 @@ func done(w http.ResponseWriter, r *http.Request, page string) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusAccepted)
-	_ = json.NewEncoder(w).Encode(map[string]string{"status": "accepted"}) // the client has gone: nobody is left to tell
+	_ = json.NewEncoder(w).Encode(map[string]string{"status": "accepted"}) // an error means that the client has gone
 }

@@ -261,7 +261,7 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// TestOpen holds what is shown to the network, and to whom all is shown.
+// TestOpen holds what is shown to the network, and which requests see everything.
 func TestOpen(t *testing.T) {
 	const secret = "marker"
 	s, act := furnish(secret)

@@ -217,7 +217,7 @@ func (p *Page) answer(w http.ResponseWriter, f func() any) {
 		http.Error(w, "the status cannot be encoded: "+err.Error(), http.StatusInternalServerError)
 	default:
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(append(text, '\n')) // the client has gone: nobody is left to tell
+		_, _ = w.Write(append(text, '\n')) // an error means that the client has gone
 	}
 }
 

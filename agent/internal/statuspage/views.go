@@ -66,7 +66,7 @@ func (l *listener) page(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the page cannot be rendered: "+err.Error(), http.StatusInternalServerError)
 	default:
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = out.WriteTo(w) // the client has gone: nobody is left to tell
+		_, _ = out.WriteTo(w) // an error means that the client has gone
 	}
 }
 

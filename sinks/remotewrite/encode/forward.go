@@ -6,7 +6,7 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
 )
 
-// Forward returns the requests of samples that somebody else has made. They stay as they are: in the order in which they came, with
+// Forward returns the requests of samples of another sender. They stay as they are: in the order in which they came, with
 // their values, also staleness markers. External labels are added, and relabelling is done. Samples outside of the bounds of any
 // sample are left out, and counted.
 //

@@ -21,7 +21,7 @@ import (
 // into the queue by giving them their names there. Only the names change, so a record is always in one of the two. There is an inbox for
 // each destination, since an owner must not send what is for another receiver.
 //
-// The name of a record in the inbox is that of its file, with a word after the ID that tells guests apart:
+// The name of a record in the inbox is that of its file, with a word after the ID that is unique to the guest:
 //
 //	1764433333333333.IV2B6ZQH3T.s0.p2.t1795958472481.o1795958472477.n1795958472478.v36.h2.e0.b764.rec
 const (

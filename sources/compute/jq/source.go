@@ -186,7 +186,7 @@ func (s *source) fail(w *walk, err error) {
 	}
 }
 
-// warn tells of the labels that no item of a walk has: their paths are probably wrong.
+// warn warns of the labels that no item of a walk has: their paths are probably wrong.
 func (s *source) warn(w *walk) {
 	for _, g := range w.groups {
 		lines := g.warnings(w.items)

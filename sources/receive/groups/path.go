@@ -19,7 +19,7 @@ const base64Suffix = "@base64"
 const maxGroupingLabels = 64
 
 // ParsePath returns the labels of the group that a path names, sorted by name: /job/NAME/LABEL/VALUE… as behind /metrics of a
-// Pushgateway. The path is decoded. A value may be in base64 (RFC 4648, section 5), which its name tells by the suffix @base64.
+// Pushgateway. The path is decoded. A value may be in base64 (RFC 4648, section 5) if its name has the suffix @base64.
 func ParsePath(path string, scheme model.ValidationScheme) ([]metric.Label, error) {
 	first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	value, rest, more := strings.Cut(rest, "/")

@@ -60,7 +60,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(p) // the client has gone: nobody is left to tell
+	_ = json.NewEncoder(w).Encode(p) // an error means that the client has gone
 }
 
 // page is one page of the answer, newest incident first.
