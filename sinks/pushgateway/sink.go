@@ -337,7 +337,11 @@ func (s *sink) replay(ctx context.Context) {
 	if err == nil {
 		err = later
 	}
-	if err != nil && ctx.Err() == nil && err.Error() != s.replayError {
+	switch {
+	case ctx.Err() != nil:
+	case err == nil:
+		s.replayError = ""
+	case err.Error() != s.replayError:
 		s.env.Log.Warn("pushes of earlier processes wait in the spool", "error", err)
 		s.replayError = err.Error()
 	}

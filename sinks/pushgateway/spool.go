@@ -272,9 +272,10 @@ func parsePush(text []byte) (*push, error) {
 	if err := json.Unmarshal(head, p); err != nil {
 		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}
+	whole := protodelim.UnmarshalOptions{MaxSize: int64(len(body))} // the file is bounded already
 	for r := bytes.NewReader(body); r.Len() > 0; {
 		f := &dto.MetricFamily{}
-		if err := protodelim.UnmarshalFrom(r, f); err != nil {
+		if err := whole.UnmarshalFrom(r, f); err != nil {
 			return nil, fmt.Errorf("%w: %w", errDamaged, err)
 		}
 		p.families = append(p.families, f)

@@ -185,3 +185,27 @@ func FuzzParsePush(f *testing.F) {
 		}
 	})
 }
+
+// TestSpoolOfALargeFamily holds that a family of more than 4 MiB, the limit of protodelim, is read back.
+func TestSpoolOfALargeFamily(t *testing.T) {
+	f := &dto.MetricFamily{Name: proto.String("x"), Type: dto.MetricType_GAUGE.Enum()}
+	for i := range 60_000 {
+		f.Metric = append(f.Metric, &dto.Metric{
+			Label: []*dto.LabelPair{{Name: proto.String("id"), Value: proto.String(fmt.Sprintf("%070d", i))}}, Gauge: &dto.Gauge{Value: proto.Float64(1)},
+		})
+	}
+	var file bytes.Buffer
+	if err := (&push{families: []*dto.MetricFamily{f}}).write(&file); err != nil {
+		t.Fatal(err)
+	}
+	if file.Len() < 5<<20 {
+		t.Fatalf("%d bytes", file.Len())
+	}
+	got, err := parsePush(file.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.families) != 1 || !proto.Equal(got.families[0], f) {
+		t.Error("it is another family")
+	}
+}

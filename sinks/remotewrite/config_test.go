@@ -89,3 +89,27 @@ func TestOnRefusal(t *testing.T) {
 		t.Errorf("retry: %v", err)
 	}
 }
+
+// TestDestination holds which processes may send each other's samples: those with the same receiver and tenant.
+func TestDestination(t *testing.T) {
+	of := func(text string) string {
+		t.Helper()
+		c, err := load(t, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return destination(c)
+	}
+	base := of("{url: 'https://m/push', basic_auth: {username: a, password: 'env:P'}}")
+	for text, isSame := range map[string]bool{
+		"{url: 'https://m/push', basic_auth: {username: a, password: 'env:Q'}}":                                true,
+		"{url: 'https://m/push', basic_auth: {username: b, password: 'env:P'}}":                                false,
+		"{url: 'https://m/push', digest_auth: {username: a, password: 'env:P'}}":                               false,
+		"{url: 'https://other/push', basic_auth: {username: a, password: 'env:P'}}":                            false,
+		"{url: 'https://m/push', basic_auth: {username: a, password: 'env:P'}, headers: {X-Scope-OrgID: ops}}": false,
+	} {
+		if got := of(text) == base; got != isSame {
+			t.Errorf("%s: the same is %t, want %t", text, got, isSame)
+		}
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/collectington/collectington/agent/clock"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/deliver"
@@ -260,9 +261,17 @@ func (s *sink) Run(ctx context.Context) error {
 	return s.close()
 }
 
-// destination returns what stands for the receiver and the tenant of c: processes that have the same may send each other's samples.
+// destination returns a text that is equal for equal receivers and tenants: processes with the same one send each other's samples. The
+// tenant is a header, or the user of basic or digest authentication. References are compared, not their values; a password may change.
 func destination(c *Config) string {
-	sum := sha256.Sum256(fmt.Append(nil, c.URL.String(), c.Headers)) // maps are printed in the order of their keys
+	users := []setting.Text{"", ""}
+	if a := c.Web.BasicAuth; a != nil {
+		users[0] = a.Username
+	}
+	if a := c.Web.DigestAuth; a != nil {
+		users[1] = a.Username
+	}
+	sum := sha256.Sum256(fmt.Append(nil, c.URL.String(), users, c.Headers)) // maps are printed in the order of their keys
 	return hex.EncodeToString(sum[:6])
 }
 

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/golang/snappy"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/text"
@@ -85,15 +86,16 @@ func notAllowed(w http.ResponseWriter, methods string) {
 	http.Error(w, "method not allowed: use "+methods, http.StatusMethodNotAllowed)
 }
 
-// beginDecoding waits until few other bodies are being decoded. It returns false if the client is gone before. The caller takes from
-// decoding at the end.
-func (h *handler) beginDecoding(ctx context.Context) bool {
+// decode calls do once few other bodies are being decoded, and reports whether it has: it does not if the client is gone before.
+func (h *handler) decode(ctx context.Context, do func()) bool {
 	select {
 	case h.decoding <- struct{}{}:
-		return true
 	case <-ctx.Done():
 		return false
 	}
+	defer func() { <-h.decoding }() // also after a panic
+	do()
+	return true
 }
 
 // push stores the metrics of a body. It answers when they are on disk.
@@ -109,11 +111,12 @@ func (h *handler) push(w http.ResponseWriter, r *http.Request, path string) {
 		h.fail(w, r, err)
 		return
 	}
-	if !h.beginDecoding(r.Context()) {
+	var families []*dto.MetricFamily
+	if !h.decode(r.Context(), func() {
+		families, err = groups.Decode(body, r.Header.Get("Content-Type"), h.config.scheme(), linesPerItem*h.env.MaxSeries+moreLines)
+	}) {
 		return
 	}
-	families, err := groups.Decode(body, r.Header.Get("Content-Type"), h.config.scheme(), linesPerItem*h.env.MaxSeries+moreLines)
-	<-h.decoding
 	if err != nil {
 		h.fail(w, r, &statusError{err, http.StatusBadRequest})
 		return

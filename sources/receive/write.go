@@ -31,11 +31,10 @@ func (h *handler) write(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	if !h.beginDecoding(r.Context()) {
+	var request *samples.Request
+	if !h.decode(r.Context(), func() { request, err = h.unpack(packed, isV2) }) {
 		return
 	}
-	request, err := h.unpack(packed, isV2)
-	<-h.decoding
 	if err != nil {
 		h.fail(w, r, err)
 		return

@@ -186,7 +186,7 @@ func (q *Queue) More(shard int, order Order, fits func(Meta) bool) (Record, bool
 	if err != nil {
 		q.waits(e, err) // or another record is next
 	}
-	return Record{Meta: meta, Payload: payload, Age: q.age(e)}, err == nil
+	return Record{Meta: meta, Payload: payload, Age: q.age(e), Again: q.isRepeated(e)}, err == nil
 }
 
 // take takes the next record of a shard. If there is none, changed is closed when there may be one, and nil if the queue is

@@ -486,3 +486,36 @@ func TestConcurrency(t *testing.T) {
 	names, err := filepath.Glob(filepath.Join(dir, "*"+suffix+"*"))
 	b.want("files left", fmt.Sprint(names, err), "[] <nil>")
 }
+
+// TestAgain holds which records may have been sent before: those of an earlier run, also behind the first, and what is repeated.
+func TestAgain(t *testing.T) {
+	d := disktest.New(1)
+	b := openOn(t, d, nil)
+	b.Put(b.recordIn(0), b.recordIn(0))
+	b.Close()
+	b = openOn(t, d, nil)
+	repeated := b.recordIn(1)
+	repeated.Again = true
+	b.Put(repeated, b.recordIn(1))
+	got := map[uint64]bool{}
+	all := func(Meta) bool { return true }
+	for range 2 {
+		for shard := range 2 {
+			done, cancel := context.WithCancel(t.Context())
+			cancel()
+			first, ok := b.Next(done, shard, OldestFirst)
+			if !ok {
+				continue
+			}
+			records := []Record{first}
+			if second, ok := b.More(shard, OldestFirst, all); ok {
+				records = append(records, second)
+			}
+			for _, r := range records {
+				got[r.ID] = r.Again
+				b.Ack(r.ID)
+			}
+		}
+	}
+	b.want("again by ID", got, map[uint64]bool{1: true, 2: true, 3: true, 4: false})
+}

@@ -135,7 +135,7 @@ func (x *index) replace(before, g *Group) {
 	if before != nil {
 		for _, f := range before.Families {
 			if g.family(f.Name) != f {
-				x.forget(f)
+				x.forget(f, before.key)
 			}
 		}
 	}
@@ -181,11 +181,13 @@ func (x *index) add(f *Family, key string, isNew bool) {
 	}
 }
 
-// forget removes the series of a family.
-func (x *index) forget(f *Family) {
+// forget removes the series of a family of a group. What another group has got since stays.
+func (x *index) forget(f *Family, key string) {
 	for _, p := range f.Parts {
 		for i := range p.Series {
-			delete(x.series, x.hash(f.Name, p.Series[i].Labels))
+			if h := x.hash(f.Name, p.Series[i].Labels); x.series[h] == key {
+				delete(x.series, h)
+			}
 		}
 	}
 }
