@@ -147,7 +147,7 @@ func (a *authTransport) send(req *http.Request) (resp *http.Response, expired bo
 	if err != nil {
 		return nil, false, err
 	}
-	resp.Request = withProvider(req, a.provider) // without the credentials
+	resp.Request = withSignature(req, signed, a.provider)
 	if resp.StatusCode != http.StatusUnauthorized {
 		return resp, false, nil
 	}
@@ -162,20 +162,36 @@ func (a *authTransport) CloseIdleConnections() {
 	closeIdle(a.next)
 }
 
-type providerKey struct{}
-
-// withProvider returns the request with the name of the provider that signed it in its context, for messages.
-func withProvider(req *http.Request, name string) *http.Request {
-	return req.WithContext(context.WithValue(req.Context(), providerKey{}, name))
+// signature says how a request was signed, for messages.
+type signature struct {
+	provider string // its name, if one has signed it
+	scheme   string // of the Authorization header, in lower case; "" = the credentials are elsewhere
 }
 
-// providerOf returns the name of the provider that signed a response's request, "" if none did.
-func providerOf(resp *http.Response) string {
+type signatureKey struct{}
+
+// withSignature returns a request, which has no credentials in it, with how the one that was sent for it was signed.
+func withSignature(req, signed *http.Request, provider string) *http.Request {
+	s := signature{provider, schemeOf(signed.Header.Get("Authorization"))}
+	return req.WithContext(context.WithValue(req.Context(), signatureKey{}, s))
+}
+
+// signatureOf returns how a response's request was signed. It is false if it was not.
+func signatureOf(resp *http.Response) (signature, bool) {
 	if resp.Request == nil {
-		return ""
+		return signature{}, false
 	}
-	name, _ := resp.Request.Context().Value(providerKey{}).(string)
-	return name
+	if s, ok := resp.Request.Context().Value(signatureKey{}).(signature); ok {
+		return s, true
+	}
+	scheme := schemeOf(resp.Request.Header.Get("Authorization")) // a header of the settings
+	return signature{scheme: scheme}, scheme != ""
+}
+
+// schemeOf returns the scheme of a challenge or of credentials, in lower case.
+func schemeOf(header string) string {
+	scheme, _, _ := strings.Cut(strings.TrimSpace(header), " ")
+	return strings.ToLower(scheme)
 }
 
 // rewound returns the request with its body from the start.

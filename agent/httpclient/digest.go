@@ -110,7 +110,7 @@ func (d *digestTransport) send(req *http.Request, user, password string) (*http.
 	}
 	resp, err := d.next.RoundTrip(signed)
 	if err == nil {
-		resp.Request = withProvider(req, "") // without the credentials
+		resp.Request = withSignature(req, signed, "")
 	}
 	return resp, err
 }

@@ -3,6 +3,7 @@ package httpclient
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,8 +38,8 @@ func newStatusError(redact redactor, resp *http.Response, body string) *StatusEr
 	if e.Code == http.StatusUnauthorized {
 		e.text += challengeText(resp)
 	}
-	if name := providerOf(resp); name != "" && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden) {
-		e.text += fmt.Sprintf(" (authenticated by auth.%s)", name)
+	if by, _ := signatureOf(resp); by.provider != "" && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden) {
+		e.text += fmt.Sprintf(" (authenticated by auth.%s)", by.provider)
 	}
 	if paused && (e.Code == http.StatusTooManyRequests || e.Code == http.StatusServiceUnavailable) {
 		e.text += fmt.Sprintf(" (the server asks to retry after %s)", pause.Round(time.Second))
@@ -47,15 +48,17 @@ func newStatusError(redact redactor, resp *http.Response, body string) *StatusEr
 }
 
 // challengeText returns what a server that answers 401 wants, by its WWW-Authenticate headers (RFC 9110, section 11.6.1), and how to
-// give it. It is empty if the server does not say, or refuses credentials
-// of a scheme that the client has.
+// give it. It is empty if the server does not say, or refuses credentials of the scheme that was sent.
 func challengeText(resp *http.Response) string {
-	signed := resp.Request != nil && (resp.Request.Context().Value(providerKey{}) != nil || resp.Request.Header.Get("Authorization") != "")
+	sent, signed := signatureOf(resp)
+	challenges := resp.Header.Values("WWW-Authenticate")
+	if signed && slices.ContainsFunc(challenges, func(c string) bool { return schemeOf(c) == sent.scheme }) {
+		return ""
+	}
 	var unable string
-	for _, challenge := range resp.Header.Values("WWW-Authenticate") {
-		scheme, _, _ := strings.Cut(strings.TrimSpace(challenge), " ")
-		switch scheme = strings.ToLower(scheme); {
-		case signed && (scheme == "basic" || scheme == "bearer" || scheme == "digest"):
+	for _, challenge := range challenges {
+		switch scheme := schemeOf(challenge); {
+		case signed && sent.scheme == "" && (scheme == "basic" || scheme == "bearer" || scheme == "digest"):
 			return ""
 		case scheme == "basic":
 			return " (the server wants Basic authentication: set basic_auth)"
@@ -64,7 +67,7 @@ func challengeText(resp *http.Response) string {
 		case scheme == "digest":
 			return " (the server wants Digest authentication: set digest_auth)"
 		case scheme == "negotiate", scheme == "ntlm":
-			unable = " (the server wants Kerberos or NTLM, which cton does not have: let exec run curl --negotiate or curl --ntlm)"
+			unable = " (the server wants Kerberos or NTLM, which cton does not have: use an exec source that runs curl --negotiate or curl --ntlm)"
 		}
 	}
 	return unable

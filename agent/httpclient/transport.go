@@ -234,8 +234,8 @@ func (g *gzipReader) Read(p []byte) (int, error) {
 	if g.gzip == nil && g.err == nil {
 		from := bufio.NewReader(g.from)
 		if begin, _ := from.Peek(2); len(begin) > 0 && string(begin) != "\x1f\x8b" { // the magic number, RFC 1952
-			g.err = errors.New("the header Content-Encoding says gzip, but the body is not compressed: mend the server or the proxy before it, " +
-				"or let exec run curl")
+			g.err = errors.New("the header Content-Encoding says gzip, but the body is not compressed: correct the server or the proxy in front of it, " +
+				"or fetch the URL with an exec source that runs curl")
 		} else {
 			g.gzip, g.err = gzip.NewReader(from)
 		}

@@ -155,6 +155,9 @@ func split(listen string) (host string, port uint16, err error) {
 // Claim returns what only one server can use: the address of listen in words, the same for the same address. It returns "" for
 // port 0, which is any free port.
 func Claim(listen string) string {
+	if path, isUnix := strings.CutPrefix(listen, unixPrefix); isUnix {
+		return "the socket " + path
+	}
 	host, port, err := split(listen)
 	if err != nil || port == 0 {
 		return ""

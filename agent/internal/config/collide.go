@@ -7,6 +7,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/collectington/collectington/agent/webserver"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
 )
@@ -21,6 +22,9 @@ func (r *reader) collisions(plan *Plan, root *yaml.Node) {
 			}
 			claimed[claim] = join(role, name)
 		}
+	}
+	if address := webserver.Claim(plan.Web.Listen); address != "" {
+		claimed[address] = "web.listen"
 	}
 	var merging []string
 	for _, s := range plan.Sinks {

@@ -15,7 +15,7 @@ import (
 // load makes the paths of a node relative to the configuration, fills in its references, and decodes it strictly into a pointer. It translates the decoder's errors into problems
 // in words for the author of the file. The path is that of the node. It returns the node with its references filled in.
 func (r *reader) load(n *yaml.Node, path string, into any) *yaml.Node {
-	(&relocator{r.File, map[place]bool{}}).relocate(n, reflect.TypeOf(into), "")
+	(&relocator{r.File, map[place]bool{}, r.inDefaults}).relocate(n, reflect.TypeOf(into), "")
 	n = (&filler{r, map[place]*yaml.Node{}}).fill(n, path, reflect.TypeOf(into), false)
 	err := n.Load(into, yaml.WithKnownFields())
 	if err == nil {

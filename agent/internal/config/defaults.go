@@ -15,6 +15,8 @@ func (r *reader) setDefaults(n *yaml.Node) {
 	if n.IsZero() || n.ShortTag() == "!!null" {
 		return
 	}
+	r.inDefaults = true
+	defer func() { r.inDefaults = false }()
 	r.defaults = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column}
 	known := append(settingsAt(reflect.TypeFor[JobSettings](), ""), r.defaultKinds()...)
 	r.entries(n, "defaults", `settings of jobs, such as schedule: "@every 60s" or http: {headers: {…}}`, func(key, value *yaml.Node) {

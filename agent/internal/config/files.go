@@ -271,10 +271,10 @@ func absolute(path string) string {
 
 // shift adds to the lines of a node and all within it.
 func shift(n *yaml.Node, lines int) {
-	if n.Line += lines; lines == 0 {
-		n.Line -= lines
+	if lines == 0 {
 		return
 	}
+	n.Line += lines
 	for _, c := range n.Content {
 		shift(c, lines)
 	}

@@ -37,7 +37,7 @@ func Look(before []Origin) []Origin {
 func Origins(paths []string) []Origin {
 	l := &loader{dir: Dir(paths), seen: map[string]bool{}}
 	for _, path := range paths {
-		_ = l.path(path) // who reads the configuration reports it
+		_ = l.path(path) // errors are reported when the configuration is loaded
 	}
 	return l.origins
 }

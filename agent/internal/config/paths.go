@@ -17,6 +17,8 @@ import (
 type relocator struct {
 	*File
 	seen map[place]bool // mappings and lists: an alias can contain itself
+	// partial says that the settings are defaults: what they lack is that of the job's own file.
+	partial bool
 }
 
 func (r *relocator) relocate(n *yaml.Node, t reflect.Type, tag string) {
@@ -57,6 +59,9 @@ func (r *relocator) mapping(n *yaml.Node, t reflect.Type, tag string) {
 		}
 	}
 	prefix := r.part(n.Line).prefix
+	if r.partial {
+		prefix = ""
+	}
 	for _, f := range fields {
 		if !hasTag(f.Tag.Get("setting"), "dir") || prefix == "" {
 			continue

@@ -18,14 +18,15 @@ import (
 // decoding in decode.go, and the checks of all jobs and sinks together in collide.go.
 type reader struct {
 	*File
-	catalogue Catalogue
-	sinksOnly bool // the file needs no jobs
-	problems  Problems
-	sinkNames []string          // of all sinks in the file, those with problems included
-	authNames []string          // likewise of logins
-	meant     map[string]bool   // the paths of settings that a mistyped name was taken for
-	unfilled  map[position]bool // the values that cannot be filled in: they have one problem already
-	defaults  *yaml.Node        // of jobs; nil if there are none
+	catalogue  Catalogue
+	sinksOnly  bool // the file needs no jobs
+	problems   Problems
+	sinkNames  []string          // of all sinks in the file, those with problems included
+	authNames  []string          // likewise of logins
+	meant      map[string]bool   // the paths of settings that a mistyped name was taken for
+	unfilled   map[position]bool // the values that cannot be filled in: they have one problem already
+	defaults   *yaml.Node        // of jobs; nil if there are none
+	inDefaults bool              // the defaults are being read
 }
 
 // topLevel are the settings at the top level of a file.

@@ -96,12 +96,16 @@ func (p *Page) build() *Status {
 		sink := sinkOf(&state.Sinks[i], p.History.sinks[state.Sinks[i].Name], now)
 		if i < len(plan.Sinks) && plan.Sinks[i].Name == sink.Name {
 			sink.Kind = plan.Sinks[i].Kind
-			sink.Facts = factsOf(&plan.Sinks[i])
-			sink.Refusal = firstRefusal(refusals(plan.Sinks[i].Stats))
 		}
 		s.Sinks = append(s.Sinks, sink)
 	}
 	p.History.mu.Unlock()
+	for i := range s.Sinks { // without the lock: a sink may read a file or wait for a lock of its own
+		if i < len(plan.Sinks) && plan.Sinks[i].Name == s.Sinks[i].Name {
+			s.Sinks[i].Facts = factsOf(&plan.Sinks[i])
+			s.Sinks[i].Refusal = firstRefusal(refusals(plan.Sinks[i].Stats))
+		}
+	}
 	s.Logins = p.logins()
 	s.Problems = append(s.Problems, problems(s)...)
 	if more := len(s.Problems) - maxWrong; more > 0 {
@@ -141,6 +145,9 @@ func jobOf(s *run.JobState, h *jobHistory, strip int, now time.Time) Job {
 	}
 	if h == nil {
 		return j
+	}
+	if h.failing != 0 {
+		j.Since = time.UnixMilli(h.failing).UTC()
 	}
 	for r := range h.runs.last(strip) {
 		one := Run{
@@ -279,7 +286,7 @@ func (p *Page) logins() []Login {
 	return all
 }
 
-// factsOf returns what a sink says of itself.
+// factsOf returns the facts that a sink reports, such as its address.
 func factsOf(s *run.Sink) []Fact {
 	var all []Fact
 	if describer, ok := s.Sink.(sinks.Describer); ok {

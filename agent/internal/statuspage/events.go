@@ -90,8 +90,8 @@ func versionOf(parts []part, seed maphash.Seed) string {
 	return strconv.FormatUint(h.Sum64(), 36)
 }
 
-// send sends the parts that have changed, or a comment. If the client has another page, or the page has other parts now, it tells the
-// client to load the page again, and reports false: the client then connects again.
+// send sends the parts that have changed, or a comment. If the client has another page, or the page has other parts now, it
+// sends reload, and reports false: the client then loads the page and connects again.
 func (s *stream) send(parts []part) (more bool, err error) {
 	c := change{Parts: map[string]string{}}
 	if s.sent == nil {

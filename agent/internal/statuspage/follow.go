@@ -79,7 +79,9 @@ func (f *follow) show(key seriesKey, now int64, value float64) []point {
 	if p := f.series[key]; p != nil {
 		var all []point
 		for one := range p.points.last(maxPoints) {
-			all = append(all, *one)
+			if now-one.At <= time.Hour.Milliseconds() {
+				all = append(all, *one)
+			}
 		}
 		return all
 	}

@@ -50,6 +50,8 @@ type jobHistory struct {
 	requests ring[asked]
 	err      *string  // of the last failed run
 	problems []string // of the last run that has measured something
+	failing  int64    // when the first of the last runs began that all failed, or all were partial; Unix milliseconds, 0 = the last was good
+	result   string   // of the last run that was not skipped
 	window   sources.Tick
 
 	looked time.Time // when its page was last requested
@@ -122,6 +124,13 @@ func (h *History) Ran(e run.Ended) {
 		one.err = j.shared(text.Cut(e.Error, maxText))
 	}
 	j.runs.add(one, maxRuns)
+	switch {
+	case e.Result == run.Skipped:
+	case e.Result == run.Succeeded:
+		j.failing, j.result = 0, e.Result
+	case e.Result != j.result:
+		j.failing, j.result = one.start, e.Result
+	}
 	if e.Result == run.Succeeded || e.Result == run.Partial {
 		j.window = e.Window
 		j.problems = bounded(e.Problems)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -216,6 +217,25 @@ func pages(s *stage) []string {
 	return []string{
 		"/", "/?q=" + url.QueryEscape(hostile), "/jobs/" + job, "/jobs/" + job + "?q=l&sort=-change", "/sinks/" + sink,
 		"/api/v1/status", "/api/v1/jobs/" + job, "/api/v1/sinks/" + sink, "/-/ready", "/-/healthy",
+	}
+}
+
+// TestLinks follows the links to a job and a sink whose names have a meaning in addresses.
+func TestLinks(t *testing.T) {
+	s := &stage{}
+	const name = "a/b?c=1#d%2F e"
+	s.addJob(name)
+	s.addSink(name)
+	_, h := s.open(sinks.Trusted)
+	links := regexp.MustCompile(`href="(/(?:jobs|sinks)/[^"]*)"`).FindAllStringSubmatch(ask(h, "GET", "/").Body.String(), -1)
+	if len(links) != 2 {
+		t.Fatalf("links: %q", links)
+	}
+	for _, link := range links {
+		w := ask(h, "GET", html.UnescapeString(link[1]))
+		if w.Code != http.StatusOK || !strings.Contains(html.UnescapeString(w.Body.String()), name) {
+			t.Errorf("%s: %d\n%s", link[1], w.Code, w.Body)
+		}
 	}
 }
 

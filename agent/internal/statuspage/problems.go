@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/text"
 )
 
@@ -59,7 +58,7 @@ func problems(s *Status) []Problem {
 }
 
 func jobProblem(j *Job) (Problem, bool) {
-	p := Problem{Level: levelError, Kind: "job", Name: j.Name, Text: j.Error, Since: j.failingSince()}
+	p := Problem{Level: levelError, Kind: "job", Name: j.Name, Text: j.Error, Since: j.Since}
 	switch j.State {
 	case JobFailed:
 		if j.LastSuccess.IsZero() {
@@ -77,19 +76,6 @@ func jobProblem(j *Job) (Problem, bool) {
 		return p, false
 	}
 	return p, true
-}
-
-// failingSince returns the start of the first of the last runs that all failed, as far as they are remembered.
-func (j *Job) failingSince() (since time.Time) {
-	for _, r := range slices.Backward(j.Runs) {
-		switch r.Result {
-		case run.Failed, run.Partial:
-			since = r.Start
-		case run.Succeeded:
-			return since
-		}
-	}
-	return since
 }
 
 func sinkProblems(s *Sink, now time.Time) (all []Problem) {
@@ -116,7 +102,10 @@ func sinkProblems(s *Sink, now time.Time) (all []Problem) {
 	if lost := total - s.Curve[0].Dropped; lost > 0 {
 		p := Problem{Level: levelWarning, Kind: "sink", Name: s.Name, Text: text.Count(int(lost), "sample") + " dropped in the last hour"}
 		if s.Refusal != nil {
-			p.Text, p.Do = p.Text+"; the receiver: "+s.Refusal.Why, s.Refusal.Do
+			p.Text += "; the most frequent refusal since the start: " + s.Refusal.Why
+			if len(s.Dropped) == 1 { // else the drops of the last hour may have another reason
+				p.Do = s.Refusal.Do
+			}
 		}
 		all = append(all, p)
 	}

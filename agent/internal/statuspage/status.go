@@ -58,6 +58,7 @@ type Job struct {
 	Readings    int              `json:"readings"`         // of the last run that measured something
 	Series      int              `json:"series"`
 	Error       string           `json:"error,omitempty"`            // of the last run
+	Since       time.Time        `json:"failing_since,omitzero"`     // the first of the last runs that all failed, or were all partial
 	Runs        []Run            `json:"runs,omitempty"`             // the last 60, oldest first
 	Results     map[string]int64 `json:"results,omitempty"`          // runs since the start by result: success, partial, error, skipped
 	Dropped     map[string]int64 `json:"dropped_readings,omitempty"` // since the start, by reason
@@ -170,7 +171,7 @@ type Sink struct {
 	Since   time.Time        `json:"failing_since,omitzero"`     // the first of the last requests that all failed
 	Refusal *Refusal         `json:"refusal,omitempty"`          // of the most samples
 	Curve   []Sample         `json:"curve,omitempty"`            // the last hour, oldest first
-	Facts   []Fact           `json:"facts,omitempty"`            // what it says of itself
+	Facts   []Fact           `json:"facts,omitempty"`            // that the sink reports
 
 	Detail *SinkDetail `json:"detail,omitempty"` // of /api/v1/sinks/NAME only
 }
@@ -199,7 +200,7 @@ type SinkDetail struct {
 	Jobs     []string         `json:"jobs"` // those that the sink gets
 }
 
-// Fact is something that a sink says of itself.
+// Fact is something that a sink reports, such as its address.
 type Fact struct {
 	Name string `json:"name"`
 	Text string `json:"text"`

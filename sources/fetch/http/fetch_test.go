@@ -201,7 +201,7 @@ func failures() map[string]failure {
 		"long charset":      {"", answer(200, "Content-Type: text/x; charset=a-charset-of-another-world", "\xe9"), `unsupported charset: want UTF-8, UTF-16, ISO-8859-1, ISO-8859-15 or windows-1252`},
 		"key as coding":     {"", answer(200, "Content-Encoding: hunter/22&key", "x"), `the body is compressed with "<secret>", want gzip or none`},
 		"long coding":       {"", answer(200, "Content-Encoding: a-compression-of-another-world", "x"), `the body is compressed with "an unknown coding", want gzip or none`},
-		"no gzip":           {"", answer(200, "Content-Encoding: gzip", "plain ECHO"), "the header Content-Encoding says gzip, but the body is not compressed: mend the server or the proxy before it, or let exec run curl"},
+		"no gzip":           {"", answer(200, "Content-Encoding: gzip", "plain ECHO"), "the header Content-Encoding says gzip, but the body is not compressed: correct the server or the proxy in front of it, or fetch the URL with an exec source that runs curl"},
 		"long":              {"max_body: 1MiB", answer(200, "", strings.Repeat(" ", 1<<20)+"{}"), "the body exceeds max_body (1MiB)"},
 		"other host":        {"", answer(302, "Location: http://b.example/?key=hunter/22", ""), "redirected to another host (http://b.example): not followed, since credentials would be sent there; set url to the new address"},
 		"hang":              {"", hang, "timeout of 1m0s is over"},

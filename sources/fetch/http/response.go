@@ -19,6 +19,9 @@ const (
 	Response DocumentKind = "response" // {status, seconds, headers, body}, and error if the body cannot be decoded
 )
 
+// Words returns the values of the setting.
+func (DocumentKind) Words() []string { return []string{string(Body), string(Response)} }
+
 // UnmarshalText parses the name of a kind.
 func (d *DocumentKind) UnmarshalText(text []byte) error {
 	if DocumentKind(text) != Body && DocumentKind(text) != Response {
