@@ -307,10 +307,8 @@ func (e *execution) lock() (unlock func(), code int, err error) {
 			e.log.Error("not run: the lock is taken", "lock", e.Lock, "error", err)
 			return nil, exitLocked, nil
 		}
-		select {
-		case s := <-e.signals:
+		if s, interrupted := wrap.Wait(e.signals, lockPause); interrupted {
 			return nil, 0, fmt.Errorf("--lock: %s while waiting for the lock", s)
-		case <-time.After(lockPause):
 		}
 	}
 }

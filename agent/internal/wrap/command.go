@@ -92,7 +92,8 @@ func (c *Command) attend(p *process, r *Result) (killed bool) {
 			}
 			return killed
 		case s := <-c.Signals:
-			r.Signaled = p.pass(s) || r.Signaled
+			p.pass(s)
+			r.Signaled = r.Signaled || interrupts(s)
 		case <-timeout:
 			r.TimedOut = true
 			p.terminate()
@@ -163,10 +164,21 @@ func startError(program string, err error) error {
 
 // Pause waits before a retry, and reports whether it was not interrupted by a signal.
 func (c *Command) Pause(d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-c.Signals:
-		return false
+	_, interrupted := Wait(c.Signals, d)
+	return !interrupted
+}
+
+// Wait waits, or until a signal that would end a command.
+func Wait(signals <-chan os.Signal, d time.Duration) (by os.Signal, interrupted bool) {
+	end := time.After(d)
+	for {
+		select {
+		case <-end:
+			return nil, false
+		case s := <-signals:
+			if interrupts(s) {
+				return s, true
+			}
+		}
 	}
 }

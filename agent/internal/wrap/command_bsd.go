@@ -17,3 +17,6 @@ func restoreDefault(s syscall.Signal) { signal.Reset(s) }
 
 // mirrorStops does nothing: a command that stops itself has to be continued by hand.
 func (p *process) mirrorStops() {}
+
+// resume continues the command, also if it is not stopped: that is not known here.
+func (p *process) resume() { p.send(syscall.SIGCONT) }

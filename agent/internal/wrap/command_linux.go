@@ -42,9 +42,17 @@ func (p *process) mirrorStops() {
 				return
 			}
 			_ = unix.Tgkill(os.Getpid(), unix.Gettid(), s)
-			_ = unix.Kill(pid, unix.SIGCONT) // fails if it has ended
+			p.resume()
 		}
 	}()
+}
+
+// resume continues the command if it is stopped. A SIGCONT to one that runs could undo a stop that comes at the same time, of which
+// this process and the shell would still know.
+func (p *process) resume() {
+	if info, err := wait(p.cmd.Process.Pid, unix.WNOHANG|unix.WNOWAIT); err == nil && info.Signo != 0 {
+		p.send(unix.SIGCONT)
+	}
 }
 
 // cldStopped is the code of a child that has been stopped (sigaction(2)).
@@ -60,7 +68,7 @@ func awaitStop(pid int) syscall.Signal {
 		case err != nil || info.Code != cldStopped:
 			return 0
 		case staysStopped(pid):
-			if info, err := wait(pid, unix.WNOHANG); err == nil && info.Signo != 0 {
+			if info, err := wait(pid, unix.WNOHANG|unix.WNOWAIT); err == nil && info.Signo != 0 {
 				return status(&info)
 			}
 		}

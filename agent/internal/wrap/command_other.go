@@ -22,7 +22,9 @@ func hasTerminal() bool { return true }
 
 func (p *process) prepare() {}
 
-func (p *process) pass(os.Signal) bool { return true }
+func interrupts(os.Signal) bool { return true }
+
+func (p *process) pass(os.Signal) {}
 
 // terminate kills the command: there is no signal that asks it to end.
 func (p *process) terminate() { p.kill() }

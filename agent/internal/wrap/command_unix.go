@@ -52,15 +52,21 @@ func (p *process) send(s syscall.Signal) {
 	_ = syscall.Kill(pid, s) // fails if it has ended
 }
 
-// pass passes a signal on, and reports whether it was one that may end the command. One that the terminal has sent to the whole
-// process group has reached the command already.
-func (p *process) pass(s os.Signal) bool {
+// interrupts reports whether a signal may end the command.
+func interrupts(s os.Signal) bool { return s != unix.SIGCONT }
+
+// pass passes a signal on. One that was sent to the whole process group has reached the command already: from the keyboard, or
+// SIGCONT from a shell.
+func (p *process) pass(s os.Signal) {
 	number, ok := s.(syscall.Signal)
-	if !ok || !p.ownGroup && (number == unix.SIGINT || number == unix.SIGQUIT) && isForeground() {
-		return ok
+	switch {
+	case !ok:
+	case number == unix.SIGCONT && !p.ownGroup:
+		p.resume()
+	case (number == unix.SIGINT || number == unix.SIGQUIT) && !p.ownGroup && isForeground():
+	default:
+		p.send(number)
 	}
-	p.send(number)
-	return number != unix.SIGCONT
 }
 
 // isForeground reports whether the keys of the terminal send signals to this process group. On a terminal that was closed they
