@@ -103,9 +103,10 @@ type Claimer interface {
 	Claims() []string
 }
 
-// Server is an optional interface of a Config whose sink serves HTTP. Serves returns the address that it listens on.
+// Server is an optional interface of a Config whose sink serves HTTP. Serves returns the address that it listens on, and its web
+// config file, "" if it has none.
 type Server interface {
-	Serves() string
+	Serves() (listen, webConfigFile string)
 }
 
 // Env is what the agent provides to a sink.

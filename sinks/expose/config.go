@@ -73,7 +73,7 @@ func (c *Config) Claims() []string {
 }
 
 // Serves implements [sinks.Server].
-func (c *Config) Serves() string { return c.Listen }
+func (c *Config) Serves() (listen, webConfigFile string) { return c.Listen, c.WebConfigFile }
 
 // New implements [sinks.Config].
 func (c *Config) New(env sinks.Env) (sinks.Sink, error) { return newSink(c, env), nil }

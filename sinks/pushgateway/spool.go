@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -224,8 +223,6 @@ var (
 	errLater   = errors.New("a later version of cton has written it: it stays")
 )
 
-func checksum(text []byte) uint32 { return crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli)) }
-
 func (p *push) write(w io.Writer) error {
 	head, err := json.Marshal(p)
 	if err != nil {
@@ -238,7 +235,7 @@ func (p *push) write(w io.Writer) error {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(w, "%s%d %08x\n%s", magic, version, checksum(text.Bytes()), text.Bytes())
+	_, err = fmt.Fprintf(w, "%s%d %08x\n%s", magic, version, durable.Checksum(text.Bytes()), text.Bytes())
 	return err
 }
 
@@ -264,7 +261,7 @@ func parsePush(text []byte) (*push, error) {
 	if v > version {
 		return nil, errLater
 	}
-	if checksum(rest) != sum {
+	if durable.Checksum(rest) != sum {
 		return nil, fmt.Errorf("%w: it does not match its checksum", errDamaged)
 	}
 	head, body, _ := bytes.Cut(rest, []byte("\n"))

@@ -292,7 +292,7 @@ func (e *execution) lock() (unlock func(), code int, err error) {
 		return nil, 0, fmt.Errorf("--lock: %w", err)
 	}
 	for {
-		err := dir.Lock(wrap.FileName(e.Lock))
+		err := dir.Lock(durable.FileName(e.Lock))
 		if err == nil {
 			return func() { _ = dir.Unlock() }, 0, nil
 		}

@@ -129,7 +129,7 @@ func (e *execution) spool(s config.Sink, name string) string {
 	if e.dir == "" {
 		return ""
 	}
-	return filepath.Join(e.spools(s), wrap.FileName(name))
+	return filepath.Join(e.spools(s), durable.FileName(name))
 }
 
 // spools returns the directory of the queues of all commands for a sink.
@@ -217,7 +217,7 @@ func (e *execution) deliverOthers() {
 		}
 		for _, folder := range folders {
 			dir := filepath.Join(e.spools(s), folder.Name())
-			if folder.Name() == wrap.FileName(e.name) || !waits(dir) || n == maxOthers || time.Now().After(end) {
+			if folder.Name() == durable.FileName(e.name) || !waits(dir) || n == maxOthers || time.Now().After(end) {
 				continue
 			}
 			n++

@@ -74,15 +74,19 @@ func (c *statusCmd) Run(ctx context.Context, a *App, g *globals) error {
 
 // statusAddress returns where a plan serves the status page: on its own listener, else on a sink.
 func (a *App) statusAddress(plan *config.Plan) string {
-	if plan.Web.Listen != "" {
-		return withScheme(plan.Web.Listen, webserver.File(a.vault.Dir, plan.Web.WebConfigFile))
-	}
-	for _, s := range plan.Sinks {
-		if server, ok := s.Config.(sinks.Server); ok {
-			return withScheme(server.Serves(), "")
+	listen, file := plan.Web.Listen, plan.Web.WebConfigFile
+	if listen == "" {
+		for _, s := range plan.Sinks {
+			if server, ok := s.Config.(sinks.Server); ok {
+				listen, file = server.Serves()
+				break
+			}
 		}
 	}
-	return ""
+	if listen == "" {
+		return ""
+	}
+	return withScheme(listen, webserver.File(a.vault.Dir, file))
 }
 
 // withScheme returns the URL of an address to listen on.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"maps"
@@ -91,15 +90,7 @@ func (s *snapshot) add(e entry) {
 	s.sections[e.name] = Section{e.saved, append(section.Records, e.data)}
 }
 
-func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
-
-func checksum(data ...[]byte) string {
-	crc := uint32(0)
-	for _, d := range data {
-		crc = crc32.Update(crc, castagnoli(), d)
-	}
-	return fmt.Sprintf("%08x", crc)
-}
+func checksum(data ...[]byte) string { return fmt.Sprintf("%08x", durable.Checksum(data...)) }
 
 // parse returns the content of a snapshot file. It returns an error if there is something wrong with the file as a whole.
 func parse(text []byte) (*snapshot, error) {
@@ -254,7 +245,7 @@ func appendBatch(b []byte, entries []entry) []byte {
 	}
 	payload := b[head+8:]
 	binary.LittleEndian.PutUint32(b[head:], uint32(len(payload)))
-	binary.LittleEndian.PutUint32(b[head+4:], crc32.Checksum(payload, castagnoli()))
+	binary.LittleEndian.PutUint32(b[head+4:], durable.Checksum(payload))
 	return b
 }
 
@@ -309,7 +300,7 @@ func parseBatch(text []byte) (entries []entry, size int) {
 		return nil, 0
 	}
 	payload := text[batchHead : batchHead+int(n)]
-	if crc32.Checksum(payload, castagnoli()) != binary.LittleEndian.Uint32(text[len(batchMark)+4:]) {
+	if durable.Checksum(payload) != binary.LittleEndian.Uint32(text[len(batchMark)+4:]) {
 		return nil, 0
 	}
 	for rest := payload; len(rest) > 0; {

@@ -2,11 +2,8 @@ package state
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"time"
 
@@ -88,6 +85,7 @@ func (f *File) rejoin() error {
 	f.appending.Lock()
 	defer f.appending.Unlock()
 	f.closeJournal()
+	before := f.journal
 	f.journal = journal{number: max(s.journal, 1) - 1}
 	bytes := int64(0)
 	for _, number := range numbers {
@@ -98,7 +96,7 @@ func (f *File) rejoin() error {
 		if err != nil {
 			return err
 		}
-		f.journal = journal{number: number, size: int64(whole), torn: size > whole}
+		f.journal = journal{number: number, size: int64(whole), torn: size > whole || before.torn && number == before.number}
 		bytes += int64(whole)
 	}
 	f.mu.Lock()
@@ -113,20 +111,7 @@ func (f *File) LockJob(ctx context.Context, job string) (unlock func(), err erro
 	if !f.Shared {
 		return func() {}, nil
 	}
-	return f.wait(ctx, f.name()+".job-"+fileName(job), 50*time.Millisecond)
-}
-
-// maxFileName is how long the part of a file's name that stands for a job may be.
-const maxFileName = 128
-
-// fileName returns a part of a file's name for a job.
-func fileName(job string) string {
-	name := url.PathEscape(job)
-	if len(name) > maxFileName {
-		sum := sha256.Sum256([]byte(job))
-		name = hex.EncodeToString(sum[:])
-	}
-	return name
+	return f.wait(ctx, f.name()+".job-"+durable.FileName(job), 50*time.Millisecond)
 }
 
 // Reread reads the files again, for Records: other processes may have written since Open.

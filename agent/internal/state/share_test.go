@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/collectington/collectington/agent/durable"
@@ -95,6 +96,58 @@ func TestSharedTorn(t *testing.T) {
 	sections, damage, err := Read(filepath.Join(dir, "state"))
 	if got := string(bytes.Join(sections["job"].Records, nil)); got != "123" || err != nil || len(damage) > 0 {
 		t.Errorf("got %q, %v, %v", got, damage, err)
+	}
+}
+
+// failingSync is a directory whose files cannot be synced a number of times.
+type failingSync struct {
+	durable.FS
+	left atomic.Int32
+}
+
+func (f *failingSync) Append(name string) (durable.File, error) {
+	file, err := f.FS.Append(name)
+	return unsynced{file, f}, err
+}
+
+type unsynced struct {
+	durable.File
+	of *failingSync
+}
+
+func (u unsynced) Sync() error {
+	if u.of.left.Add(-1) >= 0 {
+		return errors.New("input/output error")
+	}
+	return u.File.Sync()
+}
+
+// TestSharedFailedSync holds that nothing is appended to a journal after a failed sync: nothing is known of what is on disk of it.
+func TestSharedFailedSync(t *testing.T) {
+	dir := t.TempDir()
+	disk := &failingSync{FS: durable.NewDir(dir)}
+	f, _, err := OpenOn(t.Context(), filepath.Join(dir, "state"), disk, Options{Shared: true, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	<-f.Append("job", []byte("1")).Done()
+	disk.left.Store(1)
+	<-f.Append("job", []byte("2")).Done()
+	second, err := durable.NewDir(dir).ReadFile("state.journal-2", 1<<10)
+	if err != nil || !bytes.Contains(second, []byte("2")) {
+		t.Errorf("the record is not in a new journal: %q, %v", second, err)
+	}
+}
+
+// TestSharedSize holds that opening a state counts the bytes of its journals once.
+func TestSharedSize(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	a := openShared(t, path)
+	<-a.Append("job", []byte("1")).Done()
+	b := openShared(t, path)
+	if a.journalBytes != b.journalBytes {
+		t.Errorf("written: %d, opened: %d", a.journalBytes, b.journalBytes)
 	}
 }
 

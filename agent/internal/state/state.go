@@ -251,7 +251,7 @@ func (f *File) loadJournals(s *snapshot) (problems []error, err error) {
 	if err != nil {
 		return nil, &readError{err}
 	}
-	f.number = max(s.journal, 1) - 1
+	f.number, f.journalBytes = max(s.journal, 1)-1, 0
 	synced := f.fsys.SyncDir() // the snapshot may not be durable under its name yet
 	for _, number := range numbers {
 		if number < s.journal {

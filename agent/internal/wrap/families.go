@@ -83,7 +83,7 @@ func (b *builder) durations(t *Totals) {
 	d := &metric.Desc{
 		Name: Prefix + "duration_seconds", Help: "Durations of the runs of the command, with their retries.", Type: metric.Histogram, Buckets: t.Bounds,
 	}
-	value := &metric.HistogramValue{Sum: t.Sum, Counts: t.Counts}
+	value := &metric.HistogramValue{Sum: t.Sum, Counts: slices.Clone(t.Counts)}
 	for _, n := range t.Counts {
 		value.Count += n
 	}

@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -82,7 +80,7 @@ const (
 func NewHistory(dir, name string) *History {
 	h := &History{Totals: newTotals(time.Now())}
 	if dir != "" {
-		h.path = filepath.Join(dir, "exec", FileName(name))
+		h.path = filepath.Join(dir, "exec", durable.FileName(name))
 	}
 	return h
 }
@@ -93,15 +91,6 @@ func newTotals(now time.Time) Totals {
 		runs[result] = 0
 	}
 	return Totals{Created: now.UnixMilli(), Runs: runs, Bounds: bounds(), Counts: make([]uint64, len(bounds())+1)}
-}
-
-// FileName returns a name as the name of a file.
-func FileName(name string) string {
-	escaped := url.PathEscape(name)
-	if strings.HasPrefix(escaped, ".") {
-		escaped = "%2E" + escaped[1:]
-	}
-	return escaped
 }
 
 // Begin notes that a run begins. Should this process be killed, the next one counts the run as lost.
@@ -229,11 +218,9 @@ func (h *History) write(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "%s%d %08x\n%s", magic, version, checksum(text), text)
+	_, err = fmt.Fprintf(w, "%s%d %08x\n%s", magic, version, durable.Checksum(text), text)
 	return err
 }
-
-func checksum(text []byte) uint32 { return crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli)) }
 
 // errLater is the error for a record of a later version.
 var errLater = errors.New("a later version of cton has written it")
@@ -270,7 +257,7 @@ func parse(text []byte) (Totals, error) {
 	if v > version {
 		return Totals{}, errLater
 	}
-	if checksum([]byte(rest)) != sum {
+	if durable.Checksum([]byte(rest)) != sum {
 		return Totals{}, errors.New("does not match its checksum")
 	}
 	t := newTotals(time.Now())

@@ -155,14 +155,6 @@ func TestStampsAscend(t *testing.T) {
 	}
 }
 
-func TestFileName(t *testing.T) {
-	for name, want := range map[string]string{"a": "a", "a/b c": "a%2Fb%20c", "..": "%2E.", ".": "%2E"} {
-		if got := FileName(name); got != want {
-			t.Errorf("%q is %q, want %q", name, got, want)
-		}
-	}
-}
-
 // TestHistoryWithoutDisk holds that a directory that cannot be used costs only what is kept.
 func TestHistoryWithoutDisk(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "file")

@@ -154,13 +154,11 @@ func (m *Meta) header() string { return magic + strconv.Itoa(version) + " " + m.
 // size returns the length of the record's file, in bytes.
 func (m *Meta) size() int { return len(m.header()) + m.Bytes + crc32.Size }
 
-func checksum(data []byte) uint32 { return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) }
-
 // encode returns the content of the record's file.
 func (r *Record) encode() []byte {
 	file := slices.Concat([]byte(r.header()), r.Payload, make([]byte, crc32.Size))
 	body := len(file) - crc32.Size
-	binary.BigEndian.PutUint32(file[body:], checksum(file[:body]))
+	binary.BigEndian.PutUint32(file[body:], durable.Checksum(file[:body]))
 	return file
 }
 
@@ -180,7 +178,7 @@ func (m *Meta) decode(file []byte) ([]byte, error) {
 		return nil, fmt.Errorf("is longer than the %d bytes of its record", m.size())
 	}
 	body := len(file) - crc32.Size
-	if binary.BigEndian.Uint32(file[body:]) != checksum(file[:body]) {
+	if binary.BigEndian.Uint32(file[body:]) != durable.Checksum(file[:body]) {
 		return nil, errors.New("does not match its checksum")
 	}
 	if !bytes.HasPrefix(file, []byte(header)) {

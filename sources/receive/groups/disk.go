@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"math"
@@ -121,17 +120,13 @@ func (g *Group) encode() ([]byte, error) {
 		return nil, err
 	}
 	rest := append(append(line, '\n'), metrics.Bytes()...)
-	return append(fmt.Appendf(nil, "%s %08x\n", format, checksum(rest)), rest...), nil
-}
-
-func checksum(data []byte) uint32 {
-	return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))
+	return append(fmt.Appendf(nil, "%s %08x\n", format, durable.Checksum(rest)), rest...), nil
 }
 
 // decode reads the content of a group's file.
 func decode(content []byte) (*Group, error) {
 	first, rest, _ := bytes.Cut(content, []byte("\n"))
-	if string(first) != fmt.Sprintf("%s %08x", format, checksum(rest)) {
+	if string(first) != fmt.Sprintf("%s %08x", format, durable.Checksum(rest)) {
 		return nil, errors.New("it is not whole, or another version has written it")
 	}
 	line, metrics, _ := bytes.Cut(rest, []byte("\n"))
