@@ -82,7 +82,6 @@ func (b *assembly) build(plan *config.Plan) (run.Plan, error) {
 	out := run.Plan{Concurrency: plan.Concurrency, Own: run.OwnMetrics{Interval: time.Duration(plan.Own.Interval), Sinks: plan.Own.Sinks}}
 	providers := b.logins.of(plan, b.memory(plan))
 	b.providers = providers
-	b.current.Store(&providers)
 	for _, s := range plan.Sinks {
 		sink, err := b.sink(plan, s)
 		if err != nil {
@@ -97,6 +96,7 @@ func (b *assembly) build(plan *config.Plan) (run.Plan, error) {
 		}
 		out.Jobs = append(out.Jobs, job)
 	}
+	b.current.Store(&providers)
 	return out, nil
 }
 

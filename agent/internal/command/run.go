@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/notify"
@@ -61,16 +62,19 @@ func (s *service) run(ctx context.Context, plan *config.Plan) error {
 	plans := make(chan run.Plan)
 	reloads, stop := context.WithCancel(ctx)
 	defer stop()
-	go b.history.Run(reloads, agent.State)
+	var background sync.WaitGroup
+	background.Go(func() { b.history.Run(reloads, agent.State) })
 	if plan.WatchConfig {
-		go s.watchFiles(reloads, plan.Origins())
+		background.Go(func() { s.watchFiles(reloads, plan.Origins()) })
 	}
-	go s.reload(reloads, agent, plans, func() (run.Plan, error) { return s.rebuild(b, plan) })
+	background.Go(func() { s.reload(reloads, agent, plans, func() (run.Plan, error) { return s.rebuild(b, plan) }) })
 	s.log.Info("started", "version", s.Version, "jobs", len(built.Jobs), "sinks", len(built.Sinks))
 	s.manager.Ready(running(built))
-	go s.manager.Beat(reloads, func() { agent.State() }) // takes each lock of the agent
+	background.Go(func() { s.manager.Beat(reloads, func() { agent.State() }) }) // takes each lock of the agent
 	defer context.AfterFunc(ctx, s.manager.Stopping)()
 	err = agent.Run(ctx, built, plans)
+	stop()
+	background.Wait() // a reload that was under way may have logged in
 	s.logout(ctx)
 	s.log.Info("stopped")
 	return err

@@ -137,6 +137,9 @@ func (o *once) waitFor(ctx context.Context, j *job) bool {
 		return true
 	}
 	why := fmt.Sprintf("it is %v, which has not finished within %s (timeout)", err, timeout)
+	if ctx.Err() != nil {
+		why = fmt.Sprintf("it is %v, and cton was stopped while it waited", err)
+	}
 	j.Log.Error("the job has not run", "error", why)
 	o.mu.Lock()
 	defer o.mu.Unlock()

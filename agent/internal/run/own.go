@@ -28,7 +28,7 @@ type OwnMetrics struct {
 // How often the agent's own metrics are delivered.
 const (
 	ownInterval  = 2 * time.Minute  // to sinks that push, by default
-	pageInterval = 15 * time.Second // to sinks that wait to be scraped: it costs no traffic
+	pageInterval = 15 * time.Second // to sinks that wait to be scraped: it costs no traffic; a jump of the clock is noticed then too
 	ownPause     = time.Second      // at most
 )
 
@@ -107,6 +107,10 @@ func (o *own) deliver(all bool) {
 		move(&o.last, by)
 		move(&o.starts.last, by)
 		o.ledger.Shift(by, true)
+		all = true
+	}
+	if !all && !o.isPulled() {
+		return
 	}
 	if earliest := o.last.Add(time.Millisecond); now.Before(earliest) {
 		now = earliest
@@ -129,6 +133,14 @@ func (o *own) deliver(all bool) {
 			s.add(part)
 		}
 	}
+}
+
+// isPulled reports whether a sink that gets the metrics waits to be scraped.
+func (o *own) isPulled() bool {
+	a := o.agent
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.ContainsFunc(a.sinks, func(s *sink) bool { return s.Pull && a.ownMetrics.goTo(s.Name) })
 }
 
 // changed has the metrics delivered soon, because a job has gone up or down or a reload has ended.
@@ -155,9 +167,15 @@ func (a *Agent) ownPart(families []metric.Family, sink string) []metric.Family {
 	if a.ownMetrics.Sinks != nil || !slices.ContainsFunc(a.jobs, foreign) {
 		return families
 	}
+	jobs := map[string]bool{"": true} // that the sink gets
+	for _, j := range a.jobs {
+		if !foreign(j) {
+			jobs[j.Name] = true
+		}
+	}
 	mine := func(s metric.Series) bool {
-		job, ofSink := s.Labels.Get(JobLabel), s.Labels.Get(SinkLabel)
-		return (job == "" || goes(a.jobs, job, sink)) && (ofSink == "" || ofSink == sink)
+		ofSink := s.Labels.Get(SinkLabel)
+		return jobs[s.Labels.Get(JobLabel)] && (ofSink == "" || ofSink == sink)
 	}
 	var part []metric.Family
 	for _, f := range families {

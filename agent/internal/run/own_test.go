@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -131,4 +132,24 @@ func TestOwnMetricsInterval(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOwnMetricsWithoutPage holds that they are not computed more often than a sink gets them.
+func TestOwnMetricsWithoutPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		computed := 0
+		agent := New(Options{
+			Log:  slog.New(slog.DiscardHandler),
+			Self: func(State) metric.Readings { computed++; return nil },
+		})
+		stop := start(t, agent, Plan{Concurrency: 1, Sinks: []Sink{planSink("push", &ownShelf{})}}, nil)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if computed < 30 || computed > 32 {
+			t.Errorf("computed %d times in an hour, want 30", computed)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }

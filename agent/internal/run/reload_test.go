@@ -3,12 +3,16 @@ package run
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
 )
 
@@ -201,6 +205,44 @@ func TestOnce(t *testing.T) {
 			t.Errorf("delivered %v, drained %v", page.values, page.drained)
 		}
 	})
+}
+
+// TestOnceStopped holds what is said of a job that another process runs: that its timeout has passed, or that this process was
+// stopped before.
+func TestOnceStopped(t *testing.T) {
+	for stopped, want := range map[bool]string{
+		true:  "and cton was stopped while it waited",
+		false: "which has not finished within 30s (timeout)",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "state")
+			options := state.Options{Shared: true, Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)}
+			other, _, err := state.Open(t.Context(), path, options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Close()
+			if _, err := other.LockJob(t.Context(), "a"); err != nil {
+				t.Fatal(err)
+			}
+			own, _, err := state.Open(t.Context(), path, options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer own.Close()
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			if stopped {
+				time.AfterFunc(time.Second, stop)
+			}
+			agent := newAgent()
+			agent.state = own
+			out, err := agent.Once(ctx, Plan{Concurrency: 1, Jobs: []Job{planJob(t, "a", "@daily", newScripted(nil))}}, time.Minute)
+			if err != nil || len(out.Busy) != 1 || !strings.HasSuffix(out.Busy[0], want) {
+				t.Errorf("%v, %q, want %s", err, out.Busy, want)
+			}
+		})
+	}
 }
 
 // TestNewSinkGetsCurrentTime checks that a new sink gets the batch of a slow job with the current time: the sink before may

@@ -19,9 +19,13 @@ const rerunPause = 10 * time.Second
 // to end. part is what run belongs to: the sink or the source.
 func keepRunning(ctx context.Context, log *slog.Logger, part string, run func(context.Context) error, failed func(error) (ended bool)) {
 	for logged := ""; ; {
+		began := time.Now()
 		err := contain(log, part, func() error { return run(ctx) })
 		if ctx.Err() != nil || err != nil && failed(err) {
 			return
+		}
+		if err == nil || time.Since(began) > rerunPause { // it has worked in between
+			logged = ""
 		}
 		if err != nil && err.Error() != logged {
 			logged = err.Error()

@@ -149,10 +149,3 @@ func (t *Tee) Text() ([]byte, error) {
 	}
 	return slices.Clone(t.text), nil
 }
-
-// Reset forgets what was written, before a retry.
-func (t *Tee) Reset() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.text, t.count = nil, 0
-}
