@@ -40,10 +40,10 @@ func targets() []target {
 		{"window", []string{"agent/internal/run/window.go"}, []string{"./agent/internal/command"}},
 		{"spool", []string{"sinks/remotewrite/spool/*.go"}, []string{"./sinks/remotewrite"}},
 		{"delivery", []string{
-			"sinks/remotewrite/deliver.go", "sinks/remotewrite/isolate.go", "sinks/remotewrite/refusal.go", "sinks/remotewrite/retry.go",
-			"sinks/remotewrite/send.go",
-		}, []string{"./agent"}},
-		{"negotiation", []string{"sinks/remotewrite/dialect.go"}, []string{"./agent"}},
+			"sinks/remotewrite/deliver/deliver.go", "sinks/remotewrite/deliver/search.go", "sinks/remotewrite/deliver/chunk.go",
+			"sinks/remotewrite/deliver/join.go", "sinks/remotewrite/deliver/backoff.go", "sinks/remotewrite/deliver/client.go",
+		}, []string{"./sinks/remotewrite", "./agent"}},
+		{"negotiation", []string{"sinks/remotewrite/deliver/negotiation.go", "sinks/remotewrite/deliver/receiver.go"}, []string{"./sinks/remotewrite", "./agent"}},
 		{"state", []string{"agent/internal/state/*.go"}, []string{"./agent/internal/run"}},
 	}
 }

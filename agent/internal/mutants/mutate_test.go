@@ -83,3 +83,20 @@ func TestDraw(t *testing.T) {
 		t.Error("a pattern without files is accepted")
 	}
 }
+
+// TestTargets holds that the files and packages to mutate and to test exist.
+func TestTargets(t *testing.T) {
+	t.Chdir("../../..")
+	for _, of := range targets() {
+		for _, pattern := range of.files {
+			if files, err := filepath.Glob(pattern); err != nil || len(files) == 0 {
+				t.Errorf("%s: no file matches %s (%v)", of.name, pattern, err)
+			}
+		}
+		for _, user := range of.users {
+			if files, _ := filepath.Glob(filepath.Join(user, "*_test.go")); len(files) == 0 {
+				t.Errorf("%s: %s has no tests", of.name, user)
+			}
+		}
+	}
+}
