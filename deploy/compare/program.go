@@ -54,7 +54,7 @@ func programs(kind string, cton, before string) (list []program) {
 		case "scrape-disk":
 			add(own.name, own.path, "peers/cton-scrape.yaml", []string{"run", "-c", "CONFIG"}, map[string]string{"Spool": "yes"})
 		case "page":
-			add(own.name, own.path, "peers/cton-page.yaml", []string{"run", "-c", "CONFIG"}, nil)
+			add(own.name, own.path, "peers/cton-api.yaml", []string{"run", "-c", "CONFIG"}, map[string]string{"Output": "page"})
 		default:
 			add(own.name, own.path, "peers/cton-api.yaml", []string{"run", "-c", "CONFIG"}, nil)
 		}
