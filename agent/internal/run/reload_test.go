@@ -222,9 +222,11 @@ func TestOnceStopped(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer other.Close()
-			if _, err := other.LockJob(t.Context(), "a"); err != nil {
+			unlock, err := other.LockJob(t.Context(), "a")
+			if err != nil {
 				t.Fatal(err)
 			}
+			defer unlock()
 			own, _, err := state.Open(t.Context(), path, options)
 			if err != nil {
 				t.Fatal(err)
