@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/collectington/collectington/agent/pattern"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/text"
 )
@@ -40,15 +41,15 @@ func (r redactor) secret(text string) string { return r.secrets.Scrub(text) }
 
 // What a URL in a text can hold of secrets.
 var (
-	queryInText = regexp.MustCompile(`\?[^\s"']*=[^\s"']*`)
-	userInText  = regexp.MustCompile(`//[^\s"'/@]*@`)
+	queryInText = pattern.OnUse(`\?[^\s"']*=[^\s"']*`)
+	userInText  = pattern.OnUse(`//[^\s"'/@]*@`)
 )
 
 // text returns a text of any origin as it may be shown: one line, without secrets, queries and control characters.
 func (r redactor) text(s string) string {
 	s = r.secret(s)
-	s = queryInText.ReplaceAllString(s, "")
-	s = userInText.ReplaceAllString(s, "//")
+	s = queryInText().ReplaceAllString(s, "")
+	s = userInText().ReplaceAllString(s, "//")
 	return text.OneLine(s)
 }
 
@@ -110,13 +111,13 @@ func (r redactor) body(req *http.Request) func() string {
 
 // A member of a JSON object, and a field of a form. The groups are all before the value, the name, and the value.
 var (
-	memberInText = regexp.MustCompile(`("([^"\\]*)"\s*:\s*)("(?:[^"\\]|\\.)*"|[-0-9][^\s,}\]]*)`)
-	fieldInText  = regexp.MustCompile(`((?:^|&)([^&=\s"]*)=)([^&\s]+)`)
+	memberInText = pattern.OnUse(`("([^"\\]*)"\s*:\s*)("(?:[^"\\]|\\.)*"|[-0-9][^\s,}\]]*)`)
+	fieldInText  = pattern.OnUse(`((?:^|&)([^&=\s"]*)=)([^&\s]+)`)
 )
 
 // blankFields replaces the values in a body whose names are those of secrets.
 func blankFields(text string) string {
-	for _, field := range []*regexp.Regexp{memberInText, fieldInText} {
+	for _, field := range []*regexp.Regexp{memberInText(), fieldInText()} {
 		text = field.ReplaceAllStringFunc(text, func(found string) string {
 			if parts := field.FindStringSubmatch(found); NamesSecret(parts[2]) {
 				return parts[1] + blank

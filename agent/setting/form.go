@@ -3,9 +3,10 @@ package setting
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"regexp"
 	"strings"
 	"unicode"
+
+	"github.com/collectington/collectington/agent/pattern"
 )
 
 // formKind is how a value is written.
@@ -38,7 +39,7 @@ type form struct {
 }
 
 func newForm(value string, kind formKind) form {
-	f := form{value: value, kind: kind, isAddress: address.MatchString(value)}
+	f := form{value: value, kind: kind, isAddress: address().MatchString(value)}
 	text := f.text()
 	if f.size = len(text); len(value) <= maxKept {
 		f.kept = text
@@ -123,8 +124,8 @@ func (f form) is(plain []byte) bool {
 
 // A value with words and names in it, which messages may show on their own.
 var (
-	address = regexp.MustCompile(`://|@(tcp|unix)\(|\b(host|dbname|password)=`)
-	words   = regexp.MustCompile(`^([A-Z]?[a-z]*|[A-Z]+)([-_+ /.:]+([A-Z]?[a-z]*|[A-Z]+))*$`)
+	address = pattern.OnUse(`://|@(tcp|unix)\(|\b(host|dbname|password)=`)
+	words   = pattern.OnUse(`^([A-Z]?[a-z]*|[A-Z]+)([-_+ /.:]+([A-Z]?[a-z]*|[A-Z]+))*$`)
 )
 
 // isCut reports whether the first n bytes of the form, or the last if n is negative, can only be a part of the secret. A few words
@@ -149,5 +150,5 @@ func (f form) isCut(n int, marked bool) bool {
 	case marked:
 		return true
 	}
-	return len(plain) >= minCut && (4*len(plain) >= 3*len(written) || !words.MatchString(plain))
+	return len(plain) >= minCut && (4*len(plain) >= 3*len(written) || !words().MatchString(plain))
 }

@@ -3,10 +3,11 @@ package setting
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/collectington/collectington/agent/pattern"
 )
 
 // Verbatim is implemented by the types of settings whose text the reader of the configuration must not change: those that read
@@ -22,7 +23,7 @@ func (Secret) Verbatim() {}
 func (Text) Verbatim() {}
 
 // action matches {{ secret "env:NAME" }} and {{ "letters" }}.
-var action = regexp.MustCompile(`\{\{\s*(secret\s+)?("(?:[^"\\\n]|\\.)*"|` + "`[^`]*`" + `)\s*\}\}`)
+var action = pattern.OnUse(`\{\{\s*(secret\s+)?("(?:[^"\\\n]|\\.)*"|` + "`[^`]*`" + `)\s*\}\}`)
 
 // Piece is a part of a text: letters, or a reference to a secret.
 type Piece struct {
@@ -34,7 +35,7 @@ type Piece struct {
 func Pieces(text string) ([]Piece, error) {
 	var all []Piece
 	from := 0
-	for _, at := range action.FindAllStringSubmatchIndex(text, -1) {
+	for _, at := range action().FindAllStringSubmatchIndex(text, -1) {
 		if at[2] < 0 {
 			continue // letters
 		}
@@ -50,8 +51,8 @@ func Pieces(text string) ([]Piece, error) {
 
 // MapReferences returns a text with the reference in each {{ secret "env:NAME" }} replaced by what a function returns for it.
 func MapReferences(text string, to func(reference string) string) string {
-	return action.ReplaceAllStringFunc(text, func(found string) string {
-		parts := action.FindStringSubmatch(found)
+	return action().ReplaceAllStringFunc(text, func(found string) string {
+		parts := action().FindStringSubmatch(found)
 		reference, err := strconv.Unquote(parts[2])
 		if parts[1] == "" || err != nil || !IsReference(reference) || to(reference) == reference {
 			return found
@@ -67,8 +68,8 @@ func Letters(text string) string {
 	if !strings.Contains(text, "{{") {
 		return text
 	}
-	return action.ReplaceAllStringFunc(text, func(found string) string {
-		parts := action.FindStringSubmatch(found)
+	return action().ReplaceAllStringFunc(text, func(found string) string {
+		parts := action().FindStringSubmatch(found)
 		letters, err := strconv.Unquote(parts[2])
 		if parts[1] != "" || err != nil {
 			return found
@@ -93,7 +94,7 @@ func IsReference(s string) bool {
 // lookalike matches what is meant to be a value from elsewhere, but is only letters: a reference within a text, and the variables
 // of shells, of Kubernetes and of other template languages. Names of variables are in upper case, since env:prod within a text can
 // also be a search for a tag.
-var lookalike = regexp.MustCompile(`\benv:([A-Z_][A-Z0-9_]*)\b` +
+var lookalike = pattern.OnUse(`\benv:([A-Z_][A-Z0-9_]*)\b` +
 	`|\bfile:/[^/\s"'&,;)\]}][^\s"'&,;)\]}]*` +
 	`|\$\{([A-Za-z_]\w*)(?::?[-?+=][^}]*)?\}` +
 	`|\$\(([A-Z_][A-Z0-9_]*)\)` +
@@ -108,7 +109,7 @@ type Lookalike struct {
 
 // FindLookalike returns the first lookalike of a text, nil if there is none.
 func FindLookalike(text string) *Lookalike {
-	parts := lookalike.FindStringSubmatch(action.ReplaceAllString(text, "\x00"))
+	parts := lookalike().FindStringSubmatch(action().ReplaceAllString(text, "\x00"))
 	if parts == nil {
 		return nil
 	}

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/collectington/collectington/agent/pattern"
 )
 
 // maxSecretFile is the maximum size of a file with secrets.
@@ -192,7 +194,7 @@ func (s *SecretStore) RememberLogin(user, password string) {
 
 // credential matches the credential in the value of an Authorization header (RFC 9110, section 11.4): the key in "Token
 // token=key" or "Bearer key".
-var credential = regexp.MustCompile(`^(?:[A-Za-z][\w-]* +)?(?:[A-Za-z][\w-]*=)?"?([^\s"=]+=*)"?$`)
+var credential = pattern.OnUse(`^(?:[A-Za-z][\w-]* +)?(?:[A-Za-z][\w-]*=)?"?([^\s"=]+=*)"?$`)
 
 // rememberRead remembers a secret that was read. If it is the value of a header, a server may repeat only its credential.
 func (s *SecretStore) rememberRead(value string) {
@@ -201,7 +203,7 @@ func (s *SecretStore) rememberRead(value string) {
 		password, _ := u.User.Password()
 		s.Remember(password)
 	}
-	if parts := credential.FindStringSubmatch(value); parts != nil {
+	if parts := credential().FindStringSubmatch(value); parts != nil {
 		s.Remember(parts[1])
 	}
 }

@@ -232,7 +232,7 @@ func (c *column) classifyTexts() {
 		if strings.Count(text, " ") > 3 || strings.ContainsAny(text, "\n\r") {
 			spaces++
 		}
-		if looksURL.MatchString(text) {
+		if looksURL().MatchString(text) {
 			addresses++
 		}
 		if isRandom(text) {
@@ -245,7 +245,7 @@ func (c *column) classifyTexts() {
 	switch {
 	case c.isKey:
 		c.role = naming
-	case looksIP.MatchString(c.order[0]):
+	case looksIP().MatchString(c.order[0]):
 		c.role, c.why = naming, "addresses"
 	case most(addresses) || has(w, "url", "uri", "href", "link", "avatar", "email", "sha", "hash", "md5", "etag", "path"):
 		c.role, c.why = address, "addresses"
@@ -329,8 +329,8 @@ func (c *column) amountsInTexts(w []string) bool {
 			none++
 			continue
 		}
-		allSpans = allSpans && spans.MatchString(strings.ToLower(text))
-		m := amount.FindStringSubmatch(text)
+		allSpans = allSpans && spans().MatchString(strings.ToLower(text))
+		m := amount().FindStringSubmatch(text)
 		if m == nil || some > 0 && suffix != m[1]+m[3] {
 			allAmounts = false
 		} else {
@@ -403,7 +403,7 @@ func numbersOf(cells []cell) []float64 {
 	out := make([]float64, len(cells))
 	for i, v := range cells {
 		n, ok := document.ParseNumber(strings.TrimSpace(v.text))
-		if m := amount.FindStringSubmatch(v.text); !ok && m != nil {
+		if m := amount().FindStringSubmatch(v.text); !ok && m != nil {
 			n, ok = document.ParseNumber(strings.ReplaceAll(m[2], ",", ""))
 		}
 		if !ok {

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"mime"
-	"regexp"
 	"strings"
 
 	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/agent/pattern"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/fetch/format"
 )
@@ -36,9 +36,9 @@ func (f Format) String() string {
 }
 
 var (
-	sampleLine = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*(\{.*\})?[ \t]+[-+]?([0-9.]+([eE][-+]?[0-9]+)?|Inf|NaN)([ \t]+-?[0-9]+)?$`)
-	yamlLine   = regexp.MustCompile(`(?m)^\s*(- )?[A-Za-z_][A-Za-z0-9_. -]*:(\s|$)`)
-	pairLine   = regexp.MustCompile(`(?m)^\s*([^:=\n]+?)\s*[:=]\s*([-+]?[0-9]+(?:\.[0-9]+)?)\b`)
+	sampleLine = pattern.OnUse(`^[a-zA-Z_:][a-zA-Z0-9_:]*(\{.*\})?[ \t]+[-+]?([0-9.]+([eE][-+]?[0-9]+)?|Inf|NaN)([ \t]+-?[0-9]+)?$`)
+	yamlLine   = pattern.OnUse(`(?m)^\s*(- )?[A-Za-z_][A-Za-z0-9_. -]*:(\s|$)`)
+	pairLine   = pattern.OnUse(`(?m)^\s*([^:=\n]+?)\s*[:=]\s*([-+]?[0-9]+(?:\.[0-9]+)?)\b`)
 )
 
 // maxSniffed bounds what is looked at of a text, in bytes.
@@ -64,13 +64,13 @@ func Sniff(contentType string, text []byte) (Format, error) {
 	if f, ok := sniffTable(kind, begin); ok {
 		return f, nil
 	}
-	if yamlLine.Match(begin) {
+	if yamlLine().Match(begin) {
 		f := named(format.YAML, "")
 		if _, err := f.Decode(text); err == nil {
 			return f, nil
 		}
 	}
-	if len(pairLine.FindAll(begin, 3)) >= 2 {
+	if len(pairLine().FindAll(begin, 3)) >= 2 {
 		return pairs()
 	}
 	var p document.Parser
@@ -128,7 +128,7 @@ func isExposition(begin []byte) bool {
 		case strings.HasPrefix(line, "# HELP "), strings.HasPrefix(line, "# TYPE "):
 			comments++
 		case strings.HasPrefix(line, "#"):
-		case sampleLine.MatchString(strings.SplitN(line, " # ", 2)[0]):
+		case sampleLine().MatchString(strings.SplitN(line, " # ", 2)[0]):
 			samples++
 		default:
 			return false
@@ -189,9 +189,9 @@ func table(delimiter, comment string) Format {
 	return f
 }
 
-var quoted = regexp.MustCompile(`"[^"]*"`)
+var quoted = pattern.OnUse(`"[^"]*"`)
 
-func unquoted(line string) string { return quoted.ReplaceAllString(line, "") }
+func unquoted(line string) string { return quoted().ReplaceAllString(line, "") }
 
 // Decode decodes an answer.
 func (f Format) Decode(text []byte) (document.Value, error) {

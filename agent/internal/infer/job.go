@@ -2,11 +2,12 @@ package infer
 
 import (
 	"path"
-	"regexp"
 	"strings"
+
+	"github.com/collectington/collectington/agent/pattern"
 )
 
-var version = regexp.MustCompile(`^v?[0-9.]+[a-z0-9]*$`)
+var version = pattern.OnUse(`^v?[0-9.]+[a-z0-9]*$`)
 
 // jobName returns a name for the job: the last part of the path that says something, else the host's.
 func jobName(r Request) string {
@@ -19,16 +20,16 @@ func jobName(r Request) string {
 	for i := len(parts) - 1; i >= 0; i-- {
 		part, _, _ := strings.Cut(parts[i], ".")
 		w := words(part)
-		if len(w) == 0 || version.MatchString(part) || isRandom(part) || isCode(part) || part[0] >= '0' && part[0] <= '9' || has(w, "api", "rest", "json", "graphql", "query", "search", "index", "all", "list", "get", "data", "latest", "current", "summary", "status", "public", "info", "stats", "metrics", "file", "php") && len(w) == 1 {
+		if len(w) == 0 || version().MatchString(part) || isRandom(part) || isCode(part) || part[0] >= '0' && part[0] <= '9' || has(w, "api", "rest", "json", "graphql", "query", "search", "index", "all", "list", "get", "data", "latest", "current", "summary", "status", "public", "info", "stats", "metrics", "file", "php") && len(w) == 1 {
 			continue
 		}
 		return safeName(part)
 	}
 	labels := strings.Split(r.URL.Hostname(), ".")
-	if n := len(labels); n > 1 && !version.MatchString(labels[n-1]) {
+	if n := len(labels); n > 1 && !version().MatchString(labels[n-1]) {
 		return safeName(labels[n-2])
 	}
-	if labels[0] != "" && !version.MatchString(labels[0]) && !strings.Contains(labels[0], ":") {
+	if labels[0] != "" && !version().MatchString(labels[0]) && !strings.Contains(labels[0], ":") {
 		return safeName(labels[0])
 	}
 	return "api"

@@ -3,12 +3,12 @@ package infer
 import (
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/agent/pattern"
 )
 
 // Pages is a way to the further pages of an answer.
@@ -131,11 +131,11 @@ func (w *ways) add(p Pages) {
 	w.found = append(w.found, p)
 }
 
-var relation = regexp.MustCompile(`(?i)rel="?(next|prev|previous|last|first)\b`)
+var relation = pattern.OnUse(`(?i)rel="?(next|prev|previous|last|first)\b`)
 
 func (w *ways) link() {
 	for _, value := range w.header.Values("Link") {
-		if relation.MatchString(value) {
+		if relation().MatchString(value) {
 			w.add(Pages{Paginate: "link: true", Why: "the header Link"})
 			return
 		}
@@ -275,7 +275,7 @@ func (w *ways) parameter(usual string, known ...string) string {
 	return yamlText(usual)
 }
 
-var afterVariable = regexp.MustCompile(`\bafter\s*:\s*\$([A-Za-z_][A-Za-z0-9_]*)`)
+var afterVariable = pattern.OnUse(`\bafter\s*:\s*\$([A-Za-z_][A-Za-z0-9_]*)`)
 
 // graphQL finds the cursor of a connection of GraphQL, and the variable of the query that takes it.
 func (w *ways) graphQL() bool {
@@ -283,7 +283,7 @@ func (w *ways) graphQL() bool {
 	if end == nil || more == nil || w.body == "" {
 		return false
 	}
-	variable := afterVariable.FindStringSubmatch(w.body)
+	variable := afterVariable().FindStringSubmatch(w.body)
 	if variable == nil {
 		return true // there is no way to ask for the next page: the query has no variable for it
 	}

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/pattern"
 	"github.com/collectington/collectington/agent/setting"
 )
 
@@ -151,11 +151,11 @@ func (a *Asking) basic(user, password string) {
 	a.Settings += "basic_auth: {username: " + yamlText(user) + ", password: " + yamlText(a.secret("api_password", password)) + "}\n"
 }
 
-var secretMember = regexp.MustCompile(`"([A-Za-z_-]*(?i:password|passwd|secret|token|api_?key)[A-Za-z_-]*)"\s*:\s*"[^"$]`)
+var secretMember = pattern.OnUse(`"([A-Za-z_-]*(?i:password|passwd|secret|token|api_?key)[A-Za-z_-]*)"\s*:\s*"[^"$]`)
 
 // SetBody makes the request a POST. A body has no references, so one with a secret is refused.
 func (a *Asking) SetBody(body string) error {
-	if m := secretMember.FindStringSubmatch(body); m != nil {
+	if m := secretMember().FindStringSubmatch(body); m != nil {
 		return fmt.Errorf("the body has a secret at %s, and a configuration has no secrets: describe the login under auth (cton explain auth), and name it with --auth", m[1])
 	}
 	a.Method, a.Body = http.MethodPost, body

@@ -1,12 +1,12 @@
 package infer
 
 import (
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/agent/jq"
+	"github.com/collectington/collectington/agent/pattern"
 )
 
 // timeForm is a way to write times, with the jq that reads it.
@@ -101,21 +101,21 @@ func namesTime(w []string) bool {
 }
 
 var (
-	looksURL  = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://|^(mailto|data|urn|arn|git@|www\.)|^/[^ ]*/|^[^ @]+@[^ @]+\.[a-z]+$`)
-	looksIP   = regexp.MustCompile(`^[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]+)?$|^[0-9a-fA-F]{0,4}(:[0-9a-fA-F]{0,4}){3,7}$`)
-	looksUUID = regexp.MustCompile(`(?i)^\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?$`)
-	looksHash = regexp.MustCompile(`^(sha[0-9]*:)?([0-9a-f]{7,}|[0-9A-F]{16,})$`)
-	longDigit = regexp.MustCompile(`[0-9]{6,}`)
-	amount    = regexp.MustCompile(`^\s*([$€£¥]?)\s*([-+]?[0-9][0-9,]*(?:\.[0-9]+)?|[-+]?\.[0-9]+)\s*([^\s0-9.,:;/-][^0-9:,;]{0,11})?$`)
-	spans     = regexp.MustCompile(`^(?:[0-9]+(?:\.[0-9]+)?\s*(?:days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)[\s,]*)+$`)
-	random    = regexp.MustCompile(`^[A-Za-z]{1,8}[_-][A-Za-z0-9]{10,}$|^[A-Za-z0-9_-]{20,}$`)
+	looksURL  = pattern.OnUse(`^[a-z][a-z0-9+.-]*://|^(mailto|data|urn|arn|git@|www\.)|^/[^ ]*/|^[^ @]+@[^ @]+\.[a-z]+$`)
+	looksIP   = pattern.OnUse(`^[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]+)?$|^[0-9a-fA-F]{0,4}(:[0-9a-fA-F]{0,4}){3,7}$`)
+	looksUUID = pattern.OnUse(`(?i)^\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?$`)
+	looksHash = pattern.OnUse(`^(sha[0-9]*:)?([0-9a-f]{7,}|[0-9A-F]{16,})$`)
+	longDigit = pattern.OnUse(`[0-9]{6,}`)
+	amount    = pattern.OnUse(`^\s*([$€£¥]?)\s*([-+]?[0-9][0-9,]*(?:\.[0-9]+)?|[-+]?\.[0-9]+)\s*([^\s0-9.,:;/-][^0-9:,;]{0,11})?$`)
+	spans     = pattern.OnUse(`^(?:[0-9]+(?:\.[0-9]+)?\s*(?:days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)[\s,]*)+$`)
+	random    = pattern.OnUse(`^[A-Za-z]{1,8}[_-][A-Za-z0-9]{10,}$|^[A-Za-z0-9_-]{20,}$`)
 )
 
 // isRandom reports whether a text looks like an id that a machine made.
 func isRandom(text string) bool {
 	mixed := strings.ContainsAny(text, "0123456789") && strings.IndexFunc(text, func(r rune) bool { return r >= 'A' && r <= 'z' }) >= 0
-	return looksUUID.MatchString(text) || looksHash.MatchString(text) && strings.ContainsAny(text, "0123456789") ||
-		longDigit.MatchString(text) || mixed && random.MatchString(text)
+	return looksUUID().MatchString(text) || looksHash().MatchString(text) && strings.ContainsAny(text, "0123456789") ||
+		longDigit().MatchString(text) || mixed && random().MatchString(text)
 }
 
 // isNone reports whether a text stands for a value that is not there.

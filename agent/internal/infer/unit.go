@@ -1,9 +1,10 @@
 package infer
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/collectington/collectington/agent/pattern"
 )
 
 // unit is the unit of a number, as it stands at the end of a metric's name, and what makes the number one of that unit.
@@ -62,7 +63,7 @@ func unitOfName(w []string) unit {
 	return unit{}
 }
 
-var plainUnit = regexp.MustCompile(`^[a-z][a-z0-9_]{0,24}$`)
+var plainUnit = pattern.OnUse(`^[a-z][a-z0-9_]{0,24}$`)
 
 // unitOfText returns the unit that a text such as °C or km/h names. The number stays as it is but for times.
 func unitOfText(text string) unit {
@@ -81,7 +82,7 @@ func unitOfText(text string) unit {
 	if u, ok := known[text]; ok {
 		return u
 	}
-	if name := strings.ToLower(strings.ReplaceAll(text, "/", "_per_")); plainUnit.MatchString(name) && !has([]string{name}, "iso8601", "unixtime", "unit", "none", "count", "n") {
+	if name := strings.ToLower(strings.ReplaceAll(text, "/", "_per_")); plainUnit().MatchString(name) && !has([]string{name}, "iso8601", "unixtime", "unit", "none", "count", "n") {
 		return unit{name: name}
 	}
 	return unit{}

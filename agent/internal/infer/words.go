@@ -1,22 +1,23 @@
 package infer
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/collectington/collectington/agent/pattern"
 )
 
 var (
-	identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	code       = regexp.MustCompile(`^[A-Z][A-Z0-9]{1,5}$`)
+	identifier = pattern.OnUse(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	code       = pattern.OnUse(`^[A-Z][A-Z0-9]{1,5}$`)
 )
 
 // isIdentifier reports whether a key can be written as .key in jq.
-func isIdentifier(key string) bool { return identifier.MatchString(key) }
+func isIdentifier(key string) bool { return identifier().MatchString(key) }
 
 // isCode reports whether a key looks like EUR or NO1.
-func isCode(key string) bool { return code.MatchString(key) }
+func isCode(key string) bool { return code().MatchString(key) }
 
 // keywords of jq, which need quotes after a point in some versions.
 func isKeyword(key string) bool {

@@ -2,17 +2,18 @@ package infer
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/collectington/collectington/agent/pattern"
 )
 
-var plainYAML = regexp.MustCompile(`^[A-Za-z_./][A-Za-z0-9_./-]*$`)
+var plainYAML = pattern.OnUse(`^[A-Za-z_./][A-Za-z0-9_./-]*$`)
 
 // yamlText returns a text as YAML. It is quoted unless it can only be a text.
 func yamlText(text string) string {
-	if plainYAML.MatchString(text) && !has([]string{strings.ToLower(text)}, "true", "false", "null", "yes", "no", "on", "off", "y", "n", ".", "..") && !strings.HasPrefix(text, "...") && !strings.HasPrefix(text, ".inf") && !strings.HasPrefix(strings.ToLower(text), ".nan") {
+	if plainYAML().MatchString(text) && !has([]string{strings.ToLower(text)}, "true", "false", "null", "yes", "no", "on", "off", "y", "n", ".", "..") && !strings.HasPrefix(text, "...") && !strings.HasPrefix(text, ".inf") && !strings.HasPrefix(strings.ToLower(text), ".nan") {
 		return text
 	}
 	if !strings.ContainsFunc(text, func(r rune) bool {

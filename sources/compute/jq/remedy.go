@@ -3,12 +3,12 @@ package jq
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/collectington/collectington/agent/jq"
+	"github.com/collectington/collectington/agent/pattern"
 	agenttext "github.com/collectington/collectington/agent/text"
 )
 
@@ -78,7 +78,7 @@ func numberRemedy(expression string, items *Expr, v any) string {
 	return ""
 }
 
-var numberInText = regexp.MustCompile(`[-+]?[0-9]`)
+var numberInText = pattern.OnUse(`[-+]?[0-9]`)
 
 // textRemedy returns the expression for a text that is a time or has a number in it.
 func textRemedy(expression, text string) string {
@@ -89,7 +89,7 @@ func textRemedy(expression, text string) string {
 	case strings.Contains(err.Error(), "write "):
 		_, how, _ := strings.Cut(err.Error(), "write ")
 		return "; it is a time: write " + pipeTo(expression, how)
-	case numberInText.MatchString(text):
+	case numberInText().MatchString(text):
 		return "; for the number in it write " + pipeTo(expression, `capture("(?<n>-?[0-9.]+)").n`)
 	case text == "" || slices.Contains([]string{"nan", "null", "none", "inf", "+inf", "-inf", "n/a", "-", "unknown"}, strings.ToLower(text)):
 		return ""
@@ -118,7 +118,7 @@ func membersRemedy(expression string, object map[string]any) string {
 	return fmt.Sprintf("; it has %s: write such as %s", names, memberOf(expression, slices.Min(slices.Collect(maps.Keys(object)))))
 }
 
-var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var plainName = pattern.OnUse(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func memberOf(expression, name string) string {
 	if len(name) > maxMember {
@@ -127,7 +127,7 @@ func memberOf(expression, name string) string {
 	if expression == "." {
 		expression = ""
 	}
-	if plainName.MatchString(name) {
+	if plainName().MatchString(name) {
 		return expression + "." + name
 	}
 	if expression == "" {

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"mime"
-	"regexp"
 	"strings"
 
+	"github.com/collectington/collectington/agent/pattern"
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/unicode"
@@ -52,14 +52,14 @@ func UTF8(contentType string, body []byte) ([]byte, error) {
 	return from.NewDecoder().Bytes(body)
 }
 
-var xmlDeclaration = regexp.MustCompile(`^\s*<\?xml\s[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']`)
+var xmlDeclaration = pattern.OnUse(`^\s*<\?xml\s[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']`)
 
 // charset returns the charset of the content type or of the XML declaration.
 func charset(contentType string, body []byte) string {
 	if _, params, err := mime.ParseMediaType(contentType); err == nil && params["charset"] != "" {
 		return params["charset"]
 	}
-	if found := xmlDeclaration.FindSubmatch(body[:min(len(body), 200)]); found != nil {
+	if found := xmlDeclaration().FindSubmatch(body[:min(len(body), 200)]); found != nil {
 		return string(found[1])
 	}
 	return ""

@@ -8,12 +8,12 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/jq"
+	"github.com/collectington/collectington/agent/pattern"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/fetch/format"
@@ -171,7 +171,7 @@ func (c *Config) validateMethod() error {
 
 // checkBody returns an error for what looks like a reference but would be sent as letters. GraphQL has variables of its own.
 func (c *Config) checkBody() error {
-	if graphQL.MatchString(c.Body) {
+	if graphQL().MatchString(c.Body) {
 		return nil
 	}
 	if err := setting.CheckText(c.Body); err != nil {
@@ -181,7 +181,7 @@ func (c *Config) checkBody() error {
 }
 
 // graphQL matches the body of a GraphQL request: JSON with a query, or the query itself.
-var graphQL = regexp.MustCompile(`"query"\s*:|^\s*(query|mutation|subscription)\b`)
+var graphQL = pattern.OnUse(`"query"\s*:|^\s*(query|mutation|subscription)\b`)
 
 func (c *Config) validateHeaders() error {
 	var problems []error

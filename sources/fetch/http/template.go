@@ -5,10 +5,10 @@ import (
 	"encoding/xml"
 	"errors"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/collectington/collectington/agent/pattern"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/fetch/template"
@@ -115,7 +115,7 @@ type templatePart struct {
 }
 
 // itemField matches a field of an item, such as {{ .Item.id }}.
-var itemField = regexp.MustCompile(`\{\{-?\s*\.Item((?:\.[A-Za-z_]\w*)*)\s*-?\}\}`)
+var itemField = pattern.OnUse(`\{\{-?\s*\.Item((?:\.[A-Za-z_]\w*)*)\s*-?\}\}`)
 
 // parseTemplate compiles a text. It may contain item fields if items is true. Their values, and those of secrets, are never taken
 // for templates.
@@ -145,7 +145,7 @@ func parseItems(text string, items bool) (itemTemplate, error) {
 	for {
 		var at []int
 		if items {
-			at = itemField.FindStringSubmatchIndex(text)
+			at = itemField().FindStringSubmatchIndex(text)
 		}
 		end := len(text)
 		if at != nil {
