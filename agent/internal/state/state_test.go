@@ -543,6 +543,27 @@ func TestCompact(t *testing.T) {
 	})
 }
 
+// TestReadBesideOldJournal reads while a journal that is in the snapshot has not been removed yet: its records are there once.
+func TestReadBesideOldJournal(t *testing.T) {
+	d := disktest.New(1)
+	o := options()
+	o.Fold = func(_ string, records [][]byte) ([]byte, error) { return bytes.Join(records, nil), nil }
+	f, _, err := OpenOn(t.Context(), "/var/lib/cton/state", d, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-f.Append("job", []byte("1")).Done()
+	old := bytes.Clone(d.Content("state.journal-1"))
+	f.compactAndLog()
+	<-f.Append("job", []byte("2")).Done()
+	f.Close()
+	d.Put("state.journal-1", old)
+	sections, _, err := readAll(d, "state")
+	if got := string(bytes.Join(sections["job"].Records, nil)); err != nil || got != "12" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
 // TestLock holds that two agents do not open one state, and that the second waits for the first to end.
 func TestLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "state")
