@@ -51,6 +51,9 @@ is /etc/cton "750 root cton"
 is /etc/cton/cton.yaml "640 root cton"
 is /var/lib/cton "750 cton cton"
 is /usr/bin/cton "755 root root"
+is /usr/share/bash-completion/completions/cton "644 root root"
+copy bash -c '. /usr/share/bash-completion/completions/cton && COMP_WORDS=(cton expl) COMP_CWORD=1 && _cton && [ "${COMPREPLY[*]}" = explain ]' || fail "the completion does not complete"
+copy dpkg -L cton | grep -qx /usr/share/man/man1/cton.1.gz || fail "there is no manual page"
 [ "$(copy getent passwd cton | cut -d: -f6,7)" = /var/lib/cton:/usr/sbin/nologin ] || fail "the user is wrong: $(copy getent passwd cton)"
 copy cton check -c /etc/cton/cton.yaml
 copy systemd-analyze verify /usr/lib/systemd/system/cton.service /usr/lib/systemd/system/cton-once.timer

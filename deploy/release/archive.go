@@ -53,8 +53,7 @@ func compressed(mtime time.Time, entries []entry) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// writeArchive writes the binary with what a user without a package manager needs. A completion or a man page goes here and into
-// packageFiles.
+// writeArchive writes the binary with what a user without a package manager needs.
 func (b *build) writeArchive(out string) error {
 	entries := []entry{{name: "cton", mode: 0o755}, {name: "LICENSE", mode: 0o644}, {name: "README.md", mode: 0o644}}
 	for i, path := range []string{b.binary, filepath.Join(b.root, "LICENSE"), filepath.Join(b.root, "README.md")} {
@@ -65,11 +64,18 @@ func (b *build) writeArchive(out string) error {
 		entries[i].data = data
 	}
 	entries = append(entries, entry{name: "THIRD_PARTY_LICENSES", mode: 0o644, data: b.thirdParty()})
-	dir := b.name() + "/"
-	for i := range entries {
-		entries[i].name = dir + entries[i].name
+	dirs := []entry{{mode: 0o755}}
+	for _, d := range b.documents {
+		if parent := (entry{name: filepath.Dir(d.name) + "/", mode: 0o755}); parent.name != dirs[len(dirs)-1].name {
+			dirs = append(dirs, parent)
+		}
+		entries = append(entries, entry{name: d.name, mode: 0o644, data: d.text})
 	}
-	data, err := compressed(b.time, append([]entry{{name: dir, mode: 0o755}}, entries...))
+	entries = append(dirs, entries...)
+	for i := range entries {
+		entries[i].name = b.name() + "/" + entries[i].name
+	}
+	data, err := compressed(b.time, entries)
 	if err != nil {
 		return err
 	}

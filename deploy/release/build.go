@@ -27,6 +27,8 @@ type build struct {
 	goes    string    // the version of Go
 	time    time.Time // of the commit; files get it
 	modules []module  // that are linked in, sorted
+
+	documents []document // that archives and packages have
 }
 
 // name returns the beginning of the names of all files for the target.

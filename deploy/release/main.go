@@ -66,6 +66,10 @@ func release(root, out, only string) error {
 	if err := errors.Join(os.RemoveAll(out), os.MkdirAll(out, 0o755)); err != nil {
 		return err
 	}
+	docs, err := documents(source, filepath.Join(work, "host"))
+	if err != nil {
+		return err
+	}
 	var built []*build
 	for _, t := range targets() {
 		if only != "" && only != t.String() {
@@ -75,6 +79,7 @@ func release(root, out, only string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", t, err)
 		}
+		b.documents = docs
 		fmt.Printf("%s: %s, %.1f MB, %d modules\n", t, b.version, float64(b.size)/1e6, len(b.modules))
 		if err := b.write(out); err != nil {
 			return fmt.Errorf("%s: %w", t, err)

@@ -81,7 +81,7 @@ func (b *build) packageInfo(format string) (*nfpm.Info, error) {
 	return nfpm.WithDefaults(info), nil
 }
 
-// packageFiles returns what is in each package. A completion or a man page goes here and into writeArchive.
+// packageFiles returns what is in each package.
 func (b *build) packageFiles() (files.Contents, error) {
 	licences := filepath.Join(b.dir, "THIRD_PARTY_LICENSES")
 	if err := os.WriteFile(licences, b.thirdParty(), 0o644); err != nil {
@@ -106,6 +106,13 @@ func (b *build) packageFiles() (files.Contents, error) {
 	}
 	for _, unit := range []string{"cton.service", "cton-once.service", "cton-once.timer"} {
 		all = append(all, file(own("deploy/systemd/"+unit), "/usr/lib/systemd/system/"+unit, 0o644))
+	}
+	for _, d := range b.documents {
+		path, err := d.file(b.dir)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, file(path, d.path, 0o644))
 	}
 	for _, c := range all {
 		c.FileInfo.MTime = b.time

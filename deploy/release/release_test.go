@@ -140,7 +140,7 @@ func binary(t *testing.T, archive []byte) []byte {
 func checkArchive(t *testing.T, data []byte) {
 	t.Helper()
 	files, headers := unpack(t, gunzip(t, data))
-	for _, name := range []string{"cton", "LICENSE", "README.md", "THIRD_PARTY_LICENSES"} {
+	for _, name := range []string{"cton", "LICENSE", "README.md", "THIRD_PARTY_LICENSES", "man/cton.1", "completions/cton.bash", "completions/_cton", "completions/cton.fish"} {
 		found := false
 		for path, h := range headers {
 			_, base, _ := strings.Cut(path, "/")
