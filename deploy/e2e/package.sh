@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs, upgrades, removes and purges packages of Debian on a copy of this system, and checks what is there after each step:
-#   unshare --mount --pid --fork deploy/e2e/package.sh OLD.deb NEW.deb
+#   unshare --mount --pid --fork deploy/e2e/package.sh OLD.deb NEW.deb NEW.rpm
+# The package of Red Hat is installed and removed by Debian's rpm, if that can be had.
 #
 # The copy is an overlay in memory and a mount namespace of its own, so nothing of this system changes. It has no running systemd.
 set -euo pipefail
-old=$1 new=$2
+old=$1 new=$2 rpm=$3
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
 mount --make-rprivate /
@@ -21,6 +22,7 @@ mount -t tmpfs none "$root/run"
 mount --rbind /dev "$root/dev"
 cp "$old" "$root/old.deb"
 cp "$new" "$root/new.deb"
+cp "$rpm" "$root/new.rpm"
 copy() { chroot "$root" "$@"; }
 dpkg() { copy env DEBIAN_FRONTEND=noninteractive LC_ALL=C dpkg "$@"; }
 # is PATH "MODE USER GROUP" checks a file.
@@ -99,4 +101,25 @@ gone /var/lib/cton
 gone /etc/cton
 gone /usr/bin/cton
 gone /usr/share/doc/cton
+
+step rpm
+if copy env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends rpm >"$base/log" 2>&1; then
+	copy userdel cton
+	copy rpm --install --nodeps new.rpm # rpm knows nothing of what dpkg has installed
+	is /etc/cton/cton.yaml "640 root cton"
+	is /var/lib/cton "750 cton cton"
+	is /usr/bin/cton "755 root root"
+	is /usr/share/zsh/site-functions/_cton "644 root root"
+	copy rpm --verify --nodeps cton || fail "installed otherwise than the package says"
+	sed -i 's/127.0.0.1:8000/127.0.0.1:8971/' "$root/etc/cton/cton.yaml"
+	measure TERM
+	copy rpm --erase cton
+	gone /usr/bin/cton
+	gone /usr/lib/systemd/system/cton.service
+	[ -n "$(ls "$root/var/lib/cton")" ] || fail "the state is gone"
+	has /etc/cton/cton.yaml.rpmsave 127.0.0.1:8971
+else
+	tail -n 3 "$base/log" >&2
+	echo "SKIPPED: rpm cannot be installed" >&2
+fi
 echo "== passed"

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// TestPackage builds two versions of the package for Debian, and installs, upgrades, removes and purges them on a copy of this system.
+// TestPackage builds two versions of the packages, and installs, upgrades, removes and purges them on a copy of this system.
 // It is skipped without root, and where no namespace can be made or no overlay mounted.
 func TestPackage(t *testing.T) {
 	if os.Getuid() != 0 {
@@ -28,22 +28,19 @@ func TestPackage(t *testing.T) {
 		t.Fatal(err)
 	}
 	command(t, dir, "git", "clone", "--quiet", "--shared", root, source)
-	deb := func(name string) string {
+	build := func(name string) (deb, rpm string) {
 		command(t, source, "git", "-c", "user.name=e2e", "-c", "user.email=e2e@example.com", "commit", "--quiet", "--allow-empty", "-m", name)
 		out := filepath.Join(dir, name)
 		command(t, filepath.Join(source, "deploy/release"), "go", "run", ".", "-root", source, "-o", out, "-only", "linux/amd64")
-		found, err := filepath.Glob(filepath.Join(out, "*.deb"))
-		if err != nil || len(found) != 1 {
-			t.Fatalf("%v, %v: want one package", found, err)
-		}
-		return found[0]
+		return oneFile(t, filepath.Join(out, "*.deb")), oneFile(t, filepath.Join(out, "*.rpm"))
 	}
-	older, newer := deb("older"), deb("newer")
+	older, _ := build("older")
+	newer, rpm := build("newer")
 	script, err := filepath.Abs("package.sh")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "unshare", "--mount", "--pid", "--fork", "--kill-child", script, older, newer)
+	cmd := exec.CommandContext(t.Context(), "unshare", "--mount", "--pid", "--fork", "--kill-child", script, older, newer, rpm)
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if cmd.ProcessState.ExitCode() == 77 {
@@ -53,6 +50,16 @@ func TestPackage(t *testing.T) {
 		t.Error(err)
 	}
 	t.Run("systemd", func(t *testing.T) { bootPackage(t, newer) })
+}
+
+// oneFile returns the path of the only file that matches a pattern.
+func oneFile(t *testing.T, pattern string) string {
+	t.Helper()
+	found, err := filepath.Glob(pattern)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%s: %v, %v: want one file", pattern, found, err)
+	}
+	return found[0]
 }
 
 // bootPackage boots systemd on a copy of this system, and runs the service of a package in it.

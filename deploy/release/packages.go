@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/goreleaser/nfpm/v2"
 	_ "github.com/goreleaser/nfpm/v2/apk" // registers itself
@@ -48,7 +49,7 @@ func (b *build) writePackages(out string) error {
 
 // packageInfo describes the package of a format.
 func (b *build) packageInfo(format string) (*nfpm.Info, error) {
-	contents, err := b.packageFiles()
+	contents, err := b.packageFiles(format)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +83,7 @@ func (b *build) packageInfo(format string) (*nfpm.Info, error) {
 }
 
 // packageFiles returns what is in each package.
-func (b *build) packageFiles() (files.Contents, error) {
+func (b *build) packageFiles(format string) (files.Contents, error) {
 	licences := filepath.Join(b.dir, "THIRD_PARTY_LICENSES")
 	if err := os.WriteFile(licences, b.thirdParty(), 0o644); err != nil {
 		return nil, err
@@ -112,7 +113,11 @@ func (b *build) packageFiles() (files.Contents, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, file(path, d.path, 0o644))
+		to := d.path
+		if format == "deb" { // where zsh looks on Debian
+			to = strings.Replace(to, "zsh/site-functions", "zsh/vendor-completions", 1)
+		}
+		all = append(all, file(path, to, 0o644))
 	}
 	for _, c := range all {
 		c.FileInfo.MTime = b.time
