@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// TestPackage builds two versions of the packages, and installs, upgrades, removes and purges them on a copy of this system.
+// TestPackage builds two versions of the packages and the image, installs, upgrades, removes and purges them, and runs the image, on a
+// copy of this system.
 // It is skipped without root, and where no namespace can be made or no overlay mounted.
 func TestPackage(t *testing.T) {
 	if os.Getuid() != 0 {
@@ -28,28 +29,38 @@ func TestPackage(t *testing.T) {
 		t.Fatal(err)
 	}
 	command(t, dir, "git", "clone", "--quiet", "--shared", root, source)
-	build := func(name string) (deb, rpm string) {
+	build := func(name string) (out string) {
 		command(t, source, "git", "-c", "user.name=e2e", "-c", "user.email=e2e@example.com", "commit", "--quiet", "--allow-empty", "-m", name)
-		out := filepath.Join(dir, name)
+		out = filepath.Join(dir, name)
 		command(t, filepath.Join(source, "deploy/release"), "go", "run", ".", "-root", source, "-o", out, "-only", "linux/amd64")
-		return oneFile(t, filepath.Join(out, "*.deb")), oneFile(t, filepath.Join(out, "*.rpm"))
+		return out
 	}
-	older, _ := build("older")
-	newer, rpm := build("newer")
-	script, err := filepath.Abs("package.sh")
+	older, newer := build("older"), build("newer")
+	file := func(dir, end string) string { return oneFile(t, filepath.Join(dir, "*"+end)) }
+	t.Run("install", func(t *testing.T) {
+		onCopy(t, "package.sh", file(older, ".deb"), file(newer, ".deb"), file(newer, ".rpm"))
+	})
+	t.Run("systemd", func(t *testing.T) { bootPackage(t, file(newer, ".deb")) })
+	t.Run("image", func(t *testing.T) { onCopy(t, "image.sh", file(newer, ".oci.tar")) })
+}
+
+// onCopy runs a script that makes a copy of this system. It skips the test if the script says that it cannot run here.
+func onCopy(t *testing.T, script string, args ...string) {
+	script, err := filepath.Abs(script)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "unshare", "--mount", "--pid", "--fork", "--kill-child", script, older, newer, rpm)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "unshare", append([]string{"--mount", "--pid", "--fork", "--kill-child", script}, args...)...)
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if cmd.ProcessState.ExitCode() == 77 {
-		t.Skip("no overlay can be mounted here")
+		t.Skip("it cannot run here")
 	}
 	if err != nil {
 		t.Error(err)
 	}
-	t.Run("systemd", func(t *testing.T) { bootPackage(t, newer) })
 }
 
 // oneFile returns the path of the only file that matches a pattern.

@@ -5,18 +5,10 @@
 # RESULT is a file in /dev/shm, for what the copy prints. It ends with "passed". systemd runs until it is killed.
 set -euo pipefail
 deb=$1 result=$2
-mount --make-rprivate /
-base=$(mktemp -d)
-mount -t tmpfs none "$base"
-mkdir "$base"/{upper,work,root}
-root=$base/root
-mount -t overlay overlay -o "lowerdir=/,upperdir=$base/upper,workdir=$base/work" "$root" || exit 77
-mount -t proc proc "$root/proc"
+. "$(dirname "$0")/copy.sh"
 mount -t sysfs -o ro sysfs "$root/sys" || exit 77
 mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup" || exit 77
-mount -t tmpfs none "$root/run"
 mount -t tmpfs none "$root/tmp"
-mount --rbind /dev "$root/dev"
 cp "$deb" "$root/cton.deb"
 chroot "$root" dpkg -i /cton.deb
 

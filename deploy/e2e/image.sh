@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Runs the container image by Debian's podman, on a copy of this system:
+#   unshare --mount --pid --fork deploy/e2e/image.sh IMAGE.oci.tar
+set -euo pipefail
+image=$1
+. "$(dirname "$0")/copy.sh"
+mount -t sysfs sysfs "$root/sys" || exit 77
+mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup" || exit 77
+mkdir -p "$root/var/lib/containers"
+mount -t tmpfs none "$root/var/lib/containers" # an overlay cannot lie on an overlay
+cp "$image" "$root/image.oci.tar"
+install podman crun || exit 77
+
+podman() { chroot "$root" podman --storage-driver vfs --cgroup-manager cgroupfs "$@"; }
+step() { echo "== $*"; }
+step load
+loaded=$(podman load --input /image.oci.tar)
+echo "$loaded"
+name=${loaded##* }
+# run ARGUMENTS… runs the image as a pod with restricted rights does.
+run() { podman run --rm --cgroups=disabled --network host --read-only --cap-drop all --security-opt no-new-privileges "$@"; }
+if ! run "$name" version; then
+	echo "SKIPPED: podman cannot run a container here" >&2
+	exit 77
+fi
+
+step run
+mkdir "$root/config"
+sed 's/127.0.0.1:8000/127.0.0.1:8975/' "$(dirname "$0")/../release/package/cton.yaml" >"$root/config/cton.yaml"
+run --volume /config:/etc/cton:ro --tmpfs /var/lib/cton:mode=1777 "$name" check -c /etc/cton/cton.yaml
+run --name cton --volume /config:/etc/cton:ro --tmpfs /var/lib/cton:mode=1777 "$name" &
+for try in {1..100}; do # 20 s
+	curl -sf http://127.0.0.1:8975/metrics | grep '^host_load1 [0-9]' && break
+	[ "$try" != 100 ] || fail "no metric on the page"
+	sleep 0.2
+done
+run "$name" status --url http://127.0.0.1:8975
+podman stop cton >/dev/null
+wait || fail "the container has not ended in order"
+echo "== passed"
