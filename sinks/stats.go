@@ -34,6 +34,7 @@ type Stats struct {
 	mu      sync.Mutex
 	dropped map[metric.Reason]int64
 	pending func() Pending
+	spool   func() SpoolFault
 	refused map[string]*Refusal
 }
 
@@ -123,4 +124,28 @@ func (s *Stats) Queues() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.pending != nil
+}
+
+// SpoolFault is why what a sink holds is not on disk, although it has a directory for that. The zero value means that it is.
+type SpoolFault struct {
+	Since time.Time
+	Why   string
+}
+
+// TellSpool sets the function that says whether the sink's spool works. A sink without a spool sets none.
+func (s *Stats) TellSpool(f func() SpoolFault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spool = f
+}
+
+// Spool returns what is wrong with the sink's spool, and reports whether there is one.
+func (s *Stats) Spool() (fault SpoolFault, ok bool) {
+	s.mu.Lock()
+	f := s.spool
+	s.mu.Unlock()
+	if f == nil {
+		return SpoolFault{}, false
+	}
+	return f(), true
 }

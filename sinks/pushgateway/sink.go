@@ -55,6 +55,7 @@ func newSink(c *Config, env sinks.Env, client *httpclient.Client) *sink {
 		}
 		s.spool = newSpool(dir, env.Log)
 		env.Stats.TellPending(func() sinks.Pending { return sinks.Pending{Samples: s.spool.samples()} })
+		env.Stats.TellSpool(s.spool.faulty)
 	}
 	reserved := append([]metric.Label{{Name: "job"}}, s.group...)
 	s.converter.Untimed = true // a Pushgateway refuses samples with timestamps

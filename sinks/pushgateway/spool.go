@@ -22,6 +22,7 @@ import (
 
 	"github.com/collectington/collectington/agent/durable"
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks"
 )
 
 // spool keeps the newest push of each group on disk until the Pushgateway has it: one file for each group. Several processes may
@@ -31,7 +32,8 @@ type spool struct {
 	log  *slog.Logger
 
 	mu      sync.Mutex
-	waiting map[string]int // samples, by file
+	waiting map[string]int   // samples, by file
+	fault   sinks.SpoolFault // of the last put
 }
 
 // push is one push of a group.
@@ -67,6 +69,30 @@ func (p *push) name() string {
 
 // put stores a push. A partial one is added to what waits of its group already, and put returns all of it.
 func (s *spool) put(p *push) (*push, error) {
+	all, err := s.store(p)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == nil:
+		s.fault = sinks.SpoolFault{}
+	case s.fault.Since.IsZero():
+		s.fault.Since = time.Now()
+		fallthrough
+	default:
+		s.fault.Why = err.Error()
+	}
+	return all, err
+}
+
+// faulty returns why the last push is not on disk.
+func (s *spool) faulty() sinks.SpoolFault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fault
+}
+
+// store does what put returns, without noting it.
+func (s *spool) store(p *push) (*push, error) {
 	dir, err := s.open()
 	if err != nil {
 		return p, err

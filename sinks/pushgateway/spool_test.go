@@ -160,6 +160,38 @@ func TestSpoolRefused(t *testing.T) {
 	}
 }
 
+// TestSpoolFault holds that a push that cannot be put on disk is delivered, that the fault is known, and that it ends with the next push
+// that is on disk.
+func TestSpoolFault(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	r := newRig(t, func(c *Config, _ *sinks.Env) { c.Spool.Dir = dir })
+	write := func(value float64, why string) {
+		t.Helper()
+		if err := r.Write(t.Context(), gaugeBatch("a", false, map[string]float64{"x": value})); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := fmt.Sprint(r.values(t)), fmt.Sprintf(`map[x{job="a"}:%v]`, value); got != want {
+			t.Errorf("the Pushgateway has %s, want %s", got, want)
+		}
+		if fault, ok := r.env.Stats.Spool(); !ok || !strings.Contains(fault.Why, why) || (fault.Why == "") != (why == "") || fault.Since.IsZero() != (why == "") {
+			t.Errorf("the fault is %+v, want %q", fault, why)
+		}
+	}
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	write(1, "not a directory")
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	write(2, "")
+	if r := newRig(t, nil); r.env.Stats != nil {
+		if _, ok := r.env.Stats.Spool(); ok {
+			t.Error("a sink without a spool has one")
+		}
+	}
+}
+
 func FuzzParsePush(f *testing.F) {
 	p := &push{Job: "a", Group: []metric.Label{{Name: "instance", Value: "h"}}, Partial: true, Series: 1, families: []*dto.MetricFamily{{
 		Name: proto.String("x"), Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: proto.Float64(1)}}},

@@ -85,8 +85,14 @@ func TestSpoolThatCannotBeOpened(t *testing.T) {
 			if n := r.stats.Pending().Samples; n != 1 {
 				t.Errorf("%s: %d samples are pending, want 1", name, n)
 			}
+			if fault, ok := r.stats.Spool(); !ok || (fault.Why != "") != (name == "a file") {
+				t.Errorf("%s: the spool's fault is %+v, there is one: %t", name, fault, ok)
+			}
 			free()
 			r.write("j", gauge("x", 2, "a"))
+			if fault, _ := r.stats.Spool(); fault != (sinks.SpoolFault{}) {
+				t.Errorf("%s: the spool's fault is still %+v", name, fault)
+			}
 			waiting, err := spool.List(dir)
 			if len(waiting) != 2 || err != nil {
 				t.Errorf("%s: %d records are on disk, %v; want 2", name, len(waiting), err)

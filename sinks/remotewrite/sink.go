@@ -74,6 +74,9 @@ func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prome
 		s.spoolDir = filepath.Join(env.Dir, s.spoolDir)
 	}
 	env.Stats.TellPending(s.pending)
+	if s.spoolDir != "" {
+		env.Stats.TellSpool(s.spoolFault)
+	}
 	return s
 }
 
@@ -128,6 +131,18 @@ func (s *sink) pending() sinks.Pending {
 	return sinks.Pending{Samples: p.Samples, Bytes: p.Bytes, Oldest: p.Oldest}
 }
 
+// spoolFault returns why samples wait in memory although there is a spool.
+func (s *sink) spoolFault() sinks.SpoolFault {
+	q := s.queue.Load()
+	if q == nil {
+		return sinks.SpoolFault{}
+	}
+	if _, fault := q.Health(); fault.Err != nil {
+		return sinks.SpoolFault{Since: fault.Since, Why: fault.Err.Error()}
+	}
+	return sinks.SpoolFault{}
+}
+
 // Describe implements sinks.Describer.
 func (s *sink) Describe() []sinks.Fact {
 	facts := []sinks.Fact{{Name: "protocol", Text: s.sender.Protocol()}}
@@ -139,12 +154,12 @@ func (s *sink) Describe() []sinks.Fact {
 	if q == nil {
 		return facts
 	}
-	aside, failing := q.Health()
+	aside, fault := q.Health()
 	if aside > 0 {
 		facts = append(facts, sinks.Fact{Name: "set aside", Text: text.Count(aside, "damaged file") + "; see them with: cton spool"})
 	}
-	if !failing.IsZero() {
-		facts = append(facts, sinks.Fact{Name: "disk", Text: "fails since " + failing.UTC().Format(time.RFC3339) + "; samples wait in memory"})
+	if fault.Err != nil {
+		facts = append(facts, sinks.Fact{Name: "spool", Text: "fails since " + fault.Since.UTC().Format(time.RFC3339) + "; samples wait in memory: " + fault.Err.Error()})
 	}
 	return facts
 }

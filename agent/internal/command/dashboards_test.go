@@ -34,7 +34,7 @@ state_file: state
 external_labels: {instance: a}
 sinks:
   central: {remote_write: {url: "http://rw.test/api/v1/write"}}
-  strict: {remote_write: {url: "http://strict.test/api/v1/write"}}
+  strict: {remote_write: {url: "http://strict.test/api/v1/write", spool: {dir: cton.yaml/spool}}} # which is no directory
 jobs:
   # Its total goes down, and each second reading is missing.
   api:

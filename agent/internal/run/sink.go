@@ -352,8 +352,12 @@ func (d *delivery) try(ctx context.Context, b metric.Batch) (err error) {
 
 // state returns the current state of the sink.
 func (d *delivery) state() SinkState {
-	return SinkState{
+	s := SinkState{
 		Name: d.Name, Sent: d.Stats.Sent.Load(), Failed: d.Stats.Failed.Load(), Retried: d.Stats.Retried.Load(),
 		Dropped: d.Stats.Dropped(), Pending: d.Stats.Pending(), Queues: d.Stats.Queues(), Requests: d.Requests.Counts(),
 	}
+	if fault, ok := d.Stats.Spool(); ok {
+		s.Spool = &fault
+	}
+	return s
 }

@@ -56,7 +56,8 @@ type SinkState struct {
 	Retried  int64
 	Dropped  map[metric.Reason]int64
 	Pending  sinks.Pending
-	Queues   bool // the sink has a queue, of which Pending is the content
+	Queues   bool              // the sink has a queue, of which Pending is the content
+	Spool    *sinks.SpoolFault // of the queue on disk; nil = there is none
 	Requests map[Request]int64
 }
 

@@ -64,6 +64,7 @@ func New(version string) *Metrics {
 	m.gauge("cton_sink_pending_samples", "Samples in the queue.", sinkLabel)
 	m.gauge("cton_sink_pending_bytes", "Size of the queue.", sinkLabel)
 	m.gauge("cton_sink_oldest_pending_age_seconds", "Age of the oldest sample in the queue.", sinkLabel)
+	m.gauge("cton_sink_spool_up", "Whether the spool can be written. If not, samples wait in memory.", sinkLabel)
 	m.counter("cton_sink_requests_total", "Requests by status code; 0 means no response.", sinkLabel, "host", "code")
 	return m
 }
@@ -155,6 +156,9 @@ func (m *Metrics) sink(s *run.SinkState) {
 	m.once("cton_sink_retried_deliveries_total", s.Retried, s.Name)
 	m.drops("cton_sink_dropped_samples", s.Name, s.Dropped)
 	m.requests("cton_sink_requests_total", s.Name, s.Requests)
+	if s.Spool != nil {
+		m.set("cton_sink_spool_up", truth(s.Spool.Why == ""), s.Name)
+	}
 	if !s.Queues {
 		return
 	}

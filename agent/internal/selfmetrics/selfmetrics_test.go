@@ -49,6 +49,7 @@ cton_sink_dropped_samples_by_reason_total counter {sink,reason} Samples that wil
 cton_sink_pending_samples gauge {sink} Samples in the queue.
 cton_sink_pending_bytes gauge {sink} Size of the queue.
 cton_sink_oldest_pending_age_seconds gauge {sink} Age of the oldest sample in the queue.
+cton_sink_spool_up gauge {sink} Whether the spool can be written. If not, samples wait in memory.
 cton_sink_requests_total counter {sink,host,code} Requests by status code; 0 means no response.
 `
 
@@ -73,7 +74,7 @@ func TestLint(t *testing.T) {
 			Name: "api", Windowed: true, NextRun: time.Unix(2, 0), Resets: 1, Ticks: map[string]int64{run.Succeeded: 1}, Drops: map[metric.Reason]int64{metric.Missing: 1},
 			Requests: requests, Costs: map[string]run.Cost{"api.example.com": {Received: 10, Cached: 1, Left: &left}},
 		}},
-		Sinks: []run.SinkState{{Name: "out", Queues: true, Retried: 1, Dropped: map[metric.Reason]int64{sinks.Refused: 1}, Requests: requests}},
+		Sinks: []run.SinkState{{Name: "out", Queues: true, Spool: &sinks.SpoolFault{}, Retried: 1, Dropped: map[metric.Reason]int64{sinks.Refused: 1}, Requests: requests}},
 	})
 	if n := strings.Count(page, "# TYPE "); n != strings.Count(names, "\n")-1 {
 		t.Errorf("%d metrics have a series, want all:\n%s", n, page)
@@ -93,7 +94,7 @@ func TestOptional(t *testing.T) {
 	page := text(t, run.State{Jobs: []run.JobState{{Name: "api"}}, Sinks: []run.SinkState{{Name: "page"}, {Name: "out", Queues: true}}})
 	for _, absent := range []string{
 		"cton_state_", "cton_job_cursor_", "cton_job_skipped_windows_", "cton_job_next_run_", "reason=", `result="partial"`, `result="skipped"`,
-		"_resets_", "_cached_", "_retried_", `cton_sink_pending_samples{sink="page"}`,
+		"_resets_", "_cached_", "_retried_", `cton_sink_pending_samples{sink="page"}`, "cton_sink_spool_up",
 	} {
 		if strings.Contains(page, absent) {
 			t.Errorf("there is %s in\n%s", absent, page)
@@ -119,9 +120,9 @@ func TestFew(t *testing.T) {
 			Name: "api", NextRun: time.Unix(2, 0), Ticks: map[string]int64{run.Succeeded: 3}, Requests: requests,
 			Costs: map[string]run.Cost{"api.example.com": {Received: 10}},
 		}, {Name: "limited", NextRun: time.Unix(2, 0), Requests: requests, Costs: map[string]run.Cost{"api.example.com": {Received: 10, Left: &left}}}},
-		Sinks: []run.SinkState{{Name: "out", Queues: true, Requests: requests}},
+		Sinks: []run.SinkState{{Name: "out", Queues: true, Requests: requests}, {Name: "disk", Queues: true, Spool: &sinks.SpoolFault{}, Requests: requests}},
 	})
-	for label, want := range map[string]int{`cton_job="api"`: 12, `cton_job="limited"`: 13, `sink="out"`: 7} {
+	for label, want := range map[string]int{`cton_job="api"`: 12, `cton_job="limited"`: 13, `sink="out"`: 7, `sink="disk"`: 8} {
 		if got := strings.Count(page, label); got != want {
 			t.Errorf("%d series of %s, want %d:\n%s", got, label, want, page)
 		}
@@ -179,5 +180,15 @@ func TestSingle(t *testing.T) {
 	want := "cton_job_up[failed]0 cton_job_up[worked]1 cton_job_last_success_timestamp_seconds[worked]5"
 	if strings.Join(got, " ") != want {
 		t.Errorf("got  %s\nwant %s", strings.Join(got, " "), want)
+	}
+}
+
+// TestSpool holds that a spool that cannot be written shows as 0.
+func TestSpool(t *testing.T) {
+	page := text(t, run.State{Sinks: []run.SinkState{{Name: "good", Spool: &sinks.SpoolFault{}}, {Name: "bad", Spool: &sinks.SpoolFault{Why: "read-only"}}}})
+	for _, want := range []string{`cton_sink_spool_up{sink="good"} 1`, `cton_sink_spool_up{sink="bad"} 0`} {
+		if !strings.Contains(page, want+"\n") {
+			t.Errorf("there is no %s in\n%s", want, page)
+		}
 	}
 }

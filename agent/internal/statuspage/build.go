@@ -199,6 +199,9 @@ func sinkOf(s *run.SinkState, h *sinkHistory, now time.Time) Sink {
 		Name: s.Name, State: SinkOK, Sent: s.Sent, Failed: s.Failed, Retried: s.Retried, Pending: s.Pending.Samples,
 		Bytes: s.Pending.Bytes, Oldest: utc(s.Pending.Oldest), Dropped: counts(s.Dropped),
 	}
+	if f := s.Spool; f != nil && f.Why != "" {
+		sink.Spool = &SpoolFault{Since: utc(f.Since), Error: text.Cut(text.OneLine(f.Why), maxText)}
+	}
 	if !sink.Oldest.IsZero() && now.Sub(sink.Oldest) > behindAfter {
 		sink.State = SinkBehind
 	}

@@ -131,6 +131,7 @@ func TestWrongComesFirst(t *testing.T) {
 	sink := s.addSink("mimir")
 	sink.Pending = sinks.Pending{Samples: 7, Oldest: now.Add(-3 * time.Minute)}
 	s.addSink("other")
+	s.addSink("disk").Spool = &sinks.SpoolFault{Since: now.Add(-time.Hour), Why: "open the spool /spool: permission denied"}
 	p, h := s.open(sinks.Machine)
 	p.History.Ran(run.Ended{Job: "failed", Start: now.Add(-2 * time.Minute), Result: run.Succeeded})
 	p.History.Ran(run.Ended{Job: "failed", Start: now.Add(-time.Minute), Result: run.Failed, Error: "502"})
@@ -149,6 +150,7 @@ func TestWrongComesFirst(t *testing.T) {
 	}
 	want := []string{
 		"error sink other: POST http://a/: status 500", "error job failed: 503", "warning sink mimir: 7 samples wait, the oldest for 3 min",
+		"warning sink disk: the spool cannot be written, and samples wait in memory: open the spool /spool: permission denied",
 		"warning job partial: degrees: missing", "warning job overdue: should have run and has not",
 	}
 	for i := range want {
@@ -159,8 +161,11 @@ func TestWrongComesFirst(t *testing.T) {
 	if since := got.Problems[1].Since; !since.Equal(now.Add(-time.Minute).Truncate(time.Millisecond)) {
 		t.Errorf("failing since %s", since)
 	}
+	if p := got.Problems[3]; !p.Since.Equal(now.Add(-time.Hour)) || !strings.Contains(p.Do, "owner and mode") || got.Sinks[2].Spool == nil || got.Sinks[0].Spool != nil {
+		t.Errorf("the spool's fault is %+v", p)
+	}
 	page := ask(h, "GET", "/").Body.String()
-	if strings.Index(page, "What is wrong") > strings.Index(page, `id="jobs"`) || !strings.Contains(page, "5 problems") {
+	if strings.Index(page, "What is wrong") > strings.Index(page, `id="jobs"`) || !strings.Contains(page, "6 problems") {
 		t.Error("the page does not begin with what is wrong")
 	}
 }
@@ -176,7 +181,7 @@ func furnish(text string) (*stage, func(*Page)) {
 	d := &metric.Desc{Name: "m" + text, Type: metric.Gauge, LabelNames: []string{"l"}}
 	s.latest[j.Name] = metric.Batch{Job: j.Name, Families: []metric.Family{{Desc: d, Series: []metric.Series{{Labels: d.LabelSet([]string{text})}}}}}
 	k := s.addSink("sink " + text)
-	k.Requests = map[run.Request]int64{{Host: text, Code: 200}: 1}
+	k.Requests, k.Spool = map[run.Request]int64{{Host: text, Code: 200}: 1}, &sinks.SpoolFault{Why: text}
 	s.plan.Sinks[0].Sink = described(text)
 	s.plan.Sinks[0].Stats.Refuse("", sinks.Refusal{Samples: 1, Why: text, Do: text})
 	s.state.File = &state.Status{Error: text}

@@ -92,6 +92,12 @@ func sinkProblems(s *Sink, now time.Time) (all []Problem) {
 			Text: fmt.Sprintf("%s wait, the oldest for %s", text.Count(int(s.Pending), "sample"), inWords(now.Sub(s.Oldest))),
 		})
 	}
+	if f := s.Spool; f != nil {
+		all = append(all, Problem{
+			Level: levelWarning, Kind: "sink", Name: s.Name, Text: "the spool cannot be written, and samples wait in memory: " + f.Error, Since: f.Since,
+			Do: "They are lost if the agent ends. Look at the directory's owner and mode, and at the free space of its disk; the agent tries again by itself.",
+		})
+	}
 	if len(s.Curve) == 0 {
 		return all
 	}

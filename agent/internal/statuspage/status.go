@@ -171,6 +171,7 @@ type Sink struct {
 	Since   time.Time        `json:"failing_since,omitzero"`     // the first of the last requests that all failed
 	Refusal *Refusal         `json:"refusal,omitempty"`          // of the most samples
 	Curve   []Sample         `json:"curve,omitempty"`            // the last hour, oldest first
+	Spool   *SpoolFault      `json:"spool_fault,omitempty"`      // why samples wait in memory, although a spool is set
 	Facts   []Fact           `json:"facts,omitempty"`            // that the sink reports
 
 	Detail *SinkDetail `json:"detail,omitempty"` // of /api/v1/sinks/NAME only
@@ -183,6 +184,12 @@ type Sample struct {
 	Pending int64     `json:"pending_samples"`
 	Bytes   int64     `json:"pending_bytes"`
 	Dropped int64     `json:"dropped_samples"`
+}
+
+// SpoolFault is what is wrong with the spool of a sink.
+type SpoolFault struct {
+	Since time.Time `json:"since"`
+	Error string    `json:"error"`
 }
 
 // Refusal is why a receiver has refused samples.

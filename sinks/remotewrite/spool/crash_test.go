@@ -112,7 +112,7 @@ func (p *history) act(dice *rand.Rand, steps int) {
 			}
 		case 7:
 			// Not while the disk fails: records in memory would be lost, and files that could not be removed would come back.
-			if p.queue.Put(); p.queue.index.memory == 0 && p.queue.failing.IsZero() {
+			if p.queue.Put(); p.queue.index.memory == 0 && p.queue.failing.Err == nil {
 				if err := p.queue.Close(); err != nil {
 					p.Error(err)
 				}
@@ -273,7 +273,7 @@ func TestDiskFails(t *testing.T) {
 			if left := recordFiles(d); len(left) > 0 {
 				t.Errorf("files are left behind: %q", left)
 			}
-			if !p.queue.failing.IsZero() {
+			if p.queue.failing.Err != nil {
 				t.Error("the disk works, and the queue says that it does not")
 			}
 		}

@@ -147,9 +147,9 @@ func (q *Queue) setAside(name string, why error) {
 // fails notes that the disk fails, and logs it once.
 func (q *Queue) fails(err error) {
 	q.mu.Lock()
-	first := q.failing.IsZero()
+	first := q.failing.Err == nil
 	if first {
-		q.failing = time.Now()
+		q.failing = Fault{time.Now(), err}
 	}
 	q.mu.Unlock()
 	if first {
@@ -160,12 +160,12 @@ func (q *Queue) fails(err error) {
 // works notes that records were written to disk, and logs it if the disk has failed before.
 func (q *Queue) works() {
 	q.mu.Lock()
-	since, good := q.failing, len(q.leftover) == 0
+	before, good := q.failing, len(q.leftover) == 0
 	if good {
-		q.failing = time.Time{}
+		q.failing = Fault{}
 	}
 	q.mu.Unlock()
-	if good && !since.IsZero() {
-		q.options.Log.Info("the spool's disk works again", "after", time.Since(since).Round(time.Millisecond))
+	if good && before.Err != nil {
+		q.options.Log.Info("the spool's disk works again", "after", time.Since(before.Since).Round(time.Millisecond))
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"path"
 	"slices"
 	"strconv"
@@ -42,7 +41,6 @@ func newQueue(fsys durable.FS, o Options) *Queue {
 		o.Clock = clock.New()
 	}
 	q := &Queue{options: o, fsys: fsys, index: newIndex(o.Shards), shift: o.Clock.Read().Shift, changed: make(chan struct{}), handed: map[uint64]*entry{}}
-	q.unopened.log = o.Log
 	if fsys != nil {
 		q.lastID = memoryID
 	}
@@ -67,36 +65,37 @@ func (q *Queue) tryOpen() bool {
 	}
 	if err != nil {
 		q.tryAgain = time.Now().Add(openPause)
-		q.unopened.failed(fmt.Errorf("open the spool %s: %w", q.dir, err))
+		q.cannotOpen(fmt.Errorf("open the spool %s: %w", q.dir, err))
 		return false
 	}
-	q.unopened.recovered()
+	q.opened()
 	return true
 }
 
-// unopened logs that the directory cannot be opened: once, and again when the reason changes.
-type unopened struct {
-	log   *slog.Logger
-	since time.Time // zero = it is open, or was not opened yet
-	why   string
-}
-
-func (u *unopened) failed(err error) {
-	if u.since.IsZero() {
-		u.since = time.Now()
+// cannotOpen notes that the directory cannot be opened, and logs it: once, and again when the reason changes.
+func (q *Queue) cannotOpen(err error) {
+	q.mu.Lock()
+	before := q.unopened
+	q.unopened.Err = err
+	if before.Err == nil {
+		q.unopened.Since = time.Now()
 	}
-	if why := err.Error(); why != u.why {
-		u.why = why
-		u.log.Error("the spool cannot be opened: samples wait in memory until it can, and those that wait at the end of the process are lost",
+	q.mu.Unlock()
+	if before.Err == nil || before.Err.Error() != err.Error() {
+		q.options.Log.Error("the spool cannot be opened: samples wait in memory until it can, and those that wait at the end of the process are lost",
 			"error", err)
 	}
 }
 
-func (u *unopened) recovered() {
-	if !u.since.IsZero() {
-		u.log.Info("the spool is open, and has the samples that have waited in memory", "after", time.Since(u.since).Round(time.Millisecond))
+// opened notes that the directory is open, and logs it if it could not be opened before.
+func (q *Queue) opened() {
+	q.mu.Lock()
+	before := q.unopened
+	q.unopened = Fault{}
+	q.mu.Unlock()
+	if before.Err != nil {
+		q.options.Log.Info("the spool is open, and has the samples that have waited in memory", "after", time.Since(before.Since).Round(time.Millisecond))
 	}
-	u.since, u.why = time.Time{}, ""
 }
 
 // load locks the directory and lists the records of earlier runs. It reads names only, so that a large backlog does not delay

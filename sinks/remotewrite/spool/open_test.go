@@ -2,6 +2,7 @@ package spool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -59,11 +60,17 @@ func TestOpenLater(t *testing.T) {
 			b.want("files", d.Names(), files)
 			b.want("lines that say so", b.logged("level=ERROR msg=\"the spool cannot be opened: samples wait in memory"), 1)
 
+			_, fault := b.Health()
+			b.want("the fault", errors.Is(fault.Err, syscall.EACCES), true)
+			b.want("and how long it is known", time.Since(fault.Since), openPause)
+
 			d.Fail = nil
 			b.want("durable within the pause", b.Put(), false)
 			time.Sleep(openPause)
 			b.want("durable", b.Put(), true)
 			b.want("lines that it is open", b.logged("the spool is open"), 1)
+			_, fault = b.Health()
+			b.want("the fault", fault, Fault{})
 			b.want("saved", b.Saved(out.ID), true)
 			b.want("the earlier run's", b.nextIDs(0, OldestFirst), []int{1})
 			r, _ := b.Next(t.Context(), 0, OldestFirst)

@@ -70,10 +70,10 @@ type Queue struct {
 	saving   sync.Mutex // held while the directory is opened and while records are written; locked before mu
 	tryAgain time.Time  // when to open the directory again
 	guest    guest      // guarded by mu, but for lastID, which saving guards
-	unopened unopened
 
 	mu        sync.Mutex
-	open      bool // the directory is locked, and its records are in index
+	unopened  Fault // the directory cannot be opened
+	open      bool  // the directory is locked, and its records are in index
 	index     index
 	shift     time.Duration     // Reading.Shift when the index was used last
 	handed    map[uint64]*entry // records that Next returned before the directory was open, by their ID then
@@ -82,15 +82,24 @@ type Queue struct {
 	changed   chan struct{} // closed when there may be something new for Next
 	leftover  []string      // files that could not be removed
 	bad       []string      // files that were set aside, oldest first; at most maxBad
-	failing   time.Time     // since when the disk fails; zero if it works
+	failing   Fault         // the disk fails
 	seenLater bool          // a record of a later version was found, and logged
 	closed    bool
 }
 
-// Health returns how many files were set aside, and since when the disk fails; zero if it works.
-func (q *Queue) Health() (aside int, failing time.Time) {
+// Fault is why records wait in memory although the queue has a directory. The zero value means that they do not.
+type Fault struct {
+	Since time.Time
+	Err   error
+}
+
+// Health returns how many files were set aside, and what is wrong with the directory or its disk.
+func (q *Queue) Health() (aside int, fault Fault) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.unopened.Err != nil {
+		return len(q.bad), q.unopened
+	}
 	return len(q.bad), q.failing
 }
 
@@ -406,7 +415,7 @@ func (q *Queue) boundDisk(toCome []*entry) (c cleanup) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	need := int64(0)
-	if q.failing.IsZero() {
+	if q.failing.Err == nil {
 		for _, e := range toCome {
 			need += e.onDisk()
 		}

@@ -3,6 +3,7 @@ package spool
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -307,12 +308,18 @@ func TestFullDisk(t *testing.T) {
 	b.Put(b.recordIn(0))
 	d.Fail = failing("write", syscall.ENOSPC)
 	b.want("durable", b.Put(b.recordIn(0)), false)
+	_, fault := b.Health()
 	b.want("durable", b.Put(b.recordIn(0)), false)
+	if _, still := b.Health(); !errors.Is(still.Err, syscall.ENOSPC) || still != fault {
+		t.Errorf("the fault is %v, then %v", fault, still)
+	}
 	b.want("order", b.nextIDs(0, OldestFirst), []int{1, 2, 3})
 	b.Put(b.recordIn(0))
 	b.want("past the bound of memory", b.lost, []string{"queue_full 2"})
 	d.Fail = nil
 	b.want("durable", b.Put(b.recordIn(0)), true)
+	_, fault = b.Health()
+	b.want("fault", fault, Fault{})
 	b.want("order", b.nextIDs(0, OldestFirst), []int{1, 3, 4, 5})
 	b.want("files", len(recordFiles(d)), 4)
 	if n, text := strings.Count(b.log.String(), "\n"), b.log.String(); n != 2 || !strings.Contains(text, "disk fails") ||
