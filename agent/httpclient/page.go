@@ -8,6 +8,9 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
+// hidden is what an excerpt has in place of a secret.
+const hidden = "<secret>"
+
 // maxPageText bounds the text of a page in messages, in bytes.
 const maxPageText = 100
 
@@ -25,7 +28,7 @@ func webPage(contentType, body string, length int64) string {
 	switch {
 	case body == "" && isHTML && length > 0:
 		return "a web page that was cut short"
-	case body == "", body[0] != '<' && !isHTML: // some frameworks send text/html with an empty body
+	case body == "", (body[0] != '<' || strings.HasPrefix(body, hidden)) && !isHTML: // some frameworks send text/html with an empty body
 		return ""
 	}
 	if title := text.Cut(pageTitle(body), maxPageText); title != "" {

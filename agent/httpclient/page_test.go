@@ -23,6 +23,9 @@ func TestWebPage(t *testing.T) {
 			t.Errorf("%s %q: %s, want %s", c.kind, c.body, got, c.want)
 		}
 	}
+	if got := webPage("text/plain", "<secret> is not a tenant", -1); got != "" {
+		t.Errorf("a text that begins with a hidden secret is %s", got)
+	}
 	if got := webPage("text/html", "", 100); got != "a web page that was cut short" {
 		t.Error(got)
 	}

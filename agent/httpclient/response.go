@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -139,9 +140,13 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 func (r *Response) Filter(filter func(body io.Reader) io.Reader) { r.filter = filter }
 
 // Excerpt returns the beginning of the body, at most max bytes, with secrets removed. It is for the texts of refusals: if
-// reading fails it returns what came before.
+// reading fails it returns what came before. The next call returns the same again.
 func (r *Response) Excerpt(max int) string {
 	text, _ := io.ReadAll(io.LimitReader(r.resp.Body, int64(max)))
+	r.resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(text), r.resp.Body), r.resp.Body}
 	return r.redact.secret(string(text))
 }
 

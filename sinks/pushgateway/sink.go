@@ -174,8 +174,8 @@ func (s *sink) sendSaved(ctx context.Context, p *push) error {
 	return err
 }
 
-// isRefusal reports whether a Pushgateway has refused what was pushed. Every other response, such as 401, 404 or a redirect, may come
-// from what is in front of it, and does not speak of the push.
+// isRefusal reports whether a Pushgateway has refused what was pushed. Every other response, such as 401, 404, a redirect or a web page,
+// may come from what is in front of it, and does not speak of the push: the push is tried again.
 func isRefusal(err error) bool {
 	status, ok := errors.AsType[*httpclient.StatusError](err)
 	return ok && slices.Contains([]int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity}, status.Code)
@@ -259,15 +259,29 @@ func (s *sink) wrap(act, job string, err error) error {
 		return fmt.Errorf("%s %s: %w", act, s.place, err)
 	}
 	err = fmt.Errorf("%s %s: job %s: %w", act, s.place, job, status.error)
+	if do := whatToDo(status.code); do != "" {
+		err = fmt.Errorf("%w: %s", err, do)
+	}
 	switch {
+	case isRefusal(err):
+		return sinks.Permanent(err)
 	case status.retryAfter > 0:
 		return sinks.After(err, status.retryAfter)
-	case status.code == http.StatusMovedPermanently:
-		return sinks.Permanent(err)
-	case status.code/100 == 4 && status.code != http.StatusTooManyRequests && status.code != http.StatusRequestTimeout:
-		return sinks.Permanent(err)
 	}
 	return err
+}
+
+// whatToDo returns what to do about a status that says nothing of the push, "" if that is not known.
+func whatToDo(code int) string {
+	switch code {
+	case http.StatusUnauthorized, http.StatusProxyAuthRequired:
+		return "check basic_auth, authorization or oauth2"
+	case http.StatusForbidden:
+		return "these credentials may not push there: check their permissions"
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
+		return "check the path of url: /metrics and the group are appended"
+	}
+	return ""
 }
 
 // Run implements [sinks.Runner]. It pushes what the spool has of other processes. When ctx ends, it tries that once more, and
@@ -425,13 +439,17 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 		// A 301 or 302 turns a push into a GET (RFC 9110 section 15.4), and the path is the group. The success of such a request
 		// does not mean that the group was pushed.
 		to := resp.Request.URL
-		return nil, &statusError{fmt.Errorf("redirected to %s://%s%s: set url to the address of the Pushgateway", to.Scheme, to.Host, to.Path), http.StatusMovedPermanently, 0}
+		return nil, &statusError{fmt.Errorf("redirected to %s://%s%s: set url to the address of the Pushgateway", to.Scheme, to.Host, to.Path), code, 0}
 	case code == http.StatusOK || code == http.StatusAccepted:
 		if err := notGateway(resp); err != nil {
 			return nil, &statusError{err, code, 0}
 		}
 		// The push package does not accept 200 for a deletion.
 		return &http.Response{StatusCode: http.StatusAccepted, Body: http.NoBody}, nil
+	case code == http.StatusBadRequest || code == http.StatusUnprocessableEntity:
+		if err := notGateway(resp); err != nil {
+			return nil, &statusError{err, code, 0}
+		}
 	}
 	status, _ := errors.AsType[*httpclient.StatusError](resp.StatusError())
 	return nil, &statusError{status, status.Code, status.RetryAfter}

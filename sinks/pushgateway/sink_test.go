@@ -208,7 +208,13 @@ func TestStatusCodes(t *testing.T) {
 		text      string
 	}{
 		{400, "", true, 0, "400 Bad Request: it is wrong"},
-		{401, "", true, 0, "401 Unauthorized: it is wrong"},
+		{413, "", true, 0, "413 Request Entity Too Large: it is wrong"},
+		{422, "", true, 0, "422 Unprocessable Entity: it is wrong"},
+		{401, "", false, 0, "401 Unauthorized: it is wrong: check basic_auth, authorization or oauth2"},
+		{403, "", false, 0, "403 Forbidden: it is wrong: these credentials may not push there: check their permissions"},
+		{404, "", false, 0, "404 Not Found: it is wrong: check the path of url: /metrics and the group are appended"},
+		{405, "", false, 0, "405 Method Not Allowed: it is wrong: check the path of url: /metrics and the group are appended"},
+		{407, "", false, 0, "407 Proxy Authentication Required: it is wrong: check basic_auth, authorization or oauth2"},
 		{429, "7", false, 7 * time.Second, "429 Too Many Requests: it is wrong (the server asks to retry after 7s)"},
 		{500, "", false, 0, "500 Internal Server Error: it is wrong"},
 		{503, "", false, 0, "503 Service Unavailable: it is wrong"},
@@ -310,7 +316,7 @@ func TestRedirected(t *testing.T) {
 		}
 	})
 	err := r.Write(t.Context(), metric.Batch{Job: "j", Families: []metric.Family{gauge("up")}})
-	if err == nil || !sinks.IsPermanent(err) || !strings.HasSuffix(err.Error(), "/new: set url to the address of the Pushgateway") {
+	if err == nil || sinks.IsPermanent(err) || !strings.HasSuffix(err.Error(), "/new: set url to the address of the Pushgateway") {
 		t.Errorf("got %v", err)
 	}
 	if n := r.env.Stats.Sent.Load(); n != 0 {
@@ -318,11 +324,20 @@ func TestRedirected(t *testing.T) {
 	}
 }
 
-// TestPage holds that a web page with status 200 is not the answer of a Pushgateway, and that the push is tried again.
+// TestPage holds that a web page is not the answer of a Pushgateway, and that the push is tried again.
 func TestPage(t *testing.T) {
+	for _, code := range []int{200, 202, 400, 422} {
+		testPage(t, code)
+	}
+}
+
+func testPage(t *testing.T, code int) {
 	r := newRig(t, nil)
-	r.respond(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html><title>Log in</title>") })
-	const want = `200 OK: a web page with the title "Log in": this is not a Pushgateway: check url`
+	r.respond(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(code)
+		io.WriteString(w, "<html><title>Log in</title>")
+	})
+	want := fmt.Sprintf(`%d %s: a web page with the title "Log in": this is not a Pushgateway: check url`, code, http.StatusText(code))
 	err := r.Write(t.Context(), metric.Batch{Job: "j", Families: []metric.Family{gauge("up")}})
 	if err == nil || sinks.IsPermanent(err) || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v", err)
@@ -330,8 +345,10 @@ func TestPage(t *testing.T) {
 	if n := r.env.Stats.Sent.Load(); n != 0 {
 		t.Errorf("%d samples are counted as sent", n)
 	}
-	if err := r.Sink.(sinks.Checker).Check(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("Check: %v", err)
+	if code/100 == 2 {
+		if err := r.Sink.(sinks.Checker).Check(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Check: %v", err)
+		}
 	}
 }
 

@@ -77,7 +77,8 @@ func (s *scripted) Collect(ctx context.Context, tick sources.Tick) (metric.Readi
 
 // shelf is a sink that keeps all batches and the last value of each job.
 type shelf struct {
-	fail func(n int) error // nil = never
+	fail  func(n int) error        // nil = never
+	judge func(metric.Batch) error // likewise
 
 	mu      sync.Mutex
 	writes  int
@@ -92,6 +93,11 @@ func (s *shelf) Write(_ context.Context, b metric.Batch) error {
 	s.writes++
 	if s.fail != nil {
 		if err := s.fail(s.writes - 1); err != nil {
+			return err
+		}
+	}
+	if s.judge != nil {
+		if err := s.judge(b); err != nil {
 			return err
 		}
 	}

@@ -47,7 +47,7 @@ func TestPointsAreNotSuperseded(t *testing.T) {
 		close(stop)
 		synctest.Wait()
 		lost := d.Stats.Dropped()[sinks.QueueFull]
-		if len(s.took) != maxWaiting+1 || lost != 3*(100-maxWaiting-1) {
+		if len(s.took) != maxWaiting || lost != 3*(100-maxWaiting) {
 			t.Errorf("taken are %d batches, lost %d points", len(s.took), lost)
 		}
 	})

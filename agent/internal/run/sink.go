@@ -86,13 +86,16 @@ const (
 	maxWaiting   = 64 // batches of one job; the oldest is dropped, since batches hold running totals
 )
 
-// delivery writes batches to one sink, one at a time and in order.
+// delivery writes batches to one sink, one at a time and those of a job in order. A batch that fails is tried again later, and holds
+// up no other job's.
 type delivery struct {
 	Sink
 	report report
 
 	mu      sync.Mutex
-	waiting []metric.Batch
+	waiting []*held
+	pause   time.Duration // bounds the pause after the next failure; 0 = the last try succeeded
+	resume  time.Time     // before which nothing is tried again
 	wake    chan struct{} // holds a token if waiting may have grown
 	lost    bool          // a batch could not be delivered
 	undone  int           // batches that wait, and the one that is being written
@@ -102,6 +105,15 @@ type delivery struct {
 	repeated chan struct{} // likewise, of repeats
 
 	leave <-chan struct{} // closed: what the sink has saved is not tried again; nil = it is
+}
+
+// held is a batch that is not delivered.
+type held struct {
+	metric.Batch
+	tried bool
+	saved bool          // the last try has put it on disk
+	due   time.Time     // of the next try; zero = at once
+	pause time.Duration // bounds the pause after the next failure
 }
 
 func newDelivery(s Sink) *delivery {
@@ -134,7 +146,7 @@ func (d *delivery) push(b metric.Batch) {
 		}
 		d.repeats++
 	}
-	d.waiting = append(d.waiting, b)
+	d.waiting = append(d.waiting, &held{Batch: b, pause: firstPause})
 }
 
 // finished notes that a batch waits no more and is not being written.
@@ -218,11 +230,11 @@ func (d *delivery) add(b metric.Batch) {
 		}
 	}
 	if same >= maxWaiting {
-		oldest := slices.IndexFunc(d.waiting, func(w metric.Batch) bool { return w.Job == b.Job })
-		if n := d.waiting[oldest].Points(); n > 0 {
+		oldest := slices.IndexFunc(d.waiting, func(w *held) bool { return w.Job == b.Job })
+		dropped := d.waiting[oldest].Batch
+		if n := dropped.Points(); n > 0 {
 			d.Stats.Drop(sinks.QueueFull, n)
 		}
-		dropped := d.waiting[oldest]
 		d.waiting = slices.Delete(d.waiting, oldest, oldest+1)
 		d.pop(dropped)
 	}
@@ -231,91 +243,159 @@ func (d *delivery) add(b metric.Batch) {
 	d.wakeUp()
 }
 
-func (d *delivery) next() (metric.Batch, bool) {
+// next takes the next batch to try out of those that wait. If there is none, it returns how long to wait for the next one, or 0 if none
+// waits. When the agent is to end, each batch is tried at least once, and those on disk can be left there.
+func (d *delivery) next(now time.Time, ending bool) (h *held, pause time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.waiting) == 0 {
-		return metric.Batch{}, false
+	d.discard()
+	var jobs []string // of which an earlier batch waits
+	for i, h := range d.waiting {
+		if slices.Contains(jobs, h.Job) {
+			continue
+		}
+		due := h.due
+		if d.resume.After(due) {
+			due = d.resume
+		}
+		if !due.After(now) || ending && !h.tried {
+			d.waiting = slices.Delete(d.waiting, i, i+1)
+			return h, 0
+		}
+		if wait := due.Sub(now); pause == 0 || wait < pause {
+			pause = wait
+		}
+		jobs = append(jobs, h.Job)
 	}
-	b := d.waiting[0]
-	d.waiting = slices.Delete(d.waiting, 0, 1)
-	return b, true
+	return nil, pause
 }
 
-// superseded reports whether a newer batch of the same job is waiting.
-func (d *delivery) superseded(b metric.Batch) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.ContainsFunc(d.waiting, func(w metric.Batch) bool { return w.Job == b.Job })
+// discard removes batches that need not be tried again: a newer one of the job has everything, or they are on disk and the next process
+// delivers them. The caller holds mu.
+func (d *delivery) discard() {
+	leaving := false
+	select {
+	case <-d.leave:
+		leaving = true
+	default:
+	}
+	for i := 0; i < len(d.waiting); i++ {
+		h := d.waiting[i]
+		newer := slices.IndexFunc(d.waiting[i+1:], func(w *held) bool { return w.Job == h.Job })
+		switch {
+		case !h.tried:
+			continue
+		case leaving && h.saved:
+			d.lost = true
+		case newer >= 0 && h.Points() == 0:
+			next := d.waiting[i+1+newer]
+			next.due, next.pause = h.due, h.pause
+		default:
+			continue
+		}
+		d.pop(h.Batch)
+		d.waiting = slices.Delete(d.waiting, i, i+1)
+		i--
+	}
 }
 
 // run delivers until stop is closed and nothing is waiting. After ctx has ended, batches are dropped instead of tried again.
 func (d *delivery) run(ctx context.Context, stop <-chan struct{}) {
 	for stopping := false; ; {
-		if b, ok := d.next(); ok {
-			d.write(ctx, b)
-			d.finished(b)
+		h, pause := d.next(time.Now(), stopping || ctx.Err() != nil)
+		switch {
+		case h != nil:
+			d.write(ctx, h)
 			continue
-		}
-		if stopping {
+		case pause == 0 && stopping:
 			return
+		}
+		stopped, ended, again := stop, ctx.Done(), time.After(pause)
+		if stopping {
+			stopped = nil
+		}
+		if pause == 0 {
+			ended, again = nil, nil
 		}
 		select {
 		case <-d.wake:
-		case <-stop:
+		case <-again:
+		case <-stopped:
 			stopping = true
+		case <-ended:
+			d.giveUp()
 		}
 	}
 }
 
-// write delivers one batch. After an error it tries again, until the batch is superseded, the error is permanent, or ctx ends.
-func (d *delivery) write(ctx context.Context, b metric.Batch) {
-	pause := firstPause
-	for {
-		err := d.try(ctx, b)
-		if err == nil {
-			if len(b.Families) > 0 { // ending a job may have needed no request
-				d.report.recovered(b.Job)
-			}
-			return
-		}
-		d.Stats.Failed.Add(1)
-		saved := sinks.IsSaved(err)
-		switch {
-		case ctx.Err() != nil:
-		case saved:
-			d.report.failed("cannot deliver now: it waits on disk", b.Job, err)
-		default:
-			d.report.failed("cannot deliver", b.Job, err)
-		}
-		if !saved && sinks.IsPermanent(err) {
-			d.lose(sinks.Refused, b)
-			return
-		}
-		wait := max(time.Duration(rand.Int64N(int64(pause))), sinks.Pause(err))
-		pause = min(2*pause, lastPause)
-		var leave <-chan struct{}
-		if saved {
-			leave = d.leave
-		}
-		select {
-		case <-leave:
-			d.setLost()
-			return
-		case <-ctx.Done():
-			if saved {
-				d.setLost()
-				return
-			}
-			d.lose(sinks.Shutdown, b)
-			return
-		case <-time.After(wait):
-		}
-		if d.superseded(b) && b.Points() == 0 {
-			return // the newer batch has everything
-		}
+// write tries to deliver a batch. Unless the error is permanent, the batch then waits for the next try.
+func (d *delivery) write(ctx context.Context, h *held) {
+	if h.tried {
 		d.Stats.Retried.Add(1)
 	}
+	err := d.try(ctx, h.Batch)
+	if err == nil {
+		if len(h.Families) > 0 { // ending a job may have needed no request
+			d.report.recovered(h.Job)
+		}
+		d.mu.Lock()
+		d.pause, d.resume = 0, time.Time{}
+		d.pop(h.Batch)
+		d.mu.Unlock()
+		return
+	}
+	d.Stats.Failed.Add(1)
+	h.tried, h.saved = true, sinks.IsSaved(err)
+	switch {
+	case ctx.Err() != nil:
+	case h.saved:
+		d.report.failed("cannot deliver now: it waits on disk", h.Job, err)
+	default:
+		d.report.failed("cannot deliver", h.Job, err)
+	}
+	if !h.saved && sinks.IsPermanent(err) {
+		d.lose(sinks.Refused, h.Batch)
+		d.finished(h.Batch)
+		return
+	}
+	d.retry(h, sinks.Pause(err))
+}
+
+// retry puts a batch back to be tried again, at the earliest after a pause that the receiver has asked for. Until then no batch is tried
+// but those of which no try was made and which the sink puts on disk.
+func (d *delivery) retry(h *held, asked time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	h.due = now.Add(max(rand.N(h.pause), asked))
+	h.pause = min(2*h.pause, lastPause)
+	if !h.saved {
+		d.pause = max(d.pause, firstPause)
+		d.resume = now.Add(max(rand.N(d.pause), asked))
+		d.pause = min(2*d.pause, lastPause)
+	}
+	at := slices.IndexFunc(d.waiting, func(w *held) bool { return w.Job == h.Job })
+	if at < 0 {
+		at = len(d.waiting)
+	}
+	d.waiting = slices.Insert(d.waiting, at, h)
+}
+
+// giveUp drops the batches that were tried, unless they are on disk.
+func (d *delivery) giveUp() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.waiting = slices.DeleteFunc(d.waiting, func(h *held) bool {
+		if !h.tried {
+			return false
+		}
+		if !h.saved {
+			d.Stats.Drop(sinks.Shutdown, h.Samples())
+		}
+		d.lost = true
+		d.pop(h.Batch)
+		return true
+	})
 }
 
 // lose counts a batch that will not be delivered.

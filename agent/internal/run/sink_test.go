@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,6 +143,96 @@ func TestSinkPanics(t *testing.T) {
 		}
 		if page.values["j"] != 3 || plan.Stats.Dropped()[sinks.Refused] != 3 {
 			t.Errorf("the page shows %v, the panicking sink dropped %v", page.values, plan.Stats.Dropped())
+		}
+	})
+}
+
+// TestOneFailingJobHoldsUpNoOther holds that a batch that fails for long, such as one that a firewall does not let through, does not hold
+// up the batches of other jobs, is tried again ever more rarely, and arrives when it can.
+func TestOneFailingJobHoldsUpNoOther(t *testing.T) {
+	for _, saved := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			begin, tries := time.Now(), 0
+			gateway := &shelf{}
+			gateway.judge = func(b metric.Batch) error {
+				if b.Job != "blocked" {
+					return nil
+				}
+				tries++
+				if time.Since(begin) > 2*time.Hour {
+					return nil
+				}
+				err := errors.New("403 Forbidden")
+				if saved {
+					err = sinks.Saved(err)
+				}
+				return err
+			}
+			s := newSink(planSink("gateway", gateway), Drain, false)
+			s.start(t.Context(), nil)
+			s.add(metric.Batch{Job: "blocked", Time: time.Now()})
+			for i := range 130 {
+				s.add(metric.Batch{Job: "other", Time: time.Now()})
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if i == 100 && tries > 250 {
+					t.Errorf("saved %t: %d tries in 100 minutes", saved, tries)
+				}
+			}
+			var other, blocked int
+			for _, b := range gateway.batches {
+				if b.Job == "other" {
+					other++
+				} else {
+					blocked++
+				}
+			}
+			if other != 130 || blocked != 1 {
+				t.Errorf("saved %t: %d batches of the other job and %d of the blocked one came", saved, other, blocked)
+			}
+			s.end()
+		})
+	}
+}
+
+// TestDownIsNotHammered holds that many jobs together try a sink that is down as rarely as one job does, and that all come when it works.
+func TestDownIsNotHammered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin, tries := time.Now(), 0
+		gateway := &shelf{}
+		gateway.judge = func(metric.Batch) error {
+			if tries++; time.Since(begin) < 30*time.Minute {
+				return errors.New("connection refused")
+			}
+			return nil
+		}
+		s := newSink(planSink("gateway", gateway), Drain, false)
+		s.start(t.Context(), nil)
+		for minute := range 30 {
+			for job := range 60 {
+				s.add(metric.Batch{Job: fmt.Sprint(job), Time: begin.Add(time.Duration(minute) * time.Minute)})
+			}
+			time.Sleep(time.Minute)
+		}
+		if tries > 120 {
+			t.Errorf("%d tries in 30 minutes", tries)
+		}
+		time.Sleep(3 * time.Minute)
+		s.end()
+		last := map[string]time.Time{}
+		for _, b := range gateway.batches {
+			if !b.Time.After(last[b.Job]) {
+				t.Errorf("job %s: a batch of minute %s comes after one of %s", b.Job, b.Time.Sub(begin), last[b.Job].Sub(begin))
+			}
+			last[b.Job] = b.Time
+		}
+		for job, at := range last {
+			if !at.Equal(begin.Add(29 * time.Minute)) {
+				t.Errorf("job %s: the last batch is of minute %s", job, at.Sub(begin))
+			}
+		}
+		if len(last) != 60 {
+			t.Errorf("batches of %d jobs came", len(last))
 		}
 	})
 }
