@@ -160,3 +160,12 @@ func (c *chunk) halves(minSeries int, accepted int64) []*chunk {
 	second.set(b)
 	return []*chunk{first, second}
 }
+
+// pieces divides a chunk as far as it goes. It returns the chunk itself if it cannot be divided or decoded.
+func (c *chunk) pieces(accepted int64) []*chunk {
+	halves := c.halves(1, accepted)
+	if halves == nil {
+		return []*chunk{c}
+	}
+	return append(halves[0].pieces(accepted), halves[1].pieces(accepted)...)
+}
