@@ -21,68 +21,94 @@ import (
 	inprocess "github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// stepping is what the overlay adds to Go's package time: its clock jumps once, as the kernel's does when it is set. The monotonic
-// clock goes on. The environment says when and by how much, in seconds.
+// stepping is what the overlay adds to Go's package time: its clock jumps, as the kernel's does when it is set. The monotonic clock goes
+// on. The environment says when and by how much, in seconds: "6:-30 20:3600".
 const stepping = `
-var stepBy, stepAfter = stepOf("STEP_BY"), stepOf("STEP_AFTER")
+type clockStep struct{ after, by int64 }
 
-func stepOf(name string) int64 {
-	text, _ := syscall.Getenv(name)
-	n, err := atoi(text)
-	if err != nil {
-		return 0
+var clockSteps = parseSteps()
+
+func parseSteps() (steps []clockStep) {
+	text, _ := syscall.Getenv("STEPS")
+	for len(text) > 0 {
+		var fields [2]string
+		for i, end := range [2]byte{':', ' '} {
+			n := 0
+			for n < len(text) && text[n] != end {
+				n++
+			}
+			fields[i] = text[:n]
+			text = text[min(n+1, len(text)):]
+		}
+		after, _ := atoi(fields[0])
+		by, _ := atoi(fields[1])
+		steps = append(steps, clockStep{int64(after), int64(by)})
 	}
-	return int64(n)
+	return steps
 }
 
 func steppingNow() (sec int64, nsec int32, mono int64) {
 	sec, nsec, mono = runtimeNow()
-	if stepBy != 0 && mono-startNano >= stepAfter*int64(Second) {
-		sec += stepBy
+	for _, s := range clockSteps {
+		if mono-startNano >= s.after*int64(Second) {
+			sec += s.by
+		}
 	}
 	return sec, nsec, mono
 }
 `
 
-// buildStepping builds the program with a clock that jumps. Nothing of it is in the program that ships.
-func buildStepping(t *testing.T) string {
+// buildChanged builds the program with a clock that jumps, and with names that it looks up in the file HOSTS. Nothing of it is in the
+// program that ships.
+func buildChanged(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := filepath.Join(strings.TrimSpace(string(root)), "src", "time", "time.go")
-	source, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	call := []byte("sec, nsec, mono := runtimeNow()\n\tif mono == 0 {")
-	if bytes.Count(source, call) != 1 {
-		t.Fatal("Go's package time reads the clock in another way than this test knows")
-	}
-	changed := bytes.Replace(source, call, bytes.Replace(call, []byte("runtimeNow"), []byte("steppingNow"), 1), 1)
-	if !bytes.Contains(changed, []byte("\n\t\"syscall\"\n")) {
-		changed = bytes.Replace(changed, []byte("import (\n"), []byte("import (\n\t\"syscall\"\n"), 1)
-	}
-	changed = append(changed, stepping...)
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{name: write(t, dir, "time.go", string(changed))}})
+	source := filepath.Join(strings.TrimSpace(string(root)), "src")
+	call := "sec, nsec, mono := runtimeNow()\n\tif mono == 0 {"
+	hosts := `hostsFilePath = "/etc/hosts"`
+	clock, net := filepath.Join(source, "time", "time.go"), filepath.Join(source, "net", "hook_unix.go")
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{
+		clock: write(t, dir, "time.go", changed(t, clock, call, strings.Replace(call, "runtimeNow", "steppingNow", 1))+stepping),
+		net:   write(t, dir, "hook_unix.go", changed(t, net, hosts, `hostsFilePath, _ = syscall.Getenv("HOSTS")`)),
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cton := filepath.Join(dir, "cton")
 	build := exec.Command("go", "build", "-overlay", write(t, dir, "overlay.json", string(overlay)), "-o", cton, "../../agent/cton")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return cton
 }
 
+// changed returns a file of Go's library with another text in place of one that it has once. It imports syscall.
+func changed(t *testing.T, name, from, to string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Count(text, []byte(from)) != 1 {
+		t.Fatalf("%s has changed: it does not have %q once", name, from)
+	}
+	now := strings.Replace(string(text), from, to, 1)
+	if !strings.Contains(now, `"syscall"`) {
+		now = strings.Replace(now, "import (\n", "import (\n\t\"syscall\"\n", 1)
+	}
+	return now
+}
+
 // TestClock sets the clock of the running program, and checks that its jobs go on, that the receiver gets samples of the new time,
 // and that the jump is told.
 func TestClock(t *testing.T) {
 	t.Parallel()
-	cton := buildStepping(t)
+	cton := buildChanged(t)
 	for _, by := range []time.Duration{-30 * time.Second, -time.Hour, -24 * time.Hour, time.Hour, 49 * time.Hour} {
 		t.Run(by.String(), func(t *testing.T) { t.Parallel(); step(t, cton, by) })
 	}
@@ -114,7 +140,7 @@ jobs:
   interval: {schedule: "@every 1s", http: {url: "%s/interval"}, metrics: {n_interval: {type: gauge, help: H, value: .n}}}
   cron: {schedule: "* * * * * *", http: {url: "%s/cron"}, metrics: {n_cron: {type: gauge, help: H, value: .n}}}
 `, page, receiver.URL, api.URL, api.URL)))
-	agent.Env = append(os.Environ(), fmt.Sprintf("STEP_BY=%d", int(by.Seconds())), fmt.Sprintf("STEP_AFTER=%d", int(stepAfter.Seconds())))
+	agent.Env = append(os.Environ(), fmt.Sprintf("STEPS=%d:%d", int(stepAfter.Seconds()), int(by.Seconds())), "HOSTS=/etc/hosts")
 	p := startCommand(t, agent)
 	time.Sleep(stepAfter)
 	poll(ctx, t, "wait for the jump to be told", func() error {
