@@ -25,7 +25,7 @@ func arrows() map[string][]string {
 		"agent/document":          {},
 		"agent/durable":           {},
 		"agent/durable/disktest":  {"agent/durable"}, // for tests
-		"agent/httpclient":        {"agent/durable", "agent/setting", "agent/text"},
+		"agent/httpclient":        {"agent/clock", "agent/durable", "agent/setting", "agent/text"},
 		"agent/httpclient/memnet": {"agent/httpclient"}, // for tests
 		"agent/jq":                {"agent/pattern"},
 		"agent/metric":            {},

@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asleep returns how long the machine was suspended since it was started: the boot clock goes on then, the monotonic clock
+// Asleep returns how long the machine was suspended since it was started: the boot clock goes on then, the monotonic clock
 // stands still. It returns 0 if the kernel does not report it.
-func asleep() time.Duration {
+func Asleep() time.Duration {
 	var total time.Duration
 	for range 5 {
 		before, ok1 := read(unix.CLOCK_MONOTONIC)

@@ -4,5 +4,5 @@ package clock
 
 import "time"
 
-// asleep returns 0: the system does not report it. A suspension then counts as a jump forward of the clock.
-func asleep() time.Duration { return 0 }
+// Asleep returns 0: the system does not report it. A suspension then counts as a jump forward of the clock.
+func Asleep() time.Duration { return 0 }

@@ -84,10 +84,10 @@ func (c *Clock) Changed() <-chan struct{} {
 // system reports it.
 func System() Source {
 	start := time.Now()
-	asleepBefore := asleep()
+	asleepBefore := Asleep()
 	return func() (time.Time, time.Duration) {
 		now := readTogether()
-		return now.Round(0), now.Sub(start) + asleep() - asleepBefore
+		return now.Round(0), now.Sub(start) + Asleep() - asleepBefore
 	}
 }
 

@@ -46,7 +46,7 @@ func (c *cacheTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !isConditional(req) { // else a 304 is about what the job itself has
 		old = c.cache.get(key)
 	}
-	begin := time.Now()
+	begin := c.cache.asleep.now()
 	resp, err := c.next.RoundTrip(old.conditional(req))
 	if err != nil {
 		release()
@@ -66,7 +66,7 @@ func (c *cacheTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 func (c *cacheTransport) CloseIdleConnections() { closeIdle(c.next) }
 
 // record caches the response once its body has been read to the end, if it can be used later.
-func (c *cacheTransport) record(resp *http.Response, key digest, begin time.Time, release func()) {
+func (c *cacheTransport) record(resp *http.Response, key digest, begin moment, release func()) {
 	_, validator := validatorOf(resp.Header)
 	noStore := strings.Contains(strings.ToLower(resp.Header.Get("Cache-Control")), "no-store")
 	useful := c.maxAge > 0 || validator != "" && !noStore && resp.Header.Get("Vary") != "*"
@@ -142,7 +142,7 @@ func validatorOf(header http.Header) (name, value string) {
 
 // cachedResponse is a response of status 200. It does not change.
 type cachedResponse struct {
-	at     time.Time // of the request
+	at     moment // of the request
 	header http.Header
 	body   []byte // as received
 }
@@ -168,7 +168,7 @@ func (c *cachedResponse) conditional(req *http.Request) *http.Request {
 }
 
 // updated returns the response with the headers of a 304 (RFC 9111 section 3.2).
-func (c *cachedResponse) updated(header http.Header, at time.Time) *cachedResponse {
+func (c *cachedResponse) updated(header http.Header, at moment) *cachedResponse {
 	updated := &cachedResponse{at: at, header: c.header.Clone(), body: c.body}
 	for name, values := range header {
 		if !strings.HasPrefix(name, "Content-") {
@@ -198,6 +198,7 @@ func (*cachedBody) Close() error { return nil }
 // responseCache keeps the responses that were used most recently, and knows which requests are under way. The zero value is
 // ready.
 type responseCache struct {
+	asleep   sleepMeter
 	mu       sync.Mutex
 	byKey    map[digest]*list.Element
 	order    list.List // of *cacheEntry, the most recently used first
@@ -259,7 +260,7 @@ func (c *responseCache) claim(ctx context.Context, key digest, maxAge time.Durat
 		c.mu.Lock()
 		r, other := c.find(key), c.underWay[key]
 		switch {
-		case r != nil && time.Since(r.at) < maxAge:
+		case r != nil && c.asleep.now().since(r.at) < maxAge:
 			c.mu.Unlock()
 			return r, nil, nil
 		case other == nil:

@@ -130,6 +130,7 @@ func (t *throttledTransport) CloseIdleConnections() { closeIdle(t.next) }
 
 // throttle decides when requests may be sent. The zero value is ready.
 type throttle struct {
+	asleep sleepMeter
 	mu     sync.Mutex
 	pauses map[digest]pause        // by sender
 	limits map[string]*originLimit // by origin
@@ -138,9 +139,13 @@ type throttle struct {
 
 // pause is a time before which a server wants no requests.
 type pause struct {
+	begin moment
 	until time.Time
 	why   string
 }
+
+// left returns how long the pause lasts from now on; 0 or less if it is over.
+func (p *pause) left(now moment) time.Duration { return p.until.Sub(now.Time) - now.slept(p.begin) }
 
 // maxPauseWait bounds how long a request waits for the end of a pause. If the pause is longer, the request fails at once, and
 // the job's next tick tries again.
@@ -160,23 +165,25 @@ func (e *WaitError) Error() string {
 func (t *throttle) wait(ctx context.Context, sender digest, origin string) error {
 	for {
 		t.mu.Lock()
-		now := time.Now()
-		if p := t.pauses[sender]; p.until.After(now) {
+		now := t.asleep.now()
+		p := t.pauses[sender]
+		if left := p.left(now); left > 0 {
 			t.mu.Unlock()
-			if p.until.Sub(now) > maxPauseWait || !beforeDeadline(ctx, p.until) {
+			if left > maxPauseWait || !beforeDeadline(ctx, now.Add(left)) {
 				return &WaitError{p.until, p.why}
 			}
-			if err := sleep(ctx, p.until.Sub(now)); err != nil {
+			if err := sleep(ctx, left); err != nil {
 				return err
 			}
 			continue
 		}
-		at, reserved := t.limits[origin].reserve(now, func(at time.Time) bool { return beforeDeadline(ctx, at) })
+		// The times of a limit include the time asleep.
+		at, reserved := t.limits[origin].reserve(now.Add(now.asleep), func(at time.Time) bool { return beforeDeadline(ctx, at.Add(-now.asleep)) })
 		t.mu.Unlock()
-		if !reserved {
+		if at = at.Add(-now.asleep); !reserved {
 			return &WaitError{at, "rate_limit"}
 		}
-		return sleep(ctx, at.Sub(now))
+		return sleep(ctx, at.Sub(now.Time))
 	}
 }
 
@@ -203,17 +210,17 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (t *throttle) pause(sender digest, d time.Duration, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := time.Now()
+	now := t.asleep.now()
 	if t.pauses == nil {
 		t.pauses = map[digest]pause{}
 	}
 	for other, p := range t.pauses {
-		if !p.until.After(now) {
+		if p.left(now) <= 0 {
 			delete(t.pauses, other)
 		}
 	}
-	if until := now.Add(d); until.After(t.pauses[sender].until) {
-		t.pauses[sender] = pause{until, why}
+	if p := t.pauses[sender]; d > p.left(now) {
+		t.pauses[sender] = pause{now, now.Add(d), why}
 	}
 }
 

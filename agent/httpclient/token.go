@@ -76,17 +76,18 @@ const proven = time.Minute
 // it. One request at a time gets a token, under its own context, so that a hanging server cannot outlast a tick; the others
 // wait for the same token.
 type TokenCache struct {
-	busy chan struct{}
+	busy   chan struct{}
+	asleep sleepMeter
 
 	memory TokenMemory // nil = tokens are not kept over restarts
 
 	token  Token
 	kept   bool   // the memory has it
 	key    string // of the secrets that were used last
-	got    time.Time
-	failed int       // failed logins in a row
-	again  time.Time // no login before this time
-	why    error     // the last failure
+	got    moment
+	failed int   // failed logins in a row
+	wait   pause // before the next login
+	why    error // the last failure
 
 	state atomic.Pointer[LoginState] // as of the last unlock
 }
@@ -126,15 +127,15 @@ func hashed(key string) string {
 }
 
 // restore takes the token that is kept, if it was requested with the same secrets and is still valid.
-func (t *TokenCache) restore(now time.Time) {
+func (t *TokenCache) restore(now moment) {
 	if t.memory == nil {
 		return
 	}
 	var kept keptToken
-	if json.Unmarshal(t.memory.Load(), &kept) != nil || kept.Key != hashed(t.key) || kept.Value == "" || kept.Got.After(now) {
+	if json.Unmarshal(t.memory.Load(), &kept) != nil || kept.Key != hashed(t.key) || kept.Value == "" || kept.Got.After(now.Time) {
 		return
 	}
-	t.token, t.got, t.kept = Token{kept.Value, kept.Expires}, kept.Got, true
+	t.token, t.got, t.kept = Token{kept.Value, kept.Expires}, moment{Time: kept.Got}, true
 	if !t.valid(now) {
 		t.token = Token{}
 	}
@@ -147,7 +148,7 @@ func (t *TokenCache) keep() {
 	}
 	var data []byte
 	if t.token.Value != "" {
-		data, _ = json.Marshal(keptToken{hashed(t.key), t.token.Value, t.token.Expires, t.got}) // of strings and times it cannot fail
+		data, _ = json.Marshal(keptToken{hashed(t.key), t.token.Value, t.token.Expires, t.got.Time}) // of strings and times it cannot fail
 	}
 	t.kept, _ = t.memory.Store(data)
 }
@@ -159,7 +160,7 @@ func (t *TokenCache) Take(ctx context.Context) (token Token, ok bool) {
 		return Token{}, false
 	}
 	defer t.unlock()
-	if t.token.Value == "" || !t.valid(time.Now()) || t.kept {
+	if t.token.Value == "" || !t.valid(t.asleep.now()) || t.kept {
 		return Token{}, false
 	}
 	token, t.token = t.token, Token{}
@@ -179,7 +180,7 @@ func (t *TokenCache) unlock() {
 	s := LoginState{}
 	switch {
 	case t.token.Value != "":
-		s.Got, s.Expires = t.got, t.token.Expires
+		s.Got, s.Expires = t.got.Time, t.token.Expires
 	case t.why != nil && t.failed > 0:
 		s.Error = t.why.Error()
 	}
@@ -197,25 +198,25 @@ func (t *TokenCache) Get(ctx context.Context, source TokenSource) (token Token, 
 	if err != nil {
 		return Token{}, false, err
 	}
-	now := time.Now()
+	now := t.asleep.now()
 	if key != t.key {
-		t.key, t.token, t.failed, t.again = key, Token{}, 0, time.Time{}
+		t.key, t.token, t.failed, t.wait = key, Token{}, 0, pause{}
 		t.restore(now)
 	}
 	if t.token.Value != "" {
-		if now.Sub(t.got) >= proven || !t.valid(now) {
+		if now.since(t.got) >= proven || !t.valid(now) {
 			t.failed = 0
 		}
 		if t.valid(now) {
 			return t.token, true, nil
 		}
 	}
-	if now.Before(t.again) {
+	if t.wait.left(now) > 0 {
 		return Token{}, false, t.why
 	}
 	t.token, err = source.Token(ctx)
-	t.got = time.Now()
-	if err == nil && t.token.Value != "" && !t.token.Expires.IsZero() && !t.token.Expires.After(t.got) {
+	t.got = t.asleep.now()
+	if err == nil && t.token.Value != "" && !t.token.Expires.IsZero() && !t.token.Expires.After(t.got.Time) {
 		err = Refused(fmt.Errorf("the token expired at %s, before it was received: check the clocks of both hosts", t.token.Expires.UTC().Format(time.RFC3339)))
 	}
 	if err != nil {
@@ -230,20 +231,21 @@ func (t *TokenCache) Get(ctx context.Context, source TokenSource) (token Token, 
 }
 
 // valid reports whether the token can be used. It is renewed ten seconds before it expires, or for the last tenth of its
-// lifetime if that is shorter.
-func (t *TokenCache) valid(now time.Time) bool {
+// lifetime if that is shorter. An expiry that is a lifetime counts the time asleep, one that is a time of day goes by the clock.
+func (t *TokenCache) valid(now moment) bool {
 	e := t.token.Expires
-	return e.IsZero() || now.Before(e.Add(-min(10*time.Second, e.Sub(t.got)/10)))
+	slept := now.slept(moment{Time: e, asleep: t.got.asleep})
+	return e.IsZero() || now.Add(slept).Before(e.Add(-min(10*time.Second, e.Sub(t.got.Time)/10)))
 }
 
 // fail postpones the next login and returns the error until then. It stays the same, so that it is logged once.
-func (t *TokenCache) fail(why error, now time.Time) error {
-	pause, longest := failedPause, maxFailedPause
+func (t *TokenCache) fail(why error, now moment) error {
+	next, longest := failedPause, maxFailedPause
 	if _, ok := errors.AsType[*refusedError](why); ok {
-		pause, longest = refusedPause, maxRefusedPause
+		next, longest = refusedPause, maxRefusedPause
 	}
-	t.again = now.Add(min(pause<<min(t.failed, 10), longest))
-	t.why = fmt.Errorf("%w (next attempt at %s, or when a secret changes)", why, t.again.UTC().Format(time.RFC3339))
+	t.wait = pause{begin: now, until: now.Add(min(next<<min(t.failed, 10), longest))}
+	t.why = fmt.Errorf("%w (next attempt at %s, or when a secret changes)", why, t.wait.until.UTC().Format(time.RFC3339))
 	t.failed++
 	return t.why
 }
@@ -257,11 +259,11 @@ func (t *TokenCache) Forget(ctx context.Context, token string) error {
 		return err
 	}
 	defer t.unlock()
-	now := time.Now()
+	now := t.asleep.now()
 	switch {
 	case t.token.Value != token:
 		return nil
-	case now.Sub(t.got) >= proven:
+	case now.since(t.got) >= proven:
 		t.failed = 0
 	case t.failed == 0:
 		t.failed = 1
