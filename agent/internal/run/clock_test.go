@@ -55,7 +55,7 @@ func (p *punctual) Write(ctx context.Context, b metric.Batch) error {
 }
 
 // newClocked starts the agent half a second after a full minute. A tick takes two seconds.
-func newClocked(t *testing.T, spec string, change func(*Job)) *clocked {
+func newClocked(t *testing.T, spec string, change func(*Job), more ...func(*clocked) []Sink) *clocked {
 	time.Sleep(500 * time.Millisecond)
 	c := &clocked{Fake: clocktest.New()}
 	c.sink = &punctual{clock: c.Clock}
@@ -69,7 +69,11 @@ func newClocked(t *testing.T, spec string, change func(*Job)) *clocked {
 	if change != nil {
 		change(&job)
 	}
-	c.stop = start(t, c.agent, Plan{Concurrency: 1, Jobs: []Job{job}, Sinks: []Sink{planSink("page", c.sink)}}, nil)
+	plan := Plan{Concurrency: 1, Jobs: []Job{job}, Sinks: []Sink{planSink("page", c.sink)}}
+	for _, sinks := range more {
+		plan.Sinks = append(plan.Sinks, sinks(c)...)
+	}
+	c.stop = start(t, c.agent, plan, nil)
 	return c
 }
 
