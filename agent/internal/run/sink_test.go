@@ -173,8 +173,12 @@ func TestOneFailingJobHoldsUpNoOther(t *testing.T) {
 			s.add(metric.Batch{Job: "blocked", Time: time.Now()})
 			for i := range 130 {
 				s.add(metric.Batch{Job: "other", Time: time.Now()})
-				time.Sleep(time.Minute)
+				time.Sleep(10 * time.Second)
 				synctest.Wait()
+				if n := len(gateway.batches); n <= i {
+					t.Errorf("saved %t: batch %d of the other job has not come after 10 s", saved, i)
+				}
+				time.Sleep(50 * time.Second)
 				if i == 100 && tries > 250 {
 					t.Errorf("saved %t: %d tries in 100 minutes", saved, tries)
 				}
