@@ -180,13 +180,16 @@ func (d *Declaration) checkMeaning(once bool) error {
 	counter, gauge := d.Type == metric.Counter, d.Type == metric.Gauge
 	total := counter && d.From == metric.Total && !once
 	observes := d.Type == metric.Histogram || d.Type == metric.Summary
-	only(d.Delta, "delta", gauge, "a gauge; a counter counts on by itself")
-	only(d.From != metric.Total, "from", counter, "a counter")
+	only(d.Delta, "delta", gauge && d.From == metric.Total || observes && !once,
+		"a gauge without from: increment, or a histogram or summary without once_by; a counter counts on by itself")
+	only(d.From == metric.Events, "from", counter, "a counter; a gauge can have from: increment, other types have no from")
+	only(d.From == metric.Increment, "from", counter || gauge, "a counter or a gauge")
 	only(d.From == metric.Increment, "from", !once, "a counter without once_by: an event counts once, an increment each time")
 	only(d.OnDecrease != metric.DecreaseReset, "on_decrease", total, "a counter from: total")
-	only(d.OnDuplicate != metric.DuplicateError, "on_duplicate", gauge || counter && d.From != metric.Events && !once, "a gauge or a counter from: total or increment")
+	only(d.OnDuplicate != metric.DuplicateError, "on_duplicate", gauge || observes && d.Delta || counter && d.From != metric.Events && !once,
+		"a gauge, a counter from: total or increment, or a metric with delta")
 	only(once, "once_by", counter || observes, "a counter, a histogram or a summary")
-	only(d.FirstRun != metric.FirstCount, "first_run", once || counter && d.From != metric.Total, "once_by, or a counter from: increment or events")
+	only(d.FirstRun != metric.FirstCount, "first_run", once || d.From != metric.Total, "once_by, or with from: increment or events")
 	only(d.Remember != 0, "remember", once, "once_by")
 	only(d.MaxEvents != 0, "max_events", once, "once_by")
 	only(d.Buckets != nil, "buckets", d.Type == metric.Histogram, "a histogram")

@@ -82,10 +82,21 @@ func EnableDelta(d *metric.Desc) error {
 	switch {
 	case d.Type == metric.Counter && !d.Once && d.From != metric.Events:
 		d.From = metric.Total // the ledger counts what is new of a total
-	case d.Type == metric.Gauge:
+	case d.Type == metric.Gauge && d.From == metric.Total, d.Observes() && !d.Once:
 		d.Delta = true
 	default:
-		return errors.New("a gauge or a counter of totals")
+		return errors.New("a gauge or a counter of totals, or a histogram or summary without once_by")
+	}
+	return nil
+}
+
+// EnableIncrement has code measure changes, which are added up. The error says what it goes with.
+func EnableIncrement(d *metric.Desc) error {
+	switch {
+	case d.Type == metric.Gauge && !d.Delta, d.Type == metric.Counter && !d.Once && d.From != metric.Events:
+		d.From = metric.Increment
+	default:
+		return errors.New("a gauge without delta, or a counter without events")
 	}
 	return nil
 }

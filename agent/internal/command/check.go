@@ -68,6 +68,19 @@ func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkR
 	if err := checkFiles(a, plan, c.fault(a, report)); err != nil {
 		return err
 	}
+	for _, j := range plan.Jobs {
+		if j.SourceKind.Notes == nil {
+			continue
+		}
+		notes, err := j.SourceKind.Notes(j.SourceConfig, a.checkEnv(&j))
+		if err != nil {
+			return fmt.Errorf("jobs.%s: %w", j.Name, err)
+		}
+		for _, note := range notes {
+			report.Notes = append(report.Notes, "jobs."+j.Name+": "+note)
+			say("jobs.%s: %s", j.Name, note)
+		}
+	}
 	for _, s := range plan.Sinks {
 		if s.Kind.Notes == nil {
 			continue
@@ -170,6 +183,11 @@ func connect(ctx context.Context, a *App, plan *config.Plan, fault func(string, 
 	return nil
 }
 
+// checkEnv returns what the check of a job's settings gets.
+func (a *App) checkEnv(j *config.Job) sources.Env {
+	return sources.Env{Job: j.Name, Log: a.log, Dir: a.vault.Dir}
+}
+
 // checkFiles checks the files that the settings of jobs name.
 func checkFiles(a *App, plan *config.Plan, fault func(string, error)) error {
 	failed := false
@@ -177,7 +195,7 @@ func checkFiles(a *App, plan *config.Plan, fault func(string, error)) error {
 		if j.SourceKind.Check == nil {
 			continue
 		}
-		if err := j.SourceKind.Check(j.SourceConfig, sources.Env{Job: j.Name, Log: a.log, Dir: a.vault.Dir}); err != nil {
+		if err := j.SourceKind.Check(j.SourceConfig, a.checkEnv(&j)); err != nil {
 			failed = true
 			fault("jobs."+j.Name, err)
 		}

@@ -28,6 +28,7 @@ type reader struct {
 	metricNames []string // of all services that can be read
 	allMetrics  bool     // every service could be read
 	interval    *yaml.Node
+	seconds     float64 // of the interval
 	pages       pages
 
 	missingScripts []string
@@ -73,6 +74,7 @@ func (r *reader) schedule() *yaml.Node {
 	m, ok := r.top.get(keyInterval)
 	if !ok {
 		r.missing(r.top, keyInterval, "the seconds between two calls, such as 60")
+		r.seconds = 60
 		return text(r.file.Root, "@every 60s")
 	}
 	seconds, ok := number(m.value)
@@ -80,6 +82,7 @@ func (r *reader) schedule() *yaml.Node {
 		r.bad(m.value, keyInterval, "want a number of seconds, such as 60")
 		seconds = 60
 	}
+	r.seconds = seconds
 	n := text(m.value, "@every "+strconv.FormatFloat(max(seconds, 1), 'f', -1, 64)+"s")
 	switch {
 	case seconds < 1:
@@ -109,6 +112,7 @@ func (r *reader) services() *yaml.Node {
 		r.unknown(text(m.key, r.Service), keyServices, "service", names)
 	}
 	r.metricNames, r.allMetrics = metricsOf(all)
+	r.checkClasses(all)
 	r.checkLabels(r.top)
 	jobs := mapping(m.value)
 	for _, s := range all.members {
@@ -130,10 +134,14 @@ func (r *reader) service(s member, o object) *yaml.Node {
 	r.mistyped(o)
 	r.port(s, o)
 	job, settings, secrets := mapping(s.value), mapping(s.value), r.secrets(o)
+	kind, source := r.source(s, o)
 	add(job, text(r.interval, "schedule"), r.interval)
 	if url, ok := o.get(keyURL); ok {
 		fetch := mapping(url.value)
 		add(fetch, text(url.key, "url"), clean(url.value))
+		if kind != "script" {
+			r.keep(fetch, "cache_for")
+		}
 		add(job, withHint(text(url.key, "http"), secrets), fetch)
 		add(settings, clean(url.key), clean(url.value))
 	} else {
@@ -144,7 +152,6 @@ func (r *reader) service(s member, o object) *yaml.Node {
 			add(settings, clean(m.key), clean(m.value))
 		}
 	}
-	kind, source := r.source(s, o)
 	if len(settings.Content) > 0 {
 		add(source, text(s.key, "settings"), settings)
 	}
@@ -154,6 +161,17 @@ func (r *reader) service(s member, o object) *yaml.Node {
 	add(source, text(s.key, "metrics"), r.metrics(o))
 	add(job, text(s.key, kind), source)
 	return job
+}
+
+// keep adds the setting for which an answer is used again, where the Python framework would not ask the API in each run: it used an
+// answer for 60 seconds.
+func (r *reader) keep(m *yaml.Node, setting string) {
+	if r.seconds >= 60 {
+		return
+	}
+	value := text(r.interval, "60s")
+	value.LineComment = "# as before: an answer is used again for a minute"
+	add(m, text(r.interval, setting), value)
 }
 
 // withHint adds a comment to a key that says where headers go, with one of the secrets as an example.
@@ -170,17 +188,15 @@ func withHint(key, secrets *yaml.Node) *yaml.Node {
 func (r *reader) source(s member, o object) (kind string, settings *yaml.Node) {
 	settings = mapping(s.value)
 	class, _ := r.text(o, keyClass)
-	for _, k := range r.Catalogue.Sources {
-		if k.Name == class {
-			return class, settings
-		}
+	if r.inGo(class) {
+		return class, settings
 	}
 	module, at := r.text(o, keyModule)
 	if at == nil {
 		r.missing(o, keyModule, "the name of the script with the functions of the service, without .star")
 		at = s.key
 	}
-	file := strings.ReplaceAll(module, ".", "/") + ".star"
+	file := r.script(module, class)
 	path := filepath.Join(r.Files.Dir, file)
 	_, err := os.Stat(path)
 	switch bare, extended := strings.CutSuffix(strings.TrimSuffix(module, ".star"), ".py"); {
@@ -194,6 +210,7 @@ func (r *reader) source(s member, o object) (kind string, settings *yaml.Node) {
 		r.bad(at, o.path(keyModule), "%s does not exist: write the functions of the class there in Starlark (see cton explain script), or build cton with a Go source that has the name of service_class%s", path, r.quoteClass(class))
 	}
 	add(settings, text(at, "file"), text(at, file))
+	r.keep(settings, "expires")
 	return "script", settings
 }
 

@@ -150,8 +150,8 @@ func (r *registry) bind(s *source, c *Config, globals starlark.StringDict) error
 		s.measured = append(s.measured, metric.Measured{Desc: d})
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.functions)) {
-		if !used[name] {
-			return fmt.Errorf("%s: register_metric names %q, which is not declared under metrics", s.program.file, name)
+		if !used[name] { // several jobs can share a script
+			s.notes = append(s.notes, fmt.Sprintf("%s: register_metric names %q, which metrics does not declare: it is not computed", s.program.file, name))
 		}
 	}
 	return s.bindReadData(globals)
@@ -186,7 +186,11 @@ func (r *registry) find(name string, globals starlark.StringDict, used map[strin
 			return f, nil
 		}
 	}
-	return nil, fmt.Errorf("no function for %s: write def get_%s():, or register_metric(%q, …)", name, short, name)
+	registered := ""
+	if len(r.functions) > 0 {
+		registered = "; register_metric names " + text.Cut(strings.Join(slices.Sorted(maps.Keys(r.functions)), ", "), maxMessage)
+	}
+	return nil, fmt.Errorf("no function for %s: write def get_%s():, or register_metric(%q, …)%s", name, short, name, registered)
 }
 
 // positional returns the number of a function's positional parameters, without *args.
