@@ -32,6 +32,7 @@ type reader struct {
 	pages       pages
 
 	missingScripts []string
+	missingSecrets []string
 }
 
 // topLevel translates the file.
@@ -158,7 +159,11 @@ func (r *reader) service(s member, o object) *yaml.Node {
 	if secrets != nil {
 		add(source, text(secrets, "secrets"), secrets)
 	}
-	add(source, text(s.key, "metrics"), r.metrics(o))
+	metrics := text(s.key, "metrics")
+	if path := o.value(keySecrets); path != "" && secrets == nil {
+		metrics.HeadComment = comment(path + " did not exist; for each name in it: secrets: {API_KEY: " + strconv.Quote("file:"+path+"#API_KEY") + "}")
+	}
+	add(source, metrics, r.metrics(o))
 	add(job, text(s.key, kind), source)
 	return job
 }
@@ -228,6 +233,7 @@ func (r *reader) secrets(o object) *yaml.Node {
 	names, err := r.Files.Keys(path)
 	switch {
 	case r.WithoutSecrets && errors.Is(err, fs.ErrNotExist):
+		r.missingSecrets = append(r.missingSecrets, path)
 		return nil
 	case err != nil:
 		r.bad(at, o.path(keySecrets), "%v%s", err, want)
