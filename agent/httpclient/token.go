@@ -287,7 +287,7 @@ func (t *TokenCache) fail(why error, now time.Time) error {
 	return t.why
 }
 
-var errTokensRefused = errors.New("the server refuses every new token")
+var errTokensRefused = errors.New("the server refuses every new token: check the rights of the login, and where send puts the token")
 
 // Forget drops a token that the server has refused. If new tokens are refused twice in a row, the next login is postponed as
 // after a failed one.

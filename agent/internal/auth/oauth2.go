@@ -36,7 +36,7 @@ func (o *OAuth2) validate() error {
 	case byPassword && (o.Username == "" || o.Password == ""):
 		bad("", "set both username and password")
 	case o.TokenFile != "" && !byRefresh:
-		bad("token_file", "needs refresh_token, whose successors it keeps")
+		bad("token_file", "is only valid with refresh_token: it keeps the newest one")
 	case o.ClientSecret == "" && !byPassword && !byRefresh:
 		bad("client_secret", "required, unless username or refresh_token is set")
 	}
@@ -51,7 +51,7 @@ func ownParams(given map[string]setting.Text) error {
 	var problems []error
 	for name := range given {
 		if slices.Contains([]string{"grant_type", "username", "password", "refresh_token", "assertion"}, name) {
-			problems = append(problems, setting.Bad("endpoint_params."+name, "has its own setting, or is set automatically"))
+			problems = append(problems, setting.Bad("endpoint_params."+name, "remove it: it has its own setting, or is set automatically"))
 		}
 	}
 	return errors.Join(problems...)

@@ -108,7 +108,7 @@ func (e *execution) split(args []string) error {
 	case n < 0:
 		return errors.New("write -- before the command: cton exec NAME -- COMMAND")
 	case n == 0:
-		return errors.New("no command follows --")
+		return errors.New("no command follows --: want cton exec NAME -- COMMAND")
 	case len(e.Command) == n:
 		e.name, e.args = e.Name, e.Command
 	default: // the first word of the command was taken for the name

@@ -100,7 +100,7 @@ func (r *reader) externalLabels(root *yaml.Node, labels map[string]string) {
 		case !name.MatchString(label):
 			r.bad(n, path, "%q is not a valid label name", label)
 		case label == "__name__":
-			r.bad(n, path, "the label __name__ is the name of the metric")
+			r.bad(n, path, "the label __name__ is the name of the metric: choose another name")
 		case value == "":
 			r.bad(n, path, "the value is empty: a label without a value does not exist")
 		case label == "job":

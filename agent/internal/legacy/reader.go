@@ -107,7 +107,7 @@ func (r *reader) services() *yaml.Node {
 		names = append(names, s.key.Value)
 	}
 	if len(names) == 0 && m.value.Kind == yaml.MappingNode {
-		r.bad(m.key, keyServices, "has no services")
+		r.bad(m.key, keyServices, "has no services: add one, such as {\"splunk\": {\"service_class\": \"SplunkApi\", …}}")
 	}
 	if r.Service != "" && len(names) > 0 && !slices.Contains(names, r.Service) {
 		r.unknown(text(m.key, r.Service), keyServices, "service", names)

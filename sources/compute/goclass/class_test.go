@@ -252,8 +252,8 @@ func TestValidate(t *testing.T) {
 		{Methods{"a": {Measure: nop, Delta: true}}, "metrics: {a: {type: summary, once_by: id}}", "metrics.a: Shop.a: the setting Delta is only valid for a gauge or a counter of totals, or a histogram or summary without once_by"},
 		{Methods{"a": {Measure: nop, Once: true}}, "metrics: {a: {type: gauge}}", "metrics.a: Shop.a: the setting Once is only valid for a counter, a histogram or a summary"},
 		{Methods{"a": {Measure: nop, Once: true, Delta: true}}, "metrics: {a_total: {type: counter}}", "metrics.a_total: Shop.a: the setting Delta is only valid for a gauge or a counter of totals, or a histogram or summary without once_by"},
-		{Methods{"a": {Measure: nop}}, "metrics: {a: }", "metrics.a: needs at least a type"},
-		{Methods{"a": {Measure: nop}}, "{}", "metrics: names no metric"},
+		{Methods{"a": {Measure: nop}}, "metrics: {a: }", "metrics.a: needs at least a type, such as {type: gauge}"},
+		{Methods{"a": {Measure: nop}}, "{}", "metrics: is empty: declare at least one metric, by its name"},
 		{Methods{"a": {Measure: nop, Increment: true}}, "metrics: {a: {type: summary}}", "metrics.a: Shop.a: the setting Increment is only valid for a gauge without delta, or a counter without events"},
 	} {
 		if err := configOf(t, c.methods, c.metrics).Validate(); err == nil || err.Error() != c.want {

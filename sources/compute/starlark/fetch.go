@@ -105,7 +105,7 @@ func (t *tick) response(key string, maxAge time.Duration, get func() (value star
 			return r.value, nil
 		}
 		if len(t.responses) >= maxResponses {
-			return nil, fmt.Errorf("more than %d distinct requests in one run", maxResponses)
+			return nil, fmt.Errorf("more than %d distinct requests in one run: request more data with each", maxResponses)
 		}
 		r.time = t.at.Time
 		r.value, r.size, r.err = get()

@@ -324,7 +324,7 @@ func TestRequestsAreBounded(t *testing.T) {
 		a.texts[fmt.Sprint("/", i)] = "1"
 	}
 	got := collect(t, "metrics: {x: {type: gauge}}", "def get_x(): return sum([fetch('/%d' % i) for i in range(1001)])", a)
-	if len(a.asked) != maxResponses || got != "x: test.star:1:31: get_x: more than 1000 distinct requests in one run\n" {
+	if len(a.asked) != maxResponses || got != "x: test.star:1:31: get_x: more than 1000 distinct requests in one run: request more data with each\n" {
 		t.Errorf("asked %d times, got %s", len(a.asked), got)
 	}
 }

@@ -96,7 +96,7 @@ func (o *operation) take(args starlark.Tuple) error {
 		o.values = []float64{1}
 		return nil
 	case len(args) == 0:
-		return fmt.Errorf("%s: want a value", o.name)
+		return fmt.Errorf("%s: want a value, such as %s(1)", o.name, o.name)
 	}
 	var err error
 	if list, ok := args[0].(*starlark.List); ok && o.name == "observe" {

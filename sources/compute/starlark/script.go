@@ -119,7 +119,7 @@ func (r *registry) change(name string, apply func(*metric.Desc) error) *starlark
 			return nil, err
 		}
 		if before := r.changes[f]; before.name != "" && before.name != name {
-			return nil, fmt.Errorf("%s: %s already has %s", name, f.Name(), before.name)
+			return nil, fmt.Errorf("%s: %s already has %s: a metric can have only one of them", name, f.Name(), before.name)
 		}
 		r.changes[f] = change{name, apply}
 		return f, nil

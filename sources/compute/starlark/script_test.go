@@ -91,7 +91,7 @@ func TestOnceInTheScript(t *testing.T) {
 		t.Errorf("declared %+v", d)
 	}
 	both := "def f(): return 1\nenable_delta_metric(enable_once_metric(f))"
-	if got := collect(t, "metrics: {f: {type: gauge}}", both, nil); got != "new: test.star:2:20: enable_delta_metric: f already has enable_once_metric\n" {
+	if got := collect(t, "metrics: {f: {type: gauge}}", both, nil); got != "new: test.star:2:20: enable_delta_metric: f already has enable_once_metric: a metric can have only one of them\n" {
 		t.Errorf("got %s", got)
 	}
 }
