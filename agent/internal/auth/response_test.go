@@ -17,7 +17,7 @@ func TestHostileResponses(t *testing.T) {
 		`<html>token-1</html>`: "want JSON, got HTML or XML",
 		``:                     "want JSON, got an empty body",
 		`token-1`:              "want JSON, got other text",
-		`"token-1"`:            "token: .token fails",
+		`"token-1"`:            "token: the expression .token does not fit the response",
 		`{}`:                   "token: .token gives nothing, want a string",
 		`{"token": ""}`:        "the token is empty",
 		`{"token": null, "tokne": "token-1", "x": 1}`:             "token: .token gives nothing, want a string; the response has token, tokne, x",

@@ -68,27 +68,8 @@ func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkR
 	if err := checkFiles(a, plan, c.fault(a, report)); err != nil {
 		return err
 	}
-	for _, j := range plan.Jobs {
-		if j.SourceKind.Notes == nil {
-			continue
-		}
-		notes, err := j.SourceKind.Notes(j.SourceConfig, a.checkEnv(&j))
-		if err != nil {
-			return fmt.Errorf("jobs.%s: %w", j.Name, err)
-		}
-		for _, note := range notes {
-			report.Notes = append(report.Notes, "jobs."+j.Name+": "+note)
-			say("jobs.%s: %s", j.Name, note)
-		}
-	}
-	for _, s := range plan.Sinks {
-		if s.Kind.Notes == nil {
-			continue
-		}
-		for _, note := range s.Kind.Notes(s.Config) {
-			report.Notes = append(report.Notes, "sinks."+s.Name+": "+note)
-			say("sinks.%s: %s", s.Name, note)
-		}
+	if err := a.notes(plan, report, say); err != nil {
+		return err
 	}
 	if c.Connect {
 		if err := connect(ctx, a, plan, c.fault(a, report), say); err != nil {
@@ -115,6 +96,32 @@ func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkR
 	if c.Strict && found != "" {
 		report.OK = false
 		return &exitError{code: exitConfig}
+	}
+	return nil
+}
+
+// notes shows what is right in the settings of jobs and sinks, and good to know.
+func (a *App) notes(plan *config.Plan, report *checkReport, say func(string, ...any)) error {
+	add := func(of string, notes []string) {
+		for _, note := range notes {
+			report.Notes = append(report.Notes, of+": "+note)
+			say("%s: %s", of, note)
+		}
+	}
+	for _, j := range plan.Jobs {
+		if j.SourceKind.Notes == nil {
+			continue
+		}
+		notes, err := j.SourceKind.Notes(j.SourceConfig, a.checkEnv(&j))
+		if err != nil {
+			return fmt.Errorf("jobs.%s: %w", j.Name, err)
+		}
+		add("jobs."+j.Name, notes)
+	}
+	for _, s := range plan.Sinks {
+		if s.Kind.Notes != nil {
+			add("sinks."+s.Name, s.Kind.Notes(s.Config))
+		}
 	}
 	return nil
 }

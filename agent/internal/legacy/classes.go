@@ -4,12 +4,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
-
-	"github.com/collectington/collectington/sources"
 )
 
 // script returns the path of the script of a class: that of the class alone, if there is one, else that of the module.
@@ -25,7 +22,12 @@ func (r *reader) script(module, class string) string {
 
 // inGo reports whether a class is a Go source of the catalogue.
 func (r *reader) inGo(class string) bool {
-	return slices.ContainsFunc(r.Catalogue.Sources, func(k sources.Kind[sources.Source]) bool { return k.Name == class })
+	for _, k := range r.Catalogue.Sources {
+		if k.Name == class {
+			return true
+		}
+	}
+	return false
 }
 
 // function is the function of a script that computes a metric, and the first class and service that it is of.
