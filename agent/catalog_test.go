@@ -136,7 +136,7 @@ func TestMainRefuses(t *testing.T) {
 func TestLabels(t *testing.T) {
 	for _, k := range catalogueKinds() {
 		if _, ok := k.defaults().(sources.Labeler); !ok && k.suite == "sourcetest.Run" {
-			t.Errorf("%s cannot add labels to its metrics", k.name)
+			t.Errorf("%s cannot add labels to its metrics: remove this setting", k.name)
 		}
 	}
 }

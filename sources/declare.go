@@ -125,17 +125,17 @@ func (d *Declaration) checkName(name string) error {
 	}
 	switch {
 	case !model.UTF8Validation.IsValidMetricName(name):
-		return setting.Bad("", "%q is no metric name", name)
+		return setting.Bad("", "%q is not a valid metric name: it is empty or not UTF-8", name)
 	case strings.HasPrefix(name, "cton_"):
-		return setting.Bad("", "names that begin with cton_ are the agent's own")
+		return setting.Bad("", "names that begin with cton_ are reserved for the agent's own metrics: choose another name")
 	case d.Type == metric.Unknown:
 		return setting.Bad("type", "is needed: gauge, counter, histogram or summary")
 	case d.Type == metric.Counter && !strings.HasSuffix(name, "_total"):
 		return setting.Bad("", "a counter's name ends in _total: call it %s_total", name)
 	case name == "_total":
-		return setting.Bad("", "names nothing: want a word before _total")
+		return setting.Bad("", "the name needs a word before _total")
 	case d.Unit != "" && !strings.HasSuffix(base, "_"+d.Unit):
-		return setting.Bad("unit", "a metric with a unit has it at the end of its name: …_%s", d.Unit)
+		return setting.Bad("unit", "the name of a metric with this unit must end in _%s: rename the metric, or remove unit", d.Unit)
 	}
 	return nil
 }
@@ -145,13 +145,13 @@ func (d *Declaration) checkLabels(labels []string) error {
 	for _, name := range labels {
 		errs = append(errs, d.checkLabel("labels", name))
 		if _, both := d.Const[name]; both {
-			errs = append(errs, setting.Bad("const_labels."+name, "is among labels too"))
+			errs = append(errs, setting.Bad("const_labels."+name, "is in labels too: remove it from one of them"))
 		}
 	}
 	for name, value := range d.Const {
 		errs = append(errs, d.checkLabel("const_labels", name))
 		if value == "" {
-			errs = append(errs, setting.Bad("const_labels."+name, "an empty value is no label"))
+			errs = append(errs, setting.Bad("const_labels."+name, "the value is empty: a label without a value does not exist; remove it"))
 		}
 	}
 	return errors.Join(errs...)
@@ -160,11 +160,11 @@ func (d *Declaration) checkLabels(labels []string) error {
 func (d *Declaration) checkLabel(under, name string) error {
 	switch {
 	case !model.UTF8Validation.IsValidLabelName(name) || strings.Contains(name, ":"):
-		return setting.Bad(under+"."+name, "%q is no label name", name)
+		return setting.Bad(under+"."+name, "%q is not a valid label name: it is empty, has a colon, or is not UTF-8", name)
 	case strings.HasPrefix(name, "__"):
-		return setting.Bad(under+"."+name, "names that begin with __ are Prometheus' own")
+		return setting.Bad(under+"."+name, "names that begin with __ are reserved for Prometheus: choose another name")
 	case name == "le" && d.Type == metric.Histogram, name == "quantile" && d.Type == metric.Summary:
-		return setting.Bad(under+"."+name, "%s is what a %s tells its own series apart by: give the label another name", name, d.Type)
+		return setting.Bad(under+"."+name, "the label %s is reserved for the series of a %s: give it another name", name, d.Type)
 	}
 	return nil
 }
@@ -174,25 +174,28 @@ func (d *Declaration) checkMeaning(once bool) error {
 	var errs []error
 	only := func(set bool, path string, ok bool, goes string) {
 		if set && !ok {
-			errs = append(errs, setting.Bad(path, "goes with %s", goes))
+			errs = append(errs, setting.Bad(path, "is only valid %s", goes))
 		}
 	}
 	counter, gauge := d.Type == metric.Counter, d.Type == metric.Gauge
 	total := counter && d.From == metric.Total && !once
 	observes := d.Type == metric.Histogram || d.Type == metric.Summary
-	only(d.Delta, "delta", gauge, "a gauge; a counter counts on by itself")
-	only(d.From != metric.Total, "from", counter, "a counter")
-	only(d.From == metric.Increment, "from", !once, "a counter without once_by: an event counts once, an increment each time")
-	only(d.OnDecrease != metric.DecreaseReset, "on_decrease", total, "a counter from: total")
-	only(d.OnDuplicate != metric.DuplicateError, "on_duplicate", gauge || counter && d.From != metric.Events && !once, "a gauge or a counter from: total or increment")
-	only(once, "once_by", counter || observes, "a counter, a histogram or a summary")
-	only(d.FirstRun != metric.FirstCount, "first_run", once || counter && d.From != metric.Total, "once_by, or a counter from: increment or events")
-	only(d.Remember != 0, "remember", once, "once_by")
-	only(d.MaxEvents != 0, "max_events", once, "once_by")
-	only(d.Buckets != nil, "buckets", d.Type == metric.Histogram, "a histogram")
-	only(d.Native, "native", d.Type == metric.Histogram, "a histogram")
-	only(d.Quantiles != nil, "quantiles", d.Type == metric.Summary, "a summary")
-	only(d.MaxAge != 0, "max_age", d.Quantiles != nil, "quantiles")
+	only(d.Delta, "delta", gauge && d.From == metric.Total || observes && !once,
+		"for a gauge without from: increment, or a histogram or summary without once_by; a counter counts on by itself")
+	only(d.From == metric.Events, "from", counter, "for a counter; a gauge can have from: increment, other types have no from")
+	only(d.From == metric.Increment, "from", counter || gauge, "for a counter or a gauge")
+	only(d.From == metric.Increment, "from", !once, "for a counter without once_by: an event counts once, an increment each time")
+	only(d.OnDecrease != metric.DecreaseReset, "on_decrease", total, "for a counter from: total")
+	only(d.OnDuplicate != metric.DuplicateError, "on_duplicate", gauge || observes && d.Delta || counter && d.From != metric.Events && !once,
+		"for a gauge, a counter from: total or increment, or a metric with delta")
+	only(once, "once_by", counter || observes, "for a counter, a histogram or a summary")
+	only(d.FirstRun != metric.FirstCount, "first_run", once || d.From != metric.Total, "with once_by, or with from: increment or events")
+	only(d.Remember != 0, "remember", once, "with once_by")
+	only(d.MaxEvents != 0, "max_events", once, "with once_by")
+	only(d.Buckets != nil, "buckets", d.Type == metric.Histogram, "for a histogram")
+	only(d.Native, "native", d.Type == metric.Histogram, "for a histogram")
+	only(d.Quantiles != nil, "quantiles", d.Type == metric.Summary, "for a summary")
+	only(d.MaxAge != 0, "max_age", d.Quantiles != nil, "with quantiles")
 	if d.Expect != nil && d.Expect.Min < 0 {
 		errs = append(errs, setting.Bad("expect.min", "want 0 or more: 0 if no reading is right, 1 if it is an error"))
 	}
@@ -219,7 +222,7 @@ func (d *Declaration) checkShape() error {
 		case !(q > 0 && q < 1):
 			errs = append(errs, setting.Bad(path, "want a number between 0 and 1, such as 0.99"))
 		case slices.Contains(d.Quantiles[:i], q):
-			errs = append(errs, setting.Bad(path, "%v stands there twice", q))
+			errs = append(errs, setting.Bad(path, "%v is listed twice: remove one", q))
 		}
 	}
 	return errors.Join(errs...)

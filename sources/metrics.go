@@ -24,13 +24,13 @@ type Metric struct {
 // Validate reports every problem, each naming its setting under "metrics".
 func (all Metrics) Validate() error {
 	if len(all) == 0 {
-		return setting.Bad("metrics", "names no metric")
+		return setting.Bad("metrics", "is empty: declare at least one metric, by its name")
 	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		m := all[name]
 		if m == nil {
-			errs = append(errs, setting.Bad("metrics."+name, "needs at least a type"))
+			errs = append(errs, setting.Bad("metrics."+name, "needs at least a type, such as {type: gauge}"))
 			continue
 		}
 		if err := m.validate(name); err != nil {
@@ -45,9 +45,9 @@ func (m *Metric) validate(name string) error {
 	for i, label := range m.Labels {
 		switch {
 		case slices.Contains(m.Labels[:i], label):
-			errs = append(errs, setting.Bad(fmt.Sprintf("labels.%d", i), "%s is there already", label))
+			errs = append(errs, setting.Bad(fmt.Sprintf("labels.%d", i), "%s is listed twice: remove one", label))
 		case label == m.OnceBy:
-			errs = append(errs, setting.Bad("once_by", "%s is among labels too: an event's id would make a series of each event", label))
+			errs = append(errs, setting.Bad("once_by", "%s is in labels too, where each event would make a series: remove it from labels", label))
 		}
 	}
 	return errors.Join(append(errs, m.Declaration.Validate(name, m.Labels, m.OnceBy != ""))...)
@@ -82,10 +82,21 @@ func EnableDelta(d *metric.Desc) error {
 	switch {
 	case d.Type == metric.Counter && !d.Once && d.From != metric.Events:
 		d.From = metric.Total // the ledger counts what is new of a total
-	case d.Type == metric.Gauge:
+	case d.Type == metric.Gauge && d.From == metric.Total, d.Observes() && !d.Once:
 		d.Delta = true
 	default:
-		return errors.New("a gauge or a counter of totals")
+		return errors.New("a gauge or a counter of totals, or a histogram or summary without once_by")
+	}
+	return nil
+}
+
+// EnableIncrement has code measure changes, which are added up. The error says what it goes with.
+func EnableIncrement(d *metric.Desc) error {
+	switch {
+	case d.Type == metric.Gauge && !d.Delta, d.Type == metric.Counter && !d.Once && d.From != metric.Events:
+		d.From = metric.Increment
+	default:
+		return errors.New("a gauge without delta, or a counter without events")
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func (r *Request) Key() string {
 }
 
 // ErrFixedRequest is the error of a fetcher that accepts only the request of its settings.
-var ErrFixedRequest = errors.New("what the job fetches from takes no other requests than its own")
+var ErrFixedRequest = errors.New("the job's fetcher sends only the request of its settings: for other requests, use http")
 
 // WithHalfTime returns a context that ends after half of the time that ctx has left. A source uses it for each request other than
 // the one of the settings. So a slow address fails what needs it, and not the whole tick.

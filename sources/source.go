@@ -61,6 +61,9 @@ type Kind[T any] struct {
 
 	// Check reads the files that the settings name, for cton check: Validate must not. Env has neither Web nor Fetch.
 	Check func(c Config[T], env Env) error
+	// Notes returns what somebody who checks the settings ought to know although it is right, for cton check. Env is that of Check,
+	// which was called before.
+	Notes func(c Config[T], env Env) ([]string, error)
 	// Expressions returns the jq expressions of the settings and how each of them runs.
 	Expressions func(c Config[T]) []Expression
 	// Forwards reports whether the source gives streams to Env.Forward. The job then needs sinks that take them.

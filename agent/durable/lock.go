@@ -1,11 +1,14 @@
 package durable
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // HeldError is the error of FS.Lock if another process has locked the file.
@@ -23,6 +26,29 @@ func (e *HeldError) Error() string {
 // Lock locks a file and writes the process' number into it. If the name is a symbolic link, it locks the file that the link
 // leads to, which must exist and keeps its content.
 func (d *Dir) Lock(name string) error { return d.acquire(name, false) }
+
+// WaitLock is Lock by a value of its own. It tries again each pause while another process has the lock, until ctx ends: the error is a
+// *HeldError then. On a system without locks it locks nothing.
+func (d *Dir) WaitLock(ctx context.Context, name string, pause time.Duration) (unlock func(), err error) {
+	own := NewDir(d.at("."))
+	for {
+		err := own.Lock(name)
+		_, held := errors.AsType[*HeldError](err)
+		switch {
+		case errors.Is(err, errors.ErrUnsupported):
+			return func() {}, nil
+		case err == nil:
+			return func() { _ = own.Unlock() }, nil // it ends with the process at the latest
+		case !held:
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(pause):
+		}
+	}
+}
 
 // LockShared is Lock for several processes at once: none of them has the file alone, and none can get it alone meanwhile.
 func (d *Dir) LockShared(name string) error { return d.acquire(name, true) }

@@ -153,7 +153,7 @@ func TestRefusedTokenIsReplacedOnce(t *testing.T) {
 			t.Errorf("a fresh token was refused: got %d after %d requests, want no second try", code, requests.Load())
 		}
 		_, _, err := w.get(t.Context(), client, "http://a.example/")
-		wantError(t, err, "the server refuses every new token (next attempt at 2000-01-01T00:03:00Z, or when a secret changes)")
+		wantError(t, err, "the server refuses every new token: check the rights of the login, and where send puts the token (next attempt at 2000-01-01T00:03:00Z, or when a secret changes)")
 		time.Sleep(3 * time.Minute)
 		good.Store("Bearer token-5")
 		if code := post(io.MultiReader(strings.NewReader("payload"))); code != 200 {

@@ -167,7 +167,7 @@ func challengeOf(header http.Header) (*httpdigest.Challenge, error) {
 		}
 		challenge, err := httpdigest.ParseChallenge(text)
 		if err != nil {
-			unknown = errors.New("it is not written as RFC 7616 wants it")
+			unknown = errors.New("its syntax is not that of RFC 7616; if the server allows it, use basic_auth")
 			continue
 		}
 		for i, qop := range challenge.QOP {

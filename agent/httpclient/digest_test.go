@@ -101,7 +101,7 @@ func TestDigestChallenges(t *testing.T) {
 		`digest realm="a",nonce="b"`:                                           "200", // RFC 2069
 		`Digest realm="a", nonce="b", qop="auth", algorithm=SHA-256, opaque=x`: "200",
 		`Digest realm="a", nonce="b", algorithm=MD5-sess`:                      `the server's Digest challenge cannot be answered: its algorithm "MD5-sess" with qop "" is not supported`,
-		`Digest realm="a`:    "the server's Digest challenge cannot be answered: it is not written as RFC 7616 wants it",
+		`Digest realm="a`:    "the server's Digest challenge cannot be answered: its syntax is not that of RFC 7616; if the server allows it, use basic_auth",
 		`Basic realm="a"`:    "401",
 		`Negotiate`:          "401",
 		"Digest " + `a=",,"`: "200", // without a nonce

@@ -53,7 +53,7 @@ func explain(ctx context.Context, redact redactor, err error) error {
 	if _, ok := errors.AsType[*Error](err); ok { // of a request for a token, made for this one
 		return &explainedError{redact.text(err.Error()), []error{err}}
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && !saysMore(ctx, err) {
 		return contextError(ctx, redact)
 	}
 	cause, prefix := err, ""
@@ -62,6 +62,12 @@ func explain(ctx context.Context, redact redactor, err error) error {
 	}
 	text := cmp.Or(dialText(cause), tlsText(cause), cause.Error())
 	return &explainedError{redact.text(prefix + text), []error{err}}
+}
+
+// saysMore reports whether an error says why the time was not enough: another process held the credentials.
+func saysMore(ctx context.Context, err error) bool {
+	_, ok := errors.AsType[*CredentialsError](err)
+	return ok && !errors.Is(err, context.Cause(ctx)) && !errors.Is(err, ctx.Err())
 }
 
 // contextError returns why the context is done. Who sets a time-out gives its name as the cause.

@@ -24,6 +24,12 @@ type Grant interface {
 	Granted(h *Host, refresh string) error
 }
 
+// GrantLocker is an optional interface of a Grant: other processes can use it. Lock waits until none of them requests a token with it,
+// until ctx ends. It is called before Params, and unlock after Granted.
+type GrantLocker interface {
+	Lock(ctx context.Context, h *Host) (unlock func(), err error)
+}
+
 // OAuth2Provider gets access tokens from a token endpoint.
 type OAuth2Provider struct {
 	set    *OAuth2
@@ -70,6 +76,14 @@ func (t *oauth2Source) Key() (string, error) {
 	}
 	key, err := t.grant.Key(t.host)
 	return secret + "\n" + key, err
+}
+
+// Lock implements tokenLocker.
+func (t *oauth2Source) Lock(ctx context.Context) (unlock func(), err error) {
+	if l, ok := t.grant.(GrantLocker); ok {
+		return l.Lock(ctx, t.host)
+	}
+	return func() {}, nil
 }
 
 func (t *oauth2Source) secret() (string, error) {

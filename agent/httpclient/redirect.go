@@ -24,7 +24,7 @@ func (p redirectPolicy) check(next *http.Request, via []*http.Request) error {
 			"redirected to %s (%s): not followed, since credentials would be sent there; set url to the new address", difference, origin))
 	}
 	if len(via) > maxRedirects {
-		return requestError(p.redact, via[0], fmt.Errorf("redirected more than %d times", maxRedirects))
+		return requestError(p.redact, via[0], fmt.Errorf("redirected more than %d times: set url to the final address, which curl -IL URL shows", maxRedirects))
 	}
 	return nil
 }

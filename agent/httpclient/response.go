@@ -110,7 +110,7 @@ func (r *Response) acceptBody(limit Limit) error {
 		if len(coding) > maxCodingName {
 			coding = "an unknown coding"
 		}
-		return fmt.Errorf("the body is compressed with %q, want gzip or none", coding)
+		return fmt.Errorf("the body is compressed with %q, want gzip or none: correct the server or the proxy in front of it", coding)
 	}
 	return nil
 }

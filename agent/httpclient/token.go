@@ -29,10 +29,19 @@ type TokenSource interface {
 
 // TokenMemory keeps what a provider knows over restarts. What it keeps is secret. Its methods are called one at a time.
 type TokenMemory interface {
-	Load() []byte // what was stored last; nil = nothing
+	Load() []byte // what was stored last, by any process; nil = nothing
 	// Store reports whether the data is on disk, or why it cannot be. It is neither if nothing is kept over restarts.
 	Store(data []byte) (kept bool, err error)
 	Ready() error // why Store would fail; nil = it would not
+	// Lock waits, until ctx ends, until no other process holds the lock of this memory. Shared reports whether there can be other
+	// processes, which may have stored something since the last Load.
+	Lock(ctx context.Context) (unlock func(), shared bool, err error)
+}
+
+// tokenLocker is an optional interface of a TokenSource: other processes can spend the same secrets. Lock waits, until ctx ends, until
+// none of them does.
+type tokenLocker interface {
+	Lock(ctx context.Context) (unlock func(), err error)
 }
 
 // Keeper is an optional interface of a Provider: its tokens can be kept over restarts.
@@ -84,6 +93,7 @@ type TokenCache struct {
 	token  Token
 	kept   bool   // the memory has it
 	key    string // of the secrets that were used last
+	unfit  string // the token that was refused last
 	got    moment
 	failed int   // failed logins in a row
 	wait   pause // before the next login
@@ -132,7 +142,7 @@ func (t *TokenCache) restore(now moment) {
 		return
 	}
 	var kept keptToken
-	if json.Unmarshal(t.memory.Load(), &kept) != nil || kept.Key != hashed(t.key) || kept.Value == "" || kept.Got.After(now.Time) {
+	if json.Unmarshal(t.memory.Load(), &kept) != nil || kept.Key != hashed(t.key) || kept.Value == "" || kept.Value == t.unfit || kept.Got.After(now.Time) {
 		return
 	}
 	t.token, t.got, t.kept = Token{kept.Value, kept.Expires}, moment{Time: kept.Got}, true
@@ -214,6 +224,14 @@ func (t *TokenCache) Get(ctx context.Context, source TokenSource) (token Token, 
 	if t.wait.left(now) > 0 {
 		return Token{}, false, t.why
 	}
+	unlock, err := t.alone(ctx, source)
+	if err != nil {
+		return Token{}, false, err
+	}
+	defer unlock()
+	if t.token.Value != "" && t.valid(t.asleep.now()) { // another process has got it meanwhile
+		return t.token, true, nil
+	}
 	t.token, err = source.Token(ctx)
 	t.got = t.asleep.now()
 	if err == nil && t.token.Value != "" && !t.token.Expires.IsZero() && !t.token.Expires.After(t.got.Time) {
@@ -228,6 +246,27 @@ func (t *TokenCache) Get(ctx context.Context, source TokenSource) (token Token, 
 	}
 	t.keep()
 	return t.token, false, nil
+}
+
+// alone waits until no other process gets a token of the same login, and takes the one that another has got.
+func (t *TokenCache) alone(ctx context.Context, source TokenSource) (unlock func(), err error) {
+	unlockSource, unlockMemory := func() {}, func() {}
+	if l, ok := source.(tokenLocker); ok {
+		if unlockSource, err = l.Lock(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if t.memory != nil {
+		var shared bool
+		if unlockMemory, shared, err = t.memory.Lock(ctx); err != nil {
+			unlockSource()
+			return nil, fmt.Errorf("wait until another process has logged in: %w", err)
+		}
+		if shared {
+			t.restore(t.asleep.now())
+		}
+	}
+	return func() { unlockMemory(); unlockSource() }, nil
 }
 
 // valid reports whether the token can be used. It is renewed ten seconds before it expires, or for the last tenth of its
@@ -250,7 +289,7 @@ func (t *TokenCache) fail(why error, now moment) error {
 	return t.why
 }
 
-var errTokensRefused = errors.New("the server refuses every new token")
+var errTokensRefused = errors.New("the server refuses every new token: check the rights of the login, and where send puts the token")
 
 // Forget drops a token that the server has refused. If new tokens are refused twice in a row, the next login is postponed as
 // after a failed one.
@@ -270,7 +309,11 @@ func (t *TokenCache) Forget(ctx context.Context, token string) error {
 	default:
 		_ = t.fail(Refused(errTokensRefused), now) // the next Get returns it
 	}
-	t.token = Token{}
+	t.token, t.unfit = Token{}, token
+	var kept keptToken
+	if t.memory != nil && json.Unmarshal(t.memory.Load(), &kept) == nil && kept.Value != token {
+		return nil // another process has stored a newer one
+	}
 	t.keep()
 	return nil
 }

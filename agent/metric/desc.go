@@ -30,10 +30,11 @@ const (
 	StateSet
 )
 
-// From is what a counter's readings are.
+// From is what the readings of a counter or a gauge are.
 type From uint8
 
-// A counter's reading is the upstream's running total, the increase since the last tick, or one event.
+// A counter's reading is the upstream's running total, the increase since the last tick, or one event. A gauge's reading is its
+// value (Total), or a change of it (Increment), which can be negative.
 const (
 	Total From = iota
 	Increment
@@ -99,8 +100,11 @@ type Desc struct {
 	// for the series of a classic one. A sink that sends types sends it in place of Type. 0 = Type.
 	Scraped Type `json:"-"`
 
-	Delta       bool        `json:"delta,omitempty"`       // gauge: its value is the change since the last tick
-	From        From        `json:"from,omitempty"`        // counter
+	// Delta says that only the change of a reading since the last tick is used. A gauge shows it. A histogram or summary observes
+	// it: its readings are running totals, of which a decrease is a reset, and the first is observed as nothing.
+	Delta bool `json:"delta,omitempty"`
+
+	From        From        `json:"from,omitempty"`        // counter or gauge
 	OnDecrease  OnDecrease  `json:"on_decrease,omitempty"` // counter
 	OnDuplicate OnDuplicate `json:"on_duplicate,omitempty"`
 
@@ -131,8 +135,11 @@ type Desc struct {
 // Accumulates reports whether readings add to a running total that the ledger keeps. A tick without a reading of such a
 // series leaves it unchanged. A series of any other metric is gone without a reading.
 func (d *Desc) Accumulates() bool {
-	return d.Type == Histogram || d.Type == Summary || d.Type == Counter && d.From != Total
+	return d.Observes() || d.Type == Counter && d.From != Total || d.Type == Gauge && d.From == Increment
 }
+
+// Observes reports whether the metric is made of observations: it is a histogram or a summary.
+func (d *Desc) Observes() bool { return d.Type == Histogram || d.Type == Summary }
 
 // IsZeroWhenEmpty reports whether a tick without readings measures 0: the metric is the number or the sum of the readings, and has a
 // single series.

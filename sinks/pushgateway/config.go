@@ -56,7 +56,7 @@ func (c *Config) Validate() error {
 		case name == "job":
 			errs = append(errs, setting.Bad("grouping.job", "cannot be set: it is the job's name"))
 		case !model.LegacyValidation.IsValidLabelName(name) || strings.HasPrefix(name, "__"):
-			errs = append(errs, setting.Bad("grouping."+name, "%q is not a label name that a Pushgateway accepts", name))
+			errs = append(errs, setting.Bad("grouping."+name, "%q is not a label name that a Pushgateway accepts: use letters, digits and _", name))
 		}
 	}
 	return errors.Join(append(errs, c.Web.Validate())...)

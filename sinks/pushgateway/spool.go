@@ -105,7 +105,7 @@ func (s *spool) store(p *push) (*push, error) {
 		p = before.with(p)
 	}
 	if names, err := dir.ReadDir("."); err == nil && len(names) > maxGroups && !slices.Contains(names, p.name()) {
-		return p, fmt.Errorf("spool %s: it holds %d groups: look whether the Pushgateway is there", s.path, maxGroups)
+		return p, fmt.Errorf("spool %s: it is full with %d groups: check that the Pushgateway answers", s.path, maxGroups)
 	}
 	if err := durable.Replace(dir, p.name(), p.write); err != nil {
 		return p, fmt.Errorf("spool %s: %w", s.path, err)

@@ -220,7 +220,7 @@ func (s *sink) Forward(_ context.Context, stream metric.Stream) error {
 		most = s.spoolOptions.MaxMemory
 	}
 	if held := s.open().Pending().Bytes; float64(held) > forwardShare*float64(most) {
-		return sinks.After(fmt.Errorf("queue samples for remote-write: %d bytes are waiting already", held), forwardPause)
+		return sinks.After(fmt.Errorf("queue samples for remote-write: %d bytes are waiting already: the receiver does not answer, or not fast enough", held), forwardPause)
 	}
 	protocol, maxBytes := s.sender.Format()
 	records := s.encoder.Forward(stream, encode.Format{Protocol: protocol, MaxBytes: maxBytes})

@@ -57,7 +57,7 @@ func (x *endpoints) of(a *Address, g *group) (e endpoint, keep bool, err error) 
 	e.socket = b.Get(socketLabel)
 	address := b.Get(model.AddressLabel)
 	if address == "" {
-		return endpoint{}, false, errors.New("relabel_configs leave no __address__")
+		return endpoint{}, false, errors.New("relabel_configs leave no __address__: to drop a target use action: drop")
 	}
 	e.url = url.URL{Scheme: b.Get(model.SchemeLabel), Host: address, Path: b.Get(model.MetricsPathLabel), RawQuery: a.RawQuery}
 	if err := checkEndpoint(&e.url); err != nil {
@@ -141,7 +141,7 @@ func checkEndpoint(u *url.URL) error {
 	}
 	var a setting.URL
 	if err := a.UnmarshalText([]byte("http://" + u.Host)); err != nil || a.Host != u.Host || a.Path != "" || a.RawQuery != "" || a.Fragment != "" {
-		return fmt.Errorf("%.80q is not host:port", u.Host)
+		return fmt.Errorf("%.80q is not host:port, such as localhost:9100", u.Host)
 	}
 	return nil
 }

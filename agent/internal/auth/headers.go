@@ -41,7 +41,7 @@ func setHeaders(h *httpclient.Host, req *http.Request, texts map[string]setting.
 	}
 	for name, value := range values {
 		if !httpclient.IsHeaderValue(value) {
-			return fmt.Errorf("headers.%s: the secret contains a line break or control character: %s", name, texts[name])
+			return fmt.Errorf("headers.%s: the value of %s has a line break or control character, which a header cannot have: remove it there", name, texts[name])
 		}
 		req.Header.Set(name, value)
 	}

@@ -43,6 +43,8 @@ type memory struct {
 func (m *memory) Load() []byte { return m.data }
 func (m *memory) Ready() error { return m.notReady }
 
+func (m *memory) Lock(context.Context) (func(), bool, error) { return func() {}, false, nil }
+
 func (m *memory) Store(data []byte) (bool, error) {
 	if m.lasts && m.err == nil {
 		m.data = data

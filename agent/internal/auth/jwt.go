@@ -44,7 +44,7 @@ func (j *JWTBearer) validate() error {
 	for name := range j.Claims {
 		switch name {
 		case "iss", "sub", "aud", "exp", "iat", "jti", "scope":
-			problems = append(problems, setting.Bad("claims."+name, "is set by issuer, subject, audience or scopes, or automatically"))
+			problems = append(problems, setting.Bad("claims."+name, "remove it: it is set by issuer, subject, audience or scopes, or automatically"))
 		}
 	}
 	return errors.Join(append(problems, ownParams(j.EndpointParams), j.TokenServer.Validate())...)

@@ -218,7 +218,7 @@ func (s *loginSource) request(ctx context.Context) (*http.Request, string, error
 	target.RawQuery = strings.Trim(target.RawQuery+"&"+values.Encode(), "&")
 	req, err := http.NewRequestWithContext(ctx, s.set.method(), target.String(), strings.NewReader(text))
 	if err != nil {
-		return nil, "", errors.New("login: invalid request") // the error of net/http would show the query
+		return nil, "", errors.New("login: the request cannot be made: check url, query and headers") // the error of net/http would show the query
 	}
 	if text != "" {
 		req.Header.Set("Content-Type", contentType)
@@ -339,7 +339,7 @@ func (s *loginSource) parse(ctx context.Context, resp *httpclient.Response, root
 	default:
 		v, err := s.set.Token.Run(ctx, root.JQ())
 		if err != nil { // its text may show the token
-			return token, fmt.Errorf("token: %s fails%s", s.set.Token, fieldsOf(root))
+			return token, fmt.Errorf("token: the expression %s does not fit the response%s", s.set.Token, fieldsOf(root))
 		}
 		if token.Value, err = textOf(v); err != nil {
 			return token, fmt.Errorf("token: %s gives %w%s", s.set.Token, err, fieldsOf(root))
@@ -352,7 +352,7 @@ func (s *loginSource) parse(ctx context.Context, resp *httpclient.Response, root
 	if !s.set.Expires.IsZero() {
 		v, err := s.set.Expires.Run(ctx, root.JQ())
 		if err != nil {
-			return token, fmt.Errorf("expires: %s fails%s", s.set.Expires, fieldsOf(root))
+			return token, fmt.Errorf("expires: the expression %s does not fit the response%s", s.set.Expires, fieldsOf(root))
 		}
 		if token.Expires, err = expiry(v, time.Now()); err != nil {
 			return token, fmt.Errorf("expires: %s gives %w%s", s.set.Expires, err, fieldsOf(root))

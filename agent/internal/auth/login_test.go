@@ -57,7 +57,7 @@ func TestTokensAreRefused(t *testing.T) {
 		w.wantError(t, client, "401 Unauthorized: no such token: Bearer <secret> (authenticated by auth.cloud)", 2)
 		w.wantError(t, client, "401 Unauthorized", 3)
 		for n, pause := range []time.Duration{2, 4, 8, 16, 30, 30} {
-			w.wantError(t, client, "auth.cloud: the server refuses every new token (next attempt at", 3+n)
+			w.wantError(t, client, "auth.cloud: the server refuses every new token: check the rights of the login, and where send puts the token (next attempt at", 3+n)
 			time.Sleep(pause*time.Minute - time.Second)
 			w.wantError(t, client, "auth.cloud: the server refuses every new token", 3+n)
 			time.Sleep(time.Second)

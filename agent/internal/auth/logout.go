@@ -52,7 +52,7 @@ func (p *loginProvider) Logout(ctx context.Context) error {
 	client.ReturnRedirects() // to the form of the login, as a rule
 	req, err := http.NewRequestWithContext(ctx, p.set.Logout.method(), p.set.Logout.URL.String(), nil)
 	if err != nil {
-		return errors.New("login.logout: invalid request") // the error of net/http would show the query
+		return errors.New("login.logout: the request cannot be made: check url, query and headers") // the error of net/http would show the query
 	}
 	if err := setting.Under("login.logout", setHeaders(host, req, p.set.Logout.Headers)); err != nil {
 		return err

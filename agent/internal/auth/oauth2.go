@@ -1,9 +1,12 @@
 package auth
 
 import (
+	"context"
 	"errors"
 	"net/url"
+	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/collectington/collectington/agent/durable"
 	"github.com/collectington/collectington/agent/httpclient"
@@ -33,7 +36,7 @@ func (o *OAuth2) validate() error {
 	case byPassword && (o.Username == "" || o.Password == ""):
 		bad("", "set both username and password")
 	case o.TokenFile != "" && !byRefresh:
-		bad("token_file", "needs refresh_token, whose successors it keeps")
+		bad("token_file", "is only valid with refresh_token: it keeps the newest one")
 	case o.ClientSecret == "" && !byPassword && !byRefresh:
 		bad("client_secret", "required, unless username or refresh_token is set")
 	}
@@ -48,7 +51,7 @@ func ownParams(given map[string]setting.Text) error {
 	var problems []error
 	for name := range given {
 		if slices.Contains([]string{"grant_type", "username", "password", "refresh_token", "assertion"}, name) {
-			problems = append(problems, setting.Bad("endpoint_params."+name, "has its own setting, or is set automatically"))
+			problems = append(problems, setting.Bad("endpoint_params."+name, "remove it: it has its own setting, or is set automatically"))
 		}
 	}
 	return errors.Join(problems...)
@@ -108,6 +111,26 @@ func (r *refresh) Key(h *httpclient.Host) (string, error) {
 	return seed, nil
 }
 
+// Lock implements httpclient.GrantLocker by a lock beside the token file, so that two processes do not spend one token. Without a file
+// the memory has a lock.
+func (r *refresh) Lock(ctx context.Context, h *httpclient.Host) (unlock func(), err error) {
+	file := r.file(h)
+	if file == "" {
+		return func() {}, nil
+	}
+	unlock, err = durable.NewDir(filepath.Dir(file)).WaitLock(ctx, filepath.Base(file)+".lock", lockPause)
+	if _, held := errors.AsType[*durable.HeldError](err); held {
+		return nil, setting.Bad("oauth2.token_file", "%s is %v, which renews the token: give each login its own refresh token and file", file, err)
+	}
+	if err != nil { // as when the folder cannot be written, which Params says
+		return func() {}, nil
+	}
+	return unlock, nil
+}
+
+// lockPause is how often a lock is tried that another process holds.
+const lockPause = 20 * time.Millisecond
+
 // Params implements httpclient.Grant. It reads the file each time: another process may have written it.
 func (r *refresh) Params(h *httpclient.Host) (url.Values, error) {
 	seed, err := r.Key(h)
@@ -116,7 +139,9 @@ func (r *refresh) Params(h *httpclient.Host) (url.Values, error) {
 	}
 	if seed != r.seed {
 		r.seed, r.last, r.unsaved = seed, seed, false
-		if kept, err := parseToken(r.memory.Load(), seed); err == nil && kept != "" && r.set.TokenFile == "" {
+	}
+	if r.set.TokenFile == "" && !r.unsaved { // another process may have stored it
+		if kept, err := parseToken(r.memory.Load(), seed); err == nil && kept != "" {
 			r.last = kept
 		}
 	}

@@ -83,13 +83,13 @@ func (s *Send) check(token string) error {
 	}
 	switch {
 	case token == "":
-		return errors.New("the token is empty")
+		return errors.New("the token is empty: does the expression of token select the right value?")
 	case len(token) > maxToken:
 		return errors.New("the token exceeds " + setting.Bytes(maxToken).String())
 	case s.Cookie != "" && invalid(` ",;\`): // RFC 6265 section 4.1.1
-		return errors.New("the token contains characters that are not valid in a cookie")
+		return errors.New("the token contains characters that are not valid in a cookie: if it is the right value, send it in a header (send)")
 	case s.Query == "" && (invalid("") || strings.TrimSpace(token) != token):
-		return errors.New("the token contains characters that are not valid in a header")
+		return errors.New("the token contains characters that are not valid in a header: does the expression of token select the right value?")
 	}
 	return nil
 }

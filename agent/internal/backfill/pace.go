@@ -42,7 +42,7 @@ func (w *Walk) waiting() (samples int64) {
 
 // settle waits until there is a response to every sample.
 func (w *Walk) settle(ctx context.Context, patience time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w: no response to everything within %s", ErrDelivery, patience))
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w: the receiver has not answered every request within %s", ErrDelivery, patience))
 	defer cancel()
 	check := time.NewTicker(checkEvery)
 	defer check.Stop()

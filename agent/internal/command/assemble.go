@@ -253,8 +253,9 @@ func (l logins) of(plan *config.Plan, memory run.LoginMemory) map[string]httpcli
 		key := a.Name + " " + a.Key
 		if l[key] == nil {
 			l[key] = a.Settings.Provider(func(what string) httpclient.TokenMemory {
-				memory.Login, memory.Settings = a.Name+"/"+what, a.Key
-				return memory
+				own := memory
+				own.Login, own.Settings = a.Name+"/"+what, a.Key
+				return &own
 			})
 		}
 		providers[a.Name] = l[key]

@@ -68,14 +68,8 @@ func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkR
 	if err := checkFiles(a, plan, c.fault(a, report)); err != nil {
 		return err
 	}
-	for _, s := range plan.Sinks {
-		if s.Kind.Notes == nil {
-			continue
-		}
-		for _, note := range s.Kind.Notes(s.Config) {
-			report.Notes = append(report.Notes, "sinks."+s.Name+": "+note)
-			say("sinks.%s: %s", s.Name, note)
-		}
+	if err := a.notes(plan, report, say); err != nil {
+		return err
 	}
 	if c.Connect {
 		if err := connect(ctx, a, plan, c.fault(a, report), say); err != nil {
@@ -102,6 +96,32 @@ func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkR
 	if c.Strict && found != "" {
 		report.OK = false
 		return &exitError{code: exitConfig}
+	}
+	return nil
+}
+
+// notes shows what is right in the settings of jobs and sinks, and good to know.
+func (a *App) notes(plan *config.Plan, report *checkReport, say func(string, ...any)) error {
+	add := func(of string, notes []string) {
+		for _, note := range notes {
+			report.Notes = append(report.Notes, of+": "+note)
+			say("%s: %s", of, note)
+		}
+	}
+	for _, j := range plan.Jobs {
+		if j.SourceKind.Notes == nil {
+			continue
+		}
+		notes, err := j.SourceKind.Notes(j.SourceConfig, a.checkEnv(&j))
+		if err != nil {
+			return fmt.Errorf("jobs.%s: %w", j.Name, err)
+		}
+		add("jobs."+j.Name, notes)
+	}
+	for _, s := range plan.Sinks {
+		if s.Kind.Notes != nil {
+			add("sinks."+s.Name, s.Kind.Notes(s.Config))
+		}
 	}
 	return nil
 }
@@ -170,6 +190,11 @@ func connect(ctx context.Context, a *App, plan *config.Plan, fault func(string, 
 	return nil
 }
 
+// checkEnv returns what the check of a job's settings gets.
+func (a *App) checkEnv(j *config.Job) sources.Env {
+	return sources.Env{Job: j.Name, Log: a.log, Dir: a.vault.Dir}
+}
+
 // checkFiles checks the files that the settings of jobs name.
 func checkFiles(a *App, plan *config.Plan, fault func(string, error)) error {
 	failed := false
@@ -177,7 +202,7 @@ func checkFiles(a *App, plan *config.Plan, fault func(string, error)) error {
 		if j.SourceKind.Check == nil {
 			continue
 		}
-		if err := j.SourceKind.Check(j.SourceConfig, sources.Env{Job: j.Name, Log: a.log, Dir: a.vault.Dir}); err != nil {
+		if err := j.SourceKind.Check(j.SourceConfig, a.checkEnv(&j)); err != nil {
 			failed = true
 			fault("jobs."+j.Name, err)
 		}

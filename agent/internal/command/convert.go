@@ -88,7 +88,7 @@ func (c *convertCmd) convert(ctx context.Context, a *App, first string, files []
 func (c *convertCmd) legacy(a *App, file string, doc *config.File) error {
 	a.vault.Dir = filepath.Dir(file)
 	legacy.Literals(doc, (&httpclient.Host{Secrets: a.vault}).RememberNamed)
-	old := legacy.Translate(doc, legacy.Options{Service: c.Service, Catalogue: a.Catalogue, Files: a.vault, WithoutScripts: true})
+	old := legacy.Translate(doc, legacy.Options{Service: c.Service, Catalogue: a.Catalogue, Files: a.vault, WithoutSecrets: true, WithoutScripts: true})
 	if _, err := old.Plan(); err != nil {
 		return err
 	}
@@ -96,9 +96,18 @@ func (c *convertCmd) legacy(a *App, file string, doc *config.File) error {
 	if err != nil {
 		return fmt.Errorf("convert %s: %w", file, err)
 	}
-	if _, err = (scrubber{a.Out, a.vault}).Write(text); err != nil || old.Missing == nil {
+	if _, err = (scrubber{a.Out, a.vault}).Write(text); err != nil {
 		return err
 	}
-	return &exitError{exitPartial, fmt.Errorf("convert: %s does not exist yet: write the functions of the class there in Starlark, see: cton explain script",
-		strings.Join(old.Missing, ", "))}
+	var left []string
+	for _, script := range old.Missing {
+		left = append(left, script+" does not exist yet: write the functions of the class there in Starlark, see: cton explain script")
+	}
+	for _, secrets := range old.NoSecret {
+		left = append(left, secrets+" does not exist yet: the secrets in it are missing in the converted file, where a comment says how to name them")
+	}
+	if left == nil {
+		return nil
+	}
+	return &exitError{exitPartial, fmt.Errorf("convert: %s", strings.Join(left, "; "))}
 }

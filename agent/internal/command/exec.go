@@ -3,6 +3,7 @@ package command
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/collectington/collectington/agent/durable"
+	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/internal/wrap"
@@ -108,7 +110,7 @@ func (e *execution) split(args []string) error {
 	case n < 0:
 		return errors.New("write -- before the command: cton exec NAME -- COMMAND")
 	case n == 0:
-		return errors.New("no command follows --")
+		return errors.New("no command follows --: want cton exec NAME -- COMMAND")
 	case len(e.Command) == n:
 		e.name, e.args = e.Name, e.Command
 	default: // the first word of the command was taken for the name
@@ -127,6 +129,11 @@ func (e *execution) check(g *globals) error {
 		return fmt.Errorf("want a name of at most %d characters, without control characters", maxJobName)
 	case e.Retry < 0:
 		return errors.New("--retry: want 0 or more")
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Label)) {
+		if err := config.CheckLabel(name, e.Label[name]); err != nil {
+			return fmt.Errorf("--label %s: %w", name, err)
+		}
 	}
 	if e.Every == "" {
 		return nil

@@ -134,5 +134,5 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 			}, nil
 		}
 	}
-	return nil, errors.New("this request was not made while recording")
+	return nil, errors.New("this request was not made while recording: record again with --save")
 }

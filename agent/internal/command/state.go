@@ -42,7 +42,7 @@ func (c *stateShowCmd) Run(a *App, g *globals) error {
 	}
 	path := a.stateFile(plan)
 	if path == "" {
-		return errors.New("no state is kept: the configuration has no state_file")
+		return errors.New("no state is kept: set state_file in the configuration to keep it")
 	}
 	sections, damage, err := state.Read(path)
 	if err != nil {

@@ -135,7 +135,7 @@ func archives(named []string) (files []archive, err error) {
 				files = append(files, archive{path, true, nearest(path, name)})
 			}
 			if len(files) > maxArchives {
-				return fmt.Errorf("more than %d tests", maxArchives)
+				return fmt.Errorf("more than %d tests: name fewer files or folders", maxArchives)
 			}
 			return nil
 		})

@@ -56,7 +56,7 @@ func archiveOf(job string, r *recorder, vault *setting.SecretStore, at time.Time
 	for _, one := range r.all {
 		u, err := url.Parse(one.url)
 		if err != nil || !utf8.Valid(one.body) {
-			return "", fmt.Errorf("the response to %s is not text", one.method)
+			return "", fmt.Errorf("the response to %s is not text, and an archive can hold only text", one.method)
 		}
 		section := one.method + " " + u.EscapedPath()
 		if query := keptQuery(u.Query(), vault); query != "" {

@@ -18,7 +18,7 @@ func (r *reader) collisions(plan *Plan, root *yaml.Node) {
 	claim := func(c sinks.Claimer, role, name string) {
 		for _, claim := range c.Claims() {
 			if other := claimed[claim]; other != "" {
-				r.bad(keyAt(root, role, name), join(role, name), "%s is already used by %s", claim, other)
+				r.bad(keyAt(root, role, name), join(role, name), "%s is already used by %s: choose another", claim, other)
 			}
 			claimed[claim] = join(role, name)
 		}

@@ -118,7 +118,7 @@ func (l *loader) path(path string) error {
 			continue
 		}
 		if found = true; !l.isRegular(file) {
-			return fmt.Errorf("%s is not a regular file", file)
+			return fmt.Errorf("%s is not a regular file: name a file or a folder", file)
 		}
 		if err := l.file(file); err != nil {
 			return err
@@ -202,7 +202,7 @@ func (l *loader) include(f *File, path string) error {
 		}
 		for _, file := range found {
 			if !l.isRegular(file) {
-				bad("%s is not a regular file", file)
+				bad("%s is not a regular file: name a file or a folder", file)
 			} else if err := l.file(file); err != nil {
 				return fmt.Errorf("include of %s: %w", text.OneLine(path), err)
 			}

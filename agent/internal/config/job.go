@@ -153,7 +153,7 @@ func (r *reader) jobLabels(job *Job, n *yaml.Node, path string) {
 	}
 	labeler, ok := job.SourceConfig.(sources.Labeler)
 	if !ok {
-		r.bad(n, join(path, "labels"), "%s cannot add labels to its metrics", job.SourceKind.Name)
+		r.bad(n, join(path, "labels"), "%s cannot add labels to its metrics: remove this setting", job.SourceKind.Name)
 		return
 	}
 	labeler.AddLabels(job.Labels)

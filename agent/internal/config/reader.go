@@ -1,11 +1,13 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 
@@ -93,20 +95,29 @@ func (r *reader) plan(root *yaml.Node) *Plan {
 }
 
 func (r *reader) externalLabels(root *yaml.Node, labels map[string]string) {
-	name := regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 	for label, value := range labels {
 		path := "external_labels." + label
-		switch n := find(root, path); {
-		case !name.MatchString(label):
-			r.bad(n, path, "%q is not a valid label name", label)
-		case label == "__name__":
-			r.bad(n, path, "the label __name__ is the name of the metric")
-		case value == "":
-			r.bad(n, path, "the value is empty: a label without a value does not exist")
-		case label == "job":
-			r.bad(n, path, "the label job is reserved for the name of the job")
+		if err := CheckLabel(label, value); err != nil {
+			r.bad(find(root, path), path, "%v", err)
 		}
 	}
+}
+
+// CheckLabel returns why a label cannot be one of all series, nil if it can.
+func CheckLabel(name, value string) error {
+	switch {
+	case !regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`).MatchString(name):
+		return fmt.Errorf("%q is not a valid label name: use letters, digits and _", name)
+	case name == "__name__":
+		return errors.New("the label __name__ is the name of the metric: choose another name")
+	case name == "job":
+		return errors.New("the label job is reserved for the name of the job: choose another name")
+	case value == "":
+		return errors.New("the value is empty: a label without a value does not exist")
+	case !utf8.ValidString(value):
+		return errors.New("the value is not UTF-8")
+	}
+	return nil
 }
 
 func (r *reader) ownMetrics(root *yaml.Node, own *OwnMetrics) {

@@ -172,7 +172,12 @@ func (s *script) descs() []*metric.Desc {
 		}
 		switch d.Type {
 		case metric.Gauge:
-			d.Delta = s.pick(2) == 0
+			switch s.pick(3) {
+			case 0:
+				d.Delta = true
+			case 1:
+				d.From = metric.Increment
+			}
 		case metric.Counter:
 			d.From = []metric.From{metric.Total, metric.Total, metric.Increment, metric.Events}[s.pick(4)]
 		case metric.Histogram:
@@ -183,7 +188,8 @@ func (s *script) descs() []*metric.Desc {
 			d.MaxAge = []time.Duration{time.Minute, time.Hour}[s.pick(2)]
 		}
 		if d.Accumulates() {
-			d.Once = s.pick(2) == 0
+			d.Once = d.Type != metric.Gauge && s.pick(2) == 0
+			d.Delta = d.Observes() && !d.Once && s.pick(2) == 0
 			d.FirstRun = []metric.FirstRun{metric.FirstCount, metric.FirstCount, metric.FirstSkip}[s.pick(3)]
 			d.Remember = []time.Duration{time.Minute, 10 * time.Minute}[s.pick(2)]
 			d.MaxEvents = []int{3, 6, 1000}[s.pick(3)]

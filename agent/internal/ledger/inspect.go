@@ -70,6 +70,9 @@ func dumpEntry(w io.Writer, d *metric.Desc, e *entry) {
 	default:
 		fmt.Fprintf(w, "%v", e.value)
 	}
+	if d.Delta && d.Observes() {
+		fmt.Fprintf(w, ", upstream %v", e.upstream)
+	}
 	if e.gone {
 		fmt.Fprint(w, ", gone,")
 	}

@@ -101,7 +101,7 @@ func (l *Ledger) ApplyWindow(at, end time.Time, readings metric.Readings) (*Resu
 		l.match(at, &readings[i], r)
 	}
 	if n := l.series() + r.Series; n > l.maxSeries {
-		return nil, fmt.Errorf("%d series are more than max_series (%d)", n, l.maxSeries)
+		return nil, fmt.Errorf("%d series are more than max_series (%d): use labels with fewer values, or raise max_series", n, l.maxSeries)
 	}
 	step = committing
 	l.show(at, l.commit(at, r))
@@ -155,7 +155,7 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	t := l.table(m.Desc, r)
 	err := m.Err
 	if t.visited == l.tick {
-		err = fmt.Errorf("%s was measured twice in one run; put all its readings together", m.Desc.Name)
+		err = fmt.Errorf("%s was measured twice in one run: return all its readings at once", m.Desc.Name)
 	}
 	t.visited, t.of = l.tick, of
 	if err == nil {

@@ -137,7 +137,8 @@ func (m *model) measure(at time.Time, got metric.Measured, r *modelResult) bool 
 	for _, row := range got.Rows {
 		var reason metric.Reason
 		switch {
-		case math.IsNaN(row.Value), math.IsInf(row.Value, 0), d.Type == metric.Counter && row.Value < 0:
+		case math.IsNaN(row.Value), math.IsInf(row.Value, 0), d.Type == metric.Counter && row.Value < 0,
+			(d.Type == metric.Histogram || d.Type == metric.Summary) && d.Delta && row.Value < 0:
 			reason = metric.Invalid
 		case row.Time > now+600_000:
 			reason = metric.Future
@@ -187,7 +188,7 @@ func (m *model) measure(at time.Time, got metric.Measured, r *modelResult) bool 
 // combined combines the readings of a series, or of a series and time if the metric has points. Readings that count by
 // themselves are not combined. The result is sorted by series and time.
 func combined(d *metric.Desc, now int64, rows []metric.Reading) ([]metric.Reading, bool) {
-	if d.Type == metric.Histogram || d.Type == metric.Summary || d.Type == metric.Counter && d.From == metric.Events {
+	if (d.Type == metric.Histogram || d.Type == metric.Summary) && !d.Delta || d.Type == metric.Counter && d.From == metric.Events {
 		return rows, true
 	}
 	var order, series []string
@@ -245,7 +246,7 @@ func combined(d *metric.Desc, now int64, rows []metric.Reading) ([]metric.Readin
 
 // points reports whether readings of one series with different times are points of it.
 func points(d *metric.Desc) bool {
-	return d.Type == metric.Gauge && !d.Delta || d.Type == metric.Counter && d.From == metric.Total
+	return d.Type == metric.Gauge && !d.Delta && d.From == metric.Total || d.Type == metric.Counter && d.From == metric.Total
 }
 
 // end removes the series without a reading. Last times of the past day are kept.
@@ -264,7 +265,7 @@ func (m *model) take(d *metric.Desc, x *modelMetric, now int64, rows []metric.Re
 		i := slices.IndexFunc(x.series, func(s *modelSeries) bool { return slices.Equal(s.labels, row.Labels) })
 		first := i < 0
 		if first {
-			x.series = append(x.series, &modelSeries{labels: slices.Clone(row.Labels), hidden: d.Delta, time: row.Time})
+			x.series = append(x.series, &modelSeries{labels: slices.Clone(row.Labels), hidden: d.Delta && d.Type == metric.Gauge, time: row.Time})
 			i = len(x.series) - 1
 		}
 		s := x.series[i]
@@ -282,7 +283,7 @@ func (m *model) take(d *metric.Desc, x *modelMetric, now int64, rows []metric.Re
 		before := metric.Point{Time: cmp.Or(s.time, now), Value: s.value, Start: s.start}
 		switch {
 		case d.Accumulates():
-			if first {
+			if first && d.Type != metric.Gauge {
 				s.start = now - 1
 				if m.last != 0 && m.last < now {
 					s.start = max(m.last, now-5*60_000)
@@ -292,7 +293,15 @@ func (m *model) take(d *metric.Desc, x *modelMetric, now int64, rows []metric.Re
 				}
 			}
 			s.value += row.Value
-			s.observations = append(s.observations, observation{now, row.Value})
+			change := row.Value
+			if d.Delta && row.Value >= s.raw {
+				change -= s.raw
+			} else if d.Delta && !first {
+				r.resets++
+			}
+			if s.raw = row.Value; !d.Delta || !first {
+				s.observations = append(s.observations, observation{now, change})
+			}
 			if row.Time == 0 || s.time == 0 {
 				s.time = 0
 			} else {

@@ -28,8 +28,8 @@ type observation struct {
 	value float64
 }
 
-// observe adds one observation.
-func (e *entry) observe(d *metric.Desc, c *commit, p *pending) {
+// observe adds observations. Without one it makes the empty value.
+func (e *entry) observe(d *metric.Desc, c *commit, values ...float64) {
 	o := e.observed
 	if o == nil {
 		o = &observed{}
@@ -37,27 +37,52 @@ func (e *entry) observe(d *metric.Desc, c *commit, p *pending) {
 	}
 	if d.Type == metric.Histogram {
 		h := o.editHistogram(d, c.tick)
-		h.Count++
-		h.Sum += p.value
-		if h.Counts != nil {
-			// A bucket's upper bound is inclusive.
-			at, _ := slices.BinarySearch(d.Buckets, p.value)
-			h.Counts[at]++
-		}
-		if d.Native {
-			o.native.observe(p.value)
+		for _, value := range values {
+			o.addTo(h, d, value)
 		}
 		return
 	}
 	s := o.editSummary(d, c.tick)
-	s.Count++
-	s.Sum += p.value
-	if len(d.Quantiles) > 0 {
+	for _, value := range values {
+		s.Count++
+		s.Sum += value
+		if len(d.Quantiles) == 0 {
+			continue
+		}
 		if len(o.window) >= maxWindow {
 			o.window = o.window[len(o.window)-maxWindow+1:]
 		}
-		o.window = append(o.window, observation{c.at, p.value})
+		o.window = append(o.window, observation{c.at, value})
 		o.unsaved++
+	}
+}
+
+// observeChange observes how much an upstream running total has grown. After a decrease, which is a reset of the upstream, that is
+// the whole of it. The first reading has nothing to compare with: the series is shown without observations.
+func (e *entry) observeChange(d *metric.Desc, c *commit, total float64, first bool) {
+	switch {
+	case first:
+		e.observe(d, c)
+	case total < e.upstream:
+		c.result.Resets++
+		e.observe(d, c, total)
+	default:
+		e.observe(d, c, total-e.upstream)
+	}
+	e.upstream = total
+}
+
+// addTo adds an observation to the histogram.
+func (o *observed) addTo(h *metric.HistogramValue, d *metric.Desc, value float64) {
+	h.Count++
+	h.Sum += value
+	if h.Counts != nil {
+		// A bucket's upper bound is inclusive.
+		at, _ := slices.BinarySearch(d.Buckets, value)
+		h.Counts[at]++
+	}
+	if d.Native {
+		o.native.observe(value)
 	}
 }
 

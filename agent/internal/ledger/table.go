@@ -188,7 +188,7 @@ func (t *table) unfit(at int64, row *metric.Reading) metric.Reason {
 	switch {
 	case math.IsNaN(row.Value) || math.IsInf(row.Value, 0):
 		return metric.Invalid
-	case t.desc.Type == metric.Counter && row.Value < 0:
+	case row.Value < 0 && (t.desc.Type == metric.Counter || t.desc.Delta && t.desc.Observes()):
 		return metric.Invalid
 	case row.Time > at+maxAhead.Milliseconds():
 		return metric.Future
@@ -325,7 +325,7 @@ func (t *table) combine(p, next *pending) error {
 // adds reports whether each reading counts by itself, so that two readings of a series are not duplicates.
 func (t *table) adds() bool {
 	d := t.desc
-	return d.Type == metric.Histogram || d.Type == metric.Summary || d.Type == metric.Counter && d.From == metric.Events
+	return d.Observes() && !d.Delta || d.Type == metric.Counter && d.From == metric.Events
 }
 
 // later returns the later of two readings' own times, where 0 is the tick's time.
@@ -479,13 +479,20 @@ func (t *table) set(c *commit, e *entry, p *pending) {
 // accumulate adds a reading to a running total of the ledger. The total's time is the latest of its readings' own times, so
 // that it never decreases, or the tick's if one of them has none.
 func (t *table) accumulate(c *commit, e *entry, p *pending) {
-	if !e.known {
-		e.known, e.start, e.time = true, startBefore(c.since, p.time), p.time
+	first := !e.known
+	if first {
+		e.known, e.time = true, p.time
+		if t.desc.Type != metric.Gauge {
+			e.start = startBefore(c.since, p.time)
+		}
 	}
-	if t.desc.Type == metric.Counter {
+	switch {
+	case !t.desc.Observes():
 		e.value += p.value
-	} else {
-		e.observe(t.desc, c, p)
+	case t.desc.Delta:
+		e.observeChange(t.desc, c, p.value, first)
+	default:
+		e.observe(t.desc, c, p.value)
 	}
 	e.time = later(e.time, p.time)
 }

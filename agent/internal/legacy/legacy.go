@@ -50,7 +50,7 @@ type Options struct {
 	Catalogue config.Catalogue
 	Files     *setting.SecretStore // resolves paths, and reads the names of secrets, not their values
 
-	WithoutSecrets bool // accept that a file of secrets is missing: the plan is only checked
+	WithoutSecrets bool // accept that a file of secrets is missing: the plan is only checked or converted
 	WithoutScripts bool // accept that scripts are missing: the plan is only converted
 }
 
@@ -58,6 +58,7 @@ type Options struct {
 type Translation struct {
 	LogLevel string   // a value of --log-level; "" if the file does not set it
 	Missing  []string // the scripts that do not exist, if that is accepted
+	NoSecret []string // likewise the files of secrets
 
 	file      *config.File
 	catalogue config.Catalogue
@@ -82,7 +83,7 @@ func Translate(file *config.File, o Options) *Translation {
 	} else {
 		t.root = r.topLevel(t)
 	}
-	t.problems, t.Missing = r.problems, r.missingScripts
+	t.problems, t.Missing, t.NoSecret = r.problems, r.missingScripts, r.missingSecrets
 	return t
 }
 

@@ -124,6 +124,23 @@ func TestClassInGo(t *testing.T) {
 	}
 }
 
+// TestAnswersAreKept holds that an answer is used again for a minute, as in Python, where the interval is shorter.
+func TestAnswersAreKept(t *testing.T) {
+	const script, inGo = "      expires: 60s # as before", "      cache_for: 60s # as before"
+	for interval, kept := range map[string]bool{"2": true, "0": true, "59.9": true, "60": false, "300": false} {
+		for class, want := range map[string]string{"SplunkApi": inGo, "Other": script} {
+			old := translate(t, strings.NewReplacer(`: 2,`, `: `+interval+`,`, `"SplunkApi"`, strconv.Quote(class)).Replace(seed), folder(t))
+			text, err := old.YAML("config.json")
+			if _, invalid := old.Plan(); err != nil || invalid != nil {
+				t.Fatal(err, invalid)
+			}
+			if got := strings.Contains(string(text), "\n"+want); got != kept || strings.Count(string(text), "60s #") > 1 {
+				t.Errorf("%s each %s s: kept %v, want %v:\n%s", class, interval, got, kept, text)
+			}
+		}
+	}
+}
+
 // same holds that a converted file gives the same plan as the old file.
 func same(t *testing.T, old *legacy.Translation, plan *config.Plan, name string) {
 	t.Helper()

@@ -92,7 +92,7 @@ func (r *reader) metric(all *metrics, n *yaml.Node, typ, path string) {
 		name = strings.TrimSuffix(name, "_total") + "_total" // the Python client always shows this name
 	}
 	if was := cmp.Or(all.seen[n.Value], all.seen[name]); was != "" {
-		r.bad(n, path, "%s is already declared, as a %s", n.Value, was)
+		r.bad(n, path, "%s is already declared, as a %s: remove one of them", n.Value, was)
 		return
 	}
 	all.seen[n.Value], all.seen[name] = typ, typ

@@ -73,10 +73,10 @@ func (r *reader) object(m member, path string) object {
 	return o
 }
 
-// members returns the keys and values of a mapping, and nothing for another node.
+// members returns the keys and values of a mapping, and nothing for another node or none.
 func members(n *yaml.Node) []member {
 	var all []member
-	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+	for i := 0; n != nil && n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
 		all = append(all, member{n.Content[i], n.Content[i+1]})
 	}
 	return all

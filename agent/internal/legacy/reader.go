@@ -28,9 +28,11 @@ type reader struct {
 	metricNames []string // of all services that can be read
 	allMetrics  bool     // every service could be read
 	interval    *yaml.Node
+	seconds     float64 // of the interval
 	pages       pages
 
 	missingScripts []string
+	missingSecrets []string
 }
 
 // topLevel translates the file.
@@ -73,6 +75,7 @@ func (r *reader) schedule() *yaml.Node {
 	m, ok := r.top.get(keyInterval)
 	if !ok {
 		r.missing(r.top, keyInterval, "the seconds between two calls, such as 60")
+		r.seconds = 60
 		return text(r.file.Root, "@every 60s")
 	}
 	seconds, ok := number(m.value)
@@ -80,6 +83,7 @@ func (r *reader) schedule() *yaml.Node {
 		r.bad(m.value, keyInterval, "want a number of seconds, such as 60")
 		seconds = 60
 	}
+	r.seconds = seconds
 	n := text(m.value, "@every "+strconv.FormatFloat(max(seconds, 1), 'f', -1, 64)+"s")
 	switch {
 	case seconds < 1:
@@ -103,12 +107,13 @@ func (r *reader) services() *yaml.Node {
 		names = append(names, s.key.Value)
 	}
 	if len(names) == 0 && m.value.Kind == yaml.MappingNode {
-		r.bad(m.key, keyServices, "has no services")
+		r.bad(m.key, keyServices, "has no services: add one, such as {\"splunk\": {\"service_class\": \"SplunkApi\", …}}")
 	}
 	if r.Service != "" && len(names) > 0 && !slices.Contains(names, r.Service) {
 		r.unknown(text(m.key, r.Service), keyServices, "service", names)
 	}
 	r.metricNames, r.allMetrics = metricsOf(all)
+	r.checkClasses(all)
 	r.checkLabels(r.top)
 	jobs := mapping(m.value)
 	for _, s := range all.members {
@@ -130,10 +135,14 @@ func (r *reader) service(s member, o object) *yaml.Node {
 	r.mistyped(o)
 	r.port(s, o)
 	job, settings, secrets := mapping(s.value), mapping(s.value), r.secrets(o)
+	kind, source := r.source(s, o)
 	add(job, text(r.interval, "schedule"), r.interval)
 	if url, ok := o.get(keyURL); ok {
 		fetch := mapping(url.value)
 		add(fetch, text(url.key, "url"), clean(url.value))
+		if kind != "script" {
+			r.keep(fetch, "cache_for")
+		}
 		add(job, withHint(text(url.key, "http"), secrets), fetch)
 		add(settings, clean(url.key), clean(url.value))
 	} else {
@@ -144,16 +153,30 @@ func (r *reader) service(s member, o object) *yaml.Node {
 			add(settings, clean(m.key), clean(m.value))
 		}
 	}
-	kind, source := r.source(s, o)
 	if len(settings.Content) > 0 {
 		add(source, text(s.key, "settings"), settings)
 	}
 	if secrets != nil {
 		add(source, text(secrets, "secrets"), secrets)
 	}
-	add(source, text(s.key, "metrics"), r.metrics(o))
+	metrics := text(s.key, "metrics")
+	if path := o.value(keySecrets); path != "" && secrets == nil {
+		metrics.HeadComment = comment(path + " did not exist; for each name in it: secrets: {API_KEY: " + strconv.Quote("file:"+path+"#API_KEY") + "}")
+	}
+	add(source, metrics, r.metrics(o))
 	add(job, text(s.key, kind), source)
 	return job
+}
+
+// keep adds the setting for which an answer is used again, where the Python framework would not ask the API in each run: it used an
+// answer for 60 seconds.
+func (r *reader) keep(m *yaml.Node, setting string) {
+	if r.seconds >= 60 {
+		return
+	}
+	value := text(r.interval, "60s")
+	value.LineComment = "# as before: an answer is used again for a minute"
+	add(m, text(r.interval, setting), value)
 }
 
 // withHint adds a comment to a key that says where headers go, with one of the secrets as an example.
@@ -170,17 +193,15 @@ func withHint(key, secrets *yaml.Node) *yaml.Node {
 func (r *reader) source(s member, o object) (kind string, settings *yaml.Node) {
 	settings = mapping(s.value)
 	class, _ := r.text(o, keyClass)
-	for _, k := range r.Catalogue.Sources {
-		if k.Name == class {
-			return class, settings
-		}
+	if r.inGo(class) {
+		return class, settings
 	}
 	module, at := r.text(o, keyModule)
 	if at == nil {
 		r.missing(o, keyModule, "the name of the script with the functions of the service, without .star")
 		at = s.key
 	}
-	file := strings.ReplaceAll(module, ".", "/") + ".star"
+	file := r.script(module, class)
 	path := filepath.Join(r.Files.Dir, file)
 	_, err := os.Stat(path)
 	switch bare, extended := strings.CutSuffix(strings.TrimSuffix(module, ".star"), ".py"); {
@@ -194,6 +215,7 @@ func (r *reader) source(s member, o object) (kind string, settings *yaml.Node) {
 		r.bad(at, o.path(keyModule), "%s does not exist: write the functions of the class there in Starlark (see cton explain script), or build cton with a Go source that has the name of service_class%s", path, r.quoteClass(class))
 	}
 	add(settings, text(at, "file"), text(at, file))
+	r.keep(settings, "expires")
 	return "script", settings
 }
 
@@ -211,6 +233,7 @@ func (r *reader) secrets(o object) *yaml.Node {
 	names, err := r.Files.Keys(path)
 	switch {
 	case r.WithoutSecrets && errors.Is(err, fs.ErrNotExist):
+		r.missingSecrets = append(r.missingSecrets, path)
 		return nil
 	case err != nil:
 		r.bad(at, o.path(keySecrets), "%v%s", err, want)

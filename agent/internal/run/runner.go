@@ -75,7 +75,7 @@ func (a *Agent) Forward(ctx context.Context, job string, stream metric.Stream) e
 		}
 		f, ok := s.Sink.Sink.(sinks.Forwarder)
 		if !ok {
-			return fmt.Errorf("sinks.%s: cannot pass on samples of others", s.Name)
+			return fmt.Errorf("sinks.%s: cannot pass on samples that were scraped or received: name a remote_write sink in the sinks of the job", s.Name)
 		}
 		if err := contain(s.Log, "sink", func() error { return f.Forward(ctx, stream) }); err != nil {
 			return fmt.Errorf("sinks.%s: %w", s.Name, err)

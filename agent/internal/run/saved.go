@@ -2,6 +2,7 @@ package run
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -162,6 +163,9 @@ func (m SinkMemory) Store(data []byte) {
 
 // LoginMemory implements httpclient.TokenMemory by the state file.
 type LoginMemory struct {
+	loaded bool // data is what was stored last: no other process stores anything
+	data   []byte
+
 	Login    string                     // its name, and of what this is a memory
 	Settings string                     // of the login; what was stored with others is not loaded
 	File     func() *state.File         // nil = there is none, or it is not open
@@ -173,14 +177,26 @@ const storeTimeout = 5 * time.Second
 
 var errNotOpen = errors.New("the token is kept in the state file, which only cton run and cton once write")
 
-func (m LoginMemory) name() string { return loginPrefix + m.Login }
+func (m *LoginMemory) name() string { return loginPrefix + m.Login }
 
 // Load returns what was stored last, or nil.
-func (m LoginMemory) Load() []byte {
+func (m *LoginMemory) Load() []byte {
+	if m.loaded {
+		return m.data
+	}
+	file := m.File()
+	data := m.read(file)
+	if file != nil && !file.Shared {
+		m.loaded, m.data = true, data
+	}
+	return data
+}
+
+func (m *LoginMemory) read(file *state.File) []byte {
 	var records [][]byte
-	switch file := m.File(); {
+	switch {
 	case file != nil:
-		records = file.Records(m.name())
+		records = file.Latest(m.name())
 	case m.Saved != nil:
 		records = m.Saved(m.name())
 	}
@@ -195,13 +211,16 @@ func (m LoginMemory) Load() []byte {
 }
 
 // mark begins each record.
-func (m LoginMemory) mark() []byte { return []byte(digest(m.Settings) + "\n") }
+func (m *LoginMemory) mark() []byte { return []byte(digest(m.Settings) + "\n") }
 
 // Store replaces what is stored.
-func (m LoginMemory) Store(data []byte) (kept bool, err error) {
+func (m *LoginMemory) Store(data []byte) (kept bool, err error) {
 	file := m.File()
 	if file == nil {
 		return false, m.Ready()
+	}
+	if !file.Shared {
+		m.loaded, m.data = true, data
 	}
 	written := file.Append(m.name(), append(m.mark(), data...))
 	select {
@@ -213,7 +232,7 @@ func (m LoginMemory) Store(data []byte) (kept bool, err error) {
 }
 
 // Ready returns why the state file cannot be written, nil if it can, or if there is none.
-func (m LoginMemory) Ready() error {
+func (m *LoginMemory) Ready() error {
 	switch file := m.File(); {
 	case file == nil && m.Saved == nil:
 		return nil
@@ -223,6 +242,20 @@ func (m LoginMemory) Ready() error {
 		return errors.New(file.Status().Error)
 	}
 	return nil
+}
+
+// Lock waits until no other process that shares the state file gets a token of the login. If the lock cannot be had for another
+// reason, such as a read-only disk, it goes on: Ready says whether a token can be spent.
+func (m *LoginMemory) Lock(ctx context.Context) (unlock func(), shared bool, err error) {
+	file := m.File()
+	if file == nil || !file.Shared {
+		return func() {}, false, nil
+	}
+	unlock, err = file.LockLogin(ctx, m.Login)
+	if err != nil && !state.IsHeld(err) {
+		unlock, err = func() {}, nil
+	}
+	return unlock, true, err
 }
 
 // FoldSaved returns one record in place of several of a name. It is what the state file folds its journal with.

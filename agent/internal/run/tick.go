@@ -86,7 +86,7 @@ func (w *Worker) collect(ctx context.Context, tick sources.Tick) (metric.Reading
 		case <-w.abandoned:
 			w.abandoned = nil
 		default:
-			return nil, errors.New("the source is still busy with an earlier run that timed out")
+			return nil, errors.New("the source is still busy with an earlier run that timed out: this run is left out; if its runs take that long, raise timeout")
 		}
 	}
 	timeout, overtime := time.Duration(w.Timeout), w.overtime()

@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -50,23 +49,7 @@ func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 
 // wait waits for a lock until ctx ends, and tries it every pause.
 func (f *File) wait(ctx context.Context, name string, pause time.Duration) (unlock func(), err error) {
-	dir := durable.NewDir(filepath.Dir(f.path))
-	for {
-		err := dir.Lock(name)
-		switch {
-		case errors.Is(err, errors.ErrUnsupported): // as for the lock of the state
-			return func() {}, nil
-		case err == nil:
-			return func() { _ = dir.Unlock() }, nil // it ends with the process at the latest
-		case !IsHeld(err):
-			return nil, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(pause):
-		}
-	}
+	return durable.NewDir(filepath.Dir(f.path)).WaitLock(ctx, name, pause)
 }
 
 // rejoin finds out what other processes have done to the files.
@@ -112,6 +95,22 @@ func (f *File) LockJob(ctx context.Context, job string) (unlock func(), err erro
 		return func() {}, nil
 	}
 	return f.wait(ctx, f.name()+".job-"+durable.FileName(job), 50*time.Millisecond)
+}
+
+// LockLogin is LockJob for what a login keeps in the state.
+func (f *File) LockLogin(ctx context.Context, login string) (unlock func(), err error) {
+	if !f.Shared {
+		return func() {}, nil
+	}
+	return f.wait(ctx, f.name()+".login-"+durable.FileName(login), 20*time.Millisecond)
+}
+
+// Latest is Records with what other processes have written since Open.
+func (f *File) Latest(name string) [][]byte {
+	if !f.Shared {
+		return f.Records(name)
+	}
+	return f.reread(name)
 }
 
 // Reread reads the files again, for Records: other processes may have written since Open.

@@ -302,6 +302,11 @@ func (f *File) Records(name string) [][]byte {
 		return f.records[name].Records
 	}
 	f.mu.Unlock()
+	return f.reread(name)
+}
+
+// reread returns the records of a name as the files have them now.
+func (f *File) reread(name string) [][]byte {
 	f.Flush()
 	sections, _, err := readAll(f.fsys, f.name())
 	if err != nil {

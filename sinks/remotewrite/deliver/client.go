@@ -39,7 +39,7 @@ type client struct {
 
 // send sends a compressed request and returns the response, whatever its status code. An error means that there is none.
 func (c *client) send(ctx context.Context, p wire.Protocol, packed []byte) (response, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %s", setting.Duration(c.timeout)))
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %s (timeout)", setting.Duration(c.timeout)))
 	defer cancel()
 	request, err := c.request(ctx, p, packed)
 	if err != nil {
@@ -73,7 +73,7 @@ func (c *client) request(ctx context.Context, p wire.Protocol, packed []byte) (*
 			return nil, fmt.Errorf("header %s: %w", name, err)
 		}
 		if !httpclient.IsHeaderValue(value) {
-			return nil, fmt.Errorf("header %s: the secret contains a line break or control character: %s", name, text)
+			return nil, fmt.Errorf("headers.%s: the value of %s has a line break or control character, which a header cannot have: remove it there", name, text)
 		}
 		if httpclient.NamesSecret(name) {
 			c.host.Secrets.Remember(value)

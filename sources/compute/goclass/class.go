@@ -60,8 +60,11 @@ type Method struct {
 	Measure func(ctx context.Context, t *Tick) ([]Reading, error)
 
 	// Delta says that Measure returns the API's running total, of which the change counts. It is from: total for a counter,
-	// and delta: true for a gauge.
+	// and delta: true for a gauge, which shows the change, and for a histogram or summary, which observes it.
 	Delta bool
+
+	// Increment says that Measure returns changes, which are added up. It is from: increment for a counter or a gauge.
+	Increment bool
 
 	// Once says that each reading has the id of an event, which counts once however often the API returns it. It is once_by
 	// of the configuration.
@@ -91,6 +94,9 @@ func Kind(name string, methods Methods) sources.Kind[sources.Source] {
 		Name:     name,
 		Defaults: func() sources.Config[sources.Source] { return &Config{class: name, methods: methods} },
 		Example:  example,
+		Notes: func(c sources.Config[sources.Source], _ sources.Env) ([]string, error) {
+			return c.(*Config).notes(), nil
+		},
 	}
 }
 
@@ -104,29 +110,39 @@ type Config struct {
 	methods Methods
 }
 
-// Validate checks the metrics, and that every metric has a method and every method a metric.
+// Validate checks the metrics, and that every metric has a method.
 func (c *Config) Validate() error {
 	errs := []error{c.Metrics.Validate()}
-	used := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(c.Metrics)) {
 		method, ok := c.find(name)
 		if !ok {
 			errs = append(errs, setting.Bad("metrics."+name, "class %s has no method for this metric; its methods: %s", c.class, list(slices.Sorted(maps.Keys(c.methods)))))
 			continue
 		}
-		used[method] = true
 		if m := c.Metrics[name]; m != nil {
 			if err := c.methods[method].declare(m.Desc(name)); err != nil {
 				errs = append(errs, setting.Bad("metrics."+name, "%s.%s: %v", c.class, method, err))
 			}
 		}
 	}
-	for _, method := range slices.Sorted(maps.Keys(c.methods)) {
-		if !used[method] {
-			errs = append(errs, setting.Bad("metrics", "is missing %[2]s, which class %[1]s measures: declare it", c.class, method))
+	return errors.Join(errs...)
+}
+
+// notes returns the methods that no metric uses.
+func (c *Config) notes() []string {
+	used := map[string]bool{}
+	for name := range c.Metrics {
+		if method, ok := c.find(name); ok {
+			used[method] = true
 		}
 	}
-	return errors.Join(errs...)
+	var all []string
+	for _, method := range slices.Sorted(maps.Keys(c.methods)) {
+		if !used[method] {
+			all = append(all, fmt.Sprintf("class %s measures %s, which metrics does not declare: it is not computed", c.class, method))
+		}
+	}
+	return all
 }
 
 // find returns the name of a metric's method.
@@ -152,6 +168,11 @@ func (m Method) declare(d *metric.Desc) error {
 	if m.Delta {
 		if err := sources.EnableDelta(d); err != nil {
 			return fmt.Errorf("the setting Delta is only valid for %w", err)
+		}
+	}
+	if m.Increment {
+		if err := sources.EnableIncrement(d); err != nil {
+			return fmt.Errorf("the setting Increment is only valid for %w", err)
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -247,17 +248,53 @@ func TestValidate(t *testing.T) {
 	}{
 		{Methods{"a": {Measure: nop}}, "metrics: {a: {type: gauge}, b: {type: gauge}}", "metrics.b: class Shop has no method for this metric; its methods: a"},
 		{nil, "metrics: {b: {type: gauge}}", "metrics.b: class Shop has no method for this metric; its methods: none"},
-		{Methods{"a": {Measure: nop}, "b": {Measure: nop}}, "metrics: {a: {type: gauge}}", "metrics: is missing b, which class Shop measures: declare it"},
-		{Methods{"a": {Measure: nop}, "a_total": {Measure: nop}}, "metrics: {a_total: {type: counter}}", "metrics: is missing a, which class Shop measures: declare it"},
 		{Methods{"a": {}}, "metrics: {a: {type: gauge}}", "metrics.a: Shop.a: the method has no Measure"},
-		{Methods{"a": {Measure: nop, Delta: true}}, "metrics: {a: {type: summary}}", "metrics.a: Shop.a: the setting Delta is only valid for a gauge or a counter of totals"},
+		{Methods{"a": {Measure: nop, Delta: true}}, "metrics: {a: {type: summary, once_by: id}}", "metrics.a: Shop.a: the setting Delta is only valid for a gauge or a counter of totals, or a histogram or summary without once_by"},
 		{Methods{"a": {Measure: nop, Once: true}}, "metrics: {a: {type: gauge}}", "metrics.a: Shop.a: the setting Once is only valid for a counter, a histogram or a summary"},
-		{Methods{"a": {Measure: nop, Once: true, Delta: true}}, "metrics: {a_total: {type: counter}}", "metrics.a_total: Shop.a: the setting Delta is only valid for a gauge or a counter of totals"},
-		{Methods{"a": {Measure: nop}}, "metrics: {a: }", "metrics.a: needs at least a type"},
-		{Methods{"a": {Measure: nop}}, "{}", "metrics: names no metric\nmetrics: is missing a, which class Shop measures: declare it"},
+		{Methods{"a": {Measure: nop, Once: true, Delta: true}}, "metrics: {a_total: {type: counter}}", "metrics.a_total: Shop.a: the setting Delta is only valid for a gauge or a counter of totals, or a histogram or summary without once_by"},
+		{Methods{"a": {Measure: nop}}, "metrics: {a: }", "metrics.a: needs at least a type, such as {type: gauge}"},
+		{Methods{"a": {Measure: nop}}, "{}", "metrics: is empty: declare at least one metric, by its name"},
+		{Methods{"a": {Measure: nop, Increment: true}}, "metrics: {a: {type: summary}}", "metrics.a: Shop.a: the setting Increment is only valid for a gauge without delta, or a counter without events"},
 	} {
 		if err := configOf(t, c.methods, c.metrics).Validate(); err == nil || err.Error() != c.want {
 			t.Errorf("%s: got  %v\nwant %s", c.metrics, err, c.want)
+		}
+	}
+}
+
+// TestNotes checks that methods without a metric are valid, as several services can have one class, and that the check says so.
+func TestNotes(t *testing.T) {
+	nop := constant().Measure
+	kind := Kind("Shop", Methods{"a": {Measure: nop}, "a_total": {Measure: nop}, "b": {Measure: nop}})
+	c := configOf(t, Methods{"a": {Measure: nop}, "a_total": {Measure: nop}, "b": {Measure: nop}}, "metrics: {a_total: {type: counter}}")
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+	got, err := kind.Notes(c, sources.Env{})
+	want := []string{"class Shop measures a, which metrics does not declare: it is not computed", "class Shop measures b, which metrics does not declare: it is not computed"}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// TestDeclare checks what the settings of a method make of a metric.
+func TestDeclare(t *testing.T) {
+	nop := constant().Measure
+	for _, c := range []struct {
+		method    Method
+		typ, want string
+	}{
+		{Method{Delta: true}, "counter, from: increment", "total false"},
+		{Method{Delta: true}, "gauge", "total true"},
+		{Method{Delta: true}, "histogram", "total true"},
+		{Method{Delta: true}, "summary", "total true"},
+		{Method{Increment: true}, "gauge", "increment false"},
+		{Method{Increment: true}, "counter", "increment false"},
+	} {
+		c.method.Measure = nop
+		d := configOf(t, Methods{"a_total": c.method}, "metrics: {a_total: {type: "+c.typ+"}}").Declares()[0]
+		if got := fmt.Sprint(d.From, " ", d.Delta); got != c.want {
+			t.Errorf("%+v of a %s: %s", c.method, c.typ, got)
 		}
 	}
 }

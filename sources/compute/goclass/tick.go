@@ -44,7 +44,7 @@ func (t *Tick) Fetch(ctx context.Context, r sources.Request) (document.Value, er
 		return a.doc, a.err
 	}
 	if len(t.responses) >= maxFetches {
-		return document.Value{}, fmt.Errorf("more than %d distinct requests in one run", maxFetches)
+		return document.Value{}, fmt.Errorf("more than %d distinct requests in one run: request more data with each", maxFetches)
 	}
 	doc, err := t.send(ctx, r)
 	t.responses[key] = response{doc, err}

@@ -57,7 +57,7 @@ type Metric struct {
 // Validate checks every metric.
 func (c *Config) Validate() error {
 	if len(*c) == 0 {
-		return setting.Bad("", "names no metric")
+		return setting.Bad("", "is empty: declare at least one metric, by its name")
 	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(*c)) {

@@ -196,7 +196,7 @@ func (s *source) warn(w *walk) {
 	}
 }
 
-var errTooMany = fmt.Errorf("more than %d items", maxItems)
+var errTooMany = fmt.Errorf("more than %d items: select fewer of them in items", maxItems)
 
 // collectWalk computes the metrics of a walk.
 func (s *source) collectWalk(ctx context.Context, w *walk, root *item) error {

@@ -247,7 +247,7 @@ func TestItemsAreBounded(t *testing.T) {
 	if got := collect(t, config, "["+items+"0]"); got != "x: none of 2000000 readings is valid: item 0 of .[]: value null is missing\n" {
 		t.Errorf("got %.300s", got)
 	}
-	if got := collect(t, config, "["+items+"0,0]"); got != "x: items .[]: more than 2000000 items\n" {
+	if got := collect(t, config, "["+items+"0,0]"); got != "x: items .[]: more than 2000000 items: select fewer of them in items\n" {
 		t.Errorf("got %.300s", got)
 	}
 }

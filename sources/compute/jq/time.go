@@ -72,7 +72,7 @@ func (m *Metric) validateTime() error {
 	switch {
 	case m.Type == metric.Gauge && m.Delta:
 		problem = setting.Bad("time", why, "the change since the last run belongs to this run")
-	case m.Type == metric.Counter && (m.From != metric.Total || m.OnceBy != nil):
+	case m.Type == metric.Gauge && m.From == metric.Increment, m.Type == metric.Counter && (m.From != metric.Total || m.OnceBy != nil):
 		problem = setting.Bad("time", why, "what the agent adds up belongs to the run in which it was seen")
 	case m.Type == metric.Histogram || m.Type == metric.Summary:
 		problem = setting.Bad("time", why, "what the agent observes belongs to the run in which it was seen")

@@ -37,6 +37,8 @@ func (s *source) predeclared(config starlark.Value, top *registry) starlark.Stri
 		"register_metric":     starlark.NewBuiltin("register_metric", top.register),
 		"enable_delta_metric": top.change("enable_delta_metric", sources.EnableDelta),
 		"enable_once_metric":  top.change("enable_once_metric", sources.EnableOnce),
+
+		"enable_increment_metric": top.change("enable_increment_metric", sources.EnableIncrement),
 	}
 	for name, f := range map[string]builtin{
 		"fetch":                       s.fetch,

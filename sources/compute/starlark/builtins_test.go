@@ -154,7 +154,7 @@ func TestHelpers(t *testing.T) {
 		`time.strptime("x", "%f")`:                                                              `strptime: %f must follow a dot, as in %S.%f`,
 		`time.strptime("x", "%Y")`:                                                              `strptime: "x" does not match the format "%Y"`,
 		`set([1])`:                                                                              `set: want a number, got a list`,
-		`set()`:                                                                                 `set: want a value`,
+		`set()`:                                                                                 `set: want a value, such as set(1)`,
 		`set(1, 2)`:                                                                             `set: want one value, and labels by name, such as set(1, team = "a")`,
 		`event()`:                                                                               `event: want an id: event(id, value = 1, **labels)`,
 		`event("")`:                                                                             `event: want a string or number as id, got the string ""`,

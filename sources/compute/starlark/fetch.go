@@ -33,14 +33,17 @@ func (s *source) fetchRequest(b *starlark.Builtin, r sources.Request, maxAge tim
 }
 
 // getData is get_data_from_store(name, expires). It returns what the script's read_data returns for the name. Without a
-// read_data it returns the job's own document for any name.
+// read_data it returns the job's own document for any name. Without expires, the setting of this name counts.
 func (s *source) getData(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var name string
 	var expires starlark.Value
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name?", &name, "expires?", &expires); err != nil {
 		return nil, err
 	}
-	maxAge, err := unpackExpires(b.Name(), expires)
+	maxAge, err := s.expires, error(nil)
+	if expires != nil {
+		maxAge, err = unpackExpires(b.Name(), expires)
+	}
 	switch {
 	case err != nil:
 		return nil, err
@@ -102,7 +105,7 @@ func (t *tick) response(key string, maxAge time.Duration, get func() (value star
 			return r.value, nil
 		}
 		if len(t.responses) >= maxResponses {
-			return nil, fmt.Errorf("more than %d distinct requests in one run", maxResponses)
+			return nil, fmt.Errorf("more than %d distinct requests in one run: request more data with each", maxResponses)
 		}
 		r.time = t.at.Time
 		r.value, r.size, r.err = get()

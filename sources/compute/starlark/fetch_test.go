@@ -134,6 +134,45 @@ def get_x():
 	}
 }
 
+// TestStoreExpires checks that the setting expires is that of each get_data_from_store without one, and not of fetch.
+func TestStoreExpires(t *testing.T) {
+	a := &api{texts: map[string]string{"": `{"n": 1}`, "/x": `{"n": 2}`}}
+	s, err := made(t, "expires: 60s\nmetrics: {x: {type: gauge}}", `
+def read_data(name): return fetch("/x")["n"] if name == "x" else fetch()["n"]
+def get_x(): return get_data_from_store("a") + get_data_from_store("x", expires = 5) + get_data_from_store("now", expires = 0)
+`, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		after time.Duration
+		want  string
+	}{{0, `["" "/x"]`}, {2 * time.Second, `[""]`}, {58 * time.Second, `["/x" ""]`}, {60 * time.Second, `[""]`}, {61 * time.Second, `[""]`}} {
+		a.asked = nil
+		tick := tickAt()
+		tick.Time = tick.Time.Add(c.after)
+		readings, err := s.Collect(t.Context(), tick)
+		if got := fmt.Sprintf("%q", a.asked); err != nil || got != c.want || show(readings) != "x 4\n" {
+			t.Errorf("after %s: asked %s, want %s; %v, %s", c.after, got, c.want, err, show(readings))
+		}
+	}
+
+	a.asked = nil
+	if s, err = made(t, "expires: 60s\nmetrics: {x: {type: gauge}}", `def get_x(): return get_data_from_store("a")["n"] + get_data_from_store("b")["n"]`, a); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 60 {
+		tick := tickAt()
+		tick.Time = tick.Time.Add(time.Duration(i) * 2 * time.Second)
+		if _, err := s.Collect(t.Context(), tick); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(a.asked) != 2 {
+		t.Errorf("60 runs, each 2 s, asked %d times, want once a minute", len(a.asked))
+	}
+}
+
 // TestExpiresRefuses checks the errors of the argument expires.
 func TestExpiresRefuses(t *testing.T) {
 	for given, want := range map[string]string{
@@ -285,7 +324,7 @@ func TestRequestsAreBounded(t *testing.T) {
 		a.texts[fmt.Sprint("/", i)] = "1"
 	}
 	got := collect(t, "metrics: {x: {type: gauge}}", "def get_x(): return sum([fetch('/%d' % i) for i in range(1001)])", a)
-	if len(a.asked) != maxResponses || got != "x: test.star:1:31: get_x: more than 1000 distinct requests in one run\n" {
+	if len(a.asked) != maxResponses || got != "x: test.star:1:31: get_x: more than 1000 distinct requests in one run: request more data with each\n" {
 		t.Errorf("asked %d times, got %s", len(a.asked), got)
 	}
 }

@@ -17,7 +17,7 @@ import (
 // operation is a value that a metric's function can return in place of a number or dict. It changes nothing by itself: if
 // the function fails later, nothing has been counted.
 //
-//	inc(n = 1, **labels)          counter with from: increment: an increment
+//	inc(n = 1, **labels)          counter or gauge with from: increment: an increment
 //	set(n, **labels)              gauge, or counter with from: total: the value; time = sets its timestamp
 //	observe(n or list, **labels)  histogram or summary: observations
 //	event(id, n = 1, **labels)    metric with once_by: an event, which counts once
@@ -96,7 +96,7 @@ func (o *operation) take(args starlark.Tuple) error {
 		o.values = []float64{1}
 		return nil
 	case len(args) == 0:
-		return fmt.Errorf("%s: want a value", o.name)
+		return fmt.Errorf("%s: want a value, such as %s(1)", o.name, o.name)
 	}
 	var err error
 	if list, ok := args[0].(*starlark.List); ok && o.name == "observe" {
@@ -118,9 +118,10 @@ func (o *operation) checkFits(d *metric.Desc) error {
 	var valid string
 	switch o.name {
 	case "inc":
-		fits, valid = counter && d.From == metric.Increment, "a counter with from: increment"
+		fits = d.From == metric.Increment
+		valid = "a counter or gauge with from: increment, or enable_increment_metric(f) in the script"
 	case "set":
-		fits, valid = d.Type == metric.Gauge || counter && d.From == metric.Total, "a gauge or a counter from: total"
+		fits, valid = d.Type == metric.Gauge && d.From == metric.Total || counter && d.From == metric.Total, "a gauge or a counter from: total"
 	case "observe":
 		fits, valid = observes && !d.Once, "a histogram or summary without once_by: use event(id, …)"
 	case "event":

@@ -20,7 +20,7 @@ const (
 	maxLabel    = 4096 // bytes of a label value
 )
 
-var errReadings = fmt.Errorf("returned more than %d readings", maxReadings)
+var errReadings = fmt.Errorf("returned more than %d readings: add some of them up", maxReadings)
 
 // readingBuilder makes readings of what the functions of one tick return.
 type readingBuilder struct {

@@ -21,7 +21,7 @@ func TestReadings(t *testing.T) {
 		{gauge, "get_x", "x: " + at + "want a number, got the function get_x: is a call () missing?\n"},
 		{gauge, "[1, 2]", "x: " + at + "item 0: want one number, got a list of numbers\n"},
 		{gauge, `float("nan")`, "x: " + at + "the value is not finite\n"},
-		{gauge, "inc(1)", "x: " + at + "inc is only valid for a counter with from: increment\n"},
+		{gauge, "inc(1)", "x: " + at + "inc is only valid for a counter or gauge with from: increment, or enable_increment_metric(f) in the script\n"},
 		{gauge, `set(1, team = "a")`, "x: " + at + "set: the metric has no label team\n"},
 
 		{labelled, `[{"team": "a", "stack": "p", "v": 1}, {"stack": 2, "w": 3, "team": True}]`, "x{stack=\"p\",team=\"a\"} 1\nx{stack=\"2\",team=\"true\"} 3\n"},
@@ -43,7 +43,7 @@ func TestReadings(t *testing.T) {
 		{events, `[event(7, team = "a"), event("8", 2, team = "b"), event(9, value = 3, team = "c")]`, "x_total{team=\"a\"} 1 event 7\nx_total{team=\"b\"} 2 event 8\nx_total{team=\"c\"} 3 event 9\n"},
 		{events, `[{"id": None, "team": "a"}]`, "x_total: no reading is valid: id is missing\n"},
 		{events, `[{"team": "a"}]`, "x_total: " + at + "item 0: the key \"id\", the event id of once_by, is missing\n"},
-		{events, `inc(team = "a")`, "x_total: " + at + "inc is only valid for a counter with from: increment\n"},
+		{events, `inc(team = "a")`, "x_total: " + at + "inc is only valid for a counter or gauge with from: increment, or enable_increment_metric(f) in the script\n"},
 
 		{events, `event(7, team = "a", x = 1)`, "x_total: " + at + "event: the metric has no label x\n"},
 		{events, `event(7, team = "a", **{"team": "b"})`, "x_total: " + at + "event: the label \"team\" is set twice\n"},

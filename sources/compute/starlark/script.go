@@ -119,7 +119,7 @@ func (r *registry) change(name string, apply func(*metric.Desc) error) *starlark
 			return nil, err
 		}
 		if before := r.changes[f]; before.name != "" && before.name != name {
-			return nil, fmt.Errorf("%s: %s already has %s", name, f.Name(), before.name)
+			return nil, fmt.Errorf("%s: %s already has %s: a metric can have only one of them", name, f.Name(), before.name)
 		}
 		r.changes[f] = change{name, apply}
 		return f, nil
@@ -150,8 +150,8 @@ func (r *registry) bind(s *source, c *Config, globals starlark.StringDict) error
 		s.measured = append(s.measured, metric.Measured{Desc: d})
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.functions)) {
-		if !used[name] {
-			return fmt.Errorf("%s: register_metric names %q, which is not declared under metrics", s.program.file, name)
+		if !used[name] { // several jobs can share a script
+			s.notes = append(s.notes, fmt.Sprintf("%s: register_metric names %q, which metrics does not declare: it is not computed", s.program.file, name))
 		}
 	}
 	return s.bindReadData(globals)
@@ -186,7 +186,11 @@ func (r *registry) find(name string, globals starlark.StringDict, used map[strin
 			return f, nil
 		}
 	}
-	return nil, fmt.Errorf("no function for %s: write def get_%s():, or register_metric(%q, …)", name, short, name)
+	registered := ""
+	if len(r.functions) > 0 {
+		registered = "; register_metric names " + text.Cut(strings.Join(slices.Sorted(maps.Keys(r.functions)), ", "), maxMessage)
+	}
+	return nil, fmt.Errorf("no function for %s: write def get_%s():, or register_metric(%q, …)%s", name, short, name, registered)
 }
 
 // positional returns the number of a function's positional parameters, without *args.

@@ -15,7 +15,8 @@ func TestWhichFunction(t *testing.T) {
 		"def f(): return 1\nregister_metric('n_total', f)\ndef get_g(): return 2":   "g 2\nn_total 1\n",
 		"def get_n(): return 1": "new: test.star: no function for g: write def get_g():, or register_metric(\"g\", …)\n",
 		"def f(): return 1\nregister_metric('n', f)\nregister_metric('n', f)": "new: test.star:3:16: register_metric: n already has a function\n",
-		"def get_n(): return 1\nget_g = get_n\nregister_metric('m', get_n)":   "new: test.star: register_metric names \"m\", which is not declared under metrics\n",
+		"def get_n(): return 1\nget_g = get_n\nregister_metric('m', get_n)":   "g 1\nn_total 1\n",
+		"def f(): return 1\nregister_metric('m', f)\ndef get_n(): return 1":   "new: test.star: no function for g: write def get_g():, or register_metric(\"g\", …); register_metric names m\n",
 		"def get_n(self): return 1\ndef get_g(): return 2":                    "",
 		"def get_g(*args, x = 1, **kw): return x\ndef get_n(): return 1":      "g 1\nn_total 1\n",
 		"load('other.star', 'x')\ndef get_n(): return 1":                      "new: test.star:1:1: load is not supported: a script is a single file, in: load('other.star', 'x')\n",
@@ -53,8 +54,11 @@ func TestDeltaInTheScript(t *testing.T) {
 	if s, err = made(t, "metrics: {x: {type: gauge, labels: [a]}}", script, nil); err != nil || !s.(*source).measured[0].Desc.Delta {
 		t.Errorf("no delta, %v", err)
 	}
-	_, err = made(t, "metrics: {x: {type: summary}}", script, nil)
-	if err == nil || err.Error() != "test.star:1:1: f: enable_delta_metric is only valid for a gauge or a counter of totals" {
+	if s, err = made(t, "metrics: {x: {type: summary}}", script, nil); err != nil || !s.(*source).measured[0].Desc.Delta {
+		t.Errorf("no delta, %v", err)
+	}
+	_, err = made(t, "metrics: {x: {type: summary, once_by: id}}", script, nil)
+	if err == nil || err.Error() != "test.star:1:1: f: enable_delta_metric is only valid for a gauge or a counter of totals, or a histogram or summary without once_by" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -87,7 +91,7 @@ func TestOnceInTheScript(t *testing.T) {
 		t.Errorf("declared %+v", d)
 	}
 	both := "def f(): return 1\nenable_delta_metric(enable_once_metric(f))"
-	if got := collect(t, "metrics: {f: {type: gauge}}", both, nil); got != "new: test.star:2:20: enable_delta_metric: f already has enable_once_metric\n" {
+	if got := collect(t, "metrics: {f: {type: gauge}}", both, nil); got != "new: test.star:2:20: enable_delta_metric: f already has enable_once_metric: a metric can have only one of them\n" {
 		t.Errorf("got %s", got)
 	}
 }

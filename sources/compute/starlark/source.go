@@ -35,7 +35,9 @@ type source struct {
 	program   *program
 	limits    sandbox.Limits
 	functions []metricFunc
+	expires   time.Duration      // of get_data_from_store, if a call does not say
 	readData  *starlark.Function // nil if the script has none
+	notes     []string           // of the check
 	secrets   map[string]setting.Secret
 
 	tick     *tick           // the current one; nil while the top level runs
@@ -53,7 +55,7 @@ type metricFunc struct {
 }
 
 func newSource(c *Config, env sources.Env, p *program) (*source, error) {
-	s := &source{env: env, program: p, limits: sandbox.Limits{Steps: maxSteps, Memory: int64(c.MaxMemory)}, secrets: c.Secrets}
+	s := &source{env: env, program: p, limits: sandbox.Limits{Steps: maxSteps, Memory: int64(c.MaxMemory)}, secrets: c.Secrets, expires: time.Duration(c.Expires)}
 	s.cache.maxSize = int64(c.MaxMemory) / 2
 	settings, err := ofSetting(c.Settings, 0)
 	if err != nil {

@@ -31,8 +31,11 @@ var Kind = sources.Kind[sources.Source]{
 	Name:     "script",
 	Defaults: func() sources.Config[sources.Source] { return &Config{MaxMemory: 512 << 20} },
 	Example:  example,
-	Check:    func(c sources.Config[sources.Source], env sources.Env) error { return c.(*Config).check(env) },
-	Version:  func(made sources.Source) string { return made.(*source).program.version },
+	Notes: func(c sources.Config[sources.Source], env sources.Env) ([]string, error) {
+		return c.(*Config).notes(env)
+	},
+	Check:   func(c sources.Config[sources.Source], env sources.Env) error { return c.(*Config).check(env) },
+	Version: func(made sources.Source) string { return made.(*source).program.version },
 }
 
 // Config has the settings: the script, what it may read, and what it measures.
@@ -41,6 +44,7 @@ type Config struct {
 	Settings  map[string]any            `yaml:"settings"`
 	Secrets   map[string]setting.Secret `yaml:"secrets"`
 	MaxMemory setting.Bytes             `yaml:"max_memory"`
+	Expires   setting.Duration          `yaml:"expires"`
 	Metrics   sources.Metrics           `yaml:"metrics"`
 }
 
@@ -72,6 +76,15 @@ func (c *Config) AddLabels(labels map[string]string) { c.Metrics.AddLabels(label
 func (c *Config) check(env sources.Env) error {
 	_, err := c.New(env)
 	return err
+}
+
+// notes returns what the check says of a script that is right.
+func (c *Config) notes(env sources.Env) ([]string, error) {
+	s, err := c.New(env)
+	if err != nil {
+		return nil, err
+	}
+	return s.(*source).notes, nil
 }
 
 // New reads the script, compiles it, runs its top level and finds the function of each metric.

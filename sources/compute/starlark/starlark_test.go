@@ -7,12 +7,12 @@ import (
 
 func TestValidate(t *testing.T) {
 	for text, want := range map[string]string{
-		"":               "metrics: names no metric",
-		"metrics: {x: }": "metrics.x: needs at least a type",
-		"metrics: {x: {type: gauge, labels: [a, a]}}":            "metrics.x.labels.1: a is there already",
+		"":               "metrics: is empty: declare at least one metric, by its name",
+		"metrics: {x: }": "metrics.x: needs at least a type, such as {type: gauge}",
+		"metrics: {x: {type: gauge, labels: [a, a]}}":            "metrics.x.labels.1: a is listed twice: remove one",
 		"metrics: {x: {type: counter}}":                          "metrics.x: a counter's name ends in _total: call it x_total",
-		"metrics: {x: {type: gauge, once_by: id}}":               "metrics.x.once_by: goes with a counter, a histogram or a summary",
-		"metrics: {x: {type: summary, once_by: a, labels: [a]}}": "metrics.x.once_by: a is among labels too: an event's id would make a series of each event",
+		"metrics: {x: {type: gauge, once_by: id}}":               "metrics.x.once_by: is only valid for a counter, a histogram or a summary",
+		"metrics: {x: {type: summary, once_by: a, labels: [a]}}": "metrics.x.once_by: a is in labels too, where each event would make a series: remove it from labels",
 		"max_memory: 1kB\nmetrics: {x: {type: gauge}}":           "max_memory: want at least 1MiB",
 		"settings: {a: {1: 2}}\nmetrics: {x: {type: gauge}}":     "settings: a: want strings, numbers, lists and mappings with strings as keys",
 	} {

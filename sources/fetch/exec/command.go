@@ -69,7 +69,7 @@ func (c *command) run(ctx, limit context.Context) (ending, error) {
 		return e, err
 	}
 	if c.stdout.over {
-		e.cut = fmt.Errorf("the output exceeds max_output (%s)", setting.Bytes(c.stdout.max))
+		e.cut = fmt.Errorf("the output exceeds max_output (%s): print less, or raise it", setting.Bytes(c.stdout.max))
 	}
 	return e, nil
 }

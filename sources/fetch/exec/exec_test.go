@@ -118,7 +118,7 @@ func TestFetch(t *testing.T) {
 		`{shell: 'echo "x$B"', env: {B: "env:KEY"}}`:                          `run /bin/sh: want JSON, got text that begins with "x<secret>"`,
 		`{shell: 'echo "$API_KEY" >&2; exit 1', env: {API_KEY: written-out}}`: `run /bin/sh: exit code 1: stderr: "<secret>"`,
 		`{shell: 'printf "%030d$B" 0', env: {B: "env:KEY"}}`:                  `run /bin/sh: want JSON, got text that begins with "000000000000000000000000000000<secret>"`,
-		`{shell: "yes | head -c 10241", max_output: 10KiB}`:                   `run /bin/sh: the output exceeds max_output (10KiB)`,
+		`{shell: "yes | head -c 10241", max_output: 10KiB}`:                   `run /bin/sh: the output exceeds max_output (10KiB): print less, or raise it`,
 		`{command: [printf, "%010d", "0"], max_output: 10}`:                   `run printf: want JSON`,
 		`command: [no-such-program]`:                                          `run no-such-program: program not found in PATH (`,
 		`command: [./nothing]`:                                                `run ./nothing: program not found, or the interpreter in the first line (#!) of the script not found`,
@@ -239,7 +239,7 @@ func resultIn(t *testing.T, raw string) string {
 // TestRunsToItsEnd holds that no command ends because of what it prints.
 func TestRunsToItsEnd(t *testing.T) {
 	for settings, want := range map[string]string{
-		"document: output": "run /bin/sh: the output exceeds max_output (10KiB)",
+		"document: output": "run /bin/sh: the output exceeds max_output (10KiB): print less, or raise it",
 		"document: result": "5 null",
 	} {
 		dir := t.TempDir()
@@ -264,7 +264,7 @@ func TestNotes(t *testing.T) {
 		{"echo as bad as $KEY >&2; exit 1", `level=WARN msg="the command has reported a problem" command=/bin/sh exit_code=1 stderr="\"as bad as <secret>\""`},
 		{"echo as bad as $KEY >&2; exit 1", ""},
 		{"exit 2", ""},
-		{"echo 0123456789", `level=WARN msg="the result has no output (null), since it is not whole" command=/bin/sh exit_code=0 reason="the output exceeds max_output (10)"`},
+		{"echo 0123456789", `level=WARN msg="the result has no output (null), since it is not whole" command=/bin/sh exit_code=0 reason="the output exceeds max_output (10): print less, or raise it"`},
 		{"sleep 600 & exit 3", `level=WARN msg="the result has no output (null), since it is not whole" command=/bin/sh exit_code=3 reason="the command ended, but a process that it started keeps its output open: redirect the output of that process"`},
 	} {
 		log.Reset()

@@ -101,7 +101,7 @@ func (f *fetcher) readList(ctx context.Context, names []string) (versions []vers
 			continue
 		}
 		if int64(len(f.text)) > int64(f.config.MaxBytes) {
-			return nil, skipped, fmt.Errorf("read files: together they exceed max_bytes (%s)", f.config.MaxBytes)
+			return nil, skipped, fmt.Errorf("read files: together they exceed max_bytes (%s): match fewer files, or raise it", f.config.MaxBytes)
 		}
 		versions = append(versions, v)
 	}
@@ -224,7 +224,7 @@ func (f *fetcher) find() ([]string, error) {
 	slices.Sort(all)
 	all = slices.Compact(all)
 	if len(all) > f.config.MaxFiles {
-		return nil, fmt.Errorf("%d files exceed max_files (%d)", len(all), f.config.MaxFiles)
+		return nil, fmt.Errorf("%d files exceed max_files (%d): match fewer files, or raise it", len(all), f.config.MaxFiles)
 	}
 	return all, nil
 }

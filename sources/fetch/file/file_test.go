@@ -121,10 +121,10 @@ func TestFetch(t *testing.T) {
 		`paths: ["bad/loos?"]`:                           `[]`,
 		`path: bad/torn.json`:                            `read bad/torn.json: the JSON is cut short: it ends with "{\"n\":" after 6 bytes`,
 		`paths: ["bad/*.json"]`:                          `read bad/key.json: want JSON, got text that begins with "\"<secret>"`,
-		`{path: one.json, max_bytes: 11}`:                `read one.json: the file exceeds max_bytes (11)`,
+		`{path: one.json, max_bytes: 11}`:                `read one.json: the file exceeds max_bytes (11): raise it`,
 		`{path: one.json, max_bytes: 12}`:                `{"n": 1}`,
-		`{paths: [one.json, link], max_bytes: 90}`:       `read files: together they exceed max_bytes (90)`,
-		`{paths: ["*.json", link], max_files: 1}`:        `read files: 2 files exceed max_files (1)`,
+		`{paths: [one.json, link], max_bytes: 90}`:       `read files: together they exceed max_bytes (90): match fewer files, or raise it`,
+		`{paths: ["*.json", link], max_files: 1}`:        `read files: 2 files exceed max_files (1): match fewer files, or raise it`,
 	} {
 		f := fresh(t, dir, text)
 		for range 2 {

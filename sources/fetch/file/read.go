@@ -98,7 +98,7 @@ func readAll(ctx context.Context, r io.Reader, into []byte, max int64) ([]byte, 
 		into = into[:len(into)+n]
 		switch {
 		case int64(len(into)) > max:
-			return nil, fmt.Errorf("the file exceeds max_bytes (%s)", setting.Bytes(max))
+			return nil, fmt.Errorf("the file exceeds max_bytes (%s): raise it", setting.Bytes(max))
 		case errors.Is(err, io.EOF):
 			return into, nil
 		case err != nil:

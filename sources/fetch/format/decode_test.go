@@ -169,7 +169,7 @@ func TestTextAndLines(t *testing.T) {
 	check(t, []example{
 		{pairs, "a = 1\nnothing\nb = 2 # x\n", `[{"name":"a","value":"1","note":null},{"name":"b","value":"2","note":"x"}]`},
 		{pairs, "<html>", `[]`},
-		{"{format: text, text: {pattern: '(?P<a>.)'}}", strings.Repeat("x", maxMatched/2+1), `invalid text: more than 125000 matches of text.pattern`},
+		{"{format: text, text: {pattern: '(?P<a>.)'}}", strings.Repeat("x", maxMatched/2+1), `invalid text: more than 125000 matches of text.pattern: write a pattern that matches less`},
 		{"{format: text, text: {pattern: '(?P<a>x*)'}}", "ab", `[{"a":""},{"a":""},{"a":""}]`},
 		{"format: ndjson", "{\"a\":1}\n2\n", `[{"a":1},2]`},
 		{"format: ndjson", "{\"a\":1}\n{'a':1}\n2\n", `invalid NDJSON: line 2: before "'a':1}": want a key in quotes`},

@@ -24,7 +24,7 @@ func (d *Decoder) text(ctx context.Context, text []byte) error {
 	var matches [][]int
 	err := pattern.Each(ctx, string(text), func(match []int) error {
 		if len(matches) == most {
-			return fmt.Errorf("more than %d matches of text.pattern", most)
+			return fmt.Errorf("more than %d matches of text.pattern: write a pattern that matches less", most)
 		}
 		matches = append(matches, match)
 		return nil

@@ -208,7 +208,7 @@ func failures() map[string]failure {
 		"drip":              {"", drip, "timeout of 1m0s is over"},
 		"refused":           {"", nil, "connection refused by a.example:80"},
 		"bad Location":      {"", answer(302, "Location: http://%zz/hunter/22&key", ""), "Location"},
-		"lines in a secret": {"headers: {X-Note: 'env:LINES'}", hang, "headers.X-Note: the secret contains a line break or control character: env:LINES"},
+		"lines in a secret": {"headers: {X-Note: 'env:LINES'}", hang, "headers.X-Note: the value of env:LINES has a line break or control character, which a header cannot have: remove it there"},
 		"secret gone":       {"headers: {X-Note: 'file:gone'}", hang, "headers.X-Note: secret file:gone: open "},
 		"parameter gone":    {"query: {a: 'file:gone'}", hang, "query.a: secret file:gone: open "},
 	}

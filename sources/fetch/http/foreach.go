@@ -75,7 +75,7 @@ func (e *ForEach) validate(c *Config) error {
 	}
 	address, err := c.URL.Parse(e.URL)
 	if err != nil {
-		bad("url", "not a valid URL")
+		bad("url", "not a valid URL: want one such as https://api.example.com/v1")
 		address = &url.URL{}
 	}
 	if e.Items.IsZero() {
@@ -152,7 +152,7 @@ func (i *item) field(path []string) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("%s: %w", name, err)
 	case text == "":
-		return "", fmt.Errorf("%s is empty or missing", name)
+		return "", fmt.Errorf("%s is empty or missing in the item: leave out such items in for_each.items, with select(…)", name)
 	case len(text) > maxCursor:
 		return "", fmt.Errorf("%s has %d bytes, more than %d", name, len(text), maxCursor)
 	}
@@ -233,7 +233,7 @@ func (f *fetcher) fetchItems(ctx context.Context, tick sources.Tick, r sources.R
 				result, lost, err := worker.fetchItem(ctx, tick, r, &items[i])
 				results[i] = result
 				if size.Add(int64(len(result.members))) > int64(f.set.MaxBody) {
-					err = fmt.Errorf("the bodies of all items together exceed max_body (%s)", f.set.MaxBody)
+					err = fmt.Errorf("the bodies of all items together exceed max_body (%s): select fewer items, or raise it", f.set.MaxBody)
 				}
 				if err == nil && lost != nil && failed.Add(1) == int64(len(items)) {
 					err = fmt.Errorf("all items of for_each failed: %w", lost)

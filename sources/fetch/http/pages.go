@@ -182,7 +182,7 @@ func (p *pager) byURL(address string) (*pageStep, error) {
 	}
 	relative, err := url.Parse(address)
 	if err != nil {
-		return nil, errors.New("the URL of the next page is not valid")
+		return nil, errors.New("the URL of the next page is not valid: does paginate.next_url select the right value?")
 	}
 	target := p.at.ResolveReference(relative)
 	target.Fragment, target.RawFragment = "", ""
@@ -191,7 +191,7 @@ func (p *pager) byURL(address string) (*pageStep, error) {
 		return nil, fmt.Errorf("the next page has another origin, %s: not fetched, since credentials would be sent there", p.excerpt(origin))
 	}
 	if !p.isNew([]byte(target.String())) {
-		return nil, errors.New("the URL of the next page is that of an earlier page")
+		return nil, errors.New("the URL of the next page is that of an earlier page: set paginate.until to recognise the last page")
 	}
 	return &pageStep{url: target.String()}, nil
 }
@@ -244,7 +244,7 @@ func (j *joinedPages) add(doc *sources.Document, list document.Value) ([]byte, e
 		}
 		j.some = true
 		if j.text = item.AppendJSON(j.text, j.max); len(j.text)+len(j.tail) > j.max {
-			return nil, fmt.Errorf("the pages together exceed max_body (%s)", setting.Bytes(j.max))
+			return nil, fmt.Errorf("the pages together exceed max_body (%s): request less data, or raise it", setting.Bytes(j.max))
 		}
 	}
 	items := j.text[begin:]

@@ -113,7 +113,7 @@ func TestPageProblems(t *testing.T) {
 	for settings, want := range map[string]string{
 		"/circle" + cursor: "page 3: GET http://a.example/circle: the cursor of the next page is that of an earlier page: " +
 			"set paginate.until to recognise the last page",
-		"/circle-url\npaginate: {next_url: .next, items: .data}": "page 2: GET http://a.example/circle-url: the URL of the next page is that of an earlier page",
+		"/circle-url\npaginate: {next_url: .next, items: .data}": "page 2: GET http://a.example/circle-url: the URL of the next page is that of an earlier page: set paginate.until to recognise the last page",
 		"/same\npaginate: {page: {param: seite}}": "page 2: GET http://a.example/same: " +
 			"the page is the same as an earlier one: does the API use the parameter seite?",
 		"/endless" + cursor: "GET http://a.example/endless: more than 100 pages: " +

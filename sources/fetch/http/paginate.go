@@ -94,7 +94,7 @@ func (p *Paginate) validate(c *Config) error {
 		problems = append(problems, setting.Under(ways[0], p.parameter().validate(c, ways[0])))
 	}
 	if len(ways) == 1 && (p.Link || !p.NextURL.IsZero()) && c.method() != http.MethodGet {
-		bad(ways[0], "needs method: GET")
+		bad(ways[0], "is only valid with method: GET")
 	}
 	if p.Page != nil && p.Page.Start != nil && *p.Page.Start < 0 {
 		bad("page.start", "want 0 or more")

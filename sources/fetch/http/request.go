@@ -92,7 +92,7 @@ func (b *requestBuilder) build(ctx context.Context, tick sources.Tick, plan *pla
 	}
 	req, err := http.NewRequestWithContext(ctx, plan.method, plan.target.String(), strings.NewReader(text))
 	if err != nil {
-		return nil, errors.New("invalid request") // the error of net/http would show the query
+		return nil, errors.New("the request cannot be made: check url, query and headers") // the error of net/http would show the query
 	}
 	req.Header.Set("Accept", b.set.Decoding.Format.Accept())
 	if text != "" {
@@ -136,7 +136,7 @@ func addHeaders(req *http.Request, headers []sources.Parameter) error {
 		case httpclient.IsConnectionHeader(h.Name) && http.CanonicalHeaderKey(h.Name) != "Host":
 			return fmt.Errorf("headers: %s is set by the agent", h.Name)
 		case !httpclient.IsHeaderValue(h.Value):
-			return fmt.Errorf("headers: the value of %s contains a line break or control character", h.Name)
+			return fmt.Errorf("headers: the value of %s has a line break or control character, which a header cannot have: remove it", h.Name)
 		}
 		setHeader(req, h.Name, h.Value)
 	}
@@ -267,7 +267,7 @@ func (b *requestBuilder) setHeaders(req *http.Request, tick sources.Tick) error 
 			return fmt.Errorf("headers.%s: %w", h.name, err)
 		}
 		if !httpclient.IsHeaderValue(value) {
-			return fmt.Errorf("headers.%s: the secret contains a line break or control character: %s", h.name, h.value)
+			return fmt.Errorf("headers.%s: the value of %s has a line break or control character, which a header cannot have: remove it there", h.name, h.value)
 		}
 		setHeader(req, h.name, value)
 	}

@@ -62,13 +62,13 @@ func TestAsk(t *testing.T) {
 func TestAskRefuses(t *testing.T) {
 	text := "x"
 	for want, r := range map[string]sources.Request{
-		"url: want a URL that starts with http:// or https://":                                          {URL: "file:///etc/passwd"},
-		"url: not a valid URL":                                                                          {URL: "http://[::1"},
-		"url: a URL must not contain a user or password: use basic_auth":                                {URL: "http://a:b@c.example/"},
-		`method: want a method in upper case, such as GET, POST, PUT or PROPFIND, got "A B"`:            {Method: "A B", Body: &text},
-		`GET http://a.example/v1/x: headers: Trailer is set by the agent`:                               {Headers: []sources.Parameter{{Name: "Trailer", Value: "b"}}},
-		`GET http://a.example/v1/x: headers: "a b" is not a valid header name`:                          {Headers: []sources.Parameter{{Name: "a b", Value: "b"}}},
-		`GET http://a.example/v1/x: headers: the value of A contains a line break or control character`: {Headers: []sources.Parameter{{Name: "A", Value: "b\nc"}}},
+		"url: want a URL that starts with http:// or https://":                                                                            {URL: "file:///etc/passwd"},
+		"url: not a valid URL":                                                                                                            {URL: "http://[::1"},
+		"url: a URL must not contain a user or password: use basic_auth":                                                                  {URL: "http://a:b@c.example/"},
+		`method: want a method in upper case, such as GET, POST, PUT or PROPFIND, got "A B"`:                                              {Method: "A B", Body: &text},
+		`GET http://a.example/v1/x: headers: Trailer is set by the agent`:                                                                 {Headers: []sources.Parameter{{Name: "Trailer", Value: "b"}}},
+		`GET http://a.example/v1/x: headers: "a b" is not a valid header name`:                                                            {Headers: []sources.Parameter{{Name: "a b", Value: "b"}}},
+		`GET http://a.example/v1/x: headers: the value of A has a line break or control character, which a header cannot have: remove it`: {Headers: []sources.Parameter{{Name: "A", Value: "b\nc"}}},
 	} {
 		_, err := newPlace(t).fetcher(t, asking).Fetch(t.Context(), tickAt(), r)
 		if err == nil || err.Error() != want || strings.Contains(err.Error(), "hunter") {

@@ -62,7 +62,7 @@ func TestForEachHeaders(t *testing.T) {
 	const own = "url: http://a.example/own\nmethod: POST\nheaders: {X-User: '{{ .Item.id }}', X-Span: '{{ .Now }}'}\nbody: '{\"name\": \"{{ .Item.name }}\"}'\n"
 	for settings, want := range map[string]string{
 		own + "for_each: {url: /users, items: '.users[]'}":                                                                  `"body":{"as":"9007199254740993","of":"ann"}`,
-		own + "for_each: {url: /users, items: '{id: \"a\\nb\", name: 1}'}":                                                  "headers: the value of X-User contains a line break or control character",
+		own + "for_each: {url: /users, items: '{id: \"a\\nb\", name: 1}'}":                                                  "headers: the value of X-User has a line break or control character, which a header cannot have: remove it",
 		own + "for_each: {url: /users, items: '{name: 1}'}":                                                                 "headers.X-User: .Item.id is empty or missing",
 		"url: http://a.example/own\nheaders: {X-User: 'u {{ .Item.id }}'}\nfor_each: {url: /users, items: '.users[1:2][]'}": `"body":{"as":"u 2","of":""}`,
 	} {

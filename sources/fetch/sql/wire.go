@@ -18,7 +18,7 @@ type wire struct {
 // handshake is the maximum of what is read besides rows: greetings, certificates, names of columns.
 const handshake = 1 << 20
 
-var errWire = errors.New("the result is larger than max_bytes")
+var errWire = errors.New("the result is larger than max_bytes: select fewer rows or columns, or raise it")
 
 func newWire(connect func(context.Context, string, string) (net.Conn, error)) *wire {
 	if connect == nil {

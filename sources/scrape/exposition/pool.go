@@ -198,7 +198,7 @@ func (p *Pool) contain(parse func() error) (err error) {
 		if v := recover(); v != nil {
 			// At debug level, since a page can do so at every run. The error is logged once.
 			p.options.Log.Debug("panic while parsing a page", "panic", v, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic while parsing the page: %v", v)
+			err = fmt.Errorf("panic while parsing the page: %v: this is a bug, please report it with the page", v)
 		}
 	}()
 	return parse()

@@ -113,7 +113,7 @@ func (r *Reader) parse(body []byte, contentType string) error {
 		r.cache.assemble()
 	}
 	if limit := r.pool.options.SampleLimit; limit > 0 && r.cache.Kept > limit {
-		return fmt.Errorf("%d samples, more than sample_limit (%d)", r.cache.Kept, limit)
+		return fmt.Errorf("%d samples, more than sample_limit (%d): drop series with metric_relabel_configs, or raise it", r.cache.Kept, limit)
 	}
 	return nil
 }

@@ -1,0 +1,203 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/httpclient/memnet"
+	"github.com/collectington/collectington/agent/internal/auth"
+	"github.com/collectington/collectington/agent/internal/state"
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// tokenServer issues access tokens for a minute, and takes each refresh token once: one that comes again ends all of them, as servers
+// do (RFC 9700 section 4.14.2). An answer takes a second. Its API at /data accepts the last access token, or any.
+type tokenServer struct {
+	*memnet.Network
+	dir string
+
+	mu      sync.Mutex
+	spent   map[string]bool
+	issued  int
+	refused []string
+	any     bool
+}
+
+func newTokenServer(t *testing.T) *tokenServer {
+	s := &tokenServer{Network: memnet.NewNetwork(), dir: t.TempDir(), spent: map[string]bool{}, any: true}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/token", s.token)
+	mux.HandleFunc("/data", s.data)
+	s.Serve(t, "api.example:80", mux)
+	return s
+}
+
+func (s *tokenServer) token(w http.ResponseWriter, r *http.Request) {
+	token := r.PostFormValue("refresh_token")
+	s.mu.Lock()
+	if s.spent[token] || len(s.refused) > 0 {
+		s.refused = append(s.refused, token)
+	}
+	s.spent[token] = true
+	s.issued++
+	n, bad := s.issued, len(s.refused) > 0
+	s.mu.Unlock()
+	time.Sleep(time.Second)
+	w.Header().Set("Content-Type", "application/json")
+	if bad {
+		w.WriteHeader(http.StatusBadRequest)
+		io.WriteString(w, `{"error": "invalid_grant"}`)
+		return
+	}
+	fmt.Fprintf(w, `{"access_token": "access-%d", "token_type": "bearer", "refresh_token": "refresh-%d", "expires_in": 60}`, n, n)
+}
+
+func (s *tokenServer) data(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if got := r.Header.Get("Authorization"); !s.any && got != fmt.Sprintf("Bearer access-%d", s.issued) {
+		http.Error(w, "no such token", http.StatusUnauthorized)
+	}
+}
+
+func (s *tokenServer) logins() (n int, refused []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.issued, slices.Clone(s.refused)
+}
+
+// process returns a client of a new process. With a state file, processes share it; else they share a token file.
+func (s *tokenServer) process(t *testing.T, stateFile bool) *httpclient.Client {
+	t.Helper()
+	file, more := (*state.File)(nil), ", token_file: kept"
+	if stateFile {
+		more = ""
+		var problems []error
+		var err error
+		file, problems, err = state.Open(t.Context(), filepath.Join(s.dir, "state"), state.Options{Shared: true, Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
+		if err != nil || len(problems) > 0 {
+			t.Fatal(err, problems)
+		}
+		t.Cleanup(file.Close)
+	}
+	var set auth.Settings
+	if err := yaml.Load([]byte(`oauth2: {client_id: cton, refresh_token: "env:SEED", token_url: "http://api.example/token"`+more+`}`), &set, yaml.WithKnownFields()); err != nil {
+		t.Fatal(err)
+	}
+	host := &httpclient.Host{
+		Secrets: &setting.SecretStore{Dir: s.dir, LookupEnv: func(string) (string, bool) { return "refresh-0", true }},
+		Dial:    s.Dial,
+	}
+	host.Providers = map[string]httpclient.Provider{"cloud": set.Provider(func(what string) httpclient.TokenMemory {
+		return &LoginMemory{Login: "cloud/" + what, File: func() *state.File { return file }}
+	})}
+	client, err := host.Client(&httpclient.Settings{Auth: "cloud"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+func (s *tokenServer) get(ctx context.Context, client *httpclient.Client) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://api.example/data", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err == nil {
+		resp.Close()
+	}
+	return err
+}
+
+// TestProcessesDoNotSpendOneToken holds that processes that share a state file, or a token file, never send one refresh token twice,
+// also after others have renewed it. With a state file they share the access token too.
+func TestProcessesDoNotSpendOneToken(t *testing.T) {
+	for _, stateFile := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newTokenServer(t)
+			clients := []*httpclient.Client{s.process(t, stateFile), s.process(t, stateFile), s.process(t, stateFile)}
+			const rounds = 4
+			for round := range rounds {
+				var all sync.WaitGroup
+				for _, client := range clients[:3-round%2] { // one is behind
+					all.Go(func() {
+						if err := s.get(t.Context(), client); err != nil {
+							t.Errorf("state file %v, round %d: %v", stateFile, round, err)
+						}
+					})
+				}
+				all.Wait()
+				time.Sleep(time.Minute) // the access token expires
+			}
+			want := rounds
+			if !stateFile {
+				want = 3 + 2 + 3 + 2
+			}
+			if n, refused := s.logins(); n != want || len(refused) > 0 {
+				t.Errorf("state file %v: %d logins, want %d; sent again: %v", stateFile, n, want, refused)
+			}
+		})
+	}
+}
+
+// TestLockedLogin holds that a run that has no time left says which process renews the token, and that the next one goes on.
+func TestLockedLogin(t *testing.T) {
+	for stateFile, want := range map[bool]string{true: "wait until another process has logged in: in use by process ", false: "kept is in use by process "} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newTokenServer(t)
+			a, b := s.process(t, stateFile), s.process(t, stateFile)
+			var all sync.WaitGroup
+			all.Go(func() {
+				if err := s.get(t.Context(), a); err != nil {
+					t.Error(err)
+				}
+			})
+			time.Sleep(100 * time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			if err := s.get(ctx, b); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want … %s …", err, want)
+			}
+			all.Wait()
+			if err := s.get(t.Context(), b); err != nil {
+				t.Errorf("after it: %v", err)
+			}
+		})
+	}
+}
+
+// TestRefusedTokenIsNotAnothers holds that a process whose token is refused takes the newer one of another, and does not remove it.
+func TestRefusedTokenIsNotAnothers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTokenServer(t)
+		a, b := s.process(t, true), s.process(t, true)
+		want := func(client *httpclient.Client, logins int) {
+			t.Helper()
+			err := s.get(t.Context(), client)
+			if n, refused := s.logins(); err != nil || n != logins || len(refused) > 0 {
+				t.Errorf("got %v after %d logins, want %d; sent again: %v", err, n, logins, refused)
+			}
+		}
+		want(a, 1)
+		want(b, 1)
+		s.any, s.issued = false, 2 // the API ends the first token
+		want(a, 3)
+		want(b, 3)
+		want(s.process(t, true), 3)
+	})
+}
