@@ -222,10 +222,10 @@ func writeJob(w io.Writer, j *statuspage.Job, now time.Time) {
 		fmt.Fprintf(w, "  %s\n", printable(line))
 	}
 	if len(j.Detail.Requests) > 0 {
-		fmt.Fprint(w, "\nREQUEST\tSTATUS\tTOOK\tBYTES\tAT\n")
+		fmt.Fprint(w, "\nREQUEST\tSTATUS\tTOOK\tWAITED\tBYTES\tAT\n")
 	}
 	for _, r := range j.Detail.Requests {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%s\n", printable(r.Method+" "+r.URL), r.Code, took(r.Duration), r.Bytes, ago(now, r.At))
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%d\t%s\n", printable(r.Method+" "+r.URL), r.Code, took(r.Duration), took(r.Waited), r.Bytes, ago(now, r.At))
 	}
 	if len(j.Detail.Series.Series) > 0 {
 		fmt.Fprint(w, "\nSERIES\tVALUE\n")

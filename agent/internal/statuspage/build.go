@@ -151,7 +151,7 @@ func jobOf(s *run.JobState, h *jobHistory, strip int, now time.Time) Job {
 	}
 	for r := range h.runs.last(strip) {
 		one := Run{
-			Start: time.UnixMilli(r.start).UTC(), Duration: float64(r.took) / 1000, Result: results()[r.result].name,
+			Start: time.UnixMilli(r.start).UTC(), Duration: float64(r.took) / 1000, Waited: float64(r.waited) / 1000, Result: results()[r.result].name,
 			Readings: int(r.readings), Series: int(r.series),
 		}
 		if r.err != nil {
@@ -253,7 +253,7 @@ func requests(r *ring[asked]) []Request {
 	for a := range r.newest() {
 		all = append(all, Request{
 			At: time.UnixMilli(a.at).UTC(), Method: a.method, URL: a.url, Code: int(a.code), Bytes: a.bytes,
-			Duration: float64(a.took) / 1000, Cached: a.cached, Unchanged: a.unchanged, Error: a.err,
+			Duration: float64(a.took) / 1000, Waited: float64(a.waited) / 1000, Cached: a.cached, Unchanged: a.unchanged, Error: a.err,
 		})
 	}
 	return all

@@ -62,7 +62,7 @@ type jobHistory struct {
 // ranOnce is a run. It is small, since every job has many.
 type ranOnce struct {
 	start            int64 // Unix milliseconds
-	took             int32 // milliseconds
+	took, waited     int32 // milliseconds
 	readings, series int32
 	result           uint8   // in results
 	err              *string // nil = none; runs with the same error share it
@@ -76,6 +76,7 @@ type asked struct {
 	cached      bool  // nothing was sent
 	unchanged   bool  // 304
 	took        int32 // milliseconds
+	waited      int32 // milliseconds
 	bytes       int64
 	err         string
 }
@@ -114,7 +115,7 @@ func (h *History) sink(name string) *sinkHistory {
 func (h *History) Ran(e run.Ended) {
 	all := results()
 	one := ranOnce{
-		start: e.Start.UnixMilli(), took: int32(e.Took.Milliseconds()), readings: int32(e.Readings), series: int32(e.Series),
+		start: e.Start.UnixMilli(), took: int32(e.Took.Milliseconds()), waited: int32(e.Waited.Milliseconds()), readings: int32(e.Readings), series: int32(e.Series),
 		result: uint8(slices.IndexFunc(all[:], func(r result) bool { return r.name == e.Result })),
 	}
 	h.mu.Lock()
@@ -183,7 +184,7 @@ func (h *History) SinkRequested(sink string, x httpclient.Exchange) {
 func (h *History) asked(x httpclient.Exchange) asked {
 	one := asked{
 		at: h.now().UnixMilli(), method: x.Method, url: text.Cut(x.URL, maxText), code: int16(x.Code),
-		cached: x.Unsent, unchanged: x.Revalidated, took: int32(x.Took.Milliseconds()), bytes: x.Bytes,
+		cached: x.Unsent, unchanged: x.Revalidated, took: int32(x.Took.Milliseconds()), waited: int32(x.Waited.Milliseconds()), bytes: x.Bytes,
 	}
 	if x.Err != nil {
 		one.err = text.Cut(text.OneLine(x.Err.Error()), maxText)

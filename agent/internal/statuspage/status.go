@@ -71,6 +71,7 @@ type Job struct {
 type Run struct {
 	Start    time.Time `json:"start"`
 	Duration float64   `json:"duration_seconds"`
+	Waited   float64   `json:"waited_seconds,omitempty"` // before Start, for other runs to end: the setting concurrency
 	Result   string    `json:"result"` // success, partial, error, skipped
 	Readings int       `json:"readings"`
 	Series   int       `json:"series"`
@@ -97,6 +98,7 @@ type Request struct {
 	Code      int       `json:"code"` // 0 = no response
 	Bytes     int64     `json:"bytes"`
 	Duration  float64   `json:"duration_seconds"`
+	Waited    float64   `json:"waited_seconds,omitempty"` // the part of the duration before it was sent: for rate_limit, the server's Retry-After or quota
 	Cached    bool      `json:"cached,omitempty"`    // answered by the cache: nothing was sent
 	Unchanged bool      `json:"unchanged,omitempty"` // 304 Not Modified
 	Error     string    `json:"error,omitempty"`
