@@ -103,8 +103,20 @@ func heap() int64 {
 // BenchmarkPages is one request of each page of an agent with 500 jobs and 100,000 series in all, or in one job.
 func BenchmarkPages(b *testing.B) {
 	s, p, h := fleet(500, 100_000)
-	big, _, bigHandler := fleet(1, 100_000)
+	big, bigPage, bigHandler := fleet(1, 100_000)
 	name := big.plan.Jobs[0].Name
+	// Half of the values have changed since the run before, in which the first series was not: all others have another place now.
+	now := batchOf(name, 100_000).Families[0]
+	before := now
+	before.Series = append([]metric.Series{}, now.Series[1:]...)
+	for i := range before.Series {
+		before.Series[i].Value -= float64(i * 7919 % 1000 * (i % 2))
+	}
+	big.latest[name] = metric.Batch{Job: name, Families: []metric.Family{now}}
+	for _, families := range [][]metric.Family{{before}, {now}} {
+		bigPage.History.look(name)
+		bigPage.History.Ran(run.Ended{Job: name, Start: time.Now(), Result: run.Succeeded, Families: families})
+	}
 	for _, c := range []struct {
 		name, path string
 		h          http.Handler
@@ -113,6 +125,8 @@ func BenchmarkPages(b *testing.B) {
 		{"job of 200 series", "/jobs/" + s.plan.Jobs[0].Name, h},
 		{"job of 100000 series", "/jobs/" + name, bigHandler},
 		{"job of 100000 series, searched", "/jobs/" + name + "?q=host-0999+items", bigHandler},
+		{"job of 100000 series, searched in vain", "/jobs/" + name + "?q=host-x", bigHandler},
+		{"job of 100000 series, by value", "/jobs/" + name + "?sort=-value", bigHandler},
 		{"job of 100000 series, by change", "/jobs/" + name + "?sort=-change", bigHandler},
 		{"status as JSON", "/api/v1/status", h},
 	} {
