@@ -22,8 +22,8 @@ type Ended struct {
 	Start    time.Time
 	Took     time.Duration
 	Waited   time.Duration // before Start, for one of the runs at once that concurrency allows
-	Result   string // Succeeded, Partial, Failed or Skipped
-	Error    string // of a failed run; else the first problem
+	Result   string        // Succeeded, Partial, Failed or Skipped
+	Error    string        // of a failed run; else the first problem
 	Window   sources.Tick
 	Readings int
 	Series   int

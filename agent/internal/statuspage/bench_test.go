@@ -65,12 +65,34 @@ func fill(h *History, job string, failed bool) {
 	}
 }
 
-// TestSize holds the sizes of pages, and what the history keeps, with 500 jobs and 100,000 series.
+// watch makes a page show as many series as it can, with an hour of values.
+func watch(p *Page, s *stage) {
+	var selector config.Selector
+	_ = selector.UnmarshalText([]byte("http_requests")) // valid
+	p.History.Watch([]config.Selector{selector})
+	name := s.plan.Jobs[0].Name
+	for i := range maxPoints {
+		b := batchOf(name, 200)
+		for k := range b.Families[0].Series {
+			b.Families[0].Series[k].Value = float64(i * i * 7919 % 1000)
+		}
+		if i > 0 {
+			for k := range b.Families[0].Series { // the same series as before
+				b.Families[0].Series[k].Labels = s.latest[name].Families[0].Series[k].Labels
+			}
+		}
+		s.latest[name] = b
+		p.History.Ran(run.Ended{Job: name, Start: time.Now().Add(time.Duration(i-maxPoints) * pointEvery), Result: run.Succeeded, Families: b.Families})
+	}
+}
+
+// TestSize holds the sizes of pages, and what the history keeps, with 500 jobs, 100,000 series, and 20 series that are watched.
 func TestSize(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures memory")
 	}
 	s, p, h := fleet(500, 100_000)
+	watch(p, s)
 	for path, most := range map[string]int{"/": 300 << 10, "/api/v1/status": 2 << 20, "/jobs/" + s.plan.Jobs[0].Name: 100 << 10} {
 		w := ask(h, "GET", path)
 		if n := w.Body.Len(); w.Code != 200 || n > most {

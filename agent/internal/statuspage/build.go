@@ -38,7 +38,7 @@ type Options struct {
 }
 
 // maxStrips bounds the runs of all jobs together in one answer.
-const maxStrips = 5000
+const maxStrips = 4500
 
 // maxWrong bounds the problems of one answer.
 const maxWrong = 30
@@ -80,10 +80,11 @@ func (p *Page) build() *Status {
 	if f := state.File; f != nil {
 		s.StateFile = &StateFile{Written: utc(f.Written), Failed: f.Failed, Bytes: f.Bytes, Error: f.Error}
 	}
+	s.Watched = p.watched(state.Jobs)
 	p.History.mu.Lock()
 	strip := maxRuns
 	if n := len(state.Jobs); n > 0 {
-		strip = min(maxRuns, max(10, maxStrips/n))
+		strip = min(maxRuns, max(8, maxStrips/n))
 	}
 	for i := range state.Jobs {
 		j := jobOf(&state.Jobs[i], p.History.jobs[state.Jobs[i].Name], strip, now)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/text"
@@ -34,6 +35,7 @@ type History struct {
 	now func() time.Time
 
 	mu      sync.Mutex
+	watch   []config.Selector // what web.watch names
 	jobs    map[string]*jobHistory
 	sinks   map[string]*sinkHistory
 	changed chan struct{} // closed at the next change; nil if nobody waits
@@ -54,6 +56,7 @@ type jobHistory struct {
 	result   string   // of the last run that was not skipped
 	window   sources.Tick
 
+	named  []*named
 	looked time.Time // when its page was last requested
 	follow follow
 	doc    *excerpt
@@ -135,7 +138,8 @@ func (h *History) Ran(e run.Ended) {
 	if e.Result == run.Succeeded || e.Result == run.Partial {
 		j.window = e.Window
 		j.problems = bounded(e.Problems)
-		j.follow.tick(e.Families, e.Start, h.now().Sub(j.looked) < lookedFor)
+		j.follow.tick(e.Families, e.Start, h.isLookedAt(j))
+		h.noteNamed(e.Job, e.Families, one.start)
 	}
 	h.signal()
 }
@@ -282,5 +286,9 @@ func (h *History) lookedAt(job string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	j := h.jobs[job]
-	return j != nil && h.now().Sub(j.looked) < lookedFor
+	return j != nil && h.isLookedAt(j)
+}
+
+func (h *History) isLookedAt(j *jobHistory) bool {
+	return !j.looked.IsZero() && h.now().Sub(j.looked) < lookedFor
 }

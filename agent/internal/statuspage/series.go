@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/collectington/collectington/agent/metric"
@@ -66,7 +65,7 @@ func (h *History) seriesOf(job string, b metric.Batch, q seriesQuery) SeriesPage
 	shown := all[page.Offset:end]
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	follow := &h.job(job).follow
+	j := h.job(job)
 	for _, one := range shown {
 		f := &b.Families[one.family]
 		s := &f.Series[one.index]
@@ -76,8 +75,11 @@ func (h *History) seriesOf(job string, b metric.Batch, q seriesQuery) SeriesPage
 			n := Number(old)
 			out.Before = &n
 		}
-		for _, p := range follow.show(seriesKey{f.Desc.Name, s.Labels}, h.now().UnixMilli(), value) {
-			out.Points = append(out.Points, Point{time.UnixMilli(p.At).UTC(), Number(p.Value)})
+		key, now := seriesKey{f.Desc.Name, s.Labels}, h.now().UnixMilli()
+		if i := slices.IndexFunc(j.named, func(n *named) bool { return n.key == key }); i >= 0 {
+			out.Points = j.named[i].past.shown(now)
+		} else {
+			out.Points = j.follow.show(key, now, value)
 		}
 		page.Series = append(page.Series, out)
 	}
@@ -266,7 +268,7 @@ type changes map[string]*formerly
 // formerly is the series of a metric in the run before.
 type formerly struct {
 	series []metric.Series
-	shift  int                           // from the place of a series now to its place then, where that was last found
+	shift  int                          // from the place of a series now to its place then, where that was last found
 	index  map[*metric.LabelSet]float64 // nil until a series is not near its place
 }
 

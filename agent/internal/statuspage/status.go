@@ -18,6 +18,7 @@ type Status struct {
 	More     int       `json:"more_problems,omitempty"` // that are not listed
 	Jobs     []Job     `json:"jobs"`
 	Sinks    []Sink    `json:"sinks"`
+	Watched  []Watched `json:"watched,omitempty"` // the series that web.watch names
 	Logins   []Login   `json:"logins,omitempty"`
 
 	Configuration Configuration `json:"configuration"`
@@ -72,7 +73,7 @@ type Run struct {
 	Start    time.Time `json:"start"`
 	Duration float64   `json:"duration_seconds"`
 	Waited   float64   `json:"waited_seconds,omitempty"` // before Start, for other runs to end: the setting concurrency
-	Result   string    `json:"result"` // success, partial, error, skipped
+	Result   string    `json:"result"`                   // success, partial, error, skipped
 	Readings int       `json:"readings"`
 	Series   int       `json:"series"`
 	Error    string    `json:"error,omitempty"`
@@ -99,8 +100,8 @@ type Request struct {
 	Bytes     int64     `json:"bytes"`
 	Duration  float64   `json:"duration_seconds"`
 	Waited    float64   `json:"waited_seconds,omitempty"` // the part of the duration before it was sent: for rate_limit, the server's Retry-After or quota
-	Cached    bool      `json:"cached,omitempty"`    // answered by the cache: nothing was sent
-	Unchanged bool      `json:"unchanged,omitempty"` // 304 Not Modified
+	Cached    bool      `json:"cached,omitempty"`         // answered by the cache: nothing was sent
+	Unchanged bool      `json:"unchanged,omitempty"`      // 304 Not Modified
 	Error     string    `json:"error,omitempty"`
 }
 
@@ -140,6 +141,14 @@ type Series struct {
 	Value  Number            `json:"value"`
 	Before *Number           `json:"before,omitempty"` // in the run before; nil while it is not known
 	Points []Point           `json:"points,omitempty"` // the last hour, from when the series was first shown on
+}
+
+// Watched is a series that web.watch names, or an entry of it that no job has series of now.
+type Watched struct {
+	Job     string    `json:"job,omitempty"`
+	At      time.Time `json:"at,omitzero"` // of the run that measured the value
+	Series  *Series   `json:"series,omitempty"`
+	Missing string    `json:"missing,omitempty"` // the entry that has no series
 }
 
 // Point is a value at a time.
