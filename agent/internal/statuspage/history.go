@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
@@ -33,6 +34,8 @@ const lookedFor = time.Hour
 // looks at the page. It is safe for concurrent use.
 type History struct {
 	now func() time.Time
+
+	looked atomic.Bool // somebody has looked at a job
 
 	mu      sync.Mutex
 	watch   []config.Selector // what web.watch names
@@ -279,10 +282,14 @@ func (h *History) look(job string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.job(job).looked = h.now()
+	h.looked.Store(true)
 }
 
 // lookedAt reports whether somebody looks at a job.
 func (h *History) lookedAt(job string) bool {
+	if !h.looked.Load() {
+		return false
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	j := h.jobs[job]
