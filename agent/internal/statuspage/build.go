@@ -101,6 +101,12 @@ func (p *Page) build() *Status {
 		s.Sinks = append(s.Sinks, sink)
 	}
 	p.History.mu.Unlock()
+	for i := range s.Jobs {
+		if j := &s.Jobs[i]; j.State != JobOK {
+			b, _ := p.Agent.Latest(j.Name)
+			j.Series = b.Series() // they may have expired
+		}
+	}
 	for i := range s.Sinks { // without the lock: a sink may read a file or wait for a lock of its own
 		if i < len(plan.Sinks) && plan.Sinks[i].Name == s.Sinks[i].Name {
 			s.Sinks[i].Facts = factsOf(&plan.Sinks[i])

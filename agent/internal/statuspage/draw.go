@@ -126,7 +126,7 @@ func spark(points []Point) template.HTML {
 	if len(l.at) < 2 {
 		return ""
 	}
-	return template.HTML(`<svg class="spark" viewBox="0 0 204 36" aria-hidden="true"><path d="` + l.draw(100, 16, false) + `"/></svg>`) //nolint:gosec // numbers only
+	return template.HTML(`<svg class="spark" viewBox="0 0 204 36" preserveAspectRatio="none" aria-hidden="true"><path d="` + l.draw(100, 16, false) + `"/></svg>`) //nolint:gosec // numbers only
 }
 
 // curve draws what has waited in a sink, or, if nothing has, what it has sent.

@@ -91,7 +91,7 @@ func (p *Page) watched(jobs []run.JobState) []Watched {
 	}
 	var alive []string // the jobs whose series have not expired
 	for i := range jobs {
-		if _, ok := p.Agent.Latest(jobs[i].Name); ok {
+		if b, _ := p.Agent.Latest(jobs[i].Name); b.Series() > 0 {
 			alive = append(alive, jobs[i].Name)
 		}
 	}

@@ -83,10 +83,14 @@ func TestWatched(t *testing.T) {
 	if p.History.jobs["b"].follow.last != nil || len(p.History.jobs["a"].named) != 1 {
 		t.Errorf("more is kept than is named: %+v", p.History.jobs["b"])
 	}
-	delete(s.latest, "a") // expired
+	s.latest["a"] = metric.Batch{Job: "a"} // expired
+	s.state.Jobs[0].Up, s.state.Jobs[0].Error = false, "503"
 	s.ran(p, now, batchOf("b", 1))
 	if got, want := shown(), []string{"missing none", `missing http_requests{host="host-00001.example.com", job="b"}`, `missing http_requests{host="host-00001.example.com"}`}; !slices.Equal(got, want) {
 		t.Errorf("shown %q, want %q", got, want)
+	}
+	if j := decode[Status](t, ask(h, "GET", "/api/v1/status")).Jobs[0]; j.Name != "a" || j.Series != 0 {
+		t.Errorf("job %s, whose series have expired, has %d", j.Name, j.Series)
 	}
 	p.History.Watch(nil)
 	if got := shown(); got != nil || len(p.History.jobs["a"].named) != 0 {

@@ -55,9 +55,9 @@ type Job struct {
 	LastStart   time.Time        `json:"last_start,omitzero"`
 	LastSuccess time.Time        `json:"last_success,omitzero"`
 	NextRun     time.Time        `json:"next_run,omitzero"`
-	Duration    float64          `json:"duration_seconds"` // of the last run
-	Readings    int              `json:"readings"`         // of the last run that measured something
-	Series      int              `json:"series"`
+	Duration    float64          `json:"duration_seconds"`           // of the last run
+	Readings    int              `json:"readings"`                   // of the last run that measured something
+	Series      int              `json:"series"`                     // now: 0 once those of the last success have expired
 	Error       string           `json:"error,omitempty"`            // of the last run
 	Since       time.Time        `json:"failing_since,omitzero"`     // the first of the last runs that all failed, or were all partial
 	Runs        []Run            `json:"runs,omitempty"`             // the last 60, oldest first
