@@ -87,6 +87,10 @@ type Exchange struct {
 	Bytes int64 // read of the response's body, decompressed
 	Took  time.Duration
 
+	// Waited is the part of Took before the request was sent, or given up, because of rate_limit, or because the server wanted no
+	// requests for a while: its Retry-After, or its quota.
+	Waited time.Duration
+
 	Unsent      bool   // nothing was sent: the cache answered, or a limit did not allow the request
 	Revalidated bool   // the server answered 304 Not Modified, so the body is that of the cache
 	Quota       *Quota // what the server says of further requests; nil = nothing

@@ -100,6 +100,9 @@ func signedOnce(req *http.Request) bool {
 	return strings.HasPrefix(credentials, sigV4Prefix) || strings.HasPrefix(credentials, digestPrefix)
 }
 
+// waitedKey is the key of a context's value: where throttledTransport notes how long the request has waited.
+type waitedKey struct{}
+
 // throttledTransport delays requests until rate limits and the server's own limits allow them.
 type throttledTransport struct {
 	next     http.RoundTripper
@@ -109,7 +112,12 @@ type throttledTransport struct {
 
 func (t *throttledTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	sender := t.keys.sender(req)
-	if err := t.throttle.wait(req.Context(), sender, originOf(req.URL)); err != nil {
+	begin := time.Now()
+	err := t.throttle.wait(req.Context(), sender, originOf(req.URL))
+	if waited, ok := req.Context().Value(waitedKey{}).(*time.Duration); ok {
+		*waited = time.Since(begin)
+	}
+	if err != nil {
 		return nil, err
 	}
 	resp, err := t.next.RoundTrip(req)

@@ -58,6 +58,15 @@ func TestRateLimit(t *testing.T) {
 		if took := at[len(at)-1].Sub(at[0]); took != 20*time.Second {
 			t.Errorf("12 requests took %s", took)
 		}
+		var waited time.Duration
+		for _, x := range w.exchanges() {
+			if waited += x.Waited; x.Waited != x.Took {
+				t.Errorf("observed %s of waiting in %s", x.Waited, x.Took)
+			}
+		}
+		if waited != 20*time.Second {
+			t.Errorf("observed %s of waiting", waited)
+		}
 	})
 }
 
@@ -125,6 +134,9 @@ func TestServerPauses(t *testing.T) {
 			begin := time.Now()
 			if w.get(t.Context(), client, server); asked != 3 || time.Since(begin) != 5*time.Second {
 				t.Errorf("%s: %d requests, after %s", name, asked, time.Since(begin))
+			}
+			if x := w.exchanges()[3]; x.Waited != 5*time.Second || x.Took != 5*time.Second {
+				t.Errorf("%s: observed %s of waiting in %s", name, x.Waited, x.Took)
 			}
 		})
 	}

@@ -136,6 +136,7 @@ func (e *exchangeTransport) RoundTrip(req *http.Request) (*http.Response, error)
 		if !e.host.forTokens {
 			o.exchange.Body = e.redact.body(req)
 		}
+		req = req.WithContext(context.WithValue(req.Context(), waitedKey{}, &o.exchange.Waited))
 	}
 	resp, err := e.next.RoundTrip(req)
 	if err != nil {

@@ -1,57 +1,103 @@
 package webserver
 
 import (
-	"errors"
+	"io"
+	"log/slog"
 	"net"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
 
-// TestLimited holds that connections beyond the bound are closed, and that one that ends makes room for another.
-func TestLimited(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
+// dialed opens a connection, which is closed when the test ends.
+func dialed(t *testing.T, to net.Addr) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", to.String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newLimited(inner, 2)
-	defer l.Close()
-	accepted := make(chan net.Conn, 10)
-	go func() {
-		for {
-			c, err := l.Accept()
+	t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	return c
+}
+
+// TestLimited holds that connections beyond the bound are refused with an answer and a line of the log, and that one that ends makes room.
+func TestLimited(t *testing.T) {
+	for name, isTLS := range map[string]bool{"plain": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			inner, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
-				return
+				t.Fatal(err)
 			}
-			accepted <- c
+			logged := &log{}
+			l := newLimited(inner, 2, isTLS, slog.New(slog.NewTextHandler(logged, nil)))
+			defer l.Close()
+			accepted := make(chan net.Conn, 10)
+			go func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					accepted <- c
+				}
+			}()
+			dialed(t, inner.Addr())
+			dialed(t, inner.Addr())
+			first := <-accepted
+			<-accepted
+			for range 3 {
+				answer, err := io.ReadAll(dialed(t, inner.Addr()))
+				want := "HTTP/1.1 503 Service Unavailable"
+				if isTLS {
+					want = ""
+				}
+				if head, _, _ := strings.Cut(string(answer), "\r\n"); err != nil || head != want {
+					t.Errorf("a refused connection gets %q, %v", answer, err)
+				}
+			}
+			if n := strings.Count(logged.String(), "connections are refused"); n != 1 {
+				t.Errorf("%d lines are logged:\n%s", n, logged)
+			}
+			first.Close()
+			first.Close()
+			dialed(t, inner.Addr())
+			select {
+			case <-accepted:
+			case <-time.After(20 * time.Second):
+				t.Error("a connection that has ended makes no room")
+			}
+		})
+	}
+}
+
+// TestIdleMakesRoom holds that a connection that waits for its next request gives way to a new one, the longest idle first.
+func TestIdleMakesRoom(t *testing.T) {
+	s := &Server{Listen: "127.0.0.1:0", MaxClients: 2, Log: slog.New(slog.DiscardHandler), Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "here")
+	})}
+	if err := s.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = s.Run(t.Context()) }()
+	ask := func(c net.Conn) string {
+		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		answer := make([]byte, 1000)
+		n, _ := c.Read(answer)
+		return string(answer[:n])
+	}
+	var open []net.Conn
+	for i := range 6 {
+		c := dialed(t, s.Bound())
+		if answer := ask(c); !strings.HasSuffix(answer, "here") {
+			t.Fatalf("connection %d gets %q", i, answer)
 		}
-	}()
-	dial := func() net.Conn {
-		c, err := net.Dial("tcp", inner.Addr().String())
-		if err != nil {
-			t.Fatal(err)
+		open = append(open, c)
+	}
+	for i, want := range []string{"", "", "", "", "here", "here"} {
+		if answer := ask(open[i]); !strings.HasSuffix(answer, want) || want == "" && answer != "" {
+			t.Errorf("connection %d then gets %q", i, answer)
 		}
-		t.Cleanup(func() { c.Close() })
-		return c
-	}
-	dial()
-	dial()
-	first := <-accepted
-	<-accepted
-	refused := dial()
-	_ = refused.SetReadDeadline(time.Now().Add(20 * time.Second))
-	_, err = refused.Read(make([]byte, 1))
-	if e, ok := errors.AsType[net.Error](err); err == nil || ok && e.Timeout() {
-		t.Errorf("the third connection is not closed: %v", err)
-	}
-	first.Close()
-	first.Close()
-	dial()
-	select {
-	case <-accepted:
-	case <-time.After(20 * time.Second):
-		t.Error("a connection that has ended makes no room")
-	}
-	if n := len(l.open); n != 2 {
-		t.Errorf("%d connections are counted, want 2", n)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -78,44 +77,6 @@ func isLeftSocket(path string) bool {
 		c.Close()
 	}
 	return errors.Is(err, syscall.ECONNREFUSED)
-}
-
-// limited is a listener with a bound on its open connections. Connections beyond it are closed at once.
-type limited struct {
-	net.Listener
-	open chan struct{} // holds a token for each
-}
-
-func newLimited(l net.Listener, most int) *limited { return &limited{l, make(chan struct{}, most)} }
-
-// Accept implements net.Listener.
-func (l *limited) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		select {
-		case l.open <- struct{}{}:
-			return &counted{Conn: c, open: l.open}, nil
-		default:
-			c.Close()
-		}
-	}
-}
-
-// counted is a connection that gives its token back once.
-type counted struct {
-	net.Conn
-	open chan struct{}
-	once sync.Once
-}
-
-// Close implements net.Conn.
-func (c *counted) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(func() { <-c.open })
-	return err
 }
 
 // CheckListen returns why a value of the setting listen is no host:port.

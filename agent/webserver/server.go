@@ -41,7 +41,7 @@ type Server struct {
 	Started       string // what is logged when the server has started, such as "serving metrics"
 	Handler       http.Handler
 	ReadTimeout   time.Duration // for a request with its body; 0 = as for its headers
-	MaxClients    int           // connections at once, 0 = any number; those beyond it are closed at once
+	MaxClients    int           // connections at once, 0 = any number; for one more an idle one is closed, or it is refused
 	Drain         time.Duration // for requests in progress when Run ends, at most one second
 	Log           *slog.Logger
 
@@ -107,7 +107,8 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 	}
 	s.bound.Store(new(l.Addr()))
 	if s.MaxClients > 0 {
-		l = newLimited(l, s.MaxClients)
+		limit := newLimited(l, s.MaxClients, strings.HasPrefix(s.URL(), "https:"), s.Log)
+		l, server.ConnState = limit, limit.state
 	}
 	ended := make(chan error, 1)
 	go func() {

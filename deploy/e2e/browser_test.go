@@ -29,6 +29,8 @@ type browser struct {
 	session string   // of the tab
 	faults  []string // what the console and the network have complained about
 	loaded  chan struct{}
+
+	axe string // the source of axe-core; "" = there is none
 }
 
 type reply struct {
@@ -60,6 +62,13 @@ func startBrowser(ctx context.Context, t *testing.T) *browser {
 	answer.Close()
 	b := &browser{in: in, answers: map[int]chan reply{}, loaded: make(chan struct{}, 16)}
 	go b.read(answers)
+	if file := os.Getenv("AXE"); file == "" {
+		t.Log("axe-core is not there: only Chromium's accessibility tree is checked")
+	} else if source, err := os.ReadFile(file); err != nil {
+		t.Fatal(err)
+	} else {
+		b.axe = string(source)
+	}
 	var target struct{ TargetID string }
 	b.call(ctx, t, "Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	var attached struct{ SessionID string }
@@ -227,6 +236,17 @@ func (b *browser) unnamed(ctx context.Context, t *testing.T) []string {
 		all = append(all, fmt.Sprintf("landmarks: %d main, %d banner, %d contentinfo, %d headings", roles["main"], roles["banner"], roles["contentinfo"], roles["heading"]))
 	}
 	return all
+}
+
+// breaks returns the rules of axe-core that the page breaks, with the elements that do; "" without axe-core.
+func (b *browser) breaks(ctx context.Context, t *testing.T) string {
+	t.Helper()
+	if b.axe == "" {
+		return ""
+	}
+	b.eval(ctx, t, b.axe+"; 0")
+	return b.eval(ctx, t, `axe.run(document, { resultTypes: ["violations"], preload: false }).then((r) => r.violations.map((v) =>
+		v.id + " (" + v.impact + "): " + v.help + "\n" + v.nodes.slice(0, 5).map((n) => "  " + n.html + "\n  " + n.failureSummary.replaceAll("\n", "\n  ")).join("\n")).join("\n"))`)
 }
 
 // pale is JavaScript that returns texts whose contrast with their background is below 4.5 (WCAG 2.2, 1.4.3), and elements wider than the window.

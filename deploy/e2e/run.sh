@@ -56,6 +56,23 @@ browser() {
 	export CHROMIUM CHROMIUM_LIBRARIES
 }
 
+# axe finds axe-core, rules of accessibility that run in a page, as npm has it. Without npm or its registry, the test uses
+# Chromium's own accessibility tree alone, and says so.
+axe() {
+	local name=axe-core-4.14.1 sum=1477dafa598d8d065f273d6af302aa203c02e83131707b7fa648cd41bd3d6b734f8c22a0dab86ee6a6f64b8afbe804b214d36db85a2826965edfb3a0b9d546b5
+	local dir=$debian/axe
+	AXE=$dir/$name.js
+	export AXE
+	if [ -f "$AXE" ]; then return; fi
+	mkdir -p "$dir"
+	if (cd "$dir" && timeout -k 10 120 npm pack --silent "${name%-*}@${name##*-}" && echo "$sum  $name.tgz" | sha512sum --check) >&2; then
+		tar -xzf "$dir/$name.tgz" -O package/axe.min.js >"$AXE.new"
+		mv "$AXE.new" "$AXE"
+	else
+		AXE=
+	fi
+}
+
 CTON=$cton
 PROMETHEUS=$(peer prometheus)
 PUSHGATEWAY=$(peer prometheus-pushgateway)
@@ -65,5 +82,6 @@ export CTON PROMETHEUS PUSHGATEWAY VICTORIAMETRICS PYTHON_CLIENT
 network
 databases
 browser
+axe
 echo "everything is in place after $SECONDS s" >&2
 exec go test -tags e2e -count=1 -v -timeout 10m -parallel 3 ./deploy/e2e "$@"

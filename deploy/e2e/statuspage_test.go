@@ -25,7 +25,7 @@ func TestStatusPage(t *testing.T) {
 	if os.Getenv("CHROMIUM") == "" {
 		t.Skip("there is no Chromium")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	w := startWatched(ctx, t)
 	b := startBrowser(ctx, t)
@@ -104,7 +104,7 @@ func startWatched(ctx context.Context, t *testing.T) *watchedAgent {
 	t.Cleanup(receiver.Close)
 	dir, page := t.TempDir(), freeAddress(t)
 	config := write(t, dir, "cton.yaml", fmt.Sprintf(`
-web: {listen: %q, actions: true}
+web: {listen: %q, actions: true, watch: [items_total, 'items_open{name="search"}', degrees]}
 state_file: state
 sinks:
   page: {expose: {listen: %q}}
@@ -138,6 +138,9 @@ func (w *watchedAgent) look(ctx context.Context, t *testing.T, b *browser, phase
 				}
 				if bad := b.unnamed(ctx, t); len(bad) > 0 {
 					t.Errorf("%s: without a name: %s", where, strings.Join(bad, ", "))
+				}
+				if bad := b.breaks(ctx, t); bad != "" {
+					t.Errorf("%s: breaks rules of accessibility:\n%s", where, bad)
 				}
 				if html := b.eval(ctx, t, "document.documentElement.outerHTML"); strings.Contains(html, "literal-marker") || strings.Contains(html, "<img") {
 					t.Errorf("%s shows a secret or has an element from outside", where)

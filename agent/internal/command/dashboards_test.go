@@ -273,3 +273,53 @@ func (q query) checkResult(t *testing.T, got labels.Labels) {
 		}
 	}
 }
+
+// TestDashboardLayout holds that Grafana can place the panels of each dashboard: in 24 columns, none over another, each with an id of its own
+// and the data source that is chosen.
+func TestDashboardLayout(t *testing.T) {
+	type source struct{ Type, UID string }
+	chosen := source{"prometheus", "${datasource}"}
+	for _, name := range []string{"fleet", "host"} {
+		text, err := os.ReadFile(filepath.Join("../../../deploy/dashboards", name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var d struct {
+			Panels []struct {
+				ID          int
+				Type, Title string
+				GridPos     struct{ X, Y, W, H int }
+				Datasource  source
+				Targets     []struct {
+					RefID      string
+					Datasource source
+				}
+			}
+		}
+		if err := json.Unmarshal(text, &d); err != nil {
+			t.Fatal(err)
+		}
+		ids, taken := map[int]bool{}, map[[2]int]string{}
+		for _, p := range d.Panels {
+			g := p.GridPos
+			if ids[p.ID] || p.ID == 0 || g.W < 1 || g.H < 1 || g.X < 0 || g.X+g.W > 24 {
+				t.Errorf("%s: %s: id %d, place %+v", name, p.Title, p.ID, g)
+			}
+			ids[p.ID] = true
+			for cell := range g.W * g.H {
+				at := [2]int{g.X + cell%g.W, g.Y + cell/g.W}
+				if other := taken[at]; other != "" {
+					t.Fatalf("%s: %s lies over %s", name, p.Title, other)
+				}
+				taken[at] = p.Title
+			}
+			refs := map[string]bool{}
+			for _, target := range p.Targets {
+				if refs[target.RefID] || target.RefID == "" || p.Datasource != chosen || target.Datasource != (source{}) && target.Datasource != chosen {
+					t.Errorf("%s: %s: query %q of %v, panel of %v", name, p.Title, target.RefID, target.Datasource, p.Datasource)
+				}
+				refs[target.RefID] = true
+			}
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 
 	"github.com/collectington/collectington/agent/internal/config"
@@ -53,6 +54,7 @@ func (s *service) run(ctx context.Context, plan *config.Plan) error {
 		return err
 	}
 	defer closeState()
+	b.history.Watch(plan.Web.Watch)
 	b.page = s.newPage(plan, agent, b)
 	stopWeb, err := s.serveWeb(ctx, plan.Web, b.page)
 	if err != nil {
@@ -121,13 +123,17 @@ func (s *service) rebuild(b *assembly, first *config.Plan) (built run.Plan, err 
 	if plan.StateFile != first.StateFile {
 		s.log.Warn("a change of state_file takes effect only after a restart", "state_file", first.StateFile)
 	}
-	if plan.Web != first.Web || plan.WatchConfig != first.WatchConfig || plan.Runtime != first.Runtime {
-		s.log.Warn("a change of web, watch_config or runtime_metrics takes effect only after a restart")
+	listens := func(w config.Web) config.Web { w.Watch = nil; return w }
+	if !reflect.DeepEqual(listens(plan.Web), listens(first.Web)) || plan.WatchConfig != first.WatchConfig || plan.Runtime != first.Runtime {
+		s.log.Warn("a change of web other than web.watch, of watch_config or runtime_metrics takes effect only after a restart")
 	}
 	err = s.traffic.Reload(func() (err error) {
 		built, err = b.build(plan)
 		return err
 	})
+	if err == nil {
+		b.history.Watch(plan.Web.Watch)
+	}
 	return built, err
 }
 

@@ -199,6 +199,7 @@ func writeStatus(w io.Writer, s *statuspage.Status) {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\n", j.State, printable(j.Name), printable(j.Schedule), ago(s.Now, j.LastStart), took(j.Duration),
 			ago(s.Now, j.NextRun), j.Readings, j.Series)
 	}
+	writeWatched(w, s)
 	fmt.Fprint(w, "\nSTATE\tSINK\tKIND\tSENT\tA SECOND\tWAITING\tDROPPED\n")
 	for _, k := range s.Sinks {
 		dropped := int64(0)
@@ -206,6 +207,20 @@ func writeStatus(w io.Writer, s *statuspage.Status) {
 			dropped += n
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%.3g\t%d\t%d\n", k.State, printable(k.Name), k.Kind, k.Sent, k.Rate, k.Pending, dropped)
+	}
+}
+
+// writeWatched writes the series that web.watch names.
+func writeWatched(w io.Writer, s *statuspage.Status) {
+	if len(s.Watched) > 0 {
+		fmt.Fprint(w, "\nWATCHED\tJOB\tVALUE\tAT\n")
+	}
+	for _, one := range s.Watched {
+		if one.Series == nil {
+			fmt.Fprintf(w, "%s\t–\t–\tno job has this series now\n", printable(one.Missing))
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", printable(one.Series.String()), printable(one.Job), one.Series.Value, ago(s.Now, one.At))
 	}
 }
 
@@ -222,10 +237,10 @@ func writeJob(w io.Writer, j *statuspage.Job, now time.Time) {
 		fmt.Fprintf(w, "  %s\n", printable(line))
 	}
 	if len(j.Detail.Requests) > 0 {
-		fmt.Fprint(w, "\nREQUEST\tSTATUS\tTOOK\tBYTES\tAT\n")
+		fmt.Fprint(w, "\nREQUEST\tSTATUS\tTOOK\tWAITED\tBYTES\tAT\n")
 	}
 	for _, r := range j.Detail.Requests {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%s\n", printable(r.Method+" "+r.URL), r.Code, took(r.Duration), r.Bytes, ago(now, r.At))
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%d\t%s\n", printable(r.Method+" "+r.URL), r.Code, took(r.Duration), took(r.Waited), r.Bytes, ago(now, r.At))
 	}
 	if len(j.Detail.Series.Series) > 0 {
 		fmt.Fprint(w, "\nSERIES\tVALUE\n")

@@ -201,7 +201,11 @@ func (t *try) exchange(x httpclient.Exchange) {
 		t.line("nothing sent, the response was cached: %d bytes", x.Bytes)
 		return
 	}
-	t.line("%d, %d bytes in %s", x.Code, x.Bytes, x.Took.Round(time.Millisecond))
+	waited := ""
+	if x.Waited >= time.Millisecond {
+		waited = fmt.Sprintf(", %s of it waiting until a limit allowed the request", x.Waited.Round(time.Millisecond))
+	}
+	t.line("%d, %d bytes in %s%s", x.Code, x.Bytes, x.Took.Round(time.Millisecond), waited)
 }
 
 // shown is a fetcher whose documents are shown.

@@ -67,7 +67,7 @@ func call(t *testing.T, args ...string) (int, string) {
 // TestWeb walks through the life of an agent with a socket: its status, its actions, and a reload.
 func TestWeb(t *testing.T) {
 	path := leftSocket(t)
-	d, file := startAgent(t, "web: {listen: \"unix://"+path+"\", actions: true}\nruntime_metrics: true\nsinks: {out: {print: {}}}"+oneJob)
+	d, file := startAgent(t, "web: {listen: \"unix://"+path+"\", actions: true, watch: ['total{job=\"api\"}', 'up']}\nruntime_metrics: true\nsinks: {out: {print: {}}}"+oneJob)
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)
 	}}}
@@ -94,8 +94,11 @@ func TestWeb(t *testing.T) {
 		t.Errorf("run: %d", code)
 	}
 	d.until(t, "a run", func() bool { return status().State == statuspage.JobOK })
-	if code, text := call(t, "status", "-c", file); code != 0 || !strings.Contains(text, "All is well.") || !strings.Contains(text, "ok     api ") {
-		t.Errorf("%d: %s", code, text)
+	code, text := call(t, "status", "-c", file)
+	for _, want := range []string{"All is well.", "ok     api ", "total    api  7      0s ago", "up       –    –      no job has this series now"} {
+		if code != 0 || !strings.Contains(text, want) {
+			t.Errorf("%d, without %q: %s", code, want, text)
+		}
 	}
 	if code, text := call(t, "status", "api", "-c", file); code != 0 || !strings.Contains(text, "\ntotal   7\n") {
 		t.Errorf("%d: %s", code, text)
@@ -106,6 +109,18 @@ func TestWeb(t *testing.T) {
 	}
 	d.until(t, "the metrics of the process", func() bool { return strings.Contains(d.out.String(), "\ngo_goroutines ") })
 
+	config, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, []byte(strings.Replace(string(config), "'up'", "'down'", 1)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	post("/-/reload")
+	d.until(t, "what is watched", func() bool { _, text := call(t, "status", "-c", file); return strings.Contains(text, "\ndown ") })
+	if strings.Contains(d.complaints.String(), "after a restart") {
+		t.Errorf("a change of web.watch needs a restart:\n%s", &d.complaints)
+	}
 	if err := os.WriteFile(file, []byte("sinks: {}"), 0o600); err != nil {
 		t.Fatal(err)
 	}

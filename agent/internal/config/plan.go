@@ -31,13 +31,17 @@ type Plan struct {
 	root  *yaml.Node // the top level, with the jobs as they are written
 }
 
-// Web is where the status page is served, and what it allows.
+// Web is where the status page is served, what it allows, and which series it always shows.
 type Web struct {
-	Listen        string `yaml:"listen"`
-	WebConfigFile string `yaml:"web_config_file" setting:"path"`
-	Actions       bool   `yaml:"actions"`
-	Profiling     bool   `yaml:"profiling"`
+	Listen        string     `yaml:"listen"`
+	WebConfigFile string     `yaml:"web_config_file" setting:"path"`
+	Actions       bool       `yaml:"actions"`
+	Profiling     bool       `yaml:"profiling"`
+	Watch         []Selector `yaml:"watch"`
 }
+
+// MaxWatched is how many series of [Web.Watch] are watched at most, and so how many entries it has.
+const MaxWatched = 20
 
 // OwnMetrics say when and where the agent's own metrics are delivered.
 type OwnMetrics struct {

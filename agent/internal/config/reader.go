@@ -76,6 +76,9 @@ func (r *reader) plan(root *yaml.Node) *Plan {
 			r.bad(find(root, "web.listen"), "web.listen", "%v", err)
 		}
 	}
+	if n := len(t.Web.Watch); n > MaxWatched {
+		r.bad(find(root, "web.watch"), "web.watch", "want at most %d series, not %d", MaxWatched, n)
+	}
 	r.externalLabels(root, t.External)
 	r.auth(plan, &t.Auth)
 	r.sinks(plan, &t.Sinks)

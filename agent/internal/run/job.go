@@ -34,6 +34,7 @@ type job struct {
 
 	life    context.Context // ends when the current tick has to end because the agent stops
 	release func()          // gives up the slot of the current tick
+	waited  time.Duration   // of the current tick for its slot
 
 	ask  chan struct{} // holds a token if the job should run although it is not due
 	stop context.CancelFunc
@@ -118,10 +119,12 @@ func (j *job) waitUntilDue(ctx context.Context) bool {
 // time. It reports whether windows are left.
 func (j *job) burst(ctx context.Context, due time.Time) (more bool) {
 	for range j.Burst(due, j.due) {
+		asked := time.Now()
 		release, ok := j.agent.acquire(ctx)
 		if !ok {
 			return false
 		}
+		j.waited = time.Since(asked)
 		j.release = sync.OnceFunc(release)
 		tick, end := withGrace(ctx)
 		j.life = tick
@@ -168,7 +171,7 @@ func (j *job) tick(ctx context.Context) (more bool) {
 	case err != nil:
 		took := j.keepTime().Elapsed - began
 		j.status.fail(err, took)
-		j.agent.watch.Ran(Ended{Job: j.Name, Start: at, Took: took, Result: Failed, Error: err.Error()})
+		j.agent.watch.Ran(Ended{Job: j.Name, Start: at, Took: took, Waited: j.waited, Result: Failed, Error: err.Error()})
 		j.report.failed("run failed", wholeRun, err)
 		j.expireAt = j.ValidUntil(j.delivered)
 		j.expireIfDue()
@@ -176,7 +179,9 @@ func (j *job) tick(ctx context.Context) (more bool) {
 	}
 	took := j.keepTime().Elapsed - began
 	j.status.succeed(result, took)
-	j.agent.watch.Ran(succeeded(j.Name, at, took, window, result))
+	ended := succeeded(j.Name, at, took, window, result)
+	ended.Waited = j.waited
+	j.agent.watch.Ran(ended)
 	j.status.read(j.Cursor, skipped)
 	j.report.succeeded(result)
 	if skipped > 0 {

@@ -21,8 +21,9 @@ type Ended struct {
 	Job      string
 	Start    time.Time
 	Took     time.Duration
-	Result   string // Succeeded, Partial, Failed or Skipped
-	Error    string // of a failed run; else the first problem
+	Waited   time.Duration // before Start, for one of the runs at once that concurrency allows
+	Result   string        // Succeeded, Partial, Failed or Skipped
+	Error    string        // of a failed run; else the first problem
 	Window   sources.Tick
 	Readings int
 	Series   int

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -70,6 +71,33 @@ func TestObserver(t *testing.T) {
 		}
 	})
 }
+
+// TestWaitedForSlot holds that an observer sees how long a run has waited for others, whether it succeeds or fails.
+func TestWaitedForSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := newScripted(func(context.Context, int) error { time.Sleep(25 * time.Second); return nil })
+		fails := newScripted(func(context.Context, int) error { return errors.New("503") })
+		waited := map[string]time.Duration{}
+		agent := New(Options{Log: slog.New(slog.DiscardHandler), Self: func(State) metric.Readings { return nil }, Observer: observerFunc(func(e Ended) {
+			waited[e.Job+" "+e.Result] = e.Waited
+		})})
+		stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{
+			planJob(t, "slow", "@every 40s", slow), planJob(t, "well", "* * * * *", newScripted(nil)), planJob(t, "failing", "* * * * *", fails),
+		}}, nil)
+		time.Sleep(70 * time.Second) // the slow one runs from 40 s to 65 s, the others are due after 60 s
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if want := map[string]time.Duration{"slow success": 0, "well success": 5 * time.Second, "failing error": 5 * time.Second}; !maps.Equal(waited, want) {
+			t.Errorf("waited %v, want %v", waited, want)
+		}
+	})
+}
+
+// observerFunc is an observer that is a function.
+type observerFunc func(Ended)
+
+func (f observerFunc) Ran(e Ended) { f(e) }
 
 // TestByHand runs a job that is not due, and pauses it. A reload does not end the pause.
 func TestByHand(t *testing.T) {

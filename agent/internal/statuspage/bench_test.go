@@ -65,12 +65,34 @@ func fill(h *History, job string, failed bool) {
 	}
 }
 
-// TestSize holds the sizes of pages, and what the history keeps, with 500 jobs and 100,000 series.
+// watch makes a page show as many series as it can, with an hour of values.
+func watch(p *Page, s *stage) {
+	var selector config.Selector
+	_ = selector.UnmarshalText([]byte("http_requests")) // valid
+	p.History.Watch([]config.Selector{selector})
+	name := s.plan.Jobs[0].Name
+	for i := range maxPoints {
+		b := batchOf(name, 200)
+		for k := range b.Families[0].Series {
+			b.Families[0].Series[k].Value = float64(i * i * 7919 % 1000)
+		}
+		if i > 0 {
+			for k := range b.Families[0].Series { // the same series as before
+				b.Families[0].Series[k].Labels = s.latest[name].Families[0].Series[k].Labels
+			}
+		}
+		s.latest[name] = b
+		p.History.Ran(run.Ended{Job: name, Start: time.Now().Add(time.Duration(i-maxPoints) * pointEvery), Result: run.Succeeded, Families: b.Families})
+	}
+}
+
+// TestSize holds the sizes of pages, and what the history keeps, with 500 jobs, 100,000 series, and 20 series that are watched.
 func TestSize(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures memory")
 	}
 	s, p, h := fleet(500, 100_000)
+	watch(p, s)
 	for path, most := range map[string]int{"/": 300 << 10, "/api/v1/status": 2 << 20, "/jobs/" + s.plan.Jobs[0].Name: 100 << 10} {
 		w := ask(h, "GET", path)
 		if n := w.Body.Len(); w.Code != 200 || n > most {
@@ -103,8 +125,20 @@ func heap() int64 {
 // BenchmarkPages is one request of each page of an agent with 500 jobs and 100,000 series in all, or in one job.
 func BenchmarkPages(b *testing.B) {
 	s, p, h := fleet(500, 100_000)
-	big, _, bigHandler := fleet(1, 100_000)
+	big, bigPage, bigHandler := fleet(1, 100_000)
 	name := big.plan.Jobs[0].Name
+	// Half of the values have changed since the run before, in which the first series was not: all others have another place now.
+	now := batchOf(name, 100_000).Families[0]
+	before := now
+	before.Series = append([]metric.Series{}, now.Series[1:]...)
+	for i := range before.Series {
+		before.Series[i].Value -= float64(i * 7919 % 1000 * (i % 2))
+	}
+	big.latest[name] = metric.Batch{Job: name, Families: []metric.Family{now}}
+	for _, families := range [][]metric.Family{{before}, {now}} {
+		bigPage.History.look(name)
+		bigPage.History.Ran(run.Ended{Job: name, Start: time.Now(), Result: run.Succeeded, Families: families})
+	}
 	for _, c := range []struct {
 		name, path string
 		h          http.Handler
@@ -113,6 +147,8 @@ func BenchmarkPages(b *testing.B) {
 		{"job of 200 series", "/jobs/" + s.plan.Jobs[0].Name, h},
 		{"job of 100000 series", "/jobs/" + name, bigHandler},
 		{"job of 100000 series, searched", "/jobs/" + name + "?q=host-0999+items", bigHandler},
+		{"job of 100000 series, searched in vain", "/jobs/" + name + "?q=host-x", bigHandler},
+		{"job of 100000 series, by value", "/jobs/" + name + "?sort=-value", bigHandler},
 		{"job of 100000 series, by change", "/jobs/" + name + "?sort=-change", bigHandler},
 		{"status as JSON", "/api/v1/status", h},
 	} {

@@ -38,7 +38,7 @@ type Options struct {
 }
 
 // maxStrips bounds the runs of all jobs together in one answer.
-const maxStrips = 5000
+const maxStrips = 4500
 
 // maxWrong bounds the problems of one answer.
 const maxWrong = 30
@@ -80,10 +80,11 @@ func (p *Page) build() *Status {
 	if f := state.File; f != nil {
 		s.StateFile = &StateFile{Written: utc(f.Written), Failed: f.Failed, Bytes: f.Bytes, Error: f.Error}
 	}
+	s.Watched = p.watched(state.Jobs)
 	p.History.mu.Lock()
 	strip := maxRuns
 	if n := len(state.Jobs); n > 0 {
-		strip = min(maxRuns, max(10, maxStrips/n))
+		strip = min(maxRuns, max(8, maxStrips/n))
 	}
 	for i := range state.Jobs {
 		j := jobOf(&state.Jobs[i], p.History.jobs[state.Jobs[i].Name], strip, now)
@@ -100,6 +101,12 @@ func (p *Page) build() *Status {
 		s.Sinks = append(s.Sinks, sink)
 	}
 	p.History.mu.Unlock()
+	for i := range s.Jobs {
+		if j := &s.Jobs[i]; j.State != JobOK {
+			b, _ := p.Agent.Latest(j.Name)
+			j.Series = b.Series() // they may have expired
+		}
+	}
 	for i := range s.Sinks { // without the lock: a sink may read a file or wait for a lock of its own
 		if i < len(plan.Sinks) && plan.Sinks[i].Name == s.Sinks[i].Name {
 			s.Sinks[i].Facts = factsOf(&plan.Sinks[i])
@@ -151,7 +158,7 @@ func jobOf(s *run.JobState, h *jobHistory, strip int, now time.Time) Job {
 	}
 	for r := range h.runs.last(strip) {
 		one := Run{
-			Start: time.UnixMilli(r.start).UTC(), Duration: float64(r.took) / 1000, Result: results()[r.result].name,
+			Start: time.UnixMilli(r.start).UTC(), Duration: float64(r.took) / 1000, Waited: float64(r.waited) / 1000, Result: results()[r.result].name,
 			Readings: int(r.readings), Series: int(r.series),
 		}
 		if r.err != nil {
@@ -256,7 +263,7 @@ func requests(r *ring[asked]) []Request {
 	for a := range r.newest() {
 		all = append(all, Request{
 			At: time.UnixMilli(a.at).UTC(), Method: a.method, URL: a.url, Code: int(a.code), Bytes: a.bytes,
-			Duration: float64(a.took) / 1000, Cached: a.cached, Unchanged: a.unchanged, Error: a.err,
+			Duration: float64(a.took) / 1000, Waited: float64(a.waited) / 1000, Cached: a.cached, Unchanged: a.unchanged, Error: a.err,
 		})
 	}
 	return all

@@ -23,7 +23,7 @@ func (p *Page) job(name string, q seriesQuery) *Job {
 	p.History.mu.Lock()
 	h := p.History.job(name)
 	j := jobOf(&state.Jobs[at], h, maxRuns, now)
-	j.Schedule = scheduleInWords(&plan.Jobs[of].Job)
+	j.Schedule, j.Series = scheduleInWords(&plan.Jobs[of].Job), series.Total
 	d := &JobDetail{
 		Configuration: plan.Jobs[of].Shown, Sinks: []string{}, Requests: requests(&h.requests), Problems: slices.Clone(h.problems), Series: series,
 	}

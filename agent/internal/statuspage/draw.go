@@ -82,7 +82,7 @@ type line struct {
 	at, value []float64
 }
 
-// draw returns the path of a curve in a box, with its lowest value at the bottom.
+// draw returns the path of a curve in a box, with its lowest value at the bottom. It is short: its steps are whole halves of a pixel.
 func (l *line) draw(width, height float64, fromZero bool) string {
 	lowest, highest := math.Inf(1), math.Inf(-1)
 	for _, v := range l.value {
@@ -92,7 +92,8 @@ func (l *line) draw(width, height float64, fromZero bool) string {
 		lowest = min(lowest, 0)
 	}
 	from, to := l.at[0], l.at[len(l.at)-1]
-	var b strings.Builder
+	var path []byte
+	var px, py int64 // the point before
 	for i, v := range l.value {
 		x, y := width, height/2
 		if to > from {
@@ -103,9 +104,15 @@ func (l *line) draw(width, height float64, fromZero bool) string {
 		} else if fromZero {
 			y = height
 		}
-		fmt.Fprintf(&b, "%c%.1f %.1f", "ML"[min(i, 1)], x+1, y+1)
+		nx, ny := int64(math.Round(2*x))+2, int64(math.Round(2*y))+2
+		path = strconv.AppendInt(append(path, "ml "[min(i, 2)]), nx-px, 10)
+		if ny >= py {
+			path = append(path, ' ') // else the sign separates
+		}
+		path = strconv.AppendInt(path, ny-py, 10)
+		px, py = nx, ny
 	}
-	return b.String()
+	return string(path)
 }
 
 // spark draws the past of a series.
@@ -119,7 +126,7 @@ func spark(points []Point) template.HTML {
 	if len(l.at) < 2 {
 		return ""
 	}
-	return template.HTML(fmt.Sprintf(`<svg class="spark" width="102" height="18" aria-hidden="true"><path d="%s"/></svg>`, l.draw(100, 16, false))) //nolint:gosec // numbers only
+	return template.HTML(`<svg class="spark" viewBox="0 0 204 36" preserveAspectRatio="none" aria-hidden="true"><path d="` + l.draw(100, 16, false) + `"/></svg>`) //nolint:gosec // numbers only
 }
 
 // curve draws what has waited in a sink, or, if nothing has, what it has sent.
@@ -148,6 +155,6 @@ func curve(samples []Sample) template.HTML {
 		label, class, shown = fmt.Sprintf("samples sent a second over the last %s", over), "sent", &sent
 	}
 	path := shown.draw(160, 28, true)
-	return template.HTML(fmt.Sprintf(`<svg class="curve %s" width="162" height="30" role="img"><title>%s</title><path class="area" d="%sL161 29L1 29Z"/><path d="%s"/></svg>`,
+	return template.HTML(fmt.Sprintf(`<svg class="curve %s" viewBox="0 0 324 60" role="img"><title>%s</title><path class="area" d="%sL322 58H2Z"/><path d="%s"/></svg>`,
 		class, label, path, path)) //nolint:gosec // numbers and fixed words only
 }

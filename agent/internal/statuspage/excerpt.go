@@ -42,15 +42,19 @@ type watched struct {
 // Fetch implements sources.Fetcher.
 func (w *watched) Fetch(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
 	d, err := w.Fetcher.Fetch(ctx, tick, r)
-	if err != nil || d == nil || !w.history.lookedAt(w.job) {
-		return d, err
+	if err == nil && d != nil && w.history.lookedAt(w.job) {
+		w.keep(d)
 	}
+	return d, err
+}
+
+// keep keeps an excerpt of a document.
+func (w *watched) keep(d *sources.Document) {
 	left := maxNodes
 	e := &excerpt{from: text.Cut(d.From, maxText), root: nodeOf("", d.Root, 0, &left)}
 	w.history.mu.Lock()
 	w.history.job(w.job).doc = e
 	w.history.mu.Unlock()
-	return d, nil
 }
 
 // nodeOf returns the node of a value. Left is how many nodes the excerpt can still have.

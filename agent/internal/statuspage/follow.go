@@ -40,7 +40,9 @@ type point struct {
 // tick takes the families of a run. Of a job that nobody looks at, nothing is kept.
 func (f *follow) tick(families []metric.Family, at time.Time, looked bool) {
 	if !looked {
-		*f = follow{}
+		if f.last != nil || f.series != nil {
+			*f = follow{}
+		}
 		return
 	}
 	f.before, f.last = f.last, families
@@ -74,16 +76,21 @@ func (p *past) add(at int64, value float64) {
 	p.points.add(point{at, value}, maxPoints)
 }
 
-// show returns the past of a series that is shown, and follows it from here on. The longest followed give way to new ones.
-func (f *follow) show(key seriesKey, now int64, value float64) []point {
-	if p := f.series[key]; p != nil {
-		var all []point
-		for one := range p.points.last(maxPoints) {
-			if now-one.At <= time.Hour.Milliseconds() {
-				all = append(all, *one)
-			}
+// shown returns the values of the last hour.
+func (p *past) shown(now int64) []Point {
+	var all []Point
+	for one := range p.points.last(maxPoints) {
+		if now-one.At <= time.Hour.Milliseconds() {
+			all = append(all, Point{time.UnixMilli(one.At).UTC(), Number(one.Value)})
 		}
-		return all
+	}
+	return all
+}
+
+// show returns the past of a series that is shown, and follows it from here on. The longest followed give way to new ones.
+func (f *follow) show(key seriesKey, now int64, value float64) []Point {
+	if p := f.series[key]; p != nil {
+		return p.shown(now)
 	}
 	if f.series == nil {
 		f.series = map[seriesKey]*past{}

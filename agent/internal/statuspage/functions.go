@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/text"
 )
 
@@ -24,6 +25,7 @@ func functions() template.FuncMap {
 		"curve":   curve,
 		"days":    func(t time.Time) string { return t.Format("2006-01-02 15:04:05 MST") },
 		"escape":  url.PathEscape,
+		"ispart":  func(kind string) bool { return kind == metric.Histogram.String() || kind == metric.Summary.String() },
 		"islink":  func(s string) bool { return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") },
 		"labels":  labelsInWords,
 		"plural":  func(n int, what string) string { return text.Count(n, what) },

@@ -4,9 +4,11 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/text"
@@ -33,7 +35,10 @@ const lookedFor = time.Hour
 type History struct {
 	now func() time.Time
 
+	looked atomic.Bool // somebody has looked at a job
+
 	mu      sync.Mutex
+	watch   []config.Selector // what web.watch names
 	jobs    map[string]*jobHistory
 	sinks   map[string]*sinkHistory
 	changed chan struct{} // closed at the next change; nil if nobody waits
@@ -54,6 +59,7 @@ type jobHistory struct {
 	result   string   // of the last run that was not skipped
 	window   sources.Tick
 
+	named  []*named
 	looked time.Time // when its page was last requested
 	follow follow
 	doc    *excerpt
@@ -62,7 +68,7 @@ type jobHistory struct {
 // ranOnce is a run. It is small, since every job has many.
 type ranOnce struct {
 	start            int64 // Unix milliseconds
-	took             int32 // milliseconds
+	took, waited     int32 // milliseconds
 	readings, series int32
 	result           uint8   // in results
 	err              *string // nil = none; runs with the same error share it
@@ -76,6 +82,7 @@ type asked struct {
 	cached      bool  // nothing was sent
 	unchanged   bool  // 304
 	took        int32 // milliseconds
+	waited      int32 // milliseconds
 	bytes       int64
 	err         string
 }
@@ -114,7 +121,7 @@ func (h *History) sink(name string) *sinkHistory {
 func (h *History) Ran(e run.Ended) {
 	all := results()
 	one := ranOnce{
-		start: e.Start.UnixMilli(), took: int32(e.Took.Milliseconds()), readings: int32(e.Readings), series: int32(e.Series),
+		start: e.Start.UnixMilli(), took: int32(e.Took.Milliseconds()), waited: int32(e.Waited.Milliseconds()), readings: int32(e.Readings), series: int32(e.Series),
 		result: uint8(slices.IndexFunc(all[:], func(r result) bool { return r.name == e.Result })),
 	}
 	h.mu.Lock()
@@ -134,7 +141,8 @@ func (h *History) Ran(e run.Ended) {
 	if e.Result == run.Succeeded || e.Result == run.Partial {
 		j.window = e.Window
 		j.problems = bounded(e.Problems)
-		j.follow.tick(e.Families, e.Start, h.now().Sub(j.looked) < lookedFor)
+		j.follow.tick(e.Families, e.Start, h.isLookedAt(j))
+		h.noteNamed(e.Job, e.Families, one.start)
 	}
 	h.signal()
 }
@@ -183,7 +191,7 @@ func (h *History) SinkRequested(sink string, x httpclient.Exchange) {
 func (h *History) asked(x httpclient.Exchange) asked {
 	one := asked{
 		at: h.now().UnixMilli(), method: x.Method, url: text.Cut(x.URL, maxText), code: int16(x.Code),
-		cached: x.Unsent, unchanged: x.Revalidated, took: int32(x.Took.Milliseconds()), bytes: x.Bytes,
+		cached: x.Unsent, unchanged: x.Revalidated, took: int32(x.Took.Milliseconds()), waited: int32(x.Waited.Milliseconds()), bytes: x.Bytes,
 	}
 	if x.Err != nil {
 		one.err = text.Cut(text.OneLine(x.Err.Error()), maxText)
@@ -274,12 +282,20 @@ func (h *History) look(job string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.job(job).looked = h.now()
+	h.looked.Store(true)
 }
 
 // lookedAt reports whether somebody looks at a job.
 func (h *History) lookedAt(job string) bool {
+	if !h.looked.Load() {
+		return false
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	j := h.jobs[job]
-	return j != nil && h.now().Sub(j.looked) < lookedFor
+	return j != nil && h.isLookedAt(j)
+}
+
+func (h *History) isLookedAt(j *jobHistory) bool {
+	return !j.looked.IsZero() && h.now().Sub(j.looked) < lookedFor
 }

@@ -403,6 +403,26 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestWaiting holds that a job's page shows how long its runs and requests have waited, and nothing where they have not.
+func TestWaiting(t *testing.T) {
+	s := &stage{}
+	s.addJob("j")
+	p, h := s.open(sinks.Machine)
+	p.History.JobRequested("j", httpclient.Exchange{Method: "GET", URL: "http://a/1", Code: 200, Took: 40 * time.Millisecond, Waited: 3 * time.Microsecond})
+	p.History.JobRequested("j", httpclient.Exchange{Method: "GET", URL: "http://a/2", Code: 304, Revalidated: true, Took: 2250 * time.Millisecond, Waited: 2200 * time.Millisecond})
+	p.History.Ran(run.Ended{Job: "j", Start: time.Now(), Result: run.Succeeded, Took: 3 * time.Second, Waited: 90 * time.Second})
+	j := decode[Job](t, ask(h, "GET", "/api/v1/jobs/j"))
+	if r := j.Detail.Requests; r[0].Waited != 2.2 || r[0].Duration != 2.25 || r[1].Waited != 0 || j.Runs[0].Waited != 90 {
+		t.Errorf("%+v, %+v", r, j.Runs)
+	}
+	page := ask(h, "GET", "/jobs/j").Body.String()
+	for want, times := range map[string]int{"2.2 s<small>2.2 s of it waiting</small>": 1, "of it waiting": 1, "3 s<small>after 1 min 30 s of waiting</small>": 1, "304 unchanged": 1} {
+		if n := strings.Count(page, want); n != times {
+			t.Errorf("%q is on the page %d times, want %d", want, n, times)
+		}
+	}
+}
+
 // TestTooMany holds that requests and streams beyond the bounds are refused at once.
 func TestTooMany(t *testing.T) {
 	s := &stage{}

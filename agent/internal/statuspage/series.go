@@ -1,12 +1,13 @@
 package statuspage
 
 import (
+	"bytes"
 	"cmp"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+	"unicode/utf8"
 
 	"github.com/collectington/collectington/agent/metric"
 )
@@ -42,61 +43,79 @@ type seriesQuery struct {
 	offset int
 }
 
-// found is a series that is in question.
+// found is a series that is in question, with the number that it is sorted by: its value or how much it has changed.
 type found struct {
-	family int
-	index  int
-	value  float64
-	change float64 // NaN = not known
+	family, index int32
+	by            float64 // NaN = not known
 }
 
 // seriesOf returns the series of a job that a query asks for. It follows those that it returns.
 func (h *History) seriesOf(job string, b metric.Batch, q seriesQuery) SeriesPage {
 	h.mu.Lock()
-	before := h.job(job).follow.before
+	changes := newChanges(h.job(job).follow.before)
 	h.mu.Unlock()
 	page := SeriesPage{Total: b.Series(), Search: q.search, Sort: q.sort, Series: []Series{}}
-	words := strings.Fields(strings.ToLower(q.search))
-	changes := newChanges(before)
+	all := find(b, q, changes)
+	page.Matched = len(all)
+	page.Offset = min(max(0, q.offset), max(0, (len(all)-1)/pageOfSeries*pageOfSeries))
+	end := min(len(all), page.Offset+pageOfSeries)
+	if compare := order(b.Families, q.sort); compare != nil {
+		all = firsts(all, end, compare)
+	}
+	shown := all[page.Offset:end]
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j := h.job(job)
+	for _, one := range shown {
+		f := &b.Families[one.family]
+		s := &f.Series[one.index]
+		value := valueOf(s)
+		out := Series{Metric: f.Desc.Name, Type: f.Desc.Type.String(), Value: Number(value), Labels: labelsOf(s.Labels)}
+		if old, ok := changes.before(f.Desc.Name, int(one.index), s.Labels); ok {
+			n := Number(old)
+			out.Before = &n
+		}
+		key, now := seriesKey{f.Desc.Name, s.Labels}, h.now().UnixMilli()
+		if i := slices.IndexFunc(j.named, func(n *named) bool { return n.key == key }); i >= 0 {
+			out.Points = j.named[i].past.shown(now)
+		} else {
+			out.Points = j.follow.show(key, now, value)
+		}
+		page.Series = append(page.Series, out)
+	}
+	return page
+}
+
+// find returns the series in which a query's words are, in the order of the batch. It allocates nothing per series: a batch may have
+// millions.
+func find(b metric.Batch, q seriesQuery, changes changes) []found {
+	m := newMatcher(q.search)
 	var all []found
+	if len(m.words) == 0 {
+		all = make([]found, 0, b.Series())
+	}
 	for i := range b.Families {
 		f := &b.Families[i]
-		inName := len(words) > 0 && containsAll(strings.ToLower(f.Desc.Name), words)
+		m.begin(f.Desc.Name)
 		for k := range f.Series {
 			s := &f.Series[k]
-			if len(words) > 0 && !inName && !matches(f.Desc.Name, s.Labels, words) {
+			if !m.matches(s.Labels) {
 				continue
 			}
-			one := found{family: i, index: k, value: valueOf(s), change: math.NaN()}
-			if strings.HasSuffix(q.sort, "change") {
+			one := found{int32(i), int32(k), 0}
+			switch strings.TrimPrefix(q.sort, "-") {
+			case "value":
+				one.by = valueOf(s)
+			case "change":
+				one.by = math.NaN()
 				if old, ok := changes.before(f.Desc.Name, k, s.Labels); ok {
-					one.change = one.value - old
+					one.by = math.Abs(valueOf(s) - old)
 				}
 			}
 			all = append(all, one)
 		}
 	}
-	page.Matched = len(all)
-	order(all, b.Families, q.sort)
-	page.Offset = min(max(0, q.offset), max(0, (len(all)-1)/pageOfSeries*pageOfSeries))
-	shown := all[page.Offset:min(len(all), page.Offset+pageOfSeries)]
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	follow := &h.job(job).follow
-	for _, one := range shown {
-		f := &b.Families[one.family]
-		s := &f.Series[one.index]
-		out := Series{Metric: f.Desc.Name, Type: f.Desc.Type.String(), Value: Number(one.value), Labels: labelsOf(s.Labels)}
-		if old, ok := changes.before(f.Desc.Name, one.index, s.Labels); ok {
-			n := Number(old)
-			out.Before = &n
-		}
-		for _, p := range follow.show(seriesKey{f.Desc.Name, s.Labels}, h.now().UnixMilli(), one.value) {
-			out.Points = append(out.Points, Point{time.UnixMilli(p.At).UTC(), Number(p.Value)})
-		}
-		page.Series = append(page.Series, out)
-	}
-	return page
+	return all
 }
 
 func labelsOf(set *metric.LabelSet) map[string]string {
@@ -110,17 +129,68 @@ func labelsOf(set *metric.LabelSet) map[string]string {
 	return labels
 }
 
-// matches reports whether every word is in the name of the metric or in a label.
-func matches(name string, set *metric.LabelSet, words []string) bool {
-	var b strings.Builder
-	b.WriteString(name)
-	for l := range set.All() {
-		b.WriteByte(' ')
-		b.WriteString(l.Name)
-		b.WriteByte('=')
-		b.WriteString(l.Value)
+// matcher finds series by words. Every word has to be in the name of the metric or in a label, as name=value; case does not matter.
+type matcher struct {
+	words [][]byte // in lower case
+	left  [][]byte // those that are not in the name of the metric
+	label []byte   // in lower case
+	in    []bool   // which of left have been found
+}
+
+func newMatcher(search string) *matcher {
+	m := &matcher{}
+	for _, word := range strings.Fields(strings.ToLower(search)) {
+		m.words = append(m.words, []byte(word))
 	}
-	return containsAll(strings.ToLower(b.String()), words)
+	m.in = make([]bool, len(m.words))
+	return m
+}
+
+// begin begins with the series of another metric.
+func (m *matcher) begin(name string) {
+	m.label, m.left = appendLower(m.label[:0], name), m.left[:0]
+	for _, word := range m.words {
+		if !bytes.Contains(m.label, word) {
+			m.left = append(m.left, word)
+		}
+	}
+}
+
+// matches reports whether the words that are not in the name of the metric are in labels.
+func (m *matcher) matches(set *metric.LabelSet) bool {
+	left := len(m.left)
+	if left == 0 {
+		return true
+	}
+	clear(m.in)
+	for l := range set.All() {
+		m.label = appendLower(append(appendLower(m.label[:0], l.Name), '='), l.Value)
+		for i, word := range m.left {
+			if !m.in[i] && bytes.Contains(m.label, word) {
+				m.in[i] = true
+				left--
+			}
+		}
+		if left == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// appendLower appends a text in lower case.
+func appendLower(to []byte, s string) []byte {
+	for i := range len(s) {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			return append(to[:len(to)-i], strings.ToLower(s)...)
+		}
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		to = append(to, c)
+	}
+	return to
 }
 
 func containsAll(s string, words []string) bool {
@@ -132,38 +202,39 @@ func containsAll(s string, words []string) bool {
 	return true
 }
 
-// order sorts series by name, value or change. What is not known comes last.
-func order(all []found, families []metric.Family, by string) {
+// order returns the comparison for sorting series by name, value or change; nil = they stay in the order of the batch. What is not known
+// comes last, and what is equal in the order of the batch.
+func order(families []metric.Family, by string) func(a, b found) int {
 	field, descending := strings.CutPrefix(by, "-")
-	value := func(f *found) float64 { return f.value }
-	switch field {
-	case "change":
-		value = func(f *found) float64 { return math.Abs(f.change) }
-	case "value":
-	case "name":
-		slices.SortStableFunc(all, func(a, b found) int {
-			c := strings.Compare(families[a.family].Desc.Name, families[b.family].Desc.Name)
-			if descending {
-				return -c
-			}
-			return c
-		})
-		return
-	default:
-		return
+	sign := 1
+	if descending {
+		sign = -1
 	}
-	slices.SortStableFunc(all, func(a, b found) int {
-		x, y := value(&a), value(&b)
-		switch {
-		case math.IsNaN(x) || math.IsNaN(y):
-			return boolCompare(math.IsNaN(x), math.IsNaN(y))
-		case descending:
-			return cmp.Compare(y, x)
+	inBatch := func(a, b found) int { return cmp.Or(cmp.Compare(a.family, b.family), cmp.Compare(a.index, b.index)) }
+	switch field {
+	case "name":
+		return func(a, b found) int {
+			c := 0
+			if a.family != b.family {
+				c = strings.Compare(families[a.family].Desc.Name, families[b.family].Desc.Name)
+			}
+			return cmp.Or(sign*c, inBatch(a, b))
 		}
-		return cmp.Compare(x, y)
-	})
+	case "value", "change":
+		return func(a, b found) int {
+			switch {
+			case a.by < b.by:
+				return -sign
+			case a.by > b.by:
+				return sign
+			}
+			return cmp.Or(boolCompare(math.IsNaN(a.by), math.IsNaN(b.by)), inBatch(a, b))
+		}
+	}
+	return nil
 }
 
+// boolCompare orders false before true.
 func boolCompare(a, b bool) int {
 	switch {
 	case a == b:
@@ -174,36 +245,65 @@ func boolCompare(a, b bool) int {
 	return 1
 }
 
-// changes finds the values of series in the run before.
-type changes struct {
-	families map[string]*metric.Family
-	index    map[seriesKey]float64 // of families whose series have another order now
-	indexed  map[string]bool
+// firsts returns the first n of all in an order, sorted. It uses the memory of all. It is faster than sorting all while n is small.
+func firsts(all []found, n int, compare func(a, b found) int) []found {
+	best := all[:0]
+	full := false // best[n-1] and those before are the first of those seen so far
+	for _, one := range all {
+		if full && compare(one, best[n-1]) > 0 {
+			continue
+		}
+		if best = append(best, one); len(best) >= 2*n {
+			slices.SortFunc(best, compare)
+			best, full = best[:n], true
+		}
+	}
+	slices.SortFunc(best, compare)
+	return best[:n]
 }
 
-func newChanges(before []metric.Family) *changes {
-	c := &changes{families: map[string]*metric.Family{}, index: map[seriesKey]float64{}, indexed: map[string]bool{}}
+// changes finds the values of series in the run before, by the name of the metric.
+type changes map[string]*formerly
+
+// formerly is the series of a metric in the run before.
+type formerly struct {
+	series []metric.Series
+	shift  int                          // from the place of a series now to its place then, where that was last found
+	index  map[*metric.LabelSet]float64 // nil until a series is not near its place
+}
+
+// near is how far from where it is expected a series is looked for before all are indexed.
+const near = 16
+
+func newChanges(before []metric.Family) changes {
+	c := make(changes, len(before))
 	for i := range before {
-		c.families[before[i].Desc.Name] = &before[i]
+		c[before[i].Desc.Name] = &formerly{series: before[i].Series}
 	}
 	return c
 }
 
 // before returns the value of a series in the run before, given its place now.
-func (c *changes) before(name string, at int, labels *metric.LabelSet) (float64, bool) {
-	f := c.families[name]
+func (c changes) before(name string, at int, labels *metric.LabelSet) (float64, bool) {
+	f := c[name]
 	if f == nil {
 		return 0, false
 	}
-	if at < len(f.Series) && f.Series[at].Labels == labels {
-		return valueOf(&f.Series[at]), true
-	}
-	if !c.indexed[name] {
-		c.indexed[name] = true
-		for k := range f.Series {
-			c.index[seriesKey{name, f.Series[k].Labels}] = valueOf(&f.Series[k])
+	for by := range 2*near + 1 { // 0, 1, -1, 2, -2, …
+		if by%2 == 0 {
+			by = -by
+		}
+		if i := at + f.shift + (by+1)/2; i >= 0 && i < len(f.series) && f.series[i].Labels == labels {
+			f.shift = i - at
+			return valueOf(&f.series[i]), true
 		}
 	}
-	v, ok := c.index[seriesKey{name, labels}]
+	if f.index == nil {
+		f.index = make(map[*metric.LabelSet]float64, len(f.series))
+		for i := range f.series {
+			f.index[f.series[i].Labels] = valueOf(&f.series[i])
+		}
+	}
+	v, ok := f.index[labels]
 	return v, ok
 }

@@ -18,6 +18,7 @@ type Status struct {
 	More     int       `json:"more_problems,omitempty"` // that are not listed
 	Jobs     []Job     `json:"jobs"`
 	Sinks    []Sink    `json:"sinks"`
+	Watched  []Watched `json:"watched,omitempty"` // the series that web.watch names
 	Logins   []Login   `json:"logins,omitempty"`
 
 	Configuration Configuration `json:"configuration"`
@@ -54,9 +55,9 @@ type Job struct {
 	LastStart   time.Time        `json:"last_start,omitzero"`
 	LastSuccess time.Time        `json:"last_success,omitzero"`
 	NextRun     time.Time        `json:"next_run,omitzero"`
-	Duration    float64          `json:"duration_seconds"` // of the last run
-	Readings    int              `json:"readings"`         // of the last run that measured something
-	Series      int              `json:"series"`
+	Duration    float64          `json:"duration_seconds"`           // of the last run
+	Readings    int              `json:"readings"`                   // of the last run that measured something
+	Series      int              `json:"series"`                     // now: 0 once those of the last success have expired
 	Error       string           `json:"error,omitempty"`            // of the last run
 	Since       time.Time        `json:"failing_since,omitzero"`     // the first of the last runs that all failed, or were all partial
 	Runs        []Run            `json:"runs,omitempty"`             // the last 60, oldest first
@@ -71,7 +72,8 @@ type Job struct {
 type Run struct {
 	Start    time.Time `json:"start"`
 	Duration float64   `json:"duration_seconds"`
-	Result   string    `json:"result"` // success, partial, error, skipped
+	Waited   float64   `json:"waited_seconds,omitempty"` // before Start, for other runs to end: the setting concurrency
+	Result   string    `json:"result"`                   // success, partial, error, skipped
 	Readings int       `json:"readings"`
 	Series   int       `json:"series"`
 	Error    string    `json:"error,omitempty"`
@@ -97,8 +99,9 @@ type Request struct {
 	Code      int       `json:"code"` // 0 = no response
 	Bytes     int64     `json:"bytes"`
 	Duration  float64   `json:"duration_seconds"`
-	Cached    bool      `json:"cached,omitempty"`    // answered by the cache: nothing was sent
-	Unchanged bool      `json:"unchanged,omitempty"` // 304 Not Modified
+	Waited    float64   `json:"waited_seconds,omitempty"` // the part of the duration before it was sent: for rate_limit, the server's Retry-After or quota
+	Cached    bool      `json:"cached,omitempty"`         // answered by the cache: nothing was sent
+	Unchanged bool      `json:"unchanged,omitempty"`      // 304 Not Modified
 	Error     string    `json:"error,omitempty"`
 }
 
@@ -138,6 +141,14 @@ type Series struct {
 	Value  Number            `json:"value"`
 	Before *Number           `json:"before,omitempty"` // in the run before; nil while it is not known
 	Points []Point           `json:"points,omitempty"` // the last hour, from when the series was first shown on
+}
+
+// Watched is a series that web.watch names, or an entry of it that no job has series of now.
+type Watched struct {
+	Job     string    `json:"job,omitempty"`
+	At      time.Time `json:"at,omitzero"` // of the run that measured the value
+	Series  *Series   `json:"series,omitempty"`
+	Missing string    `json:"missing,omitempty"` // the entry that has no series
 }
 
 // Point is a value at a time.

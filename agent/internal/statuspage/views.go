@@ -113,6 +113,7 @@ func (l *listener) overview(v *view, search string) {
 	v.Search = search[:min(len(search), maxSearch)]
 	v.add(l.views, "head", "head", v)
 	v.add(l.views, "problems", "problems", v)
+	v.add(l.views, "watched", "watched", v)
 	rows := 0
 	for i := range v.Status.Jobs {
 		j := &v.Status.Jobs[i]

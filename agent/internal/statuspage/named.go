@@ -1,0 +1,134 @@
+package statuspage
+
+import (
+	"slices"
+	"time"
+
+	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// named is a series that web.watch names, with its last hour. It is kept whether or not somebody looks.
+type named struct {
+	key    seriesKey
+	kind   metric.Type
+	before float64 // in the run before the last
+	known  bool    // before is known
+	last   point
+	past   past
+}
+
+// Watch sets the series that are kept whether or not somebody looks, from their next run on.
+func (h *History) Watch(selectors []config.Selector) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.watch = selectors
+	for name, j := range h.jobs {
+		j.named = slices.DeleteFunc(j.named, func(n *named) bool {
+			return !slices.ContainsFunc(selectors, func(s config.Selector) bool { return n.is(name, &s) })
+		})
+	}
+}
+
+// is reports whether a selector names the series, which is one of a job.
+func (n *named) is(job string, s *config.Selector) bool {
+	return n.key.metric == s.Metric && s.Matches(job, n.key.labels)
+}
+
+// noteNamed keeps the values of those series of a run that web.watch names, at most [config.MaxWatched] of all jobs. Those that are gone
+// are forgotten.
+func (h *History) noteNamed(job string, families []metric.Family, at int64) {
+	if len(h.watch) == 0 {
+		return
+	}
+	room := config.MaxWatched
+	for name, other := range h.jobs {
+		if name != job {
+			room -= len(other.named)
+		}
+	}
+	j := h.job(job)
+	var now []*named
+	for i := range h.watch {
+		s := &h.watch[i]
+		for k := range families {
+			f := &families[k]
+			if f.Desc.Name != s.Metric {
+				continue
+			}
+			for x := range f.Series {
+				if len(now) == room {
+					break
+				}
+				key := seriesKey{f.Desc.Name, f.Series[x].Labels}
+				same := func(n *named) bool { return n.key == key }
+				if !s.Matches(job, key.labels) || slices.ContainsFunc(now, same) {
+					continue
+				}
+				n := &named{key: key, kind: f.Desc.Type}
+				if i := slices.IndexFunc(j.named, same); i >= 0 {
+					n = j.named[i]
+					n.before, n.known = n.last.Value, true
+				}
+				n.last = point{at, valueOf(&f.Series[x])}
+				n.past.add(at, n.last.Value)
+				now = append(now, n)
+			}
+		}
+	}
+	j.named = now
+}
+
+// watched returns the series that web.watch names, in its order, and an empty one for each entry that no job has series of now.
+func (p *Page) watched(jobs []run.JobState) []Watched {
+	h := p.History
+	h.mu.Lock()
+	watch := h.watch
+	h.mu.Unlock()
+	if len(watch) == 0 {
+		return nil
+	}
+	var alive []string // the jobs whose series have not expired
+	for i := range jobs {
+		if b, _ := p.Agent.Latest(jobs[i].Name); b.Series() > 0 {
+			alive = append(alive, jobs[i].Name)
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.now().UnixMilli()
+	var all []Watched
+	seen := map[*named]bool{} // several entries may name a series
+	for i := range watch {
+		found := false
+		for _, job := range alive {
+			if h.jobs[job] == nil {
+				continue
+			}
+			for _, n := range h.jobs[job].named {
+				if !n.is(job, &watch[i]) {
+					continue
+				}
+				found = true
+				if !seen[n] {
+					seen[n] = true
+					all = append(all, n.shown(job, now))
+				}
+			}
+		}
+		if !found {
+			all = append(all, Watched{Missing: watch[i].String()})
+		}
+	}
+	return all
+}
+
+func (n *named) shown(job string, now int64) Watched {
+	s := &Series{Metric: n.key.metric, Type: n.kind.String(), Labels: labelsOf(n.key.labels), Value: Number(n.last.Value), Points: n.past.shown(now)}
+	if n.known {
+		before := Number(n.before)
+		s.Before = &before
+	}
+	return Watched{Job: job, At: time.UnixMilli(n.last.At).UTC(), Series: s}
+}
