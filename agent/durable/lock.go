@@ -22,12 +22,24 @@ func (e *HeldError) Error() string {
 
 // Lock locks a file and writes the process' number into it. If the name is a symbolic link, it locks the file that the link
 // leads to, which must exist and keeps its content.
-func (d *Dir) Lock(name string) error { return d.acquire(name, false) }
+func (d *Dir) Lock(name string) error {
+	_, err := d.acquire(name, "", false)
+	return err
+}
+
+// LockNoting is Lock with a word that is written behind the process' number. It returns the word of the process that has locked the
+// file before, "" if it is not known.
+func (d *Dir) LockNoting(name, word string) (before string, err error) {
+	return d.acquire(name, word, false)
+}
 
 // LockShared is Lock for several processes at once: none of them has the file alone, and none can get it alone meanwhile.
-func (d *Dir) LockShared(name string) error { return d.acquire(name, true) }
+func (d *Dir) LockShared(name string) error {
+	_, err := d.acquire(name, "", true)
+	return err
+}
 
-func (d *Dir) acquire(name string, shared bool) error {
+func (d *Dir) acquire(name, word string, shared bool) (before string, err error) {
 	link := isLink(d.at(name))
 	flag := os.O_RDWR | os.O_CREATE | noFollow
 	if link {
@@ -35,23 +47,26 @@ func (d *Dir) acquire(name string, shared bool) error {
 	}
 	f, err := os.OpenFile(d.at(name), flag, 0o600)
 	if err != nil {
-		return err
+		return "", err
 	}
 	held, err := tryLock(f, shared)
+	pid, before := holder(f)
 	if held {
-		err = &HeldError{PID: holder(f)}
+		err = &HeldError{PID: pid}
+	}
+	if err == nil && !link {
+		err = f.Truncate(0)
 	}
 	if err != nil {
 		f.Close()
-		return err
+		return "", err
 	}
 	if !link {
-		// The number is for people. On a full disk it can be missing.
-		_ = f.Truncate(0)
-		_, _ = fmt.Fprintln(f, os.Getpid())
+		// On a full disk they can be missing.
+		_, _ = f.WriteAt(fmt.Appendf(nil, "%d %s\n", os.Getpid(), word), 0)
 	}
 	d.lock = f
-	return nil
+	return before, nil
 }
 
 // Unlock unlocks what Lock has locked.
@@ -64,12 +79,13 @@ func (d *Dir) Unlock() error {
 	return err
 }
 
-// holder returns the number of the process that has locked f, or 0 if f does not say it.
-func holder(f *os.File) int {
-	text, _ := io.ReadAll(io.LimitReader(f, 20)) // what cannot be read is no number
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+// holder returns the number of the process that has locked f, or 0 if f does not say it, and its word.
+func holder(f *os.File) (pid int, word string) {
+	text, _ := io.ReadAll(io.LimitReader(f, 100)) // what cannot be read is no number
+	number, word, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+	pid, err := strconv.Atoi(number)
 	if err != nil {
-		return 0
+		return 0, ""
 	}
-	return pid
+	return pid, word
 }

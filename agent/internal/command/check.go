@@ -14,6 +14,7 @@ import (
 )
 
 type checkCmd struct {
+	shardFlag
 	Connect bool   `help:"Also check that each sink can reach its receiver. Sends no metrics."`
 	Strict  bool   `help:"Make warnings errors: exit with 1 if there is one."`
 	JSON    bool   `name:"json" help:"Print what was found as JSON."`
@@ -61,6 +62,9 @@ func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkR
 		report.problem("", err)
 		return err
 	}
+	if err := c.keep(plan); err != nil {
+		return err
+	}
 	report.add(plan)
 	if c.Print {
 		return a.print(plan)
@@ -98,12 +102,27 @@ func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkR
 	for _, w := range plan.Warnings {
 		say("%s", a.vault.Scrub("warning: "+w.String()))
 	}
-	say("%s: %s, %s%s%s", g.name(), text.Count(len(plan.Jobs), "job"), text.Count(len(plan.Sinks), "sink"), inFiles(plan), found)
+	say("%s: %s, %s%s%s", g.name(), text.Count(len(plan.Jobs)+len(plan.Elsewhere), "job"), text.Count(len(plan.Sinks), "sink"), inFiles(plan), found)
+	if plan.Shard.Count > 0 {
+		say("shard %s: %s", plan.Shard, inShard(plan))
+	}
 	if c.Strict && found != "" {
 		report.OK = false
 		return &exitError{code: exitConfig}
 	}
 	return nil
+}
+
+// inShard returns the jobs of a plan's shard for people.
+func inShard(plan *config.Plan) string {
+	var names []string
+	for _, j := range plan.Jobs {
+		names = append(names, j.Name)
+	}
+	if len(names) == 0 {
+		return "no job"
+	}
+	return text.Count(len(names), "job") + ": " + named(names)
 }
 
 // fault returns what shows an error of a job or sink and adds it to the report.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/collectington/collectington/agent/internal/auth"
 	"github.com/collectington/collectington/agent/internal/schedule"
+	"github.com/collectington/collectington/agent/internal/shard"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
@@ -25,6 +26,8 @@ type Plan struct {
 	Auth        []Auth    // by name
 	Sinks       []Sink    // by name
 	Jobs        []Job     // by name
+	Shard       shard.Shard // which of all jobs the plan has; the zero value = all
+	Elsewhere   []Job       // those of the other shards
 	Warnings    []Warning // what is valid and probably not meant
 
 	files *File
@@ -43,6 +46,19 @@ type Web struct {
 type OwnMetrics struct {
 	Interval setting.Duration `yaml:"interval"`
 	Sinks    []string         `yaml:"sinks"` // the sinks that get all of them; nil = each sink gets those that concern it
+}
+
+// Keep leaves the jobs of a shard in the plan. The sinks stay: one without jobs may have a queue on disk, or be scraped.
+func (p *Plan) Keep(s shard.Shard) {
+	all := p.Jobs
+	p.Shard, p.Jobs, p.Elsewhere = s, nil, nil
+	for _, j := range all {
+		if s.Has(j.Name) {
+			p.Jobs = append(p.Jobs, j)
+		} else {
+			p.Elsewhere = append(p.Elsewhere, j)
+		}
+	}
 }
 
 // Files returns the names of the files that the plan was read from.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/clock"
+	"github.com/collectington/collectington/agent/internal/shard"
 	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
@@ -29,6 +30,8 @@ type Agent struct {
 	jobs       []*job                  // in the order of the plan
 	sinks      []*sink                 // in the order of the plan
 	ownMetrics OwnMetrics              // of the plan
+	shard      shard.Shard             // of the plan
+	allJobs    int                     // of the plan
 	latest     map[string]metric.Batch // by job: what a new sink gets first
 	time       timekeeper              // of the times of latest
 	reloaded   time.Time
@@ -116,7 +119,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	a.moveLatest()
 	before := a.jobs
 	a.endOwn(&plan.Own)
-	a.jobs, a.sinks, a.ownMetrics = jobs, sinks, plan.Own
+	a.jobs, a.sinks, a.ownMetrics, a.shard, a.allJobs = jobs, sinks, plan.Own, plan.Shard, plan.AllJobs
 	if cap(a.slots) != plan.Concurrency {
 		a.slots = make(chan struct{}, plan.Concurrency)
 	}
@@ -282,7 +285,8 @@ func (a *Agent) State() State {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := State{
-		Single: a.single, Reloaded: a.reloaded, ReloadGood: a.reloadGood, ReloadBad: a.reloadBad, ClockJumps: a.clock.Read().Jumps,
+		Single: a.single, Shard: a.shard, AllJobs: a.allJobs,
+		Reloaded: a.reloaded, ReloadGood: a.reloadGood, ReloadBad: a.reloadBad, ClockJumps: a.clock.Read().Jumps,
 	}
 	if a.state != nil {
 		file := a.state.Status()

@@ -33,7 +33,7 @@ type once struct {
 func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	a.slots, a.ownMetrics = make(chan struct{}, plan.Concurrency), plan.Own
+	a.slots, a.ownMetrics, a.shard, a.allJobs = make(chan struct{}, plan.Concurrency), plan.Own, plan.Shard, plan.AllJobs
 	a.single, a.own.partBy = true, JobLabel
 	o := &once{Agent: a, drain: drain, held: map[*job]func(){}}
 	if err := o.prepare(plan); err != nil {

@@ -23,6 +23,8 @@ type OwnMetrics struct {
 
 	// Sinks get all of them. If it is nil, each sink gets those about its jobs, about itself and about the agent.
 	Sinks []string
+
+	Partial []string // sinks that do not get all jobs of other shards
 }
 
 // How often the agent's own metrics are delivered.
@@ -164,7 +166,7 @@ func (a *Agent) endOwn(next *OwnMetrics) {
 // gets all jobs, and one that the configuration names, get everything. The caller holds mu.
 func (a *Agent) ownPart(families []metric.Family, sink string) []metric.Family {
 	foreign := func(j *job) bool { return !j.GoesTo(sink) }
-	if a.ownMetrics.Sinks != nil || !slices.ContainsFunc(a.jobs, foreign) {
+	if a.ownMetrics.Sinks != nil || !slices.ContainsFunc(a.jobs, foreign) && !slices.Contains(a.ownMetrics.Partial, sink) {
 		return families
 	}
 	jobs := map[string]bool{"": true} // that the sink gets

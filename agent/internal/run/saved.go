@@ -8,10 +8,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/collectington/collectington/agent/internal/ledger"
+	"github.com/collectington/collectington/agent/internal/shard"
 	"github.com/collectington/collectington/agent/internal/state"
 )
 
@@ -125,10 +127,11 @@ func (s *Saved) readVersion1(record []byte) error {
 	return nil
 }
 
-// What begins the names of sinks and of logins in the state file. No name of a job has a zero byte.
+// What begins the names of sinks, of logins and of shards in the state file. No name of a job has a zero byte.
 const (
 	sinkPrefix  = "\x00sinks/"
 	loginPrefix = "\x00logins/"
+	shardPrefix = "\x00shards/"
 )
 
 // IsJob reports whether a name in the state file is that of a job. Nothing else is shown: the records of logins are secret.
@@ -223,6 +226,20 @@ func (m LoginMemory) Ready() error {
 		return errors.New(file.Status().Error)
 	}
 	return nil
+}
+
+// StoreShard notes in a state file which shard uses it.
+func StoreShard(file *state.File, s shard.Shard) {
+	file.AppendLazily(shardPrefix+strconv.Itoa(s.Index), []byte(s.String()))
+}
+
+// LoadShard returns the shard of the same index that has used a state file before, the zero value if none has.
+func LoadShard(file *state.File, s shard.Shard) (shard.Shard, error) {
+	records := file.Records(shardPrefix + strconv.Itoa(s.Index))
+	if len(records) == 0 {
+		return shard.Shard{}, nil
+	}
+	return shard.Parse(string(records[len(records)-1]), "")
 }
 
 // FoldSaved returns one record in place of several of a name. It is what the state file folds its journal with.

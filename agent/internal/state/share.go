@@ -17,7 +17,8 @@ import (
 // turnTimeout is how long a process waits for its turn, in which others read and write some files.
 const turnTimeout = 10 * time.Second
 
-// takeTurn waits until no other process reads or writes the files, and finds out what has become of them. Without Options.Shared
+// takeTurn waits until no other process reads or writes the files, and finds out what has become of them if the last turn was that of
+// another process. Without Options.Shared
 // it does nothing. To read, it also goes on if the lock cannot be had for another reason, such as a read-only disk.
 func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 	if !f.Shared {
@@ -26,11 +27,11 @@ func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 	f.turn.Lock()
 	ctx, cancel := context.WithTimeout(context.Background(), turnTimeout)
 	defer cancel()
-	unlock, err := f.wait(ctx, f.name()+".turn", 2*time.Millisecond)
+	before, unlock, err := f.wait(ctx, f.name()+".turn", 2*time.Millisecond)
 	if err != nil && !IsHeld(err) && !toWrite {
 		unlock, err = func() {}, nil
 	}
-	if err == nil {
+	if err == nil && before != f.word {
 		if err = f.rejoin(); err != nil {
 			unlock()
 		}
@@ -48,22 +49,22 @@ func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 	}, nil
 }
 
-// wait waits for a lock until ctx ends, and tries it every pause.
-func (f *File) wait(ctx context.Context, name string, pause time.Duration) (unlock func(), err error) {
+// wait waits for a lock until ctx ends, and tries it every pause. It returns the word of the process that had it before.
+func (f *File) wait(ctx context.Context, name string, pause time.Duration) (before string, unlock func(), err error) {
 	dir := durable.NewDir(filepath.Dir(f.path))
 	for {
-		err := dir.Lock(name)
+		before, err := dir.LockNoting(name, f.word)
 		switch {
 		case errors.Is(err, errors.ErrUnsupported): // as for the lock of the state
-			return func() {}, nil
+			return "", func() {}, nil
 		case err == nil:
-			return func() { _ = dir.Unlock() }, nil // it ends with the process at the latest
+			return before, func() { _ = dir.Unlock() }, nil // it ends with the process at the latest
 		case !IsHeld(err):
-			return nil, err
+			return "", nil, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, err
+			return "", nil, err
 		case <-time.After(pause):
 		}
 	}
@@ -111,7 +112,8 @@ func (f *File) LockJob(ctx context.Context, job string) (unlock func(), err erro
 	if !f.Shared {
 		return func() {}, nil
 	}
-	return f.wait(ctx, f.name()+".job-"+durable.FileName(job), 50*time.Millisecond)
+	_, unlock, err = f.wait(ctx, f.name()+".job-"+durable.FileName(job), 50*time.Millisecond)
+	return unlock, err
 }
 
 // Reread reads the files again, for Records: other processes may have written since Open.
