@@ -10,7 +10,8 @@ import (
 
 // HeldError is the error of FS.Lock if another process has locked the file.
 type HeldError struct {
-	PID int // of that process; 0 if unknown
+	PID  int    // of that process; 0 if unknown
+	Word string // that it has left, see Dir.LockNoting; "" if unknown
 }
 
 func (e *HeldError) Error() string {
@@ -52,7 +53,7 @@ func (d *Dir) acquire(name, word string, shared bool) (before string, err error)
 	held, err := tryLock(f, shared)
 	pid, before := holder(f)
 	if held {
-		err = &HeldError{PID: pid}
+		err = &HeldError{PID: pid, Word: before}
 	}
 	if err == nil && !link {
 		err = f.Truncate(0)

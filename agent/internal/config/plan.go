@@ -23,12 +23,12 @@ type Plan struct {
 	WatchConfig bool              // the configuration is loaded again when its files change
 	Web         Web
 	Own         OwnMetrics
-	Auth        []Auth    // by name
-	Sinks       []Sink    // by name
-	Jobs        []Job     // by name
+	Auth        []Auth      // by name
+	Sinks       []Sink      // by name
+	Jobs        []Job       // by name
 	Shard       shard.Shard // which of all jobs the plan has; the zero value = all
 	Elsewhere   []Job       // those of the other shards
-	Warnings    []Warning // what is valid and probably not meant
+	Warnings    []Warning   // what is valid and probably not meant
 
 	files *File
 	root  *yaml.Node // the top level, with the jobs as they are written

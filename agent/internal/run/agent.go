@@ -85,6 +85,7 @@ func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 	a.own.deliver(true)
 	stopSinks(a.sinks)
 	a.saveFinal(a.jobs)
+	a.giveUpAll(a.jobs)
 	a.logUndelivered()
 	if err, ok := context.Cause(ctx).(*sinkError); ok {
 		return err
@@ -107,11 +108,13 @@ func (e *sinkError) Unwrap() error { return e.err }
 func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc) {
 	jobs, newJobs, oldJobs := a.compareJobs(plan.Jobs)
 	stopJobs(oldJobs)
+	var unknown []*job
 	for _, j := range newJobs {
 		if !j.inherit(oldJobs) {
-			j.restore()
+			unknown = append(unknown, j)
 		}
 	}
+	a.restoreAll(unknown)
 	a.endRemoved(jobs, oldJobs)
 
 	sinks, newSinks, oldSinks := a.compareSinks(plan.Sinks)
@@ -145,6 +148,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	a.repeatLast(newJobs)
 	a.mu.Unlock()
 	stopSinks(oldSinks)
+	a.giveUpAll(oldJobs)
 
 	for _, s := range newSinks {
 		s.start(ctx, fail)

@@ -28,6 +28,7 @@ type job struct {
 	delivered time.Time // of the last tick whose batch the sinks have
 	expireAt  time.Time // when its series expire; zero while ticks succeed
 
+	unlock   func()    // gives up the job's lock; nil = it has none
 	restored *Saved    // the state of an earlier process, until the sinks know of it
 	ticked   bool      // a tick of this process has succeeded
 	savedAt  time.Time // when the state was last handed to the state file
@@ -58,6 +59,9 @@ var errOverlap = errors.New("cancelled because the next run is due (overlap: can
 // to finish.
 func (j *job) run(ctx context.Context) {
 	defer close(j.done)
+	if !j.claim(ctx) {
+		return
+	}
 	defer j.startRunner(ctx)()
 	j.due = j.firstDue(j.keepTime().Wall)
 	for j.waitUntilDue(ctx) {
@@ -347,6 +351,7 @@ func (j *job) inherit(removed []*job) bool {
 		}
 		j.LastSuccess, j.Cursor, j.showing, j.delivered, j.expireAt = old.LastSuccess, old.Cursor, old.showing, old.delivered, old.expireAt
 		j.time, j.ticked, j.restored = old.time, old.ticked, old.restored
+		j.unlock, old.unlock = old.unlock, nil
 		j.status.inherit(old.status)
 		return true
 	}

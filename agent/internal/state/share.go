@@ -2,8 +2,10 @@ package state
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -27,12 +29,13 @@ func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 	f.turn.Lock()
 	ctx, cancel := context.WithTimeout(context.Background(), turnTimeout)
 	defer cancel()
-	before, unlock, err := f.wait(ctx, f.name()+".turn", 2*time.Millisecond)
+	before, unlock, err := f.wait(ctx, f.name()+".turn", f.word, 2*time.Millisecond)
 	if err != nil && !IsHeld(err) && !toWrite {
 		unlock, err = func() {}, nil
 	}
 	if err == nil && before != f.word {
 		if err = f.rejoin(); err != nil {
+			f.word = rand.Text() // so that the next turn does not take this one for done
 			unlock()
 		}
 	}
@@ -50,10 +53,10 @@ func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 }
 
 // wait waits for a lock until ctx ends, and tries it every pause. It returns the word of the process that had it before.
-func (f *File) wait(ctx context.Context, name string, pause time.Duration) (before string, unlock func(), err error) {
+func (f *File) wait(ctx context.Context, name, word string, pause time.Duration) (before string, unlock func(), err error) {
 	dir := durable.NewDir(filepath.Dir(f.path))
 	for {
-		before, err := dir.LockNoting(name, f.word)
+		before, err := dir.LockNoting(name, word)
 		switch {
 		case errors.Is(err, errors.ErrUnsupported): // as for the lock of the state
 			return "", func() {}, nil
@@ -106,13 +109,17 @@ func (f *File) rejoin() error {
 	return nil
 }
 
-// LockJob waits until no other process has the lock of a job, until ctx ends: the error is a *durable.HeldError then. Without
+// LockJob waits until no other process has the lock of a job, until ctx ends: IsHeld is true for the error then. Without
 // Options.Shared there is no other process.
 func (f *File) LockJob(ctx context.Context, job string) (unlock func(), err error) {
 	if !f.Shared {
 		return func() {}, nil
 	}
-	_, unlock, err = f.wait(ctx, f.name()+".job-"+durable.FileName(job), 50*time.Millisecond)
+	host, _ := os.Hostname()
+	_, unlock, err = f.wait(ctx, f.name()+".job-"+durable.FileName(job), host, 50*time.Millisecond)
+	if held, is := errors.AsType[*durable.HeldError](err); is && held.Word != "" && held.Word != host {
+		err = fmt.Errorf("%w on %s", err, held.Word)
+	}
 	return unlock, err
 }
 
