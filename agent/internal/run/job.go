@@ -368,6 +368,10 @@ func (j *job) restore() {
 		return
 	}
 	saved, err := ReadSaved(records)
+	if err == nil && saved.Exported {
+		j.Log.Warn("the job's saved state was exported and goes on elsewhere; its totals start from zero")
+		return
+	}
 	if err == nil {
 		err = saved.Restore(j.Worker, j.time.Now())
 	}

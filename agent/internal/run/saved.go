@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/internal/shard"
 	"github.com/collectington/collectington/agent/internal/state"
@@ -27,6 +28,9 @@ type Saved struct {
 	// Delivered reports that the sinks took everything up to here, because the agent was shut down in order.
 	Delivered bool
 
+	// Exported reports that the state was exported since the last run, to go on elsewhere. A job that runs here again starts without it.
+	Exported bool
+
 	old     bool     // the last record is of a version that did not write it before the batch was delivered
 	records [][]byte // of the ledger
 }
@@ -37,6 +41,7 @@ const headerMark = 1
 const (
 	flagCursor    = 1 << 0
 	flagDelivered = 1 << 1
+	flagExported  = 1 << 2
 )
 
 // digestSize is the size of a digest in bytes.
@@ -50,6 +55,9 @@ func (s *Saved) header(b []byte) []byte {
 	}
 	if s.Delivered {
 		flags |= flagDelivered
+	}
+	if s.Exported {
+		flags |= flagExported
 	}
 	fetches, _ := hex.DecodeString(s.Fetches)
 	b = append(append(b, headerMark, flags), fetches...)
@@ -93,7 +101,9 @@ func (s *Saved) read(record []byte) error {
 		return errors.New("it has no header")
 	}
 	flags := record[1]
-	*s = Saved{Fetches: hex.EncodeToString(record[2 : 2+digestSize]), Delivered: flags&flagDelivered != 0, records: s.records}
+	*s = Saved{
+		Fetches: hex.EncodeToString(record[2 : 2+digestSize]), Delivered: flags&flagDelivered != 0, Exported: flags&flagExported != 0, records: s.records,
+	}
 	rest := record[2+digestSize:]
 	for _, t := range []*time.Time{&s.LastSuccess, &s.Cursor} {
 		if t == &s.Cursor && flags&flagCursor == 0 {
@@ -251,12 +261,33 @@ func FoldSaved(name string, records [][]byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.record()
+}
+
+// record returns one record with the whole state.
+func (s *Saved) record() ([]byte, error) {
 	folded, err := ledger.Fold(s.records)
 	if err != nil {
 		return nil, err
 	}
 	return append(s.header(nil), folded...), nil
 }
+
+// Moved returns a record with the whole state, for another state file, and one that notes in this file that it was exported. Either
+// replaces all records before it.
+func (s *Saved) Moved() (there, here []byte, err error) {
+	moved := *s
+	moved.Exported = false
+	if there, err = moved.record(); err != nil {
+		return nil, nil, err
+	}
+	moved.Exported = true
+	here, err = moved.record()
+	return there, here, err
+}
+
+// IsOf reports whether the state is that of a job that fetches the same as a job of a plan.
+func (s *Saved) IsOf(j *config.Job) bool { return s.Fetches == digest(j.Fetches) }
 
 // Ledger returns the saved ledger, for reading only.
 func (s *Saved) Ledger() (*ledger.Ledger, error) {
