@@ -17,6 +17,9 @@ const (
 	SinkLabel = "sink"
 )
 
+// AllJobs is the metric that has the number of jobs of all shards. Only sinks that get all jobs get it.
+const AllJobs = "cton_shards_jobs"
+
 // OwnMetrics say when and where the agent's own metrics are delivered.
 type OwnMetrics struct {
 	Interval time.Duration // at least this often to sinks that push; 0 = two minutes
@@ -182,7 +185,7 @@ func (a *Agent) ownPart(families []metric.Family, sink string) []metric.Family {
 	var part []metric.Family
 	for _, f := range families {
 		kept := slices.DeleteFunc(slices.Clone(f.Series), func(s metric.Series) bool { return !mine(s) })
-		if len(kept) > 0 {
+		if len(kept) > 0 && f.Desc.Name != AllJobs {
 			f.Series = kept
 			part = append(part, f)
 		}

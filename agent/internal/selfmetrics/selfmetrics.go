@@ -37,7 +37,7 @@ func New(version string, s shard.Shard) *Metrics {
 	m.shard = ShardLabels(s)[shardLabel]
 	if m.shard != "" {
 		m.gauge("cton_shards", "Number of shards.")
-		m.gauge("cton_shards_jobs", "Jobs of all shards together.")
+		m.gauge(run.AllJobs, "Jobs of all shards together.")
 	}
 	m.gauge("cton_build_info", "Always 1, with the agent's version.", "version", "goversion")
 	m.gauge("cton_config_last_reload_successful", "Whether the last reload succeeded.")
@@ -121,7 +121,7 @@ func (m *Metrics) Readings(s run.State) metric.Readings {
 	m.set("cton_build_info", 1, m.version, runtime.Version())
 	if s.Shard.Count > 0 {
 		m.set("cton_shards", float64(s.Shard.Count))
-		m.set("cton_shards_jobs", float64(s.AllJobs))
+		m.set(run.AllJobs, float64(s.AllJobs))
 	}
 	m.set("cton_config_last_reload_successful", truth(s.ReloadGood))
 	m.set("cton_config_last_reload_success_timestamp_seconds", seconds(s.Reloaded))
