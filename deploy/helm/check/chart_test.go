@@ -237,6 +237,30 @@ func without(text string, words ...string) string {
 	return b.String()
 }
 
+// TestGuide renders the values that the guide shows.
+func TestGuide(t *testing.T) {
+	guide, err := os.ReadFile("../../guides/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(guide), "```yaml values\n")[1:]
+	if len(blocks) == 0 {
+		t.Fatal("the guide shows no values")
+	}
+	for _, block := range blocks {
+		values, _, _ := strings.Cut(block, "```")
+		manifests, err := render(t, []byte(values))
+		if err != nil {
+			t.Errorf("%v\n%s", err, values)
+		}
+		for _, m := range manifests {
+			if s, is := decode(t, m).(*appsv1.StatefulSet); is {
+				checkShards(t, s)
+			}
+		}
+	}
+}
+
 // TestMistakes holds that a mistake in the values is an error that names it.
 func TestMistakes(t *testing.T) {
 	for values, want := range map[string]string{
