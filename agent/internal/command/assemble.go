@@ -84,7 +84,7 @@ func (b *assembly) build(plan *config.Plan) (run.Plan, error) {
 		Shard: plan.Shard, AllJobs: len(plan.Jobs) + len(plan.Elsewhere),
 	}
 	for _, s := range plan.Sinks {
-		if slices.ContainsFunc(plan.Elsewhere, func(j config.Job) bool { return !j.GoesTo(s.Name) }) {
+		if slices.ContainsFunc(plan.Elsewhere, func(j config.Elsewhere) bool { return j.Sinks != nil && !slices.Contains(j.Sinks, s.Name) }) {
 			out.Own.Partial = append(out.Own.Partial, s.Name)
 		}
 	}

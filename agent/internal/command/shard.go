@@ -63,8 +63,8 @@ func (a *App) logShard(plan *config.Plan, file *state.File) {
 	if before.Count == 0 {
 		return
 	}
-	var all, kept []string
-	for _, j := range slices.Concat(plan.Jobs, plan.Elsewhere) {
+	kept, all := []string(nil), namesOfJobs(plan)
+	for _, j := range plan.Elsewhere {
 		all = append(all, j.Name)
 	}
 	left, came := shard.Moves(all, before, s)

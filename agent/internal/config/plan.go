@@ -27,7 +27,7 @@ type Plan struct {
 	Sinks       []Sink      // by name
 	Jobs        []Job       // by name
 	Shard       shard.Shard // which of all jobs the plan has; the zero value = all
-	Elsewhere   []Job       // those of the other shards
+	Elsewhere   []Elsewhere // those of the other shards
 	Warnings    []Warning   // what is valid and probably not meant
 
 	files *File
@@ -48,6 +48,12 @@ type OwnMetrics struct {
 	Sinks    []string         `yaml:"sinks"` // the sinks that get all of them; nil = each sink gets those that concern it
 }
 
+// Elsewhere is what is kept of a job that another shard runs: with thousands of them, their settings would take most of the memory.
+type Elsewhere struct {
+	Name  string
+	Sinks []string // as those of a job
+}
+
 // Keep leaves the jobs of a shard in the plan. The sinks stay: one without jobs may have a queue on disk, or be scraped.
 func (p *Plan) Keep(s shard.Shard) {
 	all := p.Jobs
@@ -56,7 +62,7 @@ func (p *Plan) Keep(s shard.Shard) {
 		if s.Has(j.Name) {
 			p.Jobs = append(p.Jobs, j)
 		} else {
-			p.Elsewhere = append(p.Elsewhere, j)
+			p.Elsewhere = append(p.Elsewhere, Elsewhere{j.Name, j.Sinks})
 		}
 	}
 }
