@@ -103,9 +103,7 @@ func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkR
 		say("%s", a.vault.Scrub("warning: "+w.String()))
 	}
 	say("%s: %s, %s%s%s", g.name(), text.Count(len(plan.Jobs)+len(plan.Elsewhere), "job"), text.Count(len(plan.Sinks), "sink"), inFiles(plan), found)
-	if plan.Shard.Count > 0 {
-		say("shard %s: %s", plan.Shard, inShard(plan))
-	}
+	sayShard(plan, say)
 	if c.Strict && found != "" {
 		report.OK = false
 		return &exitError{code: exitConfig}
@@ -113,16 +111,15 @@ func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkR
 	return nil
 }
 
-// inShard returns the jobs of a plan's shard for people.
-func inShard(plan *config.Plan) string {
-	var names []string
-	for _, j := range plan.Jobs {
-		names = append(names, j.Name)
+// sayShard says which jobs a plan's shard has, if it has one.
+func sayShard(plan *config.Plan, say func(format string, args ...any)) {
+	switch names := namesOfJobs(plan); {
+	case plan.Shard.Count == 0:
+	case len(names) == 0:
+		say("shard %s: no job", plan.Shard)
+	default:
+		say("shard %s: %s: %s", plan.Shard, text.Count(len(names), "job"), named(names))
 	}
-	if len(names) == 0 {
-		return "no job"
-	}
-	return text.Count(len(names), "job") + ": " + named(names)
 }
 
 // fault returns what shows an error of a job or sink and adds it to the report.
