@@ -28,8 +28,8 @@ import (
 
 // The size of TestShards.
 var (
-	shardJobs = flag.Int("shard-jobs", 200, "how many jobs TestShards divides over its shards")
-	shards    = flag.Int("shards", 10, "how many shards TestShards has")
+	shardJobs = flag.Int("shard-jobs", 60, "how many jobs TestShards divides over its shards")
+	shards    = flag.Int("shards", 5, "how many shards TestShards has")
 )
 
 // cluster is agents with one configuration, which share the jobs, and the API and the receiver of all.
@@ -210,7 +210,7 @@ func TestRollout(t *testing.T) {
 }
 
 // TestShards runs many jobs on many shards, and ends one for some minutes: it costs the runs of its jobs meanwhile, and nothing else.
-// With -v it says what was measured. To measure 10,000 jobs: go test -v -run TestShards ./agent -shard-jobs 10000
+// With -v it says what was measured. To measure 10,000 jobs: go test -v -run TestShards ./agent -shards 10 -shard-jobs 10000
 func TestShards(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		jobs := namesOf(*shardJobs)
