@@ -25,14 +25,14 @@ func arrows() map[string][]string {
 		"agent/document":          {},
 		"agent/durable":           {},
 		"agent/durable/disktest":  {"agent/durable"}, // for tests
-		"agent/httpclient":        {"agent/clock", "agent/durable", "agent/setting", "agent/text"},
+		"agent/httpclient":        {"agent/clock", "agent/durable", "agent/pattern", "agent/setting", "agent/text"},
 		"agent/httpclient/memnet": {"agent/httpclient"}, // for tests
 		"agent/jq":                {"agent/pattern"},
 		"agent/metric":            {},
 		"agent/pattern":           {},
 		"agent/process":           {},
 		"agent/relabel":           {"agent/setting"},
-		"agent/setting":           {},
+		"agent/setting":           {"agent/pattern"},
 		"agent/text":              {},
 		"agent/webserver":         {"agent/text"},
 
@@ -75,7 +75,7 @@ func arrows() map[string][]string {
 		"agent/internal/config":         {"agent/webserver", "agent/httpclient", "agent/internal/auth", "agent/internal/schedule", "agent/metric", "agent/setting", "agent/text", "sinks", "sources"},
 		"agent/internal/convert":        {"agent/internal/config", "agent/jq", "agent/relabel"},
 		"agent/internal/demo":           {},
-		"agent/internal/infer":          {"agent/document", "agent/httpclient", "agent/jq", "agent/setting", "sources", "sources/fetch/format"},
+		"agent/internal/infer":          {"agent/document", "agent/httpclient", "agent/jq", "agent/pattern", "agent/setting", "sources", "sources/fetch/format"},
 		"agent/internal/jobtest":        {"agent/internal/run", "agent/metric", "agent/setting", "agent/text"},
 		"agent/internal/ledger":         {"agent/metric"},
 		"agent/internal/legacy":         {"agent/internal/config", "agent/setting"},

@@ -97,7 +97,7 @@ func heapInUse() uint64 {
 }
 
 // cpuTime is what this process has used so far.
-func cpuTime(b *testing.B) time.Duration {
+func cpuTime(b testing.TB) time.Duration {
 	b.Helper()
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {

@@ -71,6 +71,7 @@ func TestGuidesAreListed(t *testing.T) {
 //	yaml problem     such metrics; cton try reports the problems of the block text
 //	yaml wrong       a configuration that cton check refuses with the block text
 //	yaml prometheus  a part of Prometheus' configuration
+//	yaml values      values of the Helm chart, which deploy/helm/check renders
 //	console          commands, run one after the other in the folder of the last whole configuration, and what they print
 //	sh               commands whose names and flags are checked
 //
@@ -174,7 +175,7 @@ func (p *page) check(t *testing.T) {
 					checkCommand(t, strings.TrimSpace(rest))
 				}
 			}
-		case "json", "text":
+		case "json", "text", "yaml values":
 		default:
 			t.Errorf("this test does not know how to check ```%s", b.kind)
 		}

@@ -13,7 +13,8 @@ import (
 
 // HeldError is the error of FS.Lock if another process has locked the file.
 type HeldError struct {
-	PID int // of that process; 0 if unknown
+	PID  int    // of that process; 0 if unknown
+	Word string // that it has left, see Dir.WaitLock; "" if unknown
 }
 
 func (e *HeldError) Error() string {
@@ -25,35 +26,42 @@ func (e *HeldError) Error() string {
 
 // Lock locks a file and writes the process' number into it. If the name is a symbolic link, it locks the file that the link
 // leads to, which must exist and keeps its content.
-func (d *Dir) Lock(name string) error { return d.acquire(name, false) }
+func (d *Dir) Lock(name string) error {
+	_, err := d.acquire(name, "", false)
+	return err
+}
 
-// WaitLock is Lock by a value of its own. It tries again each pause while another process has the lock, until ctx ends: the error is a
-// *HeldError then. On a system without locks it locks nothing.
-func (d *Dir) WaitLock(ctx context.Context, name string, pause time.Duration) (unlock func(), err error) {
+// WaitLock is Lock by a value of its own, with a word that is written behind the process' number. It tries again each pause while
+// another process has the lock, until ctx ends: the error is a *HeldError then. It returns the word of the process that had the lock
+// before, "" if that is not known. On a system without locks it locks nothing.
+func (d *Dir) WaitLock(ctx context.Context, name, word string, pause time.Duration) (before string, unlock func(), err error) {
 	own := NewDir(d.at("."))
 	for {
-		err := own.Lock(name)
+		before, err := own.acquire(name, word, false)
 		_, held := errors.AsType[*HeldError](err)
 		switch {
 		case errors.Is(err, errors.ErrUnsupported):
-			return func() {}, nil
+			return "", func() {}, nil
 		case err == nil:
-			return func() { _ = own.Unlock() }, nil // it ends with the process at the latest
+			return before, func() { _ = own.Unlock() }, nil // it ends with the process at the latest
 		case !held:
-			return nil, err
+			return "", nil, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, err
+			return "", nil, err
 		case <-time.After(pause):
 		}
 	}
 }
 
 // LockShared is Lock for several processes at once: none of them has the file alone, and none can get it alone meanwhile.
-func (d *Dir) LockShared(name string) error { return d.acquire(name, true) }
+func (d *Dir) LockShared(name string) error {
+	_, err := d.acquire(name, "", true)
+	return err
+}
 
-func (d *Dir) acquire(name string, shared bool) error {
+func (d *Dir) acquire(name, word string, shared bool) (before string, err error) {
 	link := isLink(d.at(name))
 	flag := os.O_RDWR | os.O_CREATE | noFollow
 	if link {
@@ -61,23 +69,26 @@ func (d *Dir) acquire(name string, shared bool) error {
 	}
 	f, err := os.OpenFile(d.at(name), flag, 0o600)
 	if err != nil {
-		return err
+		return "", err
 	}
 	held, err := tryLock(f, shared)
+	pid, before := holder(f)
 	if held {
-		err = &HeldError{PID: holder(f)}
+		err = &HeldError{PID: pid, Word: before}
+	}
+	if err == nil && !link {
+		err = f.Truncate(0)
 	}
 	if err != nil {
 		f.Close()
-		return err
+		return "", err
 	}
 	if !link {
-		// The number is for people. On a full disk it can be missing.
-		_ = f.Truncate(0)
-		_, _ = fmt.Fprintln(f, os.Getpid())
+		// On a full disk they can be missing.
+		_, _ = f.WriteAt(fmt.Appendf(nil, "%d %s\n", os.Getpid(), word), 0)
 	}
 	d.lock = f
-	return nil
+	return before, nil
 }
 
 // Unlock unlocks what Lock has locked.
@@ -90,12 +101,13 @@ func (d *Dir) Unlock() error {
 	return err
 }
 
-// holder returns the number of the process that has locked f, or 0 if f does not say it.
-func holder(f *os.File) int {
-	text, _ := io.ReadAll(io.LimitReader(f, 20)) // what cannot be read is no number
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+// holder returns the number of the process that has locked f, or 0 if f does not say it, and its word.
+func holder(f *os.File) (pid int, word string) {
+	text, _ := io.ReadAll(io.LimitReader(f, 100)) // what cannot be read is no number
+	number, word, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+	pid, err := strconv.Atoi(number)
 	if err != nil {
-		return 0
+		return 0, ""
 	}
-	return pid
+	return pid, word
 }

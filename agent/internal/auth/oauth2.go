@@ -118,7 +118,7 @@ func (r *refresh) Lock(ctx context.Context, h *httpclient.Host) (unlock func(), 
 	if file == "" {
 		return func() {}, nil
 	}
-	unlock, err = durable.NewDir(filepath.Dir(file)).WaitLock(ctx, filepath.Base(file)+".lock", lockPause)
+	_, unlock, err = durable.NewDir(filepath.Dir(file)).WaitLock(ctx, filepath.Base(file)+".lock", "", lockPause)
 	if _, held := errors.AsType[*durable.HeldError](err); held {
 		return nil, setting.Bad("oauth2.token_file", "%s is %v, which renews the token: give each login its own refresh token and file", file, err)
 	}

@@ -77,7 +77,7 @@ type cli struct {
 	Try      tryCmd      `cmd:"" help:"Run one job once and show request, document, readings, ledger and metrics. Delivers nothing."`
 	Status   statusCmd   `cmd:"" help:"Show the status of a running agent. Exit codes: 0 all is well, 4 something is wrong."`
 	Test     testCmd     `cmd:"" help:"Test jobs with recorded responses, without a network. Exit codes: 0 ok, 1 a test failed."`
-	State    stateCmd    `cmd:"" help:"Show the state file."`
+	State    stateCmd    `cmd:"" help:"Show the state file, and move the state of jobs."`
 	Check    checkCmd    `cmd:"" help:"Check the configuration, without a network."`
 	Init     initCmd     `cmd:"" help:"Look at the answer of an API and print a first configuration for it."`
 	Convert  convertCmd  `cmd:"" help:"Convert a configuration of json_exporter, Telegraf, Prometheus, sql_exporter, script_exporter or the Python Collectington. Exit codes: 0 all, 4 some, 1 nothing converted."`
@@ -320,6 +320,9 @@ func (a *App) savedState(plan *config.Plan, job string) *run.Saved {
 	var saved *run.Saved
 	if err == nil {
 		saved, err = run.ReadSaved(section.Records)
+	}
+	if err == nil && saved.Exported {
+		return nil
 	}
 	if err != nil {
 		a.log.Warn("the job's saved state cannot be used", "error", err)

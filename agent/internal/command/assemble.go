@@ -55,7 +55,7 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	if built, err = b.build(plan); err != nil {
 		return nil, built, nil, err
 	}
-	file, err := b.openState(ctx, plan, b.waits, b.once)
+	file, err := b.openState(ctx, plan, b.waits, b.once || plan.Shard.Count > 0)
 	if err != nil {
 		return nil, built, nil, err
 	}
@@ -64,9 +64,9 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	if file != nil {
 		closeState = func() { file.Close() }
 	}
-	self := selfmetrics.New(b.Version).Readings
+	self := selfmetrics.New(b.Version, plan.Shard).Readings
 	if plan.Runtime {
-		own, process := self, runtimemetrics.New()
+		own, process := self, runtimemetrics.New(selfmetrics.ShardLabels(plan.Shard))
 		self = func(s run.State) metric.Readings { return append(slices.Clone(own(s)), process.Readings()...) }
 	}
 	options := run.Options{Log: b.log, Self: self, State: file, Clock: b.clock}
@@ -79,7 +79,15 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 
 // build builds the jobs and sinks of a plan. It starts nothing.
 func (b *assembly) build(plan *config.Plan) (run.Plan, error) {
-	out := run.Plan{Concurrency: plan.Concurrency, Own: run.OwnMetrics{Interval: time.Duration(plan.Own.Interval), Sinks: plan.Own.Sinks}}
+	out := run.Plan{
+		Concurrency: plan.Concurrency, Own: run.OwnMetrics{Interval: time.Duration(plan.Own.Interval), Sinks: plan.Own.Sinks},
+		Shard: plan.Shard, AllJobs: len(plan.Jobs) + len(plan.Elsewhere),
+	}
+	for _, s := range plan.Sinks {
+		if slices.ContainsFunc(plan.Elsewhere, func(j config.Elsewhere) bool { return j.Sinks != nil && !slices.Contains(j.Sinks, s.Name) }) {
+			out.Own.Partial = append(out.Own.Partial, s.Name)
+		}
+	}
 	providers := b.logins.of(plan, b.memory(plan))
 	b.providers = providers
 	for _, s := range plan.Sinks {

@@ -14,6 +14,7 @@ import (
 )
 
 type checkCmd struct {
+	shardFlag
 	Connect bool   `help:"Also check that each sink can reach its receiver. Sends no metrics."`
 	Strict  bool   `help:"Make warnings errors: exit with 1 if there is one."`
 	JSON    bool   `name:"json" help:"Print what was found as JSON."`
@@ -61,6 +62,9 @@ func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkR
 		report.problem("", err)
 		return err
 	}
+	if err := c.keep(plan); err != nil {
+		return err
+	}
 	report.add(plan)
 	if c.Print {
 		return a.print(plan)
@@ -92,7 +96,8 @@ func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkR
 	for _, w := range plan.Warnings {
 		say("%s", a.vault.Scrub("warning: "+w.String()))
 	}
-	say("%s: %s, %s%s%s", g.name(), text.Count(len(plan.Jobs), "job"), text.Count(len(plan.Sinks), "sink"), inFiles(plan), found)
+	say("%s: %s, %s%s%s", g.name(), text.Count(len(plan.Jobs)+len(plan.Elsewhere), "job"), text.Count(len(plan.Sinks), "sink"), inFiles(plan), found)
+	sayShard(plan, say)
 	if c.Strict && found != "" {
 		report.OK = false
 		return &exitError{code: exitConfig}
@@ -124,6 +129,17 @@ func (a *App) notes(plan *config.Plan, report *checkReport, say func(string, ...
 		}
 	}
 	return nil
+}
+
+// sayShard says which jobs a plan's shard has, if it has one.
+func sayShard(plan *config.Plan, say func(format string, args ...any)) {
+	switch names := namesOfJobs(plan); {
+	case plan.Shard.Count == 0:
+	case len(names) == 0:
+		say("shard %s: no job", plan.Shard)
+	default:
+		say("shard %s: %s: %s", plan.Shard, text.Count(len(names), "job"), named(names))
+	}
 }
 
 // fault returns what shows an error of a job or sink and adds it to the report.

@@ -13,6 +13,7 @@ import (
 )
 
 type onceCmd struct {
+	shardFlag
 	Jobs     []string      `arg:"" optional:"" name:"job" help:"The jobs to run; default all."`
 	Deadline time.Duration `default:"60s" help:"How long delivery may take, including retries."`
 }
@@ -24,6 +25,9 @@ func (c *onceCmd) Run(ctx context.Context, a *App, g *globals) error {
 		return err
 	}
 	if err := keepJobs(plan, c.Jobs); err != nil {
+		return err
+	}
+	if err := c.keep(plan); err != nil {
 		return err
 	}
 	if err := keepPushing(plan); err != nil {

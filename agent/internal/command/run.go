@@ -14,16 +14,23 @@ import (
 )
 
 type runCmd struct {
+	shardFlag
 	Service string `short:"s" help:"Run only this job." placeholder:"JOB"`
 }
 
 // Run runs the jobs until the context ends, and reloads the configuration on request.
 func (c *runCmd) Run(ctx context.Context, a *App, g *globals) error {
-	plan, err := a.load(g, c.Service)
+	load := func() (*config.Plan, error) {
+		plan, err := a.load(g, c.Service)
+		if err != nil {
+			return nil, err
+		}
+		return plan, c.keep(plan)
+	}
+	plan, err := load()
 	if err != nil {
 		return err
 	}
-	load := func() (*config.Plan, error) { return a.load(g, c.Service) }
 	return (&service{App: a, paths: g.Config, load: load, asked: make(chan struct{}, 1)}).run(ctx, plan)
 }
 
@@ -55,6 +62,7 @@ func (s *service) run(ctx context.Context, plan *config.Plan) error {
 	}
 	defer closeState()
 	b.history.Watch(plan.Web.Watch)
+	s.logShard(plan, b.state)
 	b.page = s.newPage(plan, agent, b)
 	stopWeb, err := s.serveWeb(ctx, plan.Web, b.page)
 	if err != nil {

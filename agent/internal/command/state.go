@@ -17,7 +17,9 @@ import (
 )
 
 type stateCmd struct {
-	Show stateShowCmd `cmd:"" help:"Show the saved state of each job. Works while an agent is running."`
+	Show   stateShowCmd   `cmd:"" help:"Show the saved state of each job. Works while an agent is running."`
+	Export stateExportCmd `cmd:"" help:"Write the state of jobs to the output, to go on elsewhere: cton state export JOB > FILE. Here they start from zero if they run again."`
+	Import stateImportCmd `cmd:"" help:"Add the state of exported jobs to the state file, before an agent runs them: cton state import FILE."`
 }
 
 type stateShowCmd struct {
@@ -31,6 +33,7 @@ type savedJob struct {
 	LastSuccess time.Time        `json:"last_success"`
 	Cursor      time.Time        `json:"cursor,omitzero"` // the end of the last window that was read
 	Saved       time.Time        `json:"saved"`
+	Exported    bool             `json:"exported,omitempty"` // the job goes on elsewhere
 	Metrics     []ledger.Holding `json:"metrics"`
 }
 
@@ -87,7 +90,7 @@ func readJob(name string, section state.Section) (savedJob, error) {
 	if err != nil {
 		return savedJob{}, err
 	}
-	return savedJob{name, saved.LastSuccess, saved.Cursor, section.Saved, l.Holdings()}, nil
+	return savedJob{name, saved.LastSuccess, saved.Cursor, section.Saved, saved.Exported, l.Holdings()}, nil
 }
 
 func showJobs(w io.Writer, jobs []savedJob, asJSON bool) error {
@@ -103,6 +106,9 @@ func showJobs(w io.Writer, jobs []savedJob, asJSON bool) error {
 		fmt.Fprintf(w, "%s: last success %s", j.Job, j.LastSuccess.Format(time.RFC3339))
 		if !j.Cursor.IsZero() {
 			fmt.Fprintf(w, ", windows read up to %s", j.Cursor.Format(time.RFC3339))
+		}
+		if j.Exported {
+			fmt.Fprint(w, ", exported")
 		}
 		fmt.Fprintln(w)
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

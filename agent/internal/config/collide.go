@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -100,22 +102,85 @@ func declares(job *Job) []declared {
 }
 
 func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merging []string) {
-	before := map[string][]declared{} // by the name of their series
+	before := map[string]*namesakes{} // by the name of their series
 	for i := range plan.Jobs {
 		for _, d := range declares(&plan.Jobs[i]) {
-			for _, other := range before[d.series] {
-				if other.job == d.job && other.name == d.name || !meet(d.job, other.job, plan.Sinks) {
-					continue
-				}
-				if text := clash(d, other, page(d.job, other.job, merging)); text != "" {
-					names := append(append([]string{"jobs", d.job.Name}, strings.Split(d.at, ".")...), d.name)
-					r.bad(keyAt(root, names...), d.path(), "%s", text)
-					break
-				}
+			same := before[d.series]
+			if same == nil {
+				same = &namesakes{byKey: map[string]*alike{}}
+				before[d.series] = same
 			}
-			before[d.series] = append(before[d.series], d)
+			if text := same.clash(&d, plan.Sinks, merging); text != "" {
+				names := append(append([]string{"jobs", d.job.Name}, strings.Split(d.at, ".")...), d.name)
+				r.bad(keyAt(root, names...), d.path(), "%s", text)
+			}
+			same.add(&d)
 		}
 	}
+}
+
+// namesakes are declarations of one name of series. Thousands of jobs can have the same metric, so not every two are compared.
+type namesakes struct {
+	groups []*alike // in the order of their first declarations
+	byKey  map[string]*alike
+}
+
+// alike are declarations that differ only in their job and in the values of their constant labels.
+type alike struct {
+	all     []*declared
+	byValue map[string]*declared // the first with these values
+}
+
+// key returns what is equal for declarations that are alike, and the values of the constant labels.
+func (d *declared) key() (key, values string) {
+	names := slices.Sorted(maps.Keys(d.constant))
+	for _, name := range names {
+		values += strconv.Quote(d.constant[name])
+	}
+	return fmt.Sprintf("%q %q %q %q %t %q %q %q", d.name, d.kind, d.help, d.unit, d.job.Sinks == nil, d.job.Sinks, names, d.labels), values
+}
+
+func (n *namesakes) add(d *declared) {
+	key, values := d.key()
+	g := n.byKey[key]
+	if g == nil {
+		g = &alike{byValue: map[string]*declared{}}
+		n.groups, n.byKey[key] = append(n.groups, g), g
+	}
+	g.all = append(g.all, d)
+	if g.byValue[values] == nil {
+		g.byValue[values] = d
+	}
+}
+
+// clash returns why a declaration and an earlier one exclude each other, or "".
+func (n *namesakes) clash(d *declared, all []Sink, merging []string) string {
+	key, values := d.key()
+	for _, g := range n.groups {
+		others := g.all
+		if g == n.byKey[key] { // only those with the same values can be wrong
+			others = nil
+			if same := g.byValue[values]; same != nil {
+				others = []*declared{same}
+			}
+		}
+		for _, other := range others {
+			if other.job == d.job && other.name == d.name {
+				continue
+			}
+			if !meet(d.job, other.job, all) {
+				break // nor do the others of the group
+			}
+			merged := page(d.job, other.job, merging)
+			if text := clash(d, other, merged); text != "" {
+				return text
+			}
+			if merged == "" {
+				break // constant labels make no difference
+			}
+		}
+	}
+	return ""
 }
 
 // meet reports whether a sink gets the metrics of both jobs.
@@ -134,25 +199,24 @@ func page(a, b *Job, merging []string) string {
 }
 
 // clash returns why two metrics exclude each other, or "".
-func clash(d, other declared, merged string) string {
-	where := other.path()
-	switch {
+func clash(d, other *declared, merged string) string {
+	switch where := other.path; {
 	case d.name != other.name:
-		return fmt.Sprintf("the name %s is also used by %s", d.series, where)
+		return fmt.Sprintf("the name %s is also used by %s", d.series, where())
 	case d.kind != other.kind:
-		return fmt.Sprintf("is a %s here and a %s in %s: metrics of one name must have the same type", d.kind, other.kind, where)
+		return fmt.Sprintf("is a %s here and a %s in %s: metrics of one name must have the same type", d.kind, other.kind, where())
 	case d.unit != other.unit:
-		return fmt.Sprintf("the unit differs from that of %s: metrics of one name must have the same unit", where)
+		return fmt.Sprintf("the unit differs from that of %s: metrics of one name must have the same unit", where())
 	case d.help != other.help:
-		return fmt.Sprintf("the help differs from that of %s: metrics of one name must have the same help", where)
+		return fmt.Sprintf("the help differs from that of %s: metrics of one name must have the same help", where())
 	case merged != "" && !apart(d, other) && !apart(other, d):
-		return fmt.Sprintf("can have the same series as %s on the page of sinks.%s: set const_labels that differ, or job_label in the sink", where, merged)
+		return fmt.Sprintf("can have the same series as %s on the page of sinks.%s: set const_labels that differ, or job_label in the sink", where(), merged)
 	}
 	return ""
 }
 
 // apart reports whether a constant label of a makes sure that none of its series is one of b's.
-func apart(a, b declared) bool {
+func apart(a, b *declared) bool {
 	for name, value := range a.constant {
 		theirs, constant := b.constant[name]
 		if constant && theirs != value || !constant && !slices.Contains(b.labels, name) {

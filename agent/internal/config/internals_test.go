@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -186,10 +188,10 @@ func TestApart(t *testing.T) {
 		{one("", "site", "a"), one("site"), true},
 		{one("", "site", "a", "x", "1"), one("site", "x", "2"), false},
 	} {
-		if got := clash(c.a, c.b, "page") != ""; got != c.clash {
+		if got := clash(&c.a, &c.b, "page") != ""; got != c.clash {
 			t.Errorf("%+v and %+v clash: %v, want %v", c.a, c.b, got, c.clash)
 		}
-		if clash(c.a, c.b, "") != "" {
+		if clash(&c.a, &c.b, "") != "" {
 			t.Errorf("%+v and %+v clash on a page with job labels", c.a, c.b)
 		}
 	}
@@ -206,5 +208,47 @@ func TestExpandBound(t *testing.T) {
 		if e.expand(f.Root, "", false, 0); e.left >= 0 {
 			t.Errorf("%s: the bound of 5 values was not reached", text)
 		}
+	}
+}
+
+// TestClashes holds that declarations which clash are found without comparing every two.
+func TestClashes(t *testing.T) {
+	dice := rand.New(rand.NewPCG(1, 1))
+	one := func(of ...string) string { return of[dice.IntN(len(of))] }
+	all := []Sink{{Name: "page"}, {Name: "rw"}}
+	clashes := 0
+	for range 3000 {
+		var before []*declared
+		same := &namesakes{byKey: map[string]*alike{}}
+		job := &Job{}
+		for range 1 + dice.IntN(6) {
+			if dice.IntN(2) == 0 {
+				job = &Job{}
+				if dice.IntN(2) == 0 {
+					job.Sinks = []string{one("page", "rw")}
+				}
+			}
+			d := &declared{job: job, name: one("a", "a", "a", "b"), series: "a", kind: one("gauge", "gauge", "gauge", "counter"), constant: map[string]string{}}
+			for _, l := range []string{"x", "y"} {
+				if dice.IntN(2) == 0 {
+					d.constant[l] = one("1", "2", "3")
+				} else if dice.IntN(2) == 0 {
+					d.labels = append(d.labels, l)
+				}
+			}
+			want := slices.ContainsFunc(before, func(other *declared) bool {
+				return (other.job != job || other.name != d.name) && meet(job, other.job, all) && clash(d, other, page(job, other.job, []string{"page"})) != ""
+			})
+			if got := same.clash(d, all, []string{"page"}) != ""; got != want {
+				t.Fatalf("%+v clashes: %t, want %t", d, got, want)
+			} else if got {
+				clashes++
+			}
+			before = append(before, d)
+			same.add(d)
+		}
+	}
+	if clashes < 1000 {
+		t.Errorf("only %d clashes", clashes)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/collectington/collectington/agent/internal/auth"
 	"github.com/collectington/collectington/agent/internal/schedule"
+	"github.com/collectington/collectington/agent/internal/shard"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
@@ -22,10 +23,12 @@ type Plan struct {
 	WatchConfig bool              // the configuration is loaded again when its files change
 	Web         Web
 	Own         OwnMetrics
-	Auth        []Auth    // by name
-	Sinks       []Sink    // by name
-	Jobs        []Job     // by name
-	Warnings    []Warning // what is valid and probably not meant
+	Auth        []Auth      // by name
+	Sinks       []Sink      // by name
+	Jobs        []Job       // by name
+	Shard       shard.Shard // which of all jobs the plan has; the zero value = all
+	Elsewhere   []Elsewhere // those of the other shards
+	Warnings    []Warning   // what is valid and probably not meant
 
 	files *File
 	root  *yaml.Node // the top level, with the jobs as they are written
@@ -47,6 +50,25 @@ const MaxWatched = 20
 type OwnMetrics struct {
 	Interval setting.Duration `yaml:"interval"`
 	Sinks    []string         `yaml:"sinks"` // the sinks that get all of them; nil = each sink gets those that concern it
+}
+
+// Elsewhere is what is kept of a job that another shard runs: with thousands of them, their settings would take most of the memory.
+type Elsewhere struct {
+	Name  string
+	Sinks []string // as those of a job
+}
+
+// Keep leaves the jobs of a shard in the plan. The sinks stay: one without jobs may have a queue on disk, or be scraped.
+func (p *Plan) Keep(s shard.Shard) {
+	all := p.Jobs
+	p.Shard, p.Jobs, p.Elsewhere = s, nil, nil
+	for _, j := range all {
+		if s.Has(j.Name) {
+			p.Jobs = append(p.Jobs, j)
+		} else {
+			p.Elsewhere = append(p.Elsewhere, Elsewhere{j.Name, j.Sinks})
+		}
+	}
 }
 
 // Files returns the names of the files that the plan was read from.

@@ -67,7 +67,7 @@ func (w *warner) unused() {
 		}
 	}
 	for _, s := range w.plan.Sinks {
-		if !slices.ContainsFunc(w.plan.Jobs, func(j Job) bool { return j.GoesTo(s.Name) }) {
+		if !slices.Contains(w.plan.Own.Sinks, s.Name) && !slices.ContainsFunc(w.plan.Jobs, func(j Job) bool { return j.GoesTo(s.Name) }) {
 			w.add("", []string{"sinks", s.Name}, "no job sends its metrics to this sink", "add it to the sinks of a job, or remove it")
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/clock"
+	"github.com/collectington/collectington/agent/internal/shard"
 	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
@@ -29,6 +30,8 @@ type Agent struct {
 	jobs       []*job                  // in the order of the plan
 	sinks      []*sink                 // in the order of the plan
 	ownMetrics OwnMetrics              // of the plan
+	shard      shard.Shard             // of the plan
+	allJobs    int                     // of the plan
 	latest     map[string]metric.Batch // by job: what a new sink gets first
 	time       timekeeper              // of the times of latest
 	reloaded   time.Time
@@ -82,6 +85,7 @@ func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 	a.own.deliver(true)
 	stopSinks(a.sinks)
 	a.saveFinal(a.jobs)
+	a.giveUpAll(a.jobs)
 	a.logUndelivered()
 	if err, ok := context.Cause(ctx).(*sinkError); ok {
 		return err
@@ -104,11 +108,13 @@ func (e *sinkError) Unwrap() error { return e.err }
 func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc) {
 	jobs, newJobs, oldJobs := a.compareJobs(plan.Jobs)
 	stopJobs(oldJobs)
+	var unknown []*job
 	for _, j := range newJobs {
 		if !j.inherit(oldJobs) {
-			j.restore()
+			unknown = append(unknown, j)
 		}
 	}
+	a.restoreAll(unknown)
 	a.endRemoved(jobs, oldJobs)
 
 	sinks, newSinks, oldSinks := a.compareSinks(plan.Sinks)
@@ -116,7 +122,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	a.moveLatest()
 	before := a.jobs
 	a.endOwn(&plan.Own)
-	a.jobs, a.sinks, a.ownMetrics = jobs, sinks, plan.Own
+	a.jobs, a.sinks, a.ownMetrics, a.shard, a.allJobs = jobs, sinks, plan.Own, plan.Shard, plan.AllJobs
 	if cap(a.slots) != plan.Concurrency {
 		a.slots = make(chan struct{}, plan.Concurrency)
 	}
@@ -142,6 +148,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	a.repeatLast(newJobs)
 	a.mu.Unlock()
 	stopSinks(oldSinks)
+	a.giveUpAll(oldJobs)
 
 	for _, s := range newSinks {
 		s.start(ctx, fail)
@@ -282,7 +289,8 @@ func (a *Agent) State() State {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := State{
-		Single: a.single, Reloaded: a.reloaded, ReloadGood: a.reloadGood, ReloadBad: a.reloadBad, ClockJumps: a.clock.Read().Jumps,
+		Single: a.single, Shard: a.shard, AllJobs: a.allJobs,
+		Reloaded: a.reloaded, ReloadGood: a.reloadGood, ReloadBad: a.reloadBad, ClockJumps: a.clock.Read().Jumps,
 	}
 	if a.state != nil {
 		file := a.state.Status()

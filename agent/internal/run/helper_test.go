@@ -172,3 +172,10 @@ func start(t *testing.T, a *Agent, plan Plan, reload chan Plan) (stop func() err
 		return <-ended
 	}
 }
+
+// expired returns a context that has ended.
+func expired(t *testing.T) context.Context {
+	ctx, end := context.WithCancel(t.Context())
+	end()
+	return ctx
+}

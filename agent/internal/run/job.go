@@ -28,6 +28,7 @@ type job struct {
 	delivered time.Time // of the last tick whose batch the sinks have
 	expireAt  time.Time // when its series expire; zero while ticks succeed
 
+	unlock   func()    // gives up the job's lock; nil = it has none
 	restored *Saved    // the state of an earlier process, until the sinks know of it
 	ticked   bool      // a tick of this process has succeeded
 	savedAt  time.Time // when the state was last handed to the state file
@@ -59,6 +60,9 @@ var errOverlap = errors.New("cancelled because the next run is due (overlap: can
 // to finish.
 func (j *job) run(ctx context.Context) {
 	defer close(j.done)
+	if !j.claim(ctx) {
+		return
+	}
 	defer j.startRunner(ctx)()
 	j.due = j.firstDue(j.keepTime().Wall)
 	for j.waitUntilDue(ctx) {
@@ -352,6 +356,7 @@ func (j *job) inherit(removed []*job) bool {
 		}
 		j.LastSuccess, j.Cursor, j.showing, j.delivered, j.expireAt = old.LastSuccess, old.Cursor, old.showing, old.delivered, old.expireAt
 		j.time, j.ticked, j.restored = old.time, old.ticked, old.restored
+		j.unlock, old.unlock = old.unlock, nil
 		j.status.inherit(old.status)
 		return true
 	}
@@ -368,6 +373,10 @@ func (j *job) restore() {
 		return
 	}
 	saved, err := ReadSaved(records)
+	if err == nil && saved.Exported {
+		j.Log.Warn("the job's saved state was exported and goes on elsewhere; its totals start from zero")
+		return
+	}
 	if err == nil {
 		err = saved.Restore(j.Worker, j.time.Now())
 	}

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/collectington/collectington/agent/internal/state"
 )
 
 // Outcome is the result of Once.
@@ -25,7 +23,7 @@ type once struct {
 
 	mu   sync.Mutex
 	busy []string
-	held map[*job]func() // unlocks the jobs that this process has locked
+	held map[*job]bool // the jobs that this process has locked
 }
 
 // Once runs every job once, or once for each window that it has not read, delivers the batches, and returns when the sinks
@@ -33,9 +31,9 @@ type once struct {
 func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	a.slots, a.ownMetrics = make(chan struct{}, plan.Concurrency), plan.Own
+	a.slots, a.ownMetrics, a.shard, a.allJobs = make(chan struct{}, plan.Concurrency), plan.Own, plan.Shard, plan.AllJobs
 	a.single, a.own.partBy = true, JobLabel
-	o := &once{Agent: a, drain: drain, held: map[*job]func(){}}
+	o := &once{Agent: a, drain: drain, held: map[*job]bool{}}
 	if err := o.prepare(plan); err != nil {
 		return Outcome{}, err
 	}
@@ -84,20 +82,14 @@ func (o *once) prepare(plan Plan) error {
 	return nil
 }
 
-// lock waits until no other process runs a job, until ctx ends: state.IsHeld is true for the error then. If the job cannot be locked
-// for another reason, it runs all the same, as it does if the state file cannot be locked.
+// lock is the lock of a job. It notes that this process has it.
 func (o *once) lock(ctx context.Context, j *job) error {
-	unlock, err := o.state.LockJob(ctx, j.Name)
-	if state.IsHeld(err) {
+	if err := j.lock(ctx); err != nil {
 		return err
-	}
-	if err != nil {
-		j.Log.Error("cannot lock the job: another process may run it at the same time", "error", err)
-		unlock = func() {}
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.held[j] = unlock
+	o.held[j] = true
 	o.own.starts.last = o.clock.Now() // the process before may have delivered metrics of the job until now
 	return nil
 }
@@ -121,7 +113,7 @@ func (o *once) run(ctx context.Context, j *job) {
 func (o *once) hasLocked(j *job) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.held[j] != nil
+	return o.held[j]
 }
 
 // waitFor waits for another process that runs a job, for as long as the job's timeout, and goes on from what that process has left.
@@ -176,7 +168,7 @@ func (o *once) end() Outcome {
 // release saves the jobs, and lets other processes run them.
 func (o *once) release() {
 	o.saveFinal(o.jobs)
-	for _, unlock := range o.held {
-		unlock()
+	for j := range o.held {
+		j.giveUp()
 	}
 }

@@ -17,12 +17,17 @@ const (
 	SinkLabel = "sink"
 )
 
+// AllJobs is the metric that has the number of jobs of all shards. Only sinks that get all jobs get it.
+const AllJobs = "cton_shards_jobs"
+
 // OwnMetrics say when and where the agent's own metrics are delivered.
 type OwnMetrics struct {
 	Interval time.Duration // at least this often to sinks that push; 0 = two minutes
 
 	// Sinks get all of them. If it is nil, each sink gets those about its jobs, about itself and about the agent.
 	Sinks []string
+
+	Partial []string // sinks that do not get all jobs of other shards
 }
 
 // How often the agent's own metrics are delivered.
@@ -164,7 +169,7 @@ func (a *Agent) endOwn(next *OwnMetrics) {
 // gets all jobs, and one that the configuration names, get everything. The caller holds mu.
 func (a *Agent) ownPart(families []metric.Family, sink string) []metric.Family {
 	foreign := func(j *job) bool { return !j.GoesTo(sink) }
-	if a.ownMetrics.Sinks != nil || !slices.ContainsFunc(a.jobs, foreign) {
+	if a.ownMetrics.Sinks != nil || !slices.ContainsFunc(a.jobs, foreign) && !slices.Contains(a.ownMetrics.Partial, sink) {
 		return families
 	}
 	jobs := map[string]bool{"": true} // that the sink gets
@@ -180,7 +185,7 @@ func (a *Agent) ownPart(families []metric.Family, sink string) []metric.Family {
 	var part []metric.Family
 	for _, f := range families {
 		kept := slices.DeleteFunc(slices.Clone(f.Series), func(s metric.Series) bool { return !mine(s) })
-		if len(kept) > 0 {
+		if len(kept) > 0 && f.Desc.Name != AllJobs {
 			f.Series = kept
 			part = append(part, f)
 		}

@@ -69,6 +69,35 @@ func ownPlan(t *testing.T, shelves map[string]*ownShelf) Plan {
 	return plan
 }
 
+// TestOwnMetricsOfShards checks that a sink which gets all jobs of a shard, but not those of the others, gets no more than its own.
+func TestOwnMetricsOfShards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelves := map[string]*ownShelf{}
+		plan := ownPlan(t, shelves)
+		plan.Jobs = plan.Jobs[:1] // that of tenant b is in another shard
+		plan.Own.Partial = []string{"a", "b"}
+		agent := newAgent()
+		agent.own = newOwn(agent, func(s State) metric.Readings {
+			return append(computeOwn(s), metric.Measured{Desc: &metric.Desc{Name: AllJobs}, Rows: []metric.Reading{{Value: 2}}})
+		}, agent.clock)
+		stop := start(t, agent, plan, nil)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		for name, want := range map[string]string{
+			"a": `agent job{cton_job="job-a"} out{sink="a"}`, "b": `agent out{sink="b"}`,
+			"both": `agent job{cton_job="job-a"} out{sink="a"} out{sink="b"} out{sink="both"} ` + AllJobs,
+		} {
+			series, _ := shelves[name].shows()
+			if got := strings.Join(series, " "); got != want {
+				t.Errorf("sink %s gets %s, want %s", name, got, want)
+			}
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestOwnMetricsOfTenants checks that no sink learns of a job or sink of another tenant, and that named sinks get everything.
 func TestOwnMetricsOfTenants(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/agent/internal/shard"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
 )
@@ -31,6 +32,8 @@ type Plan struct {
 	Jobs        []Job
 	Sinks       []Sink
 	Own         OwnMetrics
+	Shard       shard.Shard // which jobs of the configuration these are; the zero value = all
+	AllJobs     int         // of the configuration, those of other shards included
 }
 
 // Job is a job of the configuration with its source. A reload keeps a job whose Name and Key are unchanged, with its

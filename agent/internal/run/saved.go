@@ -9,10 +9,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/ledger"
+	"github.com/collectington/collectington/agent/internal/shard"
 	"github.com/collectington/collectington/agent/internal/state"
 )
 
@@ -26,6 +29,9 @@ type Saved struct {
 	// Delivered reports that the sinks took everything up to here, because the agent was shut down in order.
 	Delivered bool
 
+	// Exported reports that the state was exported since the last run, to go on elsewhere. A job that runs here again starts without it.
+	Exported bool
+
 	old     bool     // the last record is of a version that did not write it before the batch was delivered
 	records [][]byte // of the ledger
 }
@@ -36,6 +42,7 @@ const headerMark = 1
 const (
 	flagCursor    = 1 << 0
 	flagDelivered = 1 << 1
+	flagExported  = 1 << 2
 )
 
 // digestSize is the size of a digest in bytes.
@@ -49,6 +56,9 @@ func (s *Saved) header(b []byte) []byte {
 	}
 	if s.Delivered {
 		flags |= flagDelivered
+	}
+	if s.Exported {
+		flags |= flagExported
 	}
 	fetches, _ := hex.DecodeString(s.Fetches)
 	b = append(append(b, headerMark, flags), fetches...)
@@ -92,7 +102,9 @@ func (s *Saved) read(record []byte) error {
 		return errors.New("it has no header")
 	}
 	flags := record[1]
-	*s = Saved{Fetches: hex.EncodeToString(record[2 : 2+digestSize]), Delivered: flags&flagDelivered != 0, records: s.records}
+	*s = Saved{
+		Fetches: hex.EncodeToString(record[2 : 2+digestSize]), Delivered: flags&flagDelivered != 0, Exported: flags&flagExported != 0, records: s.records,
+	}
 	rest := record[2+digestSize:]
 	for _, t := range []*time.Time{&s.LastSuccess, &s.Cursor} {
 		if t == &s.Cursor && flags&flagCursor == 0 {
@@ -126,10 +138,11 @@ func (s *Saved) readVersion1(record []byte) error {
 	return nil
 }
 
-// What begins the names of sinks and of logins in the state file. No name of a job has a zero byte.
+// What begins the names of sinks, of logins and of shards in the state file. No name of a job has a zero byte.
 const (
 	sinkPrefix  = "\x00sinks/"
 	loginPrefix = "\x00logins/"
+	shardPrefix = "\x00shards/"
 )
 
 // IsJob reports whether a name in the state file is that of a job. Nothing else is shown: the records of logins are secret.
@@ -258,6 +271,20 @@ func (m *LoginMemory) Lock(ctx context.Context) (unlock func(), shared bool, err
 	return unlock, true, err
 }
 
+// StoreShard notes in a state file which shard uses it.
+func StoreShard(file *state.File, s shard.Shard) {
+	file.AppendLazily(shardPrefix+strconv.Itoa(s.Index), []byte(s.String()))
+}
+
+// LoadShard returns the shard of the same index that has used a state file before, the zero value if none has.
+func LoadShard(file *state.File, s shard.Shard) (shard.Shard, error) {
+	records := file.Records(shardPrefix + strconv.Itoa(s.Index))
+	if len(records) == 0 {
+		return shard.Shard{}, nil
+	}
+	return shard.Parse(string(records[len(records)-1]), "")
+}
+
 // FoldSaved returns one record in place of several of a name. It is what the state file folds its journal with.
 func FoldSaved(name string, records [][]byte) ([]byte, error) {
 	if !IsJob(name) {
@@ -267,12 +294,33 @@ func FoldSaved(name string, records [][]byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.record()
+}
+
+// record returns one record with the whole state.
+func (s *Saved) record() ([]byte, error) {
 	folded, err := ledger.Fold(s.records)
 	if err != nil {
 		return nil, err
 	}
 	return append(s.header(nil), folded...), nil
 }
+
+// Moved returns a record with the whole state, for another state file, and one that notes in this file that it was exported. Either
+// replaces all records before it.
+func (s *Saved) Moved() (there, here []byte, err error) {
+	moved := *s
+	moved.Exported = false
+	if there, err = moved.record(); err != nil {
+		return nil, nil, err
+	}
+	moved.Exported = true
+	here, err = moved.record()
+	return there, here, err
+}
+
+// IsOf reports whether the state is that of a job that fetches the same as a job of a plan.
+func (s *Saved) IsOf(j *config.Job) bool { return s.Fetches == digest(j.Fetches) }
 
 // Ledger returns the saved ledger, for reading only.
 func (s *Saved) Ledger() (*ledger.Ledger, error) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/internal/ledger"
+	"github.com/collectington/collectington/agent/internal/shard"
 	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
@@ -14,6 +15,8 @@ import (
 // State is the state of an agent at one moment.
 type State struct {
 	Single     bool        // each job runs once, and other processes run other jobs
+	Shard      shard.Shard // which jobs of the configuration these are; the zero value = all
+	AllJobs    int         // of the configuration, those of other shards included
 	Jobs       []JobState  // in the order of the plan
 	Sinks      []SinkState // in the order of the plan
 	Reloaded   time.Time   // when the current plan was loaded

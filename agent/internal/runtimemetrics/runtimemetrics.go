@@ -17,10 +17,10 @@ type Metrics struct {
 	labels   map[string]*metric.LabelSet // by the name of the metric and the labels as text
 }
 
-// New returns the metrics of this process.
-func New() *Metrics {
+// New returns the metrics of this process, all of them with the labels given.
+func New(labels map[string]string) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), descs: map[string]*metric.Desc{}, labels: map[string]*metric.LabelSet{}}
-	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	prometheus.WrapRegistererWith(labels, m.registry).MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

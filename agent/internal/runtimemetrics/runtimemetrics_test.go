@@ -11,7 +11,7 @@ import (
 
 // TestReadings holds the best-known metrics, their types, and that series keep their identity.
 func TestReadings(t *testing.T) {
-	m := New()
+	m := New(nil)
 	l := ledger.New(ledger.For(time.Minute), 1000)
 	var page strings.Builder
 	var before []metric.Family

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/internal/shard"
 	"github.com/collectington/collectington/agent/metric"
 )
 
@@ -17,6 +18,7 @@ import (
 // a total that exists from the start; its parts by reason, and counters of what never happens to most jobs, exist once it happens.
 type Metrics struct {
 	version  string
+	shard    string // the label shard of each metric, "" = without one
 	readings metric.Readings
 	at       map[string]int // index of a metric in readings, by name
 }
@@ -25,11 +27,18 @@ const (
 	jobLabel    = run.JobLabel
 	sinkLabel   = run.SinkLabel
 	reasonLabel = "reason"
+	shardLabel  = "shard"
 )
 
-// New returns the metrics of an agent of the given version.
-func New(version string) *Metrics {
+// New returns the metrics of an agent of the given version. Those of a shard have its number as a label, since the label instance may
+// be the same for all shards.
+func New(version string, s shard.Shard) *Metrics {
 	m := &Metrics{version: version, at: map[string]int{}}
+	m.shard = ShardLabels(s)[shardLabel]
+	if m.shard != "" {
+		m.gauge("cton_shards", "Number of shards.")
+		m.gauge(run.AllJobs, "Jobs of all shards together.")
+	}
 	m.gauge("cton_build_info", "Always 1, with the agent's version.", "version", "goversion")
 	m.gauge("cton_config_last_reload_successful", "Whether the last reload succeeded.")
 	m.gauge("cton_config_last_reload_success_timestamp_seconds", "When the configuration was loaded.")
@@ -69,6 +78,14 @@ func New(version string) *Metrics {
 	return m
 }
 
+// ShardLabels returns the labels that all metrics of a shard have.
+func ShardLabels(s shard.Shard) map[string]string {
+	if s.Count == 0 {
+		return nil
+	}
+	return map[string]string{shardLabel: strconv.Itoa(s.Index)}
+}
+
 func (m *Metrics) gauge(name, help string, labels ...string) {
 	m.declare(&metric.Desc{Name: name, Help: help, Type: metric.Gauge, LabelNames: labels})
 }
@@ -78,12 +95,18 @@ func (m *Metrics) counter(name, help string, labels ...string) {
 }
 
 func (m *Metrics) declare(d *metric.Desc) {
+	if m.shard != "" {
+		d.LabelNames = append(d.LabelNames, shardLabel)
+	}
 	m.at[d.Name] = len(m.readings)
 	m.readings = append(m.readings, metric.Measured{Desc: d})
 }
 
 func (m *Metrics) set(name string, value float64, labels ...string) {
 	r := &m.readings[m.at[name]]
+	if m.shard != "" {
+		labels = append(labels, m.shard)
+	}
 	r.Rows = append(r.Rows, metric.Reading{Labels: labels, Value: value})
 }
 
@@ -97,6 +120,10 @@ func (m *Metrics) Readings(s run.State) metric.Readings {
 		return m.readings
 	}
 	m.set("cton_build_info", 1, m.version, runtime.Version())
+	if s.Shard.Count > 0 {
+		m.set("cton_shards", float64(s.Shard.Count))
+		m.set(run.AllJobs, float64(s.AllJobs))
+	}
 	m.set("cton_config_last_reload_successful", truth(s.ReloadGood))
 	m.set("cton_config_last_reload_success_timestamp_seconds", seconds(s.Reloaded))
 	m.set("cton_clock_jumps_total", float64(s.ClockJumps))

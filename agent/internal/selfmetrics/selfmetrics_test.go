@@ -11,6 +11,7 @@ import (
 
 	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/internal/shard"
 	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
@@ -56,7 +57,7 @@ cton_sink_requests_total counter {sink,host,code} Requests by status code; 0 mea
 func TestNames(t *testing.T) {
 	var got strings.Builder
 	got.WriteByte('\n')
-	for _, m := range New("1.0").Readings(run.State{}) {
+	for _, m := range New("1.0", shard.Shard{}).Readings(run.State{}) {
 		fmt.Fprintf(&got, "%s %s {%s} %s\n", m.Desc.Name, m.Desc.Type, strings.Join(m.Desc.LabelNames, ","), m.Desc.Help)
 	}
 	if got.String() != names {
@@ -149,7 +150,7 @@ func TestDropped(t *testing.T) {
 // text returns the agent's own metrics in the text format.
 func text(t *testing.T, s run.State) string {
 	t.Helper()
-	result, err := ledger.New(ledger.For(time.Minute), 1000).Apply(time.Unix(1e9, 0), New("1.0").Readings(s))
+	result, err := ledger.New(ledger.For(time.Minute), 1000).Apply(time.Unix(1e9, 0), New("1.0", shard.Shard{}).Readings(s))
 	if err != nil || len(result.Problems)+len(result.Drops) > 0 {
 		t.Fatal(err, result)
 	}
@@ -167,7 +168,7 @@ func TestSingle(t *testing.T) {
 		Jobs: []run.JobState{{Name: "failed", LastStart: time.Unix(5, 0)}, {Name: "worked", Up: true, LastStart: time.Unix(5, 0), LastSuccess: time.Unix(5, 0)}},
 	}
 	var got []string
-	for _, m := range New("1.0").Readings(state) {
+	for _, m := range New("1.0", shard.Shard{}).Readings(state) {
 		for _, row := range m.Rows {
 			if row.Labels[0] != "failed" && row.Labels[0] != "worked" || len(m.Desc.LabelNames) == 0 || m.Desc.LabelNames[0] != run.JobLabel {
 				t.Errorf("%s %q: not of a job", m.Desc.Name, row.Labels)
@@ -190,5 +191,26 @@ func TestSpool(t *testing.T) {
 		if !strings.Contains(page, want+"\n") {
 			t.Errorf("there is no %s in\n%s", want, page)
 		}
+	}
+}
+
+// TestShard holds that each metric of a shard has its number as a label: the label instance may be the same for all shards.
+func TestShard(t *testing.T) {
+	m := New("1.0", shard.Shard{Index: 2, Count: 5})
+	s := run.State{
+		Shard: shard.Shard{Index: 2, Count: 5}, AllJobs: 7, Jobs: []run.JobState{{Name: "a", Ticks: map[string]int64{run.Failed: 1}}},
+		Sinks: []run.SinkState{{Name: "out", Queues: true}},
+	}
+	values := map[string]float64{}
+	for _, r := range m.Readings(s) {
+		for _, row := range r.Rows {
+			if len(row.Labels) != len(r.Desc.LabelNames) || row.Labels[len(row.Labels)-1] != "2" || r.Desc.LabelNames[len(row.Labels)-1] != "shard" {
+				t.Errorf("%s has the labels %q with the values %q", r.Desc.Name, r.Desc.LabelNames, row.Labels)
+			}
+			values[r.Desc.Name] += row.Value
+		}
+	}
+	if values["cton_shards"] != 5 || values["cton_shards_jobs"] != 7 || values["cton_job_runs_total"] != 1 {
+		t.Errorf("got %v", values)
 	}
 }

@@ -170,6 +170,43 @@ func (e *readError) Unwrap() error { return e.error }
 
 // writeSnapshot replaces a snapshot file. It returns the size of the new one.
 func writeSnapshot(fsys durable.FS, name string, journal uint64, sections map[string]Section) (size int, err error) {
+	parts, size, err := encode(journal, sections)
+	if err != nil {
+		return 0, err
+	}
+	return size, durable.Replace(fsys, name, func(w io.Writer) error {
+		for _, part := range parts {
+			if _, err := w.Write(part); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Encode returns sections as a snapshot file has them, for Decode.
+func Encode(sections map[string]Section) ([]byte, error) {
+	parts, _, err := encode(0, sections)
+	return bytes.Join(parts, nil), err
+}
+
+// Decode returns the sections of what Encode has returned. If any of them is damaged, it returns an error.
+func Decode(text []byte) (map[string]Section, error) {
+	s, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.damage)) {
+		return nil, fmt.Errorf("the state of job %s: %w", name, s.damage[name])
+	}
+	if s.journal > 0 {
+		return nil, errors.New("it is a state file, whose journals have more: want what cton state export has written")
+	}
+	return s.sections, nil
+}
+
+// encode returns the parts of a snapshot file, and their size.
+func encode(journal uint64, sections map[string]Section) (parts [][]byte, size int, err error) {
 	x := index{Journal: journal, Jobs: []indexEntry{}}
 	names := slices.Sorted(maps.Keys(sections))
 	for _, job := range names {
@@ -183,23 +220,16 @@ func writeSnapshot(fsys durable.FS, name string, journal uint64, sections map[st
 	}
 	line, err := json.Marshal(x)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
-	text := fmt.Appendf(nil, "%s%d %s\n%s\n", magic, version, checksum(line), line)
-	if size += len(text); size > maxFile {
-		return 0, fmt.Errorf("the state has %d bytes, more than %d", size, maxFile)
+	parts = append(parts, fmt.Appendf(nil, "%s%d %s\n%s\n", magic, version, checksum(line), line))
+	if size += len(parts[0]); size > maxFile {
+		return nil, 0, fmt.Errorf("the state has %d bytes, more than %d", size, maxFile)
 	}
-	return size, durable.Replace(fsys, name, func(w io.Writer) error {
-		_, err := w.Write(text)
-		for _, job := range names {
-			for _, r := range sections[job].Records {
-				if err == nil {
-					_, err = w.Write(r)
-				}
-			}
-		}
-		return err
-	})
+	for _, job := range names {
+		parts = append(parts, sections[job].Records...)
+	}
+	return parts, size, nil
 }
 
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

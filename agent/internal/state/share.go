@@ -2,7 +2,10 @@ package state
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -16,7 +19,8 @@ import (
 // turnTimeout is how long a process waits for its turn, in which others read and write some files.
 const turnTimeout = 10 * time.Second
 
-// takeTurn waits until no other process reads or writes the files, and finds out what has become of them. Without Options.Shared
+// takeTurn waits until no other process reads or writes the files, and finds out what has become of them if the last turn was that of
+// another process. Without Options.Shared
 // it does nothing. To read, it also goes on if the lock cannot be had for another reason, such as a read-only disk.
 func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 	if !f.Shared {
@@ -25,12 +29,13 @@ func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 	f.turn.Lock()
 	ctx, cancel := context.WithTimeout(context.Background(), turnTimeout)
 	defer cancel()
-	unlock, err := f.wait(ctx, f.name()+".turn", 2*time.Millisecond)
+	before, unlock, err := f.wait(ctx, f.name()+".turn", f.word, 2*time.Millisecond)
 	if err != nil && !IsHeld(err) && !toWrite {
 		unlock, err = func() {}, nil
 	}
-	if err == nil {
+	if err == nil && before != f.word {
 		if err = f.rejoin(); err != nil {
+			f.word = rand.Text() // so that the next turn does not take this one for done
 			unlock()
 		}
 	}
@@ -47,9 +52,9 @@ func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 	}, nil
 }
 
-// wait waits for a lock until ctx ends, and tries it every pause.
-func (f *File) wait(ctx context.Context, name string, pause time.Duration) (unlock func(), err error) {
-	return durable.NewDir(filepath.Dir(f.path)).WaitLock(ctx, name, pause)
+// wait waits for a lock until ctx ends, and tries it every pause. It returns the word of the process that had it before.
+func (f *File) wait(ctx context.Context, name, word string, pause time.Duration) (before string, unlock func(), err error) {
+	return durable.NewDir(filepath.Dir(f.path)).WaitLock(ctx, name, word, pause)
 }
 
 // rejoin finds out what other processes have done to the files.
@@ -88,13 +93,18 @@ func (f *File) rejoin() error {
 	return nil
 }
 
-// LockJob waits until no other process has the lock of a job, until ctx ends: the error is a *durable.HeldError then. Without
+// LockJob waits until no other process has the lock of a job, until ctx ends: IsHeld is true for the error then. Without
 // Options.Shared there is no other process.
 func (f *File) LockJob(ctx context.Context, job string) (unlock func(), err error) {
 	if !f.Shared {
 		return func() {}, nil
 	}
-	return f.wait(ctx, f.name()+".job-"+durable.FileName(job), 50*time.Millisecond)
+	host, _ := os.Hostname()
+	_, unlock, err = f.wait(ctx, f.name()+".job-"+durable.FileName(job), host, 50*time.Millisecond)
+	if held, is := errors.AsType[*durable.HeldError](err); is && held.Word != "" && held.Word != host {
+		err = fmt.Errorf("%w on %s", err, held.Word)
+	}
+	return unlock, err
 }
 
 // LockLogin is LockJob for what a login keeps in the state.
@@ -102,7 +112,8 @@ func (f *File) LockLogin(ctx context.Context, login string) (unlock func(), err 
 	if !f.Shared {
 		return func() {}, nil
 	}
-	return f.wait(ctx, f.name()+".login-"+durable.FileName(login), 20*time.Millisecond)
+	_, unlock, err = f.wait(ctx, f.name()+".login-"+durable.FileName(login), "", 20*time.Millisecond)
+	return unlock, err
 }
 
 // Latest is Records with what other processes have written since Open.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -148,6 +149,50 @@ func TestSharedSize(t *testing.T) {
 	b := openShared(t, path)
 	if a.journalBytes != b.journalBytes {
 		t.Errorf("written: %d, opened: %d", a.journalBytes, b.journalBytes)
+	}
+}
+
+// TestSharedFailedTurn holds that a process which could not read what others have written reads it at its next turn.
+func TestSharedFailedTurn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	a, b := openShared(t, path), openShared(t, path)
+	<-a.Append("job", []byte("1")).Done()
+	<-b.Append("job", []byte("2")).Done()
+	b.compactAndLog() // it removes the journal that a has appended to
+	<-b.Append("job", []byte("3")).Done()
+	whole, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, []byte("cton state 99 x\n"), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := a.Append("job", []byte("4"))
+	a.Flush() // fails
+	if a.Status().Failed == 0 {
+		t.Fatal("a state of a later version was written to")
+	}
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a.Flush()
+	<-waits.Done()
+	sections, damage, err := Read(path)
+	if got := string(bytes.Join(sections["job"].Records, nil)); got != "1234" || err != nil || len(damage) > 0 {
+		t.Errorf("got %q, %v, %v", got, damage, err)
+	}
+}
+
+// TestSharedAlone holds that a process which had the last turn too does not read the files again: it would cost the size of the state
+// for each write.
+func TestSharedAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	a := openShared(t, path)
+	<-a.Append("job", []byte("1")).Done()
+	a.number++ // reading would set it right
+	<-a.Append("job", []byte("2")).Done()
+	if _, err := os.Stat(journalName(path, a.number)); err != nil || a.number != 2 {
+		t.Errorf("the files were read again: journal %d, %v", a.number, err)
 	}
 }
 

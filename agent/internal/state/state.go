@@ -11,6 +11,7 @@ package state
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -58,6 +59,7 @@ type File struct {
 
 	life *durable.Dir // holds the lock that processes share; nil = this process has the state alone
 	turn sync.Mutex   // held while this process has its turn; locked before appending
+	word string       // that this process leaves for the next turn
 
 	appending sync.Mutex // guards the fields below
 	journal
@@ -85,7 +87,7 @@ func Open(ctx context.Context, path string, o Options) (f *File, problems []erro
 
 // OpenOn is Open with another file system in place of the directory of path, for tests.
 func OpenOn(ctx context.Context, path string, fsys durable.FS, o Options) (*File, []error, error) {
-	f := &File{Options: o, path: path, fsys: fsys, stop: make(chan struct{}), hurry: make(chan struct{}, 1)}
+	f := &File{Options: o, path: path, fsys: fsys, stop: make(chan struct{}), hurry: make(chan struct{}, 1), word: rand.Text()}
 	unlocked := f.waitForLock(ctx)
 	if IsHeld(unlocked) {
 		return nil, nil, fmt.Errorf("open the state file %s: %w: stop that process, or give each agent its own state_file", path, unlocked)

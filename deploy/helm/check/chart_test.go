@@ -109,6 +109,9 @@ func TestChart(t *testing.T) {
 			pods := 0
 			for _, m := range manifests {
 				o := decode(t, m)
+				if s, is := o.(*appsv1.StatefulSet); is {
+					checkShards(t, s)
+				}
 				if pod := podOf(o); pod != nil {
 					pods++
 					checkPod(t, pod, name)
@@ -139,7 +142,7 @@ func checkPod(t *testing.T, pod *corev1.PodSpec, name string) {
 	if pod.AutomountServiceAccountToken == nil || *pod.AutomountServiceAccountToken {
 		t.Error("the pod gets a token that it does not need")
 	}
-	volumes := map[string]bool{"data": name == "statefulset"} // of a claim
+	volumes := map[string]bool{"data": name == "statefulset" || name == "shards"} // of a claim
 	for _, v := range pod.Volumes {
 		volumes[v.Name] = true
 	}
@@ -160,6 +163,23 @@ func checkPod(t *testing.T, pod *corev1.PodSpec, name string) {
 	}
 	if i := slices.IndexFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == "GOMEMLIMIT" }); i < 0 || c.Env[i].Value != want {
 		t.Errorf("the environment is %v, want GOMEMLIMIT=%s", c.Env, want)
+	}
+}
+
+// checkShards checks that a StatefulSet has as many pods as shards, and that each pod knows its own.
+func checkShards(t *testing.T, s *appsv1.StatefulSet) {
+	c := s.Spec.Template.Spec.Containers[0]
+	i := slices.IndexFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == "CTON_SHARD" })
+	got := ""
+	if i >= 0 {
+		got = c.Env[i].Value
+	}
+	want := ""
+	if n := *s.Spec.Replicas; n > 1 {
+		want = fmt.Sprintf("ordinal/%d", n)
+	}
+	if got != want {
+		t.Errorf("%d pods with CTON_SHARD=%q, want %q", *s.Spec.Replicas, got, want)
 	}
 }
 
@@ -217,10 +237,36 @@ func without(text string, words ...string) string {
 	return b.String()
 }
 
+// TestGuide renders the values that the guide shows.
+func TestGuide(t *testing.T) {
+	guide, err := os.ReadFile("../../guides/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(guide), "```yaml values\n")[1:]
+	if len(blocks) == 0 {
+		t.Fatal("the guide shows no values")
+	}
+	for _, block := range blocks {
+		values, _, _ := strings.Cut(block, "```")
+		manifests, err := render(t, []byte(values))
+		if err != nil {
+			t.Errorf("%v\n%s", err, values)
+		}
+		for _, m := range manifests {
+			if s, is := decode(t, m).(*appsv1.StatefulSet); is {
+				checkShards(t, s)
+			}
+		}
+	}
+}
+
 // TestMistakes holds that a mistake in the values is an error that names it.
 func TestMistakes(t *testing.T) {
 	for values, want := range map[string]string{
 		"kind: DaemonSet":                                      "kind",
+		"shards: 3":                                            "StatefulSet",
+		"{kind: StatefulSet, shards: 0}":                       "shards",
 		"persistance: {enabled: true}":                         "persistance",
 		"persistence: {sizes: 1Gi}":                            "sizes",
 		"image: {digest: abc}":                                 "digest",

@@ -41,6 +41,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if include "cton.persistent" . -}}
 {{- $_ := set $added "state_file" "/var/lib/cton/state" -}}
 {{- end -}}
+{{- if .Values.persistence.sharedClaim -}}
+{{- $_ := set $added "state_file" "/var/lib/cton/shared/state" -}}
+{{- end -}}
 {{- mergeOverwrite $added (deepCopy .Values.config) | toYaml -}}
 {{- end -}}
 
@@ -92,8 +95,12 @@ containers:
   {{- toYaml . | nindent 2 }}
   {{- end }}
   {{- $memory := include "cton.memoryLimit" . }}
-  {{- if or .Values.env $memory }}
+  {{- $sharded := gt (int .Values.shards) 1 }}
+  {{- if or .Values.env $memory $sharded }}
   env:
+  {{- if $sharded }}
+  - {name: CTON_SHARD, value: {{ printf "ordinal/%v" .Values.shards | quote }}}
+  {{- end }}
   {{- with $memory }}
   - {name: GOMEMLIMIT, value: {{ . | quote }}}
   {{- end }}
@@ -133,6 +140,9 @@ containers:
   volumeMounts:
   - {name: config, mountPath: /etc/cton, readOnly: true}
   - {name: data, mountPath: /var/lib/cton}
+  {{- if .Values.persistence.sharedClaim }}
+  - {name: shared, mountPath: /var/lib/cton/shared}
+  {{- end }}
   - {name: tmp, mountPath: /tmp}
   {{- range $i, $m := .Values.secretMounts }}
   - {name: secret-{{ $i }}, mountPath: {{ $m.mountPath }}, readOnly: true}
@@ -151,6 +161,9 @@ volumes:
 {{- else }}
 - {name: data, emptyDir: {}}
 {{- end }}
+{{- end }}
+{{- with .Values.persistence.sharedClaim }}
+- {name: shared, persistentVolumeClaim: {claimName: {{ . }}}}
 {{- end }}
 {{- range $i, $m := .Values.secretMounts }}
 - {name: secret-{{ $i }}, secret: {secretName: {{ $m.secretName }}, defaultMode: 0440}}

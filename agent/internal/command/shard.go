@@ -1,0 +1,97 @@
+package command
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/internal/shard"
+	"github.com/collectington/collectington/agent/internal/state"
+	"github.com/collectington/collectington/agent/text"
+)
+
+// shardFlag is the flag of the commands that work with the jobs of a shard.
+type shardFlag struct {
+	Shard string `env:"CTON_SHARD" help:"Only the jobs of this shard, such as 2/5, counted from 1; ordinal/5 takes the number at the end of the host's name, counted from 0, as pods of a StatefulSet have it." placeholder:"N/COUNT"`
+}
+
+// keep leaves the jobs of the shard in a plan.
+func (f shardFlag) keep(plan *config.Plan) error {
+	if f.Shard == "" {
+		return nil
+	}
+	s, err := shard.Parse(f.Shard, hostName())
+	if err != nil {
+		return fmt.Errorf("--shard: %w", err)
+	}
+	plan.Keep(s)
+	return nil
+}
+
+// maxNamed is how many jobs a message names.
+const maxNamed = 20
+
+// named returns names for a message, and how many more there are.
+func named(names []string) string {
+	if more := len(names) - maxNamed; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
+
+// logShard logs the plan's shard, and which jobs have moved since the process before, if the state file knows of it.
+func (a *App) logShard(plan *config.Plan, file *state.File) {
+	s := plan.Shard
+	if s.Count == 0 {
+		return
+	}
+	a.log.Info("running a shard", "shard", s.String(), "jobs", len(plan.Jobs), "of", len(plan.Jobs)+len(plan.Elsewhere))
+	if file == nil {
+		return
+	}
+	before, err := run.LoadShard(file, s)
+	if err != nil {
+		a.log.Warn("the state file does not say which shard it was", "error", err)
+	}
+	if before == s {
+		return
+	}
+	run.StoreShard(file, s)
+	if before.Count == 0 {
+		return
+	}
+	kept, all := []string(nil), namesOfJobs(plan)
+	for _, j := range plan.Elsewhere {
+		all = append(all, j.Name)
+	}
+	left, came := shard.Moves(all, before, s)
+	for _, m := range left {
+		if file.Records(m.Job) != nil {
+			kept = append(kept, m.Job)
+		}
+	}
+	a.log.Warn("the number of shards has changed, and jobs have moved", "from", before.String(), "to", s.String(), "left", moved(left), "came", moved(came))
+	if len(kept) > 0 {
+		a.log.Warn("the state file has the memory of jobs that have moved: move it too, with cton state export, unless their shard has the same file",
+			"jobs", named(kept))
+	}
+}
+
+// moved returns the names of jobs that have moved, by the shard that they have gone to or come from.
+func moved(moves []shard.Move) string {
+	by := map[int][]string{}
+	for _, m := range moves {
+		by[m.To] = append(by[m.To], m.Job)
+	}
+	var parts []string
+	for _, to := range slices.Sorted(maps.Keys(by)) {
+		parts = append(parts, fmt.Sprintf("shard %d: %s", to, named(by[to])))
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return text.Count(len(moves), "job") + ", " + strings.Join(parts, "; ")
+}

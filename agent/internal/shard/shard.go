@@ -1,0 +1,102 @@
+// Package shard divides jobs over several agents, without any of them asking another.
+package shard
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Shard is one of several parts of all jobs. The zero value is the only part: all jobs.
+type Shard struct {
+	Index int // from 1
+	Count int
+}
+
+// maxCount bounds the number of shards: the shard of a job costs a hash for each of them.
+const maxCount = 1000
+
+// ordinal stands for the number that a host's name ends with, such as cton-0, as pods of a StatefulSet and of an indexed Job have.
+const ordinal = "ordinal"
+
+// Parse returns the shard of a text such as 2/5, counted from 1, or ordinal/5, which takes the number at the end of the host's name,
+// counted from 0.
+func Parse(text, host string) (Shard, error) {
+	index, count, found := strings.Cut(text, "/")
+	n, err := strconv.Atoi(count)
+	if !found || err != nil {
+		return Shard{}, fmt.Errorf("%q is no shard: want one such as 2/5, counted from 1, or ordinal/5", text)
+	}
+	if n < 1 || n > maxCount {
+		return Shard{}, fmt.Errorf("%q has %d shards: want 1 to %d", text, n, maxCount)
+	}
+	if index == ordinal {
+		return ofHost(host, n)
+	}
+	i, err := strconv.Atoi(index)
+	if err != nil || i < 1 || i > n {
+		return Shard{}, fmt.Errorf("%q is no shard: want 1/%d to %[2]d/%[2]d, or ordinal/%[2]d", text, n)
+	}
+	return Shard{i, n}, nil
+}
+
+// ofHost returns the shard of a host whose name ends with a number, from 0.
+func ofHost(host string, count int) (Shard, error) {
+	short, _, _ := strings.Cut(host, ".")
+	at := strings.LastIndexByte(short, '-')
+	i, err := strconv.ParseUint(short[at+1:], 10, 31)
+	if at < 0 || err != nil {
+		return Shard{}, fmt.Errorf("the host's name %q does not end with a number, as that of a pod of a StatefulSet does: name the shard, such as 1/%d", host, count)
+	}
+	if i >= uint64(count) {
+		return Shard{}, fmt.Errorf("the host %s is shard %d, but there are %d: set as many replicas as shards", host, i+1, count)
+	}
+	return Shard{int(i) + 1, count}, nil
+}
+
+// String returns the shard as Parse reads it, "" for the zero value.
+func (s Shard) String() string {
+	if s.Count == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d", s.Index, s.Count)
+}
+
+// Has reports whether a job belongs to the shard.
+func (s Shard) Has(job string) bool { return s.Count <= 1 || Of(job, s.Count) == s.Index }
+
+// Of returns the number of the shard that a job belongs to. It is the one with the highest score (rendezvous hashing), so that one
+// more shard takes jobs from all others and moves none between them. The score of shard 3 is the first eight bytes of
+// SHA-256("JOB/3"), big-endian. It never changes: the memory of a job stays where its shard is.
+func Of(job string, count int) int {
+	best, highest := 1, uint64(0)
+	key := append([]byte(job), '/')
+	for i := 1; i <= count; i++ {
+		sum := sha256.Sum256(strconv.AppendInt(key, int64(i), 10))
+		if score := binary.BigEndian.Uint64(sum[:]); i == 1 || score > highest {
+			best, highest = i, score
+		}
+	}
+	return best
+}
+
+// Move is a job that has come to a shard or has left it.
+type Move struct {
+	Job string
+	To  int // the shard that it has gone to, or come from
+}
+
+// Moves returns which jobs leave a shard and which come to it when it is replaced by another.
+func Moves(jobs []string, from, to Shard) (left, came []Move) {
+	for _, job := range jobs {
+		switch had, has := from.Has(job), to.Has(job); {
+		case had && !has:
+			left = append(left, Move{job, Of(job, to.Count)})
+		case has && !had:
+			came = append(came, Move{job, Of(job, from.Count)})
+		}
+	}
+	return left, came
+}
