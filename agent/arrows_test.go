@@ -50,7 +50,8 @@ func arrows() map[string][]string {
 		"sources/receive/groups":           {"agent/durable", "agent/metric", "agent/text", "sources/native", "sources/receive/protobuf"},
 		"sources/receive/samples":          {"agent/metric", "agent/text", "sources/native", "sources/receive/protobuf"},
 		"sources/receive/protobuf":         {},
-		"sources/scrape":                   source("sources/scrape/exposition"),
+		"sources/discovery":                {"agent/setting", "agent/text", "sources"},
+		"sources/scrape":                   source("sources/discovery", "sources/scrape/exposition"),
 		"sources/scrape/exposition":        {"agent/metric", "agent/text", "sources/native"},
 		"sources/scrape/scrapetest":        {},                                // for tests
 		"sources/sourcetest":               source("agent/httpclient/memnet"), // for tests

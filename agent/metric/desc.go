@@ -89,7 +89,7 @@ type Desc struct {
 	// metric: it starts without state.
 	How string `json:"how,omitempty"`
 
-	LabelNames []string `json:"labels,omitempty"`       // in the order in which readings give their values
+	LabelNames []string `json:"labels,omitempty"`       // in the order in which readings give their values; one can be MoreLabels
 	Const      []Label  `json:"const_labels,omitempty"` // on every series
 
 	// Targeted marks series with their own job and instance labels, of the target that they were scraped from. A sink that
@@ -157,10 +157,18 @@ func (d *Desc) LabelSet(values []string) *LabelSet {
 			labels = append(labels, l)
 		}
 	}
+	more := ""
 	for i, v := range values {
-		if v != "" {
+		switch {
+		case v == "":
+		case d.LabelNames[i] == MoreLabels:
+			more = v
+		default:
 			labels = append(labels, Label{d.LabelNames[i], v})
 		}
+	}
+	if more != "" {
+		return NewLabelSet(mergeLabels(labels, UnpackLabels(nil, more)))
 	}
 	slices.SortFunc(labels, compareLabels)
 	return NewLabelSet(labels)

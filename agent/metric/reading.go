@@ -26,6 +26,10 @@ type Measured struct {
 	// Earlier has points of Series that are older than their values, as [Family.Earlier] does.
 	Earlier map[*LabelSet][]Point
 
+	// Ended reports, for a metric whose totals the ledger keeps, whether a series has ended without a reading, such as one of a
+	// target that is gone. nil = none has.
+	Ended func(*LabelSet) bool
+
 	// Err is why the metric could not be measured in this tick. Its rows are not used, and its last values remain while
 	// they are valid.
 	Err error
@@ -122,5 +126,7 @@ const (
 	Duplicate   Reason = "duplicate"      // its series has a value in this tick already
 	NotTime     Reason = "not_a_time"     // its own time cannot be parsed
 	Skipped     Reason = "skipped"        // its item could not be fetched, with on_error: skip; counted once per item
+	Unnamed     Reason = "not_a_name"     // the name of a metric or label that its item gives is not valid, or is used otherwise
+	Failed      Reason = "failed"         // one of several targets has no value of the metric; counted once per target
 	NotNewer    Reason = "not_newer"      // its own time is not after the last one of its series
 )

@@ -13,11 +13,11 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/discovery"
 	"github.com/collectington/collectington/sources/scrape/exposition"
 )
 
 const (
-	maxTargets  = 10_000
 	maxWorkers  = 32                     // targets that are scraped at the same time
 	windowSize  = 64 << 10               // bytes
 	maxIdleBody = 64 << 10               // bytes of a worker's buffer that are kept though the last page needed fewer
@@ -31,7 +31,7 @@ type source struct {
 	env    sources.Env
 	client *httpclient.Client
 	made   *endpoints
-	files  files
+	files  discovery.Files
 	lists  httpSD
 	pool   *exposition.Pool
 
@@ -70,14 +70,14 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 
 // discover updates the targets. One that stays keeps its cache.
 func (s *source) discover(ctx context.Context, tick sources.Tick) (problems []error) {
-	groups, problems := s.files.refresh()
+	groups, problems := s.files.Refresh()
 	if s.lists.config.isSet() {
 		if err := s.lists.refresh(ctx, tick); err != nil {
 			problems = append(problems, err)
 		}
 		groups = append(groups, s.lists.groups...)
 	}
-	if reads := 1 + s.files.reads + s.lists.reads; s.reads != reads {
+	if reads := 1 + s.files.Reads + s.lists.reads; s.reads != reads {
 		s.reads = reads
 		s.listed, s.problems = s.endpoints(groups)
 		s.problems = append(s.problems, s.replaceTargets()...)
@@ -123,9 +123,9 @@ func (s *source) clientOf(e *endpoint) (*httpclient.Client, error) {
 }
 
 // endpoints returns the endpoints of the settings and of the groups, each once.
-func (s *source) endpoints(groups []group) (all []endpoint, problems []error) {
+func (s *source) endpoints(groups []discovery.Group) (all []endpoint, problems []error) {
 	taken := map[string]bool{}
-	add := func(a *Address, g *group) {
+	add := func(a *Address, g *discovery.Group) {
 		e, keep, err := s.made.of(a, g)
 		switch place := cmp.Or(setting.Place(&e.url), a.Place()); {
 		case err != nil:
@@ -133,20 +133,20 @@ func (s *source) endpoints(groups []group) (all []endpoint, problems []error) {
 		case !keep, taken[e.key()]:
 		case taken[e.labels.String()]:
 			problems = append(problems, fmt.Errorf("%s is not scraped: another target has the same labels %s", place, e.labels))
-		case len(all) == maxTargets:
-			problems = append(problems, fmt.Errorf("%s is not scraped: a job can have at most %d targets", place, maxTargets))
+		case len(all) == discovery.MaxTargets:
+			problems = append(problems, fmt.Errorf("%s is not scraped: a job can have at most %d targets", place, discovery.MaxTargets))
 		default:
 			taken[e.key()], taken[e.labels.String()] = true, true
 			all = append(all, e)
 		}
 	}
 	for i := range s.config.Targets {
-		add(&s.config.Targets[i], &group{Labels: s.config.Labels})
+		add(&s.config.Targets[i], &discovery.Group{Labels: s.config.Labels})
 	}
 	for i := range groups {
 		for _, text := range groups[i].Targets {
 			var a Address
-			if err := a.UnmarshalText([]byte(text)); err == nil { // checkGroups has checked it
+			if err := a.UnmarshalText([]byte(text)); err == nil { // CheckGroups has checked it
 				add(&a, &groups[i])
 			}
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources/discovery"
 	"github.com/collectington/collectington/sources/scrape/exposition"
 )
 
@@ -45,8 +46,8 @@ func newEndpoints(c *Config, job string) (*endpoints, error) {
 //
 // The labels __address__, __scheme__, __metrics_path__ and __param_NAME make the URL. Other labels that begin with __ are for
 // the rules only.
-func (x *endpoints) of(a *Address, g *group) (e endpoint, keep bool, err error) {
-	if g.isRemote && g.namesSocket(a) {
+func (x *endpoints) of(a *Address, g *discovery.Group) (e endpoint, keep bool, err error) {
+	if g.IsRemote && namesSocket(a, g) {
 		return endpoint{}, false, errRemoteSocket
 	}
 	params := x.discovered(a, g)
@@ -97,7 +98,7 @@ func (x *endpoints) of(a *Address, g *group) (e endpoint, keep bool, err error) 
 
 // discovered puts the labels that the rules are applied to into the builder. It returns the parameters of the URL, of which
 // the first value of each name is a label.
-func (x *endpoints) discovered(a *Address, g *group) url.Values {
+func (x *endpoints) discovered(a *Address, g *discovery.Group) url.Values {
 	b, c := x.builder, x.config
 	b.Reset(labels.EmptyLabels())
 	set := func(name, value string) {
@@ -112,8 +113,8 @@ func (x *endpoints) discovered(a *Address, g *group) url.Values {
 	for name, value := range c.jobLabels {
 		set(name, value)
 	}
-	if g.meta.Name != "" {
-		b.Set(g.meta.Name, g.meta.Value)
+	if g.Meta.Name != "" {
+		b.Set(g.Meta.Name, g.Meta.Value)
 	}
 	a.setSocket(b)
 	set(model.JobLabel, x.job)
