@@ -38,7 +38,7 @@ func arrows() map[string][]string {
 
 		// Sources.
 		"sources":                          kit,
-		"sources/fetch/*":                  source("sources/fetch/format", "sources/fetch/template"),
+		"sources/fetch/*":                  source("sources/discovery", "sources/fetch/format", "sources/fetch/template"),
 		"sources/fetch/format":             {"sources", "agent/document", "agent/pattern", "agent/setting"},
 		"sources/fetch/template":           {"sources", "agent/setting"},
 		"sources/fetch/http/fakeapi":       {}, // for tests
@@ -51,7 +51,8 @@ func arrows() map[string][]string {
 		"sources/receive/samples":          {"agent/metric", "agent/text", "sources/native", "sources/receive/protobuf"},
 		"sources/receive/protobuf":         {},
 		"sources/discovery":                {"agent/setting", "agent/text", "sources"},
-		"sources/scrape":                   source("sources/discovery", "sources/scrape/exposition"),
+		"sources/scrape":                   source("sources/discovery", "sources/scrape/exposition", "sources/targets"),
+		"sources/targets":                  {"agent/metric", "sources"},
 		"sources/scrape/exposition":        {"agent/metric", "agent/text", "sources/native"},
 		"sources/scrape/scrapetest":        {},                                // for tests
 		"sources/sourcetest":               source("agent/httpclient/memnet"), // for tests
@@ -72,8 +73,8 @@ func arrows() map[string][]string {
 		"agent/cton":                    {"agent"},
 		"agent/internal/auth":           {"agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/setting"},
 		"agent/internal/backfill":       {"agent/httpclient", "agent/internal/ledger", "agent/internal/run", "agent/metric", "sinks", "sources"},
-		"agent/internal/command":        slices.Concat(kit, []string{"agent/internal/*", "sinks", "sources", "sinks/remotewrite/spool", "sources/fetch/format", "deploy/examples"}),
-		"agent/internal/config":         {"agent/webserver", "agent/httpclient", "agent/internal/auth", "agent/internal/schedule", "agent/metric", "agent/setting", "agent/text", "sinks", "sources"},
+		"agent/internal/command":        slices.Concat(kit, []string{"agent/internal/*", "sinks", "sources", "sinks/remotewrite/spool", "sources/fetch/format", "sources/targets", "deploy/examples"}),
+		"agent/internal/config":         {"agent/webserver", "agent/httpclient", "agent/internal/auth", "agent/internal/schedule", "agent/metric", "agent/setting", "agent/text", "sinks", "sources", "sources/targets"},
 		"agent/internal/convert":        {"agent/internal/config", "agent/jq", "agent/relabel"},
 		"agent/internal/demo":           {},
 		"agent/internal/infer":          {"agent/document", "agent/httpclient", "agent/jq", "agent/setting", "sources", "sources/fetch/format"},

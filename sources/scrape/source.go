@@ -3,10 +3,7 @@ package scrape
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
@@ -15,14 +12,12 @@ import (
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/discovery"
 	"github.com/collectington/collectington/sources/scrape/exposition"
+	"github.com/collectington/collectington/sources/targets"
 )
 
 const (
-	maxWorkers  = 32                     // targets that are scraped at the same time
-	windowSize  = 64 << 10               // bytes
-	maxIdleBody = 64 << 10               // bytes of a worker's buffer that are kept though the last page needed fewer
-	reserve     = 500 * time.Millisecond // of a tick's time, for what follows the slowest target
-	maxProblems = 3                      // problems that are written out
+	windowSize  = 64 << 10 // bytes
+	maxIdleBody = 64 << 10 // bytes of a worker's buffer that are kept though the last page needed fewer
 )
 
 // source scrapes the targets of a job.
@@ -65,7 +60,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 		}
 		t.report()
 	}
-	return s.pool.Readings(s.caches, summarize(append(problems, discovery...))), nil
+	return s.pool.Readings(s.caches, targets.Summarize(append(problems, discovery...))), nil
 }
 
 // discover updates the targets. One that stays keeps its cache.
@@ -156,41 +151,13 @@ func (s *source) endpoints(groups []discovery.Group) (all []endpoint, problems [
 
 // scrapeAll scrapes the targets side by side.
 func (s *source) scrapeAll(ctx context.Context, tick sources.Tick) {
-	ctx, cancel := withDeadline(ctx, tick)
+	ctx, cancel := targets.WithDeadline(ctx, tick)
 	defer cancel()
-	next := make(chan *target)
-	var wg sync.WaitGroup
-	workers := min(maxWorkers, len(s.targets))
+	workers := min(targets.MaxWorkers, len(s.targets))
 	for len(s.buffers) < workers {
 		s.buffers = append(s.buffers, buffers{window: make([]byte, windowSize)})
 	}
-	for i := range workers {
-		wg.Go(func() {
-			for t := range next {
-				s.scrape(ctx, t, &s.buffers[i])
-			}
-		})
-	}
-	for _, t := range s.targets {
-		next <- t
-	}
-	close(next)
-	wg.Wait()
-}
-
-var errTimeout = errors.New("timed out: a target has the job's timeout, and at most until the next run")
-
-// withDeadline gives the targets less time than the tick has, so that a slow one fails alone, and less than the interval, so
-// that it does not delay the next tick.
-func withDeadline(ctx context.Context, tick sources.Tick) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if next := time.Now().Add(tick.Interval); tick.Interval > 0 && (!ok || next.Before(deadline)) {
-		deadline, ok = next, true
-	}
-	if !ok {
-		return ctx, func() {}
-	}
-	return context.WithDeadlineCause(ctx, deadline.Add(-min(reserve, time.Until(deadline)/4)), errTimeout)
+	targets.Each(workers, len(s.targets), func(worker, i int) { s.scrape(ctx, s.targets[i], &s.buffers[worker]) })
 }
 
 // scrape scrapes one target.
@@ -207,20 +174,4 @@ func (s *source) scrape(ctx context.Context, t *target, b *buffers) {
 	if cap(b.body) > maxIdleBody && (!known || cap(b.body) > 4*len(b.body)) {
 		b.body = nil // the next page will pass through the window
 	}
-}
-
-// summarize joins the problems to one error, or nil.
-func summarize(problems []error) error {
-	if len(problems) == 0 {
-		return nil
-	}
-	var texts []string
-	for i, p := range problems {
-		if i == maxProblems {
-			texts = append(texts, fmt.Sprintf("and %d more", len(problems)-i))
-			break
-		}
-		texts = append(texts, p.Error())
-	}
-	return errors.New(strings.Join(texts, "; "))
 }

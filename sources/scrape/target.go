@@ -17,6 +17,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources/discovery"
 	"github.com/collectington/collectington/sources/scrape/exposition"
+	"github.com/collectington/collectington/sources/targets"
 )
 
 // endpoint is the URL of a target and the labels of its series.
@@ -159,8 +160,8 @@ type target struct {
 // gauges returns the metrics about each scrape, which are those of Prometheus. [target.report] sets them in this order.
 func gauges() []exposition.Gauge {
 	return []exposition.Gauge{
-		{Name: "up", Help: "1 if the scrape succeeded, 0 if it failed."},
-		{Name: "scrape_duration_seconds", Help: "Duration of the scrape."},
+		{Name: targets.Up, Help: targets.UpHelp},
+		{Name: targets.Duration, Help: targets.DurationHelp},
 		{Name: "scrape_samples_scraped", Help: "Samples that the target exposed."},
 		{Name: "scrape_samples_post_metric_relabeling", Help: "Samples that remained after relabelling."},
 		{Name: "scrape_series_added", Help: "Series that are new in this scrape."},
