@@ -11,6 +11,7 @@ package metric
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -130,6 +131,23 @@ type Desc struct {
 	KeepClassic bool `json:"keep_classic,omitempty"`
 
 	MaxAge time.Duration `json:"max_age,omitempty"` // summary: quantiles are computed over observations of this time
+}
+
+// SeriesNames returns the names that only this metric can use: those of its series, of its family in OpenMetrics, and those that
+// OpenMetrics reserves.
+func (d *Desc) SeriesNames() []string {
+	all := []string{d.Name}
+	switch d.Type {
+	case Histogram:
+		all = append(all, d.Name+"_bucket", d.Name+"_sum", d.Name+"_count", d.Name+"_created")
+	case Summary:
+		all = append(all, d.Name+"_sum", d.Name+"_count", d.Name+"_created")
+	case Counter:
+		if base, total := strings.CutSuffix(d.Name, "_total"); total {
+			all = append(all, base, base+"_created")
+		}
+	}
+	return all
 }
 
 // Accumulates reports whether readings add to a running total that the ledger keeps. A tick without a reading of such a

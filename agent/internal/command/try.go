@@ -279,6 +279,10 @@ func (t *try) readings(readings metric.Readings) {
 			t.line("%s: %d series, passed on as they are", m.Desc.Name, len(m.Series))
 			continue
 		}
+		if m.ByName {
+			t.line("%s: %s, of the metrics that their items name", m.Desc.Name, text.Count(m.Elsewhere, "reading"))
+			continue
+		}
 		t.line("%s: %s", m.Desc.Name, text.Count(len(m.Rows), "reading"))
 		for i, row := range m.Rows {
 			if i == maxReadings {

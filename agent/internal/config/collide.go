@@ -82,15 +82,8 @@ func declares(job *Job) []declared {
 		for _, l := range m.Const {
 			one.constant[l.Name] = l.Value
 		}
-		suffixes := map[string][]string{"histogram": {"_bucket", "_sum", "_count", "_created"}, "summary": {"_sum", "_count", "_created"}}[one.kind]
-		for _, suffix := range append([]string{""}, suffixes...) {
-			one.series = m.Name + suffix
+		for _, one.series = range m.SeriesNames() {
 			all = append(all, one)
-		}
-		if base, total := strings.CutSuffix(m.Name, "_total"); total && one.kind == "counter" {
-			for _, one.series = range []string{base, base + "_created"} { // the name of the family in OpenMetrics, and a name that it reserves
-				all = append(all, one)
-			}
 		}
 	}
 	return all

@@ -148,7 +148,7 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	for _, text := range m.Warnings {
 		r.Warnings = append(r.Warnings, Warning{m.Desc.Name, text})
 	}
-	if m.Series != nil {
+	if m.Series != nil || m.ByName {
 		r.pass(m)
 		return
 	}
