@@ -44,6 +44,7 @@ func arrows() map[string][]string {
 		"sources/fetch/http/fakeapi":       {}, // for tests
 		"sources/compute/*":                source(),
 		"sources/compute/starlark":         source("sources/compute/starlark/sandbox"),
+		"sources/compute/exposition":       source("sources/scrape/exposition", "sources/targets"),
 		"sources/compute/starlark/sandbox": {},
 		"sources/native":                   {"agent/metric", "agent/text"},
 		"sources/receive":                  source("sources/receive/groups", "sources/receive/samples"),

@@ -225,6 +225,9 @@ func (s *shown) Fetch(ctx context.Context, tick sources.Tick, r sources.Request)
 	return doc, err
 }
 
+// Unwrap returns the fetcher itself.
+func (s *shown) Unwrap() sources.Fetcher { return s.Fetcher }
+
 // show shows a line from a source.
 func (t *try) show(section, line string) {
 	t.section(section)

@@ -86,11 +86,31 @@ func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 		r.bad(key, path, "computes no metrics: add %s", strings.Join(names(r.catalogue.Sources), " or "))
 	case sourceKey != nil && sourceKey.Value == "metrics" && fetchKey == nil:
 		r.bad(key, path, "has no source of data: add %s", strings.Join(names(r.catalogue.Fetchers), " or "))
+	case sourceKey != nil:
+		r.texts(&job, sourceKey, fetchKey, path)
 	}
 	r.jobSettings(&job, key, own, path)
 	r.targetMetrics(&job, key, path)
 	job.Key, job.Shown = fingerprint(n)+job.Key, shown(n)
 	return job
+}
+
+// texts checks that a source that reads texts has a fetcher of them.
+func (r *reader) texts(job *Job, source, fetch *yaml.Node, path string) {
+	if _, reads := job.SourceConfig.(sources.TextReader); !reads {
+		return
+	}
+	c, ok := job.FetcherConfig.(sources.TextConfig)
+	switch {
+	case fetch == nil:
+		r.bad(source, join(path, source.Value), "has no source of text: add exec or file; for a page of an exporter, use scrape alone")
+	case !ok:
+		r.bad(fetch, join(path, fetch.Value), "cannot be set with %s, which needs exec or file; for a page of an exporter, use scrape alone", source.Value)
+	default:
+		for _, p := range setting.Problems(c.CheckTexts()) {
+			r.bad(fetch, join(path, fetch.Value, p.Path), "%s", p.Text)
+		}
+	}
 }
 
 // jobSettings reads the settings that every job has.
