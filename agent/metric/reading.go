@@ -132,6 +132,6 @@ const (
 	NotTime     Reason = "not_a_time"     // its own time cannot be parsed
 	Skipped     Reason = "skipped"        // its item could not be fetched, with on_error: skip; counted once per item
 	Unnamed     Reason = "not_a_name"     // the name of a metric or label that its item gives is not valid, or is used otherwise
-	Failed      Reason = "failed"         // one of several targets has no value of the metric; counted once per target
+	Failed      Reason = "failed"         // the metric has an error for one of several targets; counted once per target
 	NotNewer    Reason = "not_newer"      // its own time is not after the last one of its series
 )

@@ -16,6 +16,7 @@ type merged struct {
 	same     map[*metric.Desc]bool // descriptions of workers that have been compared with it
 	measured int                   // targets that have readings of it, or a problem
 	failed   int                   // those with a problem
+	lost     int                   // those of them that have no readings that were left out, by which they are counted
 	first    error                 // the first one
 }
 
@@ -26,7 +27,7 @@ func newMerged(d *metric.Desc) *merged {
 // begin forgets the readings of the tick before.
 func (m *merged) begin() {
 	m.Measured = metric.Measured{Desc: m.Desc, Rows: m.Rows[:0]}
-	m.measured, m.failed, m.first = 0, 0, nil
+	m.measured, m.failed, m.lost, m.first = 0, 0, 0, nil
 }
 
 // add adds the readings of a target. It returns why they cannot be used.
@@ -51,6 +52,9 @@ func (m *merged) add(t *sources.Target, one *metric.Measured) error {
 	if err != nil {
 		if m.failed++; m.first == nil {
 			m.first = fmt.Errorf("%s: %w", t.Name, err)
+		}
+		if len(one.Drops) == 0 {
+			m.lost++
 		}
 		return err
 	}
@@ -95,11 +99,10 @@ func (m *merged) isSame(d *metric.Desc) bool {
 // end sets the error if no target could be measured, and else counts those that could not.
 func (m *merged) end() {
 	switch {
-	case m.failed == 0:
-	case m.failed == m.measured:
+	case m.failed > 0 && m.failed == m.measured:
 		m.Err = m.first
-	default:
-		m.Drops = append(m.Drops, metric.Drop{Reason: metric.Failed, Count: m.failed, First: m.first.Error()})
+	case m.lost > 0:
+		m.Drops = append(m.Drops, metric.Drop{Reason: metric.Failed, Count: m.lost, First: m.first.Error()})
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
@@ -142,8 +144,11 @@ func (s *source) newName(ctx context.Context, r *metricPlan, name string, in *it
 	unnamed := func(format string, args ...any) (*namedMetric, *itemProblem) {
 		return nil, &itemProblem{metric.Unnamed, fmt.Sprintf(format, args...), nil}
 	}
-	if len(name) > maxName {
+	switch {
+	case len(name) > maxName:
 		return unnamed("the name %.40q… has %d bytes, more than %d", name, len(name), maxName)
+	case !model.LegacyValidation.IsValidMetricName(name):
+		return unnamed(`the name %.80q has other characters than letters, digits, _ and : (gsub("[^a-zA-Z0-9_:]"; "_") replaces them), or begins with a digit`, name)
 	}
 	if err := r.Declaration.Validate(name, r.labelNames(), false); err != nil {
 		return unnamed("the name %.80q: %s", name, short(strings.TrimPrefix(err.Error(), ": ")))

@@ -172,7 +172,7 @@ func (t *targets) replace(groups []discovery.Group) {
 			key := e.address.String() + " " + e.key
 			known := before[key]
 			if known == nil {
-				known, err = t.open(&e, key)
+				known, err = t.open(&e, a.Place(), key)
 			}
 			if err == nil {
 				delete(before, key)
@@ -201,7 +201,7 @@ func (t *targets) replace(groups []discovery.Group) {
 }
 
 // open returns a new target.
-func (t *targets) open(e *endpoint, key string) (*sources.Target, error) {
+func (t *targets) open(e *endpoint, name, key string) (*sources.Target, error) {
 	own := *t.config
 	own.URL, own.Targets, own.FileSD = e.address, nil, discovery.FileSD{}
 	templates, err := own.templates()
@@ -215,7 +215,7 @@ func (t *targets) open(e *endpoint, key string) (*sources.Target, error) {
 		return nil, err
 	}
 	builder := &requestBuilder{set: &own, host: host, templates: templates, literals: own.literals()}
-	return &sources.Target{Name: e.address.Place(), Labels: e.labels, Of: &target{key, builder, client}}, nil
+	return &sources.Target{Name: name, Labels: e.labels, Of: &target{key, builder, client}}, nil
 }
 
 // NewFetcher implements sources.Targets.
