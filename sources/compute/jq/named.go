@@ -35,8 +35,6 @@ func (m *Metric) validateNames() error {
 		bad("help_from", "goes with name_from: a metric of one name has one help")
 	case m.NameFrom == nil && m.MaxNames != 0:
 		bad("max_names", "goes with name_from")
-	case m.NameFrom != nil && m.HelpFrom != nil && m.Help != "":
-		bad("help_from", "help is set too: set only one of them")
 	case m.NameFrom != nil && !(m.Type == metric.Gauge || m.Type == metric.Counter && m.From == metric.Total && m.OnceBy == nil):
 		bad("name_from", "goes with a gauge or a counter from: total; for totals that are added up here, write a metric for each name")
 	}
