@@ -10,6 +10,7 @@ import (
 type Text struct {
 	From     string    // for messages, as in Document
 	Name     string    // the file; "" = the text is the only one
+	All      []string  // the names of all texts of the tick
 	Modified time.Time // zero = unknown
 	Body     []byte    // in UTF-8; the receiver may change it, also beyond its length, until it returns
 	Err      error     // why there is no text

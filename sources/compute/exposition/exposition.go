@@ -7,6 +7,7 @@ import (
 	_ "embed" // the example
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -114,15 +115,11 @@ type text struct {
 	file     *metric.LabelSet // nil if it is not a file
 	modified time.Time
 	err      error
-	current  bool // the current tick has it
 }
 
 // Collect fetches the texts and parses each of them. One that is broken costs its own series, unless it is the only one.
 func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
 	s.pool.Begin(tick.Time.UnixMilli())
-	for _, t := range s.texts {
-		t.current = false
-	}
 	s.order = s.order[:0]
 	if err := s.fetch.FetchTexts(ctx, tick, s.read); err != nil {
 		return nil, err
@@ -130,17 +127,27 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	for name, t := range s.texts {
-		if !t.current {
-			s.pool.Remove(t.cache)
-			delete(s.texts, name)
-		}
+	if len(s.order) == 0 {
+		s.keep(nil)
 	}
 	return s.readings(), nil
 }
 
+// keep forgets the texts that are not among those of the tick, before others that have their series now are read.
+func (s *source) keep(names []string) {
+	for name, t := range s.texts {
+		if name != "" && !slices.Contains(names, name) {
+			s.pool.Remove(t.cache)
+			delete(s.texts, name)
+		}
+	}
+}
+
 // read parses one text. Its error ends the tick.
 func (s *source) read(given sources.Text) error {
+	if len(s.order) == 0 {
+		s.keep(given.All)
+	}
 	t := s.texts[given.Name]
 	if t == nil {
 		t = &text{cache: s.pool.NewCache(s.labels)}
@@ -149,7 +156,7 @@ func (s *source) read(given sources.Text) error {
 		}
 		s.texts[given.Name] = t
 	}
-	t.current, t.modified, t.err = true, given.Modified, given.Err
+	t.modified, t.err = given.Modified, given.Err
 	s.order = append(s.order, t)
 	reader := t.cache.Begin()
 	if t.err != nil {

@@ -28,7 +28,7 @@ func (f *fetcher) FetchTexts(ctx context.Context, _ sources.Tick, yield func(sou
 	}
 	size := int64(0)
 	for _, name := range names {
-		text := sources.Text{From: "read " + name, Name: name}
+		text := sources.Text{From: "read " + name, Name: name, All: names}
 		body, info, err := f.read(ctx, name, f.body[:0])
 		switch {
 		case ctx.Err() != nil:
