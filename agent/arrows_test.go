@@ -79,7 +79,7 @@ func arrows() map[string][]string {
 		"agent/internal/convert":        {"agent/internal/config", "agent/jq", "agent/relabel"},
 		"agent/internal/demo":           {},
 		"agent/internal/infer":          {"agent/document", "agent/httpclient", "agent/jq", "agent/setting", "sources", "sources/fetch/format"},
-		"agent/internal/jobtest":        {"agent/internal/run", "agent/metric", "agent/setting", "agent/text"},
+		"agent/internal/jobtest":        {"agent/internal/run", "agent/metric", "agent/setting", "agent/text", "sources/targets"},
 		"agent/internal/ledger":         {"agent/metric"},
 		"agent/internal/legacy":         {"agent/internal/config", "agent/setting"},
 		"agent/internal/mutants":        {},
