@@ -97,7 +97,7 @@ func (c *Config) endpoint(a Address, labels map[string]string, job string) (e en
 	}
 	for name, value := range all {
 		switch {
-		case !model.UTF8Validation.IsValidLabelName(name):
+		case !model.UTF8Validation.IsValidLabelName(name), strings.Contains(name, ":"):
 			return e, fmt.Errorf("%.80q is not a valid label name", name)
 		case !model.LabelValue(value).IsValid():
 			return e, fmt.Errorf("the label %.80q is not valid UTF-8", name)
