@@ -233,8 +233,9 @@ func (w *worker) collect(ctx context.Context, tick sources.Tick, t *sources.Targ
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			w.log.Error("source panicked: this is a bug, please report it with the stack", "panic", p, "stack", string(debug.Stack()))
-			r.err = fmt.Errorf("%s: source panicked: %v", t.Name, p)
+			const who = "source"
+			w.log.Error(who+" panicked: this is a bug, please report it with the stack", "target", t.Name, "panic", p, "stack", string(debug.Stack()))
+			r.err = fmt.Errorf("%s: %s panicked: %v", t.Name, who, p)
 		}
 		if r.took = time.Since(begin); r.err != nil {
 			r.since = tick.Start
