@@ -8,6 +8,7 @@ import (
 	"github.com/collectington/collectington/sinks/pushgateway"
 	"github.com/collectington/collectington/sinks/remotewrite"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/compute/exposition"
 	"github.com/collectington/collectington/sources/compute/jq"
 	"github.com/collectington/collectington/sources/compute/starlark"
 	"github.com/collectington/collectington/sources/fetch/exec"
@@ -30,6 +31,7 @@ func Catalogue() config.Catalogue {
 		Sources: []sources.Kind[sources.Source]{
 			jq.Kind,
 			starlark.Kind,
+			exposition.Kind,
 			scrape.Kind,
 			receive.Kind,
 		},

@@ -98,6 +98,37 @@ type Labeler interface {
 	AddLabels(labels map[string]string)
 }
 
+// Targeter is an optional interface of a fetcher's Config: a job can fetch from several targets, and computes the same metrics for
+// each.
+type Targeter interface {
+	// HasTargets reports whether the settings name targets. Then NewTargets is called instead of New.
+	HasTargets() bool
+	NewTargets(env Env) (Targets, error)
+	Labeler // of the targets, unless they have labels of these names
+}
+
+// Targets are the targets of a job.
+type Targets interface {
+	// Discover returns the targets as of now, whose labels differ, and why some are left out. It returns the same slice while they
+	// stay the same.
+	Discover() (targets []*Target, problems []error)
+	// NewFetcher returns a fetcher. Several of them work at the same time, each for one target at a time.
+	NewFetcher() TargetFetcher
+}
+
+// TargetFetcher is a Fetcher that fetches from the target that was given to Use last.
+type TargetFetcher interface {
+	Fetcher
+	Use(t *Target)
+}
+
+// Target is one of the places that a job fetches from.
+type Target struct {
+	Name   string        // for messages: its URL
+	Labels metric.Labels // of all its series, job and instance among them; sorted by name
+	Of     any           // what its Targets know of it
+}
+
 // Identifier is an optional interface of a fetcher's Config: it returns what is fetched, without how. A job whose header or
 // timeout changes still measures the same thing, and keeps its totals over a reload.
 type Identifier interface {

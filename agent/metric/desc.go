@@ -11,6 +11,7 @@ package metric
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -89,7 +90,7 @@ type Desc struct {
 	// metric: it starts without state.
 	How string `json:"how,omitempty"`
 
-	LabelNames []string `json:"labels,omitempty"`       // in the order in which readings give their values
+	LabelNames []string `json:"labels,omitempty"`       // in the order in which readings give their values; one can be MoreLabels
 	Const      []Label  `json:"const_labels,omitempty"` // on every series
 
 	// Targeted marks series with their own job and instance labels, of the target that they were scraped from. A sink that
@@ -132,6 +133,23 @@ type Desc struct {
 	MaxAge time.Duration `json:"max_age,omitempty"` // summary: quantiles are computed over observations of this time
 }
 
+// SeriesNames returns the names that only this metric can use: those of its series, of its family in OpenMetrics, and those that
+// OpenMetrics reserves.
+func (d *Desc) SeriesNames() []string {
+	all := []string{d.Name}
+	switch d.Type {
+	case Histogram:
+		all = append(all, d.Name+"_bucket", d.Name+"_sum", d.Name+"_count", d.Name+"_created")
+	case Summary:
+		all = append(all, d.Name+"_sum", d.Name+"_count", d.Name+"_created")
+	case Counter:
+		if base, total := strings.CutSuffix(d.Name, "_total"); total {
+			all = append(all, base, base+"_created")
+		}
+	}
+	return all
+}
+
 // Accumulates reports whether readings add to a running total that the ledger keeps. A tick without a reading of such a
 // series leaves it unchanged. A series of any other metric is gone without a reading.
 func (d *Desc) Accumulates() bool {
@@ -157,10 +175,18 @@ func (d *Desc) LabelSet(values []string) *LabelSet {
 			labels = append(labels, l)
 		}
 	}
+	more := ""
 	for i, v := range values {
-		if v != "" {
+		switch {
+		case v == "":
+		case d.LabelNames[i] == MoreLabels:
+			more = v
+		default:
 			labels = append(labels, Label{d.LabelNames[i], v})
 		}
+	}
+	if more != "" {
+		return NewLabelSet(mergeLabels(labels, UnpackLabels(nil, more)))
 	}
 	slices.SortFunc(labels, compareLabels)
 	return NewLabelSet(labels)

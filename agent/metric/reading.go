@@ -26,6 +26,15 @@ type Measured struct {
 	// Earlier has points of Series that are older than their values, as [Family.Earlier] does.
 	Earlier map[*LabelSet][]Point
 
+	// ByName marks the readings of a declaration whose items name the metrics: each of these has an entry of its own. This one
+	// has the error, the drops and the warnings of all, and Elsewhere is the number of their readings.
+	ByName    bool
+	Elsewhere int
+
+	// Ended reports, for a metric whose totals the ledger keeps, whether a series has ended without a reading, such as one of a
+	// target that is gone. nil = none has.
+	Ended func(*LabelSet) bool
+
 	// Err is why the metric could not be measured in this tick. Its rows are not used, and its last values remain while
 	// they are valid.
 	Err error
@@ -50,7 +59,7 @@ func (m *Measured) Drop(reason Reason, first string) {
 
 // Count returns the number of readings, those left out included. Items that were skipped have none.
 func (m *Measured) Count() int {
-	n := len(m.Rows) + len(m.Series)
+	n := len(m.Rows) + len(m.Series) + m.Elsewhere
 	for _, d := range m.Drops {
 		if d.Reason != Skipped {
 			n += d.Count
@@ -62,7 +71,7 @@ func (m *Measured) Count() int {
 // FailIfAllDropped sets Err if the source has dropped all readings of the metric: it was not measured then. Strings that map drops
 // are no error, since the document may have nothing else.
 func (m *Measured) FailIfAllDropped() {
-	if m.Err != nil || len(m.Rows) > 0 {
+	if m.Err != nil || len(m.Rows)+m.Elsewhere > 0 {
 		return
 	}
 	first := ""
@@ -82,16 +91,16 @@ func (m *Measured) FailIfAllDropped() {
 
 // FailIfTooFew sets Err if the metric has fewer readings than its declaration expects.
 func (m *Measured) FailIfTooFew() {
-	if m.Err != nil || m.Desc == nil || m.Desc.MinReadings == nil || len(m.Rows) >= *m.Desc.MinReadings {
+	if m.Err != nil || m.Desc == nil || m.Desc.MinReadings == nil || len(m.Rows)+m.Elsewhere >= *m.Desc.MinReadings {
 		return
 	}
 	m.Err = fmt.Errorf("has %d of at least %d readings (expect.min): the source returns less, or the expressions do not match it any more; "+
-		"if fewer readings are right, lower expect.min", len(m.Rows), *m.Desc.MinReadings)
+		"if fewer readings are right, lower expect.min", len(m.Rows)+m.Elsewhere, *m.Desc.MinReadings)
 }
 
 // IsEmpty reports whether nothing was measured, without an error or a reading that was left out.
 func (m *Measured) IsEmpty() bool {
-	return m.Err == nil && m.Desc != nil && m.Series == nil && len(m.Rows) == 0 && len(m.Drops) == 0
+	return m.Err == nil && m.Desc != nil && m.Series == nil && len(m.Rows)+m.Elsewhere == 0 && len(m.Drops) == 0
 }
 
 // Readings is what a tick measured, one entry per metric. The series of a declared metric without an entry are gone.
@@ -122,5 +131,7 @@ const (
 	Duplicate   Reason = "duplicate"      // its series has a value in this tick already
 	NotTime     Reason = "not_a_time"     // its own time cannot be parsed
 	Skipped     Reason = "skipped"        // its item could not be fetched, with on_error: skip; counted once per item
+	Unnamed     Reason = "not_a_name"     // the name of a metric or label that its item gives is not valid, or is used otherwise
+	Failed      Reason = "failed"         // the metric has an error for one of several targets; counted once per target
 	NotNewer    Reason = "not_newer"      // its own time is not after the last one of its series
 )

@@ -2,6 +2,7 @@ package expose
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -121,11 +122,11 @@ func (f *family) resolveConflicts(hasJobLabel bool) {
 	f.shown, f.dropped, f.isLegacy = nil, nil, true
 	var seen seriesSet
 	for _, p := range f.parts {
-		if text := cmp.Or(invalidName(p.Desc), missingValue(&p)); text != "" {
+		if text := cmp.Or(invalidName(&p), missingValue(&p)); text != "" {
 			f.drop(p, sinks.Unsupported, len(p.Series), text)
 			continue
 		}
-		f.isLegacy = f.isLegacy && hasLegacyNames(p.Desc)
+		f.isLegacy = f.isLegacy && hasLegacyNames(&p)
 		switch {
 		case len(f.shown) > 0 && f.shown[0].Desc.Type != p.Desc.Type:
 			f.drop(p, sinks.Collision, len(p.Series), "its type is "+f.shown[0].Desc.Type.String()+" in job "+f.shown[0].job+" and "+p.Desc.Type.String()+" here")
@@ -157,14 +158,15 @@ func (f *family) hasOnePartPerJob() bool {
 }
 
 // invalidName returns what in the names of a family would make the page invalid, or "".
-func invalidName(d *metric.Desc) string {
+func invalidName(p *part) string {
+	d := p.Desc
 	if !model.UTF8Validation.IsValidMetricName(d.Name) {
 		return "the metric name is empty or not UTF-8"
 	}
 	if d.Type == metric.GaugeHistogram {
 		return "gauge histograms cannot be written in every format"
 	}
-	for _, name := range labelNames(d) {
+	for _, name := range labelNames(p) {
 		switch {
 		case !model.UTF8Validation.IsValidLabelName(name):
 			return "a label name is empty or not UTF-8"
@@ -195,18 +197,29 @@ func missingValue(p *part) string {
 	return ""
 }
 
-func labelNames(d *metric.Desc) []string {
-	names := slices.Clone(d.LabelNames)
-	for _, l := range d.Const {
+// labelNames returns the names of labels that the series of a part can have.
+func labelNames(p *part) []string {
+	names := slices.Clone(p.Desc.LabelNames)
+	for _, l := range p.Desc.Const {
 		names = append(names, l.Name)
+	}
+	if i := slices.Index(names, metric.MoreLabels); i >= 0 {
+		names = slices.Delete(names, i, i+1)
+		known := map[string]bool{}
+		for i := range p.Series {
+			for l := range p.Series[i].Labels.All() {
+				known[l.Name] = true
+			}
+		}
+		names = slices.AppendSeq(names, maps.Keys(known))
 	}
 	return names
 }
 
 // hasLegacyNames reports whether every name is valid in Prometheus before 3.0, so that no format escapes it.
-func hasLegacyNames(d *metric.Desc) bool {
-	return model.LegacyValidation.IsValidMetricName(d.Name) &&
-		!slices.ContainsFunc(labelNames(d), func(name string) bool { return !model.LegacyValidation.IsValidLabelName(name) })
+func hasLegacyNames(p *part) bool {
+	return model.LegacyValidation.IsValidMetricName(p.Desc.Name) &&
+		!slices.ContainsFunc(labelNames(p), func(name string) bool { return !model.LegacyValidation.IsValidLabelName(name) })
 }
 
 // seriesSet is a set of label sets.

@@ -48,7 +48,7 @@ func (b *lockedBuffer) String() string {
 
 // everyType returns a family of each type. The families are equal at each call.
 func everyType() []metric.Family {
-	calls := &metric.Desc{Name: "st_calls_total", Help: "Calls\nby code.", Type: metric.Counter, LabelNames: []string{"code"}}
+	calls := &metric.Desc{Name: "st_calls_total", Help: "Calls\nby code.", Type: metric.Counter, LabelNames: []string{metric.MoreLabels}}
 	took := &metric.Desc{Name: "st_took", Help: "Time.", Type: metric.Histogram, Buckets: []float64{0.1, 2.5}}
 	size := &metric.Desc{Name: "st_size", Type: metric.Summary, LabelNames: []string{"room"}, Quantiles: []float64{0.5}}
 	temp := gauge("st_temp", 21.5, "a", "b \"c\" \\ \n d", "")
@@ -56,7 +56,7 @@ func everyType() []metric.Family {
 	temp.Series[2].Value = 1<<53 - 1
 	return []metric.Family{
 		temp,
-		{Desc: calls, Series: []metric.Series{{Labels: calls.LabelSet([]string{"200"}), Value: 1, Start: 1772366400000}}},
+		{Desc: calls, Series: []metric.Series{{Labels: calls.LabelSet([]string{metric.PackLabels([]metric.Label{{Name: "code", Value: "200"}})}), Value: 1, Start: 1772366400000}}},
 		{Desc: took, Series: []metric.Series{{
 			Labels: took.LabelSet(nil),
 			More:   &metric.More{Histogram: &metric.HistogramValue{Count: 6, Sum: 12.5, Counts: []uint64{1, 2, 3}}},

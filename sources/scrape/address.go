@@ -8,6 +8,7 @@ import (
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources/discovery"
 )
 
 // Address is a target: host:port, the URL of its page, whose scheme, path and query then replace those of the settings, or a
@@ -37,6 +38,9 @@ func (a *Address) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// checkTarget returns why the text is not an address.
+func checkTarget(text string) error { return new(Address).UnmarshalText([]byte(text)) }
+
 // MarshalText implements [encoding.TextMarshaler].
 func (a Address) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
@@ -62,7 +66,9 @@ const socketLabel = "__unix_socket__"
 // errRemoteSocket refuses to let a server choose a socket of this machine.
 var errRemoteSocket = errors.New("a list from http_sd cannot name a unix socket")
 
-func (g *group) namesSocket(a *Address) bool { return a.socket != "" || g.Labels[socketLabel] != "" }
+func namesSocket(a *Address, g *discovery.Group) bool {
+	return a.socket != "" || g.Labels[socketLabel] != ""
+}
 
 // setSocket sets the labels of the target's unix socket, if it has one.
 func (a *Address) setSocket(b *labels.Builder) {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"github.com/collectington/collectington/agent/relabel"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/discovery"
 	"github.com/collectington/collectington/sources/scrape/exposition"
 )
 
@@ -43,7 +43,7 @@ var Kind = sources.Kind[sources.Source]{
 type Config struct {
 	Targets []Address         `yaml:"targets"`
 	Labels  map[string]string `yaml:"labels"` // of Targets
-	FileSD  FileSD            `yaml:"file_sd"`
+	FileSD  discovery.FileSD  `yaml:"file_sd"`
 	HTTPSD  HTTPSD            `yaml:"http_sd"`
 
 	// What all targets have unless their address or a label says otherwise.
@@ -75,11 +75,6 @@ type Config struct {
 	jobLabels map[string]string // of all targets
 }
 
-// FileSD names files that list targets.
-type FileSD struct {
-	Files []string `yaml:"files" setting:"path"`
-}
-
 // AddLabels implements [sources.Labeler]. Targets have the labels unless they have others of these names.
 func (c *Config) AddLabels(labels map[string]string) { c.jobLabels = labels }
 
@@ -89,11 +84,6 @@ func (c *Config) Validate() error {
 	bad := func(path, format string, args ...any) { errs = append(errs, setting.Bad(path, format, args...)) }
 	if len(c.Targets)+len(c.FileSD.Files) == 0 && !c.HTTPSD.isSet() {
 		bad("targets", `is needed: what to scrape, such as ["localhost:9100"]; or file_sd: {files: [targets/*.yaml]}; or http_sd: {url: …}`)
-	}
-	for i, pattern := range c.FileSD.Files {
-		if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
-			bad(fmt.Sprintf("file_sd.files.%d", i), "want a file name or a pattern such as targets/*.yaml")
-		}
 	}
 	if c.Scheme != "http" && c.Scheme != "https" {
 		bad("scheme", "want http or https")
@@ -107,7 +97,7 @@ func (c *Config) Validate() error {
 	if _, err := c.MetricRelabel.Compile("metric_relabel_configs"); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, c.validateTargets(), c.validateLimits(), setting.Under("http_sd", c.HTTPSD.validate()))
+	errs = append(errs, c.validateTargets(), c.validateLimits(), setting.Under("file_sd", c.FileSD.Validate()), setting.Under("http_sd", c.HTTPSD.validate()))
 	return errors.Join(append(errs, c.Settings.Validate())...)
 }
 
@@ -126,7 +116,7 @@ func (c *Config) validateTargets() error {
 	first := map[string]int{}
 	for i := range c.Targets {
 		path := fmt.Sprintf("targets.%d", i)
-		e, keep, err := made.of(&c.Targets[i], &group{Labels: c.Labels})
+		e, keep, err := made.of(&c.Targets[i], &discovery.Group{Labels: c.Labels})
 		if err != nil {
 			errs = append(errs, setting.Bad(path, "%v", err))
 		}
@@ -197,7 +187,7 @@ func (c *Config) New(env sources.Env) (sources.Source, error) {
 	}
 	return &source{
 		config: c, env: env, client: client, made: made,
-		files: files{dir: env.Dir, patterns: c.FileSD.Files}, lists: lists,
+		files: discovery.Files{Dir: env.Dir, Patterns: c.FileSD.Files, Check: checkTarget}, lists: lists,
 		pool: exposition.NewPool(exposition.Options{
 			HonorLabels: c.HonorLabels, HonorTimestamps: c.HonorTimestamps,
 			NativeHistograms: c.NativeHistograms, ClassicToNHCB: c.ClassicToNHCB, MetricRelabel: rules,

@@ -24,6 +24,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/scrape/scrapetest"
+	"github.com/collectington/collectington/sources/targets"
 )
 
 // TestHostilePages holds that an invalid page fails its own target only, with an error of one short line.
@@ -146,7 +147,7 @@ func TestSlowTargets(t *testing.T) {
 			if v := got.family("timeout").Series[0].Value; v != min(timeout, 15*time.Second).Seconds()-.5 {
 				t.Errorf("the good target has a timeout of %v s", v)
 			}
-			want := "GET http://slow.test/metrics: " + errTimeout.Error() + "; GET http://much.test/metrics: the body exceeds body_size_limit (64MiB)"
+			want := "GET http://slow.test/metrics: " + targets.ErrTimeout.Error() + "; GET http://much.test/metrics: the body exceeds body_size_limit (64MiB)"
 			if got.problem() != want {
 				t.Errorf("the problem is %q, want %q", got.problem(), want)
 			}

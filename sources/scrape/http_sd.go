@@ -17,6 +17,7 @@ import (
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/discovery"
 )
 
 // HTTPSD is a URL that lists targets, as in Prometheus' http_sd_config.
@@ -48,7 +49,7 @@ type httpSD struct {
 	config *HTTPSD
 	client *httpclient.Client
 	at     time.Time // of the last answer
-	groups []group
+	groups []discovery.Group
 	reads  int // counts answers
 }
 
@@ -73,7 +74,7 @@ func (h *httpSD) refresh(ctx context.Context, tick sources.Tick) error {
 	return nil
 }
 
-func (h *httpSD) fetch(ctx context.Context) ([]group, error) {
+func (h *httpSD) fetch(ctx context.Context) ([]discovery.Group, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.config.URL.String(), http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("GET %s: not a valid URL", h.config.URL.Place())
@@ -88,7 +89,7 @@ func (h *httpSD) fetch(ctx context.Context) ([]group, error) {
 	if format, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || format != "application/json" {
 		return nil, resp.Wrap(fmt.Errorf("unsupported Content-Type %.60q: want application/json; is it a login or error page?", resp.Header.Get("Content-Type")))
 	}
-	body, err := resp.ReadBody(nil, httpclient.Limit{Bytes: maxFile})
+	body, err := resp.ReadBody(nil, httpclient.Limit{Bytes: discovery.MaxBytes})
 	if err != nil {
 		return nil, err
 	}
@@ -97,15 +98,15 @@ func (h *httpSD) fetch(ctx context.Context) ([]group, error) {
 		return nil, resp.Wrap(err)
 	}
 	for i := range groups {
-		groups[i].isRemote = true
-		groups[i].meta = labels.Label{Name: model.MetaLabelPrefix + "url", Value: h.config.URL.Place()}
+		groups[i].IsRemote = true
+		groups[i].Meta = labels.Label{Name: model.MetaLabelPrefix + "url", Value: h.config.URL.Place()}
 	}
 	return groups, nil
 }
 
 // parseJSON parses a list of groups.
-func parseJSON(text []byte) ([]group, error) {
-	var groups []group
+func parseJSON(text []byte) ([]discovery.Group, error) {
+	var groups []discovery.Group
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&groups); err != nil {
@@ -114,5 +115,5 @@ func parseJSON(text []byte) ([]group, error) {
 	if decoder.More() {
 		return nil, errors.New("want a JSON list of {targets, labels} and nothing after it")
 	}
-	return groups, checkGroups(groups)
+	return groups, discovery.CheckGroups(groups, checkTarget)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/httpclient/memnet"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/discovery"
 )
 
 // inventory is a server that lists targets.
@@ -114,8 +115,8 @@ func TestHTTPSD(t *testing.T) {
 			{"application/json", `[{"labels": {"": "x"}}]`, "GET http://sd.test/list: \"\" is not a valid label name"},
 			{"application/json", `[] []`, "GET http://sd.test/list: want a JSON list of {targets, labels} and nothing after it"},
 			{"application/json", strings.Repeat("[", 1<<20), "GET http://sd.test/list: want a JSON list of {targets, labels}: "},
-			{"application/json", strings.Repeat(" ", maxFile+1), "GET http://sd.test/list: the body exceeds 16MiB"},
-			{"application/json", `[{"targets": ["a"` + strings.Repeat(`,"a"`, maxTargets) + `]}]`, "GET http://sd.test/list: it lists more than 10000 targets"},
+			{"application/json", strings.Repeat(" ", discovery.MaxBytes+1), "GET http://sd.test/list: the body exceeds 16MiB"},
+			{"application/json", `[{"targets": ["a"` + strings.Repeat(`,"a"`, discovery.MaxTargets) + `]}]`, "GET http://sd.test/list: it lists more than 10000 targets"},
 		} {
 			list.kind, list.body = bad.kind, bad.body
 			check("read targets from http_sd: "+bad.problem, 4+i, "b.test", "a.test")

@@ -1,12 +1,8 @@
 package scrape
 
 import (
-	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -80,59 +76,6 @@ func TestTypeRemovedAndChanged(t *testing.T) {
 	if d := collect(t, s).family("m").Desc; d.Type != metric.Gauge || d.Help != "Hi." {
 		t.Errorf("m is a %s with the help %q", d.Type, d.Help)
 	}
-}
-
-// TestInvalidFileIsReadAgain holds that a file that was not valid is read again, though its size and time are the same.
-func TestInvalidFileIsReadAgain(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "t.yaml")
-	at := time.Now().Add(-time.Hour)
-	write := func(text string) {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(path, at, at); err != nil {
-			t.Fatal(err)
-		}
-	}
-	f := files{dir: filepath.Dir(path), patterns: []string{"t.yaml"}}
-	write("- targets: {a:1]\n")
-	if groups, err := f.refresh(); len(groups) != 0 || err == nil {
-		t.Fatalf("a broken file gives %v and %v", groups, err)
-	}
-	write("- targets: [a:1]\n")
-	if groups, err := f.refresh(); len(groups) != 1 || err != nil {
-		t.Errorf("a repaired file gives %v and %v", groups, err)
-	}
-}
-
-// TestUnreadableDirectory holds that targets stay while the directory of their files cannot be read, and go with the file.
-func TestUnreadableDirectory(t *testing.T) {
-	dir := t.TempDir()
-	targets := filepath.Join(dir, "targets")
-	if err := errors.Join(os.Mkdir(targets, 0o700), os.WriteFile(filepath.Join(targets, "a.yaml"), []byte("- targets: [a:1]"), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	f := files{dir: dir, patterns: []string{"targets/*.yaml"}}
-	want := func(when string, groups, problems int) {
-		t.Helper()
-		if got, err := f.refresh(); len(got) != groups || len(err) != problems {
-			t.Errorf("%s: %v and %v", when, got, err)
-		}
-	}
-	want("at first", 1, 0)
-	if err := errors.Join(os.Rename(targets, dir+"/aside"), os.Symlink("targets", targets)); err != nil { // ELOOP, also for root
-		t.Fatal(err)
-	}
-	want("unreadable", 1, 2)
-	want("still unreadable", 1, 2)
-	if err := errors.Join(os.Remove(targets), os.Rename(dir+"/aside", targets)); err != nil {
-		t.Fatal(err)
-	}
-	want("readable", 1, 0)
-	if err := os.Remove(filepath.Join(targets, "a.yaml")); err != nil {
-		t.Fatal(err)
-	}
-	want("gone", 0, 0)
 }
 
 // FuzzChangedPage holds that the samples of a page do not depend on the page before.

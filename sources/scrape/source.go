@@ -3,26 +3,21 @@ package scrape
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/discovery"
 	"github.com/collectington/collectington/sources/scrape/exposition"
+	"github.com/collectington/collectington/sources/targets"
 )
 
 const (
-	maxTargets  = 10_000
-	maxWorkers  = 32                     // targets that are scraped at the same time
-	windowSize  = 64 << 10               // bytes
-	maxIdleBody = 64 << 10               // bytes of a worker's buffer that are kept though the last page needed fewer
-	reserve     = 500 * time.Millisecond // of a tick's time, for what follows the slowest target
-	maxProblems = 3                      // problems that are written out
+	windowSize  = 64 << 10 // bytes
+	maxIdleBody = 64 << 10 // bytes of a worker's buffer that are kept though the last page needed fewer
 )
 
 // source scrapes the targets of a job.
@@ -31,7 +26,7 @@ type source struct {
 	env    sources.Env
 	client *httpclient.Client
 	made   *endpoints
-	files  files
+	files  discovery.Files
 	lists  httpSD
 	pool   *exposition.Pool
 
@@ -65,19 +60,19 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 		}
 		t.report()
 	}
-	return s.pool.Readings(s.caches, summarize(append(problems, discovery...))), nil
+	return s.pool.Readings(s.caches, targets.Summarize(append(problems, discovery...))), nil
 }
 
 // discover updates the targets. One that stays keeps its cache.
 func (s *source) discover(ctx context.Context, tick sources.Tick) (problems []error) {
-	groups, problems := s.files.refresh()
+	groups, problems := s.files.Refresh()
 	if s.lists.config.isSet() {
 		if err := s.lists.refresh(ctx, tick); err != nil {
 			problems = append(problems, err)
 		}
 		groups = append(groups, s.lists.groups...)
 	}
-	if reads := 1 + s.files.reads + s.lists.reads; s.reads != reads {
+	if reads := 1 + s.files.Reads + s.lists.reads; s.reads != reads {
 		s.reads = reads
 		s.listed, s.problems = s.endpoints(groups)
 		s.problems = append(s.problems, s.replaceTargets()...)
@@ -123,9 +118,9 @@ func (s *source) clientOf(e *endpoint) (*httpclient.Client, error) {
 }
 
 // endpoints returns the endpoints of the settings and of the groups, each once.
-func (s *source) endpoints(groups []group) (all []endpoint, problems []error) {
+func (s *source) endpoints(groups []discovery.Group) (all []endpoint, problems []error) {
 	taken := map[string]bool{}
-	add := func(a *Address, g *group) {
+	add := func(a *Address, g *discovery.Group) {
 		e, keep, err := s.made.of(a, g)
 		switch place := cmp.Or(setting.Place(&e.url), a.Place()); {
 		case err != nil:
@@ -133,20 +128,20 @@ func (s *source) endpoints(groups []group) (all []endpoint, problems []error) {
 		case !keep, taken[e.key()]:
 		case taken[e.labels.String()]:
 			problems = append(problems, fmt.Errorf("%s is not scraped: another target has the same labels %s", place, e.labels))
-		case len(all) == maxTargets:
-			problems = append(problems, fmt.Errorf("%s is not scraped: a job can have at most %d targets", place, maxTargets))
+		case len(all) == discovery.MaxTargets:
+			problems = append(problems, fmt.Errorf("%s is not scraped: a job can have at most %d targets", place, discovery.MaxTargets))
 		default:
 			taken[e.key()], taken[e.labels.String()] = true, true
 			all = append(all, e)
 		}
 	}
 	for i := range s.config.Targets {
-		add(&s.config.Targets[i], &group{Labels: s.config.Labels})
+		add(&s.config.Targets[i], &discovery.Group{Labels: s.config.Labels})
 	}
 	for i := range groups {
 		for _, text := range groups[i].Targets {
 			var a Address
-			if err := a.UnmarshalText([]byte(text)); err == nil { // checkGroups has checked it
+			if err := a.UnmarshalText([]byte(text)); err == nil { // CheckGroups has checked it
 				add(&a, &groups[i])
 			}
 		}
@@ -156,41 +151,13 @@ func (s *source) endpoints(groups []group) (all []endpoint, problems []error) {
 
 // scrapeAll scrapes the targets side by side.
 func (s *source) scrapeAll(ctx context.Context, tick sources.Tick) {
-	ctx, cancel := withDeadline(ctx, tick)
+	ctx, cancel := targets.WithDeadline(ctx, tick)
 	defer cancel()
-	next := make(chan *target)
-	var wg sync.WaitGroup
-	workers := min(maxWorkers, len(s.targets))
+	workers := min(targets.MaxWorkers, len(s.targets))
 	for len(s.buffers) < workers {
 		s.buffers = append(s.buffers, buffers{window: make([]byte, windowSize)})
 	}
-	for i := range workers {
-		wg.Go(func() {
-			for t := range next {
-				s.scrape(ctx, t, &s.buffers[i])
-			}
-		})
-	}
-	for _, t := range s.targets {
-		next <- t
-	}
-	close(next)
-	wg.Wait()
-}
-
-var errTimeout = errors.New("timed out: a target has the job's timeout, and at most until the next run")
-
-// withDeadline gives the targets less time than the tick has, so that a slow one fails alone, and less than the interval, so
-// that it does not delay the next tick.
-func withDeadline(ctx context.Context, tick sources.Tick) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if next := time.Now().Add(tick.Interval); tick.Interval > 0 && (!ok || next.Before(deadline)) {
-		deadline, ok = next, true
-	}
-	if !ok {
-		return ctx, func() {}
-	}
-	return context.WithDeadlineCause(ctx, deadline.Add(-min(reserve, time.Until(deadline)/4)), errTimeout)
+	targets.Each(workers, len(s.targets), func(worker, i int) { s.scrape(ctx, s.targets[i], &s.buffers[worker]) })
 }
 
 // scrape scrapes one target.
@@ -207,20 +174,4 @@ func (s *source) scrape(ctx context.Context, t *target, b *buffers) {
 	if cap(b.body) > maxIdleBody && (!known || cap(b.body) > 4*len(b.body)) {
 		b.body = nil // the next page will pass through the window
 	}
-}
-
-// summarize joins the problems to one error, or nil.
-func summarize(problems []error) error {
-	if len(problems) == 0 {
-		return nil
-	}
-	var texts []string
-	for i, p := range problems {
-		if i == maxProblems {
-			texts = append(texts, fmt.Sprintf("and %d more", len(problems)-i))
-			break
-		}
-		texts = append(texts, p.Error())
-	}
-	return errors.New(strings.Join(texts, "; "))
 }

@@ -15,7 +15,9 @@ import (
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources/discovery"
 	"github.com/collectington/collectington/sources/scrape/exposition"
+	"github.com/collectington/collectington/sources/targets"
 )
 
 // endpoint is the URL of a target and the labels of its series.
@@ -45,8 +47,8 @@ func newEndpoints(c *Config, job string) (*endpoints, error) {
 //
 // The labels __address__, __scheme__, __metrics_path__ and __param_NAME make the URL. Other labels that begin with __ are for
 // the rules only.
-func (x *endpoints) of(a *Address, g *group) (e endpoint, keep bool, err error) {
-	if g.isRemote && g.namesSocket(a) {
+func (x *endpoints) of(a *Address, g *discovery.Group) (e endpoint, keep bool, err error) {
+	if g.IsRemote && namesSocket(a, g) {
 		return endpoint{}, false, errRemoteSocket
 	}
 	params := x.discovered(a, g)
@@ -97,7 +99,7 @@ func (x *endpoints) of(a *Address, g *group) (e endpoint, keep bool, err error) 
 
 // discovered puts the labels that the rules are applied to into the builder. It returns the parameters of the URL, of which
 // the first value of each name is a label.
-func (x *endpoints) discovered(a *Address, g *group) url.Values {
+func (x *endpoints) discovered(a *Address, g *discovery.Group) url.Values {
 	b, c := x.builder, x.config
 	b.Reset(labels.EmptyLabels())
 	set := func(name, value string) {
@@ -112,8 +114,8 @@ func (x *endpoints) discovered(a *Address, g *group) url.Values {
 	for name, value := range c.jobLabels {
 		set(name, value)
 	}
-	if g.meta.Name != "" {
-		b.Set(g.meta.Name, g.meta.Value)
+	if g.Meta.Name != "" {
+		b.Set(g.Meta.Name, g.Meta.Value)
 	}
 	a.setSocket(b)
 	set(model.JobLabel, x.job)
@@ -158,8 +160,8 @@ type target struct {
 // gauges returns the metrics about each scrape, which are those of Prometheus. [target.report] sets them in this order.
 func gauges() []exposition.Gauge {
 	return []exposition.Gauge{
-		{Name: "up", Help: "1 if the scrape succeeded, 0 if it failed."},
-		{Name: "scrape_duration_seconds", Help: "Duration of the scrape."},
+		{Name: targets.Up, Help: targets.UpHelp},
+		{Name: targets.Duration, Help: targets.DurationHelp},
 		{Name: "scrape_samples_scraped", Help: "Samples that the target exposed."},
 		{Name: "scrape_samples_post_metric_relabeling", Help: "Samples that remained after relabelling."},
 		{Name: "scrape_series_added", Help: "Series that are new in this scrape."},

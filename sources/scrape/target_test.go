@@ -19,6 +19,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/scrape"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/sources/discovery"
 )
 
 // TestTargetsAreThoseOfPrometheus holds that the settings and the labels of a group make the URL and the labels that Prometheus
@@ -55,7 +57,7 @@ func TestTargetsAreThoseOfPrometheus(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, keep, err := made.of(&a, &group{Labels: c.group})
+			e, keep, err := made.of(&a, &discovery.Group{Labels: c.group})
 
 			theirs, loadErr := config.Load("scrape_configs: [{job_name: node, "+c.settings[1:len(c.settings)-1]+"}]", slog.New(slog.DiscardHandler))
 			if loadErr != nil {
@@ -115,7 +117,7 @@ func TestAddressAsURL(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, _, err := made.of(&c.Targets[0], &group{})
+		e, _, err := made.of(&c.Targets[0], &discovery.Group{})
 		if err != nil || e.url.String() != want.url {
 			t.Errorf("%s is scraped at %s, %v; want %s", address, e.url.String(), err, want.url)
 		}
@@ -145,7 +147,7 @@ func TestHostileAddresses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e, keep, err := made.of(&c.Targets[0], &group{Labels: labels}); err == nil || keep {
+		if e, keep, err := made.of(&c.Targets[0], &discovery.Group{Labels: labels}); err == nil || keep {
 			t.Errorf("%q is scraped at %s", labels, e.url.String())
 		}
 	}
@@ -197,7 +199,7 @@ func TestUnixSockets(t *testing.T) {
 		t.Errorf("the problem is %q", got.problem())
 	}
 	for address, label := range map[string]map[string]string{"h": {"__unix_socket__": b}, a: nil} {
-		if _, keep, err := s.made.of(&addresses(t, address)[0], &group{Labels: label, isRemote: true}); keep || !errors.Is(err, errRemoteSocket) {
+		if _, keep, err := s.made.of(&addresses(t, address)[0], &discovery.Group{Labels: label, IsRemote: true}); keep || !errors.Is(err, errRemoteSocket) {
 			t.Errorf("a list from a server: %t, %v", keep, err)
 		}
 	}

@@ -107,21 +107,39 @@ func (p *peer) ask(ctx context.Context) (document string, behave behaviour, err 
 	return document, behave, nil
 }
 
-// Fetch implements sources.Fetcher. It answers every request with the document. As with a real fetcher, the document is valid until the next call.
-func (p *peer) Fetch(ctx context.Context, _ sources.Tick, _ sources.Request) (*sources.Document, error) {
-	const from = "GET https://api.example.com/v1"
+// from is where documents come from.
+const from = "GET https://api.example.com/v1"
+
+// fetch puts the answer into the buffer, where it is valid until the next call, as with a real fetcher.
+func (p *peer) fetch(ctx context.Context) error {
 	document, behave, err := p.ask(ctx)
 	if err == nil && behave == refuses {
 		err = errors.New("401 Unauthorized")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", from, err)
+		return fmt.Errorf("%s: %w", from, err)
 	}
 	// Overwrite the last document.
 	for i := range p.buffer {
 		p.buffer[i] = '#'
 	}
 	p.buffer = append(p.buffer[:0], document...)
+	return nil
+}
+
+// FetchTexts implements sources.TextFetcher.
+func (p *peer) FetchTexts(ctx context.Context, _ sources.Tick, yield func(sources.Text) error) error {
+	if err := p.fetch(ctx); err != nil {
+		return err
+	}
+	return yield(sources.Text{From: from, Body: p.buffer})
+}
+
+// Fetch implements sources.Fetcher. It answers every request with the document.
+func (p *peer) Fetch(ctx context.Context, _ sources.Tick, _ sources.Request) (*sources.Document, error) {
+	if err := p.fetch(ctx); err != nil {
+		return nil, err
+	}
 	doc, err := p.parser.JSON(from, p.buffer)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)

@@ -37,8 +37,8 @@ type Subject struct {
 	// ContentType is that of the documents. "" = application/json.
 	ContentType string
 
-	// PassesOn says that the source passes on the series in its documents, which it fetches itself. A failed request is then the
-	// Err of one of its metrics.
+	// PassesOn says that the source passes on the series in its documents. It fetches them itself, unless it is a TextReader. A failed
+	// request is then the Err of one of its metrics.
 	PassesOn bool
 	// Push delivers a document to a source that others push to. nil = the source fetches its documents.
 	Push func(t *testing.T, source sources.Source, document string)
@@ -110,7 +110,7 @@ func (s *suite) make(config sources.Config[sources.Source]) *instance {
 		dir = s.TempDir()
 	}
 	env := i.peer.env(dir)
-	if s.PassesOn {
+	if _, reads := config.(sources.TextReader); s.PassesOn && !reads {
 		env.Fetch = nil
 	}
 	source, err := config.New(env)

@@ -11,7 +11,6 @@ import (
 	"github.com/collectington/collectington/agent/internal/legacy"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/text"
-	"github.com/collectington/collectington/sources"
 )
 
 // diff returns which series end and which begin with a configuration, compared with an older one.
@@ -49,12 +48,12 @@ func (a *App) diff(plan *config.Plan, old string, g *globals) ([]string, error) 
 
 // declared returns the metrics of a job by name, nil if they are not known before they are measured.
 func declared(j *config.Job) map[string]*metric.Desc {
-	d, ok := j.SourceConfig.(sources.Declarer)
-	if !ok {
+	metrics, known := j.Declares()
+	if !known {
 		return nil
 	}
 	all := map[string]*metric.Desc{}
-	for _, m := range d.Declares() {
+	for _, m := range metrics {
 		all[m.Name] = m
 	}
 	return all
@@ -122,7 +121,13 @@ func constant(d *metric.Desc) map[string]string {
 	return all
 }
 
-func listOf(names []string) string { return "[" + strings.Join(names, ", ") + "]" }
+func listOf(names []string) string {
+	names = slices.Clone(names)
+	if i := slices.Index(names, metric.MoreLabels); i >= 0 {
+		names[i] = "and others"
+	}
+	return "[" + strings.Join(names, ", ") + "]"
+}
 
 // becomes returns two sets of labels, as in: the labels change from … to …
 func becomes(old, now map[string]string) string {

@@ -8,6 +8,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/targets"
 )
 
 // unready is called if a job or a sink cannot work before a file that its settings name can be read and used. The place is
@@ -40,20 +41,36 @@ func (b *assembly) source(j config.Job, env sources.Env) (sources.Source, error)
 }
 
 func (b *assembly) buildSource(j config.Job, env sources.Env) (sources.Source, error) {
-	if j.FetcherConfig != nil {
-		fetch, err := j.FetcherConfig.New(env)
-		if err != nil {
-			return nil, err
-		}
+	if j.FetcherConfig == nil {
+		return j.SourceConfig.New(env)
+	}
+	over := func(fetch sources.Fetcher) (sources.Source, error) {
 		if b.fetcher != nil {
 			fetch = b.fetcher(fetch)
 		}
 		if b.history != nil {
 			fetch = b.history.Fetcher(j.Name, fetch)
 		}
-		env.Fetch = fetch
+		with := env
+		with.Fetch = fetch
+		return j.SourceConfig.New(with)
 	}
-	return j.SourceConfig.New(env)
+	if t := j.Targeter(); t != nil {
+		all, err := t.NewTargets(env)
+		if err != nil {
+			return nil, err
+		}
+		workers := targets.MaxWorkers
+		if b.fetcher != nil {
+			workers = 1 // what is shown of one target follows that of another
+		}
+		return targets.New(all, workers, env.Log, over)
+	}
+	fetch, err := j.FetcherConfig.New(env)
+	if err != nil {
+		return nil, err
+	}
+	return over(fetch)
 }
 
 // versioned returns the key of a job with the version of its source. While the source cannot be read it is the version of the
@@ -64,6 +81,9 @@ func (b *assembly) versioned(j *config.Job, source sources.Source) string {
 	}
 	if j.SourceKind.Version == nil {
 		return j.Key
+	}
+	if t, ok := source.(*targets.Source); ok {
+		source = t.First()
 	}
 	if b.versions == nil {
 		b.versions = map[string]string{}

@@ -225,6 +225,9 @@ func (s *shown) Fetch(ctx context.Context, tick sources.Tick, r sources.Request)
 	return doc, err
 }
 
+// Unwrap returns the fetcher itself.
+func (s *shown) Unwrap() sources.Fetcher { return s.Fetcher }
+
 // show shows a line from a source.
 func (t *try) show(section, line string) {
 	t.section(section)
@@ -277,6 +280,10 @@ func (t *try) readings(readings metric.Readings) {
 	for _, m := range readings {
 		if m.Series != nil {
 			t.line("%s: %d series, passed on as they are", m.Desc.Name, len(m.Series))
+			continue
+		}
+		if m.ByName {
+			t.line("%s: %s, of the metrics that their items name", m.Desc.Name, text.Count(m.Elsewhere, "reading"))
 			continue
 		}
 		t.line("%s: %s", m.Desc.Name, text.Count(len(m.Rows), "reading"))

@@ -77,25 +77,15 @@ type declared struct {
 func (d *declared) path() string { return join("jobs", d.job.Name, d.at, d.name) }
 
 func declares(job *Job) []declared {
-	d, ok := job.SourceConfig.(sources.Declarer)
-	if !ok {
-		return nil
-	}
+	metrics, _ := job.Declares()
 	var all []declared
-	for _, m := range d.Declares() {
+	for _, m := range metrics {
 		one := declared{job: job, name: m.Name, at: job.MetricsAt, kind: m.Type.String(), help: m.Help, unit: m.Unit, constant: map[string]string{}, labels: m.LabelNames}
 		for _, l := range m.Const {
 			one.constant[l.Name] = l.Value
 		}
-		suffixes := map[string][]string{"histogram": {"_bucket", "_sum", "_count", "_created"}, "summary": {"_sum", "_count", "_created"}}[one.kind]
-		for _, suffix := range append([]string{""}, suffixes...) {
-			one.series = m.Name + suffix
+		for _, one.series = range m.SeriesNames() {
 			all = append(all, one)
-		}
-		if base, total := strings.CutSuffix(m.Name, "_total"); total && one.kind == "counter" {
-			for _, one.series = range []string{base, base + "_created"} { // the name of the family in OpenMetrics, and a name that it reserves
-				all = append(all, one)
-			}
 		}
 	}
 	return all
@@ -209,7 +199,7 @@ func clash(d, other *declared, merged string) string {
 		return fmt.Sprintf("the unit differs from that of %s: metrics of one name must have the same unit", where())
 	case d.help != other.help:
 		return fmt.Sprintf("the help differs from that of %s: metrics of one name must have the same help", where())
-	case merged != "" && !apart(d, other) && !apart(other, d):
+	case merged != "" && !apart(d, other) && !apart(other, d) && d.job.Targeter() == nil && other.job.Targeter() == nil: // targets have a job label
 		return fmt.Sprintf("can have the same series as %s on the page of sinks.%s: set const_labels that differ, or job_label in the sink", where(), merged)
 	}
 	return ""

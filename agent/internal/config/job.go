@@ -14,6 +14,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/targets"
 )
 
 // The defaults of a job.
@@ -85,10 +86,31 @@ func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 		r.bad(key, path, "computes no metrics: add %s", strings.Join(names(r.catalogue.Sources), " or "))
 	case sourceKey != nil && sourceKey.Value == "metrics" && fetchKey == nil:
 		r.bad(key, path, "has no source of data: add %s", strings.Join(names(r.catalogue.Fetchers), " or "))
+	case sourceKey != nil:
+		r.texts(&job, sourceKey, fetchKey, path)
 	}
 	r.jobSettings(&job, key, own, path)
+	r.targetMetrics(&job, key, path)
 	job.Key, job.Shown = fingerprint(n)+job.Key, shown(n)
 	return job
+}
+
+// texts checks that a source that reads texts has a fetcher of them.
+func (r *reader) texts(job *Job, source, fetch *yaml.Node, path string) {
+	if _, reads := job.SourceConfig.(sources.TextReader); !reads {
+		return
+	}
+	c, ok := job.FetcherConfig.(sources.TextConfig)
+	switch {
+	case fetch == nil:
+		r.bad(source, join(path, source.Value), "has no source of text: add exec or file; for a page of an exporter, use scrape alone")
+	case !ok:
+		r.bad(fetch, join(path, fetch.Value), "cannot be set with %s, which needs exec or file; for a page of an exporter, use scrape alone", source.Value)
+	default:
+		for _, p := range setting.Problems(c.CheckTexts()) {
+			r.bad(fetch, join(path, fetch.Value, p.Path), "%s", p.Text)
+		}
+	}
 }
 
 // jobSettings reads the settings that every job has.
@@ -134,6 +156,19 @@ func (r *reader) jobSettings(job *Job, key, own *yaml.Node, path string) {
 	}
 }
 
+// targetMetrics checks that a job with targets has no metric of its own with the name of one about each target.
+func (r *reader) targetMetrics(job *Job, key *yaml.Node, path string) {
+	if job.Targeter() == nil || job.SourceConfig == nil {
+		return
+	}
+	all, _ := job.Declares()
+	for _, m := range all {
+		if m.Name == targets.Up || m.Name == targets.Duration {
+			r.bad(key, join(path, job.MetricsAt, m.Name), "a job with targets has the metric %s for each of them: give this one another name", m.Name)
+		}
+	}
+}
+
 // jobLabels checks the labels of a job and adds them to its metrics.
 func (r *reader) jobLabels(job *Job, n *yaml.Node, path string) {
 	before := len(r.problems)
@@ -152,6 +187,9 @@ func (r *reader) jobLabels(job *Job, n *yaml.Node, path string) {
 		return
 	}
 	labeler, ok := job.SourceConfig.(sources.Labeler)
+	if t := job.Targeter(); t != nil {
+		labeler, ok = t, true
+	}
 	if !ok {
 		r.bad(n, join(path, "labels"), "%s cannot add labels to its metrics: remove this setting", job.SourceKind.Name)
 		return

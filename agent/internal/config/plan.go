@@ -9,9 +9,11 @@ import (
 	"github.com/collectington/collectington/agent/internal/auth"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/internal/shard"
+	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/targets"
 )
 
 // Plan is a checked configuration.
@@ -130,6 +132,29 @@ type WindowSettings struct {
 	Settle     *setting.Duration `yaml:"settle"`
 	Overlap    setting.Duration  `yaml:"overlap"`
 	MaxCatchUp *setting.Duration `yaml:"max_catch_up"`
+}
+
+// Targeter returns the settings of the job's fetcher if they name targets, else nil.
+func (j *Job) Targeter() sources.Targeter {
+	if t, ok := j.FetcherConfig.(sources.Targeter); ok && t.HasTargets() {
+		return t
+	}
+	return nil
+}
+
+// Declares returns the metrics of the job, false if they are not known before they are measured.
+func (j *Job) Declares() (all []*metric.Desc, known bool) {
+	d, known := j.SourceConfig.(sources.Declarer)
+	if !known {
+		return nil, false
+	}
+	all = d.Declares()
+	if j.Targeter() != nil {
+		for i := range all {
+			all[i] = targets.Describe(all[i])
+		}
+	}
+	return all, true
 }
 
 // Dated reports whether what the job measures depends on the tick's window.

@@ -13,7 +13,6 @@ import (
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/text"
-	"github.com/collectington/collectington/sources"
 )
 
 // Warning is something in a valid configuration that is probably not meant.
@@ -95,11 +94,8 @@ func (w *warner) job(j *Job) {
 			"set it to more than "+interval.String()+", or leave it out for two intervals")
 	}
 	values := valuesOf(j)
-	d, ok := j.SourceConfig.(sources.Declarer)
-	if !ok {
-		return
-	}
-	for _, m := range d.Declares() {
+	all, _ := j.Declares()
+	for _, m := range all {
 		path := append(append([]string{"jobs", j.Name}, strings.Split(j.MetricsAt, ".")...), m.Name)
 		add := func(what, remedy string) {
 			if what != "" {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/sources"
 )
 
 const (
@@ -44,12 +43,15 @@ func (r *reader) windows(job *Job, zone *time.Location, n *yaml.Node, path strin
 		w.MaxCatchUp = time.Duration(*s.MaxCatchUp)
 	}
 	job.Windows = w
+	if job.Targeter() != nil {
+		r.bad(n, path, "cannot be set for a job with targets: a target that fails would miss a window for ever. Write a job for each target")
+	}
 	if !job.Dated() {
 		r.bad(n, path, "nothing uses the window, so that every window would get the same data: use it, as in query: "+
 			"{from: \"{{ rfc3339 .Window.Start }}\"}, or use $start and $end in the expressions of each metric")
 	}
-	if d, ok := job.SourceConfig.(sources.Declarer); ok && w.Overlap > 0 {
-		for _, m := range d.Declares() {
+	if all, _ := job.Declares(); w.Overlap > 0 {
+		for _, m := range all {
 			switch {
 			case m.Once && m.Remember < 2*length:
 				bad("overlap", "%s remembers events for %s only: set its remember to two lengths, %s, or events in two windows count twice",

@@ -13,6 +13,7 @@ import (
 
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sources/targets"
 )
 
 // Runner runs a test: the job's ticks at the test's times, and the comparison with what the test expects.
@@ -127,9 +128,10 @@ func (r *Runner) tick(ctx context.Context, at time.Time) (problems []string) {
 	return problems
 }
 
-// page returns the job's metrics in the text format, sorted, so that the order of a document does not matter.
+// page returns the job's metrics in the text format, sorted, so that the order of a document does not matter. The duration of a target,
+// which differs each time, is left out.
 func (r *Runner) page() string {
-	families := slices.Clone(r.shown)
+	families := slices.DeleteFunc(slices.Clone(r.shown), func(f metric.Family) bool { return f.Desc.Targeted && f.Desc.Name == targets.Duration })
 	slices.SortFunc(families, func(a, b metric.Family) int { return cmp.Compare(a.Desc.Name, b.Desc.Name) })
 	for i := range families {
 		series := slices.Clone(families[i].Series)

@@ -283,8 +283,8 @@ func (w *writer) entryRecord(t *table, e *entry, isNew, all bool) {
 	points := t.earlier[e.labels]
 	w.bools(isNew, hasValue, e.hidden, e.gone, e.time != 0, e.start != 0, e.upstream != 0, len(points) > 0)
 	if isNew {
-		for _, name := range t.desc.LabelNames {
-			w.text(e.labels.Get(name))
+		for _, value := range t.values(nil, e.labels) {
+			w.text(value)
 		}
 	}
 	if e.time != 0 {

@@ -148,7 +148,7 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	for _, text := range m.Warnings {
 		r.Warnings = append(r.Warnings, Warning{m.Desc.Name, text})
 	}
-	if m.Series != nil {
+	if m.Series != nil || m.ByName {
 		r.pass(m)
 		return
 	}
@@ -157,7 +157,7 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	if t.visited == l.tick {
 		err = fmt.Errorf("%s was measured twice in one run: return all its readings at once", m.Desc.Name)
 	}
-	t.visited, t.of = l.tick, of
+	t.visited, t.of, t.ended = l.tick, of, m.Ended
 	if err == nil {
 		err = t.match(at.UnixMilli(), l.seen, l.tick, m.Rows)
 	}

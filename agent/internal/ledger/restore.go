@@ -177,9 +177,7 @@ func (r *reader) entryRecord(t *table, id uint32, labels []string) {
 	var isNew, hasValue, hidden, gone, hasTime, hasStart, hasUpstream, hasPoints bool
 	r.bools(&isNew, &hasValue, &hidden, &gone, &hasTime, &hasStart, &hasUpstream, &hasPoints)
 	if isNew {
-		for i := range labels {
-			labels[i] = r.text()
-		}
+		r.labels(t, labels)
 		if r.err != nil {
 			return
 		}
@@ -359,4 +357,14 @@ func (r *reader) number() float64 {
 	}
 	u--
 	return float64(int64(u>>1) ^ -int64(u&1))
+}
+
+// labels reads the label values of a series.
+func (r *reader) labels(t *table, values []string) {
+	for i := range values {
+		values[i] = r.text()
+		if i == t.more && values[i] != metric.PackLabels(metric.UnpackLabels(nil, values[i])) {
+			r.fail(errors.New("the labels of a series are not valid"))
+		}
+	}
 }

@@ -112,9 +112,7 @@ func (r *reader) table(sets *labelSets, j *journal) (*table, error) {
 func (r *reader) entry(t *table, values []string) {
 	e := entry{known: true}
 	r.bools(&e.hidden, &e.gone)
-	for i := range values {
-		values[i] = r.text()
-	}
+	r.labels(t, values)
 	e.time, e.start = r.int(), r.int()
 	switch t.desc.Type {
 	case metric.Histogram:

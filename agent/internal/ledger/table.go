@@ -17,6 +17,7 @@ import (
 type table struct {
 	desc   *metric.Desc
 	labels []label    // of a series that has all of them, sorted by name
+	more   int        // index of metric.MoreLabels among the values of a reading, -1 if it is not there
 	sets   *labelSets // of the ledger
 
 	entries []entry // one per series, in the order in which they appeared
@@ -29,9 +30,10 @@ type table struct {
 	measured time.Time // the last tick without an error
 
 	// State of the current tick.
-	failing bool // the metric could not be measured
-	live    int  // number of entries before the tick
-	guess   int  // index of the entry that the next reading probably belongs to
+	failing bool                        // the metric could not be measured
+	ended   func(*metric.LabelSet) bool // whether a running total ends; nil = none does
+	live    int                         // number of entries before the tick
+	guess   int                         // index of the entry that the next reading probably belongs to
 	pending []pending
 	timed   bool // some pending readings have times of their own
 	of      int  // number of readings, those left out included
@@ -90,7 +92,7 @@ const (
 )
 
 func newTable(d *metric.Desc, sets *labelSets, j *journal) *table {
-	t := &table{desc: d, sets: sets, saved: j.table(d)}
+	t := &table{desc: d, more: slices.Index(d.LabelNames, metric.MoreLabels), sets: sets, saved: j.table(d)}
 	sets.tables = append(sets.tables, t)
 	if d.Once {
 		t.events = newEvents(d.Remember, d.MaxEvents)
@@ -99,6 +101,9 @@ func newTable(d *metric.Desc, sets *labelSets, j *journal) *table {
 		}
 	}
 	for i, name := range d.LabelNames {
+		if i == t.more {
+			continue
+		}
 		t.labels = append(t.labels, label{name: name, value: i})
 	}
 	for _, l := range d.Const {
@@ -117,7 +122,7 @@ func (t *table) distinct() bool {
 
 // begin prepares the table for a tick. Until match is called, the tick has no readings of this metric.
 func (t *table) begin() {
-	t.failing = false
+	t.failing, t.ended = false, nil
 	t.live, t.guess = len(t.entries), 0
 	t.pending, t.timed = t.pending[:0], false
 	t.taken = 0
@@ -238,23 +243,6 @@ func (t *table) find(values []string) int {
 	t.slots[slot] = int32(len(t.entries))
 	t.guess = len(t.entries)
 	return t.guess - 1
-}
-
-// encode returns the encoded labels of a reading. They are valid until the next call for any table of the ledger.
-func (t *table) encode(values []string) []byte {
-	encoded := t.sets.encoded[:0]
-	for i := range t.labels {
-		l := &t.labels[i]
-		value := l.constant
-		if l.value >= 0 {
-			value = values[l.value]
-		}
-		if value != "" {
-			encoded = metric.AppendLabel(encoded, l.name, value)
-		}
-	}
-	t.sets.encoded = encoded
-	return encoded
 }
 
 // slot returns the slot where the search for a hash begins, next the slot after one.
@@ -549,7 +537,7 @@ func (t *table) removeGone(c *commit) {
 
 // remains reports whether the series remains after the tick: it has a reading in it, or is a running total of the ledger.
 func (t *table) remains(e *entry, tick uint32) bool {
-	return e.seen == tick || e.known && t.desc.Accumulates()
+	return e.seen == tick || e.known && t.desc.Accumulates() && (t.ended == nil || !t.ended(e.labels))
 }
 
 // remembers reports whether to remember the last time of a series that is gone.

@@ -10,7 +10,6 @@ import (
 	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/metric"
-	"github.com/collectington/collectington/sources"
 )
 
 // job is a job of a running agent. Its goroutine owns all fields but status.
@@ -397,10 +396,7 @@ func (j *job) restore() {
 
 // last returns the last batch before a restart, for sinks that may not have it.
 func (j *job) last() metric.Batch {
-	var descs []*metric.Desc
-	if d, ok := j.SourceConfig.(sources.Declarer); ok {
-		descs = d.Declares()
-	}
+	descs, _ := j.Declares()
 	b := metric.Batch{Job: j.Name}
 	b.Families, b.Known, b.Time = j.Ledger.Last(descs, j.restored.Delivered || j.restored.old)
 	b.Every = j.interval(b.Time)

@@ -39,6 +39,9 @@ type watched struct {
 	job     string
 }
 
+// Unwrap returns the fetcher itself.
+func (w *watched) Unwrap() sources.Fetcher { return w.Fetcher }
+
 // Fetch implements sources.Fetcher.
 func (w *watched) Fetch(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
 	d, err := w.Fetcher.Fetch(ctx, tick, r)

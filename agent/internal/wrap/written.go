@@ -1,7 +1,6 @@
 package wrap
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -35,7 +34,7 @@ func valid() exposition.Gauge {
 // that says whether they could be read. They are taken whole or not at all. unread is why there is no text, or nil.
 func ParseMetrics(text []byte, unread error, now time.Time, log *slog.Logger) ([]metric.Family, error) {
 	pool := exposition.NewPool(exposition.Options{
-		HonorLabels: true, HonorTimestamps: true, SampleLimit: maxSamples, Gauges: []exposition.Gauge{valid()},
+		HonorLabels: true, HonorTimestamps: true, SampleLimit: maxSamples, Gauges: []exposition.Gauge{valid()}, Untargeted: true,
 		Redact: func(text string) string { return text }, Log: log,
 	})
 	pool.Begin(now.UnixMilli())
@@ -45,7 +44,7 @@ func ParseMetrics(text []byte, unread error, now time.Time, log *slog.Logger) ([
 	if err != nil {
 		reader.Discard()
 	} else {
-		err = reader.Finish(text, contentType(text))
+		err = reader.Finish(text, exposition.ContentType(text))
 	}
 	if err == nil {
 		cache.SetGauges(1)
@@ -55,23 +54,14 @@ func ParseMetrics(text []byte, unread error, now time.Time, log *slog.Logger) ([
 		for _, d := range m.Drops {
 			err = errors.Join(err, fmt.Errorf("%d samples are left out (%s): %s", d.Count, d.Reason, d.First))
 		}
-		own := *m.Desc
-		own.Targeted = false // its series get the labels job and instance as all others
+		own := m.Desc
 		if strings.HasPrefix(own.Name, Prefix) && own.Name != valid().Name {
 			err = errors.Join(err, fmt.Errorf("%s is left out: the names of cton's own metrics begin with %s", own.Name, Prefix))
 			continue
 		}
-		families = append(families, metric.Family{Desc: &own, Series: m.Series, Earlier: m.Earlier})
+		families = append(families, metric.Family{Desc: own, Series: m.Series, Earlier: m.Earlier})
 	}
 	return families, err
-}
-
-// contentType returns the media type of a text. Only OpenMetrics has a mark at its end.
-func contentType(text []byte) string {
-	if bytes.HasSuffix(bytes.TrimRight(text, "\n"), []byte("\n# EOF")) {
-		return "application/openmetrics-text; version=1.0.0"
-	}
-	return "text/plain"
 }
 
 // File is a file that a command writes its metrics to.

@@ -49,6 +49,12 @@ type Metric struct {
 	Default *Default         `yaml:"default"`
 	Missing Missing          `yaml:"missing"`
 
+	// Of metrics that the items name, and of labels that they do.
+	NameFrom   *Expr `yaml:"name_from"`
+	HelpFrom   *Expr `yaml:"help_from"`
+	MaxNames   int   `yaml:"max_names"` // 0 = 100
+	LabelsFrom *Expr `yaml:"labels_from"`
+
 	Time       *Expr      `yaml:"time"`
 	TimeFormat TimeFormat `yaml:"time_format"`
 	TimeZone   Zone       `yaml:"time_zone"`
@@ -89,15 +95,19 @@ func (m *Metric) validate(name string) error {
 			errs = append(errs, setting.Bad("labels."+label, "is needed: a jq expression such as .team"))
 		}
 	}
-	errs = append(errs, m.validateTime())
-	return errors.Join(append(errs, m.Declaration.Validate(name, m.labelNames(), m.OnceBy != nil))...)
+	errs = append(errs, m.validateTime(), m.validateNames())
+	return errors.Join(append(errs, m.Declaration.Validate(m.checkedName(name), m.labelNames(), m.OnceBy != nil))...)
 }
 
 // labelNames returns the names of the labels, sorted.
 func (m *Metric) labelNames() []string { return slices.Sorted(maps.Keys(m.Labels)) }
 
 func (m *Metric) desc(name string) *metric.Desc {
-	d := m.Desc(name, m.labelNames(), m.OnceBy != nil)
+	labels := m.labelNames()
+	if m.LabelsFrom != nil {
+		labels = append(labels, metric.MoreLabels)
+	}
+	d := m.Desc(name, labels, m.OnceBy != nil)
 	d.How, d.OwnTimes = m.fingerprint(), m.Time != nil
 	return d
 }
@@ -108,17 +118,23 @@ func (m *Metric) fingerprint() string {
 	for _, label := range m.labelNames() {
 		how += fmt.Sprint(" ", m.Labels[label])
 	}
+	if m.LabelsFrom != nil {
+		how += fmt.Sprint(" labels ", m.LabelsFrom)
+	}
+	if m.NameFrom != nil {
+		how += fmt.Sprint(" named ", m.NameFrom)
+	}
 	if m.Time != nil {
 		how += fmt.Sprintf(" at %s %q %v", m.Time, m.TimeFormat, m.TimeZone)
 	}
 	return how
 }
 
-// Declares returns the descriptions of the metrics.
+// Declares returns the descriptions of the metrics. Those that items name are not known.
 func (c *Config) Declares() []*metric.Desc {
 	var all []*metric.Desc
 	for _, name := range slices.Sorted(maps.Keys(*c)) {
-		if m := (*c)[name]; m != nil {
+		if m := (*c)[name]; m != nil && m.NameFrom == nil {
 			all = append(all, m.desc(name))
 		}
 	}
@@ -163,6 +179,9 @@ func (c *Config) expressions() []sources.Expression {
 		add("items", m.Items, true)
 		add("value", m.Value, false)
 		add("once_by", m.OnceBy, false)
+		add("name_from", m.NameFrom, false)
+		add("help_from", m.HelpFrom, false)
+		add("labels_from", m.LabelsFrom, false)
 		for _, label := range m.labelNames() {
 			add("labels."+label, m.Labels[label], false)
 		}

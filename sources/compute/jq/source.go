@@ -1,6 +1,7 @@
 package jq
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,11 +27,14 @@ type source struct {
 	fetch     sources.Fetcher
 	walks     []*walk
 	measured  metric.Readings
-	arena     []string  // label values of the current tick
-	evaluator evaluator // of the current tick
-	window    window    // of the current tick
+	rules     []*names                // by the index of the metric; nil if the declaration names it
+	taken     map[string]*namedMetric // names of series that metrics use; nil = of a declared one
+	readings  metric.Readings         // measured, and those that items name
+	arena     []string                // label values of the current tick
+	evaluator evaluator               // of the current tick
+	window    window                  // of the current tick
 
-	local map[int][]localTime // readings of the current tick in the hour that comes twice, by metric
+	local map[*metric.Measured][]localTime // readings of the current tick in the hour that comes twice
 }
 
 // walk is a pass over the items of one or more metrics.
@@ -51,6 +55,7 @@ func (w *walk) begin() {
 // labelGroup has the metrics of a walk that have the same labels.
 type labelGroup struct {
 	labels  []*Expr // in the order of the metrics' label names
+	from    *Expr   // of labels that items name; nil = none
 	absent  []absence
 	metrics []metricPlan
 }
@@ -92,14 +97,17 @@ func (g *labelGroup) warnings(items *Expr) []string {
 type metricPlan struct {
 	*Metric
 	index int
+	names *names // nil if the declaration names the metric
 }
 
 func newSource(c Config, fetch sources.Fetcher) *source {
-	s := &source{fetch: fetch}
+	s := &source{fetch: fetch, taken: map[string]*namedMetric{}}
 	walks, groups := map[string]*walk{}, map[string]*labelGroup{}
 	for at, name := range slices.Sorted(maps.Keys(c)) {
 		m := c[name]
-		s.measured = append(s.measured, metric.Measured{Desc: m.desc(name)})
+		s.measured = append(s.measured, metric.Measured{Desc: m.desc(name), ByName: m.NameFrom != nil})
+		rule := s.addNames(name, m, s.measured[at].Desc)
+		s.rules = append(s.rules, rule)
 		items := ""
 		if m.Items != nil {
 			items = m.Items.text
@@ -117,21 +125,37 @@ func newSource(c Config, fetch sources.Fetcher) *source {
 			labels = append(labels, m.Labels[label].atNode(w.root))
 			key += "\x00" + m.Labels[label].text
 		}
+		if m.LabelsFrom != nil {
+			key += "\x00from " + m.LabelsFrom.text
+		}
 		g := groups[key]
 		if g == nil {
-			g = &labelGroup{labels: labels, absent: make([]absence, len(labels))}
+			g = &labelGroup{labels: labels, from: m.LabelsFrom.atNode(w.root), absent: make([]absence, len(labels))}
 			groups[key] = g
 			w.groups = append(w.groups, g)
 		}
-		g.metrics = append(g.metrics, metricPlan{m.atNode(w.root), at})
+		g.metrics = append(g.metrics, metricPlan{m.atNode(w.root), at, rule})
 	}
 	return s
+}
+
+// addNames returns the metrics that a declaration's items name, nil if the declaration names its metric.
+func (s *source) addNames(name string, m *Metric, d *metric.Desc) *names {
+	if m.NameFrom == nil {
+		for _, series := range d.SeriesNames() {
+			s.taken[series] = nil
+		}
+		return nil
+	}
+	n := &names{max: cmp.Or(m.MaxNames, defaultNames), rule: name, known: map[string]*namedMetric{}}
+	return n
 }
 
 // atNode returns the metric with its expressions compiled for the items of a walk.
 func (m *Metric) atNode(p *pathNode) *Metric {
 	placed := *m
 	placed.Value, placed.OnceBy, placed.Time = m.Value.atNode(p), m.OnceBy.atNode(p), m.Time.atNode(p)
+	placed.NameFrom, placed.HelpFrom = m.NameFrom.atNode(p), m.HelpFrom.atNode(p)
 	return &placed
 }
 
@@ -143,10 +167,15 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	}
 	s.arena, s.window = s.arena[:0], windowOf(tick)
 	s.evaluator.reset(tick)
-	s.local = map[int][]localTime{}
+	s.local = map[*metric.Measured][]localTime{}
 	for i := range s.measured {
 		m := &s.measured[i]
-		m.Rows, m.Err, m.Drops, m.Warnings = m.Rows[:0], nil, nil, nil
+		m.Rows, m.Err, m.Drops, m.Warnings, m.Elsewhere = m.Rows[:0], nil, nil, nil, 0
+	}
+	for _, n := range s.rules {
+		if n != nil {
+			n.begin()
+		}
 	}
 	// The root is converted for gojq at most once a tick, when the first expression needs it.
 	root := &item{value: ofDocument(doc.Root)}
@@ -169,12 +198,36 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	for _, w := range s.walks {
 		s.warn(w)
 	}
+	s.gather(tick, doc.Skipped)
+	return s.readings, nil
+}
+
+// gather makes the readings of all metrics of what the walks have computed.
+func (s *source) gather(tick sources.Tick, skipped sources.Skipped) {
+	s.readings = s.readings[:0]
 	for i := range s.measured {
-		resolveLocal(s.measured[i].Rows, s.local[i], tick.Time)
-		s.measured[i].FailIfAllDropped()
-		doc.Skipped.Count(&s.measured[i])
+		m, names := &s.measured[i], s.rules[i]
+		resolveLocal(m.Rows, s.local[m], tick.Time)
+		m.Elsewhere = names.count()
+		m.FailIfAllDropped()
+		skipped.Count(m)
+		s.readings = append(s.readings, *m)
+		if names != nil {
+			s.gatherNames(names, m.Err, tick)
+		}
 	}
-	return s.measured, nil
+}
+
+// gatherNames adds the metrics that the items of a declaration name. They have its error.
+func (s *source) gatherNames(n *names, err error, tick sources.Tick) {
+	if err == nil {
+		n.end(s.taken)
+	}
+	for _, m := range n.order {
+		resolveLocal(m.Rows, s.local[&m.Measured], tick.Time)
+		m.Err = err
+		s.readings = append(s.readings, m.Measured)
+	}
 }
 
 // fail sets the error of all metrics of a walk.
@@ -250,6 +303,7 @@ func (s *source) collectItem(ctx context.Context, w *walk, in *item) {
 			}
 			row := metric.Reading{Labels: labels}
 			p := problem
+			s.evaluator.twice = nil
 			switch {
 			case p != nil:
 			case absent != nil && r.Missing == Error:
@@ -260,15 +314,19 @@ func (s *source) collectItem(ctx context.Context, w *walk, in *item) {
 			if p == nil && r.Time != nil {
 				p = r.ownTime(ctx, &s.evaluator, in, s.window, &row)
 			}
-			if p == nil {
-				if twice := s.evaluator.twice; twice != nil {
-					twice.row, s.evaluator.twice = len(m.Rows), nil
-					s.local[r.index] = append(s.local[r.index], *twice)
-				}
-				m.Rows = append(m.Rows, row)
+			into := m
+			if p == nil && r.names != nil {
+				into, p = s.nameOf(ctx, &r, in)
+			}
+			if p != nil {
+				p.report(m, r.Missing, w.items, in, g, labels)
 				continue
 			}
-			p.report(m, r.Missing, w.items, in, g, labels)
+			if twice := s.evaluator.twice; twice != nil {
+				twice.row = len(into.Rows)
+				s.local[into] = append(s.local[into], *twice)
+			}
+			into.Rows = append(into.Rows, row)
 		}
 	}
 }
@@ -310,7 +368,7 @@ func (p *itemProblem) report(m *metric.Measured, missing Missing, items *Expr, i
 // document, since to_entries sorts and select leaves out.
 func (g *labelGroup) named(labels []string) string {
 	var shown []string
-	for i, value := range labels {
+	for i, value := range labels[:min(len(labels), len(g.labels))] {
 		if value != "" && len(shown) < maxNamed {
 			shown = append(shown, fmt.Sprintf("%s: %q", g.labels[i], agenttext.Cut(value, maxMember)))
 		}
@@ -353,6 +411,13 @@ func (s *source) labels(ctx context.Context, g *labelGroup, in *item) (values []
 			return nil, nil, &itemProblem{metric.LabelTooBig, fmt.Sprintf("label %s has %d bytes, more than %d", x, len(text), maxLabel), nil}
 		}
 		s.arena = append(s.arena, text)
+	}
+	if g.from != nil {
+		packed, problem := s.moreLabels(ctx, g.from, in)
+		if problem != nil {
+			return nil, nil, problem
+		}
+		s.arena = append(s.arena, packed)
 	}
 	return s.arena[from:len(s.arena):len(s.arena)], absent, nil
 }

@@ -47,9 +47,22 @@ func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick, r sources.Reques
 }
 
 func (f *fetcher) fetch(ctx context.Context, tick sources.Tick, from string) (*sources.Document, error) {
-	c, err := f.command(tick)
+	end, said, err := f.run(ctx, tick)
 	if err != nil {
 		return nil, err
+	}
+	doc, err := f.decode(ctx, from, end)
+	if err != nil {
+		return nil, said.add(err)
+	}
+	return doc, nil
+}
+
+// run runs the command. Its standard output is in f.output.
+func (f *fetcher) run(ctx context.Context, tick sources.Tick) (*ending, said, error) {
+	c, err := f.command(tick)
+	if err != nil {
+		return nil, nil, err
 	}
 	limit := ctx
 	if !tick.Deadline.IsZero() {
@@ -65,14 +78,10 @@ func (f *fetcher) fetch(ctx context.Context, tick sources.Tick, from string) (*s
 		err = f.failure(&end)
 	}
 	if err != nil {
-		return nil, said.add(err)
+		return nil, nil, said.add(err)
 	}
 	f.note(&end, said)
-	doc, err := f.decode(ctx, from, &end)
-	if err != nil {
-		return nil, said.add(err)
-	}
-	return doc, nil
+	return &end, said, nil
 }
 
 // failure returns why the way that the command has ended fails the run, or nil. An output has to be whole. For a result, the exit code

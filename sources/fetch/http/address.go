@@ -10,11 +10,26 @@ import (
 // Address is the URL of a request, or a unix socket and a path, such as unix:///run/app.sock:/v1/info.
 type Address struct {
 	setting.URL
-	socket string // path of the unix socket; "" = none
+	socket   string // path of the unix socket; "" = none
+	relative bool   // it is a path and query alone, which the targets of the job have
+}
+
+// noHost is before a path without a host, so that it is a URL.
+const noHost = "http://target.invalid"
+
+// Place returns the address without its query, for messages.
+func (a *Address) Place() string {
+	if a.socket != "" {
+		return httpclient.SocketScheme + a.socket + ":" + a.Path
+	}
+	return a.URL.Place()
 }
 
 // UnmarshalText parses either form. A request to a socket has the host localhost.
 func (a *Address) UnmarshalText(text []byte) error {
+	if a.relative = strings.HasPrefix(string(text), "/"); a.relative {
+		return a.URL.UnmarshalText([]byte(noHost + string(text)))
+	}
 	if !strings.HasPrefix(string(text), "unix:") {
 		return a.URL.UnmarshalText(text)
 	}
@@ -32,7 +47,10 @@ func (a Address) MarshalText() ([]byte, error) { return []byte(a.String()), nil 
 
 // String returns the address as it was written.
 func (a *Address) String() string {
-	if a.socket == "" {
+	switch {
+	case a.relative:
+		return strings.TrimPrefix(a.URL.String(), noHost)
+	case a.socket == "":
 		return a.URL.String()
 	}
 	return httpclient.SocketScheme + a.socket + ":" + strings.TrimPrefix(a.URL.String(), "http://localhost")

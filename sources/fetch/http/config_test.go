@@ -34,6 +34,9 @@ func TestExample(t *testing.T) {
 	if len(got.Form) == 0 {
 		want.Form = got.Form
 	}
+	if len(got.FileSD.Files) == 0 {
+		want.FileSD = got.FileSD
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the example is not the defaults:\n%+v\n%+v", got, want)
 	}

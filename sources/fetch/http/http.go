@@ -16,6 +16,7 @@ import (
 	"github.com/collectington/collectington/agent/pattern"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/discovery"
 	"github.com/collectington/collectington/sources/fetch/format"
 )
 
@@ -33,8 +34,8 @@ var Kind = sources.Kind[sources.Fetcher]{
 
 // Config is the settings of the request. The time-out is that of the job.
 type Config struct {
-	URL    Address `yaml:"url" setting:"template"`
-	Method string  `yaml:"method"` // "" = POST with a body or form, else GET
+	URL    Address `yaml:"url" setting:"template"` // with targets, the path and query that they have
+	Method string  `yaml:"method"`                 // "" = POST with a body or form, else GET
 
 	// Query is added to the query of the URL. A value is a template, or a reference to a secret.
 	Query   map[string]setting.Text `yaml:"query"`
@@ -47,6 +48,9 @@ type Config struct {
 
 	MaxBody setting.Bytes `yaml:"max_body"` // of the response, decompressed
 
+	Targets []Target         `yaml:"targets"` // several servers, each of which the request is sent to
+	FileSD  discovery.FileSD `yaml:"file_sd"` // lists of further targets
+
 	Paginate *Paginate `yaml:"paginate"` // nil = one page
 	ForEach  *ForEach  `yaml:"for_each"` // nil = one request
 
@@ -55,18 +59,19 @@ type Config struct {
 
 	httpclient.RequestPolicy `yaml:",inline"`
 	httpclient.Settings      `yaml:",inline"`
+
+	jobLabels map[string]string // of all targets
 }
 
 // New implements sources.Config.
 func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 	host := env.Web.WithPolicy(env.Job, &c.URL.URL.URL, &c.RequestPolicy)
+	if c.URL.socket != "" {
+		host = host.OverSocket(c.URL.socket)
+	}
 	client, err := c.client(host)
 	if err != nil {
 		return nil, err
-	}
-	client.RefuseChanges()
-	if c.ValidStatusCodes.hasRedirects() {
-		client.ReturnRedirects()
 	}
 	templates, err := c.templates()
 	if err != nil {
@@ -80,10 +85,15 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 
 // client returns the client for the settings' own origin.
 func (c *Config) client(host *httpclient.Host) (*httpclient.Client, error) {
-	if c.URL.socket != "" {
-		host = host.OverSocket(c.URL.socket)
+	client, err := host.Client(&c.Settings)
+	if err != nil {
+		return nil, err
 	}
-	return host.Client(&c.Settings)
+	client.RefuseChanges()
+	if c.ValidStatusCodes.hasRedirects() {
+		client.ReturnRedirects()
+	}
+	return client, nil
 }
 
 // literals returns the values in the settings that are sent as they are written, some of which may be keys.
@@ -127,12 +137,12 @@ func (c *Config) Validate() error {
 		problems = append(problems, setting.Bad(path, format, args...))
 	}
 	switch {
-	case c.URL.IsZero():
+	case c.URL.IsZero() && !c.HasTargets():
 		bad("url", "is needed: the URL to fetch, such as https://api.example.com/v1/incidents")
 	case strings.Contains(c.URL.RawQuery, "{{"):
 		bad("url", "templates are not filled in after the ?: move the parameter to query")
 	}
-	problems = append(problems, c.validateMethod())
+	problems = append(problems, c.validateMethod(), c.validateTargets())
 	_, err := c.templates()
 	problems = append(problems, err, c.checkBody())
 	if c.Paginate != nil {

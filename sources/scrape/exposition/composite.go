@@ -112,7 +112,7 @@ func (x *series) showHistogram(pool *Pool) {
 	if isValid && !isNative {
 		of, v.Count, v.Sum = p.count, uint64(p.count.value), p.sum.value
 		if o.ClassicToNHCB {
-			v.Native = native.Custom(x.family.describe().Buckets, v.Counts)
+			v.Native = native.Custom(pool.describe(x.family).Buckets, v.Counts)
 		}
 	}
 	if !isNative && o.ClassicToNHCB {

@@ -64,13 +64,14 @@ func (f *family) addEarlier(of *metric.LabelSet, points []metric.Point) {
 	f.earlier[of] = points
 }
 
-func (f *family) describe() *metric.Desc {
+// describe returns the description of a family.
+func (p *Pool) describe(f *family) *metric.Desc {
 	if f.desc != nil {
 		return f.desc
 	}
 	d := &metric.Desc{
 		Name: f.key.name, Help: f.key.help, Unit: f.key.unit, Type: f.key.typ,
-		LabelNames: slices.Sorted(maps.Keys(f.labelNames)), Targeted: true, Scraped: f.key.scraped,
+		LabelNames: slices.Sorted(maps.Keys(f.labelNames)), Targeted: !p.options.Untargeted, Scraped: f.key.scraped,
 	}
 	var bounds []float64
 	shape := []byte(f.key.shape)

@@ -38,8 +38,12 @@ type Options struct {
 	LabelNameLengthLimit  int
 	LabelValueLengthLimit int
 
-	// Gauges are the metrics about each scrape, at least one. The first one's readings carry the problems and the drops.
-	Gauges []Gauge
+	// Gauges are the metrics about each scrape. The first one's readings carry the problems and the drops; without gauges, those of
+	// a metric without series, whose name is Subject, do.
+	Gauges  []Gauge
+	Subject string
+
+	Untargeted bool // series have no job and instance labels of their own
 
 	Redact func(text string) string // removes secrets from errors that quote a page
 	Log    *slog.Logger
@@ -84,7 +88,11 @@ func NewPool(o Options) *Pool {
 		families: map[familyKey]*family{}, series: map[uint64]*series{},
 		builder: labels.NewBuilder(labels.EmptyLabels()),
 	}
-	p.first = p.acquire(o.Gauges[0].key(), nil)
+	first := Gauge{Name: o.Subject}
+	if len(o.Gauges) > 0 {
+		first = o.Gauges[0]
+	}
+	p.first = p.acquire(first.key(), nil)
 	return p
 }
 
@@ -156,13 +164,13 @@ func (p *Pool) Readings(targets []*Cache, problem error) metric.Readings {
 	})
 	clear(p.readings)
 	p.readings = append(p.readings[:0], metric.Measured{
-		Desc: p.first.describe(), Series: []metric.Series{}, Err: problem, Drops: p.drops,
+		Desc: p.describe(p.first), Series: []metric.Series{}, Err: problem, Drops: p.drops,
 	})
 	for _, f := range p.readFamilies {
 		if f == p.first {
 			p.readings[0].Series = f.series
 		} else {
-			p.readings = append(p.readings, metric.Measured{Desc: f.describe(), Series: f.series, Earlier: f.earlier})
+			p.readings = append(p.readings, metric.Measured{Desc: p.describe(f), Series: f.series, Earlier: f.earlier})
 		}
 		f.series, f.earlier = nil, nil
 	}

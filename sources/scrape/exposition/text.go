@@ -1,6 +1,18 @@
 package exposition
 
-import "github.com/collectington/collectington/agent/text"
+import (
+	"bytes"
+
+	"github.com/collectington/collectington/agent/text"
+)
+
+// ContentType returns the media type of a page for which nothing else says it. Only OpenMetrics has a mark at its end.
+func ContentType(page []byte) string {
+	if bytes.HasSuffix(bytes.TrimRight(page, "\n"), []byte("\n# EOF")) {
+		return formatOpenMetrics + "; version=1.0.0"
+	}
+	return formatText
+}
 
 // printable returns s as one line of at most 200 bytes.
 func printable(s string) string { return text.Cut(text.OneLine(s), 200) }

@@ -1,4 +1,5 @@
-package scrape
+// Package discovery reads lists of targets, in the formats of Prometheus' service discovery.
+package discovery
 
 import (
 	"errors"
@@ -14,44 +15,66 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"go.yaml.in/yaml/v4"
 
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/text"
-
 	"github.com/collectington/collectington/sources"
 )
 
-const maxFile = 16 << 20 // bytes
+// Bounds on what lists of targets have.
+const (
+	MaxBytes   = 16 << 20 // of one list
+	MaxTargets = 10_000   // of a job
+)
 
-// group is one entry of a targets file, in the format of Prometheus' file_sd_config.
-type group struct {
+// Group is one entry of a list of targets, in the format of Prometheus' file_sd_config.
+type Group struct {
 	Targets []string          `yaml:"targets" json:"targets"`
 	Labels  map[string]string `yaml:"labels" json:"labels"`
 
-	meta     labels.Label // where it was found, for relabel_configs
-	isRemote bool         // from a server
+	Meta     labels.Label `yaml:"-" json:"-"` // where it was found, for relabel_configs
+	IsRemote bool         `yaml:"-" json:"-"` // from a server
 }
 
-// files reads files that list targets. For a file that is not valid, the targets that it listed before stay.
-type files struct {
-	dir      string
-	patterns []string
-	known    map[string]*file
-	reads    int // counts changes
+// FileSD is the setting file_sd: it names files that list targets.
+type FileSD struct {
+	Files []string `yaml:"files" setting:"path"`
+}
+
+// Validate checks the patterns.
+func (s *FileSD) Validate() error {
+	var errs []error
+	for i, pattern := range s.Files {
+		if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
+			errs = append(errs, setting.Bad(fmt.Sprintf("files.%d", i), "want a file name or a pattern such as targets/*.yaml"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Files reads files that list targets. For a file that is not valid, the targets that it listed before stay.
+type Files struct {
+	Dir      string // of relative patterns
+	Patterns []string
+	Check    func(target string) error // why a target is not valid
+	Reads    int                       // counts changes
+
+	known map[string]*file
 }
 
 type file struct {
 	modified time.Time
 	size     int64
-	groups   []group
+	groups   []Group
 	err      error // of the last read
 }
 
-// refresh reads the files that have changed. It returns the groups of all files, in the order of the patterns. Files in a directory
+// Refresh reads the files that have changed. It returns the groups of all files, in the order of the patterns. Files in a directory
 // that cannot be read are as they were before.
-func (f *files) refresh() (all []group, problems []error) {
+func (f *Files) Refresh() (all []Group, problems []error) {
 	seen := map[string]*file{}
-	for _, pattern := range f.patterns {
+	for _, pattern := range f.Patterns {
 		if !filepath.IsAbs(pattern) {
-			pattern = filepath.Join(f.dir, pattern)
+			pattern = filepath.Join(f.Dir, pattern)
 		}
 		paths, err := sources.Glob(pattern)
 		if err != nil {
@@ -80,7 +103,7 @@ func (f *files) refresh() (all []group, problems []error) {
 	}
 	for path := range f.known {
 		if seen[path] == nil {
-			f.reads++
+			f.Reads++
 		}
 	}
 	f.known = seen
@@ -88,7 +111,7 @@ func (f *files) refresh() (all []group, problems []error) {
 }
 
 // read returns the file, and reads it again if its size or time has changed. A file that is gone lists nothing.
-func (f *files) read(path string) *file {
+func (f *Files) read(path string) *file {
 	known := f.known[path]
 	if known == nil {
 		known = &file{}
@@ -97,7 +120,7 @@ func (f *files) read(path string) *file {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		if len(known.groups) > 0 {
-			f.reads++
+			f.Reads++
 		}
 		return &file{err: errors.New("no such file")}
 	case err != nil:
@@ -108,13 +131,13 @@ func (f *files) read(path string) *file {
 		return known
 	}
 	known.modified, known.size = info.ModTime(), info.Size()
-	groups, err := readGroups(path)
+	groups, err := f.readGroups(path)
 	if known.err = err; err == nil {
 		for i := range groups {
-			groups[i].meta = labels.Label{Name: model.MetaLabelPrefix + "filepath", Value: path}
+			groups[i].Meta = labels.Label{Name: model.MetaLabelPrefix + "filepath", Value: path}
 		}
 		known.groups = groups
-		f.reads++
+		f.Reads++
 	} else {
 		known.modified = time.Time{} // read it again, also if size and time stay the same
 	}
@@ -129,35 +152,35 @@ func withoutPath(err error) error {
 	return err
 }
 
-func readGroups(path string) ([]group, error) {
-	f, err := os.Open(path)
+func (f *Files) readGroups(path string) ([]Group, error) {
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, withoutPath(err)
 	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	defer file.Close()
+	raw, err := io.ReadAll(io.LimitReader(file, MaxBytes+1))
 	if err != nil {
 		return nil, withoutPath(err)
 	}
-	if len(raw) > maxFile {
+	if len(raw) > MaxBytes {
 		return nil, errors.New("the file is larger than 16MiB")
 	}
 	if len(strings.TrimSpace(string(raw))) == 0 {
 		return nil, errors.New("the file is empty; write [] for no targets")
 	}
-	var groups []group
+	var groups []Group
 	if err := yaml.Load(raw, &groups, yaml.WithKnownFields()); err != nil {
 		return nil, fmt.Errorf("want a list of {targets, labels}: %s", text.Cut(text.OneLine(err.Error()), 200))
 	}
-	return groups, checkGroups(groups)
+	return groups, CheckGroups(groups, f.Check)
 }
 
-// checkGroups checks the addresses and the names of labels.
-func checkGroups(groups []group) error {
+// CheckGroups checks the targets and the names of labels.
+func CheckGroups(groups []Group, check func(target string) error) error {
 	n := 0
 	for i := range groups {
 		for _, target := range groups[i].Targets {
-			if err := new(Address).UnmarshalText([]byte(target)); err != nil {
+			if err := check(target); err != nil {
 				return fmt.Errorf("target %.80q: %w", target, err)
 			}
 		}
@@ -166,8 +189,8 @@ func checkGroups(groups []group) error {
 				return fmt.Errorf("%.80q is not a valid label name", name)
 			}
 		}
-		if n += len(groups[i].Targets); n > maxTargets {
-			return fmt.Errorf("it lists more than %d targets", maxTargets)
+		if n += len(groups[i].Targets); n > MaxTargets {
+			return fmt.Errorf("it lists more than %d targets", MaxTargets)
 		}
 	}
 	return nil

@@ -1,0 +1,261 @@
+package jq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
+	agenttext "github.com/collectington/collectington/agent/text"
+)
+
+// Bounds on what items name.
+const (
+	defaultNames = 100
+	maxNames     = 10_000
+	maxName      = 200 // bytes of the name of a metric or label
+	maxMore      = 100 // labels of an item
+	maxHelp      = 500 // bytes
+)
+
+// validateNames checks the settings of a metric whose names or labels come from its items.
+func (m *Metric) validateNames() error {
+	var errs []error
+	bad := func(path, format string, args ...any) { errs = append(errs, setting.Bad(path, format, args...)) }
+	switch {
+	case m.NameFrom == nil && m.HelpFrom != nil:
+		bad("help_from", "goes with name_from: a metric of one name has one help")
+	case m.NameFrom == nil && m.MaxNames != 0:
+		bad("max_names", "goes with name_from")
+	case m.NameFrom != nil && !(m.Type == metric.Gauge || m.Type == metric.Counter && m.From == metric.Total && m.OnceBy == nil):
+		bad("name_from", "goes with a gauge or a counter from: total; for totals that are added up here, write a metric for each name")
+	}
+	if m.MaxNames < 0 || m.MaxNames > maxNames {
+		bad("max_names", "want 1 to %d", maxNames)
+	}
+	return errors.Join(errs...)
+}
+
+// checkedName returns the name to check the declaration with. That of a metric whose names come from items is only known then.
+func (m *Metric) checkedName(name string) string {
+	if m.NameFrom == nil {
+		return name
+	}
+	name = "name"
+	if m.Unit != "" {
+		name += "_" + m.Unit
+	}
+	if m.Type == metric.Counter {
+		name += "_total"
+	}
+	return name
+}
+
+// names are the metrics of a declaration whose items name them.
+type names struct {
+	max    int
+	rule   string // the key of the declaration
+	known  map[string]*namedMetric
+	order  []*namedMetric
+	active int // that have a reading in the current tick
+}
+
+// namedMetric is one of these metrics.
+type namedMetric struct {
+	metric.Measured
+	rule *names
+}
+
+// begin forgets the readings of the tick before.
+func (n *names) begin() {
+	n.active = 0
+	for _, m := range n.order {
+		m.Measured = metric.Measured{Desc: m.Desc, Rows: m.Rows[:0]}
+	}
+}
+
+// count returns the number of readings of the current tick.
+func (n *names) count() (rows int) {
+	if n == nil {
+		return 0
+	}
+	for _, m := range n.order {
+		rows += len(m.Rows)
+	}
+	return rows
+}
+
+// end forgets the names that no item has given.
+func (n *names) end(taken map[string]*namedMetric) {
+	n.order = slices.DeleteFunc(n.order, func(m *namedMetric) bool {
+		if len(m.Rows) > 0 {
+			return false
+		}
+		delete(n.known, m.Desc.Name)
+		for _, series := range m.Desc.SeriesNames() {
+			delete(taken, series)
+		}
+		return true
+	})
+}
+
+// nameOf returns the metric that an item names. It makes the metric if the name is new.
+func (s *source) nameOf(ctx context.Context, r *metricPlan, in *item) (*metric.Measured, *itemProblem) {
+	v, err := r.NameFrom.evalOne(ctx, &s.evaluator, in)
+	switch {
+	case err != nil:
+		return nil, &itemProblem{metric.Expression, fmt.Sprintf("name_from %s: %v", r.NameFrom, failed(err)), nil}
+	case v.isNull():
+		return nil, &itemProblem{metric.Missing, fmt.Sprintf("name_from %s is missing", r.NameFrom), &remedy{expr: r.NameFrom, give: remedyMissing}}
+	case !v.isText():
+		return nil, &itemProblem{metric.Unnamed, fmt.Sprintf("name_from %s: want a string, got %s", r.NameFrom, v.preview()), nil}
+	}
+	name, n := v.text(), r.names
+	m := n.known[name]
+	if m == nil || len(m.Rows) == 0 {
+		if n.active == n.max {
+			return nil, &itemProblem{metric.TooMany, fmt.Sprintf("the name %.80q is one more than max_names (%d)", name, n.max), nil}
+		}
+		if m == nil {
+			var problem *itemProblem
+			if m, problem = s.newName(ctx, r, strings.Clone(name), in); problem != nil {
+				return nil, problem
+			}
+		}
+	}
+	if len(m.Rows) == 0 {
+		n.active++
+	}
+	return &m.Measured, nil
+}
+
+// newName returns a new metric of a declaration.
+func (s *source) newName(ctx context.Context, r *metricPlan, name string, in *item) (*namedMetric, *itemProblem) {
+	unnamed := func(format string, args ...any) (*namedMetric, *itemProblem) {
+		return nil, &itemProblem{metric.Unnamed, fmt.Sprintf(format, args...), nil}
+	}
+	switch {
+	case len(name) > maxName:
+		return unnamed("the name %.40q… has %d bytes, more than %d", name, len(name), maxName)
+	case !model.LegacyValidation.IsValidMetricName(name):
+		return unnamed(`the name %.80q has other characters than letters, digits, _ and : (gsub("[^a-zA-Z0-9_:]"; "_") replaces them), or begins with a digit`, name)
+	}
+	if err := r.Declaration.Validate(name, r.labelNames(), false); err != nil {
+		return unnamed("the name %.80q: %s", name, short(strings.TrimPrefix(err.Error(), ": ")))
+	}
+	d := *s.measured[r.index].Desc
+	d.Name, d.MinReadings = name, nil // those of all names together are counted
+	if r.HelpFrom != nil {
+		v, err := r.HelpFrom.evalOne(ctx, &s.evaluator, in)
+		if err != nil {
+			return nil, &itemProblem{metric.Expression, fmt.Sprintf("help_from %s: %v", r.HelpFrom, failed(err)), nil}
+		}
+		if v.isText() && utf8.ValidString(v.text()) {
+			d.Help = strings.Clone(agenttext.Cut(v.text(), maxHelp))
+		}
+	}
+	m := &namedMetric{Measured: metric.Measured{Desc: &d}, rule: r.names}
+	series := d.SeriesNames()
+	for _, name := range series {
+		if other, used := s.taken[name]; used {
+			by := "this job"
+			if other != nil {
+				by = other.rule.rule + ", which takes its name from items too"
+			}
+			return unnamed("the name %.80q is also used by a metric of %s", d.Name, by)
+		}
+	}
+	for _, name := range series {
+		s.taken[name] = m
+	}
+	r.names.known[name], r.names.order = m, append(r.names.order, m)
+	return m, nil
+}
+
+// moreLabels returns the packed labels of an item's map. A name has every character that is not allowed before Prometheus 3 replaced
+// by _, as Prometheus does with names of its service discovery.
+func (s *source) moreLabels(ctx context.Context, x *Expr, in *item) (string, *itemProblem) {
+	v, err := x.evalOne(ctx, &s.evaluator, in)
+	if err != nil {
+		return "", &itemProblem{metric.Expression, fmt.Sprintf("labels_from %s: %v", x, failed(err)), nil}
+	}
+	bad := func(reason metric.Reason, format string, args ...any) (string, *itemProblem) {
+		return "", &itemProblem{reason, fmt.Sprintf("labels_from %s: ", x) + fmt.Sprintf(format, args...), nil}
+	}
+	values, ok := members(v)
+	switch {
+	case v.isNull():
+		return "", nil
+	case !ok:
+		return bad(metric.NotLabel, "want an object, got %s", v.preview())
+	case len(values) > maxMore:
+		return bad(metric.NotLabel, "has %d labels, more than %d", len(values), maxMore)
+	}
+	labels := make([]metric.Label, 0, len(values))
+	from := map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		value, name := values[key], labelName(key)
+		if value.isNull() {
+			continue
+		}
+		text, ok := value.label()
+		switch other, twice := from[name]; {
+		case len(key) > maxName, name == "", strings.HasPrefix(name, "__"), name == "le", name == "quantile":
+			return bad(metric.Unnamed, "%.80q cannot be the name of a label", key)
+		case twice:
+			return bad(metric.Unnamed, "%.80q and %.80q are the same label %s", other, key, name)
+		case !ok:
+			return bad(metric.NotLabel, "%.80q: want a string, got %s", key, value.preview())
+		case !utf8.ValidString(text):
+			return bad(metric.NotLabel, "%.80q is not UTF-8", key)
+		case len(text) > maxLabel:
+			return bad(metric.LabelTooBig, "%.80q has %d bytes, more than %d", key, len(text), maxLabel)
+		}
+		from[name] = key
+		labels = append(labels, metric.Label{Name: name, Value: text})
+	}
+	return metric.PackLabels(labels), nil
+}
+
+// members returns the members of an object.
+func members(v value) (map[string]value, bool) {
+	all := map[string]value{}
+	if v.form == formDoc && v.doc().Kind() == document.Object {
+		for key, member := range v.doc().Members {
+			all[key] = ofDocument(member)
+		}
+		return all, true
+	}
+	object, ok := v.jq().(map[string]any)
+	for key, member := range object {
+		all[key] = ofJQ(member)
+	}
+	return all, ok
+}
+
+// labelName returns a text as the name of a label.
+func labelName(s string) string {
+	valid := func(i int, c rune) bool {
+		return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || i > 0 && c >= '0' && c <= '9'
+	}
+	var b strings.Builder
+	for i, c := range s {
+		switch {
+		case valid(i, c):
+			b.WriteRune(c)
+		case i == 0 && c >= '0' && c <= '9':
+			b.WriteString("_" + string(c))
+		default:
+			b.WriteByte('_')
+		}
+	}
+	return b.String()
+}

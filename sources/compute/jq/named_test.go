@@ -1,0 +1,132 @@
+package jq
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sources"
+)
+
+const namedConfig = `
+rule: {type: gauge, help: H., items: '.list[]?', name_from: .name, help_from: .help, value: .v, labels: {own: .own}, labels_from: .tags, max_names: 3}
+again: {type: counter, items: '.list[]?', name_from: '"n_\(.name)_total"', value: .v}
+fixed: {type: histogram, value: "1"}
+`
+
+// FuzzNamed holds that every item becomes a reading of a metric with a valid name and valid labels, or is counted as left out, and
+// that no two metrics use one name.
+func FuzzNamed(f *testing.F) {
+	for _, doc := range []string{
+		`{"list": [{"name": "a", "help": "A.", "v": 1, "tags": {"x": "1", "own": "theirs"}}, {"name": "a", "v": 2}]}`,
+		`{"list": [{"name": "fixed_sum", "v": 1}, {"name": "cton_a", "v": 1}, {"name": "a b", "v": 1}, {"name": 1}, {}, {"name": "n_a", "v": 1}]}`,
+		`{"list": [{"name": "a", "v": 1, "tags": {"a.b": 1, "a_b": 2}}, {"name": "a", "v": 1, "tags": []}, {"name": "a", "v": 1, "tags": {"__name__": "x", "1": "é", "le": ""}}]}`,
+		`{"list": [{"name": "a", "v": 1}, {"name": "b", "v": 1}, {"name": "c", "v": 1}, {"name": "d", "v": 1}]}`,
+	} {
+		f.Add(doc)
+	}
+	f.Fuzz(func(t *testing.T, doc string) {
+		source := &fixed{text: doc}
+		s, err := configOf(t, namedConfig).New(sources.Env{Fetch: source})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			readings, err := s.Collect(t.Context(), sources.Tick{})
+			if err != nil {
+				return
+			}
+			checkNamed(t, readings)
+			source.text = strings.Replace(doc, `"a"`, `"z"`, 1)
+		}
+	})
+}
+
+func checkNamed(t *testing.T, readings metric.Readings) {
+	t.Helper()
+	used, elsewhere, rows, names := map[string]bool{}, 0, 0, 0
+	for _, m := range readings {
+		if m.ByName {
+			elsewhere += m.Elsewhere
+			continue
+		}
+		for _, name := range m.Desc.SeriesNames() {
+			if used[name] {
+				t.Errorf("two metrics use the name %s", name)
+			}
+			used[name] = true
+		}
+		if m.Desc.Name == "fixed" {
+			continue
+		}
+		if names++; !model.LegacyValidation.IsValidMetricName(m.Desc.Name) || strings.HasPrefix(m.Desc.Name, "cton_") {
+			t.Errorf("the name is %q", m.Desc.Name)
+		}
+		rows += len(m.Rows)
+		for _, row := range m.Rows {
+			last := ""
+			for l := range m.Desc.LabelSet(row.Labels).All() {
+				if !model.LegacyValidation.IsValidLabelName(l.Name) || strings.HasPrefix(l.Name, "__") || l.Name <= last || !model.LabelValue(l.Value).IsValid() {
+					t.Errorf("a label of %s is %q=%q after %q", m.Desc.Name, l.Name, l.Value, last)
+				}
+				last = l.Name
+			}
+		}
+	}
+	if rows != elsewhere || names > 2*defaultNames+3 {
+		t.Errorf("%d readings are of %d names, want %d", rows, names, elsewhere)
+	}
+}
+
+// TestNamedMetricsOverTime holds that each item is a reading or is counted, that a name that comes again is the same metric, and that
+// names that have gone make room for others.
+func TestNamedMetricsOverTime(t *testing.T) {
+	source := &fixed{}
+	s, err := configOf(t, `rule: {type: gauge, items: '.[]', name_from: '"n_" + .', value: "1", max_names: 2, expect: {min: 1}}`).New(sources.Env{Fetch: source})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]*metric.Desc{}
+	for i, tick := range []struct {
+		doc, want string
+		dropped   int
+	}{
+		{`["a", "b", "b"]`, "rule elsewhere 3; n_a 1; n_b 2; ", 0},
+		{`["b", "c", "d", "d"]`, "rule elsewhere 2; n_b 1; n_c 1; ", 2},
+		{`["d"]`, "rule elsewhere 1; n_d 1; ", 0},
+		{`[]`, "rule elsewhere 0; ", 0},
+		{`["a"]`, "rule elsewhere 1; n_a 1; ", 0},
+		{`[1]`, `rule fails: no reading is valid: item 0 of .[]: name_from "n_" + .: cannot add: string ("n_") and number (1); n_a fails: no reading is valid: item 0 of .[]: name_from "n_" + .: cannot add: string ("n_") and number (1); `, 1},
+		{`["a"]`, "rule elsewhere 1; n_a 1; ", 0},
+	} {
+		source.text = tick.doc
+		readings, err := s.Collect(t.Context(), sources.Tick{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, dropped := "", 0
+		for _, m := range readings {
+			for _, d := range m.Drops {
+				dropped += d.Count
+			}
+			switch {
+			case m.Err != nil:
+				got += fmt.Sprintf("%s fails: %s; ", m.Desc.Name, m.Err)
+			case m.ByName:
+				got += fmt.Sprintf("%s elsewhere %d; ", m.Desc.Name, m.Elsewhere)
+			default:
+				got += fmt.Sprintf("%s %d; ", m.Desc.Name, len(m.Rows))
+			}
+			if i > 4 && !m.ByName && known[m.Desc.Name] != m.Desc {
+				t.Errorf("tick %d: %s is another metric than before", i, m.Desc.Name)
+			}
+			known[m.Desc.Name] = m.Desc
+		}
+		if got != tick.want || dropped != tick.dropped {
+			t.Errorf("tick %d: %s%d dropped, want %s%d dropped", i, got, dropped, tick.want, tick.dropped)
+		}
+	}
+}

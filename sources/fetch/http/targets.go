@@ -1,0 +1,260 @@
+package http
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/discovery"
+)
+
+// Target is one of several servers to which the same request is sent.
+type Target struct {
+	URL    Address           `yaml:"url"` // without a path, it has that of the settings' url
+	Labels map[string]string `yaml:"labels"`
+}
+
+// HasTargets implements sources.Targeter.
+func (c *Config) HasTargets() bool { return len(c.Targets)+len(c.FileSD.Files) > 0 }
+
+// AddLabels implements sources.Labeler.
+func (c *Config) AddLabels(labels map[string]string) { c.jobLabels = labels }
+
+// validateTargets checks the targets of the settings, and whether the url goes with them.
+func (c *Config) validateTargets() error {
+	var errs []error
+	bad := func(path, format string, args ...any) { errs = append(errs, setting.Bad(path, format, args...)) }
+	if !c.HasTargets() {
+		if c.URL.relative {
+			bad("url", "want a URL that starts with http:// or https://: a path alone is for a job with targets")
+		}
+		return errors.Join(errs...)
+	}
+	if !c.URL.IsZero() && !c.URL.relative {
+		bad("url", "targets are set too: want only the path and query that all of them have, such as /api/status, or no url")
+	}
+	first := map[string]int{}
+	for i := range c.Targets {
+		path := fmt.Sprintf("targets.%d", i)
+		if c.Targets[i].URL.IsZero() {
+			bad(path+".url", "is needed: the URL of the target, such as http://10.0.0.1")
+			continue
+		}
+		t, err := c.endpoint(c.Targets[i].URL, c.Targets[i].Labels, "JOB") // its name is not known yet
+		if err != nil {
+			bad(path, "%v", err)
+			continue
+		}
+		if other, twice := first[t.key]; twice {
+			bad(path, "has the same labels (instance=%q) as targets.%d: give one of them another label, such as labels: {instance: NAME}", t.labels.Get("instance"), other)
+			continue
+		}
+		first[t.key] = i
+	}
+	return errors.Join(append(errs, setting.Under("file_sd", c.FileSD.Validate()))...)
+}
+
+// endpoint is where the requests for a target go, and the labels of its series.
+type endpoint struct {
+	address Address
+	labels  metric.Labels
+	key     string // equal for equal labels
+}
+
+// endpoint returns the endpoint of a target. Labels whose names begin with __ are those of a list, and are left out.
+func (c *Config) endpoint(a Address, labels map[string]string, job string) (e endpoint, err error) {
+	if strings.Contains(a.String(), "{{") || strings.Contains(a.Path, "{{") {
+		return e, errors.New("a target cannot contain a template: write it in url, the path that all targets have")
+	}
+	if a.socket != "" && c.RequestPolicy != (httpclient.RequestPolicy{}) {
+		return e, errors.New("a unix socket has no rate_limit and no cache_for: leave them out")
+	}
+	e.address = a
+	if c.URL.relative && strings.Trim(a.Path, "/") == "" {
+		whole := c.URL.URL
+		whole.Scheme, whole.Host, whole.RawQuery = a.Scheme, a.Host, cmp.Or(a.RawQuery, whole.RawQuery)
+		e.address.URL = whole
+	}
+	all := map[string]string{model.JobLabel: job, model.InstanceLabel: a.Host}
+	if a.socket != "" {
+		all[model.InstanceLabel] = a.String()
+	}
+	for _, given := range []map[string]string{c.jobLabels, labels} {
+		for name, value := range given {
+			if value != "" && !strings.HasPrefix(name, model.ReservedLabelPrefix) {
+				all[name] = value
+			}
+		}
+	}
+	for name, value := range all {
+		switch {
+		case !model.UTF8Validation.IsValidLabelName(name), strings.Contains(name, ":"):
+			return e, fmt.Errorf("%.80q is not a valid label name", name)
+		case !model.LabelValue(value).IsValid():
+			return e, fmt.Errorf("the label %.80q is not valid UTF-8", name)
+		case name == model.BucketLabel || name == model.QuantileLabel:
+			return e, fmt.Errorf("the label %s is reserved: give it another name", name)
+		}
+		e.labels = append(e.labels, metric.Label{Name: name, Value: value})
+	}
+	slices.SortFunc(e.labels, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
+	e.key = metric.PackLabels(e.labels)
+	return e, nil
+}
+
+// NewTargets implements sources.Targeter.
+func (c *Config) NewTargets(env sources.Env) (sources.Targets, error) {
+	t := &targets{config: c, env: env, files: discovery.Files{Dir: env.Dir, Patterns: c.FileSD.Files, Check: checkListed}}
+	var err error
+	if t.client, err = c.client(env.Web.WithPolicy(env.Job, &url.URL{}, &c.RequestPolicy)); err != nil {
+		return nil, err
+	}
+	t.Discover() // its problems are those of the first tick
+	return t, nil
+}
+
+// targets are the targets of a job. They share a client, except those on unix sockets.
+type targets struct {
+	config *Config
+	env    sources.Env
+	client *httpclient.Client
+	files  discovery.Files
+	reads  int // of files, in list; 0 = never
+
+	list     []*sources.Target
+	problems []error
+}
+
+// target is what the fetcher needs for one of them.
+type target struct {
+	key     string // of endpoint, with the URL
+	builder *requestBuilder
+	client  *httpclient.Client
+}
+
+// Discover implements sources.Targets.
+func (t *targets) Discover() ([]*sources.Target, []error) {
+	groups, problems := t.files.Refresh()
+	if reads := 1 + t.files.Reads; t.reads != reads {
+		t.reads = reads
+		t.replace(groups)
+	}
+	return t.list, append(problems, t.problems...)
+}
+
+// replace makes the list from the settings and groups. A target that was in it stays the same.
+func (t *targets) replace(groups []discovery.Group) {
+	before := map[string]*sources.Target{}
+	for _, known := range t.list {
+		before[known.Of.(*target).key] = known
+	}
+	t.list, t.problems = nil, nil
+	taken := map[string]bool{}
+	add := func(a Address, labels map[string]string) {
+		e, err := t.config.endpoint(a, labels, t.env.Job)
+		switch {
+		case err != nil:
+		case taken[e.key]:
+			err = fmt.Errorf("another target has the same labels %s", e.labels)
+		case len(t.list) == discovery.MaxTargets:
+			err = fmt.Errorf("a job can have at most %d targets", discovery.MaxTargets)
+		default:
+			taken[e.key] = true
+			key := e.address.String() + " " + e.key
+			known := before[key]
+			if known == nil {
+				known, err = t.open(&e, a.Place(), key)
+			}
+			if err == nil {
+				delete(before, key)
+				t.list = append(t.list, known)
+			}
+		}
+		if err != nil {
+			t.problems = append(t.problems, fmt.Errorf("%s is left out: %w", a.Place(), err))
+		}
+	}
+	for i := range t.config.Targets {
+		add(t.config.Targets[i].URL, t.config.Targets[i].Labels)
+	}
+	for _, g := range groups {
+		for _, text := range g.Targets {
+			if a, err := listed(text, g.Labels[model.SchemeLabel]); err == nil { // checkListed has checked it
+				add(a, g.Labels)
+			}
+		}
+	}
+	for _, gone := range before {
+		if client := gone.Of.(*target).client; client != t.client {
+			client.CloseIdleConnections()
+		}
+	}
+}
+
+// open returns a new target.
+func (t *targets) open(e *endpoint, name, key string) (*sources.Target, error) {
+	own := *t.config
+	own.URL, own.Targets, own.FileSD = e.address, nil, discovery.FileSD{}
+	templates, err := own.templates()
+	if err != nil {
+		return nil, err
+	}
+	host, client := t.env.Web, t.client
+	if e.address.socket == "" {
+		host = host.WithPolicy(t.env.Job, &e.address.URL.URL, &own.RequestPolicy)
+	} else if client, err = own.client(host.OverSocket(e.address.socket)); err != nil {
+		return nil, err
+	}
+	builder := &requestBuilder{set: &own, host: host, templates: templates, literals: own.literals()}
+	return &sources.Target{Name: name, Labels: e.labels, Of: &target{key, builder, client}}, nil
+}
+
+// NewFetcher implements sources.Targets.
+func (t *targets) NewFetcher() sources.TargetFetcher {
+	c := t.config
+	return &targetFetcher{fetcher{decoder: c.Decoding.Decoder(t.env.Web.Secrets), valid: c.ValidStatusCodes, document: c.Document}}
+}
+
+// targetFetcher fetches from one target after the other.
+type targetFetcher struct{ fetcher }
+
+// Use implements sources.TargetFetcher.
+func (f *targetFetcher) Use(t *sources.Target) {
+	to := t.Of.(*target)
+	f.use(to.builder, to.client)
+}
+
+// use sets where the fetcher fetches from, and all that works for it.
+func (f *fetcher) use(b *requestBuilder, client *httpclient.Client) {
+	f.requestBuilder, f.client = b, client
+	if f.lister != nil {
+		f.lister.use(b, client)
+	}
+	for _, worker := range f.workers {
+		worker.use(b, client)
+	}
+}
+
+// checkListed returns why a target of a list is not valid.
+func checkListed(text string) error {
+	_, err := listed(text, "")
+	return err
+}
+
+// listed returns the address of a target of a list: a URL, or host:port as in lists for Prometheus.
+func listed(text, scheme string) (a Address, err error) {
+	if !strings.Contains(text, "://") {
+		text = cmp.Or(scheme, "http") + "://" + text
+	}
+	err = a.UnmarshalText([]byte(text))
+	return a, err
+}

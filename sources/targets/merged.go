@@ -1,0 +1,115 @@
+package targets
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sources"
+)
+
+// merged is one metric of all targets.
+type merged struct {
+	metric.Measured
+	of       *metric.Desc          // the description without the labels of targets
+	same     map[*metric.Desc]bool // descriptions of workers that have been compared with it
+	measured int                   // targets that have readings of it, or a problem
+	failed   int                   // those with a problem
+	lost     int                   // those of them that have no readings that were left out, by which they are counted
+	first    error                 // the first one
+}
+
+func newMerged(d *metric.Desc) *merged {
+	return &merged{Measured: metric.Measured{Desc: Describe(d)}, of: d, same: map[*metric.Desc]bool{d: true}}
+}
+
+// begin forgets the readings of the tick before.
+func (m *merged) begin() {
+	m.Measured = metric.Measured{Desc: m.Desc, Rows: m.Rows[:0]}
+	m.measured, m.failed, m.lost, m.first = 0, 0, 0, nil
+}
+
+// add adds the readings of a target. It returns why they cannot be used.
+func (m *merged) add(t *sources.Target, one *metric.Measured) error {
+	m.measured++
+	err := one.Err
+	switch {
+	case err != nil:
+	case one.Series != nil:
+		err = errors.New("ready-made series cannot have the labels of targets")
+	case !m.isSame(one.Desc):
+		err = errors.New("its type or labels differ from those that the metric has for another target")
+	}
+	for _, w := range one.Warnings {
+		if !slices.Contains(m.Warnings, w) {
+			m.Warnings = append(m.Warnings, w)
+		}
+	}
+	for _, d := range one.Drops {
+		m.drop(t, d)
+	}
+	if err != nil {
+		if m.failed++; m.first == nil {
+			m.first = fmt.Errorf("%s: %w", t.Name, err)
+		}
+		if len(one.Drops) == 0 {
+			m.lost++
+		}
+		return err
+	}
+	if m.of.IsZeroWhenEmpty() && m.of.OnDuplicate == metric.DuplicateCount {
+		for i := range one.Rows {
+			if v := one.Rows[i].Value; v-v == 0 {
+				one.Rows[i].Value = 1
+			}
+		}
+	}
+	m.Rows = append(m.Rows, one.Rows...)
+	if m.of.IsZeroWhenEmpty() && one.IsEmpty() {
+		m.Rows = append(m.Rows, metric.Reading{Labels: []string{metric.PackLabels(t.Labels)}})
+	}
+	return nil
+}
+
+// drop adds the readings of a target that were left out.
+func (m *merged) drop(t *sources.Target, d metric.Drop) {
+	for i := range m.Drops {
+		if m.Drops[i].Reason == d.Reason {
+			m.Drops[i].Count += d.Count
+			return
+		}
+	}
+	d.First = t.Name + ": " + d.First
+	m.Drops = append(m.Drops, d)
+}
+
+// isSame reports whether a worker's description of the metric has the same type and labels.
+func (m *merged) isSame(d *metric.Desc) bool {
+	if m.same[d] {
+		return true
+	}
+	same := d.Type == m.of.Type && d.From == m.of.From && slices.Equal(d.LabelNames, m.of.LabelNames) && slices.Equal(d.Const, m.of.Const)
+	if same && len(m.same) < MaxWorkers {
+		m.same[d] = true
+	}
+	return same
+}
+
+// end sets the error if no target could be measured, and else counts those that could not.
+func (m *merged) end() {
+	switch {
+	case m.failed > 0 && m.failed == m.measured:
+		m.Err = m.first
+	case m.lost > 0:
+		m.Drops = append(m.Drops, metric.Drop{Reason: metric.Failed, Count: m.lost, First: m.first.Error()})
+	}
+}
+
+// declares reports whether the metric has a label of this name by itself.
+func (m *merged) declares(name string) bool {
+	return slices.Contains(m.of.LabelNames, name) || slices.ContainsFunc(m.of.Const, func(l metric.Label) bool { return l.Name == name })
+}
+
+// mayHave reports whether a series can have a label of this name that is not its target's.
+func (m *merged) mayHave(name string) bool { return m.declares(name) || m.declares(metric.MoreLabels) }

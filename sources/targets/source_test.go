@@ -1,0 +1,201 @@
+package targets_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/targets"
+)
+
+// fleet is targets whose readings are made up.
+type fleet struct {
+	list     []*sources.Target
+	problems []error
+	do       func(ctx context.Context, t *sources.Target, tick sources.Tick) (metric.Readings, error)
+}
+
+func (f *fleet) Discover() ([]*sources.Target, []error) { return f.list, f.problems }
+func (f *fleet) NewFetcher() sources.TargetFetcher      { return &pointer{} }
+
+// pointer is a fetcher that only knows its target.
+type pointer struct {
+	sources.Fetcher
+	at *sources.Target
+}
+
+func (p *pointer) Use(t *sources.Target) { p.at = t }
+
+// computer is a source that asks the fleet for readings.
+type computer struct {
+	fleet *fleet
+	fetch *pointer
+}
+
+func (c *computer) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
+	return c.fleet.do(ctx, c.fetch.at, tick)
+}
+
+func open(t *testing.T, f *fleet, workers int) *targets.Source {
+	t.Helper()
+	s, err := targets.New(f, workers, slog.New(slog.DiscardHandler), func(fetch sources.Fetcher) (sources.Source, error) {
+		return &computer{f, fetch.(*pointer)}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func target(name string, labels ...metric.Label) *sources.Target {
+	all := append(metric.Labels{{Name: "instance", Value: name}, {Name: "job", Value: "j"}}, labels...)
+	slices.SortFunc(all, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
+	return &sources.Target{Name: name, Labels: all}
+}
+
+// lines returns readings as text, a line each.
+func lines(readings metric.Readings) []string {
+	var all []string
+	for _, m := range readings {
+		for _, row := range m.Rows {
+			all = append(all, fmt.Sprintf("%s%s %v", m.Desc.Name, m.Desc.LabelSet(row.Labels), row.Value))
+		}
+		for _, x := range m.Series {
+			if m.Desc.Name == "up" {
+				all = append(all, fmt.Sprintf("up%s %v", x.Labels, x.Value))
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// TestEveryReadingIsThere holds that all readings of all targets that answer are there, once and with their labels, whatever the
+// workers do meanwhile, and that each target that fails is 0.
+func TestEveryReadingIsThere(t *testing.T) {
+	for seed := range uint64(50) {
+		dice := rand.New(rand.NewPCG(seed, 1))
+		f := &fleet{}
+		answers := map[*sources.Target][]float64{} // nil = it fails
+		for i := range 1 + dice.IntN(40) {
+			x := target(fmt.Sprint("t", i), metric.Label{Name: "room", Value: fmt.Sprint(i % 3)})
+			f.list = append(f.list, x)
+			answers[x] = nil
+		}
+		descs := &sync.Map{} // of each worker, in a memory of its own
+		f.do = func(_ context.Context, x *sources.Target, _ sources.Tick) (metric.Readings, error) {
+			if answers[x] == nil {
+				return nil, errors.New(x.Name + " is down")
+			}
+			d, _ := descs.LoadOrStore(x.Name[:2], &metric.Desc{Name: "m", Type: metric.Gauge, LabelNames: []string{"n"}})
+			var rows []metric.Reading
+			for i, v := range answers[x] {
+				rows = append(rows, metric.Reading{Labels: []string{fmt.Sprint(i)}, Value: v})
+			}
+			return metric.Readings{{Desc: d.(*metric.Desc), Rows: rows}}, nil
+		}
+		s := open(t, f, 1+dice.IntN(8))
+		for range 5 {
+			var want []string
+			for _, x := range f.list {
+				answers[x] = nil
+				up := 0
+				if dice.IntN(3) > 0 {
+					answers[x], up = make([]float64, 1+dice.IntN(4)), 1
+				}
+				want = append(want, fmt.Sprintf("up%s %d", x.Labels, up))
+				for i := range answers[x] {
+					answers[x][i] = float64(dice.IntN(9))
+					want = append(want, fmt.Sprintf("m%s %v", metric.Labels{x.Labels[0], x.Labels[1], {Name: "n", Value: fmt.Sprint(i)}, x.Labels[2]}, answers[x][i]))
+				}
+			}
+			got, err := s.Collect(t.Context(), sources.Tick{Time: time.Unix(0, 0)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			slices.Sort(want)
+			if now := lines(got); !slices.Equal(now, want) {
+				t.Fatalf("seed %d: %q\nwant %q", seed, now, want)
+			}
+		}
+	}
+}
+
+// TestFailuresStayApart holds what a target costs whose source panics, hangs, or has another type of metric.
+func TestFailuresStayApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		good, bad := &metric.Desc{Name: "m", Type: metric.Gauge}, &metric.Desc{Name: "m", Type: metric.Counter}
+		f := &fleet{list: []*sources.Target{target("good"), target("panics"), target("hangs"), target("other"), target("series")}, problems: []error{errors.New("a file is broken")}}
+		f.do = func(ctx context.Context, x *sources.Target, _ sources.Tick) (metric.Readings, error) {
+			switch x.Name {
+			case "panics":
+				panic("oh no")
+			case "hangs":
+				<-ctx.Done()
+				return nil, context.Cause(ctx)
+			case "other":
+				time.Sleep(time.Second) // so that the good one is the first
+				return metric.Readings{{Desc: bad, Rows: []metric.Reading{{Value: 2}}}}, nil
+			case "series":
+				return metric.Readings{{Desc: good, Series: []metric.Series{{Value: 3}}}}, nil
+			}
+			return metric.Readings{{Desc: good, Rows: []metric.Reading{{Value: 1}}}}, nil
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		got, err := open(t, f, 8).Collect(ctx, sources.Tick{Interval: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			`m{instance="good",job="j"} 1`, `up{instance="good",job="j"} 1`, `up{instance="hangs",job="j"} 0`,
+			`up{instance="other",job="j"} 1`, `up{instance="panics",job="j"} 0`, `up{instance="series",job="j"} 1`,
+		}
+		if now := lines(got); !slices.Equal(now, want) {
+			t.Errorf("%q\nwant %q", now, want)
+		}
+		wantErr := "a file is broken; panics: source panicked: oh no; " + targets.ErrTimeout.Error() + "; and 2 more"
+		if got[0].Err == nil || got[0].Err.Error() != wantErr {
+			t.Errorf("the problem is %v, want %s", got[0].Err, wantErr)
+		}
+		if m := got[len(got)-1]; len(m.Drops) != 1 || m.Drops[0].Reason != metric.Failed || m.Drops[0].Count != 2 {
+			t.Errorf("m has the drops %v", m.Drops)
+		}
+	})
+}
+
+// TestWindowOfATarget holds that the window of a target begins where its own last success ends.
+func TestWindowOfATarget(t *testing.T) {
+	var starts []time.Time
+	var down atomic.Bool
+	f := &fleet{list: []*sources.Target{target("a")}}
+	f.do = func(_ context.Context, _ *sources.Target, tick sources.Tick) (metric.Readings, error) {
+		starts = append(starts, tick.Start)
+		if down.Load() {
+			return nil, errors.New("down")
+		}
+		return nil, nil
+	}
+	s := open(t, f, 1)
+	at := func(minute int) time.Time { return time.Unix(0, 0).Add(time.Duration(minute) * time.Minute) }
+	for minute, isDown := range []bool{false, true, true, false, false} {
+		down.Store(isDown)
+		if _, err := s.Collect(t.Context(), sources.Tick{Start: at(minute), End: at(minute + 1)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []time.Time{at(0), at(1), at(1), at(1), at(4)}; !slices.Equal(starts, want) {
+		t.Errorf("the windows begin at %v, want %v", starts, want)
+	}
+}
