@@ -101,7 +101,7 @@ func TestDashboardsAndAlerts(t *testing.T) {
 		app.Reload = reload
 		ctx, cancel := context.WithCancel(t.Context())
 		code := make(chan int, 1)
-		go func() { code <- app.Main(ctx, []string{"run", "-c", file}) }()
+		go func() { code <- app.Main(ctx, []string{"run", "-c", file, "--shard", "1/1"}) }()
 		time.Sleep(100 * time.Minute)
 		if err := os.WriteFile(file, []byte("jobs: wrong\n"), 0o600); err != nil {
 			t.Fatal(err)
@@ -120,6 +120,9 @@ func TestDashboardsAndAlerts(t *testing.T) {
 		known := ownLabels(t, prometheus, at)
 		for _, q := range slices.Concat(queriesOf(t, "fleet"), queriesOf(t, "host"), queriesOfAlerts(t)) {
 			names := q.check(t, known)
+			if i := strings.LastIndex(q.text, " > "); strings.Contains(q.text, "shard") && i > 0 {
+				q.text = q.text[:i] // one agent is not enough for it to fire: deploy/alerts/cton_test.yaml has several
+			}
 			got := prometheus.Vector(t, at, q.text)
 			if len(got) == 0 { // the agent has stopped
 				got = prometheus.Vector(t, at.Add(15*time.Minute), q.text)
