@@ -59,7 +59,7 @@ type entry struct {
 	gone     bool   // it is not shown; only its last time is remembered
 	changed  bool   // the journal has to be told
 	value    float64
-	upstream float64 // the last reading of a delta
+	upstream float64 // the last reading of a delta; of a total that is added on, the total at its last reset
 	time     int64
 	start    int64
 	observed *observed // of a histogram or summary
@@ -82,7 +82,8 @@ type commit struct {
 	result *Result
 }
 
-// The last time of a series that is gone is remembered for rememberTimes, so that old readings which the API still shows are
+// A series that is gone is remembered without end if its total is added on. The last time of any other one is remembered for
+// rememberTimes, so that old readings which the API still shows are
 // not taken again. At most maxGone are remembered per metric.
 const (
 	rememberTimes = 24 * time.Hour
@@ -457,13 +458,17 @@ func (t *table) apply(c *commit, p *pending) {
 }
 
 func (t *table) set(c *commit, e *entry, p *pending) {
-	if e.gone { // it starts again, after its last time
-		e.gone, e.known, e.start = false, false, 0
+	if e.gone && !t.addsOn() { // it starts again, after its last time
+		e.known, e.start = false, 0
 	}
+	e.gone = false
 	switch d := t.desc; {
 	case d.Accumulates():
 		t.accumulate(c, e, p)
 		return
+	case t.addsOn():
+		e.hidden = false
+		t.addOn(c, e, p)
 	case d.Type == metric.Counter:
 		e.hidden = false
 		t.follow(c, e, p)
@@ -501,6 +506,24 @@ func (t *table) follow(c *commit, e *entry, p *pending) {
 		e.start = startBefore(c.at-1, p.time)
 	}
 	e.value = p.value
+}
+
+// addsOn reports whether upstream totals are added on after a decrease.
+func (t *table) addsOn() bool {
+	return t.desc.Type == metric.Counter && t.desc.From == metric.Total && t.desc.OnDecrease == metric.DecreaseAdd
+}
+
+// addOn sets a total that never decreases: the upstream's, and what it had counted before its last reset. That sum is kept rather
+// than a difference, so that the total is rounded once and equals the upstream's before the first reset.
+func (t *table) addOn(c *commit, e *entry, p *pending) {
+	switch {
+	case !e.known:
+		e.upstream = 0
+	case e.upstream+p.value < e.value:
+		c.result.Resets++
+		e.upstream = e.value
+	}
+	e.value = e.upstream + p.value
 }
 
 // startBefore returns start, or the millisecond before a reading's own time if that is earlier.
@@ -545,9 +568,9 @@ func (t *table) remains(e *entry, tick uint32) bool {
 	return e.seen == tick || e.known && t.desc.Accumulates()
 }
 
-// remembers reports whether to remember the last time of a series that is gone.
+// remembers reports whether to remember a series that is gone: its last time, or the total that is added on when it comes back.
 func (t *table) remembers(e *entry, at int64) bool {
-	return t.hasPoints() && e.known && e.time != 0 && at-e.time <= rememberTimes.Milliseconds()
+	return t.addsOn() && e.known || t.hasPoints() && e.known && e.time != 0 && at-e.time <= rememberTimes.Milliseconds()
 }
 
 // remaining returns the number of series that remain after the tick.

@@ -147,7 +147,7 @@ func (f *fetcher) decode(ctx context.Context, from string, resp *httpclient.Resp
 	}
 	contentType := resp.Header.Get("Content-Type")
 	var err error
-	if f.text, err = format.UTF8(contentType, f.buffer); err != nil {
+	if f.text, err = f.decoder.UTF8(contentType, f.buffer); err != nil {
 		return nil, resp.Wrap(err)
 	}
 	doc, err := f.decoder.Decode(ctx, from, contentType, f.text)
