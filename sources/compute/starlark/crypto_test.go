@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/collectington/collectington/agent/digest"
+
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
@@ -61,11 +63,11 @@ func TestCrypto(t *testing.T) {
 func FuzzDecodeBase64(f *testing.F) {
 	f.Add("Zm8-Pw==")
 	f.Fuzz(func(t *testing.T, text string) {
-		out, err := decodeBase64(text)
+		out, err := digest.DecodeBase64(text)
 		if err != nil {
 			return
 		}
-		again, err := decodeBase64(strings.TrimRight(base64.URLEncoding.EncodeToString([]byte(out)), "="))
+		again, err := digest.DecodeBase64(strings.TrimRight(base64.URLEncoding.EncodeToString([]byte(out)), "="))
 		if err != nil || again != out {
 			t.Errorf("%q: %q, %v", out, again, err)
 		}
