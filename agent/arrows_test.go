@@ -70,7 +70,7 @@ func arrows() map[string][]string {
 		// The program.
 		"agent":                         {"agent/internal/command", "agent/internal/config", "agent/process", "sources", "sinks", "sources/fetch/*", "sources/compute/*", "sources/*", "sinks/*"},
 		"agent/cton":                    {"agent"},
-		"agent/internal/auth":           {"agent/digest", "agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/setting", "sources", "sources/fetch/format"},
+		"agent/internal/auth":           {"agent/digest", "agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/pattern", "agent/setting", "sources", "sources/fetch/format"},
 		"agent/internal/backfill":       {"agent/httpclient", "agent/internal/ledger", "agent/internal/run", "agent/metric", "sinks", "sources"},
 		"agent/internal/command":        slices.Concat(kit, []string{"agent/internal/*", "sinks", "sources", "sinks/remotewrite/spool", "sources/fetch/format", "deploy/examples"}),
 		"agent/internal/config":         {"agent/webserver", "agent/httpclient", "agent/internal/auth", "agent/internal/schedule", "agent/metric", "agent/setting", "agent/text", "sinks", "sources"},

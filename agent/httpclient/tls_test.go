@@ -192,7 +192,8 @@ func TestEncryptedKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := x509.EncryptPEMBlock(rand.Reader, "EC PRIVATE KEY", plain, []byte("hunter22"), x509.PEMCipherAES256) //nolint:staticcheck // as above
+	//lint:ignore SA1019 the form is old, and so are devices
+	old, err := x509.EncryptPEMBlock(rand.Reader, "EC PRIVATE KEY", plain, []byte("hunter22"), x509.PEMCipherAES256)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,9 +215,9 @@ func TestEncryptedKeys(t *testing.T) {
 		`cert_file: cert.pem, key_file: new.pem, passphrase: "env:OTHER"`:    "tls_config.key_file: " + dir + "/new.pem: the passphrase is wrong, or the file is damaged",
 		`cert_file: cert.pem, key_file: old.pem, passphrase: "env:OTHER"`:    "tls_config.key_file: " + dir + "/old.pem: the passphrase is wrong, or the file is damaged",
 		`cert_file: both.p12, passphrase: "env:OTHER"`:                       "tls_config.cert_file: " + dir + "/both.p12: the passphrase is wrong, or the file is damaged",
-		`cert_file: both.p12`:                                                "tls_config.cert_file: " + dir + "/both.p12: the passphrase is wrong",
-		`cert_file: bad.p12, passphrase: "env:PASSWORD"`:                     "want a PKCS #12 file with one certificate and its key",
-		`cert_file: cert.pem, key_file: new.pem, passphrase: "env:NONE"`:     "tls_config.passphrase: ",
+		`cert_file: both.p12`:                                            "tls_config.cert_file: " + dir + "/both.p12: the passphrase is wrong",
+		`cert_file: bad.p12, passphrase: "env:PASSWORD"`:                 "want a PKCS #12 file with one certificate and its key",
+		`cert_file: cert.pem, key_file: new.pem, passphrase: "env:NONE"`: "tls_config.passphrase: ",
 	} {
 		client := w.client(t, "tls_config: {ca_file: ca.pem, "+files+"}")
 		if want == "" {

@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"math"
 	"math/big"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/collectington/collectington/agent/pattern"
 )
 
 // maxQuantity bounds a text with a number in it, in bytes.
@@ -42,7 +43,7 @@ func quantityText(function, want string, in any) (text string, v any, done bool)
 	return "", in, true
 }
 
-var leadingNumber = regexp.MustCompile(`^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?`)
+var leadingNumber = pattern.OnUse(`^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?`)
 
 // quantity is quantity(unit) and quantity(unit; step). It returns the number of a text in that unit: of "12.3 MiB" in bytes. The
 // text is a number, a prefix of the SI or of IEC 80000-13, or none, and the unit. The step 1024 is the factor between k, M, G, T, P and E.
@@ -64,7 +65,7 @@ func quantity(in any, arguments []any) any {
 	if done {
 		return v
 	}
-	number := leadingNumber.FindString(text)
+	number := leadingNumber().FindString(text)
 	prefix, hasUnit := strings.CutSuffix(text[len(number):], unit)
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || !hasUnit {
@@ -107,7 +108,7 @@ func scale(n float64, prefix string, step float64) (float64, bool) {
 	return n * math.Pow(step, float64(power)), true
 }
 
-var grouped = regexp.MustCompile(`^[-+]?[0-9]{1,3}([., '’_\x{202f}])[0-9]{3}`)
+var grouped = pattern.OnUse(`^[-+]?[0-9]{1,3}([., '’_\x{202f}])[0-9]{3}`)
 
 // decimal is decimal(mark). It returns the number of a text with that decimal mark, a comma or a point, in which the digits before it may
 // be in groups of three.
@@ -123,7 +124,7 @@ func decimal(in any, arguments []any) any {
 	}
 	refused := fmt.Errorf("decimal: want %s, got %.40q", want, text)
 	whole, fraction, hasFraction := strings.Cut(text, mark)
-	if found := grouped.FindStringSubmatch(whole); found != nil {
+	if found := grouped().FindStringSubmatch(whole); found != nil {
 		parts := strings.Split(whole, found[1])
 		for _, part := range parts[1:] {
 			if len(part) != 3 {
@@ -139,7 +140,7 @@ func decimal(in any, arguments []any) any {
 		whole += "." + fraction
 	}
 	n, err := strconv.ParseFloat(whole, 64)
-	if err != nil || n-n != 0 || leadingNumber.FindString(whole) != whole {
+	if err != nil || n-n != 0 || leadingNumber().FindString(whole) != whole {
 		return refused
 	}
 	return n
@@ -191,9 +192,10 @@ var (
 )
 
 var (
-	isoDuration = regexp.MustCompile(`^P(?:([0-9.]+)W)?(?:([0-9.]+)D)?(?:T(?:([0-9.]+)H)?(?:([0-9.]+)M)?(?:([0-9.]+)S)?)?$`)
-	clockTime   = regexp.MustCompile(`^(?:([0-9]+)(?:-|T| days?,? *|d,? *))?([0-9]{1,9}):([0-5][0-9]):([0-5][0-9](?:\.[0-9]+)?)$`)
-	oneUnit     = regexp.MustCompile(`^([0-9]+\.?[0-9]*|\.[0-9]+) *([A-Za-zµμ]+)[, ]*`)
+	isoDuration = pattern.OnUse(`^P(?:([0-9.]+)W)?(?:([0-9.]+)D)?(?:T(?:([0-9.]+)H)?(?:([0-9.]+)M)?(?:([0-9.]+)S)?)?$`)
+	clockTime   = pattern.OnUse(`^(?:([0-9]+)(?:-|T| days?,? *|d,? *))?([0-9]{1,9}):([0-5][0-9]):([0-5][0-9](?:\.[0-9]+)?)$`)
+	twoFields   = pattern.OnUse(`^[0-9]+:[0-9]+$`)
+	oneUnit     = pattern.OnUse(`^([0-9]+\.?[0-9]*|\.[0-9]+) *([A-Za-zµμ]+)[, ]*`)
 )
 
 // parseDuration returns the seconds of a duration.
@@ -204,16 +206,16 @@ func parseDuration(text string) (float64, error) {
 	}
 	switch {
 	case strings.HasPrefix(text, "P"):
-		found := isoDuration.FindStringSubmatch(text)
+		found := isoDuration().FindStringSubmatch(text)
 		if found == nil {
 			return 0, errUneven
 		}
 		seconds, err := sum(found[1:], 7*86400, 86400, 3600, 60, 1)
 		return sign * seconds, err
-	case clockTime.MatchString(text):
-		seconds, err := sum(clockTime.FindStringSubmatch(text)[1:], 86400, 3600, 60, 1)
+	case clockTime().MatchString(text):
+		seconds, err := sum(clockTime().FindStringSubmatch(text)[1:], 86400, 3600, 60, 1)
 		return sign * seconds, err
-	case regexp.MustCompile(`^[0-9]+:[0-9]+$`).MatchString(text):
+	case twoFields().MatchString(text):
 		return 0, errTwoFields
 	}
 	seconds := 0.0
@@ -221,7 +223,7 @@ func parseDuration(text string) (float64, error) {
 		return 0, errDuration
 	}
 	for text != "" {
-		found := oneUnit.FindStringSubmatch(text)
+		found := oneUnit().FindStringSubmatch(text)
 		if found == nil {
 			return 0, errDuration
 		}

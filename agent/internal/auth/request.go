@@ -9,12 +9,12 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/pattern"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources/fetch/format"
 )
@@ -138,11 +138,11 @@ func validateBody(path string, v any) error {
 }
 
 // valueName matches the place of a value: {{ .name }}.
-var valueName = regexp.MustCompile(`\{\{-?\s*\.([A-Za-z_]\w*)\s*-?\}\}`)
+var valueName = pattern.OnUse(`\{\{-?\s*\.([A-Za-z_]\w*)\s*-?\}\}`)
 
 // namesIn returns the values that a text names.
 func namesIn(text string) (names []string) {
-	for _, found := range valueName.FindAllStringSubmatch(text, -1) {
+	for _, found := range valueName().FindAllStringSubmatch(text, -1) {
 		names = append(names, found[1])
 	}
 	return names
@@ -161,7 +161,7 @@ func (f filler) text(t setting.Text) (string, error) {
 	}
 	var out strings.Builder
 	from := 0
-	for _, at := range valueName.FindAllStringSubmatchIndex(string(t), -1) {
+	for _, at := range valueName().FindAllStringSubmatchIndex(string(t), -1) {
 		letters, err := f.host.Secrets.Text(setting.Text(t[from:at[0]]))
 		if err != nil {
 			return "", err

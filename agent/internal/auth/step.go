@@ -7,13 +7,13 @@ import (
 	"maps"
 	"net/http"
 	"net/http/cookiejar"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/collectington/collectington/agent/digest"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/jq"
+	"github.com/collectington/collectington/agent/pattern"
 	"github.com/collectington/collectington/agent/setting"
 )
 
@@ -26,7 +26,7 @@ type Step struct {
 	Compute map[string]*digest.Formula `yaml:"compute"` // values of others and of secrets, in the order of their names
 }
 
-var validName = regexp.MustCompile(`^[A-Za-z_]\w{0,39}$`)
+var validName = pattern.OnUse(`^[A-Za-z_]\w{0,39}$`)
 
 // validate returns all problems, and adds the names of its values to those that are known.
 func (s *Step) validate(known map[string]bool) error {
@@ -35,7 +35,7 @@ func (s *Step) validate(known map[string]bool) error {
 	}
 	problems := []error{s.request.validate(http.MethodGet, known)}
 	add := func(path, name string) {
-		if !validName.MatchString(name) {
+		if !validName().MatchString(name) {
 			problems = append(problems, setting.Bad(path, "want a name of at most 40 letters, digits and underscores"))
 		}
 		known[name] = true

@@ -206,7 +206,7 @@ func (p *points) value() error {
 		return nil
 	}
 	number := word
-	if n := len(word); n > 0 && (word[n-1] == 'i' || word[n-1] == 'u') && bytes.IndexAny(word, ".eE") < 0 {
+	if n := len(word); n > 0 && (word[n-1] == 'i' || word[n-1] == 'u') && !bytes.ContainsAny(word, ".eE") {
 		number = word[:n-1]
 	}
 	if len(number) > maxDigits || !p.built.Number(number) {
