@@ -47,7 +47,7 @@ func decryptKey(file []byte, passphrase string) ([]byte, error) {
 		default:
 			//lint:ignore SA1019 the form is old, and so are devices
 			der, err := x509.DecryptPEMBlock(block, []byte(passphrase))
-			if err != nil || !isKey(der) {                              // a wrong passphrase goes unnoticed once in 256 times
+			if err != nil || !isKey(der) { // a wrong passphrase goes unnoticed once in 256 times
 				return nil, errPassphrase
 			}
 			return pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: der}), nil

@@ -5,11 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/collectington/collectington/agent/digest"
-
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"github.com/collectington/collectington/agent/digest"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
