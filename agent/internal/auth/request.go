@@ -40,7 +40,7 @@ func (responseFormat) Words() []string { return []string{"json", "xml", "text"} 
 
 // UnmarshalText parses a name.
 func (f *responseFormat) UnmarshalText(text []byte) error {
-	if *f = responseFormat(text); !slices.Contains(f.Words(), string(text)) {
+	if *f = responseFormat(text); *f != "" && !slices.Contains(f.Words(), string(text)) {
 		return errors.New("want json, xml or text")
 	}
 	return nil
