@@ -26,14 +26,14 @@ func arrows() map[string][]string {
 		"agent/document":          {},
 		"agent/durable":           {},
 		"agent/durable/disktest":  {"agent/durable"}, // for tests
-		"agent/httpclient":        {"agent/durable", "agent/setting", "agent/text"},
+		"agent/httpclient":        {"agent/durable", "agent/pattern", "agent/setting", "agent/text"},
 		"agent/httpclient/memnet": {"agent/httpclient"}, // for tests
 		"agent/jq":                {"agent/pattern"},
 		"agent/metric":            {},
 		"agent/pattern":           {},
 		"agent/process":           {},
 		"agent/relabel":           {"agent/setting"},
-		"agent/setting":           {},
+		"agent/setting":           {"agent/pattern"},
 		"agent/text":              {},
 		"agent/webserver":         {"agent/text"},
 

@@ -329,14 +329,6 @@ func (t *table) adds() bool {
 	return d.Type == metric.Histogram || d.Type == metric.Summary || d.Type == metric.Counter && d.From == metric.Events
 }
 
-// later returns the later of two readings' own times, where 0 is the tick's time.
-func later(a, b int64) int64 {
-	if a == 0 || b == 0 {
-		return 0
-	}
-	return max(a, b)
-}
-
 // hasPoints reports whether a series can have several readings with different times in a tick. A running total of the
 // ledger and a delta change only once per tick.
 func (t *table) hasPoints() bool { return !t.desc.Accumulates() && !t.desc.Delta }
@@ -524,14 +516,6 @@ func (t *table) addOn(c *commit, e *entry, p *pending) {
 		e.upstream = e.value
 	}
 	e.value = e.upstream + p.value
-}
-
-// startBefore returns start, or the millisecond before a reading's own time if that is earlier.
-func startBefore(start, own int64) int64 {
-	if own != 0 {
-		return min(start, own-1)
-	}
-	return start
 }
 
 // removeGone removes the series that do not remain after the tick, except those whose last time is remembered.
