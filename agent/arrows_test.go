@@ -15,13 +15,14 @@ const module = "github.com/collectington/collectington/"
 
 // arrows says which folder may import which of ours. A pattern with * stands for a folder of a kind.
 func arrows() map[string][]string {
-	kit := []string{"agent/clock", "agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/pattern", "agent/process", "agent/relabel", "agent/setting", "agent/text", "agent/webserver"}
+	kit := []string{"agent/clock", "agent/digest", "agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/pattern", "agent/process", "agent/relabel", "agent/setting", "agent/text", "agent/webserver"}
 	source := func(more ...string) []string { return slices.Concat(kit, []string{"sources"}, more) }
 	sink := func(more ...string) []string { return slices.Concat(kit, []string{"sinks"}, more) }
 	return map[string][]string{
 		// The public kit: what plug-ins are made of.
 		"agent/clock":             {},
 		"agent/clock/clocktest":   {"agent/clock"}, // for tests
+		"agent/digest":            {"agent/setting"},
 		"agent/document":          {},
 		"agent/durable":           {},
 		"agent/durable/disktest":  {"agent/durable"}, // for tests
@@ -72,7 +73,7 @@ func arrows() map[string][]string {
 		// The program.
 		"agent":                         {"agent/internal/command", "agent/internal/config", "agent/process", "sources", "sinks", "sources/fetch/*", "sources/compute/*", "sources/*", "sinks/*"},
 		"agent/cton":                    {"agent"},
-		"agent/internal/auth":           {"agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/setting"},
+		"agent/internal/auth":           {"agent/digest", "agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/pattern", "agent/setting", "sources", "sources/fetch/format"},
 		"agent/internal/backfill":       {"agent/httpclient", "agent/internal/ledger", "agent/internal/run", "agent/metric", "sinks", "sources"},
 		"agent/internal/command":        slices.Concat(kit, []string{"agent/internal/*", "sinks", "sources", "sinks/remotewrite/spool", "sources/fetch/format", "sources/targets", "deploy/examples"}),
 		"agent/internal/config":         {"agent/webserver", "agent/httpclient", "agent/internal/auth", "agent/internal/schedule", "agent/internal/shard", "agent/metric", "agent/setting", "agent/text", "sinks", "sources", "sources/targets"},

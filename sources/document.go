@@ -46,6 +46,9 @@ type Parser struct {
 	doc  Document
 }
 
+// Lenient sets whether comments, commas after the last item, NaN and Infinity are allowed: document.Parser.Lenient.
+func (p *Parser) Lenient(is bool) { p.json.Lenient = is }
+
 // JSON decodes a JSON text in UTF-8, with or without a byte order mark. The body must not change while the document is in
 // use. Nesting is bounded by document.MaxDepth.
 func (p *Parser) JSON(from string, body []byte) (*Document, error) {
@@ -73,11 +76,22 @@ func notJSON(body []byte, err error) error {
 		return fmt.Errorf("the JSON is cut short: it ends with %s after %d bytes", excerptEnd(text, 40), len(body))
 	}
 	if e, ok := errors.AsType[*document.SyntaxError](err); ok && e.Want == "the end" && (body[e.At] == '{' || body[e.At] == '[') {
-		return fmt.Errorf("the JSON has a second document at byte %d, %s: set format: ndjson if each line is one", e.At, Excerpt(body[e.At:], 40))
+		return fmt.Errorf("the JSON has a second document at byte %d, %s: set format: ndjson for a list of them", e.At, Excerpt(body[e.At:], 40))
 	} else if ok {
-		return fmt.Errorf("the JSON is broken at byte %d, before %s: want %s", e.At, Excerpt(body[e.At:], 40), e.Want)
+		return fmt.Errorf("the JSON is broken at byte %d, before %s: want %s%s", e.At, Excerpt(body[e.At:], 40), e.Want, lenientHint(e, body[e.At:]))
 	}
 	return fmt.Errorf("the JSON is %w", err)
+}
+
+// lenientHint returns a remedy for what json.lenient allows.
+func lenientHint(e *document.SyntaxError, rest []byte) string {
+	lastComma := rest[0] == ']' && e.Want == "a value" || rest[0] == '}' && e.Want == "a key in quotes"
+	for _, begin := range []string{"NaN", "Infinity", "//", "/*"} {
+		if lastComma || bytes.HasPrefix(rest, []byte(begin)) {
+			return "; json: {lenient: true} allows NaN, Infinity, comments, and a comma after the last item"
+		}
+	}
+	return ""
 }
 
 // isUTF16 knows UTF-16 and UTF-32 by their byte order mark, or by the zero byte beside a first character that is ASCII, as

@@ -40,7 +40,7 @@ func TestJSONThatIsNone(t *testing.T) {
 		"<!DOCTYPE html>":              `want JSON, got markup that begins with "<!DOCTYPE html>": is it a login or error page?`,
 		"OK":                           `want JSON, got text that begins with "OK"`,
 		`{"a": [1, 2`:                  `the JSON is cut short: it ends with "{\"a\": [1, 2" after 11 bytes`,
-		`{"a": 1} {`:                   `the JSON has a second document at byte 9, "{": set format: ndjson if each line is one`,
+		`{"a": 1} {`:                   `the JSON has a second document at byte 9, "{": set format: ndjson for a list of them`,
 		`{"a": 01}`:                    `the JSON is broken at byte 7, before "1}": want a comma or a closing bracket`,
 		strings.Repeat("[", 100000):    "the JSON is nested more than 300 deep",
 		strings.Repeat(`{"a":`, 10000): "the JSON is nested more than 300 deep",

@@ -3,10 +3,12 @@ package document
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"math/big"
 	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestBuilder(t *testing.T) {
@@ -125,9 +127,11 @@ func TestParseLines(t *testing.T) {
 		"{\"a\":\"\\n\"}\r\n\n[true] \n":     `[{"a":"\n"},[true]]`,
 		"\x1e{\"a\":1}\n\x1e2\n":             `[{"a":1},2]`,
 		"\x1e1\x1e2":                         `[1,2]`,
-		"{}{}":                               "line 1: at byte 2: want the end of the line",
+		"{}{}[] 1 2":                         `[{},{},[],1,2]`,
+		"1\"a\"":                             "line 1: at byte 1: want a space or the end of the line",
 		"{}\n{\"a\": \"x\n{}":                "line 2: cut short",
-		"\n[1,\n2]":                          "line 2: cut short",
+		"\n[1,\n2]\n":                        `[[1,2]]`,
+		"\n[1,\n2":                           "line 2: cut short",
 		"\x1e1\n\x1e2\n\x1ex":                "line 3: at byte 7: want a value",
 		strings.Repeat("[", MaxDepth) + "\n": "line 1: nested more than 300 deep",
 	} {
@@ -142,34 +146,56 @@ func TestParseLines(t *testing.T) {
 	}
 }
 
-// FuzzParseLines compares each line with Parse.
+// FuzzParseLines compares the documents with those of encoding/json, which allows a string right after a number too.
 func FuzzParseLines(f *testing.F) {
-	for _, s := range []string{"{\"a\":1}\n[2]\n", "\x1e1\n", "1 2\n", "\"\n\"", "\r\n\r", "null\n\n{"} {
+	for _, s := range []string{"{\"a\":1}\n[2]\n", "\x1e1\n", "1 2\n", "\"\n\"", "\r\n\r", "null\n\n{", "[1,\n2]{}", "1\"a\""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		var want []any
-		var broken bool
-		for _, line := range strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == 0x1e }) {
-			if strings.Trim(line, " \t\r") == "" {
-				continue
+		d := json.NewDecoder(strings.NewReader(strings.ReplaceAll(text, "\x1e", "\n")))
+		d.UseNumber()
+		broken := false
+		for !broken {
+			var v any
+			err := d.Decode(&v)
+			if errors.Is(err, io.EOF) {
+				break
 			}
-			v, err := new(Parser).Parse([]byte(line))
-			broken = broken || err != nil
-			want = append(want, v.JQ())
+			if broken = err != nil; !broken {
+				want = append(want, v)
+			}
 		}
 		v, err := new(Parser).ParseLines([]byte(text))
-		if broken != (err != nil) {
-			if errors.Is(err, ErrDepth) {
-				return // the list adds a level
-			}
-			t.Fatalf("%v, but broken is %v", err, broken)
+		if broken && err == nil {
+			t.Fatalf("%q is accepted", text)
 		}
-		if got := v.JQ(); err == nil && len(want) > 0 && !reflect.DeepEqual(got, any(want)) {
+		if syntax, ok := errors.AsType[*SyntaxError](err); err != nil && !broken && !errors.Is(err, ErrDepth) &&
+			!(ok && strings.HasPrefix(syntax.Want, "a space or")) && utf8.ValidString(text) && len(text) < maxNumber {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if got := v.JQ(); err == nil && len(want) > 0 && utf8.ValidString(text) && !reflect.DeepEqual(got, any(want)) {
 			t.Errorf("got %v, want %v", got, want)
 		}
 		if err == nil && !json.Valid([]byte(v.Raw())) {
 			t.Errorf("not JSON: %q", v.Raw())
+		}
+	})
+}
+
+// FuzzLenient checks that what is JSON is read alike, and that all that is accepted is written as JSON.
+func FuzzLenient(f *testing.F) {
+	for _, s := range []string{`{"a": [1, NaN, -Infinity,], // x` + "\n}", "/* */ 1", `["//", "/*"]`, "1 /", "[-Infinity]", "NaNa", "{\"a\":1,}", "[,]"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		strict, strictErr := new(Parser).Parse([]byte(text))
+		lenient, err := (&Parser{Lenient: true}).Parse([]byte(text))
+		if strictErr == nil && (err != nil || !reflect.DeepEqual(strict.JQ(), lenient.JQ())) {
+			t.Errorf("%q: %v, %v, want %v", text, lenient.JQ(), err, strict.JQ())
+		}
+		if err == nil && len(text) < maxRaw/2 && !json.Valid(lenient.AppendJSON(nil, maxRaw)) {
+			t.Errorf("%q: not JSON: %s", text, lenient.Raw())
 		}
 	})
 }

@@ -26,7 +26,7 @@ type SyntaxError struct {
 func (e *SyntaxError) Error() string { return fmt.Sprintf("at byte %d: want %s", e.At, e.Want) }
 
 // separator precedes each text of a JSON text sequence (RFC 7464 section 2.2).
-const separator = "\x1e"
+const separator = 0x1e
 
 // LineError is an error in a line.
 type LineError struct {
@@ -39,6 +39,9 @@ func (e *LineError) Unwrap() error { return e.Err }
 
 // Parser decodes JSON. It uses its memory again, so a document is valid until the next call. The zero value is ready to use.
 type Parser struct {
+	// Lenient allows comments (// and /* */), a comma after the last item, and NaN, Infinity and -Infinity, which become strings.
+	Lenient bool
+
 	tree Tree
 	at   int
 }
@@ -71,48 +74,45 @@ func (p *Parser) Parse(text []byte) (Value, error) {
 	return Value{&p.tree, 0}, nil
 }
 
-// ParseLines decodes one JSON text a line (NDJSON, JSON Lines) into a list. It skips empty lines. A separator of RFC 7464 ends
-// a line too. The text must not change while the document is in use. An error is a *LineError; the position in it is that
-// in the whole text.
+// ParseLines decodes JSON texts that follow one another into a list: one a line (NDJSON, JSON Lines), several on a line, or some of
+// several lines. A separator of RFC 7464 may precede each. The text must not change while the document is in use. An error is
+// a *LineError with the line on which the JSON text begins; the position in it is that in the whole text.
 func (p *Parser) ParseLines(text []byte) (Value, error) {
 	if err := p.begin(text); err != nil {
 		return Value{}, err
 	}
 	p.tree.made = true // the text is not the JSON of the list
 	p.add(Array, 0, len(text), false)
-	ends := "\n"
-	if bytes.Contains(text, []byte(separator)) {
-		ends += separator
+	for p.gap(); p.at < len(text); p.gap() {
+		start := p.at
+		if err := p.oneOfMany(); err != nil {
+			return Value{}, &LineError{bytes.Count(text[:start], []byte("\n")) + 1, err}
+		}
 	}
-	for line := 1; p.at < len(text); line++ {
-		end := len(text)
-		if n := bytes.IndexAny(text[p.at:], ends); n >= 0 {
-			end = p.at + n
-		}
-		if err := p.line(text[:end]); err != nil {
-			return Value{}, &LineError{line, err}
-		}
-		if end < len(text) && text[end] == separator[0] {
-			line-- // a separator is on the line of its text
-		}
-		p.at = end + 1
-	}
-	p.tree.text = text
 	p.tree.nodes[0].lead(len(p.tree.nodes))
 	return Value{&p.tree, 0}, nil
 }
 
-// line parses a line that ends with the text. It may be empty.
-func (p *Parser) line(text []byte) error {
-	p.tree.text = text
-	if p.space(); p.at == len(text) {
-		return nil
+// gap skips what may be between two JSON texts.
+func (p *Parser) gap() {
+	for p.space(); p.peek() == separator; p.space() {
+		p.at++
 	}
-	if err := p.value(1); err != nil {
+}
+
+// oneOfMany parses a JSON text that others may follow. After a number, a string or a word there must be a gap: 1 and 2 are not 12.
+func (p *Parser) oneOfMany() error {
+	isContainer := p.peek() == '{' || p.peek() == '['
+	err := p.value(1)
+	if e, ok := errors.AsType[*SyntaxError](err); ok && p.tree.text[e.At] == '\n' {
+		return ErrShort // the line was cut off within a string or a number
+	}
+	if err != nil || isContainer {
 		return err
 	}
-	if p.space(); p.at < len(text) {
-		return p.want("the end of the line")
+	end := p.at
+	if p.gap(); p.at == end && p.at < len(p.tree.text) {
+		return p.want("a space or the end of the line")
 	}
 	return nil
 }
@@ -121,7 +121,7 @@ func (p *Parser) begin(text []byte) error {
 	if uint64(len(text)) > math.MaxUint32 {
 		return ErrSize
 	}
-	p.tree.made, p.tree.text, p.tree.nodes, p.tree.escapes, p.at = false, text, p.tree.nodes[:0], p.tree.escapes[:0], 0
+	p.tree.made, p.tree.text, p.tree.nodes, p.tree.escapes, p.at = p.Lenient, text, p.tree.nodes[:0], p.tree.escapes[:0], 0
 	if p.tree.nodes == nil {
 		p.tree.nodes = make([]node, 0, min(values(text), len(text)/nodeText))
 	}
@@ -142,9 +142,32 @@ func (p *Parser) space() {
 		case ' ', '\t', '\n', '\r':
 			p.at++
 		default:
-			return
+			if !p.Lenient || !p.comment() {
+				return
+			}
 		}
 	}
+}
+
+// comment skips a comment. It reports whether there is one. One that is not closed ends with the text.
+func (p *Parser) comment() bool {
+	rest := p.tree.text[p.at:]
+	end := ""
+	switch {
+	case bytes.HasPrefix(rest, []byte("//")):
+		end = "\n"
+	case bytes.HasPrefix(rest, []byte("/*")):
+		end = "*/"
+	default:
+		return false
+	}
+	n := bytes.Index(rest[2:], []byte(end))
+	if n < 0 {
+		p.at = len(p.tree.text)
+		return true
+	}
+	p.at += 2 + n + len(end)
+	return true
 }
 
 // peek returns the current byte, or 0 at the end.
@@ -178,11 +201,26 @@ func (p *Parser) value(depth int) error {
 	case 'n':
 		return p.word("null", Null)
 	default:
+		if p.Lenient && p.notFinite() {
+			return nil
+		}
 		if c == '-' || c >= '0' && c <= '9' {
 			return p.number()
 		}
 	}
 	return p.want("a value")
+}
+
+// notFinite parses NaN, Infinity or -Infinity as a string. It reports whether there is one.
+func (p *Parser) notFinite() bool {
+	for _, word := range []string{"NaN", "Infinity", "-Infinity"} {
+		if bytes.HasPrefix(p.tree.text[p.at:], []byte(word)) {
+			p.add(String, p.at, p.at+len(word), false)
+			p.at += len(word)
+			return true
+		}
+	}
+	return false
 }
 
 func (p *Parser) word(word string, kind Kind) error {
@@ -212,7 +250,9 @@ func (p *Parser) container(kind Kind, end byte, depth int) error {
 				return p.want("a comma or a closing bracket")
 			}
 			p.at++
-			p.space()
+			if p.space(); p.Lenient && p.peek() == end {
+				break
+			}
 		}
 		if kind == Object {
 			if err := p.key(); err != nil {

@@ -22,6 +22,9 @@ type Authenticator interface {
 	CloseIdleConnections()
 }
 
+// refuser is an optional interface of an Authenticator whose credentials may be refused by another status than 401.
+type refuser interface{ Refuses(status int) bool }
+
 // Provider is a named authentication. All clients whose settings name it share its tokens.
 type Provider interface {
 	// Authenticator returns the provider's authenticator for one client. Its own requests go through the host.
@@ -148,7 +151,11 @@ func (a *authTransport) send(req *http.Request) (resp *http.Response, expired bo
 		return nil, false, err
 	}
 	resp.Request = withSignature(req, signed, a.provider)
-	if resp.StatusCode != http.StatusUnauthorized {
+	refuses := resp.StatusCode == http.StatusUnauthorized
+	if r, ok := a.authenticator.(refuser); ok {
+		refuses = r.Refuses(resp.StatusCode)
+	}
+	if !refuses {
 		return resp, false, nil
 	}
 	if a.authenticator.Forget(req.Context(), token) != nil {

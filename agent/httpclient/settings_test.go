@@ -49,7 +49,7 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 			"oauth2.no_proxy: needs proxy_url; with proxy_from_environment set NO_PROXY instead",
 		`{basic_auth: {username: a}, authorization: {credentials: "env:A"}, oauth2: {client_id: a, client_secret: "env:S", token_url: "https://l.example/t"}}`: "authorization: basic_auth is set too: set only one way to authenticate\n" +
 			"oauth2: basic_auth is set too: set only one way to authenticate",
-		`tls_config: {cert_file: c}`:                              "tls_config.key_file: required where cert_file is set",
+		`tls_config: {cert_file: c}`:                              "tls_config.key_file: required where cert_file is set, unless that is a PKCS #12 file (.p12 or .pfx)",
 		`{proxy_url: "http://p:1", proxy_from_environment: true}`: "proxy_from_environment: proxy_url is set too: set only one of them",
 		`proxy_url: "ftp://p:1"`:                                  "proxy_url: want a URL such as http://proxy.example.com:3128 (http, https, socks5 or socks5h)",
 		`proxy_url: "http://bob:hunter22@p:1"`:                    `proxy_url: the URL contains a password: put the whole URL into an environment variable and write "env:NAME"`,

@@ -4,12 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	promconfig "github.com/prometheus/common/config"
@@ -27,6 +25,9 @@ type TLS struct {
 	ServerName         string     `yaml:"server_name"`
 	MinVersion         TLSVersion `yaml:"min_version"`
 	InsecureSkipVerify bool       `yaml:"insecure_skip_verify"`
+
+	Passphrase setting.Secret `yaml:"passphrase"` // of key_file, or of a PKCS #12 file as cert_file
+	HTTP1Only  bool           `yaml:"http1_only"` // for a server that offers HTTP/2 and fails with it
 }
 
 // TLSVersion is a version of TLS, written as TLS10, TLS11, TLS12 or TLS13. The zero value is Go's default.
@@ -59,8 +60,12 @@ func (t *TLS) validate() error {
 	switch {
 	case t == nil:
 		return nil
-	case t.CertFile != "" && t.KeyFile == "":
-		return setting.Bad("key_file", "required where cert_file is set")
+	case isPKCS12(t.CertFile) && t.KeyFile != "":
+		return setting.Bad("key_file", "cert_file is a PKCS #12 file, which has the key in it: leave key_file out")
+	case t.CertFile != "" && t.KeyFile == "" && !isPKCS12(t.CertFile):
+		return setting.Bad("key_file", "required where cert_file is set, unless that is a PKCS #12 file (.p12 or .pfx)")
+	case t.Passphrase != "" && t.CertFile == "":
+		return setting.Bad("passphrase", "is only valid with key_file, or with a PKCS #12 file as cert_file")
 	case t.KeyFile != "" && t.CertFile == "":
 		return setting.Bad("cert_file", "required where key_file is set")
 	}
@@ -68,8 +73,12 @@ func (t *TLS) validate() error {
 }
 
 // transport returns a transport made by newTransport. It is made again when a file of these settings changes. As long as a
-// file cannot be used, requests fail. Relative paths are relative to dir.
-func (t *TLS) transport(dir string, newTransport func(*tls.Config) http.RoundTripper) http.RoundTripper {
+// file cannot be used, requests fail. Relative paths are relative to the directory of the host's secrets.
+func (t *TLS) transport(h *Host, newTransport func(*tls.Config) http.RoundTripper) http.RoundTripper {
+	dir := ""
+	if h.Secrets != nil {
+		dir = h.Secrets.Dir
+	}
 	if t == nil {
 		return newTransport(&tls.Config{MinVersion: tls.VersionTLS12})
 	}
@@ -78,7 +87,7 @@ func (t *TLS) transport(dir string, newTransport func(*tls.Config) http.RoundTri
 		ServerName: t.ServerName, MinVersion: promconfig.TLSVersion(t.MinVersion), InsecureSkipVerify: t.InsecureSkipVerify,
 	}
 	cfg.SetDirectory(dir)
-	reloading := &reloadingTransport{config: cfg, newTransport: newTransport}
+	reloading := &reloadingTransport{config: cfg, passphrase: t.Passphrase, secrets: h.Secrets, newTransport: newTransport}
 	for _, f := range []tlsFile{{"ca_file", cfg.CAFile}, {"cert_file", cfg.CertFile}, {"key_file", cfg.KeyFile}} {
 		if f.path != "" {
 			reloading.files = append(reloading.files, f)
@@ -102,9 +111,6 @@ func (f *tlsFile) read() ([]byte, error) {
 		err = fmt.Errorf("%s is %w", f.path, err)
 	case err == nil && len(data) > maxTLSFile:
 		err = fmt.Errorf("%s is larger than %s", f.path, setting.Bytes(maxTLSFile))
-	case err == nil && f.setting == "key_file" && isEncrypted(data):
-		err = fmt.Errorf("the private key in %s is encrypted, and there is no setting for its passphrase: "+
-			"write the key without it, with openssl pkey -in %[1]s -out FILE, and protect FILE by its mode", f.path)
 	}
 	if err != nil {
 		return nil, setting.Bad("tls_config."+f.setting, "%v", err)
@@ -112,19 +118,11 @@ func (f *tlsFile) read() ([]byte, error) {
 	return data, nil
 }
 
-// isEncrypted reports whether a private key needs a passphrase: PKCS #8 (RFC 5958), or the older form with headers (RFC 1421).
-func isEncrypted(file []byte) bool {
-	for block, rest := pem.Decode(file); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
-			return true
-		}
-	}
-	return false
-}
-
 // reloadingTransport is a transport that is made at the first request, and again when one of its files changes.
 type reloadingTransport struct {
 	config       promconfig.TLSConfig
+	passphrase   setting.Secret
+	secrets      *setting.SecretStore
 	newTransport func(*tls.Config) http.RoundTripper
 	files        []tlsFile
 
@@ -149,13 +147,23 @@ func (r *reloadingTransport) ready() error {
 }
 
 func (r *reloadingTransport) current() (http.RoundTripper, error) {
-	all := sha256.New()
+	all, files := sha256.New(), map[string][]byte{}
 	for _, file := range r.files {
 		data, err := file.read()
 		if err != nil {
 			return nil, err
 		}
+		files[file.setting] = data
 		part := sha256.Sum256(data)
+		all.Write(part[:])
+	}
+	passphrase := ""
+	if r.passphrase != "" {
+		var err error
+		if passphrase, err = r.secrets.Secret(r.passphrase); err != nil {
+			return nil, setting.Bad("tls_config.passphrase", "%v", err)
+		}
+		part := sha256.Sum256([]byte(passphrase))
 		all.Write(part[:])
 	}
 	sum := [sha256.Size]byte(all.Sum(nil))
@@ -164,7 +172,11 @@ func (r *reloadingTransport) current() (http.RoundTripper, error) {
 	if r.transport != nil && sum == r.sum {
 		return r.transport, nil
 	}
-	config, err := promconfig.NewTLSConfigWithContext(context.Background(), &r.config)
+	plain, err := r.decrypted(files, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	config, err := promconfig.NewTLSConfigWithContext(context.Background(), plain)
 	if err != nil {
 		return nil, setting.Bad("tls_config", "%v", err)
 	}
@@ -173,6 +185,29 @@ func (r *reloadingTransport) current() (http.RoundTripper, error) {
 	}
 	r.transport, r.sum = r.newTransport(config), sum
 	return r.transport, nil
+}
+
+// decrypted returns the settings with the certificate and the key in place of files that are encrypted.
+func (r *reloadingTransport) decrypted(files map[string][]byte, passphrase string) (*promconfig.TLSConfig, error) {
+	config := r.config
+	switch {
+	case isPKCS12(config.CertFile):
+		certificates, key, err := splitPKCS12(files["cert_file"], passphrase)
+		if err != nil {
+			return nil, setting.Bad("tls_config.cert_file", "%s: %v", config.CertFile, err)
+		}
+		config.CertFile, config.Cert, config.Key = "", string(certificates), promconfig.Secret(key)
+	case !isEncrypted(files["key_file"]):
+	case r.passphrase == "":
+		return nil, setting.Bad("tls_config.key_file", "the private key in %s is encrypted: set tls_config.passphrase", config.KeyFile)
+	default:
+		key, err := decryptKey(files["key_file"], passphrase)
+		if err != nil {
+			return nil, setting.Bad("tls_config.key_file", "%s: %v", config.KeyFile, err)
+		}
+		config.KeyFile, config.Key = "", promconfig.Secret(key)
+	}
+	return &config, nil
 }
 
 // CloseIdleConnections closes the connections that no request uses.

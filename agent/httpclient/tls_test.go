@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log"
 	"math/big"
@@ -20,6 +21,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/youmark/pkcs8"
+	"software.sslmate.com/src/go-pkcs12"
 )
 
 // authority is a certificate authority.
@@ -165,6 +169,85 @@ func TestOldTLS(t *testing.T) {
 		"and if it has RSA key exchange alone start cton with the environment variable GODEBUG=tlsrsakex=1; a client certificate is set by")
 }
 
+// TestEncryptedKeys logs in with a client certificate whose key is encrypted, to a server that wants one.
+func TestEncryptedKeys(t *testing.T) {
+	w, ca := tlsWorld(t), newAuthority(t)
+	cert := ca.issue(t, time.Now().Add(time.Hour))
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.cert)
+	server := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAnyClientCert, ClientCAs: pool})
+	dir := w.host.Secrets.Dir
+	writePEM(t, filepath.Join(dir, "ca.pem"), "CERTIFICATE", ca.cert.Raw)
+	writePEM(t, filepath.Join(dir, "cert.pem"), "CERTIFICATE", cert.Certificate[0])
+	der, err := pkcs8.MarshalPrivateKey(cert.PrivateKey, []byte("hunter22"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writePEM(t, filepath.Join(dir, "new.pem"), "ENCRYPTED PRIVATE KEY", der)
+	plain, err := x509.MarshalECPrivateKey(cert.PrivateKey.(*ecdsa.PrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	//lint:ignore SA1019 the form is old, and so are devices
+	old, err := x509.EncryptPEMBlock(rand.Reader, "EC PRIVATE KEY", plain, []byte("hunter22"), x509.PEMCipherAES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both, err := pkcs12.Modern.Encode(cert.PrivateKey, leaf, []*x509.Certificate{ca.cert}, "hunter22")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{"old.pem": pem.EncodeToMemory(old), "both.p12": both, "bad.p12": []byte("x")} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.env["OTHER"] = "other-passphrase"
+	for files, want := range map[string]string{
+		`cert_file: cert.pem, key_file: new.pem, passphrase: "env:PASSWORD"`: "",
+		`cert_file: cert.pem, key_file: old.pem, passphrase: "env:PASSWORD"`: "",
+		`cert_file: both.p12, passphrase: "env:PASSWORD"`:                    "",
+		`cert_file: both.p12, passphrase: "env:PASSWORD", http1_only: true`:  "",
+		`cert_file: cert.pem, key_file: new.pem, passphrase: "env:OTHER"`:    "tls_config.key_file: " + dir + "/new.pem: the passphrase is wrong, or the file is damaged",
+		`cert_file: cert.pem, key_file: old.pem, passphrase: "env:OTHER"`:    "tls_config.key_file: " + dir + "/old.pem: the passphrase is wrong, or the file is damaged",
+		`cert_file: both.p12, passphrase: "env:OTHER"`:                       "tls_config.cert_file: " + dir + "/both.p12: the passphrase is wrong, or the file is damaged",
+		`cert_file: both.p12`:                                            "tls_config.cert_file: " + dir + "/both.p12: the passphrase is wrong",
+		`cert_file: bad.p12, passphrase: "env:PASSWORD"`:                 "want a PKCS #12 file with one certificate and its key",
+		`cert_file: cert.pem, key_file: new.pem, passphrase: "env:NONE"`: "tls_config.passphrase: ",
+	} {
+		client := w.client(t, "tls_config: {ca_file: ca.pem, "+files+"}")
+		if want == "" {
+			w.mustGet(t, client, server.URL)
+			continue
+		}
+		_, _, err := w.get(t.Context(), client, server.URL)
+		wantError(t, err, want)
+		if strings.Contains(err.Error(), "hunter22") {
+			t.Errorf("%s shows the passphrase", err)
+		}
+	}
+}
+
+// TestHTTP1Only holds that a server that speaks both versions of HTTP is spoken to by the older.
+func TestHTTP1Only(t *testing.T) {
+	w, ca := tlsWorld(t), newAuthority(t)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { fmt.Fprint(rw, r.Proto) }))
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{ca.issue(t, time.Now().Add(time.Hour))}}
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	writePEM(t, filepath.Join(w.host.Secrets.Dir, "ca.pem"), "CERTIFICATE", ca.cert.Raw)
+	for set, want := range map[string]string{"": "HTTP/2.0", ", http1_only: true": "HTTP/1.1"} {
+		if got := w.mustGet(t, w.client(t, "tls_config: {ca_file: ca.pem"+set+"}"), server.URL); got != want {
+			t.Errorf("%q: got %s, want %s", set, got, want)
+		}
+	}
+}
+
 func TestTLSMismatch(t *testing.T) {
 	w, ca := tlsWorld(t), newAuthority(t)
 	plain := httptest.NewServer(say("x"))
@@ -212,7 +295,7 @@ func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 		{`tls_config: {ca_file: ca.pem, cert_file: cert.pem, key_file: late.pem}`, "key.pem", "tls_config.key_file: stat " + dir + "/late.pem: no such file or directory"},
 		{`tls_config: {ca_file: ca.pem, cert_file: cert.pem, key_file: text.pem}`, "", "tls_config: unable to use specified client cert (file " + dir + "/cert.pem) & key (file " + dir + "/text.pem)"},
 		{`tls_config: {ca_file: ca.pem, cert_file: cert.pem, key_file: old.pem}`, "", "tls_config.key_file: the private key in " + dir + "/old.pem is encrypted"},
-		{`tls_config: {ca_file: ca.pem, cert_file: cert.pem, key_file: new.pem}`, "", "write the key without it, with openssl pkey -in " + dir + "/new.pem"},
+		{`tls_config: {ca_file: ca.pem, cert_file: cert.pem, key_file: new.pem}`, "", "tls_config.key_file: the private key in " + dir + "/new.pem is encrypted: set tls_config.passphrase"},
 		{oauth2 + server.URL + `", tls_config: {ca_file: gone.pem}}`, "", "tls_config.ca_file: stat " + dir + "/gone.pem: no such file or directory"},
 	} {
 		var early []string

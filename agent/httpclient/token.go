@@ -325,6 +325,16 @@ type TokenAuthenticator struct {
 	Source   TokenSource
 	SetToken func(req *http.Request, token string)
 	Client   *Client // of the Source
+
+	RefusedBy StatusCodes // statuses that mean that a token is not valid any more; nil = 401
+}
+
+// Refuses implements refuser.
+func (a *TokenAuthenticator) Refuses(status int) bool {
+	if len(a.RefusedBy) == 0 {
+		return status == http.StatusUnauthorized
+	}
+	return a.RefusedBy.Has(status)
 }
 
 // Sign implements Authenticator.

@@ -56,14 +56,10 @@ func newNetworkTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
 	if h.socket != "" {
 		p = &Proxy{}
 	}
-	dir := ""
-	if h.Secrets != nil {
-		dir = h.Secrets.Dir
-	}
-	transport := t.transport(dir, func(cfg *tls.Config) http.RoundTripper {
+	transport := t.transport(h, func(cfg *tls.Config) http.RoundTripper {
 		protocols := new(http.Protocols)
 		protocols.SetHTTP1(true)
-		protocols.SetHTTP2(true)
+		protocols.SetHTTP2(t == nil || !t.HTTP1Only)
 		return newMovingTransport(h, func(dial dialFunc) *http.Transport {
 			return &http.Transport{
 				Proxy:                  p.proxyFunc(h.Secrets),

@@ -41,6 +41,7 @@ func newMachine(query *gojq.Query, variables []string) (*machine, error) {
 	m := &machine{meter: meter{closed: make(chan struct{})}}
 	close(m.meter.closed)
 	options := append(m.meter.functions(), gojq.WithVariables(variables), gojq.WithFunction("timestamp", 0, 0, timestamp))
+	options = append(options, numbers()...)
 	var err error
 	m.code, err = gojq.Compile(query, options...)
 	return m, err

@@ -3,7 +3,9 @@
 //
 //   - An expression reads its input and nothing else: no files, no environment variables, no input function.
 //   - It has at most 16 KiB.
-//   - It has one more function than jq, timestamp, which returns the Unix seconds of a time: see [ParseTime].
+//   - It has a few more functions than jq. timestamp returns the Unix seconds of a time (see [ParseTime]), null for one that means
+//     never (see [IsNever]). quantity("B"), decimal(","), hex and duration return the number in a text such as "12.3 MiB", "1.234,5",
+//     "0x1f" and "3d 4h".
 //   - An error of compiling names the character and suggests what was meant.
 //
 // A kind uses [Expression] as the type of a setting. It compiles the text when the configuration is read, and

@@ -1,6 +1,7 @@
 package jq
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -8,12 +9,28 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// timestamp is the function timestamp. It returns the Unix seconds of a time, with their fraction, and null for null.
+// timestamp is the function timestamp. It returns the Unix seconds of a time, with their fraction, and null for null and
+// for a time that means never.
 func timestamp(in any, _ []any) any {
 	switch text := in.(type) {
 	case nil:
 		return nil
+	case int:
+		if text == 0 {
+			return nil
+		}
+	case float64:
+		if text == 0 {
+			return nil
+		}
+	case json.Number:
+		if text == "0" {
+			return nil
+		}
 	case string:
+		if IsNever(text) {
+			return nil
+		}
 		t, err := ParseTime(text)
 		if err != nil {
 			return fmt.Errorf("timestamp: %w", err)
@@ -21,6 +38,11 @@ func timestamp(in any, _ []any) any {
 		return Epoch(t)
 	}
 	return fmt.Errorf("timestamp: want a string such as 2026-03-01T12:00:00Z, got %s", gojq.Preview(in))
+}
+
+// IsNever reports whether a text stands for no time: it is empty, or the zero time of Go and .NET (0001-01-01) or of MySQL (0000-00-00).
+func IsNever(text string) bool {
+	return text == "" || strings.HasPrefix(text, "0001-01-01") || strings.HasPrefix(text, "0000-00-00")
 }
 
 // second is an example of a time up to its seconds.

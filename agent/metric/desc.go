@@ -45,11 +45,13 @@ const (
 // OnDecrease is what to do when an upstream running total decreases.
 type OnDecrease uint8
 
-// A decrease is an upstream reset, is ignored until the total has grown past its last value, or is dropped and counted.
+// A decrease is an upstream reset, is ignored until the total has grown past its last value, is dropped and counted, or is an
+// upstream reset after which the ledger adds on: its own total never decreases.
 const (
 	DecreaseReset OnDecrease = iota
 	DecreaseIgnore
 	DecreaseError
+	DecreaseAdd
 )
 
 // OnDuplicate is what to do with two readings of one series in one tick.

@@ -13,7 +13,7 @@ func typeWords() words {
 	return words{"unknown", "gauge", "counter", "histogram", "summary", "gaugehistogram"}
 }
 func fromWords() words      { return words{"total", "increment", "events"} }
-func decreaseWords() words  { return words{"reset", "ignore", "error"} }
+func decreaseWords() words  { return words{"reset", "ignore", "error", "add"} }
 func firstRunWords() words  { return words{"count", "skip"} }
 func duplicateWords() words { return words{"error", "sum", "last", "max", "min", "count"} }
 
@@ -65,7 +65,7 @@ func (o OnDecrease) MarshalText() ([]byte, error) { return []byte(o.String()), n
 // Words returns the values of the setting.
 func (OnDecrease) Words() []string { return decreaseWords() }
 
-// UnmarshalText accepts reset, ignore or error.
+// UnmarshalText accepts reset, ignore, error or add.
 func (o *OnDecrease) UnmarshalText(text []byte) error {
 	i, err := decreaseWords().read(text, decreaseWords())
 	*o = OnDecrease(i)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -18,7 +17,6 @@ import (
 
 	"github.com/itchyny/gojq"
 
-	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/jq"
 	"github.com/collectington/collectington/agent/setting"
@@ -26,110 +24,110 @@ import (
 
 // Login is a request whose response has a token, and where other requests carry the token.
 type Login struct {
-	URL     setting.URL             `yaml:"url"`
-	Method  string                  `yaml:"method"` // "" = POST
-	Query   map[string]setting.Text `yaml:"query"`
-	Headers map[string]setting.Text `yaml:"headers"`
-	Body    any                     `yaml:"body" setting:"text"` // a string, or a value that is sent as JSON; strings in it may be references
-	Form    map[string]setting.Text `yaml:"form"`
+	Before []*Step `yaml:"before"` // requests before it, in order
 
-	Token       jq.Expression `yaml:"token"` // applied to the response, which is JSON
-	TokenHeader string        `yaml:"token_header"`
-	TokenCookie string        `yaml:"token_cookie"`
-	Expires     jq.Expression `yaml:"expires"` // applied to the response: seconds from now, or a time; none = the token is used until it is refused
+	request `yaml:",inline"` // by default a POST
 
-	Logout *Logout `yaml:"logout"` // nil = the session ends by itself
+	tokenPlace `yaml:",inline"`
+	Expires    jq.Expression `yaml:"expires"`     // applied to the response: seconds from now, or a time; none = the token is used until it is refused
+	MoreTokens []*tokenPlace `yaml:"more_tokens"` // of the same response
 
-	Send *Send `yaml:"send"` // nil = in the header or cookie that it came in; from JSON as a bearer token
+	After []*Step `yaml:"after"` // requests after it, with the tokens, in order
+
+	RefusedBy httpclient.StatusCodes `yaml:"refused_by"` // statuses that mean that the token is not valid any more
+	Logout    *Logout                `yaml:"logout"`     // nil = the session ends by itself
 
 	TLS              *httpclient.TLS `yaml:"tls_config"`
 	httpclient.Proxy `yaml:",inline"`
 }
 
-// readsBody reports whether the settings need the response's body.
-func (l *Login) readsBody() bool { return !l.Token.IsZero() || !l.Expires.IsZero() }
+// tokenPlace is where a token comes from and where requests carry it.
+type tokenPlace struct {
+	Token       jq.Expression `yaml:"token"` // applied to the response
+	TokenHeader string        `yaml:"token_header"`
+	TokenCookie string        `yaml:"token_cookie"`
 
-func (l *Login) method() string { return cmp.Or(l.Method, http.MethodPost) }
+	Send *Send `yaml:"send"` // nil = in the header or cookie that it came in; from the body as a bearer token
+}
+
+// tokens returns the places of all tokens.
+func (l *Login) tokens() []*tokenPlace { return append([]*tokenPlace{&l.tokenPlace}, l.MoreTokens...) }
+
+// readsBody reports whether the settings need the response's body.
+func (l *Login) readsBody() bool {
+	return !l.Expires.IsZero() || slices.ContainsFunc(l.tokens(), func(t *tokenPlace) bool { return !t.Token.IsZero() })
+}
+
+// hasSteps reports whether the login has requests before or after it.
+func (l *Login) hasSteps() bool { return len(l.Before)+len(l.After) > 0 }
 
 // placement returns where requests carry the token.
-func (l *Login) placement() *Send {
+func (p *tokenPlace) placement() *Send {
 	switch {
-	case l.Send != nil:
-		return l.Send
-	case l.TokenCookie != "":
-		return &Send{Cookie: l.TokenCookie}
-	case l.TokenHeader != "":
-		return &Send{Header: placedHeader{l.TokenHeader, "", ""}}
+	case p.Send != nil:
+		return p.Send
+	case p.TokenCookie != "":
+		return &Send{Cookie: p.TokenCookie}
+	case p.TokenHeader != "":
+		return &Send{Header: placedHeader{p.TokenHeader, "", ""}}
 	}
 	return &Send{Header: placedHeader{"Authorization", "Bearer ", ""}}
 }
 
-func (l *Login) validate() error {
+func (p *tokenPlace) validate() error {
 	var problems []error
-	bad := func(path, format string, args ...any) {
-		problems = append(problems, setting.Bad(path, format, args...))
-	}
-	if l.URL.IsZero() {
-		bad("url", "required: the URL of the login")
-	}
-	hasBody := l.Body != nil || len(l.Form) > 0
-	switch m := l.method(); {
-	case m != http.MethodGet && m != http.MethodPost && m != http.MethodPut:
-		bad("method", "want POST, GET or PUT")
-	case m == http.MethodGet && hasBody:
-		bad("method", "a GET has no body")
-	}
-	if l.Body != nil && len(l.Form) > 0 {
-		bad("form", "body is set too: set only one of them")
-	}
-	problems = append(problems, validateBody("body", l.Body), setting.Under("headers", validateHeaders(l.Headers)))
 	from := 0
-	for name, given := range map[string]bool{"token": !l.Token.IsZero(), "token_header": l.TokenHeader != "", "token_cookie": l.TokenCookie != ""} {
+	for name, given := range map[string]bool{"token": !p.Token.IsZero(), "token_header": p.TokenHeader != "", "token_cookie": p.TokenCookie != ""} {
 		if given {
 			from++
 		}
-		if name != "token" && given && !httpclient.IsToken(l.TokenHeader+l.TokenCookie) {
-			bad(name, "want the name of a header or cookie: letters, digits and hyphens")
+		if name != "token" && given && !httpclient.IsToken(p.TokenHeader+p.TokenCookie) {
+			problems = append(problems, setting.Bad(name, "want the name of a header or cookie: letters, digits and hyphens"))
 		}
 	}
 	if from != 1 {
-		bad("token", "set one of token (jq on the response, such as .access_token), token_header and token_cookie")
+		problems = append(problems, setting.Bad("token", "set one of token (jq on the response, such as .access_token), token_header and token_cookie"))
+	}
+	if p.Send != nil {
+		problems = append(problems, setting.Under("send", p.Send.validate()))
+	}
+	return errors.Join(problems...)
+}
+
+// Bounds of a login.
+const (
+	maxSteps  = 10 // before it, and after it
+	maxTokens = 5
+)
+
+func (l *Login) validate() error {
+	var problems []error
+	known := map[string]bool{}
+	for _, steps := range []struct {
+		name string
+		list []*Step
+	}{{"before", l.Before}, {"", nil}, {"after", l.After}} {
+		if steps.name == "" {
+			problems = append(problems, l.request.validate(http.MethodPost, known))
+		}
+		if len(steps.list) > maxSteps {
+			problems = append(problems, setting.Bad(steps.name, "want at most %d", maxSteps))
+		}
+		for i, step := range steps.list {
+			problems = append(problems, setting.Under(fmt.Sprintf("%s.%d", steps.name, i), step.validate(known)))
+		}
+	}
+	problems = append(problems, l.tokenPlace.validate())
+	if len(l.MoreTokens) >= maxTokens {
+		problems = append(problems, setting.Bad("more_tokens", "want at most %d", maxTokens-1))
+	}
+	for i, place := range l.MoreTokens {
+		problems = append(problems, setting.Under(fmt.Sprintf("more_tokens.%d", i), place.validate()))
 	}
 	if l.Logout != nil {
 		problems = append(problems, setting.Under("logout", l.Logout.validate()))
 	}
-	if l.Send != nil {
-		problems = append(problems, setting.Under("send", l.Send.validate()))
-	}
 	return errors.Join(append(problems, (&httpclient.Settings{TLS: l.TLS, Proxy: l.Proxy}).Validate())...)
-}
-
-// validateBody checks that a body can be JSON and that its references are well-formed.
-func validateBody(path string, v any) error {
-	switch v := v.(type) {
-	case nil, bool, int, int64, uint64, float64:
-		return nil
-	case string:
-		if err := new(setting.Text).UnmarshalText([]byte(v)); err != nil {
-			return setting.Bad(path, "%v", err)
-		}
-		return nil
-	case []any:
-		var problems []error
-		for i, item := range v {
-			problems = append(problems, validateBody(fmt.Sprintf("%s.%d", path, i), item))
-		}
-		return errors.Join(problems...)
-	case map[string]any:
-		var problems []error
-		for name, value := range v {
-			problems = append(problems, validateBody(path+"."+name, value))
-		}
-		return errors.Join(problems...)
-	case time.Time:
-		return setting.Bad(path, "quote a time: it is sent as it is written")
-	}
-	return setting.Bad(path, "want strings, numbers, booleans, lists or mappings of them")
 }
 
 // loginProvider is the provider of a Login. Its authenticators share one token.
@@ -153,11 +151,12 @@ func (p *loginProvider) Authenticator(h *httpclient.Host) (httpclient.Authentica
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.host = cmp.Or(p.host, h)
-	if !p.set.readsBody() {
+	if !p.set.readsBody() || p.set.hasSteps() {
 		client.ReturnRedirects() // the response to a login form is often a redirect that sets a cookie
 	}
+	source := &loginSource{set: p.set, host: h, client: client}
 	return &httpclient.TokenAuthenticator{
-		Host: h, Cache: p.cache, Source: &loginSource{p.set, h, client}, SetToken: p.set.placement().setToken, Client: client,
+		Host: h, Cache: p.cache, Source: source, SetToken: source.setTokens, Client: client, RefusedBy: p.set.RefusedBy,
 	}, nil
 }
 
@@ -171,117 +170,39 @@ type loginSource struct {
 	client *httpclient.Client
 }
 
-// Key implements httpclient.TokenSource. It is a hash of the request with secrets as they are now.
+// Key implements httpclient.TokenSource. It is a hash of the requests with secrets as they are now.
 func (s *loginSource) Key() (string, error) {
-	req, body, err := s.request(context.Background())
-	if err != nil {
-		return "", err
+	sum := sha256.New()
+	for _, steps := range [][]*Step{s.set.Before, {{request: s.set.request}}, s.set.After} {
+		for _, step := range steps {
+			text, err := step.key(s.host)
+			if err != nil {
+				return "", setting.Under("login", err)
+			}
+			sum.Write([]byte(text))
+		}
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", req.URL.RawQuery, req.Header, body))
-	return string(sum[:]), nil
+	return string(sum.Sum(nil)), nil
 }
 
 // Token implements httpclient.TokenSource.
 func (s *loginSource) Token(ctx context.Context) (httpclient.Token, error) {
-	req, _, err := s.request(ctx)
+	session := newSession(s)
+	for i, step := range s.set.Before {
+		if err := session.play(ctx, step, ""); err != nil {
+			return httpclient.Token{}, fmt.Errorf("login.before.%d: %w", i, err)
+		}
+	}
+	token, err := session.logIn(ctx)
 	if err != nil {
 		return httpclient.Token{}, err
 	}
-	resp, err := s.client.DoAnyStatus(req)
-	if err != nil {
-		return httpclient.Token{}, err
-	}
-	defer resp.Close()
-	token, err := s.tokenOf(ctx, resp)
-	return token, resp.Wrap(err)
-}
-
-// request returns the login's request and its body.
-func (s *loginSource) request(ctx context.Context) (*http.Request, string, error) {
-	query, err := resolve(s.host, "query", s.set.Query)
-	if err != nil {
-		return nil, "", setting.Under("login", err)
-	}
-	text, contentType, err := s.body()
-	if err != nil {
-		return nil, "", setting.Under("login", err)
-	}
-	target, values := s.set.URL.URL, url.Values{}
-	for name, given := range target.Query() {
-		for _, value := range given {
-			s.host.RememberNamed(name, value)
+	for i, step := range s.set.After {
+		if err := session.play(ctx, step, token.Value); err != nil {
+			return httpclient.Token{}, fmt.Errorf("login.after.%d: %w", i, err)
 		}
 	}
-	for name, value := range query {
-		values.Set(name, value)
-	}
-	target.RawQuery = strings.Trim(target.RawQuery+"&"+values.Encode(), "&")
-	req, err := http.NewRequestWithContext(ctx, s.set.method(), target.String(), strings.NewReader(text))
-	if err != nil {
-		return nil, "", errors.New("login: the request cannot be made: check url, query and headers") // the error of net/http would show the query
-	}
-	if text != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
-	req.Header.Set("Accept", "application/json, */*;q=0.5")
-	return req, text, setting.Under("login", setHeaders(s.host, req, s.set.Headers))
-}
-
-// body returns the body of the request and its type.
-func (s *loginSource) body() (text, contentType string, err error) {
-	if len(s.set.Form) > 0 {
-		values, err := resolve(s.host, "form", s.set.Form)
-		form := url.Values{}
-		for name, value := range values {
-			form.Set(name, value)
-		}
-		return form.Encode(), "application/x-www-form-urlencoded", err
-	}
-	resolved, err := resolveBody(s.host, "body", "", s.set.Body)
-	if err != nil || resolved == nil {
-		return "", "", err
-	}
-	if text, ok := resolved.(string); ok {
-		if json.Valid([]byte(text)) {
-			return text, "application/json", nil
-		}
-		return text, "text/plain; charset=utf-8", nil
-	}
-	encoded, err := json.Marshal(resolved)
-	return string(encoded), "application/json", err
-}
-
-// resolveBody returns a copy of v in which references are replaced by their secrets. The name is that of the member that v
-// is the value of.
-func resolveBody(h *httpclient.Host, path, name string, v any) (any, error) {
-	switch v := v.(type) {
-	case string:
-		value, err := h.Secrets.Text(setting.Text(v))
-		if err != nil {
-			return nil, setting.Bad(path, "%v", err)
-		}
-		h.RememberNamed(name, value)
-		return value, nil
-	case []any:
-		all := make([]any, len(v))
-		for i := range v {
-			var err error
-			if all[i], err = resolveBody(h, fmt.Sprintf("%s.%d", path, i), name, v[i]); err != nil {
-				return nil, err
-			}
-		}
-		return all, nil
-	case map[string]any:
-		all := make(map[string]any, len(v))
-		for name, item := range v {
-			var err error
-			if all[name], err = resolveBody(h, path+"."+name, name, item); err != nil {
-				return nil, err
-			}
-		}
-		return all, nil
-	}
-	return v, nil
+	return token, nil
 }
 
 // maxResponse bounds the response of a login, in bytes.
@@ -289,27 +210,36 @@ const maxResponse = 1 << 20
 
 // tokenOf returns the token of a response. Its errors do not show the response, in which anything can be a token.
 func (s *loginSource) tokenOf(ctx context.Context, resp *httpclient.Response) (token httpclient.Token, err error) {
-	if resp.StatusCode < 200 || resp.StatusCode > 399 || resp.StatusCode > 299 && s.set.readsBody() {
+	last := 399
+	if s.set.readsBody() {
+		last = 299
+	}
+	if !s.set.request.accepts(resp.StatusCode, last) {
 		return token, httpclient.Refused(resp.StatusError())
 	}
-	var root document.Value
+	var root any
 	if s.set.readsBody() {
-		text, err := resp.ReadBody(nil, httpclient.Limit{Bytes: maxResponse})
-		if _, tooLarge := errors.AsType[*httpclient.TooLargeError](err); tooLarge {
-			return token, httpclient.Refused(err)
-		}
+		text, err := readBody(resp)
 		if err != nil {
 			return token, err
 		}
-		var parser document.Parser
-		if root, err = parser.Parse(text); err != nil {
-			return token, httpclient.Refused(fmt.Errorf("want JSON, got %s: is url the API's login, not a web page?", kindOf(text)))
+		if root, err = s.set.request.decode(ctx, resp, text); err != nil {
+			return token, httpclient.Refused(fmt.Errorf("want %s, got %s: is url the API's login, not a web page?", s.set.request.wanted(), kindOf(text)))
 		}
 	}
 	if token, err = s.parse(ctx, resp, root); err != nil {
 		return token, httpclient.Refused(err)
 	}
 	return token, nil
+}
+
+// readBody reads a response.
+func readBody(resp *httpclient.Response) ([]byte, error) {
+	text, err := resp.ReadBody(nil, httpclient.Limit{Bytes: maxResponse})
+	if _, tooLarge := errors.AsType[*httpclient.TooLargeError](err); tooLarge {
+		return nil, httpclient.Refused(err)
+	}
+	return text, err
 }
 
 // kindOf says what a text that is not JSON seems to be.
@@ -323,34 +253,26 @@ func kindOf(text []byte) string {
 	return "other text"
 }
 
-// parse finds the token and its expiry in a response.
-func (s *loginSource) parse(ctx context.Context, resp *httpclient.Response, root document.Value) (token httpclient.Token, err error) {
-	switch {
-	case s.set.TokenHeader != "":
-		if token.Value = resp.Header.Get(s.set.TokenHeader); token.Value == "" {
-			return token, fmt.Errorf("the response has no header %s", s.set.TokenHeader)
+// parse finds the tokens and their expiry in a response.
+func (s *loginSource) parse(ctx context.Context, resp *httpclient.Response, root any) (token httpclient.Token, err error) {
+	var values []string
+	for i, place := range s.set.tokens() {
+		value, expires, err := place.find(ctx, resp, root)
+		if err != nil {
+			return token, err
 		}
-	case s.set.TokenCookie != "":
-		cookie := lastCookie(resp, s.set.TokenCookie)
-		if cookie == nil {
-			return token, fmt.Errorf("the response sets no cookie %s", s.set.TokenCookie)
+		if err := place.placement().check(value); err != nil {
+			return token, err
 		}
-		token.Value, token.Expires = cookie.Value, cookieExpiry(cookie)
-	default:
-		v, err := s.set.Token.Run(ctx, root.JQ())
-		if err != nil { // its text may show the token
-			return token, fmt.Errorf("token: the expression %s does not fit the response%s", s.set.Token, fieldsOf(root))
+		s.host.Secrets.Remember(value)
+		if i == 0 {
+			token.Expires = expires
 		}
-		if token.Value, err = textOf(v); err != nil {
-			return token, fmt.Errorf("token: %s gives %w%s", s.set.Token, err, fieldsOf(root))
-		}
+		values = append(values, value)
 	}
-	if err := s.set.placement().check(token.Value); err != nil {
-		return token, err
-	}
-	s.host.Secrets.Remember(token.Value)
+	token.Value = joinTokens(values)
 	if !s.set.Expires.IsZero() {
-		v, err := s.set.Expires.Run(ctx, root.JQ())
+		v, err := s.set.Expires.Run(ctx, root)
 		if err != nil {
 			return token, fmt.Errorf("expires: the expression %s does not fit the response%s", s.set.Expires, fieldsOf(root))
 		}
@@ -359,6 +281,53 @@ func (s *loginSource) parse(ctx context.Context, resp *httpclient.Response, root
 		}
 	}
 	return token, nil
+}
+
+// joinTokens returns several tokens as one: a JSON list, or the only token as it is.
+func joinTokens(values []string) string {
+	if len(values) == 1 {
+		return values[0]
+	}
+	text, _ := json.Marshal(values) // of strings it cannot fail
+	return string(text)
+}
+
+// setTokens puts the tokens on a request.
+func (s *loginSource) setTokens(req *http.Request, token string) {
+	places := s.set.tokens()
+	values := []string{token}
+	if len(places) > 1 && json.Unmarshal([]byte(token), &values) != nil {
+		return // of another version; the server refuses the request
+	}
+	for i, value := range values[:min(len(values), len(places))] {
+		s.host.Secrets.Remember(value)
+		places[i].placement().setToken(req, value)
+	}
+}
+
+// find returns the token of a response, and when it expires if it is a cookie.
+func (p *tokenPlace) find(ctx context.Context, resp *httpclient.Response, root any) (value string, expires time.Time, err error) {
+	switch {
+	case p.TokenHeader != "":
+		if value = resp.Header.Get(p.TokenHeader); value == "" {
+			return "", expires, fmt.Errorf("the response has no header %s", p.TokenHeader)
+		}
+	case p.TokenCookie != "":
+		cookie := lastCookie(resp, p.TokenCookie)
+		if cookie == nil {
+			return "", expires, fmt.Errorf("the response sets no cookie %s", p.TokenCookie)
+		}
+		return cookie.Value, cookieExpiry(cookie), nil
+	default:
+		v, err := p.Token.Run(ctx, root)
+		if err != nil { // its text may show the token
+			return "", expires, fmt.Errorf("token: the expression %s does not fit the response%s", p.Token, fieldsOf(root))
+		}
+		if value, err = textOf(v); err != nil {
+			return "", expires, fmt.Errorf("token: %s gives %w%s", p.Token, err, fieldsOf(root))
+		}
+	}
+	return value, expires, nil
 }
 
 // lastCookie returns the cookie of a name that a browser would have after a response: the last one that the response sets and does
@@ -467,8 +436,8 @@ func article(kind string) string {
 const maxFields = 10
 
 // fieldsOf lists the fields of a response for an error, leaving out names that do not look like names.
-func fieldsOf(root document.Value) string {
-	fields, ok := root.JQ().(map[string]any)
+func fieldsOf(root any) string {
+	fields, ok := root.(map[string]any)
 	if !ok {
 		return ""
 	}

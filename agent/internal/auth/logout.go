@@ -57,7 +57,7 @@ func (p *loginProvider) Logout(ctx context.Context) error {
 	if err := setting.Under("login.logout", setHeaders(host, req, p.set.Logout.Headers)); err != nil {
 		return err
 	}
-	p.set.placement().setToken(req, token.Value)
+	(&loginSource{set: p.set, host: host}).setTokens(req, token.Value)
 	resp, err := client.DoAnyStatus(req)
 	if err != nil {
 		return err

@@ -4,11 +4,20 @@ package exampletest
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 )
 
 // TestMain runs the tests in the folder of the examples, as their users do.
 func TestMain(m *testing.M) {
+	programs, err := filepath.Abs("testdata/bin") // in place of those that this host may not have
+	if err == nil {
+		err = os.Setenv("PATH", programs+string(os.PathListSeparator)+os.Getenv("PATH"))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	if err := os.Chdir("../../../deploy/examples"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -165,7 +165,7 @@ func (s *script) descs() []*metric.Desc {
 			Name: fmt.Sprintf("m%d", i), Type: []metric.Type{metric.Gauge, metric.Counter, metric.Counter, metric.Histogram, metric.Summary}[s.pick(5)],
 			LabelNames:  [][]string{{"b", "a"}, {"a", "b"}, {"x"}}[s.pick(3)],
 			OnDuplicate: []metric.OnDuplicate{metric.DuplicateError, metric.DuplicateSum, metric.DuplicateLast, metric.DuplicateMax, metric.DuplicateMin, metric.DuplicateCount}[s.pick(6)],
-			OnDecrease:  []metric.OnDecrease{metric.DecreaseReset, metric.DecreaseIgnore, metric.DecreaseError}[s.pick(3)],
+			OnDecrease:  []metric.OnDecrease{metric.DecreaseReset, metric.DecreaseIgnore, metric.DecreaseError, metric.DecreaseAdd}[s.pick(4)],
 		}
 		if s.pick(2) == 0 {
 			d.Const = []metric.Label{{Name: "aa", Value: "const"}}

@@ -65,6 +65,8 @@ func dumpEntry(w io.Writer, d *metric.Desc, e *entry) {
 		fmt.Fprintf(w, "count %d sum %v", e.observed.summary.Count, e.observed.summary.Sum)
 	case e.hidden:
 		fmt.Fprintf(w, "no change known yet, upstream %v", e.upstream)
+	case e.upstream != 0 && !d.Delta:
+		fmt.Fprintf(w, "%v, at the last reset %v", e.value, e.upstream)
 	case d.Delta:
 		fmt.Fprintf(w, "%v, upstream %v", e.value, e.upstream)
 	default:

@@ -249,11 +249,15 @@ func points(d *metric.Desc) bool {
 	return d.Type == metric.Gauge && !d.Delta && d.From == metric.Total || d.Type == metric.Counter && d.From == metric.Total
 }
 
+func addsOn(d *metric.Desc) bool {
+	return d.Type == metric.Counter && d.From == metric.Total && d.OnDecrease == metric.DecreaseAdd
+}
+
 // end removes the series without a reading. Last times of the past day are kept.
 func (x *modelMetric) end(d *metric.Desc, now int64, seen map[*modelSeries]bool) {
 	x.series = slices.DeleteFunc(x.series, func(s *modelSeries) bool {
 		s.gone = !seen[s]
-		return s.gone && !(points(d) && s.time != 0 && now-s.time <= 24*3600_000)
+		return s.gone && !addsOn(d) && !(points(d) && s.time != 0 && now-s.time <= 24*3600_000)
 	})
 }
 
@@ -277,7 +281,7 @@ func (m *model) take(d *metric.Desc, x *modelMetric, now int64, rows []metric.Re
 			seen[s] = true
 			continue
 		}
-		if s.gone && !taken[s] {
+		if s.gone && !taken[s] && !addsOn(d) {
 			first, s.start = true, 0
 		}
 		before := metric.Point{Time: cmp.Or(s.time, now), Value: s.value, Start: s.start}
@@ -308,6 +312,13 @@ func (m *model) take(d *metric.Desc, x *modelMetric, now int64, rows []metric.Re
 				s.time = max(s.time, row.Time)
 			}
 			continue
+		case addsOn(d) && first:
+			s.value = row.Value
+		case addsOn(d) && row.Value < s.raw:
+			s.value += row.Value
+			r.resets++
+		case addsOn(d):
+			s.value += row.Value - s.raw
 		case d.Type == metric.Counter && !first && row.Value < s.value:
 			if d.OnDecrease == metric.DecreaseError {
 				drops[metric.Decreased] += n

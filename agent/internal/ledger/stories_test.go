@@ -229,7 +229,7 @@ func declare(text string) (*metric.Desc, error) {
 		},
 		"on_decrease": func(v string) (err error) {
 			d.OnDecrease, err = one(v, map[string]metric.OnDecrease{
-				"reset": metric.DecreaseReset, "ignore": metric.DecreaseIgnore, "error": metric.DecreaseError,
+				"reset": metric.DecreaseReset, "ignore": metric.DecreaseIgnore, "error": metric.DecreaseError, "add": metric.DecreaseAdd,
 			})
 			return err
 		},

@@ -61,7 +61,7 @@ type entry struct {
 	gone     bool   // it is not shown; only its last time is remembered
 	changed  bool   // the journal has to be told
 	value    float64
-	upstream float64 // the last reading of a delta
+	upstream float64 // the last reading of a delta; of a total that is added on, the total at its last reset
 	time     int64
 	start    int64
 	observed *observed // of a histogram or summary
@@ -84,7 +84,8 @@ type commit struct {
 	result *Result
 }
 
-// The last time of a series that is gone is remembered for rememberTimes, so that old readings which the API still shows are
+// A series that is gone is remembered without end if its total is added on. The last time of any other one is remembered for
+// rememberTimes, so that old readings which the API still shows are
 // not taken again. At most maxGone are remembered per metric.
 const (
 	rememberTimes = 24 * time.Hour
@@ -316,14 +317,6 @@ func (t *table) adds() bool {
 	return d.Observes() && !d.Delta || d.Type == metric.Counter && d.From == metric.Events
 }
 
-// later returns the later of two readings' own times, where 0 is the tick's time.
-func later(a, b int64) int64 {
-	if a == 0 || b == 0 {
-		return 0
-	}
-	return max(a, b)
-}
-
 // hasPoints reports whether a series can have several readings with different times in a tick. A running total of the
 // ledger and a delta change only once per tick.
 func (t *table) hasPoints() bool { return !t.desc.Accumulates() && !t.desc.Delta }
@@ -445,13 +438,17 @@ func (t *table) apply(c *commit, p *pending) {
 }
 
 func (t *table) set(c *commit, e *entry, p *pending) {
-	if e.gone { // it starts again, after its last time
-		e.gone, e.known, e.start = false, false, 0
+	if e.gone && !t.addsOn() { // it starts again, after its last time
+		e.known, e.start = false, 0
 	}
+	e.gone = false
 	switch d := t.desc; {
 	case d.Accumulates():
 		t.accumulate(c, e, p)
 		return
+	case t.addsOn():
+		e.hidden = false
+		t.addOn(c, e, p)
 	case d.Type == metric.Counter:
 		e.hidden = false
 		t.follow(c, e, p)
@@ -498,12 +495,22 @@ func (t *table) follow(c *commit, e *entry, p *pending) {
 	e.value = p.value
 }
 
-// startBefore returns start, or the millisecond before a reading's own time if that is earlier.
-func startBefore(start, own int64) int64 {
-	if own != 0 {
-		return min(start, own-1)
+// addsOn reports whether upstream totals are added on after a decrease.
+func (t *table) addsOn() bool {
+	return t.desc.Type == metric.Counter && t.desc.From == metric.Total && t.desc.OnDecrease == metric.DecreaseAdd
+}
+
+// addOn sets a total that never decreases: the upstream's, and what it had counted before its last reset. That sum is kept rather
+// than a difference, so that the total is rounded once and equals the upstream's before the first reset.
+func (t *table) addOn(c *commit, e *entry, p *pending) {
+	switch {
+	case !e.known:
+		e.upstream = 0
+	case e.upstream+p.value < e.value:
+		c.result.Resets++
+		e.upstream = e.value
 	}
-	return start
+	e.value = e.upstream + p.value
 }
 
 // removeGone removes the series that do not remain after the tick, except those whose last time is remembered.
@@ -540,9 +547,9 @@ func (t *table) remains(e *entry, tick uint32) bool {
 	return e.seen == tick || e.known && t.desc.Accumulates() && (t.ended == nil || !t.ended(e.labels))
 }
 
-// remembers reports whether to remember the last time of a series that is gone.
+// remembers reports whether to remember a series that is gone: its last time, or the total that is added on when it comes back.
 func (t *table) remembers(e *entry, at int64) bool {
-	return t.hasPoints() && e.known && e.time != 0 && at-e.time <= rememberTimes.Milliseconds()
+	return t.addsOn() && e.known || t.hasPoints() && e.known && e.time != 0 && at-e.time <= rememberTimes.Milliseconds()
 }
 
 // remaining returns the number of series that remain after the tick.

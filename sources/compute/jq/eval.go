@@ -264,7 +264,7 @@ func timestamp(_ *evaluator, in value) (value, bool) {
 		return value{}, false
 	}
 	t, err := jq.ParseTime(v.text())
-	if err != nil {
+	if err != nil || jq.IsNever(v.text()) {
 		return value{}, false
 	}
 	return floatValue(jq.Epoch(t))

@@ -78,7 +78,10 @@ func numberRemedy(expression string, items *Expr, v any) string {
 	return ""
 }
 
-var numberInText = pattern.OnUse(`[-+]?[0-9]`)
+var (
+	numberInText = pattern.OnUse(`[-+]?[0-9]`)
+	quantityText = pattern.OnUse(`^[-+]?[0-9]+(?:\.[0-9]+)? ?(?:[kKMGTPE]i?(B|bps|B/s|Hz|Wh?)|([A-Za-z%°/]{1,12}))$`)
+)
 
 // textRemedy returns the expression for a text that is a time or has a number in it.
 func textRemedy(expression, text string) string {
@@ -89,6 +92,9 @@ func textRemedy(expression, text string) string {
 	case strings.Contains(err.Error(), "write "):
 		_, how, _ := strings.Cut(err.Error(), "write ")
 		return "; it is a time: write " + pipeTo(expression, how)
+	case quantityText().MatchString(text):
+		unit := quantityText().FindStringSubmatch(text)
+		return "; for the number in it write " + pipeTo(expression, fmt.Sprintf("quantity(%q)", unit[1]+unit[2]))
 	case numberInText().MatchString(text):
 		return "; for the number in it write " + pipeTo(expression, `capture("(?<n>-?[0-9.]+)").n`)
 	case text == "" || slices.Contains([]string{"nan", "null", "none", "inf", "+inf", "-inf", "n/a", "-", "unknown"}, strings.ToLower(text)):

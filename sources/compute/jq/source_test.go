@@ -97,7 +97,7 @@ x warns: label .o is missing in all items of .[] (2); at . there are m, n, v
 		`{"s":"odd"}`, "x drops 1 unmapped: value .s: \"odd\" is not in map\n")
 
 	f("not a number", `x: {type: gauge, items: '.[]', value: ., on_duplicate: last}`,
-		`["95.2 Mbps",{"a":1},[2],"NaN","0x10","",1e999]`, "x: none of 7 readings is valid: item 0 of .[]: value .: want a number, got \"95.2 Mbps\"; for the number in it write capture(\"(?<n>-?[0-9.]+)\").n\n")
+		`["95.2 Mbps",{"a":1},[2],"NaN","0x10","",1e999]`, "x: none of 7 readings is valid: item 0 of .[]: value .: want a number, got \"95.2 Mbps\"; for the number in it write quantity(\"bps\")\n")
 	f("not a label", `x: {type: gauge, value: 1, labels: {l: .l}}`,
 		`{"l":[1]}`, "x: no reading is valid: label .l: want a string, got [1]; for its items as one text write .l | join(\",\")\n")
 	f("a label that is too long", `x: {type: gauge, value: 1, labels: {l: .l}}`,

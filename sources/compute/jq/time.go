@@ -107,6 +107,9 @@ func (m *Metric) ownTime(ctx context.Context, on *evaluator, in *item, w window,
 	if v.isNull() {
 		return &itemProblem{metric.Missing, fmt.Sprintf("time %s is missing", m.Time), nil}
 	}
+	if isNever(v) {
+		return &itemProblem{metric.Missing, fmt.Sprintf("time %s is %s, which means never", m.Time, v.preview()), nil}
+	}
 	var second time.Time
 	if row.Time, second, err = m.readTimes(v); err != nil {
 		return &itemProblem{metric.NotTime, fmt.Sprintf("time %s: %v", m.Time, err), nil}
@@ -115,6 +118,13 @@ func (m *Metric) ownTime(ctx context.Context, on *evaluator, in *item, w window,
 		on.twice = &localTime{first: time.UnixMilli(row.Time), second: second}
 	}
 	return nil
+}
+
+// isNever reports whether a value stands for no time, as APIs write it.
+func isNever(v value) bool {
+	text, ok := v.label()
+	n, isNumber := v.number()
+	return ok && text != "false" && (isNumber && n == 0 || jq.IsNever(text))
 }
 
 // seconds returns Unix milliseconds in seconds, as a value of gojq.

@@ -2,35 +2,19 @@ package starlark
 
 import (
 	"crypto/hmac"
-	"crypto/md5"
 	"crypto/pbkdf2"
 	"crypto/rand"
-	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"net/url"
-	"strings"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
-)
 
-// Bounds of one call.
-const (
-	maxIterations = 1_000_000 // of pbkdf2; takes less than a second
-	maxDerived    = 64        // bytes of a derived key
-	maxRandom     = 1024      // bytes
+	"github.com/collectington/collectington/agent/digest"
 )
-
-// hashes returns the hash functions of module crypto. Old APIs want MD5 and SHA-1.
-func hashes() map[string]func() hash.Hash {
-	return map[string]func() hash.Hash{"md5": md5.New, "sha1": sha1.New, "sha256": sha256.New, "sha512": sha512.New}
-}
 
 // crypto returns the module crypto: hashes, HMAC (RFC 2104), PBKDF2 (RFC 8018) and random bytes, for requests that are signed and
 // logins that answer a challenge.
@@ -39,7 +23,7 @@ func (s *source) crypto() *starlarkstruct.Module {
 		"pbkdf2": starlark.NewBuiltin("crypto.pbkdf2", s.pbkdf2),
 		"random": starlark.NewBuiltin("crypto.random", random),
 	}
-	for name, make := range hashes() {
+	for name, make := range digest.Hashes() {
 		members[name] = starlark.NewBuiltin("crypto."+name, func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			return s.digest(make, b.Name(), args, kwargs)
 		})
@@ -78,14 +62,14 @@ func (s *source) pbkdf2(_ *starlark.Thread, b *starlark.Builtin, args starlark.T
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "hash", &name, "password", &password, "salt", &salt, "iterations", &iterations, "length?", &length, "encoding?", &encoding); err != nil {
 		return nil, err
 	}
-	make := hashes()[name]
+	make := digest.Hashes()[name]
 	switch {
 	case make == nil:
 		return nil, fmt.Errorf("%s: hash: want md5, sha1, sha256 or sha512, got %.20q", b.Name(), name)
-	case iterations < 1 || iterations > maxIterations:
-		return nil, fmt.Errorf("%s: iterations: want 1 to %d, got %d", b.Name(), maxIterations, iterations)
-	case length < 1 || length > maxDerived:
-		return nil, fmt.Errorf("%s: length: want 1 to %d bytes, got %d", b.Name(), maxDerived, length)
+	case iterations < 1 || iterations > digest.MaxIterations:
+		return nil, fmt.Errorf("%s: iterations: want 1 to %d, got %d", b.Name(), digest.MaxIterations, iterations)
+	case length < 1 || length > digest.MaxDerived:
+		return nil, fmt.Errorf("%s: length: want 1 to %d bytes, got %d", b.Name(), digest.MaxDerived, length)
 	}
 	text, err := bytesOf(b.Name(), "password", password)
 	if err != nil {
@@ -128,8 +112,8 @@ func random(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "length?", &length); err != nil {
 		return nil, err
 	}
-	if length < 1 || length > maxRandom {
-		return nil, fmt.Errorf("%s: want 1 to %d bytes, got %d", b.Name(), maxRandom, length)
+	if length < 1 || length > digest.MaxRandom {
+		return nil, fmt.Errorf("%s: want 1 to %d bytes, got %d", b.Name(), digest.MaxRandom, length)
 	}
 	sum := make([]byte, length)
 	rand.Read(sum) // never fails (crypto/rand)
@@ -153,7 +137,7 @@ func codecs() starlark.StringDict {
 		"base64": codec("base64", map[string]func(string) (string, error){
 			"encode":    func(s string) (string, error) { return base64.StdEncoding.EncodeToString([]byte(s)), nil },
 			"urlencode": func(s string) (string, error) { return base64.RawURLEncoding.EncodeToString([]byte(s)), nil },
-			"decode":    decodeBase64,
+			"decode":    digest.DecodeBase64,
 		}),
 		"hex": codec("hex", map[string]func(string) (string, error){
 			"encode": func(s string) (string, error) { return hex.EncodeToString([]byte(s)), nil },
@@ -163,7 +147,7 @@ func codecs() starlark.StringDict {
 			},
 		}),
 		"url": codec("url", map[string]func(string) (string, error){
-			"quote":   func(s string) (string, error) { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20"), nil },
+			"quote":   func(s string) (string, error) { return digest.Quote(s), nil },
 			"unquote": url.PathUnescape,
 		}),
 	}
@@ -190,14 +174,4 @@ func codec(module string, functions map[string]func(string) (string, error)) *st
 		})
 	}
 	return &starlarkstruct.Module{Name: module, Members: members}
-}
-
-// decodeBase64 decodes either alphabet (RFC 4648), padded or not.
-func decodeBase64(s string) (string, error) {
-	plain := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "="))
-	b, err := base64.RawStdEncoding.DecodeString(plain)
-	if err != nil {
-		return "", errors.New("not base64")
-	}
-	return string(b), nil
 }

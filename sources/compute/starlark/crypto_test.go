@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"github.com/collectington/collectington/agent/digest"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
@@ -61,11 +62,11 @@ func TestCrypto(t *testing.T) {
 func FuzzDecodeBase64(f *testing.F) {
 	f.Add("Zm8-Pw==")
 	f.Fuzz(func(t *testing.T, text string) {
-		out, err := decodeBase64(text)
+		out, err := digest.DecodeBase64(text)
 		if err != nil {
 			return
 		}
-		again, err := decodeBase64(strings.TrimRight(base64.URLEncoding.EncodeToString([]byte(out)), "="))
+		again, err := digest.DecodeBase64(strings.TrimRight(base64.URLEncoding.EncodeToString([]byte(out)), "="))
 		if err != nil || again != out {
 			t.Errorf("%q: %q, %v", out, again, err)
 		}

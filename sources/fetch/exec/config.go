@@ -40,12 +40,12 @@ type Config struct {
 	Stdin string                  `yaml:"stdin" setting:"verbatim"` // a template
 
 	Document    DocumentKind `yaml:"document"`
-	OKExitCodes []int        `yaml:"ok_exit_codes"` // others fail the tick; nil = 0 for Output, all for Result
+	OKExitCodes []int        `yaml:"ok_exit_codes"` // others fail the tick; nil = 0 for Output, all for the others
 
 	MaxOutput setting.Bytes    `yaml:"max_output"`
 	Grace     setting.Duration `yaml:"grace"` // from SIGTERM to SIGKILL
 
-	Decoding format.Settings `yaml:",inline"` // of Output
+	Decoding format.Settings `yaml:",inline"` // of Output and Result
 }
 
 // DocumentKind is what the document contains.
@@ -54,18 +54,18 @@ type DocumentKind string
 // The kinds of documents.
 const (
 	Output DocumentKind = "output" // the decoded output of the command
-	Result DocumentKind = "result" // {exit_code, seconds, output}, with output as text, null if it is not whole
+	Result DocumentKind = "result" // {exit_code, seconds, output}, with output null if it is not whole
+	Nagios DocumentKind = "nagios" // {exit_code, status, seconds, text, long_text, perfdata}, of a plug-in of Nagios
 )
 
 // Words returns the values of the setting.
-func (DocumentKind) Words() []string { return []string{string(Output), string(Result)} }
+func (DocumentKind) Words() []string { return []string{string(Output), string(Result), string(Nagios)} }
 
 // UnmarshalText parses the name of a kind.
 func (d *DocumentKind) UnmarshalText(text []byte) error {
-	if DocumentKind(text) != Output && DocumentKind(text) != Result {
-		return errors.New("want output or result")
+	if *d = DocumentKind(text); !slices.Contains(d.Words(), string(text)) {
+		return errors.New("want output, result or nagios")
 	}
-	*d = DocumentKind(text)
 	return nil
 }
 
@@ -120,8 +120,8 @@ func (c *Config) Validate() error {
 	if c.MaxOutput <= 0 {
 		bad("max_output", "want more than 0, such as 10MiB")
 	}
-	if c.Document == Result && c.Decoding.Format != format.Auto {
-		bad("format", "cannot be set with document: result, where the output is text")
+	if c.Document == Nagios && c.Decoding.Format != format.Auto {
+		bad("format", "cannot be set with document: nagios, which has a format of its own")
 	}
 	return errors.Join(append(problems, c.Decoding.Validate())...)
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -155,6 +156,100 @@ func TestResult(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
 	}
+}
+
+// With a format, the output of a result is decoded.
+func TestDecodedResult(t *testing.T) {
+	seconds := regexp.MustCompile(`"seconds":[0-9.e-]+,`)
+	for text, want := range map[string]string{
+		`{shell: "echo '{\"a\": [1]}'; exit 2", document: result, format: json}`:           `{"exit_code":2,"output":{"a":[1]}}`,
+		`{shell: "echo a=1; exit 2", document: result, format: json}`:                      `{"exit_code":2,"output":null,"error":"want JSON, got text that begins with \"a=1\""}`,
+		`{shell: "printf '\\344=1'", document: result, format: keyvalue, charset: latin1}`: `{"exit_code":0,"output":{"ä":"1"}}`,
+		`{shell: "printf '\\344'", document: result, charset: latin1}`:                     `{"exit_code":0,"output":"ä"}`,
+		`{shell: "echo 'OK - fine | a=1s;2;3 b=U'; exit 1", document: nagios}`:             `{"exit_code":1,"status":"warning","text":"OK - fine","long_text":"","perfdata":[{"label":"a","value":1,"unit":"s","warning":"2","critical":"3","min":null,"max":null},{"label":"b","value":null,"unit":"","warning":null,"critical":null,"min":null,"max":null}]}`,
+		`{shell: "exit 77", document: nagios}`:                                             `{"exit_code":77,"status":"unknown","text":"","long_text":"","perfdata":[]}`,
+		`{shell: "yes | head -c 10000", document: nagios, max_output: 1KiB}`:               `{"exit_code":0,"status":"ok","text":null,"long_text":"","perfdata":[]}`,
+		`{shell: "yes | head -c 10000", document: result, format: json, max_output: 1KiB}`: `{"exit_code":0,"output":null}`,
+	} {
+		if got := seconds.ReplaceAllString(fetch(t, t.TempDir(), text), ""); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
+
+func value(n *json.Number) string {
+	if n == nil {
+		return "U"
+	}
+	return n.String()
+}
+
+func TestPerfdata(t *testing.T) {
+	for output, want := range map[string]string{
+		"PING OK|rta=0.80ms;100,0;500;0 'pl x''y'=0%;;;;100": `PING OK: rta=0.80ms w100,0 c500 min0, pl x'y=0% max100`,
+		"a\nlong\nlines | b=1\nc=2MB\nd=.5e3c":               `a (long lines): b=1, c=2MB, d=0.5e3c`,
+		"x | a=-007 b=+1,5s c=5EB d=1E5":                     `x: a=-7, b=1.5s, c=5EB, d=1E5`,
+		"x | a b=1 c= =5 'd e=1":                             "x: b=1; 4 skipped: a",
+		"x | 'd'x=1 a=1x,5":                                  "x: a=1x,5; 1 skipped: 'd'x=1",
+		"x | a=1;;;q;2":                                      "x: a=1 max2",
+		"no data":                                            "no data: ",
+		"|a=1":                                               ": a=1",
+		"x |":                                                "x: ",
+	} {
+		text, skipped, err := checkResult(&ending{}, []byte(output))
+		var c check
+		if err != nil || json.Unmarshal(text, &c) != nil {
+			t.Fatal(err)
+		}
+		got := *c.Text
+		if c.LongText != "" {
+			got += " (" + strings.ReplaceAll(c.LongText, "\n", " ") + ")"
+		}
+		var items []string
+		for _, p := range c.Perfdata {
+			item := fmt.Sprintf("%s=%s%s", p.Label, value(p.Value), p.Unit)
+			if p.Warning != nil {
+				item += " w" + *p.Warning
+			}
+			if p.Critical != nil {
+				item += " c" + *p.Critical
+			}
+			if p.Min != nil {
+				item += " min" + p.Min.String()
+			}
+			if p.Max != nil {
+				item += " max" + p.Max.String()
+			}
+			items = append(items, item)
+		}
+		got += ": " + strings.Join(items, ", ")
+		if skipped.Items > 0 {
+			_, first, _ := strings.Cut(skipped.First.Error(), `"`)
+			got += fmt.Sprintf("; %d skipped: %s", skipped.Items, first[:strings.IndexByte(first, '"')])
+		}
+		if got != want {
+			t.Errorf("%q:\ngot  %s\nwant %s", output, got, want)
+		}
+	}
+}
+
+// FuzzNagios checks that any output becomes JSON, with a bound on its items, and that labels and numbers are not empty.
+func FuzzNagios(f *testing.F) {
+	for _, s := range []string{"OK | a=1", "x|'a''b'=5%;1:2;@3;0;10 b=U\nlong | c=.5\nd=1,5GB", "|=1 '", "|a=1;;;;;;"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, output []byte) {
+		text, skipped, err := checkResult(&ending{}, output)
+		var c check
+		if err != nil || json.Unmarshal(text, &c) != nil || len(c.Perfdata) > maxPerfdata || skipped.Items > len(output) {
+			t.Fatalf("%q: %s, %v, %v", output, text, skipped, err)
+		}
+		for _, p := range c.Perfdata {
+			if p.Label == "" || p.Value != nil && len(*p.Value) == 0 {
+				t.Errorf("%q: %v", output, p)
+			}
+		}
+	})
 }
 
 // A fetcher keeps no data from one tick in the next.
@@ -351,7 +446,7 @@ func TestValidate(t *testing.T) {
 		`{command: [a], env: {"A=B": x}}`:               "env.A=B: is not a valid name of an environment variable",
 		`{command: [a], env: {A: "\0"}}`:                "env.A: contains a zero byte",
 		`{command: [a], ok_exit_codes: [256]}`:          "ok_exit_codes.0: want 0 to 255",
-		`{command: [a], format: csv, document: result}`: "format: cannot be set with document: result, where the output is text",
+		`{command: [a], format: csv, document: nagios}`: "format: cannot be set with document: nagios, which has a format of its own",
 		`{command: [a], format: text}`:                  `text.pattern: is needed: a regular expression such as (?m)^(?P<name>\w+) = (?P<value>\S+)$`,
 		`{command: [a], max_output: 0}`:                 "max_output: want more than 0, such as 10MiB",
 	} {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
@@ -30,6 +31,7 @@ type fetcher struct {
 
 	output  []byte
 	decoder *format.Decoder
+	results sources.Parser
 	noted   string // what note has logged
 }
 
@@ -84,12 +86,11 @@ func (f *fetcher) run(ctx context.Context, tick sources.Tick) (*ending, said, er
 	return &end, said, nil
 }
 
-// failure returns why the way that the command has ended fails the run, or nil. An output has to be whole. For a result, the exit code
-// is all that counts.
+// failure returns why the way that the command has ended fails the run, or nil. An output has to be whole. For any other document, the exit
+// code is all that counts.
 func (f *fetcher) failure(e *ending) error {
-	isResult := f.config.Document == Result
 	switch {
-	case isResult && f.isOK(e.Code):
+	case f.config.Document != Output && f.isOK(e.Code):
 		return nil
 	case e.timeout != nil:
 		return e.timeout
@@ -123,19 +124,33 @@ func (f *fetcher) note(e *ending, said said) {
 	f.log.Warn("the command has reported a problem", args...)
 }
 
+// decode returns the document. For a result, an output that cannot be decoded is its error.
 func (f *fetcher) decode(ctx context.Context, from string, e *ending) (*sources.Document, error) {
-	if f.config.Document == Output {
-		text, err := format.UTF8("", f.output)
+	text, err := f.decoder.UTF8("", f.output)
+	switch {
+	case f.config.Document == Output && err != nil:
+		return nil, err
+	case f.config.Document == Output:
+		return f.decoder.Decode(ctx, from, "", text)
+	case err != nil:
+		text = f.output // its bytes that are not UTF-8 are replaced
+	}
+	if f.config.Document == Nagios {
+		whole, skipped, err := checkResult(e, text)
 		if err != nil {
 			return nil, err
 		}
-		return f.decoder.Decode(ctx, from, "", text)
+		doc, err := f.results.JSON(from, whole)
+		if err == nil {
+			doc.Skipped = skipped
+		}
+		return doc, err
 	}
-	text, err := result(e, f.output)
+	whole, err := f.result(ctx, from, e, text)
 	if err != nil {
 		return nil, err
 	}
-	return f.decoder.Decode(ctx, from, "", text) // JSON, since the format is auto
+	return f.results.JSON(from, whole)
 }
 
 // program returns the name of the program.
@@ -200,7 +215,7 @@ func (f *fetcher) environment() ([]string, error) {
 
 func (f *fetcher) isOK(code int) bool {
 	if f.config.OKExitCodes == nil {
-		return code == 0 || f.config.Document == Result
+		return code == 0 || f.config.Document != Output
 	}
 	return slices.Contains(f.config.OKExitCodes, code)
 }
@@ -228,17 +243,32 @@ func (f *fetcher) shown(c *command, e *ending, said said, err error) {
 	}
 }
 
-// result returns the result of a command as JSON. As in a shell, line breaks at the end of the output are removed. An output that is
-// not whole is null.
-func result(e *ending, output []byte) ([]byte, error) {
-	var whole *string
-	if e.cut == nil {
-		text := string(bytes.TrimRight(output, "\r\n"))
-		whole = &text
-	}
-	return json.Marshal(struct {
+// result returns the result of a command as JSON. If a format is set, its output is decoded, else it is text: as in a shell, line
+// breaks at its end are removed. An output that is not whole is null.
+func (f *fetcher) result(ctx context.Context, from string, e *ending, output []byte) ([]byte, error) {
+	text, err := json.Marshal(struct {
 		ExitCode int     `json:"exit_code"`
 		Seconds  float64 `json:"seconds"`
-		Output   *string `json:"output"`
-	}{e.Code, e.took.Seconds(), whole})
+	}{e.Code, e.took.Seconds()})
+	if err != nil {
+		return nil, err
+	}
+	text = append(text[:len(text)-1], `,"output":`...)
+	switch {
+	case e.cut != nil:
+		text = append(text, "null"...)
+	case f.config.Decoding.Format == format.Auto:
+		text = document.AppendQuoted(text, string(bytes.TrimRight(output, "\r\n")))
+	default:
+		doc, err := f.decoder.Decode(ctx, from, "", output)
+		if err == nil {
+			text = doc.Root.AppendJSON(text, maxResult)
+		} else {
+			text = document.AppendQuoted(append(text, `null,"error":`...), err.Error())
+		}
+	}
+	return append(text, '}'), nil
 }
+
+// maxResult bounds a decoded output as JSON, in bytes.
+const maxResult = 256 << 20

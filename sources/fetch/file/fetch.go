@@ -152,7 +152,7 @@ func (f *fetcher) document(ctx context.Context, from string) (*sources.Document,
 
 // decode decodes a file.
 func (f *fetcher) decode(ctx context.Context, from string, text []byte) (*sources.Document, error) {
-	plain, err := format.UTF8("", text)
+	plain, err := f.decoder.UTF8("", text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}

@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"mime"
 	"strings"
@@ -15,41 +16,85 @@ import (
 // maxCharset bounds the name of a charset in messages, in bytes.
 const maxCharset = 20
 
+// Charset names the charset of a text; empty is the one that the text or its content type states.
+type Charset string
+
+// UnmarshalText checks that the charset is supported.
+func (c *Charset) UnmarshalText(text []byte) error {
+	*c = Charset(strings.ToLower(string(text)))
+	if _, known := c.encoding(); !known && *c != "" {
+		return errors.New("want " + charsets)
+	}
+	return nil
+}
+
+// charsets names the charsets in messages.
+const charsets = "utf-8, utf-16, utf-16le, iso-8859-1, iso-8859-2, iso-8859-5, iso-8859-15, windows-1250, windows-1251, windows-1252, koi8-r, cp437 or cp850"
+
+// encoding returns the encoding of a charset, nil for UTF-8, and whether it is supported.
+func (c Charset) encoding() (encoding.Encoding, bool) {
+	switch c {
+	case "utf-8", "utf8", "us-ascii", "ascii":
+		return nil, true
+	case "utf-16", "utf-16be":
+		return unicode.UTF16(unicode.BigEndian, unicode.UseBOM), true // RFC 2781 section 4.3
+	case "utf-16le":
+		return unicode.UTF16(unicode.LittleEndian, unicode.UseBOM), true
+	case "iso-8859-1", "latin1", "windows-1252", "cp1252":
+		return charmap.Windows1252, true // as the first two are read on the web (WHATWG Encoding, section 4.2)
+	case "iso-8859-2", "latin2":
+		return charmap.ISO8859_2, true
+	case "iso-8859-5":
+		return charmap.ISO8859_5, true
+	case "iso-8859-15", "latin9":
+		return charmap.ISO8859_15, true
+	case "windows-1250", "cp1250":
+		return charmap.Windows1250, true
+	case "windows-1251", "cp1251":
+		return charmap.Windows1251, true
+	case "koi8-r":
+		return charmap.KOI8R, true
+	case "cp437", "ibm437":
+		return charmap.CodePage437, true
+	case "cp850", "ibm850":
+		return charmap.CodePage850, true
+	}
+	return nil, false
+}
+
+// UTF8 returns a body in UTF-8, as [UTF8] does. The charset of the settings precedes that of the content type.
+func (d *Decoder) UTF8(contentType string, body []byte) ([]byte, error) {
+	return toUTF8(d.set.Charset, contentType, body)
+}
+
 // UTF8 returns the body in UTF-8 without a byte order mark. That mark gives the charset, else the content type, else an XML
 // declaration (RFC 7303 section 3.2). A body in UTF-8 is not copied.
-func UTF8(contentType string, body []byte) ([]byte, error) {
+func UTF8(contentType string, body []byte) ([]byte, error) { return toUTF8("", contentType, body) }
+
+func toUTF8(name Charset, contentType string, body []byte) ([]byte, error) {
 	if text, ok := bytes.CutPrefix(body, []byte("\xef\xbb\xbf")); ok {
 		return text, nil
 	}
-	name := strings.ToLower(charset(contentType, body))
+	if name == "" {
+		name = Charset(strings.ToLower(charset(contentType, body)))
+	}
 	if bytes.HasPrefix(body, []byte("\xff\xfe")) && !bytes.HasPrefix(body, []byte("\xff\xfe\x00\x00")) {
 		name = "utf-16"
 	} else if bytes.HasPrefix(body, []byte("\xfe\xff")) {
 		name = "utf-16"
 	}
-	var from encoding.Encoding
-	switch name {
-	case "", "utf-8", "utf8", "us-ascii", "ascii":
+	from, known := name.encoding()
+	switch {
+	case known && from != nil:
+		return from.NewDecoder().Bytes(body)
+	case known, name == "", isASCII(body): // ASCII is the same in all charsets
 		return body, nil
-	case "utf-16", "utf-16be":
-		from = unicode.UTF16(unicode.BigEndian, unicode.UseBOM) // RFC 2781 section 4.3
-	case "utf-16le":
-		from = unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)
-	case "iso-8859-1", "latin1", "windows-1252", "cp1252":
-		from = charmap.Windows1252 // as the first two are read on the web (WHATWG Encoding, section 4.2)
-	case "iso-8859-15":
-		from = charmap.ISO8859_15
-	default:
-		if isASCII(body) {
-			return body, nil // the same in all charsets
-		}
-		shown := ""
-		if len(name) <= maxCharset { // a long one may be any text
-			shown = fmt.Sprintf(" %q", name)
-		}
-		return nil, fmt.Errorf("unsupported charset%s: want UTF-8, UTF-16, ISO-8859-1, ISO-8859-15 or windows-1252", shown)
 	}
-	return from.NewDecoder().Bytes(body)
+	shown := ""
+	if len(name) <= maxCharset { // a long one may be any text
+		shown = fmt.Sprintf(" %q", name)
+	}
+	return nil, fmt.Errorf("unsupported charset%s: want %s; charset sets another one than the server states", shown, charsets)
 }
 
 var xmlDeclaration = pattern.OnUse(`^\s*<\?xml\s[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']`)

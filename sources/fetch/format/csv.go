@@ -13,10 +13,13 @@ const maxColumns = 16_384
 
 // table decodes rows of cells to a list of objects, whose keys are the names of the columns. The format is that of RFC 4180,
 // or without quotes text/tab-separated-values. Cells are strings. A row must have a cell for each column: the cells of any
-// other row could belong to other columns.
+// other row could belong to other columns. A column without a name is left out.
 func (d *Decoder) table(text []byte, delimiter byte, quotes bool) error {
-	c := &cells{text: text, line: 1, delimiter: delimiter, comment: byte(d.set.CSV.Comment), quotes: quotes, plain: d.quoted}
+	c := &cells{text: text, line: 1, delimiter: delimiter, comment: byte(d.set.CSV.Comment), quotes: quotes, trim: d.set.CSV.Trim, plain: d.quoted}
 	defer func() { d.quoted = c.plain }()
+	if err := c.skipLines(d.set.CSV.SkipLines); err != nil {
+		return err
+	}
 	rows := min(bytes.Count(text, []byte("\n"))+1, len(text)/2+1)
 	d.built.Reset(3*rows+2*bytes.Count(text, []byte{delimiter}), len(text))
 	columns, err := d.columns(c)
@@ -33,7 +36,7 @@ func (d *Decoder) table(text []byte, delimiter byte, quotes bool) error {
 	return nil
 }
 
-func (d *Decoder) row(c *cells, columns []document.TextRef) error {
+func (d *Decoder) row(c *cells, columns []column) error {
 	line, n := c.line, 0
 	d.built.Begin(document.Object)
 	for last := false; !last; n++ {
@@ -45,8 +48,10 @@ func (d *Decoder) row(c *cells, columns []document.TextRef) error {
 		if n == len(columns) {
 			return inLine(line, "has more cells than the %d columns: a cell that contains the delimiter must be in quotes", n)
 		}
-		d.built.TextAt(columns[n])
-		d.built.Text(cell)
+		if columns[n].named {
+			d.built.TextAt(columns[n].name)
+			d.built.Text(cell)
+		}
 	}
 	if n < len(columns) {
 		return inLine(line, "has %d of %d cells: is it cut short, or csv.delimiter wrong?", n, len(columns))
@@ -55,10 +60,18 @@ func (d *Decoder) row(c *cells, columns []document.TextRef) error {
 	return nil
 }
 
-// columns returns the names of the columns, from the settings or the first row.
-func (d *Decoder) columns(c *cells) (places []document.TextRef, err error) {
+// column is a column of a table.
+type column struct {
+	name  document.TextRef
+	named bool
+}
+
+func (d *Decoder) column(name []byte) column { return column{d.built.Keep(name), len(name) > 0} }
+
+// columns returns the columns, from the settings or the first row.
+func (d *Decoder) columns(c *cells) (columns []column, err error) {
 	set := d.set.CSV
-	header := []document.TextRef{}
+	var header []column
 	if set.Header {
 		if !c.skip() {
 			return nil, errors.New("is empty, want a first row with the names of the columns; for tables without one set csv.header: false and csv.columns")
@@ -74,34 +87,35 @@ func (d *Decoder) columns(c *cells) (places []document.TextRef, err error) {
 		return nil, inLine(c.line-1, "the header has %d columns, csv.columns has %d", len(header), len(set.Columns))
 	}
 	for _, name := range set.Columns {
-		places = append(places, d.built.Keep([]byte(name)))
+		columns = append(columns, d.column([]byte(name)))
 	}
-	return places, nil
+	return columns, nil
 }
 
-// header reads the row of names. If they are used, they must be distinct and not empty.
-func (d *Decoder) header(c *cells, used bool) (places []document.TextRef, err error) {
+// header reads the row of names. If they are used, they must be distinct.
+func (d *Decoder) header(c *cells, used bool) (columns []column, err error) {
 	line, seen := c.line, map[string]int{}
 	for last := false; !last; {
 		var name []byte
 		if name, last, err = c.next(); err != nil {
 			return nil, err
 		}
-		places = append(places, d.built.Keep(name))
-		n := len(places)
+		columns = append(columns, d.column(name))
+		n := len(columns)
 		switch first, again := seen[string(name)]; {
 		case n > maxColumns:
 			return nil, inLine(line, "has more than %d columns", maxColumns)
-		case !used:
+		case !used || len(name) == 0:
 			continue
-		case len(name) == 0:
-			return nil, inLine(line, "column %d has no name: set csv.columns", n)
 		case again:
 			return nil, inLine(line, "columns %d and %d have the same name %s: set csv.columns", first, n, sources.Excerpt(name, 40))
 		}
 		seen[string(name)] = n
 	}
-	return places, nil
+	if used && len(seen) == 0 {
+		return nil, inLine(line, "no column has a name: set csv.columns, or csv.skip_lines if the names are in a later line")
+	}
+	return columns, nil
 }
 
 // cells splits a table into cells.
@@ -109,8 +123,21 @@ type cells struct {
 	text               []byte
 	at, line           int
 	delimiter, comment byte
-	quotes             bool
+	quotes, trim       bool
 	plain              []byte // the cell, if it differs from the text
+}
+
+// skipLines skips the first lines, whatever they contain.
+func (c *cells) skipLines(n int) error {
+	for range n {
+		end := bytes.IndexByte(c.text[c.at:], '\n')
+		if end < 0 {
+			return inLine(c.line, "is the last line: want more than %d lines (csv.skip_lines)", n)
+		}
+		c.at += end + 1
+		c.line++
+	}
+	return nil
 }
 
 // skip skips empty lines and comments. It reports whether there is another row.
@@ -145,6 +172,22 @@ func lineEnd(text []byte) int {
 
 // next returns the next cell of the row, valid until the following call, and whether it is the last.
 func (c *cells) next() (cell []byte, last bool, err error) {
+	if c.trim {
+		c.blanks()
+		cell, last, err = c.cell()
+		return bytes.Trim(cell, " \t"), last, err
+	}
+	return c.cell()
+}
+
+// blanks skips spaces and tabs, other than the delimiter.
+func (c *cells) blanks() {
+	for c.at < len(c.text) && (c.text[c.at] == ' ' || c.text[c.at] == '\t') && c.text[c.at] != c.delimiter {
+		c.at++
+	}
+}
+
+func (c *cells) cell() (cell []byte, last bool, err error) {
 	start := c.at
 	if c.quotes && start < len(c.text) && c.text[start] == '"' {
 		return c.quoted()
@@ -190,6 +233,10 @@ func (c *cells) quoted() (cell []byte, last bool, err error) {
 		cell = c.plain
 	}
 	c.at = len(c.text) - len(rest)
+	if c.trim {
+		c.blanks()
+		rest = c.text[c.at:]
+	}
 	switch {
 	case len(rest) == 0:
 		return cell, true, nil

@@ -25,7 +25,10 @@ type Decoder struct {
 
 // Decoder returns a decoder whose errors do not contain the secrets of the vault.
 func (s *Settings) Decoder(vault *setting.SecretStore) *Decoder {
-	return &Decoder{set: *s, vault: vault}
+	d := &Decoder{set: *s, vault: vault}
+	d.json.Lenient(s.JSON.Lenient)
+	d.lines.Lenient = s.JSON.Lenient
+	return d
 }
 
 // Decode decodes a text in UTF-8, which must not change while the document is in use. A search for a pattern ends with ctx. The argument from says where the text
@@ -90,6 +93,10 @@ func (d *Decoder) root(ctx context.Context, name Name, text []byte) (document.Va
 		err = d.table(text, byte(d.set.CSV.Delimiter), true)
 	case TSVTable:
 		err = d.table(text, '\t', false)
+	case KeyValues:
+		err = d.keyValues(text)
+	case Influx:
+		err = d.influx(text)
 	case XMLTree:
 		err = d.xml(text)
 	case YAML:
@@ -112,6 +119,10 @@ func title(name Name) string {
 		return "Prometheus text"
 	case PlainText:
 		return "text"
+	case KeyValues:
+		return "lines of keys and values"
+	case Influx:
+		return "InfluxDB line protocol"
 	}
 	return strings.ToUpper(string(name))
 }

@@ -70,7 +70,8 @@ func TestTables(t *testing.T) {
 		{"format: csv", "a,b", `[]`},
 		{"format: csv", "\n\na\nx\r", `[{"a":"x"}]`},
 		{"format: csv", "", "invalid CSV: is empty, want a first row with the names of the columns; for tables without one set csv.header: false and csv.columns"},
-		{"format: csv", "a,,c\n", "invalid CSV: line 1: column 2 has no name: set csv.columns"},
+		{"format: csv", "a,,c,\n1,2,3,4\n", `[{"a":"1","c":"3"}]`},
+		{"format: csv", ",\n", "invalid CSV: line 1: no column has a name: set csv.columns, or csv.skip_lines if the names are in a later line"},
 		{"format: csv", "a,b,a\n", `invalid CSV: line 1: columns 1 and 3 have the same name "a": set csv.columns`},
 		{"format: csv", "a,b\n\"1\n2\",3\n4\n", "invalid CSV: line 4: has 1 of 2 cells: is it cut short, or csv.delimiter wrong?"},
 		{"format: csv", "a,b\n1,2,\n", "invalid CSV: line 2: has more cells than the 2 columns: a cell that contains the delimiter must be in quotes"},
@@ -79,7 +80,7 @@ func TestTables(t *testing.T) {
 		{"format: csv", "a\n\"x\"y\n", `invalid CSV: line 2: want the delimiter or the end of the line after a closing quote, got "y\n"`},
 		{"format: csv", "a\n\"x\"\ry\n", `invalid CSV: line 2: want the delimiter or the end of the line after a closing quote, got "\ry\n"`},
 		{"format: csv", " <HTML>", `want CSV, got an HTML page that begins with "<HTML>": is it a login or error page?`},
-		{"format: csv", strings.Repeat(",", maxColumns), "invalid CSV: line 1: column 1 has no name: set csv.columns"},
+		{"format: csv", strings.Repeat(",", maxColumns), "invalid CSV: line 1: has more than 16384 columns"},
 		{"{format: csv, csv: {columns: [x]}}", strings.Repeat(",", maxColumns), "invalid CSV: line 1: has more than 16384 columns"},
 
 		{"{format: csv, csv: {header: false, columns: [x, y], delimiter: ;, comment: '#'}}", "#c;d;e\n1;2,5\n#\n", `[{"x":"1","y":"2,5"}]`},
@@ -87,6 +88,13 @@ func TestTables(t *testing.T) {
 		{"{format: csv, csv: {columns: [x, y]}}", "a\n1\n", "invalid CSV: line 1: the header has 1 columns, csv.columns has 2"},
 		{"{format: csv, csv: {header: false, columns: [x]}}", "", `[]`},
 		{`{format: csv, csv: {delimiter: "\t"}}`, "a\tb\n\"1\t2\"\t3\n", `[{"a":"1\t2","b":"3"}]`},
+		{"{format: csv, csv: {columns: [x, '', z]}}", "a,b,c\n1,2,3\n", `[{"x":"1","z":"3"}]`},
+		{"{format: csv, csv: {skip_lines: 2}}", "version=1.0\n\"open\na,b\n1,2\n", `[{"a":"1","b":"2"}]`},
+		{"{format: csv, csv: {skip_lines: 2}}", "a\n1,2", "invalid CSV: line 2: is the last line: want more than 2 lines (csv.skip_lines)"},
+		{"{format: csv, csv: {skip_lines: 1}}", "x\na,b\n1\n", "invalid CSV: line 3: has 1 of 2 cells: is it cut short, or csv.delimiter wrong?"},
+		{"{format: csv, csv: {trim: true}}", "a , b\t,c\r\n 1,\t\" 2 \" , x y \r\n", `[{"a":"1","b":"2","c":"x y"}]`},
+		{"{format: csv, csv: {trim: true, delimiter: ' '}}", "a  c\n1 2 3\n", `[{"a":"1","c":"3"}]`},
+		{"{format: tsv, csv: {trim: true}}", "a\tb\n 1\t\t", "invalid TSV: line 2: has more cells than the 2 columns: a cell that contains the delimiter must be in quotes"},
 		{"format: tsv", "a\tb\n\"1\t2\"\n", `[{"a":"\"1","b":"2\""}]`},
 	})
 }
@@ -121,12 +129,13 @@ func TestXML(t *testing.T) {
 
 func TestYAML(t *testing.T) {
 	check(t, []example{
-		{"format: yaml", "a: [1, 0x1F, 0o17, 017, 1_000, .5, 5., +7, -0, 1e3, 0.10, 123456789012345678901234567890]", `{"a":[1,31,15,15,1000,0.5,5,7,-0,1e3,0.10,123456789012345678901234567890]}`},
+		{"format: yaml", "a: [1, 0x1F, 0o17, 017, 08, 1_000, 0b1, 0x_1, -0x1, .5, 5., +7, -0, 1e3, 0.10, 123456789012345678901234567890]", `{"a":[1,31,15,17,8,"1_000","0b1","0x_1","-0x1",0.5,5,7,-0,1e3,0.10,123456789012345678901234567890]}`},
 		{"format: yaml", "a: [true, FALSE, yes, ~, null, '', '1', .inf, -.Inf, .NaN, 2026-03-01, 2026-03-01T00:00:00Z, 1:30]", `{"a":[true,false,"yes",null,null,"","1","+Inf","-Inf","NaN","2026-03-01","2026-03-01T00:00:00Z","1:30"]}`},
 		{"format: yaml", "- &x {a: 1}\n- *x\n- b: |\n    t\n    u\n", `[{"a":1},{"a":1},{"b":"t\nu\n"}]`},
 		{"format: yaml", "1: a\ntrue: b\n", `{"1":"a","true":"b"}`},
 		{"format: yaml", `{"a": [1, "é\u00e9"]}`, `{"a":[1,"éé"]}`},
 		{"format: yaml", "!!str 5", `5`},
+		{"format: yaml", "[!!int '7', !!str 7, '8', \"9\", .inf, .iNF, Infinity, +.nan]", `[7,"7","8","9","+Inf",".iNF","Infinity","+.nan"]`},
 		{"format: yaml", "# nothing\n", `null`},
 		{"format: yaml", " ", `null`},
 		{"format: yaml", "a: 1\nb: 2\na: 3\n", `invalid YAML: line 3: duplicate key "a"`},
@@ -172,10 +181,74 @@ func TestTextAndLines(t *testing.T) {
 		{"{format: text, text: {pattern: '(?P<a>.)'}}", strings.Repeat("x", maxMatched/2+1), `invalid text: more than 125000 matches of text.pattern: write a pattern that matches less`},
 		{"{format: text, text: {pattern: '(?P<a>x*)'}}", "ab", `[{"a":""},{"a":""},{"a":""}]`},
 		{"format: ndjson", "{\"a\":1}\n2\n", `[{"a":1},2]`},
+		{"format: ndjson", "{\"a\":\n 1}{\"a\":2}\n", `[{"a":1},{"a":2}]`},
+		{"format: ndjson", "1 2 \"x\"\n3", `[1,2,"x",3]`},
+		{"format: ndjson", "1\n1\"x\"", `invalid NDJSON: line 2: before "\"x\"": want a space or the end of the line`},
+		{"{format: ndjson, json: {lenient: true}}", "NaN // one\n{\"a\": [1, /* two\n */],}\n", `["NaN",{"a":[1]}]`},
 		{"format: ndjson", "{\"a\":1}\n{'a':1}\n2\n", `invalid NDJSON: line 2: before "'a':1}": want a key in quotes`},
 		{"format: ndjson", "{\"a\":1}\n{\"a\":\n", `invalid NDJSON: line 2: cut short`},
 		{"format: ndjson", "<!doctype html>", `want NDJSON, got an HTML page that begins with "<!doctype html>": is it a login or error page?`},
 		{"format: json", "\xef\xbb\xbf{\"a\": 1}", `{"a": 1}`},
+		{"json: {lenient: true}", "// x\n{\"a\": [NaN, -Infinity, Infinity, 1,], /* */ \"b//\": \"/*\", }//", `{"a":["NaN","-Infinity","Infinity",1],"b//":"/*"}`},
+		{"json: {lenient: true}", "[1, /* x", `the JSON is cut short: it ends with "[1, /* x" after 8 bytes`},
+		{"json: {lenient: true}", "[,]", `the JSON is broken at byte 1, before ",]": want a value`},
+		{"json: {lenient: true}", "[1,,]", `the JSON is broken at byte 3, before ",]": want a value`},
+		{"json: {lenient: true}", "[-Inf]", `the JSON is broken at byte 2, before "Inf]": want a digit`},
+		{"{}", "[NaN]", `the JSON is broken at byte 1, before "NaN]": want a value; json: {lenient: true} allows NaN, Infinity, comments, and a comma after the last item`},
+		{"{}", "[1,]", `the JSON is broken at byte 3, before "]": want a value; json: {lenient: true} allows NaN, Infinity, comments, and a comma after the last item`},
+		{"{}", "{\"a\": 1} {}", `the JSON has a second document at byte 9, "{}": set format: ndjson for a list of them`},
 		{"{}", "x", `want JSON, got text that begins with "x"`},
 	})
+}
+
+func TestKeyValues(t *testing.T) {
+	check(t, []example{
+		{"format: keyvalue", "# x\nA=1\n\n B = \"two words\" \r\nc='x=y'\nd=\ne='", `{"A":"1","B":"two words","c":"x=y","d":"","e":"'"}`},
+		{"format: keyvalue", "", `{}`},
+		{"{format: keyvalue, keyvalue: {separator: ':'}}", "STATUS   : ONLINE\nTIME : 12:30\n", `{"STATUS":"ONLINE","TIME":"12:30"}`},
+		{"{format: keyvalue, keyvalue: {blocks: true}}", "\nId=a\nX=1\n\n\n\nId=b\nX=2\n", `[{"Id":"a","X":"1"},{"Id":"b","X":"2"}]`},
+		{"{format: keyvalue, keyvalue: {blocks: true}}", "\n\n", `[]`},
+		{"format: keyvalue", "a=1\nb", `invalid lines of keys and values: line 2: has no "=" (keyvalue.separator): "b"`},
+		{"format: keyvalue", "=1", `invalid lines of keys and values: line 1: has no key before "=": "=1"`},
+		{"format: keyvalue", "a=1\n\na=2", `invalid lines of keys and values: line 3: duplicate key "a", first in line 1: set keyvalue.blocks if empty lines separate several objects`},
+		{"{format: keyvalue, keyvalue: {blocks: true}}", "b=1\n\na=1\na=2", `invalid lines of keys and values: line 4: duplicate key "a", first in line 3`},
+		{"format: keyvalue", "<html>", `want lines of keys and values, got an HTML page that begins with "<html>": is it a login or error page?`},
+	})
+}
+
+func TestInflux(t *testing.T) {
+	const invalid = "invalid InfluxDB line protocol: "
+	check(t, []example{
+		// The examples of the specification.
+		{"format: influx", "m,t1=v1,t2=v2 f1=\"s\",f2=1i,f3=12.50,f4=3u,f5=t,f6=FALSE 1556813561098000000\r\n\n# x\nm a=-1e3", `[{"measurement":"m","tags":{"t1":"v1","t2":"v2"},"fields":{"f1":"s","f2":1,"f3":12.50,"f4":3,"f5":true,"f6":false},"timestamp":1556813561098000000},{"measurement":"m","tags":{},"fields":{"a":-1e3},"timestamp":null}]`},
+		{"format: influx", `my\ m\,x=y,ta\ g=v\=\,1,p=C:\x field\ k="a \"b\" \\ , c" -5`, `[{"measurement":"my m,x=y","tags":{"ta g":"v=,1","p":"C:\\x"},"fields":{"field k":"a \"b\" \\ , c"},"timestamp":-5}]`},
+		{"format: influx", "m f=\"a\nb\"\nm f=", invalid + `line 3: want a number, a string in quotes, true or false, got ""`},
+		{"format: influx", "", `[]`},
+		{"format: influx", "m", invalid + `line 1: want a space and the fields, got ""`},
+		{"format: influx", "m,a f=1", invalid + `line 1: want = after "a"`},
+		{"format: influx", "m,a= f=1", invalid + `line 1: want a name, got " f=1"`},
+		{"format: influx", "m,a=1,a=2 f=1", invalid + `line 1: duplicate key "a"`},
+		{"format: influx", "m f=1,", invalid + `line 1: want a name, got ""`},
+		{"format: influx", "m f=1x", invalid + `line 1: want a number, a string in quotes, true or false, got "1x"`},
+		{"format: influx", "m f=1.5i", invalid + `line 1: want a number, a string in quotes, true or false, got "1.5i"`},
+		{"format: influx", `m f="x`, invalid + `line 1: a string in quotes has no closing quote`},
+		{"format: influx", `m f="x"1`, invalid + `line 1: want a space and an integer as the timestamp, got "1"`},
+		{"format: influx", "m f=1 1.5", invalid + `line 1: want a space and an integer as the timestamp, got "1.5"`},
+		{"format: influx", "m f=1 1 2", invalid + `line 1: want a space and an integer as the timestamp, got "1 2"`},
+	})
+}
+
+func TestCharsetOfSettings(t *testing.T) {
+	for settings, want := range map[string]string{
+		"charset: windows-1252": "\xc4\x80|Ä€", "charset: ISO-8859-5": "\xb0|А", "charset: cp437": "\x81|ü", "charset: koi8-r": "\xc1|а",
+		"charset: utf-8": "\xc3\xa4|ä", "charset: windows-1250": "\xef\xbb\xbfä|ä", "{}": "\xe4|\xe4",
+	} {
+		body, text, _ := strings.Cut(want, "|")
+		if got, err := decoder(t, settings).UTF8("text/csv; charset=utf-8", []byte(body)); err != nil || string(got) != text {
+			t.Errorf("%s: got %q, %v, want %q", settings, got, err, text)
+		}
+	}
+	if err := new(Charset).UnmarshalText([]byte("ebcdic")); err == nil {
+		t.Error("an unknown charset is accepted")
+	}
 }

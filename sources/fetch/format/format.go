@@ -1,7 +1,7 @@
-// Package format decodes what fetchers receive: JSON and NDJSON, CSV and TSV, XML, YAML, the Prometheus text format, and any
-// text by a regular expression. The result is always a document.
+// Package format decodes what fetchers receive: JSON and NDJSON, CSV and TSV, lines of keys and values, the line
+// protocol of InfluxDB, XML, YAML, the Prometheus text format, and any text by a regular expression. The result is always a document.
 //
-// A fetcher takes [Settings] into its own, passes the body through [UTF8], and decodes it with a [Decoder]. Every format has
+// A fetcher takes [Settings] into its own, makes a [Decoder] of them, and passes the body through its UTF8 and Decode. Every format has
 // bounds on its memory and time. An error says in which line it is, and what to do.
 package format
 
@@ -19,11 +19,20 @@ import (
 
 // Settings are the settings of a fetcher, for an inline field of its Config. Their defaults are [Defaults].
 type Settings struct {
-	Format Name `yaml:"format"`
+	Format  Name    `yaml:"format"`
+	Charset Charset `yaml:"charset"` // "" = by the byte order mark, the content type, or an XML declaration; else UTF-8
 
-	CSV  CSV  `yaml:"csv"`  // of csv and tsv
-	XML  XML  `yaml:"xml"`  // of xml
-	Text Text `yaml:"text"` // of text
+	JSON     JSONText `yaml:"json"`     // of json and ndjson
+	CSV      CSV      `yaml:"csv"`      // of csv and tsv
+	KeyValue KeyValue `yaml:"keyvalue"` // of keyvalue
+	XML      XML      `yaml:"xml"`      // of xml
+	Text     Text     `yaml:"text"`     // of text
+}
+
+// JSONText has the settings of JSON.
+type JSONText struct {
+	// Lenient allows comments, a comma after the last item, and NaN and Infinity, which are texts.
+	Lenient bool `yaml:"lenient"`
 }
 
 // CSV has the settings of tables.
@@ -32,6 +41,14 @@ type CSV struct {
 	Columns   []string `yaml:"columns"`   // the names of the columns, instead of those of the first row
 	Delimiter Char     `yaml:"delimiter"` // between cells; always a tab for tsv
 	Comment   Char     `yaml:"comment"`   // lines that begin with it are skipped; 0 = none
+	SkipLines int      `yaml:"skip_lines"`
+	Trim      bool     `yaml:"trim"` // whether spaces and tabs around names and cells are removed
+}
+
+// KeyValue has the settings of lines such as name=value.
+type KeyValue struct {
+	Separator Separator `yaml:"separator"` // the first one of a line ends the key
+	Blocks    bool      `yaml:"blocks"`    // whether empty lines separate several objects
 }
 
 // XML has the settings of XML.
@@ -46,7 +63,9 @@ type Text struct {
 }
 
 // Defaults returns the default settings.
-func Defaults() Settings { return Settings{Format: Auto, CSV: CSV{Header: true, Delimiter: ','}} }
+func Defaults() Settings {
+	return Settings{Format: Auto, CSV: CSV{Header: true, Delimiter: ','}, KeyValue: KeyValue{Separator: "="}}
+}
 
 // Name names a format.
 type Name string
@@ -58,6 +77,8 @@ const (
 	NDJSON     Name = "ndjson"
 	CSVTable   Name = "csv"
 	TSVTable   Name = "tsv"
+	KeyValues  Name = "keyvalue"
+	Influx     Name = "influx"
 	XMLTree    Name = "xml"
 	YAML       Name = "yaml"
 	Prometheus Name = "prometheus"
@@ -66,13 +87,16 @@ const (
 
 // Words returns the values of the setting.
 func (Name) Words() []string {
-	return []string{string(Auto), string(JSON), string(NDJSON), string(CSVTable), string(TSVTable), string(XMLTree), string(YAML), string(Prometheus), string(PlainText)}
+	return []string{
+		string(Auto), string(JSON), string(NDJSON), string(CSVTable), string(TSVTable), string(KeyValues), string(Influx),
+		string(XMLTree), string(YAML), string(Prometheus), string(PlainText),
+	}
 }
 
 // UnmarshalText parses a name.
 func (n *Name) UnmarshalText(text []byte) error {
 	if !slices.Contains(n.Words(), string(text)) {
-		return errors.New("want auto, json, ndjson, csv, tsv, xml, yaml, prometheus or text")
+		return errors.New("want auto, json, ndjson, csv, tsv, keyvalue, influx, xml, yaml, prometheus or text")
 	}
 	*n = Name(text)
 	return nil
@@ -94,10 +118,23 @@ func (c *Char) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Bounds on patterns.
-const (
-	maxGroups = 50
-)
+// Separator is what separates a key from its value.
+type Separator string
+
+// maxSeparator bounds a separator, in bytes.
+const maxSeparator = 10
+
+// UnmarshalText checks the separator.
+func (s *Separator) UnmarshalText(text []byte) error {
+	if len(text) == 0 || len(text) > maxSeparator || strings.ContainsAny(string(text), "\r\n") {
+		return fmt.Errorf(`want 1 to %d characters, such as "=" or ":"`, maxSeparator)
+	}
+	*s = Separator(text)
+	return nil
+}
+
+// maxGroups bounds the groups of a pattern.
+const maxGroups = 50
 
 // Pattern is a regular expression (RE2) with named groups.
 type Pattern struct{ *pattern.Pattern }
@@ -137,6 +174,12 @@ func (s *Settings) Validate() error {
 	if s.CSV.Delimiter != standard.CSV.Delimiter && is(TSVTable) {
 		bad("csv.delimiter", "is only valid with format: csv: that of tsv is a tab")
 	}
+	if s.JSON.Lenient && !is(JSON, NDJSON, Auto) {
+		bad("json", "is only valid with format: json or ndjson")
+	}
+	if s.KeyValue != standard.KeyValue && !is(KeyValues) {
+		bad("keyvalue", "is only valid with format: keyvalue")
+	}
 	if len(s.XML.Lists) > 0 && !is(XMLTree, Auto) {
 		bad("xml", "is only valid with format: xml")
 	}
@@ -152,6 +195,9 @@ func (s *Settings) Validate() error {
 	return errors.Join(problems...)
 }
 
+// maxSkipLines bounds the lines before the header.
+const maxSkipLines = 10_000
+
 // validate returns all problems of the settings.
 func (c *CSV) validate() (problems []error) {
 	bad := func(path, format string, args ...any) {
@@ -162,11 +208,16 @@ func (c *CSV) validate() (problems []error) {
 	}
 	for i, name := range c.Columns {
 		switch {
-		case name == "":
-			bad(fmt.Sprintf("csv.columns.%d", i), "is empty")
+		case name == "": // its cells are left out
 		case slices.Contains(c.Columns[:i], name):
 			bad(fmt.Sprintf("csv.columns.%d", i), "duplicate name %s", name)
 		}
+	}
+	if len(c.Columns) > 0 && !slices.ContainsFunc(c.Columns, func(name string) bool { return name != "" }) {
+		bad("csv.columns", "all names are empty, want at least one")
+	}
+	if c.SkipLines < 0 || c.SkipLines > maxSkipLines {
+		bad("csv.skip_lines", "want 0 to %d", maxSkipLines)
 	}
 	if c.Delimiter == 0 || c.Delimiter == c.Comment {
 		bad("csv.delimiter", "want one character that is not csv.comment")
@@ -225,7 +276,7 @@ func (n Name) Accept() string {
 		return "application/yaml, */*;q=0.1"
 	case Prometheus:
 		return "text/plain;version=0.0.4, */*;q=0.1"
-	case PlainText:
+	case PlainText, KeyValues, Influx:
 		return "text/plain, */*;q=0.1"
 	}
 	return "application/json"

@@ -150,26 +150,38 @@ func (t *tree) scalar(n *yaml.Node) {
 			t.built.Literal(document.False)
 		}
 		return
-	case "!!int", "!!float":
-		if t.number(n) {
-			return
-		}
+	}
+	if t.isNumber(n) && t.number(n.Value) {
+		return
 	}
 	t.built.Text([]byte(n.Value))
 }
 
-// number builds a number: a decimal one with its digits, any other one by its value. It reports whether it could.
-func (t *tree) number(n *yaml.Node) bool {
-	plain := strings.ReplaceAll(n.Value, "_", "")
-	unsigned := strings.TrimLeft(plain, "+-")
-	if based := len(unsigned) > 1 && unsigned[0] == '0' && unsigned[1] != '.'; based && n.ShortTag() == "!!int" && len(plain) < maxInteger {
-		if i, ok := new(big.Int).SetString(strings.TrimPrefix(plain, "+"), 0); ok {
-			return t.built.Number([]byte(i.String()))
+// isNumber reports whether a value may be a number: one that is plain, or has a tag of numbers.
+func (t *tree) isNumber(n *yaml.Node) bool {
+	const texts = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
+	if n.Style&yaml.TaggedStyle != 0 {
+		return n.ShortTag() == "!!int" || n.ShortTag() == "!!float"
+	}
+	return n.Style&texts == 0
+}
+
+// number builds a number of the core schema (YAML 1.2 section 10.3.2): a decimal one with its digits, any other one by its value. It
+// reports whether it is one. Unlike in YAML 1.1, 010 is ten, and 1_000 and 0b1 are strings.
+func (t *tree) number(text string) bool {
+	for prefix, base := range map[string]int{"0o": 8, "0x": 16} {
+		if digits, based := strings.CutPrefix(text, prefix); based && len(digits) < maxInteger && !strings.ContainsAny(digits, "+-_") {
+			if i, ok := new(big.Int).SetString(digits, base); ok {
+				return t.built.Number([]byte(i.String()))
+			}
 		}
 	}
-	if text, ok := notFinite(strings.Replace(plain, ".", "", 1)); ok {
-		t.built.Text([]byte(text))
-		return true
+	switch text {
+	case ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN":
+		if word, ok := notFinite(strings.Replace(text, ".", "", 1)); ok {
+			t.built.Text([]byte(word))
+			return true
+		}
 	}
-	return t.built.Number([]byte(plain))
+	return t.built.Number([]byte(text))
 }

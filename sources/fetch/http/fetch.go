@@ -22,7 +22,7 @@ import (
 type fetcher struct {
 	*requestBuilder
 	client   *httpclient.Client
-	valid    StatusCodes
+	valid    httpclient.StatusCodes
 	document DocumentKind
 	other    *httpclient.Client // for other origins, without credentials; nil until the first request
 
@@ -117,7 +117,7 @@ func (f *fetcher) send(client *httpclient.Client, from string, req *http.Request
 	}
 	defer resp.Close()
 	f.status, f.header, f.at = resp.StatusCode, resp.Header, resp.Request.URL
-	if !f.valid.has(resp.StatusCode) {
+	if !f.valid.Has(resp.StatusCode) {
 		return nil, resp.StatusError()
 	}
 	if f.buffer, err = resp.ReadBody(f.buffer[:0], httpclient.Limit{Bytes: f.set.MaxBody, Setting: "max_body"}); err != nil {
@@ -147,7 +147,7 @@ func (f *fetcher) decode(ctx context.Context, from string, resp *httpclient.Resp
 	}
 	contentType := resp.Header.Get("Content-Type")
 	var err error
-	if f.text, err = format.UTF8(contentType, f.buffer); err != nil {
+	if f.text, err = f.decoder.UTF8(contentType, f.buffer); err != nil {
 		return nil, resp.Wrap(err)
 	}
 	doc, err := f.decoder.Decode(ctx, from, contentType, f.text)

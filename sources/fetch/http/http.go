@@ -27,7 +27,7 @@ var example string
 var Kind = sources.Kind[sources.Fetcher]{
 	Name: "http",
 	Defaults: func() sources.Config[sources.Fetcher] {
-		return &Config{ValidStatusCodes: StatusCodes{{200, 299}}, Document: Body, MaxBody: 64 << 20, Decoding: format.Defaults()}
+		return &Config{ValidStatusCodes: httpclient.StatusCodes{{First: 200, Last: 299}}, Document: Body, MaxBody: 64 << 20, Decoding: format.Defaults()}
 	},
 	Example: example,
 }
@@ -43,8 +43,8 @@ type Config struct {
 	Body    string                  `yaml:"body" setting:"verbatim,text"` // a template
 	Form    map[string]setting.Text `yaml:"form"`                         // a body of these fields (application/x-www-form-urlencoded)
 
-	ValidStatusCodes StatusCodes  `yaml:"valid_status_codes"` // of responses that are used; others fail the tick
-	Document         DocumentKind `yaml:"document"`
+	ValidStatusCodes httpclient.StatusCodes `yaml:"valid_status_codes"` // of responses that are used; others fail the tick
+	Document         DocumentKind           `yaml:"document"`
 
 	MaxBody setting.Bytes `yaml:"max_body"` // of the response, decompressed
 
@@ -90,7 +90,7 @@ func (c *Config) client(host *httpclient.Host) (*httpclient.Client, error) {
 		return nil, err
 	}
 	client.RefuseChanges()
-	if c.ValidStatusCodes.hasRedirects() {
+	if c.ValidStatusCodes.HasRedirects() {
 		client.ReturnRedirects()
 	}
 	return client, nil

@@ -1,4 +1,4 @@
-package http
+package httpclient
 
 import (
 	"errors"
@@ -36,8 +36,8 @@ func (s *StatusRange) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// has reports whether a status is in the set.
-func (c StatusCodes) has(status int) bool {
+// Has reports whether a status is in the set.
+func (c StatusCodes) Has(status int) bool {
 	if len(c) == 0 {
 		return status >= 200 && status <= 299
 	}
@@ -49,8 +49,8 @@ func (c StatusCodes) has(status int) bool {
 	return false
 }
 
-// hasRedirects reports whether a redirect is a valid response, so that it is not followed.
-func (c StatusCodes) hasRedirects() bool {
+// HasRedirects reports whether a redirect is a valid response, so that it is not followed.
+func (c StatusCodes) HasRedirects() bool {
 	for _, r := range c {
 		if r.First <= 399 && r.Last >= 300 {
 			return true

@@ -1,0 +1,325 @@
+package auth
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/pattern"
+	"github.com/collectington/collectington/agent/setting"
+	"github.com/collectington/collectington/sources/fetch/format"
+)
+
+// request is a request of a login. In its query, headers, body and form, {{ .name }} is a value of a step before.
+type request struct {
+	URL     setting.URL             `yaml:"url"`
+	Method  string                  `yaml:"method"` // "" = POST with a body or for a login, else GET
+	Query   map[string]setting.Text `yaml:"query"`
+	Headers map[string]setting.Text `yaml:"headers"`
+	Body    any                     `yaml:"body" setting:"text"` // a string, or a value that is sent as JSON; strings in it may be references
+	Form    map[string]setting.Text `yaml:"form"`
+
+	ValidStatusCodes httpclient.StatusCodes `yaml:"valid_status_codes"` // of responses that are used; nil = 2xx, and 3xx if their body is not read
+	Format           responseFormat         `yaml:"format"`             // of the response; "" = by its content type
+}
+
+// responseFormat is the format of a response: JSON, XML or text.
+type responseFormat string
+
+// Words returns the values of the setting.
+func (responseFormat) Words() []string { return []string{"json", "xml", "text"} }
+
+// UnmarshalText parses a name.
+func (f *responseFormat) UnmarshalText(text []byte) error {
+	if *f = responseFormat(text); *f != "" && !slices.Contains(f.Words(), string(text)) {
+		return errors.New("want json, xml or text")
+	}
+	return nil
+}
+
+func (r *request) hasBody() bool { return r.Body != nil || len(r.Form) > 0 }
+
+// validate returns all problems. Standard is the default method, and known has the names of values.
+func (r *request) validate(standard string, known map[string]bool) error {
+	var problems []error
+	bad := func(path, format string, args ...any) {
+		problems = append(problems, setting.Bad(path, format, args...))
+	}
+	if r.URL.IsZero() {
+		bad("url", "required: the URL of the login")
+	}
+	switch m := cmp.Or(r.Method, standard); {
+	case m != http.MethodGet && m != http.MethodPost && m != http.MethodPut:
+		bad("method", "want POST, GET or PUT")
+	case m == http.MethodGet && r.Method != "" && r.hasBody():
+		bad("method", "a GET has no body")
+	}
+	if r.Body != nil && len(r.Form) > 0 {
+		bad("form", "body is set too: set only one of them")
+	}
+	problems = append(problems, validateBody("body", r.Body), setting.Under("headers", validateHeaders(r.Headers)))
+	r.eachText(func(path, text string) {
+		for _, name := range namesIn(text) {
+			if !known[name] {
+				bad(path, "no value .%s: %s", name, knownNames(known))
+			}
+		}
+	})
+	return errors.Join(problems...)
+}
+
+func knownNames(known map[string]bool) string {
+	if len(known) == 0 {
+		return "values come from take and compute of a step in before"
+	}
+	return "there are ." + strings.Join(slices.Sorted(maps.Keys(known)), ", .")
+}
+
+// eachText calls f for each text of the request that may name values.
+func (r *request) eachText(f func(path, text string)) {
+	for under, texts := range map[string]map[string]setting.Text{"query": r.Query, "headers": r.Headers, "form": r.Form} {
+		for name, text := range texts {
+			f(under+"."+name, string(text))
+		}
+	}
+	var body func(path string, v any)
+	body = func(path string, v any) {
+		switch v := v.(type) {
+		case string:
+			f(path, v)
+		case []any:
+			for i := range v {
+				body(fmt.Sprintf("%s.%d", path, i), v[i])
+			}
+		case map[string]any:
+			for name := range v {
+				body(path+"."+name, v[name])
+			}
+		}
+	}
+	body("body", r.Body)
+}
+
+// validateBody checks that a body can be JSON and that its references are well-formed.
+func validateBody(path string, v any) error {
+	switch v := v.(type) {
+	case nil, bool, int, int64, uint64, float64:
+		return nil
+	case string:
+		if err := new(setting.Text).UnmarshalText([]byte(v)); err != nil {
+			return setting.Bad(path, "%v", err)
+		}
+		return nil
+	case []any:
+		var problems []error
+		for i, item := range v {
+			problems = append(problems, validateBody(fmt.Sprintf("%s.%d", path, i), item))
+		}
+		return errors.Join(problems...)
+	case map[string]any:
+		var problems []error
+		for name, value := range v {
+			problems = append(problems, validateBody(path+"."+name, value))
+		}
+		return errors.Join(problems...)
+	case time.Time:
+		return setting.Bad(path, "quote a time: it is sent as it is written")
+	}
+	return setting.Bad(path, "want strings, numbers, booleans, lists or mappings of them")
+}
+
+// valueName matches the place of a value: {{ .name }}.
+var valueName = pattern.OnUse(`\{\{-?\s*\.([A-Za-z_]\w*)\s*-?\}\}`)
+
+// namesIn returns the values that a text names.
+func namesIn(text string) (names []string) {
+	for _, found := range valueName().FindAllStringSubmatch(text, -1) {
+		names = append(names, found[1])
+	}
+	return names
+}
+
+// filler fills values and secrets into the texts of a request.
+type filler struct {
+	host   *httpclient.Host
+	values map[string]string // nil = the places of values stay
+}
+
+// text returns a text with its secrets and values. The letters of a value are never a reference.
+func (f filler) text(t setting.Text) (string, error) {
+	if t.IsReference() || f.values == nil {
+		return f.host.Secrets.Text(t)
+	}
+	var out strings.Builder
+	from := 0
+	for _, at := range valueName().FindAllStringSubmatchIndex(string(t), -1) {
+		letters, err := f.host.Secrets.Text(setting.Text(t[from:at[0]]))
+		if err != nil {
+			return "", err
+		}
+		out.WriteString(letters + f.values[string(t[at[2]:at[3]])])
+		from = at[1]
+	}
+	letters, err := f.host.Secrets.Text(t[from:])
+	return out.String() + letters, err
+}
+
+func (f filler) texts(under string, texts map[string]setting.Text) (map[string]string, error) {
+	values := make(map[string]string, len(texts))
+	for name, text := range texts {
+		value, err := f.text(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s.%s: %w", under, name, err)
+		}
+		f.host.RememberNamed(name, value)
+		values[name] = value
+	}
+	return values, nil
+}
+
+// request returns a request and its body.
+func (f filler) request(ctx context.Context, r *request, standard string) (*http.Request, string, error) {
+	query, err := f.texts("query", r.Query)
+	if err != nil {
+		return nil, "", err
+	}
+	text, contentType, err := f.body(r)
+	if err != nil {
+		return nil, "", err
+	}
+	target, values := r.URL.URL, url.Values{}
+	for name, given := range target.Query() {
+		for _, value := range given {
+			f.host.RememberNamed(name, value)
+		}
+	}
+	for name, value := range query {
+		values.Set(name, value)
+	}
+	target.RawQuery = strings.Trim(target.RawQuery+"&"+values.Encode(), "&")
+	if r.hasBody() {
+		standard = http.MethodPost
+	}
+	req, err := http.NewRequestWithContext(ctx, cmp.Or(r.Method, standard), target.String(), strings.NewReader(text))
+	if err != nil {
+		return nil, "", errors.New("the request cannot be made: check url, query and headers") // the error of net/http would show the query
+	}
+	if text != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	req.Header.Set("Accept", "application/json, */*;q=0.5")
+	headers, err := f.texts("headers", r.Headers)
+	if err != nil {
+		return nil, "", err
+	}
+	for name, value := range headers {
+		if !httpclient.IsHeaderValue(value) {
+			return nil, "", fmt.Errorf("headers.%s: a secret or a value contains a line break or control character: %s", name, r.Headers[name])
+		}
+		req.Header.Set(name, value)
+	}
+	return req, text, nil
+}
+
+// body returns the body of a request and its type.
+func (f filler) body(r *request) (text, contentType string, err error) {
+	if len(r.Form) > 0 {
+		values, err := f.texts("form", r.Form)
+		form := url.Values{}
+		for name, value := range values {
+			form.Set(name, value)
+		}
+		return form.Encode(), "application/x-www-form-urlencoded", err
+	}
+	resolved, err := f.resolve("body", "", r.Body)
+	if err != nil || resolved == nil {
+		return "", "", err
+	}
+	if text, ok := resolved.(string); ok {
+		if json.Valid([]byte(text)) {
+			return text, "application/json", nil
+		}
+		return text, "text/plain; charset=utf-8", nil
+	}
+	encoded, err := json.Marshal(resolved)
+	return string(encoded), "application/json", err
+}
+
+// resolve returns a copy of v with its secrets and values. The name is that of the member that v
+// is the value of.
+func (f filler) resolve(path, name string, v any) (any, error) {
+	switch v := v.(type) {
+	case string:
+		value, err := f.text(setting.Text(v))
+		if err != nil {
+			return nil, setting.Bad(path, "%v", err)
+		}
+		f.host.RememberNamed(name, value)
+		return value, nil
+	case []any:
+		all := make([]any, len(v))
+		for i := range v {
+			var err error
+			if all[i], err = f.resolve(fmt.Sprintf("%s.%d", path, i), name, v[i]); err != nil {
+				return nil, err
+			}
+		}
+		return all, nil
+	case map[string]any:
+		all := make(map[string]any, len(v))
+		for name, item := range v {
+			var err error
+			if all[name], err = f.resolve(path+"."+name, name, item); err != nil {
+				return nil, err
+			}
+		}
+		return all, nil
+	}
+	return v, nil
+}
+
+// accepts reports whether a response of a status is used. The last valid status of the default is 299 or 399.
+func (r *request) accepts(status, last int) bool {
+	if len(r.ValidStatusCodes) == 0 {
+		return status >= 200 && status <= last
+	}
+	return r.ValidStatusCodes.Has(status)
+}
+
+// wanted names the format that a body must have.
+func (r *request) wanted() string {
+	if r.Format == "xml" {
+		return "XML"
+	}
+	return "JSON"
+}
+
+// decode decodes a body: as the settings say, or by its content type, else as JSON.
+func (r *request) decode(ctx context.Context, resp *httpclient.Response, body []byte) (any, error) {
+	contentType := resp.Header.Get("Content-Type")
+	text, err := format.UTF8(contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	if r.Format == "text" {
+		return string(text), nil
+	}
+	set := format.Defaults()
+	if r.Format != "" {
+		set.Format = format.Name(r.Format)
+	}
+	doc, err := set.Decoder(nil).Decode(ctx, "", contentType, text)
+	if err != nil {
+		return nil, err
+	}
+	return doc.Root.JQ(), nil
+}

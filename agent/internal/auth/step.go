@@ -1,0 +1,196 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/cookiejar"
+	"slices"
+	"strings"
+
+	"github.com/collectington/collectington/agent/digest"
+	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/jq"
+	"github.com/collectington/collectington/agent/pattern"
+	"github.com/collectington/collectington/agent/setting"
+)
+
+// Step is a request before or after that of a login, and the values that later requests take from its response. By default it is a
+// GET, or a POST if it has a body.
+type Step struct {
+	request `yaml:",inline"`
+
+	Take    map[string]jq.Expression   `yaml:"take"`    // values of {status, headers, body}
+	Compute map[string]*digest.Formula `yaml:"compute"` // values of others and of secrets, in the order of their names
+}
+
+var validName = pattern.OnUse(`^[A-Za-z_]\w{0,39}$`)
+
+// validate returns all problems, and adds the names of its values to those that are known.
+func (s *Step) validate(known map[string]bool) error {
+	if s == nil {
+		return errors.New("is empty: want a request, with url")
+	}
+	problems := []error{s.request.validate(http.MethodGet, known)}
+	add := func(path, name string) {
+		if !validName().MatchString(name) {
+			problems = append(problems, setting.Bad(path, "want a name of at most 40 letters, digits and underscores"))
+		}
+		known[name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Take)) {
+		add("take."+name, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Compute)) {
+		for _, used := range s.Compute[name].Names() {
+			if !known[used] {
+				problems = append(problems, setting.Bad("compute."+name, "no value .%s: %s", used, knownNames(known)))
+			}
+		}
+		add("compute."+name, name)
+	}
+	return errors.Join(problems...)
+}
+
+// key returns a text that changes with the step's secrets.
+func (s *Step) key(h *httpclient.Host) (string, error) {
+	req, body, err := filler{host: h}.request(context.Background(), &s.request, http.MethodGet)
+	if err != nil {
+		return "", err
+	}
+	text := fmt.Sprintf("%q %q %q", req.URL.RawQuery, req.Header, body)
+	for _, name := range slices.Sorted(maps.Keys(s.Compute)) {
+		for _, reference := range s.Compute[name].Secrets() {
+			secret, err := h.Secrets.Secret(setting.Secret(reference))
+			if err != nil {
+				return "", fmt.Errorf("compute.%s: %w", name, err)
+			}
+			text += fmt.Sprintf(" %q", secret)
+		}
+	}
+	return text, nil
+}
+
+// session is one login: its steps share values and cookies.
+type session struct {
+	*loginSource
+	values map[string]string
+	jar    *cookiejar.Jar
+}
+
+func newSession(s *loginSource) *session {
+	jar, _ := cookiejar.New(nil) // it cannot fail
+	return &session{s, map[string]string{}, jar}
+}
+
+// do sends a request with the cookies of the responses before, and keeps those of its response.
+func (s *session) do(req *http.Request) (*httpclient.Response, error) {
+	if s.set.hasSteps() {
+		for _, c := range s.jar.Cookies(req.URL) {
+			s.host.Secrets.Remember(c.Value)
+			req.AddCookie(c)
+		}
+	}
+	resp, err := s.client.DoAnyStatus(req)
+	if err == nil {
+		s.jar.SetCookies(req.URL, resp.Cookies())
+	}
+	return resp, err
+}
+
+// logIn sends the request of the login.
+func (s *session) logIn(ctx context.Context) (httpclient.Token, error) {
+	req, _, err := filler{s.host, s.values}.request(ctx, &s.set.request, http.MethodPost)
+	if err != nil {
+		return httpclient.Token{}, setting.Under("login", err)
+	}
+	resp, err := s.do(req)
+	if err != nil {
+		return httpclient.Token{}, err
+	}
+	defer resp.Close()
+	token, err := s.tokenOf(ctx, resp)
+	return token, resp.Wrap(err)
+}
+
+// play sends the request of a step, with the tokens if there are any, and takes its values.
+func (s *session) play(ctx context.Context, step *Step, token string) error {
+	req, _, err := filler{s.host, s.values}.request(ctx, &step.request, http.MethodGet)
+	if err != nil {
+		return err
+	}
+	if token != "" {
+		s.setTokens(req, token)
+	}
+	resp, err := s.do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Close()
+	if !step.accepts(resp.StatusCode, 399) {
+		return resp.Wrap(httpclient.Refused(resp.StatusError()))
+	}
+	if err := s.take(ctx, step, resp); err != nil {
+		return resp.Wrap(err)
+	}
+	return s.compute(step)
+}
+
+// take takes the values of a response. They are treated as secrets, since any may be a token.
+func (s *session) take(ctx context.Context, step *Step, resp *httpclient.Response) error {
+	if len(step.Take) == 0 {
+		return nil
+	}
+	text, err := readBody(resp)
+	if err != nil {
+		return err
+	}
+	body, err := step.decode(ctx, resp, text)
+	if err != nil && step.Format != "" {
+		return httpclient.Refused(fmt.Errorf("want %s, got %s", step.wanted(), kindOf(text)))
+	} else if err != nil {
+		body = strings.ToValidUTF8(string(text), "\ufffd")
+	}
+	headers := map[string]any{}
+	for name, values := range resp.Header {
+		headers[strings.ToLower(name)] = strings.Join(values, ", ")
+	}
+	root := map[string]any{"status": resp.StatusCode, "headers": headers, "body": body}
+	for name, expression := range step.Take {
+		v, err := expression.Run(ctx, root)
+		if err != nil { // its text may show a token
+			return httpclient.Refused(fmt.Errorf("take.%s: the expression %s does not fit the response%s", name, expression, fieldsOf(body)))
+		}
+		value, err := textOf(v)
+		if err != nil {
+			return httpclient.Refused(fmt.Errorf("take.%s: %s gives %w%s", name, expression, err, fieldsOf(body)))
+		}
+		if len(value) > maxToken {
+			return httpclient.Refused(fmt.Errorf("take.%s: the value exceeds %s", name, setting.Bytes(maxToken)))
+		}
+		if len(value) >= minTaken {
+			s.host.Secrets.Remember(value)
+		}
+		s.values[name] = value
+	}
+	return nil
+}
+
+// minTaken is the least length of a value that may be a token, in bytes. A shorter one, such as a number of iterations, is also in texts
+// that have nothing to do with it.
+const minTaken = 8
+
+// compute computes the values of a step.
+func (s *session) compute(step *Step) error {
+	for _, name := range slices.Sorted(maps.Keys(step.Compute)) {
+		value, err := step.Compute[name].Compute(s.values, s.host.Secrets)
+		if err != nil {
+			return httpclient.Refused(fmt.Errorf("compute.%s: %w", name, err))
+		}
+		s.host.Secrets.Remember(value)
+		s.values[name] = value
+	}
+	return nil
+}
