@@ -14,22 +14,22 @@ import (
 type Outcome struct {
 	State
 	Undelivered []string // sinks that could not deliver everything
-	Busy        []string // why jobs did not run: another process ran them
+	Busy        []string // for each job that did not run because another process ran it: its name and the reason
 }
 
-// once is a single run of each job. Other processes may run other jobs at the same time, with the same state file and sinks, and wait
-// for their turn to run the same.
+// once is a single run of each job. Other processes can use the same state file and sinks at the same time. A job that
+// another process runs must wait until that process has finished it.
 type once struct {
 	*Agent
 	drain time.Duration
 
 	mu   sync.Mutex
 	busy []string
-	held map[*job]func() // unlocks the jobs that this process has locked
+	held map[*job]func() // functions that unlock the jobs locked by this process
 }
 
-// Once runs every job once, or once for each window that it has not read, delivers the batches, and returns when the sinks
-// have drained. Each may take as long as drain for that.
+// Once runs every job once, or for a job with windows once for each window not read yet. It delivers the batches and returns
+// when the sinks have drained. Each sink may take as long as drain to do so.
 func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -55,7 +55,7 @@ func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outco
 	return out, nil
 }
 
-// prepare makes the jobs and sinks. It restores the jobs that no other process runs.
+// prepare makes the jobs and sinks. It restores the jobs that no other process is running.
 func (o *once) prepare(plan Plan) error {
 	for _, p := range plan.Jobs {
 		o.jobs = append(o.jobs, o.newJob(p))
@@ -84,8 +84,9 @@ func (o *once) prepare(plan Plan) error {
 	return nil
 }
 
-// lock waits until no other process runs a job, until ctx ends: state.IsHeld is true for the error then. If the job cannot be locked
-// for another reason, it runs all the same, as it does if the state file cannot be locked.
+// lock locks a job, so that no other process runs it. If another process has locked the job, lock waits until ctx ends and
+// then returns an error for which state.IsHeld is true. If locking fails for another reason, lock logs this and returns nil,
+// so the job runs without a lock.
 func (o *once) lock(ctx context.Context, j *job) error {
 	unlock, err := o.state.LockJob(ctx, j.Name)
 	if state.IsHeld(err) {
@@ -98,7 +99,7 @@ func (o *once) lock(ctx context.Context, j *job) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.held[j] = unlock
-	o.own.starts.last = o.clock.Now() // the process before may have delivered metrics of the job until now
+	o.own.starts.last = o.clock.Now() // the previous process may have delivered metrics of the job until now
 	return nil
 }
 
@@ -124,8 +125,8 @@ func (o *once) hasLocked(j *job) bool {
 	return o.held[j] != nil
 }
 
-// waitFor waits for another process that runs a job, for as long as the job's timeout, and goes on from what that process has left.
-// It reports whether the job may run.
+// waitFor waits while another process runs a job, at most for the job's timeout. It then loads the state that the other
+// process has saved. It reports whether the job may run.
 func (o *once) waitFor(ctx context.Context, j *job) bool {
 	timeout := time.Duration(j.Timeout)
 	limit, cancel := context.WithTimeout(ctx, timeout)
@@ -147,8 +148,9 @@ func (o *once) waitFor(ctx context.Context, j *job) bool {
 	return false
 }
 
-// end delivers what is left, and returns the outcome. The next process may run the jobs as soon as all samples of this one are on disk
-// or delivered, since receivers refuse samples that are older than others of their series.
+// end delivers everything that is left and returns the outcome. Other processes may run the jobs as soon as all samples of
+// this process are on disk or delivered. They must not do so earlier, since receivers refuse samples that are older than
+// others of the same series.
 func (o *once) end() Outcome {
 	o.Agent.mu.Lock()
 	o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return o.state != nil && !o.hasLocked(j) }) // another process delivers their metrics
@@ -173,7 +175,7 @@ func (o *once) end() Outcome {
 	return out
 }
 
-// release saves the jobs, and lets other processes run them.
+// release saves the state of the jobs and unlocks them for other processes.
 func (o *once) release() {
 	o.saveFinal(o.jobs)
 	for _, unlock := range o.held {

@@ -15,21 +15,22 @@ import (
 	"github.com/collectington/collectington/agent/internal/state"
 )
 
-// Saved is the state of a job as the state file has it. Each record is a header, and what the ledger has changed since the
-// record before.
+// Saved is the state of a job in the state file. Each record has a header, followed by the changes of the ledger since the
+// previous record.
 type Saved struct {
 	LastSuccess time.Time
-	Cursor      time.Time // the end of the last window that was read; zero = LastSuccess
-	Fetches     string    // a digest, since the original may contain secrets
+	Cursor      time.Time // end of the last window that was read; zero = LastSuccess
+	Fetches     string    // digest of Job.Fetches, which is not stored itself since it may contain secrets
 
-	// Delivered reports that the sinks took everything up to here, because the agent was shut down in order.
+	// Delivered reports that the sinks have taken everything up to this record, because the agent was shut down in an
+	// orderly way.
 	Delivered bool
 
-	old     bool     // the last record is of a version that did not write it before the batch was delivered
-	records [][]byte // of the ledger
+	old     bool     // the last record is from an earlier version, which did not write it before it delivered the batch
+	records [][]byte // the ledger's part of each record
 }
 
-// headerMark is the first byte of a header. An earlier version had a line of JSON there.
+// headerMark is the first byte of a header. In an earlier version, a line of JSON was there instead.
 const headerMark = 1
 
 const (
@@ -125,22 +126,23 @@ func (s *Saved) readVersion1(record []byte) error {
 	return nil
 }
 
-// What begins the names of sinks and of logins in the state file. No name of a job has a zero byte.
+// sinkPrefix and loginPrefix begin the names of sinks and logins in the state file. The name of a job never has a zero byte.
 const (
 	sinkPrefix  = "\x00sinks/"
 	loginPrefix = "\x00logins/"
 )
 
-// IsJob reports whether a name in the state file is that of a job. Nothing else is shown: the records of logins are secret.
+// IsJob reports whether a name in the state file is the name of a job. Only the records of jobs may be shown, since the
+// records of logins are secret.
 func IsJob(name string) bool { return !strings.HasPrefix(name, "\x00") }
 
-// SinkMemory implements sinks.Memory by the state file.
+// SinkMemory implements sinks.Memory. It keeps the data in the state file.
 type SinkMemory struct {
 	Sink string
-	File func() *state.File // nil = there is none
+	File func() *state.File // returns nil if there is no state file
 }
 
-// Load returns what was stored last, or nil.
+// Load returns the data that was stored last, or nil.
 func (m SinkMemory) Load() []byte {
 	file := m.File()
 	if file == nil {
@@ -160,12 +162,12 @@ func (m SinkMemory) Store(data []byte) {
 	}
 }
 
-// LoginMemory implements httpclient.TokenMemory by the state file.
+// LoginMemory implements httpclient.TokenMemory. It keeps the token in the state file.
 type LoginMemory struct {
-	Login    string                     // its name, and of what this is a memory
-	Settings string                     // of the login; what was stored with others is not loaded
-	File     func() *state.File         // nil = there is none, or it is not open
-	Saved    func(name string) [][]byte // reads a file that is not open; nil = there is none
+	Login    string                     // name of the login
+	Settings string                     // settings of the login; a token that was stored with other settings is not loaded
+	File     func() *state.File         // returns nil if there is no state file, or if it is not open
+	Saved    func(name string) [][]byte // reads records of a state file that is not open; nil = there is no state file
 }
 
 // storeTimeout bounds how long Store waits for the disk.
@@ -175,7 +177,7 @@ var errNotOpen = errors.New("the token is kept in the state file, which only cto
 
 func (m LoginMemory) name() string { return loginPrefix + m.Login }
 
-// Load returns what was stored last, or nil.
+// Load returns the data that was stored last with the same settings, or nil.
 func (m LoginMemory) Load() []byte {
 	var records [][]byte
 	switch file := m.File(); {
@@ -194,10 +196,10 @@ func (m LoginMemory) Load() []byte {
 	return data
 }
 
-// mark begins each record.
+// mark returns the first bytes of each record, which identify the settings.
 func (m LoginMemory) mark() []byte { return []byte(digest(m.Settings) + "\n") }
 
-// Store replaces what is stored.
+// Store replaces the stored data. kept is true if the data is on disk.
 func (m LoginMemory) Store(data []byte) (kept bool, err error) {
 	file := m.File()
 	if file == nil {
@@ -212,7 +214,7 @@ func (m LoginMemory) Store(data []byte) (kept bool, err error) {
 	}
 }
 
-// Ready returns why the state file cannot be written, nil if it can, or if there is none.
+// Ready returns nil if the state file can be written, or if there is none. Otherwise it returns the reason.
 func (m LoginMemory) Ready() error {
 	switch file := m.File(); {
 	case file == nil && m.Saved == nil:
@@ -225,7 +227,7 @@ func (m LoginMemory) Ready() error {
 	return nil
 }
 
-// FoldSaved returns one record in place of several of a name. It is what the state file folds its journal with.
+// FoldSaved combines several records of one name into one record. The state file uses it to make its journal shorter.
 func FoldSaved(name string, records [][]byte) ([]byte, error) {
 	if !IsJob(name) {
 		return records[len(records)-1], nil
@@ -241,14 +243,14 @@ func FoldSaved(name string, records [][]byte) ([]byte, error) {
 	return append(s.header(nil), folded...), nil
 }
 
-// Ledger returns the saved ledger, for reading only.
+// Ledger returns the saved ledger. It may only be read.
 func (s *Saved) Ledger() (*ledger.Ledger, error) {
 	l := ledger.New(ledger.For(0), 0)
 	return l, l.Restore(s.records...)
 }
 
-// Restore loads the saved state into a new worker, whose next tick may be at now. If the job fetches something else than
-// when the state was saved, only LastSuccess and Cursor are loaded.
+// Restore loads the saved state into a new worker. now is the earliest time of the worker's next tick. If the job fetches
+// something different from when the state was saved, only LastSuccess and Cursor are loaded.
 func (s *Saved) Restore(w *Worker, now time.Time) error {
 	if s.Fetches == digest(w.Fetches) {
 		if err := w.Ledger.Restore(s.records...); err != nil {

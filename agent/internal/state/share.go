@@ -10,15 +10,19 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// With Options.Shared, several processes use a state at once. Each of them shares a lock for as long as it has the state open, so that
-// none that wants it alone begins meanwhile. For each reading or writing of the files it has its turn, under another lock. And it runs
-// a job only under the lock of that job.
+// With Options.Shared, several processes can use a state at the same time. They use three kinds of locks:
+//
+//   - While a process has the state open, it has a shared lock. So a process that wants to use the state alone cannot start
+//     meanwhile.
+//   - While a process reads or writes the files, it has a second lock, exclusively. This time is called its turn.
+//   - While a process runs a job, it has the lock of that job.
 
-// turnTimeout is how long a process waits for its turn, in which others read and write some files.
+// turnTimeout is how long a process waits for its turn. In a turn, a process only reads and writes some files.
 const turnTimeout = 10 * time.Second
 
-// takeTurn waits until no other process reads or writes the files, and finds out what has become of them. Without Options.Shared
-// it does nothing. To read, it also goes on if the lock cannot be had for another reason, such as a read-only disk.
+// takeTurn waits until no other process reads or writes the files, and then updates f to the current state of the files.
+// Without Options.Shared it does nothing. If the lock fails for another reason, such as a read-only disk, takeTurn returns
+// an error only if toWrite is true.
 func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 	if !f.Shared {
 		return func() {}, nil
@@ -48,16 +52,16 @@ func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 	}, nil
 }
 
-// wait waits for a lock until ctx ends, and tries it every pause.
+// wait waits for a lock until ctx ends. It tries to get the lock at intervals of pause.
 func (f *File) wait(ctx context.Context, name string, pause time.Duration) (unlock func(), err error) {
 	dir := durable.NewDir(filepath.Dir(f.path))
 	for {
 		err := dir.Lock(name)
 		switch {
-		case errors.Is(err, errors.ErrUnsupported): // as for the lock of the state
+		case errors.Is(err, errors.ErrUnsupported): // the same is done for the lock of the state
 			return func() {}, nil
 		case err == nil:
-			return func() { _ = dir.Unlock() }, nil // it ends with the process at the latest
+			return func() { _ = dir.Unlock() }, nil // at the latest, the lock ends with the process
 		case !IsHeld(err):
 			return nil, err
 		}
@@ -69,7 +73,7 @@ func (f *File) wait(ctx context.Context, name string, pause time.Duration) (unlo
 	}
 }
 
-// rejoin finds out what other processes have done to the files.
+// rejoin updates f after other processes may have changed the files.
 func (f *File) rejoin() error {
 	s, err := readSnapshot(f.fsys, f.name())
 	if stay := f.mustStay(err); stay != nil {
@@ -105,8 +109,8 @@ func (f *File) rejoin() error {
 	return nil
 }
 
-// LockJob waits until no other process has the lock of a job, until ctx ends: the error is a *durable.HeldError then. Without
-// Options.Shared there is no other process.
+// LockJob waits until no other process has the lock of a job. If ctx ends before that, the error is a *durable.HeldError.
+// Without Options.Shared, LockJob does nothing.
 func (f *File) LockJob(ctx context.Context, job string) (unlock func(), err error) {
 	if !f.Shared {
 		return func() {}, nil
@@ -114,7 +118,7 @@ func (f *File) LockJob(ctx context.Context, job string) (unlock func(), err erro
 	return f.wait(ctx, f.name()+".job-"+durable.FileName(job), 50*time.Millisecond)
 }
 
-// Reread reads the files again, for Records: other processes may have written since Open.
+// Reread reads the files again, so that Records also returns what other processes have written since Open.
 func (f *File) Reread() error {
 	if !f.Shared {
 		return nil
