@@ -12,7 +12,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// collisions checks jobs and sinks that are valid alone against each other.
+// collisions checks whether jobs and sinks that are valid alone exclude each other.
 func (r *reader) collisions(plan *Plan, root *yaml.Node) {
 	claimed := map[string]string{}
 	claim := func(c sinks.Claimer, role, name string) {
@@ -44,7 +44,7 @@ func (r *reader) collisions(plan *Plan, root *yaml.Node) {
 	r.metricCollisions(plan, root, merging)
 }
 
-// forwards checks that each job that passes on samples of others has only sinks that take them.
+// forwards checks the jobs that forward samples they receive. All sinks of such a job must be able to forward samples.
 func (r *reader) forwards(plan *Plan, root *yaml.Node) {
 	for i := range plan.Jobs {
 		j := &plan.Jobs[i]
@@ -59,13 +59,13 @@ func (r *reader) forwards(plan *Plan, root *yaml.Node) {
 	}
 }
 
-// declared is a name of series that a metric of a job has.
+// declared is a series name that a metric of a job uses.
 type declared struct {
 	job      *Job
-	name     string // of the metric
-	at       string // the path of its declaration, below the job
-	series   string // the name of series: that of the metric, or with _sum and so on
-	kind     string // the type
+	name     string // name of the metric
+	at       string // path of the declaration within the job
+	series   string // name of the series: that of the metric, or with a suffix such as _sum
+	kind     string // type of the metric
 	help     string
 	unit     string
 	constant map[string]string
@@ -91,7 +91,7 @@ func declares(job *Job) []declared {
 			all = append(all, one)
 		}
 		if base, total := strings.CutSuffix(m.Name, "_total"); total && one.kind == "counter" {
-			for _, one.series = range []string{base, base + "_created"} { // the name of the family in OpenMetrics, and a name that it reserves
+			for _, one.series = range []string{base, base + "_created"} { // the family's name, and a name that OpenMetrics reserves
 				all = append(all, one)
 			}
 		}
@@ -100,7 +100,7 @@ func declares(job *Job) []declared {
 }
 
 func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merging []string) {
-	before := map[string][]declared{} // by the name of their series
+	before := map[string][]declared{} // by series name
 	for i := range plan.Jobs {
 		for _, d := range declares(&plan.Jobs[i]) {
 			for _, other := range before[d.series] {
@@ -118,12 +118,12 @@ func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merging []string)
 	}
 }
 
-// meet reports whether a sink gets the metrics of both jobs.
+// meet reports whether there is a sink that gets the metrics of both jobs.
 func meet(a, b *Job, all []Sink) bool {
 	return slices.ContainsFunc(all, func(s Sink) bool { return a.GoesTo(s.Name) && b.GoesTo(s.Name) })
 }
 
-// page returns the first of the merging sinks that shows the metrics of both jobs, or "".
+// page returns the name of the first sink in merging that shows the metrics of both jobs, or "".
 func page(a, b *Job, merging []string) string {
 	for _, name := range merging {
 		if a.GoesTo(name) && b.GoesTo(name) {
@@ -133,7 +133,8 @@ func page(a, b *Job, merging []string) string {
 	return ""
 }
 
-// clash returns why two metrics exclude each other, or "".
+// clash returns why two metrics exclude each other, or "" if they do not. merged is a sink that shows both on one page, or
+// "".
 func clash(d, other declared, merged string) string {
 	where := other.path()
 	switch {
@@ -151,7 +152,7 @@ func clash(d, other declared, merged string) string {
 	return ""
 }
 
-// apart reports whether a constant label of a makes sure that none of its series is one of b's.
+// apart reports whether a constant label of a ensures that a and b have no series in common.
 func apart(a, b declared) bool {
 	for name, value := range a.constant {
 		theirs, constant := b.constant[name]
@@ -162,7 +163,8 @@ func apart(a, b declared) bool {
 	return false
 }
 
-// keyAt returns the key at the end of a path through mappings, or the nearest key above it.
+// keyAt returns the key at the end of a path through mappings. If the path does not exist, it returns the last key on it
+// that exists.
 func keyAt(n *yaml.Node, names ...string) *yaml.Node {
 	at := n
 	for _, name := range names {
