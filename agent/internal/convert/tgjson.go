@@ -46,7 +46,7 @@ func (r *reading) values(expression string) []any {
 	return all
 }
 
-// leaf is a scalar value in an item.
+// leaf is a scalar value in an item. Its name is the keys of its path, joined by _, and path is its jq expression within the item.
 type leaf struct {
 	name  string
 	last  string // the last key of its path
