@@ -30,7 +30,7 @@ type Walk struct {
 	Step     time.Duration // length of a window; 0 = the job's own windows, or the time between its due times
 	Patience time.Duration // how long to wait for the receivers' responses
 	Log      *slog.Logger
-	Progress func(done, all int, end time.Time) // called after each window, if not nil
+	Progress func(done, all int, end time.Time) // called after each window; may be nil
 }
 
 // Reasons why a walk ends early.

@@ -31,7 +31,7 @@ func Load(name string, text []byte, catalogue Catalogue) (*Plan, error) {
 // File is a parsed configuration: one file, or several merged files. Lines are numbered across all files, so that a line
 // number identifies the file too.
 type File struct {
-	Root    *yaml.Node           // the value at the top level
+	Root    *yaml.Node           // the top-level value
 	Secrets *setting.SecretStore // reads the references in settings that are not secrets; nil = from the environment and files
 
 	parts    []part
@@ -41,7 +41,7 @@ type File struct {
 	origins  []Origin            // origins of the parts
 }
 
-// part is a file that a File was read from.
+// part is one of the files that a File was read from.
 type part struct {
 	name   string
 	prefix string // path from the File's folder to the folder of this part; "" if it is the same folder

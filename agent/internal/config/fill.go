@@ -35,7 +35,7 @@ func (f *filler) fill(n *yaml.Node, path string, t reflect.Type, isTemplate bool
 	if known, ok := f.filled[place{n, t}]; ok {
 		return known
 	}
-	f.filled[place{n, t}] = n // an alias can contain itself
+	f.filled[place{n, t}] = n // needed since an alias can contain itself
 	filled := n
 	switch n.Kind {
 	case yaml.AliasNode:

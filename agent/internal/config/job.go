@@ -134,7 +134,7 @@ func (r *reader) jobSettings(job *Job, key, own *yaml.Node, path string) {
 	}
 }
 
-// jobLabels checks the labels of a job and adds them to its metrics.
+// jobLabels checks the setting labels of a job and adds these labels to its metrics.
 func (r *reader) jobLabels(job *Job, n *yaml.Node, path string) {
 	before := len(r.problems)
 	for _, name := range slices.Sorted(maps.Keys(job.Labels)) {

@@ -15,7 +15,7 @@ import (
 
 // Plan is a configuration that was checked.
 type Plan struct {
-	External    map[string]string // external labels
+	External    map[string]string // external labels, by name
 	Concurrency int               // how many ticks may run at the same time
 	StateFile   string            // file that keeps the state of jobs across restarts; "" = state is not kept
 	Runtime     bool              // the agent's own metrics include those named go_* and process_*
@@ -92,8 +92,8 @@ type JobSettings struct {
 	Jitter         setting.Duration  `yaml:"jitter"` // longest delay; each host has its own delay up to this
 	Timeout        setting.Duration  `yaml:"timeout"`
 	Overlap        schedule.Overlap  `yaml:"overlap"`
-	ValidFor       setting.Duration  `yaml:"valid_for"` // 0 = two intervals
-	WindowSettings *WindowSettings   `yaml:"window"`    // nil = Job.Windows is nil
+	ValidFor       setting.Duration  `yaml:"valid_for"` // how long values remain valid while runs fail; 0 = two intervals
+	WindowSettings *WindowSettings   `yaml:"window"`    // nil = the job has no windows
 	MaxSeries      int               `yaml:"max_series"`
 	Labels         map[string]string `yaml:"labels"` // labels added to each series of the job, unless the metric has a label of this name
 	Sinks          []string          `yaml:"sinks"`  // names of the sinks that get the job's metrics; nil = all sinks

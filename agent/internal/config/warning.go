@@ -30,7 +30,7 @@ type Warning struct {
 // String returns the warning as one line.
 func (w Warning) String() string { return fmt.Sprintf("%s: %s; %s", w.Place, w.Text, w.Remedy) }
 
-// LookBack is how old a sample can be for Prometheus to use it in an instant query (query.lookback-delta).
+// LookBack is the maximum age of a sample that Prometheus uses in an instant query (query.lookback-delta).
 const LookBack = 5 * time.Minute
 
 // warn collects the warnings of a plan.
@@ -43,7 +43,7 @@ func (r *reader) warn(plan *Plan, root *yaml.Node) {
 	slices.SortStableFunc(plan.Warnings, func(a, b Warning) int { return cmp.Compare(a.line, b.line) })
 }
 
-// warner collects the warnings of a plan.
+// warner adds warnings to a plan.
 type warner struct {
 	*reader
 	plan *Plan

@@ -94,7 +94,7 @@ func (p *Page) add(name string, m *dto.Metric) {
 
 func shown(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 
-// String returns the name and the labels.
+// String returns the name and the labels of the series.
 func (s sample) String() string {
 	var parts []string
 	for _, k := range slices.Sorted(maps.Keys(s.labels)) {

@@ -31,7 +31,7 @@ func field(key string) string {
 // jq returns the path as a jq expression.
 func (p path) jq() string { return join(p.steps) }
 
-// join returns steps as a jq expression.
+// join joins steps to a jq expression.
 func join(steps []step) string {
 	b := ""
 	pipe := false // the next step must follow a pipe

@@ -62,7 +62,7 @@ type entry struct {
 	base     path   // path to the object, for metrics of type object; otherwise empty
 	each     bool   // base is the path of a list of items
 	value    string // jq expression of the value within an item, or a number
-	fixed    bool   // value is a number
+	fixed    bool   // value is a number, not an expression
 	baseText string // jq expression of the items; used instead of base if not empty
 }
 

@@ -80,7 +80,7 @@ type metricOut struct {
 	labels, constant map[string]string
 	time, timeFormat string
 	timeZone         string
-	duplicate        string // on_duplicate
+	duplicate        string // value of the setting on_duplicate
 	mapped           map[string]float64
 	fallback         string // value of the setting default, used with mapped
 	names            int    // number of label names, including those with empty values
@@ -94,7 +94,7 @@ func (m *metricOut) clone() *metricOut {
 	return &c
 }
 
-// The YAML nodes that settings are made of.
+// The following functions make the YAML nodes of settings.
 
 func text(s string) *yaml.Node {
 	n := &yaml.Node{}

@@ -25,7 +25,7 @@ type telegraf struct {
 	processors []processor
 	outputs    []*node // outputs that receive metrics of this configuration; they have filters
 	version    int     // metric_version of prometheus_client
-	strings    bool    // string fields become labels
+	strings    bool    // fields with texts become labels
 	times      bool    // timestamps are exported
 }
 
@@ -35,10 +35,10 @@ type fieldKind uint8
 const (
 	fieldNumber fieldKind = iota // numbers only
 	fieldNative                  // numbers and booleans
-	fieldTyped                   // also texts that are numbers
-	fieldBool                    // also the texts true and false
-	fieldText                    // a text: a label, if at all
-	fieldMapped                  // texts that a processor maps
+	fieldTyped                   // numbers, and texts that are numbers
+	fieldBool                    // numbers, booleans, and the texts true and false
+	fieldText                    // a text: it can be a label, but not a metric
+	fieldMapped                  // texts that a processor replaces by numbers
 )
 
 // fieldOut is a field of a measurement.

@@ -35,7 +35,7 @@ type drafted struct {
 	series    int
 }
 
-// pick is a label of a metric.
+// pick is a label of a metric: its name and the jq expression of its value.
 type pick struct{ name, expr string }
 
 // guarded returns a jq expression of the items that satisfy a condition.

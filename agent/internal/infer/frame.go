@@ -42,7 +42,7 @@ type row struct {
 	outer *row
 }
 
-// cell is a value of a column.
+// cell is one value of a column.
 type cell struct {
 	kind document.Kind
 	text string

@@ -532,7 +532,7 @@ func (l *listing) observed(c *column, name string) {
 	}
 }
 
-// few01 reports whether all numbers are 0 or 1.
+// few01 reports whether all numbers are 0 or 1 and at least one is 0.
 func few01(c *column) bool {
 	return slices.Contains(c.order, "0") && !slices.ContainsFunc(c.order, func(s string) bool { return s != "0" && s != "1" })
 }

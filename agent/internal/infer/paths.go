@@ -13,8 +13,8 @@ import (
 // Limits for the output of WritePaths.
 const (
 	maxPaths   = 300
-	maxExample = 40 // characters
-	maxShown   = 4  // distinct values
+	maxExample = 40 // maximum number of characters of an example
+	maxShown   = 4  // maximum number of distinct values
 )
 
 // WritePaths writes the positions of a document, one per line. A line has the path as written in expressions, the kinds of

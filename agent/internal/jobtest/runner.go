@@ -20,7 +20,7 @@ type Runner struct {
 	*Test
 	Job    *run.Worker
 	Dir    string                   // folder with the files of the test; it is different at each run
-	Scrub  func(text string) string // removes secrets
+	Scrub  func(text string) string // removes secrets from a text
 	Update bool                     // replace expectations that differ from the results
 
 	shown    []metric.Family

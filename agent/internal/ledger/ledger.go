@@ -33,8 +33,8 @@ type Ledger struct {
 	order     []*table
 	sets      *labelSets
 	tick      uint32
-	last      int64    // time of the last applied tick, Unix milliseconds; 0 = none yet
-	journal   *journal // nil = changes are not kept
+	last      int64    // time of the last tick that was applied, Unix milliseconds; 0 = none yet
+	journal   *journal // nil = the ledger writes no records
 	exact     bool     // the restored records have the last values of all series
 	resume    int64    // start timestamp of running totals that are new in the first tick, Unix milliseconds; 0 = unknown
 	seen      int64    // the time at which events of the current tick count as seen, Unix milliseconds
@@ -55,7 +55,7 @@ func New(until Until, maxSeries int) *Ledger {
 
 // Result is the result of applying a tick's readings.
 type Result struct {
-	Families  []metric.Family // all series of the job
+	Families  []metric.Family // series of all metrics of the job
 	Series    int             // number of series in Families
 	Readings  int             // number of readings used; those in Drops are not included
 	Resets    int             // decreases of upstream totals that count as resets
@@ -65,16 +65,16 @@ type Result struct {
 	Restarted []string        // metrics that lost their earlier state, since their declaration has changed
 }
 
-// Problem is why one metric could not be measured in a tick.
+// Problem is the reason why a metric could not be measured in a tick.
 type Problem struct {
 	Metric string
 	Err    error
 }
 
-// Drop is the readings of one metric that were left out for one reason.
+// Drop describes the readings of one metric that were left out for one reason.
 type Drop struct {
 	Metric string
-	Of     int // all readings of the metric in the tick, those left out included
+	Of     int // number of all readings of the metric in the tick, including those left out
 	metric.Drop
 }
 
@@ -173,7 +173,7 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	}
 }
 
-// pass adds ready-made series to the result.
+// pass adds series that the source has already made, such as those of a scrape, to the result.
 func (r *Result) pass(m *metric.Measured) {
 	if m.Err != nil {
 		r.Problems = append(r.Problems, Problem{m.Desc.Name, m.Err})
@@ -185,7 +185,7 @@ func (r *Result) pass(m *metric.Measured) {
 	}
 }
 
-// series returns the number of series after the current tick.
+// series returns the number of series that there will be after the current tick.
 func (l *Ledger) series() int {
 	n := 0
 	for _, t := range l.order {
@@ -304,7 +304,7 @@ func stateKey(d *metric.Desc) string {
 	return string(text)
 }
 
-// sameState reports whether state that was accumulated under declaration a is valid under b.
+// sameState reports whether state that was collected under declaration a is valid under declaration b.
 func sameState(a, b *metric.Desc) bool {
 	text := stateKey(a)
 	return text != "" && text == stateKey(b)

@@ -43,7 +43,7 @@ func (n *native) observe(v float64) {
 	}
 }
 
-// bucketOf returns the index of the bucket of v > 0.
+// bucketOf returns the index of the bucket that contains v, which must be greater than 0.
 func bucketOf(v float64, schema int32) int32 {
 	fraction, exponent := math.Frexp(v) // v = fraction · 2^exponent, 0.5 ≤ fraction < 1
 	if schema <= 0 {

@@ -7,7 +7,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// maxWindow is the largest number of observations that the quantiles of a series are computed from.
+// maxWindow is the maximum number of observations that are used to compute the quantiles of a series.
 const maxWindow = 4096
 
 // observed is the state of a series of a histogram or summary. Batches that were sent earlier share its values, so a tick
@@ -16,7 +16,7 @@ type observed struct {
 	histogram *metric.HistogramValue
 	native    *native
 	summary   *metric.SummaryValue
-	shown     *metric.More  // the values in the last batch
+	shown     *metric.More  // the values as they were in the last batch
 	window    []observation // for a summary with quantiles, oldest first
 	unsaved   int           // number of observations, at the end of window, that are not in the journal yet
 

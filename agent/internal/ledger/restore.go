@@ -43,7 +43,7 @@ func (l *Ledger) restore(records [][]byte, fold bool) error {
 	return nil
 }
 
-// restoring is a ledger that records are loaded into.
+// restoring is a ledger while records are loaded into it.
 type restoring struct {
 	*Ledger
 	tables map[uint32]*table // by their number in the journal

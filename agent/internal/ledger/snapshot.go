@@ -44,7 +44,7 @@ func (w *writer) events(e *events) {
 	}
 }
 
-// nanoseconds returns a time as Unix nanoseconds, 0 for the zero time.
+// nanoseconds returns a time as Unix nanoseconds. It returns 0 for the zero time.
 func nanoseconds(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

@@ -19,7 +19,7 @@ type table struct {
 	labels []label    // all labels that a series can have, sorted by name
 	sets   *labelSets // the label sets of the ledger
 
-	entries []entry // one per series, in the order in which they appeared
+	entries []entry // one entry per series, in the order in which the series appeared
 	saved   *saved  // what the journal has of the table; nil without a journal
 	slots   []int32 // hash table with open addressing: index of an entry plus 1; 0 = free. At least a third is free
 
@@ -57,7 +57,7 @@ type entry struct {
 	pending  int32  // index of that reading in table.pending
 	known    bool   // it has a value, or for a delta: a value to compare the next reading with
 	hidden   bool   // it is not shown yet: a delta without a change, or restored with a value that may be old
-	gone     bool   // it is not shown; only its last time is remembered
+	gone     bool   // the series is not shown; only its last time is remembered
 	changed  bool   // the new state must be written to the journal
 	value    float64
 	upstream float64 // for a delta: the last reading
@@ -140,7 +140,8 @@ func (t *table) rollback() {
 	t.begin()
 }
 
-// match finds or makes the entry of each reading and adds the readings to pending. After an error the caller must roll back.
+// match finds the entry of each reading, or adds one, and adds the readings to pending. After an error the caller must roll
+// back.
 func (t *table) match(at, seen int64, tick uint32, rows []metric.Reading) error {
 	t.reserve(rows)
 	for i := range rows {
@@ -420,8 +421,8 @@ func (t *table) decreases(known bool, before, value float64) bool {
 	return known && t.desc.Type == metric.Counter && t.desc.From == metric.Total && value < before
 }
 
-// commit applies the pending readings. A series without a reading in this tick is gone, unless it is a running total of the
-// ledger or the metric could not be measured.
+// commit applies the pending readings. A series without a reading in this tick is gone afterwards, unless it is a running
+// total of the ledger. If the metric could not be measured, nothing changes.
 func (t *table) commit(c *commit) {
 	if t.failing {
 		return

@@ -102,7 +102,7 @@ func run(ctx context.Context, n int, seed uint64, only string, timeout time.Dura
 	return nil
 }
 
-// candidate is a mutation of a target.
+// candidate is a mutation and the target that it belongs to.
 type candidate struct {
 	*target
 	mutation

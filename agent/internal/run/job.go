@@ -30,7 +30,7 @@ type job struct {
 
 	restored *Saved    // state of an earlier process; nil after its last batch was queued for the sinks
 	ticked   bool      // a tick of this process has succeeded
-	savedAt  time.Time // when the state was last handed to the state file
+	savedAt  time.Time // when a record of the state was last given to the state file
 
 	life    context.Context // ends when the current tick must end because the agent stops
 	release func()          // frees the slot of the current tick
@@ -397,12 +397,12 @@ func (j *job) last() metric.Batch {
 	return b
 }
 
-// jobGrace is how long the current tick may continue when its job is stopped.
+// jobGrace is how long the current tick of a job may continue after the job was told to stop.
 const jobGrace = 5 * time.Second
 
 var errStopped = errors.New("the agent is stopping")
 
-// withGrace returns a context that ends jobGrace after its parent.
+// withGrace returns a context that ends when jobGrace has passed after the end of parent.
 func withGrace(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent))
 	var timer *time.Timer

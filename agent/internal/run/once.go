@@ -103,7 +103,7 @@ func (o *once) lock(ctx context.Context, j *job) error {
 	return nil
 }
 
-// run runs a job.
+// run runs a job once, or once for each window that it has not read yet.
 func (o *once) run(ctx context.Context, j *job) {
 	if o.state != nil && !o.hasLocked(j) && !o.waitFor(ctx, j) {
 		return
@@ -153,7 +153,7 @@ func (o *once) waitFor(ctx context.Context, j *job) bool {
 // others of the same series.
 func (o *once) end() Outcome {
 	o.Agent.mu.Lock()
-	o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return o.state != nil && !o.hasLocked(j) }) // another process delivers their metrics
+	o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return o.state != nil && !o.hasLocked(j) }) // other jobs run in another process
 	o.Agent.mu.Unlock()
 	o.own.deliver(true)
 	stopped := make(chan struct{})

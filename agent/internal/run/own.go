@@ -26,7 +26,7 @@ type OwnMetrics struct {
 	Sinks []string
 }
 
-// How often the agent's own metrics are delivered.
+// Intervals at which the agent's own metrics are delivered.
 const (
 	ownInterval  = 2 * time.Minute  // default interval for sinks that push
 	pageInterval = 15 * time.Second // for sinks that wait to be scraped: costs no traffic, and jumps of the clock are noticed this often

@@ -34,7 +34,7 @@ type Plan struct {
 }
 
 // Job is a job of the configuration and its source. A reload keeps a job and its state if its Name and Key are unchanged. If
-// only Fetches is unchanged, the new job continues from the state of the old one.
+// its Key has changed but its Fetches has not, the new job continues from the state of the old one.
 type Job struct {
 	config.Job
 	Delay    time.Duration // this host's delay within Jitter, added to every due time

@@ -157,7 +157,7 @@ func Unmeasured(readings metric.Readings) []string {
 	for i := range readings {
 		m := &readings[i]
 		if m.Desc == nil {
-			continue // a bug of the source, which the tick's error names
+			continue // this is a bug of the source; the error of the tick names it
 		}
 		if m.Err != nil {
 			lines = append(lines, fmt.Sprintf("%s: %v", m.Desc.Name, m.Err))

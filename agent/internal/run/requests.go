@@ -48,7 +48,7 @@ func (r *Requests) Costs() map[string]Cost {
 	return maps.Clone(r.costs)
 }
 
-// Count counts one request.
+// Count counts one request by its host and status code.
 func (r *Requests) Count(host string, code int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

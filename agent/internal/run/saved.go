@@ -155,7 +155,7 @@ func (m SinkMemory) Load() []byte {
 	return records[len(records)-1]
 }
 
-// Store appends data to the state file.
+// Store appends data to the records of the sink in the state file.
 func (m SinkMemory) Store(data []byte) {
 	if file := m.File(); file != nil {
 		file.AppendLazily(sinkPrefix+m.Sink, data)
@@ -170,7 +170,7 @@ type LoginMemory struct {
 	Saved    func(name string) [][]byte // reads records of a state file that is not open; nil = there is no state file
 }
 
-// storeTimeout bounds how long Store waits for the disk.
+// storeTimeout is how long Store waits for the disk.
 const storeTimeout = 5 * time.Second
 
 var errNotOpen = errors.New("the token is kept in the state file, which only cton run and cton once write")

@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// State is the state of an agent at one moment.
+// State is the state of an agent at a point in time.
 type State struct {
 	Single     bool        // each job runs once, and other processes can run other jobs
 	Jobs       []JobState  // in the order of the plan
@@ -27,17 +27,17 @@ type State struct {
 // JobState is the state of one job.
 type JobState struct {
 	Name        string
-	Up          bool // the last tick succeeded
+	Up          bool // whether the last tick succeeded
 	Running     bool // a tick is active
 	Paused      bool // a user has paused the job: it does not run when it is due
 	LastStart   time.Time
 	LastSuccess time.Time
 	NextRun     time.Time
-	Duration    time.Duration // of the last tick
-	Error       string        // of the last tick; empty if it succeeded
-	Readings    int           // of the last successful tick
+	Duration    time.Duration // duration of the last tick
+	Error       string        // why the last tick failed, or its first problem; empty if there was none
+	Readings    int           // number of readings in the last successful tick
 	Series      int
-	Unmeasured  int              // metrics that the last successful tick could not measure
+	Unmeasured  int              // number of metrics that the last successful tick could not measure
 	Ticks       map[string]int64 // number of ticks by result: success, partial, error, skipped
 	Drops       map[metric.Reason]int64
 	Resets      int64

@@ -20,7 +20,7 @@ type Worker struct {
 	LastSuccess time.Time // time of the last successful tick
 	Cursor      time.Time // end of the window of that tick; everything before was read
 
-	abandoned chan struct{} // closed when an abandoned Collect has returned; nil if there is none
+	abandoned chan struct{} // closed when the abandoned Collect has returned; nil if no Collect was abandoned
 }
 
 // NewWorker returns a worker for a job that has not run yet.

@@ -24,7 +24,7 @@ func (j *Job) Burst(due, next time.Time) int {
 // one interval. With windows, it reads the next closed window. skipped is the number of older windows that are left out
 // because they are further back than max_catch_up. due is false if there is no closed window to read.
 func (j *Job) NextWindow(read, at time.Time) (tick sources.Tick, skipped int, due bool) {
-	read = read.Round(0) // compare wall clock times, without the monotonic clock
+	read = read.Round(0) // so that the times are compared by wall clock, without the monotonic clock
 	tick = sources.Tick{Time: at, Start: read, End: at, Interval: j.Schedule.Interval(at)}
 	if j.Windows == nil {
 		if read.IsZero() || read.After(at) {

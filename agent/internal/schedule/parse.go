@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	maxLen   = 256 // bytes; the longest useful list of numbers is shorter
+	maxLen   = 256 // maximum length in bytes; every useful list of numbers is shorter
 	minEvery = time.Second
 	maxEvery = 5 * 366 * 24 * time.Hour
 	wanted   = `want five fields such as "*/5 * * * *", or "@every 60s"`
@@ -251,7 +251,7 @@ func (f field) step(text string) (int, error) {
 	return n, nil
 }
 
-// number parses a number or a name.
+// number parses a number, or a name such as mon or jan.
 func (f field) number(text string) (int, error) {
 	if at := strings.Index(f.names, strings.ToLower(text)); at >= 0 && at%4 == 0 && len(text) == 3 {
 		return f.low + at/4, nil
@@ -282,8 +282,8 @@ func count(text string) (int, error) {
 	return n, nil
 }
 
-// Location returns a time zone by name: "" and "Local" are the host's zone, "UTC" is UTC, and other names are those of the
-// IANA Time Zone database, on the host or in the binary.
+// Location returns a time zone by its name. "" and "Local" are the host's zone, and "UTC" is UTC. Other names are those of
+// the IANA Time Zone database, which is read from the host or from the binary.
 func Location(name string) (*time.Location, error) {
 	if name == "" || name == "Local" {
 		return time.Local, nil

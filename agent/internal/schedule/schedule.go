@@ -35,7 +35,7 @@ import (
 type Schedule struct {
 	every  time.Duration     // duration of "@every"; 0 for a cron expression
 	fields cron.SpecSchedule // the cron fields as bits; local time is matched as if it were UTC
-	hourly bool              // the hour field has every hour
+	hourly bool              // the hour field contains every hour
 	loc    *time.Location
 }
 
@@ -176,8 +176,8 @@ func (s *Schedule) match(above int64) (int64, bool) {
 	return next.Unix(), !next.IsZero()
 }
 
-// period is a span of time with one offset from UTC: for start ≤ t < end in Unix seconds, local time is t + shift. Two
-// consecutive periods can have the same shift.
+// period is a span of time with a constant offset from UTC. For start ≤ t < end in Unix seconds, local time is t + shift.
+// Two consecutive periods can have the same shift.
 type period struct{ start, end, shift int64 }
 
 // periodAt returns the period that contains a time.

@@ -10,7 +10,7 @@ import "time"
 // of a zone, when a job with the schedule "0 0 * * *" would run. Such a day can have 23 or 25 hours. Days are counted from
 // Monday, 1970-01-05, so that windows of seven days are ISO 8601 weeks.
 type Windows struct {
-	Length     time.Duration // whole seconds
+	Length     time.Duration // a whole number of seconds
 	Settle     time.Duration // how long after its end a window can be read
 	Overlap    time.Duration // how much time before its start is read again with a window
 	MaxCatchUp time.Duration // how far before the end of the last closed window to read; older windows are skipped

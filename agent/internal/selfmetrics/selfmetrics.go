@@ -87,7 +87,7 @@ func (m *Metrics) set(name string, value float64, labels ...string) {
 	r.Rows = append(r.Rows, metric.Reading{Labels: labels, Value: value})
 }
 
-// Readings returns the readings for a state. They are valid until the next call.
+// Readings returns the readings for a state. They are valid until the next call of Readings.
 func (m *Metrics) Readings(s run.State) metric.Readings {
 	for i := range m.readings {
 		m.readings[i].Rows = m.readings[i].Rows[:0]
@@ -168,7 +168,7 @@ func (m *Metrics) sink(s *run.SinkState) {
 	m.set("cton_sink_oldest_pending_age_seconds", age, s.Name)
 }
 
-// once sets a counter if it is not 0.
+// once sets a counter, unless the count is 0.
 func (m *Metrics) once(name string, count int64, labels ...string) {
 	if count != 0 {
 		m.set(name, float64(count), labels...)
@@ -210,7 +210,7 @@ func truth(b bool) float64 {
 	return 0
 }
 
-// seconds returns a time in Unix seconds, 0 for the zero time.
+// seconds returns a time in Unix seconds. It returns 0 for the zero time.
 func seconds(t time.Time) float64 {
 	if t.IsZero() {
 		return 0

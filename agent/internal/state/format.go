@@ -77,9 +77,9 @@ func (s *Section) size() (n int) {
 
 // snapshot is the content of a snapshot file.
 type snapshot struct {
-	version  int    // of the format
+	version  int    // version of the format
 	missing  bool   // there is no file
-	size     int    // bytes
+	size     int    // size of the file in bytes
 	journal  uint64 // number of the first journal that is not in the sections
 	sections map[string]Section
 	damage   map[string]error // by name: errors in sections that cannot be used

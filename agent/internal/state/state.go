@@ -38,7 +38,7 @@ type Options struct {
 type File struct {
 	Options
 	path string
-	fsys durable.FS // the directory of path
+	fsys durable.FS // file system of the directory that contains path
 
 	mu      sync.Mutex
 	waiting []*Write       // records for the next sync
@@ -164,7 +164,7 @@ func IsHeld(err error) bool {
 	return held
 }
 
-// load reads the snapshot and the journals.
+// load reads the snapshot and the journals. The problems describe what is damaged, one line each.
 func (f *File) load() (problems []error, err error) {
 	s, err := readSnapshot(f.fsys, f.name())
 	if fatal := f.mustStay(err); fatal != nil {
@@ -191,8 +191,8 @@ func (f *File) load() (problems []error, err error) {
 		problems = append(problems, fmt.Errorf("sync the state journal %s: %w", journalName(f.path, f.number), err))
 	}
 	if damaged || len(more) > 0 || s.version == 1 {
-		// A program that knows only version 1 does not read journals. The snapshot of a later version makes it refuse the
-		// file.
+		// A file of version 1 is replaced at once. A program that knows only version 1 would otherwise read this file later
+		// and not the journals; it refuses the new file.
 		if err := f.compact(); err != nil {
 			problems = append(problems, fmt.Errorf("write the state file %s: %w", f.path, err))
 		}

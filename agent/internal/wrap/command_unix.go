@@ -53,11 +53,12 @@ func (p *process) send(s syscall.Signal) {
 	_ = syscall.Kill(pid, s) // fails if the command has ended
 }
 
-// interrupts reports whether a signal may end the command.
+// interrupts reports whether a signal can end the command.
 func interrupts(s os.Signal) bool { return s != unix.SIGCONT }
 
-// pass passes a signal on to the command. It does not pass on signals that were sent to the whole process group, since these
-// have already reached the command: those from the keyboard. SIGCONT from a shell only continues a command that is stopped.
+// pass passes a signal on to the command. Signals from the keyboard are not passed on if the command is in this process
+// group: they have already reached it. After a SIGCONT from a shell, such a command is continued only if it is still
+// stopped.
 func (p *process) pass(s os.Signal) {
 	number, ok := s.(syscall.Signal)
 	switch {

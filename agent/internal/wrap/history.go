@@ -33,7 +33,7 @@ type Totals struct {
 
 	Bounds []float64 `json:"bounds"` // upper bounds of the buckets in Counts, in seconds
 	Counts []uint64  `json:"counts"` // number of runs in each bucket of durations; the last bucket is above all bounds
-	Sum    float64   `json:"sum"`    // seconds
+	Sum    float64   `json:"sum"`    // sum of the durations, seconds
 
 	Started   int64 `json:"started"` // start of the last run
 	Succeeded int64 `json:"succeeded"`
