@@ -361,7 +361,7 @@ func (p *prometheus) leftOut() {
 	}
 }
 
-// scrape adds the jobs of an entry. One job has targets with the same labels and different addresses.
+// scrape adds the jobs of an entry. Targets with the same labels and different addresses become one job.
 func (p *prometheus) scrape(s scrapeJob) {
 	type group struct {
 		targets []target

@@ -67,7 +67,7 @@ func mutationsOf(file string) ([]mutation, error) {
 	return all, nil
 }
 
-// mutate calls replace for each mutation of the node n, not of the nodes below it.
+// mutate calls replace for each mutation of the node n. It does not look at the nodes below n.
 func mutate(n ast.Node, replace func(from, to token.Pos, text string)) {
 	remove := func(n ast.Node) { replace(n.Pos(), n.End(), "") }
 	switch n := n.(type) {

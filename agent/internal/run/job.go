@@ -304,7 +304,7 @@ func (j *job) expireIfDue() {
 	}
 }
 
-// maxMissed bounds how many missed due times are counted, and maxShownMissed how many of them the observer is told of.
+// maxMissed bounds how many missed due times are counted, and maxShownMissed how many of them are reported to the observer.
 const (
 	maxMissed      = 1000
 	maxShownMissed = 60

@@ -5,8 +5,8 @@
 // which records are appended. A record counts as written when its journal was synced. Records that arrive at about the same
 // time share one sync. From time to time, the journals are merged into a new snapshot in the background.
 //
-// If part of a file is damaged, only the records in that part are lost. If a file has a later version of the format, or
-// cannot be read at all, it may not be damaged. Open then returns an error and changes nothing.
+// If part of a file is damaged, only the records in that part are lost. A file with a later version of the format, or one that
+// cannot be read at all, does not count as damaged: Open returns an error and changes nothing.
 package state
 
 import (
