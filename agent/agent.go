@@ -1,5 +1,6 @@
-// Package agent is the program: Main, and the catalogue of its kinds of fetchers, sources and sinks. To add your own kinds, write a
-// program that calls Main with them. Packages sources and sinks say how to write a kind.
+// Package agent is the program. It has the function Main, and the catalogue of the kinds of fetchers, sources and sinks. To
+// add your own kinds, write a program that calls Main with them. The packages sources and sinks describe how to write a
+// kind.
 package agent
 
 import (
@@ -20,8 +21,9 @@ type Kind interface {
 	KindName() string
 }
 
-// Main runs the command line of this process and returns the exit code. It knows the given kinds in addition to those of the
-// catalogue. The first interrupt stops the agent in order, the second ends the process immediately.
+// Main runs the command line of this process and returns the exit code. Users can use the given kinds in addition to those
+// of the catalogue. The first interrupt stops the agent in an orderly way. The second interrupt ends the process
+// immediately.
 func Main(kinds ...Kind) int {
 	catalogue := Catalogue()
 	for _, k := range kinds {
@@ -45,18 +47,19 @@ func Main(kinds ...Kind) int {
 	return app.Main(ctx, os.Args[1:])
 }
 
-// reap reaps orphans for as long as the process lives, if it is process 1 of a container.
+// reap reaps orphaned processes as long as this process lives, if it is process 1 of a container.
 func reap() {
 	if err := process.Reap(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "cton: "+err.Error()+": processes that commands leave behind stay as zombies; run cton with an init, such as docker run --init")
 	}
 }
 
-// gcPercent is the growth of the heap that starts a garbage collection. Half of Go's default costs the agent a few per cent
-// of CPU and saves a quarter of its memory.
+// gcPercent is the growth of the heap, in percent, that starts a garbage collection. Compared with Go's default of 100, this
+// value costs the agent a few percent of CPU and saves a quarter of its memory.
 const gcPercent = 50
 
-// saveMemory has the garbage collector run more often than by default, unless the environment configures it.
+// saveMemory makes the garbage collector run more often than by default. It does nothing if the environment configures the
+// garbage collector.
 func saveMemory() {
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetGCPercent(gcPercent)

@@ -19,7 +19,7 @@ import (
 	"github.com/collectington/collectington/sources/scrape"
 )
 
-// Catalogue is the only list of kinds: where data comes from, how readings are computed, where batches go.
+// Catalogue returns all kinds that the program has: fetchers, sources and sinks.
 func Catalogue() config.Catalogue {
 	return config.Catalogue{
 		Fetchers: []sources.Kind[sources.Fetcher]{

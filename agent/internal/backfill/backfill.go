@@ -1,5 +1,5 @@
-// Package backfill runs a job over the past, window by window. Each window is one tick at the window's end. The job has a
-// ledger of its own, which starts empty.
+// Package backfill runs a job over a time in the past, window by window. Each window is one tick, whose time is the end of
+// the window. The job has its own ledger, which is empty at the start.
 //
 //	[from, from+step) ─▶ collect ─▶ apply ─▶ deliver ─▶ sinks ─▶ receivers
 //	      └─ the next window, unless too many samples wait for a response
@@ -24,16 +24,16 @@ import (
 
 // Walk is a backfill of one job.
 type Walk struct {
-	Job      *run.Worker // Run replaces its ledger
+	Job      *run.Worker // Run gives it a new ledger
 	Sinks    []run.Sink
 	From, To time.Time
-	Step     time.Duration // the length of a window; 0 = the job's own windows, or its due times
+	Step     time.Duration // length of a window; 0 = the job's own windows, or the time between its due times
 	Patience time.Duration // how long to wait for the receivers' responses
 	Log      *slog.Logger
-	Progress func(done, all int, end time.Time) // called after each window, if not nil
+	Progress func(done, all int, end time.Time) // called after each window; may be nil
 }
 
-// Why a walk ends early.
+// Reasons why a walk ends early.
 var (
 	ErrFetch    = errors.New("a window could not be measured")
 	ErrDelivery = errors.New("what was measured could not be delivered")
@@ -41,18 +41,18 @@ var (
 
 // Report is the result of a walk.
 type Report struct {
-	Windows  int       // windows that were measured
-	Partial  int       // of these, windows in which some metric was not measured
-	Next     time.Time // where another walk can continue: the receivers have responded to everything before
-	measured time.Time // everything before is measured
+	Windows  int       // number of windows measured
+	Partial  int       // number of these windows in which at least one metric was not measured
+	Next     time.Time // where another walk can continue: the receivers have responded to all samples before it
+	measured time.Time // all windows before it are measured
 	Readings int
 	Outside  int                   // readings left out because their own times are before From or after To
-	Drops    map[metric.Reason]int // readings dropped
-	Problem  string                // why the first metric was not measured
-	Err      error                 // why the walk ended early: ErrFetch, ErrDelivery, or the cause of the context's end
+	Drops    map[metric.Reason]int // number of readings dropped, by reason
+	Problem  string                // why a metric was not measured, for the first one
+	Err      error                 // why the walk ended early: ErrFetch, ErrDelivery, or the cause of the end of the context; else nil
 }
 
-// Run runs until all windows are done, a window cannot be measured, the receivers take nothing, or ctx ends.
+// Run runs the job until all windows are done, a window cannot be measured, the receivers accept nothing, or ctx ends.
 func (w *Walk) Run(ctx context.Context) *Report {
 	r := &Report{Next: w.From, measured: w.From, Drops: map[metric.Reason]int{}}
 	// A metric that cannot be measured keeps its last value for two windows, as in a running job.
@@ -62,7 +62,7 @@ func (w *Walk) Run(ctx context.Context) *Report {
 	if ctx.Err() != nil {
 		r.Err = context.Cause(ctx)
 	}
-	// Wait for the responses also if the walk has ended early.
+	// Wait for the responses even if the walk has ended early.
 	if err := w.settle(context.WithoutCancel(ctx), w.patience(ctx)); err == nil {
 		r.Next = r.measured
 	} else if r.Err == nil {
@@ -72,7 +72,7 @@ func (w *Walk) Run(ctx context.Context) *Report {
 	return r
 }
 
-// startSinks starts the sinks and returns what stops them.
+// startSinks starts the sinks and returns a function that stops them.
 func (w *Walk) startSinks(ctx context.Context) (end func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
@@ -124,15 +124,15 @@ func (r *Report) add(result *ledger.Result) {
 	}
 }
 
-// Tries of a window, and the pause before the second. Each further pause is twice as long.
+// tries is how often a window is tried. firstPause is the pause before the second try. Each further pause is twice as long.
 const (
 	tries      = 4
 	firstPause = 500 * time.Millisecond
 )
 
 // measure runs the job over one window and delivers the batch. If the window cannot be measured, it tries again, since an
-// API may refuse one request of thousands. If the API asks for a pause, it waits that long. If the ledger has lost its
-// totals, it does not try again: the rest of the walk would be wrong.
+// API may refuse one of thousands of requests. If the API asks for a pause, measure waits that long. It does not try again
+// if the ledger has lost its totals, since the results of later windows would be wrong.
 func (w *Walk) measure(ctx context.Context, r *Report, tick sources.Tick) (*ledger.Result, error) {
 	outside := 0
 	steps := run.Steps{
@@ -167,8 +167,8 @@ func (w *Walk) measure(ctx context.Context, r *Report, tick sources.Tick) (*ledg
 
 func format(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// keepInside removes readings whose own times are outside the walk, and returns how many. A walk that continues another
-// would deliver them twice.
+// keepInside removes readings whose own times are outside the walk, and returns their number. Another walk that starts where
+// this one ends would deliver them a second time.
 func (w *Walk) keepInside(readings metric.Readings) (outside int) {
 	from, to := w.From.UnixMilli(), w.To.UnixMilli()
 	for i := range readings {
@@ -182,7 +182,7 @@ func (w *Walk) keepInside(readings metric.Readings) (outside int) {
 
 // deliver writes a batch to the sinks.
 func (w *Walk) deliver(ctx context.Context, b metric.Batch) error {
-	b.Every = 0 // do not send samples of the past again
+	b.Every = 0 // the sink must not send samples of the past again
 	for _, s := range w.Sinks {
 		if err := s.Sink.Write(ctx, b); err != nil {
 			return fmt.Errorf("%w: sinks.%s: %w", ErrDelivery, s.Name, err)

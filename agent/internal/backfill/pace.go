@@ -6,14 +6,15 @@ import (
 	"time"
 )
 
-// How many samples may wait for a response before the next window is fetched, and how often that is checked.
+// maxWaiting is how many samples may wait for a response when the next window is fetched. checkEvery is the interval of
+// checking this.
 const (
 	maxWaiting = 10_000
 	checkEvery = 10 * time.Millisecond
 )
 
-// pace waits while too many samples wait for a response. It fails if a receiver has refused samples and taken none: the
-// rest of the walk would be fetched in vain.
+// pace waits while too many samples wait for a response. It returns an error if a receiver has refused samples and has
+// accepted none, since fetching more windows would be useless.
 func (w *Walk) pace(ctx context.Context, r *Report) error {
 	if w.waiting() > maxWaiting {
 		if err := w.settle(ctx, w.Patience); err != nil {
@@ -32,7 +33,7 @@ func (w *Walk) pace(ctx context.Context, r *Report) error {
 	return nil
 }
 
-// waiting returns how many samples wait for a response.
+// waiting returns the number of samples that wait for a response.
 func (w *Walk) waiting() (samples int64) {
 	for _, s := range w.Sinks {
 		samples += s.Stats.Pending().Samples
@@ -40,7 +41,7 @@ func (w *Walk) waiting() (samples int64) {
 	return samples
 }
 
-// settle waits until there is a response to every sample.
+// settle waits until there is a response to every sample, at most for the time patience.
 func (w *Walk) settle(ctx context.Context, patience time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w: the receiver has not answered every request within %s", ErrDelivery, patience))
 	defer cancel()
@@ -56,7 +57,7 @@ func (w *Walk) settle(ctx context.Context, patience time.Duration) error {
 	return nil
 }
 
-// stopPatience is the most time to wait for responses once the walk is stopped.
+// stopPatience is the longest time to wait for responses after the walk was stopped.
 const stopPatience = 10 * time.Second
 
 func (w *Walk) patience(ctx context.Context) time.Duration {

@@ -6,7 +6,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Windows returns the number of windows.
+// Windows returns the number of windows of the walk.
 func (w *Walk) Windows() int {
 	if w.Step > 0 {
 		return int((w.To.Sub(w.From) + w.Step - 1) / w.Step)
@@ -18,7 +18,7 @@ func (w *Walk) Windows() int {
 	return n
 }
 
-// next returns the end of the window that starts at a time, without regard to To.
+// next returns the end of the window that starts at a time. The end can be after To.
 func (w *Walk) next(start time.Time) time.Time {
 	switch {
 	case w.Step > 0:

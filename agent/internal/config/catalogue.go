@@ -10,14 +10,14 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Catalogue has the kinds that a configuration file can use.
+// Catalogue has the kinds of fetchers, sources and sinks that a configuration file can use.
 type Catalogue struct {
 	Fetchers []sources.Kind[sources.Fetcher]
 	Sources  []sources.Kind[sources.Source]
 	Sinks    []sinks.Kind
 }
 
-// Names returns the names of all kinds: fetchers, sources, sinks.
+// Names returns the names of all kinds: first fetchers, then sources, then sinks.
 func (c *Catalogue) Names() []string {
 	return slices.Concat(names(c.Fetchers), names(c.Sources), c.sinkNames())
 }
@@ -30,7 +30,8 @@ func (c *Catalogue) sinkNames() []string {
 	return all
 }
 
-// Add adds a kind of fetcher, source or sink. Its name must be new among all kinds, since cton explain finds kinds by their name.
+// Add adds a kind of fetcher, source or sink. No other kind may have the same name, since cton explain finds kinds by their
+// names.
 func (c *Catalogue) Add(kind any) error {
 	var name string
 	var complete bool
@@ -65,7 +66,8 @@ func (c *Catalogue) Add(kind any) error {
 	return nil
 }
 
-// reservedNames returns the names that a kind cannot have: the settings of every job, and what else cton explain shows.
+// reservedNames returns the names that a kind cannot have: the settings of every job, and other names that cton explain
+// shows.
 func reservedNames() []string {
 	return append(settingsAt(reflect.TypeFor[JobSettings](), ""), "job", "auth", "test")
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// collisions checks jobs and sinks that are valid alone against each other.
+// collisions checks whether jobs and sinks that are valid alone exclude each other.
 func (r *reader) collisions(plan *Plan, root *yaml.Node) {
 	claimed := map[string]string{}
 	claim := func(c sinks.Claimer, role, name string) {
@@ -46,7 +46,7 @@ func (r *reader) collisions(plan *Plan, root *yaml.Node) {
 	r.metricCollisions(plan, root, merging)
 }
 
-// forwards checks that each job that passes on samples of others has only sinks that take them.
+// forwards checks the jobs that forward samples they receive. All sinks of such a job must be able to forward samples.
 func (r *reader) forwards(plan *Plan, root *yaml.Node) {
 	for i := range plan.Jobs {
 		j := &plan.Jobs[i]
@@ -61,13 +61,13 @@ func (r *reader) forwards(plan *Plan, root *yaml.Node) {
 	}
 }
 
-// declared is a name of series that a metric of a job has.
+// declared is a series name that a metric of a job uses.
 type declared struct {
 	job      *Job
-	name     string // of the metric
-	at       string // the path of its declaration, below the job
-	series   string // the name of series: that of the metric, or with _sum and so on
-	kind     string // the type
+	name     string // name of the metric
+	at       string // path of the declaration within the job
+	series   string // name of the series: that of the metric, or with a suffix such as _sum
+	kind     string // type of the metric
 	help     string
 	unit     string
 	constant map[string]string
@@ -178,7 +178,7 @@ func meet(a, b *Job, all []Sink) bool {
 	return slices.ContainsFunc(all, func(s Sink) bool { return a.GoesTo(s.Name) && b.GoesTo(s.Name) })
 }
 
-// page returns the first of the merging sinks that shows the metrics of both jobs, or "".
+// page returns the name of the first sink in merging that shows the metrics of both jobs, or "".
 func page(a, b *Job, merging []string) string {
 	for _, name := range merging {
 		if a.GoesTo(name) && b.GoesTo(name) {
@@ -216,7 +216,8 @@ func apart(a, b *declared) bool {
 	return false
 }
 
-// keyAt returns the key at the end of a path through mappings, or the nearest key above it.
+// keyAt returns the key at the end of a path through mappings. If the path does not exist, it returns the last key on it
+// that exists.
 func keyAt(n *yaml.Node, names ...string) *yaml.Node {
 	at := n
 	for _, name := range names {

@@ -12,8 +12,9 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// load makes the paths of a node relative to the configuration, fills in its references, and decodes it strictly into a pointer. It translates the decoder's errors into problems
-// in words for the author of the file. The path is that of the node. It returns the node with its references filled in.
+// load decodes a node strictly into a pointer. Before that, it makes the paths in the node relative to the configuration's
+// folder and replaces its references by their values. It reports the decoder's errors as problems, in words for the author
+// of the file. path is the path of the node. load returns the node with its references replaced.
 func (r *reader) load(n *yaml.Node, path string, into any) *yaml.Node {
 	(&relocator{r.File, map[place]bool{}, r.inDefaults}).relocate(n, reflect.TypeOf(into), "")
 	n = (&filler{r, map[place]*yaml.Node{}}).fill(n, path, reflect.TypeOf(into), false)
@@ -43,7 +44,7 @@ func (r *reader) translate(n *yaml.Node, path string, e *yaml.LoadError, into re
 	name, kind := unknownField(e.Message), mismatch(e.Message)
 	switch {
 	case name != "" && isSecret(path) && prometheusKeys()[name].text == "" && Closest(name, known) == "":
-		text = "unknown setting; want one of " + strings.Join(known, ", ") // the name could be a secret
+		text = "unknown setting; want one of " + strings.Join(known, ", ") // the name is not shown, since it could be a secret
 	case name != "":
 		text = r.unknownSetting(path, name, known)
 	case kind != "" && isSecret(path):
@@ -54,12 +55,13 @@ func (r *reader) translate(n *yaml.Node, path string, e *yaml.LoadError, into re
 	r.problems = append(r.problems, r.problem(line, col, path, text))
 }
 
-// isSecret reports whether the setting at a path can be a secret. A problem must not show such a value.
+// isSecret reports whether the setting at a path can be a secret. A problem must not show the value of such a setting.
 func isSecret(path string) bool {
 	return regexp.MustCompile(`(?i)(password|secret|token|credentials|auth|headers|query|cookie)[^.]*(\.[^.]*)?$`).MatchString(path)
 }
 
-// unknownField returns the name in the message of the decoder about an unknown setting, or "".
+// unknownField returns the name of the setting if message is the decoder's error for an unknown setting. Otherwise it
+// returns "".
 func unknownField(message string) string {
 	if parts := regexp.MustCompile(`(?s)^field (.*) not found in type `).FindStringSubmatch(message); parts != nil {
 		return parts[1]
@@ -67,7 +69,8 @@ func unknownField(message string) string {
 	return ""
 }
 
-// mismatch returns which type of value is wanted, and what the value is, or "" for another message of the decoder.
+// mismatch returns which type of value is wanted and what the value is, if message is the decoder's error for a wrong type.
+// Otherwise it returns "".
 func mismatch(message string) string {
 	parts := regexp.MustCompile("(?s)^cannot construct !!(\\w+)(?: `(.*)`)? into (.*)$").FindStringSubmatch(message)
 	if parts == nil {
@@ -80,7 +83,7 @@ func mismatch(message string) string {
 	return "want " + wanted(parts[3]) + ", got " + got
 }
 
-// wanted returns what a Go type is called in a configuration file.
+// wanted returns the name that users know for a Go type.
 func wanted(goType string) string {
 	switch {
 	case strings.HasSuffix(goType, "(TextUnmarshaler)"):
@@ -101,7 +104,7 @@ func wanted(goType string) string {
 	return "a mapping of settings"
 }
 
-// decoderMessage returns a message of the decoder about a line in words for the author of the file.
+// decoderMessage returns an error message of the decoder for a line, in words for the author of the file.
 func (f *File) decoderMessage(message string, line int) string {
 	if parts := regexp.MustCompile(`(?s)^mapping key "?(.*?)"? already defined at line (\d+)$`).FindStringSubmatch(message); parts != nil {
 		first, _ := strconv.Atoi(parts[2])
@@ -110,7 +113,8 @@ func (f *File) decoderMessage(message string, line int) string {
 	return strings.TrimPrefix(message, "yaml: ")
 }
 
-// unknownSetting returns the problem of an unknown setting, and notes which setting it was taken for.
+// unknownSetting returns the text of the problem for an unknown setting. If the text suggests another setting,
+// unknownSetting notes this in r.meant.
 func (r *reader) unknownSetting(path, name string, known []string) string {
 	text := fmt.Sprintf("unknown setting %q", name)
 	if hint := prometheusKeys()[name]; hint.text != "" && (hint.setting == "" || hint.isOfJob() || slices.Contains(known, hint.setting)) {
@@ -127,13 +131,13 @@ func (r *reader) unknownSetting(path, name string, known []string) string {
 	return text
 }
 
-// hint says which setting replaces one of another program.
+// hint says which setting to use instead of a setting of another program.
 type hint struct{ setting, text string }
 
-// isOfJob reports whether the setting is one of the job, also where the other program has it elsewhere.
+// isOfJob reports whether the setting belongs to the job, even if the other program has it in another place.
 func (h hint) isOfJob() bool { return h.setting == "schedule" }
 
-// prometheusKeys returns settings of Prometheus that have another name here.
+// prometheusKeys returns the settings of Prometheus that have another name here.
 func prometheusKeys() map[string]hint {
 	file := func(setting string) hint { return hint{setting, fmt.Sprintf("write %s: \"file:/path\"", setting)} }
 	every := hint{"schedule", `write schedule: "@every 60s"`}
@@ -157,7 +161,7 @@ func prometheusKeys() map[string]hint {
 	}
 }
 
-// settingsAt returns the names of the settings of the struct at a path inside a type.
+// settingsAt returns the names of the settings of a struct. The struct is at the path inside the type.
 func settingsAt(t reflect.Type, path string) []string {
 	var names []string
 	for _, f := range settingFields(descend(t, path)) {
@@ -167,7 +171,7 @@ func settingsAt(t reflect.Type, path string) []string {
 	return names
 }
 
-// descend returns the type at a path inside a type.
+// descend returns the type of the value at the path inside the type.
 func descend(t reflect.Type, path string) reflect.Type {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

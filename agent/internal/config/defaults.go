@@ -9,8 +9,8 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// setDefaults checks the defaults of jobs and keeps those that can be used. They are settings of every job, and settings of kinds of
-// fetchers and sources, which only jobs of these kinds get.
+// setDefaults checks the section defaults and keeps the entries that can be used. These are settings of every job, and
+// settings of kinds of fetchers and sources, which are used only for jobs of that kind.
 func (r *reader) setDefaults(n *yaml.Node) {
 	if n.IsZero() || n.ShortTag() == "!!null" {
 		return
@@ -44,8 +44,8 @@ func (r *reader) defaultKinds() []string {
 	return slices.DeleteFunc(r.jobKinds(), func(name string) bool { return r.settingsOf(name) == nil })
 }
 
-// settingsOf returns new settings of a kind of fetcher or source, nil for another name. The settings of a kind whose
-// settings have no fixed names, such as metrics, are nil too.
+// settingsOf returns new settings of the kind of fetcher or source with this name. It returns nil if there is no such kind,
+// or if its settings have no fixed names, as those of metrics.
 func (r *reader) settingsOf(kind string) any {
 	var settings any
 	if k, ok := kindOf[sources.Fetcher](r.catalogue.Fetchers, kind); ok {
@@ -59,8 +59,8 @@ func (r *reader) settingsOf(kind string) any {
 	return settings
 }
 
-// withDefaults returns the settings of a job with the defaults. A setting of the job replaces its default, mappings are merged, and
-// null removes the default.
+// withDefaults returns the settings of a job together with the defaults. A setting of the job replaces its default, mappings
+// are merged, and null removes the default.
 func (r *reader) withDefaults(job *yaml.Node) *yaml.Node {
 	if r.defaults == nil {
 		return job
@@ -78,7 +78,7 @@ func (r *reader) withDefaults(job *yaml.Node) *yaml.Node {
 	return overlay(job, fitting, 0)
 }
 
-// overlay returns a mapping with the entries of a second one that it lacks.
+// overlay returns the mapping n with those entries of the mapping under that n does not have.
 func overlay(n, under *yaml.Node, depth int) *yaml.Node {
 	merged := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column, Style: n.Style}
 	own := map[string]bool{}

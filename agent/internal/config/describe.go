@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// described is what an example says about a setting, and about those within it.
+// described is the description of a setting, from an example, and of the settings within it.
 type described struct {
 	text   string
 	within map[string]*described
 }
 
-// at returns what is said about a setting within d, or nothing.
+// at returns the description of a setting within d. It is empty if the example has none.
 func (d *described) at(name string) *described {
 	if d == nil || d.within[name] == nil {
 		return &described{}
@@ -19,7 +19,7 @@ func (d *described) at(name string) *described {
 	return d.within[name]
 }
 
-// any returns what is said about the settings within any of those in d, whose names are the user's.
+// any returns the descriptions of all settings that are two levels below d. Between them are names that the user chooses.
 func (d *described) any() *described {
 	all := &described{within: map[string]*described{}}
 	for _, one := range d.within {
@@ -32,13 +32,13 @@ func (d *described) any() *described {
 	return all
 }
 
-// isRequired reports whether the example says that a setting is required.
+// isRequired reports whether the description says that the setting is required.
 func (d *described) isRequired() bool {
 	return regexp.MustCompile(`^required(:|;|$)`).MatchString(d.text)
 }
 
-// describe reads the comments of an example: what follows a setting in its line, and lines below it in which a comment begins in
-// the same column. Settings that are commented out count too.
+// describe reads the comments of an example. The description of a setting is the comment in its line, and the comment lines
+// below it that begin in the same column. Settings that are commented out are described too.
 func describe(example string) *described {
 	type open struct {
 		indent int
@@ -49,7 +49,7 @@ func describe(example string) *described {
 	line := regexp.MustCompile(`^([ #-]*?)([A-Za-z_][\w.-]*):(?:\s+(?:[^#\s]|\S#)(?:[^#]|\S#)*?)?(?:\s+# +(.*))?$`)
 	more := regexp.MustCompile(`^([ #]*)# +(.*)$`)
 	var last *described
-	column := 0 // of the comment of last
+	column := 0 // where the comment of last begins
 	for text := range strings.Lines(example) {
 		text = strings.TrimRight(text, "\n")
 		if parts := more.FindStringSubmatch(text); parts != nil && last != nil && len([]rune(parts[1])) == column {

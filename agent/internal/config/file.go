@@ -16,10 +16,10 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// emptyFile is the problem of a file without settings.
+// emptyFile is the text of the problem for a file without settings.
 const emptyFile = "the file is empty: it needs sinks and jobs"
 
-// Load parses and checks a configuration file. An error is Problems.
+// Load parses and checks a configuration file. A returned error has the type Problems.
 func Load(name string, text []byte, catalogue Catalogue) (*Plan, error) {
 	f, err := Parse(name, text)
 	if err != nil {
@@ -28,27 +28,27 @@ func Load(name string, text []byte, catalogue Catalogue) (*Plan, error) {
 	return f.Plan(f.Root, catalogue, nil)
 }
 
-// File is a parsed configuration: one file, or several that are merged. Lines count through all of its parts, so that a line says
-// which file it is in.
+// File is a parsed configuration: one file, or several merged files. Lines are numbered across all files, so that a line
+// number identifies the file too.
 type File struct {
-	Root    *yaml.Node           // the value at the top level
-	Secrets *setting.SecretStore // reads the references in settings that are no secrets; nil = from the environment and files
+	Root    *yaml.Node           // the top-level value
+	Secrets *setting.SecretStore // reads the references in settings that are not secrets; nil = from the environment and files
 
 	parts    []part
-	lines    []string            // of all parts
-	problems Problems            // of the merge
-	moved    map[*yaml.Node]bool // relative paths that are changed already: a File can have several plans
-	origins  []Origin            // of the parts
+	lines    []string            // lines of all parts
+	problems Problems            // problems found while merging
+	moved    map[*yaml.Node]bool // relative paths that are already changed; needed since a File can have several plans
+	origins  []Origin            // origins of the parts
 }
 
-// part is a file that a File was read from.
+// part is one of the files that a File was read from.
 type part struct {
 	name   string
-	prefix string // what makes its relative paths relative to the File's folder; "" if it is in that folder
-	before int    // the number of lines in the parts before it
+	prefix string // path from the File's folder to the folder of this part; "" if it is the same folder
+	before int    // number of lines in the parts before this one
 }
 
-// Parse parses a configuration file. It reads no file that it includes. An error is Problems.
+// Parse parses a configuration file. It does not read the files that it includes. A returned error has the type Problems.
 func Parse(name string, text []byte) (*File, error) {
 	f := &File{moved: map[*yaml.Node]bool{}, parts: []part{{name: name}}, lines: splitLines(string(text))}
 	var doc yaml.Node
@@ -63,7 +63,7 @@ func Parse(name string, text []byte) (*File, error) {
 	return f, nil
 }
 
-// Only returns the configuration with one job only, or with all if it has no such job.
+// Only returns the configuration with only this job. If there is no such job, it returns the whole configuration.
 func (f *File) Only(job string) *File {
 	_, jobs := child(f.Root, "jobs")
 	if jobs = resolve(jobs); jobs == nil {
@@ -87,7 +87,7 @@ func (f *File) Only(job string) *File {
 	return f
 }
 
-// JobNames returns the names of the jobs, in their order.
+// JobNames returns the names of the jobs in the order of the file.
 func (f *File) JobNames() (names []string) {
 	if _, jobs := child(f.Root, "jobs"); resolve(jobs) != nil {
 		for _, p := range pairs(jobs, 0) {
@@ -106,13 +106,13 @@ func (f *File) Names() []string {
 	return all
 }
 
-// part returns the part that a line is in.
+// part returns the part to which a line belongs.
 func (f *File) part(line int) part {
 	after := sort.Search(len(f.parts), func(i int) bool { return f.parts[i].before >= line })
 	return f.parts[max(after-1, 0)]
 }
 
-// place returns the file and the line in it for people, relative to another line.
+// place returns the position of a line as text for users. The file is named only if it is not that of the line from.
 func (f *File) place(line, from int) string {
 	p := f.part(line)
 	if p == f.part(from) {
@@ -121,8 +121,8 @@ func (f *File) place(line, from int) string {
 	return fmt.Sprintf("%s:%d", p.name, line-p.before)
 }
 
-// joinSurrogates rewrites the surrogate pairs that JSON uses for characters beyond U+FFFF (RFC 8259, section 7) as YAML
-// escapes.
+// joinSurrogates replaces surrogate pairs by YAML escapes. JSON writes characters above U+FFFF as such pairs (RFC 8259,
+// section 7).
 func joinSurrogates(text []byte) []byte {
 	pair := regexp.MustCompile(`\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
 	return pair.ReplaceAllFunc(text, func(found []byte) []byte {
@@ -135,14 +135,15 @@ func joinSurrogates(text []byte) []byte {
 	})
 }
 
-// splitLines splits a text where YAML does: also at a lone carriage return and at the line breaks of Unicode.
+// splitLines splits a text into lines where YAML does. A carriage return alone and the line breaks of Unicode end a line
+// too.
 func splitLines(text string) []string {
 	return strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(text), "\n")
 }
 
-// Plan checks a configuration and returns its plan. Root is the root of f, or that of a translation of f whose nodes have the
-// lines and columns of the nodes that they were made from. The problems of a translation name the settings of f. They are
-// returned with those found before. An error is Problems.
+// Plan checks a configuration and returns its plan. root is f.Root, or the root of a translation of f. The nodes of a
+// translation have the lines and columns of the nodes of f that they were made from, so its problems name the settings of f.
+// Plan returns these problems together with the problems in before. A returned error has the type Problems.
 func (f *File) Plan(root *yaml.Node, catalogue Catalogue, before Problems) (*Plan, error) {
 	r := f.reader(catalogue)
 	r.problems = slices.Concat(f.problems, before)
@@ -160,7 +161,8 @@ func (f *File) Plan(root *yaml.Node, catalogue Catalogue, before Problems) (*Pla
 	return nil, r.problems.tidy()
 }
 
-// Sinks checks the sinks of a configuration, which need not have jobs, and returns a plan. An error is Problems.
+// Sinks checks only the sinks of a configuration and returns a plan. The configuration need not have jobs. A returned error
+// has the type Problems.
 func (f *File) Sinks(catalogue Catalogue) (*Plan, error) {
 	r := f.reader(catalogue)
 	r.problems, r.sinksOnly = slices.Clone(f.problems), true
@@ -175,7 +177,7 @@ func (f *File) reader(catalogue Catalogue) *reader {
 	return &reader{File: f, catalogue: catalogue, meant: map[string]bool{}, unfilled: map[position]bool{}}
 }
 
-// Problem returns a problem at a node, or, without a node, of the file as a whole. The path is that of the setting.
+// Problem returns a problem at a node. If n is nil, the problem concerns the whole file. path is the path of the setting.
 func (f *File) Problem(n *yaml.Node, path, text string) Problem {
 	if n == nil {
 		return f.problem(0, 0, path, text)
@@ -191,7 +193,7 @@ func (f *File) problem(line, col int, path, what string) Problem {
 	}
 }
 
-// syntax returns the problem of a file that is not valid YAML.
+// syntax returns the problem for a file that is not valid YAML.
 func (f *File) syntax(err error) Problem {
 	e, ok := errors.AsType[*yaml.LoadError](err)
 	if many, several := errors.AsType[*yaml.LoadErrors](err); several && len(many.Errors) > 0 {
@@ -221,7 +223,7 @@ func (f *File) syntax(err error) Problem {
 	case e.ContextMsg != "":
 		text = e.ContextMsg + ": " + text
 		if f.line(at.Line) == "" {
-			at = e.ContextMark // what was left open, rather than the end of the file
+			at = e.ContextMark // show what was left open instead of the end of the file
 		}
 	}
 	if e.Stage != yaml.ConstructorStage {
@@ -231,7 +233,7 @@ func (f *File) syntax(err error) Problem {
 	return f.problem(line, col, "", text)
 }
 
-// within returns a position in the file: for one behind the end, the end of the last line that is not blank.
+// within returns the position, or if it is after the end of the file, the end of the last line that is not blank.
 func (f *File) within(line, col int) (int, int) {
 	if line <= 0 || line < len(f.lines) || f.line(line) != "" {
 		return max(line, 0), col
@@ -243,7 +245,7 @@ func (f *File) within(line, col int) (int, int) {
 	return line, len([]rune(f.line(line))) + 1
 }
 
-// line returns a line by its number, which counts from 1.
+// line returns the line with a number. Lines are counted from 1.
 func (f *File) line(n int) string {
 	if n < 1 || n > len(f.lines) {
 		return ""

@@ -17,14 +17,14 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// The bounds of a configuration.
+// Limits for the size of a configuration.
 const (
 	maxFile  = 4 << 20  // bytes of one file
 	maxTotal = 64 << 20 // bytes of all files
 	maxFiles = 10_000
 )
 
-// ReadFile reads the text of a configuration file. The path "-" is standard input.
+// ReadFile reads the text of a configuration file. If path is "-", it reads standard input.
 func ReadFile(path string, stdin io.Reader) ([]byte, error) {
 	if path != "-" {
 		f, err := os.Open(path)
@@ -41,7 +41,7 @@ func ReadFile(path string, stdin io.Reader) ([]byte, error) {
 	return text, err
 }
 
-// Dir returns the folder to which the relative paths of a configuration are: that of its first path.
+// Dir returns the folder that the relative paths of a configuration start from. It is the folder of the first path.
 func Dir(paths []string) string {
 	if len(paths) == 0 {
 		return "."
@@ -52,9 +52,10 @@ func Dir(paths []string) string {
 	return filepath.Dir(paths[0])
 }
 
-// Read reads and merges the files of a configuration. A path is a file, "-" for standard input, or a directory: that is, its files
-// *.yaml and *.yml in the order of their names. The setting include of a file names further ones. Each file is read once. What
-// two files set differently is a problem, which Plan reports. An error is Problems if it is about the text of a file.
+// Read reads and merges the files of a configuration. A path is a file, "-" for standard input, or a directory. A directory
+// stands for its files *.yaml and *.yml, sorted by name. The setting include of a file names further files. Each file is
+// read only once. If two files set something differently, this is a problem that Plan reports. A returned error has the type
+// Problems if it is about the text of a file.
 func Read(paths []string, stdin io.Reader) (*File, error) {
 	l := &loader{stdin: stdin, dir: Dir(paths), seen: map[string]bool{}}
 	for _, path := range paths {
@@ -78,23 +79,23 @@ func Read(paths []string, stdin io.Reader) (*File, error) {
 type loader struct {
 	stdin    io.Reader
 	dir      string
-	seen     map[string]bool // real paths
-	total    int             // bytes
-	files    []*File         // of one part each
-	problems Problems        // of their syntax
+	seen     map[string]bool // real paths of the files read
+	total    int             // size of the files read, in bytes
+	files    []*File         // the files read, each with one part
+	problems Problems        // syntax errors in the files
 	wrong    []wrongInclude
-	empty    Problems // of files without settings, which only matter if there are no others
+	empty    Problems // problems of files without settings; they only matter if no file has settings
 	origins  []Origin
 }
 
-// wrongInclude is what is wrong with an entry of include.
+// wrongInclude is a problem with an entry of include.
 type wrongInclude struct {
 	file       *File
 	node       *yaml.Node
 	path, text string
 }
 
-// path reads what a path of the command line names.
+// path reads the file or directory that an argument of the command line names.
 func (l *loader) path(path string) error {
 	info, err := os.Stat(path)
 	if path == "-" || err != nil || !info.IsDir() {
@@ -130,13 +131,14 @@ func (l *loader) path(path string) error {
 	return nil
 }
 
-// isRegular reports whether a file can be read without an end: a pipe could block for ever. An error of the file is that of reading it.
+// isRegular reports whether a file is a regular file. Reading another file, such as a pipe, could block forever. If the file
+// cannot be examined, isRegular returns true, and reading the file returns the error.
 func (l *loader) isRegular(path string) bool {
 	info, err := os.Stat(path)
 	return err != nil || info.Mode().IsRegular()
 }
 
-// file reads a file, and those that it includes, unless it was read before.
+// file reads a file and the files that it includes, unless the file was read before.
 func (l *loader) file(path string) error {
 	key := path
 	if path != "-" {
@@ -211,7 +213,8 @@ func (l *loader) include(f *File, path string) error {
 	return nil
 }
 
-// included returns the files that a pattern names, which is full relative to its file. A pattern with wildcards may match no file.
+// included returns the files that match a pattern. full is the pattern as a path from the working directory. A pattern with
+// wildcards may match no file.
 func included(pattern, full string) ([]string, error) {
 	found, err := sources.Glob(full)
 	if err != nil || len(found) > 0 {
@@ -227,7 +230,7 @@ func included(pattern, full string) ([]string, error) {
 	return nil, nil
 }
 
-// merge returns the files as one.
+// merge merges the files into one File.
 func (l *loader) merge() *File {
 	out := &File{moved: map[*yaml.Node]bool{}, origins: l.origins}
 	m := merger{File: out}
@@ -249,14 +252,15 @@ func (l *loader) merge() *File {
 	return out
 }
 
-// prefix returns what makes paths relative to a folder relative to base, "" if the folder is base.
+// prefix returns the path from base to folder, or "" if they are the same. Relative paths in folder become relative to base
+// when they are joined to it.
 func prefix(base, folder string) string {
 	rel, err := filepath.Rel(base, folder)
 	switch {
 	case rel == ".":
 		return ""
 	case err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)):
-		return folder // through a symbolic link, .. is not where it seems to be
+		return folder // a path with .. could be wrong, since a folder in it can be a symbolic link
 	}
 	return rel
 }
@@ -269,7 +273,7 @@ func absolute(path string) string {
 	return full
 }
 
-// shift adds to the lines of a node and all within it.
+// shift adds lines to the line numbers of a node and of all nodes within it.
 func shift(n *yaml.Node, lines int) {
 	if lines == 0 {
 		return
@@ -280,25 +284,25 @@ func shift(n *yaml.Node, lines int) {
 	}
 }
 
-// merger merges the top levels of files.
+// merger merges the top-level settings of files.
 type merger struct {
 	*File
 	root *yaml.Node
 }
 
-// depths says how deep the settings at the top level are merged: those that are not listed are one value. Entries of jobs, sinks and
-// auth are whole: a part of a job in another file would be easy to miss.
+// depths returns how many levels deep each top-level setting is merged. A setting that is not listed is one value. An entry
+// of jobs, sinks or auth must be in one file: a part of a job in another file would be easy to overlook.
 func depths() map[string]int {
 	return map[string]int{"jobs": 1, "sinks": 1, "auth": 1, "external_labels": 1, "defaults": maxMergeDepth}
 }
 
-// maxMergeDepth is how deep defaults are merged. An alias can contain itself.
+// maxMergeDepth is how many levels deep defaults are merged. There must be a limit, since an alias can contain itself.
 const maxMergeDepth = 16
 
-// add merges the top level of a file into the root.
+// add merges the top-level settings of a file into the root.
 func (m *merger) add(n *yaml.Node) {
 	if m.root == nil && len(m.parts) == 1 {
-		m.root = n // as it is, so that it is read strictly
+		m.root = n // the node is not copied, so that it is read strictly
 		return
 	}
 	if m.root == nil {
@@ -325,7 +329,8 @@ func (m *merger) add(n *yaml.Node) {
 	m.merge(m.root, rest, "", 0)
 }
 
-// merge adds the entries of a mapping to another. It reports what both have with different values.
+// merge adds the entries of the mapping from to the mapping into. If both have different values for an entry, it reports a
+// problem.
 func (m *merger) merge(into, from *yaml.Node, path string, depth int) {
 	for _, p := range pairs(from, 0) {
 		at := join(path, p.key.Value)
@@ -338,7 +343,7 @@ func (m *merger) merge(into, from *yaml.Node, path string, depth int) {
 		isMap := theirs.Kind == yaml.MappingNode && deeper > 0
 		switch {
 		case theirs.ShortTag() == "!!null" && path == "":
-		case key == nil && isMap: // a copy, since others are added to it
+		case key == nil && isMap: // this is copied, since entries of other files are added to it
 			own := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: theirs.Line, Column: theirs.Column}
 			into.Content = append(into.Content, p.key, own)
 			m.merge(own, theirs, at, deeper)
@@ -356,10 +361,10 @@ func (m *merger) bad(n *yaml.Node, path, format string, args ...any) {
 	m.problems = append(m.problems, m.Problem(n, path, fmt.Sprintf(format, args...)))
 }
 
-// isExtension reports whether a key at the top level is one that is not read, and only holds an anchor.
+// isExtension reports whether a top-level key is not read. The value of such a key is only used by aliases.
 func isExtension(key string) bool { return strings.HasPrefix(key, "x-") }
 
-// withoutExtensions returns the top level of a file without the keys that are not read.
+// withoutExtensions returns the top level of a file without the keys for which isExtension is true.
 func withoutExtensions(n *yaml.Node) *yaml.Node {
 	if n.Kind != yaml.MappingNode || !slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return isExtension(c.Value) }) {
 		return n

@@ -10,11 +10,12 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// filler replaces the references in the settings of a kind by their values, before the settings are read. It finds them by the
-// types of the settings, so that no kind has to do it. It never changes a node, since an anchor makes it one of several settings.
+// filler replaces references in the settings of a kind by their values before the settings are decoded. It finds the
+// references by the Go types of the settings, so the kinds need no code for this. It copies nodes instead of changing them,
+// since a node with an anchor can belong to several settings.
 type filler struct {
 	*reader
-	filled map[place]*yaml.Node // by node and type; the node itself while it is filled
+	filled map[place]*yaml.Node // results by node and type; the node itself while it is being filled
 }
 
 type place struct {
@@ -22,8 +23,8 @@ type place struct {
 	t    reflect.Type
 }
 
-// fill returns the node with its references replaced. A type that is not filled in reads its references itself, or has forms of
-// its own: see [setting.Verbatim].
+// fill returns the node with its references replaced. It leaves out settings with a type that reads references itself or
+// uses a syntax of its own (see [setting.Verbatim]).
 func (f *filler) fill(n *yaml.Node, path string, t reflect.Type, isTemplate bool) *yaml.Node {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -34,7 +35,7 @@ func (f *filler) fill(n *yaml.Node, path string, t reflect.Type, isTemplate bool
 	if known, ok := f.filled[place{n, t}]; ok {
 		return known
 	}
-	f.filled[place{n, t}] = n // an alias can contain itself
+	f.filled[place{n, t}] = n // needed since an alias can contain itself
 	filled := n
 	switch n.Kind {
 	case yaml.AliasNode:
@@ -50,7 +51,7 @@ func (f *filler) fill(n *yaml.Node, path string, t reflect.Type, isTemplate bool
 	return filled
 }
 
-// children fills in the values of a mapping, or the items of a list.
+// children fills the values of a mapping, or the items of a list.
 func (f *filler) children(n *yaml.Node, path string, t reflect.Type, isTemplate bool) *yaml.Node {
 	changed := *n
 	changed.Content, changed.Anchor = slices.Clone(n.Content), ""
@@ -58,7 +59,7 @@ func (f *filler) children(n *yaml.Node, path string, t reflect.Type, isTemplate 
 		switch {
 		case n.Kind == yaml.SequenceNode && (t.Kind() == reflect.Slice || t.Kind() == reflect.Array):
 			changed.Content[i] = f.fill(value, path, t.Elem(), isTemplate)
-		case n.Kind == yaml.SequenceNode: // the mappings that << merges into one of this type
+		case n.Kind == yaml.SequenceNode: // these mappings are merged by << into a mapping of this type
 			changed.Content[i] = f.fill(value, path, t, isTemplate)
 		case i%2 == 1:
 			key := resolve(n.Content[i-1])
@@ -84,7 +85,7 @@ func (f *filler) children(n *yaml.Node, path string, t reflect.Type, isTemplate 
 	return &changed
 }
 
-// scalar fills in one value. It reports a reference that cannot be read, and text that only looks like one.
+// scalar fills one value. It reports a problem if a reference cannot be read, or if a text only looks like a reference.
 func (f *filler) scalar(n *yaml.Node, path string, t reflect.Type, isTemplate bool) *yaml.Node {
 	if n.ShortTag() != "!!str" {
 		return n
@@ -113,12 +114,12 @@ func (f *filler) scalar(n *yaml.Node, path string, t reflect.Type, isTemplate bo
 	filled := *n
 	filled.Value, filled.Anchor = value, ""
 	if k := t.Kind(); k >= reflect.Bool && k <= reflect.Float64 && !isText(t) {
-		filled.Tag, filled.Style = "", 0 // the value is a number, not the text of one
+		filled.Tag, filled.Style = "", 0 // the filled value is a number, not a string
 	}
 	return &filled
 }
 
-// misread returns what is wrong with a value that looks as if something were filled in, or "".
+// misread returns what is wrong with a value that looks like a reference but is not one. It returns "" if nothing is wrong.
 func misread(value string, t reflect.Type, isTemplate bool) string {
 	look := setting.FindLookalike(value)
 	switch isURL := t == reflect.TypeFor[setting.URL]() || isTemplate; {
@@ -134,10 +135,10 @@ func misread(value string, t reflect.Type, isTemplate bool) string {
 	return ""
 }
 
-// position is a line and column of the file.
+// position is a line and a column of the file.
 type position struct{ line, col int }
 
-// hasTag reports whether the tag setting of a field, a list with commas, has a word.
+// hasTag reports whether a struct tag named setting contains a word. The tag is a list separated by commas.
 func hasTag(tag, word string) bool { return slices.Contains(strings.Split(tag, ","), word) }
 
 func isVerbatim(t reflect.Type) bool {
@@ -145,7 +146,7 @@ func isVerbatim(t reflect.Type) bool {
 	return t.Implements(verbatim) || reflect.PointerTo(t).Implements(verbatim)
 }
 
-// isText reports whether a type reads its value from a text.
+// isText reports whether a type is decoded by a method UnmarshalText.
 func isText(t reflect.Type) bool {
 	return reflect.PointerTo(t).Implements(reflect.TypeFor[interface{ UnmarshalText(text []byte) error }]())
 }

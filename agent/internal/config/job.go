@@ -17,7 +17,7 @@ import (
 	"github.com/collectington/collectington/sources/targets"
 )
 
-// The defaults of a job.
+// Defaults of a job.
 const (
 	defaultTimeout   = setting.Duration(30 * time.Second)
 	defaultMaxSeries = 100_000
@@ -41,7 +41,7 @@ func (r *reader) jobs(plan *Plan, n *yaml.Node) {
 	})
 }
 
-// job reads one job. Each of its keys is a setting of every job, or the name of a kind.
+// job reads one job. Each of its keys is either a setting that every job has, or the name of a kind.
 func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 	n = r.withDefaults(n)
 	own := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column}
@@ -197,7 +197,7 @@ func (r *reader) jobLabels(job *Job, n *yaml.Node, path string) {
 	labeler.AddLabels(job.Labels)
 }
 
-// jobSinks checks the names of the sinks that a job goes to.
+// jobSinks checks the names in the setting sinks of a job.
 func (r *reader) jobSinks(n, key *yaml.Node, path string, named []string) {
 	if len(named) == 0 {
 		r.bad(key, path, "the list is empty; leave it out to use all sinks")
@@ -218,8 +218,8 @@ func (r *reader) sinkList(n *yaml.Node, path string, named []string) {
 	}
 }
 
-// readKind reads the settings of a kind, and returns them and their node with its references filled in. A job can have only one of
-// its role: other is the key of the one before.
+// readKind reads the settings of a kind. It returns them, and their node with its references replaced. A job can have only
+// one kind of each role. If the job already has one, other is its key.
 func readKind[T any](
 	r *reader, kind sources.Kind[T], key, value *yaml.Node, path string, other *yaml.Node, role string,
 ) (sources.Config[T], *yaml.Node) {

@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// child returns the value under a key of a mapping, or an item of a list. The key is the node at which a problem with the name
-// is shown: for a list, the item.
+// child returns the value of a key in a mapping, or an item of a list by its index. key is the node at which a problem with
+// the name is shown; for a list, this is the item.
 func child(n *yaml.Node, name string) (key, value *yaml.Node) {
 	n = resolve(n)
 	if n == nil {
@@ -31,7 +31,7 @@ func child(n *yaml.Node, name string) (key, value *yaml.Node) {
 	return nil, nil
 }
 
-// resolve returns what an alias stands for, and other nodes as they are.
+// resolve returns the node that an alias refers to. It returns any other node unchanged.
 func resolve(n *yaml.Node) *yaml.Node {
 	for hops := 0; n != nil && n.Kind == yaml.AliasNode && hops < 100; hops++ {
 		n = n.Alias
@@ -39,8 +39,9 @@ func resolve(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// find returns the node at which a problem with a setting is shown: its value, or, if the value is a mapping or a list, its
-// key, or the nearest key above it that the file has. Names can contain dots, so find tries the longest name first.
+// find returns the node at which a problem with a setting is shown. It is the value of the setting, or its key if the value
+// is a mapping or a list. If the setting does not exist, it is the node of the nearest existing setting above it. Names can
+// contain dots, so find tries the longest name first.
 func find(n *yaml.Node, path string) *yaml.Node {
 	at := n
 	for path != "" {
@@ -56,7 +57,7 @@ func find(n *yaml.Node, path string) *yaml.Node {
 	return at
 }
 
-// next returns the child that a path begins with, and the rest of the path.
+// next returns the child whose name is the beginning of a path, and the remaining path.
 func next(n *yaml.Node, path string) (key, value *yaml.Node, rest string) {
 	for name := path; name != ""; {
 		if key, value = child(n, name); key != nil {
@@ -71,8 +72,8 @@ func next(n *yaml.Node, path string) (key, value *yaml.Node, rest string) {
 	return nil, nil, ""
 }
 
-// pathTo returns the path of the node at a line and column. If the node is a key, the path is that of its mapping, and key is
-// its name. It reports whether there is a node.
+// pathTo returns the path of the node at a line and column. If the node is a key, path is the path of its mapping, and key
+// is the name. ok reports whether there is such a node.
 func pathTo(n *yaml.Node, line, col int) (path, key string, ok bool) {
 	switch n.Kind {
 	case yaml.DocumentNode:
@@ -117,14 +118,15 @@ func join(parts ...string) string {
 	return strings.Join(kept, ".")
 }
 
-// fingerprint returns a text that is equal for two nodes with the same meaning, whatever their layout and comments.
+// fingerprint returns a text that is equal for two nodes with the same meaning, even if their layout and comments differ.
 func fingerprint(n *yaml.Node) string {
 	var b strings.Builder
 	writeFingerprint(&b, n, map[*yaml.Node]int{})
 	return b.String()
 }
 
-// writeFingerprint writes what an alias stands for only once: it can contain itself, or be too large for the memory.
+// writeFingerprint writes the fingerprint of a node. It writes the node of an alias only once, since the node can contain
+// itself, or be too large for the memory when repeated.
 func writeFingerprint(b *strings.Builder, n *yaml.Node, seen map[*yaml.Node]int) {
 	if n.Kind == yaml.AliasNode {
 		n = resolve(n)
@@ -141,13 +143,13 @@ func writeFingerprint(b *strings.Builder, n *yaml.Node, seen map[*yaml.Node]int)
 	b.WriteByte(')')
 }
 
-// pair is a key of a mapping and its value.
+// pair is a key and a value of a mapping.
 type pair struct{ key, value *yaml.Node }
 
-// maxMerges is how deep merges can be nested.
+// maxMerges is how many levels deep merges (<<) can be nested.
 const maxMerges = 10
 
-// pairs returns the keys and values of a mapping, and those that << merges into it. Its own keys come first.
+// pairs returns the entries of a mapping, and then the entries that << merges into it.
 func pairs(n *yaml.Node, depth int) []pair {
 	var own, merged []pair
 	has := func(all []pair, name string) bool {

@@ -8,18 +8,19 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Origin is what a configuration was read from, as it was then: the text of a file, or the names of the files that match a pattern.
+// Origin is something that a configuration was read from, and a checksum of what it was then. It is a file with its text, or
+// a pattern with the names of the files that match it.
 type Origin struct {
-	Name      string // of the file, or the pattern
+	Name      string // name of the file, or the pattern
 	IsPattern bool   // a directory of the command line, or an entry of include
 
-	sum [sha256.Size]byte // zero for a file that cannot be read
+	sum [sha256.Size]byte // zero if the file could not be read
 }
 
-// IsMissing reports whether it is a file that could not be read.
+// IsMissing reports whether the origin is a file that could not be read.
 func (o Origin) IsMissing() bool { return !o.IsPattern && o.sum == Origin{}.sum }
 
-// Look returns the same origins as they are now.
+// Look returns the same origins with their current checksums.
 func Look(before []Origin) []Origin {
 	all := make([]Origin, len(before))
 	for i, o := range before {
@@ -33,7 +34,7 @@ func Look(before []Origin) []Origin {
 	return all
 }
 
-// Origins returns what a configuration with these paths would be read from, as it is now. None of the paths is standard input.
+// Origins returns the origins that a configuration with these paths would have now. None of the paths may be standard input.
 func Origins(paths []string) []Origin {
 	l := &loader{dir: Dir(paths), seen: map[string]bool{}}
 	for _, path := range paths {
@@ -58,7 +59,7 @@ func patternOrigin(pattern string) Origin {
 	return Origin{pattern, true, sha256.Sum256([]byte(strings.Join(found, "\x00")))}
 }
 
-// filesOf returns the patterns of the files in a directory.
+// filesOf returns patterns that match the configuration files in a directory.
 func filesOf(dir string) []string {
 	escaped := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
 	return []string{filepath.Join(escaped, "*.yaml"), filepath.Join(escaped, "*.yml")}

@@ -10,14 +10,18 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// relocator changes the relative paths in settings, which are relative to the file in which they are written, to be relative to the
-// folder of the configuration. References have paths, also those within texts, and so do settings with the tag setting:"path" or
-// setting:"dir": a folder that is by default the one of the file. The tag setting:"text" says that strings within a setting can have
-// references, although the reader does not fill them in.
+// relocator changes relative paths in settings. In a file, such paths are relative to the file's folder. relocator makes
+// them relative to the folder of the configuration. It changes the paths in references, also in references within texts, and
+// the settings with one of these struct tags:
+//
+//   - setting:"path" is a path.
+//   - setting:"dir" is a folder, by default the folder of the file.
+//   - setting:"text" has strings that can contain references, which the reader does not replace.
 type relocator struct {
 	*File
-	seen map[place]bool // mappings and lists: an alias can contain itself
-	// partial says that the settings are defaults: what they lack is that of the job's own file.
+	seen map[place]bool // mappings and lists that were visited, since an alias can contain itself
+	// partial is true for settings in defaults. A setting with the tag "dir" is then not set to its default, since that is
+	// the folder of the job's own file.
 	partial bool
 }
 
@@ -77,7 +81,7 @@ func (r *relocator) mapping(n *yaml.Node, t reflect.Type, tag string) {
 	}
 }
 
-// value changes a single value, if it is a relative path or has one.
+// value changes a single value if it is a relative path or contains a relative path.
 func (r *relocator) value(n *yaml.Node, t reflect.Type, tag string) {
 	prefix := r.part(n.Line).prefix
 	if prefix == "" || r.moved[n] || n.Value == "" {
@@ -102,7 +106,7 @@ func (r *relocator) value(n *yaml.Node, t reflect.Type, tag string) {
 	}
 }
 
-// relocated returns a reference whose relative path begins with a prefix.
+// relocated returns a reference with the prefix added to its path, if it is a relative path of a file.
 func relocated(reference, prefix string) string {
 	path, isFile := strings.CutPrefix(reference, "file:")
 	if !isFile || filepath.IsAbs(path) {
@@ -111,7 +115,7 @@ func relocated(reference, prefix string) string {
 	return "file:" + filepath.Join(prefix, path)
 }
 
-// element returns the type of the values of a map or list, and another type as it is.
+// element returns the element type of a map or slice. It returns any other type unchanged.
 func element(t reflect.Type) reflect.Type {
 	if t.Kind() == reflect.Map || t.Kind() == reflect.Slice {
 		return t.Elem()

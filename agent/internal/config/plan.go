@@ -16,12 +16,12 @@ import (
 	"github.com/collectington/collectington/sources/targets"
 )
 
-// Plan is a checked configuration.
+// Plan is a configuration that was checked.
 type Plan struct {
-	External    map[string]string // external labels
-	Concurrency int               // how many ticks may be active at once
-	StateFile   string            // keeps the state of jobs over a restart; "" means that it is lost
-	Runtime     bool              // the agent's own metrics include go_* and process_*
+	External    map[string]string // external labels, by name
+	Concurrency int               // how many ticks may run at the same time
+	StateFile   string            // file that keeps the state of jobs across restarts; "" = state is not kept
+	Runtime     bool              // the agent's own metrics include those named go_* and process_*
 	WatchConfig bool              // the configuration is loaded again when its files change
 	Web         Web
 	Own         OwnMetrics
@@ -33,7 +33,7 @@ type Plan struct {
 	Warnings    []Warning   // what is valid and probably not meant
 
 	files *File
-	root  *yaml.Node // the top level, with the jobs as they are written
+	root  *yaml.Node // the top-level node, with the jobs as they are written
 }
 
 // Web is where the status page is served, what it allows, and which series it always shows.
@@ -76,57 +76,58 @@ func (p *Plan) Keep(s shard.Shard) {
 // Files returns the names of the files that the plan was read from.
 func (p *Plan) Files() []string { return p.files.Names() }
 
-// Origins returns what the plan was read from, as it was then. It is empty for a plan of a text.
+// Origins returns what the plan was read from, with checksums of that time. It is empty for a plan that was parsed from a
+// text.
 func (p *Plan) Origins() []Origin { return p.files.origins }
 
-// Auth is an entry of auth: a named login.
+// Auth is an entry of the section auth: a login with a name.
 type Auth struct {
 	Name     string
 	Settings *auth.Settings
-	Key      string // equal for two logins with the same settings
+	Key      string // equal for two logins with equal settings
 }
 
-// Sink is an entry of sinks.
+// Sink is an entry of the section sinks.
 type Sink struct {
 	Name   string
 	Kind   sinks.Kind
 	Config sinks.Config
-	Key    string // equal for two sinks with the same settings, those of their login included
+	Key    string // equal for two sinks with equal settings, including those of the login that they name
 }
 
-// Job is one entry of jobs: its settings as written, and what the check has made of them.
+// Job is an entry of the section jobs: its settings as written, and the values derived from them.
 type Job struct {
 	JobSettings
 
 	Name          string
 	Schedule      *schedule.Schedule
-	Windows       *schedule.Windows               // nil = each run reads from where the last successful one ended
+	Windows       *schedule.Windows               // nil = each run reads from the end of the last successful run
 	FetcherConfig sources.Config[sources.Fetcher] // nil if the job has no fetcher
 	SourceKind    sources.Kind[sources.Source]
 	SourceConfig  sources.Config[sources.Source]
-	MetricsAt     string // the setting that declares the metrics: metrics, script.metrics
+	MetricsAt     string // path of the setting that declares the metrics, such as metrics or script.metrics
 	Key           string // equal for two jobs with equal settings, including those of the login that they name
-	Fetches       string // equal for two jobs that fetch the same thing
-	Shown         string // its settings as YAML, secrets starred
+	Fetches       string // equal for two jobs that fetch the same data
+	Shown         string // its settings as YAML, with secrets replaced by <secret>
 
-	at, node *yaml.Node // its name, and its settings with the defaults
+	at, node *yaml.Node // node of its name, and node of its settings including the defaults
 }
 
 // JobSettings are the settings that every job has.
 type JobSettings struct {
 	ScheduleText   string            `yaml:"schedule"`
 	Timezone       string            `yaml:"timezone"`
-	Jitter         setting.Duration  `yaml:"jitter"` // the largest delay; each host delays by its own share of it
+	Jitter         setting.Duration  `yaml:"jitter"` // longest delay; each host has its own delay up to this
 	Timeout        setting.Duration  `yaml:"timeout"`
 	Overlap        schedule.Overlap  `yaml:"overlap"`
-	ValidFor       setting.Duration  `yaml:"valid_for"` // 0 = two intervals
-	WindowSettings *WindowSettings   `yaml:"window"`    // nil = Job.Windows is nil
+	ValidFor       setting.Duration  `yaml:"valid_for"` // how long values remain valid while runs fail; 0 = two intervals
+	WindowSettings *WindowSettings   `yaml:"window"`    // nil = the job has no windows
 	MaxSeries      int               `yaml:"max_series"`
-	Labels         map[string]string `yaml:"labels"` // that each of its series has, unless the metric has labels of these names
-	Sinks          []string          `yaml:"sinks"`  // the sinks that get the job's metrics; nil = all
+	Labels         map[string]string `yaml:"labels"` // labels added to each series of the job, unless the metric has a label of this name
+	Sinks          []string          `yaml:"sinks"`  // names of the sinks that get the job's metrics; nil = all sinks
 }
 
-// WindowSettings say which closed windows of time a job reads. A nil setting has its default.
+// WindowSettings are the settings of a job's windows of time. A nil setting has its default value.
 type WindowSettings struct {
 	Length     setting.Duration  `yaml:"length"`
 	Settle     *setting.Duration `yaml:"settle"`

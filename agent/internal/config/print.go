@@ -12,11 +12,12 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// maxPrinted is the maximum number of values that YAML writes: aliases can stand for more than fits into the memory.
+// maxPrinted is the maximum number of values that YAML writes. Written-out aliases can need more values than fit into
+// memory.
 const maxPrinted = 1_000_000
 
-// YAML returns the plan as one configuration file: files and defaults are merged, and aliases are written out. A job says which file it
-// is from. What looks like a secret is replaced.
+// YAML returns the plan as one configuration file. Files and defaults are merged, and aliases are written out. If there are
+// several files, a comment at each job names its file. Values that look like secrets are replaced.
 func (p *Plan) YAML() ([]byte, error) {
 	e := &expander{left: maxPrinted, hides: func(of, key string) bool { return holdsTexts(of) && httpclient.NamesSecret(key) }}
 	root := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
@@ -44,7 +45,7 @@ func (p *Plan) YAML() ([]byte, error) {
 	return dumped, nil
 }
 
-// jobNodes returns the jobs by name, with the defaults.
+// jobNodes returns a mapping of all jobs by name, including their defaults.
 func (p *Plan) jobNodes() *yaml.Node {
 	all := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	for _, j := range p.Jobs {
@@ -58,7 +59,7 @@ func (p *Plan) jobNodes() *yaml.Node {
 	return all
 }
 
-// only returns the entries of a mapping whose names are kept.
+// only returns those entries of a mapping for whose names keep returns true.
 func only(n *yaml.Node, keep func(name string) bool) *yaml.Node {
 	kept := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	for _, p := range pairs(n, 0) {
@@ -69,17 +70,18 @@ func only(n *yaml.Node, keep func(name string) bool) *yaml.Node {
 	return kept
 }
 
-// maxDepth is how deep the values of a configuration that is shown can be nested.
+// maxDepth is how many levels deep the values of a printed configuration can be nested.
 const maxDepth = 100
 
-// expander copies nodes without their aliases, merges and secrets.
+// expander copies nodes and writes out aliases and merges. It replaces secrets.
 type expander struct {
-	left  int                       // how many more nodes may be copied; below 0 they were too many
-	plain bool                      // without comments, one setting a line
-	hides func(of, key string) bool // reports whether the values of a key in the mapping of this name can be secrets
+	left  int                       // how many more nodes may be copied; negative if there were too many
+	plain bool                      // without comments, and with one setting per line
+	hides func(of, key string) bool // reports whether the values of a key can be secrets; of is the name of the mapping
 }
 
-// expand copies the value of the setting name. hidden says that its texts can be secrets. What is too deep or too much is "…".
+// expand copies the value of the setting name. hidden means that texts in it can be secrets. What is nested too deep or
+// exceeds the limit becomes "…".
 func (e *expander) expand(n *yaml.Node, name string, hidden bool, depth int) *yaml.Node {
 	n = resolve(n)
 	if e.left--; e.left < 0 || depth > maxDepth {
@@ -118,7 +120,7 @@ func (e *expander) expand(n *yaml.Node, name string, hidden bool, depth int) *ya
 	return c
 }
 
-// holdsTexts reports whether the values of a setting are named by the user, and can be secrets that are written out.
+// holdsTexts reports whether a setting is a mapping whose keys are chosen by the user and whose values can be secrets.
 func holdsTexts(name string) bool {
 	return slices.Contains([]string{"headers", "query", "params", "form", "body", "env", "claims", "settings"}, name)
 }

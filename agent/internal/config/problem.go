@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// Problem is one thing that is wrong with a configuration file, in words for its author.
+// Problem is an error in a configuration file, in words for the author of the file.
 type Problem struct {
 	File      string
-	Line, Col int    // from 1; 0 for the file as a whole
-	Path      string // of the setting: "sinks.mimir.remote_write.url"; empty at the top level
+	Line, Col int    // counted from 1; 0 if the problem concerns the whole file
+	Path      string // path of the setting, such as "sinks.mimir.remote_write.url"; empty at the top level
 	Text      string
-	Source    string // the line of the file
+	Source    string // text of the line
 
-	at int // the line of the File, which counts through all of its parts
+	at int // line number in the File, counted across all of its parts
 }
 
-// Brief returns where the problem is and what it is, in one line.
+// Brief returns the position and the text of the problem in one line.
 func (p Problem) Brief() string {
 	where := p.File
 	if p.Line > 0 {
@@ -31,7 +31,7 @@ func (p Problem) Brief() string {
 	return where + ": " + p.Text
 }
 
-// String returns Brief, and the line of the file with a caret under the column.
+// String returns Brief, the line of the file, and a caret under the column.
 func (p Problem) String() string {
 	if p.Line == 0 || p.Source == "" {
 		return p.Brief()
@@ -40,7 +40,7 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s\n%5d | %s\n      | %s", p.Brief(), p.Line, line, caret)
 }
 
-// Problems are all problems of a configuration, in the order of its files and lines.
+// Problems are all problems of a configuration, sorted by file and line.
 type Problems []Problem
 
 func (p Problems) Error() string {
@@ -51,8 +51,8 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// tidy returns the problems in the order of the files, without repetitions. Settings that several jobs share by an anchor or by
-// defaults have a problem once.
+// tidy returns the problems sorted by file and line, without repetitions. If several jobs share a setting by an anchor or by
+// defaults, a problem in it is returned only once.
 func (p Problems) tidy() Problems {
 	slices.SortStableFunc(p, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Text, b.Text))
@@ -62,19 +62,19 @@ func (p Problems) tidy() Problems {
 	})
 }
 
-// maxExcerpt is how much of a line is shown, in characters.
+// maxExcerpt is the maximum number of characters of a line that are shown.
 const maxExcerpt = 120
 
-// excerpt returns the part of a line around a column, and a line with a caret to show below it.
+// excerpt returns the part of a line around a column, and a line with a caret to show below that part.
 func excerpt(line string, col int) (shown, caret string) {
-	chars := []rune(hideSecrets(line)) // before the cut, which can separate a secret from its name
+	chars := []rune(hideSecrets(line)) // before the line is cut, since the cut can separate a secret from its name
 	at := min(max(col-1, 0), len(chars))
 	from, to := 0, len(chars)
 	if to > maxExcerpt {
 		from = max(0, min(at-maxExcerpt/2, to-maxExcerpt))
 		to = from + maxExcerpt
 	}
-	// Tabs stay tabs, so that the caret is under its character whatever the width of a tab is.
+	// Tabs are not replaced, so that the caret is in the right column for any width of a tab.
 	pad := strings.Map(func(r rune) rune {
 		if r == '\t' {
 			return r
@@ -84,7 +84,7 @@ func excerpt(line string, col int) (shown, caret string) {
 	return printable(string(chars[from:to])), pad + "^"
 }
 
-// printable replaces control characters.
+// printable replaces control characters by question marks.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\t' || r == 0x7f {
@@ -94,7 +94,7 @@ func printable(s string) string {
 	}, s)
 }
 
-// hideSecrets replaces what looks like a secret by stars, because problems are logged. It does not move columns.
+// hideSecrets replaces texts that look like secrets by asterisks of the same length, since problems are logged.
 func hideSecrets(line string) string {
 	named := regexp.MustCompile(`(?i)((?:password|passwd|secret|token|credentials|authorization|cookie|auth|key)[\w-]*(?:["']\s*:\s*|\s*:\s+))("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,{}\[\]#"'](?:[^,}\]#]*[^\s,}\]#])?)`)
 	line = named.ReplaceAllStringFunc(line, func(match string) string {
@@ -108,7 +108,7 @@ func hideSecrets(line string) string {
 	return hideInURLs(line)
 }
 
-// hideInURLs replaces user names, passwords and the values of queries in URLs by stars.
+// hideInURLs replaces user names, passwords and query values in URLs by asterisks.
 func hideInURLs(line string) string {
 	if !strings.Contains(line, "://") && !strings.ContainsAny(line, "?&") {
 		return line // most values: compiling the expressions takes longer than all else that is done for one
@@ -123,7 +123,7 @@ func hideInURLs(line string) string {
 	return query.ReplaceAllStringFunc(line, func(match string) string {
 		parts := query.FindStringSubmatch(match)
 		if templates.MatchString(parts[2]) {
-			return match // it has no value of its own
+			return match // it consists of templates only
 		}
 		return parts[1] + stars(parts[2])
 	})

@@ -16,22 +16,22 @@ import (
 	"github.com/collectington/collectington/agent/webserver"
 )
 
-// reader reads one file into a plan, from the top of the file down, and collects its problems. Jobs are in job.go, strict
-// decoding in decode.go, and the checks of all jobs and sinks together in collide.go.
+// reader reads one file into a plan, from top to bottom, and collects its problems. Jobs are read in job.go. Strict decoding
+// is in decode.go. The checks of jobs and sinks against each other are in collide.go.
 type reader struct {
 	*File
 	catalogue  Catalogue
-	sinksOnly  bool // the file needs no jobs
+	sinksOnly  bool // the file need not have jobs
 	problems   Problems
-	sinkNames  []string          // of all sinks in the file, those with problems included
-	authNames  []string          // likewise of logins
-	meant      map[string]bool   // the paths of settings that a mistyped name was taken for
-	unfilled   map[position]bool // the values that cannot be filled in: they have one problem already
-	defaults   *yaml.Node        // of jobs; nil if there are none
-	inDefaults bool              // the defaults are being read
+	sinkNames  []string          // names of all sinks in the file, including those with problems
+	authNames  []string          // names of all logins in the file, including those with problems
+	meant      map[string]bool   // paths of settings that were suggested for an unknown name
+	unfilled   map[position]bool // positions of values that could not be filled; they have one problem already
+	defaults   *yaml.Node        // defaults of jobs; nil if there are none
+	inDefaults bool              // the defaults are being read now
 }
 
-// topLevel are the settings at the top level of a file.
+// topLevel has the settings at the top level of a file.
 type topLevel struct {
 	External    map[string]string `yaml:"external_labels"`
 	Concurrency int               `yaml:"concurrency"`
@@ -40,16 +40,16 @@ type topLevel struct {
 	WatchConfig bool              `yaml:"watch_config"`
 	Web         Web               `yaml:"web"`
 	Own         OwnMetrics        `yaml:"own_metrics"`
-	Include     yaml.Node         `yaml:"include"` // is read before
+	Include     yaml.Node         `yaml:"include"` // was read before
 	Defaults    yaml.Node         `yaml:"defaults"`
 	Auth        yaml.Node         `yaml:"auth"`
 	Sinks       yaml.Node         `yaml:"sinks"`
 	Jobs        yaml.Node         `yaml:"jobs"`
 }
 
-// The defaults of the whole file.
+// Defaults of the top-level settings.
 const (
-	defaultConcurrency = 64 // how many runs may be active at once
+	defaultConcurrency = 64 // how many runs may be active at the same time
 	defaultOwnInterval = setting.Duration(2 * time.Minute)
 )
 
@@ -91,7 +91,7 @@ func (r *reader) plan(root *yaml.Node) *Plan {
 	if len(r.problems) == 0 {
 		r.collisions(plan, root)
 	}
-	if len(r.problems) == 0 && !translated { // a translation has no names of its author
+	if len(r.problems) == 0 && !translated { // a translation does not have the names that its author chose
 		r.warn(plan, root)
 	}
 	return plan
@@ -135,7 +135,7 @@ func (r *reader) ownMetrics(root *yaml.Node, own *OwnMetrics) {
 	}
 }
 
-// auth reads the named logins.
+// auth reads the section auth: logins by name.
 func (r *reader) auth(plan *Plan, n *yaml.Node) {
 	if n.IsZero() {
 		return
@@ -156,10 +156,10 @@ func (r *reader) auth(plan *Plan, n *yaml.Node) {
 	})
 }
 
-// authNamer is a kind's Config that can name a login. Those with the settings of an HTTP client implement it.
+// authNamer is implemented by a kind's Config that can name a login: each one with the settings of an HTTP client.
 type authNamer interface{ AuthName() string }
 
-// authKey checks the login that a kind's settings name, and returns its key, or "" if they name none.
+// authKey checks the login that a kind's settings name and returns its key. It returns "" if they name no login.
 func (r *reader) authKey(plan *Plan, n *yaml.Node, path string, c any) string {
 	namer, ok := c.(authNamer)
 	if !ok || namer.AuthName() == "" {
@@ -176,7 +176,7 @@ func (r *reader) authKey(plan *Plan, n *yaml.Node, path string, c any) string {
 	case r.authNames == nil:
 		r.bad(find(n, "auth"), path, "the file defines no logins: define them under auth at its top level")
 	case Closest(name, r.authNames) == "":
-		// The name could be a secret: do not show it.
+		// The name is not shown, since it could be a secret.
 		r.bad(find(n, "auth"), path, "unknown login; want one of %s", strings.Join(r.authNames, ", "))
 	case !slices.Contains(r.authNames, name):
 		r.bad(find(n, "auth"), path, "%s", unknown("login", name, r.authNames))
@@ -227,7 +227,7 @@ func (r *reader) sink(plan *Plan, key, value *yaml.Node, path string) (Sink, boo
 	return Sink{}, false
 }
 
-// entries calls f for each key of a mapping, in the order of the file. It reports a problem if there is none.
+// entries calls f for each key of a mapping, in the order of the file. If the mapping has no keys, it reports a problem.
 func (r *reader) entries(n *yaml.Node, path, want string, f func(key, value *yaml.Node)) {
 	n = resolve(n)
 	if n == nil || n.IsZero() {
@@ -249,7 +249,7 @@ func (r *reader) entries(n *yaml.Node, path, want string, f func(key, value *yam
 	}
 }
 
-// goodName checks the name of a job, a sink or a login, which can be the value of a label and a part of a URL.
+// goodName checks the name of a job, a sink or a login. Such a name can become a label value and a part of a URL.
 func (r *reader) goodName(key *yaml.Node, path string) bool {
 	switch name := key.Value; {
 	case name == "":
@@ -262,7 +262,7 @@ func (r *reader) goodName(key *yaml.Node, path string) bool {
 	return false
 }
 
-// validate runs a kind's own check of settings that were read from n. A problem without a path is at key.
+// validate calls the kind's own check of settings that were read from n. A problem without a path is reported at key.
 func (r *reader) validate(n, key *yaml.Node, path string, v interface{ Validate() error }) {
 	for _, p := range setting.Problems(v.Validate()) {
 		at := key
@@ -275,7 +275,7 @@ func (r *reader) validate(n, key *yaml.Node, path string, v interface{ Validate(
 	}
 }
 
-// missing reports that a setting is needed, unless a mistyped name was taken for it.
+// missing reports that a required setting is missing. It does nothing if the setting was suggested for an unknown name.
 func (r *reader) missing(n *yaml.Node, path, want string) {
 	if !r.meant[path] {
 		r.bad(n, path, "is needed: %s", want)
@@ -289,7 +289,7 @@ func (r *reader) bad(n *yaml.Node, path, format string, args ...any) {
 	r.problems = append(r.problems, r.Problem(n, path, fmt.Sprintf(format, args...)))
 }
 
-// unknown returns the problem of an unknown name.
+// unknown returns the text of the problem for an unknown name.
 func unknown(what, name string, known []string) string {
 	text := fmt.Sprintf(`unknown %s "%s"`, what, strings.Trim(strings.ReplaceAll(name, "\n", " "), " "))
 	if meant := Closest(name, known); meant != "" {

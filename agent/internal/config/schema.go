@@ -18,9 +18,9 @@ import (
 // object is a JSON object.
 type object map[string]any
 
-// Schema returns a JSON Schema (draft 7) of configuration files, for editors. It is made from the types of the settings, their defaults
-// and the examples of the kinds. A file can have only a part of a configuration, so no setting that another file or defaults can have
-// is required.
+// Schema returns a JSON Schema (draft 7) of configuration files, for editors. It is made from the types of the settings,
+// their defaults and the examples of the kinds. A file can be only a part of a configuration, so a setting is not required
+// if another file or defaults can have it.
 func (c *Catalogue) Schema() ([]byte, error) {
 	about := describe(Example())
 	top := structSchema(reflect.TypeFor[topLevel](), reflect.ValueOf(defaultTopLevel()), about)
@@ -46,7 +46,7 @@ func (c *Catalogue) Schema() ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// sinkSchema returns the schema of a sink: one of the kinds.
+// sinkSchema returns the schema of a sink, which has exactly one of the kinds.
 func (c *Catalogue) sinkSchema() object {
 	kinds := object{}
 	for _, k := range c.Sinks {
@@ -55,10 +55,10 @@ func (c *Catalogue) sinkSchema() object {
 	return object{"type": "object", "properties": kinds, "additionalProperties": false, "minProperties": 1, "maxProperties": 1}
 }
 
-// jobSchema returns the schema of a job: its settings, and kinds of fetchers and sources.
+// jobSchema returns the schema of a job: the settings of every job, and the kinds of fetchers and sources.
 func (c *Catalogue) jobSchema(about *described) object {
 	job := structSchema(reflect.TypeFor[JobSettings](), reflect.ValueOf(JobSettings{Timeout: defaultTimeout, MaxSeries: defaultMaxSeries}), about)
-	delete(job, "required") // defaults can have it
+	delete(job, "required") // defaults can have the required settings
 	properties := job["properties"].(object)
 	for _, k := range c.Fetchers {
 		properties[k.Name] = optional(kindSchema(k.Defaults(), k.Example))
@@ -72,13 +72,13 @@ func (c *Catalogue) jobSchema(about *described) object {
 	return job
 }
 
-// optional returns a schema whose own settings are not required.
+// optional changes a schema so that none of its own settings is required, and returns it.
 func optional(schema object) object {
 	delete(schema, "required")
 	return schema
 }
 
-// defaultable returns references to the properties of a job that can have defaults.
+// defaultable returns references to the schemas of those job settings that can have defaults.
 func (c *Catalogue) defaultable(job object) object {
 	r := &reader{catalogue: *c}
 	all := object{}
@@ -90,7 +90,7 @@ func (c *Catalogue) defaultable(job object) object {
 	return all
 }
 
-// kindSchema returns the schema of the settings of a kind. The first line of its example says what it is.
+// kindSchema returns the schema of the settings of a kind. The first line of the example is used as the description.
 func kindSchema(defaults any, example string) object {
 	schema := valueSchema(reflect.TypeOf(defaults), reflect.ValueOf(defaults), describe(example), nil)
 	first, _, _ := strings.Cut(example, "\n")
@@ -102,7 +102,7 @@ func mapOf(value object) object {
 	return object{"type": nullable("object"), "additionalProperties": value}
 }
 
-// nullable returns types with null, which is a setting that is not set, and in a job one without its default.
+// nullable returns the types and null. A setting that is null counts as not set. In a job, null also removes the default.
 func nullable(types ...string) []string { return append(types, "null") }
 
 func structSchema(t reflect.Type, defaults reflect.Value, about *described) object {
@@ -110,7 +110,7 @@ func structSchema(t reflect.Type, defaults reflect.Value, about *described) obje
 	for _, f := range settingFields(t) {
 		name := settingName(f)
 		if f.Type == reflect.TypeFor[yaml.Node]() {
-			continue // a part of the file, which the caller adds
+			continue // the caller adds this section of the file
 		}
 		below := about.at(name)
 		value := reflect.Value{}
@@ -133,10 +133,10 @@ func structSchema(t reflect.Type, defaults reflect.Value, about *described) obje
 	return schema
 }
 
-// maxSchemaDepth bounds types that contain themselves.
+// maxSchemaDepth limits how deep types are nested, since a type can contain itself.
 const maxSchemaDepth = 8
 
-// valueSchema returns the schema of values of a type. The default is invalid or zero if there is none.
+// valueSchema returns the schema of values of a type. byDefault is invalid or zero if there is no default.
 func valueSchema(t reflect.Type, byDefault reflect.Value, about *described, outer []reflect.Type) object {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -170,20 +170,21 @@ func valueSchema(t reflect.Type, byDefault reflect.Value, about *described, oute
 	return withDefault(referable("integer"), byDefault)
 }
 
-// reference is the pattern of a value from elsewhere, which every single value can be.
+// reference is the pattern of a reference, which can replace every single value.
 const reference = `^(env:[^ =]+|file:[^#]+(#.+)?)$`
 
-// referable returns the schema of values of a type that is no text, or of references to them.
+// referable returns the schema of values of a type other than string, or of references to such values.
 func referable(kind string) object {
 	return object{"type": nullable(kind, "string"), "pattern": reference}
 }
 
-// textSchema returns the schema of a type that is read from text. A number or true is text too, if the pattern accepts it.
+// textSchema returns the schema of a type that is read from text. A number or a boolean is accepted too if the type can read
+// it as text.
 func textSchema(t reflect.Type) object {
 	switch value := reflect.New(t).Elem().Interface().(type) {
 	case setting.Duration:
 		schema := patternSchema(`^(\d+w)?(\d+d)?(\d+(\.\d+)?(h|m|s|ms|us|µs|ns))+$|^\d+w(\d+d)?$|^\d+d$|^0$|`+reference, value, "integer")
-		schema["minimum"], schema["maximum"] = 0, 0 // other numbers need a unit
+		schema["minimum"], schema["maximum"] = 0, 0 // other numbers than 0 need a unit
 		return schema
 	case setting.Bytes:
 		schema := patternSchema(`^\d+ *(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)?$|`+reference, value, "integer")
@@ -199,8 +200,8 @@ func textSchema(t reflect.Type) object {
 	return object{"type": nullable("string", "number", "boolean")}
 }
 
-// patternSchema returns the schema of strings that match a pattern, and of values of further types. Editors show patternErrorMessage,
-// an addition of theirs to JSON Schema. It is the error of the type itself.
+// patternSchema returns the schema of strings that match a pattern, and of values of the types in more. Editors show
+// patternErrorMessage, which is an extension of JSON Schema. Here it is the error of the type itself.
 func patternSchema(pattern string, value any, more ...string) object {
 	schema := object{"type": nullable(append([]string{"string"}, more...)...), "pattern": pattern}
 	if reader, ok := reflect.New(reflect.TypeOf(value)).Interface().(encoding.TextUnmarshaler); ok {
@@ -211,7 +212,8 @@ func patternSchema(pattern string, value any, more ...string) object {
 	return schema
 }
 
-// enumSchema returns the schema of words. YAML reads a word such as 1.0 as a number.
+// enumSchema returns the schema of a list of words. YAML reads a word such as 1.0 as a number, so that number is accepted
+// too.
 func enumSchema(words []string) object {
 	var all []any
 	for _, word := range words {
@@ -223,7 +225,7 @@ func enumSchema(words []string) object {
 	return object{"anyOf": []object{{"enum": all}, {"type": "string", "pattern": reference}}}
 }
 
-// withDefault adds the default of a single value.
+// withDefault adds the default of a single value to a schema.
 func withDefault(schema object, value reflect.Value) object {
 	if !value.IsValid() || value.IsZero() {
 		return schema

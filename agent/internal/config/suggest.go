@@ -2,7 +2,8 @@ package config
 
 import "strings"
 
-// Closest returns the known name that is closest to a mistyped one, or "" if more than a third of its letters differ.
+// Closest returns the known name that is most similar to a mistyped name. It returns "" if more than a third of the letters
+// differ.
 func Closest(name string, known []string) string {
 	best, least := "", len(name)/3+1
 	for _, k := range known {
@@ -13,8 +14,9 @@ func Closest(name string, known []string) string {
 	return best
 }
 
-// Distance returns the edit distance of two names (Damerau-Levenshtein, optimal string alignment): how many letters have to be
-// inserted, deleted, replaced or swapped with their neighbour. It is 64 for names of more than 64 letters.
+// Distance returns the edit distance of two names (Damerau-Levenshtein, optimal string alignment). This is the number of
+// letters that must be inserted, deleted, replaced, or swapped with the next letter. It is 64 for names of more than 64
+// letters.
 func Distance(a, b string) int {
 	const limit = 64
 	if len(a) > limit || len(b) > limit {

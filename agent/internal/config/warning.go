@@ -15,21 +15,21 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// Warning is something in a valid configuration that is probably not meant.
+// Warning describes something in a valid configuration that is probably not intended.
 type Warning struct {
-	Place  string `json:"place"` // file, line and column, and the path of the setting
+	Place  string `json:"place"` // file, line and column, and path of the setting
 	Text   string `json:"text"`
 	Remedy string `json:"remedy"`
 
-	Job string `json:"-"` // that it is about; "" = none
+	Job string `json:"-"` // the job that it concerns; "" = none
 
 	line int
 }
 
-// String returns the warning in one line.
+// String returns the warning as one line.
 func (w Warning) String() string { return fmt.Sprintf("%s: %s; %s", w.Place, w.Text, w.Remedy) }
 
-// LookBack is how old a sample can be for Prometheus to use it in an instant query (query.lookback-delta).
+// LookBack is the maximum age of a sample that Prometheus uses in an instant query (query.lookback-delta).
 const LookBack = 5 * time.Minute
 
 // warn collects the warnings of a plan.
@@ -42,7 +42,7 @@ func (r *reader) warn(plan *Plan, root *yaml.Node) {
 	slices.SortStableFunc(plan.Warnings, func(a, b Warning) int { return cmp.Compare(a.line, b.line) })
 }
 
-// warner collects the warnings of a plan.
+// warner adds warnings to a plan.
 type warner struct {
 	*reader
 	plan *Plan
@@ -56,7 +56,7 @@ func (w *warner) add(job string, path []string, what, remedy string) {
 	})
 }
 
-// unused warns of logins that nothing names, and of sinks that no job goes to.
+// unused warns of logins that no setting names, and of sinks that no job uses.
 func (w *warner) unused() {
 	used := map[string]bool{}
 	namesAuth(w.root, used, map[*yaml.Node]bool{})
@@ -72,7 +72,8 @@ func (w *warner) unused() {
 	}
 }
 
-// namesAuth collects the names that a setting auth has anywhere in the file. Seen are the nodes behind aliases: one can contain itself.
+// namesAuth collects the values of all settings named auth in the file. seen has the nodes of aliases that were visited,
+// since such a node can contain itself.
 func namesAuth(n *yaml.Node, used map[string]bool, seen map[*yaml.Node]bool) {
 	if n.Kind == yaml.AliasNode && !seen[n.Alias] {
 		seen[n.Alias] = true
@@ -86,7 +87,7 @@ func namesAuth(n *yaml.Node, used map[string]bool, seen map[*yaml.Node]bool) {
 	}
 }
 
-// job warns of what is probably not meant in one job.
+// job warns of settings in one job that are probably not intended.
 func (w *warner) job(j *Job) {
 	interval := shortest(j.Schedule)
 	if j.ValidFor > 0 && time.Duration(j.ValidFor) < interval {
@@ -114,13 +115,14 @@ func (w *warner) job(j *Job) {
 	}
 }
 
-// Unseen returns the warning that samples on a page are too old for Prometheus.
+// Unseen returns the warning that samples on a page are too old to be seen in Prometheus.
 func Unseen(page, why string) (what, remedy string) {
 	return fmt.Sprintf("the page of sinks.%s shows the readings with their own time, and Prometheus shows none that is older than 5 minutes: %s", page, why),
 		"query it by last_over_time(NAME[1d]), send it by remote_write instead, or leave out time, so that the page shows the value as of now"
 }
 
-// Page returns the first sink that waits to be scraped and gets the job's metrics, "" if there is none.
+// Page returns the name of the first sink that waits to be scraped and gets the job's metrics. It returns "" if there is
+// none.
 func (p *Plan) Page(j *Job) string {
 	for _, s := range p.Sinks {
 		if s.Kind.Pull && j.GoesTo(s.Name) {
@@ -130,7 +132,7 @@ func (p *Plan) Page(j *Job) string {
 	return ""
 }
 
-// shortest returns the shortest time between two of the next runs of a schedule.
+// shortest returns the shortest time between two consecutive runs, among the next runs of a schedule.
 func shortest(s *schedule.Schedule) time.Duration {
 	at := time.Date(2026, time.January, 5, 0, 0, 0, 0, time.UTC)
 	least := s.Interval(at)
@@ -145,7 +147,7 @@ func shortest(s *schedule.Schedule) time.Duration {
 	return least
 }
 
-// valuesOf returns the expressions of the values of a job's metrics.
+// valuesOf returns the value expressions of a job's metrics, by metric.
 func valuesOf(j *Job) map[string]string {
 	all := map[string]string{}
 	if j.SourceKind.Expressions == nil {
@@ -159,8 +161,8 @@ func valuesOf(j *Job) map[string]string {
 	return all
 }
 
-// otherUnits returns how to get from units that names often end in to the base unit that Prometheus wants
-// (https://prometheus.io/docs/practices/naming/#base-units).
+// otherUnits returns units that names of metrics often end in. For each it says how to convert it to the base unit that
+// Prometheus recommends (https://prometheus.io/docs/practices/naming/#base-units).
 func otherUnits() map[string]string {
 	const seconds, bytes, ratio = "seconds", "bytes", "ratio, and give its value from 0 to 1: / 100"
 	by := func(base, factor string) string { return base + ", and give its value in " + base + ": " + factor }
@@ -175,7 +177,7 @@ func otherUnits() map[string]string {
 	}
 }
 
-// badName returns what is wrong with a valid name, by the rules of promtool check metrics.
+// badName returns what is wrong with a name that is valid but breaks the rules of promtool check metrics.
 func badName(m *metric.Desc) (what, remedy string) {
 	base := strings.TrimSuffix(m.Name, "_total")
 	end := base[strings.LastIndex(base, "_")+1:]
@@ -194,7 +196,8 @@ func snake(name string) string {
 	return strings.ToLower(regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(name, "${1}_${2}"))
 }
 
-// withoutSeconds warns of a name without its unit where the value is certainly seconds: a difference of two times.
+// withoutSeconds warns if a name does not contain its unit, although the value is certainly in seconds: a difference of two
+// times.
 func withoutSeconds(m *metric.Desc, value string) (what, remedy string) {
 	times := regexp.MustCompile(`\b(now|timestamp|fromdate|fromdateiso8601|mktime)\b`)
 	difference := regexp.MustCompile(`^[^-]*\b(now|timestamp|fromdate|fromdateiso8601|mktime)\)?\s+-\s+[^-]*$`)

@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// defaultSettle allows for APIs and clocks that are a little behind.
+	// defaultSettle allows for data that arrive late, and for clocks that are a little slow.
 	defaultSettle = time.Minute
-	defaultOutage = 24 * time.Hour // an outage that misses no window, in addition to the schedule's longest pause
+	defaultOutage = 24 * time.Hour // the longest outage after which no window is skipped, in addition to the schedule's longest pause
 	maxLength     = 366 * 24 * time.Hour
 )
 
-// windows sets the windows of a job whose schedule is valid.
+// windows sets the windows of a job. The job's schedule must be valid.
 func (r *reader) windows(job *Job, zone *time.Location, n *yaml.Node, path string) {
 	s := job.WindowSettings
 	length := time.Duration(s.Length)

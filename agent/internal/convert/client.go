@@ -6,14 +6,15 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// client converts the settings of an HTTP client in Prometheus' form, which json_exporter has too, into settings of ours.
+// client converts the settings of an HTTP client. Prometheus and json_exporter write them in the same way.
 type client struct {
 	out   *output
 	notes *[]note
-	name  string // of the job or sink, for the names of variables
+	name  string // name of the job or sink, used in the names of variables
 }
 
-// secretOf returns a reference to a secret: the file of KEY_file, or a variable in place of the text of KEY.
+// secretOf returns a reference to a secret. If KEY_file is set, the reference names this file. If KEY has the secret as
+// text, the reference names a variable that the user must set.
 func (c *client) secretOf(n *node, key, variable string) string {
 	if file := n.str(key + "_file"); file != "" {
 		return "file:" + file
@@ -26,7 +27,7 @@ func (c *client) secretOf(n *node, key, variable string) string {
 	return ref
 }
 
-// apply adds authentication, TLS and proxy.
+// apply adds the settings for authentication, TLS and proxy.
 func (c *client) apply(to *yaml.Node, n *node) {
 	if b := n.get("basic_auth"); b != nil {
 		user := b.str("username")
@@ -123,7 +124,7 @@ func (c *client) tls(to *yaml.Node, n *node) {
 	put(to, "tls_config", t)
 }
 
-// headers returns headers. One that can hold a secret is a reference.
+// headers returns headers. The value of a header that can be a secret is replaced by a reference.
 func (c *client) headers(n *node) *yaml.Node {
 	h := object()
 	for _, m := range n.pairs() {
@@ -143,14 +144,14 @@ func (c *client) headers(n *node) *yaml.Node {
 	return h
 }
 
-// variables says that a text refers to a variable, which stays as it is.
+// variables adds a note if a text refers to a variable. Such a text is not changed.
 func (c *client) variables(line int, key, text string) {
 	if substituted(text) {
 		c.out.lose(c.notes, line, key, "it refers to a variable, which stays as it is: cton has references only in secrets, headers and query parameters")
 	}
 }
 
-// single keeps one kind of authentication of a request: a header Authorization, or the first.
+// single keeps only one kind of authentication: the header Authorization if there is one, otherwise the first kind.
 func (c *client) single(set *yaml.Node, line int) {
 	found := ""
 	for i := 0; i+1 < len(set.Content); {

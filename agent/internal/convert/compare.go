@@ -15,10 +15,10 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// Page is what an exporter shows: series and types by name.
+// Page is what an exporter exposes: series, and the types of metrics.
 type Page struct {
 	series map[string]sample // by name and labels
-	types  map[string]string // by the name of the family
+	types  map[string]string // by metric name
 }
 
 type sample struct {
@@ -30,7 +30,7 @@ type sample struct {
 // NewPage returns a page without series.
 func NewPage() *Page { return &Page{series: map[string]sample{}, types: map[string]string{}} }
 
-// Read adds what a text in Prometheus' format shows. What programs show of themselves is left out.
+// Read adds the series of a text in Prometheus' format. It leaves out metrics that a program exposes about itself.
 func (p *Page) Read(text io.Reader) error {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(text)
@@ -49,7 +49,7 @@ func (p *Page) Read(text io.Reader) error {
 	return nil
 }
 
-// ownSeries reports whether a family tells of the program that shows it.
+// ownSeries reports whether a metric is about the program that exposes it.
 func ownSeries(name string) bool {
 	if name == "up" {
 		return true
@@ -94,7 +94,7 @@ func (p *Page) add(name string, m *dto.Metric) {
 
 func shown(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 
-// String returns the name and the labels.
+// String returns the name and the labels of the series.
 func (s sample) String() string {
 	var parts []string
 	for _, k := range slices.Sorted(maps.Keys(s.labels)) {
@@ -106,14 +106,15 @@ func (s sample) String() string {
 	return s.name + "{" + strings.Join(parts, ", ") + "}"
 }
 
-// Comparison is what two pages have in common, and where they differ.
+// Comparison is the result of comparing two pages.
 type Comparison struct {
 	Same        int
 	Differences []string
 }
 
-// Compare compares what the old exporter showed before and after with what cton gives. Labels that the scrape adds, job and
-// instance, count only if the old pages have them. A value may be anything between the old ones.
+// Compare compares what the old exporter exposed with what cton exposes now. before and after are the old exporter's pages
+// from before and after cton's run. cton's value of a series must be between these two. The labels job and instance, which a
+// scrape adds, are ignored unless the old pages have them.
 func Compare(before, after, now *Page) Comparison {
 	var c Comparison
 	for _, name := range []string{"job", "instance"} {
@@ -158,7 +159,7 @@ func (c *Comparison) differ(format string, args ...any) {
 	c.Differences = append(c.Differences, fmt.Sprintf(format, args...))
 }
 
-// between reports whether a value is between two others, or equal to one of them.
+// between reports whether v is between a and b, or equal to one of them.
 func between(v, a, b float64) bool {
 	if math.IsNaN(v) {
 		return math.IsNaN(a) || math.IsNaN(b)
@@ -175,7 +176,7 @@ func (p *Page) has(label string) bool {
 	return false
 }
 
-// without returns the page without a label.
+// without returns a copy of the page without a label.
 func (p *Page) without(label string) *Page {
 	q := NewPage()
 	q.types = p.types
@@ -187,9 +188,10 @@ func (p *Page) without(label string) *Page {
 	return q
 }
 
-// pairs shows series that only one side has. Two of one name that differ least in their labels are shown together.
+// pairs adds the series that only one side has to the differences. A series of each side with the same name and similar
+// labels are reported together.
 func (c *Comparison) pairs(gone, added []sample) {
-	const most = 2000 // beyond this, pairs are not looked for
+	const most = 2000 // with more series, no pairs are searched
 	for _, old := range gone {
 		best, distance := -1, math.MaxInt
 		if len(gone)+len(added) <= most {
@@ -224,7 +226,7 @@ func quoted(value string) string {
 	return strconv.Quote(value)
 }
 
-// differing returns the names of the labels that two series do not share, sorted.
+// differing returns the sorted names of the labels whose values differ between two series.
 func differing(a, b sample) []string {
 	var names []string
 	for name, value := range a.labels {

@@ -1,10 +1,11 @@
-// Package convert translates the configuration of another tool into one of cton whose series have the same names and labels.
+// Package convert translates the configuration of another tool into a configuration of cton. The series keep their names and
+// labels.
 //
 //	files of the other tool ─▶ node: keys and values with their lines ─▶ output: sinks, jobs, metrics and comments ─▶ YAML
 //
 // The tools are json_exporter, Telegraf, Prometheus, sql_exporter and script_exporter. A file is recognised by its content.
-// What has no counterpart becomes a comment that names the key and the line. Secrets are not copied: a reference takes their
-// place, and a comment says which variable to set.
+// For settings that cton does not have, the result has a comment with the key and the line. Secrets are not copied: a
+// reference replaces a secret, and a comment says which variable to set.
 package convert
 
 import (
@@ -20,29 +21,29 @@ import (
 	"github.com/collectington/collectington/agent/internal/config"
 )
 
-// File is a file of another tool.
+// File is a configuration file of another tool.
 type File struct {
 	Name string
 	Text []byte
 }
 
-// Options are what a conversion needs beside the files.
+// Options are what a conversion needs in addition to the files.
 type Options struct {
-	Answers     map[string][]byte // answers of the APIs, by the name of their job
-	RemoteWrite string            // the URL of a sink that the file does not have
-	Catalogue   config.Catalogue  // checks the result
+	Answers     map[string][]byte // answers of the APIs, by job name
+	RemoteWrite string            // URL of a remote_write sink to add; "" = none
+	Catalogue   config.Catalogue  // used to check the result
 	Files       Files
 }
 
 // Result is a converted configuration.
 type Result struct {
 	YAML []byte
-	Tool string // the other tool
+	Tool string // name of the other tool
 	Jobs int
-	Lost int // notes about what was not converted
+	Lost int // number of notes about settings that were not converted
 }
 
-// Files reads the files that a configuration names.
+// Files reads the files that a configuration refers to.
 type Files struct{ Dir string }
 
 const (
@@ -50,7 +51,7 @@ const (
 	maxFileSize = 4 << 20
 )
 
-// Glob returns the names of the files of a pattern, sorted.
+// Glob returns the sorted names of the files that match a pattern.
 func (f Files) Glob(pattern string) ([]string, error) {
 	if !filepath.IsAbs(pattern) {
 		pattern = filepath.Join(f.Dir, pattern)
@@ -62,7 +63,7 @@ func (f Files) Glob(pattern string) ([]string, error) {
 	return names, err
 }
 
-// tree returns the values of a YAML or JSON file.
+// tree returns the content of a YAML or JSON file.
 func (f Files) tree(name string) (*node, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -86,18 +87,18 @@ func parseYAML(name string, text []byte) (*node, error) {
 	return readYAML(f.Root)
 }
 
-// errUnknown is the error for files of no known tool.
+// errUnknown is the error for files that belong to none of the supported tools.
 var errUnknown = errors.New("want a configuration of json_exporter, Telegraf, Prometheus, sql_exporter, script_exporter or the Python Collectington")
 
-// input is a file that has been read.
+// input is a file that was read.
 type input struct {
 	name string
 	root *node
 	tool string
 }
 
-// Convert converts the files of one tool. A json_exporter comes with the Prometheus that probes it, and sql_exporter with its
-// collectors.
+// Convert converts the files of one tool. The files of json_exporter can be converted together with the configuration of the
+// Prometheus that scrapes it, and those of sql_exporter together with its collector files.
 func Convert(files []File, o Options) (Result, error) {
 	inputs := make([]input, 0, len(files))
 	for _, f := range files {
@@ -128,7 +129,7 @@ func Convert(files []File, o Options) (Result, error) {
 	return Result{YAML: text, Tool: tool, Jobs: len(out.jobs), Lost: out.lost}, err
 }
 
-// read parses a file and recognises its tool.
+// read parses a file and recognises the tool that it belongs to.
 func read(f File) (input, error) {
 	if root, err := parseTOML(f.Text); err == nil && isTelegraf(root) {
 		return input{f.Name, root, "Telegraf"}, nil
@@ -137,7 +138,7 @@ func read(f File) (input, error) {
 	}
 	root, err := parseYAML(f.Name, f.Text)
 	if problems, ok := errors.AsType[config.Problems](err); ok && len(problems) > 0 {
-		return input{}, errors.New(problems[0].Brief()) // without the line of the file, which can hold a secret
+		return input{}, errors.New(problems[0].Brief()) // the error does not show the line of the file, which can contain a secret
 	}
 	if err != nil {
 		return input{}, fmt.Errorf("%s: %w", f.Name, err)
@@ -162,7 +163,7 @@ type conversion struct {
 	inputs  []input
 }
 
-// of returns the inputs of a tool.
+// of returns the files of a tool.
 func (c *conversion) of(tool string) []*node {
 	var all []*node
 	for _, in := range c.inputs {
@@ -173,7 +174,7 @@ func (c *conversion) of(tool string) []*node {
 	return all
 }
 
-// run converts with the files of one tool, and with those of Prometheus where they belong to it.
+// run converts the files of one tool. Files of Prometheus may be given too, if that Prometheus scrapes the tool.
 func (c *conversion) run() (string, error) {
 	var tools []string
 	for _, in := range c.inputs {
@@ -232,7 +233,7 @@ func (c *conversion) jsonExporter(prom *prometheus) {
 	}
 }
 
-// flagSink adds the remote_write sink that the command line names.
+// flagSink adds a remote_write sink for the URL given on the command line.
 func (o *output) flagSink(raw string) {
 	a, ok := split(raw, "remote", 0)
 	if !ok || len(a.query.Content) > 0 {
@@ -246,14 +247,14 @@ func (o *output) flagSink(raw string) {
 	o.sinks = append(o.sinks, sink{name: "remote", kind: "remote_write", settings: set, notes: a.notes})
 }
 
-// pages gives jobs whose metrics cannot be on one page a page of their own, as they had with the old tool.
+// pages assigns jobs to pages. Jobs whose metrics cannot be on the same page get separate pages, as with the old tool.
 func (o *output) pages() {
 	if len(o.sinks) == 0 || o.sinks[0].kind != "expose" || len(o.sinks) > 1 {
 		o.agree(o.jobs)
 		return
 	}
 	var pages [][]*job
-	var shown []map[string][]*metricOut // the metrics of each page, by name
+	var shown []map[string][]*metricOut // for each page: its metrics by name
 	for _, j := range o.jobs {
 		i := slices.IndexFunc(shown, func(page map[string][]*metricOut) bool { return fits(page, j) })
 		if i < 0 {
@@ -283,7 +284,7 @@ func (o *output) pages() {
 	}
 }
 
-// fits reports whether the metrics of a job can be on a page with those of others.
+// fits reports whether the metrics of a job can be on a page together with the metrics that are already on it.
 func fits(page map[string][]*metricOut, j *job) bool {
 	for _, m := range j.metrics {
 		for _, o := range page[m.name] {
@@ -295,7 +296,7 @@ func fits(page map[string][]*metricOut, j *job) bool {
 	return true
 }
 
-// apart reports whether a constant label of a makes sure that none of its series is one of b's.
+// apart reports whether a constant label of a ensures that a and b have no series in common.
 func apart(a, b *metricOut) bool {
 	for name, value := range a.constant {
 		theirs, constant := b.constant[name]
@@ -307,7 +308,7 @@ func apart(a, b *metricOut) bool {
 	return false
 }
 
-// agree gives metrics of one name the same help.
+// agree gives metrics with the same name the same help and type.
 func (o *output) agree(jobs []*job) {
 	help, kinds := map[string]string{}, map[string]string{}
 	for _, j := range jobs {
@@ -322,12 +323,12 @@ func (o *output) agree(jobs []*job) {
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// goodName reports whether a name is one of a metric in every version of Prometheus.
+// goodName reports whether name is a valid metric name in every version of Prometheus.
 func goodName(name string) bool {
 	return len(name) <= 200 && regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*$`).MatchString(name)
 }
 
-// labelName reports whether a name is one of a label.
+// labelName reports whether name is a valid label name.
 func labelName(name string) bool {
 	return len(name) <= 200 && regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`).MatchString(name) && !strings.HasPrefix(name, "__")
 }

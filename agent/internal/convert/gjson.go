@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// gjson translates a path of the gjson library, which Telegraf's parsers use, to jq. Of a path over all items of a list, items
-// leads to the items and rest into one of them.
+// gjson translates a path of the gjson library to jq. Telegraf's parsers use this library. If the path goes through all
+// items of a list, items is the jq expression of the items, and rest is the path within an item. Otherwise items is "".
 func gjson(text string) (items, rest string, err error) {
 	text = strings.TrimSpace(text)
 	if len(text) > 4096 {
@@ -34,11 +34,11 @@ func jqOr(s string) string {
 
 type gjsonReader struct {
 	rest  string
-	items string // up to the last list
+	items string // jq expression up to the last list
 	jq    string
 }
 
-// add adds an access such as .name or [0] to the expression.
+// add appends an access such as .name or [0] to the jq expression.
 func (g *gjsonReader) add(access string) {
 	if strings.HasPrefix(access, "[") && g.jq == "" {
 		access = "." + access
@@ -46,7 +46,7 @@ func (g *gjsonReader) add(access string) {
 	g.jq += access
 }
 
-// wrap makes the expression so far the input of a function of jq.
+// wrap makes the current jq expression the input of a jq function.
 func (g *gjsonReader) wrap(pipe string) { g.jq = "(" + jqOr(g.jq) + " | " + pipe + ")" }
 
 func (g *gjsonReader) part() error {
@@ -103,7 +103,7 @@ func joined(items, rest string) string {
 	return items + " | " + rest
 }
 
-// word returns the next part of the path, and whether it is the last.
+// word returns the next part of the path, and whether it is the last part.
 func (g *gjsonReader) word() (string, bool) {
 	for i := 0; i < len(g.rest); i++ {
 		switch g.rest[i] {
@@ -131,7 +131,7 @@ func unescape(s string) string {
 	return b.String()
 }
 
-// query reads #(k=="v") and #(k=="v")#.
+// query reads a part such as #(k=="v") or #(k=="v")#.
 func (g *gjsonReader) query() error {
 	end := closing(g.rest[1:], '(', ')')
 	if end < 0 {
@@ -201,7 +201,7 @@ func gjsonCondition(inner string) (string, error) {
 	return rest + " != null", nil
 }
 
-// object reads {x:a.b,c}.
+// object reads a part such as {x:a.b,c}.
 func (g *gjsonReader) object() error {
 	end := closing(g.rest, '{', '}')
 	if end < 0 {

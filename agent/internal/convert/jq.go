@@ -11,16 +11,16 @@ func quote(s string) string {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(strings.ToValidUTF8(s, "\ufffd")) // a string
+	_ = e.Encode(strings.ToValidUTF8(s, "\ufffd")) // encoding a string cannot fail
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// plainKey reports whether a key can follow a dot without quotes.
+// plainKey reports whether jq accepts the key after a dot without quotes.
 func plainKey(key string) bool {
 	return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(key)
 }
 
-// field returns the access to a key in jq: .name or ."a name".
+// field returns a jq expression for the value of a key: .name or ."a name".
 func field(key string) string {
 	if plainKey(key) {
 		return "." + key
@@ -31,10 +31,10 @@ func field(key string) string {
 // jq returns the path as a jq expression.
 func (p path) jq() string { return join(p.steps) }
 
-// join returns steps as a jq expression.
+// join joins steps to a jq expression.
 func join(steps []step) string {
 	b := ""
-	pipe := false // what follows must come behind a pipe
+	pipe := false // the next step must follow a pipe
 	for _, s := range steps {
 		part := ""
 		switch s.kind {

@@ -34,7 +34,7 @@ type module struct {
 	name    string
 	node    *node
 	metrics []*node
-	old     bool // of 0.1: paths have no braces
+	old     bool // of version 0.1, in which paths have no braces
 }
 
 func modulesOf(n *node) []module {
@@ -56,14 +56,14 @@ type jsonExporter struct {
 	out *output
 }
 
-// entry is a metric of a module: one name, one value and its labels.
+// entry is a metric of a module: a name, a value and labels.
 type entry struct {
 	metric   *metricOut
-	base     path   // of type object; otherwise empty
-	each     bool   // base leads to the items
-	value    string // jq of the value, within an item; a number as it is
-	fixed    bool   // value is a number
-	baseText string // jq of the items, in place of base
+	base     path   // path to the object, for metrics of type object; otherwise empty
+	each     bool   // base is the path of a list of items
+	value    string // jq expression of the value within an item, or a number
+	fixed    bool   // value is a number, not an expression
+	baseText string // jq expression of the items; used instead of base if not empty
 }
 
 // metrics converts the metrics of a module.
@@ -75,7 +75,7 @@ func (x *jsonExporter) metrics(m module, notes *[]note) []*metricOut {
 	return x.merge(all)
 }
 
-// known has the keys of a metric that json_exporter reads.
+// unknown notes the keys of a metric that json_exporter does not read.
 func (x *jsonExporter) unknown(n *node, notes *[]note) {
 	for _, p := range n.pairs() {
 		switch p.key {
@@ -91,7 +91,8 @@ func (x *jsonExporter) unknown(n *node, notes *[]note) {
 	}
 }
 
-// entries returns the entries of a metric: one, or with type object one for each of its values.
+// entries returns the entries of a metric. This is one entry, or for a metric of type object one entry for each of its
+// values.
 func (x *jsonExporter) entries(m module, n *node, jobNotes *[]note) []entry {
 	base := &metricOut{name: n.str("name"), help: n.str("help"), labels: map[string]string{}, constant: map[string]string{}}
 	if base.help == "" {
@@ -145,7 +146,7 @@ func (x *jsonExporter) typeOf(n *node, m *metricOut) string {
 	return kind
 }
 
-// setType sets the type of a metric whose name is final.
+// setType sets the type of a metric. The name of the metric must be final.
 func (m *metricOut) setType(kind string, line int) {
 	m.kind = "gauge"
 	switch {
@@ -157,7 +158,7 @@ func (m *metricOut) setType(kind string, line int) {
 	}
 }
 
-// valueEntry returns the entry of type value.
+// valueEntry returns the entry of a metric of type value.
 func (x *jsonExporter) valueEntry(m module, n *node, base *metricOut, p parsed, jobNotes *[]note) (entry, bool) {
 	metric := base.clone()
 	metric.setType(base.kind, n.line)
@@ -173,7 +174,8 @@ func (x *jsonExporter) valueEntry(m module, n *node, base *metricOut, p parsed, 
 		x.labels(m, n, e.metric, nil, jobNotes)
 		return e, true
 	}
-	// Several matches: json_exporter joins them by a blank, which is no number. One series for each is meant.
+	// For several matches, json_exporter joins the values with spaces, which does not give a number. The user probably
+	// wanted one series for each match.
 	x.out.lose(&metric.notes, n.get("path").at(n.line), "path", "json_exporter joins several matches, which is no number; converted to one series for each")
 	e.base, e.each = path{steps: one.steps[:cut]}, true
 	e.value = join(one.steps[cut:])
@@ -181,7 +183,8 @@ func (x *jsonExporter) valueEntry(m module, n *node, base *metricOut, p parsed, 
 	return e, true
 }
 
-// lastEach returns the number of steps up to the last one that gives all items of a list, or 0.
+// lastEach returns the number of steps up to and including the last step that can give several values. It returns 0 if there
+// is none.
 func lastEach(steps []step) int {
 	for i := len(steps) - 1; i >= 0; i-- {
 		switch steps[i].kind {
@@ -192,7 +195,7 @@ func lastEach(steps []step) int {
 	return 0
 }
 
-// objectEntries returns the entries of type object.
+// objectEntries returns the entries of a metric of type object.
 func (x *jsonExporter) objectEntries(m module, n *node, base *metricOut, p parsed, jobNotes *[]note) []entry {
 	one, ok := p.only()
 	if !ok {
@@ -241,8 +244,8 @@ func orText(err error, text string) string {
 	return text
 }
 
-// labels adds the labels of a metric. Prefix is the steps to the items; a label's path that does not begin with it is
-// evaluated for the whole answer.
+// labels adds the labels of a metric. prefix has the steps to the items, or is nil. If it is set, a label whose path does
+// not begin with these steps is left out.
 func (x *jsonExporter) labels(m module, n *node, to *metricOut, prefix []step, notes *[]note) {
 	for _, l := range n.pairs("labels") {
 		if !labelName(l.key) {
@@ -284,7 +287,7 @@ func (x *jsonExporter) labels(m module, n *node, to *metricOut, prefix []step, n
 	}
 }
 
-// settings returns the settings of the request of a module.
+// settings returns the settings for the request of a module.
 func (x *jsonExporter) settings(m module, j *job, target string, line int) *yaml.Node {
 	c := client{x.out, &j.notes, m.name}
 	a, ok := split(target, j.name, line)
@@ -363,7 +366,7 @@ func (x *jsonExporter) convert(root *node, probes []probe, haveProbes bool) {
 	}
 }
 
-// add adds a job, unless it has nothing to measure or there are too many.
+// add adds a job. It leaves out a job without metrics, and a job that exceeds the limits.
 func (o *output) add(j *job) {
 	const mostJobs, mostMetrics = 5000, 100_000
 	if len(j.metrics) == 0 && j.kind != "scrape" {
@@ -389,7 +392,7 @@ func (o *output) add(j *job) {
 	o.jobs = append(o.jobs, j)
 }
 
-// unused returns a name that no job has, and reserves it.
+// unused returns a job name that is not used yet, and reserves it.
 func (o *output) unused(name string) string {
 	if o.reserved == nil {
 		o.reserved = map[string]bool{}

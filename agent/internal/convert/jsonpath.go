@@ -10,7 +10,7 @@ import (
 
 // This file translates the JSONPath of Kubernetes (k8s.io/client-go/util/jsonpath), which json_exporter uses, to jq.
 
-// stepKind is the kind of a step of a path.
+// stepKind is the kind of a step in a path.
 type stepKind uint8
 
 const (
@@ -23,20 +23,20 @@ const (
 	stepDeep                   // ..name
 )
 
-// step is a step of a path.
+// step is a step in a path.
 type step struct {
 	kind stepKind
-	key  string // of stepKey and stepDeep
-	jq   string // of the other kinds: what follows the value before
+	key  string // for stepKey and stepDeep
+	jq   string // for other kinds: jq expression that follows the previous steps
 }
 
 // path is a parsed JSONPath.
 type path struct {
 	steps []step
-	notes []string // what json_exporter does otherwise
+	notes []string // what json_exporter does differently
 }
 
-// many reports whether the path can have several values.
+// many reports whether the path can match several values.
 func (p path) many() bool {
 	for _, s := range p.steps {
 		if s.kind != stepKey && s.kind != stepIndex {
@@ -46,7 +46,7 @@ func (p path) many() bool {
 	return false
 }
 
-// parsePath parses one path without its braces.
+// parsePath parses a path that is given without its braces.
 func parsePath(text string) (path, error) {
 	p := pathParser{rest: strings.TrimSpace(text)}
 	if p.rest == "." {
@@ -106,7 +106,7 @@ func (p *pathParser) step() error {
 		return nil
 	case strings.HasPrefix(p.rest, "["):
 		return p.bracket()
-	case strings.HasPrefix(p.rest, "?("): // of json_exporter 0.1: [*]?(…)
+	case strings.HasPrefix(p.rest, "?("): // json_exporter 0.1 writes [*]?(…)
 		if n := len(p.steps); n > 0 && p.steps[n-1].kind == stepEach {
 			p.steps = p.steps[:n-1]
 		}
@@ -121,7 +121,7 @@ func (p *pathParser) step() error {
 	return fmt.Errorf("unexpected character after %d steps", len(p.steps))
 }
 
-// name reads the name of a key. A backslash escapes a character.
+// name reads the name of a key. A backslash escapes the next character.
 func (p *pathParser) name() string {
 	var b strings.Builder
 	for i, r := range p.rest {
@@ -142,7 +142,7 @@ func (p *pathParser) name() string {
 	return b.String()
 }
 
-// bracket reads a step in brackets.
+// bracket reads a step that is written in brackets.
 func (p *pathParser) bracket() error {
 	end := closing(p.rest, '[', ']')
 	if end < 0 {
@@ -188,7 +188,7 @@ func (p *pathParser) bracket() error {
 	return nil
 }
 
-// slice reads [from:to] and [from:to:step].
+// slice reads a step such as [from:to] or [from:to:step].
 func (p *pathParser) slice(inner string) error {
 	parts := strings.Split(inner, ":")
 	if len(parts) == 3 && strings.TrimSpace(parts[2]) == "1" {
@@ -211,7 +211,7 @@ func (p *pathParser) slice(inner string) error {
 	return nil
 }
 
-// filter reads the condition of [?(…)].
+// filter reads the condition in [?(…)].
 func (p *pathParser) filter(condition string) error {
 	left, op, right := condition, "", ""
 	for _, o := range []string{"==", "!=", ">=", "<=", ">", "<"} {
@@ -241,7 +241,7 @@ func (p *pathParser) filter(condition string) error {
 	return nil
 }
 
-// operand returns a side of a comparison in jq.
+// operand returns one side of a comparison as a jq expression.
 func (p *pathParser) operand(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	switch {
@@ -268,7 +268,7 @@ func (p *pathParser) operand(text string) (string, error) {
 	return text, nil
 }
 
-// closing returns the index of the bracket that closes the first, or -1.
+// closing returns the index of the bracket that closes the first open bracket, or -1.
 func closing(s string, open, end byte) int {
 	depth := 0
 	for i, c := range unquoted(s) {
@@ -284,7 +284,7 @@ func closing(s string, open, end byte) int {
 	return -1
 }
 
-// outsideQuotes returns the index of the first sep outside of quotes, or -1.
+// outsideQuotes returns the index of the first sep that is not in quotes, or -1.
 func outsideQuotes(s, sep string) int {
 	for i := range unquoted(s) {
 		if strings.HasPrefix(s[i:], sep) {
@@ -294,7 +294,8 @@ func outsideQuotes(s, sep string) int {
 	return -1
 }
 
-// unquoted returns the bytes outside of single and double quotes, with their indexes. A backslash in quotes escapes.
+// unquoted returns the bytes that are not in single or double quotes, with their indexes. In quotes, a backslash escapes the
+// next character.
 func unquoted(s string) iter.Seq2[int, byte] {
 	return func(yield func(int, byte) bool) {
 		var quote byte
@@ -314,7 +315,7 @@ func unquoted(s string) iter.Seq2[int, byte] {
 	}
 }
 
-// unquote returns the text in single or double quotes.
+// unquote returns the text inside single or double quotes.
 func unquote(s string) (string, error) {
 	if len(s) < 2 || s[0] != s[len(s)-1] {
 		return "", fmt.Errorf("a quote is not closed")

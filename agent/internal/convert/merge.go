@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// merge returns the metrics of a module. Entries with the same name become one metric.
+// merge returns the metrics of a module. Entries with the same name are combined into one metric.
 func (x *jsonExporter) merge(all []entry) []*metricOut {
 	groups, order := map[string][]entry{}, []string{}
 	for _, e := range all {
@@ -29,7 +29,7 @@ func (x *jsonExporter) merge(all []entry) []*metricOut {
 	return out
 }
 
-// single returns the metric of one entry.
+// single returns the metric for a name that has only one entry.
 func (e entry) single() *metricOut {
 	m := e.metric
 	if e.each {
@@ -42,7 +42,8 @@ func (e entry) single() *metricOut {
 	return m
 }
 
-// merged returns one metric for entries of the same name. Its items are objects with the value and the labels.
+// merged returns one metric for several entries with the same name. The items of the metric are objects that contain the
+// value and the labels.
 func (x *jsonExporter) merged(g []entry) *metricOut {
 	m := g[0].metric.clone()
 	m.labels, m.constant = map[string]string{}, commonConstants(g)
@@ -84,7 +85,7 @@ func (x *jsonExporter) merged(g []entry) *metricOut {
 	return m
 }
 
-// slot returns the member of an item that has the label.
+// slot returns the name of the member for a label in an item. The member v is used for the value.
 func slot(i int, label string) string {
 	if label == "v" {
 		return "label" + strconv.Itoa(i)
@@ -92,7 +93,7 @@ func slot(i int, label string) string {
 	return label
 }
 
-// item returns the jq of an entry's items.
+// item returns the jq expression of the items of an entry.
 func (e entry) item(labels []string) string {
 	var b strings.Builder
 	b.WriteString("{v: (" + e.value + ")")
@@ -112,7 +113,7 @@ func (e entry) item(labels []string) string {
 	return "(" + cmp.Or(e.baseText, e.base.jq()) + " | " + b.String() + ")?"
 }
 
-// commonConstants returns the static labels that all entries have with the same value.
+// commonConstants returns the static labels that have the same value in all entries.
 func commonConstants(g []entry) map[string]string {
 	common := maps.Clone(g[0].metric.constant)
 	for _, e := range g[1:] {
@@ -121,7 +122,8 @@ func commonConstants(g []entry) map[string]string {
 	return common
 }
 
-// differ reports whether entries have different label names, which json_exporter refuses. An empty static label counts as one.
+// differ reports whether the entries have different label names, which json_exporter refuses. A static label with an empty
+// value counts as a label here.
 func (x *jsonExporter) differ(g []entry) bool {
 	return slices.ContainsFunc(g[1:], func(e entry) bool { return e.metric.names != g[0].metric.names })
 }

@@ -10,9 +10,9 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// note is a sentence about a key of the old file.
+// note is a sentence about a key in the old file.
 type note struct {
-	line int // 0: of no line
+	line int // 0 = the note is not about a line
 	key  string
 	text string
 }
@@ -28,7 +28,7 @@ func (n note) String() string {
 	return text
 }
 
-// word returns a key of the file for a comment: one line of bounded length.
+// word returns a key of the old file for use in a comment. It has one line and a limited length.
 func word(key string) string {
 	const most = 80
 	key = strings.Map(func(r rune) rune {
@@ -43,14 +43,14 @@ func word(key string) string {
 	return key
 }
 
-// output is a configuration of cton under construction.
+// output is a configuration of cton that is being built.
 type output struct {
-	head     []string // comments at the top
+	head     []string // comments at the top of the file
 	external map[string]string
 	sinks    []sink
 	jobs     []*job
-	lost     int             // notes about what was not converted
-	reserved map[string]bool // names of jobs
+	lost     int             // number of notes about settings that were not converted
+	reserved map[string]bool // job names in use
 	problems []note
 }
 
@@ -60,7 +60,7 @@ type sink struct {
 	notes      []note
 }
 
-// job is a job under construction.
+// job is a job that is being built.
 type job struct {
 	name     string
 	schedule string
@@ -70,37 +70,37 @@ type job struct {
 	metrics  []*metricOut
 	notes    []note
 	sinks    []string
-	named    bool // the name is reserved
+	named    bool // the name is already reserved
 }
 
-// metricOut is a metric under construction.
+// metricOut is a metric that is being built.
 type metricOut struct {
 	name, kind, help string
 	items, value     string
 	labels, constant map[string]string
 	time, timeFormat string
 	timeZone         string
-	duplicate        string // on_duplicate
+	duplicate        string // value of the setting on_duplicate
 	mapped           map[string]float64
-	fallback         string // the default of mapped
-	names            int    // label names, with those that are empty
+	fallback         string // value of the setting default, used with mapped
+	names            int    // number of label names, including those with empty values
 	notes            []note
 }
 
-// clone returns a copy that can be changed.
+// clone returns a copy. Changing the copy does not change m.
 func (m *metricOut) clone() *metricOut {
 	c := *m
 	c.labels, c.constant, c.notes = maps.Clone(m.labels), maps.Clone(m.constant), slices.Clone(m.notes)
 	return &c
 }
 
-// The YAML nodes that settings are made of.
+// The following functions make the YAML nodes of settings.
 
 func text(s string) *yaml.Node {
 	n := &yaml.Node{}
 	n.SetString(s)
 	switch strings.ToLower(s) {
-	case "y", "n", "yes", "no", "on", "off": // other readers of YAML take them for true and false
+	case "y", "n", "yes", "no", "on", "off": // other YAML parsers read them as booleans
 		n.Style = yaml.SingleQuotedStyle
 	}
 	return n
@@ -118,7 +118,8 @@ func texts(all []string) *yaml.Node {
 	return n
 }
 
-// statusCodes returns the status codes of responses that the tool uses as those of valid_status_codes, nil for the default.
+// statusCodes returns the status codes in a setting of the old tool, for valid_status_codes. The list is empty if the
+// setting is not set.
 func (o *output) statusCodes(to *[]note, n *node, key string) *yaml.Node {
 	codes := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
 	for _, code := range n.strs(key) {
@@ -128,10 +129,11 @@ func (o *output) statusCodes(to *[]note, n *node, key string) *yaml.Node {
 		}
 		codes.Content = append(codes.Content, plain(code))
 	}
-	return codes // put leaves out an empty one
+	return codes // put leaves out an empty list
 }
 
-// object returns a mapping of keys and values that alternate. A value is a *yaml.Node or a string; "" and nil are left out.
+// object returns a mapping. pairs has keys and values alternately. A value is a *yaml.Node, a string or a bool. Empty values
+// are left out.
 func object(pairs ...any) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -140,7 +142,7 @@ func object(pairs ...any) *yaml.Node {
 	return n
 }
 
-// put adds a member to a mapping, unless it is empty.
+// put adds a key and a value to a mapping. It does nothing if the value is empty.
 func put(n *yaml.Node, key string, value any) {
 	var v *yaml.Node
 	switch x := value.(type) {
@@ -163,7 +165,7 @@ func put(n *yaml.Node, key string, value any) {
 	n.Content = append(n.Content, text(key), v)
 }
 
-// flow returns a mapping in one line, sorted by key.
+// flow returns a mapping that is written in one line, sorted by key.
 func flow(m map[string]string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
 	for _, k := range slices.Sorted(maps.Keys(m)) {
@@ -172,7 +174,7 @@ func flow(m map[string]string) *yaml.Node {
 	return n
 }
 
-// YAML returns the configuration as a file.
+// YAML returns the configuration as text.
 func (o *output) YAML() ([]byte, error) {
 	root := object()
 	put(root, "external_labels", flow(o.external))
@@ -203,7 +205,7 @@ func orEmpty(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// remark puts comments above the last member of a mapping.
+// remark adds notes as comments above the last member of a mapping.
 func remark(n *yaml.Node, notes []note) {
 	if len(n.Content) == 0 || len(notes) == 0 {
 		return
@@ -261,7 +263,7 @@ func (m *metricOut) yaml() *yaml.Node {
 	return n
 }
 
-// expression returns a value: a number as it is.
+// expression returns a node for a value. A number is written without quotes.
 func expression(value string) *yaml.Node {
 	if value == "" {
 		return nil
@@ -272,13 +274,14 @@ func expression(value string) *yaml.Node {
 	return text(value)
 }
 
-// lose records something that the configuration lacks, in the comments of a job, a metric or the file.
+// lose adds a note about something that was not converted. The note is added to to: the notes of a job, a metric or the
+// file.
 func (o *output) lose(to *[]note, line int, key, format string, args ...any) {
 	o.lost++
 	*to = append(*to, note{line, key, fmt.Sprintf(format, args...)})
 }
 
-// say records something that the user should know; nothing is lost.
+// say adds a note that the user should read. It is not about something that was lost.
 func say(to *[]note, line int, key, format string, args ...any) {
 	*to = append(*to, note{line, key, fmt.Sprintf(format, args...)})
 }

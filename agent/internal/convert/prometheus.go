@@ -17,23 +17,23 @@ import (
 	"github.com/collectington/collectington/agent/relabel"
 )
 
-// isPrometheus reports whether a file is a configuration of Prometheus, of its agent mode or of vmagent.
+// isPrometheus reports whether a file is a configuration of Prometheus, of Prometheus in agent mode, or of vmagent.
 func isPrometheus(n *node) bool {
 	return n.get("scrape_configs") != nil && n.get("scrape_configs").kind == list
 }
 
-// target is a target of a scrape after relabelling.
+// target is a target of a scrape, after relabelling.
 type target struct {
-	labels  map[string]string // with job and instance
-	host    string            // address
+	labels  map[string]string // including job and instance
+	host    string            // host and port
 	scheme  string
 	path    string
 	params  url.Values
 	line    int
-	message string // why there is no target
+	message string // why the target cannot be used; "" if it can
 }
 
-// url returns the address of the target's page.
+// url returns the address of the target's metrics page.
 func (t target) url() string {
 	u := url.URL{Scheme: t.scheme, Host: t.host, Path: t.path, RawQuery: t.params.Encode()}
 	return u.String()
@@ -46,8 +46,8 @@ type scrapeJob struct {
 	interval string
 	timeout  string
 	targets  []target
-	urls     bool // a target is a URL
-	valid    bool // the rules are
+	urls     bool // at least one target is a URL
+	valid    bool // the relabelling rules are valid
 	notes    []note
 }
 
@@ -58,7 +58,7 @@ type prometheus struct {
 	root  *node
 }
 
-// scrapeJobs returns the entries of scrape_configs with their targets.
+// scrapeJobs returns the entries of scrape_configs together with their targets.
 func (p *prometheus) scrapeJobs() []scrapeJob {
 	var all []scrapeJob
 	for _, n := range p.root.list("scrape_configs") {
@@ -74,7 +74,7 @@ func (p *prometheus) scrapeJobs() []scrapeJob {
 
 func every(interval string) string { return "@every " + interval }
 
-// short returns a duration without parts that are zero.
+// short returns a duration as text, without parts that are zero at the end.
 func short(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -101,7 +101,7 @@ func (p *prometheus) duration(j *scrapeJob, text string, fallback time.Duration,
 	return time.Duration(d)
 }
 
-// targets expands the static and file targets of an entry, and relabels them.
+// targets sets the targets of an entry: those in the file and those in target files, after relabelling.
 func (p *prometheus) targets(j *scrapeJob) {
 	rules, ok := p.rules(j, "relabel_configs")
 	if !ok {
@@ -139,7 +139,7 @@ func (p *prometheus) targets(j *scrapeJob) {
 	}
 }
 
-// fileTargets returns the groups of the files of a pattern, as they are now.
+// fileTargets returns the target groups in the files that match a pattern. Later changes of these files have no effect.
 func (p *prometheus) fileTargets(j *scrapeJob, sd *node, pattern string) []*node {
 	line := sd.get("files").at(sd.line)
 	var groups []*node
@@ -164,7 +164,7 @@ func (p *prometheus) fileTargets(j *scrapeJob, sd *node, pattern string) []*node
 	return groups
 }
 
-// relabelled returns a target after relabelling, and whether it is kept.
+// relabelled returns a target after relabelling. It returns false if the rules drop the target.
 func (p *prometheus) relabelled(j *scrapeJob, address string, static map[string]string, rules []*promrelabel.Config) (target, bool) {
 	b := labels.NewBuilder(labels.EmptyLabels())
 	b.Set(model.JobLabel, j.name)
@@ -178,7 +178,7 @@ func (p *prometheus) relabelled(j *scrapeJob, address string, static map[string]
 	for k, v := range static {
 		b.Set(k, v)
 	}
-	if strings.Contains(address, "/") && !hasProbe(j) { // of vmagent: a whole URL, or host:port/path
+	if strings.Contains(address, "/") && !hasProbe(j) { // vmagent also accepts a whole URL, or host:port/path
 		if u, err := url.Parse(cmp.Or(withScheme(address), address)); err == nil && u.Host != "" && u.User == nil {
 			b.Set(model.SchemeLabel, u.Scheme)
 			b.Set(model.MetricsPathLabel, cmp.Or(u.Path, "/metrics"))
@@ -220,14 +220,14 @@ func withScheme(address string) string {
 	return "http://" + address
 }
 
-// hasProbe reports whether an entry moves its addresses into a parameter.
+// hasProbe reports whether an entry moves its addresses into a URL parameter.
 func hasProbe(j *scrapeJob) bool {
 	return slices.ContainsFunc(j.node.list("relabel_configs"), func(r *node) bool {
 		return strings.HasPrefix(r.str("target_label"), model.ParamLabelPrefix)
 	})
 }
 
-// complete adds the port, the path and the instance, and reports whether the target can be scraped.
+// complete adds the port, the path and the labels job and instance. If the target cannot be scraped, it sets message.
 func (t *target) complete(j *scrapeJob) bool {
 	if t.scheme != "http" && t.scheme != "https" {
 		t.message = "the scheme is neither http nor https; the target is left out"
@@ -252,7 +252,7 @@ func (t *target) complete(j *scrapeJob) bool {
 	return true
 }
 
-// rules compiles the relabelling rules of an entry.
+// rules compiles the relabelling rules of an entry. It returns false if a rule is not valid.
 func (p *prometheus) rules(j *scrapeJob, key string) ([]*promrelabel.Config, bool) {
 	rules, err := compileRules(j.node.list(key))
 	if err != nil {
@@ -285,7 +285,7 @@ func compileRules(all []*node) ([]*promrelabel.Config, error) {
 	return rules.Compile("rules")
 }
 
-// ruleNodes returns rules as settings of ours.
+// ruleNodes returns relabelling rules as settings of cton.
 func ruleNodes(o *output, notes *[]note, all []*node) *yaml.Node {
 	list := &yaml.Node{Kind: yaml.SequenceNode}
 	for _, n := range all {
@@ -313,7 +313,7 @@ func ruleNodes(o *output, notes *[]note, all []*node) *yaml.Node {
 	return list
 }
 
-// rule returns a rule of ours from keys and values that alternate.
+// rule returns a relabelling rule as a setting. pairs has keys and values alternately.
 func rule(pairs ...any) *yaml.Node {
 	r := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -327,7 +327,7 @@ func rule(pairs ...any) *yaml.Node {
 	return r
 }
 
-// convert adds the scrape jobs, and the sinks.
+// convert adds the scrape jobs and the sinks.
 func (p *prometheus) convert() {
 	for _, j := range p.scrapeJobs() {
 		switch {
@@ -341,7 +341,7 @@ func (p *prometheus) convert() {
 	p.leftOut()
 }
 
-// leftOut says what of the file has no counterpart.
+// leftOut adds notes about the sections of the file that cton does not have.
 func (p *prometheus) leftOut() {
 	for _, m := range p.root.pairs() {
 		switch m.key {
@@ -361,7 +361,7 @@ func (p *prometheus) leftOut() {
 	}
 }
 
-// scrape adds the jobs of one entry: one for the targets with the same labels and different addresses.
+// scrape adds the jobs of an entry. Targets with the same labels and different addresses become one job.
 func (p *prometheus) scrape(s scrapeJob) {
 	type group struct {
 		targets []target
@@ -405,11 +405,11 @@ func (p *prometheus) scrape(s scrapeJob) {
 	}
 }
 
-// scrapeSettings returns the settings of a scrape.
+// scrapeSettings returns the settings of a scrape. Notes are added only if first is true, for the first job of the entry.
 func (p *prometheus) scrapeSettings(s scrapeJob, all []target, j *job, first bool) *yaml.Node {
 	notes := &j.notes
 	if !first {
-		notes = &[]note{} // said at the first of the entry's jobs
+		notes = &[]note{} // the first job of the entry has these notes
 	}
 	lost := p.out.lost
 	set := object()
@@ -433,7 +433,7 @@ func (p *prometheus) scrapeSettings(s scrapeJob, all []target, j *job, first boo
 	return set
 }
 
-// address returns a target as a setting.
+// address returns a target as it is written in settings.
 func (p *prometheus) address(t *target, notes *[]note) string {
 	for name, values := range t.params {
 		if secretName(name) || slices.ContainsFunc(values, secretText) {
@@ -447,7 +447,7 @@ func (p *prometheus) address(t *target, notes *[]note) string {
 	return t.url()
 }
 
-// scrapeKey converts a key of an entry that a scrape has too, and says what has no counterpart.
+// scrapeKey converts a key of an entry if a scrape of cton has this key too. For other keys it adds a note.
 func (p *prometheus) scrapeKey(set *yaml.Node, m member, notes *[]note) {
 	switch m.key {
 	case "honor_labels":
@@ -480,7 +480,8 @@ func (p *prometheus) scrapeKey(set *yaml.Node, m member, notes *[]note) {
 	}
 }
 
-// targetRules returns the rules that give all series the labels of their target, as a scrape of Prometheus does.
+// targetRules returns relabelling rules that add the labels of the targets to all series, as Prometheus does when it
+// scrapes.
 func targetRules(all []target, job string, honor bool) *yaml.Node {
 	list := &yaml.Node{Kind: yaml.SequenceNode}
 	add := func(pairs ...any) { list.Content = append(list.Content, rule(pairs...)) }

@@ -12,8 +12,8 @@ import (
 
 func quoteMeta(s string) string { return regexp.QuoteMeta(s) }
 
-// sinks adds the sinks of remote_write and the external labels, or a page. With own set, the jobs have the labels job and
-// instance themselves, which must replace those of the agent.
+// sinks adds the remote_write sinks and the external labels. If own is true, the jobs have the labels job and instance in
+// their metrics, and these must replace the labels that the agent adds.
 func (p *prometheus) sinks(own bool) {
 	for _, m := range p.root.pairs("global", "external_labels") {
 		if m.key == "job" || !labelName(m.key) || strings.HasPrefix(m.key, "__") {
@@ -71,7 +71,7 @@ func (p *prometheus) remoteWrite(n *node, own bool) {
 	p.out.sinks = append(p.out.sinks, s)
 }
 
-// ownLabels returns the rules that put the job and instance of a series in place of those of the agent.
+// ownLabels returns rules that replace the labels job and instance of the agent by those of the series.
 func ownLabels() []*yaml.Node {
 	return []*yaml.Node{
 		rule("source_labels", []string{"exported_job"}, "regex", "(.+)", "target_label", "job"),
@@ -110,7 +110,7 @@ func (p *prometheus) remoteWriteKey(set *yaml.Node, m member, s *sink) {
 	}
 }
 
-// probe is a request to json_exporter.
+// probe is a request that Prometheus sends to json_exporter.
 type probe struct {
 	job, module, target string
 	schedule, timeout   string
@@ -121,7 +121,7 @@ type probe struct {
 	notes               []note
 }
 
-// probes returns the probes of the modules, in the order of the scrape jobs.
+// probes returns the probes for the modules, in the order of the scrape jobs.
 func (p *prometheus) probes(modules map[string]bool) []probe {
 	var all []probe
 	exporters := map[string]bool{}
@@ -154,7 +154,7 @@ func (p *prometheus) probes(modules map[string]bool) []probe {
 	return all
 }
 
-// others says which scrape jobs are not converted.
+// others adds notes about the scrape jobs that are not converted.
 func (p *prometheus) others(jobs []scrapeJob, modules, exporters map[string]bool) {
 	for _, j := range jobs {
 		probing := slices.ContainsFunc(j.targets, func(t target) bool {
@@ -171,7 +171,7 @@ func (p *prometheus) others(jobs []scrapeJob, modules, exporters map[string]bool
 	}
 }
 
-// finish gives a job's metrics the labels of the target, as the scrape of Prometheus does.
+// finish adds the labels of the target to a job's metrics, as Prometheus does when it scrapes.
 func (p probe) finish(o *output, j *job) {
 	j.notes = append(j.notes, p.notes...)
 	for _, m := range j.metrics {

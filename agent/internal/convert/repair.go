@@ -8,10 +8,10 @@ import (
 	"github.com/collectington/collectington/agent/internal/config"
 )
 
-// maxRepairs bounds how often the result is checked.
+// maxRepairs is how many times the result is checked.
 const maxRepairs = 20
 
-// repair removes what the check of a configuration refuses, so that the rest can be used.
+// repair removes the parts of the result that the check of a configuration refuses, so that the other parts can be used.
 func (o *output) repair(catalogue config.Catalogue) {
 	if len(catalogue.Sources) == 0 {
 		return
@@ -31,7 +31,7 @@ func (o *output) repair(catalogue config.Catalogue) {
 			o.remove(p.Path)
 		}
 		o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return j.kind != "scrape" && len(j.metrics) == 0 })
-		if o.lost == before { // of the file as a whole
+		if o.lost == before { // the problems concern the whole file
 			o.lose(&o.problems, 0, "", "the result is not valid as a whole and has no jobs")
 			o.jobs = nil
 		}
@@ -39,7 +39,7 @@ func (o *output) repair(catalogue config.Catalogue) {
 	o.jobs = nil
 }
 
-// remove removes the metric, the job or the sink of a setting.
+// remove removes the metric, the job or the sink to which a setting belongs.
 func (o *output) remove(path string) {
 	for i, s := range o.sinks {
 		if under(path, "sinks."+s.name) {
@@ -71,5 +71,5 @@ func (o *output) remove(path string) {
 	}
 }
 
-// under reports whether a path of a setting is that of the name, or below it.
+// under reports whether the path of a setting is name, or begins with name and a dot.
 func under(path, name string) bool { return path == name || strings.HasPrefix(path, name+".") }

@@ -7,13 +7,13 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// live reports whether a scrape of cton can have the targets, labels and rules of an entry as they are written. Targets that are
-// URLs mean something else in it.
+// live reports whether the targets, labels and rules of an entry can be copied unchanged into a scrape of cton. This is not
+// possible for targets that are URLs, since they have another meaning in cton.
 func (s *scrapeJob) live() bool { return !s.urls && s.valid }
 
-// live adds the jobs of an entry as it is written: one for each group of targets.
+// live adds the jobs of an entry and copies its targets and rules unchanged. There is one job for each group of targets.
 func (p *prometheus) live(s scrapeJob) {
-	dropped := func(g *node) bool { // by the rules, or empty
+	dropped := func(g *node) bool { // the rules have dropped all targets of the group, or it is empty
 		return !slices.ContainsFunc(s.targets, func(t target) bool { return t.line == g.get("targets").at(g.line) })
 	}
 	groups := slices.DeleteFunc(slices.Clone(s.node.list("static_configs")), dropped)
@@ -31,7 +31,7 @@ func (p *prometheus) live(s scrapeJob) {
 		if i == 0 {
 			lost = p.out.lost
 		} else {
-			p.out.lost, j.notes = lost, nil // said at the first job
+			p.out.lost, j.notes = lost, nil // the first job has these notes
 		}
 		p.out.add(j)
 	}
@@ -42,7 +42,7 @@ func (p *prometheus) liveSettings(s scrapeJob, g *node, j *job, first bool) *yam
 	rules := ruleNodes(p.out, &j.notes, s.node.list("relabel_configs"))
 	var addresses []string
 	for _, a := range g.strs("targets") {
-		if len(rules.Content) == 0 && !strings.Contains(a, ":") { // the instance of Prometheus has the port
+		if len(rules.Content) == 0 && !strings.Contains(a, ":") { // in Prometheus, the label instance includes the port
 			a += map[bool]string{true: ":443", false: ":80"}[s.node.str("scheme") == "https"]
 		}
 		addresses = append(addresses, a)
@@ -85,7 +85,7 @@ func (p *prometheus) liveSettings(s scrapeJob, g *node, j *job, first bool) *yam
 	return set
 }
 
-// params returns the parameters of a scrape. One that can be a secret is a reference.
+// params returns the parameters of a scrape. A parameter that can be a secret is replaced by a reference.
 func (p *prometheus) params(s scrapeJob, j *job) *yaml.Node {
 	all := object()
 	for _, m := range s.node.pairs("params") {
@@ -104,7 +104,7 @@ func (p *prometheus) params(s scrapeJob, j *job) *yaml.Node {
 	return all
 }
 
-// httpSD adds the list of targets that an address gives.
+// httpSD adds the URL that returns a list of targets.
 func (p *prometheus) httpSD(set *yaml.Node, s scrapeJob, j *job) {
 	for i, sd := range s.node.list("http_sd_configs") {
 		a, ok := split(sd.str("url"), s.name, sd.line)

@@ -16,7 +16,7 @@ func isScriptExporter(n *node) bool {
 	return false
 }
 
-// scriptExporter converts script_exporter.
+// scriptExporter converts a configuration of script_exporter.
 type scriptExporter struct {
 	out  *output
 	prom *prometheus
@@ -41,7 +41,7 @@ func (x *scriptExporter) convert(roots []*node) {
 	}
 }
 
-// script adds the job of a script.
+// script adds the job for a script.
 func (x *scriptExporter) script(n *node, schedule string) {
 	name := n.str("name")
 	j := &job{name: name, schedule: schedule, kind: "exec"}
@@ -84,7 +84,7 @@ func (x *scriptExporter) script(n *node, schedule string) {
 	x.out.add(j)
 }
 
-// command sets the command of an exec, and reports whether it can be copied.
+// command sets the command of an exec source. It returns false if the command cannot be copied.
 func command(o *output, notes *[]note, set *yaml.Node, line int, words []string) bool {
 	all := strings.Join(words, " ")
 	switch {
@@ -103,7 +103,7 @@ func command(o *output, notes *[]note, set *yaml.Node, line int, words []string)
 	return true
 }
 
-// secretFlag reports whether a command sets a flag that can be a secret.
+// secretFlag reports whether a command sets a flag or variable that can be a secret.
 func secretFlag(s string) bool {
 	for w := range strings.FieldsSeq(s) {
 		name, _, _ := strings.Cut(strings.Trim(w, `"'`), "=")
@@ -114,7 +114,8 @@ func secretFlag(s string) bool {
 	return false
 }
 
-// variables returns an environment. Only what says how a program speaks is copied; the rest are references.
+// variables returns environment variables. It copies only variables such as PATH and LANG, which are never secret. The
+// others become references.
 func variables(o *output, notes *[]note, job string, all []member) *yaml.Node {
 	env := object()
 	for _, m := range all {

@@ -10,17 +10,18 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// secretName reports whether a header, parameter or variable of this name can hold a secret.
+// secretName reports whether a header, parameter or variable with this name can contain a secret.
 func secretName(name string) bool {
 	return regexp.MustCompile(`(?i)auth|key|token|secret|pass|pwd|cookie|session|credential|signature|\bsig\b|jwt|private|bearer`).MatchString(name)
 }
 
-// plainHeader reports whether a header of this name says nothing secret. All others can.
+// plainHeader reports whether a header with this name never contains a secret. Other headers can.
 func plainHeader(name string) bool {
 	return regexp.MustCompile(`(?i)^(accept|content|user-agent|cache|range|origin|host|referer|pragma|x-requested|x-forwarded)|tenant|org|scope|client|version|format|lang|encoding`).MatchString(name) && !secretName(name)
 }
 
-// secretText reports whether a value looks like a secret: credentials with their scheme, or a long word of letters and digits.
+// secretText reports whether a value looks like a secret: credentials with their scheme, a password after its name, or a
+// long word of letters and digits.
 func secretText(value string) bool {
 	if regexp.MustCompile(`(?i)\b(bearer|basic)\s+\S{4}|\btoken\s+[\w.-]*\d|(password|passwd|pwd|secret|token|api_?key|credential)s?["']?\s*[=:]\s*["']?\S`).MatchString(value) {
 		return true
@@ -35,7 +36,7 @@ func secretText(value string) bool {
 	return false
 }
 
-// random reports whether a word looks like a generated key: long, and without a structure that people write.
+// random reports whether a word looks like a generated key: it is long and has no structure that people would write.
 func random(w string) bool {
 	if len(w) < 20 || strings.Count(w, "/") > 1 || strings.Count(w, "-") > 3 && !regexp.MustCompile(`^[0-9a-f-]{36}$`).MatchString(w) {
 		return false
@@ -55,7 +56,7 @@ func random(w string) bool {
 	return digits > 1 && entropy > 3
 }
 
-// reference returns the reference to a secret that the user puts into an environment variable.
+// reference returns a reference to an environment variable. The user must set this variable to the secret.
 func reference(parts ...string) string {
 	name := strings.ToUpper(strings.Join(parts, "_"))
 	name = strings.Trim(regexp.MustCompile(`[^A-Z0-9]+`).ReplaceAllString(name, "_"), "_")
@@ -65,15 +66,15 @@ func reference(parts ...string) string {
 	return "env:" + name
 }
 
-// address is a URL without what can be secret in it.
+// address is a URL without the parts that can be secret.
 type address struct {
 	url            string
-	query          *yaml.Node // parameters that are references
+	query          *yaml.Node // parameters whose values are references
 	user, password string     // password is a reference
 	notes          []note
 }
 
-// split takes the credentials out of a URL. What is no URL is returned as it is, unless it can hold a secret.
+// split removes the credentials from a URL. It returns false if the text is not a URL, or if the path can contain a secret.
 func split(raw, job string, line int) (a address, ok bool) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -103,7 +104,7 @@ func split(raw, job string, line int) (a address, ok bool) {
 	return a, true
 }
 
-// splitQuery takes the parameters that can be secret out of a URL's query.
+// splitQuery removes the parameters that can be secret from a URL's query, and returns them as references.
 func splitQuery(u *url.URL, a *address, job string, line int) *yaml.Node {
 	query := object()
 	var kept []string
@@ -127,10 +128,10 @@ func splitQuery(u *url.URL, a *address, job string, line int) *yaml.Node {
 	return query
 }
 
-// escapeTemplate returns a text for a setting that is a template.
+// escapeTemplate escapes a text for a setting that is a template.
 func escapeTemplate(s string) string { return strings.ReplaceAll(s, "{{", `{{ "{{" }}`) }
 
-// substituted reports whether a text refers to a variable that the old tool would have replaced.
+// substituted reports whether a text contains a variable that the old tool would have replaced by its value.
 func substituted(s string) bool {
 	return regexp.MustCompile(`\$\{[A-Za-z_][^}]*\}|\$[A-Z_][A-Z0-9_]{2,}|%\{[A-Za-z_]+\}|@\{[^}]+\}`).MatchString(s)
 }

@@ -13,12 +13,12 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// isSQLExporter reports whether a file is a configuration of sql_exporter, or one of its collectors.
+// isSQLExporter reports whether a file is a configuration of sql_exporter, or one of its collector files.
 func isSQLExporter(n *node) bool {
 	return n.has("collector_name") || n.get("collectors") != nil && n.get("collectors").kind == list || n.has("collector_files") || n.has("target") && n.get("target", "data_source_name") != nil
 }
 
-// sqlExporter converts sql_exporter.
+// sqlExporter converts a configuration of sql_exporter.
 type sqlExporter struct {
 	out        *output
 	files      Files
@@ -28,7 +28,7 @@ type sqlExporter struct {
 	timeout    string
 }
 
-// sqlTarget is a database.
+// sqlTarget is a database that is queried.
 type sqlTarget struct {
 	name     string
 	dsn      *node
@@ -68,7 +68,7 @@ func (x *sqlExporter) convert(roots []*node) {
 	}
 }
 
-// asList returns the items of a list, or a scalar as its only item.
+// asList returns the items of a list. A scalar is returned as a list of one item.
 func (n *node) asList() []*node {
 	switch {
 	case n == nil:
@@ -113,7 +113,7 @@ func (x *sqlExporter) readCollectors(pattern *node) {
 	}
 }
 
-// targets returns the databases of a file.
+// targets returns the databases in a file.
 func (x *sqlExporter) targets(root *node) []sqlTarget {
 	var all []sqlTarget
 	if t := root.get("target"); t != nil {
@@ -150,7 +150,7 @@ func (x *sqlExporter) labels(to map[string]string, n *node) {
 	}
 }
 
-// sqlQuery is a query and the metrics of it.
+// sqlQuery is a query and the metrics made from its result.
 type sqlQuery struct {
 	text      string
 	collector *node
@@ -158,7 +158,7 @@ type sqlQuery struct {
 	notes     []note
 }
 
-// target adds a job for each query of a database.
+// target adds a job for each query that is sent to a database.
 func (x *sqlExporter) target(t sqlTarget) {
 	var queries []*sqlQuery
 	for _, c := range x.collectors {
@@ -193,7 +193,7 @@ func (x *sqlExporter) target(t sqlTarget) {
 	}
 }
 
-// metric adds a metric to its query.
+// metric adds a metric to the query that it is made from.
 func (x *sqlExporter) metric(all []*sqlQuery, c, n *node, t sqlTarget) []*sqlQuery {
 	text := n.str("query")
 	if ref := n.str("query_ref"); ref != "" {
@@ -275,7 +275,7 @@ func (x *sqlExporter) columns(m *metricOut, n *node) {
 	}
 }
 
-// several makes a reading of each value column of a row.
+// several sets the items and the value of a metric so that each value column of a row is one reading.
 func several(m *metricOut, values []string, label string) {
 	var names []string
 	for _, v := range values {
@@ -290,12 +290,12 @@ func several(m *metricOut, values []string, label string) {
 	m.labels[label] = "." + slot(0, label)
 }
 
-// orNull returns a value, or "" for null.
+// orNull returns a jq expression of a value that is "" if the value is null.
 func orNull(value string) string {
 	return "if " + value + ` == null then "" else ` + value + " end"
 }
 
-// database returns the settings of a connection.
+// database returns the settings of a database connection.
 func (x *sqlExporter) database(t sqlTarget, j *job) (*yaml.Node, bool) {
 	if t.dsn == nil {
 		x.out.lose(&j.notes, t.line, "data_source_name", "there is none")
@@ -320,7 +320,8 @@ func (x *sqlExporter) database(t sqlTarget, j *job) (*yaml.Node, bool) {
 	return object(), false
 }
 
-// server returns the settings of a database server. The address with its password is a reference.
+// server returns the settings of a connection to a database server. The address is replaced by a reference, since it
+// contains a password.
 func (x *sqlExporter) server(driver, raw string, t sqlTarget, j *job) *yaml.Node {
 	ref := reference("DSN", cmp.Or(t.name, j.name))
 	name := strings.TrimPrefix(ref, "env:")

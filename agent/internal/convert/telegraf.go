@@ -23,34 +23,34 @@ type telegraf struct {
 
 	root       *node
 	processors []processor
-	outputs    []*node // that have metrics of this configuration, with their filters
-	version    int     // of the metrics of prometheus_client
-	strings    bool    // string fields become labels
+	outputs    []*node // outputs that receive metrics of this configuration; they have filters
+	version    int     // metric_version of prometheus_client
+	strings    bool    // fields with texts become labels
 	times      bool    // timestamps are exported
 }
 
-// fieldKind says how the values of a field become numbers.
+// fieldKind says how the values of a field are converted to numbers.
 type fieldKind uint8
 
 const (
 	fieldNumber fieldKind = iota // numbers only
 	fieldNative                  // numbers and booleans
-	fieldTyped                   // also texts that are numbers
-	fieldBool                    // also the texts true and false
-	fieldText                    // a text: a label, if at all
-	fieldMapped                  // texts that a processor maps
+	fieldTyped                   // numbers, and texts that are numbers
+	fieldBool                    // numbers, booleans, and the texts true and false
+	fieldText                    // a text: it can be a label, but not a metric
+	fieldMapped                  // texts that a processor replaces by numbers
 )
 
 // fieldOut is a field of a measurement.
 type fieldOut struct {
 	name     string
-	path     string // jq, within an item
+	path     string // jq expression within an item
 	kind     fieldKind
 	mapped   map[string]float64
 	fallback string
 }
 
-// tagOut is a tag: a constant, or jq within an item that gives a text.
+// tagOut is a tag. Its value is a constant, or a jq expression within an item that gives a text.
 type tagOut struct {
 	name, value string
 	constant    bool
@@ -60,29 +60,29 @@ type tagOut struct {
 type block struct {
 	measurement string
 	items       string
-	many        bool // items can be several
+	many        bool // there can be several items
 	fields      []fieldOut
 	tags        []tagOut
 	time        string
 	timeFormat  string
 	timeZone    string
-	needs       string // why it has no fields
+	needs       string // why the fields are not known; "" if they are
 	line        int
 }
 
-// compiles reports whether an expression is valid.
+// compiles reports whether a jq expression is valid.
 func compiles(text string) bool {
 	_, _, err := jq.Compile(text)
 	return err == nil
 }
 
-// present returns a label's value: the text of a scalar, "" where there is none.
+// present returns a jq expression for a label value: the value as text, or "" if it is null or missing.
 func present(path string) string { return "(" + path + ` | select(. != null) | tostring) // ""` }
 
 func (t *telegraf) convert(roots []*node) {
 	t.root = &node{kind: mapping}
 	for _, r := range roots {
-		t.root = r // files of one Telegraf are converted one after the other
+		t.root = r // files of one Telegraf are converted one after another
 		t.processors = processors(r)
 		t.readOutputs()
 		t.sections()
@@ -94,7 +94,7 @@ func (t *telegraf) convert(roots []*node) {
 	}
 }
 
-// sections says what of the file has no counterpart.
+// sections adds notes about the sections of the file that cton does not have.
 func (t *telegraf) sections() {
 	for _, m := range t.root.pairs() {
 		switch m.key {
@@ -140,7 +140,8 @@ func (t *telegraf) interval(n *node) string {
 	return short(d)
 }
 
-// finish parses the format of a job, applies filters and processors, and adds the job. Tags are constants of the source.
+// finish converts the data format of an input, applies filters and processors, and adds the job. tags are constant tags that
+// the plugin adds.
 func (t *telegraf) finish(plugin string, n *node, j job, tags []tagOut) {
 	job := &j
 	job.name, job.named = t.out.unused(job.name), true
@@ -155,7 +156,7 @@ func (t *telegraf) finish(plugin string, n *node, j job, tags []tagOut) {
 	t.out.add(job)
 }
 
-// block applies everything that changes a measurement, and adds its metrics.
+// block applies all settings that change a measurement, and adds its metrics.
 func (t *telegraf) block(plugin string, n *node, j *job, b *block, tags []tagOut) {
 	b.measurement = cmp.Or(n.str("name_override"), b.measurement, plugin)
 	b.measurement = n.str("name_prefix") + b.measurement + n.str("name_suffix")
@@ -189,7 +190,7 @@ func (t *telegraf) block(plugin string, n *node, j *job, b *block, tags []tagOut
 	t.metrics(j, b)
 }
 
-// unique keeps the last of fields with the same name.
+// unique removes fields that have the same name as a later field.
 func unique(all []fieldOut) []fieldOut {
 	var kept []fieldOut
 	for i, f := range all {
@@ -200,7 +201,7 @@ func unique(all []fieldOut) []fieldOut {
 	return kept
 }
 
-// sanitize returns a name as Telegraf writes it for Prometheus.
+// sanitize returns a name as Telegraf writes it in the format of Prometheus.
 func sanitize(name string, colon bool) string {
 	var b strings.Builder
 	for i, r := range name {
@@ -213,7 +214,7 @@ func sanitize(name string, colon bool) string {
 	return b.String()
 }
 
-// metrics adds the metrics of a block.
+// metrics adds the metrics of a measurement.
 func (t *telegraf) metrics(j *job, b *block) {
 	labels, constant := map[string]string{}, map[string]string{}
 	for _, x := range b.tags {
@@ -259,7 +260,7 @@ func (t *telegraf) metrics(j *job, b *block) {
 	}
 }
 
-// place adds a metric. One of a name that the job has is merged into it, or left out.
+// place adds a metric to a job. If the job already has a metric with this name, the two are combined.
 func (t *telegraf) place(j *job, m *metricOut) {
 	if !goodName(m.name) {
 		t.out.lose(&j.notes, 0, "field", "it has no name that a metric can have")
@@ -277,7 +278,7 @@ func (t *telegraf) place(j *job, m *metricOut) {
 	j.metrics[i] = joinMetrics(j.metrics[i], m)
 }
 
-// joinMetrics returns one metric for two of the same name.
+// joinMetrics combines two metrics with the same name into one.
 func joinMetrics(a, b *metricOut) *metricOut {
 	x := jsonExporter{out: &output{}}
 	var both []entry
@@ -290,7 +291,7 @@ func joinMetrics(a, b *metricOut) *metricOut {
 	return m
 }
 
-// number returns the value of a field.
+// number returns a jq expression for the value of a field as a number.
 func (f fieldOut) number() string {
 	switch f.kind {
 	case fieldNumber:
@@ -310,7 +311,7 @@ func piped(path, function string) string {
 	return path + " | " + function
 }
 
-// lastPart returns the last part of a path of gjson.
+// lastPart returns the last part of a gjson path that is a name.
 func lastPart(path string) string {
 	parts := regexp.MustCompile(`(?:[^.\\]|\\.)+`).FindAllString(path, -1)
 	for i := len(parts) - 1; i >= 0; i-- {

@@ -5,19 +5,20 @@ import (
 	"strings"
 )
 
-// parsed is a text with paths in braces, as json_exporter reads it.
+// parsed is a template of json_exporter: a text with paths in braces.
 type parsed struct {
 	parts []part
 	notes []string
 }
 
-// part is a text, or a path.
+// part is either a text or a path.
 type part struct {
 	text string
 	path *path
 }
 
-// parseTemplate parses a text with paths in braces. Of the form of 0.1 it is a path without braces.
+// parseTemplate parses a text with paths in braces. If old is true, the text is a single path without braces, as in
+// json_exporter 0.1.
 func parseTemplate(s string, old bool) (parsed, error) {
 	s = strings.TrimSpace(s)
 	var t parsed
@@ -63,7 +64,7 @@ func parseTemplate(s string, old bool) (parsed, error) {
 	return t, nil
 }
 
-// only returns the path if there is nothing else.
+// only returns the path if the template is a single path.
 func (t parsed) only() (path, bool) {
 	if len(t.parts) != 1 || t.parts[0].path == nil {
 		return path{}, false
@@ -71,7 +72,7 @@ func (t parsed) only() (path, bool) {
 	return *t.parts[0].path, true
 }
 
-// within reports whether all paths begin with the steps.
+// within reports whether all paths begin with these steps.
 func (t parsed) within(prefix []step) bool {
 	for _, p := range t.parts {
 		if p.path == nil {
@@ -89,7 +90,7 @@ func (t parsed) within(prefix []step) bool {
 	return true
 }
 
-// label returns the text as jq, behind the first steps of its paths.
+// label returns the template as a jq expression. The first skip steps of each path are left out.
 func (t parsed) label(skip int) string {
 	if p, ok := t.only(); ok {
 		return labelText(path{steps: p.steps[skip:]})
@@ -108,7 +109,8 @@ func (t parsed) label(skip int) string {
 	return b.String()
 }
 
-// labelText returns the label value of a path as json_exporter writes it: "" if the path finds nothing, the text null for null.
+// labelText returns a jq expression for a path's value as a label. As in json_exporter, it is "" if the path finds nothing,
+// and the text null for null.
 func labelText(p path) string {
 	n := len(p.steps)
 	if n == 0 {
@@ -133,7 +135,8 @@ func labelText(p path) string {
 	return "(" + parent + "objects | select(has(" + quote(last.key) + "))" + field(last.key) + ` | tostring) // ""`
 }
 
-// numberText returns the number of a value as json_exporter reads it: also the texts true and false.
+// numberText returns a jq expression that converts a value to a number as json_exporter does. The texts true and false are
+// accepted.
 func numberText(value string) string {
 	if value == "." {
 		value = ""

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// globPattern returns a glob of Telegraf as a regular expression without anchors.
+// globPattern converts a glob of Telegraf to a regular expression without anchors.
 func globPattern(glob string) string {
 	var b strings.Builder
 	for i := 0; i < len(glob); i++ {
@@ -45,7 +45,7 @@ func globPattern(glob string) string {
 	return b.String()
 }
 
-// globs is a list of globs. The zero value matches nothing.
+// globs is a list of glob patterns. The zero value matches nothing.
 type globs []string
 
 func (g globs) pattern() string {
@@ -64,12 +64,12 @@ func (g globs) match(name string) bool {
 	return err == nil && re.MatchString(name)
 }
 
-// exact reports whether the globs are names.
+// exact reports whether all globs are names without wildcards.
 func (g globs) exact() bool {
 	return len(g) > 0 && !slices.ContainsFunc(g, func(s string) bool { return strings.ContainsAny(s, `*?[{\`) })
 }
 
-// filter has the metric filters of an input, a processor or an output.
+// filter applies the metric filters of an input, a processor or an output.
 type filter struct {
 	n *node
 }
@@ -84,7 +84,7 @@ func (f filter) of(keys ...string) globs {
 
 func (f filter) included() globs { return f.of("fieldinclude", "fieldpass") }
 
-// keeps reports whether a name passes two lists: of those to keep, where an empty one keeps all, and of those to drop.
+// keeps reports whether a name is kept. It must match pass, unless pass is empty, and must not match drop.
 func keeps(name string, pass, drop globs) bool {
 	return (len(pass) == 0 || pass.match(name)) && !drop.match(name)
 }
@@ -99,7 +99,7 @@ func (f filter) measurement(name string) bool { return keeps(name, f.of("namepas
 
 func (f filter) tag(name string) bool { return keeps(name, f.of("taginclude"), f.of("tagexclude")) }
 
-// apply filters a block, and reports whether anything of it is left.
+// apply filters a block, and reports whether any fields are left.
 func (f filter) apply(t *telegraf, b *block, notes *[]note) bool {
 	if !f.measurement(b.measurement) {
 		return false
@@ -132,7 +132,7 @@ func (f filter) apply(t *telegraf, b *block, notes *[]note) bool {
 	return len(b.fields) > 0
 }
 
-// tagTest returns the condition that a tag matches globs, and whether the block has the tag.
+// tagTest returns a jq condition that is true if a tag matches globs. It returns false if the block does not have the tag.
 func (b *block) tagTest(name string, g globs) (string, bool) {
 	for _, x := range b.tags {
 		if x.name != name {
@@ -146,7 +146,7 @@ func (b *block) tagTest(name string, g globs) (string, bool) {
 	return "", false
 }
 
-// choose keeps the items that meet a condition.
+// choose keeps only the items that meet a condition.
 func (b *block) choose(condition string) {
 	b.items = jqOr(b.items) + " | select(" + condition + ")"
 }

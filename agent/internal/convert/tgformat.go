@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// reading turns the format of an input into blocks.
+// reading converts the data format of an input into blocks.
 type reading struct {
 	t      *telegraf
 	n      *node
@@ -19,12 +19,12 @@ type reading struct {
 	answer []byte
 }
 
-// lose records what has no counterpart.
+// lose adds a note about something that was not converted.
 func (r *reading) lose(line int, key, format string, args ...any) {
 	r.t.out.lose(&r.job.notes, line, key, format, args...)
 }
 
-// blocks returns the measurements of the input, and completes the settings of the job.
+// blocks returns the measurements of the input, and adds the settings of the data format to the job.
 func (r *reading) blocks() []*block {
 	switch format := cmp.Or(r.n.str("data_format"), "influx"); format {
 	case "json":
@@ -53,7 +53,7 @@ func (r *reading) blocks() []*block {
 	}
 }
 
-// set adds a setting of the format to the source.
+// set adds settings of the format to the source.
 func (r *reading) set(format string, more ...any) {
 	put(r.job.settings, "format", format)
 	for i := 0; i+1 < len(more); i += 2 {
@@ -61,7 +61,7 @@ func (r *reading) set(format string, more ...any) {
 	}
 }
 
-// decodeJSON returns the values of a JSON text.
+// decodeJSON decodes a JSON text.
 func decodeJSON(text []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	var v any
@@ -71,7 +71,7 @@ func decodeJSON(text []byte) (any, error) {
 
 func sortedKeys(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
 
-// timeOf sets the time of a block as Telegraf's formats do.
+// timeOf sets the time of a block from a time in one of Telegraf's formats.
 func (r *reading) timeOf(b *block, path, format, zone string, line int) {
 	b.timeZone = ""
 	switch strings.ToLower(format) {
@@ -99,7 +99,7 @@ func (r *reading) timeOf(b *block, path, format, zone string, line int) {
 	}
 }
 
-// value reads a single value.
+// value converts the data format value, which is a single value.
 func (r *reading) value() []*block {
 	b := &block{items: ".[]"}
 	name := cmp.Or(r.n.str("value_field_name"), "value")
@@ -111,12 +111,12 @@ func (r *reading) value() []*block {
 		f.kind = fieldBool
 	}
 	b.fields = append(b.fields, f)
-	// The parser takes the last word of the text.
+	// Telegraf's parser uses the last word of the text.
 	r.set("text", "text", object("pattern", `(?P<value>\S+)\s*\z`))
 	return []*block{b}
 }
 
-// grok translates a pattern of grok.
+// grok converts the data format grok.
 func (r *reading) grok() []*block {
 	patterns := append(r.n.strs("grok_patterns"), r.n.strs("patterns")...)
 	line := r.n.get("grok_patterns").at(r.n.line)
@@ -171,7 +171,7 @@ func (r *reading) grok() []*block {
 // column is a column of a table.
 type column struct{ name, kind string }
 
-// csv reads a table.
+// csv converts the data format csv.
 func (r *reading) csv() []*block {
 	columns, header, skip, ok := r.columns()
 	line := r.n.get("data_format").line
@@ -216,7 +216,8 @@ func (r *reading) csv() []*block {
 	return []*block{b}
 }
 
-// columns returns the columns of a table, the number of header rows, and that of rows to skip.
+// columns returns the columns of a table, the number of header rows, and the number of rows to skip. ok is false if the
+// names of the columns are not known.
 func (r *reading) columns() (all []column, header, skip int, ok bool) {
 	_, _ = fmt.Sscan(r.n.str("csv_header_row_count"), &header)
 	_, _ = fmt.Sscan(r.n.str("csv_skip_rows"), &skip)
@@ -253,7 +254,8 @@ func (r *reading) columns() (all []column, header, skip int, ok bool) {
 	return all, header, skip, len(names) > 0
 }
 
-// guessed returns the columns that the file names, where the table's header has the names.
+// guessed returns the names of columns that the configuration mentions. It is used if only the table's header has all names,
+// and the table is not known.
 func (r *reading) guessed() []string {
 	f := filter{r.n}
 	included := f.included()
@@ -275,7 +277,7 @@ func looksNumber(s string) bool {
 	return err == nil || strings.EqualFold(s, "true") || strings.EqualFold(s, "false")
 }
 
-// table sets the format, and returns how an item gives each column.
+// table sets the format, and returns a jq expression for each column within an item.
 func (r *reading) table(b *block, columns []column, header, skip int) []string {
 	names := make([]string, 0, len(columns))
 	access := make([]string, 0, len(columns))
@@ -299,7 +301,7 @@ func (r *reading) table(b *block, columns []column, header, skip int) []string {
 		r.set("csv", "csv", set)
 		return access
 	}
-	// A row is a match of a pattern, since rows to skip can have other cells.
+	// Each row is matched by a pattern, since rows to skip can have a different number of cells.
 	d := regexp.QuoteMeta(delimiter)
 	blank := ""
 	if r.n.is("csv_trim_space") {
@@ -318,7 +320,7 @@ func (r *reading) table(b *block, columns []column, header, skip int) []string {
 	return access
 }
 
-// classOf returns a delimiter for a class of characters.
+// classOf escapes a delimiter for use in a character class.
 func classOf(delimiter string) string {
 	return regexp.MustCompile(`[\\\]\^-]`).ReplaceAllString(delimiter, `\$0`)
 }

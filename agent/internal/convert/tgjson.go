@@ -12,12 +12,13 @@ import (
 	"github.com/collectington/collectington/agent/jq"
 )
 
-// maxValues bounds what is taken of an answer.
+// maxValues is the maximum number of values that are taken from an answer.
 const maxValues = 10_000
 
 var errTooMany = errors.New("too many values")
 
-// values returns what an expression gives for the answer, or nil.
+// values returns the values of a jq expression for the answer. It returns nil if there is no answer or if the expression is
+// not valid.
 func (r *reading) values(expression string) []any {
 	if len(r.answer) == 0 {
 		return nil
@@ -35,7 +36,7 @@ func (r *reading) values(expression string) []any {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	var all []any
-	_ = code.Each(ctx, doc, func(v any) error { // what came before an error counts
+	_ = code.Each(ctx, doc, func(v any) error { // after an error, the values before it are used
 		if len(all) == maxValues {
 			return errTooMany
 		}
@@ -45,17 +46,17 @@ func (r *reading) values(expression string) []any {
 	return all
 }
 
-// leaf is a scalar of an item: its flattened name and how jq gets it.
+// leaf is a scalar value in an item. Its name is the keys of its path, joined by _, and path is its jq expression within the item.
 type leaf struct {
 	name  string
-	last  string // the last key of the name
+	last  string // the last key of its path
 	path  string
 	value any
 }
 
 const maxLeaves = 20_000
 
-// flatten returns the scalars of a value, by flattened name.
+// flatten appends the scalars of a value to all. Their names are the keys of the path joined by _.
 func flatten(v any, name, last, path string, all []leaf) []leaf {
 	if len(all) >= maxLeaves || strings.Count(path, ".")+strings.Count(path, "[") > maxDepth {
 		return all
@@ -86,7 +87,8 @@ func flatten(v any, name, last, path string, all []leaf) []leaf {
 	return all
 }
 
-// leaves returns the scalars of all items, each path once. A scalar that is a text in one item and a number in another is both.
+// leaves returns the scalars of all items, and each path only once. If a path has a text in one item and a number in
+// another, it is returned for both.
 func leaves(items []any) []leaf {
 	var all []leaf
 	at := map[string]bool{}
@@ -102,13 +104,14 @@ func leaves(items []any) []leaf {
 	return all
 }
 
-// flatItems is the jq that makes an object of flattened names of an item.
+// flatItems is a jq expression that turns an item into an object of its scalars with flattened names.
 const flatItems = `[paths(type | . != "object" and . != "array") as $p | {key: ($p | map(tostring) | join("_")), value: getpath($p)}] | from_entries`
 
-// each is the jq for the items of a list, or the value itself.
+// each is a jq expression for the items of a list, or for the value itself if it is not a list.
 const each = `if type == "array" then .[] else . end`
 
-// json reads Telegraf's first format for JSON: each number of an item is a field, by flattened name.
+// json converts the data format json, which is Telegraf's first format for JSON. Each number in an item is a field with a
+// flattened name.
 func (r *reading) json() []*block {
 	if r.job.kind == "http" {
 		r.set("json")
@@ -151,7 +154,7 @@ func (r *reading) json() []*block {
 	return []*block{b}
 }
 
-// iterate returns the jq for the items of a list.
+// iterate returns a jq expression for the items of a list.
 func iterate(list string) string {
 	if strings.HasSuffix(list, ")") || strings.HasSuffix(list, "]") && !strings.HasPrefix(list, "[") || plainPath(list) {
 		return list + "[]"
@@ -161,7 +164,7 @@ func iterate(list string) string {
 
 func plainPath(s string) bool { return !strings.ContainsAny(s, " |") && strings.HasPrefix(s, ".") }
 
-// jsonFields sets the fields and tags of a block by the scalars of the answer.
+// jsonFields sets the fields and tags of a block from the scalars in the answer.
 func (r *reading) jsonFields(b *block, all []leaf) {
 	tags, texts := globs(r.n.strs("tag_keys")), globs(r.n.strs("json_string_fields"))
 	timeKey := ""
@@ -198,7 +201,7 @@ func (r *reading) jsonFields(b *block, all []leaf) {
 	}
 }
 
-// jsonByNames sets the fields that the file names, where there is no answer.
+// jsonByNames sets the fields whose names are in the configuration. It is used if there is no answer.
 func (r *reading) jsonByNames(b *block, prefix string) {
 	included := filter{r.n}.included()
 	tags := globs(r.n.strs("tag_keys"))

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// jsonV2 reads a block of the second format for JSON.
+// jsonV2 converts a section of the data format json_v2, which is Telegraf's second format for JSON.
 func (r *reading) jsonV2(n *node) []*block {
 	if r.job.kind == "http" && r.job.settings != nil && !hasKey(r.job.settings.Content, "format") {
 		r.set("json")
@@ -30,7 +30,7 @@ func (r *reading) jsonV2(n *node) []*block {
 	return all
 }
 
-// v2Fields returns a block for the fields that are single values, and one for each list.
+// v2Fields returns one block for all fields that are single values, and one block for each list.
 func (r *reading) v2Fields(n *node, fields []*node) []*block {
 	var all []*block
 	for _, f := range fields {
@@ -71,7 +71,7 @@ func v2Kind(name string) fieldKind {
 	return fieldNative
 }
 
-// v2Tags adds the tags of a block. A tag of the whole answer is kept beside the items of a list.
+// v2Tags adds the tags of a block. A tag that does not come from the same list as the fields is left out.
 func (r *reading) v2Tags(n *node, b *block) {
 	for _, t := range n.list("tag") {
 		items, rest, err := gjson(t.str("path"))
@@ -89,7 +89,7 @@ func (r *reading) v2Tags(n *node, b *block) {
 	}
 }
 
-// v2Object returns the block of an object.
+// v2Object returns the block for an object section.
 func (r *reading) v2Object(n, o *node) *block {
 	items, rest, err := gjson(o.str("path"))
 	if err != nil {
@@ -129,7 +129,7 @@ func (r *reading) v2Object(n, o *node) *block {
 	return b
 }
 
-// v2Leaves sets fields and tags by the scalars of the answer.
+// v2Leaves sets the fields and tags of a block from the scalars in the answer.
 func (r *reading) v2Leaves(b *block, o *node, all []leaf) {
 	for _, l := range all {
 		if strings.Contains(l.path, "[") {
@@ -144,7 +144,7 @@ func (r *reading) v2Leaves(b *block, o *node, all []leaf) {
 	}
 }
 
-// v2Names sets the fields and tags that the file names, where there is no answer.
+// v2Names sets the fields and tags whose names are in the configuration. It is used if there is no answer.
 func (r *reading) v2Names(b *block, o *node) {
 	names := slices.Clone(o.strs("included_keys"))
 	for _, key := range [][]string{o.strs("tags"), {o.str("timestamp_key")}} {
@@ -170,7 +170,7 @@ func (r *reading) v2Names(b *block, o *node) {
 	}
 }
 
-// v2Member adds a member of an object as a field, a tag or the time.
+// v2Member adds a member of an object as a field, as a tag or as the time.
 func (r *reading) v2Member(b *block, o *node, name, last, path string, kind fieldKind) {
 	included, excluded := o.strs("included_keys"), o.strs("excluded_keys")
 	if len(included) > 0 && !slices.Contains(included, name) || slices.Contains(excluded, name) {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// processor is a processor of Telegraf, in its order.
+// processor is a processor of Telegraf.
 type processor struct {
 	name  string
 	n     *node
@@ -82,7 +82,7 @@ func (b *block) named(key, value string) {
 	}
 }
 
-// setTag sets a constant tag. One that the block has is replaced only if told so.
+// setTag sets a constant tag. If the block already has the tag, it is replaced only if replace is true.
 func (b *block) setTag(name, value string, replace bool) {
 	i := slices.IndexFunc(b.tags, func(x tagOut) bool { return x.name == name })
 	switch {
@@ -90,7 +90,7 @@ func (b *block) setTag(name, value string, replace bool) {
 		b.tags = append(b.tags, tagOut{name: name, value: value, constant: true})
 	case replace:
 		b.tags[i] = tagOut{name: name, value: value, constant: true}
-	case !b.tags[i].constant: // that of the data, if there is one
+	case !b.tags[i].constant: // the data can have a value of its own
 		b.tags[i].value = "((" + b.tags[i].value + ` | select(. != "")) // ` + quote(value) + ")"
 	}
 }
@@ -115,7 +115,7 @@ func (b *block) rename(r *node) {
 	}
 }
 
-// enum maps the texts of a field or a tag.
+// enum replaces the texts of a field or a tag by the values of a mapping.
 func (t *telegraf) enum(b *block, m *node, notes *[]note) {
 	names := globs(append(m.strs("field"), m.strs("fields")...))
 	tags := globs(append(m.strs("tag"), m.strs("tags")...))
@@ -174,7 +174,7 @@ func (t *telegraf) enum(b *block, m *node, notes *[]note) {
 	}
 }
 
-// converter makes tags of fields.
+// converter converts the types of fields and tags. It can make a tag from a field.
 func (t *telegraf) converter(b *block, n *node, notes *[]note) {
 	tags := globs(n.strs("fields", "tag"))
 	b.fields = slices.DeleteFunc(b.fields, func(x fieldOut) bool {
@@ -214,7 +214,7 @@ func (t *telegraf) converter(b *block, n *node, notes *[]note) {
 	}
 }
 
-// regex rewrites tags, or names.
+// regex changes the values of tags. Rules that change anything else have no counterpart.
 func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
 	pattern, replacement := r.str("pattern"), r.str("replacement")
 	key := r.str("key")
@@ -240,7 +240,7 @@ func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
 
 func jqReplacement(s string) string { return strings.ReplaceAll(s, `\(`, `(`) }
 
-// letterCase changes the case of tags.
+// letterCase changes tags to lower or upper case.
 func (t *telegraf) letterCase(b *block, n *node, notes *[]note) {
 	for _, m := range n.pairs() {
 		jq := map[string]string{"lowercase": "ascii_downcase", "uppercase": "ascii_upcase"}[m.key]

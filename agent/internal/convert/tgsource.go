@@ -11,7 +11,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// sourceKeys are the keys of an input that the conversion reads, apart from those of its format.
+// unknown adds notes about the keys of an input that have no counterpart. known are the keys that the conversion of this
+// plugin reads.
 func (t *telegraf) unknown(n *node, j *job, known ...string) {
 	common := []string{
 		"alias", "interval", "precision", "collection_jitter", "collection_offset", "name_override", "name_prefix", "name_suffix", "tags", "namepass", "namedrop",
@@ -25,7 +26,7 @@ func (t *telegraf) unknown(n *node, j *job, known ...string) {
 	}
 }
 
-// formatKey reports whether a key belongs to a format.
+// formatKey reports whether a key is a setting of a data format.
 func (t *telegraf) formatKey(key string) bool {
 	for _, prefix := range []string{"json_", "csv_", "xpath", "grok_", "value_field_name", "data_type", "tag_keys"} {
 		if strings.HasPrefix(key, prefix) {
@@ -35,7 +36,7 @@ func (t *telegraf) formatKey(key string) bool {
 	return false
 }
 
-// timeout returns a duration of the file, or "".
+// timeout returns the timeout of an input, or "" if it has none.
 func (t *telegraf) timeout(n *node, j *job) string {
 	if !n.has("timeout") {
 		return ""
@@ -67,7 +68,7 @@ func (t *telegraf) http(plugin string, n *node, base job) {
 	}
 }
 
-// request returns the settings of a request, and the tag url.
+// request returns the settings of an HTTP request, and the tag url.
 func (t *telegraf) request(n, u *node, j *job) (*yaml.Node, []tagOut) {
 	c := client{t.out, &j.notes, j.name}
 	a, ok := split(u.str(), j.name, u.line)
@@ -96,12 +97,12 @@ func (t *telegraf) request(n, u *node, j *job) (*yaml.Node, []tagOut) {
 	t.credentials(set, n, a, c)
 	put(set, "valid_status_codes", t.out.statusCodes(&j.notes, n, "success_status_codes"))
 	if !ok || a.url != u.str() {
-		return set, nil // the tag would show what is not copied
+		return set, nil // the tag would show the parts of the address that were not copied
 	}
 	return set, []tagOut{{name: "url", value: a.url, constant: true}}
 }
 
-// credentials adds authentication, TLS and proxy.
+// credentials adds the settings for authentication, TLS and proxy.
 func (t *telegraf) credentials(set *yaml.Node, n *node, a address, c client) {
 	switch {
 	case n.has("username") || n.has("password"):
@@ -163,7 +164,7 @@ func (t *telegraf) exec(n *node, base job) {
 	}
 }
 
-// shellWords splits a command as Telegraf does: at blanks outside of quotes. No shell runs it.
+// shellWords splits a command into words at spaces outside of quotes, as Telegraf does. The command is not run by a shell.
 func shellWords(s string) ([]string, error) {
 	var words []string
 	var b strings.Builder
@@ -208,7 +209,7 @@ func shellWords(s string) ([]string, error) {
 	return words, nil
 }
 
-// file adds a job for each file or pattern.
+// file adds a job for each file, and for each file that matches a pattern.
 func (t *telegraf) file(n *node, base job) {
 	for _, f := range n.get("files").asList() {
 		name := f.str()
@@ -276,7 +277,7 @@ func (t *telegraf) sql(n *node, base job) {
 	}
 }
 
-// columns returns the block of a query.
+// columns returns the block for a query.
 func (t *telegraf) columns(q *node, j *job) *block {
 	b := &block{measurement: cmp.Or(q.str("measurement"), "sql"), items: ".[]", many: true, line: q.line}
 	tags := globs(q.strs("tag_columns_include"))
@@ -326,7 +327,7 @@ func (t *telegraf) columns(q *node, j *job) *block {
 	return b
 }
 
-// readOutputs adds the sinks.
+// readOutputs adds the sinks for the outputs.
 func (t *telegraf) readOutputs() {
 	t.version, t.strings, t.times = 2, false, false
 	var stand *node
@@ -362,7 +363,7 @@ func (t *telegraf) sinkName(name string) string {
 	return try
 }
 
-// page adds the page of an output.
+// page adds the sink for an output prometheus_client: a page.
 func (t *telegraf) page(n *node) {
 	s := sink{name: t.sinkName("page"), kind: "expose"}
 	path := n.str("path")
@@ -388,7 +389,7 @@ func (t *telegraf) page(n *node) {
 	t.out.sinks = append(t.out.sinks, s)
 }
 
-// remote adds the remote_write of an output.
+// remote adds the remote_write sink for an output.
 func (t *telegraf) remote(n *node) {
 	s := sink{name: t.sinkName("remote"), kind: "remote_write"}
 	a, ok := split(n.str("url"), s.name, n.get("url").at(n.line))

@@ -10,15 +10,15 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// tomlReader builds the tree of a TOML file from the expressions of the parser, which knows their lines.
+// tomlReader builds the tree of a TOML file. It uses the low-level parser, since this parser gives the position of each key.
 type tomlReader struct {
 	parser unstable.Parser
 	text   []byte
-	starts []int // of the lines
+	starts []int // offset of each line from the second on
 	left   int
 }
 
-// parseTOML returns the values of a TOML file.
+// parseTOML returns the content of a TOML file as a tree.
 func parseTOML(text []byte) (*node, error) {
 	if nesting(text) > maxDepth {
 		return nil, errTooBig
@@ -55,7 +55,7 @@ func parseTOML(text []byte) (*node, error) {
 	return root, nil
 }
 
-// nesting returns the depth of brackets outside of strings and comments.
+// nesting returns how many levels deep brackets are nested, outside of strings and comments.
 func nesting(text []byte) int {
 	depth, most := 0, 0
 	var quoted byte
@@ -86,7 +86,7 @@ func nesting(text []byte) int {
 	return most
 }
 
-// line returns the line of a part of the text.
+// line returns the line number of a part of the text.
 func (r *tomlReader) line(part []byte) int {
 	if len(part) == 0 || cap(part) > cap(r.text) {
 		return 0
@@ -98,7 +98,7 @@ func (r *tomlReader) lineAt(offset int) int {
 	return sort.SearchInts(r.starts, offset+1) + 1
 }
 
-// table returns the mapping of a header [a.b] or [[a.b]].
+// table returns the mapping for a header such as [a.b] or [[a.b]].
 func (r *tomlReader) table(root *node, e *unstable.Node) (*node, error) {
 	at := root
 	for it, depth := e.Key(), 0; it.Next(); depth++ {
@@ -133,7 +133,7 @@ func (r *tomlReader) table(root *node, e *unstable.Node) (*node, error) {
 	return at, nil
 }
 
-// pair sets a key, which can have dots, to its value.
+// pair sets a key to its value. The key can have dots.
 func (r *tomlReader) pair(at *node, e *unstable.Node, depth int) error {
 	value, err := r.value(e.Value(), depth)
 	if err != nil {

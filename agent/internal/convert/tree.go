@@ -8,9 +8,9 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Bounds on a file of another tool.
+// Limits for a file of another tool.
 const (
-	maxNodes = 200_000 // values, with aliases written out
+	maxNodes = 200_000 // values, including those that aliases repeat
 	maxDepth = 100
 )
 
@@ -26,24 +26,24 @@ const (
 	mapping
 )
 
-// node is a value of a YAML or TOML file and the line where it begins.
+// node is a value of a YAML or TOML file. It has the line where the value begins.
 type node struct {
 	kind    kind
 	line    int
-	text    string // of a scalar
+	text    string // for a scalar
 	items   []*node
 	members []member
-	index   map[string]int // of the members, by key
+	index   map[string]int // index of each member, by key
 }
 
-// member is a key of a mapping, its line and its value.
+// member is a key of a mapping, with its line and its value.
 type member struct {
 	key   string
 	line  int
 	value *node
 }
 
-// get returns the value at a path of keys, or nil. A path through nil or a value that is no mapping is nil too.
+// get returns the value at a path of keys. It returns nil if there is none.
 func (n *node) get(path ...string) *node {
 	for _, key := range path {
 		if n == nil || n.kind != mapping {
@@ -71,7 +71,7 @@ func (n *node) str(path ...string) string {
 // is reports whether the value at a path is true.
 func (n *node) is(path ...string) bool { return n.str(path...) == "true" }
 
-// strs returns the texts of the list at a path. A scalar is a list of one.
+// strs returns the texts in the list at a path. A scalar is treated as a list of one item.
 func (n *node) strs(path ...string) []string {
 	n = n.get(path...)
 	switch {
@@ -87,7 +87,7 @@ func (n *node) strs(path ...string) []string {
 	return all
 }
 
-// list returns the items of the list at a path. A mapping is a list of one.
+// list returns the items of the list at a path. A mapping is treated as a list of one item.
 func (n *node) list(path ...string) []*node {
 	n = n.get(path...)
 	switch {
@@ -107,7 +107,7 @@ func (n *node) pairs(path ...string) []member {
 	return n.members
 }
 
-// empty reports whether there is no value, or nothing in it.
+// empty reports whether the value is missing, null or empty.
 func (n *node) empty() bool {
 	return n == nil || n.kind == null || n.kind == list && len(n.items) == 0 || n.kind == mapping && len(n.members) == 0 || n.kind == scalarString && n.text == ""
 }
@@ -125,12 +125,12 @@ func (n *node) set(key string, line int, value *node) {
 	n.members = append(n.members, member{key, line, value})
 }
 
-// yamlReader writes out the aliases and merge keys of a YAML document.
+// yamlReader builds the tree of a YAML document. Aliases and merge keys are written out.
 type yamlReader struct{ left int }
 
 var errTooBig = errors.New("the file has too many values, or they are nested too deep")
 
-// readYAML returns the tree of a YAML document.
+// readYAML returns the content of a YAML document as a tree.
 func readYAML(root *yaml.Node) (*node, error) {
 	r := yamlReader{left: maxNodes}
 	return r.read(root, 0)
@@ -174,7 +174,7 @@ func (r *yamlReader) read(y *yaml.Node, depth int) (*node, error) {
 	return n, nil
 }
 
-// members reads the members of a mapping. Those of merge keys come after its own.
+// members reads the members of a mapping. Members from merge keys come after its own members.
 func (r *yamlReader) members(n *node, y *yaml.Node, depth int) error {
 	var merged []*node
 	for i := 0; i+1 < len(y.Content); i += 2 {
@@ -203,7 +203,8 @@ func (r *yamlReader) members(n *node, y *yaml.Node, depth int) error {
 	return nil
 }
 
-// unwrapped returns the configuration inside a Kubernetes ConfigMap or the values of a Helm chart, at the lines of the file.
+// unwrapped returns the configuration inside a Kubernetes ConfigMap or inside the values of a Helm chart. Its lines are
+// those of the outer file. Other files are returned unchanged.
 func unwrapped(n *node) (*node, error) {
 	var texts []*node
 	switch {
@@ -243,7 +244,7 @@ func unwrapped(n *node) (*node, error) {
 	return n, nil
 }
 
-// shift adds lines to those of the tree.
+// shift adds a number to all line numbers in the tree.
 func (n *node) shift(lines int) {
 	n.line += lines
 	for _, item := range n.items {

@@ -18,16 +18,16 @@ func hasKey(content []*yaml.Node, key string) bool {
 	return false
 }
 
-// xpathExpr is a translated XPath.
+// xpathExpr is an XPath that was converted to jq.
 type xpathExpr struct {
 	jq       string
 	absolute bool
-	number   bool // number(…)
-	text     bool // string(…)
-	constant bool // a text in quotes, in jq
+	number   bool // inside number(…)
+	text     bool // inside string(…)
+	constant bool // jq is not an expression, but the text of a string in quotes
 }
 
-// parseXPath translates the part of XPath that has a counterpart in jq for JSON.
+// parseXPath converts an XPath to jq. Only a part of XPath is supported.
 func parseXPath(s string) (xpathExpr, error) {
 	s = strings.TrimSpace(s)
 	if len(s) > 4096 {
@@ -64,7 +64,7 @@ func parseXPath(s string) (xpathExpr, error) {
 	return x, nil
 }
 
-// step adds a step of a path.
+// step adds one step of a path.
 func (x *xpathExpr) step(name, predicate string, deep bool) error {
 	index := ""
 	if predicate != "" {
@@ -114,7 +114,7 @@ func (x *xpathExpr) dot(access string) {
 	x.jq += access
 }
 
-// xpath returns the block of a section of xpath_json.
+// xpath returns the block for a section of the data format xpath_json.
 func (r *reading) xpath(n *node) []*block {
 	if r.job.kind == "http" && !hasKey(r.job.settings.Content, "format") {
 		r.set("json")
@@ -151,7 +151,7 @@ func (r *reading) xpath(n *node) []*block {
 	return []*block{b}
 }
 
-// xpathPrefix has what leads to relative paths, and to absolute ones.
+// xpathPrefix has the jq expressions that relative and absolute paths begin with.
 type xpathPrefix struct{ relative, absolute string }
 
 func (p xpathPrefix) jq(x xpathExpr) string {
@@ -165,7 +165,7 @@ func (p xpathPrefix) jq(x xpathExpr) string {
 	return to + x.jq
 }
 
-// xpathMembers adds the tags and fields of a section, and reports whether one is of the whole answer.
+// xpathMembers adds the tags and fields of a section. It reports whether a path starts at the root of the answer.
 func (r *reading) xpathMembers(b *block, n *node, prefix xpathPrefix) bool {
 	uses := false
 	for _, m := range n.pairs("tags") {
@@ -201,7 +201,7 @@ func (r *reading) xpathMembers(b *block, n *node, prefix xpathPrefix) bool {
 	return uses
 }
 
-// plainItems drops the wrapping of items that need nothing of the whole answer.
+// plainItems simplifies items that are wrapped in objects with root and item. It is used if no path starts at the root.
 func (r *reading) plainItems(b *block) {
 	b.items = strings.TrimSuffix(strings.TrimPrefix(b.items, ". as $root | "), " | {root: $root, item: .}")
 	cut := func(s string) string { return jqOr(strings.Replace(s, ".item", "", 1)) }

@@ -1,5 +1,5 @@
-// Package demo is a sample on-call API whose incidents are opened, acknowledged and resolved as time goes by. What it
-// answers depends on the time alone, so that it can be tried out and tested without state:
+// Package demo is an example of an on-call API. Its incidents are opened, acknowledged and resolved as time passes. The
+// answers depend only on the time, so the API needs no state:
 //
 //	GET /api-reporting/v2/incidents?limit=100&offset=0&startedAfter=…&startedBefore=…
 package demo
@@ -13,21 +13,22 @@ import (
 	"time"
 )
 
-// Path is where the incidents are.
+// Path is the path of the incidents.
 const Path = "/api-reporting/v2/incidents"
 
-// How many incidents one page of the answer has.
+// Number of incidents on one page of the answer.
 const (
 	defaultLimit = 100
 	maxLimit     = 1000
 )
 
-// Handler is the API. The first incident is opened at start, cut to whole seconds; now is the clock.
+// Handler returns the API. The first incident is opened at start, which is truncated to whole seconds. now returns the
+// current time.
 func Handler(start time.Time, now func() time.Time) http.Handler {
 	return handler(start, now, func(*page, query) {})
 }
 
-// handler is the API with answers that adjust changes.
+// handler returns the API. adjust can change each answer before it is sent.
 func handler(start time.Time, now func() time.Time, adjust func(*page, query)) http.Handler {
 	h := &history{start: start.Truncate(time.Second)}
 	mux := http.NewServeMux()
@@ -47,10 +48,10 @@ func handler(start time.Time, now func() time.Time, adjust func(*page, query)) h
 
 func write(w http.ResponseWriter, answer any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(answer) // an error means that the client has gone
+	_ = json.NewEncoder(w).Encode(answer) // an error means that the client has closed the connection
 }
 
-// page is the API's answer: of all the incidents asked for, newest first, those of one page.
+// page is an answer of the API: one page of the requested incidents, newest first.
 type page struct {
 	Offset    int        `json:"offset"`
 	Limit     int        `json:"limit"`
@@ -58,10 +59,10 @@ type page struct {
 	Incidents []incident `json:"incidents"`
 }
 
-// query is what is asked for. A time that is not given is zero.
+// query has the parameters of a request. A time that is not given is zero.
 type query struct {
 	offset, limit int
-	after, before time.Time // opened in (after, before)
+	after, before time.Time // only incidents opened after the one and before the other
 }
 
 func parse(values url.Values) (query, error) {
@@ -90,9 +91,9 @@ func parse(values url.Values) (query, error) {
 	return q, nil
 }
 
-// answer is what the API knows at a time.
+// answer returns the answer of the API at the time now.
 func (h *history) answer(now time.Time, q query) page {
-	// Incidents are opened in the order of their numbers: those asked for lie between two of them.
+	// Incidents are opened in the order of their numbers, so the requested incidents have consecutive numbers.
 	first, end := 1, h.opened(now)+1
 	if !q.before.IsZero() {
 		end = min(end, h.opened(q.before.Add(-1))+1)

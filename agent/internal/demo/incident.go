@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// pace is the time from one incident to the next, give or take a variation smaller than itself.
+// pace is the average time between two incidents. The real time varies by less than pace.
 const pace = 4 * time.Second
 
-// The phases of an incident, as Splunk On-Call names them.
+// The phases of an incident, with the names that Splunk On-Call uses.
 const (
 	unacknowledged = "UNACKED"
 	acknowledged   = "ACKED"
 	resolved       = "RESOLVED"
 )
 
-// incident is one incident as it is known at some time. What has not happened yet is nil.
+// incident is an incident as it is known at some time. Times of events that have not happened yet are nil.
 type incident struct {
 	Number         string       `json:"incidentNumber"`
 	Phase          string       `json:"currentPhase"`
@@ -34,10 +34,10 @@ type transition struct {
 	At   time.Time `json:"at"`
 }
 
-// history is all the incidents there will ever be, numbered from 1. Every fate follows from the number alone.
+// history is the sequence of all incidents, numbered from 1. Everything about an incident depends only on its number.
 type history struct{ start time.Time }
 
-// fate is what becomes of an incident. Times are whole seconds, which is all that jq's fromdate reads.
+// fate is everything that will be known about an incident. Times are whole seconds, since jq's fromdate can only read these.
 type fate struct {
 	started, acknowledged, resolved time.Time
 	team, stack, service            string
@@ -61,19 +61,19 @@ func (h *history) fate(n int) fate {
 	return f
 }
 
-// opened is how many incidents have been opened by a time.
+// opened returns how many incidents have been opened up to a time.
 func (h *history) opened(at time.Time) int {
 	if at.Before(h.start) {
 		return 0
 	}
-	n := int(at.Sub(h.start)/pace) + 1 // as if none of them varied: at most the last is still to come
+	n := int(at.Sub(h.start)/pace) + 1 // without the variation; at most the last of these is not opened yet
 	if h.fate(n).started.After(at) {
 		n--
 	}
 	return n
 }
 
-// incident is what is known of an incident at a time after it was opened.
+// incident returns what is known about incident n at a time after it was opened.
 func (h *history) incident(n int, at time.Time) incident {
 	f := h.fate(n)
 	i := incident{
@@ -90,7 +90,7 @@ func (h *history) incident(n int, at time.Time) incident {
 	return i
 }
 
-// reach notes a transition that has happened by now, and returns when.
+// reach adds a transition if it has happened by now, and returns its time. Otherwise it returns nil.
 func (i *incident) reach(name string, at, now time.Time) *time.Time {
 	if at.After(now) {
 		return nil

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The troubles of the API, as times of a cycle. They are what a status page is for.
+// The troubles of the API, as times within a cycle. A status page is meant to show such troubles.
 const (
 	cycle      = 5 * time.Minute
 	slowFrom   = time.Minute
@@ -17,8 +17,8 @@ const (
 	retryAfter = "5" // seconds
 )
 
-// Troubled is the API with troubles, which begin at a time: every five minutes it is slow for a while, then fails for a while, and
-// then its total starts from zero again.
+// Troubled returns the API with troubles that begin at the time begin. In every cycle of five minutes, the API is slow for a
+// while, later fails for a while, and later its total starts from zero again.
 func Troubled(start, begin time.Time, now func() time.Time) http.Handler {
 	h := &history{start: start.Truncate(time.Second)}
 	api := handler(start, now, func(p *page, q query) {

@@ -11,23 +11,23 @@ import (
 	"github.com/collectington/collectington/agent/document"
 )
 
-// role is what the values of a column are good for.
+// role says what the values of a column can be used for.
 type role int
 
 // The roles of columns.
 const (
-	nothing  role = iota // says nothing: always null, or of mixed kinds
+	nothing  role = iota // nothing: always null, or values of several kinds
 	measure              // numbers to measure
 	flag                 // true and false
-	moment               // times
-	label                // few texts: a label
-	naming               // texts that tell the items apart: a label where there are few items
-	identity             // ids: they count an event once, and are no label
+	moment               // points in time
+	label                // texts with few different values, usable as a label
+	naming               // texts that identify the items; usable as a label if there are few items
+	identity             // ids: used to count each event once, but not as a label
 	address              // URLs, addresses, paths, hashes
 	prose                // free text
 	place                // coordinates
-	paging               // the API's own bookkeeping: pages and limits
-	unitName             // the unit of another column
+	paging               // page numbers and limits of the API
+	unitName             // name of the unit of another column
 )
 
 func (r role) String() string {
@@ -37,31 +37,31 @@ func (r role) String() string {
 // column is a field of the items of a frame.
 type column struct {
 	keys    []string
-	around  []string // the keys of the object that the lists of the frame stand side by side in
-	path    string   // in what the frame's items gives
+	around  []string // for parallel lists (see sideBySide): keys of the object that contains them
+	path    string   // path within a value that the frame's items expression returns
 	cell    func(*row) cell
 	isKey   bool
-	top     bool // it is of the document, not of an item
-	unnamed bool // its key is only a position
+	top     bool // it is a field of the document, not of an item
+	unnamed bool // the column has no name, only a position
 
-	cells, then []cell // by row, of the last answer and the one before
+	cells, then []cell // values by row, of the last answer and of the one before it
 	role        role
-	why         string // why it is not a label, or a counter
-	expr        string // the jq of the number
-	guard       string // what select needs so that an item without the number costs nothing; "" = every item has it
+	why         string // why the column is not a label, or why it is a counter
+	expr        string // jq expression of the number
+	guard       string // condition for select that leaves out items without the number; "" = every item has the number
 	unit        unit
 	form        timeForm
-	times       []time.Time // zero where there is none
-	numbers     []float64   // NaN where there is none
+	times       []time.Time // by row; zero where there is no time
+	numbers     []float64   // by row; NaN where there is no number
 	distinct    map[string]int
-	order       []string // the distinct texts, by their first place
-	absent      int      // values that are null or missing
+	order       []string // the distinct texts, in the order in which they first occur
+	absent      int      // number of values that are null or missing
 	counter     bool
 	moved       bool
 	state       bool
 }
 
-// name returns the words of the column's keys, without those that say nothing.
+// name returns the words of the column's keys, without generic words such as value.
 func (c *column) name() []string {
 	var out []string
 	for i, key := range c.keys {
@@ -73,7 +73,8 @@ func (c *column) name() []string {
 	return out
 }
 
-// last returns the words of the column's own key. For a key such as value it is that of the object around it.
+// last returns the words of the column's own key. If that key is generic, such as value, it returns the words of the nearest
+// key above it that is not.
 func (c *column) last() []string {
 	for i := len(c.keys) - 1; i >= 0; i-- {
 		if w := words(c.keys[i]); len(w) > 0 && (!isGeneric(c.keys[i]) || i == 0) {
@@ -83,7 +84,7 @@ func (c *column) last() []string {
 	return nil
 }
 
-// title returns what a column is in the document, for people.
+// title returns the path of a column in the document, for messages.
 func (c *column) title() string {
 	if len(c.around) > 0 || strings.HasPrefix(c.path, ".[") && len(c.keys) > 0 && !c.unnamed {
 		return pathOf("", slices.Concat(c.around, c.keys))
@@ -91,7 +92,8 @@ func (c *column) title() string {
 	return oneLine(cmp.Or(c.path, "."))
 }
 
-// scope returns the words that say what a label is: those of its key, and of the object around it where its key is name.
+// scope returns the words that say what a label means: the words of its key, and for a key such as name also those of the
+// key above it.
 func (c *column) scope() []string {
 	w := c.last()
 	if n := len(c.keys); n > 1 && has(words(c.keys[n-1]), "name", "id", "title", "login", "label", "value", "key", "display") {
@@ -100,7 +102,7 @@ func (c *column) scope() []string {
 	return w
 }
 
-// load reads the column's values.
+// load reads the values of all columns and classifies the columns.
 func (f *frame) load(roots []document.Value) {
 	for answer, root := range roots {
 		f.n, f.outerOf = 0, nil
@@ -129,7 +131,7 @@ func (f *frame) load(roots []document.Value) {
 	}
 }
 
-// classify finds out what a column is good for.
+// classify sets the role of a column.
 func (c *column) classify() {
 	kinds := [7]int{}
 	c.distinct = map[string]int{}
@@ -169,7 +171,7 @@ func (c *column) classify() {
 	}
 }
 
-// classifyNumbers tells times, ids and codes from numbers to measure.
+// classifyNumbers decides whether numbers are times, ids, codes or numbers to measure.
 func (c *column) classifyNumbers() {
 	w := c.last()
 	if (namesTime(w) || c.unnamed && len(c.order) == len(c.cells) && len(c.cells) > 1) && c.timesOfNumbers() {
@@ -197,7 +199,7 @@ func (c *column) classifyNumbers() {
 	}
 }
 
-// timesOfNumbers reads Unix times, and reports whether all values are some.
+// timesOfNumbers reads numbers as Unix times. It reports whether all values are Unix times.
 func (c *column) timesOfNumbers() bool {
 	form := noTime
 	times := make([]time.Time, len(c.cells))
@@ -219,7 +221,7 @@ func (c *column) timesOfNumbers() bool {
 	return true
 }
 
-// classifyTexts tells numbers in texts, times, names, labels and free texts apart.
+// classifyTexts decides whether texts are numbers, times, names, labels or free texts.
 func (c *column) classifyTexts() {
 	w := c.last()
 	switch {
@@ -262,7 +264,7 @@ func (c *column) classifyTexts() {
 	}
 }
 
-// numbersInTexts reports whether the texts are numbers, but for some that stand for none.
+// numbersInTexts reports whether all texts are numbers, except for texts that mean "no value".
 func (c *column) numbersInTexts(w []string) bool {
 	numbers, none := 0, 0
 	for _, text := range c.order {
@@ -296,7 +298,7 @@ func (c *column) numbersInTexts(w []string) bool {
 	return true
 }
 
-// timesInTexts reports whether all texts are times in one form.
+// timesInTexts reports whether all texts are times in the same format.
 func (c *column) timesInTexts() bool {
 	form := noTime
 	times := make([]time.Time, len(c.cells))
@@ -317,7 +319,7 @@ func (c *column) timesInTexts() bool {
 	return true
 }
 
-// amountsInTexts reports whether the texts are numbers with one unit, such as "-53 dBm", or spans such as "3d 4h".
+// amountsInTexts reports whether all texts are numbers with the same unit, such as "-53 dBm", or durations such as "3d 4h".
 func (c *column) amountsInTexts(w []string) bool {
 	if isID(w) || isVersion(w) || isProse(w) || c.isKey {
 		return false
@@ -364,7 +366,7 @@ func (c *column) amountsInTexts(w []string) bool {
 	return true
 }
 
-// readNumbers reads the numbers, and finds out how they moved from one answer to the next.
+// readNumbers reads the numbers, and decides from their changes between two answers whether they are a counter.
 func (c *column) readNumbers() {
 	c.numbers = numbersOf(c.cells)
 	before := numbersOf(c.then)
@@ -414,7 +416,7 @@ func numbersOf(cells []cell) []float64 {
 	return out
 }
 
-// about returns a few words about the values.
+// about returns a short description of the values.
 func (c *column) about() string {
 	out := ""
 	if n := len(c.order); n > 1 {

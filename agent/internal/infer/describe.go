@@ -7,10 +7,10 @@ import (
 
 func (p *plan) now() time.Time { return p.clock }
 
-// maxDescribed bounds the fields of a list that are described.
+// maxDescribed is the maximum number of fields of a list that are described.
 const maxDescribed = 12
 
-// describe notes what was seen of a list.
+// describe adds notes about a list and its fields.
 func (l *listing) describe() {
 	what := map[kindOf]string{things: "a series each", events: "events", history: "values over time: the newest counts", sums: "no name that stays: counted"}[l.kind]
 	l.note("  %d items of %s: %s", l.n, l.items, what)

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Bounds on what is proposed.
+// Limits for the proposed metrics.
 const (
 	maxMetrics = 30
-	maxSeries  = 1000 // of all metrics
+	maxSeries  = 1000 // series of all metrics
 	maxOfOne   = 200  // series of one metric
 	maxLabels  = 4
-	maxPerList = 12 // metrics of one list's numbers
+	maxPerList = 12 // metrics made from the numbers of one list
 )
 
-// drafted is a metric that is proposed.
+// drafted is a proposed metric.
 type drafted struct {
 	name      string
 	kind      string // gauge, counter, histogram
@@ -30,15 +30,15 @@ type drafted struct {
 	mapping   [][2]string
 	otherwise string
 	buckets   []string
-	why       string // a comment
-	score     int    // how useful; the least useful are left out first
+	why       string // comment for the user
+	score     int    // how useful the metric is; the least useful metrics are left out first
 	series    int
 }
 
-// pick is a label of a metric.
+// pick is a label of a metric: its name and the jq expression of its value.
 type pick struct{ name, expr string }
 
-// guarded returns the jq of the items that fulfil a condition.
+// guarded returns a jq expression of the items that satisfy a condition.
 func guarded(items, condition string) string {
 	switch {
 	case condition == "":
@@ -49,18 +49,18 @@ func guarded(items, condition string) string {
 	return items + " | select(" + condition + ")"
 }
 
-// plan collects metrics, and what is left out.
+// plan collects the proposed metrics, and descriptions of what is left out.
 type plan struct {
 	job     string
 	metrics []*drafted
 	left    []string
-	notes   []string // for standard error
+	notes   []string // printed on standard error
 	names   map[string]bool
 	root    *frame
 	clock   time.Time
 }
 
-// propose adds a metric. A name that is taken gets the next number.
+// propose adds a metric. If its name is already used, a number is appended to the name.
 func (p *plan) propose(m *drafted) {
 	if p.names == nil {
 		p.names = map[string]bool{}
@@ -90,7 +90,7 @@ func (p *plan) propose(m *drafted) {
 	p.metrics = append(p.metrics, m)
 }
 
-// trim keeps the most useful metrics within the bounds, in the order in which they were found.
+// trim keeps the most useful metrics within the limits. It keeps their order.
 func (p *plan) trim() {
 	order := slices.Clone(p.metrics)
 	slices.SortStableFunc(order, func(a, b *drafted) int { return cmp.Compare(b.score, a.score) })

@@ -14,17 +14,17 @@ import (
 	"github.com/collectington/collectington/sources/fetch/format"
 )
 
-// Format is how an answer is written.
+// Format is the data format of an answer.
 type Format struct {
 	Name     format.Name // "" = JSON
-	Settings string      // a further setting, as a line of YAML
+	Settings string      // a further setting that the format needs, as a line of YAML
 	settings format.Settings
 }
 
-// Exposition reports whether the answer is a page of metrics, which a scrape passes on as it is.
+// Exposition reports whether the answer is a page of metrics, which a scrape forwards unchanged.
 func (f Format) Exposition() bool { return f.Name == format.Prometheus }
 
-// String returns the format's name, for people.
+// String returns the name of the format for messages.
 func (f Format) String() string {
 	switch f.Name {
 	case "":
@@ -41,10 +41,10 @@ var (
 	pairLine   = pattern.OnUse(`(?m)^\s*([^:=\n]+?)\s*[:=]\s*([-+]?[0-9]+(?:\.[0-9]+)?)\b`)
 )
 
-// maxSniffed bounds what is looked at of a text, in bytes.
+// maxSniffed is the maximum number of bytes of a text that are examined.
 const maxSniffed = 64 << 10
 
-// Sniff finds the format of an answer. The text is in UTF-8.
+// Sniff detects the format of an answer. The text must be in UTF-8.
 func Sniff(contentType string, text []byte) (Format, error) {
 	begin := bytes.TrimSpace(text[:min(len(text), maxSniffed)])
 	kind, _, _ := mime.ParseMediaType(contentType)
@@ -86,14 +86,14 @@ func named(name format.Name, setting string) Format {
 	return f
 }
 
-// pairs is the format of lines such as "active connections: 3".
+// pairs returns the format for lines such as "active connections: 3".
 func pairs() (Format, error) {
 	const pattern = `(?m)^\s*(?P<name>[^:=\n]+?)\s*[:=]\s*(?P<value>[-+]?[0-9]+(?:\.[0-9]+)?)\b`
 	f := named(format.PlainText, "text: {pattern: "+yamlText(pattern)+"}")
 	return f, f.settings.Text.Pattern.UnmarshalText([]byte(pattern))
 }
 
-// sniffJSON tells JSON from several values, one a line.
+// sniffJSON decides whether a text is one JSON value or one JSON value per line.
 func sniffJSON(kind string, text []byte) Format {
 	json := Format{settings: format.Defaults()}
 	json.settings.Format = format.JSON
@@ -114,7 +114,7 @@ func sniffJSON(kind string, text []byte) Format {
 	return json
 }
 
-// isExposition reports whether all lines are those of a page of metrics.
+// isExposition reports whether all lines can belong to a page of metrics.
 func isExposition(begin []byte) bool {
 	samples, comments := 0, 0
 	lines := strings.Split(string(begin), "\n")
@@ -137,7 +137,7 @@ func isExposition(begin []byte) bool {
 	return samples > 0 && (comments > 0 || samples > 1)
 }
 
-// sniffTable finds the delimiter of a table: the character that every line has the same number of.
+// sniffTable finds the delimiter of a table: a character that occurs the same number of times in every line.
 func sniffTable(kind string, begin []byte) (Format, bool) {
 	var lines []string
 	for line := range strings.Lines(string(begin)) {

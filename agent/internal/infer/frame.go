@@ -9,39 +9,40 @@ import (
 	"github.com/collectington/collectington/agent/document"
 )
 
-// frame is what a metric has its readings from: the document itself, or the items of a list in it.
+// frame is the document itself, or a list in it. A metric has its readings from the items of one frame; the document is one
+// item.
 type frame struct {
-	noun    string   // what an item is, in the singular; "" for the document
-	keys    []string // of the list in the document
-	items   string   // the jq of the items; "" for the document
-	list    string   // the jq of the list as a whole, where it has one; its length is that of the list
-	self    string   // the path of an item's own value in what items gives
-	outer   *frame   // whose items have this list; nil for the document and for lists in it
-	at      string   // the path of the outer frame's item in what items gives
+	noun    string   // name of one item, in the singular; "" for the document
+	keys    []string // keys of the list in the document
+	items   string   // jq expression of the items; "" for the document
+	list    string   // jq expression of the whole list, to compute its length; "" if there is none
+	self    string   // path of an item's own value within a value that items returns
+	outer   *frame   // frame whose items contain this list; nil for the document and for lists directly in it
+	at      string   // path of the outer frame's item within a value that items returns
 	depth   int
 	columns []*column
 	subs    []*frame
 	each    func(root document.Value, yield func(*row) bool)
 
-	elem      *node    // the schema of an item
-	header    int      // rows of names before those of values
-	empty     bool     // the list had no items: nothing is known of them
-	truncated int      // lists and fields that are not looked at
-	by        string   // what the keys of the list are, where its own key says it: by_status
-	outerOf   []string // by row, what tells the outer items apart
-	n         int      // items in the last answer
+	elem      *node    // schema of an item
+	header    int      // number of rows with names before the rows with values
+	empty     bool     // the list had no items, so nothing is known about them
+	truncated int      // number of lists and fields that were not examined
+	by        string   // what the keys of the list are, if the list's own key says so: status for by_status
+	outerOf   []string // by row: a text that identifies the outer item
+	n         int      // number of items in the last answer
 }
 
 // row is an item of a frame.
 type row struct {
 	v     document.Value
-	key   string             // of an object whose keys are names
-	cells [][]document.Value // of lists side by side
+	key   string             // for an object whose keys are names: the key
+	cells [][]document.Value // for parallel lists: the values of each list
 	at    int
 	outer *row
 }
 
-// cell is a value of a column.
+// cell is one value of a column.
 type cell struct {
 	kind document.Kind
 	text string
@@ -64,7 +65,7 @@ func follow(v document.Value, keys []string) document.Value {
 	return v
 }
 
-// pathOf returns the jq path of keys from base.
+// pathOf returns the jq path that follows keys from base.
 func pathOf(base string, keys []string) string {
 	for _, key := range keys {
 		base = member(base, key)
@@ -72,27 +73,27 @@ func pathOf(base string, keys []string) string {
 	return base
 }
 
-// Bounds on frames.
+// Limits for frames.
 const (
 	maxFrames  = 40
-	maxColumns = 150 // of one frame
-	maxFields  = 6   // how deep objects are looked into for fields
+	maxColumns = 150 // for one frame
+	maxFields  = 6   // how many levels deep fields of objects are searched
 )
 
 // finder finds the frames of a document.
 type finder struct {
 	frames int
-	job    string // what the document is of
+	job    string // what one document is about, in the singular
 }
 
-// documentFrame returns the frame of the whole document, with all frames below it.
+// documentFrame returns the frame of the whole document, including all frames below it.
 func (d *finder) documentFrame(root *node) *frame {
 	f := &frame{elem: root, each: func(root document.Value, yield func(*row) bool) { yield(&row{v: root}) }}
 	d.fields(f, root, nil)
 	return f
 }
 
-// fields adds the columns and lists below an object.
+// fields adds the columns and lists of a value to a frame.
 func (d *finder) fields(f *frame, n *node, keys []string) {
 	kind, one := n.kind()
 	switch {
@@ -107,18 +108,18 @@ func (d *finder) fields(f *frame, n *node, keys []string) {
 	case kind == document.Object && one:
 		d.object(f, n, keys)
 	case kind == document.Object || kind == document.Array:
-		f.truncated++ // of mixed kinds
+		f.truncated++ // values of several kinds
 	default:
 		f.add(&column{keys: slices.Clone(keys), top: f.items == "", path: cmp.Or(pathOf(f.self, keys), "."), cell: func(r *row) cell { return cellOf(follow(r.v, keys)) }})
 	}
 }
 
-// isPair reports whether a list is a time and a number as a text, as Prometheus' API has samples.
+// isPair reports whether a list is a time and a number written as a text, like a sample in Prometheus' API.
 func isPair(n *node) bool {
 	return n.elem != nil && n.least == 2 && n.most == 2 && n.elem.kinds[document.Number] > 0 && n.elem.kinds[document.Number] == n.elem.kinds[document.String] && n.elem.kinds[document.Number]*2 == n.elem.seen
 }
 
-// object adds the columns and lists of an object's members.
+// object adds the columns and lists of the members of an object.
 func (d *finder) object(f *frame, n *node, keys []string) {
 	if len(keys) >= maxFields {
 		f.truncated++
@@ -135,7 +136,7 @@ func (d *finder) object(f *frame, n *node, keys []string) {
 	}
 }
 
-// isNoise reports whether a member never has anything to measure.
+// isNoise reports whether a member with this key never contains anything to measure.
 func isNoise(key string) bool {
 	return has([]string{strings.ToLower(key)}, "_links", "links", "annotations", "managedfields", "@context", "$schema", "geometry", "coordinates", "_meta", "bbox", "href", "self")
 }
@@ -181,7 +182,7 @@ func (d *finder) sub(f *frame, n *node, keys []string) {
 	d.elements(g, n)
 }
 
-// elements adds the columns of a list's items.
+// elements adds the columns of the items of a list.
 func (d *finder) elements(g *frame, n *node) {
 	kind, one := n.elem.kind()
 	switch {
@@ -205,7 +206,7 @@ func (d *finder) elements(g *frame, n *node) {
 	}
 }
 
-// index numbers the values of a list of plain values.
+// index adds a column with the positions of the values, for a list of numbers or texts.
 func (g *frame) index() {
 	g.items = g.list + " | to_entries[]"
 	g.self = ".value"
@@ -213,7 +214,7 @@ func (g *frame) index() {
 	g.add(&column{path: ".value", cell: func(r *row) cell { return cellOf(r.v) }})
 }
 
-// compose writes the jq of the items.
+// compose sets the jq expressions of the items and of the list.
 func (g *frame) compose(f *frame, path string, n *node) {
 	if path == "" {
 		path = "."
@@ -254,10 +255,10 @@ func (g *frame) compose(f *frame, path string, n *node) {
 	}
 }
 
-// key returns the path of the name in an item of an object whose keys are names.
+// key returns the path of the key within an item, for an object whose keys are names.
 func (g *frame) key() string { return strings.TrimSuffix(g.self, ".value") + ".key" }
 
-// walk sets how the items of a document are found.
+// walk sets the function each, which finds the items in a document.
 func (g *frame) walk(f *frame, keys []string, names bool) {
 	g.each = func(root document.Value, yield func(*row) bool) {
 		n := 0
@@ -292,12 +293,12 @@ func (g *frame) walk(f *frame, keys []string, names bool) {
 	}
 }
 
-// nounOf returns what an item of the list is, from the last key that says something.
+// nounOf returns a name for one item of the list. It is made from the last key that is not generic.
 func (d *finder) nounOf(g, f *frame) string {
 	for i := len(g.keys) - 1; i >= 0; i-- {
 		if w := words(g.keys[i]); !isGeneric(g.keys[i]) && len(w) > 0 {
 			if by := slices.Index(w, "by"); by >= 0 && by+1 < len(w) {
-				g.by = strings.Join(w[by+1:], "_") // the keys are what stands after it
+				g.by = strings.Join(w[by+1:], "_") // the words after "by" say what the keys are
 				if w = w[:by]; by == 0 {
 					continue
 				}
@@ -315,7 +316,8 @@ func (d *finder) nounOf(g, f *frame) string {
 	return d.job
 }
 
-// wrapped returns the only object in an item that is a wrapper, as node is in {"cursor": …, "node": {…}}.
+// wrapped returns the object in an item that only wraps the fields, such as node in {"cursor": …, "node": {…}}. It returns
+// nil if there is none.
 func wrapped(n *node) *node {
 	var inner *node
 	for _, m := range n.members {
@@ -328,12 +330,13 @@ func wrapped(n *node) *node {
 		}
 	}
 	if inner != nil && len(n.members) > 1 && n.byKey["id"] != nil && !has([]string{inner.key}, "node") {
-		return nil // an id beside it is wanted
+		return nil // the item also has an id, which is needed
 	}
 	return inner
 }
 
-// rowsOfCells adds the columns of a list of lists, by position. A first row of names gives the columns their names.
+// rowsOfCells adds the columns of a list of lists, one for each position. nameColumns names them later, if the first row has
+// names.
 func (d *finder) rowsOfCells(g *frame, n *node) {
 	if n.least != n.most || n.most == 0 || n.most > maxColumns || g.outer != nil || g.list == "" {
 		g.truncated++
@@ -358,7 +361,7 @@ func item(list document.Value, at int) document.Value {
 	return document.Value{}
 }
 
-// nameColumns takes the names of a list's columns from its first row.
+// nameColumns names the columns of a list of lists by its first row, if that row has names.
 func (f *frame) nameColumns(roots []document.Value) {
 	if f.elem == nil || !f.elem.is(document.Array) || len(f.columns) == 0 || len(roots) == 0 {
 		return
@@ -398,7 +401,8 @@ func (f *frame) nameColumns(roots []document.Value) {
 	f.list += "[1:]"
 }
 
-// sideBySide returns the members of an object that are lists of the same length, with the values of one item at one place.
+// sideBySide returns the members of an object that are parallel lists: lists of the same length, in which the values at the
+// same position belong to the same item.
 func sideBySide(n *node) []*node {
 	var all []*node
 	for _, m := range n.members {
@@ -425,7 +429,7 @@ func sideBySide(n *node) []*node {
 	return all
 }
 
-// parallel adds the frame of lists side by side.
+// parallel adds the frame of parallel lists.
 func (d *finder) parallel(f *frame, side []*node, keys []string) {
 	g := &frame{keys: slices.Clone(keys), depth: f.depth + 1}
 	g.noun = d.nounOf(g, f)

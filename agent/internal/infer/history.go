@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// over reports whether the list is values over time: of regular times, or of times that only rise or only fall.
+// over reports whether the list has values over time. If regular is true, the times must be at regular distances. Otherwise
+// it is enough that they only increase or only decrease.
 func (l *listing) over(regular bool) bool {
 	if !slices.ContainsFunc(l.columns, func(c *column) bool { return c.role == measure || c.role == flag }) || l.frame.outer != nil && l.frame.outer.n != 1 {
 		return false
@@ -28,12 +29,12 @@ func (l *listing) over(regular bool) bool {
 	return false
 }
 
-// onlyMeasures reports whether the items have nothing but numbers, times and ids.
+// onlyMeasures reports whether the items have only numbers, times and ids.
 func (l *listing) onlyMeasures() bool {
 	return !slices.ContainsFunc(l.columns, func(c *column) bool { return c.role == label || c.role == naming || c.role == prose || c.role == flag })
 }
 
-// groupsOf returns the labels by which the times are of several series, nil if they are of one.
+// groupsOf returns the label that separates the times into several series. It returns nil if there is only one series.
 func (l *listing) groupsOf(when *column) []*column {
 	if len(when.order) == len(when.cells) {
 		return nil
@@ -46,7 +47,7 @@ func (l *listing) groupsOf(when *column) []*column {
 	return nil
 }
 
-// rising reports whether times only rise, or only fall.
+// rising reports whether times only increase, or only decrease.
 func rising(times []time.Time) bool {
 	up, down := true, true
 	for i := 1; i < len(times); i++ {
@@ -56,7 +57,7 @@ func rising(times []time.Time) bool {
 	return up || down
 }
 
-// even reports whether there are at least three times with the same distance, by and large.
+// even reports whether there are at least three times at roughly equal distances.
 func even(times []time.Time) bool {
 	if len(times) < 3 || !rising(times) {
 		return false
@@ -76,7 +77,7 @@ func even(times []time.Time) bool {
 	return 5*alike >= 4*len(gaps)
 }
 
-// history proposes the newest values that are not in the future.
+// history proposes metrics of the newest values that are not in the future.
 func (l *listing) history() {
 	seconds := l.when.form.of(l.when.path)
 	any := slices.ContainsFunc(l.when.times, func(t time.Time) bool { return !t.After(l.now()) })

@@ -1,11 +1,12 @@
-// Package infer makes a first configuration of an API's answer: it looks at what is there, and proposes metrics that are right
-// at once, with a comment where it has guessed.
+// Package infer makes a first configuration from an answer of an API. It examines the answer and proposes metrics that work
+// without changes. Where it has guessed, it adds a comment.
 //
-// An answer, or two answers some seconds apart, become a tree of places: what kinds of values stand where, how many, how many
-// different ones. Lists, objects whose keys are names, and lists side by side become frames, whose items have columns. A column
-// has a role: a number to measure, a time, a state, a label, a name, an id. The roles decide what a list is: things that stay
-// (a series each), events (counted, and observed once), values over time (the newest one), or items without a name (their
-// number and sums). The same answers always give the same text.
+// One or two answers, some seconds apart, are first combined into a tree. It says for each position in the document which
+// kinds of values there are, how many, and how many different ones. Lists, objects whose keys are names, and parallel lists
+// become frames. The items of a frame have columns. Each column has a role: a number to measure, a time, a state, a label, a
+// name, an id. The roles decide what a list is: lasting things (one series for each), events (each is counted and observed
+// once), values over time (the newest is used), or items without a name (their number and sums). The same answers always
+// give the same configuration.
 package infer
 
 import (
@@ -15,17 +16,17 @@ import (
 	"github.com/collectington/collectington/agent/document"
 )
 
-// Request is how the answer was asked for. Secrets are references such as env:API_KEY.
+// Request describes how the answer was requested. Secrets in it are references such as env:API_KEY.
 type Request struct {
-	URL      *url.URL // without the parameters of Query; nil if the answer is a file
+	URL      *url.URL // without the parameters in Query; nil if the answer is a file
 	Query    []Pair   // parameters that are secrets
 	Headers  []Pair
 	Method   string
 	Body     string
-	Auth     string // the name of a login
-	Logins   string // the YAML of the logins at the top level
+	Auth     string // name of a login
+	Logins   string // YAML of the logins at the top level
 	Settings string // further settings of the request, as lines of YAML
-	File     string // the file of the answer
+	File     string // file with the answer
 	Stdin    bool   // the answer was read from standard input; File is where the configuration expects it
 	Format   Format
 	Pages    *Pages // nil = one page
@@ -44,8 +45,8 @@ type Draft struct {
 	answers int
 }
 
-// New proposes a configuration for the last of the answers. Values that change are found in those before it, which have the
-// same schema.
+// New proposes a configuration for the last answer. The earlier answers must have the same schema; they show which values
+// change.
 func New(r Request, now time.Time, answers ...document.Value) *Draft {
 	d := &Draft{Job: jobName(r), request: r, answers: len(answers)}
 	p := &plan{job: d.Job, clock: now}
@@ -76,7 +77,7 @@ func (d *Draft) Metrics() []string {
 	return names
 }
 
-// Drop removes a metric that cannot be measured, with the reason.
+// Drop removes a metric that cannot be measured. why is the reason.
 func (d *Draft) Drop(name, why string) {
 	for i, m := range d.plan.metrics {
 		if m.name == name {
@@ -87,8 +88,8 @@ func (d *Draft) Drop(name, why string) {
 	}
 }
 
-// Seen returns what was seen, a line each, for people.
+// Seen returns notes on what was found in the answer, one line each.
 func (d *Draft) Seen() []string { return d.plan.notes }
 
-// Left returns how many fields are left out.
+// Left returns the number of fields that are left out.
 func (d *Draft) Left() int { return len(d.plan.left) }

@@ -8,13 +8,14 @@ import (
 	"time"
 )
 
-// Limits are what an answer's headers say of how often an API may be asked.
+// Limits is how often an API may be requested, according to the headers of an answer.
 type Limits struct {
-	Every time.Duration // how often to ask
+	Every time.Duration // interval of the requests
 	Why   string
 }
 
-// LimitsOf reads a rate limit and a cache's age from the headers of an answer, for requests of so many pages.
+// LimitsOf computes limits from the rate limit and the cache lifetime in the headers of an answer. requests is the number of
+// pages that one run requests.
 func LimitsOf(header http.Header, requests int, now time.Time) Limits {
 	l := Limits{Every: time.Minute, Why: "the answer names no rate limit"}
 	limit := number(header, "X-RateLimit-Limit", "RateLimit-Limit", "X-Rate-Limit-Limit", "X-RateLimit-Limit-Minute")
@@ -30,7 +31,7 @@ func LimitsOf(header http.Header, requests int, now time.Time) Limits {
 			window = max(time.Duration(reset)*time.Second, time.Minute)
 		}
 		if window > time.Minute && window < time.Hour {
-			window = time.Hour // what is left of it
+			window = time.Hour // the header gives only the remaining time of the window
 		}
 		l.Why = fmt.Sprintf("the answer's rate limit is %d requests", int(limit))
 		for float64(window/l.Every)*float64(max(requests, 1)) > limit/2 && l.Every < 24*time.Hour {

@@ -10,23 +10,23 @@ import (
 	"github.com/collectington/collectington/agent/document"
 )
 
-// listing is a list whose metrics are to be proposed.
+// listing is a list for which metrics are proposed.
 type listing struct {
 	*plan
 	*frame
 	noun     string
-	outer    []pick // labels of the items around it
+	outer    []pick // labels of the outer items
 	kind     kindOf
-	identity []*column // that tell the items apart
-	context  []*column // further labels of each item
-	when     *column   // of history
-	groups   []*column // of history: one series each
-	from, to *column   // times between which an event lasts
-	id       *column   // of events
+	identity []*column // columns that identify the items
+	context  []*column // columns that are further labels of each item
+	when     *column   // for history: the times of the values
+	groups   []*column // for history: labels; each of their values is a series
+	from, to *column   // for events: when an event begins and ends
+	id       *column   // for events: the column that identifies an event
 	used     map[*column]bool
 }
 
-// recognize finds out what the list is.
+// recognize decides which kind of list this is.
 func (l *listing) recognize() {
 	l.parallelUnits(l.frame)
 	l.used = map[*column]bool{}
@@ -61,7 +61,7 @@ func (l *listing) recognize() {
 
 func (c *column) isKeyed() bool { return c != nil && c.isKey }
 
-// machine reports whether most names look like ids that a machine made.
+// machine reports whether most names look like ids made by a program.
 func machine(names []string) bool {
 	made := 0
 	for _, name := range names {
@@ -78,7 +78,7 @@ func machine(names []string) bool {
 	return 2*made > len(names)
 }
 
-// own reports whether a column describes the item itself, not a thing within it.
+// own reports whether a column describes the item itself, and not a thing within the item.
 func (c *column) own() bool {
 	for _, key := range c.keys[:max(len(c.keys)-1, 0)] {
 		if !isGeneric(key) && !has([]string{strings.ToLower(key)}, "info", "device", "spec", "details", "general", "metric", "tags", "labels") {
@@ -88,12 +88,12 @@ func (c *column) own() bool {
 	return true
 }
 
-// named returns the column that names the items, nil if there is none.
+// named returns the column that best names the items, or nil if there is none.
 func (l *listing) named() *column {
 	var best *column
 	rank := func(c *column) int {
 		if c.isKey && machine(c.order) {
-			return 1 // a name is better
+			return 1 // a column with names is better
 		}
 		if c.isKey {
 			return -1
@@ -114,7 +114,8 @@ func (l *listing) named() *column {
 	return best
 }
 
-// distinguishes reports whether no two items have the same values, those of one outer item where there are some.
+// distinguishes reports whether these columns identify the items: no two items have the same values in all of them. If the
+// items have outer items, only items of the same outer item are compared.
 func (l *listing) distinguishes(columns []*column) bool {
 	seen := map[string]bool{}
 	for i := range l.n {
@@ -133,7 +134,7 @@ func (l *listing) distinguishes(columns []*column) bool {
 	return l.n > 0
 }
 
-// outerKey tells the outer items of rows apart.
+// outerKey returns a text that identifies the outer item of a row.
 func (l *listing) outerKey(i int) string {
 	if i < len(l.frame.outerOf) {
 		return l.frame.outerOf[i]
@@ -141,7 +142,8 @@ func (l *listing) outerKey(i int) string {
 	return ""
 }
 
-// combined finds two or three labels that tell the items apart together.
+// combined finds two labels that together identify the items. It also returns true if the labels of the outer items are
+// enough.
 func (l *listing) combined() bool {
 	var all []*column
 	for _, c := range l.columns {
@@ -163,7 +165,7 @@ func (l *listing) combined() bool {
 	return len(l.outer) > 0 && l.n > 0 && l.distinguishes(nil)
 }
 
-// ordinal takes a small number as the name of an item, as of the ports of a switch.
+// ordinal uses a column of small numbers as the name of an item, such as the port of a switch.
 func (l *listing) ordinal() bool {
 	for _, c := range l.columns {
 		whole := !slices.ContainsFunc(c.order, func(s string) bool { return len(s) > 3 || !isNumber(s) || strings.ContainsAny(s, ".-") })
@@ -176,14 +178,14 @@ func (l *listing) ordinal() bool {
 	return false
 }
 
-// hasBirth reports whether items have a time at which they came to be.
+// hasBirth reports whether the items have a time at which they were created or happened.
 func (l *listing) hasBirth() bool {
 	return slices.ContainsFunc(l.columns, func(c *column) bool {
 		return c.role == moment && len(c.order) > 1 && c.own() && !has(c.last(), "last", "updated", "modified", "seen", "expires", "heartbeat", "pushed", "checked")
 	})
 }
 
-// eventID returns the column that counts an event once.
+// eventID returns the column whose ids are used to count each event only once.
 func (l *listing) eventID() *column {
 	var found *column
 	for _, c := range l.columns {
@@ -194,7 +196,7 @@ func (l *listing) eventID() *column {
 	return found
 }
 
-// lasting returns the times between which an event lasts.
+// lasting returns the columns of the begin and the end of an event, or nil if there are none.
 func (l *listing) lasting() (from, to *column) {
 	begins := []string{"started", "start", "begin", "begins", "began", "triggered", "created", "opened", "queued", "submitted", "received", "from"}
 	ends := []string{"resolved", "closed", "finished", "completed", "completion", "ended", "end", "stopped", "merged", "done"}
@@ -228,7 +230,7 @@ func (l *listing) lasting() (from, to *column) {
 	return from, to
 }
 
-// adjoin reports whether each item begins where another ends, as hours of a day do: these are no events.
+// adjoin reports whether each item begins when another item ends, like the hours of a day. Such items are not events.
 func (l *listing) adjoin(from, to *column) bool {
 	starts := map[int64]bool{}
 	for _, t := range from.times {
@@ -243,7 +245,7 @@ func (l *listing) adjoin(from, to *column) bool {
 	return l.n > 1 && 2*touching >= l.n-1
 }
 
-// scopes returns labels that group the things: those with few values that do not change.
+// scopes returns labels that group the things. Such a label has few values, and they do not change.
 func (l *listing) scopes() []*column {
 	var all []*column
 	for _, c := range l.columns {
@@ -254,7 +256,7 @@ func (l *listing) scopes() []*column {
 	return all
 }
 
-// labelName returns the name of a label.
+// labelName returns the name of the label for a column.
 func (l *listing) labelName(c *column) string {
 	w := c.name()
 	if len(c.keys) > 2 {
@@ -280,14 +282,14 @@ func (l *listing) labelName(c *column) string {
 	return join(w...)
 }
 
-// onlyValues reports whether the items are plain values.
+// onlyValues reports whether the items are plain values, not objects.
 func (l *listing) onlyValues() bool {
 	return !slices.ContainsFunc(l.columns, func(c *column) bool {
 		return !slices.Contains(l.identity, c) && slices.ContainsFunc(c.keys, func(key string) bool { return !isGeneric(key) })
 	})
 }
 
-// labels returns the labels of columns, after those of the items around.
+// labels returns the labels of the outer items and of the columns.
 func (l *listing) labels(columns ...*column) []pick {
 	all := slices.Clone(l.outer)
 	for _, c := range columns {
@@ -308,7 +310,8 @@ func (l *listing) labels(columns ...*column) []pick {
 	return all
 }
 
-// counting returns the labels by which items are counted: few values, the most telling first, no two that say the same.
+// counting returns the labels by which items are counted, the most useful label first. Each has few values, and no two have
+// the same meaning.
 func (l *listing) counting() []*column {
 	var all []*column
 	for _, c := range l.columns {
@@ -333,7 +336,7 @@ func (l *listing) counting() []*column {
 	return out
 }
 
-// combinations returns how many combinations of values there are.
+// combinations returns the number of different combinations of values in the columns.
 func (l *listing) combinations(columns []*column) int {
 	seen := map[string]bool{}
 	for i := range l.n {
@@ -346,7 +349,7 @@ func (l *listing) combinations(columns []*column) int {
 	return len(seen)
 }
 
-// sameText reports whether two columns say the same in other words.
+// sameText reports whether two columns have the same meaning with different words.
 func sameText(a, b *column) bool {
 	related := len(a.keys) > 1 && len(b.keys) > 1 && a.keys[0] == b.keys[0] || has(a.last(), b.last()...)
 	if len(a.order) != len(b.order) || len(a.order) < 2 || !related && len(a.cells) < 20 {
@@ -366,7 +369,7 @@ func sameText(a, b *column) bool {
 	return true
 }
 
-// count proposes the number of items, by what has few values.
+// count proposes the number of items, separately for each value of their labels.
 func (l *listing) count(score int) {
 	name := join(pluralOf(l.noun))
 	if l.frame.outer != nil {
@@ -398,7 +401,7 @@ func (l *listing) outerRows() int {
 	return 1
 }
 
-// columnName returns the name of the metric of a column.
+// columnName returns the name of the metric for a column.
 func (l *listing) columnName(c *column) string {
 	if c.isKey || len(c.name()) == 0 {
 		return join(l.outerNoun(), l.noun)
@@ -410,7 +413,7 @@ func (l *listing) columnName(c *column) string {
 	return join(append([]string{l.outerNoun(), l.noun}, w...)...)
 }
 
-// things proposes a series for each item and number.
+// things proposes one series for each item and each number of it.
 func (l *listing) things() {
 	labels := l.labels(append(slices.Clone(l.identity), l.context...)...)
 	score, shown := 70-10*(l.depth-1), 0
@@ -441,7 +444,7 @@ func (l *listing) things() {
 	}
 }
 
-// counted proposes the number of items, the sums of their numbers, and how long events lasted.
+// counted proposes the number of items, the sums of their numbers, and the durations of events.
 func (l *listing) counted() {
 	l.count(90 - 10*(l.depth-1))
 	columns := l.counting()
@@ -474,7 +477,7 @@ func (l *listing) counted() {
 	}
 }
 
-// lasted returns the labels of an event's histogram: those that do not change.
+// lasted returns the labels for the histogram of an event. These are labels that do not change.
 func (l *listing) lasted() []pick {
 	var still []*column
 	for _, c := range l.counting() {
@@ -485,7 +488,7 @@ func (l *listing) lasted() []pick {
 	return l.labels(still...)
 }
 
-// duration proposes the time from the begin to the end of events.
+// duration proposes the time between the begin and the end of events.
 func (l *listing) duration() {
 	var seconds []float64
 	for i, end := range l.to.times {
@@ -508,7 +511,7 @@ func (l *listing) duration() {
 	})
 }
 
-// observed proposes a number of events as a histogram.
+// observed proposes a histogram of a number that events have.
 func (l *listing) observed(c *column, name string) {
 	numbers := slices.Clone(c.numbers)
 	l.used[l.id] = true
@@ -529,7 +532,7 @@ func (l *listing) observed(c *column, name string) {
 	}
 }
 
-// few01 reports whether all numbers are 0 or 1.
+// few01 reports whether all numbers are 0 or 1 and at least one is 0.
 func few01(c *column) bool {
 	return slices.Contains(c.order, "0") && !slices.ContainsFunc(c.order, func(s string) bool { return s != "0" && s != "1" })
 }

@@ -2,7 +2,7 @@ package infer
 
 import "slices"
 
-// maxValues is how many values a label may have.
+// maxValues is the maximum number of values of a label.
 const maxValues = 12
 
 func isID(w []string) bool {
@@ -59,7 +59,7 @@ func isLabelName(w []string) bool {
 	return isStateName(w) || scopeRank(w) < len(scopes())
 }
 
-// scopes are the names of fields that group items, the most telling first.
+// scopes returns names of fields that group items, the most useful name first.
 func scopes() []string {
 	return []string{
 		"status", "state", "conclusion", "phase", "health", "condition", "indicator", "severity", "priority", "impact", "outcome", "type", "kind", "category", "class", "queue", "team", "assignee", "group",
@@ -68,7 +68,7 @@ func scopes() []string {
 	}
 }
 
-// scopeRank returns how telling a field is as a label; less is more.
+// scopeRank returns how useful a field is as a label; smaller numbers are better.
 func scopeRank(w []string) int {
 	for i, scope := range scopes() {
 		if has(w, scope) {
@@ -78,7 +78,7 @@ func scopeRank(w []string) int {
 	return len(scopes())
 }
 
-// nameRank returns how well a field names an item; less is better.
+// nameRank returns how well a field names an item; smaller numbers are better.
 func nameRank(w []string) int {
 	order := []string{"name", "hostname", "host", "fqdn", "instance", "symbol", "label", "device", "node", "interface", "sensor", "station", "region", "currency", "country", "city", "code", "slug", "mount", "mountpoint", "filesystem", "channel", "serial", "ip", "address"}
 	if len(w) == 0 {
@@ -91,7 +91,7 @@ func nameRank(w []string) int {
 	return at
 }
 
-// isCounterName reports whether a name alone says that a number only grows.
+// isCounterName reports whether the name alone shows that a number only increases.
 func isCounterName(w []string) bool {
 	if len(w) == 0 {
 		return false
@@ -102,25 +102,25 @@ func isCounterName(w []string) bool {
 	return moves && what && !has(w, "rate", "per", "bps", "speed", "utilization", "free", "size") || total && isEventName(w) && !has(w, "available")
 }
 
-// isEventName reports whether a name is of things that happen and are counted.
+// isEventName reports whether a name is one of things that happen and are counted.
 func isEventName(w []string) bool {
 	return has(w, "requests", "reqs", "request", "hits", "misses", "errors", "error", "failures", "restarts", "restart", "retries", "drops", "dropped", "sent", "received", "processed", "served", "completed", "failed", "succeeded",
 		"handled", "accepts", "accepted", "evictions", "evicted", "connections", "commands", "queries", "reads", "writes", "bytes", "packets", "octets", "messages", "events", "published", "delivered", "acked", "ack", "deliver", "publish",
 		"interrupts", "switches", "faults", "cycles", "rounds", "calls", "invocations", "operations", "ops", "kwh", "wh", "energy", "consumption", "odometer", "downloads", "visits", "logins", "transactions", "clicks", "impressions", "expired", "rejected", "created", "slow")
 }
 
-// isGaugeName reports whether a name says that a number can fall.
+// isGaugeName reports whether a name shows that a number can decrease.
 func isGaugeName(w []string) bool {
 	return has(w, "rate", "per", "avg", "average", "mean", "median", "percent", "ratio", "current", "free", "used", "available", "limit", "max", "min", "size", "length", "age", "uptime", "temperature", "temp", "open", "active", "pending",
 		"queued", "waiting", "running", "idle", "percentage", "pct", "load", "price", "balance", "today", "daily", "hourly", "weekly", "monthly", "last", "p50", "p90", "p95", "p99", "memory", "capacity", "usage", "speed", "1h", "24h", "5m", "1m", "unread", "unacknowledged", "backlog", "lag", "depth")
 }
 
-// isAdditive reports whether the sum of the numbers of several items says something.
+// isAdditive reports whether it makes sense to add this number over several items.
 func isAdditive(w []string) bool {
 	return has(w, "amount", "count", "bytes", "size", "quantity", "qty", "cost", "costs", "points", "total", "fee", "fees", "tax", "revenue", "refunded", "paid", "comments", "items", "hours", "lines", "additions", "deletions", "energy", "kwh", "clicks", "views", "likes", "downloads", "requests", "errors", "stars", "forks", "restarts", "used", "capacity", "votes", "weight", "estimate", "spent", "net", "gross")
 }
 
-// isGood reports whether a state is a good one, and whether it is known.
+// isGood reports whether a state is good, and whether the state is known at all.
 func isGood(text string) (good, known bool) {
 	w := join(text)
 	switch {

@@ -11,23 +11,23 @@ import (
 	"github.com/collectington/collectington/agent/pattern"
 )
 
-// Pages is a way to the further pages of an answer.
+// Pages describes how to request the further pages of an answer.
 type Pages struct {
-	Paginate string // the setting, as YAML in one line
-	Without  string // a parameter of the URL that the setting replaces
-	Why      string // where it was seen
-	Guess    bool   // nothing in the answer says that the API knows the parameter
+	Paginate string // value of the setting paginate, as one line of YAML
+	Without  string // parameter of the URL that the setting replaces; "" if there is none
+	Why      string // which part of the answer shows it
+	Guess    bool   // nothing in the answer shows that the API knows the parameter
 }
 
-// field is a plain value of a document outside of its lists.
+// field is a plain value of a document that is not in a list.
 type field struct {
 	path  string
 	keys  []string
-	name  string // of the last key
+	name  string // last key as an identifier
 	value document.Value
 }
 
-// plainFields returns the plain values of a document outside of its lists, those at the top first.
+// plainFields returns the plain values of a document that are not in a list, those at the top level first.
 func plainFields(root document.Value) []field {
 	var out []field
 	type place struct {
@@ -51,7 +51,7 @@ func plainFields(root document.Value) []field {
 	return out
 }
 
-// mainList returns the path of the longest list of objects, "" if there is none.
+// mainList returns the path of the longest list of objects, or "" if there is none.
 func mainList(root document.Value) (path string, keys []string, items int) {
 	type place struct {
 		keys []string
@@ -89,7 +89,7 @@ func mainList(root document.Value) (path string, keys []string, items int) {
 	return path, keys, items
 }
 
-// WaysToPages returns the ways to the next page that an answer shows, the surest first.
+// WaysToPages returns the possible ways to request the next page. The most certain way comes first.
 func WaysToPages(address *url.URL, header http.Header, body string, root document.Value) []Pages {
 	list, keys, items := mainList(root)
 	if list == "" {
@@ -109,7 +109,7 @@ func WaysToPages(address *url.URL, header http.Header, body string, root documen
 	return w.found
 }
 
-// ways collects ways to the next page.
+// ways collects the possible ways to request the next page.
 type ways struct {
 	address *url.URL
 	header  http.Header
@@ -122,7 +122,7 @@ type ways struct {
 	found   []Pages
 }
 
-// add adds a way, with the list of a page.
+// add adds a way. It also sets the path of the list on a page.
 func (w *ways) add(p Pages) {
 	if w.list != "." {
 		p.Paginate += ", items: " + yamlText(w.list)
@@ -142,7 +142,7 @@ func (w *ways) link() {
 	}
 }
 
-// get returns the first field with one of the names, nil if there is none.
+// get returns the first field that has one of the names, or nil if there is none.
 func (w *ways) get(names ...string) *field {
 	for _, name := range names {
 		for i, f := range w.fields {
@@ -174,14 +174,14 @@ func (w *ways) nextURL() {
 	}
 }
 
-// cursors finds the cursor of the next page, and the parameter that asks for it.
+// cursors finds the cursor of the next page and the parameter to send it in.
 func (w *ways) cursors() {
 	w.cursorHeaders()
 	if w.graphQL() {
 		return
 	}
 	for _, known := range [][]string{
-		// the field, then the parameters that may ask for it, the usual one first
+		// first the field, then the parameters that it may be sent in; the most common parameter comes first
 		{"next_cursor", "cursor", "starting_after", "after"},
 		{"nextcursor", "cursor"},
 		{"next_page_token", "pageToken", "page_token"},
@@ -244,7 +244,7 @@ func (w *ways) cursorHeaders() {
 	}
 }
 
-// around reports whether keys lead to what an API says of its pages.
+// around reports whether keys lead to the part of an answer that describes its pages.
 func around(keys []string) bool {
 	for _, key := range keys[:len(keys)-1] {
 		if !has(words(key), "meta", "metadata", "pagination", "paging", "page", "cursor", "cursors", "response", "links", "info", "data") {
@@ -254,7 +254,7 @@ func around(keys []string) bool {
 	return true
 }
 
-// lastID returns the path of the id of the list's items.
+// lastID returns the path of the id in an item of the list, or "" if the items have none.
 func (w *ways) lastID() string {
 	for item := range follow(w.root, w.keys).Items {
 		if item.Get("id").Kind() == document.String {
@@ -265,7 +265,7 @@ func (w *ways) lastID() string {
 	return ""
 }
 
-// parameter returns which of the parameters the URL already has, else the usual one.
+// parameter returns the parameter in known that the URL already has, or usual if it has none of them.
 func (w *ways) parameter(usual string, known ...string) string {
 	for _, name := range known {
 		if w.address.Query().Has(name) {
@@ -277,7 +277,7 @@ func (w *ways) parameter(usual string, known ...string) string {
 
 var afterVariable = pattern.OnUse(`\bafter\s*:\s*\$([A-Za-z_][A-Za-z0-9_]*)`)
 
-// graphQL finds the cursor of a connection of GraphQL, and the variable of the query that takes it.
+// graphQL finds the cursor of a GraphQL connection, and the variable of the query that receives it.
 func (w *ways) graphQL() bool {
 	end, more := w.get("end_cursor"), w.get("has_next_page")
 	if end == nil || more == nil || w.body == "" {
@@ -285,7 +285,7 @@ func (w *ways) graphQL() bool {
 	}
 	variable := afterVariable().FindStringSubmatch(w.body)
 	if variable == nil {
-		return true // there is no way to ask for the next page: the query has no variable for it
+		return true // the query has no variable for the cursor, so the next page cannot be requested
 	}
 	info := pathOf("", end.keys[:len(end.keys)-1])
 	from := info + " | select(." + more.keys[len(more.keys)-1] + ")." + end.keys[len(end.keys)-1]
@@ -293,7 +293,7 @@ func (w *ways) graphQL() bool {
 	return true
 }
 
-// number returns the number of a field.
+// number returns the value of a field as an integer that is not negative.
 func (f *field) number() (int, bool) {
 	if f == nil || f.value.Kind() != document.Number && f.value.Kind() != document.String {
 		return 0, false
@@ -302,7 +302,7 @@ func (f *field) number() (int, bool) {
 	return n, err == nil && n >= 0
 }
 
-// numbers finds pages and offsets that are counted.
+// numbers finds page numbers and offsets.
 func (w *ways) numbers() {
 	page := w.get("current_page", "page", "page_number", "number", "current", "pagenum", "page_no", "page_index")
 	pages := w.get("total_pages", "last_page", "pages", "page_count", "num_pages", "pages_count", "max_page", "total_page")
@@ -349,7 +349,7 @@ func (w *ways) numbers() {
 	w.guess(total)
 }
 
-// byOffset counts items.
+// byOffset returns the way that requests a page by the number of items before it.
 func (w *ways) byOffset(name, offset string, total *field) Pages {
 	p := Pages{Paginate: "offset: {param: " + name + "}", Without: strings.Trim(name, `"`), Why: offset}
 	if total != nil && w.list != "." {
@@ -365,7 +365,7 @@ func (w *ways) page(name string, start int) string {
 	return "page: {param: " + name + ", start: " + strconv.Itoa(start) + "}"
 }
 
-// guess tries the usual parameters of an answer that has fewer items than its API says there are.
+// guess proposes common parameters. It is used if the answer has fewer items than the API says there are.
 func (w *ways) guess(total *field) {
 	why := "there are more items than those of the answer"
 	if total != nil {

@@ -10,15 +10,15 @@ import (
 	"github.com/collectington/collectington/agent/document"
 )
 
-// Bounds on what is shown of a document's places.
+// Limits for the output of WritePaths.
 const (
 	maxPaths   = 300
-	maxExample = 40 // characters
-	maxShown   = 4  // distinct values
+	maxExample = 40 // maximum number of characters of an example
+	maxShown   = 4  // maximum number of distinct values
 )
 
-// WritePaths writes the places of a document, one a line: the path as expressions have it, the kinds of its values, how many
-// there are, and the distinct ones or an example.
+// WritePaths writes the positions of a document, one per line. A line has the path as written in expressions, the kinds of
+// the values, their number, and the distinct values or an example.
 func WritePaths(w io.Writer, root document.Value) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	p := &paths{table: table}
@@ -78,7 +78,7 @@ func (n *node) what() string {
 	return strings.Join(out, ", ")
 }
 
-// times returns how many values there are.
+// times returns the number of values.
 func (n *node) times() string {
 	text := strconv.Itoa(n.seen) + "x"
 	if null := n.kinds[document.Null]; null > 0 && null < n.seen {
@@ -87,7 +87,7 @@ func (n *node) times() string {
 	return text
 }
 
-// examples returns the distinct values, or what a container has.
+// examples returns the distinct values, or for a list or object a description of its content.
 func (n *node) examples() string {
 	switch {
 	case n.names:
@@ -113,7 +113,7 @@ func (n *node) examples() string {
 	return strings.Join(out, " | ")
 }
 
-// brief returns the beginning of a value in one line.
+// brief returns the beginning of a value as one line.
 func brief(text string) string {
 	runes := []rune(oneLine(text))
 	if len(runes) > maxExample {

@@ -14,16 +14,17 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Asking is a request as a user has given it. Secrets that were given as they are become references to variables, whose values
-// are in Secrets.
+// Asking is a request as the user has given it. Secrets in it are replaced by references to environment variables. Secrets
+// has the values of these variables.
 type Asking struct {
 	Request
-	Secrets map[string]string // the values of the variables, by name
-	Order   []string          // their names
-	Ignored []string          // what of a curl line has no meaning here
+	Secrets map[string]string // values of the variables, by name
+	Order   []string          // names of the variables
+	Ignored []string          // parts of a curl line that cannot be used here
 }
 
-// secret returns a reference to a secret value.
+// secret returns a reference to use instead of a secret value. If the value already is a reference, it is returned
+// unchanged.
 func (a *Asking) secret(name, value string) string {
 	if setting.Text(value).IsReference() {
 		return value
@@ -43,7 +44,8 @@ func (a *Asking) secret(name, value string) string {
 	return "env:" + name
 }
 
-// SetURL sets the address. Parameters and a user that are secrets become references.
+// SetURL sets the address of the request. A user name, a password and parameters that are secrets are replaced by
+// references.
 func (a *Asking) SetURL(text string) error {
 	if !strings.Contains(text, "://") {
 		text = "https://" + text
@@ -74,7 +76,8 @@ func (a *Asking) SetURL(text string) error {
 	return nil
 }
 
-// isSecretParameter reports whether a parameter of a URL is a secret. Names of pages are none, though they contain token or key.
+// isSecretParameter reports whether a parameter of a URL is a secret. Parameters for pages are not secrets, although their
+// names can contain token or key.
 func isSecretParameter(name string) bool {
 	w := words(name)
 	if has(w, "page", "next", "sort", "keyword", "keywords", "cursor", "continuation", "order") {
@@ -83,7 +86,7 @@ func isSecretParameter(name string) bool {
 	return httpclient.NamesSecret(name) || has([]string{strings.ToLower(name)}, "appid", "app_id", "sig", "pass", "pin", "apikey", "k", "jwt", "code")
 }
 
-// secretName returns the name of the variable for a secret: API_KEY for X-Api-Key.
+// secretName returns the name of the variable for a secret, such as api_key for X-Api-Key.
 func secretName(name string) string {
 	w := words(name)
 	if len(w) > 1 && w[0] == "x" {
@@ -95,7 +98,7 @@ func secretName(name string) string {
 	return strings.Join(w, "_")
 }
 
-// AddHeader adds a header. What may be a secret becomes a reference, unless it is one.
+// AddHeader adds a header. A value that can be a secret is replaced by a reference.
 func (a *Asking) AddHeader(text string) error {
 	name, value, ok := strings.Cut(text, ":")
 	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
@@ -116,7 +119,7 @@ func (a *Asking) AddHeader(text string) error {
 	return nil
 }
 
-// isOfBrowser reports whether a header belongs to a browser or a connection, not to an API.
+// isOfBrowser reports whether a header concerns a browser or the connection, and not the API.
 func isOfBrowser(name string) bool {
 	name = strings.ToLower(name)
 	return strings.HasPrefix(name, "sec-") || has([]string{name}, "accept", "accept-encoding", "accept-language", "user-agent", "referer", "origin", "dnt", "cache-control", "pragma", "priority", "connection", "host", "content-length", "te", "upgrade-insecure-requests",
@@ -143,7 +146,7 @@ func (a *Asking) authorization(value string) error {
 }
 
 func (a *Asking) basic(user, password string) {
-	if password == "" { // the user is the key, as with Stripe
+	if password == "" { // the user name is the key, as in Stripe's API
 		key := base64.StdEncoding.EncodeToString([]byte(user + ":"))
 		a.Headers = append(a.Headers, Pair{"Authorization", a.secret("api_authorization", "Basic "+key)})
 		return
@@ -153,7 +156,8 @@ func (a *Asking) basic(user, password string) {
 
 var secretMember = pattern.OnUse(`"([A-Za-z_-]*(?i:password|passwd|secret|token|api_?key)[A-Za-z_-]*)"\s*:\s*"[^"$]`)
 
-// SetBody makes the request a POST. A body has no references, so one with a secret is refused.
+// SetBody sets the body and makes the request a POST. A body cannot contain references, so SetBody returns an error if it
+// contains a secret.
 func (a *Asking) SetBody(body string) error {
 	if m := secretMember().FindStringSubmatch(body); m != nil {
 		return fmt.Errorf("the body has a secret at %s, and a configuration has no secrets: describe the login under auth (cton explain auth), and name it with --auth", m[1])
@@ -162,7 +166,7 @@ func (a *Asking) SetBody(body string) error {
 	return nil
 }
 
-// FromCurl reads a command line of curl, as browsers copy it.
+// FromCurl reads a command line of curl, such as browsers copy.
 func (a *Asking) FromCurl(line string) error {
 	args, err := ShellWords(line)
 	if err != nil {
@@ -180,7 +184,7 @@ func (a *Asking) FromCurl(line string) error {
 	return c.finish()
 }
 
-// curl is a command line of curl that is read.
+// curl is a command line of curl while it is being read.
 type curl struct {
 	*Asking
 	address string
@@ -189,14 +193,14 @@ type curl struct {
 	method  string
 }
 
-// take reads one option or the URL, and returns the rest.
+// take reads one option or the URL from args, and returns the remaining arguments.
 func (c *curl) take(args []string) ([]string, error) {
 	arg, rest := args[0], args[1:]
 	if !strings.HasPrefix(arg, "-") || arg == "-" {
 		c.address = arg
 		return rest, nil
 	}
-	if len(arg) > 2 && arg[1] != '-' { // -XPOST, -sS
+	if len(arg) > 2 && arg[1] != '-' { // such as -XPOST or -sS
 		if strings.ContainsRune("HdXubAeoFTmrx", rune(arg[1])) {
 			rest, arg = append([]string{arg[2:]}, rest...), arg[:2]
 		} else {
@@ -287,10 +291,10 @@ func (c *curl) finish() error {
 	return fmt.Errorf("curl's -X %.10s: only GET and POST are asked", c.method)
 }
 
-// maxLine bounds a curl line, in bytes.
+// maxLine is the maximum size of a curl line in bytes.
 const maxLine = 256 << 10
 
-// ShellWords splits a line as a shell does: quotes, $'…', backslashes and continued lines.
+// ShellWords splits a line into words as a shell does. It supports quotes, $'…', backslashes and continued lines.
 func ShellWords(line string) ([]string, error) {
 	if len(line) > maxLine {
 		return nil, fmt.Errorf("the curl line exceeds %d bytes", maxLine)
@@ -334,7 +338,7 @@ func ShellWords(line string) ([]string, error) {
 	return out, nil
 }
 
-// unescaped returns what a backslash and a character stand for.
+// unescaped returns the text that a backslash followed by r means.
 func unescaped(r, quote rune, ansi bool) string {
 	switch {
 	case ansi && r == 'n':

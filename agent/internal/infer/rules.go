@@ -20,17 +20,17 @@ func (p *plan) note(format string, args ...any) {
 	p.notes = append(p.notes, oneLine(fmt.Sprintf(format, args...)))
 }
 
-// kindOf is what a list is.
+// kindOf is the kind of a list.
 type kindOf int
 
 const (
-	things  kindOf = iota // that stay, each with a name: a series each
-	events                // that come and go: counted, and observed once
-	history               // values over time: the newest counts
-	sums                  // of no name: only their number and sums
+	things  kindOf = iota // things that last, each with a name: one series for each
+	events                // things that happen: each is counted and observed once
+	history               // values over time: the newest is used
+	sums                  // items without a name: only their number and sums are used
 )
 
-// frame proposes the metrics of a frame and of the lists in its items.
+// frame proposes the metrics of a frame, and of the lists within its items.
 func (p *plan) frame(f *frame, outer []pick, outerSeries int) {
 	if f.items == "" {
 		p.document(f)
@@ -48,7 +48,7 @@ func (p *plan) frame(f *frame, outer []pick, outerSeries int) {
 		return
 	}
 	if f.outer != nil && len(f.columns) == 1 && len(f.columns[0].keys) == 0 && f.columns[0].role != measure {
-		return // a list of texts in an item
+		return // a list of texts within an item
 	}
 	l := &listing{plan: p, frame: f, outer: outer}
 	l.noun = cmp.Or(f.noun, singularOf(p.job))
@@ -83,7 +83,7 @@ func (p *plan) frame(f *frame, outer []pick, outerSeries int) {
 	}
 }
 
-// outerExpr returns the path of a column in the items of a list in the frame's items.
+// outerExpr returns the path of a column of f within the items of a list that is inside f's items.
 func (f *frame) outerExpr(path string) string {
 	if f.outer == nil {
 		return "." + f.noun + path
@@ -91,7 +91,7 @@ func (f *frame) outerExpr(path string) string {
 	return path
 }
 
-// length proposes the length of a list, also of one of which nothing else is known.
+// length proposes the length of a list. This is possible even if nothing else is known of the list.
 func (p *plan) length(f *frame) {
 	if f.outer != nil || f.list == "" || isGeneric(lastKey(f.keys)) && len(f.keys) > 1 && f.noun == "" {
 		return
@@ -129,7 +129,7 @@ func pluralOf(noun string) string {
 	return noun + "s"
 }
 
-// document proposes the metrics of what stands once in the document.
+// document proposes the metrics of the fields of the document that are not in a list.
 func (p *plan) document(f *frame) {
 	p.parallelUnits(f)
 	for _, c := range f.columns {
@@ -156,7 +156,7 @@ func (p *plan) document(f *frame) {
 	}
 }
 
-// allName returns the name for the number of items that the API says there are, on all pages.
+// allName returns the metric name for the total number of items on all pages.
 func (p *plan) allName(f *frame) string {
 	longest := f.subs[0]
 	for _, sub := range f.subs {
@@ -167,7 +167,7 @@ func (p *plan) allName(f *frame) string {
 	return join(pluralOf(cmp.Or(longest.noun, p.job)), "all")
 }
 
-// number proposes a number: a gauge, or a counter where something speaks for it.
+// number proposes a metric of a number. It is a gauge, or if c.counter is true, a counter.
 func (p *plan) number(c *column, items, name string, labels []pick, duplicate string, score, series int) {
 	m := &drafted{kind: "gauge", items: guarded(items, c.guard), value: c.expr + c.unit.factor, labels: labels, duplicate: duplicate, score: score, series: series}
 	if c.unit.factor != "" && strings.Contains(c.expr, "|") {
@@ -187,7 +187,7 @@ func (p *plan) number(c *column, items, name string, labels []pick, duplicate st
 			}
 		}
 		if n := len(w); n > 0 && w[n-1] == "per" {
-			m.value, m.name = c.expr, name // a price for a unit has another one
+			m.value, m.name = c.expr, name // a price for a unit of something has another unit
 		} else {
 			m.name, m.unit = joinUnit(strings.Join(w, "_"), c.unit.name), c.unit.name
 		}
@@ -209,7 +209,7 @@ func (p *plan) number(c *column, items, name string, labels []pick, duplicate st
 	p.propose(m)
 }
 
-// gaugeName returns a name without the ends that Prometheus keeps for counters, histograms and summaries.
+// gaugeName returns a name without the endings that Prometheus reserves for counters, histograms and summaries.
 func gaugeName(name string) string {
 	w := words(name)
 	n := len(w)
@@ -243,7 +243,7 @@ func joinUnit(name, unit string) string {
 	return join(name) + "_" + unit
 }
 
-// age proposes the time since or until a time.
+// age proposes the time that has passed since a time, or that is left until it.
 func (p *plan) age(c *column, items, name string, labels []pick, series int) {
 	latest := c.newest()
 	w := c.last()
@@ -269,7 +269,7 @@ func (p *plan) age(c *column, items, name string, labels []pick, series int) {
 	p.propose(m)
 }
 
-// newest returns the latest time of the column.
+// newest returns the latest time in the column.
 func (c *column) newest() time.Time {
 	var latest time.Time
 	for _, t := range c.times {
@@ -280,7 +280,8 @@ func (c *column) newest() time.Time {
 	return latest
 }
 
-// stateOf proposes a state: 1 where it is a good one if all states that were seen are known, else 1 with the state as a label.
+// stateOf proposes a metric of a state. If all states in the answer are known, its value is 1 for a good state and 0
+// otherwise. If not, its value is 1, and the state is a label.
 func (p *plan) stateOf(c *column, items, name string, labels []pick, series int) {
 	m := &drafted{kind: "gauge", items: items, labels: labels, score: 72, series: series}
 	if c.absent > 0 {
@@ -309,7 +310,7 @@ func (p *plan) stateOf(c *column, items, name string, labels []pick, series int)
 	p.propose(m)
 }
 
-// parallelUnits gives columns the units that stand beside them: hourly_units, units, {value, unit}.
+// parallelUnits sets the units of columns from fields next to them, such as hourly_units, units, or unit in {value, unit}.
 func (p *plan) parallelUnits(f *frame) {
 	units := map[string]string{}
 	for _, source := range []*frame{p.root, f} {
@@ -349,7 +350,7 @@ func (p *plan) parallelUnits(f *frame) {
 		for _, try := range tries {
 			text, found := units[strings.Join(try, "\x00")]
 			if i := strings.LastIndex(text, ":"); i >= 0 {
-				text = text[i+1:] // wmoUnit:degC
+				text = text[i+1:] // wmoUnit:degC becomes degC
 			}
 			if !found {
 				continue
@@ -367,12 +368,12 @@ func (p *plan) parallelUnits(f *frame) {
 
 func with(keys []string, more ...string) []string { return slices.Concat(keys, more) }
 
-// inUnits reports whether a path is that of units.
+// inUnits reports whether a path contains a key for units.
 func inUnits(keys []string) bool {
 	return slices.ContainsFunc(keys, isUnitKey)
 }
 
-// buckets returns upper bounds for numbers, few and round.
+// buckets returns a few round upper bounds that fit the numbers.
 func buckets(numbers []float64, times bool) []string {
 	least, largest := math.Inf(1), 0.0
 	for _, n := range numbers {

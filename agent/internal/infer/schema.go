@@ -6,36 +6,36 @@ import (
 	"github.com/collectington/collectington/agent/document"
 )
 
-// Bounds on what is looked at of a document. What lies beyond is named, or counted with the rest.
+// Limits for what is examined of a document. What exceeds them is reported, or only counted.
 const (
-	maxNodes    = 4000 // places in the tree
-	maxMembers  = 400  // of one object, of those whose keys are fields
+	maxNodes    = 4000 // nodes in the tree
+	maxMembers  = 400  // members of one object whose keys are fields
 	maxNesting  = 12
 	maxRows     = 5000 // items of one list
-	maxDistinct = 1000 // values of one place
-	maxText     = 200  // bytes of a value that are kept
+	maxDistinct = 1000 // values of one node
+	maxText     = 200  // bytes kept of one value
 )
 
-// node is a place in the documents: all values that stand there, in all items of the lists around it.
+// node is a position in the documents. It describes all values at this position, in all items of the lists around it.
 type node struct {
 	key      string
-	seen     int // how many values stand here; the parent's objects that lack it are missing
+	seen     int // number of values at this position; smaller than the parent's if some objects do not have the member
 	kinds    [7]int
 	members  []*node
 	byKey    map[string]*node
-	elem     *node // of lists
-	least    int   // items of the shortest list
-	most     int   // and of the longest
+	elem     *node // for lists: the node of the items
+	least    int   // number of items of the shortest list
+	most     int   // number of items of the longest list
 	distinct map[string]int
-	more     bool // there are more distinct values than are counted
+	more     bool // there are more distinct values or members than are kept
 	order    []string
-	names    bool // an object whose keys are names: elem is the schema of its values
+	names    bool // this is an object whose keys are names; elem is the node of its values
 }
 
-// schema builds the tree of a document's places.
+// schema builds the tree of nodes for documents.
 type schema struct{ nodes int }
 
-// tree returns the merged tree of the documents.
+// tree returns one tree for all the documents.
 func tree(roots ...document.Value) *node {
 	s := &schema{}
 	n := &node{}
@@ -46,7 +46,7 @@ func tree(roots ...document.Value) *node {
 	return n
 }
 
-// add adds a value to its place.
+// add adds a value to its node.
 func (s *schema) add(n *node, v document.Value, depth int) {
 	n.seen++
 	n.kinds[v.Kind()]++
@@ -85,7 +85,7 @@ func (s *schema) addItems(n *node, v document.Value, depth int) {
 	n.most = max(n.most, count)
 }
 
-// member returns the place of an object's member, nil if there are too many.
+// member returns the node of an object's member, or nil if there are too many.
 func (s *schema) member(n *node, key string) *node {
 	if m := n.byKey[key]; m != nil {
 		return m
@@ -119,7 +119,8 @@ func (n *node) count(text string) {
 	n.distinct[text]++
 }
 
-// kind returns the kind of the values that are not null, false if there are several. True and false are one kind.
+// kind returns the kind of the values that are not null. It returns false if there are several kinds. True and false count
+// as one kind.
 func (n *node) kind() (document.Kind, bool) {
 	found := document.Null
 	for k := document.False; k <= document.Object; k++ {
@@ -134,13 +135,13 @@ func (n *node) kind() (document.Kind, bool) {
 	return found, true
 }
 
-// is reports whether all values that are not null have the kind.
+// is reports whether all values that are not null are of this kind.
 func (n *node) is(kind document.Kind) bool {
 	k, one := n.kind()
 	return one && k == kind
 }
 
-// findNames finds the objects whose keys are names, not fields, and merges their values.
+// findNames finds objects whose keys are names instead of fields, and merges the nodes of their values into elem.
 func (n *node) findNames() {
 	if n.elem != nil {
 		n.elem.findNames()
@@ -160,7 +161,7 @@ func (n *node) findNames() {
 	}
 }
 
-// merge adds all that is known of another place.
+// merge adds everything that is known about another node.
 func (n *node) merge(o *node) {
 	n.seen += o.seen
 	for k, count := range o.kinds {
@@ -192,7 +193,7 @@ func (n *node) merge(o *node) {
 	}
 }
 
-// keysAreNames reports whether the keys of an object are names of things of one kind, as in {"EUR": {…}, "USD": {…}}.
+// keysAreNames reports whether the keys of an object are names of similar things, as in {"EUR": {…}, "USD": {…}}.
 func keysAreNames(n *node) bool {
 	if len(n.members) < 2 {
 		return false
@@ -214,7 +215,8 @@ func keysAreNames(n *node) bool {
 	return false
 }
 
-// alike reports whether objects have the same members, by and large: those of most are at least two thirds of all.
+// alike reports whether objects have mostly the same members: at least two thirds of all member names occur in more than
+// half of the objects.
 func alike(objects []*node) bool {
 	all := map[string]int{}
 	for _, o := range objects {
@@ -231,13 +233,13 @@ func alike(objects []*node) bool {
 	return shared > 0 && 3*shared >= 2*len(all) && (len(objects) > 2 || shared == len(all) || oddKeys(objects))
 }
 
-// namesOfNumbers reports whether an object of numbers maps names to numbers, rather than having fields.
+// namesOfNumbers reports whether the keys of an object of numbers are names instead of fields.
 func namesOfNumbers(n *node) bool {
 	plural := len(n.members) >= 3 && isPlural(n.key) || strings.HasPrefix(strings.ToLower(n.key), "by") && len(n.key) > 2
 	return oddKeys(n.members) || plural || len(n.members) > 40
 }
 
-// oddKeys reports whether keys look like codes, dates or addresses: no field is called so.
+// oddKeys reports whether keys look like codes, dates or addresses, which are not used as names of fields.
 func oddKeys(members []*node) bool {
 	codes, odd := 0, 0
 	for _, m := range members {
@@ -251,7 +253,7 @@ func oddKeys(members []*node) bool {
 	return codes == len(members) && len(members) >= 3 || 2*(odd+codes) > len(members) && odd > 0
 }
 
-// clip cuts a value to what is kept of it.
+// clip shortens a value to the length that is kept.
 func clip(text string) string {
 	if len(text) > maxText {
 		return strings.ToValidUTF8(text[:maxText], "") + "…"

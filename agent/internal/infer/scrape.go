@@ -2,12 +2,12 @@ package infer
 
 import "strings"
 
-// Probe returns a configuration that asks the API once, whatever it answers.
+// Probe returns a configuration that requests the API once and accepts any answer.
 func Probe(r Request) *Draft {
 	return &Draft{Job: jobName(r), request: r, plan: &plan{job: jobName(r)}, answers: 1}
 }
 
-// ScrapeYAML returns a configuration that scrapes a page of metrics and passes all of them on.
+// ScrapeYAML returns a configuration that scrapes a page of metrics and forwards all of them.
 func ScrapeYAML(r Request) []byte {
 	w := &writer{}
 	w.line(0, "# Proposed by cton init: the answer is a page of metrics, which a scrape passes on as they are. Every setting: cton explain scrape")
@@ -35,5 +35,5 @@ func ScrapeYAML(r Request) []byte {
 	return []byte(w.text.String())
 }
 
-// JobName returns the name of the job of a request.
+// JobName returns the name of the job for a request.
 func JobName(r Request) string { return jobName(r) }

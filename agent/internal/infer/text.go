@@ -9,10 +9,10 @@ import (
 	"github.com/collectington/collectington/agent/pattern"
 )
 
-// timeForm is a way to write times, with the jq that reads it.
+// timeForm is a format of times. Its value is the jq expression that reads such a time.
 type timeForm string
 
-// The forms of times.
+// The formats of times.
 const (
 	noTime     timeForm = ""
 	rfc3339    timeForm = "timestamp"
@@ -28,7 +28,7 @@ const (
 	unixNanos  timeForm = ". / 1000000000"
 )
 
-// of returns the jq of the Unix seconds of what path selects.
+// of returns a jq expression that converts the time at path to Unix seconds.
 func (f timeForm) of(path string) string {
 	switch f {
 	case unix:
@@ -41,7 +41,7 @@ func (f timeForm) of(path string) string {
 	return "(" + path + " | " + string(f) + ")"
 }
 
-// textTime returns the time that a text is, and its form.
+// textTime parses a text as a time, and returns the time and its format.
 func textTime(text string) (time.Time, timeForm) {
 	if len(text) < 10 || len(text) > 40 {
 		return time.Time{}, noTime
@@ -75,7 +75,8 @@ func textTime(text string) (time.Time, timeForm) {
 	return time.Time{}, noTime
 }
 
-// numberTime returns the time that a number is, by its size, and its form: from 2000 to 2100.
+// numberTime interprets a number as a Unix time, and returns the time and its format. The size of the number decides whether
+// it is in seconds, milliseconds and so on. Only times from 2000 to 2100 are accepted.
 func numberTime(n float64) (time.Time, timeForm) {
 	const from, to = 946684800, 4102444800
 	for _, try := range []struct {
@@ -89,7 +90,7 @@ func numberTime(n float64) (time.Time, timeForm) {
 	return time.Time{}, noTime
 }
 
-// namesTime reports whether the words of a key are those of a time.
+// namesTime reports whether the words of a key name a time.
 func namesTime(w []string) bool {
 	if len(w) == 0 {
 		return false
@@ -111,19 +112,20 @@ var (
 	random    = pattern.OnUse(`^[A-Za-z]{1,8}[_-][A-Za-z0-9]{10,}$|^[A-Za-z0-9_-]{20,}$`)
 )
 
-// isRandom reports whether a text looks like an id that a machine made.
+// isRandom reports whether a text looks like an id made by a program.
 func isRandom(text string) bool {
 	mixed := strings.ContainsAny(text, "0123456789") && strings.IndexFunc(text, func(r rune) bool { return r >= 'A' && r <= 'z' }) >= 0
 	return looksUUID().MatchString(text) || looksHash().MatchString(text) && strings.ContainsAny(text, "0123456789") ||
 		longDigit().MatchString(text) || mixed && random().MatchString(text)
 }
 
-// isNone reports whether a text stands for a value that is not there.
+// isNone reports whether a text means that there is no value.
 func isNone(text string) bool {
 	return has([]string{strings.ToLower(strings.TrimSpace(text))}, "", "-", "--", "n/a", "na", "none", "null", "nil", "nan", "unknown", "unavailable", "?")
 }
 
-// isNumber reports whether a text is a number, and not an id or version that looks like one.
+// isNumber reports whether a text is a number. An id or a version can look like a number; texts with leading zeros are not
+// numbers.
 func isNumber(text string) bool {
 	_, ok := document.ParseNumber(text)
 	digits := strings.TrimPrefix(text, "-")

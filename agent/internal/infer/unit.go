@@ -7,11 +7,11 @@ import (
 	"github.com/collectington/collectington/agent/pattern"
 )
 
-// unit is the unit of a number, as it stands at the end of a metric's name, and what makes the number one of that unit.
+// unit is the unit of a number, and how to convert the number to it.
 type unit struct {
-	name   string
-	factor string   // of jq, such as " / 1000"; "" = none
-	drop   []string // words of the name that the unit stands for
+	name   string   // the unit as it is written at the end of a metric name
+	factor string   // conversion in jq, such as " / 1000"; "" = none
+	drop   []string // words that are removed from the metric's name, since the unit replaces them
 }
 
 // unitOfName returns the unit that the last words of a key name.
@@ -65,7 +65,7 @@ func unitOfName(w []string) unit {
 
 var plainUnit = pattern.OnUse(`^[a-z][a-z0-9_]{0,24}$`)
 
-// unitOfText returns the unit that a text such as °C or km/h names. The number stays as it is but for times.
+// unitOfText returns the unit that a text such as °C or km/h names. Only times and binary multiples of bytes are converted.
 func unitOfText(text string) unit {
 	text = strings.TrimSpace(text)
 	known := map[string]unit{
@@ -88,7 +88,7 @@ func unitOfText(text string) unit {
 	return unit{}
 }
 
-// isUnitKey reports whether a key names units: unit, units, uom, hourly_units.
+// isUnitKey reports whether a key contains units, such as unit, units, uom or hourly_units.
 func isUnitKey(key string) bool {
 	return has([]string{lastWord(key)}, "unit", "units", "uom") || has([]string{join(key)}, "unit_of_measurement", "unit_code")
 }

@@ -19,14 +19,14 @@ func isIdentifier(key string) bool { return identifier().MatchString(key) }
 // isCode reports whether a key looks like EUR or NO1.
 func isCode(key string) bool { return code().MatchString(key) }
 
-// keywords of jq, which need quotes after a point in some versions.
+// isKeyword reports whether a key is a keyword of jq. Some versions of jq require quotes around a keyword after a dot.
 func isKeyword(key string) bool {
 	return slices.Contains([]string{
 		"and", "or", "not", "if", "then", "else", "elif", "end", "as", "def", "reduce", "foreach", "try", "catch", "label", "import", "include", "__loc__",
 	}, key)
 }
 
-// member returns the jq path of a member of what path selects.
+// member returns the jq path of a member of the value at path.
 func member(path, key string) string {
 	if isIdentifier(key) && !isKeyword(key) {
 		return path + "." + key
@@ -37,7 +37,7 @@ func member(path, key string) string {
 	return path + "[" + quote(key) + "]"
 }
 
-// quote returns a string as jq and JSON write it.
+// quote returns a text as a string of jq and JSON.
 func quote(text string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -58,10 +58,11 @@ func quote(text string) string {
 	return b.String()
 }
 
-// units are written in mixed case, and are one word each.
+// units replaces units that have capitals inside a word by lower case, so that words does not split them.
 var units = strings.NewReplacer("kWh", "kwh", "MWh", "mwh", "kW", "kw", "dBm", "dbm", "mAh", "mah", "kB", "kb", "GraphQL", "Graphql", "IPv4", "ipv4", "IPv6", "ipv6")
 
-// words returns the words of a key in lower case: memoryUsedMB, memory-used_mb and "Memory used (MB)" are memory, used, mb.
+// words returns the words of a key in lower case. For memoryUsedMB, memory-used_mb and "Memory used (MB)" these are memory,
+// used, mb.
 func words(key string) []string {
 	var out []string
 	var word []rune
@@ -96,17 +97,17 @@ func words(key string) []string {
 	return out
 }
 
-// isPluralS reports whether the letter is the s of a plural in capitals, as in URLs.
+// isPluralS reports whether the letter at i is the plural s after capitals, as in URLs.
 func isPluralS(runes []rune, i int) bool {
 	return runes[i] == 's' && (i+1 == len(runes) || !unicode.IsLower(runes[i+1]))
 }
 
-// has reports whether one of the words is in the list.
+// has reports whether at least one of the words is in the list.
 func has(words []string, list ...string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(list, w) })
 }
 
-// lastWord returns the last word of a key, "" if it has none.
+// lastWord returns the last word of a key, or "" if it has none.
 func lastWord(key string) string {
 	if w := words(key); len(w) > 0 {
 		return w[len(w)-1]
@@ -114,7 +115,7 @@ func lastWord(key string) string {
 	return ""
 }
 
-// singular returns the singular of an English word, as far as its end tells.
+// singular returns the singular of an English word. It only looks at the end of the word.
 func singular(word string) string {
 	switch {
 	case len(word) < 4, strings.HasSuffix(word, "ss"), strings.HasSuffix(word, "us"), strings.HasSuffix(word, "is"), word == "series", word == "news":
@@ -131,13 +132,14 @@ func singular(word string) string {
 	return word
 }
 
-// isPlural reports whether the last word of a key is a plural that can have names as keys: rates, counts, by_status.
+// isPlural reports whether the last word of a key is a plural, so that the keys below it can be names. Examples are rates,
+// counts and by_status.
 func isPlural(key string) bool {
 	last := lastWord(key)
 	return last != singular(last) && !has([]string{last}, "stats", "statistics", "metrics", "details", "settings", "totals", "params", "properties", "attributes", "fields", "values", "units", "limits")
 }
 
-// join joins words to a name of Prometheus. A word that repeats the one before is left out.
+// join joins words to a name that Prometheus accepts. It leaves out a word that is equal to the previous word.
 func join(parts ...string) string {
 	var out []string
 	for _, part := range parts {
@@ -161,10 +163,10 @@ func join(parts ...string) string {
 	return name
 }
 
-// maxName bounds a name, in bytes.
+// maxName is the maximum length of a name in bytes.
 const maxName = 80
 
-// isGeneric reports whether a key says nothing of what it holds.
+// isGeneric reports whether a key does not say what it contains.
 func isGeneric(key string) bool {
 	return has([]string{strings.ToLower(key)}, "data", "items", "item", "results", "result", "records", "record", "content", "rows", "row", "list",
 		"entries", "entry", "edges", "edge", "nodes", "node", "response", "objects", "object", "_embedded", "embedded", "elements", "element", "payload", "hits", "body", "output",

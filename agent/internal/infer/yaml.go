@@ -11,7 +11,7 @@ import (
 
 var plainYAML = pattern.OnUse(`^[A-Za-z_./][A-Za-z0-9_./-]*$`)
 
-// yamlText returns a text as YAML. It is quoted unless it can only be a text.
+// yamlText returns a text as a YAML scalar. The text is quoted if YAML could read it as something other than a string.
 func yamlText(text string) string {
 	if plainYAML().MatchString(text) && !has([]string{strings.ToLower(text)}, "true", "false", "null", "yes", "no", "on", "off", "y", "n", ".", "..") && !strings.HasPrefix(text, "...") && !strings.HasPrefix(text, ".inf") && !strings.HasPrefix(strings.ToLower(text), ".nan") {
 		return text
@@ -38,10 +38,11 @@ func yamlText(text string) string {
 	return b.String()
 }
 
-// modeline has editors with a YAML language server complete and check the file, by a schema beside it.
+// modeline is a comment at the top of a configuration. It tells editors with a YAML language server to use a schema in the
+// same folder for completion and checks.
 const modeline = "# Completion in editors, after cton explain --schema > cton.schema.json:\n# yaml-language-server: $schema=cton.schema.json"
 
-// YAML returns the configuration.
+// YAML returns the configuration as text.
 func (d *Draft) YAML() []byte {
 	w := &writer{}
 	from := "one answer"
@@ -88,7 +89,7 @@ func (w *writer) sinks() {
 	w.line(1, "# mimir: {remote_write: {url: https://mimir.example.com/api/v1/push}}")
 }
 
-// short returns a duration as settings have it.
+// short returns a duration as it is written in settings.
 func short(d time.Duration) string {
 	if d <= 0 {
 		d = time.Minute
@@ -102,7 +103,7 @@ func short(d time.Duration) string {
 	return fmt.Sprintf("%ds", d/time.Second)
 }
 
-// source writes where the document comes from.
+// source writes the settings of the source of the document.
 func (w *writer) source(r *Request) {
 	if r.URL == nil {
 		w.line(2, "file:")
@@ -204,7 +205,7 @@ func (w *writer) metric(m *drafted) {
 	}
 }
 
-// maxLeft bounds how many fields are named that are left out.
+// maxLeft is the maximum number of left-out fields that are listed.
 const maxLeft = 40
 
 func (w *writer) left(left []string) {

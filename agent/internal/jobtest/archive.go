@@ -1,5 +1,6 @@
-// Package jobtest reads and runs tests of jobs. A test is a txtar archive (golang.org/x/tools/txtar) of a configuration with
-// its files, the responses of its API, and the expected metrics and errors of each tick.
+// Package jobtest reads and runs tests of jobs. A test is a txtar archive (golang.org/x/tools/txtar). It contains a
+// configuration and its files, the responses of the API, and the expected metrics and errors of each tick. A tick is one run
+// of the job.
 //
 //	Incidents are counted.                    options and description
 //	start: 2026-03-01T12:00:00Z
@@ -24,46 +25,46 @@ import (
 //go:embed example.txtar
 var example string
 
-// Example returns a test with everything that a test can have.
+// Example returns a test that uses everything that tests support.
 func Example() string { return example }
 
-// Bounds on a test.
+// Limits for a test.
 const (
 	maxTicks    = 1000
 	maxSections = 10_000
 )
 
-// The kinds of expectations.
+// Kinds of expectations.
 const (
-	Metrics = "metrics" // all of the job's metrics, in the text format
-	Errors  = "errors"  // why the tick or its metrics were not measured, and which readings were dropped, one line each
+	Metrics = "metrics" // all metrics of the job, in the text format
+	Errors  = "errors"  // why the tick or single metrics were not measured, and which readings were dropped, one per line
 )
 
-// Test is one test.
+// Test is a test that was read from an archive.
 type Test struct {
 	Options
-	Config    Section // Line is 0 if the archive has none
-	Ticks     int     // the highest number of a section
+	Config    Section // Line is 0 if the archive has no configuration
+	Ticks     int     // number of ticks: the highest number of a section
 	Responses *Responses
 
 	file     string
 	text     []byte
 	sections []*Section
 	files    []*Section
-	expected map[string]*Section // by expectation
+	expected map[string]*Section // by tick and kind
 }
 
-// Section is one file of the archive.
+// Section is a file of the archive.
 type Section struct {
 	Name string
-	File string // the archive
-	Line int    // of its marker, from 1
+	File string // name of the archive
+	Line int    // line of its marker in the archive, counted from 1
 	Text string
 
-	from, to int // the range of its text in the archive
+	from, to int // range of its text in the archive
 }
 
-// Place returns the section's file and line.
+// Place returns the file and the line of the section.
 func (s *Section) Place() string {
 	if s.Line == 0 {
 		return s.File
@@ -75,7 +76,7 @@ func (s *Section) bad(format string, args ...any) error {
 	return fmt.Errorf("%s: %s: %w", s.Place(), s.Name, fmt.Errorf(format, args...))
 }
 
-// Parse reads a test. The error joins all problems, each in one line that starts with file and line.
+// Parse reads a test. If there are problems, the error joins them. Each problem is one line that starts with file and line.
 func Parse(file string, text []byte) (*Test, error) {
 	t := &Test{file: file, text: text, Config: Section{File: file}, Responses: &Responses{}, expected: map[string]*Section{}}
 	archive := txtar.Parse(text)
@@ -109,7 +110,8 @@ func Parse(file string, text []byte) (*Test, error) {
 	return t, nil
 }
 
-// locate finds the range of each file in the archive. Between two texts is exactly one line, the marker.
+// locate finds the range of each file's text in the archive. The texts of two files are separated by exactly one line, the
+// marker.
 func (t *Test) locate(archive *txtar.Archive) {
 	at := len(archive.Comment)
 	for _, f := range archive.Files {
@@ -118,7 +120,7 @@ func (t *Test) locate(archive *txtar.Archive) {
 		if n := bytes.IndexByte(t.text[at:], '\n'); n >= 0 {
 			s.from = at + n + 1
 		}
-		s.to = min(s.from+len(f.Data), len(t.text)) // txtar ends the last text with a line break, the archive may not
+		s.to = min(s.from+len(f.Data), len(t.text)) // txtar adds a line break at the end of the last text, which the archive may not have
 		at = s.to
 		t.sections = append(t.sections, s)
 	}
@@ -126,7 +128,7 @@ func (t *Test) locate(archive *txtar.Archive) {
 
 func (s *Section) isOfTick() bool { return s.Name[0] >= '0' && s.Name[0] <= '9' }
 
-// take adds a section. The name of a tick's section starts with a number.
+// take adds a section. If its name starts with a number, it belongs to a tick.
 func (t *Test) take(s *Section) error {
 	switch {
 	case s.isOfTick():
@@ -164,13 +166,13 @@ func (t *Test) takeOfTick(s *Section) error {
 
 func expectation(tick int, what string) string { return fmt.Sprintf("%d %s", tick, what) }
 
-// Expected returns the section with an expectation for a tick, nil if there is none.
+// Expected returns the section with an expectation for a tick, or nil if there is none.
 func (t *Test) Expected(tick int, what string) *Section { return t.expected[expectation(tick, what)] }
 
-// Expects reports whether there is an expectation for any tick.
+// Expects reports whether the test has any expectation.
 func (t *Test) Expects() bool { return len(t.expected) > 0 }
 
-// Extract writes the configuration and its files into a folder, and nothing outside of it.
+// Extract writes the configuration and its files into a folder. It does not write files outside of this folder.
 func (t *Test) Extract(dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -189,7 +191,7 @@ func (t *Test) Extract(dir string) error {
 	return nil
 }
 
-// Rewrite returns the archive with new texts in some sections. All else stays byte for byte.
+// Rewrite returns the archive with new texts for some sections. All other bytes are unchanged.
 func (t *Test) Rewrite(texts map[*Section]string) []byte {
 	var b bytes.Buffer
 	at := 0
@@ -200,7 +202,7 @@ func (t *Test) Rewrite(texts map[*Section]string) []byte {
 		}
 		b.Write(t.text[at:s.from])
 		if n := b.Len(); text != "" && b.Bytes()[n-1] != '\n' {
-			b.WriteByte('\n') // the archive ends within this section's marker
+			b.WriteByte('\n') // the archive ends within the marker of this section
 		}
 		b.WriteString(text)
 		at = s.to

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// expectations splits a response's section. Its first lines that begin with > must be in the request, each as a header or as
-// a part of the body. The rest is the response.
+// expectations splits the text of a response's section. Each line at its beginning that starts with > must occur in the
+// request, as a header or as a part of the body. The remaining text is the response.
 //
 //	> X-Api-Key: test-KEY
 //	> {"after": "b"}
@@ -25,7 +25,7 @@ func expectations(text string) (expects []string, rest string) {
 	}
 }
 
-// missing returns the first expected line that is not in the request, "" if there is none.
+// missing returns the first expected line that does not occur in the request, or "" if all do.
 func (r *response) missing(req *http.Request, body string) string {
 	for _, want := range r.expects {
 		name, value, _ := strings.Cut(want, ": ")
@@ -36,10 +36,10 @@ func (r *response) missing(req *http.Request, body string) string {
 	return ""
 }
 
-// maxBody bounds a request's body, in bytes.
+// maxBody is how many bytes of a request's body are read.
 const maxBody = 16 << 20
 
-// bodyOf reads a request's body.
+// bodyOf returns the body of a request.
 func bodyOf(req *http.Request) (string, error) {
 	if req.Body == nil {
 		return "", nil

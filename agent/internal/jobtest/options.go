@@ -10,15 +10,15 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Options are set in the archive's first lines, before its first section.
+// Options are set in the lines before the first section of the archive.
 type Options struct {
-	Job   string            // job: NAME; "" = the only one
-	Start time.Time         // start: the first tick is due then or later; in RFC 3339
-	Every time.Duration     // every: the time between ticks; 0 = as in the job's schedule
-	Env   map[string]string // env NAME=value: the value of env:NAME; others are test-NAME
+	Job   string            // job: NAME; "" = the only job
+	Start time.Time         // start: TIME in RFC 3339; the first tick is at this time or later
+	Every time.Duration     // every: time between ticks; 0 = as in the job's schedule
+	Env   map[string]string // env NAME=value: value of env:NAME; a variable that is not set has the value test-NAME
 }
 
-// LookupEnv returns a variable of the test's environment, from which its secrets come.
+// LookupEnv returns a variable of the test's environment. The job's secrets come from there.
 func (o *Options) LookupEnv(name string) (string, bool) {
 	if value, ok := o.Env[name]; ok {
 		return value, true
@@ -26,8 +26,8 @@ func (o *Options) LookupEnv(name string) (string, bool) {
 	return "test-" + name, true
 }
 
-// readOptions reads the lines of the comment. A line in the form of an option must be one, so that a mistyped option is an
-// error.
+// readOptions reads the lines before the first section. A line that looks like an option must be a known option, so that a
+// mistyped option is an error.
 func (t *Test) readOptions(file, comment string) error {
 	t.Start, t.Env = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), map[string]string{}
 	form := regexp.MustCompile(`^([a-z]+): +(.*)$`)

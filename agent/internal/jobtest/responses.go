@@ -16,10 +16,11 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// Responses is an http.RoundTripper with the responses of a test. It is safe for concurrent use.
+// Responses is an http.RoundTripper that returns the responses of a test. It is safe for concurrent use.
 //
-// A section "2 GET /path?query" is the response from tick 2 on. If several sections match a request, the one that matches
-// more of it is used (a host, a query, expected lines), then the one of the latest tick.
+// A section "2 GET /path?query" is the response from tick 2 on. If several sections match a request, the most specific
+// section is used: host, query and expected lines make a section more specific. Among equally specific sections, the section
+// of the latest tick is used.
 type Responses struct {
 	mu   sync.Mutex
 	tick int
@@ -30,13 +31,13 @@ type response struct {
 	*Section
 	tick    int
 	method  string
-	url     *url.URL // without a host or a query, it matches any
-	expects []string // of the request; see expectations
-	text    string   // the response
+	url     *url.URL // a URL without a host or query matches any host or query
+	expects []string // lines that must occur in the request; see expectations
+	text    string   // text of the response
 	used    bool
 }
 
-// add adds a section. What is its name without the number.
+// add adds a section. what is the name of the section without the number of the tick.
 func (r *Responses) add(s *Section, tick int, what string) error {
 	method, address, _ := strings.Cut(what, " ")
 	u, err := url.Parse(strings.TrimSpace(address))
@@ -57,15 +58,15 @@ func (r *Responses) add(s *Section, tick int, what string) error {
 	return nil
 }
 
-// Begin starts a tick.
+// Begin starts the tick with this number.
 func (r *Responses) Begin(tick int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.tick = tick
 }
 
-// Unused returns the sections that no request has used. The second value is a section for the same address that was used
-// instead because it matches more of the request, nil if there is none.
+// Unused returns the sections that no request has used. The second value is a more specific section for the same address
+// that was used instead, or nil if there is none.
 func (r *Responses) Unused() iter.Seq2[*Section, *Section] {
 	return func(yield func(unused, instead *Section) bool) {
 		r.mu.Lock()
@@ -87,7 +88,7 @@ func (r *Responses) instead(of *response) *Section {
 	return nil
 }
 
-// RoundTrip returns the response to a request. If there is none, the error names the section to add.
+// RoundTrip returns the response to a request. If the test has no response, the error names the section to add.
 func (r *Responses) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := req.Context().Err(); err != nil {
 		return nil, err
@@ -103,7 +104,7 @@ func (r *Responses) RoundTrip(req *http.Request) (*http.Response, error) {
 	return one.http(req)
 }
 
-// find returns the section for a request.
+// find returns the section to use for a request.
 func (r *Responses) find(req *http.Request, body string) (*response, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -141,7 +142,7 @@ func (r *response) before(b *response) bool {
 	return r.tick > b.tick
 }
 
-// weight returns how much of a request the section matches.
+// weight returns how specific the section is.
 func (r *response) weight() int {
 	n := 0
 	if r.queried() {
@@ -160,8 +161,8 @@ func pathOf(u *url.URL) string {
 	return "/"
 }
 
-// http returns the section's text as a response. It is a raw response if it starts with a status line (RFC 9112, section 4),
-// else the body of a 200 in JSON.
+// http returns the text of the section as a response. If the text starts with a status line (RFC 9112, section 4), it is the
+// complete response. Otherwise it is the JSON body of a response with status 200.
 func (r *response) http(req *http.Request) (*http.Response, error) {
 	if strings.HasPrefix(r.text, "HTTP/1.1 ") {
 		return http.ReadResponse(bufio.NewReader(strings.NewReader(r.text)), req)

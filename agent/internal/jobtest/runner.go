@@ -16,21 +16,21 @@ import (
 	"github.com/collectington/collectington/sources/targets"
 )
 
-// Runner runs a test: the job's ticks at the test's times, and the comparison with what the test expects.
+// Runner runs a test: it runs the ticks of the job at the times of the test, and compares the results with the expectations.
 type Runner struct {
 	*Test
 	Job    *run.Worker
-	Dir    string                   // the folder of the test's files, which is another at each run
-	Scrub  func(text string) string // removes secrets
-	Update bool                     // accept what differs from the expectation
+	Dir    string                   // folder with the files of the test; it is different at each run
+	Scrub  func(text string) string // removes secrets from a text
+	Update bool                     // replace expectations that differ from the results
 
 	shown    []metric.Family
 	rewrite  map[*Section]string
 	failures []string
-	readings map[*metric.Desc]bool // whether a run had any; of the metrics that do not say how many are right
+	readings map[*metric.Desc]bool // whether a tick had readings of a metric; only for metrics without min_readings
 }
 
-// Empty returns the metrics that no run had a reading of, although some run measured them, in the order of their names.
+// Empty returns the metrics that were measured but had no readings in any tick, sorted by name.
 func (r *Runner) Empty() []*metric.Desc {
 	var all []*metric.Desc
 	for d, some := range r.readings {
@@ -42,7 +42,7 @@ func (r *Runner) Empty() []*metric.Desc {
 	return all
 }
 
-// collected notes which metrics have readings.
+// collected notes which metrics have readings in a tick.
 func (r *Runner) collected(readings metric.Readings) {
 	for i := range readings {
 		m := &readings[i]
@@ -52,8 +52,8 @@ func (r *Runner) collected(readings metric.Readings) {
 	}
 }
 
-// Run runs all ticks and returns the test's failures. With Update, the second result is the archive with its expectations
-// updated, nil if nothing has changed.
+// Run runs all ticks and returns the failures of the test. If Update is true, updated is the archive with changed
+// expectations, or nil if nothing has changed.
 func (r *Runner) Run(ctx context.Context) (failures []string, updated []byte) {
 	r.rewrite, r.readings = map[*Section]string{}, map[*metric.Desc]bool{}
 	r.ticks(ctx)
@@ -92,7 +92,7 @@ func (r *Runner) ticks(ctx context.Context) {
 	}
 }
 
-// first returns the time of the first tick: the start, or with a cron expression the first due time at or after it.
+// first returns the time of the first tick: Start, or for a cron expression the first due time at or after Start.
 func (r *Runner) first() time.Time {
 	if _, every := r.Job.Schedule.Every(); every || r.Every > 0 {
 		return r.Start
@@ -107,8 +107,8 @@ func (r *Runner) next(at time.Time) time.Time {
 	return r.Job.Schedule.Next(at)
 }
 
-// tick does what the agent does at a due time: it runs the job once, or once for each window that can be read. It returns
-// the problems. If a tick fails, the last values are shown while they are valid.
+// tick does what the agent does when the job is due. It runs the job once, or for a job with windows once for each window
+// that can be read. It returns the problems. If the run fails, the last values remain as long as they are valid.
 func (r *Runner) tick(ctx context.Context, at time.Time) (problems []string) {
 	for n := range r.Job.Burst(at, r.next(at)) {
 		tick, _, due := r.Job.NextWindow(r.Job.Cursor, at.Add(time.Duration(n)*time.Millisecond))
@@ -145,7 +145,8 @@ func (r *Runner) page() string {
 	return page.String()
 }
 
-// compare compares the result of a tick with its section. Errors need a section; metrics without one are not compared.
+// compare compares a result of a tick with the expectation for it. Errors without an expectation are a failure; metrics
+// without an expectation are not compared.
 func (r *Runner) compare(tick int, what, got string) {
 	want := r.Expected(tick, what)
 	switch {
@@ -166,12 +167,12 @@ func (r *Runner) fail(format string, args ...any) {
 	r.failures = append(r.failures, strings.TrimSuffix(r.Clean(fmt.Sprintf(format, args...)), "\n"))
 }
 
-// Clean returns a text without secrets and without the name of the folder.
+// Clean returns a text without secrets and without the name of the test's folder.
 func (r *Runner) Clean(text string) string {
 	return r.Scrub(strings.ReplaceAll(text, r.Dir+string(filepath.Separator), ""))
 }
 
-// lines joins texts to lines. A line break within a text becomes a space.
+// lines joins texts to lines. Line breaks within a text are replaced by spaces.
 func lines(all []string) string {
 	var b strings.Builder
 	for _, line := range all {
@@ -180,13 +181,13 @@ func lines(all []string) string {
 	return b.String()
 }
 
-// maxDifference bounds the lines that are shown of a difference.
+// maxDifference is the maximum number of lines of a difference that are shown.
 const maxDifference = 50
 
-// difference returns the difference between what is expected (-) and what was measured (+).
+// difference returns the lines that differ: - is expected, + was measured.
 func difference(want, got string) string {
 	all := strings.SplitAfter(string(diff.Diff("expected", []byte(strings.ReplaceAll(want, "\r\n", "\n")), "measured", []byte(got))), "\n")
-	all = all[1:] // the command line of diff
+	all = all[1:] // the first line is the command line of diff
 	if more := len(all) - maxDifference; more > 0 {
 		all = append(all[:maxDifference], fmt.Sprintf("… %d more lines\n", more))
 	}

@@ -2,14 +2,15 @@ package ledger
 
 import "github.com/collectington/collectington/agent/metric"
 
-// drops counts the readings of one metric that a tick leaves out.
+// drops counts the readings of one metric that were left out of a tick, by reason.
 type drops struct {
 	all []metric.Drop
 }
 
 func (d *drops) reset() { d.all = d.all[:0] }
 
-// add counts n readings. It calls describe for the first of a reason only.
+// add counts n readings that were left out for a reason. It calls describe only for the first reading left out for that
+// reason.
 func (d *drops) add(reason metric.Reason, n int, describe func() string) {
 	for i := range d.all {
 		if d.all[i].Reason == reason {
@@ -29,7 +30,7 @@ func (d *drops) count() int {
 	return n
 }
 
-// appendTo appends the drops to the list and clears them.
+// appendTo appends the drops to list and clears d. of is the number of all readings of the metric.
 func (d *drops) appendTo(list []Drop, name string, of int) []Drop {
 	for _, drop := range d.all {
 		list = append(list, Drop{name, of, drop})

@@ -8,26 +8,26 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// events remembers which event IDs a metric has counted. An ID is forgotten when it has not been seen for some time. If there
-// are too many, the ones not seen for longest are forgotten early.
+// events remembers which event IDs a metric has counted. An ID is forgotten when it has not been seen for the time remember.
+// If there are more than max IDs, those not seen for the longest time are forgotten earlier than that.
 type events struct {
-	remember int64 // milliseconds
-	slack    int64 // the journal's last sighting of an ID can be older than the true one by less, milliseconds
+	remember int64 // how long to remember an ID after it was last seen, milliseconds
+	slack    int64 // the last sighting in the journal can be older than the true one, by less than this, milliseconds
 	max      int
 	known    map[string]*sighting
-	ring     sighting // head of the ring of committed sightings, the one not seen for longest first
+	ring     sighting // head of the ring of committed sightings; the oldest sighting comes first
 
-	shown []*sighting // in the current tick, in their order
+	shown []*sighting // sightings in the current tick, in the order of the readings
 }
 
-// sighting is when an event was last seen.
+// sighting is an event ID and when it was last seen.
 type sighting struct {
 	id            string
 	at            int64     // Unix milliseconds
-	before, after *sighting // nil until it is committed
+	before, after *sighting // neighbors in the ring; nil until the sighting is committed
 
-	shown  bool // in the current tick
-	counts bool // in the current tick
+	shown  bool // the ID was seen in the current tick
+	counts bool // the event counts in the current tick
 }
 
 func newEvents(remember time.Duration, max int) *events {
@@ -36,12 +36,12 @@ func newEvents(remember time.Duration, max int) *events {
 	return e
 }
 
-// stage adds an event to the current tick and reports whether it counts.
+// stage adds an event to the current tick and reports whether the event counts.
 func (e *events) stage(id string, at int64) bool {
 	s := e.known[id]
 	switch {
 	case s == nil:
-		// The copy is the map's key too: the caller's string is valid during the tick only.
+		// The ID is copied, since the caller's string is valid during the tick only. The copy is also the map's key.
 		s = &sighting{id: strings.Clone(id), counts: true}
 		e.known[s.id] = s
 	case s.shown:
@@ -54,8 +54,8 @@ func (e *events) stage(id string, at int64) bool {
 	return s.counts
 }
 
-// fit returns an error if the tick has more events than can be remembered: those forgotten would count again in the next
-// tick.
+// fit returns an error if the tick has more than max events. Some of them would have to be forgotten, and would count again
+// in the next tick.
 func (e *events) fit() error {
 	if len(e.shown) > e.max {
 		return fmt.Errorf("a response has %d events, more than max_events (%d), and some would be counted twice; raise max_events or fetch fewer", len(e.shown), e.max)
@@ -63,7 +63,7 @@ func (e *events) fit() error {
 	return nil
 }
 
-// rollback removes the current tick's events.
+// rollback removes the events of the current tick.
 func (e *events) rollback() {
 	for _, s := range e.shown {
 		s.shown, s.counts = false, false
@@ -74,7 +74,7 @@ func (e *events) rollback() {
 	e.endTick()
 }
 
-// commit remembers the current tick's events as seen at a time, and forgets old ones.
+// commit remembers that the events of the current tick were seen at the time at, and forgets old events.
 func (e *events) commit(at int64, saved *saved, d *drops) {
 	for _, s := range e.shown {
 		if s.after == nil || s.at/e.slack != at/e.slack {

@@ -8,16 +8,16 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Holding is the state of one metric.
+// Holding is a summary of the state of one metric.
 type Holding struct {
 	Metric   string    `json:"metric"`
 	Type     string    `json:"type"`
 	Series   int       `json:"series"`
 	Events   int       `json:"event_ids"`
-	Measured time.Time `json:"measured"` // when it was last measured
+	Measured time.Time `json:"measured"` // when the metric was last measured
 }
 
-// Holdings returns the state of every metric, including inherited state that is not used yet.
+// Holdings returns a summary of the state of every metric. This includes inherited state that is not used yet.
 func (l *Ledger) Holdings() []Holding {
 	var all []Holding
 	for _, t := range l.held() {
@@ -30,7 +30,7 @@ func (l *Ledger) Holdings() []Holding {
 	return all
 }
 
-// shown returns the number of series that are not gone.
+// shown returns the number of series that are not gone (see entry).
 func shown(t *table) (n int) {
 	for i := range t.entries {
 		if !t.entries[i].gone {
@@ -40,7 +40,7 @@ func shown(t *table) (n int) {
 	return n
 }
 
-// Dump writes the state as text: a line per series, and the number of event IDs per metric.
+// Dump writes the state as text: one line per series, and for each metric with event IDs the number of these.
 func (l *Ledger) Dump(w io.Writer) {
 	tables := l.held()
 	if len(tables) == 0 {

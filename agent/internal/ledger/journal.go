@@ -8,38 +8,40 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// journal is what a ledger has to know to write records: the state as a whole, and then what each tick changes of it. A
-// record holds the new state of what has changed, not the difference, so a record that is read twice does no harm.
+// journal is what a ledger needs to write records: first one record of the whole state, then records of what each tick has
+// changed. A record has the new values of what has changed, not the differences, so reading a record twice does no harm.
 //
-// Kept are the values that only the ledger has: running totals of its own, deltas, observations, event IDs, times of readings
-// that have their own. What the source gives again in its next answer is kept as labels alone, so that a series which is
-// missing there can be ended; of an upstream's total the value at its start and at each reset is kept, so that a reset is not
-// seen twice.
+// Records have the values that only the ledger knows: running totals that the ledger adds up itself, deltas, observations,
+// event IDs, and times of readings that have their own times. Of values that the source gives again in its next answer,
+// records have the labels only, so that a series which is missing from that answer can be ended. Of a total that the source
+// keeps, records have the value at its start and at each reset, so that no reset is counted twice.
 type journal struct {
-	values  bool     // keep all values: the source does not give them again
+	values  bool     // keep the values of all series: the source does not give them again
 	based   bool     // a record with the whole state has been written
-	tables  uint32   // the number of the last table
-	removed []uint32 // numbers of tables that are gone since the last record
+	tables  uint32   // number of the table that was added last
+	removed []uint32 // numbers of the tables that were removed since the last record
 
-	// sightings is how often an event that the source shows in every answer is written while it is remembered.
+	// sightings is how many times an event ID is written to the journal during the time that it is remembered, if the source
+	// shows the event in every answer.
 	sightings int64
 }
 
-// saved is what the journal has of one table. Its methods do nothing for nil.
+// saved is what the journal has of one table. The methods of a nil saved do nothing.
 type saved struct {
-	number    uint32   // of the table; 0 = not in the journal yet
-	values    bool     // of all changes, see keepsValues
-	totals    bool     // of the start and the resets of an upstream's total
-	ids       []uint32 // of the table's entries, in their order; 0 = not in the journal yet
-	last      uint32   // the last number given to an entry
-	before    uint32   // that number before the last record that was restored
-	removed   []uint32 // numbers of entries that are gone since the last record
-	seen      []string // event IDs whose sighting is not in the journal yet
-	forgotten []string // event IDs that were forgotten before their time since the last record
+	number    uint32   // number of the table in the journal; 0 = not in the journal yet
+	values    bool     // the journal has the value of each series after each change; see declare
+	totals    bool     // the journal has the values of an upstream's total at its start and resets
+	ids       []uint32 // numbers of the table's entries, in the entries' order; 0 = not in the journal yet
+	last      uint32   // highest number given to an entry
+	before    uint32   // last as it was before the last restored record was read
+	removed   []uint32 // numbers of the entries that were removed since the last record
+	seen      []string // event IDs seen since the last record, if the journal needs their new time
+	forgotten []string // event IDs forgotten early since the last record, because there were too many
 }
 
-// Journal makes the ledger keep track of changes for Changes. It is called before the first Apply, Inherit or Restore. With
-// values, the values of all series are kept: those of a job that reads each window once are not in its next answer.
+// Journal makes the ledger keep track of changes, so that Changes can return them. It must be called before the first Apply,
+// Inherit or Restore. If values is true, the journal has the values of all series. This is meant for a job that reads each
+// window once: its next answer does not have the values again.
 func (l *Ledger) Journal(values bool) { l.journal = newJournal(values) }
 
 func newJournal(values bool) *journal { return &journal{values: values, sightings: 8} }
@@ -65,7 +67,8 @@ func (s *saved) declare(j *journal, d *metric.Desc) {
 	s.totals = total
 }
 
-// declare notes that the metric is declared again, maybe so that more has to be kept of it.
+// declare notes that the metric is declared again. The new declaration can require the values of all changes; all entries
+// count as changed then.
 func (t *table) declare(j *journal) {
 	if t.saved == nil {
 		return
@@ -79,7 +82,7 @@ func (t *table) declare(j *journal) {
 	}
 }
 
-// differs reports whether the journal has to have the entry's new state.
+// differs reports whether the new state of an entry must be written to the journal.
 func (s *saved) differs(before, e *entry) bool {
 	if s.values || e.time != 0 || before.time != 0 {
 		return e.observed != nil || e.known != before.known || e.hidden != before.hidden || e.gone != before.gone ||
@@ -124,7 +127,7 @@ func (s *saved) forget(id string) {
 	}
 }
 
-// written notes that a record has all changes.
+// written notes that all changes have been written to a record.
 func (s *saved) written() {
 	s.removed = s.removed[:0]
 	clear(s.seen)
@@ -132,8 +135,8 @@ func (s *saved) written() {
 	s.seen, s.forgotten = s.seen[:0], s.forgotten[:0]
 }
 
-// Keeps reports whether the last tick has left something that only the ledger knows, so that a record must be on disk before
-// the batch is delivered: a restart would otherwise go on from an older value than the one delivered.
+// Keeps reports whether the last tick has changed something that only the ledger knows. A record must then be on disk before
+// the batch is delivered. Otherwise a restart could continue from an older value than the one delivered.
 func (l *Ledger) Keeps() bool {
 	return slices.ContainsFunc(l.order, func(t *table) bool {
 		if t.events != nil || t.saved.values && len(t.entries) > 0 || t.earlier != nil {
@@ -141,7 +144,7 @@ func (l *Ledger) Keeps() bool {
 		}
 		for i := range t.entries {
 			e := &t.entries[i]
-			if e.time != 0 || e.changed && t.saved.ids[i] != 0 { // or a reset
+			if e.time != 0 || e.changed && t.saved.ids[i] != 0 { // the second condition is a reset
 				return true
 			}
 		}
@@ -149,18 +152,20 @@ func (l *Ledger) Keeps() bool {
 	})
 }
 
-// Grown reports whether series have come or gone that no record has yet.
+// Grown reports whether series were added or removed since the last record.
 func (l *Ledger) Grown() bool {
 	return len(l.journal.removed) > 0 || slices.ContainsFunc(l.order, func(t *table) bool {
 		return len(t.saved.removed) > 0 || slices.Contains(t.saved.ids, 0)
 	})
 }
 
-// recordMark is the first byte of a record. A snapshot of version 1 begins with a time, which is never -1.
+// recordMark is the first byte of a record. A snapshot of version 1 never begins with this byte: it begins with a time as a
+// varint, and the byte would mean the time -1.
 const recordMark = 1
 
-// Changes returns a record of what has changed since the last call, for Restore. The first record of a ledger that was not
-// restored has its whole state, and replaces all earlier ones. With all, the values of all series are in it.
+// Changes returns a record of what has changed since the last call. Restore reads these records. If the ledger was not
+// restored, its first record has the whole state and replaces all earlier records. If all is true, the record has the values
+// of all series.
 func (l *Ledger) Changes(all bool) []byte {
 	w := &writer{b: make([]byte, 0, 64)}
 	w.record(l, !l.journal.based, all)
@@ -172,7 +177,7 @@ func (l *Ledger) Changes(all bool) []byte {
 	return w.b
 }
 
-// Fold returns one record in place of several: what Restore makes of it is what it makes of them.
+// Fold combines several records into one. Restoring that record gives the same state as restoring all of them.
 func Fold(records [][]byte) ([]byte, error) { return fold(records, newJournal(false).sightings) }
 
 func fold(records [][]byte, sightings int64) ([]byte, error) {
@@ -187,7 +192,7 @@ func fold(records [][]byte, sightings int64) ([]byte, error) {
 	return w.b, nil
 }
 
-// record writes a record: of the whole state, or of what has changed.
+// record writes a record: of the whole state if whole is true, else of what has changed.
 func (w *writer) record(l *Ledger, whole, all bool) {
 	w.b = append(w.b, recordMark)
 	w.bools(whole, all)
@@ -206,7 +211,7 @@ func (w *writer) record(l *Ledger, whole, all bool) {
 	w.notMeasured(l)
 }
 
-// notMeasured writes when those metrics were measured last that the last tick has not measured.
+// notMeasured writes, for each metric that the last tick has not measured, when the metric was last measured.
 func (w *writer) notMeasured(l *Ledger) {
 	for _, t := range l.held() {
 		if t.saved.number != 0 && t.measured.UnixMilli() != l.last {
@@ -217,7 +222,7 @@ func (w *writer) notMeasured(l *Ledger) {
 	w.uint(0)
 }
 
-// unsaved reports whether the table has changes for a record.
+// unsaved reports whether the table has changes that must be written to a record.
 func (t *table) unsaved(l *Ledger, all bool) bool {
 	s := t.saved
 	return all || s.number == 0 || len(s.removed)+len(s.seen)+len(s.forgotten) > 0 || t.earlier != nil ||
@@ -315,7 +320,7 @@ func (w *writer) entryRecord(t *table, e *entry, isNew, all bool) {
 	}
 }
 
-// summaryRecord writes a summary with the observations that are new since the last record, or all of them.
+// summaryRecord writes a summary and its observations: those since the last record, or if all is true, all of them.
 func (w *writer) summaryRecord(o *observed, all bool) {
 	n := min(o.unsaved, len(o.window))
 	if all {
@@ -333,7 +338,8 @@ func (w *writer) summaryRecord(o *observed, all bool) {
 	}
 }
 
-// eventsRecord writes the event IDs that were seen since the last record, or all of them with their times.
+// eventsRecord writes event IDs. If whole is true, it writes all IDs with their times. Else it writes those seen and those
+// forgotten early since the last record.
 func (w *writer) eventsRecord(e *events, s *saved, whole bool) {
 	if whole {
 		w.events(e)
@@ -348,7 +354,8 @@ func (w *writer) eventsRecord(e *events, s *saved, whole bool) {
 	}
 }
 
-// number writes a float: an integer that a float holds exactly as a varint, any other as a zero and eight bytes.
+// number writes a float. An integer of less than 52 bits is written as a varint, any other float as a zero byte and eight
+// bytes.
 func (w *writer) number(f float64) {
 	if n := int64(f); float64(n) == f && n > -1<<52 && n < 1<<52 && (n != 0 || !math.Signbit(f)) {
 		w.uint(uint64(n<<1) ^ uint64(n>>63) + 1)
@@ -358,9 +365,10 @@ func (w *writer) number(f float64) {
 	w.float(f)
 }
 
-// Last returns what the last tick before Restore has shown, for a receiver that may not have it: the series whose values are
-// there, and as known those that were shown before that tick, or of which only the labels are there. If the last batch was
-// delivered, all series are among known alone. descs are the metrics as they are declared now.
+// Last returns what the last tick before Restore has shown, for a receiver that may not have received it. families has the
+// series of that tick whose values the records have. known has the series that were shown before that tick, and those of
+// which the records have the labels only. If the last batch was delivered, known has all series and families is nil. descs
+// are the metrics as they are declared now.
 func (l *Ledger) Last(descs []*metric.Desc, delivered bool) (families, known []metric.Family, at time.Time) {
 	c := &commit{tick: l.tick, at: l.last, result: &Result{}}
 	for _, t := range l.held() {

@@ -7,24 +7,25 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// labelSets makes one label set for all series of a job that have the same labels, whatever metric they belong to. It finds
-// the sets by an index, which only new series need: it is made for the first new series, and dropped after some ticks without
-// any. While a job has series of one metric only there is no index, since the labels of these series all differ.
+// labelSets makes one label set for all series of a job that have the same labels, even if the series belong to different
+// metrics. It finds the sets by an index. Only new series need the index: it is made for the first new series, and dropped
+// after some ticks without new series. If only one metric has series, no index is made, since the labels of these series all
+// differ.
 //
-// The index can keep label sets of series that are gone, for at most a quarter of the series.
+// The index can contain label sets of series that are gone, for at most a quarter of the series.
 type labelSets struct {
-	tables  []*table                    // all that have series
-	hash    func(encoded []byte) uint32 // of a series' labels, in tables and here
-	encoded []byte                      // the last encoded labels; reused
+	tables  []*table                    // all tables that have series
+	hash    func(encoded []byte) uint32 // hash of a series' encoded labels, used by the tables and by the index
+	encoded []byte                      // labels encoded last; the memory is reused
 
-	slots   []*metric.LabelSet // open addressing by hash, nil = free; no slots = no index
-	hashes  []uint32           // of the sets in slots
-	used    int                // slots
-	dropped int                // series that are gone since the index was made
-	idle    int                // ticks since a series was new
+	slots   []*metric.LabelSet // hash table with open addressing; nil entry = free; no slots = no index
+	hashes  []uint32           // hashes of the sets in slots
+	used    int                // number of slots in use
+	dropped int                // number of series that are gone since the index was made
+	idle    int                // ticks since the last new series
 }
 
-// maxIdle is how many ticks without a new series the index is kept for.
+// maxIdle is the number of ticks without a new series after which the index is dropped.
 const maxIdle = 16
 
 func newLabelSets() *labelSets {
@@ -50,7 +51,7 @@ func (s *labelSets) get(t *table, hash uint32, encoded []byte) *metric.LabelSet 
 	return s.slots[at]
 }
 
-// index makes the index.
+// index makes the index from the series of all tables.
 func (s *labelSets) index() {
 	s.grow(16)
 	s.used, s.dropped = 0, 0
@@ -65,7 +66,8 @@ func (s *labelSets) index() {
 	}
 }
 
-// find returns the slot of the equal set with this hash, or else the free slot for it.
+// find returns the slot of the set that has this hash and is equal. If there is none, it returns the free slot for such a
+// set.
 func (s *labelSets) find(hash uint32, equal func(*metric.LabelSet) bool) int {
 	mask := len(s.slots) - 1
 	at := int(hash) & mask
@@ -75,7 +77,7 @@ func (s *labelSets) find(hash uint32, equal func(*metric.LabelSet) bool) int {
 	return at
 }
 
-// put fills a free slot. It keeps a quarter of the slots free.
+// put fills a free slot. At least a quarter of the slots remains free: put doubles their number if necessary.
 func (s *labelSets) put(at int, hash uint32, set *metric.LabelSet) {
 	s.slots[at], s.hashes[at] = set, hash
 	if s.used++; 4*s.used < 3*len(s.slots) {
@@ -91,14 +93,14 @@ func (s *labelSets) put(at int, hash uint32, set *metric.LabelSet) {
 	}
 }
 
-// grow replaces the slots by n free ones.
+// grow replaces the slots by n free slots.
 func (s *labelSets) grow(n int) { s.slots, s.hashes = make([]*metric.LabelSet, n), make([]uint32, n) }
 
-// drop notes that a number of series are gone.
+// drop notes that a table has removed this many series.
 func (s *labelSets) drop(series int) { s.dropped += series }
 
-// endTick frees the label sets of series that are gone, if there are many, and the index, if it is not needed. tables are all
-// that have series.
+// endTick drops the index if it is not needed, or if many of its label sets are of series that are gone. tables are all
+// tables that have series.
 func (s *labelSets) endTick(tables []*table) {
 	clear(s.tables)
 	s.tables = append(s.tables[:0], tables...)
@@ -111,6 +113,6 @@ func (s *labelSets) endTick(tables []*table) {
 		series += len(t.entries)
 	}
 	if s.idle > maxIdle || 4*s.dropped > series {
-		s.slots, s.hashes = nil, nil // the next new series makes it again
+		s.slots, s.hashes = nil, nil // the next new series makes the index again
 	}
 }

@@ -1,5 +1,6 @@
-// Package ledger keeps the state of a job in memory: running totals, last values, event IDs that were counted. It is the
-// only place that turns readings into the values of series. A tick's readings are applied all together or not at all.
+// Package ledger keeps the state of a job in memory: running totals, last values, IDs of counted events. Only this package
+// turns readings into the values of series. A tick is one run of the job; its readings are applied all together or not at
+// all.
 //
 //	readings ─▶ match (find the series) ─▶ commit (compute the values) ─▶ families, with absolute values
 //	               └─ an error here leaves the state unchanged
@@ -15,11 +16,11 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// maxAhead is how far in the future a reading's own time can be. One sample far in the future can make a receiver reject
-// every later sample of the tenant.
+// maxAhead is how far in the future a reading's own time can be. A receiver that accepts one sample far in the future can
+// reject every later sample of the tenant.
 const maxAhead = 10 * time.Minute
 
-// maxSince is how far before its first sample a running total can start. It is Prometheus' default lookback.
+// maxSince is how long before its first sample a running total can start. It is equal to Prometheus' default lookback.
 const maxSince = 5 * time.Minute
 
 // Ledger is the state of one job. It is not safe for concurrent use.
@@ -28,66 +29,67 @@ type Ledger struct {
 	maxSeries  int
 
 	tables    map[*metric.Desc]*table
-	inherited map[string]*table // by metric name: state of an earlier ledger, for a metric that is declared the same
+	inherited map[string]*table // by metric name: state of an earlier ledger, for metrics with the same declaration
 	order     []*table
 	sets      *labelSets
 	tick      uint32
-	last      int64    // time of the last applied tick, Unix milliseconds; 0 = none yet
-	journal   *journal // nil = changes are not kept
-	exact     bool     // what was restored has the last values of all series
-	resume    int64    // start timestamp of series that are new in the first tick, Unix milliseconds; 0 = unknown
-	seen      int64    // when the events of the current tick count as seen, Unix milliseconds
+	last      int64    // time of the last tick that was applied, Unix milliseconds; 0 = none yet
+	journal   *journal // nil = the ledger writes no records
+	exact     bool     // the restored records have the last values of all series
+	resume    int64    // start timestamp of running totals that are new in the first tick, Unix milliseconds; 0 = unknown
+	seen      int64    // the time at which events of the current tick count as seen, Unix milliseconds
 }
 
-// Until returns how long the last values of a metric remain valid if it cannot be measured, given when it last was.
+// Until returns until when the last values of a metric remain valid if the metric cannot be measured. measured is the time
+// of its last measurement.
 type Until func(measured time.Time) time.Time
 
-// For returns an Until that adds d.
+// For returns an Until that adds d to the time of the last measurement.
 func For(d time.Duration) Until { return func(measured time.Time) time.Time { return measured.Add(d) } }
 
-// New returns an empty ledger. A metric that cannot be measured keeps its last values as long as until says. A tick with
-// more than maxSeries series is refused.
+// New returns an empty ledger. A metric that cannot be measured keeps its last values until the time that until returns. A
+// tick with more than maxSeries series is refused.
 func New(until Until, maxSeries int) *Ledger {
 	return &Ledger{validUntil: until, maxSeries: maxSeries, tables: map[*metric.Desc]*table{}, sets: newLabelSets()}
 }
 
-// Result is what a tick's readings became.
+// Result is the result of applying a tick's readings.
 type Result struct {
-	Families  []metric.Family // all series of the job
-	Series    int             // in Families
-	Readings  int             // taken; those in Drops are not
-	Resets    int             // decreases of upstream totals that were taken as resets
+	Families  []metric.Family // series of all metrics of the job
+	Series    int             // number of series in Families
+	Readings  int             // number of readings used; those in Drops are not included
+	Resets    int             // decreases of upstream totals that count as resets
 	Problems  []Problem       // metrics that could not be measured
 	Drops     []Drop          // readings that were left out
-	Warnings  []Warning       // what is probably not meant
-	Restarted []string        // metrics that lost their earlier state, since they are declared differently now
+	Warnings  []Warning       // what the configuration probably does not intend
+	Restarted []string        // metrics that lost their earlier state, since their declaration has changed
 }
 
-// Problem is why one metric could not be measured in a tick.
+// Problem is the reason why a metric could not be measured in a tick.
 type Problem struct {
 	Metric string
 	Err    error
 }
 
-// Drop is the readings of one metric that were left out for one reason.
+// Drop describes the readings of one metric that were left out for one reason.
 type Drop struct {
 	Metric string
-	Of     int // all readings of the metric in the tick, those left out included
+	Of     int // number of all readings of the metric in the tick, including those left out
 	metric.Drop
 }
 
-// Warning is what is probably not meant about one metric, although its readings are used.
+// Warning describes something about one metric that is probably not intended, although its readings are used.
 type Warning struct {
 	Metric, Text string
 }
 
-// Apply applies a tick's readings. It returns an error if the tick as a whole is refused; nothing has changed then.
+// Apply applies a tick's readings. If the tick is refused, it returns an error and changes nothing.
 func (l *Ledger) Apply(at time.Time, readings metric.Readings) (*Result, error) {
 	return l.ApplyWindow(at, at, readings)
 }
 
-// ApplyWindow applies the readings of a tick that reads a window up to end. Events count as seen at the end of the window,
-// so that those which the next window contains too are still remembered, however late it is read.
+// ApplyWindow applies the readings of a tick that reads a window up to end. Events count as seen at the end of the window.
+// The next window can contain the same events, and they must still be remembered then, even if that window is read late.
 func (l *Ledger) ApplyWindow(at, end time.Time, readings metric.Readings) (*Result, error) {
 	l.tick++
 	l.seen = end.UnixMilli()
@@ -109,7 +111,7 @@ func (l *Ledger) ApplyWindow(at, end time.Time, readings metric.Readings) (*Resu
 	return r, nil
 }
 
-// step is how far an Apply has come.
+// step is how far a call of Apply has come.
 type step int
 
 const (
@@ -118,8 +120,8 @@ const (
 	done
 )
 
-// settle ends an Apply that has failed or panicked. While it only matched, its changes are rolled back. A panic later
-// leaves totals that are partly changed, which are of no use: the ledger is empty then.
+// settle ends an Apply that has failed or panicked. In the step matching, the changes are rolled back. A panic in the step
+// committing leaves totals that are partly changed and cannot be used, so the ledger is made empty.
 func (l *Ledger) settle(s step) {
 	switch s {
 	case matching:
@@ -136,10 +138,10 @@ func (l *Ledger) settle(s step) {
 	}
 }
 
-// Empty reports whether the ledger holds no state at all.
+// Empty reports whether the ledger has no state at all.
 func (l *Ledger) Empty() bool { return len(l.order) == 0 && len(l.inherited) == 0 }
 
-// match finds the series of a metric's readings. It can be rolled back.
+// match finds the series of a metric's readings. Its changes can be rolled back.
 func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	of := m.Count()
 	for _, d := range m.Drops {
@@ -171,7 +173,7 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	}
 }
 
-// pass adds ready-made series to the result.
+// pass adds series that the source has already made, such as those of a scrape, to the result.
 func (r *Result) pass(m *metric.Measured) {
 	if m.Err != nil {
 		r.Problems = append(r.Problems, Problem{m.Desc.Name, m.Err})
@@ -183,7 +185,7 @@ func (r *Result) pass(m *metric.Measured) {
 	}
 }
 
-// series returns the number of series after the current tick.
+// series returns the number of series that there will be after the current tick.
 func (l *Ledger) series() int {
 	n := 0
 	for _, t := range l.order {
@@ -192,8 +194,8 @@ func (l *Ledger) series() int {
 	return n
 }
 
-// commit returns the tick's commit. Running totals that begin in this tick were zero at the last tick, or when the ledger
-// resumed, but at most maxSince ago, since a receiver may reject an older sample.
+// commit returns the commit of the current tick. Running totals that begin in this tick count as zero at the last tick, or
+// at the time given to Resume. That start is at most maxSince ago, since a receiver may reject an older sample.
 func (l *Ledger) commit(at time.Time, r *Result) *commit {
 	c := &commit{tick: l.tick, at: at.UnixMilli(), seen: l.seen, result: r}
 	c.since = c.at - 1
@@ -219,7 +221,7 @@ func (l *Ledger) show(at time.Time, c *commit) {
 		}
 	}
 	l.removeIdle()
-	for _, t := range l.inherited { // of metrics that are not declared any more
+	for _, t := range l.inherited { // inherited tables that remain are of metrics no longer declared
 		l.sets.drop(len(t.entries))
 		l.journal.drop(t.saved)
 	}
@@ -228,7 +230,7 @@ func (l *Ledger) show(at time.Time, c *commit) {
 	l.last = c.at
 }
 
-// removeIdle removes the tables of metrics that are not measured any more.
+// removeIdle removes the tables of metrics that are no longer measured.
 func (l *Ledger) removeIdle() {
 	l.order = slices.DeleteFunc(l.order, func(t *table) bool {
 		idle := t.idle(l.tick)
@@ -240,7 +242,7 @@ func (l *Ledger) removeIdle() {
 	})
 }
 
-// table returns the table of a metric. It makes the table if there is none, or takes the inherited one.
+// table returns the table of a metric. If there is none, it takes the inherited table or makes a new one.
 func (l *Ledger) table(d *metric.Desc, r *Result) *table {
 	t := l.tables[d]
 	if t != nil {
@@ -263,11 +265,11 @@ func (l *Ledger) table(d *metric.Desc, r *Result) *table {
 	return t
 }
 
-// Inherit takes over the state of a ledger, which must not be used any more. A metric that is declared the same continues;
-// its help and first_run may differ. Inherit must be called before the first Apply.
+// Inherit takes over the state of the ledger old, which must not be used any more. A metric continues if its declaration is
+// the same; only its help and first_run may differ. Inherit must be called before the first Apply.
 func (l *Ledger) Inherit(old *Ledger) {
 	l.inherited = map[string]*table{}
-	maps.Copy(l.inherited, old.inherited) // if old was never applied
+	maps.Copy(l.inherited, old.inherited) // if Apply was never called on old
 	for _, t := range old.order {
 		l.inherited[t.desc.Name] = t
 	}
@@ -279,10 +281,10 @@ func (l *Ledger) Inherit(old *Ledger) {
 }
 
 // Resume sets the start timestamp of running totals that are new in the next tick. It is called after Restore, if nothing
-// newer than the restored state had been delivered before.
+// newer than the restored state has been delivered.
 func (l *Ledger) Resume(at time.Time) { l.resume = at.UnixMilli() }
 
-// held returns the tables in use and then, by name, the inherited ones not used yet.
+// held returns the tables in use, followed by the inherited tables that are not used yet, sorted by name.
 func (l *Ledger) held() []*table {
 	all := slices.Clone(l.order)
 	for _, name := range slices.Sorted(maps.Keys(l.inherited)) {
@@ -291,8 +293,9 @@ func (l *Ledger) held() []*table {
 	return all
 }
 
-// stateKey returns the part of a declaration that its state depends on, as text (see metric.Desc). It returns "" if the
-// declaration has no text, such as one with an infinite bucket; its state cannot be saved.
+// stateKey returns the part of a declaration that the metric's state depends on, as text (see metric.Desc). It returns "" if
+// the declaration cannot be written as text, such as one with an infinite bucket. The state of such a metric cannot be
+// saved.
 func stateKey(d *metric.Desc) string {
 	text, err := json.Marshal(d)
 	if err != nil {
@@ -301,7 +304,7 @@ func stateKey(d *metric.Desc) string {
 	return string(text)
 }
 
-// sameState reports whether state that was accumulated under declaration a is valid under b.
+// sameState reports whether state that was collected under declaration a is valid under declaration b.
 func sameState(a, b *metric.Desc) bool {
 	text := stateKey(a)
 	return text != "" && text == stateKey(b)

@@ -7,8 +7,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// A native histogram starts with buckets that grow by a factor of 2^(1/8) (about 9 %). When there are more than maxNative,
-// each two are merged. The width of the zero bucket is client_golang's default.
+// A native histogram starts with buckets that grow by a factor of 2^(1/8) (about 9 %). When there are more than maxNative
+// buckets, each pair of neighbors is merged. The width of the zero bucket is client_golang's default.
 const (
 	firstSchema   = 3
 	minSchema     = -4
@@ -16,7 +16,7 @@ const (
 	zeroThreshold = 2.938735877055719e-39 // 2^-128
 )
 
-// native counts observations in exponential buckets: bucket i is (2^((i-1)/2^schema), 2^(i/2^schema)].
+// native counts observations in exponential buckets. Bucket i contains the values in (2^((i-1)/2^schema), 2^(i/2^schema)].
 type native struct {
 	schema   int32
 	zero     uint64
@@ -43,7 +43,7 @@ func (n *native) observe(v float64) {
 	}
 }
 
-// bucketOf returns the index of the bucket of v > 0.
+// bucketOf returns the index of the bucket that contains v, which must be greater than 0.
 func bucketOf(v float64, schema int32) int32 {
 	fraction, exponent := math.Frexp(v) // v = fraction · 2^exponent, 0.5 ≤ fraction < 1
 	if schema <= 0 {
@@ -53,8 +53,8 @@ func bucketOf(v float64, schema int32) int32 {
 		}
 		return (i + (1 << -schema) - 1) >> -schema
 	}
-	// The bounds 2^(i/8) within a power of two, as in Prometheus' libraries, so that a value on a bound falls into the same
-	// bucket everywhere.
+	// The bounds 2^(i/8) / 2 for i from 0 to 7. The numbers are those of Prometheus' libraries, so that a value equal to a
+	// bound falls into the same bucket everywhere.
 	bounds := [1 << firstSchema]float64{
 		0.5, 0.5452538663326288, 0.5946035575013605, 0.6484197773255048,
 		0.7071067811865475, 0.7711054127039704, 0.8408964152537144, 0.9170040432046711,
@@ -66,7 +66,7 @@ func bucketOf(v float64, schema int32) int32 {
 	return int32(exponent-1)<<schema + int32(i/step)
 }
 
-// halve merges each two buckets into one of the next lower schema.
+// halve merges each pair of neighboring buckets into one bucket of the next lower schema.
 func halve(buckets map[int32]uint64) map[int32]uint64 {
 	half := make(map[int32]uint64, len(buckets))
 	for i, count := range buckets {
@@ -75,7 +75,7 @@ func halve(buckets map[int32]uint64) map[int32]uint64 {
 	return half
 }
 
-// buckets returns the state as a batch has it.
+// buckets returns the buckets in the format of a batch.
 func (n *native) buckets() *metric.NativeBuckets {
 	return &metric.NativeBuckets{
 		Schema: n.schema, ZeroThreshold: zeroThreshold, ZeroCount: n.zero,

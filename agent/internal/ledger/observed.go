@@ -7,19 +7,20 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// maxWindow is the largest number of observations that the quantiles of a series are computed from.
+// maxWindow is the maximum number of observations that are used to compute the quantiles of a series.
 const maxWindow = 4096
 
-// observed is the state of a series of a histogram or summary. Batches share the values, so a tick changes a copy.
+// observed is the state of a series of a histogram or summary. Batches that were sent earlier share its values, so a tick
+// changes a copy.
 type observed struct {
 	histogram *metric.HistogramValue
 	native    *native
 	summary   *metric.SummaryValue
-	shown     *metric.More  // the values in the last batch
-	window    []observation // of a summary with quantiles, oldest first
-	unsaved   int           // so many of them, at the end, are not in the journal yet
+	shown     *metric.More  // the values as they were in the last batch
+	window    []observation // for a summary with quantiles, oldest first
+	unsaved   int           // number of observations, at the end of window, that are not in the journal yet
 
-	changed uint32 // the tick that copied the value, so that it is copied once per tick
+	changed uint32 // the last tick that copied the value; a tick copies it only once
 }
 
 // observation is an observed value and its time, Unix milliseconds.
@@ -105,7 +106,7 @@ func (o *observed) editHistogram(d *metric.Desc, tick uint32) *metric.HistogramV
 	return o.histogram
 }
 
-// editSummary returns the summary's value to change. It copies the value once per tick.
+// editSummary returns the summary's value, which the caller may change. It copies the value once per tick.
 func (o *observed) editSummary(d *metric.Desc, tick uint32) *metric.SummaryValue {
 	if o.summary == nil || o.changed != tick {
 		next := metric.SummaryValue{}
@@ -118,7 +119,7 @@ func (o *observed) editSummary(d *metric.Desc, tick uint32) *metric.SummaryValue
 	return o.summary
 }
 
-// show sets the value of the series.
+// show sets s to the values of the histogram or summary.
 func (o *observed) show(d *metric.Desc, c *commit, s *metric.Series) {
 	if o.histogram != nil && d.Native && o.histogram.Native == nil {
 		o.histogram.Native = o.native.buckets()
@@ -132,7 +133,7 @@ func (o *observed) show(d *metric.Desc, c *commit, s *metric.Series) {
 	s.More = o.shown
 }
 
-// quantiles computes the quantiles of the observations of the last MaxAge: of n sorted values, quantile q is the value of
+// quantiles computes the quantiles of the observations of the last MaxAge. Quantile q of n sorted values is the value of
 // rank ceil(q·n), counted from 1 (nearest rank).
 func (o *observed) quantiles(d *metric.Desc, c *commit) {
 	oldest := c.at - d.MaxAge.Milliseconds()
@@ -157,8 +158,8 @@ func (o *observed) quantiles(d *metric.Desc, c *commit) {
 	}
 }
 
-// rank returns the rank of quantile q among n sorted values, counted from 1. It allows for the rounding of decimal numbers:
-// 0.07 of 100 is the 7th value, though 0.07*100 is a little more than 7 as a float.
+// rank returns the rank of quantile q among n sorted values, counted from 1. It allows for rounding errors of floats:
+// quantile 0.07 of 100 values is the 7th value, although 0.07*100 as a float is a little more than 7.
 func rank(q float64, n int) int {
 	return min(max(1, int(math.Ceil(q*float64(n)-1e-9))), n)
 }

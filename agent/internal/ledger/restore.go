@@ -12,11 +12,12 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Restore loads records into an empty ledger: one with the whole state, or a snapshot of version 1, and then the changes since,
-// in their order. A metric that is declared as in the records continues from there. After an error nothing has changed.
+// Restore loads records into an empty ledger: first a record of the whole state or a snapshot of version 1, then the records
+// of changes since then, in their order. A metric whose declaration is the same as in the records continues from there. If
+// Restore returns an error, nothing has changed.
 //
-// The journal knows when an event was last seen only to within an eighth of remember. A restored event counts as seen at the
-// latest possible time, so it is remembered for up to that much longer, and never forgotten early.
+// The journal has the time when an event was last seen with an error of up to an eighth of remember. A restored event counts
+// as seen at the latest possible time. So it can be remembered for up to an eighth longer, and is never forgotten too early.
 func (l *Ledger) Restore(records ...[]byte) error { return l.restore(records, false) }
 
 func (l *Ledger) restore(records [][]byte, fold bool) error {
@@ -42,13 +43,13 @@ func (l *Ledger) restore(records [][]byte, fold bool) error {
 	return nil
 }
 
-// restoring is a ledger that records are loaded into.
+// restoring is a ledger while records are loaded into it.
 type restoring struct {
 	*Ledger
-	tables map[uint32]*table // by number
+	tables map[uint32]*table // by their number in the journal
 }
 
-// add loads one record.
+// add loads the record with index i.
 func (re *restoring) add(record []byte, i int) error {
 	if len(record) == 0 || record[0] != recordMark {
 		if i > 0 {
@@ -104,7 +105,7 @@ func (re *restoring) add(record []byte, i int) error {
 	return r.err
 }
 
-// addVersion1 loads a snapshot of version 1. Its tables and entries get the numbers of their order.
+// addVersion1 loads a snapshot of version 1. Its tables and entries are numbered in their order.
 func (re *restoring) addVersion1(snapshot []byte) error {
 	tables, last, err := re.version1(snapshot)
 	if err != nil {
@@ -172,7 +173,7 @@ func (re *restoring) addTable(r *reader, number uint32) error {
 	return nil
 }
 
-// entryRecord reads one series. labels has room for its label values.
+// entryRecord reads one series. labels is a buffer for its label values.
 func (r *reader) entryRecord(t *table, id uint32, labels []string) {
 	var isNew, hasValue, hidden, gone, hasTime, hasStart, hasUpstream, hasPoints bool
 	r.bools(&isNew, &hasValue, &hidden, &gone, &hasTime, &hasStart, &hasUpstream, &hasPoints)
@@ -232,7 +233,8 @@ func (r *reader) points(t *table, labels *metric.LabelSet) {
 	t.earlier[labels] = points
 }
 
-// summaryRecord reads a summary. Its observations are added to those of old, unless old has them already.
+// summaryRecord reads a summary. Its observations are added to those of old, unless old has them already because the record
+// was read before.
 func (r *reader) summaryRecord(d *metric.Desc, old *observed) *observed {
 	s := &metric.SummaryValue{Count: r.uint(), Sum: r.float(), Quantiles: slices.Repeat([]float64{math.NaN()}, len(d.Quantiles))}
 	o := &observed{summary: s}
@@ -256,7 +258,8 @@ func (r *reader) summaryRecord(d *metric.Desc, old *observed) *observed {
 	return o
 }
 
-// eventsRecord reads the events of one record, and forgets those that the ledger has forgotten for certain.
+// eventsRecord reads the events of one record. It also removes the events that the ledger has certainly forgotten since they
+// were last seen.
 func (r *reader) eventsRecord(e *events, whole bool, seen int64) {
 	if whole {
 		r.events(e)
@@ -286,7 +289,7 @@ func (r *reader) eventsRecord(e *events, whole bool, seen int64) {
 	}
 }
 
-// end makes what was loaded the state that the ledger inherits.
+// end makes the loaded state the inherited state of the ledger.
 func (re *restoring) end(fold bool) {
 	re.inherited = map[string]*table{}
 	for _, number := range sortedKeys(re.tables) {
@@ -304,7 +307,8 @@ func (re *restoring) end(fold bool) {
 	}
 }
 
-// hide hides the series whose values may be older than those delivered, until the source gives their value again.
+// hide hides the series whose restored values may be older than the values delivered. They remain hidden until the source
+// gives their value again.
 func (t *table) hide() {
 	for i := range t.entries {
 		e := &t.entries[i]
@@ -312,7 +316,7 @@ func (t *table) hide() {
 	}
 }
 
-// computeQuantiles computes what records leave out.
+// computeQuantiles computes the quantiles, which records do not contain.
 func (t *table) computeQuantiles(at int64) {
 	if len(t.desc.Quantiles) == 0 {
 		return
@@ -324,7 +328,7 @@ func (t *table) computeQuantiles(at int64) {
 	}
 }
 
-// removeEntries removes the entries with these numbers.
+// removeEntries removes the entries that have these numbers in the journal.
 func (t *table) removeEntries(numbers map[uint32]bool) {
 	kept := 0
 	for i := range t.entries {

@@ -33,7 +33,7 @@ func (w *writer) histogram(o *observed) {
 	}
 }
 
-// events writes the event IDs, the ones not seen for longest first.
+// events writes the event IDs with their times, those not seen for the longest time first.
 func (w *writer) events(e *events) {
 	w.count(len(e.known))
 	at := int64(0)
@@ -44,7 +44,7 @@ func (w *writer) events(e *events) {
 	}
 }
 
-// nanoseconds returns a time as Unix nanoseconds, 0 for the zero time.
+// nanoseconds returns a time as Unix nanoseconds. It returns 0 for the zero time.
 func nanoseconds(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -52,7 +52,7 @@ func nanoseconds(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// version1 reads a snapshot of version 1, as files of earlier builds have it.
+// version1 reads a snapshot of version 1, which earlier builds have written to files.
 func (re *restoring) version1(snapshot []byte) (tables []*table, last int64, err error) {
 	r := &reader{s: string(snapshot)}
 	last = r.int()
@@ -74,8 +74,8 @@ func (re *restoring) version1(snapshot []byte) (tables []*table, last int64, err
 	return tables, last, r.err
 }
 
-// table reads one metric. Its declaration was checked when it was configured, but the bytes may be damaged: what the table
-// relies on is checked here.
+// table reads one metric. The metric's declaration was checked when it was configured, but the bytes of the snapshot may be
+// damaged. So table checks again what the methods of a table rely on.
 func (r *reader) table(sets *labelSets, j *journal) (*table, error) {
 	text := r.text()
 	if r.err != nil {
@@ -108,7 +108,7 @@ func (r *reader) table(sets *labelSets, j *journal) (*table, error) {
 	return t, nil
 }
 
-// entry reads one series. values has room for its label values.
+// entry reads one series. values is a buffer for its label values.
 func (r *reader) entry(t *table, values []string) {
 	e := entry{known: true}
 	r.bools(&e.hidden, &e.gone)
@@ -179,7 +179,8 @@ func (r *reader) summary(d *metric.Desc) *observed {
 	return o
 }
 
-// idBlock is how many restored event IDs share one string. Fewer cost time; more keep memory when some are forgotten.
+// idBlock is the number of restored event IDs that share one string. A smaller number makes more allocations. A larger
+// number keeps more memory in use, since the string is freed only when all of its IDs are forgotten.
 const idBlock = 256
 
 func (r *reader) events(e *events) {
@@ -208,7 +209,8 @@ func (r *reader) events(e *events) {
 	}
 }
 
-// writer appends values to a snapshot: integers as varints, floats as eight bytes, strings after their length.
+// writer appends values to a snapshot or record. Integers are written as varints, floats as eight bytes, strings as their
+// length and their bytes.
 type writer struct{ b []byte }
 
 func (w *writer) uint(n uint64)   { w.b = binary.AppendUvarint(w.b, n) }
@@ -228,9 +230,9 @@ func (w *writer) bools(list ...bool) {
 	w.b = append(w.b, flags)
 }
 
-// reader reads values from a snapshot. After an error it returns zeros.
+// reader reads values from a snapshot or record. After an error its methods return zero values.
 type reader struct {
-	s   string // the rest
+	s   string // what has not been read yet
 	err error
 }
 
@@ -243,7 +245,7 @@ func (r *reader) fail(err error) {
 	r.s = ""
 }
 
-// take returns the next n bytes. It fails if n is not positive: then a varint was incomplete.
+// take returns the next n bytes. It fails if n is 0 or less, which callers pass after an incomplete varint.
 func (r *reader) take(n int) (taken string) {
 	if n <= 0 || n > len(r.s) {
 		r.fail(errShort)
@@ -273,7 +275,8 @@ func (r *reader) float() float64 {
 	return math.Float64frombits(binary.LittleEndian.Uint64(b[:]))
 }
 
-// count returns the number of elements that follow. It fails if there cannot be so many, of size bytes or more each.
+// count returns the number of elements that follow, each of at least size bytes. It fails if the remaining bytes are too few
+// for that number.
 func (r *reader) count(size int) int {
 	n := r.uint()
 	if n > uint64(len(r.s)/size) {

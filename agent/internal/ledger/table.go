@@ -12,22 +12,22 @@ import (
 
 // table is the state of one metric: its series, indexed by their labels, and the event IDs it has counted.
 //
-// A tick goes through it in three steps: begin, match (find the series of each reading; may fail and be rolled back), and
-// commit (compute the new values; cannot fail). Then family returns what the metric shows.
+// A tick calls begin, then match (find the series of each reading; can fail and be rolled back), then commit (compute the
+// new values; cannot fail). After that, family returns the series that the metric shows.
 type table struct {
 	desc   *metric.Desc
 	labels []label    // of a series that has all of them, sorted by name
 	more   int        // index of metric.MoreLabels among the values of a reading, -1 if it is not there
 	sets   *labelSets // of the ledger
 
-	entries []entry // one per series, in the order in which they appeared
+	entries []entry // one entry per series, in the order in which the series appeared
 	saved   *saved  // what the journal has of the table; nil without a journal
-	slots   []int32 // open addressing by hash: index of an entry, from 1; 0 = free. A third is kept free
+	slots   []int32 // hash table with open addressing: index of an entry plus 1; 0 = free. At least a third is free
 
 	events *events // nil if readings have no event IDs
 
-	visited  uint32    // the last tick with readings or an error
-	measured time.Time // the last tick without an error
+	visited  uint32    // the last tick that had readings or an error for this metric
+	measured time.Time // time of the last tick without an error
 
 	// State of the current tick.
 	failing bool                        // the metric could not be measured
@@ -36,14 +36,15 @@ type table struct {
 	guess   int                         // index of the entry that the next reading probably belongs to
 	pending []pending
 	timed   bool // some pending readings have times of their own
-	of      int  // number of readings, those left out included
-	taken   int  // number of readings taken
+	of      int  // number of readings, including those left out
+	taken   int  // number of readings used
 	drops   drops
 
-	earlier map[*metric.LabelSet][]metric.Point // points before the current value
+	earlier map[*metric.LabelSet][]metric.Point // for series with several readings in the tick: all points before the last
 }
 
-// label is a declared label. Its value is that of the reading at index value, or constant if value is negative.
+// label is a declared label. Its value is constant if the field value is negative. Else it is the label value with that
+// index in a reading.
 type label struct {
 	name     string
 	value    int
@@ -54,32 +55,32 @@ type label struct {
 type entry struct {
 	labels   *metric.LabelSet
 	hash     uint32
-	seen     uint32 // the last tick with a reading of it
+	seen     uint32 // the last tick with a reading of this series
 	pending  int32  // index of that reading in table.pending
-	known    bool   // it has a value; of a delta, a value to compare with
-	hidden   bool   // it is a delta without a change to show yet
-	gone     bool   // it is not shown; only its last time is remembered
-	changed  bool   // the journal has to be told
+	known    bool   // it has a value, or for a delta: a value to compare the next reading with
+	hidden   bool   // it is not shown yet: a delta without a change, or restored with a value that may be old
+	gone     bool   // the series is not shown; only its last time is remembered
+	changed  bool   // the new state must be written to the journal
 	value    float64
 	upstream float64 // the last reading of a delta; of a total that is added on, the total at its last reset
 	time     int64
 	start    int64
-	observed *observed // of a histogram or summary
+	observed *observed // for a histogram or summary, else nil
 }
 
-// pending is a reading of the current tick, or several that were combined into one.
+// pending is a reading of the current tick, or several readings that were combined into one.
 type pending struct {
 	entry int32
-	count int32 // readings combined
+	count int32 // number of readings combined
 	value float64
 	time  int64
 }
 
-// commit is what a tick's changes depend on.
+// commit holds the data of a tick that the new values depend on.
 type commit struct {
 	tick   uint32
 	at     int64 // the tick's time, Unix milliseconds
-	seen   int64 // when its events count as seen, Unix milliseconds
+	seen   int64 // the time at which the tick's events count as seen, Unix milliseconds
 	since  int64 // start timestamp of running totals that begin in this tick, Unix milliseconds
 	result *Result
 }
@@ -121,7 +122,7 @@ func (t *table) distinct() bool {
 	return len(slices.CompactFunc(slices.Clone(t.labels), func(a, b label) bool { return a.name == b.name })) == len(t.labels)
 }
 
-// begin prepares the table for a tick. Until match is called, the tick has no readings of this metric.
+// begin prepares the table for a tick. As long as match has not been called, the tick has no readings of this metric.
 func (t *table) begin() {
 	t.failing, t.ended = false, nil
 	t.live, t.guess = len(t.entries), 0
@@ -131,7 +132,7 @@ func (t *table) begin() {
 	t.drops.reset()
 }
 
-// rollback undoes match. It frees the memory of new entries, since a refused tick can have very many.
+// rollback undoes match. It frees the memory of new entries, since a refused tick can have a very large number of them.
 func (t *table) rollback() {
 	if t.events != nil {
 		t.events.rollback()
@@ -145,7 +146,8 @@ func (t *table) rollback() {
 	t.begin()
 }
 
-// match finds or makes the entry of each reading and adds the readings to pending. After an error the caller must roll back.
+// match finds the entry of each reading, or adds one, and adds the readings to pending. After an error the caller must roll
+// back.
 func (t *table) match(at, seen int64, tick uint32, rows []metric.Reading) error {
 	t.reserve(rows)
 	for i := range rows {
@@ -180,7 +182,8 @@ func (t *table) match(at, seen int64, tick uint32, rows []metric.Reading) error 
 	return nil
 }
 
-// reserve allocates the entries of a metric's first tick at once, if each reading is a series.
+// reserve allocates the entries of a metric's first tick at once. It does so only if each reading is probably a series of
+// its own.
 func (t *table) reserve(rows []metric.Reading) {
 	if len(t.entries) > 0 || len(rows) == 0 || rows[0].Time != 0 || t.desc.Accumulates() || t.desc.OnDuplicate != metric.DuplicateError {
 		return
@@ -189,7 +192,8 @@ func (t *table) reserve(rows []metric.Reading) {
 	t.index(len(rows))
 }
 
-// unfit returns why a reading cannot be used in any state, "" if it can. Such a reading is dropped.
+// unfit returns the reason if a reading cannot be used, whatever the state of its series is. The reading is dropped then. It
+// returns "" if the reading can be used.
 func (t *table) unfit(at int64, row *metric.Reading) metric.Reason {
 	switch {
 	case math.IsNaN(row.Value) || math.IsInf(row.Value, 0):
@@ -215,12 +219,12 @@ func (t *table) describe(row *metric.Reading) string {
 	return text
 }
 
-// skips reports whether the readings of this tick do not count: it is the metric's first one ever, with first_run: skip.
-// Event IDs are remembered.
+// skips reports whether the readings of this tick do not count, because the metric has first_run: skip and was never
+// measured before. The event IDs of these readings are remembered nevertheless.
 func (t *table) skips() bool { return t.desc.FirstRun == metric.FirstSkip && t.measured.IsZero() }
 
-// find returns the index of the entry with these label values. It makes the entry if there is none. Readings mostly come
-// in the order of the last tick, so it first tries the entry after the one found last.
+// find returns the index of the entry with these label values. It adds the entry if there is none. Readings mostly come in
+// the same order as in the last tick, so it first tries the entry after the one that it found last.
 func (t *table) find(values []string) int {
 	encoded := t.encode(values)
 	if t.guess < len(t.entries) && t.entries[t.guess].labels.Is(encoded) {
@@ -250,7 +254,7 @@ func (t *table) find(values []string) int {
 func (t *table) slot(hash uint32) int { return int(hash) & (len(t.slots) - 1) }
 func (t *table) next(slot int) int    { return (slot + 1) & (len(t.slots) - 1) }
 
-// index rebuilds the slots, with room for n entries.
+// index rebuilds the slots, with space for n entries.
 func (t *table) index(n int) {
 	size := 8
 	for 2*size < 3*(n+1) {
@@ -270,7 +274,7 @@ func (t *table) index(n int) {
 	}
 }
 
-// add adds a reading of the entry to pending, or combines it with an earlier reading of this tick.
+// add adds a reading of the entry at to pending, or combines it with an earlier reading of this tick.
 func (t *table) add(at int, tick uint32, row *metric.Reading) error {
 	e := &t.entries[at]
 	next := pending{entry: int32(at), count: 1, value: row.Value, time: row.Time}
@@ -283,14 +287,14 @@ func (t *table) add(at int, tick uint32, row *metric.Reading) error {
 	return t.combine(&t.pending[e.pending], &next)
 }
 
-// addZero adds the sum, or the number, of no readings.
+// addZero adds a reading of 0 for a metric without readings in this tick: the sum or the number of no readings.
 func (t *table) addZero(tick uint32) {
 	at := t.find(nil)
 	t.entries[at].seen, t.entries[at].pending = tick, int32(len(t.pending))
 	t.pending = append(t.pending, pending{entry: int32(at)})
 }
 
-// combine combines two readings into p, as on_duplicate says.
+// combine combines the reading next into p, as the setting on_duplicate says.
 func (t *table) combine(p, next *pending) error {
 	p.count += next.count
 	switch how := t.desc.OnDuplicate; {
@@ -311,18 +315,18 @@ func (t *table) combine(p, next *pending) error {
 	return nil
 }
 
-// adds reports whether each reading counts by itself, so that two readings of a series are not duplicates.
+// adds reports whether each reading of the metric counts by itself. Two readings of a series are then not duplicates.
 func (t *table) adds() bool {
 	d := t.desc
 	return d.Observes() && !d.Delta || d.Type == metric.Counter && d.From == metric.Events
 }
 
-// hasPoints reports whether a series can have several readings with different times in a tick. A running total of the
-// ledger and a delta change only once per tick.
+// hasPoints reports whether a series can have several readings with different times in a tick. It is false for running
+// totals of the ledger and for deltas, which change only once per tick.
 func (t *table) hasPoints() bool { return !t.desc.Accumulates() && !t.desc.Delta }
 
-// inOrder sorts pending by series and time, if readings have times of their own, and combines readings with the same time.
-// A reading without a time has the tick's.
+// inOrder sorts pending by series and time and combines readings of a series with the same time. It does nothing if no
+// reading has a time of its own. A reading without one has the tick's time.
 func (t *table) inOrder(at int64) error {
 	if !t.timed {
 		return nil
@@ -345,14 +349,14 @@ func (t *table) inOrder(at int64) error {
 	return nil
 }
 
-// refuse drops the pending readings that their series cannot take, given its state and the readings before. The readings of
-// a series are consecutive and sorted by time.
+// refuse drops the pending readings that their series cannot use, because of its state or its earlier readings. In pending,
+// the readings of a series are consecutive and sorted by time.
 func (t *table) refuse(tick uint32) {
 	if t.adds() {
 		return
 	}
 	taken := t.pending[:0]
-	shown := int32(-1) // the last entry that is shown
+	shown := int32(-1) // the last entry with a reading that is used or repeats a known one
 	for _, p := range t.pending {
 		e := &t.entries[p.entry]
 		if t.desc.OnDuplicate == metric.DuplicateCount {
@@ -383,22 +387,22 @@ func (t *table) refuse(tick uint32) {
 	}
 	t.pending = taken
 	for _, p := range taken {
-		t.entries[p.entry].seen = tick // a reading before it may have been refused
+		t.entries[p.entry].seen = tick // an earlier reading that was refused may have set it to 0
 	}
 }
 
-// repeats reports whether a reading with a time of its own is not newer than the last one of its series.
+// repeats reports whether a reading that has its own time is not newer than the last reading of its series.
 func (t *table) repeats(e *entry, p *pending) bool {
 	return t.hasPoints() && e.known && e.time != 0 && p.time != 0 && p.time <= e.time
 }
 
-// decreases reports whether an upstream total is less than before.
+// decreases reports whether an upstream total is less than its previous value.
 func (t *table) decreases(known bool, before, value float64) bool {
 	return known && t.desc.Type == metric.Counter && t.desc.From == metric.Total && value < before
 }
 
-// commit applies the pending readings. A series without a reading in this tick is gone, unless it is a running total of the
-// ledger or the metric could not be measured.
+// commit applies the pending readings. A series without a reading in this tick is gone afterwards, unless it is a running
+// total of the ledger. If the metric could not be measured, nothing changes.
 func (t *table) commit(c *commit) {
 	if t.failing {
 		return
@@ -417,7 +421,7 @@ func (t *table) commit(c *commit) {
 	c.result.Drops = t.drops.appendTo(c.result.Drops, t.desc.Name, t.of)
 }
 
-// keepEarlier keeps the value of an entry as a point, before a later reading of the same tick replaces it.
+// keepEarlier stores the value of an entry as a point, before a later reading of the same tick replaces it.
 func (t *table) keepEarlier(c *commit, e *entry) {
 	if t.earlier == nil {
 		t.earlier = map[*metric.LabelSet][]metric.Point{}
@@ -425,7 +429,7 @@ func (t *table) keepEarlier(c *commit, e *entry) {
 	t.earlier[e.labels] = append(t.earlier[e.labels], metric.Point{Time: cmp.Or(e.time, c.at), Value: e.value, Start: e.start})
 }
 
-// apply sets the value of a series by a reading.
+// apply updates the series of a reading, and notes whether the journal needs the new state.
 func (t *table) apply(c *commit, p *pending) {
 	e := &t.entries[p.entry]
 	if t.saved == nil {
@@ -461,8 +465,8 @@ func (t *table) set(c *commit, e *entry, p *pending) {
 	e.known, e.time = true, p.time
 }
 
-// accumulate adds a reading to a running total of the ledger. The total's time is the latest of its readings' own times, so
-// that it never decreases, or the tick's if one of them has none.
+// accumulate adds a reading to a running total that the ledger adds up. The total's time is the latest of its readings' own
+// times, so that it never decreases. It is the tick's time if one of the readings has no own time.
 func (t *table) accumulate(c *commit, e *entry, p *pending) {
 	first := !e.known
 	if first {
@@ -482,8 +486,9 @@ func (t *table) accumulate(c *commit, e *entry, p *pending) {
 	e.time = later(e.time, p.time)
 }
 
-// follow sets an upstream running total. A decrease means that the upstream started again: the series gets a start
-// timestamp just before this tick, as Prometheus' functions expect of a counter. Before the first reset the start is unknown.
+// follow sets a running total that the upstream keeps. A decrease means that the upstream started again. The series then
+// gets a start timestamp just before this tick, as Prometheus' functions expect of a counter. Before the first reset the
+// start is unknown.
 func (t *table) follow(c *commit, e *entry, p *pending) {
 	if t.decreases(e.known, e.value, p.value) {
 		if t.desc.OnDecrease == metric.DecreaseIgnore {
@@ -513,7 +518,7 @@ func (t *table) addOn(c *commit, e *entry, p *pending) {
 	e.value = e.upstream + p.value
 }
 
-// removeGone removes the series that do not remain after the tick, except those whose last time is remembered.
+// removeGone removes the series that do not remain after the tick. It keeps those whose last time must be remembered.
 func (t *table) removeGone(c *commit) {
 	kept, gone := 0, 0
 	for i := range t.entries {
@@ -542,7 +547,8 @@ func (t *table) removeGone(c *commit) {
 	}
 }
 
-// remains reports whether the series remains after the tick: it has a reading in it, or is a running total of the ledger.
+// remains reports whether the series remains after the tick: it has a reading in this tick, or it is a running total of the
+// ledger.
 func (t *table) remains(e *entry, tick uint32) bool {
 	return e.seen == tick || e.known && t.desc.Accumulates() && (t.ended == nil || !t.ended(e.labels))
 }
@@ -576,7 +582,7 @@ func (t *table) family(c *commit) metric.Family {
 	return f
 }
 
-// series returns what an entry shows.
+// series returns the series of an entry, as it is shown.
 func (t *table) series(e *entry, c *commit) metric.Series {
 	s := metric.Series{Labels: e.labels, Value: e.value, Time: e.time, Start: e.start}
 	if e.observed != nil {
@@ -585,7 +591,8 @@ func (t *table) series(e *entry, c *commit) metric.Series {
 	return s
 }
 
-// idle reports whether the tick has nothing of the metric and there is nothing to remember of it.
+// idle reports whether the table can be removed: the tick has no readings of the metric, and the table has no state to
+// remember.
 func (t *table) idle(tick uint32) bool {
 	return t.visited != tick && t.desc.FirstRun == metric.FirstCount && len(t.entries) == 0 && (t.events == nil || len(t.events.known) == 0)
 }

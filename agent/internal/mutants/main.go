@@ -1,9 +1,9 @@
-// Mutants measures whether the tests notice faults. It draws random mutations of the program's core, such as < for <= or a
-// statement left out, and runs the tests of the mutated package against each, and then those of the packages that use it. A
-// mutation that no test fails for has survived: either the change makes no difference, or a test is missing.
+// Mutants measures whether the tests notice faults. It makes random mutations of the core of the program, such as < instead
+// of <=, or a removed statement. For each mutation it runs the tests of the mutated package, and then those of the packages
+// that use it. If no test fails, the mutation has survived: either it makes no difference, or a test is missing.
 //
-// The source tree is not changed: mutations are passed to go test by -overlay. With the same seed and source, the mutations
-// are the same. Run it in the root of the repository: go run ./agent/internal/mutants, or make mutants.
+// The source tree is not changed, since mutations are passed to go test by -overlay. The same seed and the same source give
+// the same mutations. Run it in the root of the repository: go run ./agent/internal/mutants, or make mutants.
 package main
 
 import (
@@ -23,15 +23,15 @@ import (
 	"time"
 )
 
-// target is a part of the program to mutate. files are glob patterns; users are the packages whose tests run if the tests of
-// the mutated package pass.
+// target is a part of the program that is mutated. files are glob patterns. users are packages whose tests are run if the
+// tests of the mutated package pass.
 type target struct {
 	name  string
 	files []string
 	users []string
 }
 
-// targets returns the parts to mutate. When files move, this is the place to change.
+// targets returns the parts that are mutated. Change this list when files are moved.
 func targets() []target {
 	return []target{
 		{"ledger", []string{"agent/internal/ledger/*.go"}, []string{"./agent/internal/run", "./agent"}},
@@ -62,7 +62,7 @@ func main() {
 	}
 }
 
-// run draws mutations, tests each, and prints the results.
+// run makes mutations, tests each of them, and prints the results.
 func run(ctx context.Context, n int, seed uint64, only string, timeout time.Duration) error {
 	chosen := targets()
 	if only != "" {
@@ -102,13 +102,14 @@ func run(ctx context.Context, n int, seed uint64, only string, timeout time.Dura
 	return nil
 }
 
-// candidate is a mutation of a target.
+// candidate is a mutation and the target that it belongs to.
 type candidate struct {
 	*target
 	mutation
 }
 
-// draw returns the mutations of the targets in random order, at most one of a line. The targets take turns.
+// draw returns mutations of the targets in random order, alternating between the targets. Each line has at most one
+// mutation.
 func draw(chosen []target, seed uint64) ([]candidate, error) {
 	if len(chosen) == 0 {
 		return nil, errors.New("no such target; see targets in main.go")
@@ -152,7 +153,7 @@ func draw(chosen []target, seed uint64) ([]candidate, error) {
 	return drawn, nil
 }
 
-// result is what became of a mutation.
+// result is the result of testing a mutation.
 type result string
 
 const (
@@ -161,15 +162,14 @@ const (
 	notCompiled result = "did not compile"
 )
 
-// tester runs tests against mutations.
+// tester runs tests on mutations.
 type tester struct {
-	dir     string // of the mutated file and the overlay
+	dir     string // has the mutated file and the overlay file
 	timeout time.Duration
 	passed  []string // packages whose tests pass without mutations
 }
 
-// test runs the tests of the mutated package and its users, and returns what became of the mutation and which package's tests
-// failed.
+// test runs the tests of the mutated package, and then those of its users. by names the package whose tests have failed.
 func (t *tester) test(ctx context.Context, c *candidate) (got result, by string, err error) {
 	overlay, err := t.overlay(&c.mutation)
 	if err != nil {
@@ -198,7 +198,7 @@ func (t *tester) test(ctx context.Context, c *candidate) (got result, by string,
 	return survived, "", nil
 }
 
-// overlay writes the mutated file and returns the file for -overlay.
+// overlay writes the mutated file. It returns the name of the file to pass to -overlay.
 func (t *tester) overlay(m *mutation) (string, error) {
 	source, err := os.ReadFile(m.file)
 	if err != nil {

@@ -10,20 +10,20 @@ import (
 	"strings"
 )
 
-// mutation replaces a part of a source file.
+// mutation is a replacement of a part of a source file.
 type mutation struct {
 	file     string
 	line     int
-	from, to int    // offsets of the part in the file
-	old, new string // the part, and what replaces it
+	from, to int    // range of the replaced part in the file
+	old, new string // the replaced part and its replacement; new = "" removes the part
 }
 
-// apply returns the source with the mutation.
+// apply returns the source after the replacement.
 func (m *mutation) apply(source []byte) []byte {
 	return slices.Concat(source[:m.from], []byte(m.new), source[m.to:])
 }
 
-// String returns the change in one line.
+// String returns the replacement as one line.
 func (m *mutation) String() string {
 	short := func(text string) string {
 		text = strings.Join(strings.Fields(text), " ")
@@ -38,7 +38,7 @@ func (m *mutation) String() string {
 	return short(m.old) + " → " + short(m.new)
 }
 
-// mutationsOf returns all mutations of a Go file, in the order of the file.
+// mutationsOf returns all mutations of a Go file in the order of their positions.
 func mutationsOf(file string) ([]mutation, error) {
 	source, err := os.ReadFile(file)
 	if err != nil {
@@ -67,7 +67,7 @@ func mutationsOf(file string) ([]mutation, error) {
 	return all, nil
 }
 
-// mutate calls replace for each mutation of a node itself.
+// mutate calls replace for each mutation of the node n. It does not look at the nodes below n.
 func mutate(n ast.Node, replace func(from, to token.Pos, text string)) {
 	remove := func(n ast.Node) { replace(n.Pos(), n.End(), "") }
 	switch n := n.(type) {
@@ -103,7 +103,7 @@ func mutate(n ast.Node, replace func(from, to token.Pos, text string)) {
 	}
 }
 
-// opposite returns the operator that replaces one, ILLEGAL if there is none.
+// opposite returns the operator that replaces op in a mutation, or ILLEGAL if there is none.
 func opposite(op token.Token) token.Token {
 	return map[token.Token]token.Token{
 		token.LSS: token.LEQ, token.LEQ: token.LSS, token.GTR: token.GEQ, token.GEQ: token.GTR,
@@ -112,7 +112,7 @@ func opposite(op token.Token) token.Token {
 	}[op]
 }
 
-// isString reports whether an expression is a string literal, or a sum with one.
+// isString reports whether an expression is a string literal, or a sum that contains one.
 func isString(x ast.Expr) bool {
 	switch x := x.(type) {
 	case *ast.BasicLit:

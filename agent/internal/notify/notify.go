@@ -1,5 +1,5 @@
-// Package notify reports the state of the process to the service manager that has started it, by the protocol of sd_notify(3) of
-// systemd. It does nothing where there is no such manager.
+// Package notify reports the state of the process to the service manager that has started it. It uses the protocol of
+// sd_notify(3) of systemd. Without such a manager it does nothing.
 package notify
 
 import (
@@ -13,16 +13,16 @@ import (
 	"time"
 )
 
-// Manager is the service manager. A nil Manager takes every report and does nothing.
+// Manager is the connection to the service manager. The methods of a nil Manager do nothing.
 type Manager struct {
 	conn     *net.UnixConn
-	watchdog time.Duration // the longest pause between two beats; 0 = none are expected
+	watchdog time.Duration // longest time between two reports of Beat; 0 = none are expected
 	log      *slog.Logger
 }
 
-// Connect connects to the manager that the environment names, and removes it from the environment, so that no command that this
-// process starts reports in its place. It returns nil if the environment names none. What cannot be reported is logged: it is no reason
-// not to run.
+// Connect connects to the service manager that the environment names. It removes the manager's variables from the
+// environment, so that commands started by this process do not report to the manager themselves. It returns nil if the
+// environment names no manager, or if connecting fails. Errors are logged, since the process can run without the manager.
 func Connect(log *slog.Logger) *Manager {
 	socket, period, pid := take("NOTIFY_SOCKET"), take("WATCHDOG_USEC"), take("WATCHDOG_PID")
 	if socket == "" {
@@ -47,7 +47,7 @@ func Connect(log *slog.Logger) *Manager {
 // minWatchdog is the shortest period of a watchdog.
 const minWatchdog = time.Millisecond
 
-// take returns the value of an environment variable and removes it.
+// take returns the value of an environment variable and removes the variable.
 func take(name string) string {
 	value := os.Getenv(name)
 	os.Unsetenv(name)
@@ -61,7 +61,7 @@ func (m *Manager) Close() {
 	}
 }
 
-// Ready reports that the start or a reload has ended. Status is one line for people.
+// Ready reports that the start or a reload has ended. status is one line of text for users.
 func (m *Manager) Ready(status string) { m.send("READY=1", "STATUS="+status) }
 
 // Reloading reports that a reload has begun. Ready must follow.
@@ -70,8 +70,8 @@ func (m *Manager) Reloading() { m.send("RELOADING=1", "STATUS=reloading the conf
 // Stopping reports that the process is stopping.
 func (m *Manager) Stopping() { m.send("STOPPING=1", "STATUS=stopping: delivering what is left") }
 
-// Beat reports that the process is alive, three times in each period of the watchdog, until ctx ends. It calls alive first: while that does not
-// return, nothing is reported, and the manager restarts the service.
+// Beat reports three times in each period of the watchdog that the process is alive, until ctx ends. Before each report it
+// calls alive. As long as alive does not return, nothing is reported, so the manager restarts the service.
 func (m *Manager) Beat(ctx context.Context, alive func()) {
 	if m == nil || m.watchdog == 0 {
 		return
@@ -89,10 +89,10 @@ func (m *Manager) Beat(ctx context.Context, alive func()) {
 	}
 }
 
-// sendTimeout bounds a report to a manager that does not read.
+// sendTimeout is the time limit for a report. The manager may not be reading.
 const sendTimeout = time.Second
 
-// send sends the lines of a report. A line break within a line would begin another one.
+// send sends the lines of a report. Line breaks within a line are replaced, since each would start another line.
 func (m *Manager) send(lines ...string) {
 	if m == nil {
 		return
@@ -100,7 +100,7 @@ func (m *Manager) send(lines ...string) {
 	for i, l := range lines {
 		lines[i] = strings.ReplaceAll(l, "\n", " ")
 	}
-	_ = m.conn.SetWriteDeadline(time.Now().Add(sendTimeout)) // fails only on a closed connection, as Write does
+	_ = m.conn.SetWriteDeadline(time.Now().Add(sendTimeout)) // fails only if the connection is closed; Write fails then too
 	if _, err := m.conn.Write([]byte(strings.Join(lines, "\n"))); err != nil && !errors.Is(err, net.ErrClosed) {
 		m.log.Warn("the service manager cannot be notified; systemd may restart a service of Type=notify because of it", "error", err)
 	}

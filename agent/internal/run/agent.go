@@ -39,17 +39,17 @@ type Agent struct {
 	reloadBad  string
 }
 
-// Options are what an agent needs besides a plan.
+// Options are what an agent needs in addition to a plan.
 type Options struct {
 	Log   *slog.Logger
 	Self  func(State) metric.Readings // computes the agent's own metrics
-	State *state.File                 // keeps the jobs' state over a restart; nil = it is not kept
-	Clock *clock.Clock                // nil = this machine's
+	State *state.File                 // keeps the jobs' state across restarts; nil = the state is not kept
+	Clock *clock.Clock                // nil = the clock of this machine
 
-	Observer Observer // sees every run; nil = none
+	Observer Observer // is told of every run; nil = none
 }
 
-// New returns an agent that does nothing yet.
+// New returns an agent that is not running yet.
 func New(o Options) *Agent {
 	if o.Clock == nil {
 		o.Clock = clock.New()
@@ -64,8 +64,9 @@ func New(o Options) *Agent {
 	return a
 }
 
-// Run runs a plan until ctx ends and everything has stopped. A plan from reload replaces the current one; jobs and sinks
-// that it does not change keep running with their state. The error is that of a sink that cannot work at all.
+// Run runs a plan until ctx ends and all jobs and sinks have stopped. A plan received from reload replaces the current plan.
+// Jobs and sinks that are unchanged in the new plan keep running with their state. Run returns an error if a sink of the
+// first plan cannot work at all.
 func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -103,8 +104,8 @@ func (e *sinkError) Error() string { return fmt.Sprintf("sinks.%s: %v", e.name, 
 
 func (e *sinkError) Unwrap() error { return e.err }
 
-// put replaces the current plan. Unchanged jobs and sinks keep running. Removed jobs stop before removed sinks; added
-// sinks start before added jobs. A sink that cannot work calls fail, if that is not nil.
+// put replaces the current plan. Unchanged jobs and sinks keep running. Removed jobs stop before removed sinks, and added
+// sinks start before added jobs. If fail is not nil, a sink that cannot work calls it.
 func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc) {
 	jobs, newJobs, oldJobs := a.compareJobs(plan.Jobs)
 	stopJobs(oldJobs)
@@ -126,13 +127,14 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	if cap(a.slots) != plan.Concurrency {
 		a.slots = make(chan struct{}, plan.Concurrency)
 	}
-	// New sinks queue from here on, so that nothing is lost while old ones drain. They start only then, since the old
-	// ones may hold an address or a directory that they need.
+	// From here on, new sinks queue batches, so that nothing is lost while old sinks drain. New sinks start only after that,
+	// since an old sink may still use an address or a directory that a new sink needs.
 	for name, b := range a.latest {
 		if name == Self {
-			continue // all sinks get new ones soon
+			continue // all sinks get new own metrics soon
 		}
-		// The old sinks may have sent this batch again, or its staleness markers, later than its own time.
+		// The batch gets the current time, since the old sinks may have sent it, or its staleness markers, again after its
+		// own time.
 		b.Time = a.clock.Now()
 		added := false
 		for _, s := range sinks {
@@ -164,19 +166,21 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	a.own.changed()
 }
 
-// compareJobs returns the jobs of a plan, those of them that are not running yet, and the running ones that it removes.
+// compareJobs returns all jobs of a plan, the jobs among them that are not running yet, and the running jobs that are not in
+// the plan.
 func (a *Agent) compareJobs(plan []Job) (all, added, removed []*job) {
 	same := func(p *Job, j *job) bool { return j.Name == p.Name && j.Key == p.Key }
 	return compare(plan, a.jobs, same, a.newJob)
 }
 
-// compareSinks is compareJobs for sinks.
+// compareSinks does for sinks what compareJobs does for jobs.
 func (a *Agent) compareSinks(plan []Sink) (all, added, removed []*sink) {
 	same := func(p *Sink, s *sink) bool { return s.Name == p.Name && s.Key == p.Key }
 	return compare(plan, a.sinks, same, func(p Sink) *sink { return newSink(p, Drain, false) })
 }
 
-// compare finds the running job or sink for each entry of a plan, and builds those that are not running.
+// compare returns a running job or sink for each entry of a plan; it builds those that are not running. It also returns the
+// built ones, and the running ones that are not in the plan.
 func compare[P, R any](plan []P, running []*R, same func(*P, *R) bool, build func(P) *R) (all, added, removed []*R) {
 	removed = slices.Clone(running)
 	for i := range plan {
@@ -192,12 +196,12 @@ func compare[P, R any](plan []P, running []*R, same func(*P, *R) bool, build fun
 	return all, added, removed
 }
 
-// goes reports whether a sink gets the batches of the named job, which is one of jobs.
+// goes reports whether a sink gets the batches of the job with this name, if it is among jobs.
 func goes(jobs []*job, name, sink string) bool {
 	return slices.ContainsFunc(jobs, func(j *job) bool { return j.Name == name && j.GoesTo(sink) })
 }
 
-// endRemoved ends the series of removed jobs in each sink that no longer gets a job of that name.
+// endRemoved ends the series of removed jobs in each sink that no longer gets batches of a job with that name.
 func (a *Agent) endRemoved(jobs, removed []*job) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -213,7 +217,7 @@ func (a *Agent) endRemoved(jobs, removed []*job) {
 	}
 }
 
-// stopJobs stops jobs together and waits for their current ticks.
+// stopJobs stops jobs, all at the same time, and waits for their current ticks.
 func stopJobs(jobs []*job) {
 	for _, j := range jobs {
 		j.stop()
@@ -223,7 +227,7 @@ func stopJobs(jobs []*job) {
 	}
 }
 
-// longestEnd returns how long the current ticks of jobs may still take after stopJobs, at most.
+// longestEnd returns the longest time that the current ticks of jobs may still take after stopJobs was called.
 func longestEnd(jobs []*job) time.Duration {
 	overtime := time.Duration(0)
 	for _, j := range jobs {
@@ -232,7 +236,7 @@ func longestEnd(jobs []*job) time.Duration {
 	return jobGrace + overtime
 }
 
-// stopSinks drains sinks together.
+// stopSinks drains and stops sinks, all at the same time.
 func stopSinks(sinks []*sink) {
 	var wg sync.WaitGroup
 	for _, s := range sinks {
@@ -241,7 +245,7 @@ func stopSinks(sinks []*sink) {
 	wg.Wait()
 }
 
-// acquire waits for one of the slots for running ticks, and returns what releases it. It reports false if ctx has ended.
+// acquire waits for a free slot for a running tick. It returns a function that frees the slot, or false if ctx has ended.
 func (a *Agent) acquire(ctx context.Context) (release func(), ok bool) {
 	a.mu.Lock()
 	slots := a.slots
@@ -254,7 +258,7 @@ func (a *Agent) acquire(ctx context.Context) (release func(), ok bool) {
 	}
 }
 
-// deliver queues a batch for the sinks that its job goes to.
+// deliver queues a batch for the sinks of its job.
 func (a *Agent) deliver(job *Job, b metric.Batch) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -266,8 +270,8 @@ func (a *Agent) deliver(job *Job, b metric.Batch) {
 	}
 }
 
-// inOrder makes a batch the latest of its job. A tick that ran during a reload may be older than the batch that the reload has sent
-// again; its batch then gets a later time, so that samples stay in order. The caller holds mu.
+// inOrder stores a batch as the latest batch of its job. A tick that ran during a reload can be older than the batch that
+// the reload has sent again. The batch then gets a later time, so that samples stay in order. The caller holds mu.
 func (a *Agent) inOrder(b *metric.Batch) {
 	a.inTime(b)
 	if last := a.latest[b.Job].Time; !b.Time.After(last) {
@@ -276,7 +280,7 @@ func (a *Agent) inOrder(b *metric.Batch) {
 	a.latest[b.Job] = *b
 }
 
-// ReloadFailed notes that the configuration could not be reloaded, and why. The current plan keeps running.
+// ReloadFailed notes that the configuration could not be reloaded because of err. The current plan keeps running.
 func (a *Agent) ReloadFailed(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -307,7 +311,7 @@ func (a *Agent) State() State {
 	return s
 }
 
-// logUndelivered logs what could not be delivered before the end.
+// logUndelivered logs how many samples could not be delivered before the agent ended.
 func (a *Agent) logUndelivered() {
 	for _, s := range a.State().Sinks {
 		if n := s.Dropped[sinks.Shutdown]; n > 0 {
@@ -316,8 +320,8 @@ func (a *Agent) logUndelivered() {
 	}
 }
 
-// repeatLast queues the last batch of restored jobs for their sinks that can take it again: the process that made it may have
-// been killed before it was delivered.
+// repeatLast queues the last batch of each restored job again, for those of its sinks that can take a batch again. The
+// earlier process may have been killed before it had delivered the batch.
 func (a *Agent) repeatLast(jobs []*job) {
 	if a.state == nil {
 		return
@@ -337,7 +341,7 @@ func (a *Agent) repeatLast(jobs []*job) {
 	a.state.Loaded()
 }
 
-// awaitRepeated waits until the sinks of a job have on disk what repeatLast has queued, or until the job ends.
+// awaitRepeated waits until the sinks of a job have the batches queued by repeatLast on disk, or until the job ends.
 func (a *Agent) awaitRepeated(j *job) {
 	a.mu.Lock()
 	all := slices.Clone(a.sinks)
@@ -349,8 +353,8 @@ func (a *Agent) awaitRepeated(j *job) {
 	}
 }
 
-// saveFinal appends the whole state of the jobs, which have stopped, to the state file, with a note whether the sinks, which have
-// stopped too, have taken everything.
+// saveFinal appends the whole state of the jobs to the state file, and whether their sinks have taken everything. Jobs and
+// sinks have stopped before.
 func (a *Agent) saveFinal(jobs []*job) {
 	if a.state == nil {
 		return
@@ -363,7 +367,7 @@ func (a *Agent) saveFinal(jobs []*job) {
 	a.state.Flush()
 }
 
-// hasDelivered reports whether the sinks of a job have taken everything. What waits on disk they have taken.
+// hasDelivered reports whether the sinks of a job have taken everything. Samples that wait on disk count as taken.
 func (a *Agent) hasDelivered(j *job) bool {
 	return !slices.ContainsFunc(a.sinks, func(s *sink) bool {
 		return j.GoesTo(s.Name) && (s.hasLost() || s.Stats.Dropped()[sinks.Shutdown] > 0)

@@ -8,17 +8,18 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// timekeeper reads the clock for someone who keeps times of day.
+// timekeeper reads the clock for an owner that stores times of day. After a jump of the clock, the owner must adjust these
+// times.
 type timekeeper struct {
 	*clock.Clock
-	shift time.Duration // Reading.Shift at the last read
-	back  bool          // the clock has jumped back since the start
+	shift time.Duration // Shift of the last reading
+	back  bool          // the clock has jumped back at least once
 }
 
 func newTimekeeper(c *clock.Clock) timekeeper { return timekeeper{Clock: c, shift: c.Read().Shift} }
 
-// read reads the clock, and returns by how much it has jumped since the last read. All times that are kept have to be moved by
-// that much, so that they stay as far from now as they were.
+// read reads the clock and returns by how much the clock has jumped since the last read. The owner must move all times that
+// it stores by that much, so that their distance from the current time does not change.
 func (k *timekeeper) read() (now clock.Reading, jumped time.Duration) {
 	now = k.Clock.Read()
 	jumped = now.Shift - k.shift
@@ -27,16 +28,17 @@ func (k *timekeeper) read() (now clock.Reading, jumped time.Duration) {
 	return now, jumped
 }
 
-// move moves a time, unless it is zero.
+// move moves a time by a duration, unless the time is zero.
 func move(t *time.Time, by time.Duration) {
 	if !t.IsZero() {
 		*t = t.Add(by)
 	}
 }
 
-// keepTime reads the clock. If it has jumped, the job's times move along: its values expire, and the next interval ends, after
-// the time that has passed. A cron expression goes by the clock: it is due at its first time from now on, and at once if the clock
-// has jumped over its time.
+// keepTime reads the clock. If the clock has jumped, keepTime moves the job's times by the same amount. So the job's values
+// expire, and the next interval ends, after the time that has really passed. A cron expression follows the clock instead:
+// the job is due at the expression's next time. If the clock has jumped over the time at which the job was due, the job is
+// due at once.
 func (j *job) keepTime() clock.Reading {
 	now, by := j.time.read()
 	if by == 0 {
@@ -46,7 +48,7 @@ func (j *job) keepTime() clock.Reading {
 		move(t, by)
 	}
 	if j.Windows == nil {
-		move(&j.Cursor, by) // the end of a window is a time of the API's
+		move(&j.Cursor, by) // the end of a window is a time of the API, not of the clock
 	}
 	j.Ledger.Shift(by, j.Windows == nil)
 	j.status.change(func(s *JobState) {
@@ -67,7 +69,8 @@ func (j *job) keepTime() clock.Reading {
 	return now
 }
 
-// moveLatest reads the clock, and moves the times of the latest batches if it has jumped. The caller holds mu.
+// moveLatest reads the clock and returns the current time. If the clock has jumped, it moves the times of the latest batches
+// by the same amount. The caller holds mu.
 func (a *Agent) moveLatest() time.Time {
 	now, by := a.time.read()
 	if by != 0 {
@@ -79,8 +82,8 @@ func (a *Agent) moveLatest() time.Time {
 	return now.Wall
 }
 
-// inTime changes a batch whose times lie after now, because the clock has jumped back since: a batch is not of the future, and no
-// total starts after its sample. The caller holds mu.
+// inTime changes a batch if its times are later than the current time because the clock has jumped back. The batch gets the
+// current time, and a total that starts after its sample gets an unknown start. The caller holds mu.
 func (a *Agent) inTime(b *metric.Batch) {
 	now := a.moveLatest()
 	if !a.time.back {
@@ -105,7 +108,7 @@ func (a *Agent) inTime(b *metric.Batch) {
 	}
 }
 
-// startsLate reports whether a series starts after its sample.
+// startsLate reports whether the start of a series is later than its sample.
 func startsLate(s *metric.Series, batch time.Time) bool {
 	at := s.Time
 	if at == 0 {

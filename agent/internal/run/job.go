@@ -12,25 +12,25 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// job is a job of a running agent. Its goroutine owns all fields but status.
+// job is a job of a running agent. Only its goroutine may use the fields, except status.
 type job struct {
 	*Worker
 	agent  *Agent
 	status *jobStatus
 	report report
 
-	time  timekeeper // of the times that the job keeps, its worker's included
-	due   time.Time  // when the job is due next, without Delay; zero = never
-	asked bool       // the next run was asked for by hand
+	time  timekeeper // notices jumps of the clock, so that the times below and in the worker can be adjusted
+	due   time.Time  // when the job is due next, not including Delay; zero = never
+	asked bool       // the next run was requested by a user
 
-	showing   bool      // the sinks have series of the job
-	delivered time.Time // of the last tick whose batch the sinks have
-	expireAt  time.Time // when its series expire; zero while ticks succeed
+	showing   bool      // the sinks show series of the job
+	delivered time.Time // time of the last tick whose batch was queued for the sinks
+	expireAt  time.Time // when the job's series expire; zero while ticks succeed
 
 	unlock   func()    // gives up the job's lock; nil = it has none
 	restored *Saved    // the state of an earlier process, until the sinks know of it
 	ticked   bool      // a tick of this process has succeeded
-	savedAt  time.Time // when the state was last handed to the state file
+	savedAt  time.Time // when a record of the state was last given to the state file
 
 	life    context.Context // ends when the current tick has to end because the agent stops
 	release func()          // gives up the slot of the current tick
@@ -52,11 +52,11 @@ func (a *Agent) newJob(plan Job) *job {
 	return j
 }
 
-// errOverlap ends a tick that still runs when the next one is due, with overlap: cancel.
+// errOverlap ends a tick that is still running when the next tick is due, if overlap is cancel.
 var errOverlap = errors.New("cancelled because the next run is due (overlap: cancel)")
 
-// run runs the job whenever it is due, and what its source does between ticks, until ctx ends. The current tick then has jobGrace
-// to finish.
+// run runs the job whenever it is due, and its source's Run between ticks, until ctx ends. After that, the current tick has
+// jobGrace to finish.
 func (j *job) run(ctx context.Context) {
 	defer close(j.done)
 	if !j.claim(ctx) {
@@ -77,7 +77,7 @@ func (j *job) run(ctx context.Context) {
 	}
 }
 
-// firstDue returns now for an interval, and the next due time for a cron expression.
+// firstDue returns when the job is due first: now for an interval, or the next time of a cron expression.
 func (j *job) firstDue(now time.Time) time.Time {
 	if _, every := j.Schedule.Every(); every {
 		return now
@@ -85,8 +85,9 @@ func (j *job) firstDue(now time.Time) time.Time {
 	return j.Schedule.Next(now)
 }
 
-// waitUntilDue waits until the job is due. Meanwhile it ends the job's series when they expire. It reports false if ctx has
-// ended, or if the job is never due again. It reads the clock every minute, since the clock may be set and the machine suspended.
+// waitUntilDue waits until the job is due. Meanwhile it ends the job's series when they expire. It returns false if ctx has
+// ended, or if the job is never due again. It reads the clock at least every minute, since the clock may be changed or the
+// machine may be suspended.
 func (j *job) waitUntilDue(ctx context.Context) bool {
 	var told time.Time
 	for !j.due.IsZero() {
@@ -101,7 +102,7 @@ func (j *job) waitUntilDue(ctx context.Context) bool {
 		if pause <= 0 {
 			return ctx.Err() == nil
 		}
-		// If the series expire when the job is due, the tick comes first.
+		// If the series expire exactly when the job is due, the tick comes first.
 		if !j.expireAt.IsZero() && j.expireAt.Before(until) {
 			j.expireIfDue()
 			pause = min(pause, max(j.expireAt.Sub(now), time.Millisecond))
@@ -118,8 +119,8 @@ func (j *job) waitUntilDue(ctx context.Context) bool {
 	return false
 }
 
-// burst does what is due at a time: one tick, or with windows one for each window that can be read, until the next due
-// time. It reports whether windows are left.
+// burst does the work that is due at a time. This is one tick, or for a job with windows one tick for each window that can
+// be read, until the job is due next. burst reports whether more windows may be ready.
 func (j *job) burst(ctx context.Context, due time.Time) (more bool) {
 	for range j.Burst(due, j.due) {
 		asked := time.Now()
@@ -132,7 +133,7 @@ func (j *job) burst(ctx context.Context, due time.Time) (more bool) {
 		tick, end := withGrace(ctx)
 		j.life = tick
 		if j.Overlap == schedule.Cancel {
-			// A tick that started late has until the next due time in the future.
+			// A tick that started late can run until the next due time that is still in the future.
 			now := j.keepTime().Wall
 			next := later(j.Schedule.Next(now.Add(-j.Delay)), j.due).Add(j.Delay)
 			tick, end = withTimeout(tick, end, next.Sub(now))
@@ -147,7 +148,7 @@ func (j *job) burst(ctx context.Context, due time.Time) (more bool) {
 	return more
 }
 
-// tick runs the job once and records how it went. It reports whether another window may be ready.
+// tick runs the job once and records the result. It reports whether another window may be ready.
 func (j *job) tick(ctx context.Context) (more bool) {
 	at, began := j.now()
 	read := j.Cursor
@@ -193,11 +194,11 @@ func (j *job) tick(ctx context.Context) (more bool) {
 	return j.Windows != nil
 }
 
-// cursor is the subject of reports of a cursor that lies ahead of the clock.
+// cursor names the problem that a cursor lies ahead of the clock, for report.
 const cursor = "cursor"
 
-// idle notes that there is no window to read. If that is so because the cursor lies ahead of the clock, the job is not well: the
-// clock was ahead when the cursor was set, or is behind now.
+// idle notes that there is no window to read. If the reason is that the cursor lies ahead of the clock, this is an error:
+// the clock was ahead when the cursor was set, or it is behind now.
 func (j *job) idle(ahead bool) {
 	if !ahead {
 		j.report.recovered(cursor)
@@ -210,8 +211,9 @@ func (j *job) idle(ahead bool) {
 	j.report.failed("no window can be read", cursor, err)
 }
 
-// now returns the time of a tick, and the time that has passed. The first is later than that of the last tick, also if many
-// windows are read at once, so that samples stay in order.
+// now returns the time for a tick, and the time that has passed since the start, which does not jump with the clock. If many
+// windows are read quickly, the time is still at least a millisecond after that of the last tick, so that samples stay in
+// order.
 func (j *job) now() (time.Time, time.Duration) {
 	now := j.keepTime()
 	if gap := now.Wall.Sub(j.LastSuccess); gap > -time.Minute && gap < time.Millisecond {
@@ -220,14 +222,15 @@ func (j *job) now() (time.Time, time.Duration) {
 	return now.Wall, now.Elapsed
 }
 
-// lazySave is how old the state file's time of a job may be if the job keeps nothing that would be missed.
+// lazySave is the time after which a job saves its state again if the state has nothing that only the ledger knows.
 const lazySave = time.Minute
 
-// commit appends what the tick has changed to the state file. If it has changed something that only the ledger knows, commit
-// returns when that is on disk: what a restart goes on from is never behind what was delivered. While the disk fails, the batch
-// is held back, and the job does not run.
+// commit appends the changes of the tick to the state file. If the tick has changed something that only the ledger knows,
+// commit waits until that is on disk. So the state after a restart is never older than the values delivered. While the disk
+// fails, the batch is not delivered, and the job does not run.
 //
-// Only the last batch is repeated after a kill. So the sinks have the one before on disk first.
+// After a kill, only the last batch is delivered again. So commit first waits until the sinks have the batch before it on
+// disk.
 func (j *job) commit(*ledger.Result) error {
 	j.ticked = true
 	if j.agent.state != nil {
@@ -272,7 +275,8 @@ func (j *job) commit(*ledger.Result) error {
 	}
 }
 
-// record returns a record of the job's state: of all of it, or of what has changed since the last one.
+// record returns a record of the job's state. If all is true, it has the whole state, otherwise the changes since the last
+// record.
 func (j *job) record(all, delivered bool) []byte {
 	j.savedAt = j.keepTime().Wall
 	saved := &Saved{LastSuccess: j.LastSuccess.UTC(), Fetches: digest(j.Fetches), Delivered: delivered}
@@ -282,19 +286,19 @@ func (j *job) record(all, delivered bool) []byte {
 	return append(saved.header(nil), j.Ledger.Changes(all)...)
 }
 
-// stateFile is the subject of reports of the state file.
+// stateFile names problems of the state file, for report.
 const stateFile = "state file"
 
 // deliver queues the batch for the job's sinks.
 func (j *job) deliver(b metric.Batch) error {
 	j.keepTime()
-	b.Time = j.LastSuccess // moved if the clock has jumped
+	b.Time = j.LastSuccess // LastSuccess was moved if the clock has jumped
 	j.showing, j.delivered, j.expireAt = true, j.LastSuccess, time.Time{}
 	j.agent.deliver(&j.Job, b)
 	return nil
 }
 
-// expireIfDue ends the job's series if they have expired. The ledger keeps its totals.
+// expireIfDue ends the job's series if they have expired. The ledger keeps the running totals.
 func (j *job) expireIfDue() {
 	now := j.keepTime().Wall
 	if j.expireAt.IsZero() || now.Before(j.expireAt) {
@@ -308,14 +312,14 @@ func (j *job) expireIfDue() {
 	}
 }
 
-// Bounds of missed due times: how many are counted, and how many the observer sees.
+// maxMissed bounds how many missed due times are counted, and maxShownMissed how many of them are reported to the observer.
 const (
 	maxMissed      = 1000
 	maxShownMissed = 60
 )
 
-// afterTick skips the due times that have passed. The last of them is kept if the overlap policy is to run late, or if windows
-// are left to read.
+// afterTick skips the due times that have passed during the tick. If windows are left to read, or the overlap policy is not
+// skip, the last of these due times is kept, and the job runs late.
 func (j *job) afterTick(more bool) {
 	now := j.keepTime().Wall
 	late := 0
@@ -343,8 +347,8 @@ func (j *job) skip(n int) {
 	}
 }
 
-// inherit takes over the state of a removed job of the same name, as far as it still applies. It reports whether there
-// was one.
+// inherit takes over the state of a removed job with the same name. The ledger's state is taken over only if Fetches is
+// unchanged. inherit reports whether there was such a job.
 func (j *job) inherit(removed []*job) bool {
 	for _, old := range removed {
 		if old.Name != j.Name {
@@ -362,7 +366,7 @@ func (j *job) inherit(removed []*job) bool {
 	return false
 }
 
-// restore loads the job's state from the state file. If that cannot be used, the job starts without state.
+// restore loads the job's state from the state file. If the saved state cannot be used, the job starts without state.
 func (j *job) restore() {
 	if j.agent.state == nil {
 		return
@@ -386,7 +390,7 @@ func (j *job) restore() {
 	if saved.Fetches != digest(j.Fetches) {
 		j.Log.Warn("the job fetches something else than when its state was saved; its totals start from zero")
 	} else if !saved.old || saved.Delivered {
-		// Nothing newer was delivered: a series that is new from here on was zero until now.
+		// Nothing newer was delivered, so a series that is new from here on counts as zero until now.
 		j.Ledger.Resume(j.time.Now())
 	}
 	j.showing, j.delivered, j.restored = true, j.LastSuccess, saved
@@ -394,7 +398,7 @@ func (j *job) restore() {
 	j.status.restore(j.LastSuccess, j.Cursor)
 }
 
-// last returns the last batch before a restart, for sinks that may not have it.
+// last returns the last batch before a restart, for sinks that may not have received it.
 func (j *job) last() metric.Batch {
 	descs, _ := j.Declares()
 	b := metric.Batch{Job: j.Name}
@@ -403,12 +407,12 @@ func (j *job) last() metric.Batch {
 	return b
 }
 
-// jobGrace is how long the current tick may continue when its job is stopped.
+// jobGrace is how long the current tick of a job may continue after the job was told to stop.
 const jobGrace = 5 * time.Second
 
 var errStopped = errors.New("the agent is stopping")
 
-// withGrace returns a context that ends jobGrace after its parent.
+// withGrace returns a context that ends when jobGrace has passed after the end of parent.
 func withGrace(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent))
 	var timer *time.Timer

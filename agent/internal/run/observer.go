@@ -11,12 +11,12 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Observer sees the runs of an agent. It is called by the goroutines of the jobs, so it returns soon.
+// Observer is told of the runs of an agent. The goroutines of the jobs call Ran, so Ran must return soon.
 type Observer interface {
 	Ran(run Ended)
 }
 
-// Ended is a run that has ended, or that was skipped.
+// Ended describes a run that has ended or was skipped.
 type Ended struct {
 	Job      string
 	Start    time.Time
@@ -27,11 +27,11 @@ type Ended struct {
 	Window   sources.Tick
 	Readings int
 	Series   int
-	Problems []string        // what the run could not measure or has dropped, one line each
+	Problems []string        // what the run could not measure or has dropped, one line for each
 	Families []metric.Family // immutable; nil unless the run has succeeded
 }
 
-// succeeded returns a run that has measured something.
+// succeeded describes a run that has succeeded, at least in part.
 func succeeded(job string, at time.Time, took time.Duration, window sources.Tick, r *ledger.Result) Ended {
 	e := Ended{
 		Job: job, Start: at, Took: took, Result: Succeeded, Error: first(r), Window: window,
@@ -50,7 +50,7 @@ type noObserver struct{}
 
 func (noObserver) Ran(Ended) {}
 
-// Latest returns the last batch of a job, which the sinks have got, or false if there is none.
+// Latest returns the last batch of a job that was delivered to the sinks. It returns false if there is none.
 func (a *Agent) Latest(job string) (metric.Batch, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -72,7 +72,8 @@ func (a *Agent) Plan() Plan {
 	return plan
 }
 
-// Ready returns why the agent is not ready: no plan is loaded, or a sink is not open. It does not wait for the first run of a job.
+// Ready returns nil if the agent is ready, else the reason why not: no plan is loaded, or a sink is not open. A job need not
+// have run yet.
 func (a *Agent) Ready() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -89,7 +90,8 @@ func (a *Agent) Ready() error {
 	return nil
 }
 
-// RunNow runs a job as soon as its current run has ended, although it is not due. It reports whether there is such a job.
+// RunNow runs a job as soon as its current run has ended, even if the job is not due. It reports whether there is such a
+// job.
 func (a *Agent) RunNow(name string) bool {
 	j := a.find(name)
 	if j == nil {
@@ -97,13 +99,13 @@ func (a *Agent) RunNow(name string) bool {
 	}
 	select {
 	case j.ask <- struct{}{}:
-	default: // it is about to run anyway
+	default: // a run was requested already
 	}
 	return true
 }
 
-// Pause pauses a job, or lets it run again: while it is paused, its due times are skipped. It reports whether there is such a job.
-// A restart ends the pause.
+// Pause pauses a job, or continues it if paused is false. While a job is paused, its due times are skipped. A restart ends
+// the pause. Pause reports whether there is such a job.
 func (a *Agent) Pause(name string, paused bool) bool {
 	j := a.find(name)
 	if j != nil {
@@ -112,7 +114,7 @@ func (a *Agent) Pause(name string, paused bool) bool {
 	return j != nil
 }
 
-// find returns the running job of a name, or nil.
+// find returns the running job with this name, or nil.
 func (a *Agent) find(name string) *job {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -12,11 +12,11 @@ import (
 type Outcome struct {
 	State
 	Undelivered []string // sinks that could not deliver everything
-	Busy        []string // why jobs did not run: another process ran them
+	Busy        []string // for each job that did not run because another process ran it: its name and the reason
 }
 
-// once is a single run of each job. Other processes may run other jobs at the same time, with the same state file and sinks, and wait
-// for their turn to run the same.
+// once is a single run of each job. Other processes can use the same state file and sinks at the same time. A job that
+// another process runs must wait until that process has finished it.
 type once struct {
 	*Agent
 	drain time.Duration
@@ -26,8 +26,8 @@ type once struct {
 	held map[*job]bool // the jobs that this process has locked
 }
 
-// Once runs every job once, or once for each window that it has not read, delivers the batches, and returns when the sinks
-// have drained. Each may take as long as drain for that.
+// Once runs every job once, or for a job with windows once for each window not read yet. It delivers the batches and returns
+// when the sinks have drained. Each sink may take as long as drain to do so.
 func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -53,7 +53,7 @@ func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outco
 	return out, nil
 }
 
-// prepare makes the jobs and sinks. It restores the jobs that no other process runs.
+// prepare makes the jobs and sinks. It restores the jobs that no other process is running.
 func (o *once) prepare(plan Plan) error {
 	for _, p := range plan.Jobs {
 		o.jobs = append(o.jobs, o.newJob(p))
@@ -94,7 +94,7 @@ func (o *once) lock(ctx context.Context, j *job) error {
 	return nil
 }
 
-// run runs a job.
+// run runs a job once, or once for each window that it has not read yet.
 func (o *once) run(ctx context.Context, j *job) {
 	if o.state != nil && !o.hasLocked(j) && !o.waitFor(ctx, j) {
 		return
@@ -116,8 +116,8 @@ func (o *once) hasLocked(j *job) bool {
 	return o.held[j]
 }
 
-// waitFor waits for another process that runs a job, for as long as the job's timeout, and goes on from what that process has left.
-// It reports whether the job may run.
+// waitFor waits while another process runs a job, at most for the job's timeout. It then loads the state that the other
+// process has saved. It reports whether the job may run.
 func (o *once) waitFor(ctx context.Context, j *job) bool {
 	timeout := time.Duration(j.Timeout)
 	limit, cancel := context.WithTimeout(ctx, timeout)
@@ -139,11 +139,12 @@ func (o *once) waitFor(ctx context.Context, j *job) bool {
 	return false
 }
 
-// end delivers what is left, and returns the outcome. The next process may run the jobs as soon as all samples of this one are on disk
-// or delivered, since receivers refuse samples that are older than others of their series.
+// end delivers everything that is left and returns the outcome. Other processes may run the jobs as soon as all samples of
+// this process are on disk or delivered. They must not do so earlier, since receivers refuse samples that are older than
+// others of the same series.
 func (o *once) end() Outcome {
 	o.Agent.mu.Lock()
-	o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return o.state != nil && !o.hasLocked(j) }) // another process delivers their metrics
+	o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return o.state != nil && !o.hasLocked(j) }) // other jobs run in another process
 	o.Agent.mu.Unlock()
 	o.own.deliver(true)
 	stopped := make(chan struct{})
@@ -165,7 +166,7 @@ func (o *once) end() Outcome {
 	return out
 }
 
-// release saves the jobs, and lets other processes run them.
+// release saves the state of the jobs and unlocks them for other processes.
 func (o *once) release() {
 	o.saveFinal(o.jobs)
 	for j := range o.held {

@@ -11,7 +11,8 @@ import (
 // Outbox delivers batches to sinks without an agent.
 type Outbox struct{ sinks []*sink }
 
-// NewOutbox starts the sinks. At the end each may take as long as drain to deliver, and what it has saved on disk is tried once.
+// NewOutbox starts the sinks. At the end, each sink may take as long as drain to deliver. A batch that the sink has saved on
+// disk is then not tried again.
 func NewOutbox(plan []Sink, drain time.Duration) *Outbox {
 	o := &Outbox{}
 	for _, p := range plan {
@@ -30,8 +31,8 @@ func (o *Outbox) Add(b metric.Batch) {
 	}
 }
 
-// Close delivers what is queued and stops the sinks. It reports whether a receiver has refused something. What could not be
-// delivered, and why, is in the log.
+// Close delivers the queued batches and stops the sinks. It reports whether a receiver has refused something. The log says
+// what could not be delivered, and why.
 func (o *Outbox) Close() (refused bool) {
 	stopSinks(o.sinks)
 	for _, s := range o.sinks {

@@ -10,8 +10,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// The labels of the agent's own metrics that name a job or a sink. The name of a job is not in the label job, which a scrape or a
-// push would overwrite.
+// JobLabel and SinkLabel are the labels of the agent's own metrics that name a job or a sink. A job's name is not in the
+// label job, since a scrape or a push would overwrite that label.
 const (
 	JobLabel  = "cton_job"
 	SinkLabel = "sink"
@@ -22,19 +22,20 @@ const AllJobs = "cton_shards_jobs"
 
 // OwnMetrics say when and where the agent's own metrics are delivered.
 type OwnMetrics struct {
-	Interval time.Duration // at least this often to sinks that push; 0 = two minutes
+	Interval time.Duration // longest time between deliveries to sinks that push; 0 = two minutes
 
-	// Sinks get all of them. If it is nil, each sink gets those about its jobs, about itself and about the agent.
+	// Sinks are the sinks that get all own metrics. If it is nil, each sink gets the metrics about its jobs, about itself
+	// and about the agent.
 	Sinks []string
 
 	Partial []string // sinks that do not get all jobs of other shards
 }
 
-// How often the agent's own metrics are delivered.
+// Intervals at which the agent's own metrics are delivered.
 const (
-	ownInterval  = 2 * time.Minute  // to sinks that push, by default
-	pageInterval = 15 * time.Second // to sinks that wait to be scraped: it costs no traffic; a jump of the clock is noticed then too
-	ownPause     = time.Second      // at most
+	ownInterval  = 2 * time.Minute  // default interval for sinks that push
+	pageInterval = 15 * time.Second // for sinks that wait to be scraped: costs no traffic, and jumps of the clock are noticed this often
+	ownPause     = time.Second      // shortest time between two deliveries
 )
 
 func (o *OwnMetrics) interval() time.Duration {
@@ -52,11 +53,11 @@ type own struct {
 	agent   *Agent
 	compute func(State) metric.Readings
 	ledger  *ledger.Ledger
-	last    time.Time     // the time of the last batch
-	time    timekeeper    // of last, ledger and starts
-	starts  starts        // of their counters
-	due     chan struct{} // holds a token if they should be delivered soon
-	partBy  string        // PartBy of their batches
+	last    time.Time     // time of the last batch
+	time    timekeeper    // notices jumps of the clock, so that the times in last, ledger and starts can be adjusted
+	starts  starts        // start timestamps of the own counters
+	due     chan struct{} // holds a token if the metrics should be delivered soon
+	partBy  string        // PartBy of the batches
 }
 
 func newOwn(a *Agent, compute func(State) metric.Readings, c *clock.Clock) *own {
@@ -66,7 +67,7 @@ func newOwn(a *Agent, compute func(State) metric.Readings, c *clock.Clock) *own 
 	}
 }
 
-// run delivers the metrics at once, then regularly, and soon after a change.
+// run delivers the metrics at the start, then at regular intervals, and soon after a change.
 func (o *own) run(ctx context.Context) {
 	pushed := time.Now()
 	o.deliver(true)
@@ -101,7 +102,8 @@ func (o *own) interval() time.Duration {
 	return o.agent.ownMetrics.interval()
 }
 
-// deliver delivers the metrics to all of their sinks, or only to those that wait to be scraped. No two batches have the same time.
+// deliver delivers the metrics. If all is false, only sinks that wait to be scraped get them. No two batches have the same
+// time.
 func (o *own) deliver(all bool) {
 	a := o.agent
 	reading, by := o.time.read()
@@ -140,7 +142,7 @@ func (o *own) deliver(all bool) {
 	}
 }
 
-// isPulled reports whether a sink that gets the metrics waits to be scraped.
+// isPulled reports whether the metrics go to a sink that waits to be scraped.
 func (o *own) isPulled() bool {
 	a := o.agent
 	a.mu.Lock()
@@ -148,7 +150,7 @@ func (o *own) isPulled() bool {
 	return slices.ContainsFunc(a.sinks, func(s *sink) bool { return s.Pull && a.ownMetrics.goTo(s.Name) })
 }
 
-// changed has the metrics delivered soon, because a job has gone up or down or a reload has ended.
+// changed makes the metrics be delivered soon. It is called when a job goes up or down, and when a reload has ended.
 func (o *own) changed() {
 	select {
 	case o.due <- struct{}{}:
@@ -156,7 +158,7 @@ func (o *own) changed() {
 	}
 }
 
-// endOwn ends the agent's own metrics in running sinks that do not get them any longer. The caller holds mu.
+// endOwn ends the series of the agent's own metrics in running sinks that will no longer get them. The caller holds mu.
 func (a *Agent) endOwn(next *OwnMetrics) {
 	for _, s := range a.sinks {
 		if a.ownMetrics.goTo(s.Name) && !next.goTo(s.Name) {
@@ -165,14 +167,15 @@ func (a *Agent) endOwn(next *OwnMetrics) {
 	}
 }
 
-// ownPart returns the agent's own metrics without those that name a job or another sink which do not concern a sink. A sink that
-// gets all jobs, and one that the configuration names, get everything. The caller holds mu.
+// ownPart returns the part of the agent's own metrics for one sink. Series that name a job which the sink does not get, or
+// another sink, are left out. A sink that gets all jobs, or that the configuration names in Sinks, gets everything. The
+// caller holds mu.
 func (a *Agent) ownPart(families []metric.Family, sink string) []metric.Family {
 	foreign := func(j *job) bool { return !j.GoesTo(sink) }
 	if a.ownMetrics.Sinks != nil || !slices.ContainsFunc(a.jobs, foreign) && !slices.Contains(a.ownMetrics.Partial, sink) {
 		return families
 	}
-	jobs := map[string]bool{"": true} // that the sink gets
+	jobs := map[string]bool{"": true} // names of the jobs that the sink gets; "" for series without a job
 	for _, j := range a.jobs {
 		if !foreign(j) {
 			jobs[j.Name] = true

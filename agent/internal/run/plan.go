@@ -1,4 +1,4 @@
-// Package run is the agent at work. It runs the jobs, delivers their batches to the sinks, reloads and shuts down.
+// Package run is the running agent. It runs the jobs, delivers their batches to the sinks, reloads and shuts down.
 //
 //	            one goroutine per job                          one or two goroutines per sink
 //	┌───────────────────────────────────────────┐           ┌─────────────────────────────────┐
@@ -8,9 +8,9 @@
 //	│ the agent's own metrics                   │─────┘
 //	└───────────────────────────────────────────┘
 //
-// [Worker.Tick] is the one way to run a job. Every command uses it, also those that run no agent.
+// One run of a job is called a tick. All commands run a job by [Worker.Tick], including commands that run no agent.
 //
-// On shutdown the jobs stop first and the sinks last, so that everything measured is delivered. Both have a time limit.
+// On shutdown, the jobs stop first and the sinks last, so that everything measured is delivered. Both have a time limit.
 package run
 
 import (
@@ -23,12 +23,12 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Self is the name of the job of the agent's own metrics.
+// Self is the job name of the agent's own metrics.
 const Self = "cton"
 
-// Plan is what an agent runs. Everything in it is built, and nothing has started.
+// Plan is what an agent runs. All jobs and sinks in it are built, but not started.
 type Plan struct {
-	Concurrency int // how many ticks may run at once
+	Concurrency int // how many ticks may run at the same time
 	Jobs        []Job
 	Sinks       []Sink
 	Own         OwnMetrics
@@ -36,24 +36,24 @@ type Plan struct {
 	AllJobs     int         // of the configuration, those of other shards included
 }
 
-// Job is a job of the configuration with its source. A reload keeps a job whose Name and Key are unchanged, with its
-// state. A changed job whose Fetches is unchanged continues from the state of the old one.
+// Job is a job of the configuration and its source. A reload keeps a job and its state if its Name and Key are unchanged. If
+// its Key has changed but its Fetches has not, the new job continues from the state of the old one.
 type Job struct {
 	config.Job
-	Delay    time.Duration // this host's share of Jitter, added to every due time
+	Delay    time.Duration // this host's delay within Jitter, added to every due time
 	Source   sources.Source
 	Requests *Requests
 	Log      *slog.Logger
 }
 
-// Sink is a sink of the configuration. A reload keeps a sink whose Name and Key are unchanged, with its queue.
+// Sink is a sink of the configuration. A reload keeps a sink and its queue if its Name and Key are unchanged.
 type Sink struct {
 	Name     string
 	Kind     string
 	Key      string
-	Pull     bool // waits to be scraped
+	Pull     bool // the sink waits to be scraped
 	Sink     sinks.Sink
-	Durable  bool // what Write has taken is on disk
+	Durable  bool // a batch is on disk when Write returns
 	Stats    *sinks.Stats
 	Requests *Requests
 	Log      *slog.Logger

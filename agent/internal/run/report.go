@@ -11,20 +11,20 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// report logs the errors of a job or a sink: each error once, again when its text changes, and once when it is over.
+// report logs the errors of a job or a sink: each error once, again when its text changes, and once when the error is over.
 type report struct {
 	log     *slog.Logger
-	failing map[string]*failure // by what fails, for a sink by job
-	metrics map[string]string   // problems of single metrics, by metric and reason
+	failing map[string]*failure // the current errors, by what fails; for a sink by job
+	metrics map[string]string   // problems of single metrics in the last tick, by metric and reason
 }
 
-// failure is an error that is not over.
+// failure is an error that is not over yet.
 type failure struct {
 	text  string
 	times int
 }
 
-// failed logs an error, unless one of the same text is not over.
+// failed logs an error, unless an error with the same text is not over yet.
 func (r *report) failed(message, what string, err error) {
 	text := err.Error()
 	known := r.logged(text)
@@ -43,7 +43,7 @@ func (r *report) failed(message, what string, err error) {
 	}
 }
 
-// logged reports whether an error of this text is not over.
+// logged reports whether an error with this text is not over yet.
 func (r *report) logged(text string) bool {
 	for _, f := range r.failing {
 		if f.text == text {
@@ -53,7 +53,7 @@ func (r *report) logged(text string) bool {
 	return false
 }
 
-// recovered logs that an error is over, if nothing else fails with the same text.
+// recovered logs that an error is over. It does not log this while something else fails with the same text.
 func (r *report) recovered(what string) {
 	f := r.failing[what]
 	if f == nil {
@@ -65,10 +65,10 @@ func (r *report) recovered(what string) {
 	}
 }
 
-// wholeRun is what fails if a tick as a whole fails.
+// wholeRun names the failure of a whole tick, for report.
 const wholeRun = "run"
 
-// succeeded logs a successful tick, and the problems of single metrics.
+// succeeded logs a successful tick and the problems of single metrics in it.
 func (r *report) succeeded(result *ledger.Result) {
 	r.recovered(wholeRun)
 	r.log.Debug("run succeeded", "readings", result.Readings, "series", result.Series)
@@ -81,14 +81,14 @@ func (r *report) succeeded(result *ledger.Result) {
 	}
 	for _, d := range result.Drops {
 		if d.Reason == metric.NotNewer {
-			continue // not a problem: the API shows the past again
+			continue // not a problem: the API shows old readings again
 		}
 		if explained(result.Problems, &d) {
 			continue
 		}
 		name := d.Metric
 		if d.Reason == metric.Skipped {
-			name = "*" // the same for all metrics, so logged once
+			name = "*" // the drop concerns all metrics, so it is logged once
 		}
 		r.note(now, name+" "+string(d.Reason), name, "readings dropped", string(d.Reason), "first", d.First, "count", d.Count, "of", d.Of)
 	}
@@ -103,7 +103,7 @@ func (r *report) succeeded(result *ledger.Result) {
 	r.metrics = now
 }
 
-// note logs a problem, unless the last tick had it, or it was noted for this tick.
+// note logs a problem, unless the last tick had the same problem or it was already logged for this tick.
 func (r *report) note(now map[string]string, key, name, message, reason string, more ...any) {
 	logged := now[key] == reason || r.metrics[key] == reason
 	now[key] = reason
@@ -114,7 +114,7 @@ func (r *report) note(now map[string]string, key, name, message, reason string, 
 	r.log.Warn(message, args...)
 }
 
-// first returns the first problem of a tick in one line, "" if there is none.
+// first returns the first problem of a tick as one line, or "" if there is none.
 func first(result *ledger.Result) string {
 	if len(result.Problems) > 0 {
 		p := result.Problems[0]
@@ -123,14 +123,15 @@ func first(result *ledger.Result) string {
 	return ""
 }
 
-// explained reports whether the metric could not be measured because of the dropped readings: that problem says all of them.
+// explained reports whether the metric could not be measured because of the dropped readings. The error of the metric then
+// describes the drop already.
 func explained(problems []ledger.Problem, d *ledger.Drop) bool {
 	return slices.ContainsFunc(problems, func(p ledger.Problem) bool {
 		return p.Metric == d.Metric && strings.Contains(p.Err.Error(), d.First)
 	})
 }
 
-// Problems returns what a tick could not measure or has dropped, one line each, for people to read.
+// Problems returns what a tick could not measure or has dropped, as one readable line each.
 func Problems(r *ledger.Result) []string {
 	var lines []string
 	for _, p := range r.Problems {
@@ -150,13 +151,13 @@ func Problems(r *ledger.Result) []string {
 	return lines
 }
 
-// Unmeasured is Problems for readings that no ledger has got, because the tick has failed.
+// Unmeasured is like Problems, but for readings that were not applied to a ledger because the tick has failed.
 func Unmeasured(readings metric.Readings) []string {
 	var lines []string
 	for i := range readings {
 		m := &readings[i]
 		if m.Desc == nil {
-			continue // a bug of the source, which the tick's error names
+			continue // this is a bug of the source; the error of the tick names it
 		}
 		if m.Err != nil {
 			lines = append(lines, fmt.Sprintf("%s: %v", m.Desc.Name, m.Err))
@@ -173,12 +174,12 @@ func Unmeasured(readings metric.Readings) []string {
 	return lines
 }
 
-// describe returns a line for dropped readings, "" if they are no problem.
+// describe returns a line about dropped readings, or "" if dropping them is not a problem.
 func describe(name string, d *metric.Drop, of int) string {
 	switch d.Reason {
-	case metric.NotNewer: // the API shows the past again
+	case metric.NotNewer: // the API shows old readings again
 		return ""
-	case metric.Skipped: // the same for all metrics
+	case metric.Skipped: // the drop concerns all metrics
 		return fmt.Sprintf("%s skipped, the first: %s", text.Count(d.Count, "item"), d.First)
 	}
 	return fmt.Sprintf("%s: %d of %s dropped, %s: %s", name, d.Count, text.Count(of, "reading"), d.Reason, d.First)

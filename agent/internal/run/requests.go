@@ -5,24 +5,24 @@ import (
 	"sync"
 )
 
-// Requests counts the requests of a job or sink. The zero value is ready to use, and safe for concurrent use.
+// Requests counts the requests of a job or sink. The zero value is ready to use. Requests is safe for concurrent use.
 type Requests struct {
 	mu     sync.Mutex
 	counts map[Request]int64
 	costs  map[string]Cost // by host
 }
 
-// Request is the key by which requests are counted. Code is 0 if there was no response.
+// Request is the key by which requests are counted. Code is the status code, or 0 if there was no response.
 type Request struct {
 	Host string
 	Code int
 }
 
-// Cost is what requests to a host have cost.
+// Cost is the cost of the requests to a host.
 type Cost struct {
-	Received int64  // bytes of bodies, decompressed
-	Cached   int64  // responses served from the cache, for which nothing was sent
-	Left     *int64 // requests that the host still accepts, by its own rate limit headers; nil if it sends none
+	Received int64  // bytes of response bodies, decompressed
+	Cached   int64  // responses that came from the cache, so no request was sent
+	Left     *int64 // requests that the host still accepts, as its rate limit headers say; nil if it sends none
 }
 
 // Add adds the cost of one request.
@@ -48,7 +48,7 @@ func (r *Requests) Costs() map[string]Cost {
 	return maps.Clone(r.costs)
 }
 
-// Count counts one request.
+// Count counts one request by its host and status code.
 func (r *Requests) Count(host string, code int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

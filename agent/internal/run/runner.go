@@ -12,11 +12,11 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// rerunPause is the time until a sink or source that cannot work is started again.
+// rerunPause is the pause before a sink or source that cannot work is started again.
 const rerunPause = 10 * time.Second
 
-// keepRunning calls the Run of a sink or source until ctx ends, also after it has failed. failed gets each error and reports whether
-// to end. part is what run belongs to: the sink or the source.
+// keepRunning calls run, the Run method of a sink or source, until ctx ends. It calls run again after an error. failed is
+// called with each error; if it returns true, keepRunning returns. part is "sink" or "source", for messages.
 func keepRunning(ctx context.Context, log *slog.Logger, part string, run func(context.Context) error, failed func(error) (ended bool)) {
 	for logged := ""; ; {
 		began := time.Now()
@@ -24,7 +24,7 @@ func keepRunning(ctx context.Context, log *slog.Logger, part string, run func(co
 		if ctx.Err() != nil || err != nil && failed(err) {
 			return
 		}
-		if err == nil || time.Since(began) > rerunPause { // it has worked in between
+		if err == nil || time.Since(began) > rerunPause { // it has worked for some time
 			logged = ""
 		}
 		if err != nil && err.Error() != logged {
@@ -39,8 +39,8 @@ func keepRunning(ctx context.Context, log *slog.Logger, part string, run func(co
 	}
 }
 
-// startRunner starts the Run of a source that has one, until ctx ends. It returns a function that waits for the end of Run, and then
-// runs the job once more.
+// startRunner runs the source's Run until ctx ends, if the source has one. It returns a function that waits until Run has
+// ended and then runs the job once more.
 func (j *job) startRunner(ctx context.Context) (wait func()) {
 	r, ok := j.Source.(sources.Runner)
 	if !ok {
@@ -65,11 +65,12 @@ func (j *job) startRunner(ctx context.Context) (wait func()) {
 	}
 }
 
-// Forward passes a stream of a job's source to all sinks of the job. It returns when all have taken it, or why one has not.
+// Forward passes a stream of a job's source to all sinks of the job. It returns nil when all sinks have taken the stream, or
+// the error of a sink that has not.
 func (a *Agent) Forward(ctx context.Context, job string, stream metric.Stream) error {
 	for _, s := range a.sinksOf(job) {
 		select {
-		case <-s.ready: // until then, the sink that it replaces may hold its directory
+		case <-s.ready: // a sink that is not ready may wait for a replaced sink that still uses its directory
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

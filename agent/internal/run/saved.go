@@ -19,14 +19,15 @@ import (
 	"github.com/collectington/collectington/agent/internal/state"
 )
 
-// Saved is the state of a job as the state file has it. Each record is a header, and what the ledger has changed since the
-// record before.
+// Saved is the state of a job in the state file. Each record has a header, followed by the changes of the ledger since the
+// previous record.
 type Saved struct {
 	LastSuccess time.Time
-	Cursor      time.Time // the end of the last window that was read; zero = LastSuccess
-	Fetches     string    // a digest, since the original may contain secrets
+	Cursor      time.Time // end of the last window that was read; zero = LastSuccess
+	Fetches     string    // digest of Job.Fetches, which is not stored itself since it may contain secrets
 
-	// Delivered reports that the sinks took everything up to here, because the agent was shut down in order.
+	// Delivered reports that the sinks have taken everything up to this record, because the agent was shut down in an
+	// orderly way.
 	Delivered bool
 
 	// Exported reports that the state was exported since the last run, to go on elsewhere. A job that runs here again starts without it.
@@ -36,7 +37,7 @@ type Saved struct {
 	records [][]byte // of the ledger
 }
 
-// headerMark is the first byte of a header. An earlier version had a line of JSON there.
+// headerMark is the first byte of a header. In an earlier version, a line of JSON was there instead.
 const headerMark = 1
 
 const (
@@ -145,16 +146,17 @@ const (
 	shardPrefix = "\x00shards/"
 )
 
-// IsJob reports whether a name in the state file is that of a job. Nothing else is shown: the records of logins are secret.
+// IsJob reports whether a name in the state file is the name of a job. Only the records of jobs may be shown, since the
+// records of logins are secret.
 func IsJob(name string) bool { return !strings.HasPrefix(name, "\x00") }
 
-// SinkMemory implements sinks.Memory by the state file.
+// SinkMemory implements sinks.Memory. It keeps the data in the state file.
 type SinkMemory struct {
 	Sink string
-	File func() *state.File // nil = there is none
+	File func() *state.File // returns nil if there is no state file
 }
 
-// Load returns what was stored last, or nil.
+// Load returns the data that was stored last, or nil.
 func (m SinkMemory) Load() []byte {
 	file := m.File()
 	if file == nil {
@@ -167,14 +169,14 @@ func (m SinkMemory) Load() []byte {
 	return records[len(records)-1]
 }
 
-// Store appends data to the state file.
+// Store appends data to the records of the sink in the state file.
 func (m SinkMemory) Store(data []byte) {
 	if file := m.File(); file != nil {
 		file.AppendLazily(sinkPrefix+m.Sink, data)
 	}
 }
 
-// LoginMemory implements httpclient.TokenMemory by the state file.
+// LoginMemory implements httpclient.TokenMemory. It keeps the token in the state file.
 type LoginMemory struct {
 	loaded bool // data is what was stored last: no other process stores anything
 	data   []byte
@@ -185,7 +187,7 @@ type LoginMemory struct {
 	Saved    func(name string) [][]byte // reads a file that is not open; nil = there is none
 }
 
-// storeTimeout bounds how long Store waits for the disk.
+// storeTimeout is how long Store waits for the disk.
 const storeTimeout = 5 * time.Second
 
 var errNotOpen = errors.New("the token is kept in the state file, which only cton run and cton once write")
@@ -328,8 +330,8 @@ func (s *Saved) Ledger() (*ledger.Ledger, error) {
 	return l, l.Restore(s.records...)
 }
 
-// Restore loads the saved state into a new worker, whose next tick may be at now. If the job fetches something else than
-// when the state was saved, only LastSuccess and Cursor are loaded.
+// Restore loads the saved state into a new worker. now is the earliest time of the worker's next tick. If the job fetches
+// something different from when the state was saved, only LastSuccess and Cursor are loaded.
 func (s *Saved) Restore(w *Worker, now time.Time) error {
 	if s.Fetches == digest(w.Fetches) {
 		if err := w.Ledger.Restore(s.records...); err != nil {

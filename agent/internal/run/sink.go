@@ -12,20 +12,21 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// Drain is how long a sink may continue to deliver when the agent stops.
+// Drain is how long a sink may continue to deliver after the agent has begun to stop.
 const Drain = 10 * time.Second
 
 // sink is a running sink.
 type sink struct {
 	*delivery
 	drain  time.Duration
-	ready  chan struct{} // closed: started
-	stop   chan struct{} // closed: deliver what is left
+	ready  chan struct{} // closed when the sink has started
+	stop   chan struct{} // closed when the sink should deliver what is left and stop
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
 
-// newSink returns a sink. A patient one tries for as long as drain, at the end, what could be left on disk.
+// newSink returns a sink. At the end, a patient sink tries to deliver everything until drain has passed, even batches that
+// it could leave on disk. Other sinks leave these on disk.
 func newSink(plan Sink, drain time.Duration, patient bool) *sink {
 	s := &sink{delivery: newDelivery(plan), drain: drain, ready: make(chan struct{}), stop: make(chan struct{})}
 	if !patient {
@@ -34,7 +35,8 @@ func newSink(plan Sink, drain time.Duration, patient bool) *sink {
 	return s
 }
 
-// start starts the sink. It runs until end, also if ctx ends before, so that it outlives the jobs.
+// start starts the sink. The sink runs until end is called, even if ctx ends earlier, since it must run longer than the
+// jobs.
 func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 	defer close(s.ready)
 	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -44,7 +46,7 @@ func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 	write, end := context.WithCancel(context.WithoutCancel(ctx))
 	s.wg.Go(func() {
 		defer end()
-		// The sink's Run ends only when everything has been written to it.
+		// The sink's Run must end only after everything was written to the sink.
 		defer s.cancel()
 		go func() {
 			select {
@@ -62,7 +64,8 @@ func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 	})
 }
 
-// serve calls the sink's Run. If that fails, serve calls fail, which ends the agent. If fail is nil, it calls Run again later.
+// serve calls the sink's Run. If Run fails, serve calls fail, which ends the agent. If fail is nil, serve calls Run again
+// later.
 func (s *sink) serve(ctx context.Context, r sinks.Runner, fail context.CancelCauseFunc) {
 	keepRunning(ctx, s.Log, "sink", r.Run, func(err error) (ended bool) {
 		if fail != nil {
@@ -72,18 +75,18 @@ func (s *sink) serve(ctx context.Context, r sinks.Runner, fail context.CancelCau
 	})
 }
 
-// end delivers what is queued, for as long as drain, and waits for the sink to finish.
+// end delivers queued batches, at most for the time drain, and waits until the sink has stopped.
 func (s *sink) end() {
 	close(s.stop)
 	s.wg.Wait()
 }
 
-// How batches are delivered.
+// Limits for the delivery of batches.
 const (
 	writeTimeout = 30 * time.Second
-	firstPause   = time.Second // bounds the first pause between tries; doubled up to lastPause; the pause is a random part of it
+	firstPause   = time.Second // limit of the first pause between tries, which is random; the limit doubles up to lastPause
 	lastPause    = time.Minute
-	maxWaiting   = 64 // batches of one job; the oldest is dropped, since batches hold running totals
+	maxWaiting   = 64 // batches of one job; above this the oldest is dropped, since newer ones have the newer running totals
 )
 
 // delivery writes batches to one sink, one at a time and those of a job in order. A batch that fails is tried again later, and holds
@@ -98,13 +101,13 @@ type delivery struct {
 	resume  time.Time     // before which nothing is tried again
 	wake    chan struct{} // holds a token if waiting may have grown
 	lost    bool          // a batch could not be delivered
-	undone  int           // batches that wait, and the one that is being written
-	done    chan struct{} // closed when undone gets 0, and replaced when it grows again
+	undone  int           // number of batches that wait or are being written
+	done    chan struct{} // closed when undone becomes 0, and replaced when it grows again
 
-	repeats  int           // the undone ones that are repeated
-	repeated chan struct{} // likewise, of repeats
+	repeats  int           // number of repeated batches in undone
+	repeated chan struct{} // closed when repeats becomes 0, and replaced when it grows again
 
-	leave <-chan struct{} // closed: what the sink has saved is not tried again; nil = it is
+	leave <-chan struct{} // closed when batches saved on disk should not be tried again; nil = they always are
 }
 
 // held is a batch that is not delivered.
@@ -122,8 +125,8 @@ func newDelivery(s Sink) *delivery {
 	return &delivery{Sink: s, report: report{log: s.Log}, wake: make(chan struct{}, 1), done: done, repeated: done}
 }
 
-// repeat queues the last batch of a job before a restart, if the sink can take it again. It is called before the first add for
-// the job.
+// repeat queues the last batch of a job from before a restart, if the sink can take a batch again. It is called before the
+// first add for the job.
 func (d *delivery) repeat(b metric.Batch) {
 	if _, ok := d.Sink.Sink.(sinks.Repeater); ok {
 		b.Repeated = true
@@ -134,7 +137,7 @@ func (d *delivery) repeat(b metric.Batch) {
 	}
 }
 
-// push appends a batch to those that wait. The caller holds mu.
+// push appends a batch to the waiting batches. The caller holds mu.
 func (d *delivery) push(b metric.Batch) {
 	if d.undone == 0 {
 		d.done = make(chan struct{})
@@ -149,14 +152,14 @@ func (d *delivery) push(b metric.Batch) {
 	d.waiting = append(d.waiting, &held{Batch: b, pause: firstPause})
 }
 
-// finished notes that a batch waits no more and is not being written.
+// finished notes that a batch no longer waits and is not being written.
 func (d *delivery) finished(b metric.Batch) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.pop(b)
 }
 
-// pop is finished for a caller that holds mu.
+// pop does the same as finished. The caller holds mu.
 func (d *delivery) pop(b metric.Batch) {
 	d.undone--
 	if d.undone == 0 {
@@ -171,8 +174,8 @@ func (d *delivery) pop(b metric.Batch) {
 	}
 }
 
-// awaitRepeated waits until all batches that the sink repeats are on disk, or until ctx ends. A sink without a queue on disk has
-// nothing to wait for: its receiver may be away for long.
+// awaitRepeated waits until all repeated batches are on disk, or until ctx ends. It does not wait if the sink has no queue
+// on disk, since the receiver may be unreachable for a long time.
 func (d *delivery) awaitRepeated(ctx context.Context) {
 	if !d.Durable {
 		return
@@ -186,7 +189,7 @@ func (d *delivery) awaitRepeated(ctx context.Context) {
 	}
 }
 
-// settled waits until everything that was queued is on disk or delivered, or until the sink has stopped.
+// settled waits until all queued batches are on disk or delivered, or until the sink has stopped.
 func (d *delivery) settled(stopped <-chan struct{}) {
 	d.mu.Lock()
 	done := d.done
@@ -299,7 +302,8 @@ func (d *delivery) discard() {
 	}
 }
 
-// run delivers until stop is closed and nothing is waiting. After ctx has ended, batches are dropped instead of tried again.
+// run delivers batches until stop is closed and no batch is waiting. After ctx has ended, a batch that fails is dropped and
+// not tried again.
 func (d *delivery) run(ctx context.Context, stop <-chan struct{}) {
 	for stopping := false; ; {
 		h, pause := d.next(time.Now(), stopping || ctx.Err() != nil)
@@ -398,7 +402,7 @@ func (d *delivery) giveUp() {
 	})
 }
 
-// lose counts a batch that will not be delivered.
+// lose counts the samples of a batch that will not be delivered.
 func (d *delivery) lose(reason metric.Reason, b metric.Batch) {
 	d.Stats.Drop(reason, b.Samples())
 	d.setLost()
@@ -410,7 +414,7 @@ func (d *delivery) setLost() {
 	d.lost = true
 }
 
-// try writes a batch once. A panic is a permanent error.
+// try writes a batch once. A panic counts as a permanent error.
 func (d *delivery) try(ctx context.Context, b metric.Batch) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, fmt.Errorf("timed out after %s", writeTimeout))
 	defer cancel()

@@ -6,14 +6,15 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// starts are the start timestamps of the agent's own counters. All of them begin at zero in this process: those of the first
-// report when the agent began, and a series that a later report adds with the report before it.
+// starts holds the start timestamps of the agent's own counters. All of these counters begin at zero in this process. The
+// counters in the first report start when the agent began. A series that a later report adds starts at the time of the
+// previous report.
 type starts struct {
-	last time.Time // of the report before, or when the agent began
+	last time.Time // time of the previous report, or when the agent began
 	of   map[*metric.LabelSet]int64
 }
 
-// set sets the start of every counter in a report at now. A counter that the ledger has found to begin again has one.
+// set sets the start of every counter in a report at now. A counter that was reset keeps the start that the ledger has set.
 func (s *starts) set(families []metric.Family, now time.Time) {
 	of := make(map[*metric.LabelSet]int64, len(s.of))
 	for i := range families {

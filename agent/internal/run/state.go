@@ -12,7 +12,7 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// State is the state of an agent at one moment.
+// State is the state of an agent at a point in time.
 type State struct {
 	Single     bool        // each job runs once, and other processes run other jobs
 	Shard      shard.Shard // which jobs of the configuration these are; the zero value = all
@@ -22,31 +22,31 @@ type State struct {
 	Reloaded   time.Time   // when the current plan was loaded
 	ReloadGood bool        // the last reload succeeded
 	ReloadBad  string      // why the last reload failed; empty if it succeeded
-	ClockJumps int         // how often the clock has jumped since the start
+	ClockJumps int         // how many times the clock has jumped since the start
 
-	File *state.Status // of the state file; nil if there is none
+	File *state.Status // state of the state file; nil if there is none
 }
 
 // JobState is the state of one job.
 type JobState struct {
 	Name        string
-	Up          bool // the last tick succeeded
+	Up          bool // whether the last tick succeeded
 	Running     bool // a tick is active
-	Paused      bool // by hand: the job is not run when it is due
+	Paused      bool // a user has paused the job: it does not run when it is due
 	LastStart   time.Time
 	LastSuccess time.Time
 	NextRun     time.Time
-	Duration    time.Duration // of the last tick
-	Error       string        // of the last tick; empty if it succeeded
-	Readings    int           // of the last successful tick
+	Duration    time.Duration // duration of the last tick
+	Error       string        // why the last tick failed, or its first problem; empty if there was none
+	Readings    int           // number of readings in the last successful tick
 	Series      int
-	Unmeasured  int              // metrics that the last successful tick could not measure
-	Ticks       map[string]int64 // by result: success, partial, error, skipped
+	Unmeasured  int              // number of metrics that the last successful tick could not measure
+	Ticks       map[string]int64 // number of ticks by result: success, partial, error, skipped
 	Drops       map[metric.Reason]int64
 	Resets      int64
-	Windowed    bool      // the job reads closed windows
-	Cursor      time.Time // everything before is read
-	Skipped     int64     // windows left out because they lay too far back
+	Windowed    bool      // the job reads windows of time that have ended
+	Cursor      time.Time // end of the last window read: all windows before it were read
+	Skipped     int64     // number of windows left out because they were too far back
 	Requests    map[Request]int64
 	Costs       map[string]Cost // by host
 }
@@ -64,7 +64,7 @@ type SinkState struct {
 	Requests map[Request]int64
 }
 
-// lostAny reports whether a sink has dropped samples, or still holds some.
+// lostAny reports whether a sink has dropped samples or has samples that are not delivered yet.
 func (s *SinkState) lostAny() bool {
 	for _, n := range s.Dropped {
 		if n > 0 {
@@ -74,15 +74,15 @@ func (s *SinkState) lostAny() bool {
 	return s.Pending.Samples > 0
 }
 
-// The results of ticks.
+// Results of ticks.
 const (
 	Succeeded = "success"
-	Partial   = "partial" // some metric could not be measured
+	Partial   = "partial" // at least one metric could not be measured
 	Failed    = "error"
 	Skipped   = "skipped"
 )
 
-// jobStatus holds the state of a job. It is safe for concurrent use.
+// jobStatus keeps the state of a job. It is safe for concurrent use.
 type jobStatus struct {
 	mu       sync.Mutex
 	state    JobState
@@ -96,7 +96,7 @@ func newJobStatus(name string, requests *Requests, upOrDown func()) *jobStatus {
 	return s
 }
 
-// change changes the state.
+// change applies f to the state.
 func (s *jobStatus) change(f func(*JobState)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,7 +107,7 @@ func (s *jobStatus) change(f func(*JobState)) {
 	}
 }
 
-// inherit takes over the state of the job before a reload changed it. Requests are counted from zero.
+// inherit takes over the state of a job that a reload has changed. Requests are counted from zero.
 func (s *jobStatus) inherit(old *jobStatus) {
 	state := old.get()
 	s.mu.Lock()
@@ -116,12 +116,12 @@ func (s *jobStatus) inherit(old *jobStatus) {
 	s.state = state
 }
 
-// restore sets what the state file has of the job.
+// restore sets the times that the state file has of the job.
 func (s *jobStatus) restore(lastSuccess, cursor time.Time) {
 	s.change(func(j *JobState) { j.LastSuccess, j.Cursor = lastSuccess, cursor })
 }
 
-// idle notes that the job is well, but has no window to read.
+// idle notes that the job has no problem, but no window to read.
 func (s *jobStatus) idle() {
 	s.change(func(j *JobState) {
 		if !j.Up {
@@ -130,7 +130,7 @@ func (s *jobStatus) idle() {
 	})
 }
 
-// read notes the job's cursor, and that it has left out windows.
+// read notes the job's cursor and the number of windows left out.
 func (s *jobStatus) read(cursor time.Time, skipped int) {
 	s.change(func(j *JobState) {
 		j.Cursor = cursor
@@ -147,7 +147,7 @@ func (s *jobStatus) end() {
 	s.change(func(j *JobState) { j.Running = false })
 }
 
-// pause notes that the job is paused, or is not any more.
+// pause notes whether the job is paused.
 func (s *jobStatus) pause(paused bool) {
 	s.change(func(j *JobState) { j.Paused = paused })
 }
@@ -159,7 +159,7 @@ func (s *jobStatus) paused() bool {
 	return s.state.Paused
 }
 
-// hold notes that the current run waits for the disk.
+// hold notes that the job cannot proceed, and why: the disk fails, or the cursor lies ahead of the clock.
 func (s *jobStatus) hold(why string) {
 	s.change(func(j *JobState) { j.Up, j.Error = false, why })
 }

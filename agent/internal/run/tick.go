@@ -13,14 +13,14 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Worker runs the ticks of one job, one at a time. It has the state that one tick leaves to the next.
+// Worker runs the ticks of one job, one at a time. It keeps the state that a tick needs from earlier ticks.
 type Worker struct {
 	Job
 	Ledger      *ledger.Ledger
-	LastSuccess time.Time // the time of the last successful tick
-	Cursor      time.Time // the end of its window; everything before is read
+	LastSuccess time.Time // time of the last successful tick
+	Cursor      time.Time // end of the window of that tick; everything before was read
 
-	abandoned chan struct{} // closed when an abandoned Collect has returned; nil if there is none
+	abandoned chan struct{} // closed when the abandoned Collect has returned; nil if no Collect was abandoned
 }
 
 // NewWorker returns a worker for a job that has not run yet.
@@ -30,24 +30,25 @@ func NewWorker(job Job) *Worker {
 	return w
 }
 
-// Steps are what a command adds to a tick. Any of them may be nil.
+// Steps are functions that a command adds to a tick. Each of them may be nil.
 type Steps struct {
-	// Collected gets the readings before the ledger does. It may remove rows.
+	// Collected gets the readings before the ledger gets them. It may remove rows.
 	Collected func(readings metric.Readings)
-	// Commit makes the tick durable. The ledger, LastSuccess and Cursor have moved on, and no sink has the batch yet. After
-	// an error none gets it.
+	// Commit makes the tick durable. It is called when the ledger, LastSuccess and Cursor have their new values and no sink
+	// has the batch yet. If Commit returns an error, no sink gets the batch.
 	Commit func(result *ledger.Result) error
-	// Deliver hands the batch to the sinks.
+	// Deliver queues the batch for the sinks.
 	Deliver func(batch metric.Batch) error
 }
 
-// Tick runs the job once, over the window of the tick, which [Job.NextWindow] returns:
+// Tick runs the job once. tick is what [Job.NextWindow] returned: the window that the job reads.
 //
 //	window ─▶ collect ─▶ apply ─▶ commit ─▶ deliver
 //
-// An error up to apply leaves no trace: the ledger and the cursor are as before, and the window can be read again. So does
-// a panic of the source or the ledger, which becomes the tick's error. Commit comes before Deliver, so that a process that
-// is killed never restores less than it has delivered. An error of Deliver comes with the result, since the tick is applied.
+// After an error in collect or apply, the ledger and the cursor are unchanged, so the window can be read again. The same is
+// true of a panic of the source or the ledger, which becomes the tick's error. Commit comes before Deliver. So if the
+// process is killed, the restored state is never older than what was delivered. If Deliver fails, Tick returns the result
+// and the error, since the tick has been applied.
 func (w *Worker) Tick(ctx context.Context, tick sources.Tick, do Steps) (*ledger.Result, error) {
 	readings, err := w.collect(ctx, tick)
 	if err != nil {
@@ -75,11 +76,11 @@ func (w *Worker) Tick(ctx context.Context, tick sources.Tick, do Steps) (*ledger
 	return result, do.Deliver(metric.Batch{Job: w.Name, Time: tick.Time, Families: result.Families, Every: w.interval(tick.Time)})
 }
 
-// abandonAfter is how long a source may continue after its context has ended. Then the tick ends without it.
+// abandonAfter is how long a source may continue after its context has ended. After that, the tick ends without the source.
 const abandonAfter = 3 * time.Second
 
-// collect calls the source within the job's timeout. A source that does not return in time is abandoned, and is not called
-// again until it has returned.
+// collect calls the source and waits for it, at most for the job's timeout. A source that does not return in time is
+// abandoned: it is not called again until the abandoned call has returned.
 func (w *Worker) collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
 	if w.abandoned != nil {
 		select {
@@ -116,13 +117,13 @@ func (w *Worker) collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	switch {
 	case err != nil:
 		return nil, err
-	case ctx.Err() != nil: // readings that came too late
+	case ctx.Err() != nil: // the readings came too late
 		return nil, context.Cause(ctx)
 	}
 	return readings, nil
 }
 
-// overtime returns how long after the timeout the source may still be at work.
+// overtime returns how long after the timeout the source may continue to work.
 func (w *Worker) overtime() (longest time.Duration) {
 	for _, config := range []any{w.SourceConfig, w.FetcherConfig} {
 		if o, ok := config.(sources.Overrunner); ok {
@@ -132,7 +133,7 @@ func (w *Worker) overtime() (longest time.Duration) {
 	return longest
 }
 
-// apply gives the readings to the ledger. It fails if no metric could be measured.
+// apply applies the readings to the ledger. It returns an error if no metric could be measured.
 func (w *Worker) apply(tick sources.Tick, readings metric.Readings) (*ledger.Result, error) {
 	var result *ledger.Result
 	empty := w.Ledger.Empty()
@@ -155,7 +156,7 @@ func (w *Worker) apply(tick sources.Tick, readings metric.Readings) (*ledger.Res
 	return result, nil
 }
 
-// unmeasured returns why no metric was measured. It returns nil if at least one was, or if there is none.
+// unmeasured returns an error if none of the metrics could be measured. It returns nil if there are no metrics.
 func unmeasured(readings metric.Readings) error {
 	for _, m := range readings {
 		if m.Err == nil {
@@ -171,7 +172,7 @@ func unmeasured(readings metric.Readings) error {
 	return fmt.Errorf("none of %d metrics could be measured; %s: %w", len(readings), readings[0].Desc.Name, readings[0].Err)
 }
 
-// contain turns a panic of f into an error, and logs its stack. Who is the part of the program that f calls.
+// contain returns a panic of f as an error, and logs its stack. who names the part of the program that f calls.
 func contain(log *slog.Logger, who string, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

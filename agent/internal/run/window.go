@@ -6,11 +6,11 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// minBurst is less than maxWaiting, so that a slow sink gets the batches of all windows.
+// minBurst is less than maxWaiting, so that even a slow sink gets the batches of all windows.
 const minBurst = 60
 
-// Burst returns how many windows may be read for one due time: 60, or twice as many as close until the next due time.
-// Without windows it is 1.
+// Burst returns how many windows may be read at one due time: minBurst, or if that is more, twice the number of windows that
+// end until the next due time. For a job without windows, Burst returns 1.
 func (j *Job) Burst(due, next time.Time) int {
 	if j.Windows == nil {
 		return 1
@@ -18,13 +18,13 @@ func (j *Job) Burst(due, next time.Time) int {
 	return max(minBurst, int(2*next.Sub(due)/j.Windows.Length))
 }
 
-// NextWindow returns the tick at a time, if everything before read is read already.
+// NextWindow returns the tick for the time at. Everything before read was read already.
 //
-// Without windows the tick reads from read to at. If nothing is read yet, or the clock was set back, it reads one
-// interval. With windows it reads the next closed window. Skipped is how many older windows are left out because they
-// lie further back than max_catch_up. Due is false if no window is closed yet.
+// Without windows, the tick reads the time from read to at. If nothing was read yet, or if the clock was set back, it reads
+// one interval. With windows, it reads the next closed window. skipped is the number of older windows that are left out
+// because they are further back than max_catch_up. due is false if there is no closed window to read.
 func (j *Job) NextWindow(read, at time.Time) (tick sources.Tick, skipped int, due bool) {
-	read = read.Round(0) // compare wall clock times, without the monotonic clock
+	read = read.Round(0) // so that the times are compared by wall clock, without the monotonic clock
 	tick = sources.Tick{Time: at, Start: read, End: at, Interval: j.Schedule.Interval(at)}
 	if j.Windows == nil {
 		if read.IsZero() || read.After(at) {
@@ -40,8 +40,8 @@ func (j *Job) NextWindow(read, at time.Time) (tick sources.Tick, skipped int, du
 	return tick, w.Skipped, due
 }
 
-// ValidUntil returns until when values measured at a time remain valid while ticks fail: for valid_for, or until the
-// second due time. With windows the time counts from when the next window can be read.
+// ValidUntil returns until when values measured at a time remain valid while ticks fail: for the time valid_for, or if that
+// is not set, until the second due time. For a job with windows, the time starts when the next window can be read.
 func (j *Job) ValidUntil(measured time.Time) time.Time {
 	var next time.Time // when the next window can be read
 	if j.Windows != nil && !measured.IsZero() {
@@ -64,7 +64,7 @@ func (j *Job) secondDue(after time.Time) time.Time {
 	return j.Schedule.Next(due).Add(j.Delay)
 }
 
-// interval returns the time from one batch of the job to the next.
+// interval returns the time between one batch of the job and the next.
 func (j *Job) interval(at time.Time) time.Duration {
 	interval := j.Schedule.Interval(at)
 	if j.Windows != nil {

@@ -1,5 +1,5 @@
-// Package runtimemetrics reads the metrics of Go's runtime and of the process, go_* and process_*, as every Go program shows them to
-// Prometheus.
+// Package runtimemetrics reads the metrics of Go's runtime (go_*) and of the process (process_*). They are the same that
+// other Go programs expose to Prometheus.
 package runtimemetrics
 
 import (
@@ -10,11 +10,11 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Metrics reads the metrics. A metric and a series keep their identity from call to call.
+// Metrics reads the metrics. All calls return the same Desc for a metric and the same LabelSet for a series.
 type Metrics struct {
 	registry *prometheus.Registry
 	descs    map[string]*metric.Desc
-	labels   map[string]*metric.LabelSet // by the name of the metric and the labels as text
+	labels   map[string]*metric.LabelSet // by metric name and labels as text
 }
 
 // New returns the metrics of this process, all of them with the labels given.
@@ -24,9 +24,9 @@ func New(labels map[string]string) *Metrics {
 	return m
 }
 
-// Readings returns the current values. A metric that cannot be read, as on a system without /proc, is left out.
+// Readings returns the current values. A metric that cannot be read is left out, for example on a system without /proc.
 func (m *Metrics) Readings() metric.Readings {
-	families, _ := m.registry.Gather() // has all that could be read
+	families, _ := m.registry.Gather() // in case of an error, families has everything that could be read
 	var all metric.Readings
 	for _, f := range families {
 		measured := metric.Measured{Desc: m.desc(f)}

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	maxLen   = 256 // bytes; the longest useful list of numbers is shorter
+	maxLen   = 256 // maximum length in bytes; every useful list of numbers is shorter
 	minEvery = time.Second
 	maxEvery = 5 * 366 * 24 * time.Hour
 	wanted   = `want five fields such as "*/5 * * * *", or "@every 60s"`
@@ -19,17 +19,17 @@ const (
 	descriptors = "@hourly @daily @midnight @weekly @monthly @yearly @annually"
 )
 
-// Parse parses a schedule in local time of loc; nil is the host's zone. It accepts
+// Parse parses a schedule. The schedule is in local time of loc; nil means the host's time zone. Parse accepts
 //
-//   - five cron fields: minute, hour, day of month, month, day of week; and optionally the second before them (default 0);
+//   - five cron fields: minute, hour, day of month, month, day of week; optionally the second before them (default 0);
 //   - @hourly, @daily or @midnight, @weekly (Sunday), @monthly, @yearly or @annually;
 //   - "@every" and a duration of whole milliseconds, from one second to five years, such as "@every 1m30s".
 //
 // A field is a list of numbers, ranges and steps as in crontab(5). Months and days of the week have English three-letter
-// names, Sunday is 0 and 7, and ? is *. If neither day field is *, a day has to match only one of them; a
-// step such as */2 is not * in this sense.
+// names, Sunday is 0 or 7, and ? means *. If neither day field is *, a day must match only one of them. A step such as */2
+// does not count as * here.
 //
-// The error is one line with the schedule, what is wrong, and what is expected. A schedule that is never due, such as 31
+// The error is one line: the schedule, what is wrong, and what is expected. A schedule that is never due, such as 31
 // February, is an error.
 func Parse(spec string, loc *time.Location) (*Schedule, error) {
 	if len(spec) > maxLen {
@@ -68,7 +68,7 @@ func (s *Schedule) read(spec string) error {
 	return s.readCron(text)
 }
 
-// readEvery parses the duration. The cron library would round it to seconds.
+// readEvery parses the duration after "@every". It does not use the cron library, which would round the duration to seconds.
 func (s *Schedule) readEvery(words []string) error {
 	const want = `want a duration such as "@every 60s", "@every 5m" or "@every 1h30m"`
 	if len(words) != 1 {
@@ -89,7 +89,7 @@ func (s *Schedule) readEvery(words []string) error {
 	return nil
 }
 
-// readCron parses checked text with the cron library. Only the bits of the fields are used.
+// readCron parses checked text with the cron library. Of the library's result, only the bits of the fields are used.
 func (s *Schedule) readCron(text string) error {
 	parser := cron.NewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
 	parsed, err := parser.Parse(text)
@@ -101,14 +101,14 @@ func (s *Schedule) readCron(text string) error {
 	s.fields.Location = time.UTC
 	const everyHour = 1<<24 - 1
 	s.hourly = s.fields.Hour&everyHour == everyHour
-	// Every date occurs within eight years, so the result does not depend on the current time.
+	// Every date occurs within eight years, so the start of this search does not matter.
 	if _, ok := s.match(0); !ok {
 		return errors.New("it is never due: no such month has such a day; change the day of month or the month")
 	}
 	return nil
 }
 
-// cronText checks the words of a schedule other than "@every" and returns them in a form that the library parses correctly.
+// cronText checks the words of a schedule other than "@every". It returns them as text that the library parses correctly.
 func cronText(words []string) (string, error) {
 	if strings.HasPrefix(words[0], "@") {
 		for known := range strings.FieldsSeq(descriptors) {
@@ -137,17 +137,17 @@ func cronText(words []string) (string, error) {
 	return strings.Join(out, " "), nil
 }
 
-// field is one field of a cron expression. It is checked before the cron library parses it, since the library accepts *-5 as *
-// and an empty list as a field that never matches, and its errors do not help the user.
+// field is one field of a cron expression. It is checked before the cron library parses it: the library reads *-5 as * and
+// an empty list as a field that never matches, and its error messages do not help the user.
 type field struct {
 	name     string
 	low      int
 	high     int
-	names    string // three-letter names from low on, separated by one space
-	sundayAt int    // a number above high that means low; 0 = none
+	names    string // three-letter names of the values from low on, separated by one space
+	sundayAt int    // a number greater than high that means low; 0 = none
 }
 
-// fieldsOf returns the fields of a schedule with n fields, five or six, in order.
+// fieldsOf returns the fields of a schedule in order. n is their number: five, or six with seconds.
 func fieldsOf(n int) []field {
 	all := []field{
 		{name: "second", high: 59},
@@ -160,7 +160,7 @@ func fieldsOf(n int) []field {
 	return all[len(all)-n:]
 }
 
-// check checks a field's text and returns it in a form that means the same to the library.
+// check checks a field's text. It returns text that means the same and that the library accepts.
 func (f field) check(text string) (string, error) {
 	items := strings.Split(text, ",")
 	for i, item := range items {
@@ -176,7 +176,7 @@ func (f field) check(text string) (string, error) {
 	return strings.Join(items, ","), nil
 }
 
-// item checks one element of the list: * or a number or a range, with an optional step.
+// item checks one element of the list: *, a number or a range, with an optional step.
 func (f field) item(text string) (string, error) {
 	span, stepText, stepped := strings.Cut(text, "/")
 	step := 1
@@ -215,7 +215,7 @@ func (f field) item(text string) (string, error) {
 	return f.folded(low, high, step), nil
 }
 
-// folded returns a range that includes 7 for Sunday as a list, since the library does not know 7.
+// folded returns a range that includes 7 for Sunday as a list with 0 instead of 7, since the library does not accept 7.
 func (f field) folded(low, high, step int) string {
 	var out []string
 	for n := low; n <= high; n += step {
@@ -224,7 +224,7 @@ func (f field) folded(low, high, step int) string {
 	return strings.Join(out, ",")
 }
 
-// around returns the two ranges of a range that goes over the end of the field.
+// around splits a range that continues beyond the end of the field into two ranges.
 func (f field) around(low, high int) string {
 	part := func(a, b int) string {
 		if a == b {
@@ -235,7 +235,8 @@ func (f field) around(low, high int) string {
 	return part(low, f.high) + "," + part(f.low, high)
 }
 
-// step parses the step after the slash. It rejects a step longer than the field: */90 as a minute would be every hour.
+// step parses the step after the slash. It rejects a step longer than the field: with */90 as the minute, the job would run
+// once an hour.
 func (f field) step(text string) (int, error) {
 	n, err := count(text)
 	size := f.high - f.low + 1
@@ -250,7 +251,7 @@ func (f field) step(text string) (int, error) {
 	return n, nil
 }
 
-// number parses a number or a name.
+// number parses a number, or a name such as mon or jan.
 func (f field) number(text string) (int, error) {
 	if at := strings.Index(f.names, strings.ToLower(text)); at >= 0 && at%4 == 0 && len(text) == 3 {
 		return f.low + at/4, nil
@@ -269,7 +270,7 @@ func (f field) number(text string) (int, error) {
 	return n, nil
 }
 
-// count parses digits only, without a sign or space. A number that does not fit an int becomes some large number.
+// count parses digits, without a sign or spaces. If the number does not fit an int, it returns a large number.
 func count(text string) (int, error) {
 	if text == "" || strings.Trim(text, "0123456789") != "" {
 		return 0, errors.New("not a number")
@@ -281,8 +282,8 @@ func count(text string) (int, error) {
 	return n, nil
 }
 
-// Location returns a time zone by name: "" and "Local" are the host's zone, "UTC" is UTC, and other names are those of the IANA
-// Time Zone database, on the host or in the binary.
+// Location returns a time zone by its name. "" and "Local" are the host's zone, and "UTC" is UTC. Other names are those of
+// the IANA Time Zone database, which is read from the host or from the binary.
 func Location(name string) (*time.Location, error) {
 	if name == "" || name == "Local" {
 		return time.Local, nil
@@ -298,6 +299,6 @@ func Location(name string) (*time.Location, error) {
 	if strings.EqualFold(name, "utc") || strings.EqualFold(name, "local") {
 		return nil, fmt.Errorf("timezone %q is misspelled: capitals matter; %s", name, want)
 	}
-	// The library's error is a list of paths.
+	// The library's error is not shown: it is a list of paths.
 	return nil, fmt.Errorf("timezone %q is not known; %s; if the name is right, install the host's zone data (tzdata)", name, want)
 }

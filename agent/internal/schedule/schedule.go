@@ -30,22 +30,23 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// Schedule is when a job is due. Parse returns one. It is immutable and safe for concurrent use. The zero Schedule is never due.
+// Schedule says when a job is due. Parse returns a Schedule. It is immutable and safe for concurrent use. The zero Schedule
+// is never due.
 type Schedule struct {
-	every  time.Duration     // of "@every", else 0
-	fields cron.SpecSchedule // the cron fields as bits, in UTC, to be matched against local time taken as UTC
-	hourly bool              // the hour field has every hour
+	every  time.Duration     // duration of "@every"; 0 for a cron expression
+	fields cron.SpecSchedule // the cron fields as bits; local time is matched as if it were UTC
+	hourly bool              // the hour field contains every hour
 	loc    *time.Location
 }
 
-// Every returns the duration of an "@every" schedule, and whether it is one.
+// Every returns the duration of an "@every" schedule. It returns false for other schedules.
 func (s *Schedule) Every() (time.Duration, bool) { return s.every, s.every > 0 }
 
 // Next returns the first due time after the given time, in the schedule's zone. It returns the zero time if there is none.
 //
-// For "@every" that is the given time plus the duration. For a cron expression it is a whole second; see the package comment
-// for jumps of local time. A schedule returned by Parse is due within eight years (29 February, around a year such as 2100),
-// but Next returns the zero time for times outside the years 1 to 9999.
+// For "@every", this is the given time plus the duration. For a cron expression, it is a whole second; for jumps of local
+// time see the package comment. A schedule returned by Parse is always due within eight years (for 29 February around a year
+// such as 2100). But Next returns the zero time if the given time is outside the years 1 to 9999.
 func (s *Schedule) Next(after time.Time) time.Time {
 	if y := after.Year(); s.loc == nil || y < 1 || y > 9999 {
 		return time.Time{}
@@ -65,8 +66,9 @@ func (s *Schedule) Next(after time.Time) time.Time {
 	return time.Unix(next, 0).In(s.loc)
 }
 
-// Interval returns the time between the next two due times after the given time, 0 if there are not two. Defaults such as a
-// job's valid_for are computed from it. It depends on the given time for a schedule such as "0 9 * * mon-fri".
+// Interval returns the time between the next two due times after the given time. It returns 0 if there are fewer than two.
+// Defaults such as a job's valid_for are computed from it. For a schedule such as "0 9 * * mon-fri" it depends on the given
+// time.
 func (s *Schedule) Interval(after time.Time) time.Duration {
 	if s.every > 0 {
 		return s.every
@@ -82,7 +84,7 @@ func (s *Schedule) Interval(after time.Time) time.Duration {
 	return second.Sub(first)
 }
 
-// LongestPause returns an upper bound of the time between two due times. It is at most a day too long.
+// LongestPause returns an upper bound for the time between two due times. It is too long by at most a day.
 func (s *Schedule) LongestPause() time.Duration {
 	if s.every > 0 {
 		return s.every
@@ -99,17 +101,17 @@ func (s *Schedule) LongestPause() time.Duration {
 }
 
 const (
-	// maxPeriods bounds the number of a zone's periods to go through. A zone has fewer than ten in a year, and no search
-	// covers more than eight years.
+	// maxPeriods bounds the number of periods that a search goes through. A zone has fewer than ten periods in a year, and
+	// no search covers more than eight years.
 	maxPeriods = 1000
-	// reach is how long ago local time can have been later than now, in seconds: RFC 9636, section 3.2, has offsets between
-	// -25 and +26 hours.
+	// reach is how many seconds ago local time can have been later than it is now. RFC 9636, section 3.2, limits offsets to
+	// between -25 and +26 hours, so the difference is at most 51 hours.
 	reach = 51 * 60 * 60
-	// far is the start or end of a period that has none. Adding an offset to it does not overflow.
+	// far is used as the start or end of a period without a limit. Adding an offset to it does not overflow.
 	far = int64(1) << 62
 )
 
-// nextReal returns the first time after the given one at which local time matches.
+// nextReal returns the first time after the given time at which local time matches the fields.
 func (s *Schedule) nextReal(after int64) (int64, bool) {
 	p := periodAt(s.loc, after)
 	above := after + p.shift
@@ -121,15 +123,16 @@ func (s *Schedule) nextReal(after int64) (int64, bool) {
 		if due < p.end+p.shift {
 			return due - p.shift, true
 		}
-		// Search the next period from its first second: local time may have jumped back.
+		// Search the next period from its first second, since local time may have jumped back.
 		p = p.next(s.loc)
 		above = p.start + p.shift - 1
 	}
 	return 0, false
 }
 
-// nextWall returns the first time after the given one at which local time reaches a matching time, that is, has that value or a
-// later one for the first time. A skipped time is reached at the jump, and a repeated time is reached once.
+// nextWall returns the first time after the given time at which local time reaches a matching time. Local time reaches a
+// time when it has that value or a later value for the first time. So a time that is skipped is reached at the jump, and a
+// time that is repeated is reached once.
 func (s *Schedule) nextWall(after int64) (int64, bool) {
 	due, ok := s.match(reached(s.loc, after))
 	if !ok {
@@ -145,7 +148,8 @@ func (s *Schedule) nextWall(after int64) (int64, bool) {
 	return 0, false
 }
 
-// reached returns the latest local time up to a time, inclusive. While an hour is repeated it is later than local time.
+// reached returns the latest local time that there was up to the given time, inclusive. While an hour is repeated, this is
+// later than the current local time.
 func reached(loc *time.Location, unix int64) int64 {
 	p := periodAt(loc, unix)
 	latest := unix + p.shift
@@ -160,19 +164,20 @@ func reached(loc *time.Location, unix int64) int64 {
 	return latest
 }
 
-// match returns the first matching local time after the given one. Both are seconds since 1970-01-01 00:00:00 local time.
+// match returns the first matching local time after the given local time. Both are seconds since 1970-01-01 00:00:00 local
+// time.
 func (s *Schedule) match(above int64) (int64, bool) {
 	from := time.Unix(above, 0).UTC()
 	next := s.fields.Next(from)
 	if next.IsZero() {
-		// The library searches five years, but 29 February can be eight years away: continue after the fifth.
+		// The library searches five years, but 29 February can be eight years away. So continue after the fifth year.
 		next = s.fields.Next(time.Date(from.Year()+5, time.December, 31, 23, 59, 59, 0, time.UTC))
 	}
 	return next.Unix(), !next.IsZero()
 }
 
-// period is a span of time with one offset from UTC: for start ≤ t < end in Unix seconds, local time is t + shift. Two
-// consecutive periods can have the same shift.
+// period is a span of time with a constant offset from UTC. For start ≤ t < end in Unix seconds, local time is t + shift.
+// Two consecutive periods can have the same shift.
 type period struct{ start, end, shift int64 }
 
 // periodAt returns the period that contains a time.
@@ -188,8 +193,8 @@ func periodAt(loc *time.Location, unix int64) period {
 		p.end = end.Unix()
 	}
 	if p.end <= unix {
-		// Where a zone's rule for all future years applies, Go ends the last period of a year after 365 days, also in leap
-		// years (go.dev/issue/81583). End it with the year: the offset does not change before.
+		// For years to which a zone's last rule applies, Go ends the last period of a year after 365 days, even in leap
+		// years (go.dev/issue/81583). Let the period end with the year instead: the offset does not change before that.
 		p.end = time.Date(t.UTC().Year()+1, time.January, 1, 0, 0, 0, 0, time.UTC).Unix()
 	}
 	return p
@@ -202,11 +207,11 @@ func (p period) next(loc *time.Location) period {
 	return n
 }
 
-// Jitter returns a delay, 0 ≤ delay < max, that spreads jobs which are due at the same time. It depends only on max and the
-// parts, such as the names of the job and the host: it is the same after every start and in every release. It is 0 if max is
-// not positive.
+// Jitter returns a delay, 0 ≤ delay < max, so that jobs which are due at the same time do not all run at once. It depends
+// only on max and parts, such as the names of the job and the host, so it is the same after every start and in every
+// release. It is 0 if max is 0 or negative.
 //
-// It is the FNV-1a hash of the parts, each followed by a zero byte, modulo max in nanoseconds.
+// The delay is the FNV-1a hash of the parts, each followed by a zero byte, modulo max in nanoseconds.
 func Jitter(max time.Duration, parts ...string) time.Duration {
 	if max <= 0 {
 		return 0
@@ -219,10 +224,11 @@ func Jitter(max time.Duration, parts ...string) time.Duration {
 	return time.Duration(h.Sum64() % uint64(max))
 }
 
-// Overlap is what to do with a tick that is due while the last one is running.
+// Overlap says what to do with a tick that is due while the previous tick is still running.
 type Overlap uint8
 
-// Skip skips the tick. Queue starts it after the running one; at most one tick waits. Cancel cancels the running one.
+// Skip skips the new tick. Queue starts the new tick after the running tick; at most one tick waits. Cancel cancels the
+// running tick.
 const (
 	Skip Overlap = iota
 	Queue
@@ -233,7 +239,7 @@ func overlapWords() [3]string { return [3]string{"skip", "queue", "cancel"} }
 
 func (o Overlap) String() string { return overlapWords()[o] }
 
-// Words returns the values of the setting.
+// Words returns the possible values of the setting.
 func (Overlap) Words() []string { words := overlapWords(); return words[:] }
 
 // UnmarshalText accepts skip, queue or cancel.

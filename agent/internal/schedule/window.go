@@ -2,24 +2,25 @@ package schedule
 
 import "time"
 
-// Windows divides time into the windows that a job reads, each once. A window starts at the end of the one before, so that
-// nothing is left out or read twice, even if the settings change.
+// Windows divides time into windows. A job reads each window once. A window starts where the previous one ended, so that
+// nothing is left out or read twice, even if the settings change. A window is closed when the time Settle has passed after
+// its end.
 //
-// A window ends at a multiple of its length in Unix time. If the length is whole days it ends at midnight of a zone, as a job
-// scheduled "0 0 * * *" would run; such a day can have 23 or 25 hours. Days are counted from Monday, 1970-01-05, so that
-// windows of seven days are ISO 8601 weeks.
+// A window ends at a multiple of its length in Unix time. If the length is a number of whole days, a window ends at midnight
+// of a zone, when a job with the schedule "0 0 * * *" would run. Such a day can have 23 or 25 hours. Days are counted from
+// Monday, 1970-01-05, so that windows of seven days are ISO 8601 weeks.
 type Windows struct {
-	Length     time.Duration // whole seconds
-	Settle     time.Duration // how long after its end a window is read
-	Overlap    time.Duration // how much before its start is read again
+	Length     time.Duration // a whole number of seconds
+	Settle     time.Duration // how long after its end a window can be read
+	Overlap    time.Duration // how much time before its start is read again with a window
 	MaxCatchUp time.Duration // how far before the end of the last closed window to read; older windows are skipped
 
-	midnights *Schedule // nil unless the length is whole days
+	midnights *Schedule // nil if the length is not a number of whole days
 }
 
 const day = 24 * time.Hour
 
-// NewWindows returns windows of a length. If that is whole days, they end at midnight in loc.
+// NewWindows returns windows of a length. If the length is a number of whole days, the windows end at midnight in loc.
 func NewWindows(length time.Duration, loc *time.Location) *Windows {
 	w := &Windows{Length: length}
 	if w.OfDays() {
@@ -33,14 +34,15 @@ func (w *Windows) OfDays() bool { return w.Length%day == 0 }
 
 // Window is the interval of time that a tick reads.
 type Window struct {
-	Start, End time.Time // [Start, End), without the overlap
-	Skipped    int       // number of windows before it that are older than MaxCatchUp
+	Start, End time.Time // [Start, End), without Overlap
+	Skipped    int       // number of windows before this one that are older than MaxCatchUp
 }
 
-// Next returns the window to read at now, given that everything up to read has been read. If read is zero it returns the last
-// closed window. It returns false if no closed window is left.
+// Next returns the window to read at now. Everything up to read was read already. If read is zero, Next returns the last
+// closed window. It returns false if there is no closed window left to read.
 //
-// If read is more than MaxCatchUp after now, the clock was wrong when it was set: Next returns the last closed window.
+// If read is more than MaxCatchUp after now, the clock was wrong when read was set. Next then returns the last closed
+// window.
 func (w *Windows) Next(read, now time.Time) (Window, bool) {
 	closed := w.Closed(now)
 	if read.IsZero() || read.After(now.Add(max(w.MaxCatchUp, w.Length))) {
@@ -64,13 +66,13 @@ func (w *Windows) Next(read, now time.Time) (Window, bool) {
 	return next, true
 }
 
-// Closed returns the end of the last window that can be read at now.
+// Closed returns the end of the last closed window at now.
 func (w *Windows) Closed(now time.Time) time.Time { return w.last(now.Add(-w.Settle)) }
 
-// Ready returns when the next window can be read, given that everything up to read has been read.
+// Ready returns when the next window will be closed. Everything up to read was read already.
 func (w *Windows) Ready(read time.Time) time.Time { return w.End(read).Add(w.Settle) }
 
-// End returns the first end of a window after a time.
+// End returns the first end of a window that is after the given time.
 func (w *Windows) End(after time.Time) time.Time {
 	if w.midnights == nil {
 		return w.last(after).Add(w.Length)
@@ -83,13 +85,13 @@ func (w *Windows) End(after time.Time) time.Time {
 	}
 }
 
-// last returns the last end of a window that is not after t.
+// last returns the last end of a window that is at or before t.
 func (w *Windows) last(t time.Time) time.Time {
 	if w.midnights == nil {
 		seconds, length := t.Unix(), int64(w.Length/time.Second)
 		return time.Unix(seconds-((seconds%length)+length)%length, 0)
 	}
-	// Search from two windows before: a zone can skip a day, and with it the end of a window.
+	// Start the search two windows earlier: a zone can skip a day, and the end of a window with it.
 	at := w.End(t.Add(-2*w.Length - 2*day))
 	for next := w.End(at); !next.IsZero() && !next.After(t); next = w.End(at) {
 		at = next
@@ -97,7 +99,7 @@ func (w *Windows) last(t time.Time) time.Time {
 	return at
 }
 
-// count returns the number of windows that end after after and not after upTo.
+// count returns the number of windows that end later than after, and at upTo or earlier.
 func (w *Windows) count(after, upTo time.Time) int {
 	if w.midnights == nil {
 		return int(w.last(upTo).Sub(w.last(after)) / w.Length)

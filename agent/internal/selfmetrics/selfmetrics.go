@@ -13,9 +13,10 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Metrics computes the agent's own metrics. They exist before the first run of a job, so that their absence means that the
-// agent is down. They are few, since each job of a user has them: an idle job has at most a dozen series. What can fail or be lost has
-// a total that exists from the start; its parts by reason, and counters of what never happens to most jobs, exist once it happens.
+// Metrics computes the agent's own metrics. They exist before the first run of a job, so their absence means that the agent
+// is down. Each job of a user adds series, so there are only few: an idle job has at most a dozen. For everything that can
+// fail or be lost, a total exists from the start. Its parts by reason exist only after they have occurred. The same is true
+// of counters that remain 0 for most jobs.
 type Metrics struct {
 	version  string
 	shard    string // the label shard of each metric, "" = without one
@@ -110,7 +111,7 @@ func (m *Metrics) set(name string, value float64, labels ...string) {
 	r.Rows = append(r.Rows, metric.Reading{Labels: labels, Value: value})
 }
 
-// Readings returns the readings for a state. They are valid until the next call.
+// Readings returns the readings for a state. They are valid until the next call of Readings.
 func (m *Metrics) Readings(s run.State) metric.Readings {
 	for i := range m.readings {
 		m.readings[i].Rows = m.readings[i].Rows[:0]
@@ -140,9 +141,9 @@ func (m *Metrics) Readings(s run.State) metric.Readings {
 	return m.readings
 }
 
-// single sets the metrics of a single run, which are those of its jobs: what is true of its process alone ends with it, and other
-// processes with other jobs would write the same series. A time that is unknown is left out, since an earlier process may have
-// delivered it.
+// single sets the metrics of a single run, which are only those of its jobs. Metrics of the process itself are left out:
+// they would end with the process, and other processes with other jobs would write the same series. Times that are unknown
+// are left out too, since an earlier process may have delivered them.
 func (m *Metrics) single(s *run.State) {
 	for i := range s.Jobs {
 		m.job(&s.Jobs[i])
@@ -198,14 +199,14 @@ func (m *Metrics) sink(s *run.SinkState) {
 	m.set("cton_sink_oldest_pending_age_seconds", age, s.Name)
 }
 
-// once sets a counter if it is not 0.
+// once sets a counter, unless the count is 0.
 func (m *Metrics) once(name string, count int64, labels ...string) {
 	if count != 0 {
 		m.set(name, float64(count), labels...)
 	}
 }
 
-// drops sets a total of drops, and its parts by reason.
+// drops sets a total of drops and its parts by reason.
 func (m *Metrics) drops(name, of string, counts map[metric.Reason]int64) {
 	var total int64
 	for _, reason := range slices.Sorted(maps.Keys(counts)) {
@@ -221,7 +222,7 @@ func (m *Metrics) requests(metric, name string, counts map[run.Request]int64) {
 	}
 }
 
-// costs sets the metrics of the hosts that the job has received data from.
+// costs sets the metrics about the hosts from which the job has received data.
 func (m *Metrics) costs(j *run.JobState) {
 	for host, c := range j.Costs {
 		m.set("cton_job_received_bytes_total", float64(c.Received), j.Name, host)
@@ -240,7 +241,7 @@ func truth(b bool) float64 {
 	return 0
 }
 
-// seconds returns a time in Unix seconds, 0 for the zero time.
+// seconds returns a time in Unix seconds. It returns 0 for the zero time.
 func seconds(t time.Time) float64 {
 	if t.IsZero() {
 		return 0

@@ -17,26 +17,27 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// The snapshot is two lines of text and the sections, one after the other:
+// A snapshot has two lines of text, followed by the sections:
 //
 //	cton state 2 5e3c41d2                                            the version, and the checksum of the second line
 //	{"journal":7,"jobs":[{"name":"oncall","saved":"…","bytes":812,"crc":"…","records":[812]}]}   the index
 //	…
 //
-// A section is the records of one name, one after the other. The journal's number is the first one whose records are not in
-// the sections. Version 1 had no journal, and one record in each section.
+// A section contains the records of one name, one after the other. The number "journal" is that of the first journal whose
+// records are not in the sections. Version 1 had no journals, and each of its sections had one record.
 //
-// Checksums are CRC-32C (Castagnoli) in hexadecimal digits. Each later version begins with the same words and its number, so
-// that each earlier program recognizes it. testdata has a file of each version: every later program reads it.
+// Checksums are CRC-32C (Castagnoli) in hexadecimal digits. Files of later versions must begin with the same words and their
+// version, so that earlier programs can recognize them. testdata has a file of each version, which every later program must
+// read.
 const (
 	magic   = "cton state "
 	version = 2
 )
 
-// VersionError is the error for a file of a later version of the format.
+// VersionError is the error for a file whose format has a later version than this program can read.
 type VersionError struct {
 	Version int
-	Newest  int // the newest version that this program reads
+	Newest  int // the latest version that this program can read
 }
 
 func (e *VersionError) Error() string {
@@ -47,7 +48,7 @@ func (e *VersionError) Error() string {
 // maxFile is the maximum size of a file, in bytes.
 const maxFile = 1 << 30
 
-// index is the second line.
+// index is the second line of a snapshot.
 type index struct {
 	Journal uint64       `json:"journal,omitempty"`
 	Jobs    []indexEntry `json:"jobs"`
@@ -58,10 +59,10 @@ type indexEntry struct {
 	Saved   time.Time `json:"saved"`
 	Bytes   int       `json:"bytes"`
 	CRC     string    `json:"crc"`
-	Records []int     `json:"records,omitempty"` // their sizes; none means one
+	Records []int     `json:"records,omitempty"` // sizes of the records; empty = one record
 }
 
-// Section is the state of one name.
+// Section contains the records of one name.
 type Section struct {
 	Saved   time.Time
 	Records [][]byte // oldest first
@@ -76,15 +77,15 @@ func (s *Section) size() (n int) {
 
 // snapshot is the content of a snapshot file.
 type snapshot struct {
-	version  int    // of the format
+	version  int    // version of the format
 	missing  bool   // there is no file
-	size     int    // bytes
-	journal  uint64 // the first journal that is not in the sections
+	size     int    // size of the file in bytes
+	journal  uint64 // number of the first journal that is not in the sections
 	sections map[string]Section
-	damage   map[string]error // what is wrong with the other sections
+	damage   map[string]error // by name: errors in sections that cannot be used
 }
 
-// add adds a record of a journal.
+// add adds a record of a journal to the section of its name.
 func (s *snapshot) add(e entry) {
 	section := s.sections[e.name]
 	s.sections[e.name] = Section{e.saved, append(section.Records, e.data)}
@@ -92,7 +93,7 @@ func (s *snapshot) add(e entry) {
 
 func checksum(data ...[]byte) string { return fmt.Sprintf("%08x", durable.Checksum(data...)) }
 
-// parse returns the content of a snapshot file. It returns an error if there is something wrong with the file as a whole.
+// parse returns the content of a snapshot file. It returns an error if the file as a whole cannot be used.
 func parse(text []byte) (*snapshot, error) {
 	rest, ok := bytes.CutPrefix(text, []byte(magic))
 	if !ok {
@@ -133,7 +134,7 @@ func parse(text []byte) (*snapshot, error) {
 	return s, nil
 }
 
-// split returns the records of a section.
+// split splits the data of a section into its records.
 func (e *indexEntry) split(data []byte) (records [][]byte, err error) {
 	if len(e.Records) == 0 {
 		return [][]byte{data}, nil
@@ -148,7 +149,7 @@ func (e *indexEntry) split(data []byte) (records [][]byte, err error) {
 	return records, nil
 }
 
-// readSnapshot reads a snapshot file. A missing file has no sections.
+// readSnapshot reads a snapshot file. If the file is missing, the snapshot has no sections.
 func readSnapshot(fsys durable.FS, name string) (*snapshot, error) {
 	text, err := fsys.ReadFile(name, maxFile+1)
 	if isNotExist(err) {
@@ -163,12 +164,12 @@ func readSnapshot(fsys durable.FS, name string) (*snapshot, error) {
 	return parse(text)
 }
 
-// readError is that a file could not be read. It says nothing of what is in it.
+// readError is the error for a file that could not be read. The content of the file may be correct.
 type readError struct{ error }
 
 func (e *readError) Unwrap() error { return e.error }
 
-// writeSnapshot replaces a snapshot file. It returns the size of the new one.
+// writeSnapshot replaces a snapshot file. It returns the size of the new file.
 func writeSnapshot(fsys durable.FS, name string, journal uint64, sections map[string]Section) (size int, err error) {
 	parts, size, err := encode(journal, sections)
 	if err != nil {
@@ -237,14 +238,14 @@ func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 // A journal is a line of text and batches of records:
 //
 //	cton journal 1 7            the version, and the journal's number
-//	mark size crc payload       of each batch
+//	mark size crc payload       for each batch
 //
-// The mark is four fixed bytes, by which the next batch is found behind a damaged one. Size and checksum are those of the
-// payload, four bytes each, little-endian. The payload has of each record the name, the time in Unix milliseconds and the data;
-// the name and the data are behind their lengths, and numbers are varints.
+// The mark is four fixed bytes. They are used to find the next batch after a damaged batch. Size and checksum are those of
+// the payload, four bytes each, little-endian. The payload has for each record the name, the time in Unix milliseconds and
+// the data. The name and the data each follow their length, and numbers are varints.
 //
-// A batch is synced before the next one is written, so only the last can be incomplete: what was being written when the process
-// ended. Each other one that is not whole is damaged.
+// A batch is synced before the next batch is written. So only the last batch can be incomplete, if the process ended while
+// it was being written. Any other batch that is incomplete is damaged.
 const (
 	journalMagic   = "cton journal "
 	journalVersion = 1
@@ -252,7 +253,7 @@ const (
 	batchHead      = len(batchMark) + 8
 )
 
-// entry is a record in a journal.
+// entry is a record in a journal and its name.
 type entry struct {
 	name  string
 	saved time.Time
@@ -263,7 +264,7 @@ func journalHead(number uint64) []byte {
 	return fmt.Appendf(nil, "%s%d %d\n", journalMagic, journalVersion, number)
 }
 
-// appendBatch appends records as a journal has them.
+// appendBatch appends a batch with the records to b, in the format of a journal.
 func appendBatch(b []byte, entries []entry) []byte {
 	b = append(b, batchMark...)
 	head := len(b)
@@ -279,8 +280,8 @@ func appendBatch(b []byte, entries []entry) []byte {
 	return b
 }
 
-// parseJournal returns the records of a journal, the size up to the end of the last batch, and how many bytes before that are
-// damaged.
+// parseJournal returns the records of a journal, the size of the journal up to the end of its last complete batch, and the
+// number of damaged bytes within that size.
 func parseJournal(text []byte, number uint64) (entries []entry, whole, damaged int, err error) {
 	line, _, found := bytes.Cut(text, []byte("\n"))
 	words := strings.Fields(string(line[:min(len(line), 100)]))
@@ -314,13 +315,14 @@ func parseJournal(text []byte, number uint64) (entries []entry, whole, damaged i
 		}
 		at += 1 + next
 	}
-	if batches > 1 { // else the first line is of the last batch, and may be incomplete as that
+	if batches > 1 { // otherwise the first line was written together with the only batch, and may be incomplete
 		damaged += inHead
 	}
 	return entries, whole, damaged, nil
 }
 
-// parseBatch returns the records of the batch at the beginning of text and its size, which is 0 if there is none.
+// parseBatch returns the records and the size of the batch at the beginning of text. The size is 0 if there is no complete
+// batch.
 func parseBatch(text []byte) (entries []entry, size int) {
 	if len(text) < batchHead || string(text[:len(batchMark)]) != batchMark {
 		return nil, 0
@@ -348,7 +350,7 @@ func parseBatch(text []byte) (entries []entry, size int) {
 	return entries, batchHead + int(n)
 }
 
-// cutBytes returns the bytes behind their length at the beginning of b, and the rest.
+// cutBytes reads a length and that number of bytes from the beginning of b. It returns these bytes and the remaining bytes.
 func cutBytes(b []byte) (first, rest []byte, ok bool) {
 	n, used := binary.Uvarint(b)
 	if used <= 0 || n > uint64(len(b)-used) {

@@ -17,15 +17,15 @@ func journalName(name string, number uint64) string {
 	return name + journalInfix + strconv.FormatUint(number, 10)
 }
 
-// journal is the journal that records are appended to.
+// journal is the journal to which records are appended.
 type journal struct {
-	number uint64       // of the last journal on disk
-	size   int64        // of its whole records
-	torn   bool         // something follows them
+	number uint64       // number of the last journal on disk
+	size   int64        // size of its complete batches; 0 = start a new journal
+	torn   bool         // incomplete or unknown data may follow them, so that nothing can be appended
 	file   durable.File // nil = not open
 }
 
-// Write is a record on its way to disk.
+// Write is a record that is being written to disk.
 type Write struct {
 	entry
 	done chan struct{}
@@ -34,20 +34,21 @@ type Write struct {
 // Done returns a channel that is closed when the record is on disk.
 func (w *Write) Done() <-chan struct{} { return w.done }
 
-// lazyPause is how long records wait that nobody waits for.
+// lazyPause is how long a record of AppendLazily may wait before it is written.
 const lazyPause = 5 * time.Second
 
-// The pause after a failed write, doubled up to the longest.
+// firstPause is the pause after a failed write. It doubles after each further failure, up to lastPause.
 const (
 	firstPause = time.Second
 	lastPause  = 10 * time.Second
 )
 
-// Append appends a record to those of a name, soon: it shares a sync with what comes meanwhile. If the disk fails, the record
-// waits, and is tried again until it can be written. The caller must not change data afterwards.
+// Append appends a record to the records of a name. It is written soon, with one sync for all records appended in the
+// meantime. If the disk fails, the record waits, and writing is tried again until it succeeds. The caller must not change
+// data afterwards.
 func (f *File) Append(name string, data []byte) *Write { return f.append(name, data, false) }
 
-// AppendLazily is Append for a record that nobody waits for: it may wait some seconds.
+// AppendLazily is like Append, but the record may wait some seconds before it is written.
 func (f *File) AppendLazily(name string, data []byte) { f.append(name, data, true) }
 
 func (f *File) append(name string, data []byte, lazily bool) *Write {
@@ -71,13 +72,13 @@ func (f *File) append(name string, data []byte, lazily bool) *Write {
 	return w
 }
 
-// start starts a flush. f.mu is locked.
+// start starts a flush. The caller holds f.mu.
 func (f *File) start() {
 	f.writing = true
 	f.done.Go(f.flush)
 }
 
-// flush writes what waits, until nothing waits or the file is closed.
+// flush writes the waiting records until no record waits or the file is closed.
 func (f *File) flush() {
 	for pause := firstPause; ; {
 		f.mu.Lock()
@@ -106,7 +107,7 @@ func (f *File) flush() {
 	}
 }
 
-// settle notes how a write has ended.
+// settle notes whether a write of batch has succeeded.
 func (f *File) settle(batch []*Write, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -122,7 +123,7 @@ func (f *File) settle(batch []*Write, err error) {
 	}
 }
 
-// cause returns an error without the names of files, which change from try to try.
+// cause returns an error without the names of files, since these change from one try to the next.
 func cause(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -130,7 +131,7 @@ func cause(err error) error {
 	return err
 }
 
-// Flush writes what waits, and waits for that. It tries once.
+// Flush starts to write all waiting records and waits until they are written, or until one try has failed.
 func (f *File) Flush() {
 	f.mu.Lock()
 	if len(f.waiting) == 0 || f.closed {
@@ -159,8 +160,8 @@ func (f *File) Flush() {
 	}
 }
 
-// writeAll appends records to the journal and syncs it. After an error nothing is known of what is on disk, so the next try
-// writes them to a new journal: a record that is there twice does no harm.
+// writeAll appends records to the journal and syncs it. After an error it is unknown which records are on disk, so the next
+// try writes all of them to a new journal. A record that is on disk twice does no harm.
 func (f *File) writeAll(batch []*Write) (err error) {
 	endTurn, err := f.takeTurn(true)
 	if err != nil {
@@ -194,7 +195,7 @@ func (f *File) writeAll(batch []*Write) (err error) {
 	return nil
 }
 
-// count counts bytes that were written, and those of them that a compact would fold.
+// count adds to the number of bytes written, and to the number of journal bytes that compact would merge.
 func (f *File) count(written, journal int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -202,8 +203,7 @@ func (f *File) count(written, journal int) {
 	f.journalBytes += int64(journal)
 }
 
-// syncLast syncs the last journal: what was read from it may be in memory only, and what follows from it is about to be
-// delivered.
+// syncLast syncs the last journal. What Open has read from it may not be on disk yet, but later batches will depend on it.
 func (f *File) syncLast() error {
 	f.appending.Lock()
 	defer f.appending.Unlock()
@@ -217,7 +217,8 @@ func (f *File) syncLast() error {
 	return errors.Join(file.Sync(), file.Close())
 }
 
-// openJournal opens the last journal to append to it, or a new one if there is none or the last one is torn.
+// openJournal opens the last journal to append to it. If there is none, or if nothing can be appended to it, openJournal
+// creates a new journal.
 func (f *File) openJournal() error {
 	if f.file != nil {
 		return nil
@@ -256,7 +257,7 @@ func (f *File) openJournal() error {
 	return nil
 }
 
-// createSnapshot creates the snapshot if there is none, so that the path which users know is a file.
+// createSnapshot creates a snapshot without records if there is no snapshot, so that a file with the configured name exists.
 func (f *File) createSnapshot(number uint64) error {
 	f.mu.Lock()
 	exists := f.snapshotSize > 0
@@ -276,22 +277,22 @@ func (f *File) createSnapshot(number uint64) error {
 
 func (f *File) closeJournal() {
 	if f.file != nil {
-		_ = f.file.Close() // what counts was synced
+		_ = f.file.Close() // data that counts as written was synced before
 		f.file = nil
 	}
 }
 
-// minCompact is the size of the journals from which they are folded into the snapshot, if they are larger than that.
+// minCompact is the total size of the journals up to which they are not merged into the snapshot.
 const minCompact = 256 << 10
 
-// isDue reports whether the journals are to be folded into the snapshot.
+// isDue reports whether the journals should be merged into the snapshot now.
 func (f *File) isDue() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return !f.folding && f.journalBytes > max(minCompact, f.snapshotSize) && !time.Now().Before(f.notBefore)
 }
 
-// retryCompact is the pause after a compact that failed.
+// retryCompact is the pause after a failed compact.
 const retryCompact = time.Minute
 
 func (f *File) compactAndLog() {
@@ -318,14 +319,14 @@ func (f *File) compactAndLog() {
 	}
 }
 
-// compact folds the journals into a new snapshot and removes them. Records that come meanwhile go to a new journal.
+// compact merges the journals into a new snapshot and removes them. Records that arrive in the meantime go to a new journal.
 func (f *File) compact() error {
 	first, folded := f.rotate()
 	s, err := readSnapshot(f.fsys, f.name())
 	if stay := f.mustStay(err); stay != nil {
 		return stay
 	}
-	if err != nil { // it is damaged: what is whole replaces it
+	if err != nil { // the snapshot is damaged, and the new one replaces it
 		s = &snapshot{sections: map[string]Section{}}
 	}
 	numbers, err := journals(f.fsys, f.name())
@@ -345,12 +346,13 @@ func (f *File) compact() error {
 	f.snapshotSize = int64(size)
 	f.mu.Unlock()
 	for _, number := range numbers {
-		_ = f.fsys.Remove(journalName(f.name(), number)) // the next start tries again
+		_ = f.fsys.Remove(journalName(f.name(), number)) // if this fails, the next start tries again
 	}
 	return nil
 }
 
-// rotate ends the journal. It returns the number from which the next ones are, and the size of those before.
+// rotate ends the current journal. It returns the number that the next journal will have, and the total size of the journals
+// before it.
 func (f *File) rotate() (first uint64, size int64) {
 	f.appending.Lock()
 	defer f.appending.Unlock()
@@ -361,7 +363,8 @@ func (f *File) rotate() (first uint64, size int64) {
 	return f.number + 1, f.journalBytes
 }
 
-// fold adds the records of journals to the sections of a snapshot, and makes one of those of a name.
+// fold adds the records of journals to the sections of a snapshot, and combines the records of each changed section into
+// one.
 func (f *File) fold(s *snapshot, numbers []uint64) error {
 	changed := map[string]bool{}
 	for _, number := range numbers {

@@ -12,11 +12,14 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// With Options.Shared, several processes use a state at once. Each of them shares a lock for as long as it has the state open, so that
-// none that wants it alone begins meanwhile. For each reading or writing of the files it has its turn, under another lock. And it runs
-// a job only under the lock of that job.
+// With Options.Shared, several processes can use a state at the same time. They use three kinds of locks:
+//
+//   - While a process has the state open, it has a shared lock. So a process that wants to use the state alone cannot start
+//     meanwhile.
+//   - While a process reads or writes the files, it has a second lock, exclusively. This time is called its turn.
+//   - While a process runs a job, it has the lock of that job.
 
-// turnTimeout is how long a process waits for its turn, in which others read and write some files.
+// turnTimeout is how long a process waits for its turn. In a turn, a process only reads and writes some files.
 const turnTimeout = 10 * time.Second
 
 // takeTurn waits until no other process reads or writes the files, and finds out what has become of them if the last turn was that of
@@ -57,7 +60,7 @@ func (f *File) wait(ctx context.Context, name, word string, pause time.Duration)
 	return durable.NewDir(filepath.Dir(f.path)).WaitLock(ctx, name, word, pause)
 }
 
-// rejoin finds out what other processes have done to the files.
+// rejoin updates f after other processes may have changed the files.
 func (f *File) rejoin() error {
 	s, err := readSnapshot(f.fsys, f.name())
 	if stay := f.mustStay(err); stay != nil {
@@ -124,7 +127,7 @@ func (f *File) Latest(name string) [][]byte {
 	return f.reread(name)
 }
 
-// Reread reads the files again, for Records: other processes may have written since Open.
+// Reread reads the files again, so that Records also returns what other processes have written since Open.
 func (f *File) Reread() error {
 	if !f.Shared {
 		return nil

@@ -1,12 +1,12 @@
-// Package state keeps the state of jobs on disk, so that it survives a restart, a kill and a power cut. For this package, the
-// state is records, each under a name: what a record holds, its caller knows.
+// Package state keeps the state of jobs on disk, so that it survives a restart, a kill and a power cut. For this package,
+// the state is a list of records for each name. Only the caller knows what a record means.
 //
-// There are two kinds of files: a snapshot, which is replaced as a whole, and journals beside it, to which records are
-// appended. A record counts as written when its journal is synced. Records that come together share one sync. From time to time
-// the journals are folded into a new snapshot, in the background.
+// There are two kinds of files: a snapshot, which is always replaced as a whole, and journals in the same directory, to
+// which records are appended. A record counts as written when its journal was synced. Records that arrive at about the same
+// time share one sync. From time to time, the journals are merged into a new snapshot in the background.
 //
-// Damage costs the records that it meets. A file of a later version of the format is left as it is: Open returns an error. A file
-// that cannot be read is not a damaged one: Open returns an error then too, and changes nothing.
+// If part of a file is damaged, only the records in that part are lost. A file with a later version of the format, or one that
+// cannot be read at all, does not count as damaged: Open returns an error and changes nothing.
 package state
 
 import (
@@ -26,12 +26,12 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// Options are what a File needs to know of its records.
+// Options are the settings of a File.
 type Options struct {
-	// Fold returns one record in place of several of one name. If it fails, they stay as they are.
+	// Fold combines several records of one name into one record. If it fails, the records remain as they are.
 	Fold func(name string, records [][]byte) ([]byte, error)
 	Log  *slog.Logger
-	// Shared lets other processes that say so use the state at the same time.
+	// Shared allows other processes that also set Shared to use the state at the same time.
 	Shared bool
 }
 
@@ -39,23 +39,23 @@ type Options struct {
 type File struct {
 	Options
 	path string
-	fsys durable.FS // the directory of path
+	fsys durable.FS // file system of the directory that contains path
 
 	mu      sync.Mutex
-	waiting []*Write       // for the next sync
-	writing bool           // flush is at work
-	folding bool           // compact is at work
+	waiting []*Write       // records for the next sync
+	writing bool           // flush is running
+	folding bool           // compact is running
 	hurry   chan struct{}  // holds a token to end the pause after a failed write
-	lazy    *time.Timer    // until the next flush of records that nobody waits for
+	lazy    *time.Timer    // time until the next flush of records of AppendLazily; nil = none
 	closed  bool           // Close was called
 	stop    chan struct{}  // closed by Close
-	done    sync.WaitGroup // of flush and compact
+	done    sync.WaitGroup // waits for flush and compact
 	status  Status
-	records map[string]Section // what was read by Open, until Loaded
+	records map[string]Section // what Open or Reread has read; nil after Loaded
 
-	journalBytes int64     // of all journals that are not in the snapshot
-	snapshotSize int64     // bytes
-	notBefore    time.Time // of the next compact, after one that failed
+	journalBytes int64     // size of all journals that are not merged into the snapshot
+	snapshotSize int64     // size of the snapshot in bytes
+	notBefore    time.Time // earliest time of the next compact, after a failed one
 
 	life *durable.Dir // holds the lock that processes share; nil = this process has the state alone
 	turn sync.Mutex   // held while this process has its turn; locked before appending
@@ -66,26 +66,26 @@ type File struct {
 	locked bool
 }
 
-// Status says how writing goes.
+// Status is the state of writing to disk.
 type Status struct {
-	Written time.Time // the last successful write; zero before the first
-	Failed  int64     // the number of failed writes
-	Error   string    // why records wait that cannot be written; "" = none do
-	Bytes   int64     // written to disk
+	Written time.Time // time of the last successful write; zero before the first
+	Failed  int64     // number of failed writes
+	Error   string    // why the waiting records cannot be written; "" if they can
+	Bytes   int64     // bytes written to disk
 }
 
-// lockTimeout is how long Open waits for another process, which may be about to end.
+// lockTimeout is how long Open waits for another process, which may end soon.
 const lockTimeout = 10 * time.Second
 
-// Open locks the state of a path for this process and reads it. The problems say what is wrong with its content, each in one
-// line: a damaged file is set aside, and what was damaged in it is missing. Open returns an error, and leaves the files as they
-// are, if another process has locked them (*durable.HeldError), if one has a later version (*VersionError), if one cannot be
-// read, or if ctx ends.
+// Open locks the state of a path for this process and reads it. problems describe errors in the content, one line each. A
+// damaged file is renamed or copied, and its damaged part is missing in the state. Open returns an error if another process
+// has locked the files (*durable.HeldError), if a file has a later version (*VersionError), if a file cannot be read, or if
+// ctx ends. The files are unchanged then.
 func Open(ctx context.Context, path string, o Options) (f *File, problems []error, err error) {
 	return OpenOn(ctx, path, durable.NewDir(filepath.Dir(path)), o)
 }
 
-// OpenOn is Open with another file system in place of the directory of path, for tests.
+// OpenOn is like Open, but with another file system instead of the directory of path. It is meant for tests.
 func OpenOn(ctx context.Context, path string, fsys durable.FS, o Options) (*File, []error, error) {
 	f := &File{Options: o, path: path, fsys: fsys, stop: make(chan struct{}), hurry: make(chan struct{}, 1), word: rand.Text()}
 	unlocked := f.waitForLock(ctx)
@@ -127,14 +127,14 @@ func (f *File) waitForLock(ctx context.Context) error {
 	}
 }
 
-// lock locks the state, and creates its directory if it is missing.
+// lock locks the state. It creates the directory of the state if it is missing.
 func (f *File) lock() error {
 	err := f.fsys.Mkdir(".")
 	if err == nil {
 		err = f.lockLife(f.name() + ".lock")
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
-		err = nil // this system has no locks: two agents must not share a file
+		err = nil // this system has no locks: the user must not let two agents share a file
 	}
 	f.locked = err == nil
 	return err
@@ -152,7 +152,7 @@ func (f *File) lockLife(name string) error {
 
 func (f *File) unlock() {
 	if f.locked {
-		_ = f.fsys.Unlock() // the lock ends with the process at the latest
+		_ = f.fsys.Unlock() // at the latest, the lock ends with the process
 		if f.life != nil {
 			_ = f.life.Unlock()
 		}
@@ -160,13 +160,13 @@ func (f *File) unlock() {
 	}
 }
 
-// IsHeld reports whether another process has what was to be locked.
+// IsHeld reports whether an error means that another process has the lock.
 func IsHeld(err error) bool {
 	_, held := errors.AsType[*durable.HeldError](err)
 	return held
 }
 
-// load reads the snapshot and the journals.
+// load reads the snapshot and the journals. The problems describe what is damaged, one line each.
 func (f *File) load() (problems []error, err error) {
 	s, err := readSnapshot(f.fsys, f.name())
 	if fatal := f.mustStay(err); fatal != nil {
@@ -178,7 +178,7 @@ func (f *File) load() (problems []error, err error) {
 		s = &snapshot{sections: map[string]Section{}}
 	}
 	if len(s.damage) > 0 {
-		aside := f.setAside(f.name(), f.fsys.Link) // this file stays in place until a new one replaces it
+		aside := f.setAside(f.name(), f.fsys.Link) // this file stays in place until a new snapshot replaces it
 		for _, job := range slices.Sorted(maps.Keys(s.damage)) {
 			problems = append(problems, fmt.Errorf("read the state file %s: the state of job %s: %w; %s, and the job starts without it", f.path, job, s.damage[job], aside))
 		}
@@ -193,7 +193,8 @@ func (f *File) load() (problems []error, err error) {
 		problems = append(problems, fmt.Errorf("sync the state journal %s: %w", journalName(f.path, f.number), err))
 	}
 	if damaged || len(more) > 0 || s.version == 1 {
-		// So that a program of version 1 does not go on from a snapshot without its journals.
+		// A file of version 1 is replaced at once. A program that knows only version 1 would otherwise read this file later
+		// and not the journals; it refuses the new file.
 		if err := f.compact(); err != nil {
 			problems = append(problems, fmt.Errorf("write the state file %s: %w", f.path, err))
 		}
@@ -201,7 +202,7 @@ func (f *File) load() (problems []error, err error) {
 	return append(problems, more...), nil
 }
 
-// mustStay returns the error for a file that is not to be touched: nothing is known of what is in it.
+// mustStay returns an error if a file must not be changed because its content is not known.
 func (f *File) mustStay(err error) error {
 	if errors.Is(err, durable.ErrNotRegular) {
 		return fmt.Errorf("%w: name a file", err)
@@ -215,13 +216,13 @@ func (f *File) mustStay(err error) error {
 	return nil
 }
 
-// IsUnreadable reports whether an error of Open is that a file could not be read. The file may be read later.
+// IsUnreadable reports whether an error of Open means that a file could not be read. The file may become readable later.
 func IsUnreadable(err error) bool {
 	_, unread := errors.AsType[*readError](err)
 	return unread && !errors.Is(err, durable.ErrNotRegular)
 }
 
-// setAside gives a file another name, by renaming or linking it, and says which.
+// setAside gives a file another name, by renaming or linking the file, and returns a text that says so.
 func (f *File) setAside(name string, how func(from, to string) error) string {
 	aside := name + ".damaged-" + time.Now().UTC().Format("20060102T150405.000Z")
 	if err := how(name, aside); err != nil {
@@ -230,7 +231,7 @@ func (f *File) setAside(name string, how func(from, to string) error) string {
 	return "it is set aside as " + filepath.Join(filepath.Dir(f.path), aside)
 }
 
-// journals returns the numbers of the journals on disk, in order.
+// journals returns the numbers of the journals on disk, sorted.
 func journals(fsys durable.FS, name string) (numbers []uint64, err error) {
 	names, err := fsys.ReadDir(".")
 	if isNotExist(err) {
@@ -254,15 +255,15 @@ func (f *File) loadJournals(s *snapshot) (problems []error, err error) {
 		return nil, &readError{err}
 	}
 	f.number, f.journalBytes = max(s.journal, 1)-1, 0
-	synced := f.fsys.SyncDir() // the snapshot may not be durable under its name yet
+	synced := f.fsys.SyncDir() // a crash could otherwise bring back the old snapshot
 	for _, number := range numbers {
 		if number < s.journal {
 			if synced == nil {
-				_ = f.fsys.Remove(journalName(f.name(), number)) // it is in the snapshot; the next start tries again
+				_ = f.fsys.Remove(journalName(f.name(), number)) // it was merged; if this fails, the next start tries again
 			}
 			continue
 		}
-		if s.missing { // a snapshot is written before the first journal: somebody has removed it
+		if s.missing { // the snapshot is written before the first journal, so a user has removed it
 			problems = append(problems, fmt.Errorf("the state file %s is missing, but not its journal %s; %s, and all jobs start without state",
 				f.path, filepath.Base(journalName(f.path, number)), f.setAside(journalName(f.name(), number), f.fsys.Rename)))
 			continue
@@ -318,21 +319,21 @@ func (f *File) reread(name string) [][]byte {
 	return sections[name].Records
 }
 
-// Loaded frees the memory of what Open has read. Records reads the files again from then on.
+// Loaded frees the memory of the records read by Open. After that, Records reads the files again.
 func (f *File) Loaded() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.records = nil
 }
 
-// Status says how writing goes.
+// Status returns the current state of writing to disk.
 func (f *File) Status() Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.status
 }
 
-// Close writes what waits, tries it once if that fails, and unlocks the state.
+// Close writes the waiting records, with one try, and unlocks the state.
 func (f *File) Close() {
 	f.Flush()
 	f.mu.Lock()
@@ -354,8 +355,8 @@ func (f *File) Close() {
 	f.unlock()
 }
 
-// Read reads the state of a path, also while another process uses it, and changes nothing. A missing file has no sections. The
-// damage is by job.
+// Read reads the state of a path and changes nothing. Another process may be using the state. If the file is missing, there
+// are no sections. damage has the errors by name.
 func Read(path string) (sections map[string]Section, damage map[string]error, err error) {
 	sections, damage, err = readAll(durable.NewDir(filepath.Dir(path)), filepath.Base(path))
 	if err != nil {
@@ -364,7 +365,7 @@ func Read(path string) (sections map[string]Section, damage map[string]error, er
 	return sections, damage, nil
 }
 
-// maxRereads is how often readAll begins again because the files have changed under it.
+// maxRereads is how many times readAll starts again because the files were changed while it was reading them.
 const maxRereads = 5
 
 func readAll(fsys durable.FS, name string) (sections map[string]Section, damage map[string]error, err error) {

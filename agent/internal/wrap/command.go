@@ -1,4 +1,4 @@
-// Package wrap runs a batch command without changing what it does, and keeps what is known of its runs.
+// Package wrap runs a batch command without changing what it does, and keeps a record of its runs.
 //
 //	Command ─▶ Result ─▶ History, on disk ─▶ families of metrics
 package wrap
@@ -15,46 +15,46 @@ import (
 	"time"
 )
 
-// The exit codes of a command that has none of its own, as those of a shell and of timeout(1).
+// Exit codes for a command that has no exit code of its own. A shell and timeout(1) use the same codes.
 const (
 	timedOut      = 124
 	notExecutable = 126
 	notFound      = 127
-	firstSignal   = 128 // plus the number of the signal
+	firstSignal   = 128 // the number of the signal is added
 )
 
-// Command is a command to run. It inherits the streams that are files, the environment and the working directory.
+// Command is a command to run. It inherits the environment, the working directory, and those streams that are files.
 type Command struct {
 	Args           []string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 
-	Timeout time.Duration    // then it gets SIGTERM; 0 = never
-	Grace   time.Duration    // from then on until SIGKILL
-	Signals <-chan os.Signal // are passed on to it
+	Timeout time.Duration    // time until the command gets SIGTERM; 0 = never
+	Grace   time.Duration    // time from SIGTERM until SIGKILL
+	Signals <-chan os.Signal // signals to pass on to the command
 }
 
-// Result says how a command went.
+// Result is the result of a run of a command.
 type Result struct {
 	Start, End time.Time
-	Code       int            // as a shell reports it
-	Signal     syscall.Signal // has ended the command; 0 = it has exited
+	Code       int            // exit code as a shell reports it
+	Signal     syscall.Signal // signal that has ended the command; 0 = none, it has exited
 	TimedOut   bool
-	Signaled   bool  // a signal was passed on
-	Err        error // why it could not be started
+	Signaled   bool  // a signal was passed on to the command
+	Err        error // why the command could not be started; nil if it was
 
-	MaxMemory    int64 // bytes, of the largest of its processes; 0 = unknown
+	MaxMemory    int64 // bytes, of the process of the command with the most memory; 0 = unknown
 	User, System time.Duration
 }
 
-// outputDelay is how long an output that is read may stay open after the end of the command.
+// outputDelay is how long this process still reads output after the command has ended.
 const outputDelay = 2 * time.Second
 
 // Run runs the command until it ends.
 //
-// With a terminal the command stays in the process group of this process: signals from the keyboard reach both, and both are
-// stopped and continued as one job. Without one it has a group of its own, to which signals are passed on: a signal to the whole
-// group of this process then reaches the command once.
+// If there is a terminal, the command stays in the process group of this process. Signals from the keyboard then reach both,
+// and a shell stops and continues both as one job. If there is no terminal, the command has its own process group, and
+// signals are passed on to it. A signal sent to the group of this process then reaches the command only once.
 func (c *Command) Run() Result {
 	r := Result{Start: time.Now()}
 	p, err := c.start()
@@ -78,7 +78,8 @@ func (c *Command) Run() Result {
 	return r
 }
 
-// attend passes signals on and stops the command after its timeout, until it has ended. It reports whether it had to kill it.
+// attend waits until the command has ended. It passes signals on, and stops the command after the timeout. It reports
+// whether it had to kill the command.
 func (c *Command) attend(p *process, r *Result) (killed bool) {
 	var timeout, kill <-chan time.Time
 	if c.Timeout > 0 {
@@ -109,10 +110,10 @@ func (c *Command) attend(p *process, r *Result) (killed bool) {
 type process struct {
 	cmd      *exec.Cmd
 	ownGroup bool
-	ended    chan struct{} // closed when it has ended
+	ended    chan struct{} // closed when the command has ended
 }
 
-// start starts the command. A script without a first line such as #!/bin/sh is one for /bin/sh, as in every shell.
+// start starts the command. A script without a first line such as #!/bin/sh is run by /bin/sh, as every shell does.
 func (c *Command) start() (*process, error) {
 	p, err := c.startAs(c.Args[0], c.Args[1:])
 	if isScript(err) {
@@ -125,7 +126,7 @@ func (c *Command) start() (*process, error) {
 
 func (c *Command) startAs(name string, args []string) (*process, error) {
 	cmd := exec.Command(name, args...)
-	if errors.Is(cmd.Err, exec.ErrDot) { // a shell runs it too
+	if errors.Is(cmd.Err, exec.ErrDot) { // shells also run such a command
 		cmd.Err = nil
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = c.Stdin, c.Stdout, c.Stderr, outputDelay
@@ -133,20 +134,21 @@ func (c *Command) startAs(name string, args []string) (*process, error) {
 	p.prepare()
 	started := make(chan error)
 	go func() {
-		// The kernel kills the command when the thread ends that has started it (golang.org/issue/27505).
+		// On Linux, the kernel kills the command when the thread that has started it ends (golang.org/issue/27505). So the
+		// thread must not end before the command.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // the result is in ProcessState
+			_ = cmd.Wait() // the result is in cmd.ProcessState
 			close(p.ended)
 		}
 	}()
 	return p, <-started
 }
 
-// startError returns why a command cannot be started, and what to do.
+// startError returns an error that says why a command cannot be started and what the user can do.
 func startError(program string, err error) error {
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
@@ -162,13 +164,13 @@ func startError(program string, err error) error {
 	return fmt.Errorf("run %s: %w", program, err)
 }
 
-// Pause waits before a retry, and reports whether it was not interrupted by a signal.
+// Pause waits before a retry. It returns false if a signal has ended the wait.
 func (c *Command) Pause(d time.Duration) bool {
 	_, interrupted := Wait(c.Signals, d)
 	return !interrupted
 }
 
-// Wait waits, or until a signal that would end a command.
+// Wait waits for a time, or until it receives a signal that would end a command. It returns this signal.
 func Wait(signals <-chan os.Signal, d time.Duration) (by os.Signal, interrupted bool) {
 	end := time.After(d)
 	for {

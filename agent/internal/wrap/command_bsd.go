@@ -7,16 +7,16 @@ import (
 	"syscall"
 )
 
-// maxrssUnit is the unit of ru_maxrss in bytes (getrusage(2)). macOS, which counts bytes, has its own.
+// maxrssUnit is the unit of ru_maxrss in bytes (getrusage(2)). macOS uses another unit; see command_darwin.go.
 const maxrssUnit = 1024
 
-// endWithWrapper does nothing: a command outlives a wrapper that is killed.
+// endWithWrapper does nothing. If the wrapper is killed, the command continues to run.
 func endWithWrapper(*syscall.SysProcAttr) {}
 
 func restoreDefault(s syscall.Signal) { signal.Reset(s) }
 
-// mirrorStops does nothing: a command that stops itself has to be continued by hand.
+// mirrorStops does nothing. If a command stops itself, the user must continue it.
 func (p *process) mirrorStops() {}
 
-// resume continues the command, also if it is not stopped: that is not known here.
+// resume continues the command. It cannot find out whether the command is stopped.
 func (p *process) resume() { p.send(syscall.SIGCONT) }

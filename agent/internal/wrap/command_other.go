@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Signals returns the signals that are passed on to a command: interrupts, which the console sends to both.
+// Signals returns the signals that are passed on to a command. Here these are only interrupts, which the console sends to
+// both processes.
 func Signals() (signals <-chan os.Signal, stop func()) {
 	all := make(chan os.Signal, 1)
 	signal.Notify(all, os.Interrupt)
@@ -26,7 +27,7 @@ func interrupts(os.Signal) bool { return true }
 
 func (p *process) pass(os.Signal) {}
 
-// terminate kills the command: there is no signal that asks it to end.
+// terminate kills the command, since this system has no signal that asks it to end.
 func (p *process) terminate() { p.kill() }
 
 func (p *process) kill() { _ = p.cmd.Process.Kill() }
@@ -41,5 +42,5 @@ func (p *process) result(r *Result) {
 	}
 }
 
-// Die does nothing: no process ends by a signal.
+// Die does nothing, since a process cannot end by a signal on this system.
 func Die(syscall.Signal) {}

@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Signals returns the signals that are passed on to a command: those that this process could get in its place and that were not
-// ignored at its start. What was ignored stays ignored for the command too, as with nohup. The caller calls stop.
+// Signals returns the signals that are passed on to a command. These are signals that are sent to this process but are meant
+// for the command. A signal that was ignored when this process started is not passed on; the command ignores it too, as with
+// nohup. The caller must call stop.
 func Signals() (signals <-chan os.Signal, stop func()) {
 	all := make(chan os.Signal, 64)
 	for _, s := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGCONT} {
@@ -22,11 +23,11 @@ func Signals() (signals <-chan os.Signal, stop func()) {
 		}
 	}
 	broken := make(chan os.Signal, 1)
-	signal.Notify(broken, unix.SIGPIPE) // a log line that nobody reads must not end this process
+	signal.Notify(broken, unix.SIGPIPE) // a log line that cannot be written must not end this process
 	return all, func() { signal.Stop(all); signal.Stop(broken) }
 }
 
-// isScript reports whether a file could not be started because the kernel does not know its format.
+// isScript reports whether a file could not be started because the kernel does not recognize its format.
 func isScript(err error) bool { return errors.Is(err, unix.ENOEXEC) }
 
 // hasTerminal reports whether this process has a controlling terminal.
@@ -49,14 +50,15 @@ func (p *process) send(s syscall.Signal) {
 	if p.ownGroup {
 		pid = -pid
 	}
-	_ = syscall.Kill(pid, s) // fails if it has ended
+	_ = syscall.Kill(pid, s) // fails if the command has ended
 }
 
-// interrupts reports whether a signal may end the command.
+// interrupts reports whether a signal can end the command.
 func interrupts(s os.Signal) bool { return s != unix.SIGCONT }
 
-// pass passes a signal on. One that was sent to the whole process group has reached the command already: from the keyboard, or
-// SIGCONT from a shell.
+// pass passes a signal on to the command. Signals from the keyboard are not passed on if the command is in this process
+// group: they have already reached it. After a SIGCONT from a shell, such a command is continued only if it is still
+// stopped.
 func (p *process) pass(s os.Signal) {
 	number, ok := s.(syscall.Signal)
 	switch {
@@ -69,8 +71,8 @@ func (p *process) pass(s os.Signal) {
 	}
 }
 
-// isForeground reports whether the keys of the terminal send signals to this process group. On a terminal that was closed they
-// did.
+// isForeground reports whether the keyboard sends signals to this process group. It returns true if the terminal was closed,
+// since the keyboard did so before.
 func isForeground() bool {
 	f, err := os.OpenFile("/dev/tty", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -81,7 +83,7 @@ func isForeground() bool {
 	return err != nil || group == unix.Getpgrp()
 }
 
-// terminate asks the command to end, also if it is stopped.
+// terminate asks the command to end, even if the command is stopped.
 func (p *process) terminate() {
 	p.send(unix.SIGTERM)
 	p.send(unix.SIGCONT)
@@ -89,7 +91,7 @@ func (p *process) terminate() {
 
 func (p *process) kill() { p.send(unix.SIGKILL) }
 
-// endGroup waits for what is left of the command's own group, until it is to be killed.
+// endGroup waits until all processes of the command's own process group have ended. When kill fires, it kills them.
 func (p *process) endGroup(kill <-chan time.Time) {
 	if !p.ownGroup {
 		return
@@ -106,7 +108,7 @@ func (p *process) endGroup(kill <-chan time.Time) {
 	}
 }
 
-// result fills in how the command ended.
+// result sets the part of r that says how the command has ended.
 func (p *process) result(r *Result) {
 	state := p.cmd.ProcessState
 	if state == nil {
@@ -124,14 +126,14 @@ func (p *process) result(r *Result) {
 	}
 }
 
-// Die ends this process by a signal, so that its parent sees what it would have seen of the command. It returns if it cannot, such
-// as in process 1 of a container.
+// Die ends this process by a signal. So its parent sees the same as if it had run the command itself. Die returns if this is
+// not possible, such as in process 1 of a container.
 func Die(s syscall.Signal) {
 	if os.Getpid() == 1 {
 		return
 	}
-	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // the core file is the command's
+	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // a core file is written for the command only
 	restoreDefault(s)
 	_ = syscall.Kill(os.Getpid(), s)
-	time.Sleep(time.Second) // another thread may get it
+	time.Sleep(time.Second) // another thread may receive the signal
 }

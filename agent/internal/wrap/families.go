@@ -7,14 +7,14 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Prefix begins the names of the metrics of runs.
+// Prefix is the beginning of the names of metrics about runs.
 const Prefix = "cton_exec_"
 
-// Output is how many bytes a command has written. It is counted where that is asked for.
+// Output is the number of bytes that a command has written. It is only counted on request.
 type Output struct{ Stdout, Stderr int64 }
 
-// Families returns the metrics of the runs. Output may be nil. What is not known has no series: of a command that has not ended
-// yet, or of a success before the history.
+// Families returns the metrics of the runs. output may be nil. A value that is not known has no series, such as the exit
+// code before the first run has ended.
 func (h *History) Families(output *Output) []metric.Family {
 	t := &h.Totals
 	b := &builder{}
@@ -48,10 +48,10 @@ func (h *History) Families(output *Output) []metric.Family {
 	return b.families
 }
 
-// builder collects families.
+// builder collects the families of metrics.
 type builder struct{ families []metric.Family }
 
-// vector adds a metric with the values of one label, or without labels.
+// vector adds a metric with one series for each value of a label. If label is "", the metric has no labels.
 func (b *builder) vector(name, help string, typ metric.Type, label string, values map[string]float64, start int64) {
 	d := &metric.Desc{Name: Prefix + name, Help: help, Type: typ}
 	if label != "" {
@@ -72,7 +72,7 @@ func (b *builder) gauge(name, help string, value float64) {
 	b.vector(name, help, metric.Gauge, "", map[string]float64{"": value}, 0)
 }
 
-// time adds a time, unless it is 0.
+// time adds a metric of a time. It does nothing if the time is 0.
 func (b *builder) time(name, help string, ms int64) {
 	if ms != 0 {
 		b.gauge(name, help, float64(ms)/1000)

@@ -15,35 +15,36 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// History is what is known of the runs of one command, over processes. It is a folder of the state directory. What cannot be
-// stored is kept in memory: each method then returns an error, and has done the rest of its work.
+// History is the record of the runs of one command. All processes that run this command share it. It is stored in a folder
+// of the state directory. If it cannot be stored, it is kept in memory: the method then returns an error, but has done
+// everything else.
 type History struct {
 	path string
-	id   string // of this run
+	id   string // ID of this run
 	held *durable.Dir
 	Totals
 }
 
-// Totals is what a History stores. Times are in Unix milliseconds; 0 = never.
+// Totals is the stored content of a History. Times are in Unix milliseconds; 0 = never.
 type Totals struct {
 	Created int64             `json:"created"` // when the counts were zero
-	Runs    map[string]uint64 `json:"runs"`    // by result
+	Runs    map[string]uint64 `json:"runs"`    // number of runs by result
 	Retries uint64            `json:"retries"`
 
-	Bounds []float64 `json:"bounds"` // of Counts, in seconds
-	Counts []uint64  `json:"counts"` // of durations; the last one is above all bounds
-	Sum    float64   `json:"sum"`    // seconds
+	Bounds []float64 `json:"bounds"` // upper bounds of the buckets in Counts, in seconds
+	Counts []uint64  `json:"counts"` // number of runs in each bucket of durations; the last bucket is above all bounds
+	Sum    float64   `json:"sum"`    // sum of the durations, seconds
 
-	Started   int64 `json:"started"` // the last run
+	Started   int64 `json:"started"` // start of the last run
 	Succeeded int64 `json:"succeeded"`
 	Next      int64 `json:"next"` // when the next run is expected
 	Last      *Last `json:"last,omitempty"`
 
-	Open   []string `json:"open,omitempty"` // the IDs of runs that have not ended
-	Sample int64    `json:"sample"`         // the time of the newest sample
+	Open   []string `json:"open,omitempty"` // IDs of the runs that have not ended
+	Sample int64    `json:"sample"`         // time of the newest sample
 }
 
-// Last is the last run that has ended.
+// Last describes the last run that has ended.
 type Last struct {
 	Ended   int64   `json:"ended"`
 	Success bool    `json:"success"`
@@ -54,29 +55,29 @@ type Last struct {
 	System  float64 `json:"system"` // seconds
 }
 
-// The results of runs.
+// Results of runs.
 const (
 	success = "success"
 	failure = "failure" // an exit code above 0, or a signal
 	timeout = "timeout"
-	lost    = "lost"    // the wrapper was killed: nothing is known of the end of the command
+	lost    = "lost"    // the wrapper was killed, so the result of the command is not known
 	skipped = "skipped" // another run had the lock
 )
 
-// bounds are the buckets of the histogram of durations, in seconds: from a tenth of a second to a day.
+// bounds returns the upper bounds of the buckets for durations, in seconds. They range from a tenth of a second to a day.
 func bounds() []float64 { return []float64{0.1, 1, 5, 15, 60, 300, 900, 3600, 10800, 21600, 86400} }
 
 const (
 	recordFile = "record"
 	lockFile   = "lock"
-	runPrefix  = "run-"  // of the file that a run has locked
+	runPrefix  = "run-"  // beginning of the name of a run's lock file
 	maxRecord  = 1 << 20 // bytes
-	maxOpen    = 1000    // runs at once; of more, the oldest are not followed
+	maxOpen    = 1000    // runs at the same time; if there are more, the oldest are no longer counted as running
 	lockWait   = 2500 * time.Millisecond
-	maxAhead   = 10 * time.Minute // of Sample: beyond, the clock was wrong
+	maxAhead   = 10 * time.Minute // a Sample further ahead is ignored, since the clock must have been wrong
 )
 
-// NewHistory returns the history of a command. It is kept in memory only if dir is empty.
+// NewHistory returns the history of a command. If dir is empty, the history is kept only in memory.
 func NewHistory(dir, name string) *History {
 	h := &History{Totals: newTotals(time.Now())}
 	if dir != "" {
@@ -93,7 +94,7 @@ func newTotals(now time.Time) Totals {
 	return Totals{Created: now.UnixMilli(), Runs: runs, Bounds: bounds(), Counts: make([]uint64, len(bounds())+1)}
 }
 
-// Begin notes that a run begins. Should this process be killed, the next one counts the run as lost.
+// Begin notes the start of a run. If this process is killed, the next process counts the run as lost.
 func (h *History) Begin(now, next time.Time) error {
 	var opened error
 	if h.path != "" {
@@ -111,7 +112,7 @@ func (h *History) Begin(now, next time.Time) error {
 	return errors.Join(opened, err)
 }
 
-// End notes how the run went.
+// End notes the result of the run.
 func (h *History) End(r Result, retries int) error {
 	took := r.End.Sub(r.Start)
 	err := h.update(func() {
@@ -138,17 +139,17 @@ func (h *History) End(r Result, retries int) error {
 	return err
 }
 
-// release forgets the file of the run.
+// release removes the lock file of the run.
 func (h *History) release() {
 	if h.held == nil {
 		return
 	}
-	_ = h.held.Remove(runPrefix + h.id) // one that stays is locked by nobody, and is no run of the record
-	_ = h.held.Unlock()                 // it ends with the process at the latest
+	_ = h.held.Remove(runPrefix + h.id) // if the file remains, it is not locked, and its run is not in the record
+	_ = h.held.Unlock()                 // at the latest, the lock ends with the process
 	h.held = nil
 }
 
-// Skip counts a run that did not take place because another one had the lock.
+// Skip counts a run that was skipped because another run had the lock.
 func (h *History) Skip(next time.Time) error {
 	return h.update(func() {
 		h.Runs[skipped]++
@@ -156,7 +157,7 @@ func (h *History) Skip(next time.Time) error {
 	})
 }
 
-// Stamp returns the time of the next samples, which is after that of all earlier ones.
+// Stamp returns the time for the next samples. It is later than the times of all earlier samples.
 func (h *History) Stamp(now time.Time) (at time.Time, err error) {
 	err = h.update(func() {
 		ms := now.UnixMilli()
@@ -168,7 +169,7 @@ func (h *History) Stamp(now time.Time) (at time.Time, err error) {
 	return at, err
 }
 
-// update changes the record on disk. If that cannot be read or locked, it changes what is known in memory.
+// update changes the record on disk. If the record cannot be read or locked, update changes only the values in memory.
 func (h *History) update(change func()) error {
 	if h.path == "" {
 		change()
@@ -193,13 +194,13 @@ func (h *History) update(change func()) error {
 	return problem
 }
 
-// lock waits for other runs of the command, which have the lock for some milliseconds.
+// lock locks the record. It waits for other runs of the command, which keep the lock only for some milliseconds.
 func (h *History) lock(dir *durable.Dir) error {
 	for deadline := time.Now().Add(lockWait); ; {
 		err := dir.Lock(lockFile)
 		if _, held := errors.AsType[*durable.HeldError](err); !held || time.Now().After(deadline) {
 			if errors.Is(err, errors.ErrUnsupported) {
-				return nil // two runs at once must not have one name on this system
+				return nil // this system has no locks: the user must not run two commands with the same name at once
 			}
 			return err
 		}
@@ -207,7 +208,8 @@ func (h *History) lock(dir *durable.Dir) error {
 	}
 }
 
-// The format: a line with the name of the format, its version and the CRC-32C (Castagnoli) of the rest, and the record as JSON.
+// The format of the record: one line with the name of the format, its version and the CRC-32C (Castagnoli) of the text after
+// the line, then the record as JSON.
 const (
 	magic   = "cton-exec "
 	version = 1
@@ -222,11 +224,11 @@ func (h *History) write(w io.Writer) error {
 	return err
 }
 
-// errLater is the error for a record of a later version.
+// errLater is the error for a record that was written by a later version of cton.
 var errLater = errors.New("a later version of cton has written it")
 
-// load reads the record. One that is damaged is set aside, and what is known in memory goes on. It reports false if the record must
-// stay as it is.
+// load reads the record. A damaged record is renamed, and the values in memory are used instead. usable is false if the
+// record must not be replaced.
 func (h *History) load(dir *durable.Dir) (problem error, usable bool) {
 	text, err := dir.ReadFile(recordFile, maxRecord)
 	switch {
@@ -270,12 +272,12 @@ func parse(text []byte) (Totals, error) {
 	}
 	t.Runs = fresh.Runs
 	if !slices.Equal(t.Bounds, fresh.Bounds) || len(t.Counts) != len(fresh.Counts) {
-		t.Bounds, t.Counts, t.Sum = fresh.Bounds, fresh.Counts, 0 // those of an earlier version
+		t.Bounds, t.Counts, t.Sum = fresh.Bounds, fresh.Counts, 0 // the record is from an earlier version with other buckets
 	}
 	return t, nil
 }
 
-// countLost counts the runs whose process has ended without a word.
+// countLost counts as lost the runs whose process has ended without calling End.
 func (h *History) countLost() {
 	h.Open = slices.DeleteFunc(h.Open, func(id string) bool {
 		if id == h.id {
@@ -283,9 +285,9 @@ func (h *History) countLost() {
 		}
 		dir := durable.NewDir(h.path)
 		if dir.Lock(runPrefix+id) != nil {
-			return false // it runs
+			return false // the run has not ended
 		}
-		_ = dir.Remove(runPrefix + id) // one that stays is empty
+		_ = dir.Remove(runPrefix + id) // if the file remains, it does no harm, since it is empty
 		_ = dir.Unlock()
 		h.Runs[lost]++
 		if h.Last != nil {

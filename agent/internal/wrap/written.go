@@ -19,19 +19,20 @@ import (
 	"github.com/collectington/collectington/sources/scrape/exposition"
 )
 
-// Bounds on what a command may write as metrics.
+// Limits for the metrics that a command writes.
 const (
 	maxText    = 16 << 20 // bytes
 	maxSamples = 100_000
 )
 
-// valid is the metric that says whether what the command wrote could be read.
+// valid returns the metric that says whether the metrics written by the command could be read.
 func valid() exposition.Gauge {
 	return exposition.Gauge{Name: Prefix + "metrics_valid", Help: "Whether the metrics that the last run of the command wrote could be read."}
 }
 
-// ParseMetrics returns the metrics of a text that a command has written, in the Prometheus or the OpenMetrics format, and a gauge
-// that says whether they could be read. They are taken whole or not at all. unread is why there is no text, or nil.
+// ParseMetrics returns the metrics in a text that a command has written, in the Prometheus or the OpenMetrics format. It
+// adds a gauge that says whether they could be read. If the text has an error, none of its metrics are returned. unread is
+// the reason if there is no text, otherwise nil.
 func ParseMetrics(text []byte, unread error, now time.Time, log *slog.Logger) ([]metric.Family, error) {
 	pool := exposition.NewPool(exposition.Options{
 		HonorLabels: true, HonorTimestamps: true, SampleLimit: maxSamples, Gauges: []exposition.Gauge{valid()}, Untargeted: true,
@@ -67,10 +68,10 @@ func ParseMetrics(text []byte, unread error, now time.Time, log *slog.Logger) ([
 // File is a file that a command writes its metrics to.
 type File struct {
 	path   string
-	before fs.FileInfo // nil = there was none
+	before fs.FileInfo // nil = the file did not exist
 }
 
-// WatchFile notes how a file was before the command runs.
+// WatchFile notes the state of a file before the command runs. Read can then tell whether the command has written the file.
 func WatchFile(path string) *File {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -79,9 +80,9 @@ func WatchFile(path string) *File {
 	return &File{path: path, before: info}
 }
 
-// Read returns the content of the file, and an error if the command has not written it.
+// Read returns the content of the file. It returns an error if the command has not written the file.
 func (f *File) Read() ([]byte, error) {
-	info, err := os.Stat(f.path) // before Open, which would wait for the writer of a pipe
+	info, err := os.Stat(f.path) // must come before ReadFile, which would wait for the writer of a pipe
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("read the metrics of the command: %w", err)
@@ -99,7 +100,7 @@ func (f *File) Read() ([]byte, error) {
 	return text, nil
 }
 
-// Tee passes an output on, counts it, and keeps its beginning.
+// Tee passes output on, counts its bytes, and can keep its text up to a limit.
 type Tee struct {
 	To io.Writer
 
@@ -109,10 +110,10 @@ type Tee struct {
 	keep  bool
 }
 
-// NewTee returns a Tee, which keeps the text if keep is set.
+// NewTee returns a Tee. If keep is true, the Tee keeps the text of the output.
 func NewTee(to io.Writer, keep bool) *Tee { return &Tee{To: to, keep: keep} }
 
-// Write implements io.Writer. An error ends the command's output, as it would without the Tee.
+// Write implements io.Writer. After an error, the command cannot write any more output, as it would be without the Tee.
 func (t *Tee) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	t.count += int64(len(p))
@@ -123,14 +124,14 @@ func (t *Tee) Write(p []byte) (int, error) {
 	return t.To.Write(p)
 }
 
-// Count returns the number of bytes that were written.
+// Count returns the number of bytes written.
 func (t *Tee) Count() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.count
 }
 
-// Text returns what was written, and an error if it was too much.
+// Text returns the text that was written. It returns an error if the text is too large.
 func (t *Tee) Text() ([]byte, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
