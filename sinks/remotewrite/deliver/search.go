@@ -11,14 +11,15 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// A receiver such as Prometheus refuses all of a 1.0 request for one bad sample. The search halves a refused request until
-// each bad sample is alone, so that no good sample stays untried. It pauses after each refusal, and it remembers the series
-// that were refused: those of later requests are sent apart from the others, one of them alone and the rest together.
+// A receiver such as Prometheus refuses a whole request of 1.0 for one bad sample. The search halves a refused request until each bad
+// sample is alone in its request, so that every good sample is tried. It pauses after each refusal. It also remembers the series of refused
+// samples, called suspects: in later requests, their samples are sent separately from the others, one suspect alone and the other suspects
+// together.
 
-// maxSearchPause bounds the pause after a refusal. It is short, since the samples behind the request wait for the search.
+// maxSearchPause is the longest pause after a refusal. It is short, since the records queued behind the request wait for the search.
 const maxSearchPause = 500 * time.Millisecond
 
-// searches reports whether a refused chunk is searched for samples that the receiver accepts.
+// searches reports whether a refused chunk is to be searched for samples that the receiver accepts.
 func (d *delivery) searches(c *chunk, r response) bool {
 	if r.code != 400 && r.code != 409 && r.code != 413 && r.code != 422 || r.hasWritten || c.isProbe() {
 		return false
@@ -32,8 +33,8 @@ func (d *delivery) searches(c *chunk, r response) bool {
 	return r.code == 413 || c.protocol == wire.V1 && d.receiver == refusesWhole
 }
 
-// search reduces a refused chunk: it sends joined records apart if they have zeros that package encode has added, leaves out the zeros,
-// or else splits the chunk. It reports whether there is something to send again.
+// search makes a refused chunk smaller. If the chunk is joined from several records and has zeros that package encode has added, it sends
+// the records separately. Otherwise it removes such zeros, or splits the chunk. It reports whether there are chunks to send again.
 func (d *delivery) search(c *chunk, r response) bool {
 	if !d.searches(c, r) || c.suspect {
 		return false
@@ -44,13 +45,14 @@ func (d *delivery) search(c *chunk, r response) bool {
 			return false
 		}
 		if c.joined != nil && slices.Contains(zerosOf(q), true) {
-			// A zero of a record that the receiver has already says nothing of the zeros of the other records.
+			// One record may have zeros that the receiver refuses because it already has later samples. This does not mean that the zeros
+			// of the other records are refused.
 			d.chunks = append(d.apart(c.joined), d.chunks[1:]...)
 			return true
 		}
 		if n := c.leaveOutZeros(q); n > 0 {
 			if c.again {
-				d.options.Stats.Sent.Add(int64(n)) // by the earlier process
+				d.options.Stats.Sent.Add(int64(n)) // the earlier process has sent them
 			} else {
 				d.options.Stats.Drop(sinks.Refused, n)
 			}
@@ -61,8 +63,8 @@ func (d *delivery) search(c *chunk, r response) bool {
 	return d.split(c)
 }
 
-// setSuspectsApart divides the first chunk by what earlier searches have found: the series without a refusal, one suspect to
-// try alone, and the other suspects.
+// setSuspectsApart divides the first chunk into up to three: the series that are not suspects, one suspect to try alone, and the other
+// suspects.
 func (d *delivery) setSuspectsApart() {
 	c := d.chunks[0]
 	if d.suspects.empty() {
@@ -70,7 +72,7 @@ func (d *delivery) setSuspectsApart() {
 	}
 	q, err := c.decode()
 	if err != nil {
-		return // judged when it is sent
+		return // delivery.judge handles the error when the chunk is sent
 	}
 	found, alone := d.suspects.in(q, time.Now())
 	if len(found) == 0 {
@@ -95,13 +97,13 @@ func (d *delivery) setSuspectsApart() {
 	d.chunks = append(parts, d.chunks[1:]...)
 }
 
-// Bounds of what a search remembers.
+// The limits of what a search remembers.
 const (
-	maxSuspects  = 20_000    // series
-	suspectedFor = time.Hour // after the last refusal
+	maxSuspects  = 20_000    // number of series
+	suspectedFor = time.Hour // time since the last refusal
 )
 
-// suspects are the series of which samples were refused alone.
+// suspects is the set of series of which a sample was refused when it was alone in a request.
 type suspects struct {
 	seed maphash.Seed
 
@@ -116,7 +118,7 @@ func (s *suspects) hash(labels []metric.Label) uint64 {
 	h.SetSeed(s.seed)
 	for _, l := range labels {
 		_, _ = h.WriteString(l.Name)
-		_ = h.WriteByte(0xff) // never part of UTF-8
+		_ = h.WriteByte(0xff) // cannot occur in UTF-8, so it separates the texts
 		_, _ = h.WriteString(l.Value)
 		_ = h.WriteByte(0xff)
 	}
@@ -129,7 +131,7 @@ func (s *suspects) empty() bool {
 	return len(s.all) == 0
 }
 
-// in returns the suspects that a request has, and the one of them that was tried alone longest ago, which it counts as tried
+// in returns the suspects among the series of a request. alone is the one whose last try alone is longest ago; in counts it as tried at
 // now.
 func (s *suspects) in(q wire.Request, now time.Time) (found map[uint64]bool, alone uint64) {
 	found = map[uint64]bool{}
@@ -159,7 +161,7 @@ func (s *suspects) in(q wire.Request, now time.Time) (found map[uint64]bool, alo
 	return found, alone
 }
 
-// refused remembers the series of a chunk.
+// refused adds the series of a chunk to the suspects.
 func (s *suspects) refused(c *chunk, now time.Time) {
 	s.each(c, func(h uint64) {
 		x, known := s.all[h]
@@ -177,7 +179,7 @@ func (s *suspects) refused(c *chunk, now time.Time) {
 	})
 }
 
-// accepted forgets the series of a chunk.
+// accepted removes the series of a chunk from the suspects.
 func (s *suspects) accepted(c *chunk) {
 	s.each(c, func(h uint64) { delete(s.all, h) })
 }
