@@ -41,7 +41,7 @@ type job struct {
 // sampleBuffer holds the samples of the batch that is being encoded.
 type sampleBuffer struct {
 	samples  []sample
-	trailing []groupSamples // samples of groups that occur twice in the batch, and staleness markers of groups that have ended; written last
+	trailing []groupSamples // further samples of groups, and staleness markers of groups that have ended; written last
 	protocol wire.Protocol  // the protocol in which the samples will be sent
 	trial    *wire.Builder  // for trial encodings; used only while no request is being built
 }
