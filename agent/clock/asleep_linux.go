@@ -6,8 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asleep returns how long the machine was suspended since it was started: the boot clock goes on then, the monotonic clock
-// stands still. It returns 0 if the kernel does not report it.
+// asleep returns how long the machine has been suspended since it was started. It is the difference of two clocks: while the
+// machine is suspended, the boot clock continues and the monotonic clock stops. asleep returns 0 if the kernel does not have these
+// clocks.
 func asleep() time.Duration {
 	var total time.Duration
 	for range 5 {
@@ -18,11 +19,11 @@ func asleep() time.Duration {
 			return 0
 		}
 		total = boot - before
-		if after-before < time.Millisecond { // else the process was stopped in between
+		if after-before < time.Millisecond { // otherwise the process was interrupted between the readings
 			break
 		}
 	}
-	// The clocks are not read at the same instant.
+	// Small differences are ignored, since the clocks are not read at the same instant.
 	if total = total.Round(100 * time.Millisecond); total < 0 {
 		return 0
 	}

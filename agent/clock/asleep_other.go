@@ -4,5 +4,5 @@ package clock
 
 import "time"
 
-// asleep returns 0: the system does not report it. A suspension then counts as a jump forward of the clock.
+// asleep returns 0, since the system does not report suspensions. A suspension then looks like a forward jump of the clock.
 func asleep() time.Duration { return 0 }

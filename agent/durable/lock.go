@@ -10,7 +10,7 @@ import (
 
 // HeldError is the error of FS.Lock if another process has locked the file.
 type HeldError struct {
-	PID int // of that process; 0 if unknown
+	PID int // ID of the other process; 0 if unknown
 }
 
 func (e *HeldError) Error() string {
@@ -20,11 +20,11 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("in use by process %d", e.PID)
 }
 
-// Lock locks a file and writes the process' number into it. If the name is a symbolic link, it locks the file that the link
-// leads to, which must exist and keeps its content.
+// Lock locks a file and writes the process ID into it. If name is a symbolic link, it locks the file to which the link points. That
+// file must exist, and its content is not changed.
 func (d *Dir) Lock(name string) error { return d.acquire(name, false) }
 
-// LockShared is Lock for several processes at once: none of them has the file alone, and none can get it alone meanwhile.
+// LockShared locks a file so that other processes can also lock it with LockShared, but not with Lock.
 func (d *Dir) LockShared(name string) error { return d.acquire(name, true) }
 
 func (d *Dir) acquire(name string, shared bool) error {
@@ -46,7 +46,7 @@ func (d *Dir) acquire(name string, shared bool) error {
 		return err
 	}
 	if !link {
-		// The number is for people. On a full disk it can be missing.
+		// The process ID is for users. It may be missing if the disk is full.
 		_ = f.Truncate(0)
 		_, _ = fmt.Fprintln(f, os.Getpid())
 	}
@@ -54,7 +54,7 @@ func (d *Dir) acquire(name string, shared bool) error {
 	return nil
 }
 
-// Unlock unlocks what Lock has locked.
+// Unlock unlocks the file that Lock has locked.
 func (d *Dir) Unlock() error {
 	if d.lock == nil {
 		return nil
@@ -64,9 +64,9 @@ func (d *Dir) Unlock() error {
 	return err
 }
 
-// holder returns the number of the process that has locked f, or 0 if f does not say it.
+// holder returns the ID of the process that has locked f, or 0 if it is not in the file.
 func holder(f *os.File) int {
-	text, _ := io.ReadAll(io.LimitReader(f, 20)) // what cannot be read is no number
+	text, _ := io.ReadAll(io.LimitReader(f, 20)) // after an error, the text is no number
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil {
 		return 0
