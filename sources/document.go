@@ -11,20 +11,20 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Document is what a fetch returned, decoded, and where it came from.
+// Document is the decoded result of a fetch, and where it came from.
 type Document struct {
 	From string // for messages: "GET https://api.example.com/v1"
 	Root document.Value
 	Skipped
 }
 
-// Skipped is what a document lacks. Whoever computes metrics from it counts that for each of them.
+// Skipped describes items that are missing in a document. It is counted for each metric that is computed from the document.
 type Skipped struct {
-	Items int   // left out, since they could not be had; 0 = the document is whole
-	First error // why the first of them is
+	Items int   // number of items that could not be fetched; 0 = the document is complete
+	First error // the error for the first missing item
 }
 
-// Add adds what another document lacks.
+// Add adds the missing items of another document.
 func (s *Skipped) Add(other Skipped) {
 	if s.Items == 0 {
 		s.First = other.First
@@ -32,22 +32,22 @@ func (s *Skipped) Add(other Skipped) {
 	s.Items += other.Items
 }
 
-// Count counts the items among the readings that are left out of a metric, unless it is not measured at all.
+// Count adds the missing items to the dropped readings of a metric, unless the metric has an error.
 func (s Skipped) Count(m *metric.Measured) {
 	if s.Items > 0 && m.Err == nil {
 		m.Drops = append(m.Drops, metric.Drop{Reason: metric.Skipped, Count: s.Items, First: s.First.Error()})
 	}
 }
 
-// Parser decodes documents. It keeps its memory from one document to the next, so a document is valid until the next is
-// decoded. The zero value is ready.
+// Parser decodes documents. It reuses its memory, so a document is only valid until the next one is decoded. The zero value is
+// ready to use.
 type Parser struct {
 	json document.Parser
 	doc  Document
 }
 
-// JSON decodes a JSON text in UTF-8, with or without a byte order mark. The body must not change while the document is in
-// use. Nesting is bounded by document.MaxDepth.
+// JSON decodes a JSON text in UTF-8, with or without a byte order mark. The body must not be changed while the document is in use.
+// The depth of nesting is limited to document.MaxDepth.
 func (p *Parser) JSON(from string, body []byte) (*Document, error) {
 	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 	root, err := p.json.Parse(body)
@@ -80,14 +80,14 @@ func notJSON(body []byte, err error) error {
 	return fmt.Errorf("the JSON is %w", err)
 }
 
-// isUTF16 knows UTF-16 and UTF-32 by their byte order mark, or by the zero byte beside a first character that is ASCII, as
-// it is in all JSON.
+// isUTF16 reports whether a text is in UTF-16 or UTF-32. It finds a byte order mark, or a zero byte next to the first character,
+// which is always ASCII in JSON.
 func isUTF16(body []byte) bool {
 	return len(body) >= 2 && (body[0] == 0xff && body[1] == 0xfe || body[0] == 0xfe && body[1] == 0xff ||
 		body[0] == 0 || body[1] == 0)
 }
 
-// Excerpt is the quoted beginning of a text, at most max bytes of it.
+// Excerpt returns the beginning of a text, at most max bytes, as a quoted string.
 func Excerpt(text []byte, max int) string {
 	if len(text) <= max {
 		return strconv.Quote(string(text))
