@@ -19,34 +19,34 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-const maxFile = 16 << 20 // bytes
+const maxFile = 16 << 20 // maximum size of a file in bytes
 
-// group is one entry of a targets file, in the format of Prometheus' file_sd_config.
+// group is one entry in a file of targets, in the format of Prometheus' file_sd_config.
 type group struct {
 	Targets []string          `yaml:"targets" json:"targets"`
 	Labels  map[string]string `yaml:"labels" json:"labels"`
 
-	meta     labels.Label // where it was found, for relabel_configs
-	isRemote bool         // from a server
+	meta     labels.Label // the file or URL where it was found, as a label for relabel_configs
+	isRemote bool         // it is from a server
 }
 
-// files reads files that list targets. For a file that is not valid, the targets that it listed before stay.
+// files reads files that list targets. If a file becomes invalid, the targets that it listed before are kept.
 type files struct {
 	dir      string
 	patterns []string
 	known    map[string]*file
-	reads    int // counts changes
+	reads    int // number of changes so far
 }
 
 type file struct {
 	modified time.Time
 	size     int64
 	groups   []group
-	err      error // of the last read
+	err      error // error of the last read
 }
 
-// refresh reads the files that have changed. It returns the groups of all files, in the order of the patterns. Files in a directory
-// that cannot be read are as they were before.
+// refresh reads the files that have changed. It returns the groups in all files, in the order of the patterns. If a directory
+// cannot be read, the files that were in it before are kept.
 func (f *files) refresh() (all []group, problems []error) {
 	seen := map[string]*file{}
 	for _, pattern := range f.patterns {
@@ -63,7 +63,7 @@ func (f *files) refresh() (all []group, problems []error) {
 			}
 		}
 		if err == nil && len(paths) == 0 && !strings.ContainsAny(pattern, `*?[\`) {
-			paths = []string{pattern} // a name without a pattern: a missing file is a problem
+			paths = []string{pattern} // the name is not a pattern, so it is a problem if the file is missing
 		}
 		slices.Sort(paths)
 		for _, path := range paths {
@@ -87,7 +87,8 @@ func (f *files) refresh() (all []group, problems []error) {
 	return all, problems
 }
 
-// read returns the file, and reads it again if its size or time has changed. A file that is gone lists nothing.
+// read returns a file. It reads the file again if its size or time has changed. If the file no longer exists, the result has no
+// targets.
 func (f *files) read(path string) *file {
 	known := f.known[path]
 	if known == nil {
@@ -104,7 +105,7 @@ func (f *files) read(path string) *file {
 		known.err = withoutPath(err)
 		return known
 	case info.ModTime().Equal(known.modified) && info.Size() == known.size:
-		known.err = nil // it was valid, but may have been unreadable since
+		known.err = nil // the contents are valid; the last attempt may have failed for another reason
 		return known
 	}
 	known.modified, known.size = info.ModTime(), info.Size()
@@ -116,12 +117,12 @@ func (f *files) read(path string) *file {
 		known.groups = groups
 		f.reads++
 	} else {
-		known.modified = time.Time{} // read it again, also if size and time stay the same
+		known.modified = time.Time{} // so that it is read again even if size and time do not change
 	}
 	return known
 }
 
-// withoutPath returns the error without the path, which the caller adds.
+// withoutPath returns the error without the path, since the caller adds the path.
 func withoutPath(err error) error {
 	if e, ok := errors.AsType[*os.PathError](err); ok {
 		return e.Err
@@ -152,7 +153,7 @@ func readGroups(path string) ([]group, error) {
 	return groups, checkGroups(groups)
 }
 
-// checkGroups checks the addresses and the names of labels.
+// checkGroups checks the addresses and label names in groups.
 func checkGroups(groups []group) error {
 	n := 0
 	for i := range groups {

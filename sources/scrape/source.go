@@ -18,11 +18,11 @@ import (
 
 const (
 	maxTargets  = 10_000
-	maxWorkers  = 32                     // targets that are scraped at the same time
+	maxWorkers  = 32                     // number of targets that are scraped at the same time
 	windowSize  = 64 << 10               // bytes
-	maxIdleBody = 64 << 10               // bytes of a worker's buffer that are kept though the last page needed fewer
-	reserve     = 500 * time.Millisecond // of a tick's time, for what follows the slowest target
-	maxProblems = 3                      // problems that are written out
+	maxIdleBody = 64 << 10               // a worker's larger buffer is freed if the last page did not need it; in bytes
+	reserve     = 500 * time.Millisecond // part of a tick's time that is left for the work after the slowest target
+	maxProblems = 3                      // number of problems in an error message
 )
 
 // source scrapes the targets of a job.
@@ -35,22 +35,23 @@ type source struct {
 	lists  httpSD
 	pool   *exposition.Pool
 
-	listed   []endpoint // of the last discovery
-	problems []error    // of listed
-	reads    int        // of files and lists, in listed; 0 = never
+	listed   []endpoint // endpoints of the last discovery
+	problems []error    // problems with listed
+	reads    int        // 1 plus the reads of files and lists that listed is made from; 0 = discovery was never done
 
 	targets []*target
-	caches  []*exposition.Cache // those of targets
-	buffers []buffers           // of each worker
+	caches  []*exposition.Cache // the caches of targets
+	buffers []buffers           // one for each worker
 }
 
-// buffers are a worker's memory for a page.
+// buffers holds a worker's memory for a page.
 type buffers struct {
-	window []byte // through which known lines pass
-	body   []byte // the rest of the page
+	window []byte // for reading the page in parts
+	body   []byte // the lines of the page that are not known
 }
 
-// Collect scrapes every target once. A target that fails is a problem of the metric up, and costs the others nothing.
+// Collect scrapes every target once. If a target fails, that is reported as a problem of the metric up, and does not affect the
+// other targets.
 func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
 	s.pool.Begin(tick.Time.UnixMilli())
 	discovery := s.discover(ctx, tick)
@@ -68,7 +69,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	return s.pool.Readings(s.caches, summarize(append(problems, discovery...))), nil
 }
 
-// discover updates the targets. One that stays keeps its cache.
+// discover updates the targets. Targets that are still listed keep their caches.
 func (s *source) discover(ctx context.Context, tick sources.Tick) (problems []error) {
 	groups, problems := s.files.refresh()
 	if s.lists.config.isSet() {
@@ -85,7 +86,7 @@ func (s *source) discover(ctx context.Context, tick sources.Tick) (problems []er
 	return append(problems, s.problems...)
 }
 
-// replaceTargets makes targets of the endpoints that are listed. It returns why some cannot be scraped.
+// replaceTargets makes targets from the listed endpoints. It returns the reasons why some cannot be scraped.
 func (s *source) replaceTargets() (problems []error) {
 	old := map[string]*target{}
 	for _, t := range s.targets {
@@ -114,7 +115,7 @@ func (s *source) replaceTargets() (problems []error) {
 	return problems
 }
 
-// clientOf returns the client for an endpoint: that of all targets, or one of its unix socket.
+// clientOf returns the HTTP client for an endpoint: the client for all targets, or a new client for its unix socket.
 func (s *source) clientOf(e *endpoint) (*httpclient.Client, error) {
 	if e.socket == "" {
 		return s.client, nil
@@ -122,7 +123,7 @@ func (s *source) clientOf(e *endpoint) (*httpclient.Client, error) {
 	return s.env.Web.OverSocket(e.socket).Client(&s.config.Settings)
 }
 
-// endpoints returns the endpoints of the settings and of the groups, each once.
+// endpoints returns the different endpoints of the settings and of the groups.
 func (s *source) endpoints(groups []group) (all []endpoint, problems []error) {
 	taken := map[string]bool{}
 	add := func(a *Address, g *group) {
@@ -146,7 +147,7 @@ func (s *source) endpoints(groups []group) (all []endpoint, problems []error) {
 	for i := range groups {
 		for _, text := range groups[i].Targets {
 			var a Address
-			if err := a.UnmarshalText([]byte(text)); err == nil { // checkGroups has checked it
+			if err := a.UnmarshalText([]byte(text)); err == nil { // an error is not possible, since checkGroups has checked the address
 				add(&a, &groups[i])
 			}
 		}
@@ -154,7 +155,7 @@ func (s *source) endpoints(groups []group) (all []endpoint, problems []error) {
 	return all, problems
 }
 
-// scrapeAll scrapes the targets side by side.
+// scrapeAll scrapes the targets concurrently.
 func (s *source) scrapeAll(ctx context.Context, tick sources.Tick) {
 	ctx, cancel := withDeadline(ctx, tick)
 	defer cancel()
@@ -180,8 +181,8 @@ func (s *source) scrapeAll(ctx context.Context, tick sources.Tick) {
 
 var errTimeout = errors.New("timed out: a target has the job's timeout, and at most until the next run")
 
-// withDeadline gives the targets less time than the tick has, so that a slow one fails alone, and less than the interval, so
-// that it does not delay the next tick.
+// withDeadline gives the targets less time than the tick has, so that a slow target does not make the tick fail. It also gives them
+// less time than the interval, so that a slow target does not delay the next tick.
 func withDeadline(ctx context.Context, tick sources.Tick) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if next := time.Now().Add(tick.Interval); tick.Interval > 0 && (!ok || next.Before(deadline)) {
@@ -193,7 +194,7 @@ func withDeadline(ctx context.Context, tick sources.Tick) (context.Context, cont
 	return context.WithDeadlineCause(ctx, deadline.Add(-min(reserve, time.Until(deadline)/4)), errTimeout)
 }
 
-// scrape scrapes one target.
+// scrape scrapes one target and sets its error and duration.
 func (s *source) scrape(ctx context.Context, t *target, b *buffers) {
 	begin, known := time.Now(), t.cache.IsKnown()
 	reader := t.cache.Begin()
@@ -205,11 +206,11 @@ func (s *source) scrape(ctx context.Context, t *target, b *buffers) {
 	}
 	t.err, t.duration = err, time.Since(begin)
 	if cap(b.body) > maxIdleBody && (!known || cap(b.body) > 4*len(b.body)) {
-		b.body = nil // the next page will pass through the window
+		b.body = nil // the next page will mostly consist of known lines, which only need the window
 	}
 }
 
-// summarize joins the problems to one error, or nil.
+// summarize joins the problems to one error. It returns nil if there are none.
 func summarize(problems []error) error {
 	if len(problems) == 0 {
 		return nil
