@@ -19,18 +19,18 @@ import (
 	"github.com/collectington/collectington/sources/fetch/template"
 )
 
-// fetcher runs one command. Its buffer and decoder keep their memory from tick to tick.
+// fetcher runs one command. Its buffer and decoder reuse their memory in each tick.
 type fetcher struct {
 	config    *Config
 	web       *httpclient.Host
 	log       *slog.Logger
-	show      func(section, line string) // nil = do not show
+	show      func(section, line string) // nil = nothing is shown
 	dir       string
-	templates []*template.Template // of Config.templates
+	templates []*template.Template // the parsed templates of Config.templates
 
 	output  []byte
 	decoder *format.Decoder
-	noted   string // what note has logged
+	noted   string // the problem that note has logged last
 }
 
 // Fetch runs the command once.
@@ -75,8 +75,8 @@ func (f *fetcher) fetch(ctx context.Context, tick sources.Tick, from string) (*s
 	return doc, nil
 }
 
-// failure returns why the way that the command has ended fails the run, or nil. An output has to be whole. For a result, the exit code
-// is all that counts.
+// failure returns the reason why the run fails because of how the command has ended, or nil. With document: output, the output must
+// be complete. With document: result, only the exit code matters.
 func (f *fetcher) failure(e *ending) error {
 	isResult := f.config.Document == Result
 	switch {
@@ -92,7 +92,7 @@ func (f *fetcher) failure(e *ending) error {
 	return e.cut
 }
 
-// note logs what does not fail the run and should be known, unless it was so at the run before.
+// note logs problems that do not make the run fail, unless the previous run had the same problem.
 func (f *fetcher) note(e *ending, said said) {
 	var now string
 	if e.cut != nil || e.Code != 0 && len(said) > 0 {
@@ -126,10 +126,10 @@ func (f *fetcher) decode(ctx context.Context, from string, e *ending) (*sources.
 	if err != nil {
 		return nil, err
 	}
-	return f.decoder.Decode(ctx, from, "", text) // JSON, since the format is auto
+	return f.decoder.Decode(ctx, from, "", text) // always JSON, since the format must be auto
 }
 
-// program returns the name of the program.
+// program returns the program's name or path.
 func (f *fetcher) program() string {
 	if f.config.Shell != "" {
 		return "/bin/sh"
@@ -137,7 +137,7 @@ func (f *fetcher) program() string {
 	return f.config.Command[0]
 }
 
-// command returns the command of the tick.
+// command returns the command to run in a tick.
 func (f *fetcher) command(tick sources.Tick) (*command, error) {
 	var texts []string
 	for i, t := range f.templates {
@@ -166,8 +166,8 @@ func (f *fetcher) command(tick sources.Tick) (*command, error) {
 	return c, nil
 }
 
-// environment returns the environment of the command: a few variables of the agent's own, and those of the settings. The
-// agent's environment may hold secrets.
+// environment returns the environment of the command: a few of the agent's variables, and those in the settings. The command does
+// not get the other variables of the agent, since they may contain secrets.
 func (f *fetcher) environment() ([]string, error) {
 	var all []string
 	for _, name := range []string{"PATH", "HOME", "LANG", "TZ"} {
@@ -196,7 +196,7 @@ func (f *fetcher) isOK(code int) bool {
 	return slices.Contains(f.config.OKExitCodes, code)
 }
 
-// shown shows the command, its result, and its standard error.
+// shown passes the command, how it has ended, and its standard error to show.
 func (f *fetcher) shown(c *command, e *ending, said said, err error) {
 	if f.show == nil {
 		return
@@ -219,8 +219,8 @@ func (f *fetcher) shown(c *command, e *ending, said said, err error) {
 	}
 }
 
-// result returns the result of a command as JSON. As in a shell, line breaks at the end of the output are removed. An output that is
-// not whole is null.
+// result returns the document for document: result as JSON. As in a shell, line breaks at the end of the output are removed. An
+// output that is not complete is null.
 func result(e *ending, output []byte) ([]byte, error) {
 	var whole *string
 	if e.cut == nil {
