@@ -77,7 +77,7 @@ func part(d *metric.Desc, i, n int) (name string, own metric.Label) {
 
 // formatBound formats a bound as Prometheus 3 stores it: 1 becomes "1.0".
 func formatBound(f float64) string {
-	text := strconv.FormatFloat(f+0, 'g', -1, 64) // adding 0 makes -0 to 0
+	text := strconv.FormatFloat(f+0, 'g', -1, 64) // adding 0 turns -0 into 0
 	if math.IsInf(f, 0) || math.IsNaN(f) || strings.ContainsAny(text, "e.") {
 		return text
 	}
