@@ -13,7 +13,7 @@ import (
 
 // Document is the decoded result of a fetch, and where it came from.
 type Document struct {
-	From string // for messages: "GET https://api.example.com/v1"
+	From string // where the document came from, for messages: "GET https://api.example.com/v1"
 	Root document.Value
 	Skipped
 }

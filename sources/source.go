@@ -129,7 +129,7 @@ type Env struct {
 	Job   string
 	Log   *slog.Logger
 	Web   *httpclient.Host // makes HTTP clients and resolves secrets
-	Fetch Fetcher          // for a source: the job's fetcher, or nil
+	Fetch Fetcher          // the job's fetcher, or nil; only for a source
 	Dir   string           // the folder of the configuration, to which paths are relative; see package setting
 
 	MaxSeries int // limit of the job: a tick with more series fails

@@ -5,7 +5,7 @@ package document
 type Lookup struct {
 	slots     map[string]int
 	object    Value     // the object to which found belongs, or null
-	found     []Value   // by slot
+	found     []Value   // members of object, by slot
 	layout    []keySlot // the keys of the previous objects, in their order; without keys that have escapes
 	unescaped []byte    // reused memory for a key
 }

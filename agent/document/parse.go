@@ -30,7 +30,7 @@ const separator = "\x1e"
 
 // LineError is an error in a line of a text.
 type LineError struct {
-	Line int // from 1
+	Line int // number of the line, from 1
 	Err  error
 }
 

@@ -74,7 +74,7 @@ type Family struct {
 // Series is one series of a family, with its value at the batch's time. [LabelSet] explains how a series is identified.
 type Series struct {
 	Labels *LabelSet
-	Value  float64 // of a gauge or counter
+	Value  float64 // value of a gauge or counter
 	Time   int64   // the sample's own time in Unix milliseconds; 0 = the batch's time
 	Start  int64   // start timestamp of a running total, when it was zero, in Unix milliseconds; 0 = unknown, or not a running total
 
@@ -116,7 +116,7 @@ func (s *Series) Summary() *SummaryValue {
 type Point struct {
 	Time  int64 // Unix milliseconds
 	Value float64
-	Start int64 // as in Series
+	Start int64 // see Series.Start
 }
 
 // Exemplar is one of the observations that a series has counted. Its labels say more about it, such as a trace ID.

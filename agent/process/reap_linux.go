@@ -68,7 +68,7 @@ type sighting struct {
 
 // reaper reaps the orphans of process 1.
 type reaper struct {
-	group int // of this process
+	group int // process group of this process
 	seen  map[zombie]sighting
 }
 

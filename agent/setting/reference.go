@@ -36,7 +36,7 @@ func Pieces(text string) ([]Piece, error) {
 	from := 0
 	for _, at := range action.FindAllStringSubmatchIndex(text, -1) {
 		if at[2] < 0 {
-			continue // letters
+			continue // not a reference, but {{ "letters" }}
 		}
 		name, err := strconv.Unquote(text[at[4]:at[5]])
 		if err != nil || !IsReference(name) {

@@ -15,7 +15,7 @@ import (
 type familyStore struct {
 	hasJobLabel bool // series of different jobs always have different labels
 	families    map[string]*family
-	sorted      []*family            // by name
+	sorted      []*family            // all families, sorted by name
 	jobs        map[string][]*family // the families that contain series of a job
 }
 

@@ -49,7 +49,7 @@ type Config struct {
 	URL      setting.URL             `yaml:"url"`
 	Protocol Protocol                `yaml:"protocol"`
 	Headers  map[string]setting.Text `yaml:"headers"`
-	Timeout  setting.Duration        `yaml:"timeout"` // of one request
+	Timeout  setting.Duration        `yaml:"timeout"` // time limit for one request
 	Request  Request                 `yaml:"request"`
 	Refusals Refusals                `yaml:"on_refusal"` // what to do with a request that the receiver refuses
 	Spool    Spool                   `yaml:"spool"`

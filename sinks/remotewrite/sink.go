@@ -41,7 +41,7 @@ type sink struct {
 	mu      sync.Mutex
 	ended   bool
 	encoder *encode.Encoder
-	resends map[string]*resend // by job
+	resends map[string]*resend // the last batches of slow jobs, by name of the job
 
 	warnedOfName bool // a warning about a name that 1.0 does not allow was logged
 }

@@ -19,7 +19,7 @@ import (
 const (
 	maxTargets  = 10_000
 	maxWorkers  = 32                     // number of targets that are scraped at the same time
-	windowSize  = 64 << 10               // bytes
+	windowSize  = 64 << 10               // bytes of a worker's window
 	maxIdleBody = 64 << 10               // a worker's larger buffer is freed if the last page did not need it; in bytes
 	reserve     = 500 * time.Millisecond // part of a tick's time that is left for the work after the slowest target
 	maxProblems = 3                      // number of problems in an error message

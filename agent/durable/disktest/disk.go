@@ -32,7 +32,7 @@ import (
 
 // Op is one operation on a disk.
 type Op struct {
-	Number int    // from 1
+	Number int    // number of the operation, from 1
 	Kind   string // lock, mkdir, readdir, read, create, append, write, truncate, sync, close, rename, link, remove or syncdir
 	Name   string // name of the file; for rename and link the old name
 }

@@ -39,7 +39,7 @@ type Options struct {
 	URL     string
 	Place   string // the URL without secrets, for messages
 	Headers map[string]setting.Text
-	Timeout time.Duration // of one request
+	Timeout time.Duration // time limit for one request
 	HTTP    *httpclient.Client
 	Host    *httpclient.Host
 

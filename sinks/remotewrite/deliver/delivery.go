@@ -169,7 +169,7 @@ const (
 func (d *delivery) judge(c *chunk, r response, err error) verdict {
 	if damaged, is := errors.AsType[*damagedError](err); is {
 		if d.split(c) {
-			return retryNow // it can be decoded, but would be too large in the other protocol
+			return retryNow // the chunk can be decoded, but would be too large in the other protocol
 		}
 		d.options.Log.Warn("dropped a queued request that cannot be decoded", "error", damaged, "samples", c.counts.total())
 		d.options.Stats.Drop(sinks.Damaged, c.counts.total())

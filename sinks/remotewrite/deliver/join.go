@@ -17,7 +17,7 @@ import (
 // whole.
 const (
 	joinWithin = time.Minute
-	maxJoined  = 1000 // records
+	maxJoined  = 1000 // maximum number of records in a request
 )
 
 // joined returns the record first and records behind it in the queue that fit into the same request, in the order in which they were

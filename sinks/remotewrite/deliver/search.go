@@ -108,7 +108,7 @@ type suspects struct {
 	seed maphash.Seed
 
 	mu  sync.Mutex
-	all map[uint64]suspect // by the hash of the labels
+	all map[uint64]suspect // suspects by the hash of their labels
 }
 
 type suspect struct{ refused, triedAlone time.Time }

@@ -54,7 +54,7 @@ func (m *sample) write(b *wire.Builder) {
 // requestWriter writes samples into compressed requests. Each request is a record of the queue. It reuses its memory.
 type requestWriter struct {
 	maxSamples int
-	builders   []*wire.Builder // by shard
+	builders   []*wire.Builder // the builder of each shard
 	metadata   metadataSchedule
 
 	protocol wire.Protocol

@@ -96,11 +96,11 @@ type registry struct {
 	seed  maphash.Seed
 	table *wire.Table
 	live  map[uint64]*series
-	keys  []uint64       // reused
+	keys  []uint64       // memory that newExemplars reuses
 	stale []*wire.Series // series to remove from the table after the batch is written
 
 	closed map[uint64]int64 // last timestamps of closed series
-	order  []closedSeries   // in the order in which they were closed
+	order  []closedSeries   // closed series in the order in which they were closed
 	// floor is the newest timestamp that may have been sent for an unknown series, by an earlier process or before the series was closed
 	// and forgotten.
 	floor int64

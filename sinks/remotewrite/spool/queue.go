@@ -317,7 +317,7 @@ func (q *Queue) add(records []Record) (c cleanup) {
 
 // cleanup is the work that must be done after a change of the index, when mu is unlocked.
 type cleanup struct {
-	files []string // to remove
+	files []string // files to remove
 	lost  []loss
 }
 
@@ -325,7 +325,7 @@ type cleanup struct {
 type loss struct {
 	reason Reason
 	*entry
-	stored bool // it has a file
+	stored bool // the record has a file
 }
 
 // finish removes files, and removes and reports lost records. If a lost record has a later version, its file is not removed, and it

@@ -60,7 +60,7 @@ const (
 	zeros = "0000000000000000"
 	maxID = 1e16 // IDs are smaller, so that names sort in the order of IDs
 
-	maxPayload = 1 << 30 // in bytes
+	maxPayload = 1 << 30 // largest length of a payload in bytes
 )
 
 // VersionError is the error for a record of a later version of the format.

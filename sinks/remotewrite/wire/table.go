@@ -11,7 +11,7 @@ import (
 // Table stores each string of a set of series once. A table, its series and its builders are not safe for concurrent use.
 type Table struct {
 	slots    map[string]uint32
-	strings  []tableString // by slot; slot 0 is "" and is never released
+	strings  []tableString // strings by slot; slot 0 is "" and is never released
 	free     []uint32      // slots that are not used
 	builders []*Builder
 	scratch  []byte
@@ -33,7 +33,7 @@ type Series struct {
 	table      *Table
 	refs       refs
 	labels1    *string // the labels, encoded as fields of a 1.0 message; nil until they are needed
-	help, unit uint32  // slots
+	help, unit uint32  // slots of the help and the unit
 	metricType metric.Type
 }
 

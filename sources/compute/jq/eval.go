@@ -29,7 +29,7 @@ type evaluator struct {
 // The limits for new strings, which are kept until the end of the tick. If they are exceeded, gojq evaluates the expression, since
 // it frees strings earlier.
 const (
-	maxStrings = 64 << 20 // bytes
+	maxStrings = 64 << 20 // bytes of all new strings
 	maxBoxes   = 1 << 20
 )
 

@@ -50,7 +50,7 @@ func (w *walk) begin() {
 
 // labelGroup holds the metrics of a walk that have the same labels.
 type labelGroup struct {
-	labels  []*Expr // in the order of the metrics' label names
+	labels  []*Expr // expressions in the order of the metrics' label names
 	absent  []absence
 	metrics []metricPlan
 }

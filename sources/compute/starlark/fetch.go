@@ -161,7 +161,7 @@ const maxCached = 100
 
 // responseCache keeps responses for later ticks. If there is no space for a response, the response is not kept.
 type responseCache struct {
-	maxSize   int64 // bytes
+	maxSize   int64 // limit for size, in bytes
 	size      int
 	responses map[string]cachedResponse
 }

@@ -200,8 +200,8 @@ func (f *fetcher) shown(name string, info fs.FileInfo, size int) {
 const wild = `*?[\`
 
 // find returns the different names of the files to read, sorted. Relative names remain relative to the configuration's directory. A
-// pattern may match no file, but the directory before its first wildcard must exist. A name that is not a pattern is returned even
-// if there is no such file.
+// pattern may match no file, but the directory before its first wildcard must exist. A name that is not a pattern is always
+// returned, so that a missing file is reported when it is read.
 func (f *fetcher) find() ([]string, error) {
 	if f.config.Path != "" {
 		return []string{f.config.Path}, nil

@@ -20,7 +20,7 @@ type Cache struct {
 	labelSet *metric.LabelSet // the same labels as a set
 	gauges   []*series        // metrics about the scrapes
 
-	families        map[string]*metadata // by name
+	families        map[string]*metadata // metadata by name of the family
 	familiesVersion uint32               // number of new families so far
 	last, current   []*line              // lines of the last successful scrape and of the current scrape, in the order of the page
 	next            int                  // index in last of the line that is expected next

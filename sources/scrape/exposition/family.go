@@ -12,7 +12,7 @@ import (
 // familyKey is what all series of a family have in common.
 type familyKey struct {
 	description
-	shape string // of histograms and summaries: see [parts.shape]
+	shape string // for histograms and summaries: see [parts.shape]
 }
 
 // family holds all series with the same name, type and shape, of all targets.

@@ -27,8 +27,8 @@ type Options struct {
 	HonorLabels      bool
 	HonorTimestamps  bool
 	NativeHistograms bool
-	ClassicToNHCB    bool   // convert_classic_histograms_to_nhcb
-	AlwaysClassic    bool   // always_scrape_classic_histograms
+	ClassicToNHCB    bool   // the setting convert_classic_histograms_to_nhcb
+	AlwaysClassic    bool   // the setting always_scrape_classic_histograms
 	Fallback         string // fallback_scrape_protocol, as a Content-Type; "" = none
 	MetricRelabel    []*relabel.Config
 

@@ -43,7 +43,7 @@ type Reader struct {
 	format   string            // media type of the page
 	family   *metadata         // family of the last metadata line
 	typ      model.MetricType  // type in the last # TYPE line
-	exemplar exemplar.Exemplar // reused
+	exemplar exemplar.Exemplar // memory that is reused
 	beside   beside
 	exceeded bool // sample_limit was exceeded
 
