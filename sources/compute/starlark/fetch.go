@@ -233,8 +233,8 @@ func unpackRequest(name string, args starlark.Tuple, kwargs []starlark.Tuple) (r
 	return r, maxAge, nil
 }
 
-// unpackParameters reads a dict of strings and numbers. If a value is a list, the parameter is repeated for each item. None means
-// that there is no dict.
+// unpackParameters reads a dict of strings and numbers. If a value is a list, the parameter is repeated for each item. For None,
+// the result is nil.
 func unpackParameters(what string, v starlark.Value) ([]sources.Parameter, error) {
 	if v == nil || v == starlark.None {
 		return nil, nil
