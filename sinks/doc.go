@@ -1,13 +1,13 @@
 // Package sinks defines sinks, and is the guide to writing one.
 //
-// A sink delivers batches: the current values of all series of a job after a tick. A kind of sink is one folder and one entry in
-// the catalogue. To write one:
+// A sink delivers batches: the current values of all series of a job after a tick. A kind of sink is one folder and one entry in the
+// catalogue. To write one:
 //
-//  1. Write a Config struct. Its yaml tags are the settings, read strictly. Types such as setting.Duration and setting.Secret
-//     are in package setting. Its Validate returns what is wrong with them, and its New makes the [Sink].
+//  1. Write a Config struct. Its yaml tags are the settings; unknown settings are errors. Types such as setting.Duration and
+//     setting.Secret are in package setting. Config.Validate returns what is wrong with the settings, and Config.New makes the [Sink].
 //
-//  2. Write the sink's Write. The agent tries again after an error, unless it is [Permanent]. Count in Env.Stats what was sent
-//     and what was dropped and why. A sink that works between writes is a [Runner].
+//  2. Write the sink's Write method. The agent tries again after an error, unless the error is [Permanent]. Count in Env.Stats
+//     what was sent, and what was dropped and why. A sink that works between writes is also a [Runner].
 //
 //  3. Write example.yaml. Its first line says what the kind is for, and it names every setting with its default. cton explain
 //     prints it.

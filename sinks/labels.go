@@ -7,8 +7,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Target is the labels that a pushing sink adds to a job's series, as a scrape of the job would have: its name as job,
-// and an instance.
+// Target returns the labels that a pushing sink adds to the series of a job, as Prometheus does when it scrapes a target: the label job,
+// which is the name of the job, and the label instance, unless it is an external label.
 func (e *Env) Target(job string) []metric.Label {
 	target := []metric.Label{{Name: "job", Value: job}}
 	if !slices.ContainsFunc(e.External, func(l metric.Label) bool { return l.Name == "instance" }) && e.Instance != "" {
@@ -17,9 +17,9 @@ func (e *Env) Target(job string) []metric.Label {
 	return target
 }
 
-// Attach is a series' labels as they are pushed, sorted by name. A label of the series that target has too is kept as
-// exported_NAME, as Prometheus does for scraped series; external labels are added where the series has none of the name.
-// What into holds is overwritten.
+// Attach returns the labels of a pushed series, sorted by name: the labels of the series, the target's and the external ones. A label of
+// the series whose name is in target is renamed to exported_NAME, as Prometheus does for scraped series. An external label is left out if
+// there is another label of its name. Attach overwrites the contents of into.
 func Attach(into, series, target, external []metric.Label) []metric.Label {
 	all := into[:0]
 	for _, l := range series {

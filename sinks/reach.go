@@ -7,18 +7,18 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Reach is who can reach a server.
+// Reach says who can reach a server.
 type Reach uint8
 
-// From the widest to the narrowest.
+// The values of Reach, from the widest to the narrowest.
 const (
-	Anyone  Reach = iota // on the network, without a password
-	Machine              // programs on this machine, browsers among them
-	Trusted              // those who have a password, a client certificate, or access to the socket's file
+	Anyone  Reach = iota // anyone on the network, without a password
+	Machine              // programs on this machine, including browsers
+	Trusted              // clients with a password, a client certificate, or access to the socket's file
 )
 
-// ReachOf returns who can reach a server that listens on an address with a web config file of exporter-toolkit; "" = none. The file
-// is read at each call, as the toolkit reads it at each request.
+// ReachOf returns who can reach a server that listens on address. webConfigFile is a web config file of exporter-toolkit; "" = none.
+// ReachOf reads the file at each call, as the toolkit reads it at each request.
 func ReachOf(address net.Addr, webConfigFile string) Reach {
 	if address.Network() == "unix" || authenticates(webConfigFile) {
 		return Trusted

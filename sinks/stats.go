@@ -11,25 +11,25 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Why a sample is left out on the way to a receiver.
+// The reasons why a sample does not reach a receiver.
 const (
-	Refused     metric.Reason = "refused"     // the receiver would not have it, and never will
+	Refused     metric.Reason = "refused"     // the receiver refuses it, and will not accept it later
 	QueueFull   metric.Reason = "queue_full"  // the queue's bound was reached
 	TooOld      metric.Reason = "too_old"     // it waited longer than the queue keeps samples
-	Shutdown    metric.Reason = "shutdown"    // the agent ended before it could be delivered
-	Unsupported metric.Reason = "unsupported" // the receiver's protocol cannot carry it
-	NotNewer    metric.Reason = "not_newer"   // its series has a sample of that time, or of a later one
-	Past        metric.Reason = "past"        // its time is older than the receiver takes
-	Collision   metric.Reason = "collision"   // another job has the same series, or the name with another type
-	Damaged     metric.Reason = "damaged"     // it waited on disk, and cannot be read any more
+	Shutdown    metric.Reason = "shutdown"    // the agent ended before it was delivered
+	Unsupported metric.Reason = "unsupported" // the receiver's protocol cannot express it
+	NotNewer    metric.Reason = "not_newer"   // its series already has a sample of the same time or a later one
+	Past        metric.Reason = "past"        // it is older than the receiver accepts
+	Collision   metric.Reason = "collision"   // another job has the same series, or the same metric name with another type
+	Damaged     metric.Reason = "damaged"     // it was queued on disk, and can no longer be read
 )
 
-// Stats is what a sink tells of its work, read by the agent's own metrics. The zero value is ready; all methods are safe
-// for concurrent use.
+// Stats holds what a sink reports about its work. The agent's own metrics are made from it. The zero value is ready to use; all methods are
+// safe for concurrent use.
 type Stats struct {
-	Sent    atomic.Int64 // samples delivered
+	Sent    atomic.Int64 // samples that were delivered
 	Failed  atomic.Int64 // deliveries (writes, requests) that ended in an error
-	Retried atomic.Int64 // deliveries tried again
+	Retried atomic.Int64 // deliveries that were tried again
 
 	mu      sync.Mutex
 	dropped map[metric.Reason]int64
@@ -38,11 +38,11 @@ type Stats struct {
 	refused map[string]*Refusal
 }
 
-// Pending is what a sink holds that is not delivered yet.
+// Pending is what a sink holds that is not yet delivered.
 type Pending struct {
-	Samples int64
+	Samples int64 // number of samples
 	Bytes   int64
-	Oldest  time.Time // when the oldest of it was taken; zero where nothing is pending
+	Oldest  time.Time // when the oldest pending sample was taken; zero if nothing is pending
 }
 
 // Drop counts samples that will never be delivered.
@@ -55,24 +55,24 @@ func (s *Stats) Drop(reason metric.Reason, samples int) {
 	s.dropped[reason] += int64(samples)
 }
 
-// Dropped is the count of samples lost, by reason.
+// Dropped returns the number of samples lost, by reason.
 func (s *Stats) Dropped() map[metric.Reason]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.dropped)
 }
 
-// Refusal is why a receiver would not have samples.
+// Refusal is a reason for which a receiver has refused samples.
 type Refusal struct {
-	Samples int64
-	Why     string // the request and the receiver's own words, of the first time
-	Do      string // what to do about it; "" = nothing is known
+	Samples int64  // number of samples
+	Why     string // the request and the receiver's answer, from the first such refusal
+	Do      string // what the user can do; "" = unknown
 }
 
-// maxRefusals bounds how many reasons are told apart.
+// maxRefusals is the largest number of different reasons that are kept.
 const maxRefusals = 20
 
-// Refuse notes samples that a receiver would not have. The gist is the same for what it refuses for the same reason.
+// Refuse counts samples that a receiver has refused. Refusals with the same gist have the same reason and are counted together.
 func (s *Stats) Refuse(gist string, r Refusal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,7 +87,7 @@ func (s *Stats) Refuse(gist string, r Refusal) {
 	}
 }
 
-// Refusals are the reasons that receivers have given, the one of most samples first.
+// Refusals returns the reasons that receivers have given, the reason with the most samples first.
 func (s *Stats) Refusals() []Refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,14 +101,14 @@ func (s *Stats) Refusals() []Refusal {
 	return all
 }
 
-// TellPending sets the function that says what the sink holds.
+// TellPending sets the function that returns what the sink holds.
 func (s *Stats) TellPending(f func() Pending) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pending = f
 }
 
-// Pending is what the sink holds now.
+// Pending returns what the sink holds now.
 func (s *Stats) Pending() Pending {
 	s.mu.Lock()
 	f := s.pending
@@ -119,7 +119,7 @@ func (s *Stats) Pending() Pending {
 	return f()
 }
 
-// Queues reports whether the sink has said what it holds.
+// Queues reports whether the sink has a queue, which is so if it has called TellPending.
 func (s *Stats) Queues() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

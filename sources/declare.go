@@ -15,8 +15,8 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Declaration is what a configuration says of one metric, whoever computes it: its type and what its readings mean. A
-// kind inlines it into its own settings of a metric.
+// Declaration holds the settings of one metric that are independent of how the metric is computed: its type, and what its readings
+// mean. Each kind of source has it in its settings of a metric (inline).
 type Declaration struct {
 	Type  metric.Type `yaml:"type"`
 	Help  string      `yaml:"help" setting:"verbatim"`
@@ -28,7 +28,7 @@ type Declaration struct {
 	OnDecrease  metric.OnDecrease  `yaml:"on_decrease"`
 	OnDuplicate metric.OnDuplicate `yaml:"on_duplicate"`
 
-	Expect *Expect `yaml:"expect"` // nil = any number of readings is right
+	Expect *Expect `yaml:"expect"` // nil = any number of readings is allowed
 
 	FirstRun  metric.FirstRun  `yaml:"first_run"`
 	Remember  setting.Duration `yaml:"remember"`
@@ -40,28 +40,28 @@ type Declaration struct {
 	MaxAge    setting.Duration `yaml:"max_age"`
 }
 
-// Expect says which numbers of readings are right in a tick.
+// Expect says how many readings a tick must have.
 type Expect struct {
-	Min int `yaml:"min"` // fewer are an error of the metric
+	Min int `yaml:"min"` // fewer readings are an error of the metric
 }
 
-// Labels are label names and values.
+// Labels maps label names to label values.
 type Labels map[string]string
 
-// The defaults of settings that have one.
+// The default values of settings.
 const (
 	defaultRemember  = 24 * time.Hour
 	defaultMaxEvents = 100_000
 	defaultMaxAge    = 10 * time.Minute
 )
 
-// defaultBuckets are client_golang's, made for seconds.
+// defaultBuckets returns the default buckets of client_golang, which are for durations in seconds.
 func defaultBuckets() []float64 {
 	return []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 }
 
-// Desc is the metric as the ledger wants it: labels are the names of the labels that readings carry, once tells whether
-// they carry event ids. It is to be called on a declaration that Validate has passed.
+// Desc returns the description of the metric for the ledger. labels are the names of the labels of readings. once says that
+// readings have event IDs. Validate must have returned nil for the declaration.
 func (d *Declaration) Desc(name string, labels []string, once bool) *metric.Desc {
 	desc := &metric.Desc{
 		Name: name, Help: d.Help, Unit: d.Unit, Type: d.Type,
@@ -95,8 +95,8 @@ func (d *Declaration) Desc(name string, labels []string, once bool) *metric.Desc
 	return desc
 }
 
-// Validate checks the declaration of the metric called name with these labels; once tells whether readings carry event
-// ids. Problems name settings of the metric.
+// Validate checks the declaration of the metric called name. labels are the names of the labels of readings. once says that
+// readings have event IDs. The problems name settings of the metric.
 func (d *Declaration) Validate(name string, labels []string, once bool) error {
 	return errors.Join(
 		d.checkName(name),
@@ -106,7 +106,7 @@ func (d *Declaration) Validate(name string, labels []string, once bool) error {
 	)
 }
 
-// AddLabels adds constant labels that the metric does not have. own are the names of the labels that readings carry.
+// AddLabels adds those constant labels that the metric does not have yet. own are the names of the labels of readings.
 func (d *Declaration) AddLabels(labels map[string]string, own []string) {
 	all := Labels{}
 	for name, value := range labels {
@@ -169,7 +169,7 @@ func (d *Declaration) checkLabel(under, name string) error {
 	return nil
 }
 
-// checkMeaning finds settings that say nothing for the metric's type.
+// checkMeaning finds settings that have no meaning for the metric's type.
 func (d *Declaration) checkMeaning(once bool) error {
 	var errs []error
 	only := func(set bool, path string, ok bool, goes string) {

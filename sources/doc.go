@@ -9,11 +9,13 @@
 //
 // A kind of fetcher or source is one folder and one entry in the catalogue. To write one:
 //
-//  1. Write a Config struct. Its yaml tags are the settings, read strictly. Types such as setting.Duration and setting.Secret
-//     are in package setting. Its Validate returns what is wrong with them, and its New makes the [Fetcher] or [Source].
+//  1. Write a Config struct. Its yaml tags are the settings; unknown settings are errors. Types such as setting.Duration and
+//     setting.Secret are in package setting. Config.Validate returns what is wrong with the settings, and Config.New makes the
+//     [Fetcher] or [Source].
 //
-//  2. Write the fetcher's Fetch or the source's Collect. Retries, timeouts, panics, logging and the metrics about the job are
-//     the agent's part. Bound what you read, and return an error of one line that says what failed and where.
+//  2. Write the fetcher's Fetch method or the source's Collect method. The agent does retries, timeouts, recovery from panics,
+//     logging, and the metrics about the job. Limit the size of the data that you read. Return an error whose text is one line
+//     that says what has failed and where.
 //
 //  3. Write example.yaml. Its first line says what the kind is for, and it names every setting with its default. cton explain
 //     prints it.
@@ -27,9 +29,9 @@
 //
 //     func main() { os.Exit(agent.Main(environment.Kind)) }
 //
-// The optional parts of a kind are the functions of [Kind] and the interfaces [Declarer], [Identifier] and [Dated]. Requests
-// over HTTP are made with Env.Web, which bounds bodies, limits rates and keeps secrets out of errors. Package
-// sources/fetch/format decodes other formats than JSON.
+// The optional parts of a kind are the functions of [Kind] and the interfaces [Declarer], [Identifier] and [Dated]. Use Env.Web for
+// HTTP requests: it limits the size of bodies and the rate of requests, and keeps secrets out of errors. Package
+// sources/fetch/format decodes formats other than JSON.
 //
 // This is a whole fetcher, from deploy/examples/plugin. A job uses it with environment: {variables: [HOME]}.
 //
@@ -99,6 +101,6 @@
 //		return f.parser.JSON("read environment", text)
 //	}
 //
-// A source has the same parts. Its Kind is a Kind[Source], its New keeps Env.Fetch, and its Collect fetches a document and
-// returns the readings of each metric, with the same *metric.Desc in every tick.
+// A source has the same parts. Its Kind is a Kind[Source]. Its New method keeps Env.Fetch. Its Collect method fetches a document
+// and returns the readings of each metric, with the same *metric.Desc in every tick.
 package sources

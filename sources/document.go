@@ -11,20 +11,20 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Document is what a fetch returned, decoded, and where it came from.
+// Document is the decoded result of a fetch, and where it came from.
 type Document struct {
-	From string // for messages: "GET https://api.example.com/v1"
+	From string // where the document came from, for messages: "GET https://api.example.com/v1"
 	Root document.Value
 	Skipped
 }
 
-// Skipped is what a document lacks. Whoever computes metrics from it counts that for each of them.
+// Skipped describes items that are missing in a document. It is counted for each metric that is computed from the document.
 type Skipped struct {
-	Items int   // left out, since they could not be had; 0 = the document is whole
-	First error // why the first of them is
+	Items int   // number of items that could not be fetched; 0 = the document is complete
+	First error // the error for the first missing item
 }
 
-// Add adds what another document lacks.
+// Add adds the missing items of another document.
 func (s *Skipped) Add(other Skipped) {
 	if s.Items == 0 {
 		s.First = other.First
@@ -32,15 +32,15 @@ func (s *Skipped) Add(other Skipped) {
 	s.Items += other.Items
 }
 
-// Count counts the items among the readings that are left out of a metric, unless it is not measured at all.
+// Count adds the missing items to the dropped readings of a metric, unless the metric has an error.
 func (s Skipped) Count(m *metric.Measured) {
 	if s.Items > 0 && m.Err == nil {
 		m.Drops = append(m.Drops, metric.Drop{Reason: metric.Skipped, Count: s.Items, First: s.First.Error()})
 	}
 }
 
-// Parser decodes documents. It keeps its memory from one document to the next, so a document is valid until the next is
-// decoded. The zero value is ready.
+// Parser decodes documents. It reuses its memory, so a document is only valid until the next one is decoded. The zero value is
+// ready to use.
 type Parser struct {
 	json document.Parser
 	doc  Document
@@ -101,7 +101,7 @@ func isUTF16(body []byte) bool {
 		body[0] == 0 || body[1] == 0)
 }
 
-// Excerpt is the quoted beginning of a text, at most max bytes of it.
+// Excerpt returns the beginning of a text, at most max bytes, as a quoted string.
 func Excerpt(text []byte, max int) string {
 	if len(text) <= max {
 		return strconv.Quote(string(text))

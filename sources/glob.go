@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// Glob returns the files that match a pattern, as filepath.Glob does, sorted. Unlike that, it returns an error for each
-// directory that it cannot read, beside what it has found elsewhere: the files there are not known, and must not be taken for gone.
-// A directory that is missing has no files.
+// Glob returns the files that match a pattern, sorted, like filepath.Glob. Unlike filepath.Glob, it also returns an error for the
+// directories that it cannot read, in addition to the files in other directories. It is unknown which files these directories
+// contain, so the caller must not conclude that they were removed. A directory that does not exist has no files.
 func Glob(pattern string) (paths []string, err error) {
 	if _, err := filepath.Match(pattern, ""); err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func glob(pattern string) (paths []string, err error) {
 	return paths, err
 }
 
-// in returns the names in a directory that match a pattern, joined to it. What is no directory has none.
+// in returns the paths of all names in a directory that match a pattern. If dir is not a directory, it returns none.
 func in(dir, pattern string) (paths []string, err error) {
 	read := dir
 	if read == "" {
@@ -62,7 +62,7 @@ func in(dir, pattern string) (paths []string, err error) {
 		entries, err = os.ReadDir(read)
 	}
 	for _, e := range entries {
-		if ok, _ := filepath.Match(pattern, e.Name()); ok { // Glob has checked it
+		if ok, _ := filepath.Match(pattern, e.Name()); ok { // the error is nil, since Glob has checked the pattern
 			paths = append(paths, filepath.Join(dir, e.Name()))
 		}
 	}

@@ -2,7 +2,8 @@ package sources
 
 import "time"
 
-// Twice reports whether the local time of t comes twice since the clocks go back, and returns both times. Otherwise both are t.
+// Twice reports whether the local time of t occurs twice because clocks are set back, and returns both times. Otherwise both
+// results are t.
 func Twice(t time.Time) (first, second time.Time, twice bool) {
 	_, offset := t.Zone()
 	start, end := t.ZoneBounds()
@@ -21,10 +22,10 @@ func Twice(t time.Time) (first, second time.Time, twice bool) {
 	return t, t, false
 }
 
-// skew is how much later than the agent's clock the clock of an API may be.
+// skew is how far the clock of an API may be ahead of the agent's clock.
 const skew = time.Minute
 
-// NotAfter returns the later of two times that is not after the time of a tick, or the first.
+// NotAfter returns the second of two times, or the first one if the second is more than skew after the time of the tick.
 func NotAfter(tick, first, second time.Time) time.Time {
 	if second.After(tick.Add(skew)) {
 		return first

@@ -10,18 +10,19 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Metrics are what code measures, by name: the settings say what each metric is, the code computes it.
+// Metrics declares the metrics that code computes, by name. The settings say what each metric means, and the code computes the
+// readings.
 type Metrics map[string]*Metric
 
-// Metric says what one metric is.
+// Metric is the declaration of one metric.
 type Metric struct {
 	Declaration `yaml:",inline"`
 
 	Labels []string `yaml:"labels"`
-	OnceBy string   `yaml:"once_by"` // the name of an event's id; "" = readings carry none
+	OnceBy string   `yaml:"once_by"` // the name of the event ID; "" = readings have no event IDs
 }
 
-// Validate reports every problem, each naming its setting under "metrics".
+// Validate reports every problem. Each problem names its setting under "metrics".
 func (all Metrics) Validate() error {
 	if len(all) == 0 {
 		return setting.Bad("metrics", "is empty: declare at least one metric, by its name")
@@ -53,8 +54,8 @@ func (m *Metric) validate(name string) error {
 	return errors.Join(append(errs, m.Declaration.Validate(name, m.Labels, m.OnceBy != ""))...)
 }
 
-// Descs are the metrics as the ledger wants them, by name. It is to be called on metrics that Validate has passed, or that
-// it may yet refuse: an entry without settings is left out.
+// Descs returns the descriptions of the metrics for the ledger, sorted by name. It may be called before Validate: entries without
+// settings, which Validate refuses, are left out.
 func (all Metrics) Descs() []*metric.Desc {
 	var descs []*metric.Desc
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -65,19 +66,20 @@ func (all Metrics) Descs() []*metric.Desc {
 	return descs
 }
 
-// AddLabels adds constant labels to each metric that does not have labels of these names.
+// AddLabels adds constant labels to each metric that has no labels of the same names.
 func (all Metrics) AddLabels(labels map[string]string) {
 	for _, m := range all {
 		m.Declaration.AddLabels(labels, m.Labels)
 	}
 }
 
-// Desc is one metric as the ledger wants it.
+// Desc returns the description of one metric for the ledger.
 func (m *Metric) Desc(name string) *metric.Desc {
 	return m.Declaration.Desc(name, m.Labels, m.OnceBy != "")
 }
 
-// EnableDelta has code measure a running total, of which the change counts. The error says what it goes with.
+// EnableDelta declares that code measures a running total, and the metric is the change of the total. The text of the error says
+// for which metrics this is allowed.
 func EnableDelta(d *metric.Desc) error {
 	switch {
 	case d.Type == metric.Counter && !d.Once && d.From != metric.Events:
@@ -101,7 +103,8 @@ func EnableIncrement(d *metric.Desc) error {
 	return nil
 }
 
-// EnableOnce has code measure events with ids, each of which counts once. The error says what it goes with.
+// EnableOnce declares that code measures events with IDs, each of which counts once. The text of the error says for which metrics
+// this is allowed.
 func EnableOnce(d *metric.Desc) error {
 	if d.Type == metric.Gauge {
 		return errors.New("a counter, a histogram or a summary")

@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// Request is what differs from the request of a fetcher's settings. The zero value is the request of the settings.
+// Request says how a request differs from the request in a fetcher's settings. The zero value is the request in the settings.
 type Request struct {
-	// URL is absolute, or relative to that of the settings; "" = that of the settings. A request with a URL has neither the
-	// query nor the body of the settings.
+	// URL is absolute, or relative to the URL of the settings. "" = the URL of the settings. If URL is set, the query and the body
+	// of the settings are not used.
 	URL    string
-	Method string // "" = POST with a body; otherwise that of the settings with their URL, and GET with another
+	Method string // "" = POST if there is a body; otherwise the method of the settings if URL is not set, else GET
 
-	// Query, if not nil, replaces the query of the settings, except references to secrets, which are credentials.
+	// Query, if not nil, replaces the query of the settings. Parameters that refer to secrets are kept, since they are credentials.
 	Query   []Parameter
-	Headers []Parameter // added to those of the settings; they replace those of the same name
-	Body    *string     // nil = that of the settings
+	Headers []Parameter // added to the headers of the settings; they replace headers of the same name
+	Body    *string     // nil = the body of the settings
 }
 
 // Parameter is a name and a value.
 type Parameter struct{ Name, Value string }
 
-// IsZero reports whether the request is the one of the settings.
+// IsZero reports whether the request is the request in the settings.
 func (r *Request) IsZero() bool {
 	return r.URL == "" && r.Method == "" && r.Query == nil && len(r.Headers) == 0 && r.Body == nil
 }
 
-// Key returns the same text for two requests that are the same.
+// Key returns a text that is equal for equal requests.
 func (r *Request) Key() string {
 	key := fmt.Sprintf("%q %q %q %t %q", r.URL, r.Method, r.Query, r.Query != nil, r.Headers)
 	if r.Body != nil {
@@ -40,8 +40,8 @@ func (r *Request) Key() string {
 // ErrFixedRequest is the error of a fetcher that accepts only the request of its settings.
 var ErrFixedRequest = errors.New("the job's fetcher sends only the request of its settings: for other requests, use http")
 
-// WithHalfTime returns a context that ends after half of the time that ctx has left. A source uses it for each request other than
-// the one of the settings. So a slow address fails what needs it, and not the whole tick.
+// WithHalfTime returns a context that ends after half of the time until the deadline of ctx. A source uses it for each request
+// other than the one in the settings. So a slow URL only fails the metrics that need it, not the whole tick.
 func WithHalfTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	end, ok := ctx.Deadline()
 	if !ok {

@@ -9,91 +9,93 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Source computes a job's readings.
+// Source computes the readings of a job.
 type Source interface {
-	// Collect runs once per tick, never twice at once for a job. It returns a whole tick's readings, or an error, and
-	// after an error it behaves as if the tick had never been tried. It returns soon after ctx has ended. The readings
-	// are valid until the next call.
+	// Collect is called once per tick. Calls for the same job do not overlap. It returns the readings of the whole tick or an
+	// error. After an error, the source must behave as if the tick had not been tried. Collect returns soon after ctx has ended.
+	// The readings are valid until the next call.
 	//
-	// What goes wrong for one metric is reported in that metric's readings and costs the others nothing.
+	// If one metric fails, Collect reports that in the metric's entry (metric.Measured), so that the other metrics are not
+	// affected.
 	Collect(ctx context.Context, tick Tick) (metric.Readings, error)
 }
 
-// Runner is an optional interface of a Source that works between ticks, such as a server that others push to.
+// Runner is an optional interface of a Source that works between ticks, such as a server to which others push.
 type Runner interface {
-	// Run works while the job runs, at the same time as Collect. It returns after ctx ends. After an error before that, it is
-	// called again later. When a job ends, Collect is called once more after Run has returned, so that what came since the last
-	// tick is delivered. A single run of a job, such as that of cton once, does not call Run.
+	// Run works while the job runs, concurrently with Collect. It returns after ctx ends. If it returns an error before that, it is
+	// called again later. When a job ends, Collect is called once more after Run has returned, so that data from after the last
+	// tick is delivered. A single run of a job, such as by cton once, does not call Run.
 	Run(ctx context.Context) error
 }
 
 // Fetcher fetches documents.
 type Fetcher interface {
-	// Fetch fetches the document of a request; the zero Request is the one of the settings. A fetcher that accepts no other
-	// returns [ErrFixedRequest] for it. Fetch returns soon after ctx ends, and after an error it behaves as if it had not been
-	// called. The document is valid until the next call.
+	// Fetch fetches the document of a request. The zero Request is the request in the settings. A fetcher that accepts no other
+	// requests returns [ErrFixedRequest] for them. Fetch returns soon after ctx ends. After an error, the fetcher behaves as if
+	// Fetch had not been called. The document is valid until the next call.
 	//
-	// The credentials and headers of the settings go only to the origin (RFC 6454) of the settings' address.
+	// The credentials and headers of the settings are only sent to the origin (RFC 6454) of the address in the settings.
 	Fetch(ctx context.Context, tick Tick, r Request) (*Document, error)
 }
 
-// Tick is one run of a job.
+// Tick describes one run of a job.
 type Tick struct {
-	Time  time.Time // when it began; its samples carry this time
-	Start time.Time // its window is [Start, End): from the last tick that succeeded …
-	End   time.Time // … to this one, or where the job sets window a closed one, with its overlap
+	Time  time.Time // when the tick began; its samples have this time
+	Start time.Time // start of the window [Start, End), which begins at the last successful tick
+	End   time.Time // end of the window: this tick, or, if the job sets window, the end of a closed window, with overlap
 
-	Zone *time.Location // of dates, where windows are whole days; nil = UTC
+	Zone *time.Location // time zone of dates, if windows are whole days; nil = UTC
 
-	Interval time.Duration // how long after it the next one is due
+	Interval time.Duration // time until the next tick
 
-	Timeout  time.Duration // of the job
-	Deadline time.Time     // when it ends; zero = there is none. The context of an Overrunner ends later
+	Timeout  time.Duration // the timeout of the job
+	Deadline time.Time     // when Timeout ends; zero = no deadline. The context of an Overrunner ends later
 }
 
-// Kind is an entry of the catalogue. T is Fetcher or Source. Functions that are nil are not called. They get the settings that
-// Defaults has returned, after the configuration file was read into them.
+// Kind is an entry of the catalogue. T is Fetcher or Source. A function that is nil is not called. The other functions get the
+// settings that Defaults has returned, after the configuration file was read into them.
 type Kind[T any] struct {
 	Name     string           // the key in the configuration file
 	Defaults func() Config[T] // returns new settings with the defaults set
-	Example  string           // the example.yaml of the folder
-	Schedule string           // of a job that sets none; "" = the job must set one
+	Example  string           // the text of example.yaml in the kind's folder
+	Schedule string           // schedule of a job that sets none; "" = the job must set a schedule
 
-	// Check reads the files that the settings name, for cton check: Validate must not. Env has neither Web nor Fetch.
+	// Check reads the files that the settings name, for cton check. Validate must not read files. In env, Web and Fetch are nil.
 	Check func(c Config[T], env Env) error
 	// Notes returns what somebody who checks the settings ought to know although it is right, for cton check. Env is that of Check,
 	// which was called before.
 	Notes func(c Config[T], env Env) ([]string, error)
 	// Expressions returns the jq expressions of the settings and how each of them runs.
 	Expressions func(c Config[T]) []Expression
-	// Forwards reports whether the source gives streams to Env.Forward. The job then needs sinks that take them.
+	// Forwards reports whether the source calls Env.Forward. If so, the job needs sinks that accept streams.
 	Forwards func(c Config[T]) bool
-	// Version returns the version of what the thing is made of besides its settings, such as a script. A reload replaces the
-	// thing if its version differs.
+	// Version returns the version of the data besides its settings from which a source or fetcher is made, such as a script. A
+	// reload makes a new source or fetcher if the version has changed.
 	Version func(made T) string
 }
 
 // KindName returns the name of the kind. With it, a Kind can be given to agent.Main.
 func (k Kind[T]) KindName() string { return k.Name }
 
-// Config holds the settings of a kind, and makes what they describe.
+// Config holds the settings of a kind, and makes the fetcher or source.
 type Config[T any] interface {
-	// Validate reads no files and sends no requests. It returns every problem, joined with errors.Join, each made by
-	// setting.Bad, which names the setting.
+	// Validate returns every problem of the settings, joined with errors.Join. Each problem is made by setting.Bad, which names the
+	// setting. Validate reads no files and sends no requests.
 	Validate() error
-	// New makes the fetcher or source. It may read secrets. It opens nothing that needs closing. If it cannot read a file, its
-	// error wraps the *fs.PathError: then the job's runs fail, each of which calls New again, and all other jobs work.
+	// New makes the fetcher or source. It may read secrets. It opens nothing that must be closed. If it cannot read a file, its
+	// error wraps the *fs.PathError. Then only the runs of this job fail, and each run calls New again; other jobs are not
+	// affected.
 	New(env Env) (T, error)
 }
 
-// Declarer is an optional interface of a source's Config: the metrics are known before the first tick. The check of a
-// configuration then finds metrics of two jobs that collide.
+// Declarer is an optional interface of a source's Config whose metrics are known before the first tick. With it, the check of a
+// configuration finds metrics of two jobs that conflict.
 type Declarer interface {
 	Declares() []*metric.Desc
 }
 
-// Labeler is an optional interface of a source's Config: the job can have labels. AddLabels adds them to every metric that has no label
-// of the same name. It is called after Validate and before New.
+// Labeler is an optional interface of a source's Config. With it, the job can have labels. AddLabels adds them to every metric that
+// has no label of the same name. It is called after Validate and before New.
 type Labeler interface {
 	AddLabels(labels map[string]string)
 }
@@ -135,24 +137,25 @@ type Identifier interface {
 	Identity() string
 }
 
-// Dated is an optional interface of a Config. It reports whether what is fetched or computed depends on the tick's window, or has
-// times of its own. A job for which it is false can be neither backfilled nor given windows: each window would get today's
-// numbers. Without the interface it is true.
+// Dated is an optional interface of a Config. It reports whether the data depends on the tick's window, or has its own times. If it
+// is false, the job can have no windows and no backfill, since every window would get the current data. A Config without this
+// interface is treated as if it were true.
 type Dated interface{ Dated() bool }
 
-// Overrunner is an optional interface of a Config. It returns how long after Tick.Deadline the fetcher or source may still be at
-// work, to end in order what it has started, such as a command, and to return what came of it. The context ends that much later.
+// Overrunner is an optional interface of a Config. Overtime returns how long after Tick.Deadline the fetcher or source may
+// continue, to end something properly that it has started, such as a command, and to return the result. The context ends that much
+// later.
 type Overrunner interface{ Overtime() time.Duration }
 
-// Claimer is an optional interface of a source's Config. Claims returns what only one job or sink can use, in words: an address to
-// listen on, a directory.
+// Claimer is an optional interface of a source's Config. Claims returns texts for everything that only one job or sink can use,
+// such as an address to listen on, or a directory.
 type Claimer interface{ Claims() []string }
 
-// Expression is a jq expression of a configuration.
+// Expression is a jq expression in a configuration.
 type Expression struct {
-	Setting string // its path below the source's settings
+	Setting string // path of the setting, relative to the source's settings
 	Text    string
-	Needs   string // the part that needs jq and a converted document; "" = it runs directly on the document
+	Needs   string // the part that can only be evaluated by gojq on a converted document; "" = the expression is evaluated without gojq
 }
 
 // Env is what the agent provides to a source or fetcher.
@@ -160,15 +163,15 @@ type Env struct {
 	Job   string
 	Log   *slog.Logger
 	Web   *httpclient.Host // makes HTTP clients and resolves secrets
-	Fetch Fetcher          // for a source: the job's fetcher, or nil
+	Fetch Fetcher          // the job's fetcher, or nil; only for a source
 	Dir   string           // the folder of the configuration, to which paths are relative; see package setting
 
-	MaxSeries int // of the job: a tick with more fails
+	MaxSeries int // limit of the job: a tick with more series fails
 
-	// Forward passes a stream to all sinks of the job. nil means that all of them have taken it: see sinks.Forwarder. Only the Run
-	// of a source can call it.
+	// Forward passes a stream to all sinks of the job. It returns nil if all of them have taken the stream: see sinks.Forwarder.
+	// Only the Run method of a source may call it.
 	Forward func(ctx context.Context, stream metric.Stream) error
 
-	// Show gets what cton try shows: the name of a section and a line. nil = nothing is shown.
+	// Show is called with what cton try shows: the name of a section and a line. nil = nothing is shown.
 	Show func(section, line string)
 }

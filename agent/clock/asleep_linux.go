@@ -18,11 +18,11 @@ func Asleep() time.Duration {
 			return 0
 		}
 		total = boot - before
-		if after-before < time.Millisecond { // else the process was stopped in between
+		if after-before < time.Millisecond { // otherwise the process was interrupted between the readings
 			break
 		}
 	}
-	// The clocks are not read at the same instant.
+	// Small differences are ignored, since the clocks are not read at the same instant.
 	if total = total.Round(100 * time.Millisecond); total < 0 {
 		return 0
 	}

@@ -1,11 +1,11 @@
-// Package clock reads the time of day and the time that has passed, and notices when the two disagree: the clock has jumped.
+// Package clock reads the time of day and the elapsed time. If the two disagree, the clock has jumped.
 //
-// The time of day is what samples, cron expressions and windows need. It can be set, by a person or by NTP. What has to take a
-// certain time, such as an interval or the age of a record, goes by the time that has passed. It includes the time that the
-// machine was suspended, if the system reports it (Linux does).
+// Samples, cron expressions and time windows use the time of day. A user or NTP can set it. Intervals, ages of records and other
+// durations use the elapsed time. The elapsed time includes the time while the machine was suspended, if the system reports that
+// (Linux does).
 //
-// Code that keeps times of day reads [Reading.Shift], and moves its times by the difference when that has changed. Its times
-// then stay as far from now as they were.
+// Code that stores times of day must compare [Reading.Shift] with an earlier reading. If it has changed, the code must move its
+// times by the difference, so that their distance from now stays the same.
 package clock
 
 import (
@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// Tolerance is the least change of the clock that is a jump. What is less is a correction, which Shift does not include.
+// Tolerance is the smallest change of the clock that counts as a jump. A smaller change is a correction, and is not included in
+// Shift.
 const Tolerance = time.Second
 
 // Clock is the clock of this machine. It is safe for concurrent use.
@@ -21,19 +22,20 @@ type Clock struct {
 	source Source
 
 	mu      sync.Mutex
-	base    time.Duration // the time of day less the time that has passed, at the last reading
+	base    time.Duration // time of day minus elapsed time, at the last reading
 	jumps   int
 	shift   time.Duration
-	changed chan struct{} // closed when the clock has jumped
+	changed chan struct{} // closed when a jump is noticed
 }
 
-// Source reads the time of day, without a monotonic reading, and the time that has passed since some moment, together.
+// Source reads two times at the same moment: the time of day, without a monotonic reading, and the time elapsed since some fixed
+// moment.
 type Source func() (wall time.Time, elapsed time.Duration)
 
 // New returns a clock that reads the time of this machine.
 func New() *Clock { return Of(System()) }
 
-// Of returns a clock that reads a source.
+// Of returns a clock that reads the times from a source.
 func Of(source Source) *Clock {
 	c := &Clock{source: source, changed: make(chan struct{})}
 	wall, elapsed := source()
@@ -41,16 +43,16 @@ func Of(source Source) *Clock {
 	return c
 }
 
-// base fits into a Duration until the year 2262.
+// base returns the time of day minus the elapsed time. The result fits into a Duration until the year 2262.
 func base(wall time.Time, elapsed time.Duration) time.Duration {
 	return time.Duration(wall.UnixNano()) - elapsed
 }
 
-// Reading is what a clock shows at one moment.
+// Reading holds the times of a clock at one moment.
 type Reading struct {
 	Wall    time.Time     // the time of day, without a monotonic reading
-	Elapsed time.Duration // the time that has passed since some moment before the first reading
-	Jumps   int           // how often the clock has jumped
+	Elapsed time.Duration // the time elapsed since some moment before the first reading
+	Jumps   int           // number of jumps so far
 	Shift   time.Duration // the sum of all jumps; positive = forward
 }
 
@@ -80,8 +82,8 @@ func (c *Clock) Changed() <-chan struct{} {
 	return c.changed
 }
 
-// System returns the source of this machine's time. What has passed is Go's monotonic time, and the time asleep where the
-// system reports it.
+// System returns the source for this machine. The elapsed time is Go's monotonic time plus the time while the machine was
+// suspended, if the system reports that.
 func System() Source {
 	start := time.Now()
 	asleepBefore := Asleep()
@@ -91,10 +93,10 @@ func System() Source {
 	}
 }
 
-// apart is how long two readings may lie apart. If there is more, the process was stopped in between.
+// apart is the largest difference between two readings. If the difference is larger, the process was interrupted between them.
 const apart = 100 * time.Millisecond
 
-// readTogether returns a reading of both of Go's clocks that the process was not stopped in.
+// readTogether returns a reading of both of Go's clocks during which the process was not interrupted.
 func readTogether() time.Time {
 	first := time.Now()
 	for range 5 {

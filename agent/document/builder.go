@@ -6,18 +6,20 @@ import (
 	"math"
 )
 
-// Builder builds a document of values in the order of JSON: the key of a member is added as a string before its value. It
-// uses its memory again, so a document is valid until the next Reset. The zero value is ready to use.
+// Builder builds a document. Values are added in the order in which JSON would have them; the key of a member is added as a string
+// before its value. The Builder reuses its memory, so a document is only valid until the next Reset. The zero value is ready to
+// use.
 type Builder struct {
 	tree Tree
-	open []uint32 // the lists and objects that have not ended
-	err  error    // the first limit that was exceeded; nothing is added after it
+	open []uint32 // the lists and objects that have begun and not ended
+	err  error    // the first limit that was exceeded; after that nothing is added
 }
 
-// TextRef refers to a string in a Builder. The string can be added any number of times, and takes its memory once.
+// TextRef refers to a string in a Builder. The string can be added several times, but is stored only once.
 type TextRef struct{ start, end uint32 }
 
-// Reset begins a document. The sizes are hints: the number of values, and the bytes of strings, including keys.
+// Reset begins a new document. The sizes are hints for allocating memory: the number of values, and the bytes of all strings,
+// including keys.
 func (b *Builder) Reset(values, text int) {
 	b.tree.made, b.tree.nodes, b.tree.text, b.open, b.err = true, b.tree.nodes[:0], b.tree.text[:0], b.open[:0], nil
 	if cap(b.tree.nodes) < values {
@@ -28,10 +30,11 @@ func (b *Builder) Reset(values, text int) {
 	}
 }
 
-// maxMade is the maximum number of values of a built document: formats other than JSON may hold many in few bytes.
+// maxMade is the maximum number of values of a built document. It is needed because formats other than JSON can express many values
+// in few bytes.
 const maxMade = 8 << 20
 
-// ErrMany is the error of a built document with too many values.
+// ErrMany is the error for a built document with too many values.
 var ErrMany = errors.New("more than 8 million values")
 
 // Value returns the document, or null if no value was added. It returns ErrDepth, ErrSize or ErrMany if a limit was exceeded.
@@ -45,7 +48,7 @@ func (b *Builder) Value() (Value, error) {
 // Values returns the number of values so far.
 func (b *Builder) Values() int { return len(b.tree.nodes) }
 
-// Bytes returns the length of all strings so far, each TextRef counted once.
+// Bytes returns the length of all strings so far. Each TextRef is counted once.
 func (b *Builder) Bytes() int { return len(b.tree.text) }
 
 // Begin begins a list or an object. End ends it.
@@ -91,8 +94,8 @@ func (b *Builder) Keep(text []byte) TextRef {
 	return p
 }
 
-// Number adds a decimal number with all its digits. It accepts a plus sign, leading zeros, and no digits before or after the
-// point, and writes the number as JSON. It reports false, and adds nothing, if text is not a number.
+// Number adds a decimal number with all its digits. It also accepts numbers with a plus sign, with leading zeros, or without digits
+// before or after the point, and converts them to the syntax of JSON. If text is not a number, it adds nothing and reports false.
 func (b *Builder) Number(text []byte) bool {
 	unsigned := bytes.TrimLeft(text, "+-")
 	whole, rest := digits(unsigned)

@@ -1,5 +1,5 @@
-// Package document holds decoded data with the types of JSON (RFC 8259). A [Parser] decodes JSON, a [Builder] makes a
-// document of anything else, and a [Value] reads it:
+// Package document holds decoded data with the types of JSON (RFC 8259). A [Parser] decodes JSON, a [Builder] makes a document from
+// other data, and a [Value] reads a document:
 //
 //	var p document.Parser
 //	root, err := p.Parse(body)
@@ -7,9 +7,9 @@
 //		waiting, ok := item.Get("waiting").Number()
 //	}
 //
-// A document is a flat list of nodes over its text. It takes twelve bytes a value, and the garbage collector has no pointers
-// to follow. Strings and numbers point into the text: a document is valid until its Parser or Builder is used again, and
-// [Value.Clone] copies it. Numbers keep all their digits.
+// A document is a flat list of nodes that refer to its text. A node takes twelve bytes and has no pointers for the garbage
+// collector to follow. Strings and numbers point into the text, so a document is only valid until its Parser or Builder is used
+// again; [Value.Clone] copies it. Numbers keep all their digits.
 package document
 
 import (
@@ -21,7 +21,7 @@ import (
 // Kind is the type of a value.
 type Kind uint8
 
-// The kinds of values. A missing value is Null too.
+// The kinds of values. A missing value is also Null.
 const (
 	Null Kind = iota
 	False
@@ -36,13 +36,13 @@ func (k Kind) String() string {
 	return [...]string{"null", "false", "true", "a number", "a text", "a list", "an object"}[k]
 }
 
-// node is one value. The values of a list or object follow it; those of an object are keys and values in turn.
+// node is one value. After the node of a list or object come the nodes of its values. In an object, keys and values alternate.
 type node struct {
-	start, end uint32 // in the text; a string without its quotes, a list or object with its brackets
-	rest       uint32 // from the lowest bit: one for a string with escapes, three for the kind, 28 for next
+	start, end uint32 // position in the text; of a string without its quotes, of a list or object with its brackets
+	rest       uint32 // from the lowest bit: one bit is set if a string has escapes, three bits are the kind, 28 bits are next
 }
 
-// maxNodes is the number of nodes that next can address.
+// maxNodes is the largest number of nodes, limited by the bits of next.
 const maxNodes = 1 << 28
 
 func newNode(start, end, next int, kind Kind, escaped bool) node {
@@ -57,7 +57,7 @@ func newNode(start, end, next int, kind Kind, escaped bool) node {
 func (n *node) kind() Kind    { return Kind(n.rest >> 1 & 7) }
 func (n *node) escaped() bool { return n.rest&1 != 0 }
 
-// next returns the node after this one and all within it. lead sets it.
+// next returns the index of the node after this node and all nodes inside it. lead sets it.
 func (n *node) next() uint32  { return n.rest >> 4 }
 func (n *node) lead(next int) { n.rest = n.rest&15 | uint32(next)<<4 }
 
@@ -65,8 +65,8 @@ func (n *node) lead(next int) { n.rest = n.rest&15 | uint32(next)<<4 }
 type Tree struct {
 	text    []byte
 	nodes   []node
-	escapes []byte // strings whose escapes were decoded
-	made    bool   // the text holds only strings and numbers: it is not the JSON of the document
+	escapes []byte // strings after decoding their escapes
+	made    bool   // the text contains only strings and numbers, so it is not the JSON of the document
 }
 
 // Value is a value of a document. It is valid until the document's Parser or Builder is used again. The zero Value is null.
@@ -85,11 +85,11 @@ func (v Value) Kind() Kind {
 	return v.node().kind()
 }
 
-// maxRaw is the maximum length of the JSON of a built document, where many objects may share one long key.
+// maxRaw is the maximum length of the JSON of a built document. It is needed because many objects may share one long key.
 const maxRaw = 16 << 20
 
-// Raw returns the JSON of the value, a string without its quotes. For a parsed document it is the original text. For a
-// built document it is cut off after 16 MiB.
+// Raw returns the JSON of the value, but a string without its quotes. For a parsed document it is the original text. For a built
+// document it is cut off after maxRaw bytes.
 func (v Value) Raw() string {
 	if v.tree == nil {
 		return "null"
@@ -101,7 +101,7 @@ func (v Value) Raw() string {
 	return view(v.tree.text[n.start:n.end])
 }
 
-// Length returns the number of bytes that the value takes in the text of its document.
+// Length returns the length of the value in the text of its document, in bytes.
 func (v Value) Length() int {
 	if v.tree == nil {
 		return 0
@@ -110,10 +110,10 @@ func (v Value) Length() int {
 	return int(n.end - n.start)
 }
 
-// String returns Raw, for messages.
+// String returns Raw. It is for messages.
 func (v Value) String() string { return v.Raw() }
 
-// Text returns the characters of a string, and Raw of any other value. The result may point into the document.
+// Text returns the characters of a string, or Raw for any other value. The result may point into the document.
 func (v Value) Text() string {
 	if v.tree == nil || !v.node().escaped() {
 		return v.Raw()
@@ -123,7 +123,7 @@ func (v Value) Text() string {
 	return view(v.tree.escapes[from:])
 }
 
-// AppendText appends what Text returns, without memory of the document.
+// AppendText appends the result of Text. It does not share memory with the document.
 func (v Value) AppendText(into []byte) []byte {
 	if v.tree == nil || !v.node().escaped() {
 		return append(into, v.Raw()...)
@@ -131,7 +131,7 @@ func (v Value) AppendText(into []byte) []byte {
 	return unescape(into, v.Raw())
 }
 
-// Size returns the number of values in the value, including itself and the keys of objects.
+// Size returns the number of values within the value, including the value itself and the keys of objects.
 func (v Value) Size() int {
 	if v.tree == nil {
 		return 1
@@ -139,7 +139,7 @@ func (v Value) Size() int {
 	return int(v.node().next() - v.at)
 }
 
-// Clone returns the value in a copy of its document, which stays valid.
+// Clone copies the document of the value, and returns the value in the copy. The copy stays valid.
 func (v Value) Clone() Value {
 	if v.tree == nil {
 		return v
@@ -147,8 +147,8 @@ func (v Value) Clone() Value {
 	return Value{&Tree{text: bytes.Clone(v.tree.text), nodes: slices.Clone(v.tree.nodes), made: v.tree.made}, v.at}
 }
 
-// Get returns the member of an object with this key, the last one if there are several. It returns null if there is none, or
-// if v is not an object.
+// Get returns the member of an object with this key. If there are several, it returns the last one. It returns null if there is
+// none, or if v is not an object.
 func (v Value) Get(key string) Value {
 	found := Value{}
 	if v.Kind() != Object {
@@ -190,7 +190,7 @@ func (v Value) Len() int {
 	return n
 }
 
-// Members yields the keys and values of an object in their order, including equal keys.
+// Members yields the keys and values of an object in their order. Members with equal keys are all yielded.
 func (v Value) Members(yield func(string, Value) bool) {
 	if v.Kind() != Object {
 		return
@@ -203,14 +203,15 @@ func (v Value) Members(yield func(string, Value) bool) {
 	}
 }
 
-// Position returns the tree and the number for which Tree.At returns the value. They take less memory than values.
+// Position returns a tree and a number, for which Tree.At returns the value. A list of numbers takes less memory than a list of
+// values.
 func (v Value) Position() (*Tree, uint32) { return v.tree, v.at }
 
-// At returns the value with this number.
+// At returns the value to which this number, from Position, belongs.
 func (t *Tree) At(at uint32) Value { return Value{t, at} }
 
-// Number returns the value of a number, of true (1) and false (0), and of a string that is a decimal number. It reports false
-// for any other value.
+// Number returns the number that the value stands for: a number, true (1), false (0), or a string that is a decimal number. It
+// reports false for any other value.
 func (v Value) Number() (float64, bool) {
 	switch v.Kind() {
 	case Number, String:
@@ -223,8 +224,8 @@ func (v Value) Number() (float64, bool) {
 	return 0, false
 }
 
-// Label returns the value as the value of a label or the id of an event: a string, the digits of a number, true or false. It
-// reports false for any other value. The result may point into the document.
+// Label returns the value as a label value or an event ID: the text of a string, the digits of a number, true or false. It reports
+// false for any other value. The result may point into the document.
 func (v Value) Label() (string, bool) {
 	switch v.Kind() {
 	case String, Number, True, False:
@@ -233,8 +234,8 @@ func (v Value) Label() (string, bool) {
 	return "", false
 }
 
-// JQ returns the value in the types of gojq: nil, bool, json.Number (which keeps the digits), string, []any and
-// map[string]any. Strings may point into the document.
+// JQ returns the value as gojq represents it: nil, bool, json.Number (which keeps all digits), string, []any or map[string]any.
+// Strings may point into the document.
 func (v Value) JQ() any {
 	switch v.Kind() {
 	case Object:
@@ -261,8 +262,8 @@ func (v Value) JQ() any {
 	return nil
 }
 
-// AppendJSON appends the value as JSON without white space. Invalid UTF-8 in strings becomes U+FFFD. When the result is
-// longer than max bytes, AppendJSON stops, and the result is not valid JSON.
+// AppendJSON appends the value as JSON without white space. Invalid UTF-8 in strings becomes U+FFFD. AppendJSON stops when the
+// result is longer than max bytes; the result is then not valid JSON.
 func (v Value) AppendJSON(into []byte, max int) []byte {
 	comma := false
 	separate := func() {

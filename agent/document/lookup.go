@@ -1,25 +1,25 @@
 package document
 
-// Lookup finds members in many similar objects. It reads the keys of an object once for all members, and is fast if an object
-// has the same keys in the same order as the one before. The zero value is ready to use.
+// Lookup finds members in many similar objects. It reads the keys of an object only once for all members. It is fast if an object
+// has the same keys in the same order as the previous object. The zero value is ready to use.
 type Lookup struct {
 	slots     map[string]int
-	object    Value     // the object that found belongs to, or null
-	found     []Value   // by slot
-	layout    []keySlot // the keys of the objects before, in their order; none with an escape
-	unescaped []byte    // buffer of a key
+	object    Value     // the object to which found belongs, or null
+	found     []Value   // members of object, by slot
+	layout    []keySlot // the keys of the previous objects, in their order; without keys that have escapes
+	unescaped []byte    // reused memory for a key
 }
 
 // maxLayout is the maximum number of keys in layout.
 const maxLayout = 1024
 
-// keySlot is a key and its slot, or -1 if it is not looked up.
+// keySlot is a key and its slot. The slot is -1 if the key is not looked up.
 type keySlot struct {
 	key  string
 	slot int
 }
 
-// Slot returns the number of a key, for Get.
+// Slot returns the number of a key, which Get takes.
 func (l *Lookup) Slot(key string) int {
 	slot, known := l.slots[key]
 	if !known {
@@ -34,13 +34,13 @@ func (l *Lookup) Slot(key string) int {
 	return slot
 }
 
-// Forget has to be called before the Parser of a document that Get was called with is used again.
+// Forget must be called before the Parser or Builder of a document that was passed to Get is used again.
 func (l *Lookup) Forget() {
 	clear(l.found)
 	l.object, l.layout = Value{}, l.layout[:0]
 }
 
-// Get returns what object.Get returns for the key of the slot.
+// Get returns the same value as object.Get for the key of the slot.
 func (l *Lookup) Get(object Value, slot int) Value {
 	if object != l.object {
 		l.read(object)
@@ -63,12 +63,12 @@ func (l *Lookup) read(object Value) {
 			slot = l.learn(n, Value{object.tree, at})
 		}
 		if slot >= 0 {
-			l.found[slot] = Value{object.tree, at + 1} // the last of equal keys
+			l.found[slot] = Value{object.tree, at + 1} // if keys are equal, the last one counts
 		}
 	}
 }
 
-// learn returns the slot of the n-th key of an object, and expects it in the next object.
+// learn returns the slot of the n-th key of an object. It remembers the key, since the next object may have it too.
 func (l *Lookup) learn(n int, key Value) int {
 	if key.node().escaped() {
 		l.unescaped = key.AppendText(l.unescaped[:0])

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// ParseNumber parses a decimal number. Unlike strconv.ParseFloat it refuses forms such as NaN and 0x10.
+// ParseNumber parses a decimal number. Unlike strconv.ParseFloat, it does not accept texts such as NaN and 0x10.
 func ParseNumber(s string) (float64, bool) {
 	if f, ok := shortDecimal(s); ok {
 		return f, true
@@ -19,7 +19,7 @@ func ParseNumber(s string) (float64, bool) {
 	return f, err == nil
 }
 
-// shortDecimal parses a number of up to 15 digits without an exponent. The digits and the power of ten are exact as floats,
+// shortDecimal parses a number with up to 15 digits and without an exponent. The digits and the power of ten are exact as floats,
 // so their quotient is the nearest float (W. Clinger, How to read floating point numbers accurately, 1990).
 func shortDecimal(s string) (float64, bool) {
 	number, negative := strings.CutPrefix(s, "-")
@@ -49,10 +49,10 @@ func shortDecimal(s string) (float64, bool) {
 	return f, digits > 0 && digits <= maxExact
 }
 
-// maxExact is the number of decimal digits that a float64 always holds exactly.
+// maxExact is the number of decimal digits that a float64 can always represent exactly.
 const maxExact = 15
 
-// maxDigits is the number of decimal digits that always fit an int64.
+// maxDigits is the number of decimal digits that always fit into an int64.
 const maxDigits = 18
 
 // ParseInt parses an integer of up to 18 digits, with an optional minus sign.

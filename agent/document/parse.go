@@ -10,14 +10,14 @@ import (
 // MaxDepth is the maximum depth of nested lists and objects.
 const MaxDepth = 300
 
-// The errors of a text that is cut off or exceeds a limit.
+// The errors for a text that is cut off or exceeds a limit.
 var (
 	ErrDepth = fmt.Errorf("nested more than %d deep", MaxDepth)
 	ErrShort = errors.New("cut short")
 	ErrSize  = errors.New("larger than 4 GiB or 268 million values")
 )
 
-// SyntaxError is an error in the syntax of JSON.
+// SyntaxError is an error in the syntax of a JSON text.
 type SyntaxError struct {
 	At   int // position in bytes, from 0
 	Want string
@@ -28,16 +28,16 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("at byte %d: want %s",
 // separator precedes each text of a JSON text sequence (RFC 7464 section 2.2).
 const separator = 0x1e
 
-// LineError is an error in a line.
+// LineError is an error in a line of a text.
 type LineError struct {
-	Line int // from 1
+	Line int // number of the line, from 1
 	Err  error
 }
 
 func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
 func (e *LineError) Unwrap() error { return e.Err }
 
-// Parser decodes JSON. It uses its memory again, so a document is valid until the next call. The zero value is ready to use.
+// Parser decodes JSON. It reuses its memory, so a document is only valid until the next call. The zero value is ready to use.
 type Parser struct {
 	// Lenient allows comments (// and /* */), a comma after the last item, and NaN, Infinity and -Infinity, which become strings.
 	Lenient bool
@@ -46,10 +46,11 @@ type Parser struct {
 	at   int
 }
 
-// nodeText is the least text of a value in most documents. It bounds the memory that is allocated for nodes in advance.
+// nodeText is the smallest average length of a value in most documents, in bytes. It limits how much memory is allocated for nodes
+// in advance.
 const nodeText = 8
 
-// values returns the number of values and keys in a text, or more if its strings contain commas, colons or brackets.
+// values returns the number of values and keys in a text. If strings contain commas, colons or brackets, the result is larger.
 func values(text []byte) int {
 	n := 1
 	for _, mark := range []string{",", ":", "{", "["} {
@@ -58,7 +59,7 @@ func values(text []byte) int {
 	return n
 }
 
-// Parse decodes a JSON text, which must not change while the document is in use.
+// Parse decodes a JSON text. The text must not be changed while the document is in use.
 func (p *Parser) Parse(text []byte) (Value, error) {
 	if err := p.begin(text); err != nil {
 		return Value{}, err
@@ -128,7 +129,7 @@ func (p *Parser) begin(text []byte) error {
 	return nil
 }
 
-// want returns the error at the current position.
+// want returns the error that something else was expected at the current position.
 func (p *Parser) want(what string) error {
 	if p.at >= len(p.tree.text) {
 		return ErrShort
@@ -178,13 +179,13 @@ func (p *Parser) peek() byte {
 	return 0
 }
 
-// add appends a node without nodes within it.
+// add appends a node that has no nodes inside it.
 func (p *Parser) add(kind Kind, start, end int, escaped bool) {
 	p.tree.nodes = append(p.tree.nodes, newNode(start, end, len(p.tree.nodes)+1, kind, escaped))
 }
 
 func (p *Parser) value(depth int) error {
-	if len(p.tree.nodes) >= maxNodes-2 { // and a key
+	if len(p.tree.nodes) >= maxNodes-2 { // one for the value, one for a key
 		return ErrSize
 	}
 	switch c := p.peek(); c {
@@ -287,7 +288,7 @@ func (p *Parser) key() error {
 	return nil
 }
 
-// string parses a string. It leaves its escapes as they are.
+// string parses a string. It does not decode the escapes.
 func (p *Parser) string() error {
 	text := p.tree.text
 	start, escaped := p.at+1, false
@@ -320,7 +321,7 @@ func (p *Parser) string() error {
 	}
 }
 
-// number parses a number (RFC 8259 section 6): no leading zeros or plus sign, digits on both sides of the point.
+// number parses a number (RFC 8259 section 6): without leading zeros or a plus sign, and with digits on both sides of the point.
 func (p *Parser) number() error {
 	start := p.at
 	if p.peek() == '-' {
@@ -354,7 +355,8 @@ func (p *Parser) number() error {
 	return nil
 }
 
-// maxNumber bounds the characters of a number. To calculate with more takes time in proportion to the square of their number.
+// maxNumber is the maximum length of a number in characters. It is needed because calculating with a number takes time proportional
+// to the square of its length.
 const maxNumber = 4096
 
 func (p *Parser) digits() bool {

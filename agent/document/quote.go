@@ -10,7 +10,7 @@ import (
 	"unsafe"
 )
 
-// AppendQuoted appends a JSON string. Invalid UTF-8 becomes U+FFFD.
+// AppendQuoted appends a text as a JSON string. Invalid UTF-8 becomes U+FFFD.
 func AppendQuoted(into []byte, text string) []byte {
 	into = append(into, '"')
 	for text != "" {
@@ -37,7 +37,7 @@ func AppendQuoted(into []byte, text string) []byte {
 	return append(into, '"')
 }
 
-// plain returns the number of leading bytes that need no escape in JSON.
+// plain returns the number of bytes at the beginning that need no escape in JSON.
 func plain(text string) int {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
@@ -47,8 +47,9 @@ func plain(text string) int {
 	return len(text)
 }
 
-// special returns the index of the next quote, backslash or control character from i on. It tests eight bytes at a time:
-// the subtraction sets the high bit of a byte that was zero (or below a space), and the lowest such bit is exact.
+// special returns the index of the next quote, backslash or control character at or after i. It tests eight bytes at a time: the
+// subtraction sets the high bit of each byte that is zero (or below a space). Higher bytes may have the bit wrongly, but the lowest
+// bit that is set is right.
 func special(text []byte, i int) int {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	for ; i+8 <= len(text); i += 8 {
@@ -67,7 +68,7 @@ func special(text []byte, i int) int {
 	return i
 }
 
-// escape returns the length of the escape at the beginning of a text, or 0 if it is invalid.
+// escape returns the length of the escape sequence at the beginning of a text, or 0 if it is invalid.
 func escape(text []byte) int {
 	if len(text) < 2 {
 		return 0
@@ -92,7 +93,7 @@ func unit(text []byte) (rune, bool) {
 	return rune(n), err == nil
 }
 
-// unescape appends a string with its escapes decoded. A lone surrogate becomes U+FFFD, as in encoding/json.
+// unescape appends a string and decodes its escapes. A surrogate without its other half becomes U+FFFD, as in encoding/json.
 func unescape(into []byte, raw string) []byte {
 	for i := 0; i < len(raw); {
 		c := raw[i]
@@ -114,7 +115,7 @@ func unescape(into []byte, raw string) []byte {
 					continue
 				}
 			}
-			into = utf8.AppendRune(into, r) // U+FFFD for a surrogate
+			into = utf8.AppendRune(into, r) // a surrogate becomes U+FFFD
 			i += 6
 			continue
 		default:
@@ -125,5 +126,5 @@ func unescape(into []byte, raw string) []byte {
 	return into
 }
 
-// view returns the bytes as a string without a copy.
+// view returns the bytes as a string without copying them.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

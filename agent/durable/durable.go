@@ -1,18 +1,17 @@
-// Package durable replaces, appends to and locks files so that a crash, a power cut or a full disk leaves no half-written
-// file behind.
+// Package durable replaces, appends to and locks files. A crash, a power cut or a full disk leaves no half-written file behind.
 //
-// It promises:
+// It guarantees:
 //
-//   - A file that [Replace], [ReplaceAll] or [ReplaceFile] writes has either its old content or all of the new. When they
-//     return without an error, a power cut no longer changes that.
-//   - What was appended to a [File] is on disk when Sync returns. A crash before that may keep any part of it: the file can
-//     end in the middle of a record, or in zeros. A reader must find the end of what is whole, for instance by checksums,
-//     and truncate the file to it before it appends.
+//   - A file that [Replace], [ReplaceAll] or [ReplaceFile] writes has either its old content or the complete new content. When
+//     they return without an error, the new content survives a power cut.
+//   - Data that was appended to a [File] is on disk when Sync returns. After a crash before that, any part of the data may be
+//     missing: the file can end in the middle of a record, or in zeros. A reader must find the end of the intact data, for
+//     example by checksums, and truncate the file there before appending.
 //   - A file that [FS.Lock] has locked is locked for one process until Unlock, or until the process ends.
-//   - A symbolic link stays: Replace and ReplaceFile replace the file that it leads to, and Lock changes no such file.
+//   - Symbolic links are kept: Replace and ReplaceFile replace the file to which a link points. Lock does not change such a file.
 //
-// [Dir] is a directory on disk. Package [github.com/collectington/collectington/agent/durable/disktest] has a simulated
-// one, which fails and loses what was not synced, for tests.
+// [Dir] is a directory on disk. For tests, package [github.com/collectington/collectington/agent/durable/disktest] has a simulated
+// directory, which can fail and lose data that was not synced.
 package durable
 
 import (
@@ -26,15 +25,15 @@ import (
 	"time"
 )
 
-// FS is one directory and its subdirectories. Names are relative to it, with slashes; "." is the directory itself.
+// FS is a directory with its subdirectories. Names are relative to it and use slashes; "." is the directory itself.
 type FS interface {
-	// Lock locks a file, which it creates if it is missing. The error is a *HeldError if another process has it, and wraps
-	// errors.ErrUnsupported on a system without file locks.
+	// Lock locks a file, and creates it if it does not exist. If another process has locked it, the error is a *HeldError. On a
+	// system without file locks, the error wraps errors.ErrUnsupported.
 	Lock(name string) error
-	// Unlock unlocks what Lock has locked. Without a lock it does nothing.
+	// Unlock unlocks the file that Lock has locked. If there is none, it does nothing.
 	Unlock() error
 
-	// Mkdir creates a directory, and its parents if they are missing. An existing directory is no error.
+	// Mkdir creates a directory, and its parents if they do not exist. It is no error if the directory exists.
 	Mkdir(name string) error
 	// ReadDir returns the names of the regular files in a directory, sorted.
 	ReadDir(name string) ([]string, error)
@@ -43,38 +42,39 @@ type FS interface {
 
 	// Create creates an empty file, or truncates an existing one.
 	Create(name string) (File, error)
-	// Append opens a file to write at its end, and creates it if it is missing.
+	// Append opens a file for appending, and creates it if it does not exist.
 	Append(name string) (File, error)
-	Rename(from, to string) error // replaces to
+	Rename(from, to string) error // replaces the file to, if there is one
 	Link(from, to string) error   // gives a file a second name
 	Remove(name string) error
-	// SyncDir makes the names in the directory durable: that files were created, renamed or removed.
+	// SyncDir makes changes of names in the directory durable: files that were created, renamed or removed.
 	SyncDir() error
 }
 
-// File is an open file. Its position is always the end.
+// File is an open file. Data is always written at the end.
 type File interface {
 	io.Writer
-	// Truncate cuts the file to a size. Like a write, it is durable after Sync.
+	// Truncate cuts the file to a size. Like a write, it is only durable after Sync.
 	Truncate(size int64) error
-	// Sync makes the content durable. It does not make the file's name durable: see FS.SyncDir. After a failed Sync, nothing is
-	// known about what was written since the last one.
+	// Sync makes the content durable, but not the file's name: see FS.SyncDir. After a failed Sync, it is unknown which of the data
+	// written since the last Sync is on disk.
 	Sync() error
 	Close() error
 }
 
-// ErrNotRegular is the error for a name that is not a regular file's.
+// ErrNotRegular is the error if a name belongs to something other than a regular file.
 var ErrNotRegular = errors.New("not a regular file")
 
-// tempSuffix marks a file that has not been renamed yet.
+// tempSuffix is the suffix of files that were not renamed yet.
 const tempSuffix = ".tmp"
 
-// TempName returns the name under which Replace writes a file before it renames it. A crash can leave such a file.
+// TempName returns the name under which Replace writes a file before renaming it. A crash can leave such a file behind.
 func TempName(name string) string { return name + tempSuffix }
 
-// Replace replaces a file, or creates it, with what write writes. After an error the file has its old content, or, if only
-// SyncDir failed, the new content, which a power cut may undo. One process at a time may replace the file: see FS.Lock. If name
-// is a symbolic link, the file that it leads to is replaced, whose directory then has the temporary file.
+// Replace replaces or creates a file. Its new content is the data that write writes. After an error, the file has its old content.
+// Only if SyncDir failed, it has the new content, which a power cut may undo. Only one process at a time may replace the file: see
+// FS.Lock. If name is a symbolic link, Replace replaces the file to which the link points, and the temporary file is in that file's
+// directory.
 func Replace(fsys FS, name string, write func(io.Writer) error) error {
 	if d, ok := fsys.(*Dir); ok {
 		target, err := follow(d.at(name))
@@ -89,15 +89,15 @@ func Replace(fsys FS, name string, write func(io.Writer) error) error {
 	return err
 }
 
-// Replaced says how far ReplaceAll came.
+// Replaced says how much ReplaceAll has done.
 type Replaced struct {
-	Named   int      // so many files, from the first on, have their new content
-	Durable bool     // a power cut does not undo that
+	Named   int      // number of files that have their new content, from the first one on
+	Durable bool     // a power cut does not undo the new content
 	Left    []string // temporary files that could not be removed
 }
 
-// ReplaceAll replaces several files as Replace replaces one, and syncs the directory once. It works in order and stops at
-// the first file that fails. A symbolic link is replaced itself.
+// ReplaceAll replaces several files like Replace, but syncs the directory only once. It works in order and stops at the first
+// error. A symbolic link is replaced by the file.
 func ReplaceAll(fsys FS, names []string, write func(i int, w io.Writer) error) (r Replaced, err error) {
 	created, synced, err := writeTemp(fsys, names, write)
 	for r.Named < synced {
@@ -120,8 +120,8 @@ func ReplaceAll(fsys FS, names []string, write func(i int, w io.Writer) error) (
 	return r, err
 }
 
-// writeTemp writes the temporary files. It returns how many it has created and how many of these are synced. It syncs after
-// all writes: a disk then writes several files at once.
+// writeTemp writes the temporary files. It returns how many it has created, and how many of these are synced. It syncs after all
+// files are written, because a disk is then faster.
 func writeTemp(fsys FS, names []string, write func(i int, w io.Writer) error) (created, synced int, err error) {
 	open := make([]File, 0, len(names))
 	for i, name := range names {
@@ -133,7 +133,7 @@ func writeTemp(fsys FS, names []string, write func(i int, w io.Writer) error) (c
 		if err = write(i, f); err != nil {
 			break
 		}
-		synced++ // below
+		synced++ // the loop below syncs the file
 	}
 	for i, f := range open {
 		if i < synced {
@@ -148,11 +148,11 @@ func writeTemp(fsys FS, names []string, write func(i int, w io.Writer) error) (c
 	return len(open), synced, err
 }
 
-// staleAfter is the age from which a temporary file of ReplaceFile belongs to a process that has crashed.
+// staleAfter is the age at which a temporary file of ReplaceFile is taken as left by a crashed process.
 const staleAfter = time.Hour
 
-// ReplaceFile replaces a file, or creates it, for its owner only. Unlike Replace it needs no lock: the last of several
-// processes wins. It removes temporary files that crashed processes have left.
+// ReplaceFile replaces or creates a file that only its owner can read. Unlike Replace, it needs no lock: if several processes
+// replace the file, the last one wins. It also removes temporary files that crashed processes have left.
 func ReplaceFile(path string, content []byte) error {
 	path, err := follow(path)
 	if err != nil {
@@ -167,7 +167,7 @@ func ReplaceFile(path string, content []byte) error {
 		err = d.Rename(temp, base)
 	}
 	if err != nil {
-		_ = d.Remove(temp) // it may not exist
+		_ = d.Remove(temp) // the file may not exist
 		return err
 	}
 	return d.SyncDir()
@@ -185,7 +185,8 @@ func write(fsys FS, name string, content []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// CheckReplace returns why ReplaceFile could not replace a file, or nil. It creates and removes a temporary file.
+// CheckReplace returns the reason why ReplaceFile could not replace a file, or nil. To find out, it creates and removes a temporary
+// file.
 func CheckReplace(path string) error {
 	path, err := follow(path)
 	if err != nil {
@@ -205,10 +206,10 @@ func CheckReplace(path string) error {
 func uniqueName(base string) string { return "." + base + "." + rand.Text()[:10] + tempSuffix }
 
 func removeStale(dir, base string) {
-	names, _ := filepath.Glob(filepath.Join(dir, "."+base+".??????????"+tempSuffix)) // none if base has a bad pattern
+	names, _ := filepath.Glob(filepath.Join(dir, "."+base+".??????????"+tempSuffix)) // none if the pattern is malformed
 	for _, name := range names {
 		if info, err := os.Lstat(name); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > staleAfter {
-			_ = os.Remove(name) // tried again by the next call
+			_ = os.Remove(name) // after an error, the next call tries again
 		}
 	}
 }
@@ -219,12 +220,12 @@ type Dir struct {
 	lock *os.File
 }
 
-// NewDir returns the directory of a path, which need not exist yet.
+// NewDir returns the directory at path, which may not exist yet.
 func NewDir(path string) *Dir { return &Dir{path: path} }
 
 func (d *Dir) at(name string) string { return filepath.Join(d.path, filepath.FromSlash(name)) }
 
-// Mkdir creates a directory for its owner only. The directory survives a power cut.
+// Mkdir creates a directory that only its owner can access. The directory survives a power cut.
 func (d *Dir) Mkdir(name string) error { return mkdir(d.at(name)) }
 
 func mkdir(path string) error {
@@ -242,7 +243,7 @@ func mkdir(path string) error {
 	if err != nil {
 		return err
 	}
-	if above, err := os.Open(parent); err == nil { // a directory that can be written to need not be readable
+	if above, err := os.Open(parent); err == nil { // a parent directory may be writable but not readable; it is then not synced
 		defer above.Close()
 		return above.Sync()
 	}
@@ -263,7 +264,7 @@ func (d *Dir) ReadDir(name string) ([]string, error) {
 
 // ReadFile returns the first limit bytes of a file.
 func (d *Dir) ReadFile(name string, limit int64) ([]byte, error) {
-	info, err := os.Stat(d.at(name)) // before Open, which would wait for the writer of a pipe
+	info, err := os.Stat(d.at(name)) // before Open, which would block on a pipe until another process writes to it
 	if err != nil {
 		return nil, err
 	}
@@ -277,7 +278,7 @@ func (d *Dir) ReadFile(name string, limit int64) ([]byte, error) {
 	defer f.Close()
 	data := make([]byte, min(info.Size(), limit))
 	n, err := io.ReadFull(f, data)
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) { // it has been truncated since
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) { // the file was truncated after Stat
 		err = nil
 	}
 	return data[:n], err
@@ -286,7 +287,7 @@ func (d *Dir) ReadFile(name string, limit int64) ([]byte, error) {
 // Create creates an empty file that only its owner can read.
 func (d *Dir) Create(name string) (File, error) { return d.open(name, os.O_TRUNC) }
 
-// Append opens a file to write at its end.
+// Append opens a file for appending.
 func (d *Dir) Append(name string) (File, error) { return d.open(name, 0) }
 
 func (d *Dir) open(name string, flag int) (File, error) {
@@ -306,7 +307,7 @@ func (d *Dir) Link(from, to string) error { return os.Link(d.at(from), d.at(to))
 // Remove removes a file.
 func (d *Dir) Remove(name string) error { return os.Remove(d.at(name)) }
 
-// SyncDir makes the names in the directory durable.
+// SyncDir makes changes of names in the directory durable.
 func (d *Dir) SyncDir() error {
 	f, err := os.Open(d.path)
 	if err != nil {

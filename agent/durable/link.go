@@ -7,11 +7,11 @@ import (
 	"path/filepath"
 )
 
-// maxLinks is how many symbolic links may lead to a file, as on Linux.
+// maxLinks is the largest number of symbolic links in a row that are followed, as on Linux.
 const maxLinks = 40
 
-// follow returns the path of the file that a symbolic link leads to, over further links, and any other path as it is. The file
-// need not exist, but its directory must.
+// follow returns the path of the file to which a symbolic link points, directly or over other links. If path is not a symbolic
+// link, it returns path. The file may not exist, but its directory must exist.
 func follow(path string) (string, error) {
 	at := path
 	for links := 0; ; links++ {
@@ -23,7 +23,7 @@ func follow(path string) (string, error) {
 			return "", err
 		}
 		if !filepath.IsAbs(target) {
-			target = filepath.Dir(at) + string(filepath.Separator) + target // not cleaned: links come before ".."
+			target = filepath.Dir(at) + string(filepath.Separator) + target // not cleaned: links are followed before ".."
 		}
 		dir, base := filepath.Split(target)
 		if dir, err = filepath.EvalSymlinks(dir); err != nil {
@@ -35,7 +35,7 @@ func follow(path string) (string, error) {
 	}
 }
 
-// isLink reports whether a path is that of a symbolic link.
+// isLink reports whether there is a symbolic link at path.
 func isLink(path string) bool {
 	info, err := os.Lstat(path)
 	return err == nil && info.Mode()&fs.ModeSymlink != 0

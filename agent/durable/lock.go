@@ -91,7 +91,7 @@ func (d *Dir) acquire(name, word string, shared bool) (before string, err error)
 	return before, nil
 }
 
-// Unlock unlocks what Lock has locked.
+// Unlock unlocks the file that Lock has locked.
 func (d *Dir) Unlock() error {
 	if d.lock == nil {
 		return nil

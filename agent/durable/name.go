@@ -8,10 +8,12 @@ import (
 	"strings"
 )
 
-// maxFileName is how long a name is before it is replaced by its hash. File systems allow 255 bytes, of which callers may add some.
+// maxFileName is the maximum length of a file name, in bytes; longer names are replaced by their hashes. File systems allow 255
+// bytes, but callers may add a suffix.
 const maxFileName = 128
 
-// FileName returns a text, such as the name of a job, as the name of a file or a part of it. Different texts have different names.
+// FileName converts a text, such as the name of a job, to a file name or a part of a file name. Different texts get different
+// names.
 func FileName(s string) string {
 	name := url.PathEscape(s)
 	if len(name) > maxFileName {
@@ -24,7 +26,7 @@ func FileName(s string) string {
 	return name
 }
 
-// Checksum returns the CRC-32C of parts one after another (Castagnoli, RFC 3720, section 12.1).
+// Checksum returns the CRC-32C of the concatenated parts (Castagnoli, RFC 3720, section 12.1).
 func Checksum(parts ...[]byte) uint32 {
 	crc := uint32(0)
 	for _, part := range parts {

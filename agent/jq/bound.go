@@ -13,22 +13,22 @@ import (
 //go:embed builtin.jq
 var builtin string
 
-// hidden is the prefix of functions that no expression can call by name.
+// hidden is a prefix for the names of internal functions. No expression can call them, since the prefix contains a space.
 const hidden = "_ "
 
-// Checks that are put before an operation. Each returns its input.
+// The names of the checks. A check is a function that is put before or after an operation, and returns its input unchanged.
 const (
-	checkItems  = hidden + "items"  // of what is iterated over
-	checkText   = hidden + "text"   // of what is written out
-	checkWhole  = hidden + "whole"  // of what is walked through as a whole
-	checkDeep   = hidden + "deep"   // of what may have become too deep
-	checkIndex  = hidden + "index"  // of an index
-	checkPath   = hidden + "path"   // of a path
-	checkDigits = hidden + "digits" // of what is read as a number
-	checkTable  = hidden + "table"  // of what is transposed
+	checkItems  = hidden + "items"  // for a value that is iterated over
+	checkText   = hidden + "text"   // for a value that is written out
+	checkWhole  = hidden + "whole"  // for a value that is processed as a whole
+	checkDeep   = hidden + "deep"   // for a value that may be nested too deep
+	checkIndex  = hidden + "index"  // for an index
+	checkPath   = hidden + "path"   // for a path
+	checkDigits = hidden + "digits" // for a text that is read as a number
+	checkTable  = hidden + "table"  // for a value that is transposed
 )
 
-// checks returns the functions of gojq, by name and number of arguments, whose input passes a check first.
+// checks returns the functions of gojq whose input must pass a check. The keys are name and number of arguments.
 func checks() map[string]string {
 	all := map[string]string{"delpaths/1": checkWhole, "error/0": checkText, "halt_error/0": checkText, "halt_error/1": checkText, "tonumber/0": checkDigits, "transpose/0": checkTable}
 	for _, name := range []string{
@@ -41,14 +41,14 @@ func checks() map[string]string {
 	return all
 }
 
-// argumentChecks returns the functions of gojq whose first argument passes a check.
+// argumentChecks returns the functions of gojq whose first argument must pass a check.
 func argumentChecks() map[string]string {
 	return map[string]string{"setpath/2": checkPath, "getpath/1": checkPath, "error/1": checkText, "strftime/1": checkText, "strptime/1": checkText}
 }
 
-// bound rewrites a query so that what gojq cannot interrupt is done by functions of the meter, or passes a check of the meter:
-// the operators, iteration, indices, updates, and the functions that are written in Go. A function that is written in jq is
-// rewritten like the query. The meaning stays, except that a run over its bounds ends.
+// bound rewrites a query because gojq cannot interrupt some operations: operators, iteration, indices, updates, and functions that
+// are written in Go. Each of them is done by a function of the meter, or checked by the meter before. Functions that are written in
+// jq are rewritten like the query. The query has the same meaning, except that a run ends when it exceeds its limits.
 func bound(q *gojq.Query) error {
 	b := &binder{checks: checks(), arguments: argumentChecks(), replaced: replaced(), known: map[string]bool{}}
 	b.query(q)
@@ -56,19 +56,19 @@ func bound(q *gojq.Query) error {
 	return b.err
 }
 
-// binder rewrites a query. Functions that the query defines itself stay what they are.
+// binder rewrites a query. It does not change calls of functions that the query itself defines.
 type binder struct {
-	own               []string // the names in scope, with the number of arguments
+	own               []string // the names of functions in scope, with the number of their arguments
 	checks, arguments map[string]string
 	replaced          map[string]bool
-	known             map[string]bool // functions of jq that the library has
+	known             map[string]bool // functions of jq that are in library
 	library           []*gojq.FuncDef // functions of jq that the query needs
 	err               error
 }
 
 func key(name string, arguments int) string { return name + "/" + strconv.Itoa(arguments) }
 
-// scoped runs a function and forgets the names that it defines.
+// scoped calls f and removes the names that f has added to own.
 func (b *binder) scoped(f func()) {
 	mark := len(b.own)
 	f()
@@ -108,12 +108,12 @@ func (b *binder) body(def *gojq.FuncDef) {
 	b.query(def.Body)
 }
 
-// operator rewrites an operator whose operands are rewritten already.
+// operator rewrites an operator whose operands were already rewritten.
 func (b *binder) operator(q *gojq.Query) {
 	switch q.Op {
 	case gojq.OpAdd, gojq.OpSub, gojq.OpMul, gojq.OpDiv, gojq.OpMod, gojq.OpEq, gojq.OpNe, gojq.OpLt, gojq.OpLe, gojq.OpGt, gojq.OpGe:
 		*q = gojq.Query{FuncDefs: q.FuncDefs, Term: call(hidden+q.Op.String(), q.Left, q.Right).Term}
-	case gojq.OpUpdateAdd, gojq.OpUpdateSub, gojq.OpUpdateMul, gojq.OpUpdateDiv, gojq.OpUpdateMod: // as gojq compiles them
+	case gojq.OpUpdateAdd, gojq.OpUpdateSub, gojq.OpUpdateMul, gojq.OpUpdateDiv, gojq.OpUpdateMod: // rewritten as gojq compiles them
 		const operand = "$%0"
 		name := hidden + strings.TrimSuffix(q.Op.String(), "=")
 		update := &gojq.Query{Op: gojq.OpModify, Left: q.Left, Right: call(name, &gojq.Query{Term: identity()}, call(operand))}
@@ -121,7 +121,7 @@ func (b *binder) operator(q *gojq.Query) {
 		*q = gojq.Query{FuncDefs: q.FuncDefs, Op: gojq.OpPipe, Left: q.Right, Patterns: []*gojq.Pattern{{Name: operand}}, Right: update}
 	case gojq.OpAssign, gojq.OpModify, gojq.OpUpdateAlt:
 		check := checkDeep
-		if q.Op == gojq.OpModify && b.mayBeEmpty(q.Right) { // gojq then walks through the whole
+		if q.Op == gojq.OpModify && b.mayBeEmpty(q.Right) { // gojq then processes the whole value
 			check = checkWhole
 		}
 		update := *q
@@ -131,7 +131,8 @@ func (b *binder) operator(q *gojq.Query) {
 	}
 }
 
-// mayBeEmpty reports whether an expression that is rewritten already could have no value. It may say so of one that has.
+// mayBeEmpty reports whether an expression, which was already rewritten, may have no value. It may be true although the expression
+// always has a value.
 func (b *binder) mayBeEmpty(q *gojq.Query) bool {
 	switch t := q.Term; {
 	case t != nil:
@@ -180,17 +181,17 @@ func (b *binder) termMayBeEmpty(t *gojq.Term) bool {
 
 func identity() *gojq.Term { return &gojq.Term{Type: gojq.TermTypeIdentity} }
 
-// call returns the call of a function, or a variable.
+// call returns a query that calls a function, or that is a variable.
 func call(name string, arguments ...*gojq.Query) *gojq.Query {
 	return &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: name, Args: arguments}}}
 }
 
-// checked returns the query with a check before it.
+// checked returns a query with the check before q.
 func checked(check string, q *gojq.Query) *gojq.Query {
 	return &gojq.Query{Op: gojq.OpPipe, Left: call(check), Right: q}
 }
 
-// checkedAfter returns the query with a check after it.
+// checkedAfter returns a query with the check after q.
 func checkedAfter(q *gojq.Query, check string) *gojq.Query {
 	return &gojq.Query{Op: gojq.OpPipe, Left: q, Right: call(check)}
 }
@@ -208,7 +209,7 @@ func (b *binder) patterns(all []*gojq.Pattern) {
 	}
 }
 
-// text rewrites the expressions in a string.
+// text rewrites the expressions inside a string.
 func (b *binder) text(s *gojq.String) {
 	if s != nil {
 		b.queries(s.Queries...)
@@ -277,10 +278,10 @@ func (b *binder) plainTerm(t *gojq.Term) {
 	}
 }
 
-// shortNumber is the most digits of an index that needs no check.
+// shortNumber is the maximum number of digits of an index that is not checked.
 const shortNumber = 6
 
-// index rewrites .[n]. Setting an item at a large index makes a large list.
+// index rewrites .[n], so that n is checked: setting an item at a large index would make a large list.
 func (b *binder) index(i *gojq.Index) {
 	if i == nil {
 		return
@@ -300,14 +301,14 @@ func (b *binder) index(i *gojq.Index) {
 	i.Start = checkedAfter(&gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeQuery, Query: i.Start}}, checkIndex)
 }
 
-// format rewrites @csv and the like, with or without a string.
+// format rewrites formats such as @csv, with or without a string.
 func (b *binder) format(t *gojq.Term) {
 	name := map[string]string{
 		"@text": "tostring", "@json": "tojson", "@html": "_tohtml", "@uri": "_touri", "@urid": "_tourid", "@csv": "_tocsv", "@tsv": "_totsv",
 		"@sh": "_tosh", "@base64": "_tobase64", "@base64d": "_tobase64d",
 	}[t.Format]
 	switch {
-	case name == "": // gojq reports it
+	case name == "": // gojq reports the error
 	case t.Str == nil:
 		*t = *call(name).Term
 		b.function(t)
@@ -316,7 +317,8 @@ func (b *binder) format(t *gojq.Term) {
 	}
 }
 
-// concatenation rewrites a string with expressions in it as a sum of strings. The values of the expressions pass a function.
+// concatenation rewrites a string that contains expressions as a sum of strings. function is applied to the values of the
+// expressions.
 func (b *binder) concatenation(t *gojq.Term, s *gojq.String, function string) {
 	if s.Queries == nil {
 		return
@@ -357,7 +359,8 @@ func (b *binder) function(t *gojq.Term) {
 	}
 }
 
-// need adds a function of jq, and those that it needs itself, to the library. It reports whether there is such a function.
+// need adds a function that is written in jq, and functions that it calls, to the library. It reports whether there is such a
+// function.
 func (b *binder) need(name string, arguments int) bool {
 	text := builtinText(name, arguments)
 	if text == "" {
@@ -379,7 +382,7 @@ func (b *binder) need(name string, arguments int) bool {
 	return true
 }
 
-// builtinText returns the definition of a function of jq, or "".
+// builtinText returns the definition of a function that is written in jq, or "".
 func builtinText(name string, arguments int) string {
 	for rest := builtin; ; {
 		at := strings.Index(rest, "\ndef "+name)

@@ -8,22 +8,22 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// Code is a compiled expression. It may be run by several goroutines at once.
+// Code is a compiled expression. It is safe for concurrent use.
 type Code struct {
 	compile func() (*machine, error)
-	max     int64 // bytes by which a run may let the memory grow
+	max     int64 // maximum number of bytes of memory that a run may allocate
 
 	mu   sync.Mutex
-	idle []*machine // compiled, and not in use
+	idle []*machine // compiled machines that are not in use
 }
 
-// machine is an expression compiled for one run at a time: its functions count what the run does.
+// machine is a compiled expression with its own meter, so it can only be used by one run at a time.
 type machine struct {
 	code  *gojq.Code
 	meter meter
 }
 
-// newCode compiles a query, which is changed.
+// newCode compiles a query. It changes the query.
 func newCode(query *gojq.Query, variables ...string) (*Code, error) {
 	if err := bound(query); err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func newMachine(query *gojq.Query, variables []string) (*machine, error) {
 	return m, err
 }
 
-// take returns a machine that is not in use.
+// take returns a machine that is not in use, and compiles one if needed.
 func (c *Code) take() (*machine, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,9 +66,9 @@ func (c *Code) release(m *machine) {
 	c.idle = append(c.idle, m)
 }
 
-// Each yields the values of the expression for an input, until there is an error or yield returns one. The values of the
-// variables are in the order of CompileAt. An [Exceeded] is the error of a run over its bounds; after the end of ctx the error
-// is its cause. The text of any other error may contain parts of the input.
+// Each yields the values of the expression for the input in, until an error occurs or yield returns an error. The values of the
+// variables are in the order of CompileAt. If a run exceeds its limits, the error is an [Exceeded]. If ctx has ended, the error is
+// the cause of that. The text of any other error may contain parts of the input.
 func (c *Code) Each(ctx context.Context, in any, yield func(any) error, variables ...any) error {
 	m, err := c.take()
 	if err != nil {
@@ -97,7 +97,8 @@ func (c *Code) Each(ctx context.Context, in any, yield func(any) error, variable
 
 var errSeveral = errors.New("returns more than one value")
 
-// One returns the value of the expression for an input. No value is nil, and more than one is an error. See [Code.Each].
+// One returns the value of the expression for an input. If there is no value, the result is nil; more than one value is an error.
+// See [Code.Each].
 func (c *Code) One(ctx context.Context, in any, variables ...any) (any, error) {
 	var value any
 	some := false

@@ -4,7 +4,7 @@ import (
 	"context"
 )
 
-// Expression is a compiled expression, as the type of a setting. The zero value is no expression.
+// Expression is a compiled expression, for use as the type of a setting. The zero value means that there is no expression.
 type Expression struct {
 	text string
 	code *Code
@@ -12,7 +12,7 @@ type Expression struct {
 	each bool
 }
 
-// UnmarshalText compiles an expression. An empty text is no expression.
+// UnmarshalText compiles an expression. An empty text means that there is no expression.
 func (e *Expression) UnmarshalText(text []byte) error {
 	*e = Expression{}
 	if len(text) == 0 {

@@ -8,15 +8,15 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// replacement is a function of gojq that the meter has its own version of.
+// replacement is a function of gojq that is replaced by a function of the meter.
 type replacement struct {
 	name      string
 	arguments int
-	text      string // what it is in jq, with its arguments as $a, $b and $c
+	text      string // the function in jq, with the arguments $a, $b and $c; used by original
 	call      func(m *meter, in any, arguments []any) any
 }
 
-// replacements returns the functions, the operators among them.
+// replacements returns the replacements. They include the operators.
 func replacements() []replacement {
 	return []replacement{
 		{"+", 2, "$a + $b", (*meter).add},
@@ -56,7 +56,7 @@ func replacements() []replacement {
 	}
 }
 
-// replaced returns the names of the replacements.
+// replaced returns the names of the replacements, with the number of arguments.
 func replaced() map[string]bool {
 	names := map[string]bool{}
 	for _, r := range replacements() {
@@ -65,7 +65,7 @@ func replaced() map[string]bool {
 	return names
 }
 
-// functions returns the options that define the checks and replacements.
+// functions returns the compiler options that define the checks and replacements.
 func (m *meter) functions() []gojq.CompilerOption {
 	var all []gojq.CompilerOption
 	define := func(name string, arguments int, f func(in any, arguments []any) any) {
@@ -88,7 +88,8 @@ func (m *meter) functions() []gojq.CompilerOption {
 	return all
 }
 
-// original returns what gojq's own function returns. It is for errors, whose texts are those of gojq, and for what is rare.
+// original returns the result of gojq's own function. It is used for errors, so that they have the text of gojq, and for rare
+// cases.
 func (m *meter) original(name string, in any, arguments ...any) any {
 	variables := []string{"$a", "$b", "$c"}[:len(arguments)]
 	code := m.originals[key(name, len(arguments))]
@@ -113,7 +114,7 @@ func (m *meter) original(name string, in any, arguments ...any) any {
 	return v
 }
 
-// checkItems counts the items of what is iterated over, which gojq copies.
+// checkItems counts the memory for iterating over a value, since gojq copies the items.
 func (m *meter) checkItems(v any) error {
 	switch x := v.(type) {
 	case []any:
@@ -124,7 +125,7 @@ func (m *meter) checkItems(v any) error {
 	return nil
 }
 
-// checkText counts a value that is written out or copied as a whole.
+// checkText counts the memory for a value that is written out or copied as a whole.
 func (m *meter) checkText(v any) error {
 	switch x := v.(type) {
 	case nil, bool, int, float64:
@@ -141,7 +142,8 @@ func (m *meter) checkText(v any) error {
 	return m.allocate(size)
 }
 
-// checkDigits refuses a string that is one long number, which takes time in proportion to the square of its digits to read.
+// checkDigits does not accept a text that is a number with many digits, since the time to read it is proportional to the square of
+// the number of digits.
 func (m *meter) checkDigits(v any) error {
 	if text, ok := v.(string); ok && len(text) > maxDigits && strings.Trim(text, "+-.0123456789eE") == "" {
 		return m.fail(exceeded("reads a number of %d digits, more than %d", len(text), maxDigits))
@@ -149,7 +151,7 @@ func (m *meter) checkDigits(v any) error {
 	return nil
 }
 
-// checkTable counts the cells of a list of lists, of which the shorter ones are filled up.
+// checkTable counts the memory for the cells of a list of lists when all lists have the length of the longest one.
 func (m *meter) checkTable(v any) error {
 	rows, _ := v.([]any)
 	longest := 0
@@ -161,7 +163,7 @@ func (m *meter) checkTable(v any) error {
 	return m.allocate(2 * slotSize * int64(longest) * int64(len(rows)))
 }
 
-// checkWhole measures a value.
+// checkWhole measures a value, which limits its size and depth.
 func (m *meter) checkWhole(v any) error {
 	switch v.(type) {
 	case []any, map[string]any:
@@ -171,10 +173,10 @@ func (m *meter) checkWhole(v any) error {
 	return nil
 }
 
-// deepEvery is the number of steps between two checks of the depth. A value becomes deeper by one level at a step at most.
+// deepEvery is the number of steps between two checks of the depth. In one step, a value becomes deeper by at most one level.
 const deepEvery = 500_000
 
-// checkDeep measures a value from time to time, since what gojq does to it goes as deep as the value.
+// checkDeep measures a value every deepEvery steps, since gojq's recursion is as deep as the value.
 func (m *meter) checkDeep(v any) error {
 	if m.steps < m.deepAt {
 		return nil
@@ -185,7 +187,7 @@ func (m *meter) checkDeep(v any) error {
 	return err
 }
 
-// checkIndex checks the index in .[n].
+// checkIndex checks the index n in .[n].
 func (m *meter) checkIndex(v any) error {
 	switch x := v.(type) {
 	case []any:
@@ -193,14 +195,14 @@ func (m *meter) checkIndex(v any) error {
 			return m.fail(exceeded("searches a list for %d items in a row, more than 1000", len(x)))
 		}
 	case float64, json.Number, *big.Int, int:
-		if n, _ := gojq.ToInt(x); n > maxIndex && n < 1<<29 { // gojq refuses larger ones
+		if n, _ := gojq.ToInt(x); n > maxIndex && n < 1<<29 { // gojq returns an error for larger ones
 			return m.fail(exceeded("uses the index %d of a list, more than %d", n, maxIndex))
 		}
 	}
 	return nil
 }
 
-// checkPath checks a path that is set.
+// checkPath checks a path at which a value is read or set.
 func (m *meter) checkPath(v any) error {
 	path, ok := v.([]any)
 	if ok && len(path) > maxDepth {

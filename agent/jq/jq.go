@@ -1,19 +1,19 @@
-// Package jq compiles jq expressions for settings. The expressions are those of gojq (https://github.com/itchyny/gojq), and mean
-// the same in every kind of source, fetcher and sink:
+// Package jq compiles jq expressions for settings. The expressions are those of gojq (https://github.com/itchyny/gojq). They have
+// the same meaning in every kind of source, fetcher and sink:
 //
-//   - An expression reads its input and nothing else: no files, no environment variables, no input function.
+//   - An expression only reads its input. It cannot read files or environment variables, and has no function input.
 //   - It has at most 16 KiB.
 //   - It has a few more functions than jq. timestamp returns the Unix seconds of a time (see [ParseTime]), null for one that means
 //     never (see [IsNever]). quantity("B"), decimal(","), hex and duration return the number in a text such as "12.3 MiB", "1.234,5",
 //     "0x1f" and "3d 4h".
 //   - An error of compiling names the character and suggests what was meant.
 //
-// A kind uses [Expression] as the type of a setting. It compiles the text when the configuration is read, and
-// [Expression.Run] returns one value and [Expression.Each] all values. A run ends soon after its context, and when it is over its
-// bounds of memory and depth: see [Exceeded]. A caller must give it a context with a timeout, and input of bounded size.
+// A kind uses [Expression] as the type of a setting. The expression is compiled when the configuration is read. [Expression.Run]
+// returns one value and [Expression.Each] all values. A run ends soon after its context, or when it exceeds its limits of memory
+// and depth: see [Exceeded]. A caller must provide a context with a timeout, and input of limited size.
 //
-// Values are those of gojq: nil, bool, int, float64, *big.Int, json.Number, string, []any and map[string]any. The package is part of
-// the public kit for plug-ins, and its exported names stay as they are within a major version.
+// Values are those of gojq: nil, bool, int, float64, *big.Int, json.Number, string, []any and map[string]any. The package is part
+// of the public API for plug-ins. Its exported names do not change within a major version.
 package jq
 
 import (
@@ -25,10 +25,10 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// maxText bounds an expression, in bytes.
+// maxText is the maximum length of an expression in bytes.
 const maxText = 16 << 10
 
-// Compile parses and compiles an expression. The query is for reading alone.
+// Compile parses and compiles an expression. The caller must not change the query.
 func Compile(text string) (*gojq.Query, *Code, error) {
 	query, own, err := parse(text)
 	if err != nil {
@@ -38,11 +38,11 @@ func Compile(text string) (*gojq.Query, *Code, error) {
 	return query, code, err
 }
 
-// nowVariable is the variable behind the function now of CompileAt.
+// nowVariable is the variable whose value is the result of the function now, in an expression from CompileAt.
 const nowVariable = "$__now"
 
-// CompileAt is like Compile for code that is run with variables, such as "$start". The first value of a run is the [Epoch] that
-// the function now returns; the values of the variables follow.
+// CompileAt is like Compile, for code that is run with variables such as "$start". When it is run, the first value is the [Epoch]
+// that the function now returns, and the values of the variables follow.
 func CompileAt(text string, variables ...string) (*gojq.Query, *Code, error) {
 	query, own, err := parse(text)
 	if err != nil {
@@ -54,10 +54,10 @@ func CompileAt(text string, variables ...string) (*gojq.Query, *Code, error) {
 	return query, code, err
 }
 
-// Epoch returns a time as jq's now does: in seconds since 1970.
+// Epoch returns a time as jq's function now does: in seconds since 1970.
 func Epoch(t time.Time) float64 { return float64(t.Unix()) + float64(t.Nanosecond())/1e9 }
 
-// parse parses an expression twice: the second query is for compiling, which changes it.
+// parse parses an expression twice, because compiling changes a query. own is the query to compile.
 func parse(text string) (query, own *gojq.Query, err error) {
 	if len(text) > maxText {
 		return nil, nil, fmt.Errorf("the expression exceeds %d bytes: use a script for logic of this size", maxText)
@@ -80,7 +80,7 @@ func compile(query *gojq.Query, variables ...string) (*Code, error) {
 	return code, nil
 }
 
-// hint returns a remedy for the most common mistakes.
+// hint returns a suggestion for the most common mistakes.
 func hint(problem string) string {
 	if name, plain := strings.CutSuffix(strings.TrimPrefix(problem, "function not defined: "), "/0"); plain && name != problem {
 		return fmt.Sprintf("; write .%s for a field, .[\"a-b\"] for a field with a dash, and \"quotes\" around a string", name)

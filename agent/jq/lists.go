@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// overBounds is the panic that leaves a sort of package slices.
+// overBounds is the value of a panic that ends a sort of package slices when a limit is exceeded.
 type overBounds struct{ err error }
 
-// ordered sorts with a comparison that may fail.
+// ordered calls sort with a comparison that may fail. It returns the error of the comparison.
 func (m *meter) ordered(sort func(compare func(l, r any) int)) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -30,11 +30,11 @@ func (m *meter) ordered(sort func(compare func(l, r any) int)) (err error) {
 	return nil
 }
 
-// keyed is an item of a list with the key that it is sorted by.
+// keyed is an item of a list with the key by which it is sorted.
 type keyed struct{ item, key any }
 
-// sorted returns the items of a list in the order of their keys, which are the items themselves if there is no argument. It
-// reports whether they are lists of the same length.
+// sorted returns the items of a list in the order of their keys. The keys are the argument, or the items themselves if there is no
+// argument. ok is false if the arguments are not lists of the same length.
 func (m *meter) sorted(in any, a []any) (items []keyed, ok bool, err error) {
 	list, keys, ok := pairs(in, a)
 	if !ok {
@@ -53,7 +53,7 @@ func (m *meter) sorted(in any, a []any) (items []keyed, ok bool, err error) {
 	return items, true, err
 }
 
-// pairs returns a list and the keys of its items.
+// pairs returns a list and the keys of its items. ok is false if they are not lists of the same length.
 func pairs(in any, a []any) (list, keys []any, ok bool) {
 	list, ok = in.([]any)
 	if len(a) == 0 {
@@ -63,7 +63,7 @@ func pairs(in any, a []any) (list, keys []any, ok bool) {
 	return list, keys, ok && also && len(list) == len(keys)
 }
 
-// byName returns the name of a function, or of its version with keys.
+// byName returns the name of a function, or the name of its variant with keys if there are arguments.
 func byName(name string, a []any) string {
 	if len(a) == 0 {
 		return name
@@ -86,7 +86,7 @@ func (m *meter) sort(in any, a []any) any {
 	return list
 }
 
-// groups yields the items in the order of their keys, and whether an item has another key than the one before it.
+// groups yields the items in the order of their keys. first says that the key differs from the key of the previous item.
 func (m *meter) groups(in any, a []any, yield func(item any, first bool)) (ok bool, err error) {
 	items, ok, err := m.sorted(in, a)
 	if !ok || err != nil {
@@ -153,7 +153,8 @@ func (m *meter) largest(in any, a []any) any {
 	return m.extreme(byName("max", a), in, a, func(order int) bool { return order <= 0 })
 }
 
-// extreme returns the item whose key the keys after it do not replace.
+// extreme returns the item whose key is the smallest or the largest one. replaces says, from the comparison of two keys, whether
+// the later one is better.
 func (m *meter) extreme(name string, in any, a []any, replaces func(order int) bool) any {
 	list, keys, ok := pairs(in, a)
 	if !ok {
@@ -238,7 +239,7 @@ func (m *meter) objectContains(l, r map[string]any) any {
 	return true
 }
 
-// unless returns the result, or the error of a run that is over its bounds.
+// unless returns the result. If the run has exceeded its limits, it returns the error.
 func (m *meter) unless(result any) any {
 	if m.stop != nil {
 		return m.stop
@@ -274,8 +275,8 @@ func (m *meter) found(name string, in any, a []any, ok bool, err error, found an
 	return found
 }
 
-// occurrences yields where a part occurs in a list or string, overlapping occurrences too, until yield returns false. It
-// reports whether the values are of such kinds.
+// occurrences yields the positions at which part occurs in a list or string, until yield returns false. Occurrences may overlap. ok
+// is false if the values do not have these types.
 func (m *meter) occurrences(in, part any, yield func(at int) bool) (ok bool, err error) {
 	switch whole := in.(type) {
 	case string:
@@ -308,7 +309,7 @@ func (m *meter) occurrences(in, part any, yield func(at int) bool) (ok bool, err
 	return false, nil
 }
 
-// characters returns a string with U+FFFD in place of each invalid byte.
+// characters returns a string in which each invalid byte is replaced by U+FFFD.
 func characters(s string) string {
 	if utf8.ValidString(s) {
 		return s
@@ -316,7 +317,7 @@ func characters(s string) string {
 	return string([]rune(s))
 }
 
-// occurrencesOf yields where a text occurs in another, counted in characters.
+// occurrencesOf yields the positions at which text occurs in whole, counted in characters.
 func (m *meter) occurrencesOf(whole, text string, yield func(at int) bool) error {
 	if text == "" {
 		return nil

@@ -8,16 +8,16 @@ import (
 	"github.com/collectington/collectington/agent/pattern"
 )
 
-// maxPatterns bounds the compiled patterns that are kept.
+// maxPatterns is the maximum number of compiled patterns that are kept.
 const maxPatterns = 256
 
-// The memory of matches as jq returns them, in bytes, about.
+// The approximate memory of matches as jq represents them, in bytes.
 const (
-	matchSize = 512 // of a match or capture
-	pieceSize = 128 // of the text before a match, without its captures
+	matchSize = 512 // for a match or a capture
+	pieceSize = 128 // for the text before a match, without the captures
 )
 
-// compilePattern returns the pattern with the flags of jq's functions.
+// compilePattern returns the compiled pattern for a text with the flags of jq's functions.
 func (m *meter) compilePattern(text, flags string) (*pattern.Pattern, error) {
 	at := [2]string{text, flags}
 	if p := m.patterns[at]; p != nil {
@@ -40,7 +40,7 @@ func (m *meter) compilePattern(text, flags string) (*pattern.Pattern, error) {
 	return p, nil
 }
 
-// search is a call of match, test, or a function that uses them.
+// search is a call of match, test, or another function that uses regular expressions.
 type search struct {
 	m       *meter
 	pattern *pattern.Pattern
@@ -48,7 +48,8 @@ type search struct {
 	all     bool
 }
 
-// newSearch returns the search for a pattern. It is nil if gojq has to report the arguments, which are the pattern and the flags.
+// newSearch returns the search for the arguments, which are the pattern and the flags. It returns nil if they are invalid, so that
+// gojq reports the error.
 func (m *meter) newSearch(in any, a []any) (*search, error) {
 	text, ok := in.(string)
 	re, also := a[0].(string)
@@ -69,7 +70,7 @@ func (m *meter) newSearch(in any, a []any) (*search, error) {
 	return &search{m, p, text, strings.Contains(flags, "g")}, nil
 }
 
-// each yields the matches as jq has them. Other than package regexp, jq has an empty match directly after another.
+// each yields the matches in the way of jq. Unlike package regexp, jq also finds an empty match directly after another match.
 func (s *search) each(yield func(match []int) error) error {
 	if !s.all {
 		match, err := s.pattern.Find(s.m, s.text)
@@ -78,7 +79,7 @@ func (s *search) each(yield func(match []int) error) error {
 		}
 		return yield(match)
 	}
-	var last []int // a match that is not empty
+	var last []int // the last match, unless it was empty
 	between := func(next int) error {
 		if last == nil || next == last[1] {
 			return nil
@@ -108,7 +109,7 @@ func (s *search) each(yield func(match []int) error) error {
 	return between(-1)
 }
 
-// match is _match(pattern; flags; testing). It returns the matches, or whether there is one.
+// match is the function _match(pattern; flags; testing). It returns the matches, or, if testing is true, whether there is one.
 func (m *meter) match(in any, a []any) any {
 	s, err := m.newSearch(in, a)
 	switch {
@@ -142,7 +143,7 @@ func (m *meter) match(in any, a []any) any {
 	return matches
 }
 
-// captures returns the groups of a match that begins after so many characters.
+// captures returns the groups of a match, as jq represents them. characters is the number of characters before the match.
 func (s *search) captures(match []int, characters int) []any {
 	names := s.pattern.Regexp().SubexpNames()
 	captures := make([]any, len(match)/2-1)
@@ -157,7 +158,7 @@ func (s *search) captures(match []int, characters int) []any {
 	return captures
 }
 
-// part returns a match or capture as jq has it.
+// part returns a match or capture as jq represents it.
 func (s *search) part(match []int, i, characters int) map[string]any {
 	start, end := match[2*i], match[2*i+1]
 	if start < 0 {
@@ -170,7 +171,8 @@ func (s *search) part(match []int, i, characters int) map[string]any {
 	}
 }
 
-// pieces is _pieces(pattern; flags): for each match a list of the text before it and its captures, and the text after the last one.
+// pieces is the function _pieces(pattern; flags). For each match it returns a list of the text before the match and the captures.
+// It also returns the text after the last match.
 func (m *meter) pieces(in any, a []any) any {
 	s, err := m.newSearch(in, a)
 	switch {
@@ -195,8 +197,8 @@ func (m *meter) pieces(in any, a []any) any {
 	return map[string]any{"parts": parts, "tail": s.text[end:]}
 }
 
-// assemble is _assemble(tail): the strings that the texts of a substitution make, each with the tail. The input is a list of
-// texts, each with the number of its string.
+// assemble is the function _assemble(tail). It joins the texts that a substitution has made to strings, and appends tail to each
+// string. The input is a list of texts, each with the index of its string.
 func (m *meter) assemble(in any, a []any) any {
 	var all []*strings.Builder
 	size := 0

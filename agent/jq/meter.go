@@ -11,44 +11,44 @@ import (
 	"github.com/collectington/collectington/agent/pattern"
 )
 
-// Bounds on one run of an expression.
+// The limits of one run of an expression.
 const (
 	maxMemory = 512 << 20 // bytes by which the memory of the process may grow
-	maxDepth  = 10_000    // levels of a value that is written out or compared
-	maxIndex  = 1 << 22   // index of a list that is set
-	maxBits   = 1 << 16   // bits of an integer that is multiplied
-	maxDigits = 4096      // of a number that is read
+	maxDepth  = 10_000    // levels of nesting of a value that is written out or compared
+	maxIndex  = 1 << 22   // largest index of a list that is set
+	maxBits   = 1 << 16   // bits of the product of a multiplication
+	maxDigits = 4096      // digits of a number that is read
 )
 
-// How often a run is looked at.
+// How often the limits are checked.
 const (
-	every    = 256 // steps between two looks at the context
-	stepSize = 64  // bytes that one step may allocate
+	every    = 256 // number of steps between two checks of the context
+	stepSize = 64  // estimated bytes that one step allocates
 )
 
-// Exceeded is the error of a run that went over its bounds. It ends the run: the expression cannot catch it.
+// Exceeded is the error of a run that has exceeded its limits. It ends the run: the expression cannot catch it.
 type Exceeded struct{ what string }
 
 func (e *Exceeded) Error() string { return e.what }
 
 func exceeded(format string, args ...any) error { return &Exceeded{fmt.Sprintf(format, args...)} }
 
-// meter counts what a run does. It is the context of the run: gojq looks at it before each step.
+// meter counts what a run does. It is the context of the run: gojq checks it before each step.
 //
-// Memory is bounded by the growth of the heap, since only the collector knows what a run still holds. It is the heap of the
-// whole process, so it is measured only if this run may have allocated as much by itself, as far as that can be estimated:
-// some bytes for each step, and the results of larger operations before they are made.
+// Memory is limited by the growth of the heap, since only the garbage collector knows which objects a run still uses. The heap is
+// that of the whole process. So it is only measured if this run may have allocated enough by itself. That is estimated: some bytes
+// for each step, plus the results of larger operations, which are counted before they are allocated.
 type meter struct {
 	context.Context
 	closed    chan struct{}
-	max       int64 // bytes by which the memory may grow
-	stop      error // why the run ends
+	max       int64 // maximum number of bytes by which the memory may grow
+	stop      error // why the run ends; nil while it continues
 	steps     int64
-	due       int64 // steps at which the context is looked at
-	allocated int64 // bytes of larger operations
-	limit     int64 // bytes at which the memory is measured
-	before    int64 // bytes of the heap without what the run allocated; 0 if it was not measured yet
-	deepAt    int64 // steps at which the depth of values is checked again
+	due       int64 // number of steps at which the context is checked next
+	allocated int64 // bytes counted by allocate
+	limit     int64 // estimated bytes at which the heap is measured next
+	before    int64 // bytes of the heap without this run; 0 = not measured yet
+	deepAt    int64 // number of steps at which the depth of values is checked next
 	patterns  map[[2]string]*pattern.Pattern
 	originals map[string]*gojq.Code
 }
@@ -58,7 +58,7 @@ func (m *meter) begin(ctx context.Context) {
 	*m = meter{Context: ctx, closed: m.closed, max: m.max, limit: m.max / 8, deepAt: deepEvery, patterns: m.patterns, originals: m.originals}
 }
 
-// Done counts a step. It returns a closed channel once the run is over its bounds or its context has ended.
+// Done counts a step. It returns a closed channel if the run has exceeded its limits or its context has ended, and otherwise nil.
 func (m *meter) Done() <-chan struct{} {
 	if m.steps++; m.steps < m.due || m.look() == nil {
 		return nil
@@ -66,7 +66,7 @@ func (m *meter) Done() <-chan struct{} {
 	return m.closed
 }
 
-// Err returns why the run ends.
+// Err returns the reason why the run ends, or nil.
 func (m *meter) Err() error {
 	if m.stop == nil && m.Context.Err() != nil {
 		m.stop = context.Cause(m.Context)
@@ -74,7 +74,7 @@ func (m *meter) Err() error {
 	return m.stop
 }
 
-// look checks the bounds.
+// look checks the context and the memory.
 func (m *meter) look() error {
 	if m.Err() == nil && m.spent() > m.limit {
 		m.stop = m.weigh(0)
@@ -88,7 +88,7 @@ func (m *meter) look() error {
 
 func (m *meter) spent() int64 { return m.steps*stepSize + m.allocated }
 
-// work counts n units of work of a function that gojq does not interrupt.
+// work counts n steps of a function that gojq cannot interrupt.
 func (m *meter) work(n int) error {
 	if m.steps += int64(n); m.steps < m.due {
 		return nil
@@ -96,7 +96,7 @@ func (m *meter) work(n int) error {
 	return m.look()
 }
 
-// allocate counts bytes that are going to be allocated. They must not be allocated after an error.
+// allocate counts bytes that the caller will allocate. After an error, the caller must not allocate them.
 func (m *meter) allocate(n int64) error {
 	if m.allocated += n; m.spent() <= m.limit {
 		return nil
@@ -110,7 +110,7 @@ func (m *meter) allocate(n int64) error {
 	return m.stop
 }
 
-// weigh measures the memory, with bytes that are going to be allocated.
+// weigh measures the heap, to which more bytes will be added. It returns an error if the limit is exceeded.
 func (m *meter) weigh(more int64) error {
 	held := heap()
 	if m.before == 0 {
@@ -119,7 +119,7 @@ func (m *meter) weigh(more int64) error {
 	m.before = min(m.before, held)
 	over := func() bool { return held-m.before+more > m.max }
 	if over() && more < m.max {
-		runtime.GC() // garbage does not count
+		runtime.GC() // so that garbage does not count
 		held = heap()
 		m.before = min(m.before, held)
 	}
@@ -130,7 +130,7 @@ func (m *meter) weigh(more int64) error {
 	return nil
 }
 
-// heap returns the bytes of all objects on the heap, garbage included.
+// heap returns the size of all objects on the heap in bytes, including garbage.
 func heap() int64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(sample)
@@ -146,14 +146,14 @@ func (m *meter) fail(err error) error {
 	return m.stop
 }
 
-// Bytes that values take in memory, about.
+// The approximate memory of values in bytes.
 const (
-	slotSize = 16 // of an item of a list
-	pairSize = 64 // of a member of an object
+	slotSize = 16 // for an item of a list
+	pairSize = 64 // for a member of an object
 )
 
-// measure counts a value that is about to be written out, copied or compared as a whole, each part as often as it occurs. The
-// result is about the bytes of its text.
+// measure counts the work for a value that will be written out, copied or compared as a whole. A part that occurs several times is
+// counted each time. The result is the approximate length of the value's text in bytes.
 func (m *meter) measure(v any) (int64, error) { return m.measureAt(v, 0) }
 
 func (m *meter) measureAt(v any, depth int) (size int64, err error) {

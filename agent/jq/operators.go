@@ -9,7 +9,7 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// number returns a number of a document as gojq calculates with it. Large integers and other values stay as they are.
+// number converts a json.Number to the type with which gojq calculates. It returns large integers and other values unchanged.
 func number(v any) any {
 	text, ok := v.(json.Number)
 	if !ok {
@@ -26,7 +26,7 @@ func number(v any) any {
 	return v
 }
 
-// floats returns two numbers as floats. Large integers are left to gojq.
+// floats converts two numbers to floats. ok is false for large integers, which gojq handles, and for other values.
 func floats(l, r any) (x, y float64, ok bool) {
 	switch l := l.(type) {
 	case int:
@@ -166,7 +166,7 @@ func (m *meter) multiply(in any, a []any) any {
 	return m.original("*", in, a...)
 }
 
-// checkProduct checks the operands of a multiplication that gojq does.
+// checkProduct checks the operands of a multiplication that gojq does. It counts the memory of the result.
 func (m *meter) checkProduct(l, r any) error {
 	if _, text := r.(string); text {
 		l, r = r, l
@@ -174,7 +174,7 @@ func (m *meter) checkProduct(l, r any) error {
 	switch x := l.(type) {
 	case string:
 		times, ok := gojq.ToFloat64(r)
-		if ok && times > 1 && float64(len(x))*times < 1<<31 { // gojq refuses longer ones
+		if ok && times > 1 && float64(len(x))*times < 1<<31 { // gojq returns an error for longer ones
 			return m.allocate(int64(float64(len(x)) * times))
 		}
 	case map[string]any:
@@ -196,7 +196,7 @@ func (m *meter) allocateBoth(l, r any) error {
 	return m.checkText(r)
 }
 
-// bits returns about how many bits an integer has.
+// bits returns the approximate number of bits of a large integer.
 func bits(v any) int {
 	switch x := v.(type) {
 	case json.Number:
@@ -231,7 +231,7 @@ func (m *meter) modulo(in any, a []any) any {
 	return m.original("%", in, a...)
 }
 
-// split returns the parts of a string. The function with this name reports anything else.
+// split returns the parts of a string. If the arguments are not strings, gojq's function called name returns the error.
 func (m *meter) split(name string, in any, a []any, text, separator any) any {
 	s, ok := text.(string)
 	sep, also := separator.(string)
@@ -252,7 +252,7 @@ func (m *meter) split(name string, in any, a []any, text, separator any) any {
 	return parts
 }
 
-// comparison returns an operator that compares two values.
+// comparison returns an operator that compares two values. holds says which order makes the result true.
 func comparison(holds func(order int) bool) func(m *meter, in any, a []any) any {
 	return func(m *meter, _ any, a []any) any {
 		order, err := m.compare(a[0], a[1])
@@ -263,7 +263,7 @@ func comparison(holds func(order int) bool) func(m *meter, in any, a []any) any 
 	}
 }
 
-// compare compares two values as gojq does.
+// compare compares two values in the order of gojq.
 func (m *meter) compare(l, r any) (int, error) {
 	if err := m.work(1); err != nil {
 		return 0, err
@@ -285,7 +285,7 @@ func (m *meter) compare(l, r any) (int, error) {
 	return gojq.Compare(l, r), nil
 }
 
-// compareWhole compares two lists or objects after one of them was measured, which bounds the comparison.
+// compareWhole compares two lists or objects. It first measures the one with fewer items, which limits the work of the comparison.
 func (m *meter) compareWhole(l, r any, left bool) (int, error) {
 	shorter := r
 	if left {

@@ -2,8 +2,8 @@ package jq
 
 import "github.com/itchyny/gojq"
 
-// Path returns the path of a plain expression such as .a.b or .a.b[], which a caller can follow without gojq. The result each
-// reports whether it ends in []. The path of the identity is empty but not nil; that of any other expression is nil.
+// Path returns the path of a simple expression such as .a.b or .a.b[], which a caller can evaluate without gojq. each reports
+// whether the expression ends in []. The path of the identity (.) is empty but not nil. For any other expression, the path is nil.
 func Path(q *gojq.Query) (path []string, each bool) {
 	t := q.Term
 	if t == nil || len(q.FuncDefs) > 0 || len(q.Imports) > 0 || q.Meta != nil {
@@ -34,7 +34,7 @@ func Path(q *gojq.Query) (path []string, each bool) {
 	return path, false
 }
 
-// plainName returns the name of an index .name or ."name".
+// plainName returns the name in an index .name or ."name".
 func plainName(i *gojq.Index) (string, bool) {
 	if i == nil || i.IsSlice || i.Start != nil {
 		return "", false

@@ -9,7 +9,7 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// join is join(separator).
+// join is the function join(separator).
 func (m *meter) join(in any, a []any) any {
 	list, ok := in.([]any)
 	separator, isText := a[0].(string)
@@ -44,10 +44,10 @@ func (m *meter) join(in any, a []any) any {
 	return b.String()
 }
 
-// itemSize is about the memory of a value that is read from JSON, in bytes.
+// itemSize is the approximate memory of a value that is read from JSON, in bytes.
 const itemSize = 64
 
-// fromJSON is fromjson. It counts the values of the text before they are read.
+// fromJSON is the function fromjson. Before it reads the text, it counts the memory of its values.
 func (m *meter) fromJSON(in any, _ []any) any {
 	if text, ok := in.(string); ok {
 		values, longest := scanJSON(text)
@@ -64,7 +64,7 @@ func (m *meter) fromJSON(in any, _ []any) any {
 	return m.original("fromjson", in)
 }
 
-// decodeJSON reads a JSON text as gojq does.
+// decodeJSON reads a JSON text in the same way as gojq.
 func decodeJSON(in any) (v any, ok bool) {
 	text, ok := in.(string)
 	if !ok {
@@ -79,7 +79,7 @@ func decodeJSON(in any) (v any, ok bool) {
 	return v, errors.Is(err, io.EOF)
 }
 
-// scanJSON returns about the number of values of a JSON text, and the length of its longest number.
+// scanJSON returns the approximate number of values in a JSON text, and the length of the longest number.
 func scanJSON(text string) (values, longest int) {
 	quoted, digits := false, 0
 	for i := 0; i < len(text); i++ {

@@ -48,9 +48,9 @@ func IsNever(text string) bool {
 // second is an example of a time up to its seconds.
 const second = "2026-03-01T12:00:00"
 
-// ParseTime parses a time in RFC 3339, with or without a fraction of a second. There may be a space instead of the T and before
-// the offset, and the offset may be +0200 or +02 as in ISO 8601. A time without an offset is refused, since its zone is not
-// known.
+// ParseTime parses a time in RFC 3339, with or without a fraction of a second. A space is accepted in place of the T and before the
+// offset, and offsets such as +0200 and +02 are accepted as in ISO 8601. A time without an offset is an error, since its time zone
+// is unknown.
 func ParseTime(text string) (time.Time, error) {
 	t, rest, ok := parseSecond(text)
 	switch {
@@ -76,12 +76,12 @@ func ParseTime(text string) (time.Time, error) {
 	return t.Add(-offset), nil
 }
 
-// parseSecond parses a time up to its seconds in UTC, and returns the rest of the text.
+// parseSecond parses the beginning of a time, from the year to the second, as UTC. It also returns the remaining text.
 func parseSecond(text string) (t time.Time, rest string, ok bool) {
 	if len(text) < len(second) {
 		return t, "", false
 	}
-	var field [6]int // year to second
+	var field [6]int // year, month, day, hour, minute, second
 	rest = text
 	for i, mark := range []string{"-", "-", "Tt ", ":", ":", ""} {
 		width := 2
@@ -127,7 +127,7 @@ func parseOffset(text string) (time.Duration, bool) {
 	return offset, true
 }
 
-// digits parses a number of the given width, and returns the rest of the text.
+// digits parses a number with exactly width digits. It also returns the remaining text.
 func digits(text string, width int) (n int, rest string, ok bool) {
 	if len(text) < width {
 		return 0, "", false

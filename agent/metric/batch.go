@@ -2,28 +2,28 @@ package metric
 
 import "time"
 
-// Batch is all metric families of a job after a tick, as absolute values. It is immutable: a sink may keep it.
+// Batch holds all metric families of a job after a tick, as absolute values. It is immutable, so a sink may keep it.
 type Batch struct {
 	Job      string
-	Time     time.Time // of the tick; the time of all samples that have none of their own
+	Time     time.Time // time of the tick, which is the time of all samples without their own time
 	Families []Family
 
-	// Repeated marks the last batch before a restart. A sink may have delivered it, or not: see sinks.Repeater. Known are then the
-	// series that had been delivered before and whose values are not repeated.
+	// Repeated marks the last batch before a restart. It is unknown whether the sink has delivered it: see sinks.Repeater. Known
+	// are the series that were delivered before and whose values are not repeated in Families.
 	Repeated bool
 	Known    []Family
 
-	// Partial marks a batch that does not have all series of its job: those that it lacks have not ended. A sink whose receiver
-	// replaces the series of a job replaces only the metrics of the batch.
+	// Partial marks a batch that does not have all series of its job: the other series have not ended. A sink whose receiver
+	// replaces all series of a job must then only replace the metrics in the batch.
 	Partial bool
 
-	// Every is the interval between the job's ticks, 0 if it is not known. A sink whose receiver drops series that it has
-	// not received for some time re-sends the batch in between.
+	// Every is the interval between the job's ticks; 0 = unknown. If a receiver drops series that it has not received for some
+	// time, its sink sends the batch again between two ticks.
 	Every time.Duration
 
-	// PartBy is the name of a label, or "". Other processes deliver batches of the same Job at the same time, with other values of
-	// the label. A sink that replaces what it has of a job replaces only the series with the values of this batch, and of these
-	// only the families that the batch has.
+	// PartBy is the name of a label, or "". If it is set, other processes deliver batches of the same Job at the same time, with
+	// other values of this label. A sink that replaces the series of a job then only replaces series whose value of the label
+	// occurs in this batch, and of these only the families in this batch.
 	PartBy string
 }
 
@@ -36,7 +36,7 @@ func (b *Batch) Series() int {
 	return n
 }
 
-// Samples returns the number of samples in the batch: one per series, and the earlier points.
+// Samples returns the number of samples in the batch: one for each series, and the earlier points.
 func (b *Batch) Samples() int {
 	n := b.Series()
 	for i := range b.Families {
@@ -47,7 +47,7 @@ func (b *Batch) Samples() int {
 	return n
 }
 
-// Points returns the number of samples that have times of their own. A later batch does not replace them.
+// Points returns the number of samples that have their own times. Later batches do not replace these samples.
 func (b *Batch) Points() int {
 	n := b.Samples() - b.Series()
 	for i := range b.Families {
@@ -65,27 +65,27 @@ type Family struct {
 	Desc   *Desc
 	Series []Series
 
-	// Earlier has, by labels, the points that this tick brought of a series of this family besides its value. They are
-	// sorted by time and older than the value. A sink whose receiver stores history sends them first; a sink that shows
-	// current values leaves them out.
+	// Earlier has points from this tick that are older than the current value of their series, by the labels of the series. The
+	// points are sorted by time. A sink whose receiver stores history sends them before the value. A sink that shows current values
+	// ignores them.
 	Earlier map[*LabelSet][]Point
 }
 
-// Series is one series of a family, with its value at the batch's time. See [LabelSet] for what identifies it.
+// Series is one series of a family, with its value at the batch's time. [LabelSet] explains how a series is identified.
 type Series struct {
 	Labels *LabelSet
-	Value  float64 // of a gauge or counter
-	Time   int64   // the sample's own time, Unix milliseconds; 0 = the batch's
-	Start  int64   // when a running total was zero, Unix milliseconds; 0 = unknown, or not a running total
+	Value  float64 // value of a gauge or counter
+	Time   int64   // the sample's own time in Unix milliseconds; 0 = the batch's time
+	Start  int64   // start timestamp of a running total, when it was zero, in Unix milliseconds; 0 = unknown, or not a running total
 
-	More *More // nil if Value is all
+	More *More // nil if the series has only Value
 }
 
-// More is what few series have, apart from the others to save memory.
+// More holds data that few series have. It is not in Series, to save memory.
 type More struct {
-	Exemplars []Exemplar      // a sink that cannot carry them leaves them out
-	Histogram *HistogramValue // of a histogram
-	Summary   *SummaryValue   // of a summary
+	Exemplars []Exemplar      // a sink that cannot send exemplars ignores them
+	Histogram *HistogramValue // value of a histogram
+	Summary   *SummaryValue   // value of a summary
 }
 
 // Exemplars returns the series' exemplars.
@@ -96,7 +96,7 @@ func (s *Series) Exemplars() []Exemplar {
 	return s.More.Exemplars
 }
 
-// Histogram returns the value of a histogram's series, nil if it has none.
+// Histogram returns the value of a histogram's series, or nil.
 func (s *Series) Histogram() *HistogramValue {
 	if s.More == nil {
 		return nil
@@ -104,7 +104,7 @@ func (s *Series) Histogram() *HistogramValue {
 	return s.More.Histogram
 }
 
-// Summary returns the value of a summary's series, nil if it has none.
+// Summary returns the value of a summary's series, or nil.
 func (s *Series) Summary() *SummaryValue {
 	if s.More == nil {
 		return nil
@@ -112,21 +112,22 @@ func (s *Series) Summary() *SummaryValue {
 	return s.More.Summary
 }
 
-// Point is the value of a gauge or counter at a time of its own.
+// Point is the value of a gauge or counter at its own time.
 type Point struct {
 	Time  int64 // Unix milliseconds
 	Value float64
-	Start int64 // as in Series
+	Start int64 // see Series.Start
 }
 
-// Exemplar is one of the observations that a series has counted, with labels such as a trace ID.
+// Exemplar is one of the observations that a series has counted. Its labels say more about it, such as a trace ID.
 type Exemplar struct {
 	Labels []Label // sorted by name
 	Value  float64
-	Time   int64 // Unix milliseconds; 0 = the sample's
+	Time   int64 // Unix milliseconds; 0 = the time of the sample
 
-	// Sample is which sample of a classic histogram or of a summary has it. 1 is the first bucket or quantile; behind the
-	// last, which in a histogram is +Inf, come the sum and the count. 0 = the bucket of its value.
+	// Sample says which sample of a classic histogram or of a summary the exemplar belongs to. 1 is the first bucket or quantile.
+	// The sum and the count follow after the last one, which in a histogram is the bucket +Inf. 0 = the bucket into which its value
+	// falls.
 	Sample int
 }
 
@@ -134,7 +135,7 @@ type Exemplar struct {
 type HistogramValue struct {
 	Count  uint64
 	Sum    float64
-	Counts []uint64 // one per Desc.Buckets and one for +Inf, not cumulative; nil without classic buckets
+	Counts []uint64 // one for each of Desc.Buckets and one for +Inf, not cumulative; nil if there are no classic buckets
 	Native *NativeBuckets
 }
 
@@ -144,21 +145,20 @@ const CustomBounds = -53
 // NativeBuckets are the buckets of a native histogram, as in Prometheus' specification
 // (https://prometheus.io/docs/specs/native_histograms/).
 type NativeBuckets struct {
-	Schema        int32     // the upper bound of bucket i is 2^(i / 2^Schema), or Bounds[i] for CustomBounds
-	Bounds        []float64 // of schema CustomBounds, ascending, without +Inf
+	Schema        int32     // the upper bound of bucket i is 2^(i / 2^Schema), or Bounds[i] if Schema is CustomBounds
+	Bounds        []float64 // only for CustomBounds: ascending, without +Inf
 	ZeroThreshold float64
 	ZeroCount     uint64
-	Positive      []NativeBucket // ascending, none empty
-	Negative      []NativeBucket // ascending by magnitude, none empty
+	Positive      []NativeBucket // in ascending order, without empty buckets
+	Negative      []NativeBucket // in ascending order of magnitude, without empty buckets
 
-	// Fractions marks a float histogram: every count, including that of the HistogramValue, holds the bits of a float64
-	// (math.Float64bits).
+	// Fractions marks a float histogram: each count, including HistogramValue.Count, is the bits of a float64 (math.Float64bits).
 	Fractions bool
-	Gauge     bool // of a GaugeHistogram: counts may decrease
+	Gauge     bool // the histogram is a GaugeHistogram, whose counts may decrease
 }
 
-// NativeBucket is the count of one bucket. In an exponential schema that is the bucket
-// (2^((Index-1)/2^Schema), 2^(Index/2^Schema)].
+// NativeBucket is the count of one bucket. In an exponential schema, the bucket contains values in (2^((Index-1)/2^Schema),
+// 2^(Index/2^Schema)].
 type NativeBucket struct {
 	Index int32
 	Count uint64
@@ -168,5 +168,5 @@ type NativeBucket struct {
 type SummaryValue struct {
 	Count     uint64
 	Sum       float64
-	Quantiles []float64 // one per Desc.Quantiles; NaN without observations
+	Quantiles []float64 // one for each of Desc.Quantiles; NaN if there are no observations
 }

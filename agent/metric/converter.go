@@ -13,16 +13,16 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Converter converts families to client_model's messages, which expfmt writes and a Pushgateway accepts. The messages share
-// memory with the families and with the Converter, which reuses it after [Converter.Reset]: once the Converter has seen a
-// family of that size, nothing is allocated per series. The zero Converter is ready to use. It is not safe for concurrent use.
+// Converter converts families to messages of client_model, which expfmt can write and a Pushgateway accepts. The messages share
+// memory with the families and with the Converter. The Converter reuses its memory after [Converter.Reset], so it does not allocate
+// memory for each series again. The zero Converter is ready to use. It is not safe for concurrent use.
 type Converter struct {
-	// Labels appends to dst the labels to write for a series with the labels own, and returns the extended slice. nil writes
-	// own.
+	// Labels appends to dst the labels to write for a series whose labels are own, and returns the extended slice. nil = own is
+	// written.
 	Labels func(dst, own []Label) []Label
 
-	Untimed bool  // leaves out the samples' own times
-	Time    int64 // time of samples without one of their own, Unix milliseconds; 0 = none
+	Untimed bool  // the samples' own times are not written
+	Time    int64 // time of samples that have no time of their own, in Unix milliseconds; 0 = none
 
 	labels     []Label
 	pairs      slab[dto.LabelPair]
@@ -38,7 +38,7 @@ type Converter struct {
 	summaries  summarySlabs
 }
 
-// Reset makes the memory of all messages available again. They are not valid any more.
+// Reset makes the memory of all messages available again. The messages are then no longer valid.
 func (c *Converter) Reset() {
 	c.labels = c.labels[:0]
 	c.pairs.reset()
@@ -55,7 +55,7 @@ func (c *Converter) Reset() {
 	c.summaries.reset()
 }
 
-// Family returns the message for f. It is valid until the next Reset, and while f is not changed.
+// Family returns the message for f. It is valid until the next Reset, as long as f is not changed.
 func (c *Converter) Family(f *Family) *dto.MetricFamily {
 	d := f.Desc
 	family := &dto.MetricFamily{Name: &d.Name, Type: protoType(d.Type).Enum(), Metric: c.lists.some(len(f.Series))}
@@ -85,8 +85,8 @@ func protoType(t Type) dto.MetricType {
 	return dto.MetricType_UNTYPED
 }
 
-// unitFits reports whether the unit can be written. OpenMetrics requires the name to end with it (specification 1.0, section
-// "Unit"), and Prometheus rejects the whole scrape otherwise. A name that has to be escaped may not end with it afterwards.
+// unitFits reports whether the unit may be written. OpenMetrics requires that the name ends with the unit (specification 1.0,
+// section "Unit"); otherwise Prometheus rejects the whole scrape. A name that must be escaped may not end with the unit after that.
 func unitFits(d *Desc) bool {
 	name := d.Name
 	if d.Type == Counter {
@@ -149,7 +149,7 @@ func (c *Converter) pairsOfLabels(labels []Label) []*dto.LabelPair {
 	return list
 }
 
-// start returns the start timestamp, nil if it is not known.
+// start returns the start timestamp, or nil if it is unknown.
 func (c *Converter) start(ms int64) *timestamppb.Timestamp {
 	if ms == 0 {
 		return nil
@@ -207,7 +207,7 @@ func (c *Converter) histogram(d *Desc, v *HistogramValue, start *timestamppb.Tim
 	h.Reset()
 	h.SampleCount, h.SampleSum, h.CreatedTimestamp = &v.Count, &v.Sum, start
 	h.Bucket = c.classic(d.Buckets, v.Counts)
-	if n := v.Native; n != nil && d.Native && n.Schema != CustomBounds { // the messages have no field for custom bounds
+	if n := v.Native; n != nil && d.Native && n.Schema != CustomBounds { // the message has no field for custom bounds
 		h.Schema, h.ZeroThreshold, h.ZeroCount = &n.Schema, &n.ZeroThreshold, &n.ZeroCount
 		h.PositiveSpan, h.PositiveDelta = c.native(n.Positive)
 		h.NegativeSpan, h.NegativeDelta = c.native(n.Negative)
@@ -215,7 +215,7 @@ func (c *Converter) histogram(d *Desc, v *HistogramValue, start *timestamppb.Tim
 			c.fractions(h, v)
 		}
 		if len(n.Positive)+len(n.Negative) == 0 && n.ZeroThreshold == 0 {
-			// client_model marks a native histogram without observations by an empty span.
+			// In client_model, an empty span marks a native histogram without observations.
 			h.PositiveSpan = []*dto.BucketSpan{c.span(0, 0)}
 		}
 	}
@@ -237,14 +237,14 @@ func (c *Converter) fractions(h *dto.Histogram, v *HistogramValue) {
 		return all
 	}
 	h.SampleCountFloat, h.ZeroCountFloat = number(v.Count), number(v.Native.ZeroCount)
-	whole := c.histograms.counts.one() // the text format has integer counts only
+	whole := c.histograms.counts.one() // the text format has only integer counts
 	*whole = uint64(math.Round(*h.SampleCountFloat))
 	h.SampleCount, h.ZeroCount = whole, nil
 	h.PositiveDelta, h.NegativeDelta = nil, nil
 	h.PositiveCount, h.NegativeCount = list(v.Native.Positive), list(v.Native.Negative)
 }
 
-// classic returns the cumulative buckets, with +Inf as the last.
+// classic returns the cumulative buckets. The last one is +Inf.
 func (c *Converter) classic(bounds []float64, counts []uint64) []*dto.Bucket {
 	list := c.histograms.lists.some(len(counts))
 	buckets, sums := c.histograms.buckets.some(len(counts)), c.histograms.counts.some(len(counts))
@@ -265,8 +265,8 @@ func (c *Converter) classic(bounds []float64, counts []uint64) []*dto.Bucket {
 	return list
 }
 
-// native returns the spans of consecutive buckets, each with its distance from the end of the span before, and the
-// difference of each bucket's count from that of the bucket before.
+// native returns the spans of consecutive buckets and the counts. Each span has its distance from the end of the previous span.
+// Each count is the difference from the count of the previous bucket.
 func (c *Converter) native(buckets []NativeBucket) ([]*dto.BucketSpan, []int64) {
 	if len(buckets) == 0 {
 		return nil, nil
@@ -311,9 +311,9 @@ func (c *Converter) summary(d *Desc, v *SummaryValue, start *timestamppb.Timesta
 // WriteText writes the families in the text exposition format, in their order. Families without series are left out.
 func WriteText(w io.Writer, families []Family) error { return new(Converter).WriteText(w, families) }
 
-// WriteText writes like the function [WriteText], with the Converter's labels and times. It resets the Converter.
+// WriteText writes like the function [WriteText], with the labels and times that are set in the Converter. It resets the Converter.
 func (c *Converter) WriteText(w io.Writer, families []Family) error {
-	var text bytes.Buffer // written at once, so that log lines do not come in between
+	var text bytes.Buffer // written at once, so that log lines cannot come in between
 	for i := range families {
 		if len(families[i].Series) == 0 {
 			continue

@@ -1,12 +1,12 @@
-// Package metric has the data model of the agent: what a source returns ([Readings]), what a sink receives ([Batch]), and
-// how a metric is declared ([Desc]). It also writes batches in the text exposition format and converts them to
-// client_model's messages.
+// Package metric has the data model of the agent: the result of a source ([Readings]), the input of a sink ([Batch]), and the
+// declaration of a metric ([Desc]). It also writes batches in the text exposition format, and converts them to messages of
+// client_model.
 //
-// A source fills Readings: for each metric a Desc and one [Reading] per measured value. The agent turns readings into a
-// Batch of families of series with absolute values, and gives that to every sink. [LabelSet] says how a sink recognizes a
-// series from batch to batch.
+// A source returns Readings: for each metric a Desc and one [Reading] per measured value. The agent turns readings into a Batch,
+// which has families of series with absolute values, and passes the Batch to every sink. [LabelSet] explains how a sink recognizes
+// a series in several batches.
 //
-// Authors of sources and sinks can rely on this package. It imports no other package of the agent.
+// The API of this package is stable for authors of sources and sinks. It imports no other package of the agent.
 package metric
 
 import (
@@ -18,8 +18,9 @@ import (
 // Type is a metric's type, as in Prometheus.
 type Type uint8
 
-// The types of metrics. Only Gauge to Summary can be declared; only scraped metrics have the others. A GaugeHistogram has native
-// buckets only. Info and StateSet are values of [Desc.Scraped]; the Type of such a metric is Gauge.
+// The types of metrics. Only Gauge, Counter, Histogram and Summary can be declared; scraped metrics may also have the other types.
+// A GaugeHistogram only has native buckets. Info and StateSet are only values of [Desc.Scraped]; the Type of such a metric is
+// Gauge.
 const (
 	Unknown Type = iota
 	Gauge
@@ -42,7 +43,7 @@ const (
 	Events
 )
 
-// OnDecrease is what to do when an upstream running total decreases.
+// OnDecrease says what to do when the running total of the upstream decreases.
 type OnDecrease uint8
 
 // A decrease is an upstream reset, is ignored until the total has grown past its last value, is dropped and counted, or is an
@@ -54,10 +55,10 @@ const (
 	DecreaseAdd
 )
 
-// OnDuplicate is what to do with two readings of one series in one tick.
+// OnDuplicate says what to do with several readings of one series in the same tick.
 type OnDuplicate uint8
 
-// Two readings of one series are an error of the metric, or are combined into one.
+// DuplicateError makes it an error of the metric. The other values combine the readings into one.
 const (
 	DuplicateError OnDuplicate = iota
 	DuplicateSum
@@ -67,40 +68,41 @@ const (
 	DuplicateCount
 )
 
-// FirstRun is what to do with the readings of a metric's first tick ever, if they add to a running total.
+// FirstRun says what to do with the readings of the first tick of a metric that has no state, if they add to a running total.
 type FirstRun uint8
 
-// The readings of the first tick count, or are only remembered.
+// FirstCount counts the readings of the first tick. FirstSkip only remembers them.
 const (
 	FirstCount FirstRun = iota
 	FirstSkip
 )
 
-// Desc declares a metric: its name, what its readings mean, and which labels they have. It is immutable. Readings and
-// families refer to it by pointer, and a source uses the same pointer in every tick.
+// Desc declares a metric: its name, the meaning of its readings, and the names of its labels. It is immutable. Readings and
+// families have a pointer to it, and a source uses the same pointer in every tick.
 //
-// Its JSON form identifies the metric's state: state is carried over a restart or a reload if the JSON is the same. Fields
-// that the state does not depend on are not part of it. A field with its zero value is left out, so that a new field does
-// not invalidate saved state.
+// The JSON of a Desc identifies the state of the metric: the state is kept over a restart or a reload if the JSON is the same.
+// Fields that do not affect the state are not in the JSON. Fields with zero values are left out, so that adding a field to Desc
+// does not invalidate saved state.
 type Desc struct {
 	Name string `json:"name"`
 	Help string `json:"-"`
 	Unit string `json:"unit,omitempty"`
 	Type Type   `json:"type,omitempty"`
 
-	// How identifies how readings are made, such as the text of the expressions. A metric with another How is another
-	// metric: it starts without state.
+	// How identifies how the readings are made. For example, it is the text of the expressions. If How changes, the metric is
+	// another metric, which starts without state.
 	How string `json:"how,omitempty"`
 
 	LabelNames []string `json:"labels,omitempty"`       // in the order in which readings give their values; one can be MoreLabels
 	Const      []Label  `json:"const_labels,omitempty"` // on every series
 
-	// Targeted marks series with their own job and instance labels, of the target that they were scraped from. A sink that
+	// Targeted marks series that already have the job and instance labels of the target that they were scraped from. A sink that
 	// adds such labels does not add them to these series.
 	Targeted bool `json:"targeted,omitempty"`
 
-	// Scraped is the type that an exporter states for a metric that is passed on as gauges: Info, StateSet, or GaugeHistogram
-	// for the series of a classic one. A sink that sends types sends it in place of Type. 0 = Type.
+	// Scraped is the type that an exporter states, if it cannot be Type because the metric is passed on as gauges: Info, StateSet,
+	// or GaugeHistogram for the series of a classic gauge histogram. A sink that sends types sends Scraped in place of Type. 0 =
+	// Type is the type.
 	Scraped Type `json:"-"`
 
 	// Delta says that only the change of a reading since the last tick is used. A gauge shows it. A histogram or summary observes
@@ -111,28 +113,28 @@ type Desc struct {
 	OnDecrease  OnDecrease  `json:"on_decrease,omitempty"` // counter
 	OnDuplicate OnDuplicate `json:"on_duplicate,omitempty"`
 
-	// Once makes a reading count once per event ID. An ID is forgotten when it has not been seen for Remember, and the
-	// ones not seen for longest are forgotten when there are more than MaxEvents.
+	// Once makes several readings with the same event ID count once. An ID is forgotten when it has not occurred for Remember. If
+	// there are more than MaxEvents IDs, those that have not occurred for longest are forgotten.
 	Once      bool          `json:"once,omitempty"`
 	Remember  time.Duration `json:"remember,omitempty"`
 	MaxEvents int           `json:"max_events,omitempty"`
 
 	FirstRun FirstRun `json:"-"`
 
-	// MinReadings is the least number of readings in a tick: fewer are an error of the metric. nil = the declaration does not say,
-	// so that none is right, but perhaps not meant.
+	// MinReadings is the smallest number of readings in a tick: fewer are an error of the metric. nil = the declaration does not
+	// say it, so a tick without readings is no error, although it may not be intended.
 	MinReadings *int `json:"-"`
 
-	OwnTimes bool `json:"-"` // readings have times of their own
+	OwnTimes bool `json:"-"` // readings have their own times
 
 	Buckets   []float64 `json:"buckets,omitempty"`   // classic histogram: upper bounds, ascending, without +Inf
-	Native    bool      `json:"native,omitempty"`    // histogram: native buckets, besides the classic ones if any
+	Native    bool      `json:"native,omitempty"`    // histogram: has native buckets, in addition to the classic ones, if any
 	Quantiles []float64 `json:"quantiles,omitempty"` // summary
 
-	// KeepClassic makes a sink that sends native buckets send the classic ones too.
+	// KeepClassic makes a sink that sends native buckets send the classic buckets too.
 	KeepClassic bool `json:"keep_classic,omitempty"`
 
-	MaxAge time.Duration `json:"max_age,omitempty"` // summary: quantiles are computed over observations of this time
+	MaxAge time.Duration `json:"max_age,omitempty"` // summary: quantiles are computed from the observations within this time
 }
 
 // SeriesNames returns the names that only this metric can use: those of its series, of its family in OpenMetrics, and those that
@@ -167,7 +169,7 @@ func (d *Desc) IsZeroWhenEmpty() bool {
 	return d.Type == Gauge && len(d.LabelNames) == 0 && !d.OwnTimes && (d.OnDuplicate == DuplicateSum || d.OnDuplicate == DuplicateCount)
 }
 
-// LabelSet returns a new set of the declared labels with these values, and the constant ones. Labels with empty values are
+// LabelSet returns a new set of the declared labels with these values, and of the constant labels. Labels with empty values are
 // left out. The strings are copied.
 func (d *Desc) LabelSet(values []string) *LabelSet {
 	var buf [16]Label // large enough for most metrics

@@ -13,7 +13,8 @@ type exemplarSlabs struct {
 	lists  slab[*dto.Exemplar]
 }
 
-// Bucket returns the index of the bucket of a classic histogram that has the exemplar, or -1 if another sample has it.
+// Bucket returns the index of the bucket of a classic histogram to which the exemplar belongs, or -1 if it does not belong to a
+// bucket.
 func (e *Exemplar) Bucket(bounds []float64) int {
 	switch {
 	case e.Sample == 0:
@@ -24,10 +25,11 @@ func (e *Exemplar) Bucket(bounds []float64) int {
 	return -1
 }
 
-// maxExemplarTime bounds the timestamps of exemplars, in Unix milliseconds: formats have them in nanoseconds.
+// maxExemplarTime is the limit for timestamps of exemplars, in Unix milliseconds. It is needed because formats write them in
+// nanoseconds.
 const maxExemplarTime = 9e12
 
-// isPortable reports whether every format can have the exemplar. One that is not is left out.
+// isPortable reports whether the exemplar can be written in every format. Other exemplars are left out.
 func (e *Exemplar) isPortable() bool {
 	isLegacy := func(l Label) bool { return model.LegacyValidation.IsValidLabelName(l.Name) }
 	return e.Time >= 0 && e.Time < maxExemplarTime && len(e.Labels) > 0 && !slices.ContainsFunc(e.Labels, func(l Label) bool { return !isLegacy(l) })
@@ -35,8 +37,8 @@ func (e *Exemplar) isPortable() bool {
 
 func everyExemplar(*Exemplar) bool { return true }
 
-// newestExemplar returns the message for the newest exemplar of those that fit, or nil. Formats have one for a counter or
-// bucket.
+// newestExemplar returns the message for the newest exemplar for which fits returns true, or nil. In the formats, a counter or
+// bucket has only one exemplar.
 func (c *Converter) newestExemplar(s *Series, fits func(*Exemplar) bool) *dto.Exemplar {
 	var newest *Exemplar
 	all := s.Exemplars()
@@ -58,7 +60,7 @@ func (c *Converter) exemplar(e *Exemplar) *dto.Exemplar {
 	return m
 }
 
-// histogramExemplars sets the exemplars of the buckets, and those of a native histogram, which need a timestamp.
+// histogramExemplars sets the exemplars of the classic buckets, and those of the native histogram, which need a timestamp.
 func (c *Converter) histogramExemplars(d *Desc, s *Series, h *dto.Histogram) {
 	for i, b := range h.Bucket {
 		b.Exemplar = c.newestExemplar(s, func(e *Exemplar) bool {

@@ -15,27 +15,27 @@ type Label struct{ Name, Value string }
 // Labels are labels sorted by name, without empty names and values.
 type Labels []Label
 
-// LabelSet is an immutable set of labels: sorted by name, no empty value, without the metric's name. It is the one form
-// in which the ledger, batches and sinks share labels. Its inner form may change; use its methods.
+// LabelSet is an immutable set of labels: sorted by name, without empty values, and without the metric's name. The ledger, batches
+// and sinks share LabelSets. The encoding inside may change, so use the methods.
 //
-// A series is identified by its family's [Desc] together with its LabelSet:
+// A series is identified by the [Desc] of its family together with its LabelSet:
 //
-//   - A series keeps the same *LabelSet from batch to batch for as long as it exists. A sink may use the pointer, together
-//     with the *Desc, as the key of what it remembers of a series, such as its encoded labels. After a reload of the
-//     configuration the *Desc can be another one.
-//   - Series of different families may share a *LabelSet. The ledger makes one for all series of a job that have the same
-//     labels. The pointer alone is not the key of a series.
-//   - Two pointers may still have equal labels: in batches of different jobs, before and after a series was absent, and
-//     in series that a source hands over ready-made. Use [LabelSet.Equal] where the content counts.
-//   - A LabelSet is freed when no series uses it any more and no sink remembers it. The ledger may keep the sets of series
-//     that are gone for some ticks, but not more than a quarter of the job's series.
+//   - A series has the same *LabelSet in all batches, for as long as it exists. A sink may use the pointer, together with the
+//     *Desc, as the key under which it keeps data about a series, such as the encoded labels. After a reload of the
+//     configuration, the *Desc can be another one.
+//   - Series of different families may share a *LabelSet. The ledger makes one LabelSet for all series of a job that have the
+//     same labels. So the pointer alone does not identify a series.
+//   - Two pointers may have equal labels: in batches of different jobs, before and after a series was absent, and in series
+//     that a source provides with absolute values. Use [LabelSet.Equal] to compare the labels.
+//   - A LabelSet is freed when no series uses it and no sink keeps it. The ledger may keep the sets of series that have ended
+//     for some ticks, but not more than a quarter of the job's series.
 //
 // The zero LabelSet and a nil *LabelSet are the empty set.
 type LabelSet struct {
 	text string // see AppendLabel
 }
 
-// NewLabelSet returns the set of the labels, which are copied.
+// NewLabelSet returns a set of the labels. The labels are copied.
 func NewLabelSet(labels Labels) *LabelSet {
 	var buf [256]byte // large enough for most sets
 	encoded := buf[:0]
@@ -45,18 +45,18 @@ func NewLabelSet(labels Labels) *LabelSet {
 	return LabelSetOf(encoded)
 }
 
-// AppendLabel appends a label to an encoded set of labels and returns the extended buffer. Labels must be appended sorted
-// by name, without empty values. Two encoded sets are the same bytes if and only if they have the same labels, so they can
-// be hashed and compared. The form of the bytes may change: do not store them.
+// AppendLabel appends a label to an encoded set of labels and returns the extended buffer. Labels must be appended sorted by name,
+// and must not have empty values. Two sets have the same labels if and only if their encodings have the same bytes. So encodings
+// can be hashed and compared. Do not store them, since the encoding may change.
 func AppendLabel(encoded []byte, name, value string) []byte {
 	encoded = append(binary.AppendUvarint(encoded, uint64(len(name))), name...)
 	return append(binary.AppendUvarint(encoded, uint64(len(value))), value...)
 }
 
-// LabelSetOf returns the set that [AppendLabel] has encoded. The bytes are copied.
+// LabelSetOf returns a set from its encoding by [AppendLabel]. The bytes are copied.
 func LabelSetOf(encoded []byte) *LabelSet { return &LabelSet{string(encoded)} }
 
-// Is reports whether s is the set that [AppendLabel] has encoded.
+// Is reports whether encoded is the encoding of s by [AppendLabel].
 func (s *LabelSet) Is(encoded []byte) bool { return s.encoded() == string(encoded) }
 
 // Equal reports whether the sets have the same labels.
@@ -83,7 +83,7 @@ func (s *LabelSet) All() iter.Seq[Label] {
 	}
 }
 
-// cutString splits an encoded set after its first string.
+// cutString splits an encoded set after the first string.
 func cutString(text string) (first, rest string) {
 	n, size := int(text[0]), 1
 	if n >= 0x80 { // a varint of several bytes
@@ -107,7 +107,7 @@ func (s *LabelSet) Append(dst []Label) []Label {
 	return dst
 }
 
-// Get returns the value of the label called name, "" if the set has none.
+// Get returns the value of the label called name, or "" if the set does not have the label.
 func (s *LabelSet) Get(name string) string {
 	for l := range s.All() {
 		if l.Name == name {
@@ -122,7 +122,7 @@ func (s *LabelSet) String() string { return Labels(s.Append(nil)).String() }
 
 func compareLabels(a, b Label) int { return cmp.Compare(a.Name, b.Name) }
 
-// Get returns the value of the label called name, "" if there is none.
+// Get returns the value of the label called name, or "" if there is no such label.
 func (s Labels) Get(name string) string {
 	for _, l := range s {
 		if l.Name == name {
@@ -137,7 +137,7 @@ func (s Labels) String() string {
 	if len(s) == 0 {
 		return ""
 	}
-	// The format escapes these three characters and no others.
+	// The format escapes only these three characters.
 	escape := strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 	var b strings.Builder
 	for i, l := range s {

@@ -4,26 +4,27 @@ import "fmt"
 
 // Reading is one measured value of one declared metric.
 type Reading struct {
-	// Labels are the values of the metric's labels, in the order of Desc.LabelNames; "" is an absent label. They may point
-	// into the document that they were read from: they are valid until the source collects again.
+	// Labels are the values of the metric's labels, in the order of Desc.LabelNames. "" means that the series does not have the
+	// label. The values may point into the document that they were read from, so they are only valid until the source's next
+	// collection.
 	Labels []string
 	Value  float64
-	Time   int64  // the reading's own time, Unix milliseconds; 0 = the tick's
+	Time   int64  // the reading's own time in Unix milliseconds; 0 = the time of the tick
 	Event  string // ID of the event, for a metric that counts each event once; valid as long as Labels
 }
 
-// Measured is the result of measuring one metric in a tick.
+// Measured is the result of measuring one metric in a tick: its readings, or why there are none.
 type Measured struct {
 	Desc *Desc
 	Rows []Reading
 
-	// Series, if not nil, replaces Rows. It holds the current, absolute values of a source that gets them ready-made. The
-	// ledger passes them on and keeps no state for them: a series that is absent is gone, and Err reports what failed
-	// besides. The batch keeps the slice: the source must not change it. The source must use the same *LabelSet for a
-	// series from tick to tick (see LabelSet).
+	// Series, if not nil, replaces Rows. It holds the current, absolute values if a source gets series in this way. The ledger
+	// passes them on and keeps no state for them: a series that is not in the slice has ended, even if Err is set. The batch keeps
+	// the slice, so the source must not change it. The source must use the same *LabelSet for a series in every tick (see
+	// LabelSet).
 	Series []Series
 
-	// Earlier has points of Series that are older than their values, as [Family.Earlier] does.
+	// Earlier has points of the series in Series that are older than their values: see [Family.Earlier].
 	Earlier map[*LabelSet][]Point
 
 	// ByName marks the readings of a declaration whose items name the metrics: each of these has an entry of its own. This one
@@ -39,14 +40,15 @@ type Measured struct {
 	// they are valid.
 	Err error
 
-	// Drops counts the readings that could not be used, one entry per reason.
+	// Drops counts the readings that could not be used, with one entry for each reason.
 	Drops []Drop
 
-	// Warnings say what is probably not meant, although the readings are used.
+	// Warnings describe readings that are used but are probably not what the user intended.
 	Warnings []string
 }
 
-// Drop counts a reading that could not be used. first describes it; it is kept for the first reading of a reason.
+// Drop counts a reading that could not be used. first describes the reading; only the description of the first reading for a reason
+// is kept.
 func (m *Measured) Drop(reason Reason, first string) {
 	for i := range m.Drops {
 		if m.Drops[i].Reason == reason {
@@ -57,7 +59,7 @@ func (m *Measured) Drop(reason Reason, first string) {
 	m.Drops = append(m.Drops, Drop{Reason: reason, Count: 1, First: first})
 }
 
-// Count returns the number of readings, those left out included. Items that were skipped have none.
+// Count returns the number of readings, including those that were left out. Skipped items have no readings.
 func (m *Measured) Count() int {
 	n := len(m.Rows) + len(m.Series) + m.Elsewhere
 	for _, d := range m.Drops {
@@ -68,8 +70,8 @@ func (m *Measured) Count() int {
 	return n
 }
 
-// FailIfAllDropped sets Err if the source has dropped all readings of the metric: it was not measured then. Strings that map drops
-// are no error, since the document may have nothing else.
+// FailIfAllDropped sets Err if the source has dropped all readings of the metric, since the metric was then not measured. Texts
+// that are dropped because map has no entry for them are not an error, since a document may have only such texts.
 func (m *Measured) FailIfAllDropped() {
 	if m.Err != nil || len(m.Rows)+m.Elsewhere > 0 {
 		return
@@ -103,20 +105,20 @@ func (m *Measured) IsEmpty() bool {
 	return m.Err == nil && m.Desc != nil && m.Series == nil && len(m.Rows)+m.Elsewhere == 0 && len(m.Drops) == 0
 }
 
-// Readings is what a tick measured, one entry per metric. The series of a declared metric without an entry are gone.
+// Readings is the result of a tick, with one entry for each metric. If a declared metric has no entry, all its series have ended.
 type Readings []Measured
 
-// Drop is the number of readings or samples that were left out for one reason.
+// Drop is the number of readings or samples that were left out for a reason.
 type Drop struct {
 	Reason Reason
 	Count  int
-	First  string // a short description of the first one
+	First  string // a short description of the first reading
 }
 
-// Reason is why a reading or sample was left out. It is the value of the label "reason" of the agent's own metrics.
+// Reason is the reason why a reading or sample was left out. It is the value of the label "reason" in the agent's own metrics.
 type Reason string
 
-// Reasons for which a reading is left out.
+// The reasons for which a reading is left out.
 const (
 	Missing     Reason = "missing"        // a field is null or absent
 	NotNumber   Reason = "not_a_number"   // a value is text, a list or an object
@@ -124,8 +126,8 @@ const (
 	NotLabel    Reason = "not_a_label"    // a label's value is a list or an object, or not UTF-8
 	Expression  Reason = "expression"     // an expression failed
 	LabelTooBig Reason = "label_too_long" // a label's value is longer than the limit
-	Future      Reason = "future"         // its own time is too far in the future
-	Decreased   Reason = "decreased"      // an upstream total decreased, with on_decrease: error
+	Future      Reason = "future"         // the reading's own time is too far in the future
+	Decreased   Reason = "decreased"      // the running total of the upstream decreased, with on_decrease: error
 	TooMany     Reason = "too_many"       // more series or events than the limit
 	Invalid     Reason = "invalid"        // a value that the metric cannot have, such as a negative increment
 	Duplicate   Reason = "duplicate"      // its series has a value in this tick already

@@ -1,19 +1,19 @@
 package metric
 
-// slab allocates values of one type that are all released at once, so that a tick reuses the memory of the last one.
-// Values stay valid when the slab grows, since it grows by a new block.
+// slab allocates values of one type that are all released at the same time, so that each tick reuses the memory of the last one.
+// When the slab grows, it allocates a new block, so existing values stay valid.
 type slab[T any] struct {
 	block []T
 	used  int
 }
 
-// minSlab is the size of the first block.
+// minSlab is the size of the first block, in values.
 const minSlab = 64
 
-// one returns a value. It may hold data of its last use.
+// one returns a value. It may contain data from an earlier use.
 func (s *slab[T]) one() *T { return &s.some(1)[0] }
 
-// some returns n consecutive values. They may hold data of their last use.
+// some returns n consecutive values. They may contain data from an earlier use.
 func (s *slab[T]) some(n int) []T {
 	if s.used+n > len(s.block) {
 		s.block, s.used = make([]T, max(minSlab, 2*len(s.block), n)), 0

@@ -1,26 +1,27 @@
 package metric
 
-// Stream is samples of another sender, to be passed on as they are: labels, times and values do not change, and nothing is
-// added or ended. It is immutable, and valid until the call that it is given to returns.
+// Stream holds samples of another sender, which are passed on unchanged: labels, times and values stay the same, and no samples or
+// staleness markers are added. It is immutable. It is valid until the call that gets it as an argument returns.
 type Stream []StreamSeries
 
-// StreamSeries is samples of one series, in the order in which they came. A series may be in a stream several times.
+// StreamSeries holds samples of one series, in the order in which they were received. A stream may contain a series several times.
 type StreamSeries struct {
-	Labels    []Label // with the metric name as __name__, sorted by name, none empty or twice
-	Family    *Desc   // name, type, help and unit of its family; nil = not known. The same pointer for the same family
+	Labels    []Label // including the metric name as __name__; sorted by name, without empty or repeated labels
+	Family    *Desc   // name, type, help and unit of its family; nil = unknown. All series of a family have the same pointer
 	Samples   []StreamSample
 	Exemplars []Exemplar
 }
 
-// StreamSample is a sample of a series. A staleness marker has the NaN of Prometheus as its value, or as the sum of its histogram.
+// StreamSample is a sample of a series. In a staleness marker, the value, or the sum of the histogram, is the StaleNaN of
+// Prometheus.
 type StreamSample struct {
 	Time      int64 // Unix milliseconds
-	Start     int64 // when a running total was zero, Unix milliseconds; 0 = unknown
+	Start     int64 // start timestamp of a running total, when it was zero, in Unix milliseconds; 0 = unknown
 	Value     float64
-	Histogram *HistogramValue // with native buckets; nil = Value counts
+	Histogram *HistogramValue // has native buckets; nil = the sample is Value
 }
 
-// Samples returns the number of samples, histograms included.
+// Samples returns the number of samples, including histograms.
 func (s Stream) Samples() int {
 	n := 0
 	for i := range s {

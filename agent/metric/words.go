@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// words are the texts of an enumeration's values, in their order.
+// words are the texts of the values of an enumeration, in the order of the values.
 type words []string
 
 func typeWords() words {

@@ -1,7 +1,7 @@
-// Package pattern searches text with regular expressions in RE2 syntax, and can be interrupted.
+// Package pattern searches texts with regular expressions in RE2 syntax. A search can be interrupted.
 //
-// Package regexp takes time in proportion to the length of the text for one match, and up to its square for all matches, and
-// cannot be stopped. A [Pattern] returns the same matches, and an error soon after its context has ended.
+// Package regexp takes time proportional to the length of the text for one match, and up to the square of it for all matches. It
+// cannot be interrupted. A [Pattern] finds the same matches, but returns an error soon after its context has ended.
 package pattern
 
 import (
@@ -14,26 +14,27 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds on a pattern, which may come from outside.
+// Limits for a pattern. They are needed because the pattern may be in data that the agent has received.
 const (
-	MaxText = 4096    // bytes
-	maxSize = 200_000 // instructions of the compiled pattern
+	MaxText = 4096    // length of the pattern in bytes
+	maxSize = 200_000 // number of instructions of the compiled pattern
 )
 
-// ErrSize is the error of a pattern that package regexp would take, but that is too large.
+// ErrSize is the error for a pattern that is valid for package regexp, but too large.
 var ErrSize = errors.New("the pattern is too large: use smaller numbers of repetitions")
 
-// Pattern is a compiled regular expression. It may be used by several goroutines at once.
+// Pattern is a compiled regular expression. It is safe for concurrent use.
 type Pattern struct {
 	re       *regexp.Regexp
-	after    *regexp.Regexp // the first match after the first character; nil if the pattern does not depend on that
-	at       *regexp.Regexp // a match directly after the first character
-	size     int            // instructions
-	maxPlain int            // bytes of text that are searched without an interruption
-	empty    bool           // whether it may match the empty string
+	after    *regexp.Regexp // finds the first match after the first character; nil if a match does not depend on the character before it
+	at       *regexp.Regexp // finds a match directly after the first character; nil if no match is empty
+	size     int            // number of instructions
+	maxPlain int            // length of the longest text that is searched without interruptions, in bytes
+	empty    bool           // the pattern may match the empty string
 }
 
-// maxWork bounds a search that is not interrupted, in bytes of text times instructions of the pattern: some 50 ms.
+// maxWork limits searches without interruptions: bytes of text times instructions of the pattern. A search of this size takes about
+// 50 ms.
 const maxWork = 1 << 22
 
 // Compile parses a regular expression.
@@ -70,12 +71,12 @@ func Compile(text string) (*Pattern, error) {
 // Regexp returns the regular expression.
 func (p *Pattern) Regexp() *regexp.Regexp { return p.re }
 
-// Find returns the first match as regexp.FindStringSubmatchIndex does. It is nil if there is none.
+// Find returns the first match, as regexp.FindStringSubmatchIndex does, or nil if there is none.
 func (p *Pattern) Find(ctx context.Context, text string) ([]int, error) {
 	return p.search(ctx, p.re, text)
 }
 
-// Each yields all matches that regexp.FindAllStringSubmatchIndex returns, until yield returns an error.
+// Each yields all matches that regexp.FindAllStringSubmatchIndex would return. It stops if yield returns an error.
 func (p *Pattern) Each(ctx context.Context, text string, yield func(match []int) error) error {
 	pos, end := 0, -1
 	for pos <= len(text) {
@@ -83,7 +84,7 @@ func (p *Pattern) Each(ctx context.Context, text string, yield func(match []int)
 		if err != nil || match == nil {
 			return err
 		}
-		again := match[1] == pos && match[0] == end // an empty match directly after a match
+		again := match[1] == pos && match[0] == end // an empty match directly after the previous match is skipped, as in package regexp
 		switch {
 		case match[1] > pos:
 			pos = match[1]
@@ -104,7 +105,7 @@ func (p *Pattern) Each(ctx context.Context, text string, yield func(match []int)
 	return nil
 }
 
-// EmptyAt returns the match at a position of the text other than its beginning if that match is empty, and nil otherwise.
+// EmptyAt returns the match at pos if it is empty, and nil otherwise. It also returns nil if pos is 0.
 func (p *Pattern) EmptyAt(ctx context.Context, text string, pos int) ([]int, error) {
 	if !p.empty || pos == 0 {
 		return nil, nil
@@ -116,7 +117,7 @@ func (p *Pattern) EmptyAt(ctx context.Context, text string, pos int) ([]int, err
 	return match, nil
 }
 
-// next returns the first match at or after a position.
+// next returns the first match at or after pos.
 func (p *Pattern) next(ctx context.Context, text string, pos int) ([]int, error) {
 	if pos > 0 && p.after != nil {
 		return p.searchAfter(ctx, p.after, text, pos)
@@ -125,7 +126,7 @@ func (p *Pattern) next(ctx context.Context, text string, pos int) ([]int, error)
 	return moved(match, pos), err
 }
 
-// searchAfter searches with an expression that begins one character before the position.
+// searchAfter searches with after or at, which begin one character before pos.
 func (p *Pattern) searchAfter(ctx context.Context, re *regexp.Regexp, text string, pos int) ([]int, error) {
 	_, width := utf8.DecodeLastRuneInString(text[:pos])
 	match, err := p.search(ctx, re, text[pos-width:])
@@ -135,7 +136,7 @@ func (p *Pattern) searchAfter(ctx context.Context, re *regexp.Regexp, text strin
 	return moved(match[2:], pos-width), nil
 }
 
-// moved adds to the positions of a match.
+// moved adds by to all positions of a match.
 func moved(match []int, by int) []int {
 	for i := range match {
 		if match[i] >= 0 {
@@ -157,16 +158,16 @@ func (p *Pattern) search(ctx context.Context, re *regexp.Regexp, text string) ([
 	return match, r.err
 }
 
-// reader reads a text until its context ends.
+// reader reads a text until the text or its context ends.
 type reader struct {
 	ctx       context.Context
 	err       error
 	text      string
 	at        int
-	every, to int // how many characters are read between two looks at the context, and until the next
+	every, to int // number of characters between two checks of the context, and number until the next check
 }
 
-// ReadRune returns the next character, as regexp decodes it.
+// ReadRune returns the next character, decoded as in package regexp.
 func (r *reader) ReadRune() (rune, int, error) {
 	if r.to--; r.to <= 0 {
 		r.to = r.every
@@ -196,7 +197,7 @@ func looksBack(tree *syntax.Regexp) bool {
 	return false
 }
 
-// canBeEmpty reports whether the empty string may match. It may say so of a pattern that does not.
+// canBeEmpty reports whether the pattern may match the empty string. It may be true although the pattern does not.
 func canBeEmpty(tree *syntax.Regexp) bool {
 	switch tree.Op {
 	case syntax.OpNoMatch, syntax.OpLiteral, syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:

@@ -2,5 +2,5 @@ package process
 
 import "syscall"
 
-// endWithAgent has the kernel kill the command when the agent is killed.
+// endWithAgent makes the kernel kill the command when the agent is killed.
 func endWithAgent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }

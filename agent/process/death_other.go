@@ -4,5 +4,5 @@ package process
 
 import "syscall"
 
-// endWithAgent does nothing: a command outlives an agent that is killed.
+// endWithAgent does nothing on this system: a command continues to run when the agent is killed.
 func endWithAgent(*syscall.SysProcAttr) {}

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// firstSignal is what a shell adds to the number of a signal to report it as an exit code.
+// firstSignal is the number that a shell adds to the number of a signal when it reports the signal as an exit code.
 const firstSignal = 128
 
 func ownGroup(cmd *exec.Cmd) {
@@ -19,23 +19,23 @@ func ownGroup(cmd *exec.Cmd) {
 	endWithAgent(cmd.SysProcAttr)
 }
 
-// terminateGroup asks the processes of a group to end.
+// terminateGroup sends SIGTERM to all processes of the group.
 func terminateGroup(p *os.Process) {
-	_ = syscall.Kill(-p.Pid, syscall.SIGTERM) // fails if the group is empty
+	_ = syscall.Kill(-p.Pid, syscall.SIGTERM) // an error means that the group is empty
 }
 
 func signalGroup(p *os.Process, s os.Signal) error {
-	number, _ := s.(syscall.Signal) // there is no other type of signal
+	number, _ := s.(syscall.Signal) // all signals have this type
 	return syscall.Kill(-p.Pid, number)
 }
 
-// killGroup kills the processes that are left of a group. A group with members keeps its id after its leader has ended, and the id
-// of an empty group is not used again soon.
+// killGroup kills the remaining processes of the group. A group with members keeps its ID after its leader has ended, and the ID of
+// an empty group is not reused soon.
 func killGroup(p *os.Process) {
-	_ = syscall.Kill(-p.Pid, syscall.SIGKILL) // fails if the group is empty
+	_ = syscall.Kill(-p.Pid, syscall.SIGKILL) // an error means that the group is empty
 }
 
-// groupLives reports whether a group has members.
+// groupLives reports whether the group has members.
 func groupLives(p *os.Process) bool { return syscall.Kill(-p.Pid, 0) == nil }
 
 func resultOf(s *os.ProcessState) Result {

@@ -1,5 +1,6 @@
-// Package process runs commands so that nothing of them is left behind: each in a process group of its own, which is stopped with a
-// grace period, and whose rest is killed. As process 1 of a container, it also reaps orphans.
+// Package process runs commands so that no process of a command is left behind. Each command is in a process group of its own. The
+// group is stopped with a grace period, and remaining processes are killed. If the agent is process 1 of a container, the package
+// also reaps orphans.
 package process
 
 import (
@@ -14,46 +15,46 @@ import (
 	"time"
 )
 
-// TimedOut is the exit code that stands for a command that was stopped because it took too long, as with timeout(1).
+// TimedOut is the exit code for a command that was stopped because it took too long, as in timeout(1).
 const TimedOut = 124
 
-// DefaultGrace is how long a command may take to end after SIGTERM, as with docker stop. Kubernetes gives a whole pod 30 seconds.
+// DefaultGrace is how long a command may run after SIGTERM, as in docker stop. Kubernetes gives 30 seconds to a whole pod.
 const DefaultGrace = 10 * time.Second
 
-// linger is how long the output of a command may stay open after its end.
+// linger is how long the output of a command may stay open after the command has ended.
 const linger = 2 * time.Second
 
-// ErrOutputOpen is the error of Wait if a process that the command has started keeps the output open after the command's end.
-// What that process writes later is lost.
+// ErrOutputOpen is the error of Wait if the command has ended, but a process that it has started keeps its output open. Output that
+// this process writes later is lost.
 var ErrOutputOpen = errors.New("the command ended, but a process that it started keeps its output open: redirect the output of that process")
 
 // Process is a started command.
 type Process struct {
 	cmd   *exec.Cmd
-	ended chan struct{} // closed when the command has ended; its process group may have members left
-	err   error         // of waiting, once ended is closed
+	ended chan struct{} // closed when the command has ended; other processes of its group may still run
+	err   error         // result of waiting for the command; valid after ended is closed
 
-	outputs []*os.File // the read ends of the pipes of its output
-	input   *os.File   // the write end of the pipe of its input; nil = none
+	outputs []*os.File // the read ends of the pipes for output
+	input   *os.File   // the write end of the pipe for input; nil = no pipe
 	copies  sync.WaitGroup
 
 	mu      sync.Mutex // guards copyErr
-	copyErr error      // the first of copying the output
+	copyErr error      // the first error when copying output
 }
 
-// Result says how a command has ended.
+// Result describes how a command has ended.
 type Result struct {
-	// Code is the exit code, or 128 plus the number of the signal that has ended the command, as a shell reports it.
+	// Code is the exit code. If a signal has ended the command, it is 128 plus the number of the signal, as in a shell.
 	Code int
 	// Signal is the name of the signal that has ended the command, or "".
 	Signal string
-	// Stopped reports that the context of Wait ended before the command did.
+	// Stopped reports that the context of Wait ended before the command.
 	Stopped bool
 }
 
-// Start starts a command, which exec.Command has made, in a process group of its own. If the agent is killed on Linux, the kernel
-// kills the command, but not the processes that it has started. Stdout and Stderr may be written to at the same time. The caller
-// calls Wait.
+// Start starts a command, which exec.Command has made, in a new process group. If the agent is killed on Linux, the kernel kills
+// the command, but not the processes that the command has started. Stdout and Stderr must accept concurrent writes. The caller must
+// call Wait.
 func Start(cmd *exec.Cmd) (*Process, error) {
 	p := &Process{cmd: cmd, ended: make(chan struct{})}
 	given, err := p.pipe()
@@ -62,7 +63,7 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 		err = p.start()
 	}
 	for _, f := range given {
-		f.Close() // the command has its own
+		f.Close() // the command has its own copy of the file
 	}
 	if err != nil {
 		p.closePipes()
@@ -72,8 +73,8 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 	return p, nil
 }
 
-// start starts the command. The kernel kills the command when the thread that has started it ends, so that thread is kept until
-// the command has ended (golang.org/issue/27505).
+// start starts the command. On Linux, the kernel kills the command when the thread that has started it ends. So this thread is kept
+// until the command has ended (golang.org/issue/27505).
 func (p *Process) start() error {
 	started := make(chan error)
 	go func() {
@@ -89,8 +90,8 @@ func (p *Process) start() error {
 	return <-started
 }
 
-// pipe replaces the command's streams that are not files by pipes, so that waiting for the command is not waiting for all processes
-// that have inherited its output. It returns the ends that the command gets.
+// pipe replaces those streams of the command that are not files by pipes. Without this, exec.Cmd.Wait would wait for all processes
+// that have inherited the output. pipe returns the ends of the pipes that are for the command.
 func (p *Process) pipe() (given []*os.File, err error) {
 	for _, stream := range []*io.Writer{&p.cmd.Stdout, &p.cmd.Stderr} {
 		to := *stream
@@ -116,13 +117,13 @@ func (p *Process) pipe() (given []*os.File, err error) {
 	p.input, p.cmd.Stdin = w, r
 	go func() {
 		defer w.Close()
-		_, _ = io.Copy(w, from) // a command need not read its input
+		_, _ = io.Copy(w, from) // an error is ignored, since a command does not have to read its input
 	}()
 	return append(given, r), nil
 }
 
-// copy copies the output of the command until its end. After an error of the writer it still reads: a command does not end
-// because nobody wants its output.
+// copy copies the output of the command until the output ends. After an error of the writer, it continues to read the output and
+// discards it, so that the command does not fail or block when it writes.
 func (p *Process) copy(to io.Writer, from *os.File) {
 	_, err := io.Copy(to, from)
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -140,14 +141,13 @@ func (p *Process) copy(to io.Writer, from *os.File) {
 	}
 }
 
-// Signal sends a signal to the process group, before Wait has returned.
+// Signal sends a signal to the process group. It must not be called after Wait has returned.
 func (p *Process) Signal(s os.Signal) error { return signalGroup(p.cmd.Process, s) }
 
-// Wait waits until the command has ended, and kills what is left of its process group then. If ctx ends first, the group gets
-// SIGTERM, and what is left of it after the grace period SIGKILL.
+// Wait waits until the command has ended, and then kills the remaining processes of its group. If ctx ends first, it sends SIGTERM
+// to the group, and SIGKILL after the grace period.
 //
-// The result holds if the error is nil or about the output: ErrOutputOpen, or an error of a writer that the command's output went
-// to.
+// The result is valid if the error is nil or about the output, which is ErrOutputOpen or an error of a writer for the output.
 func (p *Process) Wait(ctx context.Context, grace time.Duration) (Result, error) {
 	stopped := false
 	select {
@@ -158,7 +158,7 @@ func (p *Process) Wait(ctx context.Context, grace time.Duration) (Result, error)
 	if stopped {
 		p.stop(grace)
 	} else {
-		p.awaitOutput() // the rest of a pipeline may end a moment later
+		p.awaitOutput() // the other commands of a pipeline may end slightly later
 	}
 	killGroup(p.cmd.Process)
 	<-p.ended
@@ -181,8 +181,8 @@ func (p *Process) hasEnded() bool {
 	}
 }
 
-// stop sends SIGTERM to the group and waits until it has no members, at most for the grace period: the command may end at once, and
-// the processes that it has started need their time too.
+// stop sends SIGTERM to the group. It waits until the group has no members, at most for the grace period. It does not only wait for
+// the command, which may end at once, since processes that it has started may need time to end.
 func (p *Process) stop(grace time.Duration) {
 	terminateGroup(p.cmd.Process)
 	end := time.NewTimer(grace)
@@ -203,10 +203,10 @@ func (p *Process) stop(grace time.Duration) {
 	}
 }
 
-// awaitOutput waits until all of the output is copied, at most for linger.
+// awaitOutput waits until all output is copied, at most for linger.
 func (p *Process) awaitOutput() {
 	for _, r := range p.outputs {
-		_ = r.SetReadDeadline(time.Now().Add(linger)) // fails for a pipe that is closed
+		_ = r.SetReadDeadline(time.Now().Add(linger)) // an error means that the pipe is closed
 	}
 	p.copies.Wait()
 }

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// Reap reaps orphans until ctx ends, if this process is process 1 of a container: the kernel makes it their parent, and each of them
-// stays a zombie until then. It returns an error if it cannot.
+// Reap reaps orphans until ctx ends, if this process is process 1 of a container. The kernel makes process 1 the parent of orphans,
+// which stay zombies until they are reaped. Reap returns an error if it cannot do this.
 //
-// It leaves alone what may be a child of this process that somebody waits for. A child leads a process group of its own, or is in
-// the group of this process; all others are orphans. A leader that stays a zombie for some seconds is an orphan too: what waits
-// for a child reaps it at once.
+// It does not reap processes that may be children of this process, since other code waits for them. A child is the leader of its
+// own process group, or is in the group of this process; all other processes are orphans. A leader that stays a zombie for some
+// seconds is also an orphan, since code that waits for a child reaps it at once.
 func Reap(ctx context.Context) error {
 	if os.Getpid() != 1 {
 		return nil
@@ -47,36 +47,36 @@ func Reap(ctx context.Context) error {
 	}
 }
 
-// How a zombie that may be a child is taken for an orphan: after looks at it that lie patience apart. One look after a long time is
-// not enough, since the container may have been frozen.
+// A zombie that may be a child is treated as an orphan after it was seen several times (looks), at intervals of at least patience.
+// To see it once after a long time is not enough, since the container may have been frozen.
 const (
 	patience  = time.Second
 	looks     = 5
-	reapPause = 100 * time.Millisecond // between two looks at /proc
+	reapPause = 100 * time.Millisecond // time between two searches of /proc
 )
 
 // zombie is a process that has ended and was not reaped.
 type zombie struct {
 	pid     int
-	started string // in clock ticks since the start of the machine: distinguishes it from a later process with the same pid
+	started string // in clock ticks since the start of the machine; together with pid it identifies the process, since pids are reused
 }
 
 type sighting struct {
 	looks int
-	last  time.Time // the last look that was counted
+	last  time.Time // when the process was last seen and counted
 }
 
 // reaper reaps the orphans of process 1.
 type reaper struct {
-	group int // of this process
+	group int // process group of this process
 	seen  map[zombie]sighting
 }
 
-// reap reaps all orphans. It reports whether there are zombies that may turn out to be orphans.
+// reap reaps all orphans. It reports whether there are zombies that may be orphans.
 func (r *reaper) reap(now time.Time) (left bool) {
 	names, err := os.ReadDir("/proc")
 	if err != nil {
-		return true // such as without a file descriptor; the next look may succeed
+		return true // for example, no file descriptor is free; the next search may succeed
 	}
 	seen := map[zombie]sighting{}
 	for _, name := range names {
@@ -98,20 +98,20 @@ func (r *reaper) reap(now time.Time) (left bool) {
 				continue
 			}
 		}
-		_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil) // fails if somebody has reaped it meanwhile
+		_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil) // an error means that other code has reaped it meanwhile
 	}
 	r.seen = seen
 	return len(seen) > 0
 }
 
-// look reads what the kernel says of a process (proc_pid_stat(5)), and reports whether it is a zombie that this process has to reap.
+// look reads the status of a process (proc_pid_stat(5)). It reports whether the process is a zombie whose parent is this process.
 func (r *reaper) look(pid int) (z zombie, leads bool, group int, found bool) {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return z, false, 0, false // it has ended
+		return z, false, 0, false // the process no longer exists
 	}
 	text := string(stat)
-	fields := strings.Fields(text[strings.LastIndex(text, ")")+1:]) // what stands before is a name, which may have anything in it
+	fields := strings.Fields(text[strings.LastIndex(text, ")")+1:]) // the name before it may contain any character
 	if len(fields) < 20 || fields[0] != "Z" || fields[1] != "1" {
 		return z, false, 0, false
 	}

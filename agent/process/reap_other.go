@@ -4,5 +4,5 @@ package process
 
 import "context"
 
-// Reap does nothing: only on Linux do containers make the agent process 1.
+// Reap does nothing, since only on Linux the agent can be process 1 of a container.
 func Reap(context.Context) error { return nil }

@@ -1,5 +1,5 @@
-// Package relabel reads Prometheus' relabeling rules from settings. A source or sink puts [Rules] into its settings, and
-// compiles them in New. The rules are applied by Prometheus' own package model/relabel, so they mean exactly the same.
+// Package relabel reads Prometheus' relabeling rules from settings. A source or sink has [Rules] in its settings and compiles them
+// in New. Prometheus' own package model/relabel applies the rules, so they mean exactly the same as in Prometheus.
 package relabel
 
 import (
@@ -15,10 +15,10 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Rules are relabeling rules, applied in order. The settings are those of Prometheus' relabel_config.
+// Rules are relabeling rules, which are applied in order. The settings are the same as in Prometheus' relabel_config.
 type Rules []Rule
 
-// Rule is one relabeling rule. A nil pointer is a setting that is not set and has Prometheus' default.
+// Rule is one relabeling rule. A nil pointer means that the setting is not set. Prometheus' default is then used.
 type Rule struct {
 	SourceLabels []string `yaml:"source_labels"`
 	Separator    *string  `yaml:"separator"`
@@ -29,10 +29,11 @@ type Rule struct {
 	Action       string   `yaml:"action"`
 }
 
-// Verbatim implements setting.Verbatim: replacements have $1 and ${1}.
+// Verbatim implements setting.Verbatim, since replacements contain $1 and ${1}, which are not references.
 func (Rules) Verbatim() {}
 
-// Compile checks the rules and returns them in Prometheus' form. It reports all invalid rules, by their index under path.
+// Compile checks the rules and converts them to Prometheus' type. It reports all invalid rules. The path of an error is path and
+// the rule's index.
 func (rules Rules) Compile(path string) ([]*relabel.Config, error) {
 	var all []*relabel.Config
 	var errs []error
@@ -74,7 +75,7 @@ func (r *Rule) compile() (*relabel.Config, error) {
 	if r.Regex != nil {
 		regex, err := relabel.NewRegexp(*r.Regex)
 		if e, ok := errors.AsType[*syntax.Error](err); ok {
-			return nil, fmt.Errorf("regex: %s", e.Code) // its text has the anchored expression, which the user has not written
+			return nil, fmt.Errorf("regex: %s", e.Code) // the error's text has the anchored expression, which the user has not written
 		}
 		if err != nil {
 			return nil, fmt.Errorf("regex: %w", err)

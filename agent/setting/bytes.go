@@ -17,7 +17,8 @@ type byteUnit struct {
 	size   int64
 }
 
-// units returns the units. A suffix precedes those that it ends with, since they are tried in order.
+// units returns the units in the order in which they are tried. A suffix must come before the shorter suffixes with which it ends,
+// such as MiB before B.
 func units() []byteUnit {
 	return []byteUnit{
 		{"TiB", 1 << 40},
@@ -33,7 +34,7 @@ func units() []byteUnit {
 	}
 }
 
-// UnmarshalText parses a whole number and a unit. It refuses a size of more than 63 bits.
+// UnmarshalText parses a whole number and a unit. It does not accept a size that needs more than 63 bits.
 func (b *Bytes) UnmarshalText(text []byte) error {
 	s := string(text)
 	for _, u := range units() {
@@ -51,7 +52,7 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 	return errBytes
 }
 
-// String returns the size in the largest unit that divides it.
+// String returns the size in the largest unit of which it is a multiple.
 func (b Bytes) String() string {
 	for _, u := range units() {
 		if u.size > 1 && b != 0 && int64(b)%u.size == 0 {
@@ -61,5 +62,5 @@ func (b Bytes) String() string {
 	return strconv.FormatInt(int64(b), 10)
 }
 
-// MarshalText returns what String returns.
+// MarshalText returns the same text as String.
 func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }

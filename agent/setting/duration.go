@@ -12,7 +12,7 @@ type Duration time.Duration
 
 var errDuration = errors.New("want a duration such as 30s, 5m, 1h or 7d")
 
-// UnmarshalText parses whole weeks (w) and days (d), followed by what [time.ParseDuration] accepts.
+// UnmarshalText parses whole weeks (w) and days (d), followed by a duration that [time.ParseDuration] accepts.
 func (d *Duration) UnmarshalText(text []byte) error {
 	rest, total := string(text), time.Duration(0)
 	for _, unit := range []struct {
@@ -42,7 +42,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// String returns the shortest form that UnmarshalText parses to the same duration.
+// String returns a short text that UnmarshalText parses to the same duration.
 func (d Duration) String() string {
 	const day = 24 * time.Hour
 	t := time.Duration(d)
@@ -59,5 +59,5 @@ func (d Duration) String() string {
 	return s
 }
 
-// MarshalText returns what String returns.
+// MarshalText returns the same text as String.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }

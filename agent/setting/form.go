@@ -9,14 +9,14 @@ import (
 	"github.com/collectington/collectington/agent/pattern"
 )
 
-// formKind is how a value is written.
+// formKind is a way in which a secret may be written in a text, such as an encoding.
 type formKind int
 
 const (
 	asIs    formKind = iota
-	decoded          // as it is, with what looks like an escape undone, as it is in a view
+	decoded          // with escape sequences in the value decoded, as a view decodes them in a text
 	inHex
-	base64At0 // in base64, at a distance of 0, 1 or 2 from the beginning of a group of three bytes, as after "user:"
+	base64At0 // in base64; the value begins 0, 1 or 2 bytes after the start of a group of three, as after "user:"
 	base64At1
 	base64At2
 	kinds
@@ -24,18 +24,18 @@ const (
 
 func (k formKind) isBase64() bool { return k >= base64At0 }
 
-// maxKept is the maximum length of a value whose forms are kept, in bytes. Those of a longer one are made when they are needed,
-// since they need far more memory than the value.
+// maxKept is the maximum length of a value whose forms are kept in memory, in bytes. The forms of longer values are made when they
+// are needed, since they take far more memory than the value.
 const maxKept = 2 << 10
 
-// form is a value as it is written in some way.
+// form is a secret value, encoded in one way. A text is searched for all forms of each value.
 type form struct {
 	value string
 	kind  formKind
-	kept  string // the text; "" = it is not kept
-	size  int    // of the text
+	kept  string // the result of text; "" = it is not kept
+	size  int    // length of the result of text
 
-	isAddress bool // of a database or proxy
+	isAddress bool // the value is the address of a database or proxy
 }
 
 func newForm(value string, kind formKind) form {
@@ -47,7 +47,7 @@ func newForm(value string, kind formKind) form {
 	return f
 }
 
-// text returns the form as it is in the folded bytes of a view.
+// text returns the encoded value, changed in the same way as the folded bytes of a view, so that it can be compared with them.
 func (f form) text() string {
 	if f.kept != "" {
 		return f.kept
@@ -68,7 +68,7 @@ func (f form) text() string {
 	case inHex:
 		return hex.EncodeToString([]byte(f.value))
 	}
-	// Of the first and last character, some bits belong to the neighbours of the value.
+	// Some bits of the first and last character belong to the bytes before and after the value, so these characters are left out.
 	distance := int(f.kind - base64At0)
 	text := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("\x00", distance) + f.value))
 	skip := (8*distance + 5) / 6
@@ -81,7 +81,8 @@ func (f form) text() string {
 	return string(newView(text[skip:]).folded)
 }
 
-// comparable returns what [form.common] compares: the text, or a value that has the same folded bytes.
+// comparable returns the bytes that [form.common] compares: the result of text, or a value from which foldByte makes the same
+// bytes.
 func (f form) comparable() string {
 	if f.kept == "" && f.kind == asIs {
 		return f.value
@@ -89,7 +90,7 @@ func (f form) comparable() string {
 	return f.text()
 }
 
-// common returns how many bytes the form and a text have in common at their beginnings.
+// common returns the length of the longest common prefix of the form and a text.
 func (f form) common(text []byte) int {
 	whole := f.comparable()
 	n := 0
@@ -99,7 +100,7 @@ func (f form) common(text []byte) int {
 	return n
 }
 
-// commonEnd returns how many bytes the form and a text have in common at their ends.
+// commonEnd returns the length of the longest common suffix of the form and a text.
 func (f form) commonEnd(text []byte) int {
 	whole := f.comparable()
 	n := 0
@@ -109,7 +110,8 @@ func (f form) commonEnd(text []byte) int {
 	return n
 }
 
-// least returns the minimum length of the form's text: a part of base64 is shorter than its value.
+// least returns the minimum length of the form's text. It is larger for base64, since the base64 that is left is for a shorter part
+// of the value.
 func (f form) least() int {
 	if f.kind.isBase64() {
 		return minSecret + 2
@@ -117,25 +119,26 @@ func (f form) least() int {
 	return minSecret
 }
 
-// is reports whether a text of the length of the form is the form, with the case of its letters.
+// is reports whether plain, which has the length of the form and the same folded bytes, is the form. The case of letters must be
+// equal too, if the value is not encoded.
 func (f form) is(plain []byte) bool {
 	return f.kind != asIs || string(plain) == f.value
 }
 
-// A value with words and names in it, which messages may show on their own.
+// These match values that contain words and names, which messages may legitimately contain.
 var (
 	address = pattern.OnUse(`://|@(tcp|unix)\(|\b(host|dbname|password)=`)
 	words   = pattern.OnUse(`^([A-Z]?[a-z]*|[A-Z]+)([-_+ /.:]+([A-Z]?[a-z]*|[A-Z]+))*$`)
 )
 
-// isCut reports whether the first n bytes of the form, or the last if n is negative, can only be a part of the secret. A few words
-// are not: a key can begin with the name of the service. Of the address of a database, whose password is a secret of its own, no
-// part is.
+// isCut reports whether the first n bytes of the form, or the last -n bytes if n is negative, can only be a part of the secret. A
+// few words do not count as a part, since a key can begin with the name of the service. No part of the address of a database
+// counts, since its password is a separate secret. marked says that an ellipsis follows in the text.
 func (f form) isCut(n int, marked bool) bool {
 	if f.kind == inHex || f.kind.isBase64() {
 		return true
 	}
-	written := f.value // with the case of its letters
+	written := f.value // with upper and lower case as in the value
 	if f.kind != asIs {
 		written = f.text()
 	}

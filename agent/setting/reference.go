@@ -10,34 +10,34 @@ import (
 	"github.com/collectington/collectington/agent/pattern"
 )
 
-// Verbatim is implemented by the types of settings whose text the reader of the configuration must not change: those that read
-// references themselves, such as [Text], and those whose text has forms of its own, such as an expression. For a field of another
-// type, the tag `setting:"verbatim"` says the same. In all other settings, a reference is replaced by its value before they are
-// read, and what only looks like a reference is an error.
+// Verbatim is implemented by the types of settings whose text the reader of the configuration must not change. These are types that
+// read references themselves, such as [Text], and types with their own syntax, such as an expression. For a field of another type,
+// use the tag `setting:"verbatim"`. In all other settings, a reference is replaced by its value before the setting is read, and a
+// text that only looks like a reference is an error.
 type Verbatim interface{ Verbatim() }
 
-// Verbatim implements [Verbatim]: the value is read at each use.
+// Verbatim implements [Verbatim]: the secret is read at each use.
 func (Secret) Verbatim() {}
 
-// Verbatim implements [Verbatim]: the value is read at each use.
+// Verbatim implements [Verbatim]: the reference is read at each use.
 func (Text) Verbatim() {}
 
 // action matches {{ secret "env:NAME" }} and {{ "letters" }}.
 var action = pattern.OnUse(`\{\{\s*(secret\s+)?("(?:[^"\\\n]|\\.)*"|` + "`[^`]*`" + `)\s*\}\}`)
 
-// Piece is a part of a text: letters, or a reference to a secret.
+// Piece is a part of a text: either letters, or a reference to a secret.
 type Piece struct {
 	Letters string
-	Secret  Secret // "" = Letters
+	Secret  Secret // "" = the piece is Letters
 }
 
-// Pieces splits a text at each {{ secret "env:NAME" }}. Letters are as they are written.
+// Pieces splits a text at each {{ secret "env:NAME" }}. It does not replace {{ "letters" }} in the pieces: see [Letters].
 func Pieces(text string) ([]Piece, error) {
 	var all []Piece
 	from := 0
 	for _, at := range action().FindAllStringSubmatchIndex(text, -1) {
 		if at[2] < 0 {
-			continue // letters
+			continue // not a reference, but {{ "letters" }}
 		}
 		name, err := strconv.Unquote(text[at[4]:at[5]])
 		if err != nil || !IsReference(name) {
@@ -49,7 +49,7 @@ func Pieces(text string) ([]Piece, error) {
 	return append(all, Piece{Letters: text[from:]}), nil
 }
 
-// MapReferences returns a text with the reference in each {{ secret "env:NAME" }} replaced by what a function returns for it.
+// MapReferences replaces the reference in each {{ secret "env:NAME" }} of a text by the result of to.
 func MapReferences(text string, to func(reference string) string) string {
 	return action().ReplaceAllStringFunc(text, func(found string) string {
 		parts := action().FindStringSubmatch(found)
@@ -63,7 +63,7 @@ func MapReferences(text string, to func(reference string) string) string {
 
 var errInside = errors.New(`want {{ secret "env:NAME" }}, {{ secret "file:/path" }} or {{ secret "file:/path#KEY" }}`)
 
-// Letters returns a text with each {{ "letters" }} replaced by the letters. So letters that look like a reference can be written.
+// Letters replaces each {{ "letters" }} in a text by the letters. This is how users write letters that look like a reference.
 func Letters(text string) string {
 	if !strings.Contains(text, "{{") {
 		return text
@@ -78,7 +78,7 @@ func Letters(text string) string {
 	})
 }
 
-// IsReference reports whether a text as a whole is a reference: env:NAME, file:/path or file:/path#KEY.
+// IsReference reports whether the whole text is a reference: env:NAME, file:/path or file:/path#KEY.
 func IsReference(s string) bool {
 	if name, ok := strings.CutPrefix(s, "env:"); ok {
 		return name != "" && !strings.ContainsAny(name, " =")
@@ -101,13 +101,13 @@ var lookalike = pattern.OnUse(`\benv:([A-Z_][A-Z0-9_]*)\b` +
 	`|\$([A-Z_][A-Z0-9_]{2,})\b` +
 	`|\{\{-?\s*(?:secret|env|\.Env)\b`)
 
-// Lookalike is a part of a text that is meant to be a reference, but would be sent as letters.
+// Lookalike is a part of a text that is probably meant as a reference, but would be sent as it is written.
 type Lookalike struct {
-	Letters   string // without what may be a secret
-	Reference string // what is probably meant; "" = the form is that of a template
+	Letters   string // the part as it is written, without default values, which may be secrets
+	Reference string // the reference that is probably meant; "" = it has the syntax of a template
 }
 
-// FindLookalike returns the first lookalike of a text, nil if there is none.
+// FindLookalike returns the first lookalike in a text, or nil if there is none.
 func FindLookalike(text string) *Lookalike {
 	parts := lookalike().FindStringSubmatch(action().ReplaceAllString(text, "\x00"))
 	if parts == nil {
@@ -134,7 +134,7 @@ func FindLookalike(text string) *Lookalike {
 	return &Lookalike{parts[0], parts[0]}
 }
 
-// Inside returns what is wrong with a text that can contain secrets.
+// Inside returns an error message for a text that may contain references to secrets.
 func (l *Lookalike) Inside() string {
 	if l.Reference == "" {
 		return l.Letters + " is not filled in: " + errInside.Error()
@@ -142,7 +142,7 @@ func (l *Lookalike) Inside() string {
 	return fmt.Sprintf("%s would be sent as these letters: write {{ secret %q }} for the value, or {{ %q }} for the letters", l.Letters, l.Reference, l.Letters)
 }
 
-// Whole returns what is wrong with a text that cannot contain secrets.
+// Whole returns an error message for a text that may only be a reference as a whole.
 func (l *Lookalike) Whole() string {
 	if l.Reference == "" {
 		return l.Letters + " is not filled in: write env:NAME, file:/path or file:/path#KEY as the whole value"
@@ -150,7 +150,7 @@ func (l *Lookalike) Whole() string {
 	return fmt.Sprintf("%s stays these letters: write %s as the whole value, or {{ %q }} for the letters", l.Letters, l.Reference, l.Letters)
 }
 
-// InURL returns what is wrong with a URL whose path can contain secrets.
+// InURL returns an error message for a URL whose path may contain references to secrets.
 func (l *Lookalike) InURL() string {
 	if l.Reference == "" {
 		return l.Inside()
@@ -159,7 +159,7 @@ func (l *Lookalike) InURL() string {
 		l.Letters, l.Reference, l.escaped())
 }
 
-// WholeURL returns what is wrong with a URL that cannot contain secrets.
+// WholeURL returns an error message for a URL that may only be a reference as a whole.
 func (l *Lookalike) WholeURL() string {
 	if l.Reference == "" {
 		return l.Whole()
@@ -167,16 +167,16 @@ func (l *Lookalike) WholeURL() string {
 	return fmt.Sprintf("%s would be sent as these letters: put the whole URL into a variable and write env:NAME, or write %s for the letters", l.Letters, l.escaped())
 }
 
-// escaped returns the letters as a URL can contain them.
+// escaped returns the letters with the characters escaped that a URL cannot contain.
 func (l *Lookalike) escaped() string {
 	return strings.NewReplacer("$", "%24", ":", "%3A", "{", "%7B", "}", "%7D").Replace(l.Letters)
 }
 
-// maxValue is the maximum size of a value that is no secret, in bytes.
+// maxValue is the maximum size of a value that is not a secret, in bytes.
 const maxValue = 64 << 10
 
-// Value returns the value that a reference refers to, for a setting that is no secret: it is not remembered. It is an error if it
-// is missing or empty, longer than 64 KiB, or not UTF-8.
+// Value returns the value to which a reference refers, for a setting that is not a secret, so Scrub does not remove the value. It
+// returns an error if the value is missing, empty, longer than maxValue, or not UTF-8.
 func (s *SecretStore) Value(reference string) (string, error) {
 	if s == nil {
 		s = &SecretStore{}
@@ -193,7 +193,8 @@ func (s *SecretStore) Value(reference string) (string, error) {
 	return value, nil
 }
 
-// orLetters returns what to write if a reference that cannot be read is meant as letters, "" if it is surely meant as a reference.
+// orLetters returns a hint for a reference that cannot be read: how to write these letters if no reference is meant. It returns ""
+// if a reference is surely meant.
 func orLetters(reference string) string {
 	name, isVariable := strings.CutPrefix(reference, "env:")
 	if !isVariable || strings.ToUpper(name) == name {

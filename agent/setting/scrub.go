@@ -8,26 +8,28 @@ import (
 	"sync"
 )
 
-// minSecret is the minimum length of a secret that is removed. A shorter one would remove ordinary words and numbers.
+// minSecret is the minimum length of a secret that is removed from texts. If shorter ones were removed, ordinary words and numbers
+// would be removed too.
 const minSecret = 4
 
-// minCut is the length from which the beginning or end of a secret is removed without the rest.
+// minCut is the minimum length of the beginning or end of a secret that is removed if the whole secret is not in the text.
 const minCut = 8
 
-// maxKnown is the maximum number of values in each of the two generations.
+// maxKnown is the maximum number of values in each generation of known.
 const maxKnown = 512
 
 // blank replaces a secret.
 const blank = "<secret>"
 
-// known holds the values to remove. Two generations bound its size, since tokens may change every few minutes: when the
-// young generation is full, it replaces the old one. A value that is seen again is young again.
+// known holds the values to remove. It consists of two generations, which limits its size, since tokens may change every few
+// minutes. When the young generation is full, it becomes the old one, and the old one is forgotten. A value that is used again is
+// put into the young generation.
 type known struct {
 	mu         sync.RWMutex
 	young, old generation
 }
 
-// generation holds values and finds their forms in a text.
+// generation is a set of values with an index, which finds the forms of the values in a text.
 type generation struct {
 	values map[string]bool
 	index  index
@@ -51,13 +53,14 @@ func (k *known) add(value string) {
 	}
 }
 
-// A long text is searched piece by piece, which bounds the memory. The pieces overlap by more than the length of a token.
+// A long text is searched in pieces, to limit the memory that is needed. The pieces overlap by more than the length of a token, so
+// that no token is missed.
 const (
 	pieceSize = 1 << 20
 	overlap   = 16 << 10
 )
 
-// scrub returns the text with what it shows of the values replaced.
+// scrub returns the text with all parts that reveal a value replaced by blank.
 func (k *known) scrub(text string) string {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -87,7 +90,8 @@ func (k *known) scrub(text string) string {
 	return b.String() + text[done:]
 }
 
-// find returns where the text shows a value: as it is, and as what its escapes mean, which can be nested.
+// find returns the parts of the text that reveal a value. It searches the text as it is, and with escape sequences decoded, which
+// can be nested.
 func (k *known) find(text string) []span {
 	var found []span
 	for v, level := newView(text), 0; v != nil && level <= maxNested; v, level = v.decoded(), level+1 {
@@ -103,13 +107,13 @@ func (k *known) find(text string) []span {
 // span is a part of a text.
 type span struct{ from, to int }
 
-// index finds the forms of values by their first and last bytes, so that the time for a text does not depend on how many values
-// there are.
+// index finds the forms of values by their first or last bytes. So the time to search a text does not depend on the number of
+// values.
 type index struct {
 	begins map[uint64][]form // by their first 8 bytes
-	ends   map[uint64][]form // by their last 8
-	four   map[uint32][]form // by their first 4
-	filter []bool            // by a hash of the first 4 bytes of any key
+	ends   map[uint64][]form // by their last 8 bytes
+	four   map[uint32][]form // by their first 4 bytes
+	filter []bool            // true for the hashes of the first 4 bytes of all keys
 }
 
 const filterBits = 14
@@ -142,14 +146,15 @@ func (x *index) add(value string) {
 	}
 }
 
-// maxOverlap is how much of a value is searched for others that overlap it, in bytes. The ends of those beyond are found.
+// maxOverlap limits how much of a value that was found is searched for other values, in bytes. In the middle of a longer value only
+// the ends of other values are found.
 const maxOverlap = 256
 
-// find returns where a view shows a value, as positions in the text.
+// find returns the parts of a view that reveal a value, as positions in the original text.
 func (x *index) find(v *view, text string) []span {
 	var found []span
 	add := func(f form, from, to int) {
-		for from < to-1 && v.plain[from] == ' ' { // between a scheme and the key
+		for from < to-1 && v.plain[from] == ' ' { // spaces between an authentication scheme and the key
 			from++
 		}
 		s := v.span(from, to)
@@ -178,7 +183,7 @@ func (x *index) find(v *view, text string) []span {
 			}
 		}
 		if longest > maxOverlap {
-			i += longest - maxOverlap // else a secret of one letter would take the square of its length
+			i += longest - maxOverlap // otherwise a secret that repeats one letter would take time proportional to the square of its length
 			continue
 		}
 		longest = 0
@@ -193,7 +198,8 @@ func (x *index) find(v *view, text string) []span {
 	return found
 }
 
-// short finds values shorter than minCut, and the first characters of longer ones before a mark that says that they are cut.
+// short finds values that are shorter than minCut, and the first characters of longer values if an ellipsis follows, which shows
+// that the value was cut.
 func (x *index) short(v *view, i int, four uint32, add func(f form, from, to int)) {
 	for _, f := range x.four[four] {
 		n := f.common(v.folded[i:min(i+minCut, len(v.folded))])
@@ -206,7 +212,7 @@ func (x *index) short(v *view, i int, four uint32, add func(f form, from, to int
 	}
 }
 
-// widen returns the span with the rest of the base64 that it is a part of.
+// widen extends the span to all adjacent characters of base64, since they encode the same data.
 func (s span) widen(text string) span {
 	isBase64 := func(c byte) bool {
 		return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("+/-_=", c) >= 0

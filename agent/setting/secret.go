@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Secret is a reference to a secret, never the secret itself: env:NAME, file:/path, or file:/path#KEY for the line
-// KEY=value of that file. [SecretStore.Secret] reads it.
+// Secret is a reference to a secret, never the secret itself: env:NAME, file:/path, or file:/path#KEY for the line KEY=value of
+// that file. [SecretStore.Secret] reads the secret.
 type Secret string
 
 var errSecret = errors.New(`a secret must not be written here: refer to it by "env:NAME", "file:/path" or "file:/path#KEY"`)
@@ -21,11 +21,11 @@ func (s *Secret) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Text is a value, a reference to one in the form of [Secret], or a text with secrets in it: Bearer {{ secret "env:TOKEN" }}. A text
-// that starts with env: or file: is a reference; {{ "env:prod" }} is these letters.
+// Text is a value, a reference to a value as in [Secret], or a text that contains references, such as Bearer {{ secret "env:TOKEN"
+// }}. A text that starts with env: or file: is a reference. For the letters env:prod, write {{ "env:prod" }}.
 type Text string
 
-// UnmarshalText refuses a reference without a name, and what looks like a reference but would be sent as letters.
+// UnmarshalText does not accept a reference without a name, or a text that looks like a reference but would be sent as letters.
 func (t *Text) UnmarshalText(text []byte) error {
 	s := string(text)
 	if err := CheckText(s); err != nil {
@@ -35,7 +35,7 @@ func (t *Text) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// CheckText returns an error for a text that is no valid [Text].
+// CheckText returns an error for a text that is not a valid [Text].
 func CheckText(s string) error {
 	switch {
 	case IsReference(s):
@@ -54,7 +54,7 @@ func CheckText(s string) error {
 
 var errReference = errors.New(`a text that begins with env: or file: is a reference: want "env:NAME", "file:/path" or "file:/path#KEY", or {{ "env:" }} for these letters`)
 
-// IsReference reports whether the text as a whole is a reference to a secret.
+// IsReference reports whether the whole text is a reference to a secret.
 func (t Text) IsReference() bool { return IsReference(string(t)) }
 
 // HasSecret reports whether the text is a reference or contains one.
@@ -66,7 +66,7 @@ func (t Text) HasSecret() bool {
 	return err == nil && len(pieces) > 1
 }
 
-// LogValue returns a reference as it is, and "<text>" for a value, which may be a key.
+// LogValue returns a reference unchanged, and "<text>" for any other text, since it may be a key.
 func (t Text) LogValue() slog.Value {
 	if t.IsReference() {
 		return slog.StringValue(string(t))

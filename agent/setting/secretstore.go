@@ -19,28 +19,29 @@ import (
 	"github.com/collectington/collectington/agent/pattern"
 )
 
-// maxSecretFile is the maximum size of a file with secrets.
+// maxSecretFile is the maximum size of a file with secrets, in bytes.
 const maxSecretFile = 1 << 20
 
 // maxKeys is the maximum number of names that Keys returns.
 const maxKeys = 1000
 
-// SecretStore reads secrets and remembers their values, so that [SecretStore.Scrub] can remove them from every text that
-// leaves the agent. It is safe for concurrent use. The zero value is ready to use. A nil *SecretStore reads secrets, but
-// remembers none.
+// SecretStore reads secrets and remembers their values, so that [SecretStore.Scrub] can remove them from every text that leaves the
+// agent. It is safe for concurrent use. The zero value is ready to use. A nil *SecretStore reads secrets, but does not remember
+// them.
 type SecretStore struct {
-	Dir       string                      // the directory of relative paths
-	LookupEnv func(string) (string, bool) // default os.LookupEnv
+	Dir       string                      // the directory to which paths are relative
+	LookupEnv func(string) (string, bool) // nil = os.LookupEnv
 
-	// StandIns replaces files, for tests of jobs: if it is not nil, LookupEnv returns the secrets of files too. The name it
-	// is given is the KEY of file:/path#KEY, or else the base name of the file. Keys returns StandIns for a missing file.
+	// StandIns replaces files, for tests of jobs. If it is not nil, LookupEnv also returns the secrets that are in files. Its
+	// argument is then the KEY of file:/path#KEY, or the base name of a file without #KEY. For a missing file, Keys returns
+	// StandIns.
 	StandIns []string
 
 	known known
 }
 
-// Secret returns the value of a secret. It reads the value at each call, so that a rotated secret takes effect. It is an
-// error if the variable, file or key is missing or empty.
+// Secret returns the value of a secret. It reads the value at each call, so that a changed secret takes effect. It returns an error
+// if the variable, file or key is missing or empty.
 func (s *SecretStore) Secret(ref Secret) (string, error) {
 	if s == nil {
 		s = &SecretStore{}
@@ -53,7 +54,8 @@ func (s *SecretStore) Secret(ref Secret) (string, error) {
 	return value, nil
 }
 
-// Text returns the text, or the secret that it refers to. Secrets within the text are filled in as they are.
+// Text returns the text, or the secret to which it refers. References inside the text are replaced by the secrets, without any
+// escaping.
 func (s *SecretStore) Text(t Text) (string, error) {
 	if t.IsReference() {
 		value, err := s.Secret(Secret(t))
@@ -116,7 +118,7 @@ func (s *SecretStore) readFile(path string) ([]byte, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(s.Dir, path)
 	}
-	// Without O_NONBLOCK, a named pipe would block the run until somebody writes to it.
+	// Without O_NONBLOCK, opening a named pipe would block the run until another process writes to it.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -139,7 +141,7 @@ func (s *SecretStore) readFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// kindOf returns what a file that is not regular is called.
+// kindOf returns a description of a file that is not regular.
 func kindOf(mode os.FileMode) string {
 	switch {
 	case mode.IsDir():
@@ -152,7 +154,7 @@ func kindOf(mode os.FileMode) string {
 	return "a device"
 }
 
-// Keys returns the keys of a file of lines KEY=value, in their order and each once. It returns no values.
+// Keys returns the different keys in a file with lines KEY=value, in their order. It does not return values.
 func (s *SecretStore) Keys(path string) ([]string, error) {
 	if s == nil {
 		s = &SecretStore{}
@@ -164,7 +166,7 @@ func (s *SecretStore) Keys(path string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := regexp.MustCompile(`^[a-zA-Z_][\w.-]*$`) // nothing that may be part of a secret
+	name := regexp.MustCompile(`^[a-zA-Z_][\w.-]*$`) // so that a key cannot be a part of a secret
 	var keys []string
 	for key := range linesOf(data) {
 		if name.MatchString(key) && !slices.Contains(keys, key) && len(keys) < maxKeys {
@@ -174,9 +176,9 @@ func (s *SecretStore) Keys(path string) ([]string, error) {
 	return keys, nil
 }
 
-// Remember makes Scrub remove a value that the store has not read itself, such as the token of a login. Scrub also finds
-// the value in its encoded forms: percent-encoding, escapes of JSON and HTML, hexadecimal, base64 also within other base64; and if
-// it is cut to eight or more characters, or to four before an ellipsis.
+// Remember makes Scrub remove a value that the store has not read itself, such as the token of a login. Scrub also finds the value
+// when it is encoded: with percent-encoding, with escapes of JSON or HTML, in hexadecimal, or in base64, even inside other base64.
+// It also finds the beginning of a value: eight or more characters, or four or more before an ellipsis.
 func (s *SecretStore) Remember(value string) {
 	if s == nil || len(value) < minSecret {
 		return
@@ -186,17 +188,18 @@ func (s *SecretStore) Remember(value string) {
 	}
 }
 
-// RememberLogin is Remember for a password and for the form that basic authentication (RFC 7617) sends it in.
+// RememberLogin remembers a password, and also the text that basic authentication (RFC 7617) sends for user and password.
 func (s *SecretStore) RememberLogin(user, password string) {
 	s.Remember(password)
 	s.Remember(base64.StdEncoding.EncodeToString([]byte(user + ":" + password)))
 }
 
-// credential matches the credential in the value of an Authorization header (RFC 9110, section 11.4): the key in "Token
+// credential matches the value of an Authorization header (RFC 9110, section 11.4). Its group is the credential: the key in "Token
 // token=key" or "Bearer key".
 var credential = pattern.OnUse(`^(?:[A-Za-z][\w-]* +)?(?:[A-Za-z][\w-]*=)?"?([^\s"=]+=*)"?$`)
 
-// rememberRead remembers a secret that was read. If it is the value of a header, a server may repeat only its credential.
+// rememberRead remembers a secret that was read, and the parts of it that a server may repeat alone: the password in a URL, and the
+// credential in the value of a header.
 func (s *SecretStore) rememberRead(value string) {
 	s.Remember(value)
 	if u, err := url.Parse(value); err == nil && u.User != nil {
@@ -208,7 +211,7 @@ func (s *SecretStore) rememberRead(value string) {
 	}
 }
 
-// Scrub returns text with each known secret replaced by "<secret>".
+// Scrub returns the text with each known secret replaced by "<secret>".
 func (s *SecretStore) Scrub(text string) string {
 	if s == nil {
 		return text
@@ -216,7 +219,7 @@ func (s *SecretStore) Scrub(text string) string {
 	return s.known.scrub(text)
 }
 
-// lineOf returns the value of the line KEY=value or KEY="value".
+// lineOf returns the value in the line KEY=value or KEY="value" for a key.
 func lineOf(data []byte, path, key string) (string, error) {
 	for name, value := range linesOf(data) {
 		if name != key {
@@ -233,7 +236,7 @@ func lineOf(data []byte, path, key string) (string, error) {
 	return "", fmt.Errorf("%s has no line %s=VALUE", path, key)
 }
 
-// linesOf yields the keys and values of lines KEY=value. It skips comments (#), and "export " before a key.
+// linesOf yields the keys and values of lines KEY=value. It skips comments (#), and ignores "export " before a key.
 func linesOf(data []byte) iter.Seq2[string, string] {
 	return func(yield func(key, value string) bool) {
 		for line := range strings.Lines(string(data)) {

@@ -1,16 +1,16 @@
-// Package setting holds the types of settings: [Duration], [Bytes], [URL], [Secret] and [Text]. It also holds the error
-// that names a setting, and the [SecretStore] that reads secrets and removes them from text.
+// Package setting holds the types of settings: [Duration], [Bytes], [URL], [Secret] and [Text]. It also holds [Problem], the error
+// that names a setting, and [SecretStore], which reads secrets and removes them from texts.
 //
-// A plug-in's Config is a struct of such types with yaml tags. Each type promises:
+// A plug-in's Config is a struct of such types with yaml tags. Each type guarantees:
 //
-//   - UnmarshalText accepts only valid values. Its error says in one line what is wanted, and does not quote the value,
-//     which may be a secret. The value is unchanged after an error.
-//   - MarshalText and String return a form that UnmarshalText reads back as the same value.
-//   - A value is safe to log: a URL without its query, a Text that is no reference not at all.
+//   - UnmarshalText accepts only valid values. Its error says in one line what is wanted. The error does not quote the value,
+//     which may be a secret. After an error, the value is unchanged.
+//   - MarshalText and String return a text from which UnmarshalText makes the same value.
+//   - A value is safe to log: a URL is logged without its query, and a Text that is not a reference is not logged.
 //   - The zero value means that the setting was not given.
 //
-// The reader of the configuration replaces a reference (env:NAME, file:/path) in any setting by its value before the setting is
-// read, except where the type is [Verbatim] or the field has the tag `setting:"verbatim"`.
+// The reader of the configuration replaces a reference (env:NAME, file:/path) in any setting by its value before it reads the
+// setting. It does not do so if the type is [Verbatim] or the field has the tag `setting:"verbatim"`.
 //
 // Config.Validate reports every problem, each with the name of its setting:
 //
@@ -25,12 +25,12 @@
 //		return errors.Join(problems...)
 //	}
 //
-// A setting that is a path has the tag setting:"path". One that is a folder, by default the folder of the file, has
-// setting:"dir". With the tag, a path in a file that another one includes is relative to its own file, as references to secrets are:
-// New then finds it relative to Env.Dir. A setting that reads references itself, and is no Text, has setting:"text". A tag can have
-// several words, with commas between them.
+// Tags describe settings. A path has the tag setting:"path". A folder whose default is the folder of the configuration file has
+// setting:"dir". If a configuration file is included by another file, such paths are relative to the included file, and so are
+// references to secrets; for this, Config.New joins them with Env.Dir. A setting that reads references itself but is not a Text has
+// setting:"text". A tag can have several words, separated by commas.
 //
-// The package does not know files. The reader of the configuration file finds the line from the name of the setting.
+// This package does not read configuration files. The reader of the configuration finds the line of a setting by its name.
 package setting
 
 import (
@@ -38,13 +38,13 @@ import (
 	"fmt"
 )
 
-// Enum is an optional interface of the type of a setting that has fixed values.
+// Enum is an optional interface of the type of a setting with a fixed set of values.
 type Enum interface {
-	Words() []string // that UnmarshalText accepts
+	Words() []string // the values that UnmarshalText accepts
 }
 
-// Problem is an error about one setting. Path is relative to the value that was validated, with dots between keys and
-// numbers for list items: "basic_auth.password", "scopes.0". An empty path means the value as a whole.
+// Problem is an error in one setting. Path is relative to the value that was validated, with dots between keys and indexes of
+// lists: "basic_auth.password", "scopes.0". An empty path means the whole value.
 type Problem struct {
 	Path string
 	Text string
@@ -57,12 +57,12 @@ func (p *Problem) Error() string {
 	return p.Path + ": " + p.Text
 }
 
-// Bad returns a [Problem] of the setting at path. Its text is one line that says what is wrong and what is wanted.
+// Bad returns a [Problem] of the setting at path. The text is one line that says what is wrong and what is wanted.
 func Bad(path, format string, args ...any) error {
 	return &Problem{Path: path, Text: fmt.Sprintf(format, args...)}
 }
 
-// Under returns err with prefix before the path of each of its problems. An error without a path gets prefix as its path.
+// Under adds prefix before the path of each problem in err. An error without a path gets prefix as its path.
 func Under(prefix string, err error) error {
 	var all []error
 	for _, p := range Problems(err) {
@@ -75,7 +75,7 @@ func Under(prefix string, err error) error {
 	return errors.Join(all...)
 }
 
-// Problems returns the problems that are joined in err, in their order. An error that is no Problem becomes one with an
+// Problems returns the problems that are joined in err, in their order. An error that is not a Problem becomes a Problem with an
 // empty path.
 func Problems(err error) []*Problem {
 	if err == nil {

@@ -11,7 +11,8 @@ import (
 // URL is an absolute http or https URL without a user or password.
 type URL struct{ url.URL }
 
-// UnmarshalText parses a URL. It refuses a relative URL, another scheme, and a URL with a user or password.
+// UnmarshalText parses a URL. It does not accept a relative URL, a scheme other than http and https, or a URL with a user or
+// password.
 func (u *URL) UnmarshalText(text []byte) error {
 	parsed, err := url.Parse(string(text))
 	switch {
@@ -39,10 +40,10 @@ func (u URL) LogValue() slog.Value { return slog.StringValue(u.Place()) }
 // IsZero reports whether no URL was given.
 func (u URL) IsZero() bool { return u.Host == "" }
 
-// Place returns the URL without its query and fragment, for messages: a query may hold keys.
+// Place returns the URL without its query and fragment. It is for messages, since a query may contain keys.
 func (u URL) Place() string { return Place(&u.URL) }
 
-// Place returns scheme, host and path of a URL, without user, query and fragment.
+// Place returns the scheme, host and path of a URL, without user, query and fragment.
 func Place(u *url.URL) string {
 	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
 	return bare.String()

@@ -9,19 +9,19 @@ import (
 	"unicode/utf8"
 )
 
-// maxNested is how deep escapes are undone, such as JSON in a query in a quoted log line.
+// maxNested is the largest number of nested escapes that are decoded, such as JSON inside a query inside a quoted log line.
 const maxNested = 5
 
-// view is what a text says after some of its escapes are undone. Its bytes know where they come from.
+// view is a text with some levels of its escape sequences decoded. For each byte it has the position in the original text.
 type view struct {
 	plain    []byte
-	folded   []byte // plain, without the differences of case and of the two alphabets of base64
-	from, to []int  // where each byte comes from in the text; nil = from the same position
+	folded   []byte // plain after foldByte: without differences between upper and lower case and between the two alphabets of base64
+	from, to []int  // the start and end in the original text for each byte; nil = the same positions
 }
 
 func newView(text string) *view { return (&view{plain: []byte(text)}).fold() }
 
-// fold sets folded.
+// fold sets folded by applying foldByte to each byte of plain.
 func (v *view) fold() *view {
 	v.folded = make([]byte, len(v.plain))
 	for i, c := range v.plain {
@@ -30,8 +30,8 @@ func (v *view) fold() *view {
 	return v
 }
 
-// foldByte returns one byte for those that are the same in some encoding: upper and lower case, the plus that is a space in a
-// query, and the characters of base64 that differ in URLs.
+// foldByte maps bytes that mean the same in some encoding to one byte: upper and lower case, the plus sign that means a space in a
+// query, and the characters that are different in base64 for URLs.
 func foldByte(c byte) byte {
 	switch {
 	case 'A' <= c && c <= 'Z':
@@ -44,7 +44,7 @@ func foldByte(c byte) byte {
 	return c
 }
 
-// span returns where a part of the view comes from.
+// span returns the part of the original text that belongs to a part of the view.
 func (v *view) span(from, to int) span {
 	if v.from == nil {
 		return span{from, to}
@@ -52,8 +52,8 @@ func (v *view) span(from, to int) span {
 	return span{v.from[from], v.to[to-1]}
 }
 
-// decoded returns the view with one more level of escapes undone, nil if there is none. The escapes are those of URLs (%2B), of
-// JSON and programming languages (\u002b, \x2b, \"), and of HTML (&#43;).
+// decoded returns the view with one more level of escape sequences decoded, or nil if there are no more. It decodes the escapes of
+// URLs (%2B), of JSON and programming languages (\u002b, \x2b, \"), and of HTML (&#43;).
 func (v *view) decoded() *view {
 	if !bytes.ContainsAny(v.plain, `%\&`) {
 		return nil
@@ -79,7 +79,8 @@ func (v *view) decoded() *view {
 	return next.fold()
 }
 
-// unescape returns what the escape at the beginning of a text stands for, and its length; 0 if there is none.
+// unescape decodes the escape sequence at the beginning of a text. It returns the decoded bytes and the length of the sequence, or
+// 0 if there is none.
 func unescape(text []byte) (char []byte, size int) {
 	switch text[0] {
 	case '%':
@@ -127,7 +128,7 @@ func unescapeBackslash(text []byte) (char []byte, size int) {
 	return nil, 0
 }
 
-// hexByte returns the byte of the two hexadecimal digits at a position.
+// hexByte returns the byte that the two hexadecimal digits at a position stand for.
 func hexByte(text []byte, at int) (char []byte, size int) {
 	if len(text) < at+2 {
 		return nil, 0
@@ -139,7 +140,7 @@ func hexByte(text []byte, at int) (char []byte, size int) {
 	return []byte{byte(n)}, at + 2
 }
 
-// hexRune returns the character of \u or \U and digits at the beginning of a text.
+// hexRune returns the character that \u or \U and hexadecimal digits at the beginning of a text stand for.
 func hexRune(text []byte, digits int) (r rune, size int) {
 	if len(text) < 2+digits || text[0] != '\\' || text[1] != 'u' && text[1] != 'U' {
 		return 0, 0
@@ -151,7 +152,7 @@ func hexRune(text []byte, digits int) (r rune, size int) {
 	return rune(n), 2 + digits
 }
 
-// isMark reports whether a value before this position is cut there: an ellipsis or stars follow.
+// isMark reports whether an ellipsis or stars follow at this position, which shows that the value before it is cut off.
 func (v *view) isMark(at int) bool {
 	rest := bytes.TrimLeft(v.plain[at:min(at+16, len(v.plain))], "\"\\ ")
 	for _, mark := range []string{"...", "…", "***", "•••"} {

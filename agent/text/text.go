@@ -1,11 +1,11 @@
-// Package text makes text from outside fit for an error message or a log line. A response body, a receiver's answer or
-// a parser's error may hold line breaks, control characters, invalid UTF-8 and megabytes of data.
+// Package text prepares texts from outside for error messages and log lines. A response body or the error of a parser may contain
+// line breaks, control characters, invalid UTF-8 and megabytes of data.
 //
-// An error of a plug-in is one line. Bound what it quotes:
+// The text of an error of a plug-in is one line. Limit the length of texts that it quotes:
 //
 //	return fmt.Errorf("read the queue: %s", text.Cut(text.OneLine(body), 200))
 //
-// No function removes secrets: use [github.com/collectington/collectington/agent/setting.SecretStore.Scrub] first.
+// No function removes secrets: call [github.com/collectington/collectington/agent/setting.SecretStore.Scrub] first.
 package text
 
 import (
@@ -14,8 +14,8 @@ import (
 	"unicode"
 )
 
-// OneLine returns s as one printable line of valid UTF-8. Each run of white space and control characters becomes one
-// space. Leading and trailing spaces, other characters that cannot be printed, and invalid bytes are removed.
+// OneLine returns s as one printable line of valid UTF-8. Each sequence of white space and control characters becomes one space.
+// Spaces at the beginning and the end, other unprintable characters, and invalid bytes are removed.
 func OneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -29,8 +29,8 @@ func OneLine(s string) string {
 	return strings.Join(strings.Fields(s), " ")
 }
 
-// Cut returns s if it has at most limit bytes. Otherwise it returns the first limit bytes, less a character that does not
-// fit whole, and an ellipsis.
+// Cut returns s if it has at most limit bytes. Otherwise it returns the first limit bytes, without a character that is cut in the
+// middle, followed by an ellipsis.
 func Cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -38,7 +38,7 @@ func Cut(s string, limit int) string {
 	return strings.ToValidUTF8(s[:limit], "") + "…"
 }
 
-// Count returns a number of things in words: 1 job, 2 jobs.
+// Count returns the number n with a noun: 1 job, 2 jobs.
 func Count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// unixPrefix begins the address of a unix socket, which an absolute path follows.
+// unixPrefix is the beginning of the address of a unix socket. An absolute path follows it.
 const unixPrefix = "unix://"
 
-// socketMode is the mode of a unix socket: the agent's user and group can use it.
+// socketMode is the mode of a unix socket. It allows access for the user and group of the agent.
 const socketMode = 0o660
 
-// listen binds the address. Its error says what to do.
+// listen binds the address. If that fails, the error says what the user can do.
 func (s *Server) listen(ctx context.Context) (net.Listener, error) {
 	l, err := listen(ctx, s.Listen)
 	if err == nil {
@@ -43,7 +43,7 @@ func (s *Server) listen(ctx context.Context) (net.Listener, error) {
 	return nil, fmt.Errorf("listen on %s: %w", s.Listen, &textError{cmp.Or(text, err.Error()), err})
 }
 
-// listen listens on host:port or unix:///path. A socket that an agent has left behind is replaced.
+// listen listens on host:port or unix:///path. It replaces a socket file that an earlier process has left behind.
 func listen(ctx context.Context, address string) (net.Listener, error) {
 	path, isUnix := strings.CutPrefix(address, unixPrefix)
 	if !isUnix {
@@ -66,7 +66,7 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// isLeftSocket reports whether a path is a socket on which nobody listens.
+// isLeftSocket reports whether path is a socket file on which no process listens.
 func isLeftSocket(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode().Type() != fs.ModeSocket {
@@ -85,7 +85,7 @@ func CheckListen(listen string) error {
 	return err
 }
 
-// CheckSocket returns why a value of the setting listen is neither host:port nor unix:///path.
+// CheckSocket returns an error if a value of the setting listen is neither host:port nor unix:///path.
 func CheckSocket(listen string) error {
 	path, isUnix := strings.CutPrefix(listen, unixPrefix)
 	if !isUnix {
@@ -100,7 +100,7 @@ func CheckSocket(listen string) error {
 	return nil
 }
 
-// split returns the host and the port of listen. The host is "" for all addresses of the machine.
+// split returns the host and the port of listen. If host is "", the server listens on all addresses of the machine.
 func split(listen string) (host string, port uint16, err error) {
 	host, digits, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -113,8 +113,8 @@ func split(listen string) (host string, port uint16, err error) {
 	return host, uint16(n), err
 }
 
-// Claim returns what only one server can use: the address of listen in words, the same for the same address. It returns "" for
-// port 0, which is any free port.
+// Claim returns the address of listen as a text. Only one server can use the address, and different spellings of it have the same
+// text. It returns "" for port 0, which means any free port.
 func Claim(listen string) string {
 	if path, isUnix := strings.CutPrefix(listen, unixPrefix); isUnix {
 		return "the socket " + path

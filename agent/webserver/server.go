@@ -1,4 +1,4 @@
-// Package webserver serves HTTP on one address, with TLS and authentication by a web configuration file of exporter-toolkit
+// Package webserver serves HTTP on one address. TLS and authentication are set by a web configuration file of exporter-toolkit
 // (https://prometheus.io/docs/prometheus/latest/configuration/https/).
 package webserver
 
@@ -22,34 +22,34 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// Limits of connections.
+// The limits of connections.
 const (
 	headerTimeout = 10 * time.Second
-	writeTimeout  = 2 * time.Minute // scrapers give up earlier
-	idleTimeout   = 5 * time.Minute // Prometheus keeps its connections as long
+	writeTimeout  = 2 * time.Minute // scrapers give up before that
+	idleTimeout   = 5 * time.Minute // as long as Prometheus keeps its connections
 	maxHeader     = 16 << 10
-	lastRequests  = time.Second // for requests in progress when the server stops
+	lastRequests  = time.Second // limit for requests that are in progress when the server stops
 
-	webPause = 5 * time.Second // until a web config file that cannot be used is read again
+	webPause = 5 * time.Second // time until a web config file that cannot be used is read again
 )
 
-// Server is a server of one address. Its fields must not change after the first call of a method.
+// Server is a server on one address. Its fields must not change after the first call of a method.
 type Server struct {
 	Listen        string // the setting listen: host:port, or unix:///path if the caller allows it
-	WebConfigFile string // the setting web_config_file; "" = neither TLS nor authentication
-	Path          string // of the URL that is logged
-	Started       string // what is logged when the server has started, such as "serving metrics"
+	WebConfigFile string // the setting web_config_file; "" = no TLS and no authentication
+	Path          string // path of the URL that is logged at the start
+	Started       string // message that is logged at the start, such as "serving metrics"
 	Handler       http.Handler
 	ReadTimeout   time.Duration // for a request with its body; 0 = as for its headers
 	MaxClients    int           // connections at once, 0 = any number; for one more an idle one is closed, or it is refused
 	Drain         time.Duration // for requests in progress when Run ends, at most one second
 	Log           *slog.Logger
 
-	opened net.Listener             // by Open; nil = Run opens it
+	opened net.Listener             // set by Open; nil = Run opens it
 	bound  atomic.Pointer[net.Addr] // nil before the address is bound
 }
 
-// Check returns why the server could not start: the web config file is not valid, or the address is in use.
+// Check returns the reason why the server cannot start, or nil: the web config file may be invalid, or the address in use.
 func (s *Server) Check(ctx context.Context) error {
 	if err := CheckFile(s.WebConfigFile); err != nil {
 		return err
@@ -61,7 +61,7 @@ func (s *Server) Check(ctx context.Context) error {
 	return l.Close()
 }
 
-// Open binds the address, on which Run then serves. Its error is that of Check.
+// Open binds the address, which Run then uses. Its errors are those of Check.
 func (s *Server) Open(ctx context.Context) error {
 	err := CheckFile(s.WebConfigFile)
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *Server) Open(ctx context.Context) error {
 	return err
 }
 
-// Run serves until ctx ends, from when the web config file can be used on.
+// Run serves until ctx ends. If the web config file cannot be used, it waits until the file can be used.
 func (s *Server) Run(ctx context.Context) error {
 	l, err := s.opened, error(nil)
 	if l == nil {
@@ -82,7 +82,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	}
 	if CheckFile(s.WebConfigFile) != nil {
-		l.Close() // so that requests fail and do not wait
+		l.Close() // so that requests fail at once, and do not wait
 		if !s.waitForFile(ctx) {
 			return nil
 		}
@@ -103,7 +103,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(log, slog.LevelDebug), // port scans would fill the log
+		ErrorLog:          slog.NewLogLogger(log, slog.LevelDebug), // at debug level, since port scans would fill the log
 	}
 	s.bound.Store(new(l.Addr()))
 	if s.MaxClients > 0 {
@@ -145,7 +145,7 @@ func (s *Server) Addr() string {
 	return ""
 }
 
-// textError is an error with another text.
+// textError is an error with a different text.
 type textError struct {
 	text string
 	err  error
@@ -154,7 +154,7 @@ type textError struct {
 func (e *textError) Error() string { return e.text }
 func (e *textError) Unwrap() error { return e.err }
 
-// File returns the path of a web config file, which is relative to the folder of the configuration. "" is none.
+// File returns the path of a web config file, which may be relative to dir, the folder of the configuration. "" = there is none.
 func File(dir, path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path
@@ -162,7 +162,7 @@ func File(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// CheckFile reads a web config file and the files that it names. It returns why the file cannot be used. The path "" is no error.
+// CheckFile reads a web config file and the files that it names. It returns an error if they cannot be used, and nil if path is "".
 func CheckFile(path string) error {
 	err := web.Validate(path)
 	if err == nil {
@@ -178,7 +178,7 @@ func CheckFile(path string) error {
 	return fmt.Errorf("read web_config_file %s: %w", path, &textError{problem, err})
 }
 
-// waitForFile waits until the web config file can be used, and logs why it cannot. It returns false if ctx ends before that.
+// waitForFile waits until the web config file can be used. It logs why it cannot be used. It returns false if ctx ends first.
 func (s *Server) waitForFile(ctx context.Context) bool {
 	for logged := ""; ; {
 		err := CheckFile(s.WebConfigFile)
@@ -197,7 +197,7 @@ func (s *Server) waitForFile(ctx context.Context) bool {
 	}
 }
 
-// URL returns the URL for a client on this machine, once the address is bound.
+// URL returns the URL for a client on this machine. It is only valid after the address is bound.
 func (s *Server) URL() string { return s.url(s.Addr()) }
 
 func (s *Server) url(address string) string {
@@ -218,7 +218,7 @@ func (s *Server) url(address string) string {
 	return scheme + address + s.Path
 }
 
-// warningsOnly drops what exporter-toolkit logs below warnings. Run logs the address itself.
+// warningsOnly drops messages of exporter-toolkit below the level of warnings. Run logs the address itself.
 type warningsOnly struct{ slog.Handler }
 
 func (p warningsOnly) Enabled(ctx context.Context, level slog.Level) bool {

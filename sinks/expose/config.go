@@ -4,7 +4,7 @@
 //	      ─▶ rendering, one for each format that is requested: the encoded families and the page
 //	scrape ─▶ the current page
 //
-// The page is rendered when a batch is written, and only the families of its job. A scrape writes bytes that are ready.
+// Write renders the families of the batch's job and updates the page. A scrape only sends bytes that are already rendered.
 package expose
 
 import (
@@ -22,7 +22,7 @@ import (
 //go:embed example.yaml
 var example string
 
-// Kind is the catalogue's entry. Without a job label, two jobs can have the same series.
+// Kind is the entry in the catalogue. Two jobs can have the same series only if job_label is not set.
 var Kind = sinks.Kind{
 	Name:     "expose",
 	Defaults: func() sinks.Config { return defaults() },
@@ -31,7 +31,7 @@ var Kind = sinks.Kind{
 	Merges:   func(c sinks.Config) bool { return c.(*Config).JobLabel == "" },
 }
 
-// Config is the settings of one page.
+// Config holds the settings of one page.
 type Config struct {
 	Listen        string `yaml:"listen"`
 	Path          string `yaml:"path"`
@@ -64,7 +64,7 @@ func (c *Config) Validate() error {
 	return errors.Join(all...)
 }
 
-// Claims implements [sinks.Claimer]: two sinks cannot have one address. Port 0 is any free port.
+// Claims implements [sinks.Claimer]: two sinks cannot listen on the same address. Port 0 means any free port, so it is not claimed.
 func (c *Config) Claims() []string {
 	if claim := webserver.Claim(c.Listen); claim != "" {
 		return []string{claim}

@@ -12,21 +12,21 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// formats returns the formats of the page, in order of preference. OpenMetrics has no _created lines by default, since
-// Prometheus stores them as series.
+// formats returns the formats of the page, in order of preference. The OpenMetrics formats have no _created lines by default, since
+// Prometheus would store them as series.
 func formats() []expfmt.Format {
 	return []expfmt.Format{expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics_0_0_1, expfmt.FmtProtoDelim, expfmt.FmtText}
 }
 
-// encoder encodes one family after the other in a format. A family comes in chunks, which bounds the memory that is needed.
+// encoder encodes one family after another in a format. A family is added in chunks, to limit the memory that is needed.
 type encoder struct {
 	kind    expfmt.FormatType
 	escape  escaper
 	packer  packer
 	created createdLines
-	begun   bool         // a chunk of the family is encoded
-	text    bytes.Buffer // of the chunk
-	message []byte       // of the family; protobuf only
+	begun   bool         // a chunk of the family was encoded
+	text    bytes.Buffer // the text of the current chunk
+	message []byte       // the message of the family; only for protobuf
 }
 
 func newEncoder(format expfmt.Format, p packer, created bool) *encoder {
@@ -35,13 +35,13 @@ func newEncoder(format expfmt.Format, p packer, created bool) *encoder {
 	}
 }
 
-// begin begins a family. It drops what a panic may have left of the one before.
+// begin begins a family. It removes what is left of the previous family if encoding that has panicked.
 func (e *encoder) begin() {
 	e.message = e.message[:0]
 	e.end()
 }
 
-// add encodes a chunk of a family. Name, help and type are those of the first chunk.
+// add encodes a chunk of a family. The name, help and type of the family are those of the first chunk.
 func (e *encoder) add(chunk *dto.MetricFamily, isLegacy bool) error {
 	if !isLegacy {
 		chunk = e.escape.family(chunk)
@@ -81,8 +81,8 @@ func (e *encoder) write(chunk *dto.MetricFamily) (text []byte, err error) {
 	return e.text.Bytes(), err
 }
 
-// addMessage appends to the family's message. Two encoded messages in a row are one message with the lists of both
-// (https://protobuf.dev/programming-guides/encoding/#last-one-wins).
+// addMessage appends a chunk to the family's message. Two encoded messages, one after the other, are one message that contains the
+// lists of both (https://protobuf.dev/programming-guides/encoding/#last-one-wins).
 func (e *encoder) addMessage(chunk *dto.MetricFamily, first bool) (err error) {
 	if !first {
 		chunk = &dto.MetricFamily{Metric: chunk.Metric}
@@ -119,12 +119,12 @@ func (e *encoder) tail() piece {
 	return e.packer.end()
 }
 
-// escaper escapes names for scrapers that do not accept UTF-8 names. Escaped names may be equal. A series that would then be
-// there twice, or have a label twice, is left out, since a scraper would refuse the whole page.
+// escaper escapes names for scrapers that do not accept UTF-8 names. Different names may be equal when escaped. A series is left
+// out if it would then occur twice, or have the same label twice, since a scraper would refuse the whole page.
 type escaper struct {
 	scheme model.EscapingScheme
 	seen   seriesSet
-	hidden int // series of the family that are left out
+	hidden int // number of series of the family that are left out
 }
 
 func (e *escaper) family(f *dto.MetricFamily) *dto.MetricFamily {
@@ -143,7 +143,7 @@ func (e *escaper) family(f *dto.MetricFamily) *dto.MetricFamily {
 	return f
 }
 
-// isUnique reports whether each label and the series are there once.
+// isUnique reports whether no label name occurs twice in the series, and the series was not seen before.
 func (e *escaper) isUnique(m *dto.Metric) bool {
 	e.seen.key = e.seen.key[:0]
 	for i, l := range m.Label {
@@ -158,7 +158,7 @@ func (e *escaper) isUnique(m *dto.Metric) bool {
 	return e.seen.addKey()
 }
 
-// createdLines writes start timestamps in the text format, which has no place for them: as a gauge NAME_created in Unix
+// createdLines writes start timestamps. The text format has no syntax for them, so they are written as a gauge NAME_created in Unix
 // seconds, as the Python client does.
 type createdLines struct {
 	on   bool
@@ -200,14 +200,14 @@ func (c *createdLines) add(chunk *dto.MetricFamily) error {
 	return nil
 }
 
-// end returns the lines of the family.
+// end returns the lines of the family and begins the next family.
 func (c *createdLines) end() []byte {
 	text := c.text.Bytes()
 	c.text.Reset()
 	return text
 }
 
-// withoutComments returns the text of a chunk without # HELP and # TYPE, which only the first chunk of a family has.
+// withoutComments removes # HELP and # TYPE from the text of a chunk. Only the first chunk of a family has them.
 func withoutComments(text []byte) []byte {
 	for bytes.HasPrefix(text, []byte("# ")) {
 		_, text, _ = bytes.Cut(text, []byte("\n"))

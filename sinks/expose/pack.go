@@ -11,19 +11,19 @@ import (
 // piece is one encoded family.
 type piece struct {
 	bytes  [][]byte
-	hidden int // series that are left out
+	hidden int // number of series that are left out
 
-	// Of gzip.
-	plain int    // bytes before compression
-	crc   uint32 // CRC-32 of these bytes
-	shift uint32 // factor that moves a CRC-32 by plain bytes: see shift
+	// The following fields are only set for gzip.
+	plain int    // number of bytes before compression
+	crc   uint32 // CRC-32 of the bytes before compression
+	shift uint32 // factor that moves a CRC-32 by plain bytes: see the function shift
 }
 
-// packer makes pieces of what is written to it.
+// packer collects bytes and returns them as pieces.
 type packer interface {
 	write(b []byte)
 	end() piece
-	// page returns the body of a response of these pieces.
+	// page returns the body of a response that consists of these pieces.
 	page(pieces []piece) [][]byte
 }
 
@@ -48,13 +48,13 @@ func (p *rawPacker) page(pieces []piece) [][]byte {
 	return all
 }
 
-// gzipPacker compresses each piece by itself, and joins pieces to one gzip stream (RFC 1952). A piece ends at a byte boundary
-// and refers to nothing before it, so that pieces in any order are valid deflate blocks (RFC 1951). Concatenated gzip streams
-// would be simpler, but many clients read the first one only.
+// gzipPacker compresses each piece separately, and joins pieces to one gzip stream (RFC 1952). A piece ends at a byte boundary and
+// does not refer to earlier bytes. So the pieces, in any order, are valid deflate blocks (RFC 1951). Concatenating gzip streams
+// would be simpler, but many clients only read the first stream.
 //
-// A tick compresses the families of its job only, and the page is kept compressed. With a page of 30,000 series of ten jobs,
-// a tick of one job takes 1.75 ms, of which gzip is 0.3 ms; with [compress/gzip] over the whole page it takes 7.9 ms, and 2.5 MB
-// of text are kept instead of 0.3 MB (BenchmarkTickOfOneJob).
+// A tick only compresses the families of its job, and the page is kept compressed. For a page with 30,000 series of ten jobs, a
+// tick of one job takes 1.75 ms, including 0.3 ms for gzip. With [compress/gzip] over the whole page it would take 7.9 ms, and the
+// page would take 2.5 MB of memory instead of 0.3 MB (BenchmarkTickOfOneJob).
 type gzipPacker struct {
 	deflate *flate.Writer
 	out     bytes.Buffer
@@ -79,7 +79,7 @@ func (p *gzipPacker) write(b []byte) {
 	}
 	p.piece.plain += len(b)
 	p.piece.crc = crc32.Update(p.piece.crc, crc32.IEEETable, b)
-	_, _ = p.deflate.Write(b) // writes to a buffer do not fail
+	_, _ = p.deflate.Write(b) // a write to a buffer cannot fail
 }
 
 func (p *gzipPacker) end() piece {
@@ -87,14 +87,14 @@ func (p *gzipPacker) end() piece {
 	if done.plain == 0 {
 		return piece{}
 	}
-	_ = p.deflate.Flush() // writes to a buffer do not fail
+	_ = p.deflate.Flush() // a write to a buffer cannot fail
 	done.bytes, done.shift = [][]byte{bytes.Clone(p.out.Bytes())}, shift(done.plain)
 	p.piece = piece{}
 	return done
 }
 
 func (p *gzipPacker) page(pieces []piece) [][]byte {
-	head := []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff} // deflate; no name, no time, no system
+	head := []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff} // deflate; no name, no time, unknown system
 	last := []byte{3, 0}                                  // an empty block, marked as the last one
 	all, crc, plain := [][]byte{head}, uint32(0), 0
 	for i := range pieces {
@@ -110,10 +110,10 @@ func (p *gzipPacker) page(pieces []piece) [][]byte {
 	return append(all, binary.LittleEndian.AppendUint32(last, uint32(plain)))
 }
 
-// A CRC-32 is the remainder of a text, read as a polynomial over GF(2), divided by crc32.IEEE. So the CRC of a text a that is
-// followed by b is crc(a) * x^(8*len(b)) + crc(b), where + is XOR. Bit 31 is the coefficient of 1.
+// A CRC-32 is the remainder of a text, read as a polynomial over GF(2), divided by crc32.IEEE. So the CRC of a text a followed by b
+// is crc(a) * x^(8*len(b)) + crc(b), where + is XOR. Bit 31 is the coefficient of x^0.
 
-// shift returns the remainder of x^(8n).
+// shift returns the remainder of x^(8n), which moves a CRC by n bytes.
 func shift(n int) uint32 {
 	result, power := uint32(1)<<31, uint32(1)<<(31-8)
 	for ; n > 0; n >>= 1 {

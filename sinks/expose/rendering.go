@@ -8,13 +8,13 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// variant is a form in which the page is requested.
+// variant is a combination of format and compression that scrapers can request.
 type variant struct {
-	format expfmt.Format // with the escaping of names
+	format expfmt.Format // includes how names are escaped
 	gzip   bool
 }
 
-// page is the body of a response. It does not change.
+// page is the body of a response. It is never modified.
 type page struct {
 	variant
 	body [][]byte
@@ -25,12 +25,12 @@ type page struct {
 type rendering struct {
 	variant
 	page        atomic.Pointer[page]
-	requestedAt atomic.Int64 // of the last request, in Unix seconds
+	requestedAt atomic.Int64 // time of the last request, in Unix seconds
 
 	encoder *encoder
 	pieces  map[*family]piece
 	tail    piece
-	hidden  int // series that are missing because their escaped names collide
+	hidden  int // number of series that are missing because their escaped names collide
 }
 
 func newRendering(v variant, created bool) *rendering {
@@ -43,7 +43,7 @@ func newRendering(v variant, created bool) *rendering {
 	return r
 }
 
-// publish makes the page of these families. Each of them has been rendered.
+// publish makes the page of these families. All of them must be rendered already.
 func (r *rendering) publish(families []*family) {
 	pieces := make([]piece, 0, len(families)+1)
 	owners := r.owners(families)
@@ -63,8 +63,8 @@ func (r *rendering) publish(families []*family) {
 	r.page.Store(made)
 }
 
-// owners returns the family that each name on the page belongs to, or nil if no name is escaped. If escaped names are equal,
-// the name belongs to the family that needs no escaping, else to the first one.
+// owners returns which family each name on the page belongs to, or nil if no name is escaped. If several families have the same
+// escaped name, it belongs to the family that needs no escaping, or otherwise to the first family.
 func (r *rendering) owners(families []*family) map[string]*family {
 	if r.encoder.escape.scheme == model.NoEscaping || !slices.ContainsFunc(families, (*family).needsEscaping) {
 		return nil

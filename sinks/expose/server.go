@@ -15,22 +15,22 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// maxScrapes is how many scrapes may be in progress.
+// maxScrapes is the largest number of scrapes that may be in progress.
 const maxScrapes = 40
 
-// maxClients is how many connections the page has at once.
+// maxClients is the largest number of open connections.
 const maxClients = 500
 
 // newServer returns the server of the page.
 func (s *sink) newServer() *webserver.Server {
-	handler := sync.OnceValue(func() http.Handler { return s.handler(s.reach) }) // the status page is there only when the agent runs
+	handler := sync.OnceValue(func() http.Handler { return s.handler(s.reach) }) // the status page exists only while the agent runs
 	return &webserver.Server{
 		Listen: s.config.Listen, WebConfigFile: s.webConfigFile(), Path: s.config.Path, Started: "serving metrics", MaxClients: maxClients,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler().ServeHTTP(w, r) }), Drain: s.env.Drain, Log: s.env.Log,
 	}
 }
 
-// reach returns who can reach the page.
+// reach returns who can currently reach the page.
 func (s *sink) reach() sinks.Reach { return sinks.ReachOf(s.server.Bound(), s.webConfigFile()) }
 
 func (s *sink) webConfigFile() string { return webserver.File(s.env.Dir, s.config.WebConfigFile) }
@@ -38,7 +38,7 @@ func (s *sink) webConfigFile() string { return webserver.File(s.env.Dir, s.confi
 // Check implements [sinks.Checker]. It checks that the web config file is valid and the address is free.
 func (s *sink) Check(ctx context.Context) error { return s.server.Check(ctx) }
 
-// Run implements [sinks.Runner]. It serves until ctx ends, from when the web config file can be used on.
+// Run implements [sinks.Runner]. It serves until ctx ends. It begins to listen when the web config file can be used.
 func (s *sink) Run(ctx context.Context) error { return s.server.Run(ctx) }
 
 // Addr returns the address that Run has bound, or "".
@@ -60,7 +60,7 @@ func (s *sink) Describe() []sinks.Fact {
 	return []sinks.Fact{{Name: "page", Text: s.server.URL()}}
 }
 
-// handler serves the page and the health check. The rest is the agent's status page; without one, it is an index page.
+// handler serves the page and the health check. For other paths it uses the agent's status page, or an index page if there is none.
 func (s *sink) handler(reach func() sinks.Reach) http.Handler {
 	rest := http.Handler(http.HandlerFunc(s.index))
 	if s.env.Status != nil {
@@ -113,7 +113,7 @@ const index = `<!DOCTYPE html>
 </html>
 `
 
-// negotiate returns the variant that a request asks for.
+// negotiate returns the variant that the headers of a request ask for.
 func negotiate(h http.Header) variant {
 	return variant{expfmt.NegotiateAccept(h, formats()...), acceptsGzip(h.Values("Accept-Encoding"))}
 }
@@ -137,7 +137,7 @@ func acceptsGzip(headers []string) bool {
 	return accepts
 }
 
-// serve writes the response.
+// serve writes the page as the response to r.
 func (p *page) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", string(p.format))
@@ -151,7 +151,7 @@ func (p *page) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, b := range p.body {
 		if _, err := w.Write(b); err != nil {
-			return // the connection is closed
+			return // the client has closed the connection
 		}
 	}
 }

@@ -18,24 +18,24 @@ import (
 )
 
 const (
-	forgetAfter   = 10 * time.Minute // since the last request; then a variant is not rendered any more
-	maxRenderings = 8                // so that requests for many variants do not slow down every tick
-	chunk         = 1000             // series that are rendered at a time
+	forgetAfter   = 10 * time.Minute // time after its last request when a variant is no longer rendered
+	maxRenderings = 8                // limit, so that requests for many variants do not slow down every tick
+	chunk         = 1000             // number of series that are rendered at a time
 )
 
-// sink renders pages when a batch is written, and serves them. The two sides share the renderings' pages only.
+// sink renders pages when a batch is written, and serves them. Write and the server only share the pages of the renderings.
 type sink struct {
 	config Config
 	env    sinks.Env
 
-	renderings atomic.Pointer[map[variant]*rendering] // the map does not change
+	renderings atomic.Pointer[map[variant]*rendering] // a map is never modified, only replaced
 	server     *webserver.Server
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	store     familyStore
 	converter metric.Converter
-	job       string            // whose series are being converted
-	warned    map[string]string // by job: the first dropped series of its last batch
+	job       string            // the job whose series are being converted
+	warned    map[string]string // by job: the first dropped series of the job's last batch
 }
 
 func newSink(c *Config, env sinks.Env) *sink {
@@ -49,7 +49,7 @@ func newSink(c *Config, env sinks.Env) *sink {
 	return s
 }
 
-// Write puts the batch on the page. It does not wait for anything.
+// Write puts the batch on the page. It does not wait for scrapes.
 func (s *sink) Write(_ context.Context, b metric.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,7 +65,7 @@ func (s *sink) Write(_ context.Context, b metric.Batch) error {
 	return nil
 }
 
-// page returns the current page of a variant. A variant that is not requested regularly is rendered first.
+// page returns the current page of a variant. If the variant is not being rendered, it is rendered first.
 func (s *sink) page(v variant) *page {
 	r := (*s.renderings.Load())[v]
 	if r == nil {
@@ -75,12 +75,12 @@ func (s *sink) page(v variant) *page {
 	return r.page.Load()
 }
 
-// add adds a rendering. If there are too many, the one whose last request is the oldest is removed.
+// add adds a rendering. If there are then more than maxRenderings, it removes the ones that were requested longest ago.
 func (s *sink) add(v variant) *rendering {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r := (*s.renderings.Load())[v]; r != nil {
-		return r // another request has added it
+		return r // another request has added it meanwhile
 	}
 	r := newRendering(v, s.config.CreatedSeries)
 	for _, f := range s.store.sorted {
@@ -98,7 +98,7 @@ func (s *sink) add(v variant) *rendering {
 	return r
 }
 
-// active returns the renderings by the time of their last request, and removes those that are no longer requested.
+// active returns the renderings in the order of their last requests, and removes those that were not requested for forgetAfter.
 func (s *sink) active(now time.Time) []*rendering {
 	all := maps.Clone(*s.renderings.Load())
 	n := len(all)
@@ -111,7 +111,7 @@ func (s *sink) active(now time.Time) []*rendering {
 	return slices.SortedFunc(maps.Values(all), func(a, b *rendering) int { return int(a.requestedAt.Load() - b.requestedAt.Load()) })
 }
 
-// render renders the family for these renderings.
+// render renders a family for these renderings.
 func (s *sink) render(f *family, renderings []*rendering) {
 	if len(renderings) == 0 {
 		return
@@ -142,7 +142,7 @@ func (s *sink) render(f *family, renderings []*rendering) {
 	}
 }
 
-// publish makes the page of a rendering, and warns when the first series become hidden.
+// publish makes the page of a rendering. It logs a warning when series become hidden and none were hidden before.
 func (s *sink) publish(r *rendering) {
 	before := r.hidden
 	if r.publish(s.store.sorted); r.hidden > 0 && before == 0 {
@@ -151,7 +151,8 @@ func (s *sink) publish(r *rendering) {
 	}
 }
 
-// count counts the series of the batch that are on the page and those that are not. It logs the first of those when it changes.
+// count counts the series of the batch that are on the page and those that are not. It logs the first series that is not on the
+// page, if it is another one than before.
 func (s *sink) count(job string, changed []*family) {
 	var sent, lost int
 	var first string
@@ -184,8 +185,8 @@ func (s *sink) count(job string, changed []*family) {
 	s.env.Log.Warn("series are not on the page", "job", job, "series", lost, "first", first)
 }
 
-// withJob appends the labels of a series and the job label, sorted by name. A label of the series with the same name becomes
-// exported_NAME, as in Prometheus.
+// withJob appends the labels of a series and the job label to into, sorted by name. If the series itself has a label of that name,
+// it is renamed to exported_NAME, as in Prometheus.
 func (s *sink) withJob(into, own []metric.Label) []metric.Label {
 	n := len(into)
 	into = append(into, metric.Label{Name: s.config.JobLabel, Value: s.job})
@@ -205,7 +206,7 @@ func hasLabel(labels []metric.Label, name string) bool {
 	return slices.ContainsFunc(labels, func(l metric.Label) bool { return l.Name == name })
 }
 
-// toValidUTF8 replaces invalid UTF-8 in help and label values. A scraper would refuse the whole page.
+// toValidUTF8 replaces invalid UTF-8 in the help and in label values, since a scraper would refuse the whole page.
 func toValidUTF8(f *dto.MetricFamily) {
 	valid := func(text *string) *string {
 		if text == nil || utf8.ValidString(*text) {

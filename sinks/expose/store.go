@@ -12,15 +12,15 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// familyStore holds the last families of every job, by name.
+// familyStore holds the last families of all jobs.
 type familyStore struct {
-	hasJobLabel bool // series of different jobs are different
+	hasJobLabel bool // series of different jobs always have different labels
 	families    map[string]*family
-	sorted      []*family            // by name
-	jobs        map[string][]*family // those that a job has a part in
+	sorted      []*family            // all families, sorted by name
+	jobs        map[string][]*family // the families that contain series of a job
 }
 
-// put replaces the families of a job and returns those that have changed, also those that no job has any more.
+// put replaces the families of a job. It returns the families that have changed, including those that no longer have any series.
 func (s *familyStore) put(b *metric.Batch) []*family {
 	var changed []*family
 	mark := func(f *family) {
@@ -40,7 +40,7 @@ func (s *familyStore) put(b *metric.Batch) []*family {
 		}
 		f := s.family(b.Families[i].Desc.Name)
 		at, _ := slices.BinarySearchFunc(f.parts, b.Job, func(p part, job string) int {
-			return cmp.Or(strings.Compare(p.job, job), -1) // behind those of the same job
+			return cmp.Or(strings.Compare(p.job, job), -1) // after the parts of the same job
 		})
 		f.parts = slices.Insert(f.parts, at, part{b.Job, b.Families[i]})
 		if n := len(has); n == 0 || has[n-1] != f {
@@ -61,7 +61,7 @@ func (s *familyStore) put(b *metric.Batch) []*family {
 	return changed
 }
 
-// family returns the family of this name, and makes it if it is new.
+// family returns the family with this name, and creates it if it does not exist.
 func (s *familyStore) family(name string) *family {
 	f := s.families[name]
 	if f == nil {
@@ -82,23 +82,23 @@ func (s *familyStore) remove(f *family) {
 
 func byName(f *family, name string) int { return strings.Compare(f.name, name) }
 
-// family is all series of one name, of all jobs.
+// family holds all series with one metric name, from all jobs.
 type family struct {
 	name     string
 	parts    []part    // sorted by job
-	shown    []part    // what the page has of parts; help and type are those of the first
-	dropped  []dropped // what the page does not have of parts
-	isLegacy bool      // no name needs escaping
-	changed  bool      // by the current batch
+	shown    []part    // the parts, or parts of them, that are on the page; the first one has the help and type
+	dropped  []dropped // the series in parts that are not on the page
+	isLegacy bool      // no name in it needs escaping
+	changed  bool      // it was changed by the current batch
 }
 
-// part is the series that one job has of a family.
+// part holds the series that one job has in a family.
 type part struct {
 	job string
 	metric.Family
 }
 
-// dropped is the reason why series of a job are not on the page.
+// dropped says why series of a job are not on the page.
 type dropped struct {
 	job    string
 	reason metric.Reason
@@ -116,8 +116,8 @@ func (f *family) series() (n int) {
 	return n
 }
 
-// resolveConflicts decides which parts are on the page. A page has one type for a name and each series once: what the first
-// job by name has stays. A family that would make the page invalid is dropped.
+// resolveConflicts decides which series are on the page. On the page, a metric name has one type, and each series occurs once. If
+// jobs conflict, the job that is first by name is shown. A family that would make the page invalid is dropped.
 func (f *family) resolveConflicts(hasJobLabel bool) {
 	f.shown, f.dropped, f.isLegacy = nil, nil, true
 	var seen seriesSet
@@ -171,7 +171,7 @@ func invalidName(p *part) string {
 		case !model.UTF8Validation.IsValidLabelName(name):
 			return "a label name is empty or not UTF-8"
 		case strings.Contains(name, ":"):
-			// expfmt writes such a name without quotes, and no parser accepts it.
+			// expfmt would write such a name without quotes, and no parser accepts that.
 			return "the label name " + name + " has a colon"
 		case name == model.MetricNameLabel,
 			name == model.BucketLabel && d.Type == metric.Histogram,
@@ -182,7 +182,7 @@ func invalidName(p *part) string {
 	return ""
 }
 
-// missingValue returns what a series lacks for its type, or "".
+// missingValue returns which value a series of the part needs and does not have, or "".
 func missingValue(p *part) string {
 	switch p.Desc.Type {
 	case metric.Histogram:
@@ -228,7 +228,8 @@ type seriesSet struct {
 	key  []byte
 }
 
-// unseen returns the series of the part that are not in the set, and adds them. With a job label, the job is a label.
+// unseen returns the series of the part that are not in the set, and adds them to the set. If there is a job label, series of
+// different jobs are different.
 func (s *seriesSet) unseen(p *part, hasJobLabel bool) []metric.Series {
 	kept := make([]metric.Series, 0, len(p.Series))
 	for i := range p.Series {
@@ -249,10 +250,10 @@ func (s *seriesSet) unseen(p *part, hasJobLabel bool) []metric.Series {
 	return kept
 }
 
-// appendKey appends a text to the key, and a byte that is never part of UTF-8.
+// appendKey appends a text to the key, and a byte that cannot occur in UTF-8, which separates the texts.
 func (s *seriesSet) appendKey(text string) { s.key = append(append(s.key, text...), 0xff) }
 
-// addKey adds the key to the set, and reports whether it is new.
+// addKey adds the key to the set, and reports whether it was not in the set before.
 func (s *seriesSet) addKey() bool {
 	if _, known := s.seen[string(s.key)]; known {
 		return false

@@ -1,4 +1,4 @@
-// Package print writes batches as text, to try out a configuration or to look at what a job measures.
+// Package print writes batches as text. It is for trying a configuration, and for looking at the metrics of a job.
 package print
 
 import (
@@ -11,10 +11,10 @@ import (
 //go:embed example.yaml
 var example string
 
-// Kind is the catalogue's entry.
+// Kind is the entry in the catalogue.
 var Kind = sinks.Kind{Name: "print", Defaults: func() sinks.Config { return &Config{} }, Example: example}
 
-// Config is the settings of the output.
+// Config holds the settings of the output.
 type Config struct {
 	Timestamps bool `yaml:"timestamps"`
 }

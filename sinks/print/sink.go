@@ -23,8 +23,8 @@ type sink struct {
 	page      bytes.Buffer
 }
 
-// Write writes a comment with the job's name and time, and the batch in the text format. It calls Write of the output once, so
-// that other output of the program does not come in between.
+// Write writes a comment with the job's name and time, and then the batch in the text format. It calls Write of the output only
+// once, so that other output of the program cannot come in between.
 func (s *sink) Write(ctx context.Context, b metric.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("print job %s: %w", b.Job, context.Cause(ctx))

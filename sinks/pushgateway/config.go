@@ -1,4 +1,4 @@
-// Package pushgateway pushes the series of each job to a Pushgateway. A job has one group, and each push replaces it.
+// Package pushgateway pushes the series of each job to a Pushgateway. Each job has its own group, and each push replaces the group.
 package pushgateway
 
 import (
@@ -21,10 +21,10 @@ import (
 //go:embed example.yaml
 var example string
 
-// Kind is the catalogue's entry.
+// Kind is the entry in the catalogue.
 var Kind = sinks.Kind{Name: "pushgateway", Defaults: func() sinks.Config { return &Config{} }, Example: example}
 
-// Config is the settings of one Pushgateway.
+// Config holds the settings of one Pushgateway.
 type Config struct {
 	URL          setting.URL       `yaml:"url"`
 	Grouping     map[string]string `yaml:"grouping"`
@@ -34,9 +34,9 @@ type Config struct {
 	Web httpclient.Settings `yaml:",inline"`
 }
 
-// Spool is the settings of the queue on disk.
+// Spool holds the settings of the queue on disk.
 type Spool struct {
-	Dir string `yaml:"dir" setting:"path"` // "" = there is none
+	Dir string `yaml:"dir" setting:"path"` // "" = there is no queue on disk
 }
 
 // Validate implements [sinks.Config].
@@ -62,7 +62,7 @@ func (c *Config) Validate() error {
 	return errors.Join(append(errs, c.Web.Validate())...)
 }
 
-// Claims implements [sinks.Claimer]: two sinks with the same groups would replace each other's.
+// Claims implements [sinks.Claimer]: two sinks with the same groups would overwrite each other's metrics.
 func (c *Config) Claims() []string {
 	var grouping []string
 	for _, name := range slices.Sorted(maps.Keys(c.Grouping)) {
@@ -88,9 +88,10 @@ func (c *Config) New(env sinks.Env) (sinks.Sink, error) {
 	return newSink(c, env, client), nil
 }
 
-// group returns the labels of every group besides job, sorted by name: instance and the external labels, so that two hosts do
-// not replace each other's groups, and grouping. For a pod that runs once, its namespace takes the place of instance, which would be
-// its name: that is new each time, so that no group would ever be replaced.
+// group returns the labels of every group in addition to job, sorted by name. They are the instance and the external labels, so
+// that two hosts do not overwrite each other's groups, and the labels of the setting grouping. For a single run in a pod, the
+// namespace of the pod is used in place of instance. The instance would be the pod's name, which is different for each run, so no
+// run would replace the group of an earlier run.
 func (c *Config) group(env *sinks.Env) []metric.Label {
 	all := map[string]string{}
 	target := env.Target("")
@@ -101,7 +102,7 @@ func (c *Config) group(env *sinks.Env) []metric.Label {
 		}
 	}
 	for _, l := range sinks.Attach(nil, nil, target, env.External) {
-		if !strings.HasPrefix(l.Name, "__") { // a Pushgateway refuses them; only receivers of remote-write know __replica__
+		if !strings.HasPrefix(l.Name, "__") { // a Pushgateway refuses these names; __replica__ is only for receivers of remote-write
 			all[l.Name] = l.Value
 		}
 	}
@@ -114,5 +115,5 @@ func (c *Config) group(env *sinks.Env) []metric.Label {
 	return group
 }
 
-// AuthName returns the name of the login in auth, or "".
+// AuthName returns the name of the login that the setting auth refers to, or "".
 func (c *Config) AuthName() string { return c.Web.AuthName() }

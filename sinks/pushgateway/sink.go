@@ -23,25 +23,25 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// sink pushes batches through the push package of client_golang.
+// sink pushes batches with the push package of client_golang.
 type sink struct {
 	url          string
-	place        string         // url without secrets
-	group        []metric.Label // of every group, besides job
+	place        string         // the URL without secrets, for messages
+	group        []metric.Label // the labels of every group in addition to job
 	deleteOnExit bool
 	env          sinks.Env
 	client       *httpclient.Client
-	spool        *spool // nil = there is none
+	spool        *spool // nil = there is no queue on disk
 
-	replayError string // the last that was logged
+	replayError string // the last error of replay that was logged
 
-	pushing   sync.Mutex // one push at a time: the older of two pushes of a group comes first; guards the fields below
+	pushing   sync.Mutex // held during a push, so that two pushes of a group stay in order; guards the fields below
 	converter metric.Converter
-	warned    bool // that timestamps are not pushed
-	down      bool // the last push of the spool could not be delivered
+	warned    bool // a warning that timestamps are not pushed was logged
+	down      bool // the last push from the spool could not be delivered
 
 	mu     sync.Mutex
-	pushed map[string]*push // groups that this sink has pushed, by name
+	pushed map[string]*push // groups that this sink has pushed, by name of the group's file
 }
 
 func newSink(c *Config, env sinks.Env, client *httpclient.Client) *sink {
@@ -63,8 +63,8 @@ func newSink(c *Config, env sinks.Env, client *httpclient.Client) *sink {
 	return s
 }
 
-// rename renames the labels that the group has too to exported_NAME, as sinks.Attach does. The labels of the group itself are
-// left out, since the Pushgateway adds them.
+// rename renames labels whose names are in reserved to exported_NAME, as sinks.Attach does. It does not return the labels of the
+// group, since the Pushgateway adds them.
 func rename(own, reserved []metric.Label) []metric.Label {
 	isReserved := func(l metric.Label) bool {
 		return slices.ContainsFunc(reserved, func(r metric.Label) bool { return r.Name == l.Name })
@@ -75,9 +75,10 @@ func rename(own, reserved []metric.Label) []metric.Label {
 	return slices.DeleteFunc(sinks.Attach(nil, own, reserved, nil), isReserved)
 }
 
-// Write replaces the job's group, or the metrics of a partial batch in it. A batch without series deletes the group, if this sink
-// has pushed it. A batch that is part of what several processes push has a group for each value of the label that separates the parts
-// apart, and replaces the metrics in it. With a spool, the batch is on disk first.
+// Write replaces the job's group. If the batch is partial, it only replaces the metrics of the batch in the group. A batch without
+// series deletes the group, if this sink has pushed it. If several processes push parts of a job's series, the label PartBy says
+// which part a series belongs to: there is a group for each value of this label, and Write replaces the metrics of the batch in
+// these groups. With a spool, the batch is first written to disk.
 func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 	s.pushing.Lock()
 	defer s.pushing.Unlock()
@@ -93,12 +94,12 @@ func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 		if err != nil && !sinks.IsSaved(err) {
 			return err
 		}
-		waits = cmp.Or(waits, err) // the others are saved too
+		waits = cmp.Or(waits, err) // continue, since the batches of the other groups must be saved too
 	}
 	return waits
 }
 
-// values returns the values of the label that separates the parts of a batch, in order.
+// values returns the values of the label PartBy in a batch, sorted.
 func values(batch *metric.Batch) []string {
 	found := map[string]bool{}
 	for _, f := range batch.Families {
@@ -109,7 +110,7 @@ func values(batch *metric.Batch) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// only returns a batch with the series that have a label, without that label.
+// only returns a batch with those series that have the label, and removes the label from them.
 func only(batch metric.Batch, label metric.Label) metric.Batch {
 	families := batch.Families
 	batch.Families = nil
@@ -135,7 +136,7 @@ func only(batch metric.Batch, label metric.Label) metric.Batch {
 func (s *sink) write(ctx context.Context, batch metric.Batch, group []metric.Label) error {
 	all := batch.Series()
 	batch.Families = slices.DeleteFunc(slices.Clone(batch.Families), func(f metric.Family) bool {
-		return f.Desc.Type == metric.GaugeHistogram // the Pushgateway cannot show it in every format
+		return f.Desc.Type == metric.GaugeHistogram // not all formats of the Pushgateway's page support it
 	})
 	p := &push{Job: batch.Job, Group: group, Partial: batch.Partial, Series: batch.Series()}
 	if p.Series < all {
@@ -162,7 +163,8 @@ func (s *sink) write(ctx context.Context, batch metric.Batch, group []metric.Lab
 	return s.sendSaved(ctx, p)
 }
 
-// sendSaved pushes what the spool has, which removes it then.
+// sendSaved pushes p, which is in the spool, and then removes it from the spool. If the Pushgateway cannot be reached, p stays in
+// the spool.
 func (s *sink) sendSaved(ctx context.Context, p *push) error {
 	err := s.send(ctx, p)
 	if s.down = err != nil && !isRefusal(err); s.down {
@@ -197,7 +199,7 @@ func (s *sink) send(ctx context.Context, p *push) error {
 	return nil
 }
 
-// warnOfTimestamps warns once that timestamps are not pushed.
+// warnOfTimestamps logs a warning, only once, that timestamps are not pushed.
 func (s *sink) warnOfTimestamps(batch *metric.Batch) {
 	for i := range batch.Families {
 		f := &batch.Families[i]
@@ -249,12 +251,12 @@ func (s *sink) pusher(ctx context.Context, p *push) *client.Pusher {
 	return pusher
 }
 
-// wrap adds what failed to an error, and whether a retry can help.
+// wrap adds to an error what has failed, and marks whether a retry can help.
 func (s *sink) wrap(act, job string, err error) error {
 	status, ok := errors.AsType[*statusError](err)
 	if !ok {
 		if e, ok := errors.AsType[*httpclient.Error](err); ok {
-			err = e.Err // without the URL, which has all labels of the group
+			err = e.Err // without the URL, since it contains all labels of the group
 		}
 		return fmt.Errorf("%s %s: %w", act, s.place, err)
 	}
@@ -305,14 +307,14 @@ func (s *sink) Run(ctx context.Context) error {
 	return nil
 }
 
-// How the spool is pushed.
+// The times of the replays.
 const (
-	firstReplay = time.Second // after the start: what this process has itself comes first
+	firstReplay = time.Second // time from the start to the first replay, so that this process's own pushes come first
 	replayEvery = 30 * time.Second
-	lastTry     = 2 * time.Second // once the process is to end, and another one follows
+	lastTry     = 2 * time.Second // limit of the last replay, if another process will follow
 )
 
-// replayRegularly replays the spool until ctx ends, and once more then.
+// replayRegularly replays the spool regularly until ctx ends, and then once more.
 func (s *sink) replayRegularly(ctx context.Context) {
 	if s.spool == nil {
 		<-ctx.Done()
@@ -340,7 +342,7 @@ func (s *sink) replayRegularly(ctx context.Context) {
 	s.replay(last)
 }
 
-// replay pushes the groups that wait in the spool, one after the other, until one fails.
+// replay pushes the files in the spool, one after the other, until a push fails.
 func (s *sink) replay(ctx context.Context) {
 	names, err := s.spool.list()
 	var later error
@@ -362,7 +364,7 @@ func (s *sink) replay(ctx context.Context) {
 	}
 }
 
-// replayOne pushes a file of the spool. One that the Pushgateway refuses is dropped.
+// replayOne pushes a file of the spool. If the Pushgateway refuses the push, it is dropped.
 func (s *sink) replayOne(ctx context.Context, name string) error {
 	s.pushing.Lock()
 	defer s.pushing.Unlock()
@@ -396,10 +398,10 @@ func (s *sink) Check(ctx context.Context) error {
 	return resp.StatusError()
 }
 
-// maxAnswer is how much of an answer is read, in bytes.
+// maxAnswer is the largest part of a response that is read, in bytes.
 const maxAnswer = 8 << 10
 
-// notGateway returns an error if a web page has answered, such as that of a login.
+// notGateway returns an error if the response is a web page, such as a login page.
 func notGateway(resp *httpclient.Response) error {
 	page := resp.WebPage(resp.Excerpt(maxAnswer))
 	if page == "" {
@@ -409,14 +411,14 @@ func notGateway(resp *httpclient.Response) error {
 		resp.StatusCode, http.StatusText(resp.StatusCode), page)
 }
 
-// doer sends the requests of a pusher. It adds the context, which the pusher does not pass on when it deletes, and returns
-// an error for every response that is not a success.
+// doer sends the requests of a pusher. It adds the context, which the pusher does not use when it deletes a group. It returns an
+// error for each response that does not mean success.
 type doer struct {
 	ctx  context.Context
 	sink *sink
 }
 
-// statusError is a response that is not a success.
+// statusError is the error for a response that does not mean success.
 type statusError struct {
 	error
 	code       int
@@ -436,15 +438,15 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	defer resp.Close()
 	switch code := resp.StatusCode; {
 	case resp.Request.Method != req.Method || resp.Request.URL.Path != req.URL.Path:
-		// A 301 or 302 turns a push into a GET (RFC 9110 section 15.4), and the path is the group. The success of such a request
-		// does not mean that the group was pushed.
+		// A redirect with 301 or 302 turns a push into a GET (RFC 9110 section 15.4), and a redirect may change the path, which
+		// names the group. A success of such a request does not mean that the group was pushed.
 		to := resp.Request.URL
 		return nil, &statusError{fmt.Errorf("redirected to %s://%s%s: set url to the address of the Pushgateway", to.Scheme, to.Host, to.Path), code, 0}
 	case code == http.StatusOK || code == http.StatusAccepted:
 		if err := notGateway(resp); err != nil {
 			return nil, &statusError{err, code, 0}
 		}
-		// The push package does not accept 200 for a deletion.
+		// The push package does not accept 200 as a success of a deletion.
 		return &http.Response{StatusCode: http.StatusAccepted, Body: http.NoBody}, nil
 	case code == http.StatusBadRequest || code == http.StatusUnprocessableEntity:
 		if err := notGateway(resp); err != nil {
@@ -455,8 +457,8 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	return nil, &statusError{status, status.Code, status.RetryAfter}
 }
 
-// fixSpaces replaces + by %20 in what client_golang adds to the URL. It writes a space in a job name or a label as +, which a
-// Pushgateway takes for a plus sign. A plus sign is written as %2B.
+// fixSpaces replaces + by %20 in the part of the URL that client_golang has added. client_golang writes a space in a job name or
+// label as +, but a Pushgateway reads + as a plus sign. A real plus sign is written as %2B.
 func fixSpaces(req *http.Request, base string) error {
 	base = strings.TrimSuffix(base, "/")
 	path, found := strings.CutPrefix(req.URL.String(), base)

@@ -25,8 +25,8 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// spool keeps the newest push of each group on disk until the Pushgateway has it: one file for each group. Several processes may
-// use the directory at once: each holds its lock for the time of one call. It is safe for concurrent use.
+// spool keeps the newest push of each group on disk until it is delivered, in one file for each group. Several processes may use
+// the directory at the same time, since each call locks it. It is safe for concurrent use.
 type spool struct {
 	path string
 	log  *slog.Logger
@@ -39,8 +39,8 @@ type spool struct {
 // push is one push of a group.
 type push struct {
 	Job      string         `json:"job"`
-	Group    []metric.Label `json:"group"`   // besides job
-	Partial  bool           `json:"partial"` // the group keeps the metrics that the push lacks
+	Group    []metric.Label `json:"group"`   // labels of the group in addition to job
+	Partial  bool           `json:"partial"` // metrics of the group that are not in the push are kept
 	Series   int            `json:"series"`
 	families []*dto.MetricFamily
 }
@@ -49,8 +49,8 @@ const (
 	lockFile  = "lock"
 	suffix    = ".push"
 	maxGroups = 10_000
-	maxPush   = 256 << 20 // bytes
-	lockWait  = 2 * time.Second
+	maxPush   = 256 << 20       // largest size of a file in bytes
+	lockWait  = 2 * time.Second // how long a call waits for the lock
 )
 
 func newSpool(path string, log *slog.Logger) *spool {
@@ -67,7 +67,8 @@ func (p *push) name() string {
 	return hex.EncodeToString(sum[:16]) + suffix
 }
 
-// put stores a push. A partial one is added to what waits of its group already, and put returns all of it.
+// put stores a push. If the push is partial and the spool already has a push of its group, put adds the new one to it, and returns
+// the result.
 func (s *spool) put(p *push) (*push, error) {
 	all, err := s.store(p)
 	s.mu.Lock()
@@ -114,7 +115,7 @@ func (s *spool) store(p *push) (*push, error) {
 	return p, nil
 }
 
-// with returns the push with the metrics of a later one in place of its own.
+// with returns p with the families of later added. They replace families of the same name.
 func (p *push) with(later *push) *push {
 	all := *p
 	all.families = slices.DeleteFunc(slices.Clone(p.families), func(f *dto.MetricFamily) bool {
@@ -128,7 +129,7 @@ func (p *push) with(later *push) *push {
 	return &all
 }
 
-// done removes a push that was delivered or refused, unless a later one of the group has replaced it.
+// done removes a push that was delivered or refused, unless a later push of the group has replaced it.
 func (s *spool) done(p *push) error {
 	dir, err := s.open()
 	if err != nil {
@@ -146,7 +147,7 @@ func (s *spool) done(p *push) error {
 	return s.remove(dir, p.name())
 }
 
-// drop removes the push of a group, whatever it is.
+// drop removes the push of a group, even if another process has stored it.
 func (s *spool) drop(p *push) error {
 	dir, err := s.open()
 	if err != nil {
@@ -164,7 +165,7 @@ func (s *spool) remove(dir *durable.Dir, name string) error {
 	return dir.SyncDir()
 }
 
-// list returns the names of the files of all groups that wait.
+// list returns the names of the files in the spool.
 func (s *spool) list() ([]string, error) {
 	names, err := durable.NewDir(s.path).ReadDir(".")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -173,7 +174,7 @@ func (s *spool) list() ([]string, error) {
 	return slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, suffix) }), err
 }
 
-// get returns the push of a file, or nil if there is none any more. A damaged file is removed, which is logged.
+// get returns the push in a file, or nil if the file no longer exists. It removes a damaged file and logs that.
 func (s *spool) get(name string) (*push, error) {
 	dir, err := s.open()
 	if err != nil {
@@ -197,7 +198,7 @@ func (s *spool) get(name string) (*push, error) {
 	return p, nil
 }
 
-// open locks the directory, which it creates if it is missing.
+// open locks the directory. It creates the directory if it does not exist.
 func (s *spool) open() (*durable.Dir, error) {
 	dir := durable.NewDir(s.path)
 	if err := dir.Mkdir("."); err != nil {
@@ -215,9 +216,9 @@ func (s *spool) open() (*durable.Dir, error) {
 	}
 }
 
-func (s *spool) close(dir *durable.Dir) { _ = dir.Unlock() } // the lock ends with the process at the latest
+func (s *spool) close(dir *durable.Dir) { _ = dir.Unlock() } // if it fails, the lock ends with the process
 
-// note notes how many samples of a file wait.
+// note keeps the number of samples in a file.
 func (s *spool) note(name string, samples int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -227,7 +228,7 @@ func (s *spool) note(name string, samples int) {
 	}
 }
 
-// samples returns how many samples are known to wait.
+// samples returns the number of samples in the files that this process knows about.
 func (s *spool) samples() (n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -237,8 +238,8 @@ func (s *spool) samples() (n int64) {
 	return n
 }
 
-// The format: a line with the name of the format, its version and the CRC-32C (Castagnoli) of the rest; a line of JSON with the
-// group; the families as delimited messages of client_model.
+// The format of a file: a line with the name of the format, the version, and the CRC-32C (Castagnoli) of the remaining lines; a
+// line of JSON with the group; and the families as delimited messages of client_model.
 const (
 	magic   = "cton-push "
 	version = 1
@@ -295,7 +296,7 @@ func parsePush(text []byte) (*push, error) {
 	if err := json.Unmarshal(head, p); err != nil {
 		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}
-	whole := protodelim.UnmarshalOptions{MaxSize: int64(len(body))} // the file is bounded already
+	whole := protodelim.UnmarshalOptions{MaxSize: int64(len(body))} // no limit is needed, since the size of the file is limited
 	for r := bytes.NewReader(body); r.Len() > 0; {
 		f := &dto.MetricFamily{}
 		if err := whole.UnmarshalFrom(r, f); err != nil {

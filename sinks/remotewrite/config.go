@@ -5,11 +5,10 @@
 //	               requests of a      on disk or      sink.Run
 //	               batch              in memory
 //
-// The two sides share the queue, and the Format of requests that the receiver accepts. Package wire is the format of
-// requests in bytes, for both.
+// Run and Write share the queue, and the Format of requests that the receiver accepts. Package wire encodes and decodes requests for both.
 //
 // The protocols are specified in https://prometheus.io/docs/specs/prw/remote_write_spec/ (1.0) and
-// https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/ (2.0). Comments call them the specification.
+// https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/ (2.0). The comments call them "the specification".
 package remotewrite
 
 import (
@@ -45,39 +44,39 @@ var Kind = sinks.Kind{
 	ForBackfill: func(c sinks.Config) sinks.Config { return c.(*Config).forBackfill() },
 }
 
-// Config is the settings of the sink.
+// Config holds the settings of the sink.
 type Config struct {
 	URL      setting.URL             `yaml:"url"`
 	Protocol Protocol                `yaml:"protocol"`
 	Headers  map[string]setting.Text `yaml:"headers"`
-	Timeout  setting.Duration        `yaml:"timeout"` // of one request
+	Timeout  setting.Duration        `yaml:"timeout"` // time limit for one request
 	Request  Request                 `yaml:"request"`
-	Refusals Refusals                `yaml:"on_refusal"` // of requests that the receiver refuses
+	Refusals Refusals                `yaml:"on_refusal"` // what to do with a request that the receiver refuses
 	Spool    Spool                   `yaml:"spool"`
 
-	Connections int `yaml:"connections"` // each sends its own part of the series
+	Connections int `yaml:"connections"` // number of connections; each sends its own part of the series
 
 	WriteRelabel relabel.Rules    `yaml:"write_relabel_configs"`
-	MaxSampleAge setting.Duration `yaml:"max_sample_age"` // 0 = any
+	MaxSampleAge setting.Duration `yaml:"max_sample_age"` // samples that are older are dropped; 0 = no limit
 	StaleOnExit  bool             `yaml:"stale_on_exit"`
 
 	Web httpclient.Settings `yaml:",inline"`
 }
 
-// Request is the settings of one request.
+// Request holds the settings of one request.
 type Request struct {
-	MaxSamples int `yaml:"max_samples"` // a histogram is not divided, so a request may exceed it by one histogram
+	MaxSamples int `yaml:"max_samples"` // the limit; a histogram is not divided, so a request may exceed it by one histogram
 }
 
-// Spool is the settings of the queue.
+// Spool holds the settings of the queue.
 type Spool struct {
 	Dir      string           `yaml:"dir" setting:"path"` // "" = in memory
-	MaxBytes setting.Bytes    `yaml:"max_bytes"`          // in memory at most maxMemory
+	MaxBytes setting.Bytes    `yaml:"max_bytes"`          // at most maxMemory if the queue is in memory
 	MaxAge   setting.Duration `yaml:"max_age"`
 	Order    Order            `yaml:"order"`
 }
 
-// maxMemory is the size of the queue in memory, in bytes. It holds some five million samples.
+// maxMemory is the size of the queue in memory, in bytes. About five million samples fit into it.
 const maxMemory = 64 << 20
 
 // maxConnections is the largest number of connections to a receiver.
@@ -96,7 +95,7 @@ func defaults() *Config {
 // Protocol is the version of remote-write to send.
 type Protocol uint8
 
-// Auto starts with 2.0 and falls back to 1.0 if the receiver does not accept it. The others are those of package wire.
+// Auto starts with 2.0 and falls back to 1.0 if the receiver does not accept 2.0. The other values are those of package wire.
 const (
 	Auto      = Protocol(0)
 	Protocol1 = Protocol(wire.V1)
@@ -148,7 +147,7 @@ func (o Order) String() string { return [...]string{"oldest_first", "newest_firs
 // MarshalText returns the text that UnmarshalText accepts.
 func (o Order) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// Refusals says what becomes of a request that the receiver refuses.
+// Refusals says what to do with a request that the receiver refuses.
 type Refusals deliver.Refusals
 
 func (r Refusals) String() string { return [...]string{"auto", "drop", "search"}[r] }
@@ -209,7 +208,7 @@ func (c *Config) Claims() []string {
 	return []string{"the spool " + filepath.Clean(c.Spool.Dir)}
 }
 
-// notes names what the receiver must support.
+// notes returns what the receiver must support with these settings.
 func (c *Config) notes() []string {
 	if c.Spool.Order == Order(spool.NewestFirst) {
 		return []string{"spool.order newest_first needs a receiver that takes samples out of order " +
@@ -225,7 +224,7 @@ func (c *Config) forBackfill() *Config {
 	return &past
 }
 
-// wrongHeader returns why a header cannot be set, or "".
+// wrongHeader returns the reason why the header cannot be set, or "".
 func (c *Config) wrongHeader(name string) string {
 	switch http.CanonicalHeaderKey(name) {
 	case "Content-Type", "Content-Encoding", "Content-Length", "Transfer-Encoding", "Host", "Connection", "User-Agent", deliver.VersionHeader:
@@ -244,7 +243,7 @@ func (c *Config) New(env sinks.Env) (sinks.Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up remote-write to %s: %w", c.URL.Place(), err)
 	}
-	client.KeepMethod() // a GET without samples, and its 200, would be no success
+	client.KeepMethod() // if a redirect made it a GET without samples, its 200 would not mean success
 	rules, err := c.WriteRelabel.Compile("write_relabel_configs")
 	if err != nil {
 		return nil, err

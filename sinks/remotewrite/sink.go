@@ -26,7 +26,7 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// sink has two sides, which meet at the queue: Write encodes batches into it, Run delivers from it.
+// sink implements sinks.Sink. Write encodes batches into the queue, and Run sends them from the queue.
 type sink struct {
 	env          sinks.Env
 	client       *httpclient.Client
@@ -41,9 +41,9 @@ type sink struct {
 	mu      sync.Mutex
 	ended   bool
 	encoder *encode.Encoder
-	resends map[string]*resend // by job
+	resends map[string]*resend // the last batches of slow jobs, by name of the job
 
-	warnedOfName bool // that 1.0 does not allow a name
+	warnedOfName bool // a warning about a name that 1.0 does not allow was logged
 }
 
 func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prometheus.Config) *sink {
@@ -115,7 +115,7 @@ func newSender(c *Config, env sinks.Env, client *httpclient.Client) *deliver.Sen
 	})
 }
 
-// open returns the queue, and opens it at the first call: New must not, since the sink that this one replaces may still have the
+// open returns the queue, and opens it at the first call. New does not open it, since the sink that this one replaces may still use the
 // spool.
 func (s *sink) open() *spool.Queue {
 	s.opening.Do(func() { s.queue.Store(spool.Open(s.spoolDir, s.spoolOptions)) })
@@ -164,8 +164,8 @@ func (s *sink) Describe() []sinks.Fact {
 	return facts
 }
 
-// Write implements sinks.Sink. It queues the samples of a batch, and staleness markers for the series of the job's previous
-// batch that it lacks. It waits for the disk.
+// Write implements sinks.Sink. It queues the samples of a batch, and staleness markers for those series of the job's previous batch that
+// are not in the new one. It waits for the disk.
 func (s *sink) Write(_ context.Context, batch metric.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,8 +183,8 @@ func (s *sink) Write(_ context.Context, batch metric.Batch) error {
 	return nil
 }
 
-// Repeat implements sinks.Repeater. The batch of a slow job may have been sent again since, with later times than its own, and
-// is valid now: it is sent with the current time.
+// Repeat implements sinks.Repeater. The batch of a slow job is still valid, and may have been sent again after its own time: so it is sent
+// with the current time.
 func (s *sink) Repeat(_ context.Context, batch metric.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,7 +202,8 @@ func (s *sink) Repeat(_ context.Context, batch metric.Batch) error {
 	return nil
 }
 
-// How full the queue may be for samples of others, whose sender can keep them itself, and how long it is to wait.
+// forwardShare is how full the queue may be when samples of another program are accepted: that program can keep them itself. forwardPause
+// is how long it is told to wait if the queue is fuller.
 const (
 	forwardShare = 0.75
 	forwardPause = 5 * time.Second
@@ -231,7 +232,7 @@ func (s *sink) Forward(_ context.Context, stream metric.Stream) error {
 	return nil
 }
 
-// put encodes a batch into the queue.
+// put encodes a batch and puts the requests into the queue.
 func (s *sink) put(batch *metric.Batch, resend bool) {
 	protocol, maxBytes := s.sender.Format()
 	records := s.encoder.Encode(batch, resend, encode.Format{Protocol: protocol, MaxBytes: maxBytes})
@@ -239,7 +240,7 @@ func (s *sink) put(batch *metric.Batch, resend bool) {
 	s.open().Put(records...)
 }
 
-// warnOfName warns once of a name that 1.0 does not allow.
+// warnOfName logs a warning, only once, if a name is not allowed in 1.0.
 func (s *sink) warnOfName(protocol wire.Protocol) {
 	if name := s.encoder.BeyondLegacy(); name != "" && protocol == wire.V1 && !s.warnedOfName {
 		s.warnedOfName = true
@@ -248,8 +249,8 @@ func (s *sink) warnOfName(protocol wire.Protocol) {
 	}
 }
 
-// Run implements sinks.Runner. It sends what is queued until ctx is done, and then what is left for at most Env.Drain. What
-// cannot be sent stays on disk for the next process, or is dropped if it is in memory.
+// Run implements sinks.Runner. It sends the queued requests until ctx is done, and then the remaining ones for at most Env.Drain. Requests
+// that cannot be sent stay on disk for the next process, or are dropped if the queue is in memory.
 func (s *sink) Run(ctx context.Context) error {
 	queue := s.open()
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -276,8 +277,9 @@ func (s *sink) Run(ctx context.Context) error {
 	return s.close()
 }
 
-// destination returns a text that is equal for equal receivers and tenants: processes with the same one send each other's samples. The
-// tenant is a header, or the user of basic or digest authentication. References are compared, not their values; a password may change.
+// destination returns a text that identifies the receiver and the tenant: processes with the same destination send each other's samples.
+// The tenant is a header, or the user of basic or digest authentication. References to secrets are compared, not the secrets themselves, so
+// a password may change.
 func destination(c *Config) string {
 	users := []setting.Text{"", ""}
 	if a := c.Web.BasicAuth; a != nil {
@@ -322,8 +324,8 @@ func (s *sink) Check(ctx context.Context) error {
 	return errors.Join(unusable, err)
 }
 
-// Prometheus looks back five minutes for the last sample of a series. A job with an interval above slowFrom would have
-// gaps, so its last batch is sent again every resendInterval until the next one.
+// Prometheus looks back five minutes for the last sample of a series, so the series of a job with an interval above slowFrom would have
+// gaps. To avoid them, the last batch of such a job is sent again every resendInterval until the next batch.
 const (
 	slowFrom       = 4 * time.Minute
 	resendInterval = time.Minute
@@ -333,8 +335,8 @@ const (
 // resend is the last batch of a slow job.
 type resend struct {
 	batch metric.Batch
-	due   time.Duration // by Reading.Elapsed
-	last  time.Time     // when it was sent again; zero = it was not
+	due   time.Duration // when to send it again, by Reading.Elapsed
+	last  time.Time     // when it was last sent again; zero = never
 }
 
 // newResend returns a resend of a batch, or nil if its job is not slow or has no series.
@@ -345,7 +347,7 @@ func newResend(b metric.Batch, now clock.Reading) *resend {
 	return &resend{batch: b, due: now.Elapsed + resendInterval}
 }
 
-// before returns the job's next batch with a time after that of r. The job's run may have started before r was last sent.
+// before returns next with a time after the last time that r was sent. Without it, next could be older, if its run started before that.
 func (r *resend) before(next metric.Batch) metric.Batch {
 	if last := r.last.UnixMilli(); next.Time.UnixMilli() <= last { // samples have millisecond timestamps
 		next.Time = time.UnixMilli(last + 1)

@@ -11,12 +11,12 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// at returns the time of the last batch.
+// at returns the time of the current batch.
 func (s *suite) at() time.Time {
 	return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).Add(time.Duration(s.ticks) * 15 * time.Second)
 }
 
-// write writes a batch, which has to succeed.
+// write writes a batch, and fails the test if that returns an error.
 func (s *suite) write(job string, families ...metric.Family) {
 	s.Helper()
 	s.ticks++
@@ -27,7 +27,7 @@ func (s *suite) write(job string, families ...metric.Family) {
 	}
 }
 
-// holds compares the values that the receiver holds.
+// holds checks that the receiver has these values.
 func (s *suite) holds(want map[string]float64) Holding {
 	s.Helper()
 	got := s.Holds(s.T, s.at())
@@ -83,7 +83,7 @@ func (s *suite) separates() {
 	s.holds(map[string]float64{`st_load{room="c"}`: 3, `st_rest{room="a"}`: 2, `st_rest{room="b"}`: 2})
 }
 
-// sharesLabels writes two families that have their label sets in common, as the ledger makes them.
+// sharesLabels writes two families that use the same label sets, as families from the ledger do.
 func (s *suite) sharesLabels() {
 	load, rest := gauge("st_load", 1, "a", "b"), gauge("st_rest", 2, "a", "b")
 	family := func(of metric.Family, values ...float64) metric.Family {
@@ -132,7 +132,7 @@ func (s *suite) cancels() {
 func (s *suite) stops() {
 	s.write("first", everyType()...)
 	s.write("other", gauge("st_rest", 2, "a"))
-	s.stop() // Run checks for goroutines
+	s.stop() // sinktest.Run then checks for goroutines that are left
 }
 
 func (s *suite) keepsSecrets() {

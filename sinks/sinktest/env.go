@@ -28,7 +28,7 @@ func Env(t *testing.T) (env sinks.Env, logged func() string) {
 	}, log.String
 }
 
-// lockedBuffer is a strings.Builder that is safe for concurrent use.
+// lockedBuffer is a text buffer that is safe for concurrent use.
 type lockedBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -46,7 +46,7 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-// everyType returns a family of each type. The families are equal at each call.
+// everyType returns one family of each type. The result is the same at each call.
 func everyType() []metric.Family {
 	calls := &metric.Desc{Name: "st_calls_total", Help: "Calls\nby code.", Type: metric.Counter, LabelNames: []string{metric.MoreLabels}}
 	took := &metric.Desc{Name: "st_took", Help: "Time.", Type: metric.Histogram, Buckets: []float64{0.1, 2.5}}
@@ -68,7 +68,7 @@ func everyType() []metric.Family {
 	}
 }
 
-// gauge returns a family with a series of the same value for each room.
+// gauge returns a family with a series for each room, all with the same value.
 func gauge(name string, value float64, rooms ...string) metric.Family {
 	d := &metric.Desc{Name: name, Help: "A gauge.", Type: metric.Gauge, LabelNames: []string{"room"}}
 	f := metric.Family{Desc: d}

@@ -14,15 +14,16 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Holding is what a receiver holds: the last value of each series, and the types.
+// Holding is what a receiver has stored: the last value of each series, and the types.
 type Holding struct {
-	// Values are by series, in the text format with sorted labels: `up{job="a"}`, `took_bucket{le="0.5"}`.
+	// Values has the value of each series. Its keys are in the text format with sorted labels: `up{job="a"}`,
+	// `took_bucket{le="0.5"}`.
 	Values map[string]float64
-	// Types are by family: gauge, counter, histogram or summary. nil = the receiver does not store types.
+	// Types has the type of each family: gauge, counter, histogram or summary. nil = the receiver does not store types.
 	Types map[string]string
 }
 
-// Set sets the value of a series. It leaves out the labels in drop: those that the sink adds.
+// Set sets the value of a series. It leaves out the labels in drop, which are the labels that the sink adds.
 func (h *Holding) Set(name string, labels map[string]string, value float64, drop ...string) {
 	var set metric.Labels
 	for _, label := range slices.Sorted(maps.Keys(labels)) {
@@ -94,5 +95,5 @@ func (h *Holding) metric(name string, m *dto.Metric, drop []string) {
 	}
 }
 
-// bound returns the bound of a bucket or quantile as a label value.
+// bound formats the bound of a bucket or quantile as a label value.
 func bound(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }

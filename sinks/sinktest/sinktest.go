@@ -1,4 +1,4 @@
-// Package sinktest is the test suite for sinks. It tests what the agent relies on: see the contract in package sinks.
+// Package sinktest is the test suite for sinks. It tests the contract in package sinks, which the agent relies on.
 //
 // A sink's test calls [Run] with a function that returns the sink and a receiver. [Env] makes the sink's environment:
 //
@@ -26,24 +26,24 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// Peer is a new sink and its receiver. The suite calls the sink's Run if it has one.
+// Peer is a new sink and its receiver. If the sink is a sinks.Runner, the suite calls Run.
 type Peer struct {
 	Sink sinks.Sink
 
-	// Holds waits until everything that was written has arrived, and returns what the receiver holds at the time of the
-	// last batch. Labels that the sink adds are left out: see [FromText].
+	// Holds waits until everything that was written has arrived. It returns what the receiver has stored at the time of the last
+	// batch, without the labels that the sink adds: see [FromText].
 	Holds func(t *testing.T, at time.Time) Holding
 
-	// Refuse makes the receiver answer every delivery from now on with an error that repeats the request: address, headers
-	// and credentials. nil = the sink has no receiver.
+	// Refuse makes the receiver refuse all later deliveries. Its error responses contain the address, headers and credentials of
+	// the request. nil = the sink has no receiver.
 	Refuse func()
-	// Secret is a credential of the sink. It must not appear in an error or the log. "" = none.
+	// Secret is a credential of the sink. It must not appear in an error or in the log. "" = the sink has no secret.
 	Secret string
 	// Logged returns what the sink has logged: see [Env].
 	Logged func() string
 }
 
-// Run runs the suite. It calls open for each test. What open starts has to be closed by t.Cleanup.
+// Run runs the suite. It calls open for each test. Whatever open starts must be stopped by t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) Peer) {
 	for _, c := range []struct {
 		name string
@@ -61,7 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) Peer) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
-			// Registered first, so that it runs after open's cleanups.
+			// This is registered first, so that it runs after the cleanups that open registers.
 			t.Cleanup(func() {
 				if err := goleak.Find(before); err != nil && !t.Failed() {
 					t.Errorf("goroutines are running after the end of Run: %v", err)
@@ -83,7 +83,7 @@ type suite struct {
 	stop  func()
 }
 
-// timeout is the longest time that the suite waits for anything.
+// timeout is the longest time that the suite waits for an event.
 const timeout = 10 * time.Second
 
 func (s *suite) start() {

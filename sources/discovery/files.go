@@ -86,7 +86,7 @@ func (f *Files) Refresh() (all []Group, problems []error) {
 			}
 		}
 		if err == nil && len(paths) == 0 && !strings.ContainsAny(pattern, `*?[\`) {
-			paths = []string{pattern} // a name without a pattern: a missing file is a problem
+			paths = []string{pattern} // the name is not a pattern, so it is a problem if the file is missing
 		}
 		slices.Sort(paths)
 		for _, path := range paths {
@@ -127,7 +127,7 @@ func (f *Files) read(path string) *file {
 		known.err = withoutPath(err)
 		return known
 	case info.ModTime().Equal(known.modified) && info.Size() == known.size:
-		known.err = nil // it was valid, but may have been unreadable since
+		known.err = nil // the contents are valid; the last attempt may have failed for another reason
 		return known
 	}
 	known.modified, known.size = info.ModTime(), info.Size()
@@ -139,12 +139,12 @@ func (f *Files) read(path string) *file {
 		known.groups = groups
 		f.Reads++
 	} else {
-		known.modified = time.Time{} // read it again, also if size and time stay the same
+		known.modified = time.Time{} // so that it is read again even if size and time do not change
 	}
 	return known
 }
 
-// withoutPath returns the error without the path, which the caller adds.
+// withoutPath returns the error without the path, since the caller adds the path.
 func withoutPath(err error) error {
 	if e, ok := errors.AsType[*os.PathError](err); ok {
 		return e.Err

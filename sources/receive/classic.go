@@ -7,10 +7,12 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// classics makes classic histograms of native ones. It maps descriptions, so that a family has the same one in each tick.
+// classics converts native histograms to classic ones. It keeps the descriptions, so that a family has the same description in each
+// tick.
 type classics map[*metric.Desc]*metric.Desc
 
-// of returns a family of native histograms with their classic buckets. One without has the bucket +Inf, a sum and a count.
+// of converts a family of native histograms to a family of classic histograms, with their classic buckets. A histogram without
+// classic buckets gets the bucket +Inf, the sum and the count.
 func (c *classics) of(f metric.Family) metric.Family {
 	desc := (*c)[f.Desc]
 	if desc == nil {
@@ -34,7 +36,7 @@ func (c *classics) of(f metric.Family) metric.Family {
 		}
 		s.More = &metric.More{Histogram: v}
 		for _, e := range f.Series[i].Exemplars() {
-			if e.Sample != 0 { // of a classic bucket
+			if e.Sample != 0 { // it belongs to a classic bucket
 				s.More.Exemplars = append(s.More.Exemplars, e)
 			}
 		}
@@ -43,7 +45,7 @@ func (c *classics) of(f metric.Family) metric.Family {
 	return out
 }
 
-// forget removes the descriptions that are not used any more.
+// forget removes the descriptions that are no longer used.
 func (c *classics) forget(used map[*metric.Desc]int) {
 	maps.DeleteFunc(*c, func(_, made *metric.Desc) bool {
 		_, isUsed := used[made]

@@ -1,9 +1,10 @@
-// Package receive takes the metrics that others push, and passes them on: it is a Pushgateway whose groups go to the sinks.
+// Package receive receives the metrics that other programs push, and passes them on. It works like a Pushgateway whose groups are
+// sent to the sinks.
 //
-//	push ─▶ handler ─▶ groups.Store: checked, on disk ─▶ answer
+//	push ─▶ handler ─▶ groups.Store: checked, on disk ─▶ response
 //	tick ─▶ Collect: all groups, as absolute values   ─▶ sinks
 //
-// A group stays until it is deleted, as in a Pushgateway, or until it expires.
+// As in a Pushgateway, a group is kept until it is deleted. It can also expire.
 package receive
 
 import (
@@ -26,7 +27,7 @@ import (
 //go:embed example.yaml
 var example string
 
-// Kind is the catalogue's entry.
+// Kind is the entry in the catalogue.
 var Kind = sources.Kind[sources.Source]{
 	Name:     "receive",
 	Defaults: func() sources.Config[sources.Source] { return defaults() },
@@ -38,7 +39,7 @@ var Kind = sources.Kind[sources.Source]{
 	Forwards: func(c sources.Config[sources.Source]) bool { return c.(*Config).RemoteWrite },
 }
 
-// Config is the settings.
+// Config holds the settings.
 type Config struct {
 	Listen        string `yaml:"listen"`
 	WebConfigFile string `yaml:"web_config_file" setting:"path"`
@@ -57,10 +58,10 @@ type Config struct {
 	MaxGroups int           `yaml:"max_groups"`
 	MaxBytes  setting.Bytes `yaml:"max_bytes"`
 
-	labels map[string]string // of the job
+	labels map[string]string // labels of the job
 }
 
-// AddLabels implements [sources.Labeler]. What is pushed has the labels unless it has others of these names.
+// AddLabels implements [sources.Labeler]. A label is not added to a series that already has a label of the same name.
 func (c *Config) AddLabels(labels map[string]string) { c.labels = labels }
 
 func defaults() *Config {
@@ -100,7 +101,7 @@ func (c *Config) Validate() error {
 	return errors.Join(all...)
 }
 
-// New implements [sources.Config]. It returns an error if the job has a fetcher, which would not be used.
+// New implements [sources.Config]. It returns an error if the job has a fetcher, since that would not be used.
 func (c *Config) New(env sources.Env) (sources.Source, error) {
 	if env.Fetch != nil {
 		return nil, errors.New("receive gets its metrics by pushes: remove the job's fetcher (such as http), or give receive a job of its own")
@@ -134,7 +135,7 @@ func (c *Config) scheme() model.ValidationScheme {
 	return model.LegacyValidation
 }
 
-// Claims implements [sources.Claimer]: two jobs cannot have one address or directory.
+// Claims implements [sources.Claimer]: two jobs cannot use the same address or directory.
 func (c *Config) Claims() []string {
 	var all []string
 	if claim := webserver.Claim(c.Listen); claim != "" {
@@ -146,5 +147,5 @@ func (c *Config) Claims() []string {
 	return all
 }
 
-// Dated implements [sources.Dated]: a group shows what is now.
+// Dated implements [sources.Dated]. It returns false, since a group only has current values.
 func (c *Config) Dated() bool { return false }

@@ -21,15 +21,15 @@ import (
 	"github.com/collectington/collectington/sources/receive/samples"
 )
 
-// Bounds of all pushes together.
+// The limits for all pushes together.
 const (
-	maxHeld      = 256 << 20 // bytes of bodies; or max_body, if that is larger
-	maxDecoding  = 2         // bodies that are decoded at the same time, which takes much more memory than their bytes
-	linesPerItem = 10        // lines or messages of a body for each series that the job can have: a histogram has many
+	maxHeld      = 256 << 20 // bytes of all bodies; or max_body if that is larger
+	maxDecoding  = 2         // number of bodies that are decoded at the same time, since decoding takes much more memory than the body
+	linesPerItem = 10        // lines or messages in a body for each series that the job may have; a histogram has many lines
 	moreLines    = 10_000
 )
 
-// handler answers the requests of a Pushgateway.
+// handler handles the requests to a Pushgateway, and remote-write requests.
 type handler struct {
 	config *Config
 	env    *sources.Env
@@ -37,13 +37,13 @@ type handler struct {
 	pages  *pages
 
 	families samples.Families
-	adder    *adder // of labels to what is passed on
+	adder    *adder // adds the labels of the job to forwarded series
 
-	held     atomic.Int64 // bytes of bodies
+	held     atomic.Int64 // bytes of all bodies in memory
 	decoding chan struct{}
 }
 
-// newHandler returns the handler. Requests that a browser sends for another site are refused.
+// newHandler returns the handler. It refuses requests that a browser sends from another web site.
 func newHandler(c *Config, env *sources.Env, store *groups.Store) http.Handler {
 	h := &handler{config: c, env: env, store: store, pages: newPages(store), adder: newAdder(c.labels), decoding: make(chan struct{}, maxDecoding)}
 	return http.NewCrossOriginProtection().Handler(h)
@@ -86,19 +86,20 @@ func notAllowed(w http.ResponseWriter, methods string) {
 	http.Error(w, "method not allowed: use "+methods, http.StatusMethodNotAllowed)
 }
 
-// decode calls do once few other bodies are being decoded, and reports whether it has: it does not if the client is gone before.
+// decode calls do when fewer than maxDecoding other bodies are being decoded. It reports whether it has called do; it has not if
+// the client has closed the connection before.
 func (h *handler) decode(ctx context.Context, do func()) bool {
 	select {
 	case h.decoding <- struct{}{}:
 	case <-ctx.Done():
 		return false
 	}
-	defer func() { <-h.decoding }() // also after a panic
+	defer func() { <-h.decoding }() // deferred, so that it is done even after a panic
 	do()
 	return true
 }
 
-// push stores the metrics of a body. It answers when they are on disk.
+// push stores the metrics in a body. It responds after they are on disk.
 func (h *handler) push(w http.ResponseWriter, r *http.Request, path string) {
 	labels, err := groups.ParsePath(path, h.config.scheme())
 	if err != nil {
@@ -154,7 +155,7 @@ func (h *handler) wipe(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// fail answers with an error, and logs it.
+// fail responds with an error, and logs the error.
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	code, words := http.StatusServiceUnavailable, err.Error()
 	if status, ok := errors.AsType[*statusError](err); ok {
@@ -168,13 +169,13 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	h.env.Log.Warn("push refused", "method", r.Method, "path", text.Cut(text.OneLine(r.URL.Path), 300), "from", r.RemoteAddr, "code", code, "error", words)
 }
 
-// statusError is an error with its status.
+// statusError is an error with an HTTP status code.
 type statusError struct {
 	error
 	code int
 }
 
-// read returns a request's body, decompressed. Release must be called when it is not used any more.
+// read returns the decompressed body of a request. The caller must call release when the body is no longer used.
 func (h *handler) read(r *http.Request) (body []byte, release func(), err error) {
 	var from io.Reader = r.Body
 	switch strings.ToLower(r.Header.Get("Content-Encoding")) {
@@ -191,12 +192,12 @@ func (h *handler) read(r *http.Request) (body []byte, release func(), err error)
 	return h.readAll(from)
 }
 
-// readRaw returns a request's body as it is.
+// readRaw returns the body of a request without decompressing it.
 func (h *handler) readRaw(r *http.Request) (body []byte, release func(), err error) {
 	return h.readAll(r.Body)
 }
 
-// readAll reads a body within the bounds of one and of all.
+// readAll reads a body, within the limits for one body and for all bodies.
 func (h *handler) readAll(from io.Reader) (body []byte, release func(), err error) {
 	limit := int64(h.config.MaxBody)
 	bounded := &budgetReader{from: from, held: &h.held, most: max(maxHeld, limit)}
@@ -214,7 +215,7 @@ func (h *handler) readAll(from io.Reader) (body []byte, release func(), err erro
 
 var errBusy = errors.New("too many pushes are being received: try again later")
 
-// budgetReader counts what it reads in held, and fails when that is more than most.
+// budgetReader adds the number of bytes that it reads to held. It returns an error if held is then more than most.
 type budgetReader struct {
 	from  io.Reader
 	held  *atomic.Int64

@@ -8,12 +8,12 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// adder adds the labels of the job to the series that lack them. A series keeps its set, and a metric its description, from run to
-// run, since sinks use them as keys.
+// adder adds the labels of the job to series that do not have labels of these names. It returns the same label set for a series,
+// and the same description for a metric, in each run, since sinks use them as keys.
 type adder struct {
-	labels []metric.Label // sorted by name; none = nothing is added
+	labels []metric.Label // sorted by name; empty = nothing is added
 
-	sets, lastSets   map[*metric.LabelSet]*metric.LabelSet // with the labels, by the set without them
+	sets, lastSets   map[*metric.LabelSet]*metric.LabelSet // label sets with the labels, by the original label sets
 	descs, lastDescs map[*metric.Desc]*metric.Desc
 }
 
@@ -25,7 +25,7 @@ func newAdder(labels map[string]string) *adder {
 	return a
 }
 
-// toAll adds the labels to all readings. What the last call has returned and this one does not need is forgotten.
+// toAll adds the labels to all readings. It forgets results of the previous call that this call does not use.
 func (a *adder) toAll(readings metric.Readings) {
 	if len(a.labels) == 0 {
 		return
@@ -38,7 +38,7 @@ func (a *adder) toAll(readings metric.Readings) {
 	a.lastSets, a.lastDescs = nil, nil
 }
 
-// toMetric adds the labels to one metric. A series that another one is equal to then is dropped.
+// toMetric adds the labels to one metric. If two series are then equal, the second one is dropped.
 func (a *adder) toMetric(m *metric.Measured) {
 	m.Desc = a.desc(m.Desc)
 	all := make([]metric.Series, 0, len(m.Series))
@@ -86,7 +86,8 @@ func (a *adder) set(s *metric.LabelSet) *metric.LabelSet {
 	return with
 }
 
-// to returns the labels of a series with those of the job that it lacks, sorted by name.
+// to adds the labels of the job to the labels of a series, unless the series has labels of the same names. The result is sorted by
+// name.
 func (a *adder) to(labels []metric.Label) []metric.Label {
 	for _, l := range a.labels {
 		at, has := slices.BinarySearchFunc(labels, l.Name, func(have metric.Label, name string) int { return strings.Compare(have.Name, name) })
@@ -97,7 +98,7 @@ func (a *adder) to(labels []metric.Label) []metric.Label {
 	return labels
 }
 
-// toStream adds the labels to series that are passed on.
+// toStream adds the labels to the series of a stream.
 func (a *adder) toStream(stream metric.Stream) {
 	for i := range stream {
 		stream[i].Labels = a.to(stream[i].Labels)

@@ -20,7 +20,7 @@ import (
 	"github.com/collectington/collectington/sources/receive/groups"
 )
 
-// pages show the groups.
+// pages serves the pages that show the groups.
 type pages struct {
 	store   *groups.Store
 	started time.Time
@@ -34,14 +34,14 @@ func newPages(store *groups.Store) *pages {
 	return &pages{store: store, started: time.Now(), page: template.Must(template.New("groups").Parse(page))}
 }
 
-// ServeHTTP answers a GET request.
+// ServeHTTP handles a GET request.
 func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/", "/status":
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 		all, _ := p.store.Groups()
-		_ = p.page.Execute(w, view(all)) // the client is gone
+		_ = p.page.Execute(w, view(all)) // an error means that the client has closed the connection
 	case "/metrics":
 		p.metrics(w, r)
 	case "/api/v1/metrics":
@@ -58,7 +58,7 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answer writes the JSON of a Pushgateway's API.
+// answer writes a response in the JSON format of a Pushgateway's API.
 func answer(w http.ResponseWriter, data any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -70,11 +70,11 @@ func answer(w http.ResponseWriter, data any) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	_, _ = w.Write(text) // the client is gone
+	_, _ = w.Write(text) // an error means that the client has closed the connection
 }
 
-// metrics writes all groups as a page for scraping. A series without instance has an empty one, so that a scrape with honor_labels
-// does not add its own.
+// metrics writes all groups as a page to scrape. A series without the label instance gets an empty one, so that Prometheus with
+// honor_labels does not add its own.
 func (p *pages) metrics(w http.ResponseWriter, r *http.Request) {
 	all, _ := p.store.Groups()
 	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultAcceptedFormats()...)
@@ -88,7 +88,7 @@ func (p *pages) metrics(w http.ResponseWriter, r *http.Request) {
 			family.Metric = append(family.Metric, converter.Family(&parts[1+i]).Metric...)
 		}
 		if encoder.Encode(family) != nil {
-			return // the client is gone
+			return // the client has closed the connection
 		}
 	}
 	if closer, ok := encoder.(expfmt.Closer); ok {
@@ -96,7 +96,7 @@ func (p *pages) metrics(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// byName returns the families of all groups by name, sorted. Those of one name differ in bounds or help.
+// byName returns the families of all groups, sorted by name. Families with the same name have different bounds or help.
 func byName(all []*groups.Group) [][]metric.Family {
 	parts := map[string][]metric.Family{}
 	for _, g := range all {
@@ -111,7 +111,7 @@ func byName(all []*groups.Group) [][]metric.Family {
 	return sorted
 }
 
-// withInstance appends labels, with an empty instance if they have none.
+// withInstance appends labels to dst. If they have no label instance, it adds an empty one.
 func withInstance(dst, own []metric.Label) []metric.Label {
 	at := len(own)
 	for i, l := range own {
@@ -127,7 +127,7 @@ func withInstance(dst, own []metric.Label) []metric.Label {
 	return append(dst, own[at:]...)
 }
 
-// jsonGroups returns the groups as the API of a Pushgateway shows them.
+// jsonGroups returns the groups in the format of a Pushgateway's API.
 func jsonGroups(all []*groups.Group) []any {
 	shown := []any{}
 	for _, g := range all {
@@ -148,7 +148,7 @@ func labelMap(labels []metric.Label) map[string]string {
 	return all
 }
 
-// familyJSON is a family as the API of a Pushgateway shows it.
+// familyJSON is a family in the format of a Pushgateway's API.
 type familyJSON struct {
 	Timestamp time.Time        `json:"time_stamp"`
 	Type      string           `json:"type"`
@@ -203,7 +203,7 @@ func setJSONHistogram(m map[string]any, d *metric.Desc, h *metric.HistogramValue
 	m["buckets"] = buckets
 }
 
-// count returns a count of a native histogram as it is printed.
+// count converts a count of a native histogram to the number that is printed.
 func count(n *metric.NativeBuckets, c uint64) any {
 	if n.Fractions {
 		return math.Float64frombits(c)
@@ -211,7 +211,8 @@ func count(n *metric.NativeBuckets, c uint64) any {
 	return c
 }
 
-// nativeJSON returns native buckets as the HTTP API of Prometheus shows them: which bounds are in the bucket, the bounds, the count.
+// nativeJSON returns native buckets in the format of Prometheus' HTTP API: a number that says which bounds are inclusive, the two
+// bounds, and the count.
 func nativeJSON(n *metric.NativeBuckets) [][]any {
 	const openLeft, openRight, closed = 0, 1, 3
 	var all [][]any
@@ -232,7 +233,7 @@ func nativeJSON(n *metric.NativeBuckets) [][]any {
 	return all
 }
 
-// bounds returns the bounds of a bucket of a native histogram.
+// bounds returns the lower and upper bound of a bucket of a native histogram.
 func bounds(schema, index int32) (lower, upper float64) {
 	one := histogram.FloatHistogram{Schema: schema, PositiveSpans: []histogram.Span{{Offset: index, Length: 1}}, PositiveBuckets: []float64{1}}
 	buckets := one.PositiveBucketIterator()
@@ -240,10 +241,10 @@ func bounds(schema, index int32) (lower, upper float64) {
 	return buckets.At().Lower, buckets.At().Upper
 }
 
-// maxDetails is how many groups are shown with their metrics.
+// maxDetails is the maximum number of groups that are shown with their metrics.
 const maxDetails = 1000
 
-// groupView is a group on the page.
+// groupView is a group as the page shows it.
 type groupView struct {
 	Labels  string
 	Failed  bool
@@ -251,7 +252,7 @@ type groupView struct {
 	Metrics string
 }
 
-// view returns what the page shows.
+// view returns the data that the page shows.
 func view(all []*groups.Group) []groupView {
 	views := make([]groupView, 0, len(all))
 	for i, g := range all {
@@ -265,7 +266,7 @@ func view(all []*groups.Group) []groupView {
 				families = append(families, f.Parts...)
 			}
 			var text strings.Builder
-			_ = metric.WriteText(&text, families) // a Builder does not fail
+			_ = metric.WriteText(&text, families) // a write to a Builder cannot fail
 			v.Metrics = text.String()
 		}
 		views = append(views, v)

@@ -14,22 +14,22 @@ import (
 )
 
 const (
-	readTimeout = time.Minute // for a push with its body
-	drain       = time.Second // for pushes in progress when the job ends
+	readTimeout = time.Minute // limit for reading a push with its body
+	drain       = time.Second // limit for pushes that are in progress when the job ends
 )
 
-// source shows the groups of its store.
+// source returns the groups of its store as readings.
 type source struct {
 	config *Config
 	env    sources.Env
 
-	mu      sync.Mutex    // guards what follows
-	store   *groups.Store // nil before the first Run
-	failed  error         // why Run has failed
+	mu      sync.Mutex    // guards the fields below
+	store   *groups.Store // nil before the first call of Run
+	failed  error         // last error of Run
 	address *webserver.Server
 
-	// Collect alone uses what follows.
-	shown           []*groups.Group // that readings are made of
+	// Only Collect uses the following fields.
+	shown           []*groups.Group // the groups from which readings was made
 	version         int
 	readings        metric.Readings
 	pushed, refused *metric.Desc
@@ -66,7 +66,7 @@ func (s *source) run(ctx context.Context) error {
 	var committing sync.WaitGroup
 	committing.Go(func() { store.Run(life) })
 	defer committing.Wait()
-	defer end() // after the last request
+	defer end() // after the last request has ended
 	server := &webserver.Server{
 		Listen: s.config.Listen, WebConfigFile: webserver.File(s.env.Dir, s.config.WebConfigFile), Started: "receiving pushes",
 		Handler: newHandler(s.config, &s.env, store), ReadTimeout: readTimeout, Drain: drain, Log: s.env.Log,
@@ -77,7 +77,7 @@ func (s *source) run(ctx context.Context) error {
 	return server.Run(ctx)
 }
 
-// open returns the store. One that is in memory stays when Run is called again.
+// open returns the store. A store in memory is kept when Run is called again.
 func (s *source) open() (*groups.Store, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,7 +103,7 @@ func (s *source) Addr() string {
 	return s.address.Addr()
 }
 
-// Collect returns the metrics of all groups. Without Run, as in a single run of the job, it reads those on disk.
+// Collect returns the metrics of all groups. If Run was not called, as in a single run of the job, it reads the groups on disk.
 func (s *source) Collect(ctx context.Context, _ sources.Tick) (metric.Readings, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -124,9 +124,10 @@ func (s *source) Collect(ctx context.Context, _ sources.Tick) (metric.Readings, 
 	return readings, nil
 }
 
-// current returns the store, and why pushes cannot be received. Without Run it is a store of what is on disk now.
+// current returns the store, and the reason why pushes cannot be received. If Run was not called, it returns a store with the
+// groups that are on disk now.
 func (s *source) current() (store *groups.Store, failed, err error) {
-	s.mu.Lock() // so that Run does not find the directory locked
+	s.mu.Lock() // locked, so that Run does not find the directory locked by this process
 	defer s.mu.Unlock()
 	if s.store != nil {
 		return s.store, s.failed, nil
@@ -145,7 +146,7 @@ func (s *source) log(problems []error) {
 	}
 }
 
-// measure returns the readings of groups. The first metric is that of the times of pushes, and is always there.
+// measure converts groups to readings. The first two metrics, the times of the last pushes, are always there.
 func (s *source) measure(all []*groups.Group) metric.Readings {
 	readings := metric.Readings{{Desc: s.pushed, Series: []metric.Series{}}, {Desc: s.refused, Series: []metric.Series{}}}
 	places := map[*metric.Desc]int{}
@@ -157,7 +158,7 @@ func (s *source) measure(all []*groups.Group) metric.Readings {
 			for _, p := range f.Parts {
 				if p.Desc.Native && !s.config.Native {
 					if p.Desc.Type == metric.GaugeHistogram {
-						continue // it has nothing else
+						continue // it has no classic buckets
 					}
 					p = s.classic.of(p)
 				}

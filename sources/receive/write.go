@@ -12,13 +12,13 @@ import (
 	"github.com/collectington/collectington/sources/receive/samples"
 )
 
-// writePath is where remote-write requests are received, as in Prometheus.
+// writePath is the path for remote-write requests, as in Prometheus.
 const writePath = "/api/v1/write"
 
-// retryAfter is how long a sender is to wait when the sinks cannot take its samples, in seconds.
+// retryAfter is how long a sender must wait if the sinks cannot take its samples, in seconds.
 const retryAfter = "5"
 
-// write passes the samples of a remote-write request on. It answers when the sinks have taken them.
+// write passes on the samples of a remote-write request. It responds after the sinks have taken them.
 func (h *handler) write(w http.ResponseWriter, r *http.Request) {
 	isV2, err := protocolOf(r.Header)
 	if err != nil {
@@ -54,7 +54,7 @@ func (h *handler) write(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// protocolOf reports whether a request is one of 2.0. The error says why it is neither that nor one of 1.0.
+// protocolOf reports whether a request is in protocol 2.0. If it is neither in 2.0 nor in 1.0, the error says why.
 func protocolOf(h http.Header) (isV2 bool, err error) {
 	if encoding := h.Get("Content-Encoding"); encoding != "" && encoding != "snappy" {
 		return false, fmt.Errorf("the Content-Encoding %.80q is not supported: want snappy", encoding)
@@ -96,7 +96,8 @@ func (h *handler) unpack(packed []byte, isV2 bool) (*samples.Request, error) {
 	return request, nil
 }
 
-// setWritten sets the headers that say how much was taken (specification 2.0, section "Required Written Response Headers").
+// setWritten sets the headers that say how many samples were taken (specification 2.0, section "Required Written Response
+// Headers").
 func setWritten(w http.ResponseWriter, q *samples.Request, isV2 bool) {
 	if !isV2 {
 		return

@@ -11,14 +11,14 @@ import (
 	"github.com/collectington/collectington/sources/discovery"
 )
 
-// Address is a target: host:port, the URL of its page, whose scheme, path and query then replace those of the settings, or a
-// unix socket such as unix:///run/app.sock.
+// Address is the address of a target. It is host:port, a URL, or a unix socket such as unix:///run/app.sock. The scheme, path and
+// query of a URL replace those of the settings.
 type Address struct {
 	setting.URL
-	socket string // path of a unix socket
+	socket string // path of the unix socket; "" = none
 }
 
-// UnmarshalText parses any form. The scheme is empty unless it is a URL.
+// UnmarshalText parses an address. If the address is not a URL, the scheme is empty.
 func (a *Address) UnmarshalText(text []byte) error {
 	written := string(text)
 	if path, ok := strings.CutPrefix(written, httpclient.SocketScheme); ok {
@@ -44,7 +44,7 @@ func checkTarget(text string) error { return new(Address).UnmarshalText([]byte(t
 // MarshalText implements [encoding.TextMarshaler].
 func (a Address) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
-// String returns the address as it is written.
+// String returns the address as it was written.
 func (a *Address) String() string {
 	if a.socket != "" {
 		return httpclient.SocketScheme + a.socket
@@ -52,7 +52,7 @@ func (a *Address) String() string {
 	return strings.TrimPrefix(a.URL.String(), "//")
 }
 
-// Place returns the address without its query, for messages.
+// Place returns the address without its query. It is for messages.
 func (a *Address) Place() string {
 	if a.socket != "" {
 		return a.String()
@@ -60,17 +60,17 @@ func (a *Address) Place() string {
 	return strings.TrimPrefix(a.URL.Place(), "//")
 }
 
-// socketLabel is the label of a target that names its unix socket, as in Prometheus.
+// socketLabel is the label of a target with the path of its unix socket, as in Prometheus.
 const socketLabel = "__unix_socket__"
 
-// errRemoteSocket refuses to let a server choose a socket of this machine.
+// errRemoteSocket is the error if a list from a server names a unix socket. A server must not choose a socket of this machine.
 var errRemoteSocket = errors.New("a list from http_sd cannot name a unix socket")
 
 func namesSocket(a *Address, g *discovery.Group) bool {
 	return a.socket != "" || g.Labels[socketLabel] != ""
 }
 
-// setSocket sets the labels of the target's unix socket, if it has one.
+// setSocket sets the label with the path of the target's unix socket, if it has one.
 func (a *Address) setSocket(b *labels.Builder) {
 	if a.socket != "" {
 		b.Set(socketLabel, a.socket)

@@ -1,7 +1,7 @@
-// Package scrape reads the metrics of exporters and passes all of them on, as a Prometheus in agent mode does.
+// Package scrape reads the metrics of exporters and passes all of them on, like a Prometheus in agent mode.
 //
-// It finds the targets, fetches their pages side by side, and adds the metrics about each scrape, such as up. Package
-// exposition reads the pages. Their values are absolute, and the ledger passes them on unchanged.
+// It finds the targets, scrapes them concurrently, and adds the metrics about each scrape, such as up. Package exposition parses
+// the pages. The values are absolute, so the ledger passes them on unchanged.
 package scrape
 
 import (
@@ -26,7 +26,7 @@ import (
 //go:embed example.yaml
 var example string
 
-// Kind is the catalogue's entry.
+// Kind is the entry in the catalogue.
 var Kind = sources.Kind[sources.Source]{
 	Name: "scrape",
 	Defaults: func() sources.Config[sources.Source] {
@@ -39,19 +39,19 @@ var Kind = sources.Kind[sources.Source]{
 	Example: example,
 }
 
-// Config is the settings of a scrape. Those that Prometheus' scrape_config has too have the same names.
+// Config holds the settings of a scrape. Settings that Prometheus' scrape_config also has have the same names.
 type Config struct {
 	Targets []Address         `yaml:"targets"`
 	Labels  map[string]string `yaml:"labels"` // of Targets
 	FileSD  discovery.FileSD  `yaml:"file_sd"`
 	HTTPSD  HTTPSD            `yaml:"http_sd"`
 
-	// What all targets have unless their address or a label says otherwise.
+	// Settings of all targets that an address or a label of a target can override.
 	Scheme      string                    `yaml:"scheme"`
 	MetricsPath string                    `yaml:"metrics_path"`
 	Params      map[string][]setting.Text `yaml:"params"`
 
-	Relabel relabel.Rules `yaml:"relabel_configs"` // of targets
+	Relabel relabel.Rules `yaml:"relabel_configs"` // rules for targets
 
 	HonorLabels     bool          `yaml:"honor_labels"`
 	HonorTimestamps bool          `yaml:"honor_timestamps"`
@@ -63,16 +63,16 @@ type Config struct {
 
 	FallbackProtocol string `yaml:"fallback_scrape_protocol"` // "" = none
 
-	// Limits of one target's scrape, which fails beyond them; 0 = no limit.
-	SampleLimit           int           `yaml:"sample_limit"` // after relabelling
+	// Limits for the scrape of one target. If a limit is exceeded, the scrape fails. 0 = no limit.
+	SampleLimit           int           `yaml:"sample_limit"` // number of samples after relabelling
 	LabelLimit            int           `yaml:"label_limit"`
 	LabelNameLengthLimit  int           `yaml:"label_name_length_limit"`
 	LabelValueLengthLimit int           `yaml:"label_value_length_limit"`
-	BodySizeLimit         setting.Bytes `yaml:"body_size_limit"` // decompressed; never 0
+	BodySizeLimit         setting.Bytes `yaml:"body_size_limit"` // size after decompression; never 0
 
 	httpclient.Settings `yaml:",inline"`
 
-	jobLabels map[string]string // of all targets
+	jobLabels map[string]string // labels of the job, added to all targets
 }
 
 // AddLabels implements [sources.Labeler]. Targets have the labels unless they have others of these names.
@@ -101,7 +101,7 @@ func (c *Config) Validate() error {
 	return errors.Join(append(errs, c.Settings.Validate())...)
 }
 
-// validateTargets checks the targets of the settings, and what makes endpoints of them.
+// validateTargets checks the targets in the settings, by making endpoints from them.
 func (c *Config) validateTargets() error {
 	var errs []error
 	for name := range c.Labels {
@@ -109,7 +109,7 @@ func (c *Config) validateTargets() error {
 			errs = append(errs, setting.Bad("labels", "%.80q is not a valid label name", name))
 		}
 	}
-	made, err := newEndpoints(c, "JOB") // its name is not known yet
+	made, err := newEndpoints(c, "JOB") // the name of the job is not known yet
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
@@ -153,7 +153,7 @@ func (c *Config) validateLimits() error {
 	return errors.Join(errs...)
 }
 
-// protocols returns the media type of each protocol that Prometheus has a name for.
+// protocols returns the media type of each protocol, by its name in Prometheus' settings.
 func protocols() map[string]string {
 	const text, openMetrics, protobuf = "text/plain", "application/openmetrics-text", "application/vnd.google.protobuf"
 	return map[string]string{
@@ -162,7 +162,7 @@ func protocols() map[string]string {
 	}
 }
 
-// New implements [sources.Config]. It returns an error if the job has a fetcher, which would not be used.
+// New implements [sources.Config]. It returns an error if the job has a fetcher, since that would not be used.
 func (c *Config) New(env sources.Env) (sources.Source, error) {
 	if env.Fetch != nil {
 		return nil, errors.New("scrape fetches its targets itself: remove the job's fetcher (such as http), or give scrape a job of its own")
@@ -199,5 +199,5 @@ func (c *Config) New(env sources.Env) (sources.Source, error) {
 	}, nil
 }
 
-// Dated implements [sources.Dated]: a target shows what is now.
+// Dated implements [sources.Dated]. It returns false, since a target only shows current values.
 func (c *Config) Dated() bool { return false }

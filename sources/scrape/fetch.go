@@ -13,7 +13,8 @@ import (
 	"github.com/collectington/collectington/sources/scrape/exposition"
 )
 
-// The Accept headers that Prometheus sends. Only protobuf has native histograms. Names are asked for without escaping.
+// The Accept headers, which are those of Prometheus. Only the protobuf format has native histograms. The headers ask for names
+// without escaping.
 const (
 	acceptText = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5," +
 		"text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
@@ -21,8 +22,8 @@ const (
 		acceptText
 )
 
-// fetch gets a target's page. The reader takes the lines that it knows, and the rest goes to b.body. Errors begin with the
-// method and the URL.
+// fetch fetches the page of a target. The reader takes the lines that it knows; the remaining lines are put into b.body. Errors
+// begin with the method and the URL.
 func (s *source) fetch(ctx context.Context, t *target, reader *exposition.Reader, b *buffers) (contentType string, err error) {
 	if ctx.Err() != nil {
 		return "", t.wrap(context.Cause(ctx))
@@ -54,7 +55,8 @@ func (s *source) fetch(ctx context.Context, t *target, reader *exposition.Reader
 	return resp.Header.Get("Content-Type"), nil
 }
 
-// address returns the target's URL with the secrets that params refer to. A reference in a list of targets is not followed.
+// address returns the target's URL. References to secrets in the setting params are replaced by the secrets. References in a list
+// of targets are not replaced.
 func (s *source) address(t *target) (string, error) {
 	if t.url.RawQuery == "" {
 		return t.url.String(), nil
@@ -89,7 +91,7 @@ func (s *source) read(resp *httpclient.Response, t *target, reader *exposition.R
 	}
 	resp.Filter(func(body io.Reader) io.Reader { return reader.Stream(body, b.window) })
 	if t.cache.IsKnown() {
-		resp.ContentLength = -1 // the rest is shorter
+		resp.ContentLength = -1 // unknown, since the reader removes the lines that it knows
 	}
 	return resp.ReadBody(b.body[:0], httpclient.Limit{Bytes: s.config.BodySizeLimit, Setting: "body_size_limit"})
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/collectington/collectington/sources/discovery"
 )
 
-// HTTPSD is a URL that lists targets, as in Prometheus' http_sd_config.
+// HTTPSD holds the settings of a URL that lists targets, as in Prometheus' http_sd_config.
 type HTTPSD struct {
 	URL             setting.URL      `yaml:"url"`
 	RefreshInterval setting.Duration `yaml:"refresh_interval"`
@@ -41,10 +41,11 @@ func (h *HTTPSD) validate() error {
 	return errors.Join(append(errs, h.Settings.Validate())...)
 }
 
-// maxDiscovery bounds the time for a list of targets, which precedes the scrapes. It has a third of the run's time at most.
+// maxDiscovery is the maximum time for fetching a list of targets, which is done before the scrapes. At most a third of the run's
+// time is used.
 const maxDiscovery = 10 * time.Second
 
-// httpSD asks for the targets. Those of the last answer stay while the server fails.
+// httpSD fetches lists of targets from a server. While the server fails, the targets of the last response are kept.
 type httpSD struct {
 	config *HTTPSD
 	client *httpclient.Client
@@ -53,9 +54,9 @@ type httpSD struct {
 	reads  int // counts answers
 }
 
-// refresh asks for the targets if the last answer is older than refresh_interval.
+// refresh fetches the targets, if the last response is older than refresh_interval.
 func (h *httpSD) refresh(ctx context.Context, tick sources.Tick) error {
-	// At the run that is nearest to the due time.
+	// The request is sent in the run that is closest to the time when it is due.
 	if !h.at.IsZero() && time.Since(h.at)+tick.Interval/2 < time.Duration(h.config.RefreshInterval) {
 		return nil
 	}

@@ -30,22 +30,23 @@ type source struct {
 	lists  httpSD
 	pool   *exposition.Pool
 
-	listed   []endpoint // of the last discovery
-	problems []error    // of listed
-	reads    int        // of files and lists, in listed; 0 = never
+	listed   []endpoint // endpoints of the last discovery
+	problems []error    // problems with listed
+	reads    int        // 1 plus the reads of files and lists that listed is made from; 0 = discovery was never done
 
 	targets []*target
-	caches  []*exposition.Cache // those of targets
-	buffers []buffers           // of each worker
+	caches  []*exposition.Cache // the caches of targets
+	buffers []buffers           // one for each worker
 }
 
-// buffers are a worker's memory for a page.
+// buffers holds a worker's memory for a page.
 type buffers struct {
-	window []byte // through which known lines pass
-	body   []byte // the rest of the page
+	window []byte // for reading the page in parts
+	body   []byte // the lines of the page that are not known
 }
 
-// Collect scrapes every target once. A target that fails is a problem of the metric up, and costs the others nothing.
+// Collect scrapes every target once. If a target fails, that is reported as a problem of the metric up, and does not affect the
+// other targets.
 func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
 	s.pool.Begin(tick.Time.UnixMilli())
 	discovery := s.discover(ctx, tick)
@@ -63,7 +64,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	return s.pool.Readings(s.caches, targets.Summarize(append(problems, discovery...))), nil
 }
 
-// discover updates the targets. One that stays keeps its cache.
+// discover updates the targets. Targets that are still listed keep their caches.
 func (s *source) discover(ctx context.Context, tick sources.Tick) (problems []error) {
 	groups, problems := s.files.Refresh()
 	if s.lists.config.isSet() {
@@ -80,7 +81,7 @@ func (s *source) discover(ctx context.Context, tick sources.Tick) (problems []er
 	return append(problems, s.problems...)
 }
 
-// replaceTargets makes targets of the endpoints that are listed. It returns why some cannot be scraped.
+// replaceTargets makes targets from the listed endpoints. It returns the reasons why some cannot be scraped.
 func (s *source) replaceTargets() (problems []error) {
 	old := map[string]*target{}
 	for _, t := range s.targets {
@@ -109,7 +110,7 @@ func (s *source) replaceTargets() (problems []error) {
 	return problems
 }
 
-// clientOf returns the client for an endpoint: that of all targets, or one of its unix socket.
+// clientOf returns the HTTP client for an endpoint: the client for all targets, or a new client for its unix socket.
 func (s *source) clientOf(e *endpoint) (*httpclient.Client, error) {
 	if e.socket == "" {
 		return s.client, nil
@@ -149,7 +150,7 @@ func (s *source) endpoints(groups []discovery.Group) (all []endpoint, problems [
 	return all, problems
 }
 
-// scrapeAll scrapes the targets side by side.
+// scrapeAll scrapes the targets concurrently.
 func (s *source) scrapeAll(ctx context.Context, tick sources.Tick) {
 	ctx, cancel := targets.WithDeadline(ctx, tick)
 	defer cancel()
@@ -160,7 +161,7 @@ func (s *source) scrapeAll(ctx context.Context, tick sources.Tick) {
 	targets.Each(workers, len(s.targets), func(worker, i int) { s.scrape(ctx, s.targets[i], &s.buffers[worker]) })
 }
 
-// scrape scrapes one target.
+// scrape scrapes one target and sets its error and duration.
 func (s *source) scrape(ctx context.Context, t *target, b *buffers) {
 	begin, known := time.Now(), t.cache.IsKnown()
 	reader := t.cache.Begin()
@@ -172,6 +173,6 @@ func (s *source) scrape(ctx context.Context, t *target, b *buffers) {
 	}
 	t.err, t.duration = err, time.Since(begin)
 	if cap(b.body) > maxIdleBody && (!known || cap(b.body) > 4*len(b.body)) {
-		b.body = nil // the next page will pass through the window
+		b.body = nil // the next page will mostly consist of known lines, which only need the window
 	}
 }

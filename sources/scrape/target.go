@@ -20,17 +20,17 @@ import (
 	"github.com/collectington/collectington/sources/targets"
 )
 
-// endpoint is the URL of a target and the labels of its series.
+// endpoint is the URL of a target with the labels of its series.
 type endpoint struct {
 	url    url.URL
-	socket string        // path of a unix socket, "" = none
-	labels labels.Labels // without those that begin with __
+	socket string        // path of the unix socket; "" = none
+	labels labels.Labels // without labels whose names begin with __
 }
 
-// key identifies the endpoint.
+// key returns a text that identifies the endpoint.
 func (e *endpoint) key() string { return e.url.String() + " " + e.socket + " " + e.labels.String() }
 
-// endpoints makes endpoints of addresses, as Prometheus makes targets.
+// endpoints makes endpoints from addresses, in the same way as Prometheus makes targets.
 type endpoints struct {
 	config  *Config
 	job     string
@@ -43,7 +43,7 @@ func newEndpoints(c *Config, job string) (*endpoints, error) {
 	return &endpoints{config: c, job: job, rules: rules, builder: labels.NewBuilder(labels.EmptyLabels())}, err
 }
 
-// of returns the endpoint of an address in a group. It reports false if relabel_configs drop it.
+// of returns the endpoint for an address in a group. keep is false if relabel_configs drop it.
 //
 // The labels __address__, __scheme__, __metrics_path__ and __param_NAME make the URL. Other labels that begin with __ are for
 // the rules only.
@@ -73,12 +73,12 @@ func (x *endpoints) of(a *Address, g *discovery.Group) (e endpoint, keep bool, e
 			params[name][0] = l.Value
 		}
 	})
-	if !maps.EqualFunc(params, a.Query(), slices.Equal) { // else the query stays as it is written
+	if !maps.EqualFunc(params, a.Query(), slices.Equal) { // otherwise the query is not changed
 		e.url.RawQuery = params.Encode()
 	}
 	if b.Get(model.InstanceLabel) == "" {
 		if a.socket != "" {
-			address = a.String() // else all sockets have one instance
+			address = a.String() // otherwise all sockets would have the same instance
 		}
 		b.Set(model.InstanceLabel, address)
 	}
@@ -136,7 +136,7 @@ func (x *endpoints) discovered(a *Address, g *discovery.Group) url.Values {
 	return params
 }
 
-// checkEndpoint checks what labels have made of a URL.
+// checkEndpoint checks a URL that was made from labels.
 func checkEndpoint(u *url.URL) error {
 	if u.Scheme != "http" && u.Scheme != "https" {
 		return fmt.Errorf("the scheme %.20q is not http or https", u.Scheme)
@@ -148,7 +148,7 @@ func checkEndpoint(u *url.URL) error {
 	return nil
 }
 
-// target is an endpoint and the result of its last scrape.
+// target is an endpoint with the result of its last scrape.
 type target struct {
 	endpoint
 	client   *httpclient.Client
@@ -157,7 +157,8 @@ type target struct {
 	duration time.Duration
 }
 
-// gauges returns the metrics about each scrape, which are those of Prometheus. [target.report] sets them in this order.
+// gauges returns the metrics about each scrape, which are the same as in Prometheus. [target.report] sets their values in this
+// order.
 func gauges() []exposition.Gauge {
 	return []exposition.Gauge{
 		{Name: targets.Up, Help: targets.UpHelp},
@@ -168,7 +169,7 @@ func gauges() []exposition.Gauge {
 	}
 }
 
-// report sets the gauges about the last scrape.
+// report sets the values of the metrics about the last scrape.
 func (t *target) report() {
 	n := t.cache.Counts
 	up, added := 1.0, n.Added

@@ -1,4 +1,4 @@
-// Package clocktest has a clock that tests set.
+// Package clocktest has a clock for tests, which they can set.
 package clocktest
 
 import (
@@ -8,11 +8,11 @@ import (
 	"github.com/collectington/collectington/agent/clock"
 )
 
-// Fake is a clock that can be set. Time passes as in [time.Now], also in a bubble of testing/synctest.
+// Fake is a clock that tests can set. Otherwise its time passes like [time.Now], also in a bubble of testing/synctest.
 type Fake struct {
 	Clock *clock.Clock
-	set   atomic.Int64 // by how much it was set, in nanoseconds
-	slept atomic.Int64 // how long it was suspended, in nanoseconds
+	set   atomic.Int64 // the sum of all calls of Set, in nanoseconds
+	slept atomic.Int64 // the sum of all calls of Suspend, in nanoseconds
 }
 
 // New returns a clock that shows the time of [time.Now] until it is set.
@@ -29,5 +29,5 @@ func New() *Fake {
 // Set sets the clock forward, or back if by is negative.
 func (f *Fake) Set(by time.Duration) { f.set.Add(int64(by)) }
 
-// Suspend lets time pass while timers stand still, as on a machine that is suspended.
+// Suspend lets time pass on the clock, but not for timers, as on a machine that is suspended.
 func (f *Fake) Suspend(d time.Duration) { f.slept.Add(int64(d)) }

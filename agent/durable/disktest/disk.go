@@ -1,5 +1,6 @@
-// Package disktest simulates a disk for tests of what package durable's interface is used for. The disk can be killed or
-// lose power at any operation, fail, be full, read-only or slow. After a power cut it has lost some of what was not synced.
+// Package disktest simulates a disk, for tests of code that uses the interfaces of package durable. On the disk, a process can be
+// killed or the power can fail at any operation. The disk can also fail, be full, be read-only or be slow. After a power cut, it
+// has lost some of the data that was not synced.
 //
 // A test usually runs the code under test once for each operation at which it can stop:
 //
@@ -31,39 +32,40 @@ import (
 
 // Op is one operation on a disk.
 type Op struct {
-	Number int    // from 1
+	Number int    // number of the operation, from 1
 	Kind   string // lock, mkdir, readdir, read, create, append, write, truncate, sync, close, rename, link, remove or syncdir
-	Name   string // of the file; of Rename and Link the old one
+	Name   string // name of the file; for rename and link the old name
 }
 
-// Disk is a simulated directory. It implements durable.FS and is safe for concurrent use. Set its fields before use, between
-// uses, or in Change.
+// Disk is a simulated directory. It implements durable.FS and is safe for concurrent use. Set its fields before it is used, while
+// it is not in use, or in Change.
 type Disk struct {
-	// Fail returns the error with which an operation fails. It may use the disk. A write that fails has written a part.
+	// Fail returns the error with which an operation fails, or nil. It may use the disk. A write that fails has written a part of
+	// the data.
 	Fail func(Op) error
-	// Capacity is how many bytes the disk holds. What exceeds it fails with ENOSPC. 0 means no limit.
+	// Capacity is the size of the disk in bytes. If it is exceeded, a write fails with ENOSPC. 0 = no limit.
 	Capacity int
-	// ReadOnly makes each operation that changes something fail with EROFS.
+	// ReadOnly makes each operation that would change something fail with EROFS.
 	ReadOnly bool
-	// Delay is how long each operation takes.
+	// Delay is the duration of each operation.
 	Delay time.Duration
 
 	mu      sync.Mutex
 	dice    *rand.Rand
-	names   map[string]*inode // as processes see them
-	durable map[string]*inode // as of the last SyncDir
-	changes []change          // of names since the last SyncDir
-	boots   int
+	names   map[string]*inode // the names as processes see them
+	durable map[string]*inode // the names after the last SyncDir
+	changes []change          // changes of names since the last SyncDir
+	boots   int               // number of reboots
 	locked  map[string]bool
-	ops     int
-	stop    int  // the operation at which the process ends; 0 means never
+	ops     int  // number of operations so far
+	stop    int  // the operation at which the process ends; 0 = never
 	ended   bool // an operation has failed with ErrEnded
 }
 
-// change is a change of names.
+// change is a change of names, as a function that applies it.
 type change func(names map[string]*inode)
 
-// New returns an empty disk. What it loses in a power cut depends on the seed.
+// New returns an empty disk. The seed determines what the disk loses in a power cut.
 func New(seed uint64) *Disk {
 	return &Disk{
 		dice:  rand.New(rand.NewPCG(seed, 0)),
@@ -71,23 +73,24 @@ func New(seed uint64) *Disk {
 	}
 }
 
-// Crash is how a process ends.
+// Crash is the way in which a process ends.
 type Crash bool
 
-// ErrEnded is what Fail returns for the operations of a process that has ended at the first of them, where the code under test
-// has goroutines of its own, which Run cannot end. The first one may be done in part, the others have no effect.
+// ErrEnded simulates the end of a process whose goroutines Run cannot end. Fail returns it for an operation and all later ones. A
+// part of the first operation may be done; the others have no effect.
 var ErrEnded = errors.New("the process has ended")
 
-// Killed keeps what the process has written, synced or not. PowerCut loses a part of what it has not synced.
+// Killed keeps all data that the process has written, even if it is not synced. PowerCut loses a part of the data that is not
+// synced.
 const (
 	Killed   Crash = false
 	PowerCut Crash = true
 )
 
-// stopped is the panic of an operation at which the process ends.
+// stopped is the value with which an operation panics to end the process.
 type stopped struct{}
 
-// Run calls f, and ends it at an operation, counted from now. It reports whether f has returned before that.
+// Run calls f, and ends it at the operation with number stop, counted from now. It reports whether f has returned before that.
 func (d *Disk) Run(stop int, f func()) (survived bool) {
 	d.mu.Lock()
 	d.stop = d.ops + stop
@@ -101,7 +104,7 @@ func (d *Disk) Run(stop int, f func()) (survived bool) {
 	return true
 }
 
-// Reboot ends the process, and with it its locks and open files.
+// Reboot ends the process. This releases its locks and invalidates its open files.
 func (d *Disk) Reboot(how Crash) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -111,39 +114,39 @@ func (d *Disk) Reboot(how Crash) {
 	if how == Killed {
 		return
 	}
-	for _, change := range d.changes { // a directory's changes may reach the disk in any order
+	for _, change := range d.changes { // the changes of a directory may reach the disk in any order
 		if d.dice.IntN(2) == 0 {
 			change(d.durable)
 		}
 	}
 	d.changes, d.names = nil, maps.Clone(d.durable)
-	for _, name := range slices.Sorted(maps.Keys(d.names)) { // in an order that the seed determines
+	for _, name := range slices.Sorted(maps.Keys(d.names)) { // sorted, so that the seed determines the result
 		d.names[name].losePower(d.dice)
 	}
 }
 
-// Change calls f, which sets fields of the disk while it is in use.
+// Change calls f, which may set fields of the disk while the disk is in use.
 func (d *Disk) Change(f func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f()
 }
 
-// Ops returns how many operations there have been.
+// Ops returns the number of operations so far.
 func (d *Disk) Ops() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.ops
 }
 
-// Names returns the names of all files, those in subdirectories included, sorted.
+// Names returns the names of all files, including files in subdirectories, sorted.
 func (d *Disk) Names() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Sorted(maps.Keys(d.names))
 }
 
-// Content returns what a file holds, and nil if it is missing. It is no operation.
+// Content returns the content of a file, or nil if there is no such file. It does not count as an operation.
 func (d *Disk) Content(name string) []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -153,7 +156,7 @@ func (d *Disk) Content(name string) []byte {
 	return nil
 }
 
-// Put puts a file on the disk, durably. It is no operation.
+// Put puts a file on the disk durably. It does not count as an operation.
 func (d *Disk) Put(name string, content []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -161,14 +164,14 @@ func (d *Disk) Put(name string, content []byte) {
 	d.names[name], d.durable[name] = i, i
 }
 
-// Synced reports whether all names are durable.
+// Synced reports whether all changes of names are durable.
 func (d *Disk) Synced() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.changes) == 0
 }
 
-// do does one operation. It does not call f if the operation fails or the process ends there.
+// do does one operation. If the operation fails or the process ends at it, do does not call f.
 func (d *Disk) do(kind, name string, f func() error) error {
 	d.mu.Lock()
 	delay := d.Delay
@@ -214,7 +217,7 @@ func failure(op Op, fail func(Op) error, readOnly bool) error {
 	return nil
 }
 
-// room returns how many more bytes fit.
+// room returns the number of free bytes.
 func (d *Disk) room() int {
 	if d.Capacity == 0 {
 		return math.MaxInt
@@ -235,7 +238,7 @@ func (d *Disk) change(c change) {
 	d.changes = append(d.changes, c)
 }
 
-// Lock locks a file. The error is a *durable.HeldError if it is locked.
+// Lock locks a file. If the file is locked already, the error is a *durable.HeldError.
 func (d *Disk) Lock(name string) error {
 	held := false
 	err := d.do("lock", name, func() error {
@@ -249,7 +252,7 @@ func (d *Disk) Lock(name string) error {
 	return err
 }
 
-// Unlock unlocks all files. It is no operation.
+// Unlock unlocks all files. It does not count as an operation.
 func (d *Disk) Unlock() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -289,7 +292,7 @@ func (d *Disk) ReadFile(name string, limit int64) (data []byte, err error) {
 // Create creates an empty file, or truncates an existing one.
 func (d *Disk) Create(name string) (durable.File, error) { return d.open("create", name) }
 
-// Append opens a file to write at its end.
+// Append opens a file for appending.
 func (d *Disk) Append(name string) (durable.File, error) { return d.open("append", name) }
 
 func (d *Disk) open(kind, name string) (durable.File, error) {
@@ -353,7 +356,7 @@ func (d *Disk) Remove(name string) error {
 	})
 }
 
-// SyncDir makes all names durable.
+// SyncDir makes all changes of names durable.
 func (d *Disk) SyncDir() error {
 	return d.do("syncdir", ".", func() error {
 		d.durable, d.changes = maps.Clone(d.names), nil
@@ -363,16 +366,16 @@ func (d *Disk) SyncDir() error {
 
 // inode is the content of a file.
 type inode struct {
-	data    []byte // as processes see it
-	synced  []byte // as of the last Sync
-	pending []edit // since the last Sync
+	data    []byte // the content as processes see it
+	synced  []byte // the content at the last Sync
+	pending []edit // changes since the last Sync
 }
 
-// edit is a write or a truncation.
+// edit is a write, which appends, or a truncation.
 type edit struct {
 	appended []byte
-	size     int  // of a truncation
-	lost     bool // a Sync has failed since: a later one does not write it
+	size     int  // new size, for a truncation
+	lost     bool // a Sync has failed since, so later ones do not write it either
 }
 
 func (e edit) apply(data []byte) []byte {
@@ -382,7 +385,7 @@ func (e edit) apply(data []byte) []byte {
 	return append(data, make([]byte, max(0, e.size-len(data)))...)[:e.size]
 }
 
-// store applies the edit as the disk stores it.
+// store applies the edit in the way in which the disk stores it. Lost data becomes zeros.
 func (e edit) store(data []byte) []byte {
 	if e.lost && e.appended != nil {
 		e.appended = make([]byte, len(e.appended))
@@ -414,15 +417,15 @@ func (i *inode) sync() {
 	i.pending = nil
 }
 
-// failSync does what a failed Sync of Linux does: some of what was to be written is given up, though processes still see it.
+// failSync simulates a failed Sync of Linux: some of the data that was not on disk is lost, although processes can still read it.
 func (i *inode) failSync(dice *rand.Rand) {
 	for n := range i.pending {
 		i.pending[n].lost = i.pending[n].lost || dice.IntN(2) == 0
 	}
 }
 
-// losePower leaves what was synced and the first so many edits, of which the last can be torn. Bytes that were not synced can
-// be zero: the file has been given space, and the content has not reached it.
+// losePower keeps the data that was synced and the first few edits after it, the last of which may be incomplete. Bytes that were
+// not synced may become zero, as in a file system that has allocated space for data but not written the data.
 func (i *inode) losePower(dice *rand.Rand) {
 	data, safe := slices.Clone(i.synced), len(i.synced)
 	kept := i.pending[:dice.IntN(len(i.pending)+1)]
@@ -447,7 +450,7 @@ func (i *inode) losePower(dice *rand.Rand) {
 type file struct {
 	disk *Disk
 	name string
-	boot int // its process
+	boot int // number of the reboot after which the file was opened
 	*inode
 }
 
@@ -460,7 +463,7 @@ func (f *file) do(kind string, op func() error) error {
 	})
 }
 
-// Write appends to the file: a part of data if it fails, or if the process ends there.
+// Write appends data to the file. If it fails, or the process ends at it, only a part of the data is written.
 func (f *file) Write(data []byte) (n int, err error) {
 	defer func() {
 		if err == nil && n == len(data) {
@@ -485,7 +488,7 @@ func (f *file) Write(data []byte) (n int, err error) {
 	return n, err
 }
 
-// Truncate cuts the file to a size, or fills it with zeros up to it.
+// Truncate cuts the file to a size, or appends zeros up to this size.
 func (f *file) Truncate(size int64) error {
 	return f.do("truncate", func() error {
 		f.truncate(int(size))
@@ -493,7 +496,7 @@ func (f *file) Truncate(size int64) error {
 	})
 }
 
-// Sync makes the content durable. After one that has failed, a later one can succeed and yet lose what was written before.
+// Sync makes the content durable. After a failed Sync, a later Sync can succeed although data that was written before is lost.
 func (f *file) Sync() error {
 	err := f.do("sync", func() error {
 		f.sync()
@@ -507,5 +510,5 @@ func (f *file) Sync() error {
 	return err
 }
 
-// Close closes the file, which syncs nothing.
+// Close closes the file. It does not sync it.
 func (f *file) Close() error { return f.do("close", func() error { return nil }) }

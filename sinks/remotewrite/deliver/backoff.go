@@ -15,21 +15,21 @@ const (
 	maxRetryAfter = 5 * time.Minute
 )
 
-// backoff is the state of retries.
+// backoff is the state of the retries of a request.
 type backoff struct {
-	retries int
-	limit   time.Duration // of a pause; 0 = maxPause
+	retries int           // number of retries so far
+	limit   time.Duration // the longest pause; 0 = maxPause
 }
 
-// next returns the pause before the next retry.
+// next returns the pause before the next retry, and counts that retry.
 func (b *backoff) next(retryAfter time.Duration) time.Duration {
 	bound := min(cmp.Or(b.limit, maxPause), firstPause<<min(b.retries, 10))
 	b.retries++
 	return min(retryAfter, maxRetryAfter) + rand.N(bound)
 }
 
-// wait waits for the next retry. It reports whether to retry, which is false if life is done. When stopping is done, it
-// returns at once unless the receiver has asked for the pause, and the next pauses are short.
+// wait waits for the next retry. It reports whether to retry, which is false if life is done. When stopping is done, it returns at once,
+// unless the receiver has asked for the pause with Retry-After. The pauses after that are short.
 func (b *backoff) wait(life, stopping context.Context, retryAfter time.Duration) bool {
 	hurry := stopping.Done()
 	if retryAfter > 0 || stopping.Err() != nil {
@@ -46,22 +46,22 @@ func (b *backoff) wait(life, stopping context.Context, retryAfter time.Duration)
 	return life.Err() == nil
 }
 
-// A backlog is sent at most catchUp times as fast as it was made: six hours of it take six minutes. So a receiver to which
-// many senders return at once gets at most catchUp times its usual load. A gap in the backlog, such as the time that the
-// agent was down, takes at most maxGap.
+// A backlog is sent at most catchUp times as fast as it was queued: the requests of six hours take six minutes. Without this limit, a
+// receiver could be overloaded after an outage, when many senders reach it again at the same time. A gap in the backlog, such as the time
+// that the agent was down, takes at most maxGap.
 const (
 	catchUp     = 60
 	maxGap      = time.Second
-	backlogFrom = time.Minute // a record that has waited for less is live
+	backlogFrom = time.Minute // a record that has waited for less is live, not part of the backlog
 )
 
-// pace limits the speed at which a shard's backlog is sent. Live records are not limited and do not count.
+// pace limits the speed at which a shard's backlog is sent. Live records are sent without limit.
 type pace struct {
-	queued time.Time // of the last record of the backlog, when it was put into the queue
-	sent   time.Time // when it was sent
+	queued time.Time // when the last record of the backlog was put into the queue
+	sent   time.Time // when the last record of the backlog was sent
 }
 
-// next returns how long to wait at now before sending a record that was queued at a time.
+// next returns how long to wait at now before sending a record that was put into the queue at queued.
 func (p *pace) next(queued, now time.Time) time.Duration {
 	if now.Sub(queued) < backlogFrom {
 		return 0

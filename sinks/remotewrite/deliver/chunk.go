@@ -9,28 +9,29 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// chunk is a record, or a part of one, in the form in which it is sent.
+// chunk is a record, or a part of a record, as a request to send.
 type chunk struct {
 	protocol wire.Protocol
-	packed   []byte // never written again: the transport may still read it
-	counts   counts // of what is not settled; zero for a probe
+	packed   []byte // the compressed request; never modified, since the transport may still read it
+	counts   counts // the samples that are not settled; zero for a probe
 
-	// Numbers of requests that the receiver had accepted when the chunk was made, and at its first response of 500.
+	// acceptedAtStart is the number of requests that the receiver had accepted when the chunk was made; acceptedAtError is that number at
+	// the first response of 500 to the chunk.
 	acceptedAtStart, acceptedAtError int64
 	serverErrors                     int // number of responses of 500
 
-	suspect bool // its series were refused before
-	again   bool // it may have been sent before
+	suspect bool // a sample of its series was refused earlier
+	again   bool // samples of it may have been sent before
 
-	joined []spool.Record // that the chunk is made of, if there are several; nil = one, or a part
+	joined []spool.Record // the records that the chunk is made of, if several; nil = one record, or a part of one
 }
 
-// counts counts samples as the specification does, with native histograms apart.
+// counts counts native histograms apart from samples, as the specification does.
 type counts struct{ samples, histograms int }
 
 func (c counts) total() int { return c.samples + c.histograms }
 
-// probe returns a copy of an accepted chunk. It is sent again, which changes nothing, to see whether the receiver works.
+// probe returns a copy of an accepted chunk. Sending the copy changes nothing at the receiver, and shows whether the receiver works.
 func (c *chunk) probe() *chunk { return &chunk{protocol: c.protocol, packed: c.packed} }
 
 func (c *chunk) isProbe() bool { return c.counts.total() == 0 }
@@ -80,8 +81,8 @@ func (c *chunk) convert(to wire.Protocol) error {
 	return err
 }
 
-// keep leaves out the items that keep rejects, and returns how many samples they are. It leaves out nothing if all would be
-// left out.
+// keep removes the items for which keep returns false, and returns the number of samples removed. If no samples would remain, it removes
+// nothing.
 func (c *chunk) keep(q wire.Request, keep func(*wire.Item) bool) (leftOut int) {
 	rest, err := q.Rewrite(q.Protocol, keep)
 	if err != nil || rest.Counts.Total() == 0 || rest.Counts.Total() == q.Counts.Total() {
@@ -91,11 +92,11 @@ func (c *chunk) keep(q wire.Request, keep func(*wire.Item) bool) (leftOut int) {
 	return q.Counts.Total() - rest.Counts.Total()
 }
 
-// leaveOutZeros leaves out the zeros that package encode has put before the first samples of running totals, and returns
-// how many there were.
+// leaveOutZeros removes the zeros that package encode has put before the first samples of running totals, and returns how many it has
+// removed.
 func (c *chunk) leaveOutZeros(q wire.Request) int {
 	if q.Protocol != wire.V1 {
-		return 0 // a receiver of 2.0 leaves them out itself
+		return 0 // a receiver of 2.0 ignores them
 	}
 	zeros := zerosOf(q)
 	n := -1
@@ -105,8 +106,8 @@ func (c *chunk) leaveOutZeros(q wire.Request) int {
 	})
 }
 
-// zerosOf returns for each item of a request whether it is a zero that package encode has put before the first sample of a running
-// total. Such a zero and its sample are the only two of one series in one message.
+// zerosOf returns for each item of a request whether it is a zero that package encode has put before the first sample of a running total.
+// Only in this case does a message contain two samples of one series.
 func zerosOf(q wire.Request) (zeros []bool) {
 	last, isZero := -1, false
 	for i, err := range q.Items() {
@@ -123,8 +124,8 @@ func zerosOf(q wire.Request) (zeros []bool) {
 	return zeros
 }
 
-// hasZeros reports whether n samples can all be zeros that the receiver refuses, because it has had the samples after them from an
-// earlier process.
+// hasZeros reports whether the chunk has at least n such zeros, so that n refused samples may all be zeros. A receiver refuses a zero if an
+// earlier process has already sent the sample after it.
 func (c *chunk) hasZeros(n int) bool {
 	if !c.again {
 		return false
@@ -141,8 +142,7 @@ func (c *chunk) hasZeros(n int) bool {
 	return n <= 0
 }
 
-// halves returns the two halves of a chunk of at least minSeries series. It returns nil if the chunk cannot be divided or
-// decoded.
+// halves returns the two halves of a chunk. It returns nil if the chunk has fewer than minSeries series, or cannot be divided or decoded.
 func (c *chunk) halves(minSeries int, accepted int64) []*chunk {
 	if c.isProbe() {
 		return nil

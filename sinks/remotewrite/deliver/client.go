@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// The headers in which a receiver of 2.0 says what it has stored: "Required Written Response Headers" in the specification.
+// The headers in which a receiver of 2.0 says how much it has stored: "Required Written Response Headers" in the specification.
 const (
 	samplesHeader    = "X-Prometheus-Remote-Write-Samples-Written"
 	histogramsHeader = "X-Prometheus-Remote-Write-Histograms-Written"
@@ -24,7 +24,7 @@ const (
 // maxBody is how much of a response's body is read, in bytes.
 const maxBody = 8 << 10
 
-// maxText is the length of a response's text in messages, in bytes. Mimir puts the labels of a series into it.
+// maxText is the length to which the text of a response is cut in messages, in bytes. Mimir's text contains the labels of a series.
 const maxText = 600
 
 // client sends HTTP requests to the receiver.
@@ -37,7 +37,7 @@ type client struct {
 	timeout time.Duration
 }
 
-// send sends a compressed request and returns the response, whatever its status code. An error means that there is none.
+// send sends a compressed request and returns the response, whatever its status code. An error means that there was no response.
 func (c *client) send(ctx context.Context, p wire.Protocol, packed []byte) (response, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %s (timeout)", setting.Duration(c.timeout)))
 	defer cancel()
@@ -91,18 +91,18 @@ func (c *client) request(ctx context.Context, p wire.Protocol, packed []byte) (*
 	return request, nil
 }
 
-// response is what the receiver has answered.
+// response is the answer of the receiver.
 type response struct {
 	code       int
-	text       string // the start of the body in one line, or what the page is, without secrets
+	text       string // the start of the body in one line, or a description of the web page; without secrets
 	isPage     bool   // the body is a web page
-	movedTo    string // the path that has answered, if it is another than that of the request
+	movedTo    string // the path that has answered after a redirect; "" = the path of the request
 	retryAfter time.Duration
-	written    counts
-	hasWritten bool // written is from the headers of the response
+	written    counts // what the receiver says it has stored
+	hasWritten bool   // the response has headers for written
 }
 
-// readWritten reads the headers of what was written. If one of the two is missing, its number is zero.
+// readWritten reads the headers that say what was stored. If only one of the two is there, the other number is zero.
 func readWritten(h http.Header) (written counts, ok bool) {
 	read := func(name string, n *int) {
 		if v, err := strconv.Atoi(h.Get(name)); err == nil && v >= 0 {
@@ -126,7 +126,7 @@ func (r *response) status() string {
 // error returns the response as an error.
 func (r *response) error(place string) error { return fmt.Errorf("POST %s: %s", place, r.status()) }
 
-// errorWithHint returns the response as an error that says what to do, if that is known.
+// errorWithHint returns the response as an error that says what to do, if a hint is known.
 func (r *response) errorWithHint(place string) error {
 	do := hint(r.code, r.text)
 	switch {
@@ -145,14 +145,14 @@ func (r *response) errorWithHint(place string) error {
 // client repeat a request after 408.
 func (r *response) isTransient() bool { return r.code == 408 || r.code == 429 || r.code >= 500 }
 
-// isAboutAccess reports whether the receiver, or something before it, has answered about the URL or the credentials, and
-// not about the samples.
+// isAboutAccess reports whether the response is about the URL or the credentials, not about the samples. A proxy before the receiver may
+// have sent it.
 func (r *response) isAboutAccess() bool {
 	return r.code/100 == 3 || r.code == 401 || r.code == 403 || r.code == 404 || r.code == 405 || r.code == 407
 }
 
-// series returns the first series in the text, such as {a="b"}, without a metric name before the brace. It returns "" if
-// the text has none.
+// series returns the first series in the text, such as {a="b"}, without a metric name before the brace. It returns "" if the text contains
+// no series.
 func (r *response) series() string {
 	start := strings.IndexByte(r.text, '{')
 	if start < 0 {
@@ -174,8 +174,8 @@ func (r *response) series() string {
 	return r.text[start:]
 }
 
-// gist returns the code, and the text up to its first series without digits. It is the same for responses that differ only
-// in the series and numbers of a request.
+// gist returns the status code, and the text before its first series, without digits. Responses that differ only in series and numbers have
+// the same gist.
 func (r *response) gist() string {
 	text := r.text
 	if series := r.series(); series != "" {

@@ -8,9 +8,9 @@
 //	     ▼
 //	  receiver
 //
-// What a response means for a chunk is decided by delivery.judge: the chunk is settled, or sent again, at once in another
-// form or after a pause. The forms are the other protocol (type negotiation) and parts of the chunk, if the receiver is one
-// that refuses all of it for one bad sample (search).
+// delivery.judge decides what a response means for a chunk. Either the chunk is settled; or it is sent again unchanged after a pause; or it
+// is sent again in the other protocol (type negotiation), or in parts. It is sent in parts if the receiver refuses a whole request for one
+// bad sample (search).
 package deliver
 
 import (
@@ -31,7 +31,7 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// VersionHeader is the header of a request that names the version of the protocol.
+// VersionHeader is the request header with the version of the protocol.
 const VersionHeader = "X-Prometheus-Remote-Write-Version"
 
 // Options are the settings of a Sender.
@@ -39,22 +39,22 @@ type Options struct {
 	URL     string
 	Place   string // the URL without secrets, for messages
 	Headers map[string]setting.Text
-	Timeout time.Duration // of one request
+	Timeout time.Duration // time limit for one request
 	HTTP    *httpclient.Client
 	Host    *httpclient.Host
 
-	Protocol wire.Protocol // 0 = the best that the receiver accepts
-	Shards   int           // of the queue; each is sent over its own connection
-	MaxJoin  int           // samples of a request to which several records are joined
+	Protocol wire.Protocol // 0 = the newest that the receiver accepts
+	Shards   int           // number of shards of the queue; each is sent over its own connection
+	MaxJoin  int           // the largest number of samples in a request that is joined from several records
 	Order    spool.Order
 	Refusals Refusals
-	MaxAge   time.Duration // of a record, since it was put into the queue
+	MaxAge   time.Duration // records that are older, since they were put into the queue, are dropped
 	Durable  bool          // records that are not sent stay on disk
-	Patient  bool          // at the end, records on disk are tried for as long as the others
+	Patient  bool          // at the end, records on disk are also tried until the time is up, not left to the next process
 
 	Stats  *sinks.Stats
 	Log    *slog.Logger
-	Memory sinks.Memory // keeps the protocol that the receiver accepts; nil = it is found out again
+	Memory sinks.Memory // keeps the protocol that the receiver accepts; nil = it is found out at each start
 }
 
 // Sender sends records to one receiver.
@@ -85,16 +85,16 @@ func New(o Options) *Sender {
 	}
 }
 
-// Protocol returns the protocol of the next request in words, and why it is that one.
+// Protocol returns the protocol of the next request as text, and why it is used.
 func (s *Sender) Protocol() string { return s.protocol.describe(time.Now()) }
 
-// Format returns the protocol of the next request, and its largest size in bytes before compression.
+// Format returns the protocol of the next request, and the largest size of a request in bytes before compression.
 func (s *Sender) Format() (wire.Protocol, int) {
 	now := time.Now()
 	return s.protocol.current(now), s.size.bytes(now)
 }
 
-// Check sends a request without samples. It returns an error if the receiver would not accept one with samples.
+// Check sends a request without samples. It returns an error if the receiver would not accept a request with samples.
 func (s *Sender) Check(ctx context.Context) error {
 	p := max(s.options.Protocol, wire.V1)
 	r, err := s.sendEmpty(ctx, p)
@@ -106,7 +106,7 @@ func (s *Sender) Check(ctx context.Context) error {
 	case r.code/100 == 2, r.code == 400: // some receivers reject a request without samples
 		return nil
 	case r.code == 415 && s.options.Protocol == 0:
-		return nil // it accepts 2.0 only
+		return nil // the receiver accepts only 2.0
 	case r.code == 415:
 		return fmt.Errorf("%w (%s)", r.error(s.options.Place), wrongProtocol(p))
 	}
@@ -120,7 +120,7 @@ func (s *Sender) sendEmpty(ctx context.Context, p wire.Protocol) (response, erro
 	return s.client.send(ctx, p, snappy.Encode(nil, b.End().Raw))
 }
 
-// probe finds out, from time to time, whether the receiver accepts 2.0 after all.
+// probe finds out, at most once per interval, whether the receiver accepts 2.0 after a fallback to 1.0.
 func (s *Sender) probe(ctx context.Context) {
 	if !s.protocol.probeDue(time.Now()) {
 		return
@@ -131,10 +131,10 @@ func (s *Sender) probe(ctx context.Context) {
 	}
 }
 
-// Run sends the records of q until stopping is done and q is empty, or life is done.
+// Run sends the records of q until stopping is done and q is empty, or until life is done.
 func (s *Sender) Run(life, stopping context.Context, q *spool.Queue) {
-	// Records of this process wait for those of an earlier one, which may be in another shard. So a shard may end before
-	// its records are released, and a second round sends them.
+	// Records of this process wait for records of an earlier process, which may be in another shard. So the loop of a shard may end before
+	// its records may be sent, and the next round sends them.
 	for left := -1; left != 0 && life.Err() == nil; {
 		before := left
 		var shards sync.WaitGroup
@@ -148,12 +148,12 @@ func (s *Sender) Run(life, stopping context.Context, q *spool.Queue) {
 		}
 		shards.Wait()
 		if left = q.Pending().Records; left == before || failed.Load() {
-			return // they cannot be read or sent now
+			return // the remaining records cannot be read or sent now
 		}
 	}
 }
 
-// runShard sends the records of a shard, and reports whether it has sent all that it could get.
+// runShard sends the records of a shard. It reports false if it has stopped before a record that it could not send.
 func (s *Sender) runShard(life, stopping context.Context, q *spool.Queue, shard int) bool {
 	var pace pace
 	refusals := backoff{limit: maxSearchPause}
@@ -169,7 +169,7 @@ func (s *Sender) runShard(life, stopping context.Context, q *spool.Queue, shard 
 		d.saved = func() bool { return q.Saved(idsOf(records)...) }
 		if !d.run(life, stopping) {
 			if d.saved() || !d.partlySettled {
-				return false // it stays on disk, or is dropped with the queue
+				return false // the record stays on disk, or is dropped with the queue
 			}
 			d.drop(sinks.Shutdown)
 		}

@@ -13,20 +13,20 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// delivery is a record that is being sent, or several in one request.
+// delivery is a record that is being sent, or several records that are sent in one request.
 type delivery struct {
 	*Sender
-	saved         func() bool // reports whether all of it is on disk
+	saved         func() bool // reports whether all the records are on disk
 	queued        time.Time   // when the last record was put into the queue
-	chunks        []*chunk    // those that are not settled, in the order of sending; at first one, the whole record
+	chunks        []*chunk    // the chunks that are not settled, in the order of sending; at first one chunk with all the records
 	partlySettled bool
-	lastAccepted  *chunk // nil = none of the record
+	lastAccepted  *chunk // the last chunk that was accepted; nil = none yet
 	backoff       backoff
-	refusals      *backoff // after refusals in a row, of this record and of those before it
+	refusals      *backoff // pauses after refusals in a row; shared with the earlier deliveries of the shard
 	refused       bool     // the last response was a refusal
 
-	waits  int  // responses to the first chunk that do not come from a receiver
-	blamed bool // meanwhile, a request without samples was accepted
+	waits  int  // number of responses to the first chunk that do not come from a receiver
+	blamed bool // a request without samples was accepted meanwhile, so the chunk itself is the reason
 }
 
 func (s *Sender) newDelivery(records []spool.Record, refusals *backoff) *delivery {
@@ -56,9 +56,9 @@ func (d *delivery) apart(records []spool.Record) (all []*chunk) {
 	return all
 }
 
-// run sends the record until all of it is settled, and reports whether it is. It is not if life is done before. Once
-// stopping is done, pauses are short, and a record on disk is left to the next process at the first failure, unless
-// Options.Patient is set. A panic costs the record only.
+// run sends the records until all of their chunks are settled. It reports false if life is done before that. Once stopping is done, pauses
+// are short, and at the first failure records on disk are left to the next process, unless Options.Patient is set. A panic only loses these
+// records.
 func (d *delivery) run(life, stopping context.Context) (done bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -117,15 +117,15 @@ func (d *delivery) step(life, stopping context.Context) bool {
 	return true
 }
 
-// lastTry is how long a request may take, once the process is to end, if its record is on disk.
+// lastTry is how long a request may take after stopping is done, if its record is on disk.
 const lastTry = 2 * time.Second
 
-// mayLeave reports whether the process is to end and the next one can send the record.
+// mayLeave reports whether stopping is done and the next process can send the record.
 func (d *delivery) mayLeave(stopping context.Context) bool {
 	return stopping.Err() != nil && !d.options.Patient && d.saved()
 }
 
-// lifeOf returns the context of a request: it is done with life, or lastTry after stopping if the record may be left.
+// lifeOf returns the context of a request. It is done with life, or, if the record may be left to the next process, lastTry after stopping.
 func (d *delivery) lifeOf(life, stopping context.Context) (ctx context.Context, done func()) {
 	ctx, cancel := context.WithCancel(life)
 	stop := context.AfterFunc(stopping, func() {
@@ -155,13 +155,13 @@ type damagedError struct{ error }
 
 func (e *damagedError) Unwrap() error { return e.error }
 
-// verdict is what a response means for the first chunk.
+// verdict says what to do with the first chunk after a response.
 type verdict uint8
 
 const (
-	settled    verdict = iota // accepted or rejected, and counted
-	retryNow                  // what is in chunks now is sent at once
-	retryLater                // what is in chunks now is sent after a pause
+	settled    verdict = iota // the chunk was accepted or rejected, and its samples are counted
+	retryNow                  // send the current chunks at once
+	retryLater                // send the current chunks after a pause
 )
 
 // judge decides what a response means for a chunk. See "Retries & Backoff" and "Required Written Response Headers" in the
@@ -169,7 +169,7 @@ const (
 func (d *delivery) judge(c *chunk, r response, err error) verdict {
 	if damaged, is := errors.AsType[*damagedError](err); is {
 		if d.split(c) {
-			return retryNow // it can be decoded, but would be too large in the other protocol
+			return retryNow // the chunk can be decoded, but would be too large in the other protocol
 		}
 		d.options.Log.Warn("dropped a queued request that cannot be decoded", "error", damaged, "samples", c.counts.total())
 		d.options.Stats.Drop(sinks.Damaged, c.counts.total())
@@ -210,12 +210,12 @@ func (d *delivery) judge(c *chunk, r response, err error) verdict {
 	return settled
 }
 
-// maxWaits is how many responses that do not come from a receiver make a chunk suspect. A firewall may answer them to one
-// request for its contents, and then the others must not wait for it.
+// maxWaits is the number of responses not from a receiver after which a chunk is suspected. For example, a firewall may block one request
+// because of its contents; later requests must not wait for it.
 const maxWaits = 16
 
-// waitsOut reports whether a response does not come from a receiver, and counts it. When the receiver accepts other requests at
-// the time, a 4xx is a refusal of the chunk.
+// waitsOut reports whether a response does not come from a receiver, and counts such a response. If the receiver has meanwhile accepted a
+// request without samples, a 4xx is a refusal of the chunk.
 func (d *delivery) waitsOut(r response) bool {
 	if !r.isAboutAccess() && !r.isForeign() || d.blamed && r.code/100 == 4 {
 		return false
@@ -231,13 +231,13 @@ func (d *delivery) acceptsEmpty(ctx context.Context) bool {
 	return err == nil && r.code/100 == 2 && !r.isForeign() && (p == wire.V1 || r.hasWritten)
 }
 
-// isMute reports whether a response to 2.0, which is the only protocol to send, does not say what was written. 202 is a
-// success without it: Mimir and Cortex answer it to the replica that their HA tracker has not elected.
+// isMute reports whether a response does not say what was written, although only 2.0 may be sent. 202 is a success without the headers:
+// Mimir and Cortex send it to a replica that is not the leader of its HA group.
 func (d *delivery) isMute(c *chunk, r response) bool {
 	return d.options.Protocol == wire.V2 && c.protocol == wire.V2 && r.code/100 == 2 && r.code != 202 && !r.hasWritten
 }
 
-// accept counts an accepted chunk. A receiver of 2.0 may have left out a part of it.
+// accept counts a chunk that was accepted. A receiver of 2.0 may have ignored a part of it.
 func (d *delivery) accept(c *chunk, r response) {
 	d.accepted.Add(1)
 	d.lastAccepted = c
@@ -258,7 +258,7 @@ func (d *delivery) accept(c *chunk, r response) {
 	}
 }
 
-// reject counts a rejected chunk. A receiver of 2.0 may have stored a part of it.
+// reject counts a chunk that was rejected. A receiver of 2.0 may have stored a part of it.
 func (d *delivery) reject(c *chunk, r response) {
 	d.options.Stats.Failed.Add(1)
 	if d.searches(c, r) {
@@ -271,8 +271,8 @@ func (d *delivery) reject(c *chunk, r response) {
 	}
 }
 
-// settle counts what was written of a chunk as sent, and the rest as rejected. It returns the size of the rest. Zeros that are refused
-// because the receiver has had the chunk before are sent, too.
+// settle counts the written samples of a chunk as sent, and the others as refused. It returns the number of refused samples. Added zeros
+// that the receiver refuses because it already has later samples count as sent.
 func (d *delivery) settle(c *chunk, written counts) (lost int) {
 	arrived := min(c.counts.samples, written.samples) + min(c.counts.histograms, written.histograms)
 	if lost = c.counts.total() - arrived; lost > 0 && c.hasZeros(lost) {
@@ -285,7 +285,7 @@ func (d *delivery) settle(c *chunk, written counts) (lost int) {
 	return lost
 }
 
-// drop drops what is not settled.
+// drop drops the samples that are not settled, for the reason why.
 func (d *delivery) drop(why metric.Reason) {
 	for _, c := range d.chunks {
 		d.options.Stats.Drop(why, c.counts.total())
@@ -303,15 +303,15 @@ func (d *delivery) split(c *chunk) bool {
 	return true
 }
 
-// maxServerErrors is how many responses of 500 make a chunk suspect. Receivers answer 500 to a request that they cannot
-// process, and during an outage of their own.
+// maxServerErrors is the number of responses of 500 after which a chunk is suspected. A receiver answers 500 to a request that it cannot
+// process, but also during an outage.
 const maxServerErrors = 8
 
 // serverError judges a response of 500.
 //
-// If other requests were accepted since the chunk was made, the second 500 splits it; else it is an outage, and the chunk
-// is split when it is suspect. A suspect chunk that cannot be split is sent after the others of its record, and is rejected
-// when a request was accepted since its first 500.
+// If other requests were accepted since the chunk was made, the second 500 splits the chunk. Otherwise it is seen as an outage, and the
+// chunk is split when it is suspected. A suspected chunk that cannot be split is sent after the other chunks of its record. It is rejected
+// if another request was accepted since its first 500.
 func (d *delivery) serverError(c *chunk, r response) verdict {
 	accepted := d.accepted.Load()
 	if c.serverErrors == 0 {

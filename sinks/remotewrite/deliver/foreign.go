@@ -8,14 +8,15 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// A status code is no proof that a receiver has answered. Login pages, captive portals and default sites answer 200 to any
-// POST, and error pages of proxies come with 400 and 422. Such a response says nothing of the samples: it is waited out.
+// A status code does not prove that a receiver has answered. Login pages, captive portals and default web sites answer 200 to any POST, and
+// error pages of proxies have codes such as 400 and 422. Such a response says nothing about the samples, so the request is sent again
+// later.
 
-// maxPath is the length of a path in messages, in bytes.
+// maxPath is the length to which a path is cut in messages, in bytes.
 const maxPath = 100
 
-// movedTo returns where a response comes from if a redirect was followed to another path, "" otherwise. A slash at the end
-// makes no other path.
+// movedTo returns the path that has answered, if a redirect was followed to another path, and "" otherwise. A slash at the end of a path is
+// ignored.
 func movedTo(reply *httpclient.Response, path string) string {
 	to := reply.Request.URL.Path
 	if strings.TrimSuffix(to, "/") == strings.TrimSuffix(path, "/") {
@@ -24,8 +25,8 @@ func movedTo(reply *httpclient.Response, path string) string {
 	return text.Cut(text.OneLine(to), maxPath)
 }
 
-// isForeign reports whether the response cannot be a receiver's. One that says what it has written is. 413 and 415 are also
-// answered by proxies that limit requests for a receiver.
+// isForeign reports whether the response cannot come from a receiver. A response that says what was written comes from a receiver. 413 and
+// 415 are never foreign, since proxies that limit requests to a receiver send them too.
 func (r *response) isForeign() bool {
 	switch {
 	case r.hasWritten, r.code == 413, r.code == 415:
@@ -36,7 +37,7 @@ func (r *response) isForeign() bool {
 	return r.isPage
 }
 
-// foreignHint returns what to do about a response that cannot be a receiver's.
+// foreignHint returns what to do about a response that cannot come from a receiver.
 func (r *response) foreignHint() string {
 	if r.movedTo != "" {
 		return fmt.Sprintf("%s has answered after a redirect, and does not say that it has stored samples: %s", r.movedTo, doFixURL)

@@ -2,8 +2,8 @@ package deliver
 
 import "strings"
 
-// hintRule is what to do about a rejection whose text contains words in lower case or, if there are none, whose status code
-// is code.
+// hintRule says what to do about a rejection. It applies if the text of the response contains words, which are in lower case. If words is
+// "", it applies to the status code.
 type hintRule struct {
 	code  int
 	words string
@@ -16,8 +16,8 @@ const (
 		"Thanos /api/v1/receive, VictoriaMetrics /api/v1/write"
 )
 
-// hintRules returns the rules in the order in which they are tried. Of a request with bad samples, Mimir and Cortex store
-// the good ones, Prometheus does so in 2.0 and stores none in 1.0, and VictoriaMetrics drops bad samples and answers 2xx.
+// hintRules returns the rules in the order in which they are tried. If some samples of a request are bad, Mimir and Cortex store the good
+// ones; Prometheus stores the good ones in 2.0 and none in 1.0; VictoriaMetrics drops the bad ones and answers 2xx.
 func hintRules() []hintRule {
 	const (
 		order = "another sender writes the same series, or the clock went back: give each agent its own instance label"
@@ -32,7 +32,7 @@ func hintRules() []hintRule {
 		hist  = "let the receiver accept native histograms, or set native to false"
 	)
 	return []hintRule{
-		// Mimir's error ids, each explained in its runbook, and Grafana Cloud's.
+		// The error ids of Mimir, each explained in Mimir's runbook, and those of Grafana Cloud.
 		{0, "err-mimir-sample-out-of-order", order},
 		{0, "err-mimir-sample-duplicate-timestamp", order},
 		{0, "err-mimir-sample-timestamp-too-old", old},

@@ -12,15 +12,16 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// Records that wait are joined to one request, so that many small jobs do not wait for a response each. A large record gains
-// nothing. Nor are records joined that were queued more than joinWithin apart: a request is given up as a whole when it is too
-// old.
+// Queued records are joined to one request, so that many small jobs do not wait for one response each. Joining a large record would save
+// nothing. Records that were queued more than joinWithin apart are not joined, since a request that has become too old is dropped as a
+// whole.
 const (
 	joinWithin = time.Minute
-	maxJoined  = 1000 // records
+	maxJoined  = 1000 // maximum number of records in a request
 )
 
-// joined returns a record, and those that wait behind it and fit into its request, in the order in which they were queued.
+// joined returns the record first and records behind it in the queue that fit into the same request, in the order in which they were
+// queued.
 func (s *Sender) joined(q *spool.Queue, first spool.Record) []spool.Record {
 	all := []spool.Record{first}
 	if first.Samples+first.Histograms > s.options.MaxJoin/2 || !s.joining.allowed(time.Now()) {
@@ -44,7 +45,7 @@ func (s *Sender) joined(q *spool.Queue, first spool.Record) []spool.Record {
 		samples += r.Samples + r.Histograms
 		all = append(all, r)
 	}
-	slices.SortFunc(all, func(a, b spool.Record) int { return cmp.Compare(a.ID, b.ID) }) // newest first is another order
+	slices.SortFunc(all, func(a, b spool.Record) int { return cmp.Compare(a.ID, b.ID) }) // the order newest_first needs it
 	return all
 }
 
@@ -52,12 +53,12 @@ func (s *Sender) joined(q *spool.Queue, first spool.Record) []spool.Record {
 func sizeOf(r spool.Record) int {
 	n, err := snappy.DecodedLen(r.Payload)
 	if err != nil {
-		return 0 // judged when it is sent
+		return 0 // delivery.judge handles the error when the record is sent
 	}
 	return n
 }
 
-// join returns the chunk of several records, in a protocol. It returns nil if one of them cannot be decoded.
+// join returns one chunk of several records, in protocol p. It returns nil if a record cannot be decoded.
 func join(p wire.Protocol, records []spool.Record) *chunk {
 	var requests []wire.Request
 	for _, r := range records {
@@ -84,11 +85,12 @@ func idsOf(records []spool.Record) (ids []uint64) {
 	return ids
 }
 
-// joining says whether records are joined. A receiver that refuses a request, may store nothing of it for one bad sample, and
-// is not searched, gets each record by itself for a while: so the bad sample of one job costs another job's samples once.
+// joining says whether records may be joined. Some receivers store nothing of a request with one bad sample. After a refusal by such a
+// receiver, records are sent separately for apartFor, unless the request is searched for the bad sample. So the bad sample of one job makes
+// another job lose samples only once.
 type joining struct {
 	mu    sync.Mutex
-	until time.Time // zero = they are
+	until time.Time // when joining is allowed again; zero = it is allowed
 }
 
 const apartFor = 10 * time.Minute

@@ -11,34 +11,34 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// Fallbacks end. After probeInterval, a record is sent in 2.0 again. If the fallback was not after 415, something else than the
-// receiver may have answered: so a request without samples, which is small, is sent in 2.0 each smallProbeInterval.
+// A fallback to 1.0 ends after probeInterval: a record is then sent in 2.0 again. If the fallback was not after 415, another server than
+// the receiver may have answered. In that case a request without samples, which is small, is also sent in 2.0 every smallProbeInterval.
 const (
 	probeInterval      = 24 * time.Hour
 	smallProbeInterval = 5 * time.Minute
 )
 
-// negotiation finds the protocol that the receiver accepts. It starts with 2.0 and falls back to 1.0.
+// negotiation finds out which protocol the receiver accepts. It starts with 2.0 and falls back to 1.0.
 type negotiation struct {
 	fixed    wire.Protocol // the only protocol to send; 0 = negotiate
-	memory   sinks.Memory  // nil = a restart begins with 2.0
-	receiver string        // its URL
+	memory   sinks.Memory  // keeps a fallback over restarts; nil = each start begins with 2.0
+	receiver string        // the URL of the receiver
 
 	remembered sync.Once
 
 	mu       sync.Mutex
-	fellBack time.Time // zero = 2.0 is sent
-	accepts2 bool      // a request of 2.0 was accepted, since the last fallback
+	fellBack time.Time // when the last fallback was; zero = 2.0 is sent
+	accepts2 bool      // the receiver has accepted a request in 2.0 since the last fallback
 	unclear  bool      // the fallback was not after 415
-	probed   time.Time // the last small probe, or the fallback
-	guessed  bool      // the fallback was after a response that may have had another reason
-	why      string    // the response before the fallback; "" once the receiver has accepted 1.0
-	reason   string    // the same, until 2.0 is accepted
+	probed   time.Time // when the last small probe was sent, at first the time of the fallback
+	guessed  bool      // the fallback was after a response that may have had another reason than the protocol
+	why      string    // the response that led to the fallback; "" once the receiver has accepted 1.0
+	reason   string    // like why, but kept until 2.0 is accepted
 }
 
-// remembered is what the sink's memory has of a receiver.
+// remembered is what is stored in the sink's memory about a receiver.
 type remembered struct {
-	Receiver string    `json:"receiver"` // a digest, since a URL may have a secret
+	Receiver string    `json:"receiver"` // a digest of the URL, since the URL may contain a secret
 	FellBack time.Time `json:"fell_back,omitzero"`
 	Unclear  bool      `json:"unclear,omitempty"`
 }
@@ -48,7 +48,7 @@ func (n *negotiation) digest() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// recall continues a fallback of an earlier process.
+// recall restores the fallback that an earlier process has stored.
 func (n *negotiation) recall() {
 	if n.memory == nil || n.fixed != 0 {
 		return
@@ -59,7 +59,7 @@ func (n *negotiation) recall() {
 	}
 }
 
-// remember stores what the receiver accepts.
+// remember stores whether and when the sink has fallen back.
 func (n *negotiation) remember() {
 	if n.memory == nil {
 		return
@@ -83,7 +83,7 @@ func (n *negotiation) current(now time.Time) wire.Protocol {
 	return wire.V1
 }
 
-// describe returns the protocol of the next request, and why it is that one.
+// describe returns the protocol of the next request as text, and why it is used.
 func (n *negotiation) describe(now time.Time) string {
 	p := n.current(now)
 	n.mu.Lock()
@@ -101,10 +101,10 @@ func (n *negotiation) describe(now time.Time) string {
 	return "remote-write " + p.String() + " is tried first; the receiver has not answered yet"
 }
 
-// fallBack falls back to 1.0 if a response to a request in protocol p gives reason to, and reports whether it does.
+// fallBack falls back to 1.0 if the response r to a request in protocol p gives reason to, and reports whether it does.
 //
-// The reasons are 415, and a 2xx without the headers of what was written. 400 and 406 are a reason until the receiver has
-// accepted 2.0, since some receivers of 1.0 answer them to 2.0.
+// The reasons are 415, and a 2xx without the headers that say what was written. 400 and 406 are also reasons until the receiver has
+// accepted 2.0, since some receivers that support only 1.0 respond to 2.0 in this way.
 func (n *negotiation) fallBack(p wire.Protocol, r response, now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -125,7 +125,7 @@ func (n *negotiation) fallBack(p wire.Protocol, r response, now time.Time) bool 
 	return true
 }
 
-// probeDue reports whether a small probe is due, and counts it as sent.
+// probeDue reports whether it is time for a small probe. If so, it counts the probe as sent.
 func (n *negotiation) probeDue(now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -136,8 +136,8 @@ func (n *negotiation) probeDue(now time.Time) bool {
 	return true
 }
 
-// accepted notes that a request in protocol p was accepted. It returns a message to log if that decides the protocol, and
-// the response that was the reason for a fallback.
+// accepted notes that a request in protocol p was accepted. If that decides the protocol, it returns a message to log. It also returns the
+// response that was the reason for the fallback.
 func (n *negotiation) accepted(p wire.Protocol) (message, why string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -162,7 +162,8 @@ func (n *negotiation) accepted(p wire.Protocol) (message, why string) {
 	return message, why
 }
 
-// rejected notes that all of a record was rejected. A fallback that was a guess is undone: 1.0 was rejected too.
+// rejected notes that all chunks of a record were rejected. It undoes a fallback that was a guess, since the protocol was not the reason:
+// 1.0 was rejected too.
 func (n *negotiation) rejected() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -172,12 +173,12 @@ func (n *negotiation) rejected() {
 }
 
 const (
-	maxSize      = 4 << 20   // of a request that no receiver has called too large, without its last group
-	minSizeLimit = 16 << 10  // a smaller request that is too large has another reason
-	sizeLimitFor = time.Hour // after which larger requests are tried again
+	maxSize      = 4 << 20   // size of a request, without its last group, if no request was too large
+	minSizeLimit = 16 << 10  // lower bound of the limit; a smaller request that is refused as too large has another problem
+	sizeLimitFor = time.Hour // time after which larger requests are tried again
 )
 
-// sizeLimit is the size of the largest request that the receiver may accept, in bytes before compression.
+// sizeLimit finds out the size of the largest request that the receiver accepts, in bytes before compression.
 type sizeLimit struct {
 	mu    sync.Mutex
 	limit int
@@ -193,7 +194,7 @@ func (l *sizeLimit) bytes(now time.Time) int {
 	return maxSize
 }
 
-// exceeded notes that a request of this size was too large.
+// exceeded notes that a request of this size was too large. It halves the limit.
 func (l *sizeLimit) exceeded(size int, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

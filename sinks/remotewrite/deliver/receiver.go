@@ -5,29 +5,29 @@ import (
 	"strings"
 )
 
-// Refusals says what becomes of a request that the receiver refuses with 400, 409, 413 or 422.
+// Refusals says what to do with a request that the receiver refuses with 400, 409, 413 or 422.
 type Refusals uint8
 
 const (
-	// Auto searches a request of a receiver that stores nothing of a refused request: Prometheus in 1.0, and any in answer
-	// to 413. It drops other requests, as the specification demands.
+	// Auto searches a request for its good samples if the receiver has stored nothing of it: after 413, and if the receiver is Prometheus
+	// and the protocol is 1.0. It drops other requests, as the specification demands.
 	Auto Refusals = iota
 	// Drop drops the request.
 	Drop
-	// Search sends parts of the request until only the samples that the receiver refuses are left.
+	// Search sends parts of the request until only the samples that the receiver refuses remain.
 	Search
 )
 
-// receiver is what the path of a URL says about how a receiver treats a request with one bad sample.
+// receiver says how a receiver treats a request with one bad sample. It is guessed from the path of the URL.
 type receiver uint8
 
 const (
 	unknownReceiver receiver = iota
-	refusesWhole             // it stores nothing, in 1.0
+	refusesWhole             // in 1.0, it stores nothing of the request
 	storesRest               // it stores the good samples, and answers 4xx
 )
 
-// receiverOf returns what is known of the receiver at a URL. The receivers' text is not used: the specification forbids it.
+// receiverOf returns what is known about the receiver at a URL. The text of its responses is not used, since the specification forbids it.
 func receiverOf(address string) receiver {
 	u, err := url.Parse(address)
 	if err != nil {

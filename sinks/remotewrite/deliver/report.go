@@ -10,16 +10,16 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// outage logs that nothing can be delivered: once, and again when the status code changes.
+// outage logs when nothing can be delivered. It logs at the start, and again when the status code changes.
 type outage struct {
 	log *slog.Logger
 
 	mu    sync.Mutex
-	since time.Time // zero = there is none
-	code  int
+	since time.Time // start of the outage; zero = there is no outage
+	code  int       // status code that was logged last
 }
 
-// begin notes a failure with a status code, 0 if there was no response.
+// begin notes a failure with a status code; 0 = there was no response.
 func (o *outage) begin(code int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -33,7 +33,7 @@ func (o *outage) begin(code int, err error) {
 	}
 }
 
-// end notes that the receiver answers.
+// end notes that the receiver has answered.
 func (o *outage) end() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -43,7 +43,7 @@ func (o *outage) end() {
 	}
 }
 
-// rejections counts rejected samples by reason and logs them: once, and again when the reason changes.
+// rejections counts rejected samples by reason. It logs the first rejection, and another one when the reason changes.
 type rejections struct {
 	log   *slog.Logger
 	stats *sinks.Stats
@@ -53,13 +53,13 @@ type rejections struct {
 	last string
 }
 
-// partly notes that a receiver has accepted a chunk but stored less than all of it.
+// partly counts the samples of an accepted chunk that the receiver has not stored.
 func (l *rejections) partly(c *chunk, r response, lost int) {
 	err := fmt.Errorf("POST %s: %d: wrote %d of %d samples", l.place, r.code, c.counts.total()-lost, c.counts.total())
 	l.note("partly", err, c, r, lost, "")
 }
 
-// wholly notes that a receiver has rejected a chunk, of which it may have stored a part.
+// wholly counts the lost samples of a rejected chunk. The receiver may have stored other samples of the chunk.
 func (l *rejections) wholly(c *chunk, r response, lost int) {
 	err, do := r.error(l.place), hint(r.code, r.text)
 	if r.code == 415 {
@@ -82,7 +82,7 @@ func (l *rejections) note(gist string, err error, c *chunk, r response, lost int
 	l.last = gist
 	series := r.series()
 	if series == "" {
-		q, _ := c.decode() // it was decoded, or encoded, before
+		q, _ := c.decode() // no error is possible: the chunk was encoded or decoded before
 		if series = q.First(); lost > 1 {
 			series = "unknown; the first in the request is " + series
 		}

@@ -22,7 +22,7 @@ const (
 	fewSamples     = 4 // are sent one by one: halving them needs more requests if most are bad, and no fewer if one is
 )
 
-// searches reports whether a refused chunk is searched for samples that the receiver accepts.
+// searches reports whether a refused chunk is to be searched for samples that the receiver accepts.
 func (d *delivery) searches(c *chunk, r response) bool {
 	if r.code != 400 && r.code != 409 && r.code != 413 && r.code != 422 || r.hasWritten || c.isProbe() {
 		return false
@@ -36,8 +36,8 @@ func (d *delivery) searches(c *chunk, r response) bool {
 	return r.code == 413 || c.protocol == wire.V1 && d.receiver == refusesWhole
 }
 
-// search reduces a refused chunk: it sends joined records apart if they have zeros that package encode has added, leaves out the zeros,
-// or else splits the chunk. It reports whether there is something to send again.
+// search makes a refused chunk smaller. If the chunk is joined from several records and has zeros that package encode has added, it sends
+// the records separately. Otherwise it removes such zeros, or splits the chunk. It reports whether there are chunks to send again.
 func (d *delivery) search(c *chunk, r response) bool {
 	if !d.searches(c, r) || c.suspect {
 		return false
@@ -48,13 +48,14 @@ func (d *delivery) search(c *chunk, r response) bool {
 			return false
 		}
 		if c.joined != nil && slices.Contains(zerosOf(q), true) {
-			// A zero of a record that the receiver has already says nothing of the zeros of the other records.
+			// One record may have zeros that the receiver refuses because it already has later samples. This does not mean that the zeros
+			// of the other records are refused.
 			d.chunks = append(d.apart(c.joined), d.chunks[1:]...)
 			return true
 		}
 		if n := c.leaveOutZeros(q); n > 0 {
 			if c.again {
-				d.options.Stats.Sent.Add(int64(n)) // by the earlier process
+				d.options.Stats.Sent.Add(int64(n)) // the earlier process has sent them
 			} else {
 				d.options.Stats.Drop(sinks.Refused, n)
 			}
@@ -70,8 +71,8 @@ func (d *delivery) search(c *chunk, r response) bool {
 	return len(pieces) > 1
 }
 
-// setSuspectsApart divides the first chunk by what earlier searches have found: the series without a refusal, one suspect to
-// try alone, and the other suspects.
+// setSuspectsApart divides the first chunk into up to three: the series that are not suspects, one suspect to try alone, and the other
+// suspects.
 func (d *delivery) setSuspectsApart() {
 	c := d.chunks[0]
 	if d.suspects.empty() {
@@ -79,7 +80,7 @@ func (d *delivery) setSuspectsApart() {
 	}
 	q, err := c.decode()
 	if err != nil {
-		return // judged when it is sent
+		return // delivery.judge handles the error when the chunk is sent
 	}
 	found, alone := d.suspects.in(q, time.Now())
 	if len(found) == 0 {
@@ -104,18 +105,18 @@ func (d *delivery) setSuspectsApart() {
 	d.chunks = append(parts, d.chunks[1:]...)
 }
 
-// Bounds of what a search remembers.
+// The limits of what a search remembers.
 const (
-	maxSuspects  = 20_000    // series
-	suspectedFor = time.Hour // after the last refusal
+	maxSuspects  = 20_000    // number of series
+	suspectedFor = time.Hour // time since the last refusal
 )
 
-// suspects are the series of which samples were refused alone.
+// suspects is the set of series of which a sample was refused when it was alone in a request.
 type suspects struct {
 	seed maphash.Seed
 
 	mu  sync.Mutex
-	all map[uint64]suspect // by the hash of the labels
+	all map[uint64]suspect // suspects by the hash of their labels
 }
 
 type suspect struct{ refused, triedAlone time.Time }
@@ -125,7 +126,7 @@ func (s *suspects) hash(labels []metric.Label) uint64 {
 	h.SetSeed(s.seed)
 	for _, l := range labels {
 		_, _ = h.WriteString(l.Name)
-		_ = h.WriteByte(0xff) // never part of UTF-8
+		_ = h.WriteByte(0xff) // cannot occur in UTF-8, so it separates the texts
 		_, _ = h.WriteString(l.Value)
 		_ = h.WriteByte(0xff)
 	}
@@ -138,7 +139,7 @@ func (s *suspects) empty() bool {
 	return len(s.all) == 0
 }
 
-// in returns the suspects that a request has, and the one of them that was tried alone longest ago, which it counts as tried
+// in returns the suspects among the series of a request. alone is the one whose last try alone is longest ago; in counts it as tried at
 // now.
 func (s *suspects) in(q wire.Request, now time.Time) (found map[uint64]bool, alone uint64) {
 	found = map[uint64]bool{}
@@ -168,7 +169,7 @@ func (s *suspects) in(q wire.Request, now time.Time) (found map[uint64]bool, alo
 	return found, alone
 }
 
-// refused remembers the series of a chunk.
+// refused adds the series of a chunk to the suspects.
 func (s *suspects) refused(c *chunk, now time.Time) {
 	s.each(c, func(h uint64) {
 		x, known := s.all[h]
@@ -186,7 +187,7 @@ func (s *suspects) refused(c *chunk, now time.Time) {
 	})
 }
 
-// accepted forgets the series of a chunk.
+// accepted removes the series of a chunk from the suspects.
 func (s *suspects) accepted(c *chunk) {
 	s.each(c, func(h uint64) { delete(s.all, h) })
 }

@@ -8,7 +8,7 @@
 //	     ▼
 //	[]spool.Record   compressed requests
 //
-// It knows nothing of the receiver but the [Format] that it accepts.
+// The only thing it knows about the receiver is the [Format] that the receiver accepts.
 package encode
 
 import (
@@ -27,25 +27,25 @@ import (
 
 // Options are the settings of an Encoder.
 type Options struct {
-	// Target returns the labels of a job's series that name their source, such as job and instance.
+	// Target returns the labels that say where a job's series come from, such as job and instance.
 	Target   func(job string) []metric.Label
-	External []metric.Label // labels for the series that lack them, sorted by name
+	External []metric.Label // labels to add to series that have none of the same name, sorted by name
 	Relabel  []*relabel.Config
 
-	Shards     int           // all samples of a series go to one shard
-	MaxSamples int           // of a request; a histogram is not divided, so a request may exceed it by one histogram
-	MaxAge     time.Duration // of a sample; 0 = any
+	Shards     int           // number of shards; all samples of a series are in the same shard
+	MaxSamples int           // limit for a request; a histogram is not divided, so a request may exceed it by one histogram
+	MaxAge     time.Duration // samples that are older are left out; 0 = no limit
 
-	Clock *clock.Clock // nil = this machine's
+	Clock *clock.Clock // nil = the clock of this machine
 
-	// Dropped is called with the number of samples that were left out for a reason.
+	// Dropped is called with the number of samples that were left out for the reason.
 	Dropped func(reason metric.Reason, samples int)
 }
 
 // Format is what the receiver accepts at the moment.
 type Format struct {
 	Protocol wire.Protocol
-	MaxBytes int // of a request, before compression
+	MaxBytes int // limit for the size of a request before compression
 }
 
 // Encoder encodes the batches of all jobs. It is not safe for concurrent use.
@@ -54,12 +54,12 @@ type Encoder struct {
 	registry *registry
 	jobs     map[string]*job
 	shift    time.Duration // Reading.Shift of the last batch
-	back     bool          // the clock has jumped back since the start
+	back     bool          // the clock has jumped back since the Encoder was made
 	samples  sampleBuffer
 	requests *requestWriter
 }
 
-// New returns an Encoder that starts at now.
+// New returns an Encoder. Samples that are older than now may have been sent by an earlier process.
 func New(o Options, now time.Time) *Encoder {
 	if o.Clock == nil {
 		o.Clock = clock.New()
@@ -72,11 +72,11 @@ func New(o Options, now time.Time) *Encoder {
 	}
 }
 
-// Encode returns the requests of a batch: its samples, and staleness markers for the series of the job's previous batch
-// that it lacks. A batch without series ends all series of its job. resend says that the batch was encoded before, with
-// another time; samples with their own timestamps are then left out.
+// Encode returns the requests of a batch: its samples, and staleness markers for those series of the job's previous batch that are not in
+// the new one. A batch without series ends all series of its job. resend says that the batch was encoded before with another time; samples
+// with their own timestamps are then left out.
 //
-// The slice is valid until the next call. The payloads are never written again.
+// The slice is valid until the next call. The payloads are not modified later.
 func (e *Encoder) Encode(batch *metric.Batch, resend bool, f Format) []spool.Record {
 	now := e.now(batch)
 	j := e.job(batch.Job)
@@ -93,25 +93,25 @@ func (e *Encoder) Encode(batch *metric.Batch, resend bool, f Format) []spool.Rec
 	return e.requests.finish()
 }
 
-// Repeat is Encode for the last batch of a job before a restart. The receiver may have its samples. The series of batch.Known were
-// sent before: they are remembered as if their samples were in the batch, and get no zero at their start. A receiver refuses the
-// zero of another one if it has the batch; then the request is sent without.
+// Repeat encodes the last batch of a job before a restart. The receiver may already have its samples. The series of batch.Known were sent
+// before the restart: they are remembered as if they had samples in this batch, and get no zero before their first sample. Other series may
+// get such a zero. If the receiver already has the batch, it refuses these zeros, and the request is sent again without them.
 func (e *Encoder) Repeat(batch *metric.Batch, f Format) []spool.Record {
 	now := e.now(batch)
 	j := e.job(batch.Job)
 	e.samples.protocol = f.Protocol
 	floor := e.registry.floor
 	j.known, e.registry.floor = batch.Known, 0
-	j.collect(batch, false, e.bounds(now)) // what is dropped was counted before the restart
+	j.collect(batch, false, e.bounds(now)) // the result is ignored: dropped samples were counted before the restart
 	j.known, e.registry.floor = nil, floor
 	e.requests.begin(f, now)
 	j.write(e.requests)
 	return e.requests.finish()
 }
 
-// now reads the clock. If it has jumped back since the last batch, the series go back in time once: each goes on from the time
-// that its last sample has by the new clock, and the receiver decides whether it takes samples that are older than others. A batch
-// of before the jump is taken as one of now.
+// now returns the time. If the clock has jumped back since the last batch, the last timestamps of all series are moved back by the same
+// duration. The receiver then decides whether it accepts samples that are older than samples that it has. A batch from before the jump,
+// whose time is in the future, gets the current time.
 func (e *Encoder) now(batch *metric.Batch) time.Time {
 	r := e.options.Clock.Read()
 	by := r.Shift - e.shift
@@ -135,18 +135,18 @@ func (e *Encoder) job(name string) *job {
 	return j
 }
 
-// BeyondLegacy returns the first name of a metric or label that is not of letters, digits, underscores and colons, or "". The
-// specification of 1.0 does not allow such a name; that of 2.0 does.
+// BeyondLegacy returns the first name of a metric or label that has other characters than letters, digits, underscores and colons, or "".
+// The specification of 1.0 does not allow such a name; the specification of 2.0 does.
 func (e *Encoder) BeyondLegacy() string { return e.registry.beyondLegacy }
 
 // Jobs returns the names of the jobs that have series.
 func (e *Encoder) Jobs() []string { return slices.Sorted(maps.Keys(e.jobs)) }
 
-// maxAhead is how far in the future a sample may lie. A receiver that stores such a sample rejects all of the series that
-// follow until that time. Mimir rejects what lies further ahead than its creation_grace_period, 10 minutes by default.
+// maxAhead is how far in the future a sample may be. If a receiver stores such a sample, it rejects all later samples of the series until
+// that time has come. Mimir rejects samples that are further ahead than creation_grace_period, which is 10 minutes by default.
 const maxAhead = 10 * time.Minute
 
-// bounds are the first and the last timestamp that a sample may have, in Unix milliseconds.
+// bounds are the earliest and the latest timestamp that a sample may have, in Unix milliseconds.
 type bounds struct{ first, last int64 }
 
 func (e *Encoder) bounds(now time.Time) bounds {

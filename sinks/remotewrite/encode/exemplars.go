@@ -7,8 +7,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// withValidExemplars returns s with those exemplars that receivers take, as Prometheus sends them: labels without a value are
-// left out, and so is an exemplar with a repeated label or a text that is not UTF-8. It returns s itself if all are valid.
+// withValidExemplars returns s with only those exemplars that receivers accept. As in Prometheus, labels without a value are removed, and
+// an exemplar is left out if it has a repeated label or a text that is not UTF-8. If nothing has to be changed, the result is s itself.
 func withValidExemplars(s *metric.Series) *metric.Series {
 	all := s.Exemplars()
 	isValid := func(e metric.Exemplar) bool {
@@ -31,7 +31,7 @@ func withValidExemplars(s *metric.Series) *metric.Series {
 	return &changed
 }
 
-// exemplarLabels returns the labels that have a value. It reports false if the exemplar is left out.
+// exemplarLabels returns the labels that have a value. It reports false if the exemplar must be left out.
 func exemplarLabels(labels []metric.Label) ([]metric.Label, bool) {
 	isEmpty := func(l metric.Label) bool { return l.Value == "" }
 	if slices.ContainsFunc(labels, isEmpty) {

@@ -9,17 +9,17 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// A family's series is sent as these parts:
+// A series of a family is sent as these parts, each of which is a series for the receiver:
 //
 //	gauge, counter, unknown   NAME
 //	histogram                 NAME_bucket{le}… with +Inf last, NAME_sum, NAME_count
 //	native histogram          NAME
 //	summary                   NAME{quantile}…, NAME_sum, NAME_count
 //
-// A histogram with native buckets is sent as a native histogram only, even if it has classic buckets too. With
-// Desc.KeepClassic the native histogram follows the classic parts.
+// A histogram with native buckets is sent only as a native histogram, even if it also has classic buckets. With Desc.KeepClassic it is sent
+// as both: the native histogram follows the classic parts.
 
-// partsOf returns the number of parts of a family's series. A histogram or summary without a value has none.
+// partsOf returns the number of parts of a family's series. It is 0 for a histogram or summary without a value.
 func partsOf(d *metric.Desc, s *metric.Series) int {
 	switch {
 	case isHistogram(d) && s.Histogram() == nil, d.Type == metric.Summary && s.Summary() == nil:
@@ -37,10 +37,10 @@ func partsOf(d *metric.Desc, s *metric.Series) int {
 	return 1
 }
 
-// classicParts returns the number of parts of a classic histogram: buckets with +Inf, sum and count.
+// classicParts returns the number of parts of a classic histogram: the buckets, including +Inf, the sum and the count.
 func classicParts(d *metric.Desc) int { return len(d.Buckets) + 3 }
 
-// keepsClassic reports whether a native histogram is sent as a classic one too.
+// keepsClassic reports whether a native histogram is also sent as a classic one.
 func keepsClassic(d *metric.Desc, h *metric.HistogramValue) bool {
 	return d.KeepClassic && h.Counts != nil
 }
@@ -55,7 +55,7 @@ func isHistogram(d *metric.Desc) bool {
 	return d.Type == metric.Histogram || d.Type == metric.GaugeHistogram
 }
 
-// part returns the name of part i of n, and its le or quantile label if it has one.
+// part returns the name of part i of n parts, and the le or quantile label of the part, if any.
 func part(d *metric.Desc, i, n int) (name string, own metric.Label) {
 	if isHistogram(d) && n > classicParts(d) {
 		n-- // the native histogram is the last
@@ -75,16 +75,16 @@ func part(d *metric.Desc, i, n int) (name string, own metric.Label) {
 	return d.Name + "_bucket", metric.Label{Name: "le", Value: formatBound(d.Buckets[i])}
 }
 
-// formatBound formats a bound as Prometheus 3 stores it: 1 is "1.0".
+// formatBound formats a bound as Prometheus 3 stores it: 1 becomes "1.0".
 func formatBound(f float64) string {
-	text := strconv.FormatFloat(f+0, 'g', -1, 64) // -0 is 0
+	text := strconv.FormatFloat(f+0, 'g', -1, 64) // adding 0 turns -0 into 0
 	if math.IsInf(f, 0) || math.IsNaN(f) || strings.ContainsAny(text, "e.") {
 		return text
 	}
 	return text + ".0"
 }
 
-// isCumulative reports whether part i is a running total. A quantile is not.
+// isCumulative reports whether the value of part i is a running total, which a quantile is not.
 func isCumulative(d *metric.Desc, i int) bool {
 	switch d.Type {
 	case metric.Counter, metric.Histogram:
@@ -95,7 +95,7 @@ func isCumulative(d *metric.Desc, i int) bool {
 	return false
 }
 
-// appendValues appends the value of each part, 0 for a native histogram.
+// appendValues appends the value of each part. The value of a native histogram is 0, since it is not in values.
 func appendValues(dst []float64, d *metric.Desc, s *metric.Series) []float64 {
 	switch {
 	case partsOf(d, s) == 0:
@@ -128,7 +128,7 @@ func appendValues(dst []float64, d *metric.Desc, s *metric.Series) []float64 {
 	return append(dst, normalNaN(s.Value))
 }
 
-// normalNaN returns v, or the usual NaN if v is any NaN: no value may have the bits of a staleness marker.
+// normalNaN returns v. Any NaN becomes the usual NaN, since a NaN with certain bits would be read as a staleness marker.
 func normalNaN(v float64) float64 {
 	if math.IsNaN(v) {
 		return math.NaN()
@@ -136,7 +136,7 @@ func normalNaN(v float64) float64 {
 	return v
 }
 
-// normalHistogram returns h with a sum that is not a staleness marker.
+// normalHistogram returns h. If its sum is any NaN, the sum becomes the usual NaN, which is not a staleness marker.
 func normalHistogram(h *metric.HistogramValue) *metric.HistogramValue {
 	if !math.IsNaN(h.Sum) {
 		return h
@@ -146,12 +146,12 @@ func normalHistogram(h *metric.HistogramValue) *metric.HistogramValue {
 	return &normal
 }
 
-// exemplarsOf returns the exemplars of part i of a family's series. Those of a native histogram need a timestamp, as in
-// Prometheus.
+// exemplarsOf returns the exemplars of part i of a family's series. As in Prometheus, exemplars of a native histogram are left out if they
+// have no timestamp.
 func exemplarsOf(d *metric.Desc, s *metric.Series, i int) []metric.Exemplar {
 	all := s.Exemplars()
 	if isNative(d, s, i) {
-		hasOwn := slices.ContainsFunc(all, func(e metric.Exemplar) bool { return e.Sample == 0 }) // else it has those of its buckets
+		hasOwn := slices.ContainsFunc(all, func(e metric.Exemplar) bool { return e.Sample == 0 }) // else those of its buckets are used
 		unfit := func(e metric.Exemplar) bool { return e.Time == 0 || hasOwn && e.Sample != 0 }
 		if !slices.ContainsFunc(all, unfit) {
 			return all

@@ -6,11 +6,10 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
 )
 
-// Forward returns the requests of samples of another sender. They stay as they are: in the order in which they came, with
-// their values, also staleness markers. External labels are added, and relabelling is done. Samples outside of the bounds of any
-// sample are left out, and counted.
+// Forward returns the requests with the samples of another sender. The samples keep their order and their values, including staleness
+// markers. External labels are added, and relabelling is done. Samples that are too old, or in the future, are left out and counted.
 //
-// The slice is valid until the next call. The payloads are never written again.
+// The slice is valid until the next call. The payloads are not modified later.
 func (e *Encoder) Forward(stream metric.Stream, f Format) []spool.Record {
 	now := e.options.Clock.Read().Wall
 	j := &job{options: &e.options, registry: e.registry, bounds: e.bounds(now)}
@@ -31,7 +30,7 @@ func (e *Encoder) Forward(stream metric.Stream, f Format) []spool.Record {
 	return records
 }
 
-// forward writes a series of a stream. It returns the series if it was opened.
+// forward writes the samples of one series of a stream. It returns the series, or nil if relabelling drops it or its labels are invalid.
 func (j *job) forward(s *metric.StreamSeries, w *requestWriter) *series {
 	j.scratch = sinks.Attach(j.scratch, s.Labels, nil, j.options.External)
 	all := j.relabel(j.scratch)

@@ -12,25 +12,25 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// groupKey identifies a family's series from batch to batch.
+// groupKey identifies a family's series over several batches.
 type groupKey struct {
 	desc   *metric.Desc
 	labels *metric.LabelSet
 }
 
-// group is the series that one series of a family is sent as: itself, or the parts of a histogram or summary.
+// group holds the series that one series of a family is sent as: a single series, or the parts of a histogram or summary.
 type group struct {
 	key     groupKey
-	parts   []*series // nil = relabelling drops the part, or its labels are invalid
+	parts   []*series // a nil part is not sent: relabelling drops it, or its labels are invalid
 	invalid int32     // number of parts with invalid labels
 	shard   int32
-	batch   uint32 // number of the last batch that had it
-	index   int32  // in that batch
+	batch   uint32 // number of the last batch that contained the group
+	index   int32  // index of the group in that batch
 	samples sampleRange
-	ownTime int64 // timestamp of its last sample if the sample had its own, sent or not newer; else 0
+	ownTime int64 // timestamp of the last sample, also if it was not newer and not sent; 0 = that sample had no timestamp of its own
 }
 
-// allocGroup allocates a group of n parts. Most groups have one, which is allocated with the group.
+// allocGroup allocates a group of n parts. Most groups have one part, so group and part are allocated together.
 func allocGroup(n int) *group {
 	if n != 1 {
 		return &group{parts: make([]*series, n)}
@@ -43,7 +43,7 @@ func allocGroup(n int) *group {
 	return &g.group
 }
 
-// sent returns how many parts are sent.
+// sent returns the number of parts that are sent.
 func (g *group) sent() (n int) {
 	for _, p := range g.parts {
 		if p != nil {
@@ -78,19 +78,19 @@ func (j *job) newGroup(key groupKey, d *metric.Desc, s *metric.Series, n int) *g
 			continue
 		}
 		if len(j.options.Relabel) > 0 && g.first() == nil {
-			g.shard = j.hash(all) // series that relabelling makes equal are in one shard
+			g.shard = j.hash(all) // so that series that relabelling makes equal are in the same shard
 		}
 		part := j.registry.open(all, d, j.batch)
 		if part.ownTime && part.batch != j.batch {
-			g.ownTime = part.last // the series existed before a reload
+			g.ownTime = part.last // the series existed before a configuration reload
 		}
 		g.parts[i] = part
 	}
 	return g
 }
 
-// labels returns the labels of part i of n of the series whose labels are in j.own. A label of the series that collides
-// with a label of the target is renamed exported_NAME. The result is valid until the next call.
+// labels returns the labels of part i of n parts. The labels of the series itself are in j.own. A label of the series whose name is also a
+// label of the target is renamed to exported_NAME. The result is valid until the next call.
 func (j *job) labels(d *metric.Desc, i, n int) []metric.Label {
 	name, own := part(d, i, n)
 	j.added = append(j.added[:0], metric.Label{Name: "__name__", Value: name})
@@ -104,7 +104,7 @@ func (j *job) labels(d *metric.Desc, i, n int) []metric.Label {
 	return j.scratch
 }
 
-// relabel returns labels after relabelling, or none if the series is dropped.
+// relabel returns the labels after relabelling, or nil if relabelling drops the series.
 func (j *job) relabel(all []metric.Label) []metric.Label {
 	if len(j.options.Relabel) == 0 {
 		return all
@@ -121,8 +121,8 @@ func (j *job) relabel(all []metric.Label) []metric.Label {
 	return all
 }
 
-// valid reports whether labels meet the demands of both specifications ("Labels"): a metric name, no empty or repeated
-// label name, valid UTF-8. A receiver may reject a request of thousands of series for one that does not.
+// valid reports whether labels meet the demands of both specifications ("Labels"): a metric name, no empty or repeated label name, and
+// valid UTF-8. For one series that does not meet them, a receiver may reject a request with thousands of series.
 func valid(all []metric.Label) bool {
 	named := false
 	for i, l := range all {
@@ -134,8 +134,8 @@ func valid(all []metric.Label) bool {
 	return named
 }
 
-// hash returns the shard for lists of labels, without the metric's name: what has all other labels in common compresses best in one
-// request. It is the same in every process.
+// hash returns the shard for some labels. The name of the metric is ignored, so that series which differ only in the name are in the same
+// request, where they compress best. The result is the same in every process.
 func (j *job) hash(lists ...[]metric.Label) int32 {
 	h := fnv.New32a()
 	for _, list := range lists {
@@ -143,7 +143,7 @@ func (j *job) hash(lists ...[]metric.Label) int32 {
 			if l.Name == model.MetricNameLabel {
 				continue
 			}
-			j.text = append(append(j.text[:0], l.Name...), 0xff) // never part of UTF-8
+			j.text = append(append(j.text[:0], l.Name...), 0xff) // cannot occur in UTF-8, so it separates the texts
 			_, _ = h.Write(append(append(j.text, l.Value...), 0xff))
 		}
 	}

@@ -9,41 +9,41 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// job collects the samples of one job's batches. It remembers the groups of the last batch.
+// job collects the samples of one job's batches. It keeps the groups of the last batch.
 type job struct {
 	options  *Options
 	target   []metric.Label
 	registry *registry
 	buffer   *sampleBuffer
 
-	// The batch that is being collected.
-	batch   uint32 // its number
+	// State of the batch that is being collected.
+	batch   uint32 // number of the batch
 	resend  bool
 	bounds  bounds
 	dropped map[metric.Reason]int
-	changed bool            // it has a group that the previous batch lacks
-	known   []metric.Family // series that an earlier process has sent
+	changed bool            // the batch has a group that the previous batch did not have
+	known   []metric.Family // series that an earlier process has sent; only set by Encoder.Repeat
 
-	groups, previous []*group            // of this batch and of the previous one, in their order
-	next             int                 // in previous, the index after the group that was found last
-	byKey            map[groupKey]*group // groups and previous by key; nil while each batch has the order of the one before
-	searched         bool                // this batch has needed byKey
-	sorted           []*group            // groups in the order in which they compress best
-	order            order               // that order; nil = not found yet
-	trial            trial
+	groups, previous []*group            // the groups of this batch and those of the previous one, each in the order of its batch
+	next             int                 // index in previous, after the group that was found last
+	byKey            map[groupKey]*group // all of groups and previous; nil while all batches have the same order
+	searched         bool                // byKey was needed for this batch
+	sorted           []*group            // groups in the order that compresses best
+	order            order               // the order of sorted; nil = not determined yet
+	trial            trial               // the batch for which order was determined
 
-	// Scratch memory.
+	// Memory that is reused.
 	values              []float64
-	own, added, scratch []metric.Label // the labels of a series, those of a part that override them, and both
+	own, added, scratch []metric.Label // the labels of a series, the labels of a part that override them, and all labels
 	text                []byte
 }
 
 // sampleBuffer holds the samples of the batch that is being encoded.
 type sampleBuffer struct {
 	samples  []sample
-	trailing []groupSamples // of groups that have other samples in the batch, or that are gone; written last
-	protocol wire.Protocol  // that it will be sent in
-	trial    *wire.Builder  // for what is not sent; used only while no request is being built
+	trailing []groupSamples // further samples of groups, and staleness markers of groups that have ended; written last
+	protocol wire.Protocol  // the protocol in which the samples will be sent
+	trial    *wire.Builder  // for trial encodings; used only while no request is being built
 }
 
 // sampleRange is a range of indexes into a sampleBuffer.
@@ -58,14 +58,14 @@ func (b *sampleBuffer) reset(size int) {
 	b.samples, b.trailing = slices.Grow(b.samples[:0], size), b.trailing[:0]
 }
 
-// since returns the range from an index to the last sample.
+// since returns the range from index from to the last sample.
 func (b *sampleBuffer) since(from int) sampleRange {
 	return sampleRange{int32(from), int32(len(b.samples))}
 }
 
 func (b *sampleBuffer) slice(r sampleRange) []sample { return b.samples[r.from:r.to] }
 
-// collect fills the buffer with the samples of a batch. It returns how many more were dropped, by reason.
+// collect fills the buffer with the samples of a batch. It returns the number of dropped samples by reason.
 func (j *job) collect(b *metric.Batch, resend bool, bounds bounds) map[metric.Reason]int {
 	j.batch++
 	j.resend, j.bounds, j.dropped = resend, bounds, nil
@@ -91,7 +91,7 @@ func (j *job) collect(b *metric.Batch, resend bool, bounds bounds) map[metric.Re
 	return j.dropped
 }
 
-// addSeries adds the samples of a family's series: the earlier points, then the value.
+// addSeries adds the samples of a family's series: first the earlier points, then the current value.
 func (j *job) addSeries(f *metric.Family, s *metric.Series, at int64) {
 	g, first := j.group(f.Desc, s)
 	for _, p := range g.parts {
@@ -100,7 +100,7 @@ func (j *job) addSeries(f *metric.Family, s *metric.Series, at int64) {
 		}
 	}
 	if s.Time != 0 && (j.resend || first && s.Time == g.ownTime) {
-		return // a sample with its own timestamp is sent once
+		return // a sample with its own timestamp is sent only once
 	}
 	s = withValidExemplars(s)
 	from := len(j.buffer.samples)
@@ -115,7 +115,7 @@ func (j *job) addSeries(f *metric.Family, s *metric.Series, at int64) {
 	}
 }
 
-// addKnown remembers a series as if its sample was in this batch.
+// addKnown remembers a series as if it had a sample in this batch.
 func (j *job) addKnown(f *metric.Family, s *metric.Series) {
 	g, _ := j.group(f.Desc, s)
 	for _, p := range g.parts {
@@ -126,7 +126,7 @@ func (j *job) addKnown(f *metric.Family, s *metric.Series) {
 	}
 }
 
-// addPoint adds a sample for each part of a group, or none of them.
+// addPoint adds a sample for each part of a group. If the time is not allowed, it adds no sample.
 func (j *job) addPoint(g *group, s *metric.Series, time int64) {
 	if g.invalid > 0 && !j.resend {
 		j.drop(metric.Invalid, int(g.invalid))
@@ -142,7 +142,7 @@ func (j *job) addPoint(g *group, s *metric.Series, time int64) {
 	}
 	start := s.Start
 	if start >= time {
-		start = 0 // a total cannot have started after its sample
+		start = 0 // a total cannot start after its sample, so the start is wrong
 	}
 	d := g.key.desc
 	j.values = appendValues(j.values[:0], d, s)
@@ -151,14 +151,15 @@ func (j *job) addPoint(g *group, s *metric.Series, time int64) {
 		case p == nil:
 			continue
 		case p.last >= time:
-			j.drop(sinks.NotNewer, 1) // relabelling has made it the same series as an earlier part
+			j.drop(sinks.NotNewer, 1) // relabelling has given it the same labels as an earlier part
 			continue
 		}
 		j.addSample(p, d, s, i, sample{series: p, time: time, value: j.values[i]}, start)
 	}
 }
 
-// addSample adds the sample of part i of a family's series, after a zero at its start if it is the first.
+// addSample adds the sample of part i of a family's series. If it is the first sample of a running total, a zero at the start timestamp is
+// added before it.
 func (j *job) addSample(p *series, d *metric.Desc, s *metric.Series, i int, next sample, start int64) {
 	if p.native = isNative(d, s, i); p.native {
 		next.histogram = normalHistogram(s.Histogram())
@@ -183,8 +184,8 @@ func (j *job) drop(reason metric.Reason, samples int) {
 	j.dropped[reason] += samples
 }
 
-// endMissing adds a staleness marker for each series of the previous batch that this one lacks, and closes the series. A
-// series with timestamps of its own gets no marker, as in Prometheus.
+// endMissing adds a staleness marker for each series of the previous batch that is not in this batch, and closes the series. As in
+// Prometheus, a series whose samples have their own timestamps gets no marker.
 func (j *job) endMissing(at int64) {
 	for _, g := range j.previous {
 		from := len(j.buffer.samples)
@@ -192,7 +193,7 @@ func (j *job) endMissing(at int64) {
 			if s == nil || s.batch == j.batch || s.closed {
 				continue
 			}
-			s.batch = j.batch // relabelling may have given it to two groups
+			s.batch = j.batch // so that the series is closed once: relabelling may have put it into two groups
 			if !s.ownTime && s.sampled {
 				j.buffer.samples = append(j.buffer.samples, s.marker(at))
 			}
@@ -215,7 +216,7 @@ func (j *job) endMissing(at int64) {
 	}
 }
 
-// group returns the group of a family's series and reports whether this is its first occurrence in the batch.
+// group returns the group of a family's series, and reports whether the series occurs for the first time in the batch.
 func (j *job) group(d *metric.Desc, s *metric.Series) (g *group, first bool) {
 	key, n := groupKey{d, s.Labels}, partsOf(d, s)
 	g = j.find(key)
@@ -234,8 +235,8 @@ func (j *job) group(d *metric.Desc, s *metric.Series) (g *group, first bool) {
 	return g, true
 }
 
-// find returns the known group of a key, or nil. Families keep the order of their series from batch to batch, so it is
-// usually the one after the group that was found last.
+// find returns the existing group of a key, or nil. The series of a family usually keep their order from batch to batch, so find first
+// tries the group after the one that it has found last.
 func (j *job) find(key groupKey) *group {
 	if j.next < len(j.previous) && j.previous[j.next].key == key {
 		j.next++

@@ -13,29 +13,28 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// Compression finds what a series has in common with its neighbors of up to 64 KiB before. How the series of a job are best
-// ordered depends on their labels: the metrics of one record have all labels in common but the name, and records that share
-// labels of few values share most with each other. So the best of several orders is
-// found by trial.
+// Compression finds what a series has in common with other series within the preceding 64 KiB. Which order of a job's series is best
+// depends on their labels. The metrics of one record differ only in their names; records have most in common if they have the same values
+// of labels with few values. So several orders are tried, and the best one is used.
 
-// order is an order of series: by the values of the first label, then of the second, and so on. A series that lacks the label
-// comes first.
+// order is an order of series: they are sorted by the value of the first label, then by that of the second, and so on. A series without the
+// label comes before series with it.
 type order []string
 
-// Bounds of a trial.
+// The limits of a trial.
 const (
-	trialGroups    = 10_000 // whose labels are looked at
-	trialSamples   = 4_000  // that are encoded in each order
-	trialStretches = 4
+	trialGroups    = 10_000 // number of groups whose labels are looked at
+	trialSamples   = 4_000  // number of samples that are encoded in each order
+	trialStretches = 4      // number of sections of the batch that the samples are taken from
 )
 
-// trial is what an order was found for.
+// trial describes the batch for which an order was determined.
 type trial struct {
 	groups   int
 	protocol wire.Protocol
 }
 
-// sort sorts the batch's groups. Groups that send no series have no samples, and their place does not matter.
+// sort sorts the groups of the batch. The position of groups that send no series does not matter, since they have no samples.
 func (j *job) sort() {
 	t := trial{groups: len(j.groups), protocol: j.buffer.protocol}
 	s := sorter{table: j.registry.table, rows: make([]row, len(j.groups))}
@@ -45,7 +44,7 @@ func (j *job) sort() {
 	j.sorted = s.sort(j.order, j.sorted, j.groups)
 }
 
-// bestOrder returns the order in which a part of the batch takes the fewest bytes.
+// bestOrder returns the order that needs the fewest bytes for a part of the batch.
 func (j *job) bestOrder(s *sorter) (best order) {
 	least := math.MaxInt
 	for _, o := range j.orders() {
@@ -57,12 +56,12 @@ func (j *job) bestOrder(s *sorter) (best order) {
 	return best
 }
 
-// orders returns the orders that are tried: by label sets, and by the metrics' names first; in
-// both, labels of few values before those of many, or in the order of their names.
+// orders returns the orders to try. The metric name is either the last label to sort by, or the first one. The other labels are sorted by
+// their number of values, or by name.
 func (j *job) orders() []order {
 	values := j.labelValues()
 	delete(values, model.MetricNameLabel)
-	delete(values, model.BucketLabel) // of the parts of one group
+	delete(values, model.BucketLabel) // it differs only within a group
 	delete(values, model.QuantileLabel)
 	written := order(slices.Sorted(maps.Keys(values)))
 	few := slices.Clone(written)
@@ -75,7 +74,7 @@ func (j *job) orders() []order {
 	}
 }
 
-// labelValues returns the labels of a part of the groups, spread over the batch, each with its values.
+// labelValues returns the names of the labels with all their values, for a sample of groups from the whole batch.
 func (j *job) labelValues() map[string]map[wire.Symbol]bool {
 	values := map[string]map[wire.Symbol]bool{}
 	n := min(len(j.groups), trialGroups)
@@ -95,7 +94,7 @@ func (j *job) labelValues() map[string]map[wire.Symbol]bool {
 	return values
 }
 
-// trialSize returns how many bytes some samples take in this order, compressed: stretches that are spread over the batch.
+// trialSize returns the compressed size of some samples in this order, in bytes. The samples are from several sections of the batch.
 func (j *job) trialSize(sorted []*group) int {
 	b := j.buffer.trial
 	b.Begin(j.buffer.protocol)
@@ -112,19 +111,19 @@ func (j *job) trialSize(sorted []*group) int {
 	return len(snappy.Encode(nil, b.End().Raw))
 }
 
-// sorter sorts groups. It reuses its rows.
+// sorter sorts groups. Its rows are reused for each order.
 type sorter struct {
 	table *wire.Table
 	rows  []row // one for each group
 }
 
-// row is a group with its value of the label that is sorted by.
+// row is a group, with the value of the label by which the groups are being sorted.
 type row struct {
 	group *group
 	value wire.Symbol
 }
 
-// sort puts the groups into dst in an order.
+// sort sorts the groups and appends them to dst, which it empties first.
 func (s *sorter) sort(o order, dst, groups []*group) []*group {
 	for i, g := range groups {
 		s.rows[i].group = g
@@ -143,7 +142,7 @@ func (s *sorter) sort(o order, dst, groups []*group) []*group {
 	return dst
 }
 
-// sortRows sorts the rows by the first label, and those of one value by the other labels.
+// sortRows sorts rows by the first label, and rows with the same value by the remaining labels.
 func (s *sorter) sortRows(labels []wire.Symbol, rows []row) {
 	if len(labels) == 0 || len(rows) < 2 {
 		return

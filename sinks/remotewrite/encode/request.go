@@ -15,14 +15,14 @@ import (
 type sample struct {
 	series    *series
 	time      int64 // Unix milliseconds
-	start     int64 // start timestamp, 0 = none
+	start     int64 // start timestamp in Unix milliseconds; 0 = none
 	value     float64
-	histogram *metric.HistogramValue // a native histogram; nil = value counts
-	exemplars *[]metric.Exemplar     // those that were not sent before; nil = none
+	histogram *metric.HistogramValue // a native histogram, in place of value; nil = the sample has a value
+	exemplars *[]metric.Exemplar     // exemplars that were not sent before; nil = none
 }
 
-// zero returns a zero sample at the start timestamp of m. Without it, a query does not see the increase to the first value
-// of a running total.
+// zero returns a sample with value zero at the start timestamp of m. Without the zero, a query does not see the increase from zero to the
+// first value of a running total.
 func (m sample) zero() sample {
 	z := sample{series: m.series, time: m.start, start: m.start}
 	if m.histogram != nil {
@@ -34,7 +34,7 @@ func (m sample) zero() sample {
 	return z
 }
 
-// isZero reports whether m is a zero sample. All others start before their time.
+// isZero reports whether m is a zero made by the method zero. All other samples have a start before their time, or none.
 func (m *sample) isZero() bool { return m.start != 0 && m.start == m.time }
 
 func (m *sample) write(b *wire.Builder) {
@@ -51,15 +51,15 @@ func (m *sample) write(b *wire.Builder) {
 	}
 }
 
-// requestWriter writes samples into compressed requests, each a record of the queue. It reuses its memory.
+// requestWriter writes samples into compressed requests. Each request is a record of the queue. It reuses its memory.
 type requestWriter struct {
 	maxSamples int
-	builders   []*wire.Builder // by shard
+	builders   []*wire.Builder // the builder of each shard
 	metadata   metadataSchedule
 
 	protocol wire.Protocol
 	now      time.Time
-	size     int // of a request before compression, after which the next begins
+	size     int // when the request has this size before compression, the next one is begun
 	packed   []byte
 	records  []spool.Record
 }
@@ -74,14 +74,15 @@ func newRequestWriter(table *wire.Table, shards, maxSamples int) *requestWriter 
 
 // begin begins the requests of a batch.
 func (w *requestWriter) begin(f Format, now time.Time) {
-	// The size is known after a group is added. An eighth is left for the last group.
+	// The size of a group is known only after the group is added. An eighth of the limit is left free for it.
 	w.protocol, w.now, w.size = f.Protocol, now, f.MaxBytes/8*7
 	for _, b := range w.builders {
 		b.Begin(f.Protocol)
 	}
 }
 
-// add adds samples of one group. Those of one timestamp stay in one request, and a zero with its sample.
+// add adds the samples of one group. Samples with the same timestamp are put into the same request, and a zero into that of the sample
+// after it.
 func (w *requestWriter) add(shard int, family *metric.Desc, samples []sample) {
 	for len(samples) > 0 {
 		n := 1
@@ -93,7 +94,7 @@ func (w *requestWriter) add(shard int, family *metric.Desc, samples []sample) {
 	}
 }
 
-// addTogether adds samples of one family to one request. The family is nil if nothing is known of it.
+// addTogether adds samples of one family to one request. family is nil if it is unknown.
 func (w *requestWriter) addTogether(shard int, family *metric.Desc, samples []sample) {
 	b := w.builders[shard]
 	if n := b.Counts().Total(); n > 0 && (n+len(samples) > w.maxSamples || b.Size() >= w.size) {
@@ -103,13 +104,13 @@ func (w *requestWriter) addTogether(shard int, family *metric.Desc, samples []sa
 	if w.protocol == wire.V1 && family != nil && w.metadata.due(family, w.now) {
 		b.AddMetadata(family)
 	}
-	b.EndSeries() // so that two samples in one message are a zero and its sample, which a sender can leave out again
+	b.EndSeries() // so a message has two samples only if they are a zero and its sample; package deliver relies on this to remove zeros
 	for i := range samples {
 		samples[i].write(b)
 	}
 }
 
-// addExemplars adds exemplars of a series, without a sample.
+// addExemplars adds exemplars of a series without a sample.
 func (w *requestWriter) addExemplars(shard int, s *series, all []metric.Exemplar) {
 	b := w.builders[shard]
 	b.EndSeries()
@@ -122,7 +123,7 @@ func (w *requestWriter) addExemplars(shard int, s *series, all []metric.Exemplar
 	}
 }
 
-// end makes a record of a shard's request.
+// end ends the request of a shard and makes a record of it.
 func (w *requestWriter) end(shard int) {
 	r := w.builders[shard].End()
 	w.packed = snappy.Encode(w.packed[:cap(w.packed)], r.Raw)
@@ -135,7 +136,7 @@ func (w *requestWriter) end(shard int) {
 	})
 }
 
-// finish returns the requests of the batch. The slice is valid until the next batch, the payloads for ever.
+// finish returns the requests of the batch. The slice is valid until the next batch; the payloads stay valid.
 func (w *requestWriter) finish() []spool.Record {
 	w.records = slices.Grow(w.records, len(w.builders))
 	for shard, b := range w.builders {
@@ -148,9 +149,9 @@ func (w *requestWriter) finish() []spool.Record {
 	return all
 }
 
-// metadataInterval is how often protocol 1.0 sends the metadata of a family: with its first samples after each interval. Mimir
-// and Cortex keep it for 10 minutes (metadata-retain-period); Prometheus sends it every minute, which costs a third of a slow
-// job's traffic. Protocol 2.0 sends metadata with every series.
+// metadataInterval is how often the metadata of a family is sent in 1.0, together with samples of the family. Mimir and Cortex keep
+// metadata for 10 minutes (metadata-retain-period). Prometheus sends it every minute, which for a slow job would be a third of the traffic.
+// In 2.0, metadata is sent with every series.
 const metadataInterval = 5 * time.Minute
 
 // metadataSchedule decides when the metadata of a family is sent.
@@ -162,7 +163,7 @@ type metadataSchedule struct {
 	swept  time.Time
 }
 
-// due reports whether a family's metadata is to be sent now, and counts it as sent.
+// due reports whether the metadata of a family must be sent now. If so, it counts it as sent.
 func (m *metadataSchedule) due(d *metric.Desc, now time.Time) bool {
 	if d == m.last && now.Equal(m.lastAt) {
 		return false
@@ -179,7 +180,7 @@ func (m *metadataSchedule) due(d *metric.Desc, now time.Time) bool {
 	return true
 }
 
-// sweep forgets, from time to time, families that were not sent for long, such as those before a reload.
+// sweep forgets, once per ten intervals, families that were not sent for ten intervals, such as those before a reload.
 func (m *metadataSchedule) sweep(now time.Time) {
 	if now.Sub(m.swept) < 10*metadataInterval {
 		return

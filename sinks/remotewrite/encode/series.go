@@ -11,30 +11,31 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// series is one series as it is sent.
+// series is one series as the receiver sees it.
 type series struct {
 	wire wire.Series // labels and metadata
 
 	hash    uint64
-	last    int64  // timestamp of the newest sample, 0 = none
-	batch   uint32 // number of the job's last batch that had it
-	sampled bool   // it has a sample
-	ownTime bool   // that sample had its own timestamp
-	// native says that its samples are native histograms. Its staleness marker must be one too.
+	last    int64  // timestamp of the newest sample in Unix milliseconds; 0 = none
+	batch   uint32 // number of the job's last batch that contained the series
+	sampled bool   // a sample was added to it
+	ownTime bool   // its newest sample had its own timestamp
+	// native says that its samples are native histograms. The staleness marker must then be a native histogram too.
 	native bool
-	// closed says that the registry no longer has it: another job, whose series relabelling made equal, has ended it.
+	// closed says that the registry no longer contains the series. Another job may have ended it, if relabelling has given both jobs the
+	// same series.
 	closed bool
 
 	exemplars *exemplars // nil = none
 }
 
-// exemplars identifies the exemplars that a series had last. An exporter exposes an exemplar until there is a newer one.
+// exemplars holds which exemplars a series has had. It is needed because an exporter exposes an exemplar until there is a newer one.
 type exemplars struct {
-	time int64    // of the newest one that was sent
-	keys []uint64 // of all
+	time int64    // timestamp of the newest exemplar that was sent
+	keys []uint64 // keys of all exemplars of the last sample
 }
 
-// exemplarKey returns a hash of an exemplar. One without a timestamp stays the same one while its labels and its value do.
+// exemplarKey returns a hash of an exemplar. Exemplars without timestamps have the same key if their labels and values are equal.
 func (r *registry) exemplarKey(e *metric.Exemplar) uint64 {
 	var h maphash.Hash
 	h.SetSeed(r.seed)
@@ -45,7 +46,7 @@ func (r *registry) exemplarKey(e *metric.Exemplar) uint64 {
 	return h.Sum64()
 }
 
-// marker returns a staleness marker for the series. It is in order even if the clock was set back.
+// marker returns a staleness marker for the series. The marker is newer than the last sample, even if the clock was set back.
 func (s *series) marker(at int64) sample {
 	s.last = max(at, s.last+1)
 	m := sample{series: s, time: s.last, value: staleNaN()}
@@ -55,11 +56,11 @@ func (s *series) marker(at int64) sample {
 	return m
 }
 
-// staleNaN returns the value of a staleness marker, StaleNaN of Prometheus' model/value.
+// staleNaN returns the value of a staleness marker, which is StaleNaN in Prometheus' package model/value.
 func staleNaN() float64 { return math.Float64frombits(0x7ff0000000000002) }
 
-// newExemplars returns those exemplars that the sample before did not have, in order of time, or nil. One that is older than
-// the newest one of that sample is left out: a receiver refuses it.
+// newExemplars returns the exemplars that the previous sample did not have, in order of time, or nil. An exemplar that is older than the
+// newest one sent is left out, since a receiver refuses it.
 func (r *registry) newExemplars(s *series, all []metric.Exemplar, at int64) *[]metric.Exemplar {
 	if len(all) == 0 {
 		return nil
@@ -89,22 +90,22 @@ func (r *registry) newExemplars(s *series, all []metric.Exemplar, at int64) *[]m
 	return &fresh
 }
 
-// registry finds series by their labels. Series continue over a reload, which replaces all descriptions and label sets. A
-// series that returns continues after its staleness marker.
+// registry finds series by their labels. A series continues over a configuration reload, although a reload replaces all descriptions and
+// label sets. A series that ends and comes back continues after its staleness marker.
 type registry struct {
 	seed  maphash.Seed
 	table *wire.Table
 	live  map[uint64]*series
-	keys  []uint64       // reused
-	stale []*wire.Series // to remove from the table when the batch is written
+	keys  []uint64       // memory that newExemplars reuses
+	stale []*wire.Series // series to remove from the table after the batch is written
 
 	closed map[uint64]int64 // last timestamps of closed series
-	order  []closedSeries   // in the order in which they were closed
-	// floor is the last timestamp that may have been sent of an unknown series: by an earlier process, or before the
-	// series was closed and forgotten.
+	order  []closedSeries   // closed series in the order in which they were closed
+	// floor is the newest timestamp that may have been sent for an unknown series, by an earlier process or before the series was closed
+	// and forgotten.
 	floor int64
 
-	beyondLegacy string // as Encoder.BeyondLegacy returns it
+	beyondLegacy string // the result of Encoder.BeyondLegacy
 }
 
 type closedSeries struct {
@@ -112,7 +113,7 @@ type closedSeries struct {
 	last int64
 }
 
-// Closed series are remembered for an hour, since receivers reject older samples, and up to a number.
+// Closed series are remembered for an hour, since receivers reject samples that are older. At most maxClosed are remembered.
 const (
 	rememberClosed = time.Hour
 	maxClosed      = 100_000
@@ -124,11 +125,11 @@ func newRegistry(now time.Time) *registry {
 		table:  wire.NewTable(),
 		live:   map[uint64]*series{},
 		closed: map[uint64]int64{},
-		floor:  now.UnixMilli() - 2, // the first batch may be of this millisecond, and its zeros one earlier
+		floor:  now.UnixMilli() - 2, // the first batch may be of the same millisecond, and its zeros one millisecond earlier
 	}
 }
 
-// back moves the last timestamps of all series, because the clock has jumped back. Timestamps of the API's stay.
+// back moves the last timestamps of all series back, because the clock has jumped back. Timestamps that come from the API are not moved.
 func (r *registry) back(by time.Duration, now time.Time) {
 	ms, latest := by.Milliseconds(), now.UnixMilli()
 	for _, s := range r.live {
@@ -138,7 +139,7 @@ func (r *registry) back(by time.Duration, now time.Time) {
 	}
 	for i := range r.order {
 		c := &r.order[i]
-		if c.last <= latest { // of the API's, or closed long ago
+		if c.last <= latest { // a timestamp from the API, or closed before the time to which the clock jumped
 			continue
 		}
 		moved := min(c.last-ms, latest)
@@ -150,16 +151,16 @@ func (r *registry) back(by time.Duration, now time.Time) {
 	r.floor = min(r.floor, latest-2)
 }
 
-// open returns the series with these labels. It continues an open or closed series of the same labels.
+// open returns the series with these labels. If a series with the same labels is open or was closed, it is continued.
 func (r *registry) open(labels []metric.Label, desc *metric.Desc, batch uint32) *series {
 	hash := r.hash(labels)
 	for s := r.live[hash]; s != nil; s = r.live[hash] {
 		switch {
 		case !s.wire.Equal(labels):
-			hash++ // a collision
+			hash++ // another series has the same hash
 			continue
 		case s.batch == batch:
-			return s // twice in one batch: the second sample will not be newer
+			return s // it occurs twice in this batch; its second sample is left out as not newer
 		}
 		// A reload may have changed the metadata.
 		r.stale = append(r.stale, new(s.wire))
@@ -187,7 +188,8 @@ func (r *registry) close(s *series) {
 	r.order = append(r.order, closedSeries{s.hash, s.last})
 }
 
-// forget removes what only the batch at now (in Unix milliseconds) needed, and series that were closed long before.
+// forget releases series that were only kept until the batch was written, and forgets series that were closed long before now (Unix
+// milliseconds).
 func (r *registry) forget(now int64) {
 	for _, s := range r.stale {
 		s.Forget()
@@ -205,12 +207,12 @@ func (r *registry) forget(now int64) {
 	r.order = slices.Delete(r.order, 0, n)
 }
 
-// maxZeroDistance is how far before its first sample a zero may lie. Prometheus' TSDB, and those built on it, reject what
-// lies more than an hour before their newest sample, and the sample may have waited in the queue.
+// maxZeroDistance is how long before the first sample a zero may be. Prometheus and databases built on its TSDB reject samples that are
+// more than an hour older than their newest sample. Half of the hour is left, since the sample may have waited in the queue.
 const maxZeroDistance = 30 * time.Minute
 
-// startsAt reports whether a zero at start, before the first sample at t, is correct and in order. It is not if samples of
-// the running total may have been sent before.
+// startsAt reports whether a zero at start, before the first sample at t, is correct and in order. It is not correct if samples of the
+// running total may have been sent before.
 func (r *registry) startsAt(s *series, start, t int64) bool {
 	return !s.sampled && start != 0 && start < t && t-start <= maxZeroDistance.Milliseconds() && start > max(s.last, r.floor)
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// maxChecked is how many records Check opens.
+// maxChecked is the largest number of records that Check opens.
 const maxChecked = 1000
 
-// Check returns why a spool could not be used, or nil. It takes no lock, so that it works while an agent runs, and leaves nothing
-// behind: a directory that is missing is not made, since it would belong to the user who checks.
+// Check returns why a spool cannot be used, or nil. It takes no lock, so it also works while an agent runs. It makes no directory if there
+// is none, since the directory would belong to the user who runs the check.
 func Check(dir string) error {
 	err := check(dir)
 	if err != nil {
@@ -54,14 +54,14 @@ func check(dir string) error {
 	}
 	all := records(names)
 	for _, name := range all[:min(len(all), maxChecked)] {
-		if _, err := fsys.ReadFile(name, 1); err != nil && !errors.Is(err, fs.ErrNotExist) { // it may have been sent since
+		if _, err := fsys.ReadFile(name, 1); err != nil && !errors.Is(err, fs.ErrNotExist) { // it may have been sent since ReadDir
 			return err
 		}
 	}
 	return nil
 }
 
-// checkMissing checks that a missing directory could be made in the first of its parents that is there.
+// checkMissing checks that a missing directory could be made, in the nearest parent directory that exists.
 func checkMissing(dir string) error {
 	for {
 		parent := filepath.Dir(dir)

@@ -12,15 +12,15 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// What a queue does on disk: it loads what earlier runs have left, saves records, reads them again, and sets damaged files
-// aside.
+// This file is the part of a queue that works on disk. It loads the records of earlier processes, saves records, and moves damaged
+// files away.
 
 const (
 	lockFile = "lock"
-	badDir   = "bad" // of files that were set aside
-	maxBad   = 100   // files in badDir; a new one replaces the oldest
+	badDir   = "bad" // directory of damaged files
+	maxBad   = 100   // number of files in badDir; a new file replaces the oldest
 
-	maxGroup = 32 // files that are open at once while records are written
+	maxGroup = 32 // number of files that are open at once while records are written
 )
 
 // lock locks a spool's directory.
@@ -32,8 +32,8 @@ func lock(fsys durable.FS) error {
 	return err
 }
 
-// save writes the records that are only in memory, oldest first, until all are on disk or the disk fails. The caller holds
-// saving.
+// save writes the records that are only in memory to disk, oldest first, until all are written or the disk fails. It reports whether all
+// are written. The caller holds the mutex saving.
 func (q *Queue) save() (all bool) {
 	if !q.tryOpen() {
 		return q.give()
@@ -58,8 +58,8 @@ func (q *Queue) save() (all bool) {
 	return true
 }
 
-// saveGroup writes the files of records. After an error the first of them can be on disk nonetheless; the others are written
-// again, because after a failed sync the content of their files is unknown.
+// saveGroup writes the files of records. After an error, some files may still be on disk; the others are written again later, because the
+// contents of a file are unknown after a failed sync.
 func (q *Queue) saveGroup(group []*entry) error {
 	names := make([]string, len(group))
 	for i, e := range group {
@@ -74,7 +74,7 @@ func (q *Queue) saveGroup(group []*entry) error {
 	return err
 }
 
-// written notes which records have files now.
+// written notes which records have files now. It returns the files to remove.
 func (q *Queue) written(group []*entry, done durable.Replaced) (c cleanup) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -91,7 +91,7 @@ func (q *Queue) written(group []*entry, done durable.Replaced) (c cleanup) {
 	return c
 }
 
-// remove removes files. If the disk fails, the next save tries again.
+// remove removes files. If the disk fails, the next save tries to remove them again.
 func (q *Queue) remove(names ...string) {
 	for _, name := range names {
 		if err := q.fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -103,15 +103,15 @@ func (q *Queue) remove(names ...string) {
 	}
 }
 
-// inheritedLater returns an error if an earlier run has left a record of a later version.
+// inheritedLater returns an error if the record is from an earlier process and has a later version of the format.
 func (q *Queue) inheritedLater(e *entry) *VersionError {
-	if e.ID > q.index.lastInherited { // set by load only
+	if e.ID > q.index.lastInherited { // only load sets lastInherited
 		return nil
 	}
 	return laterVersion(q.fsys, e.name())
 }
 
-// leave logs, once, that a file of a later version stays where it is.
+// leave logs, only once, that a file of a later version is not touched.
 func (q *Queue) leave(name string, later *VersionError) {
 	q.mu.Lock()
 	logged := q.seenLater
@@ -123,7 +123,7 @@ func (q *Queue) leave(name string, later *VersionError) {
 	}
 }
 
-// setAside moves a file to badDir, and logs why. If badDir has too many files, it removes the oldest.
+// setAside moves a file to badDir and logs why. If badDir then has too many files, it removes the oldest.
 func (q *Queue) setAside(name string, why error) {
 	if errors.Is(why, fs.ErrNotExist) {
 		q.options.Log.Warn("a file of the spool is missing: something else has removed it", "file", name)
@@ -144,7 +144,7 @@ func (q *Queue) setAside(name string, why error) {
 	q.remove(oldest...)
 }
 
-// fails notes that the disk fails, and logs it once.
+// fails notes that the disk fails. It logs the first failure.
 func (q *Queue) fails(err error) {
 	q.mu.Lock()
 	first := q.failing.Err == nil
@@ -157,7 +157,7 @@ func (q *Queue) fails(err error) {
 	}
 }
 
-// works notes that records were written to disk, and logs it if the disk has failed before.
+// works notes that records were written to disk. It logs this if the disk has failed before.
 func (q *Queue) works() {
 	q.mu.Lock()
 	before, good := q.failing, len(q.leftover) == 0

@@ -16,31 +16,31 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// One process has the queue of a directory: its owner. Any other process is a guest until it is its turn. It sends nothing, so that no
-// sample overtakes another one of its series. It puts its records into the inbox, a subdirectory, from which the owner takes them
-// into the queue by giving them their names there. Only the names change, so a record is always in one of the two. There is an inbox for
-// each destination, since an owner must not send what is for another receiver.
+// One process at a time uses the queue of a directory: its owner. Any other process is a guest until it becomes the owner. A guest sends
+// nothing, so that the samples of a series stay in order. It writes its records to the inbox, which is a subdirectory. The owner moves them
+// into the queue by renaming their files, so a record is always in one of the two directories. There is an inbox for each destination,
+// since an owner must not send records that are meant for another receiver.
 //
-// The name of a record in the inbox is that of its file, with a word after the ID that is unique to the guest:
+// In the inbox, the name of a record's file has an additional word after the ID, which is unique to the guest:
 //
 //	1764433333333333.IV2B6ZQH3T.s0.p2.t1795958472481.o1795958472477.n1795958472478.v36.h2.e0.b764.rec
 const (
-	inboxPrefix = "inbox-" // of the name of the subdirectory; what follows stands for the destination
+	inboxPrefix = "inbox-" // prefix of the subdirectory's name; the destination follows
 
-	guestPause = 200 * time.Millisecond // between a guest's tries to become the owner
-	adoptPause = 500 * time.Millisecond // between an owner's looks at the inbox
+	guestPause = 200 * time.Millisecond // time between the attempts of a guest to become the owner
+	adoptPause = 500 * time.Millisecond // time between the moments at which an owner looks into the inbox
 )
 
-// guest is what a queue needs that is, or may be, not the owner of its directory.
+// guest holds the state that a queue needs if it is not, or may not be, the owner of its directory.
 type guest struct {
-	inbox  durable.FS // nil = there is none
-	folder string     // of inbox, in the directory of the queue
-	word   string
+	inbox  durable.FS // nil = there is no inbox
+	folder string     // name of the inbox in the directory of the queue
+	word   string     // the word in the names of the guest's records
 
-	held   bool    // another process owns the directory
-	given  []given // what may not be delivered yet
-	lastID uint64  // in the inbox
-	look   time.Time
+	held   bool      // another process owns the directory
+	given  []given   // records in the inbox that may not be delivered yet
+	lastID uint64    // the last ID that was used in the inbox
+	look   time.Time // when the owner has last looked into the inbox
 }
 
 // given is a record that a guest has put into the inbox.
@@ -70,7 +70,7 @@ func parseGuestName(name string) (m Meta, ok bool) {
 	return parseName(id + "." + rest)
 }
 
-// isHeld notes whether another process owns the directory, so that this one is a guest.
+// isHeld reports whether err says that another process owns the directory, so that this process is a guest. It keeps the result.
 func (q *Queue) isHeld(err error) bool {
 	owner, held := errors.AsType[*durable.HeldError](err)
 	held = held && q.guest.inbox != nil
@@ -84,7 +84,7 @@ func (q *Queue) isHeld(err error) bool {
 	return held
 }
 
-// give puts the records that are only in memory into the inbox, and reports whether all are there. The caller holds saving.
+// give writes the records that are only in memory to the inbox, and reports whether all are there. The caller holds the mutex saving.
 func (q *Queue) give() (all bool) {
 	q.mu.Lock()
 	held, todo := q.guest.held && !q.closed, q.index.unsaved()
@@ -131,15 +131,15 @@ func (q *Queue) give() (all bool) {
 	return true
 }
 
-// AwaitTurn waits until this process owns the queue, or the owner has delivered all that this process has put into it, or ctx
-// ends. It reports whether this process owns the queue, and has something to send.
+// AwaitTurn waits until this process owns the queue, until the owner has delivered all records of this process, or until ctx ends. It
+// reports whether this process owns the queue and has records to send.
 func (q *Queue) AwaitTurn(ctx context.Context) bool {
 	for {
 		q.mu.Lock()
 		held := q.guest.held
 		q.mu.Unlock()
 		if !held {
-			return false // it has been the owner before
+			return false // it already is the owner
 		}
 		q.saving.Lock()
 		q.tryAgain = time.Time{}
@@ -165,17 +165,17 @@ func (q *Queue) isOpen() bool {
 	return q.open
 }
 
-// Given returns how many records this process has put into the inbox of another one, which has not delivered them yet.
+// Given returns the number of records in the inbox that the owner has not delivered yet.
 func (q *Queue) Given() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.guest.given)
 }
 
-// forgetDelivered forgets what was put into the inbox and is neither there nor in the queue any more.
+// forgetDelivered forgets the records that were put into the inbox and are no longer in the inbox or in the queue.
 func (q *Queue) forgetDelivered() {
 	there := map[string]bool{}
-	inbox, err := q.guest.inbox.ReadDir(".") // first, since records go from here to there
+	inbox, err := q.guest.inbox.ReadDir(".") // read before the queue, since records move from the inbox to the queue
 	if err != nil {
 		return
 	}
@@ -201,7 +201,7 @@ func (q *Queue) forgetDelivered() {
 	q.guest.given = left
 }
 
-// adopt takes what is in the inbox into the queue, if it is time to look.
+// adopt moves the records of the inbox into the queue, at most once per adoptPause.
 func (q *Queue) adopt() {
 	q.mu.Lock()
 	due := q.guest.inbox != nil && q.open && !q.closed && time.Since(q.guest.look) >= adoptPause
@@ -217,8 +217,8 @@ func (q *Queue) adopt() {
 	q.takeAll()
 }
 
-// takeAll takes what is in the inbox into the queue. The records that are only in memory are saved before, since all on disk are
-// older. The caller holds saving.
+// takeAll moves the records of the inbox into the queue. First it saves the records that are only in memory, since records on disk must be
+// older than those in memory. The caller holds the mutex saving.
 func (q *Queue) takeAll() {
 	if q.guest.inbox == nil || !q.isOpen() {
 		return
@@ -254,12 +254,12 @@ func (q *Queue) inboxNames() []string {
 	return records(names)
 }
 
-// takeIn moves records of the inbox into the directory of the queue, with the IDs after last.
+// takeIn moves records of the inbox into the directory of the queue. Their IDs are the next ones after last.
 func (q *Queue) takeIn(names []string, last *uint64) (adopted []Meta) {
 	for _, name := range names {
 		m, ok := parseGuestName(name)
 		if !ok {
-			continue // of a later version
+			continue // the name is from a later version
 		}
 		m.ID = *last + 1
 		if err := q.fsys.Rename(path.Join(q.guest.folder, name), m.name()); err != nil {
@@ -279,7 +279,7 @@ func (q *Queue) takeIn(names []string, last *uint64) (adopted []Meta) {
 
 // guests returns the records in all inboxes of a spool, oldest first.
 func guests(dir string) (all []Listed) {
-	names, _ := filepath.Glob(filepath.Join(dir, inboxPrefix+"*", "*"+suffix)) // the error is of the pattern: none is bad
+	names, _ := filepath.Glob(filepath.Join(dir, inboxPrefix+"*", "*"+suffix)) // ignored: only a malformed pattern is an error
 	for _, name := range names {
 		if m, ok := parseGuestName(filepath.Base(name)); ok {
 			all = append(all, Listed{m, path.Join(filepath.Base(filepath.Dir(name)), filepath.Base(name)), Waiting, nil})

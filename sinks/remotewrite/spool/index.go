@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// entry is one record in the index.
+// entry is the index's entry of one record.
 type entry struct {
 	Meta
-	put     int64  // when it was put, by the clock of now, in Unix milliseconds; Taken is by the clock of then
-	payload []byte // nil once it is saved
-	saved   bool   // its file and its name are synced
-	file    bool   // its file may exist
-	out     bool   // Next has returned it
-	gone    bool   // it was removed from the index
+	put     int64  // when it was put into the queue, in Unix milliseconds; moved when the clock jumps, unlike Taken
+	payload []byte // nil once the record is saved
+	saved   bool   // the file and its name are synced to disk
+	file    bool   // the file may exist
+	out     bool   // Next has returned the record
+	gone    bool   // the record was removed from the index
 
-	repeated bool // Record.Again when it was put
+	repeated bool // Record.Again when the record was put
 
-	unread bool      // its file could not be read
-	again  time.Time // when to read it again, if others are sent before it; zero if they are not
+	unread bool      // the file could not be read
+	again  time.Time // when to try to read it again, if newer records are sent before it; zero if they are not
 }
 
-// A record takes whole blocks on disk, and some bytes more than its payload in memory.
+// A file takes whole blocks of diskBlock bytes on disk. A record takes overhead bytes more than its payload in memory.
 const (
 	diskBlock = 4096
 	overhead  = 256
@@ -32,27 +32,27 @@ func (m *Meta) onDisk() int64 { return int64(m.size()+diskBlock-1) / diskBlock *
 
 func (m *Meta) inMemory() int64 { return int64(m.Bytes) + overhead }
 
-// index is what the queue knows of all its records without reading their files.
+// index holds what the queue knows about its records without reading their files.
 type index struct {
-	shards  [][]*entry // each in order of ID
+	shards  [][]*entry // the records of each shard, in the order of their IDs
 	records int
 	samples int64
-	disk    int64 // bytes of saved records
-	memory  int64 // bytes of the others
+	disk    int64 // size of the saved records in bytes
+	memory  int64 // size of the other records in bytes
 
-	// inherited is the number of records of earlier runs, and lastInherited the highest ID that such a record had at the
-	// start. An earlier run may have had another number of shards, so that older samples of a series wait in another shard.
-	inherited     int // without those that others are sent before
+	// inherited is the number of records of earlier processes, and lastInherited is the highest ID of such a record. An earlier
+	// process may have used another number of shards, so older samples of a series may be in another shard.
+	inherited     int // without records that newer ones are sent before
 	lastInherited uint64
 
-	unread int // records whose files could not be read
+	unread int // number of records whose files could not be read
 }
 
 func newIndex(shards int) index { return index{shards: make([][]*entry, max(1, shards))} }
 
 func (x *index) shard(n int) *[]*entry { return &x.shards[n%len(x.shards)] }
 
-// add adds a record after all others.
+// add adds a record after all others of its shard.
 func (x *index) add(e *entry) {
 	line := x.shard(e.Shard)
 	*line = append(*line, e)
@@ -77,7 +77,7 @@ func (x *index) remove(e *entry) {
 	x.read(e)
 }
 
-// read notes that the file of a record can be read, or does not matter any more.
+// read notes that the file of a record can be read again, or that the record was removed.
 func (x *index) read(e *entry) {
 	if e.unread {
 		e.unread = false
@@ -85,7 +85,7 @@ func (x *index) read(e *entry) {
 	}
 }
 
-// passOver lets others be sent before a record until a time.
+// passOver lets newer records be sent before e, whose file cannot be read. until is when to read it again.
 func (x *index) passOver(e *entry, until time.Time) {
 	if e.again.IsZero() && e.ID <= x.lastInherited {
 		x.inherited--
@@ -93,7 +93,7 @@ func (x *index) passOver(e *entry, until time.Time) {
 	e.again = until
 }
 
-// nextRead returns when to read the first of a shard's records that others are sent before, or zero if there is none.
+// nextRead returns when to read a file of the shard again that could not be read, or zero if there is none.
 func (x *index) nextRead(shard int) (first time.Time) {
 	for _, e := range *x.shard(shard) {
 		if !e.out && !e.again.IsZero() && (first.IsZero() || e.again.Before(first)) {
@@ -113,14 +113,14 @@ func (x *index) count(e *entry, sign int) {
 	}
 }
 
-// saved notes that a record is durable on disk.
+// saved notes that a record is on disk and survives a power cut.
 func (x *index) saved(e *entry) {
 	x.memory -= e.inMemory()
 	x.disk += e.onDisk()
 	e.saved, e.payload = true, nil
 }
 
-// find returns the record with an ID, or nil.
+// find returns the record with the ID, or nil.
 func (x *index) find(id uint64) *entry {
 	for _, line := range x.shards {
 		if i, ok := slices.BinarySearchFunc(line, id, byID); ok {
@@ -132,7 +132,8 @@ func (x *index) find(id uint64) *entry {
 
 func byID(e *entry, id uint64) int { return cmp.Compare(e.ID, id) }
 
-// next returns the record that Next returns, or nil. Records of earlier runs, of all shards, come first.
+// next returns the record that Queue.Next is to return, or nil. With OldestFirst, the records of earlier processes in all shards
+// come first.
 func (x *index) next(shard int, order Order, now time.Time) *entry {
 	line := *x.shard(shard)
 	if order == NewestFirst {
@@ -155,7 +156,7 @@ func (x *index) next(shard int, order Order, now time.Time) *entry {
 	return nil
 }
 
-// waiting returns the oldest of a shard's records that Next has not returned, or nil.
+// waiting returns the oldest record of a shard that Next has not returned, or nil.
 func waiting(line []*entry) *entry {
 	for _, e := range line {
 		if !e.out {
@@ -165,7 +166,7 @@ func waiting(line []*entry) *entry {
 	return nil
 }
 
-// oldest returns the oldest record on disk that Next has not returned, or nil. All records on disk are older than those in
+// oldest returns the oldest record on disk that Next has not returned, or nil. All records on disk are older than the records in
 // memory.
 func (x *index) oldest() (first *entry) {
 	for _, line := range x.shards {
@@ -205,8 +206,8 @@ func (x *index) expired(before int64) (all []*entry) {
 	return all
 }
 
-// move moves the times when the records were put, because the clock has jumped. What an earlier run has put, maybe by another
-// clock, grows no older by it: the jump may have mended a clock that was wrong.
+// move moves the times when the records were put, because the clock has jumped by this many milliseconds. Times of earlier
+// processes are not moved back: the jump may have corrected a clock that was ahead, and by which these records seemed too old.
 func (x *index) move(by int64) {
 	for _, line := range x.shards {
 		for _, e := range line {

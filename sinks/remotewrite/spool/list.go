@@ -10,26 +10,26 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// State is what happens to a record on disk.
+// State says what will happen to a record on disk.
 type State uint8
 
 // The states of a record on disk.
 const (
 	Waiting  State = iota // it will be sent
-	SetAside              // it could not be read, or is damaged; Replay lets it wait again if it is whole
-	Later                 // it has a later version of the format: it stays until a later program sends it
+	SetAside              // it could not be read, or is damaged; if it is not damaged, Replay puts it into the queue again
+	Later                 // it has a later version of the format; only a later version of the program sends it
 )
 
-// Listed is a record on disk.
+// Listed describes a record on disk.
 type Listed struct {
-	Meta  // if the state is Later, only the ID may be known, or nothing
+	Meta  // if State is Later, only the ID may be known, or nothing
 	File  string
 	State State
-	Err   error // what is wrong with it; nil if it is whole, or was not read
+	Err   error // why the record cannot be used; nil if it can, or if it was not read
 }
 
-// List returns the records on disk, oldest first, and then those that were set aside. It takes no lock and changes nothing, so
-// that it works while an agent runs. Of waiting records it reads the version only.
+// List returns the records on disk, oldest first, then the records that were set aside, and then those in the inboxes. It takes no
+// lock and changes nothing, so it also works while an agent runs. Of waiting records it only reads the version.
 func List(dir string) ([]Listed, error) {
 	all, err := list(durable.NewDir(dir))
 	if err != nil {
@@ -69,7 +69,7 @@ func list(fsys durable.FS) (all []Listed, err error) {
 	return all, nil
 }
 
-// Drop removes the records with these IDs and returns them. It returns an error if an agent uses the spool.
+// Drop removes the records with these IDs and returns them. It returns an error if a process uses the spool.
 func Drop(dir string, ids ...uint64) (dropped []Meta, err error) {
 	err = change("drop records of", dir, func(fsys durable.FS, all []Listed) error {
 		for _, l := range all {
@@ -85,8 +85,9 @@ func Drop(dir string, ids ...uint64) (dropped []Meta, err error) {
 	return dropped, err
 }
 
-// Replay lets the records with these IDs that were set aside wait again, in their old place, and returns them. It takes only
-// those that are whole: those that the disk could not read at the time. It returns an error if an agent uses the spool.
+// Replay puts records that were set aside into the queue again, at the position of their IDs, and returns them. It does so only
+// with records that are not damaged, which could not be read when they were set aside. It returns an error if a process uses the
+// spool.
 func Replay(dir string, ids ...uint64) (replayed []Meta, err error) {
 	err = change("replay records of", dir, func(fsys durable.FS, all []Listed) error {
 		var problems error
@@ -114,7 +115,7 @@ func change(what, dir string, f func(fsys durable.FS, all []Listed) error) error
 	fsys := durable.NewDir(dir)
 	err := lock(fsys)
 	if err == nil {
-		defer func() { _ = fsys.Unlock() }() // the lock ends with the process at the latest
+		defer func() { _ = fsys.Unlock() }() // if it fails, the lock ends with the process
 		var all []Listed
 		if all, err = list(fsys); err == nil {
 			err = f(fsys, append(all, guests(dir)...))

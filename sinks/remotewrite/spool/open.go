@@ -14,16 +14,15 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// memoryID is the ID of the first record that is put before the directory is open. Such a record gets its place behind those
-// of earlier runs when the directory is opened. No file has such an ID.
+// memoryID is the ID of the first record that is put before the directory is open. Such a record gets another ID when the directory
+// is opened, after the IDs of the records of earlier processes. No file has an ID from memoryID on.
 const memoryID = 1 << 62
 
-// openPause is how long the directory is not opened again after it could not be.
+// openPause is the time between two attempts to open the directory.
 const openPause = 5 * time.Second
 
-// Open returns the queue in dir, with the records of earlier runs. It creates dir if it is missing. As long as dir cannot be
-// opened, which is logged, the records that are put wait in memory; Put and Close try again. If dir is empty, the queue is in
-// memory.
+// Open returns the queue in dir, with the records of earlier processes. It creates dir if it does not exist. If dir cannot be
+// opened, that is logged, records are kept in memory, and Put and Close try to open it again. If dir is "", the queue is in memory.
 func Open(dir string, o Options) *Queue {
 	if dir == "" {
 		return newQueue(nil, o)
@@ -47,7 +46,7 @@ func newQueue(fsys durable.FS, o Options) *Queue {
 	return q
 }
 
-// tryOpen opens the directory unless it is open, and reports whether it is. The caller holds saving.
+// tryOpen opens the directory if it is not open, and reports whether it is open. The caller holds the mutex saving.
 func (q *Queue) tryOpen() bool {
 	q.mu.Lock()
 	open, closed := q.open, q.closed
@@ -98,9 +97,9 @@ func (q *Queue) opened() {
 	}
 }
 
-// load locks the directory and lists the records of earlier runs. It reads names only, so that a large backlog does not delay
-// the start: the content is checked when a record is sent. Files that are not a spool's stay as they are. After an error nothing
-// has changed.
+// load locks the directory and lists the records of earlier processes. It only reads file names, so a large backlog does not delay
+// the start. The content of a file is checked when its record is sent. Files that do not belong to a spool are not changed. After
+// an error nothing has changed.
 func (q *Queue) load() error {
 	if err := lock(q.fsys); err != nil {
 		return err
@@ -117,14 +116,14 @@ func (q *Queue) load() error {
 	}
 	last := uint64(0)
 	for _, name := range records(bad) {
-		last = max(last, idOf(name)) // a file that Replay puts back must find its number free
+		last = max(last, idOf(name)) // so that no new record gets the ID of this file, which Replay may put into the queue again
 		if file := path.Join(badDir, name); laterVersion(q.fsys, file) == nil {
 			q.bad = append(q.bad, file)
 		}
 	}
 	for _, name := range names {
 		if strings.HasSuffix(name, durable.TempName(suffix)) {
-			q.remove(name) // Put has not returned
+			q.remove(name) // the file is incomplete: Put has not returned
 		}
 	}
 	var found []Meta
@@ -149,8 +148,8 @@ func (q *Queue) load() error {
 	return nil
 }
 
-// strange deals with a file that has no place in the queue. It sets the file aside and returns 0, unless the file has a later
-// version or cannot be read: then the file stays, and strange returns its ID.
+// strange handles a file that cannot be put into the queue. It sets the file aside and returns 0. If the file has a later version
+// or cannot be read, it leaves the file in the directory, and returns its ID.
 func (q *Queue) strange(name string, why error) (id uint64) {
 	later, err := inspect(q.fsys, name)
 	switch {
@@ -165,8 +164,8 @@ func (q *Queue) strange(name string, why error) (id uint64) {
 	return idOf(name)
 }
 
-// inherit puts the records of earlier runs, sorted by ID, into the index, before those that were put since. Last is the largest ID
-// of other files.
+// inherit puts the records of earlier processes, sorted by ID, into the index, before the records that were put since the start.
+// last is the largest ID of other files.
 func (q *Queue) inherit(found []Meta, last uint64) {
 	q.mu.Lock()
 	now := q.now().UnixMilli()
@@ -196,12 +195,12 @@ func (q *Queue) inherit(found []Meta, last uint64) {
 	}
 }
 
-// records returns the names that end as those of records do.
+// records returns the names that end with the suffix of records.
 func records(names []string) []string {
 	return slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, suffix) })
 }
 
-// idOf returns the ID at the beginning of a file name, or 0 if there is none.
+// idOf returns the ID at the beginning of a file name, or 0 if there is no valid ID.
 func idOf(name string) uint64 {
 	first, _, _ := strings.Cut(name, ".")
 	id, err := strconv.ParseUint(first, 10, 64)

@@ -1,12 +1,12 @@
-// Package spool is the queue of a remote-write sink. It holds encoded requests that wait to be sent, each in a file, so that
-// they survive a restart, a power cut and an outage of the receiver. Without a directory, and while the disk fails or the directory
-// cannot be opened, it holds them in memory.
+// Package spool is the queue of a remote-write sink. It holds encoded requests that wait to be sent. Each is in a file, so it
+// survives a restart, a power cut and an outage of the receiver. The queue is in memory if there is no directory, while the
+// directory cannot be opened, and while the disk fails.
 //
-// A record is sent at least once. It is sent twice only if the process ends between the receiver's answer and the end of
-// Ack, or if its file cannot be removed until then. A receiver ignores the same samples again unless it has got newer ones of
-// their series in between: while the disk works, those of at most the records of a shard that were sent in one request.
+// A record is sent at least once. It is sent twice only if the process ends between the receiver's response and the end of Ack, or
+// if its file cannot be removed by then. A receiver ignores samples that it already has, unless it has received newer samples of
+// the same series since. While the disk works, this is only possible within the records of a shard that were sent in one request.
 //
-// Records of a later version of the format stay in the directory as they are: see [List].
+// Records of a later version of the format are not changed: see [List].
 package spool
 
 import (
@@ -19,16 +19,16 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// Options are the bounds of a queue, and where it reports what it loses.
+// Options are the limits and settings of a queue.
 type Options struct {
-	Shards    int           // records have shards from 0 to Shards-1
-	MaxBytes  int64         // on disk
-	MaxMemory int64         // in memory, of records that are not on disk
-	MaxAge    time.Duration // since a record was put
-	Clock     *clock.Clock  // nil = this machine's
-	Inbox     string        // stands for the receiver: processes that have the same can use dir at once; "" = they cannot
+	Shards    int           // number of shards; the shard of a record is from 0 to Shards-1
+	MaxBytes  int64         // limit of the records on disk
+	MaxMemory int64         // limit of the records that are not on disk
+	MaxAge    time.Duration // records that wait for longer are dropped
+	Clock     *clock.Clock  // nil = the clock of this machine
+	Inbox     string        // identifies the receiver: processes with the same Inbox can use dir at once; "" = only one process can
 	Log       *slog.Logger
-	// Dropped is called for every record that will never be sent. It may call methods of the queue.
+	// Dropped is called for each record that will never be sent. It may call methods of the queue.
 	Dropped func(Reason, Meta)
 }
 
@@ -37,23 +37,23 @@ type Reason string
 
 // The reasons for which a record is dropped.
 const (
-	Full     Reason = "queue_full" // a bound in bytes was reached
+	Full     Reason = "queue_full" // a limit in bytes was reached
 	TooOld   Reason = "too_old"    // it waited longer than Options.MaxAge
 	Shutdown Reason = "shutdown"   // the queue was closed, and the record could not be written to disk
-	Damaged  Reason = "damaged"    // its file cannot be read, or does not hold what was written
+	Damaged  Reason = "damaged"    // its file cannot be read, or has other contents than were written
 )
 
 // Order is the order in which Next returns the records of a shard.
 type Order uint8
 
-// OldestFirst keeps the samples of each series in order of time. NewestFirst sends live samples ahead of a backlog, for
+// OldestFirst keeps the samples of each series in order of time. NewestFirst sends new samples before a backlog. It is for
 // receivers that accept out-of-order samples.
 const (
 	OldestFirst Order = iota
 	NewestFirst
 )
 
-// Pending is what the queue holds, the records that Next has returned included.
+// Pending describes the records in the queue, including those that Next has returned.
 type Pending struct {
 	Records int
 	Samples int64 // including native histograms
@@ -64,8 +64,8 @@ type Pending struct {
 // Queue holds records until they are acknowledged. It is safe for concurrent use.
 type Queue struct {
 	options Options
-	dir     string     // for messages
-	fsys    durable.FS // nil if all records are in memory
+	dir     string     // the directory, for messages
+	fsys    durable.FS // nil if the queue is in memory
 
 	saving   sync.Mutex // held while the directory is opened and while records are written; locked before mu
 	tryAgain time.Time  // when to open the directory again
@@ -75,8 +75,8 @@ type Queue struct {
 	unopened  Fault // the directory cannot be opened
 	open      bool  // the directory is locked, and its records are in index
 	index     index
-	shift     time.Duration     // Reading.Shift when the index was used last
-	handed    map[uint64]*entry // records that Next returned before the directory was open, by their ID then
+	shift     time.Duration     // Reading.Shift at the last use of the index
+	handed    map[uint64]*entry // records that Next returned before the directory was open, by the ID at that time
 	unread    time.Time         // since when there are records that cannot be read; zero if there are none
 	lastID    uint64
 	changed   chan struct{} // closed when there may be something new for Next
@@ -103,23 +103,22 @@ func (q *Queue) Health() (aside int, fault Fault) {
 	return len(q.bad), q.failing
 }
 
-// Put adds records, in this order, and reports whether all records of the queue survive a power cut. Those that do not, because
-// the disk fails or there is none, or the directory cannot be opened, wait in memory, and a later Put writes them to disk. What
-// exceeds a bound is dropped, oldest first.
+// Put adds records in this order. It reports whether all records of the queue survive a power cut. They do not if the disk fails,
+// the directory cannot be opened, or the queue is in memory. They are then kept in memory, and a later Put writes them to disk. If
+// a limit is exceeded, the oldest records are dropped.
 func (q *Queue) Put(records ...Record) (durable bool) {
 	q.saving.Lock()
 	defer q.saving.Unlock()
-	q.takeAll() // they may be of an earlier run of the same job
+	q.takeAll() // first, since these records may be from an earlier run of the same job
 	q.finish(q.add(records))
 	durable = q.save()
 	q.finish(q.boundMemory())
 	return durable
 }
 
-// Next waits for the next record of a shard that no other caller of Next has, and returns it. The caller then calls Ack or
-// Return. To keep series in order, a caller takes no other record of a shard before that, except by [Queue.More]. Next
-// returns false if nothing
-// waits and ctx has ended, or if the queue is closed.
+// Next waits for the next record of a shard that no other caller has, and returns it. The caller must then call Ack or Return. To
+// keep the samples of a series in order, it takes no other record of the shard before that, except by [Queue.More]. Next returns
+// false if there is no record and ctx has ended, or if the queue is closed.
 func (q *Queue) Next(ctx context.Context, shard int, order Order) (Record, bool) {
 	for {
 		q.adopt()
@@ -161,7 +160,8 @@ func (q *Queue) isRepeated(e *entry) bool {
 	return e.repeated || e.ID <= q.index.lastInherited
 }
 
-// now reads the clock. If it has jumped, the records stay as old as they were. The caller holds mu.
+// now returns the time. If the clock has jumped, the times of the records are moved, so that their age does not change. The caller
+// holds mu.
 func (q *Queue) now() time.Time {
 	r := q.options.Clock.Read()
 	if by := r.Shift - q.shift; by != 0 {
@@ -171,7 +171,7 @@ func (q *Queue) now() time.Time {
 	return r.Wall
 }
 
-// age returns the time since a record was put.
+// age returns the time since a record was put into the queue.
 func (q *Queue) age(e *entry) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -179,8 +179,8 @@ func (q *Queue) age(e *entry) time.Duration {
 	return max(0, now.Sub(time.UnixMilli(e.put)))
 }
 
-// More returns the next record of a shard as Next does, to be sent together with those that the caller has. It does not wait,
-// and returns false if there is none that fits.
+// More returns the next record of a shard if fits returns true for it, to be sent together with records that the caller already
+// has. It does not wait. It returns false if there is no such record.
 func (q *Queue) More(shard int, order Order, fits func(Meta) bool) (Record, bool) {
 	q.mu.Lock()
 	e := q.index.next(shard, order, time.Now())
@@ -193,13 +193,13 @@ func (q *Queue) More(shard int, order Order, fits func(Meta) bool) (Record, bool
 	q.mu.Unlock()
 	payload, err := q.read(e)
 	if err != nil {
-		q.waits(e, err) // or another record is next
+		q.waits(e, err) // if it does not wait for the record, it has handled the error
 	}
 	return Record{Meta: meta, Payload: payload, Age: q.age(e), Again: q.isRepeated(e)}, err == nil
 }
 
-// take takes the next record of a shard. If there is none, changed is closed when there may be one, and nil if the queue is
-// closed. The meta has the ID that the caller knows the record by.
+// take takes the next record of a shard. If there is none, e is nil, and changed is closed when the caller should look again.
+// changed is nil if the queue is closed. meta has the ID by which the caller will refer to the record.
 func (q *Queue) take(shard int, order Order) (e *entry, meta Meta, changed <-chan struct{}, c cleanup) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -216,7 +216,7 @@ func (q *Queue) take(shard int, order Order) (e *entry, meta Meta, changed <-cha
 	return e, meta, q.changed, c
 }
 
-// find returns the record with the ID that Next has returned, or nil. The caller holds mu.
+// find returns the record that Next has returned with the ID, or nil. The caller holds mu.
 func (q *Queue) find(id uint64) *entry {
 	if e := q.handed[id]; e != nil {
 		return e
@@ -224,8 +224,8 @@ func (q *Queue) find(id uint64) *entry {
 	return q.index.find(id)
 }
 
-// Ack removes records that Next has returned: they were delivered, or the caller gives them up and counts them. After Ack a
-// power cut does not bring the records back, unless the disk fails or Put is still writing them.
+// Ack removes records that Next has returned, because they were delivered, or because the caller drops and counts them. After Ack,
+// the records do not come back after a power cut, unless the disk fails or Put is still writing them.
 func (q *Queue) Ack(ids ...uint64) {
 	q.mu.Lock()
 	var rest cleanup
@@ -244,7 +244,7 @@ func (q *Queue) Ack(ids ...uint64) {
 	}
 }
 
-// Return puts back a record that Next has returned: it is the first of its shard again.
+// Return undoes Next: the record is the next one of its shard again.
 func (q *Queue) Return(id uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -267,7 +267,7 @@ func (q *Queue) Saved(ids ...uint64) bool {
 	return true
 }
 
-// Pending returns what the queue holds. It is a cheap call.
+// Pending describes the records in the queue. It reads nothing from disk.
 func (q *Queue) Pending() Pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -284,7 +284,7 @@ func (q *Queue) Pending() Pending {
 	return p
 }
 
-// Close writes what is not on disk yet, if the disk works, and unlocks the directory. All calls of Next return.
+// Close writes the records that are only in memory to disk, if the disk works, and unlocks the directory. All calls of Next return.
 func (q *Queue) Close() error {
 	q.saving.Lock()
 	defer q.saving.Unlock()
@@ -297,7 +297,7 @@ func (q *Queue) Close() error {
 	return q.fsys.Unlock()
 }
 
-// add adds new records to the index. A sender may take one of them before it is on disk.
+// add adds new records to the index. A record may be sent before it is on disk.
 func (q *Queue) add(records []Record) (c cleanup) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -324,9 +324,9 @@ func (q *Queue) add(records []Record) (c cleanup) {
 	return c
 }
 
-// cleanup is what remains to be done after a change of the index, when mu is free.
+// cleanup is the work that must be done after a change of the index, when mu is unlocked.
 type cleanup struct {
-	files []string // to remove
+	files []string // files to remove
 	lost  []loss
 }
 
@@ -334,11 +334,11 @@ type cleanup struct {
 type loss struct {
 	reason Reason
 	*entry
-	stored bool // it has a file
+	stored bool // the record has a file
 }
 
-// finish removes files, and removes, counts and reports lost records. A record of a later version is left where it is, and is
-// not lost.
+// finish removes files, and removes and reports lost records. If a lost record has a later version, its file is not removed, and it
+// is not reported.
 func (q *Queue) finish(c cleanup) {
 	q.remove(c.files...)
 	for _, l := range c.lost {
@@ -368,20 +368,20 @@ func (q *Queue) settle(e *entry) (c cleanup) {
 	return c
 }
 
-// forget removes a record from the index whose file stays.
+// forget removes a record from the index, but not its file.
 func (q *Queue) forget(e *entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.settle(e)
 }
 
-// drop removes a record from the index that will never be sent. The caller holds mu.
+// drop removes a record, which will never be sent, from the index. The caller holds mu.
 func (q *Queue) drop(c *cleanup, e *entry, reason Reason) {
 	q.settle(e)
 	c.lost = append(c.lost, loss{reason, e, e.file})
 }
 
-// wake lets all waiting calls of Next look again. The caller holds mu.
+// wake makes all waiting calls of Next look for a record again. The caller holds mu.
 func (q *Queue) wake() {
 	close(q.changed)
 	q.changed = make(chan struct{})
@@ -394,7 +394,7 @@ func (q *Queue) expire(c *cleanup) {
 	}
 }
 
-// boundMemory drops the oldest records that exceed the bound of memory.
+// boundMemory drops the oldest records in memory until the limit for memory is met.
 func (q *Queue) boundMemory() (c cleanup) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -409,8 +409,8 @@ func (q *Queue) boundMemory() (c cleanup) {
 	return c
 }
 
-// boundDisk drops the oldest records that exceed the bound of the disk. It makes room for records that are about to be written,
-// unless the disk fails and they may never be.
+// boundDisk drops the oldest records on disk until the limit for the disk is met. It also makes room for the records toCome that
+// will be written next, unless the disk fails, since they may then never be written.
 func (q *Queue) boundDisk(toCome []*entry) (c cleanup) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -430,12 +430,12 @@ func (q *Queue) boundDisk(toCome []*entry) (c cleanup) {
 	return c
 }
 
-// shut drops the records that are only in memory, and closes the queue.
+// shut drops the records that are only in memory and closes the queue.
 func (q *Queue) shut() (c cleanup) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, e := range q.index.unsaved() {
-		if !e.file { // if it has a file, only its name could not be synced
+		if !e.file { // otherwise the file exists, and only its name was not synced
 			q.drop(&c, e, Shutdown)
 		}
 	}

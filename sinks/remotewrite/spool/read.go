@@ -9,23 +9,23 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// A record whose file cannot be read (EACCES, EIO and the like) is not damaged: it waits, and its file stays as it is. It holds
-// up its shard for readPatience, since receivers refuse samples that come out of order. If it can still not be read, others are
-// sent before it, and it is read again every rereadPause.
+// A record whose file cannot be read (EACCES, EIO and similar errors) is not damaged: it stays in the queue, and its file is not
+// touched. Other records of its shard wait for it for readPatience, since receivers refuse samples that are out of order. After
+// that, newer records are sent before it, and it is read again every rereadPause.
 //
-// If the process has no file descriptor left, nothing else works either, and records wait for as long as that takes.
+// If the process cannot open more files (EMFILE and similar errors), nothing else works either, so records wait without a limit.
 const (
 	readWait     = time.Second
 	readPatience = time.Minute
 	rereadPause  = 10 * time.Second
 )
 
-// unreadableError says that a file could not be read, whatever it holds.
+// unreadableError says that a file could not be read. Its contents may be intact.
 type unreadableError struct{ error }
 
 func (e *unreadableError) Unwrap() error { return e.error }
 
-// isUnreadable reports whether an error of reading a file says nothing about what the file holds.
+// isUnreadable reports whether a read error says nothing about the contents of the file.
 func isUnreadable(err error) bool {
 	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, durable.ErrNotRegular)
 }
@@ -35,8 +35,8 @@ func isCrowded(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
 
-// read returns the payload of a record that was taken. If its file is damaged, read sets it aside and counts the record. If it
-// has a later version, the file stays. The error is an *unreadableError if the record waits.
+// read returns the payload of a record that was taken. If the file is damaged, read sets it aside and reports the record as
+// dropped. If the file has a later version, it is not touched. The error is an *unreadableError if the record stays in the queue.
 func (q *Queue) read(e *entry) ([]byte, error) {
 	q.mu.Lock()
 	payload, saved := e.payload, e.saved
@@ -50,7 +50,7 @@ func (q *Queue) read(e *entry) ([]byte, error) {
 	q.mu.Unlock()
 	switch {
 	case closed:
-		return nil, fs.ErrClosed // the file stays for the next run
+		return nil, fs.ErrClosed // the file is left to the next process
 	case err != nil && isUnreadable(err):
 		return nil, &unreadableError{err}
 	case err == nil:
@@ -68,11 +68,12 @@ func (q *Queue) read(e *entry) ([]byte, error) {
 	return payload, err
 }
 
-// waits puts back a record that could not be read, and reports whether to wait for it. Otherwise another record is next.
+// waits puts a record that could not be read back into the queue. It reports whether the caller must wait for it; otherwise the
+// caller takes the next record.
 func (q *Queue) waits(e *entry, err error) bool {
 	unreadable, ok := errors.AsType[*unreadableError](err)
 	if !ok {
-		return false // read has dealt with it
+		return false // read has handled the error
 	}
 	if isCrowded(err) {
 		q.fails(unreadable.error)
@@ -92,7 +93,7 @@ func (q *Queue) waits(e *entry, err error) bool {
 	passed := time.Since(q.unread) >= readPatience
 	if passed {
 		q.index.passOver(e, time.Now().Add(rereadPause))
-		q.wake() // others may have waited for it
+		q.wake() // other calls of Next may have waited for this record
 	}
 	q.mu.Unlock()
 	if first {
@@ -117,8 +118,8 @@ func (q *Queue) readable(e *entry) {
 	}
 }
 
-// nextRead returns a channel that gets a value when a record of the shard that others were sent before is to be read again, or
-// nil if there is none.
+// nextRead returns a channel that gets a value when a record of the shard that could not be read is to be read again. It returns
+// nil if there is no such record.
 func (q *Queue) nextRead(shard int) <-chan time.Time {
 	q.mu.Lock()
 	defer q.mu.Unlock()

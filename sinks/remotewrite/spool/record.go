@@ -14,52 +14,53 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// Record is one encoded request. The queue does not look into its payload.
+// Record is one encoded request. The queue does not interpret the payload.
 type Record struct {
 	Meta
-	Payload []byte        // not changed after it was put
-	Age     time.Duration // since it was put, whatever the clock was set to; set by Next
-	// Again says that its samples may have been sent before. Next also sets it for the record of an earlier run, which may have ended
-	// between the response and the end of Ack, and of another process, which may repeat what one before it has sent.
+	Payload []byte        // must not be modified after Put
+	Age     time.Duration // time since the record was put, independent of clock changes; set by Next
+	// Again says that the samples may have been sent before. Next also sets it in two cases: if the record is from an earlier
+	// process, which may have ended between the response and the end of Ack; and if it is from another process, which may repeat
+	// samples that an earlier process has sent.
 	Again bool
 }
 
-// Meta describes a record. The name of the record's file holds all of it.
+// Meta describes a record. All of it is in the name of the record's file.
 type Meta struct {
-	ID         uint64 // its place in the queue, from 1; set by Put
-	Shard      int    // from 0; all records of a series have the same
-	Protocol   int    // of the payload; the caller's own number
-	Taken      int64  // when it was put, in Unix milliseconds; set by Put
+	ID         uint64 // its position in the queue, from 1; set by Put
+	Shard      int    // from 0; all samples of a series are in the same shard
+	Protocol   int    // protocol of the payload, a number that the caller chooses
+	Taken      int64  // when the record was put, in Unix milliseconds; set by Put
 	Oldest     int64  // time of its oldest sample, in Unix milliseconds
 	Newest     int64  // time of its newest sample, in Unix milliseconds
-	Samples    int    // without native histograms
-	Histograms int    // native ones
+	Samples    int    // number of samples without native histograms
+	Histograms int    // number of native histograms
 	Exemplars  int
 	Bytes      int // length of the payload; set by Put
 }
 
-// The format: a file is named after the record,
+// The format of the queue on disk: the name of a file describes the record,
 //
 //	0000000000000007.s0.p2.t1795958472481.o1795958472477.n1795958472478.v36.h2.e0.b764.rec
 //
-// and holds a line of text, the payload, and the CRC-32C (Castagnoli, big-endian) of both. The line has the format's name,
-// its version, and the name of the file without the ID:
+// and the file has a line of text, the payload, and the CRC-32C (Castagnoli, big-endian) of both. The line consists of the format's
+// name, the version, and the file name without the ID and the suffix:
 //
 //	cton-spool 1 s0.p2.t1795958472481.o1795958472477.n1795958472478.v36.h2.e0.b764
 //
-// The files of each later version also end in .rec, begin with the record's ID if they have one, and start with the same word
-// and the version's number, so that each earlier program recognizes them. testdata has records of each version: every later
-// program reads them.
+// Files of later versions must also end in .rec, begin with the same word and the version's number, and their names must start with
+// the ID, if they have one. So earlier versions of the program recognize them. testdata contains records of each version, which all
+// later versions of the program must read.
 const (
 	suffix  = ".rec"
-	letters = "sptonvheb" // of the fields
+	letters = "sptonvheb" // the first letter of each field
 	magic   = "cton-spool "
 	version = 1
 
 	zeros = "0000000000000000"
-	maxID = 1e16 // below it, names sort as IDs do
+	maxID = 1e16 // IDs are smaller, so that names sort in the order of IDs
 
-	maxPayload = 1 << 30 // in bytes
+	maxPayload = 1 << 30 // largest length of a payload in bytes
 )
 
 // VersionError is the error for a record of a later version of the format.
@@ -73,11 +74,11 @@ func (e *VersionError) Error() string {
 
 // laterVersion returns an error if a file has a later version of the format.
 func laterVersion(fsys durable.FS, name string) *VersionError {
-	later, _ := inspect(fsys, name) // what cannot be read is not known to be of a later version
+	later, _ := inspect(fsys, name) // if the file cannot be read, the result is nil
 	return later
 }
 
-// inspect reads the version of a file.
+// inspect reads the version of a file. later is nil if the file has the current version, or an earlier one.
 func inspect(fsys durable.FS, name string) (later *VersionError, err error) {
 	text, err := fsys.ReadFile(name, int64(len(magic)+10))
 	if v := versionOf(text); err == nil && v > version {
@@ -86,7 +87,7 @@ func inspect(fsys durable.FS, name string) (later *VersionError, err error) {
 	return nil, err
 }
 
-// versionOf returns the version in a file's first line, or 0 if there is none.
+// versionOf returns the version in the first line of a file, or 0 if there is none.
 func versionOf(file []byte) int {
 	rest, ok := bytes.CutPrefix(file, []byte(magic))
 	if !ok {
@@ -103,7 +104,7 @@ func versionOf(file []byte) int {
 	return v
 }
 
-// label returns all of m but its ID: each field's letter and number.
+// label returns all fields of m except the ID, each as a letter and a number.
 func (m *Meta) label() string {
 	fields := [...]int64{
 		int64(m.Shard), int64(m.Protocol), m.Taken, m.Oldest, m.Newest,
@@ -125,16 +126,16 @@ func (m *Meta) name() string {
 	return zeros[min(len(zeros), len(id)):] + id + "." + m.label() + suffix
 }
 
-// parseName parses the name of a file. It reports whether it is one that name returns.
+// parseName parses the name of a file. It reports whether name is a valid record name, which means that m.name returns it.
 func parseName(name string) (m Meta, ok bool) {
 	first, rest, _ := strings.Cut(name, ".")
-	m.ID, _ = strconv.ParseUint(first, 10, 64) // the comparison below finds errors
+	m.ID, _ = strconv.ParseUint(first, 10, 64) // the comparison at the end detects errors
 	var fields [len(letters)]int64
 	for i := range fields {
 		first, rest, _ = strings.Cut(rest, ".")
 		fields[i], _ = strconv.ParseInt(strings.TrimPrefix(first, letters[i:i+1]), 10, 64)
 	}
-	for _, i := range []int{0, 1, 5, 6, 7, 8} { // all but the times
+	for _, i := range []int{0, 1, 5, 6, 7, 8} { // all fields except the times
 		if fields[i] < 0 || fields[i] > maxPayload {
 			return Meta{}, false
 		}
@@ -162,7 +163,8 @@ func (r *Record) encode() []byte {
 	return file
 }
 
-// decode returns the payload in the content of m's file. The error continues a sentence that begins with the file.
+// decode returns the payload from the content of m's file. The text of an error follows the name of the file, as in "x.rec is
+// empty".
 func (m *Meta) decode(file []byte) ([]byte, error) {
 	header := m.header()
 	switch v := versionOf(file); {

@@ -9,29 +9,29 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Builder encodes one request after another and reuses its memory. Consecutive samples of one series share a message; they
-// must be in order of time.
+// Builder encodes one request after another and reuses its memory. Consecutive samples of the same series are put into one message;
+// they must be in order of time.
 type Builder struct {
 	protocol Protocol
 	counts   Counts
 	out      []byte
 
-	body     []byte  // messages of series
-	open     *Series // the series of the last message, while it is open; nil = none
-	start    int     // of the contents of the open message
-	metadata []byte  // 1.0 only
+	body     []byte  // the messages of series
+	open     *Series // the series whose message is open; nil = none
+	start    int     // where the contents of the open message start in body
+	metadata []byte  // 1.0 only: the metadata messages
 
 	symbols symbols // 2.0 only
 }
 
-// NewBuilder returns a builder for the table's series. The table keeps it.
+// NewBuilder returns a builder for series of the table. The table keeps a reference to it.
 func (t *Table) NewBuilder() *Builder {
 	b := &Builder{symbols: symbols{table: t, texts: map[string]uint32{}}}
 	t.builders = append(t.builders, b)
 	return b
 }
 
-// Begin begins a request. It invalidates the bytes of the previous one.
+// Begin begins a request. After it, the bytes of the previous request are invalid.
 func (b *Builder) Begin(p Protocol) {
 	b.protocol, b.counts, b.open = p, Counts{}, nil
 	b.body, b.metadata = b.body[:0], b.metadata[:0]
@@ -49,13 +49,13 @@ func (b *Builder) End() Request {
 	return Request{b.protocol, b.out, b.counts}
 }
 
-// Counts returns the counts of what was added since Begin.
+// Counts returns what was added since Begin.
 func (b *Builder) Counts() Counts { return b.counts }
 
-// Size returns the size of the request in bytes, without the metadata of the last series.
+// Size returns the size of the request in bytes, without the metadata of a series whose message is open.
 func (b *Builder) Size() int { return len(b.symbols.body) + len(b.body) + len(b.metadata) }
 
-// Add adds a sample. Timestamps are Unix milliseconds. A start of 0 means no start timestamp; 1.0 has none.
+// Add adds a sample. Timestamps are in Unix milliseconds. start = 0 means no start timestamp; in 1.0 start is ignored.
 func (b *Builder) Add(s *Series, time int64, value float64, start int64) {
 	b.openSeries(s)
 	b.counts.addTime(time)
@@ -69,10 +69,10 @@ func (b *Builder) Add(s *Series, time int64, value float64, start int64) {
 	b.body = endMessage(dst, at)
 }
 
-// EndSeries ends the message of the last series. The next sample begins another one, even if it is of the same series.
+// EndSeries ends the message of the current series. The next sample begins a new message, even if it is of the same series.
 func (b *Builder) EndSeries() { b.closeSeries() }
 
-// AddHistogram adds a sample that is the native histogram of h.
+// AddHistogram adds the native histogram of h as a sample.
 func (b *Builder) AddHistogram(s *Series, time int64, h *metric.HistogramValue, start int64) {
 	b.openSeries(s)
 	b.counts.addTime(time)
@@ -84,7 +84,7 @@ func (b *Builder) AddHistogram(s *Series, time int64, h *metric.HistogramValue, 
 	}
 }
 
-// AddExemplar adds an exemplar of the series. Its labels are sorted by name.
+// AddExemplar adds an exemplar of the series. labels are sorted by name.
 func (b *Builder) AddExemplar(s *Series, labels []metric.Label, value float64, time int64) {
 	b.openSeries(s)
 	b.counts.Exemplars++
@@ -111,7 +111,8 @@ func (b *Builder) AddExemplar(s *Series, labels []metric.Label, value float64, t
 	b.body = endMessage(appendInt(dst, exemplarTime, time), at)
 }
 
-// AddMetadata adds the type, help and unit of a family to a 1.0 request. In 2.0 every series has its metadata.
+// AddMetadata adds the type, help and unit of a family to a request of 1.0. In 2.0 it does nothing, since every series has its
+// metadata.
 func (b *Builder) AddMetadata(family *metric.Desc) {
 	if b.protocol != V1 {
 		return
@@ -128,7 +129,7 @@ func (b *Builder) AddMetadata(family *metric.Desc) {
 	b.metadata = endMessage(dst, at)
 }
 
-// openSeries begins a message for s unless its message is open.
+// openSeries begins a message for s, unless the open message is already for s.
 func (b *Builder) openSeries(s *Series) {
 	if b.open == s {
 		return
@@ -152,8 +153,8 @@ func (b *Builder) openSeries(s *Series) {
 	b.body, b.start = endMessage(dst, list), at
 }
 
-// closeSeries ends the open message, if there is one. Metadata is last in the message: it repeats from series to series, as
-// the start of the next message does, so that the two compress as one repetition.
+// closeSeries ends the open message, if any. The metadata is put at the end of the message, since it is often equal to that of the
+// previous series, as is the start of the next message. Together they compress as one repetition.
 func (b *Builder) closeSeries() {
 	s := b.open
 	if s == nil {
@@ -174,14 +175,14 @@ func (b *Builder) closeSeries() {
 	b.body = endMessage(b.body, b.start)
 }
 
-// symbols is the symbol table of a 2.0 request. A reference is the index of a string in the order of first use. Reference 0
-// is "", as the specification demands.
+// symbols is the symbol table of a 2.0 request. A reference is the index of a string, in the order of first use. Reference 0 is "",
+// as the specification demands.
 type symbols struct {
 	table  *Table
-	body   []byte            // the strings as fields of a request
+	body   []byte            // the strings, encoded as fields of a request
 	next   uint32            // the next reference
 	bySlot []uint32          // references of the table's strings; 0 = none
-	used   []uint32          // slots with a reference
+	used   []uint32          // slots that have a reference
 	texts  map[string]uint32 // references of strings that are not in the table
 }
 
@@ -195,7 +196,7 @@ func (y *symbols) reset() {
 	clear(y.texts)
 }
 
-// grow makes bySlot as long as the table.
+// grow makes bySlot at least as long as the list of the table's strings.
 func (y *symbols) grow() {
 	if missing := len(y.table.strings) - len(y.bySlot); missing > 0 {
 		y.bySlot = append(y.bySlot, make([]uint32, missing)...)
@@ -210,7 +211,7 @@ func (y *symbols) ref(slot uint32) uint32 {
 	return y.addSlot(slot)
 }
 
-// addSlot adds the string in a slot.
+// addSlot adds the string in a slot and returns its reference.
 func (y *symbols) addSlot(slot uint32) uint32 {
 	if slot == 0 {
 		return 0
@@ -231,7 +232,8 @@ func (y *symbols) refOfText(text string) uint32 {
 	return n
 }
 
-// addText returns the reference of a string that may have been added before it was in the table, or adds it.
+// addText returns the reference of a string, and adds the string if it has none. The string may have got a reference before it was
+// in the table.
 func (y *symbols) addText(text string) uint32 {
 	if n := y.texts[text]; n != 0 {
 		return n
@@ -241,7 +243,7 @@ func (y *symbols) addText(text string) uint32 {
 	return y.next - 1
 }
 
-// forget moves the reference of a slot to texts, since the slot is to hold another string.
+// forget moves the reference of a slot to texts, since another string will be put into the slot.
 func (y *symbols) forget(slot uint32) {
 	if int(slot) < len(y.bySlot) && y.bySlot[slot] != 0 {
 		y.texts[y.table.strings[slot].text] = y.bySlot[slot]
@@ -249,7 +251,8 @@ func (y *symbols) forget(slot uint32) {
 	}
 }
 
-// appendHistogram appends the native histogram of h. Count and zero count are members of a oneof and are never left out.
+// appendHistogram appends the native histogram of h. The counts are written even if they are zero, since they are members of a
+// oneof.
 func appendHistogram(dst []byte, field byte, h *metric.HistogramValue, time, start int64) []byte {
 	n := h.Native
 	dst, at := beginMessage(dst, field)
@@ -278,7 +281,7 @@ func appendHistogram(dst []byte, field byte, h *metric.HistogramValue, time, sta
 	return endMessage(dst, at)
 }
 
-// appendCount appends a count to a field, or to the field after it if it is a float.
+// appendCount appends a count: as an integer to a field, or as a float to the field with the next number.
 func appendCount(dst []byte, field byte, count uint64, fraction bool) []byte {
 	if fraction {
 		return protowire.AppendFixed64(append(dst, (field+1)<<3|fixed64), count)
@@ -286,8 +289,8 @@ func appendCount(dst []byte, field byte, count uint64, fraction bool) []byte {
 	return appendUint(dst, field, count)
 }
 
-// appendBuckets appends the spans of adjacent buckets, and the counts of the buckets: integers as deltas, floats as they
-// are.
+// appendBuckets appends the spans of adjacent buckets, and the counts of the buckets. Integers are encoded as deltas, floats as
+// absolute values.
 func appendBuckets(dst []byte, field byte, buckets []metric.NativeBucket, fractions bool) []byte {
 	if len(buckets) == 0 {
 		return dst

@@ -25,18 +25,17 @@ const (
 // Item is one sample, native histogram or exemplar of a request.
 type Item struct {
 	Kind   Kind
-	Series int           // index of the message of its series in the request
-	Labels metric.Labels // of the series, with the metric name as __name__
-	Family *metric.Desc  // name, type, help and unit, as far as the request has them
+	Series int           // index of the series' message in the request
+	Labels metric.Labels // labels of the series, with the metric name as __name__
+	Family *metric.Desc  // name, type, help and unit, as far as they are in the request
 
-	Time, Start    int64 // Unix milliseconds; a start of 0 means none
+	Time, Start    int64 // Unix milliseconds; a start of 0 means no start timestamp
 	Value          float64
-	Histogram      *metric.HistogramValue // with native buckets, of a histogram
+	Histogram      *metric.HistogramValue // set if Kind is Histogram; it has native buckets
 	ExemplarLabels []metric.Label
 }
 
-// Decode returns an encoded request with its counts. It checks all of it, and returns an error if no Builder could have
-// encoded it.
+// Decode returns a request with its counts. It checks the whole request, and returns an error if no Builder could have encoded it.
 func Decode(p Protocol, raw []byte) (Request, error) {
 	q := Request{Protocol: p, Raw: raw}
 	series := -1
@@ -62,7 +61,8 @@ func Decode(p Protocol, raw []byte) (Request, error) {
 	return q, nil
 }
 
-// Items returns an iterator over the items of the request. An item is valid until the next one. An error is the last.
+// Items returns an iterator over the items of the request. An item is only valid until the next one. After an error the iteration
+// ends.
 func (q Request) Items() iter.Seq2[*Item, error] {
 	return func(yield func(*Item, error) bool) {
 		d := &decoder{protocol: q.Protocol, yield: func(i *Item) error {
@@ -79,7 +79,7 @@ func (q Request) Items() iter.Seq2[*Item, error] {
 
 var errStop = errors.New("stop")
 
-// decoder decodes a request. It reuses its memory from item to item.
+// decoder decodes a request. It reuses its memory for each item.
 type decoder struct {
 	protocol Protocol
 	yield    func(*Item) error
@@ -96,7 +96,7 @@ type decoder struct {
 	positive  bucketList
 	negative  bucketList
 
-	labelBytesLeft int // before labels exceed MaxLabels
+	labelBytesLeft int // how many more bytes of labels may follow until MaxLabels is reached
 }
 
 func (d *decoder) request(raw []byte) error {
@@ -122,7 +122,7 @@ func (d *decoder) request(raw []byte) error {
 	})
 }
 
-// header decodes what is not a series: the symbols of 2.0, the metadata of 1.0.
+// header decodes all fields except the series: the symbols in 2.0, the metadata in 1.0.
 func (d *decoder) header(raw []byte) error {
 	if d.protocol == V2 {
 		return eachField(raw, func(f field) error {
@@ -181,7 +181,7 @@ func (d *decoder) series(raw []byte) error {
 	return eachField(raw, d.decodeItem)
 }
 
-// decodeItem decodes a field of the message of a series, and yields it if it is an item.
+// decodeItem decodes a field of a series' message, and yields it if it is an item.
 func (d *decoder) decodeItem(f field) error {
 	i := &d.item
 	d.labelBytesLeft = MaxLabels
@@ -235,7 +235,7 @@ func (d *decoder) exemplar(f field) (err error) {
 	return err
 }
 
-// decodeLabels appends the labels in a field: one in 1.0, all in 2.0.
+// decodeLabels appends the labels of a field: one label in 1.0, all labels of the series in 2.0.
 func (d *decoder) decodeLabels(dst []metric.Label, raw []byte) ([]metric.Label, error) {
 	var err error
 	if d.protocol == V1 {
@@ -279,7 +279,7 @@ func (d *decoder) add(dst []metric.Label, l metric.Label) ([]metric.Label, error
 	return append(dst, l), nil
 }
 
-// text returns a string of 1.0, interned.
+// text returns raw as an interned string, for 1.0.
 func (d *decoder) text(raw []byte) string {
 	s, known := d.strings[string(raw)]
 	if !known {
@@ -289,7 +289,7 @@ func (d *decoder) text(raw []byte) string {
 	return s
 }
 
-// ref returns the string of 2.0 to which the first varint of raw refers.
+// ref returns the string to which the first varint of raw refers, for 2.0.
 func (d *decoder) ref(raw []byte) (text string, rest []byte, err error) {
 	number, n := protowire.ConsumeVarint(raw)
 	if n < 0 {
@@ -354,7 +354,7 @@ func typeOf(number uint64) (metric.Type, error) {
 	return 0, fmt.Errorf("unknown metric type %d", number)
 }
 
-// familyOfSeries returns the family of a series in 1.0. Without metadata in the request it has a name only.
+// familyOfSeries returns the family of a series in 1.0. If the request has no metadata for it, the family has only a name.
 func (d *decoder) familyOfSeries(name string) *metric.Desc {
 	if family := d.families[name]; family != nil {
 		return family
@@ -368,7 +368,7 @@ func (d *decoder) familyOfSeries(name string) *metric.Desc {
 	return &d.family
 }
 
-// familyOf returns the name of the family of a series that is not a native histogram.
+// familyOf returns the family name of a series, unless it is a native histogram.
 func familyOf(name string, t metric.Type) string {
 	suffixes := []string{}
 	switch {
@@ -385,7 +385,7 @@ func familyOf(name string, t metric.Type) string {
 	return name
 }
 
-// bucketList is the encoded buckets of one sign. It has deltas of integers, or floats.
+// bucketList holds the encoded buckets of one sign. The counts are either deltas of integers, or floats.
 type bucketList struct {
 	spans  []span
 	deltas []byte
@@ -397,7 +397,7 @@ type span struct {
 	length uint64
 }
 
-// countFields counts the fields of count and zero count, by form.
+// countFields counts the fields of count and zero count, integers and floats separately.
 type countFields struct{ integers, floats int }
 
 func (d *decoder) decodeHistogram(raw []byte) error {
@@ -491,7 +491,7 @@ func (s *bucketList) span(raw []byte) error {
 	return err
 }
 
-// list sets a packed list. A second one is an error.
+// list sets a packed list. It is an error if the list occurs twice.
 func list(of *[]byte, raw []byte) error {
 	if *of != nil {
 		return errors.New("a histogram has two lists of counts")
@@ -500,7 +500,7 @@ func list(of *[]byte, raw []byte) error {
 	return nil
 }
 
-// doubles appends the numbers of a packed list.
+// doubles appends the numbers of a packed list of doubles.
 func doubles(dst []float64, raw []byte) ([]float64, error) {
 	for len(raw) > 0 {
 		bits, n := protowire.ConsumeFixed64(raw)

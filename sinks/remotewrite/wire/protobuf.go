@@ -11,16 +11,16 @@ import (
 
 // The field numbers of prometheus.WriteRequest (1.0) and its messages.
 const (
-	series1   = 1 // of a request
+	series1   = 1 // fields of a request
 	metadata1 = 3
 
-	exemplar1  = 3 // of a series
+	exemplar1  = 3 // fields of a series
 	histogram1 = 4
 
 	labelName  = 1
 	labelValue = 2
 
-	familyType = 1 // of metadata
+	familyType = 1 // fields of metadata
 	familyName = 2
 	familyHelp = 4
 	familyUnit = 5
@@ -28,10 +28,10 @@ const (
 
 // The field numbers of io.prometheus.write.v2.Request (2.0) and its messages.
 const (
-	symbol2 = 4 // of a request
+	symbol2 = 4 // fields of a request
 	series2 = 5
 
-	histogram2 = 3 // of a series
+	histogram2 = 3 // fields of a series
 	exemplar2  = 4
 	metadata2  = 5
 
@@ -40,36 +40,36 @@ const (
 	metadataUnit = 4
 )
 
-// The field numbers that both protocols have.
+// The field numbers that are the same in both protocols.
 const (
-	seriesLabels = 1 // of a series: in 1.0 a message for each label, in 2.0 a packed list of symbol references
+	seriesLabels = 1 // field of a series: in 1.0 a message for each label, in 2.0 a packed list of symbol references
 	seriesSample = 2
 
 	sampleValue = 1
 	sampleTime  = 2
-	sampleStart = 3 // 2.0 alone
+	sampleStart = 3 // only in 2.0
 
-	exemplarLabels = 1 // as seriesLabels
+	exemplarLabels = 1 // encoded like seriesLabels
 	exemplarValue  = 2
 	exemplarTime   = 3
 
-	histogramCount         = 1 // as an integer; as a float in the next field
+	histogramCount         = 1 // as an integer; the next field number is for a float
 	histogramSum           = 3
 	histogramSchema        = 4
 	histogramZeroThreshold = 5
-	histogramZeroCount     = 6 // as an integer; as a float in the next field
-	histogramNegative      = 8 // spans; deltas of integers in the next field, floats in the one after it
+	histogramZeroCount     = 6 // as an integer; the next field number is for a float
+	histogramNegative      = 8 // spans; the next field number is for deltas of integers, the one after it for floats
 	histogramPositive      = 11
 	histogramHint          = 14
 	histogramTime          = 15
 	histogramBounds        = 16
-	histogramStart         = 17 // 2.0 alone
+	histogramStart         = 17 // only in 2.0
 
 	spanOffset = 1
 	spanLength = 2
 )
 
-// hintGauge is the reset hint of a gauge histogram. Receivers detect the resets of other histograms themselves.
+// hintGauge is the reset hint of a gauge histogram. Other histograms need no hint, since receivers detect their resets.
 const hintGauge = 3
 
 // typeNumber returns the number of a metric type, which is the same in both protocols.
@@ -105,7 +105,7 @@ func appendUint(dst []byte, field byte, v uint64) []byte {
 	return appendVarint(append(dst, field<<3|varint), v)
 }
 
-// appendVarint is protowire.AppendVarint with its most frequent case inlined.
+// appendVarint is protowire.AppendVarint with the most frequent case inlined.
 func appendVarint(dst []byte, v uint64) []byte {
 	if v < 0x80 {
 		return append(dst, byte(v))
@@ -116,8 +116,8 @@ func appendVarint(dst []byte, v uint64) []byte {
 // appendInt appends an int64 field. A negative number takes ten bytes.
 func appendInt(dst []byte, field byte, v int64) []byte { return appendUint(dst, field, uint64(v)) }
 
-// appendDouble appends a double field, also for zero. Leaving zeros out would not make the compressed request smaller, and
-// would change negative zero to zero.
+// appendDouble appends a double field, even if it is zero. Leaving out zeros would not make the compressed request smaller, and it
+// would change negative zeros to zeros.
 func appendDouble(dst []byte, field byte, v float64) []byte {
 	return protowire.AppendFixed64(append(dst, field<<3|fixed64), math.Float64bits(v))
 }
@@ -126,14 +126,14 @@ func appendString(dst []byte, field byte, s string) []byte {
 	return protowire.AppendString(append(dst, field<<3|message), s)
 }
 
-// beginMessage begins a message or packed list. Its contents start at start.
+// beginMessage begins a message or a packed list, whose contents will start at start in out.
 func beginMessage(dst []byte, field byte) (out []byte, start int) {
 	dst = append(dst, field<<3|message, 0)
 	return dst, len(dst)
 }
 
-// endMessage writes the size of a message in front of its contents. There is one byte for it; the contents are moved if it
-// takes more.
+// endMessage writes the size of a message before its contents. One byte is reserved for the size. If the size takes more bytes, the
+// contents are moved.
 func endMessage(dst []byte, start int) []byte {
 	size := len(dst) - start
 	if size < 0x80 {
@@ -161,14 +161,14 @@ var (
 	errTruncated = errors.New("truncated")
 )
 
-// field is a field of a message. Its value is in uint or bytes.
+// field is a decoded field of a message. Its value is in uint or bytes, depending on the wire type.
 type field struct {
 	tag   byte
-	uint  uint64 // of a varint or fixed64
-	bytes []byte // of a message, a string or a packed list
+	uint  uint64 // value of a varint or fixed64
+	bytes []byte // value of a message, a string or a packed list
 }
 
-// readField reads the first field of raw, which is not empty.
+// readField reads the first field of raw. raw must not be empty.
 func readField(raw []byte) (f field, rest []byte, err error) {
 	tag, n := protowire.ConsumeVarint(raw)
 	if n < 0 {

@@ -6,14 +6,14 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Rewrite returns a request of protocol p with those items of q for which keep returns true. If keep is nil, it has all of
-// them. It has new memory. Metadata is kept as far as q has it; start timestamps are lost in 1.0.
+// Rewrite returns a request of protocol p with those items of q for which keep returns true, or with all items if keep is nil. It
+// shares no memory with q. Metadata is kept if q has it. In 1.0, start timestamps are lost.
 func (q Request) Rewrite(p Protocol, keep func(*Item) bool) (Request, error) {
 	return Join(p, keep, q)
 }
 
-// Join returns a request of protocol p with those items of requests, in their order, for which keep returns true, as Rewrite
-// does. A series that several requests have gets a message for each.
+// Join returns a request of protocol p with the items of all requests, in their order, for which keep returns true, like Rewrite.
+// If several requests have the same series, the result has a message of it for each.
 func Join(p Protocol, keep func(*Item) bool, requests ...Request) (Request, error) {
 	b := NewTable().NewBuilder()
 	b.Begin(p)
@@ -26,10 +26,10 @@ func Join(p Protocol, keep func(*Item) bool, requests ...Request) (Request, erro
 	return b.End(), nil
 }
 
-// copyTo adds items to a builder. sent has the families whose metadata it has.
+// copyTo adds the items to a builder. sent is the set of families whose metadata was already added.
 func (q Request) copyTo(b *Builder, sent families, keep func(*Item) bool) error {
 	var s *Series
-	number := -1 // i.Series of s
+	number := -1 // i.Series of the items of s
 	for i, err := range q.Items() {
 		if err != nil {
 			return err
@@ -51,7 +51,7 @@ func (q Request) copyTo(b *Builder, sent families, keep func(*Item) bool) error 
 	return nil
 }
 
-// families is a set of families by their metadata.
+// families is a set of families, identified by their metadata.
 type families map[metadata]bool
 
 type metadata struct {
@@ -81,8 +81,8 @@ func (b *Builder) add(s *Series, i *Item) {
 	}
 }
 
-// Split divides q into two requests of about the same number of items, between two series if it has several. It may divide
-// a classic histogram. If q has fewer than two items, the second request is empty.
+// Split divides q into two requests with about the same number of items. If q has several series, it divides between two series. A
+// classic histogram may be divided. If q has fewer than two items, the second request is empty.
 func (q Request) Split() (first, second Request, err error) {
 	cut, err := q.middle()
 	if err != nil {
@@ -101,7 +101,7 @@ func (q Request) Split() (first, second Request, err error) {
 	return first, second, err
 }
 
-// middle returns the number of items before the place where Split divides q.
+// middle returns the number of items in the first request that Split returns.
 func (q Request) middle() (int, error) {
 	var borders []int
 	n, series := 0, 0
@@ -125,7 +125,7 @@ func (q Request) middle() (int, error) {
 	return best, nil
 }
 
-// First returns the first series of q for messages, such as {__name__="x",team="a"}, or "".
+// First returns the first series of q, such as {__name__="x",team="a"}, or "". It is for messages.
 func (q Request) First() string {
 	for i, err := range q.Items() {
 		if err != nil {

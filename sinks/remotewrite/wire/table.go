@@ -8,11 +8,11 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Table interns the strings of a set of series. A table, its series and its builders are not safe for concurrent use.
+// Table stores each string of a set of series once. A table, its series and its builders are not safe for concurrent use.
 type Table struct {
 	slots    map[string]uint32
-	strings  []tableString // by slot; slot 0 is "" and is never released
-	free     []uint32      // slots
+	strings  []tableString // strings by slot; slot 0 is "" and is never released
+	free     []uint32      // slots that are not used
 	builders []*Builder
 	scratch  []byte
 }
@@ -27,20 +27,20 @@ func NewTable() *Table {
 	return &Table{slots: map[string]uint32{"": 0}, strings: []tableString{{uses: 1}}}
 }
 
-// Series is the labels and metadata of a series, in a form that both protocols are encoded from. It is small, since there
-// may be a million of them.
+// Series holds the labels and metadata of a series, in a format from which both protocols can be encoded. It is small, since there
+// may be a million series.
 type Series struct {
 	table      *Table
 	refs       refs
-	labels1    *string // the labels as fields of a 1.0 message; nil until they are needed
-	help, unit uint32  // slots
+	labels1    *string // the labels, encoded as fields of a 1.0 message; nil until they are needed
+	help, unit uint32  // slots of the help and the unit
 	metricType metric.Type
 }
 
-// refs is a list of slots as varints: the name and the value of each label.
+// refs is a list of slots, encoded as varints: the name and the value of each label.
 type refs string
 
-// cut returns the first slot and the rest.
+// cut returns the first slot and the remaining list.
 func (r refs) cut() (slot uint32, rest refs) {
 	for i := 0; ; i++ {
 		c := r[i]
@@ -51,8 +51,8 @@ func (r refs) cut() (slot uint32, rest refs) {
 	}
 }
 
-// Series returns a series with these labels and the type, help and unit of its family. The labels are sorted by name and
-// include the metric name as __name__. [Series.Forget] releases it.
+// Series returns a series with these labels, and with the type, help and unit of its family. labels are sorted by name and include
+// the metric name as __name__. Call [Series.Forget] when the series is no longer used.
 func (t *Table) Series(labels []metric.Label, family *metric.Desc) Series {
 	t.scratch = t.scratch[:0]
 	for _, l := range labels {
@@ -62,7 +62,7 @@ func (t *Table) Series(labels []metric.Label, family *metric.Desc) Series {
 	return Series{table: t, refs: refs(t.scratch), help: t.acquire(family.Help), unit: t.acquire(family.Unit), metricType: cmp.Or(family.Scraped, family.Type)}
 }
 
-// Forget releases the strings of the series, which must not be used afterwards.
+// Forget releases the strings of the series. The series must not be used afterwards.
 func (s *Series) Forget() {
 	for _, b := range s.table.builders {
 		if b.open == s {
@@ -83,7 +83,7 @@ func (s *Series) Forget() {
 func (t *Table) acquire(text string) uint32 {
 	slot, known := t.slots[text]
 	if !known {
-		text = strings.Clone(text) // it may be part of a large string
+		text = strings.Clone(text) // it may be part of a large string, which would stay in memory
 		if n := len(t.free); n > 0 {
 			slot, t.free = t.free[n-1], t.free[:n-1]
 			t.strings[slot].text = text
@@ -97,7 +97,7 @@ func (t *Table) acquire(text string) uint32 {
 	return slot
 }
 
-// release counts one use less of a string. A string without uses is removed.
+// release counts one use of a string less. A string without uses is removed.
 func (t *Table) release(slot uint32) {
 	e := &t.strings[slot]
 	e.uses--
@@ -112,7 +112,7 @@ func (t *Table) release(slot uint32) {
 	t.free = append(t.free, slot)
 }
 
-// label returns the first label of r and the rest.
+// label returns the first label of r and the remaining list.
 func (t *Table) label(r refs) (l metric.Label, rest refs) {
 	name, r := r.cut()
 	value, r := r.cut()
@@ -129,10 +129,10 @@ func (s *Series) Labels(dst []metric.Label) []metric.Label {
 	return dst
 }
 
-// String returns the series for messages, such as {__name__="x",team="a"}.
+// String returns the series as text, such as {__name__="x",team="a"}. It is for messages.
 func (s *Series) String() string { return metric.Labels(s.Labels(nil)).String() }
 
-// Symbol is a string of a table. Symbol 0 is "".
+// Symbol identifies a string of a table. Symbol 0 is "".
 type Symbol uint32
 
 // Symbol returns the symbol of a text, and whether the table has it.
@@ -144,7 +144,7 @@ func (t *Table) Symbol(text string) (s Symbol, known bool) {
 // Text returns the text of a symbol.
 func (t *Table) Text(s Symbol) string { return t.strings[s].text }
 
-// Symbols returns the name and the value of each label.
+// Symbols iterates over the labels of the series: the name and the value of each.
 func (s *Series) Symbols() iter.Seq2[Symbol, Symbol] {
 	return func(yield func(name, value Symbol) bool) {
 		for rest := s.refs; rest != ""; {
@@ -158,7 +158,7 @@ func (s *Series) Symbols() iter.Seq2[Symbol, Symbol] {
 	}
 }
 
-// Value returns the value of a label, 0 if the series does not have it.
+// Value returns the value of a label, or 0 if the series does not have the label.
 func (s *Series) Value(name Symbol) Symbol {
 	for n, value := range s.Symbols() {
 		if n == name {
@@ -168,7 +168,7 @@ func (s *Series) Value(name Symbol) Symbol {
 	return 0
 }
 
-// Equal reports whether the series has these labels, sorted by name.
+// Equal reports whether the series has exactly these labels. labels are sorted by name.
 func (s *Series) Equal(labels []metric.Label) bool {
 	rest := s.refs
 	for _, want := range labels {

@@ -14,14 +14,13 @@
 // https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/ (2.0, message io.prometheus.write.v2.Request as of 2.0-rc.4:
 // start timestamps are on samples and histograms).
 //
-// A request compresses best if its series are in the order of [Compare]: each then differs from the one before in a few
-// adjacent bytes.
+// A request compresses best if its series are sorted so that a series differs from the previous one in only a few adjacent bytes.
 package wire
 
 // Protocol is a version of remote-write.
 type Protocol uint8
 
-// The protocols. The values may be stored.
+// The protocols. Their values are stored on disk.
 const (
 	V1 Protocol = 1
 	V2 Protocol = 2
@@ -37,17 +36,17 @@ func (p Protocol) String() string {
 	return "of an unknown version"
 }
 
-// The limits of what is decoded. Callers limit what they encode: see [Builder.Size].
+// The limits of requests that are decoded. Callers limit the requests that they encode: see [Builder.Size].
 const (
-	// MaxRequest is the size of a request in bytes. VictoriaMetrics has the same limit by default. Decoding takes up to 16
-	// times as much memory.
+	// MaxRequest is the largest size of a request in bytes. It is also the default limit of VictoriaMetrics. Decoding takes up to
+	// 16 times as much memory.
 	MaxRequest = 32 << 20
-	// MaxLabels is the size of the labels of a series or exemplar in bytes. It bounds 2.0 requests, in which all labels
-	// may refer to one long string.
+	// MaxLabels is the largest size of the labels of a series or exemplar in bytes. It limits the memory for 2.0 requests, in which
+	// many labels may refer to one long string.
 	MaxLabels = 1 << 20
 )
 
-// Request is an encoded request, not yet compressed.
+// Request is an encoded request before compression.
 type Request struct {
 	Protocol Protocol
 	Raw      []byte
@@ -56,8 +55,8 @@ type Request struct {
 
 // Counts counts what a request contains.
 type Counts struct {
-	Series     int // messages of series; a series may have several
-	Samples    int // without native histograms
+	Series     int // number of messages of series; a series may have several
+	Samples    int // number of samples without native histograms
 	Histograms int // native histograms
 	Exemplars  int
 
@@ -67,7 +66,7 @@ type Counts struct {
 // Total returns the number of samples, including native histograms.
 func (c Counts) Total() int { return c.Samples + c.Histograms }
 
-// addTime counts a timestamp. The sample itself is counted after it.
+// addTime includes a timestamp in Oldest and Newest. It must be called before the sample is counted.
 func (c *Counts) addTime(time int64) {
 	if c.Samples+c.Histograms == 0 {
 		c.Oldest, c.Newest = time, time

@@ -1,7 +1,7 @@
-// Package peers runs Prometheus and the Pushgateway within a test, for the tests of this repository. They are their own
-// handlers and storage, without a network.
+// Package peers runs Prometheus and the Pushgateway inside a test, for the tests of this repository. They are the real handlers and
+// storage, called without a network.
 //
-// It is apart from sinktest since its dependencies are many: whoever tests a sink of their own with sinktest does not need them.
+// It is a package of its own because it has many dependencies. The author of a sink can use sinktest without them.
 package peers
 
 import (
@@ -28,22 +28,22 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 )
 
-// Prometheus is a Prometheus: its remote-write receiver, its storage and its query engine.
+// Prometheus is a Prometheus server: the remote-write receiver, the storage and the query engine.
 type Prometheus struct {
 	http.Handler
 	db     *tsdb.DB
 	engine *promql.Engine
 }
 
-// NewPrometheus returns a Prometheus that accepts these protocols, or both if none is given. It refuses samples that are out
-// of order. It is closed when the test ends.
+// NewPrometheus returns a Prometheus that accepts these protocols, or both protocols if none is given. It refuses samples that are
+// out of order. It is closed when the test ends.
 func NewPrometheus(t testing.TB, accepts ...remoteapi.WriteMessageType) *Prometheus {
 	t.Helper()
 	return newPrometheus(t, tsdb.DefaultOptions(), accepts)
 }
 
-// NewPrometheusFor returns a Prometheus that keeps a span of time in memory, so that it need not write blocks to disk. It
-// accepts samples that are up to half of the span older than the newest one.
+// NewPrometheusFor returns a Prometheus that keeps this span of time in memory, so that it does not write blocks to disk. It
+// accepts samples that are up to half of the span older than the newest sample.
 func NewPrometheusFor(t testing.TB, span time.Duration) *Prometheus {
 	t.Helper()
 	options := tsdb.DefaultOptions()
@@ -52,7 +52,8 @@ func NewPrometheusFor(t testing.TB, span time.Duration) *Prometheus {
 	return newPrometheus(t, options, nil)
 }
 
-// NewOutOfOrder returns a Prometheus that accepts the samples of a series in any order, within a window before the newest one.
+// NewOutOfOrder returns a Prometheus that accepts samples in any order, if they are at most window older than the newest sample of
+// their series.
 func NewOutOfOrder(t testing.TB, window time.Duration) *Prometheus {
 	t.Helper()
 	options := tsdb.DefaultOptions()
@@ -70,7 +71,7 @@ func newPrometheus(t testing.TB, options *tsdb.Options, accepts remoteapi.Messag
 	if err != nil {
 		t.Fatal(err)
 	}
-	db.DisableCompactions() // a block that is read in a synctest bubble cannot be closed outside of it
+	db.DisableCompactions() // a block that is read in a synctest bubble cannot be closed outside of the bubble
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
 			t.Error(err)
@@ -102,7 +103,7 @@ func (p *Prometheus) Vector(t testing.TB, at time.Time, text string) promql.Vect
 	return slices.Clone(vector)
 }
 
-// Query returns the result of an instant query by series. The value of a native histogram is its count.
+// Query returns the values of an instant query by series. The value of a native histogram is its count.
 func (p *Prometheus) Query(t testing.TB, at time.Time, text string) map[string]float64 {
 	t.Helper()
 	got := map[string]float64{}
@@ -115,7 +116,7 @@ func (p *Prometheus) Query(t testing.TB, at time.Time, text string) map[string]f
 	return got
 }
 
-// Stored returns a line for each stored sample of a metric, by series and time. The labels lack job and instance.
+// Stored returns a line for each stored sample of a metric, sorted by series and time. The labels job and instance are left out.
 func (p *Prometheus) Stored(name string) ([]string, error) {
 	q, err := p.db.Querier(math.MinInt64, math.MaxInt64)
 	if err != nil {
@@ -145,7 +146,7 @@ type Point struct {
 	Stale bool // it is a staleness marker
 }
 
-// Points returns the stored samples of the selected series, by series and time. Native histograms are left out.
+// Points returns the stored samples of the selected series in order of time, by series. Native histograms are left out.
 func (p *Prometheus) Points(t testing.TB, selector string) map[string][]Point {
 	t.Helper()
 	matchers, err := parser.NewParser(parser.Options{}).ParseMetricSelector(selector)
@@ -197,7 +198,7 @@ func (p *Prometheus) Exemplars(t testing.TB, selector string) []exemplar.Exempla
 	return all
 }
 
-// Value returns the value of a query with one result, or NaN if it has none.
+// Value returns the value of a query with one result, or NaN if there is no result.
 func (p *Prometheus) Value(t testing.TB, at time.Time, text string) float64 {
 	t.Helper()
 	got := p.Query(t, at, text)

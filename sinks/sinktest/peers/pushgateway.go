@@ -15,13 +15,13 @@ import (
 	"github.com/prometheus/pushgateway/storage"
 )
 
-// Pushgateway is a Pushgateway: its handlers and its storage.
+// Pushgateway is a Pushgateway: the handlers and the storage.
 type Pushgateway struct {
 	http.Handler
 	store *storage.DiskMetricStore
 }
 
-// setSchemes sets what main sets in the Pushgateway. Tests run at the same time.
+// setSchemes sets the variables that the main function of the Pushgateway sets. It does so once, since tests run in parallel.
 var setSchemes = sync.OnceFunc(func() {
 	handler.EscapingScheme, handler.ValidationScheme = model.NoEscaping, model.LegacyValidation
 })
@@ -51,7 +51,7 @@ func NewPushgateway(t testing.TB) *Pushgateway {
 	return g
 }
 
-// Text returns the exposition of the gateway without its own push times.
+// Text returns the exposition of the gateway, without the push_ metrics that the gateway adds.
 func (g *Pushgateway) Text(t testing.TB) string {
 	t.Helper()
 	g.settle(t)
@@ -67,8 +67,8 @@ func (g *Pushgateway) Text(t testing.TB) string {
 	return text.String()
 }
 
-// settle waits for deletions, which the gateway accepts before it does them. A later write is answered after them. The
-// group that settle writes is empty, and is deleted again.
+// settle waits until deletions are done, since the gateway accepts a deletion before doing it. Requests are done in order, so
+// settle submits a write and waits for the response. The write makes an empty group, which settle deletes again.
 func (g *Pushgateway) settle(t testing.TB) {
 	t.Helper()
 	barrier := map[string]string{"job": "sinktest barrier"}

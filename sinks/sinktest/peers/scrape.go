@@ -18,8 +18,8 @@ import (
 	"github.com/prometheus/prometheus/scrape"
 )
 
-// Scrape lets Prometheus' own scraper store the pages of targets for a time. The settings are one scrape_config, whose
-// targets are in static_configs.
+// Scrape lets Prometheus' own scraper scrape targets for the duration d. settings is one scrape_config, whose targets are in
+// static_configs.
 func (p *Prometheus) Scrape(t testing.TB, dial func(ctx context.Context, network, address string) (net.Conn, error), settings string, d time.Duration) {
 	t.Helper()
 	loaded, err := config.Load("scrape_configs:\n- "+settings, slog.New(slog.DiscardHandler))
@@ -30,7 +30,7 @@ func (p *Prometheus) Scrape(t testing.TB, dial func(ctx context.Context, network
 		HTTPClientOptions:        []promconfig.HTTPClientOption{promconfig.WithDialContextFunc(dial)},
 		DiscoveryReloadOnStartup: true, DiscoveryReloadInterval: model.Duration(time.Millisecond), ParseST: true,
 	}
-	// Otherwise the scraper asks DNS for the machine's name. It has this field for its own tests.
+	// Without this, the scraper asks DNS for the machine's name. The field is meant for Prometheus' own tests.
 	fqdn := reflect.ValueOf(options).Elem().FieldByName("fqdn")
 	reflect.NewAt(fqdn.Type(), fqdn.Addr().UnsafePointer()).Elem().SetString("prometheus.test")
 	manager, err := scrape.NewManager(options, slog.New(slog.DiscardHandler), nil, nil, p.db, prometheus.NewRegistry())

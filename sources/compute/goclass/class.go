@@ -1,5 +1,6 @@
-// Package goclass lets a program of your own compute metrics in Go. A class is a set of methods, one for each metric. Its name is
-// the key by which jobs select it. It replaces the class of the Python framework of the same name.
+// Package goclass lets a user's program compute metrics in Go. A class is a set of methods, one for each metric. Jobs select a
+// class by its name, which is a key in their configuration. Package goclass replaces the class of the Python framework with the
+// same name.
 //
 //	func main() {
 //		os.Exit(agent.Main(class.Kind("Shop", class.Methods{
@@ -16,7 +17,7 @@
 //		return class.One(doc.Get("total"))
 //	}
 //
-// The configuration says where the data comes from and declares each metric, see example.yaml:
+// The configuration says where the data comes from, and declares each metric: see example.yaml.
 //
 //	jobs:
 //	  shop:
@@ -27,9 +28,9 @@
 //	        orders_total: {type: counter, help: Orders ever placed.}
 //	        delivery_time: {type: histogram, labels: [country]}
 //
-// A method returns the readings of one tick and keeps no state: the agent keeps totals, last values and seen events. An error or
-// a panic fails that metric in that tick; the metric keeps its last value while that is valid. If the job's own document
-// cannot be fetched, the whole tick fails.
+// A method returns the readings of one tick and keeps no state: the agent keeps totals, last values and the IDs of events. If a
+// method returns an error or panics, its metric fails in that tick, and keeps its last value while that is valid. If the job's own
+// document cannot be fetched, the whole tick fails.
 package goclass
 
 import (
@@ -51,12 +52,12 @@ import (
 //go:embed example.yaml
 var example string
 
-// Methods has the methods of a class by the metric that each measures. The name of a counter may omit _total.
+// Methods holds the methods of a class, by the names of the metrics that they measure. The name of a counter may omit _total.
 type Methods map[string]Method
 
 // Method measures one metric.
 type Method struct {
-	// Measure returns the readings of a tick. The methods of a job are called one after another, once a tick.
+	// Measure returns the readings of a tick. In each tick, the methods of a job are called once, one after another.
 	Measure func(ctx context.Context, t *Tick) ([]Reading, error)
 
 	// Delta says that Measure returns the API's running total, of which the change counts. It is from: total for a counter,
@@ -74,12 +75,12 @@ type Method struct {
 // Reading is one measured value.
 type Reading struct {
 	Value  float64
-	Labels map[string]string // the value of each label that the configuration declares
-	Event  string            // the event id, with Once
-	Time   time.Time         // the timestamp, for a gauge or the total of a counter; zero = that of the tick
+	Labels map[string]string // the value of each label that the configuration declares for the metric
+	Event  string            // the event ID, if Once is set
+	Time   time.Time         // the timestamp, only for a gauge or a counter of totals; zero = the time of the tick
 }
 
-// One returns the reading of a metric without labels. It returns an error if the value is not a number.
+// One returns one reading for a metric without labels. It returns an error if the value is not a number.
 func One(number document.Value) ([]Reading, error) {
 	value, ok := number.Number()
 	if !ok {
@@ -88,7 +89,7 @@ func One(number document.Value) ([]Reading, error) {
 	return []Reading{{Value: value}}, nil
 }
 
-// Kind returns the kind of source for agent.Main. The name is the key in the configuration file.
+// Kind returns the kind of source to pass to agent.Main. name is the key in the configuration file.
 func Kind(name string, methods Methods) sources.Kind[sources.Source] {
 	return sources.Kind[sources.Source]{
 		Name:     name,
@@ -100,7 +101,7 @@ func Kind(name string, methods Methods) sources.Kind[sources.Source] {
 	}
 }
 
-// Config has the settings: the metrics, and what the methods may read.
+// Config holds the settings: the metrics, and the settings and secrets that the methods may read.
 type Config struct {
 	Settings map[string]any            `yaml:"settings"`
 	Secrets  map[string]setting.Secret `yaml:"secrets"`
@@ -145,7 +146,7 @@ func (c *Config) notes() []string {
 	return all
 }
 
-// find returns the name of a metric's method.
+// find returns the name of the method for a metric.
 func (c *Config) find(metric string) (string, bool) {
 	for _, name := range []string{metric, strings.TrimSuffix(metric, "_total")} {
 		if _, ok := c.methods[name]; ok {
@@ -155,7 +156,7 @@ func (c *Config) find(metric string) (string, bool) {
 	return "", false
 }
 
-// declare applies Once and Delta to the declaration of the metric.
+// declare applies Once and Delta to the description of the metric.
 func (m Method) declare(d *metric.Desc) error {
 	if m.Measure == nil {
 		return errors.New("the method has no Measure")
@@ -183,8 +184,8 @@ func (c *Config) Declares() []*metric.Desc {
 	descs := c.Metrics.Descs()
 	for _, d := range descs {
 		if method, ok := c.find(d.Name); ok {
-			_ = c.methods[method].declare(d)           // Validate reports it
-			d.How = "method " + c.class + "." + method // the totals of another class are others
+			_ = c.methods[method].declare(d)           // Validate reports the error
+			d.How = "method " + c.class + "." + method // so that the totals of another method are not continued
 		}
 	}
 	return descs
@@ -193,7 +194,7 @@ func (c *Config) Declares() []*metric.Desc {
 // AddLabels implements [sources.Labeler].
 func (c *Config) AddLabels(labels map[string]string) { c.Metrics.AddLabels(labels) }
 
-// New creates the source, with the method of each metric.
+// New makes the source.
 func (c *Config) New(env sources.Env) (sources.Source, error) {
 	s := &source{Config: c, env: env}
 	for _, d := range c.Declares() {

@@ -14,19 +14,19 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// maxLabel bounds a label value, in bytes.
+// maxLabel is the maximum length of a label value in bytes.
 const maxLabel = 4096
 
 // source calls the methods of a class.
 type source struct {
 	*Config
 	env      sources.Env
-	names    []string // of the methods, in the order of measured
+	names    []string // the names of the methods, in the order of measured
 	measured metric.Readings
-	arena    []string // label values of the current tick
+	arena    []string // label values of the current tick, in one slice that is reused
 }
 
-// Collect calls the method of each metric once.
+// Collect calls the method of each metric once, and returns their readings.
 func (s *source) Collect(ctx context.Context, at sources.Tick) (metric.Readings, error) {
 	t := &Tick{Tick: at, Settings: s.Settings, source: s, responses: map[string]response{}}
 	s.arena = s.arena[:0]
@@ -56,7 +56,7 @@ func (s *source) Collect(ctx context.Context, at sources.Tick) (metric.Readings,
 	return s.measured, nil
 }
 
-// measure calls one method and takes its readings.
+// measure calls one method and takes its readings. It recovers from a panic of the method.
 func (s *source) measure(ctx context.Context, t *Tick, name string, into *metric.Measured) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -76,8 +76,8 @@ func (s *source) measure(ctx context.Context, t *Tick, name string, into *metric
 	return nil
 }
 
-// take adds a reading. Wrong label names are a mistake in the code, and the metric's error. An invalid label value comes from
-// the data, and the reading is dropped.
+// take adds a reading. Wrong label names are a mistake in the code, so they are an error of the metric. An invalid label value
+// comes from the data, so only the reading is dropped.
 func (s *source) take(r *Reading, into *metric.Measured) error {
 	d := into.Desc
 	if r.Event != "" && !d.Once {
@@ -114,7 +114,7 @@ func (s *source) take(r *Reading, into *metric.Measured) error {
 	return nil
 }
 
-// list returns the names for a message.
+// list formats names for a message.
 func list(names []string) string {
 	if len(names) == 0 {
 		return "none"

@@ -8,36 +8,36 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// maxFetches bounds the distinct requests of one tick.
+// maxFetches is the maximum number of different requests in one tick.
 const maxFetches = 1000
 
-// Tick is what the methods of one tick share: its time and window, the settings of the configuration, and the documents. It must
-// not be used by several goroutines at once, nor after the method has returned.
+// Tick holds what the methods of one tick share: the time and window, the settings, and the documents. It is not safe for
+// concurrent use, and must not be used after the method has returned.
 type Tick struct {
 	sources.Tick
 	Settings map[string]any // must not be changed
 
 	source    *source
 	responses map[string]response
-	ownErr    error // the error of the job's own document, which fails the tick
-	otherErr  error // the error of the first other request that failed, which fails the methods that need it
+	ownErr    error // the error of fetching the job's own document; it fails the tick
+	otherErr  error // the error of the first other request that failed; it fails the methods that need the document
 	skipped   sources.Skipped
 }
 
-// response is the outcome of a request.
+// response is the result of a request.
 type response struct {
 	doc document.Value
 	err error
 }
 
-// Document returns the job's own document. It is fetched once a tick, for all methods.
+// Document returns the job's own document. It is fetched once per tick, for all methods.
 func (t *Tick) Document(ctx context.Context) (document.Value, error) {
 	return t.Fetch(ctx, sources.Request{})
 }
 
-// Fetch returns the document of a request, which is relative to the settings of the job's fetcher. It is fetched once a tick, for
-// all methods. The request gets half of the time that the tick has left, so that a slow one fails the methods that need it
-// and not the tick.
+// Fetch returns the document of a request. The request is relative to the settings of the job's fetcher. Each request is sent only
+// once per tick, for all methods. It gets half of the time that is left in the tick, so that a slow request fails the methods that
+// need it, but not the whole tick.
 func (t *Tick) Fetch(ctx context.Context, r sources.Request) (document.Value, error) {
 	key := r.Key()
 	if a, ok := t.responses[key]; ok {
@@ -57,7 +57,7 @@ func (t *Tick) Fetch(ctx context.Context, r sources.Request) (document.Value, er
 	return doc, err
 }
 
-// send sends a request.
+// send fetches the document of a request.
 func (t *Tick) send(ctx context.Context, r sources.Request) (document.Value, error) {
 	fetcher := t.source.env.Fetch
 	if fetcher == nil {
@@ -76,7 +76,8 @@ func (t *Tick) send(ctx context.Context, r sources.Request) (document.Value, err
 	return doc.Root.Clone(), nil // the next fetch reuses the memory of the document
 }
 
-// Secret returns a secret that the configuration names under secrets. It is read at each call, so that a change is noticed.
+// Secret returns the secret that the configuration has under this name in secrets. It reads the secret at each call, so that a
+// changed secret takes effect.
 func (t *Tick) Secret(name string) (string, error) {
 	reference, ok := t.source.Secrets[name]
 	if !ok {

@@ -13,23 +13,24 @@ import (
 	"github.com/collectington/collectington/agent/jq"
 )
 
-// step computes a value from a value directly. If it is ok, the result is that of jq. It is not ok for every error, and for
-// what is too rare to be worth the code, such as integers of more than 64 bits. Then gojq evaluates the expression.
+// step computes a value from a value without gojq. If ok is true, out is the same result as that of jq. ok is false if jq would
+// return an error, and in cases that are too rare to implement, such as integers of more than 64 bits. Then gojq evaluates the
+// expression.
 type step func(e *evaluator, in value) (out value, ok bool)
 
-// needsJQ is the error for an expression that only gojq can evaluate. It names the part.
+// needsJQ is the error for an expression that only gojq can evaluate. part is the part of it for which this is so.
 type needsJQ struct{ part string }
 
 func (e *needsJQ) Error() string { return e.part }
 
 func needJQ(part fmt.Stringer) error { return &needsJQ{part.String()} }
 
-// isPlain reports whether the expression has no definitions and binds no variables.
+// isPlain reports whether the query has no definitions and no variables.
 func isPlain(q *gojq.Query) bool {
 	return q.Meta == nil && len(q.Imports)+len(q.FuncDefs)+len(q.Patterns) == 0
 }
 
-// compile compiles an expression that returns one value or none. Its only error is needsJQ.
+// compile compiles an expression that returns at most one value. Its only error is needsJQ.
 func (n *pathNode) compile(q *gojq.Query) (step, error) {
 	if q.Term != nil && isPlain(q) {
 		return n.compileTerm(q.Term)
@@ -52,7 +53,8 @@ func (n *pathNode) compile(q *gojq.Query) (step, error) {
 	return join(left, right), nil
 }
 
-// combinator returns the function that makes a step of an operator's two operands, nil if only gojq has the operator.
+// combinator returns the function that combines the steps of an operator's two operands. It returns nil for operators that are left
+// to gojq.
 func combinator(op gojq.Operator) func(left, right step) step {
 	switch op {
 	case gojq.OpPipe:
@@ -68,7 +70,7 @@ func combinator(op gojq.Operator) func(left, right step) step {
 	return nil
 }
 
-// compileTerm compiles a term.
+// compileTerm compiles a term without iterations.
 func (n *pathNode) compileTerm(t *gojq.Term) (step, error) {
 	if path, each := jq.Path(&gojq.Query{Term: t}); path != nil && !each {
 		return n.follow(path), nil
@@ -134,13 +136,13 @@ func constant(v value) (step, error) {
 	return func(*evaluator, value) (value, bool) { return v, true }, nil
 }
 
-// compileSuffix compiles a term that ends in .name or [0], with or without ?.
+// compileSuffix compiles a term that ends in .name or [0], and perhaps a question mark.
 func (n *pathNode) compileSuffix(t *gojq.Term, last int) (step, error) {
 	s, optional := t.SuffixList[last], false
 	base := *t
 	if s.Optional {
 		optional = true
-		if last--; last < 0 { // .name?
+		if last--; last < 0 { // the expression is .name?
 			if base.SuffixList = nil; t.Type != gojq.TermTypeIndex {
 				return nil, needJQ(t)
 			}
@@ -163,7 +165,8 @@ func (n *pathNode) compileSuffix(t *gojq.Term, last int) (step, error) {
 	return pipe(before, index), nil
 }
 
-// compileIndex compiles .name and .[0]. With ?, a value without members has no result.
+// compileIndex compiles .name and .[0]. optional says that a question mark follows: if the value has no members, there is then no
+// result.
 func (n *pathNode) compileIndex(i *gojq.Index, optional bool, in *gojq.Term) (step, error) {
 	key := &gojq.Term{Type: gojq.TermTypeString, Str: i.Str}
 	if i.Name != "" {
@@ -175,7 +178,7 @@ func (n *pathNode) compileIndex(i *gojq.Index, optional bool, in *gojq.Term) (st
 		key = i.Start.Term
 	}
 	switch key.Type {
-	case gojq.TermTypeString, gojq.TermTypeNumber, gojq.TermTypeUnary: // constants, which need no evaluator
+	case gojq.TermTypeString, gojq.TermTypeNumber, gojq.TermTypeUnary: // constants, whose steps do not use the evaluator
 		s, err := n.compileTerm(key)
 		if err != nil {
 			return nil, needJQ(in)
@@ -192,7 +195,7 @@ func (n *pathNode) compileIndex(i *gojq.Index, optional bool, in *gojq.Term) (st
 	return nil, needJQ(in)
 }
 
-// follow returns the step of a path of members. An empty path is the identity.
+// follow returns the step for a path of member names. An empty path is the identity.
 func (n *pathNode) follow(path []string) step {
 	members := n.lookups(path)
 	return func(_ *evaluator, in value) (value, bool) {
@@ -214,7 +217,7 @@ func (n *pathNode) follow(path []string) step {
 	}
 }
 
-// maybe returns the step .name?. A value without members has no result.
+// maybe returns the step for .name?. If the value has no members, there is no result.
 func (n *pathNode) maybe(name string) step {
 	index := n.follow([]string{name})
 	return func(e *evaluator, in value) (value, bool) {
@@ -226,7 +229,7 @@ func (n *pathNode) maybe(name string) step {
 	}
 }
 
-// element returns the step .[n]. A negative n counts from the end.
+// element returns the step for .[n]. A negative n counts from the end of the list.
 func element(index int64) step {
 	return func(_ *evaluator, in value) (value, bool) {
 		if in.isNull() {
@@ -249,13 +252,13 @@ func element(index int64) step {
 	}
 }
 
-// stage is one part of an expression that may return several values: a step, or the iteration .[].
+// stage is one part of an expression that may return several values. It is either a step, or the iteration .[].
 type stage struct {
-	step     step // nil for .[]
-	optional bool // whether the iteration is .[]?
+	step     step // nil = the iteration .[]
+	optional bool // the iteration is .[]?
 }
 
-// compileStages compiles an expression that may contain .[]. Its only error is needsJQ.
+// compileStages compiles an expression that may contain the iteration .[]. Its only error is needsJQ.
 func (n *pathNode) compileStages(q *gojq.Query) ([]stage, error) {
 	if q.Op == gojq.OpPipe && isPlain(q) {
 		left, err := n.compileStages(q.Left)
@@ -292,10 +295,10 @@ func (n *pathNode) compileStages(q *gojq.Query) ([]stage, error) {
 	return append(stages, rest...), err
 }
 
-// errUnsupported says that a step is not ok: gojq has to evaluate the expression.
+// errUnsupported says that the result of a step was not ok, so gojq must evaluate the expression.
 var errUnsupported = errors.New("needs gojq")
 
-// run yields the results of the stages. It may return errUnsupported after it has yielded some.
+// run yields the results of the stages. It may return errUnsupported after it has yielded some results.
 func run(ctx context.Context, e *evaluator, stages []stage, in value, yield func(value) error) error {
 	if len(stages) == 0 {
 		return yield(in)
@@ -333,7 +336,7 @@ func run(ctx context.Context, e *evaluator, stages []stage, in value, yield func
 	return nil
 }
 
-// sortedMembers yields an object's values in the order of their keys. Of several equal keys it yields the last.
+// sortedMembers yields the values of an object in the order of their keys. If keys are equal, it yields the last value only.
 func sortedMembers(v document.Value, yield func(value) error) error {
 	byKey := map[string]document.Value{}
 	for key, member := range v.Members {

@@ -15,20 +15,21 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// evaluator has what all evaluations of one tick share: the clock, the variables, and memory for new strings.
+// evaluator holds what all evaluations of a tick share: the time, the variables, and the memory for new strings.
 type evaluator struct {
-	now       float64         // the tick's time, as jq's now returns it
-	variables []any           // of gojq: the tick's time, $start and $end
-	strings   strings.Builder // the bytes of new strings; earlier strings stay valid
-	boxes     []box           // of new strings; pointers to earlier ones stay valid
-	visited   int             // items of lists and objects
-	twice     *localTime      // of the last time that was read, if its local time comes twice; the reader takes it
-	ended     error           // why the tick ends, with the expression; nil while it goes on
+	now       float64         // the time of the tick, as jq's function now returns it
+	variables []any           // for gojq: the time of the tick, $start and $end
+	strings   strings.Builder // the bytes of new strings; the strings stay valid when it grows
+	boxes     []box           // the boxes of new strings; pointers to them stay valid when it grows
+	visited   int             // number of items of lists and objects that were visited
+	twice     *localTime      // set when a time was read whose local time occurs twice; the caller resets it
+	ended     error           // why the tick ends together with the expression; nil while the tick continues
 }
 
-// Bounds on the new strings of a tick, which live until its end. Beyond them gojq makes the strings, and frees them earlier.
+// The limits for new strings, which are kept until the end of the tick. If they are exceeded, gojq evaluates the expression, since
+// it frees strings earlier.
 const (
-	maxStrings = 64 << 20 // bytes
+	maxStrings = 64 << 20 // bytes of all new strings
 	maxBoxes   = 1 << 20
 )
 
@@ -41,7 +42,7 @@ func (e *evaluator) reset(tick sources.Tick) {
 	e.strings.Grow(size)
 }
 
-// newString returns a string as a value.
+// newString returns a value for a string. ok is false if the limit is reached.
 func (e *evaluator) newString(s string) (value, bool) {
 	if len(e.boxes) == maxBoxes {
 		return value{}, false
@@ -50,7 +51,7 @@ func (e *evaluator) newString(s string) (value, bool) {
 	return value{form: formString, box: &e.boxes[len(e.boxes)-1]}, true
 }
 
-// concat returns a + b.
+// concat returns a + b for two strings.
 func (e *evaluator) concat(a, b string) (value, bool) {
 	from := e.strings.Len()
 	if from+len(a)+len(b) > maxStrings {
@@ -61,7 +62,7 @@ func (e *evaluator) concat(a, b string) (value, bool) {
 	return e.newString(e.strings.String()[from:])
 }
 
-// lowercase returns the string with its ASCII letters in lower case.
+// lowercase returns the string with ASCII letters in lower case.
 func (e *evaluator) lowercase(s string) (value, bool) {
 	from := e.strings.Len()
 	if from+len(s) > maxStrings {
@@ -108,7 +109,7 @@ func (p *pathNode) compileFunc(f *gojq.Func) (step, error) {
 	return nil, needJQ(f)
 }
 
-// pipe is left | right.
+// pipe is the operator left | right.
 func pipe(left, right step) step {
 	return func(e *evaluator, in value) (value, bool) {
 		v, ok := left(e, in)
@@ -119,7 +120,7 @@ func pipe(left, right step) step {
 	}
 }
 
-// alternative is left // right.
+// alternative is the operator left // right.
 func alternative(left, right step) step {
 	return func(e *evaluator, in value) (value, bool) {
 		v, ok := left(e, in)
@@ -130,7 +131,7 @@ func alternative(left, right step) step {
 	}
 }
 
-// logic is or, or and. It evaluates the right operand only if the left one does not decide.
+// logic is the operator or, or the operator and. It evaluates right only if left does not already determine the result.
 func logic(left, right step, or bool) step {
 	return func(e *evaluator, in value) (value, bool) {
 		v, ok := left(e, in)
@@ -144,7 +145,7 @@ func logic(left, right step, or bool) step {
 	}
 }
 
-// binary is an operator on two steps. An operator does not accept an empty operand.
+// binary applies an operator to the results of two steps. If an operand has no value, ok is false.
 func binary(left, right step, op operator) step {
 	return func(e *evaluator, in value) (value, bool) {
 		l, ok := left(e, in)
@@ -159,7 +160,7 @@ func binary(left, right step, op operator) step {
 	}
 }
 
-// choice is if condition then … else … end.
+// choice is the expression if condition then … else … end.
 func choice(condition, then, otherwise step) step {
 	return func(e *evaluator, in value) (value, bool) {
 		v, ok := condition(e, in)
@@ -196,7 +197,7 @@ func length(_ *evaluator, in value) (value, bool) {
 	return value{}, false
 }
 
-// toNumber is tonumber. A number keeps all its digits.
+// toNumber is the function tonumber. A number keeps all its digits.
 func toNumber(_ *evaluator, in value) (value, bool) {
 	if in.isNumber() || in.form == formDoc && in.doc().Kind() == document.Number {
 		return in, true
@@ -207,7 +208,7 @@ func toNumber(_ *evaluator, in value) (value, bool) {
 	return value{}, false
 }
 
-// toString is tostring.
+// toString is the function tostring.
 func toString(e *evaluator, in value) (value, bool) {
 	if in.form == formDoc && in.doc().Kind() == document.Number {
 		return e.newString(in.doc().Raw())
@@ -225,7 +226,7 @@ func toString(e *evaluator, in value) (value, bool) {
 	return value{}, false
 }
 
-// downcase is ascii_downcase.
+// downcase is the function ascii_downcase.
 func downcase(e *evaluator, in value) (value, bool) {
 	v := scalar(in)
 	if !v.isText() {
@@ -241,7 +242,7 @@ func downcase(e *evaluator, in value) (value, bool) {
 	return e.lowercase(s)
 }
 
-// fromDate is fromdate, for times such as 2026-03-01T12:00:00Z. Other zones are left to gojq.
+// fromDate is the function fromdate, for times such as 2026-03-01T12:00:00Z. Times in other zones are left to gojq.
 func fromDate(_ *evaluator, in value) (value, bool) {
 	s := scalar(in).text()
 	if len(s) != len("2026-03-01T12:00:00Z") {
@@ -254,7 +255,7 @@ func fromDate(_ *evaluator, in value) (value, bool) {
 	return floatValue(jq.Epoch(t))
 }
 
-// timestamp is the function of package agent/jq.
+// timestamp is the function timestamp of package agent/jq.
 func timestamp(_ *evaluator, in value) (value, bool) {
 	v := scalar(in)
 	if v.isNull() {
@@ -272,10 +273,10 @@ func timestamp(_ *evaluator, in value) (value, bool) {
 
 func isUpper(r rune) bool { return r >= 'A' && r <= 'Z' }
 
-// operator computes a value from two, as a step does from one.
+// operator computes a value from two values. ok has the same meaning as for a step.
 type operator func(e *evaluator, l, r value) (value, bool)
 
-// operators returns the operator of an arithmetic or a comparison, nil for anything else.
+// operators returns the operator for arithmetic and comparisons, and nil for other operators.
 func operators(op gojq.Operator) operator {
 	switch op {
 	case gojq.OpAdd:
@@ -284,7 +285,7 @@ func operators(op gojq.Operator) operator {
 		return arithmetic(subtractInts, func(l, r float64) float64 { return l - r })
 	case gojq.OpMul:
 		return arithmetic(multiplyInts, func(l, r float64) float64 { return l * r })
-	case gojq.OpDiv: // the result of a division by zero is not finite, so it is left to gojq
+	case gojq.OpDiv: // a division by zero is not finite, so ok is false and gojq reports the error
 		return arithmetic(divideInts, func(l, r float64) float64 { return l / r })
 	case gojq.OpMod:
 		return arithmetic(moduloInts, func(float64, float64) float64 { return math.NaN() })
@@ -304,7 +305,7 @@ func operators(op gojq.Operator) operator {
 	return nil
 }
 
-// arithmetic returns an operator on two integers or two floats.
+// arithmetic returns an operator for two integers or two floats.
 func arithmetic(ints func(l, r int64) (value, bool), floats func(l, r float64) float64) operator {
 	return func(_ *evaluator, l, r value) (value, bool) {
 		switch l, r = scalar(l), scalar(r); {
@@ -317,7 +318,7 @@ func arithmetic(ints func(l, r int64) (value, bool), floats func(l, r float64) f
 	}
 }
 
-// add adds numbers or strings. Null is the neutral element.
+// add adds numbers or strings. If one operand is null, the result is the other operand.
 func add(e *evaluator, l, r value) (value, bool) {
 	switch l, r = scalar(l), scalar(r); {
 	case l.form == formInt && r.form == formInt:
@@ -365,8 +366,8 @@ func moduloInts(l, r int64) (value, bool) {
 	return intValue(l % r), true
 }
 
-// comparison returns an operator that compares two values. The order is null, false, true, numbers, strings. Lists and
-// objects are left to gojq.
+// comparison returns an operator that compares two values. The order is: null, false, true, numbers, strings. Lists and objects are
+// left to gojq.
 func comparison(holds func(order int) bool) operator {
 	return func(_ *evaluator, l, r value) (value, bool) {
 		l, r = scalar(l), scalar(r)
@@ -387,8 +388,8 @@ func comparison(holds func(order int) bool) operator {
 	}
 }
 
-// scalar returns a value of the document as a value of its own, except that a string stays in the document. A list, an object
-// and a number that is left to gojq become empty.
+// scalar converts a value of the document to a value with its own type. A string is returned unchanged. The result for a list, an
+// object, and a number that is left to gojq has formEmpty.
 func scalar(v value) value {
 	if v.form != formDoc {
 		return v
@@ -408,8 +409,8 @@ func scalar(v value) value {
 	return value{form: formEmpty}
 }
 
-// numberOf parses a decimal number as jq does: as an integer if it has neither fraction nor exponent. Integers of 19 or more
-// digits, and numbers beyond the range of floats, are left to gojq.
+// numberOf parses a decimal number as jq does: as an integer if it has no fraction and no exponent. Integers with 19 or more
+// digits, and numbers outside the range of floats, are left to gojq.
 func numberOf(s string) (value, bool) {
 	if n, ok := document.ParseInt(s); ok {
 		return intValue(n), true

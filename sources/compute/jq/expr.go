@@ -11,15 +11,15 @@ import (
 	"github.com/collectington/collectington/agent/jq"
 )
 
-// Expr is a compiled jq expression. Its variables $start and $end are the tick's window in Unix seconds, and its function now
+// Expr is a compiled jq expression. The variables $start and $end are the tick's window in Unix seconds, and the function now
 // returns the tick's time.
 type Expr struct {
 	text   string
 	query  *gojq.Query
-	path   []string // of a plain path, with or without [] at its end; else nil
-	stages []stage  // the direct form; nil if the expression needs gojq
-	step   step     // the direct form if it is a single step; else nil
-	needs  string   // the part that needs gojq
+	path   []string // the path if the expression is only a path, with or without [] at its end; else nil
+	stages []stage  // the expression compiled to run without gojq; nil if it needs gojq
+	step   step     // the same if it is a single step; else nil
+	needs  string   // the part of the expression that needs gojq
 	code   *jq.Code
 }
 
@@ -38,7 +38,7 @@ func (x *Expr) UnmarshalText(text []byte) error {
 // Verbatim implements setting.Verbatim.
 func (*Expr) Verbatim() {}
 
-// atNode returns the expression with its direct form compiled for the values at a node.
+// atNode returns the expression, with its steps and stages compiled for values at a node.
 func (x *Expr) atNode(p *pathNode) *Expr {
 	if x == nil {
 		return nil
@@ -62,7 +62,8 @@ func (x *Expr) String() string {
 
 var errSeveral = errors.New("returns more than one value: iterate with items instead")
 
-// evalOne evaluates the expression to one value. No value is null, several are an error.
+// evalOne evaluates an expression that returns at most one value. If it returns no value, the result is null. Several values are an
+// error.
 func (x *Expr) evalOne(ctx context.Context, e *evaluator, in *item) (value, error) {
 	if x.step != nil && in.form == formDoc {
 		out, ok := x.step(e, in.value)
@@ -95,7 +96,7 @@ func (x *Expr) evalOne(ctx context.Context, e *evaluator, in *item) (value, erro
 	return ofJQ(only), nil
 }
 
-// evalAll evaluates the expression and yields its values.
+// evalAll evaluates the expression and passes all its values to yield.
 func (x *Expr) evalAll(ctx context.Context, e *evaluator, in *item, yield func(value) error) error {
 	known := 0
 	if in.form == formDoc && x.stages != nil {
@@ -109,13 +110,14 @@ func (x *Expr) evalAll(ctx context.Context, e *evaluator, in *item, yield func(v
 	}
 	return x.ended(ctx, e, x.code.Each(ctx, in.forJQ(), func(next any) error {
 		if known--; known >= 0 {
-			return nil // yielded by the direct form before it failed
+			return nil // already yielded by the stages before they failed
 		}
 		return yield(ofJQ(next))
 	}, e.variables...))
 }
 
-// ended returns the error of gojq. The first one of a run over its bounds, or after the end of ctx, ends the tick.
+// ended returns err, an error of gojq. If the run has exceeded its limits, or ctx has ended, the first such error also ends the
+// tick.
 func (x *Expr) ended(ctx context.Context, e *evaluator, err error) error {
 	if err == nil || e.ended != nil {
 		return err
@@ -126,7 +128,7 @@ func (x *Expr) ended(ctx context.Context, e *evaluator, err error) error {
 	return err
 }
 
-// resolvePath follows a path as jq does. A key of null is null, a key of anything but an object is an error.
+// resolvePath evaluates a path as jq does. A member of null is null. A member of any other value except an object is an error.
 func resolvePath(v document.Value, path []string) (document.Value, error) {
 	for _, name := range path {
 		if kind := v.Kind(); kind != document.Object && kind != document.Null {
@@ -137,7 +139,7 @@ func resolvePath(v document.Value, path []string) (document.Value, error) {
 	return v, nil
 }
 
-// inList returns the remedy if a list is in the way.
+// inList returns a hint if v is a list, where the path should be applied to each item.
 func inList(v document.Value) string {
 	if v.Kind() == document.Array {
 		return "; write [] to iterate over its items"
@@ -145,7 +147,7 @@ func inList(v document.Value) string {
 	return ""
 }
 
-// explainPath returns the error of a plain path that has no values.
+// explainPath returns the error for an expression that is only a path, if the path has no values.
 func (x *Expr) explainPath(v document.Value) error {
 	v, err := resolvePath(v, x.path)
 	switch {

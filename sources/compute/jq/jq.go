@@ -1,11 +1,11 @@
-// Package jq computes readings from a document with jq expressions: the metrics of a job.
+// Package jq computes the readings of a job's metrics from a document, with jq expressions.
 //
-// Each expression is compiled once. A plain one (paths, arithmetic, comparisons, common functions) runs directly on the
-// document and means exactly what it means in jq. Any other one, and any error, is left to gojq, for which the document is
-// converted. Metrics with the same items are computed in one walk over them.
+// Each expression is compiled once. A simple expression (paths, arithmetic, comparisons, common functions) is evaluated directly on
+// the document, with the same result as in jq. All other expressions, and all errors, are left to gojq, for which the document is
+// converted. Metrics with the same items are computed in one pass over the items.
 //
-// To read it, begin with source.go (one tick). expr.go evaluates an expression, compile.go compiles its direct form, eval.go
-// and value.go run that, and lookup.go finds the members of objects.
+// To read this package, begin with source.go, which does one tick. expr.go evaluates an expression. compile.go compiles it to steps
+// that do not need gojq, and eval.go and value.go run the steps. lookup.go finds the members of objects.
 package jq
 
 import (
@@ -26,7 +26,7 @@ import (
 //go:embed example.yaml
 var example string
 
-// Kind is the entry of the catalogue.
+// Kind is the entry in the catalogue.
 var Kind = sources.Kind[sources.Source]{
 	Name:        "metrics",
 	Defaults:    func() sources.Config[sources.Source] { return &Config{} },
@@ -34,7 +34,7 @@ var Kind = sources.Kind[sources.Source]{
 	Expressions: func(c sources.Config[sources.Source]) []sources.Expression { return c.(*Config).expressions() },
 }
 
-// Config has the metrics by name.
+// Config holds the metrics by name.
 type Config map[string]*Metric
 
 // Metric declares a metric and says how to compute its readings.
@@ -112,7 +112,8 @@ func (m *Metric) desc(name string) *metric.Desc {
 	return d
 }
 
-// fingerprint returns what the readings are computed by. State saved under another fingerprint is not used.
+// fingerprint returns the text of everything that determines the readings. State that was saved with another fingerprint is not
+// used.
 func (m *Metric) fingerprint() string {
 	how := fmt.Sprint(m.Items, m.Value, m.OnceBy)
 	for _, label := range m.labelNames() {
@@ -148,7 +149,7 @@ func (c *Config) AddLabels(labels map[string]string) {
 	}
 }
 
-// New creates the source. The job needs a fetcher.
+// New makes the source. The job must have a fetcher.
 func (c *Config) New(env sources.Env) (sources.Source, error) {
 	if env.Fetch == nil {
 		return nil, errors.New("the job has no fetcher: metrics need one, such as http, exec, file or sql")
@@ -156,7 +157,7 @@ func (c *Config) New(env sources.Env) (sources.Source, error) {
 	return newSource(*c, env.Fetch), nil
 }
 
-// Dated reports whether the readings of every metric have their own timestamps, or are chosen by the tick's window.
+// Dated reports whether every metric depends on the tick's window, or has readings with their own timestamps.
 func (c *Config) Dated() bool {
 	for _, m := range *c {
 		if m != nil && m.Time == nil && !strings.Contains(m.fingerprint(), "$start") && !strings.Contains(m.fingerprint(), "$end") {
@@ -166,7 +167,7 @@ func (c *Config) Dated() bool {
 	return true
 }
 
-// expressions returns the expressions of every metric, and the parts that only gojq can evaluate.
+// expressions returns the expressions of all metrics, and for each the part that only gojq can evaluate.
 func (c *Config) expressions() []sources.Expression {
 	var all []sources.Expression
 	for _, name := range slices.Sorted(maps.Keys(*c)) {
@@ -189,8 +190,8 @@ func (c *Config) expressions() []sources.Expression {
 	return all
 }
 
-// needsJQ returns the part of the expression that only gojq can evaluate, or "". The argument several says whether the
-// expression may return more than one value.
+// needsJQ returns the part of the expression that only gojq can evaluate, or "". several says that the expression may return more
+// than one value.
 func (x *Expr) needsJQ(several bool) string {
 	switch {
 	case x.stages == nil:
@@ -201,7 +202,7 @@ func (x *Expr) needsJQ(several bool) string {
 	return ""
 }
 
-// Float is a number in a map.
+// Float is a number in the setting map.
 type Float float64
 
 // UnmarshalText parses a finite number.
@@ -214,7 +215,7 @@ func (f *Float) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Default is the value of a string that is not in the map. Drop drops the reading instead.
+// Default is the value of a text that is not in the setting map. Drop says that the reading is dropped instead.
 type Default struct {
 	Value Float
 	Drop  bool
@@ -232,10 +233,11 @@ func (d *Default) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Missing says what happens if a value is null or absent. A label that is null or absent is an absent label.
+// Missing says what to do if a value is null or absent. It only affects labels if it is Error; otherwise a label that is null or
+// absent is left out.
 type Missing uint8
 
-// Drop drops the reading. Error fails the metric, of a missing label too. Zero makes a missing value zero.
+// Drop drops the reading. Error is an error of the metric, also if a label is missing. Zero makes the value zero.
 const (
 	Drop Missing = iota
 	Error

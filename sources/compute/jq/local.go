@@ -9,15 +9,15 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// localTime is the time of a reading in the hour that comes twice: two times, of which one is meant.
+// localTime is the time of a reading whose local time occurs twice, because clocks are set back. It has both possible times.
 type localTime struct {
 	row           int
 	first, second time.Time
 }
 
-// resolveLocal sets the times of a metric's readings in the hour that comes twice. In a list in order of time, readings before
-// those that go back are in the first hour, and the others in the second. A reading that could be in either is in the one that
-// is not after the tick.
+// resolveLocal chooses the times of a metric's readings whose local times occur twice. If the readings of a series are in order of
+// time, but go back once, the readings before that are in the first hour, and the others in the second. If a reading could be in
+// either hour, it is in the second one, unless that is after the tick.
 func resolveLocal(rows []metric.Reading, local []localTime, tick time.Time) {
 	if len(local) == 0 {
 		return
@@ -52,8 +52,8 @@ func resolveLocal(rows []metric.Reading, local []localTime, tick time.Time) {
 	}
 }
 
-// descends reports whether more readings are before the one they follow than after it. Those in the hour that comes twice have
-// the first of their times.
+// descends reports whether the readings of a series are in descending order of time. For readings whose local times occur twice, it
+// uses the first time.
 func descends(rows []metric.Reading, at []int) bool {
 	balance := 0
 	for i := 1; i < len(at); i++ {
@@ -67,10 +67,10 @@ func descends(rows []metric.Reading, at []int) bool {
 	return balance < 0
 }
 
-// resolveRun sets the times of readings that follow each other in the list, after others or not. No two are of one time as long
-// as another is free.
+// resolveRun chooses the times of consecutive readings. after says that other readings of the series come before them. Two readings
+// do not get the same time if the other possible time is free.
 func resolveRun(rows []metric.Reading, at []int, ambiguous map[int]localTime, after bool, tick time.Time, used map[int64]bool) {
-	back, times := 0, 0 // where the list goes back, and how often
+	back, times := 0, 0 // index at which the readings go back in time, and how often they do
 	for i := 1; i < len(at); i++ {
 		if rows[at[i]].Time <= rows[at[i-1]].Time {
 			back, times = i, times+1
@@ -83,7 +83,7 @@ func resolveRun(rows []metric.Reading, at []int, ambiguous map[int]localTime, af
 		switch {
 		case times == 1:
 			inFirst = i < back
-		case times > 1: // not in order
+		case times > 1: // the readings are not in order
 			inFirst = isFirst(l, tick)
 		}
 		chosen, other := l.first.UnixMilli(), l.second.UnixMilli()
@@ -98,7 +98,7 @@ func resolveRun(rows []metric.Reading, at []int, ambiguous map[int]localTime, af
 	}
 }
 
-// isFirst reports whether a time by itself is taken to be in the first hour.
+// isFirst reports whether a time is in the first hour, if nothing is known about other readings.
 func isFirst(l localTime, tick time.Time) bool {
 	return sources.NotAfter(tick, l.first, l.second).Equal(l.first)
 }

@@ -7,11 +7,11 @@ import (
 	"github.com/collectington/collectington/agent/jq"
 )
 
-// pathNode is a node in the tree of paths that the expressions of a walk share. The root stands for an item, a child for one of
-// its members. All members that expressions look up at one node are found by reading each object's keys once.
+// pathNode is a node in the tree of paths that expressions share. The root stands for an item, and a child for a member of the
+// item, and so on. All members that expressions look up at one node are found by reading the keys of an object only once.
 //
-// A node caches the members of the last object only, so an expression at the wrong node costs time and nothing else. The
-// zero value is a root.
+// A node only caches the members of the last object. If an expression uses the wrong node, it is slower, but still right. The zero
+// value is a root.
 type pathNode struct {
 	members  document.Lookup
 	children map[string]*pathNode
@@ -23,7 +23,7 @@ type member struct {
 	slot int
 }
 
-// lookups returns the members on a path from the node.
+// lookups returns the members on a path that begins at the node.
 func (n *pathNode) lookups(names []string) []member {
 	var all []member
 	for _, name := range names {
@@ -33,7 +33,7 @@ func (n *pathNode) lookups(names []string) []member {
 	return all
 }
 
-// child returns the node of a member, or of the result of any expression, given its text.
+// child returns the node for a member with this name. For other expressions, name is the text of the expression.
 func (n *pathNode) child(name string) *pathNode {
 	if n.children == nil {
 		n.children = map[string]*pathNode{}
@@ -44,7 +44,7 @@ func (n *pathNode) child(name string) *pathNode {
 	return n.children[name]
 }
 
-// nodeAfter returns the node of the result of an expression.
+// nodeAfter returns the node for the result of an expression.
 func (n *pathNode) nodeAfter(q *gojq.Query) *pathNode {
 	path, each := jq.Path(q)
 	if path == nil || each {
@@ -56,8 +56,8 @@ func (n *pathNode) nodeAfter(q *gojq.Query) *pathNode {
 	return n
 }
 
-// forget discards the cached members. It must be called before each document: the next one is parsed in the same memory, so
-// that another object may have the position of the cached one.
+// forget discards the cached members. It must be called before each document: the next document is parsed into the same memory, so
+// another object may be at the position of a cached one.
 func (n *pathNode) forget() {
 	n.members.Forget()
 	for _, child := range n.children {

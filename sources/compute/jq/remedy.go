@@ -12,20 +12,21 @@ import (
 	agenttext "github.com/collectington/collectington/agent/text"
 )
 
-// Bounds on a remedy. It names members of the document, which may be many and long.
+// The limits for hints that name members of the document, which may be many and long.
 const (
-	maxNamed  = 8  // members
-	maxMember = 40 // bytes of one
+	maxNamed  = 8  // number of members
+	maxMember = 40 // length of a name in bytes
 )
 
-// remedy is what an expression has returned in place of what is needed. Its text is made for the first problem of a kind alone.
+// remedy creates a hint on how to correct an expression whose result cannot be used. Its text is only made for the first problem of
+// each reason.
 type remedy struct {
 	expr *Expr
-	v    value
-	give remedyKind
+	v    value      // the result of the expression
+	give remedyKind // what was wanted
 }
 
-// remedyKind is what is needed.
+// remedyKind is the kind of value that was wanted.
 type remedyKind uint8
 
 const (
@@ -34,7 +35,7 @@ const (
 	remedyMissing
 )
 
-// text returns the expression that would do, "" if nothing is known.
+// text returns a hint with an expression that would work, or "" if none is known.
 func (r *remedy) text(items *Expr, in *item) string {
 	switch {
 	case r == nil:
@@ -47,7 +48,7 @@ func (r *remedy) text(items *Expr, in *item) string {
 	return missingRemedy(r.expr.text, in.forJQ())
 }
 
-// failed returns the error of an expression, with a remedy if it is a common one.
+// failed returns the error of an expression. If it is a common error, it adds a hint.
 func failed(err error) error {
 	rest, isTime := strings.CutPrefix(err.Error(), `strptime("%Y-%m-%dT%H:%M:%S%z") cannot be applied to `)
 	if !isTime {
@@ -57,8 +58,8 @@ func failed(err error) error {
 	return fmt.Errorf("fromdate cannot be applied to %s: write timestamp, which reads fractions of seconds and offsets too", got)
 }
 
-// numberRemedy returns how to get a number from a value that is none, "" if nothing is likely. The expression is that of the
-// value, and items that of the items it is computed from.
+// numberRemedy returns a hint on how to get a number from a value that is not a number, or "". expression is the expression of the
+// value; items is the one for the items.
 func numberRemedy(expression string, items *Expr, v any) string {
 	if len(expression) > maxMember*2 {
 		return ""
@@ -83,7 +84,7 @@ var (
 	quantityText = pattern.OnUse(`^[-+]?[0-9]+(?:\.[0-9]+)? ?(?:[kKMGTPE]i?(B|bps|B/s|Hz|Wh?)|([A-Za-z%°/]{1,12}))$`)
 )
 
-// textRemedy returns the expression for a text that is a time or has a number in it.
+// textRemedy returns a hint for a text that is a time or contains a number.
 func textRemedy(expression, text string) string {
 	_, err := jq.ParseTime(text)
 	switch {
@@ -110,7 +111,7 @@ func pipeTo(expression, next string) string {
 	return expression + " | " + next
 }
 
-// membersRemedy names the members of an object, as expressions.
+// membersRemedy returns a hint with the expressions for the members of an object.
 func membersRemedy(expression string, object map[string]any) string {
 	names := named(object)
 	if names == "" {
@@ -142,7 +143,7 @@ func memberOf(expression, name string) string {
 	return fmt.Sprintf("%s[%q]", expression, name)
 }
 
-// named returns the names of the members of an object, at most maxNamed.
+// named returns the names of an object's members, at most maxNamed.
 func named(object map[string]any) string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(object)) {
@@ -158,8 +159,8 @@ func named(object map[string]any) string {
 	return strings.Join(names, ", ")
 }
 
-// missingRemedy returns what there is in place of a member that is not there: the members of the deepest object on the way to
-// it. For one that is there and null it returns "".
+// missingRemedy returns a hint for a member that does not exist: the names of the members that exist at this place. If the member
+// exists and is null, it returns a hint from the member error, or "".
 func missingRemedy(expression string, item any) string {
 	query, _, err := jq.Compile(expression)
 	if err != nil {
@@ -194,7 +195,7 @@ func missingRemedy(expression string, item any) string {
 	return ifError(whole)
 }
 
-// ifError returns what the member error of an item says: it is likely to be why another member is null.
+// ifError returns a hint with the member .error of an item, since an error is probably the reason why another member is null.
 func ifError(item any) string {
 	object, _ := item.(map[string]any)
 	if text, ok := object["error"].(string); ok && text != "" {
@@ -203,7 +204,7 @@ func ifError(item any) string {
 	return ""
 }
 
-// labelRemedy returns how to get a label from a list or an object.
+// labelRemedy returns a hint on how to get a label from a list or an object.
 func labelRemedy(expression string, v any) string {
 	switch v := v.(type) {
 	case map[string]any:

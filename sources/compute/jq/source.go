@@ -15,14 +15,14 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Bounds on one metric in one tick.
+// The limits for one metric in one tick.
 const (
-	maxItems = 2_000_000 // items
-	maxLabel = 4096      // bytes of a label value
+	maxItems = 2_000_000 // number of items
+	maxLabel = 4096      // length of a label value in bytes
 )
 
-// source computes all metrics of a job from one document. Metrics with the same items are computed in one walk over these
-// items. Metrics of a walk with the same labels share the label values.
+// source computes all metrics of a job from one document. Metrics with the same items are computed in one pass over the items,
+// which is called a walk. Metrics of a walk that have the same labels share the label values.
 type source struct {
 	fetch     sources.Fetcher
 	walks     []*walk
@@ -40,11 +40,11 @@ type source struct {
 // walk is a pass over the items of one or more metrics.
 type walk struct {
 	items  *Expr
-	root   *pathNode // where all their expressions look up members of an item
+	root   *pathNode // the node for an item; all expressions of the walk share it
 	groups []*labelGroup
 }
 
-// begin forgets the tick before.
+// begin removes what is left from the previous tick.
 func (w *walk) begin() {
 	w.root.forget()
 	for _, g := range w.groups {
@@ -52,7 +52,7 @@ func (w *walk) begin() {
 	}
 }
 
-// labelGroup has the metrics of a walk that have the same labels.
+// labelGroup holds the metrics of a walk that have the same labels.
 type labelGroup struct {
 	labels  []*Expr // in the order of the metrics' label names
 	from    *Expr   // of labels that items name; nil = none
@@ -60,14 +60,14 @@ type labelGroup struct {
 	metrics []metricPlan
 }
 
-// absence is of a label that no item of a tick has had so far.
+// absence counts items without a label, until an item has the label.
 type absence struct {
-	over  bool   // an item has it
-	items int    // that lack it
-	first string // why the first one does, with a remedy
+	over  bool   // an item has the label
+	items int    // number of items without the label
+	first string // a hint for the first item without the label
 }
 
-// lacks counts an item without the label of that index.
+// lacks counts an item that does not have the label with index i.
 func (g *labelGroup) lacks(i int, in *item) {
 	a := &g.absent[i]
 	if a.over {
@@ -93,7 +93,7 @@ func (g *labelGroup) warnings(items *Expr) []string {
 	return lines
 }
 
-// metricPlan is a metric and its index in the readings.
+// metricPlan is a metric with its index in the readings.
 type metricPlan struct {
 	*Metric
 	index int
@@ -159,7 +159,7 @@ func (m *Metric) atNode(p *pathNode) *Metric {
 	return &placed
 }
 
-// Collect fetches the document and computes every metric.
+// Collect fetches the document and computes all metrics.
 func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
 	doc, err := s.fetch.Fetch(ctx, tick, sources.Request{})
 	if err != nil {
@@ -177,7 +177,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 			n.begin()
 		}
 	}
-	// The root is converted for gojq at most once a tick, when the first expression needs it.
+	// The root is converted for gojq when the first expression needs it, so at most once per tick.
 	root := &item{value: ofDocument(doc.Root)}
 	for _, w := range s.walks {
 		w.begin()
@@ -185,7 +185,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 		switch {
 		case err != nil:
 			s.fail(w, fmt.Errorf("items %s: %s", w.items, short(err.Error())))
-		case w.items == nil && doc.Skipped.Items > 0: // a value of all items would be wrong without some of them
+		case w.items == nil && doc.Skipped.Items > 0: // the value depends on all items, so it would be wrong without some
 			s.fail(w, fmt.Errorf("needs the whole document, which lacks %d of its items; the first: %w", doc.Skipped.Items, doc.Skipped.First))
 		}
 	}
@@ -239,7 +239,7 @@ func (s *source) fail(w *walk, err error) {
 	}
 }
 
-// warn warns of the labels that no item of a walk has: their paths are probably wrong.
+// warn adds warnings for labels that no item of a walk has, since their paths are probably wrong.
 func (s *source) warn(w *walk) {
 	for _, g := range w.groups {
 		lines := g.warnings(w.items)
@@ -270,14 +270,14 @@ func (s *source) collectWalk(ctx context.Context, w *walk, root *item) error {
 	})
 }
 
-// item is one item of a walk. It is converted for gojq when the first expression needs it.
+// item is one item of a walk. It is converted for gojq when the first expression needs that.
 type item struct {
 	value
 	index     int
-	converted *any // nil until needed
+	converted *any // the item as a value of gojq; nil until it is needed
 }
 
-// forJQ returns the item as gojq takes it.
+// forJQ returns the item as a value of gojq.
 func (i *item) forJQ() any {
 	if i.converted == nil {
 		data := i.jq()
@@ -286,7 +286,7 @@ func (i *item) forJQ() any {
 	return *i.converted
 }
 
-// collectItem computes the readings of one item.
+// collectItem computes the readings of one item for all metrics of a walk.
 func (s *source) collectItem(ctx context.Context, w *walk, in *item) {
 	nullItem := w.items != nil && in.isNull()
 	for _, g := range w.groups {
@@ -331,19 +331,20 @@ func (s *source) collectItem(ctx context.Context, w *walk, in *item) {
 	}
 }
 
-// itemProblem says why an item has no reading.
+// itemProblem is the reason why an item has no reading.
 type itemProblem struct {
 	reason metric.Reason
 	text   string
-	remedy *remedy // nil = nothing is known
+	remedy *remedy // nil = there is no hint
 }
 
-// explain returns the problem in words, with what would do.
+// explain returns the text of the problem with a hint.
 func (p *itemProblem) explain(items *Expr, in *item) string {
 	return short(p.text) + p.remedy.text(items, in)
 }
 
-// report counts the problem as a drop, or sets the metric's error if a value is missing and missing is error.
+// report counts the problem as a dropped reading. If a value is missing and the setting missing is error, it sets the metric's
+// error instead.
 func (p *itemProblem) report(m *metric.Measured, missing Missing, items *Expr, in *item, g *labelGroup, labels []string) {
 	text := func() string {
 		if items == nil {
@@ -364,8 +365,8 @@ func (p *itemProblem) report(m *metric.Measured, missing Missing, items *Expr, i
 	m.Drops = append(m.Drops, metric.Drop{Reason: p.reason, Count: 1, First: text()})
 }
 
-// named returns the label values of an item in parentheses, "" if there are none: the position of an item is not always that in the
-// document, since to_entries sorts and select leaves out.
+// named returns the label values of an item in parentheses, or "" if it has none. They identify the item, since its index is not
+// always its position in the document: to_entries sorts items, and select leaves items out.
 func (g *labelGroup) named(labels []string) string {
 	var shown []string
 	for i, value := range labels[:min(len(labels), len(g.labels))] {
@@ -379,14 +380,15 @@ func (g *labelGroup) named(labels []string) string {
 	return " (" + strings.Join(shown, ", ") + ")"
 }
 
-// maxText bounds a message, in bytes. The error of an expression can contain the whole document.
+// maxText is the maximum length of a message in bytes. It is needed because the error of an expression can contain the whole
+// document.
 const maxText = 300
 
-// short returns at most maxText bytes of a message.
+// short cuts a message to maxText bytes.
 func short(s string) string { return agenttext.Cut(s, maxText) }
 
-// labels returns the label values of an item. One that is missing is empty, as absent labels are; the last of them is returned too,
-// since it is an error for some metrics.
+// labels returns the label values of an item. A missing label has the value "". absent is the last missing label; it is returned
+// because it is an error for some metrics.
 func (s *source) labels(ctx context.Context, g *labelGroup, in *item) (values []string, absent *Expr, problem *itemProblem) {
 	from := len(s.arena)
 	for i, x := range g.labels {
@@ -422,7 +424,7 @@ func (s *source) labels(ctx context.Context, g *labelGroup, in *item) (values []
 	return s.arena[from:len(s.arena):len(s.arena)], absent, nil
 }
 
-// reading sets the event id and the value.
+// reading sets the event ID and the value of a reading.
 func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.Reading) *itemProblem {
 	if r.OnceBy != nil {
 		v, err := r.OnceBy.evalOne(ctx, &s.evaluator, in)
@@ -458,7 +460,7 @@ func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.R
 	return nil
 }
 
-// mapped looks up a string in the metric's map.
+// mapped sets the value of a reading to the number that the setting map has for a text.
 func (m *Metric) mapped(v value, row *metric.Reading) *itemProblem {
 	text, ok := v.label()
 	if number, known := m.Map[text]; ok && known {

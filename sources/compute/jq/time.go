@@ -14,16 +14,16 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// maxLayout bounds a layout, in bytes.
+// maxLayout is the maximum length of a time format in bytes.
 const maxLayout = 100
 
-// unixMilli is the time_format of numbers of milliseconds.
+// unixMilli is the time_format for numbers that are Unix milliseconds.
 const unixMilli = "unix_ms"
 
-// TimeFormat is the format of times: unix_ms, a layout of package time, or empty for RFC 3339 and numbers of Unix seconds.
+// TimeFormat is a format of times: unix_ms, or a layout of package time. "" = RFC 3339 or Unix seconds.
 type TimeFormat string
 
-// UnmarshalText checks that the format has year, month and day.
+// UnmarshalText checks that the format contains year, month and day.
 func (f *TimeFormat) UnmarshalText(text []byte) error {
 	*f = TimeFormat(text)
 	if *f == "" || *f == unixMilli {
@@ -42,15 +42,15 @@ func (f *TimeFormat) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// hasZone reports whether strings in this format have an offset.
+// hasZone reports whether texts in this format contain an offset.
 func (f TimeFormat) hasZone() bool {
 	return f == "" || f == unixMilli || strings.Contains(string(f), "-07") || strings.Contains(string(f), "Z07")
 }
 
-// Zone is the time zone of strings without an offset.
+// Zone is the time zone of texts without an offset.
 type Zone struct{ *time.Location }
 
-// UnmarshalText parses a name of the time zone database, or UTC.
+// UnmarshalText parses a name in the time zone database, or UTC.
 func (z *Zone) UnmarshalText(text []byte) error {
 	if name := string(text); name != "" && name != "Local" {
 		if location, err := time.LoadLocation(name); err == nil {
@@ -81,7 +81,7 @@ func (m *Metric) validateTime() error {
 		"is only valid with a time_format without an offset, such as 2006-01-02 15:04:05"))
 }
 
-// onlyIf returns the problem of a setting unless ok.
+// onlyIf returns nil if ok, and otherwise the problem of a setting.
 func onlyIf(ok bool, path, problem string) error {
 	if ok {
 		return nil
@@ -89,14 +89,14 @@ func onlyIf(ok bool, path, problem string) error {
 	return setting.Bad(path, "%s", problem)
 }
 
-// window is a tick's window in Unix milliseconds.
+// window is the window of a tick in Unix milliseconds.
 type window struct{ start, end int64 }
 
 func windowOf(t sources.Tick) window { return window{t.Start.UnixMilli(), t.End.UnixMilli()} }
 
-// ownTime sets the reading's own timestamp.
+// ownTime sets the timestamp of a reading.
 func (m *Metric) ownTime(ctx context.Context, on *evaluator, in *item, w window, row *metric.Reading) *itemProblem {
-	if m.Time.text == "$end" { // the same for every item
+	if m.Time.text == "$end" { // it has the same value for every item
 		row.Time = w.end
 		return nil
 	}
@@ -130,16 +130,16 @@ func isNever(v value) bool {
 // seconds returns Unix milliseconds in seconds, as a value of gojq.
 func seconds(milli int64) any { return float64(milli) / 1000 }
 
-// maxTime is the end of the year 9999, the last of RFC 3339, in Unix milliseconds.
+// maxTime is the end of the year 9999, the last year in RFC 3339, in Unix milliseconds.
 const maxTime = 253402300799999
 
-// readTime returns the time that a value stands for, in Unix milliseconds.
+// readTime converts a value to a time in Unix milliseconds.
 func (m *Metric) readTime(v value) (int64, error) {
 	at, _, err := m.readTimes(v)
 	return at, err
 }
 
-// readTimes returns the first time that a value stands for, and the second one if its local time comes twice.
+// readTimes converts a value to a time. If the local time occurs twice, second is the second one.
 func (m *Metric) readTimes(v value) (at int64, second time.Time, err error) {
 	text, ok := v.label()
 	if !ok || text == "true" || text == "false" {
@@ -183,7 +183,8 @@ func (m *Metric) parseTime(text string) (time.Time, error) {
 	return time.ParseInLocation(string(m.TimeFormat), text, m.TimeZone.Location)
 }
 
-// checkTime refuses times that a sample cannot have. Zero usually means that there is none.
+// checkTime returns an error for times that a sample cannot have. Zero is also an error, since it usually means that there is no
+// time.
 func checkTime(milli float64, text, want string) (int64, error) {
 	if !(milli >= 1 && milli <= maxTime) {
 		return 0, fmt.Errorf("%.40s is not a time in %s", text, want)

@@ -12,22 +12,22 @@ import (
 	"github.com/collectington/collectington/agent/document"
 )
 
-// form is the representation of a value.
+// form says how a value is represented.
 type form uint8
 
 const (
 	formNull   form = iota
-	formBool        // bits: 1 or 0
-	formInt         // bits, as an int64
-	formFloat       // bits, as a finite float64
-	formString      // box.text
-	formDoc         // tree, and in bits the position in the document
-	formOther       // box.data: any other result of gojq
-	formEmpty       // no value: jq's empty
+	formBool        // in bits: 1 or 0
+	formInt         // in bits, as an int64
+	formFloat       // in bits, as a finite float64
+	formString      // in box.text
+	formDoc         // in tree, with the position in bits
+	formOther       // in box.data: any other result of gojq
+	formEmpty       // no value, like jq's empty
 )
 
-// value is a value of the document, or a computed one. The zero value is null. It has four fields of a word each, which is
-// the most that the compiler keeps in registers.
+// value is a value of the document, or a computed value. The zero value is null. It has four fields of one word each; the compiler
+// would not keep more fields in registers.
 type value struct {
 	tree *document.Tree
 	box  *box
@@ -35,7 +35,7 @@ type value struct {
 	form form
 }
 
-// box has the part of a value that does not fit in a word.
+// box holds the part of a value that does not fit into a word.
 type box struct {
 	text string
 	data any
@@ -59,12 +59,12 @@ func boolValue(is bool) value {
 	return value{form: formBool}
 }
 
-// floatValue returns a finite float as a value. NaN and infinities are left to gojq.
+// floatValue converts a finite float to a value. NaN and infinities are left to gojq.
 func floatValue(f float64) (value, bool) {
 	return value{form: formFloat, bits: math.Float64bits(f)}, f-f == 0
 }
 
-// ofJQ returns a result of gojq as a value.
+// ofJQ converts a result of gojq to a value.
 func ofJQ(data any) value {
 	switch x := data.(type) {
 	case nil:
@@ -83,7 +83,7 @@ func ofJQ(data any) value {
 	return value{form: formOther, box: &box{data: data}}
 }
 
-// text returns the characters of a string, and "" for any other value.
+// text returns the characters of a string, or "" for any other value.
 func (v value) text() string {
 	switch {
 	case v.form == formString:
@@ -96,8 +96,8 @@ func (v value) text() string {
 
 func (v value) isText() bool { return v.rank() == formString }
 
-// rank returns the value's form, formString for a string of the document. Smaller ones come first in jq's order. Those above
-// formString are left to gojq.
+// rank returns the value's form, but formString for a string of the document. Values with smaller ranks come first in jq's order.
+// Comparisons of values with ranks above formString are left to gojq.
 func (v value) rank() form {
 	if v.form == formDoc && v.doc().Kind() == document.String {
 		return formString
@@ -120,7 +120,7 @@ func (v value) isNull() bool {
 	return v.form == formNull || v.form == formDoc && v.doc().Kind() == document.Null
 }
 
-// isTrue reports whether the value counts as true: all but false and null do.
+// isTrue reports whether a condition with this value is true: only false and null are not.
 func (v value) isTrue() bool {
 	switch v.form {
 	case formDoc:
@@ -131,7 +131,7 @@ func (v value) isTrue() bool {
 	return v.form != formNull
 }
 
-// jq returns the value as gojq takes it. Numbers keep their digits.
+// jq converts the value to a value of gojq. Numbers keep all their digits.
 func (v value) jq() any {
 	switch v.form {
 	case formDoc:
@@ -142,7 +142,7 @@ func (v value) jq() any {
 		if n := v.int(); int64(int(n)) == n {
 			return int(n)
 		}
-		return big.NewInt(v.int()) // an int of 32 bits
+		return big.NewInt(v.int()) // int has 32 bits
 	case formFloat:
 		return v.float()
 	case formString:
@@ -153,7 +153,7 @@ func (v value) jq() any {
 	return nil
 }
 
-// number returns the number that the value stands for: a number, true (1), false (0), or a string that is a number.
+// number converts the value to a number: a number, true (1), false (0), or a string that is a number.
 func (v value) number() (float64, bool) {
 	switch v.form {
 	case formDoc:
@@ -175,8 +175,8 @@ func (v value) number() (float64, bool) {
 	return 0, false
 }
 
-// label returns the label value that the value stands for: a string, the digits of a number, true or false. It may point
-// into the document.
+// label converts the value to a label value: the text of a string, the digits of a number, true or false. The result may point into
+// the document.
 func (v value) label() (string, bool) {
 	switch v.form {
 	case formDoc:
@@ -189,7 +189,7 @@ func (v value) label() (string, bool) {
 	switch x := v.jq().(type) {
 	case bool, *big.Int, json.Number, float64:
 		if f, ok := x.(float64); ok && f-f != 0 {
-			return "", false // jq writes NaN and infinities as other numbers
+			return "", false // not a label, since jq writes NaN and infinities as other numbers
 		}
 		text, err := gojq.Marshal(x)
 		return string(text), err == nil
@@ -197,7 +197,7 @@ func (v value) label() (string, bool) {
 	return "", false
 }
 
-// id returns the event id that the value stands for: that of a label, or the JSON of a list or object.
+// id converts the value to an event ID: the result of label, or the JSON of a list or object.
 func (v value) id() (string, bool) {
 	if text, ok := v.label(); ok {
 		return text, true
@@ -206,10 +206,10 @@ func (v value) id() (string, bool) {
 	return string(text), err == nil
 }
 
-// preview returns the beginning of the value as JSON, for messages.
+// preview returns the beginning of the value as JSON. It is for messages.
 func (v value) preview() string { return gojq.Preview(v.jq()) }
 
-// describe returns a few words about a value of the document, for messages.
+// describe describes a value of the document in a few words. It is for messages.
 func describe(v document.Value) string {
 	switch v.Kind() {
 	case document.String:

@@ -17,8 +17,8 @@ import (
 	"github.com/collectington/collectington/sources/compute/starlark/sandbox"
 )
 
-// predeclared returns the names that a script can use, besides those of Starlark itself. None of them reads files or the
-// environment.
+// predeclared returns the names that a script can use, in addition to those of Starlark itself. None of them can read files or
+// environment variables.
 func (s *source) predeclared(config starlark.Value, top *registry) starlark.StringDict {
 	config.Freeze()
 	all := starlark.StringDict{
@@ -55,7 +55,7 @@ func (s *source) predeclared(config starlark.Value, top *registry) starlark.Stri
 	return all
 }
 
-// predeclaredNames returns the names of predeclared.
+// predeclaredNames returns the names that predeclared defines.
 func predeclaredNames() map[string]bool {
 	names := map[string]bool{}
 	s := &source{}
@@ -67,7 +67,7 @@ func predeclaredNames() map[string]bool {
 
 type builtin = func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error)
 
-// extended returns a module with more members, given as names and functions in turn.
+// extended returns a copy of a module with additional members. more has a name and a function for each.
 func extended(m *starlarkstruct.Module, more ...any) *starlarkstruct.Module {
 	members := maps.Clone(m.Members)
 	for i := 0; i < len(more); i += 2 {
@@ -77,7 +77,7 @@ func extended(m *starlarkstruct.Module, more ...any) *starlarkstruct.Module {
 	return &starlarkstruct.Module{Name: m.Name, Members: members}
 }
 
-// minutesAgo is get_iso_timestamp_x_min_ago(x). It returns the time x minutes before the tick in RFC 3339 and UTC.
+// minutesAgo is the function get_iso_timestamp_x_min_ago(x). It returns the time x minutes before the tick in RFC 3339, in UTC.
 func (s *source) minutesAgo(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var n starlark.Value
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "x", &n); err != nil {
@@ -94,7 +94,7 @@ func (s *source) minutesAgo(_ *starlark.Thread, b *starlark.Builtin, args starla
 	return starlark.String(now.Add(-time.Duration(minutes * float64(time.Minute))).Format(time.RFC3339)), nil
 }
 
-// secret is secret(name). It reads a secret of the settings, once a tick.
+// secret is the function secret(name). It reads a secret of the settings, once per tick.
 func (s *source) secret(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var name string
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name); err != nil {
@@ -118,7 +118,7 @@ func (s *source) secret(_ *starlark.Thread, b *starlark.Builtin, args starlark.T
 	return starlark.String(value), nil
 }
 
-// window is the value window. Its attributes start and end are those of the tick's window, in UTC.
+// window is the value of the name window. Its attributes start and end are the start and end of the tick's window, in UTC.
 type window struct{ source *source }
 
 func (w window) String() string        { return "window" }
@@ -127,10 +127,10 @@ func (w window) Freeze()               {}
 func (w window) Truth() starlark.Bool  { return true }
 func (w window) Hash() (uint32, error) { return 0, errors.New("unhashable type: window") }
 
-// AttrNames returns the attributes.
+// AttrNames returns the names of the attributes.
 func (w window) AttrNames() []string { return []string{"end", "start"} }
 
-// Attr returns an attribute.
+// Attr returns the value of an attribute.
 func (w window) Attr(name string) (starlark.Value, error) {
 	if !slices.Contains(w.AttrNames(), name) {
 		return nil, nil

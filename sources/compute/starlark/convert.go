@@ -12,10 +12,10 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// maxNested bounds the depth of settings.
+// maxNested is the maximum depth of nested settings.
 const maxNested = 100
 
-// ofSetting returns a value of the configuration file as a Starlark value.
+// ofSetting converts a value of the configuration file to a Starlark value.
 func ofSetting(v any, depth int) (starlark.Value, error) {
 	if depth > maxNested {
 		return nil, fmt.Errorf("is nested more than %d levels deep", maxNested)
@@ -62,7 +62,7 @@ func ofSetting(v any, depth int) (starlark.Value, error) {
 
 var errNotFinite = errors.New("the value is not finite")
 
-// numberOf returns the number that a value stands for: a finite int or float, True (1), False (0), or a duration in seconds.
+// numberOf converts a value to a number: a finite int or float, True (1), False (0), or a duration in seconds.
 func numberOf(v starlark.Value) (float64, error) {
 	switch x := v.(type) {
 	case starlark.Bool:
@@ -84,7 +84,7 @@ func numberOf(v starlark.Value) (float64, error) {
 	return 0, fmt.Errorf("want a number, got %s", describe(v))
 }
 
-// labelText returns the label value that a value stands for: a string, the digits of a number, true or false.
+// labelText converts a value to a label value: the text of a string, the digits of a number, true or false.
 func labelText(v starlark.Value) (string, bool) {
 	switch x := v.(type) {
 	case starlark.String:
@@ -100,14 +100,14 @@ func labelText(v starlark.Value) (string, bool) {
 	return "", false
 }
 
-// describe returns a few words about a value, for messages.
+// describe describes a value in a few words. It is for messages.
 func describe(v starlark.Value) string {
 	switch x := v.(type) {
 	case starlark.NoneType:
 		return "None"
 	case starlark.String:
 		if len(x) > 40 {
-			return fmt.Sprintf("a string of %d bytes", len(x)) // a part could be half a secret
+			return fmt.Sprintf("a string of %d bytes", len(x)) // a part is not shown, since it could be a part of a secret
 		}
 		return fmt.Sprintf("the string %q", string(x))
 	case *starlark.Function:

@@ -31,7 +31,8 @@ func (s *source) crypto() *starlarkstruct.Module {
 	return &starlarkstruct.Module{Name: "crypto", Members: members}
 }
 
-// digest is crypto.sha256(data, key, encoding) and the like. With a key it is an HMAC.
+// digest is the function crypto.sha256(data, key, encoding), and the same function for other hashes. With a key, the result is an
+// HMAC.
 func (s *source) digest(make func() hash.Hash, name string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var data, key starlark.Value
 	encoding := "hex"
@@ -54,7 +55,7 @@ func (s *source) digest(make func() hash.Hash, name string, args starlark.Tuple,
 	return s.encoded(name, h.Sum(nil), encoding, secret)
 }
 
-// pbkdf2 is crypto.pbkdf2(hash, password, salt, iterations, length, encoding).
+// pbkdf2 is the function crypto.pbkdf2(hash, password, salt, iterations, length, encoding).
 func (s *source) pbkdf2(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var name string
 	var password, salt starlark.Value
@@ -86,8 +87,8 @@ func (s *source) pbkdf2(_ *starlark.Thread, b *starlark.Builtin, args starlark.T
 	return s.encoded(b.Name(), derived, encoding, text)
 }
 
-// encoded returns what is made of a text, in an encoding. If the text contains a secret, so does the result: some servers take the
-// hash of a password in its place.
+// encoded returns sum, which was computed from the text of, in an encoding. If the text contains a secret, the result is also
+// treated as a secret, since some servers accept the hash of a password in place of the password.
 func (s *source) encoded(name string, sum []byte, encoding, of string) (starlark.Value, error) {
 	if s.vault().Scrub(of) != of {
 		s.vault().Remember(hex.EncodeToString(sum))
@@ -106,7 +107,7 @@ func (s *source) encoded(name string, sum []byte, encoding, of string) (starlark
 	return nil, fmt.Errorf("%s: encoding: want hex, base64, base64url or bytes, got %.20q", name, encoding)
 }
 
-// random is crypto.random(length). It returns so many random bytes as hex digits.
+// random is the function crypto.random(length). It returns length random bytes as hexadecimal digits.
 func random(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	length := 16
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "length?", &length); err != nil {
@@ -116,11 +117,11 @@ func random(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs
 		return nil, fmt.Errorf("%s: want 1 to %d bytes, got %d", b.Name(), digest.MaxRandom, length)
 	}
 	sum := make([]byte, length)
-	rand.Read(sum) // never fails (crypto/rand)
+	rand.Read(sum) // never returns an error (see crypto/rand)
 	return starlark.String(hex.EncodeToString(sum)), nil
 }
 
-// bytesOf returns the bytes of a string or bytes.
+// bytesOf returns the bytes of a value of type string or bytes.
 func bytesOf(name, argument string, v starlark.Value) (string, error) {
 	switch v := v.(type) {
 	case starlark.String:
@@ -131,7 +132,7 @@ func bytesOf(name, argument string, v starlark.Value) (string, error) {
 	return "", fmt.Errorf("%s: %s: want a string or bytes, got %s", name, argument, describe(v))
 }
 
-// codecs returns the modules base64, hex and url. What they decode is a string, of any bytes.
+// codecs returns the modules base64, hex and url. Decoding returns a string, which may contain any bytes.
 func codecs() starlark.StringDict {
 	return starlark.StringDict{
 		"base64": codec("base64", map[string]func(string) (string, error){
@@ -153,7 +154,7 @@ func codecs() starlark.StringDict {
 	}
 }
 
-// codec returns a module of functions of one string.
+// codec returns a module whose functions each take one string.
 func codec(module string, functions map[string]func(string) (string, error)) *starlarkstruct.Module {
 	members := starlark.StringDict{}
 	for name, f := range functions {

@@ -15,8 +15,8 @@ import (
 	"github.com/collectington/collectington/sources/compute/starlark/sandbox"
 )
 
-// fetch is fetch(url, method, headers, params, body, expires). Without arguments it returns the job's own document, else
-// the response of another request to the job's fetcher.
+// fetch is the function fetch(url, method, headers, params, body, expires). Without arguments, it returns the job's own document.
+// Otherwise it sends another request with the job's fetcher and returns the response.
 func (s *source) fetch(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	r, maxAge, err := unpackRequest(b.Name(), args, kwargs)
 	if err != nil {
@@ -58,13 +58,13 @@ func (s *source) getData(thread *starlark.Thread, b *starlark.Builtin, args star
 	value, err := s.tick.response(key, maxAge, func() (starlark.Value, int, error) { return s.tick.callReadData(thread, name) })
 	if e, ok := errors.AsType[*starlark.EvalError](err); ok {
 		if _, cancelled := sandbox.Reason(e); cancelled {
-			delete(s.tick.responses, key) // the exceeded limit was that of one function; another may have more left
+			delete(s.tick.responses, key) // only the limit of one function was exceeded; another function may still succeed
 		}
 	}
 	return value, err
 }
 
-// maxResponses bounds the distinct requests and stores of one tick.
+// maxResponses is the maximum number of different requests and stores in one tick.
 const maxResponses = 1000
 
 // tick is the state that all functions of one tick share.
@@ -74,34 +74,33 @@ type tick struct {
 	ctx       context.Context
 	at        sources.Tick
 	responses map[string]response
-	read      map[string]string // secrets, by name
-	size      int               // approximate bytes of the tick's documents
-	reading   bool              // whether read_data is running
+	read      map[string]string // secrets that were read, by name
+	size      int               // approximate size of the tick's documents in bytes
+	reading   bool              // read_data is running
 	skipped   sources.Skipped
 
-	ownFailed   bool // the job's own document could not be fetched, which fails the tick
-	otherFailed bool // another request failed, which fails the functions that need it
+	ownFailed   bool // fetching the job's own document has failed; this fails the tick
+	otherFailed bool // another request has failed; this fails the functions that need it
 }
 
 func newTick(ctx context.Context, at sources.Tick, s *source) *tick {
 	return &tick{source: s, ctx: ctx, at: at, responses: map[string]response{}, read: map[string]string{}}
 }
 
-// response is the outcome of a request, or of read_data. Its value is frozen, since functions share it.
+// response is the result of a request or of read_data. The value is frozen, since functions share it.
 type response struct {
 	value starlark.Value
 	err   error
-	time  time.Time // of the tick that made it
-	size  int       // approximate bytes
+	time  time.Time // time of the tick in which it was made
+	size  int       // approximate size in bytes
 }
 
-// response returns the response that this tick already has, else a cached one that is younger than maxAge, else the result
-// of get.
+// response returns a response: one that this tick already has, or a cached one that is younger than maxAge, or the result of get.
 func (t *tick) response(key string, maxAge time.Duration, get func() (value starlark.Value, size int, err error)) (starlark.Value, error) {
 	r, ok := t.responses[key]
 	if !ok {
 		if r, ok := t.cache.find(key, t.at.Time, maxAge); ok {
-			t.size += r.size // a store that read_data makes of it holds it
+			t.size += r.size // counted, since a store that read_data makes from it may refer to it
 			return r.value, nil
 		}
 		if len(t.responses) >= maxResponses {
@@ -117,7 +116,7 @@ func (t *tick) response(key string, maxAge time.Duration, get func() (value star
 	return r.value, r.err
 }
 
-// send sends a request.
+// send sends a request to the job's fetcher.
 func (t *tick) send(r sources.Request) (starlark.Value, int, error) {
 	fetcher := t.env.Fetch
 	if fetcher == nil {
@@ -143,7 +142,7 @@ func (t *tick) send(r sources.Request) (starlark.Value, int, error) {
 	return value, size, nil
 }
 
-// callReadData calls read_data, within the limits of the function that needs it.
+// callReadData calls read_data. The limits of the function that needs the data also apply to read_data.
 func (t *tick) callReadData(thread *starlark.Thread, name string) (starlark.Value, int, error) {
 	t.reading = true
 	defer func() { t.reading = false }()
@@ -155,33 +154,33 @@ func (t *tick) callReadData(thread *starlark.Thread, name string) (starlark.Valu
 	value.Freeze()
 	size, err := sandbox.Size(value, sandbox.MaxString)
 	if err != nil {
-		size = math.MaxInt32 // too large to be cached, but not to be used
+		size = math.MaxInt32 // so that it is not cached, but can be used
 	}
-	return value, size + t.size, nil // the value may hold any document of the tick
+	return value, size + t.size, nil // the value may refer to all documents of the tick
 }
 
-// maxCached bounds the responses of a cache.
+// maxCached is the maximum number of responses in a cache.
 const maxCached = 100
 
-// responseCache keeps responses for later ticks. A response for which it has no room is not kept.
+// responseCache keeps responses for later ticks. If there is no space for a response, the response is not kept.
 type responseCache struct {
-	maxSize   int64 // bytes
+	maxSize   int64 // limit for size, in bytes
 	size      int
 	responses map[string]cachedResponse
 }
 
 type cachedResponse struct {
 	response
-	maxAge time.Duration // the longest that a function asked for
+	maxAge time.Duration // the largest maxAge for which a function has asked
 }
 
-// find returns a response that is younger than maxAge at the time of a tick.
+// find returns a response that is younger than maxAge at now, the time of a tick.
 func (c *responseCache) find(key string, now time.Time, maxAge time.Duration) (response, bool) {
 	r, ok := c.responses[key]
 	return r.response, ok && !now.Before(r.time) && now.Sub(r.time) < maxAge
 }
 
-// add adds a response, in place of an older one.
+// add adds a response. It replaces an older response with the same key.
 func (c *responseCache) add(key string, r response, maxAge time.Duration) {
 	old, ok := c.responses[key]
 	size := c.size - old.size + r.size
@@ -194,7 +193,7 @@ func (c *responseCache) add(key string, r response, maxAge time.Duration) {
 	c.responses[key], c.size = cachedResponse{r, max(maxAge, old.maxAge)}, size
 }
 
-// expire removes the responses that are too old. One from the future is too old as well: the clock was set back.
+// expire removes responses that are too old. It also removes responses from the future, which are there if the clock was set back.
 func (c *responseCache) expire(now time.Time) {
 	for key, r := range c.responses {
 		if now.Before(r.time) || now.Sub(r.time) >= r.maxAge {
@@ -204,7 +203,7 @@ func (c *responseCache) expire(now time.Time) {
 	}
 }
 
-// unpackRequest reads the arguments of fetch: the request, and the greatest age of a cached response.
+// unpackRequest reads the arguments of fetch: the request, and the maximum age of a cached response.
 func unpackRequest(name string, args starlark.Tuple, kwargs []starlark.Tuple) (r sources.Request, maxAge time.Duration, err error) {
 	var headers, params, body, expires starlark.Value
 	if err = starlark.UnpackArgs(name, args, kwargs, "url??", &r.URL, "method??", &r.Method, "headers?", &headers, "params?", &params, "body?", &body, "expires?", &expires); err != nil {
@@ -213,7 +212,7 @@ func unpackRequest(name string, args starlark.Tuple, kwargs []starlark.Tuple) (r
 	if maxAge, err = unpackExpires(name, expires); err != nil {
 		return r, 0, err
 	}
-	r.Method, r.URL = strings.ToUpper(r.Method), strings.Clone(r.URL) // cloned as in unpackParameters
+	r.Method, r.URL = strings.ToUpper(r.Method), strings.Clone(r.URL) // cloned for the same reason as in unpackParameters
 	if r.Query, err = unpackParameters(name+": params", params); err != nil {
 		return r, 0, err
 	}
@@ -237,7 +236,8 @@ func unpackRequest(name string, args starlark.Tuple, kwargs []starlark.Tuple) (r
 	return r, maxAge, nil
 }
 
-// unpackParameters reads a dict of strings and numbers. A list as a value repeats the parameter. None is no dict.
+// unpackParameters reads a dict of strings and numbers. If a value is a list, the parameter is repeated for each item. For None,
+// the result is nil.
 func unpackParameters(what string, v starlark.Value) ([]sources.Parameter, error) {
 	if v == nil || v == starlark.None {
 		return nil, nil
@@ -261,14 +261,14 @@ func unpackParameters(what string, v starlark.Value) ([]sources.Parameter, error
 			if !ok {
 				return nil, fmt.Errorf("%s: %s: want a string or number, got %s", what, string(name), describe(one))
 			}
-			// Cloned, since a string of a document keeps all of the document in memory.
+			// Cloned, since otherwise a string of a document would keep the whole document in memory.
 			all = append(all, sources.Parameter{Name: string(name), Value: strings.Clone(text)})
 		}
 	}
 	return all, nil
 }
 
-// unpackExpires reads the argument expires: a string, a duration or a number of seconds. It is 0 by default.
+// unpackExpires reads the argument expires: a string, a duration or a number of seconds. The default is 0.
 func unpackExpires(name string, v starlark.Value) (time.Duration, error) {
 	d, err := durationOf(v)
 	if err == nil && d < 0 {

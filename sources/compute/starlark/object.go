@@ -12,17 +12,17 @@ import (
 	"github.com/collectington/collectington/agent/document"
 )
 
-// tree is a document as Starlark values, all frozen: None, bool, int with all its digits, float, string, list and dict. It
-// makes a value when a script reads it: a dict is an [object] until the whole dict is needed.
+// tree makes Starlark values from a document. They are frozen: None, bool, int with all digits, float, string, list and dict. A
+// value is only made when a script reads it. A dict is an [object] until the script needs the whole dict.
 type tree struct {
-	made map[document.Value]starlark.Value // lists and whole dicts, each made once
+	made map[document.Value]starlark.Value // lists and complete dicts that were made, so that each is made only once
 }
 
-// nodeSize is the approximate number of bytes of a value once it is read.
+// nodeSize is the approximate size of a value after it was read, in bytes.
 const nodeSize = 100
 
-// ofDocument returns the value of a document, and the approximate number of bytes that it can hold. It copies the document,
-// whose memory is used for the next one.
+// ofDocument converts a document to a Starlark value. It also returns the approximate number of bytes that the value can take. It
+// copies the document, since the memory of the document is reused for the next one.
 func ofDocument(v document.Value) (starlark.Value, int) {
 	t := &tree{made: map[document.Value]starlark.Value{}}
 	return t.value(v.Clone()), v.Length() + nodeSize*v.Size()
@@ -44,7 +44,7 @@ func (t *tree) value(v document.Value) starlark.Value {
 	return scalar(v)
 }
 
-// list returns a list with all lists in it. It allocates the objects of a list at once.
+// list returns a list, including nested lists. It allocates all objects of a list together.
 func (t *tree) list(v document.Value) *starlark.List {
 	n, objects := 0, 0
 	for item := range v.Items {
@@ -68,18 +68,19 @@ func (t *tree) list(v document.Value) *starlark.List {
 	return starlark.NewList(list)
 }
 
-// object is an object of a document as a frozen dict. It looks up members in the document. For anything else, and if it has
-// many members, it builds a dict of Starlark's own, whose values are objects again. It implements [sandbox.Object].
+// object is an object of a document, as a frozen dict. It looks up members directly in the document. For other operations, and if
+// the object has many members, it makes a real Starlark dict, in which nested objects are again of this type. It implements
+// [sandbox.Object].
 type object struct {
 	tree  *tree
 	at    document.Value
-	whole *starlark.Dict // nil until needed
+	whole *starlark.Dict // the dict; nil until it is needed
 }
 
-// maxSearched is the greatest size of an object, in keys and values, that is searched in the document.
+// maxSearched is the size, in keys and values, up to which an object is searched in the document.
 const maxSearched = 64
 
-// Dict returns the whole object. Of several equal keys it has the last.
+// Dict returns the object as a dict. If keys are equal, it contains the last value.
 func (o *object) Dict() *starlark.Dict {
 	if o.whole != nil {
 		return o.whole
@@ -94,14 +95,14 @@ func (o *object) Dict() *starlark.Dict {
 	}
 	d := starlark.NewDict(n)
 	for key, member := range o.at.Members {
-		_ = d.SetKey(starlark.String(key), o.tree.value(member)) // cannot fail: a string is hashable, and the dict not frozen yet
+		_ = d.SetKey(starlark.String(key), o.tree.value(member)) // no error: a string is hashable, the dict not frozen yet
 	}
 	d.Freeze()
 	o.tree.made[o.at], o.whole = d, d
 	return d
 }
 
-// JSONSize returns the number of bytes of the JSON text.
+// JSONSize returns the length of the object's JSON text in bytes.
 func (o *object) JSONSize() int { return len(o.at.Raw()) }
 
 // Get returns the value of a key.
@@ -117,7 +118,7 @@ func (o *object) Get(key starlark.Value) (starlark.Value, bool, error) {
 	return o.tree.value(member), true, nil
 }
 
-// Attr returns a method of a dict. The method get does not build the whole dict.
+// Attr returns a method of a dict. The method get does not make the whole dict.
 func (o *object) Attr(name string) (starlark.Value, error) {
 	if name == "get" {
 		return starlark.NewBuiltin("get", getMember).BindReceiver(o), nil
@@ -139,7 +140,7 @@ func getMember(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwa
 	return other, nil
 }
 
-// SetKey returns the error of a frozen dict.
+// SetKey returns the error that a frozen dict returns.
 func (o *object) SetKey(k, v starlark.Value) error { return o.Dict().SetKey(k, v) }
 
 func (o *object) AttrNames() []string        { return o.Dict().AttrNames() }
@@ -152,7 +153,7 @@ func (o *object) Freeze()                    {}
 func (o *object) Truth() starlark.Bool       { return o.at.Size() > 1 }
 func (o *object) Hash() (uint32, error)      { return o.Dict().Hash() }
 
-// Binary returns the union with another dict.
+// Binary implements the operator |, the union with another dict.
 func (o *object) Binary(op syntax.Token, y starlark.Value, side starlark.Side) (starlark.Value, error) {
 	other, ok := asDict(y)
 	switch {
@@ -164,13 +165,14 @@ func (o *object) Binary(op syntax.Token, y starlark.Value, side starlark.Side) (
 	return other.Union(o.Dict()), nil
 }
 
-// CompareSameType compares with another object or dict. A dict cannot compare itself with an object: see [sandbox.Object].
+// CompareSameType compares the object with another object or dict. A dict cannot compare itself with an object: see
+// [sandbox.Object].
 func (o *object) CompareSameType(op syntax.Token, y starlark.Value, depth int) (bool, error) {
-	other, _ := asDict(y) // cannot fail: y has the type dict
+	other, _ := asDict(y) // always a dict, since y has the type dict
 	return o.Dict().CompareSameType(op, other, depth)
 }
 
-// asDict returns a dict or an object as a dict.
+// asDict converts a dict or an object to a dict.
 func asDict(v starlark.Value) (*starlark.Dict, bool) {
 	if o, ok := v.(*object); ok {
 		return o.Dict(), true
@@ -179,7 +181,7 @@ func asDict(v starlark.Value) (*starlark.Dict, bool) {
 	return d, ok
 }
 
-// scalar returns a value of a document that is neither a list nor an object.
+// scalar converts a value of a document that is not a list or an object.
 func scalar(v document.Value) starlark.Value {
 	switch v.Kind() {
 	case document.String:
@@ -197,10 +199,11 @@ func scalar(v document.Value) starlark.Value {
 	return starlark.None
 }
 
-// maxDigits bounds an int. Parsing takes time that grows faster than the number of digits.
+// maxDigits is the maximum number of digits of an int. It is needed because the time for parsing grows faster than the number of
+// digits.
 const maxDigits = 4000
 
-// number returns an int if the text has neither a fraction nor an exponent, else a float.
+// number returns an int if the text has no fraction and no exponent, and otherwise a float.
 func number(text string) starlark.Value {
 	if !strings.ContainsAny(text, ".eE") && len(text) <= maxDigits {
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
@@ -210,6 +213,6 @@ func number(text string) starlark.Value {
 			return starlark.MakeBigInt(n)
 		}
 	}
-	f, _ := strconv.ParseFloat(text, 64) // infinite beyond the range of floats, which a reading refuses
+	f, _ := strconv.ParseFloat(text, 64) // numbers outside the range of floats become infinite; readings do not accept them
 	return starlark.Float(f)
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/collectington/collectington/sources/compute/starlark/sandbox"
 )
 
-// operation is a value that a metric's function can return in place of a number or dict. It changes nothing by itself: if
-// the function fails later, nothing has been counted.
+// operation is a value that a metric's function can return in place of a number or dict. Creating it has no effect: if the function
+// fails later, nothing was counted.
 //
 //	inc(n = 1, **labels)          counter or gauge with from: increment: an increment
 //	set(n, **labels)              gauge, or counter with from: total: the value; time = sets its timestamp
@@ -23,9 +23,9 @@ import (
 //	event(id, n = 1, **labels)    metric with once_by: an event, which counts once
 type operation struct {
 	name   string
-	id     string // of event
+	id     string // event ID, only of event
 	values []float64
-	labels []starlark.Tuple // pairs of a string and a value
+	labels []starlark.Tuple // pairs of a label name and its value
 }
 
 func (o *operation) String() string {
@@ -55,7 +55,7 @@ func (o *operation) Freeze() {
 	}
 }
 
-// entries yields the labels.
+// entries yields the names and values of the labels.
 func (o *operation) entries(yield func(name, value starlark.Value) bool) {
 	for _, kv := range o.labels {
 		if !yield(kv[0], kv[1]) {
@@ -64,7 +64,7 @@ func (o *operation) entries(yield func(name, value starlark.Value) bool) {
 	}
 }
 
-// operationOf returns the built-in function that makes operations of this name.
+// operationOf returns the built-in function that creates operations with this name.
 func operationOf(operator string) *starlark.Builtin {
 	return starlark.NewBuiltin(operator, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		o := &operation{name: operator, labels: kwargs}
@@ -87,7 +87,7 @@ func operationOf(operator string) *starlark.Builtin {
 	})
 }
 
-// take takes the value or values from the arguments.
+// take sets the values of the operation from the arguments.
 func (o *operation) take(args starlark.Tuple) error {
 	switch {
 	case len(args) > 1:
@@ -111,7 +111,7 @@ func (o *operation) take(args starlark.Tuple) error {
 	return nil
 }
 
-// checkFits returns an error if the operation is not one of the metric's.
+// checkFits returns an error if the operation is not allowed for the metric.
 func (o *operation) checkFits(d *metric.Desc) error {
 	counter, observes := d.Type == metric.Counter && !d.Once, d.Type == metric.Histogram || d.Type == metric.Summary
 	var fits bool
@@ -133,10 +133,11 @@ func (o *operation) checkFits(d *metric.Desc) error {
 	return nil
 }
 
-// timeName is the argument of set for the reading's own timestamp. If the metric has a label of this name, it is the label.
+// timeName is the argument of set for the reading's own timestamp. If the metric has a label with this name, the argument is the
+// label.
 const timeName = "time"
 
-// ownTime returns the reading's own timestamp, nil if there is none, and the labels without it.
+// ownTime returns the reading's own timestamp, or nil if there is none, and the labels without the timestamp.
 func (o *operation) ownTime(d *metric.Desc) (own starlark.Value, labels []starlark.Tuple, err error) {
 	at := slices.IndexFunc(o.labels, func(kv starlark.Tuple) bool { return kv[0] == starlark.Value(starlark.String(timeName)) })
 	if at < 0 || o.name != "set" || slices.Contains(d.LabelNames, timeName) {
@@ -151,7 +152,7 @@ func (o *operation) ownTime(d *metric.Desc) (own starlark.Value, labels []starla
 // maxTime is the end of the year 9999, in Unix milliseconds.
 const maxTime = 253402300799999
 
-// unixMilli returns a time, or a number of Unix seconds, in Unix milliseconds.
+// unixMilli converts a time, or a number of Unix seconds, to Unix milliseconds.
 func unixMilli(v starlark.Value) (int64, error) {
 	var at float64
 	switch t := v.(type) {

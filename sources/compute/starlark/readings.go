@@ -14,24 +14,24 @@ import (
 	"github.com/collectington/collectington/sources/compute/starlark/sandbox"
 )
 
-// Bounds on what one call returns.
+// The limits for the result of one call.
 const (
 	maxReadings = 2_000_000
-	maxLabel    = 4096 // bytes of a label value
+	maxLabel    = 4096 // length of a label value in bytes
 )
 
 var errReadings = fmt.Errorf("returned more than %d readings: add some of them up", maxReadings)
 
-// readingBuilder makes readings of what the functions of one tick return.
+// readingBuilder makes readings from the results of a tick's functions.
 type readingBuilder struct {
-	labels []string // values of all readings
-	cells  cells    // of the current reading
+	labels []string // label values of all readings of the tick, in one slice that is reused
+	cells  cells    // parts of the current reading
 }
 
-// reset discards the readings that were made.
+// reset discards all readings.
 func (b *readingBuilder) reset() { b.labels = b.labels[:0] }
 
-// take adds the readings of what a metric's function returned:
+// take adds the readings that are in the result of a metric's function:
 //
 //	None                      the metric could not be measured
 //	5, 1.5, a duration, True  one reading without labels
@@ -80,7 +80,7 @@ func (b *readingBuilder) takeOne(f *metricFunc, v starlark.Value, listed bool, i
 	return add(into, metric.Reading{Value: value})
 }
 
-// wanted describes what the function is expected to return.
+// wanted describes what the function must return.
 func (f *metricFunc) wanted() string {
 	keys := slices.Clone(f.desc.LabelNames)
 	switch {
@@ -94,8 +94,8 @@ func (f *metricFunc) wanted() string {
 	return "a list of dicts with " + strings.Join(keys, ", ") + " and one more key for the value"
 }
 
-// takeDict adds the reading of a dict: every label, the event id if the metric has one, and the value of the only other key.
-// The dict of a counter's event may omit the value, which is then 1.
+// takeDict adds the reading in a dict. The dict must have every label, the event ID if the metric has one, and exactly one other
+// key, which has the value. For a counter that counts events, the value may be omitted and is then 1.
 func (b *readingBuilder) takeDict(f *metricFunc, d *starlark.Dict, into *metric.Measured) error {
 	if f.desc.Once && f.onceBy == "" {
 		return fmt.Errorf("want %s, got a dict", f.wanted())
@@ -189,15 +189,15 @@ func (b *readingBuilder) takeOperation(f *metricFunc, o *operation, into *metric
 	return nil
 }
 
-// cells are the parts of one dict or operation.
+// cells holds the parts of one dict or operation.
 type cells struct {
-	labels []starlark.Value // in the order of the metric's labels; nil if missing
-	id     starlark.Value   // the value of the key that once_by names; nil if missing
-	number starlark.Value   // the value of the last other key
-	others int              // the number of keys that are neither labels nor the id
+	labels []starlark.Value // label values in the order of the metric's labels; nil if missing
+	id     starlark.Value   // value of the key that once_by names; nil if missing
+	number starlark.Value   // value of the last other key
+	others int              // number of keys that are neither labels nor the event ID
 }
 
-// sort sorts the entries of a dict or operation. The cells are valid until the next call.
+// sort assigns the entries of a dict or operation to cells. The result is valid until the next call.
 func (b *readingBuilder) sort(f *metricFunc, entries iter.Seq2[starlark.Value, starlark.Value]) (*cells, error) {
 	c := &b.cells
 	*c = cells{labels: append(c.labels[:0], make([]starlark.Value, len(f.desc.LabelNames))...)}
@@ -219,7 +219,8 @@ func (b *readingBuilder) sort(f *metricFunc, entries iter.Seq2[starlark.Value, s
 	return c, nil
 }
 
-// labelValues fills in the label values. A label that is None is an absent one; one without a key is an error.
+// labelValues sets the label values of a reading. If a label is None, the reading does not have the label. If the key of a label is
+// missing, that is an error.
 func (b *readingBuilder) labelValues(f *metricFunc, c *cells, row *metric.Reading) error {
 	from := len(b.labels)
 	for i, name := range f.desc.LabelNames {
@@ -240,7 +241,7 @@ func (b *readingBuilder) labelValues(f *metricFunc, c *cells, row *metric.Readin
 	return nil
 }
 
-// otherKeys lists a few of the keys that are neither labels nor the event id, for messages.
+// otherKeys returns up to five keys that are neither labels nor the event ID. It is for messages.
 func (f *metricFunc) otherKeys(entries iter.Seq2[starlark.Value, starlark.Value]) string {
 	var all []string
 	for key := range entries {
@@ -259,7 +260,7 @@ func (f *metricFunc) otherKeys(entries iter.Seq2[starlark.Value, starlark.Value]
 	return strings.Join(all, ", ")
 }
 
-// add adds a reading. It drops one with an invalid label value.
+// add adds a reading. If a label value is invalid, it drops the reading.
 func add(into *metric.Measured, row metric.Reading) error {
 	if len(into.Rows) >= maxReadings {
 		return errReadings

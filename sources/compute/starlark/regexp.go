@@ -14,11 +14,11 @@ import (
 	"github.com/collectington/collectington/sources/compute/starlark/sandbox"
 )
 
-// Bounds on patterns.
+// The limits for patterns.
 const (
-	maxPatterns = 256       // of the cache
-	maxSubject  = 64 << 20  // bytes of the text
-	maxFound    = 1_000_000 // matches of one findall
+	maxPatterns = 256       // number of patterns in the cache
+	maxSubject  = 64 << 20  // length of the text in bytes
+	maxFound    = 1_000_000 // number of matches that findall returns
 )
 
 // patterns is a cache of the regular expressions (RE2) that a script has used.
@@ -26,7 +26,7 @@ type patterns struct {
 	compiled map[string]*pattern.Pattern
 }
 
-// module returns the module re, with the functions of Python's.
+// module returns the module re, whose functions are those of Python's module.
 func (p *patterns) module() *starlarkstruct.Module {
 	members := starlark.StringDict{}
 	for name, f := range map[string]func(context.Context, *pattern.Pattern, string) (starlark.Value, error){
@@ -50,7 +50,7 @@ func (p *patterns) module() *starlarkstruct.Module {
 	return &starlarkstruct.Module{Name: "re", Members: members}
 }
 
-// ended returns the error of a search, with the cause if its context has ended.
+// ended returns the error of a search. If the context has ended, it adds the cause of that.
 func ended(ctx context.Context, b *starlark.Builtin, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", b.Name(), context.Cause(ctx))
@@ -58,7 +58,7 @@ func ended(ctx context.Context, b *starlark.Builtin, err error) error {
 	return err
 }
 
-// compile returns the compiled pattern. It checks that the text is short enough, too.
+// compile returns the compiled pattern. It also returns an error if the text is too long.
 func (p *patterns) compile(expression, text string) (*pattern.Pattern, error) {
 	if len(text) > maxSubject {
 		return nil, fmt.Errorf("re: the text exceeds %d MiB", maxSubject>>20)
@@ -73,7 +73,7 @@ func (p *patterns) compile(expression, text string) (*pattern.Pattern, error) {
 	if p.compiled == nil || len(p.compiled) >= maxPatterns {
 		p.compiled = map[string]*pattern.Pattern{}
 	}
-	p.compiled[strings.Clone(expression)] = re // a string of a document keeps all of the document in memory
+	p.compiled[strings.Clone(expression)] = re // cloned, since otherwise a string of a document would keep the whole document in memory
 	return re, nil
 }
 
@@ -82,7 +82,7 @@ func search(ctx context.Context, re *pattern.Pattern, text string) (starlark.Val
 	return groups(text, found), err
 }
 
-// match is search for a match at the beginning of the text.
+// match is like search, but the match must be at the beginning of the text.
 func match(ctx context.Context, re *pattern.Pattern, text string) (starlark.Value, error) {
 	found, err := re.Find(ctx, text)
 	if err != nil || found == nil || found[0] != 0 {
@@ -91,7 +91,7 @@ func match(ctx context.Context, re *pattern.Pattern, text string) (starlark.Valu
 	return groups(text, found), nil
 }
 
-// groups returns the match and its groups as a tuple, or None.
+// groups returns a tuple of the match and its groups, or None if there is no match.
 func groups(text string, found []int) starlark.Value {
 	if found == nil {
 		return starlark.None
@@ -103,7 +103,7 @@ func groups(text string, found []int) starlark.Value {
 	return list
 }
 
-// group returns a group of a match. One that did not match is empty.
+// group returns a group of a match, or "" if the group did not match.
 func group(text string, found []int, i int) starlark.String {
 	if found[2*i] < 0 {
 		return ""
@@ -113,7 +113,8 @@ func group(text string, found []int, i int) starlark.String {
 
 var errEnough = errors.New("enough matches")
 
-// findall returns the matches as Python does: of a pattern with one group that group, with several groups tuples of them.
+// findall returns all matches as in Python: if the pattern has one group, a list of the groups; if it has several groups, a list of
+// tuples.
 func findall(ctx context.Context, re *pattern.Pattern, text string) (starlark.Value, error) {
 	list := []starlark.Value{}
 	err := re.Each(ctx, text, func(found []int) error {
@@ -136,7 +137,7 @@ func findall(ctx context.Context, re *pattern.Pattern, text string) (starlark.Va
 	return starlark.NewList(list), err
 }
 
-// sub is re.sub(pattern, replacement, text). In the replacement, \1 is the first group.
+// sub is the function re.sub(pattern, replacement, text). In the replacement, \1 is the first group.
 func (p *patterns) sub(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var expression, replacement, text string
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "pattern", &expression, "replacement", &replacement, "text", &text); err != nil {

@@ -21,13 +21,13 @@ import (
 	"github.com/collectington/collectington/sources/compute/starlark/sandbox"
 )
 
-// maxScript bounds a script, in bytes.
+// maxScript is the maximum size of a script in bytes.
 const maxScript = 1 << 20
 
 // program is a compiled script.
 type program struct {
-	file    string // as the settings name it, for messages
-	version string // the hash of the text
+	file    string // file name in the settings, for messages
+	version string // hash of the script's text
 	code    *starlark.Program
 }
 
@@ -54,7 +54,7 @@ func readProgram(dir, file string) (*program, error) {
 	return compile(file, string(text))
 }
 
-// compile compiles a script. Its errors name file, line and column and quote the line.
+// compile compiles a script. Its errors name the file, line and column, and quote the line.
 func compile(file, text string) (*program, error) {
 	names := predeclaredNames()
 	code, err := sandbox.Compile(file, text, func(name string) bool { return names[name] })
@@ -65,7 +65,7 @@ func compile(file, text string) (*program, error) {
 	return &program{file: file, version: hex.EncodeToString(sum[:]), code: code}, nil
 }
 
-// compileError returns the first error of the compiler, with the line that it is about.
+// compileError returns the first error of the compiler, and adds the line in which the error is.
 func compileError(script string, err error) error {
 	var pos syntax.Position
 	var message string
@@ -85,19 +85,19 @@ func compileError(script string, err error) error {
 	return fmt.Errorf("%s: %s", pos, text.Cut(text.OneLine(message), maxMessage))
 }
 
-// registry has what the top level of a script registers.
+// registry holds what the top level of a script registers.
 type registry struct {
-	functions map[string]*starlark.Function // of register_metric, by metric
-	changes   map[*starlark.Function]change // of enable_delta_metric and enable_once_metric
+	functions map[string]*starlark.Function // set by register_metric, by metric
+	changes   map[*starlark.Function]change // set by enable_delta_metric and enable_once_metric
 }
 
-// change is a change of a metric's declaration, and the built-in function that makes it.
+// change is a change of a metric's declaration. name is the built-in function that makes it.
 type change struct {
 	name  string
 	apply func(*metric.Desc) error
 }
 
-// register is register_metric(name, function). It returns the function.
+// register is the function register_metric(name, function). It returns the function.
 func (r *registry) register(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var name string
 	var f *starlark.Function
@@ -111,7 +111,7 @@ func (r *registry) register(_ *starlark.Thread, b *starlark.Builtin, args starla
 	return f, nil
 }
 
-// change returns the built-in function of a change. It takes the function of a metric and returns it.
+// change returns the built-in function for a change. Its argument is the function of a metric, which it returns.
 func (r *registry) change(name string, apply func(*metric.Desc) error) *starlark.Builtin {
 	return starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		var f *starlark.Function
@@ -126,7 +126,7 @@ func (r *registry) change(name string, apply func(*metric.Desc) error) *starlark
 	})
 }
 
-// bind finds the function of each metric, and read_data.
+// bind finds the function of each metric, and the function read_data.
 func (r *registry) bind(s *source, c *Config, globals starlark.StringDict) error {
 	used := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(c.Metrics)) {
@@ -139,7 +139,7 @@ func (r *registry) bind(s *source, c *Config, globals starlark.StringDict) error
 		}
 		m := c.Metrics[name]
 		d := m.Desc(name)
-		// The name of the function identifies the metric: an edit of the script keeps the totals.
+		// The name of the function identifies the metric's state, so changes of the script keep the totals.
 		d.How = "script function " + f.Name()
 		if c := r.changes[f]; c.apply != nil {
 			if err := c.apply(d); err != nil {
@@ -157,7 +157,7 @@ func (r *registry) bind(s *source, c *Config, globals starlark.StringDict) error
 	return s.bindReadData(globals)
 }
 
-// bindReadData finds the script's read_data, if it has one.
+// bindReadData finds the script's function read_data, if there is one.
 func (s *source) bindReadData(globals starlark.StringDict) error {
 	f, ok := globals["read_data"].(*starlark.Function)
 	switch {
@@ -172,7 +172,7 @@ func (s *source) bindReadData(globals starlark.StringDict) error {
 	return nil
 }
 
-// find returns the function that is registered for a metric, or get_NAME. A counter's name may omit _total.
+// find returns the function that is registered for a metric, or the function get_NAME. The name of a counter may omit _total.
 func (r *registry) find(name string, globals starlark.StringDict, used map[string]bool) (*starlark.Function, error) {
 	short := strings.TrimSuffix(name, "_total")
 	for _, n := range []string{name, short} {
@@ -214,7 +214,7 @@ func firstParameter(f *starlark.Function) string {
 	return name
 }
 
-// required returns the number of parameters without a default.
+// required returns the number of a function's parameters that have no default value.
 func required(f *starlark.Function) int {
 	n := 0
 	for i := range positional(f) + f.NumKwonlyParams() {

@@ -17,16 +17,16 @@ import (
 	"github.com/collectington/collectington/sources/compute/starlark/sandbox"
 )
 
-// maxSteps bounds one call of a function, in Starlark's steps: a few seconds. The bound is per function, so that an endless
-// loop in one costs the others nothing. The job's timeout bounds all of them.
+// maxSteps limits one call of a function, in steps of Starlark. This number of steps takes a few seconds. Each function has its own
+// limit, so that an endless loop in one function does not affect the others. The job's timeout limits all functions together.
 const maxSteps = 100_000_000
 
-// Bounds on what is shown of a script's values, in bytes.
+// The limits for script values in messages, in bytes.
 const (
-	maxPrint   = 2000    // of one print
-	maxMessage = 500     // of an error
-	maxShown   = 400     // of what a function returns
-	maxPreview = 100_000 // a longer value is not written out at all
+	maxPrint   = 2000    // for one print
+	maxMessage = 500     // for an error
+	maxShown   = 400     // for the result of a function
+	maxPreview = 100_000 // a longer value is not converted to text at all
 )
 
 // source calls the functions of a script.
@@ -40,14 +40,14 @@ type source struct {
 	notes     []string           // of the check
 	secrets   map[string]setting.Secret
 
-	tick     *tick           // the current one; nil while the top level runs
-	cache    responseCache   // of responses that later ticks may use
+	tick     *tick           // the current tick; nil while the top level runs
+	cache    responseCache   // responses that later ticks may use
 	patterns patterns        // compiled regular expressions
-	measured metric.Readings // those of functions, in the same order
+	measured metric.Readings // in the order of functions
 	builder  readingBuilder
 }
 
-// metricFunc is a metric and the function that computes it.
+// metricFunc is a metric with the function that computes it.
 type metricFunc struct {
 	desc   *metric.Desc
 	onceBy string
@@ -77,14 +77,14 @@ func newSource(c *Config, env sources.Env, p *program) (*source, error) {
 	return s, nil
 }
 
-// Collect calls the function of each metric once.
+// Collect calls the function of each metric once, and returns their readings.
 func (s *source) Collect(ctx context.Context, at sources.Tick) (metric.Readings, error) {
 	s.tick = newTick(ctx, at, s)
 	defer func() { s.tick = nil }()
 	s.cache.expire(at.Time)
 	s.builder.reset()
 	failed := 0
-	var otherErr error // of the first function that failed because of a request other than the job's own
+	var otherErr error // error of the first function that failed because of a request other than the job's own
 	for i := range s.functions {
 		m := &s.measured[i]
 		m.Rows, m.Err, m.Drops = m.Rows[:0], nil, nil
@@ -112,7 +112,7 @@ func (s *source) Collect(ctx context.Context, at sources.Tick) (metric.Readings,
 	return s.measured, nil
 }
 
-// measure calls the function of a metric and takes what it returns.
+// measure calls the function of a metric and adds the readings in its result.
 func (s *source) measure(ctx context.Context, f *metricFunc, into *metric.Measured) error {
 	name := f.fn.Name()
 	var returned starlark.Value
@@ -132,7 +132,7 @@ func (s *source) measure(ctx context.Context, f *metricFunc, into *metric.Measur
 	return nil
 }
 
-// run runs Starlark within the limits.
+// run runs Starlark code within the limits.
 func (s *source) run(ctx context.Context, call func(*starlark.Thread) error) error {
 	thread := &starlark.Thread{Name: s.program.file, Print: s.print}
 	startime.SetNow(thread, func() (time.Time, error) {
@@ -147,7 +147,7 @@ func (s *source) run(ctx context.Context, call func(*starlark.Thread) error) err
 
 var errTopLevel = errors.New("cannot be used at the top level, which runs once, before any run of the job: use it in a metric's function")
 
-// now returns the time of the tick, which is the same in all functions.
+// now returns the time of the tick. It is the same in all functions.
 func (s *source) now() (time.Time, error) {
 	if s.tick == nil {
 		return time.Time{}, errTopLevel
@@ -155,7 +155,7 @@ func (s *source) now() (time.Time, error) {
 	return s.tick.at.Time.UTC(), nil
 }
 
-// print logs and shows what a script prints.
+// print logs the text that a script prints, and passes it to Show.
 func (s *source) print(thread *starlark.Thread, text string) {
 	at := s.program.file
 	for depth := range thread.CallStackDepth() {
@@ -173,7 +173,7 @@ func (s *source) print(thread *starlark.Thread, text string) {
 	}
 }
 
-// scriptError returns an error of a running script in one line: position, function and message.
+// scriptError returns the error of a running script as one line: position, function and message.
 func (s *source) scriptError(err error) error {
 	e, ok := errors.AsType[*starlark.EvalError](err)
 	if !ok {
@@ -181,7 +181,7 @@ func (s *source) scriptError(err error) error {
 	}
 	message, _ := sandbox.Reason(e)
 	message = s.explainNone(s.clip(message, maxMessage))
-	// The innermost frame of the script; the frames below it are built-in functions.
+	// Find the innermost frame that is in the script. Frames inside it are built-in functions.
 	for i := range e.CallStack {
 		frame := e.CallStack.At(i)
 		switch {
@@ -195,7 +195,8 @@ func (s *source) scriptError(err error) error {
 	return &failure{message, err}
 }
 
-// explainNone returns Starlark's messages about a member of None in plain words. Most often a function returned nothing.
+// explainNone rewrites Starlark's messages about a member of None, so that they are easier to understand. The usual reason is a
+// function that returned nothing.
 func (s *source) explainNone(message string) string {
 	index := strings.HasPrefix(message, "unhandled index operation NoneType[")
 	attribute, ok := strings.CutPrefix(message, "NoneType has no .")
@@ -214,7 +215,7 @@ func (s *source) explainNone(message string) string {
 	return message
 }
 
-// vault returns the secrets. It may be nil, which reads them but does not scrub.
+// vault returns the store of secrets. It may be nil; a nil store can read secrets but does not scrub them.
 func (s *source) vault() *setting.SecretStore {
 	if s.env.Web == nil {
 		return nil
@@ -222,13 +223,13 @@ func (s *source) vault() *setting.SecretStore {
 	return s.env.Web.Secrets
 }
 
-// clip returns a text of the script as one line of at most limit bytes, without secrets. It scrubs before it cuts, so that
-// no part of a secret is left.
+// clip returns a text of the script as one line of at most limit bytes, without secrets. It removes secrets before it cuts the
+// text, so that no part of a secret can remain.
 func (s *source) clip(long string, limit int) string {
 	return text.Cut(text.OneLine(s.vault().Scrub(long)), limit)
 }
 
-// failure is an error with a message of ours and the cause of another.
+// failure is an error with its own text that wraps another error.
 type failure struct {
 	text string
 	err  error

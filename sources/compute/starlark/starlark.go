@@ -1,17 +1,18 @@
-// Package starlark computes readings with a script in Starlark (https://github.com/bazelbuild/starlark), a dialect of Python.
-// The script has a function for each metric.
+// Package starlark computes readings with a script in Starlark (https://github.com/bazelbuild/starlark), a dialect of Python. The
+// script has a function for each metric.
 //
-//	settings + file ─▶ script ─▶ each tick: one call per metric ─▶ what it returns ─▶ readings
-//	                               └─ fetch(…): the job's fetcher, each distinct request once a tick
+//	settings + file ─▶ script ─▶ each tick: one call per metric ─▶ its result ─▶ readings
+//	                               └─ fetch(…): the job's fetcher, each different request once per tick
 //
-// The top level of the script runs once, when the job is created, and its values are frozen then. So a script keeps no state
-// between ticks: the ledger does. The responses that a script keeps with expires are a cache, without which it would measure
-// the same.
+// The top level of the script runs once, when the job is created. After that, its values are frozen. So a script cannot keep state
+// between ticks; the ledger keeps the state. With the argument expires, a script can keep responses for later ticks, but only as a
+// cache, which does not change the results.
 //
-// Package [sandbox] bounds what a script can use. This package has what a script can call.
+// Package [sandbox] limits the resources that a script can use. This package has the functions that a script can call.
 //
-// To read it, begin with source.go (one tick). script.go loads a script and finds its functions, builtins.go lists what they
-// can call, fetch.go has fetch and get_data_from_store, and readings.go takes what they return.
+// To read this package, begin with source.go, which does one tick. script.go loads a script and finds its functions. builtins.go
+// lists the functions that a script can call, fetch.go has fetch and get_data_from_store, and readings.go converts results to
+// readings.
 package starlark
 
 import (
@@ -26,7 +27,7 @@ import (
 //go:embed example.yaml
 var example string
 
-// Kind is the entry of the catalogue.
+// Kind is the entry in the catalogue.
 var Kind = sources.Kind[sources.Source]{
 	Name:     "script",
 	Defaults: func() sources.Config[sources.Source] { return &Config{MaxMemory: 512 << 20} },
@@ -38,7 +39,7 @@ var Kind = sources.Kind[sources.Source]{
 	Version: func(made sources.Source) string { return made.(*source).program.version },
 }
 
-// Config has the settings: the script, what it may read, and what it measures.
+// Config holds the settings: the script, the settings and secrets that it may read, and the metrics that it measures.
 type Config struct {
 	File      string                    `yaml:"file" setting:"path"`
 	Settings  map[string]any            `yaml:"settings"`
@@ -48,10 +49,10 @@ type Config struct {
 	Metrics   sources.Metrics           `yaml:"metrics"`
 }
 
-// minMemory is the smallest max_memory.
+// minMemory is the smallest value of the setting max_memory.
 const minMemory = 1 << 20
 
-// Validate checks every setting. check and New read the script itself.
+// Validate checks every setting. It does not read the script; check and New do.
 func (c *Config) Validate() error {
 	var errs []error
 	if c.File == "" {

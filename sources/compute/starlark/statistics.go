@@ -11,7 +11,7 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// statistics returns functions of lists, as in Python's module statistics and in numpy.
+// statistics returns functions for lists, as in Python's module statistics and in numpy.
 func statistics() starlark.StringDict {
 	return starlark.StringDict{
 		"mean":       ofNumbers("mean", func(all []float64) starlark.Value { return starlark.Float(mean(all)) }),
@@ -21,7 +21,7 @@ func statistics() starlark.StringDict {
 	}
 }
 
-// numbers returns the items of a list as numbers.
+// numbers converts the items of a list to numbers.
 func numbers(name string, list starlark.Iterable) ([]float64, error) {
 	var all []float64
 	for item := range starlark.Elements(list) {
@@ -34,7 +34,7 @@ func numbers(name string, list starlark.Iterable) ([]float64, error) {
 	return all, nil
 }
 
-// sum is sum(list, start = 0). The sum of ints is an int, that of durations a duration.
+// sum is the function sum(list, start = 0). The sum of ints is an int, and the sum of durations is a duration.
 func sum(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var list starlark.Iterable
 	var total starlark.Value = starlark.MakeInt(0)
@@ -59,8 +59,8 @@ func sum(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []
 	return total, nil
 }
 
-// ofNumbers returns a built-in function that passes a list of numbers to f. Of an empty list it returns None, which is no
-// reading.
+// ofNumbers returns a built-in function that applies f to a list of numbers. For an empty list, it returns None, which means that
+// there is no reading.
 func ofNumbers(name string, f func([]float64) starlark.Value) *starlark.Builtin {
 	return starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		var list starlark.Iterable
@@ -83,7 +83,7 @@ func mean(all []float64) float64 {
 	return total / float64(len(all))
 }
 
-// stdev returns the sample standard deviation (divided by n-1), or None of fewer than two numbers.
+// stdev returns the sample standard deviation (divided by n-1). For fewer than two numbers, it returns None.
 func stdev(all []float64) starlark.Value {
 	if len(all) < 2 {
 		return starlark.None
@@ -95,7 +95,7 @@ func stdev(all []float64) starlark.Value {
 	return starlark.Float(math.Sqrt(squares / float64(len(all)-1)))
 }
 
-// percentileOf is percentile(list, p).
+// percentileOf is the function percentile(list, p).
 func percentileOf(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var list starlark.Iterable
 	var p starlark.Value
@@ -110,7 +110,7 @@ func percentileOf(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 	return percentile(all, rank), err
 }
 
-// percentile interpolates linearly between the nearest ranks, as numpy does. Of no numbers it returns None.
+// percentile interpolates linearly between the nearest ranks, like numpy. For an empty list, it returns None.
 func percentile(all []float64, p float64) starlark.Value {
 	if len(all) == 0 {
 		return starlark.None

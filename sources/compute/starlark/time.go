@@ -14,7 +14,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// rfc3339 is time.rfc3339(text).
+// rfc3339 is the function time.rfc3339(text).
 func rfc3339(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var text string
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "text", &text); err != nil {
@@ -27,7 +27,7 @@ func rfc3339(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwarg
 	return startime.Time(t), nil
 }
 
-// parseDuration is time.parse_duration(text), for texts such as "1h30m" and "PT1H30M" (ISO 8601).
+// parseDuration is the function time.parse_duration(text). It accepts texts such as "1h30m" and "PT1H30M" (ISO 8601).
 func parseDuration(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var text string
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "text", &text); err != nil {
@@ -40,7 +40,7 @@ func parseDuration(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 	return startime.Duration(d), nil
 }
 
-// durationOf returns a duration given as a string, a duration or a number of seconds. None is 0.
+// durationOf converts a string, a duration or a number of seconds to a duration. None is 0.
 func durationOf(v starlark.Value) (time.Duration, error) {
 	switch x := v.(type) {
 	case nil, starlark.NoneType:
@@ -64,8 +64,8 @@ func inSeconds(seconds float64) (time.Duration, error) {
 	return time.Duration(seconds * 1e9), nil
 }
 
-// parseDurationText parses a duration of Go, or of ISO 8601 with weeks, days, hours, minutes and seconds. It refuses months
-// and years, which differ in length.
+// parseDurationText parses a duration of Go, or of ISO 8601 with weeks, days, hours, minutes and seconds. It does not accept months
+// and years, since their lengths vary.
 func parseDurationText(text string) (time.Duration, error) {
 	if !strings.HasPrefix(text, "P") {
 		d, err := time.ParseDuration(text)
@@ -103,8 +103,8 @@ func badDuration(text string) error {
 	return fmt.Errorf("%.60q is not a duration such as 1h30m or PT1H30M", text)
 }
 
-// strptime is time.strptime(text, format, location = "UTC"), with the directives of C and Python. Of two times that a local time
-// may stand for when the clocks go back, it returns the one that is not after the tick.
+// strptime is the function time.strptime(text, format, location = "UTC"), with the directives of C and Python. If a local time
+// occurs twice because clocks are set back, it returns the second time, unless that is after the tick.
 func (s *source) strptime(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var text, format string
 	location := "UTC"
@@ -121,14 +121,14 @@ func (s *source) strptime(_ *starlark.Thread, b *starlark.Builtin, args starlark
 	}
 	t, err := time.ParseInLocation(layout, text, zone)
 	if err != nil {
-		// Python's %z also reads an offset with a colon.
+		// Like in Python, %z also reads an offset with a colon.
 		t, err = time.ParseInLocation(strings.ReplaceAll(layout, "Z0700", "Z07:00"), text, zone)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("strptime: %.60q does not match the format %q", text, format)
 	}
 	if strings.Contains(layout, "MST") && t.Location() != zone && t.Location() != time.UTC {
-		if name, _ := t.Zone(); name != "GMT" { // package time has invented a zone with the offset of UTC
+		if name, _ := t.Zone(); name != "GMT" { // package time has not found the zone and has made one with offset 0
 			return nil, fmt.Errorf("strptime: %s has no time zone %.20q: set location to a place that has it, such as Europe/Oslo", zone, name)
 		}
 	}
@@ -140,7 +140,8 @@ func (s *source) strptime(_ *starlark.Thread, b *starlark.Builtin, args starlark
 	return startime.Time(t), nil
 }
 
-// layoutOf returns the layout of package time for a format of strptime. The layout reads a fraction (.%f) after any seconds.
+// layoutOf converts a format of strptime to a layout of package time. With such a layout, package time also accepts a fraction
+// (.%f) after the seconds.
 func layoutOf(format string) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {

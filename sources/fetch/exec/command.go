@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// command is one run of a command.
+// command holds the parameters of one run of a command, and its output.
 type command struct {
 	args   []string
 	dir    string
@@ -26,16 +26,16 @@ type command struct {
 	stderr edges
 }
 
-// ending says how a command has ended.
+// ending describes how a command has ended.
 type ending struct {
-	process.Result // its Code is process.TimedOut if the command was stopped for the time it took
+	process.Result // Code is process.TimedOut if the command was stopped because it took too long
 	took           time.Duration
-	timeout        error // why it was stopped; nil = it was not
-	cut            error // why its output is not whole; nil = it is
+	timeout        error // why the command was stopped; nil = it was not stopped
+	cut            error // why the output is not complete; nil = it is complete
 }
 
-// run runs the command to its end, or stops it when ctx or limit, which is made of ctx, ends. An end of ctx is an error, since
-// the agent stops, and one of limit is not.
+// run runs the command until it ends. It stops the command when ctx or limit ends; limit is derived from ctx. If ctx ends, the
+// agent is stopping, and run returns an error. If only limit ends, run returns no error.
 func (c *command) run(ctx, limit context.Context) (ending, error) {
 	if info, err := os.Stat(c.dir); err != nil {
 		return ending{}, fmt.Errorf("dir: %w", err)
@@ -74,7 +74,7 @@ func (c *command) run(ctx, limit context.Context) (ending, error) {
 	return e, nil
 }
 
-// startError returns why a command cannot be started, and what to do.
+// startError returns the reason why a command cannot be started, with advice for the user.
 func startError(program string, err error) error {
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
@@ -95,11 +95,11 @@ func startError(program string, err error) error {
 	return fmt.Errorf("start: %w", err)
 }
 
-// capture keeps the beginning of a stream.
+// capture keeps the beginning of a stream, at most max bytes.
 type capture struct {
 	text []byte
 	max  int
-	over bool // there was more
+	over bool // the stream was longer
 }
 
 func (c *capture) Write(p []byte) (int, error) {
@@ -109,11 +109,12 @@ func (c *capture) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// edges keeps the beginning and the end of a stream. A shell reports its error first, most languages report it last.
+// edges keeps the beginning and the end of a stream. Both are needed: a shell writes its error message first, while programs in
+// most languages write it last.
 type edges struct {
-	head  capture
+	head  capture // the beginning
 	tail  []byte
-	total int64 // bytes written
+	total int64 // number of bytes written
 }
 
 func (e *edges) Write(p []byte) (int, error) {
@@ -128,8 +129,8 @@ func (e *edges) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// parts returns the beginning and the end. If something is missing between them, both consist of whole lines, so that a secret is in
-// them whole or not at all.
+// parts returns the beginning and the end of the stream. If there is a gap between them, both consist of whole lines, so that a
+// secret is not cut. If there is no gap, last is "".
 func (e *edges) parts() (first, last string) {
 	tail := e.tail[max(0, len(e.tail)-e.head.max):]
 	if int64(len(e.head.text)+len(tail)) == e.total {

@@ -1,4 +1,4 @@
-// Package exec runs a command and fetches its output, or its exit code, as a document.
+// Package exec runs a command and returns its output or its exit code as a document.
 package exec
 
 import (
@@ -21,7 +21,7 @@ import (
 //go:embed example.yaml
 var example string
 
-// Kind is the exec fetcher.
+// Kind is the entry in the catalogue.
 var Kind = sources.Kind[sources.Fetcher]{
 	Name: "exec",
 	Defaults: func() sources.Config[sources.Fetcher] {
@@ -30,25 +30,25 @@ var Kind = sources.Kind[sources.Fetcher]{
 	Example: example,
 }
 
-// Config holds the settings of the exec fetcher. The job's timeout bounds the command.
+// Config holds the settings of the exec fetcher. The job's timeout limits the time of the command.
 type Config struct {
-	Command []string `yaml:"command" setting:"verbatim"` // a program and its arguments, which are templates
-	Shell   string   `yaml:"shell" setting:"verbatim"`   // a script for /bin/sh, instead of a command; a template
+	Command []string `yaml:"command" setting:"verbatim"` // a program and its arguments; the arguments are templates
+	Shell   string   `yaml:"shell" setting:"verbatim"`   // a script for /bin/sh, in place of command; it is a template
 
-	Dir   string                  `yaml:"dir" setting:"dir"` // working directory, relative to that of the configuration file
+	Dir   string                  `yaml:"dir" setting:"dir"` // the working directory, relative to the configuration file's directory
 	Env   map[string]setting.Text `yaml:"env"`
-	Stdin string                  `yaml:"stdin" setting:"verbatim"` // a template
+	Stdin string                  `yaml:"stdin" setting:"verbatim"` // the standard input; it is a template
 
 	Document    DocumentKind `yaml:"document"`
 	OKExitCodes []int        `yaml:"ok_exit_codes"` // others fail the tick; nil = 0 for Output, all for the others
 
 	MaxOutput setting.Bytes    `yaml:"max_output"`
-	Grace     setting.Duration `yaml:"grace"` // from SIGTERM to SIGKILL
+	Grace     setting.Duration `yaml:"grace"` // time from SIGTERM to SIGKILL
 
 	Decoding format.Settings `yaml:",inline"` // of Output and Result
 }
 
-// DocumentKind is what the document contains.
+// DocumentKind says what the document contains.
 type DocumentKind string
 
 // The kinds of documents.
@@ -69,7 +69,7 @@ func (d *DocumentKind) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// maxExitCode is the highest exit code of a process (POSIX.1-2024, _exit: status & 0377).
+// maxExitCode is the largest exit code of a process (POSIX.1-2024, _exit: status & 0377).
 const maxExitCode = 255
 
 // Validate returns every problem of the settings.
@@ -142,10 +142,10 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 	return f, nil
 }
 
-// templateSetting is a setting that is a template.
+// templateSetting is a setting whose value is a template.
 type templateSetting struct{ path, text string }
 
-// templates returns the settings that are templates: stdin, then the script or the arguments.
+// templates returns the settings that are templates: stdin first, then the script or the arguments.
 func (c *Config) templates() []templateSetting {
 	all := []templateSetting{{"stdin", c.Stdin}}
 	if c.Shell != "" {
@@ -157,18 +157,18 @@ func (c *Config) templates() []templateSetting {
 	return all
 }
 
-// Identity implements sources.Identifier. It leaves out the environment, which holds credentials.
+// Identity implements sources.Identifier. It does not contain the environment, which may contain credentials.
 func (c *Config) Identity() string {
 	return fmt.Sprintf("%q %q %q %q %s", c.Command, c.Shell, c.Dir, c.Stdin, c.Document)
 }
 
-// afterGrace is the time for what follows the end of a command that was stopped: its last output, and the computation of the metrics.
+// afterGrace is the time limit for the work after a command was stopped: reading the last output, and computing the metrics.
 const afterGrace = 5 * time.Second
 
 // Overtime implements sources.Overrunner.
 func (c *Config) Overtime() time.Duration { return time.Duration(c.Grace) + afterGrace }
 
-// Dated reports whether a template uses the window or time of the tick.
+// Dated reports whether a template uses the window or the time of the tick.
 func (c *Config) Dated() bool {
 	return slices.ContainsFunc(c.templates(), func(t templateSetting) bool {
 		parsed, err := template.Parse(t.text)

@@ -20,14 +20,14 @@ import (
 	"github.com/collectington/collectington/sources/fetch/template"
 )
 
-// fetcher runs one command. Its buffer and decoder keep their memory from tick to tick.
+// fetcher runs one command. Its buffer and decoder reuse their memory in each tick.
 type fetcher struct {
 	config    *Config
 	web       *httpclient.Host
 	log       *slog.Logger
-	show      func(section, line string) // nil = do not show
+	show      func(section, line string) // nil = nothing is shown
 	dir       string
-	templates []*template.Template // of Config.templates
+	templates []*template.Template // the parsed templates of Config.templates
 
 	output  []byte
 	decoder *format.Decoder
@@ -102,7 +102,7 @@ func (f *fetcher) failure(e *ending) error {
 	return e.cut
 }
 
-// note logs what does not fail the run and should be known, unless it was so at the run before.
+// note logs problems that do not make the run fail, unless the previous run had the same problem.
 func (f *fetcher) note(e *ending, said said) {
 	var now string
 	if e.cut != nil || e.Code != 0 && len(said) > 0 {
@@ -153,7 +153,7 @@ func (f *fetcher) decode(ctx context.Context, from string, e *ending) (*sources.
 	return f.results.JSON(from, whole)
 }
 
-// program returns the name of the program.
+// program returns the program's name or path.
 func (f *fetcher) program() string {
 	if f.config.Shell != "" {
 		return "/bin/sh"
@@ -161,7 +161,7 @@ func (f *fetcher) program() string {
 	return f.config.Command[0]
 }
 
-// command returns the command of the tick.
+// command returns the command to run in a tick.
 func (f *fetcher) command(tick sources.Tick) (*command, error) {
 	var texts []string
 	for i, t := range f.templates {
@@ -190,8 +190,8 @@ func (f *fetcher) command(tick sources.Tick) (*command, error) {
 	return c, nil
 }
 
-// environment returns the environment of the command: a few variables of the agent's own, and those of the settings. The
-// agent's environment may hold secrets.
+// environment returns the environment of the command: a few of the agent's variables, and those in the settings. The command does
+// not get the other variables of the agent, since they may contain secrets.
 func (f *fetcher) environment() ([]string, error) {
 	var all []string
 	for _, name := range []string{"PATH", "HOME", "LANG", "TZ"} {
@@ -220,7 +220,7 @@ func (f *fetcher) isOK(code int) bool {
 	return slices.Contains(f.config.OKExitCodes, code)
 }
 
-// shown shows the command, its result, and its standard error.
+// shown passes the command, how it has ended, and its standard error to show.
 func (f *fetcher) shown(c *command, e *ending, said said, err error) {
 	if f.show == nil {
 		return

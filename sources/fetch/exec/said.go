@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	maxStderr = 32 << 10 // bytes that are kept of the beginning of standard error, and of its end
-	maxLine   = 200      // bytes of a line of it that are shown
-	maxLines  = 10       // lines of its beginning that are shown, and of its end
+	maxStderr = 32 << 10 // bytes of standard error that are kept, at its beginning and at its end
+	maxLine   = 200      // bytes of each line of standard error that are shown
+	maxLines  = 10       // lines of standard error that are shown, at its beginning and at its end
 )
 
-// said is what a command has written to standard error, as lines without secrets.
+// said holds what a command has written to standard error, as lines without secrets.
 type said []string
 
 func newSaid(scrub func(string) string, e *edges) said {
@@ -26,7 +26,7 @@ func newSaid(scrub func(string) string, e *edges) said {
 	return lines
 }
 
-// linesOf returns the lines of a text, without empty ones at the beginning and the end.
+// linesOf returns the lines of a text, without empty lines at the beginning and the end.
 func linesOf(text string) []string {
 	if text = strings.TrimSpace(text); text == "" {
 		return nil
@@ -34,7 +34,7 @@ func linesOf(text string) []string {
 	return strings.Split(text, "\n")
 }
 
-// line returns the first and the last line.
+// line returns the first and the last line as one line.
 func (s said) line() string {
 	excerpt := func(line string) string { return sources.Excerpt([]byte(strings.TrimSpace(line)), maxLine) }
 	if len(s) == 1 {
@@ -43,7 +43,7 @@ func (s said) line() string {
 	return excerpt(s[0]) + " … " + excerpt(s[len(s)-1])
 }
 
-// add adds the first and the last line to an error.
+// add adds the first and the last line to the text of an error.
 func (s said) add(err error) error {
 	if len(s) == 0 {
 		return err
@@ -51,7 +51,7 @@ func (s said) add(err error) error {
 	return fmt.Errorf("%w: stderr: %s", err, s.line())
 }
 
-// text returns some lines of the beginning and of the end, for a terminal.
+// text returns some lines at the beginning and at the end. It is for a terminal.
 func (s said) text() string {
 	lines := s
 	if len(s) > 2*maxLines {

@@ -1,4 +1,4 @@
-// Package file reads a document from one or more files.
+// Package file reads one or more files as a document.
 package file
 
 import (
@@ -16,7 +16,7 @@ import (
 //go:embed example.yaml
 var example string
 
-// Kind is the file fetcher.
+// Kind is the entry in the catalogue.
 var Kind = sources.Kind[sources.Fetcher]{
 	Name: "file",
 	Defaults: func() sources.Config[sources.Fetcher] {
@@ -27,13 +27,13 @@ var Kind = sources.Kind[sources.Fetcher]{
 
 // Config holds the settings of the file fetcher.
 type Config struct {
-	Path  string   `yaml:"path" setting:"path"`  // one file: the document
-	Paths []string `yaml:"paths" setting:"path"` // patterns, instead of path: the document is a list of the files
+	Path  string   `yaml:"path" setting:"path"`  // one file, which is the document
+	Paths []string `yaml:"paths" setting:"path"` // patterns, in place of path; the document is then a list of the files
 
 	ChangedOnly bool `yaml:"changed_only"`
 
 	MaxFiles int           `yaml:"max_files"`
-	MaxBytes setting.Bytes `yaml:"max_bytes"` // of all files together
+	MaxBytes setting.Bytes `yaml:"max_bytes"` // limit for all files together
 
 	Decoding format.Settings `yaml:",inline"`
 }
@@ -81,5 +81,5 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 // Identity implements sources.Identifier.
 func (c *Config) Identity() string { return fmt.Sprintf("%q %q", c.Path, c.Paths) }
 
-// Dated reports false: the content of a file does not depend on the window.
+// Dated returns false, since the content of a file does not depend on the window.
 func (c *Config) Dated() bool { return false }

@@ -18,20 +18,20 @@ import (
 	"github.com/collectington/collectington/sources/fetch/format"
 )
 
-// fetcher reads the same files each tick. Its buffers and decoders keep their memory.
+// fetcher reads the same files in each tick. Its buffers and decoders reuse their memory.
 type fetcher struct {
 	config *Config
-	show   func(section, line string) // nil = do not show
+	show   func(section, line string) // nil = nothing is shown
 	dir    string
 
-	text    []byte // the document
-	body    []byte // one file of a list
+	text    []byte // text of the document
+	body    []byte // text of one file in the list
 	decoder *format.Decoder
 	list    sources.Parser
-	last    []version // the files that text was read from; nil = text cannot be used again
+	last    []version // the files from which text was read; nil = text must not be used again
 }
 
-// version is the state of a file when it was read.
+// version describes the state of a file when it was read.
 type version struct {
 	name string
 	info fs.FileInfo
@@ -51,7 +51,7 @@ func (f *fetcher) Fetch(ctx context.Context, _ sources.Tick, r sources.Request) 
 		from = "read " + f.config.Path
 	}
 	if f.unchanged(names) {
-		return f.document(ctx, from) // decoded again: reading a document can change it
+		return f.document(ctx, from) // decoded again, since using a document can change it
 	}
 	start, versions := time.Now(), []version(nil)
 	f.last = nil
@@ -84,8 +84,8 @@ func (f *fetcher) readOne(ctx context.Context, from string) ([]version, error) {
 	return []version{{f.config.Path, info}}, nil
 }
 
-// readList reads the list of {file, modified, size, document}. A file that a pattern found and that is gone since is not part
-// of it. A file that cannot be read or decoded is left out of it, unless that is so of all files.
+// readList reads the list of {file, modified, size, document}. A file that was found by a pattern but no longer exists is not in
+// the list. A file that cannot be read or decoded is skipped. If all files are skipped, readList returns the first error.
 func (f *fetcher) readList(ctx context.Context, names []string) (versions []version, skipped sources.Skipped, err error) {
 	versions = []version{}
 	f.text = append(f.text[:0], '[')
@@ -112,7 +112,7 @@ func (f *fetcher) readList(ctx context.Context, names []string) (versions []vers
 	return versions, skipped, nil
 }
 
-// readFile appends one file to the list. Its errors begin with the file.
+// readFile appends one file to the list. Its errors begin with the name of the file.
 func (f *fetcher) readFile(ctx context.Context, name string, more bool) (version, error) {
 	body, info, err := f.read(ctx, name, f.body[:0])
 	if err != nil {
@@ -131,9 +131,9 @@ func (f *fetcher) readFile(ctx context.Context, name string, more bool) (version
 	return version{name, info}, nil
 }
 
-// appendFile returns the text of the list with a file as JSON. Its time is in Unix seconds, with milliseconds.
+// appendFile returns the text of the list with a file appended as JSON. The time is in Unix seconds, with milliseconds.
 func (f *fetcher) appendFile(name string, info fs.FileInfo, size int, body document.Value) []byte {
-	quoted, _ := json.Marshal(name) // cannot fail for a string
+	quoted, _ := json.Marshal(name) // marshaling a string cannot fail
 	into := append(append(f.text, `{"file":`...), quoted...)
 	into = append(into, `,"modified":`...)
 	into = strconv.AppendFloat(into, float64(info.ModTime().UnixMilli())/1000, 'f', -1, 64)
@@ -142,7 +142,7 @@ func (f *fetcher) appendFile(name string, info fs.FileInfo, size int, body docum
 	return append(into, '}')
 }
 
-// document decodes the text.
+// document decodes the text of the document.
 func (f *fetcher) document(ctx context.Context, from string) (*sources.Document, error) {
 	if f.config.Path != "" {
 		return f.decode(ctx, from, f.text)
@@ -150,7 +150,7 @@ func (f *fetcher) document(ctx context.Context, from string) (*sources.Document,
 	return f.list.JSON(from, f.text)
 }
 
-// decode decodes a file.
+// decode decodes the text of a file.
 func (f *fetcher) decode(ctx context.Context, from string, text []byte) (*sources.Document, error) {
 	plain, err := f.decoder.UTF8("", text)
 	if err != nil {
@@ -163,8 +163,8 @@ func (f *fetcher) decode(ctx context.Context, from string, text []byte) (*source
 	return doc, nil
 }
 
-// unchanged reports whether the files are those that the text was read from. It looks at each by name, so that it notices
-// a file that was replaced.
+// unchanged reports whether the files are the same as those from which text was read, in the same state. It uses the name of each
+// file, so that it detects a file that was replaced.
 func (f *fetcher) unchanged(names []string) bool {
 	if f.last == nil || len(f.last) != len(names) {
 		return false
@@ -178,18 +178,18 @@ func (f *fetcher) unchanged(names []string) bool {
 	return true
 }
 
-// minAge is how old a file's last change must be when it is read, so that a later change gets another time. File systems
-// store times in steps of up to two seconds (FAT).
+// minAge is the minimum time between the last change of a file and the reading of it. Then a later change will have another time,
+// even if the file system stores times in steps of up to two seconds (FAT).
 const minAge = 2 * time.Second
 
-// isSettled reports whether a later change of the files is sure to change their times.
+// isSettled reports whether any later change of the files will change their times.
 func isSettled(versions []version, read time.Time) bool {
 	return !slices.ContainsFunc(versions, func(v version) bool {
-		return v.info.Size() == 0 || v.info.ModTime().After(read.Add(-minAge)) // files of /proc have neither size nor time
+		return v.info.Size() == 0 || v.info.ModTime().After(read.Add(-minAge)) // files in /proc have no size and no time
 	})
 }
 
-// shown shows a file.
+// shown passes the name, size and time of a file to show.
 func (f *fetcher) shown(name string, info fs.FileInfo, size int) {
 	if f.show != nil {
 		f.show("file", fmt.Sprintf("%s\n%d bytes, modified %s", name, size, info.ModTime().UTC().Format(time.RFC3339)))
@@ -199,9 +199,9 @@ func (f *fetcher) shown(name string, info fs.FileInfo, size int) {
 // wild holds the characters that make a path a pattern.
 const wild = `*?[\`
 
-// find returns the names of the files to read, sorted, each once. Relative names stay relative to the configuration's
-// directory. A pattern may match nothing, but the directory before its first wildcard must exist. So must a file that is
-// named without a pattern.
+// find returns the different names of the files to read, sorted. Relative names remain relative to the configuration's directory. A
+// pattern may match no file, but the directory before its first wildcard must exist. A name that is not a pattern is always
+// returned, so that a missing file is reported when it is read.
 func (f *fetcher) find() ([]string, error) {
 	if f.config.Path != "" {
 		return []string{f.config.Path}, nil
@@ -229,8 +229,9 @@ func (f *fetcher) find() ([]string, error) {
 	return all, nil
 }
 
-// match returns the names that a pattern matches. The directory of the configuration can have a name with wildcard characters. A
-// directory that a wildcard stands for and that must not be read has no files; any other error of reading one is returned.
+// match returns the names that match a pattern. The name of the configuration's directory may contain wildcard characters, so they
+// are escaped. If the agent has no permission to read a directory that a wildcard matches, the directory is ignored. Other errors
+// of reading a directory are returned.
 func (f *fetcher) match(pattern string) ([]string, error) {
 	if filepath.IsAbs(pattern) {
 		return readable(sources.Glob(pattern))
@@ -245,7 +246,7 @@ func (f *fetcher) match(pattern string) ([]string, error) {
 	return names, err
 }
 
-// readable removes an error that consists of refused permissions.
+// readable returns no error if err only consists of denied permissions.
 func readable(names []string, err error) ([]string, error) {
 	if refused(err) {
 		err = nil
@@ -260,7 +261,7 @@ func refused(err error) bool {
 	return errors.Is(err, fs.ErrPermission)
 }
 
-// rootOf returns the directory before the first part with a wildcard.
+// rootOf returns the directory before the first part of a pattern that has a wildcard.
 func rootOf(pattern string) string {
 	root := pattern
 	for strings.ContainsAny(root, wild) {
@@ -279,7 +280,7 @@ func isDirectory(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// path returns the path of a name.
+// path returns the path for a name.
 func (f *fetcher) path(name string) string {
 	if filepath.IsAbs(name) {
 		return name

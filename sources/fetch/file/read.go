@@ -14,8 +14,8 @@ import (
 
 var errChanged = errors.New("the file changed while it was read: write it under another name and rename it")
 
-// read appends the text of a file and returns the state that it was in. If the file changes meanwhile, it is read again
-// once.
+// read appends the text of a file, and returns the state in which the file was read. If the file changes while it is read, read
+// tries again once.
 func (f *fetcher) read(ctx context.Context, name string, into []byte) ([]byte, fs.FileInfo, error) {
 	for range 2 {
 		text, info, whole, err := readOnce(ctx, f.path(name), into, int64(f.config.MaxBytes))
@@ -29,7 +29,7 @@ func (f *fetcher) read(ctx context.Context, name string, into []byte) ([]byte, f
 	return into, nil, errChanged
 }
 
-// readOnce reads a file. Whole is false if the file changed meanwhile.
+// readOnce reads a file. whole is false if the file was changed while it was read.
 func readOnce(ctx context.Context, path string, into []byte, max int64) (text []byte, before fs.FileInfo, whole bool, err error) {
 	file, err := open(path)
 	if err != nil {
@@ -50,13 +50,13 @@ func readOnce(ctx context.Context, path string, into []byte, max int64) (text []
 		return into, nil, false, err
 	}
 	size := int64(len(text) - len(into))
-	// Files of /proc have no size.
+	// Files in /proc have the size 0.
 	whole = same(before, after) && (before.Size() == size || before.Size() == 0)
 	return text, before, whole, nil
 }
 
-// open opens a regular file. Anything else is not opened, since opening a device can have effects, and opening a FIFO
-// blocks. O_NONBLOCK covers a file that is replaced meanwhile.
+// open opens a regular file. It does not open other types of files, since opening a device can have effects, and opening a FIFO
+// blocks. O_NONBLOCK is for the case that the file is replaced by a FIFO after the check.
 func open(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -85,10 +85,10 @@ func same(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// chunk is the maximum of bytes that are read between two looks at ctx.
+// chunk is the maximum number of bytes that are read between two checks of ctx.
 const chunk = 1 << 20
 
-// readAll appends what r holds. It is an error if the result is longer than max.
+// readAll appends all data from r. It returns an error if the result is longer than max.
 func readAll(ctx context.Context, r io.Reader, into []byte, max int64) ([]byte, error) {
 	for {
 		if cap(into)-len(into) < 512 {
@@ -113,7 +113,7 @@ func readAll(ctx context.Context, r io.Reader, into []byte, max int64) ([]byte, 
 func withoutPath(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		if errors.Is(err, fs.ErrNotExist) {
-			return fs.ErrNotExist // "file does not exist"
+			return fs.ErrNotExist // its text is "file does not exist"
 		}
 		return e.Err
 	}

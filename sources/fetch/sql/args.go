@@ -13,15 +13,15 @@ import (
 	"github.com/collectington/collectington/sources/fetch/template"
 )
 
-// argument is the value of a placeholder.
+// argument is the value of a placeholder in the query.
 type argument struct {
 	value any                // nil, bool, int64, float64, string or time.Time
-	ref   setting.Secret     // "", or the reference to the value
-	text  *template.Template // nil, or what gives the value
-	kind  kind               // of what text gives
+	ref   setting.Secret     // the reference to the value, or ""
+	text  *template.Template // the template that makes the value, or nil
+	kind  kind               // type of the value that text makes
 }
 
-// kind is the type of value that a template gives.
+// kind is the type of the value that a template makes.
 type kind int
 
 const (
@@ -30,7 +30,7 @@ const (
 	anInteger
 )
 
-// newArgument returns an argument of a value of the configuration file.
+// newArgument returns an argument for a value in the configuration file.
 func newArgument(value any) (argument, error) {
 	switch v := value.(type) {
 	case nil, bool, int64, time.Time:
@@ -60,8 +60,8 @@ func newArgument(value any) (argument, error) {
 	return argument{}, errors.New("want a string, a number of at most 64 bits, true, false or null")
 }
 
-// kindOf returns the type of value that a template gives. A time alone gives a time, unix and unixms give an integer,
-// anything else gives text.
+// kindOf returns the type of the value that a template makes: a time if the template is only a time, an integer for unix and
+// unixms, and otherwise a text.
 func kindOf(text string) kind {
 	inner, left := strings.CutPrefix(strings.TrimSpace(text), "{{")
 	inner, right := strings.CutSuffix(inner, "}}")
@@ -74,7 +74,7 @@ func kindOf(text string) kind {
 	return aTime
 }
 
-// at returns the value for a tick: nil, bool, int64, float64, string, or time.Time in whole seconds.
+// at returns the value in a tick: nil, bool, int64, float64, string, or time.Time in whole seconds.
 func (a argument) at(tick sources.Tick, secrets *setting.SecretStore) (any, error) {
 	if a.ref != "" {
 		return secrets.Text(setting.Text(a.ref))
@@ -99,7 +99,7 @@ func (a argument) at(tick sources.Tick, secrets *setting.SecretStore) (any, erro
 	return text, nil
 }
 
-// values returns all arguments for a tick.
+// values returns the values of all arguments in a tick.
 func (f *fetcher) values(tick sources.Tick) ([]any, error) {
 	var all []any
 	for i, a := range f.args {
@@ -112,7 +112,7 @@ func (f *fetcher) values(tick sources.Tick) ([]any, error) {
 	return all, nil
 }
 
-// written returns a value as text, for display and for PostgreSQL.
+// written converts a value to text. It is for messages and for PostgreSQL.
 func written(value any) string {
 	switch v := value.(type) {
 	case float64:

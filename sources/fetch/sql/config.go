@@ -1,4 +1,4 @@
-// Package sql fetches the rows of a query as a document, from PostgreSQL, MySQL, MariaDB or SQLite.
+// Package sql fetches the rows of a query as a document. It supports PostgreSQL, MySQL, MariaDB and SQLite.
 package sql
 
 import (
@@ -15,7 +15,7 @@ import (
 //go:embed example.yaml
 var example string
 
-// Kind is the sql fetcher.
+// Kind is the entry in the catalogue.
 var Kind = sources.Kind[sources.Fetcher]{
 	Name: "sql",
 	Defaults: func() sources.Config[sources.Fetcher] {
@@ -24,18 +24,18 @@ var Kind = sources.Kind[sources.Fetcher]{
 	Example: example,
 }
 
-// Config holds the settings of the sql fetcher. The job's timeout bounds the query.
+// Config holds the settings of the sql fetcher. The job's timeout limits the time of the query.
 type Config struct {
 	Driver Driver       `yaml:"driver"`
-	DSN    setting.Text `yaml:"dsn" setting:"path"` // a reference to a secret; for SQLite a path, relative to the directory of the configuration file
+	DSN    setting.Text `yaml:"dsn" setting:"path"` // a reference to a secret; for SQLite a path, relative to the configuration's folder
 	Query  string       `yaml:"query" setting:"verbatim"`
-	Args   []any        `yaml:"args"` // scalars; strings are templates
+	Args   []any        `yaml:"args"` // only scalars; strings are templates
 
 	MaxRows  int           `yaml:"max_rows"`
-	MaxBytes setting.Bytes `yaml:"max_bytes"` // of all rows together
+	MaxBytes setting.Bytes `yaml:"max_bytes"` // limit for all rows together
 }
 
-// Driver is the type of database.
+// Driver is the type of the database.
 type Driver string
 
 // The drivers.
@@ -99,10 +99,10 @@ func (c *Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// maxBytes is the length of the longest value of SQLite and PostgreSQL.
+// maxBytes is the largest length of a value in SQLite and PostgreSQL.
 const maxBytes = 1 << 30
 
-// New returns the fetcher. It connects at its first tick.
+// New returns the fetcher. It connects to the database at the first tick.
 func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 	f := &fetcher{config: c, secrets: env.Web.Secrets, show: env.Show, wire: newWire(env.Web.Dial)}
 	if c.Driver == SQLite {
@@ -120,7 +120,7 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 	return f, nil
 }
 
-// Identity implements sources.Identifier. It contains the reference to the DSN, not the DSN.
+// Identity implements sources.Identifier. It contains the reference to the DSN, not the DSN itself.
 func (c *Config) Identity() string {
 	return fmt.Sprintf("%s %q %q %#v", c.Driver, c.DSN, c.Query, c.Args)
 }

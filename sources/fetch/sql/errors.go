@@ -12,16 +12,16 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// dsnError returns the error for a DSN that a driver refuses. It does not show the DSN, and neither does what it returns:
-// a driver may quote the password.
+// dsnError returns the error for a DSN that a driver does not accept. The result does not quote the DSN or the text of err, since a
+// driver may quote the password.
 func dsnError(wanted, err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return fmt.Errorf("dsn: %s: %v", e.Path, e.Err) // a certificate, for example
+		return fmt.Errorf("dsn: %s: %v", e.Path, e.Err) // for example, a file of a certificate
 	}
 	return wanted
 }
 
-// explain returns the text of an error with advice on what to do.
+// explain returns the text of an error, with advice for the user if there is any.
 func explain(err error) string {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return explainPostgres(e)
@@ -50,7 +50,7 @@ func explain(err error) string {
 	return err.Error()
 }
 
-// innermost returns the last error of the chain that err wraps. Of joined errors it follows the first.
+// innermost returns the last error in the chain of errors that err wraps. If errors are joined, it follows the first one.
 func innermost(err error) error {
 	for {
 		var next error
@@ -69,7 +69,7 @@ func innermost(err error) error {
 	}
 }
 
-// explainPostgres adds advice by error code (PostgreSQL's documentation, appendix A).
+// explainPostgres adds advice that depends on the error code (PostgreSQL's documentation, appendix A).
 func explainPostgres(e *pgconn.PgError) string {
 	text := fmt.Sprintf("%s (SQLSTATE %s)", e.Message, e.Code)
 	if e.Position > 0 {
@@ -96,7 +96,7 @@ func explainPostgres(e *pgconn.PgError) string {
 	return text
 }
 
-// explainMySQL adds advice by error number (the server error references of MySQL and MariaDB).
+// explainMySQL adds advice that depends on the error number (the server error references of MySQL and MariaDB).
 func explainMySQL(e *mysql.MySQLError) string {
 	text := fmt.Sprintf("%s (error %d)", e.Message, e.Number)
 	switch e.Number {

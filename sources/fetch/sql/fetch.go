@@ -14,37 +14,37 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// maxIdle is how long a connection is kept for the next tick. A timer closes it then, since a fetcher is not told when its
-// job is removed.
+// maxIdle is how long a connection is kept for the next tick. After that, a timer closes it. The timer is needed because a fetcher
+// is not notified when its job is removed.
 const maxIdle = 5 * time.Minute
 
-// closeTimeout bounds what a driver sends to the server to end a query or a connection.
+// closeTimeout is the time limit for ending a query or a connection on the server.
 const closeTimeout = time.Second
 
 // session is a connection to a database.
 type session interface {
-	// begin begins a read-only transaction. It fails if the server has closed the connection.
+	// begin begins a read-only transaction. It returns an error if the server has closed the connection.
 	begin(ctx context.Context) error
-	// query runs the query in the transaction, and ends the transaction. When ctx ends it returns soon, and ends the query
-	// on the server too.
+	// query runs the query in the transaction, and ends the transaction. When ctx ends, it returns soon, and also ends the query on
+	// the server.
 	query(ctx context.Context, query string, args []any, into *table) error
 	close()
 }
 
-// fetcher runs one query. It keeps its connection and memory from tick to tick.
+// fetcher runs one query. It keeps its connection and its memory for the next tick.
 type fetcher struct {
 	config  *Config
 	secrets *setting.SecretStore
-	show    func(section, line string) // nil = do not show
-	path    string                     // of SQLite's file
+	show    func(section, line string) // nil = nothing is shown
+	path    string                     // path of the SQLite file
 	args    []argument
 	wire    *wire
 	rows    table
 	doc     sources.Document
 
-	mu    sync.Mutex // guards what follows, which the timer uses too
-	kept  session    // nil = none
-	dsn   string     // that kept was opened with
+	mu    sync.Mutex // guards the fields below, which the timer also uses
+	kept  session    // the kept connection; nil = none
+	dsn   string     // the DSN with which kept was opened
 	timer *time.Timer
 }
 
@@ -82,7 +82,7 @@ func (f *fetcher) fetch(ctx context.Context, tick sources.Tick) (document.Value,
 	return f.rows.end()
 }
 
-// begin begins a transaction in the kept connection, or in a new one if that does not work.
+// begin begins a transaction in the kept connection. If there is none, or it no longer works, it opens a new connection.
 func (f *fetcher) begin(ctx context.Context) (session, string, error) {
 	dsn := f.path
 	if f.config.Driver != SQLite {
@@ -118,7 +118,7 @@ func (f *fetcher) open(ctx context.Context, dsn string) (session, error) {
 	return openSQLite(ctx, dsn, int(f.config.MaxBytes))
 }
 
-// keep keeps a connection for the next tick. A file of SQLite is closed: it may have been replaced by then.
+// keep keeps a connection for the next tick. An SQLite file is closed instead, since the file may be replaced before the next tick.
 func (f *fetcher) keep(s session, dsn string) {
 	if f.config.Driver == SQLite {
 		s.close()
@@ -130,7 +130,7 @@ func (f *fetcher) keep(s session, dsn string) {
 	f.timer = time.AfterFunc(maxIdle, f.close)
 }
 
-// take returns the kept connection, or nil if none was opened with this DSN.
+// take returns the kept connection, or nil if there is none for this DSN.
 func (f *fetcher) take(dsn string) session {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -158,7 +158,7 @@ func (f *fetcher) close() {
 	}
 }
 
-// clean returns an error of one line, with advice and without secrets. If ctx has ended, it returns the cause of that.
+// clean returns an error whose text is one line, with advice and without secrets. If ctx has ended, it returns the cause of that.
 func (f *fetcher) clean(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -172,10 +172,10 @@ func (f *fetcher) clean(ctx context.Context, err error) error {
 	return errors.New(text.Cut(text.OneLine(f.secrets.Scrub(explain(err))), maxShown))
 }
 
-// maxShown is the maximum length of a database's error in a message.
+// maxShown is the maximum length to which a database's error is cut, in bytes.
 const maxShown = 500
 
-// shown shows the query, its arguments and the number of rows.
+// shown passes the query, the arguments and the number of rows to show.
 func (f *fetcher) shown(args []any, took time.Duration) {
 	if f.show == nil {
 		return

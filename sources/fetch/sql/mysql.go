@@ -12,12 +12,12 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// mysqlSession is a connection, and the connector for a second one, which ends a query.
+// mysqlSession is a connection. The connector makes a second connection, which is needed to end a query.
 type mysqlSession struct {
 	connector driver.Connector
-	db        *sql.DB // of one connection
+	db        *sql.DB // has one connection
 	tx        *sql.Tx
-	id        uint64 // the server's connection id
+	id        uint64 // the server's ID of the connection
 }
 
 var errMySQLDSN = errors.New("dsn is not the address of a MySQL database: want user:password@tcp(host:3306)/database?tls=true")
@@ -31,13 +31,13 @@ func (f *fetcher) openMySQL(_ context.Context, dsn string) (session, error) {
 	config.DialFunc = f.wire.dial
 	config.Logger = &mysql.NopLogger{}
 	config.ParseTime = true
-	// A server could ask for files of this machine, and a second statement could end the transaction.
+	// Otherwise a server could ask for files of this machine, and a second statement could end the transaction.
 	config.AllowAllFiles, config.MultiStatements = false, false
 	if config.Params["time_zone"] == "" && config.Loc == time.UTC {
 		if config.Params == nil {
 			config.Params = map[string]string{}
 		}
-		config.Params["time_zone"] = "'+00:00'" // the zone of TIMESTAMP values
+		config.Params["time_zone"] = "'+00:00'" // the time zone of TIMESTAMP values
 	}
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
@@ -48,8 +48,8 @@ func (f *fetcher) openMySQL(_ context.Context, dsn string) (session, error) {
 	return &mysqlSession{connector: connector, db: db}, nil
 }
 
-// begin makes the session read-only, not only the transaction: a statement such as DROP TABLE first commits the
-// transaction (MySQL reference, 15.3.3, implicit commit), and would then be executed.
+// begin makes the whole session read-only, not only the transaction. A statement such as DROP TABLE first commits the transaction
+// (MySQL reference, 15.3.3, implicit commit), and would then be executed.
 func (m *mysqlSession) begin(ctx context.Context) (err error) {
 	if _, err := m.db.ExecContext(ctx, "SET SESSION TRANSACTION READ ONLY"); err != nil {
 		return err
@@ -120,7 +120,7 @@ func mysqlCell(kind string, value any, into *table) {
 	case time.Time:
 		switch {
 		case v.IsZero():
-			into.null() // 0000-00-00
+			into.null() // the value is 0000-00-00
 		case kind == "DATE":
 			into.text([]byte(v.Format(time.DateOnly)))
 		default:
@@ -140,13 +140,13 @@ func mysqlCell(kind string, value any, into *table) {
 	}
 }
 
-// kill ends the query on the server, where it would go on after its connection is closed.
+// kill ends the query on the server. Without it, the query would continue after its connection is closed.
 func (m *mysqlSession) kill() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	db := sql.OpenDB(m.connector)
 	defer db.Close()
-	_, _ = db.ExecContext(ctx, "KILL QUERY ?", m.id) // the query may have ended by then
+	_, _ = db.ExecContext(ctx, "KILL QUERY ?", m.id) // an error is ignored, since the query may already have ended
 }
 
-func (m *mysqlSession) close() { _ = m.db.Close() } // nothing was written
+func (m *mysqlSession) close() { _ = m.db.Close() } // an error is ignored, since nothing was written

@@ -9,8 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// postgresSession is a connection. It uses the protocol itself, where all values are texts, so that a numeric keeps its
-// digits.
+// postgresSession is a connection. It uses the protocol directly: there, all values are texts, so a numeric keeps all its digits.
 type postgresSession struct{ conn *pgconn.PgConn }
 
 var errPostgresDSN = errors.New("dsn is not the address of a PostgreSQL database: " +
@@ -35,13 +34,13 @@ func (f *fetcher) openPostgres(ctx context.Context, dsn string) (session, error)
 	return &postgresSession{conn}, nil
 }
 
-// begin sets the format of times (ISO 8601) and of bytes (hexadecimal), whatever the user's settings are.
+// begin sets the formats of times (ISO 8601) and of bytes (hexadecimal), so that they do not depend on the user's settings.
 func (p *postgresSession) begin(ctx context.Context) error {
 	return p.conn.Exec(ctx, "BEGIN READ ONLY; SET LOCAL DateStyle = ISO; SET LOCAL bytea_output = hex; "+
 		"SET LOCAL extra_float_digits = 1").Close()
 }
 
-// query relies on pgconn to send a cancel request when ctx ends.
+// query relies on pgconn, which sends a cancel request when ctx ends.
 func (p *postgresSession) query(ctx context.Context, query string, args []any, into *table) error {
 	rows := p.conn.ExecParams(ctx, query, asText(args), nil, nil, nil)
 	if err := read(rows, into); err != nil {
@@ -56,7 +55,7 @@ func (p *postgresSession) query(ctx context.Context, query string, args []any, i
 	return p.conn.Exec(ctx, "ROLLBACK").Close()
 }
 
-// read reads the rows. After an error the connection cannot be used again: more rows may come.
+// read reads the rows. After an error, the connection cannot be used again, since more rows may be sent.
 func read(rows *pgconn.ResultReader, into *table) error {
 	fields, begun := rows.FieldDescriptions(), false
 	for rows.NextRow() {
@@ -88,7 +87,7 @@ func names(fields []pgconn.FieldDescription) []string {
 	return all
 }
 
-// asText returns the arguments as texts. The server derives their types from the query.
+// asText converts the arguments to texts. The server derives their types from the query.
 func asText(args []any) [][]byte {
 	all := make([][]byte, len(args))
 	for i, value := range args {
@@ -99,7 +98,7 @@ func asText(args []any) [][]byte {
 	return all
 }
 
-// The object ids of the types that do not become texts (PostgreSQL's pg_type.dat).
+// The object IDs of the types whose values are not converted to texts (PostgreSQL's pg_type.dat).
 const (
 	oidBool        = 16
 	oidBytea       = 17
@@ -129,7 +128,7 @@ func cell(oid uint32, text []byte, into *table) {
 			into.time(t)
 			return
 		}
-		into.text(text) // infinity, or a year that RFC 3339 cannot express
+		into.text(text) // the value is infinity, or a year that RFC 3339 does not allow
 	case oidBytea:
 		if raw, err := hex.AppendDecode(nil, text[min(2, len(text)):]); err == nil {
 			into.text(raw)
@@ -144,5 +143,5 @@ func cell(oid uint32, text []byte, into *table) {
 func (p *postgresSession) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	_ = p.conn.Close(ctx) // nothing was written
+	_ = p.conn.Close(ctx) // an error is ignored, since nothing was written
 }

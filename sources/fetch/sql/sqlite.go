@@ -10,19 +10,20 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// sqliteSession is an open file of SQLite.
+// sqliteSession is an open SQLite file.
 type sqliteSession struct{ conn *sqliteConn }
 
 const (
-	// minLength and maxLength bound the limit of a value's length. SQLite's own rows, such as the schema's, have to fit.
+	// minLength and maxLength are the range of the limit for the length of a value. It must not be smaller, since SQLite's own
+	// rows, such as those of the schema, must fit.
 	minLength = 1 << 20
 	maxLength = 1_000_000_000
 
-	// maxBusy is the longest time that a query waits for a writer.
+	// maxBusy is the longest time that a query waits while another process writes.
 	maxBusy = time.Second
 )
 
-// openSQLite opens a file for reading. The file has to exist.
+// openSQLite opens a file for reading. The file must exist.
 func openSQLite(ctx context.Context, path string, maxBytes int) (session, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -42,7 +43,7 @@ func openSQLite(ctx context.Context, path string, maxBytes int) (session, error)
 	return &sqliteSession{conn}, nil
 }
 
-// begin does nothing: a statement is a transaction of its own, and the file is open for reading only.
+// begin does nothing: each statement is its own transaction, and the file is opened read-only.
 func (s *sqliteSession) begin(context.Context) error { return nil }
 
 func (s *sqliteSession) close() { s.conn.close() }
@@ -73,7 +74,7 @@ func (s *sqliteSession) query(ctx context.Context, query string, args []any, int
 	return ctx.Err()
 }
 
-// prepare compiles the query, which has to be one statement that reads.
+// prepare compiles the query. The query must be a single statement that only reads.
 func (s *sqliteSession) prepare(query string) (*sqliteStmt, error) {
 	stmt, rest, err := s.conn.prepare(query)
 	switch {
@@ -99,14 +100,14 @@ func (s *sqliteSession) prepare(query string) (*sqliteStmt, error) {
 	return stmt, nil
 }
 
-// bindSQLite sets the placeholders. SQLite would take a missing one for NULL.
+// bindSQLite sets the values of the placeholders. It checks their number, since SQLite would use NULL for a missing value.
 func bindSQLite(stmt *sqliteStmt, args []any) error {
 	if want := stmt.placeholders(); want != len(args) {
 		return fmt.Errorf("the query has %d placeholders, but args has %d values", want, len(args))
 	}
 	for i, value := range args {
 		if t, ok := value.(time.Time); ok {
-			value = t.UTC().Format(time.DateTime) // as datetime() and CURRENT_TIMESTAMP write it, so that texts compare as times do
+			value = t.UTC().Format(time.DateTime) // the format of datetime(), so that comparing the texts compares the times
 		}
 		if err := stmt.bind(i+1, value); err != nil {
 			return err
@@ -115,8 +116,8 @@ func bindSQLite(stmt *sqliteStmt, args []any) error {
 	return nil
 }
 
-// sqliteCell adds a cell. SQLite has no times and booleans: only a column's declared type, in upper case, tells them from
-// texts and integers.
+// sqliteCell adds a cell. SQLite has no types for times and booleans. They are only recognized by the declared type of the column,
+// which is in upper case.
 func sqliteCell(stmt *sqliteStmt, column int, declared string, into *table) {
 	switch stmt.kind(column) {
 	case sqlite3.SQLITE_NULL:
@@ -142,7 +143,7 @@ func sqliteCell(stmt *sqliteStmt, column int, declared string, into *table) {
 	}
 }
 
-// explainSQLite adds advice by result code (https://sqlite.org/rescode.html).
+// explainSQLite adds advice that depends on the result code (https://sqlite.org/rescode.html).
 func explainSQLite(e *sqliteError) string {
 	switch {
 	case e.is(sqlite3.SQLITE_BUSY), e.is(sqlite3.SQLITE_LOCKED):

@@ -10,30 +10,30 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// sqliteConn is a connection to a file through SQLite's C interface (https://sqlite.org/c3ref/intro.html). All pointers
-// of that interface stay in this file.
+// sqliteConn is a connection to a file through SQLite's C interface (https://sqlite.org/c3ref/intro.html). Pointers of this
+// interface are only used in this file.
 //
-// Drivers for Go lack what a session needs: modernc.org/sqlite cannot interrupt a query after its first row,
-// and zombiezen.com/go/sqlite does not tell the declared types of columns.
+// Go drivers for SQLite are not used because modernc.org/sqlite cannot interrupt a query after its first row, and
+// zombiezen.com/go/sqlite does not return the declared types of columns.
 type sqliteConn struct {
 	tls *libc.TLS
 	db  uintptr
-	own []uintptr // memory to free when the connection is closed
+	own []uintptr // memory that is freed when the connection is closed
 }
 
-// sqliteStmt is a compiled statement. It is closed before its connection.
+// sqliteStmt is a compiled statement. It must be closed before its connection.
 type sqliteStmt struct {
 	conn *sqliteConn
 	ptr  uintptr
 }
 
-// openReadOnly opens a file. A value of more than maxLength bytes is an error, as is a lock that is held for longer than
-// maxWait.
+// openReadOnly opens a file for reading. Queries return an error if a value is longer than maxLength bytes, or if the file stays
+// locked for longer than maxWait.
 func openReadOnly(path string, maxLength int, maxWait time.Duration) (*sqliteConn, error) {
 	c := &sqliteConn{tls: libc.NewTLS()}
 	db := c.pointer()
 	code := sqlite3.Xsqlite3_open_v2(c.tls, c.text(path), db, sqlite3.SQLITE_OPEN_READONLY, 0)
-	c.db = pointerAt(db) // also after an error, whose text it holds
+	c.db = pointerAt(db) // also set after an error, since it has the text of the error
 	if code != sqlite3.SQLITE_OK {
 		err := c.error(code)
 		c.close()
@@ -54,7 +54,8 @@ func (c *sqliteConn) close() {
 	c.tls.Close()
 }
 
-// prepare compiles the first statement of a query and returns the text after it. The statement is nil if there is none.
+// prepare compiles the first statement of a query. It also returns the text after the statement. stmt is nil if there is no
+// statement.
 func (c *sqliteConn) prepare(query string) (stmt *sqliteStmt, rest string, err error) {
 	text, compiled, tail := c.text(query), c.pointer(), c.pointer()
 	if code := sqlite3.Xsqlite3_prepare_v2(c.tls, c.db, text, -1, compiled, tail); code != sqlite3.SQLITE_OK {
@@ -67,16 +68,16 @@ func (c *sqliteConn) prepare(query string) (stmt *sqliteStmt, rest string, err e
 	return stmt, rest, nil
 }
 
-// interruptEvery is how often an interrupt is repeated: SQLite forgets one that comes just before a statement starts.
+// interruptEvery is the interval at which an interrupt is repeated. This is needed because SQLite ignores an interrupt that comes
+// just before a statement starts.
 const interruptEvery = 10 * time.Millisecond
 
-// interruptAfter interrupts the running statement when ctx ends. The caller calls the returned function when the
-// statement has ended.
+// interruptAfter interrupts the running statement when ctx ends. The caller must call stop after the statement has ended.
 func (c *sqliteConn) interruptAfter(ctx context.Context) (stop func()) {
 	ended, interrupted := make(chan struct{}), make(chan struct{})
 	cancel := context.AfterFunc(ctx, func() {
 		defer close(interrupted)
-		tls := libc.NewTLS() // a TLS belongs to one goroutine
+		tls := libc.NewTLS() // a TLS must only be used by one goroutine
 		defer tls.Close()
 		for {
 			sqlite3.Xsqlite3_interrupt(tls, c.db)
@@ -96,10 +97,10 @@ func (c *sqliteConn) interruptAfter(ctx context.Context) (stop func()) {
 
 func (s *sqliteStmt) close() { sqlite3.Xsqlite3_finalize(s.conn.tls, s.ptr) }
 
-// readOnly reports whether the statement does not change any file.
+// readOnly reports whether the statement changes no file.
 func (s *sqliteStmt) readOnly() bool { return sqlite3.Xsqlite3_stmt_readonly(s.conn.tls, s.ptr) != 0 }
 
-// columns returns the names of the columns, and their declared types in upper case. An expression has the type "".
+// columns returns the names of the columns, and their declared types in upper case. The type of an expression is "".
 func (s *sqliteStmt) columns() (names, types []string) {
 	for i := range sqlite3.Xsqlite3_column_count(s.conn.tls, s.ptr) {
 		names = append(names, libc.GoString(sqlite3.Xsqlite3_column_name(s.conn.tls, s.ptr, i)))
@@ -113,7 +114,7 @@ func (s *sqliteStmt) placeholders() int {
 	return int(sqlite3.Xsqlite3_bind_parameter_count(s.conn.tls, s.ptr))
 }
 
-// bind sets a placeholder, of which the first has the number 1: nil, bool, int64, float64 or string.
+// bind sets the value of a placeholder: nil, bool, int64, float64 or string. The first placeholder has the number 1.
 func (s *sqliteStmt) bind(placeholder int, value any) error {
 	tls, at, code := s.conn.tls, int32(placeholder), int32(sqlite3.SQLITE_OK)
 	switch v := value.(type) {
@@ -132,7 +133,7 @@ func (s *sqliteStmt) bind(placeholder int, value any) error {
 	return nil
 }
 
-// step reports whether there is another row.
+// step reads the next row. It reports whether there is one.
 func (s *sqliteStmt) step() (bool, error) {
 	switch code := sqlite3.Xsqlite3_step(s.conn.tls, s.ptr); code {
 	case sqlite3.SQLITE_ROW:
@@ -144,7 +145,7 @@ func (s *sqliteStmt) step() (bool, error) {
 	}
 }
 
-// kind returns the type of a cell of the row.
+// kind returns the type of a cell in the current row.
 func (s *sqliteStmt) kind(column int) int32 {
 	return sqlite3.Xsqlite3_column_type(s.conn.tls, s.ptr, int32(column))
 }
@@ -157,13 +158,13 @@ func (s *sqliteStmt) float(column int) float64 {
 	return sqlite3.Xsqlite3_column_double(s.conn.tls, s.ptr, int32(column))
 }
 
-// bytes returns a text or a blob, valid until the next step.
+// bytes returns the text or blob in a cell. It is valid until the next call of step.
 func (s *sqliteStmt) bytes(column int) []byte {
 	p := sqlite3.Xsqlite3_column_blob(s.conn.tls, s.ptr, int32(column))
 	return libc.GoBytes(p, int(sqlite3.Xsqlite3_column_bytes(s.conn.tls, s.ptr, int32(column))))
 }
 
-// text returns a copy of s with a zero byte at its end, or 0 without memory, which SQLite reports as an error.
+// text returns a copy of s that ends with a zero byte. It returns 0 if there is no memory; SQLite then returns an error.
 func (c *sqliteConn) text(s string) uintptr {
 	p, err := libc.CString(s)
 	if err != nil {
@@ -173,7 +174,7 @@ func (c *sqliteConn) text(s string) uintptr {
 	return p
 }
 
-// pointer returns memory that SQLite stores a pointer in. pointerAt reads it.
+// pointer returns memory in which SQLite stores a pointer. pointerAt reads the pointer.
 func (c *sqliteConn) pointer() uintptr {
 	return c.text(string(make([]byte, unsafe.Sizeof(uintptr(0)))))
 }
@@ -183,7 +184,7 @@ func pointerAt(p uintptr) uintptr {
 	return *(*uintptr)(unsafe.Pointer(unsafe.SliceData(bytes)))
 }
 
-// sqliteError is an error of SQLite with its result code.
+// sqliteError is an error of SQLite, with the result code.
 type sqliteError struct {
 	code int32
 	text string
@@ -191,7 +192,7 @@ type sqliteError struct {
 
 func (e *sqliteError) Error() string { return e.text }
 
-// is reports whether the error has the result code, or an extended one of it.
+// is reports whether the error has this result code, or an extended result code that belongs to it.
 func (e *sqliteError) is(code int32) bool { return e.code&0xff == code }
 
 func (c *sqliteConn) error(code int32) error {

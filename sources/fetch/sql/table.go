@@ -14,19 +14,19 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// table builds the document of the rows: a list of objects. It keeps its memory from tick to tick.
+// table builds the document with the rows, which is a list of objects. It reuses its memory in each tick.
 type table struct {
 	maxRows, maxBytes int
 
 	doc     document.Builder
 	columns []document.TextRef
 	rows    int
-	cell    []byte // the text of a cell
+	cell    []byte // memory for the text of a cell
 }
 
 var errNoColumns = errors.New("the query returns no columns: want a statement that reads, such as SELECT")
 
-// limitError is an error about a limit of the rows. It takes precedence over the error that the driver returns then.
+// limitError is the error if a limit for rows is exceeded. It is reported in place of the error that the driver then returns.
 type limitError struct{ text string }
 
 func (e *limitError) Error() string { return e.text }
@@ -35,7 +35,7 @@ func (t *table) tooLarge() error {
 	return &limitError{fmt.Sprintf("the rows exceed max_bytes (%s): select fewer rows or columns", setting.Bytes(t.maxBytes))}
 }
 
-// begin begins the document. The names of the columns have to differ.
+// begin begins the document. The names of the columns must all be different.
 func (t *table) begin(columns []string) error {
 	if len(columns) == 0 {
 		return errNoColumns
@@ -52,7 +52,7 @@ func (t *table) begin(columns []string) error {
 	return nil
 }
 
-// row adds a row. It calls add for each column, which adds one cell.
+// row adds a row. For each column, it calls add, which must add one cell.
 func (t *table) row(add func(column int)) error {
 	if t.rows++; t.rows > t.maxRows {
 		return &limitError{fmt.Sprintf("the query has more than max_rows (%d) rows: aggregate in the query, or limit it to the window", t.maxRows)}
@@ -85,7 +85,7 @@ func (t *table) bool(v bool) {
 	t.doc.Literal(document.False)
 }
 
-// number adds a number with all its digits. What is not a JSON number, such as NaN, becomes a string.
+// number adds a number with all its digits. A text that is not a number in JSON, such as NaN, is added as a string.
 func (t *table) number(text []byte) {
 	if !t.doc.Number(text) {
 		t.text(text)
@@ -96,7 +96,7 @@ func (t *table) integer(v int64) { t.number(strconv.AppendInt(t.cell[:0], v, 10)
 
 func (t *table) unsigned(v uint64) { t.number(strconv.AppendUint(t.cell[:0], v, 10)) }
 
-// float adds the shortest number that reads back as v.
+// float adds v as the shortest number that is parsed as v again.
 func (t *table) float(v float64, bits int) {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		t.text(strconv.AppendFloat(t.cell[:0], v, 'g', -1, bits))
@@ -105,10 +105,10 @@ func (t *table) float(v float64, bits int) {
 	t.number(strconv.AppendFloat(t.cell[:0], v, 'g', -1, bits))
 }
 
-// time adds a time in RFC 3339 and UTC.
+// time adds a time in RFC 3339, in UTC.
 func (t *table) time(v time.Time) { t.text(v.UTC().AppendFormat(t.cell[:0], time.RFC3339Nano)) }
 
-// text adds a string. Bytes that are not UTF-8 become base64 (RFC 4648, section 4).
+// text adds a string. If the bytes are not valid UTF-8, it adds them in base64 (RFC 4648, section 4).
 func (t *table) text(v []byte) { t.doc.Text(t.valid(v)) }
 
 func (t *table) valid(v []byte) []byte {
@@ -119,13 +119,13 @@ func (t *table) valid(v []byte) []byte {
 	return t.cell
 }
 
-// parseTime parses a date and time as databases write them, with or without an offset. Without an offset it is UTC.
+// parseTime parses a date and time in the formats that databases use. If there is no offset, the time is in UTC.
 func parseTime(text string) (time.Time, bool) {
 	for _, layout := range []string{
 		"2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07", "2006-01-02 15:04:05",
 		"2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00:00", "2006-01-02 15:04",
 	} {
-		if t, err := time.Parse(layout, text); err == nil { // accepts fractions of a second with any layout
+		if t, err := time.Parse(layout, text); err == nil { // every layout also accepts fractions of a second
 			return t, true
 		}
 	}

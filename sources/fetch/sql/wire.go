@@ -8,14 +8,14 @@ import (
 	"syscall"
 )
 
-// wire opens connections and limits the bytes that are read from them in a tick. It bounds a result that is larger than
-// memory, before a driver reads a whole row.
+// wire opens connections and limits the number of bytes that are read from them in a tick. This is needed because a driver reads a
+// whole row into memory, which may be too large.
 type wire struct {
 	connect func(ctx context.Context, network, address string) (net.Conn, error)
 	left    atomic.Int64
 }
 
-// handshake is the maximum of what is read besides rows: greetings, certificates, names of columns.
+// handshake is the number of bytes that may be read in addition to rows: greetings, certificates, and names of columns.
 const handshake = 1 << 20
 
 var errWire = errors.New("the result is larger than max_bytes: select fewer rows or columns, or raise it")
@@ -27,7 +27,7 @@ func newWire(connect func(context.Context, string, string) (net.Conn, error)) *w
 	return &wire{connect: connect}
 }
 
-// allow begins a tick with rows of at most so many bytes.
+// allow begins a tick, in which rows of at most this many bytes may be read.
 func (w *wire) allow(bytes int64) { w.left.Store(bytes + handshake) }
 
 // isSpent reports whether the limit was exceeded.
@@ -41,7 +41,7 @@ func (w *wire) dial(ctx context.Context, network, address string) (net.Conn, err
 	return &metered{conn, w}, nil
 }
 
-// metered counts the bytes that are read.
+// metered is a connection that counts the bytes that are read.
 type metered struct {
 	net.Conn
 	*wire
@@ -58,7 +58,7 @@ func (m *metered) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// SyscallConn lets a driver check whether the connection is still open.
+// SyscallConn is needed by a driver to check whether the connection is still open.
 func (m *metered) SyscallConn() (syscall.RawConn, error) {
 	if c, ok := m.Conn.(syscall.Conn); ok {
 		return c.SyscallConn()

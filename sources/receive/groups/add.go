@@ -11,14 +11,14 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// isTotal reports whether the values of a type can be added up over pushes.
+// isTotal reports whether values of a type can be added up over several pushes.
 func isTotal(t metric.Type) bool {
 	return t == metric.Counter || t == metric.Histogram || t == metric.Summary
 }
 
-// add returns a pushed family with its values added to those of the group's family of the same name, which may be nil. Series that
-// were not pushed keep their values. A series that is new started at zero just before the push. The quantiles of a summary are those
-// of the last push.
+// add returns a pushed family to whose values those of the group's family with the same name were added. That family may be nil.
+// Series that were not pushed keep their values. The start timestamp of a new series is just before the push. Quantiles of a
+// summary cannot be added, so they are those of the last push.
 func add(old, pushed *Family) (*Family, error) {
 	if !isTotal(pushed.Type) {
 		return pushed, nil
@@ -56,7 +56,7 @@ func add(old, pushed *Family) (*Family, error) {
 	return &sum, nil
 }
 
-// keep appends the series of old that are in rest.
+// keep appends the series of old that are also in rest.
 func (f *Family) keep(old *Family, rest map[string]*metric.Series) {
 	for _, p := range old.Parts {
 		var kept []metric.Series
@@ -77,7 +77,7 @@ func (f *Family) keep(old *Family, rest map[string]*metric.Series) {
 	}
 }
 
-// addSeries adds the value before to that of a series, and takes its start.
+// addSeries adds the value of before to the value of s, and sets the start of s to that of before.
 func addSeries(d, shape *metric.Desc, s, before *metric.Series) error {
 	s.Start = before.Start
 	switch d.Type {
@@ -112,7 +112,7 @@ func addCounts(a, b uint64) (uint64, error) {
 	return sum, nil
 }
 
-// addHistograms returns the sum of two histograms with the same classic buckets.
+// addHistograms returns the sum of two histograms. Their classic buckets must be the same.
 func addHistograms(a, b *metric.HistogramValue) (sum *metric.HistogramValue, err error) {
 	sum = &metric.HistogramValue{Sum: a.Sum + b.Sum, Counts: slices.Clone(a.Counts)}
 	for i := range sum.Counts {
@@ -147,7 +147,7 @@ func addHistograms(a, b *metric.HistogramValue) (sum *metric.HistogramValue, err
 	return sum, errors.Join(failed[:]...)
 }
 
-// coarser returns buckets with their indexes in a schema that is lower by steps. Several can have the same index then.
+// coarser converts buckets to a schema that is lower by steps. Several buckets of the result may have the same index.
 func coarser(buckets []metric.NativeBucket, steps int32) []metric.NativeBucket {
 	if steps == 0 {
 		return buckets
@@ -159,7 +159,7 @@ func coarser(buckets []metric.NativeBucket, steps int32) []metric.NativeBucket {
 	return all
 }
 
-// addBuckets merges buckets, and adds those of the same index.
+// addBuckets merges two lists of buckets. It adds the counts of buckets with the same index.
 func addBuckets(a, b []metric.NativeBucket, plus func(a, b uint64) (uint64, error)) ([]metric.NativeBucket, error) {
 	all := slices.Concat(a, b)
 	slices.SortStableFunc(all, func(a, b metric.NativeBucket) int { return int(int64(a.Index) - int64(b.Index)) })

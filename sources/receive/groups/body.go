@@ -19,8 +19,9 @@ import (
 	"github.com/collectington/collectington/sources/receive/protobuf"
 )
 
-// Decode reads the families of a body, sorted by name. It is delimited protobuf if the Content-Type says so, and otherwise the text
-// format, as for a Pushgateway. A body of more than limit lines, or messages, is refused before it takes much memory.
+// Decode reads the families in a body, and sorts them by name. As in a Pushgateway, the format is delimited protobuf if the
+// Content-Type says so, and otherwise the text format. If the body has more than limit lines or protobuf fields, Decode returns an
+// error before it needs much memory.
 func Decode(body []byte, contentType string, scheme model.ValidationScheme, limit int) ([]*dto.MetricFamily, error) {
 	families := map[string]*dto.MetricFamily{}
 	if isProtobuf(contentType) {
@@ -36,7 +37,7 @@ func Decode(body []byte, contentType string, scheme model.ValidationScheme, limi
 			if err != nil {
 				return nil, fmt.Errorf("read protobuf: %s", text.OneLine(err.Error()))
 			}
-			families[family.GetName()] = family // the last one of a name counts
+			families[family.GetName()] = family // the last family with a name counts
 		}
 	} else {
 		if bytes.Count(body, []byte("\n")) > limit {
@@ -66,7 +67,7 @@ func fits(body []byte, limit int) bool {
 	for len(body) > 0 {
 		message, size := protowire.ConsumeBytes(body)
 		if size < 0 {
-			return true // an error of the decoder
+			return true // the decoder returns the error
 		}
 		body = body[size:]
 		left, ok := protobuf.Fits(message, limit-1)

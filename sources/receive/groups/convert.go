@@ -17,40 +17,40 @@ import (
 	"github.com/collectington/collectington/sources/native"
 )
 
-// Family is the series of one name in a group. It is immutable.
+// Family holds the series of a group with the same metric name. It is immutable.
 type Family struct {
 	Name  string
 	Type  metric.Type
 	Help  string
-	Time  time.Time       // of the push that it is from
-	Parts []metric.Family // one for each set of bounds or quantiles
+	Time  time.Time       // time of the push in which it was
+	Parts []metric.Family // one for each different set of bounds or quantiles
 
-	shown bool // it has been shown, and does not change any more
+	shown bool // it was returned to callers, so it must not be changed
 }
 
-// errTimestamp refuses samples with timestamps: what is shown of a group is its state now.
+// errTimestamp is the error for samples with timestamps. They are not allowed, since a group only has current values.
 var errTimestamp = errors.New("pushed metrics must not have timestamps")
 
-// converter makes families of a push.
+// converter converts a push to families.
 type converter struct {
-	grouping []metric.Label // override labels of the same name
-	drop     []string       // names of labels to leave out
+	grouping []metric.Label // they replace labels of the same name
+	drop     []string       // names of labels that are removed
 	scheme   model.ValidationScheme
 	at       time.Time
 
 	labels  []metric.Label
 	encoded []byte
-	sets    map[string]*metric.LabelSet // equal labels share memory
+	sets    map[string]*metric.LabelSet // label sets by encoding, so that equal label sets share memory
 }
 
-// hasTimestamps reports whether a sample of a push has a timestamp.
+// hasTimestamps reports whether any sample of a push has a timestamp.
 func hasTimestamps(all []*dto.MetricFamily) bool {
 	return slices.ContainsFunc(all, func(f *dto.MetricFamily) bool {
 		return slices.ContainsFunc(f.Metric, func(m *dto.Metric) bool { return m.TimestampMs != nil })
 	})
 }
 
-// families converts a push. Families without metrics are left out, and those that a group has by itself.
+// families converts a push. It leaves out families without metrics, and those with the names of metrics that every group has.
 func (c *converter) families(pushed []*dto.MetricFamily) ([]*Family, error) {
 	c.sets = map[string]*metric.LabelSet{}
 	all := make([]*Family, 0, len(pushed))
@@ -109,12 +109,12 @@ func typeOf(t dto.MetricType) metric.Type {
 	return metric.Unknown
 }
 
-// sameShape reports whether the series of two descriptions of one name can be in one family.
+// sameShape reports whether series with these descriptions, which have the same name, can be in one family.
 func sameShape(a, b *metric.Desc) bool {
 	return a.Native == b.Native && a.KeepClassic == b.KeepClassic && slices.Equal(a.Buckets, b.Buckets) && slices.Equal(a.Quantiles, b.Quantiles)
 }
 
-// setLabels sets the labels of a series: those of the metric, overridden by those of the group.
+// setLabels sets the labels of a series: those of the metric, where labels of the group replace labels of the same name.
 func (c *converter) setLabels(s *metric.Series, m *dto.Metric, typ metric.Type) error {
 	c.labels = c.labels[:0]
 	for _, p := range m.Label {
@@ -142,7 +142,7 @@ func (c *converter) setLabels(s *metric.Series, m *dto.Metric, typ metric.Type) 
 	return nil
 }
 
-// set returns the set of c.labels.
+// set returns the label set for c.labels.
 func (c *converter) set() *metric.LabelSet {
 	slices.SortFunc(c.labels, byName)
 	c.encoded = c.encoded[:0]
@@ -159,7 +159,7 @@ func (c *converter) set() *metric.LabelSet {
 	return set
 }
 
-// setValue sets the value of a series, and what its description says of the value.
+// setValue sets the value of a series, and the fields of its description that depend on the value.
 func setValue(d *metric.Desc, s *metric.Series, m *dto.Metric) error {
 	switch {
 	case d.Type == metric.Counter && m.Counter != nil:
@@ -183,7 +183,7 @@ func setValue(d *metric.Desc, s *metric.Series, m *dto.Metric) error {
 	return nil
 }
 
-// startOf returns a start timestamp in Unix milliseconds, 0 for none or one that makes no sense.
+// startOf returns a start timestamp in Unix milliseconds, or 0 if there is none or it is not plausible.
 func startOf(t interface {
 	GetSeconds() int64
 	GetNanos() int32
@@ -240,11 +240,11 @@ func setHistogram(d *metric.Desc, s *metric.Series, pushed *dto.Histogram) error
 	if len(pushed.Bucket) == 0 && d.Native || v.Native != nil && v.Native.Fractions {
 		return nil
 	}
-	d.KeepClassic = d.Native // what was pushed is passed on
+	d.KeepClassic = d.Native // so that everything that was pushed is passed on
 	return setClassic(d, v, pushed)
 }
 
-// setClassic sets the classic buckets.
+// setClassic sets the classic buckets of a histogram.
 func setClassic(d *metric.Desc, v *metric.HistogramValue, pushed *dto.Histogram) error {
 	count, err := whole(pushed.GetSampleCount(), pushed.SampleCountFloat)
 	if err != nil {
@@ -259,7 +259,7 @@ func setClassic(d *metric.Desc, v *metric.HistogramValue, pushed *dto.Histogram)
 			return err
 		case math.IsInf(bound, 1):
 			if count == 0 {
-				count = cumulative // _count is missing
+				count = cumulative // _count is missing in the push
 			}
 			if count != cumulative {
 				return fmt.Errorf("counts %d observations, but %d in the bucket +Inf", count, cumulative)
@@ -280,7 +280,7 @@ func setClassic(d *metric.Desc, v *metric.HistogramValue, pushed *dto.Histogram)
 	return nil
 }
 
-// whole returns a count that may be given as a float.
+// whole returns a count, which may be given as a float.
 func whole(count uint64, float *float64) (uint64, error) {
 	if float == nil {
 		return count, nil
@@ -291,7 +291,7 @@ func whole(count uint64, float *float64) (uint64, error) {
 	return uint64(*float), nil
 }
 
-// isNative reports whether a histogram has native buckets, as Prometheus decides it.
+// isNative reports whether a histogram has native buckets, by the same rule as in Prometheus.
 func isNative(h *dto.Histogram) bool {
 	return h.GetZeroThreshold() > 0 || h.GetZeroCount() > 0 || h.GetZeroCountFloat() > 0 || len(h.GetPositiveSpan()) > 0 || len(h.GetNegativeSpan()) > 0
 }
@@ -322,10 +322,10 @@ func nativeOf(h *dto.Histogram, isGauge bool) (*metric.HistogramValue, error) {
 	}, nil)
 }
 
-// maxExemplar is how many characters the labels of an exemplar can have (OpenMetrics 1.0, section "Exemplars").
+// maxExemplar is the maximum number of characters in the labels of an exemplar (OpenMetrics 1.0, section "Exemplars").
 const maxExemplar = 128
 
-// appendExemplar appends an exemplar that has labels. Sample is as in metric.Exemplar.
+// appendExemplar appends an exemplar. It skips an exemplar without labels. See metric.Exemplar for sample.
 func appendExemplar(all []metric.Exemplar, e *dto.Exemplar, sample int) []metric.Exemplar {
 	if len(e.GetLabel()) == 0 {
 		return all
@@ -333,7 +333,7 @@ func appendExemplar(all []metric.Exemplar, e *dto.Exemplar, sample int) []metric
 	made, size := metric.Exemplar{Value: e.GetValue(), Time: startOf(e.GetTimestamp()), Sample: sample}, 0
 	for _, l := range e.Label {
 		if size += utf8.RuneCountInString(l.GetName()) + utf8.RuneCountInString(l.GetValue()); size > maxExemplar {
-			return all // receivers refuse it
+			return all // receivers would refuse it
 		}
 		if l.GetValue() != "" && model.LabelValue(l.GetValue()).IsValid() && model.UTF8Validation.IsValidLabelName(l.GetName()) {
 			made.Labels = append(made.Labels, metric.Label{Name: l.GetName(), Value: l.GetValue()})

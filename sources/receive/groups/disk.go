@@ -23,8 +23,8 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// A group is one file. Its first line is the format and a CRC-32C of the rest; the second is JSON with all but the metrics, which
-// follow as delimited protobuf.
+// A group is stored in one file. The first line has the format and a CRC-32C of the remaining file. The second line is JSON with
+// everything except the metrics, which follow as delimited protobuf.
 const (
 	format     = "cton-group-1"
 	fileSuffix = ".group"
@@ -32,7 +32,7 @@ const (
 	lockFile   = "lock"
 )
 
-// header is the second line of a file.
+// header is the content of the second line of a file.
 type header struct {
 	Labels   [][2]string `json:"labels"`
 	Pushed   time.Time   `json:"pushed"`
@@ -44,7 +44,7 @@ type header struct {
 // message describes one of the messages with metrics.
 type message struct {
 	Time    time.Time `json:"time"`
-	IsGauge bool      `json:"gauge_histogram,omitempty"` // which the message does not tell
+	IsGauge bool      `json:"gauge_histogram,omitempty"` // the message itself does not say this
 }
 
 // fileName returns the name of a group's file.
@@ -53,7 +53,7 @@ func fileName(key string) string {
 	return hex.EncodeToString(sum[:16]) + fileSuffix
 }
 
-// save writes the groups of the batch, and those whose files are suspect.
+// save writes the groups of the batch, and the groups in suspect.
 func (s *Store) save() error {
 	if s.Dir == nil {
 		return nil
@@ -99,7 +99,7 @@ func (s *Store) save() error {
 	return nil
 }
 
-// encode returns the content of a group's file.
+// encode returns the content of the file for a group.
 func (g *Group) encode() ([]byte, error) {
 	h := header{Pushed: g.Pushed, Failed: g.Failed, Changed: g.Changed}
 	for _, l := range g.Labels {
@@ -164,7 +164,7 @@ func decode(content []byte) (*Group, error) {
 	return g, nil
 }
 
-// load locks the directory and reads the groups in it. A file that cannot be used is set aside.
+// load locks the directory and reads the groups in it. It renames files that cannot be used, and returns these problems.
 func load(o *Options) (all []*Group, problems []error, err error) {
 	if err := o.Dir.Mkdir("."); err != nil {
 		return nil, nil, fmt.Errorf("create dir %s: %w", o.Place, err)
@@ -179,7 +179,7 @@ func load(o *Options) (all []*Group, problems []error, err error) {
 	for _, name := range names {
 		switch {
 		case strings.HasSuffix(name, durable.TempName(fileSuffix)):
-			_ = o.Dir.Remove(name) // of a process that was killed: the push was not answered
+			_ = o.Dir.Remove(name) // a process was killed before it had responded to the push
 		case strings.HasSuffix(name, fileSuffix):
 			content, err := o.Dir.ReadFile(name, math.MaxInt64)
 			if err != nil {
@@ -191,7 +191,7 @@ func load(o *Options) (all []*Group, problems []error, err error) {
 			}
 			if err != nil {
 				problems = append(problems, fmt.Errorf("the group in %s/%s is lost, the file is kept as %s: %w", o.Place, name, name+badSuffix, err))
-				_ = o.Dir.Rename(name, name+badSuffix) // else it is reported again at the next start
+				_ = o.Dir.Rename(name, name+badSuffix) // otherwise it would be reported again at each start
 				continue
 			}
 			all = append(all, g)

@@ -1,11 +1,11 @@
-// Package groups keeps the groups of metrics that were pushed, as a Pushgateway does.
+// Package groups keeps the groups of metrics that were pushed, like a Pushgateway.
 //
 //	path ─▶ ParsePath   the labels of the group
 //	body ─▶ Decode      the pushed families
-//	     ─▶ Store       converts, checks, writes to disk; then the push is answered and the group is shown
+//	     ─▶ Store       converts, checks and writes to disk; then the request is answered and the group is shown
 //
-// A group is immutable: a push makes another one. So what is shown needs no lock, and a push that cannot be written is undone by
-// showing the group before.
+// A group is immutable: a push makes a new group. So readers of groups need no lock. If a push cannot be written to disk, the store
+// continues to show the previous group.
 package groups
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// The metrics of each group, as in a Pushgateway.
+// The metrics that every group has, as in a Pushgateway.
 const (
 	PushTime            = "push_time_seconds"
 	PushTimeHelp        = "Last Unix time when changing this group in the Pushgateway succeeded."
@@ -24,23 +24,23 @@ const (
 	PushFailureTimeHelp = "Last Unix time when changing this group in the Pushgateway failed."
 )
 
-// Group is the metrics that were pushed with the same grouping labels. It is immutable.
+// Group holds the metrics that were pushed with the same grouping labels. It is immutable.
 type Group struct {
-	Labels   []metric.Label // sorted by name, none empty
-	Pushed   time.Time      // of the last push that succeeded; zero = none
-	Failed   time.Time      // of the last push that was refused; zero = none
-	Changed  time.Time      // of the last push
-	Families []*Family      // sorted by name, without those of the times
+	Labels   []metric.Label // sorted by name, without empty values
+	Pushed   time.Time      // time of the last successful push; zero = none
+	Failed   time.Time      // time of the last push that was refused; zero = none
+	Changed  time.Time      // time of the last push
+	Families []*Family      // sorted by name, without the metrics that every group has
 
 	key   string
-	set   *metric.LabelSet // of the metrics of the times
-	bytes int64            // about its memory
+	set   *metric.LabelSet // labels of the metrics that every group has
+	bytes int64            // approximate memory in bytes
 }
 
-// LastPushSucceeded reports whether the last push was not refused.
+// LastPushSucceeded reports whether the last push was successful.
 func (g *Group) LastPushSucceeded() bool { return !g.Failed.After(g.Pushed) }
 
-// All returns the families with those of the times, sorted by name.
+// All returns the families, including the metrics that every group has, sorted by name.
 func (g *Group) All() []*Family {
 	all := slices.Clone(g.Families)
 	pushed, refused := g.Times()
@@ -51,12 +51,12 @@ func (g *Group) All() []*Family {
 	return all
 }
 
-// Times returns the series of the times of the last push that succeeded and the last that was refused.
+// Times returns two series: the times of the last successful push and of the last push that was refused.
 func (g *Group) Times() (pushed, refused metric.Series) {
 	return metric.Series{Labels: g.set, Value: seconds(g.Pushed)}, metric.Series{Labels: g.set, Value: seconds(g.Failed)}
 }
 
-// time returns one of the metrics of the times.
+// time returns one of the metrics that every group has.
 func (g *Group) time(name, help string, s metric.Series) *Family {
 	return &Family{Name: name, Type: metric.Gauge, Help: help, Time: g.Changed, Parts: []metric.Family{
 		{Desc: &metric.Desc{Name: name, Help: help, Type: metric.Gauge, Targeted: true}, Series: []metric.Series{s}},
@@ -70,7 +70,7 @@ func seconds(t time.Time) float64 {
 	return float64(t.UnixNano()) / 1e9
 }
 
-// series returns the number of series, with those of the times.
+// series returns the number of series, including the metrics that every group has.
 func (g *Group) series() int {
 	if g == nil {
 		return 0
@@ -84,7 +84,7 @@ func (g *Group) series() int {
 	return n
 }
 
-// family returns the family of a name, or nil.
+// family returns the family with this name, or nil.
 func (g *Group) family(name string) *Family {
 	if g == nil {
 		return nil
@@ -96,7 +96,7 @@ func (g *Group) family(name string) *Family {
 	return g.Families[at]
 }
 
-// newGroup returns a group without metrics.
+// newGroup returns a group that has no pushed metrics.
 func newGroup(labels []metric.Label, key string) *Group {
 	var own []metric.Label
 	for _, l := range labels {
@@ -109,7 +109,7 @@ func newGroup(labels []metric.Label, key string) *Group {
 	return g
 }
 
-// copyOf returns a copy of a group that may be changed before it is shown, or a new group if there is none.
+// copyOf returns a copy of a group, which may be changed before it is shown. If g is nil, it returns a new group.
 func copyOf(g *Group, labels []metric.Label, key string) *Group {
 	if g == nil {
 		return newGroup(labels, key)
@@ -118,7 +118,8 @@ func copyOf(g *Group, labels []metric.Label, key string) *Group {
 	return &c
 }
 
-// pushed returns the group after a push. Replace removes what was not pushed; with sum, running totals are added up, and stay.
+// pushed returns the group after a push. replace removes families that were not pushed. sum adds up running totals; they are then
+// not removed either.
 func (g *Group) pushed(families []*Family, replace, sum bool) (*Group, error) {
 	next := *g
 	next.Families = nil
@@ -145,7 +146,8 @@ func (g *Group) pushed(families []*Family, replace, sum bool) (*Group, error) {
 	return &next, nil
 }
 
-// handDown gives new families the label sets of the group's series, by which sinks know a series.
+// handDown replaces the label sets in new families by those of the same series in the group, since sinks recognize a series by its
+// label set.
 func (g *Group) handDown(fresh []*Family) {
 	known := map[string]*metric.LabelSet{}
 	for _, f := range fresh {
@@ -169,7 +171,7 @@ func (g *Group) handDown(fresh []*Family) {
 	}
 }
 
-// weigh estimates the memory of a group.
+// weigh estimates the memory of a group in bytes.
 func (g *Group) weigh() {
 	const ofGroup, ofFamily, ofSeries, ofLabel, ofNumber = 1000, 200, 150, 4, 16
 	g.bytes = ofGroup

@@ -8,17 +8,17 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// index knows the names and series of all groups, so that a push is checked against them in the time that its own size takes.
+// index holds the names and series of all groups, so that the time to check a push only depends on the size of the push.
 type index struct {
 	seed   maphash.Seed
 	names  map[string]*nameUse
-	series map[uint64]string // the key of the group that has the series, by a hash of its name and labels
+	series map[uint64]string // key of the group that has the series, by a hash of the series' name and labels
 	descs  map[string]*descUse
-	total  int // series
+	total  int // number of series
 	bytes  int64
 }
 
-// nameUse counts the groups that have a family of a name. All of them have one type.
+// nameUse counts the groups that have a family with a name. All of these families have the same type.
 type nameUse struct {
 	typ  metric.Type
 	used int
@@ -34,8 +34,8 @@ func newIndex() *index {
 	return &index{seed: maphash.MakeSeed(), names: map[string]*nameUse{}, series: map[uint64]string{}, descs: map[string]*descUse{}}
 }
 
-// check returns why a group cannot stand beside the others. Lookup returns a group by its key. Only the fresh families of the group are
-// checked: the others were there before.
+// check returns the reason why a group conflicts with another group, or nil. lookup returns a group by its key. Only families that
+// are not in before are checked, since the others were checked earlier.
 func (x *index) check(before, g *Group, lookup func(key string) *Group) error {
 	seen := map[uint64][]*metric.LabelSet{}
 	for _, f := range g.Families {
@@ -91,7 +91,7 @@ func has(g *Group, name string, set *metric.LabelSet) bool {
 	return false
 }
 
-// suffixes are what the names of a type's series end with.
+// suffixes returns the suffixes that the names of a type's series can have.
 func suffixes(t metric.Type) []string {
 	switch t {
 	case metric.Histogram:
@@ -102,7 +102,8 @@ func suffixes(t metric.Type) []string {
 	return nil
 }
 
-// checkSuffixes returns an error if a series of the family would have the name of another family, or the other way round.
+// checkSuffixes returns an error if the name of one of the family's series is the name of another family, or if the family's name
+// is the name of a series of another family.
 func (x *index) checkSuffixes(f *Family, before, g *Group) error {
 	typeOf := func(name string) (t metric.Type, found bool) {
 		if own := g.family(name); own != nil {
@@ -130,7 +131,7 @@ func (x *index) checkSuffixes(f *Family, before, g *Group) error {
 	return nil
 }
 
-// replace replaces a group by another; either can be nil. The new one gets the descriptions that other groups have.
+// replace replaces the group before by g; either can be nil. If another group already has an equal description, g gets that one.
 func (x *index) replace(before, g *Group) {
 	if before != nil {
 		for _, f := range before.Families {
@@ -139,7 +140,7 @@ func (x *index) replace(before, g *Group) {
 			}
 		}
 	}
-	if g != nil { // before the rest of the old one goes, so that what both have stays
+	if g != nil { // added first, so that what both groups have is not removed and added again
 		for _, f := range g.Families {
 			x.add(f, g.key, before.family(f.Name) != f)
 		}
@@ -181,7 +182,7 @@ func (x *index) add(f *Family, key string, isNew bool) {
 	}
 }
 
-// forget removes the series of a family of a group. What another group has got since stays.
+// forget removes the series of a family from the index, unless they belong to another group now.
 func (x *index) forget(f *Family, key string) {
 	for _, p := range f.Parts {
 		for i := range p.Series {
@@ -192,7 +193,7 @@ func (x *index) forget(f *Family, key string) {
 	}
 }
 
-// release removes a use of the family's name and descriptions.
+// release ends one use of the family's name and descriptions.
 func (x *index) release(f *Family) {
 	use := x.names[f.Name]
 	if use.used--; use.used == 0 {
@@ -213,7 +214,7 @@ func (x *index) hash(name string, set *metric.LabelSet) uint64 {
 	h.SetSeed(x.seed)
 	h.WriteString(name)
 	for l := range set.All() {
-		h.WriteByte(0xff) // never part of UTF-8
+		h.WriteByte(0xff) // cannot occur in UTF-8, so it separates the texts
 		h.WriteString(l.Name)
 		h.WriteByte(0xff)
 		h.WriteString(l.Value)
@@ -221,7 +222,7 @@ func (x *index) hash(name string, set *metric.LabelSet) uint64 {
 	return h.Sum64()
 }
 
-// descKey returns a text that is the same for descriptions that say the same.
+// descKey returns a text that is equal for equal descriptions.
 func descKey(d *metric.Desc) string {
 	return fmt.Sprintf("%s\xff%s\xff%d %t %t %x %x", d.Name, d.Help, d.Type, d.Native, d.KeepClassic, d.Buckets, d.Quantiles)
 }

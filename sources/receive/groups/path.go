@@ -12,14 +12,15 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// base64Suffix marks the name of a label whose value is encoded.
+// base64Suffix is the suffix of a label name whose value is encoded.
 const base64Suffix = "@base64"
 
-// maxGroupingLabels is how many labels a group can have.
+// maxGroupingLabels is the maximum number of labels of a group.
 const maxGroupingLabels = 64
 
-// ParsePath returns the labels of the group that a path names, sorted by name: /job/NAME/LABEL/VALUE… as behind /metrics of a
-// Pushgateway. The path is decoded. A value may be in base64 (RFC 4648, section 5) if its name has the suffix @base64.
+// ParsePath returns the labels of the group that a path names, sorted by name. The path is the part after /metrics of a
+// Pushgateway's URL, decoded: /job/NAME/LABEL/VALUE… A value may be in base64 (RFC 4648, section 5) if its name has the suffix
+// @base64.
 func ParsePath(path string, scheme model.ValidationScheme) ([]metric.Label, error) {
 	first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	value, rest, more := strings.Cut(rest, "/")
@@ -53,7 +54,8 @@ func ParsePath(path string, scheme model.ValidationScheme) ([]metric.Label, erro
 	return labels, nil
 }
 
-// parseLabels appends the labels of LABEL/VALUE/LABEL/VALUE… The last value of a name counts, but for the job.
+// parseLabels appends the labels in LABEL/VALUE/LABEL/VALUE… If a name occurs several times, the last value is used. The label job
+// is not changed.
 func parseLabels(labels []metric.Label, path string, scheme model.ValidationScheme) ([]metric.Label, error) {
 	components := strings.Split(path, "/")
 	if len(components)%2 != 0 {
@@ -89,7 +91,7 @@ func parseLabels(labels []metric.Label, path string, scheme model.ValidationSche
 	return labels, nil
 }
 
-// decodeBase64 decodes base64 with the alphabet for URLs, with or without padding.
+// decodeBase64 decodes base64 in the alphabet for URLs, with or without padding.
 func decodeBase64(text string) (string, error) {
 	decoded, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
 	return string(decoded), err
@@ -97,8 +99,8 @@ func decodeBase64(text string) (string, error) {
 
 func byName(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) }
 
-// keyOf returns the key of the group with these labels. Two groups have the same key if they have the same labels. An empty label is
-// an absent one, as everywhere in Prometheus: two groups that differ in it would have the same series.
+// keyOf returns the key of the group with these labels. Groups have the same key if they have the same labels. As everywhere in
+// Prometheus, a label with an empty value is the same as no label: otherwise two groups could have the same series.
 func keyOf(labels []metric.Label) string {
 	var key []byte
 	for _, l := range labels {

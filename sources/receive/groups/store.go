@@ -19,11 +19,11 @@ import (
 
 // Options are the settings of a store.
 type Options struct {
-	Dir        durable.FS    // "" = groups are in memory only
+	Dir        durable.FS    // nil = groups are only in memory
 	Place      string        // the path of Dir, for errors
-	AddUp      bool          // running totals are added up over pushes
-	TTL        time.Duration // a group is deleted so long after its last push; 0 = never
-	DropLabels []string      // labels that groups and series do not get
+	AddUp      bool          // running totals are added up over several pushes
+	TTL        time.Duration // how long after its last push a group is deleted; 0 = never
+	DropLabels []string      // names of labels that are removed from groups and series
 	Scheme     model.ValidationScheme
 	MaxGroups  int
 	MaxSeries  int
@@ -32,23 +32,24 @@ type Options struct {
 	Now        func() time.Time
 }
 
-// Store keeps the groups. Pushes are checked and written to disk one after the other in [Store.Run], those that wait together.
+// Store keeps the groups. [Store.Run] checks pushes and writes them to disk one after another; pushes that wait are written
+// together.
 type Store struct {
 	Options
 	requests chan *request
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	groups  map[string]*Group
 	version int
-	broken  error // why the last write to disk failed
+	broken  error // why the last write to disk has failed; nil if it has succeeded
 
-	// Run alone uses what follows.
+	// Only Run uses the following fields.
 	index   *index
-	pending map[string]*Group // groups of the current batch that are not shown yet; nil = deleted
-	suspect map[string]bool   // groups whose files may have a state that is not shown
+	pending map[string]*Group // groups of the current batch that are not yet shown; nil = deleted
+	suspect map[string]bool   // groups whose files may contain a state that is not shown, after a failed write
 }
 
-// request is a change of one group, or of all.
+// request is a change of one group, or of all groups.
 type request struct {
 	labels  []metric.Label
 	key     string
@@ -56,24 +57,26 @@ type request struct {
 	at      time.Time
 	replace bool
 	remove  bool
-	all     bool // remove all
+	all     bool // with remove: remove all groups
 	result  error
 	done    chan struct{}
 }
 
-// Refusal is the error of a push that was refused, because of what it has.
+// Refusal is the error for a push whose contents are not accepted.
 type Refusal struct{ error }
 
-// FullError is the error of a push that would exceed a limit.
+// FullError is the error for a push that would exceed a limit.
 type FullError struct{ error }
 
-// maxWaiting is how many requests may wait, and maxBatch how many are written to disk at once.
+// maxWaiting is the maximum number of waiting requests. maxBatch is the maximum number of requests that are written to disk
+// together.
 const (
 	maxWaiting = 1000
 	maxBatch   = 100
 )
 
-// Open returns the store with the groups on disk. It locks the directory until Close. Problems are damaged files, which were set aside.
+// Open returns the store with the groups that are on disk. It locks the directory until Close is called. problems are the files
+// that were damaged and were renamed.
 func Open(o Options) (s *Store, problems []error, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -105,7 +108,7 @@ func (s *Store) Close() error {
 	return s.Dir.Unlock()
 }
 
-// Groups returns the groups that are shown, sorted by their labels, and a number that changes with them.
+// Groups returns the groups, sorted by their labels, and a number that changes when a group changes.
 func (s *Store) Groups() (all []*Group, version int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,15 +122,15 @@ func (s *Store) Groups() (all []*Group, version int) {
 	return all, s.version
 }
 
-// Err returns why the last write to disk failed, or nil.
+// Err returns the reason why the last write to disk has failed, or nil.
 func (s *Store) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.broken
 }
 
-// Push changes a group: replace removes its other metrics. It returns when the group is on disk. The error is a Refusal or a FullError,
-// or says why the disk cannot be written to.
+// Push changes a group. replace removes the other metrics of the group. Push returns after the group is on disk. The error is a
+// Refusal or a FullError, or it says why the disk cannot be written.
 func (s *Store) Push(ctx context.Context, labels []metric.Label, pushed []*dto.MetricFamily, replace bool) error {
 	return s.submit(ctx, &request{labels: labels, pushed: pushed, replace: replace})
 }
@@ -160,7 +163,7 @@ func (s *Store) submit(ctx context.Context, r *request) error {
 	}
 }
 
-// Run carries out requests until ctx ends and none waits, and deletes expired groups.
+// Run does requests until ctx ends and no request is waiting. It also deletes expired groups.
 func (s *Store) Run(ctx context.Context) {
 	ticker := time.NewTicker(s.pause())
 	defer ticker.Stop()
@@ -181,7 +184,7 @@ func (s *Store) Run(ctx context.Context) {
 	}
 }
 
-// pause returns how often expired groups are deleted.
+// pause returns the time between two deletions of expired groups.
 func (s *Store) pause() time.Duration {
 	if s.TTL == 0 {
 		return time.Hour
@@ -189,7 +192,7 @@ func (s *Store) pause() time.Duration {
 	return max(min(s.TTL/10, time.Minute), time.Second)
 }
 
-// waiting returns a request and those that wait behind it.
+// waiting returns a request and the requests that wait after it, at most maxBatch.
 func (s *Store) waiting(r *request) []*request {
 	batch := []*request{r}
 	for len(batch) < maxBatch {
@@ -203,8 +206,8 @@ func (s *Store) waiting(r *request) []*request {
 	return batch
 }
 
-// carryOut carries out requests, writes the groups that they change to disk, shows them, and then answers. If the disk fails, all
-// groups are as before, and all requests fail.
+// carryOut applies requests, writes the changed groups to disk, shows them, and then ends the requests. If the disk fails, no group
+// is changed, and all requests fail.
 func (s *Store) carryOut(batch []*request) {
 	for _, r := range batch {
 		r.result = s.apply(r)
@@ -218,21 +221,21 @@ func (s *Store) carryOut(batch []*request) {
 	}
 }
 
-// lookup returns the newest state of a group, nil if there is none.
+// lookup returns the newest state of a group, or nil if the group does not exist.
 func (s *Store) lookup(key string) *Group {
 	if g, found := s.pending[key]; found {
 		return g
 	}
-	return s.groups[key] // Run alone changes it
+	return s.groups[key] // not locked, since only Run changes the map
 }
 
-// put makes g the newest state of a group; nil deletes it.
+// put makes g the newest state of a group. If g is nil, the group is deleted.
 func (s *Store) put(key string, g *Group) {
 	s.index.replace(s.lookup(key), g)
 	s.pending[key] = g
 }
 
-// count returns the number of groups, with those of the batch.
+// count returns the number of groups, including the changes of the batch.
 func (s *Store) count() int {
 	n := len(s.groups)
 	for key, g := range s.pending {
@@ -247,7 +250,7 @@ func (s *Store) count() int {
 	return n
 }
 
-// apply changes the groups as a request wants.
+// apply changes the groups as the request says.
 func (s *Store) apply(r *request) error {
 	before := s.lookup(r.key)
 	switch {
@@ -316,7 +319,7 @@ func (s *Store) next(before, g *Group, r *request) (*Group, error) {
 	return next, nil
 }
 
-// isExpired reports whether the last push of a group that succeeded is too long ago.
+// isExpired reports whether the last successful push of a group was longer ago than TTL.
 func (s *Store) isExpired(g *Group, now time.Time) bool {
 	last := g.Pushed
 	if last.IsZero() {
@@ -325,7 +328,7 @@ func (s *Store) isExpired(g *Group, now time.Time) bool {
 	return s.TTL > 0 && now.Sub(last) >= s.TTL
 }
 
-// expire deletes the groups that have expired.
+// expire deletes the expired groups.
 func (s *Store) expire() {
 	now := s.Now()
 	for key, g := range s.groups {
@@ -333,10 +336,10 @@ func (s *Store) expire() {
 			s.put(key, nil)
 		}
 	}
-	_ = s.write() // tried again at the next time; Groups leaves them out meanwhile
+	_ = s.write() // after an error, the next call tries again; until then, Groups leaves out expired groups
 }
 
-// write makes the groups of the batch durable, and then shows them. After an error all groups are as before.
+// write writes the groups of the batch to disk, and then shows them. After an error, no group is changed.
 func (s *Store) write() error {
 	if len(s.pending)+len(s.suspect) == 0 {
 		return nil

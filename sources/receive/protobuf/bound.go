@@ -1,14 +1,14 @@
-// Package protobuf bounds messages from outside before they are decoded.
+// Package protobuf checks the size of received messages before they are decoded.
 package protobuf
 
 import "google.golang.org/protobuf/encoding/protowire"
 
-// maxDepth is the depth up to which fields are counted. Neither a push nor a remote-write request has deeper messages.
+// maxDepth is the depth up to which fields are counted. The messages of pushes and of remote-write requests are not deeper.
 const maxDepth = 4
 
-// Fits reports whether a message has at most limit fields, with those of the messages in it, and returns how many are left of the
-// limit. An empty message takes two bytes on the wire and a hundred in memory. A string can look like a message: then its fields
-// count too.
+// Fits reports whether a message has at most limit fields, including the fields of nested messages. left is how many more fields
+// would be allowed. The limit is needed because an empty message takes two bytes when encoded, but about a hundred bytes of memory.
+// A string that could be a message is counted like a message.
 func Fits(message []byte, limit int) (left int, ok bool) {
 	left = limit
 	ok = count(message, 0, &left)
@@ -19,7 +19,7 @@ func count(message []byte, depth int, left *int) bool {
 	for len(message) > 0 {
 		number, kind, size := protowire.ConsumeTag(message)
 		if size < 0 {
-			return true // not a message, or an error of the decoder
+			return true // it is not a message, or the decoder will return the error
 		}
 		message = message[size:]
 		if *left--; *left < 0 {

@@ -1,6 +1,6 @@
-// Package samples decodes remote-write requests, 1.0 and 2.0, to streams.
+// Package samples decodes remote-write requests of protocols 1.0 and 2.0 to streams.
 //
-// A series that no receiver can store costs itself alone: it is left out, and said.
+// A series that no receiver could store is left out and reported; the other series of the request are not affected.
 package samples
 
 import (
@@ -18,23 +18,23 @@ import (
 )
 
 const (
-	maxFields    = 2_000_000 // of a request, each of which takes up to a hundred bytes in memory
-	maxLabels    = 256       // of a series
-	maxLabelSize = 64 << 10  // of the labels of a series, in bytes: in 2.0 all can refer to one long string
+	maxFields    = 2_000_000 // fields of a request; a field takes up to a hundred bytes of memory
+	maxLabels    = 256       // labels of a series
+	maxLabelSize = 64 << 10  // size of a series' labels in bytes; in 2.0, all labels can refer to one long string
 )
 
 // Request is a decoded request.
 type Request struct {
 	Stream     metric.Stream
-	Samples    int // in Stream, without histograms
+	Samples    int // number of samples in Stream, without histograms
 	Histograms int
 	Exemplars  int
 
-	Left  int   // samples and histograms that were left out
-	First error // why the first of them was
+	Left  int   // number of samples and histograms that were left out
+	First error // why the first of these was left out; nil if there are none
 }
 
-// Decode decodes a request that is not compressed any more. An error means that nothing of it can be used.
+// Decode decodes an uncompressed request. An error means that nothing in the request can be used.
 func (f *Families) Decode(raw []byte, isV2 bool) (*Request, error) {
 	if _, ok := protobuf.Fits(raw, maxFields); !ok {
 		return nil, fmt.Errorf("the request has more than %d fields", maxFields)
@@ -66,7 +66,7 @@ func (f *Families) Decode(raw []byte, isV2 bool) (*Request, error) {
 
 func valid(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
 
-// typeOf returns a type by its number, which is the same in both protocols.
+// typeOf returns the type for a number, which is the same in both protocols.
 func typeOf(number int32) metric.Type {
 	types := []metric.Type{
 		metric.Unknown, metric.Counter, metric.Gauge, metric.Histogram, metric.GaugeHistogram, metric.Summary, metric.Info, metric.StateSet,
@@ -77,7 +77,7 @@ func typeOf(number int32) metric.Type {
 	return types[number]
 }
 
-// leave counts samples that are left out.
+// leave counts n samples that are left out because of err.
 func (q *Request) leave(n int, err error) {
 	if n == 0 {
 		return
@@ -113,13 +113,13 @@ func (q *Request) addV2(f *Families, s *series, symbols []string) {
 	for i := range s.exemplars {
 		e := &s.exemplars[i]
 		if e.Labels, err = resolve(e.refs, symbols); err != nil {
-			e.Labels = []metric.Label{{}} // not valid
+			e.Labels = []metric.Label{{}} // not valid, so that the exemplar is left out
 		}
 	}
 	q.add(&metric.StreamSeries{Labels: labels, Family: f.describe(known, len(s.histograms) > 0), Samples: s.samples}, s)
 }
 
-// resolve returns the labels that pairs of references name.
+// resolve returns the labels for pairs of references to symbols.
 func resolve(refs []uint32, symbols []string) ([]metric.Label, error) {
 	if len(refs)%2 != 0 {
 		return nil, errors.New("a series has a label name without a value")
@@ -134,7 +134,7 @@ func resolve(refs []uint32, symbols []string) ([]metric.Label, error) {
 	return labels, nil
 }
 
-// sortLabels sorts labels, without empty ones. The error says why no receiver would store the series.
+// sortLabels sorts labels and removes labels with empty values. The error says why no receiver would store the series.
 func sortLabels(labels []metric.Label) ([]metric.Label, error) {
 	labels = slices.DeleteFunc(labels, func(l metric.Label) bool { return l.Value == "" })
 	slices.SortFunc(labels, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
@@ -158,7 +158,7 @@ func sortLabels(labels []metric.Label) ([]metric.Label, error) {
 	return labels, nil
 }
 
-// add adds a series to the stream, with the histograms and exemplars of a message, and counts it.
+// add adds a series to the stream, with the histograms and exemplars of its message, and counts them.
 func (q *Request) add(out *metric.StreamSeries, s *series) {
 	q.Samples += len(out.Samples)
 	for i := range s.histograms {
@@ -183,7 +183,8 @@ func (q *Request) add(out *metric.StreamSeries, s *series) {
 	}
 }
 
-// areValid reports whether the labels of an exemplar are valid. One with others is left out, as Prometheus does without an error.
+// areValid reports whether the labels of an exemplar are valid. As in Prometheus, an exemplar with invalid labels is left out
+// without an error.
 func areValid(labels []metric.Label) bool {
 	return !slices.ContainsFunc(labels, func(l metric.Label) bool {
 		return !model.UTF8Validation.IsValidLabelName(l.Name) || !model.LabelValue(l.Value).IsValid()

@@ -7,18 +7,19 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// maxFamilies bounds how many families are remembered. What is forgotten comes with a later request.
+// maxFamilies is the maximum number of families that are remembered. If it is reached, all are forgotten; later requests contain
+// the metadata again.
 const maxFamilies = 50_000
 
-// Families remembers what is known of metric families, so that a family is described by the same *metric.Desc in each request: 1.0 sends
-// metadata in requests of their own. It is safe for concurrent use.
+// Families remembers the metadata of metric families. This is needed because 1.0 sends metadata in separate requests. It also
+// returns the same *metric.Desc for a family in each request. It is safe for concurrent use.
 type Families struct {
 	mu  sync.Mutex
-	all map[metadata]*metric.Desc // of 2.0
-	of  map[string]*metric.Desc   // of 1.0, by name
+	all map[metadata]*metric.Desc // only for 2.0
+	of  map[string]*metric.Desc   // only for 1.0, by name of the family
 }
 
-// metadata is what is known of a family.
+// metadata is what is known about a family.
 type metadata struct {
 	name       string
 	typ        metric.Type
@@ -44,7 +45,7 @@ func (f *Families) learn(m metadata) {
 	}
 }
 
-// ofSeries returns the family of a series in 1.0, or nil.
+// ofSeries returns the family of a series in 1.0, or nil if it is unknown.
 func (f *Families) ofSeries(name string) *metric.Desc {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -61,7 +62,7 @@ func (f *Families) ofSeries(name string) *metric.Desc {
 	return nil
 }
 
-// describe returns the family of a series in 2.0, which has its metadata with it. It returns nil if there is none.
+// describe returns the family of a series in 2.0, where a series has its own metadata. It returns nil if the metadata is empty.
 func (f *Families) describe(m metadata, isNative bool) *metric.Desc {
 	if m.typ == metric.Unknown && m.help == "" && m.unit == "" {
 		return nil
@@ -82,7 +83,7 @@ func (f *Families) describe(m metadata, isNative bool) *metric.Desc {
 	return d
 }
 
-// isSuffix reports whether the names of a type's series can end with a suffix.
+// isSuffix reports whether the names of a type's series can have the suffix.
 func isSuffix(t metric.Type, suffix string) bool {
 	switch suffix {
 	case "_bucket":

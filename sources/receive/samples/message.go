@@ -10,16 +10,17 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// The messages of both protocols, as far as they are used: prometheus.WriteRequest and io.prometheus.write.v2.Request.
+// The messages of both protocols: prometheus.WriteRequest and io.prometheus.write.v2.Request. Fields that are not used are left
+// out.
 
 // message is a request.
 type message struct {
-	symbols []string // of 2.0
+	symbols []string // only in 2.0
 	series  []series
-	known   []metadata // of 1.0
+	known   []metadata // only in 1.0: the metadata of families
 }
 
-// series is a TimeSeries. In 2.0 labels are references to symbols.
+// series is a TimeSeries. In 2.0, labels are references to symbols.
 type series struct {
 	labels     []metric.Label
 	refs       []uint32
@@ -27,14 +28,14 @@ type series struct {
 	histograms []histogramSample
 	exemplars  []exemplar
 
-	typ        metric.Type // of 2.0
+	typ        metric.Type // only in 2.0, like the fields below
 	help, unit uint32
 }
 
 // exemplar is an Exemplar.
 type exemplar struct {
 	metric.Exemplar
-	refs []uint32 // of 2.0
+	refs []uint32 // only in 2.0
 }
 
 // histogramSample is a Histogram.
@@ -42,7 +43,7 @@ type histogramSample struct {
 	time, start int64
 	isFloat     bool
 	ints        histogram.Histogram
-	floats      histogram.FloatHistogram // its counts; the rest is in ints
+	floats      histogram.FloatHistogram // only the counts; the other fields are in ints
 }
 
 var errKind = errors.New("a field has another type than in the specification")
@@ -54,7 +55,8 @@ type fieldValue struct {
 	bytes []byte
 }
 
-// each calls read for each field of a message. Read returns errKind for a field of another type. Unknown fields are for it to skip.
+// each calls read for each field of a message. read must return errKind if the field has an unexpected type, and must ignore
+// unknown fields.
 func each(message []byte, read func(number protowire.Number, v fieldValue) error) error {
 	for len(message) > 0 {
 		number, kind, n := protowire.ConsumeTag(message)
@@ -84,7 +86,7 @@ func each(message []byte, read func(number protowire.Number, v fieldValue) error
 	return nil
 }
 
-// The setters return errKind if the value has another type.
+// The following methods return errKind if the value has an unexpected type.
 
 func (v fieldValue) setText(dst *string) error {
 	*dst = string(v.bytes)
@@ -113,7 +115,7 @@ func (v fieldValue) is(kind protowire.Type) error {
 	return nil
 }
 
-// inner reads a message in a field.
+// inner reads the message in a field.
 func (v fieldValue) inner(read func(protowire.Number, fieldValue) error) error {
 	if v.kind != protowire.BytesType {
 		return errKind
@@ -121,7 +123,7 @@ func (v fieldValue) inner(read func(protowire.Number, fieldValue) error) error {
 	return each(v.bytes, read)
 }
 
-// numbers calls add for each number of a repeated field, which may be packed.
+// numbers calls add for each number in a repeated field, which may be packed.
 func (v fieldValue) numbers(kind protowire.Type, add func(uint64)) error {
 	switch v.kind {
 	case kind:
@@ -180,7 +182,7 @@ func (m *message) readV2(raw []byte) error {
 	})
 }
 
-// field reads a field of a MetricMetadata of 1.0.
+// field reads a field of a MetricMetadata in 1.0.
 func (m *metadata) field(number protowire.Number, v fieldValue) error {
 	switch number {
 	case 1:
@@ -239,7 +241,7 @@ func (s *series) fieldV2(number protowire.Number, v fieldValue) error {
 	return nil
 }
 
-// label reads a Label of 1.0.
+// label reads a Label in 1.0.
 func label(v fieldValue) (l metric.Label, err error) {
 	err = v.inner(func(number protowire.Number, v fieldValue) error {
 		switch number {
@@ -303,7 +305,7 @@ func (s *series) addHistogram(v fieldValue, isV2 bool) error {
 	return err
 }
 
-// field reads a field of a Histogram, but for the start timestamp of 2.0.
+// field reads a field of a Histogram, except the start timestamp of 2.0.
 func (h *histogramSample) field(number protowire.Number, v fieldValue) error {
 	n := &h.ints
 	switch number {
@@ -373,7 +375,7 @@ func addFloats(dst *[]float64, v fieldValue) error {
 	return v.numbers(protowire.Fixed64Type, func(n uint64) { *dst = append(*dst, math.Float64frombits(n)) })
 }
 
-// histograms returns the histogram with integer counts, or the one with float counts.
+// values returns the histogram: the first result if it has integer counts, or the second one if it has float counts.
 func (h *histogramSample) values() (*histogram.Histogram, *histogram.FloatHistogram) {
 	if !h.isFloat {
 		return &h.ints, nil

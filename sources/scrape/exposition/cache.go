@@ -11,52 +11,54 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Cache remembers the lines of one target's page from scrape to scrape.
+// Cache remembers the lines of one target's page for the next scrape.
 type Cache struct {
 	Counts
 
 	pool     *Pool
-	labels   labels.Labels    // of the target
-	labelSet *metric.LabelSet // the same
-	gauges   []*series        // about the scrapes
+	labels   labels.Labels    // labels of the target
+	labelSet *metric.LabelSet // the same labels as a set
+	gauges   []*series        // metrics about the scrapes
 
-	families        map[string]*metadata // by name
-	familiesVersion uint32               // counts new families
-	last, current   []*line              // of the last successful scrape and of the current one, in the page's order
-	next            int                  // in last: the line that is expected next
+	families        map[string]*metadata // metadata by name of the family
+	familiesVersion uint32               // number of new families so far
+	last, current   []*line              // lines of the last successful scrape and of the current scrape, in the order of the page
+	next            int                  // index in last of the line that is expected next
 
 	good    uint32  // the round of the last successful scrape
-	pointed []*line // that have several points on the current page
+	pointed []*line // lines that have several points on the current page
 
-	shown []*series // of the current round; while a page is parsed, all series that have a line
-	spare []*series // memory for the next scrape
+	shown []*series // series of the current round; while a page is parsed, all series that have a line
+	spare []*series // memory that the next scrape reuses
 }
 
-// Counts counts the samples of the current scrape, as Prometheus does: a histogram that is stored as a native one is one sample.
+// Counts counts the samples of the current scrape in the same way as Prometheus: a histogram that is stored as a native histogram
+// is one sample.
 type Counts struct {
-	Scraped int // on the page
-	Kept    int // after relabelling
-	Added   int // whose line is new
+	Scraped int // samples on the page
+	Kept    int // samples after relabelling
+	Added   int // samples whose lines are new
 }
 
-// Begin begins a scrape. The caller must call Finish or Discard of the reader.
+// Begin begins a scrape. The caller must call Finish or Discard of the reader to end it.
 func (c *Cache) Begin() *Reader {
 	c.shown, c.current, c.pointed, c.next = c.shown[:0], c.current[:0], c.pointed[:0], 0
 	c.Counts = Counts{}
 	return &Reader{pool: c.pool, cache: c, format: formatText}
 }
 
-// IsKnown reports whether the cache holds lines of an earlier scrape.
+// IsKnown reports whether the cache has lines of an earlier scrape.
 func (c *Cache) IsKnown() bool { return len(c.last) > 0 }
 
-// SetGauges sets the values of the series about the scrape, in the order of [Options.Gauges].
+// SetGauges sets the values of the metrics about the scrape, in the order of [Options.Gauges].
 func (c *Cache) SetGauges(values ...float64) {
 	for i, v := range values {
 		c.gauges[i].single.value = v
 	}
 }
 
-// find returns the line of this hash and length, or nil. Pages keep their order, so that it is most often the expected line.
+// find returns the line with this hash and length, or nil. The lines of a page keep their order, so it is usually the expected
+// line.
 func (c *Cache) find(hash uint64, length int) *line {
 	if c.next < len(c.last) {
 		if l := c.last[c.next]; l.hash == hash && int(l.length) == length {
@@ -78,7 +80,7 @@ func (c *Cache) find(hash uint64, length int) *line {
 	return index.lines[i]
 }
 
-// see notes that the page has the line, and reports whether it had the line before.
+// see notes that the page has the line. It reports whether the line is on the page for the second time.
 func (c *Cache) see(l *line) (again bool) {
 	if l.seen == c.pool.round {
 		return true
@@ -88,8 +90,8 @@ func (c *Cache) see(l *line) (again bool) {
 	return false
 }
 
-// metadata returns the metadata of a series' family, or nil: of the family of that name, or of that name without a suffix
-// that is one of the family's type.
+// metadata returns the metadata of a series' family, or nil. The family has the name of the series, or that name without a suffix
+// that the family's type allows.
 func (c *Cache) metadata(name string) (m *metadata, suffix string) {
 	if m := c.families[name]; m != nil {
 		return m, ""
@@ -104,7 +106,7 @@ func (c *Cache) metadata(name string) (m *metadata, suffix string) {
 	return m, name[i:]
 }
 
-// end ends a successful scrape: it forgets the lines that are gone.
+// end ends a successful scrape. It removes the lines that are no longer on the page.
 func (c *Cache) end() {
 	p := c.pool
 	if len(c.current) < len(c.last)+len(p.index.added()) {
@@ -121,13 +123,13 @@ func (c *Cache) end() {
 			return false
 		}
 		m.typ = model.MetricTypeUnknown
-		m.version++ // outdates the lines that stay
+		m.version++ // makes the remaining lines of the family outdated
 		return m.seen != p.round
 	})
 	p.index.reset()
 }
 
-// abort ends a failed scrape: it forgets the lines that are new. No series is shown.
+// abort ends a failed scrape. It removes the lines that were new, and shows no series.
 func (c *Cache) abort() {
 	c.shown = c.shown[:0]
 	for _, l := range c.pool.index.added() {
@@ -136,19 +138,19 @@ func (c *Cache) abort() {
 	clear(c.current)
 	if len(c.families) > 2*len(c.last)+1000 {
 		for _, m := range c.families {
-			m.version++ // outdates the lines that stay
+			m.version++ // makes the remaining lines of the family outdated
 		}
 		clear(c.families)
 	}
 	c.pool.index.reset()
 }
 
-// lineIndex finds the lines of one target by hash. It is filled when a page has a line that is not the expected one, and is
-// reset after the scrape.
+// lineIndex finds the lines of a target by hash. It is only filled if a page has a line that is not the expected one. It is reset
+// after the scrape.
 type lineIndex struct {
-	lines []*line // those of the last scrape in their order, then new ones
+	lines []*line // lines of the last scrape in their order, then new lines
 	old   int     // number of lines of the last scrape
-	slots []int32 // open addressing by hash, at most half full: a position in lines + 1; 0 = free
+	slots []int32 // hash table with open addressing, at most half full: an index into lines plus 1; 0 = free
 }
 
 func (x *lineIndex) fill(last []*line) {
@@ -156,10 +158,10 @@ func (x *lineIndex) fill(last []*line) {
 	x.resize(4 * len(last))
 }
 
-// added returns the lines that the last scrape did not have.
+// added returns the lines that were not in the last scrape.
 func (x *lineIndex) added() []*line { return x.lines[x.old:] }
 
-// find returns the position of the line of this hash and length, or -1.
+// find returns the index of the line with this hash and length, or -1.
 func (x *lineIndex) find(hash uint64, length int) int {
 	for slot := x.slot(hash); x.slots[slot] != 0; slot = x.nextSlot(slot) {
 		i := int(x.slots[slot]) - 1
@@ -179,7 +181,7 @@ func (x *lineIndex) add(l *line) {
 	}
 }
 
-// resize puts all lines into at least n slots.
+// resize makes the table at least n slots large, and adds all lines to it.
 func (x *lineIndex) resize(n int) {
 	size := 64
 	for size < n {
@@ -207,7 +209,7 @@ func (x *lineIndex) put(i int) {
 func (x *lineIndex) slot(hash uint64) int  { return int(hash & uint64(len(x.slots)-1)) }
 func (x *lineIndex) nextSlot(slot int) int { return (slot + 1) & (len(x.slots) - 1) }
 
-// reset removes all lines, and frees the slots if they are many.
+// reset removes all lines. If there are many slots, it frees their memory.
 func (x *lineIndex) reset() {
 	clear(x.lines)
 	x.lines, x.slots, x.old = x.lines[:0], x.slots[:0], 0

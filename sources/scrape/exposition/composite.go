@@ -13,13 +13,13 @@ import (
 	"github.com/collectington/collectington/sources/native"
 )
 
-// isComposite reports whether series of the type have several lines.
+// isComposite reports whether a series of this type has several lines.
 func isComposite(t metric.Type) bool {
 	return t == metric.Histogram || t == metric.GaugeHistogram || t == metric.Summary
 }
 
-// compositeType returns the type of a composite series, which is not the series of a number of the same name. It returns
-// Unknown for all types of numbers.
+// compositeType returns t if a series of this type has several lines, and otherwise Unknown. A composite series and a series with a
+// number are different series even if they have the same name.
 func compositeType(t metric.Type) metric.Type {
 	if isComposite(t) {
 		return t
@@ -27,11 +27,11 @@ func compositeType(t metric.Type) metric.Type {
 	return metric.Unknown
 }
 
-// parts are the lines of a histogram or summary by role, and what they make.
+// parts holds the lines of a histogram or summary by role, and the series that they make.
 type parts struct {
 	count, sum, native *line
-	buckets            []*line // sorted by bound; of a summary, its quantiles
-	isComplete         bool    // all lines of a summary or classic histogram are there
+	buckets            []*line // sorted by bound; in a summary, the quantiles
+	isComplete         bool    // a summary or classic histogram has all its lines
 
 	reading metric.Series
 }
@@ -49,7 +49,7 @@ func (p *parts) add(l *line) {
 	}
 }
 
-// check sorts the buckets and reports whether the lines make a histogram or summary.
+// check sorts the buckets. It reports whether the lines make a histogram or summary.
 func (p *parts) check(t metric.Type) bool {
 	slices.SortFunc(p.buckets, func(a, b *line) int { return cmp.Compare(a.bound, b.bound) })
 	n := len(p.buckets)
@@ -57,14 +57,14 @@ func (p *parts) check(t metric.Type) bool {
 	return p.isComplete || p.native != nil
 }
 
-// What follows the bounds in a shape.
+// The last byte of the shape of a histogram with native buckets.
 const (
-	shapeNative = 'n' // native buckets replace the classic ones where a sink can send them
-	shapeBoth   = 'b' // both are sent
+	shapeNative = 'n' // a sink that can send native buckets sends them in place of the classic ones
+	shapeBoth   = 'b' // a sink sends both
 )
 
-// shape encodes what the series of a family have in common apart from name and type: the bounds of the buckets, and whether
-// there are native buckets, from the page or by conversion, and then whether the classic ones are sent too.
+// shape encodes what all series of a family have in common, apart from name and type: the bounds of the buckets; whether there are
+// native buckets, on the page or by conversion; and if so, whether the classic ones are also sent.
 func (p *parts) shape(o *Options, t metric.Type) string {
 	var b []byte
 	if p.isComplete {
@@ -82,7 +82,7 @@ func (p *parts) shape(o *Options, t metric.Type) string {
 	return string(b)
 }
 
-// isCurrent reports whether the round has all lines, with one timestamp.
+// isCurrent reports whether all lines are on the page in this round, with the same timestamp.
 func (p *parts) isCurrent(round uint32) bool {
 	current := func(l *line) bool { return l.updated == round && l.time == p.count.time }
 	if !current(p.count) || !current(p.sum) {
@@ -96,14 +96,15 @@ func (p *parts) isCurrent(round uint32) bool {
 	return true
 }
 
-// isCount reports whether the number is a count that an uint64 and a float64 hold exactly.
+// isCount reports whether a number is a count that both uint64 and float64 can represent exactly.
 func isCount(v float64) bool { return v >= 0 && v <= 1<<53 && v == math.Trunc(v) }
 
-// showHistogram shows the histogram: native, classic or both. A classic histogram that is not valid is shown line by line.
+// showHistogram shows the histogram as native, classic, or both. If a classic histogram is not valid, its lines are shown as
+// separate series.
 func (x *series) showHistogram(pool *Pool) {
 	p, o := x.parts, &pool.options
 	v := &pool.histograms.alloc(1)[0]
-	var of *line // whose timestamps it has
+	var of *line // the line with the timestamps of the histogram
 	if n := p.native; n != nil && n.updated == pool.round && n.needExtra().histogram != nil {
 		of, *v = n, *n.extra.histogram
 	}
@@ -136,8 +137,8 @@ func (x *series) showHistogram(pool *Pool) {
 	x.show()
 }
 
-// countConverted counts the samples of a histogram for convert_classic_histograms_to_nhcb: one if it can be converted, else
-// its lines.
+// countConverted counts the samples of a histogram if convert_classic_histograms_to_nhcb is set. A histogram that can be converted
+// is one sample; otherwise each line is one.
 func (x *series) countConverted(o *Options, isValid bool) {
 	n := int(x.got)
 	switch {
@@ -150,7 +151,7 @@ func (x *series) countConverted(o *Options, isValid bool) {
 	x.cache.Kept += n
 }
 
-// exemplars appends those of the lines to the slice, each with its place.
+// exemplars appends the exemplars of the lines, and sets Exemplar.Sample.
 func (p *parts) exemplars(all []metric.Exemplar) []metric.Exemplar {
 	add := func(l *line, sample int) {
 		if l == nil {
@@ -169,8 +170,8 @@ func (p *parts) exemplars(all []metric.Exemplar) []metric.Exemplar {
 	return all
 }
 
-// setCounts sets the count of each bucket by itself. It reports false if the lines are no valid classic histogram: a line is
-// missing or has another timestamp, a count is no integer, counts decrease, or +Inf and _count differ.
+// setCounts sets the count of each bucket. It reports false if the lines are not a valid classic histogram: a line is missing or
+// has another timestamp, a count is not an integer, counts decrease, or +Inf and _count differ.
 func (x *series) setCounts(pool *Pool, v *metric.HistogramValue) bool {
 	p := x.parts
 	if !p.isCurrent(pool.round) || p.buckets[len(p.buckets)-1].value != p.count.value {
@@ -187,7 +188,7 @@ func (x *series) setCounts(pool *Pool, v *metric.HistogramValue) bool {
 	return true
 }
 
-// showSummary shows the summary, or its lines if it is not valid.
+// showSummary shows the summary. If it is not valid, its lines are shown as separate series.
 func (x *series) showSummary(pool *Pool) {
 	p := x.parts
 	if !p.isComplete || x.split || !p.isCurrent(pool.round) || !isCount(p.count.value) {
@@ -206,7 +207,8 @@ func (x *series) showSummary(pool *Pool) {
 	x.show()
 }
 
-// showLines shows each line as a number of unknown type, so that samples of an invalid histogram or summary are not lost.
+// showLines shows each line as a separate series of unknown type, so that the samples of an invalid histogram or summary are not
+// lost.
 func (x *series) showLines(pool *Pool) {
 	for l := x.first; l != nil; l = l.next {
 		if l.updated != pool.round || l.role == roleNative || l.role == roleCreated {

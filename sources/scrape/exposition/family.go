@@ -9,27 +9,27 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// familyKey is what the series of a family have in common.
+// familyKey is what all series of a family have in common.
 type familyKey struct {
 	description
-	shape string // of histograms and summaries: see [parts.shape]
+	shape string // for histograms and summaries: see [parts.shape]
 }
 
-// family is the series of one name, type and shape, of all targets.
+// family holds all series with the same name, type and shape, of all targets.
 type family struct {
 	key        familyKey
-	uses       int             // series that have it
-	labelNames map[string]bool // of all its series
-	desc       *metric.Desc    // nil after a change; otherwise always the same pointer
+	uses       int             // number of series in it
+	labelNames map[string]bool // label names of all its series
+	desc       *metric.Desc    // nil after a change; while nothing changes, the pointer stays the same
 
-	// Of the current round.
+	// Fields of the current round.
 	round   uint32
 	count   int
 	series  []metric.Series
 	earlier map[*metric.LabelSet][]metric.Point
 }
 
-// acquire returns the family of a series with these labels, and makes it if it is new.
+// acquire returns the family for a series with these labels. It creates the family if it does not exist.
 func (p *Pool) acquire(key familyKey, labels *metric.LabelSet) *family {
 	f := p.families[key]
 	if f == nil {
@@ -47,7 +47,7 @@ func (p *Pool) acquire(key familyKey, labels *metric.LabelSet) *family {
 	return f
 }
 
-// release ends one use of the family, which may be nil.
+// release ends one use of a family. The family may be nil.
 func (p *Pool) release(f *family) {
 	if f == nil {
 		return

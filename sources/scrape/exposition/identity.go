@@ -10,15 +10,15 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// identity is the series of a line, without its labels, and the line's role in it.
+// identity identifies the series of a line, apart from its labels, and the role that the line has in the series.
 type identity struct {
-	name  string // of the series
+	name  string // name of the series
 	typ   metric.Type
 	role  role
 	bound float64
 }
 
-// suffixes returns the suffixes of series in a family of this type (OpenMetrics 1.0, section "Suffixes").
+// suffixes returns the suffixes that series in a family of this type may have (OpenMetrics 1.0, section "Suffixes").
 func suffixes(t model.MetricType) []string {
 	switch t {
 	case model.MetricTypeCounter:
@@ -35,7 +35,7 @@ func suffixes(t model.MetricType) []string {
 	return nil
 }
 
-// scrapedType returns the type of a metric that is passed on as gauges, 0 if it is a gauge.
+// scrapedType returns the type of a metric that is passed on as gauges, or 0 if it is a gauge.
 func scrapedType(t model.MetricType) metric.Type {
 	switch t {
 	case model.MetricTypeInfo:
@@ -48,8 +48,8 @@ func scrapedType(t model.MetricType) metric.Type {
 	return 0
 }
 
-// inFamily returns the identity of a series in a family of this type, given the suffix that it had before relabelling. A part
-// of a histogram or summary that relabelling has changed becomes a series of its own.
+// inFamily returns the identity of a series in a family of this type. suffix is the suffix of its name before relabelling. A line
+// of a histogram or summary that relabelling has changed becomes a separate series.
 func (id identity) inFamily(t model.MetricType, suffix string, final labels.Labels) identity {
 	alone := id
 	base, found := strings.CutSuffix(id.name, suffix)
@@ -97,7 +97,7 @@ func (id identity) inFamily(t model.MetricType, suffix string, final labels.Labe
 	return id
 }
 
-// boundLabel returns the label that distinguishes the buckets or quantiles of a series.
+// boundLabel returns the label that distinguishes the lines for buckets or quantiles.
 func boundLabel(t metric.Type) string {
 	switch t {
 	case metric.Histogram:

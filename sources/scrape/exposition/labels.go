@@ -11,8 +11,9 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// relabel adds the labels of the target to those of a series, and applies the rules. A label that both have becomes
-// exported_NAME, or stays with honor_labels, even if its value is empty. Without labels, the rules have dropped the series.
+// relabel adds the labels of the target to those of a series, and applies the rules. If both have a label, the series' label is
+// renamed to exported_NAME. With honor_labels, it is kept instead, even if its value is empty. If the rules drop the series, the
+// result is empty.
 func (c *Cache) relabel(scraped labels.Labels) labels.Labels {
 	o, b := &c.pool.options, c.pool.builder
 	b.Reset(scraped)
@@ -26,7 +27,7 @@ func (c *Cache) relabel(scraped labels.Labels) labels.Labels {
 		}
 		b.Set(l.Name, l.Value)
 	})
-	// In the order of Prometheus, so that the same names have one more exported_.
+	// In the same order as in Prometheus, since the order determines which of two labels gets the prefix exported_ twice.
 	slices.SortStableFunc(conflicts, func(a, b labels.Label) int { return len(a.Name) - len(b.Name) })
 	for _, l := range conflicts {
 		name := model.ExportedLabelPrefix + l.Name
@@ -41,8 +42,8 @@ func (c *Cache) relabel(scraped labels.Labels) labels.Labels {
 	return b.Labels()
 }
 
-// final returns the labels of a series after relabelling; without labels, it is dropped. An error fails the scrape: the series
-// has no valid name, or exceeds a limit.
+// final returns the labels of a series after relabelling. If the result is empty, the series is dropped. An error makes the scrape
+// fail: the series has no valid name, or exceeds a limit.
 func (c *Cache) final(scraped labels.Labels) (labels.Labels, error) {
 	final := c.relabel(scraped)
 	switch {
@@ -57,7 +58,7 @@ func (c *Cache) final(scraped labels.Labels) (labels.Labels, error) {
 	return final, c.pool.options.checkLabels(final)
 }
 
-// checkLabels checks the limits on labels. As in Prometheus, the metric name counts as a label.
+// checkLabels checks the limits for labels. As in Prometheus, the metric name counts as a label.
 func (o *Options) checkLabels(all labels.Labels) error {
 	name := all.Get(model.MetricNameLabel)
 	if o.LabelLimit > 0 && all.Len() > o.LabelLimit {
@@ -77,8 +78,8 @@ func (o *Options) checkLabels(all labels.Labels) error {
 	})
 }
 
-// appendLabels appends the labels for [metric.LabelSetOf], except for the metric name, the label except and
-// labels with an empty value, which are absent.
+// appendLabels appends an encoding of the labels for [metric.LabelSetOf]. It leaves out the metric name, the label except, and
+// labels with empty values, which mean that the label is absent.
 func appendLabels(text []byte, all labels.Labels, except string) []byte {
 	all.Range(func(l labels.Label) {
 		if l.Value != "" && l.Name != model.MetricNameLabel && l.Name != except {

@@ -10,24 +10,24 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// role is what a line is in its series.
+// role is the meaning of a line for its series.
 type role uint8
 
 const (
-	roleValue   role = iota // the only value
+	roleValue   role = iota // the only line of the series
 	roleBucket              // the count of a bucket, or the value of a quantile
 	roleCount               // _count of a histogram or summary
 	roleSum                 // _sum of a histogram or summary
 	roleNative              // a native histogram
 	roleCreated             // _created: the start timestamp
 
-	// Lines without a sample.
+	// Roles of lines without a sample.
 	roleMetadata // # HELP or # UNIT
 	roleType     // # TYPE
 )
 
-// bounds is the label whose value is a number to be written in one way: 1 and 1.0 are the same bound. As in Prometheus, it is
-// that of the last # TYPE line, whatever the family of the sample is.
+// bounds says which label has a number as its value, for which different spellings are equal: 1 and 1.0 are the same bound. As in
+// Prometheus, this depends on the last # TYPE line, not on the family of the sample.
 type bounds uint8
 
 const (
@@ -46,66 +46,66 @@ func boundsOf(typ model.MetricType) bounds {
 	return boundsNone
 }
 
-// label returns the name of the label, or "".
+// label returns the name of the label, or "" if there is none.
 func (b bounds) label() string {
 	return [...]string{boundsNone: "", boundsLe: model.BucketLabel, boundsQuantile: model.QuantileLabel}[b]
 }
 
-// line is one line of a page: a sample, or metadata of a family. It is kept while the page has it.
+// line is one line of a page: a sample, or metadata of a family. It is kept as long as the page has the line.
 //
-// There is one for each sample, so it is small. The text of the line is represented by a hash. Two lines of a page have one
-// hash by a chance of 2⁻⁶⁴.
+// There is a line for each sample, so it is small. It has a hash in place of the text. The probability that two lines have the same
+// hash is 2⁻⁶⁴.
 type line struct {
-	hash      uint64 // of the series as the page writes it; of metadata, of the whole line
-	length    uint32 // of the hashed text, in bytes
-	version   uint32 // of family when the line was resolved; without a family, of the cache's families
+	hash      uint64 // hash of the series as written on the page; for metadata, of the whole line
+	length    uint32 // length of the hashed text in bytes
+	version   uint32 // version of family when the line was resolved; if family is nil, familiesVersion of the cache
 	family    *metadata
-	series    *series // nil if relabelling drops the line, and of a duplicate
-	next      *line   // of the same series
-	bound     float64 // of a bucket: le or quantile
+	series    *series // nil if relabelling drops the line, or if it is a duplicate
+	next      *line   // next line of the same series
+	bound     float64 // for a bucket: the value of le or quantile
 	role      role
 	bounds    bounds
 	duplicate bool // another line has the same role in the same series
 
-	seen, updated uint32 // the last rounds that had the line, and that used it
-	older         int32  // see setOlder
+	seen, updated uint32 // the last rounds in which a page had the line, and in which its value was used
+	older         int32  // timestamp on the last successful page: see setOlder
 
-	// Of the current round.
+	// Fields of the current round.
 	value       float64
 	time, start int64
 
 	extra *extra // nil = empty
 }
 
-// neverCurrent is a version that neither a family nor the families of a cache ever have.
+// neverCurrent is a version that no family and no cache can have.
 const neverCurrent = math.MaxUint32
 
-// extra is what few lines have.
+// extra holds data that only few lines have.
 type extra struct {
-	own *series // shows the line as a number, if its histogram or summary is incomplete
+	own *series // the series of this line alone, if its histogram or summary is not complete
 
-	// Of the current round.
+	// Fields of the current round.
 	exemplars []metric.Exemplar
 	histogram *metric.HistogramValue
 
-	points *points // nil = there was never more than one
-	same   *line   // of a duplicate: the line of this round that has its role
+	points *points // nil = the line never had more than one point
+	same   *line   // for a duplicate: the line in this round that has the same role
 }
 
-// metadata is what a page says about a family.
+// metadata holds what a page says about a family.
 type metadata struct {
 	name, help, unit string
 	typ              model.MetricType
-	version          uint32 // counts changes
-	seen, typed      uint32 // the last rounds that had any line of it, and its # TYPE
+	version          uint32 // number of changes so far
+	seen, typed      uint32 // the last rounds in which a page had any metadata line of it, and its # TYPE line
 }
 
-// isIn reports whether the page of this round has shown so far all that is remembered of the family.
+// isIn reports whether the page of this round already had all metadata that is remembered of the family.
 func (m *metadata) isIn(round uint32) bool {
 	return m.seen == round && (m.typed == round || m.typ == model.MetricTypeUnknown)
 }
 
-// needExtra returns the line's extra, and makes it if there is none.
+// needExtra returns the line's extra. It creates the extra if there is none.
 func (l *line) needExtra() *extra {
 	if l.extra == nil {
 		l.extra = &extra{}
@@ -120,12 +120,12 @@ func (l *line) exemplars() []metric.Exemplar {
 	return l.extra.exemplars
 }
 
-// isOutdated reports whether the line must be resolved again, given what is normalized at its place in the page.
+// isOutdated reports whether the line must be resolved again. normalized is the bound label at the current position of the page.
 func (l *line) isOutdated(c *Cache, normalized bounds) bool {
 	switch {
 	case l.role >= roleMetadata:
 		return l.version != l.family.version
-	case l.duplicate, l.bounds != normalized: // the other line may be gone
+	case l.duplicate, l.bounds != normalized: // the line of which it is a duplicate may no longer exist
 		return true
 	case l.family == nil:
 		return l.version != c.familiesVersion
@@ -133,7 +133,7 @@ func (l *line) isOutdated(c *Cache, normalized bounds) bool {
 	return l.version != l.family.version || !l.family.isIn(c.pool.round)
 }
 
-// set sets the value that the page has.
+// set sets the value that the line has on the page.
 func (l *line) set(value float64) {
 	l.value = value
 	if l.role == roleCreated {
@@ -141,7 +141,7 @@ func (l *line) set(value float64) {
 	}
 }
 
-// startTimestamp returns seconds since 1970 in milliseconds, or 0 if they are out of range.
+// startTimestamp converts Unix seconds to milliseconds. It returns 0 if they are out of range.
 func startTimestamp(seconds float64) int64 {
 	if seconds > 0 && seconds < 1e11 {
 		return int64(seconds * 1000)
@@ -149,8 +149,8 @@ func startTimestamp(seconds float64) int64 {
 	return 0
 }
 
-// parseEnd parses the text behind the hashed part of the line: a value and a line feed, or a line feed only for metadata.
-// It is not ok for any other text, such as a timestamp or an exemplar.
+// parseEnd parses the text after the hashed part of the line: a value and a line feed, or only a line feed if the line is metadata.
+// ok is false for other texts, such as a timestamp or an exemplar, which the parser must read.
 func (l *line) parseEnd(text []byte) (value float64, size int, ok bool) {
 	switch {
 	case l.role >= roleMetadata:
@@ -161,12 +161,12 @@ func (l *line) parseEnd(text []byte) (value float64, size int, ok bool) {
 	return value, size + 1, ok
 }
 
-// parseValue parses a number and the line feed behind it.
+// parseValue parses a number and the line feed after it.
 func parseValue(text []byte) (value float64, size int, ok bool) {
 	integer := 0
 	for i, c := range text {
 		switch {
-		case c >= '0' && c <= '9' && i < 15: // a float64 holds 15 digits exactly
+		case c >= '0' && c <= '9' && i < 15: // a float64 can represent 15 digits exactly
 			integer = 10*integer + int(c-'0')
 		case c == '\n' && i > 0:
 			return float64(integer), i + 1, true
@@ -177,12 +177,12 @@ func parseValue(text []byte) (value float64, size int, ok bool) {
 	return 0, 0, false
 }
 
-// maxNumber is the length in bytes beyond which a number is left to the parser.
+// maxNumber is the length in bytes above which a number is left to the parser.
 const maxNumber = 32
 
 func parseFloat(text []byte) (value float64, size int, ok bool) {
 	end := bytes.IndexByte(text[:min(len(text), maxNumber)], '\n')
-	if end < 0 || bytes.ContainsAny(text[:end], "pP_") { // Go's syntax, which Prometheus does not accept
+	if end < 0 || bytes.ContainsAny(text[:end], "pP_") { // p, P and _ are allowed in Go, but Prometheus does not accept them
 		return 0, 0, false
 	}
 	value, err := strconv.ParseFloat(string(text[:end]), 64)

@@ -9,14 +9,15 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// points are the points of a series that a page has besides the first one, each with a timestamp of its own.
+// points holds the points of a series after the first one, if a page has several points with their own timestamps.
 type points struct {
-	all   []metric.Point // of the current round; when the page has been read, sorted and without the newest
-	shown []int64        // the timestamps of the last successful page that had several points
-	round uint32         // of that page
+	all   []metric.Point // points of the current round; after the page was read, sorted and without the newest point
+	shown []int64        // timestamps on the last successful page that had several points
+	round uint32         // the round of that page
 }
 
-// addPoint adds a point of a line that the page has had already. A second point of one time is dropped.
+// addPoint adds a point of a series that is on the page for the second time. If there already is a point with the same time, the
+// point is dropped.
 func (r *Reader) addPoint(l *line, text []byte, timestamp int64, value float64) {
 	p := r.pool
 	timestamp = ownTime(timestamp)
@@ -52,11 +53,11 @@ func (r *Reader) addPoint(l *line, text []byte, timestamp int64, value float64) 
 	}
 }
 
-// noOlder is the value of line.older for a line that had no timestamp.
+// noOlder is the value of line.older if the line had no timestamp.
 const noOlder = math.MinInt32
 
-// setOlder keeps the timestamp that the line had on the last successful page, 0 for none, as a difference in milliseconds. That
-// fits into memory which the line has anyway.
+// setOlder stores the timestamp that the line had on the last successful page; 0 = none. It is stored as a difference in
+// milliseconds, since that needs no additional memory in a line.
 func (l *line) setOlder(before int64) {
 	d := l.time - before
 	if l.older = noOlder; before != 0 && d > noOlder && d <= math.MaxInt32 {
@@ -64,7 +65,7 @@ func (l *line) setOlder(before int64) {
 	}
 }
 
-// before returns the timestamp that the line had on the last successful page, or 0.
+// before returns the timestamp that the line had on the last successful page, or 0 if it had none.
 func (l *line) before() int64 {
 	if l.older == noOlder {
 		return 0
@@ -72,8 +73,8 @@ func (l *line) before() int64 {
 	return l.time - int64(l.older)
 }
 
-// settlePoints makes the newest point of each line its value, and keeps those older ones that the last page did not have. A
-// sink gets each point once.
+// settlePoints makes the newest point of each line the line's value. Of the older points, it only keeps those that the last page
+// did not have, so that a sink gets each point once.
 func (c *Cache) settlePoints() {
 	for _, l := range c.pointed {
 		p := l.extra.points
@@ -91,7 +92,7 @@ func (c *Cache) settlePoints() {
 	}
 }
 
-// earlier returns the points of the series that are older than its value. They become part of a batch.
+// earlier returns the points of the series that are older than its value. The slice becomes part of a batch.
 func (x *series) earlier(round uint32) []metric.Point {
 	l := x.single
 	if l == nil || l.extra == nil || l.extra.points == nil || l.extra.points.round != round {
@@ -100,7 +101,7 @@ func (x *series) earlier(round uint32) []metric.Point {
 	return slices.Clone(l.extra.points.all)
 }
 
-// ownTime returns the timestamp of a sample, for which 0 means none.
+// ownTime returns the timestamp of a sample. It replaces 0 by 1, since 0 means that there is no timestamp.
 func ownTime(timestamp int64) int64 {
 	if timestamp == 0 {
 		return 1

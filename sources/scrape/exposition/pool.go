@@ -1,12 +1,12 @@
 // Package exposition reads the metrics pages of exporters into series.
 //
-//	page ─▶ Reader   takes the values of lines that the last scrape had too, and parses the other lines
+//	page ─▶ Reader   takes the values of lines that were in the last scrape, and parses the other lines
 //	     ─▶ Cache    remembers the lines of one target and the series of each line
 //	     ─▶ series   assembles histograms and summaries from their lines
 //	     ─▶ Pool     returns the families of all targets as readings
 //
-// A scrape is [Cache.Begin], then [Reader.Stream] on the body, then [Reader.Finish]. Targets may be scraped at the same time.
-// The parser is that of Prometheus. A line that differs from the last scrape in its value only does not reach the parser.
+// A scrape consists of [Cache.Begin], [Reader.Stream] on the body, and [Reader.Finish]. Targets may be scraped concurrently. The
+// parser is that of Prometheus. It is not needed for a line that is the same as in the last scrape except for its value.
 package exposition
 
 import (
@@ -22,17 +22,17 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Options says what to make of pages. Fields that have the name of a scrape_config setting of Prometheus mean the same.
+// Options are the settings for reading pages. Fields with the name of a setting of Prometheus' scrape_config have the same meaning.
 type Options struct {
 	HonorLabels      bool
 	HonorTimestamps  bool
 	NativeHistograms bool
-	ClassicToNHCB    bool   // convert_classic_histograms_to_nhcb
-	AlwaysClassic    bool   // always_scrape_classic_histograms
+	ClassicToNHCB    bool   // the setting convert_classic_histograms_to_nhcb
+	AlwaysClassic    bool   // the setting always_scrape_classic_histograms
 	Fallback         string // fallback_scrape_protocol, as a Content-Type; "" = none
 	MetricRelabel    []*relabel.Config
 
-	// Limits of one scrape, which fails beyond them; 0 = no limit.
+	// Limits for one scrape. If a limit is exceeded, the scrape fails. 0 = no limit.
 	SampleLimit           int
 	LabelLimit            int
 	LabelNameLengthLimit  int
@@ -49,23 +49,23 @@ type Options struct {
 	Log    *slog.Logger
 }
 
-// Gauge is a metric about the scrapes themselves, such as up.
+// Gauge is a metric about scrapes, such as up.
 type Gauge struct{ Name, Help string }
 
-// Pool holds the series and families of all targets of a job. No two lines of its targets have one series.
+// Pool holds the series and families of all targets of a job. Lines of different targets never have the same series.
 type Pool struct {
 	options Options
-	seed    maphash.Seed // of all hashes
-	round   uint32       // counts calls of Begin
-	now     int64        // the samples' default time, in Unix milliseconds
+	seed    maphash.Seed // seed of all hashes
+	round   uint32       // number of calls of Begin
+	now     int64        // time of samples without a timestamp, in Unix milliseconds
 
-	mu       sync.Mutex // held while a page is parsed; guards what follows
+	mu       sync.Mutex // held while a page is parsed; guards the fields below
 	families map[familyKey]*family
-	first    *family // of the first gauge
+	first    *family // the family of the first gauge
 	series   map[uint64]*series
 	drops    []metric.Drop
-	index    lineIndex    // of the target whose page is parsed
-	desc     *description // returned last by share
+	index    lineIndex    // lines of the target whose page is being parsed
+	desc     *description // last result of share
 
 	// Memory that is reused.
 	builder      *labels.Builder
@@ -73,7 +73,7 @@ type Pool struct {
 	readFamilies []*family
 	readings     metric.Readings
 
-	// Memory of batches.
+	// Memory for values in batches, which is not reused.
 	mores      arena[metric.More]
 	histograms arena[metric.HistogramValue]
 	summaries  arena[metric.SummaryValue]
@@ -100,14 +100,14 @@ func (g Gauge) key() familyKey {
 	return familyKey{description: description{name: g.Name, help: g.Help, typ: metric.Gauge}}
 }
 
-// Begin begins a round, in which every target is scraped once. Samples without a timestamp have the time now, in Unix
+// Begin begins a round, in which every target is scraped once. now is the time of samples without a timestamp, in Unix
 // milliseconds.
 func (p *Pool) Begin(now int64) {
 	p.round++
 	p.now, p.drops = now, p.drops[:0]
 }
 
-// NewCache adds a target, whose series get these labels. Its gauges are 0.
+// NewCache adds a target. The labels are added to its series. The values of its gauges are 0.
 func (p *Pool) NewCache(target labels.Labels) *Cache {
 	c := &Cache{
 		pool: p, labels: target, labelSet: metric.LabelSetOf(appendLabels(nil, target, "")), families: map[string]*metadata{},
@@ -124,7 +124,7 @@ func (p *Pool) NewCache(target labels.Labels) *Cache {
 	return c
 }
 
-// Remove removes a target and its series.
+// Remove removes a target with its series.
 func (p *Pool) Remove(c *Cache) {
 	for _, l := range c.last {
 		p.detach(l)
@@ -138,8 +138,8 @@ func (p *Pool) Remove(c *Cache) {
 	}
 }
 
-// Readings returns the series of the round, family by family. They are valid until the next call. The family of the first
-// gauge comes first, also without a target, with the problem and the drops.
+// Readings returns the series of the round, grouped by family. The result is valid until the next call. The first family is that of
+// the first gauge, even if there is no target. It has the problem and the drops.
 func (p *Pool) Readings(targets []*Cache, problem error) metric.Readings {
 	p.readFamilies = p.readFamilies[:0]
 	total := 0
@@ -152,7 +152,7 @@ func (p *Pool) Readings(targets []*Cache, problem error) metric.Readings {
 		f.count++
 		total++
 	})
-	block := make([]metric.Series, total) // part of the batch, so never reused
+	block := make([]metric.Series, total) // becomes part of the batch, so it is not reused
 	for _, f := range p.readFamilies {
 		f.series, block = block[:0:f.count], block[f.count:]
 	}
@@ -177,7 +177,7 @@ func (p *Pool) Readings(targets []*Cache, problem error) metric.Readings {
 	return p.readings
 }
 
-// eachSeries calls f for each series of the round. The order is that of the last round while series stay the same.
+// eachSeries calls f for each series of the round. As long as the series do not change, their order is the same in each round.
 func eachSeries(targets []*Cache, f func(*series)) {
 	for _, c := range targets {
 		for _, x := range c.gauges {
@@ -189,7 +189,7 @@ func eachSeries(targets []*Cache, f func(*series)) {
 	}
 }
 
-// drop counts a sample that is left out. It calls describe for the first one of each reason.
+// drop counts a sample that is dropped. It calls describe only for the first one of each reason.
 func (p *Pool) drop(reason metric.Reason, describe func() string) {
 	for i := range p.drops {
 		if p.drops[i].Reason == reason {
@@ -200,11 +200,11 @@ func (p *Pool) drop(reason metric.Reason, describe func() string) {
 	p.drops = append(p.drops, metric.Drop{Reason: reason, Count: 1, First: describe()})
 }
 
-// contain calls parse and returns a panic as an error.
+// contain calls parse. If parse panics, it returns an error.
 func (p *Pool) contain(parse func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			// At debug level, since a page can do so at every run. The error is logged once.
+			// At debug level, since a page may cause this in every run. The error itself is logged once.
 			p.options.Log.Debug("panic while parsing a page", "panic", v, "stack", string(debug.Stack()))
 			err = fmt.Errorf("panic while parsing the page: %v: this is a bug, please report it with the page", v)
 		}
@@ -212,7 +212,7 @@ func (p *Pool) contain(parse func() error) (err error) {
 	return parse()
 }
 
-// arena allocates slices of one block. Memory is never reused, since it becomes part of batches.
+// arena allocates slices as parts of one block. Memory is not reused, since it becomes part of batches.
 type arena[T any] struct{ block []T }
 
 func (a *arena[T]) alloc(n int) []T {

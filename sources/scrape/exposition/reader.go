@@ -20,19 +20,19 @@ import (
 	"github.com/collectington/collectington/sources/native"
 )
 
-// Media types of pages.
+// The media types of pages.
 const (
 	formatText        = "text/plain"
 	formatOpenMetrics = "application/openmetrics-text"
 	formatProtobuf    = "application/vnd.google.protobuf"
 )
 
-// Limits of any page, whatever the options are.
+// The limits for any page, independent of the options.
 const (
 	maxSamples  = 1_000_000
 	maxFamilies = 100_000
 	maxExemplar = 128            // characters in the labels of an exemplar (OpenMetrics 1.0, section "Exemplars")
-	maxFuture   = 10 * 60 * 1000 // milliseconds that a timestamp may be ahead of the round, as in Prometheus
+	maxFuture   = 10 * 60 * 1000 // milliseconds by which a timestamp may be later than the round, as in Prometheus
 )
 
 // Reader reads one page into the lines of a cache.
@@ -40,22 +40,22 @@ type Reader struct {
 	pool     *Pool
 	cache    *Cache
 	parser   textparse.Parser
-	format   string            // media type
-	family   *metadata         // of the last line of metadata
-	typ      model.MetricType  // of the last # TYPE line
-	exemplar exemplar.Exemplar // reused
+	format   string            // media type of the page
+	family   *metadata         // family of the last metadata line
+	typ      model.MetricType  // type in the last # TYPE line
+	exemplar exemplar.Exemplar // memory that is reused
 	beside   beside
-	exceeded bool // sample_limit
+	exceeded bool // sample_limit was exceeded
 
-	// Of text formats.
+	// Fields that are only used for text formats.
 	body   []byte
-	rest   []byte                             // of body, what is not read yet
-	resume func(rest []byte) textparse.Parser // returns a parser of rest; nil for protobuf
-	failed error                              // of the lines that Stream took
+	rest   []byte                             // the part of body that was not read yet
+	resume func(rest []byte) textparse.Parser // returns a parser for the rest of the body; nil for protobuf
+	failed error                              // error in the lines that Stream took
 }
 
-// Finish parses what is left of the page, and ends the scrape. An error fails the whole scrape: the target then shows only
-// its gauges. The body is not used after Finish.
+// Finish parses the remaining part of the page and ends the scrape. An error makes the whole scrape fail: the target then only
+// shows its gauges. The body is not used after Finish.
 func (r *Reader) Finish(body []byte, contentType string) error {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()
@@ -67,7 +67,7 @@ func (r *Reader) Finish(body []byte, contentType string) error {
 	return nil
 }
 
-// Discard ends a scrape whose page could not be fetched.
+// Discard ends a scrape if the page could not be fetched.
 func (r *Reader) Discard() {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()
@@ -79,13 +79,13 @@ func (r *Reader) parse(body []byte, contentType string) error {
 		return r.failed
 	}
 	if len(body) == 0 && len(r.cache.current) == 0 {
-		return nil // as in Prometheus, a page without a byte has no samples, whatever its type is
+		return nil // as in Prometheus, an empty page of any type is valid and has no samples
 	}
-	body = slices.Grow(body, 1) // for the line feed that the parser appends, which would copy the body otherwise
+	body = slices.Grow(body, 1) // space for the line feed that the parser appends, so that it does not copy the body
 	o := &r.pool.options
 	fallback := o.Fallback
 	if contentType == "" && fallback == "" {
-		fallback = formatText // unlike in Prometheus
+		fallback = formatText // Prometheus would return an error here
 	}
 	parser, _ := textparse.New(body, contentType, nil, textparse.ParserOptions{
 		KeepClassicOnClassicAndNativeHistograms: true, IgnoreNativeHistograms: !o.NativeHistograms, FallbackContentType: fallback,
@@ -118,7 +118,7 @@ func (r *Reader) parse(body []byte, contentType string) error {
 	return nil
 }
 
-// openText prepares the reader to take lines of a text without the parser.
+// openText prepares the reader for taking lines of a text format without the parser.
 func (r *Reader) openText(body []byte) {
 	symbols := labels.NewSymbolTable()
 	switch r.parser.(type) {
@@ -132,8 +132,8 @@ func (r *Reader) openText(body []byte) {
 	r.body, r.rest = body, body
 }
 
-// isComments reports whether the rest of a text, behind the last line that the parser returned, has only comments and empty
-// lines. The parser takes a zero byte outside of a label value or comment for the end of the page.
+// isComments reports whether the text after the last line that the parser has returned contains only comments and empty lines. This
+// is checked because the parser treats a zero byte outside of a label value or comment as the end of the page.
 func isComments(rest []byte) bool {
 	for text := range bytes.Lines(rest) {
 		if text = bytes.TrimSpace(text); len(text) > 0 && text[0] != '#' {
@@ -166,8 +166,8 @@ func (r *Reader) parseLines() error {
 	}
 }
 
-// takeKnown takes lines for as long as they are those of the last scrape, in the same order, with other values. It reports
-// whether there were any. It does not use what the pool's mutex guards.
+// takeKnown takes lines without the parser, as long as they are the same as in the last scrape, in the same order, except for their
+// values. any reports whether it has taken lines. It does not use anything that the pool's mutex guards.
 func (r *Reader) takeKnown() (any bool, err error) {
 	for c := r.cache; c.next < len(c.last) && err == nil; any = true {
 		l := c.last[c.next]
@@ -191,7 +191,7 @@ func (r *Reader) takeKnown() (any bool, err error) {
 	return any, err
 }
 
-// takeMetadata takes a line of metadata that the last scrape had too.
+// takeMetadata takes a metadata line that was also in the last scrape.
 func (r *Reader) takeMetadata(l *line) {
 	if l.role == roleType {
 		r.typ, l.family.typed = l.family.typ, r.pool.round
@@ -200,7 +200,7 @@ func (r *Reader) takeMetadata(l *line) {
 	r.cache.see(l)
 }
 
-// take takes an entry that the parser returned.
+// take takes an entry that the parser has returned.
 func (r *Reader) take(entry textparse.Entry) error {
 	switch entry {
 	case textparse.EntryType:
@@ -237,7 +237,7 @@ func (r *Reader) take(entry textparse.Entry) error {
 	return nil
 }
 
-// metadata returns the metadata of the family of this name, and makes it if it is new.
+// metadata returns the metadata of the family with this name. It creates the metadata if there is none.
 func (r *Reader) metadata(name []byte) *metadata {
 	r.advance(name)
 	r.beside.end()
@@ -256,15 +256,15 @@ func (r *Reader) metadata(name []byte) *metadata {
 	return m
 }
 
-// remember adds a line of metadata to the cache, given the family's name in that line.
+// remember adds a metadata line to the cache. name is the family's name, as a part of the line in the body.
 func (r *Reader) remember(name []byte, m *metadata, role role) {
 	if r.resume == nil {
 		return
 	}
-	i := cap(r.body) - cap(name) // the name is a part of the body
+	i := cap(r.body) - cap(name) // the position of name in the body
 	start, end := bytes.LastIndexByte(r.body[:i], '\n')+1, len(r.body)-len(r.rest)-1
 	if end < i || r.body[end] != '\n' {
-		return // the last line, without a line feed
+		return // the last line has no line feed, so it is not remembered
 	}
 	hash := maphash.Bytes(r.pool.seed, r.body[start:end])
 	l := r.cache.find(hash, end-start)
@@ -276,7 +276,7 @@ func (r *Reader) remember(name []byte, m *metadata, role role) {
 	r.cache.see(l)
 }
 
-// advance moves rest behind the line that the parser has read, given a part of that line in the body.
+// advance moves rest to the end of the line that the parser has read. part is a part of this line in the body.
 func (r *Reader) advance(part []byte) {
 	if r.resume == nil {
 		return
@@ -284,7 +284,7 @@ func (r *Reader) advance(part []byte) {
 	_, r.rest, _ = bytes.Cut(r.body[cap(r.body)-cap(part)+len(part):], []byte("\n"))
 }
 
-// takeSample takes a line with a number.
+// takeSample takes a line with a number as its value.
 func (r *Reader) takeSample() error {
 	text, timestamp, value := r.parser.Series()
 	r.advance(text)
@@ -314,7 +314,7 @@ func (r *Reader) takeHistogram() error {
 	text, timestamp, h, floats := r.parser.Histogram()
 	r.beside.end()
 	l, again, err := r.line(text, timestamp, true)
-	isGauge := l != nil && l.series.typ == metric.GaugeHistogram // whose classic lines are gauges of their own
+	isGauge := l != nil && l.series.typ == metric.GaugeHistogram // the classic lines of a gauge histogram are separate gauges
 	if !r.pool.options.AlwaysClassic && !isGauge {
 		r.beside.begin(text, l == nil)
 	}
@@ -335,18 +335,18 @@ func (r *Reader) takeHistogram() error {
 	return nil
 }
 
-// takeExemplars gives the line the exemplars that the parser has for it.
+// takeExemplars adds the exemplars that the parser has for the current sample to the line.
 func (r *Reader) takeExemplars(l *line) {
 	x := &r.exemplar
 	for ; r.parser.Exemplar(x); *x = (exemplar.Exemplar{}) {
 		e := metric.Exemplar{Value: x.Value}
 		length := 0
 		x.Labels.Range(func(label labels.Label) {
-			if label.Value == "" { // the label is absent
+			if label.Value == "" { // an empty value means that the label is absent
 				return
 			}
 			length += utf8.RuneCountInString(label.Name) + utf8.RuneCountInString(label.Value)
-			// Cloned, because a label keeps the memory of all labels.
+			// Cloned, since otherwise one label would keep the memory of all labels.
 			e.Labels = append(e.Labels, metric.Label{Name: strings.Clone(label.Name), Value: strings.Clone(label.Value)})
 		})
 		if x.HasTs {
@@ -365,8 +365,8 @@ func (r *Reader) takeExemplars(l *line) {
 	}
 }
 
-// line returns the line of the current sample. It returns nil if the sample is left out. The line is ready for the value, or
-// again reports that it has one, and that this one is another point.
+// line returns the line of the current sample, or nil if the sample is dropped. again reports that the page already has a sample of
+// the same series, so the current one is another point.
 func (r *Reader) line(text []byte, timestamp *int64, isNative bool) (l *line, again bool, err error) {
 	hash := maphash.Bytes(r.pool.seed, text)
 	l = r.cache.find(hash, len(text))
@@ -393,7 +393,7 @@ func (r *Reader) line(text []byte, timestamp *int64, isNative bool) (l *line, ag
 	return l, again, nil
 }
 
-// countOnly counts a sample beyond sample_limit.
+// countOnly counts a sample after sample_limit was exceeded.
 func (r *Reader) countOnly() error {
 	r.cache.Scraped++
 	final, err := r.cache.final(r.labels())
@@ -403,8 +403,8 @@ func (r *Reader) countOnly() error {
 	return err
 }
 
-// open counts the current sample and prepares its line for the value. It returns nil if the sample is left out. The sample may
-// be another point of the line that it returns.
+// open counts the current sample and prepares its line for the value. It returns nil if the sample is dropped. again reports that
+// the sample is another point of the line that open returns.
 func (r *Reader) open(l *line, text []byte, timestamp *int64, isNew bool) (_ *line, again bool) {
 	c, o := r.cache, &r.pool.options
 	isKept, isCounted := l.series != nil || l.duplicate, r.isCounted(l)
@@ -413,7 +413,7 @@ func (r *Reader) open(l *line, text []byte, timestamp *int64, isNew bool) (_ *li
 	}
 	again = c.see(l)
 	if !isKept {
-		return nil, false // dropped by relabelling
+		return nil, false // relabelling has dropped it
 	}
 	if isCounted {
 		c.Kept++
@@ -423,12 +423,12 @@ func (r *Reader) open(l *line, text []byte, timestamp *int64, isNew bool) (_ *li
 		c.Added++
 	}
 	if r.exceeded {
-		return nil, false // the scrape fails
+		return nil, false // the scrape will fail
 	}
 	drop := func() { r.pool.drop(metric.Duplicate, func() string { return printable(string(text)) }) }
 	if l.duplicate {
 		if l.extra == nil || l.extra.same == nil {
-			drop() // another target has the series
+			drop() // the series belongs to another target or is a gauge
 			return nil, false
 		}
 		l, again = l.extra.same, true
@@ -443,8 +443,8 @@ func (r *Reader) open(l *line, text []byte, timestamp *int64, isNew bool) (_ *li
 	return nil, false
 }
 
-// isCounted reports whether the line counts as a sample. Lines of a histogram that is to be converted are counted when it is
-// assembled.
+// isCounted reports whether the line counts as a sample. Lines of a classic histogram that will be converted are counted later,
+// when the histogram is assembled.
 func (r *Reader) isCounted(l *line) bool {
 	switch {
 	case r.beside.isActive:
@@ -457,7 +457,7 @@ func (r *Reader) isCounted(l *line) bool {
 	return !r.pool.options.ClassicToNHCB || l.series.typ != metric.Histogram || l.role == roleNative
 }
 
-// openSeries sets the timestamp of the line, and shows its series. It returns nil if the timestamp is in the future.
+// openSeries sets the timestamp of the line and shows its series. It returns nil if the timestamp is too far in the future.
 func (r *Reader) openSeries(l *line, text []byte, timestamp *int64) *line {
 	p := r.pool
 	before := int64(0)
@@ -492,7 +492,7 @@ func (r *Reader) openSeries(l *line, text []byte, timestamp *int64) *line {
 	return l
 }
 
-// resolve finds the series of the line that the parser has read, and the line's role in it.
+// resolve finds the series of the line that the parser has read, and the line's role in the series.
 func (r *Reader) resolve(l *line, isNative bool) error {
 	scraped := r.labels()
 	name := scraped.Get(model.MetricNameLabel)
@@ -502,7 +502,7 @@ func (r *Reader) resolve(l *line, isNative bool) error {
 	m, suffix := r.cache.metadata(name)
 	l.family, l.version, l.bounds = m, r.cache.familiesVersion, boundsOf(r.typ)
 	switch {
-	case m != nil && !m.isIn(r.pool.round): // on the last page; on this one not yet, or no longer
+	case m != nil && !m.isIn(r.pool.round): // the family's metadata is from the last page, and not complete on this page
 		m, l.family, l.version = nil, nil, neverCurrent
 	case m != nil:
 		l.version = m.version
@@ -525,7 +525,7 @@ func (r *Reader) resolve(l *line, isNative bool) error {
 	case m != nil:
 		id = id.inFamily(m.typ, suffix, final)
 		if id.role == roleCreated && r.format != formatOpenMetrics {
-			id = identity{name: final.Get(model.MetricNameLabel)} // a series of its own in the other formats
+			id = identity{name: final.Get(model.MetricNameLabel)} // in other formats it is a separate series
 		}
 	}
 	r.cache.attach(l, id, final)
@@ -536,7 +536,8 @@ func (r *Reader) resolve(l *line, isNative bool) error {
 func (r *Reader) labels() (all labels.Labels) {
 	r.parser.Labels(&all)
 	name := boundsOf(r.typ).label()
-	// Behind a # TYPE line the parser normalizes bounds. A parser of the rest of a page does not know about the line.
+	// After a # TYPE line, the parser normalizes bounds. A new parser for the rest of a page does not know about this line, so it
+	// is done here.
 	if text := all.Get(name); text != "" {
 		if bound, err := strconv.ParseFloat(text, 64); err == nil {
 			b := r.pool.builder
@@ -549,6 +550,6 @@ func (r *Reader) labels() (all labels.Labels) {
 }
 
 func (r *Reader) parseError(err error) error {
-	text := r.pool.options.Redact(err.Error()) // before it is cut
+	text := r.pool.options.Redact(err.Error()) // before the text is cut, so that no part of a secret remains
 	return fmt.Errorf("parse error after %d samples: %s", r.cache.Scraped, printable(text))
 }

@@ -9,45 +9,45 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// series is one series of the readings: a number, or a histogram or summary that is assembled from several lines. It keeps
-// its label set for as long as a page has one of its lines.
+// series is one series in the readings: a number, or a histogram or summary that is assembled from several lines. It keeps its
+// label set as long as a page has one of its lines.
 type series struct {
 	*description
 	hash   uint64 // the key in Pool.series
 	cache  *Cache
 	labels *metric.LabelSet
-	family *family // nil if nothing can be shown, or each line is shown by itself
+	family *family // nil if nothing can be shown, or if each line is shown as a separate series
 
-	first    *line  // its lines are a list
-	single   *line  // the line of a number; nil for a histogram or summary
-	parts    *parts // nil for a number
-	expected int32  // lines with a sample, when they were last sorted
-	changed  bool   // since then
-	isGauge  bool   // about the scrape, without a line
-	split    bool   // a line of the round seen has several points, so each line is shown by itself
+	first    *line  // first line of the list of its lines
+	single   *line  // the line, if it is a number; nil for a histogram or summary
+	parts    *parts // the lines, if it is a histogram or summary; nil for a number
+	expected int32  // number of lines with a sample when the lines were last sorted
+	changed  bool   // lines were added or removed since then
+	isGauge  bool   // it is a metric about the scrape, which has no line
+	split    bool   // in the round seen, a line has several points, so each line is shown as a separate series
 
-	got  int32  // lines with a sample in the round seen
-	seen uint32 // the last round that had a line
+	got  int32  // number of lines with a sample in the round seen
+	seen uint32 // the last round in which it had a line
 }
 
-// description is what a page says about a series. Series of one family follow each other in a page and share it.
+// description is what a page says about a series. Consecutive series of a family share it.
 type description struct {
 	name, help, unit string
 	typ              metric.Type
-	scraped          metric.Type // as in metric.Desc
+	scraped          metric.Type // see metric.Desc
 }
 
-// share returns a shared copy of d.
+// share returns a pointer to a copy of d, which is shared with the previous series if it is equal.
 func (p *Pool) share(d description) *description {
 	if p.desc == nil || *p.desc != d {
 		own := d
-		own.name = strings.Clone(d.name) // it may be a part of the text of all labels
+		own.name = strings.Clone(d.name) // it may be part of the text of all labels, which would stay in memory
 		p.desc = &own
 	}
 	return p.desc
 }
 
-// describe returns the description of the series of this identity. Without metadata, help and unit stay what they were.
+// describe returns the description of the series with this identity. If there is no metadata, help and unit are those of before.
 func (id identity) describe(before *description, m *metadata) description {
 	d := description{name: id.name, typ: id.typ}
 	switch {
@@ -62,8 +62,8 @@ func (id identity) describe(before *description, m *metadata) description {
 	return d
 }
 
-// attach gives the line to its series, which is made if it is new. The line becomes a duplicate if another line of this round
-// has that role, or if the series is another target's or a gauge.
+// attach adds the line to its series, and creates the series if it does not exist. The line becomes a duplicate if another line of
+// this round has the same role, or if the series belongs to another target or is a gauge.
 func (c *Cache) attach(l *line, id identity, final labels.Labels) {
 	p := c.pool
 	x := c.series(id, l.family, final)
@@ -83,13 +83,13 @@ func (c *Cache) attach(l *line, id identity, final labels.Labels) {
 	}
 	if isReplaced {
 		p.detach(other)
-		other.duplicate = true // if it follows
+		other.duplicate = true // if it comes later on the page
 	}
 	l.series, l.role, l.bound, l.duplicate = x, id.role, id.bound, false
 	x.description, x.changed = p.share(id.describe(x.description, l.family)), true
 }
 
-// detach takes the line from its series. A series without lines is removed.
+// detach removes the line from its series. A series without lines is removed from the pool.
 func (p *Pool) detach(l *line) {
 	if e := l.extra; e != nil {
 		if e.own != nil {
@@ -110,7 +110,7 @@ func (p *Pool) detach(l *line) {
 	}
 }
 
-// series returns the series of this identity and these labels, and makes it if it is new.
+// series returns the series with this identity and these labels. It creates the series if it does not exist.
 func (c *Cache) series(id identity, m *metadata, final labels.Labels) *series {
 	p, bound := c.pool, ""
 	if id.role == roleBucket {
@@ -118,7 +118,7 @@ func (c *Cache) series(id identity, m *metadata, final labels.Labels) *series {
 	}
 	p.labelText = appendLabels(p.labelText[:0], final, bound)
 	hash := p.hash(id, p.labelText)
-	for ; ; hash++ { // series of one hash have the next ones
+	for ; ; hash++ { // series with the same hash are stored under the next free hashes
 		x := p.series[hash]
 		if x == nil {
 			x = &series{description: p.share(id.describe(nil, m)), hash: hash, cache: c, labels: metric.LabelSetOf(p.labelText)}
@@ -131,18 +131,18 @@ func (c *Cache) series(id identity, m *metadata, final labels.Labels) *series {
 	}
 }
 
-// hash returns the hash of a series, given its labels without the name.
+// hash returns the hash of a series. labels is the encoding of its labels without the name.
 func (p *Pool) hash(id identity, labels []byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(p.seed)
 	h.WriteByte(byte(compositeType(id.typ)))
 	h.WriteString(id.name)
-	h.WriteByte(0xff) // never part of UTF-8
+	h.WriteByte(0xff) // cannot occur in UTF-8, so it separates the texts
 	h.Write(labels)
 	return h.Sum64()
 }
 
-// lineOf returns a line other than l that has this role, or nil.
+// lineOf returns a line other than l with this role and bound, or nil.
 func (x *series) lineOf(id identity, l *line) *line {
 	for other := x.first; other != nil; other = other.next {
 		if other != l && other.role == id.role && other.bound == id.bound {
@@ -168,7 +168,7 @@ func (x *series) remove(l *line) {
 	*at, l.next = l.next, nil
 }
 
-// assemble turns the series that have a line in this round into those that are shown.
+// assemble determines which series to show from the series that have a line in this round.
 func (c *Cache) assemble() {
 	c.settlePoints()
 	p, seen := c.pool, c.shown
@@ -193,7 +193,7 @@ func (c *Cache) assemble() {
 	c.spare = seen
 }
 
-// sortLines sorts the lines of this round by role, and finds the family of what they make.
+// sortLines sorts the lines of this round by role, and finds the family of the resulting series.
 func (x *series) sortLines(p *Pool) {
 	before := x.parts
 	x.single, x.parts, x.expected, x.changed = nil, nil, 0, false
@@ -244,7 +244,7 @@ func (x *series) reading(round uint32) metric.Series {
 	return r
 }
 
-// start returns the start timestamp: that of the sample, else that of the _created line, else 0.
+// start returns the start timestamp: that of the sample if it has one, or else that of the _created line, or else 0.
 func (x *series) start(round uint32, own int64) int64 {
 	if own != 0 {
 		return own

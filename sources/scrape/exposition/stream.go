@@ -5,18 +5,18 @@ import (
 	"io"
 )
 
-// Stream is the body of a page without the lines at its beginning that the reader knows from the last scrape. The reader takes
-// their values while they pass, so that most pages need no memory.
+// Stream is the body of a page without the lines at the beginning that the reader knows from the last scrape. The reader takes the
+// values of these lines while the body is read. So most pages need almost no memory.
 type Stream struct {
 	io.Reader
 	reader *Reader
 	window []byte
-	isRest bool  // no more lines go to the reader
-	err    error // at the end of the body
+	isRest bool  // no more lines are passed to the reader
+	err    error // the error at the end of the body
 }
 
-// Stream returns the body without its known lines, which pass through the window. It does not use what other targets'
-// readers use.
+// Stream returns the body without the known lines at its beginning. window is the memory through which these lines are read.
+// Streams of several targets may be read concurrently.
 func (r *Reader) Stream(body io.Reader, window []byte) *Stream {
 	return &Stream{Reader: body, reader: r, window: window[:0]}
 }
@@ -38,7 +38,7 @@ func (s *Stream) Read(p []byte) (n int, err error) {
 	return s.Reader.Read(p)
 }
 
-// take gives the known lines in the window to the reader. It keeps an incomplete line at the end for the next call.
+// take passes the known lines in the window to the reader. An incomplete line at the end stays in the window for the next call.
 func (s *Stream) take() {
 	r := s.reader
 	r.rest = s.window

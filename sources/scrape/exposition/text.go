@@ -14,5 +14,5 @@ func ContentType(page []byte) string {
 	return formatText
 }
 
-// printable returns s as one line of at most 200 bytes.
+// printable converts s to one line of at most 200 bytes.
 func printable(s string) string { return text.Cut(text.OneLine(s), 200) }

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Registry returns metrics of every type, with values, labels and names at the limits of what the formats allow.
+// Registry returns metrics of every type. Their values, labels and names are at the limits of what the formats allow.
 func Registry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "calls_total", Help: `Calls "by" code \ all.`}, []string{"code"})

@@ -6,13 +6,14 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// collected is list, tuple, reversed, enumerate, dict and zip. These collect items in one operation, so it bounds how many.
+// collected implements the functions list, tuple, reversed, enumerate, dict and zip. They collect items in one operation that
+// cannot be interrupted, so collected limits the number of items.
 func collected(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	shortest := maxItems + 1
 	for _, arg := range args {
 		iterable, ok := arg.(starlark.Iterable)
 		if !ok {
-			continue // the function itself reports it
+			continue // the function itself reports the error
 		}
 		shortest = min(shortest, lengthOf(iterable))
 	}
@@ -31,7 +32,7 @@ func hasIterable(args starlark.Tuple) bool {
 	return false
 }
 
-// lengthOf returns the number of items, at most one more than maxItems.
+// lengthOf returns the number of items. It stops counting at maxItems+1.
 func lengthOf(x starlark.Iterable) int {
 	if n := starlark.Len(x); n >= 0 {
 		return min(n, maxItems+1)
@@ -45,7 +46,8 @@ func lengthOf(x starlark.Iterable) int {
 	return n
 }
 
-// boundedInt is int. It bounds the digits, since reading them takes time in proportion to the square of their number.
+// boundedInt implements the function int. It limits the number of digits, since the time for reading a number is proportional to
+// the square of that.
 func boundedInt(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	if len(args) > 0 {
 		if text, ok := args[0].(starlark.String); ok && len(text) > maxDigits {

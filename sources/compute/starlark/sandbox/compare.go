@@ -6,22 +6,22 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// Object is a dict that is built when a script needs the whole of it.
+// Object is a dict that is only built when a script needs the whole dict.
 //
-// A dict of Starlark's own compares itself with its own type only. So the right operand of a comparison is expanded: dicts
-// take the place of its Objects.
+// A dict of Starlark can only be compared with values of its own type. So the right operand of a comparison is expanded: each
+// Object in it is replaced by a dict.
 type Object interface {
 	starlark.Value
-	Dict() *starlark.Dict // the whole, frozen
-	JSONSize() int        // bytes of the JSON text
+	Dict() *starlark.Dict // the whole dict, frozen
+	JSONSize() int        // length of the JSON text in bytes
 }
 
-// expandComparand is expand, as Compile inserts it.
+// expandComparand is the check that calls expand. Compile inserts it.
 func expandComparand(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	return expand(args[0])
 }
 
-// expandFirst expands the first of a function's arguments.
+// expandFirst expands the first argument of a function.
 func expandFirst(args starlark.Tuple, _ []starlark.Tuple) (starlark.Tuple, error) {
 	if len(args) == 0 {
 		return args, nil
@@ -30,7 +30,8 @@ func expandFirst(args starlark.Tuple, _ []starlark.Tuple) (starlark.Tuple, error
 	return append(starlark.Tuple{first}, args[1:]...), err
 }
 
-// expand returns the value with dicts in place of Objects, as deep as comparisons go. It copies only what it changes.
+// expand returns the value with each Object replaced by a dict, to the depth to which comparisons look. It only copies values that
+// it changes.
 func expand(v starlark.Value) (starlark.Value, error) {
 	left := maxItems
 	if expanded, err := expandAt(v, starlark.CompareLimit, &left); expanded != nil || err != nil {
@@ -39,13 +40,13 @@ func expand(v starlark.Value) (starlark.Value, error) {
 	return v, nil
 }
 
-// expandAt returns nil for a value that has no Objects. It visits at most left values.
+// expandAt is like expand, but returns nil if the value contains no Object. It visits at most left values.
 func expandAt(v starlark.Value, depth int, left *int) (starlark.Value, error) {
 	if *left--; *left < 0 {
 		return nil, errItems
 	}
 	if depth == 0 {
-		return nil, nil // the comparison itself fails here
+		return nil, nil // the comparison itself returns an error at this depth
 	}
 	switch x := v.(type) {
 	case *starlark.Dict:
@@ -95,7 +96,7 @@ func expandDict(d *starlark.Dict, depth int, left *int) (starlark.Value, error) 
 			copied = d.Union(new(starlark.Dict))
 		}
 		if expanded != nil {
-			_ = copied.SetKey(key, expanded) // cannot fail: the key exists, and the copy is not frozen
+			_ = copied.SetKey(key, expanded) // no error is possible: the key exists, and the copy is not frozen
 		}
 	}
 	if copied == nil {
@@ -104,7 +105,8 @@ func expandDict(d *starlark.Dict, depth int, left *int) (starlark.Value, error) 
 	return copied, nil
 }
 
-// ordering is sorted, min and max. It expands what they compare: the items, or what the function key returns for each.
+// ordering implements the functions sorted, min and max. It expands the values that they compare: the items, or the results of the
+// function key.
 func ordering(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	keyed := false
 	kwargs = slices.Clone(kwargs)

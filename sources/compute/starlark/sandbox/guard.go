@@ -9,7 +9,8 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// The names under which rewritten scripts call the checks. No script can write them itself.
+// The names of the checks, which Compile inserts into scripts. A script cannot contain such names, since they are not valid
+// identifiers.
 const (
 	operandName      = "·"   // guardOperand
 	rightOperandName = "·="  // guardRightOperand
@@ -18,8 +19,8 @@ const (
 	comparandName    = "·==" // expandComparand
 )
 
-// guardOperators rewrites a script so that these values pass a check: the operands of * and %, the right operand of +, the
-// right operand of a comparison, and every value whose join, format, replace, split, extend, index or remove is called.
+// guardOperators rewrites a script so that these values pass a check: the operands of * and %, the right operand of +, the right
+// operand of a comparison, and values of which one of these methods is called: join, format, replace, split, extend, index, remove.
 func guardOperators(tree *syntax.File) {
 	syntax.Walk(tree, func(n syntax.Node) bool {
 		switch x := n.(type) {
@@ -44,8 +45,8 @@ func guardOperators(tree *syntax.File) {
 	})
 }
 
-// guardAssignment rewrites x *= y and x %= y. With a name on the left it becomes x = x * y, whose operands are guarded in
-// turn. Any other left side may have side effects and cannot be evaluated twice, so only the right side is checked.
+// guardAssignment rewrites x *= y and x %= y. If the left side is a name, the statement becomes x = x * y, whose operands are then
+// checked. Other left sides may have side effects and must not be evaluated twice, so only the right side is checked.
 func guardAssignment(x *syntax.AssignStmt) {
 	op, name := syntax.STAR, rightOperandName
 	if x.Op == syntax.PERCENT_EQ {
@@ -70,14 +71,14 @@ func guardBinary(x *syntax.BinaryExpr) {
 		if !isLiteral(x.X) && !isLiteral(x.Y) {
 			x.Y = check(comparandName, x.OpPos, x.Y)
 		}
-	case syntax.IN, syntax.NOT_IN: // here Starlark compares the left operand second
+	case syntax.IN, syntax.NOT_IN: // for these operators, Starlark compares the right operand's items with the left operand
 		if !isLiteral(x.X) {
 			x.X = check(comparandName, x.OpPos, x.X)
 		}
 	}
 }
 
-// check makes x the argument of a check. A literal number needs none.
+// check makes x the argument of a check. A number in the script is not checked.
 func check(name string, at syntax.Position, x syntax.Expr) syntax.Expr {
 	if literal, ok := x.(*syntax.Literal); ok && literal.Token != syntax.STRING && literal.Token != syntax.BYTES {
 		return x
@@ -99,7 +100,7 @@ func isLiteral(x syntax.Expr) bool {
 	return false
 }
 
-// guardOperand returns the value, as an operand if an operator or a method could make too much of it.
+// guardOperand returns the value. If an operator or method could make a very large result from it, it returns an operand.
 func guardOperand(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	switch x := args[0].(type) {
 	case starlark.String, starlark.Bytes, *starlark.List, starlark.Tuple:
@@ -112,13 +113,13 @@ func guardOperand(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, 
 	return args[0], nil
 }
 
-// guardRightOperand returns the right side of *= as an operand, whatever it is, since the left side is none.
+// guardRightOperand returns the right side of *= as an operand. It does so for all types, since the left side is not an operand.
 func guardRightOperand(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	return &operand{args[0]}, nil
 }
 
-// guardFormat refuses a right side of %= that could make too much of any text. The text is not known here, and may use a key
-// of a dict any number of times.
+// guardFormat returns an error if the right side of %= could make a very large result with any text. The text is not known here.
+// With a dict, the text may use a key several times.
 func guardFormat(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	if _, ok := args[0].(starlark.Mapping); ok {
 		return nil, errors.New("%= with a dict needs a variable on its left side")
@@ -127,7 +128,7 @@ func guardFormat(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _
 	return args[0], err
 }
 
-// boundAddend refuses a large right operand of + and +=, so that doubling a value ends soon.
+// boundAddend returns an error if the right operand of + or += is large, so that a loop which doubles a value ends soon.
 func boundAddend(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	switch x := args[0].(type) {
 	case starlark.String:
@@ -142,10 +143,10 @@ func boundAddend(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _
 	return args[0], nil
 }
 
-// operand is a value whose operators and methods are bounded.
+// operand is a value whose operators and methods check the size of their results.
 type operand struct{ starlark.Value }
 
-// Binary checks the operation, and does it.
+// Binary checks the operands and then does the operation.
 func (o *operand) Binary(op syntax.Token, other starlark.Value, side starlark.Side) (starlark.Value, error) {
 	if right, ok := other.(*operand); ok {
 		other = right.Value
@@ -166,7 +167,8 @@ func (o *operand) Binary(op syntax.Token, other starlark.Value, side starlark.Si
 	return starlark.Binary(op, x, y)
 }
 
-// Attr returns a method of the value. A method that could make too much, or that compares items, checks its arguments.
+// Attr returns a method of the value. If the method could make a very large result, or compares items, the returned method first
+// checks its arguments.
 func (o *operand) Attr(name string) (starlark.Value, error) {
 	x, ok := o.Value.(starlark.HasAttrs)
 	if !ok {
@@ -189,7 +191,7 @@ func (o *operand) Attr(name string) (starlark.Value, error) {
 	}), nil
 }
 
-// beforeCall returns the check of a method's arguments, nil if it needs none.
+// beforeCall returns the check for the arguments of a method, or nil if they are not checked.
 func (o *operand) beforeCall(name string) func(args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Tuple, error) {
 	switch x := o.Value.(type) {
 	case starlark.String:
@@ -225,7 +227,7 @@ func (o *operand) beforeCall(name string) func(args starlark.Tuple, kwargs []sta
 	return nil
 }
 
-// AttrNames returns those of the value.
+// AttrNames returns the attribute names of the value.
 func (o *operand) AttrNames() []string {
 	if x, ok := o.Value.(starlark.HasAttrs); ok {
 		return x.AttrNames()
@@ -233,12 +235,12 @@ func (o *operand) AttrNames() []string {
 	return nil
 }
 
-// checkRepeat checks x * y.
+// checkRepeat checks the size of the result of x * y.
 func checkRepeat(x, y starlark.Value) error {
 	n, ok := y.(starlark.Int)
 	if !ok {
 		if n, ok = x.(starlark.Int); !ok {
-			return nil // neither a repetition nor a product of ints
+			return nil // the operation is neither a repetition nor a product of ints
 		}
 		x = y
 	}
@@ -262,8 +264,8 @@ func checkRepeat(x, y starlark.Value) error {
 	return nil
 }
 
-// checkFormat checks text % values. Starlark has no field widths, so the result is no longer than its parts. A text may use a
-// key of a dict any number of times, so each use counts as the largest value.
+// checkFormat checks the size of text % values. Starlark has no field widths, so the result is not longer than its parts. A text
+// may use a key of a dict several times, so each use is counted with the size of the largest value.
 func checkFormat(text starlark.String, values starlark.Value) error {
 	most := MaxString - min(len(text), MaxString)
 	if _, ok := values.(starlark.Mapping); ok {
@@ -275,7 +277,7 @@ func checkFormat(text starlark.String, values starlark.Value) error {
 
 func checkJoin(sep starlark.String, args starlark.Tuple, _ []starlark.Tuple) error {
 	if len(args) != 1 {
-		return nil // the method itself reports it
+		return nil // the method itself reports the error
 	}
 	list, ok := args[0].(starlark.Iterable)
 	if !ok {
@@ -291,7 +293,7 @@ func checkJoin(sep starlark.String, args starlark.Tuple, _ []starlark.Tuple) err
 	return nil
 }
 
-// checkSplit bounds the number of pieces.
+// checkSplit limits the number of parts.
 func checkSplit(text starlark.String, args starlark.Tuple, _ []starlark.Tuple) error {
 	pieces := 0
 	if sep, ok := starlark.AsString(append(args, starlark.None)[0]); ok && sep != "" {
@@ -324,7 +326,8 @@ func checkReplace(text starlark.String, args starlark.Tuple, _ []starlark.Tuple)
 	return nil
 }
 
-// checkArguments checks text.format(…). A field may be used any number of times, so each one counts as the largest.
+// checkArguments checks the size of text.format(…). A field may be used several times, so each use is counted with the size of the
+// largest value.
 func checkArguments(text starlark.String, args starlark.Tuple, kwargs []starlark.Tuple) error {
 	fields := max(strings.Count(string(text), "{"), 1)
 	most := (MaxString - min(len(text), MaxString)) / fields

@@ -8,14 +8,14 @@ import (
 	"go.starlark.net/starlarkstruct"
 )
 
-// jsonShape is what a JSON text takes when it is read.
+// jsonShape describes the values in a JSON text.
 type jsonShape struct {
-	values int // about how many values it has
-	depth  int // levels
-	digits int // of its longest number
+	values int // approximate number of values
+	depth  int // levels of nesting
+	digits int // digits of the longest number
 }
 
-// shapeOf returns the shape of a JSON text. The text may be invalid.
+// shapeOf returns the shape of a JSON text, which may be invalid.
 func shapeOf(text string) (s jsonShape) {
 	depth, digits := 0, 0
 	for i := 0; i < len(text); i++ {
@@ -58,7 +58,7 @@ func (s jsonShape) check() error {
 	return nil
 }
 
-// boundedJSON is the module json with bounded functions.
+// boundedJSON returns the module json with functions that limit the size of their results.
 func boundedJSON(m *starlarkstruct.Module) *starlarkstruct.Module {
 	members := maps.Clone(m.Members)
 	for name, check := range map[string]func(starlark.Tuple, []starlark.Tuple) error{
@@ -87,7 +87,8 @@ func checkDecode(args starlark.Tuple, _ []starlark.Tuple) error {
 	return nil
 }
 
-// checkIndent bounds the text that json.indent makes, in which each value has a line that begins with an indent for each level.
+// checkIndent limits the size of the result of json.indent. In the result, each value has its own line, which begins with an indent
+// for each level.
 func checkIndent(args starlark.Tuple, kwargs []starlark.Tuple) error {
 	if len(args) == 0 {
 		return nil
@@ -103,23 +104,23 @@ func checkIndent(args starlark.Tuple, kwargs []starlark.Tuple) error {
 	return checkLines(len(text), shape, kwargs)
 }
 
-// checkEncodeIndent bounds the text that json.encode_indent makes.
+// checkEncodeIndent limits the size of the result of json.encode_indent.
 func checkEncodeIndent(args starlark.Tuple, kwargs []starlark.Tuple) error {
 	if err := checkSizes(args); err != nil {
 		return err
 	}
 	if len(args) != 1 {
-		return nil // the function itself reports it
+		return nil // the function itself reports the error
 	}
 	text, err := EncodeJSON(args[0])
 	if err != nil {
-		return nil // likewise
+		return nil // the function itself reports the error
 	}
 	return checkLines(len(text), shapeOf(text), kwargs)
 }
 
 func checkLines(size int, shape jsonShape, kwargs []starlark.Tuple) error {
-	line := 1 + shape.depth // the indent is a tab unless set
+	line := 1 + shape.depth // one tab for each level, unless indent is set
 	for _, kv := range kwargs {
 		if text, ok := kv[1].(starlark.String); ok {
 			line += len(text) * (1 + shape.depth)

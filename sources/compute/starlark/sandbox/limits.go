@@ -8,18 +8,18 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// Bounds of a single operation.
+// The limits for a single operation.
 const (
-	MaxString = 64 << 20 // bytes of a string
+	MaxString = 64 << 20 // length of a string in bytes
 
 	maxItems  = 4 << 20    // items of a list
-	maxRange  = 10_000_000 // numbers of a range
+	maxRange  = 10_000_000 // numbers in a range
 	maxBits   = 1 << 16    // bits of an int that is multiplied
-	maxDepth  = 1000       // levels of a value that is written out or read
-	maxDigits = 4096       // of a number that is read
+	maxDepth  = 1000       // levels of nesting of a value that is written out or read
+	maxDigits = 4096       // digits of a number that is read
 )
 
-// ErrString is the error of an operation whose result would exceed MaxString.
+// ErrString is the error of an operation whose result would be longer than MaxString.
 var ErrString = fmt.Errorf("the string would exceed %d MiB", MaxString>>20)
 
 var (
@@ -30,8 +30,8 @@ var (
 	errJSON   = fmt.Errorf("the text has more than %d values", maxItems)
 )
 
-// Size returns about how many bytes a value has when it is written out, and an error if these are more than max. A value
-// that occurs several times counts each time.
+// Size returns the approximate length of a value when it is converted to text, in bytes. It returns an error if this is more than
+// max. A value that occurs several times is counted each time.
 func Size(v starlark.Value, max int) (int, error) { return sizeAt(v, max, 0) }
 
 func sizeAt(v starlark.Value, max, depth int) (int, error) {
@@ -56,7 +56,7 @@ func sizeAt(v starlark.Value, max, depth int) (int, error) {
 			size += x.BigInt().BitLen() / 3
 		}
 	case Object:
-		size += x.JSONSize() // a document has a bound on its depth
+		size += x.JSONSize() // the depth of a document is already limited
 	case *starlark.Dict:
 		for key, value := range x.Entries() {
 			if err := errors.Join(add(key), add(value)); err != nil {
@@ -79,7 +79,7 @@ func sizeAt(v starlark.Value, max, depth int) (int, error) {
 	return size, nil
 }
 
-// Preview returns the value written out, or its type if that would take more than max bytes.
+// Preview converts the value to text. If that would take more than max bytes, it returns the value's type.
 func Preview(v starlark.Value, max int) string {
 	if _, err := Size(v, max); err != nil {
 		return fmt.Sprintf("a large %s", v.Type())
@@ -87,7 +87,7 @@ func Preview(v starlark.Value, max int) string {
 	return v.String()
 }
 
-// EncodeJSON returns the value as JSON. The message of an error may have several lines.
+// EncodeJSON converts the value to JSON. The text of an error may have several lines.
 func EncodeJSON(v starlark.Value) (string, error) {
 	if _, err := Size(v, MaxString); err != nil {
 		return "", err
@@ -99,7 +99,8 @@ func EncodeJSON(v starlark.Value) (string, error) {
 	return string(text.(starlark.String)), nil
 }
 
-// boundedRange is range. It bounds the length, since a loop over it in a built-in function cannot be interrupted.
+// boundedRange implements the function range. It limits the length, since a built-in function that loops over a range cannot be
+// interrupted.
 func boundedRange(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	r, err := starlark.Call(thread, starlark.Universe["range"], args, kwargs)
 	if err == nil && starlark.Len(r) > maxRange {
@@ -108,7 +109,7 @@ func boundedRange(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tu
 	return r, err
 }
 
-// boundedString is str, repr and print.
+// boundedString implements the functions str, repr and print. It limits the size of their results.
 func boundedString(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	if err := checkSizes(args); err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)

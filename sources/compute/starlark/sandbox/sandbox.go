@@ -1,12 +1,12 @@
-// Package sandbox runs Starlark within bounds of steps, memory and time.
+// Package sandbox runs Starlark within limits of steps, memory and time.
 //
-// Memory is bounded in two ways. A script whose memory grows step by step is stopped once it holds too much, see
-// [Limits.Run]. A single operation that could allocate too much cannot be interrupted, so it is refused before it starts:
-// repeating, formatting, joining, replacing and splitting strings, extending and collecting lists, multiplying and reading large
-// ints, reading and writing out nested values, and long ranges. [Compile] rewrites such operations so that they pass a check, and [Predeclared] has the
-// checks and bounded versions of Starlark's own functions.
+// Memory is limited in two ways. If the memory of a script grows step by step, the script is stopped when the limit is exceeded:
+// see [Limits.Run]. If a single operation could allocate too much, it cannot be interrupted, so it is checked before it starts.
+// Such operations are: repeating, formatting, joining, replacing and splitting strings; extending and collecting lists; multiplying
+// and reading large ints; reading and writing nested values; and long ranges. [Compile] rewrites these operations so that they are
+// checked. [Predeclared] has the checks, and limited versions of Starlark's own functions.
 //
-// A script that was compiled by Compile needs all names of Predeclared in its environment.
+// A script that Compile has compiled needs all names of Predeclared in its environment.
 package sandbox
 
 import (
@@ -22,9 +22,9 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// Compile parses and compiles a script. It has while, set and control flow at the top level, and neither recursion nor
-// load. The function isPredeclared reports whether a name is defined by the environment. An error is a syntax.Error or a
-// resolve.ErrorList, which have positions.
+// Compile parses and compiles a script. It allows while, set, and control flow at the top level, but not recursion and load.
+// isPredeclared reports whether the environment defines a name. An error is a syntax.Error or a resolve.ErrorList, which have
+// positions.
 func Compile(file, text string, isPredeclared func(name string) bool) (*starlark.Program, error) {
 	options := &syntax.FileOptions{Set: true, While: true, TopLevelControl: true}
 	tree, err := options.Parse(file, text, 0)
@@ -45,8 +45,8 @@ func Compile(file, text string, isPredeclared func(name string) bool) (*starlark
 	return starlark.FileProgram(tree, isPredeclared)
 }
 
-// Predeclared returns the names that every script needs in its environment: the checks that Compile inserts, and bounded
-// versions of Starlark's functions and of its module json.
+// Predeclared returns the names that every script needs in its environment: the checks that Compile inserts, and limited versions
+// of Starlark's functions and of the module json.
 func Predeclared() starlark.StringDict {
 	all := starlark.StringDict{
 		operandName:      starlark.NewBuiltin("*", guardOperand),
@@ -70,13 +70,13 @@ func Predeclared() starlark.StringDict {
 	return all
 }
 
-// Limits bounds one call of a script.
+// Limits are the limits for one call of a script.
 type Limits struct {
-	Steps  uint64 // computation steps, as Starlark counts them
+	Steps  uint64 // number of computation steps, as Starlark counts them
 	Memory int64  // bytes by which the memory of the process may grow
 }
 
-// Run calls run with the thread. It cancels the thread when a limit is exceeded or ctx ends.
+// Run calls run with the thread. It cancels the thread if a limit is exceeded or ctx ends.
 func (l Limits) Run(ctx context.Context, thread *starlark.Thread, run func(*starlark.Thread) error) error {
 	thread.SetMaxExecutionSteps(l.Steps)
 	thread.OnMaxSteps = func(t *starlark.Thread) {
@@ -91,10 +91,10 @@ func (l Limits) Run(ctx context.Context, thread *starlark.Thread, run func(*star
 	return run(thread)
 }
 
-// contextKey is the name of a thread's context.
+// contextKey is the key under which a thread stores its context.
 const contextKey = "context"
 
-// Context returns the context of a thread of Run. It ends when the thread has to.
+// Context returns the context of a thread that Run runs. It ends when the thread must stop.
 func Context(thread *starlark.Thread) context.Context {
 	if ctx, ok := thread.Local(contextKey).(context.Context); ok {
 		return ctx
@@ -105,13 +105,12 @@ func Context(thread *starlark.Thread) context.Context {
 // watchInterval is how often the memory is measured.
 const watchInterval = 10 * time.Millisecond
 
-// watchMemory calls cancel when the live heap of the process has grown by more than max. The function it returns
-// ends the watch.
+// watchMemory calls cancel when the heap of the process, without garbage, has grown by more than max. The function stop ends this.
 //
-// The heap is that of the whole process: what other jobs allocate at the same time counts too.
+// The heap is that of the whole process, so memory that other jobs allocate at the same time is also counted.
 func watchMemory(max int64, cancel context.CancelCauseFunc) (stop func()) {
 	if held, live := heap(); held-live > max/4 {
-		runtime.GC() // otherwise garbage of the past would count as room
+		runtime.GC() // otherwise old garbage, which will be freed, would allow the script more memory
 	}
 	before, _ := heap()
 	done := make(chan struct{})
@@ -125,11 +124,11 @@ func watchMemory(max int64, cancel context.CancelCauseFunc) (stop func()) {
 			case <-ticker.C:
 			}
 			held, _ := heap()
-			before = min(before, held) // garbage of the past has been collected since
+			before = min(before, held) // smaller if old garbage was freed meanwhile
 			if held-before <= max {
 				continue
 			}
-			runtime.GC() // garbage does not count
+			runtime.GC() // so that garbage does not count
 			if held, _ = heap(); held-before > max {
 				cancel(fmt.Errorf("exceeded max_memory (%d MiB): keep less data at once, or raise max_memory", max>>20))
 				return
@@ -139,18 +138,19 @@ func watchMemory(max int64, cancel context.CancelCauseFunc) (stop func()) {
 	return func() { close(done) }
 }
 
-// heap returns the bytes of all objects on the heap, garbage included, and of those that the last collection found live.
+// heap returns the size in bytes of all objects on the heap, including garbage, and of the objects that were in use at the last
+// garbage collection.
 func heap() (held, live int64) {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}}
 	metrics.Read(sample)
 	return int64(sample[0].Value.Uint64()), int64(sample[1].Value.Uint64())
 }
 
-// cancelledPrefix is what Starlark puts before the reason of a cancelled thread.
+// cancelledPrefix is the text that Starlark adds before the reason of a cancelled thread.
 const cancelledPrefix = "Starlark computation cancelled: "
 
-// Reason returns the message of a script's error without Starlark's prefix, and whether the thread was cancelled: by a
-// limit, or because its context ended.
+// Reason returns the message of a script's error without Starlark's prefix. It also reports whether the thread was cancelled, by a
+// limit or because its context ended.
 func Reason(err *starlark.EvalError) (message string, cancelled bool) {
 	return strings.CutPrefix(err.Msg, cancelledPrefix)
 }
