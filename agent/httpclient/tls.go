@@ -18,8 +18,8 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// TLS is the settings of TLS connections. The files are read again when they change. Requests
-// fail as long as one of them cannot be used. The keys are those of Prometheus.
+// TLS is the settings of TLS connections. The files are read again when they change. Requests fail as long as one of the files
+// cannot be used. The keys are the same as in the configuration of Prometheus.
 type TLS struct {
 	CAFile             string     `yaml:"ca_file" setting:"path"`
 	CertFile           string     `yaml:"cert_file" setting:"path"`
@@ -29,10 +29,10 @@ type TLS struct {
 	InsecureSkipVerify bool       `yaml:"insecure_skip_verify"`
 }
 
-// TLSVersion is a version of TLS, written as TLS10, TLS11, TLS12 or TLS13. The zero value is Go's default.
+// TLSVersion is a version of TLS, written as TLS10, TLS11, TLS12 or TLS13. The zero value means the default of Go.
 type TLSVersion uint16
 
-// Words returns the values of the setting.
+// Words returns the values that the setting can have.
 func (TLSVersion) Words() []string { return []string{"TLS10", "TLS11", "TLS12", "TLS13"} }
 
 // UnmarshalText parses TLS10, TLS11, TLS12 or TLS13.
@@ -67,8 +67,8 @@ func (t *TLS) validate() error {
 	return nil
 }
 
-// transport returns a transport made by newTransport. It is made again when a file of these settings changes. As long as a
-// file cannot be used, requests fail. Relative paths are relative to dir.
+// transport returns a transport made by newTransport. When a file of these settings changes, newTransport is called again. As
+// long as a file cannot be used, requests fail. Relative paths are relative to dir.
 func (t *TLS) transport(dir string, newTransport func(*tls.Config) http.RoundTripper) http.RoundTripper {
 	if t == nil {
 		return newTransport(&tls.Config{MinVersion: tls.VersionTLS12})
@@ -87,7 +87,7 @@ func (t *TLS) transport(dir string, newTransport func(*tls.Config) http.RoundTri
 	return reloading
 }
 
-// tlsFile is a file of the settings.
+// tlsFile is a file that tls_config names: the key of the setting, and the path.
 type tlsFile struct{ setting, path string }
 
 // maxTLSFile is the maximum size of a certificate or key file, in bytes. A bundle of all public authorities has 250 kB.
@@ -112,7 +112,8 @@ func (f *tlsFile) read() ([]byte, error) {
 	return data, nil
 }
 
-// isEncrypted reports whether a private key needs a passphrase: PKCS #8 (RFC 5958), or the older form with headers (RFC 1421).
+// isEncrypted reports whether a private key needs a passphrase: in the format PKCS #8 (RFC 5958), or in the older format with
+// headers (RFC 1421).
 func isEncrypted(file []byte) bool {
 	for block, rest := pem.Decode(file); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
@@ -130,7 +131,7 @@ type reloadingTransport struct {
 
 	mu        sync.Mutex
 	transport http.RoundTripper
-	sum       [sha256.Size]byte // of the files that transport was made from
+	sum       [sha256.Size]byte // hash of the files that transport was made from
 }
 
 func (r *reloadingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -142,7 +143,7 @@ func (r *reloadingTransport) RoundTrip(req *http.Request) (*http.Response, error
 	return transport.RoundTrip(req)
 }
 
-// ready returns why requests fail, or nil.
+// ready returns why requests would fail now, or nil.
 func (r *reloadingTransport) ready() error {
 	_, err := r.current()
 	return err

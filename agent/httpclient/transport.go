@@ -28,9 +28,9 @@ import (
 //	movingTransport     new connections when the server's name gets another address (moving.go)
 //	http.Transport      TLS, proxy (tls.go, proxy.go), or Host.Transport
 
-// Bounds of connections. The bound of a request is its context.
+// Limits of connections. The time of a request is limited by its context.
 const (
-	dialTimeout      = 10 * time.Second // a dial outlives its request
+	dialTimeout      = 10 * time.Second // net/http goes on dialing after the request has ended
 	handshakeTimeout = 10 * time.Second
 	idleTimeout      = 90 * time.Second // more than the usual interval of a minute
 	maxIdlePerHost   = 8
@@ -38,7 +38,7 @@ const (
 	maxHeaderBytes   = 256 << 10
 )
 
-// newTransport returns the layers from exchangeTransport on.
+// newTransport returns exchangeTransport and the layers below it.
 func newTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
 	network := h.Transport
 	if network == nil {
@@ -51,7 +51,7 @@ func newTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
 	return transport
 }
 
-// newNetworkTransport returns the layer that connects to servers.
+// newNetworkTransport returns the layers that connect to servers.
 func newNetworkTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
 	if h.socket != "" {
 		p = &Proxy{}
@@ -78,7 +78,7 @@ func newNetworkTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
 				Protocols:           protocols,
 				// Pings detect a dead HTTP/2 connection: the time-out of a request does not close it.
 				HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
-				DisableCompression:     true, // exchangeTransport undoes gzip
+				DisableCompression:     true, // exchangeTransport decompresses gzip
 				MaxIdleConns:           maxIdle,
 				MaxIdleConnsPerHost:    maxIdlePerHost,
 				IdleConnTimeout:        idleTimeout,
@@ -100,7 +100,7 @@ func closeIdle(transport http.RoundTripper) {
 	}
 }
 
-// checkProxyConnect returns an error if a proxy refuses CONNECT. That of net/http does not name the proxy.
+// checkProxyConnect returns an error if a proxy refuses CONNECT. The error of net/http does not name the proxy.
 func checkProxyConnect(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK {
 		return nil
@@ -108,7 +108,7 @@ func checkProxyConnect(_ context.Context, proxy *url.URL, _ *http.Request, resp 
 	return fmt.Errorf("the proxy %s answers CONNECT with %s", proxy.Host, statusText(resp.StatusCode))
 }
 
-// exchangeTransport sets the User-Agent, undoes gzip and calls Host.Observe. It changes the request, which is a copy.
+// exchangeTransport sets the User-Agent, decompresses gzip and calls Host.Observe. It may change the request, which is a copy.
 type exchangeTransport struct {
 	next   http.RoundTripper
 	host   *Host
@@ -161,7 +161,7 @@ type observation struct {
 	exchange Exchange
 }
 
-// response notes a response of the network or the cache.
+// response records the status and the quota of a response, which came from the network or from the cache.
 func (o *observation) response(resp *http.Response) {
 	o.exchange.Code = resp.StatusCode
 	if cached, ok := resp.Body.(*cachedBody); ok {
@@ -184,7 +184,7 @@ func (o *observation) end(err error) {
 	})
 }
 
-// observedBody counts what is read of a response and explains errors.
+// observedBody counts the bytes that are read from a response's body and explains errors.
 type observedBody struct {
 	from        io.Reader
 	raw         io.Closer
@@ -211,7 +211,7 @@ func (b *observedBody) Close() error {
 	return err
 }
 
-// gunzip returns the response's body without gzip. As with net/http, the header then does not mention gzip.
+// gunzip returns the response's body, decompressed if it is gzip. As net/http does, it removes gzip from the header.
 func gunzip(resp *http.Response) io.Reader {
 	if !strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
 		return resp.Body
@@ -223,7 +223,7 @@ func gunzip(resp *http.Response) io.Reader {
 	return &gzipReader{from: resp.Body}
 }
 
-// gzipReader reads the header of gzip at the first Read, so that a slow body does not delay the response.
+// gzipReader decompresses gzip. It reads the gzip header at the first Read, so that a slow body does not delay the response.
 type gzipReader struct {
 	from io.Reader
 	gzip *gzip.Reader
