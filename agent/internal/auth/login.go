@@ -24,23 +24,24 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Login is a request whose response has a token, and where other requests carry the token.
+// Login is the settings of a login by a request: the request, where its response contains the token, and where other requests carry
+// the token.
 type Login struct {
 	URL     setting.URL             `yaml:"url"`
 	Method  string                  `yaml:"method"` // "" = POST
 	Query   map[string]setting.Text `yaml:"query"`
 	Headers map[string]setting.Text `yaml:"headers"`
-	Body    any                     `yaml:"body" setting:"text"` // a string, or a value that is sent as JSON; strings in it may be references
+	Body    any                     `yaml:"body" setting:"text"` // a string, or a value that is sent as JSON; strings in the value may be references
 	Form    map[string]setting.Text `yaml:"form"`
 
-	Token       jq.Expression `yaml:"token"` // applied to the response, which is JSON
+	Token       jq.Expression `yaml:"token"` // extracts the token from the response, which must be JSON
 	TokenHeader string        `yaml:"token_header"`
 	TokenCookie string        `yaml:"token_cookie"`
-	Expires     jq.Expression `yaml:"expires"` // applied to the response: seconds from now, or a time; none = the token is used until it is refused
+	Expires     jq.Expression `yaml:"expires"` // extracts seconds from now, or a time, from the response; unset = the token is used until it is refused
 
-	Logout *Logout `yaml:"logout"` // nil = the session ends by itself
+	Logout *Logout `yaml:"logout"` // nil = no logout: the session ends when it expires
 
-	Send *Send `yaml:"send"` // nil = in the header or cookie that it came in; from JSON as a bearer token
+	Send *Send `yaml:"send"` // nil = in the header or cookie that contained the token; a token from JSON is sent as a bearer token
 
 	TLS              *httpclient.TLS `yaml:"tls_config"`
 	httpclient.Proxy `yaml:",inline"`
@@ -104,7 +105,7 @@ func (l *Login) validate() error {
 	return errors.Join(append(problems, (&httpclient.Settings{TLS: l.TLS, Proxy: l.Proxy}).Validate())...)
 }
 
-// validateBody checks that a body can be JSON and that its references are well-formed.
+// validateBody checks that a body can be encoded as JSON and that the references in it are well-formed.
 func validateBody(path string, v any) error {
 	switch v := v.(type) {
 	case nil, bool, int, int64, uint64, float64:
@@ -138,7 +139,7 @@ type loginProvider struct {
 	cache *httpclient.TokenCache
 
 	mu   sync.Mutex
-	host *httpclient.Host // of the first authenticator, for the logout
+	host *httpclient.Host // host of the first authenticator, used for the logout
 }
 
 // Keep implements httpclient.Keeper.
@@ -154,7 +155,7 @@ func (p *loginProvider) Authenticator(h *httpclient.Host) (httpclient.Authentica
 	defer p.mu.Unlock()
 	p.host = cmp.Or(p.host, h)
 	if !p.set.readsBody() {
-		client.ReturnRedirects() // the response to a login form is often a redirect that sets a cookie
+		client.ReturnRedirects() // the response to a login form is often a redirect, and the redirect sets the cookie
 	}
 	return &httpclient.TokenAuthenticator{
 		Host: h, Cache: p.cache, Source: &loginSource{p.set, h, client}, SetToken: p.set.placement().setToken, Client: client,
@@ -164,14 +165,14 @@ func (p *loginProvider) Authenticator(h *httpclient.Host) (httpclient.Authentica
 // State returns the state of the token.
 func (p *loginProvider) State() httpclient.LoginState { return p.cache.State() }
 
-// loginSource gets tokens by a Login through one host.
+// loginSource gets tokens by the request of a Login. It sends the request through one host.
 type loginSource struct {
 	set    *Login
 	host   *httpclient.Host
 	client *httpclient.Client
 }
 
-// Key implements httpclient.TokenSource. It is a hash of the request with secrets as they are now.
+// Key implements httpclient.TokenSource. The key is a hash of the login request with the current secrets.
 func (s *loginSource) Key() (string, error) {
 	req, body, err := s.request(context.Background())
 	if err != nil {
@@ -251,8 +252,8 @@ func (s *loginSource) body() (text, contentType string, err error) {
 	return string(encoded), "application/json", err
 }
 
-// resolveBody returns a copy of v in which references are replaced by their secrets. The name is that of the member that v
-// is the value of.
+// resolveBody returns a copy of v in which references are replaced by their secrets. If v is the value of a member of an object, name
+// is the key of that member.
 func resolveBody(h *httpclient.Host, path, name string, v any) (any, error) {
 	switch v := v.(type) {
 	case string:
@@ -284,10 +285,11 @@ func resolveBody(h *httpclient.Host, path, name string, v any) (any, error) {
 	return v, nil
 }
 
-// maxResponse bounds the response of a login, in bytes.
+// maxResponse is the maximum size of the response to a login, in bytes.
 const maxResponse = 1 << 20
 
-// tokenOf returns the token of a response. Its errors do not show the response, in which anything can be a token.
+// tokenOf returns the token of a response. Errors do not show the content of a successful response, since any part of it can be a
+// token.
 func (s *loginSource) tokenOf(ctx context.Context, resp *httpclient.Response) (token httpclient.Token, err error) {
 	if resp.StatusCode < 200 || resp.StatusCode > 399 || resp.StatusCode > 299 && s.set.readsBody() {
 		return token, httpclient.Refused(resp.StatusError())
@@ -312,7 +314,7 @@ func (s *loginSource) tokenOf(ctx context.Context, resp *httpclient.Response) (t
 	return token, nil
 }
 
-// kindOf says what a text that is not JSON seems to be.
+// kindOf describes a text that is not JSON, for an error.
 func kindOf(text []byte) string {
 	switch {
 	case len(text) == 0:
@@ -338,7 +340,7 @@ func (s *loginSource) parse(ctx context.Context, resp *httpclient.Response, root
 		token.Value, token.Expires = cookie.Value, cookieExpiry(cookie)
 	default:
 		v, err := s.set.Token.Run(ctx, root.JQ())
-		if err != nil { // its text may show the token
+		if err != nil { // err is not shown: its text may contain the token
 			return token, fmt.Errorf("token: %s fails%s", s.set.Token, fieldsOf(root))
 		}
 		if token.Value, err = textOf(v); err != nil {
@@ -361,9 +363,9 @@ func (s *loginSource) parse(ctx context.Context, resp *httpclient.Response, root
 	return token, nil
 }
 
-// lastCookie returns the cookie of a name that a browser would have after a response: the last one that the response sets and does
-// not delete (RFC 6265 section 5.3). If there is none it returns the one that was deleted last, whose expiry is the error, and nil if
-// that is empty.
+// lastCookie returns the cookie with this name that a browser would keep after a response: the last cookie that the response sets and
+// does not delete (RFC 6265 section 5.3). If the response only deletes such cookies, lastCookie returns the last deleted cookie, which
+// has expired, so that the caller reports the expiry. It returns nil if there is no such cookie or its value is empty.
 func lastCookie(resp *httpclient.Response, name string) *http.Cookie {
 	var set []*http.Cookie
 	var last *http.Cookie
@@ -374,7 +376,7 @@ func lastCookie(resp *httpclient.Response, name string) *http.Cookie {
 		if last = c; c.Value == "" {
 			last = nil
 		}
-		set = slices.DeleteFunc(set, func(old *http.Cookie) bool { // it replaces the one of the same place
+		set = slices.DeleteFunc(set, func(old *http.Cookie) bool { // c replaces a cookie with the same domain and path
 			return strings.EqualFold(old.Domain, c.Domain) && cmp.Or(old.Path, "/") == cmp.Or(c.Path, "/")
 		})
 		if expires := cookieExpiry(c); c.Value != "" && (expires.IsZero() || expires.After(time.Now())) {
@@ -387,7 +389,7 @@ func lastCookie(resp *httpclient.Response, name string) *http.Cookie {
 	return set[len(set)-1]
 }
 
-// cookieExpiry returns when a cookie expires (RFC 6265 section 5.3), zero if it does not say.
+// cookieExpiry returns when a cookie expires (RFC 6265 section 5.3), or the zero time if the cookie has no expiry.
 func cookieExpiry(c *http.Cookie) time.Time {
 	switch {
 	case c.MaxAge > 0:
@@ -398,7 +400,8 @@ func cookieExpiry(c *http.Cookie) time.Time {
 	return c.Expires
 }
 
-// textOf returns a token that is a string or a number. The error names the type of another value and does not show it.
+// textOf returns a string, or a number as text. For any other value it returns an error that names the type but does not show the
+// value.
 func textOf(v any) (string, error) {
 	if text, ok := v.(string); ok {
 		return text, nil
@@ -412,8 +415,8 @@ func textOf(v any) (string, error) {
 
 const (
 	maxLifetime = 100 * 365 * 24 * time.Hour
-	minUnixTime = 1e9  // a number from here on is a Unix time, not a duration: 2001, not 31 years
-	maxUnixTime = 1e11 // a number from here on is in milliseconds
+	minUnixTime = 1e9  // a number of at least this is a Unix time (here in 2001), not a duration in seconds (here 31 years)
+	maxUnixTime = 1e11 // a number of at least this is in milliseconds
 )
 
 var (
@@ -436,13 +439,13 @@ func expiry(v any, now time.Time) (time.Time, error) {
 		switch {
 		case err != nil:
 			return time.Time{}, errExpiry
-		case at.IsZero(): // some servers mean never, others nothing
+		case at.IsZero(): // the year 1: refused, since servers do not agree on its meaning
 			return time.Time{}, errPast
 		}
 		return at, nil
 	}
 	switch {
-	case !(seconds < maxUnixTime): // NaN too
+	case !(seconds < maxUnixTime): // also true for NaN
 		return time.Time{}, errors.New("too large a number: want seconds, so divide milliseconds by 1000")
 	case seconds >= minUnixTime:
 		return time.UnixMilli(int64(seconds * 1000)), nil
@@ -452,7 +455,7 @@ func expiry(v any, now time.Time) (time.Time, error) {
 	return now.Add(time.Duration(seconds * float64(time.Second))), nil
 }
 
-// article returns the name of a jq type with its article.
+// article returns the name of a jq type with the indefinite article, or "nothing" for null.
 func article(kind string) string {
 	switch kind {
 	case "null":
@@ -463,10 +466,10 @@ func article(kind string) string {
 	return "a " + kind
 }
 
-// maxFields bounds the number of fields that an error names.
+// maxFields is the maximum number of fields that an error names.
 const maxFields = 10
 
-// fieldsOf lists the fields of a response for an error, leaving out names that do not look like names.
+// fieldsOf lists the names of a response's fields for an error. It leaves out keys that do not look like names, as they may be secrets.
 func fieldsOf(root document.Value) string {
 	fields, ok := root.JQ().(map[string]any)
 	if !ok {

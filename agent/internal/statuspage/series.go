@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// pageOfSeries is how many series a page shows.
+// pageOfSeries is the maximum number of series that a page shows.
 const pageOfSeries = 50
 
 // Number is a value in JSON: a number, or "NaN", "+Inf" or "-Inf".
@@ -35,22 +35,22 @@ func (n *Number) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// seriesQuery is which series of a job are asked for.
+// seriesQuery selects series of a job.
 type seriesQuery struct {
-	search string // every word of it is in the name or in a label
-	sort   string // "" = the order of the job
-	offset int
+	search string // words that must all be in the name or in a label
+	sort   string // name, value or change, with - before it for descending order; "" = the order of the job
+	offset int    // number of series to leave out at the beginning
 }
 
-// found is a series that is in question.
+// found is a series that matches a query.
 type found struct {
-	family int
-	index  int
+	family int // index of its family in the batch
+	index  int // index of the series in the family
 	value  float64
 	change float64 // NaN = not known
 }
 
-// seriesOf returns the series of a job that a query asks for. It follows those that it returns.
+// seriesOf returns the series of a job that a query selects. From then on, the past values of the returned series are kept.
 func (h *History) seriesOf(job string, b metric.Batch, q seriesQuery) SeriesPage {
 	h.mu.Lock()
 	before := h.job(job).follow.before
@@ -132,7 +132,7 @@ func containsAll(s string, words []string) bool {
 	return true
 }
 
-// order sorts series by name, value or change. What is not known comes last.
+// order sorts series by name, value or size of change. Values and changes that are NaN come last.
 func order(all []found, families []metric.Family, by string) {
 	field, descending := strings.CutPrefix(by, "-")
 	value := func(f *found) float64 { return f.value }
@@ -174,11 +174,11 @@ func boolCompare(a, b bool) int {
 	return 1
 }
 
-// changes finds the values of series in the run before.
+// changes finds the values that series had in the previous run.
 type changes struct {
 	families map[string]*metric.Family
-	index    map[seriesKey]float64 // of families whose series have another order now
-	indexed  map[string]bool
+	index    map[seriesKey]float64 // previous values, for the families in indexed
+	indexed  map[string]bool       // names of families whose series have changed their order since the previous run
 }
 
 func newChanges(before []metric.Family) *changes {
@@ -189,7 +189,8 @@ func newChanges(before []metric.Family) *changes {
 	return c
 }
 
-// before returns the value of a series in the run before, given its place now.
+// before returns the value that a series had in the previous run, false if there is none. At is the index that the series has now:
+// usually it had the same index.
 func (c *changes) before(name string, at int, labels *metric.LabelSet) (float64, bool) {
 	f := c.families[name]
 	if f == nil {
