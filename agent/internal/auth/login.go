@@ -31,13 +31,13 @@ type Login struct {
 	Method  string                  `yaml:"method"` // "" = POST
 	Query   map[string]setting.Text `yaml:"query"`
 	Headers map[string]setting.Text `yaml:"headers"`
-	Body    any                     `yaml:"body" setting:"text"` // a string, or a value that is sent as JSON; strings in the value may be references
+	Body    any                     `yaml:"body" setting:"text"` // a string, or a value that is sent as JSON; strings may be references
 	Form    map[string]setting.Text `yaml:"form"`
 
 	Token       jq.Expression `yaml:"token"` // extracts the token from the response, which must be JSON
 	TokenHeader string        `yaml:"token_header"`
 	TokenCookie string        `yaml:"token_cookie"`
-	Expires     jq.Expression `yaml:"expires"` // extracts seconds from now, or a time, from the response; unset = the token is used until it is refused
+	Expires     jq.Expression `yaml:"expires"` // extracts a time, or seconds from now, from the response; unset = until the token is refused
 
 	Logout *Logout `yaml:"logout"` // nil = no logout: the session ends when it expires
 

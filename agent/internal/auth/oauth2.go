@@ -16,7 +16,7 @@ type OAuth2 struct {
 	Username     setting.Text   `yaml:"username"`
 	Password     setting.Secret `yaml:"password"`
 	RefreshToken setting.Secret `yaml:"refresh_token"`
-	TokenFile    string         `yaml:"token_file" setting:"path"` // file for the refresh tokens that replace refresh_token; "" = they are kept in the state file
+	TokenFile    string         `yaml:"token_file" setting:"path"` // file for the tokens that replace refresh_token; "" = the state file
 
 	httpclient.OAuth2 `yaml:",inline"`
 }

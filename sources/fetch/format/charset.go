@@ -12,11 +12,11 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// maxCharset bounds the name of a charset in messages, in bytes.
+// maxCharset is the maximum length of a charset's name that messages show, in bytes.
 const maxCharset = 20
 
-// UTF8 returns the body in UTF-8 without a byte order mark. That mark gives the charset, else the content type, else an XML
-// declaration (RFC 7303 section 3.2). A body in UTF-8 is not copied.
+// UTF8 returns the body in UTF-8 without a byte order mark. It takes the charset from the byte order mark if there is one, else from
+// the content type, else from an XML declaration (RFC 7303 section 3.2). A body in UTF-8 is not copied.
 func UTF8(contentType string, body []byte) ([]byte, error) {
 	if text, ok := bytes.CutPrefix(body, []byte("\xef\xbb\xbf")); ok {
 		return text, nil
@@ -36,15 +36,15 @@ func UTF8(contentType string, body []byte) ([]byte, error) {
 	case "utf-16le":
 		from = unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)
 	case "iso-8859-1", "latin1", "windows-1252", "cp1252":
-		from = charmap.Windows1252 // as the first two are read on the web (WHATWG Encoding, section 4.2)
+		from = charmap.Windows1252 // browsers read ISO-8859-1 as windows-1252, too (WHATWG Encoding, section 4.2)
 	case "iso-8859-15":
 		from = charmap.ISO8859_15
 	default:
 		if isASCII(body) {
-			return body, nil // the same in all charsets
+			return body, nil // ASCII characters are the same in all charsets
 		}
 		shown := ""
-		if len(name) <= maxCharset { // a long one may be any text
+		if len(name) <= maxCharset { // a longer name is not shown, since it may be any text
 			shown = fmt.Sprintf(" %q", name)
 		}
 		return nil, fmt.Errorf("unsupported charset%s: want UTF-8, UTF-16, ISO-8859-1, ISO-8859-15 or windows-1252", shown)
@@ -54,7 +54,7 @@ func UTF8(contentType string, body []byte) ([]byte, error) {
 
 var xmlDeclaration = pattern.OnUse(`^\s*<\?xml\s[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']`)
 
-// charset returns the charset of the content type or of the XML declaration.
+// charset returns the name of the charset in the content type or else in the XML declaration, "" if neither has one.
 func charset(contentType string, body []byte) string {
 	if _, params, err := mime.ParseMediaType(contentType); err == nil && params["charset"] != "" {
 		return params["charset"]

@@ -8,12 +8,12 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// maxColumns is the number of columns of a large spreadsheet.
+// maxColumns is the maximum number of columns, the same as in large spreadsheets.
 const maxColumns = 16_384
 
-// table decodes rows of cells to a list of objects, whose keys are the names of the columns. The format is that of RFC 4180,
-// or without quotes text/tab-separated-values. Cells are strings. A row must have a cell for each column: the cells of any
-// other row could belong to other columns.
+// table decodes rows of cells to a list of objects, whose keys are the names of the columns. The format is RFC 4180, or, if quotes is
+// false, text/tab-separated-values. Cells are strings. A row must have exactly one cell for each column: otherwise its cells could
+// belong to other columns.
 func (d *Decoder) table(text []byte, delimiter byte, quotes bool) error {
 	c := &cells{text: text, line: 1, delimiter: delimiter, comment: byte(d.set.CSV.Comment), quotes: quotes, plain: d.quoted}
 	defer func() { d.quoted = c.plain }()
@@ -79,7 +79,7 @@ func (d *Decoder) columns(c *cells) (places []document.TextRef, err error) {
 	return places, nil
 }
 
-// header reads the row of names. If they are used, they must be distinct and not empty.
+// header reads the row with the names of the columns. If used is true, the names must be distinct and not empty.
 func (d *Decoder) header(c *cells, used bool) (places []document.TextRef, err error) {
 	line, seen := c.line, map[string]int{}
 	for last := false; !last; {
@@ -107,13 +107,13 @@ func (d *Decoder) header(c *cells, used bool) (places []document.TextRef, err er
 // cells splits a table into cells.
 type cells struct {
 	text               []byte
-	at, line           int
-	delimiter, comment byte
-	quotes             bool
-	plain              []byte // the cell, if it differs from the text
+	at, line           int    // position in text, and its line from 1
+	delimiter, comment byte   // comment 0 = there are no comments
+	quotes             bool   // cells can be in quotes
+	plain              []byte // the current cell, if it contained doubled quotes
 }
 
-// skip skips empty lines and comments. It reports whether there is another row.
+// skip skips empty lines and comments. It returns false at the end of the text.
 func (c *cells) skip() bool {
 	for c.at < len(c.text) {
 		rest := c.text[c.at:]
@@ -143,7 +143,7 @@ func lineEnd(text []byte) int {
 	return 0
 }
 
-// next returns the next cell of the row, valid until the following call, and whether it is the last.
+// next returns the next cell of the row, and whether it is the last cell of the row. The cell is valid until the following call.
 func (c *cells) next() (cell []byte, last bool, err error) {
 	start := c.at
 	if c.quotes && start < len(c.text) && c.text[start] == '"' {
@@ -167,7 +167,7 @@ func (c *cells) next() (cell []byte, last bool, err error) {
 	return bytes.TrimSuffix(c.text[start:], []byte("\r")), true, nil
 }
 
-// quoted returns a cell in quotes, in which quotes are doubled.
+// quoted returns a cell that is in quotes. Within such a cell, quotes are doubled.
 func (c *cells) quoted() (cell []byte, last bool, err error) {
 	opened := c.line
 	rest := c.text[c.at+1:]

@@ -1,8 +1,8 @@
-// Package format decodes what fetchers receive: JSON and NDJSON, CSV and TSV, XML, YAML, the Prometheus text format, and any
+// Package format decodes the data that fetchers receive: JSON and NDJSON, CSV and TSV, XML, YAML, the Prometheus text format, and any
 // text by a regular expression. The result is always a document.
 //
-// A fetcher takes [Settings] into its own, passes the body through [UTF8], and decodes it with a [Decoder]. Every format has
-// bounds on its memory and time. An error says in which line it is, and what to do.
+// A fetcher inlines [Settings] into its own settings, passes the body through [UTF8], and decodes it with a [Decoder]. For every
+// format, memory and time are limited. An error names the line, and says what to do.
 package format
 
 import (
@@ -21,26 +21,26 @@ import (
 type Settings struct {
 	Format Name `yaml:"format"`
 
-	CSV  CSV  `yaml:"csv"`  // of csv and tsv
-	XML  XML  `yaml:"xml"`  // of xml
-	Text Text `yaml:"text"` // of text
+	CSV  CSV  `yaml:"csv"`  // for the formats csv and tsv
+	XML  XML  `yaml:"xml"`  // for the format xml
+	Text Text `yaml:"text"` // for the format text
 }
 
-// CSV has the settings of tables.
+// CSV is the settings for tables.
 type CSV struct {
 	Header    bool     `yaml:"header"`    // whether the first row names the columns
-	Columns   []string `yaml:"columns"`   // the names of the columns, instead of those of the first row
-	Delimiter Char     `yaml:"delimiter"` // between cells; always a tab for tsv
-	Comment   Char     `yaml:"comment"`   // lines that begin with it are skipped; 0 = none
+	Columns   []string `yaml:"columns"`   // names of the columns; nil = the names in the first row
+	Delimiter Char     `yaml:"delimiter"` // character between cells; for tsv it is always a tab
+	Comment   Char     `yaml:"comment"`   // lines that begin with this character are skipped; 0 = there are no comments
 }
 
-// XML has the settings of XML.
+// XML is the settings for XML.
 type XML struct {
-	// Lists has the names of elements that become lists even if there is only one of them.
+	// Lists contains the names of elements that become lists even if there is only one such element.
 	Lists []string `yaml:"lists"`
 }
 
-// Text has the settings of texts.
+// Text is the settings for texts that are searched by a regular expression.
 type Text struct {
 	Pattern Pattern `yaml:"pattern"`
 }
@@ -51,7 +51,7 @@ func Defaults() Settings { return Settings{Format: Auto, CSV: CSV{Header: true, 
 // Name names a format.
 type Name string
 
-// The formats. Auto is the one of the content type, and JSON if that is unknown.
+// The formats. Auto means the format that the content type names, or JSON if the content type is unknown.
 const (
 	Auto       Name = "auto"
 	JSON       Name = "json"
@@ -94,9 +94,9 @@ func (c *Char) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Bounds on patterns.
+// Limits of patterns.
 const (
-	maxGroups = 50
+	maxGroups = 50 // groups of a pattern
 )
 
 // Pattern is a regular expression (RE2) with named groups.
@@ -174,8 +174,8 @@ func (c *CSV) validate() (problems []error) {
 	return problems
 }
 
-// detect returns the format of a content type, and whether the content type is known. Unknown ones are taken for JSON, which
-// most APIs return.
+// detect returns the format of a content type, and whether the content type is known. For an unknown content type it returns JSON,
+// since most APIs send JSON.
 func detect(contentType string) (name Name, known bool) {
 	kind, params, _ := mime.ParseMediaType(contentType)
 	switch kind {
@@ -231,7 +231,7 @@ func (n Name) Accept() string {
 	return "application/json"
 }
 
-// maxMediaType bounds a media type in messages, in bytes.
+// maxMediaType is the maximum length of a media type that messages show, in bytes.
 const maxMediaType = 60
 
 // mediaType returns a content type without its parameters, for messages.

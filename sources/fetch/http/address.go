@@ -13,7 +13,7 @@ type Address struct {
 	socket string // path of the unix socket; "" = none
 }
 
-// UnmarshalText parses either form. A request to a socket has the host localhost.
+// UnmarshalText parses a URL, or a unix socket and a path. A request to a socket has the host localhost.
 func (a *Address) UnmarshalText(text []byte) error {
 	if !strings.HasPrefix(string(text), "unix:") {
 		return a.URL.UnmarshalText(text)
