@@ -128,7 +128,7 @@ func (a *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return resp, nil
 	}
-	io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
+	io.CopyN(io.Discard, resp.Body, 4<<10) // read the rest, so that the connection can be used again
 	resp.Body.Close()
 	resp, _, err = a.send(again)
 	return resp, err

@@ -65,7 +65,8 @@ func (c *cacheTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (c *cacheTransport) CloseIdleConnections() { closeIdle(c.next) }
 
-// record caches the response once its body has been read to the end, if it can be used later.
+// record caches the response when its body has been read to the end, if the response can be used later. It calls release when this
+// is decided.
 func (c *cacheTransport) record(resp *http.Response, key digest, begin time.Time, release func()) {
 	_, validator := validatorOf(resp.Header)
 	noStore := strings.Contains(strings.ToLower(resp.Header.Get("Cache-Control")), "no-store")
@@ -101,7 +102,7 @@ func (r *recordedBody) Read(b []byte) (int, error) {
 	r.body = append(r.body, b[:n]...)
 	switch {
 	case err == io.EOF:
-		r.keep(bytes.Clone(r.body)) // without spare capacity
+		r.keep(bytes.Clone(r.body)) // Clone drops the spare capacity
 		r.end()
 	case err != nil:
 		r.end()

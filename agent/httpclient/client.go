@@ -81,8 +81,8 @@ func (c *Client) KeepMethod() {
 	}
 }
 
-// RefuseChanges makes a redirect an error if following it would change the request's method, unless it was POST, or drop its body.
-// Call it before the first request.
+// RefuseChanges makes a redirect an error if following it would change the request's method or drop its body. A redirect that makes
+// a GET of a POST is still followed. Call it before the first request.
 func (c *Client) RefuseChanges() {
 	check := c.http.CheckRedirect
 	c.http.CheckRedirect = func(next *http.Request, via []*http.Request) error {
@@ -102,8 +102,8 @@ func (c *Client) ReturnRedirects() {
 // CloseIdleConnections closes the connections that no request uses. Afterwards the client has no goroutines of its own.
 func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 
-// explain returns the [Error] of a failed request. net/http puts the URL with its query, and so possibly a secret, into its
-// errors.
+// explain returns the [Error] of a failed request. Errors of net/http cannot be shown: they contain the URL with its query, which
+// may contain a secret.
 func (c *Client) explain(err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e

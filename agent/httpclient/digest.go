@@ -76,7 +76,7 @@ func (d *digestTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return resp, nil
 	}
-	io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
+	io.CopyN(io.Discard, resp.Body, 4<<10) // read the rest, so that the connection can be used again
 	resp.Body.Close()
 	resp, err = d.send(again, user, password)
 	if err == nil && resp.StatusCode == http.StatusUnauthorized {

@@ -23,7 +23,7 @@ import (
 const (
 	lookupInterval = 20 * time.Second
 	lookupPause    = time.Second // minimum time between two lookups for a server that refuses requests
-	lookupTimeout  = time.Second // a request does not wait longer for a lookup
+	lookupTimeout  = time.Second // longest time that a request waits for a lookup
 
 	rotatingMoves  = 3
 	rotatingWithin = time.Hour
@@ -41,7 +41,7 @@ type movingTransport struct {
 	build   func(dialFunc) *http.Transport
 	dial    dialFunc
 	resolve resolveFunc
-	// dialsNames says that dial resolves names. Otherwise it is called with addresses that resolve has returned.
+	// dialsNames says that dial is called with names, which it resolves. Otherwise dial is called with addresses from resolve.
 	dialsNames bool
 
 	mu      sync.Mutex
@@ -86,7 +86,7 @@ func newMovingTransport(h *Host, build func(dialFunc) *http.Transport) http.Roun
 		return build(h.dialSocket)
 	case m.resolve != nil:
 	case m.dial != nil:
-		return build(m.dial) // only dial knows how names are resolved
+		return build(m.dial) // names are resolved by dial, in an unknown way
 	default:
 		m.dialsNames = true
 		m.resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
@@ -249,7 +249,7 @@ func (m *movingTransport) lookupDue(address string, now time.Time) bool {
 	return true
 }
 
-// maxPeers is the number of servers above which those without a connection are forgotten, after rotatingFor.
+// maxPeers is the number of servers above which servers without a connection are forgotten, rotatingFor after their last lookup.
 const maxPeers = 100
 
 func (m *movingTransport) forget(now time.Time) {

@@ -42,7 +42,7 @@ func withSharedState(h *Host, network http.RoundTripper, t *TLS, p *Proxy) http.
 // digest is the SHA-256 of data that contains secrets. It is a key of maps in place of the data.
 type digest [sha256.Size]byte
 
-// requestKeys identifies requests and their senders.
+// requestKeys computes keys that identify requests, and keys that identify their senders: an origin with credentials.
 type requestKeys struct {
 	identity string // the TLS and proxy settings, which may name a client certificate
 }
@@ -55,7 +55,7 @@ func (k requestKeys) request(req *http.Request) digest {
 // sender returns a key of the origin and the credentials of a request.
 func (k requestKeys) sender(req *http.Request) digest { return k.key(req, "", NamesSecret) }
 
-// key hashes the origin, and the headers and parameters whose name is included.
+// key hashes the origin, uri, and the headers and query parameters for whose names included returns true.
 func (k requestKeys) key(req *http.Request, uri string, included func(name string) bool) (sum digest) {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%q %q %q %q", originOf(req.URL), req.Host, k.identity, uri)
@@ -128,7 +128,7 @@ func (t *throttledTransport) RoundTrip(req *http.Request) (*http.Response, error
 
 func (t *throttledTransport) CloseIdleConnections() { closeIdle(t.next) }
 
-// throttle decides when requests may be sent. The zero value is ready.
+// throttle decides when requests may be sent. The zero value is ready to use.
 type throttle struct {
 	mu     sync.Mutex
 	pauses map[digest]pause        // by sender

@@ -90,10 +90,10 @@ func (t *TLS) transport(dir string, newTransport func(*tls.Config) http.RoundTri
 // tlsFile is a file that tls_config names: the key of the setting, and the path.
 type tlsFile struct{ setting, path string }
 
-// maxTLSFile is the maximum size of a certificate or key file, in bytes. A bundle of all public authorities has 250 kB.
+// maxTLSFile is the maximum size of a certificate or key file, in bytes. A file with all public authorities has 250 kB.
 const maxTLSFile = 4 << 20
 
-// read returns the content of the file. Its errors name the setting.
+// read returns the content of the file. Errors name the setting.
 func (f *tlsFile) read() ([]byte, error) {
 	dir, name := filepath.Split(f.path)
 	data, err := durable.NewDir(dir).ReadFile(name, maxTLSFile+1)
@@ -123,7 +123,7 @@ func isEncrypted(file []byte) bool {
 	return false
 }
 
-// reloadingTransport is a transport that is made at the first request, and again when one of its files changes.
+// reloadingTransport is a transport that is made at the first request, and made again when one of the files changes.
 type reloadingTransport struct {
 	config       promconfig.TLSConfig
 	newTransport func(*tls.Config) http.RoundTripper

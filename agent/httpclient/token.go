@@ -89,7 +89,7 @@ type TokenCache struct {
 	again  time.Time // no login before this time
 	why    error     // the last failure
 
-	state atomic.Pointer[LoginState] // as of the last unlock
+	state atomic.Pointer[LoginState] // the state at the last unlock
 }
 
 // LoginState is what the status page shows of a login.

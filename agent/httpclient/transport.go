@@ -32,7 +32,7 @@ import (
 const (
 	dialTimeout      = 10 * time.Second // net/http goes on dialing after the request has ended
 	handshakeTimeout = 10 * time.Second
-	idleTimeout      = 90 * time.Second // more than the usual interval of a minute
+	idleTimeout      = 90 * time.Second // more than a minute, the usual interval of jobs
 	maxIdlePerHost   = 8
 	maxIdle          = 32
 	maxHeaderBytes   = 256 << 10
@@ -76,7 +76,7 @@ func newNetworkTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
 				TLSClientConfig:     cfg,
 				TLSHandshakeTimeout: handshakeTimeout,
 				Protocols:           protocols,
-				// Pings detect a dead HTTP/2 connection: the time-out of a request does not close it.
+				// Pings detect a dead HTTP/2 connection, which is not closed when a request times out.
 				HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 				DisableCompression:     true, // exchangeTransport decompresses gzip
 				MaxIdleConns:           maxIdle,
@@ -151,7 +151,7 @@ func (e *exchangeTransport) RoundTrip(req *http.Request) (*http.Response, error)
 
 func (e *exchangeTransport) CloseIdleConnections() { closeIdle(e.next) }
 
-// observation is an exchange under way. It calls the observer once, when the exchange ends.
+// observation is an exchange that has not ended yet. It calls the observer once, when the exchange ends.
 type observation struct {
 	observe  func(Exchange)
 	redact   redactor

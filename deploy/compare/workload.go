@@ -127,7 +127,7 @@ func (r *runner) fail(what string) error {
 	return fmt.Errorf("%s; the program wrote: %s", what, r.processes[0].tail())
 }
 
-// snapshot is the state of the counters at one moment.
+// snapshot is the values of all counters at one moment.
 type snapshot struct {
 	cpu, busy, stolen, own time.Duration
 	counts                 counts

@@ -89,7 +89,7 @@ func (b *build) identify() error {
 	return err
 }
 
-// pseudo matches the version of a commit without a tag, with its time.
+// pseudo matches a pseudo-version: the version of a commit that has no tag. It contains the time of the commit.
 var pseudo = regexp.MustCompile(`^v(\d+\.\d+\.\d+)-(?:.*\.)?(\d{14})-[0-9a-f]{12}(\+dirty)?$`)
 
 // packageVersion returns the version in a format that all package managers accept and sort in the same order as Go.

@@ -115,7 +115,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 	}
 	parsed, err := parser.Parse(args)
 	if code >= 0 {
-		return code // --help or --version has been shown
+		return code // the help or the version has been shown
 	}
 	if err != nil {
 		err = misused(err)
@@ -253,7 +253,7 @@ func (a *App) stateFile(plan *config.Plan) string {
 	return filepath.Join(a.vault.Dir, plan.StateFile)
 }
 
-// stateRetry is how often a state file that cannot be read is tried again.
+// stateRetry is the interval at which openState tries again to read a state file that cannot be read.
 const stateRetry = 5 * time.Second
 
 // openState opens and locks the plan's state file. It returns nil if the plan has none. It logs damage in the file. If wait is

@@ -21,7 +21,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// delivery is where the metrics of a command go.
+// delivery is where the metrics of a command are delivered.
 type delivery struct {
 	plan   *config.Plan // nil = nowhere
 	outbox *run.Outbox  // nil = not started

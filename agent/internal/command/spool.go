@@ -148,7 +148,7 @@ type spooled struct {
 	Oldest   time.Time `json:"oldest"`
 	Newest   time.Time `json:"newest"`
 	SetAside bool      `json:"set_aside"`
-	Later    bool      `json:"later_version,omitempty"` // a later version of cton wrote the request; only such a version can send it
+	Later    bool      `json:"later_version,omitempty"` // the request has a later format: only a later version of cton can send it
 	Problem  string    `json:"problem,omitempty"`       // why the request is not sent; "" with SetAside = replay accepts the request
 }
 

@@ -38,7 +38,7 @@ type testResult struct {
 	Seconds  float64  `json:"seconds"`
 	Failures []string `json:"failures,omitempty"`
 
-	Warnings []config.Warning `json:"warnings,omitempty"` // shown only if the test passes
+	Warnings []config.Warning `json:"warnings,omitempty"` // shown as text only if the test passes
 
 	config string // the paths of the configuration; "" if the configuration is in the archive
 }

@@ -54,7 +54,8 @@ func New(o Options) *Page {
 	return &Page{Options: o, views: parseViews(), renders: make(chan struct{}, maxRenders), streams: make(chan struct{}, maxStreams), seed: maphash.MakeSeed()}
 }
 
-// Handler serves the page on a listener. What it shows depends on who can reach the listener.
+// Handler returns a handler that serves the page on a listener. How much it shows depends on reach: on who can connect to the
+// listener.
 func (p *Page) Handler(reach func() sinks.Reach) http.Handler {
 	l := &listener{Page: p, reach: reach}
 	mux := http.NewServeMux()

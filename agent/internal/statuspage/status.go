@@ -10,7 +10,7 @@ type Status struct {
 	Version  string    `json:"version"`
 	Now      time.Time `json:"now"`
 	Started  time.Time `json:"started"`
-	Summary  bool      `json:"summary"` // the listener is open to the network: only names, states and times are shown
+	Summary  bool      `json:"summary"` // only names, states and times are shown, because the listener is open to the network
 	Ready    bool      `json:"ready"`
 	Unready  string    `json:"unready,omitempty"`       // why the agent is not ready
 	Actions  bool      `json:"actions"`                 // jobs can be run and paused, and the configuration reloaded, by POST

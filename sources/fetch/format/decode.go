@@ -12,7 +12,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Decoder decodes documents. It reuses its memory, so a document is valid until the next one is decoded.
+// Decoder decodes documents. It reuses its memory, so a document is valid only until the next document is decoded.
 type Decoder struct {
 	set    Settings
 	vault  *setting.SecretStore

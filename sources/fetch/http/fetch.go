@@ -195,8 +195,8 @@ func (f *fetcher) checkRefusal(req *http.Request, resp *httpclient.Response, doc
 	return nil
 }
 
-// graphQLError returns the first error of a GraphQL response without data (GraphQL, October 2021, section 7.1). A response with
-// errors and data is partial, and is used.
+// graphQLError returns the first error of a GraphQL response that has errors and no data (GraphQL, October 2021, section 7.1). A
+// response with errors and data is a partial result, which is used.
 func graphQLError(req *http.Request, root document.Value) (string, bool) {
 	if req.Method != http.MethodPost || root.Get("data").Kind() != document.Null {
 		return "", false

@@ -27,7 +27,7 @@ type Config struct {
 	Variables []string `yaml:"variables"`
 }
 
-// Validate returns every problem of the settings.
+// Validate returns all problems of the settings.
 func (c *Config) Validate() error {
 	if len(c.Variables) == 0 {
 		return setting.Bad("variables", "is required: the names of environment variables, such as [HOME]")

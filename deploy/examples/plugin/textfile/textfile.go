@@ -26,7 +26,7 @@ type Config struct {
 	Directory string `yaml:"directory"`
 }
 
-// Validate returns every problem of the settings.
+// Validate returns all problems of the settings.
 func (c *Config) Validate() error {
 	if c.Directory == "" {
 		return setting.Bad("directory", "is required: where the files are written")

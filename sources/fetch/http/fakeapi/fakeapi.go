@@ -23,7 +23,7 @@ const (
 
 // API is the fake API. Each path has one behaviour.
 type API struct {
-	Elsewhere string // a URL of another origin, to which /elsewhere links
+	Elsewhere string // a URL of another origin; the pages of /elsewhere link to it
 
 	mu    sync.Mutex
 	asked []string      // path and query of all requests so far
