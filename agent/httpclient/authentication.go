@@ -14,8 +14,9 @@ import (
 
 // Authenticator puts credentials on requests. Several goroutines may use it at once.
 type Authenticator interface {
-	// Sign puts the credentials on a request, which it may change. The token identifies them in Forget. Used reports
-	// whether an earlier request had the same credentials, so that a refusal may mean that they have expired.
+	// Sign puts the credentials on a request, which it may change. The returned token identifies these credentials when
+	// calling Forget. Used reports whether an earlier request had the same credentials: a refusal may then mean that they
+	// have expired.
 	Sign(req *http.Request) (token string, used bool, err error)
 	// Forget drops a token that the server has refused.
 	Forget(ctx context.Context, token string) error
@@ -27,7 +28,7 @@ type refuser interface{ Refuses(status int) bool }
 
 // Provider is a named authentication. All clients whose settings name it share its tokens.
 type Provider interface {
-	// Authenticator returns the provider's authenticator for one client. Its own requests go through the host.
+	// Authenticator returns the provider's authenticator for one client. Requests for tokens go through the host.
 	Authenticator(h *Host) (Authenticator, error)
 }
 
@@ -56,8 +57,8 @@ func (h *Host) Authenticator(s *Settings) (Authenticator, error) {
 	return nil, nil
 }
 
-// CredentialsError reports that a request was not sent, since its credentials could not be had: a login has failed, or a secret
-// cannot be read. Its text is that of the cause.
+// CredentialsError reports that a request was not sent because there were no credentials for it: a login has failed, or a
+// secret cannot be read. The error has the text of its cause.
 type CredentialsError struct{ Cause error }
 
 func (e *CredentialsError) Error() string { return e.Cause.Error() }
@@ -65,7 +66,8 @@ func (e *CredentialsError) Error() string { return e.Cause.Error() }
 // Unwrap returns the cause.
 func (e *CredentialsError) Unwrap() error { return e.Cause }
 
-// authorization returns the value of the Authorization header. It reads its secret at each request.
+// authorization is a function that returns the value of the Authorization header. Sign calls it for each request, so that a
+// changed secret is used at once.
 type authorization func() (string, error)
 
 // Sign implements Authenticator.
@@ -112,12 +114,12 @@ func (a *Authorization) header(h *Host) (string, error) {
 	return a.Type + " " + credentials, nil
 }
 
-// authTransport signs requests. If the server refuses a token that was used before, it gets another one and sends the
-// request a second time.
+// authTransport signs requests. If the server refuses a token that an earlier request has used, authTransport gets a new token
+// and sends the request a second time.
 type authTransport struct {
 	next          http.RoundTripper
 	authenticator Authenticator
-	provider      string // its name; "" = the authenticator is the client's own
+	provider      string // the provider's name; "" = the authenticator is the client's own
 }
 
 func (a *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -129,13 +131,13 @@ func (a *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return resp, nil
 	}
-	io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
+	io.CopyN(io.Discard, resp.Body, 4<<10) // read the rest, so that the connection can be used again
 	resp.Body.Close()
 	resp, _, err = a.send(again)
 	return resp, err
 }
 
-// send sends the request. Expired reports whether the server has refused a token that was used before.
+// send sends the request. Expired reports whether the server has refused a token that an earlier request has used.
 func (a *authTransport) send(req *http.Request) (resp *http.Response, expired bool, err error) {
 	signed := req.Clone(req.Context())
 	token, used, err := a.authenticator.Sign(signed)
@@ -171,19 +173,20 @@ func (a *authTransport) CloseIdleConnections() {
 
 // signature says how a request was signed, for messages.
 type signature struct {
-	provider string // its name, if one has signed it
-	scheme   string // of the Authorization header, in lower case; "" = the credentials are elsewhere
+	provider string // name of the provider that signed the request; "" = none
+	scheme   string // scheme of the Authorization header, in lower case; "" = the credentials are not in that header
 }
 
 type signatureKey struct{}
 
-// withSignature returns a request, which has no credentials in it, with how the one that was sent for it was signed.
+// withSignature returns req, which has no credentials, with a context that says how signed was signed: the request that was sent
+// in its place.
 func withSignature(req, signed *http.Request, provider string) *http.Request {
 	s := signature{provider, schemeOf(signed.Header.Get("Authorization"))}
 	return req.WithContext(context.WithValue(req.Context(), signatureKey{}, s))
 }
 
-// signatureOf returns how a response's request was signed. It is false if it was not.
+// signatureOf returns how the request of a response was signed, or false if that request was not signed.
 func signatureOf(resp *http.Response) (signature, bool) {
 	if resp.Request == nil {
 		return signature{}, false
@@ -191,7 +194,7 @@ func signatureOf(resp *http.Response) (signature, bool) {
 	if s, ok := resp.Request.Context().Value(signatureKey{}).(signature); ok {
 		return s, true
 	}
-	scheme := schemeOf(resp.Request.Header.Get("Authorization")) // a header of the settings
+	scheme := schemeOf(resp.Request.Header.Get("Authorization")) // a header that the settings set
 	return signature{scheme: scheme}, scheme != ""
 }
 

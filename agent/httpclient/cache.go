@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Bounds of the cache, in bytes as they were received: compressed if they were.
+// Limits of the cache, in bytes as received: for a compressed response, the compressed size.
 const (
 	maxCachedResponse = 8 << 20
 	maxCacheSize      = 32 << 20
@@ -22,7 +22,7 @@ const (
 type cacheTransport struct {
 	next   http.RoundTripper
 	cache  *responseCache
-	maxAge time.Duration // up to which a response is used without a request
+	maxAge time.Duration // a younger response is used without a request; 0 = always send a request
 	keys   requestKeys
 }
 
@@ -43,7 +43,7 @@ func (c *cacheTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		release = done
 	}
 	var old *cachedResponse
-	if !isConditional(req) { // else a 304 is about what the job itself has
+	if !isConditional(req) { // otherwise a 304 confirms the copy that the job has, not the cached response
 		old = c.cache.get(key)
 	}
 	begin := c.cache.asleep.now()
@@ -74,13 +74,13 @@ func (c *cacheTransport) record(resp *http.Response, key digest, begin moment, r
 		release()
 		return
 	}
-	header := resp.Header.Clone() // as received: exchangeTransport changes it when it undoes gzip
+	header := resp.Header.Clone() // as received: exchangeTransport changes the header when it decompresses gzip
 	resp.Body = &recordedBody{ReadCloser: resp.Body, release: release, keep: func(body []byte) {
 		c.cache.put(key, &cachedResponse{begin, header, body})
 	}}
 }
 
-// recordedBody collects a body as it is read.
+// recordedBody collects a copy of a body while the caller reads it.
 type recordedBody struct {
 	io.ReadCloser
 	keep    func(body []byte)
@@ -101,7 +101,7 @@ func (r *recordedBody) Read(b []byte) (int, error) {
 	r.body = append(r.body, b[:n]...)
 	switch {
 	case err == io.EOF:
-		r.keep(bytes.Clone(r.body)) // without spare capacity
+		r.keep(bytes.Clone(r.body)) // Clone drops the spare capacity
 		r.end()
 	case err != nil:
 		r.end()
@@ -121,13 +121,13 @@ func (r *recordedBody) Close() error {
 	return r.ReadCloser.Close()
 }
 
-// isConditional reports whether the request has conditions of its own.
+// isConditional reports whether the caller has set a condition on the request.
 func isConditional(req *http.Request) bool {
 	return req.Header.Get("If-None-Match") != "" || req.Header.Get("If-Modified-Since") != ""
 }
 
-// validatorOf returns the condition by which to revalidate a response. Last-Modified is one only if the response came at least
-// a second later (RFC 9110 section 8.8.2.2).
+// validatorOf returns the request header by which to revalidate a response, "" if there is none. Last-Modified is used only if
+// the response came at least a second after that time (RFC 9110 section 8.8.2.2).
 func validatorOf(header http.Header) (name, value string) {
 	if tag := header.Get("ETag"); tag != "" {
 		return "If-None-Match", tag
@@ -140,20 +140,20 @@ func validatorOf(header http.Header) (name, value string) {
 	return "If-Modified-Since", header.Get("Last-Modified")
 }
 
-// cachedResponse is a response of status 200. It does not change.
+// cachedResponse is a response of status 200. It is immutable.
 type cachedResponse struct {
 	at     moment // of the request
 	header http.Header
 	body   []byte // as received
 }
 
-// cacheOverhead is about what a cached response takes beside its body.
+// cacheOverhead is about the number of bytes that a cached response takes in addition to its body.
 const cacheOverhead = 1 << 10
 
 func (c *cachedResponse) size() int { return len(c.body) + cacheOverhead }
 
-// conditional returns a request that the server answers by 304 if the response is still current; the request itself if c is
-// nil or has no validator.
+// conditional returns a copy of req that the server answers by 304 if the cached response is still current. It returns req
+// itself if c is nil or has no validator.
 func (c *cachedResponse) conditional(req *http.Request) *http.Request {
 	if c == nil {
 		return req
@@ -178,8 +178,8 @@ func (c *cachedResponse) updated(header http.Header, at moment) *cachedResponse 
 	return updated
 }
 
-// response returns the cached response to a request. Code is the status of the response that revalidated it; 0 = no request
-// was sent.
+// response returns the cached response as the response to req. Code is the status with which the server confirmed it (304); 0 =
+// no request was sent.
 func (c *cachedResponse) response(req *http.Request, code int) *http.Response {
 	return &http.Response{
 		Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -195,15 +195,15 @@ type cachedBody struct {
 
 func (*cachedBody) Close() error { return nil }
 
-// responseCache keeps the responses that were used most recently, and knows which requests are under way. The zero value is
-// ready.
+// responseCache keeps the most recently used responses, and knows which requests are being sent. The zero value is an empty
+// cache.
 type responseCache struct {
 	asleep   sleepMeter
 	mu       sync.Mutex
 	byKey    map[digest]*list.Element
-	order    list.List // of *cacheEntry, the most recently used first
-	size     int
-	underWay map[digest]chan struct{}
+	order    list.List                // of *cacheEntry, the most recently used first
+	size     int                      // sum of the sizes of all responses
+	underWay map[digest]chan struct{} // by key; the channel is closed when the request ends
 }
 
 type cacheEntry struct {
@@ -227,7 +227,7 @@ func (c *responseCache) find(key digest) *cachedResponse {
 	return e.Value.(*cacheEntry).response
 }
 
-// put caches a response and removes the least recently used ones beyond the bound.
+// put caches a response and removes the least recently used responses until the cache is at most maxCacheSize large.
 func (c *responseCache) put(key digest, r *cachedResponse) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -253,8 +253,8 @@ func (c *responseCache) remove(e *list.Element) {
 	c.size -= old.response.size()
 }
 
-// claim returns a response that is at most maxAge old, or else the right to request it, which ends with release. While one
-// request is under way, others for the same key wait for its response.
+// claim returns a cached response that is younger than maxAge. If there is none, the caller has to send the request and then
+// call release: until then, other callers with the same key wait.
 func (c *responseCache) claim(ctx context.Context, key digest, maxAge time.Duration) (fresh *cachedResponse, release func(), err error) {
 	for waited := false; ; waited = true {
 		c.mu.Lock()
@@ -267,7 +267,7 @@ func (c *responseCache) claim(ctx context.Context, key digest, maxAge time.Durat
 			release := c.begin(key)
 			c.mu.Unlock()
 			return nil, release, nil
-		case waited: // the response could not be cached, so each sends its own request
+		case waited: // the response could not be cached, so each caller sends its own request
 			c.mu.Unlock()
 			return nil, func() {}, nil
 		}

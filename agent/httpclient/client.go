@@ -11,16 +11,16 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Client sends requests and returns explained errors and bounded bodies. [Host.Client] makes one. Several goroutines may use
-// it at once.
+// Client sends requests. Its errors are explained for users, and bodies of responses are read within a limit. [Host.Client]
+// makes a client. Several goroutines may use a client at once.
 type Client struct {
 	http   *http.Client
 	redact redactor
 }
 
-// Client returns a client with these settings. It reads the secrets that the settings refer to at each request, so a rotated
-// secret is used at once, and so it does with the files of tls_config: as long as one cannot be used, requests fail, and
-// Host.Unready is called. It returns an error if auth names no provider.
+// Client returns a client with these settings. The client reads the secrets and the files of tls_config again at each request,
+// so that a rotated secret is used at once. Requests fail as long as a file of tls_config cannot be used; if that is so already
+// now, Host.Unready is called. Client returns an error if auth names no provider.
 func (h *Host) Client(s *Settings) (*Client, error) {
 	transport := newTransport(h, s.TLS, &s.Proxy)
 	authenticator, err := h.Authenticator(s)
@@ -59,8 +59,8 @@ func (c *Client) Do(req *http.Request) (*Response, error) {
 	return resp, nil
 }
 
-// DoAnyStatus is Do for callers that decide by the status: it returns a response of any status. [Response.StatusError] makes
-// an error of it.
+// DoAnyStatus is Do for callers that decide by the status: it returns a response of any status. [Response.StatusError] returns
+// the error that Do would return.
 func (c *Client) DoAnyStatus(req *http.Request) (*Response, error) {
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -81,8 +81,8 @@ func (c *Client) KeepMethod() {
 	}
 }
 
-// RefuseChanges makes a redirect an error if following it would change the request's method, unless it was POST, or drop its body.
-// Call it before the first request.
+// RefuseChanges makes a redirect an error if following it would change the request's method or drop its body. A redirect that makes
+// a GET of a POST is still followed. Call it before the first request.
 func (c *Client) RefuseChanges() {
 	check := c.http.CheckRedirect
 	c.http.CheckRedirect = func(next *http.Request, via []*http.Request) error {
@@ -102,8 +102,8 @@ func (c *Client) ReturnRedirects() {
 // CloseIdleConnections closes the connections that no request uses. Afterwards the client has no goroutines of its own.
 func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 
-// explain returns the [Error] of a failed request. net/http puts the URL with its query, and so possibly a secret, into its
-// errors.
+// explain returns the [Error] of a failed request. Errors of net/http cannot be shown: they contain the URL with its query, which
+// may contain a secret.
 func (c *Client) explain(err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e

@@ -37,10 +37,10 @@ func (d *DigestAuth) login(h *Host) (user, password string, err error) {
 	return user, password, nil
 }
 
-// maxChallenges bounds the servers whose challenges a client keeps.
+// maxChallenges is the maximum number of servers whose challenges a client keeps.
 const maxChallenges = 1000
 
-// digestTransport answers challenges. It keeps that of each server, so that only the first request is sent twice.
+// digestTransport answers challenges. It keeps the challenge of each server, so that only the first request is sent twice.
 type digestTransport struct {
 	next http.RoundTripper
 	host *Host
@@ -50,14 +50,14 @@ type digestTransport struct {
 	challenges map[string]*keptChallenge // by origin
 }
 
-// keptChallenge is a challenge and how many requests have answered it.
+// keptChallenge is a challenge of a server.
 type keptChallenge struct {
 	*httpdigest.Challenge
-	answered int
-	refused  bool // the last answer, so the next request asks for a challenge
+	answered int  // how many requests have answered this challenge
+	refused  bool // the server has refused the last answer; the next request asks for a new challenge
 }
 
-// RoundTrip sends the request, and once more if the server answers with a new challenge.
+// RoundTrip sends the request, and sends it a second time if the server answers with a new challenge.
 func (d *digestTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	user, password, err := d.set.login(d.host)
 	if err != nil {
@@ -76,7 +76,7 @@ func (d *digestTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return resp, nil
 	}
-	io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
+	io.CopyN(io.Discard, resp.Body, 4<<10) // read the rest, so that the connection can be used again
 	resp.Body.Close()
 	resp, err = d.send(again, user, password)
 	if err == nil && resp.StatusCode == http.StatusUnauthorized {
@@ -85,7 +85,7 @@ func (d *digestTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// failed returns the response, or why its challenge cannot be answered.
+// failed returns the response if err is nil, and otherwise an error that says why the challenge cannot be answered.
 func (d *digestTransport) failed(resp *http.Response, err error) (*http.Response, error) {
 	if err == nil {
 		return resp, nil
@@ -94,7 +94,7 @@ func (d *digestTransport) failed(resp *http.Response, err error) (*http.Response
 	return nil, fmt.Errorf("the server's Digest challenge cannot be answered: %w", err)
 }
 
-// send sends the request, with an answer to the server's challenge if it is known.
+// send sends the request, with an answer to the server's challenge if that challenge is known.
 func (d *digestTransport) send(req *http.Request, user, password string) (*http.Response, error) {
 	signed := req.Clone(req.Context())
 	if challenge := d.answer(req); challenge != nil {
@@ -115,7 +115,8 @@ func (d *digestTransport) send(req *http.Request, user, password string) (*http.
 	return resp, err
 }
 
-// answer returns the challenge of the request's server with the number of its next answer, nil if it is not known.
+// answer returns a copy of the server's challenge and counts one more answer, or nil if no challenge is known. The counter is
+// part of the answer (nc, RFC 7616 section 3.4).
 func (d *digestTransport) answer(req *http.Request) *keptChallenge {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -128,7 +129,7 @@ func (d *digestTransport) answer(req *http.Request) *keptChallenge {
 	return &copied
 }
 
-// learn keeps the challenge of a refusal. It reports whether there is one.
+// learn keeps the challenge of a response that refuses a request. It reports whether the response has a challenge.
 func (d *digestTransport) learn(req *http.Request, resp *http.Response) (bool, error) {
 	challenge, err := challengeOf(resp.Header)
 	if challenge == nil {
@@ -141,13 +142,13 @@ func (d *digestTransport) learn(req *http.Request, resp *http.Response) (bool, e
 	}
 	kept := &keptChallenge{Challenge: challenge}
 	if old := d.challenges[originOf(req.URL)]; old != nil && old.Nonce == challenge.Nonce {
-		kept.answered = old.answered // a server takes each number once
+		kept.answered = old.answered // a server accepts each number once
 	}
 	d.challenges[originOf(req.URL)] = kept
 	return true, nil
 }
 
-// refused notes that a server has refused an answer, so that wrong credentials are sent once for each request.
+// refused records that a server has refused an answer, so that wrong credentials are sent only once for each request.
 func (d *digestTransport) refused(req *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Error is a request that failed, or whose response cannot be used. Its text is for users:
+// Error reports a request that failed, or whose response cannot be used. The text is for users:
 // "GET https://api.example.com/v1: connection refused by 192.0.2.1:443". It contains no query and no secret.
 type Error struct {
 	Method string
@@ -29,7 +29,7 @@ func (e *Error) Error() string { return e.Method + " " + e.URL + ": " + e.Err.Er
 // Unwrap returns the cause. errors.Is and errors.As also find the original error of net/http.
 func (e *Error) Unwrap() error { return e.Err }
 
-// requestError returns the error of a request.
+// requestError returns err, explained, as the [Error] of a request.
 func requestError(redact redactor, req *http.Request, err error) *Error {
 	return &Error{req.Method, redact.secret(setting.Place(req.URL)), explain(req.Context(), redact, err)}
 }
@@ -43,14 +43,14 @@ type explainedError struct {
 func (e *explainedError) Error() string   { return e.text }
 func (e *explainedError) Unwrap() []error { return e.errs }
 
-// explain returns an error whose text is short, without secrets, and says what to do where that is known. It returns an
-// error that is explained already as it is. If the context is done, its cause is the explanation.
+// explain returns an error with a short text without secrets, which says what to do where that is known. If the context is
+// done, the text is the cause of the context. An error that is already explained is returned unchanged.
 func explain(ctx context.Context, redact redactor, err error) error {
 	switch err.(type) {
 	case *Error, *explainedError, *StatusError, *TooLargeError:
 		return err
 	}
-	if _, ok := errors.AsType[*Error](err); ok { // of a request for a token, made for this one
+	if _, ok := errors.AsType[*Error](err); ok { // the error of a token request that was sent for this request
 		return &explainedError{redact.text(err.Error()), []error{err}}
 	}
 	if ctx.Err() != nil && !saysMore(ctx, err) {
@@ -83,7 +83,7 @@ func contextError(ctx context.Context, redact redactor) error {
 	return &explainedError{redact.text(text), []error{cause, ctx.Err()}}
 }
 
-// dialText explains errors of connections; "" for others.
+// dialText explains an error of a connection; it returns "" for any other error.
 func dialText(err error) string {
 	address := "the server"
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil {
@@ -113,7 +113,7 @@ func dialText(err error) string {
 	return ""
 }
 
-// tlsText explains errors of certificates and handshakes and names the setting that helps; "" for others.
+// tlsText explains an error of a certificate or a handshake and names the setting that helps; it returns "" for any other error.
 func tlsText(err error) string {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return "the certificate is signed by an unknown authority: set tls_config.ca_file"
@@ -142,8 +142,8 @@ func tlsText(err error) string {
 	return ""
 }
 
-// alertText explains an alert of the server, and names the setting that helps. Alerts have no types of their own: these are the texts
-// of crypto/tls for those of RFC 8446, section 6.2.
+// alertText explains a TLS alert of the server (RFC 8446 section 6.2) and names the setting that helps. crypto/tls has no
+// exported error for each alert, so alertText compares its texts.
 func alertText(alert string) string {
 	text := "the server refused the TLS handshake: " + alert
 	switch alert {

@@ -10,7 +10,8 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// CheckHeader returns why a header of the settings cannot be sent as it is written, or "". Secrets in its value are not checked.
+// CheckHeader returns why a header of the settings cannot be sent as it is written, or "". A value that refers to a secret is not
+// checked.
 func CheckHeader(name string, value setting.Text) string {
 	switch {
 	case !IsToken(name):
@@ -30,7 +31,7 @@ func CheckHeader(name string, value setting.Text) string {
 	return ""
 }
 
-// IsConnectionHeader reports whether a header belongs to the connection or to net/http, so that nothing else can set it.
+// IsConnectionHeader reports whether a header is set by net/http or describes the connection, so that settings cannot set it.
 func IsConnectionHeader(name string) bool {
 	return slices.Contains([]string{
 		"Host", "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Upgrade",
@@ -42,7 +43,7 @@ func IsHeaderValue(value string) bool {
 	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
 
-// IsToken reports whether s is a token (RFC 9110 section 5.6.2), as names of headers and authentication schemes are.
+// IsToken reports whether s is a token (RFC 9110 section 5.6.2). Names of headers and of authentication schemes are tokens.
 func IsToken(s string) bool {
 	for _, c := range []byte(s) {
 		letter := 'a' <= c|0x20 && c|0x20 <= 'z'

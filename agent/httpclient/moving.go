@@ -12,17 +12,18 @@ import (
 	"time"
 )
 
-// A connection that is used often never becomes idle, so it would stay with its address when the name of the server gets
-// another one. movingTransport resolves the name again: before a request if the last lookup is lookupInterval ago, or if the
-// last response was a refusal. If the address in use is no longer among the answers, later requests use new connections.
-// Otherwise no connection is renewed.
+// A connection that is used often never becomes idle. It would stay connected to the old address when the name of the server
+// gets a new address. So movingTransport resolves the name again before a request if the last lookup is lookupInterval ago, or
+// if the last request failed or was refused. If the address in use is no longer among the answers, later requests use new
+// connections. Otherwise the connections are kept.
 //
-// Some names have another answer at each lookup. A name that has moved rotatingMoves times within rotatingWithin is one of
-// them: then an address counts as an answer until it was missing for rotatingFor, unless the server refuses requests.
+// Some names resolve to different addresses at each lookup. A name is taken to be such a name if it has moved rotatingMoves
+// times within rotatingWithin. An address of such a name stays valid until it has been missing from the answers for
+// rotatingFor, unless the server refuses requests.
 const (
 	lookupInterval = 20 * time.Second
-	lookupPause    = time.Second // between lookups of a server that refuses requests
-	lookupTimeout  = time.Second // a request does not wait longer for a lookup
+	lookupPause    = time.Second // minimum time between two lookups for a server that refuses requests
+	lookupTimeout  = time.Second // longest time that a request waits for a lookup
 
 	rotatingMoves  = 3
 	rotatingWithin = time.Hour
@@ -35,35 +36,35 @@ type dialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 // resolveFunc returns the addresses of a host.
 type resolveFunc func(ctx context.Context, host string) ([]netip.Addr, error)
 
-// movingTransport follows servers whose names get other addresses.
+// movingTransport uses new connections when the name of a server gets another address.
 type movingTransport struct {
 	build   func(dialFunc) *http.Transport
 	dial    dialFunc
 	resolve resolveFunc
-	// dialsNames says that dial resolves names. Otherwise it is called with addresses that resolve has returned.
+	// dialsNames says that dial is called with names, which it resolves. Otherwise dial is called with addresses from resolve.
 	dialsNames bool
 
 	mu      sync.Mutex
 	peers   map[string]*peer // by the address that is dialed, such as "api.example.com:443"
 	current *generation
-	old     []*generation // those that still have connections
+	old     []*generation // former generations that still have connections
 }
 
-// generation is a transport, and the addresses of its open connections.
+// generation is a transport and its open connections. A new generation begins when a server has moved.
 type generation struct {
 	*http.Transport
 	conns map[*movingConn]bool
 }
 
-// peer is what is known of a server with a name.
+// peer is what is known about a server that is dialed by name.
 type peer struct {
 	lookedUp time.Time
-	refused  bool                     // the last request
+	refused  bool                     // the last request failed, or its status was 300 or more (but not 304)
 	seen     map[netip.Addr]time.Time // when a lookup last returned the address
-	moves    []time.Time              // the last ones, at most rotatingMoves
+	moves    []time.Time              // times of the last moves, at most rotatingMoves
 }
 
-// movingConn is a connection to a server with a name.
+// movingConn is a connection to a server that was dialed by name.
 type movingConn struct {
 	net.Conn
 	server string
@@ -76,7 +77,8 @@ func (c *movingConn) Close() error {
 	return c.Conn.Close()
 }
 
-// newMovingTransport returns a transport that build makes. build may be called again.
+// newMovingTransport returns a movingTransport whose transports are made by build. It returns a transport of build itself if
+// names need not be followed: for a unix socket, or if only h.Dial resolves names.
 func newMovingTransport(h *Host, build func(dialFunc) *http.Transport) http.RoundTripper {
 	m := &movingTransport{build: build, dial: h.Dial, resolve: h.Resolve, peers: map[string]*peer{}}
 	switch {
@@ -84,7 +86,7 @@ func newMovingTransport(h *Host, build func(dialFunc) *http.Transport) http.Roun
 		return build(h.dialSocket)
 	case m.resolve != nil:
 	case m.dial != nil:
-		return build(m.dial) // only dial knows how names are resolved
+		return build(m.dial) // names are resolved by dial, in an unknown way
 	default:
 		m.dialsNames = true
 		m.resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
@@ -130,7 +132,7 @@ func (m *movingTransport) connect(ctx context.Context, g *generation, network, a
 	return c, nil
 }
 
-// dialName dials the first address of a host that answers. The returned address is not valid if it is unknown.
+// dialName tries the addresses of a host in order until one answers. The returned address is invalid if it is not known.
 func (m *movingTransport) dialName(ctx context.Context, network, host, port string) (conn net.Conn, remote netip.Addr, err error) {
 	if m.dialsNames {
 		conn, err = m.dial(ctx, network, net.JoinHostPort(host, port))
@@ -167,7 +169,7 @@ func (m *movingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// transport returns the transport for the next request. Connections of earlier ones are closed as soon as they are idle.
+// transport returns the transport for the next request. It closes the idle connections of former generations.
 func (m *movingTransport) transport() *http.Transport {
 	m.mu.Lock()
 	current, old := m.current, slices.Clone(m.old)
@@ -181,7 +183,7 @@ func (m *movingTransport) transport() *http.Transport {
 	return current.Transport
 }
 
-// dialed returns the address that is dialed for a request: that of its proxy, if there is one.
+// dialed returns the address that is dialed for a request: the address of the proxy if there is one, else of the server.
 func (m *movingTransport) dialed(req *http.Request) string {
 	to := req.URL
 	m.mu.Lock()
@@ -198,22 +200,22 @@ func (m *movingTransport) dialed(req *http.Request) string {
 func dialAddress(u *url.URL) string {
 	number := port(u)
 	if number == "" {
-		number = "1080" // of socks5
+		number = "1080" // default port of socks5
 	}
 	return net.JoinHostPort(u.Hostname(), number)
 }
 
-// follow resolves the name of a server if it is time to, and begins a new generation if the server has moved.
+// follow resolves the name of a server if a lookup is due, and begins a new generation if the server has moved.
 func (m *movingTransport) follow(ctx context.Context, address string) {
 	if !m.lookupDue(address, time.Now()) {
 		return
 	}
-	host, _, _ := net.SplitHostPort(address) // dialAddress has joined it
+	host, _, _ := net.SplitHostPort(address) // cannot fail: dialAddress has joined host and port
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	all, err := m.resolve(ctx, host)
 	if err != nil || len(all) == 0 {
-		return // the connection is good as long as it works
+		return // the lookup failed: go on with the current connection
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -225,7 +227,8 @@ func (m *movingTransport) follow(ctx context.Context, address string) {
 	m.current = m.newGeneration()
 }
 
-// lookupDue reports whether to resolve the name of a server, and counts it as resolved. It forgets servers without connections.
+// lookupDue reports whether to resolve the name of a server, and if so records the time of the lookup. It may forget servers
+// without connections.
 func (m *movingTransport) lookupDue(address string, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -234,7 +237,7 @@ func (m *movingTransport) lookupDue(address string, now time.Time) bool {
 		return false
 	}
 	if len(m.current.remotes(address)) == 0 {
-		p.lookedUp = now // the next connection resolves it
+		p.lookedUp = now // opening the next connection resolves the name
 		m.forget(now)
 		return false
 	}
@@ -246,7 +249,7 @@ func (m *movingTransport) lookupDue(address string, now time.Time) bool {
 	return true
 }
 
-// maxPeers is how many servers without a connection are remembered.
+// maxPeers is the number of servers above which servers without a connection are forgotten, rotatingFor after their last lookup.
 const maxPeers = 100
 
 func (m *movingTransport) forget(now time.Time) {
@@ -268,7 +271,7 @@ func (g *generation) remotes(server string) (all []netip.Addr) {
 	return all
 }
 
-// hasMoved reports whether one of the addresses in use is no longer that of the server.
+// hasMoved reports whether one of the addresses in use no longer belongs to the server.
 func (p *peer) hasMoved(answers, inUse []netip.Addr, now time.Time) bool {
 	for _, a := range answers {
 		p.seen[a.Unmap().WithZone("")] = now

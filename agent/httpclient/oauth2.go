@@ -14,13 +14,15 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Grant is an authorization grant other than client credentials (RFC 6749 section 1.3). Its methods are called one at a time.
+// Grant is an authorization grant other than client credentials (RFC 6749 section 1.3). The methods are never called
+// concurrently.
 type Grant interface {
-	// Key identifies the grant's secrets: it changes when they do.
+	// Key identifies the grant's secrets: the key changes when a secret changes.
 	Key(h *Host) (string, error)
-	// Params returns the parameters of a token request: grant_type and those that go with it.
+	// Params returns the parameters of a token request: grant_type and the parameters that this grant type needs.
 	Params(h *Host) (url.Values, error)
-	// Granted receives the refresh token of a response, "" if it has none. An error makes the login fail.
+	// Granted is called with the refresh token of a response, "" if the response has none. If it returns an error, the login
+	// fails.
 	Granted(h *Host, refresh string) error
 }
 
@@ -35,10 +37,10 @@ type OAuth2Provider struct {
 	set    *OAuth2
 	grant  Grant // nil = client credentials
 	tokens *TokenCache
-	style  oauth2.AuthStyle // how the server takes the client's secret; AutoDetect = not known yet
+	style  oauth2.AuthStyle // how the server accepts the client's secret, in the header or as a parameter; AutoDetect = not known yet
 }
 
-// NewOAuth2Provider returns a provider without a token. A nil grant is client credentials.
+// NewOAuth2Provider returns a provider without a token. A nil grant means client credentials.
 func NewOAuth2Provider(o *OAuth2, grant Grant) *OAuth2Provider {
 	return &OAuth2Provider{set: o, grant: grant, tokens: NewTokenCache()}
 }
@@ -61,7 +63,7 @@ func (p *OAuth2Provider) Authenticator(h *Host) (Authenticator, error) {
 	}, nil
 }
 
-// oauth2Source requests tokens through one host. The value of its tokens is that of the Authorization header: type and token.
+// oauth2Source requests tokens through one host. Token.Value is the value of the Authorization header: type and access token.
 type oauth2Source struct {
 	*OAuth2Provider
 	host   *Host
@@ -130,7 +132,7 @@ func (t *oauth2Source) Token(ctx context.Context) (Token, error) {
 	return Token{Value: token.Type() + " " + token.AccessToken, Expires: token.Expiry}, nil
 }
 
-// request returns the configuration of a token request, with secrets as they are now.
+// request returns the configuration of a token request, with the current secrets.
 func (t *oauth2Source) request() (*clientcredentials.Config, error) {
 	id, err := t.host.Secrets.Text(t.set.ClientID)
 	if err != nil {
@@ -154,15 +156,16 @@ func (t *oauth2Source) request() (*clientcredentials.Config, error) {
 		t.host.RememberNamed(name, value)
 		params.Set(name, value)
 	}
-	// RFC 6749 section 2.3.1: the header has both escaped.
+	// RFC 6749 section 2.3.1: in the header, the id and the secret are both escaped.
 	t.host.Secrets.RememberLogin(url.QueryEscape(id), url.QueryEscape(secret))
 	return &clientcredentials.Config{
 		ClientID: id, ClientSecret: secret, TokenURL: t.set.TokenURL.String(), Scopes: t.set.Scopes, EndpointParams: params,
 	}, nil
 }
 
-// refusesClient reports whether the server may have looked for the client's secret elsewhere. With a grant its error code has
-// to say so: too many attempts with a password lock the user out, and a refresh token may be valid only once.
+// refusesClient reports whether the server may have refused the request because it looks for the client's secret in another
+// part of the request. With a grant, the error code or status 401 has to say so: too many attempts with a password lock the user
+// out, and a refresh token may be valid only once.
 func (p *OAuth2Provider) refusesClient(err error) bool {
 	refused, ok := errors.AsType[*oauth2.RetrieveError](err)
 	switch {
@@ -176,7 +179,7 @@ func (p *OAuth2Provider) refusesClient(err error) bool {
 	return slices.Contains([]string{"invalid_client", "invalid_request", "unauthorized_client"}, refused.ErrorCode)
 }
 
-// explain returns the error of a token request. That of the library holds the whole response.
+// explain returns the error of a token request. The error of the library contains the whole response.
 func (t *oauth2Source) explain(ctx context.Context, err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e

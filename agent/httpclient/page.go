@@ -14,9 +14,9 @@ const hidden = "<secret>"
 // maxPageText bounds the text of a page in messages, in bytes.
 const maxPageText = 100
 
-// WebPage returns a short description of the body if it is a web page, "" otherwise. excerpt is its beginning, as [Response.Excerpt]
-// returns it. A status of 200 is no proof that the right server has answered: login pages, captive portals and default sites
-// answer it to any request. A sink whose receivers never answer with a page calls WebPage.
+// WebPage returns a short description of the body if the body is a web page, "" otherwise. excerpt is the beginning of the body,
+// as [Response.Excerpt] returns it. A status of 200 does not prove that the right server has answered: login pages, captive
+// portals and default sites answer any request with 200. A sink calls WebPage if its receivers never answer with a page.
 func (r *Response) WebPage(excerpt string) string {
 	return webPage(r.Header.Get("Content-Type"), excerpt, r.ContentLength)
 }
@@ -51,7 +51,7 @@ func pageTitle(page string) string {
 	return text.OneLine(title)
 }
 
-// cutTag is strings.Cut for a tag in lower case, which the page may write in upper case.
+// cutTag is strings.Cut for a tag, ignoring case.
 func cutTag(page, tag string) (before, after string, found bool) {
 	for i := 0; i+len(tag) <= len(page); i++ {
 		if page[i] == '<' && strings.EqualFold(page[i:i+len(tag)], tag) {

@@ -11,13 +11,13 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Proxy is the settings of the proxy that requests go through; the zero value is none.
+// Proxy is the settings of the proxy that requests go through; the zero value means no proxy.
 type Proxy struct {
-	// ProxyURL is an http, https or socks5 URL, or a reference to one. One with a password must be a reference.
+	// ProxyURL is an http, https or socks5 URL, or a reference to such a URL. A URL with a password must be a reference.
 	ProxyURL setting.Text `yaml:"proxy_url"`
-	// NoProxy lists what is reached without the proxy, separated by commas: hosts, .domains, addresses, networks.
+	// NoProxy lists the servers that are reached without the proxy, separated by commas: hosts, .domains, addresses, networks.
 	NoProxy string `yaml:"no_proxy"`
-	// ProxyFromEnvironment uses HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
+	// ProxyFromEnvironment takes the proxy from the environment variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
 	ProxyFromEnvironment bool `yaml:"proxy_from_environment"`
 }
 
@@ -52,7 +52,8 @@ func parseProxy(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// proxyFunc returns the function that finds a request's proxy, nil if there is none. It reads a reference at each call.
+// proxyFunc returns the function that finds a request's proxy, nil if the settings have no proxy. If ProxyURL is a reference,
+// the function reads it at each call.
 func (p *Proxy) proxyFunc(secrets *setting.SecretStore) func(*http.Request) (*url.URL, error) {
 	if p.ProxyURL == "" && !p.ProxyFromEnvironment {
 		return nil

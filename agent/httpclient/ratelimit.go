@@ -8,20 +8,20 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// RequestPolicy is how many requests a job sends. Its settings are inlined into those of a source.
+// RequestPolicy limits how many requests a job sends. Its settings are inlined into the settings of a source.
 type RequestPolicy struct {
 	RateLimit *RateLimit       `yaml:"rate_limit"` // nil = only the limits that the server sets
-	CacheFor  setting.Duration `yaml:"cache_for"`  // the age up to which a cached response is used; 0 = none is
+	CacheFor  setting.Duration `yaml:"cache_for"`  // the age up to which a cached response is used without a request; 0 = never
 }
 
-// RateLimit is the number of requests that may begin within any interval of length Per. It holds for all jobs that send
-// requests to the same origin (RFC 6454) together. If jobs set several limits for an origin, all of them hold.
+// RateLimit is the number of requests that may begin within any interval of length Per. It applies to the requests of all jobs
+// to an origin (RFC 6454), counted together. If jobs set several limits for an origin, all of them apply.
 type RateLimit struct {
 	Requests int              `yaml:"requests"`
 	Per      setting.Duration `yaml:"per"`
 }
 
-// maxRequests bounds the memory of a limit.
+// maxRequests is the largest rate_limit.requests. It limits the memory that a rate limit needs.
 const maxRequests = 100_000
 
 // Validate returns all problems, each naming its setting.
@@ -46,14 +46,14 @@ func (h *Host) WithPolicy(job string, server *url.URL, p *RequestPolicy) *Host {
 	return &host
 }
 
-// originLimit is the limits of one origin, and when requests were sent.
+// originLimit holds the rate limits of one origin, and when requests were sent to it.
 type originLimit struct {
 	byJob map[string]RateLimit
-	sent  []time.Time // ascending, as many as the largest limit needs
+	sent  []time.Time // when requests were sent, ascending; as many as the largest limit needs
 }
 
-// reserve returns when the next request may be sent, and reserves that time if allowed says that it is early enough. A nil
-// limit is none.
+// reserve returns when the next request may be sent, and reserves that time if allowed returns true for it. A nil originLimit
+// means no limit.
 func (l *originLimit) reserve(now time.Time, allowed func(time.Time) bool) (at time.Time, reserved bool) {
 	if l == nil || len(l.byJob) == 0 {
 		return now, true

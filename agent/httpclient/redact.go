@@ -13,7 +13,7 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// blank stands for a secret in what is shown.
+// blank replaces a secret in text that is shown.
 const blank = "<secret>"
 
 // NamesSecret reports whether a header or parameter of this name is likely to hold a secret.
@@ -29,23 +29,23 @@ func NamesSecret(name string) bool {
 	return false
 }
 
-// minGuessed is the least length of a value that is taken for a secret because of its name alone. Shorter ones are words or
-// years.
+// minGuessed is the minimum length, in bytes, of a value that is taken for a secret because of its name alone. Shorter values
+// are usually words or years.
 const minGuessed = 8
 
-// redactor removes secrets from what is shown.
+// redactor removes secrets from text that is shown.
 type redactor struct{ secrets *setting.SecretStore }
 
-// secret replaces the secrets that are known.
+// secret replaces all known secrets in the text.
 func (r redactor) secret(text string) string { return r.secrets.Scrub(text) }
 
-// What a URL in a text can hold of secrets.
+// Parts of a URL in a text that can contain secrets.
 var (
 	queryInText = pattern.OnUse(`\?[^\s"']*=[^\s"']*`)
 	userInText  = pattern.OnUse(`//[^\s"'/@]*@`)
 )
 
-// text returns a text of any origin as it may be shown: one line, without secrets, queries and control characters.
+// text returns a text, of whatever origin, so that it can be shown: one line, without secrets, queries and control characters.
 func (r redactor) text(s string) string {
 	s = r.secret(s)
 	s = queryInText().ReplaceAllString(s, "")
@@ -109,13 +109,13 @@ func (r redactor) body(req *http.Request) func() string {
 	}
 }
 
-// A member of a JSON object, and a field of a form. The groups are all before the value, the name, and the value.
+// A member of a JSON object, and a field of a form. The groups are: everything before the value, the name, and the value.
 var (
 	memberInText = pattern.OnUse(`("([^"\\]*)"\s*:\s*)("(?:[^"\\]|\\.)*"|[-0-9][^\s,}\]]*)`)
 	fieldInText  = pattern.OnUse(`((?:^|&)([^&=\s"]*)=)([^&\s]+)`)
 )
 
-// blankFields replaces the values in a body whose names are those of secrets.
+// blankFields replaces the values in a body whose names say that they are secrets.
 func blankFields(text string) string {
 	for _, field := range []*regexp.Regexp{memberInText(), fieldInText()} {
 		text = field.ReplaceAllStringFunc(text, func(found string) string {

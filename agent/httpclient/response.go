@@ -14,15 +14,16 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Response is a response whose body can be read only within a [Limit]. Its errors begin with the request's method and URL.
+// Response is a response whose body is read within a [Limit]. Errors of its methods begin with the request's method and URL.
 type Response struct {
 	StatusCode int
 	Header     http.Header
 
-	// Request is the request that was answered, the last one after redirects, without credentials.
+	// Request is the request that the server answered: after redirects, the last request. It has no credentials.
 	Request *http.Request
 
-	// ContentLength is the length of the body that ReadBody reserves memory for; -1 = not known. It is not trusted.
+	// ContentLength is the length of the body as the server says; -1 = not known. ReadBody reserves memory for it, up to
+	// readAhead, but does not rely on it.
 	ContentLength int64
 
 	sent    *http.Request  // the first request
@@ -34,7 +35,7 @@ type Response struct {
 
 func newResponse(sent *http.Request, resp *http.Response, redact redactor) *Response {
 	answered := resp.Request
-	if answered == nil { // as a Host.Transport may leave it
+	if answered == nil { // a Host.Transport may leave it nil
 		answered = sent
 	}
 	return &Response{
@@ -43,13 +44,13 @@ func newResponse(sent *http.Request, resp *http.Response, redact redactor) *Resp
 	}
 }
 
-// Limit bounds the body of a response, decompressed.
+// Limit is the maximum size of a response's body, decompressed.
 type Limit struct {
 	Bytes   setting.Bytes
 	Setting string // the setting that raises the limit, for the error; "" = none
 }
 
-// TooLargeError reports a body beyond its limit.
+// TooLargeError reports a body that is larger than its limit.
 type TooLargeError struct{ Limit Limit }
 
 func (e *TooLargeError) Error() string {
@@ -59,14 +60,15 @@ func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("the body exceeds %s (%s)", e.Limit.Setting, e.Limit.Bytes)
 }
 
-// readAhead bounds the memory that is reserved for a body because of its Content-Length alone.
+// readAhead is the maximum number of bytes that are reserved for a body because of its Content-Length alone.
 const readAhead = 1 << 20
 
-// maxCodingName bounds the name of a content coding that an error shows.
+// maxCodingName is the maximum length of a content coding's name that an error shows.
 const maxCodingName = 20
 
-// ReadBody appends the body to into and returns the result, also together with an error, so that the caller can use the
-// memory again. A body beyond the limit is a [TooLargeError]; one whose Content-Length is beyond it is not read at all.
+// ReadBody appends the body to into and returns the result. It returns the result also together with an error, so that the
+// caller can use the memory again. If the body is larger than the limit, the error is a [TooLargeError]; if already the
+// Content-Length is larger, the body is not read at all.
 func (r *Response) ReadBody(into []byte, limit Limit) ([]byte, error) {
 	if err := r.acceptBody(limit); err != nil {
 		return into, r.Wrap(err)
@@ -82,8 +84,8 @@ func (r *Response) ReadBody(into []byte, limit Limit) ([]byte, error) {
 	}
 	for {
 		if len(into) == cap(into) {
-			// The memory may be kept for the next body, so it grows by a quarter, and never beyond the byte that shows that
-			// the limit is exceeded.
+			// The caller may keep the memory for the next body. So it grows only by a quarter, and at most to one byte more
+			// than the limit: that byte shows that the limit is exceeded.
 			held := int64(len(into) - begin)
 			into = slices.Grow(into, int(max(min(max(held/4, minRead), r.bounded.left+1), 1)))
 		}
@@ -98,7 +100,7 @@ func (r *Response) ReadBody(into []byte, limit Limit) ([]byte, error) {
 	}
 }
 
-// minRead is the least number of bytes that memory grows by.
+// minRead is the minimum number of bytes by which the memory for a body grows.
 const minRead = 4 << 10
 
 // acceptBody returns an error if the header alone shows that the body cannot be used.
@@ -115,7 +117,7 @@ func (r *Response) acceptBody(limit Limit) error {
 	return nil
 }
 
-// boundedReader reads at most one byte more than it has left, and then fails.
+// boundedReader reads at most left+1 bytes. It fails with a TooLargeError when it has read more than left bytes.
 type boundedReader struct {
 	from  io.Reader
 	left  int64
@@ -136,7 +138,7 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Filter puts a reader between the body and ReadBody, which sees what it returns. The limit holds for what it reads.
+// Filter makes ReadBody read from filter(body) in place of the body. The limit of ReadBody applies to the unfiltered body.
 func (r *Response) Filter(filter func(body io.Reader) io.Reader) { r.filter = filter }
 
 // Excerpt returns the beginning of the body, at most max bytes, with secrets removed. It is for the texts of refusals: if
@@ -150,11 +152,11 @@ func (r *Response) Excerpt(max int) string {
 	return r.redact.secret(string(text))
 }
 
-// Close closes the body. It must be called also if the body was not read.
+// Close closes the body. The caller must call Close also if the body was not read.
 func (r *Response) Close() error { return r.resp.Body.Close() }
 
-// Wrap returns err as an [Error] of this response's request, for what is wrong with an answer; nil for nil. An error that is
-// an Error already is returned as it is.
+// Wrap returns err as an [Error] of this response's request. It is for problems with the content of a response. It returns nil
+// for nil, and an error that is or wraps an Error unchanged.
 func (r *Response) Wrap(err error) error {
 	if _, ok := errors.AsType[*Error](err); ok || err == nil {
 		return err
@@ -168,8 +170,8 @@ func (r *Response) RetryAfter() (time.Duration, bool) { return retryAfter(r.Head
 // Cookies returns the cookies that the response sets.
 func (r *Response) Cookies() []*http.Cookie { return r.resp.Cookies() }
 
-// maxStatusRead bounds what is read of a refusal. It is more than is shown, so that a secret is seen whole and removed before
-// the text is cut.
+// maxStatusRead is how many bytes of an error response are read. It is more than is shown, because a secret that is cut in two
+// would not be recognised and removed.
 const maxStatusRead = 64 << 10
 
 // StatusError returns an [Error] that wraps a [StatusError] with the response's status and the first line of its body:

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// maxRetryAfter bounds the pause that a server can ask for.
+// maxRetryAfter is the longest pause that a server can ask for.
 const maxRetryAfter = 24 * time.Hour
 
 // retryAfter returns the pause that a Retry-After header asks for (RFC 9110 section 10.2.3), in seconds or as a date, at most
-// 24 h. It is false if the header is missing or malformed.
+// maxRetryAfter. It returns false if the header is missing or malformed.
 func retryAfter(header http.Header, now time.Time) (time.Duration, bool) {
 	text := strings.TrimSpace(header.Get("Retry-After"))
 	if text != "" && strings.Trim(text, "0123456789") == "" {
 		seconds, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
-			return maxRetryAfter, true // more digits than an integer has are too many seconds
+			return maxRetryAfter, true // err means that the number of seconds does not fit into an int64
 		}
 		return time.Duration(seconds) * time.Second, true
 	}
@@ -35,9 +35,10 @@ type Quota struct {
 	Reset time.Duration // 0 = not known
 }
 
-// quotaOf returns the quota in a response's header: RateLimit (draft-ietf-httpapi-ratelimit-headers-10, or -06 with remaining
-// and reset), or RateLimit-Remaining or X-RateLimit-Remaining with the header that ends in Reset, in seconds or as a Unix
-// time. Of several quotas it returns the one with the least left.
+// quotaOf returns the quota in a response's headers. It reads RateLimit (draft-ietf-httpapi-ratelimit-headers-10, or -06 with
+// remaining and reset). Without RateLimit it reads RateLimit-Remaining, X-RateLimit-Remaining or X-Rate-Limit-Remaining, together
+// with the header that ends in Reset, in seconds or as a Unix time. If RateLimit has several quotas, it returns the one with the
+// fewest requests left.
 func quotaOf(header http.Header, now time.Time) (Quota, bool) {
 	if q, ok := quotaOfField(header.Get("RateLimit")); ok {
 		return q, true
@@ -85,7 +86,8 @@ func count(text string) (int64, bool) {
 	return n, err == nil && n >= 0
 }
 
-// Numbers from these on are Unix times, in seconds and in milliseconds: no server asks for a pause of three years.
+// Reset headers contain a number of seconds or a Unix time. A number of at least unixSeconds is a Unix time in seconds, one of at
+// least unixMillis a Unix time in milliseconds: no server asks for a pause of three years.
 const (
 	unixSeconds = 1e8
 	unixMillis  = 1e11
@@ -104,7 +106,7 @@ func resetIn(text string, now time.Time) time.Duration {
 	return max(0, seconds(n))
 }
 
-// seconds returns a duration, at most maxRetryAfter.
+// seconds returns n seconds as a duration, at most maxRetryAfter.
 func seconds(n float64) time.Duration {
 	return time.Duration(min(n, maxRetryAfter.Seconds()) * float64(time.Second))
 }

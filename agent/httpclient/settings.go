@@ -7,8 +7,9 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Settings are the settings of an HTTP client, inlined into those of a source or sink. The keys are those of the HTTP client
-// configuration of Prometheus. A secret is always a reference, so there are no keys that end in _file for secrets.
+// Settings are the settings of an HTTP client. They are inlined into the settings of a source or sink. The keys are the same as in
+// the HTTP client configuration of Prometheus. But there are no keys that end in _file for secrets, since a secret is always a
+// reference, which can name a file.
 type Settings struct {
 	Auth          string         `yaml:"auth"` // the name of a [Provider]; "" = none
 	BasicAuth     *BasicAuth     `yaml:"basic_auth"`
@@ -26,9 +27,9 @@ type BasicAuth struct {
 	Password setting.Secret `yaml:"password"`
 }
 
-// Authorization is the Authorization header of every request: a scheme and credentials.
+// Authorization sets the Authorization header of every request: a scheme and credentials.
 type Authorization struct {
-	Type        string         `yaml:"type"` // "" = Bearer; may end in a parameter: "Token token="
+	Type        string         `yaml:"type"` // scheme; "" = Bearer; may end in the name of a parameter: "Token token="
 	Credentials setting.Secret `yaml:"credentials"`
 }
 
@@ -39,7 +40,7 @@ type OAuth2 struct {
 	TokenServer  `yaml:",inline"`
 }
 
-// TokenServer is the endpoint that issues access tokens, and how to send requests to it.
+// TokenServer is the settings of the endpoint that issues access tokens: its URL, and how to send requests to it.
 type TokenServer struct {
 	TokenURL       setting.URL             `yaml:"token_url"`
 	Scopes         []string                `yaml:"scopes"`

@@ -16,12 +16,12 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// SigV4 signs every request for AWS (Signature Version 4). The keys are read again for each request.
+// SigV4 is the settings for signing every request for AWS (Signature Version 4). The keys are read again for each request.
 type SigV4 struct {
 	Region       string         `yaml:"region"`
 	AccessKey    setting.Text   `yaml:"access_key"`
 	SecretKey    setting.Secret `yaml:"secret_key"`
-	SessionToken setting.Secret `yaml:"session_token"` // of temporary credentials
+	SessionToken setting.Secret `yaml:"session_token"` // only for temporary credentials; "" = none
 	Service      string         `yaml:"service_name"`  // "" = aps, Amazon Managed Service for Prometheus
 }
 
@@ -38,7 +38,7 @@ func (s *SigV4) validate() error {
 	return errors.Join(problems...)
 }
 
-// sigV4Signer is the authenticator of SigV4.
+// sigV4Signer is the [Authenticator] for the settings SigV4.
 type sigV4Signer struct {
 	host   *Host
 	set    *SigV4

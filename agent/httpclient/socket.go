@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// SocketScheme begins the address of a unix socket.
+// SocketScheme is the prefix of a URL that names a unix socket.
 const SocketScheme = "unix://"
 
-// CheckSocket returns an error unless the path is one of a unix socket.
+// CheckSocket returns an error unless the path is absolute and can be the path of a unix socket.
 func CheckSocket(path string) error {
 	if !filepath.IsAbs(path) || strings.ContainsRune(path, 0) {
 		return errors.New("want the absolute path of a unix socket, such as unix:///run/app.sock")
@@ -19,8 +19,8 @@ func CheckSocket(path string) error {
 	return nil
 }
 
-// OverSocket returns the host for a client whose requests go to a unix socket, past any proxy. Requests for tokens do not go there.
-// The client has no part in the rate limits and the cache of the process, which are for addresses of servers.
+// OverSocket returns the host for a client whose requests go to a unix socket, without a proxy. Requests for tokens go over the
+// network as usual. The client does not use the rate limits and the cache of the process, because these identify servers by address.
 func (h *Host) OverSocket(path string) *Host {
 	over := *h
 	over.socket = path

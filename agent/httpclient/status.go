@@ -10,7 +10,7 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// StatusError is a status that is not a success.
+// StatusError reports a status that is not a success.
 type StatusError struct {
 	Code       int
 	RetryAfter time.Duration // the pause that the server asks for; 0 = none
@@ -19,10 +19,10 @@ type StatusError struct {
 
 func (e *StatusError) Error() string { return e.text }
 
-// maxStatusText bounds how much of a refusal is shown, in bytes.
+// maxStatusText is how much of an error response is shown, in bytes.
 const maxStatusText = 200
 
-// newStatusError makes the error of a response whose body is read already.
+// newStatusError returns the error of a response; body is its body, which the caller has read.
 func newStatusError(redact redactor, resp *http.Response, body string) *StatusError {
 	e := &StatusError{Code: resp.StatusCode, text: statusText(resp.StatusCode)}
 	pause, paused := retryAfter(resp.Header, time.Now())
@@ -47,8 +47,9 @@ func newStatusError(redact redactor, resp *http.Response, body string) *StatusEr
 	return e
 }
 
-// challengeText returns what a server that answers 401 wants, by its WWW-Authenticate headers (RFC 9110, section 11.6.1), and how to
-// give it. It is empty if the server does not say, or refuses credentials of the scheme that was sent.
+// challengeText returns which authentication a server that answers 401 wants, from its WWW-Authenticate headers (RFC 9110 section
+// 11.6.1), and the setting for it. It returns "" if the server does not say, or if it wants the scheme that was sent: then the
+// credentials are wrong.
 func challengeText(resp *http.Response) string {
 	sent, signed := signatureOf(resp)
 	challenges := resp.Header.Values("WWW-Authenticate")

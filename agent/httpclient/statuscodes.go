@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// StatusCodes is a set of status codes, such as 2xx and 503. The empty set is 2xx.
+// StatusCodes is a set of status codes, such as 2xx and 503. The empty set means 2xx.
 type StatusCodes []StatusRange
 
 // StatusRange is the status codes from First to Last, both included.
@@ -21,7 +21,7 @@ const (
 
 var errStatus = fmt.Errorf("want a status code from %d to %d, or a class such as 2xx", minStatus, maxStatus)
 
-// UnmarshalText parses a status code or a class of them.
+// UnmarshalText parses a status code such as 503, or a class of status codes such as 2xx.
 func (s *StatusRange) UnmarshalText(text []byte) error {
 	first, last := string(text), string(text)
 	if class, ok := strings.CutSuffix(strings.ToLower(string(text)), "xx"); ok {

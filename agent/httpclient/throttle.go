@@ -13,17 +13,17 @@ import (
 )
 
 // SharedState is what the jobs of a process share about the servers that they send requests to: rate limits, pauses that
-// servers ask for, and cached responses. The zero value is ready.
+// servers ask for, and cached responses. The zero value is ready to use.
 type SharedState struct {
 	throttle throttle
 	cache    responseCache
 }
 
-// Reload calls build, which makes all jobs of a new configuration. Afterwards the rate limits of other jobs are gone. If build
-// fails, all limits are as before.
+// Reload calls build, which makes all jobs of a new configuration. If build succeeds, Reload removes the rate limits of jobs that
+// build has not made. If build fails, all rate limits are as they were before the call.
 func (s *SharedState) Reload(build func() error) error { return s.throttle.reload(build) }
 
-// withSharedState puts the layers of rate limits and cache before the network, if the host has shared state.
+// withSharedState puts the layers for the cache and the rate limits above network, if the host has shared state.
 func withSharedState(h *Host, network http.RoundTripper, t *TLS, p *Proxy) http.RoundTripper {
 	if h.Shared == nil || h.socket != "" {
 		return network
@@ -39,12 +39,12 @@ func withSharedState(h *Host, network http.RoundTripper, t *TLS, p *Proxy) http.
 	return cache
 }
 
-// digest stands for what contains secrets.
+// digest is the SHA-256 of data that contains secrets. It is a key of maps in place of the data.
 type digest [sha256.Size]byte
 
-// requestKeys identifies requests and their senders.
+// requestKeys computes keys that identify requests, and keys that identify their senders: an origin with credentials.
 type requestKeys struct {
-	identity string // the TLS and proxy settings, which hold a client certificate
+	identity string // the TLS and proxy settings, which may name a client certificate
 }
 
 // request returns a key that is equal only for equal requests of the same sender.
@@ -55,7 +55,7 @@ func (k requestKeys) request(req *http.Request) digest {
 // sender returns a key of the origin and the credentials of a request.
 func (k requestKeys) sender(req *http.Request) digest { return k.key(req, "", NamesSecret) }
 
-// key hashes the origin, and the headers and parameters whose name is included.
+// key hashes the origin, uri, and the headers and query parameters for whose names included returns true.
 func (k requestKeys) key(req *http.Request, uri string, included func(name string) bool) (sum digest) {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%q %q %q %q", originOf(req.URL), req.Host, k.identity, uri)
@@ -94,7 +94,7 @@ func withoutSignature(values []string) []string {
 }
 
 // signedOnce reports whether a request has a signature of AWS, which includes the time, or an answer to a Digest challenge, which
-// has a number: no two requests are equal.
+// includes a counter. No two such requests are equal, so caching them is useless.
 func signedOnce(req *http.Request) bool {
 	credentials := req.Header.Get("Authorization")
 	return strings.HasPrefix(credentials, sigV4Prefix) || strings.HasPrefix(credentials, digestPrefix)
@@ -136,13 +136,13 @@ func (t *throttledTransport) RoundTrip(req *http.Request) (*http.Response, error
 
 func (t *throttledTransport) CloseIdleConnections() { closeIdle(t.next) }
 
-// throttle decides when requests may be sent. The zero value is ready.
+// throttle decides when requests may be sent. The zero value is ready to use.
 type throttle struct {
 	asleep sleepMeter
 	mu     sync.Mutex
 	pauses map[digest]pause        // by sender
 	limits map[string]*originLimit // by origin
-	made   map[string]bool         // the jobs that a reload has made so far
+	made   map[string]bool         // names of the jobs whose policy was set since the last reload began; nil before the first reload
 }
 
 // pause is a time before which a server wants no requests.
@@ -159,7 +159,7 @@ func (p *pause) left(now moment) time.Duration { return p.until.Sub(now.Time) - 
 // the job's next tick tries again.
 const maxPauseWait = 10 * time.Second
 
-// WaitError says that a request was not sent because a limit did not allow it in time.
+// WaitError reports that a request was not sent because a limit did not allow it in time.
 type WaitError struct {
 	Until time.Time
 	Why   string
@@ -169,7 +169,8 @@ func (e *WaitError) Error() string {
 	return fmt.Sprintf("not sent: no requests are allowed before %s (%s)", e.Until.UTC().Format(time.RFC3339), e.Why)
 }
 
-// wait returns when the request may be sent. If that is not before the context's deadline it returns a [WaitError] at once.
+// wait blocks until the request may be sent. If that time is too far away, or after the context's deadline, it returns a
+// [WaitError] at once.
 func (t *throttle) wait(ctx context.Context, sender digest, origin string) error {
 	for {
 		t.mu.Lock()
@@ -214,7 +215,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// pause holds back the requests of a sender for a while.
+// pause makes the requests of a sender wait until d has passed.
 func (t *throttle) pause(sender digest, d time.Duration, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -16,8 +16,8 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// TLS is the settings of TLS connections. The files are read again when they change. Requests
-// fail as long as one of them cannot be used. The keys are those of Prometheus.
+// TLS is the settings of TLS connections. The files are read again when they change. Requests fail as long as one of the files
+// cannot be used. The keys are the same as in the configuration of Prometheus.
 type TLS struct {
 	CAFile             string     `yaml:"ca_file" setting:"path"`
 	CertFile           string     `yaml:"cert_file" setting:"path"`
@@ -30,10 +30,10 @@ type TLS struct {
 	HTTP1Only  bool           `yaml:"http1_only"` // for a server that offers HTTP/2 and fails with it
 }
 
-// TLSVersion is a version of TLS, written as TLS10, TLS11, TLS12 or TLS13. The zero value is Go's default.
+// TLSVersion is a version of TLS, written as TLS10, TLS11, TLS12 or TLS13. The zero value means the default of Go.
 type TLSVersion uint16
 
-// Words returns the values of the setting.
+// Words returns the values that the setting can have.
 func (TLSVersion) Words() []string { return []string{"TLS10", "TLS11", "TLS12", "TLS13"} }
 
 // UnmarshalText parses TLS10, TLS11, TLS12 or TLS13.
@@ -96,13 +96,13 @@ func (t *TLS) transport(h *Host, newTransport func(*tls.Config) http.RoundTrippe
 	return reloading
 }
 
-// tlsFile is a file of the settings.
+// tlsFile is a file that tls_config names: the key of the setting, and the path.
 type tlsFile struct{ setting, path string }
 
-// maxTLSFile is the maximum size of a certificate or key file, in bytes. A bundle of all public authorities has 250 kB.
+// maxTLSFile is the maximum size of a certificate or key file, in bytes. A file with all public authorities has 250 kB.
 const maxTLSFile = 4 << 20
 
-// read returns the content of the file. Its errors name the setting.
+// read returns the content of the file. Errors name the setting.
 func (f *tlsFile) read() ([]byte, error) {
 	dir, name := filepath.Split(f.path)
 	data, err := durable.NewDir(dir).ReadFile(name, maxTLSFile+1)
@@ -128,7 +128,7 @@ type reloadingTransport struct {
 
 	mu        sync.Mutex
 	transport http.RoundTripper
-	sum       [sha256.Size]byte // of the files that transport was made from
+	sum       [sha256.Size]byte // hash of the files that transport was made from
 }
 
 func (r *reloadingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -140,7 +140,7 @@ func (r *reloadingTransport) RoundTrip(req *http.Request) (*http.Response, error
 	return transport.RoundTrip(req)
 }
 
-// ready returns why requests fail, or nil.
+// ready returns why requests would fail now, or nil.
 func (r *reloadingTransport) ready() error {
 	_, err := r.current()
 	return err

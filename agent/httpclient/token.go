@@ -16,18 +16,18 @@ import (
 // Token is an access token.
 type Token struct {
 	Value   string
-	Expires time.Time // zero = it is used until it is refused
+	Expires time.Time // zero = the token is used until it is refused
 }
 
-// TokenSource gets tokens. Its methods are called one at a time.
+// TokenSource gets tokens. Its methods are never called concurrently.
 type TokenSource interface {
-	// Key identifies the secrets that a token is requested with: it changes when they do.
+	// Key identifies the secrets that a token is requested with: the key changes when a secret changes.
 	Key() (string, error)
-	// Token requests a token. An error that will not go away soon is marked by [Refused].
+	// Token requests a token. If a new attempt is unlikely to succeed soon, the error is marked by [Refused].
 	Token(ctx context.Context) (Token, error)
 }
 
-// TokenMemory keeps what a provider knows over restarts. What it keeps is secret. Its methods are called one at a time.
+// TokenMemory stores the data of a provider across restarts. The data is secret. The methods are never called concurrently.
 type TokenMemory interface {
 	Load() []byte // what was stored last, by any process; nil = nothing
 	// Store reports whether the data is on disk, or why it cannot be. It is neither if nothing is kept over restarts.
@@ -44,20 +44,20 @@ type tokenLocker interface {
 	Lock(ctx context.Context) (unlock func(), err error)
 }
 
-// Keeper is an optional interface of a Provider: its tokens can be kept over restarts.
+// Keeper is an optional interface of a Provider whose tokens can be kept across restarts.
 type Keeper interface {
-	Keep(memory TokenMemory) // to be called before the first request
+	Keep(memory TokenMemory) // is called before the first request
 }
 
 // LogoutProvider is an optional interface of a Provider that can end its session at the server.
 type LogoutProvider interface {
-	// Logout ends the session, unless there is none, or its token is kept for the next start.
+	// Logout ends the session. It does nothing if there is no session, or if the token is kept for the next start.
 	Logout(ctx context.Context) error
 }
 
-// Refused marks the error of a login that was refused or whose response is of no use. The login is then not repeated soon,
-// since servers lock out clients after too many attempts. An error of a status that says that the server is down or busy
-// (5xx, 429, 408) is returned as it is.
+// Refused marks the error of a login that was refused, or whose response cannot be used. Such a login is not repeated soon,
+// since servers lock out clients after too many attempts. If the status says that the server is down or busy (5xx, 429, 408),
+// Refused returns the error unchanged.
 func Refused(err error) error {
 	if status, ok := errors.AsType[*StatusError](err); ok {
 		switch code := status.Code; {
@@ -78,17 +78,17 @@ const (
 	failedPause, maxFailedPause   = 5 * time.Second, time.Minute // no response, or the server is down or busy
 )
 
-// proven is how long a token has to be accepted until its login counts as a success.
+// proven is how long the server must accept a token before its login counts as a success.
 const proven = time.Minute
 
-// TokenCache keeps one token until it expires, is refused, or the secrets behind it change. All clients of a provider share
-// it. One request at a time gets a token, under its own context, so that a hanging server cannot outlast a tick; the others
-// wait for the same token.
+// TokenCache keeps one token until it expires, is refused, or the secrets behind it change. All clients of a provider share the
+// cache. Only one request at a time logs in, and the other requests wait for the same token. The login uses the context of that
+// request, so that a hanging server cannot block for longer than a tick.
 type TokenCache struct {
 	busy   chan struct{}
 	asleep sleepMeter
 
-	memory TokenMemory // nil = tokens are not kept over restarts
+	memory TokenMemory // nil = tokens are not kept across restarts
 
 	token  Token
 	kept   bool   // the memory has it
@@ -99,14 +99,14 @@ type TokenCache struct {
 	wait   pause // before the next login
 	why    error // the last failure
 
-	state atomic.Pointer[LoginState] // as of the last unlock
+	state atomic.Pointer[LoginState] // the state at the last unlock
 }
 
 // LoginState is what the status page shows of a login.
 type LoginState struct {
-	Got     time.Time // when the token was received; zero = there is none
-	Expires time.Time // zero = it is used until it is refused
-	Error   string    // why there is no token; empty if there is one, or none was needed yet
+	Got     time.Time // when the token was received; zero = there is no token
+	Expires time.Time // zero = the token is used until it is refused
+	Error   string    // why there is no token; empty if there is a token, or none was needed yet
 }
 
 // State returns the current state. It does not wait for a request.
@@ -120,10 +120,10 @@ func (t *TokenCache) State() LoginState {
 // NewTokenCache returns an empty cache.
 func NewTokenCache() *TokenCache { return &TokenCache{busy: make(chan struct{}, 1)} }
 
-// Keep makes the cache keep its token in a memory. To be called before the first Get.
+// Keep makes the cache store its token in a memory. Call it before the first Get.
 func (t *TokenCache) Keep(memory TokenMemory) { t.memory = memory }
 
-// keptToken is a token in a memory.
+// keptToken is a token as stored in a TokenMemory.
 type keptToken struct {
 	Key     string    `json:"key"` // SHA-256 of TokenSource.Key
 	Value   string    `json:"value"`
@@ -151,7 +151,7 @@ func (t *TokenCache) restore(now moment) {
 	}
 }
 
-// keep stores the token. Without it the next start logs in again, so an error costs nothing else.
+// keep stores the token. An error is ignored: its only effect is that the next start logs in again.
 func (t *TokenCache) keep() {
 	if t.memory == nil {
 		return
@@ -163,8 +163,8 @@ func (t *TokenCache) keep() {
 	t.kept, _ = t.memory.Store(data)
 }
 
-// Take removes the token and returns it, so that it can be ended at the server. It returns false if there is none, or if it is
-// kept for the next start.
+// Take removes the token and returns it, so that the caller can end its session at the server. It returns false if there is no
+// valid token, or if the token is kept for the next start.
 func (t *TokenCache) Take(ctx context.Context) (token Token, ok bool) {
 	if t.lock(ctx) != nil {
 		return Token{}, false
@@ -198,7 +198,7 @@ func (t *TokenCache) unlock() {
 	<-t.busy
 }
 
-// Get returns a valid token. Used reports whether an earlier call returned the same one.
+// Get returns a valid token. Used reports whether an earlier call returned the same token.
 func (t *TokenCache) Get(ctx context.Context, source TokenSource) (token Token, used bool, err error) {
 	if err := t.lock(ctx); err != nil {
 		return Token{}, false, err
@@ -239,7 +239,7 @@ func (t *TokenCache) Get(ctx context.Context, source TokenSource) (token Token, 
 	}
 	if err != nil {
 		t.token = Token{}
-		if errors.Is(err, context.Canceled) { // which says nothing about the login
+		if errors.Is(err, context.Canceled) { // the login itself has not failed
 			return Token{}, false, err
 		}
 		return Token{}, false, t.fail(err, t.got)
@@ -291,8 +291,8 @@ func (t *TokenCache) fail(why error, now moment) error {
 
 var errTokensRefused = errors.New("the server refuses every new token: check the rights of the login, and where send puts the token")
 
-// Forget drops a token that the server has refused. If new tokens are refused twice in a row, the next login is postponed as
-// after a failed one.
+// Forget drops a token that the server has refused. If the server refuses two new tokens in a row, the next login is postponed
+// as after a failed login.
 func (t *TokenCache) Forget(ctx context.Context, token string) error {
 	if err := t.lock(ctx); err != nil {
 		return err
@@ -307,7 +307,7 @@ func (t *TokenCache) Forget(ctx context.Context, token string) error {
 	case t.failed == 0:
 		t.failed = 1
 	default:
-		_ = t.fail(Refused(errTokensRefused), now) // the next Get returns it
+		_ = t.fail(Refused(errTokensRefused), now) // the next Get returns the error
 	}
 	t.token, t.unfit = Token{}, token
 	var kept keptToken
@@ -320,7 +320,7 @@ func (t *TokenCache) Forget(ctx context.Context, token string) error {
 
 // TokenAuthenticator puts a token on requests.
 type TokenAuthenticator struct {
-	Host     *Host // whose requests it signs
+	Host     *Host // the host whose requests are signed
 	Cache    *TokenCache
 	Source   TokenSource
 	SetToken func(req *http.Request, token string)

@@ -28,17 +28,17 @@ import (
 //	movingTransport     new connections when the server's name gets another address (moving.go)
 //	http.Transport      TLS, proxy (tls.go, proxy.go), or Host.Transport
 
-// Bounds of connections. The bound of a request is its context.
+// Limits of connections. The time of a request is limited by its context.
 const (
-	dialTimeout      = 10 * time.Second // a dial outlives its request
+	dialTimeout      = 10 * time.Second // net/http goes on dialing after the request has ended
 	handshakeTimeout = 10 * time.Second
-	idleTimeout      = 90 * time.Second // more than the usual interval of a minute
+	idleTimeout      = 90 * time.Second // more than a minute, the usual interval of jobs
 	maxIdlePerHost   = 8
 	maxIdle          = 32
 	maxHeaderBytes   = 256 << 10
 )
 
-// newTransport returns the layers from exchangeTransport on.
+// newTransport returns exchangeTransport and the layers below it.
 func newTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
 	network := h.Transport
 	if network == nil {
@@ -51,7 +51,7 @@ func newTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
 	return transport
 }
 
-// newNetworkTransport returns the layer that connects to servers.
+// newNetworkTransport returns the layers that connect to servers.
 func newNetworkTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
 	if h.socket != "" {
 		p = &Proxy{}
@@ -72,9 +72,9 @@ func newNetworkTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
 				TLSClientConfig:     cfg,
 				TLSHandshakeTimeout: handshakeTimeout,
 				Protocols:           protocols,
-				// Pings detect a dead HTTP/2 connection: the time-out of a request does not close it.
+				// Pings detect a dead HTTP/2 connection, which is not closed when a request times out.
 				HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
-				DisableCompression:     true, // exchangeTransport undoes gzip
+				DisableCompression:     true, // exchangeTransport decompresses gzip
 				MaxIdleConns:           maxIdle,
 				MaxIdleConnsPerHost:    maxIdlePerHost,
 				IdleConnTimeout:        idleTimeout,
@@ -96,7 +96,7 @@ func closeIdle(transport http.RoundTripper) {
 	}
 }
 
-// checkProxyConnect returns an error if a proxy refuses CONNECT. That of net/http does not name the proxy.
+// checkProxyConnect returns an error if a proxy refuses CONNECT. The error of net/http does not name the proxy.
 func checkProxyConnect(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK {
 		return nil
@@ -104,7 +104,7 @@ func checkProxyConnect(_ context.Context, proxy *url.URL, _ *http.Request, resp 
 	return fmt.Errorf("the proxy %s answers CONNECT with %s", proxy.Host, statusText(resp.StatusCode))
 }
 
-// exchangeTransport sets the User-Agent, undoes gzip and calls Host.Observe. It changes the request, which is a copy.
+// exchangeTransport sets the User-Agent, decompresses gzip and calls Host.Observe. It may change the request, which is a copy.
 type exchangeTransport struct {
 	next   http.RoundTripper
 	host   *Host
@@ -148,7 +148,7 @@ func (e *exchangeTransport) RoundTrip(req *http.Request) (*http.Response, error)
 
 func (e *exchangeTransport) CloseIdleConnections() { closeIdle(e.next) }
 
-// observation is an exchange under way. It calls the observer once, when the exchange ends.
+// observation is an exchange that has not ended yet. It calls the observer once, when the exchange ends.
 type observation struct {
 	observe  func(Exchange)
 	redact   redactor
@@ -158,7 +158,7 @@ type observation struct {
 	exchange Exchange
 }
 
-// response notes a response of the network or the cache.
+// response records the status and the quota of a response, which came from the network or from the cache.
 func (o *observation) response(resp *http.Response) {
 	o.exchange.Code = resp.StatusCode
 	if cached, ok := resp.Body.(*cachedBody); ok {
@@ -181,7 +181,7 @@ func (o *observation) end(err error) {
 	})
 }
 
-// observedBody counts what is read of a response and explains errors.
+// observedBody counts the bytes that are read from a response's body and explains errors.
 type observedBody struct {
 	from        io.Reader
 	raw         io.Closer
@@ -208,7 +208,7 @@ func (b *observedBody) Close() error {
 	return err
 }
 
-// gunzip returns the response's body without gzip. As with net/http, the header then does not mention gzip.
+// gunzip returns the response's body, decompressed if it is gzip. As net/http does, it removes gzip from the header.
 func gunzip(resp *http.Response) io.Reader {
 	if !strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
 		return resp.Body
@@ -220,7 +220,7 @@ func gunzip(resp *http.Response) io.Reader {
 	return &gzipReader{from: resp.Body}
 }
 
-// gzipReader reads the header of gzip at the first Read, so that a slow body does not delay the response.
+// gzipReader decompresses gzip. It reads the gzip header at the first Read, so that a slow body does not delay the response.
 type gzipReader struct {
 	from io.Reader
 	gzip *gzip.Reader

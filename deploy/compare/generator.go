@@ -9,22 +9,22 @@ import (
 	"sync/atomic"
 )
 
-// shape is the form of the records that the generator serves.
+// shape describes the records that the generator serves.
 type shape struct {
-	record func(b []byte, i int, values [3]string) []byte // a record as JSON
-	labels func(i int) string                             // the labels of its series, in the text format
+	record func(b []byte, i int, values [3]string) []byte // appends record i as JSON to b
+	labels func(i int) string                             // returns the labels of record i's series, in the text format
 }
 
-// fields are the numbers of a record. Each is one gauge, with the prefix of its metrics' names.
+// fields are the names of the numbers in a record. Each number is a gauge, whose name is metricPrefix and the name of the field.
 var fields = [3]string{"open", "resolved", "latency_seconds"}
 
-// metricPrefix begins the name of each of the workload's metrics. Receivers count nothing else.
+// metricPrefix is the prefix of the names of the workload's metrics. The receiver counts only these metrics as samples.
 const metricPrefix = "records_"
 
 // shapes returns the shapes of records by name.
 //
-// Flat records have four labels, of which one is an ID, two integers and a number of six decimals. Deep records are nested four
-// levels deep and have six labels and three numbers of fifteen digits, beside fields that no metric uses.
+// Flat records have four labels, one of which is an ID, two integers and a number with six decimals. Deep records are nested four
+// levels deep, and have six labels and three numbers with up to fifteen digits. Both also have fields that no metric uses.
 func shapes() map[string]shape {
 	return map[string]shape{
 		"flat": {
@@ -58,15 +58,15 @@ func region(i int) string {
 func stack(i int) string { return []string{"production", "staging", "development"}[i%3] }
 func uid(i int) uint64   { return uint64(i+1) * 0x9e3779b97f4a7c15 }
 
-// generator is the API and the exporter that the programs read. Each answer has other values than the one before.
+// generator is the API and the exporter that the programs read. Each answer has other values than the previous answer.
 //
 //	GET /SHAPE/records?n=N    {"data": [RECORD, …]}
 //	GET /SHAPE/metrics?n=N    the same 3·N series in the Prometheus text format
 type generator struct {
-	served  atomic.Int64 // samples in answers that were written whole
-	calls   atomic.Int64
-	stopped atomic.Bool // all further answers are 503, so that what was served can arrive
-	buffers sync.Pool
+	served  atomic.Int64 // number of samples in the answers that were written completely
+	calls   atomic.Int64 // number of answers
+	stopped atomic.Bool  // answer all requests with 503, so that the samples served so far can arrive
+	buffers sync.Pool    // of *[]byte
 }
 
 func (g *generator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -120,7 +120,7 @@ func appendPage(b []byte, s shape, name string, n int, call int64) []byte {
 	return b
 }
 
-// valuesOf returns the numbers of record i in a call.
+// valuesOf returns the numbers of record i in the answer with the number call.
 func valuesOf(shape string, i int, call int64) (v [3]string) {
 	r := rand.New(rand.NewPCG(uint64(call), uint64(i)))
 	if shape == "deep" {

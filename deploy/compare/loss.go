@@ -6,13 +6,14 @@ import (
 	"time"
 )
 
-// outage counts what is lost while the receiver is away.
+// outage counts the samples that are lost when the receiver is unreachable for a time.
 func (b *bench) outage(p program, w workload) (result, error) { return b.loss(p, w, false) }
 
-// kill counts what is lost while the receiver is away, when the program is killed and started again in the middle.
+// kill counts the samples that are lost when the receiver is unreachable for a time, and the program is killed and started again
+// meanwhile.
 func (b *bench) kill(p program, w workload) (result, error) { return b.loss(p, w, true) }
 
-// loss compares what the exporter has served with what has arrived.
+// loss compares the samples that the exporter has served with the samples that have arrived at the receiver.
 func (b *bench) loss(p program, w workload, kill bool) (got result, err error) {
 	r, err := b.prepare(p, w, b.records)
 	if err != nil {
@@ -52,7 +53,7 @@ func (b *bench) loss(p program, w workload, kill bool) (got result, err error) {
 	return got, nil
 }
 
-// interrupt closes the receiver for a time, and kills and restarts the program in the middle of it if that is asked for.
+// interrupt closes the receiver for a time. If kill is true, it also kills and restarts the program in the middle of that time.
 func (b *bench) interrupt(r *runner, kill bool) (err error) {
 	b.receiver.close()
 	defer func() {
@@ -76,7 +77,7 @@ func (b *bench) interrupt(r *runner, kill bool) (err error) {
 	return b.sleep(b.away/2 - 2*time.Second)
 }
 
-// drained waits until nothing has arrived for 20 seconds, for 5 minutes at most.
+// drained waits until no sample has arrived for 20 seconds, but at most 5 minutes.
 func (b *bench) drained() error {
 	const quiet, most = 20 * time.Second, 5 * time.Minute
 	began := time.Now()

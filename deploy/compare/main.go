@@ -1,8 +1,9 @@
-// Compare measures cton beside other programs that do the same work, on one machine, in one run: CPU time, memory, bytes on the
-// wire, and what is lost when the receiver is away or the program is killed. Start it with make compare.
+// Compare measures cton and other programs that do the same work, on one machine, in one run. It measures CPU time, memory, bytes on
+// the wire, and the samples that are lost when the receiver is unreachable or the program is killed. Start it with make compare.
 //
-// It is the API, the exporter and the receiver itself, on loopback. Programs take turns, so that a change of the machine's speed
-// meets all of them. It prints tables in Markdown and writes every single result, the tables and a chart to a directory.
+// Compare itself serves the API and the exporter and is the receiver, on the loopback interface. Programs take turns, so that a
+// change of the machine's speed affects all of them. Compare prints tables in Markdown, and writes every single result, the tables
+// and a chart to a directory.
 package main
 
 import (
@@ -24,7 +25,7 @@ import (
 	"time"
 )
 
-// options are the command's flags.
+// options are the flags of the command; see main for their meaning.
 type options struct {
 	cton, before, out string
 	only, programs    string
@@ -94,7 +95,7 @@ func compare(ctx context.Context, o options) (err error) {
 	return errors.Join(report(o, all), failed)
 }
 
-// measureAll measures every program at every workload. Programs take turns.
+// measureAll measures every program with every workload. Programs take turns.
 func measureAll(b *bench, o options) (all []result, failed error) {
 	for _, w := range workloads() {
 		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), w.name) {
@@ -124,7 +125,7 @@ func measureAll(b *bench, o options) (all []result, failed error) {
 	return all, failed
 }
 
-// report prints the tables, and writes them, the chart and the single results.
+// report prints the tables, and writes the tables, the chart and all single results to the output directory.
 func report(o options, all []result) error {
 	if len(all) == 0 {
 		return errors.New("nothing was measured")
@@ -155,7 +156,7 @@ func report(o options, all []result) error {
 	return errors.Join(err, os.WriteFile(filepath.Join(o.out, "compare.jsonl"), lines, 0o644))
 }
 
-// versions returns each program that was measured with what it says of its version.
+// versions returns, for each program that was measured, its name and the version that it prints.
 func versions(all []result, o options) (list []string) {
 	for _, p := range slices.Concat(programs("once", o.cton, o.before), programs("scrape", o.cton, "")) {
 		used := slices.ContainsFunc(all, func(r result) bool { return r.Program == p.name })

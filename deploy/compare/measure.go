@@ -15,12 +15,12 @@ import (
 // process is a running program.
 type process struct {
 	cmd  *exec.Cmd
-	log  string // path of what it writes
-	done chan struct{}
-	err  error // of its end, once done is closed
+	log  string        // path of the file with its output
+	done chan struct{} // is closed when the process has ended
+	err  error         // result of Wait; valid once done is closed
 }
 
-// start starts a command in a directory. It is killed when the runner dies.
+// start starts a command in a directory. The kernel kills the process when this program dies.
 func start(dir, log string, argv []string) (*process, error) {
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -40,9 +40,9 @@ func start(dir, log string, argv []string) (*process, error) {
 	return p, nil
 }
 
-// stop ends a process: by a signal, and after 15 seconds by SIGKILL.
+// stop ends a process by a signal. If the process has not ended after 15 seconds, stop sends SIGKILL.
 func (p *process) stop(by syscall.Signal) {
-	_ = p.cmd.Process.Signal(by) // an error means that it has ended
+	_ = p.cmd.Process.Signal(by) // an error means that the process has already ended
 	select {
 	case <-p.done:
 	case <-time.After(15 * time.Second):
@@ -60,7 +60,7 @@ func (p *process) isRunning() bool {
 	}
 }
 
-// tail returns the end of what the process wrote.
+// tail returns the end of the process's output.
 func (p *process) tail() string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
@@ -69,17 +69,17 @@ func (p *process) tail() string {
 	return string(text[max(0, len(text)-600):])
 }
 
-// clockTick is the unit of times in /proc/PID/stat. Linux has had 100 a second for user space on all machines since 2.6.
+// clockTick is the unit of times in /proc/PID/stat. Since Linux 2.6, user space sees 100 ticks per second on all machines.
 const clockTick = 10 * time.Millisecond
 
-// cpu returns the user and system time of processes.
+// cpu returns the user and system time of all processes together.
 func cpu(all []*process) (sum time.Duration, err error) {
 	for _, p := range all {
 		f, err := statFields(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 		if err != nil {
 			return 0, err
 		}
-		for _, field := range f[11:15] { // utime, stime and those of children that have ended
+		for _, field := range f[11:15] { // utime, stime, and the same times of children that have ended
 			n, err := strconv.Atoi(field)
 			if err != nil {
 				return 0, err
@@ -90,7 +90,7 @@ func cpu(all []*process) (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// statFields returns the fields of /proc/PID/stat behind the command, see proc_pid_stat(5).
+// statFields returns the fields of /proc/PID/stat that follow the name of the command, see proc_pid_stat(5).
 func statFields(path string) ([]string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -103,7 +103,7 @@ func statFields(path string) ([]string, error) {
 	return f, nil
 }
 
-// largestMemory returns the largest resident memory of processes since their start, in bytes.
+// largestMemory returns the sum of the processes' largest resident memory since their start, in bytes.
 func largestMemory(all []*process) (sum int64) {
 	for _, p := range all {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
@@ -120,7 +120,8 @@ func largestMemory(all []*process) (sum int64) {
 	return sum
 }
 
-// busy returns how long the machine's cores have worked since it started, and how long its host has used them.
+// busy returns how long the machine's cores have worked since the machine started, and how long the host of a virtual machine has
+// used them for other work (stolen).
 func busy() (used, stolen time.Duration) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -148,7 +149,7 @@ func own() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// size returns the size of programs in bytes.
+// size returns the size of all files together, in bytes.
 func size(paths []string) (sum int64) {
 	for _, p := range paths {
 		if resolved, err := filepath.EvalSymlinks(p); err == nil {

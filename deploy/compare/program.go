@@ -12,28 +12,29 @@ import (
 //go:embed peers
 var peerFiles embed.FS
 
-// program is a program in one set-up.
+// program is a program with one configuration.
 type program struct {
 	name  string
-	files map[string]string // by name, in its working directory: a template below peers/
-	argv  []string          // a template each
-	page  string            // the path of its page, for the workload that is scraped
-	setup map[string]string // further names of the templates
+	files map[string]string // files in the working directory: the name, and the path of the template below peers/
+	argv  []string          // arguments, each a template
+	page  string            // path of the program's page of metrics, for the workload page
+	setup map[string]string // values for .Set in the templates
 }
 
-// place is what the templates of a program are filled with.
+// place is the data for the templates of a program.
 type place struct {
-	Work, Config            string // directory, and the file of configuration in it
-	Records, Metrics, Write string // URLs
+	Work, Config            string // working directory, and the configuration file in it
+	Records, Metrics, Write string // URLs of the API, the exporter and the receiver
 	MetricsHost             string
-	N, Interval             int // records, and seconds
+	N, Interval             int // number of records, and seconds between rounds
 	Port                    string
 	Shape                   string
-	Set                     map[string]string
+	Set                     map[string]string // program.setup
 }
 
-// programs returns the set-ups of a workload's programs that are on this machine: cton, an earlier build of it if there is one, and
-// peers. The path of a peer comes from the environment, or else from PATH or from what the end-to-end tests have unpacked.
+// programs returns the programs on this machine that can do a kind of work: cton, an earlier build of cton if there is one, and other
+// programs (peers). The path of a peer comes from an environment variable, else from PATH, else from the files that the end-to-end
+// tests have unpacked.
 func programs(kind string, cton, before string) (list []program) {
 	add := func(name, path, config string, argv []string, setup map[string]string) {
 		if path == "" {
@@ -81,7 +82,7 @@ func programs(kind string, cton, before string) (list []program) {
 	return list
 }
 
-// find returns the path of a peer, or "".
+// find returns the path of a peer, or "" if it is not on this machine.
 func find(variable, name string) string {
 	if path := os.Getenv(variable); path != "" {
 		return path
@@ -98,7 +99,7 @@ func find(variable, name string) string {
 	return ""
 }
 
-// prepare writes the files of a program into its working directory and returns its command.
+// prepare writes the files of a program to its working directory and returns its command line.
 func (p program) prepare(at place) (argv []string, err error) {
 	at.Set = p.setup
 	for name, source := range p.files {
@@ -124,7 +125,7 @@ func (p program) prepare(at place) (argv []string, err error) {
 	return argv, nil
 }
 
-// fill fills a template. Its delimiters are those of the files that have none of their own.
+// fill executes a template.
 func fill(text string, at place) (string, error) {
 	t, err := template.New("").Option("missingkey=error").Parse(text)
 	if err != nil {

@@ -20,35 +20,36 @@ import (
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 )
 
-// receiver takes remote-write of both versions and counts what arrives.
+// receiver receives remote-write requests of both versions (1 and 2) and counts what arrives.
 type receiver struct {
 	address string
 
 	mu     sync.Mutex
 	counts counts
-	// seen holds a hash of each series and timestamp, so that what was sent twice counts once. nil = it is not asked for.
+	// seen has a hash of each series and timestamp, so that a sample that arrives twice counts once in counts.distinct. nil =
+	// distinct samples are not counted.
 	seen map[uint64]struct{}
 	seed maphash.Seed
 
-	arrived func() // called with each request, before it is answered; nil = not at all
+	arrived func() // is called for each request, before the answer; nil = no call
 
 	server *http.Server
 	done   chan struct{}
 }
 
-// counts is what a receiver has taken since the last reset.
+// counts is what a receiver has received since the last reset.
 type counts struct {
 	requests int64
-	bytes    int64     // of request bodies, as they were sent
-	all      int64     // samples
-	samples  int64     // of the workload's metrics, without staleness markers
-	distinct int64     // of them, if the receiver keeps what it has seen
-	first    time.Time // when the first of the workload's samples arrived
-	last     time.Time
-	failures int64 // requests that could not be decoded
+	bytes    int64     // size of all request bodies, as sent
+	all      int64     // number of all samples
+	samples  int64     // number of samples of the workload's metrics, without staleness markers
+	distinct int64     // number of different samples among samples, if the receiver keeps seen
+	first    time.Time // when the first sample of the workload arrived
+	last     time.Time // when the last sample of the workload arrived
+	failures int64     // number of requests that could not be decoded
 }
 
-// open listens on the receiver's address, on a free port the first time.
+// open listens on the receiver's address. The first call chooses a free port.
 func (r *receiver) open() error {
 	l, err := net.Listen("tcp", cmp.Or(r.address, "127.0.0.1:0"))
 	if err != nil {
@@ -65,13 +66,13 @@ func (r *receiver) open() error {
 	return nil
 }
 
-// close closes the port and all connections: for a sender, the receiver is gone.
+// close closes the port and all connections, so that senders cannot reach the receiver.
 func (r *receiver) close() {
 	_ = r.server.Close()
 	<-r.done
 }
 
-// reset begins to count from 0. judges says whether samples that arrive twice are to be found.
+// reset sets all counts to 0. If judges is true, the receiver counts distinct samples, so that samples that arrive twice are found.
 func (r *receiver) reset(judges bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -87,7 +88,7 @@ func (r *receiver) snapshot() counts {
 	return r.counts
 }
 
-// wait waits until the counts are as wanted, and reports whether they are.
+// wait waits until isWanted returns true for the counts. It returns false if ctx ends first.
 func (r *receiver) wait(ctx context.Context, isWanted func(counts) bool) bool {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -120,10 +121,10 @@ func (r *receiver) write(w http.ResponseWriter, q *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// request is what one request holds.
+// request is the content of one request.
 type request struct {
-	bytes, all int64
-	samples    []sampleKey // of the workload's metrics
+	bytes, all int64       // size of the body, and number of all samples
+	samples    []sampleKey // samples of the workload's metrics
 }
 
 // sampleKey identifies a sample: its series and its timestamp.
@@ -187,7 +188,8 @@ func (got *request) addV2(raw []byte) error {
 	return nil
 }
 
-// appendKey appends a label to the key of a series. Labels that name the sender are left out: they change when it restarts.
+// appendKey appends a label to the key of a series. It leaves out the labels that name the sender, since they change when the sender
+// restarts.
 func appendKey(b *strings.Builder, name, value string) {
 	if name != "instance" && name != "job" {
 		b.WriteString(name + "\xff" + value + "\xff")

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// column is one figure of a result, for the table and the chart.
+// column is one figure of a result, as a column of the tables.
 type column struct {
 	title  string
 	format string
@@ -28,7 +28,7 @@ func columns() []column {
 	}
 }
 
-// group is the results of one program at one workload.
+// group is the results of one program with one workload.
 type group struct {
 	program string
 	results []result
@@ -49,7 +49,7 @@ func groups(all []result, workload string) (list []group) {
 	return list
 }
 
-// spread is the median, the least and the most of some figures.
+// spread is the median, the minimum and the maximum of some figures.
 type spread struct{ median, least, most float64 }
 
 func spreadOf(results []result, of func(result) float64) spread {
@@ -73,7 +73,7 @@ func (s spread) text(format string) string {
 	return text
 }
 
-// writeTables writes a Markdown table for each workload: medians, with the least and the most.
+// writeTables writes a Markdown table for each workload: medians, with the minimum and the maximum.
 func writeTables(w io.Writer, all []result) error {
 	var b strings.Builder
 	for _, work := range workloads() {
@@ -126,14 +126,14 @@ func writeLosses(b *strings.Builder, list []group) {
 	}
 }
 
-// bar is one program's part of a chart.
+// bar is the bar of one program in a chart.
 type bar struct {
 	label string
 	spread
 	text string
 }
 
-// writeChart writes an SVG chart of CPU time: for each workload that is measured by it, a bar for each program.
+// writeChart writes an SVG chart of CPU time. It has a bar for each program, for each workload that measures CPU time per sample.
 func writeChart(w io.Writer, all []result, caption string) error {
 	const width, left, bottom, height, gap = 760, 170, 40, 20, 44
 	var b strings.Builder

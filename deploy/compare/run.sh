@@ -2,8 +2,8 @@
 # Compares a binary with its peers:
 #   deploy/compare/run.sh bin/cton [flags of deploy/compare, such as -only api]
 #
-# Debian's Prometheus and vmagent are unpacked below bin/debian, see deploy/e2e/debian.sh, unless PROMETHEUS_BIN and VMAGENT_BIN
-# name others. Telegraf takes part if TELEGRAF_BIN names it or it is installed.
+# Prometheus and vmagent of Debian are unpacked below bin/debian, see deploy/e2e/debian.sh, unless PROMETHEUS_BIN and VMAGENT_BIN
+# name other binaries. Telegraf is measured if TELEGRAF_BIN names its binary or it is installed.
 set -euo pipefail
 exec </dev/null
 cton=$(realpath "${1:?usage: deploy/compare/run.sh BINARY [flags of deploy/compare]}")

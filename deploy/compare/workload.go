@@ -16,12 +16,12 @@ import (
 	"time"
 )
 
-// workload is one kind of work that programs are compared at.
+// workload is one kind of work for which programs are compared.
 type workload struct {
 	name  string
 	title string
-	kind  string // of programs
-	shape string
+	kind  string // kind of the programs, see programs
+	shape string // name of the records' shape, see shapes
 	run   func(*bench, program, workload) (result, error)
 }
 
@@ -38,33 +38,33 @@ func workloads() []workload {
 	}
 }
 
-// bench holds what all measurements of one call share.
+// bench is what all measurements share.
 type bench struct {
 	ctx       context.Context
 	generator *generator
 	api       string // base URL of the generator
 	receiver  *receiver
-	dir       string // for the programs' files
-	records   int
-	interval  time.Duration
-	rounds    int           // that are measured
-	away      time.Duration // of the receiver
+	dir       string        // directory for the programs' files
+	records   int           // number of records of the API
+	interval  time.Duration // from round to round
+	rounds    int           // number of rounds that are measured
+	away      time.Duration // how long the receiver is unreachable
 }
 
-// result is what one measurement has found. Fields that a workload does not measure are 0.
+// result is the result of one measurement. Fields that a workload does not measure are 0.
 type result struct {
 	Workload, Program string
 
-	CPU         float64 // seconds for a million samples
-	Memory      float64 // largest resident memory in MiB, the start included
-	Bytes       float64 // of request bodies, or of the page, for a sample
+	CPU         float64 // CPU seconds per million samples
+	Memory      float64 // largest resident memory in MiB, including the start
+	Bytes       float64 // bytes of request bodies, or of the page, per sample
 	Start       float64 // seconds from the start to the first sample
-	Wall        float64 // seconds from the start to the end, of a program that ends
-	RunCPU      float64 // seconds, of a program that ends
-	Binary      float64 // MiB
+	Wall        float64 // seconds from the start to the end, for a program that ends by itself
+	RunCPU      float64 // CPU seconds of the whole run, for a program that ends by itself
+	Binary      float64 // size of the binary in MiB
 	Samples     int64
-	Lost, Twice int64   // samples
-	Noise       float64 // CPU seconds of everything else on the machine meanwhile, its host included
+	Lost, Twice int64   // number of samples that were lost, and that arrived more than once
+	Noise       float64 // CPU seconds that everything else on the machine and its host used during the measurement
 }
 
 // runner runs one program in a measurement.
@@ -76,7 +76,7 @@ type runner struct {
 	began     time.Time
 }
 
-// prepare makes an empty working directory for a program.
+// prepare makes a working directory for a program and writes the program's files to it.
 func (b *bench) prepare(p program, w workload, records int) (*runner, error) {
 	work, err := os.MkdirTemp(b.dir, strings.ReplaceAll(p.name, " ", "-")+"-")
 	if err != nil {
@@ -127,7 +127,7 @@ func (r *runner) fail(what string) error {
 	return fmt.Errorf("%s; the program wrote: %s", what, r.processes[0].tail())
 }
 
-// snapshot is the state of the counters at one moment.
+// snapshot is the values of all counters at one moment.
 type snapshot struct {
 	cpu, busy, stolen, own time.Duration
 	counts                 counts
@@ -140,7 +140,7 @@ func (r *runner) snapshot() (s snapshot, err error) {
 	return s, err
 }
 
-// fill fills in what all measurements over a time have.
+// fill sets the fields of a result that all measurements between two snapshots have.
 func (r *runner) fill(into *result, from, to snapshot, samples int64) {
 	used := to.cpu - from.cpu
 	into.Samples = samples
@@ -150,12 +150,12 @@ func (r *runner) fill(into *result, from, to snapshot, samples int64) {
 	into.Noise = (to.busy - from.busy - used - (to.own - from.own) + to.stolen - from.stolen).Seconds()
 }
 
-// limit returns a context that ends after some intervals and a minute.
+// limit returns a context that ends after a minute and the given number of intervals.
 func (b *bench) limit(intervals int) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(b.ctx, time.Minute+time.Duration(intervals)*b.interval)
 }
 
-// push measures a program that sends to the receiver, over whole rounds after two of warming up.
+// push measures a program that sends to the receiver, over whole rounds. Two rounds before the measurement are for warming up.
 func (b *bench) push(p program, w workload) (got result, err error) {
 	r, err := b.prepare(p, w, b.records)
 	if err != nil {
@@ -172,7 +172,7 @@ func (b *bench) push(p program, w workload) (got result, err error) {
 	if !b.receiver.wait(ctx, func(c counts) bool { return c.samples >= 2*round || !r.processes[0].isRunning() }) || !r.processes[0].isRunning() {
 		return got, r.fail("no two rounds of samples arrived")
 	}
-	if err := b.sleep(b.interval / 2); err != nil { // away from the start of a round
+	if err := b.sleep(b.interval / 2); err != nil { // do not measure from the start of a round, when the program is busy
 		return got, err
 	}
 	from, err := r.snapshot()
@@ -196,7 +196,7 @@ func (b *bench) push(p program, w workload) (got result, err error) {
 	return got, nil
 }
 
-// page measures a program that shows a page, which is read once a round.
+// page measures a program that serves a page of metrics. The page is read once per round.
 func (b *bench) page(p program, w workload) (got result, err error) {
 	r, err := b.prepare(p, w, b.records)
 	if err != nil {
@@ -243,7 +243,7 @@ func (b *bench) page(p program, w workload) (got result, err error) {
 	return got, nil
 }
 
-// readPage reads a page and returns how many of the workload's samples it has, and its size.
+// readPage reads a page and returns the number of the workload's samples in it, and its size in bytes.
 func readPage(ctx context.Context, url string) (samples, size int, err error) {
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -273,7 +273,7 @@ func (b *bench) once(p program, w workload) (got result, err error) {
 		return got, err
 	}
 	b.receiver.reset(false)
-	var memory atomic.Int64 // while the request waits for its answer: what wait4 returns includes the memory of this process
+	var memory atomic.Int64 // read while the request waits for its answer, since the result of wait4 includes memory of this process
 	started := make(chan struct{})
 	b.receiver.arrived = func() {
 		<-started

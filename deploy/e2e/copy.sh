@@ -1,5 +1,5 @@
-# Makes $root a copy of this system, for scripts that run in a mount namespace of their own as root: an overlay in memory, so nothing of
-# this system changes. $base is the directory that it is in. The exit code is 77 if no overlay can be mounted.
+# Makes $root a copy of this system. It is for scripts that run as root in a separate mount namespace. The copy is an overlay in
+# memory, so this system is not changed. $base is the directory that contains the copy. The exit code is 77 if no overlay can be mounted.
 
 mount --make-rprivate /
 base=$(mktemp -d)
@@ -15,7 +15,7 @@ mount -t tmpfs none "$root/run"
 mount --rbind /dev "$root/dev"
 
 fail() { echo "FAILED: $*" >&2; exit 1; }
-# install PROGRAM installs a package of Debian on the copy, or prints why it cannot be installed.
+# install PACKAGE… installs packages of Debian on the copy, or prints why they cannot be installed.
 install() {
 	chroot "$root" env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "$@" >"$base/log" 2>&1 && return
 	tail -n 3 "$base/log" >&2

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the container image by Debian's podman, on a copy of this system:
+# Runs the container image with Debian's podman, on a copy of this system:
 #   unshare --mount --pid --fork deploy/e2e/image.sh IMAGE.oci.tar
 set -euo pipefail
 image=$1
@@ -7,7 +7,7 @@ image=$1
 mount -t sysfs sysfs "$root/sys" || exit 77
 mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup" || exit 77
 mkdir -p "$root/var/lib/containers"
-mount -t tmpfs none "$root/var/lib/containers" # an overlay cannot lie on an overlay
+mount -t tmpfs none "$root/var/lib/containers" # an overlay cannot be mounted on an overlay
 cp "$image" "$root/image.oci.tar"
 install podman crun || exit 77
 
@@ -17,7 +17,7 @@ step load
 loaded=$(podman load --input /image.oci.tar)
 echo "$loaded"
 name=${loaded##* }
-# run ARGUMENTS… runs the image as a pod with restricted rights does.
+# run ARGUMENTS… runs the image with the restrictions of a hardened Kubernetes pod.
 run() { podman run --rm --cgroups=disabled --network host --read-only --cap-drop all --security-opt no-new-privileges "$@"; }
 if ! run "$name" version; then
 	echo "SKIPPED: podman cannot run a container here" >&2

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs, upgrades, removes and purges packages of Debian on a copy of this system, and checks what is there after each step:
+# Installs, upgrades, removes and purges the Debian packages on a copy of this system, and checks the files after each step:
 #   unshare --mount --pid --fork deploy/e2e/package.sh OLD.deb NEW.deb NEW.rpm
-# The package of Red Hat is installed and removed by Debian's rpm, if that can be had.
+# The Red Hat package is installed and removed with Debian's rpm, if rpm can be installed.
 #
 # The copy has no running systemd.
 set -euo pipefail
@@ -12,13 +12,13 @@ cp "$new" "$root/new.deb"
 cp "$rpm" "$root/new.rpm"
 copy() { chroot "$root" "$@"; }
 dpkg() { copy env DEBIAN_FRONTEND=noninteractive LC_ALL=C dpkg "$@"; }
-# is PATH "MODE USER GROUP" checks a file.
+# is PATH "MODE USER GROUP" checks the mode, the user and the group of a file.
 is() { [ "$(copy stat -c '%a %U %G' "$1")" = "$2" ] || fail "$1 is $(copy stat -c '%a %U %G' "$1"), want $2"; }
 gone() { [ ! -e "$root$1" ] || fail "$1 is still there"; }
-# has PATH TEXT checks the contents of a file.
+# has PATH TEXT checks that a file contains a text.
 has() { grep -qF -- "$2" "$root$1" || fail "$1 has no $2"; }
 
-# measure runs the installed service as its user until the page shows a metric, and ends it.
+# measure SIGNAL runs the installed service as its user until the page shows a metric, and then ends it with the signal.
 measure() {
 	chroot "$root" setpriv --reuid cton --regid cton --init-groups cton run -c /etc/cton/cton.yaml 2>"$base/log" &
 	local pid=$! try
@@ -92,7 +92,7 @@ gone /usr/share/doc/cton
 step rpm
 if install rpm; then
 	copy userdel cton
-	copy rpm --install --nodeps new.rpm # rpm knows nothing of what dpkg has installed
+	copy rpm --install --nodeps new.rpm # rpm does not know which packages dpkg has installed
 	is /etc/cton/cton.yaml "640 root cton"
 	is /var/lib/cton "750 cton cton"
 	is /usr/bin/cton "755 root root"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests a binary with Debian's Prometheus, Pushgateway, VictoriaMetrics, PostgreSQL, MariaDB, Chromium and Python client as separate
-# programs:
+# Tests a binary together with separate programs from Debian: Prometheus, Pushgateway, VictoriaMetrics, PostgreSQL, MariaDB, Chromium
+# and the Python client of Prometheus:
 #   deploy/e2e/run.sh bin/cton [flags for go test, such as -run TestOutage]
 #
 # Programs that are not installed are unpacked below bin/debian, see debian.sh. The tests end after 10 minutes at most.
@@ -21,8 +21,8 @@ network() {
 	export LD_LIBRARY_PATH
 }
 
-# databases finds PostgreSQL and MariaDB. Only root can unpack them, since they need libraries: without root, the tests of a
-# database that is not installed are skipped.
+# databases finds PostgreSQL and MariaDB, or unpacks them. Only root can unpack them, since they need other packages. Without root, the
+# tests of a database that is not installed are skipped.
 databases() {
 	local dir=$debian/databases
 	postgres() { { ls -d "${1-}"/usr/lib/postgresql/*/bin 2>/dev/null || true; } | sort -V | tail -n 1; }
@@ -36,14 +36,15 @@ databases() {
 	export POSTGRES MARIADB DATABASE_LIBRARIES
 }
 
-# python prints where the Python client of Prometheus is.
+# python prints the directory of the Python client of Prometheus.
 python() {
 	local packages=usr/lib/python3/dist-packages
 	[ -d "$debian/python/$packages" ] || unpack python download python3-prometheus-client python3-decorator
 	echo "$debian/python/$packages"
 }
 
-# browser finds Chromium. Only root can unpack it, since it needs libraries: without root, its tests are skipped.
+# browser finds Chromium, or unpacks it. Only root can unpack it, since it needs other packages. Without root, and if Chromium is not
+# installed, its tests are skipped.
 browser() {
 	local dir=$debian/chromium
 	CHROMIUM=$(command -v chromium || true) CHROMIUM_LIBRARIES=

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Installs a package of Debian on a copy of this system, boots its systemd, and starts, reloads, kills, upgrades and purges the service:
+# Installs the Debian package on a copy of this system, boots systemd in the copy, and starts, reloads, kills, upgrades and purges the
+# service:
 #   unshare --mount --pid --fork --cgroup --ipc --uts deploy/e2e/systemd.sh PACKAGE.deb RESULT
 #
-# RESULT is a file in /dev/shm, for what the copy prints. It ends with "passed". systemd runs until it is killed.
+# RESULT is a file in /dev/shm for the output of the test. If the test succeeds, the output ends with "passed". systemd runs until the
+# caller kills it.
 set -euo pipefail
 deb=$1 result=$2
 . "$(dirname "$0")/copy.sh"
@@ -49,6 +51,6 @@ StandardError=inherit
 UNIT
 mkdir "$root/before"
 cd "$root"
-pivot_root . before # and not chroot, in which no user namespace can be made
+pivot_root . before # in place of chroot, since no user namespace can be created in a chroot
 umount -l /before
 exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=e2e /lib/systemd/systemd --system --unit=check.service --log-level=warning --log-target=console

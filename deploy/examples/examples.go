@@ -1,4 +1,4 @@
-// Package examples is configurations to begin with.
+// Package examples contains example configurations.
 package examples
 
 import (
@@ -10,14 +10,14 @@ import (
 //go:embed demo.yaml
 var demo string
 
-// The addresses in demo.yaml, which Demo can replace.
+// The addresses in demo.yaml that Demo replaces.
 const (
 	demoAPI  = "http://127.0.0.1:8001"
 	demoPage = `"127.0.0.1:8000"`
 )
 
-// Demo is the configuration of cton demo, for an API at a root such as http://127.0.0.1:8001 and a page that listens on an
-// address such as 127.0.0.1:8000.
+// Demo returns the configuration of cton demo. The API is the base URL of the sample API, such as http://127.0.0.1:8001. The page
+// listens on an address such as 127.0.0.1:8000.
 func Demo(api, listen string) string {
 	return strings.NewReplacer(demoAPI, api, demoPage, strconv.Quote(listen)).Replace(demo)
 }

@@ -15,13 +15,13 @@ import (
 
 // entry is a file or a directory of an archive.
 type entry struct {
-	name string // of a directory with / at the end
+	name string // path; it ends with / for a directory
 	mode int64
-	user int // its number, also of the group
+	user int // number of the user and of the group
 	data []byte
 }
 
-// writeTar writes entries with one time and without names of users.
+// writeTar writes the entries as a tar archive. All entries have the same time, and no names of users.
 func writeTar(w io.Writer, mtime time.Time, entries []entry) error {
 	t := tar.NewWriter(w)
 	for _, e := range entries {
@@ -39,7 +39,7 @@ func writeTar(w io.Writer, mtime time.Time, entries []entry) error {
 	return t.Close()
 }
 
-// compressed returns the entries as .tar.gz.
+// compressed returns the entries as a compressed archive (.tar.gz).
 func compressed(mtime time.Time, entries []entry) ([]byte, error) {
 	var out bytes.Buffer
 	z, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
@@ -53,7 +53,7 @@ func compressed(mtime time.Time, entries []entry) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// writeArchive writes the binary with what a user without a package manager needs.
+// writeArchive writes an archive with the binary, the licences and the documents, for users who do not use a package manager.
 func (b *build) writeArchive(out string) error {
 	entries := []entry{{name: "cton", mode: 0o755}, {name: "LICENSE", mode: 0o644}, {name: "README.md", mode: 0o644}}
 	for i, path := range []string{b.binary, filepath.Join(b.root, "LICENSE"), filepath.Join(b.root, "README.md")} {
@@ -82,7 +82,7 @@ func (b *build) writeArchive(out string) error {
 	return os.WriteFile(filepath.Join(out, b.name()+".tar.gz"), data, 0o644)
 }
 
-// writeSums writes SHA256SUMS, for sha256sum -c, of the files in a directory.
+// writeSums writes the file SHA256SUMS with the sums of all files in a directory, for sha256sum -c.
 func writeSums(dir string) error {
 	var sums bytes.Buffer
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

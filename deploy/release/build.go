@@ -13,28 +13,28 @@ import (
 	"time"
 )
 
-// mainPackage is the program, relative to the repository.
+// mainPackage is the main package of the program, relative to the repository.
 const mainPackage = "./agent/cton"
 
-// build is the program for one target.
+// build is the program built for one target, and what is known about it.
 type build struct {
 	target
-	root    string // the repository
-	dir     string // for files that packages are made of
-	binary  string // its path
-	size    int64
-	version string    // with v, as Go takes it from the tags
-	goes    string    // the version of Go
-	time    time.Time // of the commit; files get it
-	modules []module  // that are linked in, sorted
+	root    string    // path of the repository
+	dir     string    // directory for the files from which packages are made
+	binary  string    // path of the binary
+	size    int64     // size of the binary in bytes
+	version string    // version with the prefix v, as Go derives it from the tags
+	goes    string    // version of Go
+	time    time.Time // time of the commit; all files get this time
+	modules []module  // modules that are linked into the binary, sorted by path
 
-	documents []document // that archives and packages have
+	documents []document // documents for archives and packages
 }
 
-// name returns the beginning of the names of all files for the target.
+// name returns the prefix of the names of all files for the target.
 func (b *build) name() string { return "cton_" + strings.TrimPrefix(b.version, "v") + "_" + b.label() }
 
-// compile builds the program and gathers what is inside. Dir is made.
+// compile builds the program in the directory dir, which it creates, and finds out which modules the binary contains.
 func compile(root, dir string, t target) (*build, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func compile(root, dir string, t target) (*build, error) {
 	return b, err
 }
 
-// run runs go in the repository, for the target, and returns its output.
+// run runs the go command in the repository, for the target, and returns its output.
 func (b *build) run(args ...string) ([]byte, error) {
 	cmd := exec.Command("go", args...)
 	cmd.Dir = b.root
@@ -74,7 +74,7 @@ func (b *build) run(args ...string) ([]byte, error) {
 	return out, nil
 }
 
-// identify reads version and time from the binary.
+// identify reads the version of the program, the version of Go and the time of the commit from the binary.
 func (b *build) identify() error {
 	info, err := buildinfo.ReadFile(b.binary)
 	if err != nil {
@@ -89,10 +89,10 @@ func (b *build) identify() error {
 	return err
 }
 
-// pseudo matches the version of a commit without a tag, with its time.
+// pseudo matches a pseudo-version: the version of a commit that has no tag. It contains the time of the commit.
 var pseudo = regexp.MustCompile(`^v(\d+\.\d+\.\d+)-(?:.*\.)?(\d{14})-[0-9a-f]{12}(\+dirty)?$`)
 
-// packageVersion returns the version in a form that all package managers take and sort as Go does.
+// packageVersion returns the version in a format that all package managers accept and sort in the same order as Go.
 func packageVersion(version string) string {
 	if m := pseudo.FindStringSubmatch(version); m != nil {
 		return m[1] + "-git" + m[2]

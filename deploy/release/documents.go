@@ -10,15 +10,15 @@ import (
 	"runtime"
 )
 
-// document is a text that the program itself prints: its manual page, or the completion for a shell.
+// document is a text that the program itself prints: the manual page, or the completion script for a shell.
 type document struct {
-	args []string
-	name string // in an archive
-	path string // where a package puts it
+	args []string // arguments with which cton prints the text
+	name string   // path in an archive
+	path string   // path at which a package installs the document
 	text []byte
 }
 
-// documents builds the program for this machine and returns what it prints.
+// documents builds the program for this machine, runs it and returns the documents that it prints.
 func documents(source, dir string) ([]document, error) {
 	b, err := compile(source, dir, target{os: runtime.GOOS, arch: runtime.GOARCH})
 	if err != nil {
@@ -38,11 +38,11 @@ func documents(source, dir string) ([]document, error) {
 	return all, nil
 }
 
-// file writes the document as a package has it into a directory, and returns its path. A manual page is compressed.
+// file writes the document to a directory, as a package contains it, and returns the path. It compresses a manual page.
 func (d *document) file(dir string) (string, error) {
 	path := filepath.Join(dir, filepath.Base(d.path))
 	if filepath.Ext(path) != ".gz" {
-		path += ".txt" // cton is the name of the binary
+		path += ".txt" // a document named cton would overwrite the binary
 		return path, os.WriteFile(path, d.text, 0o644)
 	}
 	var packed bytes.Buffer

@@ -16,13 +16,13 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// user is the number of the user in the image. It has no rights outside /var/lib/cton and /tmp.
+// user is the number of the user in the image. The user can write only to /var/lib/cton and /tmp.
 const user = 65532
 
-// layout is an OCI image layout under construction: its blobs by their paths.
+// layout is an OCI image layout that is being built: the contents of its files by path.
 type layout map[string][]byte
 
-// add adds a blob and describes it.
+// add adds a blob and returns its descriptor.
 func (l layout) add(mediaType string, data []byte) v1.Descriptor {
 	d := digest.NewDigestFromBytes(digest.SHA256, sum(data))
 	l["blobs/sha256/"+d.Encoded()] = data
@@ -34,14 +34,14 @@ func sum(data []byte) []byte {
 	return s[:]
 }
 
-// addJSON adds a value as JSON.
+// addJSON adds a value as a JSON blob and returns its descriptor.
 func (l layout) addJSON(mediaType string, v any) (v1.Descriptor, error) {
 	data, err := json.Marshal(v)
 	return l.add(mediaType, data), err
 }
 
-// writeImage writes the container image for those targets that have one, as an archive of an OCI layout:
-// podman load, skopeo copy oci-archive:, docker load.
+// writeImage writes a container image for linux/amd64 and linux/arm64, as an archive of an OCI layout. It can be loaded with podman
+// load, skopeo copy oci-archive:, or docker load.
 func writeImage(out string, built []*build) error {
 	built = slices.DeleteFunc(slices.Clone(built), func(b *build) bool { return b.os != "linux" || b.arch == "arm" })
 	if len(built) == 0 {
@@ -77,7 +77,7 @@ func writeImage(out string, built []*build) error {
 	return l.write(filepath.Join(out, "cton_"+tag+"_image.oci.tar"), b)
 }
 
-// write writes the layout as an archive.
+// write writes the layout to a file as an archive.
 func (l layout) write(file string, b *build) error {
 	entries := []entry{{name: "blobs/", mode: 0o755}, {name: "blobs/sha256/", mode: 0o755}}
 	for name, data := range l {
@@ -91,7 +91,7 @@ func (l layout) write(file string, b *build) error {
 	return os.WriteFile(file, data.Bytes(), 0o644)
 }
 
-// annotations say what the image is.
+// annotations returns the annotations that describe the image.
 func (b *build) annotations() map[string]string {
 	return map[string]string{
 		v1.AnnotationTitle: "cton", v1.AnnotationVersion: strings.TrimPrefix(b.version, "v"), v1.AnnotationLicenses: "Apache-2.0",
@@ -100,7 +100,7 @@ func (b *build) annotations() map[string]string {
 	}
 }
 
-// addImage adds the image for the target, of one layer, and describes its manifest.
+// addImage adds the image for the target, which has one layer, and returns the descriptor of its manifest.
 func (b *build) addImage(l layout) (v1.Descriptor, error) {
 	entries, err := b.imageFiles()
 	if err != nil {
@@ -136,7 +136,7 @@ func (b *build) addImage(l layout) (v1.Descriptor, error) {
 	return manifest, err
 }
 
-// imageFiles returns the files of the image. Zone data is in the binary.
+// imageFiles returns the files of the image. It needs no time zone data, since the binary contains them.
 func (b *build) imageFiles() ([]entry, error) {
 	binary, err := os.ReadFile(b.binary)
 	if err != nil {
@@ -165,13 +165,13 @@ func (b *build) imageFiles() ([]entry, error) {
 	}, nil
 }
 
-// certificates returns the certificate authorities that Mozilla trusts, as the Go project keeps them. Those that are trusted only within limits are left
-// out, since a file of certificates cannot carry limits.
+// certificates returns the certificate authorities that Mozilla trusts, from the bundle of the Go project. It leaves out authorities
+// that are trusted only within limits, since a file of certificates cannot express the limits.
 func certificates() []byte {
 	var out bytes.Buffer
 	for root := range bundle.Roots() {
 		if root.Constraint == nil {
-			_ = pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: root.Certificate}) // a buffer takes everything
+			_ = pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: root.Certificate}) // writing to a buffer cannot fail
 		}
 	}
 	return out.Bytes()

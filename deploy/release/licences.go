@@ -16,21 +16,21 @@ import (
 	"github.com/google/licensecheck"
 )
 
-// module is a module with packages that are linked into the binary.
+// module is a Go module with packages that are linked into the binary.
 type module struct {
 	path, version string
-	sum           string   // h1, of go.sum
-	spdx          []string // licences, by their SPDX names, sorted
+	sum           string   // hash (h1) from go.sum; "" for std
+	spdx          []string // SPDX names of the licences, sorted
 	files         []notice
 }
 
-// notice is a licence or a notice that must go with the binary.
+// notice is a licence or a notice that must be distributed with the binary.
 type notice struct {
-	name string // its path in the module
+	name string // path in the module
 	text string
 }
 
-// goPackage is what go list prints of a package.
+// goPackage is the part of a package in the output of go list -json.
 type goPackage struct {
 	Dir      string
 	Standard bool
@@ -41,7 +41,8 @@ type goPackage struct {
 	}
 }
 
-// linked returns the modules of the binary, with the licences of those of their packages that are in it. Go itself is the module std.
+// linked returns the modules of the binary, with the licences of the packages that the binary contains. The standard library of Go is
+// the module std.
 func (b *build) linked() ([]module, error) {
 	list, err := b.run("list", "-deps", "-json=Dir,Standard,Module", mainPackage)
 	if err != nil {
@@ -97,19 +98,19 @@ func sorted(found map[string]*module) ([]module, error) {
 	return all, errors.Join(problems...)
 }
 
-// legal matches the names of files with licences and notices. Data of tests and tools have their own.
+// legal matches the names of files with licences and notices.
 var legal = regexp.MustCompile(`(?i)^(licen[cs]e|copying|copyright|notice|patents|unlicense)([-._].*)?$`)
 
-// licence matches those of them that have licences, and nothing else.
+// licence matches the names of files that contain only licences.
 var licence = regexp.MustCompile(`(?i)^(licen[cs]e|copying|unlicense)`)
 
-// source matches what is not a text.
+// source matches the names of files that legal matches but that are code or data, not texts.
 var source = regexp.MustCompile(`(?i)\.(go|s|c|h|py|sh|tmpl|json)$`)
 
-// enough is how much of a text must be that of known licences, in per cent.
+// enough is the part of a file, in per cent, that must match known licences.
 const enough = 60
 
-// gather reads the licences and notices in a directory of the module, and in those above it.
+// gather reads the licences and notices in the directory in of the module, and in all directories above it up to root.
 func (m *module) gather(root, in string) error {
 	for ; ; in = filepath.Dir(in) {
 		entries, err := os.ReadDir(filepath.Join(root, in))
@@ -139,7 +140,7 @@ func (m *module) gather(root, in string) error {
 	}
 }
 
-// thirdParty returns the licences and notices of all modules as one text.
+// thirdParty returns a text with the licences and notices of all modules.
 func (b *build) thirdParty() []byte {
 	var out bytes.Buffer
 	out.WriteString("This program contains parts of the modules below. Their licences follow.\n\n")

@@ -1,7 +1,7 @@
-// Command release builds what a release has: an archive of the binary for each system, packages for Debian, Red Hat and Alpine, a
-// container image, and for each of them the licences and the list of what is inside. The same commit and the same Go give the same
-// bytes. It builds the last commit, in a clone of its own: what is not committed is not in a release. It calls go and git, and nothing
-// else:
+// Command release builds all files of a release: an archive of the binary for each system, packages for Debian, Red Hat and Alpine,
+// and a container image, all with the licences, and for each binary a list of its modules (SBOM). The same commit and the same version
+// of Go give the same bytes. It builds the last commit in a temporary clone of the repository, so changes that are not committed are
+// not in the release. The only programs that it runs are go, git and the built binary:
 //
 //	cd deploy/release && go run . -o ../../dist
 package main
@@ -26,15 +26,15 @@ func main() {
 	}
 }
 
-// target is a system that the program is built for.
+// target is a system for which the program is built.
 type target struct {
 	os, arch string
-	arm      string // GOARM
+	arm      string // GOARM; "" for other architectures
 }
 
 func (t target) String() string { return t.os + "/" + t.arch }
 
-// label names the target in the name of a file.
+// label returns the target as names of files contain it.
 func (t target) label() string {
 	if t.arm != "" {
 		return t.os + "_" + t.arch + "v" + t.arm
@@ -52,7 +52,7 @@ func targets() []target {
 	}
 }
 
-// release builds everything into a directory. Only restricts it to one target, unless it is empty.
+// release builds everything and writes it to the directory out. If only is not empty, it builds only that target.
 func release(root, out, only string) error {
 	work, err := os.MkdirTemp("", "cton-release-")
 	if err != nil {
@@ -95,7 +95,8 @@ func release(root, out, only string) error {
 	return writeSums(out)
 }
 
-// clone copies the last commit of a repository into a directory, which go can take the version from.
+// clone clones the repository into a directory, with its history, from which go derives the version. It warns of changes that are not
+// committed.
 func clone(root, dir string) error {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -111,7 +112,7 @@ func clone(root, dir string) error {
 	return err
 }
 
-// write writes what is made of one binary.
+// write writes the files that are made from one binary: the archive, the SBOM and, for Linux, the packages.
 func (b *build) write(out string) error {
 	if err := b.writeArchive(out); err != nil {
 		return fmt.Errorf("archive: %w", err)

@@ -15,7 +15,7 @@ import (
 	_ "github.com/goreleaser/nfpm/v2/rpm" // registers itself
 )
 
-// writePackages writes the packages of Debian, Red Hat and Alpine.
+// writePackages writes the packages for Debian, Red Hat and Alpine.
 func (b *build) writePackages(out string) error {
 	for _, format := range []string{"deb", "rpm", "apk"} {
 		info, err := b.packageInfo(format)
@@ -25,7 +25,7 @@ func (b *build) writePackages(out string) error {
 		if err := nfpm.PrepareForPackager(info, format); err != nil {
 			return err
 		}
-		// An apk has the times of the scripts.
+		// An apk contains the modification times of the scripts, so set them for reproducible builds.
 		for _, s := range []string{info.Scripts.PreInstall, info.Scripts.PostInstall, info.Scripts.PreRemove, info.Scripts.PostRemove} {
 			if err := os.Chtimes(s, b.time, b.time); err != nil {
 				return err
@@ -47,7 +47,7 @@ func (b *build) writePackages(out string) error {
 	return nil
 }
 
-// packageInfo describes the package of a format.
+// packageInfo returns the description of the package in a format: deb, rpm or apk.
 func (b *build) packageInfo(format string) (*nfpm.Info, error) {
 	contents, err := b.packageFiles(format)
 	if err != nil {
@@ -82,7 +82,7 @@ func (b *build) packageInfo(format string) (*nfpm.Info, error) {
 	return nfpm.WithDefaults(info), nil
 }
 
-// packageFiles returns what is in each package.
+// packageFiles returns the files and directories of the package in a format.
 func (b *build) packageFiles(format string) (files.Contents, error) {
 	licences := filepath.Join(b.dir, "THIRD_PARTY_LICENSES")
 	if err := os.WriteFile(licences, b.thirdParty(), 0o644); err != nil {
@@ -114,7 +114,7 @@ func (b *build) packageFiles(format string) (files.Contents, error) {
 			return nil, err
 		}
 		to := d.path
-		if format == "deb" { // where zsh looks on Debian
+		if format == "deb" { // zsh of Debian searches completions there
 			to = strings.Replace(to, "zsh/site-functions", "zsh/vendor-completions", 1)
 		}
 		all = append(all, file(path, to, 0o644))

@@ -11,7 +11,7 @@ import (
 	"github.com/CycloneDX/cyclonedx-go"
 )
 
-// writeSBOM writes the list of what the binary is made of, as CycloneDX.
+// writeSBOM writes the list of the modules in the binary (SBOM), in the format CycloneDX.
 func (b *build) writeSBOM(file string) error {
 	binary, err := os.ReadFile(b.binary)
 	if err != nil {
@@ -40,9 +40,9 @@ func (b *build) writeSBOM(file string) error {
 	return os.WriteFile(file, out.Bytes(), 0o644)
 }
 
-// component describes a module.
+// component returns the description of a module.
 func (b *build) component(m module) cyclonedx.Component {
-	// Package URLs of Go are in lower case, and + stands for a space in some readers.
+	// Package URLs of Go are in lower case. The + is escaped, since some readers take it for a space.
 	purl := "pkg:golang/" + strings.ToLower(m.path) + "@" + strings.ReplaceAll(m.version, "+", "%2B")
 	c := cyclonedx.Component{Type: cyclonedx.ComponentTypeLibrary, BOMRef: purl, PackageURL: purl, Name: m.path, Version: m.version}
 	if len(m.spdx) > 0 {
@@ -54,7 +54,7 @@ func (b *build) component(m module) cyclonedx.Component {
 	return c
 }
 
-// serial returns a UUID (version 8) that is made of the sum of the binary, so that it is the same in each build.
+// serial returns a UUID (version 8) that is derived from the hash of the binary, so that each build gives the same UUID.
 func serial(sum [sha256.Size]byte) string {
 	id := sum[:16]
 	id[6] = id[6]&0x0f | 0x80

@@ -1,4 +1,4 @@
-// Package native converts native histograms of Prometheus to those of the agent.
+// Package native converts native histograms of Prometheus to the agent's native histograms.
 package native
 
 import (
@@ -11,8 +11,8 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// Value converts a native histogram with integer counts, or with float counts if h is nil. The error says why Prometheus
-// does not accept it.
+// Value converts the native histogram h, which has integer counts, or floats, which has float counts, if h is nil. The error says
+// why Prometheus does not accept the histogram.
 func Value(h *histogram.Histogram, floats *histogram.FloatHistogram) (*metric.HistogramValue, error) {
 	if h == nil {
 		return floatValue(floats)
@@ -50,7 +50,7 @@ func floatValue(h *histogram.FloatHistogram) (*metric.HistogramValue, error) {
 	return &metric.HistogramValue{Count: math.Float64bits(h.Count), Sum: h.Sum, Native: n}, nil
 }
 
-// bucketsOf returns the buckets of spans that are not empty. There are n in all; count returns the count of the i-th.
+// bucketsOf returns the buckets of spans whose count is not zero. The spans have n buckets; count(i) returns the count of bucket i.
 func bucketsOf(spans []histogram.Span, n int, count func(i int) uint64) []metric.NativeBucket {
 	all := make([]metric.NativeBucket, 0, n)
 	index, next := int32(0), 0
@@ -67,7 +67,7 @@ func bucketsOf(spans []histogram.Span, n int, count func(i int) uint64) []metric
 	return all
 }
 
-// Custom converts a classic histogram to a native one with the same bounds. The last count is that of +Inf.
+// Custom converts a classic histogram to a native histogram with the same bounds. The last count is that of the bucket +Inf.
 func Custom(bounds []float64, counts []uint64) *metric.NativeBuckets {
 	n := &metric.NativeBuckets{Schema: metric.CustomBounds, Bounds: bounds}
 	for i, c := range counts {

@@ -1,5 +1,5 @@
-// Package memnet is an in-memory network for tests with fake time. Its connections are pipes, so that a goroutine that waits
-// for one is durably blocked in the sense of testing/synctest.
+// Package memnet is an in-memory network for tests with fake time. The connections are pipes (net.Pipe), so that a goroutine
+// that waits for data is durably blocked in the sense of testing/synctest.
 package memnet
 
 import (
@@ -33,8 +33,8 @@ func (n *Network) Listen(address string) net.Listener {
 	return l
 }
 
-// Dial has the signature of httpclient.Host.Dial. Without a listener the connection is refused; if the listener does not
-// accept it, Dial waits until ctx is done.
+// Dial has the signature of httpclient.Host.Dial. If there is no listener, the connection is refused. If the listener does not
+// accept the connection, Dial waits until ctx is done.
 func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	n.mu.Lock()
 	l := n.listen[address]
@@ -61,7 +61,7 @@ func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, 
 	}
 }
 
-// Serve runs a server on the address until the test ends, and then waits for its handlers.
+// Serve runs a server on the address until the test ends, and then waits until all handlers have returned.
 func (n *Network) Serve(t testing.TB, address string, handler http.Handler) {
 	l := n.Listen(address)
 	var done sync.WaitGroup

@@ -9,7 +9,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// headers is a provider that sets headers of any name.
+// headers is a provider that sets the given headers on each request.
 type headers map[string]setting.Text
 
 // Authenticator implements httpclient.Provider.
@@ -33,7 +33,7 @@ func (l *headerAuthenticator) Forget(context.Context, string) error { return nil
 // CloseIdleConnections implements httpclient.Authenticator.
 func (l *headerAuthenticator) CloseIdleConnections() {}
 
-// setHeaders sets headers, with secrets as they are now.
+// setHeaders sets headers on a request, with the current secrets.
 func setHeaders(h *httpclient.Host, req *http.Request, texts map[string]setting.Text) error {
 	values, err := resolve(h, "headers", texts)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 
 // JWTBearer gets access tokens by a signed assertion (RFC 7523 section 2.1).
 type JWTBearer struct {
-	Key      setting.Secret          `yaml:"key"` // PEM; RSA signs by RS256, P-256 by ES256, P-384 by ES384
+	Key      setting.Secret          `yaml:"key"` // private key in PEM; an RSA key signs with RS256, P-256 with ES256, P-384 with ES384
 	KeyID    string                  `yaml:"key_id"`
 	Issuer   setting.Text            `yaml:"issuer"`
 	Subject  setting.Text            `yaml:"subject"`
@@ -28,7 +28,7 @@ type JWTBearer struct {
 	httpclient.TokenServer `yaml:",inline"`
 }
 
-// assertionLife is how long an assertion is valid. It is used at once.
+// assertionLife is how long an assertion is valid. It can be short, since an assertion is used at once.
 const assertionLife = 5 * time.Minute
 
 const jwtGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -113,7 +113,7 @@ func (j *JWTBearer) claims(h *httpclient.Host) (jwt.MapClaims, error) {
 	return claims, nil
 }
 
-// parseKey parses a private key and returns its signing method.
+// parseKey parses a private key in PEM and returns it with the signing method for its type.
 func parseKey(text string) (crypto.PrivateKey, jwt.SigningMethod, error) {
 	if key, err := jwt.ParseRSAPrivateKeyFromPEM([]byte(text)); err == nil {
 		return key, jwt.SigningMethodRS256, nil
@@ -137,7 +137,7 @@ func methodOf(key *ecdsa.PrivateKey) (jwt.SigningMethod, error) {
 	}
 }
 
-// bearer is the grant of JWTBearer.
+// bearer is the [httpclient.Grant] of JWTBearer.
 type bearer struct{ *JWTBearer }
 
 // Key implements httpclient.Grant.
@@ -152,5 +152,5 @@ func (b bearer) Params(h *httpclient.Host) (url.Values, error) {
 	return url.Values{"grant_type": {jwtGrant}, "assertion": {signed}}, nil
 }
 
-// Granted implements httpclient.Grant. It ignores refresh tokens: the key remains valid.
+// Granted implements httpclient.Grant. It ignores refresh tokens, since the key can be used for every login.
 func (bearer) Granted(*httpclient.Host, string) error { return nil }

@@ -22,7 +22,8 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Login is a request whose response has a token, and where other requests carry the token.
+// Login is the settings of a login by a request: the request, where its response contains the token, and where other requests carry
+// the token.
 type Login struct {
 	Before []*Step `yaml:"before"` // requests before it, in order
 
@@ -136,7 +137,7 @@ type loginProvider struct {
 	cache *httpclient.TokenCache
 
 	mu   sync.Mutex
-	host *httpclient.Host // of the first authenticator, for the logout
+	host *httpclient.Host // host of the first authenticator, used for the logout
 }
 
 // Keep implements httpclient.Keeper.
@@ -163,7 +164,7 @@ func (p *loginProvider) Authenticator(h *httpclient.Host) (httpclient.Authentica
 // State returns the state of the token.
 func (p *loginProvider) State() httpclient.LoginState { return p.cache.State() }
 
-// loginSource gets tokens by a Login through one host.
+// loginSource gets tokens by the request of a Login. It sends the request through one host.
 type loginSource struct {
 	set    *Login
 	host   *httpclient.Host
@@ -205,10 +206,11 @@ func (s *loginSource) Token(ctx context.Context) (httpclient.Token, error) {
 	return token, nil
 }
 
-// maxResponse bounds the response of a login, in bytes.
+// maxResponse is the maximum size of the response to a login, in bytes.
 const maxResponse = 1 << 20
 
-// tokenOf returns the token of a response. Its errors do not show the response, in which anything can be a token.
+// tokenOf returns the token of a response. Errors do not show the content of a successful response, since any part of it can be a
+// token.
 func (s *loginSource) tokenOf(ctx context.Context, resp *httpclient.Response) (token httpclient.Token, err error) {
 	last := 399
 	if s.set.readsBody() {
@@ -343,7 +345,7 @@ func lastCookie(resp *httpclient.Response, name string) *http.Cookie {
 		if last = c; c.Value == "" {
 			last = nil
 		}
-		set = slices.DeleteFunc(set, func(old *http.Cookie) bool { // it replaces the one of the same place
+		set = slices.DeleteFunc(set, func(old *http.Cookie) bool { // c replaces a cookie with the same domain and path
 			return strings.EqualFold(old.Domain, c.Domain) && cmp.Or(old.Path, "/") == cmp.Or(c.Path, "/")
 		})
 		if expires := cookieExpiry(c); c.Value != "" && (expires.IsZero() || expires.After(time.Now())) {
@@ -356,7 +358,7 @@ func lastCookie(resp *httpclient.Response, name string) *http.Cookie {
 	return set[len(set)-1]
 }
 
-// cookieExpiry returns when a cookie expires (RFC 6265 section 5.3), zero if it does not say.
+// cookieExpiry returns when a cookie expires (RFC 6265 section 5.3), or the zero time if the cookie has no expiry.
 func cookieExpiry(c *http.Cookie) time.Time {
 	switch {
 	case c.MaxAge > 0:
@@ -367,7 +369,8 @@ func cookieExpiry(c *http.Cookie) time.Time {
 	return c.Expires
 }
 
-// textOf returns a token that is a string or a number. The error names the type of another value and does not show it.
+// textOf returns a string, or a number as text. For any other value it returns an error that names the type but does not show the
+// value.
 func textOf(v any) (string, error) {
 	if text, ok := v.(string); ok {
 		return text, nil
@@ -381,8 +384,8 @@ func textOf(v any) (string, error) {
 
 const (
 	maxLifetime = 100 * 365 * 24 * time.Hour
-	minUnixTime = 1e9  // a number from here on is a Unix time, not a duration: 2001, not 31 years
-	maxUnixTime = 1e11 // a number from here on is in milliseconds
+	minUnixTime = 1e9  // a number of at least this is a Unix time (here in 2001), not a duration in seconds (here 31 years)
+	maxUnixTime = 1e11 // a number of at least this is in milliseconds
 )
 
 var (
@@ -405,13 +408,13 @@ func expiry(v any, now time.Time) (time.Time, error) {
 		switch {
 		case err != nil:
 			return time.Time{}, errExpiry
-		case at.IsZero(): // some servers mean never, others nothing
+		case at.IsZero(): // the year 1: refused, since servers do not agree on its meaning
 			return time.Time{}, errPast
 		}
 		return at, nil
 	}
 	switch {
-	case !(seconds < maxUnixTime): // NaN too
+	case !(seconds < maxUnixTime): // also true for NaN
 		return time.Time{}, errors.New("too large a number: want seconds, so divide milliseconds by 1000")
 	case seconds >= minUnixTime:
 		return time.UnixMilli(int64(seconds * 1000)), nil
@@ -421,7 +424,7 @@ func expiry(v any, now time.Time) (time.Time, error) {
 	return now.Add(time.Duration(seconds * float64(time.Second))), nil
 }
 
-// article returns the name of a jq type with its article.
+// article returns the name of a jq type with the indefinite article, or "nothing" for null.
 func article(kind string) string {
 	switch kind {
 	case "null":
@@ -432,7 +435,7 @@ func article(kind string) string {
 	return "a " + kind
 }
 
-// maxFields bounds the number of fields that an error names.
+// maxFields is the maximum number of fields that an error names.
 const maxFields = 10
 
 // fieldsOf lists the fields of a response for an error, leaving out names that do not look like names.

@@ -11,7 +11,8 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Logout is a request that ends the session of a Login. It carries the token as all requests do.
+// Logout is the settings of a request that ends the session of a Login. The request carries the token in the same place as all other
+// requests.
 type Logout struct {
 	URL     setting.URL             `yaml:"url"`
 	Method  string                  `yaml:"method"` // "" = POST
@@ -49,7 +50,7 @@ func (p *loginProvider) Logout(ctx context.Context) error {
 		return setting.Under("login", err)
 	}
 	defer client.CloseIdleConnections()
-	client.ReturnRedirects() // to the form of the login, as a rule
+	client.ReturnRedirects() // the response is usually a redirect to the login form, which need not be loaded
 	req, err := http.NewRequestWithContext(ctx, p.set.Logout.method(), p.set.Logout.URL.String(), nil)
 	if err != nil {
 		return errors.New("login.logout: the request cannot be made: check url, query and headers") // the error of net/http would show the query

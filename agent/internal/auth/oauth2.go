@@ -13,13 +13,13 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// OAuth2 gets access tokens (RFC 6749): by a password (section 4.3) if a username is set, by a refresh token (section 6) if one
-// is set, else by client credentials (section 4.4).
+// OAuth2 gets access tokens (RFC 6749): by a password (section 4.3) if username is set, by a refresh token (section 6) if
+// refresh_token is set, else by client credentials (section 4.4).
 type OAuth2 struct {
 	Username     setting.Text   `yaml:"username"`
 	Password     setting.Secret `yaml:"password"`
 	RefreshToken setting.Secret `yaml:"refresh_token"`
-	TokenFile    string         `yaml:"token_file" setting:"path"` // keeps the refresh tokens that replace refresh_token; "" = the state file does
+	TokenFile    string         `yaml:"token_file" setting:"path"` // file for the tokens that replace refresh_token; "" = the state file
 
 	httpclient.OAuth2 `yaml:",inline"`
 }
@@ -46,7 +46,7 @@ func (o *OAuth2) validate() error {
 	return errors.Join(append(problems, ownParams(o.EndpointParams), o.TokenServer.Validate())...)
 }
 
-// ownParams returns an error for each parameter that a grant sets itself.
+// ownParams returns an error for each given parameter that a grant sets automatically.
 func ownParams(given map[string]setting.Text) error {
 	var problems []error
 	for name := range given {
@@ -67,7 +67,7 @@ func (o *OAuth2) grant(memory httpclient.TokenMemory) httpclient.Grant {
 	return nil
 }
 
-// password is the grant of RFC 6749 section 4.3.
+// password is the grant by user name and password (RFC 6749 section 4.3).
 type password struct{ set *OAuth2 }
 
 // Key implements httpclient.Grant.
@@ -89,17 +89,17 @@ func (p password) Params(h *httpclient.Host) (url.Values, error) {
 	return url.Values{"grant_type": {"password"}, "username": {user}, "password": {secret}}, nil
 }
 
-// Granted implements httpclient.Grant. It ignores refresh tokens: the password remains valid.
+// Granted implements httpclient.Grant. It ignores refresh tokens, since the password can be used for every login.
 func (password) Granted(*httpclient.Host, string) error { return nil }
 
-// refresh is the grant of RFC 6749 section 6. A server may issue another refresh token with each access token and accept only
-// the last one, so the last one is kept.
+// refresh is the grant by a refresh token (RFC 6749 section 6). A server may issue a new refresh token with each access token and
+// then accept only the new one. So the last refresh token is kept.
 type refresh struct {
 	set     *OAuth2
-	memory  httpclient.TokenMemory // in place of a token file
-	seed    string                 // the token of the settings, from which last was obtained
-	last    string
-	unsaved bool // last is newer than the token in the file, which could not be written
+	memory  httpclient.TokenMemory // used if there is no token file
+	seed    string                 // the refresh token of the settings from which last was obtained
+	last    string                 // the last refresh token of the server; seed if there is none yet
+	unsaved bool                   // last has not been written to the token file or the memory
 }
 
 // Key implements httpclient.Grant.
@@ -145,13 +145,13 @@ func (r *refresh) Params(h *httpclient.Host) (url.Values, error) {
 			r.last = kept
 		}
 	}
-	if r.set.TokenFile == "" && r.last != r.seed { // the server replaces refresh tokens
+	if r.set.TokenFile == "" && r.last != r.seed { // this server replaces refresh tokens, so the next one must be stored
 		if err := r.memory.Ready(); err != nil {
 			return nil, setting.Bad("oauth2.refresh_token", "%v; it is not spent", err)
 		}
 	}
 	if file := r.file(h); file != "" {
-		// Before the token is spent: one that cannot be kept would be lost with the process.
+		// Check this before the token is used: a new token that cannot be written would be lost when the process ends.
 		if err := durable.CheckReplace(file); err != nil {
 			return nil, setting.Bad("oauth2.token_file", "%v", err)
 		}
@@ -176,7 +176,7 @@ func (r *refresh) Granted(h *httpclient.Host, token string) error {
 	switch {
 	case !r.unsaved:
 		return nil
-	case file == "" && r.set.TokenFile != "": // the tokens are not real
+	case file == "" && r.set.TokenFile != "": // see file: the tokens are not real
 		return nil
 	case file == "":
 		kept, err := r.memory.Store(tokenText(r.seed, r.last))
@@ -193,8 +193,8 @@ func (r *refresh) Granted(h *httpclient.Host, token string) error {
 	return nil
 }
 
-// file returns the path of the token file, "" if tokens are kept in memory only. If Host.Transport answers in place of the
-// network, the tokens are not real.
+// file returns the path of the token file, "" if no file is to be used. It returns "" also if Host.Transport answers in place of the
+// network: such tokens are not real and must not replace real ones.
 func (r *refresh) file(h *httpclient.Host) string {
 	if r.set.TokenFile == "" || h.Transport != nil {
 		return ""

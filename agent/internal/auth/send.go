@@ -11,14 +11,14 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Send is where requests carry a token. Exactly one field is set.
+// Send is where requests carry a token: in a header, a cookie or the query. Exactly one field is set.
 type Send struct {
 	Header placedHeader `yaml:"header"`
-	Cookie string       `yaml:"cookie"` // a cookie of this name
-	Query  string       `yaml:"query"`  // a parameter of this name
+	Cookie string       `yaml:"cookie"` // name of the cookie
+	Query  string       `yaml:"query"`  // name of the parameter
 }
 
-// placedHeader is a header that contains a token: Authorization: Bearer {{ .Token }}.
+// placedHeader is a header that contains a token, such as Authorization: Bearer {{ .Token }}.
 type placedHeader struct{ name, before, after string }
 
 var errHeader = errors.New(`want a name, a colon and a value that contains the token once: "Authorization: Bearer {{ .Token }}"`)
@@ -57,7 +57,7 @@ func (s *Send) validate() error {
 func (s *Send) setToken(req *http.Request, token string) {
 	switch {
 	case s.Cookie != "":
-		if others := req.Cookies(); len(req.CookiesNamed(s.Cookie)) > 0 { // of two with one name a server may take either
+		if others := req.Cookies(); len(req.CookiesNamed(s.Cookie)) > 0 { // remove it: of two cookies with one name, a server may use either
 			req.Header.Del("Cookie")
 			for _, c := range others {
 				if c.Name != s.Cookie {
@@ -73,10 +73,10 @@ func (s *Send) setToken(req *http.Request, token string) {
 	}
 }
 
-// maxToken bounds a token, in bytes. Servers do not accept longer headers.
+// maxToken is the maximum length of a token, in bytes. Servers do not accept longer headers.
 const maxToken = 16 << 10
 
-// check returns why a token cannot be sent, nil if it can. The error does not show the token.
+// check returns an error if a token cannot be sent. The error does not show the token.
 func (s *Send) check(token string) error {
 	invalid := func(more string) bool {
 		return strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(more, r) })

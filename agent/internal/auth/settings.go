@@ -1,5 +1,5 @@
-// Package auth provides the named authentications of the configuration's auth section. Jobs and sinks that name the same one
-// share its token, its login when the token expires, and its pause when the login fails.
+// Package auth provides the named authentications of the configuration's auth section. Jobs and sinks that name the same
+// authentication share its token. They also share the login when the token expires, and the pause when a login fails.
 package auth
 
 import (
@@ -55,8 +55,8 @@ func (s *Settings) Validate() error {
 	return errors.Join(problems...)
 }
 
-// Provider returns the provider of settings that have passed Validate. It keeps its tokens in the memory that memory returns for
-// the name of a token.
+// Provider returns the provider for these settings, which must have passed Validate. The provider keeps its tokens in the memories
+// that the function memory returns: for access tokens it is called with "token", for refresh tokens with "refresh_token".
 func (s *Settings) Provider(memory func(what string) httpclient.TokenMemory) httpclient.Provider {
 	keep := func(p interface {
 		httpclient.Provider
@@ -79,7 +79,7 @@ func (s *Settings) Provider(memory func(what string) httpclient.TokenMemory) htt
 	return clientSettings{httpclient.Settings{BasicAuth: s.BasicAuth, Authorization: s.Authorization, SigV4: s.SigV4}}
 }
 
-// clientSettings is a provider by settings that every client has.
+// clientSettings is a provider that uses the authentication settings of an HTTP client.
 type clientSettings struct{ set httpclient.Settings }
 
 // Authenticator implements httpclient.Provider.
@@ -97,7 +97,7 @@ func validateHeaders(all map[string]setting.Text) error {
 	return errors.Join(problems...)
 }
 
-// resolve returns the values of texts, with secrets as they are now.
+// resolve returns the texts with references replaced by the current secrets.
 func resolve(h *httpclient.Host, under string, texts map[string]setting.Text) (map[string]string, error) {
 	values := make(map[string]string, len(texts))
 	for name, text := range texts {

@@ -14,8 +14,8 @@ import (
 	"github.com/collectington/collectington/agent/httpclient"
 )
 
-// tokenRecord is the content of a token file. It holds a refresh token that the server has issued, and a hash of the
-// configured one for which it did. When the configured token changes, the record no longer applies.
+// tokenRecord is the content of a token file: a refresh token that the server has issued, and a hash of the configured refresh
+// token from which it was obtained. When the configured token changes, the record is no longer used.
 type tokenRecord struct {
 	RefreshToken string `json:"refresh_token"`
 	From         string `json:"from"` // SHA-256 of the configured token
@@ -24,7 +24,7 @@ type tokenRecord struct {
 // maxTokenFile is the maximum size of a token file, in bytes.
 const maxTokenFile = 64 << 10
 
-// inFolder returns a path relative to the folder of the configuration file.
+// inFolder returns path, resolved against the directory of the configuration file if it is relative.
 func inFolder(h *httpclient.Host, path string) string {
 	if filepath.IsAbs(path) || h.Secrets == nil {
 		return path
@@ -37,7 +37,7 @@ func hash(configured string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// readToken returns the token in a file, or "" if the file is missing or belongs to another configured token.
+// readToken returns the token in a file, or "" if the file does not exist or belongs to another configured token.
 func readToken(path, configured string) (string, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -58,10 +58,10 @@ func readToken(path, configured string) (string, error) {
 	return token, nil
 }
 
-// parseToken returns the token in a record, or "" if it belongs to another configured token.
+// parseToken returns the token in a record, or "" if the record belongs to another configured token.
 func parseToken(text []byte, configured string) (string, error) {
 	var r tokenRecord
-	if json.Unmarshal(text, &r) != nil || r.RefreshToken == "" || r.From == "" { // its error could show the token
+	if json.Unmarshal(text, &r) != nil || r.RefreshToken == "" || r.From == "" { // the error of Unmarshal could show the token
 		return "", errors.New("not a token")
 	}
 	if r.From != hash(configured) {
@@ -72,11 +72,11 @@ func parseToken(text []byte, configured string) (string, error) {
 
 // tokenText returns the record of a token.
 func tokenText(configured, token string) []byte {
-	text, _ := json.Marshal(tokenRecord{token, hash(configured)}) // of strings it cannot fail
+	text, _ := json.Marshal(tokenRecord{token, hash(configured)}) // marshaling strings cannot fail
 	return append(text, '\n')
 }
 
-// writeToken replaces a token file. After a crash the file holds the old token or the new one.
+// writeToken replaces a token file atomically: after a crash the file contains the old or the new token.
 func writeToken(path, configured, token string) error {
 	return durable.ReplaceFile(path, tokenText(configured, token))
 }

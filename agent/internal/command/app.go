@@ -1,4 +1,4 @@
-// Package command is the command line, with one file per sub-command.
+// Package command implements the command line of cton. Each sub-command has a file of its own.
 package command
 
 import (
@@ -33,36 +33,36 @@ const (
 	exitConfig   = 1 // the configuration or the command line is wrong
 	exitFetch    = 2 // no job could be measured
 	exitDelivery = 3 // something could not be delivered
-	exitPartial  = 4 // some job or metric could not be measured; the rest was delivered
+	exitPartial  = 4 // some job or metric could not be measured; all others were delivered
 )
 
-// App is one call of the program. The zero values of Reload and Dial are usable.
+// App is one call of the program. Reload, Dial and StateDir may be nil.
 type App struct {
 	Version   string
 	Catalogue config.Catalogue
 	In        io.Reader
 	Out, Err  io.Writer
 	Reload    <-chan os.Signal // a signal reloads the configuration
-	Ignored   []os.Signal      // were ignored when the process started, as by nohup
+	Ignored   []os.Signal      // signals that were ignored when the process started, for instance by nohup
 
-	// Dial connects instead of net.Dialer, if it is not nil.
+	// Dial, if not nil, replaces net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// StateDir returns the directory of the state file instead of durable.NewDir, if it is not nil.
+	// StateDir, if not nil, replaces durable.NewDir for the directory of the state file.
 	StateDir func(path string) durable.FS
 
 	vault   *setting.SecretStore
-	traffic *httpclient.SharedState // of all jobs, kept over reloads
-	clock   *clock.Clock            // of all jobs and sinks
-	logins  logins                  // of all jobs and sinks, kept over reloads
+	traffic *httpclient.SharedState // HTTP state that all jobs share, kept across reloads
+	clock   *clock.Clock            // the clock of all jobs and sinks
+	logins  logins                  // logins of all jobs and sinks, kept across reloads
 	log     *slog.Logger
-	level   slog.LevelVar // of log
+	level   slog.LevelVar // the lowest level that log writes
 }
 
 // globals are the flags of every sub-command.
 type globals struct {
 	Config []string `short:"c" default:"cton.yaml" sep:"none" help:"Configuration file (${default}), or a directory with files *.yaml; - is standard input. Several are merged." placeholder:"FILE" env:"CTON_CONFIG"`
-	Named  bool     `kong:"-"` // Config is from the command line, not the default
+	Named  bool     `kong:"-"` // Config was set on the command line, it is not the default
 
 	LogLevel  string `enum:",debug,info,warn,error" default:"" help:"The least level that is logged: debug, info, warn or error; default info." placeholder:"LEVEL" env:"CTON_LOG_LEVEL"`
 	LogFormat string `default:"logfmt" enum:"logfmt,json" help:"The format of the log: logfmt or json." placeholder:"FORMAT" env:"CTON_LOG_FORMAT"`
@@ -115,7 +115,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 	}
 	parsed, err := parser.Parse(args)
 	if code >= 0 {
-		return code // --help or --version has been shown
+		return code // the help or the version has been shown
 	}
 	if err != nil {
 		err = misused(err)
@@ -178,14 +178,14 @@ func withoutTime(groups []string, attr slog.Attr) slog.Attr {
 	return attr
 }
 
-// setLevel sets the least level that is logged; "" is info.
+// setLevel sets the lowest level that is logged; "" means info.
 func (a *App) setLevel(name string) {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(strings.ToUpper(name))) // checked already, by the flag's enum or the file's check
+	_ = level.UnmarshalText([]byte(strings.ToUpper(name))) // cannot fail: the flag's enum or the check of the file has validated name
 	a.level.Set(level)
 }
 
-// load reads the configuration. If a service is named, the plan has only that job.
+// load reads the configuration. If service is not "", the plan has only the job of that name.
 func (a *App) load(g *globals, service string) (*config.Plan, error) {
 	return a.loadAs(g, legacy.Options{Service: service})
 }
@@ -199,7 +199,7 @@ func (a *App) loadAs(g *globals, o legacy.Options) (*config.Plan, error) {
 	return a.plan(doc, g, o)
 }
 
-// plan checks a configuration that is parsed.
+// plan checks a parsed configuration and returns its plan.
 func (a *App) plan(doc *config.File, g *globals, o legacy.Options) (*config.Plan, error) {
 	if legacy.Is(doc) {
 		legacy.Literals(doc, (&httpclient.Host{Secrets: a.vault}).RememberNamed)
@@ -232,10 +232,10 @@ func (a *App) parse(files []string) (*config.File, error) {
 	return nil, fmt.Errorf("read configuration: %w", err)
 }
 
-// name returns the paths of the configuration for people.
+// name returns the paths of the configuration, for messages.
 func (g *globals) name() string { return strings.Join(g.Config, ", ") }
 
-// arguments returns the arguments that name the configuration, if it is not the default.
+// arguments returns the command-line arguments that name the configuration, none if it is the default.
 func (g *globals) arguments() (args []string) {
 	for _, path := range g.Config {
 		if g.Named {
@@ -253,11 +253,12 @@ func (a *App) stateFile(plan *config.Plan) string {
 	return filepath.Join(a.vault.Dir, plan.StateFile)
 }
 
-// stateRetry is how often a state file that cannot be read is tried again.
+// stateRetry is the interval at which openState tries again to read a state file that cannot be read.
 const stateRetry = 5 * time.Second
 
-// openState opens and locks the plan's state file, nil if it has none. It logs damage in the file. A file that cannot be read is
-// waited for, if wait is set: no job may start from zero because of it. Other processes may use a shared one at the same time.
+// openState opens and locks the plan's state file. It returns nil if the plan has none. It logs damage in the file. If wait is
+// set and the file cannot be read, openState tries again until it can: otherwise jobs would lose their state and start from zero.
+// If shared is set, other processes may use the file at the same time.
 func (a *App) openState(ctx context.Context, plan *config.Plan, wait, shared bool) (*state.File, error) {
 	for logged := ""; ; {
 		file, err := a.tryState(ctx, plan, shared)
@@ -303,7 +304,7 @@ func (a *App) tryState(ctx context.Context, plan *config.Plan, shared bool) (*st
 	return file, err
 }
 
-// savedState returns a job's saved state, nil if there is none. It does not lock or change the file.
+// savedState returns a job's saved state, nil if there is none or it cannot be used. It neither locks nor changes the file.
 func (a *App) savedState(plan *config.Plan, job string) *run.Saved {
 	path := a.stateFile(plan)
 	if path == "" {
@@ -333,14 +334,14 @@ func (a *App) savedState(plan *config.Plan, job string) *run.Saved {
 // exitError is an error with its own exit code.
 type exitError struct {
 	code int
-	err  error // nil if everything is already shown
+	err  error // nil if there is nothing more to show to the user
 }
 
 func (e *exitError) Error() string { return fmt.Sprint(e.err) }
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// scrubber removes secrets from a stream. It finds a secret only if one Write has all of it.
+// scrubber removes secrets from a stream. It finds a secret only if a single Write contains all of it.
 type scrubber struct {
 	w     io.Writer
 	vault *setting.SecretStore
@@ -353,8 +354,8 @@ func (s scrubber) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// keepJobs removes all jobs but the named ones from a plan, and the sinks that only removed jobs go to. Without names it
-// removes nothing.
+// keepJobs removes all jobs except the named ones from a plan. It also removes the sinks to which only removed jobs deliver. If
+// names is empty, it removes nothing.
 func keepJobs(plan *config.Plan, names []string) error {
 	if len(names) == 0 {
 		return nil

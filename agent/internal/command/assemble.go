@@ -25,32 +25,32 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// assembly builds what a plan describes. Nil functions are not called.
+// assembly builds the jobs, sinks and logins that a plan describes. Functions that are nil are not called.
 type assembly struct {
 	*App
-	observe  func(httpclient.Exchange)                 // gets the jobs' HTTP exchanges
+	observe  func(httpclient.Exchange)                 // is called with each HTTP exchange of a job
 	fetcher  func(sources.Fetcher) sources.Fetcher     // wraps each job's fetcher
-	show     func(section, line string)                // gets what sources show of their work
-	answer   http.RoundTripper                         // responds to all requests instead of the network, if not nil
-	tap      func(http.RoundTripper) http.RoundTripper // wraps what answers the jobs' requests
+	show     func(section, line string)                // is called with what sources show of their work
+	answer   http.RoundTripper                         // if not nil, responds to all requests in place of the network
+	tap      func(http.RoundTripper) http.RoundTripper // wraps the transport of the jobs' requests, see httpclient.Host.Tap
 	drain    time.Duration                             // how long a sink may continue to deliver at the end
-	waits    bool                                      // for a state file that cannot be read
-	once     bool                                      // no later run follows soon
+	waits    bool                                      // wait for a state file that cannot be read
+	once     bool                                      // the process ends after one run of each job
 	instance *string                                   // the value of the label instance; nil = the name of the host
-	spool    func(config.Sink) string                  // where the queue of a sink is whose settings name no directory; nil = in memory
-	history  *statuspage.History                       // gets what happens, if not nil
-	page     *statuspage.Page                          // set with history, before anything starts
+	spool    func(config.Sink) string                  // directory of the queue of a sink whose settings name none; nil = in memory
+	history  *statuspage.History                       // records events for the status page; nil = none
+	page     *statuspage.Page                          // not nil if history is not nil; is set before anything starts
 	unready  unready                                   // if nil, a source whose files cannot be read is an error
 
-	versions map[string]string // of sources, by the name and key of their jobs
+	versions map[string]string // last known versions of sources, by the name and key of their jobs
 
 	providers map[string]httpclient.Provider                 // the plan's logins, by name
-	current   atomic.Pointer[map[string]httpclient.Provider] // the same, for the status page
-	state     *state.File                                    // nil if there is none, and before it is open
-	agent     *run.Agent                                     // nil before it is made
+	current   atomic.Pointer[map[string]httpclient.Provider] // copy of providers for the status page, which runs concurrently
+	state     *state.File                                    // nil if the plan has no state file, and before it is opened
+	agent     *run.Agent                                     // nil before start has made it
 }
 
-// start builds a plan, opens its state file and returns an agent for it. CloseState releases the state file.
+// start builds a plan, opens its state file and returns an agent for the plan. CloseState releases the state file.
 func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Agent, built run.Plan, closeState func(), err error) {
 	if built, err = b.build(plan); err != nil {
 		return nil, built, nil, err
@@ -183,13 +183,13 @@ func (b *assembly) host(observe func(httpclient.Exchange)) *httpclient.Host {
 	}
 }
 
-// observe counts a request and its cost.
+// observe counts a request and its cost: bytes received, responses from the cache, quota left.
 func observe(requests *run.Requests, x httpclient.Exchange) {
 	if !x.Unsent {
 		requests.Count(x.Host, x.Code)
 	}
 	if x.Unsent && x.Err != nil {
-		return // it cost nothing
+		return // the request was not sent, so it has no cost
 	}
 	var c run.Cost
 	switch {
@@ -223,10 +223,10 @@ func hostName() string {
 	return name
 }
 
-// namespaceFile has the namespace of a pod, unless it has no token of a service account.
+// namespaceFile contains the namespace of this pod. It does not exist if the pod has no token of a service account.
 const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
-// podOf returns the pod of Kubernetes that this process is in, or nil.
+// podOf returns the Kubernetes pod in which this process runs, nil if it does not run in a pod.
 func podOf() *sinks.Pod {
 	if os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
 		return nil
@@ -235,11 +235,12 @@ func podOf() *sinks.Pod {
 	return &sinks.Pod{Namespace: strings.TrimSpace(string(namespace))}
 }
 
-// logins holds every login that the process has used, by name and settings. So a reload that does not change a login
-// keeps its token, also a reload that restores an earlier configuration.
+// logins contains every login that the process has used, by name and settings. So a reload that does not change a login keeps
+// the login's token. The same is true of a reload that restores an earlier configuration.
 type logins map[string]httpclient.Provider
 
-// memory returns the memory of logins: the state file, which a command that has not opened it only reads.
+// memory returns the memory in which logins store their tokens: the state file. A command that has not opened the state file
+// only reads tokens from it.
 func (b *assembly) memory(plan *config.Plan) run.LoginMemory {
 	m := run.LoginMemory{File: func() *state.File { return b.state }}
 	if path := b.stateFile(plan); path != "" && b.answer == nil {
@@ -254,7 +255,7 @@ func (b *assembly) memory(plan *config.Plan) run.LoginMemory {
 	return m
 }
 
-// of returns a plan's logins by name. They keep their tokens in the memory.
+// of returns a plan's logins by name. The logins keep their tokens in memory.
 func (l logins) of(plan *config.Plan, memory run.LoginMemory) map[string]httpclient.Provider {
 	providers := make(map[string]httpclient.Provider, len(plan.Auth))
 	for _, a := range plan.Auth {
@@ -271,10 +272,10 @@ func (l logins) of(plan *config.Plan, memory run.LoginMemory) map[string]httpcli
 	return providers
 }
 
-// logoutTimeout bounds the logouts at the end of the process.
+// logoutTimeout is the maximum time for all logouts at the end of the process.
 const logoutTimeout = 5 * time.Second
 
-// logout ends the sessions of the logins whose tokens are not kept. It logs what fails.
+// logout ends the sessions of the logins whose tokens are not kept for the next start. It logs errors.
 func (a *App) logout(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoutTimeout)
 	defer cancel()

@@ -70,7 +70,7 @@ func (c *backfillCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return c.report(a, g, w, report)
 }
 
-// check sets the defaults of flags. It fails if the job cannot be run over that past.
+// check sets the defaults of flags. It returns an error if the job cannot be run over the time from --from to --to.
 func (c *backfillCmd) check(job *config.Job) error {
 	now := time.Now().UTC().Truncate(time.Second)
 	if c.To.IsZero() {
@@ -96,8 +96,8 @@ func (c *backfillCmd) check(job *config.Job) error {
 	return nil
 }
 
-// wholeWindows moves From to the start of its window, and To to the end of the last window that is closed by then, since a
-// part of a window would have a part of its numbers.
+// wholeWindows moves From to the start of its window, and To to the end of the last window that is closed at that time: a part
+// of a window would give incomplete numbers.
 func (c *backfillCmd) wholeWindows(w *schedule.Windows, now time.Time) error {
 	from, to := w.Closed(c.From.Add(w.Settle)), w.Closed(c.To.Add(w.Settle))
 	if closed := w.Closed(now); to.After(closed) {
@@ -111,7 +111,7 @@ func (c *backfillCmd) wholeWindows(w *schedule.Windows, now time.Time) error {
 	return nil
 }
 
-// pastSinks returns the job's sinks that accept samples of the past, set up for a backfill.
+// pastSinks returns the job's sinks that accept old samples, with their settings changed for a backfill.
 func (c *backfillCmd) pastSinks(plan *config.Plan) ([]config.Sink, error) {
 	var kept []config.Sink
 	var able []string
@@ -136,7 +136,7 @@ func (c *backfillCmd) pastSinks(plan *config.Plan) ([]config.Sink, error) {
 	return kept, nil
 }
 
-// report shows the result, and the command that continues it if something is left. It returns an error with the exit code.
+// report shows the result and, if not all windows are done, the command that continues. It returns an error with the exit code.
 func (c *backfillCmd) report(a *App, g *globals, w *backfill.Walk, r *backfill.Report) error {
 	say := func(format string, args ...any) { fmt.Fprintln(a.Out, a.vault.Scrub(fmt.Sprintf(format, args...))) }
 	say("%s of %d, %s measured", text.Count(r.Windows, "window"), w.Windows(), text.Count(r.Readings, "reading"))
@@ -171,7 +171,7 @@ func (c *backfillCmd) report(a *App, g *globals, w *backfill.Walk, r *backfill.R
 	return nil
 }
 
-// sayDelivered shows how many samples a sink has delivered and dropped. It reports whether it has dropped any.
+// sayDelivered shows how many samples a sink has delivered and dropped. It reports whether the sink has dropped any sample.
 func sayDelivered(say func(string, ...any), s run.Sink, from time.Time) (lost bool) {
 	dropped := s.Stats.Dropped()
 	say("%s accepted %s", s.Name, text.Count(int(s.Stats.Sent.Load()), "sample"))
@@ -194,7 +194,7 @@ func sayDelivered(say func(string, ...any), s run.Sink, from time.Time) (lost bo
 	return lost
 }
 
-// continuation returns the command that continues from a time.
+// continuation returns the command that continues the backfill from a time.
 func (c *backfillCmd) continuation(g *globals, from time.Time) string {
 	args := []string{"cton", "backfill", c.Job, "--from", from.UTC().Format(time.RFC3339Nano), "--to", c.To.Format(time.RFC3339Nano)}
 	if c.Step != 0 {

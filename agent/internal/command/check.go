@@ -24,10 +24,10 @@ type checkCmd struct {
 	Service string `short:"s" help:"Check only this job." placeholder:"JOB"`
 }
 
-// checkTimeout bounds the check of one sink.
+// checkTimeout is the maximum time for the check of one sink.
 const checkTimeout = 10 * time.Second
 
-// Run checks the configuration and shows what it found.
+// Run checks the configuration and shows the problems and warnings that it found.
 func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 	report := &checkReport{OK: true, strict: c.Strict, Files: []string{}, Jobs: []string{}, Sinks: []string{}, Problems: []checkProblem{}}
 	err := c.check(ctx, a, g, report)
@@ -50,7 +50,7 @@ func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return nil
 }
 
-// check checks the configuration, shows what it found unless as JSON, and adds it to the report.
+// check checks the configuration and adds what it found to the report. Unless the output is JSON, it also shows what it found.
 func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkReport) error {
 	say := func(format string, args ...any) {
 		if !c.JSON {
@@ -162,7 +162,7 @@ func (a *App) print(plan *config.Plan) error {
 	return err
 }
 
-// inFiles returns how many files a plan was read from, if several.
+// inFiles returns from how many files a plan was read, as " in 2 files"; "" for a single file.
 func inFiles(plan *config.Plan) string {
 	if n := len(plan.Files()); n > 1 {
 		return fmt.Sprintf(" in %d files", n)
@@ -170,7 +170,7 @@ func inFiles(plan *config.Plan) string {
 	return ""
 }
 
-// connect looks for files that jobs and sinks cannot use, and asks each sink whether it would work.
+// connect checks whether jobs and sinks can use the files that their settings name, and whether each sink can deliver.
 func connect(ctx context.Context, a *App, plan *config.Plan, fault func(string, error), say func(string, ...any)) error {
 	code := exitOK
 	unusable := map[string]error{}
@@ -229,7 +229,7 @@ func checkFiles(a *App, plan *config.Plan, fault func(string, error)) error {
 	return nil
 }
 
-// checkSink asks a sink whether it would work.
+// checkSink checks whether a sink can deliver.
 func checkSink(ctx context.Context, c sinks.Checker) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errors.New("timed out after "+checkTimeout.String()))
 	defer cancel()

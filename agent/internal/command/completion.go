@@ -14,7 +14,8 @@ type completionCmd struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"The shell: bash, zsh or fish."`
 }
 
-// Run shows the script that has a shell complete the arguments of cton. The script asks cton complete for them.
+// Run shows the script that makes a shell complete the arguments of cton. The script runs the command cton complete to get the
+// candidates.
 func (c *completionCmd) Run(a *App) error {
 	scripts := map[string]string{
 		"bash": `# Completion for bash. For this shell: source <(cton completion bash)
@@ -69,8 +70,8 @@ type completeCmd struct {
 	Words []string `arg:"" optional:"" passthrough:"" help:"The words after cton, up to the one to complete."`
 }
 
-// Run shows what the last word can be: a line for each candidate, with its description after a tab. Without a candidate, the shell
-// proposes files.
+// Run shows the candidates for the last word: a line for each candidate, with its description after a tab. If there are none, the
+// shell proposes files.
 func (c *completeCmd) Run(a *App, parsed *kong.Context) error {
 	words := c.Words
 	if len(words) > 0 && words[0] == "--" {
@@ -92,19 +93,19 @@ func (c *completeCmd) Run(a *App, parsed *kong.Context) error {
 	return nil
 }
 
-// completer follows the words of a command line.
+// completer reads the words of a command line one after another, and finds candidates for the last word.
 type completer struct {
 	*App
 	node    *kong.Node
-	waiting *kong.Flag // whose value is the next word
-	values  int        // positional arguments so far
-	files   []string   // of the configuration
-	named   bool       // files are those of -c
+	waiting *kong.Flag // the flag whose value is the next word; nil = none
+	values  int        // number of positional arguments so far
+	files   []string   // files of the configuration
+	named   bool       // files were named by -c
 }
 
 type candidate struct{ word, text string }
 
-// read takes a word that is complete.
+// read processes a complete word, one before the last.
 func (c *completer) read(word string) {
 	if flag := c.waiting; flag != nil {
 		c.waiting = nil
@@ -133,7 +134,7 @@ func (c *completer) read(word string) {
 	c.values++
 }
 
-// set notes the value of a flag.
+// set records the value of the flag --config; it ignores all other flags.
 func (c *completer) set(flag *kong.Flag, value string) {
 	if flag.Name != "config" {
 		return
@@ -144,7 +145,7 @@ func (c *completer) set(flag *kong.Flag, value string) {
 	c.files = append(c.files, value)
 }
 
-// flags returns the flags that are valid here, those of the default command included.
+// flags returns the flags that are valid after the words read so far, including those of the default command.
 func (c *completer) flags() (all []*kong.Flag) {
 	for n := c.node; n != nil; n = n.Parent {
 		all = append(all, n.Flags...)
@@ -155,7 +156,7 @@ func (c *completer) flags() (all []*kong.Flag) {
 	return slices.DeleteFunc(all, func(f *kong.Flag) bool { return f.Hidden })
 }
 
-// candidates returns what a word that begins so can be.
+// candidates returns candidates for the last word; begun is what the user has typed of it.
 func (c *completer) candidates(begun string) (all []candidate) {
 	if c.waiting != nil {
 		return c.valuesOf(c.waiting.Value, c.waiting.PlaceHolder)
@@ -182,7 +183,8 @@ func (c *completer) candidates(begun string) (all []candidate) {
 	return all
 }
 
-// valuesOf returns the values of a flag or an argument, as far as they are known. The name says what it is.
+// valuesOf returns the possible values of a flag or an argument, if they are known. The name says what kind of value it is, such as
+// "job".
 func (c *completer) valuesOf(v *kong.Value, name string) (all []candidate) {
 	for _, word := range v.EnumSlice() {
 		if word != "" {
@@ -202,7 +204,7 @@ func (c *completer) valuesOf(v *kong.Value, name string) (all []candidate) {
 	return all
 }
 
-// jobs returns the names of the jobs of the configuration, none if it cannot be read.
+// jobs returns the names of the configuration's jobs, none if the configuration cannot be read.
 func (c *completer) jobs() []string {
 	if slices.Contains(c.files, "-") {
 		return nil

@@ -23,7 +23,7 @@ type convertCmd struct {
 	RemoteWrite string   `help:"The URL of a remote_write sink, for a file without one." placeholder:"URL"`
 }
 
-// Run shows the converted configuration, or the problems of the old one.
+// Run shows the converted configuration, or the problems of the old configuration.
 func (c *convertCmd) Run(ctx context.Context, a *App, g *globals) error {
 	files := c.Files
 	switch {

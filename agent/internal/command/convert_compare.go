@@ -16,11 +16,11 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// compareTimeout bounds one comparison.
+// compareTimeout is the maximum time for one comparison.
 const compareTimeout = 2 * time.Minute
 
-// compareSeries runs each job of a converted configuration once, and shows where its series differ from those of the old
-// exporter. It delivers nothing. The old pages are read before and after, since values move.
+// compareSeries runs each job of a converted configuration once, and shows where its series differ from the series of the old
+// exporter. It delivers nothing. It reads the old exporter's pages before and after the run, since values change with time.
 func compareSeries(ctx context.Context, a *App, converted []byte, urls []string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, compareTimeout, errors.New("timed out after "+compareTimeout.String()))
 	defer cancel()
@@ -50,7 +50,7 @@ func compareSeries(ctx context.Context, a *App, converted []byte, urls []string)
 	return &exitError{code: exitPartial}
 }
 
-// oldPages reads the pages of the old exporter.
+// oldPages reads the metrics pages of the old exporter.
 func oldPages(ctx context.Context, a *App, urls []string) (*convert.Page, error) {
 	client, err := (&assembly{App: a}).host(nil).Client(&httpclient.Settings{})
 	if err != nil {
@@ -97,7 +97,7 @@ func convertedPage(ctx context.Context, a *App, text []byte) (*convert.Page, err
 	}
 	var out bytes.Buffer
 	shown := a.Out
-	a.Out = &out // of the sink
+	a.Out = &out // the print sink writes there
 	defer func() { a.Out = shown }()
 	agent, built, closeState, err := (&assembly{App: a, drain: time.Second, once: true, unready: func(string, error) {}}).start(ctx, plan)
 	if err != nil {
@@ -117,7 +117,7 @@ func convertedPage(ctx context.Context, a *App, text []byte) (*convert.Page, err
 	return page, readBlocks(page, out.Bytes())
 }
 
-// readBlocks reads the output of print, which has a block for each job.
+// readBlocks reads the output of the print sink, which has a block for each job.
 func readBlocks(page *convert.Page, text []byte) error {
 	for block := range bytes.SplitSeq(append([]byte("\n"), text...), []byte("\n# job ")) {
 		if _, rest, ok := bytes.Cut(block, []byte("\n")); ok {

@@ -20,7 +20,7 @@ type demoCmd struct {
 	Listen string `default:"127.0.0.1:8000" help:"The address of the page; an address that is open to the network shows less." placeholder:"ADDRESS"`
 }
 
-// The sample API: its address, if that is free, and how far its data goes back.
+// The sample API: its preferred address, and how far back its data goes.
 const (
 	demoAddress = "127.0.0.1:8001"
 	demoPast    = 3 * time.Minute
@@ -56,7 +56,8 @@ func (c *demoCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return err
 }
 
-// writeDemo writes the demo's configuration, for people to look at and to change, into a folder that remove removes.
+// writeDemo writes the demo's configuration to a file in a new directory, so that users can look at it and change it. Remove
+// deletes the directory.
 func writeDemo(text []byte) (file string, remove func(), err error) {
 	dir, err := os.MkdirTemp("", "cton-demo-")
 	if err != nil {
@@ -71,11 +72,11 @@ func writeDemo(text []byte) (file string, remove func(), err error) {
 	return file, remove, nil
 }
 
-// serveDemo serves the sample API on the loopback interface. It returns its base URL and what stops it.
+// serveDemo serves the sample API on the loopback interface. It returns the base URL of the API and a function that stops it.
 func serveDemo() (root string, stop func(), err error) {
 	l, err := net.Listen("tcp", demoAddress)
 	if err != nil {
-		// The port is in use, perhaps by another demo. Any other will do.
+		// The port is in use, perhaps by another demo: use any free port.
 		l, err = net.Listen("tcp", "127.0.0.1:0")
 	}
 	if err != nil {
@@ -83,11 +84,11 @@ func serveDemo() (root string, stop func(), err error) {
 	}
 	now := time.Now()
 	server := &http.Server{Handler: demo.Troubled(now.Add(-demoPast), now, time.Now), ReadHeaderTimeout: 5 * time.Second}
-	go func() { _ = server.Serve(l) }() // returns after stop, with no error of interest
+	go func() { _ = server.Serve(l) }() // returns an error when stop closes the server
 	return "http://" + l.Addr().String(), func() { server.Close() }, nil
 }
 
-// pageURL returns the URL, without a path, of what listens on an address, for a browser on this machine.
+// pageURL returns the URL, without a path, at which a browser on this machine reaches a server that listens on an address.
 func pageURL(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {

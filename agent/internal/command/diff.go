@@ -13,7 +13,7 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// diff returns which series end and which begin with a configuration, compared with an older one.
+// diff returns which series end and which series begin when the configuration old is replaced by plan.
 func (a *App) diff(plan *config.Plan, old string, g *globals) ([]string, error) {
 	doc, err := a.parse([]string{old})
 	if err != nil {
@@ -46,7 +46,7 @@ func (a *App) diff(plan *config.Plan, old string, g *globals) ([]string, error) 
 	return changes, nil
 }
 
-// declared returns the metrics of a job by name, nil if they are not known before they are measured.
+// declared returns the metrics of a job by name, nil if the job's metrics are known only after it has run.
 func declared(j *config.Job) map[string]*metric.Desc {
 	metrics, known := j.Declares()
 	if !known {
@@ -66,7 +66,7 @@ func seriesOf(j *config.Job) string {
 	return ""
 }
 
-// jobChanges returns what changes of a job that was there before.
+// jobChanges returns what changes in the metrics of a job that both configurations have.
 func jobChanges(old, now *config.Job) (changes []string) {
 	before, after := declared(old), declared(now)
 	say := func(name, format string, args ...any) {
@@ -93,7 +93,7 @@ func jobChanges(old, now *config.Job) (changes []string) {
 	return changes
 }
 
-// metricChange returns why a metric has new series, or totals that start from zero. It returns "" if it has not.
+// metricChange returns why a metric has new series, or why its totals start from zero. It returns "" if neither happens.
 func metricChange(old, now *metric.Desc) string {
 	switch {
 	case old.Type != now.Type:
@@ -129,7 +129,7 @@ func listOf(names []string) string {
 	return "[" + strings.Join(names, ", ") + "]"
 }
 
-// becomes returns two sets of labels, as in: the labels change from … to …
+// becomes returns two sets of labels with "to" between them, for messages such as: the labels change from {a="1"} to {}.
 func becomes(old, now map[string]string) string {
 	show := func(labels map[string]string) string {
 		var all metric.Labels

@@ -48,13 +48,13 @@ type execCmd struct {
 	Deadline setting.Duration `default:"5s" help:"How long delivery may take after the command; what is not delivered waits in the state directory for the next run."`
 }
 
-// The exit codes of cton exec itself, as those of timeout(1) and sysexits.h. All others are those of the command.
+// The exit codes of cton exec itself, as in timeout(1) and sysexits.h. All other exit codes come from the command.
 const (
 	exitUnusable = 125 // the command line is wrong: nothing was run
-	exitLocked   = 75
+	exitLocked   = 75  // another process has the lock
 )
 
-// maxJobName is how long the name of a job may be, as in a configuration.
+// maxJobName is the maximum length of a job's name, in bytes. Names of jobs in a configuration have the same limit.
 const maxJobName = 100
 
 // Run runs the command and delivers how it went.
@@ -67,7 +67,7 @@ func (c *execCmd) Run(a *App, g *globals, k *kong.Context) error {
 	if err != nil {
 		return &exitError{exitUnusable, fmt.Errorf("exec: %w", err)}
 	}
-	if len(a.Ignored) > 0 { // without arguments, Ignore is about all signals
+	if len(a.Ignored) > 0 { // signal.Ignore without arguments would ignore all signals
 		signal.Ignore(a.Ignored...)
 	}
 	signals, stop := wrap.Signals()
@@ -88,16 +88,16 @@ type execution struct {
 	*execCmd
 	name    string
 	args    []string
-	every   *schedule.Schedule // nil = the next run is not expected at any time
-	dir     string             // of state; "" = none is kept
+	every   *schedule.Schedule // nil = it is not known when the next run is due
+	dir     string             // the state directory; "" = no state is kept
 	history *wrap.History
 	sinks   delivery
 	signals <-chan os.Signal
-	stdout  *wrap.Tee // nil = it is not read
-	stderr  *wrap.Tee
+	stdout  *wrap.Tee // copies the command's standard output; nil = the output is not read
+	stderr  *wrap.Tee // likewise for standard error
 }
 
-// split finds the name and the command. What follows -- is the command.
+// split separates the name from the command. The command is everything after --.
 func (e *execution) split(args []string) error {
 	n := -1
 	for i, arg := range args {
@@ -113,7 +113,7 @@ func (e *execution) split(args []string) error {
 		return errors.New("no command follows --: want cton exec NAME -- COMMAND")
 	case len(e.Command) == n:
 		e.name, e.args = e.Name, e.Command
-	default: // the first word of the command was taken for the name
+	default: // no name was given, so the parser took the first word of the command as the name
 		e.name, e.args = filepath.Base(e.Name), append([]string{e.Name}, e.Command...)
 	}
 	return nil
@@ -150,7 +150,7 @@ func (e *execution) check(g *globals) error {
 	return nil
 }
 
-// stateDir returns the directory that keeps state, "" if there is none. One that is not named need not be usable.
+// stateDir returns the state directory. If --state-dir is not set, it returns the default directory, or "" if that is not usable.
 func (e *execution) stateDir() string {
 	if e.execCmd.StateDir != "" {
 		return e.execCmd.StateDir
@@ -177,7 +177,7 @@ func (e *execution) stateDir() string {
 	return dir
 }
 
-// next returns when the next run is expected, zero if that is unknown.
+// next returns when the next run is due, zero if that is not known.
 func (e *execution) next(now time.Time) time.Time {
 	if e.every == nil {
 		return time.Time{}
@@ -213,7 +213,7 @@ func (e *execution) run() error {
 	return &exitError{result.Code, nil}
 }
 
-// attempts runs the command, and again if it fails. Text returns the metrics that the last run has written.
+// attempts runs the command, and runs it again if it fails, as --retry says. Text returns the metrics that the last run wrote.
 func (e *execution) attempts() (result wrap.Result, retries int, text func() written) {
 	command := &wrap.Command{
 		Args: e.args, Stdin: e.In, Stdout: e.Out, Stderr: e.Err,
@@ -233,7 +233,7 @@ func (e *execution) attempts() (result wrap.Result, retries int, text func() wri
 	return result, retries, text
 }
 
-// tee puts a pipe between the command and its output, if that is to be read.
+// tee puts pipes between the command and its output if cton has to read or count the output.
 func (e *execution) tee(command *wrap.Command) {
 	if e.Metrics == "-" || e.CountOutput {
 		e.stdout = wrap.NewTee(e.Out, e.Metrics == "-")
@@ -245,13 +245,14 @@ func (e *execution) tee(command *wrap.Command) {
 	}
 }
 
-// written is a text of metrics, or why there is none. nil text without an error: it was not asked for.
+// written is the text of the command's metrics, or an error that says why there is none. If both are nil, the flag --metrics is
+// not set.
 type written struct {
 	text []byte
 	err  error
 }
 
-// watch returns a function that returns the metrics that a run which begins now has written.
+// watch is called before a run. It returns a function that returns the metrics that this run wrote.
 func (e *execution) watch() func() written {
 	switch e.Metrics {
 	case "":
@@ -263,10 +264,10 @@ func (e *execution) watch() func() written {
 	return func() (w written) { w.text, w.err = file.Read(); return w }
 }
 
-// diskWait is how long the command waits for a disk that hangs.
+// diskWait is how long cton waits for a disk that does not respond.
 const diskWait = 3 * time.Second
 
-// keep changes the history, and goes on without one if the disk hangs.
+// keep changes the history. If the disk does not respond, it continues with a history in memory.
 func (e *execution) keep(change func(*wrap.History) error) {
 	done := make(chan error, 1)
 	h := e.history
@@ -279,14 +280,15 @@ func (e *execution) keep(change func(*wrap.History) error) {
 	case <-time.After(diskWait):
 		e.log.Error("the state directory does not respond: the totals of this command are not kept", "dir", e.dir)
 		e.history = wrap.NewHistory("", e.name)
-		_ = change(e.history) // in memory
+		_ = change(e.history) // this history is only in memory
 	}
 }
 
-// lockPause is how often a lock that is taken is tried.
+// lockPause is the pause between two attempts to take a lock.
 const lockPause = 100 * time.Millisecond
 
-// lock takes the lock, if there is one to take. If another process has it and this one does not wait, unlock is nil.
+// lock takes the lock that --lock names, if any. If another process has the lock and --if-locked is not wait, unlock is nil and
+// code is the exit code.
 func (e *execution) lock() (unlock func(), code int, err error) {
 	if e.Lock == "" {
 		return func() {}, 0, nil
@@ -326,7 +328,7 @@ type outcome struct {
 	metrics written
 }
 
-// families returns the metrics of the runs, and with an outcome those that the command has written.
+// families returns cton's own metrics of the runs and, if o is not nil, the metrics that the command wrote.
 func (e *execution) families(o *outcome) (own, commands []metric.Family) {
 	var output *wrap.Output
 	if o != nil && e.CountOutput {

@@ -21,13 +21,14 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// delivery is where the metrics of a command go.
+// delivery is where the metrics of a command are delivered.
 type delivery struct {
 	plan   *config.Plan // nil = nowhere
 	outbox *run.Outbox  // nil = not started
 }
 
-// buildSinks reads where to deliver. A mistake there does not keep the command from running: it is shown, and nothing is delivered.
+// buildSinks reads where to deliver. A mistake in the flags or the configuration does not prevent the command from running: the
+// mistake is shown, and nothing is delivered.
 func (e *execution) buildSinks(g *globals) delivery {
 	plan, err := e.sinkPlan(g)
 	if err == nil {
@@ -41,7 +42,7 @@ func (e *execution) buildSinks(g *globals) delivery {
 	return delivery{plan: plan}
 }
 
-// sinkPlan returns the sinks of the configuration, or those of the flags.
+// sinkPlan returns a plan with the sinks of the configuration and the sinks of the flags.
 func (e *execution) sinkPlan(g *globals) (*config.Plan, error) {
 	plan := &config.Plan{External: map[string]string{}}
 	if g.Named {
@@ -64,7 +65,7 @@ func (e *execution) sinkPlan(g *globals) (*config.Plan, error) {
 			}
 		}
 		for i := range plan.Sinks {
-			plan.Sinks[i].Key = strings.Join(paths, "\n") // its queue stays when its settings change
+			plan.Sinks[i].Key = strings.Join(paths, "\n") // so the sink keeps its queue when its settings change
 		}
 	}
 	for _, flag := range []struct{ name, kind, url string }{
@@ -94,7 +95,7 @@ func (e *execution) sinkPlan(g *globals) (*config.Plan, error) {
 	return plan, nil
 }
 
-// sinkOf returns the sink that a flag describes: one of a configuration with nothing else.
+// sinkOf returns the sink that a flag describes. It parses a configuration that has only this sink.
 func (e *execution) sinkOf(kind, url string) (config.Sink, error) {
 	text, err := json.Marshal(map[string]any{"sinks": map[string]any{kind: map[string]any{kind: map[string]any{"url": url}}}})
 	if err != nil {
@@ -114,7 +115,7 @@ func (e *execution) sinkOf(kind, url string) (config.Sink, error) {
 	return plan.Sinks[0], nil
 }
 
-// build builds the sinks, with the queue of a command's name.
+// build builds the sinks. Their queues are those of the command with this name.
 func (e *execution) build(plan *config.Plan, name string) ([]run.Sink, error) {
 	b := &assembly{
 		App: e.App, drain: time.Duration(e.Deadline), unready: func(string, error) {}, instance: e.Instance,
@@ -132,13 +133,13 @@ func (e *execution) spool(s config.Sink, name string) string {
 	return filepath.Join(e.spools(s), durable.FileName(name))
 }
 
-// spools returns the directory of the queues of all commands for a sink.
+// spools returns the directory that contains the queues of all commands for a sink.
 func (e *execution) spools(s config.Sink) string {
 	sum := sha256.Sum256([]byte(s.Key))
 	return filepath.Join(e.dir, "spool", s.Name+"-"+hex.EncodeToString(sum[:6]))
 }
 
-// open starts the sinks at the first call.
+// open returns the outbox. It starts the sinks if they are not started.
 func (e *execution) open() *run.Outbox {
 	if e.sinks.outbox == nil && e.sinks.plan != nil {
 		built, err := e.build(e.sinks.plan, e.name)
@@ -150,7 +151,7 @@ func (e *execution) open() *run.Outbox {
 	return e.sinks.outbox
 }
 
-// beat delivers that the command runs, now and then in intervals, until stop is called.
+// beat delivers that the command is running: once at the start and then at each interval, until stop is called.
 func (e *execution) beat() (stop func()) {
 	if e.Heartbeat <= 0 || e.sinks.plan == nil {
 		return func() {}
@@ -177,8 +178,8 @@ func (e *execution) batch(families []metric.Family, partial bool) metric.Batch {
 	return metric.Batch{Job: e.name, Time: now, Families: families, Partial: partial}
 }
 
-// deliver delivers the metrics of the runs, and what waits of other commands. After a run that has failed, or did not take place,
-// the receiver keeps what the batch lacks: the last success of another host, the metrics that the last good run has written.
+// deliver delivers the metrics of the runs, and then the waiting batches of other commands. If the run failed or was skipped, the
+// batch is partial: the receiver keeps the metrics that the batch does not contain, such as those that the last successful run wrote.
 func (e *execution) deliver(o *outcome) {
 	if e.sinks.plan == nil {
 		return
@@ -189,7 +190,8 @@ func (e *execution) deliver(o *outcome) {
 	refused := e.sinks.outbox.Close()
 	e.sinks.outbox = nil
 	if refused && len(commands) > 0 {
-		// They may be why. The first of them says whether they were read.
+		// The command's metrics may be the reason. So deliver again without them, except for the first, which says whether
+		// the metrics could be read.
 		own = append(own, metric.Family{Desc: commands[0].Desc, Series: []metric.Series{{Labels: commands[0].Series[0].Labels}}})
 		e.open().Add(e.batch(own, true))
 		e.sinks.outbox.Close()
@@ -197,10 +199,10 @@ func (e *execution) deliver(o *outcome) {
 	e.deliverOthers()
 }
 
-// maxOthers is how many queues of other commands one run looks after.
+// maxOthers is the maximum number of other commands' queues that one run delivers.
 const maxOthers = 20
 
-// deliverOthers delivers what waits of other commands.
+// deliverOthers delivers what waits in the queues of other commands.
 func (e *execution) deliverOthers() {
 	if e.dir == "" {
 		return
@@ -209,11 +211,11 @@ func (e *execution) deliverOthers() {
 	n := 0
 	for _, s := range e.sinks.plan.Sinks {
 		if s.Kind.SpoolDir != nil && s.Kind.SpoolDir(s.Config) != "" {
-			continue // its queue is that of all commands
+			continue // all commands share the queue of this sink
 		}
 		folders, err := os.ReadDir(e.spools(s))
 		if err != nil {
-			continue // nothing has waited yet
+			continue // no command has a queue for this sink yet
 		}
 		for _, folder := range folders {
 			dir := filepath.Join(e.spools(s), folder.Name())
@@ -230,7 +232,7 @@ func (e *execution) deliverOthers() {
 	}
 }
 
-// waits reports whether something waits in a queue that no process uses.
+// waits reports whether a queue is not empty and not in use by another process.
 func waits(path string) bool {
 	dir := durable.NewDir(path)
 	names, err := dir.ReadDir(".")

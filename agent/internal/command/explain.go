@@ -16,7 +16,8 @@ type explainCmd struct {
 	Job    string `help:"Show which expressions of a job are evaluated directly on the document, and which need jq." placeholder:"JOB"`
 }
 
-// Run shows the example of a kind, which has every setting, or the expressions of a job.
+// Run shows one of these: the list of kinds, the example of a kind, which has every setting, the schema, or the expressions of a
+// job.
 func (c *explainCmd) Run(a *App, g *globals) error {
 	if c.Job != "" {
 		if c.Kind != "" {
@@ -51,7 +52,7 @@ func (c *explainCmd) Run(a *App, g *globals) error {
 	return noSuch("kind", c.Kind, names)
 }
 
-// explainJob shows a line for each expression.
+// explainJob shows a line for each expression of the job: how it is evaluated, and its text.
 func (c *explainCmd) explainJob(a *App, g *globals) error {
 	plan, err := a.load(g, c.Job)
 	if err != nil {
@@ -78,7 +79,8 @@ func (c *explainCmd) explainJob(a *App, g *globals) error {
 
 type explanation struct{ name, what, text string }
 
-// explanations returns what can be explained: jobs, then each kind. The first line of a kind's example says what it is for.
+// explanations returns everything that can be explained: jobs, logins, each kind of fetcher, source and sink, and tests. The first
+// line of an example says what its kind is for.
 func explanations(kinds config.Catalogue) []explanation {
 	all := []explanation{{"job", "what every job has", config.Example()}}
 	add := func(name, what, text string) {

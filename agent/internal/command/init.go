@@ -32,7 +32,7 @@ type initCmd struct {
 	Wait   time.Duration `default:"3s" help:"How long to wait between the two requests."`
 }
 
-// asking are the flags of a request.
+// asking is the flags that describe a request.
 type asking struct {
 	Header []string `short:"H" sep:"none" placeholder:"NAME:VALUE" help:"A header of the request, such as 'X-Api-Key: env:API_KEY'. A secret is written to the configuration as env:NAME."`
 	Data   string   `short:"d" placeholder:"BODY" help:"The body of a POST, such as a GraphQL query."`
@@ -40,7 +40,7 @@ type asking struct {
 	Curl   string   `placeholder:"LINE" help:"A whole command line of curl, as a browser copies it."`
 }
 
-// maxAnswer bounds a file or standard input, in bytes.
+// maxAnswer is the maximum size of an answer that is read from a file or standard input, in bytes.
 const maxAnswer = 64 << 20
 
 // Run asks the API and proposes a configuration.
@@ -62,21 +62,21 @@ func (c *initCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return i.propose(ctx)
 }
 
-// inquiry is a request whose answer is looked at.
+// inquiry is a request to an API whose answer is analysed.
 type inquiry struct {
 	*App
 	flags    *globals
 	asked    infer.Asking
 	request  infer.Request
 	recorder *recorder
-	dir      string // of the answer of standard input; "" = none
+	dir      string // temporary directory with the answer from standard input; "" = none
 	first    *recorded
 	observe  func(httpclient.Exchange)
 	answers  []document.Value
-	requests int // that one run makes
+	requests int // number of requests that one run makes
 }
 
-// newInquiry reads what to ask from the command line.
+// newInquiry returns the inquiry that the command line describes.
 func newInquiry(a *App, g *globals, c *asking, source string) (*inquiry, error) {
 	i := &inquiry{App: a, flags: g, recorder: &recorder{}}
 	if c.Curl != "" {
@@ -148,7 +148,7 @@ func (i *inquiry) readSource(source string) error {
 	return err
 }
 
-// readAnswer keeps the answer of standard input in a file of its own.
+// readAnswer reads an answer from standard input and writes it to a file in a new temporary directory.
 func (i *inquiry) readAnswer(from io.Reader, name string) error {
 	text, err := readBounded(from)
 	if err != nil {
@@ -177,7 +177,7 @@ func (i *inquiry) close() {
 	}
 }
 
-// login takes a login from the configuration.
+// login copies the login with this name from the configuration.
 func (i *inquiry) login(name string) error {
 	doc, err := i.parse(i.flags.Config)
 	if err != nil {
@@ -201,7 +201,7 @@ func (i *inquiry) login(name string) error {
 	return nil
 }
 
-// ask sends the request and finds out in which format the answer is.
+// ask sends the request and finds out which format the answer has.
 func (i *inquiry) ask(ctx context.Context) error {
 	if i.first == nil {
 		_, err := i.fetch(ctx, infer.Probe(i.request).YAML(), nil)
@@ -230,7 +230,8 @@ func (i *inquiry) ask(ctx context.Context) error {
 	return nil
 }
 
-// fetch runs the job of a configuration, and returns its document. With a transport, that answers in place of the network.
+// fetch runs the job of a configuration and returns its document. If answer is not nil, it answers the requests in place of the
+// network.
 func (i *inquiry) fetch(ctx context.Context, text []byte, answer http.RoundTripper) (document.Value, error) {
 	doc, _, err := i.tick(ctx, text, answer)
 	return doc, err
@@ -268,11 +269,11 @@ func (i *inquiry) tick(ctx context.Context, text []byte, answer http.RoundTrippe
 	return root, t, nil
 }
 
-// tried is how a proposal went.
+// tried is the result of running a proposed configuration.
 type tried struct {
-	problems map[string]string // by metric
-	names    []string
-	series   int
+	problems map[string]string // what is wrong with each metric, by name
+	names    []string          // names of the metrics with problems
+	series   int               // number of series that were measured
 }
 
 func (t *tried) add(name, why string) {
@@ -282,7 +283,7 @@ func (t *tried) add(name, why string) {
 	t.problems[name] = why
 }
 
-// kept is a fetcher whose last document is kept.
+// kept is a fetcher that stores a copy of its last document in root.
 type kept struct {
 	sources.Fetcher
 	root *document.Value
@@ -296,7 +297,7 @@ func (k *kept) Fetch(ctx context.Context, tick sources.Tick, r sources.Request) 
 	return doc, err
 }
 
-// askAgain asks a second time, with all pages if there are further ones.
+// askAgain sends the request a second time. If the first answer has further pages, it requests all pages.
 func (i *inquiry) askAgain(ctx context.Context, c *initCmd) error {
 	if i.request.URL == nil {
 		return nil
@@ -340,15 +341,15 @@ func (i *inquiry) askAgain(ctx context.Context, c *initCmd) error {
 	return nil
 }
 
-// say writes a line for people to standard error.
+// say writes a line for the user to standard error, without secrets.
 func (i *inquiry) say(format string, args ...any) {
 	fmt.Fprintln(i.Err, i.vault.Scrub(strings.TrimRight(fmt.Sprintf(format, args...), "\n")))
 }
 
-// maxAttempts bounds how often metrics that fail are taken out.
+// maxAttempts is how often propose removes failing metrics and tries the proposal again.
 const maxAttempts = 4
 
-// propose prints the configuration, without what does not pass the check or cannot be measured in the answer.
+// propose prints the configuration. It leaves out metrics that do not pass the check or cannot be measured in the answer.
 func (i *inquiry) propose(ctx context.Context) error {
 	i.request.Limits = infer.LimitsOf(i.first.header, i.requests, time.Now())
 	draft := infer.New(i.request, time.Now(), i.answers...)
@@ -393,7 +394,7 @@ func (i *inquiry) propose(ctx context.Context) error {
 	return nil
 }
 
-// summary says what was seen and what comes next.
+// summary shows what the answer contains and what the user can do next.
 func (i *inquiry) summary(draft *infer.Draft, series int) {
 	asked := "asked once"
 	if len(i.answers) > 1 || i.requests > 1 || i.request.Pages != nil {
@@ -419,7 +420,7 @@ func (i *inquiry) summary(draft *infer.Draft, series int) {
 	i.next(draft.Job)
 }
 
-// size returns the size of an answer, for people.
+// size returns the size of an answer for messages, such as 12 KiB.
 func size(body []byte) string {
 	switch n := len(body); {
 	case n >= 10<<20:
@@ -431,7 +432,7 @@ func size(body []byte) string {
 	}
 }
 
-// next says what to do with the configuration.
+// next shows what the user can do with the configuration.
 func (i *inquiry) next(job string) {
 	if len(i.asked.Ignored) > 0 {
 		i.say("not used of the curl line: %s", strings.Join(i.asked.Ignored, " "))
@@ -444,7 +445,7 @@ func (i *inquiry) next(job string) {
 	i.say("Prometheus: add to scrape_configs:\n  - {job_name: cton, honor_labels: true, static_configs: [{targets: [\"localhost:8000\"]}]}")
 }
 
-// scrape prints a configuration that passes a page of metrics on.
+// scrape prints a configuration that forwards the metrics of a page in Prometheus' text format.
 func (i *inquiry) scrape(ctx context.Context) error {
 	text := infer.ScrapeYAML(i.request)
 	if _, err := config.Load("the proposal", text, i.Catalogue); err != nil {

@@ -9,7 +9,8 @@ import (
 	"syscall"
 )
 
-// isJournal reports whether a stream goes to systemd's journal, which has the time of each line itself (systemd.exec(5), JOURNAL_STREAM).
+// isJournal reports whether a stream goes to systemd's journal (systemd.exec(5), JOURNAL_STREAM). The journal adds the time to each
+// line, so the log need not.
 func isJournal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok || os.Getenv("JOURNAL_STREAM") == "" {

@@ -11,11 +11,11 @@ import (
 	"github.com/collectington/collectington/sources/targets"
 )
 
-// unready is called if a job or a sink cannot work before a file that its settings name can be read and used. The place is
-// that in the configuration, such as jobs.api.
+// unready is called if a job or a sink cannot work because a file that its settings name cannot be read or used. The place is the
+// path of the job or sink in the configuration, such as jobs.api.
 type unready func(place string, err error)
 
-// of returns the function for one place, nil if u is nil.
+// of returns a function that calls u for one place, nil if u is nil.
 func (u unready) of(place string) func(error) {
 	if u == nil {
 		return nil
@@ -23,13 +23,13 @@ func (u unready) of(place string) func(error) {
 	return func(err error) { u(place, err) }
 }
 
-// logUnready logs why a job or a sink cannot work yet. Its runs or deliveries fail with the same error, but possibly much later.
+// logUnready logs why a job or a sink cannot work yet. Runs or deliveries will fail with the same error, but possibly much later.
 func (a *App) logUnready(place string, err error) {
 	a.log.Error("a file cannot be used, and all that needs it fails until it can", "setting", place, "error", err)
 }
 
-// source makes the source of a job, with its fetcher. If a file cannot be read, such as the job's script, the job's runs fail until
-// it can. Without unready this is an error.
+// source makes the source of a job, with its fetcher. If a file such as the job's script cannot be read, source calls unready, and
+// the job's runs fail until the file can be read. If unready is nil, source returns an error.
 func (b *assembly) source(j config.Job, env sources.Env) (sources.Source, error) {
 	build := func() (sources.Source, error) { return b.buildSource(j, env) }
 	source, err := build()
@@ -73,8 +73,8 @@ func (b *assembly) buildSource(j config.Job, env sources.Env) (sources.Source, e
 	return over(fetch)
 }
 
-// versioned returns the key of a job with the version of its source. While the source cannot be read it is the version of the
-// last plan, so that a reload leaves the job as it is.
+// versioned returns the key of a job followed by the version of its source. As long as a file of the source cannot be read, it uses
+// the version that the source had in the last plan, so that a reload does not restart the job.
 func (b *assembly) versioned(j *config.Job, source sources.Source) string {
 	if _, late := source.(*lateSource); late {
 		return j.Key + b.versions[j.Name+" "+j.Key]
@@ -93,10 +93,11 @@ func (b *assembly) versioned(j *config.Job, source sources.Source) string {
 	return j.Key + version
 }
 
-// lateSource is a source that could not be made because a file could not be read. Each tick tries again until it is made.
+// lateSource stands for a source that could not be made because a file could not be read. Each tick tries to make the source until
+// that succeeds.
 type lateSource struct {
 	build func() (sources.Source, error)
-	built sources.Source
+	built sources.Source // nil until build has succeeded
 }
 
 // Collect implements sources.Source.

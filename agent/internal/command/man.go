@@ -9,7 +9,7 @@ import (
 
 type manCmd struct{}
 
-// Run shows the manual page, in the macros of man(7).
+// Run shows the manual page, written with the macros of man(7).
 func (manCmd) Run(a *App, parsed *kong.Context) error {
 	p := &manual{}
 	p.macro("TH", "CTON", "1", "", "cton "+a.Version, "")
@@ -99,7 +99,7 @@ func (p *manual) flags(n *kong.Node) {
 	}
 }
 
-// roff escapes text.
+// roff escapes text for roff.
 func roff(text string) string {
 	return strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n", " ").Replace(text)
 }

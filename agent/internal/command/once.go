@@ -33,7 +33,7 @@ func (c *onceCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if err := keepPushing(plan); err != nil {
 		return err
 	}
-	found := func(string, error) {} // the run or the delivery fails with it
+	found := func(string, error) {} // no need to show the error: the run or the delivery will fail with it
 	agent, built, closeState, err := (&assembly{App: a, drain: c.Deadline, once: true, unready: found}).start(ctx, plan)
 	if err != nil {
 		return err
@@ -47,7 +47,8 @@ func (c *onceCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return verdict(out)
 }
 
-// keepPushing removes the sinks that wait to be scraped: the process ends before a scrape.
+// keepPushing removes the sinks that wait to be scraped, since the process ends before a scrape. It returns an error if a job then
+// has no sink.
 func keepPushing(plan *config.Plan) error {
 	var kept []config.Sink
 	for _, s := range plan.Sinks {

@@ -9,17 +9,17 @@ import (
 	"sync"
 )
 
-// Bounds on what is recorded.
+// Limits of a recorder.
 const (
-	maxRecorded      = 200       // exchanges
-	maxRecordedBytes = 128 << 20 // of all bodies
+	maxRecorded      = 200       // number of exchanges
+	maxRecordedBytes = 128 << 20 // size of all bodies together
 )
 
-// recorder keeps the exchanges of a job, and plays them back.
+// recorder records the requests and responses of a job. As a transport it plays the responses back.
 type recorder struct {
 	mu    sync.Mutex
 	all   []*recorded
-	bytes int
+	bytes int // size of the bodies that were read, also of bytes that were not recorded
 }
 
 // recorded is a request and its response.
@@ -39,7 +39,7 @@ type tapped struct {
 	*recorder
 }
 
-// RoundTrip sends the request, and records the response as far as it is read.
+// RoundTrip sends the request and records the response. Of the body it records the part that the caller reads.
 func (t *tapped) RoundTrip(req *http.Request) (*http.Response, error) {
 	asked, err := bodyText(req)
 	if err != nil {
@@ -56,7 +56,7 @@ func (t *tapped) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// CloseIdleConnections closes those of the transport below.
+// CloseIdleConnections closes the idle connections of the transport below.
 func (t *tapped) CloseIdleConnections() {
 	if c, ok := t.next.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
@@ -89,7 +89,7 @@ func (b *recordedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// bodyText returns a request's body, which stays readable.
+// bodyText returns a copy of a request's body; the body can still be read.
 func bodyText(req *http.Request) (string, error) {
 	if req.GetBody == nil {
 		return "", nil
@@ -115,7 +115,7 @@ func (r *recorder) answer() *recorded {
 	return nil
 }
 
-// RoundTrip plays back the last response to an equal request.
+// RoundTrip returns the last recorded response to an equal request.
 func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := req.Context().Err(); err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ func printJSON(a *App, v any) error {
 	return err
 }
 
-// junitSuite is a report in the format of JUnit, as CI systems read it (https://github.com/testmoapp/junitxml).
+// junitSuite is a report in the JUnit XML format, which CI systems read (https://github.com/testmoapp/junitxml).
 type junitSuite struct {
 	XMLName  xml.Name    `xml:"testsuite"`
 	Name     string      `xml:"name,attr"`
@@ -42,11 +42,11 @@ type junitCase struct {
 }
 
 type junitFailure struct {
-	Message string `xml:"message,attr"` // the first line
+	Message string `xml:"message,attr"` // the first line of Text
 	Text    string `xml:",chardata"`
 }
 
-// add adds a case. It has failed if there is a failure.
+// add adds a test case. The case counts as failed if failure is not "".
 func (s *junitSuite) add(c junitCase, failure string) {
 	if failure != "" {
 		first, _, _ := strings.Cut(failure, "\n")
@@ -93,11 +93,11 @@ type checkReport struct {
 
 	Warnings []config.Warning `json:"warnings,omitempty"`
 
-	strict  bool     // warnings are failures
-	Changes []string `json:"changes,omitempty"` // of --diff
+	strict  bool     // warnings count as failures
+	Changes []string `json:"changes,omitempty"` // the changes that --diff found
 }
 
-// checkProblem is a problem of a configuration. Without a file it is about the command as a whole.
+// checkProblem is a problem of a configuration. If File is "", the problem has no position in a file.
 type checkProblem struct {
 	File    string `json:"file,omitempty"`
 	Line    int    `json:"line,omitempty"`
@@ -106,7 +106,7 @@ type checkProblem struct {
 	Text    string `json:"text"`
 }
 
-// add adds what a plan has.
+// add adds the files, jobs, sinks and warnings of a plan.
 func (r *checkReport) add(plan *config.Plan) {
 	r.Files = append(r.Files, plan.Files()...)
 	for _, j := range plan.Jobs {

@@ -34,21 +34,21 @@ func (c *runCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return (&service{App: a, paths: g.Config, load: load, asked: make(chan struct{}, 1)}).run(ctx, plan)
 }
 
-// service is an agent that runs until its context ends.
+// service runs an agent until the context ends.
 type service struct {
 	*App
-	paths []string                     // of the configuration
+	paths []string                     // paths of the configuration
 	load  func() (*config.Plan, error) // reads the configuration again
-	asked chan struct{}                // holds a token if a reload was asked for, other than by a signal
+	asked chan struct{}                // has an element if a reload was requested by other means than a signal
 
-	manager *notify.Manager // that has started the process; nil if there is none
+	manager *notify.Manager // the service manager that started the process; nil if there is none
 }
 
-// askReload asks for a reload.
+// askReload requests a reload. It does not block.
 func (s *service) askReload() {
 	select {
 	case s.asked <- struct{}{}:
-	default: // one is about to begin
+	default: // a reload is already requested
 	}
 }
 
@@ -80,17 +80,18 @@ func (s *service) run(ctx context.Context, plan *config.Plan) error {
 	background.Go(func() { s.reload(reloads, agent, plans, func() (run.Plan, error) { return s.rebuild(b, plan) }) })
 	s.log.Info("started", "version", s.Version, "jobs", len(built.Jobs), "sinks", len(built.Sinks))
 	s.manager.Ready(running(built))
-	background.Go(func() { s.manager.Beat(reloads, func() { agent.State() }) }) // takes each lock of the agent
+	background.Go(func() { s.manager.Beat(reloads, func() { agent.State() }) }) // State blocks if the agent hangs, and so stops the beat
 	defer context.AfterFunc(ctx, s.manager.Stopping)()
 	err = agent.Run(ctx, built, plans)
 	stop()
-	background.Wait() // a reload that was under way may have logged in
+	background.Wait() // a reload may still be running and log in
 	s.logout(ctx)
 	s.log.Info("stopped")
 	return err
 }
 
-// reload sends a new plan for each signal. If the configuration is wrong, it logs why and the current plan keeps running.
+// reload builds a new plan and sends it to plans, for each signal and each askReload. If the configuration is wrong, it logs the
+// problems, and the current plan stays in use.
 func (s *service) reload(ctx context.Context, agent *run.Agent, plans chan<- run.Plan, build func() (run.Plan, error)) {
 	for {
 		select {
@@ -117,12 +118,12 @@ func (s *service) reload(ctx context.Context, agent *run.Agent, plans chan<- run
 	}
 }
 
-// running says what a plan runs.
+// running returns how many jobs and sinks a plan has, for the service manager.
 func running(plan run.Plan) string {
 	return fmt.Sprintf("running: jobs: %d, sinks: %d", len(plan.Jobs), len(plan.Sinks))
 }
 
-// rebuild reads the configuration again and builds it. First is the plan that the process has started with.
+// rebuild reads the configuration again and builds it. First is the plan with which the process was started.
 func (s *service) rebuild(b *assembly, first *config.Plan) (built run.Plan, err error) {
 	plan, err := s.load()
 	if err != nil {

@@ -71,7 +71,7 @@ func spoolDir(s config.Sink) string {
 	return s.Kind.SpoolDir(s.Config)
 }
 
-// Run puts requests back.
+// Run moves requests that were set aside back into the queue.
 func (c *spoolReplayCmd) Run(a *App, g *globals, of *cli) error {
 	dir, err := of.Spool.dir(a, g)
 	if err != nil {
@@ -101,7 +101,8 @@ func (c *spoolDropCmd) Run(a *App, g *globals, of *cli) error {
 	return err
 }
 
-// chosen returns the named requests, and all that are set aside or waiting if asked for.
+// chosen returns the ids of the named requests. It adds all requests that are set aside if bad is true, and all waiting requests if
+// waiting is true.
 func chosen(dir string, ids []uint64, bad, waiting bool) ([]uint64, error) {
 	if len(ids) == 0 && !bad && !waiting {
 		return nil, errors.New("no request is named; give numbers that cton spool ls shows, or --all")
@@ -125,7 +126,7 @@ func chosen(dir string, ids []uint64, bad, waiting bool) ([]uint64, error) {
 	return ids, nil
 }
 
-// summarize shows what was done to how many requests.
+// summarize shows what was done and to how many requests.
 func summarize(a *App, what string, records []spool.Meta) {
 	samples := 0
 	for _, m := range records {
@@ -142,13 +143,13 @@ type spoolListCmd struct {
 type spooled struct {
 	ID       uint64    `json:"id"`
 	Taken    time.Time `json:"taken"`
-	Samples  int       `json:"samples"` // native histograms among them
+	Samples  int       `json:"samples"` // number of samples, including native histograms
 	Bytes    int       `json:"bytes"`
 	Oldest   time.Time `json:"oldest"`
 	Newest   time.Time `json:"newest"`
 	SetAside bool      `json:"set_aside"`
-	Later    bool      `json:"later_version,omitempty"` // it stays until a later cton sends it
-	Problem  string    `json:"problem,omitempty"`       // why it is not sent; replay accepts one that is set aside without a problem
+	Later    bool      `json:"later_version,omitempty"` // the request has a later format: only a later version of cton can send it
+	Problem  string    `json:"problem,omitempty"`       // why the request is not sent; "" with SetAside = replay accepts the request
 }
 
 func spooledOf(l spool.Listed) spooled {

@@ -27,11 +27,11 @@ type stateShowCmd struct {
 	JSON bool   `name:"json" help:"As JSON."`
 }
 
-// savedJob is what is shown of a job.
+// savedJob is the saved state of a job as it is shown.
 type savedJob struct {
 	Job         string           `json:"job"`
 	LastSuccess time.Time        `json:"last_success"`
-	Cursor      time.Time        `json:"cursor,omitzero"` // the end of the last window that was read
+	Cursor      time.Time        `json:"cursor,omitzero"` // the end of the last window that was read; zero = the job has no windows
 	Saved       time.Time        `json:"saved"`
 	Exported    bool             `json:"exported,omitempty"` // the job goes on elsewhere
 	Metrics     []ledger.Holding `json:"metrics"`

@@ -31,7 +31,7 @@ type statusCmd struct {
 	JSON  bool          `name:"json" help:"Show the JSON of /api/v1/."`
 }
 
-// Bounds of the answer of the agent: its size in bytes, and how long it may take.
+// Limits of the agent's answer: its size in bytes, and the time to receive it.
 const (
 	maxStatus     = 64 << 20
 	statusTimeout = 10 * time.Second
@@ -72,7 +72,8 @@ func (c *statusCmd) Run(ctx context.Context, a *App, g *globals) error {
 	}
 }
 
-// statusAddress returns where a plan serves the status page: on its own listener, else on a sink.
+// statusAddress returns the URL at which a plan serves the status page: on its own listener (web.listen), else on the listener of a
+// sink. It returns "" if the plan serves none.
 func (a *App) statusAddress(plan *config.Plan) string {
 	listen, file := plan.Web.Listen, plan.Web.WebConfigFile
 	if listen == "" {
@@ -89,7 +90,8 @@ func (a *App) statusAddress(plan *config.Plan) string {
 	return withScheme(listen, webserver.File(a.vault.Dir, file))
 }
 
-// withScheme returns the URL of an address to listen on.
+// withScheme returns the URL at which a server is reached that listens on an address. The scheme is https if the web configuration
+// file sets up TLS.
 func withScheme(listen, webConfigFile string) string {
 	if strings.HasPrefix(listen, "unix://") {
 		return listen
@@ -101,7 +103,7 @@ func withScheme(listen, webConfigFile string) string {
 	return root
 }
 
-// statusClient returns a client for the address of a status page, and its URL without a path.
+// statusClient returns a client for the address of a status page, and the URL of that address, without a path.
 func (a *App) statusClient(address string) (*httpclient.Client, *url.URL, error) {
 	host := &httpclient.Host{Secrets: a.vault, UserAgent: "cton/" + a.Version, Dial: a.Dial}
 	base, err := url.Parse(address)
@@ -253,7 +255,7 @@ func writeJob(w io.Writer, j *statuspage.Job, now time.Time) {
 	}
 }
 
-// printable returns a text from outside in one line without control characters, which could change the terminal.
+// printable returns a text in one line and without control characters. A text from outside could otherwise control the terminal.
 func printable(s string) string { return text.OneLine(s) }
 
 func took(seconds float64) string {
@@ -263,7 +265,7 @@ func took(seconds float64) string {
 	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond).String()
 }
 
-// ago returns how long a time is ago or ahead.
+// ago returns how far a time is in the past or the future, such as "5s ago" or "in 5s".
 func ago(now, at time.Time) string {
 	if at.IsZero() {
 		return "–"

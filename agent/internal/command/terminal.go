@@ -17,7 +17,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// style colours text for a terminal. Elsewhere, and with NO_COLOR (https://no-color.org), text stays as it is.
+// style colours text for a terminal. It does not change text if the output is not a terminal, or if NO_COLOR is set
+// (https://no-color.org).
 type style struct{ on bool }
 
 func styleOf(w io.Writer) style {
@@ -35,7 +36,8 @@ func (s style) code(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// problems returns the problems of a configuration: what is wrong is bold, and where it is red.
+// problems returns the problems of a configuration as text. The description of a problem is bold, and the caret that marks its place
+// is red.
 func (s style) problems(all config.Problems) string {
 	if !s.on {
 		return all.Error()
@@ -53,19 +55,19 @@ func (s style) problems(all config.Problems) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// progress shows how much of some work is done: by a bar on a terminal, else by a line for each tenth.
+// progress shows how much of some work is done: as a bar on a terminal, else as a line for each tenth of the work.
 type progress struct {
 	out   io.Writer
 	what  string // what is counted, such as windows
 	bar   bool
-	tenth int  // the last one shown
+	tenth int  // the last tenth that was shown
 	open  bool // the bar's line has not ended
 }
 
 // barWidth is the bar's width in characters.
 const barWidth = 40
 
-// show shows that so many of all are done, and which was the last.
+// show shows that done of all items are done. Last describes the current item.
 func (p *progress) show(done, all int, last string) {
 	if p.bar {
 		full := barWidth * done / all

@@ -26,7 +26,7 @@ type testCmd struct {
 	JSON   bool     `name:"json" help:"Print the results as JSON."`
 	JUnit  string   `name:"junit" help:"Write the results to this file too, as JUnit XML for a CI system." placeholder:"FILE"`
 
-	parsed map[string]*config.File // configurations that tests share, by their paths
+	parsed map[string]*config.File // configurations outside of archives, by their paths; several tests can use the same one
 }
 
 // testResult is the result of a test.
@@ -38,9 +38,9 @@ type testResult struct {
 	Seconds  float64  `json:"seconds"`
 	Failures []string `json:"failures,omitempty"`
 
-	Warnings []config.Warning `json:"warnings,omitempty"` // of a test that passes
+	Warnings []config.Warning `json:"warnings,omitempty"` // shown as text only if the test passes
 
-	config string // the paths of the configuration; "" if it is in the archive
+	config string // the paths of the configuration; "" if the configuration is in the archive
 }
 
 // testReport is what test --json prints.
@@ -76,7 +76,7 @@ func (c *testCmd) Run(ctx context.Context, a *App, g *globals) error {
 		}
 	}
 	bar.clear()
-	if slices.ContainsFunc(files, func(f archive) bool { return f.found }) { // one test alone need not be of all jobs
+	if slices.ContainsFunc(files, func(f archive) bool { return f.found }) { // single files need not test all jobs
 		report.Untested = append(report.Untested, c.untested(a, g, report.Tests)...)
 	}
 	if c.JSON {
@@ -110,11 +110,11 @@ const maxArchives = 10_000
 // archive is a file with a test.
 type archive struct {
 	name   string
-	found  bool   // in a directory
-	config string // the file cton.yaml beside it, or in a directory above within the one that is named; "" if there is none
+	found  bool   // the file was found in a directory that the user named
+	config string // path of the nearest cton.yaml: in the file's directory or above it, up to the directory that the user named; "" = none
 }
 
-// archives returns the files that are named, and those *.txtar in directories that are named.
+// archives returns the named files, and the files *.txtar in the named directories.
 func archives(named []string) (files []archive, err error) {
 	for _, name := range named {
 		if name == "-" {
@@ -149,7 +149,8 @@ func archives(named []string) (files []archive, err error) {
 	return files, nil
 }
 
-// nearest returns the file cton.yaml that is beside a file, or in a directory above it up to root, or "".
+// nearest returns the path of cton.yaml in the directory of a file or in the nearest directory above it, up to root. It returns "" if
+// there is none.
 func nearest(file, root string) string {
 	for dir := filepath.Dir(file); ; dir = filepath.Dir(dir) {
 		path := filepath.Join(dir, "cton.yaml")
@@ -162,8 +163,8 @@ func nearest(file, root string) string {
 	}
 }
 
-// untested returns the jobs that no test has tested, of the configurations of which a test has tested a job. With several
-// configurations, their files are named.
+// untested returns the jobs that no test has tested. It considers the configurations that at least one test has used. If there are
+// several configurations, each name begins with the files of its configuration.
 func (c *testCmd) untested(a *App, g *globals, results []testResult) (names []string) {
 	tested := map[string]bool{}
 	for _, r := range results {
@@ -183,14 +184,15 @@ func (c *testCmd) untested(a *App, g *globals, results []testResult) (names []st
 	return names
 }
 
-// jobNames returns the names of the jobs of a configuration, whose references only its tests can read.
+// jobNames returns the names of a configuration's jobs. It does not read the secrets that the configuration refers to, because only
+// the tests define them.
 func (a *App) jobNames(doc *config.File, g *globals) (names []string) {
 	if !legacy.Is(doc) {
 		return doc.JobNames()
 	}
 	plan, err := a.plan(doc, g, legacy.Options{WithoutSecrets: true})
 	if err != nil {
-		return nil // each test of it has failed
+		return nil // each test of this configuration has failed with the same error
 	}
 	for _, j := range plan.Jobs {
 		names = append(names, j.Name)
@@ -207,7 +209,7 @@ func (c *testCmd) test(ctx context.Context, a *App, g *globals, file string) (re
 	return result
 }
 
-// run runs the test in the result's file and returns its failures. It sets the job and the number of its runs.
+// run runs the test in the file result.File and returns its failures. It sets the other fields of result.
 func (c *testCmd) run(ctx context.Context, a *App, g *globals, result *testResult) (failures []string) {
 	file := result.File
 	wrong := func(err error) []string { return []string{err.Error()} }
@@ -253,8 +255,8 @@ func (c *testCmd) run(ctx context.Context, a *App, g *globals, result *testResul
 	return failures
 }
 
-// testConfig returns the path of the test's configuration: that in the archive, else that of -c, whose files are then read
-// from its own folder. In both cases the secrets are the test's.
+// testConfig returns the paths of the test's configuration: the configuration in the archive, else the configuration of -c, which
+// reads its files from its own directory. In both cases, secrets come from the test.
 func testConfig(t *jobtest.Test, g *globals, dir string, vault *setting.SecretStore) ([]string, error) {
 	own := t.Config.Line > 0
 	switch {
@@ -272,7 +274,7 @@ func testConfig(t *jobtest.Test, g *globals, dir string, vault *setting.SecretSt
 	return g.Config, nil
 }
 
-// job builds the job that is tested. Its secrets and the responses to its requests are the test's.
+// job builds the job that is tested. Its secrets and the responses to its requests come from the test.
 func (c *testCmd) job(t *jobtest.Test, a *App, g *globals, path []string, vault *setting.SecretStore) (*run.Worker, error) {
 	own, flags := &App{Version: a.Version, Catalogue: a.Catalogue, Out: a.Out, Err: a.Err, vault: vault, logins: logins{}}, *g
 	own.log = own.logger(g)
@@ -302,7 +304,7 @@ func (c *testCmd) job(t *jobtest.Test, a *App, g *globals, path []string, vault 
 	if err != nil {
 		return nil, err
 	}
-	job.Delay = 0 // it differs from host to host
+	job.Delay = 0 // the delay depends on the name of the host
 	return job, nil
 }
 
@@ -311,14 +313,14 @@ func inArchive(t *jobtest.Test, path []string, err error) error {
 	problems, ok := errors.AsType[config.Problems](err)
 	switch {
 	case t.Config.Line == 0:
-		return err // it names the real file
+		return err // the error already names the real file
 	case !ok:
 		return fmt.Errorf("%s: %w", t.Config.Place(), err)
 	}
 	problems = slices.Clone(problems)
 	for i := range problems {
 		if p := &problems[i]; p.File != path[0] {
-			continue // of a file that the configuration includes
+			continue // the problem is in a file that the configuration includes
 		} else if p.Line > 0 {
 			p.File, p.Line = t.Config.File, t.Config.Line+p.Line
 		} else {

@@ -31,13 +31,13 @@ type tryCmd struct {
 	Expression string `short:"e" placeholder:"JQ" help:"Show only what a jq expression makes of the document."`
 }
 
-// maxEvaluation bounds the time of an expression.
+// maxEvaluation is the maximum time for evaluating an expression.
 const maxEvaluation = 30 * time.Second
 
-// How much is shown.
+// Limits of what is shown.
 const (
-	maxDocument = 2000 // bytes
-	maxReadings = 20   // of one metric
+	maxDocument = 2000 // bytes of a document
+	maxReadings = 20   // readings of one metric
 )
 
 // Run runs a job once and shows each step.
@@ -86,7 +86,8 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return errors.Join(c.save(ctx, a, g, recorder, now), err)
 }
 
-// loadOne returns a plan with one job, the named one. If none is named, it is the only one, and its name is set.
+// loadOne returns a plan with the job that job names. If the name is "", the configuration must have only one job, and loadOne sets
+// the name.
 func (a *App) loadOne(g *globals, job *string) (*config.Plan, error) {
 	plan, err := a.load(g, *job)
 	switch {
@@ -110,14 +111,14 @@ func namesOfJobs(plan *config.Plan) []string {
 // try shows one run of a job.
 type try struct {
 	*App
-	mu    sync.Mutex       // for output of concurrent requests
-	whole bool             // the document is shown whole
-	only  string           // an expression whose results alone are shown
-	docs  []document.Value // for it
+	mu    sync.Mutex       // guards the output of concurrent requests
+	whole bool             // show the whole document
+	only  string           // expression; if it is not "", only its results are shown
+	docs  []document.Value // documents on which to evaluate the expression
 	plan  *config.Plan
 }
 
-// run runs the job once, from its saved state if there is any.
+// run runs the job once. It starts from the saved state if there is one.
 func (t *try) run(ctx context.Context, job *run.Worker, saved *run.Saved, now time.Time) error {
 	if saved != nil {
 		if err := saved.Restore(job, now); err != nil {
@@ -126,7 +127,7 @@ func (t *try) run(ctx context.Context, job *run.Worker, saved *run.Saved, now ti
 	}
 	read := job.Cursor
 	tick, skipped, due := job.NextWindow(read, now)
-	if !due { // show the last window again, as if nothing were saved
+	if !due { // no window is due: show the last window again, without the saved state
 		job = run.NewWorker(job.Job)
 		tick, skipped, _ = job.NextWindow(time.Time{}, now)
 	}
@@ -208,7 +209,7 @@ func (t *try) exchange(x httpclient.Exchange) {
 	t.line("%d, %d bytes in %s%s", x.Code, x.Bytes, x.Took.Round(time.Millisecond), waited)
 }
 
-// shown is a fetcher whose documents are shown.
+// shown is a fetcher that shows its documents.
 type shown struct {
 	sources.Fetcher
 	try *try
@@ -243,7 +244,7 @@ func (t *try) document(doc *sources.Document) {
 	t.text(doc.Root)
 }
 
-// expression shows what an expression makes of the documents of a run.
+// expression runs the job and shows the results of the expression for each document of the run.
 func (t *try) expression(ctx context.Context, job *run.Worker, tick sources.Tick) error {
 	_, err := job.Tick(ctx, tick, run.Steps{})
 	if len(t.docs) == 0 {
@@ -274,7 +275,7 @@ func (t *try) text(root document.Value) {
 	t.line("%s", text)
 }
 
-// readings shows the readings before the ledger gets them.
+// readings shows the readings before the ledger processes them.
 func (t *try) readings(readings metric.Readings) {
 	t.section("readings")
 	for _, m := range readings {
@@ -314,7 +315,7 @@ func (t *try) problems(lines []string) {
 	}
 }
 
-// warnings shows what is probably not meant in the job's settings, and in what it has measured.
+// warnings shows probable mistakes in the job's settings and in the readings.
 func (t *try) warnings(job *run.Worker, readings metric.Readings, now time.Time) {
 	all := slices.DeleteFunc(slices.Clone(t.plan.Warnings), func(w config.Warning) bool { return w.Job != job.Name })
 	add := func(name, text, remedy string) {
@@ -343,7 +344,7 @@ func (t *try) warnings(job *run.Worker, readings metric.Readings, now time.Time)
 // emptyRemedy says what to do about a metric without readings.
 const emptyRemedy = "if that is right, set expect: {min: 0}; if it is an error, expect: {min: 1}; else correct the expressions (cton try JOB -e JQ shows what one gives)"
 
-// emptyText says that a metric has no readings, and what that makes of it.
+// emptyText says that a metric has no readings, and whether its value is then 0.
 func emptyText(d *metric.Desc) string {
 	if d.IsZeroWhenEmpty() {
 		return "has no reading, so it is 0"
@@ -351,7 +352,7 @@ func emptyText(d *metric.Desc) string {
 	return "has no reading"
 }
 
-// newestOf returns the latest own time of readings, 0 if one has none.
+// newestOf returns the latest time of the readings, in milliseconds, or 0 if a reading has no time of its own.
 func newestOf(rows []metric.Reading) int64 {
 	newest := int64(0)
 	for i := range rows {

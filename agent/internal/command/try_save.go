@@ -16,7 +16,8 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// save writes the recorded exchanges as a test of the job, with the metrics that the test itself measures. Secrets are replaced.
+// save writes the recorded exchanges to a file as a test of the job. It then runs the test, which adds the expected metrics to the
+// file. Secrets are replaced.
 func (c *tryCmd) save(ctx context.Context, a *App, g *globals, r *recorder, at time.Time) error {
 	text, err := archiveOf(c.Job, r, a.vault, at)
 	if err != nil {
@@ -40,7 +41,7 @@ func (c *tryCmd) save(ctx context.Context, a *App, g *globals, r *recorder, at t
 	return nil
 }
 
-// archiveOf returns the archive of a test.
+// archiveOf returns the recorded exchanges as the archive of a test, without expectations.
 func archiveOf(job string, r *recorder, vault *setting.SecretStore, at time.Time) (string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,7 +93,7 @@ func archiveOf(job string, r *recorder, vault *setting.SecretStore, at time.Time
 	return b.String(), nil
 }
 
-// keptQuery returns a query without the parameters that are secrets, "" if one is left out: then any query matches.
+// keptQuery returns the query as text, or "" if it contains a secret: the test then accepts any query.
 func keptQuery(query url.Values, vault *setting.SecretStore) string {
 	text := query.Encode()
 	if vault.Scrub(text) != text {
@@ -101,7 +102,7 @@ func keptQuery(query url.Values, vault *setting.SecretStore) string {
 	return text
 }
 
-// replayed returns a saved test, whose responses answer in place of the network.
+// replayed returns a saved test. Its responses answer requests in place of the network.
 func (c *tryCmd) replayed(a *App, g *globals) (*jobtest.Test, error) {
 	text, err := os.ReadFile(c.Replay)
 	if err != nil {

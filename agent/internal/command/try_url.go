@@ -13,12 +13,12 @@ import (
 	"github.com/collectington/collectington/agent/jq"
 )
 
-// isAddress reports whether the argument of try is a URL, not a job.
+// isAddress reports whether the argument of try is a URL, as opposed to the name of a job.
 func isAddress(job string) bool {
 	return strings.HasPrefix(job, "http://") || strings.HasPrefix(job, "https://")
 }
 
-// runURL asks a URL without a configuration, and shows the answer and its paths.
+// runURL requests a URL without a configuration, and shows the answer and the paths of its values.
 func (c *tryCmd) runURL(ctx context.Context, a *App, g *globals) error {
 	if c.Save != "" || c.Replay != "" {
 		return fmt.Errorf("--save and --replay are of a job: write a configuration first, such as that of cton init")
@@ -51,7 +51,7 @@ func (c *tryCmd) runURL(ctx context.Context, a *App, g *globals) error {
 	return nil
 }
 
-// headers shows the headers of a response that matter to a job: its format, its pages, its limits.
+// headers shows the headers of a response that matter for a job: those about the format, pages, caching and limits.
 func (t *try) headers(r *recorded) {
 	t.section("response")
 	var names []string
@@ -72,7 +72,7 @@ func (t *try) headers(r *recorded) {
 	}
 }
 
-// Bounds on what an expression shows.
+// Limits of the results of an expression that are shown.
 const (
 	maxResults     = 1000
 	maxResultBytes = 1 << 20
@@ -80,7 +80,7 @@ const (
 
 var errEnough = errors.New("enough results")
 
-// evaluate shows the results of an expression for a document, a line each.
+// evaluate shows the results of an expression for a document, one result per line.
 func (t *try) evaluate(ctx context.Context, expression string, root document.Value) error {
 	var e jq.Expression
 	if err := e.UnmarshalText([]byte(expression)); err != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/collectington/collectington/agent/internal/config"
 )
 
-// misused returns the parser's error about a command line in words for the user, with what to do.
+// misused translates an error of the command-line parser into a message for the user that says what to do. It returns other errors
+// unchanged.
 func misused(err error) error {
 	parse, ok := errors.AsType[*kong.ParseError](err)
 	if !ok || parse.Context == nil {
@@ -53,14 +54,15 @@ func misused(err error) error {
 	return err
 }
 
-// unexpected returns the error about an argument that the command does not take. If no command is named, the argument was meant as one.
+// unexpected returns the error about an argument that the command does not accept. If the command line names no command, the user
+// meant the argument as a command.
 func unexpected(c *kong.Context, arg string) error {
 	named := slices.ContainsFunc(c.Path, func(p *kong.Path) bool { return p.Command != nil && p.Command != c.Model.DefaultCmd })
 	if !named && !slices.Contains(c.Args, c.Model.DefaultCmd.Name) {
 		return sentences(unknown("command", arg, childNames(c.Model.Node)), "see: cton help")
 	}
 	node := c.Selected()
-	for _, p := range c.Path { // of a command with sub-commands none is selected
+	for _, p := range c.Path { // Selected returns nil if a command needs a sub-command: find the command
 		if node == nil && p.Command != nil {
 			node = p.Command
 		}
@@ -69,18 +71,18 @@ func unexpected(c *kong.Context, arg string) error {
 		known := childNames(node)
 		return sentences(unknown("command", arg, known), "there are "+list(known))
 	}
-	if node.Name == "exec" { // the argument is of the command
+	if node.Name == "exec" { // the argument belongs to the command that exec should run
 		return errors.New("cton exec takes one name, and then -- and the command: cton exec NAME -- COMMAND")
 	}
 	return fmt.Errorf("%s takes no argument %q; see: %s --help", command(node), arg, command(node))
 }
 
-// needs returns the error about something that a command line lacks.
+// needs returns the error that a required flag or argument is missing.
 func needs(node *kong.Node, what string) error {
 	return fmt.Errorf("%s needs %s; see: %s --help", command(node), what, command(node))
 }
 
-// sentences returns an error of what is wrong, which can end in a question, and what helps.
+// sentences returns an error that says what is wrong and what helps. If wrong ends with a question, help becomes a new sentence.
 func sentences(wrong, help string) error {
 	if strings.HasSuffix(wrong, "?") {
 		return errors.New(wrong + " " + strings.ToUpper(help[:1]) + help[1:])
@@ -88,7 +90,7 @@ func sentences(wrong, help string) error {
 	return errors.New(wrong + "; " + help)
 }
 
-// command returns a command as it is typed.
+// command returns a command as the user types it.
 func command(node *kong.Node) string { return strings.TrimSpace(node.FullPath()) }
 
 func childNames(node *kong.Node) []string {
@@ -99,7 +101,7 @@ func childNames(node *kong.Node) []string {
 	return names
 }
 
-// flagNames returns the long flags that can follow what was parsed.
+// flagNames returns the names of all flags that are valid for the parsed command.
 func flagNames(c *kong.Context) []string {
 	var names []string
 	for _, f := range c.Flags() {
@@ -108,7 +110,7 @@ func flagNames(c *kong.Context) []string {
 	return names
 }
 
-// unknown says that a name is unknown, and which one may be meant.
+// unknown returns a message that a name is unknown, and which known name the user may have meant.
 func unknown(what, name string, known []string) string {
 	text := fmt.Sprintf("unknown %s %q", what, name)
 	if meant := config.Closest(name, known); meant != "" && len(name) > 2 {
@@ -117,10 +119,10 @@ func unknown(what, name string, known []string) string {
 	return text
 }
 
-// maxListed bounds how many names an error lists.
+// maxListed is the maximum number of names that an error lists.
 const maxListed = 30
 
-// noSuch returns the error about a name of the configuration that does not exist. It lists those that do.
+// noSuch returns the error that nothing in the configuration has this name. It lists the known names.
 func noSuch(what, name string, known []string) error {
 	text := fmt.Sprintf("no %s is named %q", what, name)
 	if meant := config.Closest(name, known); meant != "" {

@@ -18,7 +18,7 @@ func (versionCmd) Run(a *App) error {
 // versionFlag shows the version instead of running a command.
 type versionFlag bool
 
-// BeforeReset is called when the flag is parsed, before the rest of the command line is checked.
+// BeforeReset is called by kong when it has parsed the flag, before it checks the command line.
 func (versionFlag) BeforeReset(k *kong.Kong, a *App) error {
 	defer k.Exit(exitOK)
 	return versionCmd{}.Run(a)

@@ -8,19 +8,19 @@ import (
 	"github.com/collectington/collectington/agent/internal/config"
 )
 
-// watchEvery is how often the files of the configuration are looked at.
+// watchEvery is the interval at which watchFiles looks at the files of the configuration.
 const watchEvery = 2 * time.Second
 
-// watchFiles asks for a reload when the files of the configuration have changed and have stayed the same since the last look, until
-// ctx ends. It reads files by their names, so that it also sees a link that is moved, as in a Kubernetes ConfigMap. Loaded is what the
-// configuration in use was read from.
+// watchFiles requests a reload when the files of the configuration differ from loaded and have not changed since the last look. It
+// returns when ctx ends. It looks at files by name, so that it also notices a changed symbolic link, as in a Kubernetes ConfigMap.
+// Loaded describes the files from which the current configuration was read.
 func (s *service) watchFiles(ctx context.Context, loaded []config.Origin) {
 	if slices.Contains(s.paths, "-") {
 		s.log.Warn("standard input cannot be watched (watch_config)")
 		return
 	}
 	if len(loaded) == 0 {
-		return // it is in memory
+		return // the configuration is not in files but in memory
 	}
 	last := loaded
 	tick := time.NewTicker(watchEvery)
@@ -34,7 +34,7 @@ func (s *service) watchFiles(ctx context.Context, loaded []config.Origin) {
 		now := config.Look(last)
 		switch {
 		case !slices.Equal(now, last):
-			now = config.Origins(s.paths) // it can have other files now
+			now = config.Origins(s.paths) // the configuration may now consist of other files
 		case slices.Equal(now, loaded) || slices.ContainsFunc(now, config.Origin.IsMissing):
 		default:
 			s.log.Info("files of the configuration have changed", "files", changed(loaded, now))
@@ -45,7 +45,7 @@ func (s *service) watchFiles(ctx context.Context, loaded []config.Origin) {
 	}
 }
 
-// changed returns the names of files that are not in both lists or differ.
+// changed returns the names of the files that are only in one list, or differ between the lists.
 func changed(before, now []config.Origin) (names []string) {
 	for _, all := range [][2][]config.Origin{{now, before}, {before, now}} {
 		for _, o := range all[0] {

@@ -13,7 +13,7 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// webMaxClients is how many connections the listener of web has at once.
+// webMaxClients is the maximum number of concurrent connections to the listener of the setting web.
 const webMaxClients = 200
 
 // newPage returns the status page of an agent.
@@ -27,7 +27,7 @@ func (s *service) newPage(plan *config.Plan, agent *run.Agent, b *assembly) *sta
 	})
 }
 
-// loginStates returns the states of the logins that have one.
+// loginStates returns the states of the logins, by name, without the logins that have no state.
 func (b *assembly) loginStates() map[string]httpclient.LoginState {
 	states := map[string]httpclient.LoginState{}
 	for name, p := range *b.current.Load() {
@@ -38,7 +38,7 @@ func (b *assembly) loginStates() map[string]httpclient.LoginState {
 	return states
 }
 
-// serveWeb serves the status page on the listener of its own, if there is one. stop closes it.
+// serveWeb serves the status page on its own listener (web.listen), if the settings have one. Stop closes the listener.
 func (s *service) serveWeb(ctx context.Context, w config.Web, page *statuspage.Page) (stop func(), err error) {
 	if w.Listen == "" {
 		return func() {}, nil
@@ -56,7 +56,7 @@ func (s *service) serveWeb(ctx context.Context, w config.Web, page *statuspage.P
 		s.log.Warn("the status page is open to the network and shows only names, states and times; set basic_auth_users in web.web_config_file to see all",
 			"listen", w.Listen)
 	}
-	life, end := context.WithCancel(context.WithoutCancel(ctx)) // the page is there until the last delivery
+	life, end := context.WithCancel(context.WithoutCancel(ctx)) // the page is served until the last delivery has ended
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -1,7 +1,7 @@
 // Package legacy translates the file config.json of the Python framework Collectington
 // (https://pypi.org/project/collectington) into a configuration of cton.
 //
-//	config.json ─▶ translation: YAML nodes of cton, at the lines and columns of the old ones ─▶ plan, checked by package config
+//	config.json ─▶ translation: YAML nodes of cton, with the lines and columns of config.json ─▶ plan, checked by package config
 //	                         └─▶ a YAML file, for cton convert
 //
 // Each service becomes a job with a script, or with a Go source that has the name of the service's class. Each port becomes a
@@ -32,8 +32,8 @@ const (
 	keySecrets  = "secret_file_path"
 )
 
-// Is reports whether a file is one of the Python framework: its top level has services, or another key that cton does not have,
-// and no key of cton.
+// Is reports whether a file is a configuration of the Python framework: its top level has the key services, or another key that only
+// the Python framework has, and it has no key of cton.
 func Is(file *config.File) bool {
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(members(file.Root), func(m member) bool { return slices.Contains(names, m.key.Value) })
@@ -44,11 +44,11 @@ func Is(file *config.File) bool {
 	return has(keyPort, keyInterval, keyLogLevel) && !has("jobs", "sinks")
 }
 
-// Options are what a translation needs beside the file.
+// Options are the options of a translation.
 type Options struct {
-	Service   string // the only service to translate; "" means all
+	Service   string // the only service to translate; "" = all services
 	Catalogue config.Catalogue
-	Files     *setting.SecretStore // resolves paths, and reads the names of secrets, not their values
+	Files     *setting.SecretStore // resolves paths, and reads the names of secrets, but not their values
 
 	WithoutSecrets bool // accept that a file of secrets is missing: the plan is only checked or converted
 	WithoutScripts bool // accept that scripts are missing: the plan is only converted
@@ -66,7 +66,7 @@ type Translation struct {
 	problems  config.Problems
 }
 
-// Plan checks the translation and returns its plan. An error is config.Problems, at the lines of the old file.
+// Plan checks the translation and returns its plan. An error is of type config.Problems, with the lines of the old file.
 func (t *Translation) Plan() (*config.Plan, error) {
 	if t.root == nil {
 		return nil, t.problems
@@ -74,7 +74,7 @@ func (t *Translation) Plan() (*config.Plan, error) {
 	return t.file.Plan(t.root, t.catalogue, t.problems)
 }
 
-// Translate translates a file. Plan returns the problems.
+// Translate translates a file. Problems of the file are returned by [Translation.Plan].
 func Translate(file *config.File, o Options) *Translation {
 	r := &reader{Options: o, file: file, meant: map[string]bool{}, pages: pages{of: map[string]int{}}}
 	t := &Translation{file: file, catalogue: o.Catalogue}
@@ -87,8 +87,8 @@ func Translate(file *config.File, o Options) *Translation {
 	return t
 }
 
-// YAML returns the translation as a configuration file for the folder of the old file, with comments where the user has a
-// choice. It gives the same plan as t. The name is that of the old file.
+// YAML returns the translation as a configuration file for the directory of the old file, with comments where the user has a
+// choice. Reading that file gives the same plan as t. The name is the name of the old file.
 func (t *Translation) YAML(name string) ([]byte, error) {
 	root := *t.root
 	level := t.LogLevel

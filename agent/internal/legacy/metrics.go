@@ -12,7 +12,8 @@ import (
 	"github.com/collectington/collectington/agent/internal/config"
 )
 
-// metricsOf returns the names of all metrics of all services. It reports whether every service has a mapping of metrics.
+// metricsOf returns the names of all metrics of all services. All reports whether every service has the key
+// prometheus_metrics_mapping.
 func metricsOf(services object) (names []string, all bool) {
 	all = true
 	for _, s := range services.members {
@@ -33,8 +34,8 @@ func metricsOf(services object) (names []string, all bool) {
 	return names, all
 }
 
-// metrics translates the metrics of one service. Their labels are set in the service, or for all services at the top level of
-// the file.
+// metrics translates the metrics of one service. The labels of the metrics are set in the service, or at the top level of the file
+// for all services.
 func (r *reader) metrics(service object) *yaml.Node {
 	m, ok := service.get(keyMapping)
 	if !ok {
@@ -65,7 +66,8 @@ func (r *reader) metrics(service object) *yaml.Node {
 	return all.node
 }
 
-// standIn returns a metric to use if none could be read, so that only one problem is reported.
+// standIn returns metrics with a single metric, used if no metric could be read. So only that problem is reported, and not also that
+// the job has no metrics.
 func standIn(at *yaml.Node) *yaml.Node {
 	all := mapping(at)
 	add(all, text(at, "x"), declaration(text(at, "x"), "gauge", nil))
@@ -75,8 +77,8 @@ func standIn(at *yaml.Node) *yaml.Node {
 // metrics are the metrics of one service.
 type metrics struct {
 	node   *yaml.Node
-	seen   map[string]string     // the type of an old or new name
-	labels map[string]*yaml.Node // by old name
+	seen   map[string]string     // types of the metrics read so far, by old name and by new name
+	labels map[string]*yaml.Node // label names of metrics, by old name
 }
 
 func (r *reader) metric(all *metrics, n *yaml.Node, typ, path string) {
@@ -85,11 +87,11 @@ func (r *reader) metric(all *metrics, n *yaml.Node, typ, path string) {
 		return
 	}
 	if typ == "" {
-		return // the unknown type is reported
+		return // the caller has reported the unknown type
 	}
 	name := n.Value
 	if typ == "counter" {
-		name = strings.TrimSuffix(name, "_total") + "_total" // the Python client always shows this name
+		name = strings.TrimSuffix(name, "_total") + "_total" // the Python client also exposes counters with this suffix
 	}
 	if was := cmp.Or(all.seen[n.Value], all.seen[name]); was != "" {
 		r.bad(n, path, "%s is already declared, as a %s: remove one of them", n.Value, was)
@@ -99,7 +101,7 @@ func (r *reader) metric(all *metrics, n *yaml.Node, typ, path string) {
 	add(all.node, text(n, name), declaration(n, typ, all.labels[n.Value]))
 }
 
-// labels returns the label names by metric. For each metric, the first of the objects that has it counts.
+// labels returns the label names by metric. For each metric it uses the first object that has labels for the metric.
 func (r *reader) labels(from ...object) map[string]*yaml.Node {
 	labels := map[string]*yaml.Node{}
 	for _, o := range from {
@@ -116,7 +118,7 @@ func (r *reader) labels(from ...object) map[string]*yaml.Node {
 	return labels
 }
 
-// checkLabels reports labels of a metric that no service has. The Python framework ignores them.
+// checkLabels reports labels of metrics that no service has, which the Python framework ignores.
 func (r *reader) checkLabels(o object) {
 	m, _ := o.get(keyLabels)
 	if m.value == nil {
@@ -141,10 +143,10 @@ func (r *reader) checkLabels(o object) {
 	}
 }
 
-// maxUnknown is how many unknown metrics are compared with the known ones.
+// maxUnknown is the maximum number of unknown metrics that are compared with the known metrics.
 const maxUnknown = 100
 
-// declaration returns the declaration of one metric with the meaning that it has in Python.
+// declaration returns the declaration of one metric, with the same meaning as in the Python framework.
 func declaration(n *yaml.Node, typ string, labels *yaml.Node) *yaml.Node {
 	d := mapping(n)
 	add(d, text(n, "type"), text(n, typ))
@@ -174,7 +176,7 @@ func declaration(n *yaml.Node, typ string, labels *yaml.Node) *yaml.Node {
 	return d
 }
 
-// pythonBuckets are the buckets of Histogram.DEFAULT_BUCKETS of prometheus_client.
+// pythonBuckets are the default buckets of the Python package prometheus_client (Histogram.DEFAULT_BUCKETS).
 const pythonBuckets = "0.005 0.01 0.025 0.05 0.075 0.1 0.25 0.5 0.75 1.0 2.5 5.0 7.5 10.0"
 
 // words returns the name of a metric as a sentence.

@@ -15,8 +15,8 @@ type member struct{ key, value *yaml.Node }
 
 // object is a JSON object of the old file.
 type object struct {
-	at      *yaml.Node // where a missing key is reported
-	name    string     // its path
+	at      *yaml.Node // node at whose line a missing key is reported
+	name    string     // path of the object in the file
 	members []member
 }
 
@@ -38,8 +38,8 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// Literals calls f for every scalar in a file of the Python framework, with its key. The value of a key such as api_key can be
-// a secret.
+// Literals calls f for every scalar in a file of the Python framework, with the key of the scalar. The value of a key such as api_key
+// can be a secret.
 func Literals(file *config.File, f func(key, value string)) { literals(file.Root, f) }
 
 func literals(n *yaml.Node, f func(key, value string)) {
@@ -51,17 +51,17 @@ func literals(n *yaml.Node, f func(key, value string)) {
 	}
 }
 
-// whole returns the file as a member.
+// whole returns the top level of the file as a member, as r.object needs it.
 func whole(root *yaml.Node) member { return member{root, root} }
 
-// object reads an object. It reports keys that are set twice.
+// object reads an object. It reports a value that is not an object, and keys that are set twice.
 func (r *reader) object(m member, path string) object {
 	o := object{at: m.key, name: path}
 	if m.value.Kind != yaml.MappingNode {
 		r.bad(m.value, path, "want an object: { … }")
 		return o
 	}
-	first := map[string]int{} // line, by key
+	first := map[string]int{} // line at which each key is set first
 	for _, one := range members(m.value) {
 		if line := first[one.key.Value]; line > 0 {
 			r.bad(one.key, path, "%q is set twice, first in line %d", one.key.Value, line)
@@ -104,7 +104,8 @@ func number(n *yaml.Node) (float64, bool) {
 	return number, err == nil && !math.IsNaN(number) && !math.IsInf(number, 0)
 }
 
-// findAlias returns an alias, or nil. JSON has no aliases, and what one stands for could be too large for the memory.
+// findAlias returns the first alias in a document, or nil. Aliases are refused: JSON has none, and resolving them could need too much
+// memory.
 func findAlias(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n
@@ -117,8 +118,8 @@ func findAlias(n *yaml.Node) *yaml.Node {
 	return nil
 }
 
-// The functions below return nodes of the translation with the line and column of a node of the old file, at which problems with
-// them are shown.
+// The functions text, mapping and list return nodes of the translation with the line and column of the node at, which belongs to the
+// old file. Problems with the new nodes are reported at that place.
 
 func text(at *yaml.Node, value string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value, Line: at.Line, Column: at.Column}
@@ -134,7 +135,7 @@ func list(at *yaml.Node, items ...*yaml.Node) *yaml.Node {
 
 func add(m, key, value *yaml.Node) { m.Content = append(m.Content, key, value) }
 
-// clean returns a copy of a node of the old file without its layout, so that the encoder chooses one.
+// clean returns a copy of a node of the old file without its quotes, flow style and comments, so that the encoder chooses the style.
 func clean(n *yaml.Node) *yaml.Node {
 	c := &yaml.Node{Kind: n.Kind, Tag: n.Tag, Value: n.Value, Style: n.Style & yaml.TaggedStyle, Line: n.Line, Column: n.Column}
 	for _, one := range n.Content {
@@ -143,7 +144,7 @@ func clean(n *yaml.Node) *yaml.Node {
 	return c
 }
 
-// comment returns a text as a comment of one line.
+// comment returns a text as a YAML comment on one line.
 func comment(text string) string {
 	return "# " + strings.Map(func(c rune) rune {
 		if c < ' ' || c >= 0x7f && c < 0xa0 || c == '\u2028' || c == '\u2029' || c == '\ufeff' {

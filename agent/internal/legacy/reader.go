@@ -22,10 +22,10 @@ type reader struct {
 	Options
 	file     *config.File
 	problems config.Problems
-	meant    map[string]bool // the paths of keys that a mistyped key was taken for
+	meant    map[string]bool // paths of the keys that were suggested for mistyped keys; these are not reported as missing
 
 	top         object
-	metricNames []string // of all services that can be read
+	metricNames []string // names of the metrics of all services that can be read
 	allMetrics  bool     // every service could be read
 	interval    *yaml.Node
 	seconds     float64 // of the interval
@@ -35,7 +35,7 @@ type reader struct {
 	missingSecrets []string
 }
 
-// topLevel translates the file.
+// topLevel translates the file, from its top level on.
 func (r *reader) topLevel(t *Translation) *yaml.Node {
 	r.top = r.object(whole(r.file.Root), "")
 	known := []string{keyPort, keyInterval, keyLogLevel, keyServices, keyLabels}
@@ -56,7 +56,7 @@ func (r *reader) topLevel(t *Translation) *yaml.Node {
 	return root
 }
 
-// logLevel returns the value of --log-level for the old level, or "".
+// logLevel returns the value of the flag --log-level that corresponds to the level of the file, or "".
 func (r *reader) logLevel() string {
 	m, ok := r.top.get(keyLogLevel)
 	if !ok {
@@ -70,7 +70,8 @@ func (r *reader) logLevel() string {
 	return level
 }
 
-// schedule returns the interval between two calls, of at least a second. The check of the plan finds intervals that are too long.
+// schedule returns the interval between two calls as a schedule, at least one second. Intervals that are too long are reported later,
+// when the plan is checked.
 func (r *reader) schedule() *yaml.Node {
 	m, ok := r.top.get(keyInterval)
 	if !ok {
@@ -94,7 +95,7 @@ func (r *reader) schedule() *yaml.Node {
 	return n
 }
 
-// services translates the services and notes their ports. It returns nil if there are none.
+// services translates the services and collects their ports. It returns nil if there are no services.
 func (r *reader) services() *yaml.Node {
 	m, ok := r.top.get(keyServices)
 	if !ok {
@@ -211,7 +212,7 @@ func (r *reader) source(s member, o object) (kind string, settings *yaml.Node) {
 		r.bad(at, o.path(keyModule), "want a name as in a Python import, relative to the folder of this file, such as splunk_api or package.splunk_api")
 	case module != "" && errors.Is(err, fs.ErrNotExist) && r.WithoutScripts:
 		r.missingScripts = append(r.missingScripts, path)
-	case module != "" && errors.Is(err, fs.ErrNotExist): // one that cannot be read fails the runs of its job
+	case module != "" && errors.Is(err, fs.ErrNotExist): // a script that exists but cannot be read makes the runs of its job fail
 		r.bad(at, o.path(keyModule), "%s does not exist: write the functions of the class there in Starlark (see cton explain script), or build cton with a Go source that has the name of service_class%s", path, r.quoteClass(class))
 	}
 	add(settings, text(at, "file"), text(at, file))
@@ -219,7 +220,7 @@ func (r *reader) source(s member, o object) (kind string, settings *yaml.Node) {
 	return "script", settings
 }
 
-// secrets returns references to the lines of the secret file of a service, or nil if it has none.
+// secrets returns references to the secrets in the secret file of a service, by name, or nil if the service has no such file.
 func (r *reader) secrets(o object) *yaml.Node {
 	path, at := r.text(o, keySecrets)
 	if path == "" {
@@ -249,14 +250,14 @@ func (r *reader) secrets(o object) *yaml.Node {
 	return all
 }
 
-// quoteClass returns the name of a class to append to a problem, with the Go source that may be meant.
+// quoteClass returns the name of a class to append to a problem, and the Go source with a similar name, if any.
 func (r *reader) quoteClass(class string) string {
 	if class == "" {
 		return ""
 	}
 	var known []string
 	for _, k := range r.Catalogue.Sources {
-		if first, _ := utf8.DecodeRuneInString(k.Name); unicode.IsUpper(first) { // not a kind of cton
+		if first, _ := utf8.DecodeRuneInString(k.Name); unicode.IsUpper(first) { // the kinds of cton itself begin with a small letter
 			known = append(known, k.Name)
 		}
 	}
@@ -266,12 +267,12 @@ func (r *reader) quoteClass(class string) string {
 	return fmt.Sprintf(", %q", class)
 }
 
-// serviceKeys returns the keys of a service that the Python framework knows. Users add their own.
+// serviceKeys returns the keys of a service that the Python framework knows. Users may add other keys.
 func serviceKeys() []string {
 	return []string{keyClass, keyModule, keyURL, keyMapping, keySecrets, keyLabels, keyPort}
 }
 
-// mistyped reports keys of a service that are probably mistyped rather than the user's own.
+// mistyped reports keys of a service that are probably mistyped, as opposed to keys that the user has added.
 func (r *reader) mistyped(o object) {
 	var absent []string
 	for _, name := range serviceKeys() {
@@ -290,8 +291,8 @@ func (r *reader) mistyped(o object) {
 	}
 }
 
-// near returns the known key that differs from a name by a letter or two, or the absent key that differs by a word, or "". It
-// returns "" for names that users choose, such as api_key and service_name.
+// near returns the known key that differs from a name by one or two letters, or else the absent key that has one more word than the
+// name. It returns "" if there is none. It is strict enough to return "" for names that users choose, such as api_key and service_name.
 func near(name string, known, absent []string) string {
 	for _, key := range known {
 		if len(key) >= len(keyURL) && within(name, key, 1+len(key)/12) {
@@ -310,23 +311,23 @@ func near(name string, known, absent []string) string {
 	return ""
 }
 
-// within reports whether at most n letters differ.
+// within reports whether the edit distance of a and b is at most n, ignoring the case of a.
 func within(a, b string, n int) bool {
 	return max(len(a)-len(b), len(b)-len(a)) <= n && config.Distance(strings.ToLower(a), b) <= n
 }
 
-// singular returns a name without the s at the end of its words.
+// singular returns a name in lower case, without the s at the end of each word.
 func singular(name string) string {
 	return strings.TrimSuffix(strings.ReplaceAll(strings.ToLower(name), "s_", "_"), "s")
 }
 
-// pages are the ports of the file. Each becomes a sink.
+// pages is the ports of the file. Each port becomes a sink.
 type pages struct {
 	ports []*yaml.Node   // without duplicates
-	of    map[string]int // the index of a service's port
+	of    map[string]int // index in ports of each service's port, by the name of the service
 }
 
-// port notes the port of a service: its own, or that of the file.
+// port records the port of a service: the port in the service, or else the port at the top level of the file.
 func (r *reader) port(s member, o object) {
 	m, ok := o.get(keyPort)
 	path := o.path(keyPort)
@@ -350,7 +351,7 @@ func (r *reader) port(s member, o object) {
 	r.pages.of[s.key.Value] = page
 }
 
-// sinks returns the sinks. If there are several, it adds the sink of each job to the job.
+// sinks returns the sinks. If there are several sinks, it also adds to each job the name of its sink.
 func (r *reader) sinks(jobs *yaml.Node) *yaml.Node {
 	sinks := mapping(r.pages.ports[0])
 	for _, port := range r.pages.ports {
@@ -389,7 +390,7 @@ func (r *reader) unknown(key *yaml.Node, path, what string, known []string) {
 	r.bad(key, path, "unknown %s %q; want one of %s", what, key.Value, strings.Join(known, ", "))
 }
 
-// missing reports that a key is needed, unless a mistyped key was taken for it.
+// missing reports that a key is needed, unless the key was already suggested for a mistyped key.
 func (r *reader) missing(o object, name, want string) {
 	if path := o.path(name); !r.meant[path] {
 		r.bad(o.at, path, "is needed: %s", want)

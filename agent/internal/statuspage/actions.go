@@ -33,7 +33,7 @@ func (l *listener) act(w http.ResponseWriter, r *http.Request) {
 	done(w, r, "/jobs/"+url.PathEscape(name))
 }
 
-// done answers an action: with the page, if a page has sent it.
+// done answers an action. It redirects to page if a web page sent the action, and answers with JSON otherwise.
 func done(w http.ResponseWriter, r *http.Request, page string) {
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
 		http.Redirect(w, r, page, http.StatusSeeOther)

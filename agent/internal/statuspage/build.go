@@ -13,7 +13,7 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// Agent is what the page shows and acts on. *run.Agent implements it.
+// Agent is the agent that the page shows and controls. *run.Agent implements it.
 type Agent interface {
 	State() run.State
 	Plan() run.Plan
@@ -23,14 +23,14 @@ type Agent interface {
 	Pause(job string, paused bool) bool
 }
 
-// Options are what a page needs.
+// Options configures a page.
 type Options struct {
 	Agent   Agent
 	History *History
 	Version string
 	Started time.Time
 	Scrub   func(string) string                     // removes secrets
-	Logins  func() map[string]httpclient.LoginState // by name; nil = there are none
+	Logins  func() map[string]httpclient.LoginState // returns the states of logins by name; nil = there are no logins
 	Reload  func()                                  // reloads the configuration
 	Log     func(action string, args ...any)        // logs an action
 	Actions bool                                    // POST requests are allowed
@@ -40,20 +40,21 @@ type Options struct {
 // maxStrips bounds the runs of all jobs together in one answer.
 const maxStrips = 4500
 
-// maxWrong bounds the problems of one answer.
+// maxWrong is the maximum number of problems in one answer.
 const maxWrong = 30
 
-// limits of states.
+// Times that decide about states and rates.
 const (
-	overdueAfter = time.Minute     // since the time of the next run
-	behindAfter  = 2 * time.Minute // of the oldest sample that waits
-	rateOver     = 5 * time.Minute
+	overdueAfter = time.Minute     // a job is overdue this long after its run was due
+	behindAfter  = 2 * time.Minute // a sink is behind if its oldest waiting sample is older than this
+	rateOver     = 5 * time.Minute // the rate of a sink is the average over this time
 )
 
-// fresh is how old a status may be that answers a request, so that many requests cost little.
+// fresh is the maximum age of a status that answers a request. Requests within this time share one status, so that many requests
+// cost little.
 const fresh = 500 * time.Millisecond
 
-// status returns the whole state, without secrets, as it was at a time or later. It is shared: do not change it.
+// status returns the whole state, without secrets, not older than since. Requests share the result, so the caller must not change it.
 func (p *Page) status(since time.Time) *Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,7 +67,7 @@ func (p *Page) status(since time.Time) *Status {
 	return p.latest
 }
 
-// build returns the state as it is.
+// build returns the current state, still with secrets.
 func (p *Page) build() *Status {
 	state, plan, now := p.Agent.State(), p.Agent.Plan(), p.History.now()
 	s := &Status{
@@ -122,7 +123,7 @@ func (p *Page) build() *Status {
 	return s
 }
 
-// utc returns a time in UTC, and the zero time as it is.
+// utc returns a time in UTC. It returns the zero time unchanged.
 func utc(t time.Time) time.Time {
 	if t.IsZero() {
 		return t
@@ -130,7 +131,7 @@ func utc(t time.Time) time.Time {
 	return t.UTC()
 }
 
-// rank orders jobs: what is wrong comes first.
+// rank returns the place of a state in the list of jobs: failed jobs come first, then overdue and partial ones.
 func rank(state string) int {
 	switch state {
 	case JobFailed:
@@ -187,7 +188,7 @@ func stateOf(s *run.JobState, now time.Time) string {
 	return JobOK
 }
 
-// counts returns the counts that are not zero, nil if all are.
+// counts returns the counts that are not zero, nil if all are zero.
 func counts(by map[metric.Reason]int64) map[string]int64 {
 	var out map[string]int64
 	for reason, n := range by {
@@ -227,7 +228,7 @@ func sinkOf(s *run.SinkState, h *sinkHistory, now time.Time) Sink {
 	return sink
 }
 
-// pace sets what follows from the samples of the last five minutes: the rate, and when the queue will be empty.
+// pace sets Rate and CatchUp, from the samples of the last five minutes.
 func (s *Sink) pace(now time.Time) {
 	first := slices.IndexFunc(s.Curve, func(one Sample) bool { return now.Sub(one.At) <= rateOver })
 	if first < 0 {
@@ -248,7 +249,7 @@ func (a *asked) failed() bool {
 	return !a.cached && (a.err != "" || a.code/100 != 2 && a.code != 304)
 }
 
-// problem returns what went wrong with a request, in one line.
+// problem returns what went wrong with a request, as one line.
 func (a *asked) problem() string {
 	line := a.method + " " + a.url + ": "
 	if a.err != "" {

@@ -8,7 +8,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/run"
 )
 
-// job returns the state of a job with its details, without secrets, or nil if there is none of that name.
+// job returns the state of a job with its details, without secrets, or nil if there is no job of that name.
 func (p *Page) job(name string, q seriesQuery) *Job {
 	state, plan, now := p.Agent.State(), p.Agent.Plan(), p.History.now()
 	at := slices.IndexFunc(state.Jobs, func(j run.JobState) bool { return j.Name == name })
@@ -51,7 +51,7 @@ func (p *Page) job(name string, q seriesQuery) *Job {
 	return &j
 }
 
-// clone returns a copy, from which secrets can be removed.
+// clone returns a deep copy. The copy can be changed, for instance to remove secrets.
 func (n Node) clone() Node {
 	n.Nodes = slices.Clone(n.Nodes)
 	for i := range n.Nodes {
@@ -60,7 +60,7 @@ func (n Node) clone() Node {
 	return n
 }
 
-// sink returns the state of a sink with its details, without secrets, or nil if there is none of that name.
+// sink returns the state of a sink with its details, without secrets, or nil if there is no sink of that name.
 func (p *Page) sink(name string) *Sink {
 	state, plan, now := p.Agent.State(), p.Agent.Plan(), p.History.now()
 	at := slices.IndexFunc(state.Sinks, func(s run.SinkState) bool { return s.Name == name })
@@ -89,7 +89,7 @@ func (p *Page) sink(name string) *Sink {
 	return &s
 }
 
-// summary removes all but names, states and times, for a listener that is open to the network.
+// summary returns a copy with only names, states and times, for a listener that is open to the network.
 func (s *Status) summary() *Status {
 	out := &Status{
 		Version: s.Version, Now: s.Now, Started: s.Started, Summary: true, Ready: s.Ready, Problems: []Problem{}, More: s.More,

@@ -14,12 +14,13 @@ import (
 
 // The size of a strip, in pixels. Its height is in the style sheet.
 const (
-	stripUp   = 16 // of the tallest run
-	stripDown = 8  // below the line
-	stripStep = 4
+	stripUp   = 16 // height of the longest run, above the line
+	stripDown = 8  // height below the line
+	stripStep = 4  // width of one run
 )
 
-// strip draws runs: what was measured rises above a line by its duration, what failed hangs below it, what was skipped is a dot on it.
+// strip draws runs as bars at a line. A run that measured something is a bar above the line, whose height shows its duration; a
+// partial run also has a short bar below the line. A failed run is a bar below the line, and a skipped run is a dot on the line.
 func strip(runs []Run) template.HTML {
 	if len(runs) == 0 {
 		return ""
@@ -77,7 +78,7 @@ func bar(path []byte, x, y, height int) []byte {
 	return strconv.AppendInt(append(path, 'v'), int64(height), 10)
 }
 
-// line is a curve to draw.
+// line is a curve to draw: times and the values at these times.
 type line struct {
 	at, value []float64
 }
@@ -115,7 +116,7 @@ func (l *line) draw(width, height float64, fromZero bool) string {
 	return string(path)
 }
 
-// spark draws the past of a series.
+// spark draws the past values of a series as a small curve without axes (a sparkline).
 func spark(points []Point) template.HTML {
 	var l line
 	for _, p := range points {
@@ -129,7 +130,7 @@ func spark(points []Point) template.HTML {
 	return template.HTML(`<svg class="spark" viewBox="0 0 204 36" preserveAspectRatio="none" aria-hidden="true"><path d="` + l.draw(100, 16, false) + `"/></svg>`) //nolint:gosec // numbers only
 }
 
-// curve draws what has waited in a sink, or, if nothing has, what it has sent.
+// curve draws how many samples waited in a sink over time or, if none waited, how many samples per second the sink sent.
 func curve(samples []Sample) template.HTML {
 	if len(samples) < 2 {
 		return ""

@@ -11,21 +11,22 @@ import (
 	"time"
 )
 
-// Times of a stream.
+// Times of a stream of events.
 const (
-	streamPause = time.Second      // between two events at least
-	heartbeat   = 15 * time.Second // between two events at most
-	slowReader  = 10 * time.Second // a client that takes longer for an event is disconnected
-	longStream  = time.Hour        // a client connects again after this
+	streamPause = time.Second      // minimum time between two events
+	heartbeat   = 15 * time.Second // maximum time between two events
+	slowReader  = 10 * time.Second // a client that takes longer to receive an event is disconnected
+	longStream  = time.Hour        // a stream ends after this time; the client then connects again
 )
 
-// change is an event: the parts of a page that have changed. Reload says that the page has other parts than before.
+// change is an event: the HTML of the parts of a page that have changed, by name. Reload tells the client to load the page again,
+// because parts were added or removed.
 type change struct {
 	Parts  map[string]string `json:"parts,omitempty"`
 	Reload bool              `json:"reload,omitempty"`
 }
 
-// events streams the changes of the page that the parameter page names.
+// events streams the changes of a page. The query parameter page is the path of that page.
 func (l *listener) events(w http.ResponseWriter, r *http.Request) {
 	shown, err := url.Parse(r.URL.Query().Get("page"))
 	if err != nil {
@@ -60,7 +61,7 @@ func (l *listener) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// wait waits for one of two. It reports false if ctx has ended.
+// wait waits until a or b receives or ctx ends. It returns false if ctx has ended.
 func wait(ctx context.Context, a <-chan time.Time, b <-chan struct{}) bool {
 	select {
 	case <-a:
@@ -70,16 +71,16 @@ func wait(ctx context.Context, a <-chan time.Time, b <-chan struct{}) bool {
 	return ctx.Err() == nil
 }
 
-// stream is what one client has got.
+// stream is the stream of events to one client. It remembers what has been sent.
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	seed    maphash.Seed
-	version string            // of the page that the client has
-	sent    map[string]uint64 // the hash of each part, by its name; nil before the first
+	version string            // version of the page that the client has
+	sent    map[string]uint64 // hash of each part by name; nil until the first event has been sent
 }
 
-// versionOf returns a text that is equal for equal pages.
+// versionOf returns the version of a page: a hash of its parts.
 func versionOf(parts []part, seed maphash.Seed) string {
 	var h maphash.Hash
 	h.SetSeed(seed)
@@ -90,8 +91,8 @@ func versionOf(parts []part, seed maphash.Seed) string {
 	return strconv.FormatUint(h.Sum64(), 36)
 }
 
-// send sends the parts that have changed, or a comment. If the client has another page, or the page has other parts now, it
-// sends reload, and reports false: the client then loads the page and connects again.
+// send sends the parts that have changed, or a comment if none has. If the client has another version of the page, or parts were
+// added or removed, send sends Reload and returns false: the client then loads the page and connects again.
 func (s *stream) send(parts []part) (more bool, err error) {
 	c := change{Parts: map[string]string{}}
 	if s.sent == nil {
@@ -127,7 +128,7 @@ func (s *stream) send(parts []part) (more bool, err error) {
 }
 
 func (s *stream) write(line string) error {
-	// The server's own limits are those of short answers.
+	// The time limits of the server are for short answers, so replace them for this connection.
 	_ = s.control.SetReadDeadline(time.Time{})
 	if err := s.control.SetWriteDeadline(time.Now().Add(slowReader)); err != nil {
 		return err

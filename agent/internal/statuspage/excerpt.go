@@ -8,15 +8,15 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Bounds of an excerpt.
+// Limits of an excerpt.
 const (
 	maxNodes    = 250
 	maxDepth    = 8
-	maxMembers  = 12  // of an object or a list
-	maxNodeText = 120 // bytes
+	maxMembers  = 12  // members of one object or list
+	maxNodeText = 120 // bytes of one text
 )
 
-// excerpt is the beginning of a document.
+// excerpt is the beginning of a document, and where the document comes from.
 type excerpt struct {
 	from string
 	root Node
@@ -24,13 +24,13 @@ type excerpt struct {
 
 // Node is a value of a document.
 type Node struct {
-	Key   string `json:"key,omitempty"`   // of a member of an object
-	Text  string `json:"text,omitempty"`  // of a string, number, boolean or null, cut to 120 bytes; of the rest how many members it has
+	Key   string `json:"key,omitempty"`   // the key, if the value is a member of an object
+	Text  string `json:"text,omitempty"`  // a simple value, cut to 120 bytes; for an object or list, the number of members
 	Nodes []Node `json:"nodes,omitempty"` // the first members of an object or a list
-	More  int    `json:"more,omitempty"`  // members that are left out
+	More  int    `json:"more,omitempty"`  // how many members are left out
 }
 
-// Fetcher returns a fetcher that keeps an excerpt of each document of a job that somebody looks at.
+// Fetcher returns a fetcher that keeps an excerpt of the last document, while a client views the page of the job.
 func (h *History) Fetcher(job string, f sources.Fetcher) sources.Fetcher { return &watched{f, h, job} }
 
 type watched struct {
@@ -60,7 +60,7 @@ func (w *watched) keep(d *sources.Document) {
 	w.history.mu.Unlock()
 }
 
-// nodeOf returns the node of a value. Left is how many nodes the excerpt can still have.
+// nodeOf returns the node of a value. Left is how many more nodes the excerpt may have; nodeOf reduces it.
 func nodeOf(key string, v document.Value, depth int, left *int) Node {
 	*left--
 	n := Node{Key: text.Cut(text.OneLine(key), maxNodeText)}
@@ -84,7 +84,7 @@ func nodeOf(key string, v document.Value, depth int, left *int) Node {
 	return n
 }
 
-// add adds a member. It reports whether there is room for another one.
+// add adds a member. It returns false, and adds nothing, if a limit of the excerpt is reached.
 func (n *Node) add(key string, v document.Value, depth int, left *int) bool {
 	if *left <= 0 || depth >= maxDepth || len(n.Nodes) >= maxMembers {
 		return false
@@ -93,7 +93,7 @@ func (n *Node) add(key string, v document.Value, depth int, left *int) bool {
 	return true
 }
 
-// firstBytes returns the beginning of a text, of which not more is shown.
+// firstBytes returns the beginning of a text, somewhat more than is shown, so that a long text need not be processed.
 func firstBytes(s string) string { return text.Cut(s, 4*maxNodeText) }
 
 // members returns how many members an object has.

@@ -7,19 +7,19 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Bounds of the series with a past.
+// Limits of the past values that are kept.
 const (
-	maxFollowed = 200 // of a job
-	maxPoints   = 120 // of a series
-	pointEvery  = 30 * time.Second
+	maxFollowed = 200              // series of one job
+	maxPoints   = 120              // values of one series
+	pointEvery  = 30 * time.Second // minimum time between two values
 )
 
-// follow keeps the batch before the last of a job that somebody looks at, and the last hour of the series that were shown. The zero
-// value is ready.
+// follow keeps past values of a job while a client views the job's page: the families of the last two runs, and the last hour of the
+// series that were shown. The zero value is ready to use.
 type follow struct {
-	last, before []metric.Family
-	series       map[seriesKey]*past
-	order        []seriesKey // oldest first
+	last, before []metric.Family     // of the last run and of the run before it
+	series       map[seriesKey]*past // the series that were shown
+	order        []seriesKey         // keys of series, the first followed first
 }
 
 // seriesKey identifies a series of a job.
@@ -37,7 +37,7 @@ type point struct {
 	Value float64
 }
 
-// tick takes the families of a run. Of a job that nobody looks at, nothing is kept.
+// tick adds the families of a run. If looked is false, no client views the job's page, and tick discards everything.
 func (f *follow) tick(families []metric.Family, at time.Time, looked bool) {
 	if !looked {
 		if f.last != nil || f.series != nil {
@@ -67,7 +67,7 @@ func (f *follow) tick(families []metric.Family, at time.Time, looked bool) {
 	}
 }
 
-// add adds a value. Of a job that runs more often than pointEvery, the last value of each interval stays.
+// add adds a value. If the job runs more often than pointEvery, only the last value of each such interval is kept.
 func (p *past) add(at int64, value float64) {
 	if p.points.len() > 1 && at-p.points.back(1).At < pointEvery.Milliseconds() {
 		*p.points.back(0) = point{at, value}
@@ -106,7 +106,7 @@ func (f *follow) show(key seriesKey, now int64, value float64) []Point {
 	return nil
 }
 
-// valueOf returns the value of a series in one number: of a histogram or summary, the count of its observations.
+// valueOf returns the value of a series as one number. For a histogram or summary this is the count of observations.
 func valueOf(s *metric.Series) float64 {
 	switch {
 	case s.Histogram() != nil:

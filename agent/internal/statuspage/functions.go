@@ -14,7 +14,7 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// functions are what templates use.
+// functions returns the functions that templates use.
 func functions() template.FuncMap {
 	return template.FuncMap{
 		"bytes":   bytesInWords,
@@ -56,7 +56,7 @@ func toInt(n any) int64 {
 	return 0
 }
 
-// timeInWords returns the time of day. The page's script shows how long ago that is.
+// timeInWords returns the time of day in a time element. The page's script replaces the text by how long ago that time is.
 func timeInWords(t time.Time) template.HTML {
 	if t.IsZero() {
 		return "–"
@@ -65,7 +65,7 @@ func timeInWords(t time.Time) template.HTML {
 	return template.HTML(`<time datetime="` + at + `">` + at[len("2006-01-02T"):len("2006-01-02T15:04:05")] + `</time>`) //nolint:gosec // digits only
 }
 
-// codeInWords returns a status code, or what there was instead.
+// codeInWords returns the status code of a request, or says that the response came from the cache or that there was none.
 func codeInWords(r Request) string {
 	switch {
 	case r.Cached:
@@ -78,7 +78,7 @@ func codeInWords(r Request) string {
 	return strconv.Itoa(r.Code)
 }
 
-// resultState returns the state of a job after a run.
+// resultState returns the state of a job after a run with this result.
 func resultState(result string) string {
 	switch result {
 	case run.Succeeded:
@@ -96,7 +96,8 @@ func lastRuns(runs []Run, n int) []Run {
 	return last
 }
 
-// stateInWords returns the word of a state. The style sheet gives its class a sign, so that it can be read without colour.
+// stateInWords returns a state in an element with a class. The style sheet shows a sign for each class, so that states can be told
+// apart without colours.
 func stateInWords(state string) template.HTML {
 	class := "s-off"
 	switch state {
@@ -131,7 +132,7 @@ func countsInWords(by map[string]int64) string {
 // String returns the series as Prometheus writes it, without its value.
 func (s Series) String() string { return s.Metric + labelsInWords(s.Labels) }
 
-// resultsInWords returns counts of runs.
+// resultsInWords returns the counts of runs by result, such as "12 ok, 1 failed".
 func resultsInWords(by map[string]int64) string {
 	var all []string
 	for _, result := range results() {
@@ -142,10 +143,10 @@ func resultsInWords(by map[string]int64) string {
 	return strings.Join(all, ", ")
 }
 
-// result is a result of a run with its word, and the class of its marks in a strip.
+// result is a result of a run: its name, the word that is shown, and the class attribute of its bars in a strip.
 type result struct{ name, word, class string }
 
-// results returns the results of runs.
+// results returns all possible results of runs.
 func results() [4]result {
 	return [...]result{{run.Succeeded, "ok", ""}, {run.Partial, "partial", ` class="p"`}, {run.Failed, "failed", ` class="f"`}, {run.Skipped, "skipped", ` class="k"`}}
 }
@@ -176,7 +177,8 @@ func changeInWords(s Series) string {
 	}
 }
 
-// sortBy returns the query for another order of the series: descending first, then ascending.
+// sortBy returns the query that sorts the series by a field: descending, or ascending if they are already descending. By name it is
+// the other way around.
 func sortBy(p SeriesPage, field string) string {
 	to := "-" + field
 	if p.Sort == to || field == "name" && p.Sort != field {
@@ -188,7 +190,7 @@ func sortBy(p SeriesPage, field string) string {
 	return "?" + url.Values{"q": {p.Search}, "sort": {to}}.Encode() + "#series"
 }
 
-// pageAt returns the query for another part of the series, "" if there is none.
+// pageAt returns the query for the part of the series that is by parts further on, "" if there is no such part.
 func pageAt(p SeriesPage, by int) string {
 	to := p.Offset + by*pageOfSeries
 	if to < 0 || to >= p.Matched {

@@ -15,23 +15,24 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Bounds of what is remembered.
+// Limits of what a History keeps.
 const (
-	maxRuns     = 60  // of a job
-	maxRequests = 20  // of a job or a sink
-	maxProblems = 20  // of a run
+	maxRuns     = 60  // runs of a job
+	maxRequests = 20  // requests of a job or a sink
+	maxProblems = 20  // problems of a run
 	maxText     = 400 // bytes of a text from outside
-	maxSamples  = 120 // of a sink: one hour
+	maxSamples  = 120 // samples of a sink: one hour
 )
 
 // sampleEvery is the interval between two samples of a sink.
 const sampleEvery = 30 * time.Second
 
-// lookedFor is how long a job counts as looked at since the last request for its page. Only then its series have a past.
+// lookedFor is how long a job counts as viewed after the last request for its page. Past values of series are kept only for viewed
+// jobs.
 const lookedFor = time.Hour
 
-// History is what has happened in the last runs of jobs and in the last hour of sinks. It is bounded, and costs little while nobody
-// looks at the page. It is safe for concurrent use.
+// History records the last runs of jobs and the last hour of sinks. Its size is limited, and it costs little while no client views
+// the page. It is safe for concurrent use.
 type History struct {
 	now func() time.Time
 
@@ -41,7 +42,7 @@ type History struct {
 	watch   []config.Selector // what web.watch names
 	jobs    map[string]*jobHistory
 	sinks   map[string]*sinkHistory
-	changed chan struct{} // closed at the next change; nil if nobody waits
+	changed chan struct{} // is closed at the next change; nil if no goroutine waits
 }
 
 // NewHistory returns an empty history.
@@ -49,29 +50,29 @@ func NewHistory() *History {
 	return &History{now: time.Now, jobs: map[string]*jobHistory{}, sinks: map[string]*sinkHistory{}}
 }
 
-// jobHistory is what is remembered of a job.
+// jobHistory is the history of a job.
 type jobHistory struct {
 	runs     ring[ranOnce]
 	requests ring[asked]
-	err      *string  // of the last failed run
-	problems []string // of the last run that has measured something
-	failing  int64    // when the first of the last runs began that all failed, or all were partial; Unix milliseconds, 0 = the last was good
-	result   string   // of the last run that was not skipped
+	err      *string  // error of the last failed run
+	problems []string // problems of the last run that measured something
+	failing  int64    // Unix milliseconds; when the current row of failed runs, or of partial runs, began; 0 = the last run succeeded
+	result   string   // result of the last run that was not skipped
 	window   sources.Tick
 
 	named  []*named
 	looked time.Time // when its page was last requested
 	follow follow
-	doc    *excerpt
+	doc    *excerpt // of the last document; nil = none
 }
 
-// ranOnce is a run. It is small, since every job has many.
+// ranOnce is a run. The struct is small, since there are many for every job.
 type ranOnce struct {
 	start            int64 // Unix milliseconds
 	took, waited     int32 // milliseconds
 	readings, series int32
-	result           uint8   // in results
-	err              *string // nil = none; runs with the same error share it
+	result           uint8   // index in results
+	err              *string // nil = no error; runs in a row with the same error share the string
 }
 
 // asked is a request and its outcome.
@@ -80,18 +81,18 @@ type asked struct {
 	method, url string
 	code        int16 // 0 = no response
 	cached      bool  // nothing was sent
-	unchanged   bool  // 304
+	unchanged   bool  // the status was 304
 	took        int32 // milliseconds
 	waited      int32 // milliseconds
 	bytes       int64
 	err         string
 }
 
-// sinkHistory is what is remembered of a sink.
+// sinkHistory is the history of a sink.
 type sinkHistory struct {
 	samples  ring[sinkSample]
 	requests ring[asked]
-	failing  int64 // when the first of the last requests ended that all failed, Unix milliseconds; 0 = the last was good
+	failing  int64 // Unix milliseconds; when the first request of the current row of failed requests ended; 0 = the last request succeeded
 }
 
 // sinkSample is the state of a sink at a time.
@@ -147,7 +148,8 @@ func (h *History) Ran(e run.Ended) {
 	h.signal()
 }
 
-// shared returns an error's text, which is that of the last failed run if it is the same.
+// shared returns a pointer to the text of an error. If the last failed run had the same error, it returns the pointer of that run, to
+// save memory.
 func (j *jobHistory) shared(err string) *string {
 	if j.err == nil || *j.err != err {
 		j.err = &err
@@ -155,7 +157,7 @@ func (j *jobHistory) shared(err string) *string {
 	return j.err
 }
 
-// bounded returns the first lines of a list, cut.
+// bounded returns the first maxProblems lines of a list, each cut to maxText bytes.
 func bounded(lines []string) []string {
 	var all []string
 	for _, line := range lines[:min(len(lines), maxProblems)] {
@@ -164,7 +166,7 @@ func bounded(lines []string) []string {
 	return all
 }
 
-// JobRequested notes a request of a job.
+// JobRequested records a request of a job.
 func (h *History) JobRequested(job string, x httpclient.Exchange) {
 	one := h.asked(x)
 	h.mu.Lock()
@@ -173,7 +175,7 @@ func (h *History) JobRequested(job string, x httpclient.Exchange) {
 	remember(&j.requests, one)
 }
 
-// SinkRequested notes a request of a sink.
+// SinkRequested records a request of a sink.
 func (h *History) SinkRequested(sink string, x httpclient.Exchange) {
 	one := h.asked(x)
 	h.mu.Lock()
@@ -199,7 +201,7 @@ func (h *History) asked(x httpclient.Exchange) asked {
 	return one
 }
 
-// remember adds a request. Requests of one address in a row share its text.
+// remember adds a request. Consecutive requests to the same URL share the string, to save memory.
 func remember(r *ring[asked], one asked) {
 	if r.len() > 0 && r.back(0).url == one.url {
 		one.url = r.back(0).url
@@ -207,7 +209,7 @@ func remember(r *ring[asked], one asked) {
 	r.add(one, maxRequests)
 }
 
-// Run samples the sinks until ctx ends.
+// Run records the state of the sinks at regular intervals until ctx ends.
 func (h *History) Run(ctx context.Context, state func() run.State) {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
@@ -221,7 +223,7 @@ func (h *History) Run(ctx context.Context, state func() run.State) {
 	}
 }
 
-// sample notes the state of the sinks, and forgets jobs and sinks that are gone.
+// sample records the state of the sinks, and deletes the history of jobs and sinks that no longer exist.
 func (h *History) sample(s run.State) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -259,7 +261,7 @@ func sum(counts map[metric.Reason]int64) (total int64) {
 	return total
 }
 
-// Changed returns a channel that is closed when something has happened.
+// Changed returns a channel that is closed at the next change of the history.
 func (h *History) Changed() <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -269,7 +271,7 @@ func (h *History) Changed() <-chan struct{} {
 	return h.changed
 }
 
-// signal wakes those who wait for a change.
+// signal wakes the goroutines that wait for a change.
 func (h *History) signal() {
 	if h.changed != nil {
 		close(h.changed)
@@ -277,7 +279,7 @@ func (h *History) signal() {
 	}
 }
 
-// look notes that somebody looks at a job, so that its series and its document are kept from the next run on.
+// look records that a client views the page of a job. From the next run on, the job's series and its document are kept.
 func (h *History) look(job string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -285,7 +287,7 @@ func (h *History) look(job string) {
 	h.looked.Store(true)
 }
 
-// lookedAt reports whether somebody looks at a job.
+// lookedAt reports whether the page of a job was requested within the last lookedFor.
 func (h *History) lookedAt(job string) bool {
 	if !h.looked.Load() {
 		return false

@@ -14,7 +14,7 @@ const (
 	levelWarning = "warning"
 )
 
-// problems returns what is wrong, errors first.
+// problems returns the problems of the agent, its jobs, sinks and logins, errors first.
 func problems(s *Status) []Problem {
 	var all []Problem
 	if !s.Configuration.OK {
@@ -109,7 +109,7 @@ func sinkProblems(s *Sink, now time.Time) (all []Problem) {
 		p := Problem{Level: levelWarning, Kind: "sink", Name: s.Name, Text: text.Count(int(lost), "sample") + " dropped in the last hour"}
 		if s.Refusal != nil {
 			p.Text += "; the most frequent refusal since the start: " + s.Refusal.Why
-			if len(s.Dropped) == 1 { // else the drops of the last hour may have another reason
+			if len(s.Dropped) == 1 { // otherwise the drops of the last hour may have another reason than the refusal
 				p.Do = s.Refusal.Do
 			}
 		}

@@ -2,13 +2,13 @@ package statuspage
 
 import "iter"
 
-// ring holds the last values of a kind. The zero value is empty.
+// ring is a ring buffer of the last values that were added. The zero value is empty.
 type ring[T any] struct {
 	values []T
-	first  int // where the oldest is, once the ring is full
+	first  int // index of the oldest value
 }
 
-// add adds a value, in place of the oldest if there are as many as most. It takes no more memory than those.
+// add adds a value. If the ring has most values, the new value replaces the oldest one. The capacity never exceeds most.
 func (r *ring[T]) add(value T, most int) {
 	switch {
 	case len(r.values) == most:
@@ -23,7 +23,7 @@ func (r *ring[T]) add(value T, most int) {
 
 func (r *ring[T]) len() int { return len(r.values) }
 
-// back returns the value that has n newer ones.
+// back returns the value that was added n values before the newest; back(0) is the newest.
 func (r *ring[T]) back(n int) *T {
 	return &r.values[(r.first+2*len(r.values)-1-n)%len(r.values)]
 }

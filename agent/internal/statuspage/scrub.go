@@ -2,7 +2,7 @@ package statuspage
 
 import "reflect"
 
-// scrub applies f to every text of a value that a pointer points to, so that no new field can be forgotten.
+// scrub applies f to every string in the value that pointer points to. It uses reflection, so that a new field cannot be forgotten.
 func scrub(pointer any, f func(string) string) { scrubValue(reflect.ValueOf(pointer).Elem(), f) }
 
 func scrubValue(v reflect.Value, f func(string) string) {
@@ -27,7 +27,7 @@ func scrubValue(v reflect.Value, f func(string) string) {
 		}
 	case reflect.Map:
 		if v.Type().Elem().Kind() != reflect.String {
-			return // counts by fixed reasons
+			return // a map of counts, whose keys are fixed reasons
 		}
 		for _, key := range v.MapKeys() {
 			v.SetMapIndex(key, reflect.ValueOf(f(v.MapIndex(key).String())))

@@ -12,7 +12,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// pageOfSeries is how many series a page shows.
+// pageOfSeries is the maximum number of series that a page shows.
 const pageOfSeries = 50
 
 // Number is a value in JSON: a number, or "NaN", "+Inf" or "-Inf".
@@ -36,11 +36,11 @@ func (n *Number) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// seriesQuery is which series of a job are asked for.
+// seriesQuery selects series of a job.
 type seriesQuery struct {
-	search string // every word of it is in the name or in a label
-	sort   string // "" = the order of the job
-	offset int
+	search string // words that must all be in the name or in a label
+	sort   string // name, value or change, with - before it for descending order; "" = the order of the job
+	offset int    // number of series to leave out at the beginning
 }
 
 // found is a series that is in question, with the number that it is sorted by: its value or how much it has changed.
@@ -49,7 +49,7 @@ type found struct {
 	by            float64 // NaN = not known
 }
 
-// seriesOf returns the series of a job that a query asks for. It follows those that it returns.
+// seriesOf returns the series of a job that a query selects. From then on, the past values of the returned series are kept.
 func (h *History) seriesOf(job string, b metric.Batch, q seriesQuery) SeriesPage {
 	h.mu.Lock()
 	changes := newChanges(h.job(job).follow.before)

@@ -1,11 +1,11 @@
-// Package statuspage shows people what the agent does: pages, the same as JSON, and health checks. It is served by expose sinks and
-// by a listener of its own.
+// Package statuspage shows what the agent does: as web pages, as JSON with the same content, and as health checks. It is served by
+// expose sinks and by its own listener.
 //
-//	run.Agent ─▶ History (what happened lately) ─┐
+//	run.Agent ─▶ History (recent events)      ───┐
 //	          └▶ state now ──────────────────────┴▶ Status, Job, Sink ─▶ JSON, pages, events
 //
-// No request makes the agent fetch anything, unless actions are allowed. All texts are from outside: html/template escapes them, and
-// [scrub] removes secrets.
+// No request makes the agent fetch anything, unless actions are allowed. Texts may come from outside: html/template escapes them,
+// and [scrub] removes secrets.
 package statuspage
 
 import (
@@ -30,23 +30,23 @@ import (
 //go:embed static
 var static embed.FS
 
-// Limits of requests that are served at once.
+// Limits of concurrent requests.
 const (
-	maxRenders = 8
-	maxStreams = 32
+	maxRenders = 8  // answers that are being made
+	maxStreams = 32 // streams of events
 )
 
 // Page serves the status of an agent.
 type Page struct {
 	Options
 	views   *views
-	renders chan struct{} // holds a token for each answer that is being made
-	streams chan struct{} // holds a token for each stream of events
-	seed    maphash.Seed  // of the versions of pages
+	renders chan struct{} // semaphore of answers that are being made
+	streams chan struct{} // semaphore of streams of events
+	seed    maphash.Seed  // seed of the hashes of pages and parts
 
-	mu     sync.Mutex // held while a status is made
-	latest *Status
-	made   time.Time // when latest was made
+	mu     sync.Mutex // guards latest and made
+	latest *Status    // the last status that was made; nil = none
+	made   time.Time  // when latest was made
 }
 
 // New returns a page.
@@ -54,7 +54,8 @@ func New(o Options) *Page {
 	return &Page{Options: o, views: parseViews(), renders: make(chan struct{}, maxRenders), streams: make(chan struct{}, maxStreams), seed: maphash.MakeSeed()}
 }
 
-// Handler serves the page on a listener. What it shows depends on who can reach the listener.
+// Handler returns a handler that serves the page on a listener. How much it shows depends on reach: on who can connect to the
+// listener.
 func (p *Page) Handler(reach func() sinks.Reach) http.Handler {
 	l := &listener{Page: p, reach: reach}
 	mux := http.NewServeMux()
@@ -90,14 +91,14 @@ func (p *Page) Handler(reach func() sinks.Reach) http.Handler {
 	})
 }
 
-// listener is a page on one listener.
+// listener serves the page on one network listener.
 type listener struct {
 	*Page
 	reach func() sinks.Reach
 }
 
-// all reports whether a request may see all. A page on a loopback address answers only under the names of this machine: a foreign name
-// that was made to point here belongs to a web page that tries to read it (DNS rebinding).
+// all reports whether a request may see everything. On a loopback address, the Host header must name this machine. Any other name
+// was made to resolve to this machine by a web page that tries to read the status (DNS rebinding).
 func (l *listener) all(r *http.Request) bool {
 	switch l.reach() {
 	case sinks.Trusted:
@@ -108,7 +109,7 @@ func (l *listener) all(r *http.Request) bool {
 	return false
 }
 
-// isLocal reports whether a Host header names this machine: localhost, or any address.
+// isLocal reports whether a Host header is localhost or an IP address, so that it cannot be a name of a foreign web page.
 func isLocal(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -117,7 +118,7 @@ func isLocal(host string) bool {
 	return err == nil || strings.EqualFold(host, "localhost")
 }
 
-// whole returns a handler that serves only those who may see all.
+// whole returns a handler that serves only requests that may see everything, and refuses all others.
 func (l *listener) whole(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !l.all(r) {
@@ -128,13 +129,14 @@ func (l *listener) whole(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// openNote says why only a summary is shown, and what to do.
+// openNote says why only a summary is shown, and how to see everything.
 const openNote = "This address is open to the network, so only names, states and times are shown. " +
 	"To see all, set basic_auth_users in the web_config_file, or listen on 127.0.0.1 or a unix socket."
 
 func refuse(w http.ResponseWriter) { http.Error(w, openNote, http.StatusForbidden) }
 
-// begin takes a token for making an answer. It reports false, and answers, if too many are being made.
+// begin is called before an answer is made, and end after it. If too many answers are being made, begin answers with status 503 and
+// returns false.
 func (p *Page) begin(w http.ResponseWriter) (end func(), ok bool) {
 	select {
 	case p.renders <- struct{}{}:
@@ -154,11 +156,11 @@ func (p *Page) ready(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ready")
 }
 
-// edition returns a text that changes with the static files, so that browsers get new ones at once.
+// edition returns a hash of the static files. It is part of their URLs, so that browsers load changed files at once.
 func edition() string {
 	hash := fnv.New32a()
 	for _, name := range []string{"static/page.css", "static/page.js"} {
-		text, _ := static.ReadFile(name) // embedded: it is there
+		text, _ := static.ReadFile(name) // cannot fail: the file is embedded
 		_, _ = hash.Write(text)
 	}
 	return strconv.FormatUint(uint64(hash.Sum32()), 36)
@@ -169,7 +171,7 @@ func serveStatic(w http.ResponseWriter, r *http.Request) {
 	http.ServeFileFS(w, r, static, strings.TrimPrefix(r.URL.Path, "/"))
 }
 
-// visible returns the status as far as a request may see it.
+// visible returns the status, or only its summary if the request may not see everything.
 func (l *listener) visible(r *http.Request) *Status {
 	return l.limited(r, l.status(l.History.now().Add(-fresh)))
 }
@@ -201,7 +203,7 @@ func orNil[T any](p *T) any {
 	return p
 }
 
-// answer writes what f returns as JSON; nil is not found.
+// answer writes the result of f as JSON. If the result is nil, it answers with status 404.
 func (p *Page) answer(w http.ResponseWriter, f func() any) {
 	end, ok := p.begin(w)
 	if !ok {
@@ -221,7 +223,7 @@ func (p *Page) answer(w http.ResponseWriter, f func() any) {
 	}
 }
 
-// maxSearch bounds the text of a search.
+// maxSearch is the maximum length of a search text, in bytes. Longer texts are cut.
 const maxSearch = 200
 
 func queryOf(v url.Values) seriesQuery {

@@ -2,20 +2,20 @@ package statuspage
 
 import "time"
 
-// The types of this file are the answers of /api/v1/. Fields are added, and never renamed or removed. Times are RFC 3339 in UTC;
-// one that is not known is left out. Durations are seconds.
+// The types of this file are the answers of /api/v1/. Fields may be added, but are never renamed or removed. Times are RFC 3339 in
+// UTC; a time that is not known is left out. Durations are in seconds.
 
 // Status is the answer of /api/v1/status.
 type Status struct {
 	Version  string    `json:"version"`
 	Now      time.Time `json:"now"`
 	Started  time.Time `json:"started"`
-	Summary  bool      `json:"summary"` // the listener is open to the network: only names, states and times are shown
+	Summary  bool      `json:"summary"` // only names, states and times are shown, because the listener is open to the network
 	Ready    bool      `json:"ready"`
 	Unready  string    `json:"unready,omitempty"`       // why the agent is not ready
 	Actions  bool      `json:"actions"`                 // jobs can be run and paused, and the configuration reloaded, by POST
 	Problems []Problem `json:"problems"`                // what is wrong, the worst first
-	More     int       `json:"more_problems,omitempty"` // that are not listed
+	More     int       `json:"more_problems,omitempty"` // number of problems that are not listed
 	Jobs     []Job     `json:"jobs"`
 	Sinks    []Sink    `json:"sinks"`
 	Watched  []Watched `json:"watched,omitempty"` // the series that web.watch names
@@ -23,17 +23,17 @@ type Status struct {
 
 	Configuration Configuration `json:"configuration"`
 	StateFile     *StateFile    `json:"state_file,omitempty"`
-	ClockJumps    int           `json:"clock_jumps"` // since the start
+	ClockJumps    int           `json:"clock_jumps"` // number of jumps of the system's clock since the start
 }
 
 // Problem is something that is wrong.
 type Problem struct {
-	Level string    `json:"level"`          // error: something is not measured or not delivered; warning: it soon may be
+	Level string    `json:"level"`          // error: something is not measured or not delivered; warning: any other problem
 	Kind  string    `json:"kind"`           // job, sink, login, configuration, state_file
-	Name  string    `json:"name,omitempty"` // of the job, sink or login
+	Name  string    `json:"name,omitempty"` // name of the job, sink or login
 	Text  string    `json:"text"`
-	Do    string    `json:"do,omitempty"`   // what to do about it
-	Since time.Time `json:"since,omitzero"` // the first failed run of those in a row that are remembered
+	Do    string    `json:"do,omitempty"`   // what the user can do about the problem
+	Since time.Time `json:"since,omitzero"` // first failed run or request in a row, or due time, or oldest waiting sample
 }
 
 // The states of a job.
@@ -41,9 +41,9 @@ const (
 	JobOK      = "ok"
 	JobPartial = "partial" // some metric could not be measured
 	JobFailed  = "failed"
-	JobNew     = "waiting" // has not run yet
+	JobNew     = "waiting" // the job has not run yet
 	JobPaused  = "paused"
-	JobOverdue = "overdue" // should have run and does not
+	JobOverdue = "overdue" // a run is due and has not begun
 )
 
 // Job is the state of a job.
@@ -62,10 +62,10 @@ type Job struct {
 	Since       time.Time        `json:"failing_since,omitzero"`     // the first of the last runs that all failed, or were all partial
 	Runs        []Run            `json:"runs,omitempty"`             // the last 60, oldest first
 	Results     map[string]int64 `json:"results,omitempty"`          // runs since the start by result: success, partial, error, skipped
-	Dropped     map[string]int64 `json:"dropped_readings,omitempty"` // since the start, by reason
-	Cursor      time.Time        `json:"cursor,omitzero"`            // of a job with a window: everything before is read
+	Dropped     map[string]int64 `json:"dropped_readings,omitempty"` // number of dropped readings since the start, by reason
+	Cursor      time.Time        `json:"cursor,omitzero"`            // for a job with a window: all data before this time is read
 
-	Detail *JobDetail `json:"detail,omitempty"` // of /api/v1/jobs/NAME only
+	Detail *JobDetail `json:"detail,omitempty"` // only in /api/v1/jobs/NAME
 }
 
 // Run is one run of a job.
@@ -79,15 +79,15 @@ type Run struct {
 	Error    string    `json:"error,omitempty"`
 }
 
-// JobDetail is what only the page of a job shows.
+// JobDetail is the part of a job's state that only the page of the job shows.
 type JobDetail struct {
-	Configuration string     `json:"configuration"` // YAML, secrets starred
+	Configuration string     `json:"configuration"` // YAML, with secrets replaced by asterisks
 	Sinks         []string   `json:"sinks"`
-	Requests      []Request  `json:"requests"` // the last 20, newest first
+	Requests      []Request  `json:"requests"` // the last 20 requests, newest first
 	Quota         []Quota    `json:"quota,omitempty"`
 	Problems      []string   `json:"problems,omitempty"` // what the last run could not measure or left out
-	Window        *Window    `json:"window,omitempty"`   // of the last run that measured something
-	Document      *Document  `json:"document,omitempty"` // nil until the job has run while somebody looked at its page
+	Window        *Window    `json:"window,omitempty"`   // window of the last run that measured something
+	Document      *Document  `json:"document,omitempty"` // nil until the job has run while a client viewed its page
 	Series        SeriesPage `json:"series"`
 }
 
@@ -105,7 +105,7 @@ type Request struct {
 	Error     string    `json:"error,omitempty"`
 }
 
-// Quota is what a host still allows, by its own headers.
+// Quota is the number of requests that a host still accepts, as its response headers say.
 type Quota struct {
 	Host string `json:"host"`
 	Left int64  `json:"left"`
@@ -125,22 +125,22 @@ type Document struct {
 
 // SeriesPage is a part of the series of a job.
 type SeriesPage struct {
-	Total   int      `json:"total"`   // of the job
-	Matched int      `json:"matched"` // by the search
+	Total   int      `json:"total"`   // number of all series of the job
+	Matched int      `json:"matched"` // number of series that match the search
 	Offset  int      `json:"offset"`
 	Search  string   `json:"search,omitempty"`
-	Sort    string   `json:"sort,omitempty"` // name, value, change; with - before it descending
+	Sort    string   `json:"sort,omitempty"` // name, value or change, with - before it for descending order
 	Series  []Series `json:"series"`
 }
 
-// Series is a series with its current value. Of a histogram or summary that is the count of its observations.
+// Series is a series with its current value. For a histogram or summary, the value is the count of observations.
 type Series struct {
 	Metric string            `json:"metric"`
 	Type   string            `json:"type"`
 	Labels map[string]string `json:"labels,omitempty"`
 	Value  Number            `json:"value"`
-	Before *Number           `json:"before,omitempty"` // in the run before; nil while it is not known
-	Points []Point           `json:"points,omitempty"` // the last hour, from when the series was first shown on
+	Before *Number           `json:"before,omitempty"` // value in the previous run; nil = not known
+	Points []Point           `json:"points,omitempty"` // values of the last hour, beginning when the series was first shown
 }
 
 // Watched is a series that web.watch names, or an entry of it that no job has series of now.
@@ -161,7 +161,7 @@ type Point struct {
 const (
 	SinkOK      = "ok"
 	SinkFailing = "failing" // the last request failed
-	SinkBehind  = "behind"  // samples wait for longer than two minutes
+	SinkBehind  = "behind"  // the oldest waiting sample is older than two minutes
 )
 
 // Sink is the state of a sink.
@@ -170,25 +170,25 @@ type Sink struct {
 	Kind    string           `json:"kind,omitempty"`
 	State   string           `json:"state"` // ok, failing, behind
 	Sent    int64            `json:"sent_samples"`
-	Rate    float64          `json:"samples_per_second"` // over the last five minutes
+	Rate    float64          `json:"samples_per_second"` // average over the last five minutes
 	Failed  int64            `json:"failed_deliveries"`
 	Retried int64            `json:"retried_deliveries"`
 	Pending int64            `json:"pending_samples"`
 	Bytes   int64            `json:"pending_bytes"`
 	Oldest  time.Time        `json:"oldest_pending,omitzero"`
-	Dropped map[string]int64 `json:"dropped_samples,omitempty"`  // since the start, by reason
-	CatchUp float64          `json:"catch_up_seconds,omitempty"` // until nothing waits, at the pace of the last five minutes
-	Error   string           `json:"error,omitempty"`            // of the last request
-	Since   time.Time        `json:"failing_since,omitzero"`     // the first of the last requests that all failed
-	Refusal *Refusal         `json:"refusal,omitempty"`          // of the most samples
+	Dropped map[string]int64 `json:"dropped_samples,omitempty"`  // number of dropped samples since the start, by reason
+	CatchUp float64          `json:"catch_up_seconds,omitempty"` // time until the queue is empty, at the pace of the last five minutes
+	Error   string           `json:"error,omitempty"`            // error of the last request
+	Since   time.Time        `json:"failing_since,omitzero"`     // end of the first request in the current row of failed requests
+	Refusal *Refusal         `json:"refusal,omitempty"`          // the refusal of the most samples
 	Curve   []Sample         `json:"curve,omitempty"`            // the last hour, oldest first
 	Spool   *SpoolFault      `json:"spool_fault,omitempty"`      // why samples wait in memory, although a spool is set
 	Facts   []Fact           `json:"facts,omitempty"`            // that the sink reports
 
-	Detail *SinkDetail `json:"detail,omitempty"` // of /api/v1/sinks/NAME only
+	Detail *SinkDetail `json:"detail,omitempty"` // only in /api/v1/sinks/NAME
 }
 
-// Sample is the state of a sink at a time.
+// Sample is the state of a sink at one time.
 type Sample struct {
 	At      time.Time `json:"at"`
 	Sent    int64     `json:"sent_samples"`
@@ -210,12 +210,12 @@ type Refusal struct {
 	Do      string `json:"do,omitempty"`
 }
 
-// SinkDetail is what only the page of a sink shows.
+// SinkDetail is the part of a sink's state that only the page of the sink shows.
 type SinkDetail struct {
-	Codes    map[string]int64 `json:"requests_by_status,omitempty"` // since the start; 0 = no response
-	Requests []Request        `json:"requests,omitempty"`           // the last 20, newest first
+	Codes    map[string]int64 `json:"requests_by_status,omitempty"` // number of requests since the start by status; key 0 = no response
+	Requests []Request        `json:"requests,omitempty"`           // the last 20 requests, newest first
 	Refusals []Refusal        `json:"refusals,omitempty"`
-	Jobs     []string         `json:"jobs"` // those that the sink gets
+	Jobs     []string         `json:"jobs"` // names of the jobs that deliver to this sink
 }
 
 // Fact is something that a sink reports, such as its address.
@@ -224,10 +224,10 @@ type Fact struct {
 	Text string `json:"text"`
 }
 
-// Login is the state of an entry of auth.
+// Login is the state of an entry of the section auth.
 type Login struct {
 	Name    string    `json:"name"`
-	Got     time.Time `json:"got,omitzero"`     // when its token was received
+	Got     time.Time `json:"got,omitzero"`     // when the token was received
 	Expires time.Time `json:"expires,omitzero"` // absent = the token is used until it is refused
 	Error   string    `json:"error,omitempty"`
 }
@@ -236,7 +236,7 @@ type Login struct {
 type Configuration struct {
 	Loaded time.Time `json:"loaded,omitzero"`
 	OK     bool      `json:"ok"`              // the last reload succeeded
-	Error  string    `json:"error,omitempty"` // why it did not; the one before stays in use
+	Error  string    `json:"error,omitempty"` // why the last reload failed; the previous configuration then stays in use
 }
 
 // StateFile is the state of the state file.

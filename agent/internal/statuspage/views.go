@@ -14,32 +14,32 @@ import (
 //go:embed templates
 var templates embed.FS
 
-// maxRows bounds the jobs of one page. The others are found by searching.
+// maxRows is the maximum number of jobs on one page. The user can search for the others.
 const maxRows = 500
 
-// views are the parsed templates.
+// views holds the parsed templates.
 type views struct{ *template.Template }
 
 func parseViews() *views {
 	return &views{template.Must(template.New("").Funcs(functions()).ParseFS(templates, "templates/*.html"))}
 }
 
-// part is a part of a page that is sent again when it has changed. Its name is the id of its element.
+// part is a part of a page that is sent to clients again when it has changed. Its name is the attribute data-part of its element.
 type part struct {
 	name string
 	html template.HTML
 }
 
-// view is a page that is ready to be sent.
+// view is the data of a page, with its parts already rendered.
 type view struct {
 	Title   string
 	Status  *Status
 	Job     *Job
 	Sink    *Sink
-	Path    string // of the page, with its query
-	Search  string // for jobs
-	Hidden  int    // jobs that are not shown
-	Version string
+	Path    string // path of the page, with its query
+	Search  string // text of the search for jobs
+	Hidden  int    // number of matching jobs that are not shown
+	Version string // hash of the parts
 
 	parts []part
 }
@@ -70,7 +70,8 @@ func (l *listener) page(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// viewOf returns the view of a page as it was at a time or later, nil if there is none or if the request may not see it.
+// viewOf returns the view of the page with the URL shown, from a status not older than since. It returns nil if there is no such page
+// or the request may not see it.
 func (l *listener) viewOf(r *http.Request, shown *url.URL, since time.Time) *view {
 	v := &view{Path: shown.RequestURI(), Status: l.limited(r, l.status(since))}
 	kind, escaped, named := strings.Cut(strings.TrimPrefix(shown.EscapedPath(), "/"), "/")
@@ -108,7 +109,7 @@ func (l *listener) viewOf(r *http.Request, shown *url.URL, since time.Time) *vie
 	return v
 }
 
-// overview makes the parts of the page of all jobs and sinks.
+// overview makes the parts of the page that lists all jobs and sinks.
 func (l *listener) overview(v *view, search string) {
 	v.Search = search[:min(len(search), maxSearch)]
 	v.add(l.views, "head", "head", v)
@@ -133,13 +134,14 @@ func (l *listener) overview(v *view, search string) {
 	v.add(l.views, "agent", "agent", v)
 }
 
-// sinkRow is what the template of a sink's row gets.
+// sinkRow is the data of the template for a sink's row.
 type sinkRow struct {
 	Status *Status
 	It     *Sink
 }
 
-// jobRow is what the template of a job's row gets. It is ready-made, since templates are slow and rows many.
+// jobRow is the data of the template for a job's row. Most of it is rendered by Go code, since templates are slow and a page can have
+// many rows.
 type jobRow struct {
 	Summary               bool
 	Name, State, Schedule string
@@ -162,7 +164,7 @@ func rowOf(j *Job, summary bool) *jobRow {
 	}
 }
 
-// add renders a part. A template that fails is a bug, and shows as one line.
+// add renders a part and adds it to the view. If the template fails, which is a bug, the part is one line with the error.
 func (v *view) add(views *views, name, template string, data any) {
 	v.parts = append(v.parts, part{name, render(views, template, data)})
 }
@@ -185,7 +187,7 @@ func (v *view) Part(name string) template.HTML {
 	return ""
 }
 
-// Rows returns the HTML of the parts whose name begins with a word.
+// Rows returns the HTML of the parts whose names begin with word, such as "job" for the rows of all jobs.
 func (v *view) Rows(word string) []template.HTML {
 	var all []template.HTML
 	for i := range v.parts {

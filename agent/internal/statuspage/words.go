@@ -11,7 +11,8 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// scheduleInWords returns when a job is due, for people. Cron text that has no short form is returned as it is.
+// scheduleInWords returns the schedule of a job in words, such as "every 5 minutes". It returns a cron expression for which it has no
+// words unchanged.
 func scheduleInWords(j *config.Job) string {
 	if j.Schedule == nil {
 		return j.ScheduleText
@@ -41,7 +42,7 @@ func everyInWords(d time.Duration) string {
 	return "every " + d.String()
 }
 
-// cronInWords returns cron text in words, and whether it has times of the day, which depend on the zone.
+// cronInWords returns a cron expression in words. Local reports whether it depends on the time zone.
 func cronInWords(cron string) (words string, local bool) {
 	switch cron {
 	case "@hourly":
@@ -89,7 +90,7 @@ func cronInWords(cron string) (words string, local bool) {
 	return names + at, true
 }
 
-// daysInWords returns the days of a cron field in words.
+// daysInWords returns the days of the week of a cron field in words, false if it does not know the field's syntax.
 func daysInWords(field string) (string, bool) {
 	names := []string{"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"}
 	name := func(s string) (string, bool) {
@@ -166,7 +167,7 @@ func countInWords(n int64) string {
 	return sign + b.String()
 }
 
-// bytesInWords returns a size.
+// bytesInWords returns a size in bytes with a unit, such as 1.5 MiB.
 func bytesInWords(n int64) string {
 	const units = "KMGT"
 	if n < 1024 {

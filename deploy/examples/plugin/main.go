@@ -1,4 +1,4 @@
-// Command plugin is cton with two more kinds: a fetcher of environment variables, and a sink that writes files.
+// Command plugin is cton with two additional kinds: a fetcher of environment variables, and a sink that writes files.
 package main
 
 import (

@@ -1,3 +1,3 @@
-// Package check renders the chart with helm's engine and decodes what comes out strictly, as an API server does. It is a module of
-// its own, since helm and client-go are larger than cton.
+// Package check renders the chart with the engine of helm and decodes the result strictly, as a Kubernetes API server does. It is a
+// separate module, because its dependencies helm and client-go are larger than cton.
 package check

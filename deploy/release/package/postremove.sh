@@ -1,5 +1,5 @@
 #!/bin/sh
-# A removal leaves state and spool. Only dpkg's purge removes them.
+# A removal keeps the state and the spool. Only a purge by dpkg deletes them.
 set -e
 if [ "${1-}" = purge ]; then
 	rm -rf /var/lib/cton

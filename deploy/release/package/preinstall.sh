@@ -1,5 +1,5 @@
 #!/bin/sh
-# Creates the user of the service. Its number stays after a removal, as that of the files it owns.
+# Creates the user of the service. A removal does not delete the user, since files that stay belong to it.
 set -e
 id -u cton >/dev/null 2>&1 && exit 0
 if command -v useradd >/dev/null; then

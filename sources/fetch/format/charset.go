@@ -13,7 +13,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// maxCharset bounds the name of a charset in messages, in bytes.
+// maxCharset is the maximum length of a charset's name that messages show, in bytes.
 const maxCharset = 20
 
 // Charset names the charset of a text; empty is the one that the text or its content type states.
@@ -99,7 +99,7 @@ func toUTF8(name Charset, contentType string, body []byte) ([]byte, error) {
 
 var xmlDeclaration = pattern.OnUse(`^\s*<\?xml\s[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']`)
 
-// charset returns the charset of the content type or of the XML declaration.
+// charset returns the name of the charset in the content type or else in the XML declaration, "" if neither has one.
 func charset(contentType string, body []byte) string {
 	if _, params, err := mime.ParseMediaType(contentType); err == nil && params["charset"] != "" {
 		return params["charset"]

@@ -8,7 +8,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// maxColumns is the number of columns of a large spreadsheet.
+// maxColumns is the maximum number of columns, the same as in large spreadsheets.
 const maxColumns = 16_384
 
 // table decodes rows of cells to a list of objects, whose keys are the names of the columns. The format is that of RFC 4180,
@@ -170,7 +170,7 @@ func lineEnd(text []byte) int {
 	return 0
 }
 
-// next returns the next cell of the row, valid until the following call, and whether it is the last.
+// next returns the next cell of the row, and whether it is the last cell of the row. The cell is valid until the following call.
 func (c *cells) next() (cell []byte, last bool, err error) {
 	if c.trim {
 		c.blanks()
@@ -210,7 +210,7 @@ func (c *cells) cell() (cell []byte, last bool, err error) {
 	return bytes.TrimSuffix(c.text[start:], []byte("\r")), true, nil
 }
 
-// quoted returns a cell in quotes, in which quotes are doubled.
+// quoted returns a cell that is in quotes. Within such a cell, quotes are doubled.
 func (c *cells) quoted() (cell []byte, last bool, err error) {
 	opened := c.line
 	rest := c.text[c.at+1:]

@@ -12,7 +12,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Decoder decodes documents. It reuses its memory, so a document is valid until the next one is decoded.
+// Decoder decodes documents. It reuses its memory, so a document is valid only until the next document is decoded.
 type Decoder struct {
 	set    Settings
 	vault  *setting.SecretStore
@@ -20,10 +20,10 @@ type Decoder struct {
 	lines  document.Parser
 	doc    sources.Document
 	built  document.Builder
-	quoted []byte // a cell of a table, unquoted
+	quoted []byte // memory for a cell of a table without its quotes
 }
 
-// Decoder returns a decoder whose errors do not contain the secrets of the vault.
+// Decoder returns a decoder for these settings. Its errors do not contain the secrets of the vault.
 func (s *Settings) Decoder(vault *setting.SecretStore) *Decoder {
 	d := &Decoder{set: *s, vault: vault}
 	d.json.Lenient(s.JSON.Lenient)
@@ -31,8 +31,8 @@ func (s *Settings) Decoder(vault *setting.SecretStore) *Decoder {
 	return d
 }
 
-// Decode decodes a text in UTF-8, which must not change while the document is in use. A search for a pattern ends with ctx. The argument from says where the text
-// comes from, for messages. The content type selects the format if the settings do not.
+// Decode decodes a text in UTF-8, which must not change while the document is in use. The argument from says where the text comes
+// from, for messages. The content type selects the format if the settings do not. When ctx ends, a search for a pattern stops.
 func (d *Decoder) Decode(ctx context.Context, from, contentType string, text []byte) (*sources.Document, error) {
 	doc, err := d.decodeAs(ctx, from, contentType, text)
 	if err != nil {
@@ -41,8 +41,8 @@ func (d *Decoder) Decode(ctx context.Context, from, contentType string, text []b
 	return doc, nil
 }
 
-// withoutSecrets returns an error of decoding without secrets. The error may quote only a part of a secret that the server
-// echoed, which would not be recognized. So the text is scrubbed and decoded again.
+// withoutSecrets returns an error of decoding that contains no secrets. If the server echoed a secret, the error may quote only a part
+// of the secret, which could not be recognised. So secrets are removed from the text, and the text is decoded again.
 func (d *Decoder) withoutSecrets(ctx context.Context, contentType string, text []byte, err error) error {
 	if scrubbed := d.vault.Scrub(string(text)); scrubbed != string(text) {
 		if _, err = d.decodeAs(ctx, "", contentType, []byte(scrubbed)); err == nil {
@@ -112,7 +112,7 @@ func (d *Decoder) root(ctx context.Context, name Name, text []byte) (document.Va
 	return d.built.Value()
 }
 
-// title returns the name of a format, for messages.
+// title returns the name of a format as messages show it.
 func title(name Name) string {
 	switch name {
 	case Prometheus:
@@ -127,18 +127,18 @@ func title(name Name) string {
 	return strings.ToUpper(string(name))
 }
 
-// isPage reports whether the text is HTML, which servers return in place of any format when something is wrong.
+// isPage reports whether the text is HTML. When something is wrong, servers return HTML in place of any other format.
 func isPage(text []byte) bool {
 	begin := bytes.ToLower(bytes.TrimSpace(text[:min(len(text), 200)]))
 	return bytes.HasPrefix(begin, []byte("<!doctype html")) || bytes.HasPrefix(begin, []byte("<html"))
 }
 
-// inLine returns an error with its line, counted from 1.
+// inLine returns an error that begins with the number of the line, counted from 1.
 func inLine(line int, format string, args ...any) error {
 	return fmt.Errorf("line %d: %w", line, fmt.Errorf(format, args...))
 }
 
-// ndjsonError returns the error of a line, with the part of the line that is wrong.
+// ndjsonError returns the error of a line of NDJSON with the place in the line that is wrong.
 func ndjsonError(text []byte, err error) error {
 	line, ok := errors.AsType[*document.LineError](err)
 	if !ok {

@@ -35,7 +35,7 @@ type JSONText struct {
 	Lenient bool `yaml:"lenient"`
 }
 
-// CSV has the settings of tables.
+// CSV is the settings for tables.
 type CSV struct {
 	Header    bool     `yaml:"header"`    // whether the first row names the columns
 	Columns   []string `yaml:"columns"`   // the names of the columns, instead of those of the first row
@@ -51,13 +51,13 @@ type KeyValue struct {
 	Blocks    bool      `yaml:"blocks"`    // whether empty lines separate several objects
 }
 
-// XML has the settings of XML.
+// XML is the settings for XML.
 type XML struct {
-	// Lists has the names of elements that become lists even if there is only one of them.
+	// Lists contains the names of elements that become lists even if there is only one such element.
 	Lists []string `yaml:"lists"`
 }
 
-// Text has the settings of texts.
+// Text is the settings for texts that are searched by a regular expression.
 type Text struct {
 	Pattern Pattern `yaml:"pattern"`
 }
@@ -70,7 +70,7 @@ func Defaults() Settings {
 // Name names a format.
 type Name string
 
-// The formats. Auto is the one of the content type, and JSON if that is unknown.
+// The formats. Auto means the format that the content type names, or JSON if the content type is unknown.
 const (
 	Auto       Name = "auto"
 	JSON       Name = "json"
@@ -225,8 +225,8 @@ func (c *CSV) validate() (problems []error) {
 	return problems
 }
 
-// detect returns the format of a content type, and whether the content type is known. Unknown ones are taken for JSON, which
-// most APIs return.
+// detect returns the format of a content type, and whether the content type is known. For an unknown content type it returns JSON,
+// since most APIs send JSON.
 func detect(contentType string) (name Name, known bool) {
 	kind, params, _ := mime.ParseMediaType(contentType)
 	switch kind {
@@ -282,7 +282,7 @@ func (n Name) Accept() string {
 	return "application/json"
 }
 
-// maxMediaType bounds a media type in messages, in bytes.
+// maxMediaType is the maximum length of a media type that messages show, in bytes.
 const maxMediaType = 60
 
 // mediaType returns a content type without its parameters, for messages.

@@ -10,27 +10,27 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// family has the metadata of a metric family.
+// family is the metadata of a metric family.
 type family struct {
 	kind, help document.TextRef
 	hasKind    bool
 	hasHelp    bool
-	parts      []string // suffixes of the names of its samples
+	parts      []string // suffixes that the names of the family's samples can have
 }
 
 // exposition decodes the Prometheus text format, version 0.0.4 and 1.0.0, to a list of samples:
-// {name, type, help, labels, value, timestamp}. Help and timestamp (milliseconds) are optional. Numbers keep their digits. NaN,
-// +Inf and -Inf, which JSON does not have, become strings.
+// {name, type, help, labels, value, timestamp}. Help and timestamp (milliseconds) are optional. Numbers keep all their digits. NaN,
+// +Inf and -Inf become strings, since JSON has no such numbers.
 type exposition struct {
 	built    *document.Builder
 	families map[string]*family
-	keys     map[string]document.TextRef // of a sample, and the type untyped
+	keys     map[string]document.TextRef // the keys of a sample's object, and the word "untyped"
 	seen     map[string]bool             // labels of the current sample
 	at       []byte                      // the rest of the current line
 	scratch  []byte
 }
 
-// prometheus decodes a page.
+// prometheus decodes a page in the Prometheus text format.
 func (d *Decoder) prometheus(text []byte) error {
 	lines := min(bytes.Count(text, []byte("\n"))+1, len(text)/4+1)
 	labels := min(bytes.Count(text, []byte("=")), len(text)/5)
@@ -64,7 +64,7 @@ func (d *Decoder) prometheus(text []byte) error {
 func (x *exposition) comment() error {
 	x.at = x.at[1:]
 	if len(x.at) == 0 || x.at[0] != ' ' && x.at[0] != '\t' {
-		return nil // #HELP is an ordinary comment, as for Prometheus
+		return nil // #HELP without a space is an ordinary comment, as in Prometheus
 	}
 	x.space()
 	word := string(x.word())
@@ -205,10 +205,10 @@ func notFinite(word string) (string, bool) {
 	return "", false
 }
 
-// space skips spaces and tabs.
+// space skips spaces and tabs in the current line.
 func (x *exposition) space() { x.at = bytes.TrimLeft(x.at, " \t") }
 
-// took skips a character. It reports whether the line goes on with it.
+// took skips the character c. It returns false, and skips nothing, if the rest of the line does not begin with c.
 func (x *exposition) took(c byte) bool {
 	if len(x.at) == 0 || x.at[0] != c {
 		return false
@@ -250,8 +250,8 @@ func isNameByte(c byte, at int) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c == ':' || c >= '0' && c <= '9' && at > 0
 }
 
-// labels reads the labels up to the closing brace. They may include the name of the metric in quotes, if it is not before the
-// brace.
+// labels reads the labels up to the closing brace. If nameless is true, the name of the metric was not before the brace, and may be
+// among the labels, in quotes; labels returns it.
 func (x *exposition) labels(nameless bool) (name string, err error) {
 	clear(x.seen)
 	for first := true; ; first = false {
@@ -288,7 +288,7 @@ func (x *exposition) labels(nameless bool) (name string, err error) {
 	}
 }
 
-// quoted reads a string in quotes. It is valid until the following call.
+// quoted reads a string in quotes. The result is valid until the following call.
 func (x *exposition) quoted() ([]byte, error) {
 	if !x.took('"') {
 		return nil, errors.New("want a string in quotes, got " + sources.Excerpt(x.at, 40))

@@ -7,13 +7,14 @@ import (
 	"github.com/collectington/collectington/agent/document"
 )
 
-// Bounds on texts.
+// Limits of texts.
 const (
-	maxText    = 16 << 20 // bytes
-	maxMatched = 250_000  // groups of all matches
+	maxText    = 16 << 20 // bytes of a text
+	maxMatched = 250_000  // groups of all matches together
 )
 
-// text returns a list with an object of the named groups for each match. A group that did not match is null.
+// text decodes a text to a list with an object for each match of the pattern. The object has the text of each named group, or null if
+// the group did not match.
 func (d *Decoder) text(ctx context.Context, text []byte) error {
 	if len(text) > maxText {
 		return fmt.Errorf("exceeds %d MiB, the most that text.pattern can search", maxText>>20)

@@ -13,29 +13,29 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Bounds on XML documents.
+// Limits of XML documents.
 const (
 	maxNames    = 10_000  // different names of elements and attributes
 	maxElements = 2 << 20 // elements, attributes and pieces of text
 )
 
-// element is an element, an attribute or a piece of text. All of these are children of their element, linked by next. Index 0
-// stands for none, since it is that of the root's parent.
+// element is an element, an attribute or a piece of text. Attributes, texts and elements within an element are its children, which
+// form a linked list. Links are indexes in elements.all; 0 means no element, since index 0 is the parent of the root.
 type element struct {
 	name        int32 // index in names, or noName
 	value       document.TextRef
-	first, next uint32
-	twin        uint32 // the next child of the same name
-	isTwin      bool
+	first, next uint32 // the first child, and the next child of the same parent
+	twin        uint32 // the next child of the same parent with the same name
+	isTwin      bool   // an earlier child of the same parent has the same name
 }
 
 // noName is the name of a piece of text.
 const noName = -1
 
-// elements is an XML document (XML 1.0) whose lists are not known yet.
+// elements is an XML document (XML 1.0) while it is read. Only at its end is it known which elements become lists.
 type elements struct {
 	all   []element
-	names []xml.Name // with prefixes
+	names []xml.Name // different names, with prefixes
 	known map[xml.Name]int32
 	open  []open
 	built *document.Builder
@@ -44,18 +44,18 @@ type elements struct {
 	// By index in names:
 	keys   []document.TextRef
 	listed []bool
-	parent []uint32 // the last element with a child of the name …
-	last   []uint32 // … and the last of these children
+	parent []uint32 // the last element that has a child of this name
+	last   []uint32 // the last child of this name in that element
 
-	spare []byte
+	spare []byte // memory for joining texts
 }
 
-// open is an element whose end tag has not been read, with its last child.
+// open is an element whose end tag has not been read, and its last child so far.
 type open struct{ at, last uint32 }
 
 // xml decodes an element to an object of its attributes ("@name"), its text ("#text") and its children. An element without
 // attributes and children becomes its text, or null. Children of the same name become a list. White space around texts is
-// removed. A prefix is removed too, unless the document has the same name with another prefix or with none.
+// removed. Prefixes of names are removed, too, unless the document contains the same name with another prefix or without a prefix.
 func (d *Decoder) xml(body []byte) error {
 	x := &elements{all: make([]element, 1), known: map[xml.Name]int32{}, open: []open{{}}, built: &d.built, lists: d.set.XML.Lists}
 	d.built.Reset(0, len(body))
@@ -88,7 +88,7 @@ func (d *Decoder) xml(body []byte) error {
 	return nil
 }
 
-// xmlError returns an error of encoding/xml with its line.
+// xmlError returns an error of encoding/xml with the number of the line.
 func xmlError(err error) error {
 	e, ok := errors.AsType[*xml.SyntaxError](err)
 	if !ok {
@@ -101,7 +101,7 @@ func xmlError(err error) error {
 	return inLine(e.Line, "%s", said)
 }
 
-// token adds a token.
+// token adds a token to the document, or returns why the document is not well-formed.
 func (x *elements) token(token xml.Token) error {
 	switch t := token.(type) {
 	case xml.StartElement:
@@ -157,7 +157,7 @@ func (x *elements) start(t xml.StartElement) error {
 	return nil
 }
 
-// intern returns the index of a name.
+// intern returns the index of a name in names, and adds the name if it is new.
 func (x *elements) intern(name xml.Name) (int32, error) {
 	at, ok := x.known[name]
 	if !ok {
@@ -195,7 +195,7 @@ func hintJSON(text []byte) string {
 	return ""
 }
 
-// written returns a name with its prefix.
+// written returns a name with its prefix, as the document contains it; an attribute begins with @.
 func written(name xml.Name) string {
 	local, attribute := strings.CutPrefix(name.Local, "@")
 	if name.Space != "" {
@@ -210,11 +210,11 @@ func written(name xml.Name) string {
 // cut returns the beginning of a name, for messages.
 func cut(name string) string { return strings.ToValidUTF8(name[:min(len(name), 40)], "") }
 
-// noElement is the index of no element.
+// noElement is an index that no element has.
 const noElement = ^uint32(0)
 
-// nameKeys sets the key of each name, and whether it is always a list. The key has the prefix if it would not be unique
-// without.
+// nameKeys sets the key of each name, and whether elements of this name always become a list. A key includes the prefix if it would
+// not be unique without the prefix.
 func (x *elements) nameKeys() {
 	locals := map[string]int{}
 	for _, name := range x.names {
@@ -301,7 +301,7 @@ func (x *elements) member(c uint32) {
 	x.built.End()
 }
 
-// textOf returns the text of an element: its pieces joined.
+// textOf returns the text of an element: all its pieces of text, joined. It returns false if there is only white space.
 func (x *elements) textOf(at uint32) (document.TextRef, bool) {
 	x.spare = x.spare[:0]
 	for c := x.all[at].first; c != 0; c = x.all[c].next {

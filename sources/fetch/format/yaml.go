@@ -14,25 +14,25 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Bounds on YAML documents. The decoder takes up to 500 bytes per value.
+// Limits of YAML documents. The decoder needs up to 500 bytes of memory per value.
 const (
-	maxMarks   = 90_000  // values, estimated from the characters that can begin one
-	maxValues  = 500_000 // keys and expanded aliases included
-	maxGrowth  = 4       // times the length of the text, by aliases of strings
-	maxInteger = 1000    // digits of one that is not decimal
+	maxMarks   = 90_000  // values, estimated from the number of characters that can begin a value
+	maxValues  = 500_000 // values, including keys and expanded aliases
+	maxGrowth  = 4       // size of all strings after expanding aliases, as a multiple of the text's length
+	maxInteger = 1000    // digits of an integer that is not decimal
 )
 
 // tree builds a document from a YAML document.
 type tree struct {
 	built *document.Builder
-	bytes int // bound on all strings
+	bytes int // maximum size of all strings together
 }
 
-// yaml decodes one YAML document (YAML 1.2, core schema). Dates become strings, and numbers keep their digits. The numbers .nan
-// and .inf, which JSON does not have, become the strings NaN, +Inf and -Inf.
+// yaml decodes one YAML document (YAML 1.2, core schema). Dates become strings, and numbers keep all their digits. The numbers .nan
+// and .inf become the strings NaN, +Inf and -Inf, since JSON has no such numbers.
 func (d *Decoder) yaml(text []byte) error {
 	marks := 0
-	for _, mark := range []string{":", ":", ",", "-", "[", "{", "?"} { // a colon separates two values
+	for _, mark := range []string{":", ":", ",", "-", "[", "{", "?"} { // the colon is counted twice, since it separates two values
 		marks += bytes.Count(text, []byte(mark))
 	}
 	if marks > maxMarks {
@@ -66,7 +66,7 @@ func oneDocument(text []byte) (*yaml.Node, error) {
 	return root, nil
 }
 
-// yamlError returns the first error of the decoder with its line.
+// yamlError returns the first error of the decoder with the number of the line.
 func yamlError(err error) error {
 	if many, ok := errors.AsType[*yaml.LoadErrors](err); ok && len(many.Errors) > 0 {
 		err = many.Errors[0]

@@ -25,7 +25,7 @@ func (a *Address) Place() string {
 	return a.URL.Place()
 }
 
-// UnmarshalText parses either form. A request to a socket has the host localhost.
+// UnmarshalText parses a URL, or a unix socket and a path. A request to a socket has the host localhost.
 func (a *Address) UnmarshalText(text []byte) error {
 	if a.relative = strings.HasPrefix(string(text), "/"); a.relative {
 		return a.URL.UnmarshalText([]byte(noHost + string(text)))

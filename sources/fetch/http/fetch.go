@@ -18,32 +18,32 @@ import (
 	"github.com/collectington/collectington/sources/fetch/format"
 )
 
-// fetcher fetches a document. Its buffers and decoder keep their memory from tick to tick.
+// fetcher fetches a document. It reuses its buffers and its decoder at every tick.
 type fetcher struct {
 	*requestBuilder
 	client   *httpclient.Client
 	valid    httpclient.StatusCodes
 	document DocumentKind
-	other    *httpclient.Client // for other origins, without credentials; nil until the first request
+	other    *httpclient.Client // client for other origins, without credentials; nil until the first request to one
 
 	buffer  []byte
-	text    []byte // of the buffer, in UTF-8
+	text    []byte // content of buffer in UTF-8
 	decoder *format.Decoder
 
 	// Of the last response.
 	status int
 	header http.Header
-	whole  []byte // the response as JSON
-	at     *url.URL
-	// Of joined pages and items, and of whole responses.
+	whole  []byte   // the response as JSON, for document: response
+	at     *url.URL // URL of the request that was answered
+	// For joined pages, joined items and whole responses.
 	pageText []byte
 	joined   sources.Parser
-	lister   *fetcher   // of the list of for_each; nil until the first tick
-	workers  []*fetcher // of for_each, each with its own buffers
+	lister   *fetcher   // fetches the list of for_each; nil until the first tick
+	workers  []*fetcher // fetch the items of for_each; each has its own buffers
 }
 
-// Fetch fetches what the request describes. If it has the settings' URL, it fetches all items and pages. Errors begin with the
-// number of the page after the first, the method and the URL.
+// Fetch fetches the document that the request describes. If the request has no URL, Fetch uses the URL of the settings and fetches
+// all items and pages. Errors begin with the method and the URL; from the second page on, the number of the page is before them.
 func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
 	for _, given := range [][]sources.Parameter{r.Query, r.Headers} {
 		for _, p := range given {
@@ -59,7 +59,7 @@ func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick, r sources.Reques
 	return f.fetchPaged(ctx, tick, r, f.set.Paginate)
 }
 
-// fetchPaged fetches all pages, or one if by is nil.
+// fetchPaged fetches all pages, or a single page if by is nil.
 func (f *fetcher) fetchPaged(ctx context.Context, tick sources.Tick, r sources.Request, by *Paginate) (*sources.Document, error) {
 	if by == nil {
 		return f.fetchOne(ctx, tick, r, pageStep{})
@@ -67,7 +67,7 @@ func (f *fetcher) fetchPaged(ctx context.Context, tick sources.Tick, r sources.R
 	return f.fetchPages(ctx, tick, r, by)
 }
 
-// fetchOne sends one request. Its errors begin with the method and the URL.
+// fetchOne sends one request. Errors begin with the method and the URL.
 func (f *fetcher) fetchOne(ctx context.Context, tick sources.Tick, r sources.Request, page pageStep) (*sources.Document, error) {
 	for name, values := range f.literals {
 		for _, value := range values {
@@ -91,8 +91,8 @@ func (f *fetcher) fetchOne(ctx context.Context, tick sources.Tick, r sources.Req
 	return f.send(client, from, req)
 }
 
-// clientFor returns the client for the request's origin. The client for other origins has no credentials, and no TLS settings,
-// which are for the settings' own origin.
+// clientFor returns the client for the request's origin. The credentials and the TLS settings are only for the origin of the
+// settings' URL, so the client for other origins has neither.
 func (f *fetcher) clientFor(plan *plannedRequest) (*httpclient.Client, error) {
 	if plan.own {
 		return f.client, nil
@@ -137,7 +137,7 @@ func (f *fetcher) send(client *httpclient.Client, from string, req *http.Request
 	return doc, nil
 }
 
-// decode decodes the body in the buffer. If a response without a body is a valid one, it has no document.
+// decode decodes the body in the buffer. With document: response, it returns nil for an empty body.
 func (f *fetcher) decode(ctx context.Context, from string, resp *httpclient.Response) (*sources.Document, error) {
 	if len(f.buffer) == 0 && f.document == Response {
 		return nil, nil
@@ -160,8 +160,8 @@ func (f *fetcher) decode(ctx context.Context, from string, resp *httpclient.Resp
 	return doc, nil
 }
 
-// checkRefusal returns an error if a response of a valid status is none of success: GraphQL sends errors with status 200, and
-// fail_if detects those of other APIs. The document is nil if the body cannot be decoded.
+// checkRefusal returns an error if a response with a valid status reports a failure: GraphQL sends errors with status 200, and
+// fail_if detects the failures of other APIs. The document is nil if the body cannot be decoded.
 func (f *fetcher) checkRefusal(req *http.Request, resp *httpclient.Response, doc *sources.Document) error {
 	var root document.Value
 	if doc != nil {
@@ -195,8 +195,8 @@ func (f *fetcher) checkRefusal(req *http.Request, resp *httpclient.Response, doc
 	return nil
 }
 
-// graphQLError returns the first error of a GraphQL response without data (GraphQL, October 2021, section 7.1). A response with
-// errors and data is partial, and is used.
+// graphQLError returns the first error of a GraphQL response that has errors and no data (GraphQL, October 2021, section 7.1). A
+// response with errors and data is a partial result, which is used.
 func graphQLError(req *http.Request, root document.Value) (string, bool) {
 	if req.Method != http.MethodPost || root.Get("data").Kind() != document.Null {
 		return "", false
@@ -210,7 +210,7 @@ func graphQLError(req *http.Request, root document.Value) (string, bool) {
 	return "", false
 }
 
-// isGraphQL reports whether a request is one of GraphQL: its body is an object with a query (GraphQL over HTTP, section 5.1).
+// isGraphQL reports whether a request is a GraphQL request: its body is an object with a query (GraphQL over HTTP, section 5.1).
 func isGraphQL(req *http.Request) bool {
 	if req.GetBody == nil {
 		return false

@@ -19,21 +19,21 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// ForEach sends the settings' request once for each item of a list, which is fetched first or written in the settings. Fields
-// of the item, such as {{ .Item.id }}, are filled into path, query, headers and body. The document is the list of
-// {"item": …, "body": …}, in the order of the items; with keepItem also "status", and "error" for an item that failed.
+// ForEach sends the settings' request once for each item of a list. The list is fetched first, or written in the settings. Fields
+// of the item, such as {{ .Item.id }}, are filled into path, query, headers and body. The document is a list of
+// {"item": …, "body": …}, in the order of the items. With keepItem, the objects also have "status", and "error" if the item failed.
 type ForEach struct {
-	URL         string    `yaml:"url"`      // of the list, absolute or relative to the settings' URL; "" = items is the list
-	Paginate    *Paginate `yaml:"paginate"` // of the list
+	URL         string    `yaml:"url"`      // URL of the list, absolute or relative to the settings' URL; "" = Items is the list
+	Paginate    *Paginate `yaml:"paginate"` // paging of the list; nil = one page
 	Items       selector  `yaml:"items"`    // selects the items of the list, such as .users[]; or the list itself: "Oslo", "Bergen"
-	Max         int       `yaml:"max"`      // more items fail the tick; 0 = 1000
+	Max         int       `yaml:"max"`      // maximum number of items; with more items the tick fails; 0 = 1000
 	Concurrency int       `yaml:"concurrency"`
 	OnError     onError   `yaml:"on_error"`
 
-	Timeout setting.Duration `yaml:"timeout"` // of one item; 0 = that of the job
+	Timeout setting.Duration `yaml:"timeout"` // time-out of one item; 0 = only the time-out of the job
 }
 
-// onError is the effect of an item that cannot be fetched: the tick fails, the item is left out, or it stays without a body.
+// onError says what happens if an item cannot be fetched: the tick fails, the item is left out, or the item is kept without a body.
 type onError string
 
 const (
@@ -99,7 +99,7 @@ func (e *ForEach) validate(c *Config) error {
 	return setting.Under("for_each", errors.Join(problems...))
 }
 
-// validateWritten evaluates a list that is written in the settings: it is the same at every tick.
+// validateWritten checks a list that is written in the settings. It evaluates the list, which is the same at every tick.
 func (e *ForEach) validateWritten() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -115,11 +115,11 @@ func (e *ForEach) validateWritten() error {
 
 // item is one item of the list.
 type item struct {
-	value any    // of jq
-	json  []byte // for the document
+	value any    // value of jq
+	json  []byte // value as JSON, for the document
 }
 
-// in returns the items of a list.
+// in returns the items that Items selects from a document.
 func (e *ForEach) in(ctx context.Context, root document.Value) ([]item, error) {
 	var items []item
 	err := e.Items.Each(ctx, root.JQ(), func(v any) error {
@@ -135,7 +135,7 @@ func (e *ForEach) in(ctx context.Context, root document.Value) ([]item, error) {
 	return items, err
 }
 
-// field returns the value at a path of the item as it is sent in a request.
+// field returns the value at a path of the item, as text for a request.
 func (i *item) field(path []string) (string, error) {
 	v := i.value
 	for _, name := range path {
@@ -197,13 +197,13 @@ func (f *fetcher) fetchEach(ctx context.Context, tick sources.Tick, r sources.Re
 	return doc, nil
 }
 
-// fetchList returns the document that the items are selected from: null if they are written in the settings.
+// fetchList returns the document from which the items are selected. If they are written in the settings, its root is null.
 func (f *fetcher) fetchList(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
 	e := f.set.ForEach
 	if e.URL == "" {
 		return &sources.Document{From: f.host.Secrets.Scrub(f.set.method() + " " + setting.Place(&f.set.URL.URL.URL))}, nil
 	}
-	if f.lister == nil { // its response is a list and nothing else, whatever the settings say of the items
+	if f.lister == nil { // document and valid_status_codes are only for the items, not for the list
 		f.lister = &fetcher{requestBuilder: f.requestBuilder, client: f.client, decoder: f.set.Decoding.Decoder(f.host.Secrets)}
 	}
 	return f.lister.fetchPaged(ctx, tick, sources.Request{URL: e.URL}, e.Paginate)
@@ -211,11 +211,11 @@ func (f *fetcher) fetchList(ctx context.Context, tick sources.Tick) (*sources.Do
 
 // itemResult is the outcome of one item.
 type itemResult struct {
-	members []byte // of the item's object in the document, as JSON
-	err     error  // why the item is skipped
+	members []byte // members of the item's object in the document, as JSON without braces
+	err     error  // why the item is skipped; nil = it is not
 }
 
-// fetchItems returns the results in the order of the items. Their members together are bounded by max_body.
+// fetchItems returns the results in the order of the items. All results together may be at most max_body large.
 func (f *fetcher) fetchItems(ctx context.Context, tick sources.Tick, r sources.Request, items []item) ([]itemResult, error) {
 	for len(f.workers) < min(f.set.ForEach.concurrency(), len(items)) {
 		f.workers = append(f.workers, &fetcher{
@@ -248,8 +248,8 @@ func (f *fetcher) fetchItems(ctx context.Context, tick sources.Tick, r sources.R
 	return results, context.Cause(ctx)
 }
 
-// fetchItem fetches one item. If lost is not nil, nothing is known of the item, not even a status: when that is true of all
-// items, the server itself is probably down. An error fails the tick.
+// fetchItem fetches one item. If lost is not nil, the item could not be fetched (with keepItem: not even a status was received). If
+// all items are lost, the server itself is probably down. If err is not nil, the tick fails.
 func (f *fetcher) fetchItem(ctx context.Context, tick sources.Tick, r sources.Request, i *item) (result itemResult, lost, err error) {
 	body, err := f.itemBody(ctx, tick, r, i)
 	keeps := f.set.ForEach.OnError == keepItem
@@ -259,7 +259,7 @@ func (f *fetcher) fetchItem(ctx context.Context, tick sources.Tick, r sources.Re
 	case err == nil && f.document == Body:
 		result.members = append([]byte(`"body":`), body...)
 	case err == nil:
-		result.members = body[1 : len(body)-1] // of the response, which has a body and a status
+		result.members = body[1 : len(body)-1] // the members of the response's object, which include status and body
 	case ctx.Err() != nil || !f.set.ForEach.concernsItem(err):
 		return result, nil, err
 	case keeps:
@@ -273,7 +273,8 @@ func (f *fetcher) fetchItem(ctx context.Context, tick sources.Tick, r sources.Re
 	return result, lost, nil
 }
 
-// concernsItem reports whether an error is of the item alone. A rate limit and a login that fails concern all items.
+// concernsItem reports whether an error concerns only the item, and on_error allows it. A rate limit or a failed login concerns all
+// items.
 func (e *ForEach) concernsItem(err error) bool {
 	_, waits := errors.AsType[*httpclient.WaitError](err)
 	_, unsigned := errors.AsType[*httpclient.CredentialsError](err)

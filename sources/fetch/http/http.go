@@ -32,21 +32,21 @@ var Kind = sources.Kind[sources.Fetcher]{
 	Example: example,
 }
 
-// Config is the settings of the request. The time-out is that of the job.
+// Config is the settings of the request. The time-out is set in the job.
 type Config struct {
 	URL    Address `yaml:"url" setting:"template"` // with targets, the path and query that they have
 	Method string  `yaml:"method"`                 // "" = POST with a body or form, else GET
 
-	// Query is added to the query of the URL. A value is a template, or a reference to a secret.
+	// Query is added to the query of the URL. A value is a template or a reference to a secret, also in Headers and Form.
 	Query   map[string]setting.Text `yaml:"query"`
-	Headers map[string]setting.Text `yaml:"headers"`                      // alike
+	Headers map[string]setting.Text `yaml:"headers"`
 	Body    string                  `yaml:"body" setting:"verbatim,text"` // a template
-	Form    map[string]setting.Text `yaml:"form"`                         // a body of these fields (application/x-www-form-urlencoded)
+	Form    map[string]setting.Text `yaml:"form"`                         // the body is these fields (application/x-www-form-urlencoded)
 
 	ValidStatusCodes httpclient.StatusCodes `yaml:"valid_status_codes"` // of responses that are used; others fail the tick
 	Document         DocumentKind           `yaml:"document"`
 
-	MaxBody setting.Bytes `yaml:"max_body"` // of the response, decompressed
+	MaxBody setting.Bytes `yaml:"max_body"` // maximum size of a response's body, decompressed
 
 	Targets []Target         `yaml:"targets"` // several servers, each of which the request is sent to
 	FileSD  discovery.FileSD `yaml:"file_sd"` // lists of further targets
@@ -55,7 +55,7 @@ type Config struct {
 	ForEach  *ForEach  `yaml:"for_each"` // nil = one request
 
 	Decoding format.Settings `yaml:",inline"`
-	FailIf   jq.Expression   `yaml:"fail_if"` // true or a string for a response of a valid status that reports a failure
+	FailIf   jq.Expression   `yaml:"fail_if"` // gives true or a string if a response with a valid status reports a failure
 
 	httpclient.RequestPolicy `yaml:",inline"`
 	httpclient.Settings      `yaml:",inline"`
@@ -83,7 +83,7 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 	}, nil
 }
 
-// client returns the client for the settings' own origin.
+// client returns the client for the origin of the settings' URL.
 func (c *Config) client(host *httpclient.Host) (*httpclient.Client, error) {
 	client, err := host.Client(&c.Settings)
 	if err != nil {
@@ -96,7 +96,7 @@ func (c *Config) client(host *httpclient.Host) (*httpclient.Client, error) {
 	return client, nil
 }
 
-// literals returns the values in the settings that are sent as they are written, some of which may be keys.
+// literals returns the values, by name, that the settings contain as plain text. Some of them may be API keys.
 func (c *Config) literals() url.Values {
 	all := c.URL.Query()
 	for _, given := range []map[string]setting.Text{c.Query, c.Headers, c.Form} {
@@ -109,7 +109,7 @@ func (c *Config) literals() url.Values {
 	return all
 }
 
-// Identity implements sources.Identifier. It is the request without its headers, which hold credentials.
+// Identity implements sources.Identifier. The identity is the request without its headers, which can contain credentials.
 func (c *Config) Identity() string {
 	request := fmt.Sprint(c.method(), " ", c.URL.String(), " ", c.Query, " ", c.Body)
 	if len(c.Form) > 0 {
@@ -118,7 +118,7 @@ func (c *Config) Identity() string {
 	if c.ForEach != nil {
 		request += fmt.Sprint(" for ", c.ForEach.Items, " of ", c.ForEach.URL)
 	}
-	if c.Document != Body { // the default adds nothing, so that states of earlier versions are carried on
+	if c.Document != Body { // the default adds nothing, so that states saved by earlier versions stay valid
 		request += " as " + string(c.Document)
 	}
 	return request
@@ -161,7 +161,7 @@ func (c *Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// validateMethod returns what is wrong with the method, and with the body and the document that it must have.
+// validateMethod returns what is wrong with the method, and with the settings that depend on it.
 func (c *Config) validateMethod() error {
 	var problems []error
 	if problem := checkMethod(c.method()); problem != "" {
@@ -179,7 +179,8 @@ func (c *Config) validateMethod() error {
 	return errors.Join(problems...)
 }
 
-// checkBody returns an error for what looks like a reference but would be sent as letters. GraphQL has variables of its own.
+// checkBody returns an error for text in the body that looks like a reference but would be sent literally. It accepts any GraphQL
+// body, since variables of GraphQL look alike.
 func (c *Config) checkBody() error {
 	if graphQL().MatchString(c.Body) {
 		return nil

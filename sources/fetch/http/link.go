@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// nextLink returns the target of the first link with the relation next (RFC 8288 section 3), "" if there is none. A link with
-// an anchor belongs to another resource.
+// nextLink returns the target of the first link with the relation next (RFC 8288 section 3), "" if there is none. It ignores links
+// with an anchor, which are links of another resource.
 func nextLink(header http.Header) string {
 	for _, rest := range header["Link"] {
 		for {
@@ -25,7 +25,7 @@ func nextLink(header http.Header) string {
 	return ""
 }
 
-// isNext parses a link's parameters up to the comma that ends the link. Of several rel parameters the first counts.
+// isNext parses a link's parameters up to the comma that ends the link. If there are several rel parameters, it uses the first.
 func isNext(text string) (next bool, rest string) {
 	rel, anchored := "", false
 	for {

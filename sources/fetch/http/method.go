@@ -8,10 +8,10 @@ import (
 	"github.com/collectington/collectington/agent/httpclient"
 )
 
-// maxMethod is the maximum length of a method, in bytes. The longest that is registered with IANA has 17.
+// maxMethod is the maximum length of a method, in bytes. The longest method that is registered with IANA has 17.
 const maxMethod = 32
 
-// checkMethod returns why a request cannot have a method, or "".
+// checkMethod returns why a request cannot have this method, or "".
 func checkMethod(method string) string {
 	switch {
 	case method == http.MethodConnect, method == http.MethodTrace:
@@ -33,7 +33,7 @@ func (c *Config) method() string {
 	return cmp.Or(c.Method, http.MethodGet)
 }
 
-// sendsBody reports whether the settings' body is sent with a method, which a script may have replaced.
+// sendsBody reports whether the settings' body is sent with a method. The method may come from a script.
 func (c *Config) sendsBody(method string) bool {
 	return method == c.method() || method != http.MethodGet && method != http.MethodHead
 }

@@ -14,14 +14,14 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// fetchPages fetches one page after the other and joins them. If a page fails, so does the fetch.
+// fetchPages fetches all pages, one after another, and joins them. If a page cannot be fetched, fetchPages returns its error.
 func (f *fetcher) fetchPages(ctx context.Context, tick sources.Tick, r sources.Request, by *Paginate) (*sources.Document, error) {
 	p := newPager(f, by)
 	at := p.begin()
 	for n := 1; n <= by.maxPages(); n++ {
 		request := r
 		if at.url != "" {
-			request = sources.Request{URL: at.url, Headers: r.Headers} // the URL has the query
+			request = sources.Request{URL: at.url, Headers: r.Headers} // the URL includes the query
 		}
 		doc, err := f.fetchOne(ctx, tick, request, at)
 		if err != nil {
@@ -62,7 +62,7 @@ func onPage(n int, err error) error {
 type pager struct {
 	*fetcher
 	set    *Paginate
-	number int // of the current page, or of its first item
+	number int // number of the current page, or of its first item
 	seed   maphash.Seed
 	seen   map[uint64]bool // hashes of cursors, URLs or pages, to detect a cycle
 	joined joinedPages
@@ -80,13 +80,13 @@ func newPager(f *fetcher, by *Paginate) *pager {
 	return p
 }
 
-// pageStep is how to request a page. The zero value requests the first.
+// pageStep is how to request a page. The zero value requests the first page.
 type pageStep struct {
-	url    string   // "" = the settings'
-	param  string   // the query parameter of the value; "" = none
-	body   bodyPath // the path of the value in the body; nil = none
-	value  string
-	number bool // the value is a JSON number, not a string
+	url    string   // URL of the page; "" = the settings' URL
+	param  string   // query parameter that is set to value; "" = none
+	body   bodyPath // path in the body that is set to value; nil = none
+	value  string   // number or cursor of the page
+	number bool     // value is a JSON number, not a string
 }
 
 // json returns the value as JSON.
@@ -97,7 +97,7 @@ func (s *pageStep) json() string {
 	return string(document.AppendQuoted(nil, s.value))
 }
 
-// begin returns the step to the first page. A cursor has no value yet.
+// begin returns the step to the first page. With a cursor, the first request sets no parameter.
 func (p *pager) begin() pageStep {
 	if p.set.Page != nil || p.set.Offset != nil {
 		return *p.byNumber()
@@ -105,7 +105,7 @@ func (p *pager) begin() pageStep {
 	return pageStep{}
 }
 
-// next returns the step to the next page; nil if this one is the last.
+// next returns the step to the next page; nil if this page is the last.
 func (p *pager) next(ctx context.Context, page, list document.Value) (*pageStep, error) {
 	if !p.set.Until.IsZero() {
 		end, err := p.set.Until.from(ctx, page)
@@ -172,7 +172,8 @@ func (p *pager) byCursor(ctx context.Context, page document.Value) (*pageStep, e
 	return &pageStep{param: at.Param, body: at.Body, value: cursor, number: number}, nil
 }
 
-// byURL returns the step to a URL that the API has sent. It must have the settings' origin, since credentials are sent to it.
+// byURL returns the step to a URL that the API has sent. The URL must have the origin of the settings' URL, since credentials are
+// sent to it.
 func (p *pager) byURL(address string) (*pageStep, error) {
 	if address == "" {
 		return nil, nil
@@ -196,7 +197,7 @@ func (p *pager) byURL(address string) (*pageStep, error) {
 	return &pageStep{url: target.String()}, nil
 }
 
-// isNew reports whether the pages so far had no equal cursor, URL or content.
+// isNew reports whether no page so far had the same cursor, URL or content.
 func (p *pager) isNew(what []byte) bool {
 	sum := maphash.Bytes(p.seed, what)
 	old := p.seen[sum]
@@ -204,7 +205,7 @@ func (p *pager) isNew(what []byte) bool {
 	return !old
 }
 
-// join adds a page. If pages are selected by a number, two equal pages show that the API ignores it.
+// join adds a page. If pages are selected by number and two pages are equal, it returns an error: the API seems to ignore the number.
 func (p *pager) join(doc *sources.Document, list document.Value) error {
 	items, err := p.joined.add(doc, list)
 	p.pageText = p.joined.text
@@ -217,18 +218,18 @@ func (p *pager) join(doc *sources.Document, list document.Value) error {
 	return nil
 }
 
-// joinedPages is the JSON text of pages as one document: the first page with the items of all pages in its list. It is all
-// that earlier pages take of memory.
+// joinedPages joins pages to the JSON text of one document: the first page, with the items of all pages in its list. Nothing else of
+// earlier pages is kept in memory.
 type joinedPages struct {
-	path []string // of the list
-	max  int      // bytes
-	from string   // the first page's
-	text []byte
-	tail []byte // of the first page, after its list
-	some bool   // there are items
+	path []string // path of the list in a page
+	max  int      // maximum size of the text, in bytes
+	from string   // Document.From of the first page
+	text []byte   // the document so far, up to the last item
+	tail []byte   // the part of the first page after its list
+	some bool     // text contains an item
 }
 
-// add adds a page and returns the text of its items, valid until the next call.
+// add adds a page and returns the JSON text of its items, which is valid until the next call.
 func (j *joinedPages) add(doc *sources.Document, list document.Value) ([]byte, error) {
 	if j.from == "" {
 		j.from = doc.From
@@ -254,8 +255,8 @@ func (j *joinedPages) add(doc *sources.Document, list document.Value) ([]byte, e
 	return items, nil
 }
 
-// frame appends a document whose list at the path is empty, and sets gap to the position of the list's items. Of several
-// members with one key the last counts.
+// frame appends a document in which the list at the path is empty, and sets gap to the position for the list's items. If an object
+// has several members with the same key, the gap is in the last one.
 func (j *joinedPages) frame(into []byte, v document.Value, path []string, gap *int) []byte {
 	if len(path) == 0 {
 		*gap = len(into) + 1
@@ -278,7 +279,7 @@ func (j *joinedPages) frame(into []byte, v document.Value, path []string, gap *i
 	return append(into, '}')
 }
 
-// document parses the joined pages. The text must not change while the document is in use.
+// document completes and parses the joined text, which must not change while the document is in use.
 func (j *joinedPages) document(parser *sources.Parser) (*sources.Document, error) {
 	j.text = append(j.text, j.tail...)
 	doc, err := parser.JSON(j.from, j.text)

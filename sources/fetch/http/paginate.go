@@ -11,28 +11,28 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Paginate fetches all pages, by one of five ways. The document is the first page with the items of all pages in its list, so
-// expressions are the same for one page and for many.
+// Paginate is the settings for fetching all pages, in one of five ways. The document is the first page with the items of all pages in
+// its list. So expressions are the same for one page and for many pages.
 type Paginate struct {
 	Page    *PageNumber `yaml:"page"`
 	Offset  *Offset     `yaml:"offset"`
 	Cursor  *Cursor     `yaml:"cursor"`
-	Link    bool        `yaml:"link"`     // the Link header with rel=next (RFC 8288)
-	NextURL selector    `yaml:"next_url"` // the URL of the next page, selected from the page
+	Link    bool        `yaml:"link"`     // the Link header with rel=next has the URL of the next page (RFC 8288)
+	NextURL selector    `yaml:"next_url"` // selects the URL of the next page from a page
 
-	Items    listPath `yaml:"items"`     // the path of the list in a page
-	Until    selector `yaml:"until"`     // selects true from the last page; each way also ends by itself
-	MaxPages int      `yaml:"max_pages"` // more pages fail the tick; 0 = 100
+	Items    listPath `yaml:"items"`     // path of the list in a page
+	Until    selector `yaml:"until"`     // selects true from the last page; unset = each of the five ways recognises the last page
+	MaxPages int      `yaml:"max_pages"` // maximum number of pages; with more pages the tick fails; 0 = 100
 }
 
-// PageParameter is the part of a request that selects the page: a query parameter or a path in the JSON body. A request for the
-// first page by a cursor leaves it as it is.
+// PageParameter is the part of a request that selects the page: a query parameter or a path in the JSON body. With a cursor, the
+// request for the first page does not set it.
 type PageParameter struct {
 	Param string   `yaml:"param"`
 	Body  bodyPath `yaml:"body"`
 }
 
-// String returns the parameter for errors.
+// String returns the query parameter or the path, for errors.
 func (p PageParameter) String() string {
 	if p.Body != nil {
 		return p.Body.String()
@@ -40,33 +40,34 @@ func (p PageParameter) String() string {
 	return p.Param
 }
 
-// PageNumber counts pages. The last page is the first without items: a page with few items need not be the last.
+// PageNumber selects pages by number. Pages are fetched until one has no items: a page with few items need not be the last.
 type PageNumber struct {
 	PageParameter `yaml:",inline"`
 	Start         *int `yaml:"start"` // nil = 1
 }
 
-// Offset counts items. The last page is the first without items.
+// Offset selects pages by the number of items before the page. Pages are fetched until one has no items.
 type Offset struct {
 	PageParameter `yaml:",inline"`
 }
 
-// Cursor selects from each page a string or number that requests the next page. A page without one is the last.
+// Cursor selects from each page a string or number (the cursor), which is sent to request the next page. A page without a cursor is
+// the last.
 type Cursor struct {
 	From          selector `yaml:"from"`
-	Header        string   `yaml:"header"` // a header of the response, instead of From
+	Header        string   `yaml:"header"` // response header that contains the cursor, in place of From
 	PageParameter `yaml:",inline"`
 }
 
 const (
 	defaultMaxPages = 100
 	maxMaxPages     = 100_000
-	maxCursor       = 8 << 10 // of a cursor or the URL of the next page, in bytes: what servers accept as a request line
+	maxCursor       = 8 << 10 // maximum length of a cursor or of the next page's URL, in bytes: servers accept no longer request lines
 )
 
 func (p *Paginate) maxPages() int { return cmp.Or(p.MaxPages, defaultMaxPages) }
 
-// parameter returns the part of a request that selects the page; the zero value if its URL does.
+// parameter returns the part of a request that selects the page; the zero value if pages are selected by URL.
 func (p *Paginate) parameter() PageParameter {
 	switch {
 	case p.Page != nil:
@@ -135,7 +136,7 @@ func (p PageParameter) validate(c *Config, way string) error {
 	return nil
 }
 
-// ways returns the names of the ways that are set.
+// ways returns the names of the ways of paging that are set.
 func (p *Paginate) ways() []string {
 	var names []string
 	for _, way := range []struct {

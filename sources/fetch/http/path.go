@@ -13,14 +13,14 @@ import (
 	"github.com/collectington/collectington/agent/jq"
 )
 
-// selector is a jq expression that selects one value of a document. A plain path needs no conversion of the document. The zero
-// value selects nothing.
+// selector is a jq expression that selects one value of a document. A plain path such as .a.b is evaluated without converting the
+// document for jq. The zero value selects nothing.
 type selector struct {
 	jq.Expression
-	path []string // of a plain path; nil otherwise
+	path []string // keys of a plain path; nil if the expression is not a plain path
 }
 
-// UnmarshalText compiles the expression; an empty one gives the zero value.
+// UnmarshalText compiles the expression. An empty text gives the zero value.
 func (p *selector) UnmarshalText(text []byte) error {
 	*p = selector{}
 	if err := p.Expression.UnmarshalText(text); err != nil || p.IsZero() {
@@ -45,7 +45,7 @@ func (p *selector) from(ctx context.Context, root document.Value) (any, error) {
 	return p.Run(ctx, root.JQ())
 }
 
-// textFrom returns the selected string or number as it is sent in a request; "" for null and false.
+// textFrom returns the selected string or number as text for a request; "" for null and false.
 func (p *selector) textFrom(ctx context.Context, root document.Value) (string, error) {
 	v, err := p.from(ctx, root)
 	if err != nil {
@@ -54,7 +54,7 @@ func (p *selector) textFrom(ctx context.Context, root document.Value) (string, e
 	return textOf(v)
 }
 
-// textOf returns a string or number as it is sent in a request; "" for null and false.
+// textOf returns a string or number as text for a request; "" for null and false.
 func textOf(v any) (string, error) {
 	switch v := v.(type) {
 	case nil:
@@ -83,12 +83,12 @@ func numberText(v any) (string, bool) {
 	return string(text), err == nil
 }
 
-// isTrue reports whether jq takes the value for true.
+// isTrue reports whether a value is true in jq: neither null nor false.
 func isTrue(v any) bool { return v != nil && v != false }
 
 var errNotObject = errors.New("not an object")
 
-// follow returns the value at a path of keys, as jq does. Its error differs from that of jq.
+// follow returns the value at a path of keys, as jq does. The text of its error is not the same as in jq.
 func follow(v document.Value, path []string) (document.Value, error) {
 	for _, name := range path {
 		if kind := v.Kind(); kind != document.Object && kind != document.Null {
@@ -122,7 +122,7 @@ func (l *listPath) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// in returns the list of a document.
+// in returns the list at the path in a document.
 func (l *listPath) in(root document.Value) (document.Value, error) {
 	v, err := follow(root, l.path)
 	if err != nil || v.Kind() != document.Array {
@@ -141,7 +141,7 @@ func (l *listPath) String() string {
 	return l.text
 }
 
-// bodyPath is a path in a JSON body, such as .variables.after. The zero value is none.
+// bodyPath is a path in a JSON body, such as .variables.after. nil means no path.
 type bodyPath []string
 
 // UnmarshalText parses a jq expression that is a plain path.
@@ -163,7 +163,7 @@ func (*bodyPath) Verbatim() {}
 
 func (p bodyPath) String() string { return "." + strings.Join(p, ".") }
 
-// set returns the body with a JSON value at the path. It adds objects that are missing or null.
+// set returns the body with the JSON value set at the path. It adds objects on the path that are missing or null.
 func (p bodyPath) set(body, value string) (string, error) {
 	var parser document.Parser
 	root, err := parser.Parse([]byte(body))
@@ -174,7 +174,7 @@ func (p bodyPath) set(body, value string) (string, error) {
 	return string(text), err
 }
 
-// with appends the object with the value at the path.
+// with appends the object to into, with the value set at the path.
 func (p bodyPath) with(into []byte, object document.Value, value string) ([]byte, error) {
 	if len(p) == 0 {
 		return append(into, value...), nil
@@ -194,5 +194,5 @@ func (p bodyPath) with(into []byte, object document.Value, value string) ([]byte
 	return append(into, '}'), err
 }
 
-// maxJSON bounds a rewritten body, in bytes. Templates have a lower bound.
+// maxJSON is the maximum size of a member of a rewritten body, in bytes. Templates have a lower limit.
 const maxJSON = 16 << 20

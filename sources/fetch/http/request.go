@@ -15,25 +15,25 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// requestBuilder makes requests of the settings. Several goroutines may use it at once.
+// requestBuilder makes requests from the settings. Several goroutines may use it at once.
 type requestBuilder struct {
 	set       *Config
 	host      *httpclient.Host
 	templates *templates
-	literals  url.Values // the values in the settings that are sent as they are written, some of which may be keys
+	literals  url.Values // see Config.literals
 }
 
-// plannedRequest is a request before its templates and secrets are filled in.
+// plannedRequest is a request whose templates and secrets are not yet filled in.
 type plannedRequest struct {
 	sources.Request
 	target url.URL
 	method string
 	page   pageStep
-	own    bool // it has the settings' origin, so headers and credentials are sent with it
-	plain  bool // it has the settings' URL, so their query and body are sent with it
+	own    bool // the target has the origin of the settings' URL, so the settings' headers and credentials are sent
+	plain  bool // the target is the settings' URL, so the settings' query and body are sent
 }
 
-// plan returns the request that r describes. Its errors name the field of r.
+// plan returns the request that r describes. Errors name the field of r.
 func (b *requestBuilder) plan(tick sources.Tick, r sources.Request) (*plannedRequest, error) {
 	base, err := b.url(tick, nil)
 	if err != nil {
@@ -65,7 +65,7 @@ func (b *requestBuilder) plan(tick sources.Tick, r sources.Request) (*plannedReq
 	return plan, nil
 }
 
-// build returns the request of a tick. It reads secrets again.
+// build returns the request of a tick, with the current secrets.
 func (b *requestBuilder) build(ctx context.Context, tick sources.Tick, plan *plannedRequest) (*http.Request, error) {
 	query := url.Values{}
 	if plan.own {
@@ -76,7 +76,7 @@ func (b *requestBuilder) build(ctx context.Context, tick sources.Tick, plan *pla
 	}
 	for name := range plan.target.Query() {
 		if !plan.plain {
-			query.Del(name) // a link of the API may contain the key already
+			query.Del(name) // a link that the API has sent may already contain the API key
 		}
 	}
 	for _, p := range plan.Query {
@@ -109,7 +109,7 @@ func (b *requestBuilder) build(ctx context.Context, tick sources.Tick, plan *pla
 	return req, addHeaders(req, plan.Headers)
 }
 
-// bodyOf returns the body of a request, with the page in it.
+// bodyOf returns the body of a request, including the part that selects the page.
 func (b *requestBuilder) bodyOf(tick sources.Tick, plan *plannedRequest) (text string, err error) {
 	switch {
 	case plan.Body != nil:
@@ -127,7 +127,7 @@ func (b *requestBuilder) bodyOf(tick sources.Tick, plan *plannedRequest) (text s
 	return text, nil
 }
 
-// addHeaders sets headers that do not come from the settings.
+// addHeaders checks and sets headers that do not come from the settings, for instance from a script.
 func addHeaders(req *http.Request, headers []sources.Parameter) error {
 	for _, h := range headers {
 		switch {
@@ -143,7 +143,7 @@ func addHeaders(req *http.Request, headers []sources.Parameter) error {
 	return nil
 }
 
-// setHeader sets a header of a request. net/http has a field of its own for Host.
+// setHeader sets a header of a request. The header Host is a separate field in net/http.
 func setHeader(req *http.Request, name, value string) {
 	if http.CanonicalHeaderKey(name) == "Host" {
 		req.Host = value
@@ -152,10 +152,10 @@ func setHeader(req *http.Request, name, value string) {
 	req.Header.Set(name, value)
 }
 
-// formType is the type of a body of form.
+// formType is the media type of a body that is made from the setting form.
 const formType = "application/x-www-form-urlencoded"
 
-// contentType returns the type of a body for which no header says it.
+// contentType returns the media type of a body if no header sets it.
 func contentType(body []byte) string {
 	if json.Valid(body) {
 		return "application/json"
@@ -163,7 +163,7 @@ func contentType(body []byte) string {
 	return "text/plain; charset=utf-8"
 }
 
-// forItem returns the settings' request for an item of for_each. The query, headers and body of r have precedence.
+// forItem returns the settings' request for an item of for_each. The query, headers and body of r replace those of the settings.
 func (b *requestBuilder) forItem(tick sources.Tick, i *item, r sources.Request) (sources.Request, error) {
 	address, err := b.url(tick, i)
 	if err != nil {
@@ -209,7 +209,7 @@ func (b *requestBuilder) forItem(tick sources.Tick, i *item, r sources.Request) 
 	return r, nil
 }
 
-// url returns the settings' URL for a tick and an item. Without an item, a path that names one is not filled in.
+// url returns the settings' URL for a tick and an item. If i is nil and the path names an item, the path is not filled in.
 func (b *requestBuilder) url(tick sources.Tick, i *item) (*url.URL, error) {
 	base := b.set.URL.URL.URL
 	if b.templates.path == nil || i == nil && b.templates.path.namesItem() {
@@ -242,7 +242,7 @@ func (b *requestBuilder) bodyFor(tick sources.Tick, i *item) (string, error) {
 	return text, nil
 }
 
-// formFor returns the body of form.
+// formFor returns the body that the setting form describes.
 func (b *requestBuilder) formFor(tick sources.Tick, i *item) (string, error) {
 	form := url.Values{}
 	for _, p := range b.templates.form {
@@ -256,7 +256,7 @@ func (b *requestBuilder) formFor(tick sources.Tick, i *item) (string, error) {
 	return form.Encode(), nil
 }
 
-// setHeaders sets the settings' headers, except those that name an item: forItem adds them.
+// setHeaders sets the settings' headers, except the headers that name an item, which forItem adds.
 func (b *requestBuilder) setHeaders(req *http.Request, tick sources.Tick) error {
 	for _, h := range b.templates.headers {
 		if h.text.namesItem() {
@@ -274,7 +274,7 @@ func (b *requestBuilder) setHeaders(req *http.Request, tick sources.Tick) error 
 	return nil
 }
 
-// queryOf returns the settings' query, or only its parameters with secrets that name no item.
+// queryOf returns the settings' query. If secretsOnly is true, it returns only the parameters with secrets that name no item.
 func (b *requestBuilder) queryOf(tick sources.Tick, secretsOnly bool) (url.Values, error) {
 	query := url.Values{}
 	for _, p := range b.templates.query {
@@ -290,7 +290,7 @@ func (b *requestBuilder) queryOf(tick sources.Tick, secretsOnly bool) (url.Value
 	return query, nil
 }
 
-// valueOf returns the value of a parameter. The item may be nil if the parameter names none. It reads secrets again.
+// valueOf returns the value of a parameter, with the current secrets. The item may be nil if the parameter names none.
 func (b *requestBuilder) valueOf(p parameter, tick sources.Tick, i *item) (string, error) {
 	if p.text == nil {
 		return b.host.Secrets.Text(p.value)
@@ -298,10 +298,10 @@ func (b *requestBuilder) valueOf(p parameter, tick sources.Tick, i *item) (strin
 	return p.text.execute(tick, i, b.host.Secrets.Secret, noEscape)
 }
 
-// maxShown bounds what an error shows of a response, in bytes.
+// maxShown is how much of a response an error shows, in bytes.
 const maxShown = 200
 
-// excerpt returns a text of a response for an error: short, quoted, and without secrets.
+// excerpt returns a text from a response as an error shows it: short, quoted, and without secrets.
 func (b *requestBuilder) excerpt(text string) string {
 	return sources.Excerpt([]byte(b.host.Secrets.Scrub(text)), maxShown)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// DocumentKind is what the document contains.
+// DocumentKind says what the document contains: the body or the whole response.
 type DocumentKind string
 
 // The kinds of documents.
@@ -31,7 +31,7 @@ func (d *DocumentKind) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// headersOf returns the headers of a response as they are in documents: names in lower case, and several values of a name
+// headersOf returns the headers of a response as documents contain them: names are in lower case, and several values of a name are
 // joined, as HTTP allows (RFC 9110 section 5.3).
 func headersOf(header http.Header) map[string]any {
 	headers := make(map[string]any, len(header))
@@ -41,8 +41,8 @@ func headersOf(header http.Header) map[string]any {
 	return headers
 }
 
-// response returns a whole response as a document. The decoded body is nil if there is none, and invalid is why it cannot be
-// decoded. Cookies are left out, since they hold credentials.
+// response returns a whole response as a document. Body is the decoded body, nil if there is none. Invalid says why the body cannot
+// be decoded, nil if it can. Cookies are left out, since they can contain credentials.
 func (f *fetcher) response(from string, took time.Duration, body *sources.Document, invalid error) (*sources.Document, error) {
 	headers := headersOf(f.header)
 	delete(headers, "set-cookie")
@@ -71,8 +71,8 @@ func (f *fetcher) response(from string, took time.Duration, body *sources.Docume
 	return doc, err
 }
 
-// appendError appends the member error to an object that is not closed.
+// appendError appends the member "error" to a JSON object whose closing brace is not written yet.
 func appendError(text []byte, err error) []byte {
-	quoted, _ := json.Marshal(err.Error()) // of a string it cannot fail
+	quoted, _ := json.Marshal(err.Error()) // marshaling a string cannot fail
 	return append(append(text, `,"error":`...), quoted...)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/collectington/collectington/sources/fetch/template"
 )
 
-// templates are the compiled templates of the settings.
+// templates holds the compiled templates of the settings.
 type templates struct {
 	path    itemTemplate // nil = the path has no template
 	query   []parameter
@@ -22,17 +22,17 @@ type templates struct {
 	form    []parameter
 	body    itemTemplate
 
-	escape func(string) (string, error) // of what is filled into the body
+	escape func(string) (string, error) // escapes values that are filled into the body
 }
 
-// parameter is a query parameter or a header. Text is nil if the value is a reference.
+// parameter is a query parameter, a header or a field of a form. Text is nil if the value is a reference.
 type parameter struct {
 	name  string
 	value setting.Text
 	text  itemTemplate
 }
 
-// templates compiles the templates. Its errors name their settings.
+// templates compiles the templates. Errors name the settings.
 func (c *Config) templates() (*templates, error) {
 	t := &templates{}
 	var problems []error
@@ -63,8 +63,8 @@ func (c *Config) templates() (*templates, error) {
 	return t, errors.Join(problems...)
 }
 
-// bodyEscape returns how a value is written within the body: as in JSON or XML if the body begins like it, as in a form if the
-// Content-Type says so, else as it is.
+// bodyEscape returns the function that escapes a value for the body. It is the escaping of JSON or XML if the body begins like JSON or
+// XML, that of a form if the Content-Type says so, and otherwise none.
 func (c *Config) bodyEscape() func(string) (string, error) {
 	begin := strings.TrimSpace(c.Body)
 	switch {
@@ -81,7 +81,7 @@ func (c *Config) bodyEscape() func(string) (string, error) {
 	return noEscape
 }
 
-// any reports whether a template satisfies is.
+// any reports whether is returns true for at least one template.
 func (t *templates) any(is func(itemTemplate) bool) bool {
 	for _, p := range slices.Concat(t.query, t.headers, t.form) {
 		if is(p.text) {
@@ -98,27 +98,26 @@ func (c *Config) writtenPath() string {
 		path = c.URL.RawPath
 	}
 	if strings.Count(path, "{{") > strings.Count(path, "}}") {
-		path += "#" + c.URL.Fragment // of {{ secret "file:/path#KEY" }}
+		path += "#" + c.URL.Fragment // the # belongs to the template, as in {{ secret "file:/path#KEY" }}
 	}
 	return path
 }
 
-// itemTemplate is a text with fields of an item, secrets and times of a tick: parts of text, each followed by a field, a secret or
-// nothing.
+// itemTemplate is a text that can contain times of a tick, fields of an item and secrets. It is a sequence of parts.
 type itemTemplate []templatePart
 
-// templatePart is a template of the tick and what follows it.
+// templatePart is a text with times of a tick, followed by a field of an item, a secret or nothing.
 type templatePart struct {
 	text   *template.Template
-	field  []string       // of the item; nil = none
-	secret setting.Secret // "" = none
+	field  []string       // path of the item's field; nil = no field follows
+	secret setting.Secret // "" = no secret follows
 }
 
 // itemField matches a field of an item, such as {{ .Item.id }}.
 var itemField = pattern.OnUse(`\{\{-?\s*\.Item((?:\.[A-Za-z_]\w*)*)\s*-?\}\}`)
 
-// parseTemplate compiles a text. It may contain item fields if items is true. Their values, and those of secrets, are never taken
-// for templates.
+// parseTemplate compiles a text. The text may contain item fields if items is true. Values of fields and secrets that look like
+// templates are not executed.
 func parseTemplate(text string, items bool) (itemTemplate, error) {
 	pieces, err := setting.Pieces(text)
 	if err != nil {
@@ -175,12 +174,13 @@ func (t itemTemplate) hasSecret() bool {
 	return slices.ContainsFunc(t, func(p templatePart) bool { return p.secret != "" })
 }
 
-// varies reports whether the text differs from window to window.
+// varies reports whether the text depends on the tick.
 func (t itemTemplate) varies() bool {
 	return slices.ContainsFunc(t, func(p templatePart) bool { return p.text.Varies() })
 }
 
-// execute fills in the text. The item may be nil if the text names none. Escape is applied to each field and secret.
+// execute returns the text with everything filled in. The item may be nil if the text names none. Escape is applied to the value of
+// each field and secret.
 func (t itemTemplate) execute(
 	tick sources.Tick, i *item, read func(setting.Secret) (string, error), escape func(string) (string, error),
 ) (string, error) {
@@ -213,7 +213,7 @@ func (t itemTemplate) execute(
 
 var errDots = errors.New("the item's field is . or .., which is not a valid path segment")
 
-// escapePath escapes a field as one segment of a path.
+// escapePath escapes a value as one segment of a path.
 func escapePath(field string) (string, error) {
 	if field == "." || field == ".." {
 		return "", errDots
@@ -221,20 +221,20 @@ func escapePath(field string) (string, error) {
 	return url.PathEscape(field), nil
 }
 
-// noEscape is for a query, which is escaped as a whole, and for plain text.
+// noEscape returns the value unchanged. It is used for plain text, and for queries, which are escaped as a whole later.
 func noEscape(field string) (string, error) { return field, nil }
 
-// escapeForm escapes a field within a form.
+// escapeForm escapes a value for use within a form.
 func escapeForm(field string) (string, error) { return url.QueryEscape(field), nil }
 
-// escapeXML escapes a field within an element or an attribute.
+// escapeXML escapes a value for use within an element or an attribute.
 func escapeXML(field string) (string, error) {
 	var b strings.Builder
 	err := xml.EscapeText(&b, []byte(field))
 	return b.String(), err
 }
 
-// escapeJSON escapes a field within a JSON string. A number stays as it is.
+// escapeJSON escapes a value for use within a JSON string. A number is not changed.
 func escapeJSON(field string) (string, error) {
 	quoted, err := json.Marshal(field)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// maxTemplate bounds a template and its result, in bytes.
+// maxTemplate is the maximum size of a template and of its result, in bytes.
 const maxTemplate = 64 << 10
 
 var (
@@ -40,8 +40,8 @@ func valuesOf(tick sources.Tick) (v values) {
 	return v
 }
 
-// moment is a time in the zone of the tick. Its text is that of RFC 3339 in UTC, truncated to seconds. The end of a window and
-// the start of the next are truncated alike, so that there is no gap between them.
+// moment is a time in the time zone of the tick. Its text is in the format of RFC 3339, in UTC and truncated to seconds. The end of a
+// window and the start of the next window are truncated in the same way, so that there is no gap between them.
 type moment struct{ time time.Time }
 
 func (m moment) String() string { return m.time.UTC().Format(time.RFC3339) }
@@ -68,7 +68,7 @@ func functions() template.FuncMap {
 	}
 }
 
-// ofSpan returns a template function of a duration and a time.
+// ofSpan returns a template function whose arguments are a duration and a time.
 func ofSpan(f func(time.Time, time.Duration) (time.Time, error)) func(string, any) (moment, error) {
 	return func(span string, arg any) (moment, error) {
 		var d setting.Duration
@@ -84,8 +84,8 @@ func ofSpan(f func(time.Time, time.Duration) (time.Time, error)) func(string, an
 	}
 }
 
-// truncate rounds a time down to a multiple of a duration since a Monday at midnight: in UTC, or for whole days in the time's
-// zone.
+// truncate rounds a time down to a multiple of span, counted from a Monday at midnight. It counts in UTC, but in the zone of the time
+// if span is a number of whole days.
 func truncate(t time.Time, span time.Duration) (time.Time, error) {
 	if span <= 0 {
 		return t, errors.New("want more than 0")
@@ -98,11 +98,11 @@ func truncate(t time.Time, span time.Duration) (time.Time, error) {
 	return time.Date(year, month, day, 0, 0, 0, 0, t.Location()), nil
 }
 
-// Template is a compiled text that is filled in for each tick.
+// Template is a compiled text into which times of a tick are filled.
 type Template struct{ tree *template.Template }
 
-// Parse compiles a template and executes it once, so that later only a result that is too long can fail. Templates can only
-// insert times into a text.
+// Parse compiles a template and executes it once, so that errors of the template are found now. Later executions fail only if the
+// result is too long. Templates can only insert times into a text.
 func Parse(text string) (*Template, error) {
 	if len(text) > maxTemplate {
 		return nil, errTooLong
@@ -128,7 +128,7 @@ func Parse(text string) (*Template, error) {
 	return filled, nil
 }
 
-// Varies reports whether the text differs from window to window.
+// Varies reports whether the text depends on the tick. It compares the texts for two ticks.
 func (t *Template) Varies() bool {
 	one := time.Date(2011, 1, 12, 3, 14, 15, 0, time.UTC)
 	two := one.AddDate(11, 11, 11).Add(11*time.Hour + 11*time.Minute + 11*time.Second)
@@ -159,7 +159,8 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return b.Buffer.Write(p)
 }
 
-// allowed returns an error for what a template must not contain. It may contain text, and values through our functions.
+// allowed returns an error if a node must not be in a template. A template may contain text, the values of valuesOf and the functions
+// of this package.
 func allowed(node parse.Node) error {
 	switch n := node.(type) {
 	case *parse.ListNode:
@@ -212,7 +213,7 @@ func parseError(err error) error {
 	return errors.New(text)
 }
 
-// runError returns the end of an error of text/template: the error of one of our functions.
+// runError returns the last part of an error of text/template, which is the error of a function of this package.
 func runError(err error) error {
 	if errors.Is(err, errTooLong) {
 		return errTooLong

@@ -1,10 +1,10 @@
-// Keeps the page up to date: shows how long ago and how soon, and replaces the parts that the server sends. The page is complete
-// without it.
+// Keeps the page up to date: shows times relative to now, and replaces the parts of the page that the server sends. The page can be
+// used without this script.
 "use strict";
 
 const page = document.getElementById("page");
 const live = document.getElementById("live");
-let ahead = Date.parse(page.dataset.now) - Date.now(); // how far the server's clock is ahead of this one
+let ahead = Date.parse(page.dataset.now) - Date.now(); // how far the server's clock is ahead of the browser's clock, in ms
 let source, retry, waiting = {};
 
 function inWords(seconds) {
@@ -25,7 +25,7 @@ function showTimes() {
 	}
 }
 
-// replace puts new HTML in the place of an element. It keeps the focus, and which details are open.
+// replace replaces an element by new HTML. It keeps the focus and the closed details elements.
 function replace(old, html) {
 	const template = document.createElement("template");
 	template.innerHTML = html;
@@ -38,7 +38,8 @@ function replace(old, html) {
 	if (focused) follow(fresh, focused)?.focus({ preventScroll: true });
 }
 
-// path returns the way from an element to one below it, and follow goes it.
+// path returns the indexes of child elements that lead from an element to one of its descendants. follow returns the element to which
+// such indexes lead.
 function path(from, to) {
 	const steps = [];
 	for (let e = to; e !== from; e = e.parentElement) steps.unshift([...e.parentElement.children].indexOf(e));
@@ -49,7 +50,7 @@ function follow(from, steps) { return steps.reduce((e, i) => e?.children[i], fro
 
 function selecting() { const s = getSelection(); return s && !s.isCollapsed; }
 
-// showParts shows the parts that have come, unless text is selected.
+// showParts shows the parts that were received, unless text is selected: replacing it would end the selection.
 function showParts() {
 	if (selecting() || Object.keys(waiting).length === 0) return;
 	const parts = waiting;
@@ -62,7 +63,7 @@ function showParts() {
 	showTimes();
 }
 
-// load gets the whole page again, since it has other parts now.
+// load loads the whole page again and replaces its content.
 async function load() {
 	const answer = await fetch(page.dataset.page, { headers: { Accept: "text/html" } });
 	if (!answer.ok) throw new Error(answer.statusText);
@@ -101,13 +102,13 @@ function connect() {
 	source.onerror = () => again(1000);
 }
 
-// tellStale says that the page is not up to date.
+// tellStale shows that the page is not up to date.
 function tellStale() {
 	if (!page.classList.contains("stale")) live.textContent = "▲ The agent does not answer. This is the state of " + new Date().toLocaleTimeString() + ".";
 	page.classList.add("stale");
 }
 
-// again loads the page and connects, after a pause.
+// again loads the page and connects again, after a pause in ms.
 function again(pause) {
 	source?.close();
 	clearTimeout(retry);

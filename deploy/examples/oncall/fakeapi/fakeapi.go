@@ -1,8 +1,8 @@
-// Package fakeapi is Splunk On-Call's reporting API over a made-up history, for tests:
+// Package fakeapi imitates Splunk On-Call's reporting API for tests. It serves an invented history of incidents:
 //
 //	GET /api-reporting/v2/incidents?startedAfter=…&limit=20&offset=0
 //
-// It answers as the real one does, and at the times that it is given for it also as the real one does not want to.
+// It answers like the real API. During the times of [Fault] it answers as the real API does when it fails.
 package fakeapi
 
 import (
@@ -14,30 +14,30 @@ import (
 	"time"
 )
 
-// Path is where the incidents are.
+// Path is the path of the list of incidents.
 const Path = "/api-reporting/v2/incidents"
 
-// How many incidents one page of the answer has.
+// The number of incidents on one page of the answer.
 const (
 	defaultLimit = 20
 	maxLimit     = 100
 )
 
-// API is the API. Who asks has to send Key and ID.
+// API is the fake API. Requests must have Key and ID in their headers.
 type API struct {
 	Key, ID string
 	History
 	Faults []Fault
-	Now    func() time.Time
+	Now    func() time.Time // returns the current time; the API shows only what has happened until then
 }
 
-// Fault is a time in which the API does not answer as it should.
+// Fault is a time during which the API does not work, and the wrong answer that it gives.
 type Fault struct {
-	From, To time.Time // [From, To)
+	From, To time.Time // from From until just before To
 	How      http.HandlerFunc
 }
 
-// ServeHTTP answers.
+// ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := a.Now()
 	for _, f := range a.Faults {
@@ -60,14 +60,14 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(p) // an error means that the client has gone
+	_ = json.NewEncoder(w).Encode(p) // an error means that the client has disconnected
 }
 
 // page is one page of the answer, newest incident first.
 type page struct {
 	Offset    int        `json:"offset"`
 	Limit     int        `json:"limit"`
-	Total     int        `json:"total"` // on all pages
+	Total     int        `json:"total"` // number of incidents on all pages
 	Incidents []incident `json:"incidents"`
 }
 
@@ -112,7 +112,7 @@ func (a *API) page(now time.Time, query url.Values) (page, error) {
 	return p, nil
 }
 
-// at is what is known of an incident at a time.
+// at returns an incident as it is known at a time.
 func (i *Incident) at(now time.Time) incident {
 	known := incident{Number: strconv.Itoa(i.Number), Started: i.Started, Phase: "triggered"}
 	for _, t := range i.Transitions {
@@ -127,7 +127,7 @@ func (i *Incident) at(now time.Time) incident {
 	return known
 }
 
-// Refuse answers every request alike.
+// Refuse returns a handler that gives the same answer to every request.
 func Refuse(code int, contentType, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
@@ -136,5 +136,5 @@ func Refuse(code int, contentType, body string) http.HandlerFunc {
 	}
 }
 
-// Hang never answers.
+// Hang is a handler that never answers. It returns when the client gives up.
 func Hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }

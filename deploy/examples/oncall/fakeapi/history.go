@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// History is what really happened.
+// History is the incidents that happened.
 type History struct {
 	Incidents []Incident  // in the order of their start
-	Before    int         // how many more there were before the first
-	Resets    []time.Time // when the API began to count its total anew
+	Before    int         // number of incidents before the first one in Incidents
+	Resets    []time.Time // when the API began to count its total from zero again
 }
 
-// Incident is one incident with all that becomes of it.
+// Incident is one incident with all its transitions, past and future.
 type Incident struct {
 	Number      int
 	Started     time.Time
-	Transitions []Transition // in their order
+	Transitions []Transition // in the order of their times
 }
 
 // Transition is a change of an incident's phase: triggered, acknowledged, reassigned or resolved.
@@ -26,7 +26,7 @@ type Transition struct {
 	At   time.Time
 }
 
-// When is the first transition of this name, zero where there is none by now.
+// When returns the time of the first transition with this name, or the zero time if there is none until now.
 func (i *Incident) When(name string, now time.Time) time.Time {
 	for _, t := range i.Transitions {
 		if t.Name == name && !t.At.After(now) {
@@ -36,9 +36,9 @@ func (i *Incident) When(name string, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// Invent makes a history: rate incidents a day on average, at all distances from one another, begun after begin. Three in
-// four are acknowledged within the hour, others hours later or never; some are acknowledged a second time; one in twenty
-// is never resolved. Nothing happens to one more than 14 hours after its start. Times are whole seconds.
+// Invent makes the incidents of a number of days after begin, rate per day on average, at random intervals. Three of four are
+// acknowledged within the hour, others hours later or never. Some are acknowledged a second time. One in twenty is never resolved.
+// The last transition is at most 14 hours after the start. Times are whole seconds.
 func Invent(seed uint64, begin time.Time, days int, rate float64) []Incident {
 	random := rand.New(rand.NewPCG(seed, 0))
 	within := func(d time.Duration) time.Duration {
@@ -74,14 +74,14 @@ func Invent(seed uint64, begin time.Time, days int, rate float64) []Incident {
 	}
 }
 
-// between is the incidents begun in (after, now].
+// between returns the incidents that began after the time after, and not after now.
 func (h *History) between(after, now time.Time) []Incident {
 	from, _ := slices.BinarySearchFunc(h.Incidents, after, afterTime)
 	to, _ := slices.BinarySearchFunc(h.Incidents, now, afterTime)
 	return h.Incidents[min(from, to):to]
 }
 
-// afterTime orders an incident that began at a time before it.
+// afterTime compares the start of an incident with a time, for a binary search. Equal times count as before.
 func afterTime(i Incident, at time.Time) int {
 	if i.Started.After(at) {
 		return 1
@@ -89,7 +89,7 @@ func afterTime(i Incident, at time.Time) int {
 	return -1
 }
 
-// Total is how many incidents the API counts at a time.
+// Total returns the total number of incidents that the API reports at a time.
 func (h *History) Total(now time.Time) int {
 	for _, reset := range slices.Backward(h.Resets) {
 		if !reset.After(now) {

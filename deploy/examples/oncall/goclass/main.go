@@ -1,4 +1,4 @@
-// Command oncall is cton with one more kind of source: Splunk On-Call's incidents, measured in Go.
+// Command oncall is cton with an additional kind of source, which measures Splunk On-Call's incidents and is written in Go.
 package main
 
 import (

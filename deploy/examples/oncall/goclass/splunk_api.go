@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/sources/compute/goclass"
 )
 
-// lookBack is how long after its start an incident is watched: who takes longer than that to resolve it is not seen.
+// lookBack is how long an incident is watched after its start. If it takes longer to resolve the incident, that is not measured.
 const lookBack = 24 * time.Hour
 
 // splunkAPI measures incidents and the minutes that people take to acknowledge and resolve them.
@@ -24,14 +24,15 @@ func splunkAPI() goclass.Methods {
 }
 
 func numberOfIncidents(ctx context.Context, t *goclass.Tick) ([]goclass.Reading, error) {
-	doc, err := ask(ctx, t, sources.Parameter{Name: "limit", Value: "1"}) // of all time
+	doc, err := ask(ctx, t, sources.Parameter{Name: "limit", Value: "1"}) // without startedAfter, the total is that of all time
 	if err != nil {
 		return nil, err
 	}
 	return goclass.One(doc.Get("total"))
 }
 
-// timeTakenTo makes an event of each incident that has come into a phase: the minutes from its trigger until then.
+// timeTakenTo returns a method that gives an event for each incident that has reached a phase: the minutes from the trigger of the
+// incident until then.
 func timeTakenTo(phase string) func(context.Context, *goclass.Tick) ([]goclass.Reading, error) {
 	return func(ctx context.Context, t *goclass.Tick) ([]goclass.Reading, error) {
 		var all []goclass.Reading
@@ -63,7 +64,7 @@ func timeTakenTo(phase string) func(context.Context, *goclass.Tick) ([]goclass.R
 	}
 }
 
-// between is the time from one of an incident's phases to another, if it has come into both.
+// between returns the time from one phase of an incident to another. It returns false if the incident has not reached both.
 func between(incident document.Value, from, to string) (time.Duration, bool, error) {
 	first := map[string]time.Time{}
 	for transition := range incident.Get("transitions").Items {
@@ -80,7 +81,7 @@ func between(incident document.Value, from, to string) (time.Duration, bool, err
 	return first[to].Sub(first[from]), !first[from].IsZero() && !first[to].IsZero(), nil
 }
 
-// ask asks for incidents. An answer is shared by all methods that ask for it in a tick.
+// ask requests incidents. If several methods send the same request in a tick, they share one answer.
 func ask(ctx context.Context, t *goclass.Tick, query ...sources.Parameter) (document.Value, error) {
 	key, err := t.Secret("API_KEY")
 	if err != nil {

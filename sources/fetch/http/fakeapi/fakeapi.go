@@ -1,4 +1,4 @@
-// Package fakeapi is an HTTP API for tests. It serves a list in pages in every usual way, limits requests, answers 304, and
+// Package fakeapi is an HTTP API for tests. It serves a list with every usual way of paging, limits requests, answers 304, and
 // misbehaves as real APIs do.
 package fakeapi
 
@@ -15,23 +15,23 @@ import (
 
 // The list.
 const (
-	Items = 7 // newest first: the ids count down
-	Size  = 3 // of a page
+	Items = 7 // number of items; they are served newest first, so the ids count down
+	Size  = 3 // number of items on a page
 
-	firstID = 9007199254740993 // 2^53 + 1, which a float64 cannot hold
+	firstID = 9007199254740993 // 2^53 + 1, which a float64 cannot represent
 )
 
-// API is the API. Each path has one behaviour.
+// API is the fake API. Each path has one behaviour.
 type API struct {
-	Elsewhere string // a URL of another origin, to which /elsewhere links
+	Elsewhere string // a URL of another origin; the pages of /elsewhere link to it
 
 	mu    sync.Mutex
-	asked []string
-	more  chan struct{} // closed at the next request
+	asked []string      // path and query of all requests so far
+	more  chan struct{} // is closed at the next request
 	mux   *http.ServeMux
 }
 
-// New returns an API without requests.
+// New returns an API that has received no requests.
 func New(elsewhere string) *API {
 	a := &API{Elsewhere: elsewhere, mux: http.NewServeMux(), more: make(chan struct{})}
 	a.pages()
@@ -61,7 +61,7 @@ func (a *API) Asked() []string {
 	return append([]string(nil), a.asked...)
 }
 
-// Wait waits until the path has had that many requests.
+// Wait waits until the path has received the given number of requests.
 func (a *API) Wait(ctx context.Context, path string, times int) error {
 	for {
 		a.mu.Lock()
@@ -78,7 +78,7 @@ func (a *API) Wait(ctx context.Context, path string, times int) error {
 	}
 }
 
-// times returns the number of requests for a path, this one included.
+// times returns the number of requests for a path so far, including the current request.
 func (a *API) times(path string) int {
 	n := 0
 	for _, uri := range a.Asked() {
@@ -98,7 +98,7 @@ func rows(from, to int) string {
 	return "[" + strings.Join(all, ", ") + "]"
 }
 
-// number returns a query parameter as a number.
+// number returns a query parameter as a number, or otherwise if the parameter is not a number.
 func number(r *http.Request, name string, otherwise int) int {
 	n, err := strconv.Atoi(r.URL.Query().Get(name))
 	if err != nil {
@@ -109,7 +109,7 @@ func number(r *http.Request, name string, otherwise int) int {
 
 func say(w http.ResponseWriter, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 
-// pages adds paths that page correctly.
+// pages adds paths whose paging is correct.
 func (a *API) pages() {
 	a.mux.HandleFunc("/plain", func(w http.ResponseWriter, r *http.Request) {
 		n := number(r, "page", 1)
@@ -121,7 +121,7 @@ func (a *API) pages() {
 	})
 	a.mux.HandleFunc("/offset", func(w http.ResponseWriter, r *http.Request) {
 		n := number(r, "offset", 0)
-		say(w, `{"data": %s}`, rows(n, n+min(number(r, "limit", Size), Size))) // the limit is capped, as by many APIs
+		say(w, `{"data": %s}`, rows(n, n+min(number(r, "limit", Size), Size))) // many APIs cap the limit, too
 	})
 	a.mux.HandleFunc("/cursor", func(w http.ResponseWriter, r *http.Request) {
 		n := number(r, "cursor", 0)
@@ -150,7 +150,7 @@ func (a *API) pages() {
 	})
 }
 
-// oddPages adds paths that page incorrectly.
+// oddPages adds paths whose paging is wrong or unusual.
 func (a *API) oddPages() {
 	a.mux.HandleFunc("/circle", func(w http.ResponseWriter, r *http.Request) {
 		say(w, `{"data": %s, "next": "%s"}`, rows(0, 1), map[string]string{"": "a", "a": "b", "b": "a"}[r.URL.Query().Get("cursor")])
@@ -197,16 +197,16 @@ func (a *API) oddPages() {
 		}
 		_, _ = io.WriteString(w, rows(0, Size))
 	})
-	// A row that is added while pages are fetched: the last row of a page is also the first of the next.
+	// A row is added while pages are fetched: the last row of a page is also the first row of the next page.
 	a.mux.HandleFunc("/moving", func(w http.ResponseWriter, r *http.Request) {
 		n := number(r, "page", 1)
 		_, _ = io.WriteString(w, rows((n-1)*(Size-1), (n-1)*(Size-1)+Size))
 	})
-	// Old rows are removed: each response has one row less at its end.
+	// Old rows are removed: each response has one row less at the end.
 	a.mux.HandleFunc("/shrinking", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, rows(0, Items+1-a.times("/shrinking")))
 	})
-	// The newest bucket grows until it is closed.
+	// The count of the newest hour grows with each request.
 	a.mux.HandleFunc("/open-bucket", func(w http.ResponseWriter, _ *http.Request) {
 		say(w, `[{"hour": 12, "count": %d}, {"hour": 11, "count": 40}]`, cmp.Or(a.times("/open-bucket"), 1))
 	})

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// health adds paths whose status says how a service is.
+// health adds paths whose response says whether a service works.
 func (a *API) health() {
 	a.mux.HandleFunc("/health/degraded", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Version", "1.4.2")

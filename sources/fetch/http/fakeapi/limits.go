@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// modified is the Last-Modified time of /dated and /kept.
+// modified is the Last-Modified time of /dated.
 const modified = "Mon, 02 Mar 2026 12:00:00 GMT"
 
-// limits adds paths that limit requests. The second request to a path succeeds.
+// limits adds paths that limit requests, and paths that answer conditional requests. Where the first request is refused, the second
+// succeeds.
 func (a *API) limits() {
 	refuse := func(path string, code int, header func(h http.Header)) {
 		a.mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
@@ -39,7 +40,7 @@ func (a *API) limits() {
 		w.Header().Set("RateLimit", `"default";r=`+strconv.Itoa(max(0, 2-a.times("/quota")))+`;t=90`)
 		say(w, `{"total": 3}`)
 	})
-	// The quota is three requests, and the list has four pages.
+	// The quota is three requests, but fetching the list takes four: three pages and an empty one.
 	a.mux.HandleFunc("/quota-pages", func(w http.ResponseWriter, r *http.Request) {
 		n := number(r, "page", 1)
 		w.Header().Set("X-RateLimit-Remaining", strconv.Itoa(max(0, 3-a.times("/quota-pages"))))

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// windows adds paths that serve events by time window, and that read the request from the body.
+// windows adds a path that serves events by day, and paths that read parameters from the request's body.
 func (a *API) windows() {
-	// The day in the path has as many events as its number.
+	// The number of events is the day of the month in the path.
 	a.mux.HandleFunc("/days/{day}", func(w http.ResponseWriter, r *http.Request) {
 		parts := strings.Split(strings.TrimSuffix(r.PathValue("day"), ".json"), "-")
 		say(w, `{"day": "%s", "events": %s, "by": "%s"}`, strings.Join(parts, "-"), strings.TrimLeft(parts[len(parts)-1], "0"), r.Header.Get("X-Span"))
 	})
-	// A GraphQL API that gives its list in pages (GraphQL Cursor Connections). An empty cursor is an error.
+	// A GraphQL API that serves its list in pages (GraphQL Cursor Connections). An empty cursor is an error.
 	a.mux.HandleFunc("/graphql", func(w http.ResponseWriter, r *http.Request) {
 		var asked struct {
 			Query     string
@@ -41,7 +41,7 @@ func (a *API) windows() {
 		say(w, `{%s"data": {"incidents": {"nodes": %s, "pageInfo": {"hasNextPage": %t, "endCursor": "c%d"}}}}`,
 			partial, rows(from, from+Size), from+Size < Items, from+Size)
 	})
-	// A search with the page in the body.
+	// A search: the body selects the page.
 	a.mux.HandleFunc("/search", func(w http.ResponseWriter, r *http.Request) {
 		var asked struct{ Page struct{ Number, From int } }
 		_ = json.NewDecoder(r.Body).Decode(&asked)
@@ -51,7 +51,7 @@ func (a *API) windows() {
 		}
 		say(w, `{"hits": %s, "next": %d}`, rows(from, from+Size), min(from+Size, Items))
 	})
-	// The data of one user.
+	// The data of one user, who is named in a header and in the body.
 	a.mux.HandleFunc("/own", func(w http.ResponseWriter, r *http.Request) {
 		var asked struct{ Name string }
 		_ = json.NewDecoder(r.Body).Decode(&asked)
