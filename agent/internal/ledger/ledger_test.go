@@ -192,7 +192,7 @@ func TestReadyMade(t *testing.T) {
 	if len(r.Problems) != 1 || r.Problems[0].Metric != "up" || r.Problems[0].Err != broken.Err || len(r.Drops) != 1 || r.Drops[0].Count != 4 {
 		t.Errorf("problems %v, drops %v", r.Problems, r.Drops)
 	}
-	if _, err := l.Apply(epoch().Add(time.Minute), metric.Readings{ready(3), {Desc: load, Rows: []metric.Reading{{Value: 7}}}}); err == nil || err.Error() != "4 series are more than max_series (3)" {
+	if _, err := l.Apply(epoch().Add(time.Minute), metric.Readings{ready(3), {Desc: load, Rows: []metric.Reading{{Value: 7}}}}); err == nil || err.Error() != "4 series are more than max_series (3): use labels with fewer values, or raise max_series" {
 		t.Errorf("with too many series, got %v", err)
 	}
 	r, err = l.Apply(epoch().Add(2*time.Minute), metric.Readings{ready(0), {Desc: load, Rows: []metric.Reading{{Value: 8}}}})

@@ -98,6 +98,7 @@ type delivery struct {
 	mu      sync.Mutex
 	waiting []*held
 	pause   time.Duration // bounds the pause after the next failure; 0 = the last try succeeded
+	failed  string        // the job of the last batch that failed
 	resume  time.Time     // before which nothing is tried again
 	wake    chan struct{} // holds a token if waiting may have grown
 	lost    bool          // a batch could not be delivered
@@ -374,7 +375,10 @@ func (d *delivery) retry(h *held, asked time.Duration) {
 	h.due = now.Add(max(rand.N(h.pause), asked))
 	h.pause = min(2*h.pause, lastPause)
 	if !h.saved {
-		d.pause = max(d.pause, firstPause)
+		if d.pause == 0 || d.failed == h.Job { // the receiver may refuse this job alone
+			d.pause = firstPause
+		}
+		d.failed = h.Job
 		d.resume = now.Add(max(rand.N(d.pause), asked))
 		d.pause = min(2*d.pause, lastPause)
 	}
