@@ -45,15 +45,15 @@
 //	//go:embed example.yaml
 //	var example string
 //
-//	// Kind is the entry in the catalogue.
+//	// Kind describes the sink for the agent's catalogue of kinds.
 //	var Kind = sinks.Kind{Name: "textfile", Defaults: func() sinks.Config { return &Config{} }, Example: example}
 //
-//	// Config holds the settings.
+//	// Config is the settings of the sink.
 //	type Config struct {
 //		Directory string `yaml:"directory"`
 //	}
 //
-//	// Validate returns every problem of the settings.
+//	// Validate returns all problems of the settings.
 //	func (c *Config) Validate() error {
 //		if c.Directory == "" {
 //			return setting.Bad("directory", "is required: where the files are written")
@@ -88,7 +88,7 @@
 //		if err := os.WriteFile(file+".new", text.Bytes(), 0o644); err != nil {
 //			return fmt.Errorf("write job %s: %w", b.Job, err)
 //		}
-//		if err := os.Rename(file+".new", file); err != nil { // so that nobody reads half of a file
+//		if err := os.Rename(file+".new", file); err != nil { // replaces the file atomically, so that no reader sees an incomplete file
 //			return fmt.Errorf("write job %s: %w", b.Job, err)
 //		}
 //		s.stats.Sent.Add(int64(b.Series()))

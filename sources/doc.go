@@ -51,19 +51,19 @@
 //	//go:embed example.yaml
 //	var example string
 //
-//	// Kind is the entry in the catalogue.
+//	// Kind describes the fetcher for the agent's catalogue of kinds.
 //	var Kind = sources.Kind[sources.Fetcher]{
 //		Name:     "environment",
 //		Defaults: func() sources.Config[sources.Fetcher] { return &Config{} },
 //		Example:  example,
 //	}
 //
-//	// Config holds the settings.
+//	// Config is the settings of the fetcher.
 //	type Config struct {
 //		Variables []string `yaml:"variables"`
 //	}
 //
-//	// Validate returns every problem of the settings.
+//	// Validate returns all problems of the settings.
 //	func (c *Config) Validate() error {
 //		if len(c.Variables) == 0 {
 //			return setting.Bad("variables", "is required: the names of environment variables, such as [HOME]")
@@ -78,7 +78,7 @@
 //
 //	type fetcher struct {
 //		variables []string
-//		parser    sources.Parser // its memory is used again for each document
+//		parser    sources.Parser // reuses its memory for each document
 //	}
 //
 //	// Fetch reads the variables.
