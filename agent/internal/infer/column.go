@@ -324,8 +324,8 @@ func (c *column) amountsInTexts(w []string) bool {
 	if isID(w) || isVersion(w) || isProse(w) || c.isKey {
 		return false
 	}
-	allSpans, allAmounts, some, none, comma := true, true, 0, 0, false
-	suffix := ""
+	allSpans, allAmounts, some, none, plain := true, true, 0, 0, true
+	base := ""
 	for _, text := range c.order {
 		if isNone(text) {
 			none++
@@ -333,26 +333,29 @@ func (c *column) amountsInTexts(w []string) bool {
 		}
 		allSpans = allSpans && spans().MatchString(strings.ToLower(text))
 		m := amount().FindStringSubmatch(text)
-		if m == nil || some > 0 && suffix != m[1]+m[3] {
+		if m == nil || some > 0 && base != m[1]+baseUnit(m[3]) {
 			allAmounts = false
 		} else {
-			suffix = m[1] + m[3]
-			comma = comma || strings.Contains(m[2], ",")
+			base = m[1] + baseUnit(m[3])
+			plain = plain && m[1] == "" && !strings.Contains(m[2], ",")
 		}
 		some++
 	}
 	switch {
 	case some == 0:
 		return false
-	case allSpans:
-		c.expr = "[" + c.path + ` | ascii_downcase | scan("([0-9.]+) *([dhms])") | (.[0] | tonumber) * {d: 86400, h: 3600, m: 60, s: 1}[.[1]]] | add`
+	case allSpans, allAmounts && base == timeUnit:
+		c.expr = c.path + " | duration"
 		c.unit = unit{name: "seconds"}
-	case allAmounts && !comma:
-		c.expr = c.path + ` | capture("(?<n>-?[0-9]*[.]?[0-9]+)").n | tonumber`
-		c.unit = unitOfText(suffix)
+	case allAmounts && base == binaryPrefix:
+		c.expr = c.path + ` | quantity("")`
+		c.unit = unit{name: "bytes"}
+	case allAmounts && plain:
+		c.expr = c.path + " | quantity(" + quote(base) + ")"
+		c.unit = unitOfText(base)
 	case allAmounts:
 		c.expr = c.path + ` | gsub(","; "") | capture("(?<n>-?[0-9]*[.]?[0-9]+)").n | tonumber`
-		c.unit = unitOfText(suffix)
+		c.unit = unitOfText(base)
 	default:
 		return false
 	}

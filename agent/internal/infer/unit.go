@@ -88,6 +88,29 @@ func unitOfText(text string) unit {
 	return unit{}
 }
 
+// What baseUnit returns for every unit of time, and for every binary prefix without a unit, as in 128Mi.
+const (
+	timeUnit     = "s"
+	binaryPrefix = "Ki"
+)
+
+var prefixed = pattern.OnUse(`^(?:[kKMGTPE]i?|m|u|µ)?(B|Hz|W|Wh|V|VA|A|bps|B/s)$`)
+
+// baseUnit returns the unit of a text without its prefix, so that "980 KiB" and "1.2 MiB" have the same one.
+func baseUnit(text string) string {
+	text = strings.TrimSpace(text)
+	if found := prefixed().FindStringSubmatch(text); found != nil {
+		return found[1]
+	}
+	switch text {
+	case "Ki", "Mi", "Gi", "Ti":
+		return binaryPrefix
+	case "µs", "us", "ms", "s", "sec", "seconds", "min", "h":
+		return timeUnit
+	}
+	return text
+}
+
 // isUnitKey reports whether a key contains units, such as unit, units, uom or hourly_units.
 func isUnitKey(key string) bool {
 	return has([]string{lastWord(key)}, "unit", "units", "uom") || has([]string{join(key)}, "unit_of_measurement", "unit_code")
