@@ -74,13 +74,23 @@ func TestLimited(t *testing.T) {
 
 // TestIdleMakesRoom holds that a connection that waits for its next request gives way to a new one, the longest idle first.
 func TestIdleMakesRoom(t *testing.T) {
-	s := &Server{Listen: "127.0.0.1:0", MaxClients: 2, Log: slog.New(slog.DiscardHandler), Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "here")
-	})}
-	if err := s.Open(t.Context()); err != nil {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = s.Run(t.Context()) }()
+	l := newLimited(inner, 2, false, slog.New(slog.DiscardHandler))
+	idle := make(chan struct{}, 10)
+	s := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }),
+		ConnState: func(c net.Conn, state http.ConnState) {
+			if l.state(c, state); state == http.StateIdle {
+				idle <- struct{}{}
+			}
+		},
+		ReadHeaderTimeout: time.Minute,
+	}
+	go func() { _ = s.Serve(l) }()
+	defer s.Close()
 	ask := func(c net.Conn) string {
 		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		answer := make([]byte, 1000)
@@ -89,10 +99,11 @@ func TestIdleMakesRoom(t *testing.T) {
 	}
 	var open []net.Conn
 	for i := range 6 {
-		c := dialed(t, s.Bound())
+		c := dialed(t, inner.Addr())
 		if answer := ask(c); !strings.HasSuffix(answer, "here") {
 			t.Fatalf("connection %d gets %q", i, answer)
 		}
+		<-idle // the client has the answer before the server knows that the connection is idle
 		open = append(open, c)
 	}
 	for i, want := range []string{"", "", "", "", "here", "here"} {
