@@ -23,7 +23,7 @@ type Request struct {
 // Parameter is a name and a value.
 type Parameter struct{ Name, Value string }
 
-// IsZero reports whether the request is the request in the settings.
+// IsZero reports whether no field is set: the request is then the one of the settings, without changes.
 func (r *Request) IsZero() bool {
 	return r.URL == "" && r.Method == "" && r.Query == nil && len(r.Headers) == 0 && r.Body == nil
 }

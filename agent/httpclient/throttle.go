@@ -186,7 +186,7 @@ func (t *throttle) wait(ctx context.Context, sender digest, origin string) error
 			}
 			continue
 		}
-		// The times of a limit include the time asleep.
+		// The times of a limit include the time that the machine was suspended, so that a limit recovers meanwhile.
 		at, reserved := t.limits[origin].reserve(now.Add(now.asleep), func(at time.Time) bool { return beforeDeadline(ctx, at.Add(-now.asleep)) })
 		t.mu.Unlock()
 		if at = at.Add(-now.asleep); !reserved {

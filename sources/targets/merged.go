@@ -111,5 +111,5 @@ func (m *merged) declares(name string) bool {
 	return slices.Contains(m.of.LabelNames, name) || slices.ContainsFunc(m.of.Const, func(l metric.Label) bool { return l.Name == name })
 }
 
-// mayHave reports whether a series can have a label of this name that is not its target's.
+// mayHave reports whether the series themselves can have a label of this name, besides the label that their target adds.
 func (m *merged) mayHave(name string) bool { return m.declares(name) || m.declares(metric.MoreLabels) }

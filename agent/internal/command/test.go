@@ -104,7 +104,7 @@ func showTest(a *App, r testResult) {
 	fmt.Fprintf(a.Out, "%s %s\n%s\n", styleOf(a.Out).bad("FAIL"), r.File, strings.Join(r.Failures, "\n"))
 }
 
-// maxArchives is the maximum number of tests in directories.
+// maxArchives is the maximum number of tests that are found in all directories of the command line together.
 const maxArchives = 10_000
 
 // archive is a file with a test.

@@ -33,9 +33,9 @@ type saved struct {
 	totals    bool     // the journal has the values of an upstream's total at its start and resets
 	ids       []uint32 // numbers of the table's entries, in the entries' order; 0 = not in the journal yet
 	last      uint32   // highest number given to an entry
-	before    uint32   // last as it was before the last restored record was read
+	before    uint32   // value of the field last before the newest record was restored
 	removed   []uint32 // numbers of the entries that were removed since the last record
-	seen      []string // event IDs seen since the last record, if the journal needs their new time
+	seen      []string // IDs of events that were seen again since the last record; only if the journal stores when an event was last seen
 	forgotten []string // event IDs forgotten early since the last record, because there were too many
 }
 

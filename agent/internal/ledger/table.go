@@ -547,8 +547,8 @@ func (t *table) removeGone(c *commit) {
 	}
 }
 
-// remains reports whether the series remains after the tick: it has a reading in this tick, or it is a running total of the
-// ledger.
+// remains reports whether a series is kept after the tick: it had a reading in this tick, or the ledger itself adds up its values and
+// its labels have not ended.
 func (t *table) remains(e *entry, tick uint32) bool {
 	return e.seen == tick || e.known && t.desc.Accumulates() && (t.ended == nil || !t.ended(e.labels))
 }

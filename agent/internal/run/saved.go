@@ -259,8 +259,8 @@ func (m *LoginMemory) Ready() error {
 	return nil
 }
 
-// Lock waits until no other process that shares the state file gets a token of the login. If the lock cannot be had for another
-// reason, such as a read-only disk, it goes on: Ready says whether a token can be spent.
+// Lock locks the login, and waits while another process that shares the state file is logging in. If the login cannot be locked for
+// another reason, such as a read-only disk, Lock returns no error: Ready reports whether a token can be stored, and so may be used up.
 func (m *LoginMemory) Lock(ctx context.Context) (unlock func(), shared bool, err error) {
 	file := m.File()
 	if file == nil || !file.Shared {

@@ -99,8 +99,8 @@ type delivery struct {
 	waiting []*held
 	pause   time.Duration // bounds the pause after the next failure; 0 = the last try succeeded
 	failed  string        // the job of the last batch that failed
-	resume  time.Time     // before which nothing is tried again
-	wake    chan struct{} // holds a token if waiting may have grown
+	resume  time.Time     // until then no batch is tried again
+	wake    chan struct{} // receives a value when a batch may have been added to waiting
 	lost    bool          // a batch could not be delivered
 	undone  int           // number of batches that wait or are being written
 	done    chan struct{} // closed when undone becomes 0, and replaced when it grows again

@@ -132,9 +132,9 @@ func labelsOf(set *metric.LabelSet) map[string]string {
 // matcher finds series by words. Every word has to be in the name of the metric or in a label, as name=value; case does not matter.
 type matcher struct {
 	words [][]byte // in lower case
-	left  [][]byte // those that are not in the name of the metric
-	label []byte   // in lower case
-	in    []bool   // which of left have been found
+	left  [][]byte // the words that the name of the metric does not contain
+	label []byte   // the label that is searched, in lower case
+	in    []bool   // in[i] says whether left[i] was found in a label
 }
 
 func newMatcher(search string) *matcher {

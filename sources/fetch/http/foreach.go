@@ -23,7 +23,7 @@ import (
 // of the item, such as {{ .Item.id }}, are filled into path, query, headers and body. The document is a list of
 // {"item": …, "body": …}, in the order of the items. With keepItem, the objects also have "status", and "error" if the item failed.
 type ForEach struct {
-	URL         string    `yaml:"url"`      // URL of the list, absolute or relative to the settings' URL; "" = Items is the list
+	URL         string    `yaml:"url"`      // the URL that the list is fetched from, absolute or relative to the job's url; "" = nothing is fetched, and Items is the list
 	Paginate    *Paginate `yaml:"paginate"` // paging of the list; nil = one page
 	Items       selector  `yaml:"items"`    // selects the items of the list, such as .users[]; or the list itself: "Oslo", "Bergen"
 	Max         int       `yaml:"max"`      // maximum number of items; with more items the tick fails; 0 = 1000

@@ -33,7 +33,7 @@ type Group struct {
 	Families []*Family      // sorted by name, without the metrics that every group has
 
 	key   string
-	set   *metric.LabelSet // labels of the metrics that every group has
+	set   *metric.LabelSet // labels of push_time_seconds and push_failure_time_seconds, which every group has
 	bytes int64            // approximate memory in bytes
 }
 

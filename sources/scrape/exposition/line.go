@@ -67,7 +67,7 @@ type line struct {
 	bounds    bounds
 	duplicate bool // another line has the same role in the same series
 
-	seen, updated uint32 // the last rounds in which a page had the line, and in which its value was used
+	seen, updated uint32 // the last round in which the page had the line, and the last one in which its value was used
 	older         int32  // timestamp on the last successful page: see setOlder
 
 	// Fields of the current round.
