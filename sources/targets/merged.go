@@ -66,6 +66,7 @@ func (m *merged) add(t *sources.Target, one *metric.Measured) error {
 		}
 	}
 	m.Rows = append(m.Rows, one.Rows...)
+	m.Elsewhere += one.Elsewhere
 	if m.of.IsZeroWhenEmpty() && one.IsEmpty() {
 		m.Rows = append(m.Rows, metric.Reading{Labels: []string{metric.PackLabels(t.Labels)}})
 	}

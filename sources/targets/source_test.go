@@ -132,6 +132,24 @@ func TestEveryReadingIsThere(t *testing.T) {
 	}
 }
 
+// TestElsewhere holds that readings which have got names of their own count among all readings of their metric.
+func TestElsewhere(t *testing.T) {
+	d := &metric.Desc{Name: "named", Type: metric.Gauge}
+	f := &fleet{list: []*sources.Target{target("a"), target("b")}}
+	f.do = func(context.Context, *sources.Target, sources.Tick) (metric.Readings, error) {
+		return metric.Readings{{Desc: d, Elsewhere: 2, Drops: []metric.Drop{{Reason: metric.Unnamed, Count: 1, First: "x"}}}}, nil
+	}
+	got, err := open(t, f, 1).Collect(t.Context(), sources.Tick{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range got {
+		if m.Desc.Name == "named" && (m.Count() != 6 || m.Err != nil) {
+			t.Errorf("%d readings, %v", m.Count(), m.Err)
+		}
+	}
+}
+
 // TestFailuresStayApart holds what a target costs whose source panics, hangs, or has another type of metric.
 func TestFailuresStayApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
