@@ -162,6 +162,8 @@ func TestTruth(t *testing.T) {
 		}
 		checkTruth(t, "1.0", h, v1, begin)
 		checkTruth(t, "2.0", h, v2, begin)
+		mu.Lock()
+		defer mu.Unlock()
 		checkGateway(t, h, gateway.Text(t), during)
 	})
 }

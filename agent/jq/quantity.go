@@ -175,7 +175,7 @@ func duration(in any, _ []any) any {
 	if done {
 		return v
 	}
-	seconds, err := parseDuration(text)
+	seconds, err := ParseDuration(text)
 	if err == nil && math.IsInf(seconds, 0) {
 		err = errDuration
 	}
@@ -198,8 +198,8 @@ var (
 	oneUnit     = pattern.OnUse(`^([0-9]+\.?[0-9]*|\.[0-9]+) *([A-Za-zµμ]+)[, ]*`)
 )
 
-// parseDuration returns the seconds of a duration.
-func parseDuration(text string) (float64, error) {
+// ParseDuration returns the seconds of a duration as the function duration reads it, such as "3d 4h" or "04:05:06".
+func ParseDuration(text string) (float64, error) {
 	sign := 1.0
 	if rest, negative := strings.CutPrefix(text, "-"); negative {
 		sign, text = -1, rest

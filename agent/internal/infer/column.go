@@ -396,6 +396,8 @@ func (c *column) readNumbers() {
 	case !whole || fell > 0 || isGaugeName(w):
 	case isCounterName(w):
 		c.counter, c.why = true, "its name is that of a counter"
+	case rose > 0 && has(c.last(), "total"):
+		c.counter, c.why = true, "its name ends in total, and it only rose from one answer to the next"
 	case rose > 0 && isEventName(w):
 		c.counter, c.why = true, "it only rose from one answer to the next"
 	}

@@ -61,6 +61,14 @@ func (l *listing) recognize() {
 
 func (c *column) isKeyed() bool { return c != nil && c.isKey }
 
+// hasAmounts reports whether a text is an amount with a unit, such as "1.8 l": amounts change, so they identify nothing.
+func (c *column) hasAmounts() bool {
+	return slices.ContainsFunc(c.order, func(text string) bool {
+		m := amount().FindStringSubmatch(text)
+		return m != nil && strings.TrimSpace(m[1]+m[3]) != ""
+	})
+}
+
 // machine reports whether most names look like ids made by a program.
 func machine(names []string) bool {
 	made := 0
@@ -104,7 +112,7 @@ func (l *listing) named() *column {
 		if c.role != naming && c.role != label || !l.distinguishes([]*column{c}) || !c.own() || isProse(c.last()) {
 			continue
 		}
-		if rank(c) == nameRank(nil) && (c.role != naming && scopeRank(c.scope()) == len(scopes()) || isStateName(c.last()) || l.hasBirth()) {
+		if rank(c) == nameRank(nil) && (c.hasAmounts() || c.role != naming && scopeRank(c.scope()) == len(scopes()) || isStateName(c.last()) || l.hasBirth()) {
 			continue
 		}
 		if best == nil || rank(c) < rank(best) {

@@ -74,7 +74,7 @@ func unitOfText(text string) unit {
 		"min": {name: "seconds", factor: " * 60"}, "h": {name: "seconds", factor: " * 3600"}, "µs": {name: "seconds", factor: " / 1000000"}, "us": {name: "seconds", factor: " / 1000000"},
 		"km/h": {name: "kilometers_per_hour"}, "m/s": {name: "meters_per_second"}, "mm": {name: "millimeters"}, "cm": {name: "centimeters"}, "m": {name: "meters"}, "km": {name: "kilometers"}, "inch": {name: "inches"}, "mp/h": {name: "miles_per_hour"}, "mph": {name: "miles_per_hour"},
 		"kn": {name: "knots"}, "hPa": {name: "hpa"}, "Pa": {name: "pascals"}, "kWh": {name: "kilowatthours"}, "Wh": {name: "watthours"}, "W": {name: "watts"}, "kW": {name: "kilowatts"}, "MW": {name: "megawatts"}, "V": {name: "volts"}, "A": {name: "amperes"}, "mA": {name: "milliamperes"},
-		"Hz": {name: "hertz"}, "MHz": {name: "megahertz"}, "dBm": {name: "dbm"}, "lx": {name: "lux"}, "B": {name: "bytes"}, "bytes": {name: "bytes"},
+		"Hz": {name: "hertz"}, "MHz": {name: "megahertz"}, "dBm": {name: "dbm"}, "lx": {name: "lux"}, "l": {name: "liters"}, "L": {name: "liters"}, "g": {name: "grams"}, "B": {name: "bytes"}, "bytes": {name: "bytes"},
 		"KiB": {name: "bytes", factor: " * 1024"}, "Ki": {name: "bytes", factor: " * 1024"}, "Mi": {name: "bytes", factor: " * 1048576"}, "Gi": {name: "bytes", factor: " * 1073741824"}, "MiB": {name: "bytes", factor: " * 1048576"}, "GiB": {name: "bytes", factor: " * 1073741824"}, "TiB": {name: "bytes", factor: " * 1099511627776"},
 		"KB": {name: "kilobytes"}, "kB": {name: "kilobytes"}, "MB": {name: "megabytes"}, "GB": {name: "gigabytes"}, "TB": {name: "terabytes"},
 		"W/m²": {name: "watts_per_square_meter"}, "μg/m³": {name: "micrograms_per_cubic_meter"}, "µg/m³": {name: "micrograms_per_cubic_meter"}, "m³": {name: "cubic_meters"}, "$": {name: "usd"}, "€": {name: "eur"}, "£": {name: "gbp"},
@@ -94,7 +94,7 @@ const (
 	binaryPrefix = "Ki"
 )
 
-var prefixed = pattern.OnUse(`^(?:[kKMGTPE]i?|m|u|µ)?(B|Hz|W|Wh|V|VA|A|bps|B/s)$`)
+var prefixed = pattern.OnUse(`^(?:[kKMGTPE]i?|m|u|µ)?(B|Hz|W|Wh|V|VA|A|bps|B/s|l|L|g)$`)
 
 // baseUnit returns the unit of a text without its prefix, so that "980 KiB" and "1.2 MiB" have the same one.
 func baseUnit(text string) string {

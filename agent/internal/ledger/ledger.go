@@ -103,7 +103,7 @@ func (l *Ledger) ApplyWindow(at, end time.Time, readings metric.Readings) (*Resu
 		l.match(at, &readings[i], r)
 	}
 	if n := l.series() + r.Series; n > l.maxSeries {
-		return nil, fmt.Errorf("%d series are more than max_series (%d): use labels with fewer values, or raise max_series", n, l.maxSeries)
+		return nil, fmt.Errorf("%d series are more than max_series (%d)%s: use labels with fewer values, or raise max_series", n, l.maxSeries, l.largest())
 	}
 	step = committing
 	l.show(at, l.commit(at, r))
@@ -192,6 +192,21 @@ func (l *Ledger) series() int {
 		n += t.remaining(l.tick)
 	}
 	return n
+}
+
+// largest returns the name of the metric with most series, and their number, for an error; "" if all series are of one metric.
+func (l *Ledger) largest() string {
+	var of *table
+	most := 0
+	for _, t := range l.order {
+		if n := t.remaining(l.tick); n > most {
+			of, most = t, n
+		}
+	}
+	if len(l.order) < 2 || of == nil {
+		return ""
+	}
+	return fmt.Sprintf(", %d of them of %s", most, of.desc.Name)
 }
 
 // commit returns the commit of the current tick. Running totals that begin in this tick count as zero at the last tick, or

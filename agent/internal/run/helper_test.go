@@ -125,6 +125,13 @@ func (s *shelf) Run(ctx context.Context) error {
 	return nil
 }
 
+// count returns the number of batches that were taken.
+func (s *shelf) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.batches)
+}
+
 func (s *shelf) shows() map[string]float64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -27,7 +27,8 @@ type Ended struct {
 	Window   sources.Tick
 	Readings int
 	Series   int
-	Problems []string        // what the run could not measure or has dropped, one line for each
+	Problems []string        // what the run could not measure or has dropped, and Warnings, one line for each
+	Warnings []string        // what was measured but is probably wrong, one line for each
 	Families []metric.Family // immutable; nil unless the run has succeeded
 }
 
@@ -42,6 +43,7 @@ func succeeded(job string, at time.Time, took time.Duration, window sources.Tick
 	}
 	if len(r.Problems)+len(r.Drops)+len(r.Warnings) > 0 {
 		e.Problems = Problems(r)
+		e.Warnings = warnings(r)
 	}
 	return e
 }

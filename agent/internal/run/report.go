@@ -145,6 +145,11 @@ func Problems(r *ledger.Result) []string {
 			lines = append(lines, line)
 		}
 	}
+	return append(lines, warnings(r)...)
+}
+
+// warnings returns what a tick has measured that is probably wrong, as one readable line each.
+func warnings(r *ledger.Result) (lines []string) {
 	for _, w := range r.Warnings {
 		lines = append(lines, w.Metric+": "+w.Text)
 	}

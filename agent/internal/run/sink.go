@@ -259,7 +259,7 @@ func (d *delivery) next(now time.Time, ending bool) (h *held, pause time.Duratio
 			continue
 		}
 		due := h.due
-		if d.resume.After(due) {
+		if d.resume.After(due) && (h.tried || !d.Durable) { // a durable sink puts a new batch on disk
 			due = d.resume
 		}
 		if !due.After(now) || ending && !h.tried {

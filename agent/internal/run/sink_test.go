@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -152,13 +154,13 @@ func TestSinkPanics(t *testing.T) {
 func TestOneFailingJobHoldsUpNoOther(t *testing.T) {
 	for _, saved := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			begin, tries := time.Now(), 0
+			begin, tries := time.Now(), atomic.Int32{}
 			gateway := &shelf{}
 			gateway.judge = func(b metric.Batch) error {
 				if b.Job != "blocked" {
 					return nil
 				}
-				tries++
+				tries.Add(1)
 				if time.Since(begin) > 2*time.Hour {
 					return nil
 				}
@@ -175,14 +177,16 @@ func TestOneFailingJobHoldsUpNoOther(t *testing.T) {
 				s.add(metric.Batch{Job: "other", Time: time.Now()})
 				time.Sleep(10 * time.Second)
 				synctest.Wait()
-				if n := len(gateway.batches); n <= i {
+				if n := gateway.count(); n <= i {
 					t.Errorf("saved %t: batch %d of the other job has not come after 10 s", saved, i)
 				}
 				time.Sleep(50 * time.Second)
-				if i == 100 && tries > 250 {
-					t.Errorf("saved %t: %d tries in 100 minutes", saved, tries)
+				synctest.Wait()
+				if n := tries.Load(); i == 100 && n > 250 {
+					t.Errorf("saved %t: %d tries in 100 minutes", saved, n)
 				}
 			}
+			s.end()
 			var other, blocked int
 			for _, b := range gateway.batches {
 				if b.Job == "other" {
@@ -194,7 +198,6 @@ func TestOneFailingJobHoldsUpNoOther(t *testing.T) {
 			if other != 130 || blocked != 1 {
 				t.Errorf("saved %t: %d batches of the other job and %d of the blocked one came", saved, other, blocked)
 			}
-			s.end()
 		})
 	}
 }
@@ -202,10 +205,10 @@ func TestOneFailingJobHoldsUpNoOther(t *testing.T) {
 // TestDownIsNotHammered holds that many jobs together try a sink that is down as rarely as one job does, and that all come when it works.
 func TestDownIsNotHammered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		begin, tries := time.Now(), 0
+		begin, tries := time.Now(), atomic.Int32{}
 		gateway := &shelf{}
 		gateway.judge = func(metric.Batch) error {
-			if tries++; time.Since(begin) < 30*time.Minute {
+			if tries.Add(1); time.Since(begin) < 30*time.Minute {
 				return errors.New("connection refused")
 			}
 			return nil
@@ -218,8 +221,9 @@ func TestDownIsNotHammered(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 		}
-		if tries > 120 {
-			t.Errorf("%d tries in 30 minutes", tries)
+		synctest.Wait()
+		if n := tries.Load(); n > 120 {
+			t.Errorf("%d tries in 30 minutes", n)
 		}
 		time.Sleep(3 * time.Minute)
 		s.end()
@@ -239,4 +243,17 @@ func TestDownIsNotHammered(t *testing.T) {
 			t.Errorf("batches of %d jobs came", len(last))
 		}
 	})
+}
+
+// TestPauseOfDurableSink holds that a new batch gets onto the disk of a durable sink at once, also in the pause after a failure.
+func TestPauseOfDurableSink(t *testing.T) {
+	for _, durable := range []bool{false, true} {
+		d := newDelivery(Sink{Durable: durable, Stats: &sinks.Stats{}, Log: slog.New(slog.DiscardHandler)})
+		now := time.Now()
+		d.resume = now.Add(time.Minute)
+		d.add(metric.Batch{Job: "j", Time: now})
+		if h, pause := d.next(now, false); (h != nil) != durable || !durable && pause != time.Minute {
+			t.Errorf("durable %t: batch %v, pause %s", durable, h, pause)
+		}
+	}
 }

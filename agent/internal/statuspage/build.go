@@ -154,6 +154,7 @@ func jobOf(s *run.JobState, h *jobHistory, strip int, now time.Time) Job {
 	if h == nil {
 		return j
 	}
+	j.Warnings = slices.Clone(h.warnings)
 	if h.failing != 0 {
 		j.Since = time.UnixMilli(h.failing).UTC()
 	}

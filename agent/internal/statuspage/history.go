@@ -56,6 +56,7 @@ type jobHistory struct {
 	requests ring[asked]
 	err      *string  // error of the last failed run
 	problems []string // problems of the last run that measured something
+	warnings []string // those of them about metrics that were measured and are probably wrong
 	failing  int64    // Unix milliseconds; when the current row of failed runs, or of partial runs, began; 0 = the last run succeeded
 	result   string   // result of the last run that was not skipped
 	window   sources.Tick
@@ -141,7 +142,7 @@ func (h *History) Ran(e run.Ended) {
 	}
 	if e.Result == run.Succeeded || e.Result == run.Partial {
 		j.window = e.Window
-		j.problems = bounded(e.Problems)
+		j.problems, j.warnings = bounded(e.Problems), bounded(e.Warnings)
 		j.follow.tick(e.Families, e.Start, h.isLookedAt(j))
 		h.noteNamed(e.Job, e.Families, one.start)
 	}

@@ -136,6 +136,7 @@ func TestWrongComesFirst(t *testing.T) {
 	p.History.Ran(run.Ended{Job: "failed", Start: now.Add(-2 * time.Minute), Result: run.Succeeded})
 	p.History.Ran(run.Ended{Job: "failed", Start: now.Add(-time.Minute), Result: run.Failed, Error: "502"})
 	p.History.Ran(run.Ended{Job: "failed", Start: now, Result: run.Failed, Error: "503"})
+	p.History.Ran(run.Ended{Job: "well", Start: now, Result: run.Succeeded, Warnings: []string{"degrees: no item has the label room", "b: c"}})
 	p.History.SinkRequested("other", httpclient.Exchange{Method: "POST", URL: "http://a/", Code: 500})
 	got := decode[Status](t, ask(h, "GET", "/api/v1/status"))
 	var states, wrong []string
@@ -151,7 +152,7 @@ func TestWrongComesFirst(t *testing.T) {
 	want := []string{
 		"error sink other: POST http://a/: status 500", "error job failed: 503", "warning sink mimir: 7 samples wait, the oldest for 3 min",
 		"warning sink disk: the spool cannot be written, and samples wait in memory: open the spool /spool: permission denied",
-		"warning job partial: degrees: missing", "warning job overdue: should have run and has not",
+		"warning job well: degrees: no item has the label room (and 1 further warning)", "warning job partial: degrees: missing", "warning job overdue: should have run and has not",
 	}
 	for i := range want {
 		if len(wrong) != len(want) || !strings.HasPrefix(wrong[i], want[i]) {
@@ -165,7 +166,7 @@ func TestWrongComesFirst(t *testing.T) {
 		t.Errorf("the spool's fault is %+v", p)
 	}
 	page := ask(h, "GET", "/").Body.String()
-	if strings.Index(page, "What is wrong") > strings.Index(page, `id="jobs"`) || !strings.Contains(page, "6 problems") {
+	if strings.Index(page, "What is wrong") > strings.Index(page, `id="jobs"`) || !strings.Contains(page, "7 problems") {
 		t.Error("the page does not begin with what is wrong")
 	}
 }
@@ -192,7 +193,7 @@ func furnish(text string) (*stage, func(*Page)) {
 		x := httpclient.Exchange{Method: "GET", URL: "http://a/?" + text, Err: errors.New(text)}
 		p.History.JobRequested(j.Name, x)
 		p.History.SinkRequested(k.Name, x)
-		p.History.Ran(run.Ended{Job: j.Name, Start: time.Now(), Result: run.Partial, Error: text, Problems: []string{text}})
+		p.History.Ran(run.Ended{Job: j.Name, Start: time.Now(), Result: run.Partial, Error: text, Problems: []string{text}, Warnings: []string{text}})
 		quoted, _ := json.Marshal(map[string]string{"k" + text: text})
 		f := p.History.Fetcher(j.Name, fixed(quoted))
 		if _, err := f.Fetch(context.Background(), sources.Tick{}, sources.Request{}); err != nil {

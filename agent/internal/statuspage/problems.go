@@ -61,8 +61,9 @@ func jobProblem(j *Job) (Problem, bool) {
 	p := Problem{Level: levelError, Kind: "job", Name: j.Name, Text: j.Error, Since: j.Since}
 	switch j.State {
 	case JobFailed:
+		p.Do = "See one run in detail with: cton try " + j.Name
 		if j.LastSuccess.IsZero() {
-			p.Do = "It has not measured anything yet. See one run in detail with: cton try"
+			p.Do = "It has not measured anything yet. " + p.Do
 		}
 	case JobPartial:
 		p.Level = levelWarning
@@ -72,8 +73,16 @@ func jobProblem(j *Job) (Problem, bool) {
 			p.Text = "should have run and has not; its last error: " + j.Error
 		}
 		p.Since = j.NextRun
-	default:
+	case JobPaused:
 		return p, false
+	default:
+		if len(j.Warnings) == 0 {
+			return p, false
+		}
+		p.Level, p.Text, p.Since = levelWarning, j.Warnings[0], time.Time{}
+		if more := len(j.Warnings) - 1; more > 0 {
+			p.Text += fmt.Sprintf(" (and %s)", text.Count(more, "further warning"))
+		}
 	}
 	return p, true
 }

@@ -147,13 +147,38 @@ func inList(v document.Value) string {
 	return ""
 }
 
+// missingMember returns a hint with the members of the object in which the first missing member of the path is sought, "" if none is
+// missing or the object has no members.
+func (x *Expr) missingMember(v document.Value) string {
+	at := ""
+	for _, name := range x.path {
+		if v.Kind() != document.Object {
+			return ""
+		}
+		var names []string
+		found := false
+		for key := range v.Members {
+			found = found || key == name
+			names = append(names, key)
+		}
+		if !found {
+			return thereAre(at, names)
+		}
+		v, at = v.Get(name), memberOf(at, name)
+	}
+	return ""
+}
+
 // explainPath returns the error for an expression that is only a path, if the path has no values.
-func (x *Expr) explainPath(v document.Value) error {
-	v, err := resolvePath(v, x.path)
+func (x *Expr) explainPath(whole document.Value) error {
+	v, err := resolvePath(whole, x.path)
 	switch {
 	case err != nil:
 		return err
 	case v.Kind() == document.Null:
+		if hint := x.missingMember(whole); hint != "" {
+			return errors.New("cannot iterate over null" + hint)
+		}
 		return errors.New("cannot iterate over null; write []? if the list may be missing")
 	}
 	return fmt.Errorf("cannot iterate over %s", describe(v))

@@ -1,6 +1,7 @@
 package jq
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -80,7 +81,7 @@ func numberRemedy(expression string, items *Expr, v any) string {
 }
 
 var (
-	numberInText = pattern.OnUse(`[-+]?[0-9]`)
+	numberInText = pattern.OnUse(`(?:^|[\s(=:<>~$€£])[-+]?[0-9]`) // and not a code such as E12
 	quantityText = pattern.OnUse(`^[-+]?[0-9]+(?:\.[0-9]+)? ?(?:[kKMGTPE]i?(B|bps|B/s|Hz|Wh?)|([A-Za-z%°/]{1,12}))$`)
 )
 
@@ -93,6 +94,8 @@ func textRemedy(expression, text string) string {
 	case strings.Contains(err.Error(), "write "):
 		_, how, _ := strings.Cut(err.Error(), "write ")
 		return "; it is a time: write " + pipeTo(expression, how)
+	case isDuration(text):
+		return "; for its seconds write " + pipeTo(expression, "duration")
 	case quantityText().MatchString(text):
 		unit := quantityText().FindStringSubmatch(text)
 		return "; for the number in it write " + pipeTo(expression, fmt.Sprintf("quantity(%q)", unit[1]+unit[2]))
@@ -102,6 +105,12 @@ func textRemedy(expression, text string) string {
 		return ""
 	}
 	return "; to give texts numbers set map and default"
+}
+
+// isDuration reports whether duration reads a text. 5 m and 1 M may be metres and millions, so they are not taken for minutes.
+func isDuration(text string) bool {
+	_, err := jq.ParseDuration(text)
+	return err == nil && strings.Trim(strings.ToLower(text), "0123456789.+- ") != "m"
 }
 
 func pipeTo(expression, next string) string {
@@ -144,19 +153,22 @@ func memberOf(expression, name string) string {
 }
 
 // named returns the names of an object's members, at most maxNamed.
-func named(object map[string]any) string {
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(object)) {
-		if len(names) == maxNamed {
-			names = append(names, fmt.Sprintf("and %d more", len(object)-maxNamed))
-			return strings.Join(names[:maxNamed], ", ") + " " + names[maxNamed]
-		}
+func named(object map[string]any) string { return listed(slices.Sorted(maps.Keys(object))) }
+
+// listed returns names as a list, at most maxNamed of them.
+func listed(all []string) string {
+	names := make([]string, 0, maxNamed)
+	for _, name := range all[:min(len(all), maxNamed)] {
 		if len(name) > maxMember {
 			name = strings.ToValidUTF8(name[:maxMember], "") + "…"
 		}
 		names = append(names, name)
 	}
-	return strings.Join(names, ", ")
+	list := strings.Join(names, ", ")
+	if more := len(all) - maxNamed; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return list
 }
 
 // missingRemedy returns a hint for a member that does not exist: the names of the members that exist at this place. If the member
@@ -178,21 +190,26 @@ func missingRemedy(expression string, item any) string {
 		}
 		next, there := object[name]
 		if !there {
-			if at == "" {
-				at = "."
+			if hint := thereAre(at, slices.Sorted(maps.Keys(object))); hint != "" {
+				return hint
 			}
-			if names := named(object); names != "" {
-				verb := "are"
-				if len(object) == 1 {
-					verb = "is"
-				}
-				return fmt.Sprintf("; at %s there %s %s", at, verb, names)
-			}
-			return fmt.Sprintf("; %s is empty", at)
+			return fmt.Sprintf("; %s is empty", cmp.Or(at, "."))
 		}
 		item, at = next, memberOf(at, name)
 	}
 	return ifError(whole)
+}
+
+// thereAre returns a hint with the names of the members of the object at a path, "" if there are none.
+func thereAre(at string, names []string) string {
+	verb := "are"
+	switch len(names) {
+	case 0:
+		return ""
+	case 1:
+		verb = "is"
+	}
+	return fmt.Sprintf("; at %s there %s %s", cmp.Or(at, "."), verb, listed(names))
 }
 
 // ifError returns a hint with the member .error of an item, since an error is probably the reason why another member is null.

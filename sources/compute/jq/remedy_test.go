@@ -9,7 +9,7 @@ import (
 
 // TestRemedies holds what a message proposes where a value is not what is needed, and that the proposal gives a number.
 func TestRemedies(t *testing.T) {
-	const doc = `{"list":[1,2],"hourly":{"t":[3,4]},"o":{"value":5,"unit":"C"},"p":{"b":1,"a-b":2},"time":"2026-03-01T12:00:00Z","day":"2026-03-01","db":"-50 dBm","size":"12.3 MiB","free":"used 3 of 4","word":"open","e":{}}`
+	const doc = `{"list":[1,2],"hourly":{"t":[3,4]},"o":{"value":5,"unit":"C"},"p":{"b":1,"a-b":2},"time":"2026-03-01T12:00:00Z","day":"2026-03-01","db":"-50 dBm","size":"12.3 MiB","free":"used 3 of 4","up":"3d 4h","code":"E12","word":"open","e":{}}`
 	for _, c := range []struct{ metric, remedy, instead string }{
 		{"value: .list", `for a reading of each item write items: .list[], and for their number .list | length`, "value: .list | length"},
 		{"value: .hourly.t", `items: .hourly.t[]`, "{items: '.hourly.t[]', value: ., on_duplicate: sum}"},
@@ -22,9 +22,12 @@ func TestRemedies(t *testing.T) {
 		{"value: .db", `.db | quantity("dBm")`, `value: '.db | quantity("dBm")'`},
 		{"value: .size", `.size | quantity("B")`, `value: '.size | quantity("B")'`},
 		{"value: .free", `.free | capture("(?<n>-?[0-9.]+)").n`, `value: '.free | capture("(?<n>-?[0-9.]+)").n'`},
+		{"value: .up", ".up | duration", "value: .up | duration"},
+		{"value: .code", "set map and default", "{value: .code, map: {E12: 1}, default: 0}"},
+		{"{items: '.lis[]', value: .}", "cannot iterate over null; at . there are list, hourly, o, p, time, day, db, size and 5 more", "{items: '.list[]', value: ., on_duplicate: sum}"},
 		{"value: .word", "set map and default", "{value: .word, map: {open: 1}, default: 0}"},
 		{"value: .o.valu", "at .o there are unit, value", "value: .o.value"},
-		{"value: .tim", "at . there are day, db, e, free, hourly, list, o, p and 3 more", "value: 1"},
+		{"value: .tim", "at . there are code, day, db, e, free, hourly, list, o and 5 more", "value: 1"},
 		{"{value: 1, labels: {l: .o}}", "write such as .o.value", "{value: 1, labels: {l: .o.value}}"},
 		{"{value: 1, labels: {l: .list}}", `.list | join(",")`, `{value: 1, labels: {l: '.list | map(tostring) | join(",")'}}`},
 	} {
