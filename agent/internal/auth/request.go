@@ -28,7 +28,7 @@ type request struct {
 	Body    any                     `yaml:"body" setting:"text"` // a string, or a value that is sent as JSON; strings in it may be references
 	Form    map[string]setting.Text `yaml:"form"`
 
-	ValidStatusCodes httpclient.StatusCodes `yaml:"valid_status_codes"` // statuses of accepted responses; nil = 2xx, and for a step also 3xx
+	ValidStatusCodes httpclient.StatusCodes `yaml:"valid_status_codes"` // accepted statuses; nil = 2xx, and 3xx where accepts says so
 	Format           responseFormat         `yaml:"format"`             // format of the response; "" = by its content type
 }
 
@@ -289,7 +289,7 @@ func (f filler) resolve(path, name string, v any) (any, error) {
 }
 
 // accepts reports whether a response with this status is accepted. Without valid_status_codes, the statuses 200 to last are: last is
-// 299 or 399.
+// 299 for a login whose response body is read, else 399.
 func (r *request) accepts(status, last int) bool {
 	if len(r.ValidStatusCodes) == 0 {
 		return status >= 200 && status <= last
