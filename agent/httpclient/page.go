@@ -8,7 +8,7 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// hidden is what an excerpt has in place of a secret.
+// hidden replaces a secret in an excerpt.
 const hidden = "<secret>"
 
 // maxPageText bounds the text of a page in messages, in bytes.

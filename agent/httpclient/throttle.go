@@ -100,7 +100,7 @@ func signedOnce(req *http.Request) bool {
 	return strings.HasPrefix(credentials, sigV4Prefix) || strings.HasPrefix(credentials, digestPrefix)
 }
 
-// waitedKey is the key of a context's value: where throttledTransport notes how long the request has waited.
+// waitedKey is the context key of a pointer to a duration. throttledTransport adds to it how long the request has waited.
 type waitedKey struct{}
 
 // throttledTransport delays requests until rate limits and the server's own limits allow them.
@@ -186,7 +186,7 @@ func (t *throttle) wait(ctx context.Context, sender digest, origin string) error
 			}
 			continue
 		}
-		// The times of a limit include the time asleep.
+		// The times of a limit include the time during which the machine was suspended.
 		at, reserved := t.limits[origin].reserve(now.Add(now.asleep), func(at time.Time) bool { return beforeDeadline(ctx, at.Add(-now.asleep)) })
 		t.mu.Unlock()
 		if at = at.Add(-now.asleep); !reserved {

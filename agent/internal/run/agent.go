@@ -30,8 +30,8 @@ type Agent struct {
 	jobs       []*job                  // in the order of the plan
 	sinks      []*sink                 // in the order of the plan
 	ownMetrics OwnMetrics              // of the plan
-	shard      shard.Shard             // of the plan
-	allJobs    int                     // of the plan
+	shard      shard.Shard             // Plan.Shard of the current plan
+	allJobs    int                     // Plan.AllJobs of the current plan
 	latest     map[string]metric.Batch // by job: what a new sink gets first
 	time       timekeeper              // of the times of latest
 	reloaded   time.Time

@@ -36,10 +36,10 @@ const lookedFor = time.Hour
 type History struct {
 	now func() time.Time
 
-	looked atomic.Bool // somebody has looked at a job
+	looked atomic.Bool // a client has viewed the page of a job since the start
 
 	mu      sync.Mutex
-	watch   []config.Selector // what web.watch names
+	watch   []config.Selector // the selectors of web.watch
 	jobs    map[string]*jobHistory
 	sinks   map[string]*sinkHistory
 	changed chan struct{} // is closed at the next change; nil if no goroutine waits
