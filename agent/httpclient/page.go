@@ -11,7 +11,7 @@ import (
 // hidden replaces a secret in an excerpt.
 const hidden = "<secret>"
 
-// maxPageText bounds the text of a page in messages, in bytes.
+// maxPageText is the maximum length of a page's text in messages, in bytes.
 const maxPageText = 100
 
 // WebPage returns a short description of the body if the body is a web page, "" otherwise. excerpt is the beginning of the body,

@@ -155,7 +155,7 @@ type pause struct {
 // left returns how long the pause lasts from now on; 0 or less if it is over.
 func (p *pause) left(now moment) time.Duration { return p.until.Sub(now.Time) - now.slept(p.begin) }
 
-// maxPauseWait bounds how long a request waits for the end of a pause. If the pause is longer, the request fails at once, and
+// maxPauseWait is the longest time that a request waits for the end of a pause. If the pause is longer, the request fails at once, and
 // the job's next tick tries again.
 const maxPauseWait = 10 * time.Second
 

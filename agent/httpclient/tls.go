@@ -27,7 +27,7 @@ type TLS struct {
 	InsecureSkipVerify bool       `yaml:"insecure_skip_verify"`
 
 	Passphrase setting.Secret `yaml:"passphrase"` // passphrase of key_file, or of cert_file if that is a PKCS #12 file
-	HTTP1Only  bool           `yaml:"http1_only"` // for a server that offers HTTP/2 and fails with it
+	HTTP1Only  bool           `yaml:"http1_only"` // do not use HTTP/2, for a server that offers it and then fails
 }
 
 // TLSVersion is a version of TLS, written as TLS10, TLS11, TLS12 or TLS13. The zero value means the default of Go.

@@ -92,12 +92,12 @@ type TokenCache struct {
 
 	token  Token
 	kept   bool   // the memory has it
-	key    string // of the secrets that were used last
+	key    string // TokenSource.Key of the secrets that were used last
 	unfit  string // the token that was refused last
 	got    moment
 	failed int   // failed logins in a row
-	wait   pause // before the next login
-	why    error // the last failure
+	wait   pause // pause before the next login
+	why    error // error of the last failed login
 
 	state atomic.Pointer[LoginState] // the state at the last unlock
 }

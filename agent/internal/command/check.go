@@ -142,7 +142,7 @@ func sayShard(plan *config.Plan, say func(format string, args ...any)) {
 	}
 }
 
-// fault returns what shows an error of a job or sink and adds it to the report.
+// fault returns a function that shows an error of a job or sink and adds the error to the report.
 func (c *checkCmd) fault(a *App, report *checkReport) func(setting string, err error) {
 	return func(setting string, err error) {
 		report.problem(setting, err)

@@ -16,9 +16,9 @@ import (
 // new values; cannot fail). After that, family returns the series that the metric shows.
 type table struct {
 	desc   *metric.Desc
-	labels []label    // of a series that has all of them, sorted by name
+	labels []label    // all declared labels, sorted by name; a series lacks those whose value is empty
 	more   int        // index of metric.MoreLabels among the values of a reading, -1 if it is not there
-	sets   *labelSets // of the ledger
+	sets   *labelSets // the label sets that all tables of the ledger share
 
 	entries []entry // one entry per series, in the order in which the series appeared
 	saved   *saved  // what the journal has of the table; nil without a journal

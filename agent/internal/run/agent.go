@@ -29,11 +29,11 @@ type Agent struct {
 	slots      chan struct{}           // holds a token for each running tick
 	jobs       []*job                  // in the order of the plan
 	sinks      []*sink                 // in the order of the plan
-	ownMetrics OwnMetrics              // of the plan
+	ownMetrics OwnMetrics              // Plan.OwnMetrics of the current plan
 	shard      shard.Shard             // Plan.Shard of the current plan
 	allJobs    int                     // Plan.AllJobs of the current plan
-	latest     map[string]metric.Batch // by job: what a new sink gets first
-	time       timekeeper              // of the times of latest
+	latest     map[string]metric.Batch // last batch by job; a new sink gets these batches first
+	time       timekeeper              // notices jumps of the clock, so that the times in latest can be adjusted
 	reloaded   time.Time
 	reloadGood bool
 	reloadBad  string

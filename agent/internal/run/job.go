@@ -312,7 +312,7 @@ func (j *job) expireIfDue() {
 	}
 }
 
-// maxMissed bounds how many missed due times are counted, and maxShownMissed how many of them are reported to the observer.
+// maxMissed is the maximum number of missed due times that are counted, and maxShownMissed of those that the observer gets.
 const (
 	maxMissed      = 1000
 	maxShownMissed = 60

@@ -23,7 +23,7 @@ type Ended struct {
 	Took     time.Duration
 	Waited   time.Duration // how long the run waited before Start, because of the setting concurrency
 	Result   string        // Succeeded, Partial, Failed or Skipped
-	Error    string        // of a failed run; else the first problem
+	Error    string        // error of a failed run, else the first problem; "" = none
 	Window   sources.Tick
 	Readings int
 	Series   int

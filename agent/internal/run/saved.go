@@ -35,7 +35,7 @@ type Saved struct {
 	Exported bool
 
 	old     bool     // the last record is of a version that did not write it before the batch was delivered
-	records [][]byte // of the ledger
+	records [][]byte // records of the ledger
 }
 
 // headerMark is the first byte of a header. In an earlier version, a line of JSON was there instead.

@@ -63,7 +63,7 @@ type jobHistory struct {
 	named  []*named
 	looked time.Time // when its page was last requested
 	follow follow
-	doc    *excerpt // of the last document; nil = none
+	doc    *excerpt // beginning of the last document; nil = none
 }
 
 // ranOnce is a run. The struct is small, since there are many for every job.

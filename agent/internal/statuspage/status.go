@@ -55,10 +55,10 @@ type Job struct {
 	LastStart   time.Time        `json:"last_start,omitzero"`
 	LastSuccess time.Time        `json:"last_success,omitzero"`
 	NextRun     time.Time        `json:"next_run,omitzero"`
-	Duration    float64          `json:"duration_seconds"`           // of the last run
-	Readings    int              `json:"readings"`                   // of the last run that measured something
+	Duration    float64          `json:"duration_seconds"`           // duration of the last run
+	Readings    int              `json:"readings"`                   // number of readings of the last run that measured something
 	Series      int              `json:"series"`                     // number of series now; 0 = the series of the last success have expired
-	Error       string           `json:"error,omitempty"`            // of the last run
+	Error       string           `json:"error,omitempty"`            // error of the last run
 	Since       time.Time        `json:"failing_since,omitzero"`     // the first of the last runs that all failed, or were all partial
 	Runs        []Run            `json:"runs,omitempty"`             // the last 60, oldest first
 	Results     map[string]int64 `json:"results,omitempty"`          // runs since the start by result: success, partial, error, skipped
@@ -183,7 +183,7 @@ type Sink struct {
 	Refusal *Refusal         `json:"refusal,omitempty"`          // the refusal of the most samples
 	Curve   []Sample         `json:"curve,omitempty"`            // the last hour, oldest first
 	Spool   *SpoolFault      `json:"spool_fault,omitempty"`      // why samples wait in memory, although a spool is set
-	Facts   []Fact           `json:"facts,omitempty"`            // that the sink reports
+	Facts   []Fact           `json:"facts,omitempty"`            // what the sink reports about itself
 
 	Detail *SinkDetail `json:"detail,omitempty"` // only in /api/v1/sinks/NAME
 }
