@@ -179,8 +179,8 @@ func (a *Agent) compareSinks(plan []Sink) (all, added, removed []*sink) {
 	return compare(plan, a.sinks, same, func(p Sink) *sink { return newSink(p, Drain, false) })
 }
 
-// compare returns a running job or sink for each entry of a plan; it builds those that are not running. It also returns the
-// built ones, and the running ones that are not in the plan.
+// compare returns a job or sink for each entry of a plan: the running one, or a new one that it builds. added has the new ones, and
+// removed has the running ones that are not in the plan.
 func compare[P, R any](plan []P, running []*R, same func(*P, *R) bool, build func(P) *R) (all, added, removed []*R) {
 	removed = slices.Clone(running)
 	for i := range plan {

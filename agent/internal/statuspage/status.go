@@ -59,7 +59,7 @@ type Job struct {
 	Readings    int              `json:"readings"`                   // number of readings of the last run that measured something
 	Series      int              `json:"series"`                     // number of series now; 0 = the series of the last success have expired
 	Error       string           `json:"error,omitempty"`            // error of the last run
-	Since       time.Time        `json:"failing_since,omitzero"`     // the first of the last runs that all failed, or were all partial
+	Since       time.Time        `json:"failing_since,omitzero"`     // first run of the current row of failed or partial runs
 	Runs        []Run            `json:"runs,omitempty"`             // the last 60, oldest first
 	Results     map[string]int64 `json:"results,omitempty"`          // runs since the start by result: success, partial, error, skipped
 	Dropped     map[string]int64 `json:"dropped_readings,omitempty"` // number of dropped readings since the start, by reason

@@ -87,7 +87,7 @@ type Queue struct {
 	closed    bool
 }
 
-// Fault is why records wait in memory although the queue has a directory. The zero value means that they do not.
+// Fault says why records wait in memory although the queue has a directory. The zero value means that there is no such reason.
 type Fault struct {
 	Since time.Time
 	Err   error
