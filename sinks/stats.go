@@ -38,7 +38,7 @@ type Stats struct {
 	refused map[string]*Refusal
 }
 
-// Pending is what a sink holds that is not yet delivered.
+// Pending describes the samples that a sink has queued and not yet delivered.
 type Pending struct {
 	Samples int64 // number of samples
 	Bytes   int64
@@ -101,14 +101,14 @@ func (s *Stats) Refusals() []Refusal {
 	return all
 }
 
-// TellPending sets the function that returns what the sink holds.
+// TellPending sets the function that returns what the sink has queued.
 func (s *Stats) TellPending(f func() Pending) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pending = f
 }
 
-// Pending returns what the sink holds now.
+// Pending returns what the sink has queued now.
 func (s *Stats) Pending() Pending {
 	s.mu.Lock()
 	f := s.pending
@@ -126,13 +126,14 @@ func (s *Stats) Queues() bool {
 	return s.pending != nil
 }
 
-// SpoolFault is why what a sink holds is not on disk, although it has a directory for that. The zero value means that it is.
+// SpoolFault says why queued samples are in memory although the sink has a directory for its queue. The zero value means that they are on
+// disk.
 type SpoolFault struct {
 	Since time.Time
 	Why   string
 }
 
-// TellSpool sets the function that says whether the sink's spool works. A sink without a spool sets none.
+// TellSpool sets the function that returns what is wrong with the sink's spool. A sink without a spool does not call TellSpool.
 func (s *Stats) TellSpool(f func() SpoolFault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -106,7 +106,7 @@ func (d *Declaration) Validate(name string, labels []string, once bool) error {
 	)
 }
 
-// AddLabels adds those constant labels that the metric does not have yet. own are the names of the labels of readings.
+// AddLabels adds the constant labels whose names the metric does not use yet. own are the names of the labels of readings.
 func (d *Declaration) AddLabels(labels map[string]string, own []string) {
 	all := Labels{}
 	for name, value := range labels {

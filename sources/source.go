@@ -100,21 +100,21 @@ type Labeler interface {
 	AddLabels(labels map[string]string)
 }
 
-// Targeter is an optional interface of a fetcher's Config: a job can fetch from several targets, and computes the same metrics for
-// each.
+// Targeter is an optional interface of a fetcher's Config. With it, a job can fetch from several targets and compute the same metrics
+// for each of them.
 type Targeter interface {
 	// HasTargets reports whether the settings name targets. Then NewTargets is called instead of New.
 	HasTargets() bool
 	NewTargets(env Env) (Targets, error)
-	Labeler // of the targets, unless they have labels of these names
+	Labeler // adds labels to the targets that have none of the same name
 }
 
 // Targets are the targets of a job.
 type Targets interface {
-	// Discover returns the targets as of now, whose labels differ, and why some are left out. It returns the same slice while they
-	// stay the same.
+	// Discover returns the current targets, each of which has different labels, and the reasons why targets are left out. It returns the
+	// same slice as long as the targets do not change.
 	Discover() (targets []*Target, problems []error)
-	// NewFetcher returns a fetcher. Several of them work at the same time, each for one target at a time.
+	// NewFetcher returns a fetcher. Several fetchers work at the same time, each of them for one target at a time.
 	NewFetcher() TargetFetcher
 }
 
@@ -126,9 +126,9 @@ type TargetFetcher interface {
 
 // Target is one of the places that a job fetches from.
 type Target struct {
-	Name   string        // for messages: its URL
-	Labels metric.Labels // of all its series, job and instance among them; sorted by name
-	Of     any           // what its Targets know of it
+	Name   string        // URL of the target, for messages
+	Labels metric.Labels // labels of all series of the target, including job and instance, sorted by name
+	Of     any           // data of the implementation of Targets
 }
 
 // Identifier is an optional interface of a fetcher's Config: it returns what is fetched, without how. A job whose header or

@@ -8,27 +8,28 @@ import (
 
 // Text is a text that a fetcher has fetched, before it is decoded.
 type Text struct {
-	From     string    // for messages, as in Document
-	Name     string    // the file; "" = the text is the only one
-	All      []string  // the names of all texts of the tick
-	Modified time.Time // zero = unknown
-	Body     []byte    // in UTF-8; the receiver may change it, also beyond its length, until it returns
-	Err      error     // why there is no text
+	From     string    // where the text came from, for messages: "read /path" or "run program"
+	Name     string    // name of the file; "" = the text is not a file, and is the only text of the tick
+	All      []string  // names of all texts of the tick
+	Modified time.Time // when the file was modified last; zero = unknown
+	Body     []byte    // UTF-8; yield may change the bytes up to the capacity of Body
+	Err      error     // why the text could not be fetched; nil = Body is set
 }
 
 // TextFetcher is an optional interface of a Fetcher: it can fetch texts without decoding them.
 type TextFetcher interface {
-	// FetchTexts fetches the texts and calls yield for each. It returns the error of yield.
+	// FetchTexts fetches the texts and calls yield for each. If yield returns an error, FetchTexts stops and returns that error.
 	FetchTexts(ctx context.Context, tick Tick, yield func(Text) error) error
 }
 
-// TextReader is an optional interface of a source's Config: the source needs a fetcher that is a TextFetcher.
+// TextReader is an optional interface of a source's Config. It means that the source needs a fetcher that is a TextFetcher.
 type TextReader interface{ ReadsTexts() }
 
-// TextConfig is an optional interface of the Config of a TextFetcher. It returns why the settings do not fetch texts, or nil.
+// TextConfig is an optional interface of the Config of a TextFetcher. CheckTexts returns an error if a setting does not go with texts
+// that are not decoded, such as format.
 type TextConfig interface{ CheckTexts() error }
 
-// TextFetcherOf returns the fetcher as a TextFetcher. A fetcher that wraps another has a method Unwrap.
+// TextFetcherOf returns f, or a fetcher that f wraps, as a TextFetcher. A fetcher that wraps another one has a method Unwrap.
 func TextFetcherOf(f Fetcher) (TextFetcher, error) {
 	for {
 		if t, ok := f.(TextFetcher); ok {

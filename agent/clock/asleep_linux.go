@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Asleep returns how long the machine was suspended since it was started: the boot clock goes on then, the monotonic clock
+// Asleep returns how long the machine was suspended since it was started: meanwhile the boot clock continues, and the monotonic clock
 // stands still. It returns 0 if the kernel does not report it.
 func Asleep() time.Duration {
 	var total time.Duration

@@ -1,5 +1,5 @@
-// Package digest computes hashes, HMACs and encodings for logins that answer a challenge and requests that are signed. What is made
-// of a secret is a secret too: some servers take the hash of a password in its place.
+// Package digest computes hashes, HMACs and encodings for logins that answer a challenge and requests that are signed. A value that is
+// computed from a secret is a secret too: some servers accept the hash of a password instead of the password.
 package digest
 
 import (
@@ -24,11 +24,11 @@ import (
 	"unicode/utf16"
 )
 
-// Bounds of one call.
+// Bounds of one call of a function.
 const (
-	MaxIterations = 1_000_000 // of PBKDF2; takes less than a second
+	MaxIterations = 1_000_000 // iterations of PBKDF2; they take less than a second
 	MaxDerived    = 64        // bytes of a derived key
-	MaxRandom     = 1024      // bytes
+	MaxRandom     = 1024      // random bytes
 )
 
 // Hashes returns the hash functions by name. Old APIs want MD5 and SHA-1.
@@ -36,7 +36,7 @@ func Hashes() map[string]func() hash.Hash {
 	return map[string]func() hash.Hash{"md5": md5.New, "sha1": sha1.New, "sha256": sha256.New, "sha512": sha512.New}
 }
 
-// HashNamed returns a hash function.
+// HashNamed returns the hash function with this name.
 func HashNamed(name string) (func() hash.Hash, error) {
 	if h := Hashes()[name]; h != nil {
 		return h, nil
@@ -44,7 +44,7 @@ func HashNamed(name string) (func() hash.Hash, error) {
 	return nil, fmt.Errorf("want md5, sha1, sha256 or sha512, got %.20q", name)
 }
 
-// DecodeBase64 decodes either alphabet (RFC 4648), padded or not.
+// DecodeBase64 decodes base64 with the standard or the URL alphabet (RFC 4648), with or without padding.
 func DecodeBase64(s string) (string, error) {
 	plain := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "="))
 	b, err := base64.RawStdEncoding.DecodeString(plain)
@@ -54,10 +54,10 @@ func DecodeBase64(s string) (string, error) {
 	return string(b), nil
 }
 
-// Quote escapes a text for a query or a path.
+// Quote escapes a text for the query or the path of a URL.
 func Quote(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
-// Random returns random bytes as hexadecimal digits.
+// Random returns n random bytes as hexadecimal digits.
 func Random(n int) (string, error) {
 	if n < 1 || n > MaxRandom {
 		return "", fmt.Errorf("want 1 to %d bytes, got %d", MaxRandom, n)
@@ -67,7 +67,7 @@ func Random(n int) (string, error) {
 	return hex.EncodeToString(b), nil
 }
 
-// Derive returns a key of PBKDF2 (RFC 8018), raw.
+// Derive derives a key from a password with PBKDF2 (RFC 8018) and returns its bytes, not encoded.
 func Derive(hashName, password, salt string, iterations, length int) (string, error) {
 	h, err := HashNamed(hashName)
 	switch {
@@ -82,7 +82,8 @@ func Derive(hashName, password, salt string, iterations, length int) (string, er
 	return string(key), err
 }
 
-// functions returns the functions of a formula. Texts after the first arguments are joined. Hashes are hexadecimal digits.
+// functions returns the functions that a formula can call. A function concatenates the texts that it gets. Hashes are returned as
+// hexadecimal digits. secret returns the secret of a reference; keep returns result, and remembers it as a secret if a text in of has one.
 func functions(secret func(reference string) (string, error), keep func(result string, of ...string) string) template.FuncMap {
 	one := func(f func(string) (string, error)) func(...string) (string, error) {
 		return func(texts ...string) (string, error) {
@@ -139,7 +140,7 @@ func unhex(s string) (string, error) {
 	return string(b), nil
 }
 
-// utf16le returns a text in UTF-16, as the passwords of some devices are hashed.
+// utf16le returns a text in UTF-16, little-endian: some devices hash a password in this encoding.
 func utf16le(s string) string {
 	var b []byte
 	for _, unit := range utf16.Encode([]rune(s)) {

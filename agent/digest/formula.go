@@ -17,24 +17,24 @@ import (
 const (
 	maxFormula = 4 << 10  // bytes
 	maxResult  = 64 << 10 // bytes
-	maxDerives = 4        // keys of PBKDF2
+	maxDerives = 4        // calls of pbkdf2
 )
 
-// Formula is a text with {{ }}, in which functions compute values of others and of secrets, such as
+// Formula is a template whose functions compute a text from other values and from secrets, such as
 // {{ hmac "sha256" (secret "env:KEY") .nonce }}.
 type Formula struct {
 	text    string
-	names   []string // the values that it uses
-	secrets []string // the references that it uses
+	names   []string // names of the values that the formula uses
+	secrets []string // references to secrets that the formula uses
 }
 
 // Verbatim implements setting.Verbatim.
 func (*Formula) Verbatim() {}
 
-// String returns the text.
+// String returns the text of the formula, as the user wrote it.
 func (f Formula) String() string { return f.text }
 
-// Names returns the values that the formula uses.
+// Names returns the names of the values that the formula uses.
 func (f Formula) Names() []string { return f.names }
 
 // Secrets returns the references to secrets that the formula uses.
@@ -58,7 +58,8 @@ func (f *Formula) UnmarshalText(text []byte) error {
 	return w.node(t.Tree.Root)
 }
 
-// formulaError removes the beginning of an error of text/template.
+// formulaError removes the prefix of an error of text/template, which names the template and a position. If a function does not exist,
+// it adds the functions that do.
 func formulaError(err error) error {
 	text := err.Error()
 	if i := strings.LastIndex(text, ">: "); i >= 0 {
@@ -73,7 +74,7 @@ func formulaError(err error) error {
 	return errors.New(text)
 }
 
-// walk checks what a formula contains.
+// walk visits the nodes of a parsed formula, checks that each is allowed, and collects names and secrets.
 type walk struct {
 	formula   *Formula
 	functions template.FuncMap
@@ -122,7 +123,8 @@ func (w *walk) node(node parse.Node) error {
 	return fmt.Errorf("%s is not allowed", node)
 }
 
-// command checks a call. The argument of secret is a reference, which is known before the formula is used.
+// command checks the call of a function. The argument of secret must be a constant, so that the references are known before the
+// formula is computed.
 func (w *walk) command(c *parse.CommandNode) error {
 	if name, ok := c.Args[0].(*parse.IdentifierNode); ok {
 		switch name.Ident {
@@ -146,7 +148,8 @@ func (w *walk) command(c *parse.CommandNode) error {
 
 var errSecret = errors.New(`want (secret "env:NAME"), (secret "file:/path") or (secret "file:/path#KEY")`)
 
-// Compute returns the text for the values. What is made of a secret is remembered as one. Errors do not show values.
+// Compute evaluates the formula with values. Each result that is computed from a secret is remembered as a secret. Errors do not show
+// secrets.
 func (f Formula) Compute(values map[string]string, vault *setting.SecretStore) (string, error) {
 	keep := func(result string, of ...string) string {
 		for _, text := range of {

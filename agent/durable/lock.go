@@ -13,8 +13,8 @@ import (
 
 // HeldError is the error of FS.Lock if another process has locked the file.
 type HeldError struct {
-	PID  int    // of that process; 0 if unknown
-	Word string // that it has left, see Dir.WaitLock; "" if unknown
+	PID  int    // ID of the process that has the lock; 0 = unknown
+	Word string // word that this process has left in the file, see Dir.WaitLock; "" = unknown
 }
 
 func (e *HeldError) Error() string {
@@ -103,7 +103,7 @@ func (d *Dir) Unlock() error {
 
 // holder returns the number of the process that has locked f, or 0 if f does not say it, and its word.
 func holder(f *os.File) (pid int, word string) {
-	text, _ := io.ReadAll(io.LimitReader(f, 100)) // what cannot be read is no number
+	text, _ := io.ReadAll(io.LimitReader(f, 100)) // after an error the text is not a number
 	number, word, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
 	pid, err := strconv.Atoi(number)
 	if err != nil {

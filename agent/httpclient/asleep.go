@@ -6,8 +6,8 @@ import (
 	"github.com/collectington/collectington/agent/clock"
 )
 
-// sleepMeter returns how long the machine was suspended since it was started. nil = this machine. Go's monotonic time stands still then, but a
-// token expires, and the pause that a server has asked for ends.
+// sleepMeter returns how long the machine has been suspended since it was started; nil = ask the system, not a test. Go's monotonic
+// clock stops while the machine is suspended, but tokens expire, and pauses that servers have asked for end.
 type sleepMeter func() time.Duration
 
 func (s sleepMeter) read() time.Duration {
@@ -17,7 +17,7 @@ func (s sleepMeter) read() time.Duration {
 	return s()
 }
 
-// moment is a time, and how long the machine had been suspended until then.
+// moment is a time, and for how long the machine had been suspended up to that time.
 type moment struct {
 	time.Time
 	asleep time.Duration
@@ -28,8 +28,8 @@ func (s sleepMeter) now() moment { return moment{time.Now(), s.read()} }
 // since returns the time that has passed between two moments.
 func (m moment) since(earlier moment) time.Duration { return m.Sub(earlier.Time) + m.slept(earlier) }
 
-// slept returns how long the machine was suspended between two moments, 0 if that is not known. A time without a monotonic reading, such as
-// one that was kept over a restart, counts it by itself.
+// slept returns the time to add to m.Sub(earlier.Time) for suspensions between the two moments. It is 0 if earlier has no monotonic
+// reading, such as a time from before a restart: Sub then uses the wall clock, which does not stop.
 func (m moment) slept(earlier moment) time.Duration {
 	if earlier.Time == earlier.Round(0) {
 		return 0

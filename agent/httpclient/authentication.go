@@ -23,7 +23,8 @@ type Authenticator interface {
 	CloseIdleConnections()
 }
 
-// refuser is an optional interface of an Authenticator whose credentials may be refused by another status than 401.
+// refuser is an optional interface of an Authenticator. Refuses reports whether a status means that the credentials were refused; without
+// this interface, only 401 does.
 type refuser interface{ Refuses(status int) bool }
 
 // Provider is a named authentication. All clients whose settings name it share its tokens.

@@ -142,7 +142,7 @@ func validatorOf(header http.Header) (name, value string) {
 
 // cachedResponse is a response of status 200. It is immutable.
 type cachedResponse struct {
-	at     moment // of the request
+	at     moment // when the request was sent
 	header http.Header
 	body   []byte // as received
 }

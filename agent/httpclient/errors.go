@@ -64,7 +64,7 @@ func explain(ctx context.Context, redact redactor, err error) error {
 	return &explainedError{redact.text(prefix + text), []error{err}}
 }
 
-// saysMore reports whether an error says why the time was not enough: another process held the credentials.
+// saysMore reports whether an error tells more about a time-out than the context does: another process had the lock of the credentials.
 func saysMore(ctx context.Context, err error) bool {
 	_, ok := errors.AsType[*CredentialsError](err)
 	return ok && !errors.Is(err, context.Cause(ctx)) && !errors.Is(err, ctx.Err())

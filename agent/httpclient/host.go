@@ -87,8 +87,8 @@ type Exchange struct {
 	Bytes int64 // bytes that were read from the response's body, decompressed
 	Took  time.Duration
 
-	// Waited is the part of Took before the request was sent, or given up, because of rate_limit, or because the server wanted no
-	// requests for a while: its Retry-After, or its quota.
+	// Waited is the part of Took in which the request waited before it was sent or given up. It waits because of rate_limit, or because
+	// the server has asked for a pause by Retry-After or a quota.
 	Waited time.Duration
 
 	Unsent      bool   // nothing was sent: the cache answered, or a limit did not allow the request

@@ -11,13 +11,13 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 )
 
-// isPKCS12 reports whether a file holds a certificate and its key (RFC 7292), by its name.
+// isPKCS12 reports whether a file is a PKCS #12 file (RFC 7292), which has a certificate and its key. It looks at the file's extension.
 func isPKCS12(path string) bool {
 	extension := strings.ToLower(filepath.Ext(path))
 	return extension == ".p12" || extension == ".pfx"
 }
 
-// isEncrypted reports whether a private key needs a passphrase: PKCS #8 (RFC 5958), or the older form with headers (RFC 1421).
+// isEncrypted reports whether a PEM file has an encrypted private key: PKCS #8 (RFC 5958), or the older format with headers (RFC 1421).
 func isEncrypted(file []byte) bool {
 	for block, rest := pem.Decode(file); block != nil; block, rest = pem.Decode(rest) {
 		if isEncryptedBlock(block) {
@@ -33,7 +33,7 @@ func isEncryptedBlock(block *pem.Block) bool {
 
 var errPassphrase = errors.New("the passphrase is wrong, or the file is damaged")
 
-// decryptKey returns an encrypted private key in PEM without its encryption.
+// decryptKey decrypts the first encrypted private key of a PEM file and returns it as PEM.
 func decryptKey(file []byte, passphrase string) ([]byte, error) {
 	for block, rest := pem.Decode(file); block != nil; block, rest = pem.Decode(rest) {
 		switch {
@@ -47,7 +47,7 @@ func decryptKey(file []byte, passphrase string) ([]byte, error) {
 		default:
 			//lint:ignore SA1019 the form is old, and so are devices
 			der, err := x509.DecryptPEMBlock(block, []byte(passphrase))
-			if err != nil || !isKey(der) { // a wrong passphrase goes unnoticed once in 256 times
+			if err != nil || !isKey(der) { // about one of 256 wrong passphrases gives no error but random bytes
 				return nil, errPassphrase
 			}
 			return pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: der}), nil

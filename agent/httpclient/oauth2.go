@@ -26,8 +26,8 @@ type Grant interface {
 	Granted(h *Host, refresh string) error
 }
 
-// GrantLocker is an optional interface of a Grant: other processes can use it. Lock waits until none of them requests a token with it,
-// until ctx ends. It is called before Params, and unlock after Granted.
+// GrantLocker is an optional interface of a Grant that several processes can use. Lock waits while another process requests a token
+// with the grant, until ctx ends. Lock is called before Params, and unlock after Granted.
 type GrantLocker interface {
 	Lock(ctx context.Context, h *Host) (unlock func(), err error)
 }

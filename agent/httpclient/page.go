@@ -8,10 +8,10 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// hidden is what an excerpt has in place of a secret.
+// hidden replaces a secret in an excerpt.
 const hidden = "<secret>"
 
-// maxPageText bounds the text of a page in messages, in bytes.
+// maxPageText is the maximum length of a page's text in messages, in bytes.
 const maxPageText = 100
 
 // WebPage returns a short description of the body if the body is a web page, "" otherwise. excerpt is the beginning of the body,

@@ -141,8 +141,8 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 // Filter makes ReadBody read from filter(body) in place of the body. The limit of ReadBody applies to the unfiltered body.
 func (r *Response) Filter(filter func(body io.Reader) io.Reader) { r.filter = filter }
 
-// Excerpt returns the beginning of the body, at most max bytes, with secrets removed. It is for the texts of refusals: if
-// reading fails it returns what came before. The next call returns the same again.
+// Excerpt returns the beginning of the body, at most max bytes, with secrets removed. It is for the text of error responses: if
+// reading fails, it returns the bytes that were read before the failure. The body can still be read after Excerpt.
 func (r *Response) Excerpt(max int) string {
 	text, _ := io.ReadAll(io.LimitReader(r.resp.Body, int64(max)))
 	r.resp.Body = struct {

@@ -100,7 +100,7 @@ func signedOnce(req *http.Request) bool {
 	return strings.HasPrefix(credentials, sigV4Prefix) || strings.HasPrefix(credentials, digestPrefix)
 }
 
-// waitedKey is the key of a context's value: where throttledTransport notes how long the request has waited.
+// waitedKey is the context key of a pointer to a duration. throttledTransport adds to it how long the request has waited.
 type waitedKey struct{}
 
 // throttledTransport delays requests until rate limits and the server's own limits allow them.
@@ -155,7 +155,7 @@ type pause struct {
 // left returns how long the pause lasts from now on; 0 or less if it is over.
 func (p *pause) left(now moment) time.Duration { return p.until.Sub(now.Time) - now.slept(p.begin) }
 
-// maxPauseWait bounds how long a request waits for the end of a pause. If the pause is longer, the request fails at once, and
+// maxPauseWait is the longest time that a request waits for the end of a pause. If the pause is longer, the request fails at once, and
 // the job's next tick tries again.
 const maxPauseWait = 10 * time.Second
 

@@ -26,8 +26,8 @@ type TLS struct {
 	MinVersion         TLSVersion `yaml:"min_version"`
 	InsecureSkipVerify bool       `yaml:"insecure_skip_verify"`
 
-	Passphrase setting.Secret `yaml:"passphrase"` // of key_file, or of a PKCS #12 file as cert_file
-	HTTP1Only  bool           `yaml:"http1_only"` // for a server that offers HTTP/2 and fails with it
+	Passphrase setting.Secret `yaml:"passphrase"` // passphrase of key_file, or of cert_file if that is a PKCS #12 file
+	HTTP1Only  bool           `yaml:"http1_only"` // do not use HTTP/2, for a server that offers it and then fails
 }
 
 // TLSVersion is a version of TLS, written as TLS10, TLS11, TLS12 or TLS13. The zero value means the default of Go.
@@ -187,7 +187,7 @@ func (r *reloadingTransport) current() (http.RoundTripper, error) {
 	return r.transport, nil
 }
 
-// decrypted returns the settings with the certificate and the key in place of files that are encrypted.
+// decrypted returns the settings. If a file is encrypted, the decrypted certificate and key replace it.
 func (r *reloadingTransport) decrypted(files map[string][]byte, passphrase string) (*promconfig.TLSConfig, error) {
 	config := r.config
 	switch {

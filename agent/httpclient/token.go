@@ -29,17 +29,17 @@ type TokenSource interface {
 
 // TokenMemory stores the data of a provider across restarts. The data is secret. The methods are never called concurrently.
 type TokenMemory interface {
-	Load() []byte // what was stored last, by any process; nil = nothing
+	Load() []byte // returns what was stored last, by any process; nil = nothing is stored
 	// Store reports whether the data is on disk, or why it cannot be. It is neither if nothing is kept over restarts.
 	Store(data []byte) (kept bool, err error)
 	Ready() error // why Store would fail; nil = it would not
-	// Lock waits, until ctx ends, until no other process holds the lock of this memory. Shared reports whether there can be other
-	// processes, which may have stored something since the last Load.
+	// Lock locks the memory. It waits while another process has the lock, until ctx ends. shared reports whether other processes can
+	// use the memory: they may then have stored something since the last Load.
 	Lock(ctx context.Context) (unlock func(), shared bool, err error)
 }
 
-// tokenLocker is an optional interface of a TokenSource: other processes can spend the same secrets. Lock waits, until ctx ends, until
-// none of them does.
+// tokenLocker is an optional interface of a TokenSource whose secrets can be used only once, and by several processes. Lock waits while
+// another process uses them, until ctx ends.
 type tokenLocker interface {
 	Lock(ctx context.Context) (unlock func(), err error)
 }
@@ -92,12 +92,12 @@ type TokenCache struct {
 
 	token  Token
 	kept   bool   // the memory has it
-	key    string // of the secrets that were used last
+	key    string // TokenSource.Key of the secrets that were used last
 	unfit  string // the token that was refused last
 	got    moment
 	failed int   // failed logins in a row
-	wait   pause // before the next login
-	why    error // the last failure
+	wait   pause // pause before the next login
+	why    error // error of the last failed login
 
 	state atomic.Pointer[LoginState] // the state at the last unlock
 }
@@ -158,7 +158,7 @@ func (t *TokenCache) keep() {
 	}
 	var data []byte
 	if t.token.Value != "" {
-		data, _ = json.Marshal(keptToken{hashed(t.key), t.token.Value, t.token.Expires, t.got.Time}) // of strings and times it cannot fail
+		data, _ = json.Marshal(keptToken{hashed(t.key), t.token.Value, t.token.Expires, t.got.Time}) // cannot fail for these types
 	}
 	t.kept, _ = t.memory.Store(data)
 }
@@ -229,7 +229,7 @@ func (t *TokenCache) Get(ctx context.Context, source TokenSource) (token Token, 
 		return Token{}, false, err
 	}
 	defer unlock()
-	if t.token.Value != "" && t.valid(t.asleep.now()) { // another process has got it meanwhile
+	if t.token.Value != "" && t.valid(t.asleep.now()) { // another process has stored a new token meanwhile
 		return t.token, true, nil
 	}
 	t.token, err = source.Token(ctx)
@@ -248,7 +248,7 @@ func (t *TokenCache) Get(ctx context.Context, source TokenSource) (token Token, 
 	return t.token, false, nil
 }
 
-// alone waits until no other process gets a token of the same login, and takes the one that another has got.
+// alone waits while another process logs in with the same login. It then loads the token that the other process has stored.
 func (t *TokenCache) alone(ctx context.Context, source TokenSource) (unlock func(), err error) {
 	unlockSource, unlockMemory := func() {}, func() {}
 	if l, ok := source.(tokenLocker); ok {
@@ -270,7 +270,7 @@ func (t *TokenCache) alone(ctx context.Context, source TokenSource) (unlock func
 }
 
 // valid reports whether the token can be used. It is renewed ten seconds before it expires, or for the last tenth of its
-// lifetime if that is shorter. An expiry that is a lifetime counts the time asleep, one that is a time of day goes by the clock.
+// lifetime if that is shorter. The time during which the machine was suspended counts too.
 func (t *TokenCache) valid(now moment) bool {
 	e := t.token.Expires
 	slept := now.slept(moment{Time: e, asleep: t.got.asleep})
@@ -312,7 +312,7 @@ func (t *TokenCache) Forget(ctx context.Context, token string) error {
 	t.token, t.unfit = Token{}, token
 	var kept keptToken
 	if t.memory != nil && json.Unmarshal(t.memory.Load(), &kept) == nil && kept.Value != token {
-		return nil // another process has stored a newer one
+		return nil // another process has stored a newer token
 	}
 	t.keep()
 	return nil

@@ -3,9 +3,9 @@
 //
 //   - An expression only reads its input. It cannot read files or environment variables, and has no function input.
 //   - It has at most 16 KiB.
-//   - It has a few more functions than jq. timestamp returns the Unix seconds of a time (see [ParseTime]), null for one that means
-//     never (see [IsNever]). quantity("B"), decimal(","), hex and duration return the number in a text such as "12.3 MiB", "1.234,5",
-//     "0x1f" and "3d 4h".
+//   - It has a few more functions than jq. timestamp returns the Unix seconds of a time (see [ParseTime]), and null for a time that
+//     means never (see [IsNever]). quantity("B"), decimal(","), hex and duration convert texts such as "12.3 MiB", "1.234,5", "0x1f" and
+//     "3d 4h" to numbers.
 //   - An error of compiling names the character and suggests what was meant.
 //
 // A kind uses [Expression] as the type of a setting. The expression is compiled when the configuration is read. [Expression.Run]

@@ -13,10 +13,10 @@ import (
 	"github.com/collectington/collectington/agent/pattern"
 )
 
-// maxQuantity bounds a text with a number in it, in bytes.
+// maxQuantity is the maximum length of a text with a number, in bytes.
 const maxQuantity = 200
 
-// numbers returns the options that define the functions for numbers in texts.
+// numbers returns the options that define the functions that read numbers from texts.
 func numbers() []gojq.CompilerOption {
 	return []gojq.CompilerOption{
 		gojq.WithFunction("quantity", 1, 2, quantity),
@@ -26,7 +26,8 @@ func numbers() []gojq.CompilerOption {
 	}
 }
 
-// quantityText returns a text without spaces around it. If the input is null or a number, or no text, done is true and v is the result.
+// quantityText returns the input without spaces around it. If the input is not a string, done is true and v is the result of the
+// function: a null or a number is returned as it is, anything else is an error. A string that is too long is an error too.
 func quantityText(function, want string, in any) (text string, v any, done bool) {
 	switch in := in.(type) {
 	case nil:
@@ -45,8 +46,9 @@ func quantityText(function, want string, in any) (text string, v any, done bool)
 
 var leadingNumber = pattern.OnUse(`^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?`)
 
-// quantity is quantity(unit) and quantity(unit; step). It returns the number of a text in that unit: of "12.3 MiB" in bytes. The
-// text is a number, a prefix of the SI or of IEC 80000-13, or none, and the unit. The step 1024 is the factor between k, M, G, T, P and E.
+// quantity implements quantity(unit) and quantity(unit; step). It converts a text such as "12.3 MiB" to a number of units, here bytes.
+// The text is a number, a prefix of the SI or of IEC 80000-13 or none, and the unit. The step, 1000 or 1024, is the factor between the
+// prefixes k, M, G, T, P and E.
 func quantity(in any, arguments []any) any {
 	unit, isText := arguments[0].(string)
 	step := 1000.0
@@ -81,7 +83,7 @@ func quantity(in any, arguments []any) any {
 	return n
 }
 
-// scale multiplies a number by a prefix.
+// scale multiplies a number by the factor of a prefix. It returns false if there is no such prefix.
 func scale(n float64, prefix string, step float64) (float64, bool) {
 	const large = "kMGTPE"
 	switch prefix {
@@ -110,8 +112,8 @@ func scale(n float64, prefix string, step float64) (float64, bool) {
 
 var grouped = pattern.OnUse(`^[-+]?[0-9]{1,3}([., '’_\x{202f}])[0-9]{3}`)
 
-// decimal is decimal(mark). It returns the number of a text with that decimal mark, a comma or a point, in which the digits before it may
-// be in groups of three.
+// decimal implements decimal(mark). It converts a text with this decimal mark, a comma or a point, to a number. The digits before the
+// mark may be in groups of three.
 func decimal(in any, arguments []any) any {
 	mark, _ := arguments[0].(string)
 	if mark != "," && mark != "." {
@@ -146,7 +148,7 @@ func decimal(in any, arguments []any) any {
 	return n
 }
 
-// hex is hex. It returns the number of hexadecimal digits, with 0x before them or without.
+// hex implements hex. It converts hexadecimal digits, with or without 0x before them, to a number.
 func hex(in any, _ []any) any {
 	const want = `hexadecimal digits such as "1f" or "0x1F", at most 16`
 	text, v, done := quantityText("hex", want, in)
@@ -167,8 +169,8 @@ func hex(in any, _ []any) any {
 	return int(n)
 }
 
-// duration is duration. It returns the seconds of a text such as "3d 4h", "1h2m3.5s", "2 days, 04:05:06", "3-04:05:06", "04:05:06" or
-// "P3DT4H".
+// duration implements duration. It converts a text such as "3d 4h", "1h2m3.5s", "2 days, 04:05:06", "3-04:05:06", "04:05:06" or
+// "P3DT4H" to seconds.
 func duration(in any, _ []any) any {
 	const want = `a duration such as "3d 4h", "04:05:06" or "P3DT4H"`
 	text, v, done := quantityText("duration", want, in)
@@ -238,7 +240,7 @@ func ParseDuration(text string) (float64, error) {
 	return sign * seconds, nil
 }
 
-// sum returns the sum of numbers times their factors. A missing number is zero, but not all may be missing.
+// sum parses numbers, multiplies each by its factor and adds them up. A missing number counts as zero, but one must be present.
 func sum(texts []string, factors ...float64) (float64, error) {
 	total, some := 0.0, false
 	for i, text := range texts {
@@ -257,7 +259,7 @@ func sum(texts []string, factors ...float64) (float64, error) {
 	return total, nil
 }
 
-// unitSeconds returns the seconds of a unit of time.
+// unitSeconds returns the length of a unit of time in seconds.
 func unitSeconds(unit string) (float64, error) {
 	if len(unit) > 1 {
 		unit = strings.ToLower(unit)

@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// MoreLabels stands among [Desc.LabelNames] for labels whose names are known only when a reading comes. The reading's value for it
-// is the result of [PackLabels]. A label that is also declared has the declared value, unless that is empty.
+// MoreLabels is a placeholder in [Desc.LabelNames] for labels whose names are known only when a reading comes. The reading's value at
+// this index is the result of [PackLabels]. If a packed label is also declared, the declared value is used unless it is empty.
 const MoreLabels = ""
 
-// separator ends each name and value of packed labels. It is never part of UTF-8.
+// separator ends each name and value of packed labels. Valid UTF-8 never contains this byte.
 const separator = "\xff"
 
-// PackLabels returns labels as one text, which is equal for equal labels. Labels without a value are left out. Names must differ, and
-// all must be UTF-8. The text is part of saved state: its form does not change.
+// PackLabels encodes labels as one text; equal labels give equal texts. Labels with an empty value are left out. Names must differ, and
+// names and values must be UTF-8. The text is stored in state files, so its format must not change.
 func PackLabels(labels []Label) string {
 	if !slices.IsSortedFunc(labels, compareLabels) {
 		labels = slices.Clone(labels)
@@ -38,14 +38,14 @@ func UnpackLabels(dst []Label, packed string) []Label {
 	return dst
 }
 
-// CutPacked returns the first label of a packed text, and the others.
+// CutPacked returns the first label of a packed text, and the text without it.
 func CutPacked(packed string) (first Label, rest string) {
 	first.Name, rest, _ = strings.Cut(packed, separator)
 	first.Value, rest, _ = strings.Cut(rest, separator)
 	return first, rest
 }
 
-// MergePacked returns the labels of two packed texts. Of two labels of one name, that of first is kept.
+// MergePacked merges two packed texts. If both have a label of the same name, that of first is kept.
 func MergePacked(first, second string) string {
 	switch {
 	case first == "":
@@ -56,7 +56,7 @@ func MergePacked(first, second string) string {
 	return PackLabels(mergeLabels(UnpackLabels(nil, first), UnpackLabels(nil, second)))
 }
 
-// mergeLabels returns the labels of both, sorted by name. Of two labels of one name, that of first is kept.
+// mergeLabels merges two lists of labels and sorts the result by name. If both have a label of the same name, that of first is kept.
 func mergeLabels(first, second []Label) []Label {
 	all := first
 	for _, l := range second {

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// OnUse returns a function that returns the regular expression of a constant. It is compiled at the first call: what is compiled
-// at the start costs every short command time. It panics as regexp.MustCompile does.
+// OnUse returns a function that returns the regular expression expr. The first call compiles it, since compiling all expressions at the
+// start would slow down every short command. The function panics if expr is not valid, as regexp.MustCompile does.
 func OnUse(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// Times of refusals.
+// Durations for refused connections.
 const (
-	refusalTime  = 100 * time.Millisecond // for the answer, which the system's buffer takes
-	refusalPause = time.Minute            // between two lines of the log
+	refusalTime  = 100 * time.Millisecond // timeout for writing the answer; the system's send buffer takes it at once
+	refusalPause = time.Minute            // minimum time between two log lines
 )
 
-// limited is a listener with a bound on its open connections. One beyond it takes the place of the connection that has been idle for the
-// longest time. If none is idle it is refused.
+// limited is a listener with a maximum number of open connections. When a new connection comes at the maximum, the connection that has
+// been idle for the longest time is closed. If no connection is idle, the new one is refused.
 type limited struct {
 	net.Listener
 	most   int
-	answer []byte // to a connection that is refused; nil = none, since the client expects TLS
+	answer []byte // what a refused connection is answered; nil = nothing, since the client expects TLS
 	log    *slog.Logger
 
 	mu      sync.Mutex
-	idle    map[*counted]time.Time // since when each open connection has been idle; zero = it is not
-	refused int                    // since the last line of the log
-	logged  time.Time
+	idle    map[*counted]time.Time // all open connections, with the time since when each has been idle; zero = not idle
+	refused int                    // connections refused since logged
+	logged  time.Time              // when refusals were last logged
 }
 
 func newLimited(l net.Listener, most int, isTLS bool, log *slog.Logger) *limited {
@@ -58,7 +58,8 @@ func (l *limited) Accept() (net.Conn, error) {
 	}
 }
 
-// admit reports whether there is room for a connection, and makes room if one is idle.
+// admit adds a connection to the open ones. At the maximum it first closes the connection that has been idle for the longest time, and
+// returns false if no connection is idle.
 func (l *limited) admit(c *counted) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -75,7 +76,7 @@ func (l *limited) admit(c *counted) bool {
 	return true
 }
 
-// oldest returns the connection that has been idle for the longest time, nil if none is. The caller holds mu.
+// oldest returns the connection that has been idle for the longest time, nil if no connection is idle. The caller holds mu.
 func (l *limited) oldest() (oldest *counted) {
 	for c, since := range l.idle {
 		if !since.IsZero() && (oldest == nil || since.Before(l.idle[oldest])) {
@@ -85,7 +86,7 @@ func (l *limited) oldest() (oldest *counted) {
 	return oldest
 }
 
-// refuse counts a connection that is refused, and logs that now and then. The caller holds mu.
+// refuse counts a refused connection, and logs the number at most once per refusalPause. The caller holds mu.
 func (l *limited) refuse() {
 	l.refused++
 	if now := time.Now(); now.Sub(l.logged) >= refusalPause {
@@ -94,7 +95,7 @@ func (l *limited) refuse() {
 	}
 }
 
-// state notes whether a connection is idle. It is for http.Server.ConnState.
+// state records whether a connection is idle. It is the hook http.Server.ConnState.
 func (l *limited) state(c net.Conn, s http.ConnState) {
 	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
 		c = t.NetConn()
@@ -114,7 +115,7 @@ func (l *limited) state(c net.Conn, s http.ConnState) {
 	}
 }
 
-// counted is a connection that makes room when it is closed.
+// counted is a connection that is removed from the open connections of its listener when it is closed.
 type counted struct {
 	net.Conn
 	of *limited

@@ -176,8 +176,8 @@ func (s *sink) sendSaved(ctx context.Context, p *push) error {
 	return err
 }
 
-// isRefusal reports whether a Pushgateway has refused what was pushed. Every other response, such as 401, 404, a redirect or a web page,
-// may come from what is in front of it, and does not speak of the push: the push is tried again.
+// isRefusal reports whether the Pushgateway has refused the content of a push. Any other response, such as 401, 404, a redirect or a web
+// page, may come from a proxy and says nothing about the content, so the push is tried again.
 func isRefusal(err error) bool {
 	status, ok := errors.AsType[*httpclient.StatusError](err)
 	return ok && slices.Contains([]int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity}, status.Code)
@@ -273,7 +273,7 @@ func (s *sink) wrap(act, job string, err error) error {
 	return err
 }
 
-// whatToDo returns what to do about a status that says nothing of the push, "" if that is not known.
+// whatToDo returns advice for a status that says nothing about the content of the push, "" if there is none.
 func whatToDo(code int) string {
 	switch code {
 	case http.StatusUnauthorized, http.StatusProxyAuthRequired:

@@ -32,8 +32,8 @@ type spool struct {
 	log  *slog.Logger
 
 	mu      sync.Mutex
-	waiting map[string]int   // samples, by file
-	fault   sinks.SpoolFault // of the last put
+	waiting map[string]int   // number of samples by file
+	fault   sinks.SpoolFault // why the last put did not write to disk
 }
 
 // push is one push of a group.
@@ -92,7 +92,7 @@ func (s *spool) faulty() sinks.SpoolFault {
 	return s.fault
 }
 
-// store does what put returns, without noting it.
+// store does the work of put, but does not set the field fault.
 func (s *spool) store(p *push) (*push, error) {
 	dir, err := s.open()
 	if err != nil {

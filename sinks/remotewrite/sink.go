@@ -203,7 +203,7 @@ func (s *sink) Repeat(_ context.Context, batch metric.Batch) error {
 }
 
 // forwardShare is how full the queue may be when samples of another program are accepted: that program can keep them itself. forwardPause
-// is how long it is told to wait if the queue is fuller.
+// is the pause that the program is asked to make if the queue is fuller.
 const (
 	forwardShare = 0.75
 	forwardPause = 5 * time.Second

@@ -20,10 +20,10 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Bounds on what lists of targets have.
+// Bounds of lists of targets.
 const (
-	MaxBytes   = 16 << 20 // of one list
-	MaxTargets = 10_000   // of a job
+	MaxBytes   = 16 << 20 // size of one list
+	MaxTargets = 10_000   // number of targets of a job
 )
 
 // Group is one entry of a list of targets, in the format of Prometheus' file_sd_config.
@@ -31,8 +31,8 @@ type Group struct {
 	Targets []string          `yaml:"targets" json:"targets"`
 	Labels  map[string]string `yaml:"labels" json:"labels"`
 
-	Meta     labels.Label `yaml:"-" json:"-"` // where it was found, for relabel_configs
-	IsRemote bool         `yaml:"-" json:"-"` // from a server
+	Meta     labels.Label `yaml:"-" json:"-"` // label that says where the group was found, for relabel_configs
+	IsRemote bool         `yaml:"-" json:"-"` // the group comes from a server, not from a file
 }
 
 // FileSD is the setting file_sd: it names files that list targets.
@@ -40,7 +40,7 @@ type FileSD struct {
 	Files []string `yaml:"files" setting:"path"`
 }
 
-// Validate checks the patterns.
+// Validate checks the file names and patterns.
 func (s *FileSD) Validate() error {
 	var errs []error
 	for i, pattern := range s.Files {
@@ -51,25 +51,25 @@ func (s *FileSD) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Files reads files that list targets. For a file that is not valid, the targets that it listed before stay.
+// Files reads files that list targets. If a file is not valid, its previous targets stay in use.
 type Files struct {
-	Dir      string // of relative patterns
+	Dir      string // directory for relative patterns
 	Patterns []string
-	Check    func(target string) error // why a target is not valid
-	Reads    int                       // counts changes
+	Check    func(target string) error // returns why a target is not valid, or nil
+	Reads    int                       // grows when the targets of a file may have changed
 
-	known map[string]*file
+	known map[string]*file // file by path
 }
 
 type file struct {
 	modified time.Time
 	size     int64
 	groups   []Group
-	err      error // of the last read
+	err      error // error of the last read
 }
 
-// Refresh reads the files that have changed. It returns the groups of all files, in the order of the patterns. Files in a directory
-// that cannot be read are as they were before.
+// Refresh reads the files that have changed. It returns the groups of all files, in the order of the patterns. If a directory cannot be
+// read, the files that were found in it before stay in use.
 func (f *Files) Refresh() (all []Group, problems []error) {
 	seen := map[string]*file{}
 	for _, pattern := range f.Patterns {
@@ -110,7 +110,7 @@ func (f *Files) Refresh() (all []Group, problems []error) {
 	return all, problems
 }
 
-// read returns the file, and reads it again if its size or time has changed. A file that is gone lists nothing.
+// read returns the file, and reads it again if its size or time has changed. A file that does not exist lists no targets.
 func (f *Files) read(path string) *file {
 	known := f.known[path]
 	if known == nil {
@@ -139,7 +139,7 @@ func (f *Files) read(path string) *file {
 		known.groups = groups
 		f.Reads++
 	} else {
-		known.modified = time.Time{} // so that it is read again even if size and time do not change
+		known.modified = time.Time{} // so that the file is read again even if its size and time do not change
 	}
 	return known
 }
@@ -175,7 +175,7 @@ func (f *Files) readGroups(path string) ([]Group, error) {
 	return groups, CheckGroups(groups, f.Check)
 }
 
-// CheckGroups checks the targets and the names of labels.
+// CheckGroups checks the targets, the names of labels, and the number of targets.
 func CheckGroups(groups []Group, check func(target string) error) error {
 	n := 0
 	for i := range groups {

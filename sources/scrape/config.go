@@ -42,7 +42,7 @@ var Kind = sources.Kind[sources.Source]{
 // Config holds the settings of a scrape. Settings that Prometheus' scrape_config also has have the same names.
 type Config struct {
 	Targets []Address         `yaml:"targets"`
-	Labels  map[string]string `yaml:"labels"` // of Targets
+	Labels  map[string]string `yaml:"labels"` // labels that Targets get
 	FileSD  discovery.FileSD  `yaml:"file_sd"`
 	HTTPSD  HTTPSD            `yaml:"http_sd"`
 

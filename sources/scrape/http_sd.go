@@ -49,7 +49,7 @@ const maxDiscovery = 10 * time.Second
 type httpSD struct {
 	config *HTTPSD
 	client *httpclient.Client
-	at     time.Time // of the last answer
+	at     time.Time // time of the last answer
 	groups []discovery.Group
 	reads  int // counts answers
 }

@@ -9,28 +9,28 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// merged is one metric of all targets.
+// merged has the readings of one metric from all targets.
 type merged struct {
 	metric.Measured
 	of       *metric.Desc          // the description without the labels of targets
-	same     map[*metric.Desc]bool // descriptions of workers that have been compared with it
-	measured int                   // targets that have readings of it, or a problem
-	failed   int                   // those with a problem
-	lost     int                   // those of them that have no readings that were left out, by which they are counted
-	first    error                 // the first one
+	same     map[*metric.Desc]bool // descriptions of workers that were found to be the same as of
+	measured int                   // number of targets that gave readings of the metric or an error
+	failed   int                   // number of targets that gave an error
+	lost     int                   // number of targets that gave an error and no Drops; end adds a Drop for them
+	first    error                 // the first error
 }
 
 func newMerged(d *metric.Desc) *merged {
 	return &merged{Measured: metric.Measured{Desc: Describe(d)}, of: d, same: map[*metric.Desc]bool{d: true}}
 }
 
-// begin forgets the readings of the tick before.
+// begin removes the readings of the previous tick.
 func (m *merged) begin() {
 	m.Measured = metric.Measured{Desc: m.Desc, Rows: m.Rows[:0]}
 	m.measured, m.failed, m.lost, m.first = 0, 0, 0, nil
 }
 
-// add adds the readings of a target. It returns why they cannot be used.
+// add adds the readings of a target. It returns an error if they cannot be used.
 func (m *merged) add(t *sources.Target, one *metric.Measured) error {
 	m.measured++
 	err := one.Err
@@ -73,7 +73,7 @@ func (m *merged) add(t *sources.Target, one *metric.Measured) error {
 	return nil
 }
 
-// drop adds the readings of a target that were left out.
+// drop adds a count of readings that a target has left out.
 func (m *merged) drop(t *sources.Target, d metric.Drop) {
 	for i := range m.Drops {
 		if m.Drops[i].Reason == d.Reason {
@@ -85,7 +85,7 @@ func (m *merged) drop(t *sources.Target, d metric.Drop) {
 	m.Drops = append(m.Drops, d)
 }
 
-// isSame reports whether a worker's description of the metric has the same type and labels.
+// isSame reports whether a worker's description of the metric has the same type and labels as m.of.
 func (m *merged) isSame(d *metric.Desc) bool {
 	if m.same[d] {
 		return true
@@ -97,7 +97,7 @@ func (m *merged) isSame(d *metric.Desc) bool {
 	return same
 }
 
-// end sets the error if no target could be measured, and else counts those that could not.
+// end sets Err if all targets failed, and otherwise adds a Drop for the targets that failed.
 func (m *merged) end() {
 	switch {
 	case m.failed > 0 && m.failed == m.measured:
@@ -107,7 +107,7 @@ func (m *merged) end() {
 	}
 }
 
-// declares reports whether the metric has a label of this name by itself.
+// declares reports whether the metric itself, without the labels of targets, has a label of this name.
 func (m *merged) declares(name string) bool {
 	return slices.Contains(m.of.LabelNames, name) || slices.ContainsFunc(m.of.Const, func(l metric.Label) bool { return l.Name == name })
 }

@@ -11,10 +11,11 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// MaxWorkers is how many targets of a job are worked on at the same time.
+// MaxWorkers is the maximum number of targets that a job fetches from at the same time.
 const MaxWorkers = 32
 
-// Each calls work for each index below n, side by side. Worker is the number of the goroutine that calls, below workers.
+// Each calls work for each index i below n, in several goroutines at the same time. worker is the number of the goroutine, from 0 to
+// workers-1.
 func Each(workers, n int, work func(worker, i int)) {
 	next := make(chan int)
 	var wg sync.WaitGroup
@@ -33,15 +34,15 @@ func Each(workers, n int, work func(worker, i int)) {
 }
 
 const (
-	reserve     = 500 * time.Millisecond // of a tick's time, for what follows the slowest target
-	maxProblems = 3                      // problems that are written out
+	reserve     = 500 * time.Millisecond // part of a tick's time that is left for merging when the slowest target is done
+	maxProblems = 3                      // number of problems that Summarize writes out
 )
 
-// ErrTimeout is the cause when a target has no time left.
+// ErrTimeout is the cause of a context that WithDeadline has ended.
 var ErrTimeout = errors.New("timed out: a target has the job's timeout, and at most until the next run")
 
-// WithDeadline gives the targets less time than the tick has, so that a slow one fails alone, and less than the interval, so
-// that it does not delay the next tick.
+// WithDeadline returns a context for the targets. It ends before ctx, so that a slow target fails alone and not the whole tick, and
+// before the interval is over, so that a slow target does not delay the next tick.
 func WithDeadline(ctx context.Context, tick sources.Tick) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if next := time.Now().Add(tick.Interval); tick.Interval > 0 && (!ok || next.Before(deadline)) {
@@ -53,7 +54,7 @@ func WithDeadline(ctx context.Context, tick sources.Tick) (context.Context, cont
 	return context.WithDeadlineCause(ctx, deadline.Add(-min(reserve, time.Until(deadline)/4)), ErrTimeout)
 }
 
-// Summarize joins problems to one error of one line, or nil.
+// Summarize joins problems into one error whose text is one line. It returns nil if there are none.
 func Summarize(problems []error) error {
 	if len(problems) == 0 {
 		return nil
@@ -69,7 +70,7 @@ func Summarize(problems []error) error {
 	return errors.New(strings.Join(texts, "; "))
 }
 
-// Names and help of the metrics about each target, which are those of Prometheus.
+// Names and helps of the metrics about each target. Prometheus has metrics with the same names.
 const (
 	Up, UpHelp             = "up", "1 if the scrape succeeded, 0 if it failed."
 	Duration, DurationHelp = "scrape_duration_seconds", "Duration of the scrape."

@@ -1,9 +1,9 @@
 // Package targets computes the metrics of a job for each of several targets.
 //
-//	targets ─▶ workers, each with a fetcher and a source, work on one target at a time
-//	        ─▶ their readings, with the labels of the target, become those of one metric
+//	targets ─▶ workers: each has a fetcher and a source, and computes the metrics of one target at a time
+//	        ─▶ merge: readings of the same metric are put together, with the labels of their targets
 //
-// A target that fails costs its own readings: the metric up is 0 for it, and its series end.
+// If a target fails, the metric up is 0 for the target and its series end. Other targets are not affected.
 package targets
 
 import (
@@ -22,33 +22,33 @@ import (
 // Source computes the metrics of all targets of a job.
 type Source struct {
 	targets  sources.Targets
-	make     func(sources.Fetcher) (sources.Source, error)
-	most     int // workers
+	make     func(sources.Fetcher) (sources.Source, error) // makes the source of a worker
+	most     int                                           // maximum number of workers
 	log      *slog.Logger
 	workers  []*worker
 	up       *metric.Desc
 	duration *metric.Desc
 
-	list    []*sources.Target // of the last tick
+	list    []*sources.Target // targets of the last tick
 	known   map[*sources.Target]*known
-	byPlace map[place]*sources.Target
-	results []result // of the current tick, one for each target
-	metrics map[string]*merged
-	order   []*merged // those of metrics, in the order in which they came
+	byPlace map[place]*sources.Target // target by its labels job and instance
+	results []result                  // results of the current tick, one for each target
+	metrics map[string]*merged        // metric by name
+	order   []*merged                 // the values of metrics, in the order in which they came
 }
 
 // place is the labels that identify a target.
 type place struct{ job, instance string }
 
-// known is what all series of a target share.
+// known is what is kept of a target from one tick to the next.
 type known struct {
-	packed string // its labels
-	labels *metric.LabelSet
-	since  time.Time // the start of the window that it could not be read in; zero = the last tick has read it
+	packed string           // labels of the target, packed by metric.PackLabels
+	labels *metric.LabelSet // labels of the target
+	since  time.Time        // start of the first window in which the target failed; zero = the last tick succeeded
 }
 
-// New returns the source. At most a number of targets are worked on at the same time. Make is called for each worker: it returns the
-// source that uses a fetcher.
+// New returns a source for the targets t. workers is the maximum number of targets that are fetched at the same time. make is called
+// once for each worker and returns the worker's source, which uses the given fetcher.
 func New(t sources.Targets, workers int, log *slog.Logger, make func(sources.Fetcher) (sources.Source, error)) (*Source, error) {
 	s := &Source{
 		targets: t, make: make, most: workers, log: log,
@@ -59,7 +59,7 @@ func New(t sources.Targets, workers int, log *slog.Logger, make func(sources.Fet
 	return s, s.employ(1)
 }
 
-// Describe returns the description of a metric with the labels of targets.
+// Describe returns a copy of a metric's description that also has the labels of targets.
 func Describe(d *metric.Desc) *metric.Desc {
 	with := *d
 	with.Targeted = true
@@ -67,12 +67,12 @@ func Describe(d *metric.Desc) *metric.Desc {
 		with.LabelNames = append(slices.Clone(d.LabelNames), metric.MoreLabels)
 	}
 	if d.IsZeroWhenEmpty() {
-		with.OnDuplicate = metric.DuplicateSum // of ones, so that a target without a reading has a zero
+		with.OnDuplicate = metric.DuplicateSum // add adds 1 for each reading, and 0 for a target that has none
 	}
 	return &with
 }
 
-// First returns one of the sources that compute the metrics. All are the same.
+// First returns the source of the first worker. The sources of all workers are alike.
 func (s *Source) First() sources.Source { return s.workers[0].source }
 
 // employ makes workers until there are n.
@@ -88,7 +88,8 @@ func (s *Source) employ(n int) error {
 	return nil
 }
 
-// Collect computes the metrics of each target once. A target that fails is a problem of the metric up, and costs the others nothing.
+// Collect computes the metrics of each target once. The error of a target that fails is reported with the metric up, and does not affect
+// other targets.
 func (s *Source) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
 	list, problems := s.targets.Discover()
 	s.update(list)
@@ -109,7 +110,7 @@ func (s *Source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	return s.merge(list, problems), nil
 }
 
-// update takes over the list of targets. What is known of those that stay is kept.
+// update replaces the list of targets. It keeps what is known of targets that are also in the new list.
 func (s *Source) update(list []*sources.Target) {
 	if s.known != nil && slices.Equal(list, s.list) {
 		return
@@ -126,7 +127,7 @@ func (s *Source) update(list []*sources.Target) {
 	}
 }
 
-// merge returns the readings of all targets, metric by metric. Those about the targets come first.
+// merge returns the readings of all targets, metric by metric. The metrics about the targets come first.
 func (s *Source) merge(list []*sources.Target, problems []error) metric.Readings {
 	for _, m := range s.order {
 		m.begin()
@@ -159,7 +160,7 @@ func (s *Source) merge(list []*sources.Target, problems []error) metric.Readings
 	return readings
 }
 
-// metric returns the metric of all targets that a target's belongs to.
+// metric returns the merged metric with the name of d. It creates the metric if the name is new.
 func (s *Source) metric(d *metric.Desc) *merged {
 	m := s.metrics[d.Name]
 	if m == nil {
@@ -169,7 +170,8 @@ func (s *Source) metric(d *metric.Desc) *merged {
 	return m
 }
 
-// forget forgets the metrics that no target has: their names came from items.
+// forget removes the metrics that no target has now, since their names came from items that are gone. It removes none if all targets
+// failed.
 func (s *Source) forget() {
 	s.order = slices.DeleteFunc(s.order, func(m *merged) bool {
 		gone := m.measured == 0 && !m.Desc.Accumulates() && len(s.list) > 0 && s.answered()
@@ -180,12 +182,13 @@ func (s *Source) forget() {
 	})
 }
 
-// answered reports whether a target was measured in the current tick.
+// answered reports whether at least one target succeeded in the current tick.
 func (s *Source) answered() bool {
 	return slices.ContainsFunc(s.results, func(r result) bool { return r.err == nil })
 }
 
-// ended returns a function that reports whether a series of a metric belongs to no target of now, nil if that cannot be known.
+// ended returns a function that reports whether a series of a metric belongs to a target that the job no longer has. It returns nil if
+// the metric is not accumulated, or sets job or instance itself: its series then do not show their target.
 func (s *Source) ended(m *merged) func(*metric.LabelSet) bool {
 	if !m.Desc.Accumulates() || m.declares("job") || m.declares("instance") {
 		return nil
@@ -210,22 +213,23 @@ func (s *Source) ended(m *merged) func(*metric.LabelSet) bool {
 	}
 }
 
-// worker computes the metrics of one target after the other.
+// worker computes the metrics of targets, one target at a time.
 type worker struct {
 	fetch  sources.TargetFetcher
 	source sources.Source
 	log    *slog.Logger
 }
 
-// result is what came of one target in a tick.
+// result is the result of one target in a tick.
 type result struct {
-	measured []metric.Measured // copies
+	measured []metric.Measured // copies, since the worker goes on to the next target
 	took     time.Duration
-	since    time.Time // as in known
+	since    time.Time // new value of known.since
 	err      error
 }
 
-// collect computes the metrics of a target. Its window begins where the last one that was read ends. A panic is an error of the target.
+// collect computes the metrics of a target. If earlier ticks failed, the window begins where the last successful one ended. A panic
+// becomes an error of the target.
 func (w *worker) collect(ctx context.Context, tick sources.Tick, t *sources.Target, k *known) (r result) {
 	begin := time.Now()
 	if !k.since.IsZero() && k.since.Before(tick.Start) {
@@ -252,7 +256,7 @@ func (w *worker) collect(ctx context.Context, tick sources.Tick, t *sources.Targ
 	return result{measured: copied(readings, k.packed)}
 }
 
-// copied returns readings that do not change when the source collects again, with the packed labels of their target.
+// copied returns a copy of readings with the packed labels of their target added. The copy stays valid when the source collects again.
 func copied(readings metric.Readings, packed string) []metric.Measured {
 	all := make([]metric.Measured, len(readings))
 	for i := range readings {
@@ -285,7 +289,8 @@ func copied(readings metric.Readings, packed string) []metric.Measured {
 	return all
 }
 
-// keeper returns a function that copies strings of the rows, each once, into one block of memory.
+// keeper returns a function that copies a string of the rows into a shared block of memory and returns the copy. The block has room for
+// one copy of each string.
 func keeper(rows []metric.Reading) func(string) string {
 	size := 0
 	for i := range rows {

@@ -25,15 +25,15 @@ import (
 // Login is the settings of a login by a request: the request, where its response contains the token, and where other requests carry
 // the token.
 type Login struct {
-	Before []*Step `yaml:"before"` // requests before it, in order
+	Before []*Step `yaml:"before"` // requests before the login's own request, in order
 
-	request `yaml:",inline"` // by default a POST
+	request `yaml:",inline"` // the login's own request; by default a POST
 
 	tokenPlace `yaml:",inline"`
-	Expires    jq.Expression `yaml:"expires"`     // applied to the response: seconds from now, or a time; none = the token is used until it is refused
-	MoreTokens []*tokenPlace `yaml:"more_tokens"` // of the same response
+	Expires    jq.Expression `yaml:"expires"`     // gives the seconds from now, or a time; none = the token is used until it is refused
+	MoreTokens []*tokenPlace `yaml:"more_tokens"` // further tokens that the same response has
 
-	After []*Step `yaml:"after"` // requests after it, with the tokens, in order
+	After []*Step `yaml:"after"` // requests after the login's own request, with the tokens, in order
 
 	RefusedBy httpclient.StatusCodes `yaml:"refused_by"` // statuses that mean that the token is not valid any more
 	Logout    *Logout                `yaml:"logout"`     // nil = the session ends by itself
@@ -42,16 +42,16 @@ type Login struct {
 	httpclient.Proxy `yaml:",inline"`
 }
 
-// tokenPlace is where a token comes from and where requests carry it.
+// tokenPlace says where a response has a token, and where later requests carry the token. One of the first three fields is set.
 type tokenPlace struct {
-	Token       jq.Expression `yaml:"token"` // applied to the response
+	Token       jq.Expression `yaml:"token"` // gives the token from the response
 	TokenHeader string        `yaml:"token_header"`
 	TokenCookie string        `yaml:"token_cookie"`
 
-	Send *Send `yaml:"send"` // nil = in the header or cookie that it came in; from the body as a bearer token
+	Send *Send `yaml:"send"` // nil = in the same header or cookie as in the response; a token from the body is sent as a bearer token
 }
 
-// tokens returns the places of all tokens.
+// tokens returns the places of all tokens, the main token first.
 func (l *Login) tokens() []*tokenPlace { return append([]*tokenPlace{&l.tokenPlace}, l.MoreTokens...) }
 
 // readsBody reports whether the settings need the response's body.
@@ -97,7 +97,7 @@ func (p *tokenPlace) validate() error {
 
 // Bounds of a login.
 const (
-	maxSteps  = 10 // before it, and after it
+	maxSteps  = 10 // maximum number of steps before the login's own request, and also of those after it
 	maxTokens = 5
 )
 
@@ -164,14 +164,14 @@ func (p *loginProvider) Authenticator(h *httpclient.Host) (httpclient.Authentica
 // State returns the state of the token.
 func (p *loginProvider) State() httpclient.LoginState { return p.cache.State() }
 
-// loginSource gets tokens by the request of a Login. It sends the request through one host.
+// loginSource gets tokens by the requests of a Login. It sends them through one host.
 type loginSource struct {
 	set    *Login
 	host   *httpclient.Host
 	client *httpclient.Client
 }
 
-// Key implements httpclient.TokenSource. It is a hash of the requests with secrets as they are now.
+// Key implements httpclient.TokenSource. It returns a hash of the requests with the current secrets.
 func (s *loginSource) Key() (string, error) {
 	sum := sha256.New()
 	for _, steps := range [][]*Step{s.set.Before, {{request: s.set.request}}, s.set.After} {
@@ -235,7 +235,7 @@ func (s *loginSource) tokenOf(ctx context.Context, resp *httpclient.Response) (t
 	return token, nil
 }
 
-// readBody reads a response.
+// readBody reads the body of a response to a login.
 func readBody(resp *httpclient.Response) ([]byte, error) {
 	text, err := resp.ReadBody(nil, httpclient.Limit{Bytes: maxResponse})
 	if _, tooLarge := errors.AsType[*httpclient.TooLargeError](err); tooLarge {
@@ -285,12 +285,12 @@ func (s *loginSource) parse(ctx context.Context, resp *httpclient.Response, root
 	return token, nil
 }
 
-// joinTokens returns several tokens as one: a JSON list, or the only token as it is.
+// joinTokens joins several tokens to one text, a JSON list, so that they are stored together. It returns a single token unchanged.
 func joinTokens(values []string) string {
 	if len(values) == 1 {
 		return values[0]
 	}
-	text, _ := json.Marshal(values) // of strings it cannot fail
+	text, _ := json.Marshal(values) // marshaling strings cannot fail
 	return string(text)
 }
 
@@ -299,7 +299,7 @@ func (s *loginSource) setTokens(req *http.Request, token string) {
 	places := s.set.tokens()
 	values := []string{token}
 	if len(places) > 1 && json.Unmarshal([]byte(token), &values) != nil {
-		return // of another version; the server refuses the request
+		return // the stored token is not a list; the server refuses the request, and a new login follows
 	}
 	for i, value := range values[:min(len(values), len(places))] {
 		s.host.Secrets.Remember(value)
@@ -307,7 +307,7 @@ func (s *loginSource) setTokens(req *http.Request, token string) {
 	}
 }
 
-// find returns the token of a response, and when it expires if it is a cookie.
+// find returns the token of a response. If the token is a cookie, find also returns when the cookie expires.
 func (p *tokenPlace) find(ctx context.Context, resp *httpclient.Response, root any) (value string, expires time.Time, err error) {
 	switch {
 	case p.TokenHeader != "":
@@ -322,7 +322,7 @@ func (p *tokenPlace) find(ctx context.Context, resp *httpclient.Response, root a
 		return cookie.Value, cookieExpiry(cookie), nil
 	default:
 		v, err := p.Token.Run(ctx, root)
-		if err != nil { // its text may show the token
+		if err != nil { // the text of err may show the token
 			return "", expires, fmt.Errorf("token: the expression %s does not fit the response%s", p.Token, fieldsOf(root))
 		}
 		if value, err = textOf(v); err != nil {
@@ -332,9 +332,9 @@ func (p *tokenPlace) find(ctx context.Context, resp *httpclient.Response, root a
 	return value, expires, nil
 }
 
-// lastCookie returns the cookie of a name that a browser would have after a response: the last one that the response sets and does
-// not delete (RFC 6265 section 5.3). If there is none it returns the one that was deleted last, whose expiry is the error, and nil if
-// that is empty.
+// lastCookie returns the cookie with this name that a browser would have after a response: the last cookie that the response sets and
+// does not delete (RFC 6265 section 5.3). If there is no such cookie, it returns the cookie that was deleted last, so that the caller
+// reports its expiry, or nil if the value of that cookie is empty.
 func lastCookie(resp *httpclient.Response, name string) *http.Cookie {
 	var set []*http.Cookie
 	var last *http.Cookie

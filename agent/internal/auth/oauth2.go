@@ -111,8 +111,8 @@ func (r *refresh) Key(h *httpclient.Host) (string, error) {
 	return seed, nil
 }
 
-// Lock implements httpclient.GrantLocker by a lock beside the token file, so that two processes do not spend one token. Without a file
-// the memory has a lock.
+// Lock implements httpclient.GrantLocker with a lock file next to the token file, so that two processes do not use the same refresh
+// token. Without a token file it does nothing, since the memory has its own lock.
 func (r *refresh) Lock(ctx context.Context, h *httpclient.Host) (unlock func(), err error) {
 	file := r.file(h)
 	if file == "" {
@@ -122,13 +122,13 @@ func (r *refresh) Lock(ctx context.Context, h *httpclient.Host) (unlock func(), 
 	if _, held := errors.AsType[*durable.HeldError](err); held {
 		return nil, setting.Bad("oauth2.token_file", "%s is %v, which renews the token: give each login its own refresh token and file", file, err)
 	}
-	if err != nil { // as when the folder cannot be written, which Params says
+	if err != nil { // for example, the folder is not writable; Params reports that
 		return func() {}, nil
 	}
 	return unlock, nil
 }
 
-// lockPause is how often a lock is tried that another process holds.
+// lockPause is the pause between two attempts to take a lock that another process has.
 const lockPause = 20 * time.Millisecond
 
 // Params implements httpclient.Grant. It reads the file each time: another process may have written it.
@@ -140,7 +140,7 @@ func (r *refresh) Params(h *httpclient.Host) (url.Values, error) {
 	if seed != r.seed {
 		r.seed, r.last, r.unsaved = seed, seed, false
 	}
-	if r.set.TokenFile == "" && !r.unsaved { // another process may have stored it
+	if r.set.TokenFile == "" && !r.unsaved { // another process may have stored a newer token
 		if kept, err := parseToken(r.memory.Load(), seed); err == nil && kept != "" {
 			r.last = kept
 		}
@@ -176,7 +176,7 @@ func (r *refresh) Granted(h *httpclient.Host, token string) error {
 	switch {
 	case !r.unsaved:
 		return nil
-	case file == "" && r.set.TokenFile != "": // see file: the tokens are not real
+	case file == "" && r.set.TokenFile != "": // the tokens are not real: see method file
 		return nil
 	case file == "":
 		kept, err := r.memory.Store(tokenText(r.seed, r.last))

@@ -19,26 +19,26 @@ import (
 	"github.com/collectington/collectington/sources/fetch/format"
 )
 
-// request is a request of a login. In its query, headers, body and form, {{ .name }} is a value of a step before.
+// request is a request of a login. In its query, headers, body and form, {{ .name }} is replaced by a value of an earlier step.
 type request struct {
 	URL     setting.URL             `yaml:"url"`
-	Method  string                  `yaml:"method"` // "" = POST with a body or for a login, else GET
+	Method  string                  `yaml:"method"` // "" = POST for the login itself or with a body, else GET
 	Query   map[string]setting.Text `yaml:"query"`
 	Headers map[string]setting.Text `yaml:"headers"`
 	Body    any                     `yaml:"body" setting:"text"` // a string, or a value that is sent as JSON; strings in it may be references
 	Form    map[string]setting.Text `yaml:"form"`
 
-	ValidStatusCodes httpclient.StatusCodes `yaml:"valid_status_codes"` // of responses that are used; nil = 2xx, and 3xx if their body is not read
-	Format           responseFormat         `yaml:"format"`             // of the response; "" = by its content type
+	ValidStatusCodes httpclient.StatusCodes `yaml:"valid_status_codes"` // accepted statuses; nil = 2xx, and 3xx where accepts says so
+	Format           responseFormat         `yaml:"format"`             // format of the response; "" = by its content type
 }
 
 // responseFormat is the format of a response: JSON, XML or text.
 type responseFormat string
 
-// Words returns the values of the setting.
+// Words returns the values that the setting can have.
 func (responseFormat) Words() []string { return []string{"json", "xml", "text"} }
 
-// UnmarshalText parses a name.
+// UnmarshalText parses the name of a format.
 func (f *responseFormat) UnmarshalText(text []byte) error {
 	if *f = responseFormat(text); *f != "" && !slices.Contains(f.Words(), string(text)) {
 		return errors.New("want json, xml or text")
@@ -48,7 +48,7 @@ func (f *responseFormat) UnmarshalText(text []byte) error {
 
 func (r *request) hasBody() bool { return r.Body != nil || len(r.Form) > 0 }
 
-// validate returns all problems. Standard is the default method, and known has the names of values.
+// validate returns all problems of the settings. standard is the default method; known has the names of the values of earlier steps.
 func (r *request) validate(standard string, known map[string]bool) error {
 	var problems []error
 	bad := func(path, format string, args ...any) {
@@ -84,7 +84,7 @@ func knownNames(known map[string]bool) string {
 	return "there are ." + strings.Join(slices.Sorted(maps.Keys(known)), ", .")
 }
 
-// eachText calls f for each text of the request that may name values.
+// eachText calls f for each text of the request that may contain {{ .name }}.
 func (r *request) eachText(f func(path, text string)) {
 	for under, texts := range map[string]map[string]setting.Text{"query": r.Query, "headers": r.Headers, "form": r.Form} {
 		for name, text := range texts {
@@ -109,7 +109,7 @@ func (r *request) eachText(f func(path, text string)) {
 	body("body", r.Body)
 }
 
-// validateBody checks that a body can be JSON and that its references are well-formed.
+// validateBody checks that a body can be encoded as JSON and that its references to secrets are well-formed.
 func validateBody(path string, v any) error {
 	switch v := v.(type) {
 	case nil, bool, int, int64, uint64, float64:
@@ -137,10 +137,10 @@ func validateBody(path string, v any) error {
 	return setting.Bad(path, "want strings, numbers, booleans, lists or mappings of them")
 }
 
-// valueName matches the place of a value: {{ .name }}.
+// valueName matches {{ .name }}, which is replaced by the value with this name.
 var valueName = pattern.OnUse(`\{\{-?\s*\.([A-Za-z_]\w*)\s*-?\}\}`)
 
-// namesIn returns the values that a text names.
+// namesIn returns the names of the values that a text uses.
 func namesIn(text string) (names []string) {
 	for _, found := range valueName().FindAllStringSubmatch(text, -1) {
 		names = append(names, found[1])
@@ -148,13 +148,14 @@ func namesIn(text string) (names []string) {
 	return names
 }
 
-// filler fills values and secrets into the texts of a request.
+// filler replaces the names of values and the references to secrets in the texts of a request.
 type filler struct {
 	host   *httpclient.Host
-	values map[string]string // nil = the places of values stay
+	values map[string]string // value by name; nil = {{ .name }} is not replaced
 }
 
-// text returns a text with its secrets and values. The letters of a value are never a reference.
+// text returns t with its references to secrets and its {{ .name }} replaced. A value is inserted as it is: it is never read as a
+// reference, since it comes from a server.
 func (f filler) text(t setting.Text) (string, error) {
 	if t.IsReference() || f.values == nil {
 		return f.host.Secrets.Text(t)
@@ -186,7 +187,7 @@ func (f filler) texts(under string, texts map[string]setting.Text) (map[string]s
 	return values, nil
 }
 
-// request returns a request and its body.
+// request returns the HTTP request for r, and its body for messages. standard is the default method.
 func (f filler) request(ctx context.Context, r *request, standard string) (*http.Request, string, error) {
 	query, err := f.texts("query", r.Query)
 	if err != nil {
@@ -230,7 +231,7 @@ func (f filler) request(ctx context.Context, r *request, standard string) (*http
 	return req, text, nil
 }
 
-// body returns the body of a request and its type.
+// body returns the body of a request and its content type.
 func (f filler) body(r *request) (text, contentType string, err error) {
 	if len(r.Form) > 0 {
 		values, err := f.texts("form", r.Form)
@@ -254,8 +255,8 @@ func (f filler) body(r *request) (text, contentType string, err error) {
 	return string(encoded), "application/json", err
 }
 
-// resolve returns a copy of v with its secrets and values. The name is that of the member that v
-// is the value of.
+// resolve returns a copy of v in which secrets and values are filled in. name is the name of the JSON member whose value is v; it may
+// show that the value is a secret.
 func (f filler) resolve(path, name string, v any) (any, error) {
 	switch v := v.(type) {
 	case string:
@@ -287,7 +288,8 @@ func (f filler) resolve(path, name string, v any) (any, error) {
 	return v, nil
 }
 
-// accepts reports whether a response of a status is used. The last valid status of the default is 299 or 399.
+// accepts reports whether a response with this status is accepted. Without valid_status_codes, the statuses 200 to last are: last is
+// 299 for a login whose response body is read, else 399.
 func (r *request) accepts(status, last int) bool {
 	if len(r.ValidStatusCodes) == 0 {
 		return status >= 200 && status <= last
@@ -295,7 +297,7 @@ func (r *request) accepts(status, last int) bool {
 	return r.ValidStatusCodes.Has(status)
 }
 
-// wanted names the format that a body must have.
+// wanted returns the name of the format that a body must have, for messages.
 func (r *request) wanted() string {
 	if r.Format == "xml" {
 		return "XML"
@@ -303,7 +305,7 @@ func (r *request) wanted() string {
 	return "JSON"
 }
 
-// decode decodes a body: as the settings say, or by its content type, else as JSON.
+// decode decodes a body in the format of the settings, else by its content type. A body of an unknown content type is decoded as JSON.
 func (r *request) decode(ctx context.Context, resp *httpclient.Response, body []byte) (any, error) {
 	contentType := resp.Header.Get("Content-Type")
 	text, err := format.UTF8(contentType, body)

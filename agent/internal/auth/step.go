@@ -17,18 +17,18 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// Step is a request before or after that of a login, and the values that later requests take from its response. By default it is a
-// GET, or a POST if it has a body.
+// Step is a request that is sent before or after the login's own request, and the values that later requests use. By default the
+// request is a GET, or a POST if it has a body.
 type Step struct {
 	request `yaml:",inline"`
 
-	Take    map[string]jq.Expression   `yaml:"take"`    // values of {status, headers, body}
-	Compute map[string]*digest.Formula `yaml:"compute"` // values of others and of secrets, in the order of their names
+	Take    map[string]jq.Expression   `yaml:"take"`    // values taken from {status, headers, body} of the response
+	Compute map[string]*digest.Formula `yaml:"compute"` // values computed from other values and secrets, in the order of their names
 }
 
 var validName = pattern.OnUse(`^[A-Za-z_]\w{0,39}$`)
 
-// validate returns all problems, and adds the names of its values to those that are known.
+// validate returns all problems of the settings, and adds the names of the step's values to known.
 func (s *Step) validate(known map[string]bool) error {
 	if s == nil {
 		return errors.New("is empty: want a request, with url")
@@ -54,7 +54,7 @@ func (s *Step) validate(known map[string]bool) error {
 	return errors.Join(problems...)
 }
 
-// key returns a text that changes with the step's secrets.
+// key returns a text that changes when a secret of the step changes.
 func (s *Step) key(h *httpclient.Host) (string, error) {
 	req, body, err := filler{host: h}.request(context.Background(), &s.request, http.MethodGet)
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *Step) key(h *httpclient.Host) (string, error) {
 	return text, nil
 }
 
-// session is one login: its steps share values and cookies.
+// session is the state of one login: the values and cookies that its steps share.
 type session struct {
 	*loginSource
 	values map[string]string
@@ -81,11 +81,11 @@ type session struct {
 }
 
 func newSession(s *loginSource) *session {
-	jar, _ := cookiejar.New(nil) // it cannot fail
+	jar, _ := cookiejar.New(nil) // always returns a nil error
 	return &session{s, map[string]string{}, jar}
 }
 
-// do sends a request with the cookies of the responses before, and keeps those of its response.
+// do sends a request with the cookies of earlier responses, and stores the cookies of its own response.
 func (s *session) do(req *http.Request) (*httpclient.Response, error) {
 	if s.set.hasSteps() {
 		for _, c := range s.jar.Cookies(req.URL) {
@@ -100,7 +100,7 @@ func (s *session) do(req *http.Request) (*httpclient.Response, error) {
 	return resp, err
 }
 
-// logIn sends the request of the login.
+// logIn sends the login's own request and returns the token of its response.
 func (s *session) logIn(ctx context.Context) (httpclient.Token, error) {
 	req, _, err := filler{s.host, s.values}.request(ctx, &s.set.request, http.MethodPost)
 	if err != nil {
@@ -115,7 +115,7 @@ func (s *session) logIn(ctx context.Context) (httpclient.Token, error) {
 	return token, resp.Wrap(err)
 }
 
-// play sends the request of a step, with the tokens if there are any, and takes its values.
+// play sends the request of a step and sets its values. token is the token of the login, "" in a step before it.
 func (s *session) play(ctx context.Context, step *Step, token string) error {
 	req, _, err := filler{s.host, s.values}.request(ctx, &step.request, http.MethodGet)
 	if err != nil {
@@ -138,7 +138,7 @@ func (s *session) play(ctx context.Context, step *Step, token string) error {
 	return s.compute(step)
 }
 
-// take takes the values of a response. They are treated as secrets, since any may be a token.
+// take sets the values that a step takes from a response. They are treated as secrets, since each may be a token.
 func (s *session) take(ctx context.Context, step *Step, resp *httpclient.Response) error {
 	if len(step.Take) == 0 {
 		return nil
@@ -160,7 +160,7 @@ func (s *session) take(ctx context.Context, step *Step, resp *httpclient.Respons
 	root := map[string]any{"status": resp.StatusCode, "headers": headers, "body": body}
 	for name, expression := range step.Take {
 		v, err := expression.Run(ctx, root)
-		if err != nil { // its text may show a token
+		if err != nil { // the text of err may show a token
 			return httpclient.Refused(fmt.Errorf("take.%s: the expression %s does not fit the response%s", name, expression, fieldsOf(body)))
 		}
 		value, err := textOf(v)
@@ -178,11 +178,11 @@ func (s *session) take(ctx context.Context, step *Step, resp *httpclient.Respons
 	return nil
 }
 
-// minTaken is the least length of a value that may be a token, in bytes. A shorter one, such as a number of iterations, is also in texts
-// that have nothing to do with it.
+// minTaken is the minimum length, in bytes, of a value that is hidden in messages. A shorter value, such as a number of iterations, is
+// too short for a token, and would be hidden in unrelated texts too.
 const minTaken = 8
 
-// compute computes the values of a step.
+// compute sets the values that a step computes.
 func (s *session) compute(step *Step) error {
 	for _, name := range slices.Sorted(maps.Keys(step.Compute)) {
 		value, err := step.Compute[name].Compute(s.values, s.host.Secrets)

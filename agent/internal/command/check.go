@@ -105,7 +105,7 @@ func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkR
 	return nil
 }
 
-// notes shows what is right in the settings of jobs and sinks, and good to know.
+// notes shows notes about the settings of jobs and sinks: facts that are no mistakes, but that the user should know.
 func (a *App) notes(plan *config.Plan, report *checkReport, say func(string, ...any)) error {
 	add := func(of string, notes []string) {
 		for _, note := range notes {
@@ -131,7 +131,7 @@ func (a *App) notes(plan *config.Plan, report *checkReport, say func(string, ...
 	return nil
 }
 
-// sayShard says which jobs a plan's shard has, if it has one.
+// sayShard shows the jobs of the plan's shard. It shows nothing if the plan has no shard.
 func sayShard(plan *config.Plan, say func(format string, args ...any)) {
 	switch names := namesOfJobs(plan); {
 	case plan.Shard.Count == 0:
@@ -142,7 +142,7 @@ func sayShard(plan *config.Plan, say func(format string, args ...any)) {
 	}
 }
 
-// fault returns what shows an error of a job or sink and adds it to the report.
+// fault returns a function that shows an error of a job or sink and adds the error to the report.
 func (c *checkCmd) fault(a *App, report *checkReport) func(setting string, err error) {
 	return func(setting string, err error) {
 		report.problem(setting, err)
@@ -206,7 +206,7 @@ func connect(ctx context.Context, a *App, plan *config.Plan, fault func(string, 
 	return nil
 }
 
-// checkEnv returns what the check of a job's settings gets.
+// checkEnv returns the environment with which the settings of a job are checked.
 func (a *App) checkEnv(j *config.Job) sources.Env {
 	return sources.Env{Job: j.Name, Log: a.log, Dir: a.vault.Dir}
 }

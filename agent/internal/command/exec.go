@@ -94,7 +94,7 @@ type execution struct {
 	sinks   delivery
 	signals <-chan os.Signal
 	stdout  *wrap.Tee // copies the command's standard output; nil = the output is not read
-	stderr  *wrap.Tee // likewise for standard error
+	stderr  *wrap.Tee // copies the command's standard error; nil = it is not read
 }
 
 // split separates the name from the command. The command is everything after --.

@@ -62,7 +62,7 @@ func (b *assembly) buildSource(j config.Job, env sources.Env) (sources.Source, e
 		}
 		workers := targets.MaxWorkers
 		if b.fetcher != nil {
-			workers = 1 // what is shown of one target follows that of another
+			workers = 1 // one target at a time, so that their output is not mixed
 		}
 		return targets.New(all, workers, env.Log, over)
 	}

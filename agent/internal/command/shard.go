@@ -13,12 +13,12 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// shardFlag is the flag of the commands that work with the jobs of a shard.
+// shardFlag is the flag --shard, which limits a command to the jobs of one shard.
 type shardFlag struct {
 	Shard string `env:"CTON_SHARD" help:"Only the jobs of this shard, such as 2/5, counted from 1; ordinal/5 takes the number at the end of the host's name, counted from 0, as pods of a StatefulSet have it." placeholder:"N/COUNT"`
 }
 
-// keep leaves the jobs of the shard in a plan.
+// keep removes the jobs of other shards from a plan.
 func (f shardFlag) keep(plan *config.Plan) error {
 	if f.Shard == "" {
 		return nil
@@ -31,10 +31,10 @@ func (f shardFlag) keep(plan *config.Plan) error {
 	return nil
 }
 
-// maxNamed is how many jobs a message names.
+// maxNamed is the maximum number of jobs that a message names.
 const maxNamed = 20
 
-// named returns names for a message, and how many more there are.
+// named returns a list of names for a message. After maxNamed names it says how many more there are.
 func named(names []string) string {
 	if more := len(names) - maxNamed; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)
@@ -42,7 +42,8 @@ func named(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// logShard logs the plan's shard, and which jobs have moved since the process before, if the state file knows of it.
+// logShard logs the plan's shard. If the state file says that the previous process ran another shard, logShard also logs which jobs
+// have left this shard and which have come, and stores the new shard.
 func (a *App) logShard(plan *config.Plan, file *state.File) {
 	s := plan.Shard
 	if s.Count == 0 {
@@ -80,7 +81,7 @@ func (a *App) logShard(plan *config.Plan, file *state.File) {
 	}
 }
 
-// moved returns the names of jobs that have moved, by the shard that they have gone to or come from.
+// moved returns a text with the names of jobs that have moved, grouped by the shard that they have gone to or come from.
 func moved(moves []shard.Move) string {
 	by := map[int][]string{}
 	for _, m := range moves {

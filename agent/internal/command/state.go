@@ -33,7 +33,7 @@ type savedJob struct {
 	LastSuccess time.Time        `json:"last_success"`
 	Cursor      time.Time        `json:"cursor,omitzero"` // the end of the last window that was read; zero = the job has no windows
 	Saved       time.Time        `json:"saved"`
-	Exported    bool             `json:"exported,omitempty"` // the job goes on elsewhere
+	Exported    bool             `json:"exported,omitempty"` // the state was exported, so another agent goes on with the job
 	Metrics     []ledger.Holding `json:"metrics"`
 }
 

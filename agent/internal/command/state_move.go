@@ -27,7 +27,7 @@ type stateImportCmd struct {
 	Force bool   `help:"Replace the state of a job that has one already."`
 }
 
-// Run writes the state of jobs to the output, and notes in the state file that it goes on elsewhere.
+// Run writes the state of jobs to the output, and marks these jobs in the state file as exported: another agent goes on with their state.
 func (c *stateExportCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if isTerminal(a.Out) {
 		return errors.New("the output is not for a terminal: cton state export JOB > FILE")
@@ -80,7 +80,7 @@ func (c *stateExportCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return nil
 }
 
-// writeExport writes sections to the output, as a state file has them.
+// writeExport writes sections to the output in the format of a state file.
 func (a *App) writeExport(sections map[string]state.Section) error {
 	all, err := state.Encode(sections)
 	if err != nil {
@@ -144,10 +144,10 @@ func (c *stateImportCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return nil
 }
 
-// maxExport bounds what is imported, in bytes.
+// maxExport is the maximum size of an export to import, in bytes.
 const maxExport = 1 << 30
 
-// read reads an export.
+// read reads an export and returns the sections of jobs.
 func (c *stateImportCmd) read(a *App) (map[string]state.Section, error) {
 	in := a.In
 	if c.File != "-" {
@@ -169,11 +169,11 @@ func (c *stateImportCmd) read(a *App) (map[string]state.Section, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", c.File, err)
 	}
-	maps.DeleteFunc(sections, func(name string, _ state.Section) bool { return !run.IsJob(name) }) // a whole state file has more than jobs
+	maps.DeleteFunc(sections, func(name string, _ state.Section) bool { return !run.IsJob(name) }) // other sections are not of jobs
 	return sections, nil
 }
 
-// check returns the state of a job that is to be imported, or why it cannot be.
+// check returns the state to import for a job, or an error that says why it cannot be imported.
 func (c *stateImportCmd) check(plan *config.Plan, file *state.File, job string, records [][]byte) (*run.Saved, error) {
 	saved, err := run.ReadSaved(records)
 	if err == nil {
@@ -203,7 +203,7 @@ func (c *stateImportCmd) check(plan *config.Plan, file *state.File, job string, 
 	return saved, nil
 }
 
-// openStateToMove opens the state file of a configuration, also while agents that share it run other jobs.
+// openStateToMove opens the state file of a configuration. It can do so while agents that share the file run.
 func (a *App) openStateToMove(ctx context.Context, g *globals, f shardFlag) (*config.Plan, *state.File, error) {
 	plan, err := a.load(g, "")
 	if err != nil {
@@ -219,7 +219,7 @@ func (a *App) openStateToMove(ctx context.Context, g *globals, f shardFlag) (*co
 	return plan, file, err
 }
 
-// lockJobs locks jobs that no process runs, and reads the state file again. It waits for none.
+// lockJobs locks jobs and reads the state file again. It does not wait: it returns an error if another process runs one of the jobs.
 func lockJobs(file *state.File, jobs []string) (unlock func(), err error) {
 	var locked []func()
 	unlock = func() {
@@ -247,7 +247,7 @@ func lockJobs(file *state.File, jobs []string) (unlock func(), err error) {
 	return unlock, nil
 }
 
-// appendAll appends a record of each job to a state file, and waits until all are on disk.
+// appendAll appends one record for each job to a state file, and waits until all records are on disk.
 func appendAll(file *state.File, records map[string][]byte) error {
 	for _, job := range slices.Sorted(maps.Keys(records)) {
 		file.Append(job, records[job])

@@ -212,7 +212,7 @@ func writeStatus(w io.Writer, s *statuspage.Status) {
 	}
 }
 
-// writeWatched writes the series that web.watch names.
+// writeWatched writes the series that web.watch selects.
 func writeWatched(w io.Writer, s *statuspage.Status) {
 	if len(s.Watched) > 0 {
 		fmt.Fprint(w, "\nWATCHED\tJOB\tVALUE\tAT\n")

@@ -28,9 +28,9 @@ type Plan struct {
 	Auth        []Auth      // by name
 	Sinks       []Sink      // by name
 	Jobs        []Job       // by name
-	Shard       shard.Shard // which of all jobs the plan has; the zero value = all
-	Elsewhere   []Elsewhere // those of the other shards
-	Warnings    []Warning   // what is valid and probably not meant
+	Shard       shard.Shard // the shard whose jobs the plan has; the zero value = all jobs
+	Elsewhere   []Elsewhere // the jobs of other shards
+	Warnings    []Warning   // what is valid but probably not intended
 
 	files *File
 	root  *yaml.Node // the top-level node, with the jobs as they are written
@@ -57,7 +57,7 @@ type OwnMetrics struct {
 // Elsewhere is what is kept of a job that another shard runs: with thousands of them, their settings would take most of the memory.
 type Elsewhere struct {
 	Name  string
-	Sinks []string // as those of a job
+	Sinks []string // names of the sinks, as in Job
 }
 
 // Keep leaves the jobs of a shard in the plan. The sinks stay: one without jobs may have a queue on disk, or be scraped.

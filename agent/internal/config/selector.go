@@ -10,17 +10,18 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Selector names series as PromQL does: by a metric and by labels that are equal to values. The zero value is none.
+// Selector selects series as PromQL does: by the name of a metric and by labels that are equal to values. The zero value is not a valid
+// selector.
 type Selector struct {
 	Metric string
 	Labels []metric.Label
 
-	text string // as it was written
+	text string // the selector as the user wrote it
 }
 
 var errSelector = errors.New(`want a metric, and labels with their values if needed, such as http_errors_total{code="500", job="api"}`)
 
-// UnmarshalText parses name, name{label="value", …} or {"name", …}. It refuses other comparisons, such as =~.
+// UnmarshalText parses name, name{label="value", …} or {"name", …}. It refuses operators other than =, such as =~.
 func (s *Selector) UnmarshalText(text []byte) error {
 	name, inside, braces := strings.Cut(strings.TrimSpace(string(text)), "{")
 	read := Selector{Metric: strings.TrimSpace(name), text: strings.TrimSpace(string(text))}
@@ -46,7 +47,7 @@ func (s *Selector) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// parseLabel parses a label, or a quoted name of the metric, and returns what follows after the comma.
+// parseLabel parses a label, or the metric's name in quotes, and returns the text after the next comma.
 func (s *Selector) parseLabel(text string) (rest string, ok bool) {
 	name, rest, quoted := unquoted(text)
 	if !quoted {
@@ -78,7 +79,7 @@ func (s *Selector) parseLabel(text string) (rest string, ok bool) {
 	return strings.TrimSpace(rest), ok
 }
 
-// unquoted returns the text in quotes at the beginning of another one, and what follows.
+// unquoted cuts a quoted string from the beginning of text. It returns the string without quotes, and the rest of text.
 func unquoted(text string) (inside, rest string, ok bool) {
 	quoted, err := strconv.QuotedPrefix(text)
 	if err != nil || quoted[0] == '\'' {
@@ -88,14 +89,14 @@ func unquoted(text string) (inside, rest string, ok bool) {
 	return inside, text[len(quoted):], err == nil
 }
 
-// String returns the selector as it was written.
+// String returns the selector as the user wrote it.
 func (s Selector) String() string { return s.text }
 
-// MarshalText returns the selector as it was written.
+// MarshalText returns the selector as the user wrote it.
 func (s Selector) MarshalText() ([]byte, error) { return []byte(s.text), nil }
 
-// Matches reports whether the selector names a series of its metric. An absent label is equal to an empty value, and the label job
-// is the job's name, as for a receiver of samples, unless the series has one of its own.
+// Matches reports whether the selector selects a series of its metric with these labels. A missing label counts as empty. If the series
+// has no label job, the name of its job is used, since receivers of samples see that label.
 func (s *Selector) Matches(job string, labels *metric.LabelSet) bool {
 	for _, l := range s.Labels {
 		value := labels.Get(l.Name)

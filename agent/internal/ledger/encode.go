@@ -6,7 +6,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// encode returns the encoded labels of a reading. They are valid until the next call for any table of the ledger.
+// encode returns the encoded labels of a reading. They are valid until the next call of encode for any table of the ledger, since the
+// tables share a buffer.
 func (t *table) encode(values []string) []byte {
 	encoded := t.sets.encoded[:0]
 	more := ""
@@ -34,8 +35,8 @@ func (t *table) encode(values []string) []byte {
 	return encoded
 }
 
-// appendMore appends those of packed labels that come before a declared one, or all if before is empty. It returns the rest, without
-// the label that is declared.
+// appendMore appends the packed labels whose names sort before the declared label named before, or all of them if before is empty. It
+// returns the packed labels that remain, without a label that is named before.
 func appendMore(encoded []byte, packed, before string) ([]byte, string) {
 	for packed != "" {
 		l, rest := metric.CutPacked(packed)
@@ -50,7 +51,7 @@ func appendMore(encoded []byte, packed, before string) ([]byte, string) {
 	return encoded, ""
 }
 
-// values appends the label values of a series, in the order in which readings have them.
+// values appends the label values of a series in the order of desc.LabelNames, as readings have them.
 func (t *table) values(into []string, set *metric.LabelSet) []string {
 	for i, name := range t.desc.LabelNames {
 		if i != t.more {

@@ -366,9 +366,9 @@ func (w *writer) number(f float64) {
 }
 
 // Last returns what the last tick before Restore has shown, for a receiver that may not have received it. families has the
-// series of that tick whose values the records have. known has the series that were shown before that tick, and those of
-// which the records have the labels only. If the last batch was delivered, known has all series and families is nil. descs
-// are the metrics as they are declared now.
+// series of that tick whose values the records have. known has the series that were shown before that tick, and the series of
+// which the records have only the labels. If the last batch was delivered, known has all series and families is nil. descs
+// are the current declarations of the metrics.
 func (l *Ledger) Last(descs []*metric.Desc, delivered bool) (families, known []metric.Family, at time.Time) {
 	c := &commit{tick: l.tick, at: l.last, result: &Result{}}
 	for _, t := range l.held() {

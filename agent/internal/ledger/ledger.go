@@ -111,7 +111,7 @@ func (l *Ledger) ApplyWindow(at, end time.Time, readings metric.Readings) (*Resu
 	return r, nil
 }
 
-// step is how far a call of Apply has come.
+// step is the progress of a call of Apply.
 type step int
 
 const (

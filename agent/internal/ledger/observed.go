@@ -29,7 +29,7 @@ type observation struct {
 	value float64
 }
 
-// observe adds observations. Without one it makes the empty value.
+// observe adds observations to the series. If values is empty, it only makes sure that the series has a value.
 func (e *entry) observe(d *metric.Desc, c *commit, values ...float64) {
 	o := e.observed
 	if o == nil {
@@ -58,8 +58,8 @@ func (e *entry) observe(d *metric.Desc, c *commit, values ...float64) {
 	}
 }
 
-// observeChange observes how much an upstream running total has grown. After a decrease, which is a reset of the upstream, that is
-// the whole of it. The first reading has nothing to compare with: the series is shown without observations.
+// observeChange adds an observation of how much an upstream running total has grown. After a decrease, which is a reset of the upstream,
+// the observation is the whole total. The first reading cannot be compared, so the series is shown without observations.
 func (e *entry) observeChange(d *metric.Desc, c *commit, total float64, first bool) {
 	switch {
 	case first:

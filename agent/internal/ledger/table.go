@@ -16,9 +16,9 @@ import (
 // new values; cannot fail). After that, family returns the series that the metric shows.
 type table struct {
 	desc   *metric.Desc
-	labels []label    // of a series that has all of them, sorted by name
+	labels []label    // all declared labels, sorted by name; a series lacks those whose value is empty
 	more   int        // index of metric.MoreLabels among the values of a reading, -1 if it is not there
-	sets   *labelSets // of the ledger
+	sets   *labelSets // the label sets that all tables of the ledger share
 
 	entries []entry // one entry per series, in the order in which the series appeared
 	saved   *saved  // what the journal has of the table; nil without a journal
@@ -62,7 +62,7 @@ type entry struct {
 	gone     bool   // the series is not shown; only its last time is remembered
 	changed  bool   // the new state must be written to the journal
 	value    float64
-	upstream float64 // the last reading of a delta; of a total that is added on, the total at its last reset
+	upstream float64 // for a delta, the last reading; for on_decrease: add, the series' total at the last reset
 	time     int64
 	start    int64
 	observed *observed // for a histogram or summary, else nil
@@ -85,9 +85,9 @@ type commit struct {
 	result *Result
 }
 
-// A series that is gone is remembered without end if its total is added on. The last time of any other one is remembered for
-// rememberTimes, so that old readings which the API still shows are
-// not taken again. At most maxGone are remembered per metric.
+// A series that is gone is remembered for ever with on_decrease: add, since its total must go on. Of other series that are gone, the last
+// time is remembered for rememberTimes, so that old readings which the API still shows are not used again. At most maxGone are
+// remembered per metric.
 const (
 	rememberTimes = 24 * time.Hour
 	maxGone       = 100_000
@@ -500,13 +500,13 @@ func (t *table) follow(c *commit, e *entry, p *pending) {
 	e.value = p.value
 }
 
-// addsOn reports whether upstream totals are added on after a decrease.
+// addsOn reports whether the metric has on_decrease: add: after a decrease of the upstream total, the series continues from its value.
 func (t *table) addsOn() bool {
 	return t.desc.Type == metric.Counter && t.desc.From == metric.Total && t.desc.OnDecrease == metric.DecreaseAdd
 }
 
-// addOn sets a total that never decreases: the upstream's, and what it had counted before its last reset. That sum is kept rather
-// than a difference, so that the total is rounded once and equals the upstream's before the first reset.
+// addOn sets a total that never decreases: the upstream's total plus what was counted before its last reset. The entry stores that second
+// number, not differences, so that the sum is rounded only once and is equal to the upstream's total before the first reset.
 func (t *table) addOn(c *commit, e *entry, p *pending) {
 	switch {
 	case !e.known:
@@ -553,7 +553,7 @@ func (t *table) remains(e *entry, tick uint32) bool {
 	return e.seen == tick || e.known && t.desc.Accumulates() && (t.ended == nil || !t.ended(e.labels))
 }
 
-// remembers reports whether to remember a series that is gone: its last time, or the total that is added on when it comes back.
+// remembers reports whether to remember a series that is gone: its last time, or with on_decrease: add its total.
 func (t *table) remembers(e *entry, at int64) bool {
 	return t.addsOn() && e.known || t.hasPoints() && e.known && e.time != 0 && at-e.time <= rememberTimes.Milliseconds()
 }

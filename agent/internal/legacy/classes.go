@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// script returns the path of the script of a class: that of the class alone, if there is one, else that of the module.
+// script returns the path of the script of a class: module/class.star if that file exists, else module.star.
 func (r *reader) script(module, class string) string {
 	path := strings.ReplaceAll(module, ".", "/")
 	if own := path + "/" + class + ".star"; class != "" && !strings.ContainsAny(class, "/.") && fs.ValidPath(own) {
@@ -20,7 +20,7 @@ func (r *reader) script(module, class string) string {
 	return path + ".star"
 }
 
-// inGo reports whether a class is a Go source of the catalogue.
+// inGo reports whether a class is written in Go: whether the catalogue has a source with its name.
 func (r *reader) inGo(class string) bool {
 	for _, k := range r.Catalogue.Sources {
 		if k.Name == class {
@@ -30,13 +30,13 @@ func (r *reader) inGo(class string) bool {
 	return false
 }
 
-// function is the function of a script that computes a metric, and the first class and service that it is of.
+// function is a function of a script that computes a metric, and the first class and service that use it.
 type function struct {
 	script, metric string
 	class, service string
 }
 
-// checkClasses reports a metric of two classes whose functions are in one script: one function would compute both.
+// checkClasses reports a metric that two classes have if both classes share a script: one function would compute the metric for both.
 func (r *reader) checkClasses(services object) {
 	seen := map[[2]string]function{}
 	for _, s := range services.members {
@@ -68,7 +68,7 @@ func (r *reader) sharedFunction(at *yaml.Node, path string, first function, clas
 		"if one function is right for both, set service_class to the same name in both services", first.script, first.metric, first.class, class, folder, first.class, folder, class)
 }
 
-// value returns the text of a key, "" if there is none.
+// value returns the text of a key, "" if the key is missing or its value is not a scalar.
 func (o object) value(name string) string {
 	m, ok := o.get(name)
 	if !ok || m.value.Kind != yaml.ScalarNode {

@@ -29,11 +29,11 @@ type Agent struct {
 	slots      chan struct{}           // holds a token for each running tick
 	jobs       []*job                  // in the order of the plan
 	sinks      []*sink                 // in the order of the plan
-	ownMetrics OwnMetrics              // of the plan
-	shard      shard.Shard             // of the plan
-	allJobs    int                     // of the plan
-	latest     map[string]metric.Batch // by job: what a new sink gets first
-	time       timekeeper              // of the times of latest
+	ownMetrics OwnMetrics              // Plan.OwnMetrics of the current plan
+	shard      shard.Shard             // Plan.Shard of the current plan
+	allJobs    int                     // Plan.AllJobs of the current plan
+	latest     map[string]metric.Batch // last batch by job; a new sink gets these batches first
+	time       timekeeper              // notices jumps of the clock, so that the times in latest can be adjusted
 	reloaded   time.Time
 	reloadGood bool
 	reloadBad  string
@@ -179,8 +179,8 @@ func (a *Agent) compareSinks(plan []Sink) (all, added, removed []*sink) {
 	return compare(plan, a.sinks, same, func(p Sink) *sink { return newSink(p, Drain, false) })
 }
 
-// compare returns a running job or sink for each entry of a plan; it builds those that are not running. It also returns the
-// built ones, and the running ones that are not in the plan.
+// compare returns a job or sink for each entry of a plan: the running one, or a new one that it builds. added has the new ones, and
+// removed has the running ones that are not in the plan.
 func compare[P, R any](plan []P, running []*R, same func(*P, *R) bool, build func(P) *R) (all, added, removed []*R) {
 	removed = slices.Clone(running)
 	for i := range plan {

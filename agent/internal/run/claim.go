@@ -8,16 +8,18 @@ import (
 	"github.com/collectington/collectington/agent/internal/state"
 )
 
-// Several shards can have one state file, or other commands use it beside an agent. Then a job runs only under its lock, and goes on
-// from what the process before has left. So a job that moves is never run by two agents at once, and nothing is counted twice.
+// Several processes can share a state file: agents of several shards, or an agent and a command such as once. Then a job runs only
+// while its process has the job's lock, and starts with the state that the last process has written. So two agents never run a job
+// at the same time, also when it moves to another shard, and nothing is counted twice.
 
-// claimPause is how often a job asks for its lock that another process has.
+// claimPause is the pause between two attempts to get the lock of a job while another process has the lock.
 const claimPause = time.Second
 
-// claim is the subject of reports of a job that another process runs.
+// claim is the subject of reports that a job waits because another process runs it.
 const claim = "lock"
 
-// restoreAll loads the state of jobs that are about to start. Those that another process runs wait for it when they start.
+// restoreAll loads the state of jobs before they start. It leaves out jobs that another process runs: they load their state when they
+// get their lock (claim).
 func (a *Agent) restoreAll(jobs []*job) {
 	if a.state == nil {
 		return
@@ -45,8 +47,8 @@ func (a *Agent) restoreAll(jobs []*job) {
 	}
 }
 
-// lock locks the job, until ctx ends: state.IsHeld is true for the error then. If the job cannot be locked for another reason, it runs
-// all the same, as it does if the state file cannot be locked.
+// lock locks the job. It waits while another process has the lock, until ctx ends: the error then satisfies state.IsHeld. If locking
+// fails for another reason, lock logs the error and returns nil: the job runs without a lock.
 func (j *job) lock(ctx context.Context) error {
 	unlock, err := j.agent.state.LockJob(ctx, j.Name)
 	if state.IsHeld(err) {
@@ -68,7 +70,7 @@ func (j *job) giveUp() {
 	}
 }
 
-// giveUpAll unlocks jobs that have stopped, when all that they have written is on disk.
+// giveUpAll waits until all records of jobs that have stopped are on disk, and then unlocks the jobs.
 func (a *Agent) giveUpAll(jobs []*job) {
 	if a.state == nil || !a.state.Shared || len(jobs) == 0 {
 		return
@@ -79,7 +81,7 @@ func (a *Agent) giveUpAll(jobs []*job) {
 	}
 }
 
-// take locks the job, and reads the state file again.
+// take locks the job without waiting, and reads the state file again. It returns an error if another process has the lock.
 func (j *job) take() error {
 	now, end := context.WithCancel(context.Background())
 	end()
@@ -93,7 +95,8 @@ func (j *job) take() error {
 	return nil
 }
 
-// claim waits until no other process runs the job, and goes on from what that process has left. It reports false if ctx has ended.
+// claim waits until no other process runs the job, and then loads the state that the other process has written. It returns false if
+// ctx ends first.
 func (j *job) claim(ctx context.Context) bool {
 	if j.agent.state == nil || !j.agent.state.Shared || j.unlock != nil {
 		return true

@@ -27,14 +27,14 @@ type job struct {
 	delivered time.Time // time of the last tick whose batch was queued for the sinks
 	expireAt  time.Time // when the job's series expire; zero while ticks succeed
 
-	unlock   func()    // gives up the job's lock; nil = it has none
+	unlock   func()    // releases the job's lock; nil = the job is not locked
 	restored *Saved    // the state of an earlier process, until the sinks know of it
 	ticked   bool      // a tick of this process has succeeded
 	savedAt  time.Time // when a record of the state was last given to the state file
 
 	life    context.Context // ends when the current tick has to end because the agent stops
 	release func()          // gives up the slot of the current tick
-	waited  time.Duration   // of the current tick for its slot
+	waited  time.Duration   // how long the current tick has waited for its slot
 
 	ask  chan struct{} // holds a token if the job should run although it is not due
 	stop context.CancelFunc
@@ -312,7 +312,7 @@ func (j *job) expireIfDue() {
 	}
 }
 
-// maxMissed bounds how many missed due times are counted, and maxShownMissed how many of them are reported to the observer.
+// maxMissed is the maximum number of missed due times that are counted, and maxShownMissed of those that the observer gets.
 const (
 	maxMissed      = 1000
 	maxShownMissed = 60

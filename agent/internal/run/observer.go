@@ -21,9 +21,9 @@ type Ended struct {
 	Job      string
 	Start    time.Time
 	Took     time.Duration
-	Waited   time.Duration // before Start, for one of the runs at once that concurrency allows
+	Waited   time.Duration // how long the run waited before Start, because of the setting concurrency
 	Result   string        // Succeeded, Partial, Failed or Skipped
-	Error    string        // of a failed run; else the first problem
+	Error    string        // error of a failed run, else the first problem; "" = none
 	Window   sources.Tick
 	Readings int
 	Series   int

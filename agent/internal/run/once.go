@@ -82,7 +82,7 @@ func (o *once) prepare(plan Plan) error {
 	return nil
 }
 
-// lock is the lock of a job. It notes that this process has it.
+// lock locks a job and records that this process has the lock.
 func (o *once) lock(ctx context.Context, j *job) error {
 	if err := j.lock(ctx); err != nil {
 		return err

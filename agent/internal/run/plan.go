@@ -32,8 +32,8 @@ type Plan struct {
 	Jobs        []Job
 	Sinks       []Sink
 	Own         OwnMetrics
-	Shard       shard.Shard // which jobs of the configuration these are; the zero value = all
-	AllJobs     int         // of the configuration, those of other shards included
+	Shard       shard.Shard // the shard whose jobs the plan has; the zero value = all jobs
+	AllJobs     int         // number of jobs of the configuration, including those of other shards
 }
 
 // Job is a job of the configuration and its source. A reload keeps a job and its state if its Name and Key are unchanged. If

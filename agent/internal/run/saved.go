@@ -30,11 +30,12 @@ type Saved struct {
 	// orderly way.
 	Delivered bool
 
-	// Exported reports that the state was exported since the last run, to go on elsewhere. A job that runs here again starts without it.
+	// Exported reports that the state was exported since the last run: another agent goes on with it. If the job runs here again, it
+	// starts without state.
 	Exported bool
 
 	old     bool     // the last record is of a version that did not write it before the batch was delivered
-	records [][]byte // of the ledger
+	records [][]byte // records of the ledger
 }
 
 // headerMark is the first byte of a header. In an earlier version, a line of JSON was there instead.
@@ -139,7 +140,7 @@ func (s *Saved) readVersion1(record []byte) error {
 	return nil
 }
 
-// What begins the names of sinks, of logins and of shards in the state file. No name of a job has a zero byte.
+// Prefixes of the names of sinks, logins and shards in the state file. They begin with a zero byte, which no name of a job has.
 const (
 	sinkPrefix  = "\x00sinks/"
 	loginPrefix = "\x00logins/"
@@ -181,10 +182,10 @@ type LoginMemory struct {
 	loaded bool // data is what was stored last: no other process stores anything
 	data   []byte
 
-	Login    string                     // its name, and of what this is a memory
-	Settings string                     // of the login; what was stored with others is not loaded
-	File     func() *state.File         // nil = there is none, or it is not open
-	Saved    func(name string) [][]byte // reads a file that is not open; nil = there is none
+	Login    string                     // name of the login, and which of its tokens the memory keeps
+	Settings string                     // settings of the login; data that was stored with other settings is not loaded
+	File     func() *state.File         // returns nil if there is no state file, or if it is not open
+	Saved    func(name string) [][]byte // reads a state file that is not open; nil = there is no state file
 }
 
 // storeTimeout is how long Store waits for the disk.
@@ -273,12 +274,13 @@ func (m *LoginMemory) Lock(ctx context.Context) (unlock func(), shared bool, err
 	return unlock, true, err
 }
 
-// StoreShard notes in a state file which shard uses it.
+// StoreShard records in a state file that a shard uses the file.
 func StoreShard(file *state.File, s shard.Shard) {
 	file.AppendLazily(shardPrefix+strconv.Itoa(s.Index), []byte(s.String()))
 }
 
-// LoadShard returns the shard of the same index that has used a state file before, the zero value if none has.
+// LoadShard returns the shard with the same index as s that has used a state file last, which may have another count. It returns the zero
+// value if there is none.
 func LoadShard(file *state.File, s shard.Shard) (shard.Shard, error) {
 	records := file.Records(shardPrefix + strconv.Itoa(s.Index))
 	if len(records) == 0 {
@@ -308,8 +310,8 @@ func (s *Saved) record() ([]byte, error) {
 	return append(s.header(nil), folded...), nil
 }
 
-// Moved returns a record with the whole state, for another state file, and one that notes in this file that it was exported. Either
-// replaces all records before it.
+// Moved returns two records with the whole state: there for another state file, and here for this file, which is marked as exported. Each
+// replaces all earlier records of the job in its file.
 func (s *Saved) Moved() (there, here []byte, err error) {
 	moved := *s
 	moved.Exported = false
@@ -321,7 +323,7 @@ func (s *Saved) Moved() (there, here []byte, err error) {
 	return there, here, err
 }
 
-// IsOf reports whether the state is that of a job that fetches the same as a job of a plan.
+// IsOf reports whether the state belongs to a job that fetches the same data as the job j.
 func (s *Saved) IsOf(j *config.Job) bool { return s.Fetches == digest(j.Fetches) }
 
 // Ledger returns the saved ledger, for reading only.

@@ -89,8 +89,8 @@ const (
 	maxWaiting   = 64 // batches of one job; above this the oldest is dropped, since newer ones have the newer running totals
 )
 
-// delivery writes batches to one sink, one at a time and those of a job in order. A batch that fails is tried again later, and holds
-// up no other job's.
+// delivery writes batches to one sink, one batch at a time. The batches of a job are written in order. A batch that fails is tried again
+// later; meanwhile the batches of other jobs are written.
 type delivery struct {
 	Sink
 	report report
@@ -116,8 +116,8 @@ type held struct {
 	metric.Batch
 	tried bool
 	saved bool          // the last try has put it on disk
-	due   time.Time     // of the next try; zero = at once
-	pause time.Duration // bounds the pause after the next failure
+	due   time.Time     // time of the next try; zero = at once
+	pause time.Duration // maximum of the next pause of the batch, which is random
 }
 
 func newDelivery(s Sink) *delivery {
@@ -247,13 +247,13 @@ func (d *delivery) add(b metric.Batch) {
 	d.wakeUp()
 }
 
-// next takes the next batch to try out of those that wait. If there is none, it returns how long to wait for the next one, or 0 if none
-// waits. When the agent is to end, each batch is tried at least once, and those on disk can be left there.
+// next removes the next batch to try from the waiting batches and returns it. If no batch is due, it returns how long to wait for the
+// next one, or 0 if no batch waits. If ending is set, a batch that was not tried yet is due at once.
 func (d *delivery) next(now time.Time, ending bool) (h *held, pause time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.discard()
-	var jobs []string // of which an earlier batch waits
+	var jobs []string // jobs with an earlier batch that waits
 	for i, h := range d.waiting {
 		if slices.Contains(jobs, h.Job) {
 			continue
@@ -274,8 +274,8 @@ func (d *delivery) next(now time.Time, ending bool) (h *held, pause time.Duratio
 	return nil, pause
 }
 
-// discard removes batches that need not be tried again: a newer one of the job has everything, or they are on disk and the next process
-// delivers them. The caller holds mu.
+// discard removes batches that need not be tried again: a batch without samples of which the job has a newer one, and at the end of the
+// process a batch that is on disk, which the next process delivers. The caller holds mu.
 func (d *delivery) discard() {
 	leaving := false
 	select {
@@ -366,8 +366,8 @@ func (d *delivery) write(ctx context.Context, h *held) {
 	d.retry(h, sinks.Pause(err))
 }
 
-// retry puts a batch back to be tried again, at the earliest after a pause that the receiver has asked for. Until then no batch is tried
-// but those of which no try was made and which the sink puts on disk.
+// retry puts a batch that has failed back to the waiting batches. The batch is tried again after a random pause, which is at least the
+// pause that the receiver has asked for. If the batch is not on disk, the whole sink pauses too.
 func (d *delivery) retry(h *held, asked time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

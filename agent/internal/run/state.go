@@ -15,8 +15,8 @@ import (
 // State is the state of an agent at a point in time.
 type State struct {
 	Single     bool        // each job runs once, and other processes run other jobs
-	Shard      shard.Shard // which jobs of the configuration these are; the zero value = all
-	AllJobs    int         // of the configuration, those of other shards included
+	Shard      shard.Shard // the shard whose jobs the agent runs; the zero value = all jobs
+	AllJobs    int         // number of jobs of the configuration, including those of other shards
 	Jobs       []JobState  // in the order of the plan
 	Sinks      []SinkState // in the order of the plan
 	Reloaded   time.Time   // when the current plan was loaded
@@ -59,8 +59,8 @@ type SinkState struct {
 	Retried  int64
 	Dropped  map[metric.Reason]int64
 	Pending  sinks.Pending
-	Queues   bool              // the sink has a queue, of which Pending is the content
-	Spool    *sinks.SpoolFault // of the queue on disk; nil = there is none
+	Queues   bool              // the sink has a queue, whose content is Pending
+	Spool    *sinks.SpoolFault // what is wrong with the queue on disk; nil = the sink has no queue on disk
 	Requests map[Request]int64
 }
 

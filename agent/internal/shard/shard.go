@@ -1,4 +1,4 @@
-// Package shard divides jobs over several agents, without any of them asking another.
+// Package shard divides jobs among several agents. The agents do not communicate for this.
 package shard
 
 import (
@@ -9,20 +9,21 @@ import (
 	"strings"
 )
 
-// Shard is one of several parts of all jobs. The zero value is the only part: all jobs.
+// Shard is one of Count parts into which all jobs are divided. The zero value has all jobs.
 type Shard struct {
 	Index int // from 1
 	Count int
 }
 
-// maxCount bounds the number of shards: the shard of a job costs a hash for each of them.
+// maxCount is the maximum number of shards: to find the shard of a job, one hash for each shard is computed.
 const maxCount = 1000
 
-// ordinal stands for the number that a host's name ends with, such as cton-0, as pods of a StatefulSet and of an indexed Job have.
+// ordinal is the word for the number at the end of the host's name, such as 0 in cton-0. Pods of a StatefulSet and of an indexed Job
+// have such names.
 const ordinal = "ordinal"
 
-// Parse returns the shard of a text such as 2/5, counted from 1, or ordinal/5, which takes the number at the end of the host's name,
-// counted from 0.
+// Parse parses a shard such as 2/5, counted from 1, or ordinal/5. For ordinal, it takes the number at the end of the host's name,
+// which is counted from 0.
 func Parse(text, host string) (Shard, error) {
 	index, count, found := strings.Cut(text, "/")
 	n, err := strconv.Atoi(count)
@@ -42,7 +43,7 @@ func Parse(text, host string) (Shard, error) {
 	return Shard{i, n}, nil
 }
 
-// ofHost returns the shard of a host whose name ends with a number, from 0.
+// ofHost returns the shard of a host whose name ends with a number, which is counted from 0.
 func ofHost(host string, count int) (Shard, error) {
 	short, _, _ := strings.Cut(host, ".")
 	at := strings.LastIndexByte(short, '-')
@@ -56,7 +57,7 @@ func ofHost(host string, count int) (Shard, error) {
 	return Shard{int(i) + 1, count}, nil
 }
 
-// String returns the shard as Parse reads it, "" for the zero value.
+// String returns the shard in the format of Parse, "" for the zero value.
 func (s Shard) String() string {
 	if s.Count == 0 {
 		return ""
@@ -67,9 +68,9 @@ func (s Shard) String() string {
 // Has reports whether a job belongs to the shard.
 func (s Shard) Has(job string) bool { return s.Count <= 1 || Of(job, s.Count) == s.Index }
 
-// Of returns the number of the shard that a job belongs to. It is the one with the highest score (rendezvous hashing), so that one
-// more shard takes jobs from all others and moves none between them. The score of shard 3 is the first eight bytes of
-// SHA-256("JOB/3"), big-endian. It never changes: the memory of a job stays where its shard is.
+// Of returns the number of the shard that a job belongs to: the shard with the highest score (rendezvous hashing). If a shard is added,
+// jobs move only to the new shard, not between the others. The score of shard 3 is the first eight bytes of SHA-256("JOB/3"),
+// big-endian. A new release must not change the scores: jobs would move away from the volumes that have their state.
 func Of(job string, count int) int {
 	best, highest := 1, uint64(0)
 	key := append([]byte(job), '/')
@@ -85,10 +86,10 @@ func Of(job string, count int) int {
 // Move is a job that has come to a shard or has left it.
 type Move struct {
 	Job string
-	To  int // the shard that it has gone to, or come from
+	To  int // the shard that the job has gone to or come from
 }
 
-// Moves returns which jobs leave a shard and which come to it when it is replaced by another.
+// Moves returns the jobs that leave and the jobs that come when an agent that ran the shard from runs the shard to instead.
 func Moves(jobs []string, from, to Shard) (left, came []Move) {
 	for _, job := range jobs {
 		switch had, has := from.Has(job), to.Has(job); {

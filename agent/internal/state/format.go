@@ -185,13 +185,13 @@ func writeSnapshot(fsys durable.FS, name string, journal uint64, sections map[st
 	})
 }
 
-// Encode returns sections as a snapshot file has them, for Decode.
+// Encode returns sections in the format of a snapshot file, which Decode reads.
 func Encode(sections map[string]Section) ([]byte, error) {
 	parts, _, err := encode(0, sections)
 	return bytes.Join(parts, nil), err
 }
 
-// Decode returns the sections of what Encode has returned. If any of them is damaged, it returns an error.
+// Decode returns the sections that Encode has encoded. If a section is damaged, it returns an error.
 func Decode(text []byte) (map[string]Section, error) {
 	s, err := parse(text)
 	if err != nil {

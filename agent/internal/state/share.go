@@ -22,9 +22,9 @@ import (
 // turnTimeout is how long a process waits for its turn. In a turn, a process only reads and writes some files.
 const turnTimeout = 10 * time.Second
 
-// takeTurn waits until no other process reads or writes the files, and finds out what has become of them if the last turn was that of
-// another process. Without Options.Shared
-// it does nothing. To read, it also goes on if the lock cannot be had for another reason, such as a read-only disk.
+// takeTurn waits until no other process reads or writes the files. If another process had the last turn, takeTurn looks at the files
+// again. Without Options.Shared it does nothing. If locking fails for another reason, such as a read-only disk, takeTurn returns no
+// error unless toWrite is set.
 func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 	if !f.Shared {
 		return func() {}, nil
@@ -38,7 +38,7 @@ func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 	}
 	if err == nil && before != f.word {
 		if err = f.rejoin(); err != nil {
-			f.word = rand.Text() // so that the next turn does not take this one for done
+			f.word = rand.Text() // a new word, so that the next turn calls rejoin again
 			unlock()
 		}
 	}
@@ -55,12 +55,13 @@ func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 	}, nil
 }
 
-// wait waits for a lock until ctx ends, and tries it every pause. It returns the word of the process that had it before.
+// wait waits for the lock called name until ctx ends, and tries to get it once per pause. It leaves word in the lock's file, and returns
+// the word that the previous owner of the lock has left.
 func (f *File) wait(ctx context.Context, name, word string, pause time.Duration) (before string, unlock func(), err error) {
 	return durable.NewDir(filepath.Dir(f.path)).WaitLock(ctx, name, word, pause)
 }
 
-// rejoin updates f after other processes may have changed the files.
+// rejoin reads the sizes and numbers of the files again, since other processes may have changed the files.
 func (f *File) rejoin() error {
 	s, err := readSnapshot(f.fsys, f.name())
 	if stay := f.mustStay(err); stay != nil {
@@ -96,8 +97,8 @@ func (f *File) rejoin() error {
 	return nil
 }
 
-// LockJob waits until no other process has the lock of a job, until ctx ends: IsHeld is true for the error then. Without
-// Options.Shared there is no other process.
+// LockJob locks a job. It waits while another process has the lock, until ctx ends: the error then satisfies IsHeld. Without
+// Options.Shared it does nothing, since there is no other process.
 func (f *File) LockJob(ctx context.Context, job string) (unlock func(), err error) {
 	if !f.Shared {
 		return func() {}, nil
@@ -110,7 +111,7 @@ func (f *File) LockJob(ctx context.Context, job string) (unlock func(), err erro
 	return unlock, err
 }
 
-// LockLogin is LockJob for what a login keeps in the state.
+// LockLogin is like LockJob, for the tokens that a login stores in the state.
 func (f *File) LockLogin(ctx context.Context, login string) (unlock func(), err error) {
 	if !f.Shared {
 		return func() {}, nil
@@ -119,7 +120,7 @@ func (f *File) LockLogin(ctx context.Context, login string) (unlock func(), err 
 	return unlock, err
 }
 
-// Latest is Records with what other processes have written since Open.
+// Latest is like Records, but includes what other processes have written since Open.
 func (f *File) Latest(name string) [][]byte {
 	if !f.Shared {
 		return f.Records(name)

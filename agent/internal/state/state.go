@@ -59,7 +59,7 @@ type File struct {
 
 	life *durable.Dir // holds the lock that processes share; nil = this process has the state alone
 	turn sync.Mutex   // held while this process has its turn; locked before appending
-	word string       // that this process leaves for the next turn
+	word string       // word that this process leaves in the file of the lock; another word there means that another process had a turn
 
 	appending sync.Mutex // guards the fields below
 	journal
@@ -308,7 +308,7 @@ func (f *File) Records(name string) [][]byte {
 	return f.reread(name)
 }
 
-// reread returns the records of a name as the files have them now.
+// reread reads the files and returns the records that they have now for a name.
 func (f *File) reread(name string) [][]byte {
 	f.Flush()
 	sections, _, err := readAll(f.fsys, f.name())

@@ -51,7 +51,7 @@ func (w *watched) Fetch(ctx context.Context, tick sources.Tick, r sources.Reques
 	return d, err
 }
 
-// keep keeps an excerpt of a document.
+// keep stores an excerpt of a document.
 func (w *watched) keep(d *sources.Document) {
 	left := maxNodes
 	e := &excerpt{from: text.Cut(d.From, maxText), root: nodeOf("", d.Root, 0, &left)}

@@ -190,7 +190,7 @@ func sortBy(p SeriesPage, field string) string {
 	return "?" + url.Values{"q": {p.Search}, "sort": {to}}.Encode() + "#series"
 }
 
-// pageAt returns the query for the part of the series that is by parts further on, "" if there is no such part.
+// pageAt returns the query for the page of series that is by pages after p, "" if there is no such page.
 func pageAt(p SeriesPage, by int) string {
 	to := p.Offset + by*pageOfSeries
 	if to < 0 || to >= p.Matched {

@@ -36,10 +36,10 @@ const lookedFor = time.Hour
 type History struct {
 	now func() time.Time
 
-	looked atomic.Bool // somebody has looked at a job
+	looked atomic.Bool // a client has viewed the page of a job since the start
 
 	mu      sync.Mutex
-	watch   []config.Selector // what web.watch names
+	watch   []config.Selector // the selectors of web.watch
 	jobs    map[string]*jobHistory
 	sinks   map[string]*sinkHistory
 	changed chan struct{} // is closed at the next change; nil if no goroutine waits
@@ -64,7 +64,7 @@ type jobHistory struct {
 	named  []*named
 	looked time.Time // when its page was last requested
 	follow follow
-	doc    *excerpt // of the last document; nil = none
+	doc    *excerpt // beginning of the last document; nil = none
 }
 
 // ranOnce is a run. The struct is small, since there are many for every job.

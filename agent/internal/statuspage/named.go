@@ -9,17 +9,18 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// named is a series that web.watch names, with its last hour. It is kept whether or not somebody looks.
+// named is a series that web.watch selects, with its values of the last hour. They are kept also while nobody has the status page open.
 type named struct {
 	key    seriesKey
 	kind   metric.Type
-	before float64 // in the run before the last
-	known  bool    // before is known
+	before float64 // value in the run before the last one
+	known  bool    // whether before is set
 	last   point
 	past   past
 }
 
-// Watch sets the series that are kept whether or not somebody looks, from their next run on.
+// Watch sets the selectors of web.watch. The values of series that they select are kept from the next run on, also while nobody has
+// the status page open. Watch forgets series that are no longer selected.
 func (h *History) Watch(selectors []config.Selector) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -31,13 +32,13 @@ func (h *History) Watch(selectors []config.Selector) {
 	}
 }
 
-// is reports whether a selector names the series, which is one of a job.
+// is reports whether a selector selects the series of a job.
 func (n *named) is(job string, s *config.Selector) bool {
 	return n.key.metric == s.Metric && s.Matches(job, n.key.labels)
 }
 
-// noteNamed keeps the values of those series of a run that web.watch names, at most [config.MaxWatched] of all jobs. Those that are gone
-// are forgotten.
+// noteNamed records the values of the series of a run that web.watch selects, at most [config.MaxWatched] series of all jobs together.
+// It forgets series that the run does not have.
 func (h *History) noteNamed(job string, families []metric.Family, at int64) {
 	if len(h.watch) == 0 {
 		return
@@ -80,7 +81,8 @@ func (h *History) noteNamed(job string, families []metric.Family, at int64) {
 	j.named = now
 }
 
-// watched returns the series that web.watch names, in its order, and an empty one for each entry that no job has series of now.
+// watched returns the series that web.watch selects, in the order of its entries. For an entry that selects no series now, it returns a
+// Watched with Missing.
 func (p *Page) watched(jobs []run.JobState) []Watched {
 	h := p.History
 	h.mu.Lock()
@@ -99,7 +101,7 @@ func (p *Page) watched(jobs []run.JobState) []Watched {
 	defer h.mu.Unlock()
 	now := h.now().UnixMilli()
 	var all []Watched
-	seen := map[*named]bool{} // several entries may name a series
+	seen := map[*named]bool{} // several entries may select the same series
 	for i := range watch {
 		found := false
 		for _, job := range alive {

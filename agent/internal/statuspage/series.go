@@ -86,8 +86,8 @@ func (h *History) seriesOf(job string, b metric.Batch, q seriesQuery) SeriesPage
 	return page
 }
 
-// find returns the series in which a query's words are, in the order of the batch. It allocates nothing per series: a batch may have
-// millions.
+// find returns the series that match the words of a query, in the order of the batch. It allocates no memory for each single series,
+// since a batch may have millions of them.
 func find(b metric.Batch, q seriesQuery, changes changes) []found {
 	m := newMatcher(q.search)
 	var all []found
@@ -129,7 +129,8 @@ func labelsOf(set *metric.LabelSet) map[string]string {
 	return labels
 }
 
-// matcher finds series by words. Every word has to be in the name of the metric or in a label, as name=value; case does not matter.
+// matcher finds series by words. Each word must occur in the name of the metric or in a label, written as name=value. Case does not
+// matter.
 type matcher struct {
 	words [][]byte // in lower case
 	left  [][]byte // the words that the name of the metric does not contain
@@ -146,7 +147,7 @@ func newMatcher(search string) *matcher {
 	return m
 }
 
-// begin begins with the series of another metric.
+// begin must be called before the series of another metric are matched.
 func (m *matcher) begin(name string) {
 	m.label, m.left = appendLower(m.label[:0], name), m.left[:0]
 	for _, word := range m.words {
@@ -156,7 +157,7 @@ func (m *matcher) begin(name string) {
 	}
 }
 
-// matches reports whether the words that are not in the name of the metric are in labels.
+// matches reports whether each word that is not in the name of the metric is in a label.
 func (m *matcher) matches(set *metric.LabelSet) bool {
 	left := len(m.left)
 	if left == 0 {
@@ -178,7 +179,7 @@ func (m *matcher) matches(set *metric.LabelSet) bool {
 	return false
 }
 
-// appendLower appends a text in lower case.
+// appendLower appends s in lower case.
 func appendLower(to []byte, s string) []byte {
 	for i := range len(s) {
 		c := s[i]
@@ -202,8 +203,8 @@ func containsAll(s string, words []string) bool {
 	return true
 }
 
-// order returns the comparison for sorting series by name, value or change; nil = they stay in the order of the batch. What is not known
-// comes last, and what is equal in the order of the batch.
+// order returns the comparison for sorting series by name, value or change; nil = the order of the batch. Series whose value or change is
+// not known come last. Equal series stay in the order of the batch.
 func order(families []metric.Family, by string) func(a, b found) int {
 	field, descending := strings.CutPrefix(by, "-")
 	sign := 1
@@ -245,10 +246,10 @@ func boolCompare(a, b bool) int {
 	return 1
 }
 
-// firsts returns the first n of all in an order, sorted. It uses the memory of all. It is faster than sorting all while n is small.
+// firsts sorts all and returns the first n. It reuses the memory of all. If n is small, it is faster than sorting the whole slice.
 func firsts(all []found, n int, compare func(a, b found) int) []found {
 	best := all[:0]
-	full := false // best[n-1] and those before are the first of those seen so far
+	full := false // best was cut to n, so a series after best[n-1] cannot be among the first n
 	for _, one := range all {
 		if full && compare(one, best[n-1]) > 0 {
 			continue
@@ -262,17 +263,17 @@ func firsts(all []found, n int, compare func(a, b found) int) []found {
 	return best[:n]
 }
 
-// changes finds the values of series in the run before, by the name of the metric.
+// changes finds the values that series had in the previous run. The key is the name of the metric.
 type changes map[string]*formerly
 
-// formerly is the series of a metric in the run before.
+// formerly has the series of a metric in the previous run.
 type formerly struct {
 	series []metric.Series
-	shift  int                          // from the place of a series now to its place then, where that was last found
-	index  map[*metric.LabelSet]float64 // nil until a series is not near its place
+	shift  int                          // index in the previous run minus index in this run, of the series that was found last
+	index  map[*metric.LabelSet]float64 // values of all series; nil until a series is not found near its expected index
 }
 
-// near is how far from where it is expected a series is looked for before all are indexed.
+// near is the distance from the expected index within which a series is searched for. If it is not found there, the index is made.
 const near = 16
 
 func newChanges(before []metric.Family) changes {
@@ -283,7 +284,7 @@ func newChanges(before []metric.Family) changes {
 	return c
 }
 
-// before returns the value of a series in the run before, given its place now.
+// before returns the value that a series had in the previous run. at is the index of the series in this run.
 func (c changes) before(name string, at int, labels *metric.LabelSet) (float64, bool) {
 	f := c[name]
 	if f == nil {

@@ -18,7 +18,7 @@ type Status struct {
 	More     int       `json:"more_problems,omitempty"` // number of problems that are not listed
 	Jobs     []Job     `json:"jobs"`
 	Sinks    []Sink    `json:"sinks"`
-	Watched  []Watched `json:"watched,omitempty"` // the series that web.watch names
+	Watched  []Watched `json:"watched,omitempty"` // the series that web.watch selects
 	Logins   []Login   `json:"logins,omitempty"`
 
 	Configuration Configuration `json:"configuration"`
@@ -73,7 +73,7 @@ type Job struct {
 type Run struct {
 	Start    time.Time `json:"start"`
 	Duration float64   `json:"duration_seconds"`
-	Waited   float64   `json:"waited_seconds,omitempty"` // before Start, for other runs to end: the setting concurrency
+	Waited   float64   `json:"waited_seconds,omitempty"` // wait before Start, because of the setting concurrency
 	Result   string    `json:"result"`                   // success, partial, error, skipped
 	Readings int       `json:"readings"`
 	Series   int       `json:"series"`
@@ -100,7 +100,7 @@ type Request struct {
 	Code      int       `json:"code"` // 0 = no response
 	Bytes     int64     `json:"bytes"`
 	Duration  float64   `json:"duration_seconds"`
-	Waited    float64   `json:"waited_seconds,omitempty"` // the part of the duration before it was sent: for rate_limit, the server's Retry-After or quota
+	Waited    float64   `json:"waited_seconds,omitempty"` // part of the duration: wait for rate_limit, Retry-After or a quota
 	Cached    bool      `json:"cached,omitempty"`         // answered by the cache: nothing was sent
 	Unchanged bool      `json:"unchanged,omitempty"`      // 304 Not Modified
 	Error     string    `json:"error,omitempty"`
@@ -144,12 +144,12 @@ type Series struct {
 	Points []Point           `json:"points,omitempty"` // values of the last hour, beginning when the series was first shown
 }
 
-// Watched is a series that web.watch names, or an entry of it that no job has series of now.
+// Watched is a series that web.watch selects, or an entry of web.watch that selects no series now.
 type Watched struct {
 	Job     string    `json:"job,omitempty"`
-	At      time.Time `json:"at,omitzero"` // of the run that measured the value
+	At      time.Time `json:"at,omitzero"` // time of the run that measured the value
 	Series  *Series   `json:"series,omitempty"`
-	Missing string    `json:"missing,omitempty"` // the entry that has no series
+	Missing string    `json:"missing,omitempty"` // the entry of web.watch that selects no series; "" = Series is set
 }
 
 // Point is a value at a time.
@@ -184,7 +184,7 @@ type Sink struct {
 	Refusal *Refusal         `json:"refusal,omitempty"`          // the refusal of the most samples
 	Curve   []Sample         `json:"curve,omitempty"`            // the last hour, oldest first
 	Spool   *SpoolFault      `json:"spool_fault,omitempty"`      // why samples wait in memory, although a spool is set
-	Facts   []Fact           `json:"facts,omitempty"`            // that the sink reports
+	Facts   []Fact           `json:"facts,omitempty"`            // what the sink reports about itself
 
 	Detail *SinkDetail `json:"detail,omitempty"` // only in /api/v1/sinks/NAME
 }

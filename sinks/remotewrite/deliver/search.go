@@ -13,13 +13,13 @@ import (
 
 // A receiver such as Prometheus refuses all of a 1.0 request for one bad sample. The search halves a refused request until few
 // samples are left, and then sends each alone, so that no good sample stays untried. It pauses after each refusal, and it remembers the series
-// that were refused: those of later requests are sent apart from the others, one of them alone and the rest together.
+// that were refused. When a later request has such series, one of them is sent alone, and the others in a request of their own.
 
-// The samples behind a request wait for the search. So that they are not late for the five minutes that Prometheus looks back, the search
-// of 1,000 bad samples takes about 80 seconds: 1,511 requests, each followed by a pause of up to maxSearchPause.
+// Later samples wait until a search has ended. They must not wait for five minutes, since Prometheus would then show gaps. A search of
+// 1,000 bad samples takes about 80 seconds: 1,511 requests, each followed by a pause of up to maxSearchPause.
 const (
 	maxSearchPause = 100 * time.Millisecond
-	fewSamples     = 4 // are sent one by one: halving them needs more requests if most are bad, and no fewer if one is
+	fewSamples     = 4 // up to this number, samples are sent one by one: halving would need at least as many requests
 )
 
 // searches reports whether a refused chunk is to be searched for samples that the receiver accepts.
@@ -139,8 +139,8 @@ func (s *suspects) empty() bool {
 	return len(s.all) == 0
 }
 
-// in returns the suspects among the series of a request. alone is the one whose last try alone is longest ago; in counts it as tried at
-// now.
+// in returns the suspects among the series of a request. alone is the suspect that has not been sent alone for the longest time; in
+// records that it is sent alone at now.
 func (s *suspects) in(q wire.Request, now time.Time) (found map[uint64]bool, alone uint64) {
 	found = map[uint64]bool{}
 	s.mu.Lock()

@@ -70,7 +70,7 @@ func parseGuestName(name string) (m Meta, ok bool) {
 	return parseName(id + "." + rest)
 }
 
-// isHeld reports whether err says that another process owns the directory, so that this process is a guest. It keeps the result.
+// isHeld reports whether err says that another process owns the directory, so that this process is a guest. It sets held to the result.
 func (q *Queue) isHeld(err error) bool {
 	owner, held := errors.AsType[*durable.HeldError](err)
 	held = held && q.guest.inbox != nil

@@ -42,7 +42,7 @@ type index struct {
 
 	// inherited is the number of records of earlier processes, and lastInherited is the highest ID of such a record. An earlier
 	// process may have used another number of shards, so older samples of a series may be in another shard.
-	inherited     int // without records that newer ones are sent before
+	inherited     int // does not count unreadable records that newer records need not wait for
 	lastInherited uint64
 
 	unread int // number of records whose files could not be read

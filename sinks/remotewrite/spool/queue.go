@@ -77,7 +77,7 @@ type Queue struct {
 	index     index
 	shift     time.Duration     // Reading.Shift at the last use of the index
 	handed    map[uint64]*entry // records that Next returned before the directory was open, by the ID at that time
-	unread    time.Time         // since when there are records that cannot be read; zero if there are none
+	unread    time.Time         // time since when there are records that cannot be read; zero = there are none
 	lastID    uint64
 	changed   chan struct{} // closed when there may be something new for Next
 	leftover  []string      // files that could not be removed
@@ -87,7 +87,7 @@ type Queue struct {
 	closed    bool
 }
 
-// Fault is why records wait in memory although the queue has a directory. The zero value means that they do not.
+// Fault says why records wait in memory although the queue has a directory. The zero value means that there is no such reason.
 type Fault struct {
 	Since time.Time
 	Err   error

@@ -31,13 +31,13 @@ var Kind = sources.Kind[sources.Source]{
 	Example:  example,
 }
 
-// Config holds the settings. They have the names and the meaning of those of scrape.
+// Config has the settings. They have the same names and meanings as the settings of scrape.
 type Config struct {
 	HonorTimestamps bool          `yaml:"honor_timestamps"`
 	MetricRelabel   relabel.Rules `yaml:"metric_relabel_configs"`
-	SampleLimit     int           `yaml:"sample_limit"` // of one text
+	SampleLimit     int           `yaml:"sample_limit"` // maximum number of samples of one text; 0 = no limit
 
-	labels map[string]string // of the job
+	labels map[string]string // labels of the job
 }
 
 // AddLabels implements [sources.Labeler].
@@ -58,7 +58,7 @@ func (c *Config) Validate() error {
 // ReadsTexts implements [sources.TextReader].
 func (c *Config) ReadsTexts() {}
 
-// Dated implements [sources.Dated]: a text has what is now.
+// Dated implements [sources.Dated]. It returns false: a text has the current values, not those of a window.
 func (c *Config) Dated() bool { return false }
 
 // Names of the metrics about files.
@@ -101,23 +101,24 @@ func (c *Config) New(env sources.Env) (sources.Source, error) {
 // source passes on the series of one or more texts.
 type source struct {
 	fetch  sources.TextFetcher
-	labels labels.Labels // of all series that have no others of these names
+	labels labels.Labels // added to each series, unless the series has a label of the same name
 	pool   *exposition.Pool
-	texts  map[string]*text // by name
-	order  []*text          // of the current tick
+	texts  map[string]*text // text by the name of its file
+	order  []*text          // the texts of the current tick
 
 	up, modified *metric.Desc
 }
 
-// text is one of the texts.
+// text is a file or the output of a command.
 type text struct {
 	cache    *exposition.Cache
-	file     *metric.LabelSet // nil if it is not a file
-	modified time.Time
-	err      error
+	file     *metric.LabelSet // labels of the metrics about the file; nil if the text is not a file
+	modified time.Time        // zero = unknown
+	err      error            // why the text could not be read or parsed in the current tick
 }
 
-// Collect fetches the texts and parses each of them. One that is broken costs its own series, unless it is the only one.
+// Collect fetches the texts and parses each of them. A file that cannot be parsed has no series, and does not affect other files. For
+// a text that is not a file, such as the output of a command, the tick fails.
 func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
 	s.pool.Begin(tick.Time.UnixMilli())
 	s.order = s.order[:0]
@@ -133,7 +134,8 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	return s.readings(), nil
 }
 
-// keep forgets the texts that are not among those of the tick, before others that have their series now are read.
+// keep forgets the texts that the tick does not have. It is called before the tick's texts are read, since one of them may have series
+// of a text that is gone.
 func (s *source) keep(names []string) {
 	for name, t := range s.texts {
 		if name != "" && !slices.Contains(names, name) {
@@ -143,7 +145,7 @@ func (s *source) keep(names []string) {
 	}
 }
 
-// read parses one text. Its error ends the tick.
+// read parses one text. It returns an error, which ends the tick, only if the text is not a file.
 func (s *source) read(given sources.Text) error {
 	if len(s.order) == 0 {
 		s.keep(given.All)
@@ -170,7 +172,8 @@ func (s *source) read(given sources.Text) error {
 	return nil
 }
 
-// readings returns the series of all texts, and those about files.
+// readings returns the series of all texts, and the metrics about files. It drops series whose names are those of the agent's own
+// metrics or of the metrics about files.
 func (s *source) readings() metric.Readings {
 	var caches []*exposition.Cache
 	var problems []error

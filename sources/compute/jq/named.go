@@ -17,13 +17,13 @@ import (
 	agenttext "github.com/collectington/collectington/agent/text"
 )
 
-// Bounds on what items name.
+// Bounds on the names, labels and helps that items give.
 const (
-	defaultNames = 100
-	maxNames     = 10_000
-	maxName      = 200 // bytes of the name of a metric or label
-	maxMore      = 100 // labels of an item
-	maxHelp      = 500 // bytes
+	defaultNames = 100    // default of max_names
+	maxNames     = 10_000 // maximum of max_names
+	maxName      = 200    // bytes of the name of a metric or label
+	maxMore      = 100    // labels that labels_from gives an item
+	maxHelp      = 500    // bytes of a help
 )
 
 // validateNames checks the settings of a metric whose names or labels come from its items.
@@ -44,7 +44,8 @@ func (m *Metric) validateNames() error {
 	return errors.Join(errs...)
 }
 
-// checkedName returns the name to check the declaration with. That of a metric whose names come from items is only known then.
+// checkedName returns the name with which the declaration is checked. With name_from it is a made-up valid name, since the names are
+// known only when the job runs.
 func (m *Metric) checkedName(name string) string {
 	if m.NameFrom == nil {
 		return name
@@ -59,22 +60,22 @@ func (m *Metric) checkedName(name string) string {
 	return name
 }
 
-// names are the metrics of a declaration whose items name them.
+// names has the metrics of a declaration with name_from.
 type names struct {
-	max    int
-	rule   string // the key of the declaration
-	known  map[string]*namedMetric
-	order  []*namedMetric
-	active int // that have a reading in the current tick
+	max    int                     // max_names
+	rule   string                  // key of the declaration in the configuration
+	known  map[string]*namedMetric // metric by name
+	order  []*namedMetric          // the metrics in the order in which they came
+	active int                     // number of metrics that have a reading in the current tick
 }
 
-// namedMetric is one of these metrics.
+// namedMetric is a metric whose name an item has given.
 type namedMetric struct {
 	metric.Measured
 	rule *names
 }
 
-// begin forgets the readings of the tick before.
+// begin removes the readings of the previous tick.
 func (n *names) begin() {
 	n.active = 0
 	for _, m := range n.order {
@@ -93,7 +94,7 @@ func (n *names) count() (rows int) {
 	return rows
 }
 
-// end forgets the names that no item has given.
+// end forgets the metrics that have no reading in the tick, and frees their names in taken.
 func (n *names) end(taken map[string]*namedMetric) {
 	n.order = slices.DeleteFunc(n.order, func(m *namedMetric) bool {
 		if len(m.Rows) > 0 {
@@ -107,7 +108,7 @@ func (n *names) end(taken map[string]*namedMetric) {
 	})
 }
 
-// nameOf returns the metric that an item names. It makes the metric if the name is new.
+// nameOf returns the metric with the name that name_from computes from an item. It creates the metric if the name is new.
 func (s *source) nameOf(ctx context.Context, r *metricPlan, in *item) (*metric.Measured, *itemProblem) {
 	v, err := r.NameFrom.evalOne(ctx, &s.evaluator, in)
 	switch {
@@ -137,7 +138,7 @@ func (s *source) nameOf(ctx context.Context, r *metricPlan, in *item) (*metric.M
 	return &m.Measured, nil
 }
 
-// newName returns a new metric of a declaration.
+// newName creates a metric of a declaration with the name that an item has given. It refuses names that are not valid or already used.
 func (s *source) newName(ctx context.Context, r *metricPlan, name string, in *item) (*namedMetric, *itemProblem) {
 	unnamed := func(format string, args ...any) (*namedMetric, *itemProblem) {
 		return nil, &itemProblem{metric.Unnamed, fmt.Sprintf(format, args...), nil}
@@ -152,7 +153,7 @@ func (s *source) newName(ctx context.Context, r *metricPlan, name string, in *it
 		return unnamed("the name %.80q: %s", name, short(strings.TrimPrefix(err.Error(), ": ")))
 	}
 	d := *s.measured[r.index].Desc
-	d.Name, d.MinReadings = name, nil // those of all names together are counted
+	d.Name, d.MinReadings = name, nil // expect.min counts the readings of all names together
 	if r.HelpFrom != nil {
 		v, err := r.HelpFrom.evalOne(ctx, &s.evaluator, in)
 		if err != nil {
@@ -180,8 +181,8 @@ func (s *source) newName(ctx context.Context, r *metricPlan, name string, in *it
 	return m, nil
 }
 
-// moreLabels returns the packed labels of an item's map. A name has every character that is not allowed before Prometheus 3 replaced
-// by _, as Prometheus does with names of its service discovery.
+// moreLabels returns the labels that labels_from computes from an item, packed by metric.PackLabels. In a name, each character that
+// Prometheus 2 does not allow is replaced by _, as Prometheus does in label names of its service discovery.
 func (s *source) moreLabels(ctx context.Context, x *Expr, in *item) (string, *itemProblem) {
 	v, err := x.evalOne(ctx, &s.evaluator, in)
 	if err != nil {
@@ -225,7 +226,7 @@ func (s *source) moreLabels(ctx context.Context, x *Expr, in *item) (string, *it
 	return metric.PackLabels(labels), nil
 }
 
-// members returns the members of an object.
+// members returns the members of an object. It returns false if v is not an object.
 func members(v value) (map[string]value, bool) {
 	all := map[string]value{}
 	if v.form == formDoc && v.doc().Kind() == document.Object {
@@ -241,7 +242,7 @@ func members(v value) (map[string]value, bool) {
 	return all, ok
 }
 
-// labelName returns a text as the name of a label.
+// labelName converts a text to a valid label name: it replaces other characters by _, and puts _ before a leading digit.
 func labelName(s string) string {
 	valid := func(i int, c rune) bool {
 		return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || i > 0 && c >= '0' && c <= '9'

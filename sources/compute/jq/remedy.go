@@ -60,7 +60,7 @@ func failed(err error) error {
 }
 
 // numberRemedy returns a hint on how to get a number from a value that is not a number, or "". expression is the expression of the
-// value; items is the one for the items.
+// value; items is the expression of the items.
 func numberRemedy(expression string, items *Expr, v any) string {
 	if len(expression) > maxMember*2 {
 		return ""

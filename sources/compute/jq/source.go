@@ -27,12 +27,12 @@ type source struct {
 	fetch     sources.Fetcher
 	walks     []*walk
 	measured  metric.Readings
-	rules     []*names                // by the index of the metric; nil if the declaration names it
-	taken     map[string]*namedMetric // names of series that metrics use; nil = of a declared one
-	readings  metric.Readings         // measured, and those that items name
+	rules     []*names                // by the index of the metric; nil = the metric has no name_from
+	taken     map[string]*namedMetric // the metric that uses a name of a series; nil = a metric without name_from
+	readings  metric.Readings         // measured, and the metrics with name_from
 	arena     []string                // label values of the current tick
-	evaluator evaluator               // of the current tick
-	window    window                  // of the current tick
+	evaluator evaluator               // evaluates expressions in the current tick
+	window    window                  // window of the current tick
 
 	local map[*metric.Measured][]localTime // readings of the current tick in the hour that comes twice
 }
@@ -55,7 +55,7 @@ func (w *walk) begin() {
 // labelGroup holds the metrics of a walk that have the same labels.
 type labelGroup struct {
 	labels  []*Expr // in the order of the metrics' label names
-	from    *Expr   // of labels that items name; nil = none
+	from    *Expr   // labels_from: gives labels whose names come from items; nil = none
 	absent  []absence
 	metrics []metricPlan
 }

@@ -120,7 +120,7 @@ func (m *Metric) ownTime(ctx context.Context, on *evaluator, in *item, w window,
 	return nil
 }
 
-// isNever reports whether a value stands for no time, as APIs write it.
+// isNever reports whether a value means that there is no time, as some APIs write it.
 func isNever(v value) bool {
 	text, ok := v.label()
 	n, isNumber := v.number()

@@ -35,9 +35,9 @@ type source struct {
 	program   *program
 	limits    sandbox.Limits
 	functions []metricFunc
-	expires   time.Duration      // of get_data_from_store, if a call does not say
+	expires   time.Duration      // for how long get_data_from_store uses an answer again, unless a call says otherwise
 	readData  *starlark.Function // nil if the script has none
-	notes     []string           // of the check
+	notes     []string           // notes that the check of the script has found
 	secrets   map[string]setting.Secret
 
 	tick     *tick           // the current tick; nil while the top level runs

@@ -40,12 +40,12 @@ type Config struct {
 	Stdin string                  `yaml:"stdin" setting:"verbatim"` // the standard input; it is a template
 
 	Document    DocumentKind `yaml:"document"`
-	OKExitCodes []int        `yaml:"ok_exit_codes"` // others fail the tick; nil = 0 for Output, all for the others
+	OKExitCodes []int        `yaml:"ok_exit_codes"` // other codes make the tick fail; nil = 0 if Document is Output, else all codes
 
 	MaxOutput setting.Bytes    `yaml:"max_output"`
 	Grace     setting.Duration `yaml:"grace"` // time from SIGTERM to SIGKILL
 
-	Decoding format.Settings `yaml:",inline"` // of Output and Result
+	Decoding format.Settings `yaml:",inline"` // format of the output, for the documents Output and Result
 }
 
 // DocumentKind says what the document contains.
@@ -54,8 +54,8 @@ type DocumentKind string
 // The kinds of documents.
 const (
 	Output DocumentKind = "output" // the decoded output of the command
-	Result DocumentKind = "result" // {exit_code, seconds, output}, with output null if it is not whole
-	Nagios DocumentKind = "nagios" // {exit_code, status, seconds, text, long_text, perfdata}, of a plug-in of Nagios
+	Result DocumentKind = "result" // {exit_code, seconds, output}; output is null if it was cut off
+	Nagios DocumentKind = "nagios" // {exit_code, status, seconds, text, long_text, perfdata}: the result of a Nagios plug-in
 )
 
 // Words returns the values of the setting.

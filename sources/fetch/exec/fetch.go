@@ -60,7 +60,7 @@ func (f *fetcher) fetch(ctx context.Context, tick sources.Tick, from string) (*s
 	return doc, nil
 }
 
-// run runs the command. Its standard output is in f.output.
+// run runs the command and stores its standard output in f.output.
 func (f *fetcher) run(ctx context.Context, tick sources.Tick) (*ending, said, error) {
 	c, err := f.command(tick)
 	if err != nil {
@@ -86,8 +86,8 @@ func (f *fetcher) run(ctx context.Context, tick sources.Tick) (*ending, said, er
 	return &end, said, nil
 }
 
-// failure returns why the way that the command has ended fails the run, or nil. An output has to be whole. For any other document, the exit
-// code is all that counts.
+// failure returns an error if the tick must fail because of how the command has ended, or nil. If Document is Output, the output must be
+// complete. For other documents only the exit code matters.
 func (f *fetcher) failure(e *ending) error {
 	switch {
 	case f.config.Document != Output && f.isOK(e.Code):
@@ -124,7 +124,7 @@ func (f *fetcher) note(e *ending, said said) {
 	f.log.Warn("the command has reported a problem", args...)
 }
 
-// decode returns the document. For a result, an output that cannot be decoded is its error.
+// decode returns the document. If Document is Result and the output cannot be decoded, the document has the error.
 func (f *fetcher) decode(ctx context.Context, from string, e *ending) (*sources.Document, error) {
 	text, err := f.decoder.UTF8("", f.output)
 	switch {
@@ -133,7 +133,7 @@ func (f *fetcher) decode(ctx context.Context, from string, e *ending) (*sources.
 	case f.config.Document == Output:
 		return f.decoder.Decode(ctx, from, "", text)
 	case err != nil:
-		text = f.output // its bytes that are not UTF-8 are replaced
+		text = f.output // bytes that are not UTF-8 are replaced later
 	}
 	if f.config.Document == Nagios {
 		whole, skipped, err := checkResult(e, text)
@@ -243,8 +243,8 @@ func (f *fetcher) shown(c *command, e *ending, said said, err error) {
 	}
 }
 
-// result returns the result of a command as JSON. If a format is set, its output is decoded, else it is text: as in a shell, line
-// breaks at its end are removed. An output that is not whole is null.
+// result returns the result of a command as JSON. If a format is set, the output is decoded. Otherwise it is a string, without the line
+// breaks at its end, as in a shell. An output that was cut off is null.
 func (f *fetcher) result(ctx context.Context, from string, e *ending, output []byte) ([]byte, error) {
 	text, err := json.Marshal(struct {
 		ExitCode int     `json:"exit_code"`
@@ -270,5 +270,5 @@ func (f *fetcher) result(ctx context.Context, from string, e *ending, output []b
 	return append(text, '}'), nil
 }
 
-// maxResult bounds a decoded output as JSON, in bytes.
+// maxResult is the maximum size of a decoded output as JSON, in bytes.
 const maxResult = 256 << 20

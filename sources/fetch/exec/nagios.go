@@ -9,7 +9,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// maxPerfdata bounds the performance data of a check.
+// maxPerfdata is the maximum number of items of performance data of a check.
 const maxPerfdata = 10_000
 
 // check is the result of a plug-in of Nagios (https://nagios-plugins.org/doc/guidelines.html).
@@ -17,15 +17,15 @@ type check struct {
 	ExitCode int        `json:"exit_code"`
 	Status   string     `json:"status"` // ok, warning, critical or unknown, by the exit code
 	Seconds  float64    `json:"seconds"`
-	Text     *string    `json:"text"`      // the first line without performance data; nil = the output is not whole
+	Text     *string    `json:"text"`      // the first line without performance data; nil = the output was cut off
 	LongText string     `json:"long_text"` // the other lines without performance data
 	Perfdata []perfdata `json:"perfdata"`
 }
 
-// perfdata is an item of performance data. What is left out is nil.
+// perfdata is an item of performance data. Fields that the plug-in left out are nil.
 type perfdata struct {
 	Label    string       `json:"label"`
-	Value    *json.Number `json:"value"` // nil if the check could not determine it (U)
+	Value    *json.Number `json:"value"` // nil = U: the check could not determine the value
 	Unit     string       `json:"unit"`
 	Warning  *string      `json:"warning"` // a range, such as 10 or 5:20
 	Critical *string      `json:"critical"`
@@ -48,8 +48,8 @@ func checkResult(e *ending, output []byte) (text []byte, skipped sources.Skipped
 	return text, skipped, err
 }
 
-// texts splits an output into its first line, other lines, and performance data: that is what follows the first | of the first line,
-// and the first | of the other lines.
+// texts splits an output into its first line, the other lines (c.LongText) and performance data. Performance data is the text after the
+// first | of the first line, and the text after the first | in the other lines.
 func (c *check) texts(output string) (first, data string) {
 	first, rest, _ := strings.Cut(strings.TrimRight(output, "\r\n"), "\n")
 	first, data, _ = strings.Cut(first, "|")
@@ -84,8 +84,8 @@ func (c *check) measure(data string) (skipped sources.Skipped) {
 	return skipped
 }
 
-// cutLabel cuts a label and the sign after it. The label may be in single quotes, which are doubled within. If there is no label, rest
-// begins with the next item or its end.
+// cutLabel cuts a label and the = after it from the beginning of data. The label may be in single quotes; a quote inside it is doubled.
+// If there is no valid label, found is false.
 func cutLabel(data string) (label, rest string, found bool) {
 	if data[0] != '\'' {
 		end := strings.IndexAny(data, "= \t\r\n")
@@ -110,12 +110,12 @@ func cutLabel(data string) (label, rest string, found bool) {
 	return "", "", false // the quote is not closed
 }
 
-// readPerfdata reads what follows the label.
+// readPerfdata parses the text after the = of an item of performance data.
 func readPerfdata(label, text string) (p perfdata, ok bool) {
 	fields := append(strings.Split(text, ";"), "", "", "", "")
 	p = perfdata{Label: label, Warning: some(fields[1]), Critical: some(fields[2]), Min: number(fields[3]), Max: number(fields[4])}
 	digits := len(fields[0]) - len(strings.TrimLeft(fields[0], "+-0123456789.,eE"))
-	for ; digits > 0; digits-- { // the unit may begin with a letter that a number may have
+	for ; digits > 0; digits-- { // the unit may begin with e or E, which can also be part of a number
 		if p.Value = number(fields[0][:digits]); p.Value != nil {
 			p.Unit = fields[0][digits:]
 			return p, true
@@ -124,7 +124,7 @@ func readPerfdata(label, text string) (p perfdata, ok bool) {
 	return p, fields[0] == "U"
 }
 
-// some returns a text, or nil if it is empty.
+// some returns a pointer to text, nil if text is empty.
 func some(text string) *string {
 	if text == "" {
 		return nil
@@ -132,10 +132,10 @@ func some(text string) *string {
 	return &text
 }
 
-// maxDigits bounds a number, in bytes.
+// maxDigits is the maximum length of a number, in bytes.
 const maxDigits = 40
 
-// number returns a number, or nil. Plug-ins of some locales write a comma in it.
+// number parses a number, and returns nil if text is not one. It accepts a decimal comma, which plug-ins write in some locales.
 func number(text string) *json.Number {
 	if len(text) > maxDigits {
 		return nil

@@ -20,7 +20,7 @@ func (c *Config) CheckTexts() error {
 	return nil
 }
 
-// FetchTexts implements sources.TextFetcher. It runs the command once.
+// FetchTexts implements sources.TextFetcher. It runs the command once and yields its output.
 func (f *fetcher) FetchTexts(ctx context.Context, tick sources.Tick, yield func(sources.Text) error) error {
 	from := "run " + f.program()
 	_, said, err := f.run(ctx, tick)

@@ -20,7 +20,7 @@ func (c *Config) CheckTexts() error {
 	return nil
 }
 
-// FetchTexts implements sources.TextFetcher. A file that a pattern found and that is gone since is left out.
+// FetchTexts implements sources.TextFetcher. It leaves out a file that a pattern has found if the file has been removed since.
 func (f *fetcher) FetchTexts(ctx context.Context, _ sources.Tick, yield func(sources.Text) error) error {
 	names, err := f.find()
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 // maxCharset is the maximum length of a charset's name that messages show, in bytes.
 const maxCharset = 20
 
-// Charset names the charset of a text; empty is the one that the text or its content type states.
+// Charset is the name of a charset; "" = the charset that the text or its content type names.
 type Charset string
 
 // UnmarshalText checks that the charset is supported.
@@ -28,10 +28,10 @@ func (c *Charset) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// charsets names the charsets in messages.
+// charsets is the list of charsets in messages.
 const charsets = "utf-8, utf-16, utf-16le, iso-8859-1, iso-8859-2, iso-8859-5, iso-8859-15, windows-1250, windows-1251, windows-1252, koi8-r, cp437 or cp850"
 
-// encoding returns the encoding of a charset, nil for UTF-8, and whether it is supported.
+// encoding returns the encoding of a charset, nil for UTF-8. It returns false if the charset is not supported.
 func (c Charset) encoding() (encoding.Encoding, bool) {
 	switch c {
 	case "utf-8", "utf8", "us-ascii", "ascii":
@@ -41,7 +41,7 @@ func (c Charset) encoding() (encoding.Encoding, bool) {
 	case "utf-16le":
 		return unicode.UTF16(unicode.LittleEndian, unicode.UseBOM), true
 	case "iso-8859-1", "latin1", "windows-1252", "cp1252":
-		return charmap.Windows1252, true // as the first two are read on the web (WHATWG Encoding, section 4.2)
+		return charmap.Windows1252, true // browsers decode iso-8859-1 as windows-1252 (WHATWG Encoding, section 4.2)
 	case "iso-8859-2", "latin2":
 		return charmap.ISO8859_2, true
 	case "iso-8859-5":
@@ -62,13 +62,13 @@ func (c Charset) encoding() (encoding.Encoding, bool) {
 	return nil, false
 }
 
-// UTF8 returns a body in UTF-8, as [UTF8] does. The charset of the settings precedes that of the content type.
+// UTF8 is like the function [UTF8], but the charset of the settings, if set, takes precedence over that of the content type.
 func (d *Decoder) UTF8(contentType string, body []byte) ([]byte, error) {
 	return toUTF8(d.set.Charset, contentType, body)
 }
 
-// UTF8 returns the body in UTF-8 without a byte order mark. That mark gives the charset, else the content type, else an XML
-// declaration (RFC 7303 section 3.2). A body in UTF-8 is not copied.
+// UTF8 converts a body to UTF-8 and removes a byte order mark. The charset is that of the byte order mark, else that of the content
+// type, else that of an XML declaration (RFC 7303 section 3.2). A body in UTF-8 is not copied.
 func UTF8(contentType string, body []byte) ([]byte, error) { return toUTF8("", contentType, body) }
 
 func toUTF8(name Charset, contentType string, body []byte) ([]byte, error) {
@@ -91,7 +91,7 @@ func toUTF8(name Charset, contentType string, body []byte) ([]byte, error) {
 		return body, nil
 	}
 	shown := ""
-	if len(name) <= maxCharset { // a long one may be any text
+	if len(name) <= maxCharset { // a longer name may be any text
 		shown = fmt.Sprintf(" %q", name)
 	}
 	return nil, fmt.Errorf("unsupported charset%s: want %s; charset sets another one than the server states", shown, charsets)

@@ -92,7 +92,7 @@ func (d *Decoder) columns(c *cells) (columns []column, err error) {
 	return columns, nil
 }
 
-// header reads the row of names. If they are used, they must be distinct.
+// header reads the row with the names of the columns. If used is true, the names must be distinct.
 func (d *Decoder) header(c *cells, used bool) (columns []column, err error) {
 	line, seen := c.line, map[string]int{}
 	for last := false; !last; {
@@ -180,7 +180,7 @@ func (c *cells) next() (cell []byte, last bool, err error) {
 	return c.cell()
 }
 
-// blanks skips spaces and tabs, other than the delimiter.
+// blanks skips spaces and tabs, except the delimiter.
 func (c *cells) blanks() {
 	for c.at < len(c.text) && (c.text[c.at] == ' ' || c.text[c.at] == '\t') && c.text[c.at] != c.delimiter {
 		c.at++
@@ -210,7 +210,7 @@ func (c *cells) cell() (cell []byte, last bool, err error) {
 	return bytes.TrimSuffix(c.text[start:], []byte("\r")), true, nil
 }
 
-// quoted returns a cell that is in quotes. Within such a cell, quotes are doubled.
+// quoted returns a cell that is in quotes. Inside the cell, two quotes stand for one.
 func (c *cells) quoted() (cell []byte, last bool, err error) {
 	opened := c.line
 	rest := c.text[c.at+1:]

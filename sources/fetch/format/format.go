@@ -1,8 +1,8 @@
 // Package format decodes what fetchers receive: JSON and NDJSON, CSV and TSV, lines of keys and values, the line
 // protocol of InfluxDB, XML, YAML, the Prometheus text format, and any text by a regular expression. The result is always a document.
 //
-// A fetcher takes [Settings] into its own, makes a [Decoder] of them, and passes the body through its UTF8 and Decode. Every format has
-// bounds on its memory and time. An error says in which line it is, and what to do.
+// A fetcher embeds [Settings] in its own settings, makes a [Decoder] from them, and passes each body to the Decoder's methods UTF8 and
+// then Decode. Memory and time are limited in every format. An error names the line, and says what to do.
 package format
 
 import (
@@ -22,16 +22,16 @@ type Settings struct {
 	Format  Name    `yaml:"format"`
 	Charset Charset `yaml:"charset"` // "" = by the byte order mark, the content type, or an XML declaration; else UTF-8
 
-	JSON     JSONText `yaml:"json"`     // of json and ndjson
-	CSV      CSV      `yaml:"csv"`      // of csv and tsv
-	KeyValue KeyValue `yaml:"keyvalue"` // of keyvalue
-	XML      XML      `yaml:"xml"`      // of xml
-	Text     Text     `yaml:"text"`     // of text
+	JSON     JSONText `yaml:"json"`     // for the formats json and ndjson
+	CSV      CSV      `yaml:"csv"`      // for the formats csv and tsv
+	KeyValue KeyValue `yaml:"keyvalue"` // for the format keyvalue
+	XML      XML      `yaml:"xml"`      // for the format xml
+	Text     Text     `yaml:"text"`     // for the format text
 }
 
-// JSONText has the settings of JSON.
+// JSONText is the settings for JSON.
 type JSONText struct {
-	// Lenient allows comments, a comma after the last item, and NaN and Infinity, which are texts.
+	// Lenient allows comments, a comma after the last item, and NaN and Infinity, which become strings.
 	Lenient bool `yaml:"lenient"`
 }
 
@@ -45,9 +45,9 @@ type CSV struct {
 	Trim      bool     `yaml:"trim"` // whether spaces and tabs around names and cells are removed
 }
 
-// KeyValue has the settings of lines such as name=value.
+// KeyValue is the settings for lines such as name=value.
 type KeyValue struct {
-	Separator Separator `yaml:"separator"` // the first one of a line ends the key
+	Separator Separator `yaml:"separator"` // its first occurrence in a line ends the key
 	Blocks    bool      `yaml:"blocks"`    // whether empty lines separate several objects
 }
 
@@ -118,10 +118,10 @@ func (c *Char) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Separator is what separates a key from its value.
+// Separator is the text between a key and its value.
 type Separator string
 
-// maxSeparator bounds a separator, in bytes.
+// maxSeparator is the maximum length of a separator, in bytes.
 const maxSeparator = 10
 
 // UnmarshalText checks the separator.
@@ -133,7 +133,7 @@ func (s *Separator) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// maxGroups bounds the groups of a pattern.
+// maxGroups is the maximum number of groups of a pattern.
 const maxGroups = 50
 
 // Pattern is a regular expression (RE2) with named groups.
@@ -195,7 +195,7 @@ func (s *Settings) Validate() error {
 	return errors.Join(problems...)
 }
 
-// maxSkipLines bounds the lines before the header.
+// maxSkipLines is the maximum of csv.skip_lines.
 const maxSkipLines = 10_000
 
 // validate returns all problems of the settings.

@@ -9,10 +9,10 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Bounds on line protocol.
+// Bounds of a document in line protocol.
 const (
-	maxPoints  = 500_000 // lines with a point
-	maxMembers = 1000    // tags and fields of a point
+	maxPoints  = 500_000 // points of a document
+	maxMembers = 1000    // tags of a point, and fields of a point
 )
 
 // influx decodes the line protocol of InfluxDB (https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/) to a list
@@ -37,18 +37,18 @@ func (d *Decoder) influx(text []byte) error {
 	return nil
 }
 
-// points reads line protocol.
+// points reads the points of a document in line protocol.
 type points struct {
 	text  []byte
-	at    int
-	line  int
-	keys  []document.TextRef
+	at    int                // index of the next byte in text
+	line  int                // number of the current line, from 1
+	keys  []document.TextRef // measurement, tags, fields, timestamp
 	built *document.Builder
-	plain []byte // a name without its escapes
-	seen  map[string]bool
+	plain []byte          // buffer for a name or string without its escapes
+	seen  map[string]bool // keys of the current tags or fields
 }
 
-// peek returns the next byte, or a line break at the end.
+// peek returns the next byte, or a line break at the end of the text.
 func (p *points) peek() byte {
 	if p.at < len(p.text) {
 		return p.text[p.at]
@@ -62,7 +62,7 @@ func (p *points) spaces() {
 	}
 }
 
-// next skips empty lines and comments. It reports whether there is another point.
+// next skips empty lines and comments. It reports whether another point follows.
 func (p *points) next() bool {
 	for p.at < len(p.text) {
 		switch p.spaces(); {
@@ -83,7 +83,7 @@ func (p *points) next() bool {
 	return false
 }
 
-// point reads a line.
+// point reads a line with a point.
 func (p *points) point() error {
 	p.built.Begin(document.Object)
 	p.built.TextAt(p.keys[0])
@@ -108,7 +108,7 @@ func (p *points) point() error {
 	return p.timestamp()
 }
 
-// tag reads key=value.
+// tag reads a tag: key=value.
 func (p *points) tag() error {
 	if err := p.key(); err != nil {
 		return err
@@ -118,7 +118,7 @@ func (p *points) tag() error {
 	return err
 }
 
-// key reads a key and the sign after it.
+// key reads a key and the = after it.
 func (p *points) key() error {
 	key, err := p.name("=, ")
 	switch {
@@ -137,7 +137,8 @@ func (p *points) key() error {
 	return nil
 }
 
-// name reads a name up to one of the ends, of which none is escaped by a backslash. It must not be empty.
+// name reads a name, which ends before the first byte of ends that no backslash escapes, or at the end of the line. The name must not
+// be empty.
 func (p *points) name(ends string) ([]byte, error) {
 	p.plain = p.plain[:0]
 	start := p.at
@@ -157,13 +158,13 @@ func (p *points) name(ends string) ([]byte, error) {
 	return p.plain, nil
 }
 
-// rest returns the rest of the line from a place on, for messages.
+// rest returns the text from an index to the end of its line.
 func (p *points) rest(from int) []byte {
 	rest, _, _ := bytes.Cut(p.text[min(from, len(p.text)):], []byte("\n"))
 	return rest
 }
 
-// fields reads the fields, of which a point has at least one.
+// fields reads the fields of a point, which must be at least one.
 func (p *points) fields() error {
 	if p.peek() != ' ' {
 		return fmt.Errorf("want a space and the fields, got %s", sources.Excerpt(p.rest(p.at), 40))
@@ -215,10 +216,10 @@ func (p *points) value() error {
 	return nil
 }
 
-// maxDigits bounds a number, in bytes.
+// maxDigits is the maximum length of a number, in bytes.
 const maxDigits = 1000
 
-// quoted reads a string in quotes, in which \" and \\ are escapes. It may have line breaks.
+// quoted reads a string in double quotes. In it, \" and \\ are escapes, and line breaks are allowed.
 func (p *points) quoted() error {
 	p.plain = p.plain[:0]
 	for p.at++; p.at < len(p.text); p.at++ {
@@ -239,7 +240,7 @@ func (p *points) quoted() error {
 	return errors.New("a string in quotes has no closing quote")
 }
 
-// timestamp reads the timestamp, an integer in the unit of the sender, and the end of the line.
+// timestamp reads an optional timestamp, which is an integer in a unit that the line does not name, and the rest of the line.
 func (p *points) timestamp() error {
 	p.built.TextAt(p.keys[3])
 	start := p.at

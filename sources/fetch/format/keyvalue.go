@@ -8,11 +8,12 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// maxKeys bounds the keys of all objects.
+// maxKeys is the maximum number of keys of all objects together.
 const maxKeys = 250_000
 
-// keyValues decodes lines of a key, a separator and a value to an object, or to a list of objects that empty lines separate. Values
-// are texts, without spaces and tabs around them and without the quotes around them. Lines that begin with # are skipped.
+// keyValues decodes lines that have a key, a separator and a value. The result is an object, or with keyvalue.blocks a list of objects
+// that are separated by empty lines. Values are strings; spaces, tabs and quotes around them are removed. Lines that begin with # are
+// skipped.
 func (d *Decoder) keyValues(text []byte) error {
 	lines := bytes.Count(text, []byte("\n")) + 1
 	d.built.Reset(2*min(lines, maxKeys), len(text))
@@ -56,7 +57,7 @@ func (d *Decoder) keyValues(text []byte) error {
 	return nil
 }
 
-// keyValue adds a line without spaces around it.
+// keyValue adds the key and the value of a line. seen has the line number of each key of the object. text has no spaces around it.
 func (d *Decoder) keyValue(text []byte, line int, seen map[string]int) error {
 	set := d.set.KeyValue
 	key, value, found := bytes.Cut(text, []byte(set.Separator))

@@ -157,7 +157,7 @@ func (t *tree) scalar(n *yaml.Node) {
 	t.built.Text([]byte(n.Value))
 }
 
-// isNumber reports whether a value may be a number: one that is plain, or has a tag of numbers.
+// isNumber reports whether a value may be a number: it has no quotes, or it has a tag for numbers.
 func (t *tree) isNumber(n *yaml.Node) bool {
 	const texts = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
 	if n.Style&yaml.TaggedStyle != 0 {
@@ -166,8 +166,8 @@ func (t *tree) isNumber(n *yaml.Node) bool {
 	return n.Style&texts == 0
 }
 
-// number builds a number of the core schema (YAML 1.2 section 10.3.2): a decimal one with its digits, any other one by its value. It
-// reports whether it is one. Unlike in YAML 1.1, 010 is ten, and 1_000 and 0b1 are strings.
+// number builds a number of the core schema (YAML 1.2 section 10.3.2), and returns false if text is not a number. A decimal number keeps
+// its digits; other numbers are converted. Unlike in YAML 1.1, 010 is ten, and 1_000 and 0b1 are strings.
 func (t *tree) number(text string) bool {
 	for prefix, base := range map[string]int{"0o": 8, "0x": 16} {
 		if digits, based := strings.CutPrefix(text, prefix); based && len(digits) < maxInteger && !strings.ContainsAny(digits, "+-_") {

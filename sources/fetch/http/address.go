@@ -11,10 +11,10 @@ import (
 type Address struct {
 	setting.URL
 	socket   string // path of the unix socket; "" = none
-	relative bool   // it is a path and query alone, which the targets of the job have
+	relative bool   // the address is only a path and a query, without a server; the targets of the job name the servers
 }
 
-// noHost is before a path without a host, so that it is a URL.
+// noHost is put before a relative address, so that the result is a URL.
 const noHost = "http://target.invalid"
 
 // Place returns the address without its query, for messages.

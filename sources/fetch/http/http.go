@@ -34,7 +34,7 @@ var Kind = sources.Kind[sources.Fetcher]{
 
 // Config is the settings of the request. The time-out is set in the job.
 type Config struct {
-	URL    Address `yaml:"url" setting:"template"` // with targets, the path and query that they have
+	URL    Address `yaml:"url" setting:"template"` // with targets, only the path and query of all targets
 	Method string  `yaml:"method"`                 // "" = POST with a body or form, else GET
 
 	// Query is added to the query of the URL. A value is a template or a reference to a secret, also in Headers and Form.
@@ -43,13 +43,13 @@ type Config struct {
 	Body    string                  `yaml:"body" setting:"verbatim,text"` // a template
 	Form    map[string]setting.Text `yaml:"form"`                         // the body is these fields (application/x-www-form-urlencoded)
 
-	ValidStatusCodes httpclient.StatusCodes `yaml:"valid_status_codes"` // of responses that are used; others fail the tick
+	ValidStatusCodes httpclient.StatusCodes `yaml:"valid_status_codes"` // accepted statuses; other statuses make the tick fail
 	Document         DocumentKind           `yaml:"document"`
 
 	MaxBody setting.Bytes `yaml:"max_body"` // maximum size of a response's body, decompressed
 
-	Targets []Target         `yaml:"targets"` // several servers, each of which the request is sent to
-	FileSD  discovery.FileSD `yaml:"file_sd"` // lists of further targets
+	Targets []Target         `yaml:"targets"` // servers; the request is sent to each of them
+	FileSD  discovery.FileSD `yaml:"file_sd"` // files that list further targets
 
 	Paginate *Paginate `yaml:"paginate"` // nil = one page
 	ForEach  *ForEach  `yaml:"for_each"` // nil = one request
@@ -60,7 +60,7 @@ type Config struct {
 	httpclient.RequestPolicy `yaml:",inline"`
 	httpclient.Settings      `yaml:",inline"`
 
-	jobLabels map[string]string // of all targets
+	jobLabels map[string]string // labels of the job, which all targets get
 }
 
 // New implements sources.Config.

@@ -19,7 +19,7 @@ import (
 
 // Target is one of several servers to which the same request is sent.
 type Target struct {
-	URL    Address           `yaml:"url"` // without a path, it has that of the settings' url
+	URL    Address           `yaml:"url"` // a URL without a path gets the path and query of Config.URL
 	Labels map[string]string `yaml:"labels"`
 }
 
@@ -29,7 +29,7 @@ func (c *Config) HasTargets() bool { return len(c.Targets)+len(c.FileSD.Files) >
 // AddLabels implements sources.Labeler.
 func (c *Config) AddLabels(labels map[string]string) { c.jobLabels = labels }
 
-// validateTargets checks the targets of the settings, and whether the url goes with them.
+// validateTargets checks the targets of the settings, and that url is only a path if there are targets.
 func (c *Config) validateTargets() error {
 	var errs []error
 	bad := func(path, format string, args ...any) { errs = append(errs, setting.Bad(path, format, args...)) }
@@ -49,7 +49,7 @@ func (c *Config) validateTargets() error {
 			bad(path+".url", "is needed: the URL of the target, such as http://10.0.0.1")
 			continue
 		}
-		t, err := c.endpoint(c.Targets[i].URL, c.Targets[i].Labels, "JOB") // its name is not known yet
+		t, err := c.endpoint(c.Targets[i].URL, c.Targets[i].Labels, "JOB") // the name of the job is not known yet
 		if err != nil {
 			bad(path, "%v", err)
 			continue
@@ -63,14 +63,15 @@ func (c *Config) validateTargets() error {
 	return errors.Join(append(errs, setting.Under("file_sd", c.FileSD.Validate()))...)
 }
 
-// endpoint is where the requests for a target go, and the labels of its series.
+// endpoint is the address of a target's requests, and the labels of its series.
 type endpoint struct {
 	address Address
 	labels  metric.Labels
-	key     string // equal for equal labels
+	key     string // labels as one text; equal labels have equal keys
 }
 
-// endpoint returns the endpoint of a target. Labels whose names begin with __ are those of a list, and are left out.
+// endpoint returns the endpoint of a target. It leaves out labels whose names begin with __, which lists of targets for Prometheus
+// contain for relabelling.
 func (c *Config) endpoint(a Address, labels map[string]string, job string) (e endpoint, err error) {
 	if strings.Contains(a.String(), "{{") || strings.Contains(a.Path, "{{") {
 		return e, errors.New("a target cannot contain a template: write it in url, the path that all targets have")
@@ -118,7 +119,7 @@ func (c *Config) NewTargets(env sources.Env) (sources.Targets, error) {
 	if t.client, err = c.client(env.Web.WithPolicy(env.Job, &url.URL{}, &c.RequestPolicy)); err != nil {
 		return nil, err
 	}
-	t.Discover() // its problems are those of the first tick
+	t.Discover() // the first tick calls Discover again and reports its problems
 	return t, nil
 }
 
@@ -128,15 +129,15 @@ type targets struct {
 	env    sources.Env
 	client *httpclient.Client
 	files  discovery.Files
-	reads  int // of files, in list; 0 = never
+	reads  int // 1 + files.Reads when list was made; 0 = list has not been made
 
 	list     []*sources.Target
 	problems []error
 }
 
-// target is what the fetcher needs for one of them.
+// target is what the fetcher needs to fetch from one target.
 type target struct {
-	key     string // of endpoint, with the URL
+	key     string // URL and endpoint.key
 	builder *requestBuilder
 	client  *httpclient.Client
 }
@@ -151,7 +152,8 @@ func (t *targets) Discover() ([]*sources.Target, []error) {
 	return t.list, append(problems, t.problems...)
 }
 
-// replace makes the list from the settings and groups. A target that was in it stays the same.
+// replace makes the list of targets from the settings and from groups. It keeps the *sources.Target of a target that was already in the
+// list.
 func (t *targets) replace(groups []discovery.Group) {
 	before := map[string]*sources.Target{}
 	for _, known := range t.list {
@@ -200,7 +202,7 @@ func (t *targets) replace(groups []discovery.Group) {
 	}
 }
 
-// open returns a new target.
+// open creates a target, with its requests and its client.
 func (t *targets) open(e *endpoint, name, key string) (*sources.Target, error) {
 	own := *t.config
 	own.URL, own.Targets, own.FileSD = e.address, nil, discovery.FileSD{}
@@ -224,7 +226,7 @@ func (t *targets) NewFetcher() sources.TargetFetcher {
 	return &targetFetcher{fetcher{decoder: c.Decoding.Decoder(t.env.Web.Secrets), valid: c.ValidStatusCodes, document: c.Document}}
 }
 
-// targetFetcher fetches from one target after the other.
+// targetFetcher fetches from the target that was given to Use last.
 type targetFetcher struct{ fetcher }
 
 // Use implements sources.TargetFetcher.
@@ -233,7 +235,7 @@ func (f *targetFetcher) Use(t *sources.Target) {
 	f.use(to.builder, to.client)
 }
 
-// use sets where the fetcher fetches from, and all that works for it.
+// use sets the requests and the client of the fetcher, its lister and its workers.
 func (f *fetcher) use(b *requestBuilder, client *httpclient.Client) {
 	f.requestBuilder, f.client = b, client
 	if f.lister != nil {
@@ -244,13 +246,13 @@ func (f *fetcher) use(b *requestBuilder, client *httpclient.Client) {
 	}
 }
 
-// checkListed returns why a target of a list is not valid.
+// checkListed returns an error that says why a target of a list is not valid, or nil.
 func checkListed(text string) error {
 	_, err := listed(text, "")
 	return err
 }
 
-// listed returns the address of a target of a list: a URL, or host:port as in lists for Prometheus.
+// listed parses the address of a target of a list: a URL, or host:port as in lists for Prometheus. scheme is for host:port; "" = http.
 func listed(text, scheme string) (a Address, err error) {
 	if !strings.Contains(text, "://") {
 		text = cmp.Or(scheme, "http") + "://" + text
