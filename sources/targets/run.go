@@ -38,7 +38,7 @@ const (
 )
 
 // ErrTimeout is the cause when a target has no time left.
-var ErrTimeout = errors.New("timed out: a target has the job's timeout, and at most until the next run")
+var ErrTimeout = errors.New("no answer in time: a target has the job's timeout, and at most until the next run; raise timeout, or run the job less often")
 
 // WithDeadline gives the targets less time than the tick has, so that a slow one fails alone, and less than the interval, so
 // that it does not delay the next tick.

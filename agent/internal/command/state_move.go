@@ -27,7 +27,7 @@ type stateImportCmd struct {
 	Force bool   `help:"Replace the state of a job that has one already."`
 }
 
-// Run writes the state of jobs to the output, and notes in the state file that it goes on elsewhere.
+// Run writes the state of jobs to the output, and notes in the state file that it continues elsewhere.
 func (c *stateExportCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if isTerminal(a.Out) {
 		return errors.New("the output is not for a terminal: cton state export JOB > FILE")

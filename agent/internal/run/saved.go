@@ -30,7 +30,7 @@ type Saved struct {
 	// orderly way.
 	Delivered bool
 
-	// Exported reports that the state was exported since the last run, to go on elsewhere. A job that runs here again starts without it.
+	// Exported reports that the state was exported since the last run, to continue elsewhere. A job that runs here again starts without it.
 	Exported bool
 
 	old     bool     // the last record is of a version that did not write it before the batch was delivered
