@@ -182,7 +182,7 @@ func TestRollout(t *testing.T) {
 		time.Sleep(90 * time.Second)
 		added := c.start("3/3")
 		time.Sleep(90 * time.Second)
-		waits := strings.Count(added.logs.String(), `msg="the job waits"`)
+		waits := strings.Count(added.logs.String(), `msg="the job waits: another process runs it"`)
 		for i := len(pods) - 1; i >= 0; i-- {
 			pods[i].stop()
 			time.Sleep(10 * time.Second)

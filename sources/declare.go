@@ -129,7 +129,7 @@ func (d *Declaration) checkName(name string) error {
 	case strings.HasPrefix(name, "cton_"):
 		return setting.Bad("", "names that begin with cton_ are reserved for the agent's own metrics: choose another name")
 	case d.Type == metric.Unknown:
-		return setting.Bad("type", "is needed: gauge, counter, histogram or summary")
+		return setting.Bad("type", "is required: gauge, counter, histogram or summary")
 	case d.Type == metric.Counter && !strings.HasSuffix(name, "_total"):
 		return setting.Bad("", "a counter's name ends in _total: call it %s_total", name)
 	case name == "_total":
@@ -181,8 +181,8 @@ func (d *Declaration) checkMeaning(once bool) error {
 	total := counter && d.From == metric.Total && !once
 	observes := d.Type == metric.Histogram || d.Type == metric.Summary
 	only(d.Delta, "delta", gauge && d.From == metric.Total || observes && !once,
-		"for a gauge without from: increment, or a histogram or summary without once_by; a counter counts on by itself")
-	only(d.From == metric.Events, "from", counter, "for a counter; a gauge can have from: increment, other types have no from")
+		"for a gauge without from: increment, or a histogram or summary without once_by; remove it for a counter, whose changes rate() and increase() show")
+	only(d.From == metric.Events, "from", counter, "for a counter if it is events; a gauge can only have from: increment, other types have no from")
 	only(d.From == metric.Increment, "from", counter || gauge, "for a counter or a gauge")
 	only(d.From == metric.Increment, "from", !once, "for a counter without once_by: an event counts once, an increment each time")
 	only(d.OnDecrease != metric.DecreaseReset, "on_decrease", total, "for a counter from: total")
@@ -197,7 +197,7 @@ func (d *Declaration) checkMeaning(once bool) error {
 	only(d.Quantiles != nil, "quantiles", d.Type == metric.Summary, "for a summary")
 	only(d.MaxAge != 0, "max_age", d.Quantiles != nil, "with quantiles")
 	if d.Expect != nil && d.Expect.Min < 0 {
-		errs = append(errs, setting.Bad("expect.min", "want 0 or more: 0 if no reading is right, 1 if it is an error"))
+		errs = append(errs, setting.Bad("expect.min", "want 0 or more: 0 accepts a run without readings, 1 makes it an error"))
 	}
 	if d.MaxEvents < 0 {
 		errs = append(errs, setting.Bad("max_events", "want a number above 0"))

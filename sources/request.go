@@ -48,6 +48,6 @@ func WithHalfTime(ctx context.Context) (context.Context, context.CancelFunc) {
 		return context.WithCancel(ctx)
 	}
 	half := time.Until(end) / 2
-	why := fmt.Errorf("no response within %s, half of the time that the run had left", half.Round(time.Millisecond))
+	why := fmt.Errorf("no response within %s, half of the time that the run had left: raise timeout of the job", half.Round(time.Millisecond))
 	return context.WithTimeoutCause(ctx, half, why)
 }

@@ -177,7 +177,7 @@ func challengeOf(header http.Header) (*httpdigest.Challenge, error) {
 		if httpdigest.CanDigest(challenge) {
 			return challenge, nil
 		}
-		unknown = fmt.Errorf("its algorithm %.40q with qop %.40q is not supported: MD5, SHA-256 and SHA-512-256 with auth are",
+		unknown = fmt.Errorf("its algorithm %.40q with qop %.40q is not supported: want MD5, SHA-256 or SHA-512-256 with qop auth; if the server allows it, use basic_auth",
 			challenge.Algorithm, strings.Join(challenge.QOP, ","))
 	}
 	return nil, unknown

@@ -38,7 +38,7 @@ func (p *Proxy) validate() error {
 			problems = append(problems, setting.Bad("proxy_url", "%v", err))
 		case u.User != nil:
 			problems = append(problems, setting.Bad("proxy_url",
-				`the URL contains a password: put the whole URL into an environment variable and write "env:NAME"`))
+				`a URL must not contain a user or password: put the whole URL into an environment variable and write "env:NAME"`))
 		}
 	}
 	return errors.Join(problems...)

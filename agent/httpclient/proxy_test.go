@@ -31,7 +31,7 @@ func TestProxy(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 		_, _, err := w.get(t.Context(), client, "https://a.example/x?key=value-of-query")
-		wantError(t, err, "GET https://a.example/x: the proxy proxy:3128 answers CONNECT with 407 Proxy Authentication Required")
+		wantError(t, err, "GET https://a.example/x: the proxy proxy:3128 refuses the connection with 407 Proxy Authentication Required: check the login in its URL (proxy_url, or HTTPS_PROXY)")
 
 		_, _, err = w.get(t.Context(), w.client(t, `proxy_url: "http://gone:3128"`), "http://a.example/x")
 		wantError(t, err, "GET http://a.example/x: the proxy: connection refused by gone:3128")

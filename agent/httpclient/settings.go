@@ -111,7 +111,7 @@ func (a *Authorization) validate() error {
 		problems = append(problems, setting.Bad("type", `want a scheme such as Bearer, or a scheme and a parameter such as "Token token="`))
 	}
 	if a.Credentials == "" {
-		problems = append(problems, setting.Bad("credentials", "required"))
+		problems = append(problems, setting.Bad("credentials", "is required"))
 	}
 	return errors.Join(problems...)
 }
@@ -126,10 +126,10 @@ func isScheme(text string) bool {
 func (o *OAuth2) validate() error {
 	var problems []error
 	if o.ClientID == "" {
-		problems = append(problems, setting.Bad("client_id", "required"))
+		problems = append(problems, setting.Bad("client_id", "is required"))
 	}
 	if o.ClientSecret == "" {
-		problems = append(problems, setting.Bad("client_secret", "required"))
+		problems = append(problems, setting.Bad("client_secret", "is required"))
 	}
 	return errors.Join(append(problems, o.TokenServer.Validate())...)
 }
@@ -138,10 +138,10 @@ func (o *OAuth2) validate() error {
 func (o *TokenServer) Validate() error {
 	var problems []error
 	if o.TokenURL.IsZero() {
-		problems = append(problems, setting.Bad("token_url", "required"))
+		problems = append(problems, setting.Bad("token_url", "is required"))
 	}
 	if _, both := o.EndpointParams["scope"]; both && len(o.Scopes) > 0 {
-		problems = append(problems, setting.Bad("endpoint_params.scope", "is set by scopes"))
+		problems = append(problems, setting.Bad("endpoint_params.scope", "is set by scopes already: remove one of them"))
 	}
 	problems = append(problems, setting.Under("tls_config", o.TLS.validate()), o.Proxy.validate())
 	return errors.Join(problems...)

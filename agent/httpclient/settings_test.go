@@ -37,22 +37,22 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 	for text, want := range map[string]string{
 		`basic_auth: {}`:                                        "basic_auth: set username and password",
 		`basic_auth: {username: "a:b"}`:                         "basic_auth.username: cannot contain a colon: it would end the name",
-		`authorization: {}`:                                     "authorization.credentials: required",
+		`authorization: {}`:                                     "authorization.credentials: is required",
 		`authorization: {type: basic, credentials: "env:A"}`:    "authorization.type: use basic_auth for a user name and password",
 		`authorization: {type: "a b", credentials: "env:A"}`:    badType,
 		`authorization: {type: "a b c=", credentials: "env:A"}`: badType,
 		`authorization: {type: "a=", credentials: "env:A"}`:     badType,
 		`authorization: {type: "a =", credentials: "env:A"}`:    badType,
-		`oauth2: {}`: "oauth2.client_id: required\noauth2.client_secret: required\noauth2.token_url: required",
-		`oauth2: {client_id: a, client_secret: "env:S", token_url: "https://l.example/t", scopes: [a], endpoint_params: {scope: b}, no_proxy: x, tls_config: {key_file: k}}`: "oauth2.endpoint_params.scope: is set by scopes\n" +
-			"oauth2.tls_config.cert_file: required where key_file is set\n" +
+		`oauth2: {}`: "oauth2.client_id: is required\noauth2.client_secret: is required\noauth2.token_url: is required",
+		`oauth2: {client_id: a, client_secret: "env:S", token_url: "https://l.example/t", scopes: [a], endpoint_params: {scope: b}, no_proxy: x, tls_config: {key_file: k}}`: "oauth2.endpoint_params.scope: is set by scopes already: remove one of them\n" +
+			"oauth2.tls_config.cert_file: is required where key_file is set\n" +
 			"oauth2.no_proxy: needs proxy_url; with proxy_from_environment set NO_PROXY instead",
 		`{basic_auth: {username: a}, authorization: {credentials: "env:A"}, oauth2: {client_id: a, client_secret: "env:S", token_url: "https://l.example/t"}}`: "authorization: basic_auth is set too: set only one way to authenticate\n" +
 			"oauth2: basic_auth is set too: set only one way to authenticate",
-		`tls_config: {cert_file: c}`:                              "tls_config.key_file: required where cert_file is set, unless that is a PKCS #12 file (.p12 or .pfx)",
+		`tls_config: {cert_file: c}`:                              "tls_config.key_file: is required where cert_file is set, unless that is a PKCS #12 file (.p12 or .pfx)",
 		`{proxy_url: "http://p:1", proxy_from_environment: true}`: "proxy_from_environment: proxy_url is set too: set only one of them",
 		`proxy_url: "ftp://p:1"`:                                  "proxy_url: want a URL such as http://proxy.example.com:3128 (http, https, socks5 or socks5h)",
-		`proxy_url: "http://bob:hunter22@p:1"`:                    `proxy_url: the URL contains a password: put the whole URL into an environment variable and write "env:NAME"`,
+		`proxy_url: "http://bob:hunter22@p:1"`:                    `proxy_url: a URL must not contain a user or password: put the whole URL into an environment variable and write "env:NAME"`,
 	} {
 		var lines []string
 		for _, p := range setting.Problems(settings(t, text).Validate()) {

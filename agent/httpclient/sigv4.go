@@ -29,7 +29,7 @@ func (s *SigV4) validate() error {
 	var problems []error
 	required := func(name string, missing bool) {
 		if missing {
-			problems = append(problems, setting.Bad(name, "required"))
+			problems = append(problems, setting.Bad(name, "is required"))
 		}
 	}
 	required("region", s.Region == "")

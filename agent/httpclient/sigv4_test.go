@@ -72,7 +72,7 @@ func TestSigV4(t *testing.T) {
 
 func TestSigV4Settings(t *testing.T) {
 	err := (&Settings{SigV4: &SigV4{}, BasicAuth: &BasicAuth{Username: "u"}}).Validate()
-	for _, want := range []string{"sigv4.region: required", "sigv4.access_key: required", "sigv4.secret_key: required", "sigv4: basic_auth is set too"} {
+	for _, want := range []string{"sigv4.region: is required", "sigv4.access_key: is required", "sigv4.secret_key: is required", "sigv4: basic_auth is set too"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in %v", want, err)
 		}

@@ -63,11 +63,11 @@ func (t *TLS) validate() error {
 	case isPKCS12(t.CertFile) && t.KeyFile != "":
 		return setting.Bad("key_file", "cert_file is a PKCS #12 file, which has the key in it: leave key_file out")
 	case t.CertFile != "" && t.KeyFile == "" && !isPKCS12(t.CertFile):
-		return setting.Bad("key_file", "required where cert_file is set, unless that is a PKCS #12 file (.p12 or .pfx)")
+		return setting.Bad("key_file", "is required where cert_file is set, unless that is a PKCS #12 file (.p12 or .pfx)")
 	case t.Passphrase != "" && t.CertFile == "":
 		return setting.Bad("passphrase", "is only valid with key_file, or with a PKCS #12 file as cert_file")
 	case t.KeyFile != "" && t.CertFile == "":
-		return setting.Bad("cert_file", "required where key_file is set")
+		return setting.Bad("cert_file", "is required where key_file is set")
 	}
 	return nil
 }

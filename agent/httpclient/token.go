@@ -260,7 +260,7 @@ func (t *TokenCache) alone(ctx context.Context, source TokenSource) (unlock func
 		var shared bool
 		if unlockMemory, shared, err = t.memory.Lock(ctx); err != nil {
 			unlockSource()
-			return nil, fmt.Errorf("wait until another process has logged in: %w", err)
+			return nil, fmt.Errorf("waited for another process that is logging in: %w", err)
 		}
 		if shared {
 			t.restore(t.asleep.now())

@@ -101,7 +101,11 @@ func checkProxyConnect(_ context.Context, proxy *url.URL, _ *http.Request, resp 
 	if resp.StatusCode == http.StatusOK {
 		return nil
 	}
-	return fmt.Errorf("the proxy %s answers CONNECT with %s", proxy.Host, statusText(resp.StatusCode))
+	do := "check whether it allows this host and port, and can reach it"
+	if resp.StatusCode == http.StatusProxyAuthRequired {
+		do = "check the login in its URL (proxy_url, or HTTPS_PROXY)"
+	}
+	return fmt.Errorf("the proxy %s refuses the connection with %s: %s", proxy.Host, statusText(resp.StatusCode), do)
 }
 
 // exchangeTransport sets the User-Agent, decompresses gzip and calls Host.Observe. It may change the request, which is a copy.

@@ -22,7 +22,7 @@ func Reap(ctx context.Context) error {
 		return nil
 	}
 	if self, err := os.Readlink("/proc/self"); err != nil || self != "1" {
-		return errors.New("cannot reap orphans: /proc is not mounted, or is not that of this container")
+		return errors.New("cannot clean up processes that commands leave behind: mount /proc of this container; without it, zombie processes pile up")
 	}
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGCHLD)

@@ -45,7 +45,7 @@ func (c *Config) Validate() error {
 	path := strings.TrimRight(c.URL.Path, "/")
 	switch {
 	case c.URL.IsZero():
-		errs = append(errs, setting.Bad("url", "is needed: the address of the Pushgateway, such as http://pushgateway.example.com:9091"))
+		errs = append(errs, setting.Bad("url", "is required: the address of the Pushgateway, such as http://pushgateway.example.com:9091"))
 	case c.URL.RawQuery != "" || c.URL.Fragment != "":
 		errs = append(errs, setting.Bad("url", "want an address without ? and #: the path of each job's group is appended to it"))
 	case strings.HasSuffix(path, "/metrics") || strings.Contains(path, "/metrics/job"):

@@ -277,7 +277,7 @@ func TestCheck(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	c := &Config{Grouping: map[string]string{"job": "x", "__a": "b", "a-b": "c", "team": "ok"}}
-	want := "url: is needed: the address of the Pushgateway, such as http://pushgateway.example.com:9091\n" +
+	want := "url: is required: the address of the Pushgateway, such as http://pushgateway.example.com:9091\n" +
 		"grouping.__a: \"__a\" is not a label name that a Pushgateway accepts: use letters, digits and _\n" +
 		"grouping.a-b: \"a-b\" is not a label name that a Pushgateway accepts: use letters, digits and _\n" +
 		"grouping.job: cannot be set: it is the job's name"

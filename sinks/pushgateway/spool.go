@@ -247,7 +247,7 @@ const (
 
 var (
 	errDamaged = errors.New("the file is damaged")
-	errLater   = errors.New("a later version of cton has written it: it stays")
+	errLater   = errors.New("a later version of cton has written the file, so it stays: start that version to send it")
 )
 
 func (p *push) write(w io.Writer) error {

@@ -180,7 +180,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	if c.URL.IsZero() {
-		all = append(all, setting.Bad("url", "is needed: the receiver's address, such as https://mimir.example.com/api/v1/push"))
+		all = append(all, setting.Bad("url", "is required: the receiver's address, such as https://mimir.example.com/api/v1/push"))
 	}
 	positive("timeout", c.Timeout > 0)
 	positive("request.max_samples", c.Request.MaxSamples > 0)

@@ -68,7 +68,7 @@ func TestValidate(t *testing.T) {
 			}
 		}
 	}
-	wrong("{}", "url: is needed")
+	wrong("{}", "url: is required")
 	wrong("{url: 'http://m', timeout: 0s, request: {max_samples: 0}, spool: {max_bytes: 0, max_age: 0s}, connections: 17}",
 		"timeout: want more than 0", "request.max_samples: want", "spool.max_bytes: want", "spool.max_age: want", "connections: want 1 to 16")
 	wrong("{url: 'http://m', headers: {content-type: a, 'a b': b, '': c, Authorization: d}}",

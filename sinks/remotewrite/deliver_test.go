@@ -167,7 +167,7 @@ func TestPartlyWritten(t *testing.T) {
 			r.tick()
 		}
 		r.wantDropped(sinks.Refused, 3)
-		r.wantLogged("200: wrote 2 of 3 samples", 1)
+		r.wantLogged("200: the receiver accepted only 2 of 3 samples", 1)
 		if sent, n := r.stats.Sent.Load(), len(d.all()); sent != 6 || n != 3 {
 			r.Errorf("Sent is %d with %d requests, want 6 with 3", sent, n)
 		}

@@ -227,7 +227,7 @@ func (s *sink) Forward(_ context.Context, stream metric.Stream) error {
 	records := s.encoder.Forward(stream, encode.Format{Protocol: protocol, MaxBytes: maxBytes})
 	s.warnOfName(protocol)
 	if isDurable := s.open().Put(records...); !isDurable && s.spoolDir != "" {
-		return errors.New("queue samples for remote-write: they are in memory, but not on disk")
+		return errors.New("queue samples for remote-write: the spool cannot be written, so they wait in memory only, and are lost if the agent stops: check the spool's disk")
 	}
 	return nil
 }

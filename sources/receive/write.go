@@ -48,7 +48,7 @@ func (h *handler) write(w http.ResponseWriter, r *http.Request) {
 	}
 	setWritten(w, request, isV2)
 	if request.Left > 0 {
-		h.fail(w, r, &statusError{fmt.Errorf("%d samples are not valid, the others were taken: %w", request.Left, request.First), http.StatusBadRequest})
+		h.fail(w, r, &statusError{fmt.Errorf("%d samples are not valid, the others were accepted: %w", request.Left, request.First), http.StatusBadRequest})
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -52,7 +52,7 @@ func TestWrite(t *testing.T) {
 		{name: "1.0", body: pack(one), kind: "application/x-protobuf", code: 204, samples: 2},
 		{name: "1.0 by name", body: pack(one), kind: "application/x-protobuf;proto=prometheus.WriteRequest", encoding: "snappy", code: 204, samples: 2},
 		{name: "1.0 without a type", body: pack(one), code: 204, samples: 2},
-		{name: "a part", body: pack(partial), code: 400, text: "1 samples are not valid, the others were taken: the series {job=\"x\"} has no metric name", samples: 2},
+		{name: "a part", body: pack(partial), code: 400, text: "1 samples are not valid, the others were accepted: the series {job=\"x\"} has no metric name", samples: 2},
 		{name: "2.0, a part", body: pack(two), kind: v2Type, code: 400, text: "1 samples are not valid", samples: 2, written: "2"},
 		{name: "full", body: pack(two), kind: v2Type, fails: errors.New("sinks.x: full"), code: 503, text: "the samples cannot be passed on: sinks.x: full", samples: 2, written: "0"},
 		{name: "GET", method: "GET", code: 405},
@@ -60,7 +60,7 @@ func TestWrite(t *testing.T) {
 		{name: "another message", body: pack(one), kind: "application/x-protobuf;proto=x", code: 415},
 		{name: "another encoding", body: pack(one), encoding: "gzip", code: 415},
 		{name: "not compressed", body: "no snappy", code: 400, text: "decompress: corrupt input"},
-		{name: "no protobuf", body: pack([]byte("no protobuf")), code: 400, text: "decode prometheus.WriteRequest: "},
+		{name: "no protobuf", body: pack([]byte("no protobuf")), code: 400, text: "the request is not a valid prometheus.WriteRequest, which is an error of the sender: "},
 		{name: "a bomb", body: pack(make([]byte, 10_001)), code: 413, text: "the request is larger than 10kB (max_body)"},
 		{name: "too long", body: strings.Repeat("x", 10_001), code: 413, text: "the body is larger than 10kB (max_body)"},
 	} {

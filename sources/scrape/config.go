@@ -83,7 +83,7 @@ func (c *Config) Validate() error {
 	var errs []error
 	bad := func(path, format string, args ...any) { errs = append(errs, setting.Bad(path, format, args...)) }
 	if len(c.Targets)+len(c.FileSD.Files) == 0 && !c.HTTPSD.isSet() {
-		bad("targets", `is needed: what to scrape, such as ["localhost:9100"]; or file_sd: {files: [targets/*.yaml]}; or http_sd: {url: …}`)
+		bad("targets", `is required: what to scrape, such as ["localhost:9100"]; or file_sd: {files: [targets/*.yaml]}; or http_sd: {url: …}`)
 	}
 	if c.Scheme != "http" && c.Scheme != "https" {
 		bad("scheme", "want http or https")

@@ -33,7 +33,7 @@ func (h *HTTPSD) isSet() bool { return !h.URL.IsZero() }
 func (h *HTTPSD) validate() error {
 	var errs []error
 	if !h.isSet() && h.Settings != (httpclient.Settings{}) {
-		errs = append(errs, setting.Bad("url", "is needed: the address of a list of targets"))
+		errs = append(errs, setting.Bad("url", "is required: the address of a list of targets"))
 	}
 	if h.RefreshInterval <= 0 {
 		errs = append(errs, setting.Bad("refresh_interval", "want more than 0, such as 60s"))
@@ -64,7 +64,8 @@ func (h *httpSD) refresh(ctx context.Context, tick sources.Tick) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline)/3)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, errors.New("timed out: the list of targets has a third of the run's time, and at most 10s"))
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s: the list of targets has a third of the job's timeout, and at most %s: raise timeout if it is below 30s, or make the server faster",
+		limit.Round(time.Millisecond), maxDiscovery))
 	defer cancel()
 	groups, err := h.fetch(ctx)
 	if err != nil {

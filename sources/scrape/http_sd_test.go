@@ -123,7 +123,7 @@ func TestHTTPSD(t *testing.T) {
 		}
 		list.hang = true
 		begin := len(scrapes)
-		check("read targets from http_sd: GET http://sd.test/list: timed out: the list of targets has a third of the run's time", 13, "b.test", "a.test")
+		check("read targets from http_sd: GET http://sd.test/list: no answer within 10s: the list of targets has a third of the job's timeout, and at most 10s", 13, "b.test", "a.test")
 		if len(scrapes) != begin+2 {
 			t.Error("the targets are not scraped while the list hangs")
 		}

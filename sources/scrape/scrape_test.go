@@ -379,7 +379,7 @@ func TestSettings(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		"nothing":      {func(*Config) {}, "targets: is needed"},
+		"nothing":      {func(*Config) {}, "targets: is required"},
 		"twice":        {func(c *Config) { c.Targets = addresses(t, "a:1", "http://a:1/other") }, "targets.1: has the same labels (instance=\"a:1\") as targets.0"},
 		"pattern":      {func(c *Config) { c.FileSD.Files = []string{"["} }, "file_sd.files.0: want a file name"},
 		"body":         {func(c *Config) { c.BodySizeLimit = 0 }, "body_size_limit: want more than 0"},

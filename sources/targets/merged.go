@@ -37,7 +37,7 @@ func (m *merged) add(t *sources.Target, one *metric.Measured) error {
 	switch {
 	case err != nil:
 	case one.Series != nil:
-		err = errors.New("ready-made series cannot have the labels of targets")
+		err = errors.New("series that are passed on unchanged cannot get the labels of targets: write a job for each target")
 	case !m.isSame(one.Desc):
 		err = errors.New("its type or labels differ from those that the metric has for another target")
 	}

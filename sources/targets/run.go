@@ -39,7 +39,7 @@ const (
 )
 
 // ErrTimeout is the cause of a context that WithDeadline has ended.
-var ErrTimeout = errors.New("timed out: a target has the job's timeout, and at most until the next run")
+var ErrTimeout = errors.New("no answer in time: a target has the job's timeout, and at most until the next run; raise timeout, or run the job less often")
 
 // WithDeadline returns a context for the targets. It ends before ctx, so that a slow target fails alone and not the whole tick, and
 // before the interval is over, so that a slow target does not delay the next tick.

@@ -36,10 +36,10 @@ const jwtGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 func (j *JWTBearer) validate() error {
 	var problems []error
 	if j.Key == "" {
-		problems = append(problems, setting.Bad("key", "required: a private key in PEM, such as file:/run/secrets/key.pem"))
+		problems = append(problems, setting.Bad("key", "is required: a private key in PEM, such as file:/run/secrets/key.pem"))
 	}
 	if j.Issuer == "" {
-		problems = append(problems, setting.Bad("issuer", "required: the iss claim, often the client's ID"))
+		problems = append(problems, setting.Bad("issuer", "is required: the iss claim, often the client's ID"))
 	}
 	for name := range j.Claims {
 		switch name {

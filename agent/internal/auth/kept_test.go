@@ -94,7 +94,7 @@ func TestRotatedRefreshTokenIsKept(t *testing.T) {
 		time.Sleep(time.Hour)
 		w.wantError(t, w.again(t), "oauth2.refresh_token: no space left on device: after a restart there would be no valid refresh token", 4)
 		w.memories["refresh_token"].notReady = errors.New("the state file is not open")
-		w.wantError(t, w.again(t), "oauth2.refresh_token: the state file is not open; it is not spent", 4)
+		w.wantError(t, w.again(t), "oauth2.refresh_token: the state file is not open; the refresh token was not used", 4)
 	})
 }
 

@@ -226,7 +226,7 @@ func (s *loginSource) tokenOf(ctx context.Context, resp *httpclient.Response) (t
 			return token, err
 		}
 		if root, err = s.set.request.decode(ctx, resp, text); err != nil {
-			return token, httpclient.Refused(fmt.Errorf("want %s, got %s: is url the API's login, not a web page?", s.set.request.wanted(), kindOf(text)))
+			return token, httpclient.Refused(fmt.Errorf("want %s, got %s: check that url is the API's login, and not a web page", s.set.request.wanted(), kindOf(text)))
 		}
 	}
 	if token, err = s.parse(ctx, resp, root); err != nil {
@@ -396,7 +396,7 @@ var (
 // expiry returns when a token expires: v is seconds from now, Unix seconds, or a time as in RFC 3339.
 func expiry(v any, now time.Time) (time.Time, error) {
 	if v == nil {
-		return time.Time{}, errors.New("nothing: correct the expression, or leave it out to use the token until it is refused")
+		return time.Time{}, errors.New("no value: correct the expression, or leave out expires, so that the token is used until it is refused")
 	}
 	text, err := textOf(v)
 	if err != nil {

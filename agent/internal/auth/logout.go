@@ -24,7 +24,7 @@ func (l *Logout) method() string { return cmp.Or(l.Method, http.MethodPost) }
 func (l *Logout) validate() error {
 	var problems []error
 	if l.URL.IsZero() {
-		problems = append(problems, setting.Bad("url", "required: the URL of the logout"))
+		problems = append(problems, setting.Bad("url", "is required: the URL of the logout"))
 	}
 	if !slices.Contains([]string{http.MethodPost, http.MethodDelete, http.MethodGet, http.MethodPut}, l.method()) {
 		problems = append(problems, setting.Bad("method", "want POST, DELETE, GET or PUT"))
@@ -53,7 +53,7 @@ func (p *loginProvider) Logout(ctx context.Context) error {
 	client.ReturnRedirects() // the response is usually a redirect to the login form, which need not be loaded
 	req, err := http.NewRequestWithContext(ctx, p.set.Logout.method(), p.set.Logout.URL.String(), nil)
 	if err != nil {
-		return errors.New("login.logout: the request cannot be made: check url, query and headers") // the error of net/http would show the query
+		return errors.New("login.logout: the URL is not valid (the reason is not shown, as it may show a secret): look for spaces, line breaks or a wrong host or port in url") // the error of net/http would show the query
 	}
 	if err := setting.Under("login.logout", setHeaders(host, req, p.set.Logout.Headers)); err != nil {
 		return err

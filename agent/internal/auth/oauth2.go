@@ -38,10 +38,10 @@ func (o *OAuth2) validate() error {
 	case o.TokenFile != "" && !byRefresh:
 		bad("token_file", "is only valid with refresh_token: it keeps the newest one")
 	case o.ClientSecret == "" && !byPassword && !byRefresh:
-		bad("client_secret", "required, unless username or refresh_token is set")
+		bad("client_secret", "is required, unless username or refresh_token is set")
 	}
 	if o.ClientID == "" {
-		bad("client_id", "required")
+		bad("client_id", "is required")
 	}
 	return errors.Join(append(problems, ownParams(o.EndpointParams), o.TokenServer.Validate())...)
 }
@@ -120,7 +120,7 @@ func (r *refresh) Lock(ctx context.Context, h *httpclient.Host) (unlock func(), 
 	}
 	_, unlock, err = durable.NewDir(filepath.Dir(file)).WaitLock(ctx, filepath.Base(file)+".lock", "", lockPause)
 	if _, held := errors.AsType[*durable.HeldError](err); held {
-		return nil, setting.Bad("oauth2.token_file", "%s is %v, which renews the token: give each login its own refresh token and file", file, err)
+		return nil, setting.Bad("oauth2.token_file", "waited for %s, which is %v: if two logins share the file, give each its own refresh token and token_file", file, err)
 	}
 	if err != nil { // for example, the folder is not writable; Params reports that
 		return func() {}, nil
@@ -147,7 +147,7 @@ func (r *refresh) Params(h *httpclient.Host) (url.Values, error) {
 	}
 	if r.set.TokenFile == "" && r.last != r.seed { // this server replaces refresh tokens, so the next one must be stored
 		if err := r.memory.Ready(); err != nil {
-			return nil, setting.Bad("oauth2.refresh_token", "%v; it is not spent", err)
+			return nil, setting.Bad("oauth2.refresh_token", "%v; the refresh token was not used", err)
 		}
 	}
 	if file := r.file(h); file != "" {

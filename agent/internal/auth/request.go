@@ -55,7 +55,7 @@ func (r *request) validate(standard string, known map[string]bool) error {
 		problems = append(problems, setting.Bad(path, format, args...))
 	}
 	if r.URL.IsZero() {
-		bad("url", "required: the URL of the login")
+		bad("url", "is required: the URL of the login")
 	}
 	switch m := cmp.Or(r.Method, standard); {
 	case m != http.MethodGet && m != http.MethodPost && m != http.MethodPut:
@@ -212,7 +212,7 @@ func (f filler) request(ctx context.Context, r *request, standard string) (*http
 	}
 	req, err := http.NewRequestWithContext(ctx, cmp.Or(r.Method, standard), target.String(), strings.NewReader(text))
 	if err != nil {
-		return nil, "", errors.New("the request cannot be made: check url, query and headers") // the error of net/http would show the query
+		return nil, "", errors.New("the URL is not valid once secrets and templates are filled in (the reason is not shown, as it may show a secret): look for spaces, line breaks or a wrong host or port in url") // the error of net/http would show the query
 	}
 	if text != "" {
 		req.Header.Set("Content-Type", contentType)

@@ -28,7 +28,7 @@ func TestHostileResponses(t *testing.T) {
 		`{"token": "` + strings.Repeat("token-", 1<<17) + `"}`:    "the token exceeds 16KiB",
 		`{"token": "` + strings.Repeat("token-", 1<<18) + `"}`:    "the body exceeds 1MiB",
 		strings.Repeat("[", 100_000):                              "want JSON, got other text",
-		`{"token": "token-1"}`:                                    "expires: .ttl gives nothing: correct the expression, or leave it out",
+		`{"token": "token-1"}`:                                    "expires: .ttl gives no value: correct the expression, or leave out expires",
 		`{"token": "token-1", "ttl": 0}`:                          "expires: .ttl gives a time in the past",
 		`{"token": "token-1", "ttl": -3600}`:                      "expires: .ttl gives a time in the past",
 		`{"token": "token-1", "ttl": "NaN"}`:                      "expires: .ttl gives too large a number",

@@ -80,7 +80,7 @@ func (w *Walk) startSinks(ctx context.Context) (end func()) {
 		if r, ok := s.Sink.(sinks.Runner); ok {
 			running.Go(func() {
 				if err := r.Run(ctx); err != nil {
-					s.Log.Error("the sink cannot work", "error", err)
+					s.Log.Error("the sink has failed", "error", err)
 				}
 			})
 		}

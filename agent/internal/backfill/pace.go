@@ -27,7 +27,7 @@ func (w *Walk) pace(ctx context.Context, r *Report) error {
 	r.Next = r.measured
 	for _, s := range w.Sinks {
 		if refused := s.Stats.Refusals(); s.Stats.Sent.Load() == 0 && len(refused) > 0 {
-			return fmt.Errorf("%w: sinks.%s has taken nothing: %s", ErrDelivery, s.Name, refused[0].Why)
+			return fmt.Errorf("%w: sinks.%s has accepted no sample: %s", ErrDelivery, s.Name, refused[0].Why)
 		}
 	}
 	return nil

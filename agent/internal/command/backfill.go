@@ -104,7 +104,7 @@ func (c *backfillCmd) wholeWindows(w *schedule.Windows, now time.Time) error {
 		to = closed
 	}
 	if !from.Before(to) {
-		return fmt.Errorf("no window of %s is closed between --from %s and --to %s; the window of --from can be read from %s",
+		return fmt.Errorf("want at least one whole window of %s between --from %s and --to %s that is over: the window of --from can be read from %s on",
 			setting.Duration(w.Length), c.From.Format(time.RFC3339), c.To.Format(time.RFC3339), w.Ready(from).UTC().Format(time.RFC3339))
 	}
 	c.From.Time, c.To.Time = from.UTC(), to.UTC()
@@ -166,7 +166,7 @@ func (c *backfillCmd) report(a *App, g *globals, w *backfill.Walk, r *backfill.R
 	case lost:
 		return &exitError{exitDelivery, errors.New("not everything was delivered")}
 	case r.Partial > 0:
-		return &exitError{exitPartial, errors.New("some windows were measured only in part")}
+		return &exitError{exitPartial, errors.New("some windows were measured only in part: correct the first problem shown above, and run the backfill again")}
 	}
 	return nil
 }

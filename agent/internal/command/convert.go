@@ -79,7 +79,7 @@ func (c *convertCmd) convert(ctx context.Context, a *App, first string, files []
 	case result.Jobs == 0:
 		return &exitError{exitConfig, fmt.Errorf("convert: nothing of the file could be converted; the comments say why")}
 	case result.Lost > 0:
-		return &exitError{exitPartial, fmt.Errorf("convert: %s without a counterpart; the comments say which", text.Count(result.Lost, "setting"))}
+		return &exitError{exitPartial, fmt.Errorf("convert: cton has no equivalent of %s; the comments say which", text.Count(result.Lost, "setting"))}
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func (e *execution) split(args []string) error {
 func (e *execution) check(g *globals) error {
 	switch {
 	case g.Named && slices.Contains(g.Config, "-"):
-		return errors.New("standard input is the command's: name a file with -c")
+		return errors.New("-c - is not possible, as standard input belongs to the command: write the configuration to a file, and name it with -c")
 	case e.name == run.Self:
 		return fmt.Errorf("%q is the name of the agent's own metrics: choose another name", run.Self)
 	case e.name == "" || len(e.name) > maxJobName || strings.ContainsFunc(e.name, unicode.IsControl):

@@ -134,7 +134,7 @@ func (s *service) rebuild(b *assembly, first *config.Plan) (built run.Plan, err 
 	}
 	listens := func(w config.Web) config.Web { w.Watch = nil; return w }
 	if !reflect.DeepEqual(listens(plan.Web), listens(first.Web)) || plan.WatchConfig != first.WatchConfig || plan.Runtime != first.Runtime {
-		s.log.Warn("a change of web other than web.watch, of watch_config or runtime_metrics takes effect only after a restart")
+		s.log.Warn("changes of web (except web.watch), watch_config and runtime_metrics take effect only after a restart")
 	}
 	err = s.traffic.Reload(func() (err error) {
 		built, err = b.build(plan)

@@ -55,7 +55,7 @@ func (a *App) logShard(plan *config.Plan, file *state.File) {
 	}
 	before, err := run.LoadShard(file, s)
 	if err != nil {
-		a.log.Warn("the state file does not say which shard it was", "error", err)
+		a.log.Warn("the state file does not say which shard used it before, so moved jobs are not listed", "error", err)
 	}
 	if before == s {
 		return
@@ -76,7 +76,7 @@ func (a *App) logShard(plan *config.Plan, file *state.File) {
 	}
 	a.log.Warn("the number of shards has changed, and jobs have moved", "from", before.String(), "to", s.String(), "left", moved(left), "came", moved(came))
 	if len(kept) > 0 {
-		a.log.Warn("the state file has the memory of jobs that have moved: move it too, with cton state export, unless their shard has the same file",
+		a.log.Warn("this state file still has the totals of jobs that have moved to another shard: move them with cton state export and cton state import, unless both shards use the same file",
 			"jobs", named(kept))
 	}
 }

@@ -18,7 +18,7 @@ import (
 
 type stateCmd struct {
 	Show   stateShowCmd   `cmd:"" help:"Show the saved state of each job. Works while an agent is running."`
-	Export stateExportCmd `cmd:"" help:"Write the state of jobs to the output, to go on elsewhere: cton state export JOB > FILE. Here they start from zero if they run again."`
+	Export stateExportCmd `cmd:"" help:"Write the state of jobs to the output, to continue elsewhere: cton state export JOB > FILE. Here they start from zero if they run again."`
 	Import stateImportCmd `cmd:"" help:"Add the state of exported jobs to the state file, before an agent runs them: cton state import FILE."`
 }
 

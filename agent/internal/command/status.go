@@ -140,7 +140,7 @@ func (c *statusCmd) show(ctx context.Context, a *App, client *httpclient.Client,
 		wrong = len(s.Problems) > 0
 	}
 	if err != nil {
-		return false, fmt.Errorf("%s does not answer as an agent does: %w", at.Redacted(), err)
+		return false, fmt.Errorf("%s answers, but not as a cton agent does: check --url: %w", at.Redacted(), err)
 	}
 	if c.JSON {
 		_, err = a.Out.Write(body)

@@ -46,7 +46,7 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 		return c.runURL(ctx, a, g)
 	}
 	if len(c.Header) > 0 || c.Data != "" || c.Auth != "" {
-		return errors.New("-H, --data and --auth are of a URL: a job has its request in the configuration")
+		return errors.New("-H, --data and --auth can be used only with a URL: for a job, set them in the configuration")
 	}
 	now := time.Now()
 	t := &try{App: a, whole: c.Document, only: c.Expression}
@@ -169,7 +169,7 @@ func (t *try) window(w *schedule.Windows, tick sources.Tick, read time.Time, ski
 	t.section("window")
 	t.line("%s to %s", tick.Start.UTC().Format(time.RFC3339), tick.End.UTC().Format(time.RFC3339))
 	if skipped > 0 {
-		t.line("%s before it would be skipped: they lie further back than window.max_catch_up", text.Count(skipped, "window"))
+		t.line("%s before it would be skipped: they are older than window.max_catch_up", text.Count(skipped, "window"))
 	}
 	if !tick.End.After(read) {
 		t.line("this window is read already, and is shown without the saved state; the next one can be read from %s", w.Ready(read).UTC().Format(time.RFC3339))
@@ -249,7 +249,7 @@ func (t *try) expression(ctx context.Context, job *run.Worker, tick sources.Tick
 	_, err := job.Tick(ctx, tick, run.Steps{})
 	if len(t.docs) == 0 {
 		if err == nil {
-			err = errors.New("-e: the job has no document: it is not one that fetches")
+			err = errors.New("-e works only on jobs that fetch a document, such as with http, exec, file or sql")
 		}
 		return &exitError{exitFetch, err}
 	}

@@ -57,7 +57,7 @@ func archiveOf(job string, r *recorder, vault *setting.SecretStore, at time.Time
 	for _, one := range r.all {
 		u, err := url.Parse(one.url)
 		if err != nil || !utf8.Valid(one.body) {
-			return "", fmt.Errorf("the response to %s is not text, and an archive can hold only text", one.method)
+			return "", fmt.Errorf("cannot save the response to %s in a test: it is not text", one.method)
 		}
 		section := one.method + " " + u.EscapedPath()
 		if query := keptQuery(u.Query(), vault); query != "" {
@@ -85,7 +85,7 @@ func archiveOf(job string, r *recorder, vault *setting.SecretStore, at time.Time
 		}
 		text := vault.Scrub(string(one.body))
 		if strings.HasPrefix(text, "-- ") || strings.Contains(text, "\n-- ") {
-			return "", fmt.Errorf("the response to %s has a line that begins with --, which an archive cannot hold", section)
+			return "", fmt.Errorf("cannot save the response to %s in a test: it has a line that begins with --, as the parts of a test do", section)
 		}
 		fmt.Fprintf(&b, "\n%s\n", strings.TrimRight(text, "\n"))
 	}

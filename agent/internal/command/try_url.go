@@ -21,7 +21,7 @@ func isAddress(job string) bool {
 // runURL requests a URL without a configuration, and shows the answer and the paths of its values.
 func (c *tryCmd) runURL(ctx context.Context, a *App, g *globals) error {
 	if c.Save != "" || c.Replay != "" {
-		return fmt.Errorf("--save and --replay are of a job: write a configuration first, such as that of cton init")
+		return fmt.Errorf("--save and --replay need a job, not a URL: write a configuration first, such as with cton init")
 	}
 	i, err := newInquiry(a, g, &c.asking, c.Job)
 	if err != nil {

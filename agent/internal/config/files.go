@@ -352,7 +352,7 @@ func (m *merger) merge(into, from *yaml.Node, path string, depth int) {
 		case isMap && resolve(value).Kind == yaml.MappingNode:
 			m.merge(value, theirs, at, deeper)
 		case fingerprint(resolve(value)) != fingerprint(theirs):
-			m.bad(p.key, at, "is set differently in %s", m.place(key.Line, p.key.Line))
+			m.bad(p.key, at, "is set differently in %s: remove one of them", m.place(key.Line, p.key.Line))
 		}
 	}
 }

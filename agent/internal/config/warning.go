@@ -92,7 +92,7 @@ func (w *warner) job(j *Job) {
 	interval := shortest(j.Schedule)
 	if j.ValidFor > 0 && time.Duration(j.ValidFor) < interval {
 		w.add(j.Name, []string{"jobs", j.Name, "valid_for"}, fmt.Sprintf("is shorter than the time between two runs, %s: each series disappears before the next run", interval),
-			"set it to more than "+interval.String()+", or leave it out for two intervals")
+			"set it to more than "+interval.String()+", or remove it: the default is two intervals")
 	}
 	values := valuesOf(j)
 	all, _ := j.Declares()

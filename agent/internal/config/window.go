@@ -54,10 +54,10 @@ func (r *reader) windows(job *Job, zone *time.Location, n *yaml.Node, path strin
 		for _, m := range all {
 			switch {
 			case m.Once && m.Remember < 2*length:
-				bad("overlap", "%s remembers events for %s only: set its remember to two lengths, %s, or events in two windows count twice",
+				bad("overlap", "%s remembers events for %s, which is less than two windows, so it would count some events twice: set its remember to %s or more",
 					m.Name, setting.Duration(m.Remember), setting.Duration(2*length))
 			case !m.Once && m.Accumulates():
-				bad("overlap", "%s would count twice what is in two windows: set once_by, or remove the overlap", m.Name)
+				bad("overlap", "the windows overlap, so %s would count some things twice: set its once_by, or remove overlap", m.Name)
 			}
 		}
 	}

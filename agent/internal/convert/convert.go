@@ -70,7 +70,7 @@ func (f Files) tree(name string) (*node, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxFileSize {
-		return nil, errors.New("not a file of a configuration's size")
+		return nil, errors.New("not a regular file of at most 4 MiB, as a configuration is")
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -71,7 +72,7 @@ func (g *gjsonReader) part() error {
 		case "@flatten":
 			g.wrap("flatten(1)")
 		default:
-			return fmt.Errorf("a modifier has no counterpart")
+			return errors.New("cton has no equivalent of a modifier: write the jq expression by hand")
 		}
 	case word == "#" && end:
 		g.wrap("length")
@@ -79,7 +80,7 @@ func (g *gjsonReader) part() error {
 		g.items = jqOr(joined(g.items, g.jq)) + "[]"
 		g.jq = ""
 	case strings.ContainsAny(strings.NewReplacer(`\*`, "", `\?`, "").Replace(word), "*?") || strings.Contains(word, "|"):
-		return fmt.Errorf("a pattern in a name has no counterpart")
+		return errors.New("cton has no equivalent of a pattern in a name: write the jq expression by hand")
 	default:
 		name := unescape(word)
 		if n, err := strconv.Atoi(name); err == nil && n >= 0 {
@@ -149,7 +150,7 @@ func (g *gjsonReader) query() error {
 		g.items = jqOr(joined(g.items, g.jq)) + "[] | select(" + condition + ")"
 		g.jq = ""
 		if g.rest == "#" {
-			return fmt.Errorf("the number of matches has no counterpart")
+			return errors.New("cton has no equivalent of the number of matches: write the jq expression by hand")
 		}
 		g.rest = strings.TrimPrefix(g.rest, "#.")
 		return nil
@@ -169,7 +170,7 @@ func gjsonCondition(inner string) (string, error) {
 		if left != "" {
 			items, rest, err := gjson(left)
 			if err != nil || items != "" {
-				return "", fmt.Errorf("a query over several values has no counterpart")
+				return "", errors.New("cton has no equivalent of a query over several values: write the jq expression by hand")
 			}
 			l = rest
 		}
@@ -196,7 +197,7 @@ func gjsonCondition(inner string) (string, error) {
 	}
 	items, rest, err := gjson(inner)
 	if err != nil || items != "" {
-		return "", fmt.Errorf("a query over several values has no counterpart")
+		return "", errors.New("cton has no equivalent of a query over several values: write the jq expression by hand")
 	}
 	return rest + " != null", nil
 }
@@ -217,7 +218,7 @@ func (g *gjsonReader) object() error {
 		}
 		items, rest, err := gjson(path)
 		if err != nil || items != "" {
-			return fmt.Errorf("a member of an object has no counterpart")
+			return errors.New("cton has no equivalent of a member of an object: write the jq expression by hand")
 		}
 		if name == "" {
 			name = path[strings.LastIndexByte(path, '.')+1:]

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -45,7 +46,7 @@ func parseTemplate(s string, old bool) (parsed, error) {
 		s = s[open+end+1:]
 		switch {
 		case strings.HasPrefix(inner, "range ") || inner == "end":
-			return t, fmt.Errorf("range has no counterpart")
+			return t, errors.New("cton has no equivalent of range: write the jq expression by hand")
 		case len(inner) > 1 && (inner[0] == '"' || inner[0] == '\''):
 			text, err := unquote(inner)
 			if err != nil {

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -50,14 +51,14 @@ func parseXPath(s string) (xpathExpr, error) {
 		rest = strings.TrimPrefix(strings.TrimPrefix(rest, "/"), "/")
 		m := regexp.MustCompile(`^(@?[A-Za-z_][\w.-]*|\*|\.\.?)((?:\[[^\]]*\])?)`).FindStringSubmatch(rest)
 		if m == nil || m[1] == ".." {
-			return x, fmt.Errorf("the XPath has no counterpart")
+			return x, errors.New("cton has no equivalent of this XPath: write the jq expression by hand")
 		}
 		rest = rest[len(m[0]):]
 		if err := x.step(m[1], m[2], deep); err != nil {
 			return x, err
 		}
 		if rest != "" && rest[0] != '/' {
-			return x, fmt.Errorf("the XPath has no counterpart")
+			return x, errors.New("cton has no equivalent of this XPath: write the jq expression by hand")
 		}
 	}
 	x.jq = jqOr(x.jq)
@@ -78,7 +79,7 @@ func (x *xpathExpr) step(name, predicate string, deep bool) error {
 			}
 			predicate = " | select(" + field(m[1]) + " == " + value + ")"
 		} else {
-			return fmt.Errorf("a condition of the XPath has no counterpart")
+			return errors.New("cton has no equivalent of this condition of the XPath: write the jq expression by hand")
 		}
 	}
 	switch {

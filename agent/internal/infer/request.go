@@ -160,7 +160,7 @@ var secretMember = pattern.OnUse(`"([A-Za-z_-]*(?i:password|passwd|secret|token|
 // contains a secret.
 func (a *Asking) SetBody(body string) error {
 	if m := secretMember().FindStringSubmatch(body); m != nil {
-		return fmt.Errorf("the body has a secret at %s, and a configuration has no secrets: describe the login under auth (cton explain auth), and name it with --auth", m[1])
+		return fmt.Errorf("the body has a secret at %s, which must not be written into a configuration: describe the login under auth (cton explain auth), and name it with --auth", m[1])
 	}
 	a.Method, a.Body = http.MethodPost, body
 	return nil
@@ -288,7 +288,7 @@ func (c *curl) finish() error {
 		}
 		return nil
 	}
-	return fmt.Errorf("curl's -X %.10s: only GET and POST are asked", c.method)
+	return fmt.Errorf("curl's -X %.10s is not supported: want GET or POST", c.method)
 }
 
 // maxLine is the maximum size of a curl line in bytes.

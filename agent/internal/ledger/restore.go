@@ -100,7 +100,7 @@ func (re *restoring) add(record []byte, i int) error {
 		}
 	}
 	if r.err == nil && len(r.s) > 0 {
-		r.fail(fmt.Errorf("%d bytes too many", len(r.s)))
+		r.fail(fmt.Errorf("it is damaged: %d bytes follow its end", len(r.s)))
 	}
 	return r.err
 }

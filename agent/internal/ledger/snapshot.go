@@ -69,7 +69,7 @@ func (re *restoring) version1(snapshot []byte) (tables []*table, last int64, err
 		tables = append(tables, t)
 	}
 	if r.err == nil && len(r.s) > 0 {
-		r.fail(fmt.Errorf("%d bytes too many", len(r.s)))
+		r.fail(fmt.Errorf("it is damaged: %d bytes follow its end", len(r.s)))
 	}
 	return tables, last, r.err
 }

@@ -393,7 +393,7 @@ func (r *reader) unknown(key *yaml.Node, path, what string, known []string) {
 // missing reports that a key is needed, unless the key was already suggested for a mistyped key.
 func (r *reader) missing(o object, name, want string) {
 	if path := o.path(name); !r.meant[path] {
-		r.bad(o.at, path, "is needed: %s", want)
+		r.bad(o.at, path, "is required: %s", want)
 	}
 }
 

@@ -86,7 +86,7 @@ func (j *job) take() error {
 	now, end := context.WithCancel(context.Background())
 	end()
 	if err := j.lock(now); err != nil {
-		return fmt.Errorf("the job is %w: it runs here when that process has given it up", err)
+		return fmt.Errorf("the job is %w: it runs here when that process has released it", err)
 	}
 	if err := j.agent.state.Reread(); err != nil {
 		j.giveUp()
@@ -107,7 +107,11 @@ func (j *job) claim(ctx context.Context) bool {
 			break
 		}
 		j.status.hold(err.Error())
-		j.report.failed("the job waits", claim, err)
+		if state.IsHeld(err) {
+			j.report.failed("the job waits: another process runs it", claim, err)
+		} else {
+			j.report.failed("the job waits: the state file cannot be read", claim, err)
+		}
 		select {
 		case <-ctx.Done():
 			return false

@@ -169,7 +169,7 @@ func (j *job) tick(ctx context.Context) (more bool) {
 	switch {
 	case errors.Is(err, errStopped): // the job itself has not failed
 		if j.abandoned != nil {
-			j.Log.Warn("run abandoned: the source did not end with the agent", "error", err)
+			j.Log.Warn("run abandoned: it did not stop in time when the agent stopped, and its result is not used", "error", err)
 		}
 		return false
 	case err != nil:
@@ -189,7 +189,7 @@ func (j *job) tick(ctx context.Context) (more bool) {
 	j.status.read(j.Cursor, skipped)
 	j.report.succeeded(result)
 	if skipped > 0 {
-		j.Log.Error("windows skipped: they lie further back than window.max_catch_up; read them with: cton backfill, and raise max_catch_up for the next time", "windows", skipped, "from", read, "to", window.Start)
+		j.Log.Error("windows skipped: they are older than window.max_catch_up; read them with: cton backfill, and raise max_catch_up for the next time", "windows", skipped, "from", read, "to", window.Start)
 	}
 	return j.Windows != nil
 }
@@ -205,7 +205,7 @@ func (j *job) idle(ahead bool) {
 		j.status.idle()
 		return
 	}
-	err := fmt.Errorf("the cursor lies ahead of the clock: everything up to %s counts as read, and no window before is read again (was the clock wrong?)",
+	err := fmt.Errorf("the last window read ends at %s, which is in the future: the clock was or is wrong; correct it (no window before that time is read again)",
 		j.Cursor.UTC().Format(time.RFC3339))
 	j.status.hold(err.Error())
 	j.report.failed("no window can be read", cursor, err)
@@ -377,7 +377,7 @@ func (j *job) restore() {
 	}
 	saved, err := ReadSaved(records)
 	if err == nil && saved.Exported {
-		j.Log.Warn("the job's saved state was exported and goes on elsewhere; its totals start from zero")
+		j.Log.Warn("the job's saved state was exported and continues elsewhere; its totals start from zero")
 		return
 	}
 	if err == nil {

@@ -157,7 +157,7 @@ func TestProcessesDoNotSpendOneToken(t *testing.T) {
 
 // TestLockedLogin holds that a run that has no time left says which process renews the token, and that the next one goes on.
 func TestLockedLogin(t *testing.T) {
-	for stateFile, want := range map[bool]string{true: "wait until another process has logged in: in use by process ", false: "kept is in use by process "} {
+	for stateFile, want := range map[bool]string{true: "waited for another process that is logging in: in use by process ", false: "kept, which is in use by process "} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newTokenServer(t)
 			a, b := s.process(t, stateFile), s.process(t, stateFile)

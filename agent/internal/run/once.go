@@ -132,7 +132,7 @@ func (o *once) waitFor(ctx context.Context, j *job) bool {
 	if ctx.Err() != nil {
 		why = fmt.Sprintf("it is %v, and cton was stopped while it waited", err)
 	}
-	j.Log.Error("the job has not run", "error", why)
+	j.Log.Error("the job has not run: another process runs it", "error", why)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.busy = append(o.busy, j.Name+": "+why)

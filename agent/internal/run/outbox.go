@@ -19,7 +19,7 @@ func NewOutbox(plan []Sink, drain time.Duration) *Outbox {
 		o.sinks = append(o.sinks, newSink(p, drain, false))
 	}
 	for _, s := range o.sinks {
-		s.start(context.Background(), func(err error) { s.Log.Error("the sink cannot work", "error", err) })
+		s.start(context.Background(), func(err error) { s.Log.Error("the sink has failed", "error", err) })
 	}
 	return o
 }

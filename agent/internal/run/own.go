@@ -109,7 +109,7 @@ func (o *own) deliver(all bool) {
 	reading, by := o.time.read()
 	now := reading.Wall
 	if by != 0 {
-		a.log.Error("the clock has jumped: samples have the new time from here on, and intervals go by the time that has passed",
+		a.log.Error("the clock has jumped: samples now have the new time, and intervals are not affected",
 			"by", by.Round(time.Millisecond).String(), "now", now.UTC().Format(time.RFC3339), "jumps", reading.Jumps)
 		move(&o.last, by)
 		move(&o.starts.last, by)

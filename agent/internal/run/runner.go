@@ -29,7 +29,7 @@ func keepRunning(ctx context.Context, log *slog.Logger, part string, run func(co
 		}
 		if err != nil && err.Error() != logged {
 			logged = err.Error()
-			log.Error("the "+part+" cannot work, it is started again later", "error", err, "pause", rerunPause.String())
+			log.Error("the "+part+" has failed, and is started again later", "error", err, "pause", rerunPause.String())
 		}
 		select {
 		case <-ctx.Done():

@@ -355,8 +355,10 @@ func (d *delivery) write(ctx context.Context, h *held) {
 	case ctx.Err() != nil:
 	case h.saved:
 		d.report.failed("cannot deliver now: it waits on disk", h.Job, err)
+	case sinks.IsPermanent(err):
+		d.report.failed("cannot deliver: trying again would not help, so it is dropped", h.Job, err)
 	default:
-		d.report.failed("cannot deliver", h.Job, err)
+		d.report.failed("cannot deliver now: it waits in memory, and is lost if the process ends", h.Job, err)
 	}
 	if !h.saved && sinks.IsPermanent(err) {
 		d.lose(sinks.Refused, h.Batch)

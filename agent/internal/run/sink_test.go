@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -78,6 +79,8 @@ func TestDeliverPermanentAndPause(t *testing.T) {
 			return nil
 		}}
 		plan := planSink("gateway", gateway)
+		var log strings.Builder
+		plan.Log = slog.New(slog.NewTextHandler(&log, nil))
 		s := newSink(plan, Drain, false)
 		s.start(t.Context(), nil)
 		desc := &metric.Desc{Name: "x", Type: metric.Gauge}
@@ -89,6 +92,14 @@ func TestDeliverPermanentAndPause(t *testing.T) {
 		}
 		if got := plan.Stats.Dropped()[sinks.Refused]; got != 3 {
 			t.Errorf("%d samples counted as refused, want 3", got)
+		}
+		for _, want := range []string{
+			`msg="cannot deliver now: it waits in memory, and is lost if the process ends" error=429`,
+			`msg="cannot deliver: trying again would not help, so it is dropped" error=400`,
+		} {
+			if strings.Count(log.String(), want) != 1 {
+				t.Errorf("want once %s in\n%s", want, &log)
+			}
 		}
 	})
 }

@@ -255,7 +255,7 @@ func TestWindowsSlowCatchUp(t *testing.T) {
 	})
 }
 
-// TestWindowsTooFarBack checks that what lies further back than max_catch_up is skipped, logged and counted, once it is certain.
+// TestWindowsTooFarBack checks that what is older than max_catch_up is skipped, logged and counted, once it is certain.
 func TestWindowsTooFarBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newReader()
@@ -281,7 +281,7 @@ func TestWindowsTooFarBack(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		if text := log.String(); state.Skipped != 12 || strings.Count(text, "windows skipped: they lie further back than window.max_catch_up") != 1 || !strings.Contains(text, "windows=12") {
+		if text := log.String(); state.Skipped != 12 || strings.Count(text, "windows skipped: they are older than window.max_catch_up") != 1 || !strings.Contains(text, "windows=12") {
 			t.Errorf("%+v\n%s", state, text)
 		}
 	})

@@ -60,7 +60,7 @@ func New(version string, s shard.Shard) *Metrics {
 	m.counter("cton_job_dropped_readings_by_reason_total", "Dropped readings by reason.", jobLabel, reasonLabel)
 	m.counter("cton_job_upstream_resets_total", "Upstream totals that decreased, taken for a counter reset.", jobLabel)
 	m.gauge("cton_job_cursor_timestamp_seconds", "The end of the last window read.", jobLabel)
-	m.counter("cton_job_skipped_windows_total", "Windows skipped because they lay further back than max_catch_up.", jobLabel)
+	m.counter("cton_job_skipped_windows_total", "Windows skipped because they were older than max_catch_up.", jobLabel)
 	m.counter("cton_job_requests_total", "Requests by status code; 0 means no response.", jobLabel, "host", "code")
 	m.counter("cton_job_received_bytes_total", "Size of response bodies, decompressed.", jobLabel, "host")
 	m.counter("cton_job_cached_responses_total", "Responses from the cache (cache_for).", jobLabel, "host")

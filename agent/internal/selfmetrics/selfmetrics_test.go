@@ -37,7 +37,7 @@ cton_job_dropped_readings_total counter {cton_job} Dropped readings.
 cton_job_dropped_readings_by_reason_total counter {cton_job,reason} Dropped readings by reason.
 cton_job_upstream_resets_total counter {cton_job} Upstream totals that decreased, taken for a counter reset.
 cton_job_cursor_timestamp_seconds gauge {cton_job} The end of the last window read.
-cton_job_skipped_windows_total counter {cton_job} Windows skipped because they lay further back than max_catch_up.
+cton_job_skipped_windows_total counter {cton_job} Windows skipped because they were older than max_catch_up.
 cton_job_requests_total counter {cton_job,host,code} Requests by status code; 0 means no response.
 cton_job_received_bytes_total counter {cton_job,host} Size of response bodies, decompressed.
 cton_job_cached_responses_total counter {cton_job,host} Responses from the cache (cache_for).

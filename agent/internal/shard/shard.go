@@ -28,7 +28,7 @@ func Parse(text, host string) (Shard, error) {
 	index, count, found := strings.Cut(text, "/")
 	n, err := strconv.Atoi(count)
 	if !found || err != nil {
-		return Shard{}, fmt.Errorf("%q is no shard: want one such as 2/5, counted from 1, or ordinal/5", text)
+		return Shard{}, fmt.Errorf("%q is not a shard: want one such as 2/5, counted from 1, or ordinal/5 with the word ordinal, which takes the number at the end of the host's name", text)
 	}
 	if n < 1 || n > maxCount {
 		return Shard{}, fmt.Errorf("%q has %d shards: want 1 to %d", text, n, maxCount)
@@ -38,7 +38,7 @@ func Parse(text, host string) (Shard, error) {
 	}
 	i, err := strconv.Atoi(index)
 	if err != nil || i < 1 || i > n {
-		return Shard{}, fmt.Errorf("%q is no shard: want 1/%d to %[2]d/%[2]d, or ordinal/%[2]d", text, n)
+		return Shard{}, fmt.Errorf("%q is not a shard: want 1/%d to %[2]d/%[2]d, or ordinal/%[2]d with the word ordinal, which takes the number at the end of the host's name", text, n)
 	}
 	return Shard{i, n}, nil
 }

@@ -15,8 +15,8 @@ func TestParse(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"": "no shard", "2": "no shard", "0/5": "want 1/5 to 5/5", "6/5": "want 1/5 to 5/5", "a/5": "want 1/5", "-1/5": "want 1/5", "1/0": "1 to 1000",
-		"1/1001": "1 to 1000", "1/x": "no shard", "ordinal/3": "the host cton-3 is shard 4, but there are 3: set as many replicas",
+		"": "not a shard", "2": "not a shard", "0/5": "want 1/5 to 5/5", "6/5": "want 1/5 to 5/5", "a/5": "want 1/5", "-1/5": "want 1/5", "1/0": "1 to 1000",
+		"1/1001": "1 to 1000", "1/x": "not a shard", "ordinal/3": "the host cton-3 is shard 4, but there are 3: set as many replicas",
 	} {
 		if got, err := Parse(text, "cton-3"); got != (Shard{}) || err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, %v", text, got, err)

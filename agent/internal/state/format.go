@@ -201,7 +201,7 @@ func Decode(text []byte) (map[string]Section, error) {
 		return nil, fmt.Errorf("the state of job %s: %w", name, s.damage[name])
 	}
 	if s.journal > 0 {
-		return nil, errors.New("it is a state file, whose journals have more: want what cton state export has written")
+		return nil, errors.New("it is a state file, not an export: run cton state export JOB > FILE, and import FILE")
 	}
 	return s.sections, nil
 }
@@ -225,7 +225,7 @@ func encode(journal uint64, sections map[string]Section) (parts [][]byte, size i
 	}
 	parts = append(parts, fmt.Appendf(nil, "%s%d %s\n%s\n", magic, version, checksum(line), line))
 	if size += len(parts[0]); size > maxFile {
-		return nil, 0, fmt.Errorf("the state has %d bytes, more than %d", size, maxFile)
+		return nil, 0, fmt.Errorf("the state of all jobs would have %d bytes, more than the %d of a state file: lower remember, or the number of series, of the jobs that keep most", size, maxFile)
 	}
 	for _, job := range names {
 		parts = append(parts, sections[job].Records...)

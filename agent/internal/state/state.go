@@ -264,7 +264,7 @@ func (f *File) loadJournals(s *snapshot) (problems []error, err error) {
 			continue
 		}
 		if s.missing { // the snapshot is written before the first journal, so a user has removed it
-			problems = append(problems, fmt.Errorf("the state file %s is missing, but not its journal %s; %s, and all jobs start without state",
+			problems = append(problems, fmt.Errorf("the state file %s is missing (was it deleted?), though its journal %s exists; %s, and all jobs start without state: to keep the totals, stop the agent and restore the file from a backup",
 				f.path, filepath.Base(journalName(f.path, number)), f.setAside(journalName(f.name(), number), f.fsys.Rename)))
 			continue
 		}

@@ -440,7 +440,7 @@ func TestRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	f, problems := mustOpen(t, d)
-	if len(f.Records("a")) > 0 || len(problems) != 1 || !strings.Contains(problems[0].Error(), "is missing, but not its journal state.journal-1; it is set aside as /var/lib/cton/state.journal-1.damaged-") {
+	if len(f.Records("a")) > 0 || len(problems) != 1 || !strings.Contains(problems[0].Error(), "is missing (was it deleted?), though its journal state.journal-1 exists; it is set aside as /var/lib/cton/state.journal-1.damaged-") {
 		t.Errorf("records %q, problems %v", f.Records("a"), problems)
 	}
 	<-f.Append("a", []byte("2;")).Done()

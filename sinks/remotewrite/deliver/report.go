@@ -55,7 +55,7 @@ type rejections struct {
 
 // partly counts the samples of an accepted chunk that the receiver has not stored.
 func (l *rejections) partly(c *chunk, r response, lost int) {
-	err := fmt.Errorf("POST %s: %d: wrote %d of %d samples", l.place, r.code, c.counts.total()-lost, c.counts.total())
+	err := fmt.Errorf("POST %s: %d: the receiver accepted only %d of %d samples; the others are not sent again", l.place, r.code, c.counts.total()-lost, c.counts.total())
 	l.note("partly", err, c, r, lost, "")
 }
 

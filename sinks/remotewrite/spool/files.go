@@ -135,7 +135,7 @@ func (q *Queue) setAside(name string, why error) {
 			"file", name, "error", why, "disk", err)
 		return
 	}
-	q.options.Log.Warn("set aside a file of the spool: to see why, run cton spool ls", "file", to, "error", why)
+	q.options.Log.Warn("a damaged file of the spool was set aside: cton spool ls shows what is wrong with it", "file", to, "error", why)
 	q.mu.Lock()
 	q.bad = append(q.bad, to)
 	oldest := q.bad[:max(0, len(q.bad)-maxBad)]

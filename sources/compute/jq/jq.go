@@ -82,7 +82,7 @@ func (c *Config) Validate() error {
 func (m *Metric) validate(name string) error {
 	var errs []error
 	if m.Value == nil && (m.Type != metric.Counter || m.OnceBy == nil && m.From != metric.Events) {
-		errs = append(errs, setting.Bad("value", "is needed: a jq expression such as .total"))
+		errs = append(errs, setting.Bad("value", "is required: a jq expression such as .total"))
 	}
 	if m.Map != nil && m.Default == nil {
 		errs = append(errs, setting.Bad("map", "needs a default for strings that it does not name: a number, or drop"))
@@ -92,7 +92,7 @@ func (m *Metric) validate(name string) error {
 	}
 	for label, expr := range m.Labels {
 		if expr == nil {
-			errs = append(errs, setting.Bad("labels."+label, "is needed: a jq expression such as .team"))
+			errs = append(errs, setting.Bad("labels."+label, "is required: a jq expression such as .team"))
 		}
 	}
 	errs = append(errs, m.validateTime(), m.validateNames())

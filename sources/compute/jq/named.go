@@ -32,11 +32,11 @@ func (m *Metric) validateNames() error {
 	bad := func(path, format string, args ...any) { errs = append(errs, setting.Bad(path, format, args...)) }
 	switch {
 	case m.NameFrom == nil && m.HelpFrom != nil:
-		bad("help_from", "goes with name_from: a metric of one name has one help")
+		bad("help_from", "is only valid with name_from; without it write help")
 	case m.NameFrom == nil && m.MaxNames != 0:
-		bad("max_names", "goes with name_from")
+		bad("max_names", "is only valid with name_from")
 	case m.NameFrom != nil && !(m.Type == metric.Gauge || m.Type == metric.Counter && m.From == metric.Total && m.OnceBy == nil):
-		bad("name_from", "goes with a gauge or a counter from: total; for totals that are added up here, write a metric for each name")
+		bad("name_from", "is only valid for a gauge, or a counter with from: total; for other counters write one metric for each name")
 	}
 	if m.MaxNames < 0 || m.MaxNames > maxNames {
 		bad("max_names", "want 1 to %d", maxNames)
@@ -212,7 +212,7 @@ func (s *source) moreLabels(ctx context.Context, x *Expr, in *item) (string, *it
 		case len(key) > maxName, name == "", strings.HasPrefix(name, "__"), name == "le", name == "quantile":
 			return bad(metric.Unnamed, "%.80q cannot be the name of a label", key)
 		case twice:
-			return bad(metric.Unnamed, "%.80q and %.80q are the same label %s", other, key, name)
+			return bad(metric.Unnamed, "%.80q and %.80q both become the label %s: leave one of them out", other, key, name)
 		case !ok:
 			return bad(metric.NotLabel, "%.80q: want a string, got %s", key, value.preview())
 		case !utf8.ValidString(text):

@@ -186,7 +186,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 		case err != nil:
 			s.fail(w, fmt.Errorf("items %s: %s", w.items, short(err.Error())))
 		case w.items == nil && doc.Skipped.Items > 0: // the value depends on all items, so it would be wrong without some
-			s.fail(w, fmt.Errorf("needs the whole document, which lacks %d of its items; the first: %w", doc.Skipped.Items, doc.Skipped.First))
+			s.fail(w, fmt.Errorf("not computed: the document lacks %d of its items, and this metric needs all of them; the first: %w", doc.Skipped.Items, doc.Skipped.First))
 		}
 	}
 	switch {

@@ -234,7 +234,7 @@ func TestSkippedItems(t *testing.T) {
 		t.Fatal(err)
 	}
 	readings, err := s.Collect(t.Context(), sources.Tick{})
-	const want = "each 1\neach drops 2 skipped: GET /3: 404\nwhole: needs the whole document, which lacks 2 of its items; the first: GET /3: 404\n"
+	const want = "each 1\neach drops 2 skipped: GET /3: 404\nwhole: not computed: the document lacks 2 of its items, and this metric needs all of them; the first: GET /3: 404\n"
 	if got := show(readings); got != want || err != nil {
 		t.Errorf("got %v\n%swant\n%s", err, got, want)
 	}

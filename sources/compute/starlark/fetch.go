@@ -272,7 +272,7 @@ func unpackParameters(what string, v starlark.Value) ([]sources.Parameter, error
 func unpackExpires(name string, v starlark.Value) (time.Duration, error) {
 	d, err := durationOf(v)
 	if err == nil && d < 0 {
-		err = errors.New("is negative")
+		err = errors.New("it must not be negative")
 	}
 	if err != nil {
 		return 0, fmt.Errorf("%s: expires: want a duration such as \"60s\", or a number of seconds: %w", name, err)

@@ -177,8 +177,8 @@ def get_x(): return get_data_from_store("a") + get_data_from_store("x", expires 
 func TestExpiresRefuses(t *testing.T) {
 	for given, want := range map[string]string{
 		`"soon"`: `fetch: expires: want a duration such as "60s", or a number of seconds: "soon" is not a duration such as 1h30m or PT1H30M`,
-		`-1`:     `fetch: expires: want a duration such as "60s", or a number of seconds: is negative`,
-		`1e300`:  `fetch: expires: want a duration such as "60s", or a number of seconds: more than 292 years`,
+		`-1`:     `fetch: expires: want a duration such as "60s", or a number of seconds: it must not be negative`,
+		`1e300`:  `fetch: expires: want a duration such as "60s", or a number of seconds: want at most 292 years`,
 		`[]`:     `fetch: expires: want a duration such as "60s", or a number of seconds: want a number, got a list`,
 	} {
 		if got := value(t, "fetch(expires = "+given+")"); got != want {
@@ -280,9 +280,9 @@ def get_d(): return 1
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		readings, err := s.Collect(ctx, tickAt())
-		const want = "a: test.star:2:30: read_data: no response within 15s, half of the time that the run had left\n" +
-			"b: test.star:2:30: read_data: no response within 15s, half of the time that the run had left\n" +
-			"c: test.star:5:26: get_c: no response within 7.5s, half of the time that the run had left\nd 1\n"
+		const want = "a: test.star:2:30: read_data: no response within 15s, half of the time that the run had left: raise timeout of the job\n" +
+			"b: test.star:2:30: read_data: no response within 15s, half of the time that the run had left: raise timeout of the job\n" +
+			"c: test.star:5:26: get_c: no response within 7.5s, half of the time that the run had left: raise timeout of the job\nd 1\n"
 		if got := show(readings); got != want || err != nil {
 			t.Errorf("got %v and\n%s", err, got)
 		}

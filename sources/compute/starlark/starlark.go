@@ -56,7 +56,7 @@ const minMemory = 1 << 20
 func (c *Config) Validate() error {
 	var errs []error
 	if c.File == "" {
-		errs = append(errs, setting.Bad("file", "is needed: the script's path, such as oncall.star"))
+		errs = append(errs, setting.Bad("file", "is required: the script's path, such as oncall.star"))
 	}
 	if c.MaxMemory < minMemory {
 		errs = append(errs, setting.Bad("max_memory", "want at least 1MiB"))

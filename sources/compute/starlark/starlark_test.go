@@ -20,7 +20,7 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", text, err, want)
 		}
 	}
-	if err := Kind.Defaults().Validate(); err == nil || !strings.Contains(err.Error(), "file: is needed") {
+	if err := Kind.Defaults().Validate(); err == nil || !strings.Contains(err.Error(), "file: is required") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -59,7 +59,7 @@ func durationOf(v starlark.Value) (time.Duration, error) {
 
 func inSeconds(seconds float64) (time.Duration, error) {
 	if !(math.Abs(seconds) < math.MaxInt64/1e9) {
-		return 0, errors.New("more than 292 years")
+		return 0, errors.New("want at most 292 years")
 	}
 	return time.Duration(seconds * 1e9), nil
 }

@@ -359,8 +359,8 @@ func TestNotes(t *testing.T) {
 		{"echo as bad as $KEY >&2; exit 1", `level=WARN msg="the command has reported a problem" command=/bin/sh exit_code=1 stderr="\"as bad as <secret>\""`},
 		{"echo as bad as $KEY >&2; exit 1", ""},
 		{"exit 2", ""},
-		{"echo 0123456789", `level=WARN msg="the result has no output (null), since it is not whole" command=/bin/sh exit_code=0 reason="the output exceeds max_output (10): print less, or raise it"`},
-		{"sleep 600 & exit 3", `level=WARN msg="the result has no output (null), since it is not whole" command=/bin/sh exit_code=3 reason="the command ended, but a process that it started keeps its output open: redirect the output of that process"`},
+		{"echo 0123456789", `level=WARN msg="the command's output is incomplete, and is left out of the result (null)" command=/bin/sh exit_code=0 reason="the output exceeds max_output (10): print less, or raise it"`},
+		{"sleep 600 & exit 3", `level=WARN msg="the command's output is incomplete, and is left out of the result (null)" command=/bin/sh exit_code=3 reason="the command ended, but a process that it started keeps its output open: redirect the output of that process"`},
 	} {
 		log.Reset()
 		script(t, dir, "job", step.script, 0o600)
@@ -447,7 +447,7 @@ func TestValidate(t *testing.T) {
 		`{command: [a], env: {A: "\0"}}`:                "env.A: contains a zero byte",
 		`{command: [a], ok_exit_codes: [256]}`:          "ok_exit_codes.0: want 0 to 255",
 		`{command: [a], format: csv, document: nagios}`: "format: cannot be set with document: nagios, which has a format of its own",
-		`{command: [a], format: text}`:                  `text.pattern: is needed: a regular expression such as (?m)^(?P<name>\w+) = (?P<value>\S+)$`,
+		`{command: [a], format: text}`:                  `text.pattern: is required: a regular expression such as (?m)^(?P<name>\w+) = (?P<value>\S+)$`,
 		`{command: [a], max_output: 0}`:                 "max_output: want more than 0, such as 10MiB",
 	} {
 		if err := config(t, text).Validate(); err == nil || err.Error() != want {

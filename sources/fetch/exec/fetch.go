@@ -118,7 +118,7 @@ func (f *fetcher) note(e *ending, said said) {
 		args = append(args, "stderr", said.line())
 	}
 	if e.cut != nil {
-		f.log.Warn("the result has no output (null), since it is not whole", append(args, "reason", e.cut)...)
+		f.log.Warn("the command's output is incomplete, and is left out of the result (null)", append(args, "reason", e.cut)...)
 		return
 	}
 	f.log.Warn("the command has reported a problem", args...)

@@ -188,7 +188,7 @@ func (s *Settings) Validate() error {
 	}
 	switch {
 	case s.Text.Pattern.Pattern == nil && is(PlainText):
-		bad("text.pattern", `is needed: a regular expression such as (?m)^(?P<name>\w+) = (?P<value>\S+)$`)
+		bad("text.pattern", `is required: a regular expression such as (?m)^(?P<name>\w+) = (?P<value>\S+)$`)
 	case s.Text.Pattern.Pattern != nil && !is(PlainText):
 		bad("text", "is only valid with format: text")
 	}
@@ -204,7 +204,7 @@ func (c *CSV) validate() (problems []error) {
 		problems = append(problems, setting.Bad(path, format, args...))
 	}
 	if !c.Header && len(c.Columns) == 0 {
-		bad("csv.columns", "is needed without a header: the columns' names, from left to right")
+		bad("csv.columns", "is required without a header: the columns' names, from left to right")
 	}
 	for i, name := range c.Columns {
 		switch {

@@ -78,7 +78,7 @@ func TestValidate(t *testing.T) {
 		"method: POST\nbody: '{}'\n" + url:                                    "",
 		url + "headers: {Authorization: 'Token abc', X-A: ''}":                "",
 
-		"method: GET":                             "url: is needed: the URL to fetch, such as https://api.example.com/v1/incidents",
+		"method: GET":                             "url: is required: the URL to fetch, such as https://api.example.com/v1/incidents",
 		"url: 'https://a.example/{{ .Now }}'":     "",
 		"url: 'https://a.example/?t={{ .Now }}'":  "url: templates are not filled in after the ?: move the parameter to query",
 		"url: 'https://a.example/{{ .Item.id }}'": "url: no value .Item.id: there are .Window.Start, .Window.End and .Now",
@@ -98,7 +98,7 @@ func TestValidate(t *testing.T) {
 		url + "headers: {X-A: '1', x-a: '2'}":                          "headers.x-a: is the same header as X-A",
 		url + "headers: {X-A: \"a\\r\\nB: c\"}":                        "headers.X-A: the value must be one line without control characters",
 		url + "headers: {authorization: x}\nbasic_auth: {username: a}": "headers.authorization: is set by auth, basic_auth, digest_auth, authorization, oauth2 or sigv4: set only one way to authenticate",
-		"method: put\nmax_body: 0\nauthorization: {}":                  "url: is needed: the URL to fetch, such as https://api.example.com/v1/incidents\nmethod: want a method in upper case, such as GET, POST, PUT or PROPFIND\nmax_body: want more than 0, such as 64MiB\nauthorization.credentials: required",
+		"method: put\nmax_body: 0\nauthorization: {}":                  "url: is required: the URL to fetch, such as https://api.example.com/v1/incidents\nmethod: want a method in upper case, such as GET, POST, PUT or PROPFIND\nmax_body: want more than 0, such as 64MiB\nauthorization.credentials: is required",
 	} {
 		var lines []string
 		for _, p := range setting.Problems(config(t, text).Validate()) {

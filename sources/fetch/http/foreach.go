@@ -79,7 +79,7 @@ func (e *ForEach) validate(c *Config) error {
 		address = &url.URL{}
 	}
 	if e.Items.IsZero() {
-		bad("items", "required: the items of the list in jq, such as .users[], or without url the list itself")
+		bad("items", "is required: the items of the list in jq, such as .users[], or without url the list itself")
 	} else if e.URL == "" && e.Max >= 0 && e.Max <= maxItems {
 		problems = append(problems, e.validateWritten())
 	}

@@ -138,7 +138,7 @@ func (c *Config) Validate() error {
 	}
 	switch {
 	case c.URL.IsZero() && !c.HasTargets():
-		bad("url", "is needed: the URL to fetch, such as https://api.example.com/v1/incidents")
+		bad("url", "is required: the URL to fetch, such as https://api.example.com/v1/incidents")
 	case strings.Contains(c.URL.RawQuery, "{{"):
 		bad("url", "templates are not filled in after the ?: move the parameter to query")
 	}

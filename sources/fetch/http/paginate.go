@@ -112,7 +112,7 @@ func (p *Paginate) validate(c *Config) error {
 func (p PageParameter) validate(c *Config, way string) error {
 	switch {
 	case p.Param == "" && p.Body == nil:
-		return setting.Bad("param", "required: the query parameter, such as %s; or set body, a path in the body such as .%s", way, way)
+		return setting.Bad("param", "is required: the query parameter, such as %s; or set body, a path in the body such as .%s", way, way)
 	case p.Param != "" && p.Body != nil:
 		return setting.Bad("body", "param is set too: set only one of them")
 	case p.Param != "" && (c.URL.Query().Has(p.Param) || c.Query[p.Param] != ""):

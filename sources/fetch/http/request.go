@@ -92,7 +92,7 @@ func (b *requestBuilder) build(ctx context.Context, tick sources.Tick, plan *pla
 	}
 	req, err := http.NewRequestWithContext(ctx, plan.method, plan.target.String(), strings.NewReader(text))
 	if err != nil {
-		return nil, errors.New("the request cannot be made: check url, query and headers") // the error of net/http would show the query
+		return nil, errors.New("the URL is not valid once secrets and templates are filled in (the reason is not shown, as it may show a secret): look for spaces, line breaks or a wrong host or port in url") // the error of net/http would show the query
 	}
 	req.Header.Set("Accept", b.set.Decoding.Format.Accept())
 	if text != "" {

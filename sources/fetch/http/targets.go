@@ -46,7 +46,7 @@ func (c *Config) validateTargets() error {
 	for i := range c.Targets {
 		path := fmt.Sprintf("targets.%d", i)
 		if c.Targets[i].URL.IsZero() {
-			bad(path+".url", "is needed: the URL of the target, such as http://10.0.0.1")
+			bad(path+".url", "is required: the URL of the target, such as http://10.0.0.1")
 			continue
 		}
 		t, err := c.endpoint(c.Targets[i].URL, c.Targets[i].Labels, "JOB") // the name of the job is not known yet

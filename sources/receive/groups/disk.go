@@ -127,7 +127,7 @@ func (g *Group) encode() ([]byte, error) {
 func decode(content []byte) (*Group, error) {
 	first, rest, _ := bytes.Cut(content, []byte("\n"))
 	if string(first) != fmt.Sprintf("%s %08x", format, durable.Checksum(rest)) {
-		return nil, errors.New("it is not whole, or another version has written it")
+		return nil, errors.New("it is damaged, or another version of cton has written it: push the group again")
 	}
 	line, metrics, _ := bytes.Cut(rest, []byte("\n"))
 	var h header

@@ -159,7 +159,7 @@ func (s *Store) submit(ctx context.Context, r *request) error {
 	case <-r.done:
 		return r.result
 	case <-ctx.Done():
-		return fmt.Errorf("it is not known whether the push was stored: %w", context.Cause(ctx))
+		return fmt.Errorf("it is not known whether the push was stored, so repeat it: %w", context.Cause(ctx))
 	}
 }
 

@@ -428,7 +428,7 @@ func TestDamage(t *testing.T) {
 	disk.Put(name, content)
 	o := g.Options
 	store, problems, err := Open(o)
-	if err != nil || len(problems) != 1 || !strings.Contains(problems[0].Error(), "is not whole") {
+	if err != nil || len(problems) != 1 || !strings.Contains(problems[0].Error(), "it is damaged, or another version") {
 		t.Fatalf("problems %v, error %v", problems, err)
 	}
 	g.Store = store

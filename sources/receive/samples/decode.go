@@ -45,10 +45,10 @@ func (f *Families) Decode(raw []byte, isV2 bool) (*Request, error) {
 		read, name = m.readV2, "io.prometheus.write.v2.Request"
 	}
 	if err := read(raw); err != nil {
-		return nil, fmt.Errorf("decode %s: %w", name, err)
+		return nil, fmt.Errorf("the request is not a valid %s, which is an error of the sender: %w", name, err)
 	}
 	if len(m.symbols) > 0 && m.symbols[0] != "" {
-		return nil, fmt.Errorf("decode %s: the first symbol is not empty", name)
+		return nil, fmt.Errorf("the request is not a valid %s, which is an error of the sender: the first symbol is not empty", name)
 	}
 	for _, known := range m.known {
 		f.learn(metadata{known.name, known.typ, valid(known.help), valid(known.unit)})
@@ -103,7 +103,7 @@ func (q *Request) addV2(f *Families, s *series, symbols []string) {
 		labels, err = sortLabels(labels)
 	}
 	if err == nil && (int(s.help) >= len(symbols) || int(s.unit) >= len(symbols)) {
-		err = fmt.Errorf("series %s refers to symbols that the request does not have", text.Cut(metric.Labels(labels).String(), 200))
+		err = fmt.Errorf("series %s refers to symbols that the request does not have, which is an error of the sender", text.Cut(metric.Labels(labels).String(), 200))
 	}
 	if err != nil {
 		q.leave(len(s.samples)+len(s.histograms), err)

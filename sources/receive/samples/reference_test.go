@@ -25,10 +25,10 @@ func (f *Families) reference(raw []byte, isV2 bool) (*reference, error) {
 	if isV2 {
 		var pushed writev2.Request
 		if err := pushed.Unmarshal(raw); err != nil {
-			return nil, fmt.Errorf("decode io.prometheus.write.v2.Request: %w", err)
+			return nil, fmt.Errorf("the request is not a valid io.prometheus.write.v2.Request, which is an error of the sender: %w", err)
 		}
 		if len(pushed.Symbols) > 0 && pushed.Symbols[0] != "" {
-			return nil, errors.New("decode io.prometheus.write.v2.Request: the first symbol is not empty")
+			return nil, errors.New("the request is not a valid io.prometheus.write.v2.Request, which is an error of the sender: the first symbol is not empty")
 		}
 		q.Stream = make(metric.Stream, 0, len(pushed.Timeseries))
 		for i := range pushed.Timeseries {
@@ -38,7 +38,7 @@ func (f *Families) reference(raw []byte, isV2 bool) (*reference, error) {
 	}
 	var pushed prompb.WriteRequest
 	if err := pushed.Unmarshal(raw); err != nil {
-		return nil, fmt.Errorf("decode prometheus.WriteRequest: %w", err)
+		return nil, fmt.Errorf("the request is not a valid prometheus.WriteRequest, which is an error of the sender: %w", err)
 	}
 	for i := range pushed.Metadata {
 		m := &pushed.Metadata[i]
@@ -87,7 +87,7 @@ func (q *reference) addV2(f *Families, pushed *writev2.TimeSeries, symbols []str
 	}
 	m := &pushed.Metadata
 	if err == nil && (int(m.HelpRef) >= len(symbols) || int(m.UnitRef) >= len(symbols)) {
-		err = fmt.Errorf("series %s refers to symbols that the request does not have", metric.Labels(labels))
+		err = fmt.Errorf("series %s refers to symbols that the request does not have, which is an error of the sender", metric.Labels(labels))
 	}
 	if err != nil {
 		q.leave(all, err)
