@@ -99,7 +99,7 @@ var (
 	// A part of a configuration may have logins alone.
 	unusedLogin = regexp.MustCompile(`(?m)^warning: .*: no job and no sink uses this login;.*\n`)
 
-	replaced = regexp.MustCompile(` \| sed s/(\w+)/(\w+)/$`)
+	replaced = regexp.MustCompile(` \| sed s/(\w+)/(\w+)/g$`)
 )
 
 func openPage(t *testing.T, file string) *page {
@@ -317,7 +317,7 @@ func (p *page) runSessions(t *testing.T, all []session) {
 	}
 }
 
-// runCommand runs a command line, which may end in "| sed s/A/B/" and "> FILE", and returns what it prints.
+// runCommand runs a command line, which may end in "| sed s/A/B/g" and "> FILE", and returns what it prints.
 func (p *page) runCommand(t *testing.T, line string) string {
 	t.Helper()
 	line, file, toFile := strings.Cut(line, " > ")

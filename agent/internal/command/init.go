@@ -209,7 +209,7 @@ func (i *inquiry) ask(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		if i.first = i.recorder.answer(); i.first == nil {
-			return &exitError{exitFetch, err}
+			return &exitError{exitFetch, i.explained(err)}
 		}
 	}
 	kind := i.first.header.Get("Content-Type")
@@ -228,6 +228,15 @@ func (i *inquiry) ask(ctx context.Context) error {
 	i.answers = []document.Value{root}
 	i.requests = 1
 	return nil
+}
+
+// explained adds to the error of an API that refuses a request without credentials how to give them.
+func (i *inquiry) explained(err error) error {
+	status, is := errors.AsType[*httpclient.StatusError](err)
+	if !is || status.Code != http.StatusUnauthorized && status.Code != http.StatusForbidden || i.asked.Auth != "" || len(i.asked.Headers) > 0 {
+		return err
+	}
+	return fmt.Errorf(`%w; if the API needs a key, put it into an environment variable and add such as -H "X-Api-Key: env:API_KEY", or name a login of the configuration with --auth`, err)
 }
 
 // fetch runs the job of a configuration and returns its document. If answer is not nil, it answers the requests in place of the
