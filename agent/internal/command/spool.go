@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -171,7 +172,11 @@ func (c *spoolListCmd) Run(a *App, g *globals, of *cli) error {
 		return err
 	}
 	listed, err := spool.List(dir)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) && !c.JSON { // the agent creates the directory when it starts
+		fmt.Fprintf(a.Out, "the spool is empty: its directory %s does not exist yet\n", dir)
+		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	all := make([]spooled, 0, len(listed))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/url"
 	"os"
@@ -24,6 +25,9 @@ func (c *tryCmd) save(ctx context.Context, a *App, g *globals, r *recorder, at t
 		return fmt.Errorf("--save: %w", err)
 	}
 	f, err := os.OpenFile(c.Save, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("--save: %s exists: choose another name, or delete it", c.Save)
+	}
 	if err != nil {
 		return fmt.Errorf("--save: %w", err)
 	}
