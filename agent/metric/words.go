@@ -32,7 +32,7 @@ func (t Type) String() string { return typeWords()[t] }
 // MarshalText returns the text that UnmarshalText accepts.
 func (t Type) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// Words returns the values of the setting.
+// Words returns all values that the setting can have, for cton explain.
 func (Type) Words() []string { return typeWords()[1:5] }
 
 // UnmarshalText accepts gauge, counter, histogram or summary.
@@ -47,7 +47,7 @@ func (f From) String() string { return fromWords()[f] }
 // MarshalText returns the text that UnmarshalText accepts.
 func (f From) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
-// Words returns the values of the setting.
+// Words returns all values that the setting can have, for cton explain.
 func (From) Words() []string { return fromWords() }
 
 // UnmarshalText accepts total, increment or events.
@@ -62,7 +62,7 @@ func (o OnDecrease) String() string { return decreaseWords()[o] }
 // MarshalText returns the text that UnmarshalText accepts.
 func (o OnDecrease) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// Words returns the values of the setting.
+// Words returns all values that the setting can have, for cton explain.
 func (OnDecrease) Words() []string { return decreaseWords() }
 
 // UnmarshalText accepts reset, ignore, error or add.
@@ -77,7 +77,7 @@ func (o OnDuplicate) String() string { return duplicateWords()[o] }
 // MarshalText returns the text that UnmarshalText accepts.
 func (o OnDuplicate) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// Words returns the values of the setting.
+// Words returns all values that the setting can have, for cton explain.
 func (OnDuplicate) Words() []string { return duplicateWords() }
 
 // UnmarshalText accepts error, sum, last, max, min or count.
@@ -89,7 +89,7 @@ func (o *OnDuplicate) UnmarshalText(text []byte) error {
 
 func (f FirstRun) String() string { return firstRunWords()[f] }
 
-// Words returns the values of the setting.
+// Words returns all values that the setting can have, for cton explain.
 func (FirstRun) Words() []string { return firstRunWords() }
 
 // UnmarshalText accepts count or skip.

@@ -104,7 +104,7 @@ const (
 
 func (p Protocol) String() string { return [...]string{"auto", "1.0", "2.0"}[p] }
 
-// Words returns the values of the setting.
+// Words returns all values that the setting can have, for cton explain.
 func (Protocol) Words() []string {
 	return []string{Auto.String(), Protocol1.String(), Protocol2.String()}
 }
@@ -126,7 +126,7 @@ func (p Protocol) MarshalText() ([]byte, error) { return []byte(p.String()), nil
 // Order is the order in which queued requests are sent.
 type Order spool.Order
 
-// Words returns the values of the setting.
+// Words returns all values that the setting can have, for cton explain.
 func (Order) Words() []string {
 	return []string{Order(spool.OldestFirst).String(), Order(spool.NewestFirst).String()}
 }
@@ -152,7 +152,7 @@ type Refusals deliver.Refusals
 
 func (r Refusals) String() string { return [...]string{"auto", "drop", "search"}[r] }
 
-// Words returns the values of the setting.
+// Words returns all values that the setting can have, for cton explain.
 func (Refusals) Words() []string {
 	return []string{Refusals(deliver.Auto).String(), Refusals(deliver.Drop).String(), Refusals(deliver.Search).String()}
 }

@@ -37,7 +37,8 @@ func hash(configured string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// readToken returns the token in a file, or "" if the file does not exist or belongs to another configured token.
+// readToken returns the token that is saved in a file. It returns "" if the file does not exist, or if its token was obtained with another
+// token than the one that is configured now.
 func readToken(path, configured string) (string, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {

@@ -433,7 +433,7 @@ func (p *prometheus) scrapeSettings(s scrapeJob, all []target, j *job, first boo
 	return set
 }
 
-// address returns a target as it is written in settings.
+// address returns a target in the form of cton's settings. Parameters that may be secrets are left out, with a note.
 func (p *prometheus) address(t *target, notes *[]note) string {
 	for name, values := range t.params {
 		if secretName(name) || slices.ContainsFunc(values, secretText) {

@@ -99,7 +99,7 @@ func (r *reading) timeOf(b *block, path, format, zone string, line int) {
 	}
 }
 
-// value converts the data format value, which is a single value.
+// value converts the data format named "value": the whole input is one value.
 func (r *reading) value() []*block {
 	b := &block{items: ".[]"}
 	name := cmp.Or(r.n.str("value_field_name"), "value")

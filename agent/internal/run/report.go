@@ -14,7 +14,7 @@ import (
 // report logs the errors of a job or a sink: each error once, again when its text changes, and once when the error is over.
 type report struct {
 	log     *slog.Logger
-	failing map[string]*failure // the current errors, by what fails; for a sink by job
+	failing map[string]*failure // the errors that are not over yet; the key is what fails, and in a sink's report the name of the job
 	metrics map[string]string   // problems of single metrics in the last tick, by metric and reason
 }
 

@@ -97,8 +97,8 @@ type listener struct {
 	reach func() sinks.Reach
 }
 
-// all reports whether a request may see everything. On a loopback address, the Host header must name this machine. Any other name
-// was made to resolve to this machine by a web page that tries to read the status (DNS rebinding).
+// all reports whether a request may see everything. On a loopback address, the Host header must name this machine: a web page could
+// make a name of its own resolve to this machine to read the status (DNS rebinding).
 func (l *listener) all(r *http.Request) bool {
 	switch l.reach() {
 	case sinks.Trusted:

@@ -244,7 +244,7 @@ const (
 	Zero
 )
 
-// Words returns the values of the setting.
+// Words returns all values that the setting can have, for cton explain.
 func (Missing) Words() []string { return []string{"drop", "error", "zero"} }
 
 // UnmarshalText parses drop, error or zero.

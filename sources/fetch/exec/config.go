@@ -58,7 +58,7 @@ const (
 	Nagios DocumentKind = "nagios" // {exit_code, status, seconds, text, long_text, perfdata}: the result of a Nagios plug-in
 )
 
-// Words returns the values of the setting.
+// Words returns all values that the setting can have, for cton explain.
 func (DocumentKind) Words() []string { return []string{string(Output), string(Result), string(Nagios)} }
 
 // UnmarshalText parses the name of a kind.

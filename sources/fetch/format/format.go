@@ -85,7 +85,7 @@ const (
 	PlainText  Name = "text"
 )
 
-// Words returns the values of the setting.
+// Words returns all values that the setting can have, for cton explain.
 func (Name) Words() []string {
 	return []string{
 		string(Auto), string(JSON), string(NDJSON), string(CSVTable), string(TSVTable), string(KeyValues), string(Influx),

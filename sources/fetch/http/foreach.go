@@ -42,7 +42,7 @@ const (
 	keepItem onError = "keep"
 )
 
-// Words returns the values of the setting.
+// Words returns all values that the setting can have, for cton explain.
 func (onError) Words() []string {
 	return []string{string(failTick), string(skipItem), string(keepItem)}
 }

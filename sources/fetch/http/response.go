@@ -19,7 +19,7 @@ const (
 	Response DocumentKind = "response" // {status, seconds, headers, body}, and error if the body cannot be decoded
 )
 
-// Words returns the values of the setting.
+// Words returns all values that the setting can have, for cton explain.
 func (DocumentKind) Words() []string { return []string{string(Body), string(Response)} }
 
 // UnmarshalText parses the name of a kind.

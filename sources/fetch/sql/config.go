@@ -45,7 +45,7 @@ const (
 	SQLite   Driver = "sqlite"
 )
 
-// Words returns the values of the setting.
+// Words returns all values that the setting can have, for cton explain.
 func (Driver) Words() []string { return []string{string(Postgres), string(MySQL), string(SQLite)} }
 
 // UnmarshalText parses the name of a driver.

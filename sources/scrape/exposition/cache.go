@@ -80,7 +80,7 @@ func (c *Cache) find(hash uint64, length int) *line {
 	return index.lines[i]
 }
 
-// see notes that the page has the line. It reports whether the line is on the page for the second time.
+// see records that the line is on the current page. It reports whether the line was already recorded for this page.
 func (c *Cache) see(l *line) (again bool) {
 	if l.seen == c.pool.round {
 		return true

@@ -168,7 +168,7 @@ func (x *series) remove(l *line) {
 	*at, l.next = l.next, nil
 }
 
-// assemble determines which series to show from the series that have a line in this round.
+// assemble selects the series to pass on from those that the current page has. A round is the reading of one page.
 func (c *Cache) assemble() {
 	c.settlePoints()
 	p, seen := c.pool, c.shown
