@@ -8,7 +8,8 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// replacement is a function of gojq that is replaced by a function of the meter.
+// replacement is a function of gojq in whose place expressions get one of our own, which counts the memory and work that it takes (see
+// meter).
 type replacement struct {
 	name      string
 	arguments int

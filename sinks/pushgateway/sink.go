@@ -273,7 +273,8 @@ func (s *sink) wrap(act, job string, err error) error {
 	return err
 }
 
-// whatToDo returns advice for a status that says nothing about the content of the push, "" if there is none.
+// whatToDo returns advice for a status whose cause is not the content of the push, such as wrong credentials. It returns "" if there is
+// no advice for the status.
 func whatToDo(code int) string {
 	switch code {
 	case http.StatusUnauthorized, http.StatusProxyAuthRequired:

@@ -179,7 +179,7 @@ func (m SinkMemory) Store(data []byte) {
 
 // LoginMemory implements httpclient.TokenMemory. It keeps the token in the state file.
 type LoginMemory struct {
-	loaded bool // data is what was stored last: no other process stores anything
+	loaded bool // data was loaded, and is not loaded again, since no other process changes what is stored
 	data   []byte
 
 	Login    string                     // name of the login, and which of its tokens the memory keeps

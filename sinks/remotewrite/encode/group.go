@@ -63,7 +63,7 @@ func (g *group) first() *series {
 	return nil
 }
 
-// newGroup returns the group of a family's series with n parts.
+// newGroup returns a group for the series s of the family d. The group has n parts, one for each series on the wire.
 func (j *job) newGroup(key groupKey, d *metric.Desc, s *metric.Series, n int) *group {
 	j.own = s.Labels.Append(j.own[:0])
 	g := allocGroup(n)

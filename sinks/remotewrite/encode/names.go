@@ -8,7 +8,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// beyondLegacy returns the first metric or label name that 1.0 does not allow, or "".
+// beyondLegacy returns the first metric or label name that remote-write 1.0 does not allow, or "" if it allows all.
 func beyondLegacy(labels []metric.Label) string {
 	for _, l := range labels {
 		switch {

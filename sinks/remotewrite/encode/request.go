@@ -180,7 +180,8 @@ func (m *metadataSchedule) due(d *metric.Desc, now time.Time) bool {
 	return true
 }
 
-// sweep forgets, once per ten intervals, families that were not sent for ten intervals, such as those before a reload.
+// sweep removes the families that were not sent for ten intervals, such as those that a reload has removed. It does so at most once in
+// ten intervals.
 func (m *metadataSchedule) sweep(now time.Time) {
 	if now.Sub(m.swept) < 10*metadataInterval {
 		return

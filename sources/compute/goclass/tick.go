@@ -36,8 +36,8 @@ func (t *Tick) Document(ctx context.Context) (document.Value, error) {
 }
 
 // Fetch returns the document of a request. The request is relative to the settings of the job's fetcher. Each request is sent only
-// once per tick, for all methods. It gets half of the time that is left in the tick, so that a slow request fails the methods that
-// need it, but not the whole tick.
+// once per tick: all methods of the class that need it get the same response. A request may take half of the time that is left in the
+// tick, so that a slow one fails only the methods that need it, and not the whole tick.
 func (t *Tick) Fetch(ctx context.Context, r sources.Request) (document.Value, error) {
 	key := r.Key()
 	if a, ok := t.responses[key]; ok {

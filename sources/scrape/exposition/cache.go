@@ -23,7 +23,7 @@ type Cache struct {
 	families        map[string]*metadata // metadata by name of the family
 	familiesVersion uint32               // number of new families so far
 	last, current   []*line              // lines of the last successful scrape and of the current scrape, in the order of the page
-	next            int                  // index in last of the line that is expected next
+	next            int                  // position, in the slice last, of the line that the page should have next
 
 	good    uint32  // the round of the last successful scrape
 	pointed []*line // lines that have several points on the current page
@@ -123,7 +123,7 @@ func (c *Cache) end() {
 			return false
 		}
 		m.typ = model.MetricTypeUnknown
-		m.version++ // makes the remaining lines of the family outdated
+		m.version++ // lines in the cache that belong to the family are resolved again when a page has them
 		return m.seen != p.round
 	})
 	p.index.reset()
