@@ -40,7 +40,7 @@ mutants: ## run the tests against MUTATIONS (100) random mutations of the core, 
 	go run ./agent/internal/mutants -n $(MUTATIONS)
 
 race:
-	go test -race -short -timeout 10m ./...
+	go test -race -short -timeout 20m ./...
 
 # 386 stands for arm v7, which few machines can run.
 narrow: ## run the tests of the core on 32 bit
