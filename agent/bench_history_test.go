@@ -71,8 +71,9 @@ func (n *noted) tick(b *testing.B, at time.Time) time.Duration {
 }
 
 // BenchmarkHistory is what the history of the page costs of whole runs, from the request to the batch, of 500 jobs with 200 series each,
-// while nobody looks. Each job runs without it, without it once more, and with it, in turn. added-% compares the medians of the first
-// and the last, noise-% those of the first two, and inside-% is the share of the history's own calls.
+// while no client has the page open. Each job runs in turn without the history, without it a second time, and with it. added-% is the
+// difference between the medians of the first and the third, noise-% that between the first and the second, and inside-% is the time
+// in the history's own functions.
 func BenchmarkHistory(b *testing.B) {
 	var items []string
 	for i := range 200 {

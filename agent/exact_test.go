@@ -31,7 +31,7 @@ var histories = flag.Int("histories", 50, "how many histories TestExactness goes
 const together = 10
 
 // TestExactness holds the counters and histograms that a real storage ends up with against what has happened: histories of
-// events, an API that pages, repeats, tells late, forgets and fails, and an agent that is stopped, killed and started again
+// events, an API that pages, repeats, reports late, forgets and fails, and an agent that is stopped, killed and started again
 // at any point. Nothing may be lost and nothing counted twice.
 func TestExactness(t *testing.T) {
 	n := *histories

@@ -125,7 +125,7 @@ func sessions(blocks []string) []session {
 	return all
 }
 
-// matches tells whether a text is as wanted, where a line "…" stands for any lines, or none.
+// matches reports whether a text is as wanted, where a line "…" stands for any lines, or none.
 func matches(want, got string) bool {
 	var parts []string
 	for line := range strings.Lines(want) {

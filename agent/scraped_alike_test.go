@@ -104,7 +104,7 @@ func scrapedByPrometheus(t *testing.T, settings, host string, p *pages) *peers.P
 }
 
 // storedOf returns the samples and exemplars of the last scrape: the values by series, and the labels and values of exemplars.
-// Of a scrape that failed it returns what tells of the scrape. The agent ends the other series at once, and Prometheus later.
+// Of a scrape that failed it returns the metrics about the scrape. The agent ends the other series at once, and Prometheus later.
 func storedOf(t *testing.T, p *peers.Prometheus, at time.Time) (map[string]float64, []string) {
 	t.Helper()
 	names := `,__name__=~".+"`

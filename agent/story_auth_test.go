@@ -165,7 +165,7 @@ func (a *authAPI) count(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintf(w, `{"logins": %d, "logouts": %d}`, a.logins, a.logouts)
 }
 
-// in tells whether the request has the last token, wherever it stands; otherwise it is answered.
+// in reports whether the request has the last token, in any place; otherwise it is answered.
 func (a *authAPI) in(w http.ResponseWriter, r *http.Request) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -78,7 +78,7 @@ type Kind struct {
 	// Merges reports whether the sink can mistake series of two jobs for the same series, because the name of the job is not among their
 	// labels. If so, the check of the configuration compares the metrics of jobs.
 	Merges func(c Config) bool
-	// Notes returns what to tell the user about valid settings.
+	// Notes returns remarks for the user about valid settings.
 	Notes func(c Config) []string
 	// SpoolDir returns the directory of the sink's queue, relative to the configuration's folder. "" = the queue is in memory.
 	SpoolDir func(c Config) string

@@ -15,7 +15,7 @@ type machine struct{ asleep time.Duration }
 
 func (m *machine) meter() sleepMeter { return func() time.Duration { return m.asleep } }
 
-// tokens returns tokens that expire after a lifetime, as the source tells: as a lifetime, or as a time of day.
+// tokens returns tokens that expire after a lifetime. The source states the expiry as a lifetime, or as a time of day.
 type tokens struct {
 	lifetime time.Duration
 	ofDay    bool

@@ -64,7 +64,8 @@ func explain(ctx context.Context, redact redactor, err error) error {
 	return &explainedError{redact.text(prefix + text), []error{err}}
 }
 
-// saysMore reports whether an error tells more about a time-out than the context does: another process had the lock of the credentials.
+// saysMore reports whether the error of a time-out is more precise than the context's own: it names the process that held the lock of
+// the credentials.
 func saysMore(ctx context.Context, err error) bool {
 	_, ok := errors.AsType[*CredentialsError](err)
 	return ok && !errors.Is(err, context.Cause(ctx)) && !errors.Is(err, ctx.Err())

@@ -105,7 +105,7 @@ func changed(t *testing.T, name, from, to string) string {
 }
 
 // TestClock sets the clock of the running program, and checks that its jobs go on, that the receiver gets samples of the new time,
-// and that the jump is told.
+// and that the jump is logged.
 func TestClock(t *testing.T) {
 	t.Parallel()
 	cton := buildChanged(t)

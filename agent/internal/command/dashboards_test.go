@@ -28,7 +28,7 @@ import (
 // query is a query of a dashboard or an alert, and the text that names labels of its result.
 type query struct{ where, text, says string }
 
-// troubled is the configuration of an agent to which everything happens that its own metrics tell.
+// troubled is the configuration of an agent to which everything happens that its own metrics report.
 const troubled = `
 state_file: state
 external_labels: {instance: a}

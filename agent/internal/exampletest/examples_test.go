@@ -65,7 +65,7 @@ func TestDemoPassesTheCheck(t *testing.T) {
 }
 
 // TestDemoCounts runs the demo's job over minutes of the API's time, and compares each tick's series with what plain Go
-// makes of everything that the API has to tell.
+// makes of everything that the API returns.
 func TestDemoCounts(t *testing.T) {
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	now := start
@@ -116,7 +116,7 @@ type incident struct {
 	StartedAt, AcknowledgedAt, ResolvedAt time.Time
 }
 
-// history is all that the API has to tell.
+// history is all that the API returns.
 func history(t *testing.T, root string) []incident {
 	t.Helper()
 	response, err := http.Get(root + demo.Path + "?limit=1000")

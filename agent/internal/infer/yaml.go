@@ -38,7 +38,7 @@ func yamlText(text string) string {
 	return b.String()
 }
 
-// modeline is a comment at the top of a configuration. It tells editors with a YAML language server to use a schema in the
+// modeline is a comment at the top of a configuration. With it, editors with a YAML language server use a schema in the
 // same folder for completion and checks.
 const modeline = "# Completion in editors, after cton explain --schema > cton.schema.json:\n# yaml-language-server: $schema=cton.schema.json"
 

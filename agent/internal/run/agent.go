@@ -46,7 +46,7 @@ type Options struct {
 	State *state.File                 // keeps the jobs' state across restarts; nil = the state is not kept
 	Clock *clock.Clock                // nil = the clock of this machine
 
-	Observer Observer // is told of every run; nil = none
+	Observer Observer // is notified of every run; nil = none
 }
 
 // New returns an agent that is not running yet.

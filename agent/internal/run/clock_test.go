@@ -105,7 +105,7 @@ func (c *clocked) calls() int {
 }
 
 // TestClockJumps checks what is delivered when the clock jumps: ticks go on, their batches have the new time, in order, no total
-// starts after its sample, and the jump is told once.
+// starts after its sample, and the jump is logged once.
 func TestClockJumps(t *testing.T) {
 	for _, by := range steps() {
 		for _, moment := range []string{between, inTick, suspended} {
@@ -277,7 +277,7 @@ func TestStateIsElapsed(t *testing.T) {
 	}
 }
 
-// TestWindowsWhenTheClockJumps checks that each window is read once, and that a cursor ahead of the clock is told.
+// TestWindowsWhenTheClockJumps checks that each window is read once, and that a cursor ahead of the clock is logged.
 func TestWindowsWhenTheClockJumps(t *testing.T) {
 	for _, by := range steps() {
 		t.Run(by.String(), func(t *testing.T) {
@@ -344,7 +344,7 @@ func TestOwnMetricsGoOn(t *testing.T) {
 	}
 }
 
-// TestRestoredCursorAhead checks that a cursor of an earlier process that lies ahead of the clock is told, once. If it lies further
+// TestRestoredCursorAhead checks that a cursor of an earlier process that lies ahead of the clock is logged, once. If it lies further
 // ahead than max_catch_up, the last closed window is read.
 func TestRestoredCursorAhead(t *testing.T) {
 	for _, c := range []struct {

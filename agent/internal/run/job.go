@@ -407,7 +407,7 @@ func (j *job) last() metric.Batch {
 	return b
 }
 
-// jobGrace is how long the current tick of a job may continue after the job was told to stop.
+// jobGrace is how long the current tick of a job may continue after the job was stopped.
 const jobGrace = 5 * time.Second
 
 var errStopped = errors.New("the agent is stopping")

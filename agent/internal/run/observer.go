@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Observer is told of the runs of an agent. The goroutines of the jobs call Ran, so Ran must return soon.
+// Observer is notified of the runs of an agent. The goroutines of the jobs call Ran, so Ran must return soon.
 type Observer interface {
 	Ran(run Ended)
 }

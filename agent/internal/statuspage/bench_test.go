@@ -164,7 +164,7 @@ func BenchmarkPages(b *testing.B) {
 	}
 }
 
-// BenchmarkRun is what the end of a run costs of a job of 100,000 series: while nobody looks at its page, and while somebody does.
+// BenchmarkRun is what the end of a run costs of a job of 100,000 series: while no client has its page open, and while one has.
 func BenchmarkRun(b *testing.B) {
 	batch := batchOf("j", 100_000)
 	for _, looked := range []bool{false, true} {
@@ -190,7 +190,7 @@ func (s *steady) Collect(context.Context, sources.Tick) (metric.Readings, error)
 	return s.readings, nil
 }
 
-// BenchmarkShare is what the history adds to runs of 500 jobs with 200 series each, while nobody looks: share-% is the time of the
+// BenchmarkShare is what the history adds to runs of 500 jobs with 200 series each, while no client has the page open: share-% is the time of the
 // history in that of the runs, without what they fetch, compute and deliver. Both are timed in turn.
 func BenchmarkShare(b *testing.B) {
 	const jobs, series = 500, 200

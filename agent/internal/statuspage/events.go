@@ -19,7 +19,7 @@ const (
 	longStream  = time.Hour        // a stream ends after this time; the client then connects again
 )
 
-// change is an event: the HTML of the parts of a page that have changed, by name. Reload tells the client to load the page again,
+// change is an event: the HTML of the parts of a page that have changed, by name. Reload = the client has to load the page again,
 // because parts were added or removed.
 type change struct {
 	Parts  map[string]string `json:"parts,omitempty"`

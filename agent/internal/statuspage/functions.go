@@ -96,8 +96,8 @@ func lastRuns(runs []Run, n int) []Run {
 	return last
 }
 
-// stateInWords returns a state in an element with a class. The style sheet shows a sign for each class, so that states can be told
-// apart without colours.
+// stateInWords returns a state in an element with a class. The style sheet shows a sign for each class, so that states differ
+// without colours too.
 func stateInWords(state string) template.HTML {
 	class := "s-off"
 	switch state {

@@ -92,7 +92,7 @@ func (m *month) network(t *testing.T) (*memnet.Network, *peers.Prometheus) {
 }
 
 // TestMonth runs the example over a month in each of its forms, from fetch to remote-write, and asks Prometheus' own
-// storage what it has come to believe. The agent's own metrics, told every 15 seconds, are left out: they would take most
+// storage what it has come to believe. The agent's own metrics, delivered every 15 seconds, are left out: they would take most
 // of the time.
 func TestMonth(t *testing.T) {
 	if testing.Short() {
