@@ -124,6 +124,15 @@ func (o *once) waitFor(ctx context.Context, j *job) bool {
 	defer cancel()
 	err := o.lock(limit, j)
 	if err == nil {
+		if err := o.state.Reread(); err != nil { // without its state, the job would begin at zero
+			j.Log.Error("the job has not run: the state file cannot be read", "error", err)
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			j.giveUp()
+			delete(o.held, j)
+			o.busy = append(o.busy, j.Name+": "+err.Error())
+			return false
+		}
 		j.restore()
 		o.repeatLast([]*job{j})
 		return true

@@ -253,9 +253,9 @@ func (d *delivery) next(now time.Time, ending bool) (h *held, pause time.Duratio
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.discard()
-	var jobs []string // jobs with an earlier batch that waits
+	jobs := map[string]bool{} // jobs with an earlier batch that waits
 	for i, h := range d.waiting {
-		if slices.Contains(jobs, h.Job) {
+		if jobs[h.Job] {
 			continue
 		}
 		due := h.due
@@ -269,7 +269,7 @@ func (d *delivery) next(now time.Time, ending bool) (h *held, pause time.Duratio
 		if wait := due.Sub(now); pause == 0 || wait < pause {
 			pause = wait
 		}
-		jobs = append(jobs, h.Job)
+		jobs[h.Job] = true
 	}
 	return nil, pause
 }
@@ -285,10 +285,11 @@ func (d *delivery) discard() {
 	}
 	for i := 0; i < len(d.waiting); i++ {
 		h := d.waiting[i]
+		if !h.tried {
+			continue
+		}
 		newer := slices.IndexFunc(d.waiting[i+1:], func(w *held) bool { return w.Job == h.Job })
 		switch {
-		case !h.tried:
-			continue
 		case leaving && h.saved:
 			d.lost = true
 		case newer >= 0 && h.Points() == 0:

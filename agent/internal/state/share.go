@@ -133,6 +133,8 @@ func (f *File) Reread() error {
 	if !f.Shared {
 		return nil
 	}
+	f.rereading.Lock() // so that the later of two readings is kept
+	defer f.rereading.Unlock()
 	sections, _, err := readAll(f.fsys, f.name())
 	if err != nil {
 		return fmt.Errorf("read the state file %s: %w", f.path, err)

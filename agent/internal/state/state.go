@@ -57,9 +57,11 @@ type File struct {
 	snapshotSize int64     // size of the snapshot in bytes
 	notBefore    time.Time // earliest time of the next compact, after a failed one
 
-	life *durable.Dir // holds the lock that processes share; nil = this process has the state alone
-	turn sync.Mutex   // held while this process has its turn; locked before appending
-	word string       // word that this process leaves in the file of the lock; another word there means that another process had a turn
+	life      *durable.Dir // holds the lock that processes share; nil = this process has the state alone
+	rereading sync.Mutex   // held while Reread reads the files
+
+	turn sync.Mutex // held while this process has its turn; locked before appending
+	word string     // word that this process leaves in the file of the lock; another word there means that another process had a turn
 
 	appending sync.Mutex // guards the fields below
 	journal
