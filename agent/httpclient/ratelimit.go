@@ -46,6 +46,14 @@ func (h *Host) WithPolicy(job string, server *url.URL, p *RequestPolicy) *Host {
 	return &host
 }
 
+// AlsoAt returns the host of [Host.WithPolicy] for a further server of the same job. The rate limit holds for each server by itself.
+func (h *Host) AlsoAt(job string, server *url.URL) *Host {
+	if h.Shared != nil && h.policy != nil {
+		h.Shared.throttle.addLimit(job, originOf(server), h.policy.RateLimit)
+	}
+	return h
+}
+
 // originLimit holds the rate limits of one origin, and when requests were sent to it.
 type originLimit struct {
 	byJob map[string]RateLimit

@@ -233,7 +233,7 @@ func (t *throttle) pause(sender digest, d time.Duration, why string) {
 	}
 }
 
-// setLimit sets a job's limit for an origin; nil removes it.
+// setLimit sets a job's only limit, for an origin; nil removes it.
 func (t *throttle) setLimit(job, origin string, r *RateLimit) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -243,6 +243,18 @@ func (t *throttle) setLimit(job, origin string, r *RateLimit) {
 	for _, l := range t.limits {
 		delete(l.byJob, job) // the job may have had another origin
 	}
+	t.put(job, origin, r)
+}
+
+// addLimit sets a job's limit for a further origin.
+func (t *throttle) addLimit(job, origin string, r *RateLimit) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.put(job, origin, r)
+}
+
+// put stores a job's limit for an origin, unless it is nil. The caller holds mu.
+func (t *throttle) put(job, origin string, r *RateLimit) {
 	if r == nil {
 		return
 	}

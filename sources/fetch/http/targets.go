@@ -73,6 +73,9 @@ type endpoint struct {
 // endpoint returns the endpoint of a target. It leaves out labels whose names begin with __, which lists of targets for Prometheus
 // contain for relabelling.
 func (c *Config) endpoint(a Address, labels map[string]string, job string) (e endpoint, err error) {
+	if a.relative {
+		return e, errors.New("want a URL with a server, such as http://10.0.0.1")
+	}
 	if strings.Contains(a.String(), "{{") || strings.Contains(a.Path, "{{") {
 		return e, errors.New("a target cannot contain a template: write it in url, the path that all targets have")
 	}
@@ -116,7 +119,8 @@ func (c *Config) endpoint(a Address, labels map[string]string, job string) (e en
 func (c *Config) NewTargets(env sources.Env) (sources.Targets, error) {
 	t := &targets{config: c, env: env, files: discovery.Files{Dir: env.Dir, Patterns: c.FileSD.Files, Check: checkListed}}
 	var err error
-	if t.client, err = c.client(env.Web.WithPolicy(env.Job, &url.URL{}, &c.RequestPolicy)); err != nil {
+	t.host = env.Web.WithPolicy(env.Job, &url.URL{}, &c.RequestPolicy)
+	if t.client, err = c.client(t.host); err != nil {
 		return nil, err
 	}
 	t.Discover() // the first tick calls Discover again and reports its problems
@@ -127,6 +131,7 @@ func (c *Config) NewTargets(env sources.Env) (sources.Targets, error) {
 type targets struct {
 	config *Config
 	env    sources.Env
+	host   *httpclient.Host // with the policy of the settings
 	client *httpclient.Client
 	files  discovery.Files
 	reads  int // 1 + files.Reads when list was made; 0 = list has not been made
@@ -140,6 +145,7 @@ type target struct {
 	key     string // URL and endpoint.key
 	builder *requestBuilder
 	client  *httpclient.Client
+	limit   func() // sets the rate limit of the target's server
 }
 
 // Discover implements sources.Targets.
@@ -190,9 +196,12 @@ func (t *targets) replace(groups []discovery.Group) {
 	}
 	for _, g := range groups {
 		for _, text := range g.Targets {
-			if a, err := listed(text, g.Labels[model.SchemeLabel]); err == nil { // checkListed has checked it
-				add(a, g.Labels)
+			a, err := listed(text, g.Labels[model.SchemeLabel])
+			if err != nil { // such as of its scheme; the rest was checked with the list
+				t.problems = append(t.problems, fmt.Errorf("a target of a list is left out: %w", err))
+				continue
 			}
+			add(a, g.Labels)
 		}
 	}
 	for _, gone := range before {
@@ -212,12 +221,13 @@ func (t *targets) open(e *endpoint, name, key string) (*sources.Target, error) {
 	}
 	host, client := t.env.Web, t.client
 	if e.address.socket == "" {
-		host = host.WithPolicy(t.env.Job, &e.address.URL.URL, &own.RequestPolicy)
+		host = t.host
 	} else if client, err = own.client(host.OverSocket(e.address.socket)); err != nil {
 		return nil, err
 	}
 	builder := &requestBuilder{set: &own, host: host, templates: templates, literals: own.literals()}
-	return &sources.Target{Name: name, Labels: e.labels, Of: &target{key, builder, client}}, nil
+	limit := func() { t.host.AlsoAt(t.env.Job, &own.URL.URL.URL) }
+	return &sources.Target{Name: name, Labels: e.labels, Of: &target{key, builder, client, limit}}, nil
 }
 
 // NewFetcher implements sources.Targets.
@@ -232,6 +242,7 @@ type targetFetcher struct{ fetcher }
 // Use implements sources.TargetFetcher.
 func (f *targetFetcher) Use(t *sources.Target) {
 	to := t.Of.(*target)
+	to.limit() // a reload may have removed it
 	f.use(to.builder, to.client)
 }
 

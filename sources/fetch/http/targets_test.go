@@ -1,9 +1,15 @@
 package http
 
 import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/common/model"
 
@@ -100,5 +106,40 @@ func TestTargetsStay(t *testing.T) {
 	}
 	if at := second[0].Of.(*target).builder.set.URL; at.Host != "b.test" {
 		t.Errorf("its requests go to %s", (&url.URL{Host: at.Host}).String())
+	}
+}
+
+// TestLimitOfEachTarget holds that each target's server has the rate limit of the settings.
+func TestLimitOfEachTarget(t *testing.T) {
+	var asked [2]atomic.Int32
+	var urls []string
+	for i := range asked {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			asked[i].Add(1)
+			_, _ = io.WriteString(w, "{}")
+		}))
+		defer server.Close()
+		urls = append(urls, "{url: '"+server.URL+"'}")
+	}
+	c := config(t, "{targets: ["+strings.Join(urls, ", ")+"], rate_limit: {requests: 1, per: 1h}}")
+	all, err := c.NewTargets(sources.Env{Job: "j", Web: &httpclient.Host{Secrets: &setting.SecretStore{}, Shared: &httpclient.SharedState{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, problems := all.Discover()
+	if len(list) != 2 || len(problems) > 0 {
+		t.Fatal(list, problems)
+	}
+	f := all.NewFetcher()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for range 2 {
+		for _, x := range list {
+			f.Use(x)
+			_, _ = f.Fetch(ctx, sources.Tick{}, sources.Request{})
+		}
+	}
+	if a, b := asked[0].Load(), asked[1].Load(); a != 1 || b != 1 {
+		t.Errorf("asked %d and %d times, want once each", a, b)
 	}
 }
