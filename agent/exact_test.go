@@ -2,9 +2,11 @@ package agent_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"net"
@@ -230,7 +232,7 @@ func (x *exact) start(p *process) *process {
 	app := command.App{
 		Version: "test", Catalogue: agent.Catalogue(), In: strings.NewReader(""), Out: io.Discard, Err: &x.logs, Dial: p.dial,
 		StateDir: func(path string) durable.FS {
-			p.disk = &stateDisk{Dir: durable.NewDir(path), p: p, synced: map[string]int64{}}
+			p.disk = &stateDisk{Dir: durable.NewDir(path), path: path, p: p, synced: map[string]int64{}}
 			return p.disk
 		},
 	}
@@ -268,8 +270,11 @@ func (c *sending) Write(b []byte) (n int, err error) {
 	if c.p.counts() {
 		c.p.sends++
 	}
-	kill := c.p.killAtSend > 0 && c.p.sends == c.p.killAtSend
+	kill, dead := c.p.killAtSend > 0 && c.p.sends == c.p.killAtSend, c.p.dead
 	c.p.mu.Unlock()
+	if dead {
+		return 0, os.ErrClosed
+	}
 	if kill && !c.p.after {
 		c.p.kill()
 		return 0, os.ErrClosed
@@ -318,10 +323,7 @@ func (p *process) kill() {
 	p.dead = true
 	conns := p.conns
 	p.mu.Unlock()
-	next := p.TempDir()
-	if err := os.CopyFS(next, os.DirFS(p.dir)); err != nil {
-		p.Error(err)
-	}
+	next := p.copyDir()
 	if p.powerCut {
 		p.disk.lose(next)
 	}
@@ -335,10 +337,29 @@ func (p *process) kill() {
 	close(p.killed)
 }
 
+// copyDir returns a copy of the process' directory. It begins again where a file goes during the copy: the process still removes
+// what the receiver has taken.
+func (p *process) copyDir() (dir string) {
+	for range 100 {
+		dir = p.TempDir()
+		err := os.CopyFS(dir, os.DirFS(p.dir))
+		if err == nil {
+			return dir
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			p.Error(err)
+			return dir
+		}
+	}
+	p.Error("the directory of a killed process does not come to rest")
+	return dir
+}
+
 // stateDisk is the directory of the state file. At an operation its process is killed.
 type stateDisk struct {
 	*durable.Dir
-	p *process
+	path string
+	p    *process
 
 	mu     sync.Mutex
 	synced map[string]int64 // the sizes of files as of their last sync
@@ -420,7 +441,7 @@ func (f *stateFile) Sync() error {
 		}
 		f.disk.mu.Lock()
 		defer f.disk.mu.Unlock()
-		if info, err := os.Stat(filepath.Join(f.disk.p.dir, f.name)); err == nil {
+		if info, err := os.Stat(filepath.Join(f.disk.path, f.name)); err == nil {
 			f.disk.synced[f.name] = info.Size()
 		}
 		return nil
