@@ -110,11 +110,11 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 		limit := newLimited(l, s.MaxClients, strings.HasPrefix(s.URL(), "https:"), s.Log)
 		l, server.ConnState = limit, limit.state
 	}
+	s.Log.Info(s.Started, "url", s.URL()) // before the first request is answered
 	ended := make(chan error, 1)
 	go func() {
 		ended <- web.Serve(l, server, &web.FlagConfig{WebConfigFile: &s.WebConfigFile}, slog.New(warningsOnly{log}))
 	}()
-	s.Log.Info(s.Started, "url", s.URL())
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve on %s: %w", s.Listen, err)

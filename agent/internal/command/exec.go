@@ -8,9 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/alecthomas/kong"
 
@@ -53,9 +51,6 @@ const (
 	exitUnusable = 125 // the command line is wrong: nothing was run
 	exitLocked   = 75  // another process has the lock
 )
-
-// maxJobName is the maximum length of a job's name, in bytes. Names of jobs in a configuration have the same limit.
-const maxJobName = 100
 
 // Run runs the command and delivers how it went.
 func (c *execCmd) Run(a *App, g *globals, k *kong.Context) error {
@@ -125,10 +120,11 @@ func (e *execution) check(g *globals) error {
 		return errors.New("-c - is not possible, as standard input belongs to the command: write the configuration to a file, and name it with -c")
 	case e.name == run.Self:
 		return fmt.Errorf("%q is the name of the agent's own metrics: choose another name", run.Self)
-	case e.name == "" || len(e.name) > maxJobName || strings.ContainsFunc(e.name, unicode.IsControl):
-		return fmt.Errorf("want a name of at most %d characters, without control characters", maxJobName)
 	case e.Retry < 0:
 		return errors.New("--retry: want 0 or more")
+	}
+	if err := config.CheckName(e.name); err != nil {
+		return fmt.Errorf("the name %.40q: %w", e.name, err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Label)) {
 		if err := config.CheckLabel(name, e.Label[name]); err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -249,17 +250,25 @@ func (r *reader) entries(n *yaml.Node, path, want string, f func(key, value *yam
 	}
 }
 
-// goodName checks the name of a job, a sink or a login. Such a name can become a label value and a part of a URL.
+// goodName checks the name of a job, a sink or a login.
 func (r *reader) goodName(key *yaml.Node, path string) bool {
-	switch name := key.Value; {
-	case name == "":
-		r.bad(key, path, "the name is empty")
-	case len(name) > 100 || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == 0x7f }):
-		r.bad(key, path, "want a name of at most 100 characters, without control characters")
-	default:
-		return true
+	err := CheckName(key.Value)
+	if err != nil {
+		r.bad(key, path, "%s", err)
 	}
-	return false
+	return err == nil
+}
+
+// maxName is the maximum length of a name, in bytes.
+const maxName = 100
+
+// CheckName returns an error if a text cannot be the name of a job, a sink or a login. Such a name can become a label value
+// and a part of a URL.
+func CheckName(name string) error {
+	if name == "" || len(name) > maxName || strings.ContainsFunc(name, unicode.IsControl) {
+		return fmt.Errorf("want a name of 1 to %d bytes, without control characters", maxName)
+	}
+	return nil
 }
 
 // validate calls the kind's own check of settings that were read from n. A problem without a path is reported at key.

@@ -46,13 +46,7 @@ func problems(s *Status) []Problem {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Problem) int {
-		if a.Level == b.Level {
-			return 0
-		}
-		if a.Level == levelError {
-			return -1
-		}
-		return 1
+		return boolCompare(a.Level != levelError, b.Level != levelError)
 	})
 	return all
 }
@@ -110,11 +104,7 @@ func sinkProblems(s *Sink, now time.Time) (all []Problem) {
 	if len(s.Curve) == 0 {
 		return all
 	}
-	var total int64
-	for _, n := range s.Dropped {
-		total += n
-	}
-	if lost := total - s.Curve[0].Dropped; lost > 0 {
+	if lost := sum(s.Dropped) - s.Curve[0].Dropped; lost > 0 {
 		p := Problem{Level: levelWarning, Kind: "sink", Name: s.Name, Text: text.Count(int(lost), "sample") + " dropped in the last hour"}
 		if s.Refusal != nil {
 			p.Text += "; the most frequent refusal since the start: " + s.Refusal.Why
