@@ -191,6 +191,7 @@ func TestServerMovesDuringARequest(t *testing.T) {
 		if body := <-slow; body != "10.0.0.1" {
 			t.Errorf("the slow request was answered by %q", body)
 		}
+		synctest.Wait() // for its connection to become idle
 		moving := client.http.Transport.(*requestTransport).next.(*exchangeTransport).next.(*movingTransport)
 		z.follows(t, client, time.Second, "10.0.0.2")
 		z.follows(t, client, time.Second, "10.0.0.2")
