@@ -190,7 +190,7 @@ func (s *loginSource) Key() (string, error) {
 func (s *loginSource) Token(ctx context.Context) (httpclient.Token, error) {
 	session := newSession(s)
 	for i, step := range s.set.Before {
-		if err := session.play(ctx, step, ""); err != nil {
+		if err := session.play(ctx, step, nil); err != nil {
 			return httpclient.Token{}, fmt.Errorf("login.before.%d: %w", i, err)
 		}
 	}
@@ -199,7 +199,7 @@ func (s *loginSource) Token(ctx context.Context) (httpclient.Token, error) {
 		return httpclient.Token{}, err
 	}
 	for i, step := range s.set.After {
-		if err := session.play(ctx, step, token.Value); err != nil {
+		if err := session.play(ctx, step, &token); err != nil {
 			return httpclient.Token{}, fmt.Errorf("login.after.%d: %w", i, err)
 		}
 	}
@@ -296,6 +296,11 @@ func joinTokens(values []string) string {
 
 // setTokens puts the tokens on a request.
 func (s *loginSource) setTokens(req *http.Request, token string) {
+	s.eachToken(token, func(_ int, place *tokenPlace, value string) { place.placement().setToken(req, value) })
+}
+
+// eachToken calls f for each token, with its index and place. token is the result of joinTokens.
+func (s *loginSource) eachToken(token string, f func(i int, place *tokenPlace, value string)) {
 	places := s.set.tokens()
 	values := []string{token}
 	if len(places) > 1 && json.Unmarshal([]byte(token), &values) != nil {
@@ -303,7 +308,7 @@ func (s *loginSource) setTokens(req *http.Request, token string) {
 	}
 	for i, value := range values[:min(len(values), len(places))] {
 		s.host.Secrets.Remember(value)
-		places[i].placement().setToken(req, value)
+		f(i, places[i], value)
 	}
 }
 
