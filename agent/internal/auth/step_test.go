@@ -56,7 +56,6 @@ func TestSessionIsRenewedAfterTheLogin(t *testing.T) {
 	}
 }
 
-
 func TestCookieIsSharedWith(t *testing.T) {
 	for _, c := range []struct {
 		host, domain, setBy string
