@@ -1,9 +1,7 @@
 package scrape
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
@@ -95,7 +93,7 @@ func (h *httpSD) fetch(ctx context.Context) ([]discovery.Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	groups, err := parseJSON(body)
+	groups, err := discovery.ParseJSON(body, checkTarget)
 	if err != nil {
 		return nil, resp.Wrap(err)
 	}
@@ -104,18 +102,4 @@ func (h *httpSD) fetch(ctx context.Context) ([]discovery.Group, error) {
 		groups[i].Meta = labels.Label{Name: model.MetaLabelPrefix + "url", Value: h.config.URL.Place()}
 	}
 	return groups, nil
-}
-
-// parseJSON parses a list of groups.
-func parseJSON(text []byte) ([]discovery.Group, error) {
-	var groups []discovery.Group
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&groups); err != nil {
-		return nil, fmt.Errorf("want a JSON list of {targets, labels}: %.200w", err)
-	}
-	if decoder.More() {
-		return nil, errors.New("want a JSON list of {targets, labels} and nothing after it")
-	}
-	return groups, discovery.CheckGroups(groups, checkTarget)
 }
