@@ -32,15 +32,7 @@ type Group struct {
 	IsRemote bool         `yaml:"-" json:"-"` // the group comes from a server, not from a file
 }
 
-// ParseJSON parses and checks a list in JSON. check returns why a target is not valid, or nil.
-func ParseJSON(list []byte, check func(target string) error) ([]Group, error) {
-	groups, err := parseJSON(list)
-	if err != nil {
-		return nil, err
-	}
-	return groups, checkGroups(groups, check)
-}
-
+// parseJSON parses a list in JSON.
 func parseJSON(list []byte) ([]Group, error) {
 	if text.Values(list) > maxJSONValues {
 		return nil, fmt.Errorf("has more than %d values, estimated from its punctuation: make several lists", maxJSONValues)
