@@ -91,7 +91,7 @@ func (s *Source) employ(n int) error {
 // Collect computes the metrics of each target once. The error of a target that fails is reported with the metric up, and does not affect
 // other targets.
 func (s *Source) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
-	list, problems := s.targets.Discover()
+	list, problems := s.targets.Discover(ctx, tick)
 	s.update(list)
 	n := min(s.most, len(list))
 	if err := s.employ(n); err != nil {
