@@ -269,11 +269,18 @@ func copied(readings metric.Readings, packed string) []metric.Measured {
 		}
 		labels := make([]string, 0, width*len(m.Rows))
 		rows := make([]metric.Reading, len(m.Rows))
+		own, merged := "", packed // labels of the last row, without and with those of the target: successive rows often have the same
 		for k, row := range m.Rows {
 			from := len(labels)
 			for j, value := range row.Labels {
-				if value = keep(value); j == more {
-					value = metric.MergePacked(value, packed)
+				if j != more {
+					value = keep(value)
+				} else if value != own {
+					own = value
+					merged = metric.MergePacked(keep(value), packed)
+				}
+				if j == more {
+					value = merged
 				}
 				labels = append(labels, value)
 			}

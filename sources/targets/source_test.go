@@ -29,7 +29,7 @@ type fleet struct {
 func (f *fleet) Discover(context.Context, sources.Tick) ([]*sources.Target, []error) {
 	return f.list, f.problems
 }
-func (f *fleet) NewFetcher() sources.TargetFetcher      { return &pointer{} }
+func (f *fleet) NewFetcher() sources.TargetFetcher { return &pointer{} }
 
 // pointer is a fetcher that only knows its target.
 type pointer struct {
