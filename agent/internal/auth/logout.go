@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -51,9 +52,9 @@ func (p *loginProvider) Logout(ctx context.Context) error {
 	}
 	defer client.CloseIdleConnections()
 	client.ReturnRedirects() // the response is usually a redirect to the login form, which need not be loaded
-	req, err := http.NewRequestWithContext(ctx, p.set.Logout.method(), p.set.Logout.URL.String(), nil)
+	req, err := httpclient.NewRequest(ctx, p.set.Logout.method(), p.set.Logout.URL.URL, nil, "")
 	if err != nil {
-		return errors.New("login.logout: the URL is not valid (the reason is not shown, as it may show a secret): look for spaces, line breaks or a wrong host or port in url") // the error of net/http would show the query
+		return fmt.Errorf("login.logout: %w", err)
 	}
 	if err := setting.Under("login.logout", setHeaders(host, req, p.set.Logout.Headers)); err != nil {
 		return err

@@ -206,13 +206,12 @@ func (f filler) request(ctx context.Context, r *request, standard string) (*http
 	for name, value := range query {
 		values.Set(name, value)
 	}
-	target.RawQuery = strings.Trim(target.RawQuery+"&"+values.Encode(), "&")
 	if r.hasBody() {
 		standard = http.MethodPost
 	}
-	req, err := http.NewRequestWithContext(ctx, cmp.Or(r.Method, standard), target.String(), strings.NewReader(text))
+	req, err := httpclient.NewRequest(ctx, cmp.Or(r.Method, standard), target, values, text)
 	if err != nil {
-		return nil, "", errors.New("the URL is not valid once secrets and templates are filled in (the reason is not shown, as it may show a secret): look for spaces, line breaks or a wrong host or port in url") // the error of net/http would show the query
+		return nil, "", err
 	}
 	if text != "" {
 		req.Header.Set("Content-Type", contentType)

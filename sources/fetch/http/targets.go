@@ -257,13 +257,14 @@ func (t *targets) open(e *endpoint, name, key string) (*sources.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, client := t.env.Web, t.client
-	if e.address.socket == "" {
-		host = t.host
-	} else if client, err = own.client(host.OverSocket(e.address.socket)); err != nil {
-		return nil, err
+	client := t.client
+	if e.address.socket != "" {
+		if client, err = own.client(t.env.Web.OverSocket(e.address.socket)); err != nil {
+			return nil, err
+		}
 	}
-	builder := &requestBuilder{set: &own, host: host, templates: templates, literals: own.literals()}
+	// The host is the same for all targets, so that a fetcher can keep its client for other origins.
+	builder := &requestBuilder{set: &own, host: t.host, templates: templates, literals: own.literals()}
 	limit := func() { t.host.AlsoAt(t.env.Job, &own.URL.URL.URL) }
 	return &sources.Target{Name: name, Labels: e.labels, Of: &target{key, builder, client, limit}}, nil
 }
