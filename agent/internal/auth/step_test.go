@@ -1,9 +1,14 @@
 package auth
 
 import (
+	"encoding/json"
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/collectington/collectington/agent/httpclient"
 )
 
 const withSwitch = `login: {url: "http://login.example/session", token_cookie: sid, after: [{url: "http://login.example/switch", body: {tenant: blue}}, {url: "http://login.example/open"}]}`
@@ -71,5 +76,43 @@ func TestCookieIsSharedWith(t *testing.T) {
 		if got := isSharedWith(c.host, &http.Cookie{Domain: c.domain}, c.setBy); got != c.want {
 			t.Errorf("%+v: got %v", c, got)
 		}
+	}
+}
+
+// TestValuesInPaths holds that a value is filled into the path of later requests and of the logout as one segment.
+func TestValuesInPaths(t *testing.T) {
+	for value, want := range map[string]string{
+		"a1b2c3d4e": "a1b2c3d4e", "token-/../x?y#z": "token-%2F..%2Fx%3Fy%23z", "..": "", "": "",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, `login: {before: [{url: "http://login.example/first", format: json, take: {id: .body.id}}], url: "http://login.example/x y/{{ .id }}/session?v=1", token: .token,
+				logout: {url: "http://login.example/out/{{ .id }}", headers: {X-Id: "{{ .id }}"}}}`)
+			var paths []string
+			w.answer = func(rw http.ResponseWriter, r *http.Request, _ int) {
+				paths = append(paths, r.RequestURI)
+				if r.URL.Path == "/first" {
+					_ = json.NewEncoder(rw).Encode(map[string]string{"id": value})
+					return
+				}
+				if id := r.Header.Get("X-Id"); strings.HasPrefix(r.URL.Path, "/out/") && id != value {
+					t.Errorf("the header of the logout is %q", id)
+				}
+				_, _ = io.WriteString(rw, `{"token": "token-0"}`)
+			}
+			w.good = "any"
+			client := w.client(t)
+			if want == "" {
+				w.wantError(t, client, "auth.cloud: login.url: the value .id is empty, . or .., which is not a valid path segment", 1)
+				return
+			}
+			w.want(t, client, "Bearer token-0", 2)
+			if err := w.host.Providers["cloud"].(httpclient.LogoutProvider).Logout(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if got, all := strings.Join(paths, " "), "/first /x%20y/"+want+"/session?v=1 /out/"+want; got != all {
+				t.Errorf("the requests are %s, want %s", got, all)
+			}
+			w.leaks(t, "")
+		})
 	}
 }
